@@ -1,0 +1,17 @@
+//! What an agent says of itself.
+
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+
+use crate::resources::Resources;
+
+/// An agent as it introduces itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentInfo {
+    /// For people; need not be unique.
+    pub name: String,
+    /// Everything it has to give.
+    pub resources: Resources,
+    /// What a framework may choose it by.
+    pub attributes: BTreeMap<String, String>,
+}

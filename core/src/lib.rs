@@ -1,0 +1,27 @@
+//! The decisions of Haggle, without any I/O.
+//!
+//! Everything here is a pure function of what it is given: time is an argument ([`Now`]), randomness does
+//! not exist, and the crate is `no_std` so that the compiler proves it touches neither disk nor network.
+//!
+//! Two state machines live here: [`cluster`], which a master drives, and [`node`], which an agent drives.
+//! Both take commands and give back a refusal (and have changed nothing) or a list of effects.
+#![no_std]
+#![warn(missing_docs)]
+
+extern crate alloc;
+
+pub mod agent;
+pub mod id;
+pub mod offer;
+pub mod quantity;
+pub mod resources;
+pub mod task;
+pub mod time;
+
+pub use agent::AgentInfo;
+pub use id::{AgentId, Digest, FrameworkId, OfferId, SessionId, TaskId, UpdateId};
+pub use offer::Offer;
+pub use quantity::{Bytes, Fuel, MilliCpu};
+pub use resources::Resources;
+pub use task::{Ending, Exceeded, Input, Limits, Reason, Source, TaskSpec, TaskState, TaskStatus, Usage};
+pub use time::Now;

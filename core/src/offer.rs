@@ -1,0 +1,22 @@
+//! What a framework may take.
+
+use alloc::collections::BTreeMap;
+use alloc::string::String;
+
+use crate::id::{AgentId, OfferId};
+use crate::resources::Resources;
+
+/// Free resources of one agent, promised to one framework until it answers or the offer expires.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// Its name.
+    pub id: OfferId,
+    /// Where the resources are.
+    pub agent: AgentId,
+    /// The agent's name for people.
+    pub agent_name: String,
+    /// The agent's attributes.
+    pub attributes: BTreeMap<String, String>,
+    /// How much may be taken.
+    pub resources: Resources,
+}

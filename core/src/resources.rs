@@ -1,0 +1,193 @@
+//! What an agent has and a task holds: cpus, mem, disk, ports and named scalars.
+
+mod ports;
+mod share;
+
+use alloc::collections::BTreeMap;
+use alloc::string::{String, ToString};
+use core::fmt;
+
+pub use ports::{PortRange, Ports};
+pub use share::Share;
+
+use crate::quantity::{Bytes, MilliCpu};
+
+/// An amount of everything that can be offered.
+///
+/// Two amounts are equal when no resource differs; a scalar of zero is not kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Resources {
+    /// Processor time.
+    pub cpus: MilliCpu,
+    /// Memory.
+    pub mem: Bytes,
+    /// Room for scratch folders.
+    pub disk: Bytes,
+    /// TCP and UDP ports.
+    pub ports: Ports,
+    /// Named amounts of the operator's own making (licences, GPUs), in thousandths of one.
+    scalars: BTreeMap<String, u64>,
+}
+
+/// What was wanted and not there.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("wants {wanted}, has {has}")]
+pub struct Shortage {
+    wanted: String,
+    has: String,
+}
+
+impl Resources {
+    /// Only processor time, memory and disk.
+    pub fn new(cpus: MilliCpu, mem: Bytes, disk: Bytes) -> Self {
+        Self { cpus, mem, disk, ..Self::default() }
+    }
+
+    /// The same with `thousandths` of the scalar `name`; zero removes it.
+    #[must_use]
+    pub fn with_scalar(mut self, name: &str, thousandths: u64) -> Self {
+        if thousandths == 0 {
+            self.scalars.remove(name);
+        } else {
+            self.scalars.insert(name.to_string(), thousandths);
+        }
+        self
+    }
+
+    /// The same with these ports.
+    #[must_use]
+    pub fn with_ports(mut self, ports: Ports) -> Self {
+        self.ports = ports;
+        self
+    }
+
+    /// The named scalars, in thousandths, in the order of their names; none is zero.
+    pub fn scalars(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.scalars.iter().map(|(name, &amount)| (name.as_str(), amount))
+    }
+
+    /// How much of a scalar there is, in thousandths.
+    pub fn scalar(&self, name: &str) -> u64 {
+        self.scalars.get(name).copied().unwrap_or(0)
+    }
+
+    /// Whether there is nothing at all.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Whether `wanted` can be taken from this.
+    ///
+    /// # Errors
+    /// The first resource of which there is too little.
+    pub fn fits(&self, wanted: &Self) -> Result<(), Shortage> {
+        let short = |wanted: &dyn fmt::Display, has: &dyn fmt::Display| {
+            Err(Shortage { wanted: wanted.to_string(), has: has.to_string() })
+        };
+        if wanted.cpus > self.cpus {
+            return short(&wanted.cpus, &self.cpus);
+        }
+        if wanted.mem > self.mem {
+            return short(&format_args!("{} mem", wanted.mem), &format_args!("{} mem", self.mem));
+        }
+        if wanted.disk > self.disk {
+            return short(&format_args!("{} disk", wanted.disk), &format_args!("{} disk", self.disk));
+        }
+        if !self.ports.contains(&wanted.ports) {
+            return short(&format_args!("ports {}", wanted.ports), &format_args!("ports {}", self.ports));
+        }
+        for (name, amount) in wanted.scalars() {
+            let has = self.scalar(name);
+            if amount > has {
+                return short(&Scalar(name, amount), &Scalar(name, has));
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes `wanted` out of this, all of it or nothing.
+    ///
+    /// # Errors
+    /// As [`Self::fits`]; then nothing was taken.
+    pub fn take(&mut self, wanted: &Self) -> Result<(), Shortage> {
+        self.fits(wanted)?;
+        self.cpus = self.cpus.saturating_sub(wanted.cpus);
+        self.mem = self.mem.saturating_sub(wanted.mem);
+        self.disk = self.disk.saturating_sub(wanted.disk);
+        self.ports.remove(&wanted.ports);
+        for (name, amount) in wanted.scalars() {
+            let left = self.scalar(name) - amount;
+            if left == 0 {
+                self.scalars.remove(name);
+            } else {
+                self.scalars.insert(name.to_string(), left);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes as much of `wanted` as there is, for when an agent came back smaller than what it runs.
+    pub fn take_up_to(&mut self, wanted: &Self) {
+        self.cpus = self.cpus.saturating_sub(wanted.cpus);
+        self.mem = self.mem.saturating_sub(wanted.mem);
+        self.disk = self.disk.saturating_sub(wanted.disk);
+        self.ports.remove(&wanted.ports);
+        for (name, amount) in wanted.scalars() {
+            let left = self.scalar(name).saturating_sub(amount);
+            if left == 0 {
+                self.scalars.remove(name);
+            } else {
+                self.scalars.insert(name.to_string(), left);
+            }
+        }
+    }
+
+    /// Adds `back` to this. Saturates at what can be written down.
+    pub fn give(&mut self, back: &Self) {
+        self.cpus = self.cpus.saturating_add(back.cpus);
+        self.mem = self.mem.saturating_add(back.mem);
+        self.disk = self.disk.saturating_add(back.disk);
+        self.ports.insert(&back.ports);
+        for (name, amount) in back.scalars() {
+            let sum = self.scalar(name).saturating_add(amount);
+            self.scalars.insert(name.to_string(), sum);
+        }
+    }
+
+    /// The largest of the fractions of `total` that this is, over cpus, mem, disk and scalars (Ghodsi et al.,
+    /// "Dominant Resource Fairness", NSDI 2011, section 4). Ports have no share. Zero when `total` has nothing.
+    pub fn dominant_share(&self, total: &Self) -> Share {
+        [(self.cpus.get(), total.cpus.get()), (self.mem.get(), total.mem.get()), (self.disk.get(), total.disk.get())]
+            .into_iter()
+            .chain(self.scalars().map(|(name, amount)| (amount, total.scalar(name))))
+            .filter(|&(_, of)| of > 0)
+            .map(|(part, of)| Share::new(part, of))
+            .max()
+            .unwrap_or(Share::ZERO)
+    }
+}
+
+struct Scalar<'a>(&'a str, u64);
+
+impl fmt::Display for Scalar<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{:03} {}", self.1 / 1000, self.1 % 1000, self.0)
+    }
+}
+
+impl fmt::Display for Resources {
+    /// `0.500 cpu, 64 MiB mem, 16 MiB disk`; cpu and mem always, the rest where there is some.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}, {} mem", self.cpus, self.mem)?;
+        if !self.disk.is_zero() {
+            write!(f, ", {} disk", self.disk)?;
+        }
+        if !self.ports.is_empty() {
+            write!(f, ", ports {}", self.ports)?;
+        }
+        for (name, amount) in self.scalars() {
+            write!(f, ", {}", Scalar(name, amount))?;
+        }
+        Ok(())
+    }
+}
