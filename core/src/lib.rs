@@ -11,7 +11,9 @@
 extern crate alloc;
 
 pub mod agent;
+pub mod cluster;
 pub mod id;
+pub mod node;
 pub mod offer;
 pub mod quantity;
 pub mod resources;

@@ -1,0 +1,108 @@
+//! What a master has to do after a decision.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use crate::agent::AgentInfo;
+use crate::cluster::command::FrameworkInfo;
+use crate::id::{AgentId, FrameworkId, OfferId, SessionId, TaskId, UpdateId};
+use crate::offer::Offer;
+use crate::task::{TaskSpec, TaskStatus};
+
+/// One thing to do, in the order given. Within a batch of commands every [`Effect::Remember`] is made durable,
+/// in one transaction, before anything else is let out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Write to the registry.
+    Remember(Change),
+    /// Send to a framework.
+    ToFramework(SessionId, FrameworkEvent),
+    /// Send to an agent.
+    ToAgent(SessionId, AgentOrder),
+    /// End a connection, after what was sent on it before.
+    Close(SessionId),
+    /// Tell whoever watches.
+    Announce(Announcement),
+}
+
+/// What a framework hears.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FrameworkEvent {
+    /// It is known under this id from now on.
+    Subscribed(FrameworkId),
+    /// It may take these.
+    Offers(Vec<Offer>),
+    /// These are no longer to be had.
+    Rescinded(Vec<OfferId>),
+    /// News of a task. To be acknowledged unless its update id is [`UpdateId::UNACKNOWLEDGED`].
+    Update(TaskStatus),
+    /// An agent is gone; its tasks are told of one by one.
+    AgentLost(AgentId),
+    /// The last word on this session.
+    Error(String),
+}
+
+/// What an agent hears.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AgentOrder {
+    /// It is known under this id from now on. It then sends every update that is not acknowledged again.
+    Registered(AgentId),
+    /// It cannot join. The last word on this session.
+    Refused(String),
+    /// Run this.
+    Launch(Arc<TaskSpec>),
+    /// End this. An agent that does not know it answers with an update nonetheless.
+    Kill(TaskId),
+    /// The framework has taken note of this update.
+    Acknowledge(TaskId, UpdateId),
+    /// The framework is back: send it every update that is not acknowledged again.
+    Resend(FrameworkId),
+    /// The framework is gone: end its tasks and forget their updates.
+    RemoveFramework(FrameworkId),
+}
+
+/// A change of what the registry remembers. Nothing about offers or tasks is among them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// An agent was admitted, or came back with other properties.
+    AgentAdmitted(AgentId, AgentInfo),
+    /// An agent is gone for good.
+    AgentRemoved(AgentId),
+    /// A framework subscribed, or came back with other properties.
+    FrameworkSubscribed(FrameworkId, FrameworkInfo),
+    /// A framework is gone for good.
+    FrameworkRemoved(FrameworkId),
+}
+
+/// What the registry remembered when a master starts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// The agents that were admitted and not removed.
+    pub agents: Vec<(AgentId, AgentInfo)>,
+    /// The frameworks that subscribed and were not removed.
+    pub frameworks: Vec<(FrameworkId, FrameworkInfo)>,
+    /// The highest agent number ever given, or 0.
+    pub last_agent: u64,
+    /// The highest framework number ever given, or 0.
+    pub last_framework: u64,
+}
+
+/// What `haggle watch` shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Announcement {
+    /// An agent joined or came back.
+    AgentUp(AgentId),
+    /// An agent's connection was lost; it may come back.
+    AgentDown(AgentId),
+    /// An agent is gone.
+    AgentRemoved(AgentId),
+    /// A framework joined or came back.
+    FrameworkUp(FrameworkId),
+    /// A framework's connection was lost; it may come back.
+    FrameworkDown(FrameworkId),
+    /// A framework is gone.
+    FrameworkRemoved(FrameworkId),
+    /// A task is in a new state.
+    Task(TaskStatus),
+}

@@ -1,0 +1,43 @@
+//! What an agent can be told.
+
+use alloc::string::String;
+use alloc::sync::Arc;
+
+use crate::id::{AgentId, FrameworkId, TaskId, UpdateId};
+use crate::task::{Ending, Reason, TaskSpec};
+
+/// One thing to decide: from the master, from the executor, or from the driver itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// The master took this agent in. Everything unacknowledged is sent again.
+    Registered(AgentId),
+    /// The connection to the master is lost. Tasks go on; updates are kept.
+    Disconnected,
+    /// From the master: run this.
+    Launch(Arc<TaskSpec>),
+    /// From the master: end this.
+    Kill(TaskId),
+    /// From the master: the framework has taken note of this update.
+    Acknowledge(TaskId, UpdateId),
+    /// From the master: send this framework's unacknowledged updates again.
+    Resend(FrameworkId),
+    /// From the master: this framework is gone.
+    RemoveFramework(FrameworkId),
+    /// The module or an input of a task cannot be had; it never ran.
+    Unfetchable {
+        /// Which task.
+        task: TaskId,
+        /// A typed reason.
+        reason: Reason,
+        /// One line for people.
+        message: String,
+    },
+    /// The executor started it.
+    Started(TaskId),
+    /// The executor saw it end.
+    Ended(TaskId, Ending),
+    /// Take no more tasks and end those that are there.
+    Drain,
+    /// Time has passed: whatever is due at `now` happens.
+    Tick,
+}

@@ -1,0 +1,14 @@
+//! Compiles `haggle.v1` without a system protoc.
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let files = ["types", "framework", "agent", "artifacts", "operator"].map(|name| format!("haggle/v1/{name}.proto"));
+    let descriptors = protox::compile(&files, ["."])?;
+    tonic_prost_build::configure()
+        .bytes(".haggle.v1.UploadChunk.data")
+        .bytes(".haggle.v1.DownloadChunk.data")
+        .bytes(".haggle.v1.LogChunk.data")
+        .bytes(".haggle.v1.LogData.data")
+        .compile_fds(descriptors)?;
+    println!("cargo::rerun-if-changed=haggle");
+    Ok(())
+}
