@@ -203,7 +203,7 @@ reasons! {
     /// It was launched on offers that were gone, mixed, or too small.
     InvalidOffers = "INVALID_OFFERS",
     /// It was killed before it was delivered.
-    KilledDuringLaunch = "TASK_KILLED_DURING_LAUNCH",
+    KilledDuringLaunch = "KILLED_DURING_LAUNCH",
     /// Its framework or an operator asked for its end.
     KillRequested = "KILL_REQUESTED",
     /// Its framework left or did not come back in time.

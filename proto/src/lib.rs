@@ -5,7 +5,12 @@
 pub mod convert;
 
 /// The generated messages, clients and servers of `haggle.v1`.
-#[expect(clippy::all, clippy::uninlined_format_args, reason = "generated code")]
+#[expect(
+    clippy::allow_attributes,
+    clippy::allow_attributes_without_reason,
+    clippy::large_enum_variant,
+    reason = "generated code"
+)]
 pub mod v1 {
     tonic::include_proto!("haggle.v1");
 }

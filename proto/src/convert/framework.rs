@@ -1,0 +1,159 @@
+//! Between a framework and the master.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use haggle_core::cluster::{FrameworkCommand, FrameworkEvent, FrameworkInfo};
+use haggle_core::{AgentId, FrameworkId, Offer, OfferId, TaskSpec};
+
+use super::task::millis;
+use super::{Malformed, required};
+use crate::v1;
+use crate::v1::framework_call::Call;
+use crate::v1::framework_event::Event;
+
+/// How long a declined offer is kept away from a framework that does not say; Mesos's default.
+const DEFAULT_REFUSE: Duration = Duration::from_secs(5);
+
+impl From<FrameworkInfo> for v1::FrameworkInfo {
+    fn from(info: FrameworkInfo) -> Self {
+        Self { name: info.name, role: info.role, failover_timeout_ms: Some(millis(info.failover_timeout)) }
+    }
+}
+
+impl From<v1::FrameworkInfo> for FrameworkInfo {
+    fn from(wire: v1::FrameworkInfo) -> Self {
+        let failover_timeout = wire.failover_timeout_ms.map(Duration::from_millis);
+        Self {
+            name: wire.name,
+            role: if wire.role.is_empty() { Self::DEFAULT_ROLE.to_owned() } else { wire.role },
+            failover_timeout: failover_timeout.unwrap_or(Self::DEFAULT_FAILOVER_TIMEOUT),
+        }
+    }
+}
+
+impl From<Offer> for v1::Offer {
+    fn from(offer: Offer) -> Self {
+        Self {
+            id: offer.id.0,
+            agent: offer.agent.0,
+            agent_name: offer.agent_name,
+            attributes: offer.attributes.into_iter().collect(),
+            resources: Some(offer.resources.into()),
+        }
+    }
+}
+
+impl TryFrom<v1::Offer> for Offer {
+    type Error = Malformed;
+
+    fn try_from(wire: v1::Offer) -> Result<Self, Malformed> {
+        Ok(Self {
+            id: OfferId(wire.id),
+            agent: AgentId(wire.agent),
+            agent_name: wire.agent_name,
+            attributes: wire.attributes.into_iter().collect(),
+            resources: required(wire.resources, "resources of an offer")?.try_into()?,
+        })
+    }
+}
+
+impl From<FrameworkCommand> for v1::FrameworkCall {
+    fn from(command: FrameworkCommand) -> Self {
+        let ids = |offers: Vec<OfferId>| offers.into_iter().map(|offer| offer.0).collect();
+        let call = match command {
+            FrameworkCommand::Subscribe { id, info } => {
+                Call::Subscribe(v1::Subscribe { id: id.map(|id| id.0), info: Some(info.into()) })
+            }
+            FrameworkCommand::Accept { offers, tasks, refuse } => Call::Accept(v1::Accept {
+                offers: ids(offers),
+                tasks: tasks.into_iter().map(|task| Arc::unwrap_or_clone(task).into()).collect(),
+                refuse_ms: millis(refuse),
+            }),
+            FrameworkCommand::Decline { offers, refuse } => {
+                Call::Decline(v1::Decline { offers: ids(offers), refuse_ms: Some(millis(refuse)) })
+            }
+            FrameworkCommand::Revive => Call::Revive(v1::Revive {}),
+            FrameworkCommand::Suppress => Call::Suppress(v1::Suppress {}),
+            FrameworkCommand::Kill(task) => Call::Kill(task.into()),
+            FrameworkCommand::Acknowledge(updates) => {
+                Call::Acknowledge(v1::Acknowledge { updates: updates.into_iter().map(Into::into).collect() })
+            }
+            FrameworkCommand::Reconcile(tasks) => {
+                Call::Reconcile(v1::Reconcile { tasks: tasks.into_iter().map(Into::into).collect() })
+            }
+            FrameworkCommand::Teardown => Call::Teardown(v1::Teardown {}),
+        };
+        Self { call: Some(call) }
+    }
+}
+
+impl TryFrom<v1::FrameworkCall> for FrameworkCommand {
+    type Error = Malformed;
+
+    fn try_from(wire: v1::FrameworkCall) -> Result<Self, Malformed> {
+        let ids = |offers: Vec<u64>| offers.into_iter().map(OfferId).collect();
+        Ok(match required(wire.call, "call")? {
+            Call::Subscribe(subscribe) => Self::Subscribe {
+                id: subscribe.id.map(FrameworkId),
+                info: required(subscribe.info, "info of a framework")?.into(),
+            },
+            Call::Accept(accept) => Self::Accept {
+                offers: ids(accept.offers),
+                tasks: accept
+                    .tasks
+                    .into_iter()
+                    .map(|spec| TaskSpec::try_from(spec).map(Arc::new))
+                    .collect::<Result<_, _>>()?,
+                refuse: Duration::from_millis(accept.refuse_ms),
+            },
+            Call::Decline(decline) => Self::Decline {
+                offers: ids(decline.offers),
+                refuse: decline.refuse_ms.map_or(DEFAULT_REFUSE, Duration::from_millis),
+            },
+            Call::Revive(_) => Self::Revive,
+            Call::Suppress(_) => Self::Suppress,
+            Call::Kill(task) => Self::Kill(task.into()),
+            Call::Acknowledge(acknowledge) => Self::Acknowledge(
+                acknowledge.updates.into_iter().map(TryInto::try_into).collect::<Result<_, Malformed>>()?,
+            ),
+            Call::Reconcile(reconcile) => Self::Reconcile(reconcile.tasks.into_iter().map(Into::into).collect()),
+            Call::Teardown(_) => Self::Teardown,
+        })
+    }
+}
+
+impl From<FrameworkEvent> for v1::FrameworkEvent {
+    fn from(event: FrameworkEvent) -> Self {
+        let event = match event {
+            FrameworkEvent::Subscribed(id) => Event::Subscribed(v1::Subscribed { framework: id.0 }),
+            FrameworkEvent::Offers(offers) => {
+                Event::Offers(v1::Offers { offers: offers.into_iter().map(Into::into).collect() })
+            }
+            FrameworkEvent::Rescinded(offers) => {
+                Event::Rescinded(v1::Rescinded { offers: offers.into_iter().map(|offer| offer.0).collect() })
+            }
+            FrameworkEvent::Update(status) => Event::Update(status.into()),
+            FrameworkEvent::AgentLost(agent) => Event::AgentLost(agent.0),
+            FrameworkEvent::Error(why) => Event::Error(why),
+        };
+        Self { event: Some(event) }
+    }
+}
+
+impl TryFrom<v1::FrameworkEvent> for FrameworkEvent {
+    type Error = Malformed;
+
+    fn try_from(wire: v1::FrameworkEvent) -> Result<Self, Malformed> {
+        Ok(match required(wire.event, "event")? {
+            Event::Subscribed(subscribed) => Self::Subscribed(FrameworkId(subscribed.framework)),
+            Event::Offers(offers) => {
+                Self::Offers(offers.offers.into_iter().map(Offer::try_from).collect::<Result<_, _>>()?)
+            }
+            Event::Rescinded(rescinded) => Self::Rescinded(rescinded.offers.into_iter().map(OfferId).collect()),
+            Event::Update(status) => Self::Update(status.try_into()?),
+            Event::AgentLost(agent) => Self::AgentLost(AgentId(agent)),
+            Event::Error(why) => Self::Error(why),
+        })
+    }
+}

@@ -1,0 +1,170 @@
+//! For people and their tools.
+
+use haggle_core::cluster::{AgentView, Announcement, FrameworkView, OfferView, RoleView, TaskView};
+use haggle_core::{AgentId, FrameworkId, OfferId};
+
+use super::{Malformed, required};
+use crate::v1;
+use crate::v1::watch_event::Event;
+
+fn count(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}
+
+fn size(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+impl From<AgentView> for v1::Agent {
+    fn from(agent: AgentView) -> Self {
+        Self {
+            id: agent.id.0,
+            info: Some(agent.info.into()),
+            connected: agent.connected,
+            draining: agent.draining,
+            used: Some(agent.used.into()),
+            offered: Some(agent.offered.into()),
+            tasks: count(agent.tasks),
+        }
+    }
+}
+
+impl TryFrom<v1::Agent> for AgentView {
+    type Error = Malformed;
+
+    fn try_from(wire: v1::Agent) -> Result<Self, Malformed> {
+        Ok(Self {
+            id: AgentId(wire.id),
+            info: required(wire.info, "info of an agent")?.try_into()?,
+            connected: wire.connected,
+            draining: wire.draining,
+            used: required(wire.used, "used resources of an agent")?.try_into()?,
+            offered: required(wire.offered, "offered resources of an agent")?.try_into()?,
+            tasks: size(wire.tasks),
+        })
+    }
+}
+
+impl From<FrameworkView> for v1::Framework {
+    fn from(framework: FrameworkView) -> Self {
+        Self {
+            id: framework.id.0,
+            info: Some(framework.info.into()),
+            connected: framework.connected,
+            suppressed: framework.suppressed,
+            used: Some(framework.used.into()),
+            offered: Some(framework.offered.into()),
+            tasks: count(framework.tasks),
+        }
+    }
+}
+
+impl TryFrom<v1::Framework> for FrameworkView {
+    type Error = Malformed;
+
+    fn try_from(wire: v1::Framework) -> Result<Self, Malformed> {
+        Ok(Self {
+            id: FrameworkId(wire.id),
+            info: required(wire.info, "info of a framework")?.into(),
+            connected: wire.connected,
+            suppressed: wire.suppressed,
+            used: required(wire.used, "used resources of a framework")?.try_into()?,
+            offered: required(wire.offered, "offered resources of a framework")?.try_into()?,
+            tasks: size(wire.tasks),
+        })
+    }
+}
+
+impl From<RoleView> for v1::Role {
+    fn from(role: RoleView) -> Self {
+        Self {
+            name: role.name,
+            weight: role.weight,
+            frameworks: count(role.frameworks),
+            allocated: Some(role.allocated.into()),
+            share: role.share.as_f64(),
+        }
+    }
+}
+
+impl From<OfferView> for v1::OpenOffer {
+    fn from(offer: OfferView) -> Self {
+        Self {
+            id: offer.id.0,
+            framework: offer.framework.0,
+            agent: offer.agent.0,
+            resources: Some(offer.resources.into()),
+        }
+    }
+}
+
+impl TryFrom<v1::OpenOffer> for OfferView {
+    type Error = Malformed;
+
+    fn try_from(wire: v1::OpenOffer) -> Result<Self, Malformed> {
+        Ok(Self {
+            id: OfferId(wire.id),
+            framework: FrameworkId(wire.framework),
+            agent: AgentId(wire.agent),
+            resources: required(wire.resources, "resources of an offer")?.try_into()?,
+        })
+    }
+}
+
+impl From<TaskView> for v1::Task {
+    fn from(task: TaskView) -> Self {
+        Self {
+            id: Some(task.id.into()),
+            name: task.name,
+            role: task.role,
+            agent: task.agent.0,
+            resources: Some(task.resources.into()),
+            status: Some(task.status.into()),
+        }
+    }
+}
+
+impl TryFrom<v1::Task> for TaskView {
+    type Error = Malformed;
+
+    fn try_from(wire: v1::Task) -> Result<Self, Malformed> {
+        Ok(Self {
+            id: required(wire.id, "id of a task")?.into(),
+            name: wire.name,
+            role: wire.role,
+            agent: AgentId(wire.agent),
+            resources: required(wire.resources, "resources of a task")?.try_into()?,
+            status: required(wire.status, "status of a task")?.try_into()?,
+        })
+    }
+}
+
+impl From<Announcement> for Event {
+    fn from(announcement: Announcement) -> Self {
+        match announcement {
+            Announcement::AgentUp(id) => Self::AgentUp(id.0),
+            Announcement::AgentDown(id) => Self::AgentDown(id.0),
+            Announcement::AgentRemoved(id) => Self::AgentRemoved(id.0),
+            Announcement::FrameworkUp(id) => Self::FrameworkUp(id.0),
+            Announcement::FrameworkDown(id) => Self::FrameworkDown(id.0),
+            Announcement::FrameworkRemoved(id) => Self::FrameworkRemoved(id.0),
+            Announcement::Task(status) => Self::Task(status.into()),
+        }
+    }
+}
+
+impl TryFrom<Event> for Announcement {
+    type Error = Malformed;
+
+    fn try_from(wire: Event) -> Result<Self, Malformed> {
+        Ok(match wire {
+            Event::AgentUp(id) => Self::AgentUp(AgentId(id)),
+            Event::AgentDown(id) => Self::AgentDown(AgentId(id)),
+            Event::AgentRemoved(id) => Self::AgentRemoved(AgentId(id)),
+            Event::FrameworkUp(id) => Self::FrameworkUp(FrameworkId(id)),
+            Event::FrameworkDown(id) => Self::FrameworkDown(FrameworkId(id)),
+            Event::FrameworkRemoved(id) => Self::FrameworkRemoved(FrameworkId(id)),
+            Event::Task(status) => Self::Task(status.try_into()?),
+        })
+    }
+}

@@ -1,0 +1,95 @@
+//! Task ids and specs.
+
+use std::time::Duration;
+
+use haggle_core::{Bytes, FrameworkId, Fuel, Input, Limits, TaskId, TaskSpec, UpdateId};
+
+use super::{Malformed, digest, required};
+use crate::v1;
+
+impl From<TaskId> for v1::TaskId {
+    fn from(id: TaskId) -> Self {
+        Self { framework: id.framework.0, number: id.number }
+    }
+}
+
+impl From<v1::TaskId> for TaskId {
+    fn from(wire: v1::TaskId) -> Self {
+        Self { framework: FrameworkId(wire.framework), number: wire.number }
+    }
+}
+
+impl From<(TaskId, UpdateId)> for v1::UpdateAck {
+    fn from((task, update): (TaskId, UpdateId)) -> Self {
+        Self { task: Some(task.into()), update: update.0 }
+    }
+}
+
+impl TryFrom<v1::UpdateAck> for (TaskId, UpdateId) {
+    type Error = Malformed;
+
+    fn try_from(wire: v1::UpdateAck) -> Result<Self, Malformed> {
+        Ok((required(wire.task, "task of an acknowledgement")?.into(), UpdateId(wire.update)))
+    }
+}
+
+impl From<TaskSpec> for v1::TaskSpec {
+    fn from(spec: TaskSpec) -> Self {
+        let input = |input: Input| v1::Input { guest_path: input.guest_path, content: input.content.0.to_vec() };
+        Self {
+            id: Some(spec.id.into()),
+            name: spec.name,
+            module: spec.module.0.to_vec(),
+            args: spec.args,
+            env: spec.env.into_iter().map(|(name, value)| v1::EnvVar { name, value }).collect(),
+            stdin: spec.stdin,
+            resources: Some(spec.resources.into()),
+            limits: Some(spec.limits.into()),
+            inputs: spec.inputs.into_iter().map(input).collect(),
+        }
+    }
+}
+
+impl TryFrom<v1::TaskSpec> for TaskSpec {
+    type Error = Malformed;
+
+    fn try_from(wire: v1::TaskSpec) -> Result<Self, Malformed> {
+        let input = |input: v1::Input| Ok(Input { guest_path: input.guest_path, content: digest(&input.content)? });
+        Ok(Self {
+            id: required(wire.id, "id of a task")?.into(),
+            name: wire.name,
+            module: digest(&wire.module)?,
+            args: wire.args,
+            env: wire.env.into_iter().map(|var| (var.name, var.value)).collect(),
+            stdin: wire.stdin,
+            resources: required(wire.resources, "resources of a task")?.try_into()?,
+            limits: wire.limits.map(Limits::from).unwrap_or_default(),
+            inputs: wire.inputs.into_iter().map(input).collect::<Result<_, Malformed>>()?,
+        })
+    }
+}
+
+impl From<Limits> for v1::Limits {
+    fn from(limits: Limits) -> Self {
+        Self {
+            fuel: limits.fuel.map(Fuel::get),
+            time_ms: limits.time.map(millis),
+            output_bytes: Some(limits.output.get()),
+        }
+    }
+}
+
+impl From<v1::Limits> for Limits {
+    fn from(wire: v1::Limits) -> Self {
+        Self {
+            fuel: wire.fuel.map(Fuel::new),
+            time: wire.time_ms.map(Duration::from_millis),
+            output: wire.output_bytes.map_or(Self::DEFAULT_OUTPUT, Bytes::new),
+        }
+    }
+}
+
+/// Whole milliseconds, saturating; a time under one millisecond becomes one, so that it stays a limit.
+pub(super) fn millis(time: Duration) -> u64 {
+    if time.is_zero() { 0 } else { u64::try_from(time.as_millis()).unwrap_or(u64::MAX).max(1) }
+}

@@ -1,0 +1,157 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use haggle_core::cluster::{AgentCommand, AgentOrder, FrameworkCommand, FrameworkEvent, FrameworkInfo, HeldTask};
+use haggle_core::resources::{PortRange, Ports};
+use haggle_core::*;
+
+use super::Malformed;
+use crate::v1;
+
+const TASK: TaskId = TaskId { framework: FrameworkId(3), number: 7 };
+
+fn resources() -> Resources {
+    Resources::new(MilliCpu::new(250), Bytes::from_mib(64), Bytes::from_mib(1))
+        .with_ports(Ports::new([PortRange { first: 80, last: 90 }]))
+        .with_scalar("licence", 1500)
+}
+
+fn spec() -> TaskSpec {
+    TaskSpec {
+        id: TASK,
+        name: "count".into(),
+        module: Digest([7; 32]),
+        args: vec!["a".into()],
+        env: vec![("K".into(), "V".into())],
+        stdin: b"in".to_vec(),
+        resources: resources(),
+        limits: Limits { fuel: Some(Fuel::new(9)), time: Some(Duration::from_millis(8)), output: Bytes::new(7) },
+        inputs: vec![Input { guest_path: "/in".into(), content: Digest([1; 32]) }],
+    }
+}
+
+fn status(state: TaskState, reason: Option<Reason>, source: Source) -> TaskStatus {
+    TaskStatus {
+        reason,
+        message: "m".into(),
+        agent: Some(AgentId(1)),
+        exit_code: Some(77),
+        exceeded: Some(Exceeded { limit: 1, used: 2 }),
+        usage: Some(Usage { cpu: Duration::from_nanos(5), fuel: Fuel::new(6), ..Usage::default() }),
+        ..TaskStatus::new(TASK, UpdateId(4), state, source)
+    }
+}
+
+#[test]
+fn every_state_reason_and_source_survives_the_wire() {
+    let reasons = Reason::ALL.iter().map(|&reason| status(TaskState::Failed, Some(reason), Source::Executor));
+    let states = TaskState::ALL.iter().map(|&state| status(state, None, Source::Master));
+
+    for said in reasons.chain(states).chain([status(TaskState::Running, None, Source::Agent)]) {
+        assert_eq!(TaskStatus::try_from(v1::TaskStatus::from(said.clone())), Ok(said));
+    }
+}
+
+#[test]
+fn everything_a_framework_says_survives_the_wire() {
+    let offers = vec![OfferId(1), OfferId(2)];
+    let info = FrameworkInfo { name: "f".into(), role: "r".into(), failover_timeout: Duration::from_secs(1) };
+    let commands = [
+        FrameworkCommand::Subscribe { id: Some(FrameworkId(3)), info },
+        FrameworkCommand::Accept { offers: offers.clone(), tasks: vec![Arc::new(spec())], refuse: Duration::ZERO },
+        FrameworkCommand::Decline { offers, refuse: Duration::from_secs(5) },
+        FrameworkCommand::Revive,
+        FrameworkCommand::Suppress,
+        FrameworkCommand::Kill(TASK),
+        FrameworkCommand::Acknowledge(vec![(TASK, UpdateId(1))]),
+        FrameworkCommand::Reconcile(vec![TASK]),
+        FrameworkCommand::Teardown,
+    ];
+
+    for said in commands {
+        assert_eq!(FrameworkCommand::try_from(v1::FrameworkCall::from(said.clone())), Ok(said));
+    }
+}
+
+#[test]
+fn everything_a_framework_hears_survives_the_wire() {
+    let offer = Offer {
+        id: OfferId(1),
+        agent: AgentId(2),
+        agent_name: "a".into(),
+        attributes: [("rack".into(), "1".into())].into(),
+        resources: resources(),
+    };
+    let events = [
+        FrameworkEvent::Subscribed(FrameworkId(3)),
+        FrameworkEvent::Offers(vec![offer]),
+        FrameworkEvent::Rescinded(vec![OfferId(1)]),
+        FrameworkEvent::Update(status(TaskState::Running, None, Source::Agent)),
+        FrameworkEvent::AgentLost(AgentId(2)),
+        FrameworkEvent::Error("why".into()),
+    ];
+
+    for heard in events {
+        assert_eq!(FrameworkEvent::try_from(v1::FrameworkEvent::from(heard.clone())), Ok(heard));
+    }
+}
+
+#[test]
+fn everything_an_agent_says_and_hears_survives_the_wire() {
+    let info = AgentInfo { name: "a".into(), resources: resources(), attributes: [("k".into(), "v".into())].into() };
+    let held = HeldTask { id: TASK, name: "count".into(), resources: resources(), state: TaskState::Running };
+    let said = [
+        AgentCommand::Register { id: Some(AgentId(2)), info, tasks: vec![held] },
+        AgentCommand::Heartbeat,
+        AgentCommand::Updates(vec![status(TaskState::Running, None, Source::Agent)]),
+        AgentCommand::Drain,
+        AgentCommand::Leave,
+    ];
+    let heard = [
+        AgentOrder::Registered(AgentId(2)),
+        AgentOrder::Refused("why".into()),
+        AgentOrder::Launch(Arc::new(spec())),
+        AgentOrder::Kill(TASK),
+        AgentOrder::Acknowledge(TASK, UpdateId(1)),
+        AgentOrder::Resend(FrameworkId(3)),
+        AgentOrder::RemoveFramework(FrameworkId(3)),
+    ];
+
+    for said in said {
+        assert_eq!(AgentCommand::try_from(v1::AgentReport::from(said.clone())), Ok(said));
+    }
+    for heard in heard {
+        assert_eq!(AgentOrder::try_from(v1::AgentOrder::from(heard.clone())), Ok(heard));
+    }
+}
+
+#[test]
+fn a_task_without_resources_is_malformed() {
+    let wire = v1::TaskSpec { resources: None, ..spec().into() };
+
+    assert_eq!(TaskSpec::try_from(wire), Err(Malformed::Missing("resources of a task")));
+}
+
+#[test]
+fn a_digest_of_another_length_is_malformed() {
+    let wire = v1::TaskSpec { module: vec![0; 31], ..spec().into() };
+
+    let refused = TaskSpec::try_from(wire).unwrap_err();
+
+    assert_eq!(refused.to_string(), "digest is 31 bytes, must be 32 bytes of SHA-256");
+}
+
+#[test]
+fn an_amount_beyond_exact_arithmetic_is_malformed() {
+    let wire = v1::Resources { mem_bytes: u64::MAX, ..resources().into() };
+
+    assert!(matches!(Resources::try_from(wire), Err(Malformed::Invalid { field: "mem_bytes", .. })));
+}
+
+#[test]
+fn a_framework_without_a_role_is_in_the_default_role() {
+    let info = FrameworkInfo::from(v1::FrameworkInfo { name: "f".into(), ..Default::default() });
+
+    assert_eq!(info.role, FrameworkInfo::DEFAULT_ROLE);
+    assert_eq!(info.failover_timeout, Duration::from_secs(60));
+}
