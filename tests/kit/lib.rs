@@ -1,1 +1,16 @@
-//! kit
+//! What the end-to-end tests and the benchmark share: the real binaries, processes that do not outlive whoever
+//! started them, and guests.
+//!
+//! The binaries are those beside the running test, unless `HAGGLE_TEST_BIN` names their folder; the example tasks
+//! are those in `target/wasm`, unless `HAGGLE_TEST_WASM` names theirs. `cargo xtask test` builds both.
+
+mod cluster;
+mod daemon;
+pub mod guests;
+mod place;
+mod wait;
+
+pub use cluster::{AgentFlags, Cluster};
+pub use daemon::Daemon;
+pub use place::{binary, wasm};
+pub use wait::{PATIENCE, until};

@@ -1,0 +1,87 @@
+//! One measured figure: its samples, its unit, and what it must reach.
+
+use std::fmt;
+
+/// What a figure must reach, in the figure's unit.
+#[derive(Clone, Copy, Debug)]
+pub enum Goal {
+    /// The median must be below.
+    Below(f64),
+    /// The median must be at least this.
+    AtLeast(f64),
+    /// The figure stands for comparison.
+    Reported,
+}
+
+/// Samples of one thing, measured in one run.
+#[derive(Clone, Debug)]
+pub struct Figure {
+    /// What was measured.
+    pub name: String,
+    /// The unit of the samples.
+    pub unit: &'static str,
+    /// What the median must reach.
+    pub goal: Goal,
+    /// In rising order, not empty.
+    samples: Vec<f64>,
+}
+
+impl Figure {
+    /// A figure of at least one sample.
+    pub fn new(name: impl Into<String>, unit: &'static str, goal: Goal, mut samples: Vec<f64>) -> Self {
+        assert!(!samples.is_empty(), "a figure has samples");
+        samples.sort_by(f64::total_cmp);
+        Self { name: name.into(), unit, goal, samples }
+    }
+
+    /// The sample below which `part` of all samples lie.
+    pub fn quantile(&self, part: f64) -> f64 {
+        let last = self.samples.len() - 1;
+        self.samples[((last as f64) * part).round() as usize]
+    }
+
+    /// Whether the median reaches the goal.
+    pub fn reached(&self) -> bool {
+        match self.goal {
+            Goal::Below(bound) => self.quantile(0.5) < bound,
+            Goal::AtLeast(bound) => self.quantile(0.5) >= bound,
+            Goal::Reported => true,
+        }
+    }
+
+    /// How many samples there are.
+    pub fn count(&self) -> usize {
+        self.samples.len()
+    }
+}
+
+impl fmt::Display for Goal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Below(bound) => write!(f, "< {bound}"),
+            Self::AtLeast(bound) => write!(f, ">= {bound}"),
+            Self::Reported => f.write_str("-"),
+        }
+    }
+}
+
+impl fmt::Display for Figure {
+    /// A row of a Markdown table: name, median, spread, goal, verdict.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [median, least, p99, most] = [0.5, 0.0, 0.99, 1.0].map(|part| digits(self.quantile(part)));
+        let Self { name, unit, goal, .. } = self;
+        let verdict = if self.reached() { "yes" } else { "**no**" };
+        let count = self.count();
+        write!(f, "| {name} | {median} {unit} | {least} / {p99} / {most} | {count} | {goal} | {verdict} |")
+    }
+}
+
+/// Three significant digits, as far as they are before or near the point.
+fn digits(value: f64) -> String {
+    match value.abs() {
+        size if size >= 100.0 => format!("{value:.0}"),
+        size if size >= 10.0 => format!("{value:.1}"),
+        size if size >= 1.0 => format!("{value:.2}"),
+        _ => format!("{value:.3}"),
+    }
+}

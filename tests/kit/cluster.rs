@@ -1,0 +1,117 @@
+//! A master and agents as separate processes on loopback.
+
+use std::net::TcpListener;
+use std::process::{Command, Output, Stdio};
+
+use haggle_sdk::Client;
+use tempfile::TempDir;
+
+use crate::daemon::Daemon;
+use crate::place::binary;
+use crate::wait::until;
+
+/// What an agent of a test cluster has to give.
+#[derive(Clone, Debug)]
+pub struct AgentFlags {
+    /// As on the command line: `2`, `0.5`.
+    pub cpus: &'static str,
+    /// As on the command line: `1GiB`.
+    pub mem: &'static str,
+}
+
+impl Default for AgentFlags {
+    fn default() -> Self {
+        Self { cpus: "2", mem: "2GiB" }
+    }
+}
+
+/// A running cluster, gone with its value.
+pub struct Cluster {
+    /// The master's address, as `--master` takes it.
+    pub url: String,
+    /// The master's process.
+    pub master: Daemon,
+    /// The agents' processes, in the order in which they were started.
+    pub agents: Vec<Daemon>,
+    port: u16,
+    dir: TempDir,
+}
+
+impl Cluster {
+    /// Starts a master and agents and waits until all of them are registered.
+    pub async fn start(agents: &[AgentFlags]) -> Self {
+        let dir = TempDir::new().expect("a temporary folder can be made");
+        let port = free_port();
+        let master = spawn_master(port, &dir);
+        let url = format!("http://127.0.0.1:{port}");
+        let mut cluster = Self { url, master, agents: Vec::new(), port, dir };
+        for flags in agents {
+            cluster.spawn_agent(flags);
+        }
+        cluster.registered(agents.len()).await;
+        cluster
+    }
+
+    /// Starts one more agent, and does not wait for it.
+    pub fn spawn_agent(&mut self, flags: &AgentFlags) {
+        let name = format!("agent{}", self.agents.len());
+        let work_dir = self.dir.path().join(&name);
+        let args = ["agent", "--master", &self.url, "--name", &name, "--cpus", flags.cpus, "--mem", flags.mem, "--work-dir"];
+        let args = args.map(str::to_owned).into_iter().chain([work_dir.display().to_string()]).collect::<Vec<_>>();
+        self.agents.push(Daemon::spawn(&binary("haggle"), &args, self.dir.path().join(format!("{name}.log"))));
+    }
+
+    /// Kills the master and starts another on the same port and state.
+    pub fn restart_master(&mut self) {
+        self.master.kill();
+        self.master = spawn_master(self.port, &self.dir);
+    }
+
+    /// Waits until the master answers and this many agents are connected.
+    pub async fn registered(&self, agents: usize) {
+        until("the agents are registered", async || {
+            let client = Client::connect(&self.url).await.ok()?;
+            let connected = client.agents().await.ok()?.into_iter().filter(|agent| agent.connected).count();
+            (connected == agents).then_some(())
+        })
+        .await;
+    }
+
+    /// A connection of its own.
+    ///
+    /// # Panics
+    /// When the master does not answer.
+    pub async fn client(&self) -> Client {
+        Client::connect(&self.url).await.expect("the master answers")
+    }
+
+    /// The command line, pointed at this cluster.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(binary("haggle"));
+        command.args(args).env("HAGGLE_MASTER", &self.url).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs the command line to its end.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub async fn haggle(&self, args: &[&str]) -> Output {
+        let mut command = self.command(args);
+        tokio::task::spawn_blocking(move || command.output().expect("haggle can be started"))
+            .await
+            .expect("waiting for a process does not panic")
+    }
+}
+
+fn spawn_master(port: u16, dir: &TempDir) -> Daemon {
+    let state = dir.path().join("state");
+    let args = ["master".into(), "--listen".into(), format!("127.0.0.1:{port}"), "--state".into(), state.display().to_string()];
+    Daemon::spawn(&binary("haggle"), &args, dir.path().join("master.log"))
+}
+
+/// A port that nobody listens on. Another process may take it first; then the master says so and the test fails.
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
+    listener.local_addr().expect("a bound socket has an address").port()
+}

@@ -1,0 +1,68 @@
+//! A process that ends with whoever started it.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use crate::wait::until;
+
+/// A running `haggle` process. Dropped, it is killed.
+pub struct Daemon {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Daemon {
+    /// Starts `binary` with its standard error in the file `log`.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn spawn(binary: &Path, args: &[String], log: PathBuf) -> Self {
+        let file = File::options().create(true).append(true).open(&log).expect("the log can be written");
+        let child = Command::new(binary)
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(file.try_clone().expect("a file can be shared"))
+            .stderr(file)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{} cannot be started: {error}", binary.display()));
+        Self { child, log }
+    }
+
+    /// The process's id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it has logged so far.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Ends it without a word, as a power cut would.
+    pub fn kill(&mut self) {
+        // A process that has ended already is what we want.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Asks it to end, as `kill PID` does.
+    ///
+    /// # Panics
+    /// When it has ended already.
+    pub fn terminate(&self) {
+        let pid = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw).expect("a process id");
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("the process runs");
+    }
+
+    /// Waits until it has ended by itself.
+    pub async fn exited(&mut self) -> ExitStatus {
+        until("the process ends", async || self.child.try_wait().expect("a child can be waited for")).await
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}

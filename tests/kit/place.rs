@@ -1,0 +1,36 @@
+//! Where the built things are.
+
+use std::path::{Path, PathBuf};
+
+/// A binary of this workspace, as built for the profile of the caller.
+///
+/// # Panics
+/// When it is not there, saying how to build it.
+pub fn binary(name: &str) -> PathBuf {
+    let folder = std::env::var_os("HAGGLE_TEST_BIN").map_or_else(profile_folder, PathBuf::from);
+    let path = folder.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
+    assert!(path.is_file(), "{} is not built; run `cargo build --workspace --bins`", path.display());
+    path
+}
+
+/// An example task, compiled to WebAssembly.
+///
+/// # Panics
+/// When it is not there, saying how to build it.
+pub fn wasm(name: &str) -> PathBuf {
+    let folder = std::env::var_os("HAGGLE_TEST_WASM").map_or_else(
+        || profile_folder().parent().expect("a profile folder lies in the target folder").join("wasm"),
+        PathBuf::from,
+    );
+    let path = folder.join(format!("{name}.wasm"));
+    assert!(path.is_file(), "{} is not built; run `cargo xtask wasm`", path.display());
+    path
+}
+
+/// `target/debug` or `target/release`: tests run from `deps` inside it, binaries from itself.
+fn profile_folder() -> PathBuf {
+    let executable = std::env::current_exe().expect("the path of this process is known");
+    let folder = executable.parent().expect("an executable lies in a folder");
+    let folder = if folder.ends_with("deps") { folder.parent().expect("deps lies in a folder") } else { folder };
+    Path::to_path_buf(folder)
+}
