@@ -1,1 +1,78 @@
-fn main() {}
+//! `cargo xtask`: what sets Haggle up, proves it, and shows it, on a fresh machine with Rust and nothing else.
+
+mod bench;
+mod demo;
+mod process;
+mod tasks;
+mod test;
+mod toolchain;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::process::Failed;
+use crate::toolchain::Origin;
+use crate::workspace::Workspace;
+
+/// Sets Haggle up, proves it, and shows it. Every command does its own set-up.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Show a cluster of one master and three agents at work, on real input, and what its quotas do
+    Demo,
+    /// Run every check: format, lints, unit, property and end-to-end tests
+    Test,
+    /// Measure, and print the figures with unit, spread and machine
+    Bench {
+        /// Handed on to the benchmark; `-- --help` lists them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Compile the example tasks to target/wasm
+    Wasm,
+    /// Make sure that Rust can compile for wasm32-wasip1, and print the cargo that does
+    Toolchain {
+        /// Take it from there, even when there is one already
+        #[arg(long, value_enum)]
+        from: Option<Origin>,
+    },
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    match run(args.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            // What a command of ours said with its exit code is ours to hand on.
+            error.downcast_ref::<Failed>().map_or(ExitCode::FAILURE, Failed::exit_code)
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<()> {
+    let workspace = Workspace::find()?;
+    match command {
+        Command::Demo => demo::run(&workspace),
+        Command::Test => test::run(&workspace),
+        Command::Bench { args } => bench::run(&workspace, &args),
+        Command::Wasm => {
+            for module in tasks::build(&workspace)? {
+                println!("{}", module.display());
+            }
+            Ok(())
+        }
+        Command::Toolchain { from } => {
+            println!("{}", toolchain::ensure(from)?.display());
+            Ok(())
+        }
+    }
+}

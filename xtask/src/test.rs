@@ -1,0 +1,70 @@
+//! `cargo xtask test`: every check there is, cheapest first.
+
+use std::process::Command;
+
+use anyhow::Context;
+
+use crate::process::{self, step, timed};
+use crate::tasks;
+use crate::workspace::Workspace;
+
+/// Warnings are errors here, so that they stay at none.
+const STRICT: [&str; 3] = ["--", "-D", "warnings"];
+
+/// What every build has in common. Cargo chooses the features of shared dependencies by what is built together: one
+/// choice, and nothing is compiled twice.
+const EVERYTHING: [&str; 2] = ["--workspace", "--all-targets"];
+
+/// Runs all checks; the first that fails ends it.
+pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<()> {
+    component("fmt", "rustfmt")?;
+    component("clippy", "clippy")?;
+    timed("all checks", || checks(workspace))
+}
+
+fn checks(workspace: &Workspace) -> anyhow::Result<()> {
+    step("format", workspace.cargo().args(["fmt", "--all", "--check"]))?;
+    step("format of the example tasks", tasks::cargo(workspace, "fmt").args(["--all", "--check"]))?;
+    step("lints", workspace.cargo().args(["clippy", "--quiet", "--locked"]).args(EVERYTHING).args(STRICT))?;
+    step(
+        "lints of the example tasks",
+        tasks::cargo(workspace, "clippy").args(["--quiet", "--locked"]).args(EVERYTHING).args(STRICT),
+    )?;
+    step("unit tests of the example tasks", tasks::cargo(workspace, "test").args(["--quiet", "--locked"]))?;
+    timed("example tasks to WebAssembly", || tasks::build(workspace))?;
+    step("build", workspace.cargo().args(["build", "--quiet", "--locked"]).args(EVERYTHING))?;
+    step(
+        "tests in the documentation",
+        &mut given(workspace, &["test", "--quiet", "--locked", "--workspace", "--doc"]),
+    )?;
+    // Last, so that its summary is the last thing to be read.
+    step("tests", &mut tests(workspace))
+}
+
+fn tests(workspace: &Workspace) -> Command {
+    if process::output(workspace.cargo().args(["nextest", "--version"])).is_ok() {
+        given(workspace, &["nextest", "run", "--locked", "--no-fail-fast", "--workspace", "--all-targets"])
+    } else {
+        given(workspace, &["test", "--locked", "--no-fail-fast", "--workspace", "--all-targets"])
+    }
+}
+
+/// A cargo command whose tests find the compiled tasks and the real programs.
+fn given(workspace: &Workspace, args: &[&str]) -> Command {
+    let mut cargo = workspace.cargo();
+    cargo.args(args).env("HAGGLE_TEST_WASM", workspace.wasm()).env("HAGGLE_TEST_BIN", workspace.debug());
+    cargo
+}
+
+/// Makes sure of a part of Rust that small installations lack.
+fn component(command: &str, component: &str) -> anyhow::Result<()> {
+    let there = || process::output(Command::new(crate::workspace::cargo_program()).args([command, "--version"]));
+    if there().is_ok() {
+        return Ok(());
+    }
+    eprintln!("`cargo {command}` is missing; trying `rustup component add {component}`");
+    process::run(Command::new("rustup").args(["component", "add", component]))
+        .and_then(|()| there())
+        .map(drop)
+        .with_context(|| format!("no `cargo {command}`: install {component} by hand"))
+}

@@ -1,0 +1,155 @@
+//! Debian packages, downloaded and unpacked into a folder; nothing is installed.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, bail};
+
+use super::super::sysroot;
+use super::library;
+use crate::process;
+
+/// What is needed by name. The libraries behind it carry versions in their names, and are found from here.
+const PACKAGES: [&str; 5] = ["rustc-web", "libstd-rust-web-dev", "cargo-web", "rust-web-src", "wasi-libc"];
+
+/// The libraries which these packages need and a plain Debian does not have.
+const LIBRARIES: [&str; 5] = ["libstd-rust-web-", "libllvm", "libgit2-", "libhttp-parser", "libmbed"];
+
+/// The compiler's package, whose version is that of the toolchain.
+const COMPILER: &str = "rustc-web";
+
+/// Fetches and unpacks all that is needed into `root`, and gives back the version of the compiler.
+pub(crate) fn unpack(root: &Path) -> anyhow::Result<String> {
+    let apt = Apt::new(root)?;
+    let updated = process::output(&mut apt.command("apt-get", &["update"]));
+    let version = apt.candidate(COMPILER)?;
+    let Some(version) = version else {
+        updated.context("`apt-get update` failed")?;
+        bail!("Debian's package sources have no {COMPILER}: is the security suite among them?");
+    };
+
+    let mut packages = apt.closure()?;
+    packages.extend(linker_package(&packages)?);
+    let debs = root.join("debs");
+    fs::create_dir_all(&debs)?;
+    let names: Vec<&str> = packages.iter().map(String::as_str).collect();
+    process::output(apt.command("apt-get", &[&["download"], &names[..]].concat()).current_dir(&debs))
+        .with_context(|| format!("cannot download {}", names.join(", ")))?;
+    for deb in fs::read_dir(&debs)? {
+        process::output(Command::new("dpkg-deb").arg("-x").arg(deb?.path()).arg(root))?;
+    }
+    fs::remove_dir_all(&debs)?;
+    apt.clean()?;
+    Ok(folder_name(&version))
+}
+
+/// The package of a linker, when the toolchain in use has none to lend.
+fn linker_package(packages: &BTreeSet<String>) -> anyhow::Result<Option<String>> {
+    if library::lent_linker(&sysroot()?).is_some() {
+        return Ok(None);
+    }
+    // Of the compiler's own LLVM: an older linker does not know what a newer compiler writes.
+    let llvm =
+        packages.iter().find_map(|package| package.strip_prefix("libllvm")).context("rustc-web needs no LLVM")?;
+    Ok(Some(format!("lld-{llvm}")))
+}
+
+/// apt with the system's sources, and with everything it writes in a folder of ours.
+struct Apt {
+    folder: std::path::PathBuf,
+    config: std::path::PathBuf,
+}
+
+impl Apt {
+    fn new(root: &Path) -> anyhow::Result<Self> {
+        let folder = root.join("apt");
+        fs::create_dir_all(folder.join("lists/partial"))?;
+        fs::create_dir_all(folder.join("cache/archives/partial"))?;
+        let config = folder.join("apt.conf");
+        // The system's hooks are for the system's folders: some tidy up there, which is not ours to do. No sandbox
+        // user, because it could not write where we may.
+        let text = format!(
+            "#clear APT::Update::Pre-Invoke;\n\
+             #clear APT::Update::Post-Invoke;\n\
+             #clear APT::Update::Post-Invoke-Success;\n\
+             Dir::State::lists \"{lists}\";\n\
+             Dir::Cache \"{cache}\";\n\
+             APT::Sandbox::User \"\";\n\
+             Acquire::Languages \"none\";\n\
+             Acquire::IndexTargets::deb::DEP-11::DefaultEnabled \"false\";\n\
+             Acquire::Retries \"3\";\n\
+             Acquire::http::Timeout \"30\";\n\
+             Acquire::https::Timeout \"30\";\n",
+            lists = folder.join("lists").display(),
+            cache = folder.join("cache").display(),
+        );
+        fs::write(&config, text)?;
+        Ok(Self { folder, config })
+    }
+
+    fn command(&self, program: &str, args: &[&str]) -> Command {
+        let mut command = Command::new(program);
+        // Its words are read by us.
+        command.env("LC_ALL", "C").arg("-c").arg(&self.config).args(args);
+        command
+    }
+
+    /// The version that would be installed; `None` for a package that there is not.
+    fn candidate(&self, package: &str) -> anyhow::Result<Option<String>> {
+        let policy = process::output(&mut self.command("apt-cache", &["policy", package]))?;
+        let version = policy.lines().find_map(|line| line.trim().strip_prefix("Candidate: "));
+        Ok(version.filter(|&version| version != "(none)").map(ToString::to_string))
+    }
+
+    /// All packages to unpack.
+    fn closure(&self) -> anyhow::Result<BTreeSet<String>> {
+        let mut found: BTreeSet<String> = PACKAGES.map(ToString::to_string).into();
+        let mut waiting: Vec<String> = found.iter().cloned().collect();
+        while let Some(package) = waiting.pop() {
+            let printed = process::output(&mut self.command("apt-cache", &["depends", "--important", &package]))?;
+            for needed in libraries(&printed) {
+                if found.insert(needed.to_string()) {
+                    waiting.push(needed.to_string());
+                }
+            }
+        }
+        Ok(found)
+    }
+
+    fn clean(self) -> anyhow::Result<()> {
+        fs::remove_dir_all(&self.folder).with_context(|| format!("cannot remove {}", self.folder.display()))
+    }
+}
+
+/// Those of the libraries that `apt-cache depends` names.
+fn libraries(printed: &str) -> impl Iterator<Item = &str> {
+    printed
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("Depends: "))
+        .filter(|name| LIBRARIES.iter().any(|library| name.starts_with(library)) && !name.ends_with("-dev"))
+}
+
+/// A version as the name of a folder that may stand in a search path.
+fn folder_name(version: &str) -> String {
+    version.chars().map(|c| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_libraries_of_a_package_are_found_whatever_their_version() {
+        let printed = "rustc-web\n  Depends: libc6\n  Depends: libstd-rust-web-1.97\n |Depends: gcc\n  Depends: libllvm23\n  \
+                       Depends: libstd-rust-web-dev\n  Depends: <libc-dev>\n";
+
+        assert_eq!(libraries(printed).collect::<Vec<_>>(), ["libstd-rust-web-1.97", "libllvm23"]);
+    }
+
+    #[test]
+    fn a_version_makes_a_name_without_separators() {
+        assert_eq!(folder_name("1:1.96.0+dfsg1-1~deb12u2"), "1-1.96.0-dfsg1-1-deb12u2");
+    }
+}
