@@ -11,12 +11,15 @@
 extern crate alloc;
 
 pub mod agent;
+pub mod allocator;
 pub mod cluster;
 pub mod id;
+pub mod lifecycle;
 pub mod node;
 pub mod offer;
 pub mod quantity;
 pub mod resources;
+pub mod spec;
 pub mod task;
 pub mod time;
 

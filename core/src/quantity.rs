@@ -169,10 +169,7 @@ impl FromStr for Bytes {
             }
             number.parse::<u64>().ok()?.checked_mul(1 << shift).map(Self)
         };
-        parse().ok_or_else(|| NotAnAmount {
-            wanted: "a size like 64MiB, 1GiB or 4096",
-            got: text.to_string(),
-        })
+        parse().ok_or_else(|| NotAnAmount { wanted: "a size like 64MiB, 1GiB or 4096", got: text.to_string() })
     }
 }
 

@@ -105,6 +105,15 @@ impl Resources {
         Ok(())
     }
 
+    /// Whether `wanted` can be taken from this; [`Self::fits`] for those who need no explanation.
+    pub fn contains(&self, wanted: &Self) -> bool {
+        wanted.cpus <= self.cpus
+            && wanted.mem <= self.mem
+            && wanted.disk <= self.disk
+            && self.ports.contains(&wanted.ports)
+            && wanted.scalars().all(|(name, amount)| amount <= self.scalar(name))
+    }
+
     /// Takes `wanted` out of this, all of it or nothing.
     ///
     /// # Errors

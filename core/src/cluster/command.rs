@@ -118,3 +118,36 @@ impl FrameworkInfo {
     /// The role of a framework that names none.
     pub const DEFAULT_ROLE: &str = "default";
 }
+
+/// Why nobody can subscribe like this.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidFramework {
+    /// The name is of no use to people.
+    #[error("framework name {0:?} is empty, longer than 128 bytes, or not printable")]
+    Name(String),
+    /// The role is no path of names.
+    #[error("role {0:?} is no role: names joined by /, none empty, . or .., no spaces, at most 128 bytes")]
+    Role(String),
+}
+
+impl FrameworkInfo {
+    /// Names are for tables; this is wider than any terminal.
+    const NAME_MAX: usize = 128;
+
+    /// Whether it could subscribe.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with it.
+    pub fn check(&self) -> Result<(), InvalidFramework> {
+        let fits = |text: &str| !text.is_empty() && text.len() <= Self::NAME_MAX;
+        if !fits(&self.name) || self.name.contains(char::is_control) {
+            return Err(InvalidFramework::Name(self.name.clone()));
+        }
+        let unprintable = |letter: char| letter.is_whitespace() || letter.is_control();
+        let is_no_name = |part: &str| matches!(part, "" | "." | "..");
+        if !fits(&self.role) || self.role.contains(unprintable) || self.role.split('/').any(is_no_name) {
+            return Err(InvalidFramework::Role(self.role.clone()));
+        }
+        Ok(())
+    }
+}

@@ -58,7 +58,7 @@ pub enum AgentOrder {
     Acknowledge(TaskId, UpdateId),
     /// The framework is back: send it every update that is not acknowledged again.
     Resend(FrameworkId),
-    /// The framework is gone: end its tasks and forget their updates.
+    /// The framework is gone: end its tasks. Their updates are acknowledged by the master.
     RemoveFramework(FrameworkId),
 }
 

@@ -1,9 +1,123 @@
-//! The master's state machine: dispatch.
+//! The master's machine: who is there, what was promised to whom, and where every task stands.
+//!
+//! [`Cluster::apply`] takes one command; it either refuses it and has changed nothing, or appends to the effects
+//! what is to be done. After a batch of commands, [`Cluster::allocate`] offers what became free.
 
+mod accept;
+mod agents;
 mod command;
+mod config;
 mod effect;
+mod frameworks;
+mod kill;
+mod offers;
+mod reconcile;
+mod refusal;
+mod register;
+mod state;
+mod tasks;
+mod timers;
 mod view;
+mod views;
 
-pub use command::{AgentCommand, Command, FrameworkCommand, FrameworkInfo, HeldTask};
+use alloc::vec::Vec;
+
+pub use command::{AgentCommand, Command, FrameworkCommand, FrameworkInfo, HeldTask, InvalidFramework};
+pub use config::Config;
 pub use effect::{AgentOrder, Announcement, Change, Effect, FrameworkEvent, Recovered};
+pub use refusal::Refusal;
 pub use view::{AgentView, FrameworkView, OfferView, RoleView, TaskView};
+
+use crate::time::Now;
+use state::{Peer, State};
+use timers::Timer;
+
+/// The master's state machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cluster {
+    state: State,
+}
+
+impl Cluster {
+    /// A cluster as the registry remembers it. Nobody is connected yet: agents and frameworks have their timeouts,
+    /// from `now`, to come back.
+    pub fn new(config: Config, recovered: Recovered, now: Now) -> Self {
+        Self { state: State::new(config, recovered, now) }
+    }
+
+    /// Carries out one command, and appends what is to be done.
+    ///
+    /// What a peer asks for in vain is answered, not refused: a launch on a bad offer with a `DROPPED` update, a
+    /// wrong subscription or registration with a last word and the end of the session.
+    ///
+    /// # Errors
+    /// The command is refused. Nothing was changed, and nothing appended.
+    pub fn apply(&mut self, now: Now, command: Command, out: &mut Vec<Effect>) -> Result<(), Refusal> {
+        let state = &mut self.state;
+        match command {
+            Command::Agent(session, command) => match command {
+                AgentCommand::Register { id, info, tasks } => {
+                    register::register(state, now, session, id, info, tasks, out)
+                }
+                AgentCommand::Heartbeat => agents::heard_from(state, now, session).map(|_| ()),
+                AgentCommand::Updates(updates) => tasks::update(state, now, session, updates, out),
+                AgentCommand::Drain => agents::drain(state, now, session, out),
+                AgentCommand::Leave => agents::leave(state, now, session, out),
+            },
+            Command::Framework(session, command) => match command {
+                FrameworkCommand::Subscribe { id, info } => frameworks::subscribe(state, session, id, info, out),
+                FrameworkCommand::Accept { offers, tasks, refuse } => {
+                    accept::accept(state, now, session, &offers, tasks, refuse, out)
+                }
+                FrameworkCommand::Decline { offers, refuse } => offers::decline(state, now, session, &offers, refuse),
+                FrameworkCommand::Revive => offers::revive(state, session),
+                FrameworkCommand::Suppress => offers::suppress(state, session),
+                FrameworkCommand::Kill(task) => kill::by_framework(state, session, task, out),
+                FrameworkCommand::Acknowledge(updates) => tasks::acknowledge(state, session, &updates, out),
+                FrameworkCommand::Reconcile(tasks) => reconcile::reconcile(state, session, &tasks, out),
+                FrameworkCommand::Teardown => frameworks::teardown(state, session, out),
+            },
+            Command::KillTask(task) => kill::by_operator(state, task, out),
+            Command::Disconnected(session) => {
+                match state.sessions.get(&session) {
+                    Some(&Peer::Agent(id)) => agents::disconnect(state, now, id, out),
+                    Some(&Peer::Framework(id)) => frameworks::disconnect(state, now, id, out),
+                    // It never introduced itself, or was closed by us.
+                    None => {}
+                }
+                Ok(())
+            }
+            Command::Tick => {
+                self.tick(now, out);
+                Ok(())
+            }
+        }
+    }
+
+    /// Offers what became free since the last call: once, at the end of a batch of commands.
+    pub fn allocate(&mut self, now: Now, out: &mut Vec<Effect>) {
+        offers::make(&mut self.state, now, out);
+    }
+
+    /// When to send [`Command::Tick`] at the latest.
+    pub fn next_deadline(&self) -> Option<Now> {
+        self.state.timers.next().into_iter().chain(self.state.allocator.next_deadline()).min()
+    }
+
+    fn tick(&mut self, now: Now, out: &mut Vec<Effect>) {
+        let state = &mut self.state;
+        let mut expired = Vec::new();
+        while let Some(timer) = state.timers.pop_due(now) {
+            match timer {
+                Timer::Offer(id) => expired.push(id),
+                Timer::Agent(id) => agents::time_out(state, now, id, out),
+                Timer::Framework(id) => frameworks::remove(state, id, out),
+            }
+        }
+        offers::expire(state, now, &expired, out);
+        state.allocator.expire(now);
+    }
+}
+
+#[cfg(test)]
+mod tests;

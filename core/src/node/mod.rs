@@ -1,7 +1,157 @@
-//! The agent's state machine: dispatch.
+//! The agent's machine: the tasks it holds, and their updates until they are acknowledged.
+//!
+//! [`Node::apply`] takes one command; it either refuses it and has changed nothing, or appends to the effects what
+//! is to be done. After a batch of commands, [`Node::flush`] sends what is new.
 
 mod command;
+mod drain;
 mod effect;
+mod orders;
+mod outcome;
+mod task;
+mod updates;
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::vec::Vec;
+use core::time::Duration;
 
 pub use command::Command;
 pub use effect::Effect;
+
+use crate::cluster::HeldTask;
+use crate::id::{AgentId, TaskId};
+use crate::task::{TaskState, TaskStatus};
+use crate::time::Now;
+
+use drain::Drain;
+use task::Task;
+
+/// The settings of a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// When an update that nobody acknowledged is sent again for the first time. Doubles with every time.
+    pub retry_first: Duration,
+    /// The longest time between two tries.
+    pub retry_max: Duration,
+    /// How long a drain waits for acknowledgements after the last task has ended.
+    pub drain_grace: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            // Mesos's STATUS_UPDATE_RETRY_INTERVAL_MIN and _MAX.
+            retry_first: Duration::from_secs(10),
+            retry_max: Duration::from_secs(600),
+            // An acknowledgement takes milliseconds. A framework that is away for longer will reconcile.
+            drain_grace: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Nothing was changed and nothing is to be done.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// A task is launched once.
+    #[error("{0} is held already, and is {1}: task ids are used once")]
+    AlreadyHeld(TaskId, TaskState),
+    /// The executor speaks of what it was never given, or of what was done with long ago.
+    #[error("{0} is not held here")]
+    NotHeld(TaskId),
+}
+
+/// The agent's state machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    config: Config,
+    /// This agent, once a master has taken it in.
+    id: Option<AgentId>,
+    connected: bool,
+    tasks: BTreeMap<TaskId, Task>,
+    /// Tasks with something to send at the next flush, in the order in which it happened.
+    queue: Vec<TaskId>,
+    /// Updates about tasks that are not held, to be sent at the next flush and not again.
+    answers: Vec<TaskStatus>,
+    /// When tasks are to be sent again.
+    retries: BTreeSet<(Now, TaskId)>,
+    drain: Option<Drain>,
+}
+
+impl Node {
+    /// A node without tasks, and without a master.
+    pub fn new(config: Config) -> Self {
+        Self {
+            config,
+            id: None,
+            connected: false,
+            tasks: BTreeMap::new(),
+            queue: Vec::new(),
+            answers: Vec::new(),
+            retries: BTreeSet::new(),
+            drain: None,
+        }
+    }
+
+    /// Carries out one command, and appends what is to be done. Late and repeated news changes nothing.
+    ///
+    /// # Errors
+    /// The command is refused. Nothing was changed, and nothing appended.
+    pub fn apply(&mut self, now: Now, command: Command, out: &mut Vec<Effect>) -> Result<(), Refusal> {
+        match command {
+            Command::Registered(id) => self.registered(id),
+            Command::Disconnected => self.connected = false,
+            Command::Launch(spec) => return self.launch(spec, out),
+            Command::Kill(task) => self.kill(task, out),
+            Command::Acknowledge(task, update) => self.acknowledge(task, update, out),
+            Command::Resend(framework) => self.resend(framework),
+            Command::RemoveFramework(framework) => self.remove_framework(framework, out),
+            Command::Unfetchable { task, reason, message } => return self.unfetchable(now, task, reason, message),
+            Command::Started(task) => return self.started(task),
+            Command::Ended(task, ending) => return self.ended(now, task, ending),
+            Command::Drain => self.start_drain(now, out),
+            Command::Tick => self.retry(now),
+        }
+        Ok(())
+    }
+
+    /// Sends what is new: once, at the end of a batch of commands.
+    pub fn flush(&mut self, now: Now, out: &mut Vec<Effect>) {
+        self.send(now, out);
+        self.finish_drain(now, out);
+    }
+
+    /// When to send [`Command::Tick`], and to flush after it, at the latest.
+    pub fn next_deadline(&self) -> Option<Now> {
+        let retry = self.retries.first().map(|&(at, _)| at).filter(|_| self.connected);
+        retry.into_iter().chain(self.drain_deadline()).min()
+    }
+
+    /// Every task that has not ended, and every ended one whose end is not acknowledged: what to register with.
+    pub fn held(&self) -> Vec<HeldTask> {
+        let held = |(&id, task): (&TaskId, &Task)| HeldTask {
+            id,
+            name: task.spec.name.clone(),
+            resources: task.spec.resources.clone(),
+            state: task.state,
+        };
+        self.tasks.iter().map(held).collect()
+    }
+
+    /// Where every held task stands, by id.
+    pub fn task_states(&self) -> impl Iterator<Item = (TaskId, TaskState)> {
+        self.tasks.iter().map(|(&id, task)| (id, task.state))
+    }
+
+    /// How many tasks have not ended.
+    pub fn running(&self) -> usize {
+        self.tasks.values().filter(|task| !task.state.is_terminal()).count()
+    }
+
+    /// The id that a master gave it.
+    pub fn id(&self) -> Option<AgentId> {
+        self.id
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -33,10 +33,23 @@ impl Share {
 }
 
 impl Ord for Share {
-    /// Exact as long as amounts stay under 2^63 and weights are 32 bits: then no product leaves 2^128
-    /// but for totals above 2^33 with extreme weights, where both sides saturate and compare as equal.
     fn cmp(&self, other: &Self) -> Ordering {
-        self.part.saturating_mul(other.of).cmp(&other.part.saturating_mul(self.of))
+        match (self.part.checked_mul(other.of), other.part.checked_mul(self.of)) {
+            (Some(left), Some(right)) => left.cmp(&right),
+            _ => compare_by_division(*self, *other),
+        }
+    }
+}
+
+/// Compares fractions whose cross-products leave 2^128, by Euclid's algorithm: whole parts first, then the
+/// reciprocals of what is left, in which the larger is the smaller.
+fn compare_by_division(left: Share, right: Share) -> Ordering {
+    let whole = (left.part / left.of).cmp(&(right.part / right.of));
+    let (left_rest, right_rest) = (left.part % left.of, right.part % right.of);
+    match (left_rest, right_rest) {
+        _ if whole.is_ne() => whole,
+        (0, _) | (_, 0) => left_rest.cmp(&right_rest),
+        _ => compare_by_division(Share { part: right.of, of: right_rest }, Share { part: left.of, of: left_rest }),
     }
 }
 

@@ -1,0 +1,184 @@
+//! Launching tasks on offers.
+
+use alloc::collections::BTreeSet;
+use alloc::string::{String, ToString};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use super::effect::{AgentOrder, Announcement, Effect};
+use super::offers;
+use super::refusal::Refusal;
+use super::state::{State, Task};
+use crate::id::{AgentId, FrameworkId, OfferId, SessionId, TaskId, UpdateId};
+use crate::resources::{Resources, Shortage};
+use crate::spec::InvalidSpec;
+use crate::task::{Reason, Source, TaskSpec, TaskState, TaskStatus};
+use crate::time::Now;
+
+/// What is wrong with the offers of an accept: nothing can be launched on them.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+enum BadOffers {
+    #[error("no offer to launch on was named")]
+    None,
+    #[error("{0} is gone: it was answered, rescinded or expired")]
+    Gone(OfferId),
+    #[error("{0} was not made to {1}")]
+    NotIts(OfferId, FrameworkId),
+    #[error("{0} is named twice")]
+    Twice(OfferId),
+    #[error("{0} is of {1} and {2} of {3}: offers can be combined when they are of one agent")]
+    Mixed(OfferId, AgentId, OfferId, AgentId),
+}
+
+/// Why one task was not launched.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+enum NotLaunched {
+    #[error(transparent)]
+    Offers(#[from] BadOffers),
+    #[error("{0} does not fit {1}: {2}")]
+    TooBig(TaskId, String, Shortage),
+    #[error("{0} is one too many: {1} has {2} tasks that run or whose end it has not acknowledged")]
+    TooMany(TaskId, FrameworkId, usize),
+    #[error("{0} is not of {1}")]
+    NotIts(TaskId, FrameworkId),
+    #[error("{0} was used before, and is {1}: task ids are used once")]
+    Reused(TaskId, TaskState),
+    #[error("{0} cannot run anywhere: {1}")]
+    Invalid(TaskId, InvalidSpec),
+}
+
+impl NotLaunched {
+    /// A spec that is wrong stays wrong; everything else may work on another offer.
+    fn verdict(&self) -> (TaskState, Reason) {
+        match self {
+            Self::Offers(_) | Self::TooBig(..) => (TaskState::Dropped, Reason::InvalidOffers),
+            Self::TooMany(..) => (TaskState::Dropped, Reason::TaskInvalid),
+            Self::NotIts(..) | Self::Reused(..) | Self::Invalid(..) => (TaskState::Error, Reason::TaskInvalid),
+        }
+    }
+}
+
+pub(super) fn accept(
+    state: &mut State,
+    now: Now,
+    session: SessionId,
+    offers: &[OfferId],
+    tasks: Vec<Arc<TaskSpec>>,
+    refuse: Duration,
+    out: &mut Vec<Effect>,
+) -> Result<(), Refusal> {
+    let framework = state.framework_of(session)?;
+    let agent = match agent_of(state, now, framework, offers) {
+        Ok(agent) => agent,
+        Err(bad) => {
+            let own = |id: &OfferId| state.offers.get(id).is_some_and(|offer| offer.framework == framework);
+            let own: BTreeSet<_> = offers.iter().copied().filter(own).collect();
+            offers::give_back(state, own);
+            for task in tasks {
+                report(state, task.id, &NotLaunched::Offers(bad.clone()), out);
+            }
+            return Ok(());
+        }
+    };
+    let mut left = Resources::default();
+    for &id in offers {
+        left.give(&offers::close(state, id).resources);
+    }
+    for task in tasks {
+        match fit(state, framework, &task, offers, &mut left) {
+            Ok(()) => launch(state, framework, agent, task, out),
+            Err(why) => report(state, task.id, &why, out),
+        }
+    }
+    if !left.is_empty() {
+        state.allocator.free(framework, agent, &left);
+        if !refuse.is_zero() {
+            state.allocator.refuse(framework, agent, left, now + refuse);
+        }
+    }
+    Ok(())
+}
+
+/// The one agent that all these offers are of.
+fn agent_of(state: &State, now: Now, framework: FrameworkId, offers: &[OfferId]) -> Result<AgentId, BadOffers> {
+    let mut first: Option<(OfferId, AgentId)> = None;
+    let mut seen = BTreeSet::new();
+    for &id in offers {
+        let offer = state.offers.get(&id).filter(|offer| now < offer.expires).ok_or(BadOffers::Gone(id))?;
+        if offer.framework != framework {
+            return Err(BadOffers::NotIts(id, framework));
+        }
+        if !seen.insert(id) {
+            return Err(BadOffers::Twice(id));
+        }
+        match first {
+            Some((other, agent)) if agent != offer.agent => {
+                return Err(BadOffers::Mixed(other, agent, id, offer.agent));
+            }
+            Some(_) => {}
+            None => first = Some((id, offer.agent)),
+        }
+    }
+    first.map(|(_, agent)| agent).ok_or(BadOffers::None)
+}
+
+/// Takes what the task wants out of what is left, when nothing speaks against it.
+fn fit(
+    state: &State,
+    framework: FrameworkId,
+    task: &TaskSpec,
+    offers: &[OfferId],
+    left: &mut Resources,
+) -> Result<(), NotLaunched> {
+    if task.id.framework != framework {
+        return Err(NotLaunched::NotIts(task.id, framework));
+    }
+    if let Some(known) = state.tasks.get(&task.id).or_else(|| state.history.get(task.id)) {
+        return Err(NotLaunched::Reused(task.id, known.status.state));
+    }
+    task.check().map_err(|invalid| NotLaunched::Invalid(task.id, invalid))?;
+    let its_tasks = state.frameworks[&framework].tasks.len();
+    if its_tasks >= state.config.tasks_per_framework {
+        return Err(NotLaunched::TooMany(task.id, framework, its_tasks));
+    }
+    left.take(&task.resources).map_err(|shortage| {
+        let offers: Vec<_> = offers.iter().map(ToString::to_string).collect();
+        NotLaunched::TooBig(task.id, offers.join(" and "), shortage)
+    })
+}
+
+fn launch(state: &mut State, framework: FrameworkId, agent: AgentId, spec: Arc<TaskSpec>, out: &mut Vec<Effect>) {
+    let id = spec.id;
+    let status = TaskStatus {
+        agent: Some(agent),
+        ..TaskStatus::new(id, UpdateId::UNACKNOWLEDGED, TaskState::Staging, Source::Master)
+    };
+    let task = Task {
+        name: spec.name.clone(),
+        role: state.frameworks[&framework].role.clone(),
+        agent,
+        resources: spec.resources.clone(),
+        // The offer's promise becomes the task's.
+        holds: true,
+        kill: false,
+        closed: false,
+        latest_update: UpdateId::UNACKNOWLEDGED,
+        status: status.clone(),
+    };
+    state.insert_task(id, task);
+    let session = state.agent_session(agent).expect("offers of an agent end with its connection");
+    out.push(Effect::ToAgent(session, AgentOrder::Launch(spec)));
+    out.push(Effect::Announce(Announcement::Task(status)));
+}
+
+/// Tells the framework. The master keeps nothing of a task that never was.
+fn report(state: &State, task: TaskId, why: &NotLaunched, out: &mut Vec<Effect>) {
+    let (verdict, reason) = why.verdict();
+    let status = TaskStatus {
+        reason: Some(reason),
+        message: why.to_string(),
+        ..TaskStatus::new(task, UpdateId::UNACKNOWLEDGED, verdict, Source::Master)
+    };
+    state.tell(status, out);
+}

@@ -1,0 +1,118 @@
+//! What the master orders.
+
+use alloc::string::ToString;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::task::Task;
+use super::{Effect, Node, Refusal};
+use crate::id::{AgentId, FrameworkId, TaskId, UpdateId};
+use crate::lifecycle::TaskEvent;
+use crate::task::{Reason, Source, TaskSpec, TaskState, TaskStatus};
+
+impl Node {
+    /// The new connection knows nothing of what was sent on the old one.
+    pub(super) fn registered(&mut self, id: AgentId) {
+        self.id = Some(id);
+        self.connected = true;
+        for (&id, task) in &mut self.tasks {
+            task.forget_sent();
+            if !task.queued {
+                task.queued = true;
+                self.queue.push(id);
+            }
+        }
+    }
+
+    pub(super) fn launch(&mut self, spec: Arc<TaskSpec>, out: &mut Vec<Effect>) -> Result<(), Refusal> {
+        let id = spec.id;
+        if let Some(held) = self.tasks.get(&id) {
+            return Err(Refusal::AlreadyHeld(id, held.state));
+        }
+        if self.drain.is_some() {
+            let why = "its agent takes no more tasks";
+            self.answer(id, TaskState::Dropped, Reason::AgentDraining, why);
+            return Ok(());
+        }
+        self.tasks.insert(id, Task::new(spec.clone()));
+        self.enqueue(id);
+        out.push(Effect::Run(spec));
+        Ok(())
+    }
+
+    /// What is not held is answered for: whoever asked waits for an end.
+    pub(super) fn kill(&mut self, id: TaskId, out: &mut Vec<Effect>) {
+        let Some(task) = self.tasks.get_mut(&id) else {
+            let why = "its agent does not hold it";
+            return self.answer(id, TaskState::Lost, Reason::AgentRestarted, why);
+        };
+        if task.state.is_terminal() {
+            task.forget_sent();
+            self.enqueue(id);
+        } else {
+            self.stop(id, Reason::KillRequested, out);
+        }
+    }
+
+    /// Has a task ended. Said once: the executor does not forget.
+    pub(super) fn stop(&mut self, id: TaskId, why: Reason, out: &mut Vec<Effect>) {
+        let task = self.tasks.get_mut(&id).expect("the caller has seen the task");
+        if task.happen(TaskEvent::KillRequested) {
+            task.stopped = Some(why);
+            out.push(Effect::Stop(id));
+        }
+    }
+
+    pub(super) fn resend(&mut self, framework: FrameworkId) {
+        for id in self.tasks_of(framework) {
+            self.tasks.get_mut(&id).expect("it is held").forget_sent();
+            self.enqueue(id);
+        }
+    }
+
+    /// Its tasks end. Their updates are kept as ever: the master waits for their resources, and acknowledges.
+    pub(super) fn remove_framework(&mut self, framework: FrameworkId, out: &mut Vec<Effect>) {
+        self.resend(framework);
+        for id in self.tasks_of(framework) {
+            self.stop(id, Reason::FrameworkRemoved, out);
+        }
+    }
+
+    pub(super) fn acknowledge(&mut self, id: TaskId, update: UpdateId, out: &mut Vec<Effect>) {
+        let Some(task) = self.tasks.get_mut(&id) else { return };
+        task.acknowledge(update);
+        if !task.has_pending()
+            && let Some(at) = task.retry.take()
+        {
+            self.retries.remove(&(at, id));
+        }
+        if task.is_done() {
+            self.tasks.remove(&id);
+            out.push(Effect::Forget(id));
+        }
+    }
+
+    /// Has a task looked at by the next flush.
+    pub(super) fn enqueue(&mut self, id: TaskId) {
+        let task = self.tasks.get_mut(&id).expect("the caller has seen the task");
+        if !task.queued {
+            task.queued = true;
+            self.queue.push(id);
+        }
+    }
+
+    /// Says something of a task that is not held. It is said once: should it be lost with the connection, the
+    /// registration that follows says as much.
+    fn answer(&mut self, id: TaskId, state: TaskState, reason: Reason, why: &str) {
+        self.answers.push(TaskStatus {
+            reason: Some(reason),
+            message: why.to_string(),
+            ..TaskStatus::new(id, UpdateId::UNACKNOWLEDGED, state, Source::Agent)
+        });
+    }
+
+    fn tasks_of(&self, framework: FrameworkId) -> Vec<TaskId> {
+        let all = TaskId { framework, number: 0 }..=TaskId { framework, number: u64::MAX };
+        self.tasks.range(all).map(|(&id, _)| id).collect()
+    }
+}

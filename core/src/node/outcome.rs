@@ -1,0 +1,63 @@
+//! What becomes of a task in the executor.
+
+use alloc::string::{String, ToString};
+
+use super::{Node, Refusal};
+use crate::id::TaskId;
+use crate::lifecycle::TaskEvent;
+use crate::task::{Ending, Reason, Source, TaskState, Usage};
+use crate::time::Now;
+
+impl Node {
+    pub(super) fn started(&mut self, id: TaskId) -> Result<(), Refusal> {
+        let task = self.tasks.get_mut(&id).ok_or(Refusal::NotHeld(id))?;
+        task.started = true;
+        if task.happen(TaskEvent::Reported(TaskState::Running)) {
+            self.enqueue(id);
+        }
+        Ok(())
+    }
+
+    pub(super) fn unfetchable(&mut self, now: Now, id: TaskId, reason: Reason, message: String) -> Result<(), Refusal> {
+        let ending = Ending {
+            state: TaskState::Failed,
+            reason: Some(reason),
+            message,
+            exit_code: None,
+            exceeded: None,
+            usage: Usage::default(),
+        };
+        self.end(now, id, Source::Agent, ending)
+    }
+
+    pub(super) fn ended(&mut self, now: Now, id: TaskId, ending: Ending) -> Result<(), Refusal> {
+        self.end(now, id, Source::Executor, ending)
+    }
+
+    fn end(&mut self, now: Now, id: TaskId, source: Source, ending: Ending) -> Result<(), Refusal> {
+        let task = self.tasks.get_mut(&id).ok_or(Refusal::NotHeld(id))?;
+        let ending = match task.stopped {
+            // It may have ended by itself just before the stop reached it: then that is what happened.
+            Some(why) if ending.state == TaskState::Killed || !task.started => killed(why, task.started, ending),
+            _ => ending,
+        };
+        if task.happen(TaskEvent::Reported(ending.state)) {
+            task.ending = Some((source, ending));
+            self.enqueue(id);
+            if let Some(drain) = &mut self.drain {
+                drain.last_end = now;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// An ending that was asked for: nobody needs to know how far a fetch had come.
+fn killed(why: Reason, started: bool, ending: Ending) -> Ending {
+    let (reason, message) = match (why, started) {
+        (Reason::KillRequested, false) => (Reason::KilledDuringLaunch, "killed before it started".to_string()),
+        (why, false) => (why, "killed before it started".to_string()),
+        (why, true) => (why, ending.message),
+    };
+    Ending { state: TaskState::Killed, reason: Some(reason), message, ..ending }
+}

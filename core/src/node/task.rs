@@ -1,0 +1,118 @@
+//! One task on its agent.
+
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use crate::id::UpdateId;
+use crate::lifecycle::TaskEvent;
+use crate::task::{Ending, Reason, Source, TaskSpec, TaskState, TaskStatus};
+use crate::time::Now;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Task {
+    pub(super) spec: Arc<TaskSpec>,
+    pub(super) state: TaskState,
+    /// Whether the executor has it: its end is then the executor's to explain.
+    pub(super) started: bool,
+    /// Why it was asked to end, when it was.
+    pub(super) stopped: Option<Reason>,
+    /// How it ended, and who says so, until that is made an update.
+    pub(super) ending: Option<(Source, Ending)>,
+    /// Whether there is something to send at the next flush.
+    pub(super) queued: bool,
+    /// The last state of which there is an update.
+    told: Option<TaskState>,
+    last_update: UpdateId,
+    /// Made and not acknowledged: at most the latest that is not terminal, and the terminal one.
+    pending: Vec<Pending>,
+    /// When the pending ones are sent again.
+    pub(super) retry: Option<Now>,
+    /// How long after that once more.
+    pub(super) wait: Duration,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Pending {
+    status: TaskStatus,
+    sent: bool,
+}
+
+impl Task {
+    pub(super) fn new(spec: Arc<TaskSpec>) -> Self {
+        Self {
+            spec,
+            state: TaskState::Staging,
+            started: false,
+            stopped: None,
+            ending: None,
+            queued: false,
+            told: None,
+            last_update: UpdateId::UNACKNOWLEDGED,
+            pending: Vec::new(),
+            retry: None,
+            wait: Duration::ZERO,
+        }
+    }
+
+    /// Moves on, unless the news comes too late or twice.
+    pub(super) fn happen(&mut self, event: TaskEvent) -> bool {
+        match self.state.next(event) {
+            Some(next) => {
+                self.state = next;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Makes the update that tells of the present state, if that is news worth telling.
+    pub(super) fn tell(&mut self) {
+        // Whoever asked for its end knows that it was asked for.
+        if self.told == Some(self.state) || self.state == TaskState::Killing {
+            return;
+        }
+        self.told = Some(self.state);
+        self.last_update = UpdateId(self.last_update.0 + 1);
+        let status = match self.ending.take() {
+            Some((source, ending)) => TaskStatus::ended(self.spec.id, self.last_update, source, ending),
+            None => TaskStatus::new(self.spec.id, self.last_update, self.state, Source::Agent),
+        };
+        if !self.state.is_terminal() {
+            self.pending.clear();
+        }
+        self.pending.push(Pending { status, sent: false });
+    }
+
+    /// What was not sent yet, or is to be sent again; now it is sent.
+    pub(super) fn take_unsent(&mut self) -> impl Iterator<Item = TaskStatus> {
+        self.pending.iter_mut().filter(|pending| !pending.sent).map(|pending| {
+            pending.sent = true;
+            pending.status.clone()
+        })
+    }
+
+    /// Has everything that is pending sent again.
+    pub(super) fn forget_sent(&mut self) {
+        for pending in &mut self.pending {
+            pending.sent = false;
+        }
+    }
+
+    pub(super) fn has_pending(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    /// Takes note of an acknowledgement, which covers every update up to its own. One of an update that was never
+    /// made is ignored.
+    pub(super) fn acknowledge(&mut self, update: UpdateId) {
+        if update <= self.last_update {
+            self.pending.retain(|pending| pending.status.update > update);
+        }
+    }
+
+    /// Whether its end is told and acknowledged.
+    pub(super) fn is_done(&self) -> bool {
+        self.state.is_terminal() && self.told == Some(self.state) && self.pending.is_empty()
+    }
+}

@@ -1,0 +1,129 @@
+//! What makes a task's spec wrong, whatever the cluster.
+
+use alloc::collections::BTreeSet;
+use alloc::string::String;
+
+use crate::quantity::Bytes;
+use crate::task::TaskSpec;
+
+/// Why a task can run nowhere.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidSpec {
+    /// It wants no processor time or no memory.
+    #[error("a task needs some {0}, and wants none")]
+    NoQuota(&'static str),
+    /// A limit of zero ends the task before it starts.
+    #[error("a {0} limit of zero lets nothing run: leave it out for no limit")]
+    ZeroLimit(&'static str),
+    /// A text is too long.
+    #[error("the {what} take {has}, and may take {max}")]
+    TooLarge {
+        /// Which part of the spec.
+        what: &'static str,
+        /// Its size.
+        has: Bytes,
+        /// Its largest size.
+        max: Bytes,
+    },
+    /// There are too many inputs.
+    #[error("{has} inputs, and there may be {max}")]
+    TooManyInputs {
+        /// How many.
+        has: usize,
+        /// The most.
+        max: usize,
+    },
+    /// A text that cannot be handed to a program.
+    #[error("{what} {text:?} contains a NUL byte")]
+    Nul {
+        /// An argument or a variable.
+        what: &'static str,
+        /// The text.
+        text: String,
+    },
+    /// A variable without a proper name.
+    #[error("{0:?} is no name for an environment variable: not empty, without = and NUL")]
+    VariableName(String),
+    /// An input that has no place.
+    #[error("input path {0:?} is not absolute, or has an empty, . or .. part or a backslash")]
+    InputPath(String),
+    /// Two inputs in one place.
+    #[error("input path {0:?} is used twice, or lies below another input")]
+    InputTwice(String),
+}
+
+/// A task's standard input. Larger ones travel as input files, which are stored once and not in every launch.
+pub const STDIN_MAX: Bytes = Bytes::from_mib(1);
+/// Arguments, environment and name together: an eighth of what Linux lets a program have, a quarter of a gRPC
+/// message of default size.
+pub const TEXT_MAX: Bytes = Bytes::from_mib(1);
+/// Input files of one task: each costs the agent a fetch and the guest's folder an entry.
+pub const INPUTS_MAX: usize = 1024;
+
+impl TaskSpec {
+    /// Whether it could run at all, given an agent that is large enough.
+    ///
+    /// # Errors
+    /// The first thing that is wrong with it.
+    pub fn check(&self) -> Result<(), InvalidSpec> {
+        self.check_quotas()?;
+        self.check_texts()?;
+        self.check_inputs()
+    }
+
+    fn check_quotas(&self) -> Result<(), InvalidSpec> {
+        let none = |is_none: bool, what| if is_none { Err(InvalidSpec::NoQuota(what)) } else { Ok(()) };
+        none(self.resources.cpus.is_zero(), "cpus")?;
+        none(self.resources.mem.is_zero(), "mem")?;
+        let zero = |is_zero: bool, what| if is_zero { Err(InvalidSpec::ZeroLimit(what)) } else { Ok(()) };
+        zero(self.limits.fuel.is_some_and(|fuel| fuel.is_zero()), "fuel")?;
+        zero(self.limits.time.is_some_and(|time| time.is_zero()), "time")
+    }
+
+    fn check_texts(&self) -> Result<(), InvalidSpec> {
+        let fits = |what, lengths: usize, max: Bytes| match Bytes::new(lengths as u64) {
+            has if has > max => Err(InvalidSpec::TooLarge { what, has, max }),
+            _ => Ok(()),
+        };
+        fits("bytes of standard input", self.stdin.len(), STDIN_MAX)?;
+        let args = self.args.iter().map(String::len);
+        let env = self.env.iter().map(|(name, value)| name.len() + value.len());
+        fits("name, arguments and environment", self.name.len() + args.chain(env).sum::<usize>(), TEXT_MAX)?;
+        let no_nul = |what, text: &String| match text.contains('\0') {
+            true => Err(InvalidSpec::Nul { what, text: text.clone() }),
+            false => Ok(()),
+        };
+        self.args.iter().try_for_each(|arg| no_nul("argument", arg))?;
+        self.env.iter().try_for_each(|(name, value)| match name.is_empty() || name.contains(['=', '\0']) {
+            true => Err(InvalidSpec::VariableName(name.clone())),
+            false => no_nul("variable", value),
+        })
+    }
+
+    fn check_inputs(&self) -> Result<(), InvalidSpec> {
+        if self.inputs.len() > INPUTS_MAX {
+            return Err(InvalidSpec::TooManyInputs { has: self.inputs.len(), max: INPUTS_MAX });
+        }
+        let mut paths = BTreeSet::new();
+        for input in &self.inputs {
+            let path = &input.guest_path;
+            let parts = path.strip_prefix('/').into_iter().flat_map(|below_root| below_root.split('/'));
+            let bad = |part: &str| matches!(part, "" | "." | "..") || part.contains(['\0', '\\']);
+            if !path.starts_with('/') || parts.into_iter().any(bad) {
+                return Err(InvalidSpec::InputPath(path.clone()));
+            }
+            if !paths.insert(path.as_str()) {
+                return Err(InvalidSpec::InputTwice(path.clone()));
+            }
+        }
+        let is_below_another =
+            |path: &&&str| path.match_indices('/').skip(1).any(|(end, _)| paths.contains(&path[..end]));
+        match paths.iter().find(is_below_another) {
+            Some(path) => Err(InvalidSpec::InputTwice((*path).into())),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
