@@ -54,9 +54,12 @@ impl Workspace {
         cargo
     }
 
-    /// The folders of all packages that this workspace is built from, its own and others'.
+    /// The folders of all packages that this workspace is built from on this machine, its own and others'.
     pub(crate) fn packages(&self) -> anyhow::Result<Vec<PathBuf>> {
-        let metadata = metadata(&self.root, &[])?;
+        let compiler = process::output(Command::new("rustc").arg("-vV"))?;
+        let host = compiler.lines().find_map(|line| line.strip_prefix("host: ")).context("rustc names no host")?;
+        // Without it, cargo would fetch what only other systems need.
+        let metadata = metadata(&self.root, &["--filter-platform", host])?;
         let packages = metadata["packages"].as_array().context("cargo metadata names no packages")?;
         packages
             .iter()

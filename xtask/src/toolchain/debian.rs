@@ -75,6 +75,8 @@ fn build(home: &Path, draft: &Path) -> anyhow::Result<PathBuf> {
     process::timed("build Rust's standard library for wasm32-wasip1", || library::build(draft, &cargo))?;
     process::timed("prove the toolchain with a small program", || prove(draft, &cargo))?;
 
+    // The sources have done their part, and are half of it all.
+    fs::remove_dir_all(draft.join("usr/src"))?;
     let done = home.join(version);
     if done.exists() {
         fs::remove_dir_all(&done)?;
@@ -132,10 +134,10 @@ fn remove_leftovers(home: &Path) -> anyhow::Result<()> {
 
 /// `haggle/wasm-toolchain` in the user's cache.
 fn home() -> anyhow::Result<PathBuf> {
-    let cache = match env::var_os("XDG_CACHE_HOME").filter(|path| !path.is_empty()) {
-        Some(cache) => PathBuf::from(cache),
-        None => PathBuf::from(env::var_os("HOME").context("neither HOME nor XDG_CACHE_HOME is set")?).join(".cache"),
-    };
+    let absolute = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let cache = absolute("XDG_CACHE_HOME")
+        .or_else(|| absolute("HOME").map(|home| home.join(".cache")))
+        .context("no cache folder: neither XDG_CACHE_HOME nor HOME is an absolute path")?;
     Ok(cache.join("haggle/wasm-toolchain"))
 }
 
