@@ -1,0 +1,27 @@
+//! What goes out on an agent's stream: the cluster's orders, and the shell's own words between them.
+
+use haggle_core::cluster::AgentOrder;
+use haggle_proto::v1;
+use haggle_proto::v1::agent_order::Order;
+
+/// One item on its way to an agent.
+#[derive(Clone, Debug)]
+pub(crate) enum AgentMail {
+    /// The cluster decided it.
+    Order(AgentOrder),
+    /// An operator wants to read a task's output.
+    ReadLog(v1::ReadLogOrder),
+    /// The master lives, and has heard the agent.
+    Heartbeat,
+}
+
+impl From<AgentMail> for v1::AgentOrder {
+    fn from(mail: AgentMail) -> Self {
+        let shell = |order| Self { order: Some(order) };
+        match mail {
+            AgentMail::Order(order) => order.into(),
+            AgentMail::ReadLog(order) => shell(Order::ReadLog(order)),
+            AgentMail::Heartbeat => shell(Order::Heartbeat(v1::Heartbeat {})),
+        }
+    }
+}

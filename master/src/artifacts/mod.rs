@@ -1,0 +1,132 @@
+//! Modules and input files, kept on disk under the name of their SHA-256.
+
+mod upload;
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use haggle_core::{Bytes, Digest};
+use tempfile::TempDir;
+
+use crate::config::ArtifactLimits;
+
+pub(crate) use upload::Upload;
+
+/// Why an artifact is not kept or not given.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ArtifactError {
+    /// It has other bytes than were announced.
+    #[error("the artifact is {got}, announced was {wanted}; it is not kept")]
+    WrongDigest { wanted: Digest, got: Digest },
+    /// It alone is too large.
+    #[error("the artifact is larger than the {limit} that one may have")]
+    TooLarge { limit: Bytes },
+    /// All of them together are too large.
+    #[error("the artifact store is full: it holds {used} of {limit}")]
+    StoreFull { used: Bytes, limit: Bytes },
+    /// The disk below is full.
+    #[error("the master's disk is full: {0}")]
+    DiskFull(io::Error),
+    /// The disk below fails.
+    #[error("the artifact store fails: {0}")]
+    Disk(io::Error),
+}
+
+impl From<io::Error> for ArtifactError {
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+                Self::DiskFull(error)
+            }
+            _ => Self::Disk(error),
+        }
+    }
+}
+
+/// The store. Everything here blocks on the disk.
+///
+/// A file below `sha256` is whole and has the digest of its name: it is written under `partial`, and moved when
+/// it was verified.
+#[derive(Debug)]
+pub(crate) struct Store {
+    kept: PathBuf,
+    partial: PathBuf,
+    limits: ArtifactLimits,
+    /// Whether artifacts outlive the master, and so a power cut.
+    durable: bool,
+    /// Bytes kept, and bytes of uploads under way.
+    used: Mutex<u64>,
+    /// Removes a temporary store when it is dropped.
+    _temporary: Option<TempDir>,
+}
+
+impl Store {
+    /// Opens the store in `folder`, which is made if need be; without one, in a temporary folder of its own.
+    /// What was left half done there is removed: nobody else may use the folder.
+    pub(crate) fn open(folder: Option<&Path>, limits: ArtifactLimits) -> io::Result<Self> {
+        let (folder, temporary) = match folder {
+            Some(folder) => (folder.to_owned(), None),
+            None => {
+                let temporary = TempDir::with_prefix("haggle-artifacts-")?;
+                (temporary.path().to_owned(), Some(temporary))
+            }
+        };
+        let (kept, partial) = (folder.join("sha256"), folder.join("partial"));
+        fs::create_dir_all(&kept)?;
+        fs::create_dir_all(&partial)?;
+        for left_over in fs::read_dir(&partial)? {
+            fs::remove_file(left_over?.path())?;
+        }
+        let used = size_of_all(&kept)?;
+        Ok(Self { kept, partial, limits, durable: temporary.is_none(), used: Mutex::new(used), _temporary: temporary })
+    }
+
+    /// Begins to store an artifact; with `expected`, only one with that digest.
+    pub(crate) fn begin(self: &Arc<Self>, expected: Option<Digest>) -> Result<Upload, ArtifactError> {
+        Upload::begin(Arc::clone(self), expected)
+    }
+
+    /// The size of an artifact in bytes; `None` when it is not here.
+    pub(crate) fn stat(&self, digest: Digest) -> Result<Option<u64>, ArtifactError> {
+        match fs::metadata(self.path(digest)) {
+            Ok(metadata) => Ok(Some(metadata.len())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// An artifact, to be read from its start; `None` when it is not here.
+    pub(crate) fn read(&self, digest: Digest) -> Result<Option<File>, ArtifactError> {
+        match File::open(self.path(digest)) {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn path(&self, digest: Digest) -> PathBuf {
+        self.kept.join(digest.hex())
+    }
+
+    fn used(&self) -> MutexGuard<'_, u64> {
+        self.used.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn size_of_all(folder: &Path) -> io::Result<u64> {
+    let mut total = 0;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let is_artifact = entry.file_name().to_str().is_some_and(|hex| Digest::from_str(&format!("sha256:{hex}")).is_ok());
+        if is_artifact {
+            total += entry.metadata()?.len();
+        }
+    }
+    Ok(total)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,126 @@
+use std::io::Read;
+
+use sha2::{Digest as _, Sha256};
+
+use super::*;
+
+fn digest_of(bytes: &[u8]) -> Digest {
+    Digest(Sha256::digest(bytes).into())
+}
+
+fn store_with(total: u64, single: u64) -> (TempDir, Arc<Store>) {
+    let folder = TempDir::new().unwrap();
+    let limits = ArtifactLimits { total: Bytes::new(total), single: Bytes::new(single) };
+    let store = Store::open(Some(folder.path()), limits).unwrap();
+    (folder, Arc::new(store))
+}
+
+fn upload(store: &Arc<Store>, expected: Option<Digest>, bytes: &[u8]) -> Result<(Digest, u64), ArtifactError> {
+    let mut upload = store.begin(expected)?;
+    for chunk in bytes.chunks(3) {
+        upload.write(chunk)?;
+    }
+    upload.finish()
+}
+
+fn files_in(folder: &Path) -> usize {
+    fs::read_dir(folder).unwrap().count()
+}
+
+fn assert_nothing_left(store: &Store) {
+    assert_eq!((files_in(&store.partial), files_in(&store.kept), *store.used()), (0, 0, 0));
+}
+
+#[test]
+fn what_was_stored_can_be_read_under_its_digest() {
+    let (_folder, store) = store_with(100, 100);
+    let digest = digest_of(b"some bytes");
+
+    assert_eq!(upload(&store, Some(digest), b"some bytes").unwrap(), (digest, 10));
+
+    let mut read = Vec::new();
+    store.read(digest).unwrap().unwrap().read_to_end(&mut read).unwrap();
+    assert_eq!(read, b"some bytes");
+    assert_eq!(store.stat(digest).unwrap(), Some(10));
+    assert_eq!(files_in(&store.partial), 0);
+}
+
+#[test]
+fn an_empty_artifact_is_one_too() {
+    let (_folder, store) = store_with(100, 100);
+
+    let (digest, size) = upload(&store, None, b"").unwrap();
+
+    assert_eq!((digest, size), (digest_of(b""), 0));
+    assert_eq!(store.stat(digest).unwrap(), Some(0));
+}
+
+#[test]
+fn bytes_with_another_digest_are_refused_and_not_kept() {
+    let (_folder, store) = store_with(100, 100);
+
+    let error = upload(&store, Some(digest_of(b"announced")), b"sent").unwrap_err();
+
+    assert!(matches!(error, ArtifactError::WrongDigest { got, .. } if got == digest_of(b"sent")), "{error}");
+    assert_nothing_left(&store);
+}
+
+#[test]
+fn an_artifact_above_the_limit_is_refused_and_not_kept() {
+    let (_folder, store) = store_with(100, 8);
+
+    let error = upload(&store, None, b"nine byte").unwrap_err();
+
+    assert_eq!(error.to_string(), "the artifact is larger than the 8 B that one may have");
+    assert_nothing_left(&store);
+}
+
+#[test]
+fn a_full_store_refuses_more_and_keeps_what_it_has() {
+    let (_folder, store) = store_with(10, 10);
+    let (first, _) = upload(&store, None, b"12345678").unwrap();
+
+    let error = upload(&store, None, b"abcdef").unwrap_err();
+
+    assert!(matches!(error, ArtifactError::StoreFull { .. }), "{error}");
+    assert_eq!(store.stat(first).unwrap(), Some(8));
+    assert_eq!((files_in(&store.partial), *store.used()), (0, 8));
+}
+
+#[test]
+fn the_same_artifact_uploaded_twice_at_once_is_kept_and_counted_once() {
+    let (_folder, store) = store_with(100, 100);
+    let mut both = [store.begin(None).unwrap(), store.begin(None).unwrap()];
+    for upload in &mut both {
+        upload.write(b"the same").unwrap();
+    }
+    assert_eq!(*store.used(), 16);
+
+    let named = both.map(|upload| upload.finish().unwrap());
+
+    assert_eq!(named, [(digest_of(b"the same"), 8); 2]);
+    assert_eq!((files_in(&store.kept), files_in(&store.partial), *store.used()), (1, 0, 8));
+}
+
+#[test]
+fn a_restart_counts_what_is_there_and_removes_what_was_half_done() {
+    let (folder, store) = store_with(100, 100);
+    upload(&store, None, b"kept").unwrap();
+    fs::write(store.partial.join("half-done"), b"lost").unwrap();
+    drop(store);
+
+    let store = Store::open(Some(folder.path()), ArtifactLimits::default()).unwrap();
+
+    assert_eq!((files_in(&store.partial), *store.used()), (0, 4));
+}
+
+#[test]
+fn a_temporary_store_is_removed_with_its_master() {
+    let store = Arc::new(Store::open(None, ArtifactLimits::default()).unwrap());
+    upload(&store, None, b"gone soon").unwrap();
+    let folder = store.kept.clone();
+
+    drop(store);
+
+    assert!(!folder.exists());
+}

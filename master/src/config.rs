@@ -1,0 +1,43 @@
+//! What a master is told when it starts.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use haggle_core::{Bytes, cluster};
+
+/// Everything a master needs to know.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where to listen; port 0 picks a free one. Only loopback is served until transport security exists.
+    pub listen: SocketAddr,
+    /// Where the registry and the artifacts are kept. `None`: the registry in memory and the artifacts in a
+    /// temporary folder; both are gone when the master stops.
+    pub state: Option<PathBuf>,
+    /// The rules of the cluster.
+    pub cluster: cluster::Config,
+    /// How much the artifact store takes.
+    pub artifacts: ArtifactLimits,
+}
+
+impl Config {
+    /// A master that keeps nothing after its end, with every default.
+    pub fn new(listen: SocketAddr) -> Self {
+        Self { listen, state: None, cluster: cluster::Config::default(), artifacts: ArtifactLimits::default() }
+    }
+}
+
+/// The bounds of the artifact store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ArtifactLimits {
+    /// All artifacts together.
+    pub total: Bytes,
+    /// One artifact.
+    pub single: Bytes,
+}
+
+impl Default for ArtifactLimits {
+    /// 16 GiB together: what a developer's disk can spare. 2 GiB each: above any module and most input files.
+    fn default() -> Self {
+        Self { total: Bytes::from_mib(16 << 10), single: Bytes::from_mib(2 << 10) }
+    }
+}

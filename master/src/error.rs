@@ -1,0 +1,57 @@
+//! Why a master does not start, or ends by itself.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use crate::registry::RegistryError;
+
+/// Why a master cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// It would be reachable from other machines, and nothing protects it there yet.
+    #[error(
+        "refusing to listen on {0}: only loopback addresses (127.0.0.1, [::1]) are served until transport security \
+         exists, for anyone who reaches the port can run tasks"
+    )]
+    NotLoopback(SocketAddr),
+    /// Somebody else listens there.
+    #[error("cannot listen on {0}: the port is in use; choose another, or stop who has it")]
+    PortInUse(SocketAddr),
+    /// It cannot listen there for another reason.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// Where.
+        address: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The registry cannot be used.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// The folder of the artifacts cannot be used.
+    #[error("cannot keep artifacts in {}: {source}", folder.display())]
+    Artifacts {
+        /// Which folder.
+        folder: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The machine has no thread left for the driver.
+    #[error("cannot start the driver's thread: {0}")]
+    Thread(io::Error),
+}
+
+/// Why a running master ended by itself.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Failure {
+    /// What is decided cannot be remembered any more.
+    #[error("{0}")]
+    Registry(String),
+    /// A bug ended the driver.
+    #[error("the driver ended unexpectedly; this is a bug, its message is in the log")]
+    Driver,
+    /// The socket cannot be served any more.
+    #[error("cannot serve any more: {0}")]
+    Server(String),
+}

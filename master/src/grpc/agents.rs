@@ -1,0 +1,100 @@
+//! Sessions of agents.
+
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use haggle_core::SessionId;
+use haggle_core::cluster::{AgentCommand, Command};
+use haggle_proto::v1;
+use haggle_proto::v1::agent_report::Report;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::session;
+use crate::agent_mail::AgentMail;
+use crate::handle::{Handle, Peer};
+use crate::logs::LogRelay;
+use crate::outbox::{Outbox, outbox};
+
+pub(super) struct Agents {
+    handle: Handle,
+    logs: Arc<LogRelay>,
+}
+
+impl Agents {
+    pub(super) fn new(handle: Handle, logs: Arc<LogRelay>) -> Self {
+        Self { handle, logs }
+    }
+}
+
+#[tonic::async_trait]
+impl v1::agents_server::Agents for Agents {
+    type SessionStream = BoxStream<'static, Result<v1::AgentOrders, Status>>;
+
+    async fn session(
+        &self,
+        request: Request<Streaming<v1::AgentReports>>,
+    ) -> Result<Response<Self::SessionStream>, Status> {
+        let (outbox, mail) = outbox();
+        let (session, place) = self.handle.open(Peer::Agent(outbox.clone())).await?;
+        let (handle, logs) = (self.handle.clone(), Arc::clone(&self.logs));
+        tokio::spawn(async move {
+            logs.joined(session, outbox.clone());
+            let mut listener = Listener { session, registered: false, outbox: &outbox, logs: &logs };
+            let understand = |message| listener.understand(message);
+            session::read(request.into_inner(), session, &handle, &outbox, understand).await;
+            logs.left(session);
+            // A driver that has stopped has ended every session.
+            let _ = handle.end(session).await;
+            drop(place);
+        });
+        let orders =
+            mail.map(|batch| batch.map(|mail| v1::AgentOrders { orders: mail.into_iter().map(Into::into).collect() }));
+        Ok(Response::new(orders.boxed()))
+    }
+}
+
+struct Listener<'a> {
+    session: SessionId,
+    registered: bool,
+    outbox: &'a Outbox<AgentMail>,
+    logs: &'a LogRelay,
+}
+
+impl Listener<'_> {
+    /// Answers what the shell can answer, and passes on the rest.
+    fn understand(&mut self, message: v1::AgentReports) -> Result<Vec<Command>, Status> {
+        let mut commands = Vec::with_capacity(message.reports.len());
+        for report in message.reports {
+            if !self.registered {
+                introduction(report.report.as_ref())?;
+                self.registered = true;
+            }
+            if let Some(Report::Log(chunk)) = report.report {
+                self.logs.answered(self.session, chunk);
+                continue;
+            }
+            let command = AgentCommand::try_from(report)?;
+            if command == AgentCommand::Heartbeat {
+                // From here, not from the driver: a busy master is not a dead one. An agent that has fallen
+                // behind is noticed by the driver's next word to it.
+                let _ = self.outbox.put(&mut vec![AgentMail::Heartbeat]);
+            }
+            commands.push(Command::Agent(self.session, command));
+        }
+        Ok(commands)
+    }
+}
+
+fn introduction(first: Option<&Report>) -> Result<(), Status> {
+    let name = match first {
+        Some(Report::Register(register)) => return session::check_size("agent", register.info.as_ref()),
+        Some(Report::Heartbeat(_)) => "heartbeat",
+        Some(Report::Updates(_)) => "updates",
+        Some(Report::Drain(_)) => "drain",
+        Some(Report::Leave(_)) => "leave",
+        Some(Report::Log(_)) => "log",
+        None => "none",
+    };
+    Err(Status::failed_precondition(format!("the first report of a session must be register, it is {name}")))
+}

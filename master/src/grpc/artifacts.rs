@@ -1,0 +1,126 @@
+//! Artifacts in and out, in chunks.
+
+use std::fs::File;
+use std::io::Read;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
+use futures_util::stream::{BoxStream, try_unfold};
+use haggle_core::Digest;
+use haggle_proto::convert::digest;
+use haggle_proto::{ARTIFACT_CHUNK, v1};
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::artifacts::{ArtifactError, Store};
+
+/// A chunk and what is around it.
+pub(super) const MESSAGE_MAX: usize = ARTIFACT_CHUNK + (4 << 10);
+
+/// Uploads and downloads at once; more wait their turn. Each holds a file and two chunks.
+const TRANSFERS_MAX: usize = 128;
+
+pub(super) struct Artifacts {
+    store: Arc<Store>,
+    room: Arc<Semaphore>,
+}
+
+impl Artifacts {
+    pub(super) fn new(store: Arc<Store>) -> Self {
+        Self { store, room: Arc::new(Semaphore::new(TRANSFERS_MAX)) }
+    }
+}
+
+#[tonic::async_trait]
+impl v1::artifacts_server::Artifacts for Artifacts {
+    type DownloadStream = BoxStream<'static, Result<v1::DownloadChunk, Status>>;
+
+    async fn upload(&self, request: Request<Streaming<v1::UploadChunk>>) -> Result<Response<v1::Artifact>, Status> {
+        let mut chunks = request.into_inner();
+        let first = chunks.message().await?.unwrap_or_default();
+        let expected = if first.expected.is_empty() { None } else { Some(digest(&first.expected)?) };
+        let _turn = self.room.acquire().await.map_err(|_| closed())?;
+
+        let store = Arc::clone(&self.store);
+        let mut upload = blocking(move || store.begin(expected)).await?;
+        let mut next = Some(first);
+        while let Some(v1::UploadChunk { data, .. }) = next {
+            if !data.is_empty() {
+                upload = blocking(move || upload.write(&data).map(|()| upload)).await?;
+            }
+            next = chunks.message().await?;
+        }
+        let (digest, size) = blocking(move || upload.finish()).await?;
+        Ok(Response::new(artifact(digest, size)))
+    }
+
+    async fn download(&self, request: Request<v1::ArtifactRef>) -> Result<Response<Self::DownloadStream>, Status> {
+        let digest = digest(&request.into_inner().digest)?;
+        let turn = Arc::clone(&self.room).acquire_owned().await.map_err(|_| closed())?;
+        let store = Arc::clone(&self.store);
+        let file = blocking(move || store.read(digest)).await?.ok_or_else(|| not_found(digest))?;
+        let chunks = try_unfold((file, turn), |(file, turn)| async {
+            let (file, data) = blocking(move || next_chunk(file)).await?;
+            Ok((!data.is_empty()).then_some((v1::DownloadChunk { data }, (file, turn))))
+        });
+        Ok(Response::new(chunks.boxed()))
+    }
+
+    async fn stat(&self, request: Request<v1::ArtifactRef>) -> Result<Response<v1::Artifact>, Status> {
+        let digest = digest(&request.into_inner().digest)?;
+        let store = Arc::clone(&self.store);
+        let size = blocking(move || store.stat(digest)).await?.ok_or_else(|| not_found(digest))?;
+        Ok(Response::new(artifact(digest, size)))
+    }
+}
+
+impl From<ArtifactError> for Status {
+    fn from(error: ArtifactError) -> Self {
+        let message = error.to_string();
+        match error {
+            ArtifactError::WrongDigest { .. } => Self::invalid_argument(message),
+            ArtifactError::TooLarge { .. } | ArtifactError::StoreFull { .. } | ArtifactError::DiskFull(_) => {
+                Self::resource_exhausted(message)
+            }
+            ArtifactError::Disk(_) => Self::internal(message),
+        }
+    }
+}
+
+fn artifact(digest: Digest, size_bytes: u64) -> v1::Artifact {
+    v1::Artifact { digest: digest.0.to_vec(), size_bytes }
+}
+
+fn not_found(digest: Digest) -> Status {
+    Status::not_found(format!("the master has no artifact {digest}"))
+}
+
+fn closed() -> Status {
+    Status::unavailable("the master is stopping")
+}
+
+/// As much as one message carries; empty at the end.
+fn next_chunk(mut file: File) -> Result<(File, Bytes), ArtifactError> {
+    let mut chunk = BytesMut::zeroed(ARTIFACT_CHUNK);
+    let mut filled = 0;
+    while filled < chunk.len() {
+        match file.read(&mut chunk[filled..])? {
+            0 => break,
+            read => filled += read,
+        }
+    }
+    chunk.truncate(filled);
+    Ok((file, chunk.freeze()))
+}
+
+/// Does disk work off the threads that carry the network.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ArtifactError> + Send + 'static,
+) -> Result<T, Status> {
+    match spawn_blocking(work).await {
+        Ok(done) => done.map_err(Status::from),
+        Err(_) => Err(Status::internal("the artifact store failed unexpectedly; this is a bug")),
+    }
+}

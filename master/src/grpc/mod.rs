@@ -1,0 +1,74 @@
+//! `haggle.v1` on a socket: which services there are, and the limits they share.
+
+mod agents;
+mod artifacts;
+mod frameworks;
+mod operator;
+mod read_log;
+mod session;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use haggle_proto::MESSAGE_MAX;
+use haggle_proto::v1::agents_server::AgentsServer;
+use haggle_proto::v1::artifacts_server::ArtifactsServer;
+use haggle_proto::v1::frameworks_server::FrameworksServer;
+use haggle_proto::v1::operator_server::OperatorServer;
+use tokio::net::TcpListener;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+
+use crate::artifacts::Store;
+use crate::handle::Handle;
+use crate::logs::LogRelay;
+
+/// Calls that one connection may have open. A framework or an agent has one stream; a command line has a few.
+const STREAMS_MAX: u32 = 256;
+
+/// What a peer may send on one stream before the master has read it. A batch of launches fits; a stalled
+/// session holds no more than this.
+const STREAM_WINDOW: u32 = 2 << 20;
+
+/// The same, for all streams of a connection.
+const CONNECTION_WINDOW: u32 = 8 << 20;
+
+/// How often a silent connection is asked whether it lives, and how long it may take to answer. A peer whose
+/// machine is gone is noticed well before the agent's timeout.
+const PING_EVERY: Duration = Duration::from_secs(10);
+const PING_WITHIN: Duration = Duration::from_secs(20);
+
+/// Serves until `stopping` resolves and the last call has ended.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    handle: Handle,
+    store: Arc<Store>,
+    stopping: impl Future<Output = ()>,
+) -> Result<(), tonic::transport::Error> {
+    let logs = Arc::new(LogRelay::default());
+    let agents = AgentsServer::new(agents::Agents::new(handle.clone(), Arc::clone(&logs)))
+        .max_decoding_message_size(MESSAGE_MAX)
+        .max_encoding_message_size(MESSAGE_MAX);
+    let frameworks = FrameworksServer::new(frameworks::Frameworks::new(handle.clone()))
+        .max_decoding_message_size(MESSAGE_MAX)
+        .max_encoding_message_size(MESSAGE_MAX);
+    let operator = OperatorServer::new(operator::Operator::new(handle, logs, Instant::now()))
+        .max_decoding_message_size(MESSAGE_MAX)
+        .max_encoding_message_size(MESSAGE_MAX);
+    let artifacts = ArtifactsServer::new(artifacts::Artifacts::new(store))
+        .max_decoding_message_size(artifacts::MESSAGE_MAX)
+        .max_encoding_message_size(artifacts::MESSAGE_MAX);
+    Server::builder()
+        .max_concurrent_streams(STREAMS_MAX)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .http2_keepalive_interval(Some(PING_EVERY))
+        .http2_keepalive_timeout(Some(PING_WITHIN))
+        .add_service(agents)
+        .add_service(frameworks)
+        .add_service(operator)
+        .add_service(artifacts)
+        // Messages are small and somebody waits for each: never hold one back to fill a packet.
+        .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), stopping)
+        .await
+}

@@ -1,0 +1,195 @@
+//! Asks agents for pieces of tasks' output, and brings each answer to who asked.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use haggle_core::SessionId;
+use haggle_proto::v1;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
+use tonic::Status;
+
+use crate::agent_mail::AgentMail;
+use crate::outbox::Outbox;
+
+/// Questions that one agent may have open: each may bring a [`haggle_proto::LOG_CHUNK`] into memory.
+const OPEN_MAX: usize = 256;
+
+/// An agent answers within 10 s, also when it waits for output. Twice that is silence.
+const ANSWER_WITHIN: Duration = Duration::from_secs(20);
+
+/// Why there is no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum NoAnswer {
+    /// The agent's connection is lost.
+    #[error("the task's agent is not connected, and its output is there")]
+    Disconnected,
+    /// Too many ask.
+    #[error("{OPEN_MAX} questions to the task's agent are open, more are not taken")]
+    TooMany,
+    /// The agent does not answer.
+    #[error("the task's agent did not answer within {} s", ANSWER_WITHIN.as_secs())]
+    Silent,
+}
+
+impl From<NoAnswer> for Status {
+    fn from(no_answer: NoAnswer) -> Self {
+        let message = no_answer.to_string();
+        match no_answer {
+            NoAnswer::Disconnected => Self::unavailable(message),
+            NoAnswer::TooMany => Self::resource_exhausted(message),
+            NoAnswer::Silent => Self::deadline_exceeded(message),
+        }
+    }
+}
+
+/// Open questions, by agent.
+#[derive(Default)]
+pub(crate) struct LogRelay {
+    agents: Mutex<HashMap<SessionId, Line>>,
+    last_request: AtomicU64,
+}
+
+struct Line {
+    outbox: Outbox<AgentMail>,
+    open: HashMap<u64, oneshot::Sender<v1::LogChunk>>,
+}
+
+impl LogRelay {
+    /// An agent can be asked from now on.
+    pub(crate) fn joined(&self, session: SessionId, outbox: Outbox<AgentMail>) {
+        self.lock().insert(session, Line { outbox, open: HashMap::new() });
+    }
+
+    /// An agent's connection is lost, and with it every answer.
+    pub(crate) fn left(&self, session: SessionId) {
+        self.lock().remove(&session);
+    }
+
+    /// An agent answers. An answer that nobody waits for any more is dropped.
+    pub(crate) fn answered(&self, session: SessionId, chunk: v1::LogChunk) {
+        let asked = self.lock().get_mut(&session).and_then(|line| line.open.remove(&chunk.request));
+        if let Some(asked) = asked {
+            let _ = asked.send(chunk);
+        }
+    }
+
+    /// Asks the agent behind `session`. The request's number is given here.
+    pub(crate) async fn ask(&self, session: SessionId, order: v1::ReadLogOrder) -> Result<v1::LogChunk, NoAnswer> {
+        let (request, heard) = self.send(session, order)?;
+        // Also when whoever asks goes away while waiting.
+        let _open = Open { relay: self, session, request };
+        match timeout(ANSWER_WITHIN, heard).await {
+            Ok(Ok(chunk)) => Ok(chunk),
+            Ok(Err(_)) => Err(NoAnswer::Disconnected),
+            Err(_) => Err(NoAnswer::Silent),
+        }
+    }
+
+    fn send(
+        &self,
+        session: SessionId,
+        mut order: v1::ReadLogOrder,
+    ) -> Result<(u64, oneshot::Receiver<v1::LogChunk>), NoAnswer> {
+        let mut agents = self.lock();
+        let line = agents.get_mut(&session).ok_or(NoAnswer::Disconnected)?;
+        if line.open.len() >= OPEN_MAX {
+            return Err(NoAnswer::TooMany);
+        }
+        order.request = self.last_request.fetch_add(1, Ordering::Relaxed) + 1;
+        let (asked, heard) = oneshot::channel();
+        line.open.insert(order.request, asked);
+        line.outbox.put(&mut vec![AgentMail::ReadLog(order)]).map_err(|_| NoAnswer::Disconnected)?;
+        Ok((order.request, heard))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<SessionId, Line>> {
+        self.agents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct Open<'a> {
+    relay: &'a LogRelay,
+    session: SessionId,
+    request: u64,
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        if let Some(line) = self.relay.lock().get_mut(&self.session) {
+            line.open.remove(&self.request);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::{FutureExt, StreamExt};
+
+    use super::*;
+    use crate::outbox::{Mail, outbox};
+
+    const AGENT: SessionId = SessionId(7);
+
+    fn relay_with_agent() -> (LogRelay, Mail<AgentMail>) {
+        let (relay, (outbox, mail)) = (LogRelay::default(), outbox());
+        relay.joined(AGENT, outbox);
+        (relay, mail)
+    }
+
+    #[tokio::test]
+    async fn each_answer_reaches_who_asked() {
+        let (relay, mut mail) = relay_with_agent();
+
+        let first = relay.ask(AGENT, v1::ReadLogOrder { offset: 11, ..Default::default() });
+        let second = relay.ask(AGENT, v1::ReadLogOrder { offset: 22, ..Default::default() });
+        let agent = async {
+            let asked = mail.next().await.unwrap().unwrap();
+            for question in asked.into_iter().rev() {
+                let AgentMail::ReadLog(order) = question else { panic!("{question:?}") };
+                let answer = v1::LogChunk { request: order.request, offset: order.offset, ..Default::default() };
+                relay.answered(AGENT, answer);
+            }
+        };
+        let (first, second, ()) = tokio::join!(first, second, agent);
+
+        assert_eq!((first.unwrap().offset, second.unwrap().offset), (11, 22));
+    }
+
+    #[tokio::test]
+    async fn an_agent_that_leaves_takes_its_answers_along() {
+        let (relay, mut mail) = relay_with_agent();
+
+        let question = relay.ask(AGENT, v1::ReadLogOrder::default());
+        let agent = async {
+            mail.next().await.unwrap().unwrap();
+            relay.left(AGENT);
+        };
+        let (answer, ()) = tokio::join!(question, agent);
+
+        assert_eq!(answer, Err(NoAnswer::Disconnected));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_agent_that_says_nothing_is_not_waited_for_for_ever() {
+        let (relay, _mail) = relay_with_agent();
+
+        assert_eq!(relay.ask(AGENT, v1::ReadLogOrder::default()).await, Err(NoAnswer::Silent));
+    }
+
+    #[tokio::test]
+    async fn questions_that_nobody_waits_for_make_room_again() {
+        let (relay, _mail) = relay_with_agent();
+        let mut open: Vec<_> =
+            (0..OPEN_MAX).map(|_| Box::pin(relay.ask(AGENT, v1::ReadLogOrder::default()))).collect();
+        assert!(open.iter_mut().all(|question| question.now_or_never().is_none()));
+
+        let one_more = relay.ask(AGENT, v1::ReadLogOrder::default()).await;
+        assert_eq!(one_more, Err(NoAnswer::TooMany));
+
+        open.clear();
+        assert_eq!(relay.ask(AGENT, v1::ReadLogOrder::default()).now_or_never(), None);
+    }
+}

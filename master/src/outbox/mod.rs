@@ -1,0 +1,278 @@
+//! What waits to be sent on one session: bounded in bytes, taken by the session's stream as it can send.
+
+mod weight;
+
+use std::future::poll_fn;
+use std::mem;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::vec::IntoIter;
+
+use futures_util::Stream;
+use tonic::Status;
+
+pub(crate) use weight::Weigh;
+
+/// What may wait for one peer, in bytes. A peer that reads at all is never this far behind: the largest message
+/// fits four times.
+const WAITING_MAX: usize = 64 << 20;
+
+/// About how much goes into one message, in bytes. Well below what a peer takes, so that only a single item
+/// which came in as large can go out as large.
+const MESSAGE_TARGET: usize = 4 << 20;
+
+/// The peer does not read what it is sent, and was cut off.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct FellBehind;
+
+/// A new session's outbox and the stream that empties it.
+pub(crate) fn outbox<T: Weigh>() -> (Outbox<T>, Mail<T>) {
+    let shared = Arc::new(Mutex::new(State {
+        waiting: Vec::new(),
+        weight: 0,
+        end: End::Open,
+        reader: None,
+        watcher: None,
+    }));
+    (Outbox(Arc::clone(&shared)), Mail { shared, rest: Vec::new().into_iter() })
+}
+
+/// Where items for one peer are put. Clones put them into the same one.
+pub(crate) struct Outbox<T>(Arc<Mutex<State<T>>>);
+
+impl<T> Clone for Outbox<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T: Weigh> Outbox<T> {
+    /// Puts in a whole batch, which leaves as one message unless it is very large. When the session has ended
+    /// already, the batch is forgotten.
+    ///
+    /// # Errors
+    /// When too much waits already. The session is then over, and what waited is dropped.
+    pub(crate) fn put(&self, batch: &mut Vec<T>) -> Result<(), FellBehind> {
+        let weight: usize = batch.iter().map(Weigh::weight).sum();
+        let mut state = lock(&self.0);
+        if !matches!(state.end, End::Open) || batch.is_empty() {
+            batch.clear();
+            return Ok(());
+        }
+        // Who has read everything so far is not behind, however large the batch.
+        if !state.waiting.is_empty() && state.weight + weight > WAITING_MAX {
+            batch.clear();
+            finish(state, End::Failed(Status::resource_exhausted("cut off: what was sent was not read in time")));
+            return Err(FellBehind);
+        }
+        state.weight += weight;
+        if state.waiting.is_empty() {
+            mem::swap(&mut state.waiting, batch);
+        } else {
+            state.waiting.append(batch);
+        }
+        let reader = state.reader.take();
+        drop(state);
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+        Ok(())
+    }
+}
+
+impl<T> Outbox<T> {
+    /// Ends the session after what was put in before.
+    pub(crate) fn close(&self) {
+        finish(lock(&self.0), End::Closed);
+    }
+
+    /// Ends the session at once; what waits is dropped, and `status` is the last word.
+    pub(crate) fn fail(&self, status: Status) {
+        finish(lock(&self.0), End::Failed(status));
+    }
+
+    /// Resolves when the session is over from this side, or the peer has gone. One caller at a time.
+    pub(crate) async fn ended(&self) {
+        poll_fn(|context| {
+            let mut state = lock(&self.0);
+            if matches!(state.end, End::Open) {
+                state.watcher = Some(context.waker().clone());
+                return Poll::Pending;
+            }
+            Poll::Ready(())
+        })
+        .await;
+    }
+}
+
+/// The other end of an [`Outbox`]: a stream of batches.
+pub(crate) struct Mail<T> {
+    shared: Arc<Mutex<State<T>>>,
+    /// What was taken out and is too much for one message.
+    rest: IntoIter<T>,
+}
+
+impl<T: Weigh + Unpin> Stream for Mail<T> {
+    type Item = Result<Vec<T>, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.rest.len() == 0 {
+            let mut state = lock(&self.shared);
+            if state.waiting.is_empty() {
+                return match mem::replace(&mut state.end, End::Gone) {
+                    End::Open => {
+                        state.end = End::Open;
+                        state.reader = Some(context.waker().clone());
+                        Poll::Pending
+                    }
+                    End::Closed | End::Gone => Poll::Ready(None),
+                    End::Failed(status) => Poll::Ready(Some(Err(status))),
+                };
+            }
+            let weight = mem::take(&mut state.weight);
+            let waiting = mem::take(&mut state.waiting);
+            drop(state);
+            if weight <= MESSAGE_TARGET {
+                return Poll::Ready(Some(Ok(waiting)));
+            }
+            self.rest = waiting.into_iter();
+        }
+        Poll::Ready(Some(Ok(one_message(&mut self.rest))))
+    }
+}
+
+impl<T> Drop for Mail<T> {
+    fn drop(&mut self) {
+        finish(lock(&self.shared), End::Gone);
+    }
+}
+
+struct State<T> {
+    waiting: Vec<T>,
+    weight: usize,
+    end: End,
+    reader: Option<Waker>,
+    watcher: Option<Waker>,
+}
+
+enum End {
+    Open,
+    /// After what waits.
+    Closed,
+    Failed(Status),
+    /// Nobody reads any more.
+    Gone,
+}
+
+fn lock<T>(shared: &Mutex<State<T>>) -> MutexGuard<'_, State<T>> {
+    // No code that can panic runs under this lock but allocation.
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The first end counts, so that a last word which waits is still said; but nothing is said to a peer that has
+/// gone.
+fn finish<T>(mut state: MutexGuard<'_, State<T>>, end: End) {
+    let dropped = match (&state.end, &end) {
+        (End::Open, End::Closed) => Vec::new(),
+        (End::Open, End::Failed(_)) | (_, End::Gone) => mem::take(&mut state.waiting),
+        _ => return,
+    };
+    state.end = end;
+    let wakers = [state.reader.take(), state.watcher.take()];
+    drop(state);
+    drop(dropped);
+    wakers.into_iter().flatten().for_each(Waker::wake);
+}
+
+fn one_message<T: Weigh>(rest: &mut IntoIter<T>) -> Vec<T> {
+    let mut weight = 0;
+    let fits = rest
+        .as_slice()
+        .iter()
+        .take_while(|item| {
+            weight += item.weight();
+            weight <= MESSAGE_TARGET
+        })
+        .count();
+    rest.take(fits.max(1)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::StreamExt;
+    use tonic::Code;
+
+    use super::*;
+
+    /// An item that weighs so many bytes.
+    #[derive(Debug, PartialEq, Eq)]
+    struct Item(usize);
+
+    impl Weigh for Item {
+        fn weight(&self) -> usize {
+            self.0
+        }
+    }
+
+    const LARGE: usize = WAITING_MAX / 4;
+
+    #[tokio::test]
+    async fn batches_that_wait_leave_as_one_message() {
+        let (outbox, mut mail) = outbox();
+
+        outbox.put(&mut vec![Item(1), Item(2)]).unwrap();
+        outbox.put(&mut vec![Item(3)]).unwrap();
+
+        assert_eq!(mail.next().await.unwrap().unwrap(), [Item(1), Item(2), Item(3)]);
+    }
+
+    #[tokio::test]
+    async fn a_message_does_not_grow_beyond_what_a_peer_takes() {
+        let (outbox, mut mail) = outbox();
+
+        outbox.put(&mut vec![Item(LARGE), Item(1), Item(MESSAGE_TARGET - 1), Item(5)]).unwrap();
+
+        let sizes: Vec<usize> =
+            [mail.next().await, mail.next().await, mail.next().await].map(|part| part.unwrap().unwrap().len()).into();
+        assert_eq!(sizes, [1, 2, 1]);
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_does_not_read_is_cut_off() {
+        let (outbox, mut mail) = outbox();
+        for _ in 0..4 {
+            outbox.put(&mut vec![Item(LARGE)]).unwrap();
+        }
+
+        let verdict = outbox.put(&mut vec![Item(1)]);
+
+        assert_eq!(verdict, Err(FellBehind));
+        outbox.ended().await;
+        assert_eq!(mail.next().await.unwrap().unwrap_err().code(), Code::ResourceExhausted);
+        assert!(mail.next().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn closing_lets_out_what_was_put_in_before() {
+        let (outbox, mut mail) = outbox();
+        outbox.put(&mut vec![Item(1)]).unwrap();
+
+        outbox.close();
+        outbox.put(&mut vec![Item(2)]).unwrap();
+
+        outbox.ended().await;
+        assert_eq!(mail.next().await.unwrap().unwrap(), [Item(1)]);
+        assert!(mail.next().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_has_gone_ends_the_session() {
+        let (outbox, mail) = outbox::<Item>();
+
+        drop(mail);
+
+        outbox.ended().await;
+        assert_eq!(outbox.put(&mut vec![Item(1)]), Ok(()));
+    }
+}
