@@ -1,1 +1,104 @@
-//! sdk
+//! Write a Haggle framework, or hand over tasks and have them driven to their end.
+//!
+//! # A framework
+//!
+//! A framework subscribes to a master, is offered resources, and launches tasks on those it likes. This is a whole
+//! one: it runs `hello.wasm` three times, each where there is half a core and 32 MiB for it.
+//!
+//! ```no_run
+//! use std::time::Duration;
+//!
+//! use haggle_sdk::{Client, Event, Framework, FrameworkInfo, Task, TaskId};
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let client = Client::connect("127.0.0.1:5050").await?;
+//!     let hello = Task::new(client.upload("hello.wasm").await?).cpus("0.5").mem("32MiB");
+//!     let info = FrameworkInfo {
+//!         name: "three hellos".into(),
+//!         role: FrameworkInfo::DEFAULT_ROLE.into(),
+//!         failover_timeout: Duration::from_secs(10),
+//!     };
+//!     let (framework, mut events) = Framework::connect(&client, info).await?;
+//!
+//!     let (mut launched, mut ended) = (0, 0);
+//!     while ended < 3 {
+//!         match events.next().await.ok_or("the session is over")? {
+//!             Event::Offers(offers) => {
+//!                 for mut offer in offers {
+//!                     let mut tasks = Vec::new();
+//!                     while launched < 3 && offer.resources.take(hello.wants()).is_ok() {
+//!                         launched += 1;
+//!                         tasks.push(hello.spec(TaskId { framework: framework.id(), number: launched }));
+//!                     }
+//!                     // Accepting without a task would decline as well.
+//!                     framework.accept([offer.id], tasks, Duration::from_secs(5)).await?;
+//!                 }
+//!             }
+//!             Event::Update(status) => {
+//!                 println!("{} is {} {}", status.task, status.state, status.message);
+//!                 framework.acknowledge([(status.task, status.update)]).await?;
+//!                 ended += u32::from(status.state.is_terminal());
+//!             }
+//!             Event::Error(why) => return Err(why.into()),
+//!             other => println!("{other:?}"),
+//!         }
+//!     }
+//!     framework.teardown(events).await?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # A list of tasks
+//!
+//! Most programs only want tasks done. A [`Runner`] is a framework that does that: it packs tasks into offers,
+//! launches those again that were lost, and says why when they have to wait.
+//!
+//! ```no_run
+//! # use haggle_sdk::{Client, Runner, Task};
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = Client::connect("127.0.0.1:5050").await?;
+//! let module = client.upload("primes.wasm").await?;
+//! let tasks = (1..=100).map(|n| Task::new(module).arg((n * 1000).to_string()).cpus("0.25")).collect();
+//! let report = Runner::new(&client).name("primes").retries(2).run(tasks, |news| println!("{news:?}")).await?;
+//! println!("{} tasks in {:?}", report.outcomes.len(), report.elapsed);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`Runner::start`] gives a [`Session`] instead, for a program that submits one task after another and waits for
+//! each.
+#![warn(missing_docs)]
+
+mod artifacts;
+mod backoff;
+mod client;
+mod error;
+mod events;
+mod framework;
+mod log;
+mod operator;
+mod outbox;
+mod runner;
+mod task;
+
+pub use client::Client;
+pub use error::{ArtifactError, CallError, ConnectError, SessionOver};
+pub use events::{Event, Events};
+pub use framework::Framework;
+pub use log::{LogStream, OutputStream};
+pub use operator::{MasterInfo, RoleInfo, WatchEvent};
+pub use runner::{
+    COUNT_VARIABLE, INDEX_VARIABLE, Outcome, Progress, Report, RunError, Runner, Session, TaskHandle, TooBig,
+    WaitReason,
+};
+pub use task::{Amount, BadTask, Task};
+
+pub use haggle_core::cluster::{
+    AgentView, Announcement, FrameworkCommand, FrameworkInfo, FrameworkView, OfferView, TaskView,
+};
+pub use haggle_core::quantity::NotAnAmount;
+pub use haggle_core::{
+    AgentId, AgentInfo, Bytes, Digest, Exceeded, FrameworkId, Fuel, Input, Limits, MilliCpu, Offer, OfferId, Reason,
+    Resources, Source, TaskId, TaskSpec, TaskState, TaskStatus, UpdateId, Usage,
+};

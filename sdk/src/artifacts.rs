@@ -1,0 +1,208 @@
+//! Modules and input files, by their SHA-256: to the master and back.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+use haggle_core::Digest;
+use haggle_proto::convert;
+use haggle_proto::v1::artifacts_client::ArtifactsClient;
+use haggle_proto::{ARTIFACT_CHUNK, MESSAGE_MAX, v1};
+use sha2::{Digest as _, Sha256};
+use tokio::io::AsyncWriteExt;
+use tokio::sync::{mpsc, oneshot};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Channel;
+
+use crate::client::Client;
+use crate::error::{ArtifactError, CallError};
+
+/// Chunks read ahead of the network.
+const READ_AHEAD: usize = 2;
+
+impl Client {
+    /// Stores a file at the master, unless it is there already, and gives back its name.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or the master does not take it.
+    pub async fn upload(&self, path: impl AsRef<Path>) -> Result<Digest, ArtifactError> {
+        let path = path.as_ref().to_owned();
+        let file_error = |source| ArtifactError::File { path: path.clone(), source };
+        let hashed = path.clone();
+        let digest = blocking(move || hash_file(&hashed)).await.map_err(file_error)?;
+        if self.has_artifact(digest).await? {
+            return Ok(digest);
+        }
+        let mut trouble = None;
+        let sent = self
+            .call_patiently(|channel| {
+                let (chunks, read_error) = read_chunks(path.clone(), digest);
+                trouble = Some(read_error);
+                async move { artifacts(channel).upload(ReceiverStream::new(chunks)).await }
+            })
+            .await;
+        // A file that could not be read to its end reaches the master as a wrong digest; the cause is more useful.
+        if let Some(Ok(source)) = trouble.map(|mut read_error| read_error.try_recv()) {
+            return Err(file_error(source));
+        }
+        self.same(digest, &sent?)
+    }
+
+    /// As [`Self::upload`], from memory.
+    ///
+    /// # Errors
+    /// When the master does not take it.
+    pub async fn upload_bytes(&self, bytes: impl Into<Bytes>) -> Result<Digest, ArtifactError> {
+        let bytes = bytes.into();
+        let digest = Digest(Sha256::digest(&bytes).into());
+        if self.has_artifact(digest).await? {
+            return Ok(digest);
+        }
+        let sent = self
+            .call_patiently(|channel| {
+                let chunks = chunks_of(bytes.clone(), digest);
+                async move { artifacts(channel).upload(tokio_stream::iter(chunks)).await }
+            })
+            .await?;
+        self.same(digest, &sent)
+    }
+
+    /// Fetches an artifact into the file `to`, which is only there once it is whole and has the right digest.
+    ///
+    /// # Errors
+    /// When the master does not have it, other bytes came, or the file cannot be written.
+    pub async fn download(&self, digest: Digest, to: impl AsRef<Path>) -> Result<(), ArtifactError> {
+        let to = to.as_ref();
+        let partial = Partial::beside(to);
+        let file_error = |source| ArtifactError::File { path: to.to_owned(), source };
+        let reference = v1::ArtifactRef { digest: digest.0.to_vec() };
+        let mut chunks = self
+            .call(|channel| {
+                let reference = reference.clone();
+                async move { artifacts(channel).download(reference).await }
+            })
+            .await?;
+        let mut file = tokio::fs::File::create(&partial.0).await.map_err(file_error)?;
+        let mut sha = Sha256::new();
+        while let Some(chunk) = chunks.message().await.map_err(|status| self.error(&status))? {
+            sha.update(&chunk.data);
+            file.write_all(&chunk.data).await.map_err(file_error)?;
+        }
+        file.flush().await.map_err(file_error)?;
+        drop(file);
+        let got = Digest(sha.finalize().into());
+        if got != digest {
+            return Err(ArtifactError::WrongDigest { wanted: digest, got });
+        }
+        tokio::fs::rename(&partial.0, to).await.map_err(file_error)
+    }
+
+    /// Whether the master has an artifact.
+    ///
+    /// # Errors
+    /// When the master cannot be reached.
+    pub async fn has_artifact(&self, digest: Digest) -> Result<bool, CallError> {
+        let reference = v1::ArtifactRef { digest: digest.0.to_vec() };
+        let stat = self.call(|channel| {
+            let reference = reference.clone();
+            async move { artifacts(channel).stat(reference).await }
+        });
+        match stat.await {
+            Ok(_) => Ok(true),
+            Err(CallError::NotFound(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn same(&self, wanted: Digest, stored: &v1::Artifact) -> Result<Digest, ArtifactError> {
+        let got = convert::digest(&stored.digest).map_err(|source| self.garbled(source))?;
+        if got == wanted { Ok(got) } else { Err(ArtifactError::WrongDigest { wanted, got }) }
+    }
+}
+
+fn artifacts(channel: Channel) -> ArtifactsClient<Channel> {
+    ArtifactsClient::new(channel).max_decoding_message_size(MESSAGE_MAX)
+}
+
+/// A download under way; removed when it comes to nothing.
+struct Partial(PathBuf);
+
+impl Partial {
+    fn beside(target: &Path) -> Self {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let mut name = target.file_name().unwrap_or_default().to_owned();
+        name.push(format!(".partial-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)));
+        Self(target.with_file_name(name))
+    }
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        // After the rename it is not there any more, which is as good.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+fn chunks_of(bytes: Bytes, digest: Digest) -> Vec<v1::UploadChunk> {
+    let mut chunks = vec![v1::UploadChunk { expected: digest.0.to_vec(), data: Bytes::new() }];
+    let mut at = 0;
+    while at < bytes.len() {
+        let end = bytes.len().min(at + ARTIFACT_CHUNK);
+        chunks.push(v1::UploadChunk { expected: Vec::new(), data: bytes.slice(at..end) });
+        at = end;
+    }
+    chunks
+}
+
+/// The file in chunks, and what went wrong with reading it, should something.
+fn read_chunks(path: PathBuf, digest: Digest) -> (mpsc::Receiver<v1::UploadChunk>, oneshot::Receiver<io::Error>) {
+    let (chunks, chunks_out) = mpsc::channel(READ_AHEAD);
+    let (trouble, trouble_out) = oneshot::channel();
+    tokio::task::spawn_blocking(move || {
+        // Nobody listens any more when the master has refused: then there is nothing left to read for.
+        let first = v1::UploadChunk { expected: digest.0.to_vec(), data: Bytes::new() };
+        if chunks.blocking_send(first).is_err() {
+            return;
+        }
+        let read = each_chunk(&path, |data| {
+            let chunk = v1::UploadChunk { expected: Vec::new(), data: Bytes::copy_from_slice(data) };
+            chunks.blocking_send(chunk).is_ok()
+        });
+        if let Err(error) = read {
+            let _ = trouble.send(error);
+        }
+    });
+    (chunks_out, trouble_out)
+}
+
+fn hash_file(path: &Path) -> io::Result<Digest> {
+    let mut sha = Sha256::new();
+    each_chunk(path, |data| {
+        sha.update(data);
+        true
+    })?;
+    Ok(Digest(sha.finalize().into()))
+}
+
+/// Reads a file to its end, or until `go_on` says no.
+fn each_chunk(path: &Path, mut go_on: impl FnMut(&[u8]) -> bool) -> io::Result<()> {
+    let mut file = File::open(path)?;
+    let mut buffer = vec![0; ARTIFACT_CHUNK];
+    loop {
+        let read = match file.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        if !go_on(&buffer[..read]) {
+            return Ok(());
+        }
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+}

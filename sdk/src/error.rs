@@ -1,0 +1,125 @@
+//! What can go wrong between a program and its master: one line each, for the person who must act.
+
+use std::error::Error;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use haggle_core::Digest;
+use haggle_proto::convert::Malformed;
+use tonic::{Code, Status};
+
+/// Why there is no connection to a master.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The text is no address of a master.
+    #[error("{url:?} is not a master's address: wanted http://HOST:PORT or HOST:PORT, {got}")]
+    BadUrl {
+        /// What was given.
+        url: String,
+        /// What is wrong with it.
+        got: String,
+    },
+    /// Nobody answers there.
+    #[error("no master answers at {url}, tried for {patience:?}: {reason}")]
+    Unanswered {
+        /// Where.
+        url: String,
+        /// For how long it was tried.
+        patience: Duration,
+        /// What came back in place of an answer.
+        reason: String,
+    },
+}
+
+/// Why a master did not do what it was asked.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum CallError {
+    /// The connection was lost and did not come back in time.
+    #[error("lost the master at {url}: {reason}")]
+    Unreachable {
+        /// Where it was.
+        url: String,
+        /// What the system says.
+        reason: String,
+    },
+    /// The master does not know what was asked for; in its words.
+    #[error("{0}")]
+    NotFound(String),
+    /// The master said no; in its words.
+    #[error("{0}")]
+    Refused(String),
+    /// The reader of a stream was too slow, and was cut off.
+    #[error("cut off by the master for reading too slowly: {0}")]
+    FellBehind(String),
+    /// The answer breaks the contract: most likely master and program are of different versions.
+    #[error("the master at {url} answered what haggle.v1 does not allow: {source}")]
+    Garbled {
+        /// Where it is.
+        url: String,
+        /// Which field.
+        source: Malformed,
+    },
+}
+
+/// Why an artifact was not stored or fetched.
+#[derive(Debug, thiserror::Error)]
+pub enum ArtifactError {
+    /// The file on this side.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The bytes that arrived are not the ones that were asked for.
+    #[error("wanted {wanted}, but the bytes that came are {got}")]
+    WrongDigest {
+        /// What was asked for.
+        wanted: Digest,
+        /// What came.
+        got: Digest,
+    },
+    /// The master.
+    #[error(transparent)]
+    Call(#[from] CallError),
+}
+
+/// A framework whose session is over for good: it was torn down, or the master had the last word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the framework's session with the master is over")]
+pub struct SessionOver;
+
+/// Whether trying again may help: the connection failed, not the request.
+pub(crate) fn is_connection_trouble(status: &Status) -> bool {
+    status.code() == Code::Unavailable || status.source().is_some_and(|source| source.is::<tonic::transport::Error>())
+}
+
+pub(crate) fn call_error(url: &str, status: &Status) -> CallError {
+    let said = || status.message().to_owned();
+    if is_connection_trouble(status) {
+        return CallError::Unreachable { url: url.to_owned(), reason: status_reason(status) };
+    }
+    match status.code() {
+        Code::NotFound => CallError::NotFound(said()),
+        Code::ResourceExhausted => CallError::FellBehind(said()),
+        Code::InvalidArgument | Code::FailedPrecondition | Code::AlreadyExists | Code::PermissionDenied => {
+            CallError::Refused(said())
+        }
+        code => CallError::Refused(format!("the master failed ({code:?}): {}", status_reason(status))),
+    }
+}
+
+pub(crate) fn status_reason(status: &Status) -> String {
+    status.source().map_or_else(|| status.message().to_owned(), root_cause)
+}
+
+/// The innermost of a chain of errors: "connection refused" rather than "transport error".
+pub(crate) fn root_cause(error: &(dyn Error + 'static)) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}

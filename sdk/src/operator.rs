@@ -1,0 +1,178 @@
+//! What a program may see and ask of a whole cluster.
+
+use std::time::{Duration, SystemTime};
+
+use futures_util::{Stream, StreamExt};
+use haggle_core::cluster::{AgentView, Announcement, FrameworkView, OfferView, TaskView};
+use haggle_core::{Resources, TaskId};
+use haggle_proto::convert::Malformed;
+use haggle_proto::v1::operator_client::OperatorClient;
+use haggle_proto::{MESSAGE_MAX, v1};
+use tonic::transport::Channel;
+
+use crate::client::Client;
+use crate::error::CallError;
+
+/// A master, as it tells of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MasterInfo {
+    /// Its version.
+    pub version: String,
+    /// Since when it runs.
+    pub uptime: Duration,
+}
+
+/// A role.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RoleInfo {
+    /// Its name.
+    pub name: String,
+    /// Its weight against other roles.
+    pub weight: u32,
+    /// Its frameworks.
+    pub frameworks: u64,
+    /// Held by its tasks or promised to its frameworks.
+    pub allocated: Resources,
+    /// The dominant share of `allocated`, from 0 to 1, not divided by the weight.
+    pub share: f64,
+}
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WatchEvent {
+    /// When, by the master's clock.
+    pub at: SystemTime,
+    /// What.
+    pub what: Announcement,
+}
+
+impl Client {
+    /// The master's version and uptime.
+    ///
+    /// # Errors
+    /// When the master cannot be reached.
+    pub async fn master(&self) -> Result<MasterInfo, CallError> {
+        let info =
+            self.call(|channel| async move { operator(channel).get_master(v1::GetMasterRequest {}).await }).await?;
+        Ok(MasterInfo { version: info.version, uptime: Duration::from_millis(info.uptime_ms) })
+    }
+
+    /// Every agent.
+    ///
+    /// # Errors
+    /// When the master cannot be reached.
+    pub async fn agents(&self) -> Result<Vec<AgentView>, CallError> {
+        let list =
+            self.call(|channel| async move { operator(channel).list_agents(v1::ListAgentsRequest {}).await }).await?;
+        self.read_all(list.agents)
+    }
+
+    /// Every framework.
+    ///
+    /// # Errors
+    /// When the master cannot be reached.
+    pub async fn frameworks(&self) -> Result<Vec<FrameworkView>, CallError> {
+        let list = self
+            .call(|channel| async move { operator(channel).list_frameworks(v1::ListFrameworksRequest {}).await })
+            .await?;
+        self.read_all(list.frameworks)
+    }
+
+    /// Every role that has a framework.
+    ///
+    /// # Errors
+    /// When the master cannot be reached.
+    pub async fn roles(&self) -> Result<Vec<RoleInfo>, CallError> {
+        let list =
+            self.call(|channel| async move { operator(channel).list_roles(v1::ListRolesRequest {}).await }).await?;
+        list.roles.into_iter().map(|role| read_role(role).map_err(|source| self.garbled(source))).collect()
+    }
+
+    /// Every open offer.
+    ///
+    /// # Errors
+    /// When the master cannot be reached.
+    pub async fn offers(&self) -> Result<Vec<OfferView>, CallError> {
+        let list =
+            self.call(|channel| async move { operator(channel).list_offers(v1::ListOffersRequest {}).await }).await?;
+        self.read_all(list.offers)
+    }
+
+    /// Every task that has not ended and, if `ended`, the last ones that have.
+    ///
+    /// # Errors
+    /// When the master cannot be reached.
+    pub async fn tasks(&self, ended: bool) -> Result<Vec<TaskView>, CallError> {
+        self.list_tasks(v1::ListTasksRequest { ended, only: None }).await
+    }
+
+    /// One task, if the master knows it; ended ones are forgotten after a while.
+    ///
+    /// # Errors
+    /// When the master cannot be reached.
+    pub async fn task(&self, task: TaskId) -> Result<Option<TaskView>, CallError> {
+        match self.list_tasks(v1::ListTasksRequest { ended: true, only: Some(task.into()) }).await {
+            Ok(tasks) => Ok(tasks.into_iter().next()),
+            Err(CallError::NotFound(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Asks for a task's end, as an operator: it need not be a task of this program's.
+    ///
+    /// # Errors
+    /// When there is no such task, it has ended, or the master cannot be reached.
+    pub async fn kill(&self, task: TaskId) -> Result<(), CallError> {
+        self.call(|channel| async move {
+            operator(channel).kill_task(v1::KillTaskRequest { task: Some(task.into()) }).await
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// What happens in the cluster from now on. The stream ends with an error when it is read too slowly or the
+    /// master is lost; what happened before the next call is not made up for.
+    ///
+    /// # Errors
+    /// When the master cannot be reached.
+    pub async fn watch(
+        &self,
+    ) -> Result<impl Stream<Item = Result<WatchEvent, CallError>> + Send + Unpin + 'static, CallError> {
+        let events = self.call(|channel| async move { operator(channel).watch(v1::WatchRequest {}).await }).await?;
+        let client = self.clone();
+        Ok(events.map(move |event| {
+            let event = event.map_err(|status| client.error(&status))?;
+            read_event(event).map_err(|source| client.garbled(source))
+        }))
+    }
+
+    async fn list_tasks(&self, request: v1::ListTasksRequest) -> Result<Vec<TaskView>, CallError> {
+        let list = self.call(|channel| async move { operator(channel).list_tasks(request).await }).await?;
+        self.read_all(list.tasks)
+    }
+
+    fn read_all<W, T: TryFrom<W, Error = Malformed>>(&self, wire: Vec<W>) -> Result<Vec<T>, CallError> {
+        wire.into_iter().map(T::try_from).collect::<Result<_, _>>().map_err(|source| self.garbled(source))
+    }
+}
+
+pub(crate) fn operator(channel: Channel) -> OperatorClient<Channel> {
+    OperatorClient::new(channel).max_decoding_message_size(MESSAGE_MAX)
+}
+
+fn read_role(role: v1::Role) -> Result<RoleInfo, Malformed> {
+    Ok(RoleInfo {
+        name: role.name,
+        weight: role.weight,
+        frameworks: role.frameworks,
+        allocated: role.allocated.ok_or(Malformed::Missing("allocated resources of a role"))?.try_into()?,
+        share: role.share,
+    })
+}
+
+fn read_event(event: v1::WatchEvent) -> Result<WatchEvent, Malformed> {
+    Ok(WatchEvent {
+        at: SystemTime::UNIX_EPOCH + Duration::from_millis(event.time_ms),
+        what: event.event.ok_or(Malformed::Missing("event"))?.try_into()?,
+    })
+}

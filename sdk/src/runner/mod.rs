@@ -1,0 +1,274 @@
+//! One level above [`Framework`](crate::Framework): hand over tasks, and have them driven to their end.
+
+mod book;
+mod doubt;
+mod driver;
+mod holdings;
+mod inventory;
+mod pack;
+mod progress;
+mod retry;
+mod session;
+mod stall;
+
+use std::future::pending;
+use std::pin::pin;
+use std::time::Duration;
+
+use futures_util::future::OptionFuture;
+use haggle_core::cluster::FrameworkInfo;
+use haggle_core::{FrameworkId, TaskState};
+use tokio::time::{Instant, sleep_until};
+
+pub use inventory::TooBig;
+pub use progress::{Outcome, Progress, WaitReason};
+pub use session::{Session, TaskHandle};
+
+use crate::client::Client;
+use crate::error::CallError;
+use crate::task::{BadTask, Task};
+use book::News;
+use driver::Driver;
+use inventory::{Fit, Inventory};
+
+/// How long tasks have to end after they were cancelled. A kill takes an agent 100 ms.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// How long a session keeps offers in hand while nobody submits. As long as the master lets an offer stand.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// The variable that tells a task of a list which one it is, from 0.
+pub const INDEX_VARIABLE: &str = "HAGGLE_TASK_INDEX";
+
+/// The variable that tells a task of a list how many there are.
+pub const COUNT_VARIABLE: &str = "HAGGLE_TASK_COUNT";
+
+/// Why tasks could not be driven to their end.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum RunError {
+    /// A task that no master would take.
+    #[error(transparent)]
+    BadTask(#[from] BadTask),
+    /// A task that no agent could ever run.
+    #[error(transparent)]
+    TooBig(#[from] TooBig),
+    /// The master did not answer, or refused the framework.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// The master ended the session, or did not come back; in its words.
+    #[error("the session with the master has ended: {0}")]
+    Master(String),
+    /// The task was killed before it was ever launched.
+    #[error("killed before it was launched")]
+    Cancelled,
+    /// The session had ended before.
+    #[error("the session with the master is over")]
+    Over,
+}
+
+/// How a list of tasks came out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// The framework that ran them.
+    pub framework: FrameworkId,
+    /// One for each task, in the order of the list.
+    pub outcomes: Vec<Outcome>,
+    /// Whether it was stopped before all had ended by themselves.
+    pub cancelled: bool,
+    /// From the subscription to the last end.
+    pub elapsed: Duration,
+}
+
+impl Report {
+    /// Whether every task finished.
+    pub fn all_finished(&self) -> bool {
+        self.outcomes.iter().all(Outcome::is_finished)
+    }
+}
+
+impl Outcome {
+    /// Whether it ended by itself and well.
+    pub fn is_finished(&self) -> bool {
+        self.status.as_ref().is_some_and(|status| status.state == TaskState::Finished)
+    }
+}
+
+/// Drives tasks to their end: fits as many as it can into each offer, launches those again that were lost or
+/// failed, and bothers the master with no offer it has no use for.
+#[derive(Clone, Debug)]
+pub struct Runner {
+    client: Client,
+    info: FrameworkInfo,
+    retries: u32,
+    linger: Duration,
+    grace: Duration,
+}
+
+impl Runner {
+    /// A runner named `runner`, in the default role, without retries.
+    pub fn new(client: &Client) -> Self {
+        let info = FrameworkInfo {
+            name: "runner".to_owned(),
+            role: FrameworkInfo::DEFAULT_ROLE.to_owned(),
+            failover_timeout: FrameworkInfo::DEFAULT_FAILOVER_TIMEOUT,
+        };
+        Self { client: client.clone(), info, retries: 0, linger: LINGER, grace: GRACE }
+    }
+
+    /// The framework's name, for people.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.info.name = name.into();
+        self
+    }
+
+    /// Whose share its tasks count towards.
+    #[must_use]
+    pub fn role(mut self, role: impl Into<String>) -> Self {
+        self.info.role = role.into();
+        self
+    }
+
+    /// How often a task is launched again after it failed or was lost; 0 unless told. Ends that would come again,
+    /// such as an invalid module or a memory limit, are not retried, and a launch that never reached an agent
+    /// does not count.
+    #[must_use]
+    pub fn retries(mut self, retries: u32) -> Self {
+        self.retries = retries;
+        self
+    }
+
+    /// How long tasks live on, and the master is looked for, after the connection is lost; 60 s unless told.
+    #[must_use]
+    pub fn failover_timeout(mut self, timeout: Duration) -> Self {
+        self.info.failover_timeout = timeout;
+        self
+    }
+
+    /// How long a [`Session`] keeps offers in hand while it has nothing to launch; 5 s unless told. Others do
+    /// not get them meanwhile, but the next task starts without waiting for one.
+    #[must_use]
+    pub fn linger(mut self, linger: Duration) -> Self {
+        self.linger = linger;
+        self
+    }
+
+    /// How long tasks have to end after they were cancelled; 5 s unless told.
+    #[must_use]
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
+        self
+    }
+
+    /// Runs all of these, and tells of what happens meanwhile. Each finds its place in the list in
+    /// [`INDEX_VARIABLE`] and the length of the list in [`COUNT_VARIABLE`].
+    ///
+    /// # Errors
+    /// When a task is wrong or too big for every agent: then, unless the cluster was empty before, none was
+    /// launched. When the master cannot be reached, or is lost for good. Tasks that fail are no errors: they are
+    /// in the report.
+    pub async fn run(self, tasks: Vec<Task>, on_progress: impl FnMut(&Progress)) -> Result<Report, RunError> {
+        self.run_until(tasks, pending(), on_progress).await
+    }
+
+    /// As [`Self::run`], until `stop` is ready: then what waits is dropped, what runs is killed, and the report is
+    /// given once all have ended, or after [`Self::grace`].
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub async fn run_until(
+        self,
+        tasks: Vec<Task>,
+        stop: impl Future<Output = ()>,
+        mut on_progress: impl FnMut(&Progress),
+    ) -> Result<Report, RunError> {
+        for task in &tasks {
+            task.check()?;
+        }
+        let inventory = self.survey().await?;
+        for task in &tasks {
+            refuse_too_big(&inventory, task)?;
+        }
+        let mut driver = self.join(inventory, Duration::ZERO).await?;
+        let count = tasks.len();
+        for (index, task) in tasks.into_iter().enumerate() {
+            let task = task.env(INDEX_VARIABLE, index.to_string()).env(COUNT_VARIABLE, count.to_string());
+            driver.submit(index as u64, task);
+        }
+        let mut outcomes = Vec::with_capacity(count);
+        let mut stop = pin!(stop);
+        let mut too_late: Option<Instant> = None;
+        loop {
+            for news in driver.flush().await? {
+                match news {
+                    News::Progress(progress) => {
+                        on_progress(&progress);
+                        if let Progress::Ended(outcome) = progress {
+                            outcomes.push(outcome);
+                        }
+                    }
+                    News::Refused { why, .. } => {
+                        driver.leave().await;
+                        return Err(why.into());
+                    }
+                }
+            }
+            if driver.book().unfinished() == 0 {
+                break;
+            }
+            tokio::select! {
+                heard = driver.wait() => heard?,
+                () = &mut stop, if too_late.is_none() => {
+                    too_late = Some(Instant::now() + self.grace);
+                    driver.book().cancel();
+                }
+                Some(()) = OptionFuture::from(too_late.map(sleep_until)) => break,
+            }
+        }
+        outcomes.extend(driver.book().abandon());
+        outcomes.sort_unstable_by_key(|outcome| outcome.index);
+        let report = Report {
+            framework: driver.framework(),
+            outcomes,
+            cancelled: too_late.is_some(),
+            elapsed: driver.elapsed(),
+        };
+        driver.leave().await;
+        Ok(report)
+    }
+
+    /// Begins a session that takes one task after another.
+    ///
+    /// # Errors
+    /// When the master cannot be reached, or refuses.
+    pub async fn start(self) -> Result<Session, RunError> {
+        self.start_with(|_| {}).await
+    }
+
+    /// As [`Self::start`], and tells of what happens meanwhile.
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub async fn start_with(self, on_progress: impl FnMut(&Progress) + Send + 'static) -> Result<Session, RunError> {
+        let inventory = self.survey().await?;
+        let driver = self.join(inventory, self.linger).await?;
+        Ok(Session::serve(driver, self.grace, on_progress))
+    }
+
+    async fn survey(&self) -> Result<Inventory, RunError> {
+        Ok(Inventory::new(self.client.agents().await?))
+    }
+
+    async fn join(&self, inventory: Inventory, linger: Duration) -> Result<Driver, RunError> {
+        Driver::join(&self.client, self.info.clone(), inventory, self.retries, linger).await
+    }
+}
+
+fn refuse_too_big(inventory: &Inventory, task: &Task) -> Result<(), TooBig> {
+    match inventory.fit(task.wants()) {
+        Fit::Fits | Fit::NobodyKnown => Ok(()),
+        Fit::TooBig { agent_name, has } => {
+            Err(TooBig { name: task.label().to_owned(), wants: task.wants().clone(), agent_name, has })
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Which waiting task goes on which agent.
+
+use std::cmp::Reverse;
+use std::collections::VecDeque;
+
+use haggle_core::{AgentId, Resources};
+
+/// Tasks in one launch. Above this, the first of them waits longer and throughput no longer grows.
+pub(super) const LAUNCH_MAX: usize = 512;
+
+/// Bytes of specs in one launch, so that it fits into one message with room to spare.
+pub(super) const LAUNCH_BYTES_MAX: usize = haggle_proto::MESSAGE_MAX / 4;
+
+/// A place in the line: who has the lower ticket has waited longer.
+pub(super) type Ticket = u64;
+
+/// A task that waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Waiter {
+    pub(super) ticket: Ticket,
+    /// Its index among the tasks.
+    pub(super) index: u64,
+    /// About its bytes on the wire.
+    pub(super) size: usize,
+}
+
+/// The tasks that wait, in one line for each different wish: what does not fit once does not fit for all behind
+/// it, so that a hundred thousand equal tasks cost as much to look at as one.
+#[derive(Debug, Default)]
+pub(super) struct Line {
+    wishes: Vec<Wish>,
+    len: usize,
+    next: Ticket,
+}
+
+#[derive(Debug)]
+struct Wish {
+    wants: Resources,
+    waiters: VecDeque<Waiter>,
+}
+
+/// What one agent offers, and which tasks go there.
+#[derive(Debug)]
+pub(super) struct Room {
+    pub(super) agent: AgentId,
+    pub(super) free: Resources,
+    /// Indexes of the tasks.
+    pub(super) taken: Vec<u64>,
+    bytes: usize,
+}
+
+impl Room {
+    pub(super) fn new(agent: AgentId, free: Resources) -> Self {
+        Self { agent, free, taken: Vec::new(), bytes: 0 }
+    }
+
+    fn has_room(&self, wants: &Resources, waiter: &Waiter) -> bool {
+        self.taken.len() < LAUNCH_MAX
+            && (self.taken.is_empty() || self.bytes + waiter.size <= LAUNCH_BYTES_MAX)
+            && self.free.fits(wants).is_ok()
+    }
+}
+
+impl Line {
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Joins the end of the line.
+    pub(super) fn push(&mut self, index: u64, wants: &Resources, size: usize) {
+        let waiter = Waiter { ticket: self.next, index, size };
+        self.next += 1;
+        self.len += 1;
+        match self.wishes.iter_mut().find(|wish| wish.wants == *wants) {
+            Some(wish) => wish.waiters.push_back(waiter),
+            None => self.wishes.push(Wish { wants: wants.clone(), waiters: VecDeque::from([waiter]) }),
+        }
+    }
+
+    /// Leaves the line.
+    pub(super) fn remove(&mut self, index: u64) {
+        for wish in &mut self.wishes {
+            if let Some(at) = wish.waiters.iter().position(|waiter| waiter.index == index) {
+                wish.waiters.remove(at);
+                self.len -= 1;
+            }
+        }
+        self.wishes.retain(|wish| !wish.waiters.is_empty());
+    }
+
+    /// Everybody leaves; who did.
+    pub(super) fn clear(&mut self) -> Vec<u64> {
+        self.len = 0;
+        self.wishes.drain(..).flat_map(|wish| wish.waiters).map(|waiter| waiter.index).collect()
+    }
+
+    /// Who has waited longest, and for what.
+    pub(super) fn first(&self) -> Option<(u64, &Resources)> {
+        self.wishes
+            .iter()
+            .filter_map(|wish| Some((wish.waiters.front()?, &wish.wants)))
+            .min_by_key(|(waiter, _)| waiter.ticket)
+            .map(|(waiter, wants)| (waiter.index, wants))
+    }
+
+    /// Whether anybody would take something of this.
+    pub(super) fn wants_any_of(&self, free: &Resources) -> bool {
+        self.wishes.iter().any(|wish| free.fits(&wish.wants).is_ok())
+    }
+
+    /// Fills the rooms: who has waited longest first, each into the room with the most processor time left, so
+    /// that tasks spread over the agents as long as there is a choice. A task that fits nowhere lets others pass.
+    pub(super) fn fill(&mut self, rooms: &mut [Room]) {
+        let mut open: Vec<usize> = (0..self.wishes.len()).collect();
+        while let Some((position, &at)) =
+            open.iter().enumerate().min_by_key(|&(_, &at)| self.wishes[at].waiters.front().map(|head| head.ticket))
+        {
+            let Wish { wants, waiters } = &mut self.wishes[at];
+            let room = waiters.front().and_then(|head| {
+                rooms
+                    .iter_mut()
+                    .filter(|room| room.has_room(wants, head))
+                    .max_by_key(|room| (room.free.cpus, Reverse(room.taken.len()), Reverse(room.agent)))
+            });
+            let (Some(room), Some(head)) = (room, waiters.front()) else {
+                open.swap_remove(position);
+                continue;
+            };
+            room.free.take(wants).expect("a room was only chosen because the task fits");
+            room.taken.push(head.index);
+            room.bytes += head.size;
+            waiters.pop_front();
+            self.len -= 1;
+            if waiters.is_empty() {
+                open.swap_remove(position);
+            }
+        }
+        self.wishes.retain(|wish| !wish.waiters.is_empty());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use haggle_core::{Bytes, MilliCpu};
+
+    fn wants(milli: u64, mib: u64) -> Resources {
+        Resources::new(MilliCpu::new(milli), Bytes::from_mib(mib), Bytes::ZERO)
+    }
+
+    fn line(wishes: &[Resources]) -> Line {
+        let mut line = Line::default();
+        for (index, wish) in wishes.iter().enumerate() {
+            line.push(index as u64, wish, 100);
+        }
+        line
+    }
+
+    fn filled(line: &mut Line, free: &[Resources]) -> Vec<Vec<u64>> {
+        let mut rooms: Vec<_> =
+            free.iter().enumerate().map(|(agent, free)| Room::new(AgentId(agent as u64), free.clone())).collect();
+        line.fill(&mut rooms);
+        rooms.into_iter().map(|room| room.taken).collect()
+    }
+
+    #[test]
+    fn as_many_as_fit_are_taken_in_the_order_of_the_line() {
+        let mut line = line(&vec![wants(500, 64); 5]);
+
+        let taken = filled(&mut line, &[wants(2000, 192)]);
+
+        assert_eq!(taken, [vec![0, 1, 2]]);
+        assert_eq!((line.len(), line.first().map(|(index, _)| index)), (2, Some(3)));
+    }
+
+    #[test]
+    fn tasks_spread_over_agents_while_there_is_a_choice() {
+        let mut line = line(&vec![wants(500, 1); 5]);
+
+        let taken = filled(&mut line, &[wants(1000, 64), wants(1000, 64), wants(500, 64)]);
+
+        assert_eq!(taken, [vec![0, 2], vec![1, 3], vec![4]]);
+        assert!(line.is_empty());
+    }
+
+    #[test]
+    fn a_task_that_fits_nowhere_lets_others_pass_and_keeps_its_place() {
+        let mut line = line(&[wants(4000, 1), wants(500, 1), wants(500, 1)]);
+
+        let taken = filled(&mut line, &[wants(1000, 64)]);
+
+        assert_eq!(taken, [vec![1, 2]]);
+        assert_eq!(line.first(), Some((0, &wants(4000, 1))));
+    }
+
+    #[test]
+    fn one_launch_is_bounded_in_tasks_and_bytes() {
+        let mut many = line(&vec![wants(1, 0); LAUNCH_MAX + 1]);
+        assert_eq!(filled(&mut many, &[wants(100_000, 0)])[0].len(), LAUNCH_MAX);
+
+        let mut large = Line::default();
+        for index in 0..3 {
+            large.push(index, &wants(1, 0), LAUNCH_BYTES_MAX / 2);
+        }
+        assert_eq!(filled(&mut large, &[wants(1000, 0)]), [vec![0, 1]]);
+    }
+
+    #[test]
+    fn who_leaves_the_line_is_not_launched() {
+        let mut line = line(&vec![wants(500, 1); 3]);
+
+        line.remove(1);
+
+        assert_eq!(filled(&mut line, &[wants(4000, 64)]), [vec![0, 2]]);
+    }
+}
