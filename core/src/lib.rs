@@ -9,6 +9,8 @@
 #![warn(missing_docs)]
 
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
 pub mod agent;
 pub mod allocator;

@@ -15,7 +15,7 @@ const WORTH_OFFERING: (MilliCpu, Bytes) = (MilliCpu::new(10), Bytes::from_mib(32
 
 /// Refusals kept for one framework on one agent. A framework that refuses more sizes than these within their
 /// time is asked again early, which costs a message.
-const REFUSALS_MAX: usize = 8;
+pub(super) const REFUSALS_MAX: usize = 8;
 
 /// Whether a task could be launched on this: it needs some of both, and enough of one of them.
 pub(super) fn is_worth_offering(free: &Resources) -> bool {
@@ -69,6 +69,11 @@ impl Filters {
     pub(super) fn clear_agent(&mut self, agent: AgentId) {
         self.refused.retain(|&(_, on), _| on != agent);
         self.deadlines.retain(|&(_, _, on)| on != agent);
+    }
+
+    #[cfg(test)]
+    pub(super) fn refusals(&self) -> usize {
+        self.refused.values().map(Vec::len).sum()
     }
 
     pub(super) fn next_deadline(&self) -> Option<Now> {

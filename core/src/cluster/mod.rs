@@ -118,6 +118,3 @@ impl Cluster {
         state.allocator.expire(now);
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -15,8 +15,9 @@ impl Node {
     pub(super) fn registered(&mut self, id: AgentId) {
         self.id = Some(id);
         self.connected = true;
+        self.retries.clear();
         for (&id, task) in &mut self.tasks {
-            task.forget_sent();
+            task.start_over();
             if !task.queued {
                 task.queued = true;
                 self.queue.push(id);

@@ -99,6 +99,13 @@ impl Task {
         }
     }
 
+    /// Has everything that is pending sent again, with the patience of a first try.
+    pub(super) fn start_over(&mut self) {
+        self.retry = None;
+        self.wait = Duration::ZERO;
+        self.forget_sent();
+    }
+
     pub(super) fn has_pending(&self) -> bool {
         !self.pending.is_empty()
     }

@@ -1,1 +1,392 @@
+use alloc::string::{String, ToString};
+use alloc::sync::Arc;
+use alloc::vec;
+use alloc::vec::Vec;
+use core::time::Duration;
 
+use super::{Command, Config, Effect, Node, Refusal};
+use crate::id::{AgentId, Digest, FrameworkId, TaskId, UpdateId};
+use crate::quantity::{Bytes, MilliCpu};
+use crate::resources::Resources;
+use crate::task::{Ending, Limits, Reason, Source, TaskSpec, TaskState, TaskStatus, Usage};
+use crate::time::Now;
+
+const FRAMEWORK: FrameworkId = FrameworkId(1);
+const T: TaskId = TaskId { framework: FRAMEWORK, number: 1 };
+
+fn spec(id: TaskId) -> Arc<TaskSpec> {
+    Arc::new(TaskSpec {
+        id,
+        name: "noop".to_string(),
+        module: Digest([7; 32]),
+        args: vec![],
+        env: vec![],
+        stdin: vec![],
+        resources: Resources::new(MilliCpu::new(100), Bytes::from_mib(16), Bytes::ZERO),
+        limits: Limits::default(),
+        inputs: vec![],
+    })
+}
+
+fn ending(state: TaskState) -> Ending {
+    let reason = (state == TaskState::Killed).then_some(Reason::KillRequested);
+    Ending { state, reason, message: String::new(), exit_code: None, exceeded: None, usage: Usage::default() }
+}
+
+/// A node with a master, and what it does.
+struct World {
+    node: Node,
+    now: Now,
+}
+
+impl World {
+    fn new() -> Self {
+        let mut world = Self { node: Node::new(Config::default()), now: Now::ZERO };
+        world.batch([Command::Registered(AgentId(1))]);
+        world
+    }
+
+    /// With a task that runs, of which the master knows.
+    fn with_running(task: TaskId) -> Self {
+        let mut world = Self::new();
+        world.batch([Command::Launch(spec(task)), Command::Started(task)]);
+        world.batch([Command::Acknowledge(task, UpdateId(1))]);
+        world
+    }
+
+    /// Applies all and flushes once.
+    fn batch(&mut self, commands: impl IntoIterator<Item = Command>) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        for command in commands {
+            self.node.apply(self.now, command, &mut effects).expect("the test means it well");
+        }
+        self.node.flush(self.now, &mut effects);
+        effects
+    }
+
+    /// The updates sent by a batch: task, update, state, reason.
+    fn sent(&mut self, commands: impl IntoIterator<Item = Command>) -> Vec<(TaskId, u64, TaskState, Option<Reason>)> {
+        said(&self.batch(commands))
+    }
+
+    fn wait(&mut self, seconds: u64) -> Vec<Effect> {
+        self.now = self.now + Duration::from_secs(seconds);
+        self.batch([Command::Tick])
+    }
+}
+
+fn statuses(effects: &[Effect]) -> Vec<TaskStatus> {
+    let mut sends = effects.iter().filter_map(|effect| match effect {
+        Effect::Send(updates) => Some(updates.clone()),
+        _ => None,
+    });
+    let first = sends.next().unwrap_or_default();
+    assert_eq!(sends.next(), None, "a batch is sent in one piece");
+    first
+}
+
+fn said(effects: &[Effect]) -> Vec<(TaskId, u64, TaskState, Option<Reason>)> {
+    let brief = |status: TaskStatus| (status.task, status.update.0, status.state, status.reason);
+    statuses(effects).into_iter().map(brief).collect()
+}
+
+fn number(number: u64) -> TaskId {
+    TaskId { framework: FRAMEWORK, number }
+}
+
+#[test]
+fn a_task_that_starts_and_ends_within_a_batch_sends_its_end_only() {
+    let mut world = World::new();
+
+    let effects =
+        world.batch([Command::Launch(spec(T)), Command::Started(T), Command::Ended(T, ending(TaskState::Finished))]);
+
+    assert_eq!(effects[0], Effect::Run(spec(T)));
+    assert_eq!(said(&effects), [(T, 1, TaskState::Finished, None)]);
+}
+
+#[test]
+fn a_task_that_starts_within_the_batch_was_never_starting() {
+    let mut world = World::new();
+
+    let sent = world.sent([Command::Launch(spec(T)), Command::Started(T)]);
+
+    assert_eq!(sent, [(T, 1, TaskState::Running, None)]);
+}
+
+#[test]
+fn a_task_that_has_to_be_fetched_says_so() {
+    let mut world = World::new();
+
+    assert_eq!(world.sent([Command::Launch(spec(T))]), [(T, 1, TaskState::Starting, None)]);
+    assert_eq!(world.sent([Command::Started(T)]), [(T, 2, TaskState::Running, None)]);
+    assert_eq!(world.sent([Command::Ended(T, ending(TaskState::Failed))]), [(T, 3, TaskState::Failed, None)]);
+}
+
+#[test]
+fn an_update_says_which_agent_and_who_saw_it() {
+    let mut world = World::with_running(T);
+
+    let effects = world.batch([Command::Ended(T, ending(TaskState::Finished))]);
+
+    let status = &statuses(&effects)[0];
+    assert_eq!((status.agent, status.source), (Some(AgentId(1)), Source::Executor));
+}
+
+/// Mesos: `TaskStatusUpdateManagerTest.RetryTaskStatusUpdate`.
+#[test]
+fn an_unacknowledged_update_is_sent_again_after_ten_seconds_and_then_ever_later() {
+    let mut world = World::with_running(T);
+    world.batch([Command::Ended(T, ending(TaskState::Finished))]);
+
+    let mut tries = Vec::new();
+    for _ in 0..8 {
+        let due = world.node.next_deadline().expect("something is unacknowledged");
+        tries.push((due - world.now).as_secs());
+        world.now = due;
+        assert_eq!(world.sent([Command::Tick]), [(T, 2, TaskState::Finished, None)]);
+    }
+
+    assert_eq!(tries, [10, 20, 40, 80, 160, 320, 600, 600]);
+}
+
+#[test]
+fn an_acknowledged_end_is_forgotten() {
+    let mut world = World::with_running(T);
+    world.batch([Command::Ended(T, ending(TaskState::Finished))]);
+
+    let effects = world.batch([Command::Acknowledge(T, UpdateId(2))]);
+
+    assert_eq!(effects, [Effect::Forget(T)]);
+    assert_eq!(world.node.held(), []);
+    assert_eq!(world.node.next_deadline(), None);
+}
+
+#[test]
+fn an_acknowledgement_covers_all_earlier_updates() {
+    let mut world = World::new();
+    world.batch([Command::Launch(spec(T))]);
+    world.batch([Command::Started(T)]);
+
+    world.batch([Command::Acknowledge(T, UpdateId(2))]);
+
+    assert_eq!(world.node.next_deadline(), None);
+    assert_eq!(world.node.running(), 1);
+}
+
+#[test]
+fn an_acknowledgement_of_an_earlier_update_leaves_the_later_one() {
+    let mut world = World::new();
+    world.batch([Command::Launch(spec(T)), Command::Started(T)]);
+    world.batch([Command::Ended(T, ending(TaskState::Finished))]);
+
+    world.batch([Command::Acknowledge(T, UpdateId(1))]);
+
+    assert_eq!(said(&world.wait(10)), [(T, 2, TaskState::Finished, None)]);
+}
+
+/// Mesos: `TaskStatusUpdateManagerTest.IgnoreDuplicateTaskStatusUpdateAck` and `IgnoreUnexpectedTaskStatusUpdateAck`.
+#[test]
+fn repeated_and_unexpected_acknowledgements_are_ignored() {
+    let mut world = World::with_running(T);
+    world.batch([Command::Ended(T, ending(TaskState::Finished))]);
+    let before = world.node.clone();
+
+    let effects = world.batch([
+        Command::Acknowledge(T, UpdateId(1)),
+        Command::Acknowledge(T, UpdateId(9)),
+        Command::Acknowledge(number(99), UpdateId(1)),
+    ]);
+
+    assert_eq!(effects, []);
+    assert_eq!(world.node, before);
+}
+
+/// Mesos: `SlaveRecoveryTest.RecoverTaskStatusUpdateManager`, over a lost connection.
+#[test]
+fn updates_made_without_a_master_wait_for_one() {
+    let mut world = World::with_running(T);
+    world.batch([Command::Disconnected]);
+    assert_eq!(world.sent([Command::Ended(T, ending(TaskState::Finished))]), []);
+    assert_eq!(said(&world.wait(3600)), []);
+
+    let sent = world.sent([Command::Registered(AgentId(1))]);
+
+    assert_eq!(sent, [(T, 2, TaskState::Finished, None)]);
+    let due = world.node.next_deadline().expect("it is unacknowledged");
+    assert_eq!(due - world.now, Duration::from_secs(10));
+}
+
+#[test]
+fn a_task_keeps_no_more_than_two_updates() {
+    let mut world = World::new();
+    world.batch([Command::Launch(spec(T))]);
+    world.batch([Command::Started(T)]);
+    world.batch([Command::Ended(T, ending(TaskState::Finished))]);
+
+    let sent = world.sent([Command::Registered(AgentId(1))]);
+
+    assert_eq!(sent, [(T, 2, TaskState::Running, None), (T, 3, TaskState::Finished, None)]);
+}
+
+#[test]
+fn a_framework_that_is_back_hears_everything_unacknowledged_again() {
+    let mut world = World::new();
+    let other = TaskId { framework: FrameworkId(2), number: 1 };
+    world.batch([Command::Launch(spec(T)), Command::Started(T), Command::Launch(spec(other)), Command::Started(other)]);
+
+    assert_eq!(world.sent([Command::Resend(FRAMEWORK)]), [(T, 1, TaskState::Running, None)]);
+}
+
+#[test]
+fn a_task_that_cannot_be_fetched_fails_with_the_reason() {
+    let mut world = World::new();
+    world.batch([Command::Launch(spec(T))]);
+
+    let sent = world.sent([Command::Unfetchable {
+        task: T,
+        reason: Reason::ArtifactUnavailable,
+        message: "no such artifact".to_string(),
+    }]);
+
+    assert_eq!(sent, [(T, 2, TaskState::Failed, Some(Reason::ArtifactUnavailable))]);
+}
+
+#[test]
+fn a_kill_stops_the_task_and_its_end_is_told_when_it_comes() {
+    let mut world = World::with_running(T);
+
+    assert_eq!(world.batch([Command::Kill(T), Command::Kill(T)]), [Effect::Stop(T)]);
+    assert_eq!(
+        world.sent([Command::Ended(T, ending(TaskState::Killed))]),
+        [(T, 2, TaskState::Killed, Some(Reason::KillRequested))]
+    );
+}
+
+#[test]
+fn a_task_may_win_the_race_against_its_kill() {
+    let mut world = World::with_running(T);
+    world.batch([Command::Kill(T)]);
+
+    assert_eq!(world.sent([Command::Ended(T, ending(TaskState::Finished))]), [(T, 2, TaskState::Finished, None)]);
+}
+
+#[test]
+fn a_task_killed_before_it_started_says_so() {
+    let mut world = World::new();
+    world.batch([Command::Launch(spec(T)), Command::Kill(T)]);
+
+    let sent = world.sent([Command::Unfetchable {
+        task: T,
+        reason: Reason::ArtifactUnavailable,
+        message: "given up".to_string(),
+    }]);
+
+    assert_eq!(sent, [(T, 1, TaskState::Killed, Some(Reason::KilledDuringLaunch))]);
+}
+
+#[test]
+fn a_kill_of_what_is_not_held_is_answered() {
+    let mut world = World::new();
+
+    assert_eq!(world.sent([Command::Kill(T)]), [(T, 0, TaskState::Lost, Some(Reason::AgentRestarted))]);
+    assert_eq!(world.node.next_deadline(), None);
+}
+
+#[test]
+fn a_kill_of_what_has_ended_repeats_its_end() {
+    let mut world = World::with_running(T);
+    world.batch([Command::Ended(T, ending(TaskState::Finished))]);
+
+    assert_eq!(world.sent([Command::Kill(T)]), [(T, 2, TaskState::Finished, None)]);
+}
+
+#[test]
+fn a_task_is_launched_once() {
+    let mut world = World::with_running(T);
+    let before = world.node.clone();
+    let mut effects = Vec::new();
+
+    let verdict = world.node.apply(world.now, Command::Launch(spec(T)), &mut effects);
+
+    assert_eq!(verdict, Err(Refusal::AlreadyHeld(T, TaskState::Running)));
+    assert_eq!((effects, world.node), (vec![], before));
+}
+
+#[test]
+fn news_of_a_task_that_is_not_held_is_refused() {
+    let mut node = Node::new(Config::default());
+
+    for news in [Command::Started(T), Command::Ended(T, ending(TaskState::Finished))] {
+        assert_eq!(node.apply(Now::ZERO, news, &mut Vec::new()), Err(Refusal::NotHeld(T)));
+    }
+}
+
+#[test]
+fn the_tasks_of_a_removed_framework_end_for_that_reason() {
+    let mut world = World::with_running(T);
+
+    assert_eq!(world.batch([Command::RemoveFramework(FRAMEWORK)]), [Effect::Stop(T)]);
+    assert_eq!(
+        world.sent([Command::Ended(T, ending(TaskState::Killed))]),
+        [(T, 2, TaskState::Killed, Some(Reason::FrameworkRemoved))]
+    );
+}
+
+#[test]
+fn the_updates_of_a_removed_framework_are_sent_again_for_the_master_to_acknowledge() {
+    let mut world = World::with_running(T);
+    world.batch([Command::Ended(T, ending(TaskState::Finished))]);
+
+    assert_eq!(world.sent([Command::RemoveFramework(FRAMEWORK)]), [(T, 2, TaskState::Finished, None)]);
+}
+
+#[test]
+fn it_registers_with_what_runs_and_what_is_unacknowledged() {
+    let mut world = World::with_running(T);
+    world.batch([Command::Launch(spec(number(2))), Command::Started(number(2))]);
+    world.batch([Command::Ended(number(2), ending(TaskState::Failed))]);
+
+    let held: Vec<_> = world.node.held().into_iter().map(|task| (task.id, task.state)).collect();
+
+    assert_eq!(held, [(T, TaskState::Running), (number(2), TaskState::Failed)]);
+}
+
+#[test]
+fn a_drain_without_tasks_is_over_at_once() {
+    let mut world = World::new();
+
+    assert_eq!(world.batch([Command::Drain]), [Effect::Drained]);
+    assert_eq!(world.node.next_deadline(), None);
+}
+
+#[test]
+fn a_drain_stops_every_task_and_waits_for_every_acknowledgement() {
+    let mut world = World::with_running(T);
+
+    assert_eq!(world.batch([Command::Drain]), [Effect::Stop(T)]);
+    let sent = world.sent([Command::Ended(T, ending(TaskState::Killed))]);
+    assert_eq!(sent, [(T, 2, TaskState::Killed, Some(Reason::AgentDraining))]);
+    assert_eq!(world.batch([Command::Acknowledge(T, UpdateId(2))]), [Effect::Forget(T), Effect::Drained]);
+}
+
+#[test]
+fn a_drain_does_not_wait_for_a_framework_that_is_away() {
+    let mut world = World::with_running(T);
+    world.batch([Command::Drain]);
+    world.batch([Command::Ended(T, ending(TaskState::Killed))]);
+
+    assert_eq!(world.wait(4), []);
+    assert_eq!(world.wait(1), [Effect::Drained]);
+    assert!(!world.wait(60).contains(&Effect::Drained));
+}
+
+#[test]
+fn a_draining_agent_drops_what_it_is_given() {
+    let mut world = World::new();
+    world.batch([Command::Drain]);
+
+    let sent = world.sent([Command::Launch(spec(T))]);
+
+    assert_eq!(sent, [(T, 0, TaskState::Dropped, Some(Reason::AgentDraining))]);
+}

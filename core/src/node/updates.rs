@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::mem;
 
 use super::{Effect, Node};
-use crate::task::TaskStatus;
+use crate::task::{TaskState, TaskStatus};
 use crate::time::Now;
 
 impl Node {
@@ -31,9 +31,9 @@ impl Node {
         for id in mem::take(&mut self.queue) {
             let Some(task) = self.tasks.get_mut(&id) else { continue };
             task.queued = false;
-            if task.state == crate::task::TaskState::Staging {
+            if task.state == TaskState::Staging {
                 // Not started within the batch that launched it: it has to be fetched.
-                task.state = crate::task::TaskState::Starting;
+                task.state = TaskState::Starting;
             }
             task.tell();
             if !self.connected {
