@@ -1,1 +1,273 @@
-//! agent
+//! The agent: what surrounds the node's state machine on a machine that runs tasks.
+//!
+//! [`Agent::start`] detects what the machine has, starts an executor, and links up with the master. One thread, the
+//! driver, owns every decision; the link, the executor and the fetcher only hand it messages, and act on its word.
+
+mod artifacts;
+mod backoff;
+mod checkpoint;
+mod config;
+mod driver;
+mod fetch;
+mod host;
+mod inbox;
+mod link;
+mod logs;
+mod reads;
+mod runner;
+
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use haggle_core::node::Node;
+use haggle_core::{AgentId, AgentInfo, MilliCpu, Resources};
+use haggle_executor::{Event, Executor};
+use tokio::runtime::Handle;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
+
+pub use checkpoint::WorkDirError;
+pub use config::{BadMaster, Config, Declared};
+pub use host::{HostError, resources};
+
+use artifacts::Artifacts;
+use checkpoint::WorkDir;
+use driver::{Driver, Message, Progress};
+use fetch::Fetcher;
+use inbox::Inbox;
+use link::Link;
+use logs::Logs;
+use reads::Reads;
+use runner::Runner;
+
+/// Tasks that the executor runs at once for each core; more wait there for their turn. A hundredth of a core is the
+/// least that makes sense to give to a task that computes.
+const TASKS_PER_CORE: usize = 100;
+
+/// So many at least, for tasks that mostly sleep. Each costs some GiB of address space, of which there are 128 TiB.
+const TASKS_MIN: usize = 1_000;
+
+/// How long after the grace the last acknowledgements may take, before the agent goes without them.
+const DRAIN_MARGIN: Duration = Duration::from_secs(15);
+
+/// Why an agent does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The master's address is not one.
+    #[error(transparent)]
+    Master(#[from] BadMaster),
+    /// The work folder cannot be used.
+    #[error(transparent)]
+    WorkDir(#[from] WorkDirError),
+    /// The machine has nothing to give.
+    #[error(transparent)]
+    Host(#[from] HostError),
+    /// The artifact folder cannot be read.
+    #[error("cannot take stock of the artifacts: {0}")]
+    Artifacts(std::io::Error),
+    /// The executor does not start.
+    #[error(transparent)]
+    Executor(#[from] haggle_executor::StartError),
+    /// The system refuses a thread.
+    #[error("cannot start a thread: {0}")]
+    Thread(std::io::Error),
+}
+
+/// Why an agent that ran does not any more.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Stopped {
+    /// It drained and said farewell.
+    #[error("the agent left the cluster")]
+    Left,
+    /// It was told to stop.
+    #[error("the agent was stopped")]
+    Stopped,
+    /// The master does not want it.
+    #[error("the master refused this agent: {0}")]
+    Refused(String),
+    /// Without its id it could not come back as the same agent.
+    #[error("the agent cannot keep its id: {0}")]
+    Unwritable(String),
+    /// A bug.
+    #[error("the agent's driver crashed; this is a bug in Haggle")]
+    Crashed,
+}
+
+impl From<Progress> for Stopped {
+    fn from(last: Progress) -> Self {
+        match last {
+            Progress::Left => Self::Left,
+            Progress::Stopped => Self::Stopped,
+            Progress::Refused(why) => Self::Refused(why),
+            Progress::Unwritable(why) => Self::Unwritable(why),
+            Progress::Joining | Progress::Registered(_) => Self::Crashed,
+        }
+    }
+}
+
+/// A running agent. Dropping it is [`Agent::stop`] without the wait.
+#[derive(Debug)]
+pub struct Agent {
+    resources: Resources,
+    inbox: Arc<Inbox<Message>>,
+    progress: watch::Receiver<Progress>,
+    link: JoinHandle<()>,
+    /// Resolves when the driver's thread has ended, and every task with it.
+    ended: oneshot::Receiver<()>,
+    kill_grace: Duration,
+}
+
+impl Agent {
+    /// Starts an agent. It goes on trying to reach its master from then on; see [`Agent::registered`].
+    ///
+    /// # Errors
+    /// When the configuration, the machine or the work folder does not allow it.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime with timers and I/O.
+    pub async fn start(config: Config) -> Result<Self, StartError> {
+        let runtime = Handle::current();
+        // Reading the machine, checking folders and setting up an engine are no work for a network thread.
+        match tokio::task::spawn_blocking(move || Self::start_blocking(config, &runtime)).await {
+            Ok(started) => started,
+            Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
+        }
+    }
+
+    #[expect(clippy::needless_pass_by_value, reason = "it is moved to the thread that this runs on")]
+    fn start_blocking(config: Config, runtime: &Handle) -> Result<Self, StartError> {
+        let master = config::master_uri(&config.master)?;
+        let work_dir = WorkDir::open(&config.work_dir, &master.to_string())?;
+        let id = work_dir.agent_id()?;
+        let resources = host::resources(&config.resources, &config.work_dir)?;
+        let info = AgentInfo {
+            name: config.name.clone(),
+            resources: resources.clone(),
+            attributes: config.attributes.clone(),
+        };
+
+        let inbox = Arc::new(Inbox::new());
+        let logs = Arc::new(Logs::new(work_dir.logs(), logs::Bounds::DEFAULT));
+        let artifacts = Artifacts::open(work_dir.artifacts(), artifacts::CACHE_MAX).map_err(StartError::Artifacts)?;
+        let endpoint = link::endpoint(&master);
+        // A channel that connects by itself needs to know its runtime.
+        let _entered = runtime.enter();
+        let fetcher =
+            Fetcher::new(endpoint.connect_lazy(), artifacts.dir().to_owned(), artifacts::CACHE_MAX, runtime.clone());
+        let executor = Executor::start(executor_config(&config, &work_dir, resources.cpus), {
+            let (inbox, logs) = (Arc::clone(&inbox), Arc::clone(&logs));
+            move |event| hear(&inbox, &logs, event)
+        })?;
+
+        let (progress, watched) = watch::channel(Progress::Joining);
+        let driver = Driver {
+            node: Node::new(haggle_core::node::Config::default()),
+            id,
+            info,
+            work_dir,
+            runner: Runner::new(executor, artifacts, config.name.clone()),
+            fetcher,
+            reads: Reads::new(Arc::clone(&logs), runtime.clone()),
+            logs,
+            inbox: Arc::clone(&inbox),
+            progress,
+            session: None,
+            draining: false,
+        };
+        let (ends, ended) = oneshot::channel();
+        thread::Builder::new()
+            .name("haggle-agent".to_owned())
+            .spawn(move || {
+                driver.run();
+                let _ = ends.send(());
+            })
+            .map_err(StartError::Thread)?;
+        let link = Link { endpoint, heartbeat: config.heartbeat, inbox: Arc::clone(&inbox), progress: watched.clone() };
+        Ok(Self {
+            resources,
+            inbox,
+            progress: watched,
+            link: runtime.spawn(link.run()),
+            ended,
+            kill_grace: config.kill_grace,
+        })
+    }
+
+    /// What it has to give.
+    pub fn resources(&self) -> &Resources {
+        &self.resources
+    }
+
+    /// Resolves once the master has taken it in.
+    ///
+    /// # Errors
+    /// When that will not happen any more.
+    pub async fn registered(&self) -> Result<AgentId, Stopped> {
+        let mut progress = self.progress.clone();
+        let reached = progress.wait_for(|progress| *progress != Progress::Joining).await;
+        match reached.map(|progress| progress.clone()) {
+            Ok(Progress::Registered(id)) => Ok(id),
+            Ok(last) => Err(last.into()),
+            Err(_) => Err(Stopped::Crashed),
+        }
+    }
+
+    /// Takes no more tasks, gives those that run their grace, kills the rest, tells the master of every end, and
+    /// leaves. The id is given up: who starts in this folder again is a new agent.
+    pub async fn drain(mut self) {
+        self.inbox.push(Message::Drain);
+        let patience = self.kill_grace + DRAIN_MARGIN;
+        let drained = async {
+            self.stopped().await;
+            // It returns when the master has heard the farewell.
+            let _ = (&mut self.link).await;
+        };
+        if tokio::time::timeout(patience, drained).await.is_err() {
+            tracing::warn!("the drain took too long; the agent stops");
+        }
+        self.stop().await;
+    }
+
+    /// Ends at once. Tasks that run are lost; the agent may come back under its id.
+    pub async fn stop(mut self) {
+        self.inbox.push(Message::Stop);
+        let _ = (&mut self.ended).await;
+    }
+
+    /// Resolves when it has come to its end, and says why.
+    pub async fn stopped(&mut self) -> Stopped {
+        let last = self.progress.wait_for(Progress::is_final).await.map(|last| last.clone());
+        last.map_or(Stopped::Crashed, Stopped::from)
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        self.inbox.push(Message::Stop);
+        self.link.abort();
+    }
+}
+
+fn executor_config(config: &Config, work_dir: &WorkDir, cpus: MilliCpu) -> haggle_executor::Config {
+    let workers = usize::try_from(cpus.get().div_ceil(1000)).unwrap_or(usize::MAX).max(1);
+    haggle_executor::Config {
+        workers,
+        cache_dir: config.cache_dir.clone(),
+        scratch_dir: work_dir.scratch(),
+        max_tasks: workers.saturating_mul(TASKS_PER_CORE).max(TASKS_MIN),
+    }
+}
+
+/// News from the executor, on one of its threads. Output is kept before an end is told: who hears of an end can read
+/// everything that came before it.
+fn hear(inbox: &Inbox<Message>, logs: &Logs, event: Event) {
+    match event {
+        Event::Started { task } => inbox.push(Message::Started(task)),
+        Event::Output { task, stream, bytes } => logs.append(task, stream, &bytes),
+        Event::Ended { task, ending } => {
+            logs.end(task);
+            inbox.push(Message::Ended(task, ending));
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! What an agent is told at its start.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use haggle_core::resources::Ports;
+use haggle_core::{Bytes, MilliCpu};
+use haggle_proto::DEFAULT_PORT;
+use tonic::transport::Uri;
+
+/// How an agent is set up.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where the master is: `http://127.0.0.1:5050`, or the same without scheme or port.
+    pub master: String,
+    /// For people; need not be unique.
+    pub name: String,
+    /// What it has to give, where that is not what was detected.
+    pub resources: Declared,
+    /// What a framework may choose it by.
+    pub attributes: BTreeMap<String, String>,
+    /// Holds the agent's id, artifacts, logs and scratch folders. One agent at a time may use it.
+    pub work_dir: PathBuf,
+    /// Holds compiled modules. Agents of one user may share it.
+    pub cache_dir: PathBuf,
+    /// How long tasks may still run once the agent drains, before they are killed.
+    pub kill_grace: Duration,
+    /// How often the agent says that it lives. A master that answers none of [`Config::SILENT_HEARTBEATS`] in a
+    /// row is taken for lost.
+    pub heartbeat: Duration,
+}
+
+impl Config {
+    /// Mesos gives an executor as long to shut down.
+    pub const DEFAULT_KILL_GRACE: Duration = Duration::from_secs(5);
+    /// Often enough to notice a dead master in seconds, rare enough to cost nothing.
+    pub const DEFAULT_HEARTBEAT: Duration = Duration::from_secs(2);
+    /// A few, so that one late answer does not cost the connection.
+    pub const SILENT_HEARTBEATS: u32 = 5;
+
+    /// Everything detected or at its default.
+    pub fn new(
+        master: impl Into<String>,
+        name: impl Into<String>,
+        work_dir: impl Into<PathBuf>,
+        cache_dir: impl Into<PathBuf>,
+    ) -> Self {
+        Self {
+            master: master.into(),
+            name: name.into(),
+            resources: Declared::default(),
+            attributes: BTreeMap::new(),
+            work_dir: work_dir.into(),
+            cache_dir: cache_dir.into(),
+            kill_grace: Self::DEFAULT_KILL_GRACE,
+            heartbeat: Self::DEFAULT_HEARTBEAT,
+        }
+    }
+}
+
+/// Resources as the operator wants them; what is `None` is detected.
+#[derive(Clone, Debug, Default)]
+pub struct Declared {
+    /// Processor time.
+    pub cpus: Option<MilliCpu>,
+    /// Memory for tasks.
+    pub mem: Option<Bytes>,
+    /// Room for scratch folders.
+    pub disk: Option<Bytes>,
+    /// Ports to give; none where none are named.
+    pub ports: Ports,
+    /// Named amounts, in thousandths of one.
+    pub scalars: BTreeMap<String, u64>,
+}
+
+/// An address at which no master may be sought.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadMaster {
+    /// It is no address.
+    #[error("{got:?} is not the address of a master, like http://127.0.0.1:5050")]
+    NotAnAddress {
+        /// What was given.
+        got: String,
+    },
+    /// It asks for what does not exist yet.
+    #[error("{got:?} asks for TLS, which Haggle does not have yet; use http:// and a loopback address")]
+    Secured {
+        /// What was given.
+        got: String,
+    },
+    /// Anybody on the way could read and change what is said.
+    #[error(
+        "the master {host} is not on this machine's loopback interface; until Haggle has transport security, an agent \
+         only speaks to 127.0.0.1, ::1 or localhost"
+    )]
+    NotLoopback {
+        /// The host that was named.
+        host: String,
+    },
+}
+
+/// The master's address in full: `http`, host and port.
+///
+/// # Errors
+/// When it is none, or not on loopback.
+pub(crate) fn master_uri(text: &str) -> Result<Uri, BadMaster> {
+    let not_an_address = || BadMaster::NotAnAddress { got: text.to_owned() };
+    let full = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+    let uri: Uri = full.parse().map_err(|_| not_an_address())?;
+    match uri.scheme_str() {
+        Some("http") => {}
+        Some("https") => return Err(BadMaster::Secured { got: text.to_owned() }),
+        _ => return Err(not_an_address()),
+    }
+    if uri.path_and_query().is_some_and(|path| path.as_str() != "/") {
+        return Err(not_an_address());
+    }
+    let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(not_an_address)?;
+    if !is_loopback(host) {
+        return Err(BadMaster::NotLoopback { host: host.to_owned() });
+    }
+    let port = uri.port_u16().unwrap_or(DEFAULT_PORT);
+    format!("http://{host}:{port}").parse().map_err(|_| not_an_address())
+}
+
+/// `localhost` counts: RFC 6761 wants it to be resolved to loopback only.
+fn is_loopback(host: &str) -> bool {
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    bare.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn uri(text: &str) -> Result<String, BadMaster> {
+        master_uri(text).map(|uri| uri.to_string())
+    }
+
+    #[test]
+    fn scheme_and_port_may_be_left_out() {
+        for text in ["127.0.0.1", "127.0.0.1:5050", "http://127.0.0.1", "http://127.0.0.1:5050/"] {
+            assert_eq!(uri(text).as_deref(), Ok("http://127.0.0.1:5050/"), "{text}");
+        }
+        assert_eq!(uri("localhost:7").as_deref(), Ok("http://localhost:7/"));
+        assert_eq!(uri("http://[::1]:7").as_deref(), Ok("http://[::1]:7/"));
+    }
+
+    #[test]
+    fn a_master_beyond_loopback_is_refused_and_the_reason_given() {
+        for text in ["10.0.0.7:5050", "http://master.example", "http://[2001:db8::1]:5050", "0.0.0.0:5050"] {
+            let refused = uri(text).unwrap_err();
+
+            assert!(matches!(refused, BadMaster::NotLoopback { .. }), "{text}: {refused}");
+            assert!(refused.to_string().contains("until Haggle has transport security"), "{refused}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused() {
+        for text in ["", "http://", "a b", "ftp://127.0.0.1", "http://127.0.0.1/path", "127.0.0.1:99999"] {
+            assert!(matches!(uri(text), Err(BadMaster::NotAnAddress { .. })), "{text}: {:?}", uri(text));
+        }
+        assert!(matches!(uri("https://127.0.0.1"), Err(BadMaster::Secured { .. })));
+    }
+}

@@ -1,0 +1,257 @@
+//! The one thread that owns the node: takes what waits, decides, then acts.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use haggle_core::cluster::{AgentCommand, AgentOrder};
+use haggle_core::node::{Command, Effect, Node};
+use haggle_core::{AgentId, AgentInfo, Bytes, Digest, Ending, Now, TaskId, TaskStatus};
+use haggle_proto::v1;
+use tokio::sync::watch;
+
+use crate::checkpoint::WorkDir;
+use crate::fetch::{FetchError, Fetcher};
+use crate::inbox::Inbox;
+use crate::link::Session;
+use crate::logs::Logs;
+use crate::reads::Reads;
+use crate::runner::{NeverRan, Runner, Runs};
+
+/// Updates in one report: a resend of everything is cut into pieces of which many fit into a message.
+const UPDATES_MAX: usize = 256;
+
+/// What the driver hears.
+#[derive(Debug)]
+pub(crate) enum Message {
+    /// A session with the master is open.
+    Connected(Session),
+    /// It is over.
+    Disconnected,
+    /// The master wants something.
+    Order(AgentOrder),
+    /// The master asks for output.
+    ReadLog(v1::ReadLogOrder),
+    /// The executor started a task.
+    Started(TaskId),
+    /// The executor saw a task end.
+    Ended(TaskId, Ending),
+    /// A fetch is over.
+    Fetched(Digest, Result<Bytes, FetchError>),
+    /// A task came to its end before the executor had it.
+    NeverRan(NeverRan),
+    /// Take no more tasks, end those that are there, leave.
+    Drain,
+    /// End now.
+    Stop,
+}
+
+/// How far the agent has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// The master has not taken it in yet.
+    Joining,
+    /// It is a part of the cluster.
+    Registered(AgentId),
+    /// It has said farewell.
+    Left,
+    /// It was told to end.
+    Stopped,
+    /// The master does not want it.
+    Refused(String),
+    /// It cannot write down its id.
+    Unwritable(String),
+}
+
+impl Progress {
+    /// Whether nothing follows.
+    pub(crate) fn is_final(&self) -> bool {
+        !matches!(self, Self::Joining | Self::Registered(_))
+    }
+}
+
+/// Everything the driver owns.
+pub(crate) struct Driver<E> {
+    pub(crate) node: Node,
+    pub(crate) id: Option<AgentId>,
+    pub(crate) info: AgentInfo,
+    pub(crate) work_dir: WorkDir,
+    pub(crate) runner: Runner<E>,
+    pub(crate) fetcher: Fetcher,
+    pub(crate) logs: Arc<Logs>,
+    pub(crate) reads: Reads,
+    pub(crate) inbox: Arc<Inbox<Message>>,
+    pub(crate) progress: watch::Sender<Progress>,
+    pub(crate) session: Option<Session>,
+    pub(crate) draining: bool,
+}
+
+impl<E: Runs> Driver<E> {
+    /// Drives the node until the agent leaves, is stopped or fails.
+    pub(crate) fn run(mut self) {
+        let origin = Instant::now();
+        let mut batch = Vec::new();
+        let mut effects = Vec::new();
+        while !self.progress.borrow().is_final() {
+            let deadline = self.node.next_deadline().map(|due| origin + due.since(Now::ZERO));
+            self.inbox.take(&mut batch, deadline);
+            let now = Now::ZERO + origin.elapsed();
+            if self.node.next_deadline().is_some_and(|due| due <= now) {
+                self.apply(now, Command::Tick, &mut effects);
+            }
+            for message in batch.drain(..) {
+                self.hear(now, message, &mut effects);
+            }
+            self.node.flush(now, &mut effects);
+            for effect in effects.drain(..) {
+                self.perform(effect);
+            }
+        }
+    }
+
+    fn hear(&mut self, now: Now, message: Message, effects: &mut Vec<Effect>) {
+        match message {
+            Message::Connected(session) => self.register(session),
+            Message::Disconnected => {
+                self.session = None;
+                self.apply(now, Command::Disconnected, effects);
+            }
+            Message::Order(order) => self.order(now, order, effects),
+            Message::ReadLog(order) => {
+                if let Some(session) = &self.session {
+                    self.reads.answer(order, session.reports.clone());
+                }
+            }
+            Message::Started(task) => self.apply(now, Command::Started(task), effects),
+            Message::Ended(task, ending) => {
+                self.runner.ended(task);
+                self.apply(now, Command::Ended(task, ending), effects);
+            }
+            Message::Fetched(digest, outcome) => {
+                for never_ran in self.runner.fetched(digest, outcome) {
+                    self.never_ran(now, never_ran, effects);
+                }
+            }
+            Message::NeverRan(never_ran) => self.never_ran(now, never_ran, effects),
+            Message::Drain => {
+                self.draining = true;
+                self.report(AgentCommand::Drain);
+                self.apply(now, Command::Drain, effects);
+            }
+            Message::Stop => self.finish(Progress::Stopped),
+        }
+    }
+
+    fn order(&mut self, now: Now, order: AgentOrder, effects: &mut Vec<Effect>) {
+        let command = match order {
+            AgentOrder::Registered(id) => {
+                if !self.registered(id) {
+                    return;
+                }
+                Command::Registered(id)
+            }
+            AgentOrder::Refused(why) => return self.finish(Progress::Refused(why)),
+            AgentOrder::Launch(spec) => Command::Launch(spec),
+            AgentOrder::Kill(task) => Command::Kill(task),
+            AgentOrder::Acknowledge(task, update) => Command::Acknowledge(task, update),
+            AgentOrder::Resend(framework) => Command::Resend(framework),
+            AgentOrder::RemoveFramework(framework) => Command::RemoveFramework(framework),
+        };
+        self.apply(now, command, effects);
+    }
+
+    fn apply(&mut self, now: Now, command: Command, effects: &mut Vec<Effect>) {
+        tracing::trace!(?command, "deciding");
+        if let Err(refusal) = self.node.apply(now, command, effects) {
+            // Late and repeated news are refused all the time; the node has changed nothing.
+            tracing::debug!(%refusal, "refused");
+        }
+    }
+
+    fn never_ran(&mut self, now: Now, never_ran: NeverRan, effects: &mut Vec<Effect>) {
+        let NeverRan { task, reason, message } = never_ran;
+        self.logs.end(task);
+        self.apply(now, Command::Unfetchable { task, reason, message }, effects);
+    }
+
+    /// The first report of a session: who this is, and what it holds.
+    fn register(&mut self, session: Session) {
+        self.session = Some(session);
+        let register = AgentCommand::Register { id: self.id, info: self.info.clone(), tasks: self.node.held() };
+        self.report(register);
+    }
+
+    /// Writes the id down before anything is done under it. False when that failed.
+    fn registered(&mut self, id: AgentId) -> bool {
+        if self.id != Some(id) {
+            if let Err(error) = self.work_dir.remember(id) {
+                self.finish(Progress::Unwritable(error.to_string()));
+                return false;
+            }
+            self.id = Some(id);
+        }
+        tracing::info!(agent = %id, name = self.info.name, resources = %self.info.resources, "registered with the master");
+        self.progress.send_replace(Progress::Registered(id));
+        if self.draining {
+            self.report(AgentCommand::Drain);
+        }
+        true
+    }
+
+    fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Run(spec) => {
+                self.logs.open(spec.id);
+                for digest in self.runner.run(spec) {
+                    let inbox = Arc::clone(&self.inbox);
+                    self.fetcher.start(digest, move |outcome| inbox.push(Message::Fetched(digest, outcome)));
+                }
+            }
+            Effect::Stop(task) => {
+                if let Some(never_ran) = self.runner.stop(task) {
+                    self.inbox.push(Message::NeverRan(never_ran));
+                }
+            }
+            Effect::Send(updates) => self.send(updates),
+            // Artifacts were let go at the task's end, and its log goes when room is needed.
+            Effect::Forget(_) => {}
+            Effect::Drained => self.leave(),
+        }
+    }
+
+    fn send(&mut self, updates: Vec<TaskStatus>) {
+        if updates.len() <= UPDATES_MAX {
+            return self.report(AgentCommand::Updates(updates));
+        }
+        let mut updates = updates.into_iter();
+        loop {
+            let piece: Vec<_> = updates.by_ref().take(UPDATES_MAX).collect();
+            if piece.is_empty() {
+                return;
+            }
+            self.report(AgentCommand::Updates(piece));
+        }
+    }
+
+    fn leave(&mut self) {
+        self.report(AgentCommand::Leave);
+        if let Err(error) = self.work_dir.forget() {
+            tracing::warn!(%error, "the next agent in this folder will ask for the id of this one");
+        }
+        self.finish(Progress::Left);
+    }
+
+    fn finish(&mut self, last: Progress) {
+        if !self.progress.borrow().is_final() {
+            self.progress.send_replace(last);
+        }
+    }
+
+    /// Without a session nothing is lost: who reconnects registers, and the node sends what matters again.
+    fn report(&mut self, command: AgentCommand) {
+        let Some(session) = &self.session else { return };
+        if session.reports.try_send(command.into()).is_err() {
+            session.cut.notify_one();
+            self.session = None;
+        }
+    }
+}
