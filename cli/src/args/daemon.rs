@@ -1,0 +1,124 @@
+//! What can be typed after `up`, `master` and `agent`.
+
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use haggle_core::{Bytes, MilliCpu};
+
+use super::values;
+
+/// More agents than this on one machine show nothing that fewer do not, and each has its threads.
+const AGENTS_MAX: i64 = 64;
+
+/// Bring up a whole cluster on this machine, until Ctrl-C
+///
+/// One master and N agents in this process, joined over real sockets on loopback. The agents share the machine's
+/// cpus and memory equally among them.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  haggle up                                one agent with the whole machine
+  haggle up --agents 3                     three agents with a third of it each
+  haggle up --agents 2 --cpus 0.5 --mem 256MiB
+  haggle up --listen 127.0.0.1:0           on any free port, which is printed")]
+pub(crate) struct UpArgs {
+    /// How many agents
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=AGENTS_MAX))]
+    pub(crate) agents: u32,
+    /// Where the master listens; loopback only, port 0 for any that is free
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:5050", value_parser = values::listen)]
+    pub(crate) listen: SocketAddr,
+    /// Keep the master's registry and artifacts here [default: a temporary folder]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state: Option<PathBuf>,
+    /// What each agent offers of cpus [default: its part of the machine]
+    #[arg(long, value_name = "N", value_parser = values::cpus)]
+    pub(crate) cpus: Option<MilliCpu>,
+    /// What each agent offers of memory [default: its part of the machine]
+    #[arg(long, value_name = "SIZE", value_parser = values::positive_size)]
+    pub(crate) mem: Option<Bytes>,
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+}
+
+/// Run a master in the foreground
+///
+/// SIGTERM and Ctrl-C stop it; running tasks live on, and agents wait for its return.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  haggle master
+  haggle master --state /var/lib/haggle --weight production=4 --weight batch=1")]
+pub(crate) struct MasterArgs {
+    /// Where to listen; loopback only until transport security exists
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:5050", value_parser = values::listen)]
+    pub(crate) listen: SocketAddr,
+    /// Keep the registry and the artifacts here [default: a temporary folder, forgotten at the end]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state: Option<PathBuf>,
+    /// The weight of a role against the others, 1 where none is given; repeatable
+    #[arg(long = "weight", value_name = "ROLE=N", value_parser = values::weight)]
+    pub(crate) weights: Vec<(String, NonZeroU32)>,
+    /// How long a framework may hold on to an offer
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = values::duration)]
+    pub(crate) offer_timeout: Duration,
+    /// How long an agent may be silent before its tasks are given up
+    #[arg(long, value_name = "TIME", default_value = "75s", value_parser = values::duration)]
+    pub(crate) agent_timeout: Duration,
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+}
+
+/// Run an agent in the foreground
+///
+/// SIGTERM and Ctrl-C drain it: it takes no more tasks, ends those it has, reports them, and leaves. A second
+/// Ctrl-C ends it at once.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  haggle agent --master http://127.0.0.1:5050
+  haggle agent --name small --cpus 0.5 --mem 256MiB --attribute rack=b7")]
+pub(crate) struct AgentArgs {
+    /// A name for people [default: the machine's]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// What it offers of cpus [default: what the machine or container has]
+    #[arg(long, value_name = "N", value_parser = values::cpus)]
+    pub(crate) cpus: Option<MilliCpu>,
+    /// What it offers of memory [default: what the machine or container has]
+    #[arg(long, value_name = "SIZE", value_parser = values::positive_size)]
+    pub(crate) mem: Option<Bytes>,
+    /// What it offers of disk for scratch folders [default: what is free below the work folder]
+    #[arg(long, value_name = "SIZE", value_parser = values::size)]
+    pub(crate) disk: Option<Bytes>,
+    /// Something frameworks may choose agents by; repeatable
+    #[arg(long = "attribute", value_name = "NAME=VALUE", value_parser = values::attribute)]
+    pub(crate) attributes: Vec<(String, String)>,
+    /// Keep logs, scratch folders and the agent's identity here [default: a temporary folder]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) work_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+}
+
+/// How much is said on standard error, and in what form.
+#[derive(Args, Debug)]
+pub(crate) struct LogArgs {
+    /// The form of log lines
+    #[arg(long, value_name = "FORM", value_enum, default_value_t = LogFormat::Text)]
+    pub(crate) log_format: LogFormat,
+    /// What to log, as in RUST_LOG: `warn`, `info`, `haggle_master=debug` [default: RUST_LOG, else info; warn for `up`]
+    #[arg(long, value_name = "FILTER")]
+    pub(crate) log_level: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people
+    Text,
+    /// One JSON object per line
+    Json,
+}

@@ -1,0 +1,143 @@
+//! What can be typed after `run`, `build` and `inspect`.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use haggle_core::cluster::FrameworkInfo;
+use haggle_core::{Bytes, Fuel, MilliCpu};
+
+use super::values;
+
+/// What a task holds of memory when it names nothing: plenty for a Rust or C program, and sixteen fit in a GiB.
+pub(crate) const DEFAULT_MEM: &str = "64MiB";
+
+/// The most tasks of one array: each costs this command a few hundred bytes, and its table would say no more.
+const INSTANCES_MAX: i64 = 1_000_000;
+
+/// What still fails after this many attempts will fail again.
+const RETRIES_MAX: i64 = 1000;
+
+/// Run a task, or an array of them, and wait for the end
+///
+/// Without --master (or HAGGLE_MASTER) a cluster of one master and one agent is brought up inside this process, and
+/// is gone afterwards. The task's output is this command's output, its exit code this command's exit code.
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+Exit codes:
+  0-255  the task's own
+  134    it trapped
+  124    it reached --timeout
+  137    it reached any other quota, or was killed
+  125    the cluster or the command line was at fault
+  130    Ctrl-C: the tasks were ended first
+With --instances: 0 when every task finished, else the code of the first that did not, by index.
+
+What a task is told:
+  HAGGLE_TASK_INDEX, HAGGLE_TASK_COUNT     which of how many it is, from 0
+
+Examples:
+  haggle run hello.wat
+  haggle run ./wordcount --input /data=./texts -- /data/one.txt
+  haggle run spinner.wasm --cpus 0.25 --timeout 5s
+  haggle run primes.wasm --fuel 1000000000 --mem 16MiB
+  haggle run primes.wasm --instances 100 --retries 2
+  echo hello | haggle run upper.wasm --stdin -
+  haggle run primes.wasm --instances 8 --json | jq .usage.cpu_seconds")]
+pub(crate) struct RunArgs {
+    /// A .wasm or .wat file, the folder of a cargo package, or sha256:<digest> of a module that the master has
+    #[arg(value_name = "MODULE")]
+    pub(crate) module: String,
+    /// Arguments for the task
+    #[arg(last = true, value_name = "ARGS")]
+    pub(crate) args: Vec<String>,
+
+    /// Processor cores: a share and a ceiling [default: 1, or all of the largest agent when that has less]
+    #[arg(long, value_name = "N", help_heading = "Quotas", value_parser = values::cpus)]
+    pub(crate) cpus: Option<MilliCpu>,
+    /// Memory
+    #[arg(long, value_name = "SIZE", help_heading = "Quotas", default_value = DEFAULT_MEM, value_parser = values::positive_size)]
+    pub(crate) mem: Bytes,
+    /// Room in a scratch folder
+    #[arg(long, value_name = "SIZE", help_heading = "Quotas", default_value = "0", value_parser = values::size)]
+    pub(crate) disk: Bytes,
+    /// Executed instructions [default: no limit]
+    #[arg(long, value_name = "N", help_heading = "Quotas", value_parser = values::fuel)]
+    pub(crate) fuel: Option<Fuel>,
+    /// Time from start to end, like 500ms, 30s, 1h [default: no limit]
+    #[arg(long, value_name = "TIME", help_heading = "Quotas", value_parser = values::duration)]
+    pub(crate) timeout: Option<Duration>,
+    /// Bytes written to standard output and standard error together
+    #[arg(long, value_name = "SIZE", help_heading = "Quotas", default_value = "1MiB", value_parser = values::positive_size)]
+    pub(crate) output_limit: Bytes,
+
+    /// A variable of the task's environment, which is otherwise empty; repeatable
+    #[arg(long, value_name = "NAME=VALUE", help_heading = "What it gets", value_parser = values::variable)]
+    pub(crate) env: Vec<(String, String)>,
+    /// A file to read as standard input, or - for this command's own
+    #[arg(long, value_name = "FILE", help_heading = "What it gets")]
+    pub(crate) stdin: Option<PathBuf>,
+    /// A file or folder of this machine that the task may read under a path of its own; repeatable
+    #[arg(long = "input", value_name = "GUEST_PATH=HOST_PATH", help_heading = "What it gets", value_parser = values::input)]
+    pub(crate) inputs: Vec<(String, PathBuf)>,
+
+    /// Run an array of this many tasks
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=INSTANCES_MAX))]
+    pub(crate) instances: Option<u32>,
+    /// Run a task that failed or was lost again, up to this many times
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=RETRIES_MAX))]
+    pub(crate) retries: u32,
+    /// Whose share it counts towards
+    #[arg(long, value_name = "ROLE", default_value = FrameworkInfo::DEFAULT_ROLE, value_parser = values::role)]
+    pub(crate) role: String,
+    /// A label for people [default: the module's name]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+    /// Which program of a cargo package that has several
+    #[arg(long, value_name = "NAME")]
+    pub(crate) bin: Option<String>,
+    /// Print one JSON object per task as it ends, and not what the tasks write
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Print nothing but what the task writes; with --instances, nothing at all but the final table
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+}
+
+/// Compile a cargo package to WebAssembly
+///
+/// Prints where the module is. Uses the target wasm32-wasip1 of the cargo on the path, or $HAGGLE_WASM_CARGO.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  haggle build ./my-task
+  haggle build ./my-task -o my-task.wasm")]
+pub(crate) struct BuildArgs {
+    /// The folder with the Cargo.toml
+    #[arg(value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// Put the module here as well
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Which program of a package that has several
+    #[arg(long, value_name = "NAME")]
+    pub(crate) bin: Option<String>,
+}
+
+/// Show what a module is, what it needs, and its digest
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  haggle inspect hello.wasm
+  haggle inspect hello.wat --json | jq -r .digest")]
+pub(crate) struct InspectArgs {
+    /// A .wasm or .wat file, or the folder of a cargo package
+    #[arg(value_name = "MODULE")]
+    pub(crate) module: String,
+    /// Which program of a package that has several
+    #[arg(long, value_name = "NAME")]
+    pub(crate) bin: Option<String>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}

@@ -1,0 +1,175 @@
+//! Reads one value of one flag, so that nothing behind clap is left to parse.
+
+use std::net::SocketAddr;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use haggle_core::{Bytes, Fuel, MilliCpu};
+
+/// Processor time, more than none: `0.5`.
+pub(super) fn cpus(text: &str) -> Result<MilliCpu, String> {
+    let cpus: MilliCpu = text.parse().map_err(|error| format!("{error}"))?;
+    if cpus.is_zero() { Err("0 cpus would never run; the least is 0.001".into()) } else { Ok(cpus) }
+}
+
+/// A size, which may be zero: `16MiB`.
+pub(super) fn size(text: &str) -> Result<Bytes, String> {
+    text.parse().map_err(|error| format!("{error}"))
+}
+
+/// A size, more than nothing: `64MiB`.
+pub(super) fn positive_size(text: &str) -> Result<Bytes, String> {
+    let bytes = size(text)?;
+    if bytes.is_zero() { Err("must be more than 0, like 64MiB".into()) } else { Ok(bytes) }
+}
+
+/// Fuel, more than none, with `_` between digits where that reads better: `1_000_000`.
+pub(super) fn fuel(text: &str) -> Result<Fuel, String> {
+    match text.replace('_', "").parse() {
+        Ok(0) => Err("a task without fuel cannot run one instruction; leave the flag out for no limit".into()),
+        Ok(fuel) => Ok(Fuel::new(fuel)),
+        Err(_) => Err(format!("{text:?} is not a number of instructions like 1000000")),
+    }
+}
+
+/// A time span, more than none: `30s`, `1m 30s`, `500ms`.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let duration =
+        humantime::parse_duration(text).map_err(|_| format!("{text:?} is not a time span like 500ms, 30s or 1m30s"))?;
+    if duration < Duration::from_millis(1) { Err("must be 1ms or more".into()) } else { Ok(duration) }
+}
+
+/// A variable of the environment: `NAME=VALUE`. The value may be empty and may hold further `=`.
+pub(super) fn variable(text: &str) -> Result<(String, String), String> {
+    let (name, value) = pair(text, "NAME=VALUE")?;
+    if text.contains('\0') { Err("must not contain a NUL byte".into()) } else { Ok((name, value)) }
+}
+
+/// An attribute of an agent: `rack=b7`.
+pub(super) fn attribute(text: &str) -> Result<(String, String), String> {
+    pair(text, "NAME=VALUE")
+}
+
+/// A role's weight: `batch=2`.
+pub(super) fn weight(text: &str) -> Result<(String, NonZeroU32), String> {
+    let (name, number) = pair(text, "ROLE=N")?;
+    let weight = number.parse().map_err(|_| format!("the weight {number:?} is not a whole number from 1 up"))?;
+    Ok((role(&name)?, weight))
+}
+
+/// An input: the path that the guest sees, and where it is on this machine.
+pub(super) fn input(text: &str) -> Result<(String, PathBuf), String> {
+    let (guest, host) = pair(text, "GUEST_PATH=HOST_PATH")?;
+    if host.is_empty() {
+        return Err(format!("the host path of {guest:?} is empty"));
+    }
+    Ok((guest_path(&guest)?, PathBuf::from(host)))
+}
+
+/// The rule of [`haggle_core::Input::guest_path`]: absolute, every part a plain name.
+fn guest_path(path: &str) -> Result<String, String> {
+    let wrong = |what: &str| Err(format!("the guest path {path:?} {what}"));
+    let Some(relative) = path.strip_prefix('/') else {
+        return wrong("must be absolute, like /data/words.txt");
+    };
+    let relative = relative.strip_suffix('/').unwrap_or(relative);
+    if relative.split('/').any(|part| matches!(part, "" | "." | "..")) {
+        return wrong("must name a file or folder below /, without empty parts, . or ..");
+    }
+    Ok(format!("/{relative}"))
+}
+
+/// A role as the master takes it.
+pub(super) fn role(text: &str) -> Result<String, String> {
+    let wrong =
+        text.is_empty() || text.starts_with('/') || text.ends_with('/') || text.chars().any(char::is_whitespace);
+    if wrong {
+        Err(format!("{text:?} is no role: it must not be empty, hold spaces, or begin or end with /"))
+    } else {
+        Ok(text.to_string())
+    }
+}
+
+/// Where to listen: `127.0.0.1:5050`.
+pub(super) fn listen(text: &str) -> Result<SocketAddr, String> {
+    text.parse().map_err(|_| format!("{text:?} is not an address and a port like 127.0.0.1:5050"))
+}
+
+/// A list of attributes or variables in which every name occurs once.
+pub(crate) fn without_duplicates<'a>(
+    flag: &str,
+    names: impl IntoIterator<Item = &'a str>,
+) -> Result<(), super::Contradiction> {
+    let mut seen = std::collections::BTreeSet::new();
+    for name in names {
+        if !seen.insert(name) {
+            return Err(super::Contradiction::Twice { flag: flag.to_string(), name: name.to_string() });
+        }
+    }
+    Ok(())
+}
+
+fn pair(text: &str, wanted: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_string(), value.to_string())),
+        _ => Err(format!("{text:?} is not of the form {wanted}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quota_of_zero_is_refused() {
+        assert!(cpus("0").is_err());
+        assert!(cpus("0.000").is_err());
+        assert!(positive_size("0MiB").is_err());
+        assert!(fuel("0").is_err());
+        assert!(duration("0s").is_err());
+    }
+
+    #[test]
+    fn quotas_are_read_in_their_units() {
+        assert_eq!(cpus("0.25"), Ok(MilliCpu::new(250)));
+        assert_eq!(positive_size("64MiB"), Ok(Bytes::from_mib(64)));
+        assert_eq!(size("0"), Ok(Bytes::ZERO));
+        assert_eq!(fuel("1_000_000"), Ok(Fuel::new(1_000_000)));
+        assert_eq!(duration("1m30s"), Ok(Duration::from_secs(90)));
+    }
+
+    #[test]
+    fn what_is_no_quota_says_what_one_looks_like() {
+        assert_eq!(
+            cpus("lots").unwrap_err(),
+            "\"lots\" is not a number of cores like 2 or 0.25, in thousandths at the finest"
+        );
+        assert_eq!(size("64MB").unwrap_err(), "\"64MB\" is not a size like 64MiB, 1GiB or 4096");
+        assert_eq!(duration("soon").unwrap_err(), "\"soon\" is not a time span like 500ms, 30s or 1m30s");
+    }
+
+    #[test]
+    fn a_variable_may_hold_further_equals_signs_and_may_be_empty() {
+        assert_eq!(variable("A=b=c"), Ok(("A".into(), "b=c".into())));
+        assert_eq!(variable("A="), Ok(("A".into(), String::new())));
+        assert!(variable("A").is_err());
+        assert!(variable("=b").is_err());
+    }
+
+    #[test]
+    fn guest_paths_are_absolute_and_plain() {
+        assert_eq!(input("/data/=words").unwrap().0, "/data");
+        for wrong in ["data=x", "/=x", "/a/../b=x", "/a//b=x", "/./a=x", "/a="] {
+            assert!(input(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn weights_are_whole_and_positive() {
+        assert_eq!(weight("batch=2").unwrap(), ("batch".into(), NonZeroU32::new(2).unwrap()));
+        for wrong in ["batch", "batch=0", "batch=-1", "=1", "a b=1", "/a=1"] {
+            assert!(weight(wrong).is_err(), "{wrong}");
+        }
+    }
+}

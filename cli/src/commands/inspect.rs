@@ -1,0 +1,115 @@
+//! `haggle inspect`.
+
+use haggle_core::{Bytes, Digest};
+use haggle_executor::inspect::{self, Inspection, Kind, Need};
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+
+use super::Verdict;
+use crate::args::InspectArgs;
+use crate::error::CommandError;
+use crate::module::{self, Module, ModuleError};
+use crate::output;
+
+pub(super) fn run(args: &InspectArgs) -> Verdict {
+    let (name, bytes) = match module::find(&args.module, args.bin.as_deref(), false)? {
+        Module::Bytes { name, bytes } => (name, bytes),
+        Module::Stored(digest) => return Err(ModuleError::NotHere(digest).into()),
+    };
+    let found =
+        inspect::inspect(&bytes).map_err(|source| CommandError::NotAModule { name: args.module.clone(), source })?;
+    let digest = Digest(Sha256::digest(&bytes).into());
+    if args.json {
+        output::json(&Record::new(&name, digest, bytes.len(), &found))?;
+    } else {
+        output::bytes(sheet(&name, digest, bytes.len(), &found).as_bytes())?;
+    }
+    Ok(0)
+}
+
+#[derive(Serialize)]
+struct Record<'a> {
+    name: &'a str,
+    kind: &'static str,
+    digest: String,
+    size_bytes: usize,
+    runnable: bool,
+    needs: Vec<&'static str>,
+    memory_min_bytes: u64,
+    memory_max_bytes: Option<u64>,
+    functions: u64,
+    imports: &'a [String],
+    exports: &'a [String],
+}
+
+impl<'a> Record<'a> {
+    fn new(name: &'a str, digest: Digest, size: usize, found: &'a Inspection) -> Self {
+        Self {
+            name,
+            kind: kind(found.kind).0,
+            digest: digest.to_string(),
+            size_bytes: size,
+            runnable: found.is_command,
+            needs: found.needs.iter().map(|&need| need_name(need).0).collect(),
+            memory_min_bytes: found.memory_min,
+            memory_max_bytes: found.memory_max,
+            functions: found.functions,
+            imports: &found.imports,
+            exports: &found.exports,
+        }
+    }
+}
+
+fn sheet(name: &str, digest: Digest, size: usize, found: &Inspection) -> String {
+    let max = found.memory_max.map_or_else(|| "as --mem allows".into(), |max| Bytes::new(max).to_string());
+    let needs: Vec<_> = found.needs.iter().map(|&need| need_name(need).1).collect();
+    let lines = [
+        ("name", name.to_string()),
+        ("kind", kind(found.kind).1.into()),
+        ("digest", digest.to_string()),
+        ("size", format!("{}, {} functions", Bytes::new(size as u64), found.functions)),
+        (
+            "runs",
+            if found.is_command {
+                "as a task".into()
+            } else {
+                format!("not as a task: it has no {}", entry(found.kind))
+            },
+        ),
+        ("memory", format!("starts with {}, grows up to {max}", Bytes::new(found.memory_min))),
+        ("needs", if needs.is_empty() { "nothing but its quotas".into() } else { needs.join("; ") }),
+        ("imports", listed(&found.imports)),
+        ("exports", listed(&found.exports)),
+    ];
+    lines.map(|(title, value)| format!("{title:<9}{value}\n")).concat()
+}
+
+/// One below the other, under the column of the first.
+fn listed(names: &[String]) -> String {
+    if names.is_empty() {
+        return "nothing".into();
+    }
+    names.iter().map(|name| output::printable(name)).collect::<Vec<_>>().join("\n         ")
+}
+
+fn kind(kind: Kind) -> (&'static str, &'static str) {
+    match kind {
+        Kind::Core => ("core", "core module (WASI 0.1)"),
+        Kind::Component => ("component", "component (WASI 0.2)"),
+    }
+}
+
+fn entry(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Core => "_start; a program has one, a library has not",
+        Kind::Component => "wasi:cli/run; a program has one, a library has not",
+    }
+}
+
+/// For programs, and for people.
+fn need_name(need: Need) -> (&'static str, &'static str) {
+    match need {
+        Need::Files => ("files", "files: grant inputs with --input, a scratch folder with --disk"),
+        Need::Network => ("network", "the network, which no task is given"),
+    }
+}

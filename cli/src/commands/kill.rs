@@ -1,0 +1,18 @@
+//! `haggle kill`.
+
+use haggle_sdk::CallError;
+
+use super::Verdict;
+use crate::args::KillArgs;
+use crate::error::CommandError;
+use crate::output;
+
+pub(super) async fn run(master: &str, args: KillArgs) -> Verdict {
+    let client = super::connect(master).await?;
+    client.kill(args.task).await.map_err(|error| match error {
+        CallError::NotFound(_) => CommandError::NoSuchTask(args.task),
+        error => error.into(),
+    })?;
+    output::line(&format!("{} is being killed", args.task))?;
+    Ok(0)
+}

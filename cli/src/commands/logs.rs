@@ -1,0 +1,27 @@
+//! `haggle logs`.
+
+use haggle_sdk::{CallError, OutputStream};
+
+use super::Verdict;
+use crate::args::LogsArgs;
+use crate::error::CommandError;
+use crate::output;
+
+pub(super) async fn run(master: &str, args: LogsArgs) -> Verdict {
+    let client = super::connect(master).await?;
+    let stream = if args.stderr { OutputStream::Stderr } else { OutputStream::Stdout };
+    let mut log = client.log(args.task, stream, args.follow);
+    let mut missed = 0;
+    while let Some(piece) = log.next().await {
+        let piece = piece.map_err(|error| match error {
+            CallError::NotFound(_) => CommandError::NoSuchTask(args.task),
+            error => error.into(),
+        })?;
+        if log.missed() > missed {
+            eprintln!("haggle: {} bytes are left out here: the agent no longer keeps them", log.missed() - missed);
+            missed = log.missed();
+        }
+        output::bytes(&piece)?;
+    }
+    Ok(0)
+}

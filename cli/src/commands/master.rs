@@ -1,0 +1,32 @@
+//! `haggle master`.
+
+use haggle_master::{Config, Master};
+use tracing::info;
+
+use super::Verdict;
+use crate::args::MasterArgs;
+use crate::args::values::without_duplicates;
+use crate::error::CommandError;
+use crate::logging;
+use crate::signals::Signals;
+
+pub(super) async fn run(args: MasterArgs) -> Verdict {
+    without_duplicates("--weight", args.weights.iter().map(|(role, _)| role.as_str()))?;
+    logging::start(&args.log, "info")?;
+    let mut signals = Signals::catch().map_err(CommandError::Signals)?;
+
+    let mut config = Config::new(args.listen);
+    config.state = args.state;
+    config.cluster.offer_timeout = args.offer_timeout;
+    config.cluster.agent_timeout = args.agent_timeout;
+    config.cluster.weights = args.weights.into_iter().collect();
+    let mut master = Master::start(config).await?;
+
+    tokio::select! {
+        () = signals.next() => {}
+        ended = master.stopped() => ended?,
+    }
+    info!("the master stops; tasks run on, and agents wait for its return");
+    master.stop().await;
+    Ok(0)
+}

@@ -1,0 +1,29 @@
+//! `haggle offers`.
+
+use haggle_core::cluster::OfferView;
+
+use super::Verdict;
+use crate::args::ListArgs;
+use crate::output::record::OfferRecord;
+use crate::output::{self, Table};
+
+pub(super) async fn run(master: &str, args: ListArgs) -> Verdict {
+    let mut offers = super::connect(master).await?.offers().await?;
+    offers.sort_by_key(|offer| offer.id);
+    let records: Vec<OfferRecord> = offers.iter().map(Into::into).collect();
+    output::list(&records, args.json, || table(&offers))?;
+    Ok(0)
+}
+
+fn table(offers: &[OfferView]) -> Table {
+    let mut table = Table::new(["OFFER", "FRAMEWORK", "AGENT", "RESOURCES"]);
+    for offer in offers {
+        table.row([
+            offer.id.to_string(),
+            offer.framework.to_string(),
+            offer.agent.to_string(),
+            offer.resources.to_string(),
+        ]);
+    }
+    table
+}

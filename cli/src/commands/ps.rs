@@ -1,0 +1,36 @@
+//! `haggle ps`.
+
+use haggle_core::cluster::TaskView;
+
+use super::Verdict;
+use crate::args::PsArgs;
+use crate::output::record::TaskRecord;
+use crate::output::{self, Table};
+
+pub(super) async fn run(master: &str, args: PsArgs) -> Verdict {
+    let mut tasks = super::connect(master).await?.tasks(args.all).await?;
+    tasks.sort_by_key(|task| task.id);
+    let records: Vec<TaskRecord> = tasks.iter().map(Into::into).collect();
+    output::list(&records, args.list.json, || table(&tasks))?;
+    Ok(0)
+}
+
+fn table(tasks: &[TaskView]) -> Table {
+    let mut table =
+        Table::new(["TASK", "NAME", "ROLE", "STATE", "REASON", "AGENT", ">CPUS", ">MEM", ">CPU TIME", "MESSAGE"]);
+    for task in tasks {
+        table.row([
+            task.id.to_string(),
+            task.name.clone(),
+            task.role.clone(),
+            task.status.state.to_string(),
+            task.status.reason.map_or_else(String::new, |reason| reason.to_string()),
+            task.agent.to_string(),
+            task.resources.cpus.as_cores().to_string(),
+            task.resources.mem.to_string(),
+            task.status.usage.map_or_else(String::new, |usage| output::seconds(usage.cpu)),
+            output::shortened(&task.status.message),
+        ]);
+    }
+    table
+}

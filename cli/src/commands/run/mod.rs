@@ -1,0 +1,201 @@
+//! `haggle run`: from a module to its exit code.
+
+mod account;
+mod inputs;
+mod outputs;
+mod plan;
+mod tally;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use haggle_core::{Digest, MilliCpu};
+use haggle_sdk::{Client, Progress, Report, RunError, Runner, Task};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{MissedTickBehavior, interval};
+
+pub(crate) use inputs::InputError;
+
+use super::{CLUSTER_THREADS, Verdict, on_threads};
+use crate::args::RunArgs;
+use crate::embedded::{self, Cluster};
+use crate::error::CommandError;
+use crate::module::Module;
+use crate::output::printer::{self, Printer};
+use crate::signals::Signals;
+use crate::{exit, logging, output};
+use account::Account;
+use outputs::Outputs;
+use plan::Plan;
+
+/// Uploads at the same time: hides the time of each round trip.
+const UPLOADS: usize = 4;
+
+/// How often a bar is drawn anew, and how often a line tells of progress where there is no bar.
+const BAR_PERIOD: Duration = Duration::from_millis(100);
+const LINE_PERIOD: Duration = Duration::from_secs(1);
+
+pub(super) fn run(master: Option<String>, args: RunArgs) -> Verdict {
+    let plan = Plan::of(args)?;
+    on_threads(CLUSTER_THREADS, async {
+        logging::start_if_asked()?;
+        let mut signals = Signals::catch().map_err(CommandError::Signals)?;
+        match master {
+            Some(url) => at(&url, plan, &mut signals).await,
+            None => embedded(plan, &mut signals).await,
+        }
+    })
+}
+
+/// On a cluster that is gone afterwards.
+async fn embedded(plan: Plan, signals: &mut Signals) -> Verdict {
+    let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let starting = Cluster::start(embedded::Plan { listen, state: None, agents: 1, cpus: None, mem: None });
+    let cluster = tokio::select! {
+        cluster = starting => cluster?,
+        () = signals.next() => return Ok(exit::INTERRUPTED),
+    };
+    let verdict = at(&cluster.url(), plan, signals).await;
+    cluster.stop().await;
+    verdict
+}
+
+async fn at(url: &str, plan: Plan, signals: &mut Signals) -> Verdict {
+    let preparing = async {
+        let client = Client::connect(url).await?;
+        let tasks = prepare(&client, &plan).await?;
+        Ok::<_, CommandError>((client, tasks))
+    };
+    let (client, tasks) = tokio::select! {
+        prepared = preparing => prepared?,
+        () = signals.next() => return Ok(exit::INTERRUPTED),
+    };
+
+    let shows_progress = plan.array && !plan.json && !plan.quiet;
+    let printer = Printer::start(shows_progress.then_some(plan.count.into())).map_err(CommandError::Threads)?;
+    let mut account = Account::new(&plan, printer.voice());
+    let driven = drive(&client, &plan, tasks, &mut account, signals).await;
+    let code = account.close().await;
+    printer.finish()?;
+    let interrupted = driven?;
+
+    if plan.array && !plan.json {
+        output::line(&account.table().to_string())?;
+    }
+    Ok(if interrupted { exit::INTERRUPTED } else { code })
+}
+
+/// Brings everything to the master that the tasks need.
+async fn prepare(client: &Client, plan: &Plan) -> Result<Vec<Task>, CommandError> {
+    let module = match &plan.module {
+        Module::Bytes { bytes, .. } => client.upload_bytes(bytes.clone()).await?,
+        Module::Stored(digest) if client.has_artifact(*digest).await? => *digest,
+        Module::Stored(digest) => return Err(CommandError::NoSuchModule(*digest)),
+    };
+    let upload =
+        async |(guest, host): (&String, &PathBuf)| Ok::<_, CommandError>((guest.clone(), client.upload(host).await?));
+    let inputs: Vec<(String, Digest)> = stream::iter(&plan.inputs).map(upload).buffered(UPLOADS).try_collect().await?;
+    let cpus = match plan.cpus {
+        Some(cpus) => cpus,
+        None => default_cpus(client).await?,
+    };
+    Ok(plan.tasks(module, &inputs, cpus))
+}
+
+/// One core, or all of the largest agent when that has less.
+async fn default_cpus(client: &Client) -> Result<MilliCpu, CommandError> {
+    let agents = client.agents().await?;
+    let largest = agents.iter().filter(|agent| agent.connected).map(|agent| agent.info.resources.cpus).max();
+    Ok(largest.map_or(Task::DEFAULT_CPUS, |largest| largest.min(Task::DEFAULT_CPUS)))
+}
+
+/// Drives the tasks to their end, and shows what they write. Says whether a signal ended them.
+async fn drive(
+    client: &Client,
+    plan: &Plan,
+    tasks: Vec<Task>,
+    account: &mut Account,
+    signals: &mut Signals,
+) -> Result<bool, CommandError> {
+    let (interrupt, interrupted) = oneshot::channel::<()>();
+    // Holds a few events for each task. A bound would hold up the session with the master instead.
+    let (news, mut heard) = mpsc::unbounded_channel();
+    let runner = Runner::new(client).name(format!("haggle run {}", plan.label)).role(&plan.role).retries(plan.retries);
+    let mut running = tokio::spawn(async move {
+        let stop = async {
+            if interrupted.await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        // Whoever listened is gone once a second signal came.
+        runner.run_until(tasks, stop, |progress| _ = news.send(progress.clone())).await
+    });
+
+    let silent = plan.json || (plan.array && plan.quiet);
+    let mut outputs = (!silent).then(|| Outputs::new(client.clone(), account.voice(), plan.array));
+    let mut interrupt = Some(interrupt);
+    let mut period = interval(if printer::draws_progress() { BAR_PERIOD } else { LINE_PERIOD });
+    period.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    period.tick().await;
+    loop {
+        tokio::select! {
+            biased;
+            () = signals.next() => match interrupt.take() {
+                Some(interrupt) => {
+                    account.note("the tasks are being ended; Ctrl-C again to leave at once").await;
+                    let _ = interrupt.send(());
+                }
+                None => {
+                    running.abort();
+                    return Ok(true);
+                }
+            },
+            news = heard.recv() => match news {
+                Some(progress) => {
+                    if let Some(outputs) = &mut outputs {
+                        follow(outputs, &progress);
+                    }
+                    account.enter(&progress).await;
+                }
+                None => break,
+            },
+            () = async { match &mut outputs {
+                Some(outputs) => outputs.advance().await,
+                None => std::future::pending().await,
+            } } => {}
+            _ = period.tick() => account.tell_progress(),
+        }
+    }
+    report(&mut running).await?;
+    if let Some(outputs) = outputs {
+        tokio::select! {
+            () = outputs.finish() => {}
+            () = signals.next() => return Ok(true),
+        }
+    }
+    Ok(interrupt.is_none())
+}
+
+/// A panic in there is a bug of ours; it goes on here.
+async fn report(running: &mut tokio::task::JoinHandle<Result<Report, RunError>>) -> Result<Report, CommandError> {
+    match running.await {
+        Ok(report) => Ok(report?),
+        Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+    }
+}
+
+fn follow(outputs: &mut Outputs, progress: &Progress) {
+    let wrote = |status: &haggle_core::TaskStatus| status.usage.is_some_and(|usage| !usage.output.is_zero());
+    match progress {
+        Progress::Running { index, task } => outputs.started(*task, *index),
+        Progress::Retrying { index, status, .. } => outputs.ended(status.task, *index, wrote(status)),
+        Progress::Ended(outcome) => {
+            if let Some(status) = &outcome.status {
+                outputs.ended(status.task, outcome.index, wrote(status));
+            }
+        }
+        Progress::Waiting { .. } | Progress::Launched { .. } => {}
+    }
+}

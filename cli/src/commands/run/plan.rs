@@ -1,0 +1,133 @@
+//! What `haggle run` is to do, once everything on this machine was looked at.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use haggle_core::{Bytes, Digest, Fuel, MilliCpu};
+use haggle_sdk::{COUNT_VARIABLE, INDEX_VARIABLE, Task};
+
+use super::inputs;
+use crate::args::values::without_duplicates;
+use crate::args::{Contradiction, RunArgs};
+use crate::error::CommandError;
+use crate::module::{self, Module};
+
+/// Standard input travels within the launch, which takes no more than this.
+const STDIN_MAX: u64 = 4 << 20;
+
+/// Every task of an array carries its own copy.
+const STDIN_TOTAL_MAX: u64 = 256 << 20;
+
+/// Everything that was typed, checked.
+pub(super) struct Plan {
+    pub(super) module: Module,
+    pub(super) label: String,
+    pub(super) inputs: BTreeMap<String, PathBuf>,
+    pub(super) cpus: Option<MilliCpu>,
+    pub(super) count: u32,
+    /// Whether it is an array, be it of one.
+    pub(super) array: bool,
+    pub(super) retries: u32,
+    pub(super) role: String,
+    pub(super) json: bool,
+    pub(super) quiet: bool,
+    args: Vec<String>,
+    env: Vec<(String, String)>,
+    stdin: Vec<u8>,
+    mem: Bytes,
+    disk: Bytes,
+    fuel: Option<Fuel>,
+    timeout: Option<Duration>,
+    output: Bytes,
+}
+
+impl Plan {
+    /// Checks what was typed, the cheap things first: builds the module if it is a package, and reads standard input.
+    ///
+    /// # Errors
+    /// When something cannot be meant, or is not there.
+    pub(super) fn of(args: RunArgs) -> Result<Self, CommandError> {
+        let array = args.instances.is_some();
+        let count = args.instances.unwrap_or(1);
+        without_duplicates("--env", args.env.iter().map(|(name, _)| name.as_str()))?;
+        if let Some((name, _)) =
+            args.env.iter().find(|(name, _)| [INDEX_VARIABLE, COUNT_VARIABLE].contains(&name.as_str()))
+        {
+            return Err(Contradiction::OwnVariable(name.clone()).into());
+        }
+        let inputs = inputs::expand(&args.inputs)?;
+        let stdin = args.stdin.as_deref().map(open).transpose()?;
+        let module = module::find(&args.module, args.bin.as_deref(), args.quiet)?;
+        let stdin = stdin.map_or_else(|| Ok(Vec::new()), |(path, file)| read(path, file, count))?;
+        let label = args.name.unwrap_or_else(|| match &module {
+            Module::Bytes { name, .. } => name.clone(),
+            Module::Stored(_) => "task".into(),
+        });
+        Ok(Self {
+            module,
+            label,
+            inputs,
+            cpus: args.cpus,
+            count,
+            array,
+            retries: args.retries,
+            role: args.role,
+            json: args.json,
+            quiet: args.quiet,
+            args: args.args,
+            env: args.env,
+            stdin,
+            mem: args.mem,
+            disk: args.disk,
+            fuel: args.fuel,
+            timeout: args.timeout,
+            output: args.output_limit,
+        })
+    }
+
+    /// The tasks, once the artifacts have their digests and the default of cpus is known.
+    pub(super) fn tasks(&self, module: Digest, inputs: &[(String, Digest)], cpus: MilliCpu) -> Vec<Task> {
+        let mut task = Task::new(module)
+            .name(&self.label)
+            .args(&self.args)
+            .stdin(self.stdin.as_slice())
+            .cpus(cpus)
+            .mem(self.mem)
+            .disk(self.disk)
+            .output_limit(self.output);
+        if let Some(fuel) = self.fuel {
+            task = task.fuel(fuel);
+        }
+        if let Some(timeout) = self.timeout {
+            task = task.timeout(timeout);
+        }
+        for (guest_path, content) in inputs {
+            task = task.input(guest_path, *content);
+        }
+        for (name, value) in &self.env {
+            task = task.env(name, value);
+        }
+        vec![task; self.count as usize]
+    }
+}
+
+fn open(path: &Path) -> Result<(&Path, Box<dyn Read>), CommandError> {
+    if path == Path::new("-") {
+        return Ok((path, Box::new(io::stdin())));
+    }
+    let file = File::open(path).map_err(|source| CommandError::Stdin { path: path.into(), source })?;
+    Ok((path, Box::new(file)))
+}
+
+fn read(path: &Path, file: Box<dyn Read>, count: u32) -> Result<Vec<u8>, CommandError> {
+    let most = STDIN_MAX.min(STDIN_TOTAL_MAX / u64::from(count));
+    let mut stdin = Vec::new();
+    file.take(most + 1).read_to_end(&mut stdin).map_err(|source| CommandError::Stdin { path: path.into(), source })?;
+    if stdin.len() as u64 > most {
+        return Err(CommandError::StdinTooLarge(Bytes::new(most)));
+    }
+    Ok(stdin)
+}

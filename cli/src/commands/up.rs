@@ -1,0 +1,54 @@
+//! `haggle up`.
+
+use haggle_core::Resources;
+
+use super::Verdict;
+use crate::args::UpArgs;
+use crate::embedded::{Cluster, Plan};
+use crate::error::CommandError;
+use crate::signals::Signals;
+use crate::{logging, output};
+
+pub(super) async fn run(args: UpArgs) -> Verdict {
+    logging::start(&args.log, "warn")?;
+    let mut signals = Signals::catch().map_err(CommandError::Signals)?;
+    let plan = Plan { listen: args.listen, state: args.state, agents: args.agents, cpus: args.cpus, mem: args.mem };
+    let mut cluster = tokio::select! {
+        cluster = Cluster::start(plan) => cluster?,
+        () = signals.next() => return Ok(crate::exit::INTERRUPTED),
+    };
+
+    let resources: Vec<Resources> = cluster.agents().iter().map(|agent| agent.resources().clone()).collect();
+    let ended = match output::bytes(welcome(&cluster.url(), &resources).as_bytes()) {
+        Ok(()) => tokio::select! {
+            () = signals.next() => Ok(0),
+            failure = cluster.failed() => Err(failure),
+        },
+        Err(error) => Err(error.into()),
+    };
+    cluster.stop().await;
+    ended
+}
+
+/// What is up, where, and what to try next.
+fn welcome(url: &str, agents: &[Resources]) -> String {
+    let who = match agents {
+        [only] => format!("one agent ({only})"),
+        [first, ..] => format!("{} agents ({first} each)", agents.len()),
+        [] => "no agent".into(),
+    };
+    format!(
+        "\
+A cluster is up: one master and {who}.
+The master listens on {url}
+
+Try, in another terminal:
+  export HAGGLE_MASTER={url}
+  haggle agents
+  haggle run MODULE      (a .wasm or .wat file, or the folder of a cargo package)
+  haggle watch
+
+Ctrl-C ends it.
+"
+    )
+}

@@ -1,0 +1,127 @@
+//! A whole cluster inside this process: one master and its agents, joined over loopback.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use futures_util::future::try_join_all;
+use haggle_agent::{Agent, Declared};
+use haggle_core::{Bytes, MilliCpu};
+use haggle_master::Master;
+use tempfile::TempDir;
+
+use crate::cache;
+use crate::error::CommandError;
+
+/// What the cluster is to be like.
+pub(crate) struct Plan {
+    /// Where the master listens; port 0 for any.
+    pub(crate) listen: SocketAddr,
+    /// Where the master keeps what it must remember; `None` for nowhere.
+    pub(crate) state: Option<PathBuf>,
+    /// How many agents.
+    pub(crate) agents: u32,
+    /// What each offers, instead of its part of the machine.
+    pub(crate) cpus: Option<MilliCpu>,
+    pub(crate) mem: Option<Bytes>,
+}
+
+/// A running cluster. Dropped without [`Self::stop`], it ends without ceremony.
+pub(crate) struct Cluster {
+    agents: Vec<Agent>,
+    master: Master,
+    /// The agents' work folders; removed last.
+    _folder: TempDir,
+}
+
+impl Cluster {
+    /// Starts everything, and waits until every agent has joined.
+    ///
+    /// # Errors
+    /// When a part does not start; then the others are gone as well.
+    pub(crate) async fn start(plan: Plan) -> Result<Self, CommandError> {
+        let folder = tempfile::Builder::new().prefix("haggle-").tempdir().map_err(CommandError::TemporaryFolder)?;
+        let modules = cache::modules().unwrap_or_else(|| folder.path().join("modules"));
+        let declared = share(&plan, folder.path())?;
+
+        let mut config = haggle_master::Config::new(plan.listen);
+        config.state = plan.state;
+        let master = Master::start(config).await?;
+        let url = url(master.addr());
+
+        let agents = (1..=plan.agents).map(|number| {
+            let name = format!("agent-{number}");
+            let mut config = haggle_agent::Config::new(url.clone(), name.clone(), folder.path().join(name), &modules);
+            config.resources = declared.clone();
+            Agent::start(config)
+        });
+        let agents = try_join_all(agents).await?;
+        for agent in &agents {
+            agent.registered().await?;
+        }
+        Ok(Self { agents, master, _folder: folder })
+    }
+
+    /// Where the master is.
+    pub(crate) fn url(&self) -> String {
+        url(self.master.addr())
+    }
+
+    /// The agents.
+    pub(crate) fn agents(&self) -> &[Agent] {
+        &self.agents
+    }
+
+    /// Waits until the master ends by itself, which it should not.
+    pub(crate) async fn failed(&mut self) -> CommandError {
+        match self.master.stopped().await {
+            Ok(()) => std::future::pending().await,
+            Err(failure) => failure.into(),
+        }
+    }
+
+    /// Ends everything: the agents first, so that nothing is left to report to a master that is gone.
+    pub(crate) async fn stop(self) {
+        futures_util::future::join_all(self.agents.into_iter().map(Agent::stop)).await;
+        self.master.stop().await;
+    }
+}
+
+fn url(address: SocketAddr) -> String {
+    format!("http://{address}")
+}
+
+/// One agent takes what it finds; several share it.
+fn share(plan: &Plan, folder: &std::path::Path) -> Result<Declared, CommandError> {
+    let mut declared = Declared { cpus: plan.cpus, mem: plan.mem, ..Declared::default() };
+    if plan.agents > 1 {
+        let machine = haggle_agent::resources(&declared, folder)?;
+        let parts = u64::from(plan.agents);
+        declared.cpus = declared.cpus.or_else(|| Some(MilliCpu::new(part(machine.cpus.get(), parts, 10))));
+        declared.mem = declared.mem.or_else(|| Some(Bytes::new(part(machine.mem.get(), parts, 1 << 20))));
+        declared.disk = Some(Bytes::new(part(machine.disk.get(), parts, 1 << 20)));
+    }
+    Ok(declared)
+}
+
+/// One of `parts` equal parts of `all`, rounded down to a multiple of `step`, but never to nothing.
+fn part(all: u64, parts: u64, step: u64) -> u64 {
+    let part = all / parts;
+    (part - part % step).max(step)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_round_and_together_no_more_than_all() {
+        assert_eq!(part(2000, 3, 10), 660);
+        assert_eq!(part(2000, 2, 10), 1000);
+        assert_eq!(part((24 << 30) - 1, 3, 1 << 20), (8 << 30) - (1 << 20));
+    }
+
+    #[test]
+    fn the_smallest_part_is_one_step() {
+        assert_eq!(part(100, 64, 10), 10);
+    }
+}

@@ -1,0 +1,70 @@
+//! Whatever can make a command fail, in one line for the person who typed it.
+
+use std::io;
+use std::path::PathBuf;
+
+use haggle_core::{Bytes, Digest, TaskId};
+use haggle_executor::inspect::NotAModule;
+use haggle_sdk::{ArtifactError, CallError, ConnectError, RunError};
+
+use crate::args::Contradiction;
+use crate::commands::InputError;
+use crate::module::ModuleError;
+use crate::output::OutputError;
+use crate::toolchain::BuildError;
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CommandError {
+    #[error(transparent)]
+    Contradiction(#[from] Contradiction),
+    #[error("--stdin {path}: {source}", path = path.display())]
+    Stdin { path: PathBuf, source: io::Error },
+    #[error(
+        "--stdin has more than the {0} that can be sent to each task; larger input belongs in a file, given with --input"
+    )]
+    StdinTooLarge(Bytes),
+    #[error(transparent)]
+    Input(#[from] InputError),
+    #[error("{path} cannot be written: {source}", path = path.display())]
+    Unwritable { path: PathBuf, source: io::Error },
+    #[error("cannot make a temporary folder: {0}")]
+    TemporaryFolder(io::Error),
+    #[error("cannot start the threads that this needs: {0}")]
+    Threads(io::Error),
+    #[error("cannot catch signals: {0}")]
+    Signals(io::Error),
+    #[error("{filter:?} is not a log filter like info or haggle_master=debug: {reason}")]
+    LogFilter { filter: String, reason: String },
+    #[error(transparent)]
+    Module(#[from] ModuleError),
+    #[error("{name} is not a WebAssembly module: {source}")]
+    NotAModule { name: String, source: NotAModule },
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    #[error(transparent)]
+    Output(#[from] OutputError),
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    #[error("{0}; is a cluster running? `haggle up` brings one up, --master names another")]
+    NoCluster(ConnectError),
+    #[error(transparent)]
+    Call(#[from] CallError),
+    #[error(transparent)]
+    Artifact(#[from] ArtifactError),
+    #[error(transparent)]
+    Run(#[from] RunError),
+    #[error("the master does not have the module {0}; a file or package is uploaded when it is run")]
+    NoSuchModule(Digest),
+    #[error("the master knows no {0}; `haggle ps --all` lists those it knows")]
+    NoSuchTask(TaskId),
+    #[error(transparent)]
+    StartMaster(#[from] haggle_master::StartError),
+    #[error("the master ended: {0}")]
+    MasterEnded(#[from] haggle_master::Failure),
+    #[error(transparent)]
+    StartAgent(#[from] haggle_agent::StartError),
+    #[error(transparent)]
+    Machine(#[from] haggle_agent::HostError),
+    #[error(transparent)]
+    AgentEnded(#[from] haggle_agent::Stopped),
+}

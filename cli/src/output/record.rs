@@ -1,0 +1,278 @@
+//! What is said of each thing in JSON; the tables show the same.
+
+use std::collections::BTreeMap;
+
+use haggle_core::cluster::{AgentView, Announcement, FrameworkView, OfferView, TaskView};
+use haggle_core::{Exceeded, Reason, Resources, TaskState, TaskStatus, Usage};
+use haggle_sdk::RoleInfo;
+use serde::Serialize;
+
+#[derive(Serialize)]
+pub(crate) struct ResourcesRecord {
+    cpus: f64,
+    mem_bytes: u64,
+    disk_bytes: u64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    ports: Vec<(u16, u16)>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    scalars: BTreeMap<String, f64>,
+}
+
+impl From<&Resources> for ResourcesRecord {
+    fn from(resources: &Resources) -> Self {
+        Self {
+            cpus: resources.cpus.as_cores(),
+            mem_bytes: resources.mem.get(),
+            disk_bytes: resources.disk.get(),
+            ports: resources.ports.ranges().iter().map(|range| (range.first, range.last)).collect(),
+            scalars: resources.scalars().map(|(name, amount)| (name.to_string(), amount as f64 / 1000.0)).collect(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub(crate) struct AgentRecord {
+    id: String,
+    name: String,
+    connected: bool,
+    draining: bool,
+    resources: ResourcesRecord,
+    used: ResourcesRecord,
+    offered: ResourcesRecord,
+    tasks: usize,
+    attributes: BTreeMap<String, String>,
+}
+
+impl From<&AgentView> for AgentRecord {
+    fn from(agent: &AgentView) -> Self {
+        Self {
+            id: agent.id.to_string(),
+            name: agent.info.name.clone(),
+            connected: agent.connected,
+            draining: agent.draining,
+            resources: (&agent.info.resources).into(),
+            used: (&agent.used).into(),
+            offered: (&agent.offered).into(),
+            tasks: agent.tasks,
+            attributes: agent.info.attributes.clone(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub(crate) struct FrameworkRecord {
+    id: String,
+    name: String,
+    role: String,
+    connected: bool,
+    suppressed: bool,
+    used: ResourcesRecord,
+    offered: ResourcesRecord,
+    tasks: usize,
+    failover_timeout_seconds: f64,
+}
+
+impl From<&FrameworkView> for FrameworkRecord {
+    fn from(framework: &FrameworkView) -> Self {
+        Self {
+            id: framework.id.to_string(),
+            name: framework.info.name.clone(),
+            role: framework.info.role.clone(),
+            connected: framework.connected,
+            suppressed: framework.suppressed,
+            used: (&framework.used).into(),
+            offered: (&framework.offered).into(),
+            tasks: framework.tasks,
+            failover_timeout_seconds: framework.info.failover_timeout.as_secs_f64(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub(crate) struct RoleRecord {
+    name: String,
+    weight: u32,
+    frameworks: u64,
+    allocated: ResourcesRecord,
+    /// The dominant share, from 0 to 1, not divided by the weight.
+    share: f64,
+}
+
+impl From<&RoleInfo> for RoleRecord {
+    fn from(role: &RoleInfo) -> Self {
+        Self {
+            name: role.name.clone(),
+            weight: role.weight,
+            frameworks: role.frameworks,
+            allocated: (&role.allocated).into(),
+            share: role.share,
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub(crate) struct OfferRecord {
+    id: String,
+    framework: String,
+    agent: String,
+    resources: ResourcesRecord,
+}
+
+impl From<&OfferView> for OfferRecord {
+    fn from(offer: &OfferView) -> Self {
+        Self {
+            id: offer.id.to_string(),
+            framework: offer.framework.to_string(),
+            agent: offer.agent.to_string(),
+            resources: (&offer.resources).into(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub(crate) struct UsageRecord {
+    cpu_seconds: f64,
+    wall_seconds: f64,
+    fuel: u64,
+    peak_mem_bytes: u64,
+    peak_disk_bytes: u64,
+    output_bytes: u64,
+}
+
+impl From<Usage> for UsageRecord {
+    fn from(usage: Usage) -> Self {
+        Self {
+            cpu_seconds: usage.cpu.as_secs_f64(),
+            wall_seconds: usage.wall.as_secs_f64(),
+            fuel: usage.fuel.get(),
+            peak_mem_bytes: usage.peak_mem.get(),
+            peak_disk_bytes: usage.peak_disk.get(),
+            output_bytes: usage.output.get(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct ExceededRecord {
+    limit: u64,
+    used: u64,
+}
+
+impl From<Exceeded> for ExceededRecord {
+    fn from(exceeded: Exceeded) -> Self {
+        Self { limit: exceeded.limit, used: exceeded.used }
+    }
+}
+
+/// What a status says, as part of the records below.
+#[derive(Serialize)]
+pub(crate) struct StatusRecord {
+    state: &'static str,
+    reason: Option<&'static str>,
+    message: String,
+    exit_code: Option<i32>,
+    /// In bytes, fuel or milliseconds, as the reason says.
+    exceeded: Option<ExceededRecord>,
+    usage: Option<UsageRecord>,
+}
+
+impl StatusRecord {
+    /// Of a task that nobody ever saw.
+    pub(crate) fn bare(state: TaskState, reason: Option<Reason>) -> Self {
+        Self {
+            state: state.name(),
+            reason: reason.map(Reason::name),
+            message: String::new(),
+            exit_code: None,
+            exceeded: None,
+            usage: None,
+        }
+    }
+}
+
+impl From<&TaskStatus> for StatusRecord {
+    fn from(status: &TaskStatus) -> Self {
+        Self {
+            state: status.state.name(),
+            reason: status.reason.map(Reason::name),
+            message: status.message.clone(),
+            exit_code: status.exit_code,
+            exceeded: status.exceeded.map(Into::into),
+            usage: status.usage.map(Into::into),
+        }
+    }
+}
+
+/// A task of `haggle run`.
+#[derive(Serialize)]
+pub(crate) struct RunRecord<'a> {
+    pub(crate) id: Option<String>,
+    pub(crate) name: &'a str,
+    pub(crate) index: u64,
+    #[serde(flatten)]
+    pub(crate) status: StatusRecord,
+    pub(crate) agent: Option<String>,
+    pub(crate) agent_name: Option<&'a str>,
+    pub(crate) attempts: u32,
+}
+
+/// A task of `haggle ps`.
+#[derive(Serialize)]
+pub(crate) struct TaskRecord {
+    id: String,
+    name: String,
+    role: String,
+    agent: String,
+    resources: ResourcesRecord,
+    #[serde(flatten)]
+    status: StatusRecord,
+}
+
+impl From<&TaskView> for TaskRecord {
+    fn from(task: &TaskView) -> Self {
+        Self {
+            id: task.id.to_string(),
+            name: task.name.clone(),
+            role: task.role.clone(),
+            agent: task.agent.to_string(),
+            resources: (&task.resources).into(),
+            status: (&task.status).into(),
+        }
+    }
+}
+
+/// An event of `haggle watch`. One of `agent`, `framework` and `task` is there.
+#[derive(Serialize)]
+pub(crate) struct EventRecord {
+    time: String,
+    event: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    task: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    framework: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    agent: Option<String>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    status: Option<StatusRecord>,
+}
+
+impl EventRecord {
+    /// What happened, and when, as RFC 3339 has it.
+    pub(crate) fn new(time: String, announcement: &Announcement) -> Self {
+        let bare = |event| Self { time, event, task: None, framework: None, agent: None, status: None };
+        match announcement {
+            Announcement::AgentUp(id) => Self { agent: Some(id.to_string()), ..bare("agent_up") },
+            Announcement::AgentDown(id) => Self { agent: Some(id.to_string()), ..bare("agent_down") },
+            Announcement::AgentRemoved(id) => Self { agent: Some(id.to_string()), ..bare("agent_removed") },
+            Announcement::FrameworkUp(id) => Self { framework: Some(id.to_string()), ..bare("framework_up") },
+            Announcement::FrameworkDown(id) => Self { framework: Some(id.to_string()), ..bare("framework_down") },
+            Announcement::FrameworkRemoved(id) => Self { framework: Some(id.to_string()), ..bare("framework_removed") },
+            Announcement::Task(status) => Self {
+                task: Some(status.task.to_string()),
+                agent: status.agent.map(|agent| agent.to_string()),
+                status: Some(status.into()),
+                ..bare("task")
+            },
+        }
+    }
+}
