@@ -6,7 +6,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::effect::{AgentOrder, Announcement, Effect};
+use super::effect::{AgentOrder, Announcement, Effect, FrameworkEvent};
 use super::offers;
 use super::refusal::Refusal;
 use super::state::{State, Task};
@@ -76,7 +76,7 @@ pub(super) fn accept(
             let own: BTreeSet<_> = offers.iter().copied().filter(own).collect();
             offers::give_back(state, own);
             for task in tasks {
-                report(state, task.id, &NotLaunched::Offers(bad.clone()), out);
+                report(session, task.id, &NotLaunched::Offers(bad.clone()), out);
             }
             return Ok(());
         }
@@ -88,7 +88,7 @@ pub(super) fn accept(
     for task in tasks {
         match fit(state, framework, &task, offers, &mut left) {
             Ok(()) => launch(state, framework, agent, task, out),
-            Err(why) => report(state, task.id, &why, out),
+            Err(why) => report(session, task.id, &why, out),
         }
     }
     if !left.is_empty() {
@@ -172,13 +172,13 @@ fn launch(state: &mut State, framework: FrameworkId, agent: AgentId, spec: Arc<T
     out.push(Effect::Announce(Announcement::Task(status)));
 }
 
-/// Tells the framework. The master keeps nothing of a task that never was.
-fn report(state: &State, task: TaskId, why: &NotLaunched, out: &mut Vec<Effect>) {
+/// Tells the framework that asked, whosever id it used. The master keeps nothing of a task that never was.
+fn report(session: SessionId, task: TaskId, why: &NotLaunched, out: &mut Vec<Effect>) {
     let (verdict, reason) = why.verdict();
     let status = TaskStatus {
         reason: Some(reason),
         message: why.to_string(),
         ..TaskStatus::new(task, UpdateId::UNACKNOWLEDGED, verdict, Source::Master)
     };
-    state.tell(status, out);
+    out.push(Effect::ToFramework(session, FrameworkEvent::Update(status)));
 }

@@ -25,8 +25,8 @@ fn every_transition_is_as_written_down() {
     let mut table = String::new();
     for state in TaskState::ALL {
         let moves: Vec<_> = events().filter_map(|event| Some((event, state.next(event)?))).collect();
-        let is = if state.is_terminal() { "is never left" } else { "" };
-        writeln!(table, "{state} {is}").expect("writing to a String cannot fail");
+        let is = if state.is_terminal() { " is never left" } else { "" };
+        writeln!(table, "{state}{is}").expect("writing to a String cannot fail");
         for (event, next) in moves {
             writeln!(table, "    {:<16} -> {next}", name(event)).expect("writing to a String cannot fail");
         }

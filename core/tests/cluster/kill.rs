@@ -1,0 +1,110 @@
+//! Ending tasks on request.
+
+use haggle_core::cluster::{AgentOrder, Command, FrameworkCommand, Recovered, Refusal};
+use haggle_core::{AgentId, Reason, TaskId, TaskState};
+
+use crate::kit::*;
+
+fn with_running() -> (World, Agent, Framework, TaskId) {
+    let mut world = World::new();
+    let framework = world.framework("role");
+    let agent = world.agent(2, 1024);
+    let task = world.launch_and_run(agent, framework, 1);
+    (world, agent, framework, task)
+}
+
+#[test]
+fn a_kill_reaches_the_agent() {
+    let (mut world, agent, framework, task) = with_running();
+
+    let effects = world.framework_says(framework, FrameworkCommand::Kill(task));
+
+    assert_eq!(orders(&effects, agent), [AgentOrder::Kill(task)]);
+    assert_eq!(world.state_of(task), Some(TaskState::Killing));
+}
+
+#[test]
+fn a_kill_of_a_task_on_its_way_reaches_the_agent_too() {
+    let mut world = World::new();
+    let framework = world.framework("role");
+    let agent = world.agent(2, 1024);
+    let task = world.launch(framework, 1);
+
+    let effects = world.framework_says(framework, FrameworkCommand::Kill(task));
+
+    assert_eq!(orders(&effects, agent), [AgentOrder::Kill(task)]);
+}
+
+#[test]
+fn a_kill_frees_nothing_before_the_task_has_ended() {
+    let (mut world, agent, framework, task) = with_running();
+
+    world.framework_says(framework, FrameworkCommand::Kill(task));
+    assert_eq!(world.used_on(agent), size(2, 1024));
+    world.update(agent, task, 1, TaskState::Running);
+    assert_eq!(world.state_of(task), Some(TaskState::Killing), "what is being killed does not start again");
+
+    world.update(agent, task, 2, TaskState::Killed);
+    assert_eq!(world.used_on(agent), size(0, 0));
+}
+
+#[test]
+fn a_kill_waits_for_an_agent_that_is_away() {
+    let (mut world, agent, framework, task) = with_running();
+    world.disconnect(agent);
+    world.framework_says(framework, FrameworkCommand::Kill(task));
+
+    let still_there = vec![held(task, TaskState::Running, size(2, 1024))];
+    let (agent, effects) = world.register(Some(agent.id), size(2, 1024), still_there);
+
+    assert!(orders(&effects, agent).contains(&AgentOrder::Kill(task)));
+    assert_eq!(world.state_of(task), Some(TaskState::Killing));
+}
+
+/// Mesos: `MasterTest.KillUnknownTask`.
+#[test]
+fn a_kill_of_what_nobody_knows_is_answered() {
+    let (mut world, _, framework, _) = with_running();
+    let stranger = TaskId { framework: framework.id, number: 77 };
+
+    let effects = world.framework_says(framework, FrameworkCommand::Kill(stranger));
+
+    assert_eq!(briefs(&effects, framework), [(stranger, TaskState::Unknown, Some(Reason::Reconciliation))]);
+}
+
+/// Mesos: `MasterTest.KillUnknownTaskSlaveInTransition`.
+#[test]
+fn a_kill_of_what_an_agent_may_still_come_with_has_no_answer() {
+    let recovered =
+        Recovered { agents: vec![(AgentId(1), agent_info(size(2, 1024)))], last_agent: 1, ..Recovered::default() };
+    let mut world = World::with(Default::default(), recovered);
+    let framework = world.framework("role");
+    let stranger = TaskId { framework: framework.id, number: 77 };
+
+    let effects = world.framework_says(framework, FrameworkCommand::Kill(stranger));
+
+    assert_eq!(briefs(&effects, framework), []);
+}
+
+#[test]
+fn a_framework_kills_its_own_tasks_only() {
+    let (mut world, _, _, task) = with_running();
+    let other = world.framework("role");
+
+    let verdict = world.try_apply(Command::Framework(other.session, FrameworkCommand::Kill(task)));
+
+    assert_eq!(verdict, Err(Refusal::NotItsTask { task, framework: other.id }));
+}
+
+#[test]
+fn an_operator_kills_any_task_that_runs() {
+    let (mut world, agent, framework, task) = with_running();
+
+    assert_eq!(orders(&world.apply(Command::KillTask(task)), agent), [AgentOrder::Kill(task)]);
+
+    world.update(agent, task, 2, TaskState::Killed);
+    assert_eq!(world.try_apply(Command::KillTask(task)), Err(Refusal::TaskEnded(task, TaskState::Killed)));
+    let stranger = TaskId { framework: framework.id, number: 77 };
+    let refusal = world.try_apply(Command::KillTask(stranger)).expect_err("nobody knows it");
+    assert_eq!(refusal.to_string(), "task-1.77 is not known: it was never launched, or ended long ago");
+}

@@ -1,0 +1,256 @@
+//! A cluster to play with: every command is a batch of its own, and time passes only when it is told to.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use haggle_core::cluster::{
+    AgentCommand, AgentOrder, Cluster, Command, Config, Effect, FrameworkCommand, FrameworkEvent, FrameworkInfo,
+    HeldTask, Recovered, Refusal,
+};
+use haggle_core::{
+    AgentId, AgentInfo, Bytes, Digest, FrameworkId, Limits, MilliCpu, Now, Offer, OfferId, Reason, Resources,
+    SessionId, Source, TaskId, TaskSpec, TaskState, TaskStatus, UpdateId,
+};
+
+pub(crate) const NO_REFUSAL: Duration = Duration::ZERO;
+pub(crate) const AN_HOUR: Duration = Duration::from_secs(3600);
+
+/// A peer and the connection it speaks on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Peer<Id> {
+    pub(crate) id: Id,
+    pub(crate) session: SessionId,
+}
+
+pub(crate) type Agent = Peer<AgentId>;
+pub(crate) type Framework = Peer<FrameworkId>;
+
+pub(crate) struct World {
+    pub(crate) cluster: Cluster,
+    pub(crate) now: Now,
+    last_session: u64,
+}
+
+/// What is said of a task, in brief.
+pub(crate) type Brief = (TaskId, TaskState, Option<Reason>);
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self::with(Config::default(), Recovered::default())
+    }
+
+    pub(crate) fn with(config: Config, recovered: Recovered) -> Self {
+        Self { cluster: Cluster::new(config, recovered, Now::ZERO), now: Now::ZERO, last_session: 0 }
+    }
+
+    /// One command, and the allocation after it.
+    pub(crate) fn try_apply(&mut self, command: Command) -> Result<Vec<Effect>, Refusal> {
+        let mut effects = Vec::new();
+        self.cluster.apply(self.now, command, &mut effects)?;
+        self.cluster.allocate(self.now, &mut effects);
+        Ok(effects)
+    }
+
+    pub(crate) fn apply(&mut self, command: Command) -> Vec<Effect> {
+        self.try_apply(command).expect("the test means it well")
+    }
+
+    pub(crate) fn agent_says(&mut self, agent: Agent, command: AgentCommand) -> Vec<Effect> {
+        self.apply(Command::Agent(agent.session, command))
+    }
+
+    pub(crate) fn framework_says(&mut self, framework: Framework, command: FrameworkCommand) -> Vec<Effect> {
+        self.apply(Command::Framework(framework.session, command))
+    }
+
+    /// Lets time pass, with a tick at every deadline on the way.
+    pub(crate) fn wait(&mut self, duration: Duration) -> Vec<Effect> {
+        let end = self.now + duration;
+        let mut effects = Vec::new();
+        while let Some(due) = self.cluster.next_deadline().filter(|&due| due <= end) {
+            self.now = self.now.max(due);
+            effects.extend(self.apply(Command::Tick));
+        }
+        self.now = end;
+        effects
+    }
+
+    pub(crate) fn session(&mut self) -> SessionId {
+        self.last_session += 1;
+        SessionId(self.last_session)
+    }
+
+    pub(crate) fn agent(&mut self, cpus: u64, mib: u64) -> Agent {
+        self.register(None, size(cpus, mib), vec![]).0
+    }
+
+    pub(crate) fn register(
+        &mut self,
+        id: Option<AgentId>,
+        total: Resources,
+        tasks: Vec<HeldTask>,
+    ) -> (Agent, Vec<Effect>) {
+        let session = self.session();
+        let effects =
+            self.apply(Command::Agent(session, AgentCommand::Register { id, info: agent_info(total), tasks }));
+        let registered = effects.iter().find_map(|effect| match effect {
+            Effect::ToAgent(_, AgentOrder::Registered(id)) => Some(*id),
+            _ => None,
+        });
+        (Peer { id: registered.expect("it is taken in"), session }, effects)
+    }
+
+    pub(crate) fn framework(&mut self, role: &str) -> Framework {
+        self.subscribe(None, framework_info(role)).0
+    }
+
+    pub(crate) fn subscribe(&mut self, id: Option<FrameworkId>, info: FrameworkInfo) -> (Framework, Vec<Effect>) {
+        let session = self.session();
+        let effects = self.apply(Command::Framework(session, FrameworkCommand::Subscribe { id, info }));
+        let subscribed = effects.iter().find_map(|effect| match effect {
+            Effect::ToFramework(_, FrameworkEvent::Subscribed(id)) => Some(*id),
+            _ => None,
+        });
+        (Peer { id: subscribed.expect("it is taken in"), session }, effects)
+    }
+
+    /// The open offers to a framework, as they stand.
+    pub(crate) fn open_offers(&self, framework: Framework) -> Vec<OfferId> {
+        let offers = self.cluster.offers();
+        offers.iter().filter(|offer| offer.framework == framework.id).map(|offer| offer.id).collect()
+    }
+
+    pub(crate) fn open_offer(&self, framework: Framework) -> OfferId {
+        let [offer] = self.open_offers(framework)[..] else { panic!("{} has not one offer", framework.id) };
+        offer
+    }
+
+    pub(crate) fn accept(&mut self, framework: Framework, offers: &[OfferId], tasks: &[TaskSpec]) -> Vec<Effect> {
+        let tasks = tasks.iter().cloned().map(Arc::new).collect();
+        self.framework_says(framework, FrameworkCommand::Accept { offers: offers.into(), tasks, refuse: AN_HOUR })
+    }
+
+    pub(crate) fn decline(&mut self, framework: Framework, offers: &[OfferId], refuse: Duration) -> Vec<Effect> {
+        self.framework_says(framework, FrameworkCommand::Decline { offers: offers.into(), refuse })
+    }
+
+    /// Task `number` of the framework, launched on its only offer, which it takes whole.
+    pub(crate) fn launch(&mut self, framework: Framework, number: u64) -> TaskId {
+        let offer = self.open_offer(framework);
+        let all = self.cluster.offers().into_iter().find(|open| open.id == offer).expect("it is open").resources;
+        let spec = TaskSpec { resources: all, ..task(framework, number, 1, 1) };
+        self.accept(framework, &[offer], &[spec]);
+        TaskId { framework: framework.id, number }
+    }
+
+    /// The same, and it runs: its first update is acknowledged.
+    pub(crate) fn launch_and_run(&mut self, agent: Agent, framework: Framework, number: u64) -> TaskId {
+        let task = self.launch(framework, number);
+        self.update(agent, task, 1, TaskState::Running);
+        self.acknowledge(framework, task, 1);
+        task
+    }
+
+    pub(crate) fn update(&mut self, agent: Agent, task: TaskId, update: u64, state: TaskState) -> Vec<Effect> {
+        let status = TaskStatus::new(task, UpdateId(update), state, Source::Executor);
+        self.agent_says(agent, AgentCommand::Updates(vec![status]))
+    }
+
+    pub(crate) fn acknowledge(&mut self, framework: Framework, task: TaskId, update: u64) -> Vec<Effect> {
+        self.framework_says(framework, FrameworkCommand::Acknowledge(vec![(task, UpdateId(update))]))
+    }
+
+    pub(crate) fn disconnect<Id>(&mut self, peer: Peer<Id>) -> Vec<Effect> {
+        self.apply(Command::Disconnected(peer.session))
+    }
+
+    pub(crate) fn state_of(&self, task: TaskId) -> Option<TaskState> {
+        self.cluster.task(task).map(|view| view.status.state)
+    }
+
+    /// What an agent has that is neither used nor offered.
+    pub(crate) fn free_on(&self, agent: Agent) -> Resources {
+        let view = self.cluster.agents().into_iter().find(|view| view.id == agent.id).expect("it is there");
+        let mut free = view.info.resources;
+        free.take(&view.used).expect("no more is used than there is");
+        free.take(&view.offered).expect("no more is offered than there is");
+        free
+    }
+
+    pub(crate) fn used_on(&self, agent: Agent) -> Resources {
+        self.cluster.agents().into_iter().find(|view| view.id == agent.id).expect("it is there").used
+    }
+}
+
+pub(crate) fn size(cpus: u64, mib: u64) -> Resources {
+    Resources::new(MilliCpu::from_cores(cpus), Bytes::from_mib(mib), Bytes::ZERO)
+}
+
+pub(crate) fn agent_info(resources: Resources) -> AgentInfo {
+    AgentInfo { name: "host".into(), resources, attributes: [("zone".into(), "a".into())].into() }
+}
+
+pub(crate) fn framework_info(role: &str) -> FrameworkInfo {
+    FrameworkInfo {
+        name: "framework".into(),
+        role: role.into(),
+        failover_timeout: FrameworkInfo::DEFAULT_FAILOVER_TIMEOUT,
+    }
+}
+
+pub(crate) fn task(framework: Framework, number: u64, cpus: u64, mib: u64) -> TaskSpec {
+    TaskSpec {
+        id: TaskId { framework: framework.id, number },
+        name: format!("task {number}"),
+        module: Digest([7; 32]),
+        args: vec![],
+        env: vec![],
+        stdin: vec![],
+        resources: size(cpus, mib),
+        limits: Limits::default(),
+        inputs: vec![],
+    }
+}
+
+pub(crate) fn held(id: TaskId, state: TaskState, resources: Resources) -> HeldTask {
+    HeldTask { id, name: "held".into(), resources, state }
+}
+
+/// The updates that a framework is sent.
+pub(crate) fn updates(effects: &[Effect], framework: Framework) -> Vec<TaskStatus> {
+    let to_it = events(effects, framework).into_iter();
+    to_it
+        .filter_map(|event| match event {
+            FrameworkEvent::Update(status) => Some(status),
+            _ => None,
+        })
+        .collect()
+}
+
+pub(crate) fn briefs(effects: &[Effect], framework: Framework) -> Vec<Brief> {
+    updates(effects, framework).into_iter().map(|status| (status.task, status.state, status.reason)).collect()
+}
+
+pub(crate) fn events(effects: &[Effect], framework: Framework) -> Vec<FrameworkEvent> {
+    let to_it = effects.iter().filter_map(|effect| match effect {
+        Effect::ToFramework(session, event) if *session == framework.session => Some(event.clone()),
+        _ => None,
+    });
+    to_it.collect()
+}
+
+pub(crate) fn offers(effects: &[Effect], framework: Framework) -> Vec<Offer> {
+    let made = events(effects, framework).into_iter().filter_map(|event| match event {
+        FrameworkEvent::Offers(offers) => Some(offers),
+        _ => None,
+    });
+    made.flatten().collect()
+}
+
+pub(crate) fn orders(effects: &[Effect], agent: Agent) -> Vec<AgentOrder> {
+    let to_it = effects.iter().filter_map(|effect| match effect {
+        Effect::ToAgent(session, order) if *session == agent.session => Some(order.clone()),
+        _ => None,
+    });
+    to_it.collect()
+}

@@ -1,0 +1,14 @@
+//! The master's machine, as its peers see it.
+
+mod kit;
+
+mod accept;
+mod agents;
+mod allocation;
+mod failover;
+mod frameworks;
+mod kill;
+mod offers;
+mod properties;
+mod reconcile;
+mod updates;

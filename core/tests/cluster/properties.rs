@@ -1,0 +1,423 @@
+//! What holds whatever happens.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use haggle_core::cluster::{
+    AgentCommand, AgentOrder, Announcement, Cluster, Command, Config, Effect, FrameworkCommand, FrameworkEvent,
+    FrameworkInfo, HeldTask, Recovered,
+};
+use haggle_core::{
+    AgentId, FrameworkId, Now, OfferId, Resources, SessionId, Source, TaskId, TaskSpec, TaskState, TaskStatus, UpdateId,
+};
+use proptest::prelude::*;
+
+use crate::kit::{Peer, agent_info, framework_info, size, task};
+
+/// One thing that peers or time may do. Numbers choose among what there is.
+#[derive(Clone, Debug)]
+enum Step {
+    AgentJoins,
+    AgentReturns(usize, bool),
+    AgentDisconnects(usize),
+    AgentDrains(usize),
+    AgentLeaves(usize),
+    TaskMoves(usize, usize, TaskState),
+    FrameworkJoins(usize),
+    FrameworkReturns(usize),
+    FrameworkDisconnects(usize),
+    Accepts { offers: [usize; 2], cpus: [u64; 2], refuse: u64 },
+    Declines(usize, u64),
+    Kills(usize),
+    KilledByOperator(usize),
+    Acknowledges(usize),
+    Reconciles(usize),
+    Revives(usize),
+    Suppresses(usize),
+    TearsDown(usize),
+    Nonsense(usize),
+    TimePasses(u64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let one = || 0..100_usize;
+    let moves = prop::sample::select(vec![
+        TaskState::Starting,
+        TaskState::Running,
+        TaskState::Finished,
+        TaskState::Failed,
+        TaskState::Killed,
+    ]);
+    prop_oneof![
+        3 => Just(Step::AgentJoins),
+        3 => (one(), any::<bool>()).prop_map(|(agent, forgets)| Step::AgentReturns(agent, forgets)),
+        2 => one().prop_map(Step::AgentDisconnects),
+        1 => one().prop_map(Step::AgentDrains),
+        1 => one().prop_map(Step::AgentLeaves),
+        12 => (one(), one(), moves).prop_map(|(agent, task, state)| Step::TaskMoves(agent, task, state)),
+        3 => one().prop_map(Step::FrameworkJoins),
+        2 => one().prop_map(Step::FrameworkReturns),
+        1 => one().prop_map(Step::FrameworkDisconnects),
+        12 => ([one(), one()], [0..4_u64, 1..4_u64], 0..3_u64)
+            .prop_map(|(offers, cpus, refuse)| Step::Accepts { offers, cpus, refuse }),
+        3 => (one(), 0..10_u64).prop_map(|(offer, refuse)| Step::Declines(offer, refuse)),
+        2 => one().prop_map(Step::Kills),
+        1 => one().prop_map(Step::KilledByOperator),
+        4 => one().prop_map(Step::Acknowledges),
+        1 => one().prop_map(Step::Reconciles),
+        1 => one().prop_map(Step::Revives),
+        1 => one().prop_map(Step::Suppresses),
+        1 => one().prop_map(Step::TearsDown),
+        2 => one().prop_map(Step::Nonsense),
+        6 => (0..40_u64).prop_map(Step::TimePasses),
+    ]
+}
+
+/// What an agent really has, whatever the master believes.
+#[derive(Clone, Debug, Default)]
+struct Host {
+    session: Option<SessionId>,
+    tasks: BTreeMap<TaskId, HeldTask>,
+    updates: BTreeMap<TaskId, u64>,
+}
+
+/// A cluster with peers that do what they please, and books about it.
+struct Chaos {
+    cluster: Cluster,
+    now: Now,
+    last_session: u64,
+    last_task: u64,
+    hosts: BTreeMap<AgentId, Host>,
+    frameworks: BTreeMap<FrameworkId, Option<SessionId>>,
+    /// Updates that frameworks have heard and may acknowledge.
+    heard: Vec<(TaskId, UpdateId)>,
+    launched: BTreeSet<TaskId>,
+    ended: BTreeMap<TaskId, TaskState>,
+}
+
+impl Chaos {
+    fn new() -> Self {
+        let config = Config { history: 100_000, ..Config::default() };
+        Self {
+            cluster: Cluster::new(config, Recovered::default(), Now::ZERO),
+            now: Now::ZERO,
+            last_session: 0,
+            last_task: 0,
+            hosts: BTreeMap::new(),
+            frameworks: BTreeMap::new(),
+            heard: Vec::new(),
+            launched: BTreeSet::new(),
+            ended: BTreeMap::new(),
+        }
+    }
+
+    fn session(&mut self) -> SessionId {
+        self.last_session += 1;
+        SessionId(self.last_session)
+    }
+
+    /// Applies a command, checks that a refusal has changed nothing, and lets the effects reach the peers.
+    fn apply(&mut self, command: Command) {
+        let before = self.cluster.clone();
+        let mut effects = Vec::new();
+        if self.cluster.apply(self.now, command.clone(), &mut effects).is_err() {
+            assert_eq!(self.cluster, before, "{command:?} was refused and has changed something");
+            assert_eq!(effects, [], "{command:?} was refused and has effects");
+        }
+        self.cluster.allocate(self.now, &mut effects);
+        for effect in effects {
+            self.see(effect);
+        }
+        self.check_books();
+    }
+
+    fn see(&mut self, effect: Effect) {
+        match effect {
+            Effect::ToAgent(session, order) => {
+                let Some((&id, _)) = self.hosts.iter().find(|(_, host)| host.session == Some(session)) else {
+                    if let AgentOrder::Registered(id) = order {
+                        self.hosts.entry(id).or_default().session = Some(session);
+                    }
+                    return;
+                };
+                self.obey(id, order);
+            }
+            Effect::ToFramework(session, FrameworkEvent::Subscribed(id)) => {
+                self.frameworks.insert(id, Some(session));
+            }
+            Effect::ToFramework(_, FrameworkEvent::Update(status)) if status.update.0 > 0 => {
+                self.heard.push((status.task, status.update));
+            }
+            Effect::Close(session) => {
+                for host in self.hosts.values_mut().filter(|host| host.session == Some(session)) {
+                    host.session = None;
+                }
+                for link in self.frameworks.values_mut().filter(|link| **link == Some(session)) {
+                    *link = None;
+                }
+            }
+            Effect::Announce(Announcement::Task(status)) if status.state.is_terminal() => {
+                let earlier = self.ended.insert(status.task, status.state);
+                assert_eq!(earlier, None, "{} ended twice", status.task);
+            }
+            _ => {}
+        }
+    }
+
+    fn obey(&mut self, agent: AgentId, order: AgentOrder) {
+        match order {
+            AgentOrder::Launch(spec) => {
+                let held = HeldTask {
+                    id: spec.id,
+                    name: spec.name.clone(),
+                    resources: spec.resources.clone(),
+                    state: TaskState::Staging,
+                };
+                assert!(self.launched.insert(spec.id), "{} was launched twice", spec.id);
+                self.hosts.get_mut(&agent).expect("it is connected").tasks.insert(spec.id, held);
+            }
+            AgentOrder::Acknowledge(task, _) => {
+                let host = self.hosts.get_mut(&agent).expect("it is connected");
+                if host.tasks.get(&task).is_some_and(|held| held.state.is_terminal()) {
+                    host.tasks.remove(&task);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// For each agent: what is used and what is offered is there, and is what tasks and offers say. On the host
+    /// itself no more runs than there is.
+    fn check_books(&self) {
+        let mut offered: BTreeMap<AgentId, Resources> = BTreeMap::new();
+        for offer in self.cluster.offers() {
+            offered.entry(offer.agent).or_default().give(&offer.resources);
+        }
+        for agent in self.cluster.agents() {
+            let mut free = agent.info.resources.clone();
+            free.take(&agent.used).unwrap_or_else(|short| panic!("{} is overused: {short}", agent.id));
+            free.take(&agent.offered).unwrap_or_else(|short| panic!("{} is promised twice: {short}", agent.id));
+            assert_eq!(agent.offered, offered.get(&agent.id).cloned().unwrap_or_default());
+            let Some(host) = self.hosts.get(&agent.id).filter(|host| host.session.is_some()) else { continue };
+            let mut running = Resources::default();
+            for task in host.tasks.values().filter(|task| !task.state.is_terminal()) {
+                running.give(&task.resources);
+            }
+            assert_eq!(agent.used, running, "{} runs something else than the master believes", agent.id);
+        }
+        for framework in self.cluster.frameworks() {
+            let mut used = Resources::default();
+            let holding = |state: TaskState| !state.is_terminal() && state != TaskState::Unreachable;
+            let tasks = self.cluster.tasks();
+            let its = tasks.iter().filter(|task| task.id.framework == framework.id);
+            for task in its.filter(|task| holding(task.status.state)) {
+                used.give(&task.resources);
+            }
+            let mut less = used.clone();
+            less.take_up_to(&framework.used);
+            assert!(less.is_empty(), "{} holds {used}, and is charged {}", framework.id, framework.used);
+        }
+    }
+
+    fn connected_agent(&self, pick: usize) -> Option<(AgentId, SessionId)> {
+        let connected: Vec<_> = self.hosts.iter().filter_map(|(&id, host)| Some((id, host.session?))).collect();
+        connected.get(pick % connected.len().max(1)).copied()
+    }
+
+    fn connected_framework(&self, pick: usize) -> Option<Peer<FrameworkId>> {
+        let connected: Vec<_> =
+            self.frameworks.iter().filter_map(|(&id, &session)| Some(Peer { id, session: session? })).collect();
+        connected.get(pick % connected.len().max(1)).copied()
+    }
+
+    fn framework_says(&mut self, pick: usize, command: impl FnOnce(&mut Self, Peer<FrameworkId>) -> FrameworkCommand) {
+        if let Some(framework) = self.connected_framework(pick) {
+            let command = command(self, framework);
+            self.apply(Command::Framework(framework.session, command));
+        }
+    }
+
+    fn any_task(&self, framework: FrameworkId, pick: usize) -> TaskId {
+        let its: Vec<_> = self.launched.iter().filter(|task| task.framework == framework).collect();
+        its.get(pick % (its.len() + 1)).map_or(TaskId { framework, number: 999_999 }, |&&task| task)
+    }
+
+    fn accept(&mut self, offers: [usize; 2], cpus: [u64; 2], refuse: u64) {
+        self.framework_says(offers[0], |world, framework| {
+            let open = world.cluster.offers();
+            let pick = |pick: usize| open.get(pick % open.len().max(1)).map_or(OfferId(999_999), |offer| offer.id);
+            let its = open.iter().find(|offer| offer.framework == framework.id).map(|offer| offer.id);
+            // Mostly its own, so that something is launched.
+            let offers = match (its, offers[1] % 4) {
+                (Some(its), 1..) => vec![its],
+                _ => offers.map(pick).to_vec(),
+            };
+            let tasks = cpus.map(|cpus| {
+                world.last_task += 1;
+                Arc::new(TaskSpec { ..task(framework, world.last_task, cpus, 128 * cpus) })
+            });
+            FrameworkCommand::Accept { offers, tasks: tasks.to_vec(), refuse: Duration::from_secs(refuse) }
+        });
+    }
+
+    fn return_agent(&mut self, id: AgentId, forgets: bool) {
+        let session = self.session();
+        let host = self.hosts.get_mut(&id).expect("it was picked");
+        host.session = Some(session);
+        if forgets {
+            host.tasks.clear();
+        }
+        let tasks = host.tasks.values().cloned().collect();
+        let info = agent_info(size(4, 512));
+        self.apply(Command::Agent(session, AgentCommand::Register { id: Some(id), info, tasks }));
+    }
+
+    fn move_task(&mut self, id: AgentId, session: SessionId, task: TaskId, state: TaskState) {
+        let host = self.hosts.get_mut(&id).expect("it was picked");
+        let held = host.tasks.get_mut(&task).expect("it was picked");
+        // An agent repeats an end that is not acknowledged, and never takes it back.
+        if !held.state.is_terminal() {
+            held.state = state;
+            *host.updates.entry(task).or_default() += 1;
+        }
+        let status = TaskStatus::new(task, UpdateId(host.updates[&task]), held.state, Source::Executor);
+        self.apply(Command::Agent(session, AgentCommand::Updates(vec![status])));
+    }
+
+    fn step(&mut self, step: Step) {
+        match step {
+            Step::AgentJoins => {
+                let session = self.session();
+                let info = agent_info(size(4, 512));
+                self.apply(Command::Agent(session, AgentCommand::Register { id: None, info, tasks: vec![] }));
+            }
+            Step::AgentReturns(pick, forgets) => {
+                let all: Vec<_> = self.hosts.keys().copied().collect();
+                if let Some(&id) = all.get(pick % all.len().max(1)) {
+                    self.return_agent(id, forgets);
+                }
+            }
+            Step::AgentDisconnects(pick) => {
+                if let Some((id, session)) = self.connected_agent(pick) {
+                    self.hosts.get_mut(&id).expect("it was picked").session = None;
+                    self.apply(Command::Disconnected(session));
+                }
+            }
+            Step::AgentDrains(pick) => {
+                if let Some((_, session)) = self.connected_agent(pick) {
+                    self.apply(Command::Agent(session, AgentCommand::Drain));
+                }
+            }
+            Step::AgentLeaves(pick) => {
+                if let Some((id, session)) = self.connected_agent(pick) {
+                    self.hosts.get_mut(&id).expect("it was picked").tasks.clear();
+                    self.apply(Command::Agent(session, AgentCommand::Leave));
+                }
+            }
+            Step::TaskMoves(agent, task, state) => {
+                let Some((id, session)) = self.connected_agent(agent) else { return };
+                let held: Vec<_> = self.hosts[&id].tasks.keys().copied().collect();
+                if let Some(&task) = held.get(task % held.len().max(1)) {
+                    self.move_task(id, session, task, state);
+                }
+            }
+            Step::FrameworkJoins(role) => {
+                let session = self.session();
+                let info = framework_info(["a", "b", "a/c"][role % 3]);
+                self.apply(Command::Framework(session, FrameworkCommand::Subscribe { id: None, info }));
+            }
+            Step::FrameworkReturns(pick) => {
+                let all: Vec<_> = self.frameworks.keys().copied().collect();
+                if let Some(&id) = all.get(pick % all.len().max(1)) {
+                    let session = self.session();
+                    let info = FrameworkInfo { failover_timeout: Duration::from_secs(20), ..framework_info("a") };
+                    self.apply(Command::Framework(session, FrameworkCommand::Subscribe { id: Some(id), info }));
+                }
+            }
+            Step::FrameworkDisconnects(pick) => {
+                if let Some(framework) = self.connected_framework(pick) {
+                    self.frameworks.insert(framework.id, None);
+                    self.apply(Command::Disconnected(framework.session));
+                }
+            }
+            Step::Accepts { offers, cpus, refuse } => self.accept(offers, cpus, refuse),
+            Step::Declines(pick, refuse) => self.framework_says(pick, |world, framework| {
+                let open = world.cluster.offers().into_iter().filter(|offer| offer.framework == framework.id);
+                let refuse = Duration::from_secs(refuse);
+                FrameworkCommand::Decline { offers: open.map(|offer| offer.id).collect(), refuse }
+            }),
+            Step::Kills(pick) => {
+                self.framework_says(pick, |world, framework| FrameworkCommand::Kill(world.any_task(framework.id, pick)))
+            }
+            Step::KilledByOperator(pick) => {
+                let task = self.launched.iter().nth(pick % (self.launched.len() + 1)).copied();
+                let nobodys = TaskId { framework: FrameworkId(1), number: 999_999 };
+                self.apply(Command::KillTask(task.unwrap_or(nobodys)));
+            }
+            Step::Acknowledges(pick) => self.framework_says(pick, |world, framework| {
+                let its = |&(task, _): &(TaskId, UpdateId)| task.framework == framework.id;
+                FrameworkCommand::Acknowledge(world.heard.extract_if(.., |heard| its(heard)).collect())
+            }),
+            Step::Reconciles(pick) => self.framework_says(pick, |world, framework| {
+                FrameworkCommand::Reconcile(vec![world.any_task(framework.id, pick)])
+            }),
+            Step::Revives(pick) => self.framework_says(pick, |_, _| FrameworkCommand::Revive),
+            Step::Suppresses(pick) => self.framework_says(pick, |_, _| FrameworkCommand::Suppress),
+            Step::TearsDown(pick) => self.framework_says(pick, |_, _| FrameworkCommand::Teardown),
+            Step::Nonsense(pick) => self.nonsense(pick),
+            Step::TimePasses(seconds) => {
+                self.now = self.now + Duration::from_secs(seconds);
+                self.apply(Command::Tick);
+            }
+        }
+    }
+
+    /// Commands that are refused: of sessions that do not exist, of the wrong kind, or a second introduction.
+    fn nonsense(&mut self, pick: usize) {
+        let nobody = SessionId(999_999);
+        let session = self.connected_framework(pick).map_or(nobody, |framework| framework.session);
+        self.apply(Command::Agent(session, AgentCommand::Leave));
+        self.apply(Command::Framework(nobody, FrameworkCommand::Teardown));
+        let again = FrameworkCommand::Subscribe { id: None, info: framework_info("a") };
+        if session != nobody {
+            self.apply(Command::Framework(session, again));
+        }
+        let foreign = TaskId { framework: FrameworkId(999), number: 1 };
+        self.apply(Command::Framework(session, FrameworkCommand::Kill(foreign)));
+        self.apply(Command::Framework(session, FrameworkCommand::Reconcile(vec![foreign])));
+    }
+
+    /// Every agent comes back, and everything on it ends.
+    fn settle(&mut self) {
+        let all: Vec<_> = self.hosts.keys().copied().collect();
+        for id in all {
+            self.return_agent(id, false);
+            let Some(session) = self.hosts[&id].session else { continue };
+            let held: Vec<_> = self.hosts[&id].tasks.keys().copied().collect();
+            for task in held {
+                self.move_task(id, session, task, TaskState::Killed);
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// No resource is promised twice; free, offered and used are always the total; a refused command changes
+    /// nothing; an accepted task is launched once and ends exactly once.
+    #[test]
+    fn the_promises_hold_whatever_happens(steps in prop::collection::vec(step(), 1..150)) {
+        let mut world = Chaos::new();
+        for step in steps {
+            world.step(step);
+        }
+
+        world.settle();
+
+        let ended: BTreeSet<_> = world.ended.keys().copied().collect();
+        let unended: Vec<_> = world.launched.difference(&ended).collect();
+        prop_assert!(unended.is_empty(), "never ended: {unended:?}");
+    }
+}

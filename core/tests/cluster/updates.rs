@@ -1,0 +1,139 @@
+//! Status updates on their way to frameworks, and acknowledgements on their way back.
+
+use haggle_core::cluster::{AgentOrder, Announcement, Config, Effect, Recovered};
+use haggle_core::{TaskId, TaskState, UpdateId};
+
+use crate::kit::*;
+
+fn with_running() -> (World, Agent, Framework, TaskId) {
+    let mut world = World::new();
+    let framework = world.framework("role");
+    let agent = world.agent(2, 1024);
+    let task = world.launch_and_run(agent, framework, 1);
+    (world, agent, framework, task)
+}
+
+#[test]
+fn an_update_reaches_its_framework_and_whoever_watches() {
+    let (mut world, agent, framework, task) = with_running();
+
+    let effects = world.update(agent, task, 2, TaskState::Failed);
+
+    assert_eq!(briefs(&effects, framework), [(task, TaskState::Failed, None)]);
+    let status = &updates(&effects, framework)[0];
+    assert_eq!((status.agent, status.update), (Some(agent.id), UpdateId(2)));
+    assert!(effects.contains(&Effect::Announce(Announcement::Task(status.clone()))));
+}
+
+#[test]
+fn an_acknowledgement_reaches_the_agent_of_the_task() {
+    let (mut world, agent, framework, task) = with_running();
+    world.update(agent, task, 2, TaskState::Finished);
+
+    let effects = world.acknowledge(framework, task, 2);
+
+    assert_eq!(orders(&effects, agent), [AgentOrder::Acknowledge(task, UpdateId(2))]);
+}
+
+/// Mesos: `MasterTest.UnacknowledgedTerminalTask`.
+#[test]
+fn an_end_frees_its_resources_before_it_is_acknowledged() {
+    let (mut world, agent, framework, task) = with_running();
+
+    let effects = world.update(agent, task, 2, TaskState::Finished);
+
+    assert_eq!(offers(&effects, framework)[0].resources, size(2, 1024));
+}
+
+#[test]
+fn a_repeated_end_is_forwarded_and_frees_nothing_twice() {
+    let (mut world, agent, framework, task) = with_running();
+    world.update(agent, task, 2, TaskState::Finished);
+    let before = world.cluster.clone();
+
+    let effects = world.update(agent, task, 2, TaskState::Finished);
+
+    assert_eq!(briefs(&effects, framework), [(task, TaskState::Finished, None)]);
+    assert_eq!(world.cluster, before);
+}
+
+#[test]
+fn a_terminal_state_never_changes() {
+    let (mut world, agent, framework, task) = with_running();
+    world.update(agent, task, 2, TaskState::Finished);
+
+    let effects = world.update(agent, task, 3, TaskState::Failed);
+
+    assert_eq!(world.state_of(task), Some(TaskState::Finished));
+    assert_eq!(briefs(&effects, framework).len(), 1, "it is forwarded, to be acknowledged");
+}
+
+#[test]
+fn an_end_that_was_acknowledged_is_acknowledged_again_by_the_master() {
+    let (mut world, agent, framework, task) = with_running();
+    world.update(agent, task, 2, TaskState::Finished);
+    world.acknowledge(framework, task, 2);
+
+    let effects = world.update(agent, task, 2, TaskState::Finished);
+
+    assert_eq!(orders(&effects, agent), [AgentOrder::Acknowledge(task, UpdateId(2))]);
+    assert_eq!(briefs(&effects, framework), []);
+}
+
+/// Mesos: `TaskStatusUpdateManagerTest.IgnoreUnexpectedTaskStatusUpdateAck`, at the master.
+#[test]
+fn acknowledgements_of_nothing_go_nowhere() {
+    let (mut world, agent, framework, task) = with_running();
+    let other = world.framework("role");
+    let before = world.cluster.clone();
+
+    let mut effects = world.acknowledge(framework, task, 0);
+    effects.extend(world.acknowledge(framework, task, 9));
+    effects.extend(world.acknowledge(framework, TaskId { number: 9, ..task }, 1));
+    effects.extend(world.acknowledge(other, task, 1));
+
+    assert_eq!(orders(&effects, agent), []);
+    assert_eq!(world.cluster, before);
+}
+
+#[test]
+fn a_framework_that_is_away_is_told_when_it_is_back() {
+    let (mut world, agent, framework, task) = with_running();
+    world.disconnect(framework);
+    let effects = world.update(agent, task, 2, TaskState::Finished);
+    assert_eq!(orders(&effects, agent), [], "nobody has taken note of it");
+
+    let (framework, effects) = world.subscribe(Some(framework.id), framework_info("role"));
+    assert_eq!(orders(&effects, agent), [AgentOrder::Resend(framework.id)]);
+
+    let effects = world.update(agent, task, 2, TaskState::Finished);
+    assert_eq!(briefs(&effects, framework), [(task, TaskState::Finished, None)]);
+}
+
+#[test]
+fn an_update_of_a_task_that_nobody_knows_is_forwarded_and_can_be_acknowledged() {
+    let (mut world, agent, framework, _) = with_running();
+    let stranger = TaskId { framework: framework.id, number: 77 };
+
+    let effects = world.update(agent, stranger, 4, TaskState::Failed);
+    assert_eq!(briefs(&effects, framework), [(stranger, TaskState::Failed, None)]);
+
+    let effects = world.acknowledge(framework, stranger, 4);
+    assert_eq!(orders(&effects, agent), [AgentOrder::Acknowledge(stranger, UpdateId(4))]);
+}
+
+#[test]
+fn the_history_keeps_the_last_that_ended() {
+    let mut world = World::with(Config { history: 2, ..Config::default() }, Recovered::default());
+    let framework = world.framework("role");
+    let agent = world.agent(2, 1024);
+
+    for number in 1..=3 {
+        let task = world.launch(framework, number);
+        world.update(agent, task, 1, TaskState::Finished);
+        world.acknowledge(framework, task, 1);
+    }
+
+    let known: Vec<_> = world.cluster.tasks().iter().map(|task| task.id.number).collect();
+    assert_eq!(known, [2, 3]);
+}
