@@ -45,7 +45,7 @@ const ROLES: [Role; 5] = [
         state: "FAILED",
         reason: Some("OUTPUT_LIMIT"),
     },
-    Role { name: "neighbour", task: "primes", flags: "--cpus 0.5 -- 20000000", state: "FINISHED", reason: None },
+    Role { name: "neighbour", task: "primes", flags: "--cpus 0.5 -- 50000000", state: "FINISHED", reason: None },
 ];
 
 /// Runs all of them at once; each must end as it should.

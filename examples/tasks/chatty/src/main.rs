@@ -1,16 +1,18 @@
 //! Floods its standard output: `chatty [BYTES]`; with an argument, falls silent after that many.
 
-use std::env;
 use std::io::{self, Write};
+use std::process::ExitCode;
 
 const LINE: &[u8] = b"and another thing that nobody asked about, and it goes on and on\n";
 
-fn main() -> Result<(), String> {
-    let most = match env::args().nth(1) {
-        Some(text) => text.parse().map_err(|_| format!("{text:?} is not a number of bytes"))?,
-        None => u64::MAX,
-    };
-    talk(&mut io::stdout().lock(), most).map_err(|error| format!("cut off: {error}"))
+fn main() -> ExitCode {
+    support::run(|args| {
+        let most = match args.first() {
+            Some(text) => text.parse().map_err(|_| format!("{text:?} is not a number of bytes"))?,
+            None => u64::MAX,
+        };
+        talk(&mut io::stdout().lock(), most).map_err(|error| format!("cut off: {error}"))
+    })
 }
 
 fn talk(listener: &mut impl Write, most: u64) -> io::Result<()> {

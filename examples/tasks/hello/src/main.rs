@@ -1,13 +1,14 @@
 //! Greets: `hello [NAME…]`.
 
-use std::env;
+use std::process::ExitCode;
 
-use share::Share;
+use support::Share;
 
-fn main() -> Result<(), String> {
-    let names: Vec<String> = env::args().skip(1).collect();
-    println!("{}", greeting(&names, Share::from_env()?));
-    Ok(())
+fn main() -> ExitCode {
+    support::run(|names| {
+        println!("{}", greeting(names, Share::from_env()?));
+        Ok(())
+    })
 }
 
 fn greeting(names: &[String], share: Share) -> String {

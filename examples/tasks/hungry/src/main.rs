@@ -1,19 +1,21 @@
 //! Eats memory until it is denied: `hungry [MIB]`; with an argument, until it has had enough.
 
-use std::env;
 use std::hint::black_box;
+use std::process::ExitCode;
 
 const MIB: usize = 1024 * 1024;
 
-fn main() -> Result<(), String> {
-    let enough = match env::args().nth(1) {
-        Some(text) => text.parse().map_err(|_| format!("{text:?} is not a number of MiB"))?,
-        None => usize::MAX,
-    };
-    // An allocation that is denied aborts, as in any Rust program: the guest dies of its own hunger.
-    let hoard = eat(enough);
-    println!("ate {} MiB", hoard.len());
-    Ok(())
+fn main() -> ExitCode {
+    support::run(|args| {
+        let enough = match args.first() {
+            Some(text) => text.parse().map_err(|_| format!("{text:?} is not a number of MiB"))?,
+            None => usize::MAX,
+        };
+        // An allocation that is denied aborts, as in any Rust program: the guest dies of its own hunger.
+        let hoard = eat(enough);
+        println!("ate {} MiB", hoard.len());
+        Ok(())
+    })
 }
 
 fn eat(enough: usize) -> Vec<Vec<u8>> {

@@ -10,11 +10,11 @@
 
 mod fractal;
 
-use std::env;
 use std::io::{self, BufWriter, Write};
+use std::process::ExitCode;
 
 use fractal::View;
-use share::{Share, number};
+use support::{Share, number};
 
 const USAGE: &str = "usage: mandelbrot [--size WIDTH HEIGHT] [--iterations N] [--tile I N] [--checksum]";
 
@@ -29,11 +29,12 @@ struct Options {
     checksum: bool,
 }
 
-fn main() -> Result<(), String> {
-    let args: Vec<String> = env::args().skip(1).collect();
-    let options = parse(&args, Share::from_env()?)?;
-    let mut out = BufWriter::new(io::stdout().lock());
-    draw(&options, &mut out).and_then(|()| out.flush()).map_err(|error| format!("standard output: {error}"))
+fn main() -> ExitCode {
+    support::run(|args| {
+        let options = parse(args, Share::from_env()?)?;
+        let mut out = BufWriter::new(io::stdout().lock());
+        draw(&options, &mut out).and_then(|()| out.flush()).map_err(|error| format!("standard output: {error}"))
+    })
 }
 
 fn parse(args: &[String], share: Share) -> Result<Options, String> {

@@ -1,6 +1,6 @@
 //! Counts the primes below its argument: `primes N`.
 
-use std::env;
+use std::process::ExitCode;
 
 /// Numbers sieved at a time: what fits a first-level cache, so that memory stays small however large `N` is.
 const SEGMENT: u64 = 32 * 1024;
@@ -8,15 +8,17 @@ const SEGMENT: u64 = 32 * 1024;
 /// Above this, squares of the small primes no longer fit 64 bits, and no task would live to see the end.
 const LARGEST: u64 = 1 << 50;
 
-fn main() -> Result<(), String> {
-    let wanted = env::args().nth(1).ok_or("usage: primes N")?;
-    let below = wanted
-        .parse()
-        .ok()
-        .filter(|&below| below <= LARGEST)
-        .ok_or_else(|| format!("{wanted:?} is not a whole number up to {LARGEST}"))?;
-    println!("{}", primes_below(below));
-    Ok(())
+fn main() -> ExitCode {
+    support::run(|args| {
+        let wanted = args.first().ok_or("usage: primes N")?;
+        let below = wanted
+            .parse()
+            .ok()
+            .filter(|&below| below <= LARGEST)
+            .ok_or_else(|| format!("{wanted:?} is not a whole number up to {LARGEST}"))?;
+        println!("{}", primes_below(below));
+        Ok(())
+    })
 }
 
 /// A segmented sieve of Eratosthenes.

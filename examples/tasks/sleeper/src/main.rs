@@ -1,14 +1,16 @@
 //! Sleeps for as many seconds as it is told: `sleeper SECONDS`.
 
-use std::env;
+use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
-fn main() -> Result<(), String> {
-    let wanted = env::args().nth(1).ok_or("usage: sleeper SECONDS")?;
-    thread::sleep(seconds(&wanted)?);
-    println!("slept for {wanted} s");
-    Ok(())
+fn main() -> ExitCode {
+    support::run(|args| {
+        let wanted = args.first().ok_or("usage: sleeper SECONDS")?;
+        thread::sleep(seconds(wanted)?);
+        println!("slept for {wanted} s");
+        Ok(())
+    })
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {

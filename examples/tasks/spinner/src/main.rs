@@ -1,21 +1,23 @@
 //! Never ends: `spinner [SECONDS]`; with an argument, spins until that much wall-clock time is over.
 
-use std::env;
 use std::hint::black_box;
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 /// Turns between two looks at the clock: a millisecond or so, and the clock costs nothing beside them.
 const TURNS: u64 = 1_000_000;
 
-fn main() -> Result<(), String> {
-    let Some(text) = env::args().nth(1) else { spin_for_ever() };
-    let wanted = text
-        .parse()
-        .ok()
-        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .ok_or_else(|| format!("{text:?} is not a number of seconds"))?;
-    println!("{} turns", spin_for(wanted));
-    Ok(())
+fn main() -> ExitCode {
+    support::run(|args| {
+        let Some(text) = args.first() else { spin_for_ever() };
+        let wanted = text
+            .parse()
+            .ok()
+            .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+            .ok_or_else(|| format!("{text:?} is not a number of seconds"))?;
+        println!("{} turns", spin_for(wanted));
+        Ok(())
+    })
 }
 
 fn spin_for_ever() -> ! {

@@ -10,20 +10,21 @@
 
 mod counts;
 
-use std::env;
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Write};
+use std::process::ExitCode;
 
 use counts::Counts;
-use share::Share;
+use support::Share;
 
 const USAGE: &str = "usage: wordcount [map [--share | --part I N] | reduce] FILE…";
 
-fn main() -> Result<(), String> {
-    let args: Vec<String> = env::args().skip(1).collect();
-    let mut out = BufWriter::new(io::stdout().lock());
-    run(&args, &mut out)?;
-    out.flush().map_err(|error| format!("standard output: {error}"))
+fn main() -> ExitCode {
+    support::run(|args| {
+        let mut out = BufWriter::new(io::stdout().lock());
+        run(args, &mut out)?;
+        out.flush().map_err(|error| format!("standard output: {error}"))
+    })
 }
 
 fn run(args: &[String], out: &mut impl Write) -> Result<(), String> {
@@ -86,7 +87,7 @@ mod tests {
 
     impl Folder {
         fn new(name: &str) -> Self {
-            let path = env::temp_dir().join(format!("wordcount-{name}-{}", std::process::id()));
+            let path = std::env::temp_dir().join(format!("wordcount-{name}-{}", std::process::id()));
             std::fs::create_dir_all(&path).unwrap();
             Self(path)
         }

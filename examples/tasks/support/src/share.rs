@@ -2,7 +2,8 @@
 
 use std::env;
 use std::fmt;
-use std::str::FromStr;
+
+use crate::number;
 
 /// One of `count` equal shares, counted from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,11 +64,6 @@ impl fmt::Display for Share {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} of {}", self.index + 1, self.count)
     }
-}
-
-/// A number of a command line, or one line about what stands there instead.
-pub fn number<T: FromStr>(text: &str) -> Result<T, String> {
-    text.parse().map_err(|_| format!("{text:?} is not a number as wanted here"))
 }
 
 #[cfg(test)]
