@@ -1,1 +1,36 @@
-//! wasm-executor
+//! Runs WebAssembly tasks under quotas on CPU, memory, time, disk and output.
+//!
+//! Messages in ([`Executor::launch`], [`Executor::kill`]), messages out ([`Event`]): an executor knows nothing
+//! of masters, agents and networks. Guests run on its own worker threads, never on a caller's runtime, so a
+//! spinning guest delays nobody's heartbeat.
+//!
+//! # What is counted
+//!
+//! | quota | what counts | what the guest sees | how the task ends |
+//! |---|---|---|---|
+//! | `cpus` | CPU time of the thread that runs the guest and the host's work for it | it pauses | goes on |
+//! | `mem` | linear memories, tables, stdin | `memory.grow` gives -1 | `MEMORY_LIMIT` if it then traps or fails |
+//! | `disk` | lengths and number of the files in its scratch folder | `ENOSPC` | `DISK_LIMIT` if it then traps or fails |
+//! | fuel | executed instructions | it is stopped | `FUEL_EXHAUSTED` |
+//! | time | wall-clock time since its start, asleep or not | it is stopped | `TIME_LIMIT` |
+//! | output | bytes written to stdout and stderr | it is stopped | `OUTPUT_LIMIT` |
+#![warn(missing_docs)]
+
+mod clock;
+mod config;
+mod engine;
+mod event;
+mod executor;
+mod grants;
+pub mod inspect;
+mod memory;
+mod meters;
+mod module;
+mod outcome;
+mod run;
+mod scheduler;
+mod wasi;
+
+pub use config::{Config, StartError};
+pub use event::{Event, Launch, Stream};
+pub use executor::{Executor, Stats};

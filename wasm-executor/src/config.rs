@@ -1,0 +1,54 @@
+//! What an executor is started with, and why it may refuse to start.
+
+use std::io;
+use std::path::PathBuf;
+
+/// What an executor is started with.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Threads that run guests: one for each CPU that is offered to tasks, rounded up. At least one is started.
+    pub workers: usize,
+    /// Where compiled modules are kept over restarts. Must belong to this user; others are shut out of it.
+    pub cache_dir: PathBuf,
+    /// Where scratch folders and input files of running tasks are laid out. Emptied at the start.
+    pub scratch_dir: PathBuf,
+    /// Tasks that run at once; more wait for their turn. Costs address space only, until it is used;
+    /// at most 16,384, since that is where the address space of a process ends.
+    pub max_tasks: usize,
+}
+
+/// Why an executor did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// A folder cannot be made or read.
+    #[error("cannot use {folder} as {purpose}: {source}")]
+    Folder {
+        /// Which folder.
+        folder: PathBuf,
+        /// What it was to be used for.
+        purpose: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A folder of compiled modules that somebody else could have written to must not be trusted.
+    #[error("will not load compiled modules from {folder}: it belongs to user {owner}, this is user {user}")]
+    ForeignCache {
+        /// Which folder.
+        folder: PathBuf,
+        /// Whose it is.
+        owner: u32,
+        /// Who is asking.
+        user: u32,
+    },
+    /// The engine cannot be set up on this machine.
+    #[error("cannot set up the WebAssembly engine for {max_tasks} tasks: {reason}")]
+    Engine {
+        /// As configured.
+        max_tasks: usize,
+        /// What wasmtime said.
+        reason: String,
+    },
+    /// A thread cannot be started.
+    #[error("cannot start a thread: {0}")]
+    Thread(#[from] io::Error),
+}

@@ -1,0 +1,97 @@
+//! The one configuration of wasmtime: compiler, cache, executor and tests all get theirs here.
+
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use wasmtime::{Enabled, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
+
+/// A guest's address space. Reserving all 4 GiB (and a guard behind) lets the compiler leave out bounds
+/// checks, which cost 1.4 to 1.5 times the run time. It is address space, not memory.
+const MEMORY_RESERVATION: u64 = 4 << 30;
+
+/// Tasks in the pool at most. Each memory reserves a little over 4 GiB of the 128 TiB that a process can address.
+pub(crate) const TASKS_MAX: usize = 16 * 1024;
+
+/// Bytes of a linear memory that are zeroed in place instead of being given back to the system when a task
+/// ends: page faults of the next task and the kernel's lock on the address space cost more than the zeroing.
+/// The memory stays resident, so this is also the idle cost of a warm slot.
+const MEMORY_KEEP_RESIDENT: usize = 1 << 20;
+const TABLE_KEEP_RESIDENT: usize = 64 << 10;
+
+/// Slots that stay warm. More than can run at once by far on any machine, few enough that the resident memory
+/// of an idle executor stays small.
+const WARM_SLOTS: u32 = 64;
+
+/// Elements in one table. CPython's component has about 15,000.
+const TABLE_ELEMENTS: usize = 100_000;
+
+/// Core instances of one component. Components that link shared libraries have some dozens.
+const CORE_INSTANCES_PER_COMPONENT: u32 = 128;
+
+/// Guests' stack. Rust and C programs are built for 1 MiB of their own stack in linear memory; the native
+/// frames beside it are smaller.
+const WASM_STACK: usize = 1 << 20;
+/// The same, plus room for the host's frames when the guest calls it.
+const FIBER_STACK: usize = 2 << 20;
+
+/// An engine whose pool holds `max_tasks` tasks at once.
+///
+/// # Errors
+/// When the machine cannot provide for that many, or wasmtime cannot run here.
+pub(crate) fn engine(max_tasks: usize) -> wasmtime::Result<wasmtime::Engine> {
+    let engine = wasmtime::Engine::new(&config(max_tasks, Enabled::Auto));
+    // Without that call of the kernel (Linux 6.7), pages are zeroed by their position instead of by their use.
+    engine.or_else(|_| wasmtime::Engine::new(&config(max_tasks, Enabled::No)))
+}
+
+fn config(max_tasks: usize, pagemap_scan: Enabled) -> wasmtime::Config {
+    let mut config = wasmtime::Config::new();
+
+    // Fuel is the meter of every task: totals are exact, usage is always known, and guests are preempted at
+    // its yields. Epochs would come on top of it and cost a quarter more again, so there are none.
+    config.consume_fuel(true);
+    config.cranelift_opt_level(OptLevel::Speed);
+    config.max_wasm_stack(WASM_STACK);
+    config.async_stack_size(FIBER_STACK);
+    config.memory_reservation(MEMORY_RESERVATION);
+
+    // The same module with the same input burns the same fuel, on every machine.
+    config.relaxed_simd_deterministic(true);
+
+    // No toolchain emits these unasked, and what is off cannot go wrong.
+    config.wasm_memory64(false);
+    config.wasm_multi_memory(false);
+
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(max_tasks, pagemap_scan)));
+    config
+}
+
+fn pool(max_tasks: usize, pagemap_scan: Enabled) -> PoolingAllocationConfig {
+    let tasks = u32::try_from(max_tasks.clamp(1, TASKS_MAX)).unwrap_or(u32::MAX);
+    // Instances and tables are cheap; a component has several of each, and its libraries make it more.
+    let several = tasks.saturating_mul(8).max(2 * CORE_INSTANCES_PER_COMPONENT);
+    let mut pool = PoolingAllocationConfig::new();
+    pool.total_stacks(tasks)
+        .total_component_instances(tasks)
+        .total_core_instances(several)
+        .total_memories(tasks.saturating_add(16))
+        .total_tables(several)
+        .max_core_instances_per_component(CORE_INSTANCES_PER_COMPONENT)
+        .max_memories_per_component(8)
+        .max_tables_per_component(CORE_INSTANCES_PER_COMPONENT)
+        .max_tables_per_module(8)
+        .max_component_instance_size(4 << 20)
+        .max_core_instance_size(4 << 20)
+        .table_elements(TABLE_ELEMENTS)
+        .max_unused_warm_slots(WARM_SLOTS.min(tasks))
+        .linear_memory_keep_resident(MEMORY_KEEP_RESIDENT)
+        .table_keep_resident(TABLE_KEEP_RESIDENT)
+        .pagemap_scan(pagemap_scan);
+    pool
+}
+
+/// Names everything that a compiled module depends on: wasmtime's version, this configuration, the CPU.
+pub(crate) fn compatibility(engine: &wasmtime::Engine) -> String {
+    let mut hasher = DefaultHasher::new();
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    format!("{:016x}", hasher.finish())
+}

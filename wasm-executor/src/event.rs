@@ -1,0 +1,56 @@
+//! What an executor is told and what it tells.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use haggle_core::{Ending, TaskId, TaskSpec};
+
+/// A task to run.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// What was asked for.
+    pub spec: Arc<TaskSpec>,
+    /// A file whose SHA-256 is `spec.module`, already verified.
+    pub module: PathBuf,
+    /// Files the guest may read: path in the guest, file on this machine.
+    pub inputs: Vec<(String, PathBuf)>,
+    /// Added to the environment that the spec asks for.
+    pub env: Vec<(String, String)>,
+}
+
+/// One of a task's two output streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// What happened to a task. For one task: at most one `Started`, then its `Output` in the order in which it
+/// was written, then exactly one `Ended`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Its module is compiled, and the guest begins.
+    Started {
+        /// Which task.
+        task: TaskId,
+    },
+    /// It wrote something. Comes while the task runs, some milliseconds late at most.
+    Output {
+        /// Which task.
+        task: TaskId,
+        /// Where to.
+        stream: Stream,
+        /// What; never empty.
+        bytes: Bytes,
+    },
+    /// It is over, and everything it held is released.
+    Ended {
+        /// Which task.
+        task: TaskId,
+        /// How.
+        ending: Ending,
+    },
+}

@@ -1,0 +1,146 @@
+//! The handle: starts everything, passes messages on, ends everything.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+
+use haggle_core::{Digest, TaskId};
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+use crate::config::{Config, StartError};
+use crate::engine;
+use crate::event::{Event, Launch};
+use crate::grants;
+use crate::module::{Compiler, Modules, Store};
+use crate::run::Site;
+use crate::scheduler::{self, Scheduler};
+use crate::wasi::{Emit, Linkers};
+
+/// Threads for the little file work that a guest's `poll` cannot do on its own thread.
+const BLOCKING_THREADS: usize = 2;
+
+/// A handle to a running executor; clones share it. The executor ends, and its tasks with it, when the last
+/// handle is dropped or [`Executor::shutdown`] is called.
+#[derive(Clone)]
+pub struct Executor {
+    inner: Arc<Inner>,
+}
+
+/// Figures for people and tests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stats {
+    /// Tasks that were launched and have not ended.
+    pub tasks: usize,
+    /// How often a module was compiled, and was found neither in memory nor on disk.
+    pub compilations: u64,
+}
+
+struct Inner {
+    scheduler: Arc<Scheduler>,
+    threads: Mutex<Threads>,
+}
+
+#[derive(Default)]
+struct Threads {
+    workers: Vec<JoinHandle<()>>,
+    /// Dropping it ends the thread that drives timers.
+    timers: Option<oneshot::Sender<()>>,
+}
+
+impl Executor {
+    /// Starts the worker threads, and what they need. Needs no runtime of the caller's.
+    ///
+    /// `events` is called from the executor's threads, one task's events in order. It must not block: while it
+    /// runs, a worker runs no guest.
+    ///
+    /// # Errors
+    /// When the folders cannot be used or the machine cannot provide for so many tasks.
+    pub fn start(config: Config, events: impl Fn(Event) + Send + Sync + 'static) -> Result<Self, StartError> {
+        let Config { workers, cache_dir, scratch_dir, max_tasks } = config;
+        let max_tasks = max_tasks.clamp(1, engine::TASKS_MAX);
+        grants::clear(&scratch_dir).map_err(|source| StartError::Folder {
+            folder: scratch_dir.clone(),
+            purpose: "a place for scratch folders",
+            source,
+        })?;
+        let broken = |error: wasmtime::Error| StartError::Engine { max_tasks, reason: format!("{error:#}") };
+        let engine = engine::engine(max_tasks).map_err(broken)?;
+        let linkers = Linkers::new(&engine).map_err(broken)?;
+        let store = Store::open(&cache_dir, engine::compatibility(&engine))?;
+        let modules = Modules::new(Compiler::start(engine.clone(), linkers, store)?);
+
+        let emit: Emit = Arc::new(events);
+        let scheduler = Scheduler::new(Site { engine, modules, scratch_dir }, max_tasks, emit);
+        let inner = Inner { scheduler, threads: Mutex::default() };
+        let (stop, stopped) = oneshot::channel();
+        let timers = start_timers(stopped)?;
+        let workers = scheduler::start(&inner.scheduler, workers, &timers)?;
+        *inner.threads.lock() = Threads { workers, timers: Some(stop) };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Runs a task. Never blocks; every launch ends in exactly one [`Event::Ended`]. A task that has not ended
+    /// yet is not launched again: the second message changes nothing.
+    pub fn launch(&self, launch: Launch) {
+        self.inner.scheduler.launch(launch);
+    }
+
+    /// Stops a task, wherever it is: waiting, computing or asleep. Nothing happens when it is not here.
+    pub fn kill(&self, task: TaskId) {
+        self.inner.scheduler.kill(task);
+    }
+
+    /// Compiles ahead what will be launched soon.
+    pub fn prepare(&self, module: Digest, path: &Path) {
+        self.inner.scheduler.site().modules.prepare(module, path);
+    }
+
+    /// How things stand.
+    pub fn stats(&self) -> Stats {
+        let scheduler = &self.inner.scheduler;
+        Stats { tasks: scheduler.tasks(), compilations: scheduler.site().modules.compilations() }
+    }
+
+    /// Kills every task and waits until all have ended and the workers are gone. Further launches end at once.
+    /// Must not be called from within `events`.
+    pub fn shutdown(&self) {
+        self.inner.shut_down();
+    }
+}
+
+impl Inner {
+    fn shut_down(&self) {
+        self.scheduler.shut_down();
+        let Threads { workers, timers } = std::mem::take(&mut *self.threads.lock());
+        let me = thread::current().id();
+        for worker in workers {
+            // The last handle may be dropped inside `events`, on a worker; it cannot wait for itself.
+            if worker.thread().id() != me && worker.join().is_err() {
+                tracing::error!("a worker had panicked");
+            }
+        }
+        drop(timers);
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.shut_down();
+    }
+}
+
+/// A runtime for the timers that guests sleep on. It is driven by a thread of its own and polls no guest, so
+/// no guest can hold it up.
+fn start_timers(stopped: oneshot::Receiver<()>) -> Result<tokio::runtime::Handle, StartError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING_THREADS)
+        .build()?;
+    let handle = runtime.handle().clone();
+    thread::Builder::new().name("haggle-timers".to_owned()).spawn(move || {
+        // Ends either way: by a message or by the loss of its sender.
+        let _ = runtime.block_on(stopped);
+    })?;
+    Ok(handle)
+}

@@ -1,0 +1,158 @@
+//! Compiled modules in memory: by digest, the least recently used leave first, one compilation for all who wait.
+
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::path::Path;
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+
+use haggle_core::Digest;
+use parking_lot::Mutex;
+
+use super::{Compiler, ModuleError, Verdict};
+
+/// Modules in memory. A cluster's frameworks run a handful each.
+const MODULES_MAX: usize = 256;
+
+/// Bytes of machine code in memory. CPython as a component has 60 MB.
+const CODE_MAX: usize = 1 << 30;
+
+/// All modules of an executor.
+pub(crate) struct Modules {
+    compiler: Compiler,
+    slots: Arc<Mutex<Slots>>,
+}
+
+#[derive(Default)]
+struct Slots {
+    by_digest: HashMap<Digest, Slot>,
+    /// Counts uses; a slot remembers its last.
+    uses: u64,
+    code: usize,
+}
+
+struct Slot {
+    content: Content,
+    used: u64,
+}
+
+enum Content {
+    Compiling(Vec<Waker>),
+    Done { verdict: Verdict, size: usize },
+}
+
+impl Content {
+    fn is_passing_failure(&self) -> bool {
+        let Self::Done { verdict: Err(error), .. } = self else { return false };
+        matches!(error, ModuleError::Unreadable { .. } | ModuleError::Gone)
+    }
+}
+
+/// Settles a slot when the compiler is done with it, even if it panics.
+struct Promise {
+    slots: Arc<Mutex<Slots>>,
+    digest: Digest,
+    settled: bool,
+}
+
+impl Modules {
+    pub(crate) fn new(compiler: Compiler) -> Self {
+        Self { compiler, slots: Arc::default() }
+    }
+
+    pub(crate) fn compilations(&self) -> u64 {
+        self.compiler.compilations()
+    }
+
+    /// The module with this digest, whose bytes are in the file at `path`. Touches no disk when it is in
+    /// memory.
+    pub(crate) async fn get(&self, digest: Digest, path: &Path) -> Verdict {
+        let mut try_again = true;
+        poll_fn(|context| match self.look(digest, path, Some(context.waker()), std::mem::take(&mut try_again)) {
+            Some(verdict) => Poll::Ready(verdict),
+            None => Poll::Pending,
+        })
+        .await
+    }
+
+    /// Starts to compile it, if nobody has.
+    pub(crate) fn prepare(&self, digest: Digest, path: &Path) {
+        self.look(digest, path, None, true);
+    }
+
+    /// What is wrong with a module stays wrong; what went wrong with its file or with us may be right by now,
+    /// and is worth another try to whoever asks for the first time.
+    fn look(&self, digest: Digest, path: &Path, waker: Option<&Waker>, try_again: bool) -> Option<Verdict> {
+        let mut slots = self.slots.lock();
+        slots.uses += 1;
+        let now = slots.uses;
+        let slot = slots.by_digest.get_mut(&digest).filter(|slot| !(try_again && slot.content.is_passing_failure()));
+        if let Some(slot) = slot {
+            slot.used = now;
+            return match &mut slot.content {
+                Content::Done { verdict, .. } => Some(verdict.clone()),
+                Content::Compiling(waiting) => {
+                    waiting.extend(waker.cloned());
+                    None
+                }
+            };
+        }
+        let content = Content::Compiling(waker.cloned().into_iter().collect());
+        slots.by_digest.insert(digest, Slot { content, used: now });
+        drop(slots);
+        let promise = Promise { slots: Arc::clone(&self.slots), digest, settled: false };
+        self.compiler.submit(digest, path, move |verdict, size| promise.keep(verdict, size));
+        None
+    }
+}
+
+impl Promise {
+    fn keep(mut self, verdict: Verdict, size: usize) {
+        self.settle(verdict, size);
+    }
+
+    fn settle(&mut self, verdict: Verdict, size: usize) {
+        self.settled = true;
+        let mut slots = self.slots.lock();
+        let waiting = slots.settle(self.digest, verdict, size);
+        drop(slots);
+        waiting.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl Drop for Promise {
+    fn drop(&mut self) {
+        if !self.settled {
+            self.settle(Err(ModuleError::Gone), 0);
+        }
+    }
+}
+
+impl Slots {
+    fn settle(&mut self, digest: Digest, verdict: Verdict, size: usize) -> Vec<Waker> {
+        let Some(slot) = self.by_digest.get_mut(&digest) else { return Vec::new() };
+        let before = std::mem::replace(&mut slot.content, Content::Done { verdict, size });
+        self.code += size;
+        self.evict(digest);
+        match before {
+            Content::Compiling(waiting) => waiting,
+            Content::Done { .. } => Vec::new(),
+        }
+    }
+
+    /// Makes room; tasks that run keep their module alive by themselves.
+    fn evict(&mut self, keep: Digest) {
+        while self.by_digest.len() > MODULES_MAX || self.code > CODE_MAX {
+            let oldest = self
+                .by_digest
+                .iter()
+                .filter(|(digest, slot)| **digest != keep && matches!(slot.content, Content::Done { .. }))
+                .min_by_key(|(_, slot)| slot.used)
+                .map(|(digest, _)| *digest);
+            let Some(oldest) = oldest else { return };
+            if let Some(Slot { content: Content::Done { size, .. }, .. }) = self.by_digest.remove(&oldest) {
+                self.code -= size;
+            }
+        }
+    }
+}

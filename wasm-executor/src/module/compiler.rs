@@ -1,0 +1,102 @@
+//! Compiles on threads of its own, never on one that runs guests: a compilation cannot be interrupted.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread;
+
+use haggle_core::Digest;
+use parking_lot::Mutex;
+use wasmtime::component::Component;
+use wasmtime::{Engine, Module};
+
+use super::{Code, Compiled, ModuleError, Store, Verdict, intake};
+use crate::inspect::Kind;
+use crate::wasi::Linkers;
+
+/// One large module must not hold up all small ones behind it. Each compilation uses all CPUs anyway.
+const THREADS: usize = 2;
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// Turns files into linked modules. The threads end when it is dropped.
+pub(crate) struct Compiler {
+    jobs: Sender<Job>,
+    bench: Arc<Bench>,
+}
+
+struct Bench {
+    engine: Engine,
+    linkers: Linkers,
+    store: Store,
+    compilations: AtomicU64,
+}
+
+impl Compiler {
+    pub(crate) fn start(engine: Engine, linkers: Linkers, store: Store) -> std::io::Result<Self> {
+        let bench = Arc::new(Bench { engine, linkers, store, compilations: AtomicU64::new(0) });
+        let (jobs, queue) = channel::<Job>();
+        let queue = Arc::new(Mutex::new(queue));
+        for number in 0..THREADS {
+            let queue = Arc::clone(&queue);
+            thread::Builder::new().name(format!("haggle-compile-{number}")).spawn(move || work(&queue))?;
+        }
+        Ok(Self { jobs, bench })
+    }
+
+    /// How often wasm became machine code, and was not found on disk.
+    pub(crate) fn compilations(&self) -> u64 {
+        self.bench.compilations.load(Ordering::Relaxed)
+    }
+
+    /// Gets the module ready and calls `done`, on a thread of the compiler. If the compiler breaks, `done` is
+    /// dropped without being called.
+    pub(super) fn submit(&self, digest: Digest, path: &Path, done: impl FnOnce(Verdict, usize) + Send + 'static) {
+        let bench = Arc::clone(&self.bench);
+        let path = path.to_owned();
+        let job = Box::new(move || match bench.code(digest, &path) {
+            Ok(code) => done(code.link(&bench.linkers).map(Arc::<Compiled>::new), code.size()),
+            Err(error) => done(Err(error), 0),
+        });
+        // Fails only when every thread is gone; then `done` was dropped and says so.
+        let _ = self.jobs.send(job);
+    }
+}
+
+fn work(queue: &Mutex<Receiver<Job>>) {
+    loop {
+        let job = queue.lock().recv();
+        let Ok(job) = job else { return };
+        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(job)).is_err() {
+            tracing::error!("the compiler panicked; the module that it was given is reported as broken");
+        }
+    }
+}
+
+impl Bench {
+    fn code(&self, digest: Digest, path: &Path) -> Result<Code, ModuleError> {
+        if let Some(code) = self.store.load(&self.engine, digest) {
+            return Ok(code);
+        }
+        let unreadable = |error: std::io::Error| ModuleError::Unreadable {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        };
+        intake::check_size(std::fs::metadata(path).map_err(unreadable)?.len())?;
+        let binary = intake::binary(std::fs::read(path).map_err(unreadable)?)?;
+        let code = self.compile(&binary)?;
+        self.store.save(digest, &code);
+        Ok(code)
+    }
+
+    fn compile(&self, binary: &[u8]) -> Result<Code, ModuleError> {
+        let kind = intake::check(binary)?;
+        self.compilations.fetch_add(1, Ordering::Relaxed);
+        let code = match kind {
+            Kind::Core => Module::from_binary(&self.engine, binary).map(Code::Core),
+            Kind::Component => Component::from_binary(&self.engine, binary).map(Code::Component),
+        };
+        code.map_err(|error| ModuleError::Invalid(error.root_cause().to_string()))
+    }
+}

@@ -1,0 +1,147 @@
+//! The ceiling of one task: a token bucket that is filled by the clock and emptied by CPU time.
+
+use std::time::Duration;
+
+use haggle_core::{MilliCpu, Now};
+
+/// A task that may run again has earned what this much wall-clock time brings. It is the period of the
+/// scheme: a task at its ceiling runs and pauses about this often.
+const PERIOD: Duration = Duration::from_millis(10);
+
+/// What a task that *wants* to run may save up while others keep it from running: enough to make good for
+/// a busy machine, too little to be a burst that a neighbour notices.
+const OWED: Duration = Duration::from_millis(100);
+
+/// The least CPU time worth waking a task for; below it, changing tasks costs more than the task gets.
+const WORTHWHILE: Duration = Duration::from_micros(200);
+
+/// Tokens are thousandths of a nanosecond of CPU time, so that a task of 0.001 cpu earns whole tokens.
+const TOKENS_PER_NANO: i128 = 1000;
+
+/// One task's right to CPU time. Never holds more than it could have earned in [`OWED`], and falls below
+/// zero by at most what the task did in one slice.
+#[derive(Debug)]
+pub(super) struct Bucket {
+    milli: i128,
+    level: i128,
+    settled: Now,
+}
+
+impl Bucket {
+    /// A full bucket for a task that just came: a short task is never made to wait.
+    pub(super) fn new(ceiling: MilliCpu, now: Now) -> Self {
+        let milli = i128::from(ceiling.get().max(1));
+        let mut bucket = Self { milli, level: 0, settled: now };
+        bucket.level = bucket.enough();
+        bucket
+    }
+
+    /// A task runs on one thread at a time, so a ceiling of a whole core or more never acts.
+    fn is_unlimited(&self) -> bool {
+        self.milli >= 1000
+    }
+
+    /// What a task that ran dry waits for.
+    fn enough(&self) -> i128 {
+        (self.earns(PERIOD)).max(tokens(WORTHWHILE))
+    }
+
+    fn earns(&self, time: Duration) -> i128 {
+        i128::try_from(time.as_nanos()).unwrap_or(i128::MAX / 1_000_000) * self.milli
+    }
+
+    fn earn(&mut self, now: Now, at_most: i128) {
+        let earned = self.earns(now - self.settled);
+        self.level = (self.level + earned).min(at_most.max(self.level));
+        self.settled = self.settled.max(now);
+    }
+
+    /// Counts the time until now, in which the task wanted to run.
+    pub(super) fn waited(&mut self, now: Now) {
+        let owed = self.earns(OWED).max(self.enough());
+        self.earn(now, owed);
+    }
+
+    /// Counts the time until now, in which the task slept. Sleeping saves up no more than a period.
+    pub(super) fn slept(&mut self, now: Now) {
+        let enough = self.enough();
+        self.level = self.level.min(enough);
+        self.earn(now, enough);
+    }
+
+    /// Takes away what was used.
+    pub(super) fn charge(&mut self, used: Duration) {
+        self.level -= tokens(used);
+    }
+
+    /// How much CPU time the task may use before it has to wait; `None` when it has to wait now.
+    pub(super) fn allowance(&self) -> Option<Duration> {
+        if self.is_unlimited() {
+            return Some(Duration::MAX);
+        }
+        let nanos = u64::try_from(self.level / TOKENS_PER_NANO).ok()?;
+        (nanos > 0).then(|| Duration::from_nanos(nanos))
+    }
+
+    /// How long it takes until the task has earned enough to run again.
+    pub(super) fn until_enough(&self) -> Duration {
+        let missing = (self.enough() - self.level).max(0);
+        let nanos = (missing + self.milli - 1) / self.milli;
+        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+    }
+}
+
+fn tokens(time: Duration) -> i128 {
+    i128::try_from(time.as_nanos()).unwrap_or(i128::MAX / 1_000_000) * TOKENS_PER_NANO
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const QUARTER: MilliCpu = MilliCpu::new(250);
+
+    #[test]
+    fn a_new_task_may_run_at_once_for_what_a_period_earns() {
+        let bucket = Bucket::new(QUARTER, Now::ZERO);
+
+        assert_eq!(bucket.allowance(), Some(Duration::from_micros(2500)));
+    }
+
+    #[test]
+    fn a_task_that_ran_dry_waits_for_a_period() {
+        let mut bucket = Bucket::new(QUARTER, Now::ZERO);
+
+        bucket.charge(Duration::from_micros(2500));
+
+        assert_eq!(bucket.allowance(), None);
+        assert_eq!(bucket.until_enough(), PERIOD);
+    }
+
+    #[test]
+    fn sleeping_saves_up_one_period_only() {
+        let mut bucket = Bucket::new(QUARTER, Now::ZERO);
+
+        bucket.slept(Now::from_millis(60_000));
+
+        assert_eq!(bucket.allowance(), Some(Duration::from_micros(2500)));
+    }
+
+    #[test]
+    fn waiting_for_others_is_made_good_within_bounds() {
+        let mut bucket = Bucket::new(QUARTER, Now::ZERO);
+
+        bucket.waited(Now::from_millis(60_000));
+
+        assert_eq!(bucket.allowance(), Some(Duration::from_millis(25)));
+    }
+
+    #[test]
+    fn a_whole_core_is_no_ceiling() {
+        let mut bucket = Bucket::new(MilliCpu::from_cores(1), Now::ZERO);
+
+        bucket.charge(Duration::from_secs(10));
+
+        assert_eq!(bucket.allowance(), Some(Duration::MAX));
+    }
+}

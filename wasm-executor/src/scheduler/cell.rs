@@ -1,0 +1,178 @@
+//! One task between its turns: its future, its meters, and who may touch it when.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+use std::task::Wake;
+use std::time::Duration;
+
+use haggle_core::{Bytes, Fuel, MilliCpu, Now, TaskId, Usage};
+use parking_lot::Mutex;
+
+use super::Scheduler;
+use super::queue::Key;
+use crate::event::{Event, Launch};
+use crate::meters::Meters;
+use crate::outcome::Outcome;
+use crate::run::run;
+use crate::wasi::{Emit, Output};
+
+/// The guest, suspended.
+pub(super) type Guest = Pin<Box<dyn Future<Output = Outcome> + Send>>;
+
+/// In the queue, waiting for a turn. Being woken changes nothing.
+const QUEUED: u8 = 0;
+/// A worker polls it.
+const RUNNING: u8 = 1;
+/// A worker polls it, and it was woken meanwhile: it wants to go on.
+const WOKEN: u8 = 2;
+/// It waits for something. Being woken puts it in the queue.
+const ASLEEP: u8 = 3;
+
+/// A task as its workers see it.
+pub(super) struct Cell {
+    pub(super) key: Key,
+    launch: Launch,
+    state: AtomicU8,
+    killed: AtomicBool,
+    admitted: AtomicBool,
+    started: OnceLock<Now>,
+    pub(super) output: Arc<Output>,
+    meters: Arc<Meters>,
+    /// Locked by the one worker that has the turn; never waited for.
+    pub(super) body: Mutex<Body>,
+    scheduler: Weak<Scheduler>,
+}
+
+/// What only the worker with the turn touches.
+#[derive(Default)]
+pub(super) struct Body {
+    /// Made by the first turn, gone after the last.
+    pub(super) guest: Option<Guest>,
+    /// Of all turns.
+    pub(super) cpu: Duration,
+    /// Whether the queue knows when the task has to end.
+    pub(super) deadline_set: bool,
+}
+
+impl Cell {
+    pub(super) fn new(key: Key, launch: Launch, scheduler: &Arc<Scheduler>) -> Self {
+        Self {
+            key,
+            state: AtomicU8::new(QUEUED),
+            killed: AtomicBool::new(false),
+            admitted: AtomicBool::new(false),
+            started: OnceLock::new(),
+            output: Arc::new(Output::new(&launch.spec, Arc::clone(&scheduler.emit))),
+            meters: Arc::default(),
+            body: Mutex::default(),
+            scheduler: Arc::downgrade(scheduler),
+            launch,
+        }
+    }
+
+    pub(super) fn task(&self) -> TaskId {
+        self.launch.spec.id
+    }
+
+    pub(super) fn cpus(&self) -> MilliCpu {
+        self.launch.spec.resources.cpus
+    }
+
+    pub(super) fn admit(&self) {
+        self.admitted.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_admitted(&self) -> bool {
+        self.admitted.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn request_kill(&self) {
+        self.killed.store(true, Ordering::Release);
+    }
+
+    /// What runs the task when it is polled.
+    pub(super) fn guest(self: &Arc<Self>, scheduler: &Arc<Scheduler>) -> Guest {
+        let cell = Arc::clone(self);
+        let scheduler = Arc::clone(scheduler);
+        Box::pin(async move {
+            let started = || {
+                let _ = cell.started.set(scheduler.clock.now());
+                (scheduler.emit)(Event::Started { task: cell.task() });
+            };
+            run(&scheduler.site, &cell.launch, &cell.output, &cell.meters, started).await
+        })
+    }
+
+    /// Why the task must end now, if it must.
+    pub(super) fn must_end(&self, now: impl FnOnce() -> Now) -> Option<Outcome> {
+        if self.killed.load(Ordering::Acquire) {
+            return Some(Outcome::killed());
+        }
+        let limit = self.launch.spec.limits.time?;
+        let ran = now() - *self.started.get()?;
+        (ran >= limit).then(|| Outcome::time(limit, ran))
+    }
+
+    /// When it has to end, once it has started.
+    pub(super) fn deadline(&self) -> Option<Now> {
+        Some(*self.started.get()? + self.launch.spec.limits.time?)
+    }
+
+    pub(super) fn turn_begins(&self) {
+        self.state.store(RUNNING, Ordering::Release);
+    }
+
+    /// Whether the task was woken since it last said so, and wants to go on.
+    pub(super) fn goes_on(&self) -> bool {
+        self.state.compare_exchange(WOKEN, RUNNING, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    pub(super) fn queue_up(&self) {
+        self.state.store(QUEUED, Ordering::Release);
+    }
+
+    /// False when the task was woken in the last moment.
+    pub(super) fn fall_asleep(&self) -> bool {
+        self.state.compare_exchange(RUNNING, ASLEEP, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    }
+
+    /// Says that the task is over. Comes last, and once.
+    pub(super) fn end(&self, emit: &Emit, outcome: Outcome, cpu: Duration, now: Now) {
+        self.output.flush();
+        let usage = Usage {
+            cpu,
+            wall: self.started.get().map_or(Duration::ZERO, |&started| now - started),
+            fuel: Fuel::new(self.meters.fuel()),
+            peak_mem: Bytes::new(self.meters.peak_mem()),
+            peak_disk: Bytes::new(self.meters.peak_disk()),
+            output: Bytes::new(self.output.written()),
+        };
+        emit(Event::Ended { task: self.task(), ending: outcome.ending(usage) });
+    }
+
+    /// Ends a task that never had a turn.
+    pub(super) fn end_unrun(&self, emit: &Emit, outcome: Outcome) {
+        self.end(emit, outcome, Duration::ZERO, Now::ZERO);
+    }
+}
+
+impl Wake for Cell {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        let woken = self.state.fetch_update(Ordering::AcqRel, Ordering::Acquire, |state| match state {
+            RUNNING => Some(WOKEN),
+            ASLEEP => Some(QUEUED),
+            _ => None,
+        });
+        if woken == Ok(ASLEEP)
+            && let Some(scheduler) = self.scheduler.upgrade()
+        {
+            scheduler.wake(self.key);
+        }
+    }
+}

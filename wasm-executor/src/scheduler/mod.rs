@@ -1,0 +1,262 @@
+//! Runs tasks on threads of its own, each at its share and below its ceiling.
+
+mod bucket;
+mod cell;
+mod queue;
+mod worker;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use haggle_core::{MilliCpu, Now, TaskId};
+use parking_lot::{Condvar, Mutex, MutexGuard};
+
+use cell::Cell;
+use queue::{Key, Queue, Rest, Turn};
+pub(crate) use worker::start;
+
+use crate::clock::Clock;
+use crate::event::Launch;
+use crate::run::Site;
+use crate::wasi::Emit;
+
+/// What workers and callers share.
+pub(crate) struct Scheduler {
+    clock: Clock,
+    site: Site,
+    emit: Emit,
+    max_tasks: usize,
+    state: Mutex<State>,
+    /// Idle workers wait here, all but one.
+    work: Condvar,
+    /// The one idle worker that also watches the queue's timers waits here.
+    timekeeper: Condvar,
+    /// Mirrors [`Queue::fresh_waits`], so that a worker can look without the lock.
+    fresh_waits: AtomicBool,
+}
+
+#[derive(Default)]
+struct State {
+    queue: Queue,
+    cells: HashMap<Key, Arc<Cell>>,
+    by_task: HashMap<TaskId, Key>,
+    /// Launched beyond `max_tasks`, in the order in which they came.
+    waiting: VecDeque<Key>,
+    /// In the queue, at most `max_tasks`.
+    admitted: usize,
+    next_key: Key,
+    idle: usize,
+    /// Until when the timekeeper waits, while there is one; `None` inside is for ever.
+    timekeeper: Option<Option<Now>>,
+    shut_down: bool,
+}
+
+impl Scheduler {
+    pub(crate) fn new(site: Site, max_tasks: usize, emit: Emit) -> Arc<Self> {
+        Arc::new(Self {
+            clock: Clock::start(),
+            site,
+            emit,
+            max_tasks,
+            state: Mutex::default(),
+            work: Condvar::new(),
+            timekeeper: Condvar::new(),
+            fresh_waits: AtomicBool::new(false),
+        })
+    }
+
+    pub(crate) fn site(&self) -> &Site {
+        &self.site
+    }
+
+    /// A task that is still here is not launched twice; the repeated message is dropped.
+    pub(crate) fn launch(self: &Arc<Self>, launch: Launch) {
+        let task = launch.spec.id;
+        let mut state = self.state.lock();
+        if state.shut_down {
+            drop(state);
+            Cell::new(0, launch, self).end_unrun(&self.emit, crate::outcome::Outcome::broken("the executor is shutting down"));
+            return;
+        }
+        if state.by_task.contains_key(&task) {
+            tracing::warn!(%task, "launched twice; goes on as it was");
+            return;
+        }
+        let key = state.next_key;
+        state.next_key += 1;
+        let cpus = launch.spec.resources.cpus;
+        let cell = Arc::new(Cell::new(key, launch, self));
+        state.cells.insert(key, cell);
+        state.by_task.insert(task, key);
+        if state.admitted < self.max_tasks {
+            state.admit(key, cpus, self.clock.now());
+            self.call_worker(&state);
+        } else {
+            state.waiting.push_back(key);
+        }
+        self.publish(&state);
+    }
+
+    /// Nothing happens when the task is not here.
+    pub(crate) fn kill(&self, task: TaskId) {
+        let mut state = self.state.lock();
+        let Some(&key) = state.by_task.get(&task) else { return };
+        self.kill_key(&mut state, key);
+        self.publish(&state);
+    }
+
+    fn kill_key(&self, state: &mut State, key: Key) {
+        let Some(cell) = state.cells.get(&key).cloned() else { return };
+        cell.request_kill();
+        if !cell.is_admitted() {
+            // It takes no room to end a task that never began.
+            state.admit(key, cell.cpus(), self.clock.now());
+        }
+        state.queue.interrupt(key);
+        self.call_worker(state);
+    }
+
+    /// Ends every task as killed; the workers go once all have ended.
+    pub(crate) fn shut_down(&self) {
+        let mut state = self.state.lock();
+        state.shut_down = true;
+        let keys: Vec<Key> = state.cells.keys().copied().collect();
+        for key in keys {
+            self.kill_key(&mut state, key);
+        }
+        self.publish(&state);
+        self.work.notify_all();
+        self.timekeeper.notify_all();
+    }
+
+    pub(crate) fn tasks(&self) -> usize {
+        self.state.lock().cells.len()
+    }
+
+    /// A task that slept was woken, by a timer or another thread.
+    fn wake(&self, key: Key) {
+        let mut state = self.state.lock();
+        state.queue.wake(key, self.clock.now());
+        self.call_worker(&state);
+        self.publish(&state);
+    }
+
+    /// Gets an idle worker to do what there is to do, if there is an idle worker. Whoever takes a turn calls
+    /// the next one, so one call is enough for any number of turns.
+    fn call_worker(&self, state: &State) {
+        if state.queue.waiting() > 0 {
+            if state.idle > 0 {
+                self.work.notify_one();
+            } else if state.timekeeper.is_some() {
+                self.timekeeper.notify_one();
+            }
+        } else if let Some(next) = state.queue.next_timer() {
+            match state.timekeeper {
+                // A timer that is due before the timekeeper would look is its business now.
+                Some(until) if until.is_none_or(|until| next < until) => {
+                    self.timekeeper.notify_one();
+                }
+                Some(_) => {}
+                None => {
+                    self.work.notify_one();
+                }
+            }
+        }
+    }
+
+    fn publish(&self, state: &State) {
+        self.fresh_waits.store(state.queue.fresh_waits(), Ordering::Relaxed);
+    }
+
+    /// The next turn, as soon as there is one; `None` when the executor is over.
+    fn next_turn(&self) -> Option<(Turn, Arc<Cell>)> {
+        let mut state = self.state.lock();
+        loop {
+            let now = self.clock.now();
+            state.queue.advance(now);
+            if let Some(turn) = state.queue.next(now) {
+                let cell = Arc::clone(state.cells.get(&turn.key).expect("a task in the queue has a cell"));
+                self.call_worker(&state);
+                self.publish(&state);
+                return Some((turn, cell));
+            }
+            if state.shut_down && state.cells.is_empty() {
+                return None;
+            }
+            self.wait(&mut state);
+        }
+    }
+
+    fn wait(&self, state: &mut MutexGuard<'_, State>) {
+        if state.timekeeper.is_some() {
+            state.idle += 1;
+            self.work.wait(state);
+            state.idle -= 1;
+            return;
+        }
+        let until = state.queue.next_timer();
+        state.timekeeper = Some(until);
+        match until.and_then(|at| self.clock.instant(at)) {
+            Some(at) => {
+                self.timekeeper.wait_until(state, at);
+            }
+            None => self.timekeeper.wait(state),
+        }
+        state.timekeeper = None;
+    }
+
+    /// Gives a turn back. `sleeps` is what the guest wanted when it was polled last.
+    fn rest(&self, cell: &Cell, used: Duration, sleeps: bool, deadline: Option<Now>) {
+        let mut state = self.state.lock();
+        let now = self.clock.now();
+        // Under the lock, since whoever wakes the task from now on comes to the queue for it.
+        let rest = if sleeps && cell.fall_asleep() { Rest::Asleep } else { Rest::Yielded };
+        if rest == Rest::Yielded {
+            cell.queue_up();
+        }
+        state.queue.rest(cell.key, used, now, rest);
+        if let Some(at) = deadline {
+            state.queue.set_deadline(cell.key, at);
+        }
+        // A kill or a deadline that came while the task had its turn was left to its worker, which may have
+        // looked just before.
+        if cell.must_end(|| now).is_some() {
+            state.queue.interrupt(cell.key);
+        }
+        self.call_worker(&state);
+        self.publish(&state);
+    }
+
+    /// Forgets a task that is over, and lets the next one in.
+    fn remove(&self, key: Key, task: TaskId, used: Duration) {
+        let mut state = self.state.lock();
+        state.queue.remove(key, used);
+        state.cells.remove(&key);
+        state.by_task.remove(&task);
+        state.admitted -= 1;
+        while state.admitted < self.max_tasks {
+            let Some(next) = state.waiting.pop_front() else { break };
+            // One that was killed while it waited was let in for that.
+            let Some(cell) = state.cells.get(&next).filter(|cell| !cell.is_admitted()).cloned() else { continue };
+            state.admit(next, cell.cpus(), self.clock.now());
+            self.call_worker(&state);
+        }
+        if state.shut_down && state.cells.is_empty() {
+            self.work.notify_all();
+            self.timekeeper.notify_all();
+        }
+        self.publish(&state);
+    }
+}
+
+impl State {
+    fn admit(&mut self, key: Key, cpus: MilliCpu, now: Now) {
+        self.admitted += 1;
+        if let Some(cell) = self.cells.get(&key) {
+            cell.admit();
+        }
+        self.queue.add(key, cpus, now);
+    }
+}

@@ -1,0 +1,135 @@
+//! The threads that run guests: take a turn, poll, read the CPU clock, charge, give it back.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, Waker};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+
+use super::cell::{Body, Cell};
+use super::queue::Turn;
+use super::Scheduler;
+use crate::clock::thread_cpu_time;
+use crate::outcome::Outcome;
+
+/// When a task that just came or woke waits for a worker, a turn is over after this much CPU time.
+const COURTESY: Duration = Duration::from_millis(1);
+
+/// Starts the workers. Guests find their timers in `timers`, which runs elsewhere and polls no guest.
+pub(crate) fn start(
+    scheduler: &Arc<Scheduler>,
+    workers: usize,
+    timers: &Handle,
+) -> std::io::Result<Vec<JoinHandle<()>>> {
+    let mut threads = Vec::new();
+    for number in 0..workers.max(1) {
+        let scheduler = Arc::clone(scheduler);
+        let timers = timers.clone();
+        let thread = thread::Builder::new().name(format!("haggle-guest-{number}")).spawn(move || {
+            let _timers = timers.enter();
+            scheduler.work();
+        })?;
+        threads.push(thread);
+    }
+    Ok(threads)
+}
+
+/// How a turn ended.
+enum End {
+    /// The guest wants to go on.
+    Yielded,
+    /// The guest waits for something.
+    Asleep,
+    Over(Outcome),
+}
+
+impl Scheduler {
+    fn work(self: &Arc<Self>) {
+        while let Some((turn, cell)) = self.next_turn() {
+            self.serve(turn, &cell);
+        }
+    }
+
+    fn serve(self: &Arc<Self>, turn: Turn, cell: &Arc<Cell>) {
+        cell.turn_begins();
+        let mut body = cell.body.lock();
+        let (end, used) = self.poll(turn, cell, &mut body);
+        body.cpu += used;
+        match end {
+            End::Over(outcome) => {
+                let cpu = body.cpu;
+                drop(body);
+                // Room is made before the news goes out: whoever hears it may launch the next task.
+                self.remove(cell.key, cell.task(), used);
+                let now = self.clock.now();
+                guarded(|| cell.end(&self.emit, outcome, cpu, now));
+            }
+            End::Yielded | End::Asleep => {
+                let deadline = if body.deadline_set { None } else { cell.deadline() };
+                body.deadline_set |= deadline.is_some();
+                drop(body);
+                guarded(|| cell.output.flush());
+                self.rest(cell, used, matches!(end, End::Asleep), deadline);
+            }
+        }
+    }
+
+    /// Polls the guest until its turn is over, it sleeps, or it ends. Says how, and the CPU time it took.
+    fn poll(self: &Arc<Self>, turn: Turn, cell: &Arc<Cell>, body: &mut Body) -> (End, Duration) {
+        let since = thread_cpu_time();
+        if let Some(outcome) = cell.must_end(|| self.clock.now()) {
+            stop(cell, body);
+            return (End::Over(outcome), thread_cpu_time() - since);
+        }
+        let waker = Waker::from(Arc::clone(cell));
+        let mut context = Context::from_waker(&waker);
+        let guest = body.guest.get_or_insert_with(|| cell.guest(self));
+        loop {
+            let polled = catch_unwind(AssertUnwindSafe(|| guest.as_mut().poll(&mut context)));
+            let ended = match polled {
+                Ok(Poll::Ready(outcome)) => Some(outcome),
+                Ok(Poll::Pending) => cell.must_end(|| self.clock.now()),
+                Err(panic) => Some(Outcome::broken(&format!("the executor panicked: {}", panic_text(&*panic)))),
+            };
+            if let Some(outcome) = ended {
+                stop(cell, body);
+                return (End::Over(outcome), thread_cpu_time() - since);
+            }
+            let used = thread_cpu_time() - since;
+            if !cell.goes_on() {
+                return (End::Asleep, used);
+            }
+            let courteous = used < COURTESY || !self.fresh_waits.load(Ordering::Relaxed);
+            if used >= turn.budget || !courteous {
+                return (End::Yielded, used);
+            }
+        }
+    }
+
+}
+
+/// Releases all that the guest holds.
+fn stop(cell: &Cell, body: &mut Body) {
+    let guest = body.guest.take();
+    if catch_unwind(AssertUnwindSafe(|| drop(guest))).is_err() {
+        tracing::error!(task = %cell.task(), "releasing a guest panicked");
+    }
+}
+
+/// Whoever listens to events may break; the worker goes on.
+fn guarded(tell: impl FnOnce()) {
+    if catch_unwind(AssertUnwindSafe(tell)).is_err() {
+        tracing::error!("the receiver of the executor's events panicked");
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}

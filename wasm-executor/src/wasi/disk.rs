@@ -1,0 +1,244 @@
+//! The ledger of one scratch folder: how long each of its files is, and how many there are.
+//!
+//! A file counts by its length, whether it is sparse or not, and for as long as it exists or is open. Guests
+//! cannot link, so a file has one name, and all that happens to it happens through its guest.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use haggle_core::{Bytes, Exceeded};
+use parking_lot::Mutex;
+
+use crate::meters::Meters;
+use crate::outcome::DiskRefusal;
+
+/// Each so many bytes of quota allow one file or folder: what a file costs the host's file system at least.
+const BYTES_PER_ENTRY: u64 = 4096;
+
+/// A small quota still allows a few temporary files.
+const ENTRIES_MIN: u64 = 64;
+
+/// Beyond this, listing a folder takes the host longer than a slice of CPU time.
+const ENTRIES_MAX: u64 = 1 << 16;
+
+/// What identifies a file while it exists.
+pub(super) type FileId = u64;
+
+/// There is no room for that.
+#[derive(Debug)]
+pub(super) struct Full;
+
+/// See the module's documentation.
+pub(crate) struct Disk {
+    ledger: Mutex<Ledger>,
+    meters: Arc<Meters>,
+}
+
+struct Ledger {
+    bytes_max: u64,
+    entries_max: u64,
+    bytes: u64,
+    entries: u64,
+    files: HashMap<FileId, File>,
+    refused: Option<DiskRefusal>,
+}
+
+#[derive(Debug)]
+struct File {
+    size: u64,
+    /// Descriptors and streams on it.
+    holders: usize,
+    named: bool,
+}
+
+/// Keeps a file in the ledger while somebody has it open.
+pub(super) struct Held {
+    disk: Arc<Disk>,
+    pub(super) file: FileId,
+}
+
+impl Disk {
+    pub(crate) fn new(quota: Bytes, meters: Arc<Meters>) -> Self {
+        let ledger = Ledger {
+            bytes_max: quota.get(),
+            entries_max: (quota.get() / BYTES_PER_ENTRY).clamp(ENTRIES_MIN, ENTRIES_MAX),
+            bytes: 0,
+            entries: 0,
+            files: HashMap::new(),
+            refused: None,
+        };
+        Self { ledger: Mutex::new(ledger), meters }
+    }
+
+    /// The first thing for which there was no room.
+    pub(crate) fn refused(&self) -> Option<DiskRefusal> {
+        self.ledger.lock().refused
+    }
+
+    /// Whether the file may become this long.
+    pub(super) fn may_reach(&self, file: FileId, length: u64) -> Result<(), Full> {
+        let mut ledger = self.ledger.lock();
+        let size = ledger.size(file);
+        let wanted = ledger.bytes.saturating_add(length.saturating_sub(size));
+        if length > size && wanted > ledger.bytes_max {
+            let exceeded = Exceeded { limit: ledger.bytes_max, used: wanted };
+            ledger.refused.get_or_insert(DiskRefusal::Bytes(exceeded));
+            return Err(Full);
+        }
+        Ok(())
+    }
+
+    /// The file is this long at least.
+    pub(super) fn reached(&self, file: FileId, length: u64) {
+        let mut ledger = self.ledger.lock();
+        let length = length.max(ledger.size(file));
+        ledger.set_size(file, length);
+        self.meters.disk_peak(ledger.bytes);
+    }
+
+    /// The file is exactly this long.
+    pub(super) fn resized(&self, file: FileId, length: u64) {
+        let mut ledger = self.ledger.lock();
+        ledger.set_size(file, length);
+        self.meters.disk_peak(ledger.bytes);
+    }
+
+    pub(super) fn size(&self, file: FileId) -> u64 {
+        self.ledger.lock().size(file)
+    }
+
+    /// Whether there may be one more file or folder.
+    pub(super) fn may_add_entry(&self) -> Result<(), Full> {
+        let mut ledger = self.ledger.lock();
+        let wanted = ledger.entries + 1;
+        if wanted > ledger.entries_max {
+            let exceeded = Exceeded { limit: ledger.entries_max, used: wanted };
+            ledger.refused.get_or_insert(DiskRefusal::Entries(exceeded));
+            return Err(Full);
+        }
+        Ok(())
+    }
+
+    pub(super) fn entry_added(&self) {
+        self.ledger.lock().entries += 1;
+    }
+
+    pub(super) fn entry_removed(&self) {
+        let mut ledger = self.ledger.lock();
+        ledger.entries = ledger.entries.saturating_sub(1);
+    }
+
+    /// The file has lost its name. Its bytes stay counted while it is open.
+    pub(super) fn unlinked(&self, file: FileId) {
+        self.entry_removed();
+        let mut ledger = self.ledger.lock();
+        if let Some(known) = ledger.files.get_mut(&file) {
+            known.named = false;
+            ledger.forget_if_gone(file);
+        }
+    }
+
+    /// Somebody has the file open; it is this long.
+    pub(super) fn hold(self: &Arc<Self>, file: FileId, length: u64) -> Held {
+        let mut ledger = self.ledger.lock();
+        ledger.files.entry(file).or_insert(File { size: 0, holders: 0, named: true }).holders += 1;
+        ledger.set_size(file, length);
+        self.meters.disk_peak(ledger.bytes);
+        Held { disk: Arc::clone(self), file }
+    }
+}
+
+impl Held {
+    /// For one more descriptor or stream on the same file.
+    pub(super) fn again(&self) -> Self {
+        self.disk.hold(self.file, self.disk.size(self.file))
+    }
+
+    pub(super) fn disk(&self) -> &Disk {
+        &self.disk
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let mut ledger = self.disk.ledger.lock();
+        if let Some(file) = ledger.files.get_mut(&self.file) {
+            file.holders -= 1;
+            ledger.forget_if_gone(self.file);
+        }
+    }
+}
+
+impl Ledger {
+    fn size(&self, file: FileId) -> u64 {
+        self.files.get(&file).map_or(0, |file| file.size)
+    }
+
+    fn set_size(&mut self, file: FileId, size: u64) {
+        if let Some(known) = self.files.get_mut(&file) {
+            self.bytes = self.bytes - known.size + size;
+            known.size = size;
+        }
+    }
+
+    /// The file system may give its number to the next file.
+    fn forget_if_gone(&mut self, file: FileId) {
+        if self.files.get(&file).is_some_and(|known| !known.named && known.holders == 0) {
+            let gone = self.files.remove(&file);
+            self.bytes -= gone.map_or(0, |gone| gone.size);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn disk(quota: u64) -> Arc<Disk> {
+        Arc::new(Disk::new(Bytes::new(quota), Arc::default()))
+    }
+
+    #[test]
+    fn a_deleted_file_counts_while_it_is_open() {
+        let disk = disk(100);
+        let held = disk.hold(1, 80);
+
+        disk.unlinked(1);
+        assert!(disk.may_reach(2, 30).is_err());
+
+        drop(held);
+        assert!(disk.may_reach(2, 30).is_ok());
+    }
+
+    #[test]
+    fn overwriting_needs_no_room() {
+        let disk = disk(100);
+        let _held = disk.hold(1, 100);
+
+        assert!(disk.may_reach(1, 100).is_ok());
+        assert!(disk.may_reach(1, 101).is_err());
+        assert_eq!(disk.refused(), Some(DiskRefusal::Bytes(Exceeded { limit: 100, used: 101 })));
+    }
+
+    #[test]
+    fn closing_a_file_keeps_its_bytes() {
+        let disk = disk(100);
+
+        drop(disk.hold(1, 60));
+
+        assert!(disk.may_reach(2, 41).is_err());
+    }
+
+    #[test]
+    fn the_number_of_entries_is_bounded() {
+        let disk = disk(1);
+        for _ in 0..ENTRIES_MIN {
+            disk.may_add_entry().unwrap();
+            disk.entry_added();
+        }
+
+        assert!(disk.may_add_entry().is_err());
+        disk.entry_removed();
+        assert!(disk.may_add_entry().is_ok());
+    }
+}

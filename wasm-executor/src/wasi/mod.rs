@@ -1,0 +1,84 @@
+//! What a guest can call: WASI 0.1 and 0.2 as wasmtime has them, with quotas around everything that writes.
+
+mod disk;
+mod preview1;
+mod preview2;
+mod stdio;
+mod streams;
+
+use wasmtime::Engine;
+use wasmtime_wasi::{ResourceTable, WasiCtx};
+
+pub(crate) use disk::Disk;
+pub(crate) use preview1::Preview1;
+pub(crate) use preview2::Preview2;
+pub(crate) use stdio::{Emit, Output, stdin};
+
+use crate::memory::MemoryQuota;
+
+/// Open files, folders, streams and pollables of one guest together. Each may be a descriptor of the host, of
+/// which a process has some thousands at most.
+const RESOURCES_MAX: usize = 256;
+
+/// Bytes of lists and strings that one call of a component may make the host copy.
+const COMPONENT_CALL_MAX: usize = 1 << 20;
+
+/// What a core module's store holds.
+pub(crate) struct Preview1State {
+    pub(crate) wasi: Preview1,
+    pub(crate) memory: MemoryQuota,
+}
+
+/// What a component's store holds.
+pub(crate) struct Preview2State {
+    pub(crate) wasi: Preview2,
+    pub(crate) memory: MemoryQuota,
+}
+
+/// All that a guest can import.
+pub(crate) struct Linkers {
+    pub(crate) core: wasmtime::Linker<Preview1State>,
+    pub(crate) component: wasmtime::component::Linker<Preview2State>,
+}
+
+impl Linkers {
+    pub(crate) fn new(engine: &Engine) -> wasmtime::Result<Self> {
+        Ok(Self { core: preview1::linker(engine)?, component: preview2::linker(engine)? })
+    }
+}
+
+impl Preview1State {
+    pub(crate) fn store(self, engine: &Engine) -> wasmtime::Store<Self> {
+        let mut store = wasmtime::Store::new(engine, self);
+        store.limiter(|state| &mut state.memory);
+        // The default of 128 MiB for one call stays: files are read into and written from the guest's own
+        // memory, without a copy that somebody would have to hold.
+        store
+    }
+}
+
+impl Preview2State {
+    pub(crate) fn store(self, engine: &Engine) -> wasmtime::Store<Self> {
+        let mut store = wasmtime::Store::new(engine, self);
+        store.limiter(|state| &mut state.memory);
+        store.set_hostcall_fuel(COMPONENT_CALL_MAX);
+        store
+    }
+}
+
+fn bounded(table: &mut ResourceTable) {
+    table.set_max_capacity(RESOURCES_MAX);
+}
+
+/// Lets file work of the guest happen on the thread that runs it, so that it is charged to it. Nothing else
+/// may block there: see [`preview1`] about sleeping.
+pub(crate) fn builder() -> wasmtime_wasi::WasiCtxBuilder {
+    let mut builder = WasiCtx::builder();
+    builder
+        .allow_blocking_current_thread(true)
+        .allow_tcp(false)
+        .allow_udp(false)
+        .allow_ip_name_lookup(false)
+        .max_random_size(COMPONENT_CALL_MAX as u64);
+    builder
+}

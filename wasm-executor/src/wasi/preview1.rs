@@ -1,0 +1,434 @@
+//! WASI 0.1 with a ledger around its scratch folder: wasmtime's own, but for what writes, links or would block.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use wasmtime::{Engine, Linker};
+use wasmtime_wasi::filesystem::WasiFilesystemCtx;
+use wasmtime_wasi::p1::WasiP1Ctx;
+use wasmtime_wasi::p1::types::{self, Errno, Error, Fd};
+use wasmtime_wasi::p1::wasi_snapshot_preview1::{self, WasiSnapshotPreview1};
+use wasmtime_wasi::{I32Exit, WasiCtxBuilder, WasiView};
+use wiggle::{GuestMemory, GuestPtr};
+
+use super::disk::{Disk, FileId, Full, Held};
+use super::{Preview1State, bounded};
+
+/// The first preopened folder; they are numbered from here in the order in which they were granted.
+const FIRST_PREOPEN: u32 = 3;
+
+/// Buffers of one write that are looked at to find the first that is not empty; the same bound as POSIX has.
+const BUFFERS_MAX: usize = 1024;
+
+/// Random bytes that one call gets. They are drawn in pieces, since the host holds each piece twice.
+const RANDOM_MAX: u32 = 16 << 20;
+const RANDOM_PIECE: u32 = 64 << 10;
+
+pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Preview1State>> {
+    let mut linker = Linker::new(engine);
+    wasi_snapshot_preview1::add_to_linker(&mut linker, |state: &mut Preview1State| &mut state.wasi)?;
+    Ok(linker)
+}
+
+/// The context of one guest.
+pub(crate) struct Preview1 {
+    inner: WasiP1Ctx,
+    scratch: Option<Scratch>,
+}
+
+/// A guest's descriptors below its scratch folder; those of inputs can write nothing and are not followed.
+struct Scratch {
+    disk: Arc<Disk>,
+    open: HashMap<u32, Open>,
+}
+
+enum Open {
+    Folder,
+    File { held: Held, append: bool },
+}
+
+impl From<Full> for Error {
+    fn from(_: Full) -> Self {
+        Errno::Nospc.into()
+    }
+}
+
+impl Preview1 {
+    /// The first `scratch_folders` of the builder's preopened folders are the scratch folder.
+    pub(crate) fn new(mut builder: WasiCtxBuilder, disk: Option<Arc<Disk>>, scratch_folders: u32) -> Self {
+        let mut inner = builder.build_p1();
+        bounded(inner.ctx().table);
+        let scratch = disk.map(|disk| {
+            let folders = FIRST_PREOPEN..FIRST_PREOPEN + scratch_folders;
+            Scratch { disk, open: folders.map(|fd| (fd, Open::Folder)).collect() }
+        });
+        Self { inner, scratch }
+    }
+
+    /// The ledger, if this is a folder in scratch.
+    fn scratch_folder(&self, folder: Fd) -> Option<Arc<Disk>> {
+        let scratch = self.scratch.as_ref()?;
+        matches!(scratch.open.get(&folder.into())?, Open::Folder).then(|| Arc::clone(&scratch.disk))
+    }
+
+    /// The ledger, if this is a file in scratch; also whether writes go to its end.
+    fn scratch_file(&self, file: Fd) -> Option<(Arc<Disk>, FileId, bool)> {
+        let scratch = self.scratch.as_ref()?;
+        match scratch.open.get(&file.into())? {
+            Open::File { held, append } => Some((Arc::clone(&scratch.disk), held.file, *append)),
+            Open::Folder => None,
+        }
+    }
+
+    /// What has this name, not following links.
+    async fn named(&mut self, memory: &mut GuestMemory<'_>, folder: Fd, path: GuestPtr<str>) -> Option<types::Filestat> {
+        self.inner.path_filestat_get(memory, folder, types::Lookupflags::empty(), path).await.ok()
+    }
+}
+
+/// The length of what one write writes: the first buffer that is not empty, as wasmtime does it.
+fn write_length(memory: &GuestMemory<'_>, buffers: types::CiovecArray) -> Result<u64, Error> {
+    for buffer in buffers.iter().take(BUFFERS_MAX) {
+        let buffer = memory.read(buffer?)?;
+        if buffer.buf_len > 0 {
+            return Ok(buffer.buf_len.into());
+        }
+    }
+    Ok(0)
+}
+
+macro_rules! as_wasmtime_does {
+    ($($name:ident($($arg:ident: $type:ty),*) -> $result:ty;)*) => { $(
+        fn $name(&mut self, memory: &mut GuestMemory<'_>, $($arg: $type),*) -> $result {
+            self.inner.$name(memory, $($arg),*)
+        }
+    )* };
+}
+
+macro_rules! as_wasmtime_does_async {
+    ($($name:ident($($arg:ident: $type:ty),*) -> $result:ty;)*) => { $(
+        async fn $name(&mut self, memory: &mut GuestMemory<'_>, $($arg: $type),*) -> $result {
+            self.inner.$name(memory, $($arg),*).await
+        }
+    )* };
+}
+
+impl WasiSnapshotPreview1 for Preview1 {
+    fn set_hostcall_fuel(&mut self, fuel: usize) {
+        self.inner.set_hostcall_fuel(fuel);
+    }
+
+    as_wasmtime_does! {
+        args_get(argv: GuestPtr<GuestPtr<u8>>, argv_buf: GuestPtr<u8>) -> Result<(), Error>;
+        args_sizes_get() -> Result<(types::Size, types::Size), Error>;
+        environ_get(environ: GuestPtr<GuestPtr<u8>>, environ_buf: GuestPtr<u8>) -> Result<(), Error>;
+        environ_sizes_get() -> Result<(types::Size, types::Size), Error>;
+        clock_res_get(id: types::Clockid) -> Result<types::Timestamp, Error>;
+        clock_time_get(id: types::Clockid, precision: types::Timestamp) -> Result<types::Timestamp, Error>;
+        // Not supported by wasmtime either: it cannot take room.
+        fd_allocate(fd: Fd, offset: types::Filesize, len: types::Filesize) -> Result<(), Error>;
+        fd_fdstat_set_rights(fd: Fd, base: types::Rights, inheriting: types::Rights) -> Result<(), Error>;
+        fd_prestat_get(fd: Fd) -> Result<types::Prestat, Error>;
+        fd_prestat_dir_name(fd: Fd, path: GuestPtr<u8>, path_max_len: types::Size) -> Result<(), Error>;
+        fd_tell(fd: Fd) -> Result<types::Filesize, Error>;
+        proc_raise(sig: types::Signal) -> Result<(), Error>;
+        sched_yield() -> Result<(), Error>;
+        sock_accept(fd: Fd, flags: types::Fdflags) -> Result<Fd, Error>;
+        sock_recv(fd: Fd, data: types::IovecArray, flags: types::Riflags) -> Result<(types::Size, types::Roflags), Error>;
+        sock_send(fd: Fd, data: types::CiovecArray, flags: types::Siflags) -> Result<types::Size, Error>;
+        sock_shutdown(fd: Fd, how: types::Sdflags) -> Result<(), Error>;
+    }
+
+    as_wasmtime_does_async! {
+        fd_advise(fd: Fd, offset: types::Filesize, len: types::Filesize, advice: types::Advice) -> Result<(), Error>;
+        fd_fdstat_get(fd: Fd) -> Result<types::Fdstat, Error>;
+        fd_filestat_get(fd: Fd) -> Result<types::Filestat, Error>;
+        fd_filestat_set_times(
+            fd: Fd, atim: types::Timestamp, mtim: types::Timestamp, flags: types::Fstflags
+        ) -> Result<(), Error>;
+        fd_read(fd: Fd, iovs: types::IovecArray) -> Result<types::Size, Error>;
+        fd_pread(fd: Fd, iovs: types::IovecArray, offset: types::Filesize) -> Result<types::Size, Error>;
+        fd_seek(fd: Fd, offset: types::Filedelta, whence: types::Whence) -> Result<types::Filesize, Error>;
+        fd_readdir(
+            fd: Fd, buf: GuestPtr<u8>, buf_len: types::Size, cookie: types::Dircookie
+        ) -> Result<types::Size, Error>;
+        path_filestat_get(fd: Fd, flags: types::Lookupflags, path: GuestPtr<str>) -> Result<types::Filestat, Error>;
+        path_filestat_set_times(
+            fd: Fd, flags: types::Lookupflags, path: GuestPtr<str>,
+            atim: types::Timestamp, mtim: types::Timestamp, fst_flags: types::Fstflags
+        ) -> Result<(), Error>;
+        path_readlink(
+            fd: Fd, path: GuestPtr<str>, buf: GuestPtr<u8>, buf_len: types::Size
+        ) -> Result<types::Size, Error>;
+    }
+
+    /// Any code is the task's own, also those from 126 on that wasmtime keeps for itself.
+    fn proc_exit(&mut self, _: &mut GuestMemory<'_>, status: types::Exitcode) -> wiggle::error::Error {
+        I32Exit(status.cast_signed()).into()
+    }
+
+    fn random_get(
+        &mut self,
+        memory: &mut GuestMemory<'_>,
+        buf: GuestPtr<u8>,
+        buf_len: types::Size,
+    ) -> Result<(), Error> {
+        if buf_len > RANDOM_MAX {
+            return Err(Errno::Inval.into());
+        }
+        let mut done = 0;
+        while done < buf_len {
+            let piece = RANDOM_PIECE.min(buf_len - done);
+            self.inner.random_get(memory, buf.add(done)?, piece)?;
+            done += piece;
+        }
+        Ok(())
+    }
+
+    /// wasmtime lets a thread on which file work may block sleep there, too. No guest may put a worker to
+    /// sleep: with a file system that knows nothing of blocking, it waits for its timer as everybody does.
+    async fn poll_oneoff(
+        &mut self,
+        memory: &mut GuestMemory<'_>,
+        subscriptions: GuestPtr<types::Subscription>,
+        events: GuestPtr<types::Event>,
+        count: types::Size,
+    ) -> Result<types::Size, Error> {
+        // The preopened folders become descriptors at the first call of any; they must have before they are gone.
+        let _ = self.inner.fd_prestat_get(memory, FIRST_PREOPEN.into());
+        let blocking = std::mem::take(self.inner.ctx().ctx.filesystem());
+        let polled = self.inner.poll_oneoff(memory, subscriptions, events, count).await;
+        let _: WasiFilesystemCtx = std::mem::replace(self.inner.ctx().ctx.filesystem(), blocking);
+        polled
+    }
+
+    /// Scratch folders do not outlive their task, so there is nothing to make durable; and waiting for a disk
+    /// would hold up a worker.
+    async fn fd_sync(&mut self, memory: &mut GuestMemory<'_>, fd: Fd) -> Result<(), Error> {
+        self.inner.fd_fdstat_get(memory, fd).await.map(drop)
+    }
+
+    async fn fd_datasync(&mut self, memory: &mut GuestMemory<'_>, fd: Fd) -> Result<(), Error> {
+        self.inner.fd_fdstat_get(memory, fd).await.map(drop)
+    }
+
+    async fn fd_close(&mut self, memory: &mut GuestMemory<'_>, fd: Fd) -> Result<(), Error> {
+        self.inner.fd_close(memory, fd).await?;
+        if let Some(scratch) = &mut self.scratch {
+            scratch.open.remove(&fd.into());
+        }
+        Ok(())
+    }
+
+    async fn fd_renumber(&mut self, memory: &mut GuestMemory<'_>, from: Fd, to: Fd) -> Result<(), Error> {
+        self.inner.fd_renumber(memory, from, to).await?;
+        if let Some(scratch) = &mut self.scratch
+            && u32::from(from) != u32::from(to)
+        {
+            let moved = scratch.open.remove(&from.into());
+            scratch.open.remove(&to.into());
+            if let Some(moved) = moved {
+                scratch.open.insert(to.into(), moved);
+            }
+        }
+        Ok(())
+    }
+
+    fn fd_fdstat_set_flags(
+        &mut self,
+        memory: &mut GuestMemory<'_>,
+        fd: Fd,
+        flags: types::Fdflags,
+    ) -> Result<(), Error> {
+        self.inner.fd_fdstat_set_flags(memory, fd, flags)?;
+        let open = self.scratch.as_mut().and_then(|scratch| scratch.open.get_mut(&fd.into()));
+        if let Some(Open::File { append, .. }) = open {
+            *append = flags.contains(types::Fdflags::APPEND);
+        }
+        Ok(())
+    }
+
+    async fn fd_filestat_set_size(
+        &mut self,
+        memory: &mut GuestMemory<'_>,
+        fd: Fd,
+        size: types::Filesize,
+    ) -> Result<(), Error> {
+        let Some((disk, file, _)) = self.scratch_file(fd) else {
+            return self.inner.fd_filestat_set_size(memory, fd, size).await;
+        };
+        disk.may_reach(file, size)?;
+        self.inner.fd_filestat_set_size(memory, fd, size).await?;
+        disk.resized(file, size);
+        Ok(())
+    }
+
+    async fn fd_write(
+        &mut self,
+        memory: &mut GuestMemory<'_>,
+        fd: Fd,
+        buffers: types::CiovecArray,
+    ) -> Result<types::Size, Error> {
+        let Some((disk, file, append)) = self.scratch_file(fd) else {
+            return self.inner.fd_write(memory, fd, buffers).await;
+        };
+        let start = if append { disk.size(file) } else { self.inner.fd_tell(memory, fd)? };
+        disk.may_reach(file, start.saturating_add(write_length(memory, buffers)?))?;
+        let written = self.inner.fd_write(memory, fd, buffers).await?;
+        if written > 0 {
+            disk.reached(file, start.saturating_add(written.into()));
+        }
+        Ok(written)
+    }
+
+    async fn fd_pwrite(
+        &mut self,
+        memory: &mut GuestMemory<'_>,
+        fd: Fd,
+        buffers: types::CiovecArray,
+        offset: types::Filesize,
+    ) -> Result<types::Size, Error> {
+        let Some((disk, file, append)) = self.scratch_file(fd) else {
+            return self.inner.fd_pwrite(memory, fd, buffers, offset).await;
+        };
+        let start = if append { disk.size(file) } else { offset };
+        disk.may_reach(file, start.saturating_add(write_length(memory, buffers)?))?;
+        let written = self.inner.fd_pwrite(memory, fd, buffers, offset).await?;
+        if written > 0 {
+            disk.reached(file, start.saturating_add(written.into()));
+        }
+        Ok(written)
+    }
+
+    async fn path_open(
+        &mut self,
+        memory: &mut GuestMemory<'_>,
+        folder: Fd,
+        lookup: types::Lookupflags,
+        path: GuestPtr<str>,
+        how: types::Oflags,
+        base: types::Rights,
+        inheriting: types::Rights,
+        flags: types::Fdflags,
+    ) -> Result<Fd, Error> {
+        let Some(disk) = self.scratch_folder(folder) else {
+            return self.inner.path_open(memory, folder, lookup, path, how, base, inheriting, flags).await;
+        };
+        let creates = how.contains(types::Oflags::CREAT)
+            && self.inner.path_filestat_get(memory, folder, lookup, path).await.is_err();
+        if creates {
+            disk.may_add_entry()?;
+        }
+        let fd = self.inner.path_open(memory, folder, lookup, path, how, base, inheriting, flags).await?;
+        if creates {
+            disk.entry_added();
+        }
+        let stat = self.inner.fd_filestat_get(memory, fd).await?;
+        let open = if stat.filetype == types::Filetype::Directory {
+            Open::Folder
+        } else {
+            Open::File { held: disk.hold(stat.ino, stat.size), append: flags.contains(types::Fdflags::APPEND) }
+        };
+        if let Some(scratch) = &mut self.scratch {
+            scratch.open.insert(fd.into(), open);
+        }
+        Ok(fd)
+    }
+
+    async fn path_create_directory(
+        &mut self,
+        memory: &mut GuestMemory<'_>,
+        folder: Fd,
+        path: GuestPtr<str>,
+    ) -> Result<(), Error> {
+        let disk = self.scratch_folder(folder);
+        if let Some(disk) = &disk {
+            disk.may_add_entry()?;
+        }
+        self.inner.path_create_directory(memory, folder, path).await?;
+        if let Some(disk) = disk {
+            disk.entry_added();
+        }
+        Ok(())
+    }
+
+    async fn path_remove_directory(
+        &mut self,
+        memory: &mut GuestMemory<'_>,
+        folder: Fd,
+        path: GuestPtr<str>,
+    ) -> Result<(), Error> {
+        self.inner.path_remove_directory(memory, folder, path).await?;
+        if let Some(disk) = self.scratch_folder(folder) {
+            disk.entry_removed();
+        }
+        Ok(())
+    }
+
+    async fn path_unlink_file(
+        &mut self,
+        memory: &mut GuestMemory<'_>,
+        folder: Fd,
+        path: GuestPtr<str>,
+    ) -> Result<(), Error> {
+        let Some(disk) = self.scratch_folder(folder) else {
+            return self.inner.path_unlink_file(memory, folder, path).await;
+        };
+        let file = self.named(memory, folder, path).await;
+        self.inner.path_unlink_file(memory, folder, path).await?;
+        if let Some(file) = file {
+            disk.unlinked(file.ino);
+        }
+        Ok(())
+    }
+
+    async fn path_rename(
+        &mut self,
+        memory: &mut GuestMemory<'_>,
+        from: Fd,
+        old: GuestPtr<str>,
+        to: Fd,
+        new: GuestPtr<str>,
+    ) -> Result<(), Error> {
+        let Some(disk) = self.scratch_folder(to) else {
+            return self.inner.path_rename(memory, from, old, to, new).await;
+        };
+        let moved = self.named(memory, from, old).await;
+        let replaced = self.named(memory, to, new).await;
+        self.inner.path_rename(memory, from, old, to, new).await?;
+        match (moved, replaced) {
+            (Some(moved), Some(replaced)) if moved.ino != replaced.ino => {
+                if replaced.filetype == types::Filetype::Directory {
+                    disk.entry_removed();
+                } else {
+                    disk.unlinked(replaced.ino);
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Links are where sandboxes of files broke before, and no task needs them in a folder of its own.
+    async fn path_link(
+        &mut self,
+        _: &mut GuestMemory<'_>,
+        _: Fd,
+        _: types::Lookupflags,
+        _: GuestPtr<str>,
+        _: Fd,
+        _: GuestPtr<str>,
+    ) -> Result<(), Error> {
+        Err(Errno::Notsup.into())
+    }
+
+    async fn path_symlink(
+        &mut self,
+        _: &mut GuestMemory<'_>,
+        _: GuestPtr<str>,
+        _: Fd,
+        _: GuestPtr<str>,
+    ) -> Result<(), Error> {
+        Err(Errno::Notsup.into())
+    }
+}
