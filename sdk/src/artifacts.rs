@@ -62,7 +62,7 @@ impl Client {
         }
         let sent = self
             .call_patiently(|channel| {
-                let chunks = chunks_of(bytes.clone(), digest);
+                let chunks = chunks_of(&bytes, digest);
                 async move { artifacts(channel).upload(tokio_stream::iter(chunks)).await }
             })
             .await?;
@@ -145,7 +145,7 @@ impl Drop for Partial {
     }
 }
 
-fn chunks_of(bytes: Bytes, digest: Digest) -> Vec<v1::UploadChunk> {
+fn chunks_of(bytes: &Bytes, digest: Digest) -> Vec<v1::UploadChunk> {
     let mut chunks = vec![v1::UploadChunk { expected: digest.0.to_vec(), data: Bytes::new() }];
     let mut at = 0;
     while at < bytes.len() {

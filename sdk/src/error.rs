@@ -91,9 +91,14 @@ pub enum ArtifactError {
 #[error("the framework's session with the master is over")]
 pub struct SessionOver;
 
-/// Whether trying again may help: the connection failed, not the request.
+/// Whether trying again may help: the connection failed, not the request. What a master says has no source; what
+/// tonic makes of a broken connection has.
 pub(crate) fn is_connection_trouble(status: &Status) -> bool {
-    status.code() == Code::Unavailable || status.source().is_some_and(|source| source.is::<tonic::transport::Error>())
+    match status.code() {
+        Code::Unavailable => true,
+        Code::Unknown | Code::Internal | Code::Cancelled => status.source().is_some(),
+        _ => false,
+    }
 }
 
 pub(crate) fn call_error(url: &str, status: &Status) -> CallError {
@@ -103,10 +108,11 @@ pub(crate) fn call_error(url: &str, status: &Status) -> CallError {
     }
     match status.code() {
         Code::NotFound => CallError::NotFound(said()),
-        Code::ResourceExhausted => CallError::FellBehind(said()),
-        Code::InvalidArgument | Code::FailedPrecondition | Code::AlreadyExists | Code::PermissionDenied => {
-            CallError::Refused(said())
-        }
+        Code::InvalidArgument
+        | Code::FailedPrecondition
+        | Code::AlreadyExists
+        | Code::PermissionDenied
+        | Code::ResourceExhausted => CallError::Refused(said()),
         code => CallError::Refused(format!("the master failed ({code:?}): {}", status_reason(status))),
     }
 }

@@ -8,6 +8,7 @@ use haggle_core::{Resources, TaskId};
 use haggle_proto::convert::Malformed;
 use haggle_proto::v1::operator_client::OperatorClient;
 use haggle_proto::{MESSAGE_MAX, v1};
+use tonic::Code;
 use tonic::transport::Channel;
 
 use crate::client::Client;
@@ -141,7 +142,10 @@ impl Client {
         let events = self.call(|channel| async move { operator(channel).watch(v1::WatchRequest {}).await }).await?;
         let client = self.clone();
         Ok(events.map(move |event| {
-            let event = event.map_err(|status| client.error(&status))?;
+            let event = event.map_err(|status| match status.code() {
+                Code::ResourceExhausted => CallError::FellBehind(status.message().to_owned()),
+                _ => client.error(&status),
+            })?;
             read_event(event).map_err(|source| client.garbled(source))
         }))
     }

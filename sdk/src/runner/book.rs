@@ -1,6 +1,6 @@
 //! The runner's bookkeeping: which task stands where, and what to do about it. Knows no clock and no connection.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,6 +53,8 @@ pub(super) struct Book {
     jobs: HashMap<u64, Job>,
     /// Index by the number of the launch.
     live: HashMap<u64, u64>,
+    /// Launches that were taken for lost, and are ended should they turn up again.
+    given_up: HashSet<u64>,
     last_number: u64,
     line: Line,
     resting: BTreeSet<(Now, u64)>,
@@ -68,6 +70,9 @@ pub(super) struct Book {
     away: bool,
     suppressed: bool,
     idle_since: Option<Now>,
+    /// Until when offers that were too small for the tasks of then are kept away.
+    refused_until: Now,
+    new_wish: bool,
     acks: Vec<(TaskId, UpdateId)>,
     out: Decisions,
 }
@@ -101,6 +106,7 @@ impl Book {
             linger,
             jobs: HashMap::new(),
             live: HashMap::new(),
+            given_up: HashSet::new(),
             last_number: 0,
             line: Line::default(),
             resting: BTreeSet::new(),
@@ -114,6 +120,8 @@ impl Book {
             away: false,
             suppressed: false,
             idle_since: None,
+            refused_until: Now::ZERO,
+            new_wish: false,
             acks: Vec::new(),
             out: Decisions::default(),
         }
@@ -268,13 +276,23 @@ impl Book {
         if status.update != UpdateId::UNACKNOWLEDGED {
             self.acks.push((status.task, status.update));
         }
-        let number = status.task.number;
-        let Some(&index) = self.live.get(&number).filter(|_| status.task.framework == self.framework) else { return };
-        if status.state == TaskState::Unknown {
-            self.doubts.add(now, number);
+        let TaskId { framework, number } = status.task;
+        if framework != self.framework {
             return;
         }
-        self.doubts.remove(number);
+        let Some(&index) = self.live.get(&number) else {
+            if status.state.is_terminal() {
+                self.given_up.remove(&number);
+            } else if self.given_up.contains(&number) && status.state != TaskState::Killing {
+                self.out.commands.push(FrameworkCommand::Kill(status.task));
+            }
+            return;
+        };
+        match status.state {
+            TaskState::Unknown => return self.doubts.add(now, number),
+            TaskState::Unreachable => return self.give_up(now, index, status),
+            _ => self.doubts.remove(number),
+        }
         if status.state.is_terminal() {
             self.launch_ended(now, index, status);
             return;
@@ -324,6 +342,9 @@ impl Book {
             for number in live {
                 self.lose(now, number, "the master forgot this framework, and its tasks with it");
             }
+            // They are of the framework that is no more, and nobody's to kill.
+            self.out.commands.clear();
+            self.given_up.clear();
             self.framework = id;
             return;
         }
@@ -354,11 +375,18 @@ impl Book {
     }
 
     fn lose(&mut self, now: Now, number: u64, why: &str) {
-        self.doubts.remove(number);
         let Some(&index) = self.live.get(&number) else { return };
         let task = TaskId { framework: self.framework, number };
         let status = TaskStatus::new(task, UpdateId::UNACKNOWLEDGED, TaskState::Lost, Source::Master);
-        self.launch_ended(now, index, TaskStatus { message: why.to_owned(), ..status });
+        self.give_up(now, index, TaskStatus { message: why.to_owned(), ..status });
+    }
+
+    /// Takes a launch for lost that may yet come back, and makes sure that it does not run beside the next one.
+    fn give_up(&mut self, now: Now, index: u64, status: TaskStatus) {
+        self.doubts.remove(status.task.number);
+        self.given_up.insert(status.task.number);
+        self.out.commands.push(FrameworkCommand::Kill(status.task));
+        self.launch_ended(now, index, status);
     }
 
     fn wake(&mut self, now: Now) {
@@ -413,7 +441,13 @@ impl Book {
     /// Holds on to offers only as long as that may be of use.
     fn give_back(&mut self, now: Now) {
         let hopeless = self.holdings.take_hopeless(now, &self.line);
+        if std::mem::take(&mut self.new_wish) && now < self.refused_until && !self.suppressed && !self.away {
+            // What was too small for the others may do for this one.
+            self.refused_until = Now::ZERO;
+            self.out.commands.push(FrameworkCommand::Revive);
+        }
         if !hopeless.is_empty() {
+            self.refused_until = now + HOPE;
             self.out.commands.push(FrameworkCommand::Decline { offers: hopeless, refuse: HOPE });
         }
         if self.away {
@@ -470,7 +504,7 @@ impl Book {
     fn line_up(&mut self, index: u64) {
         self.set_phase(index, Phase::InLine);
         if let Some(job) = self.jobs.get(&index) {
-            self.line.push(index, job.task.wants(), job.task.size());
+            self.new_wish |= self.line.push(index, job.task.wants(), job.task.size());
         }
     }
 

@@ -10,7 +10,7 @@ const QUESTION_EVERY: Duration = Duration::from_secs(2);
 
 /// How long a master may not know a task before the task is given up. A master that restarted learns of tasks as
 /// their agents come back, which takes them a few seconds.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The numbers of the tasks in doubt, and since when.
 #[derive(Debug, Default)]

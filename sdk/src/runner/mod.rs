@@ -51,7 +51,7 @@ pub enum RunError {
     BadTask(#[from] BadTask),
     /// A task that no agent could ever run.
     #[error(transparent)]
-    TooBig(#[from] TooBig),
+    TooBig(#[from] Box<TooBig>),
     /// The master did not answer, or refused the framework.
     #[error(transparent)]
     Call(#[from] CallError),
@@ -209,7 +209,7 @@ impl Runner {
                     }
                     News::Refused { why, .. } => {
                         driver.leave().await;
-                        return Err(why.into());
+                        return Err(Box::new(why).into());
                     }
                 }
             }
@@ -264,11 +264,11 @@ impl Runner {
     }
 }
 
-fn refuse_too_big(inventory: &Inventory, task: &Task) -> Result<(), TooBig> {
+fn refuse_too_big(inventory: &Inventory, task: &Task) -> Result<(), Box<TooBig>> {
     match inventory.fit(task.wants()) {
         Fit::Fits | Fit::NobodyKnown => Ok(()),
         Fit::TooBig { agent_name, has } => {
-            Err(TooBig { name: task.label().to_owned(), wants: task.wants().clone(), agent_name, has })
+            Err(Box::new(TooBig { name: task.label().to_owned(), wants: task.wants().clone(), agent_name, has }))
         }
     }
 }

@@ -70,14 +70,20 @@ impl Line {
         self.len == 0
     }
 
-    /// Joins the end of the line.
-    pub(super) fn push(&mut self, index: u64, wants: &Resources, size: usize) {
+    /// Joins the end of the line; whether nobody there had the same wish.
+    pub(super) fn push(&mut self, index: u64, wants: &Resources, size: usize) -> bool {
         let waiter = Waiter { ticket: self.next, index, size };
         self.next += 1;
         self.len += 1;
         match self.wishes.iter_mut().find(|wish| wish.wants == *wants) {
-            Some(wish) => wish.waiters.push_back(waiter),
-            None => self.wishes.push(Wish { wants: wants.clone(), waiters: VecDeque::from([waiter]) }),
+            Some(wish) => {
+                wish.waiters.push_back(waiter);
+                false
+            }
+            None => {
+                self.wishes.push(Wish { wants: wants.clone(), waiters: VecDeque::from([waiter]) });
+                true
+            }
         }
     }
 
@@ -183,7 +189,7 @@ mod tests {
 
         let taken = filled(&mut line, &[wants(1000, 64), wants(1000, 64), wants(500, 64)]);
 
-        assert_eq!(taken, [vec![0, 2], vec![1, 3], vec![4]]);
+        assert_eq!(taken, [vec![0, 3], vec![1, 4], vec![2]]);
         assert!(line.is_empty());
     }
 

@@ -15,7 +15,7 @@ pub(super) enum Verdict {
     Relaunch,
 }
 
-/// Judges a terminal status.
+/// Judges a terminal status, or `UNREACHABLE`, after which none may ever come.
 ///
 /// | it ended | verdict | because |
 /// |---|---|---|
@@ -24,7 +24,7 @@ pub(super) enum Verdict {
 /// | `ERROR`, or `TASK_INVALID`, `MODULE_INVALID` | final | the same spec is wrong again |
 /// | `FAILED` by `FUEL_EXHAUSTED`, `MEMORY_LIMIT`, `DISK_LIMIT`, `OUTPUT_LIMIT` | final | the same input wants as much again |
 /// | `FAILED` by `EXIT`, `TRAP`, `TIME_LIMIT` or for any other reason | retry | may depend on the moment |
-/// | `LOST`, `GONE`, `GONE_BY_OPERATOR` | retry | it went with its agent |
+/// | `LOST`, `GONE`, `GONE_BY_OPERATOR`, `UNREACHABLE` | retry | it went with its agent |
 /// | `DROPPED` | relaunch | it was never delivered |
 /// | any, with `FRAMEWORK_REMOVED` | final | nobody is left to launch it |
 pub(super) fn verdict(status: &TaskStatus) -> Verdict {
@@ -40,7 +40,7 @@ pub(super) fn verdict(status: &TaskStatus) -> Verdict {
             }
             _ => Verdict::Retry,
         },
-        TaskState::Lost | TaskState::Gone | TaskState::GoneByOperator => Verdict::Retry,
+        TaskState::Lost | TaskState::Gone | TaskState::GoneByOperator | TaskState::Unreachable => Verdict::Retry,
         TaskState::Dropped => Verdict::Relaunch,
         _ => Verdict::Final,
     }
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn a_task_that_went_with_its_agent_is_retried() {
-        for state in [TaskState::Lost, TaskState::Gone, TaskState::GoneByOperator] {
+        for state in [TaskState::Lost, TaskState::Gone, TaskState::GoneByOperator, TaskState::Unreachable] {
             assert_eq!(judged(state, Some(Reason::AgentRemoved)), Verdict::Retry, "{state}");
         }
     }

@@ -23,7 +23,7 @@ const REQUESTS_MAX: usize = 4096;
 const REQUESTS_AT_ONCE: usize = 1024;
 
 enum Request {
-    Submit { index: u64, task: Task, ended: oneshot::Sender<Result<TaskStatus, RunError>> },
+    Submit { index: u64, task: Box<Task>, ended: oneshot::Sender<Result<TaskStatus, RunError>> },
     Kill { index: u64 },
 }
 
@@ -69,7 +69,7 @@ impl Session {
         task.check()?;
         let index = self.next.fetch_add(1, Ordering::Relaxed);
         let (ended, ending) = oneshot::channel();
-        self.requests.send(Request::Submit { index, task, ended }).await.map_err(|_| RunError::Over)?;
+        self.requests.send(Request::Submit { index, task: Box::new(task), ended }).await.map_err(|_| RunError::Over)?;
         Ok(TaskHandle { index, requests: self.requests.downgrade(), ended: ending })
     }
 
@@ -137,7 +137,7 @@ async fn serve(
                     match request {
                         Request::Submit { index, task, ended } => {
                             ends.insert(index, ended);
-                            driver.submit(index, task);
+                            driver.submit(index, *task);
                         }
                         Request::Kill { index } => driver.book().kill(index),
                     }
@@ -160,7 +160,7 @@ fn tell(
     on_progress: &mut impl FnMut(&Progress),
 ) {
     let (index, end) = match news {
-        News::Refused { index, why } => (index, Err(why.into())),
+        News::Refused { index, why } => (index, Err(Box::new(why).into())),
         News::Progress(progress) => {
             on_progress(&progress);
             match progress {

@@ -1,0 +1,63 @@
+//! Artifacts to the master and back.
+
+use haggle_sdk::{ArtifactError, CallError, Client, Digest};
+
+use crate::played::Played;
+
+async fn client(played: &Played) -> Client {
+    Client::connect(&played.url()).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_file_goes_up_once_and_comes_back_the_same() {
+    let played = Played::start().await;
+    let client = client(&played).await;
+    let folder = tempfile::tempdir().unwrap();
+    let content: Vec<u8> = (0..3_000_000_u32).map(|n| (n % 251) as u8).collect();
+    std::fs::write(folder.path().join("up"), &content).unwrap();
+
+    let digest = client.upload(folder.path().join("up")).await.unwrap();
+    assert_eq!(client.upload(folder.path().join("up")).await.unwrap(), digest);
+    assert_eq!(client.upload_bytes(content.clone()).await.unwrap(), digest);
+    client.download(digest, folder.path().join("down")).await.unwrap();
+
+    assert_eq!(*played.stage.uploads.lock().unwrap(), 1);
+    assert_eq!(std::fs::read(folder.path().join("down")).unwrap(), content);
+}
+
+#[tokio::test]
+async fn an_empty_artifact_is_one_too() {
+    let played = Played::start().await;
+
+    let digest = client(&played).await.upload_bytes(Vec::new()).await.unwrap();
+
+    assert_eq!(digest.to_string(), "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+}
+
+#[tokio::test]
+async fn a_download_of_other_bytes_leaves_no_file() {
+    let played = Played::start().await;
+    let client = client(&played).await;
+    let digest = client.upload_bytes("good").await.unwrap();
+    played.stage.artifacts.lock().unwrap().insert(digest.0.to_vec(), b"evil".to_vec());
+    let folder = tempfile::tempdir().unwrap();
+
+    let error = client.download(digest, folder.path().join("file")).await.unwrap_err();
+
+    assert!(matches!(error, ArtifactError::WrongDigest { wanted, .. } if wanted == digest), "{error}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_said_in_one_line() {
+    let played = Played::start().await;
+    let client = client(&played).await;
+    let folder = tempfile::tempdir().unwrap();
+    let missing = folder.path().join("missing.wasm");
+
+    let error = client.upload(&missing).await.unwrap_err().to_string();
+    assert!(error.starts_with(&format!("{}: ", missing.display())), "{error}");
+
+    let error = client.download(Digest([0; 32]), folder.path().join("file")).await.unwrap_err();
+    assert!(matches!(error, ArtifactError::Call(CallError::NotFound(_))), "{error}");
+}

@@ -1,0 +1,109 @@
+//! Lists, kills, logs and watching.
+
+use std::time::{Duration, SystemTime};
+
+use futures_util::StreamExt;
+use haggle_proto::v1;
+use haggle_sdk::{AgentId, Announcement, CallError, Client, FrameworkId, OutputStream, TaskId};
+use tonic::Status;
+
+use crate::played::{Played, agent, resources};
+
+const TASK: TaskId = TaskId { framework: FrameworkId(1), number: 7 };
+
+async fn client(played: &Played) -> Client {
+    Client::connect(&played.url()).await.unwrap()
+}
+
+fn piece(offset: u64, data: &'static str) -> Result<v1::LogData, Status> {
+    Ok(v1::LogData { offset, data: data.into() })
+}
+
+#[tokio::test]
+async fn lists_come_as_what_they_are_in_the_core() {
+    let played = Played::start().await;
+    played.stage.agents.lock().unwrap().push(agent(2000));
+    let client = client(&played).await;
+
+    let agents = client.agents().await.unwrap();
+
+    assert_eq!((agents[0].id, &agents[0].info.resources), (AgentId(1), &resources(2000)));
+    assert!(client.frameworks().await.unwrap().is_empty());
+    assert!(client.offers().await.unwrap().is_empty());
+    assert!(client.tasks(true).await.unwrap().is_empty());
+    assert_eq!(client.task(TASK).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn an_answer_that_breaks_the_contract_names_the_field() {
+    let played = Played::start().await;
+
+    let error = client(&played).await.roles().await.unwrap_err();
+
+    assert!(matches!(error, CallError::Garbled { .. }));
+    assert!(error.to_string().ends_with("allocated resources of a role is missing"), "{error}");
+}
+
+#[tokio::test]
+async fn a_kill_of_nothing_is_refused_in_the_masters_words() {
+    let played = Played::start().await;
+    let client = client(&played).await;
+
+    client.kill(TASK).await.unwrap();
+    let error = client.kill(TaskId { number: 404, ..TASK }).await.unwrap_err();
+
+    assert_eq!(*played.stage.kills.lock().unwrap(), [TASK]);
+    assert_eq!(error.to_string(), "there is no task-1.404");
+}
+
+#[tokio::test]
+async fn a_log_goes_on_where_a_lost_connection_broke_it_off() {
+    let played = Played::start().await;
+    let lost = Err(Status::unavailable("the master is stopping"));
+    *played.stage.logs.lock().unwrap() = vec![vec![piece(0, "hel"), lost], vec![piece(3, "lo")]];
+
+    let all = client(&played).await.log(TASK, OutputStream::Stdout, true).read_to_end().await.unwrap();
+
+    assert_eq!(all, b"hello");
+    let offsets: Vec<_> = played.stage.log_requests.lock().unwrap().iter().map(|request| request.offset).collect();
+    assert_eq!(offsets, [0, 3]);
+}
+
+#[tokio::test]
+async fn output_that_is_no_longer_kept_is_counted() {
+    let played = Played::start().await;
+    *played.stage.logs.lock().unwrap() = vec![vec![piece(100, "tail")]];
+    let mut log = client(&played).await.log(TASK, OutputStream::Stderr, false);
+
+    assert_eq!(log.next().await.unwrap().unwrap(), "tail");
+    assert!(log.next().await.is_none());
+
+    assert_eq!(log.missed(), 100);
+}
+
+#[tokio::test]
+async fn a_log_of_an_unknown_task_ends_with_the_masters_words() {
+    let played = Played::start().await;
+    *played.stage.logs.lock().unwrap() = vec![vec![Err(Status::not_found("there is no task-1.7"))]];
+
+    let error = client(&played).await.log(TASK, OutputStream::Stdout, true).read_to_end().await.unwrap_err();
+
+    assert_eq!(error.to_string(), "there is no task-1.7");
+}
+
+#[tokio::test]
+async fn a_watcher_hears_what_happens_and_why_it_hears_no_more() {
+    let played = Played::start().await;
+    let up = v1::WatchEvent { time_ms: 5, event: Some(v1::watch_event::Event::AgentUp(3)) };
+    *played.stage.watch.lock().unwrap() = vec![Ok(up), Err(Status::resource_exhausted("8192 events behind"))];
+
+    let mut events = client(&played).await.watch().await.unwrap();
+
+    let first = events.next().await.unwrap().unwrap();
+    assert_eq!(
+        (first.at, first.what),
+        (SystemTime::UNIX_EPOCH + Duration::from_millis(5), Announcement::AgentUp(AgentId(3)))
+    );
+    let error = events.next().await.unwrap().unwrap_err();
+    assert!(matches!(error, CallError::FellBehind(_)), "{error}");
+}

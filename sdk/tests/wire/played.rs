@@ -1,0 +1,320 @@
+//! A master that does what a test tells it, and nothing of itself.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use haggle_core::Resources;
+use haggle_core::cluster::{FrameworkCommand, FrameworkEvent};
+use haggle_proto::v1;
+use haggle_proto::v1::artifacts_server::{Artifacts, ArtifactsServer};
+use haggle_proto::v1::frameworks_server::{Frameworks, FrameworksServer};
+use haggle_proto::v1::operator_server::{Operator, OperatorServer};
+use haggle_sdk::{
+    AgentId, Bytes, FrameworkId, MilliCpu, Offer, OfferId, Source, TaskId, TaskState, TaskStatus, UpdateId,
+};
+use sha2::{Digest as _, Sha256};
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
+use tokio_stream::{Stream, StreamExt};
+use tonic::transport::Server;
+use tonic::{Request, Response, Status, Streaming};
+
+/// Long enough for the slowest machine; a test that waits for this has failed.
+const TOO_LONG: Duration = Duration::from_secs(20);
+
+type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+/// What the test and the services share.
+#[derive(Default)]
+pub(crate) struct Stage {
+    pub(crate) agents: Mutex<Vec<v1::Agent>>,
+    pub(crate) tasks: Mutex<Vec<v1::Task>>,
+    pub(crate) artifacts: Mutex<HashMap<Vec<u8>, Vec<u8>>>,
+    pub(crate) uploads: Mutex<usize>,
+    /// What each call of `ReadLog` answers, in order.
+    pub(crate) logs: Mutex<Vec<Vec<Result<v1::LogData, Status>>>>,
+    pub(crate) log_requests: Mutex<Vec<v1::ReadLogRequest>>,
+    pub(crate) watch: Mutex<Vec<Result<v1::WatchEvent, Status>>>,
+    pub(crate) kills: Mutex<Vec<TaskId>>,
+}
+
+/// A played master, and the sessions that frameworks begin with it.
+pub(crate) struct Played {
+    pub(crate) address: SocketAddr,
+    pub(crate) stage: Arc<Stage>,
+    sessions: mpsc::Receiver<Session>,
+    stop: oneshot::Sender<()>,
+    server: JoinHandle<()>,
+}
+
+impl Played {
+    pub(crate) async fn start() -> Self {
+        Self::start_at("127.0.0.1:0".parse().unwrap(), Arc::default()).await
+    }
+
+    /// A master with one agent of four cores, which is agent-1.
+    pub(crate) async fn with_agent() -> Self {
+        let played = Self::start().await;
+        played.stage.agents.lock().unwrap().push(agent(4000));
+        played
+    }
+
+    pub(crate) async fn start_at(address: SocketAddr, stage: Arc<Stage>) -> Self {
+        let listener = TcpListener::bind(address).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (begun, sessions) = mpsc::channel(8);
+        let (stop, stopped) = oneshot::channel::<()>();
+        let server = Server::builder()
+            .add_service(FrameworksServer::new(Stalls { begun }))
+            .add_service(OperatorServer::new(Office(Arc::clone(&stage))))
+            .add_service(ArtifactsServer::new(Shelf(Arc::clone(&stage))))
+            .serve_with_incoming_shutdown(TcpListenerStream::new(listener), async {
+                let _ = stopped.await;
+            });
+        let server = tokio::spawn(async move { server.await.unwrap() });
+        Self { address, stage, sessions, stop, server }
+    }
+
+    pub(crate) fn url(&self) -> String {
+        self.address.to_string()
+    }
+
+    /// The next session that a framework begins.
+    pub(crate) async fn session(&mut self) -> Session {
+        timeout(TOO_LONG, self.sessions.recv()).await.expect("a framework comes").expect("the master runs")
+    }
+
+    /// Stops listening, once every stream has ended: end the sessions first.
+    pub(crate) async fn stop(self) -> (SocketAddr, Arc<Stage>) {
+        let _ = self.stop.send(());
+        timeout(TOO_LONG, self.server).await.expect("every stream has ended").unwrap();
+        (self.address, self.stage)
+    }
+}
+
+/// One session of one framework, from the master's side.
+pub(crate) struct Session {
+    calls: Streaming<v1::FrameworkCalls>,
+    heard: std::collections::VecDeque<FrameworkCommand>,
+    events: mpsc::Sender<Result<v1::FrameworkEvents, Status>>,
+}
+
+impl Session {
+    /// The next thing that the framework says.
+    pub(crate) async fn hear(&mut self) -> FrameworkCommand {
+        loop {
+            if let Some(command) = self.heard.pop_front() {
+                return command;
+            }
+            let message = timeout(TOO_LONG, self.calls.message()).await.expect("the framework says something");
+            let message = message.unwrap().expect("the framework has not left");
+            self.heard.extend(message.calls.into_iter().map(|call| FrameworkCommand::try_from(call).unwrap()));
+        }
+    }
+
+    /// The next command that is not an acknowledgement, a suppression or a revival.
+    pub(crate) async fn hear_deed(&mut self) -> FrameworkCommand {
+        loop {
+            match self.hear().await {
+                FrameworkCommand::Acknowledge(_) | FrameworkCommand::Suppress | FrameworkCommand::Revive => {}
+                deed => return deed,
+            }
+        }
+    }
+
+    /// Waits until the framework ends its side.
+    pub(crate) async fn until_left(&mut self) {
+        let left = async { while let Ok(Some(_)) = self.calls.message().await {} };
+        timeout(TOO_LONG, left).await.expect("the framework leaves");
+    }
+
+    pub(crate) async fn tell(&self, events: impl IntoIterator<Item = FrameworkEvent>) {
+        let events = events.into_iter().map(Into::into).collect();
+        self.events.send(Ok(v1::FrameworkEvents { events })).await.unwrap();
+    }
+
+    /// Hears the subscription and takes it; as whom the framework comes.
+    pub(crate) async fn welcome(&mut self) -> Option<FrameworkId> {
+        let FrameworkCommand::Subscribe { id, .. } = self.hear().await else { panic!("wanted a subscription first") };
+        self.tell([FrameworkEvent::Subscribed(id.unwrap_or(FrameworkId(1)))]).await;
+        id
+    }
+
+    /// Offers so much of agent-1.
+    pub(crate) async fn offer(&self, id: u64, milli: u64) {
+        self.tell([FrameworkEvent::Offers(vec![Offer {
+            id: OfferId(id),
+            agent: AgentId(1),
+            agent_name: "a1".to_owned(),
+            attributes: Default::default(),
+            resources: resources(milli),
+        }])])
+        .await;
+    }
+
+    pub(crate) async fn update(&self, task: TaskId, state: TaskState) {
+        let status = TaskStatus::new(task, UpdateId(1), state, Source::Executor);
+        self.tell([FrameworkEvent::Update(status)]).await;
+    }
+
+    /// Hears an accept; the tasks in it.
+    pub(crate) async fn launched(&mut self) -> Vec<TaskId> {
+        match self.hear_deed().await {
+            FrameworkCommand::Accept { tasks, .. } => tasks.iter().map(|task| task.id).collect(),
+            other => panic!("wanted an accept, got {other:?}"),
+        }
+    }
+
+    /// Ends the session as a master does that is stopping.
+    pub(crate) async fn fail(self, status: Status) {
+        self.events.send(Err(status)).await.unwrap();
+    }
+}
+
+pub(crate) fn resources(milli: u64) -> Resources {
+    Resources::new(MilliCpu::new(milli), Bytes::from_mib(1024), Bytes::from_mib(1024))
+}
+
+pub(crate) fn agent(milli: u64) -> v1::Agent {
+    v1::Agent {
+        id: 1,
+        info: Some(v1::AgentInfo {
+            name: "a1".to_owned(),
+            resources: Some(resources(milli).into()),
+            attributes: HashMap::new(),
+        }),
+        connected: true,
+        draining: false,
+        used: Some(Resources::default().into()),
+        offered: Some(Resources::default().into()),
+        tasks: 0,
+    }
+}
+
+struct Stalls {
+    begun: mpsc::Sender<Session>,
+}
+
+#[tonic::async_trait]
+impl Frameworks for Stalls {
+    type SessionStream = ReceiverStream<Result<v1::FrameworkEvents, Status>>;
+
+    async fn session(
+        &self,
+        request: Request<Streaming<v1::FrameworkCalls>>,
+    ) -> Result<Response<Self::SessionStream>, Status> {
+        let (events, outgoing) = mpsc::channel(64);
+        let session = Session { calls: request.into_inner(), heard: Default::default(), events };
+        self.begun.send(session).await.map_err(|_| Status::unavailable("the test is over"))?;
+        Ok(Response::new(ReceiverStream::new(outgoing)))
+    }
+}
+
+struct Office(Arc<Stage>);
+
+#[tonic::async_trait]
+impl Operator for Office {
+    type WatchStream = Answers<v1::WatchEvent>;
+    type ReadLogStream = Answers<v1::LogData>;
+
+    async fn get_master(&self, _: Request<v1::GetMasterRequest>) -> Result<Response<v1::MasterInfo>, Status> {
+        Ok(Response::new(v1::MasterInfo { version: "played".to_owned(), uptime_ms: 1500 }))
+    }
+
+    async fn list_agents(&self, _: Request<v1::ListAgentsRequest>) -> Result<Response<v1::ListAgentsResponse>, Status> {
+        Ok(Response::new(v1::ListAgentsResponse { agents: self.0.agents.lock().unwrap().clone() }))
+    }
+
+    async fn list_frameworks(
+        &self,
+        _: Request<v1::ListFrameworksRequest>,
+    ) -> Result<Response<v1::ListFrameworksResponse>, Status> {
+        Ok(Response::new(v1::ListFrameworksResponse { frameworks: Vec::new() }))
+    }
+
+    async fn list_roles(&self, _: Request<v1::ListRolesRequest>) -> Result<Response<v1::ListRolesResponse>, Status> {
+        // A role without its resources: what the contract does not allow.
+        Ok(Response::new(v1::ListRolesResponse { roles: vec![v1::Role::default()] }))
+    }
+
+    async fn list_offers(&self, _: Request<v1::ListOffersRequest>) -> Result<Response<v1::ListOffersResponse>, Status> {
+        Ok(Response::new(v1::ListOffersResponse { offers: Vec::new() }))
+    }
+
+    async fn list_tasks(
+        &self,
+        request: Request<v1::ListTasksRequest>,
+    ) -> Result<Response<v1::ListTasksResponse>, Status> {
+        let only = request.into_inner().only;
+        let mut tasks = self.0.tasks.lock().unwrap().clone();
+        tasks.retain(|task| only.is_none() || task.id == only);
+        Ok(Response::new(v1::ListTasksResponse { tasks }))
+    }
+
+    async fn watch(&self, _: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        let events = std::mem::take(&mut *self.0.watch.lock().unwrap());
+        Ok(Response::new(Box::pin(tokio_stream::iter(events))))
+    }
+
+    async fn kill_task(&self, request: Request<v1::KillTaskRequest>) -> Result<Response<v1::KillTaskResponse>, Status> {
+        let task = TaskId::from(request.into_inner().task.unwrap());
+        if task.number == 404 {
+            return Err(Status::not_found(format!("there is no {task}")));
+        }
+        self.0.kills.lock().unwrap().push(task);
+        Ok(Response::new(v1::KillTaskResponse {}))
+    }
+
+    async fn read_log(&self, request: Request<v1::ReadLogRequest>) -> Result<Response<Self::ReadLogStream>, Status> {
+        self.0.log_requests.lock().unwrap().push(request.into_inner());
+        let pieces = self.0.logs.lock().unwrap().remove(0);
+        Ok(Response::new(Box::pin(tokio_stream::iter(pieces))))
+    }
+}
+
+struct Shelf(Arc<Stage>);
+
+#[tonic::async_trait]
+impl Artifacts for Shelf {
+    type DownloadStream = Answers<v1::DownloadChunk>;
+
+    async fn upload(&self, request: Request<Streaming<v1::UploadChunk>>) -> Result<Response<v1::Artifact>, Status> {
+        *self.0.uploads.lock().unwrap() += 1;
+        let mut chunks = request.into_inner();
+        let (mut expected, mut data) = (Vec::new(), Vec::new());
+        while let Some(chunk) = chunks.next().await {
+            let chunk = chunk?;
+            expected.extend(chunk.expected);
+            data.extend_from_slice(&chunk.data);
+        }
+        let digest = Sha256::digest(&data).to_vec();
+        if !expected.is_empty() && expected != digest {
+            return Err(Status::invalid_argument("the bytes have another digest"));
+        }
+        let size_bytes = data.len() as u64;
+        self.0.artifacts.lock().unwrap().insert(digest.clone(), data);
+        Ok(Response::new(v1::Artifact { digest, size_bytes }))
+    }
+
+    async fn download(&self, request: Request<v1::ArtifactRef>) -> Result<Response<Self::DownloadStream>, Status> {
+        let digest = request.into_inner().digest;
+        let data = self.0.artifacts.lock().unwrap().get(&digest).cloned();
+        let data = data.ok_or_else(|| Status::not_found("the master has no such artifact"))?;
+        let chunks: Vec<_> =
+            data.chunks(1 << 16).map(|data| Ok(v1::DownloadChunk { data: data.to_vec().into() })).collect();
+        Ok(Response::new(Box::pin(tokio_stream::iter(chunks))))
+    }
+
+    async fn stat(&self, request: Request<v1::ArtifactRef>) -> Result<Response<v1::Artifact>, Status> {
+        let digest = request.into_inner().digest;
+        let size = self.0.artifacts.lock().unwrap().get(&digest).map(Vec::len);
+        let size_bytes = size.ok_or_else(|| Status::not_found("the master has no such artifact"))? as u64;
+        Ok(Response::new(v1::Artifact { digest, size_bytes }))
+    }
+}
