@@ -5,8 +5,6 @@
 
 use std::time::{Duration, Instant};
 
-use futures_util::StreamExt;
-use haggle_core::cluster::FrameworkInfo;
 use haggle_core::{MilliCpu, TaskState};
 use haggle_kit::{guests, until};
 use haggle_sdk::{OutputStream, Task};
@@ -19,8 +17,8 @@ const PAUSE: Duration = Duration::from_millis(5);
 
 pub async fn measure() -> anyhow::Result<Vec<Figure>> {
     let (_up, client) = Up::ready().await?;
-    let digest = client.upload_bytes(guests::compile(guests::LOOP).into()).await?;
-    let session = haggle_sdk::Runner::new(&client).name("spinners").role(FrameworkInfo::DEFAULT_ROLE).start().await?;
+    let digest = client.upload_bytes(guests::compile(guests::LOOP)).await?;
+    let session = haggle_sdk::Runner::new(&client).name("spinners").start().await?;
     let spinner = || Task::new(digest).cpus(MilliCpu::from_cores(1));
     let _spinners = [session.submit(spinner()).await?, session.submit(spinner()).await?];
     let task = until("the spinners run", async || {

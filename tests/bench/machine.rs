@@ -4,9 +4,8 @@ use sysinfo::{CpuRefreshKind, MemoryRefreshKind, RefreshKind, System};
 
 /// One line: processor, cores, memory, operating system.
 pub fn describe() -> String {
-    let wanted = RefreshKind::nothing()
-        .with_cpu(CpuRefreshKind::nothing())
-        .with_memory(MemoryRefreshKind::nothing().with_ram());
+    let wanted =
+        RefreshKind::nothing().with_cpu(CpuRefreshKind::nothing()).with_memory(MemoryRefreshKind::nothing().with_ram());
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let os = System::long_os_version().unwrap_or_else(|| "unknown system".to_owned());
     let kernel = System::kernel_version().unwrap_or_default();

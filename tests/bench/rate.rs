@@ -32,7 +32,8 @@ pub fn measure() -> anyhow::Result<Vec<Figure>> {
         .into_iter()
         .zip(errors)
         .map(|(quota, errors)| {
-            let name = format!("a spinner with {} beside the other, 5 s: error against its quota", MilliCpu::new(quota));
+            let name =
+                format!("a spinner with {} beside the other, 5 s: error against its quota", MilliCpu::new(quota));
             Figure::new(name, "%", Goal::Below(1.0), errors)
         })
         .collect())

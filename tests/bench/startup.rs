@@ -26,7 +26,7 @@ async fn up_to_first_result() -> anyhow::Result<Figure> {
         let began = Instant::now();
         let up = Up::spawn(&["--agents", "1", "--cpus", "2"])?;
         let client = haggle_kit::until("the master answers", async || Client::connect(&up.url).await.ok()).await;
-        let digest = client.upload_bytes(module.clone().into()).await?;
+        let digest = client.upload_bytes(module.clone()).await?;
         let status = submit(&client, vec![noop(digest)]).await?;
         anyhow::ensure!(status.iter().all(|status| status.state == TaskState::Finished), "the task did not finish");
         samples.push(began.elapsed().as_secs_f64());
@@ -54,7 +54,12 @@ async fn embedded_run() -> anyhow::Result<Figure> {
             samples.push(began.elapsed().as_secs_f64() * 1e3);
         }
     }
-    Ok(Figure::new("`haggle run hello.wasm`, embedded, from nothing to exit, already compiled", "ms", Goal::Below(150.0), samples))
+    Ok(Figure::new(
+        "`haggle run hello.wasm`, embedded, from nothing to exit, already compiled",
+        "ms",
+        Goal::Below(150.0),
+        samples,
+    ))
 }
 
 async fn idle_memory() -> anyhow::Result<Figure> {

@@ -1,1 +1,7 @@
-fn main() {}
+//! The real binaries over real sockets, with guests compiled from the examples.
+
+mod bad_input;
+mod cluster;
+mod frameworks;
+mod run;
+mod survival;

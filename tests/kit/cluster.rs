@@ -54,11 +54,23 @@ impl Cluster {
 
     /// Starts one more agent, and does not wait for it.
     pub fn spawn_agent(&mut self, flags: &AgentFlags) {
-        let name = format!("agent{}", self.agents.len());
+        let agent = self.agent(self.agents.len(), flags);
+        self.agents.push(agent);
+    }
+
+    /// Starts an agent that was killed again, in its old folder, and does not wait for it.
+    pub fn restart_agent(&mut self, index: usize, flags: &AgentFlags) {
+        self.agents[index].kill();
+        self.agents[index] = self.agent(index, flags);
+    }
+
+    fn agent(&self, index: usize, flags: &AgentFlags) -> Daemon {
+        let name = format!("agent{index}");
         let work_dir = self.dir.path().join(&name);
-        let args = ["agent", "--master", &self.url, "--name", &name, "--cpus", flags.cpus, "--mem", flags.mem, "--work-dir"];
+        let args =
+            ["agent", "--master", &self.url, "--name", &name, "--cpus", flags.cpus, "--mem", flags.mem, "--work-dir"];
         let args = args.map(str::to_owned).into_iter().chain([work_dir.display().to_string()]).collect::<Vec<_>>();
-        self.agents.push(Daemon::spawn(&binary("haggle"), &args, self.dir.path().join(format!("{name}.log"))));
+        Daemon::spawn(&binary("haggle"), &args, self.dir.path().join(format!("{name}.log")))
     }
 
     /// Kills the master and starts another on the same port and state.
@@ -106,7 +118,13 @@ impl Cluster {
 
 fn spawn_master(port: u16, dir: &TempDir) -> Daemon {
     let state = dir.path().join("state");
-    let args = ["master".into(), "--listen".into(), format!("127.0.0.1:{port}"), "--state".into(), state.display().to_string()];
+    let args = [
+        "master".into(),
+        "--listen".into(),
+        format!("127.0.0.1:{port}"),
+        "--state".into(),
+        state.display().to_string(),
+    ];
     Daemon::spawn(&binary("haggle"), &args, dir.path().join("master.log"))
 }
 

@@ -1,0 +1,166 @@
+//! The cluster over sockets: how long one task takes, how many a second, and how close it comes to plain threads.
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use haggle_core::{Bytes, Digest, Limits, MilliCpu, TaskState, TaskStatus};
+use haggle_kit::{AgentFlags, Cluster, guests};
+use haggle_sdk::{Client, Runner, Task};
+
+use crate::figure::{Figure, Goal};
+use crate::local::Local;
+use crate::processes::Up;
+
+/// One task after another: enough for a p99.
+const ONE_BY_ONE: usize = 2_000;
+
+/// The first ones compile the module, warm the caches and are not counted.
+const WARM_UP: usize = 100;
+
+/// No-op tasks of one framework at once.
+const MANY: usize = 10_000;
+
+/// Of 20 ms each, on two cores: two seconds of work.
+const WORKERS: usize = 200;
+const WORK: Duration = Duration::from_millis(20);
+const CORES: usize = 2;
+const ROUNDS: usize = 5;
+
+pub async fn measure() -> anyhow::Result<Vec<Figure>> {
+    let mut figures = vec![latency().await?, throughput().await?];
+    figures.extend(against_threads().await?);
+    Ok(figures)
+}
+
+/// A task that does nothing, small enough that two hundred of them run at once on two cpus.
+pub fn noop(module: Digest) -> Task {
+    Task::new(module).cpus(MilliCpu::new(10)).mem(Bytes::from_mib(1))
+}
+
+/// Runs these to their end.
+pub async fn submit(client: &Client, tasks: Vec<Task>) -> anyhow::Result<Vec<TaskStatus>> {
+    let report = Runner::new(client).name("bench").run(tasks, |_| {}).await?;
+    report
+        .outcomes
+        .into_iter()
+        .map(|outcome| outcome.status.ok_or_else(|| anyhow::anyhow!("{} was never launched", outcome.name)))
+        .collect()
+}
+
+async fn latency() -> anyhow::Result<Figure> {
+    let (_up, client) = Up::ready().await?;
+    let module = client.upload_bytes(guests::compile(guests::NOOP)).await?;
+    let session = Runner::new(&client).name("one by one").start().await?;
+    let mut samples = Vec::with_capacity(ONE_BY_ONE);
+    for round in 0..WARM_UP + ONE_BY_ONE {
+        let began = Instant::now();
+        let status = session.submit(noop(module)).await?.ended().await?;
+        anyhow::ensure!(status.state == TaskState::Finished, "a no-op is {}: {}", status.state, status.message);
+        if round >= WARM_UP {
+            samples.push(began.elapsed().as_secs_f64() * 1e3);
+        }
+    }
+    session.close().await;
+    Ok(Figure::new("one no-op task over sockets, submit to result", "ms", Goal::Below(1.0), samples))
+}
+
+async fn throughput() -> anyhow::Result<Figure> {
+    let cluster = Cluster::start(&[AgentFlags::default()]).await;
+    let client = cluster.client().await;
+    let module = client.upload_bytes(guests::compile(guests::NOOP)).await?;
+    submit(&client, vec![noop(module)]).await?;
+    let mut samples = Vec::new();
+    for _ in 0..ROUNDS {
+        let began = Instant::now();
+        let ends = submit(&client, vec![noop(module); MANY]).await?;
+        let rate = MANY as f64 / began.elapsed().as_secs_f64();
+        anyhow::ensure!(ends.iter().all(|end| end.state == TaskState::Finished), "not every no-op finished");
+        samples.push(rate);
+    }
+    Ok(Figure::new("10,000 no-op tasks, one framework, one agent of 2 cpus", "tasks/s", Goal::AtLeast(5000.0), samples))
+}
+
+/// The same CPU time as tasks and as plain threads, in turn, so that the machine's mood touches both alike.
+async fn against_threads() -> anyhow::Result<Vec<Figure>> {
+    let guest = guests::compile(&guests::work(calibrate(guest_cpu)?));
+    let native = calibrate(native_cpu)?;
+    let cluster = Cluster::start(&[AgentFlags::default()]).await;
+    let client = cluster.client().await;
+    let module = client.upload_bytes(guest).await?;
+    let worker = || Task::new(module).cpus(MilliCpu::from_cores(1)).mem(Bytes::from_mib(1));
+    submit(&client, vec![worker()]).await?;
+
+    let (mut tasks, mut threads, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let floor = on_threads(native);
+        let began = Instant::now();
+        let ends = submit(&client, vec![worker(); WORKERS]).await?;
+        let taken = began.elapsed().as_secs_f64();
+        anyhow::ensure!(ends.iter().all(|end| end.state == TaskState::Finished), "not every worker finished");
+        let used: f64 = ends.iter().filter_map(|end| end.usage).map(|usage| usage.cpu.as_secs_f64()).sum();
+        // As if both had used exactly the CPU time that was wanted: what is left of a wrong calibration drops out.
+        let wanted = WORK.as_secs_f64() * WORKERS as f64;
+        tasks.push(taken * wanted / used);
+        threads.push(floor);
+        ratios.push(taken * wanted / used / floor);
+    }
+    Ok(vec![
+        Figure::new("200 tasks of 20 ms CPU on plain threads", "s", Goal::Reported, threads),
+        Figure::new("200 tasks of 20 ms CPU on the cluster", "s", Goal::Reported, tasks),
+        Figure::new("the cluster's time over that of plain threads", "times", Goal::Below(1.05), ratios),
+    ])
+}
+
+/// Seconds that plain threads take, as if they had used exactly the CPU time that was wanted.
+fn on_threads(rounds: u64) -> f64 {
+    let work = || {
+        let before = thread_cpu();
+        for _ in 0..WORKERS / CORES {
+            native_work(rounds);
+        }
+        (thread_cpu() - before).as_secs_f64()
+    };
+    let began = Instant::now();
+    let used: f64 = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..CORES).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().map(|thread| thread.join().expect("arithmetic does not panic")).sum()
+    });
+    began.elapsed().as_secs_f64() * WORK.as_secs_f64() * WORKERS as f64 / used
+}
+
+/// How many rounds take [`WORK`] of CPU time: measured once in small, then with what that gives.
+fn calibrate(cpu_of: fn(u64) -> anyhow::Result<Duration>) -> anyhow::Result<u64> {
+    let mut rounds = 1_000_000_u64;
+    for _ in 0..3 {
+        let mut times = (0..5).map(|_| cpu_of(rounds)).collect::<anyhow::Result<Vec<_>>>()?;
+        times.sort();
+        rounds = (rounds as f64 * WORK.as_secs_f64() / times[2].as_secs_f64()) as u64;
+    }
+    Ok(rounds)
+}
+
+fn guest_cpu(rounds: u64) -> anyhow::Result<Duration> {
+    let mut local = Local::start(1)?;
+    let module = local.store(1, &guests::compile(&guests::work(rounds)))?;
+    local.launch(&module, MilliCpu::from_cores(1), Limits::default());
+    Ok(local.ended(1)?[0].usage.cpu)
+}
+
+fn native_cpu(rounds: u64) -> anyhow::Result<Duration> {
+    let before = thread_cpu();
+    native_work(rounds);
+    Ok(thread_cpu() - before)
+}
+
+/// The same arithmetic as [`guests::work`].
+fn native_work(rounds: u64) {
+    let mut sink = 1_u64;
+    for _ in 0..black_box(rounds) {
+        sink = black_box(sink.wrapping_mul(6_364_136_223_846_793_005).rotate_left(7));
+    }
+}
+
+fn thread_cpu() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
+}

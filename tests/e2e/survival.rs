@@ -1,0 +1,99 @@
+//! Masters and agents that go and come back.
+
+use haggle_core::{Reason, TaskState};
+use haggle_kit::{AgentFlags, Cluster, until, wasm};
+use haggle_sdk::{Client, Runner, Session, Task, TaskHandle, TaskId};
+
+async fn running(client: &Client, session: &Session, module: &str, args: &[&str]) -> (TaskHandle, TaskId) {
+    let module = client.upload(wasm(module)).await.unwrap();
+    let task = Task::new(module).args(args.iter().copied()).cpus("0.5").mem("32MiB");
+    let handle = session.submit(task).await.unwrap();
+    let framework = session.framework();
+    let id = until("the task runs", async || {
+        let tasks = client.tasks(false).await.ok()?;
+        let its =
+            |task: &&haggle_sdk::TaskView| task.id.framework == framework && task.status.state == TaskState::Running;
+        tasks.iter().find(its).map(|task| task.id)
+    })
+    .await;
+    (handle, id)
+}
+
+#[tokio::test]
+async fn a_running_task_survives_a_restart_of_the_master() {
+    let mut cluster = Cluster::start(&[AgentFlags::default()]).await;
+    let client = cluster.client().await;
+    let session = Runner::new(&client).name("survivor").start().await.unwrap();
+    let (handle, id) = running(&client, &session, "spinner", &[]).await;
+
+    cluster.restart_master();
+    cluster.registered(1).await;
+
+    let client = cluster.client().await;
+    let task = until("the new master knows the task", async || client.task(id).await.ok().flatten()).await;
+    assert_eq!(task.status.state, TaskState::Running);
+    until("the framework is back", async || {
+        let frameworks = client.frameworks().await.ok()?;
+        frameworks.iter().any(|framework| framework.connected && framework.id == id.framework).then_some(())
+    })
+    .await;
+    handle.kill().await.unwrap();
+    assert_eq!(handle.ended().await.unwrap().state, TaskState::Killed);
+    session.close().await;
+}
+
+#[tokio::test]
+async fn an_agent_that_is_asked_to_end_ends_its_tasks_reports_and_leaves() {
+    let mut cluster = Cluster::start(&[AgentFlags::default()]).await;
+    let client = cluster.client().await;
+    let session = Runner::new(&client).name("drained").start().await.unwrap();
+    let (handle, _) = running(&client, &session, "spinner", &[]).await;
+
+    cluster.agents[0].terminate();
+    let status = handle.ended().await.unwrap();
+    let exit = cluster.agents[0].exited().await;
+
+    assert_eq!((status.state, status.reason), (TaskState::Killed, Some(Reason::AgentDraining)), "{}", status.message);
+    assert!(exit.success(), "{exit}: {}", cluster.agents[0].log());
+    until("the agent is gone", async || client.agents().await.ok()?.is_empty().then_some(())).await;
+    session.close().await;
+}
+
+#[tokio::test]
+async fn a_task_of_an_agent_that_came_back_without_it_is_lost_and_a_retry_finishes_elsewhere() {
+    let mut cluster = Cluster::start(&[AgentFlags::default()]).await;
+    let client = cluster.client().await;
+    let session = Runner::new(&client).name("retried").retries(1).start().await.unwrap();
+    let (handle, first) = running(&client, &session, "sleeper", &["1"]).await;
+
+    cluster.spawn_agent(&AgentFlags::default());
+    cluster.registered(2).await;
+    cluster.agents[0].kill();
+    cluster.restart_agent(0, &AgentFlags::default());
+
+    let status = handle.ended().await.unwrap();
+    assert_eq!(status.state, TaskState::Finished, "{}", status.message);
+    assert_ne!(status.task, first, "it was launched again under another name");
+    session.close().await;
+}
+
+#[tokio::test]
+async fn tasks_of_a_framework_that_leaves_are_killed() {
+    let cluster = Cluster::start(&[AgentFlags::default()]).await;
+    let client = cluster.client().await;
+    let session = Runner::new(&client).name("leaver").start().await.unwrap();
+    let (_handle, id) = running(&client, &session, "spinner", &[]).await;
+
+    session.close().await;
+
+    until("its task has ended", async || {
+        let task = client.task(id).await.ok()?;
+        task.is_none_or(|task| task.status.state.is_terminal()).then_some(())
+    })
+    .await;
+    until("its resources are free", async || {
+        let agents = client.agents().await.ok()?;
+        agents.iter().all(|agent| agent.used.is_empty() && agent.tasks == 0).then_some(())
+    })
+    .await;
+}
