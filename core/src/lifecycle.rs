@@ -27,6 +27,7 @@ impl TaskState {
             Unreachable,
         };
         Some(match (self, event) {
+            (Unreachable | Unknown, Reported(Staging)) => Staging,
             (Staging | Unreachable | Unknown, Reported(Starting)) => Starting,
             (Staging | Starting | Unreachable | Unknown, Reported(Running)) => Running,
             (Staging | Starting | Running | Unreachable | Unknown, Reported(Killing)) => Killing,

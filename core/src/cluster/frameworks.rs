@@ -12,7 +12,7 @@ use super::state::{Framework, Link, Peer, State};
 use super::timers::Timer;
 use crate::id::{AgentId, FrameworkId, SessionId};
 use crate::lifecycle::TaskEvent;
-use crate::task::{Reason, TaskState};
+use crate::task::Reason;
 use crate::time::Now;
 
 pub(super) fn subscribe(
@@ -66,6 +66,8 @@ pub(super) fn teardown(state: &mut State, session: SessionId, out: &mut Vec<Effe
     Ok(())
 }
 
+const WHY: &str = "its framework is gone";
+
 /// Forgets a framework and ends its tasks. What they hold is free when their agents say so, and not before.
 pub(super) fn remove(state: &mut State, id: FrameworkId, out: &mut Vec<Effect>) {
     let Some(open) = state.frameworks.get(&id).map(|framework| framework.offers.clone()) else { return };
@@ -80,16 +82,14 @@ pub(super) fn remove(state: &mut State, id: FrameworkId, out: &mut Vec<Effect>) 
     }
     for task in framework.tasks {
         let known = state.tasks.get_mut(&task).expect("a framework's task is known");
-        if known.status.state.is_terminal() {
-            // Unless it runs all the same: then its agent was told to end it, and is yet to say that it has.
-            if !known.holds {
-                state.close(task);
-            }
-        } else if known.status.state == TaskState::Unreachable {
-            state.happen(task, TaskEvent::AgentLeft, Reason::FrameworkRemoved, "its framework is gone", out);
-        } else {
+        if known.holds {
             known.kill = true;
-            state.happen(task, TaskEvent::KillRequested, Reason::FrameworkRemoved, "its framework is gone", out);
+            state.happen(task, TaskEvent::KillRequested, Reason::FrameworkRemoved, WHY, out);
+        } else if known.status.state.is_terminal() {
+            state.close(task);
+        } else {
+            // It is unreachable. Should it come back, its agent is told to end it then.
+            state.happen(task, TaskEvent::AgentLeft, Reason::FrameworkRemoved, WHY, out);
         }
     }
     match framework.link {

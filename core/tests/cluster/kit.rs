@@ -160,7 +160,7 @@ impl World {
         self.framework_says(framework, FrameworkCommand::Acknowledge(vec![(task, UpdateId(update))]))
     }
 
-    pub(crate) fn disconnect<Id>(&mut self, peer: Peer<Id>) -> Vec<Effect> {
+    pub(crate) fn disconnect<Id: Copy>(&mut self, peer: Peer<Id>) -> Vec<Effect> {
         self.apply(Command::Disconnected(peer.session))
     }
 

@@ -5,6 +5,7 @@ mod kit;
 mod accept;
 mod agents;
 mod allocation;
+mod cost;
 mod failover;
 mod frameworks;
 mod kill;

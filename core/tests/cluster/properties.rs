@@ -16,7 +16,7 @@ use proptest::prelude::*;
 use crate::kit::{Peer, agent_info, framework_info, size, task};
 
 /// One thing that peers or time may do. Numbers choose among what there is.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Step {
     AgentJoins,
     AgentReturns(usize, bool),
@@ -121,9 +121,9 @@ impl Chaos {
     fn apply(&mut self, command: Command) {
         let before = self.cluster.clone();
         let mut effects = Vec::new();
-        if self.cluster.apply(self.now, command.clone(), &mut effects).is_err() {
-            assert_eq!(self.cluster, before, "{command:?} was refused and has changed something");
-            assert_eq!(effects, [], "{command:?} was refused and has effects");
+        if let Err(refusal) = self.cluster.apply(self.now, command, &mut effects) {
+            assert_eq!(self.cluster, before, "what was refused has changed something: {refusal}");
+            assert_eq!(effects, [], "what was refused has effects: {refusal}");
         }
         self.cluster.allocate(self.now, &mut effects);
         for effect in effects {
@@ -348,7 +348,9 @@ impl Chaos {
                 FrameworkCommand::Decline { offers: open.map(|offer| offer.id).collect(), refuse }
             }),
             Step::Kills(pick) => {
-                self.framework_says(pick, |world, framework| FrameworkCommand::Kill(world.any_task(framework.id, pick)))
+                self.framework_says(pick, |world, framework| {
+                    FrameworkCommand::Kill(world.any_task(framework.id, pick))
+                });
             }
             Step::KilledByOperator(pick) => {
                 let task = self.launched.iter().nth(pick % (self.launched.len() + 1)).copied();
@@ -403,7 +405,7 @@ impl Chaos {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     /// No resource is promised twice; free, offered and used are always the total; a refused command changes
     /// nothing; an accepted task is launched once and ends exactly once.
