@@ -1,5 +1,6 @@
 //! A master and its agents, each a process of its own on loopback, ended with whoever started them.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -72,6 +73,13 @@ impl Cluster {
         &self.url
     }
 
+    /// How many agents ran the tasks of that name.
+    pub(super) fn agents_of(&self, stage: &Stage, tasks: &str) -> anyhow::Result<usize> {
+        let all = self.list(stage, &["ps", "--all"])?;
+        let agents = all.iter().filter(|task| task["name"] == tasks).map(|task| task["agent"].to_string());
+        Ok(agents.collect::<BTreeSet<_>>().len())
+    }
+
     /// Sends all agents away but the first, and waits until the master has seen them go.
     pub(super) fn keep_one_agent(&mut self, stage: &Stage, interrupt: &Interrupt) -> anyhow::Result<()> {
         while self.daemons.len() > 2 {
@@ -123,10 +131,15 @@ impl Cluster {
 
     /// How many agents the master sees; `None` while there is no answer.
     fn connected_agents(&self, stage: &Stage) -> Option<usize> {
-        let mut agents = stage.haggle();
-        let lines = process::output(agents.args(["agents", "--json", "--master", &self.url])).ok()?;
-        let agents = lines.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        Some(agents.filter(|agent| agent["connected"].as_bool() == Some(true)).count())
+        let agents = self.list(stage, &["agents"]).ok()?;
+        Some(agents.iter().filter(|agent| agent["connected"] == true).count())
+    }
+
+    /// What one of the commands that list things tells.
+    fn list(&self, stage: &Stage, command: &[&str]) -> anyhow::Result<Vec<Value>> {
+        let lines = process::output(stage.haggle().args(command).args(["--json", "--master", &self.url]))?;
+        let records = lines.lines().map(serde_json::from_str).collect::<Result<_, _>>();
+        records.with_context(|| format!("`haggle {}` printed other than JSON", command.join(" ")))
     }
 }
 

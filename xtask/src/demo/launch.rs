@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::path::PathBuf;
-use std::process::{Child, Stdio};
+use std::process::{Child, ExitStatus, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -23,15 +23,15 @@ const FAULT: i32 = 125;
 pub(super) struct Launch {
     child: Child,
     line: String,
-    records: PathBuf,
+    printed: PathBuf,
 }
 
 /// A task that has ended.
 pub(super) struct Ended(Value);
 
 impl Launch {
-    /// Starts tasks; `flags` are those of `haggle run` up to and with the task's own arguments. Its name is that of the
-    /// task's label and of a file, and must be new.
+    /// Starts tasks; `flags` are those of `haggle run`, with the task's own arguments at their end. The name is that of
+    /// the tasks and of a file, and must be new. Progress is shown to whoever watches us.
     pub(super) fn start(
         stage: &Stage,
         cluster: &Cluster,
@@ -39,44 +39,49 @@ impl Launch {
         task: &str,
         flags: &[String],
     ) -> anyhow::Result<Self> {
-        let records = stage.folder().join(format!("{name}.json"));
+        let printed = stage.folder().join(format!("{name}.out"));
         let mut haggle = stage.haggle();
         haggle
-            .args(["run", "--master", cluster.url(), "--name", name, "--json"])
+            .args(["run", "--master", cluster.url(), "--name", name])
             .arg(stage.task(task))
             .args(flags)
             .stdin(Stdio::null())
-            .stdout(File::create(&records).with_context(|| format!("cannot make {}", records.display()))?);
-        let line = flags.join(" ");
-        let child = haggle.spawn().with_context(|| format!("cannot start `haggle run … {line}`"))?;
-        Ok(Self { child, line, records })
+            .stdout(File::create(&printed).with_context(|| format!("cannot make {}", printed.display()))?);
+        let child = haggle.spawn().with_context(|| format!("cannot start `haggle run` for {name}"))?;
+        Ok(Self { child, line: format!("haggle run --name {name} {task}.wasm"), printed })
     }
 
-    /// Waits until all its tasks have ended, and gives back what is said of them.
-    pub(super) fn wait(mut self, interrupt: &Interrupt) -> anyhow::Result<Vec<Ended>> {
-        let status = loop {
+    /// Waits until all its tasks have finished, and gives back what it printed.
+    pub(super) fn wait(mut self, interrupt: &Interrupt) -> anyhow::Result<String> {
+        let status = self.end(interrupt)?;
+        if !status.success() {
+            bail!("`{}` ended with {status}", self.line);
+        }
+        self.printed()
+    }
+
+    /// Waits until its only task has ended, and gives back what `--json` made it say of that.
+    pub(super) fn wait_for_record(mut self, interrupt: &Interrupt) -> anyhow::Result<Ended> {
+        let status = self.end(interrupt)?;
+        // Any other code is the task's, and is told by its record.
+        if status.code().is_none_or(|code| code == FAULT) {
+            bail!("`{}` ended with {status}", self.line);
+        }
+        let record = self.printed()?;
+        serde_json::from_str(&record).map(Ended).with_context(|| format!("`{}` told of other than one task", self.line))
+    }
+
+    fn end(&mut self, interrupt: &Interrupt) -> anyhow::Result<ExitStatus> {
+        loop {
             interrupt.check()?;
             if let Some(status) = process::wait(&mut self.child, ATTENTION)? {
-                break status;
+                return Ok(status);
             }
-        };
-        // Any other code is a task's, and is told by its record.
-        if status.code().is_none_or(|code| code == FAULT) {
-            bail!("`haggle run … {}` ended with {status}", self.line);
         }
-        let records = fs::read_to_string(&self.records)?;
-        let ended = records.lines().map(|line| serde_json::from_str(line).map(Ended));
-        ended.collect::<Result<_, _>>().with_context(|| format!("{} holds other than JSON", self.records.display()))
     }
 
-    /// As [`wait`](Self::wait), for a single task.
-    pub(super) fn wait_for_one(self, interrupt: &Interrupt) -> anyhow::Result<Ended> {
-        let line = self.line.clone();
-        let mut ended = self.wait(interrupt)?;
-        match (ended.pop(), ended.len()) {
-            (Some(task), 0) => Ok(task),
-            _ => bail!("`haggle run … {line}` did not tell of one task"),
-        }
+    fn printed(&self) -> anyhow::Result<String> {
+        fs::read_to_string(&self.printed).with_context(|| format!("cannot read {}", self.printed.display()))
     }
 }
 
@@ -91,11 +96,6 @@ impl Drop for Launch {
 }
 
 impl Ended {
-    /// Its id in the cluster.
-    pub(super) fn id(&self) -> anyhow::Result<&str> {
-        self.text("id").context("a task has no id")
-    }
-
     /// The agent that ran it.
     pub(super) fn agent(&self) -> &str {
         self.text("agent").unwrap_or("no agent")
@@ -133,11 +133,6 @@ impl Ended {
     fn text(&self, key: &str) -> Option<&str> {
         self.0[key].as_str()
     }
-}
-
-/// What `haggle logs` shows of a task.
-pub(super) fn logs(stage: &Stage, cluster: &Cluster, task: &Ended) -> anyhow::Result<String> {
-    process::output(stage.haggle().args(["logs", "--master", cluster.url(), task.id()?]))
 }
 
 /// The words of a command line.

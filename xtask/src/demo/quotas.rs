@@ -53,11 +53,11 @@ pub(super) fn show(stage: &Stage, cluster: &Cluster, interrupt: &Interrupt) -> a
     println!("\n2. Quotas: four tasks that want more than they were given, and an honest neighbour");
     let launches: Vec<Launch> = ROLES
         .iter()
-        .map(|role| Launch::start(stage, cluster, role.name, role.task, &words(role.flags)))
+        .map(|role| Launch::start(stage, cluster, role.name, role.task, &words(&format!("--json {}", role.flags))))
         .collect::<anyhow::Result<_>>()?;
     println!("   {:<14}{:<36}{:<10}{:<16}WHY", "TASK", "GIVEN", "STATE", "REASON");
     for (role, launch) in ROLES.iter().zip(launches) {
-        let ended = launch.wait_for_one(interrupt)?;
+        let ended = launch.wait_for_record(interrupt)?;
         let reason = ended.reason().unwrap_or("-");
         println!("   {:<14}{:<36}{:<10}{reason:<16}{}", role.name, role.flags, ended.state(), ended.message());
         check(role, &ended)?;

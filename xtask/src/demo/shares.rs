@@ -26,7 +26,7 @@ pub(super) fn show(stage: &Stage, cluster: &mut Cluster, interrupt: &Interrupt) 
     let launches: Vec<Launch> = QUOTAS
         .iter()
         .map(|quota| {
-            let flags = words(&format!("--cpus {quota} -- {SECONDS}"));
+            let flags = words(&format!("--json --cpus {quota} -- {SECONDS}"));
             Launch::start(stage, cluster, &format!("spinner-{quota}"), "spinner", &flags)
         })
         .collect::<anyhow::Result<_>>()?;
@@ -36,7 +36,7 @@ pub(super) fn show(stage: &Stage, cluster: &mut Cluster, interrupt: &Interrupt) 
         "TASK", "CPUS", "CPU TIME", "WALL TIME", "MEASURED", "OFF BY"
     );
     for (quota, launch) in QUOTAS.iter().zip(launches) {
-        let ended = launch.wait_for_one(interrupt)?;
+        let ended = launch.wait_for_record(interrupt)?;
         let (cpu, wall) = (ended.cpu_seconds()?, ended.wall_seconds()?);
         let measured = cpu / wall;
         let off = measured / quota - 1.0;

@@ -3,14 +3,17 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Instant;
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 
 use super::cluster::Cluster;
 use super::corpus::{Corpus, FILES};
 use super::interrupt::Interrupt;
-use super::launch::{Launch, logs, words};
+use super::launch::{Launch, words};
 use super::stage::Stage;
 use crate::workspace::Workspace;
+
+/// What the tasks are called.
+const NAME: &str = "wordcount";
 
 /// How many of the most frequent words are shown.
 const SHOWN: usize = 5;
@@ -29,27 +32,25 @@ pub(super) fn show(
     );
 
     let started = Instant::now();
-    let tasks = Launch::start(stage, cluster, "wordcount", "wordcount", &flags(&corpus))?.wait(interrupt)?;
+    let printed = Launch::start(stage, cluster, NAME, "wordcount", &flags(&corpus))?.wait(interrupt)?;
     let took = started.elapsed().as_secs_f64();
-    if let Some(bad) = tasks.iter().find(|task| task.state() != "FINISHED") {
-        bail!("a word count ended as {} {}: {}", bad.state(), bad.reason().unwrap_or_default(), bad.message());
-    }
-    let agents: BTreeSet<&str> = tasks.iter().map(|task| task.agent()).collect();
-
     let mut counted = HashMap::new();
-    for task in &tasks {
-        interrupt.check()?;
-        add(&mut counted, &logs(stage, cluster, task)?)?;
+    for line in printed.lines() {
+        match count(line) {
+            Some((word, count)) => *counted.entry(word.to_string()).or_default() += count,
+            // The account at the end.
+            None => println!("   {line}"),
+        }
     }
+
     let natively = Instant::now();
     let expected = corpus.count()?;
     let natively = natively.elapsed().as_secs_f64();
     compare(&counted, &expected)?;
 
     println!(
-        "   {} tasks on {} agents took {took:.2} s, uploads included; natively, on one thread: {natively:.2} s",
-        tasks.len(),
-        agents.len()
+        "   {took:.2} s on {} agents, uploads included; natively, on one thread: {natively:.2} s",
+        cluster.agents_of(stage, NAME)?
     );
     println!("   {} words, {} different: the same as counted natively", total(&counted), counted.len());
     let mut frequent: Vec<_> = counted.into_iter().collect();
@@ -68,15 +69,11 @@ fn flags(corpus: &Corpus) -> Vec<String> {
     flags
 }
 
-/// Adds what a task printed: lines of a word, a tab, and a count.
-fn add(counts: &mut HashMap<String, u64>, printed: &str) -> anyhow::Result<()> {
-    for line in printed.lines() {
-        let (word, count) =
-            line.split_once('\t').with_context(|| format!("wanted a word and a count, got {line:?}"))?;
-        let count: u64 = count.parse().with_context(|| format!("wanted a count, got {count:?}"))?;
-        *counts.entry(word.to_string()).or_default() += count;
-    }
-    Ok(())
+/// What a line of a task says: `[7] word<TAB>count`, where 7 is the task's index. `None` for any other line.
+fn count(line: &str) -> Option<(&str, u64)> {
+    let (_, said) = line.strip_prefix('[')?.split_once("] ")?;
+    let (word, count) = said.split_once('\t')?;
+    Some((word, count.parse().ok()?))
 }
 
 fn compare(counted: &HashMap<String, u64>, expected: &HashMap<String, u64>) -> anyhow::Result<()> {
@@ -98,31 +95,23 @@ fn total(counts: &HashMap<String, u64>) -> u64 {
 mod tests {
     use super::*;
 
-    fn counts(printed: &str) -> HashMap<String, u64> {
-        let mut counts = HashMap::new();
-        add(&mut counts, printed).unwrap();
-        counts
-    }
-
-    #[test]
-    fn what_tasks_printed_adds_up() {
-        let sum = counts("a\t2\nb\t1\na\t3\n");
-
-        assert_eq!(sum, HashMap::from([("a".to_string(), 5), ("b".to_string(), 1)]));
-        assert_eq!(total(&sum), 6);
+    fn counts<const N: usize>(counts: [(&str, u64); N]) -> HashMap<String, u64> {
+        counts.map(|(word, count)| (word.to_string(), count)).into()
     }
 
     #[test]
     fn a_word_missing_on_either_side_is_noticed() {
-        assert!(compare(&counts("a\t1\n"), &counts("a\t1\n")).is_ok());
-        assert!(compare(&counts("a\t1\n"), &counts("a\t1\nb\t1\n")).is_err());
-        assert!(compare(&counts("a\t1\nb\t1\n"), &counts("a\t1\n")).is_err());
-        assert!(compare(&counts("a\t2\n"), &counts("a\t1\n")).is_err());
+        assert!(compare(&counts([("a", 1)]), &counts([("a", 1)])).is_ok());
+        assert!(compare(&counts([("a", 1)]), &counts([("a", 1), ("b", 1)])).is_err());
+        assert!(compare(&counts([("a", 1), ("b", 1)]), &counts([("a", 1)])).is_err());
+        assert!(compare(&counts([("a", 2)]), &counts([("a", 1)])).is_err());
     }
 
     #[test]
-    fn a_line_that_is_no_count_is_an_error() {
-        assert!(add(&mut HashMap::new(), "no tab").is_err());
-        assert!(add(&mut HashMap::new(), "word\tmany").is_err());
+    fn the_lines_of_tasks_are_told_from_others() {
+        assert_eq!(count("[7] word\t12"), Some(("word", 12)));
+        for other in ["", "FINISHED  48", "word\t12", "[7] word", "[7] word\tmany"] {
+            assert_eq!(count(other), None, "{other}");
+        }
     }
 }

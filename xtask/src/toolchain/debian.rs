@@ -75,8 +75,8 @@ fn build(home: &Path, draft: &Path) -> anyhow::Result<PathBuf> {
     process::timed("build Rust's standard library for wasm32-wasip1", || library::build(draft, &cargo))?;
     process::timed("prove the toolchain with a small program", || prove(draft, &cargo))?;
 
-    // The sources have done their part, and are half of it all.
-    fs::remove_dir_all(draft.join("usr/src"))?;
+    // They have done their part, and are half of it all.
+    process::timed("remove the sources", || Ok(fs::remove_dir_all(draft.join("usr/src"))?))?;
     let done = home.join(version);
     if done.exists() {
         fs::remove_dir_all(&done)?;
