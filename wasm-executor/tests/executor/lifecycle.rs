@@ -1,0 +1,152 @@
+//! Kills, waiting, shutting down: the executor's side of a task's life.
+
+use std::sync::Arc;
+
+use haggle_core::{Reason, TaskState};
+use haggle_executor::Event;
+use tempfile::TempDir;
+
+use crate::kit::{BOTH, Bench, Form, spec};
+
+const SPIN: &str = r#"(memory (export "memory") 1) (func (export "_start") (call $spin))"#;
+
+const NOOP: &str = r#"(memory (export "memory") 1) (func (export "_start"))"#;
+
+const SAY_AND_SLEEP: &str = r#"
+    (memory (export "memory") 1)
+    (data (i32.const 256) "here")
+    (func (export "_start")
+        (call $print (i32.const 256) (i32.const 4))
+        (call $sleep (i64.const 0x7fffffffffffffff)))"#;
+
+#[test]
+fn a_kill_stops_a_loop() {
+    let bench = Bench::new();
+    for form in BOTH {
+        let id = bench.launch(form, spec(), SPIN);
+        bench.wait_for(|event| *event == Event::Started { task: id });
+
+        bench.executor.kill(id);
+
+        let report = bench.report(id);
+        assert_eq!(report.verdict(), (TaskState::Killed, Some(Reason::KillRequested)));
+        assert!(report.ending.usage.peak_mem.get() > 0);
+    }
+}
+
+#[test]
+fn a_kill_stops_a_sleep_whose_output_came_before() {
+    let bench = Bench::new();
+    for form in BOTH {
+        let id = bench.launch(form, spec(), SAY_AND_SLEEP);
+        bench.wait_for(|event| matches!(event, Event::Output { task, bytes, .. } if *task == id && bytes == "here"));
+
+        bench.executor.kill(id);
+
+        assert_eq!(bench.report(id).verdict(), (TaskState::Killed, Some(Reason::KillRequested)));
+    }
+}
+
+#[test]
+fn a_kill_stops_what_has_not_begun() {
+    let bench = Bench::with(1, Arc::new(TempDir::new().unwrap()));
+    let first = bench.launch(Form::Core, spec(), SPIN);
+    let second = bench.launch(Form::Core, spec(), NOOP);
+    let third = bench.launch(Form::Core, spec(), NOOP);
+
+    bench.executor.kill(second);
+    let report = bench.report(second);
+
+    assert_eq!(report.verdict(), (TaskState::Killed, Some(Reason::KillRequested)));
+    assert_eq!(report.events.len(), 1, "it never started");
+    bench.executor.kill(first);
+    bench.report(first);
+    bench.report(third).assert_finished();
+}
+
+#[test]
+fn a_kill_of_a_task_that_is_not_here_changes_nothing() {
+    let bench = Bench::new();
+    let id = bench.launch(Form::Core, spec(), NOOP);
+    bench.report(id).assert_finished();
+
+    bench.executor.kill(id);
+
+    bench.run(Form::Core, spec(), NOOP).assert_finished();
+}
+
+#[test]
+fn more_tasks_than_there_is_room_for_run_one_after_the_other() {
+    let bench = Bench::with(2, Arc::new(TempDir::new().unwrap()));
+
+    let ids: Vec<_> = (0..50).map(|_| bench.launch(Form::Core, spec(), NOOP)).collect();
+
+    for id in ids {
+        bench.report(id).assert_finished();
+    }
+    assert_eq!(bench.executor.stats().tasks, 0);
+}
+
+#[test]
+fn short_tasks_run_beside_spinners_on_every_worker() {
+    let bench = Bench::new();
+    let spinners = [bench.launch(Form::Core, spec(), SPIN), bench.launch(Form::Core, spec(), SPIN)];
+
+    for form in BOTH {
+        bench.run(form, spec(), NOOP).assert_finished();
+    }
+
+    for id in spinners {
+        bench.executor.kill(id);
+        bench.report(id);
+    }
+}
+
+#[test]
+fn shutting_down_kills_every_task() {
+    let bench = Bench::with(2, Arc::new(TempDir::new().unwrap()));
+    let ids = [SPIN, SAY_AND_SLEEP, NOOP].map(|body| bench.launch(Form::Core, spec(), body));
+    bench.wait_for(|event| *event == Event::Started { task: ids[0] });
+
+    bench.executor.shutdown();
+
+    for id in ids {
+        assert!(matches!(bench.report(id).ending.state, TaskState::Killed | TaskState::Finished));
+    }
+    let late = bench.run(Form::Core, spec(), NOOP);
+    assert_eq!(late.verdict(), (TaskState::Failed, Some(Reason::ExecutorTerminated)));
+}
+
+#[test]
+fn a_receiver_of_events_that_panics_stops_nobody() {
+    let dir = TempDir::new().unwrap();
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let config = haggle_executor::Config {
+        workers: 1,
+        cache_dir: dir.path().join("cache"),
+        scratch_dir: dir.path().join("scratch"),
+        max_tasks: 4,
+    };
+    let executor = haggle_executor::Executor::start(config, move |event| {
+        if let Event::Ended { task, .. } = event {
+            let _ = sender.send(task.number);
+            panic!("on purpose");
+        }
+    })
+    .unwrap();
+    let module = dir.path().join("noop.wat");
+    std::fs::write(&module, r#"(module (memory (export "memory") 1) (func (export "_start")))"#).unwrap();
+
+    for number in 1..=2 {
+        let mut spec = spec();
+        spec.id.number = number;
+        let launch = haggle_executor::Launch {
+            spec: Arc::new(spec),
+            module: module.clone(),
+            inputs: Vec::new(),
+            env: Vec::new(),
+        };
+        executor.launch(launch);
+        assert_eq!(receiver.recv().unwrap(), number);
+    }
+}

@@ -1,0 +1,8 @@
+//! What an executor promises, asked of a real one with real guests.
+
+mod endings;
+mod files;
+mod kit;
+mod lifecycle;
+mod modules;
+mod quotas;
