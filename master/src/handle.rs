@@ -28,10 +28,13 @@ pub(crate) enum Input {
     /// Somebody wants this decided, and to know the verdict.
     Decide(Command, oneshot::Sender<Result<(), Refusal>>),
     /// Somebody wants to know something.
-    Ask(Box<dyn FnOnce(&Cluster) + Send>),
+    Ask(Question),
     /// End every session, remember the time, and return.
     Stop,
 }
+
+/// Runs on the driver's thread, between two batches.
+pub(crate) type Question = Box<dyn FnOnce(&Cluster) + Send>;
 
 /// Where to put what a peer is to hear.
 pub(crate) enum Peer {

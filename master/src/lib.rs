@@ -61,16 +61,13 @@ impl Master {
     /// When it must not or cannot listen there, or cannot use its state folder.
     pub async fn start(config: Config) -> Result<Self, StartError> {
         let listener = listen(config.listen).await?;
-        let address =
-            listener.local_addr().map_err(|source| StartError::Listen { address: config.listen, source })?;
+        let address = listener.local_addr().map_err(|source| StartError::Listen { address: config.listen, source })?;
 
         let (registry, recovered, origin) = Registry::open(config.state.as_deref())?;
         // Behind the registry's lock: nobody else uses the folder.
         let folder = config.state.as_ref().map(|state| state.join("artifacts"));
-        let store = Store::open(folder.as_deref(), config.artifacts).map_err(|source| StartError::Artifacts {
-            folder: folder.unwrap_or_else(std::env::temp_dir),
-            source,
-        })?;
+        let store = Store::open(folder.as_deref(), config.artifacts)
+            .map_err(|source| StartError::Artifacts { folder: folder.unwrap_or_else(std::env::temp_dir), source })?;
         info!("{} agents and {} frameworks are remembered", recovered.agents.len(), recovered.frameworks.len());
         let cluster = Cluster::new(config.cluster, recovered, origin);
         let (handle, driver) =
@@ -106,7 +103,7 @@ impl Master {
     pub async fn stopped(&mut self) -> Result<(), Failure> {
         match self.failure.wait_for(Option::is_some).await {
             Ok(failure) => failure.clone().map_or(Ok(()), Err),
-            Err(_) => Ok(()),
+            Err(_) => Err(Failure::Server("the server ended unexpectedly; this is a bug".to_owned())),
         }
     }
 }

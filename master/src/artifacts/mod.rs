@@ -120,7 +120,8 @@ fn size_of_all(folder: &Path) -> io::Result<u64> {
     let mut total = 0;
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        let is_artifact = entry.file_name().to_str().is_some_and(|hex| Digest::from_str(&format!("sha256:{hex}")).is_ok());
+        let is_artifact =
+            entry.file_name().to_str().is_some_and(|hex| Digest::from_str(&format!("sha256:{hex}")).is_ok());
         if is_artifact {
             total += entry.metadata()?.len();
         }

@@ -7,6 +7,7 @@ mod tests;
 
 use std::future::pending;
 use std::io;
+use std::mem;
 use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -22,7 +23,7 @@ use self::peers::Peers;
 use self::spoken::Spoken;
 use crate::clock::Clock;
 use crate::error::Failure;
-use crate::handle::{Handle, Happening, INPUTS, Input};
+use crate::handle::{Handle, Happening, INPUTS, Input, Question};
 use crate::registry::{Registry, RegistryError};
 
 /// Inputs in one batch. Above this, latency grows and throughput no longer does.
@@ -64,7 +65,7 @@ struct Driver {
     happenings: broadcast::Sender<Happening>,
     effects: Vec<Effect>,
     /// Told after the batch is durable: an answer is an effect as well.
-    answers: Vec<Box<dyn FnOnce(&Cluster) + Send>>,
+    answers: Vec<Question>,
     cut_off: Vec<SessionId>,
 }
 
@@ -161,7 +162,7 @@ impl Driver {
             if self.cut_off.is_empty() {
                 break;
             }
-            for session in std::mem::take(&mut self.cut_off) {
+            for session in mem::take(&mut self.cut_off) {
                 warn!("{session} was cut off: it does not read what it is sent");
                 self.disconnect(now, session);
             }
@@ -221,8 +222,8 @@ impl Driver {
         for effect in self.effects.drain(..) {
             match effect {
                 Effect::Remember(_) => {}
-                Effect::ToFramework(session, event) => self.peers.to_framework(session, event),
-                Effect::ToAgent(session, order) => self.peers.to_agent(session, order),
+                Effect::ToFramework(session, event) => self.peers.tell_framework(session, event),
+                Effect::ToAgent(session, order) => self.peers.tell_agent(session, order),
                 Effect::Close(session) => self.peers.close(session),
                 Effect::Announce(what) => {
                     log(&what);

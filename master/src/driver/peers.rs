@@ -46,14 +46,14 @@ impl Peers {
     }
 
     /// To a session that has ended, nothing is said.
-    pub(super) fn to_agent(&mut self, session: SessionId, order: AgentOrder) {
+    pub(super) fn tell_agent(&mut self, session: SessionId, order: AgentOrder) {
         if let Some(Line::Agent(line)) = self.lines.get_mut(&session) {
             line.collect(session, AgentMail::Order(order), &mut self.touched);
         }
     }
 
     /// To a session that has ended, nothing is said.
-    pub(super) fn to_framework(&mut self, session: SessionId, event: FrameworkEvent) {
+    pub(super) fn tell_framework(&mut self, session: SessionId, event: FrameworkEvent) {
         if let Some(Line::Framework(line)) = self.lines.get_mut(&session) {
             line.collect(session, event, &mut self.touched);
         }

@@ -77,7 +77,7 @@ impl Listener<'_> {
             let command = AgentCommand::try_from(report)?;
             if command == AgentCommand::Heartbeat {
                 // From here, not from the driver: a busy master is not a dead one. An agent that has fallen
-                // behind is noticed by the driver's next word to it.
+                // behind is cut off by this, which ends the session.
                 let _ = self.outbox.put(&mut vec![AgentMail::Heartbeat]);
             }
             commands.push(Command::Agent(self.session, command));

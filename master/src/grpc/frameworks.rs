@@ -2,8 +2,8 @@
 
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
-use haggle_core::cluster::{Command, FrameworkCommand};
 use haggle_core::SessionId;
+use haggle_core::cluster::{Command, FrameworkCommand};
 use haggle_proto::v1;
 use haggle_proto::v1::framework_call::Call;
 use tonic::{Request, Response, Status, Streaming};
@@ -48,11 +48,7 @@ impl v1::frameworks_server::Frameworks for Frameworks {
     }
 }
 
-fn understand(
-    session: SessionId,
-    message: v1::FrameworkCalls,
-    subscribed: &mut bool,
-) -> Result<Vec<Command>, Status> {
+fn understand(session: SessionId, message: v1::FrameworkCalls, subscribed: &mut bool) -> Result<Vec<Command>, Status> {
     let mut commands = Vec::with_capacity(message.calls.len());
     for call in message.calls {
         if !*subscribed {

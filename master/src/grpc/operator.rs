@@ -47,10 +47,7 @@ impl v1::operator_server::Operator for Operator {
         Ok(Response::new(v1::MasterInfo { version: env!("CARGO_PKG_VERSION").to_owned(), uptime_ms }))
     }
 
-    async fn list_agents(
-        &self,
-        _: Request<v1::ListAgentsRequest>,
-    ) -> Result<Response<v1::ListAgentsResponse>, Status> {
+    async fn list_agents(&self, _: Request<v1::ListAgentsRequest>) -> Result<Response<v1::ListAgentsResponse>, Status> {
         Ok(Response::new(v1::ListAgentsResponse { agents: self.list(Cluster::agents).await? }))
     }
 
@@ -65,10 +62,7 @@ impl v1::operator_server::Operator for Operator {
         Ok(Response::new(v1::ListRolesResponse { roles: self.list(Cluster::roles).await? }))
     }
 
-    async fn list_offers(
-        &self,
-        _: Request<v1::ListOffersRequest>,
-    ) -> Result<Response<v1::ListOffersResponse>, Status> {
+    async fn list_offers(&self, _: Request<v1::ListOffersRequest>) -> Result<Response<v1::ListOffersResponse>, Status> {
         Ok(Response::new(v1::ListOffersResponse { offers: self.list(Cluster::offers).await? }))
     }
 
@@ -93,10 +87,7 @@ impl v1::operator_server::Operator for Operator {
         Ok(Response::new(watch(self.handle.watch()?)))
     }
 
-    async fn kill_task(
-        &self,
-        request: Request<v1::KillTaskRequest>,
-    ) -> Result<Response<v1::KillTaskResponse>, Status> {
+    async fn kill_task(&self, request: Request<v1::KillTaskRequest>) -> Result<Response<v1::KillTaskResponse>, Status> {
         let task = named_task(request.into_inner().task)?;
         match self.handle.decide(Command::KillTask(task)).await? {
             Ok(()) => Ok(Response::new(v1::KillTaskResponse {})),

@@ -28,13 +28,8 @@ pub(crate) struct FellBehind;
 
 /// A new session's outbox and the stream that empties it.
 pub(crate) fn outbox<T: Weigh>() -> (Outbox<T>, Mail<T>) {
-    let shared = Arc::new(Mutex::new(State {
-        waiting: Vec::new(),
-        weight: 0,
-        end: End::Open,
-        reader: None,
-        watcher: None,
-    }));
+    let shared =
+        Arc::new(Mutex::new(State { waiting: Vec::new(), weight: 0, end: End::Open, reader: None, watcher: None }));
     (Outbox(Arc::clone(&shared)), Mail { shared, rest: Vec::new().into_iter() })
 }
 

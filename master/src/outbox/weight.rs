@@ -21,7 +21,8 @@ impl Weigh for FrameworkEvent {
                 Self::Offers(offers) => offers
                     .iter()
                     .map(|offer| {
-                        let attributes: usize = offer.attributes.iter().map(|(name, value)| name.len() + value.len()).sum();
+                        let attributes: usize =
+                            offer.attributes.iter().map(|(name, value)| name.len() + value.len()).sum();
                         PLAIN + offer.agent_name.len() + attributes
                     })
                     .sum(),

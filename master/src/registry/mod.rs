@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use haggle_core::cluster::{Change, Recovered};
 use haggle_core::{AgentId, FrameworkId, Now};
 use redb::backends::InMemoryBackend;
-use redb::{Database, DatabaseError, ReadableTable, TableDefinition};
+use redb::{Database, DatabaseError, ReadableTable, StorageBackend, TableDefinition};
 
 pub use row::BadRow;
 
@@ -91,17 +91,19 @@ impl Registry {
     pub(crate) fn open(folder: Option<&Path>) -> Result<(Self, Recovered, Now), RegistryError> {
         let registry = match folder {
             Some(folder) => Self::open_in(folder)?,
-            None => {
-                let file = PathBuf::from("(in memory)");
-                let database = Database::builder()
-                    .set_cache_size(CACHE)
-                    .create_with_backend(InMemoryBackend::new())
-                    .map_err(|source| store_error(&file, source))?;
-                Self { database, file }
-            }
+            None => Self::open_on(InMemoryBackend::new())?,
         };
         let (recovered, clock) = registry.recover()?;
         Ok((registry, recovered, clock))
+    }
+
+    /// A registry on something that is no file.
+    pub(crate) fn open_on(backend: impl StorageBackend) -> Result<Self, RegistryError> {
+        let file = PathBuf::from("(not in a file)");
+        match Database::builder().set_cache_size(CACHE).create_with_backend(backend) {
+            Ok(database) => Ok(Self { database, file }),
+            Err(source) => Err(store_error(&file, source)),
+        }
     }
 
     /// Makes `changes`, and the time `now`, durable in one transaction.
@@ -160,9 +162,7 @@ impl Registry {
         let transaction = self.database.begin_write()?;
         let rows = {
             let mut numbers = transaction.open_table(NUMBERS)?;
-            let mut number = |name| -> Result<u64, redb::Error> {
-                Ok(numbers.get(name)?.map_or(0, |value| value.value()))
-            };
+            let number = |name| -> Result<u64, redb::Error> { Ok(numbers.get(name)?.map_or(0, |value| value.value())) };
             let (version, clock) = (number(VERSION_KEY)?, number(CLOCK)?);
             let (last_agent, last_framework) = (number(LAST_AGENT)?, number(LAST_FRAMEWORK)?);
             if version > VERSION {

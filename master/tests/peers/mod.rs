@@ -1,0 +1,233 @@
+//! An agent, a framework and an operator, played over the generated clients: the one place that knows the API.
+
+use std::collections::VecDeque;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use haggle_master::Master;
+use haggle_proto::v1;
+use haggle_proto::v1::agent_order::Order;
+use haggle_proto::v1::agent_report::Report;
+use haggle_proto::v1::agents_client::AgentsClient;
+use haggle_proto::v1::artifacts_client::ArtifactsClient;
+use haggle_proto::v1::framework_call::Call;
+use haggle_proto::v1::framework_event::Event;
+use haggle_proto::v1::frameworks_client::FrameworksClient;
+use haggle_proto::v1::operator_client::OperatorClient;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Channel;
+use tonic::{Status, Streaming};
+
+pub(crate) fn loopback() -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, 0).into()
+}
+
+async fn channel(master: &Master) -> Channel {
+    Channel::from_shared(format!("http://{}", master.addr())).unwrap().connect().await.unwrap()
+}
+
+pub(crate) async fn operator(master: &Master) -> OperatorClient<Channel> {
+    OperatorClient::new(channel(master).await)
+}
+
+pub(crate) async fn artifacts(master: &Master) -> ArtifactsClient<Channel> {
+    ArtifactsClient::new(channel(master).await)
+}
+
+pub(crate) async fn upload(master: &Master, expected: Option<Vec<u8>>, bytes: &[u8]) -> Result<v1::Artifact, Status> {
+    let mut chunks: Vec<_> = bytes
+        .chunks(1 << 20)
+        .map(|data| v1::UploadChunk { expected: Vec::new(), data: data.to_vec().into() })
+        .collect();
+    chunks[0].expected = expected.unwrap_or_default();
+    let stored = artifacts(master).await.upload(tokio_stream::iter(chunks)).await?;
+    Ok(stored.into_inner())
+}
+
+pub(crate) fn resources(milli_cpus: u64, mem_bytes: u64) -> v1::Resources {
+    v1::Resources { milli_cpus, mem_bytes, disk_bytes: 1 << 30, ..Default::default() }
+}
+
+pub(crate) fn spec(framework: u64, number: u64) -> v1::TaskSpec {
+    v1::TaskSpec {
+        id: Some(v1::TaskId { framework, number }),
+        name: "played".to_owned(),
+        module: vec![7; 32],
+        args: vec!["an argument".to_owned()],
+        resources: Some(resources(500, 64 << 20)),
+        ..Default::default()
+    }
+}
+
+/// Waits for the status that ends a stream; what comes before it is skipped.
+async fn status_at_end<T>(mut stream: Streaming<T>) -> Status {
+    loop {
+        match stream.message().await {
+            Ok(Some(_)) => {}
+            Ok(None) => panic!("the stream ended without a status"),
+            Err(status) => return status,
+        }
+    }
+}
+
+pub(crate) struct Agent {
+    pub(crate) id: u64,
+    reports: mpsc::Sender<v1::AgentReports>,
+    orders: Streaming<v1::AgentOrders>,
+    heard: VecDeque<Order>,
+}
+
+impl Agent {
+    pub(crate) async fn connect(master: &Master) -> Self {
+        let (reports, outgoing) = mpsc::channel(16);
+        let mut client = AgentsClient::new(channel(master).await);
+        let orders = client.session(ReceiverStream::new(outgoing)).await.unwrap().into_inner();
+        Self { id: 0, reports, orders, heard: VecDeque::new() }
+    }
+
+    pub(crate) async fn register(master: &Master, id: Option<u64>) -> Self {
+        let mut agent = Self::connect(master).await;
+        let info = v1::AgentInfo {
+            name: "played".to_owned(),
+            resources: Some(resources(2_000, 1 << 30)),
+            ..Default::default()
+        };
+        agent.say(Report::Register(v1::RegisterAgent { id, info: Some(info), tasks: Vec::new() })).await;
+        let Order::Registered(registered) = agent.order().await else { panic!("not registered") };
+        agent.id = registered.agent;
+        agent
+    }
+
+    pub(crate) async fn say(&self, report: Report) {
+        let reports = vec![v1::AgentReport { report: Some(report) }];
+        self.reports.send(v1::AgentReports { reports }).await.unwrap();
+    }
+
+    pub(crate) async fn update(&self, task: &v1::TaskSpec, update: u64, state: v1::TaskState) {
+        let status = v1::TaskStatus {
+            task: task.id,
+            update,
+            state: state.into(),
+            source: v1::Source::Executor.into(),
+            ..Default::default()
+        };
+        self.say(Report::Updates(v1::TaskStatuses { statuses: vec![status] })).await;
+    }
+
+    pub(crate) async fn answer(&self, order: &v1::ReadLogOrder, text: &str, end: bool) {
+        let data = text.as_bytes().to_vec().into();
+        let chunk = v1::LogChunk { request: order.request, offset: order.offset, data, end, error: String::new() };
+        self.say(Report::Log(chunk)).await;
+    }
+
+    pub(crate) async fn order(&mut self) -> Order {
+        while self.heard.is_empty() {
+            let message = self.orders.message().await.unwrap().unwrap();
+            self.heard.extend(message.orders.into_iter().map(|order| order.order.unwrap()));
+        }
+        self.heard.pop_front().unwrap()
+    }
+
+    pub(crate) async fn launched(&mut self) -> v1::TaskSpec {
+        match self.order().await {
+            Order::Launch(spec) => spec,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) async fn killed(&mut self) -> v1::TaskId {
+        match self.order().await {
+            Order::Kill(task) => task,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) async fn acknowledged(&mut self) -> v1::UpdateAck {
+        match self.order().await {
+            Order::Acknowledge(ack) => ack,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) async fn read_log(&mut self) -> v1::ReadLogOrder {
+        match self.order().await {
+            Order::ReadLog(order) => order,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    pub(crate) async fn last_word(self) -> Status {
+        status_at_end(self.orders).await
+    }
+}
+
+pub(crate) struct Framework {
+    pub(crate) id: u64,
+    calls: mpsc::Sender<v1::FrameworkCalls>,
+    events: Streaming<v1::FrameworkEvents>,
+    heard: VecDeque<Event>,
+}
+
+impl Framework {
+    pub(crate) async fn connect(master: &Master) -> Self {
+        let (calls, outgoing) = mpsc::channel(16);
+        let mut client = FrameworksClient::new(channel(master).await);
+        let events = client.session(ReceiverStream::new(outgoing)).await.unwrap().into_inner();
+        Self { id: 0, calls, events, heard: VecDeque::new() }
+    }
+
+    pub(crate) async fn subscribe(master: &Master, id: Option<u64>) -> Self {
+        let mut framework = Self::connect(master).await;
+        let info = v1::FrameworkInfo { name: "played".to_owned(), ..Default::default() };
+        framework.say(Call::Subscribe(v1::Subscribe { id, info: Some(info) })).await;
+        let Event::Subscribed(subscribed) = framework.event().await else { panic!("not subscribed") };
+        framework.id = subscribed.framework;
+        framework
+    }
+
+    pub(crate) async fn say(&self, call: Call) {
+        let calls = vec![v1::FrameworkCall { call: Some(call) }];
+        self.calls.send(v1::FrameworkCalls { calls }).await.unwrap();
+    }
+
+    pub(crate) async fn accept(&self, offer: &v1::Offer, tasks: Vec<v1::TaskSpec>) {
+        // The rest is not wanted for an hour, so that no other offer comes between.
+        self.say(Call::Accept(v1::Accept { offers: vec![offer.id], tasks, refuse_ms: 3_600_000 })).await;
+    }
+
+    pub(crate) async fn acknowledge(&self, status: &v1::TaskStatus) {
+        let updates = vec![v1::UpdateAck { task: status.task, update: status.update }];
+        self.say(Call::Acknowledge(v1::Acknowledge { updates })).await;
+    }
+
+    pub(crate) async fn event(&mut self) -> Event {
+        while self.heard.is_empty() {
+            let message = self.events.message().await.unwrap().unwrap();
+            self.heard.extend(message.events.into_iter().map(|event| event.event.unwrap()));
+        }
+        self.heard.pop_front().unwrap()
+    }
+
+    /// The next offer; other events before it are skipped.
+    pub(crate) async fn offer(&mut self) -> v1::Offer {
+        loop {
+            if let Event::Offers(offers) = self.event().await {
+                return offers.offers.into_iter().next().unwrap();
+            }
+        }
+    }
+
+    /// The next update that is not made by the master; other events before it are skipped.
+    pub(crate) async fn update(&mut self) -> v1::TaskStatus {
+        loop {
+            match self.event().await {
+                Event::Update(status) if status.source() != v1::Source::Master => return status,
+                _ => {}
+            }
+        }
+    }
+
+    pub(crate) async fn last_word(self) -> Status {
+        status_at_end(self.events).await
+    }
+}

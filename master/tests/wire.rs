@@ -1,0 +1,301 @@
+//! A master on a real socket, with an agent and a framework played by the test.
+
+mod peers;
+
+use haggle_master::{Config, Master, StartError};
+use haggle_proto::v1;
+use haggle_proto::v1::framework_call::Call;
+use haggle_proto::v1::{OutputStream, Reason, TaskState, agent_order, agent_report, framework_event, watch_event};
+use tempfile::TempDir;
+use tonic::Code;
+
+use peers::{Agent, Framework, artifacts, loopback, operator, spec, upload};
+
+async fn master() -> Master {
+    Master::start(Config::new(loopback())).await.unwrap()
+}
+
+fn config_in(folder: &TempDir) -> Config {
+    Config { state: Some(folder.path().join("state")), ..Config::new(loopback()) }
+}
+
+#[tokio::test]
+async fn a_task_goes_from_framework_to_agent_and_its_news_come_back() {
+    let master = master().await;
+    let mut agent = Agent::register(&master, None).await;
+    let mut framework = Framework::subscribe(&master, None).await;
+    assert_eq!((agent.id, framework.id), (1, 1));
+
+    let offer = framework.offer().await;
+    assert_eq!((offer.agent, offer.agent_name.as_str()), (agent.id, "played"));
+    framework.accept(&offer, vec![spec(framework.id, 7)]).await;
+
+    let launched = agent.launched().await;
+    assert_eq!(launched.id, Some(v1::TaskId { framework: 1, number: 7 }));
+    assert_eq!(launched.args, ["an argument"]);
+    agent.update(&launched, 1, TaskState::Running).await;
+    agent.update(&launched, 2, TaskState::Finished).await;
+
+    let running = framework.update().await;
+    assert_eq!((running.update, running.state(), running.agent), (1, TaskState::Running, Some(agent.id)));
+    let finished = framework.update().await;
+    assert_eq!((finished.update, finished.state()), (2, TaskState::Finished));
+    framework.acknowledge(&finished).await;
+
+    let acknowledged = agent.acknowledged().await;
+    assert_eq!((acknowledged.task, acknowledged.update), (launched.id, 2));
+    master.stop().await;
+}
+
+#[tokio::test]
+async fn a_heartbeat_is_answered() {
+    let master = master().await;
+    let mut agent = Agent::register(&master, None).await;
+
+    agent.say(agent_report::Report::Heartbeat(v1::Heartbeat {})).await;
+
+    assert!(matches!(agent.order().await, agent_order::Order::Heartbeat(_)));
+}
+
+#[tokio::test]
+async fn a_session_begins_with_an_introduction() {
+    let master = master().await;
+
+    let agent = Agent::connect(&master).await;
+    agent.say(agent_report::Report::Heartbeat(v1::Heartbeat {})).await;
+    let last_word = agent.last_word().await;
+    assert_eq!(last_word.code(), Code::FailedPrecondition);
+    assert_eq!(last_word.message(), "the first report of a session must be register, it is heartbeat");
+
+    let framework = Framework::connect(&master).await;
+    framework.say(Call::Revive(v1::Revive {})).await;
+    let last_word = framework.last_word().await;
+    assert_eq!(last_word.code(), Code::FailedPrecondition);
+    assert_eq!(last_word.message(), "the first call of a session must be subscribe, it is revive");
+}
+
+#[tokio::test]
+async fn a_message_that_breaks_the_contract_ends_its_session_alone() {
+    let master = master().await;
+    let mut agent = Agent::register(&master, None).await;
+    let mut framework = Framework::subscribe(&master, None).await;
+    let offer = framework.offer().await;
+
+    framework.accept(&offer, vec![v1::TaskSpec { module: vec![1, 2, 3], ..spec(1, 1) }]).await;
+
+    let last_word = framework.last_word().await;
+    assert_eq!(last_word.code(), Code::InvalidArgument);
+    assert_eq!(last_word.message(), "digest is 3 bytes, must be 32 bytes of SHA-256");
+    agent.say(agent_report::Report::Heartbeat(v1::Heartbeat {})).await;
+    assert!(matches!(agent.order().await, agent_order::Order::Heartbeat(_)));
+}
+
+#[tokio::test]
+async fn who_comes_back_to_a_restarted_master_keeps_its_id() {
+    let folder = TempDir::new().unwrap();
+    let first = Master::start(config_in(&folder)).await.unwrap();
+    let _other = Agent::register(&first, None).await;
+    let agent = Agent::register(&first, None).await;
+    let framework = Framework::subscribe(&first, None).await;
+    let digest = upload(&first, None, b"a module").await.unwrap().digest;
+    first.stop().await;
+
+    let second = Master::start(config_in(&folder)).await.unwrap();
+    let agents = operator(&second).await.list_agents(v1::ListAgentsRequest {}).await.unwrap().into_inner().agents;
+    assert_eq!(agents.iter().map(|agent| (agent.id, agent.connected)).collect::<Vec<_>>(), [(1, false), (2, false)]);
+    assert_eq!(Agent::register(&second, Some(agent.id)).await.id, agent.id);
+    assert_eq!(Framework::subscribe(&second, Some(framework.id)).await.id, framework.id);
+    assert_eq!(Agent::register(&second, None).await.id, 3);
+    assert_eq!(Framework::subscribe(&second, None).await.id, 2);
+    artifacts(&second).await.stat(v1::ArtifactRef { digest }).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_state_folder_has_one_master() {
+    let folder = TempDir::new().unwrap();
+    let _first = Master::start(config_in(&folder)).await.unwrap();
+
+    let refused = Master::start(config_in(&folder)).await.unwrap_err();
+
+    assert!(refused.to_string().contains("belongs to another running master"), "{refused}");
+}
+
+#[tokio::test]
+async fn only_loopback_is_served() {
+    for open in ["0.0.0.0:0", "[::]:0", "192.0.2.1:0"] {
+        let refused = Master::start(Config::new(open.parse().unwrap())).await.unwrap_err();
+        assert!(matches!(refused, StartError::NotLoopback(_)), "{refused}");
+        assert!(refused.to_string().contains("until transport security exists"), "{refused}");
+    }
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_named() {
+    let first = master().await;
+
+    let refused = Master::start(Config::new(first.addr())).await.unwrap_err();
+
+    let expected = format!("cannot listen on {}: the port is in use; choose another, or stop who has it", first.addr());
+    assert_eq!(refused.to_string(), expected);
+}
+
+#[tokio::test]
+async fn artifacts_come_out_as_they_went_in() {
+    let master = master().await;
+    let bytes: Vec<u8> = (0..3_000_000u32).map(|number| number as u8).collect();
+
+    let stored = upload(&master, None, &bytes).await.unwrap();
+    assert_eq!(stored.size_bytes, 3_000_000);
+    upload(&master, Some(stored.digest.clone()), &bytes).await.unwrap();
+
+    let mut artifacts = artifacts(&master).await;
+    let wanted = v1::ArtifactRef { digest: stored.digest };
+    assert_eq!(artifacts.stat(wanted.clone()).await.unwrap().into_inner().size_bytes, 3_000_000);
+    let mut chunks = artifacts.download(wanted).await.unwrap().into_inner();
+    let mut read = Vec::new();
+    while let Some(chunk) = chunks.message().await.unwrap() {
+        read.extend_from_slice(&chunk.data);
+    }
+    assert_eq!(read, bytes);
+}
+
+#[tokio::test]
+async fn an_artifact_with_another_digest_than_announced_is_not_kept() {
+    let master = master().await;
+
+    let refused = upload(&master, Some(vec![1; 32]), b"other bytes").await.unwrap_err();
+    assert_eq!(refused.code(), Code::InvalidArgument);
+
+    let absent = artifacts(&master).await.stat(v1::ArtifactRef { digest: vec![1; 32] }).await.unwrap_err();
+    assert_eq!(absent.code(), Code::NotFound);
+}
+
+#[tokio::test]
+async fn an_operator_sees_the_cluster_and_watches_it() {
+    let master = master().await;
+    let mut operator = operator(&master).await;
+    let mut watched = operator.watch(v1::WatchRequest {}).await.unwrap().into_inner();
+    let mut agent = Agent::register(&master, None).await;
+    let mut framework = Framework::subscribe(&master, None).await;
+    let offer = framework.offer().await;
+
+    let offers = operator.list_offers(v1::ListOffersRequest {}).await.unwrap().into_inner().offers;
+    assert_eq!(offers.iter().map(|open| (open.id, open.framework, open.agent)).collect::<Vec<_>>(), [(offer.id, 1, 1)]);
+    framework.accept(&offer, vec![spec(framework.id, 1)]).await;
+    let launched = agent.launched().await;
+    let tasks = operator.list_tasks(v1::ListTasksRequest::default()).await.unwrap().into_inner().tasks;
+    assert_eq!(tasks.iter().map(|task| (task.id, task.agent)).collect::<Vec<_>>(), [(launched.id, 1)]);
+    let frameworks = operator.list_frameworks(v1::ListFrameworksRequest {}).await.unwrap().into_inner().frameworks;
+    assert_eq!(frameworks.iter().map(|framework| framework.tasks).collect::<Vec<_>>(), [1]);
+    let roles = operator.list_roles(v1::ListRolesRequest {}).await.unwrap().into_inner().roles;
+    assert_eq!(roles.iter().map(|role| role.name.as_str()).collect::<Vec<_>>(), ["default"]);
+
+    let mut next = async || watched.message().await.unwrap().unwrap().event.unwrap();
+    assert_eq!(next().await, watch_event::Event::AgentUp(1));
+    assert_eq!(next().await, watch_event::Event::FrameworkUp(1));
+    let watch_event::Event::Task(status) = next().await else { panic!("no task") };
+    assert_eq!((status.task, status.state()), (launched.id, TaskState::Staging));
+}
+
+#[tokio::test]
+async fn an_operator_kills_a_task_once() {
+    let master = master().await;
+    let mut operator = operator(&master).await;
+    let mut agent = Agent::register(&master, None).await;
+    let mut framework = Framework::subscribe(&master, None).await;
+    let offer = framework.offer().await;
+    framework.accept(&offer, vec![spec(framework.id, 1)]).await;
+    let launched = agent.launched().await;
+    let named = |number| v1::KillTaskRequest { task: Some(v1::TaskId { framework: 1, number }) };
+
+    operator.kill_task(named(1)).await.unwrap();
+    assert_eq!(Some(agent.killed().await), launched.id);
+    agent.update(&launched, 1, TaskState::Killed).await;
+    assert_eq!(framework.update().await.state(), TaskState::Killed);
+
+    assert_eq!(operator.kill_task(named(1)).await.unwrap_err().code(), Code::FailedPrecondition);
+    assert_eq!(operator.kill_task(named(2)).await.unwrap_err().code(), Code::NotFound);
+}
+
+#[tokio::test]
+async fn a_log_is_pulled_from_the_agent_until_its_end() {
+    let master = master().await;
+    let mut agent = Agent::register(&master, None).await;
+    let mut framework = Framework::subscribe(&master, None).await;
+    let offer = framework.offer().await;
+    framework.accept(&offer, vec![spec(framework.id, 1)]).await;
+    let launched = agent.launched().await;
+
+    let request =
+        v1::ReadLogRequest { task: launched.id, stream: OutputStream::Stdout.into(), offset: 0, follow: true };
+    let mut log = operator(&master).await.read_log(request).await.unwrap().into_inner();
+    let pieces = [("hello ", false), ("", false), ("world", true)];
+    let played = async {
+        for (text, end) in pieces {
+            let order = agent.read_log().await;
+            assert!(order.wait);
+            agent.answer(&order, text, end).await;
+        }
+    };
+    let read = async {
+        let mut text = Vec::new();
+        while let Some(piece) = log.message().await.unwrap() {
+            assert_eq!(piece.offset, text.len() as u64);
+            text.extend_from_slice(&piece.data);
+        }
+        text
+    };
+    let ((), text) = tokio::join!(played, read);
+    assert_eq!(text, b"hello world");
+}
+
+#[tokio::test]
+async fn a_log_is_unavailable_when_its_agent_is_away() {
+    let master = master().await;
+    let mut agent = Agent::register(&master, None).await;
+    let mut framework = Framework::subscribe(&master, None).await;
+    let offer = framework.offer().await;
+    framework.accept(&offer, vec![spec(framework.id, 1)]).await;
+    let launched = agent.launched().await;
+    let request =
+        v1::ReadLogRequest { task: launched.id, stream: OutputStream::Stderr.into(), offset: 0, follow: true };
+    let mut operator = operator(&master).await;
+
+    let mut log = operator.read_log(request).await.unwrap().into_inner();
+    agent.read_log().await;
+    drop(agent);
+    assert_eq!(log.message().await.unwrap_err().code(), Code::Unavailable);
+
+    while operator.list_agents(v1::ListAgentsRequest {}).await.unwrap().into_inner().agents[0].connected {}
+    assert_eq!(operator.read_log(request).await.unwrap_err().code(), Code::Unavailable);
+    let stranger = v1::ReadLogRequest { task: Some(v1::TaskId { framework: 9, number: 9 }), ..request };
+    assert_eq!(operator.read_log(stranger).await.unwrap_err().code(), Code::NotFound);
+}
+
+#[tokio::test]
+async fn stopping_ends_every_stream() {
+    let master = master().await;
+    let agent = Agent::register(&master, None).await;
+    let framework = Framework::subscribe(&master, None).await;
+    let mut operator = operator(&master).await;
+    let mut watched = operator.watch(v1::WatchRequest {}).await.unwrap().into_inner();
+    let address = master.addr();
+
+    master.stop().await;
+
+    assert_eq!(agent.last_word().await.code(), Code::Unavailable);
+    assert_eq!(framework.last_word().await.code(), Code::Unavailable);
+    assert!(watched.message().await.unwrap().is_none());
+    Master::start(Config::new(address)).await.unwrap().stop().await;
+}
+
+#[tokio::test]
+async fn an_accept_of_an_offer_that_is_gone_is_answered() {
+    let master = master().await;
+    let mut framework = Framework::subscribe(&master, None).await;
+
+    framework.accept(&v1::Offer { id: 99, ..Default::default() }, vec![spec(framework.id, 1)]).await;
+
+    let framework_event::Event::Update(update) = framework.event().await else { panic!("no update") };
+    assert_eq!((update.state(), update.reason()), (TaskState::Dropped, Reason::InvalidOffers));
+}
