@@ -133,10 +133,8 @@ impl Drop for Inner {
 /// A runtime for the timers that guests sleep on. It is driven by a thread of its own and polls no guest, so
 /// no guest can hold it up.
 fn start_timers(stopped: oneshot::Receiver<()>) -> Result<tokio::runtime::Handle, StartError> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .max_blocking_threads(BLOCKING_THREADS)
-        .build()?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(BLOCKING_THREADS).build()?;
     let handle = runtime.handle().clone();
     thread::Builder::new().name("haggle-timers".to_owned()).spawn(move || {
         // Ends either way: by a message or by the loss of its sender.

@@ -83,8 +83,8 @@ impl Outcome {
                 exceeded: None,
             };
         }
-        let outcome = Self::of_refusal(refused)
-            .unwrap_or_else(|| Self::failed(Reason::Exit, format!("exited with code {code}")));
+        let outcome =
+            Self::of_refusal(refused).unwrap_or_else(|| Self::failed(Reason::Exit, format!("exited with code {code}")));
         Self { exit_code: Some(code), ..outcome }
     }
 
@@ -116,7 +116,8 @@ impl Outcome {
 
     /// The guest, or what the host holds for it, does not fit its memory.
     pub(crate) fn memory(exceeded: Exceeded) -> Self {
-        let message = format!("wants {} memory, is limited to {}", Bytes::new(exceeded.used), Bytes::new(exceeded.limit));
+        let message =
+            format!("wants {} memory, is limited to {}", Bytes::new(exceeded.used), Bytes::new(exceeded.limit));
         Self::limited(Reason::MemoryLimit, message, exceeded)
     }
 

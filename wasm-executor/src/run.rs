@@ -83,10 +83,7 @@ async fn call_core(
     Ok(0)
 }
 
-async fn call_component(
-    store: &mut Store<Preview2State>,
-    pre: &CommandPre<Preview2State>,
-) -> wasmtime::Result<i32> {
+async fn call_component(store: &mut Store<Preview2State>, pre: &CommandPre<Preview2State>) -> wasmtime::Result<i32> {
     let command = pre.instantiate_async(&mut *store).await?;
     let result = command.wasi_cli_run().call_run(&mut *store).await?;
     Ok(i32::from(result.is_err()))

@@ -79,10 +79,8 @@ impl Bench {
         if let Some(code) = self.store.load(&self.engine, digest) {
             return Ok(code);
         }
-        let unreadable = |error: std::io::Error| ModuleError::Unreadable {
-            path: path.to_owned(),
-            reason: error.to_string(),
-        };
+        let unreadable =
+            |error: std::io::Error| ModuleError::Unreadable { path: path.to_owned(), reason: error.to_string() };
         intake::check_size(std::fs::metadata(path).map_err(unreadable)?.len())?;
         let binary = intake::binary(std::fs::read(path).map_err(unreadable)?)?;
         let code = self.compile(&binary)?;

@@ -21,10 +21,7 @@ use crate::wasi::{Linkers, Preview1State, Preview2State};
 /// A module that is ready to start, its imports resolved.
 pub(crate) enum Compiled {
     /// A core module of WASI 0.1.
-    Core {
-        pre: InstancePre<Preview1State>,
-        start: ModuleExport,
-    },
+    Core { pre: InstancePre<Preview1State>, start: ModuleExport },
     /// A component of WASI 0.2.
     Component(CommandPre<Preview2State>),
 }

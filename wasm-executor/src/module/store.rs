@@ -8,8 +8,8 @@ use std::time::SystemTime;
 
 use haggle_core::Digest;
 use wasmtime::Engine;
-use wasmtime::component::Component;
 use wasmtime::Module;
+use wasmtime::component::Component;
 
 use super::Code;
 use crate::StartError;
@@ -28,11 +28,8 @@ impl Store {
     /// # Errors
     /// When the folder cannot be made private to this user.
     pub(crate) fn open(folder: &Path, engine: String) -> Result<Self, StartError> {
-        let failed = |source| StartError::Folder {
-            folder: folder.to_owned(),
-            purpose: "a cache of compiled modules",
-            source,
-        };
+        let failed =
+            |source| StartError::Folder { folder: folder.to_owned(), purpose: "a cache of compiled modules", source };
         fs::create_dir_all(folder).map_err(failed)?;
         make_private(folder, failed)?;
         let store = Self { folder: folder.to_owned(), engine };

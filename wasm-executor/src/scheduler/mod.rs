@@ -77,7 +77,8 @@ impl Scheduler {
         let mut state = self.state.lock();
         if state.shut_down {
             drop(state);
-            Cell::new(0, launch, self).end_unrun(&self.emit, crate::outcome::Outcome::broken("the executor is shutting down"));
+            Cell::new(0, launch, self)
+                .end_unrun(&self.emit, crate::outcome::Outcome::broken("the executor is shutting down"));
             return;
         }
         if state.by_task.contains_key(&task) {

@@ -47,7 +47,10 @@ pub(super) enum Rest {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     /// In `ready`, under this name.
-    Ready { pass: u128, order: u64 },
+    Ready {
+        pass: u128,
+        order: u64,
+    },
     /// In `urgent`.
     Urgent,
     /// In `timers`: above its ceiling until then.

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 
+use super::Scheduler;
 use super::cell::{Body, Cell};
 use super::queue::Turn;
-use super::Scheduler;
 use crate::clock::thread_cpu_time;
 use crate::outcome::Outcome;
 
@@ -108,7 +108,6 @@ impl Scheduler {
             }
         }
     }
-
 }
 
 /// Releases all that the guest holds.

@@ -81,7 +81,12 @@ impl Preview1 {
     }
 
     /// What has this name, not following links.
-    async fn named(&mut self, memory: &mut GuestMemory<'_>, folder: Fd, path: GuestPtr<str>) -> Option<types::Filestat> {
+    async fn named(
+        &mut self,
+        memory: &mut GuestMemory<'_>,
+        folder: Fd,
+        path: GuestPtr<str>,
+    ) -> Option<types::Filestat> {
         self.inner.path_filestat_get(memory, folder, types::Lookupflags::empty(), path).await.ok()
     }
 }

@@ -12,7 +12,11 @@ const NOSPC: i32 = 51;
 fn inputs(bench: &Bench) -> Vec<(String, PathBuf)> {
     let file = bench.dir.path().join("input");
     std::fs::write(&file, "to be read").unwrap();
-    vec![("/data/a.txt".to_owned(), file.clone()), ("/data/b.txt".to_owned(), file.clone()), ("/c.txt".to_owned(), file)]
+    vec![
+        ("/data/a.txt".to_owned(), file.clone()),
+        ("/data/b.txt".to_owned(), file.clone()),
+        ("/c.txt".to_owned(), file),
+    ]
 }
 
 #[test]
@@ -166,12 +170,14 @@ fn a_guest_may_live_with_a_full_disk() {
 
 #[test]
 fn a_sparse_file_counts_by_its_length() {
-    let by_size = format!("(call $expect (i32.const {NOSPC}) (call $set_size (local.get $fd) (i64.const 0x10000000000)))");
+    let by_size =
+        format!("(call $expect (i32.const {NOSPC}) (call $set_size (local.get $fd) (i64.const 0x10000000000)))");
     let by_seek = format!(
         "(call $check (call $fd_seek (local.get $fd) (i64.const 0x10000000000) (i32.const 0) (i32.const 16)))
          (call $expect (i32.const {NOSPC}) (call $write (local.get $fd) (i32.const 256) (i32.const 1)))"
     );
-    let by_allocation = "(call $expect (i32.const 58) (call $fd_allocate (local.get $fd) (i64.const 0) (i64.const 0x10000000000)))";
+    let by_allocation =
+        "(call $expect (i32.const 58) (call $fd_allocate (local.get $fd) (i64.const 0) (i64.const 0x10000000000)))";
     let bench = Bench::new();
     for form in BOTH {
         for rest in [&by_size, &by_seek, by_allocation] {

@@ -7,7 +7,8 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use haggle_core::{
-    Bytes, Digest, Ending, Exceeded, FrameworkId, Fuel, Limits, MilliCpu, Reason, Resources, TaskId, TaskSpec, TaskState,
+    Bytes, Digest, Ending, Exceeded, FrameworkId, Fuel, Limits, MilliCpu, Reason, Resources, TaskId, TaskSpec,
+    TaskState,
 };
 use haggle_executor::{Config, Event, Executor, Launch, Stream};
 use parking_lot::Mutex;

@@ -23,10 +23,7 @@ fn refusal(bytes: &[u8]) -> String {
 fn what_is_no_module_is_called_that() {
     let message = refusal(b"\x7fELF\x02\x01\x01\x00");
 
-    assert_eq!(
-        message,
-        "not a WebAssembly module: starts with 7f 45 4c 46, not with 00 61 73 6d as WebAssembly does"
-    );
+    assert_eq!(message, "not a WebAssembly module: starts with 7f 45 4c 46, not with 00 61 73 6d as WebAssembly does");
 }
 
 #[test]
