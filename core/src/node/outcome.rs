@@ -37,8 +37,11 @@ impl Node {
     fn end(&mut self, now: Now, id: TaskId, source: Source, ending: Ending) -> Result<(), Refusal> {
         let task = self.tasks.get_mut(&id).ok_or(Refusal::NotHeld(id))?;
         let ending = match task.stopped {
-            // It may have ended by itself just before the stop reached it: then that is what happened.
-            Some(why) if ending.state == TaskState::Killed || !task.started => killed(why, task.started, ending),
+            // Nobody needs to know how far a fetch had come. But what ran may have ended by itself just before the
+            // stop reached it: then that is what happened.
+            Some(why) if ending.state == TaskState::Killed || source == Source::Agent => {
+                killed(why, task.started, ending)
+            }
             _ => ending,
         };
         if task.happen(TaskEvent::Reported(ending.state)) {
@@ -52,7 +55,7 @@ impl Node {
     }
 }
 
-/// An ending that was asked for: nobody needs to know how far a fetch had come.
+/// An ending that was asked for.
 fn killed(why: Reason, started: bool, ending: Ending) -> Ending {
     let (reason, message) = match (why, started) {
         (Reason::KillRequested, false) => (Reason::KilledDuringLaunch, "killed before it started".to_string()),

@@ -272,6 +272,14 @@ fn a_task_may_win_the_race_against_its_kill() {
 }
 
 #[test]
+fn a_task_that_ended_before_anybody_saw_it_start_may_win_that_race_too() {
+    let mut world = World::new();
+    world.batch([Command::Launch(spec(T)), Command::Kill(T)]);
+
+    assert_eq!(world.sent([Command::Ended(T, ending(TaskState::Finished))]), [(T, 1, TaskState::Finished, None)]);
+}
+
+#[test]
 fn a_task_killed_before_it_started_says_so() {
     let mut world = World::new();
     world.batch([Command::Launch(spec(T)), Command::Kill(T)]);

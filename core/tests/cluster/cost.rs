@@ -9,19 +9,23 @@ use haggle_core::{Bytes, MilliCpu, Resources, Source, TaskId, TaskSpec, TaskStat
 use crate::kit::*;
 
 const TASKS: u64 = 10_000;
-/// What an agent of 2 cpus holds at once.
-const AT_ONCE: u64 = 20;
 
-/// One framework with 10,000 tasks that end at once, on one agent: time for each round of accept, end and
-/// acknowledgement of `AT_ONCE` tasks, allocation and all.
-fn short_tasks() -> Duration {
+/// One framework with 10,000 tasks that end at once, on one agent, `at_once` of them in each round of accept, end
+/// and acknowledgement; each command is a batch of its own, with an allocation after it. `bystanders` idle agents
+/// have been declined.
+fn short_tasks(at_once: u64, bystanders: usize) -> Duration {
     let mut world = World::new();
     let framework = world.framework("role");
+    for _ in 0..bystanders {
+        world.agent(2, 1024);
+    }
+    let all = world.open_offers(framework);
+    world.decline(framework, &all, AN_HOUR);
     let agent = world.agent(2, 20 * 1024);
     let mut effects = Vec::new();
     let started = Instant::now();
-    for round in 0..TASKS / AT_ONCE {
-        let numbers = round * AT_ONCE..(round + 1) * AT_ONCE;
+    for round in 0..TASKS / at_once {
+        let numbers = round * at_once..(round + 1) * at_once;
         let offers = world.open_offers(framework);
         let tenth = Resources::new(MilliCpu::new(100), Bytes::from_mib(64), Bytes::ZERO);
         let spec = |number| Arc::new(TaskSpec { resources: tenth.clone(), ..task(framework, number, 1, 1) });
@@ -46,9 +50,14 @@ fn short_tasks() -> Duration {
 #[test]
 #[ignore = "prints how long it takes; means something when optimised"]
 fn ten_thousand_short_tasks() {
-    for _ in 0..5 {
-        let took = short_tasks();
-        println!("{TASKS} tasks in {took:?}: {:?} each, {:?} a round", took / 10_000, took / 500);
+    for (at_once, bystanders) in [(1, 0), (20, 0), (1, 1000), (20, 1000)] {
+        let took = short_tasks(at_once, bystanders);
+        let rounds = u32::try_from(TASKS / at_once).expect("there are few");
+        println!(
+            "{at_once:2} at once beside {bystanders:4} idle agents: {:?} a task, {:?} a round of three batches",
+            took / 10_000,
+            took / rounds
+        );
     }
 }
 
