@@ -11,7 +11,8 @@ use tonic::Status;
 use crate::agent_mail::AgentMail;
 use crate::outbox::Outbox;
 
-/// Messages that wait for the driver. Above this, who sends waits: the wire pushes back.
+/// Messages that wait for the driver, and so messages in one batch. Above this, who sends waits, and the wire
+/// pushes back: latency would grow, and throughput no longer does.
 pub(crate) const INPUTS: usize = 256;
 
 /// Agents and frameworks that may be connected at once. What each may hold in memory is bounded, and so the whole.

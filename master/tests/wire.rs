@@ -75,6 +75,30 @@ async fn a_session_begins_with_an_introduction() {
 }
 
 #[tokio::test]
+async fn an_agent_that_cannot_join_hears_why_before_the_end() {
+    let master = master().await;
+    let mut agent = Agent::connect(&master).await;
+
+    let nothing = v1::AgentInfo { resources: Some(v1::Resources::default()), ..Default::default() };
+    agent.say(agent_report::Report::Register(v1::RegisterAgent { info: Some(nothing), ..Default::default() })).await;
+
+    let agent_order::Order::Refused(why) = agent.order().await else { panic!("not refused") };
+    assert_eq!(why, "an agent needs something to offer, and has nothing");
+    agent.ended().await;
+}
+
+#[tokio::test]
+async fn a_framework_that_comes_back_takes_over_from_its_older_session() {
+    let master = master().await;
+    let older = Framework::subscribe(&master, None).await;
+
+    let newer = Framework::subscribe(&master, Some(older.id)).await;
+
+    assert_eq!(newer.id, older.id);
+    older.ended().await;
+}
+
+#[tokio::test]
 async fn a_message_that_breaks_the_contract_ends_its_session_alone() {
     let master = master().await;
     let mut agent = Agent::register(&master, None).await;

@@ -2,6 +2,7 @@
 
 mod agents;
 mod artifacts;
+mod connections;
 mod frameworks;
 mod operator;
 mod read_log;
@@ -17,7 +18,6 @@ use haggle_proto::v1::frameworks_server::FrameworksServer;
 use haggle_proto::v1::operator_server::OperatorServer;
 use tokio::net::TcpListener;
 use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 
 use crate::artifacts::Store;
 use crate::handle::Handle;
@@ -68,7 +68,6 @@ pub(crate) async fn serve(
         .add_service(frameworks)
         .add_service(operator)
         .add_service(artifacts)
-        // Messages are small and somebody waits for each: never hold one back to fill a packet.
-        .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), stopping)
+        .serve_with_incoming_shutdown(connections::accept(listener), stopping)
         .await
 }

@@ -142,3 +142,25 @@ fn watch(happenings: broadcast::Receiver<Happening>) -> BoxStream<'static, Resul
     })
     .boxed()
 }
+
+#[cfg(test)]
+mod tests {
+    use haggle_core::AgentId;
+    use haggle_core::cluster::Announcement;
+    use tonic::Code;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_watcher_that_falls_behind_is_cut_off() {
+        let (happenings, watched) = broadcast::channel(2);
+        for id in 0..3 {
+            happenings.send(Happening { time_ms: 0, what: Announcement::AgentUp(AgentId(id)) }).unwrap();
+        }
+
+        let mut events = watch(watched);
+
+        assert_eq!(events.next().await.unwrap().unwrap_err().code(), Code::ResourceExhausted);
+        assert!(events.next().await.is_none());
+    }
+}

@@ -45,10 +45,11 @@ pub(super) async fn read<M, T>(
             Ok(None) => break Ok(()),
             Err(status) => break Err(status),
         };
+        if commands.is_empty() {
+            continue;
+        }
         introduced = true;
-        if !commands.is_empty()
-            && let Err(stopping) = handle.say(session, commands).await
-        {
+        if let Err(stopping) = handle.say(session, commands).await {
             break Err(stopping.into());
         }
     };

@@ -59,15 +59,10 @@ pub(crate) fn spec(framework: u64, number: u64) -> v1::TaskSpec {
     }
 }
 
-/// Waits for the status that ends a stream; what comes before it is skipped.
-async fn status_at_end<T>(mut stream: Streaming<T>) -> Status {
-    loop {
-        match stream.message().await {
-            Ok(Some(_)) => {}
-            Ok(None) => panic!("the stream ended without a status"),
-            Err(status) => return status,
-        }
-    }
+/// Waits for the end of a stream, and says how it ended; what comes before is skipped.
+async fn end_of<T>(mut stream: Streaming<T>) -> Result<(), Status> {
+    while stream.message().await?.is_some() {}
+    Ok(())
 }
 
 pub(crate) struct Agent {
@@ -157,7 +152,11 @@ impl Agent {
     }
 
     pub(crate) async fn last_word(self) -> Status {
-        status_at_end(self.orders).await
+        end_of(self.orders).await.unwrap_err()
+    }
+
+    pub(crate) async fn ended(self) {
+        end_of(self.orders).await.unwrap();
     }
 }
 
@@ -228,6 +227,10 @@ impl Framework {
     }
 
     pub(crate) async fn last_word(self) -> Status {
-        status_at_end(self.events).await
+        end_of(self.events).await.unwrap_err()
+    }
+
+    pub(crate) async fn ended(self) {
+        end_of(self.events).await.unwrap();
     }
 }
