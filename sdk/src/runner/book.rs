@@ -1,20 +1,23 @@
 //! The runner's bookkeeping: which task stands where, and what to do about it. Knows no clock and no connection.
 
+mod hear;
+mod launch;
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use haggle_core::cluster::{AgentView, FrameworkCommand};
-use haggle_core::{AgentId, FrameworkId, Now, Source, TaskId, TaskState, TaskStatus, UpdateId};
+use haggle_core::{FrameworkId, Now, TaskId, TaskStatus, UpdateId};
 
 use super::doubt::Doubts;
-use super::holdings::{HOPE, Holdings};
+use super::holdings::Holdings;
 use super::inventory::{Fit, Inventory, TooBig};
 use super::pack::Line;
 use super::progress::{Outcome, Progress};
-use super::retry::{RELAUNCHES_MAX, Verdict, rest, verdict};
 use super::stall::{Scene, Stall};
-use crate::events::Event;
 use crate::task::Task;
 
 /// How soon to look for agents again while there is none that a task could be measured against.
@@ -180,31 +183,6 @@ impl Book {
         }
     }
 
-    /// Hears of something. [`Event::Error`] ends the session, and is not for the book.
-    pub(super) fn hear(&mut self, now: Now, event: Event) {
-        match event {
-            Event::Offers(offers) => {
-                for offer in offers {
-                    self.holdings.add(offer);
-                }
-                if self.inventory.is_empty() && !self.unvetted.is_empty() {
-                    self.survey_due = Some(now);
-                }
-            }
-            Event::Rescinded(offers) => self.holdings.remove(&offers),
-            Event::Update(status) => self.update(now, status),
-            Event::AgentLost(agent) => {
-                self.holdings.take(agent);
-            }
-            Event::Disconnected(_) => {
-                self.away = true;
-                self.holdings.take_all();
-            }
-            Event::Subscribed(id) => self.resubscribed(now, id),
-            Event::Error(_) => {}
-        }
-    }
-
     /// Wants a task ended.
     pub(super) fn kill(&mut self, index: u64) {
         let Some(job) = self.jobs.get_mut(&index) else { return };
@@ -272,206 +250,6 @@ impl Book {
             .min()
     }
 
-    fn update(&mut self, now: Now, status: TaskStatus) {
-        if status.update != UpdateId::UNACKNOWLEDGED {
-            self.acks.push((status.task, status.update));
-        }
-        let TaskId { framework, number } = status.task;
-        if framework != self.framework {
-            return;
-        }
-        let Some(&index) = self.live.get(&number) else {
-            if status.state.is_terminal() {
-                self.given_up.remove(&number);
-            } else if self.given_up.contains(&number) && status.state != TaskState::Killing {
-                self.out.commands.push(FrameworkCommand::Kill(status.task));
-            }
-            return;
-        };
-        match status.state {
-            TaskState::Unknown => return self.doubts.add(now, number),
-            TaskState::Unreachable => return self.give_up(now, index, status),
-            _ => self.doubts.remove(number),
-        }
-        if status.state.is_terminal() {
-            self.launch_ended(now, index, status);
-            return;
-        }
-        let Some(job) = self.jobs.get_mut(&index) else { return };
-        if status.state == TaskState::Running && job.phase == (Phase::Live { number, running: false }) {
-            job.phase = Phase::Live { number, running: true };
-            self.out.news.push(News::Progress(Progress::Running { index, task: status.task }));
-        }
-        job.last = Some(status);
-    }
-
-    fn launch_ended(&mut self, now: Now, index: u64, status: TaskStatus) {
-        let Some(job) = self.jobs.get_mut(&index) else { return };
-        self.live.remove(&status.task.number);
-        let verdict = match verdict(&status) {
-            _ if job.killed => Verdict::Final,
-            Verdict::Relaunch if job.relaunches >= RELAUNCHES_MAX => Verdict::Retry,
-            verdict => verdict,
-        };
-        match verdict {
-            Verdict::Retry if job.failures < self.retries => job.failures += 1,
-            Verdict::Relaunch => job.relaunches += 1,
-            Verdict::Retry | Verdict::Final => {
-                job.last = Some(status);
-                self.end(index);
-                return;
-            }
-        }
-        let rest = rest(job.failures + job.relaunches);
-        job.last = Some(status.clone());
-        self.out.news.push(News::Progress(Progress::Retrying { index, status, rest }));
-        if rest.is_zero() {
-            self.line_up(index);
-        } else {
-            self.set_phase(index, Phase::Resting(now + rest));
-            self.resting.insert((now + rest, index));
-        }
-    }
-
-    fn resubscribed(&mut self, now: Now, id: FrameworkId) {
-        self.away = false;
-        self.suppressed = false;
-        let mut live: Vec<_> = self.live.keys().copied().collect();
-        live.sort_unstable();
-        if id != self.framework {
-            for number in live {
-                self.lose(now, number, "the master forgot this framework, and its tasks with it");
-            }
-            // They are of the framework that is no more, and nobody's to kill.
-            self.out.commands.clear();
-            self.given_up.clear();
-            self.framework = id;
-            return;
-        }
-        for &number in &live {
-            self.doubts.add(now, number);
-            let killed = self.live.get(&number).and_then(|index| self.jobs.get(index)).is_some_and(|job| job.killed);
-            if killed {
-                // The first wish may have been lost on the way.
-                self.out.commands.push(FrameworkCommand::Kill(TaskId { framework: id, number }));
-            }
-        }
-    }
-
-    /// Asks after tasks that the master does not seem to know, and gives up those it has not known for long.
-    fn question(&mut self, now: Now) {
-        if self.away {
-            return;
-        }
-        let (ask, gone) = self.doubts.due(now);
-        for number in gone {
-            self.lose(now, number, "the master does not know it any more");
-        }
-        if !ask.is_empty() {
-            let framework = self.framework;
-            let ids = ask.into_iter().map(|number| TaskId { framework, number });
-            self.out.commands.push(FrameworkCommand::Reconcile(ids.collect()));
-        }
-    }
-
-    fn lose(&mut self, now: Now, number: u64, why: &str) {
-        let Some(&index) = self.live.get(&number) else { return };
-        let task = TaskId { framework: self.framework, number };
-        let status = TaskStatus::new(task, UpdateId::UNACKNOWLEDGED, TaskState::Lost, Source::Master);
-        self.give_up(now, index, TaskStatus { message: why.to_owned(), ..status });
-    }
-
-    /// Takes a launch for lost that may yet come back, and makes sure that it does not run beside the next one.
-    fn give_up(&mut self, now: Now, index: u64, status: TaskStatus) {
-        self.doubts.remove(status.task.number);
-        self.given_up.insert(status.task.number);
-        self.out.commands.push(FrameworkCommand::Kill(status.task));
-        self.launch_ended(now, index, status);
-    }
-
-    fn wake(&mut self, now: Now) {
-        while let Some(&(until, index)) = self.resting.first()
-            && until <= now
-        {
-            self.resting.pop_first();
-            self.line_up(index);
-        }
-    }
-
-    fn launch(&mut self, now: Now) {
-        if self.line.is_empty() || self.holdings.is_empty() {
-            return;
-        }
-        let mut rooms = self.holdings.rooms();
-        self.line.fill(&mut rooms);
-        for room in rooms {
-            if room.taken.is_empty() {
-                continue;
-            }
-            let Some((hold, offers)) = self.holdings.take(room.agent) else { continue };
-            let mut tasks = Vec::with_capacity(room.taken.len());
-            for index in room.taken {
-                tasks.extend(self.launch_one(index, room.agent, &hold.agent_name));
-            }
-            // What is left over is wanted again at once, if anything is: more room for the next task.
-            self.out.commands.push(FrameworkCommand::Accept { offers, tasks, refuse: Duration::ZERO });
-            self.stall.launched(now);
-        }
-    }
-
-    fn launch_one(&mut self, index: u64, agent: AgentId, agent_name: &str) -> Option<Arc<haggle_core::TaskSpec>> {
-        let job = self.jobs.get_mut(&index)?;
-        self.last_number += 1;
-        let number = self.last_number;
-        let task = TaskId { framework: self.framework, number };
-        job.phase = Phase::Live { number, running: false };
-        job.launches += 1;
-        job.agent_name = Some(agent_name.to_owned());
-        self.live.insert(number, index);
-        self.out.news.push(News::Progress(Progress::Launched {
-            index,
-            task,
-            agent,
-            agent_name: agent_name.to_owned(),
-            attempt: job.launches,
-        }));
-        Some(Arc::new(job.task.spec(task)))
-    }
-
-    /// Holds on to offers only as long as that may be of use.
-    fn give_back(&mut self, now: Now) {
-        let hopeless = self.holdings.take_hopeless(now, &self.line);
-        if std::mem::take(&mut self.new_wish) && now < self.refused_until && !self.suppressed && !self.away {
-            // What was too small for the others may do for this one.
-            self.refused_until = Now::ZERO;
-            self.out.commands.push(FrameworkCommand::Revive);
-        }
-        if !hopeless.is_empty() {
-            self.refused_until = now + HOPE;
-            self.out.commands.push(FrameworkCommand::Decline { offers: hopeless, refuse: HOPE });
-        }
-        if self.away {
-            return;
-        }
-        if !self.line.is_empty() || !self.resting.is_empty() || !self.unvetted.is_empty() {
-            self.idle_since = None;
-            if std::mem::take(&mut self.suppressed) {
-                self.out.commands.push(FrameworkCommand::Revive);
-            }
-            return;
-        }
-        if now < *self.idle_since.get_or_insert(now) + self.linger {
-            return;
-        }
-        if !std::mem::replace(&mut self.suppressed, true) {
-            self.out.commands.push(FrameworkCommand::Suppress);
-        }
-        if !self.holdings.is_empty() {
-            let offers = self.holdings.take_all();
-            self.out.commands.push(FrameworkCommand::Decline { offers, refuse: Duration::ZERO });
-        }
-    }
-
     fn survey(&mut self, now: Now) {
         let waiting = self.line.len() + self.unvetted.len();
         let first = self.line.first().map(|(index, _)| index).into_iter().chain(self.unvetted.first().copied()).min();
@@ -532,7 +310,3 @@ impl Job {
         }
     }
 }
-
-#[cfg(test)]
-#[path = "book_tests.rs"]
-mod tests;

@@ -87,7 +87,7 @@ async fn drive(client: &Client, framework: &Framework, events: &mut Events, slee
             }
             Event::Rescinded(offers) => println!("{} offers were taken back", offers.len()),
             Event::Update(status) => {
-                println!("{} is {} {}", status.task, status.state, status.message);
+                println!("{} is {}", status.task, status.state);
                 // Until it is acknowledged, an update is sent again and again.
                 framework.acknowledge([(status.task, status.update)]).await?;
                 if status.state.is_terminal() {
@@ -122,7 +122,7 @@ async fn launch(framework: &Framework, offer: &Offer, sleeper: &Task) -> anyhow:
 async fn finish(client: &Client, status: &TaskStatus) -> anyhow::Result<()> {
     if status.state != TaskState::Finished {
         let reason = status.reason.map_or_else(String::new, |reason| format!(" ({reason})"));
-        bail!("{} did not finish: it is {}{reason}", status.task, status.state);
+        bail!("{} did not finish: it is {}{reason}: {}", status.task, status.state, status.message);
     }
     let printed = client.log(status.task, OutputStream::Stdout, true).read_to_end().await?;
     println!("{} printed: {}", status.task, String::from_utf8_lossy(&printed).trim_end());

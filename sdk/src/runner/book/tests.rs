@@ -1,8 +1,11 @@
 //! What the book decides, as sentences.
 
-use haggle_core::{AgentInfo, Bytes, Digest, MilliCpu, Offer, OfferId, Reason, Resources};
+use haggle_core::{AgentId, AgentInfo, Bytes, Digest, MilliCpu, Offer, OfferId, Reason, Resources, Source, TaskState};
 
 use super::*;
+use crate::events::Event;
+use crate::runner::holdings::HOPE;
+use crate::runner::retry::{RELAUNCHES_MAX, rest};
 
 const FRAMEWORK: FrameworkId = FrameworkId(1);
 const START: Now = Now::from_millis(1000);
@@ -182,6 +185,18 @@ fn a_session_keeps_offers_while_it_lingers_and_no_longer() {
 }
 
 #[test]
+fn a_session_in_use_keeps_offers_for_as_long_as_it_is_used() {
+    let mut book = book(0, Duration::from_secs(5));
+    for second in 0..20 {
+        let now = START + Duration::from_secs(second);
+        book.hear(now, offer(second + 1, 1, 1000));
+        book.submit(now, second, task(500));
+
+        assert_eq!(said(&book.decide(now)), ["accept"]);
+    }
+}
+
+#[test]
 fn a_lingering_session_launches_at_once_and_wants_the_rest_back() {
     let mut book = book(0, Duration::from_secs(5));
     book.hear(START, offer(1, 1, 1000));
@@ -217,7 +232,9 @@ fn a_second_failure_rests_before_its_next_launch() {
 
     assert_eq!(accepted(&book.decide(START)), []);
     assert_eq!(book.deadline(), Some(START + rest(2)));
-    assert_eq!(accepted(&book.decide(START + rest(2))), [(vec![3], vec![3])]);
+    assert_eq!(said(&book.decide(START + rest(2))), ["revive"]);
+    book.hear(START + rest(2), offer(4, 1, 1000));
+    assert_eq!(accepted(&book.decide(START + rest(2))), [(vec![4], vec![3])]);
 }
 
 #[test]
@@ -239,6 +256,8 @@ fn a_launch_that_is_never_delivered_is_not_tried_for_ever() {
         book.hear(now, offer(number + 1, 1, 1000));
         book.decide(now);
         now = now + Duration::from_secs(5);
+        book.decide(now);
+        book.hear(now, offer(1000 + number, 1, 1000));
         book.decide(now);
     }
 
@@ -263,6 +282,18 @@ fn an_unreachable_task_is_launched_again_and_its_ghost_is_killed() {
     book.hear(START, update(1, TaskState::Killed, Some(Reason::KillRequested)));
     book.hear(START, update(2, TaskState::Finished, None));
     assert_eq!(ends(&book.decide(START)), [(0, Some(TaskState::Finished), 2)]);
+}
+
+#[test]
+fn the_masters_ignorance_of_a_ghost_is_not_answered() {
+    let mut book = launched(1);
+    book.hear(START, update(1, TaskState::Unreachable, Some(Reason::AgentRemoved)));
+    book.decide(START);
+
+    for state in [TaskState::Unknown, TaskState::Unreachable, TaskState::Killing] {
+        book.hear(START, update(1, state, Some(Reason::Reconciliation)));
+        assert_eq!(said(&book.decide(START)), ["acknowledge"], "{state}");
+    }
 }
 
 #[test]
