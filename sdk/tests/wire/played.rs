@@ -90,8 +90,10 @@ impl Played {
         timeout(TOO_LONG, self.sessions.recv()).await.expect("a framework comes").expect("the master runs")
     }
 
-    /// Stops listening, once every stream has ended: end the sessions first.
+    /// Stops listening, once every stream has ended: end the sessions that the test holds first.
     pub(crate) async fn stop(self) -> (SocketAddr, Arc<Stage>) {
+        // A framework may be back already on the old connection: that session ends here as well.
+        drop(self.sessions);
         let _ = self.stop.send(());
         timeout(TOO_LONG, self.server).await.expect("every stream has ended").unwrap();
         (self.address, self.stage)
