@@ -16,6 +16,7 @@ use crate::workspace::Workspace;
 use crate::{bench, tasks};
 use cluster::Cluster;
 use interrupt::Interrupt;
+pub(crate) use interrupt::Interrupted;
 use stage::Stage;
 
 /// How many agents there are: the fewest that make a cluster look like one.

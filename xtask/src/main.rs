@@ -12,6 +12,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::demo::Interrupted;
 use crate::process::Failed;
 use crate::toolchain::Origin;
 use crate::workspace::Workspace;
@@ -52,10 +53,17 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
-            // What a command of ours said with its exit code is ours to hand on.
-            error.downcast_ref::<Failed>().map_or(ExitCode::FAILURE, Failed::exit_code)
+            exit_code(&error)
         }
     }
+}
+
+/// What a program that we ran said with its exit code is ours to hand on.
+fn exit_code(error: &anyhow::Error) -> ExitCode {
+    if error.is::<Interrupted>() {
+        return ExitCode::from(Interrupted::EXIT_CODE);
+    }
+    error.downcast_ref::<Failed>().map_or(ExitCode::FAILURE, Failed::exit_code)
 }
 
 fn run(command: Command) -> anyhow::Result<()> {

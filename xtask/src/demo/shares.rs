@@ -13,9 +13,9 @@ const QUOTAS: [f64; 2] = [0.25, 0.75];
 /// How long they spin, in seconds: long enough for the rate to show, short enough to be watched.
 const SECONDS: f64 = 5.0;
 
-/// How far from its quota a task may end here, as a part of it. The executor itself is held to much less, by its own
-/// tests; this machine has other things to do as well.
-const TOLERANCE: f64 = 0.1;
+/// How far above its quota a task may end here, as a part of it. The executor itself is held to much less, by its own
+/// tests and by the benchmark.
+const TOLERANCE: f64 = 0.05;
 
 /// Runs them side by side and compares what they used with what they were given.
 pub(super) fn show(stage: &Stage, cluster: &mut Cluster, interrupt: &Interrupt) -> anyhow::Result<()> {
@@ -48,8 +48,11 @@ pub(super) fn show(stage: &Stage, cluster: &mut Cluster, interrupt: &Interrupt) 
             format!("{:+.2} %", off * 100.0),
             ended.agent(),
         );
-        if off.abs() > TOLERANCE {
+        if off > TOLERANCE {
             bail!("a task with {quota} cpus used {measured:.4} of a core");
+        }
+        if off < -TOLERANCE {
+            println!("   {:<14}less than its share: this machine is busy with other things", "");
         }
     }
     Ok(())
