@@ -82,8 +82,8 @@ impl Bench {
         let unreadable =
             |error: std::io::Error| ModuleError::Unreadable { path: path.to_owned(), reason: error.to_string() };
         intake::check_size(std::fs::metadata(path).map_err(unreadable)?.len())?;
-        let binary = intake::binary(std::fs::read(path).map_err(unreadable)?)?;
-        let code = self.compile(&binary)?;
+        let file = std::fs::read(path).map_err(unreadable)?;
+        let code = self.compile(&intake::binary(&file)?)?;
         self.store.save(digest, &code);
         Ok(code)
     }

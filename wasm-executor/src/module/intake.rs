@@ -1,5 +1,7 @@
 //! What is refused before the compiler sees it, since compiling cannot be interrupted.
 
+use std::borrow::Cow;
+
 use crate::inspect;
 
 /// Bytes of one module. CPython as a component has 18 MB.
@@ -25,9 +27,9 @@ pub(super) fn check_size(size: u64) -> Result<(), IntakeError> {
     if size > SIZE_MAX as u64 { Err(IntakeError::TooLarge { size }) } else { Ok(()) }
 }
 
-/// Text becomes bytes; everything else comes back as it is.
-pub(super) fn binary(bytes: Vec<u8>) -> Result<Vec<u8>, IntakeError> {
-    Ok(inspect::to_binary(&bytes)?.into_owned())
+/// Text becomes the binary form; everything else comes back as it is.
+pub(super) fn binary(bytes: &[u8]) -> Result<Cow<'_, [u8]>, IntakeError> {
+    Ok(inspect::to_binary(bytes)?)
 }
 
 /// Looks at a binary without compiling it, and says whether it is a component.

@@ -8,9 +8,10 @@ use haggle_core::{MilliCpu, Now};
 /// scheme: a task at its ceiling runs and pauses about this often.
 const PERIOD: Duration = Duration::from_millis(10);
 
-/// What a task that *wants* to run may save up while others keep it from running: enough to make good for
-/// a busy machine, too little to be a burst that a neighbour notices.
-const OWED: Duration = Duration::from_millis(100);
+/// What a task that *wants* to run may save up while others keep it from running: enough to make good for a
+/// machine that was busy for a moment. It stays below its quota over its life either way, and its weight,
+/// not its savings, decides against neighbours.
+const OWED: Duration = Duration::from_secs(1);
 
 /// The least CPU time worth waking a task for; below it, changing tasks costs more than the task gets.
 const WORTHWHILE: Duration = Duration::from_micros(200);
@@ -133,7 +134,7 @@ mod tests {
 
         bucket.waited(Now::from_millis(60_000));
 
-        assert_eq!(bucket.allowance(), Some(Duration::from_millis(25)));
+        assert_eq!(bucket.allowance(), Some(Duration::from_millis(250)));
     }
 
     #[test]
