@@ -121,7 +121,12 @@ pub(crate) fn master_uri(text: &str) -> Result<Uri, BadMaster> {
     if !is_loopback(host) {
         return Err(BadMaster::NotLoopback { host: host.to_owned() });
     }
-    let port = uri.port_u16().unwrap_or(DEFAULT_PORT);
+    // The parser lets numbers through that are no port.
+    let port = match uri.authority().and_then(|authority| authority.as_str().strip_prefix(host)) {
+        Some("") => DEFAULT_PORT,
+        Some(port) => port.strip_prefix(':').and_then(|port| port.parse().ok()).ok_or_else(not_an_address)?,
+        None => return Err(not_an_address()),
+    };
     format!("http://{host}:{port}").parse().map_err(|_| not_an_address())
 }
 
@@ -160,7 +165,9 @@ mod tests {
 
     #[test]
     fn what_is_no_address_is_refused() {
-        for text in ["", "http://", "a b", "ftp://127.0.0.1", "http://127.0.0.1/path", "127.0.0.1:99999"] {
+        for text in
+            ["", "http://", "a b", "ftp://127.0.0.1", "http://127.0.0.1/path", "127.0.0.1:99999", "me@127.0.0.1:5050"]
+        {
             assert!(matches!(uri(text), Err(BadMaster::NotAnAddress { .. })), "{text}: {:?}", uri(text));
         }
         assert!(matches!(uri("https://127.0.0.1"), Err(BadMaster::Secured { .. })));

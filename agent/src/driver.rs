@@ -82,6 +82,9 @@ pub(crate) struct Driver<E> {
     pub(crate) inbox: Arc<Inbox<Message>>,
     pub(crate) progress: watch::Sender<Progress>,
     pub(crate) session: Option<Session>,
+    /// Asked in this session, and answered at the end of the batch: the launch that a question is about may stand
+    /// just before it, and is not carried out yet.
+    pub(crate) questions: Vec<v1::ReadLogOrder>,
     pub(crate) draining: bool,
 }
 
@@ -105,6 +108,7 @@ impl<E: Runs> Driver<E> {
             for effect in effects.drain(..) {
                 self.perform(effect);
             }
+            self.answer();
         }
     }
 
@@ -113,14 +117,11 @@ impl<E: Runs> Driver<E> {
             Message::Connected(session) => self.register(session),
             Message::Disconnected => {
                 self.session = None;
+                self.questions.clear();
                 self.apply(now, Command::Disconnected, effects);
             }
             Message::Order(order) => self.order(now, order, effects),
-            Message::ReadLog(order) => {
-                if let Some(session) = &self.session {
-                    self.reads.answer(order, session.reports.clone());
-                }
-            }
+            Message::ReadLog(order) => self.questions.push(order),
             Message::Started(task) => self.apply(now, Command::Started(task), effects),
             Message::Ended(task, ending) => {
                 self.runner.ended(task);
@@ -232,12 +233,21 @@ impl<E: Runs> Driver<E> {
         }
     }
 
+    fn answer(&mut self) {
+        for order in self.questions.drain(..) {
+            if let Some(session) = &self.session {
+                self.reads.answer(order, session.reports.clone());
+            }
+        }
+    }
+
     fn leave(&mut self) {
-        self.report(AgentCommand::Leave);
         if let Err(error) = self.work_dir.forget() {
             tracing::warn!(%error, "the next agent in this folder will ask for the id of this one");
         }
+        // Before the farewell: the link must not take the master's hanging up for a loss.
         self.finish(Progress::Left);
+        self.report(AgentCommand::Leave);
     }
 
     fn finish(&mut self, last: Progress) {

@@ -173,6 +173,7 @@ impl Agent {
             inbox: Arc::clone(&inbox),
             progress,
             session: None,
+            questions: Vec::new(),
             draining: false,
         };
         let (ends, ended) = oneshot::channel();

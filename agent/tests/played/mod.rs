@@ -1,0 +1,272 @@
+//! A master that does what a test says, over real sockets.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::{Stream, StreamExt, stream};
+use haggle_agent::{Config, Declared};
+use haggle_core::{Bytes, Digest, FrameworkId, Limits, MilliCpu, Resources, TaskId, TaskSpec};
+use haggle_proto::v1;
+use haggle_proto::v1::agent_order::Order;
+use haggle_proto::v1::agent_report::Report;
+use haggle_proto::v1::agents_server::{Agents, AgentsServer};
+use haggle_proto::v1::artifacts_server::{Artifacts, ArtifactsServer};
+use sha2::{Digest as _, Sha256};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
+use tonic::{Request, Response, Status, Streaming};
+
+/// Whatever takes longer has failed: compiling a guest in a debug build on a busy machine takes seconds.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits for what must happen.
+pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
+    timeout(PATIENCE, what).await.expect("it should have happened by now")
+}
+
+/// A master without a will of its own.
+pub(crate) struct Master {
+    address: SocketAddr,
+    sessions: mpsc::Receiver<Session>,
+    store: Store,
+}
+
+#[derive(Clone, Default)]
+struct Store {
+    artifacts: Arc<Mutex<HashMap<Vec<u8>, Vec<u8>>>>,
+    downloads: Arc<AtomicUsize>,
+}
+
+impl Master {
+    pub(crate) async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (opened, sessions) = mpsc::channel(8);
+        let store = Store::default();
+        let served = tonic::transport::Server::builder()
+            .add_service(AgentsServer::new(Door(opened)))
+            .add_service(ArtifactsServer::new(store.clone()))
+            .serve_with_incoming(TcpListenerStream::new(listener));
+        tokio::spawn(served);
+        Self { address, sessions, store }
+    }
+
+    /// An agent of this master, with one cpu, in this folder.
+    pub(crate) fn agent(&self, dir: &Path) -> Config {
+        Config {
+            resources: Declared {
+                cpus: Some(MilliCpu::from_cores(1)),
+                mem: Some(Bytes::from_mib(256)),
+                disk: Some(Bytes::from_mib(64)),
+                ..Declared::default()
+            },
+            kill_grace: Duration::ZERO,
+            ..Config::new(self.address.to_string(), "tester", dir.join("work"), dir.join("cache"))
+        }
+    }
+
+    /// The next agent that comes, and what it says first. It is not answered yet.
+    pub(crate) async fn knock(&mut self) -> (v1::RegisterAgent, Session) {
+        let mut session = soon(self.sessions.recv()).await.unwrap();
+        match session.hear().await {
+            Report::Register(register) => (register, session),
+            other => panic!("the first report is the registration, not {other:?}"),
+        }
+    }
+
+    /// The next agent that comes, taken in as agent 1.
+    pub(crate) async fn welcome(&mut self) -> Session {
+        let (_, session) = self.knock().await;
+        session.order(Order::Registered(v1::AgentRegistered { agent: 1 })).await;
+        session
+    }
+
+    /// Stores a module and gives its digest.
+    pub(crate) fn module(&self, wat: &str) -> Digest {
+        let bytes = wat::parse_str(wat).unwrap();
+        let digest = Digest(Sha256::digest(&bytes).into());
+        self.store(digest, bytes);
+        digest
+    }
+
+    /// Stores bytes under any name.
+    pub(crate) fn store(&self, digest: Digest, bytes: Vec<u8>) {
+        self.store.artifacts.lock().unwrap().insert(digest.0.to_vec(), bytes);
+    }
+
+    pub(crate) fn downloads(&self) -> usize {
+        self.store.downloads.load(Ordering::SeqCst)
+    }
+}
+
+/// One connection of one agent. Dropping it ends the connection.
+pub(crate) struct Session {
+    reports: Streaming<v1::AgentReports>,
+    heard: Vec<v1::AgentReport>,
+    orders: mpsc::Sender<Result<v1::AgentOrders, Status>>,
+}
+
+impl Session {
+    pub(crate) async fn order(&self, order: Order) {
+        let orders = vec![v1::AgentOrder { order: Some(order) }];
+        self.orders.send(Ok(v1::AgentOrders { orders })).await.unwrap();
+    }
+
+    pub(crate) async fn launch(&self, spec: TaskSpec) {
+        self.order(Order::Launch(spec.into())).await;
+    }
+
+    pub(crate) async fn kill(&self, task: TaskId) {
+        self.order(Order::Kill(task.into())).await;
+    }
+
+    pub(crate) async fn acknowledge(&self, status: &v1::TaskStatus) {
+        let task = status.task;
+        self.order(Order::Acknowledge(v1::UpdateAck { task, update: status.update })).await;
+    }
+
+    /// The next report. Heartbeats are answered and passed over.
+    pub(crate) async fn hear(&mut self) -> Report {
+        loop {
+            match self.hear_even_heartbeats().await {
+                Report::Heartbeat(_) => self.order(Order::Heartbeat(v1::Heartbeat {})).await,
+                other => return other,
+            }
+        }
+    }
+
+    pub(crate) async fn hear_even_heartbeats(&mut self) -> Report {
+        while self.heard.is_empty() {
+            let message = soon(self.reports.message()).await.unwrap();
+            self.heard = message.expect("the agent should not have hung up").reports;
+        }
+        self.heard.remove(0).report.unwrap()
+    }
+
+    /// The next update in which the task has this state; earlier ones are acknowledged, this one is not.
+    pub(crate) async fn hear_of(&mut self, task: TaskId, state: v1::TaskState) -> v1::TaskStatus {
+        loop {
+            let Report::Updates(updates) = self.hear().await else { continue };
+            for status in updates.statuses {
+                assert_eq!(status.task, Some(task.into()), "{status:?}");
+                if status.state() == state {
+                    return status;
+                }
+                self.acknowledge(&status).await;
+            }
+        }
+    }
+
+    /// Asks for standard output from `offset`.
+    pub(crate) async fn read(&mut self, task: TaskId, offset: u64, wait: bool) -> v1::LogChunk {
+        let stream = v1::OutputStream::Stdout.into();
+        let order = v1::ReadLogOrder { request: 77, task: Some(task.into()), stream, offset, wait };
+        self.order(Order::ReadLog(order)).await;
+        loop {
+            if let Report::Log(chunk) = self.hear().await {
+                assert_eq!(chunk.request, 77);
+                return chunk;
+            }
+        }
+    }
+
+    /// Whether the agent has hung up.
+    pub(crate) async fn closed(&mut self) {
+        while let Ok(Some(_)) = soon(self.reports.message()).await {}
+    }
+}
+
+struct Door(mpsc::Sender<Session>);
+
+type Answer<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
+
+#[tonic::async_trait]
+impl Agents for Door {
+    type SessionStream = Answer<v1::AgentOrders>;
+
+    async fn session(
+        &self,
+        request: Request<Streaming<v1::AgentReports>>,
+    ) -> Result<Response<Self::SessionStream>, Status> {
+        let (orders, outgoing) = mpsc::channel(64);
+        let session = Session { reports: request.into_inner(), heard: Vec::new(), orders };
+        self.0.send(session).await.map_err(|_| Status::unavailable("the test is over"))?;
+        Ok(Response::new(ReceiverStream::new(outgoing).boxed()))
+    }
+}
+
+#[tonic::async_trait]
+impl Artifacts for Store {
+    type DownloadStream = Answer<v1::DownloadChunk>;
+
+    async fn upload(&self, _: Request<Streaming<v1::UploadChunk>>) -> Result<Response<v1::Artifact>, Status> {
+        Err(Status::unimplemented("agents do not upload"))
+    }
+
+    async fn download(&self, request: Request<v1::ArtifactRef>) -> Result<Response<Self::DownloadStream>, Status> {
+        self.downloads.fetch_add(1, Ordering::SeqCst);
+        let found = self.artifacts.lock().unwrap().get(&request.into_inner().digest).cloned();
+        let bytes = found.ok_or_else(|| Status::not_found("no such artifact"))?;
+        let chunks: Vec<_> =
+            bytes.chunks(100).map(|data| Ok(v1::DownloadChunk { data: data.to_vec().into() })).collect();
+        Ok(Response::new(stream::iter(chunks).boxed()))
+    }
+
+    async fn stat(&self, _: Request<v1::ArtifactRef>) -> Result<Response<v1::Artifact>, Status> {
+        Err(Status::unimplemented("agents do not ask"))
+    }
+}
+
+pub(crate) fn id(number: u64) -> TaskId {
+    TaskId { framework: FrameworkId(1), number }
+}
+
+/// A task with half a cpu and nothing else.
+pub(crate) fn task(number: u64, module: Digest) -> TaskSpec {
+    TaskSpec {
+        id: id(number),
+        name: format!("task {number}"),
+        module,
+        args: Vec::new(),
+        env: Vec::new(),
+        stdin: Vec::new(),
+        resources: Resources::new(MilliCpu::new(500), Bytes::from_mib(16), Bytes::ZERO),
+        limits: Limits::default(),
+        inputs: Vec::new(),
+    }
+}
+
+/// Says "hello" and ends.
+pub(crate) const HELLO: &str = r#"
+    (module
+      (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+      (memory (export "memory") 1)
+      (data (i32.const 0) "\08\00\00\00\05\00\00\00hello")
+      (func (export "_start") (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 16)))))
+"#;
+
+/// Never ends by itself.
+pub(crate) const SPINNER: &str = r#"
+    (module (memory (export "memory") 1) (func (export "_start") (loop (br 0))))
+"#;
+
+/// Writes its environment, in the form in which it was given.
+pub(crate) const ENV: &str = r#"
+    (module
+      (import "wasi_snapshot_preview1" "environ_sizes_get" (func $sizes (param i32 i32) (result i32)))
+      (import "wasi_snapshot_preview1" "environ_get" (func $get (param i32 i32) (result i32)))
+      (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+      (memory (export "memory") 1)
+      (func (export "_start")
+        (drop (call $sizes (i32.const 0) (i32.const 12)))
+        (drop (call $get (i32.const 1024) (i32.const 4096)))
+        (i32.store (i32.const 8) (i32.const 4096))
+        (drop (call $write (i32.const 1) (i32.const 8) (i32.const 1) (i32.const 16)))))
+"#;
