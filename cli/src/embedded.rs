@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use futures_util::future::try_join_all;
+use futures_util::future::join_all;
 use haggle_agent::{Agent, Declared};
 use haggle_core::{Bytes, MilliCpu};
 use haggle_master::Master;
@@ -48,15 +48,15 @@ impl Cluster {
         let master = Master::start(config).await?;
         let url = url(master.addr());
 
-        let agents = (1..=plan.agents).map(|number| {
+        let mut agents = Vec::new();
+        // One after the other, so that the first is also agent-1 to the master.
+        for number in 1..=plan.agents {
             let name = format!("agent-{number}");
             let mut config = haggle_agent::Config::new(url.clone(), name.clone(), folder.path().join(name), &modules);
             config.resources = declared.clone();
-            Agent::start(config)
-        });
-        let agents = try_join_all(agents).await?;
-        for agent in &agents {
+            let agent = Agent::start(config).await?;
             agent.registered().await?;
+            agents.push(agent);
         }
         Ok(Self { agents, master, _folder: folder })
     }
@@ -81,7 +81,7 @@ impl Cluster {
 
     /// Ends everything: the agents first, so that nothing is left to report to a master that is gone.
     pub(crate) async fn stop(self) {
-        futures_util::future::join_all(self.agents.into_iter().map(Agent::stop)).await;
+        join_all(self.agents.into_iter().map(Agent::stop)).await;
         self.master.stop().await;
     }
 }

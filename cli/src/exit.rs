@@ -12,6 +12,8 @@ pub(crate) const TIMED_OUT: u8 = 124;
 pub(crate) const KILLED: u8 = 137;
 /// The cluster or the command line was at fault: as docker(1) and timeout(1) report their own faults.
 pub(crate) const FAULT: u8 = 125;
+/// The command line could not be read: as clap and most programs have it.
+pub(crate) const USAGE: u8 = 2;
 /// Ctrl-C: 128 + SIGINT.
 pub(crate) const INTERRUPTED: u8 = 130;
 

@@ -13,7 +13,8 @@ use crate::error::CommandError;
 /// When the filter is none.
 pub(crate) fn start(args: &LogArgs, default: &str) -> Result<(), CommandError> {
     let filter = filter(args.log_level.as_deref(), default)?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    // A log that cannot be written is no reason to fail: without this, telling of it would panic.
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).log_internal_errors(false);
     match args.log_format {
         LogFormat::Text => log.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).init(),
         LogFormat::Json => log.json().flatten_event(true).init(),
@@ -29,8 +30,8 @@ pub(crate) fn start_if_asked() -> Result<(), CommandError> {
     if std::env::var_os(EnvFilter::DEFAULT_ENV).is_none_or(|filter| filter.is_empty()) {
         return Ok(());
     }
-    tracing_subscriber::fmt().with_env_filter(filter(None, "off")?).with_writer(io::stderr).init();
-    Ok(())
+    let args = LogArgs { log_format: LogFormat::Text, log_level: None };
+    start(&args, "off")
 }
 
 fn filter(given: Option<&str>, default: &str) -> Result<EnvFilter, CommandError> {

@@ -17,24 +17,34 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use clap::builder::styling::{AnsiColor, Style};
+use clap::error::ErrorKind;
 
 use error::CommandError;
 use output::OutputError;
 
 fn main() -> ExitCode {
-    match commands::run(args::Cli::parse()) {
+    let cli = match args::Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) if error.use_stderr() && error.kind() != ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            complain(&args::in_one_line(&error));
+            return exit::code(exit::USAGE);
+        }
+        // Help, or the version.
+        Err(error) => error.exit(),
+    };
+    match commands::run(cli) {
         Ok(code) => exit::code(code),
         Err(CommandError::Output(OutputError::Closed)) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(&error);
+            complain(&error.to_string());
             exit::code(exit::FAULT)
         }
     }
 }
 
 /// One line. Where standard error cannot be written to either, the exit code has to do.
-fn complain(error: &CommandError) {
+fn complain(error: &str) {
     const RED: Style = AnsiColor::Red.on_default().bold();
-    let message = output::printable(&error.to_string());
+    let message = output::printable(error);
     let _ = writeln!(anstream::stderr(), "{RED}haggle:{RED:#} {message}");
 }

@@ -78,6 +78,17 @@ pub(crate) enum Command {
     Watch(WatchArgs),
 }
 
+/// What is wrong with a command line, without the usage and the hints that clap draws below it.
+pub(crate) fn in_one_line(error: &clap::Error) -> String {
+    let drawn = error.to_string();
+    let telling =
+        drawn.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more"));
+    // That a flag might also be meant as a value is hardly ever so.
+    let words: Vec<_> = telling.filter(|line| !line.is_empty() && !line.starts_with("tip: to pass")).collect();
+    let line = words.join(" ").replace(" tip: ", "; ");
+    format!("{} (--help tells more)", line.strip_prefix("error: ").unwrap_or(&line))
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -87,6 +98,24 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_wrong_command_line_is_told_in_one_line() {
+        let said = |line: &str| in_one_line(&Cli::try_parse_from(line.split(' ')).unwrap_err());
+
+        assert_eq!(
+            said("haggle run a.wasm --cpus 0"),
+            "invalid value '0' for '--cpus <N>': 0 cpus would never run; the least is 0.001 (--help tells more)"
+        );
+        assert_eq!(
+            said("haggle run"),
+            "the following required arguments were not provided: <MODULE> (--help tells more)"
+        );
+        assert_eq!(
+            said("haggle run a.wasm --timout 3s"),
+            "unexpected argument '--timout' found; a similar argument exists: '--timeout' (--help tells more)"
+        );
     }
 
     #[test]

@@ -46,6 +46,6 @@ mod tests {
         table.row(["one".into(), "7".into()]);
         table.row(["\u{1b}[2Jtwo".into(), "1000".into()]);
 
-        assert_eq!(table.to_string(), "NAME           TASKS\none                7\n\\u{1b}[2Jtwo    1000");
+        assert_eq!(table.to_string(), "NAME          TASKS\none               7\n\\u{1b}[2Jtwo   1000");
     }
 }

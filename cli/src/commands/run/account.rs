@@ -10,7 +10,7 @@ use crate::output::printer::{Say, Voice, draws_progress};
 use crate::output::record::{RunRecord, StatusRecord};
 use crate::output::{self, Table};
 
-/// Lines about single failures of an array. More tell nothing that the table does not.
+/// Lines about single failures of an array, and as many about its retries. More tell nothing that the table does not.
 const FAILURES_TOLD: u32 = 10;
 
 /// The books of one run.
@@ -25,6 +25,7 @@ pub(super) struct Account {
     ended: u64,
     running: u64,
     failures: u32,
+    retries: u32,
     /// The last line that told of progress.
     told: Option<(u64, u64)>,
     /// Comes after everything that the task wrote.
@@ -44,6 +45,7 @@ impl Account {
             ended: 0,
             running: 0,
             failures: 0,
+            retries: 0,
             told: None,
             last_words: None,
         }
@@ -69,7 +71,9 @@ impl Account {
             Progress::Retrying { index, status, .. } => {
                 self.running = self.running.saturating_sub(1);
                 let name = if self.array { format!("[{index}] ") } else { String::new() };
-                self.note(&format!("{name}{}; once more", how_it_ended(status))).await;
+                self.retries += 1;
+                let text = format!("{name}{}; once more", how_it_ended(status));
+                self.note_some(self.retries, &text, "more retries are not told of").await;
             }
             Progress::Ended(outcome) => self.enter_end(outcome).await,
         }
@@ -104,9 +108,15 @@ impl Account {
             return;
         }
         self.failures += 1;
-        match self.failures {
-            ..=FAILURES_TOLD => self.note(&format!("[{}] {how}", outcome.index)).await,
-            more if more == FAILURES_TOLD + 1 => self.note("more failures are only counted").await,
+        let text = format!("[{}] {how}", outcome.index);
+        self.note_some(self.failures, &text, "more failures are only counted").await;
+    }
+
+    /// The first few of many notes of a kind, and then once that there are more.
+    async fn note_some(&self, number: u32, text: &str, and_more: &str) {
+        match number {
+            ..=FAILURES_TOLD => self.note(text).await,
+            more if more == FAILURES_TOLD + 1 => self.note(and_more).await,
             _ => {}
         }
     }

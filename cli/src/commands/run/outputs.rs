@@ -35,9 +35,16 @@ pub(super) struct Outputs {
     running: BTreeMap<TaskId, (u64, Instant)>,
     /// Ended, and waiting for a free reader.
     waiting: VecDeque<(TaskId, u64)>,
-    /// Being read: told when the task ends.
-    reading: BTreeMap<TaskId, watch::Sender<bool>>,
+    /// Being read, or read while nobody has said yet that they ended.
+    reading: BTreeMap<TaskId, Reading>,
     readers: JoinSet<TaskId>,
+}
+
+struct Reading {
+    /// Tells the readers that the task has ended.
+    ended: watch::Sender<bool>,
+    /// Whether everything was read. That may be known before the end is.
+    done: bool,
 }
 
 impl Outputs {
@@ -65,11 +72,14 @@ impl Outputs {
     /// A task has ended; `wrote` unless it is known to have written nothing.
     pub(super) fn ended(&mut self, task: TaskId, index: u64, wrote: bool) {
         self.running.remove(&task);
-        if let Some(ended) = self.reading.get(&task) {
-            ended.send_replace(true);
-        } else if wrote {
-            self.waiting.push_back((task, index));
-            self.assign();
+        match self.reading.get(&task) {
+            Some(reading) if reading.done => _ = self.reading.remove(&task),
+            Some(reading) => _ = reading.ended.send_replace(true),
+            None if wrote => {
+                self.waiting.push_back((task, index));
+                self.assign();
+            }
+            None => {}
         }
     }
 
@@ -79,7 +89,7 @@ impl Outputs {
         tokio::select! {
             Some(done) = self.readers.join_next() => {
                 if let Ok(task) = done {
-                    self.reading.remove(&task);
+                    self.finished(task);
                 }
             }
             () = async { tokio::time::sleep_until(due.unwrap_or_else(Instant::now)).await }, if due.is_some() => {}
@@ -92,6 +102,14 @@ impl Outputs {
     pub(super) async fn finish(mut self) {
         while !(self.waiting.is_empty() && self.readers.is_empty()) {
             self.advance().await;
+        }
+    }
+
+    fn finished(&mut self, task: TaskId) {
+        match self.reading.get_mut(&task) {
+            Some(reading) if *reading.ended.borrow() => _ = self.reading.remove(&task),
+            Some(reading) => reading.done = true,
+            None => {}
         }
     }
 
@@ -112,7 +130,7 @@ impl Outputs {
 
     fn read(&mut self, task: TaskId, index: u64, has_ended: bool) {
         let (ended, watched) = watch::channel(has_ended);
-        self.reading.insert(task, ended);
+        self.reading.insert(task, Reading { ended, done: false });
         let prefix = self.array.then(|| format!("[{index}] "));
         let one = |stream| Reader {
             client: self.client.clone(),

@@ -1,0 +1,91 @@
+//! Everything that can be typed wrongly is refused in one line, and nothing is begun.
+
+use crate::guests::HELLO;
+use crate::haggle::Place;
+
+fn place() -> Place {
+    Place::with(&[("hello.wat", HELLO), ("bad.wat", "(module\n  (fnuc))"), ("text.txt", "some text"), ("one", "1")])
+}
+
+#[test]
+fn help_is_given_when_asked_for() {
+    let help = place().haggle("run --help");
+
+    assert_eq!(help.code, 0);
+    assert_eq!(help.stderr, "");
+    for taught in ["Examples:", "Exit codes:", "134", "124", "137", "125", "HAGGLE_TASK_INDEX", "--output-limit"] {
+        assert!(help.stdout.contains(taught), "{taught}");
+    }
+}
+
+#[test]
+fn a_command_line_that_cannot_be_read_is_refused() {
+    for (words, line) in [
+        ("run", "required arguments were not provided: <MODULE>"),
+        ("run hello.wat --cpu 1", "unexpected argument '--cpu' found"),
+        ("run hello.wat --cpus 0", "0 cpus would never run"),
+        ("run hello.wat --cpus lots", "not a number of cores like 2 or 0.25"),
+        ("run hello.wat --mem 0", "must be more than 0, like 64MiB"),
+        ("run hello.wat --mem 64MB", "not a size like 64MiB"),
+        ("run hello.wat --fuel 0", "without fuel cannot run one instruction"),
+        ("run hello.wat --timeout 0s", "must be 1ms or more"),
+        ("run hello.wat --output-limit 0", "must be more than 0"),
+        ("run hello.wat --instances 0", "0 is not in 1.."),
+        ("run hello.wat --env A", "not of the form NAME=VALUE"),
+        ("run hello.wat --input /a", "not of the form GUEST_PATH=HOST_PATH"),
+        ("run hello.wat --input a=one", "must be absolute"),
+        ("run hello.wat --role /a", "is no role"),
+        ("kill 7", "not an id like task-3.7"),
+        ("logs task-1", "not an id like task-3.7"),
+        ("master --listen here", "not an address and a port"),
+        ("master --weight a=0", "not a whole number from 1 up"),
+        ("up --agents 0", "0 is not in 1.."),
+        ("dance", "unrecognized subcommand 'dance'"),
+    ] {
+        place().haggle(words).assert_refused(2, line);
+    }
+}
+
+#[test]
+fn what_is_not_there_or_contradicts_itself_is_refused() {
+    for (words, line) in [
+        ("run nosuch.wasm", "there is no such file"),
+        ("run text.txt", "found \"some tex\""),
+        ("run bad.wat", "(line 2, column 4)"),
+        ("run .", "it has no Cargo.toml"),
+        ("run sha256:123", "is not a digest like sha256:"),
+        ("run hello.wat --env A=1 --env A=2", "--env names \"A\" twice"),
+        ("run hello.wat --env HAGGLE_TASK_INDEX=1", "each task is told its own"),
+        ("run hello.wat --input /a=nosuch", "--input nosuch: "),
+        ("run hello.wat --input /a=one --input /a=one", "--input names \"/a\" twice"),
+        ("run hello.wat --input /a=one --input /a/b=one", "exclude each other"),
+        ("run hello.wat --stdin nosuch", "--stdin nosuch: "),
+        ("build nosuch", "there is no such folder"),
+        ("build .", "it has no Cargo.toml"),
+        ("build one", "it is not a folder"),
+        ("inspect text.txt", "is not a WebAssembly module"),
+        ("master --listen 0.0.0.0:0", "only loopback addresses"),
+        ("master --weight a=1 --weight a=2", "--weight names \"a\" twice"),
+        ("agent --master 10.0.0.1:5050", "only speaks to 127.0.0.1"),
+        ("agent --attribute a=1 --attribute a=2", "--attribute names \"a\" twice"),
+        ("--master ftp://127.0.0.1 ps", "not a master's address"),
+    ] {
+        place().haggle(words).assert_refused(125, line);
+    }
+}
+
+#[test]
+fn a_master_that_is_not_there_is_named() {
+    place().haggle("--master 127.0.0.1:1 ps").assert_refused(125, "no master answers at http://127.0.0.1:1");
+}
+
+#[test]
+fn a_package_without_a_toolchain_for_it_says_how_to_get_one() {
+    let place = place();
+    std::fs::write(place.path("Cargo.toml"), "[package]\nname = \"x\"\n").unwrap();
+
+    // With a path on which there is no rustc, and caches in which there is no toolchain.
+    let ran = place.command("build .").env("PATH", "").env("XDG_CACHE_HOME", place.path("cache")).output().unwrap();
+
+    crate::haggle::Ran::from(ran).assert_refused(125, "rustup target add wasm32-wasip1");
+}

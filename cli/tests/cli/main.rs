@@ -1,0 +1,10 @@
+//! The binary as a user meets it: exit codes, standard output, one line on standard error.
+
+mod array;
+mod bad_input;
+mod guests;
+mod haggle;
+mod inspect;
+mod run;
+#[cfg(unix)]
+mod signals;
