@@ -162,7 +162,7 @@ impl Agent {
 
         let (progress, watched) = watch::channel(Progress::Joining);
         let driver = Driver {
-            node: Node::new(haggle_core::node::Config::default()),
+            node: Node::new(haggle_core::node::Config { kill_grace: config.kill_grace, ..Default::default() }),
             id,
             info,
             work_dir,

@@ -12,6 +12,8 @@ use crate::time::Now;
 pub(super) struct Drain {
     /// When the last task ended so far; when it began, if there was none.
     pub(super) last_end: Now,
+    /// When the tasks that still run are stopped; `None` once they were.
+    stop_at: Option<Now>,
     over: bool,
 }
 
@@ -21,7 +23,14 @@ impl Node {
         if self.drain.is_some() {
             return;
         }
-        self.drain = Some(Drain { last_end: now, over: false });
+        self.drain = Some(Drain { last_end: now, stop_at: Some(now + self.config.kill_grace), over: false });
+        self.end_grace(now, out);
+    }
+
+    /// Stops what still runs, once its grace is over.
+    fn end_grace(&mut self, now: Now, out: &mut Vec<Effect>) {
+        let Some(drain) = self.drain.as_mut().filter(|drain| drain.stop_at.is_some_and(|at| at <= now)) else { return };
+        drain.stop_at = None;
         let all: Vec<TaskId> = self.tasks.keys().copied().collect();
         for id in all {
             self.stop(id, Reason::AgentDraining, out);
@@ -29,7 +38,9 @@ impl Node {
     }
 
     pub(super) fn finish_drain(&mut self, now: Now, out: &mut Vec<Effect>) {
-        let settled = self.tasks.is_empty() || self.drain_deadline().is_some_and(|deadline| deadline <= now);
+        self.end_grace(now, out);
+        let given_up = self.running() == 0 && self.drain_deadline().is_some_and(|deadline| deadline <= now);
+        let settled = self.tasks.is_empty() || given_up;
         if let Some(drain) = self.drain.as_mut().filter(|drain| !drain.over)
             && settled
         {
@@ -38,9 +49,9 @@ impl Node {
         }
     }
 
-    /// When waiting for acknowledgements ends, once nothing runs any more.
+    /// When what runs is stopped; once nothing runs any more, when waiting for acknowledgements ends.
     pub(super) fn drain_deadline(&self) -> Option<Now> {
         let drain = self.drain.filter(|drain| !drain.over)?;
-        (self.running() == 0).then(|| drain.last_end + self.config.drain_grace)
+        if self.running() > 0 { drain.stop_at } else { Some(drain.last_end + self.config.drain_grace) }
     }
 }

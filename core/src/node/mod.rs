@@ -33,6 +33,8 @@ pub struct Config {
     pub retry_first: Duration,
     /// The longest time between two tries.
     pub retry_max: Duration,
+    /// How long tasks may still run once a drain begins.
+    pub kill_grace: Duration,
     /// How long a drain waits for acknowledgements after the last task has ended.
     pub drain_grace: Duration,
 }
@@ -43,6 +45,7 @@ impl Default for Config {
             // Mesos's STATUS_UPDATE_RETRY_INTERVAL_MIN and _MAX.
             retry_first: Duration::from_secs(10),
             retry_max: Duration::from_secs(600),
+            kill_grace: Duration::ZERO,
             // An acknowledgement takes milliseconds. A framework that is away for longer will reconcile.
             drain_grace: Duration::from_secs(5),
         }

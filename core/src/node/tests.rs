@@ -390,6 +390,26 @@ fn a_drain_does_not_wait_for_a_framework_that_is_away() {
 }
 
 #[test]
+fn a_drain_with_grace_lets_a_task_end_by_itself_and_stops_the_rest() {
+    const LONGER: TaskId = TaskId { framework: FRAMEWORK, number: 2 };
+    let mut world = World::with_running(T);
+    world.node.config.kill_grace = Duration::from_secs(5);
+    world.batch([Command::Launch(spec(LONGER)), Command::Started(LONGER)]);
+    world.batch([Command::Acknowledge(LONGER, UpdateId(1))]);
+
+    assert_eq!(world.batch([Command::Drain]), []);
+    assert_eq!(world.node.next_deadline(), Some(world.now + Duration::from_secs(5)));
+    let sent = world.sent([Command::Ended(T, ending(TaskState::Finished))]);
+    assert_eq!(sent, [(T, 2, TaskState::Finished, None)]);
+    assert_eq!(world.wait(4), []);
+    assert_eq!(world.wait(1), [Effect::Stop(LONGER)]);
+
+    world.batch([Command::Ended(LONGER, ending(TaskState::Killed))]);
+    let acknowledged = [Command::Acknowledge(T, UpdateId(2)), Command::Acknowledge(LONGER, UpdateId(2))];
+    assert_eq!(world.batch(acknowledged), [Effect::Forget(T), Effect::Forget(LONGER), Effect::Drained]);
+}
+
+#[test]
 fn a_draining_agent_drops_what_it_is_given() {
     let mut world = World::new();
     world.batch([Command::Drain]);
