@@ -7,7 +7,7 @@ pub fn describe() -> String {
     let wanted =
         RefreshKind::nothing().with_cpu(CpuRefreshKind::nothing()).with_memory(MemoryRefreshKind::nothing().with_ram());
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let os = System::long_os_version().unwrap_or_else(|| "unknown system".to_owned());
+    let os = System::long_os_version().unwrap_or_else(|_| "unknown system".to_owned());
     let kernel = System::kernel_version().unwrap_or_default();
     match System::new_with_specifics(wanted) {
         Ok(system) => {

@@ -13,8 +13,6 @@ mod tasks;
 
 use clap::{Parser, ValueEnum};
 
-use figure::Figure;
-
 /// Measures what Haggle promises.
 #[derive(Parser)]
 struct Args {
