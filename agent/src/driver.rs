@@ -138,7 +138,7 @@ impl<E: Runs> Driver<E> {
                 self.report(AgentCommand::Drain);
                 self.apply(now, Command::Drain, effects);
             }
-            Message::Stop => self.finish(Progress::Stopped),
+            Message::Stop => self.advance(Progress::Stopped),
         }
     }
 
@@ -150,7 +150,7 @@ impl<E: Runs> Driver<E> {
                 }
                 Command::Registered(id)
             }
-            AgentOrder::Refused(why) => return self.finish(Progress::Refused(why)),
+            AgentOrder::Refused(why) => return self.advance(Progress::Refused(why)),
             AgentOrder::Launch(spec) => Command::Launch(spec),
             AgentOrder::Kill(task) => Command::Kill(task),
             AgentOrder::Acknowledge(task, update) => Command::Acknowledge(task, update),
@@ -185,13 +185,13 @@ impl<E: Runs> Driver<E> {
     fn registered(&mut self, id: AgentId) -> bool {
         if self.id != Some(id) {
             if let Err(error) = self.work_dir.remember(id) {
-                self.finish(Progress::Unwritable(error.to_string()));
+                self.advance(Progress::Unwritable(error.to_string()));
                 return false;
             }
             self.id = Some(id);
         }
         tracing::info!(agent = %id, name = self.info.name, resources = %self.info.resources, "registered with the master");
-        self.progress.send_replace(Progress::Registered(id));
+        self.advance(Progress::Registered(id));
         if self.draining {
             self.report(AgentCommand::Drain);
         }
@@ -246,14 +246,19 @@ impl<E: Runs> Driver<E> {
             tracing::warn!(%error, "the next agent in this folder will ask for the id of this one");
         }
         // Before the farewell: the link must not take the master's hanging up for a loss.
-        self.finish(Progress::Left);
+        self.advance(Progress::Left);
         self.report(AgentCommand::Leave);
     }
 
-    fn finish(&mut self, last: Progress) {
-        if !self.progress.borrow().is_final() {
-            self.progress.send_replace(last);
-        }
+    /// Nothing follows what is final: the master's welcome may stand in the same batch as the order to stop.
+    fn advance(&mut self, next: Progress) {
+        self.progress.send_if_modified(|progress| {
+            let moves = !progress.is_final();
+            if moves {
+                *progress = next;
+            }
+            moves
+        });
     }
 
     /// Without a session nothing is lost: who reconnects registers, and the node sends what matters again.

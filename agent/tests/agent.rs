@@ -238,10 +238,13 @@ async fn an_agent_that_is_refused_gives_up_and_says_why() {
 #[tokio::test]
 async fn it_waits_for_a_master_that_is_not_there_yet() {
     let dir = tempfile::tempdir().unwrap();
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // Bound and deaf: the port is nobody else's for as long as this test runs.
+    let deaf = tokio::net::TcpSocket::new_v4().unwrap();
+    deaf.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let nobody = deaf.local_addr().unwrap().to_string();
 
-    let agent =
-        Agent::start(Config { master: nobody.to_string(), ..Master::start().await.agent(dir.path()) }).await.unwrap();
+    let config = Config { master: nobody, ..Master::start().await.agent(dir.path()) };
+    let agent = Agent::start(config).await.unwrap();
 
     let waited = tokio::time::timeout(Duration::from_millis(200), agent.registered()).await;
     assert!(waited.is_err(), "{waited:?}");
