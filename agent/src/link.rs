@@ -10,7 +10,7 @@ use haggle_proto::v1::agent_report::Report;
 use haggle_proto::v1::agents_client::AgentsClient;
 use haggle_proto::{MESSAGE_MAX, v1};
 use tokio::sync::{Notify, mpsc, watch};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 use tonic::Status;
 use tonic::transport::{Channel, Endpoint, Uri};
 
@@ -126,7 +126,8 @@ impl Link {
         let opened = timeout(silence, master.session(batches(waiting))).await;
         let mut orders = opened.map_err(|_| SessionEnd::Silent(silence))??.into_inner();
 
-        let mut heartbeat = interval(self.heartbeat);
+        // Not at once: the registration comes first.
+        let mut heartbeat = interval_at(Instant::now() + self.heartbeat, self.heartbeat);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut heard = Instant::now();
         loop {

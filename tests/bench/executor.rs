@@ -12,7 +12,7 @@ use crate::local::Local;
 const TASKS: u32 = 2_000;
 const SAMPLES: usize = 15;
 
-pub fn measure() -> anyhow::Result<Vec<Figure>> {
+pub(crate) fn measure() -> anyhow::Result<Vec<Figure>> {
     let mut local = Local::start(1)?;
     let noop = local.store(1, &guests::compile(guests::NOOP))?;
     local.launch(&noop, MilliCpu::from_cores(1), Limits::default());

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// What a figure must reach, in the figure's unit.
 #[derive(Clone, Copy, Debug)]
-pub enum Goal {
+pub(crate) enum Goal {
     /// The median must be below.
     Below(f64),
     /// The median must be at least this.
@@ -15,33 +15,33 @@ pub enum Goal {
 
 /// Samples of one thing, measured in one run.
 #[derive(Clone, Debug)]
-pub struct Figure {
+pub(crate) struct Figure {
     /// What was measured.
-    pub name: String,
+    pub(crate) name: String,
     /// The unit of the samples.
-    pub unit: &'static str,
+    pub(crate) unit: &'static str,
     /// What the median must reach.
-    pub goal: Goal,
+    pub(crate) goal: Goal,
     /// In rising order, not empty.
     samples: Vec<f64>,
 }
 
 impl Figure {
     /// A figure of at least one sample.
-    pub fn new(name: impl Into<String>, unit: &'static str, goal: Goal, mut samples: Vec<f64>) -> Self {
+    pub(crate) fn new(name: impl Into<String>, unit: &'static str, goal: Goal, mut samples: Vec<f64>) -> Self {
         assert!(!samples.is_empty(), "a figure has samples");
         samples.sort_by(f64::total_cmp);
         Self { name: name.into(), unit, goal, samples }
     }
 
     /// The sample below which `part` of all samples lie.
-    pub fn quantile(&self, part: f64) -> f64 {
+    pub(crate) fn quantile(&self, part: f64) -> f64 {
         let last = self.samples.len() - 1;
         self.samples[((last as f64) * part).round() as usize]
     }
 
     /// Whether the median reaches the goal.
-    pub fn reached(&self) -> bool {
+    pub(crate) fn reached(&self) -> bool {
         match self.goal {
             Goal::Below(bound) => self.quantile(0.5) < bound,
             Goal::AtLeast(bound) => self.quantile(0.5) >= bound,
@@ -50,7 +50,7 @@ impl Figure {
     }
 
     /// How many samples there are.
-    pub fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.samples.len()
     }
 }

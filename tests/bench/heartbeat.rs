@@ -15,7 +15,7 @@ use crate::processes::Up;
 const WINDOW: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(5);
 
-pub async fn measure() -> anyhow::Result<Vec<Figure>> {
+pub(crate) async fn measure() -> anyhow::Result<Vec<Figure>> {
     let (_up, client) = Up::ready().await?;
     let digest = client.upload_bytes(guests::compile(guests::LOOP)).await?;
     let session = haggle_sdk::Runner::new(&client).name("spinners").start().await?;

@@ -9,15 +9,15 @@ use haggle_executor::{Config, Event, Executor, Launch};
 use tempfile::TempDir;
 
 /// An executor and what it tells.
-pub struct Local {
-    pub executor: Executor,
-    pub events: Receiver<Event>,
+pub(crate) struct Local {
+    pub(crate) executor: Executor,
+    pub(crate) events: Receiver<Event>,
     dir: TempDir,
     next: u64,
 }
 
 impl Local {
-    pub fn start(workers: usize) -> anyhow::Result<Self> {
+    pub(crate) fn start(workers: usize) -> anyhow::Result<Self> {
         let dir = TempDir::new()?;
         let (sender, events) = mpsc::channel();
         let config = Config {
@@ -34,13 +34,13 @@ impl Local {
     }
 
     /// Stores a module; the number stands for its digest.
-    pub fn store(&self, number: u8, module: &[u8]) -> anyhow::Result<Module> {
+    pub(crate) fn store(&self, number: u8, module: &[u8]) -> anyhow::Result<Module> {
         let path = self.dir.path().join(format!("{number}.wasm"));
         std::fs::write(&path, module)?;
         Ok(Module { digest: Digest([number; 32]), path })
     }
 
-    pub fn launch(&mut self, module: &Module, cpus: MilliCpu, limits: Limits) -> TaskId {
+    pub(crate) fn launch(&mut self, module: &Module, cpus: MilliCpu, limits: Limits) -> TaskId {
         self.next += 1;
         let id = TaskId { framework: FrameworkId(1), number: self.next };
         let spec = TaskSpec {
@@ -64,7 +64,7 @@ impl Local {
     }
 
     /// Waits until this many tasks have ended, and returns their ends.
-    pub fn ended(&self, count: usize) -> anyhow::Result<Vec<haggle_core::Ending>> {
+    pub(crate) fn ended(&self, count: usize) -> anyhow::Result<Vec<haggle_core::Ending>> {
         let mut endings = Vec::with_capacity(count);
         while endings.len() < count {
             if let Event::Ended { ending, .. } = self.events.recv()? {
@@ -76,7 +76,7 @@ impl Local {
 }
 
 /// A module in the executor's reach.
-pub struct Module {
-    pub digest: Digest,
-    pub path: PathBuf,
+pub(crate) struct Module {
+    pub(crate) digest: Digest,
+    pub(crate) path: PathBuf,
 }

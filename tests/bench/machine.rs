@@ -3,7 +3,7 @@
 use sysinfo::{CpuRefreshKind, MemoryRefreshKind, RefreshKind, System};
 
 /// One line: processor, cores, memory, operating system.
-pub fn describe() -> String {
+pub(crate) fn describe() -> String {
     let wanted =
         RefreshKind::nothing().with_cpu(CpuRefreshKind::nothing()).with_memory(MemoryRefreshKind::nothing().with_ram());
     let cores = std::thread::available_parallelism().map_or(1, usize::from);

@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: every figure that Haggle promises, measured on this machine and printed with its unit, its
 //! spread and what it must reach.
 
+mod decisions;
 mod executor;
 mod figure;
 mod heartbeat;
@@ -25,6 +26,8 @@ struct Args {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Group {
+    /// The master's machine alone: what its decisions about one short task cost.
+    Decisions,
     /// The executor alone: start of a cached no-op.
     Executor,
     /// The cluster over sockets: latency of one task, throughput of many, and the same work on plain threads.
@@ -46,6 +49,7 @@ fn main() -> anyhow::Result<()> {
     let mut missed = Vec::new();
     for group in groups {
         let figures = match group {
+            Group::Decisions => decisions::measure()?,
             Group::Executor => executor::measure()?,
             Group::Tasks => runtime()?.block_on(tasks::measure())?,
             Group::Rate => rate::measure()?,

@@ -8,25 +8,25 @@ use haggle_sdk::Client;
 use tempfile::TempDir;
 
 /// A running `haggle up`, gone with its value.
-pub struct Up {
-    pub url: String,
-    pub daemon: Daemon,
+pub(crate) struct Up {
+    pub(crate) url: String,
+    _daemon: Daemon,
     _dir: TempDir,
 }
 
 impl Up {
     /// Starts it, and does not wait.
-    pub fn spawn(flags: &[&str]) -> anyhow::Result<Self> {
+    pub(crate) fn spawn(flags: &[&str]) -> anyhow::Result<Self> {
         let dir = TempDir::new()?;
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let listen = format!("127.0.0.1:{port}");
         let args: Vec<String> = ["up", "--listen", &listen].iter().chain(flags).map(|&arg| arg.to_owned()).collect();
         let log: PathBuf = dir.path().join("up.log");
-        Ok(Self { url: format!("http://{listen}"), daemon: Daemon::spawn(&binary("haggle"), &args, log), _dir: dir })
+        Ok(Self { url: format!("http://{listen}"), _daemon: Daemon::spawn(&binary("haggle"), &args, log), _dir: dir })
     }
 
     /// Starts it with one agent of two cpus, and waits for the agent.
-    pub async fn ready() -> anyhow::Result<(Self, Client)> {
+    pub(crate) async fn ready() -> anyhow::Result<(Self, Client)> {
         let up = Self::spawn(&["--agents", "1", "--cpus", "2"])?;
         let client = haggle_kit::until("the agent is registered", async || {
             let client = Client::connect(&up.url).await.ok()?;

@@ -12,7 +12,7 @@ const WINDOW: Duration = Duration::from_secs(5);
 const ROUNDS: usize = 3;
 const QUOTAS: [u64; 2] = [250, 750];
 
-pub fn measure() -> anyhow::Result<Vec<Figure>> {
+pub(crate) fn measure() -> anyhow::Result<Vec<Figure>> {
     let mut local = Local::start(2)?;
     let spinner = local.store(2, &guests::compile(guests::LOOP))?;
     let mut errors = [Vec::new(), Vec::new()];

@@ -15,7 +15,7 @@ use crate::tasks::{noop, submit};
 
 const SAMPLES: usize = 9;
 
-pub async fn measure() -> anyhow::Result<Vec<Figure>> {
+pub(crate) async fn measure() -> anyhow::Result<Vec<Figure>> {
     Ok(vec![up_to_first_result().await?, embedded_run().await?, idle_memory().await?])
 }
 

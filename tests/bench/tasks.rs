@@ -26,19 +26,19 @@ const WORK: Duration = Duration::from_millis(20);
 const CORES: usize = 2;
 const ROUNDS: usize = 5;
 
-pub async fn measure() -> anyhow::Result<Vec<Figure>> {
+pub(crate) async fn measure() -> anyhow::Result<Vec<Figure>> {
     let mut figures = vec![latency().await?, throughput().await?];
     figures.extend(against_threads().await?);
     Ok(figures)
 }
 
 /// A task that does nothing, small enough that two hundred of them run at once on two cpus.
-pub fn noop(module: Digest) -> Task {
+pub(crate) fn noop(module: Digest) -> Task {
     Task::new(module).cpus(MilliCpu::new(10)).mem(Bytes::from_mib(1))
 }
 
 /// Runs these to their end.
-pub async fn submit(client: &Client, tasks: Vec<Task>) -> anyhow::Result<Vec<TaskStatus>> {
+pub(crate) async fn submit(client: &Client, tasks: Vec<Task>) -> anyhow::Result<Vec<TaskStatus>> {
     let report = Runner::new(client).name("bench").run(tasks, |_| {}).await?;
     report
         .outcomes

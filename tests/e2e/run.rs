@@ -135,8 +135,10 @@ fn the_tasks_of_an_array_see_what_the_cluster_tells_them_and_no_other_environmen
 
     let output = embedded(&[&module.display().to_string(), "--instances", "3", "--json"]).output().unwrap();
 
-    let told: Vec<Value> = text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let mut told: Vec<Value> = text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(told.len(), 3, "{}", text(&output.stderr));
+    // They are told as they end.
+    told.sort_by_key(|task| task["index"].as_u64());
     for (index, task) in told.iter().enumerate() {
         assert_eq!(task["index"], index);
         assert_eq!(task["exit_code"], 4, "HAGGLE_TASK_ID, _AGENT, _INDEX and _COUNT are all there is: {task}");

@@ -118,7 +118,10 @@ impl Bench {
     pub(crate) fn artifact(&self, bytes: &[u8]) -> (Digest, PathBuf) {
         let digest = digest(bytes);
         let path = self.dir.path().join(digest.hex());
-        std::fs::write(&path, bytes).unwrap();
+        // An artifact is never written twice: the executor may be reading it.
+        if !path.exists() {
+            std::fs::write(&path, bytes).unwrap();
+        }
         (digest, path)
     }
 
