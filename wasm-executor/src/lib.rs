@@ -9,7 +9,7 @@
 //! | quota | what counts | what the guest sees | how the task ends |
 //! |---|---|---|---|
 //! | `cpus` | CPU time of the thread that runs the guest and the host's work for it | it pauses | goes on |
-//! | `mem` | linear memories, tables, stdin | `memory.grow` gives -1 | `MEMORY_LIMIT` if it then traps or fails |
+//! | `mem` | linear memories, tables, stdin, arguments and environment beyond 4 KiB | `memory.grow` gives -1 | `MEMORY_LIMIT` if it then traps or fails |
 //! | `disk` | lengths and number of the files in its scratch folder | `ENOSPC` | `DISK_LIMIT` if it then traps or fails |
 //! | fuel | executed instructions | it is stopped | `FUEL_EXHAUSTED` |
 //! | time | wall-clock time since its start, asleep or not | it is stopped | `TIME_LIMIT` |
@@ -27,6 +27,7 @@ mod memory;
 mod meters;
 mod module;
 mod outcome;
+mod pace;
 mod run;
 mod scheduler;
 mod wasi;

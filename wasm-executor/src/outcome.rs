@@ -116,15 +116,15 @@ impl Outcome {
 
     /// The guest, or what the host holds for it, does not fit its memory.
     pub(crate) fn memory(exceeded: Exceeded) -> Self {
-        let message =
-            format!("wants {} memory, is limited to {}", Bytes::new(exceeded.used), Bytes::new(exceeded.limit));
+        let (used, limit) = amounts(exceeded);
+        let message = format!("wants {used} memory, is limited to {limit}");
         Self::limited(Reason::MemoryLimit, message, exceeded)
     }
 
     fn disk(refusal: DiskRefusal) -> Self {
         match refusal {
             DiskRefusal::Bytes(exceeded) => {
-                let (used, limit) = (Bytes::new(exceeded.used), Bytes::new(exceeded.limit));
+                let (used, limit) = amounts(exceeded);
                 Self::limited(Reason::DiskLimit, format!("wants {used} disk, is limited to {limit}"), exceeded)
             }
             DiskRefusal::Entries(exceeded) => {
@@ -136,7 +136,7 @@ impl Outcome {
     }
 
     fn output(exceeded: Exceeded) -> Self {
-        let (used, limit) = (Bytes::new(exceeded.used), Bytes::new(exceeded.limit));
+        let (used, limit) = amounts(exceeded);
         Self::limited(Reason::OutputLimit, format!("wants to write {used} of output, is limited to {limit}"), exceeded)
     }
 
@@ -196,6 +196,17 @@ impl Outcome {
     }
 }
 
+/// Wanted and granted bytes as people read them, and exactly where they would read alike.
+fn amounts(exceeded: Exceeded) -> (String, String) {
+    let rounded = |bytes: u64| Bytes::new(bytes).to_string();
+    let (used, limit) = (rounded(exceeded.used), rounded(exceeded.limit));
+    if used.replace(".0 ", " ") != limit.replace(".0 ", " ") {
+        return (used, limit);
+    }
+    let limit = if limit.contains('.') { format!("{} B", exceeded.limit) } else { limit };
+    (format!("{} B", exceeded.used), limit)
+}
+
 /// `wasm trap: integer divide by zero in divide < main < _start`, or what the host said no to.
 fn trap_message(error: &wasmtime::Error, trap: Option<&Trap>) -> String {
     let what = trap.map_or_else(|| error.root_cause().to_string(), Trap::to_string);
@@ -224,5 +235,19 @@ fn line(text: &str) -> String {
     match flat.char_indices().nth(LINE_MAX) {
         Some((at, _)) => format!("{}…", &flat[..at]),
         None => flat,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_that_round_to_the_same_are_told_exactly() {
+        let limit = 64 << 20;
+
+        assert_eq!(amounts(Exceeded { limit, used: limit + 1 }), ("67108865 B".to_owned(), "64 MiB".to_owned()));
+        assert_eq!(amounts(Exceeded { limit: 10_200, used: 10_201 }), ("10201 B".to_owned(), "10200 B".to_owned()));
+        assert_eq!(amounts(Exceeded { limit, used: limit + (1 << 20) }), ("65 MiB".to_owned(), "64 MiB".to_owned()));
     }
 }

@@ -45,7 +45,7 @@ pub(crate) async fn run(
         Ok(grants) => grants,
         Err(error) => return Outcome::of_setup(&error),
     };
-    let memory = MemoryQuota::new(launch.spec.resources.mem, launch.spec.stdin.len() as u64, Arc::clone(meters));
+    let memory = MemoryQuota::new(launch.spec.resources.mem, held(launch), Arc::clone(meters));
     if let Some(denied) = memory.denied() {
         return Outcome::memory(denied);
     }
@@ -69,6 +69,21 @@ pub(crate) async fn run(
     };
     drop(folder);
     outcome
+}
+
+/// Bytes of arguments and environment that every task has for nothing, so that a memory which is as large as a
+/// quota fits it.
+const TEXT_FREE: u64 = 4096;
+/// What each of them costs the host beside its bytes.
+const TEXT_ENTRY: u64 = 32;
+
+/// What the host holds for the guest from the start.
+fn held(launch: &Launch) -> u64 {
+    let TaskSpec { args, env, stdin, .. } = &*launch.spec;
+    let args = args.iter().map(|arg| arg.len() as u64 + TEXT_ENTRY);
+    let env = env.iter().chain(&launch.env).map(|(name, value)| (name.len() + value.len()) as u64 + 2 * TEXT_ENTRY);
+    let text: u64 = args.chain(env).sum();
+    stdin.len() as u64 + text.saturating_sub(TEXT_FREE)
 }
 
 async fn call_core(

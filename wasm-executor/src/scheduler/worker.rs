@@ -14,6 +14,7 @@ use super::cell::{Body, Cell};
 use super::queue::Turn;
 use crate::clock::thread_cpu_time;
 use crate::outcome::Outcome;
+use crate::pace;
 
 /// When a task that just came or woke waits for a worker, a turn is over after this much CPU time.
 const COURTESY: Duration = Duration::from_millis(1);
@@ -88,6 +89,7 @@ impl Scheduler {
         let mut context = Context::from_waker(&waker);
         let guest = body.guest.get_or_insert_with(|| cell.guest(self));
         loop {
+            pace::slice_begins();
             let polled = catch_unwind(AssertUnwindSafe(|| guest.as_mut().poll(&mut context)));
             let ended = match polled {
                 Ok(Poll::Ready(outcome)) => Some(outcome),

@@ -1,5 +1,6 @@
 //! What a guest can call: WASI 0.1 and 0.2 as wasmtime has them, with quotas around everything that writes.
 
+mod buffers;
 mod disk;
 mod preview1;
 mod preview2;
@@ -15,6 +16,7 @@ pub(crate) use preview2::Preview2;
 pub(crate) use stdio::{Emit, Output, stdin};
 
 use crate::memory::MemoryQuota;
+use crate::pace::Pace;
 
 /// Open files, folders, streams and pollables of one guest together. Each may be a descriptor of the host, of
 /// which a process has some thousands at most.
@@ -22,6 +24,13 @@ const RESOURCES_MAX: usize = 256;
 
 /// Bytes of lists and strings that one call of a component may make the host copy.
 const COMPONENT_CALL_MAX: usize = 1 << 20;
+
+/// The same for a core module: the largest buffer of one call, and room for the list that names it.
+const CORE_CALL_MAX: usize = buffers::CALL_MAX as usize + (64 << 10);
+
+/// Handles of resources that a component defines itself. The host holds some 32 bytes for each, which its memory
+/// does not count.
+const COMPONENT_HANDLES_MAX: usize = 16 << 10;
 
 /// What a core module's store holds.
 pub(crate) struct Preview1State {
@@ -51,8 +60,8 @@ impl Preview1State {
     pub(crate) fn store(self, engine: &Engine) -> wasmtime::Store<Self> {
         let mut store = wasmtime::Store::new(engine, self);
         store.limiter(|state| &mut state.memory);
-        // The default of 128 MiB for one call stays: files are read into and written from the guest's own
-        // memory, without a copy that somebody would have to hold.
+        store.call_hook_async(Pace);
+        store.set_hostcall_fuel(CORE_CALL_MAX);
         store
     }
 }
@@ -61,7 +70,9 @@ impl Preview2State {
     pub(crate) fn store(self, engine: &Engine) -> wasmtime::Store<Self> {
         let mut store = wasmtime::Store::new(engine, self);
         store.limiter(|state| &mut state.memory);
+        store.call_hook_async(Pace);
         store.set_hostcall_fuel(COMPONENT_CALL_MAX);
+        store.set_max_component_handles(COMPONENT_HANDLES_MAX);
         store
     }
 }

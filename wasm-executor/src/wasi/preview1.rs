@@ -11,14 +11,12 @@ use wasmtime_wasi::p1::wasi_snapshot_preview1::{self, WasiSnapshotPreview1};
 use wasmtime_wasi::{I32Exit, WasiCtxBuilder, WasiView};
 use wiggle::{GuestMemory, GuestPtr};
 
+use super::buffers::{Buffer, check_path, check_subscriptions};
 use super::disk::{Disk, FileId, Full, Held};
 use super::{Preview1State, bounded};
 
 /// The first preopened folder; they are numbered from here in the order in which they were granted.
 const FIRST_PREOPEN: u32 = 3;
-
-/// Buffers of one write that are looked at to find the first that is not empty; the same bound as POSIX has.
-const BUFFERS_MAX: usize = 1024;
 
 /// Random bytes that one call gets. They are drawn in pieces, since the host holds each piece twice.
 const RANDOM_MAX: u32 = 16 << 20;
@@ -80,6 +78,22 @@ impl Preview1 {
         }
     }
 
+    fn no_socket(&mut self, memory: &mut GuestMemory<'_>, fd: Fd) -> Error {
+        let is_open = match self.inner.fd_tell(memory, fd) {
+            Ok(_) => true,
+            Err(error) => error.downcast_ref().is_some_and(|errno| *errno != Errno::Badf),
+        };
+        if is_open { Errno::Notsock.into() } else { Errno::Badf.into() }
+    }
+
+    /// A guest without room for another descriptor is told so; wasmtime would end it.
+    fn may_open(&mut self) -> Result<(), Error> {
+        let table = self.inner.ctx().table;
+        let room = table.push(()).map_err(|_| Errno::Mfile)?;
+        table.delete(room).map_err(|error| Error::trap(error.into()))?;
+        Ok(())
+    }
+
     /// What has this name, not following links.
     async fn named(
         &mut self,
@@ -91,15 +105,11 @@ impl Preview1 {
     }
 }
 
-/// The length of what one write writes: the first buffer that is not empty, as wasmtime does it.
-fn write_length(memory: &GuestMemory<'_>, buffers: types::CiovecArray) -> Result<u64, Error> {
-    for buffer in buffers.iter().take(BUFFERS_MAX) {
-        let buffer = memory.read(buffer?)?;
-        if buffer.buf_len > 0 {
-            return Ok(buffer.buf_len.into());
-        }
+/// A write that began at this length of a file in scratch is over.
+fn count_written(written: &Result<types::Size, Error>, counted: Option<(u64, Arc<Disk>, FileId)>) {
+    if let (Ok(written @ 1..), Some((start, disk, file))) = (written, counted) {
+        disk.reached(file, start.saturating_add((*written).into()));
     }
-    Ok(0)
 }
 
 macro_rules! as_wasmtime_does {
@@ -138,10 +148,6 @@ impl WasiSnapshotPreview1 for Preview1 {
         fd_tell(fd: Fd) -> Result<types::Filesize, Error>;
         proc_raise(sig: types::Signal) -> Result<(), Error>;
         sched_yield() -> Result<(), Error>;
-        sock_accept(fd: Fd, flags: types::Fdflags) -> Result<Fd, Error>;
-        sock_recv(fd: Fd, data: types::IovecArray, flags: types::Riflags) -> Result<(types::Size, types::Roflags), Error>;
-        sock_send(fd: Fd, data: types::CiovecArray, flags: types::Siflags) -> Result<types::Size, Error>;
-        sock_shutdown(fd: Fd, how: types::Sdflags) -> Result<(), Error>;
     }
 
     as_wasmtime_does_async! {
@@ -151,20 +157,39 @@ impl WasiSnapshotPreview1 for Preview1 {
         fd_filestat_set_times(
             fd: Fd, atim: types::Timestamp, mtim: types::Timestamp, flags: types::Fstflags
         ) -> Result<(), Error>;
-        fd_read(fd: Fd, iovs: types::IovecArray) -> Result<types::Size, Error>;
-        fd_pread(fd: Fd, iovs: types::IovecArray, offset: types::Filesize) -> Result<types::Size, Error>;
         fd_seek(fd: Fd, offset: types::Filedelta, whence: types::Whence) -> Result<types::Filesize, Error>;
         fd_readdir(
             fd: Fd, buf: GuestPtr<u8>, buf_len: types::Size, cookie: types::Dircookie
         ) -> Result<types::Size, Error>;
-        path_filestat_get(fd: Fd, flags: types::Lookupflags, path: GuestPtr<str>) -> Result<types::Filestat, Error>;
-        path_filestat_set_times(
-            fd: Fd, flags: types::Lookupflags, path: GuestPtr<str>,
-            atim: types::Timestamp, mtim: types::Timestamp, fst_flags: types::Fstflags
-        ) -> Result<(), Error>;
-        path_readlink(
-            fd: Fd, path: GuestPtr<str>, buf: GuestPtr<u8>, buf_len: types::Size
-        ) -> Result<types::Size, Error>;
+    }
+
+    // No task has a socket. wasmtime would say so in the host's log, at every call.
+    fn sock_accept(&mut self, memory: &mut GuestMemory<'_>, fd: Fd, _: types::Fdflags) -> Result<Fd, Error> {
+        Err(self.no_socket(memory, fd))
+    }
+
+    fn sock_recv(
+        &mut self,
+        memory: &mut GuestMemory<'_>,
+        fd: Fd,
+        _: types::IovecArray,
+        _: types::Riflags,
+    ) -> Result<(types::Size, types::Roflags), Error> {
+        Err(self.no_socket(memory, fd))
+    }
+
+    fn sock_send(
+        &mut self,
+        memory: &mut GuestMemory<'_>,
+        fd: Fd,
+        _: types::CiovecArray,
+        _: types::Siflags,
+    ) -> Result<types::Size, Error> {
+        Err(self.no_socket(memory, fd))
+    }
+
+    fn sock_shutdown(&mut self, memory: &mut GuestMemory<'_>, fd: Fd, _: types::Sdflags) -> Result<(), Error> {
+        Err(self.no_socket(memory, fd))
     }
 
     /// Any code is the task's own, also those from 126 on that wasmtime keeps for itself.
@@ -199,6 +224,7 @@ impl WasiSnapshotPreview1 for Preview1 {
         events: GuestPtr<types::Event>,
         count: types::Size,
     ) -> Result<types::Size, Error> {
+        check_subscriptions(count)?;
         // The preopened folders become descriptors at the first call of any; they must have before they are gone.
         let _ = self.inner.fd_prestat_get(memory, FIRST_PREOPEN.into());
         let blocking = std::mem::take(self.inner.ctx().ctx.filesystem());
@@ -268,22 +294,59 @@ impl WasiSnapshotPreview1 for Preview1 {
         Ok(())
     }
 
+    async fn fd_read(
+        &mut self,
+        memory: &mut GuestMemory<'_>,
+        fd: Fd,
+        buffers: types::IovecArray,
+    ) -> Result<types::Size, Error> {
+        let Some(buffer) = Buffer::first(memory, buffers)? else {
+            return self.inner.fd_read(memory, fd, buffers).await;
+        };
+        let cut = buffer.cut(memory, buffers)?;
+        let read = self.inner.fd_read(memory, fd, cut).await;
+        buffer.restore(memory, *read.as_ref().unwrap_or(&0))?;
+        read
+    }
+
+    async fn fd_pread(
+        &mut self,
+        memory: &mut GuestMemory<'_>,
+        fd: Fd,
+        buffers: types::IovecArray,
+        offset: types::Filesize,
+    ) -> Result<types::Size, Error> {
+        let Some(buffer) = Buffer::first(memory, buffers)? else {
+            return self.inner.fd_pread(memory, fd, buffers, offset).await;
+        };
+        let cut = buffer.cut(memory, buffers)?;
+        let read = self.inner.fd_pread(memory, fd, cut, offset).await;
+        buffer.restore(memory, *read.as_ref().unwrap_or(&0))?;
+        read
+    }
+
     async fn fd_write(
         &mut self,
         memory: &mut GuestMemory<'_>,
         fd: Fd,
         buffers: types::CiovecArray,
     ) -> Result<types::Size, Error> {
-        let Some((disk, file, append)) = self.scratch_file(fd) else {
+        let Some(buffer) = Buffer::first(memory, buffers)? else {
             return self.inner.fd_write(memory, fd, buffers).await;
         };
-        let start = if append { disk.size(file) } else { self.inner.fd_tell(memory, fd)? };
-        disk.may_reach(file, start.saturating_add(write_length(memory, buffers)?))?;
-        let written = self.inner.fd_write(memory, fd, buffers).await?;
-        if written > 0 {
-            disk.reached(file, start.saturating_add(written.into()));
+        let counted = match self.scratch_file(fd) {
+            Some((disk, file, true)) => Some((disk.size(file), disk, file)),
+            Some((disk, file, false)) => Some((self.inner.fd_tell(memory, fd)?, disk, file)),
+            None => None,
+        };
+        if let Some((start, disk, file)) = &counted {
+            disk.may_reach(*file, start.saturating_add(buffer.length().into()))?;
         }
-        Ok(written)
+        let cut = buffer.cut(memory, buffers)?;
+        let written = self.inner.fd_write(memory, fd, cut).await;
+        buffer.restore(memory, 0)?;
+        count_written(&written, counted);
+        written
     }
 
     async fn fd_pwrite(
@@ -293,16 +356,58 @@ impl WasiSnapshotPreview1 for Preview1 {
         buffers: types::CiovecArray,
         offset: types::Filesize,
     ) -> Result<types::Size, Error> {
-        let Some((disk, file, append)) = self.scratch_file(fd) else {
+        let Some(buffer) = Buffer::first(memory, buffers)? else {
             return self.inner.fd_pwrite(memory, fd, buffers, offset).await;
         };
-        let start = if append { disk.size(file) } else { offset };
-        disk.may_reach(file, start.saturating_add(write_length(memory, buffers)?))?;
-        let written = self.inner.fd_pwrite(memory, fd, buffers, offset).await?;
-        if written > 0 {
-            disk.reached(file, start.saturating_add(written.into()));
+        let counted = self.scratch_file(fd).map(|(disk, file, append)| {
+            let start = if append { disk.size(file) } else { offset };
+            (start, disk, file)
+        });
+        if let Some((start, disk, file)) = &counted {
+            disk.may_reach(*file, start.saturating_add(buffer.length().into()))?;
         }
-        Ok(written)
+        let cut = buffer.cut(memory, buffers)?;
+        let written = self.inner.fd_pwrite(memory, fd, cut, offset).await;
+        buffer.restore(memory, 0)?;
+        count_written(&written, counted);
+        written
+    }
+
+    async fn path_filestat_get(
+        &mut self,
+        memory: &mut GuestMemory<'_>,
+        folder: Fd,
+        lookup: types::Lookupflags,
+        path: GuestPtr<str>,
+    ) -> Result<types::Filestat, Error> {
+        check_path(path)?;
+        self.inner.path_filestat_get(memory, folder, lookup, path).await
+    }
+
+    async fn path_filestat_set_times(
+        &mut self,
+        memory: &mut GuestMemory<'_>,
+        folder: Fd,
+        lookup: types::Lookupflags,
+        path: GuestPtr<str>,
+        atim: types::Timestamp,
+        mtim: types::Timestamp,
+        flags: types::Fstflags,
+    ) -> Result<(), Error> {
+        check_path(path)?;
+        self.inner.path_filestat_set_times(memory, folder, lookup, path, atim, mtim, flags).await
+    }
+
+    async fn path_readlink(
+        &mut self,
+        memory: &mut GuestMemory<'_>,
+        folder: Fd,
+        path: GuestPtr<str>,
+        buf: GuestPtr<u8>,
+        buf_len: types::Size,
+    ) -> Result<types::Size, Error> {
+        check_path(path)?;
+        self.inner.path_readlink(memory, folder, path, buf, buf_len).await
     }
 
     async fn path_open(
@@ -316,6 +421,8 @@ impl WasiSnapshotPreview1 for Preview1 {
         inheriting: types::Rights,
         flags: types::Fdflags,
     ) -> Result<Fd, Error> {
+        check_path(path)?;
+        self.may_open()?;
         let Some(disk) = self.scratch_folder(folder) else {
             return self.inner.path_open(memory, folder, lookup, path, how, base, inheriting, flags).await;
         };
@@ -346,6 +453,7 @@ impl WasiSnapshotPreview1 for Preview1 {
         folder: Fd,
         path: GuestPtr<str>,
     ) -> Result<(), Error> {
+        check_path(path)?;
         let disk = self.scratch_folder(folder);
         if let Some(disk) = &disk {
             disk.may_add_entry()?;
@@ -363,6 +471,7 @@ impl WasiSnapshotPreview1 for Preview1 {
         folder: Fd,
         path: GuestPtr<str>,
     ) -> Result<(), Error> {
+        check_path(path)?;
         self.inner.path_remove_directory(memory, folder, path).await?;
         if let Some(disk) = self.scratch_folder(folder) {
             disk.entry_removed();
@@ -376,6 +485,7 @@ impl WasiSnapshotPreview1 for Preview1 {
         folder: Fd,
         path: GuestPtr<str>,
     ) -> Result<(), Error> {
+        check_path(path)?;
         let Some(disk) = self.scratch_folder(folder) else {
             return self.inner.path_unlink_file(memory, folder, path).await;
         };
@@ -395,6 +505,8 @@ impl WasiSnapshotPreview1 for Preview1 {
         to: Fd,
         new: GuestPtr<str>,
     ) -> Result<(), Error> {
+        check_path(old)?;
+        check_path(new)?;
         let Some(disk) = self.scratch_folder(to) else {
             return self.inner.path_rename(memory, from, old, to, new).await;
         };

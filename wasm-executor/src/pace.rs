@@ -1,0 +1,52 @@
+//! Brings guests back to their worker that spend their time in calls of the host.
+//!
+//! Fuel counts what a guest executes, and a loop around a dear call executes next to nothing. So the time that a
+//! slice takes is looked at after every call, and a guest whose slice is over gives way before it goes on.
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use wasmtime::{CallHook, CallHookHandler, StoreContextMut};
+use wasmtime_wasi::async_trait;
+
+/// A slice of a guest that calls the host ends with the first call that returns after this much time. Fuel ends
+/// the slices of all others after about as much.
+const SLICE: Duration = Duration::from_millis(1);
+
+thread_local! {
+    static SLICE_BEGAN: Cell<Option<Instant>> = const { Cell::new(None) };
+}
+
+/// This thread is about to poll a guest.
+pub(crate) fn slice_begins() {
+    SLICE_BEGAN.set(Some(Instant::now()));
+}
+
+/// Looks at the clock whenever the host returns to the guest.
+pub(crate) struct Pace;
+
+#[async_trait]
+impl<T: Send + 'static> CallHookHandler<T> for Pace {
+    async fn handle_call_event(&self, _: StoreContextMut<'_, T>, event: CallHook) -> wasmtime::Result<()> {
+        // A slice that is not over takes no time to look at but that of the clock, which is no call of the kernel.
+        let returns = matches!(event, CallHook::ReturningFromHost);
+        if returns && SLICE_BEGAN.get().is_some_and(|began| began.elapsed() >= SLICE) {
+            give_way().await;
+        }
+        Ok(())
+    }
+}
+
+async fn give_way() {
+    let mut gave_way = false;
+    poll_fn(|context| {
+        if std::mem::replace(&mut gave_way, true) {
+            return Poll::Ready(());
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
