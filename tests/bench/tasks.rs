@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use haggle_core::{Bytes, Digest, Limits, MilliCpu, TaskState, TaskStatus};
 use haggle_kit::{AgentFlags, Cluster, guests};
-use haggle_sdk::{Client, Runner, Task};
+use haggle_sdk::{Client, Runner, Session, Task};
 
 use crate::figure::{Figure, Goal};
 use crate::local::Local;
@@ -24,6 +24,10 @@ const MANY: usize = 10_000;
 const WORKERS: usize = 200;
 const WORK: Duration = Duration::from_millis(20);
 const CORES: usize = 2;
+
+/// Two at once fill two cores, four at once do so while one of them is being replaced.
+const WHOLE: MilliCpu = MilliCpu::from_cores(1);
+const HALF: MilliCpu = MilliCpu::new(500);
 const ROUNDS: usize = 5;
 
 pub(crate) async fn measure() -> anyhow::Result<Vec<Figure>> {
@@ -87,28 +91,51 @@ async fn against_threads() -> anyhow::Result<Vec<Figure>> {
     let cluster = Cluster::start(&[AgentFlags::default()]).await;
     let client = cluster.client().await;
     let module = client.upload_bytes(guest).await?;
-    let worker = || Task::new(module).cpus(MilliCpu::from_cores(1)).mem(Bytes::from_mib(1));
-    submit(&client, vec![worker()]).await?;
+    let worker = |cpus| Task::new(module).cpus(cpus).mem(Bytes::from_mib(1));
+    let session = Runner::new(&client).name("workers").start().await?;
+    session.submit(worker(HALF)).await?.ended().await?;
 
-    let (mut tasks, mut threads, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut threads, mut halves, mut wholes) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
-        let floor = on_threads(native);
-        let began = Instant::now();
-        let ends = submit(&client, vec![worker(); WORKERS]).await?;
-        let taken = began.elapsed().as_secs_f64();
-        anyhow::ensure!(ends.iter().all(|end| end.state == TaskState::Finished), "not every worker finished");
-        let used: f64 = ends.iter().filter_map(|end| end.usage).map(|usage| usage.cpu.as_secs_f64()).sum();
-        // As if both had used exactly the CPU time that was wanted: what is left of a wrong calibration drops out.
-        let wanted = WORK.as_secs_f64() * WORKERS as f64;
-        tasks.push(taken * wanted / used);
-        threads.push(floor);
-        ratios.push(taken * wanted / used / floor);
+        threads.push(on_threads(native));
+        halves.push(on_cluster(&session, vec![worker(HALF); WORKERS]).await?);
+        wholes.push(on_cluster(&session, vec![worker(WHOLE); WORKERS]).await?);
     }
+    session.close().await;
+    let over_threads = |times: &[f64]| times.iter().zip(&threads).map(|(time, floor)| time / floor).collect();
+    let ratios = [over_threads(&halves), over_threads(&wholes)];
+    let [half_ratio, whole_ratio] = ratios;
     Ok(vec![
-        Figure::new("200 tasks of 20 ms CPU on plain threads", "s", Goal::Reported, threads),
-        Figure::new("200 tasks of 20 ms CPU on the cluster", "s", Goal::Reported, tasks),
-        Figure::new("the cluster's time over that of plain threads", "times", Goal::Below(1.05), ratios),
+        Figure::new("200 tasks of 20 ms CPU: plain threads", "s", Goal::Reported, threads),
+        Figure::new("200 tasks of 20 ms CPU: tasks of 0.5 cpus", "s", Goal::Reported, halves),
+        Figure::new("… as a multiple of plain threads", "times", Goal::Below(1.05), half_ratio),
+        Figure::new("200 tasks of 20 ms CPU: tasks of 1 cpu", "s", Goal::Reported, wholes),
+        Figure::new("… as a multiple of plain threads", "times", Goal::Below(1.05), whole_ratio),
     ])
+}
+
+/// Seconds that tasks of a framework which is connected already take, as if they had used exactly the CPU time that
+/// was wanted: what is left of a wrong calibration drops out.
+async fn on_cluster(session: &Session, tasks: Vec<Task>) -> anyhow::Result<f64> {
+    let began = Instant::now();
+    let ends = all(session, tasks).await?;
+    let taken = began.elapsed().as_secs_f64();
+    anyhow::ensure!(ends.iter().all(|end| end.state == TaskState::Finished), "not every worker finished");
+    let used: f64 = ends.iter().filter_map(|end| end.usage).map(|usage| usage.cpu.as_secs_f64()).sum();
+    Ok(taken * WORK.as_secs_f64() * WORKERS as f64 / used)
+}
+
+/// Hands these to a framework that is connected already, and waits for them.
+async fn all(session: &Session, tasks: Vec<Task>) -> anyhow::Result<Vec<TaskStatus>> {
+    let mut handles = Vec::with_capacity(tasks.len());
+    for task in tasks {
+        handles.push(session.submit(task).await?);
+    }
+    let mut ends = Vec::with_capacity(handles.len());
+    for handle in handles {
+        ends.push(handle.ended().await?);
+    }
+    Ok(ends)
 }
 
 /// Seconds that plain threads take, as if they had used exactly the CPU time that was wanted.
