@@ -84,7 +84,7 @@ pub fn to_binary(bytes: &[u8]) -> Result<Cow<'_, [u8]>, NotAModule> {
 }
 
 /// A file of another kind should be called that, and not be reported as text with a mistake in it.
-fn looks_like_text(bytes: &[u8]) -> bool {
+pub(crate) fn looks_like_text(bytes: &[u8]) -> bool {
     let start = bytes.iter().position(|byte| !byte.is_ascii_whitespace()).unwrap_or(bytes.len());
     bytes[start..].starts_with(b"(") || bytes[start..].starts_with(b";;")
 }

@@ -2,22 +2,24 @@
 
 use std::borrow::Cow;
 
+use super::effort::{Effort, TooDear};
 use crate::inspect;
 
 /// Bytes of one module. CPython as a component has 18 MB.
 const SIZE_MAX: usize = 64 << 20;
 
-/// Functions of one module, in all of a component's core modules together. CPython has about 20,000; 900,000
-/// tiny ones take seven minutes and 5 GiB to compile.
-const FUNCTIONS_MAX: u64 = 100_000;
+/// Bytes of a module in text form, of which the parser makes some hundred times as much. People write text.
+const TEXT_MAX: usize = 4 << 20;
 
 /// Why a module is not even compiled.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum IntakeError {
     #[error("module has {size} bytes, at most {SIZE_MAX} are compiled")]
     TooLarge { size: u64 },
-    #[error("module has {functions} functions, at most {FUNCTIONS_MAX} are compiled")]
-    TooManyFunctions { functions: u64 },
+    #[error("module has {size} bytes of text, at most {TEXT_MAX} are read; as binary it may be larger")]
+    TooMuchText { size: usize },
+    #[error(transparent)]
+    TooDear(#[from] TooDear),
     #[error("not a WebAssembly module: {0}")]
     NotAModule(#[from] inspect::NotAModule),
 }
@@ -29,14 +31,15 @@ pub(super) fn check_size(size: u64) -> Result<(), IntakeError> {
 
 /// Text becomes the binary form; everything else comes back as it is.
 pub(super) fn binary(bytes: &[u8]) -> Result<Cow<'_, [u8]>, IntakeError> {
+    if bytes.len() > TEXT_MAX && inspect::looks_like_text(bytes) {
+        return Err(IntakeError::TooMuchText { size: bytes.len() });
+    }
     Ok(inspect::to_binary(bytes)?)
 }
 
 /// Looks at a binary without compiling it, and says whether it is a component.
 pub(super) fn check(binary: &[u8]) -> Result<inspect::Kind, IntakeError> {
     let inspection = inspect::inspect(binary)?;
-    if inspection.functions > FUNCTIONS_MAX {
-        return Err(IntakeError::TooManyFunctions { functions: inspection.functions });
-    }
+    Effort::of(binary)?;
     Ok(inspection.kind)
 }

@@ -2,6 +2,7 @@
 
 mod cache;
 mod compiler;
+mod effort;
 mod intake;
 mod store;
 

@@ -18,8 +18,9 @@ use super::{Preview1State, bounded};
 /// The first preopened folder; they are numbered from here in the order in which they were granted.
 const FIRST_PREOPEN: u32 = 3;
 
-/// Random bytes that one call gets. They are drawn in pieces, since the host holds each piece twice.
-const RANDOM_MAX: u32 = 16 << 20;
+/// Random bytes that one call gets, in a few milliseconds. They are drawn in pieces, since the host holds each
+/// piece twice.
+const RANDOM_MAX: u32 = 4 << 20;
 const RANDOM_PIECE: u32 = 64 << 10;
 
 pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Preview1State>> {

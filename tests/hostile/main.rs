@@ -1,0 +1,10 @@
+//! Guests that mean harm, one row each: what they try, and how the executor ends them.
+
+mod cpu;
+mod disk;
+mod host_calls;
+mod kit;
+mod memory;
+mod modules;
+mod output;
+mod together;
