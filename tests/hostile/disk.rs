@@ -95,6 +95,27 @@ hostile! {
             (i32.store (i32.const 256) (i32.const 0)) (i32.store (i32.const 260) (i32.const 0))
             (i32.store (i32.const 264) (i32.const 0)) (i32.store (i32.const 268) (i32.const 0))
             (call $check (call $fd_write (local.get $fd) (i32.const 1000) (i32.const 1025) (i32.const 8)))") => exit(28);
+    /// What honest programs do: both are done in parts, and nothing is lost.
+    writes_and_reads_twenty_mebibytes_in_one_go:
+        wat(r#"(memory (export "memory") 400) (data (i32.const 256) "file")
+            (func (export "_start") (local $left i32)
+                (call $check (call $open (i32.const 3) (i32.const 256) (i32.const 4) (i32.const 1)))
+                (i32.store (i32.const 20000000) (i32.const 77))
+                (local.set $left (i32.const 20971520))
+                (loop $more
+                    (call $check (call $write (i32.load (i32.const 12))
+                        (i32.sub (i32.const 20972544) (local.get $left)) (local.get $left)))
+                    (br_if $more (local.tee $left (i32.sub (local.get $left) (i32.load (i32.const 8))))))
+                (call $check (call $fd_seek (i32.load (i32.const 12)) (i64.const 0) (i32.const 0) (i32.const 16)))
+                (i32.store (i32.const 20000000) (i32.const 0))
+                (local.set $left (i32.const 20971520))
+                (loop $more
+                    (call $buffer (i32.const 0) (i32.sub (i32.const 20972544) (local.get $left)) (local.get $left))
+                    (call $check (call $fd_read (i32.load (i32.const 12)) (i32.const 0) (i32.const 1) (i32.const 8)))
+                    (call $check (i32.ne (i32.load (i32.const 4)) (local.get $left)))
+                    (br_if $more (local.tee $left (i32.sub (local.get $left) (i32.load (i32.const 8))))))
+                (call $check (i32.ne (i32.load (i32.const 20000000)) (i32.const 77))))"#)
+        .mem(Bytes::from_mib(32)).disk(Bytes::from_mib(20)) => finished();
     writes_at_the_end_of_time:
         with_file("(call $buffer (i32.const 0) (i32.const 0) (i32.const 9))
             (call $check (call $fd_pwrite (local.get $fd) (i32.const 0) (i32.const 1) (i64.const -5) (i32.const 8)))")
