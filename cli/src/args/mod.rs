@@ -16,7 +16,7 @@ pub(crate) use run::{BuildArgs, InspectArgs, RunArgs};
 pub(crate) enum Contradiction {
     #[error("{flag} names {name:?} twice; once is wanted")]
     Twice { flag: String, name: String },
-    #[error("--env {0} cannot be set: each task is told its own")]
+    #[error("--env {0} cannot be set: each task is told its own HAGGLE_* variables")]
     OwnVariable(String),
     #[error("the inputs {file} and {below} exclude each other: the first is a file, so nothing can lie below it")]
     FileAndFolder { file: String, below: String },

@@ -29,9 +29,9 @@ pub(crate) struct ListArgs {
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  haggle logs task-1.0                     its standard output so far
-  haggle logs task-1.0 --follow            and what follows, until it ends
-  haggle logs task-1.0 --stderr")]
+  haggle logs task-1.1                     its standard output so far
+  haggle logs task-1.1 --follow            and what follows, until it ends
+  haggle logs task-1.1 --stderr")]
 pub(crate) struct LogsArgs {
     /// Its id, as `haggle ps` shows it
     #[arg(value_name = "TASK")]
@@ -48,7 +48,7 @@ pub(crate) struct LogsArgs {
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  haggle kill task-1.0")]
+  haggle kill task-1.1")]
 pub(crate) struct KillArgs {
     /// Its id, as `haggle ps` shows it
     #[arg(value_name = "TASK")]

@@ -29,12 +29,14 @@ Exit codes:
   134    it trapped
   124    it reached --timeout
   137    it reached any other quota, or was killed
-  125    the cluster or the command line was at fault
+  125    the cluster was at fault, or what the command line names is not there
   130    Ctrl-C: the tasks were ended first
+  2      the command line cannot be read
 With --instances: 0 when every task finished, else the code of the first that did not, by index.
 
 What a task is told:
   HAGGLE_TASK_INDEX, HAGGLE_TASK_COUNT     which of how many it is, from 0
+  HAGGLE_TASK_ID, HAGGLE_AGENT             its id, and the name of the agent that runs it
 
 Examples:
   haggle run hello.wat

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use haggle_core::{Bytes, Digest, Fuel, MilliCpu};
-use haggle_sdk::{COUNT_VARIABLE, INDEX_VARIABLE, Task};
+use haggle_sdk::Task;
 
 use super::inputs;
 use crate::args::values::without_duplicates;
@@ -17,6 +17,9 @@ use crate::module::{self, Module};
 
 /// Standard input travels within the launch, which takes no more than this.
 const STDIN_MAX: u64 = 4 << 20;
+
+/// Begins the names of what the cluster tells a task; under a second value a task could take another's word for it.
+const OWN_VARIABLES: &str = "HAGGLE_";
 
 /// Every task of an array carries its own copy.
 const STDIN_TOTAL_MAX: u64 = 256 << 20;
@@ -53,9 +56,7 @@ impl Plan {
         let array = args.instances.is_some();
         let count = args.instances.unwrap_or(1);
         without_duplicates("--env", args.env.iter().map(|(name, _)| name.as_str()))?;
-        if let Some((name, _)) =
-            args.env.iter().find(|(name, _)| [INDEX_VARIABLE, COUNT_VARIABLE].contains(&name.as_str()))
-        {
+        if let Some((name, _)) = args.env.iter().find(|(name, _)| name.starts_with(OWN_VARIABLES)) {
             return Err(Contradiction::OwnVariable(name.clone()).into());
         }
         let inputs = inputs::expand(&args.inputs)?;
