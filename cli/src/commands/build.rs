@@ -22,12 +22,17 @@ pub(super) fn run(args: &BuildArgs) -> Verdict {
     Ok(0)
 }
 
-/// All of it or nothing: whoever looks meanwhile sees the old file or the new one.
+/// All of it or nothing: whoever looks meanwhile sees the old file or the new one. A link is followed, and a device is
+/// written to: neither may be replaced by a file.
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    let to = fs::canonicalize(to).unwrap_or_else(|_| to.to_path_buf());
+    if fs::metadata(&to).is_ok_and(|there| !there.is_file()) {
+        return io::copy(&mut fs::File::open(from)?, &mut fs::OpenOptions::new().write(true).open(&to)?).map(drop);
+    }
     let folder = to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut partial = tempfile::Builder::new().prefix(".haggle-build-").tempfile_in(folder)?;
     io::copy(&mut fs::File::open(from)?, &mut partial)?;
     fs::set_permissions(partial.path(), fs::metadata(from)?.permissions())?;
-    partial.persist(to).map_err(|error| error.error)?;
+    partial.persist(&to).map_err(|error| error.error)?;
     Ok(())
 }
