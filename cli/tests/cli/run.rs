@@ -29,7 +29,7 @@ fn every_limit_has_its_exit_code_and_says_its_numbers_in_one_line() {
         (TRAP, "", 134, "guest FAILED, TRAP: wasm trap: "),
         (SPIN, "--timeout 100ms", 124, "guest FAILED, TIME_LIMIT: ran for 0."),
         (SPIN, "--fuel 100_000", 137, "guest FAILED, FUEL_EXHAUSTED: used up 100000 fuel"),
-        (HOG, "--mem 2MiB", 137, "guest FAILED, MEMORY_LIMIT: wants 2.0 MiB memory, is limited to 2 MiB"),
+        (HOG, "--mem 2MiB", 137, "guest FAILED, MEMORY_LIMIT: wants 2162688 B memory, is limited to 2 MiB"),
         (HELLO, "--output-limit 3", 137, "guest FAILED, OUTPUT_LIMIT: wants to write 6 B of output, is limited to 3 B"),
         (WISHFUL, "", 125, "guest FAILED, MODULE_INVALID: "),
     ] {
