@@ -1,6 +1,7 @@
 //! What a guest can call: WASI 0.1 and 0.2 as wasmtime has them, with quotas around everything that writes.
 
 mod buffers;
+mod descriptors;
 mod disk;
 mod preview1;
 mod preview2;

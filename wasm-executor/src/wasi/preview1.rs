@@ -1,6 +1,5 @@
 //! WASI 0.1 with a ledger around its scratch folder: wasmtime's own, but for what writes, links or would block.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use wasmtime::{Engine, Linker};
@@ -12,7 +11,8 @@ use wasmtime_wasi::{I32Exit, WasiCtxBuilder, WasiView};
 use wiggle::{GuestMemory, GuestPtr};
 
 use super::buffers::{Buffer, check_path, check_subscriptions};
-use super::disk::{Disk, FileId, Full, Held};
+use super::descriptors::{Scratch, count_written};
+use super::disk::{Disk, FileId, Full};
 use super::{Preview1State, bounded};
 
 /// The first preopened folder; they are numbered from here in the order in which they were granted.
@@ -35,17 +35,6 @@ pub(crate) struct Preview1 {
     scratch: Option<Scratch>,
 }
 
-/// A guest's descriptors below its scratch folder; those of inputs can write nothing and are not followed.
-struct Scratch {
-    disk: Arc<Disk>,
-    open: HashMap<u32, Open>,
-}
-
-enum Open {
-    Folder,
-    File { held: Held, append: bool },
-}
-
 impl From<Full> for Error {
     fn from(_: Full) -> Self {
         Errno::Nospc.into()
@@ -57,26 +46,16 @@ impl Preview1 {
     pub(crate) fn new(mut builder: WasiCtxBuilder, disk: Option<Arc<Disk>>, scratch_folders: u32) -> Self {
         let mut inner = builder.build_p1();
         bounded(inner.ctx().table);
-        let scratch = disk.map(|disk| {
-            let folders = FIRST_PREOPEN..FIRST_PREOPEN + scratch_folders;
-            Scratch { disk, open: folders.map(|fd| (fd, Open::Folder)).collect() }
-        });
+        let scratch = disk.map(|disk| Scratch::new(disk, FIRST_PREOPEN..FIRST_PREOPEN + scratch_folders));
         Self { inner, scratch }
     }
 
-    /// The ledger, if this is a folder in scratch.
     fn scratch_folder(&self, folder: Fd) -> Option<Arc<Disk>> {
-        let scratch = self.scratch.as_ref()?;
-        matches!(scratch.open.get(&folder.into())?, Open::Folder).then(|| Arc::clone(&scratch.disk))
+        self.scratch.as_ref()?.folder(folder)
     }
 
-    /// The ledger, if this is a file in scratch; also whether writes go to its end.
     fn scratch_file(&self, file: Fd) -> Option<(Arc<Disk>, FileId, bool)> {
-        let scratch = self.scratch.as_ref()?;
-        match scratch.open.get(&file.into())? {
-            Open::File { held, append } => Some((Arc::clone(&scratch.disk), held.file, *append)),
-            Open::Folder => None,
-        }
+        self.scratch.as_ref()?.file(file)
     }
 
     fn no_socket(&mut self, memory: &mut GuestMemory<'_>, fd: Fd) -> Error {
@@ -103,13 +82,6 @@ impl Preview1 {
         path: GuestPtr<str>,
     ) -> Option<types::Filestat> {
         self.inner.path_filestat_get(memory, folder, types::Lookupflags::empty(), path).await.ok()
-    }
-}
-
-/// A write that began at this length of a file in scratch is over.
-fn count_written(written: &Result<types::Size, Error>, counted: Option<(u64, Arc<Disk>, FileId)>) {
-    if let (Ok(written @ 1..), Some((start, disk, file))) = (written, counted) {
-        disk.reached(file, start.saturating_add((*written).into()));
     }
 }
 
@@ -247,21 +219,15 @@ impl WasiSnapshotPreview1 for Preview1 {
     async fn fd_close(&mut self, memory: &mut GuestMemory<'_>, fd: Fd) -> Result<(), Error> {
         self.inner.fd_close(memory, fd).await?;
         if let Some(scratch) = &mut self.scratch {
-            scratch.open.remove(&fd.into());
+            scratch.closed(fd);
         }
         Ok(())
     }
 
     async fn fd_renumber(&mut self, memory: &mut GuestMemory<'_>, from: Fd, to: Fd) -> Result<(), Error> {
         self.inner.fd_renumber(memory, from, to).await?;
-        if let Some(scratch) = &mut self.scratch
-            && u32::from(from) != u32::from(to)
-        {
-            let moved = scratch.open.remove(&from.into());
-            scratch.open.remove(&to.into());
-            if let Some(moved) = moved {
-                scratch.open.insert(to.into(), moved);
-            }
+        if let Some(scratch) = &mut self.scratch {
+            scratch.renumbered(from, to);
         }
         Ok(())
     }
@@ -273,9 +239,8 @@ impl WasiSnapshotPreview1 for Preview1 {
         flags: types::Fdflags,
     ) -> Result<(), Error> {
         self.inner.fd_fdstat_set_flags(memory, fd, flags)?;
-        let open = self.scratch.as_mut().and_then(|scratch| scratch.open.get_mut(&fd.into()));
-        if let Some(Open::File { append, .. }) = open {
-            *append = flags.contains(types::Fdflags::APPEND);
+        if let Some(scratch) = &mut self.scratch {
+            scratch.appends(fd, flags.contains(types::Fdflags::APPEND));
         }
         Ok(())
     }
@@ -437,13 +402,8 @@ impl WasiSnapshotPreview1 for Preview1 {
             disk.entry_added();
         }
         let stat = self.inner.fd_filestat_get(memory, fd).await?;
-        let open = if stat.filetype == types::Filetype::Directory {
-            Open::Folder
-        } else {
-            Open::File { held: disk.hold(stat.ino, stat.size), append: flags.contains(types::Fdflags::APPEND) }
-        };
         if let Some(scratch) = &mut self.scratch {
-            scratch.open.insert(fd.into(), open);
+            scratch.opened(fd, &stat, flags.contains(types::Fdflags::APPEND));
         }
         Ok(fd)
     }
