@@ -55,8 +55,8 @@ async fn every_list_shows_what_is_there() {
     assert_eq!((&tasks[0]["name"], &tasks[0]["state"]), (&"top".into(), &"RUNNING".into()));
 
     let id = tasks[0]["id"].as_str().unwrap();
-    let killed = cluster.haggle(&["kill", id]).await;
-    assert!(killed.status.success(), "{}", String::from_utf8_lossy(&killed.stderr));
+    let killed = cluster.haggle(&["kill", id, "--json"]).await;
+    assert_eq!(lines(&killed.stdout)[0]["id"], id, "{}", String::from_utf8_lossy(&killed.stderr));
     assert_eq!(spinner.ended().await.unwrap().state, TaskState::Killed);
     session.close().await;
 }
@@ -75,6 +75,9 @@ async fn a_log_is_read_while_the_task_runs_and_after_it_has_ended() {
 
     assert_eq!(log.stdout.len(), 8 << 10);
     assert_eq!(followed.stdout, log.stdout);
+    let told = lines(&cluster.haggle(&["logs", "--json", &status.task.to_string()]).await.stdout);
+    let text: String = told.iter().filter_map(|piece| piece["text"].as_str()).collect();
+    assert_eq!(text.as_bytes(), log.stdout);
     session.close().await;
 }
 

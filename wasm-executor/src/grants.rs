@@ -42,7 +42,10 @@ pub(crate) fn grant(
     for arg in &spec.args {
         builder.arg(no_nul(arg, "an argument")?);
     }
-    for (key, value) in spec.env.iter().chain(&launch.env) {
+    // What the cluster tells a task stands above what its framework says.
+    let told = |name: &String| launch.env.iter().any(|(told, _)| told == name);
+    let own = spec.env.iter().filter(|(name, _)| !told(name));
+    for (key, value) in own.chain(&launch.env) {
         builder.env(no_nul(key, "the environment")?, no_nul(value, "the environment")?);
     }
     if !spec.stdin.is_empty() {
@@ -92,7 +95,7 @@ impl Grants {
         for (guest_path, file) in inputs {
             let path = || guest_path.clone();
             let (parent, name) = split(guest_path).ok_or_else(|| SetupError::InputPath { path: path() })?;
-            if has_scratch && (parent == SCRATCH || parent.starts_with("/scratch/")) {
+            if has_scratch && (guest_path == SCRATCH || parent == SCRATCH || parent.starts_with("/scratch/")) {
                 return Err(SetupError::InputInScratch { path: path() });
             }
             if !names.insert(guest_path) {

@@ -28,6 +28,8 @@ pub enum Need {
     Files,
     /// The network, which no task is given.
     Network,
+    /// Something that is not WASI, which no task is given.
+    Foreign,
 }
 
 /// What a module says of itself.
@@ -100,6 +102,8 @@ struct Reader {
     memory_max: Option<u64>,
     functions: u64,
     touched: Vec<String>,
+    /// Whether an import is of something else than WASI.
+    foreign: bool,
     has_entry: bool,
 }
 
@@ -128,6 +132,7 @@ impl Reader {
                     if let TypeRef::Memory(memory) = import.ty {
                         self.memory(memory.initial, memory.maximum);
                     }
+                    self.foreign |= import.module != "wasi_snapshot_preview1";
                     self.touched.push(import.name.to_owned());
                     self.imports.push(format!("{}.{}", import.module, import.name));
                 }
@@ -142,6 +147,7 @@ impl Reader {
             Payload::ComponentImportSection(section) if self.depth == 0 => {
                 for import in section {
                     let name = import.map_err(broken)?.name.name.to_owned();
+                    self.foreign |= !name.starts_with("wasi:");
                     self.touched.push(name.clone());
                     self.imports.push(name);
                 }
@@ -172,7 +178,12 @@ impl Reader {
         let kind = self.kind.ok_or_else(|| NotAModule("breaks off before its first section".to_owned()))?;
         Ok(Inspection {
             kind,
-            needs: self.touched.iter().filter_map(|name| need(name)).collect(),
+            needs: self
+                .touched
+                .iter()
+                .filter_map(|name| need(name))
+                .chain(self.foreign.then_some(Need::Foreign))
+                .collect(),
             imports: self.imports,
             exports: self.exports,
             memory_min: self.memory_min,
@@ -215,6 +226,13 @@ mod tests {
         assert_eq!(inspection.functions, 1);
         assert_eq!(inspection.needs, BTreeSet::from([Need::Files]));
         assert!(inspection.is_command);
+    }
+
+    #[test]
+    fn a_module_that_wants_more_than_wasi_says_so() {
+        let inspection = inspect(br#"(module (import "env" "foo" (func)) (func (export "_start")))"#).unwrap();
+
+        assert_eq!(inspection.needs, BTreeSet::from([Need::Foreign]));
     }
 
     #[test]

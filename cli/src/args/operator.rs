@@ -42,6 +42,8 @@ pub(crate) struct LogsArgs {
     /// Its standard error instead of its standard output
     #[arg(long)]
     pub(crate) stderr: bool,
+    #[command(flatten)]
+    pub(crate) list: ListArgs,
 }
 
 /// End a task
@@ -53,6 +55,8 @@ pub(crate) struct KillArgs {
     /// Its id, as `haggle ps` shows it
     #[arg(value_name = "TASK")]
     pub(crate) task: TaskId,
+    #[command(flatten)]
+    pub(crate) list: ListArgs,
 }
 
 /// Print what happens in the cluster, as it happens

@@ -111,5 +111,6 @@ fn need_name(need: Need) -> (&'static str, &'static str) {
     match need {
         Need::Files => ("files", "files: grant inputs with --input, a scratch folder with --disk"),
         Need::Network => ("network", "the network, which no task is given"),
+        Need::Foreign => ("foreign", "an import that is not WASI, which no task is given: it will not run"),
     }
 }

@@ -13,6 +13,10 @@ pub(super) async fn run(master: &str, args: KillArgs) -> Verdict {
         CallError::NotFound(_) => CommandError::NoSuchTask(args.task),
         error => error.into(),
     })?;
-    output::line(&format!("{} is being killed", args.task))?;
+    if args.list.json {
+        output::json(&serde_json::json!({ "id": args.task.to_string(), "killing": true }))?;
+    } else {
+        output::line(&format!("{} is being killed", args.task))?;
+    }
     Ok(0)
 }

@@ -21,7 +21,13 @@ pub(super) async fn run(master: &str, args: LogsArgs) -> Verdict {
             eprintln!("haggle: {} bytes are left out here: the agent no longer keeps them", log.missed() - missed);
             missed = log.missed();
         }
-        output::bytes(&piece)?;
+        if args.list.json {
+            let (id, stream) = (args.task.to_string(), if args.stderr { "stderr" } else { "stdout" });
+            let text = String::from_utf8_lossy(&piece);
+            output::json(&serde_json::json!({ "id": id, "stream": stream, "text": text }))?;
+        } else {
+            output::bytes(&piece)?;
+        }
     }
     Ok(0)
 }

@@ -79,7 +79,8 @@ fn a_task_sees_its_arguments_and_its_environment_and_no_other() {
     for form in BOTH {
         let mut spec = spec();
         spec.args = vec!["one".to_owned(), "zwei ü".to_owned()];
-        spec.env = vec![("COLOUR".to_owned(), "blue".to_owned())];
+        spec.env =
+            [("HAGGLE_TASK_ID", "forged"), ("COLOUR", "blue")].map(|(k, v)| (k.to_owned(), v.to_owned())).to_vec();
 
         let id = bench.launch(form, spec, body);
         let report = bench.report(id);
