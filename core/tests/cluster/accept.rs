@@ -98,7 +98,7 @@ fn two_offers_of_one_agent_launch_one_larger_task() {
     assert_eq!(world.used_on(agent), size(2, 1024));
 }
 
-/// Mesos: `MasterTest.LaunchAcrossSlavesTest`.
+/// Mesos: `MasterTest.LaunchAcrossSlavesDropped`.
 #[test]
 fn offers_of_two_agents_launch_nothing_and_are_returned() {
     let mut world = World::new();
@@ -114,7 +114,7 @@ fn offers_of_two_agents_launch_nothing_and_are_returned() {
     assert_eq!(world.open_offers(framework), [OfferId(3), OfferId(4)]);
 }
 
-/// Mesos: `MasterTest.LaunchDuplicateOfferTest`.
+/// Mesos: `MasterTest.LaunchDuplicateOfferDropped`.
 #[test]
 fn an_offer_named_twice_launches_nothing_and_is_returned() {
     let (mut world, _, framework, offer) = with_offer();

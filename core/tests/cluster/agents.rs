@@ -203,7 +203,7 @@ fn an_agent_that_returns_with_the_tasks_of_a_removed_framework_ends_them() {
     assert_eq!(world.state_of(task), Some(TaskState::Lost), "a terminal state never changes");
 }
 
-/// Mesos: `MasterSlaveReconciliationTest.ReconcileLostTask` and `ReconcileTasksMissingFromSlave`.
+/// Mesos: `MasterSlaveReconciliationTest.ReconcileLostTask` and `SlaveRecoveryTest.ReconcileTasksMissingFromSlave`.
 #[test]
 fn a_task_that_never_arrived_is_dropped_when_its_agent_returns_without_it() {
     let mut world = World::new();
