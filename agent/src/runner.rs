@@ -173,7 +173,7 @@ mod tests {
     use std::fs;
     use std::rc::Rc;
 
-    use haggle_core::{FrameworkId, Input, Limits, Resources};
+    use haggle_core::{FrameworkId, Grants, Input, Limits, Resources, Sharing};
 
     use super::*;
 
@@ -236,8 +236,10 @@ mod tests {
             env: Vec::new(),
             stdin: Vec::new(),
             resources: Resources::default(),
+            sharing: Sharing::default(),
             limits: Limits::default(),
             inputs: inputs.iter().map(input).collect(),
+            grants: Grants::default(),
         })
     }
 

@@ -5,6 +5,8 @@ use core::str::FromStr;
 
 use alloc::string::{String, ToString};
 
+use serde::{Deserialize, Serialize};
+
 /// A text that is not the id it should be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{got:?} is not {wanted}")]
@@ -16,7 +18,7 @@ pub struct NotAnId {
 macro_rules! numbered {
     ($(#[$doc:meta])* $name:ident, $prefix:literal, $example:literal) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         pub struct $name(pub u64);
 
         impl fmt::Display for $name {
@@ -67,7 +69,7 @@ impl UpdateId {
 
 /// A task: the number its framework gave it, within that framework. Prints as `task-3.7`: task 7 of
 /// framework 3.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TaskId {
     /// The framework that launched it.
     pub framework: FrameworkId,
@@ -95,7 +97,7 @@ impl FromStr for TaskId {
 
 /// The SHA-256 of an artifact's bytes, its name in every artifact store and cache. Prints as `sha256:` and 64
 /// hexadecimal digits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Digest(pub [u8; 32]);
 
 impl Digest {

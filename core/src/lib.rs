@@ -15,6 +15,7 @@ extern crate std;
 pub mod agent;
 pub mod allocator;
 pub mod cluster;
+pub mod grants;
 pub mod id;
 pub mod lifecycle;
 pub mod node;
@@ -26,9 +27,12 @@ pub mod task;
 pub mod time;
 
 pub use agent::AgentInfo;
+pub use grants::{Endpoint, Folder, FolderSource, Grants, HttpHost};
 pub use id::{AgentId, Digest, FrameworkId, OfferId, SessionId, TaskId, UpdateId};
 pub use offer::Offer;
 pub use quantity::{Bytes, Fuel, MilliCpu};
 pub use resources::Resources;
-pub use task::{Ending, Exceeded, Input, Limits, Reason, Source, TaskSpec, TaskState, TaskStatus, Usage};
+pub use task::{
+    Ending, Exceeded, Input, Limits, OutputOverrun, Reason, Sharing, Source, TaskSpec, TaskState, TaskStatus, Usage,
+};
 pub use time::Now;

@@ -5,6 +5,8 @@ use core::str::FromStr;
 
 use alloc::string::{String, ToString};
 
+use serde::{Deserialize, Serialize};
+
 /// A text that is not the amount it should be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{got:?} is not {wanted}")]
@@ -16,7 +18,7 @@ pub struct NotAnAmount {
 macro_rules! amount {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         pub struct $name(u64);
 
         impl $name {

@@ -10,12 +10,14 @@ use core::fmt;
 pub use ports::{PortRange, Ports};
 pub use share::Share;
 
+use serde::{Deserialize, Serialize};
+
 use crate::quantity::{Bytes, MilliCpu};
 
 /// An amount of everything that can be offered.
 ///
 /// Two amounts are equal when no resource differs; a scalar of zero is not kept.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resources {
     /// Processor time.
     pub cpus: MilliCpu,

@@ -3,7 +3,8 @@
 use alloc::collections::BTreeSet;
 use alloc::string::String;
 
-use crate::quantity::Bytes;
+use crate::grants::SCRATCH;
+use crate::quantity::{Bytes, MilliCpu};
 use crate::task::TaskSpec;
 
 /// Why a task can run nowhere.
@@ -44,6 +45,34 @@ pub enum InvalidSpec {
     /// A variable without a proper name.
     #[error("{0:?} is no name for an environment variable: not empty, without = and NUL")]
     VariableName(String),
+    /// There are too many of something.
+    #[error("{has} {what}, and there may be {max}")]
+    TooMany {
+        /// What there are too many of.
+        what: &'static str,
+        /// How many.
+        has: usize,
+        /// The most.
+        max: usize,
+    },
+    /// A weight that says nothing or more than it can.
+    #[error("a weight of {0} is not above zero and at most {WEIGHT_MAX}")]
+    Weight(MilliCpu),
+    /// A name that no host can have.
+    #[error("{0:?} is no host: a name or an address, and a port that is not 0")]
+    Host(String),
+    /// A folder that has no place.
+    #[error("folder {0:?} is empty, has an empty, . or .. part or a backslash, or is there twice")]
+    FolderPath(String),
+    /// A folder of the machine that is not named in full.
+    #[error("folder {0:?} of the agent's machine is not an absolute path without . and ..")]
+    HostFolder(String),
+    /// A folder in a scratch folder that is not there.
+    #[error("folder {0:?} lies in the scratch folder, and the task has none: give it some disk")]
+    NoScratch(String),
+    /// A copy of an input for which there is no place.
+    #[error("input {0:?} lies in the scratch folder, and the task has none: give it some disk")]
+    InputWithoutScratch(String),
     /// An input that has no place.
     #[error("input path {0:?} is not absolute, or has an empty, . or .. part or a backslash")]
     InputPath(String),
@@ -60,6 +89,9 @@ pub const TEXT_MAX: Bytes = Bytes::from_mib(1);
 /// Input files of one task: each costs the agent a fetch and the guest's folder an entry.
 pub const INPUTS_MAX: usize = 1024;
 
+/// The largest weight: that of a thousand cores.
+pub const WEIGHT_MAX: MilliCpu = MilliCpu::from_cores(1000);
+
 impl TaskSpec {
     /// Whether it could run at all, given an agent that is large enough.
     ///
@@ -68,13 +100,17 @@ impl TaskSpec {
     pub fn check(&self) -> Result<(), InvalidSpec> {
         self.check_quotas()?;
         self.check_texts()?;
-        self.check_inputs()
+        self.check_inputs()?;
+        self.grants.check(!self.resources.disk.is_zero())
     }
 
     fn check_quotas(&self) -> Result<(), InvalidSpec> {
         let none = |is_none: bool, what| if is_none { Err(InvalidSpec::NoQuota(what)) } else { Ok(()) };
-        none(self.resources.cpus.is_zero(), "cpus")?;
+        none(self.resources.cpus.is_zero() && self.sharing.burst.is_zero(), "cpus")?;
         none(self.resources.mem.is_zero(), "mem")?;
+        if let Some(weight) = self.sharing.weight.filter(|&weight| weight.is_zero() || weight > WEIGHT_MAX) {
+            return Err(InvalidSpec::Weight(weight));
+        }
         let zero = |is_zero: bool, what| if is_zero { Err(InvalidSpec::ZeroLimit(what)) } else { Ok(()) };
         zero(self.limits.fuel.is_some_and(|fuel| fuel.is_zero()), "fuel")?;
         zero(self.limits.time.is_some_and(|time| time.is_zero()), "time")
@@ -111,6 +147,9 @@ impl TaskSpec {
             let bad = |part: &str| matches!(part, "" | "." | "..") || part.contains(['\0', '\\']);
             if !path.starts_with('/') || parts.into_iter().any(bad) {
                 return Err(InvalidSpec::InputPath(path.clone()));
+            }
+            if self.resources.disk.is_zero() && path.strip_prefix(SCRATCH).is_some_and(|rest| rest.starts_with('/')) {
+                return Err(InvalidSpec::InputWithoutScratch(path.clone()));
             }
             if !paths.insert(path.as_str()) {
                 return Err(InvalidSpec::InputTwice(path.clone()));

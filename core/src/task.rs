@@ -5,12 +5,15 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
+use crate::grants::Grants;
 use crate::id::{AgentId, Digest, TaskId, UpdateId};
-use crate::quantity::{Bytes, Fuel};
+use crate::quantity::{Bytes, Fuel, MilliCpu};
 use crate::resources::Resources;
 
 /// What a framework asks an agent to run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskSpec {
     /// Its name in the cluster.
     pub id: TaskId,
@@ -26,14 +29,30 @@ pub struct TaskSpec {
     pub stdin: Vec<u8>,
     /// What it holds while it lives. `cpus` is a ceiling and a share, `mem` and `disk` are hard limits.
     pub resources: Resources,
+    /// How it competes for processor time.
+    pub sharing: Sharing,
     /// What it may use up in total.
     pub limits: Limits,
     /// Files it may read.
     pub inputs: Vec<Input>,
+    /// What else it may touch.
+    pub grants: Grants,
 }
 
-/// A read-only file in the guest's view.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// How a task competes for processor time with its neighbours, and whether it may have more than its `cpus`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sharing {
+    /// Its share when there is contention, in proportion to the others': as a task of so many cpus has it. `None` is
+    /// its own `cpus`.
+    pub weight: Option<MilliCpu>,
+    /// Processor time that it may use beyond its `cpus` while nobody else wants it. A task with `cpus` of zero lives
+    /// from that alone.
+    pub burst: MilliCpu,
+}
+
+/// A file in the guest's view: read-only, but for one below [`SCRATCH`](crate::grants::SCRATCH), which is a copy that
+/// the guest may change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Input {
     /// Absolute path in the guest, without `.` or `..`.
     pub guest_path: String,
@@ -42,7 +61,7 @@ pub struct Input {
 }
 
 /// Totals that end a task when it reaches them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// Executed instructions; `None` is unlimited.
     pub fuel: Option<Fuel>,
@@ -50,6 +69,18 @@ pub struct Limits {
     pub time: Option<Duration>,
     /// Standard output and standard error together.
     pub output: Bytes,
+    /// What becomes of a task that writes more.
+    pub output_overrun: OutputOverrun,
+}
+
+/// What becomes of a task that writes more than its output limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum OutputOverrun {
+    /// It ends there.
+    #[default]
+    End,
+    /// It goes on; what it writes from there on is dropped.
+    Truncate,
 }
 
 impl Limits {
@@ -59,12 +90,12 @@ impl Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { fuel: None, time: None, output: Self::DEFAULT_OUTPUT }
+        Self { fuel: None, time: None, output: Self::DEFAULT_OUTPUT, output_overrun: OutputOverrun::End }
     }
 }
 
 /// Where a task stands. The names and their meaning are those of Apache Mesos (`include/mesos/v1/mesos.proto`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum TaskState {
     /// Accepted by the master, on its way to the agent.
     Staging,
@@ -151,7 +182,7 @@ impl fmt::Display for TaskState {
 }
 
 /// Who says it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Source {
     /// The master.
     Master,
@@ -164,7 +195,7 @@ pub enum Source {
 macro_rules! reasons {
     ($($(#[$doc:meta])* $name:ident = $text:literal,)*) => {
         /// Why a task is in its state.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         pub enum Reason { $($(#[$doc])* $name,)* }
 
         impl Reason {
@@ -231,7 +262,7 @@ impl fmt::Display for Reason {
 }
 
 /// What a task used up, from its start to its end.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
     /// CPU time, of the guest and of the host on its behalf.
     pub cpu: Duration,
@@ -243,12 +274,14 @@ pub struct Usage {
     pub peak_mem: Bytes,
     /// The most its scratch folder held at once.
     pub peak_disk: Bytes,
-    /// What it wrote to standard output and standard error.
+    /// What it wrote to standard output and standard error, and was not dropped.
     pub output: Bytes,
+    /// What it sent and received over the network.
+    pub net: Bytes,
 }
 
 /// A limit that was reached: both numbers in the unit of the limit (bytes, fuel or milliseconds).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Exceeded {
     /// What was granted.
     pub limit: u64,
@@ -257,7 +290,7 @@ pub struct Exceeded {
 }
 
 /// How a task came to its end, as the one who saw it says.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ending {
     /// A terminal state.
     pub state: TaskState,

@@ -4,7 +4,9 @@ use std::fmt;
 use std::time::Duration;
 
 use haggle_core::quantity::NotAnAmount;
-use haggle_core::{Bytes, Digest, FrameworkId, Fuel, Input, Limits, MilliCpu, Resources, TaskId, TaskSpec};
+use haggle_core::{
+    Bytes, Digest, FrameworkId, Fuel, Grants, Input, Limits, MilliCpu, Resources, Sharing, TaskId, TaskSpec,
+};
 
 /// The id of a task that has none yet.
 const NOBODY: TaskId = TaskId { framework: FrameworkId(0), number: 0 };
@@ -57,8 +59,10 @@ impl Task {
             env: Vec::new(),
             stdin: Vec::new(),
             resources: Resources::new(Self::DEFAULT_CPUS, Self::DEFAULT_MEM, Bytes::ZERO),
+            sharing: Sharing::default(),
             limits: Limits::default(),
             inputs: Vec::new(),
+            grants: Grants::default(),
         };
         Self { spec, unread: None }
     }
@@ -273,7 +277,12 @@ mod tests {
         assert_eq!(spec.resources, Resources::new(MilliCpu::new(250), Bytes::from_mib(16), Bytes::from_mib(2)));
         assert_eq!(
             spec.limits,
-            Limits { fuel: Some(Fuel::new(9)), time: Some(Duration::from_secs(1)), output: Bytes::from_kib(4) }
+            Limits {
+                fuel: Some(Fuel::new(9)),
+                time: Some(Duration::from_secs(1)),
+                output: Bytes::from_kib(4),
+                ..Limits::default()
+            }
         );
         assert_eq!(spec.inputs, [Input { guest_path: "/data/x".to_owned(), content: Digest([1; 32]) }]);
     }

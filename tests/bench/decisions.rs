@@ -8,8 +8,8 @@ use haggle_core::cluster::{
     AgentCommand, Cluster, Command, Config, Effect, FrameworkCommand, FrameworkEvent, FrameworkInfo, Recovered,
 };
 use haggle_core::{
-    AgentInfo, Bytes, Digest, FrameworkId, Limits, MilliCpu, Now, OfferId, Resources, SessionId, Source, TaskId,
-    TaskSpec, TaskState, TaskStatus, UpdateId,
+    AgentInfo, Bytes, Digest, FrameworkId, Grants, Limits, MilliCpu, Now, OfferId, Resources, SessionId, Sharing,
+    Source, TaskId, TaskSpec, TaskState, TaskStatus, UpdateId,
 };
 
 use crate::figure::{Figure, Goal};
@@ -97,7 +97,9 @@ fn spec(id: TaskId) -> TaskSpec {
         env: Vec::new(),
         stdin: Vec::new(),
         resources: Resources::new(MilliCpu::new(100), Bytes::from_mib(64), Bytes::ZERO),
+        sharing: Sharing::default(),
         limits: Limits::default(),
         inputs: Vec::new(),
+        grants: Grants::default(),
     }
 }

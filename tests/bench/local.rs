@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 
-use haggle_core::{Bytes, Digest, FrameworkId, Limits, MilliCpu, Resources, TaskId, TaskSpec};
+use haggle_core::{Bytes, Digest, FrameworkId, Grants, Limits, MilliCpu, Resources, Sharing, TaskId, TaskSpec};
 use haggle_executor::{Config, Event, Executor, Launch};
 use tempfile::TempDir;
 
@@ -51,8 +51,10 @@ impl Local {
             env: Vec::new(),
             stdin: Vec::new(),
             resources: Resources::new(cpus, Bytes::from_mib(16), Bytes::ZERO),
+            sharing: Sharing::default(),
             limits,
             inputs: Vec::new(),
+            grants: Grants::default(),
         };
         self.executor.launch(Launch {
             spec: Arc::new(spec),

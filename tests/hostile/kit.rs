@@ -6,7 +6,8 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use haggle_core::{
-    Bytes, Digest, Ending, FrameworkId, Fuel, Limits, MilliCpu, Reason, Resources, TaskId, TaskSpec, TaskState,
+    Bytes, Digest, Ending, FrameworkId, Fuel, Grants, Limits, MilliCpu, Reason, Resources, Sharing, TaskId, TaskSpec,
+    TaskState,
 };
 use haggle_executor::{Config, Event, Executor, Launch};
 use tempfile::TempDir;
@@ -67,8 +68,10 @@ pub(crate) fn bytes(module: Vec<u8>) -> Guest {
         env: Vec::new(),
         stdin: Vec::new(),
         resources: Resources::new(MilliCpu::from_cores(1), Bytes::from_mib(16), Bytes::ZERO),
+        sharing: Sharing::default(),
         limits: Limits::default(),
         inputs: Vec::new(),
+        grants: Grants::default(),
     };
     Guest { module, spec, inputs: false }
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures_util::{Stream, StreamExt, stream};
 use haggle_agent::{Config, Declared};
-use haggle_core::{Bytes, Digest, FrameworkId, Limits, MilliCpu, Resources, TaskId, TaskSpec};
+use haggle_core::{Bytes, Digest, FrameworkId, Grants, Limits, MilliCpu, Resources, Sharing, TaskId, TaskSpec};
 use haggle_proto::v1;
 use haggle_proto::v1::agent_order::Order;
 use haggle_proto::v1::agent_report::Report;
@@ -238,8 +238,10 @@ pub(crate) fn task(number: u64, module: Digest) -> TaskSpec {
         env: Vec::new(),
         stdin: Vec::new(),
         resources: Resources::new(MilliCpu::new(500), Bytes::from_mib(16), Bytes::ZERO),
+        sharing: Sharing::default(),
         limits: Limits::default(),
         inputs: Vec::new(),
+        grants: Grants::default(),
     }
 }
 

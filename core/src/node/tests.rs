@@ -5,10 +5,11 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::{Command, Config, Effect, Node, Refusal};
+use crate::grants::Grants;
 use crate::id::{AgentId, Digest, FrameworkId, TaskId, UpdateId};
 use crate::quantity::{Bytes, MilliCpu};
 use crate::resources::Resources;
-use crate::task::{Ending, Limits, Reason, Source, TaskSpec, TaskState, TaskStatus, Usage};
+use crate::task::{Ending, Limits, Reason, Sharing, Source, TaskSpec, TaskState, TaskStatus, Usage};
 use crate::time::Now;
 
 const FRAMEWORK: FrameworkId = FrameworkId(1);
@@ -23,8 +24,10 @@ fn spec(id: TaskId) -> Arc<TaskSpec> {
         env: vec![],
         stdin: vec![],
         resources: Resources::new(MilliCpu::new(100), Bytes::from_mib(16), Bytes::ZERO),
+        sharing: Sharing::default(),
         limits: Limits::default(),
         inputs: vec![],
+        grants: Grants::default(),
     })
 }
 

@@ -2,10 +2,12 @@ use alloc::string::{String, ToString};
 use alloc::vec;
 use core::time::Duration;
 
+use super::InvalidSpec;
+use crate::grants::{Folder, FolderSource, Grants};
 use crate::id::{Digest, FrameworkId, TaskId};
 use crate::quantity::{Bytes, Fuel, MilliCpu};
 use crate::resources::Resources;
-use crate::task::{Input, Limits, TaskSpec};
+use crate::task::{Input, Limits, Sharing, TaskSpec};
 
 fn good() -> TaskSpec {
     TaskSpec {
@@ -16,8 +18,10 @@ fn good() -> TaskSpec {
         env: vec![("LANG".to_string(), "C".to_string())],
         stdin: vec![],
         resources: Resources::new(MilliCpu::new(100), Bytes::from_mib(16), Bytes::ZERO),
+        sharing: Sharing::default(),
         limits: Limits::default(),
         inputs: vec![],
+        grants: Grants::default(),
     }
 }
 
@@ -80,4 +84,58 @@ fn texts_are_bounded_and_printable_to_a_program() {
     assert_eq!(fault(|spec| spec.args.push("a\0b".to_string())), "argument \"a\\0b\" contains a NUL byte");
     assert!(fault(|spec| spec.env.push(("A=B".to_string(), String::new()))).starts_with("\"A=B\" is no name"));
     assert!(fault(|spec| spec.env.push((String::new(), String::new()))).starts_with("\"\" is no name"));
+}
+
+#[test]
+fn a_task_without_cpus_may_live_from_what_others_leave() {
+    let mut task = good();
+    task.resources.cpus = MilliCpu::ZERO;
+    assert_eq!(task.check(), Err(InvalidSpec::NoQuota("cpus")));
+
+    task.sharing.burst = MilliCpu::from_cores(1);
+
+    assert_eq!(task.check(), Ok(()));
+}
+
+#[test]
+fn a_weight_says_something() {
+    for (weight, verdict) in [(0, false), (1, true), (1_000_000, true), (1_000_001, false)] {
+        let mut task = good();
+        task.sharing.weight = Some(MilliCpu::new(weight));
+
+        assert_eq!(task.check().is_ok(), verdict, "{weight}");
+    }
+}
+
+#[test]
+fn folders_stay_below_where_they_are() {
+    let scratch =
+        |guest: &str, path: &str| Folder { guest_path: guest.into(), source: FolderSource::Scratch(path.into()) };
+    let host = |guest: &str, path: &str| Folder { guest_path: guest.into(), source: FolderSource::Host(path.into()) };
+    let verdict = |folders: &[Folder]| {
+        let mut task = good();
+        task.resources.disk = Bytes::from_mib(1);
+        task.grants.folders = folders.to_vec();
+        task.check()
+    };
+
+    assert_eq!(verdict(&[scratch("work.dir", "work.dir"), host("/data", "/srv/data")]), Ok(()));
+    for wrong in [scratch("", "a"), scratch("../a", "a"), scratch("/a", "../b"), scratch("a//b", "b")] {
+        assert!(matches!(verdict(&[wrong.clone()]), Err(InvalidSpec::FolderPath(_))), "{wrong:?}");
+    }
+    for wrong in [host("/a", "srv"), host("/a", "/srv/../etc")] {
+        assert!(matches!(verdict(&[wrong.clone()]), Err(InvalidSpec::HostFolder(_))), "{wrong:?}");
+    }
+    assert!(matches!(verdict(&[host("/a", "/x"), host("/a", "/y")]), Err(InvalidSpec::FolderPath(_))));
+}
+
+#[test]
+fn what_lies_in_scratch_needs_some_disk() {
+    let mut task = good();
+    task.inputs = vec![Input { guest_path: "/scratch/a".to_string(), content: Digest([1; 32]) }];
+    assert!(matches!(task.check(), Err(InvalidSpec::InputWithoutScratch(_))));
+
+    task.resources.disk = Bytes::from_mib(1);
+
+    assert_eq!(task.check(), Ok(()));
 }

@@ -8,8 +8,8 @@ use haggle_core::cluster::{
     HeldTask, Recovered, Refusal,
 };
 use haggle_core::{
-    AgentId, AgentInfo, Bytes, Digest, FrameworkId, Limits, MilliCpu, Now, Offer, OfferId, Reason, Resources,
-    SessionId, Source, TaskId, TaskSpec, TaskState, TaskStatus, UpdateId,
+    AgentId, AgentInfo, Bytes, Digest, FrameworkId, Grants, Limits, MilliCpu, Now, Offer, OfferId, Reason, Resources,
+    SessionId, Sharing, Source, TaskId, TaskSpec, TaskState, TaskStatus, UpdateId,
 };
 
 pub(crate) const NO_REFUSAL: Duration = Duration::ZERO;
@@ -207,8 +207,10 @@ pub(crate) fn task(framework: Framework, number: u64, cpus: u64, mib: u64) -> Ta
         env: vec![],
         stdin: vec![],
         resources: size(cpus, mib),
+        sharing: Sharing::default(),
         limits: Limits::default(),
         inputs: vec![],
+        grants: Grants::default(),
     }
 }
 

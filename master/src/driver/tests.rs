@@ -6,7 +6,8 @@ use std::time::Duration;
 use futures_util::{FutureExt, StreamExt};
 use haggle_core::cluster::{AgentCommand, AgentOrder, Config, FrameworkCommand, FrameworkEvent, FrameworkInfo};
 use haggle_core::{
-    AgentId, AgentInfo, Bytes, Digest, FrameworkId, Limits, MilliCpu, Offer, Resources, TaskId, TaskSpec,
+    AgentId, AgentInfo, Bytes, Digest, FrameworkId, Grants, Limits, MilliCpu, Offer, Resources, Sharing, TaskId,
+    TaskSpec,
 };
 use redb::StorageBackend;
 use redb::backends::InMemoryBackend;
@@ -100,8 +101,10 @@ fn accept(offer: &Offer, numbers: std::ops::Range<u64>, stdin: usize) -> Command
             env: Vec::new(),
             stdin: vec![0; stdin],
             resources: a_little(),
+            sharing: Sharing::default(),
             limits: Limits::default(),
             inputs: Vec::new(),
+            grants: Grants::default(),
         })
     };
     let (offers, tasks) = (vec![offer.id], numbers.map(task).collect());

@@ -5,6 +5,7 @@
 
 mod agent;
 mod framework;
+mod grants;
 mod operator;
 mod resources;
 mod status;

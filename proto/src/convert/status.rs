@@ -92,6 +92,7 @@ impl From<Usage> for v1::Usage {
             peak_mem_bytes: usage.peak_mem.get(),
             peak_disk_bytes: usage.peak_disk.get(),
             output_bytes: usage.output.get(),
+            net_bytes: usage.net.get(),
         }
     }
 }
@@ -105,6 +106,7 @@ impl From<v1::Usage> for Usage {
             peak_mem: Bytes::new(wire.peak_mem_bytes),
             peak_disk: Bytes::new(wire.peak_disk_bytes),
             output: Bytes::new(wire.output_bytes),
+            net: Bytes::new(wire.net_bytes),
         }
     }
 }

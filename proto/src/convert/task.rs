@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use haggle_core::{Bytes, FrameworkId, Fuel, Input, Limits, TaskId, TaskSpec, UpdateId};
+use haggle_core::{
+    Bytes, FrameworkId, Fuel, Grants, Input, Limits, OutputOverrun, Sharing, TaskId, TaskSpec, UpdateId,
+};
 
 use super::{Malformed, digest, required};
 use crate::v1;
@@ -46,6 +48,8 @@ impl From<TaskSpec> for v1::TaskSpec {
             resources: Some(spec.resources.into()),
             limits: Some(spec.limits.into()),
             inputs: spec.inputs.into_iter().map(input).collect(),
+            sharing: (spec.sharing != Sharing::default()).then(|| spec.sharing.into()),
+            grants: (!spec.grants.is_empty()).then(|| spec.grants.into()),
         }
     }
 }
@@ -65,6 +69,8 @@ impl TryFrom<v1::TaskSpec> for TaskSpec {
             resources: required(wire.resources, "resources of a task")?.try_into()?,
             limits: wire.limits.map(Limits::from).unwrap_or_default(),
             inputs: wire.inputs.into_iter().map(input).collect::<Result<_, Malformed>>()?,
+            sharing: wire.sharing.map(Sharing::from).unwrap_or_default(),
+            grants: wire.grants.map(Grants::try_from).transpose()?.unwrap_or_default(),
         })
     }
 }
@@ -75,6 +81,11 @@ impl From<Limits> for v1::Limits {
             fuel: limits.fuel.map(Fuel::get),
             time_ms: limits.time.map(millis),
             output_bytes: Some(limits.output.get()),
+            output_overrun: match limits.output_overrun {
+                OutputOverrun::End => v1::OutputOverrun::Unspecified,
+                OutputOverrun::Truncate => v1::OutputOverrun::Truncate,
+            }
+            .into(),
         }
     }
 }
@@ -84,6 +95,10 @@ impl From<v1::Limits> for Limits {
         Self {
             fuel: wire.fuel.map(Fuel::new),
             time: wire.time_ms.map(Duration::from_millis),
+            output_overrun: match wire.output_overrun() {
+                v1::OutputOverrun::Unspecified => OutputOverrun::End,
+                v1::OutputOverrun::Truncate => OutputOverrun::Truncate,
+            },
             output: wire.output_bytes.map_or(Self::DEFAULT_OUTPUT, Bytes::new),
         }
     }

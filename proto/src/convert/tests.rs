@@ -25,8 +25,22 @@ fn spec() -> TaskSpec {
         env: vec![("K".into(), "V".into())],
         stdin: b"in".to_vec(),
         resources: resources(),
-        limits: Limits { fuel: Some(Fuel::new(9)), time: Some(Duration::from_millis(8)), output: Bytes::new(7) },
+        sharing: Sharing { weight: Some(MilliCpu::new(2_000)), burst: MilliCpu::new(500) },
+        limits: Limits {
+            fuel: Some(Fuel::new(9)),
+            time: Some(Duration::from_millis(8)),
+            output: Bytes::new(7),
+            output_overrun: OutputOverrun::Truncate,
+        },
         inputs: vec![Input { guest_path: "/in".into(), content: Digest([1; 32]) }],
+        grants: Grants {
+            folders: vec![
+                Folder { guest_path: "work".into(), source: FolderSource::Scratch("a/b".into()) },
+                Folder { guest_path: "/data".into(), source: FolderSource::Host("/srv/data".into()) },
+            ],
+            net: vec![Endpoint { host: "db.example".into(), port: 5432 }],
+            http: vec![HttpHost { host: "api.example".into(), port: None }],
+        },
     }
 }
 

@@ -7,8 +7,8 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 use haggle_core::{
-    Bytes, Digest, Ending, Exceeded, FrameworkId, Fuel, Limits, MilliCpu, Reason, Resources, TaskId, TaskSpec,
-    TaskState,
+    Bytes, Digest, Ending, Exceeded, FrameworkId, Fuel, Grants, Limits, MilliCpu, Reason, Resources, Sharing, TaskId,
+    TaskSpec, TaskState,
 };
 use haggle_executor::{Config, Event, Executor, Launch, Stream};
 use parking_lot::Mutex;
@@ -76,8 +76,10 @@ pub(crate) fn spec() -> TaskSpec {
         env: Vec::new(),
         stdin: Vec::new(),
         resources: Resources::new(MilliCpu::from_cores(1), Bytes::from_mib(16), Bytes::ZERO),
+        sharing: Sharing::default(),
         limits: Limits::default(),
         inputs: Vec::new(),
+        grants: Grants::default(),
     }
 }
 

@@ -75,6 +75,7 @@ fn sum(one: Usage, other: Usage) -> Usage {
         peak_mem: larger(one.peak_mem, other.peak_mem),
         peak_disk: larger(one.peak_disk, other.peak_disk),
         output: one.output.saturating_add(other.output),
+        net: one.net.saturating_add(other.net),
     }
 }
 
