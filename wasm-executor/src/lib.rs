@@ -35,3 +35,4 @@ mod wasi;
 pub use config::{Config, StartError};
 pub use event::{Event, Launch, Stream};
 pub use executor::{Executor, Stats};
+pub use module::{IntakeError, TooDear, admit};

@@ -29,21 +29,46 @@ const INSTANCES_MAX: u64 = 1_000;
 
 /// Why a module is not compiled.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum TooDear {
+pub enum TooDear {
+    /// Too many functions.
     #[error("module has {functions} functions, at most {FUNCTIONS_MAX} are compiled")]
-    Functions { functions: u64 },
+    Functions {
+        /// As many as were seen.
+        functions: u64,
+    },
+    /// Too long a function.
     #[error("module has a function of {size} bytes, at most {BODY_MAX} are compiled")]
-    Body { size: u64 },
+    Body {
+        /// Bytes of its code.
+        size: u64,
+    },
+    /// Too many locals.
     #[error("module has {locals} locals, at most {LOCALS_MAX} are compiled")]
-    Locals { locals: u64 },
+    Locals {
+        /// As many as were seen.
+        locals: u64,
+    },
+    /// Too much control flow for so many locals.
     #[error(
         "module has functions with too many branches for their locals: {joins} pairs, at most {JOINS_MAX} are compiled"
     )]
-    Joins { joins: u64 },
+    Joins {
+        /// Locals times branches, as many as were seen.
+        joins: u64,
+    },
+    /// Blocks in blocks in blocks.
     #[error("module has blocks that are nested too deep, up to {depth} in one function")]
-    Nesting { depth: u64 },
+    Nesting {
+        /// The deepest of the function that was one too many.
+        depth: u64,
+    },
+    /// Components that multiply.
     #[error("component makes {instances} instances or more, at most {INSTANCES_MAX} are made")]
-    Instances { instances: u64 },
+    Instances {
+        /// As many as were seen.
+        instances: u64,
+    },
+    /// It breaks off, or its code cannot be read.
     #[error("not a valid module: {0}")]
     Broken(String),
 }

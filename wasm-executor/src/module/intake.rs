@@ -13,15 +13,35 @@ const TEXT_MAX: usize = 4 << 20;
 
 /// Why a module is not even compiled.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum IntakeError {
+pub enum IntakeError {
+    /// Its file is too large to be read.
     #[error("module has {size} bytes, at most {SIZE_MAX} are compiled")]
-    TooLarge { size: u64 },
+    TooLarge {
+        /// Bytes of the file.
+        size: u64,
+    },
+    /// As text it would cost too much to parse.
     #[error("module has {size} bytes of text, at most {TEXT_MAX} are read; as binary it may be larger")]
-    TooMuchText { size: usize },
+    TooMuchText {
+        /// Bytes of the text.
+        size: usize,
+    },
+    /// Compiling it could take for ever.
     #[error(transparent)]
     TooDear(#[from] TooDear),
+    /// It is something else, or breaks off.
     #[error("not a WebAssembly module: {0}")]
     NotAModule(#[from] inspect::NotAModule),
+}
+
+/// Whether a module, binary or text, would be given to the compiler at all: it is WebAssembly and not too dear to
+/// compile. The compiler may still find it invalid.
+///
+/// # Errors
+/// When it would not be, with the first reason.
+pub fn admit(bytes: &[u8]) -> Result<inspect::Kind, IntakeError> {
+    check_size(bytes.len() as u64)?;
+    check(&binary(bytes)?)
 }
 
 /// Whether a file of this size is worth reading.

@@ -15,6 +15,8 @@ use wasmtime_wasi::p2::bindings::CommandPre;
 
 pub(crate) use cache::Modules;
 pub(crate) use compiler::Compiler;
+pub use effort::TooDear;
+pub use intake::{IntakeError, admit};
 pub(crate) use store::Store;
 
 use crate::wasi::{Linkers, Preview1State, Preview2State};
