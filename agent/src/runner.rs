@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use haggle_core::{Bytes, Digest, Reason, TaskId, TaskSpec};
-use haggle_executor::Launch;
+use haggle_executor::{Launch, Meter};
 
 use crate::artifacts::Artifacts;
 use crate::fetch::FetchError;
@@ -147,6 +147,7 @@ impl<E: Runs> Runner<E> {
         let inputs = spec.inputs.iter();
         self.executor.launch(Launch {
             module: self.artifacts.path(spec.module),
+            meter: Meter::Fuel,
             inputs: inputs.map(|input| (input.guest_path.clone(), self.artifacts.path(input.content))).collect(),
             env: vec![
                 ("HAGGLE_TASK_ID".to_owned(), spec.id.to_string()),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 
 use haggle_core::{Bytes, Digest, FrameworkId, Grants, Limits, MilliCpu, Resources, Sharing, TaskId, TaskSpec};
-use haggle_executor::{Config, Event, Executor, Launch};
+use haggle_executor::{Config, Event, Executor, Launch, Meter};
 use tempfile::TempDir;
 
 /// An executor and what it tells.
@@ -25,6 +25,7 @@ impl Local {
             cache_dir: dir.path().join("modules"),
             scratch_dir: dir.path().join("scratch"),
             max_tasks: 1000,
+            meter: Meter::Fuel,
         };
         let executor = Executor::start(config, move |event| {
             // The receiver is gone only when the measurement is over.
@@ -59,6 +60,7 @@ impl Local {
         self.executor.launch(Launch {
             spec: Arc::new(spec),
             module: module.path.clone(),
+            meter: Meter::Fuel,
             inputs: Vec::new(),
             env: Vec::new(),
         });

@@ -9,7 +9,7 @@ use haggle_core::{
     Bytes, Digest, Ending, FrameworkId, Fuel, Grants, Limits, MilliCpu, Reason, Resources, Sharing, TaskId, TaskSpec,
     TaskState,
 };
-use haggle_executor::{Config, Event, Executor, Launch};
+use haggle_executor::{Config, Event, Executor, Launch, Meter};
 use tempfile::TempDir;
 
 /// Longer than any guest takes on a machine that is busy with others.
@@ -214,6 +214,7 @@ impl Bench {
             cache_dir: dir.path().join("cache"),
             scratch_dir: dir.path().join("scratch"),
             max_tasks: 512,
+            meter: Meter::Fuel,
         };
         let executor = Executor::start(config, move |event| {
             // The bench may be gone before the last event.
@@ -233,7 +234,7 @@ impl Bench {
         let module = self.dir.path().join(format!("module-{}", self.launched));
         std::fs::write(&module, &guest.module).unwrap();
         let inputs = if guest.inputs { vec![("/data/a.txt".to_owned(), self.input())] } else { Vec::new() };
-        self.executor.launch(Launch { spec: Arc::new(spec), module, inputs, env: Vec::new() });
+        self.executor.launch(Launch { spec: Arc::new(spec), module, meter: Meter::Fuel, inputs, env: Vec::new() });
         id
     }
 

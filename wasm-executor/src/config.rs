@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::event::Meter;
+
 /// What an executor is started with.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -13,8 +15,11 @@ pub struct Config {
     /// Where scratch folders and input files of running tasks are laid out. Emptied at the start.
     pub scratch_dir: PathBuf,
     /// Tasks that run at once; more wait for their turn. Costs address space only, until it is used;
-    /// at most 16,384, since that is where the address space of a process ends.
+    /// at most 14,000, since that is where the mappings of a process end.
     pub max_tasks: usize,
+    /// The usual form of modules. The engine for the other one is made when its first task comes, and holds 2,000
+    /// tasks at most.
+    pub meter: Meter,
 }
 
 /// Why an executor did not start.

@@ -1,15 +1,28 @@
 //! The one configuration of wasmtime: compiler, cache, executor and tests all get theirs here.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::OnceLock;
 
-use wasmtime::{Enabled, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
+use wasmtime::{Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
+
+use crate::Meter;
+use crate::fuel;
 
 /// A guest's address space. Reserving all 4 GiB (and a guard behind) lets the compiler leave out bounds
 /// checks, which cost 1.4 to 1.5 times the run time. It is address space, not memory.
 const MEMORY_RESERVATION: u64 = 4 << 30;
 
-/// Tasks in the pool at most. Each memory reserves a little over 4 GiB of the 128 TiB that a process can address.
-pub(crate) const TASKS_MAX: usize = 16 * 1024;
+/// Tasks in the pools of a process, both forms together. Each memory reserves a little over 4 GiB of the 128 TiB that
+/// a process can address, which would do for 32,000; but Linux lets a process have 65,530 mappings
+/// (`vm.max_map_count`), of which each stack of a pool takes two from the start, and each task's memory two more.
+const POOLS_MAX: usize = 16_000;
+
+/// Of these, what is kept for the form that is not an executor's usual one: tasks with a fuel budget where nothing else
+/// is metered.
+const UNUSUAL_MAX: usize = 2_000;
+
+/// Tasks of the usual form in one executor at most.
+pub(crate) const TASKS_MAX: usize = POOLS_MAX - UNUSUAL_MAX;
 
 /// Bytes of a linear memory that are zeroed in place instead of being given back to the system when a task
 /// ends: page faults of the next task and the kernel's lock on the address space cost more than the zeroing.
@@ -33,22 +46,66 @@ const WASM_STACK: usize = 1 << 20;
 /// The same, plus room for the host's frames when the guest calls it.
 const FIBER_STACK: usize = 2 << 20;
 
-/// An engine whose pool holds `max_tasks` tasks at once.
-///
-/// # Errors
-/// When the machine cannot provide for that many, or wasmtime cannot run here.
-pub(crate) fn engine(max_tasks: usize) -> wasmtime::Result<wasmtime::Engine> {
-    let engine = wasmtime::Engine::new(&config(max_tasks, Enabled::Auto));
-    // Without that call of the kernel (Linux 6.7), pages are zeroed by their position instead of by their use.
-    engine.or_else(|_| wasmtime::Engine::new(&config(max_tasks, Enabled::No)))
+/// The engines of an executor: one for each form in which modules are compiled, since no engine runs both. The usual
+/// one is there from the start; the other is made when its first module comes, so that nobody pays for two who needs
+/// one.
+pub(crate) struct Engines {
+    usual: Meter,
+    max_tasks: usize,
+    engine: Engine,
+    other: OnceLock<Result<Engine, String>>,
 }
 
-fn config(max_tasks: usize, pagemap_scan: Enabled) -> wasmtime::Config {
+impl Engines {
+    /// `max_tasks` are those of the usual form.
+    ///
+    /// # Errors
+    /// When the machine cannot provide for that many, or wasmtime cannot run here.
+    pub(crate) fn new(usual: Meter, max_tasks: usize) -> wasmtime::Result<Self> {
+        let max_tasks = max_tasks.clamp(1, TASKS_MAX);
+        Ok(Self { usual, max_tasks, engine: engine(usual, max_tasks)?, other: OnceLock::new() })
+    }
+
+    /// The engine that runs this form.
+    ///
+    /// # Errors
+    /// Says why the second engine cannot be made; it stays so.
+    pub(crate) fn get(&self, meter: Meter) -> Result<&Engine, &str> {
+        if meter == self.usual {
+            return Ok(&self.engine);
+        }
+        let other = self.other.get_or_init(|| {
+            engine(meter, self.capacity(meter)).map_err(|error| format!("cannot set up a second engine: {error:#}"))
+        });
+        other.as_ref().map_err(String::as_str)
+    }
+
+    /// Tasks of this form that the pool holds at once.
+    pub(crate) fn capacity(&self, meter: Meter) -> usize {
+        if meter == self.usual { self.max_tasks } else { self.max_tasks.min(UNUSUAL_MAX) }
+    }
+}
+
+/// An engine for modules of this form, whose pool holds `max_tasks` tasks at once.
+fn engine(meter: Meter, max_tasks: usize) -> wasmtime::Result<Engine> {
+    let pooled = |pagemap_scan| {
+        let mut config = config(meter);
+        config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(max_tasks, pagemap_scan)));
+        Engine::new(&config)
+    };
+    // Without that call of the kernel (Linux 6.7), pages are zeroed by their position instead of by their use.
+    pooled(Enabled::Auto).or_else(|_| pooled(Enabled::No))
+}
+
+/// All that machine code depends on. How instances are allocated is not among it.
+pub(crate) fn config(meter: Meter) -> wasmtime::Config {
     let mut config = wasmtime::Config::new();
 
-    // Fuel is the meter of every task: totals are exact, usage is always known, and guests are preempted at
-    // its yields. Epochs would come on top of it and cost a quarter more again, so there are none.
-    config.consume_fuel(true);
+    // One or the other: both together cost a quarter more again (measured, 1.6 against 1.3 to 1.4).
+    match meter {
+        Meter::Fuel => config.consume_fuel(true).operator_cost(fuel::costs()),
+        Meter::Epochs => config.epoch_interruption(true),
+    };
     config.cranelift_opt_level(OptLevel::Speed);
     config.max_wasm_stack(WASM_STACK);
     config.async_stack_size(FIBER_STACK);
@@ -60,13 +117,11 @@ fn config(max_tasks: usize, pagemap_scan: Enabled) -> wasmtime::Config {
     // No toolchain emits these unasked, and what is off cannot go wrong.
     config.wasm_memory64(false);
     config.wasm_multi_memory(false);
-
-    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(max_tasks, pagemap_scan)));
     config
 }
 
 fn pool(max_tasks: usize, pagemap_scan: Enabled) -> PoolingAllocationConfig {
-    let tasks = u32::try_from(max_tasks.clamp(1, TASKS_MAX)).unwrap_or(u32::MAX);
+    let tasks = u32::try_from(max_tasks).unwrap_or(u32::MAX);
     // Instances and tables are cheap; a component has several of each, and its libraries make it more.
     let several = tasks.saturating_mul(8).max(2 * CORE_INSTANCES_PER_COMPONENT);
     let mut pool = PoolingAllocationConfig::new();
@@ -90,7 +145,7 @@ fn pool(max_tasks: usize, pagemap_scan: Enabled) -> PoolingAllocationConfig {
 }
 
 /// Names everything that a compiled module depends on: wasmtime's version, this configuration, the CPU.
-pub(crate) fn compatibility(engine: &wasmtime::Engine) -> String {
+pub(crate) fn compatibility(engine: &Engine) -> String {
     let mut hasher = DefaultHasher::new();
     engine.precompile_compatibility_hash().hash(&mut hasher);
     format!("{:016x}", hasher.finish())

@@ -5,6 +5,20 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use haggle_core::{Ending, TaskId, TaskSpec};
+use serde::{Deserialize, Serialize};
+
+/// What ends a guest's slices of processor time, and with it what is known of its work. A module is compiled for one
+/// of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Meter {
+    /// The guest counts what it executes: budgets are exact, usage is known, and a slice ends after so many
+    /// instructions. Costs about 40 % beside code that counts nothing.
+    #[default]
+    Fuel,
+    /// The guest looks whether its time is over: a slice ends after so much time, and no fuel is counted. Costs about
+    /// 30 %. A task with a fuel budget cannot be run like this.
+    Epochs,
+}
 
 /// A task to run.
 #[derive(Clone, Debug)]
@@ -13,6 +27,8 @@ pub struct Launch {
     pub spec: Arc<TaskSpec>,
     /// A file whose SHA-256 is `spec.module`, already verified.
     pub module: PathBuf,
+    /// Which form of the module runs.
+    pub meter: Meter,
     /// Files the guest may read: path in the guest, file on this machine.
     pub inputs: Vec<(String, PathBuf)>,
     /// Added to the environment that the spec asks for.

@@ -9,13 +9,13 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::config::{Config, StartError};
-use crate::engine;
-use crate::event::{Event, Launch};
+use crate::engine::Engines;
+use crate::event::{Event, Launch, Meter};
 use crate::grants;
 use crate::module::{Compiler, Modules, Store};
 use crate::run::Site;
 use crate::scheduler::{self, Scheduler};
-use crate::wasi::{Emit, Linkers};
+use crate::wasi::Emit;
 
 /// Threads for the little file work that a guest's `poll` cannot do on its own thread.
 const BLOCKING_THREADS: usize = 2;
@@ -57,21 +57,19 @@ impl Executor {
     /// # Errors
     /// When the folders cannot be used or the machine cannot provide for so many tasks.
     pub fn start(config: Config, events: impl Fn(Event) + Send + Sync + 'static) -> Result<Self, StartError> {
-        let Config { workers, cache_dir, scratch_dir, max_tasks } = config;
-        let max_tasks = max_tasks.clamp(1, engine::TASKS_MAX);
+        let Config { workers, cache_dir, scratch_dir, max_tasks, meter } = config;
         grants::clear(&scratch_dir).map_err(|source| StartError::Folder {
             folder: scratch_dir.clone(),
             purpose: "a place for scratch folders",
             source,
         })?;
         let broken = |error: wasmtime::Error| StartError::Engine { max_tasks, reason: format!("{error:#}") };
-        let engine = engine::engine(max_tasks).map_err(broken)?;
-        let linkers = Linkers::new(&engine).map_err(broken)?;
-        let store = Store::open(&cache_dir, engine::compatibility(&engine))?;
-        let modules = Modules::new(Compiler::start(engine.clone(), linkers, store)?);
+        let engines = Arc::new(Engines::new(meter, max_tasks).map_err(broken)?);
+        let store = Store::open(&cache_dir)?;
+        let modules = Modules::new(Compiler::start(Arc::clone(&engines), store)?);
 
         let emit: Emit = Arc::new(events);
-        let scheduler = Scheduler::new(Site { engine, modules, scratch_dir }, max_tasks, emit);
+        let scheduler = Scheduler::new(Site { engines, modules, scratch_dir }, emit);
         let inner = Inner { scheduler, threads: Mutex::default() };
         let (stop, stopped) = oneshot::channel();
         let timers = start_timers(stopped)?;
@@ -92,8 +90,8 @@ impl Executor {
     }
 
     /// Compiles ahead what will be launched soon.
-    pub fn prepare(&self, module: Digest, path: &Path) {
-        self.inner.scheduler.site().modules.prepare(module, path);
+    pub fn prepare(&self, module: Digest, meter: Meter, path: &Path) {
+        self.inner.scheduler.site().modules.prepare(module, meter, path);
     }
 
     /// How things stand.

@@ -16,11 +16,13 @@
 //! | output | bytes written to stdout and stderr | it is stopped | `OUTPUT_LIMIT` |
 #![warn(missing_docs)]
 
+mod charge;
 mod clock;
 mod config;
 mod engine;
 mod event;
 mod executor;
+mod fuel;
 mod grants;
 pub mod inspect;
 mod memory;
@@ -33,6 +35,6 @@ mod scheduler;
 mod wasi;
 
 pub use config::{Config, StartError};
-pub use event::{Event, Launch, Stream};
+pub use event::{Event, Launch, Meter, Stream};
 pub use executor::{Executor, Stats};
 pub use module::{IntakeError, TooDear, admit};

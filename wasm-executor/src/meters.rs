@@ -1,6 +1,9 @@
 //! What a task has used up, readable after its store is gone.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use crate::charge::Debt;
 
 /// Written by the thread that runs the task, read when it is over. A task is handed from thread to thread
 /// under the scheduler's lock, which orders everything; the counters themselves order nothing.
@@ -9,9 +12,15 @@ pub(crate) struct Meters {
     fuel: AtomicU64,
     peak_mem: AtomicU64,
     peak_disk: AtomicU64,
+    debt: Arc<Debt>,
 }
 
 impl Meters {
+    /// CPU time spent for the task off the thread that runs it; see [`crate::charge::charged`].
+    pub(crate) fn debt(&self) -> &Arc<Debt> {
+        &self.debt
+    }
+
     pub(crate) fn memory_peak(&self, bytes: u64) {
         self.peak_mem.fetch_max(bytes, Relaxed);
     }

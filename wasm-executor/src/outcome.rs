@@ -57,6 +57,8 @@ pub(crate) enum SetupError {
     InputTwice { path: String },
     #[error("{what} contains a NUL character, which no guest can be given")]
     Nul { what: &'static str },
+    #[error("has a fuel limit, but its module is in the form that counts no fuel")]
+    Unmetered,
     #[error("cannot lay out input {path:?}: {source}")]
     Input { path: String, source: std::io::Error },
     #[error("cannot make a scratch folder: {0}")]
@@ -162,7 +164,7 @@ impl Outcome {
     pub(crate) fn of_module(error: &ModuleError) -> Self {
         let reason = match error {
             ModuleError::Unreadable { .. } => Reason::ArtifactUnavailable,
-            ModuleError::Gone => Reason::ExecutorTerminated,
+            ModuleError::Gone | ModuleError::NoEngine(_) => Reason::ExecutorTerminated,
             _ => Reason::ModuleInvalid,
         };
         Self::failed(reason, line(&error.to_string()))

@@ -4,24 +4,28 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use haggle_core::{Fuel, TaskSpec};
-use wasmtime::{AsContext, Engine, InstancePre, ModuleExport, Store};
+use wasmtime::{AsContext, InstancePre, ModuleExport, Store};
 use wasmtime_wasi::p2::bindings::CommandPre;
 
-use crate::event::Launch;
+use crate::engine::Engines;
+use crate::event::{Launch, Meter};
 use crate::grants::{Grants, grant};
 use crate::memory::MemoryQuota;
 use crate::meters::Meters;
 use crate::module::{Compiled, ModuleError, Modules};
-use crate::outcome::{Outcome, Refused};
+use crate::outcome::{Outcome, Refused, SetupError};
 use crate::wasi::{Disk, Output, Preview1, Preview1State, Preview2, Preview2State};
 
 /// Guests come back to their worker at least this often: 0.15 to 0.5 ms of most code, 3 ms of the worst.
 /// Shorter slices cost more than they give (5 % at 1 M, 22 % at 100 k).
 const FUEL_SLICE: u64 = 1_000_000;
 
+/// The same in epochs, of which a new one begins every millisecond: slices take between one and two.
+const EPOCHS_SLICE: u64 = 2;
+
 /// What every task of an executor shares.
 pub(crate) struct Site {
-    pub(crate) engine: Engine,
+    pub(crate) engines: Arc<Engines>,
     pub(crate) modules: Modules,
     pub(crate) scratch_dir: PathBuf,
 }
@@ -36,7 +40,10 @@ pub(crate) async fn run(
     meters: &Arc<Meters>,
     started: impl FnOnce(),
 ) -> Outcome {
-    let compiled = match site.modules.get(launch.spec.module, &launch.module).await {
+    if launch.meter == Meter::Epochs && launch.spec.limits.fuel.is_some() {
+        return Outcome::of_setup(&SetupError::Unmetered);
+    }
+    let compiled = match site.modules.get(launch.spec.module, launch.meter, &launch.module).await {
         Ok(compiled) => compiled,
         Err(error) => return Outcome::of_module(&error),
     };
@@ -53,15 +60,15 @@ pub(crate) async fn run(
     let outcome = match &*compiled {
         Compiled::Core { pre, start } => {
             let wasi = Preview1::new(builder, disk.clone(), scratch_folders);
-            let store = Preview1State { wasi, memory }.store(&site.engine);
-            let mut guest = Metered::new(store, &launch.spec, meters);
+            let store = Preview1State { wasi, memory }.store(pre.module().engine());
+            let mut guest = Metered::new(store, launch, meters);
             let result = call_core(&mut guest.store, pre, *start).await;
             let refused = refused(&guest.store.data().memory, disk.as_deref());
             conclude(&result, &refused, launch.spec.limits.fuel)
         }
         Compiled::Component(pre) => {
-            let store = Preview2State { wasi: Preview2::new(builder, disk.clone()), memory }.store(&site.engine);
-            let mut guest = Metered::new(store, &launch.spec, meters);
+            let store = Preview2State { wasi: Preview2::new(builder, disk.clone()), memory }.store(pre.engine());
+            let mut guest = Metered::new(store, launch, meters);
             let result = call_component(&mut guest.store, pre).await;
             let refused = refused(&guest.store.data().memory, disk.as_deref());
             conclude(&result, &refused, launch.spec.limits.fuel)
@@ -115,19 +122,31 @@ fn conclude(result: &wasmtime::Result<i32>, refused: &Refused, fuel: Option<Fuel
     }
 }
 
-/// A store that says how much fuel was burnt, however it ends.
+/// A store that gives its worker back after every slice, and says how much fuel was burnt, however it ends.
 struct Metered<T: 'static> {
     store: Store<T>,
+    /// Fuel; 0 where none is counted.
     given: u64,
     meters: Arc<Meters>,
 }
 
 impl<T> Metered<T> {
-    fn new(mut store: Store<T>, spec: &TaskSpec, meters: &Arc<Meters>) -> Self {
-        // Unlimited fuel is more than any machine burns in a century.
-        let given = spec.limits.fuel.map_or(u64::MAX, Fuel::get);
-        store.set_fuel(given).expect("the one engine configuration turns fuel on");
-        store.fuel_async_yield_interval(Some(FUEL_SLICE)).expect("the one engine configuration turns fuel on");
+    fn new(mut store: Store<T>, launch: &Launch, meters: &Arc<Meters>) -> Self {
+        let given = match launch.meter {
+            // Unlimited fuel is more than any machine burns in a century.
+            Meter::Fuel => launch.spec.limits.fuel.map_or(u64::MAX, Fuel::get),
+            Meter::Epochs => 0,
+        };
+        match launch.meter {
+            Meter::Fuel => {
+                store.set_fuel(given).expect("the configuration for this meter turns fuel on");
+                store.fuel_async_yield_interval(Some(FUEL_SLICE)).expect("the interval is not 0");
+            }
+            Meter::Epochs => {
+                store.set_epoch_deadline(EPOCHS_SLICE);
+                store.epoch_deadline_async_yield_and_update(EPOCHS_SLICE);
+            }
+        }
         Self { store, given, meters: Arc::clone(meters) }
     }
 }

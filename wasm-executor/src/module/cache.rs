@@ -1,4 +1,4 @@
-//! Compiled modules in memory: by digest, the least recently used leave first, one compilation for all who wait.
+//! Compiled modules in memory: by digest and form, the least recently used leave first, one compilation for all who wait.
 
 use std::collections::HashMap;
 use std::future::poll_fn;
@@ -10,6 +10,7 @@ use haggle_core::Digest;
 use parking_lot::Mutex;
 
 use super::{Compiler, ModuleError, Verdict};
+use crate::event::Meter;
 
 /// Modules in memory. A cluster's frameworks run a handful each.
 const MODULES_MAX: usize = 256;
@@ -23,9 +24,12 @@ pub(crate) struct Modules {
     slots: Arc<Mutex<Slots>>,
 }
 
+/// A module in one of its forms.
+type Name = (Digest, Meter);
+
 #[derive(Default)]
 struct Slots {
-    by_digest: HashMap<Digest, Slot>,
+    by_name: HashMap<Name, Slot>,
     /// Counts uses; a slot remembers its last.
     uses: u64,
     code: usize,
@@ -51,7 +55,7 @@ impl Content {
 /// Settles a slot when the compiler is done with it, even if it panics.
 struct Promise {
     slots: Arc<Mutex<Slots>>,
-    digest: Digest,
+    name: Name,
     settled: bool,
 }
 
@@ -64,29 +68,31 @@ impl Modules {
         self.compiler.compilations()
     }
 
-    /// The module with this digest, whose bytes are in the file at `path`. Touches no disk when it is in
+    /// The module with this digest in this form, whose bytes are in the file at `path`. Touches no disk when it is in
     /// memory.
-    pub(crate) async fn get(&self, digest: Digest, path: &Path) -> Verdict {
+    pub(crate) async fn get(&self, digest: Digest, meter: Meter, path: &Path) -> Verdict {
         let mut try_again = true;
-        poll_fn(|context| match self.look(digest, path, Some(context.waker()), std::mem::take(&mut try_again)) {
-            Some(verdict) => Poll::Ready(verdict),
-            None => Poll::Pending,
+        poll_fn(|context| {
+            match self.look((digest, meter), path, Some(context.waker()), std::mem::take(&mut try_again)) {
+                Some(verdict) => Poll::Ready(verdict),
+                None => Poll::Pending,
+            }
         })
         .await
     }
 
     /// Starts to compile it, if nobody has.
-    pub(crate) fn prepare(&self, digest: Digest, path: &Path) {
-        self.look(digest, path, None, true);
+    pub(crate) fn prepare(&self, digest: Digest, meter: Meter, path: &Path) {
+        self.look((digest, meter), path, None, true);
     }
 
     /// What is wrong with a module stays wrong; what went wrong with its file or with us may be right by now,
     /// and is worth another try to whoever asks for the first time.
-    fn look(&self, digest: Digest, path: &Path, waker: Option<&Waker>, try_again: bool) -> Option<Verdict> {
+    fn look(&self, name: Name, path: &Path, waker: Option<&Waker>, try_again: bool) -> Option<Verdict> {
         let mut slots = self.slots.lock();
         slots.uses += 1;
         let now = slots.uses;
-        let slot = slots.by_digest.get_mut(&digest).filter(|slot| !(try_again && slot.content.is_passing_failure()));
+        let slot = slots.by_name.get_mut(&name).filter(|slot| !(try_again && slot.content.is_passing_failure()));
         if let Some(slot) = slot {
             slot.used = now;
             return match &mut slot.content {
@@ -98,10 +104,10 @@ impl Modules {
             };
         }
         let content = Content::Compiling(waker.cloned().into_iter().collect());
-        slots.by_digest.insert(digest, Slot { content, used: now });
+        slots.by_name.insert(name, Slot { content, used: now });
         drop(slots);
-        let promise = Promise { slots: Arc::clone(&self.slots), digest, settled: false };
-        self.compiler.submit(digest, path, move |verdict, size| promise.keep(verdict, size));
+        let promise = Promise { slots: Arc::clone(&self.slots), name, settled: false };
+        self.compiler.submit(name.0, name.1, path, move |verdict, size| promise.keep(verdict, size));
         None
     }
 }
@@ -114,7 +120,7 @@ impl Promise {
     fn settle(&mut self, verdict: Verdict, size: usize) {
         self.settled = true;
         let mut slots = self.slots.lock();
-        let waiting = slots.settle(self.digest, verdict, size);
+        let waiting = slots.settle(self.name, verdict, size);
         drop(slots);
         waiting.into_iter().for_each(Waker::wake);
     }
@@ -129,11 +135,11 @@ impl Drop for Promise {
 }
 
 impl Slots {
-    fn settle(&mut self, digest: Digest, verdict: Verdict, size: usize) -> Vec<Waker> {
-        let Some(slot) = self.by_digest.get_mut(&digest) else { return Vec::new() };
+    fn settle(&mut self, name: Name, verdict: Verdict, size: usize) -> Vec<Waker> {
+        let Some(slot) = self.by_name.get_mut(&name) else { return Vec::new() };
         let before = std::mem::replace(&mut slot.content, Content::Done { verdict, size });
         self.code += size;
-        self.evict(digest);
+        self.evict(name);
         match before {
             Content::Compiling(waiting) => waiting,
             Content::Done { .. } => Vec::new(),
@@ -141,16 +147,16 @@ impl Slots {
     }
 
     /// Makes room; tasks that run keep their module alive by themselves.
-    fn evict(&mut self, keep: Digest) {
-        while self.by_digest.len() > MODULES_MAX || self.code > CODE_MAX {
+    fn evict(&mut self, keep: Name) {
+        while self.by_name.len() > MODULES_MAX || self.code > CODE_MAX {
             let oldest = self
-                .by_digest
+                .by_name
                 .iter()
-                .filter(|(digest, slot)| **digest != keep && matches!(slot.content, Content::Done { .. }))
+                .filter(|(name, slot)| **name != keep && matches!(slot.content, Content::Done { .. }))
                 .min_by_key(|(_, slot)| slot.used)
-                .map(|(digest, _)| *digest);
+                .map(|(name, _)| *name);
             let Some(oldest) = oldest else { return };
-            if let Some(Slot { content: Content::Done { size, .. }, .. }) = self.by_digest.remove(&oldest) {
+            if let Some(Slot { content: Content::Done { size, .. }, .. }) = self.by_name.remove(&oldest) {
                 self.code -= size;
             }
         }

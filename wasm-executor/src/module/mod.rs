@@ -44,6 +44,8 @@ pub(crate) enum ModuleError {
     NoStart,
     #[error("exports no `wasi:cli/run`, as a WASI 0.2 command does: {0}")]
     NoRun(String),
+    #[error("{0}")]
+    NoEngine(String),
     #[error("the compiler was shut down or broke off")]
     Gone,
 }

@@ -21,32 +21,31 @@ const STORE_MAX: u64 = 4 << 30;
 /// `DIGEST-ENGINE.core` or `DIGEST-ENGINE.component`.
 pub(crate) struct Store {
     folder: PathBuf,
-    engine: String,
 }
 
 impl Store {
     /// # Errors
     /// When the folder cannot be made private to this user.
-    pub(crate) fn open(folder: &Path, engine: String) -> Result<Self, StartError> {
+    pub(crate) fn open(folder: &Path) -> Result<Self, StartError> {
         let failed =
             |source| StartError::Folder { folder: folder.to_owned(), purpose: "a cache of compiled modules", source };
         fs::create_dir_all(folder).map_err(failed)?;
         make_private(folder, failed)?;
-        let store = Self { folder: folder.to_owned(), engine };
+        let store = Self { folder: folder.to_owned() };
         store.prune();
         Ok(store)
     }
 
     /// Anything that does not load is compiled again.
-    pub(super) fn load(&self, engine: &Engine, digest: Digest) -> Option<Code> {
-        let core = self.file(digest, "core");
+    pub(super) fn load(&self, engine: &Engine, compatibility: &str, digest: Digest) -> Option<Code> {
+        let core = self.file(compatibility, digest, "core");
         if core.exists() {
             #[expect(unsafe_code, reason = "the file was written by `save`, in a folder that only this user can write")]
             // SAFETY: as said; it was renamed into place after it was written and synced in full.
             let module = unsafe { Module::deserialize_file(engine, &core) };
             return usable(&core, module).map(Code::Core);
         }
-        let component = self.file(digest, "component");
+        let component = self.file(compatibility, digest, "component");
         if component.exists() {
             #[expect(unsafe_code, reason = "the file was written by `save`, in a folder that only this user can write")]
             // SAFETY: as above.
@@ -57,12 +56,12 @@ impl Store {
     }
 
     /// A cache that cannot be written costs time, not tasks.
-    pub(super) fn save(&self, digest: Digest, code: &Code) {
+    pub(super) fn save(&self, compatibility: &str, digest: Digest, code: &Code) {
         let (kind, bytes) = match code {
             Code::Core(module) => ("core", module.serialize()),
             Code::Component(component) => ("component", component.serialize()),
         };
-        let path = self.file(digest, kind);
+        let path = self.file(compatibility, digest, kind);
         let written = bytes.map_err(io::Error::other).and_then(|bytes| write_whole(&path, &bytes));
         match written {
             Ok(()) => self.prune(),
@@ -70,8 +69,8 @@ impl Store {
         }
     }
 
-    fn file(&self, digest: Digest, kind: &str) -> PathBuf {
-        self.folder.join(format!("{}-{}.{kind}", digest.hex(), self.engine))
+    fn file(&self, compatibility: &str, digest: Digest, kind: &str) -> PathBuf {
+        self.folder.join(format!("{}-{compatibility}.{kind}", digest.hex()))
     }
 
     /// Keeps the newest, up to the bound.

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 
 use super::Scheduler;
 use super::queue::Key;
-use crate::event::{Event, Launch};
+use crate::event::{Event, Launch, Meter};
 use crate::meters::Meters;
 use crate::outcome::Outcome;
 use crate::run::run;
@@ -74,6 +74,15 @@ impl Cell {
 
     pub(super) fn task(&self) -> TaskId {
         self.launch.spec.id
+    }
+
+    pub(super) fn meter(&self) -> Meter {
+        self.launch.meter
+    }
+
+    /// CPU time that others spent for the task since this was last asked.
+    pub(super) fn owed(&self) -> Duration {
+        self.meters.debt().take()
     }
 
     pub(super) fn cpus(&self) -> MilliCpu {

@@ -3,6 +3,7 @@
 mod bucket;
 mod cell;
 mod queue;
+mod ticker;
 mod worker;
 
 use std::collections::{HashMap, VecDeque};
@@ -10,15 +11,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use haggle_core::{MilliCpu, Now, TaskId};
+use haggle_core::{Now, TaskId};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use cell::Cell;
 use queue::{Key, Queue, Rest, Turn};
+use ticker::Ticker;
 pub(crate) use worker::start;
 
 use crate::clock::Clock;
-use crate::event::Launch;
+use crate::event::{Launch, Meter};
 use crate::run::Site;
 use crate::wasi::Emit;
 
@@ -27,7 +29,7 @@ pub(crate) struct Scheduler {
     clock: Clock,
     site: Site,
     emit: Emit,
-    max_tasks: usize,
+    ticker: Ticker,
     state: Mutex<State>,
     /// Idle workers wait here, all but one.
     work: Condvar,
@@ -42,10 +44,8 @@ struct State {
     queue: Queue,
     cells: HashMap<Key, Arc<Cell>>,
     by_task: HashMap<TaskId, Key>,
-    /// Launched beyond `max_tasks`, in the order in which they came.
-    waiting: VecDeque<Key>,
-    /// In the queue, at most `max_tasks`.
-    admitted: usize,
+    /// For each form of modules.
+    lanes: [Lane; 2],
     next_key: Key,
     idle: usize,
     /// Until when the timekeeper waits, while there is one; `None` inside is for ever.
@@ -53,14 +53,29 @@ struct State {
     shut_down: bool,
 }
 
+/// Tasks whose modules are in one form, and so share a pool of instances.
+#[derive(Default)]
+struct Lane {
+    /// In the queue at most.
+    max: usize,
+    /// In the queue.
+    admitted: usize,
+    /// Launched beyond `max`, in the order in which they came.
+    waiting: VecDeque<Key>,
+}
+
 impl Scheduler {
-    pub(crate) fn new(site: Site, max_tasks: usize, emit: Emit) -> Arc<Self> {
+    pub(crate) fn new(site: Site, emit: Emit) -> Arc<Self> {
+        let mut state = State::default();
+        for meter in [Meter::Fuel, Meter::Epochs] {
+            state.lanes[meter as usize].max = site.engines.capacity(meter);
+        }
         Arc::new(Self {
             clock: Clock::start(),
+            ticker: Ticker::new(Arc::clone(&site.engines)),
             site,
             emit,
-            max_tasks,
-            state: Mutex::default(),
+            state: Mutex::new(state),
             work: Condvar::new(),
             timekeeper: Condvar::new(),
             fresh_waits: AtomicBool::new(false),
@@ -87,15 +102,15 @@ impl Scheduler {
         }
         let key = state.next_key;
         state.next_key += 1;
-        let cpus = launch.spec.resources.cpus;
         let cell = Arc::new(Cell::new(key, launch, self));
-        state.cells.insert(key, cell);
+        state.cells.insert(key, Arc::clone(&cell));
         state.by_task.insert(task, key);
-        if state.admitted < self.max_tasks {
-            state.admit(key, cpus, self.clock.now());
+        let lane = &mut state.lanes[cell.meter() as usize];
+        if lane.admitted < lane.max {
+            state.admit(&cell, self.clock.now());
             self.call_worker(&state);
         } else {
-            state.waiting.push_back(key);
+            lane.waiting.push_back(key);
         }
         self.publish(&state);
     }
@@ -113,7 +128,7 @@ impl Scheduler {
         cell.request_kill();
         if !cell.is_admitted() {
             // It takes no room to end a task that never began.
-            state.admit(key, cell.cpus(), self.clock.now());
+            state.admit(&cell, self.clock.now());
         }
         state.queue.interrupt(key);
         self.call_worker(state);
@@ -130,6 +145,8 @@ impl Scheduler {
         self.publish(&state);
         self.work.notify_all();
         self.timekeeper.notify_all();
+        drop(state);
+        self.ticker.stop();
     }
 
     pub(crate) fn tasks(&self) -> usize {
@@ -231,17 +248,18 @@ impl Scheduler {
     }
 
     /// Forgets a task that is over, and lets the next one in.
-    fn remove(&self, key: Key, task: TaskId, used: Duration) {
+    fn remove(&self, cell: &Cell, used: Duration) {
         let mut state = self.state.lock();
-        state.queue.remove(key, used);
-        state.cells.remove(&key);
-        state.by_task.remove(&task);
-        state.admitted -= 1;
-        while state.admitted < self.max_tasks {
-            let Some(next) = state.waiting.pop_front() else { break };
+        state.queue.remove(cell.key, used);
+        state.cells.remove(&cell.key);
+        state.by_task.remove(&cell.task());
+        let lane = cell.meter() as usize;
+        state.lanes[lane].admitted -= 1;
+        while state.lanes[lane].admitted < state.lanes[lane].max {
+            let Some(next) = state.lanes[lane].waiting.pop_front() else { break };
             // One that was killed while it waited was let in for that.
-            let Some(cell) = state.cells.get(&next).filter(|cell| !cell.is_admitted()).cloned() else { continue };
-            state.admit(next, cell.cpus(), self.clock.now());
+            let Some(next) = state.cells.get(&next).filter(|cell| !cell.is_admitted()).cloned() else { continue };
+            state.admit(&next, self.clock.now());
             self.call_worker(&state);
         }
         if state.shut_down && state.cells.is_empty() {
@@ -253,11 +271,9 @@ impl Scheduler {
 }
 
 impl State {
-    fn admit(&mut self, key: Key, cpus: MilliCpu, now: Now) {
-        self.admitted += 1;
-        if let Some(cell) = self.cells.get(&key) {
-            cell.admit();
-        }
-        self.queue.add(key, cpus, now);
+    fn admit(&mut self, cell: &Cell, now: Now) {
+        self.lanes[cell.meter() as usize].admitted += 1;
+        cell.admit();
+        self.queue.add(cell.key, cell.cpus(), now);
     }
 }

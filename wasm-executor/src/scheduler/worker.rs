@@ -12,7 +12,9 @@ use tokio::runtime::Handle;
 use super::Scheduler;
 use super::cell::{Body, Cell};
 use super::queue::Turn;
+use super::ticker;
 use crate::clock::thread_cpu_time;
+use crate::event::Meter;
 use crate::outcome::Outcome;
 use crate::pace;
 
@@ -35,6 +37,7 @@ pub(crate) fn start(
         })?;
         threads.push(thread);
     }
+    threads.push(ticker::start(scheduler)?);
     Ok(threads)
 }
 
@@ -58,13 +61,14 @@ impl Scheduler {
         cell.turn_begins();
         let mut body = cell.body.lock();
         let (end, used) = self.poll(turn, cell, &mut body);
+        let used = used + cell.owed();
         body.cpu += used;
         match end {
             End::Over(outcome) => {
                 let cpu = body.cpu;
                 drop(body);
                 // Room is made before the news goes out: whoever hears it may launch the next task.
-                self.remove(cell.key, cell.task(), used);
+                self.remove(cell, used);
                 let now = self.clock.now();
                 guarded(|| cell.end(&self.emit, outcome, cpu, now));
             }
@@ -90,6 +94,9 @@ impl Scheduler {
         let guest = body.guest.get_or_insert_with(|| cell.guest(self));
         loop {
             pace::slice_begins();
+            if cell.meter() == Meter::Epochs {
+                self.ticker.needed();
+            }
             let polled = catch_unwind(AssertUnwindSafe(|| guest.as_mut().poll(&mut context)));
             let ended = match polled {
                 Ok(Poll::Ready(outcome)) => Some(outcome),

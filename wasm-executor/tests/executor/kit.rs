@@ -10,7 +10,7 @@ use haggle_core::{
     Bytes, Digest, Ending, Exceeded, FrameworkId, Fuel, Grants, Limits, MilliCpu, Reason, Resources, Sharing, TaskId,
     TaskSpec, TaskState,
 };
-use haggle_executor::{Config, Event, Executor, Launch, Stream};
+use haggle_executor::{Config, Event, Executor, Launch, Meter, Stream};
 use parking_lot::Mutex;
 use tempfile::TempDir;
 
@@ -107,6 +107,7 @@ impl Bench {
             cache_dir: dir.path().join("cache"),
             scratch_dir: dir.path().join("scratch"),
             max_tasks,
+            meter: Meter::Fuel,
         };
         let executor = Executor::start(config, move |event| {
             // The bench may be gone before the last event.
@@ -131,13 +132,23 @@ impl Bench {
         self.launch_bytes(spec, &guest(form, body), Vec::new())
     }
 
-    pub(crate) fn launch_bytes(&self, mut spec: TaskSpec, bytes: &[u8], inputs: Vec<(String, PathBuf)>) -> TaskId {
+    pub(crate) fn launch_bytes(&self, spec: TaskSpec, bytes: &[u8], inputs: Vec<(String, PathBuf)>) -> TaskId {
+        self.launch_metered(Meter::Fuel, spec, bytes, inputs)
+    }
+
+    pub(crate) fn launch_metered(
+        &self,
+        meter: Meter,
+        mut spec: TaskSpec,
+        bytes: &[u8],
+        inputs: Vec<(String, PathBuf)>,
+    ) -> TaskId {
         let (digest, module) = self.artifact(bytes);
         spec.module = digest;
         spec.id.number = self.next.fetch_add(1, Ordering::Relaxed);
         let id = spec.id;
         let env = vec![("HAGGLE_TASK_ID".to_owned(), id.to_string())];
-        self.executor.launch(Launch { spec: Arc::new(spec), module, inputs, env });
+        self.executor.launch(Launch { spec: Arc::new(spec), module, meter, inputs, env });
         id
     }
 

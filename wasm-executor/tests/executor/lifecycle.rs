@@ -126,6 +126,7 @@ fn a_receiver_of_events_that_panics_stops_nobody() {
         cache_dir: dir.path().join("cache"),
         scratch_dir: dir.path().join("scratch"),
         max_tasks: 4,
+        meter: haggle_executor::Meter::Fuel,
     };
     let executor = haggle_executor::Executor::start(config, move |event| {
         if let Event::Ended { task, .. } = event {
@@ -143,6 +144,7 @@ fn a_receiver_of_events_that_panics_stops_nobody() {
         let launch = haggle_executor::Launch {
             spec: Arc::new(spec),
             module: module.clone(),
+            meter: haggle_executor::Meter::Fuel,
             inputs: Vec::new(),
             env: Vec::new(),
         };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use haggle_core::{Digest, Reason, TaskState};
-use haggle_executor::Launch;
+use haggle_executor::{Launch, Meter};
 use tempfile::TempDir;
 
 use crate::kit::{BOTH, Bench, Form, guest, spec};
@@ -79,8 +79,13 @@ fn a_module_that_cannot_be_read_is_no_fault_of_the_module() {
     let mut spec = spec();
     spec.module = Digest([7; 32]);
     let id = spec.id;
-    let launch =
-        Launch { spec: Arc::new(spec), module: bench.dir.path().join("none"), inputs: Vec::new(), env: Vec::new() };
+    let launch = Launch {
+        spec: Arc::new(spec),
+        module: bench.dir.path().join("none"),
+        meter: Meter::Fuel,
+        inputs: Vec::new(),
+        env: Vec::new(),
+    };
 
     bench.executor.launch(launch.clone());
     assert_eq!(bench.report(id).verdict(), (TaskState::Failed, Some(Reason::ArtifactUnavailable)));
