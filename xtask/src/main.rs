@@ -2,10 +2,14 @@
 
 mod bench;
 mod demo;
+mod deny;
+mod fuzz;
+mod hostile;
 mod process;
 mod tasks;
 mod test;
 mod toolchain;
+mod tools;
 mod workspace;
 
 use std::process::ExitCode;
@@ -36,6 +40,26 @@ enum Command {
         /// Handed on to the benchmark; `-- --help` lists them
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
+    },
+    /// Check the dependencies: licences, sources, duplicates, and known holes where their list can be fetched
+    Deny {
+        /// Fail when the list of known holes cannot be fetched
+        #[arg(long)]
+        require_advisories: bool,
+    },
+    /// Try random input on what reads strangers' bytes and runs strangers' code; needs rustup's nightly
+    Fuzz {
+        /// One target of fuzz/targets; all of them unless given
+        target: Option<String>,
+        /// How long, each
+        #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        minutes: u32,
+    },
+    /// Run all hostile guests at once beside honest neighbours, and print what that cost
+    Hostile {
+        /// How long
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
     },
     /// Compile the example tasks to target/wasm
     Wasm,
@@ -72,6 +96,12 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Demo => demo::run(&workspace),
         Command::Test => test::run(&workspace),
         Command::Bench { args } => bench::run(&workspace, &args),
+        Command::Deny { require_advisories } => {
+            deny::run(&workspace, require_advisories)?.warn();
+            Ok(())
+        }
+        Command::Fuzz { target, minutes } => fuzz::run(&workspace, target.as_deref(), minutes),
+        Command::Hostile { seconds } => hostile::run(&workspace, seconds),
         Command::Wasm => {
             for module in tasks::build(&workspace)? {
                 println!("{}", module.display());

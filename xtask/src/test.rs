@@ -4,6 +4,7 @@ use std::process::Command;
 
 use anyhow::Context;
 
+use crate::deny::{self, Advisories};
 use crate::process::{self, step, timed};
 use crate::tasks;
 use crate::workspace::Workspace;
@@ -13,23 +14,29 @@ const STRICT: [&str; 3] = ["--", "-D", "warnings"];
 
 /// What every build has in common. Cargo chooses the features of shared dependencies by what is built together: one
 /// choice, and nothing is compiled twice.
-const EVERYTHING: [&str; 2] = ["--workspace", "--all-targets"];
+pub(crate) const EVERYTHING: [&str; 2] = ["--workspace", "--all-targets"];
 
 /// Runs all checks; the first that fails ends it.
 pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<()> {
     component("fmt", "rustfmt")?;
     component("clippy", "clippy")?;
-    timed("all checks", || checks(workspace))
+    timed("all checks", || checks(workspace))?.warn();
+    Ok(())
 }
 
-fn checks(workspace: &Workspace) -> anyhow::Result<()> {
+fn checks(workspace: &Workspace) -> anyhow::Result<Advisories> {
     step("format", workspace.cargo().args(["fmt", "--all", "--check"]))?;
     step("format of the example tasks", tasks::cargo(workspace, "fmt").args(["--all", "--check"]))?;
+    step(
+        "format of the fuzz targets",
+        workspace.cargo().current_dir(workspace.root.join("fuzz")).args(["fmt", "--check"]),
+    )?;
     step("lints", workspace.cargo().args(["clippy", "--quiet", "--locked"]).args(EVERYTHING).args(STRICT))?;
     step(
         "lints of the example tasks",
         tasks::cargo(workspace, "clippy").args(["--quiet", "--locked"]).args(EVERYTHING).args(STRICT),
     )?;
+    let advisories = deny::run(workspace, false)?;
     step("unit tests of the example tasks", tasks::cargo(workspace, "test").args(["--quiet", "--locked"]))?;
     timed("example tasks to WebAssembly", || tasks::build(workspace))?;
     step("build", workspace.cargo().args(["build", "--quiet", "--locked"]).args(EVERYTHING))?;
@@ -38,7 +45,8 @@ fn checks(workspace: &Workspace) -> anyhow::Result<()> {
         &mut given(workspace, &["test", "--quiet", "--locked", "--workspace", "--doc"]),
     )?;
     // Last, so that its summary is the last thing to be read.
-    step("tests", &mut tests(workspace))
+    step("tests", &mut tests(workspace))?;
+    Ok(advisories)
 }
 
 fn tests(workspace: &Workspace) -> Command {
@@ -50,7 +58,7 @@ fn tests(workspace: &Workspace) -> Command {
 }
 
 /// A cargo command whose tests find the compiled tasks and the real programs.
-fn given(workspace: &Workspace, args: &[&str]) -> Command {
+pub(crate) fn given(workspace: &Workspace, args: &[&str]) -> Command {
     let mut cargo = workspace.cargo();
     cargo.args(args).env("HAGGLE_TEST_WASM", workspace.wasm()).env("HAGGLE_TEST_BIN", workspace.debug());
     cargo

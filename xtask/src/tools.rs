@@ -1,0 +1,47 @@
+//! Programs of others that checks need: the one on the path, or one of our own under the target folder.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Context;
+
+use crate::process::{self, step};
+use crate::workspace::{Workspace, program};
+
+/// A cargo command that comes as a package of its own.
+pub(crate) struct Tool {
+    package: &'static str,
+    /// The version that our configuration and command lines are written for.
+    version: &'static str,
+}
+
+/// Checks what we depend on.
+pub(crate) const DENY: Tool = Tool { package: "cargo-deny", version: "0.20.2" };
+/// Builds and runs fuzz targets.
+pub(crate) const FUZZ: Tool = Tool { package: "cargo-fuzz", version: "0.13.2" };
+
+impl Tool {
+    /// Where it is; compiles it when this machine has not got this version yet.
+    pub(crate) fn ensure(&self, workspace: &Workspace) -> anyhow::Result<PathBuf> {
+        let Self { package, version } = self;
+        let root = workspace.target.join("tools");
+        let ours = root.join("bin").join(program(package));
+        let there = [PathBuf::from(package), ours.clone()].into_iter().find(|tool| self.is(tool));
+        if let Some(tool) = there {
+            return Ok(tool);
+        }
+        // Not optimised: that takes a third of the time, and they are waited for less than their build is.
+        let mut install = workspace.cargo();
+        install.args(["install", "--quiet", "--locked", "--debug", "--force", package, "--version", version]);
+        install.arg("--root").arg(root);
+        step(&format!("{package} {version}"), &mut install)
+            .with_context(|| format!("no {package} {version}: install it by hand"))?;
+        Ok(ours)
+    }
+
+    /// Whether this program is there, in the version that is wanted.
+    fn is(&self, tool: &Path) -> bool {
+        process::output(Command::new(tool).arg("--version"))
+            .is_ok_and(|said| said.split_whitespace().any(|word| word == self.version))
+    }
+}
