@@ -149,13 +149,18 @@ impl<E: Runs> Runner<E> {
             module: self.artifacts.path(spec.module),
             meter: Meter::Fuel,
             inputs: inputs.map(|input| (input.guest_path.clone(), self.artifacts.path(input.content))).collect(),
-            env: vec![
-                ("HAGGLE_TASK_ID".to_owned(), spec.id.to_string()),
-                ("HAGGLE_AGENT".to_owned(), self.agent_name.clone()),
-            ],
+            env: told(spec, &self.agent_name),
             spec: Arc::clone(spec),
         });
     }
+}
+
+/// What a task is told of where it runs, unless it wants to be told nothing.
+fn told(spec: &TaskSpec, agent_name: &str) -> Vec<(String, String)> {
+    if spec.grants.anonymous {
+        return Vec::new();
+    }
+    vec![("HAGGLE_TASK_ID".to_owned(), spec.id.to_string()), ("HAGGLE_AGENT".to_owned(), agent_name.to_owned())]
 }
 
 /// The artifacts of a task, each once.

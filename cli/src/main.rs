@@ -15,7 +15,6 @@ mod toolchain;
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::Parser;
 use clap::builder::styling::{AnsiColor, Style};
 use clap::error::ErrorKind;
 
@@ -23,7 +22,7 @@ use error::CommandError;
 use output::OutputError;
 
 fn main() -> ExitCode {
-    let cli = match args::Cli::try_parse() {
+    let cli = match args::Cli::read(std::env::args_os()) {
         Ok(cli) => cli,
         Err(error) if error.use_stderr() && error.kind() != ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             complain(&args::in_one_line(&error));

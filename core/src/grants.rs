@@ -28,12 +28,15 @@ pub struct Grants {
     pub net: Vec<Endpoint>,
     /// Whom it may send HTTP requests to.
     pub http: Vec<HttpHost>,
+    /// Whether its environment is what its framework named and nothing else: it is told neither its id nor the name of
+    /// its agent.
+    pub anonymous: bool,
 }
 
 /// A folder in the guest's view.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Folder {
-    /// The name under which the guest finds it; absolute or relative, without `..`.
+    /// The name under which the guest finds it: `/`, `.`, or a path, absolute or relative, without `.` and `..`.
     pub guest_path: String,
     /// What it is.
     pub source: FolderSource,
@@ -148,9 +151,9 @@ fn is_host(host: &str) -> bool {
 }
 
 impl Grants {
-    /// Whether it grants nothing.
+    /// Whether it says nothing.
     pub fn is_empty(&self) -> bool {
-        self.folders.is_empty() && self.net.is_empty() && self.http.is_empty()
+        *self == Self::default()
     }
 
     /// Whether a guest that has them is given a network at all.
@@ -171,7 +174,9 @@ impl Grants {
         }
         let mut names = BTreeSet::new();
         for Folder { guest_path, source } in &self.folders {
-            if !is_inside(guest_path.strip_prefix('/').unwrap_or(guest_path)) || !names.insert(guest_path) {
+            let is_whole = matches!(guest_path.as_str(), "/" | ".");
+            let is_path = is_inside(guest_path.strip_prefix('/').unwrap_or(guest_path));
+            if !(is_whole || is_path) || !names.insert(guest_path) {
                 return Err(InvalidSpec::FolderPath(guest_path.clone()));
             }
             match source {

@@ -142,17 +142,20 @@ impl TaskSpec {
         }
         let mut paths = BTreeSet::new();
         for input in &self.inputs {
-            let path = &input.guest_path;
+            let path = match input.guest_path.strip_suffix('/') {
+                Some(empty_folder) if is_in_scratch(empty_folder) => empty_folder,
+                _ => &input.guest_path,
+            };
             let parts = path.strip_prefix('/').into_iter().flat_map(|below_root| below_root.split('/'));
             let bad = |part: &str| matches!(part, "" | "." | "..") || part.contains(['\0', '\\']);
             if !path.starts_with('/') || parts.into_iter().any(bad) {
-                return Err(InvalidSpec::InputPath(path.clone()));
+                return Err(InvalidSpec::InputPath(input.guest_path.clone()));
             }
-            if self.resources.disk.is_zero() && path.strip_prefix(SCRATCH).is_some_and(|rest| rest.starts_with('/')) {
-                return Err(InvalidSpec::InputWithoutScratch(path.clone()));
+            if self.resources.disk.is_zero() && is_in_scratch(path) {
+                return Err(InvalidSpec::InputWithoutScratch(path.into()));
             }
-            if !paths.insert(path.as_str()) {
-                return Err(InvalidSpec::InputTwice(path.clone()));
+            if !paths.insert(path) {
+                return Err(InvalidSpec::InputTwice(path.into()));
             }
         }
         let is_below_another =
@@ -162,6 +165,11 @@ impl TaskSpec {
             None => Ok(()),
         }
     }
+}
+
+/// Whether a path leads below the scratch folder.
+fn is_in_scratch(path: &str) -> bool {
+    path.strip_prefix(SCRATCH).is_some_and(|rest| rest.starts_with('/'))
 }
 
 #[cfg(test)]

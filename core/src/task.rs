@@ -54,7 +54,8 @@ pub struct Sharing {
 /// the guest may change.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Input {
-    /// Absolute path in the guest, without `.` or `..`.
+    /// Absolute path in the guest, without `.` or `..`. Below the scratch folder, one that ends in `/` is a folder with
+    /// nothing in it, whatever the content.
     pub guest_path: String,
     /// Its content, in the artifact store.
     pub content: Digest,

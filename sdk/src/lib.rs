@@ -99,6 +99,7 @@ pub use haggle_core::cluster::{
 };
 pub use haggle_core::quantity::NotAnAmount;
 pub use haggle_core::{
-    AgentId, AgentInfo, Bytes, Digest, Exceeded, FrameworkId, Fuel, Input, Limits, MilliCpu, Offer, OfferId, Reason,
-    Resources, Source, TaskId, TaskSpec, TaskState, TaskStatus, UpdateId, Usage,
+    AgentId, AgentInfo, Bytes, Digest, Endpoint, Exceeded, Folder, FolderSource, FrameworkId, Fuel, Grants, HttpHost,
+    Input, Limits, MilliCpu, Offer, OfferId, OutputOverrun, Reason, Resources, Sharing, Source, TaskId, TaskSpec,
+    TaskState, TaskStatus, UpdateId, Usage,
 };

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use haggle_core::quantity::NotAnAmount;
 use haggle_core::{
-    Bytes, Digest, FrameworkId, Fuel, Grants, Input, Limits, MilliCpu, Resources, Sharing, TaskId, TaskSpec,
+    Bytes, Digest, Endpoint, Folder, FolderSource, FrameworkId, Fuel, Grants, HttpHost, Input, Limits, MilliCpu,
+    OutputOverrun, Resources, Sharing, TaskId, TaskSpec,
 };
 
 /// The id of a task that has none yet.
@@ -40,7 +41,8 @@ pub struct BadTask {
 pub struct Task {
     /// All of it but the id, which is of nobody.
     spec: TaskSpec,
-    unread: Option<NotAnAmount>,
+    /// The first text that could not be read.
+    unread: Option<String>,
 }
 
 impl Task {
@@ -111,6 +113,22 @@ impl Task {
         self
     }
 
+    /// Its share of processor time when there is contention, as a task of so many cpus has it. One that names none has
+    /// that of its own cpus.
+    #[must_use]
+    pub fn weight(mut self, weight: impl Amount<MilliCpu>) -> Self {
+        self.spec.sharing.weight = Some(self.read(weight));
+        self
+    }
+
+    /// Processor time that it may use beyond its cpus while nobody else wants it. A task with a burst may have no cpus
+    /// at all, and lives from what others leave.
+    #[must_use]
+    pub fn burst(mut self, burst: impl Amount<MilliCpu>) -> Self {
+        self.spec.sharing.burst = self.read(burst);
+        self
+    }
+
     /// Memory, a hard limit: `"64MiB"` or [`Bytes`].
     #[must_use]
     pub fn mem(mut self, mem: impl Amount<Bytes>) -> Self {
@@ -153,11 +171,66 @@ impl Task {
         self
     }
 
-    /// A file it may read at `guest_path`, whose content is in the artifact store.
+    /// Drops what it writes beyond its output limit, instead of ending it there.
+    #[must_use]
+    pub fn truncate_output(mut self) -> Self {
+        self.spec.limits.output_overrun = OutputOverrun::Truncate;
+        self
+    }
+
+    /// A file it may read at `guest_path`, whose content is in the artifact store. Below `/scratch/` it is a copy that
+    /// the task may change, and needs some disk.
     #[must_use]
     pub fn input(mut self, guest_path: impl Into<String>, content: Digest) -> Self {
         self.spec.inputs.push(Input { guest_path: guest_path.into(), content });
         self
+    }
+
+    /// A folder of its scratch folder, which it also finds open under a name of its own: `scratch` is the path below
+    /// `/scratch`. It may write there, and needs some disk.
+    #[must_use]
+    pub fn folder(self, guest_path: impl Into<String>, scratch: impl Into<String>) -> Self {
+        self.granted(guest_path, FolderSource::Scratch(scratch.into()))
+    }
+
+    /// A folder of the agent's machine, by its absolute path there, to read only. The agent's operator must allow it.
+    #[must_use]
+    pub fn host_folder(self, guest_path: impl Into<String>, host_path: impl Into<String>) -> Self {
+        self.granted(guest_path, FolderSource::Host(host_path.into()))
+    }
+
+    fn granted(mut self, guest_path: impl Into<String>, source: FolderSource) -> Self {
+        self.spec.grants.folders.push(Folder { guest_path: guest_path.into(), source });
+        self
+    }
+
+    /// A port of a host that it may connect to over TCP and send to over UDP: `"db.example:5432"`. The agent's operator
+    /// must allow networking.
+    #[must_use]
+    pub fn allow_net(mut self, endpoint: &str) -> Self {
+        let endpoint = endpoint.parse::<Endpoint>().map_err(|error| self.cannot_read(&error)).ok();
+        self.spec.grants.net.extend(endpoint);
+        self
+    }
+
+    /// A host that it may send HTTP requests to: `"api.example"` for ports 80 and 443, or `"api.example:8080"`. The
+    /// agent's operator must allow networking.
+    #[must_use]
+    pub fn allow_http(mut self, host: &str) -> Self {
+        let host = host.parse::<HttpHost>().map_err(|error| self.cannot_read(&error)).ok();
+        self.spec.grants.http.extend(host);
+        self
+    }
+
+    /// Tells it nothing of the cluster: its environment is what was named here and nothing else.
+    #[must_use]
+    pub fn anonymous(mut self) -> Self {
+        self.spec.grants.anonymous = true;
+        self
+    }
+
+    pub(crate) fn is_anonymous(&self) -> bool {
+        self.spec.grants.anonymous
     }
 
     /// Its label.
@@ -194,9 +267,13 @@ impl Task {
 
     fn read<T: Default>(&mut self, amount: impl Amount<T>) -> T {
         amount.read().unwrap_or_else(|error| {
-            self.unread.get_or_insert(error);
+            self.cannot_read(&error);
             T::default()
         })
+    }
+
+    fn cannot_read(&mut self, error: &dyn fmt::Display) {
+        self.unread.get_or_insert_with(|| error.to_string());
     }
 }
 
@@ -209,7 +286,14 @@ pub(crate) fn wire_size(spec: &TaskSpec) -> usize {
     let args = spec.args.iter().map(|arg| arg.len() + FRAME);
     let env = spec.env.iter().map(|(name, value)| name.len() + value.len() + 2 * FRAME);
     let inputs = spec.inputs.iter().map(|input| input.guest_path.len() + input.content.0.len() + 2 * FRAME);
-    FIXED + spec.name.len() + spec.stdin.len() + args.chain(env).chain(inputs).sum::<usize>()
+    let folder = |Folder { guest_path, source: FolderSource::Scratch(path) | FolderSource::Host(path) }: &Folder| {
+        guest_path.len() + path.len() + 3 * FRAME
+    };
+    let folders = spec.grants.folders.iter().map(folder);
+    let hosts = spec.grants.net.iter().map(|endpoint| &endpoint.host);
+    let hosts = hosts.chain(spec.grants.http.iter().map(|http| &http.host)).map(|host| host.len() + 2 * FRAME);
+    let grants = folders.chain(hosts);
+    FIXED + spec.name.len() + spec.stdin.len() + args.chain(env).chain(inputs).chain(grants).sum::<usize>()
 }
 
 /// An amount, or a text that says one. A text that does not is told of when the task is submitted.
@@ -268,6 +352,14 @@ mod tests {
             .timeout(Duration::from_secs(1))
             .output_limit("4KiB")
             .input("/data/x", Digest([1; 32]))
+            .weight("2")
+            .burst("0.5")
+            .truncate_output()
+            .folder("work", "a/b")
+            .host_folder("/srv", "/srv/data")
+            .allow_net("db.example:5432")
+            .allow_http("api.example")
+            .anonymous()
             .spec(id);
 
         assert_eq!(spec.id, id);
@@ -281,7 +373,20 @@ mod tests {
                 fuel: Some(Fuel::new(9)),
                 time: Some(Duration::from_secs(1)),
                 output: Bytes::from_kib(4),
-                ..Limits::default()
+                output_overrun: OutputOverrun::Truncate,
+            }
+        );
+        assert_eq!(spec.sharing, Sharing { weight: Some(MilliCpu::new(2000)), burst: MilliCpu::new(500) });
+        assert_eq!(
+            spec.grants,
+            Grants {
+                folders: vec![
+                    Folder { guest_path: "work".to_owned(), source: FolderSource::Scratch("a/b".to_owned()) },
+                    Folder { guest_path: "/srv".to_owned(), source: FolderSource::Host("/srv/data".to_owned()) },
+                ],
+                net: vec![Endpoint { host: "db.example".to_owned(), port: 5432 }],
+                http: vec![HttpHost { host: "api.example".to_owned(), port: None }],
+                anonymous: true,
             }
         );
         assert_eq!(spec.inputs, [Input { guest_path: "/data/x".to_owned(), content: Digest([1; 32]) }]);
@@ -293,6 +398,12 @@ mod tests {
             why(&task().cpus("half")),
             r#"task "t": "half" is not a number of cores like 2 or 0.25, in thousandths at the finest"#
         );
+    }
+
+    #[test]
+    fn a_text_that_is_no_host_is_told_of_by_check() {
+        assert!(why(&task().allow_net("db.example")).contains(r#""db.example" is not a host and a port"#));
+        assert!(why(&task().allow_http("a b")).contains(r#""a b" is not a host"#));
     }
 
     #[test]

@@ -5,7 +5,11 @@ mod operator;
 mod run;
 pub(crate) mod values;
 
-use clap::{Parser, Subcommand};
+use std::ffi::OsString;
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand};
+use haggle_core::MilliCpu;
 
 pub(crate) use daemon::{AgentArgs, LogArgs, LogFormat, MasterArgs, UpArgs};
 pub(crate) use operator::{KillArgs, ListArgs, LogsArgs, PsArgs, WatchArgs};
@@ -38,6 +42,26 @@ pub(crate) struct Cli {
 }
 
 impl Cli {
+    /// Reads a command line: every flag by itself, and then what one flag means for another.
+    ///
+    /// # Errors
+    /// When it cannot be meant, or when help was asked for.
+    pub(crate) fn read<W>(words: impl IntoIterator<Item = W>) -> Result<Self, clap::Error>
+    where
+        W: Into<OsString> + Clone,
+    {
+        let cli = Self::try_parse_from(words)?;
+        if let Command::Run(run) = &cli.command
+            && run.cpus.is_some_and(MilliCpu::is_zero)
+            && run.burst.is_zero()
+        {
+            const NO_CPU: &str = "invalid value '0' for '--cpus <N>': 0 cpus would never run; the least is 0.001, and a \
+                                  task that shall live from what others leave needs a --burst";
+            return Err(Self::command().error(ErrorKind::ValueValidation, NO_CPU));
+        }
+        Ok(cli)
+    }
+
     /// The master that was named, if one was. An empty variable names none.
     pub(crate) fn master(&self) -> Option<&str> {
         self.master.as_deref().filter(|url| !url.is_empty())
@@ -91,8 +115,6 @@ pub(crate) fn in_one_line(error: &clap::Error) -> String {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
@@ -102,10 +124,10 @@ mod tests {
 
     #[test]
     fn a_wrong_command_line_is_told_in_one_line() {
-        let said = |line: &str| in_one_line(&Cli::try_parse_from(line.split(' ')).unwrap_err());
+        let said = |line: &str| in_one_line(&Cli::read(line.split(' ')).unwrap_err());
 
         assert_eq!(
-            said("haggle run a.wasm --cpus 0"),
+            said("haggle up --cpus 0"),
             "invalid value '0' for '--cpus <N>': 0 cpus would never run; the least is 0.001 (--help tells more)"
         );
         assert_eq!(
@@ -116,6 +138,16 @@ mod tests {
             said("haggle run a.wasm --timout 3s"),
             "unexpected argument '--timout' found; a similar argument exists: '--timeout' (--help tells more)"
         );
+    }
+
+    #[test]
+    fn a_task_may_live_from_its_burst_alone() {
+        let read = |line: &str| Cli::read(line.split(' ')).map_err(|error| in_one_line(&error));
+
+        assert!(read("haggle run a.wasm --cpus 0 --burst 1").is_ok());
+        let refused = read("haggle run a.wasm --cpus 0").unwrap_err();
+        assert!(refused.contains("0 cpus would never run"), "{refused}");
+        assert!(refused.contains("needs a --burst"), "{refused}");
     }
 
     #[test]

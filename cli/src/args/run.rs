@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use clap::Args;
 use haggle_core::cluster::FrameworkInfo;
-use haggle_core::{Bytes, Fuel, MilliCpu};
+use haggle_core::{Bytes, Endpoint, Fuel, HttpHost, MilliCpu, OutputOverrun};
 
-use super::values;
+use super::values::{self, OpenFolder};
 
 /// What a task holds of memory when it names nothing: plenty for a Rust or C program, and sixteen fit in a GiB.
 pub(crate) const DEFAULT_MEM: &str = "64MiB";
@@ -34,15 +34,27 @@ Exit codes:
   2      the command line cannot be read
 With --instances: 0 when every task finished, else the code of the first that did not, by index.
 
-What a task is told:
+What a task of an array (--instances) or of a cluster (--master) is told, unless it is --anonymous:
   HAGGLE_TASK_INDEX, HAGGLE_TASK_COUNT     which of how many it is, from 0
   HAGGLE_TASK_ID, HAGGLE_AGENT             its id, and the name of the agent that runs it
+
+What a task may touch: nothing, but for what is named.
+  --input /data=./texts       reads these files of this machine; cannot change them
+  --disk 64MiB                writes to an empty folder of its own, /scratch, which is gone when the task is
+  --dir ./work::/work         finds a copy of ./work in there, open as /work, and may change the copy. ./work stays
+                              as it is: what shall be kept goes to standard output
+  --host-dir /srv::/srv       reads a folder of the agent's machine, where the agent's operator allows it
+  --allow-net db:5432         connects there; --allow-http api.example sends requests there. Everything else on the
+                              network stays out of reach, this machine's own ports included
 
 Examples:
   haggle run hello.wat
   haggle run ./wordcount --input /data=./texts -- /data/one.txt
   haggle run spinner.wasm --cpus 0.25 --timeout 5s
   haggle run primes.wasm --fuel 1000000000 --mem 16MiB
+  haggle run primes.wasm --cpus 0.1 --burst 2           # whatever is idle, and at least a tenth of a core
+  haggle run chatty.wasm --output-limit 10KiB:truncate
+  haggle run app.wasm --dir .::/ --allow-http api.example
   haggle run primes.wasm --instances 100 --retries 2
   echo hello | haggle run upper.wasm --stdin -
   haggle run primes.wasm --instances 8 --json | jq .usage.cpu_seconds")]
@@ -55,23 +67,35 @@ pub(crate) struct RunArgs {
     pub(crate) args: Vec<String>,
 
     /// Processor cores: a share and a ceiling [default: 1, or all of the largest agent when that has less]
-    #[arg(long, value_name = "N", help_heading = "Quotas", value_parser = values::cpus)]
+    #[arg(long, value_name = "N", help_heading = "Quotas", value_parser = values::cpus_or_none)]
     pub(crate) cpus: Option<MilliCpu>,
+    /// Share of the processor when tasks contend for it, as a task of N cpus has it [default: its --cpus]
+    #[arg(long, value_name = "N", help_heading = "Quotas", value_parser = values::share)]
+    pub(crate) weight: Option<MilliCpu>,
+    /// Idle processor cores that it may use beyond its --cpus, which may then be 0
+    #[arg(long, value_name = "N", help_heading = "Quotas", default_value = "0", value_parser = values::cpus_or_none)]
+    pub(crate) burst: MilliCpu,
     /// Memory
     #[arg(long, value_name = "SIZE", help_heading = "Quotas", default_value = DEFAULT_MEM, value_parser = values::positive_size)]
     pub(crate) mem: Bytes,
-    /// Room in a scratch folder
-    #[arg(long, value_name = "SIZE", help_heading = "Quotas", default_value = "0", value_parser = values::size)]
-    pub(crate) disk: Bytes,
+    /// Room in a scratch folder [default: none; with --dir, 64MiB more than the copies take]
+    #[arg(long, value_name = "SIZE", help_heading = "Quotas", value_parser = values::size)]
+    pub(crate) disk: Option<Bytes>,
     /// Executed instructions [default: no limit]
     #[arg(long, value_name = "N", help_heading = "Quotas", value_parser = values::fuel)]
     pub(crate) fuel: Option<Fuel>,
     /// Time from start to end, like 500ms, 30s, 1h [default: no limit]
     #[arg(long, value_name = "TIME", help_heading = "Quotas", value_parser = values::duration)]
     pub(crate) timeout: Option<Duration>,
-    /// Bytes written to standard output and standard error together
-    #[arg(long, value_name = "SIZE", help_heading = "Quotas", default_value = "1MiB", value_parser = values::positive_size)]
-    pub(crate) output_limit: Bytes,
+    /// Bytes written to standard output and standard error together; more ends the task, or is dropped with :truncate
+    #[arg(
+        long,
+        value_name = "SIZE[:end|:truncate]",
+        help_heading = "Quotas",
+        default_value = "1MiB",
+        value_parser = values::output_limit
+    )]
+    pub(crate) output_limit: (Bytes, OutputOverrun),
 
     /// A variable of the task's environment, which is otherwise empty; repeatable
     #[arg(long, value_name = "NAME=VALUE", help_heading = "What it gets", value_parser = values::variable)]
@@ -82,6 +106,26 @@ pub(crate) struct RunArgs {
     /// A file or folder of this machine that the task may read under a path of its own; repeatable
     #[arg(long = "input", value_name = "GUEST_PATH=HOST_PATH", help_heading = "What it gets", value_parser = values::input)]
     pub(crate) inputs: Vec<(String, PathBuf)>,
+    /// A folder of this machine of which the task finds a copy to work on; what it changes is gone with it; repeatable
+    #[arg(long = "dir", value_name = "HOST_DIR[::GUEST_DIR]", help_heading = "What it gets", value_parser = values::folder)]
+    pub(crate) dirs: Vec<OpenFolder>,
+    /// A folder of the agent's machine to read, where the agent's operator allows it; repeatable
+    #[arg(
+        long = "host-dir",
+        value_name = "AGENT_DIR[::GUEST_DIR]",
+        help_heading = "What it gets",
+        value_parser = values::host_folder
+    )]
+    pub(crate) host_dirs: Vec<OpenFolder>,
+    /// A port of a host that it may connect to over TCP and send to over UDP; repeatable
+    #[arg(long = "allow-net", value_name = "HOST:PORT", help_heading = "What it gets", value_parser = values::endpoint)]
+    pub(crate) allow_net: Vec<Endpoint>,
+    /// A host that it may send HTTP requests to, on ports 80 and 443 unless one is named; repeatable
+    #[arg(long = "allow-http", value_name = "HOST[:PORT]", help_heading = "What it gets", value_parser = values::http_host)]
+    pub(crate) allow_http: Vec<HttpHost>,
+    /// Tell it nothing of the cluster: no HAGGLE_ variables [default for one task that needs no cluster]
+    #[arg(long, help_heading = "What it gets")]
+    pub(crate) anonymous: bool,
 
     /// Run an array of this many tasks
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=INSTANCES_MAX))]

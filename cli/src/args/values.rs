@@ -5,12 +5,24 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use haggle_core::{Bytes, Fuel, MilliCpu};
+use haggle_core::grants::NotAHost;
+use haggle_core::{Bytes, Endpoint, Fuel, HttpHost, MilliCpu, OutputOverrun};
 
 /// Processor time, more than none: `0.5`.
 pub(super) fn cpus(text: &str) -> Result<MilliCpu, String> {
     let cpus: MilliCpu = text.parse().map_err(|error| format!("{error}"))?;
     if cpus.is_zero() { Err("0 cpus would never run; the least is 0.001".into()) } else { Ok(cpus) }
+}
+
+/// Processor time, which may be none: `0`.
+pub(super) fn cpus_or_none(text: &str) -> Result<MilliCpu, String> {
+    text.parse().map_err(|error| format!("{error}"))
+}
+
+/// A share in proportion to others, more than none: `2`.
+pub(super) fn share(text: &str) -> Result<MilliCpu, String> {
+    let weight = cpus_or_none(text)?;
+    if weight.is_zero() { Err("a weight of 0 is no share at all; the least is 0.001".into()) } else { Ok(weight) }
 }
 
 /// A size, which may be zero: `16MiB`.
@@ -22,6 +34,17 @@ pub(super) fn size(text: &str) -> Result<Bytes, String> {
 pub(super) fn positive_size(text: &str) -> Result<Bytes, String> {
     let bytes = size(text)?;
     if bytes.is_zero() { Err("must be more than 0, like 64MiB".into()) } else { Ok(bytes) }
+}
+
+/// How much a task may write, and what becomes of the rest: `1MiB`, `1MiB:end` or `1MiB:truncate`.
+pub(super) fn output_limit(text: &str) -> Result<(Bytes, OutputOverrun), String> {
+    let (size, overrun) = match text.rsplit_once(':') {
+        None => (text, OutputOverrun::End),
+        Some((size, "end")) => (size, OutputOverrun::End),
+        Some((size, "truncate")) => (size, OutputOverrun::Truncate),
+        Some((_, other)) => return Err(format!("{other:?} is neither end nor truncate, as in 1MiB:truncate")),
+    };
+    Ok((positive_size(size)?, overrun))
 }
 
 /// Fuel, more than none, with `_` between digits where that reads better: `1_000_000`.
@@ -74,10 +97,72 @@ fn guest_path(path: &str) -> Result<String, String> {
         return wrong("must be absolute, like /data/words.txt");
     };
     let relative = relative.strip_suffix('/').unwrap_or(relative);
-    if relative.split('/').any(|part| matches!(part, "" | "." | "..")) {
+    if relative.split('/').any(is_detour) {
         return wrong("must name a file or folder below /, without empty parts, . or ..");
     }
     Ok(format!("/{relative}"))
+}
+
+/// A folder that a task finds open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct OpenFolder {
+    /// Where it is, on this machine or on the agent's.
+    pub(crate) host: PathBuf,
+    /// The name under which the task finds it.
+    pub(crate) guest: String,
+}
+
+/// A folder of this machine, and what the task calls it if not the same: `./data` or `./data::/in`.
+pub(super) fn folder(text: &str) -> Result<OpenFolder, String> {
+    let (host, named) = text.rsplit_once("::").map_or((text, None), |(host, guest)| (host, Some(guest)));
+    if host.is_empty() {
+        return Err(format!("{text:?} names no folder, as ./data or ./data::/in do"));
+    }
+    let guest = named.unwrap_or(host);
+    let plain = || {
+        if guest == "/" {
+            return Some("/");
+        }
+        let path = guest.strip_suffix('/').unwrap_or(guest);
+        let path = path.strip_prefix("./").filter(|rest| !rest.is_empty()).unwrap_or(path);
+        let is_odd = |part: &str| is_detour(part) || part.contains(['\0', '\\']);
+        let is_plain = path == "." || !path.strip_prefix('/').unwrap_or(path).split('/').any(is_odd);
+        is_plain.then_some(path)
+    };
+    match plain() {
+        Some(guest) => Ok(OpenFolder { host: PathBuf::from(host), guest: guest.to_string() }),
+        None => Err(format!(
+            "{guest:?} cannot be a task's name for a folder, for it has empty parts, .. or a backslash; name another \
+             one, as in {host}::/data"
+        )),
+    }
+}
+
+/// A folder of the agent's machine, by its absolute path there: `/srv/data` or `/srv/data::/in`.
+pub(super) fn host_folder(text: &str) -> Result<OpenFolder, String> {
+    let folder = folder(text)?;
+    let host = folder.host.to_str().unwrap_or_default();
+    let is_plain = host == "/" || host.strip_prefix('/').is_some_and(|rest| !rest.split('/').any(is_detour));
+    if !is_plain {
+        return Err(format!(
+            "{host:?} is not an absolute path without empty parts, . and .., as on the agent it must be"
+        ));
+    }
+    Ok(folder)
+}
+
+fn is_detour(part: &str) -> bool {
+    matches!(part, "" | "." | "..")
+}
+
+/// One port of one host: `db.example:5432`.
+pub(super) fn endpoint(text: &str) -> Result<Endpoint, String> {
+    text.parse().map_err(|error: NotAHost| error.to_string())
+}
+
+/// A host that answers HTTP requests: `api.example`, `api.example:8080`.
+pub(super) fn http_host(text: &str) -> Result<HttpHost, String> {
+    text.parse().map_err(|error: NotAHost| error.to_string())
 }
 
 /// A role as the master takes it.
@@ -162,6 +247,40 @@ mod tests {
         assert_eq!(input("/data/=words").unwrap().0, "/data");
         for wrong in ["data=x", "/=x", "/a/../b=x", "/a//b=x", "/./a=x", "/a="] {
             assert!(input(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_becomes_of_too_much_output_is_named_behind_the_limit() {
+        assert_eq!(output_limit("1MiB"), Ok((Bytes::from_mib(1), OutputOverrun::End)));
+        assert_eq!(output_limit("1MiB:end"), Ok((Bytes::from_mib(1), OutputOverrun::End)));
+        assert_eq!(output_limit("4KiB:truncate"), Ok((Bytes::from_kib(4), OutputOverrun::Truncate)));
+        assert_eq!(output_limit("1MiB:cut").unwrap_err(), "\"cut\" is neither end nor truncate, as in 1MiB:truncate");
+        assert!(output_limit("0:truncate").is_err());
+    }
+
+    #[test]
+    fn a_folder_has_its_own_name_or_another() {
+        for (text, host, guest) in [
+            (".", ".", "."),
+            ("./data/", "./data/", "data"),
+            ("data::/", "data", "/"),
+            ("/srv/data", "/srv/data", "/srv/data"),
+            ("../x::/in/", "../x", "/in"),
+            ("a::b::c", "a::b", "c"),
+        ] {
+            assert_eq!(folder(text), Ok(OpenFolder { host: host.into(), guest: guest.into() }), "{text}");
+        }
+        for wrong in ["", "::/in", "../x", "x::", "x::/a/../b", "x::a//b", "x::a\\b"] {
+            assert!(folder(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_folder_of_the_agents_machine_is_named_in_full() {
+        assert_eq!(host_folder("/srv/data::/in").unwrap().guest, "/in");
+        for wrong in ["srv", ".", "/srv/../etc::/in", "/srv//data::/in"] {
+            assert!(host_folder(wrong).is_err(), "{wrong}");
         }
     }
 

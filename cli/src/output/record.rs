@@ -137,6 +137,7 @@ pub(crate) struct UsageRecord {
     peak_mem_bytes: u64,
     peak_disk_bytes: u64,
     output_bytes: u64,
+    net_bytes: u64,
 }
 
 impl From<Usage> for UsageRecord {
@@ -148,6 +149,7 @@ impl From<Usage> for UsageRecord {
             peak_mem_bytes: usage.peak_mem.get(),
             peak_disk_bytes: usage.peak_disk.get(),
             output_bytes: usage.output.get(),
+            net_bytes: usage.net.get(),
         }
     }
 }

@@ -72,6 +72,16 @@ fn its_environment_is_what_was_named_and_what_the_cluster_tells() {
 }
 
 #[test]
+fn alone_and_without_a_cluster_its_environment_is_what_was_named() {
+    let alone = run(ENVIRONMENT, "--env COLOUR=green");
+    let one_of_one = run(ENVIRONMENT, "--env COLOUR=green --instances 1 --anonymous");
+
+    assert_eq!(alone.stdout, "COLOUR=green\0\n");
+    assert!(one_of_one.stdout.contains("COLOUR=green\0"), "{one_of_one:?}");
+    assert!(!one_of_one.stdout.contains("HAGGLE_"), "{one_of_one:?}");
+}
+
+#[test]
 fn json_tells_everything_in_one_object() {
     let ran = run(HOG, "--mem 1MiB --name hog --json");
 
@@ -85,7 +95,7 @@ fn json_tells_everything_in_one_object() {
     assert_eq!(record["exceeded"]["limit"], 1 << 20);
     assert_eq!(record["agent"], "agent-1");
     assert!(record["usage"]["peak_mem_bytes"].as_u64().unwrap() <= 1 << 20, "{record}");
-    for field in ["cpu_seconds", "wall_seconds", "fuel", "peak_disk_bytes", "output_bytes"] {
+    for field in ["cpu_seconds", "wall_seconds", "fuel", "peak_disk_bytes", "output_bytes", "net_bytes"] {
         assert!(record["usage"][field].is_number(), "{field}");
     }
 }

@@ -69,6 +69,21 @@ fn an_input_has_an_absolute_path_without_detours() {
 }
 
 #[test]
+fn a_folder_with_nothing_in_it_can_lie_in_the_scratch_folder_only() {
+    let with_disk = |path: &str| {
+        fault(|spec| {
+            spec.resources.disk = Bytes::from_mib(1);
+            spec.inputs = vec![Input { guest_path: path.to_string(), content: Digest([1; 32]) }];
+        })
+    };
+
+    assert_eq!(with_disk("/scratch/a/"), "nothing");
+    for path in ["/a/", "/scratch/", "/scratch//", "/scratch/a//"] {
+        assert!(with_disk(path).starts_with("input path "), "{path:?} passes");
+    }
+}
+
+#[test]
 fn two_inputs_do_not_share_a_place() {
     assert_eq!(inputs(&["/a", "/b", "/a"]), "input path \"/a\" is used twice, or lies below another input");
     assert_eq!(inputs(&["/a/b/c", "/a-", "/a"]), "input path \"/a/b/c\" is used twice, or lies below another input");
@@ -120,6 +135,7 @@ fn folders_stay_below_where_they_are() {
     };
 
     assert_eq!(verdict(&[scratch("work.dir", "work.dir"), host("/data", "/srv/data")]), Ok(()));
+    assert_eq!(verdict(&[scratch("/", "a"), scratch(".", "b")]), Ok(()));
     for wrong in [scratch("", "a"), scratch("../a", "a"), scratch("/a", "../b"), scratch("a//b", "b")] {
         assert!(matches!(verdict(core::slice::from_ref(&wrong)), Err(InvalidSpec::FolderPath(_))), "{wrong:?}");
     }

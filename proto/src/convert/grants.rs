@@ -25,6 +25,7 @@ impl From<Grants> for v1::Grants {
             folders: grants.folders.into_iter().map(v1::Folder::from).collect(),
             net: grants.net.into_iter().map(endpoint).collect(),
             http: grants.http.into_iter().map(http).collect(),
+            anonymous: grants.anonymous,
         }
     }
 }
@@ -39,6 +40,7 @@ impl TryFrom<v1::Grants> for Grants {
             folders: wire.folders.into_iter().map(Folder::try_from).collect::<Result<_, _>>()?,
             net: wire.net.into_iter().map(endpoint).collect::<Result<_, Malformed>>()?,
             http: wire.http.into_iter().map(http).collect::<Result<_, Malformed>>()?,
+            anonymous: wire.anonymous,
         })
     }
 }

@@ -40,6 +40,7 @@ fn spec() -> TaskSpec {
             ],
             net: vec![Endpoint { host: "db.example".into(), port: 5432 }],
             http: vec![HttpHost { host: "api.example".into(), port: None }],
+            anonymous: true,
         },
     }
 }

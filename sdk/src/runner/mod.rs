@@ -161,7 +161,7 @@ impl Runner {
     }
 
     /// Runs all of these, and tells of what happens meanwhile. Each finds its place in the list in
-    /// [`INDEX_VARIABLE`] and the length of the list in [`COUNT_VARIABLE`].
+    /// [`INDEX_VARIABLE`] and the length of the list in [`COUNT_VARIABLE`], unless it is [anonymous](Task::anonymous).
     ///
     /// # Errors
     /// When a task is wrong or too big for every agent: then, unless the cluster was empty before, none was
@@ -192,8 +192,8 @@ impl Runner {
         let mut driver = self.join(inventory, Duration::ZERO).await?;
         let count = tasks.len();
         for (index, task) in tasks.into_iter().enumerate() {
-            let task = task.env(INDEX_VARIABLE, index.to_string()).env(COUNT_VARIABLE, count.to_string());
-            driver.submit(index as u64, task);
+            let told = |task: Task| task.env(INDEX_VARIABLE, index.to_string()).env(COUNT_VARIABLE, count.to_string());
+            driver.submit(index as u64, if task.is_anonymous() { task } else { told(task) });
         }
         let mut outcomes = Vec::with_capacity(count);
         let mut stop = pin!(stop);

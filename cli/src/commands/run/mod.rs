@@ -7,7 +7,6 @@ mod plan;
 mod tally;
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -27,6 +26,7 @@ use crate::output::printer::{self, Printer};
 use crate::signals::Signals;
 use crate::{exit, logging, output};
 use account::Account;
+use inputs::Found;
 use outputs::Outputs;
 use plan::Plan;
 
@@ -44,7 +44,7 @@ pub(super) fn run(master: Option<String>, args: RunArgs) -> Verdict {
         let mut signals = Signals::catch().map_err(CommandError::Signals)?;
         match master {
             Some(url) => at(&url, plan, &mut signals).await,
-            None => embedded(plan, &mut signals).await,
+            None => embedded(plan.without_a_cluster(), &mut signals).await,
         }
     })
 }
@@ -94,9 +94,15 @@ async fn prepare(client: &Client, plan: &Plan) -> Result<Vec<Task>, CommandError
         Module::Stored(digest) if client.has_artifact(*digest).await? => *digest,
         Module::Stored(digest) => return Err(CommandError::NoSuchModule(*digest)),
     };
-    let upload =
-        async |(guest, host): (&String, &PathBuf)| Ok::<_, CommandError>((guest.clone(), client.upload(host).await?));
-    let inputs: Vec<(String, Digest)> = stream::iter(&plan.inputs).map(upload).buffered(UPLOADS).try_collect().await?;
+    let upload = async |(guest, found): (&String, &Found)| {
+        let input = match found {
+            Found::File(host) => (guest.clone(), client.upload(host).await?),
+            Found::EmptyFolder => (format!("{guest}/"), client.upload_bytes(Vec::new()).await?),
+        };
+        Ok::<_, CommandError>(input)
+    };
+    let found = &plan.inputs.found;
+    let inputs: Vec<(String, Digest)> = stream::iter(found).map(upload).buffered(UPLOADS).try_collect().await?;
     let cpus = match plan.cpus {
         Some(cpus) => cpus,
         None => default_cpus(client).await?,

@@ -1,16 +1,15 @@
 //! What `haggle run` is to do, once everything on this machine was looked at.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
-use haggle_core::{Bytes, Digest, Fuel, MilliCpu};
+use haggle_core::{Bytes, Digest, Endpoint, Fuel, HttpHost, MilliCpu, OutputOverrun};
 use haggle_sdk::Task;
 
-use super::inputs;
-use crate::args::values::without_duplicates;
+use super::inputs::Inputs;
+use crate::args::values::{OpenFolder, without_duplicates};
 use crate::args::{Contradiction, RunArgs};
 use crate::error::CommandError;
 use crate::module::{self, Module};
@@ -24,11 +23,14 @@ const OWN_VARIABLES: &str = "HAGGLE_";
 /// Every task of an array carries its own copy.
 const STDIN_TOTAL_MAX: u64 = 256 << 20;
 
+/// What a task that works on copies of folders may add to them unless it is told: as much as it has of memory.
+const ROOM_BESIDE_COPIES: Bytes = Bytes::from_mib(64);
+
 /// Everything that was typed, checked.
 pub(super) struct Plan {
     pub(super) module: Module,
     pub(super) label: String,
-    pub(super) inputs: BTreeMap<String, PathBuf>,
+    pub(super) inputs: Inputs,
     pub(super) cpus: Option<MilliCpu>,
     pub(super) count: u32,
     /// Whether it is an array, be it of one.
@@ -44,7 +46,13 @@ pub(super) struct Plan {
     disk: Bytes,
     fuel: Option<Fuel>,
     timeout: Option<Duration>,
-    output: Bytes,
+    output: (Bytes, OutputOverrun),
+    weight: Option<MilliCpu>,
+    burst: MilliCpu,
+    host_dirs: Vec<OpenFolder>,
+    net: Vec<Endpoint>,
+    http: Vec<HttpHost>,
+    anonymous: bool,
 }
 
 impl Plan {
@@ -59,7 +67,13 @@ impl Plan {
         if let Some((name, _)) = args.env.iter().find(|(name, _)| name.starts_with(OWN_VARIABLES)) {
             return Err(Contradiction::OwnVariable(name.clone()).into());
         }
-        let inputs = inputs::expand(&args.inputs)?;
+        let folders = args.dirs.iter().chain(&args.host_dirs);
+        without_duplicates("--dir", folders.map(|folder| folder.guest.as_str()))?;
+        let inputs = Inputs::of(&args.inputs, &args.dirs)?;
+        let disk = args.disk.unwrap_or(match args.dirs.as_slice() {
+            [] => Bytes::ZERO,
+            [..] => Bytes::new(inputs.copied).saturating_add(ROOM_BESIDE_COPIES),
+        });
         let stdin = args.stdin.as_deref().map(open).transpose()?;
         let module = module::find(&args.module, args.bin.as_deref(), args.quiet)?;
         let stdin = stdin.map_or_else(|| Ok(Vec::new()), |(path, file)| read(path, file, count))?;
@@ -82,11 +96,23 @@ impl Plan {
             env: args.env,
             stdin,
             mem: args.mem,
-            disk: args.disk,
+            disk,
             fuel: args.fuel,
             timeout: args.timeout,
             output: args.output_limit,
+            weight: args.weight,
+            burst: args.burst,
+            host_dirs: args.host_dirs,
+            net: args.allow_net,
+            http: args.allow_http,
+            anonymous: args.anonymous,
         })
+    }
+
+    /// Without a cluster there is nothing to tell a task that is alone.
+    pub(super) fn without_a_cluster(mut self) -> Self {
+        self.anonymous |= !self.array;
+        self
     }
 
     /// The tasks, once the artifacts have their digests and the default of cpus is known.
@@ -98,7 +124,17 @@ impl Plan {
             .cpus(cpus)
             .mem(self.mem)
             .disk(self.disk)
-            .output_limit(self.output);
+            .burst(self.burst)
+            .output_limit(self.output.0);
+        if self.output.1 == OutputOverrun::Truncate {
+            task = task.truncate_output();
+        }
+        if let Some(weight) = self.weight {
+            task = task.weight(weight);
+        }
+        if self.anonymous {
+            task = task.anonymous();
+        }
         if let Some(fuel) = self.fuel {
             task = task.fuel(fuel);
         }
@@ -107,6 +143,18 @@ impl Plan {
         }
         for (guest_path, content) in inputs {
             task = task.input(guest_path, *content);
+        }
+        for (guest_path, copy) in &self.inputs.copies {
+            task = task.folder(guest_path, copy);
+        }
+        for folder in &self.host_dirs {
+            task = task.host_folder(&folder.guest, folder.host.to_string_lossy());
+        }
+        for endpoint in &self.net {
+            task = task.allow_net(&endpoint.to_string());
+        }
+        for host in &self.http {
+            task = task.allow_http(&host.to_string());
         }
         for (name, value) in &self.env {
             task = task.env(name, value);
