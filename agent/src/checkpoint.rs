@@ -59,7 +59,7 @@ impl WorkDir {
             TryLockError::Error(source) => failed("lock", &lock)(source),
         })?;
         let dir = Self { root: root.to_owned(), master: master.to_owned(), _claim: claim };
-        for stale in [dir.scratch(), dir.logs()] {
+        for stale in [dir.scratch(), dir.logs(), dir.inputs()] {
             match fs::remove_dir_all(&stale) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed("clear", &stale)(error)),
                 _ => create(&stale)?,
@@ -79,6 +79,11 @@ impl WorkDir {
 
     pub(crate) fn scratch(&self) -> PathBuf {
         self.root.join("scratch")
+    }
+
+    /// Inputs of tasks, laid out. Beside the artifacts, so that the same files can have names in both.
+    pub(crate) fn inputs(&self) -> PathBuf {
+        self.root.join("inputs")
     }
 
     /// The id that this master gave, if it did.

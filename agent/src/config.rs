@@ -25,6 +25,8 @@ pub struct Config {
     pub work_dir: PathBuf,
     /// Holds compiled modules. Agents of one user may share it.
     pub cache_dir: PathBuf,
+    /// Folders of this machine that tasks may ask to read, with all that is in them. None unless named.
+    pub allowed_folders: Vec<PathBuf>,
     /// How long tasks may still run once the agent drains, before they are killed.
     pub kill_grace: Duration,
     /// How often the agent says that it lives. A master that answers none of [`Config::SILENT_HEARTBEATS`] in a
@@ -54,6 +56,7 @@ impl Config {
             attributes: BTreeMap::new(),
             work_dir: work_dir.into(),
             cache_dir: cache_dir.into(),
+            allowed_folders: Vec::new(),
             kill_grace: Self::DEFAULT_KILL_GRACE,
             heartbeat: Self::DEFAULT_HEARTBEAT,
         }

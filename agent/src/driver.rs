@@ -202,7 +202,11 @@ impl<E: Runs> Driver<E> {
         match effect {
             Effect::Run(spec) => {
                 self.logs.open(spec.id);
-                for digest in self.runner.run(spec) {
+                let to_fetch = self.runner.run(spec).unwrap_or_else(|never_ran| {
+                    self.inbox.push(Message::NeverRan(never_ran));
+                    Vec::new()
+                });
+                for digest in to_fetch {
                     let inbox = Arc::clone(&self.inbox);
                     self.fetcher.start(digest, move |outcome| inbox.push(Message::Fetched(digest, outcome)));
                 }

@@ -9,6 +9,7 @@ mod checkpoint;
 mod config;
 mod driver;
 mod fetch;
+mod folders;
 mod host;
 mod inbox;
 mod link;
@@ -35,6 +36,7 @@ use artifacts::Artifacts;
 use checkpoint::WorkDir;
 use driver::{Driver, Message, Progress};
 use fetch::Fetcher;
+use folders::Folders;
 use inbox::Inbox;
 use link::Link;
 use logs::Logs;
@@ -66,6 +68,14 @@ pub enum StartError {
     /// The artifact folder cannot be read.
     #[error("cannot take stock of the artifacts: {0}")]
     Artifacts(std::io::Error),
+    /// A folder that tasks may read is not there.
+    #[error("cannot allow tasks to read {folder}: {source}", folder = folder.display())]
+    AllowedFolder {
+        /// As it was configured.
+        folder: std::path::PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
     /// The executor does not start.
     #[error(transparent)]
     Executor(#[from] haggle_executor::StartError),
@@ -150,6 +160,8 @@ impl Agent {
         let inbox = Arc::new(Inbox::new());
         let logs = Arc::new(Logs::new(work_dir.logs(), logs::Bounds::DEFAULT));
         let artifacts = Artifacts::open(work_dir.artifacts(), artifacts::CACHE_MAX).map_err(StartError::Artifacts)?;
+        let folders = Folders::new(work_dir.inputs(), &config.allowed_folders)
+            .map_err(|(folder, source)| StartError::AllowedFolder { folder, source })?;
         let endpoint = link::endpoint(&master);
         // A channel that connects by itself needs to know its runtime.
         let _entered = runtime.enter();
@@ -166,7 +178,7 @@ impl Agent {
             id,
             info,
             work_dir,
-            runner: Runner::new(executor, artifacts, config.name.clone()),
+            runner: Runner::new(executor, artifacts, folders, config.name.clone()),
             fetcher,
             reads: Reads::new(Arc::clone(&logs), runtime.clone()),
             logs,

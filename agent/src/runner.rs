@@ -8,6 +8,7 @@ use haggle_executor::{Launch, Meter};
 
 use crate::artifacts::Artifacts;
 use crate::fetch::FetchError;
+use crate::folders::{Folders, NoFolders};
 
 /// Where tasks run. The executor, but for tests.
 pub(crate) trait Runs {
@@ -39,6 +40,7 @@ pub(crate) struct NeverRan {
 pub(crate) struct Runner<E> {
     executor: E,
     artifacts: Artifacts,
+    folders: Folders,
     agent_name: String,
     tasks: HashMap<TaskId, Running>,
     /// Who waits for which artifact; one fetch for each.
@@ -54,14 +56,18 @@ struct Running {
 }
 
 impl<E: Runs> Runner<E> {
-    pub(crate) fn new(executor: E, artifacts: Artifacts, agent_name: String) -> Self {
-        Self { executor, artifacts, agent_name, tasks: HashMap::new(), awaited: HashMap::new() }
+    pub(crate) fn new(executor: E, artifacts: Artifacts, folders: Folders, agent_name: String) -> Self {
+        Self { executor, artifacts, folders, agent_name, tasks: HashMap::new(), awaited: HashMap::new() }
     }
 
     /// Launches the task, now when everything is there, else when it has been fetched. Gives the artifacts of which
     /// the fetching has to begin.
-    #[must_use]
-    pub(crate) fn run(&mut self, spec: Arc<TaskSpec>) -> Vec<Digest> {
+    ///
+    /// # Errors
+    /// When it may not touch what it asks for, or cannot be given it.
+    pub(crate) fn run(&mut self, spec: Arc<TaskSpec>) -> Result<Vec<Digest>, NeverRan> {
+        // Nothing is fetched for a task that may not run.
+        self.folders.granted(&spec).map_err(|why| NeverRan::without(&spec, why))?;
         let mut to_fetch = Vec::new();
         let mut running = Running { held: Vec::new(), missing: 0, spec };
         for digest in needed(&running.spec) {
@@ -77,11 +83,12 @@ impl<E: Runs> Runner<E> {
             }
             waiting.push(running.spec.id);
         }
-        if running.missing == 0 {
-            self.launch(&running.spec);
+        let (ready, spec) = (running.missing == 0, Arc::clone(&running.spec));
+        self.tasks.insert(spec.id, running);
+        if ready {
+            self.launch(&spec)?;
         }
-        self.tasks.insert(running.spec.id, running);
-        to_fetch
+        Ok(to_fetch)
     }
 
     /// A fetch is over. Launches the tasks that waited for nothing else, or gives those that will never run.
@@ -105,6 +112,7 @@ impl<E: Runs> Runner<E> {
             };
             return waiting.into_iter().filter_map(never_ran).collect();
         }
+        let mut never_ran = Vec::new();
         for task in waiting {
             let Some(running) = self.tasks.get_mut(&task) else { continue };
             self.artifacts.hold(digest);
@@ -112,10 +120,10 @@ impl<E: Runs> Runner<E> {
             running.missing -= 1;
             if running.missing == 0 {
                 let spec = Arc::clone(&running.spec);
-                self.launch(&spec);
+                never_ran.extend(self.launch(&spec).err());
             }
         }
-        Vec::new()
+        never_ran
     }
 
     /// Ends the task. Gives it back at once when it had not been launched; else its end follows from the executor.
@@ -140,18 +148,34 @@ impl<E: Runs> Runner<E> {
         for &digest in &running.held {
             self.artifacts.release(digest);
         }
+        self.folders.remove(&running.spec);
         Some(running)
     }
 
-    fn launch(&self, spec: &Arc<TaskSpec>) {
-        let inputs = spec.inputs.iter();
+    fn launch(&mut self, spec: &Arc<TaskSpec>) -> Result<(), NeverRan> {
+        let laid_out = self.folders.granted(spec).and_then(|granted| {
+            let laid_out = self.folders.lay_out(spec, |content| self.artifacts.path(content))?;
+            Ok((laid_out.folders.into_iter().chain(granted).collect(), laid_out.copies))
+        });
+        let (folders, copies) = laid_out.map_err(|why| {
+            self.forget(spec.id);
+            NeverRan::without(spec, why)
+        })?;
         self.executor.launch(Launch {
             module: self.artifacts.path(spec.module),
             meter: Meter::Fuel,
-            inputs: inputs.map(|input| (input.guest_path.clone(), self.artifacts.path(input.content))).collect(),
+            folders,
+            copies,
             env: told(spec, &self.agent_name),
             spec: Arc::clone(spec),
         });
+        Ok(())
+    }
+}
+
+impl NeverRan {
+    fn without(spec: &TaskSpec, NoFolders { reason, message }: NoFolders) -> Self {
+        Self { task: spec.id, reason, message }
     }
 }
 
@@ -179,7 +203,7 @@ mod tests {
     use std::fs;
     use std::rc::Rc;
 
-    use haggle_core::{FrameworkId, Grants, Input, Limits, Resources, Sharing};
+    use haggle_core::{Folder, FolderSource, FrameworkId, Grants, Input, Limits, Resources, Sharing};
 
     use super::*;
 
@@ -195,7 +219,7 @@ mod tests {
     impl Runs for Recorder {
         fn launch(&self, launch: Launch) {
             assert!(launch.module.exists(), "the module is there");
-            assert!(launch.inputs.iter().all(|(_, file)| file.exists()), "the inputs are there");
+            assert!(launch.folders.iter().all(|folder| folder.host.exists()), "the inputs are there");
             self.0.borrow_mut().push(format!("launch {}", launch.spec.id));
         }
 
@@ -207,14 +231,19 @@ mod tests {
     struct Fixture {
         runner: Runner<Recorder>,
         executor: Recorder,
-        _dir: tempfile::TempDir,
+        dir: tempfile::TempDir,
     }
 
     fn fixture() -> Fixture {
         let dir = tempfile::tempdir().unwrap();
-        let artifacts = Artifacts::open(dir.path().to_owned(), Bytes::new(100)).unwrap();
+        let (inputs, allowed) = (dir.path().join("inputs"), dir.path().join("allowed"));
+        fs::create_dir_all(allowed.join("below")).unwrap();
+        let artifacts = dir.path().join("artifacts");
+        fs::create_dir(&artifacts).unwrap();
+        let artifacts = Artifacts::open(artifacts, Bytes::new(100)).unwrap();
+        let folders = Folders::new(inputs, &[allowed]).unwrap();
         let executor = Recorder::default();
-        Fixture { runner: Runner::new(executor.clone(), artifacts, "a".to_owned()), executor, _dir: dir }
+        Fixture { runner: Runner::new(executor.clone(), artifacts, folders, "a".to_owned()), executor, dir }
     }
 
     impl Fixture {
@@ -233,7 +262,8 @@ mod tests {
     }
 
     fn task(number: u64, module: u8, inputs: &[u8]) -> Arc<TaskSpec> {
-        let input = |&content: &u8| Input { guest_path: format!("/{content}"), content: digest(content) };
+        let input =
+            |(at, &content): (usize, &u8)| Input { guest_path: format!("/{at}.{content}"), content: digest(content) };
         Arc::new(TaskSpec {
             id: id(number),
             name: String::new(),
@@ -244,7 +274,7 @@ mod tests {
             resources: Resources::default(),
             sharing: Sharing::default(),
             limits: Limits::default(),
-            inputs: inputs.iter().map(input).collect(),
+            inputs: inputs.iter().enumerate().map(input).collect(),
             grants: Grants::default(),
         })
     }
@@ -252,8 +282,8 @@ mod tests {
     #[test]
     fn one_fetch_serves_every_task_that_waits_for_it() {
         let mut fixture = fixture();
-        assert_eq!(fixture.runner.run(task(1, 7, &[])), [digest(7)]);
-        assert_eq!(fixture.runner.run(task(2, 7, &[])), []);
+        assert_eq!(fixture.runner.run(task(1, 7, &[])).unwrap(), [digest(7)]);
+        assert_eq!(fixture.runner.run(task(2, 7, &[])).unwrap(), []);
 
         assert_eq!(fixture.fetched(7, 10), []);
 
@@ -263,11 +293,11 @@ mod tests {
     #[test]
     fn a_task_whose_artifacts_are_there_is_launched_at_once() {
         let mut fixture = fixture();
-        let _ = fixture.runner.run(task(1, 7, &[]));
+        fixture.runner.run(task(1, 7, &[])).unwrap();
         let _ = fixture.fetched(7, 10);
         fixture.executor.take();
 
-        assert_eq!(fixture.runner.run(task(2, 7, &[])), []);
+        assert_eq!(fixture.runner.run(task(2, 7, &[])).unwrap(), []);
 
         assert_eq!(fixture.executor.take(), ["launch task-1.2"]);
     }
@@ -275,7 +305,7 @@ mod tests {
     #[test]
     fn a_task_waits_for_its_last_artifact() {
         let mut fixture = fixture();
-        assert_eq!(fixture.runner.run(task(1, 1, &[2, 3, 2, 1])), [digest(1), digest(2), digest(3)]);
+        assert_eq!(fixture.runner.run(task(1, 1, &[2, 3, 2, 1])).unwrap(), [digest(1), digest(2), digest(3)]);
 
         let _ = fixture.fetched(2, 10);
         let _ = fixture.fetched(1, 10);
@@ -288,9 +318,9 @@ mod tests {
     #[test]
     fn a_missing_artifact_ends_everyone_who_waits_for_it() {
         let mut fixture = fixture();
-        let _ = fixture.runner.run(task(1, 1, &[2]));
-        let _ = fixture.runner.run(task(2, 2, &[]));
-        let _ = fixture.runner.run(task(3, 1, &[]));
+        fixture.runner.run(task(1, 1, &[2])).unwrap();
+        fixture.runner.run(task(2, 2, &[])).unwrap();
+        fixture.runner.run(task(3, 1, &[])).unwrap();
 
         let never_ran = fixture.runner.fetched(digest(2), Err(FetchError::NotFound(digest(2))));
 
@@ -304,7 +334,7 @@ mod tests {
     #[test]
     fn a_task_stopped_while_it_waits_is_never_launched() {
         let mut fixture = fixture();
-        let _ = fixture.runner.run(task(1, 1, &[]));
+        fixture.runner.run(task(1, 1, &[])).unwrap();
 
         let stopped = fixture.runner.stop(id(1)).unwrap();
 
@@ -316,7 +346,7 @@ mod tests {
     #[test]
     fn a_launched_task_is_stopped_by_the_executor() {
         let mut fixture = fixture();
-        let _ = fixture.runner.run(task(1, 1, &[]));
+        fixture.runner.run(task(1, 1, &[])).unwrap();
         let _ = fixture.fetched(1, 10);
         fixture.executor.take();
 
@@ -329,16 +359,68 @@ mod tests {
     #[test]
     fn artifacts_may_go_once_their_tasks_have_ended() {
         let mut fixture = fixture();
-        let _ = fixture.runner.run(task(1, 1, &[]));
+        fixture.runner.run(task(1, 1, &[])).unwrap();
         let _ = fixture.fetched(1, 60);
-        let _ = fixture.runner.run(task(2, 2, &[]));
+        fixture.runner.run(task(2, 2, &[])).unwrap();
         let refused = fixture.fetched(2, 60);
         assert!(refused[0].message.contains("do not fit"), "{}", refused[0].message);
 
         fixture.runner.ended(id(1));
 
-        let _ = fixture.runner.run(task(3, 2, &[]));
+        fixture.runner.run(task(3, 2, &[])).unwrap();
         assert_eq!(fixture.fetched(2, 60), []);
         assert_eq!(fixture.executor.take(), ["launch task-1.1", "launch task-1.3"]);
+    }
+    #[test]
+    fn inputs_are_laid_out_for_a_task_and_gone_with_it() {
+        let mut fixture = fixture();
+        let place = fixture.dir.path().join("inputs/framework-1/task-1.1");
+        fixture.runner.run(task(1, 1, &[2])).unwrap();
+        let _ = fixture.fetched(1, 10);
+
+        let _ = fixture.fetched(2, 10);
+
+        assert_eq!(fixture.executor.take(), ["launch task-1.1"]);
+        assert_eq!(fs::read(place.join("0/0.2")).unwrap(), [0; 10]);
+        fixture.runner.ended(id(1));
+        assert!(!place.exists());
+    }
+
+    fn wants_to_read(path: &str) -> Arc<TaskSpec> {
+        let mut spec = TaskSpec::clone(&task(1, 1, &[]));
+        let source = FolderSource::Host(path.to_owned());
+        spec.grants.folders.push(Folder { guest_path: "/host".to_owned(), source });
+        Arc::new(spec)
+    }
+
+    #[test]
+    fn a_task_may_read_below_folders_that_an_operator_allows() {
+        let mut fixture = fixture();
+        let allowed = fixture.dir.path().join("allowed");
+
+        for path in [allowed.join("below"), allowed] {
+            assert_eq!(fixture.runner.run(wants_to_read(path.to_str().unwrap())).unwrap(), [digest(1)]);
+            let _ = fixture.runner.stop(id(1));
+            let _ = fixture.fetched(1, 10);
+            fixture.runner.artifacts.unfetchable(digest(1));
+        }
+    }
+
+    #[test]
+    fn a_task_that_wants_to_read_elsewhere_never_runs() {
+        let mut fixture = fixture();
+        let above = fixture.dir.path().to_str().unwrap().to_owned();
+        let detour = format!("{above}/allowed/link");
+        #[cfg(unix)]
+        std::os::unix::fs::symlink(&above, &detour).unwrap();
+
+        for path in [above.clone(), detour, format!("{above}/allowed-not"), "/nowhere".to_owned()] {
+            let never_ran = fixture.runner.run(wants_to_read(&path)).unwrap_err();
+
+            assert_eq!((never_ran.task, never_ran.reason), (id(1), Reason::TaskInvalid));
+            let told =
+                format!("folder {path:?} of the agent's machine is not allowed by its operator (--allow-folder)");
+            assert_eq!(never_ran.message, told);
+        }
     }
 }

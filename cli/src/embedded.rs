@@ -23,6 +23,8 @@ pub(crate) struct Plan {
     /// What each offers, instead of its part of the machine.
     pub(crate) cpus: Option<MilliCpu>,
     pub(crate) mem: Option<Bytes>,
+    /// Folders of this machine that tasks may ask to read.
+    pub(crate) allowed_folders: Vec<PathBuf>,
 }
 
 /// A running cluster. Dropped without [`Self::stop`], it ends without ceremony.
@@ -54,6 +56,7 @@ impl Cluster {
             let name = format!("agent-{number}");
             let mut config = haggle_agent::Config::new(url.clone(), name.clone(), folder.path().join(name), &modules);
             config.resources = declared.clone();
+            config.allowed_folders.clone_from(&plan.allowed_folders);
             let agent = Agent::start(config).await?;
             agent.registered().await?;
             agents.push(agent);

@@ -61,7 +61,8 @@ impl Local {
             spec: Arc::new(spec),
             module: module.path.clone(),
             meter: Meter::Fuel,
-            inputs: Vec::new(),
+            folders: Vec::new(),
+            copies: None,
             env: Vec::new(),
         });
         id

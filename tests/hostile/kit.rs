@@ -9,6 +9,7 @@ use haggle_core::{
     Bytes, Digest, Ending, FrameworkId, Fuel, Grants, Limits, MilliCpu, Reason, Resources, Sharing, TaskId, TaskSpec,
     TaskState,
 };
+use haggle_executor::inputs::{LaidOut, lay_out};
 use haggle_executor::{Config, Event, Executor, Launch, Meter};
 use tempfile::TempDir;
 
@@ -234,7 +235,15 @@ impl Bench {
         let module = self.dir.path().join(format!("module-{}", self.launched));
         std::fs::write(&module, &guest.module).unwrap();
         let inputs = if guest.inputs { vec![("/data/a.txt".to_owned(), self.input())] } else { Vec::new() };
-        self.executor.launch(Launch { spec: Arc::new(spec), module, meter: Meter::Fuel, inputs, env: Vec::new() });
+        let LaidOut { folders, copies } = lay_out(&self.dir.path().join(format!("inputs/{id}")), &inputs).unwrap();
+        self.executor.launch(Launch {
+            spec: Arc::new(spec),
+            module,
+            meter: Meter::Fuel,
+            folders,
+            copies,
+            env: Vec::new(),
+        });
         id
     }
 

@@ -29,10 +29,22 @@ pub struct Launch {
     pub module: PathBuf,
     /// Which form of the module runs.
     pub meter: Meter,
-    /// Files the guest may read: path in the guest, file on this machine.
-    pub inputs: Vec<(String, PathBuf)>,
+    /// What the guest may read: its inputs, as [`inputs::lay_out`](crate::inputs::lay_out) puts them, and the folders
+    /// of this machine that `spec.grants` names and an operator allows.
+    pub folders: Vec<HostFolder>,
+    /// A folder that is copied into the guest's scratch folder before it starts, and counts there.
+    pub copies: Option<PathBuf>,
     /// Added to the environment that the spec asks for.
     pub env: Vec<(String, String)>,
+}
+
+/// A folder of this machine in a guest's view. The guest may read it, and all that is in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostFolder {
+    /// The name under which the guest finds it.
+    pub guest_path: String,
+    /// Where it is.
+    pub host: PathBuf,
 }
 
 /// One of a task's two output streams.

@@ -11,10 +11,10 @@ use tokio::sync::oneshot;
 use crate::config::{Config, StartError};
 use crate::engine::Engines;
 use crate::event::{Event, Launch, Meter};
-use crate::grants;
 use crate::module::{Compiler, Modules, Store};
 use crate::run::Site;
 use crate::scheduler::{self, Scheduler};
+use crate::scratch;
 use crate::wasi::Emit;
 
 /// Threads for the little file work that a guest's `poll` cannot do on its own thread.
@@ -58,7 +58,7 @@ impl Executor {
     /// When the folders cannot be used or the machine cannot provide for so many tasks.
     pub fn start(config: Config, events: impl Fn(Event) + Send + Sync + 'static) -> Result<Self, StartError> {
         let Config { workers, cache_dir, scratch_dir, max_tasks, meter } = config;
-        grants::clear(&scratch_dir).map_err(|source| StartError::Folder {
+        scratch::clear(&scratch_dir).map_err(|source| StartError::Folder {
             folder: scratch_dir.clone(),
             purpose: "a place for scratch folders",
             source,

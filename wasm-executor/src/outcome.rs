@@ -49,18 +49,18 @@ pub(crate) struct OutputExceeded(pub(crate) Exceeded);
 /// A task that cannot be set up as it asks.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SetupError {
-    #[error("input {path:?} is not an absolute path without `.` and `..`")]
-    InputPath { path: String },
-    #[error("input {path:?} lies in /scratch, which is the task's own folder")]
-    InputInScratch { path: String },
-    #[error("input {path:?} is given twice")]
-    InputTwice { path: String },
     #[error("{what} contains a NUL character, which no guest can be given")]
     Nul { what: &'static str },
     #[error("has a fuel limit, but its module is in the form that counts no fuel")]
     Unmetered,
-    #[error("cannot lay out input {path:?}: {source}")]
-    Input { path: String, source: std::io::Error },
+    #[error("cannot open folder {path:?} for the task: {source}")]
+    Folder { path: String, source: std::io::Error },
+    #[error("cannot copy input {path:?}: {source}")]
+    Copy { path: String, source: std::io::Error },
+    #[error("folder {path:?} in the scratch folder is a file: an input lies there")]
+    NotAFolder { path: String },
+    #[error("the disk is full")]
+    Disk(DiskRefusal),
     #[error("cannot make a scratch folder: {0}")]
     Scratch(std::io::Error),
 }
@@ -173,9 +173,10 @@ impl Outcome {
     /// The task asks for something that cannot be laid out.
     pub(crate) fn of_setup(error: &SetupError) -> Self {
         let reason = match error {
-            SetupError::Input { .. } => Reason::ArtifactUnavailable,
+            SetupError::Disk(refusal) => return Self::disk(*refusal),
+            SetupError::Folder { .. } | SetupError::Copy { .. } => Reason::ArtifactUnavailable,
             SetupError::Scratch(_) => Reason::ExecutorTerminated,
-            _ => Reason::TaskInvalid,
+            SetupError::Nul { .. } | SetupError::Unmetered | SetupError::NotAFolder { .. } => Reason::TaskInvalid,
         };
         Self::failed(reason, line(&error.to_string()))
     }

@@ -48,7 +48,7 @@ pub(crate) async fn run(
         Err(error) => return Outcome::of_module(&error),
     };
     started();
-    let grants = match grant(launch, &site.scratch_dir, output, meters) {
+    let grants = match grant(launch, &site.scratch_dir, output, meters).await {
         Ok(grants) => grants,
         Err(error) => return Outcome::of_setup(&error),
     };
@@ -56,7 +56,7 @@ pub(crate) async fn run(
     if let Some(denied) = memory.denied() {
         return Outcome::memory(denied);
     }
-    let Grants { builder, disk, scratch_folders, folder } = grants;
+    let Grants { builder, disk, scratch_folders, scratch } = grants;
     let outcome = match &*compiled {
         Compiled::Core { pre, start } => {
             let wasi = Preview1::new(builder, disk.clone(), scratch_folders);
@@ -74,7 +74,7 @@ pub(crate) async fn run(
             conclude(&result, &refused, launch.spec.limits.fuel)
         }
     };
-    drop(folder);
+    drop(scratch);
     outcome
 }
 

@@ -41,6 +41,8 @@ pub(crate) struct UpArgs {
     #[arg(long, value_name = "SIZE", value_parser = values::positive_size)]
     pub(crate) mem: Option<Bytes>,
     #[command(flatten)]
+    pub(crate) allowed: AllowArgs,
+    #[command(flatten)]
     pub(crate) log: LogArgs,
 }
 
@@ -101,7 +103,17 @@ pub(crate) struct AgentArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) work_dir: Option<PathBuf>,
     #[command(flatten)]
+    pub(crate) allowed: AllowArgs,
+    #[command(flatten)]
     pub(crate) log: LogArgs,
+}
+
+/// What an agent's operator lets tasks ask for.
+#[derive(Args, Debug)]
+pub(crate) struct AllowArgs {
+    /// A folder of this machine that tasks may ask to read, with all that is in it; repeatable
+    #[arg(long = "allow-folder", value_name = "DIR")]
+    pub(crate) folders: Vec<PathBuf>,
 }
 
 /// How much is said on standard error, and in what form.

@@ -33,6 +33,7 @@ pub(super) async fn run(master: String, args: AgentArgs) -> Verdict {
     let mut config = Config::new(master, name, work_dir, modules);
     config.resources = Declared { cpus: args.cpus, mem: args.mem, disk: args.disk, ..Declared::default() };
     config.attributes = args.attributes.into_iter().collect();
+    config.allowed_folders = args.allowed.folders;
 
     let mut agent = Agent::start(config).await?;
     info!(resources = %agent.resources(), "the agent has this to give");

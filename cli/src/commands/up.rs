@@ -12,7 +12,14 @@ use crate::{logging, output};
 pub(super) async fn run(args: UpArgs) -> Verdict {
     logging::start(&args.log, "warn")?;
     let mut signals = Signals::catch().map_err(CommandError::Signals)?;
-    let plan = Plan { listen: args.listen, state: args.state, agents: args.agents, cpus: args.cpus, mem: args.mem };
+    let plan = Plan {
+        listen: args.listen,
+        state: args.state,
+        agents: args.agents,
+        cpus: args.cpus,
+        mem: args.mem,
+        allowed_folders: args.allowed.folders,
+    };
     let mut cluster = tokio::select! {
         cluster = Cluster::start(plan) => cluster?,
         () = signals.next() => return Ok(crate::exit::INTERRUPTED),

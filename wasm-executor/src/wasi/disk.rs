@@ -4,10 +4,15 @@
 //! cannot link, so a file has one name, and all that happens to it happens through its guest.
 
 use std::collections::HashMap;
+use std::io;
 use std::sync::Arc;
 
 use haggle_core::{Bytes, Exceeded};
 use parking_lot::Mutex;
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::filesystem::{Descriptor, File as WasiFile, WasiFilesystemCtx, WasiFilesystemCtxView};
+use wasmtime_wasi::p2::bindings::filesystem::types::HostDescriptor;
+use wasmtime_wasi::{FsPerms, OpenMode};
 
 use crate::meters::Meters;
 use crate::outcome::DiskRefusal;
@@ -22,11 +27,11 @@ const ENTRIES_MIN: u64 = 64;
 const ENTRIES_MAX: u64 = 1 << 16;
 
 /// What identifies a file while it exists.
-pub(super) type FileId = u64;
+pub(crate) type FileId = u64;
 
 /// There is no room for that.
 #[derive(Debug)]
-pub(super) struct Full;
+pub(crate) struct Full;
 
 /// See the module's documentation.
 pub(crate) struct Disk {
@@ -52,9 +57,9 @@ struct File {
 }
 
 /// Keeps a file in the ledger while somebody has it open.
-pub(super) struct Held {
+pub(crate) struct Held {
     disk: Arc<Disk>,
-    pub(super) file: FileId,
+    pub(crate) file: FileId,
 }
 
 impl Disk {
@@ -76,7 +81,7 @@ impl Disk {
     }
 
     /// Whether the file may become this long.
-    pub(super) fn may_reach(&self, file: FileId, length: u64) -> Result<(), Full> {
+    pub(crate) fn may_reach(&self, file: FileId, length: u64) -> Result<(), Full> {
         let mut ledger = self.ledger.lock();
         let size = ledger.size(file);
         let wanted = ledger.bytes.saturating_add(length.saturating_sub(size));
@@ -89,7 +94,7 @@ impl Disk {
     }
 
     /// The file is this long at least.
-    pub(super) fn reached(&self, file: FileId, length: u64) {
+    pub(crate) fn reached(&self, file: FileId, length: u64) {
         let mut ledger = self.ledger.lock();
         let length = length.max(ledger.size(file));
         ledger.set_size(file, length);
@@ -119,6 +124,13 @@ impl Disk {
         Ok(())
     }
 
+    /// One more file or folder, if there is room for it.
+    pub(crate) fn add_entry(&self) -> Result<(), Full> {
+        self.may_add_entry()?;
+        self.entry_added();
+        Ok(())
+    }
+
     pub(super) fn entry_added(&self) {
         self.ledger.lock().entries += 1;
     }
@@ -139,7 +151,7 @@ impl Disk {
     }
 
     /// Somebody has the file open; it is this long.
-    pub(super) fn hold(self: &Arc<Self>, file: FileId, length: u64) -> Held {
+    pub(crate) fn hold(self: &Arc<Self>, file: FileId, length: u64) -> Held {
         let mut ledger = self.ledger.lock();
         ledger.files.entry(file).or_insert(File { size: 0, holders: 0, named: true }).holders += 1;
         ledger.set_size(file, length);
@@ -188,6 +200,16 @@ impl Ledger {
             self.bytes -= gone.map_or(0, |gone| gone.size);
         }
     }
+}
+
+/// The number under which wasmtime knows a file, and shows it to guests.
+pub(crate) async fn file_id(file: std::fs::File) -> io::Result<FileId> {
+    let mut table = ResourceTable::new();
+    let opened = Descriptor::File(WasiFile::new(file, FsPerms::ReadOnly, OpenMode::READ, true));
+    let fd = table.push(opened).map_err(io::Error::other)?;
+    let mut view = WasiFilesystemCtxView { ctx: &mut WasiFilesystemCtx::default(), table: &mut table };
+    let hash = view.metadata_hash(fd).await.map_err(|error| io::Error::other(error.to_string()))?;
+    Ok(hash.lower)
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ mod streams;
 use wasmtime::Engine;
 use wasmtime_wasi::{ResourceTable, WasiCtx};
 
-pub(crate) use disk::Disk;
+pub(crate) use disk::{Disk, Full, file_id};
 pub(crate) use preview1::Preview1;
 pub(crate) use preview2::Preview2;
 pub(crate) use stdio::{Emit, Output, stdin};

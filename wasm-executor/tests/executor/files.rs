@@ -1,95 +1,11 @@
-//! Inputs and scratch folders: what may be read, what may be written, and how much of it.
-
-use std::path::PathBuf;
+//! Scratch folders: what may be written there, and how much of it.
 
 use haggle_core::{Bytes, Reason, TaskState};
 
-use crate::kit::{BOTH, Bench, Form, guest, spec, with_disk};
+use crate::kit::{BOTH, Bench, Form, spec, with_disk};
 
 /// `ENOSPC` in WASI 0.1.
 const NOSPC: i32 = 51;
-
-fn inputs(bench: &Bench) -> Vec<(String, PathBuf)> {
-    let file = bench.dir.path().join("input");
-    std::fs::write(&file, "to be read").unwrap();
-    vec![
-        ("/data/a.txt".to_owned(), file.clone()),
-        ("/data/b.txt".to_owned(), file.clone()),
-        ("/c.txt".to_owned(), file),
-    ]
-}
-
-#[test]
-fn inputs_are_found_at_their_paths() {
-    // Folders come in the order in which the inputs name them: 3 is /data, 4 is /.
-    let body = r#"
-        (memory (export "memory") 1)
-        (data (i32.const 256) "b.txt")
-        (data (i32.const 272) "c.txt")
-        (func (export "_start")
-            (call $check (call $try_open (i32.const 3) (i32.const 256) (i32.const 5) (i32.const 0) (i64.const 2)))
-            (call $print (i32.const 1024) (call $read (i32.load (i32.const 12))))
-            (call $check (call $try_open (i32.const 4) (i32.const 272) (i32.const 5) (i32.const 0) (i64.const 2)))
-            (call $print (i32.const 1024) (call $read (i32.load (i32.const 12)))))"#;
-    let bench = Bench::new();
-    for form in BOTH {
-        let id = bench.launch_bytes(spec(), &guest(form, body), inputs(&bench));
-        let report = bench.report(id);
-
-        report.assert_finished();
-        assert_eq!(report.text(), "to be readto be read");
-    }
-}
-
-#[test]
-fn inputs_cannot_be_changed_and_nothing_else_can_be_reached() {
-    let body = r#"
-        (memory (export "memory") 1)
-        (data (i32.const 256) "a.txt")
-        (data (i32.const 272) "new")
-        (data (i32.const 288) "../input")
-        (data (i32.const 304) "/etc/passwd")
-        (func $refused (param $errno i32)
-            (if (i32.eqz (local.get $errno)) (then (call $exit (i32.const 91)))))
-        (func (export "_start")
-            (call $refused (call $try_open (i32.const 3) (i32.const 256) (i32.const 5) (i32.const 0) (i64.const 64)))
-            (call $refused (call $try_open (i32.const 3) (i32.const 256) (i32.const 5) (i32.const 8) (i64.const 2)))
-            (call $refused (call $try_open (i32.const 3) (i32.const 272) (i32.const 3) (i32.const 1) (i64.const 2)))
-            (call $refused (call $unlink (i32.const 3) (i32.const 256) (i32.const 5)))
-            (call $refused (call $mkdir (i32.const 3) (i32.const 272) (i32.const 3)))
-            (call $refused (call $rename (i32.const 3) (i32.const 256) (i32.const 5)
-                (i32.const 3) (i32.const 272) (i32.const 3)))
-            (call $refused (call $symlink (i32.const 304) (i32.const 11) (i32.const 3) (i32.const 272) (i32.const 3)))
-            (call $refused (call $try_open (i32.const 3) (i32.const 288) (i32.const 8) (i32.const 0) (i64.const 2)))
-            (call $refused (call $try_open (i32.const 3) (i32.const 304) (i32.const 11) (i32.const 0) (i64.const 2))))"#;
-    let bench = Bench::new();
-    for form in BOTH {
-        let id = bench.launch_bytes(spec(), &guest(form, body), inputs(&bench));
-
-        bench.report(id).assert_finished();
-        assert_eq!(std::fs::read_to_string(bench.dir.path().join("input")).unwrap(), "to be read");
-    }
-}
-
-#[test]
-fn a_wrong_input_path_is_the_tasks_fault_and_a_missing_file_is_not() {
-    let bench = Bench::new();
-    let noop = guest(Form::Core, r#"(memory (export "memory") 1) (func (export "_start"))"#);
-    let file = inputs(&bench).remove(0).1;
-    let cases = [
-        ("data/a", file.clone(), Reason::TaskInvalid),
-        ("/data/../a", file.clone(), Reason::TaskInvalid),
-        ("/scratch/a", file, Reason::TaskInvalid),
-        ("/a", bench.dir.path().join("missing"), Reason::ArtifactUnavailable),
-    ];
-    for (guest_path, file, reason) in cases {
-        let id = bench.launch_bytes(with_disk(4096), &noop, vec![(guest_path.to_owned(), file)]);
-
-        let report = bench.report(id);
-
-        assert_eq!(report.verdict(), (TaskState::Failed, Some(reason)), "{guest_path}: {}", report.ending.message);
-    }
-}
 
 /// Opens `file` in the scratch folder as `$fd` and does the rest.
 fn in_scratch(rest: &str) -> String {

@@ -10,6 +10,7 @@ use haggle_core::{
     Bytes, Digest, Ending, Exceeded, FrameworkId, Fuel, Grants, Limits, MilliCpu, Reason, Resources, Sharing, TaskId,
     TaskSpec, TaskState,
 };
+use haggle_executor::inputs::{LaidOut, lay_out};
 use haggle_executor::{Config, Event, Executor, Launch, Meter, Stream};
 use parking_lot::Mutex;
 use tempfile::TempDir;
@@ -129,10 +130,10 @@ impl Bench {
     }
 
     pub(crate) fn launch(&self, form: Form, spec: TaskSpec, body: &str) -> TaskId {
-        self.launch_bytes(spec, &guest(form, body), Vec::new())
+        self.launch_bytes(spec, &guest(form, body), &[])
     }
 
-    pub(crate) fn launch_bytes(&self, spec: TaskSpec, bytes: &[u8], inputs: Vec<(String, PathBuf)>) -> TaskId {
+    pub(crate) fn launch_bytes(&self, spec: TaskSpec, bytes: &[u8], inputs: &[(String, PathBuf)]) -> TaskId {
         self.launch_metered(Meter::Fuel, spec, bytes, inputs)
     }
 
@@ -141,14 +142,15 @@ impl Bench {
         meter: Meter,
         mut spec: TaskSpec,
         bytes: &[u8],
-        inputs: Vec<(String, PathBuf)>,
+        inputs: &[(String, PathBuf)],
     ) -> TaskId {
         let (digest, module) = self.artifact(bytes);
         spec.module = digest;
         spec.id.number = self.next.fetch_add(1, Ordering::Relaxed);
         let id = spec.id;
         let env = vec![("HAGGLE_TASK_ID".to_owned(), id.to_string())];
-        self.executor.launch(Launch { spec: Arc::new(spec), module, meter, inputs, env });
+        let LaidOut { folders, copies } = lay_out(&self.dir.path().join(format!("inputs/{id}")), inputs).unwrap();
+        self.executor.launch(Launch { spec: Arc::new(spec), module, meter, folders, copies, env });
         id
     }
 

@@ -145,7 +145,8 @@ fn a_receiver_of_events_that_panics_stops_nobody() {
             spec: Arc::new(spec),
             module: module.clone(),
             meter: haggle_executor::Meter::Fuel,
-            inputs: Vec::new(),
+            folders: Vec::new(),
+            copies: None,
             env: Vec::new(),
         };
         executor.launch(launch);

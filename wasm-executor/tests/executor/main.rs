@@ -2,6 +2,7 @@
 
 mod endings;
 mod files;
+mod folders;
 mod kit;
 mod lifecycle;
 mod modules;

@@ -12,7 +12,7 @@ const NOOP: &str = r#"(memory (export "memory") 1) (func (export "_start"))"#;
 
 fn refusal(bytes: &[u8]) -> String {
     let bench = Bench::new();
-    let id = bench.launch_bytes(spec(), bytes, Vec::new());
+    let id = bench.launch_bytes(spec(), bytes, &[]);
     let report = bench.report(id);
     assert_eq!(report.verdict(), (TaskState::Failed, Some(Reason::ModuleInvalid)), "{}", report.ending.message);
     assert_eq!(report.events.len(), 1, "it never started");
@@ -79,13 +79,9 @@ fn a_module_that_cannot_be_read_is_no_fault_of_the_module() {
     let mut spec = spec();
     spec.module = Digest([7; 32]);
     let id = spec.id;
-    let launch = Launch {
-        spec: Arc::new(spec),
-        module: bench.dir.path().join("none"),
-        meter: Meter::Fuel,
-        inputs: Vec::new(),
-        env: Vec::new(),
-    };
+    let module = bench.dir.path().join("none");
+    let launch =
+        Launch { spec: Arc::new(spec), module, meter: Meter::Fuel, folders: Vec::new(), copies: None, env: Vec::new() };
 
     bench.executor.launch(launch.clone());
     assert_eq!(bench.report(id).verdict(), (TaskState::Failed, Some(Reason::ArtifactUnavailable)));
@@ -98,7 +94,7 @@ fn a_module_that_cannot_be_read_is_no_fault_of_the_module() {
 #[test]
 fn text_is_a_module_too() {
     let bench = Bench::new();
-    let id = bench.launch_bytes(spec(), br#"(module (func (export "_start")))"#, Vec::new());
+    let id = bench.launch_bytes(spec(), br#"(module (func (export "_start")))"#, &[]);
 
     bench.report(id).assert_finished();
 }

@@ -52,7 +52,14 @@ pub(super) fn run(master: Option<String>, args: RunArgs) -> Verdict {
 /// On a cluster that is gone afterwards.
 async fn embedded(plan: Plan, signals: &mut Signals) -> Verdict {
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let starting = Cluster::start(embedded::Plan { listen, state: None, agents: 1, cpus: None, mem: None });
+    let starting = Cluster::start(embedded::Plan {
+        listen,
+        state: None,
+        agents: 1,
+        cpus: None,
+        mem: None,
+        allowed_folders: Vec::new(),
+    });
     let cluster = tokio::select! {
         cluster = starting => cluster?,
         () = signals.next() => return Ok(exit::INTERRUPTED),

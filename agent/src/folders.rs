@@ -1,0 +1,96 @@
+//! The folders that tasks may read: their inputs, laid out, and those of the machine that an operator allows.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use haggle_core::{Digest, Folder, FolderSource, Reason, TaskId, TaskSpec};
+use haggle_executor::HostFolder;
+use haggle_executor::inputs::{self, LaidOut};
+
+/// Lays out what tasks may read, and removes it after them.
+#[derive(Debug)]
+pub(crate) struct Folders {
+    /// Holds a folder for each framework, which stays, and in it one for each task with inputs.
+    inputs: PathBuf,
+    /// Canonical.
+    allowed: Vec<PathBuf>,
+}
+
+/// Why a task cannot be given its folders.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct NoFolders {
+    pub(crate) reason: Reason,
+    pub(crate) message: String,
+}
+
+impl Folders {
+    /// # Errors
+    /// When an allowed folder is not there; it gives that folder, too.
+    pub(crate) fn new(inputs: PathBuf, allowed: &[PathBuf]) -> Result<Self, (PathBuf, io::Error)> {
+        let canonical = |path: &PathBuf| fs::canonicalize(path).map_err(|error| (path.clone(), error));
+        Ok(Self { inputs, allowed: allowed.iter().map(canonical).collect::<Result<_, _>>()? })
+    }
+
+    /// The folders of this machine that the task names, if it may read every one of them.
+    ///
+    /// # Errors
+    /// When one is not there, or is not allowed.
+    pub(crate) fn granted(&self, spec: &TaskSpec) -> Result<Vec<HostFolder>, NoFolders> {
+        let mut granted = Vec::new();
+        for Folder { guest_path, source } in &spec.grants.folders {
+            let FolderSource::Host(path) = source else { continue };
+            let invalid = |why: String| NoFolders {
+                reason: Reason::TaskInvalid,
+                message: format!("folder {path:?} of the agent's machine {why}"),
+            };
+            // Links are followed first: what they lead to must be allowed, and is what the guest is given. Whether
+            // there is something at all that is not allowed is nobody's business.
+            let host = fs::canonicalize(path).ok().filter(|host| self.allows(host));
+            let host = host.ok_or_else(|| invalid("is not allowed by its operator (--allow-folder)".to_owned()))?;
+            if !host.is_dir() {
+                return Err(invalid("is a file".to_owned()));
+            }
+            granted.push(HostFolder { guest_path: guest_path.clone(), host });
+        }
+        Ok(granted)
+    }
+
+    /// Lays out the task's inputs, whose content is in these files.
+    ///
+    /// # Errors
+    /// When one has no place, or the disk refuses. What was laid out until then is gone again.
+    pub(crate) fn lay_out(&self, spec: &TaskSpec, file: impl Fn(Digest) -> PathBuf) -> Result<LaidOut, NoFolders> {
+        if spec.inputs.is_empty() {
+            return Ok(LaidOut::default());
+        }
+        let inputs: Vec<_> = spec.inputs.iter().map(|input| (input.guest_path.clone(), file(input.content))).collect();
+        self.remove(spec);
+        inputs::lay_out(&self.place(spec.id), &inputs).map_err(|error| {
+            self.remove(spec);
+            NoFolders { reason: error.reason(), message: error.to_string() }
+        })
+    }
+
+    /// The task has ended, or never ran.
+    pub(crate) fn remove(&self, spec: &TaskSpec) {
+        if spec.inputs.is_empty() {
+            return;
+        }
+        let place = self.place(spec.id);
+        match fs::remove_dir_all(&place) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                tracing::warn!(folder = %place.display(), %error, "cannot remove the inputs of a task");
+            }
+            _ => {}
+        }
+    }
+
+    fn place(&self, task: TaskId) -> PathBuf {
+        self.inputs.join(task.framework.to_string()).join(task.to_string())
+    }
+
+    fn allows(&self, canonical: &Path) -> bool {
+        self.allowed.iter().any(|allowed| canonical.starts_with(allowed))
+    }
+}
