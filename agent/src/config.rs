@@ -27,6 +27,9 @@ pub struct Config {
     pub cache_dir: PathBuf,
     /// Folders of this machine that tasks may ask to read, with all that is in them. None unless named.
     pub allowed_folders: Vec<PathBuf>,
+    /// Whether tasks are given the network that their grants name. Where it is false, which is the default, a task
+    /// with such a grant ends as `TASK_INVALID`.
+    pub allow_network: bool,
     /// How long tasks may still run once the agent drains, before they are killed.
     pub kill_grace: Duration,
     /// How often the agent says that it lives. A master that answers none of [`Config::SILENT_HEARTBEATS`] in a
@@ -57,6 +60,7 @@ impl Config {
             work_dir: work_dir.into(),
             cache_dir: cache_dir.into(),
             allowed_folders: Vec::new(),
+            allow_network: false,
             kill_grace: Self::DEFAULT_KILL_GRACE,
             heartbeat: Self::DEFAULT_HEARTBEAT,
         }

@@ -270,6 +270,7 @@ fn executor_config(config: &Config, work_dir: &WorkDir, cpus: MilliCpu) -> haggl
         scratch_dir: work_dir.scratch(),
         max_tasks: workers.saturating_mul(TASKS_PER_CORE).max(TASKS_MIN),
         meter: haggle_executor::Meter::Fuel,
+        allow_network: config.allow_network,
     }
 }
 

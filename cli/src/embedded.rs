@@ -25,6 +25,8 @@ pub(crate) struct Plan {
     pub(crate) mem: Option<Bytes>,
     /// Folders of this machine that tasks may ask to read.
     pub(crate) allowed_folders: Vec<PathBuf>,
+    /// Whether tasks are given the network that their grants name.
+    pub(crate) allow_network: bool,
 }
 
 /// A running cluster. Dropped without [`Self::stop`], it ends without ceremony.
@@ -57,6 +59,7 @@ impl Cluster {
             let mut config = haggle_agent::Config::new(url.clone(), name.clone(), folder.path().join(name), &modules);
             config.resources = declared.clone();
             config.allowed_folders.clone_from(&plan.allowed_folders);
+            config.allow_network = plan.allow_network;
             let agent = Agent::start(config).await?;
             agent.registered().await?;
             agents.push(agent);

@@ -26,6 +26,7 @@ impl Local {
             scratch_dir: dir.path().join("scratch"),
             max_tasks: 1000,
             meter: Meter::Fuel,
+            allow_network: false,
         };
         let executor = Executor::start(config, move |event| {
             // The receiver is gone only when the measurement is over.

@@ -216,6 +216,7 @@ impl Bench {
             scratch_dir: dir.path().join("scratch"),
             max_tasks: 512,
             meter: Meter::Fuel,
+            allow_network: true,
         };
         let executor = Executor::start(config, move |event| {
             // The bench may be gone before the last event.

@@ -20,6 +20,9 @@ pub struct Config {
     /// The usual form of modules. The engine for the other one is made when its first task comes, and holds 2,000
     /// tasks at most.
     pub meter: Meter,
+    /// Whether tasks are given the network that their grants name. Where it is false, a task with such a grant is
+    /// refused; one without has no network either way.
+    pub allow_network: bool,
 }
 
 /// Why an executor did not start.

@@ -57,7 +57,7 @@ impl Executor {
     /// # Errors
     /// When the folders cannot be used or the machine cannot provide for so many tasks.
     pub fn start(config: Config, events: impl Fn(Event) + Send + Sync + 'static) -> Result<Self, StartError> {
-        let Config { workers, cache_dir, scratch_dir, max_tasks, meter } = config;
+        let Config { workers, cache_dir, scratch_dir, max_tasks, meter, allow_network } = config;
         scratch::clear(&scratch_dir).map_err(|source| StartError::Folder {
             folder: scratch_dir.clone(),
             purpose: "a place for scratch folders",
@@ -69,7 +69,7 @@ impl Executor {
         let modules = Modules::new(Compiler::start(Arc::clone(&engines), store)?);
 
         let emit: Emit = Arc::new(events);
-        let scheduler = Scheduler::new(Site { engines, modules, scratch_dir }, emit);
+        let scheduler = Scheduler::new(Site { engines, modules, scratch_dir, allow_network }, emit);
         let inner = Inner { scheduler, threads: Mutex::default() };
         let (stop, stopped) = oneshot::channel();
         let timers = start_timers(stopped)?;

@@ -26,7 +26,7 @@ pub enum Kind {
 pub enum Need {
     /// Files: inputs to read, or a scratch folder to write (`disk`).
     Files,
-    /// The network, which no task is given.
+    /// The network, of which a task is given what its grants name.
     Network,
     /// Something that is not WASI, which no task is given.
     Foreign,

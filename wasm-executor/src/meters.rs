@@ -13,6 +13,7 @@ pub(crate) struct Meters {
     peak_mem: AtomicU64,
     peak_disk: AtomicU64,
     debt: Arc<Debt>,
+    net: AtomicU64,
 }
 
 impl Meters {
@@ -39,6 +40,10 @@ impl Meters {
 
     pub(crate) fn peak_mem(&self) -> u64 {
         self.peak_mem.load(Relaxed)
+    }
+
+    pub(crate) fn net(&self) -> u64 {
+        self.net.load(Relaxed)
     }
 
     pub(crate) fn peak_disk(&self) -> u64 {

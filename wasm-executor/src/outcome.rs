@@ -61,6 +61,8 @@ pub(crate) enum SetupError {
     NotAFolder { path: String },
     #[error("the disk is full")]
     Disk(DiskRefusal),
+    #[error("wants to reach {host}, but this agent gives its tasks no network (`haggle agent --allow-network` does)")]
+    NoNetwork { host: String },
     #[error("cannot make a scratch folder: {0}")]
     Scratch(std::io::Error),
 }
@@ -176,7 +178,10 @@ impl Outcome {
             SetupError::Disk(refusal) => return Self::disk(*refusal),
             SetupError::Folder { .. } | SetupError::Copy { .. } => Reason::ArtifactUnavailable,
             SetupError::Scratch(_) => Reason::ExecutorTerminated,
-            SetupError::Nul { .. } | SetupError::Unmetered | SetupError::NotAFolder { .. } => Reason::TaskInvalid,
+            SetupError::Nul { .. }
+            | SetupError::Unmetered
+            | SetupError::NotAFolder { .. }
+            | SetupError::NoNetwork { .. } => Reason::TaskInvalid,
         };
         Self::failed(reason, line(&error.to_string()))
     }

@@ -28,6 +28,7 @@ pub(crate) struct Site {
     pub(crate) engines: Arc<Engines>,
     pub(crate) modules: Modules,
     pub(crate) scratch_dir: PathBuf,
+    pub(crate) allow_network: bool,
 }
 
 /// Runs a task to its end. `started` is called once its module is ready and the guest is about to begin.
@@ -47,6 +48,9 @@ pub(crate) async fn run(
         Ok(compiled) => compiled,
         Err(error) => return Outcome::of_module(&error),
     };
+    if !site.allow_network && launch.spec.grants.reach_out() {
+        return Outcome::of_setup(&no_network(&launch.spec.grants));
+    }
     started();
     let grants = match grant(launch, &site.scratch_dir, output, meters).await {
         Ok(grants) => grants,
@@ -76,6 +80,12 @@ pub(crate) async fn run(
     };
     drop(scratch);
     outcome
+}
+
+fn no_network(grants: &haggle_core::Grants) -> SetupError {
+    let net = grants.net.iter().map(ToString::to_string);
+    let http = grants.http.iter().map(ToString::to_string);
+    SetupError::NoNetwork { host: net.chain(http).next().unwrap_or_default() }
 }
 
 /// Bytes of arguments and environment that every task has for nothing, so that a memory which is as large as a

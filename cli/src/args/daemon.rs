@@ -111,6 +111,9 @@ pub(crate) struct AgentArgs {
 /// What an agent's operator lets tasks ask for.
 #[derive(Args, Debug)]
 pub(crate) struct AllowArgs {
+    /// Give tasks the network that they are granted (--allow-net, --allow-http); else such tasks are refused
+    #[arg(long = "allow-network")]
+    pub(crate) network: bool,
     /// A folder of this machine that tasks may ask to read, with all that is in it; repeatable
     #[arg(long = "allow-folder", value_name = "DIR")]
     pub(crate) folders: Vec<PathBuf>,

@@ -32,6 +32,7 @@ pub(super) async fn run(master: String, args: AgentArgs) -> Verdict {
     let modules = cache::modules().unwrap_or_else(|| work_dir.join("modules"));
     let mut config = Config::new(master, name, work_dir, modules);
     config.resources = Declared { cpus: args.cpus, mem: args.mem, disk: args.disk, ..Declared::default() };
+    config.allow_network = args.allowed.network;
     config.attributes = args.attributes.into_iter().collect();
     config.allowed_folders = args.allowed.folders;
 

@@ -110,7 +110,7 @@ fn entry(kind: Kind) -> &'static str {
 fn need_name(need: Need) -> (&'static str, &'static str) {
     match need {
         Need::Files => ("files", "files: grant inputs with --input, a scratch folder with --disk"),
-        Need::Network => ("network", "the network, which no task is given"),
+        Need::Network => ("network", "the network: grant it with --allow-net and --allow-http"),
         Need::Foreign => ("foreign", "an import that is not WASI, which no task is given: it will not run"),
     }
 }

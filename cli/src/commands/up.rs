@@ -19,6 +19,7 @@ pub(super) async fn run(args: UpArgs) -> Verdict {
         cpus: args.cpus,
         mem: args.mem,
         allowed_folders: args.allowed.folders,
+        allow_network: args.allowed.network,
     };
     let mut cluster = tokio::select! {
         cluster = Cluster::start(plan) => cluster?,

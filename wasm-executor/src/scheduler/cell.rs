@@ -157,7 +157,7 @@ impl Cell {
             peak_mem: Bytes::new(self.meters.peak_mem()),
             peak_disk: Bytes::new(self.meters.peak_disk()),
             output: Bytes::new(self.output.written()),
-            net: Bytes::ZERO,
+            net: Bytes::new(self.meters.net()),
         };
         emit(Event::Ended { task: self.task(), ending: outcome.ending(usage) });
     }

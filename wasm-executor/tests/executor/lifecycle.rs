@@ -127,6 +127,7 @@ fn a_receiver_of_events_that_panics_stops_nobody() {
         scratch_dir: dir.path().join("scratch"),
         max_tasks: 4,
         meter: haggle_executor::Meter::Fuel,
+        allow_network: false,
     };
     let executor = haggle_executor::Executor::start(config, move |event| {
         if let Event::Ended { task, .. } = event {

@@ -52,6 +52,7 @@ pub(super) fn run(master: Option<String>, args: RunArgs) -> Verdict {
 /// On a cluster that is gone afterwards.
 async fn embedded(plan: Plan, signals: &mut Signals) -> Verdict {
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    // It is the user's own machine and own task: the network that they grant is theirs to give.
     let starting = Cluster::start(embedded::Plan {
         listen,
         state: None,
@@ -59,6 +60,7 @@ async fn embedded(plan: Plan, signals: &mut Signals) -> Verdict {
         cpus: None,
         mem: None,
         allowed_folders: Vec::new(),
+        allow_network: true,
     });
     let cluster = tokio::select! {
         cluster = starting => cluster?,
