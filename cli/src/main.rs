@@ -5,6 +5,7 @@ mod cache;
 mod commands;
 mod embedded;
 mod error;
+mod executor;
 mod exit;
 mod logging;
 mod module;
@@ -22,6 +23,9 @@ use error::CommandError;
 use output::OutputError;
 
 fn main() -> ExitCode {
+    if let Some(code) = executor::child(std::env::args_os()) {
+        return code;
+    }
     let cli = match args::Cli::read(std::env::args_os()) {
         Ok(cli) => cli,
         Err(error) if error.use_stderr() && error.kind() != ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {

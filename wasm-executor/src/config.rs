@@ -3,10 +3,12 @@
 use std::io;
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use crate::event::Meter;
 
 /// What an executor is started with.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Config {
     /// Threads that run guests: one for each CPU that is offered to tasks, rounded up. At least one is started.
     pub workers: usize,

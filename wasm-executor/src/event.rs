@@ -21,9 +21,10 @@ pub enum Meter {
 }
 
 /// A task to run.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Launch {
     /// What was asked for.
+    #[serde(with = "crate::process::shared")]
     pub spec: Arc<TaskSpec>,
     /// A file whose SHA-256 is `spec.module`, already verified.
     pub module: PathBuf,
@@ -39,7 +40,7 @@ pub struct Launch {
 }
 
 /// A folder of this machine in a guest's view. The guest may read it, and all that is in it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostFolder {
     /// The name under which the guest finds it.
     pub guest_path: String,
@@ -48,7 +49,7 @@ pub struct HostFolder {
 }
 
 /// One of a task's two output streams.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Stream {
     /// Standard output.
     Stdout,

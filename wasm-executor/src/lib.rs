@@ -31,6 +31,7 @@ mod meters;
 mod module;
 mod outcome;
 mod pace;
+pub mod process;
 mod run;
 mod scheduler;
 mod scratch;

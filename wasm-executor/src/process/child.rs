@@ -1,0 +1,192 @@
+//! The child: an executor behind a socket.
+
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use interprocess::local_socket::Listener;
+use interprocess::local_socket::traits::Listener as _;
+
+use super::desk::Desk;
+use super::folder::Folder;
+use super::socket::Socket;
+use super::watch::watch;
+use super::wire::{self, Incoming, Order, WireError};
+use super::{COMMAND, Setup};
+use crate::config::StartError;
+use crate::executor::Executor;
+
+/// Bytes of a setup. It is some paths.
+const SETUP_MAX: u64 = 1 << 20;
+
+/// How long tasks may take to end when the process does. They end at their next slice; this is for one that is deep
+/// in the system.
+const END_GRACE: Duration = Duration::from_secs(5);
+
+/// How long an agent that has connected may take to say who it is. Whoever does not is no agent.
+const GREETING_MAX: Duration = Duration::from_secs(5);
+
+/// Why an executor's process cannot serve.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Started by somebody else than an agent.
+    #[error("`haggle {COMMAND}` is started by agents, and is told on its standard input what to be: {0}")]
+    NoSetup(String),
+    /// The folder that it was started in.
+    #[error("cannot {action}: {source}")]
+    Folder {
+        /// What was tried there.
+        action: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The executor.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The system refuses a thread.
+    #[error("cannot start a thread: {0}")]
+    Thread(io::Error),
+}
+
+/// Is an executor, in the folder that it was started in, until it is told to end or has been left alone for too long.
+/// Leaves nothing in the folder.
+///
+/// # Errors
+/// When it cannot start. Its agent reads why in its log.
+pub fn serve() -> Result<(), ServeError> {
+    let setup = setup()?;
+    let folder = |action| move |source| ServeError::Folder { action, source };
+    let here = std::env::current_dir().map(Folder::at).map_err(folder("find the folder that it was started in"))?;
+    let claim = here.claim().map_err(folder("claim the folder that it was started in"))?;
+    let listener = Folder::listen().map_err(folder("listen"))?;
+
+    let desk = Arc::new(Desk::new());
+    let executor = Executor::start(setup.executor, {
+        let desk = Arc::clone(&desk);
+        move |event| desk.hear(event)
+    })?;
+    let (end, ended) = mpsc::channel();
+    let agents = {
+        let (desk, executor, end) = (Arc::clone(&desk), executor.clone(), end.clone());
+        move || {
+            let _ = end.send(meet_agents(&listener, &desk, &executor));
+        }
+    };
+    spawn("haggle-agents", agents)?;
+    let watching = {
+        let here = here.clone();
+        move || {
+            watch(&desk, &here, setup.recovery_timeout, setup.idle_after);
+            let _ = end.send("it was left alone");
+        }
+    };
+    spawn("haggle-watch", watching)?;
+
+    let why = ended.recv().unwrap_or("its threads are gone");
+    tracing::info!(why, "the executor ends");
+    end_tasks(executor);
+    if let Err(error) = here.remove() {
+        tracing::warn!(%error, "the folder cannot be removed");
+    }
+    drop(claim);
+    Ok(())
+}
+
+fn setup() -> Result<Setup, ServeError> {
+    let mut bytes = Vec::new();
+    let read = io::stdin().lock().take(SETUP_MAX).read_to_end(&mut bytes);
+    read.map_err(|error| ServeError::NoSetup(error.to_string()))?;
+    postcard::from_bytes(&bytes).map_err(|error| ServeError::NoSetup(error.to_string()))
+}
+
+fn spawn(name: &str, run: impl FnOnce() + Send + 'static) -> Result<(), ServeError> {
+    thread::Builder::new().name(name.to_owned()).spawn(run).map(drop).map_err(ServeError::Thread)
+}
+
+/// Kills every task and waits for that, but not for ever: what is left ends with the process.
+fn end_tasks(executor: Executor) {
+    let (done, waiting) = mpsc::channel();
+    let end = move || {
+        executor.shutdown();
+        let _ = done.send(());
+    };
+    if spawn("haggle-end", end).is_err() || waiting.recv_timeout(END_GRACE).is_err() {
+        tracing::warn!("tasks are still running, and end with their process");
+    }
+}
+
+/// Serves one agent after the other. Returns when one wants it to end.
+fn meet_agents(listener: &Listener, desk: &Arc<Desk>, executor: &Executor) -> &'static str {
+    loop {
+        let agent = match listener.accept() {
+            Ok(agent) => agent,
+            Err(error) => {
+                tracing::warn!(%error, "an agent cannot connect");
+                // Out of descriptors or memory: that passes, or the watch ends it.
+                thread::sleep(Duration::from_millis(100));
+                continue;
+            }
+        };
+        match converse(Socket::new(agent), desk, executor) {
+            Ok(true) => return "its agent wants it to",
+            Ok(false) => tracing::info!("the agent has gone"),
+            Err(error) => tracing::warn!(%error, "the agent is lost"),
+        }
+    }
+}
+
+/// Serves one agent. True when it wants this process to end.
+fn converse(mut agent: Socket, desk: &Arc<Desk>, executor: &Executor) -> Result<bool, WireError> {
+    wire::greet(&mut agent)?;
+    agent.set_patience(Some(GREETING_MAX))?;
+    let pid = wire::be_greeted(&mut agent)?;
+    agent.set_patience(None)?;
+    let incarnation = desk.agent_comes();
+    tracing::info!(pid, incarnation, "an agent has come");
+    let writing = {
+        let (desk, mut to) = (Arc::clone(desk), agent.clone());
+        move || {
+            let mut batch = Vec::new();
+            while let Some(next) = desk.take(batch) {
+                batch = next;
+                if to.write_all(&batch).is_err() {
+                    // The reader hears of it as well, and says so.
+                    break;
+                }
+            }
+        }
+    };
+    let writer = thread::Builder::new().name("haggle-reports".to_owned()).spawn(writing);
+    let ends = writer.as_ref().map_or(Ok(false), |_| listen(agent, desk, executor));
+    desk.agent_goes();
+    let joined = writer.map(thread::JoinHandle::join);
+    if joined?.is_err() {
+        tracing::error!("the writer had panicked");
+    }
+    ends
+}
+
+/// Does what the agent says until it hangs up. True when the last word was to end.
+fn listen(from: impl Read, desk: &Desk, executor: &Executor) -> Result<bool, WireError> {
+    let mut incoming = Incoming::<_, Order>::new(from);
+    let mut orders = Vec::new();
+    while incoming.read(&mut orders)? {
+        for order in orders.drain(..) {
+            match order {
+                Order::Launch(launch) => {
+                    if desk.open(&launch.spec) {
+                        executor.launch(launch);
+                    }
+                }
+                Order::Kill(task) => executor.kill(task),
+                Order::Forget(task) => desk.forget(task),
+                Order::Taken { task, stream, received, stored } => desk.taken(task, stream, received, stored),
+                Order::Leave => return Ok(false),
+                Order::End => return Ok(true),
+            }
+        }
+    }
+    Ok(false)
+}

@@ -1,0 +1,297 @@
+//! The agent's side: starts an executor's process, or finds one that is there, and speaks to it.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex};
+
+use super::folder::Folder;
+use super::socket::Socket;
+use super::wire::{self, Incoming, Order, Report, WireError};
+use super::{COMMAND, Setup};
+
+/// How long a process may take from its start to its first word. It takes some hundredths of a second.
+const START_MAX: Duration = Duration::from_secs(30);
+
+/// How long one that runs may take to answer.
+const ANSWER_MAX: Duration = Duration::from_secs(5);
+
+/// What the child may know of the agent's environment: how to log, and on Windows what nothing runs without.
+const ENVIRONMENT: [&str; 4] = ["RUST_LOG", "RUST_BACKTRACE", "SystemRoot", "TEMP"];
+
+/// Why there is no executor.
+#[derive(Debug, thiserror::Error)]
+pub enum StartFailure {
+    /// The folder cannot be made or used.
+    #[error("cannot use {}: {source}", folder.display())]
+    Folder {
+        /// Which folder.
+        folder: std::path::PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The program cannot be started.
+    #[error("cannot start {}: {source}", program.display())]
+    Program {
+        /// Which program.
+        program: std::path::PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It could not be told what to be.
+    #[error("cannot be told what to be: {0}")]
+    Setup(String),
+    /// It ended before it said a word.
+    #[error("{0}")]
+    Ended(String),
+    /// It does not answer, or not in a way that can be understood.
+    #[error(transparent)]
+    Wire(#[from] WireError),
+}
+
+/// An executor's process, and how to end it.
+#[derive(Debug)]
+pub struct Process {
+    folder: Folder,
+    id: u32,
+    /// Of one that this process started.
+    child: Mutex<Option<Child>>,
+}
+
+/// A conversation with an executor's process.
+#[derive(Debug)]
+pub struct Connection {
+    /// The other side.
+    pub process: Arc<Process>,
+    /// What it says.
+    pub reports: Incoming<Socket, Report>,
+    /// What it is told.
+    to: Socket,
+}
+
+/// Makes the folder, starts `program` in it as an executor, and connects to it. Takes as long as that takes.
+///
+/// # Errors
+/// When it does not start. Nothing is left behind then.
+pub fn spawn(program: &Path, folder: &Folder, setup: &Setup) -> Result<Connection, StartFailure> {
+    let child = start(program, folder, setup)?;
+    let process = Arc::new(Process { folder: folder.clone(), id: child.id(), child: Mutex::new(Some(child)) });
+    let connected = folder.connect(Instant::now() + START_MAX, || process.runs());
+    connected.map_err(WireError::Io).and_then(|stream| converse(stream, &process)).map_err(|error| {
+        let obituary = (!process.runs()).then(|| process.obituary());
+        process.kill();
+        // Nobody is in it any more.
+        let _ = folder.remove();
+        obituary.map_or(error.into(), StartFailure::Ended)
+    })
+}
+
+/// Connects to a process that another agent started.
+///
+/// # Errors
+/// When it does not answer, or speaks another version. One that can be told from others is killed then.
+pub fn adopt(folder: &Folder) -> Result<Connection, StartFailure> {
+    let failed = |error: WireError| {
+        if let WireError::Version { pid, .. } = error {
+            Process { folder: folder.clone(), id: pid, child: Mutex::new(None) }.kill();
+        }
+        error
+    };
+    let stream = folder.connect(Instant::now() + ANSWER_MAX, || folder.is_claimed()).map_err(WireError::Io)?;
+    let process = Arc::new(Process { folder: folder.clone(), id: 0, child: Mutex::new(None) });
+    Ok(converse(stream, &process).map_err(failed)?)
+}
+
+fn start(program: &Path, folder: &Folder, setup: &Setup) -> Result<Child, StartFailure> {
+    let told = postcard::to_stdvec(setup).map_err(|error| StartFailure::Setup(error.to_string()))?;
+    let unusable = |source| StartFailure::Folder { folder: folder.path().to_owned(), source };
+    let log = File::create(folder.log()).map_err(unusable)?;
+    let mut command = Command::new(program);
+    command.arg(COMMAND).current_dir(folder.path()).env_clear();
+    command.envs(ENVIRONMENT.iter().filter_map(|&name| Some((name, std::env::var_os(name)?))));
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log);
+    // What is typed at the agent's terminal is for the agent.
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    let failed = |source| StartFailure::Program { program: program.to_owned(), source };
+    let mut child = command.spawn().map_err(failed)?;
+    let mut stdin = child.stdin.take().expect("it was asked for");
+    if let Err(error) = stdin.write_all(&told) {
+        // It did not wait for it; its log says why, and whoever connects next finds it gone.
+        tracing::debug!(%error, "an executor did not listen");
+    }
+    Ok(child)
+}
+
+fn converse(mut socket: Socket, process: &Arc<Process>) -> Result<Connection, WireError> {
+    wire::greet(&mut socket)?;
+    socket.set_patience(Some(ANSWER_MAX))?;
+    let id = wire::be_greeted(&mut socket)?;
+    socket.set_patience(None)?;
+    let process = if process.id == id {
+        Arc::clone(process)
+    } else {
+        Arc::new(Process { folder: process.folder.clone(), id, child: Mutex::new(process.child.lock().take()) })
+    };
+    Ok(Connection { process, reports: Incoming::new(socket.clone()), to: socket })
+}
+
+impl Connection {
+    /// Starts the thread that tells it what `orders` takes; it ends with the connection.
+    ///
+    /// # Errors
+    /// When there is no thread to be had.
+    pub fn follow(self, orders: &Arc<Orders>) -> io::Result<Incoming<Socket, Report>> {
+        let (orders, mut to) = (Arc::clone(orders), self.to);
+        let writing = move || {
+            let mut batch = Vec::new();
+            while let Some(next) = orders.take(batch) {
+                batch = next;
+                if to.write_all(&batch).is_err() {
+                    // The reader hears of it as well, and says so.
+                    return;
+                }
+            }
+        };
+        thread::Builder::new().name("haggle-orders".to_owned()).spawn(writing)?;
+        Ok(self.reports)
+    }
+}
+
+impl Process {
+    /// Its folder.
+    pub fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    /// Whether it runs.
+    fn runs(&self) -> bool {
+        match &mut *self.child.lock() {
+            Some(child) => matches!(child.try_wait(), Ok(None)),
+            None => self.folder.is_claimed(),
+        }
+    }
+
+    /// Ends it on the spot.
+    pub fn kill(&self) {
+        match &mut *self.child.lock() {
+            Some(child) => {
+                // One that has ended already is what we want.
+                let _ = child.kill();
+                let _ = child.wait();
+            }
+            None => self.kill_by_id(),
+        }
+    }
+
+    /// An id may be somebody else's by now, unless its process lives: then the claim is held.
+    #[cfg(unix)]
+    fn kill_by_id(&self) {
+        let id = i32::try_from(self.id).ok().and_then(rustix::process::Pid::from_raw);
+        if let Some(id) = id.filter(|_| self.folder.is_claimed())
+            && let Err(error) = rustix::process::kill_process(id, rustix::process::Signal::KILL)
+        {
+            tracing::warn!(pid = self.id, %error, "an executor cannot be killed");
+        }
+    }
+
+    /// Its connection is closed, which it takes for a reason to end if it is told to, or else in time.
+    #[cfg(not(unix))]
+    fn kill_by_id(&self) {
+        tracing::warn!(pid = self.id, "an executor of an earlier agent cannot be killed on this system");
+    }
+
+    /// How it came to its end, in one line. Waits for that end for a moment, and then brings it about.
+    pub fn obituary(&self) -> String {
+        const MOMENT: Duration = Duration::from_secs(10);
+        let deadline = Instant::now() + MOMENT;
+        while self.runs() {
+            if Instant::now() >= deadline {
+                self.kill();
+                return "the executor hung up and did not end; it was killed".to_owned();
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
+        let status = self.child.lock().as_mut().and_then(|child| child.try_wait().ok().flatten());
+        let Some(status) = status else { return "the executor is gone".to_owned() };
+        let how = manner(status);
+        match self.folder.last_words() {
+            words if words.is_empty() || status.success() => how,
+            words => format!("{how}: {words}"),
+        }
+    }
+}
+
+#[cfg(unix)]
+fn manner(status: ExitStatus) -> String {
+    use std::os::unix::process::ExitStatusExt;
+    match (status.signal(), status.code()) {
+        (Some(signal), _) => format!("the executor was ended by signal {signal}"),
+        (None, Some(code)) => format!("the executor ended with exit code {code}"),
+        (None, None) => "the executor ended".to_owned(),
+    }
+}
+
+#[cfg(not(unix))]
+fn manner(status: ExitStatus) -> String {
+    format!("the executor ended with {status}")
+}
+
+/// What an executor's process is still to be told, from before it can listen on.
+///
+/// Bounded by what it is about: some orders for each task.
+#[derive(Debug, Default)]
+pub struct Orders {
+    waiting: Mutex<Waiting>,
+    filled: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    bytes: Vec<u8>,
+    closed: bool,
+}
+
+impl Orders {
+    /// Adds one, from any thread, at once.
+    ///
+    /// # Errors
+    /// When a path in it is not Unicode.
+    pub fn push(&self, order: &Order) -> Result<(), WireError> {
+        let mut waiting = self.waiting.lock();
+        // The writer sleeps only on an empty queue.
+        let wake = waiting.bytes.is_empty();
+        if !waiting.closed {
+            wire::put(order, &mut waiting.bytes)?;
+        }
+        drop(waiting);
+        if wake {
+            self.filled.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Nobody listens any more, or will after what waits now.
+    pub fn close(&self) {
+        self.waiting.lock().closed = true;
+        self.filled.notify_one();
+    }
+
+    /// Waits for something to write, and takes it; `None` after the last. `spare` is filled next.
+    fn take(&self, mut spare: Vec<u8>) -> Option<Vec<u8>> {
+        spare.clear();
+        let mut waiting = self.waiting.lock();
+        while waiting.bytes.is_empty() {
+            if waiting.closed {
+                return None;
+            }
+            self.filled.wait(&mut waiting);
+        }
+        Some(std::mem::replace(&mut waiting.bytes, spare))
+    }
+}

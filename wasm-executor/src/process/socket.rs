@@ -1,0 +1,39 @@
+//! One end of a local socket, to be read by one thread and written by another.
+
+use std::io::{self, Read, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use interprocess::local_socket::Stream;
+use interprocess::local_socket::traits::Stream as _;
+
+/// Clones share it; it is closed with the last one.
+#[derive(Clone, Debug)]
+pub struct Socket(Arc<Stream>);
+
+impl Socket {
+    pub(super) fn new(stream: Stream) -> Self {
+        Self(Arc::new(stream))
+    }
+
+    /// How long a read may wait; `None` is for ever.
+    pub(super) fn set_patience(&self, patience: Option<Duration>) -> io::Result<()> {
+        self.0.set_recv_timeout(patience)
+    }
+}
+
+impl Read for Socket {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        (&*self.0).read(into)
+    }
+}
+
+impl Write for Socket {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        (&*self.0).write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        (&*self.0).flush()
+    }
+}
