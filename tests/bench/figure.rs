@@ -7,6 +7,10 @@ use std::fmt;
 pub(crate) enum Goal {
     /// The median must be below.
     Below(f64),
+    /// So must 99 of 100 samples.
+    P99Below(f64),
+    /// So must every sample.
+    AllBelow(f64),
     /// The median must be at least this.
     AtLeast(f64),
     /// The figure stands for comparison.
@@ -20,7 +24,7 @@ pub(crate) struct Figure {
     pub(crate) name: String,
     /// The unit of the samples.
     pub(crate) unit: &'static str,
-    /// What the median must reach.
+    /// What the samples must reach.
     pub(crate) goal: Goal,
     /// In rising order, not empty.
     samples: Vec<f64>,
@@ -40,10 +44,12 @@ impl Figure {
         self.samples[((last as f64) * part).round() as usize]
     }
 
-    /// Whether the median reaches the goal.
+    /// Whether the samples reach the goal.
     pub(crate) fn reached(&self) -> bool {
         match self.goal {
             Goal::Below(bound) => self.quantile(0.5) < bound,
+            Goal::P99Below(bound) => self.quantile(0.99) < bound,
+            Goal::AllBelow(bound) => self.quantile(1.0) < bound,
             Goal::AtLeast(bound) => self.quantile(0.5) >= bound,
             Goal::Reported => true,
         }
@@ -59,6 +65,8 @@ impl fmt::Display for Goal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Below(bound) => write!(f, "< {bound}"),
+            Self::P99Below(bound) => write!(f, "p99 < {bound}"),
+            Self::AllBelow(bound) => write!(f, "all < {bound}"),
             Self::AtLeast(bound) => write!(f, ">= {bound}"),
             Self::Reported => f.write_str("-"),
         }
@@ -74,6 +82,18 @@ impl fmt::Display for Figure {
         let count = self.count();
         write!(f, "| {name} | {median} {unit} | {least} / {p99} / {most} | {count} | {goal} | {verdict} |")
     }
+}
+
+/// What lies in the middle of ratios.
+pub(crate) fn geometric_mean(ratios: &[f64]) -> f64 {
+    (ratios.iter().map(|ratio| ratio.ln()).sum::<f64>() / ratios.len() as f64).exp()
+}
+
+/// What lies in the middle of samples.
+pub(crate) fn median(samples: &[f64]) -> f64 {
+    let mut sorted = samples.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted[sorted.len() / 2]
 }
 
 /// Three significant digits, as far as they are before or near the point.

@@ -8,65 +8,148 @@ mod heartbeat;
 mod local;
 mod machine;
 mod processes;
-mod rate;
 mod startup;
 mod tasks;
 
+use std::process::{Command, ExitCode};
+
 use clap::{Parser, ValueEnum};
+
+use figure::Figure;
 
 /// Measures what Haggle promises.
 #[derive(Parser)]
 struct Args {
     /// Which figures; all of them when none is named.
     groups: Vec<Group>,
+    /// Takes few and short samples: shows that everything runs, and proves nothing.
+    #[arg(long)]
+    quick: bool,
     /// Fail when a figure misses its goal.
     #[arg(long)]
     strict: bool,
+    /// Measure one group in this process, and print nothing but its rows.
+    #[arg(long, hide = true)]
+    rows: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Group {
     /// The master's machine alone: what its decisions about one short task cost.
     Decisions,
-    /// The executor alone: start of a cached no-op.
+    /// The executor alone, which is all of the next seven.
     Executor,
+    /// Start of a cached no-op, on one core and on two.
+    Start,
+    /// CPU rates against their quotas, and weights.
+    Rate,
+    /// What metering costs, and what the control of rates adds, over ten kernels.
+    Overhead,
+    /// Suspended tasks: how many, how large, how quickly started.
+    Density,
+    /// From the kill of a task to its end.
+    Kill,
+    /// Tasks that ask for more memory than they have, and what their process holds.
+    Memory,
+    /// The same beside processes, bubblewrap and containers.
+    Peers,
+    /// The part of the peers that needs a place of its own.
+    #[value(hide = true)]
+    Crun,
     /// The cluster over sockets: latency of one task, throughput of many, and the same work on plain threads.
     Tasks,
-    /// The CPU rate of spinning tasks against their quota.
-    Rate,
     /// From nothing to a result: `haggle up`, `haggle run`, and the memory of an idle cluster.
     Startup,
     /// How late a message to an agent is answered while guests spin on every CPU.
     Heartbeat,
 }
 
-fn main() -> anyhow::Result<()> {
+impl Group {
+    const ALL: [Self; 5] = [Self::Decisions, Self::Executor, Self::Tasks, Self::Startup, Self::Heartbeat];
+    const EXECUTOR: [Self; 7] =
+        [Self::Start, Self::Rate, Self::Overhead, Self::Density, Self::Kill, Self::Memory, Self::Peers];
+
+    fn name(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+
+    fn measure(self, effort: Effort) -> anyhow::Result<Vec<Figure>> {
+        match self {
+            Self::Decisions => decisions::measure(),
+            Self::Executor => anyhow::bail!("is measured in its parts"),
+            Self::Start => executor::start::measure(effort),
+            Self::Rate => executor::rate::measure(effort),
+            Self::Overhead => executor::overhead::measure(effort),
+            Self::Density => executor::density::measure(effort),
+            Self::Kill => executor::kill::measure(effort),
+            Self::Memory => executor::memory::measure(effort),
+            Self::Peers => executor::peers::measure(effort),
+            Self::Crun => executor::peers::measure_crun(effort),
+            Self::Tasks => runtime()?.block_on(tasks::measure()),
+            Self::Startup => runtime()?.block_on(startup::measure()),
+            Self::Heartbeat => runtime()?.block_on(heartbeat::measure()),
+        }
+    }
+}
+
+/// How much is measured.
+#[derive(Clone, Copy, Debug)]
+struct Effort {
+    quick: bool,
+}
+
+impl Effort {
+    /// So many, or few.
+    fn of<T>(self, full: T, quick: T) -> T {
+        if self.quick { quick } else { full }
+    }
+}
+
+/// The exit code of a process that measured a group which misses a goal.
+const MISSED: u8 = 3;
+
+fn main() -> anyhow::Result<ExitCode> {
     let args = Args::parse();
-    let groups = if args.groups.is_empty() { Group::value_variants() } else { &args.groups };
+    if args.rows {
+        let effort = Effort { quick: args.quick };
+        let [group] = args.groups[..] else { anyhow::bail!("measures one group in one process") };
+        let figures = group.measure(effort)?;
+        figures.iter().for_each(|figure| println!("{figure}"));
+        let reached = figures.iter().all(Figure::reached);
+        return Ok(if reached { ExitCode::SUCCESS } else { ExitCode::from(MISSED) });
+    }
+
     println!("{}\n", machine::describe());
     println!("| figure | median | min / p99 / max | samples | must reach | reached |");
     println!("|---|---|---|---|---|---|");
+    let groups = if args.groups.is_empty() { &Group::ALL } else { &args.groups[..] };
+    let groups = groups.iter().flat_map(|group| match group {
+        Group::Executor => Group::EXECUTOR.to_vec(),
+        &other => vec![other],
+    });
     let mut missed = Vec::new();
     for group in groups {
-        let figures = match group {
-            Group::Decisions => decisions::measure()?,
-            Group::Executor => executor::measure()?,
-            Group::Tasks => runtime()?.block_on(tasks::measure())?,
-            Group::Rate => rate::measure()?,
-            Group::Startup => runtime()?.block_on(startup::measure())?,
-            Group::Heartbeat => runtime()?.block_on(heartbeat::measure())?,
-        };
-        for figure in figures {
-            println!("{figure}");
-            if !figure.reached() {
-                missed.push(figure.name);
-            }
+        let status = command(group, args.quick)?.status()?;
+        match status.code() {
+            Some(0) => {}
+            Some(code) if code == i32::from(MISSED) => missed.push(group.name()),
+            _ => anyhow::bail!("`{}` was not measured: {status}", group.name()),
         }
     }
     if args.strict && !missed.is_empty() {
-        anyhow::bail!("missed: {}", missed.join(", "));
+        anyhow::bail!("figures were missed in {}", missed.join(", "));
     }
-    Ok(())
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A process of its own for each group, so that none inherits the memory and the threads of another.
+fn command(group: Group, quick: bool) -> std::io::Result<Command> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg(group.name()).arg("--rows");
+    if quick {
+        command.arg("--quick");
+    }
+    Ok(command)
 }
 
 /// As a framework's own process would have it: one thread for its connection is plenty.

@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use haggle_core::{Bytes, Digest, Limits, MilliCpu, TaskState, TaskStatus};
+use haggle_core::{Bytes, Digest, MilliCpu, TaskState, TaskStatus};
 use haggle_kit::{AgentFlags, Cluster, guests};
 use haggle_sdk::{Client, Runner, Session, Task};
 
@@ -167,10 +167,9 @@ fn calibrate(cpu_of: fn(u64) -> anyhow::Result<Duration>) -> anyhow::Result<u64>
 }
 
 fn guest_cpu(rounds: u64) -> anyhow::Result<Duration> {
-    let mut local = Local::start(1)?;
-    let module = local.store(1, &guests::compile(&guests::work(rounds)))?;
-    local.launch(&module, MilliCpu::from_cores(1), Limits::default());
-    Ok(local.ended(1)?[0].usage.cpu)
+    let mut local = Local::start(1, 1)?;
+    let work = local.task(&guests::compile(&guests::work(rounds)))?;
+    Ok(local.run(&work)?.usage.cpu)
 }
 
 fn native_cpu(rounds: u64) -> anyhow::Result<Duration> {

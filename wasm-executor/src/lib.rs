@@ -16,6 +16,8 @@
 //! | output | bytes written to stdout and stderr | it is stopped | `OUTPUT_LIMIT` |
 #![warn(missing_docs)]
 
+#[doc(hidden)]
+pub mod bare;
 mod charge;
 mod clock;
 mod config;

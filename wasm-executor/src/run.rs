@@ -18,10 +18,10 @@ use crate::wasi::{Disk, Output, Preview1, Preview1State, Preview2, Preview2State
 
 /// Guests come back to their worker at least this often: 0.15 to 0.5 ms of most code, 3 ms of the worst.
 /// Shorter slices cost more than they give (5 % at 1 M, 22 % at 100 k).
-const FUEL_SLICE: u64 = 1_000_000;
+pub(crate) const FUEL_SLICE: u64 = 1_000_000;
 
 /// The same in epochs, of which a new one begins every millisecond: slices take between one and two.
-const EPOCHS_SLICE: u64 = 2;
+pub(crate) const EPOCHS_SLICE: u64 = 2;
 
 /// What every task of an executor shares.
 pub(crate) struct Site {

@@ -16,6 +16,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use cell::Cell;
 use queue::{Key, Queue, Rest, Turn};
+pub(crate) use ticker::EPOCH;
 use ticker::Ticker;
 pub(crate) use worker::start;
 

@@ -12,7 +12,7 @@ use crate::engine::Engines;
 use crate::event::Meter;
 
 /// An epoch. Guests are preempted at the second one that begins while they run.
-const EPOCH: Duration = Duration::from_millis(1);
+pub(crate) const EPOCH: Duration = Duration::from_millis(1);
 
 /// Epochs without such a guest before the ticker sleeps. Waking it costs a call of the kernel, which a guest that
 /// sleeps and computes by turns should not pay for each time.

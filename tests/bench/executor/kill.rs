@@ -1,0 +1,65 @@
+//! How long a task goes on after its kill.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use haggle_core::{Bytes, MilliCpu, TaskSpec, TaskState};
+use haggle_executor::Event;
+use haggle_kit::guests::{LOOP, compile};
+
+use super::guests::{READER, sleeper};
+use crate::Effort;
+use crate::figure::{Figure, Goal};
+use crate::local::Local;
+
+const NEIGHBOURS: usize = 1_000;
+const WORKERS: usize = 2;
+const AN_HOUR: u64 = 3_600_000_000_000;
+
+pub(crate) fn measure(effort: Effort) -> anyhow::Result<Vec<Figure>> {
+    let kills = effort.of(300, 20);
+    let mut local = Local::start(WORKERS, 2 * NEIGHBOURS)?;
+    let spinner = local.task(&compile(LOOP))?;
+    let asleep = local.task(&compile(&sleeper(AN_HOUR)))?;
+    let mut reader = local.task(&compile(READER))?;
+    reader.resources.disk = Bytes::from_mib(1);
+
+    let mut figures = Vec::new();
+    let mut row = |local: &mut Local, name: &str, spec: &TaskSpec| -> anyhow::Result<()> {
+        let name = format!("kill to stopped: {name}");
+        figures.push(Figure::new(name, "ms", Goal::P99Below(20.0), delays(local, spec, kills)?));
+        Ok(())
+    };
+    row(&mut local, "a loop", &spinner)?;
+    row(&mut local, "asleep", &asleep)?;
+    row(&mut local, "reads a file again and again", &reader)?;
+
+    // They want a hundred times more than two cores, and may have one.
+    let mut neighbour = spinner.clone();
+    neighbour.resources.cpus = MilliCpu::new(1);
+    for _ in 0..NEIGHBOURS {
+        local.launch(&neighbour);
+    }
+    local.started(NEIGHBOURS)?;
+    row(&mut local, "a loop beside 1,000 others", &spinner)?;
+    row(&mut local, "asleep beside 1,000 loops", &asleep)?;
+    row(&mut local, "reads a file beside 1,000 loops", &reader)?;
+    Ok(figures)
+}
+
+/// Milliseconds from a kill to the news of the end.
+fn delays(local: &mut Local, spec: &TaskSpec, kills: usize) -> anyhow::Result<Vec<f64>> {
+    let mut delays = Vec::with_capacity(kills);
+    for number in 0..kills {
+        let victim = local.launch(spec);
+        while !matches!(local.event()?, Event::Started { task } if task == victim) {}
+        // Kills come at any moment of a slice.
+        thread::sleep(Duration::from_micros(1_000 + number as u64 * 37 % 3_000));
+        let began = Instant::now();
+        local.executor.kill(victim);
+        let (ended, ending) = local.ended(1)?.remove(0);
+        delays.push(began.elapsed().as_secs_f64() * 1e3);
+        anyhow::ensure!(ended == victim && ending.state == TaskState::Killed, "{ended} ended as {ending:?}");
+    }
+    Ok(delays)
+}

@@ -1,0 +1,11 @@
+//! The executor alone, each file a few rows of what it promises.
+
+pub(crate) mod density;
+mod guests;
+pub(crate) mod kill;
+pub(crate) mod memory;
+pub(crate) mod overhead;
+pub(crate) mod peers;
+mod proc;
+pub(crate) mod rate;
+pub(crate) mod start;

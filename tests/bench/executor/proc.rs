@@ -1,0 +1,38 @@
+//! What the system says about a process: its CPU time, and the memory that it holds.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use haggle_core::Bytes;
+
+/// CPU time of this process, all threads.
+pub(super) fn cpu() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
+}
+
+/// A line of `/proc/PID/FILE`, which counts in KiB, such as `VmRSS` of `status`.
+///
+/// # Errors
+/// Where there is no such file: on other systems than Linux, and after the process.
+pub(super) fn memory(pid: u32, file: &str, field: &str) -> anyhow::Result<Bytes> {
+    let path = format!("/proc/{pid}/{file}");
+    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+    let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse().ok());
+    kib.map(Bytes::from_kib).with_context(|| format!("{path} has no {field}"))
+}
+
+/// What a process holds in memory, and the page tables that this takes.
+///
+/// # Errors
+/// As [`memory`].
+pub(super) fn resident(pid: u32) -> anyhow::Result<Bytes> {
+    let sum = memory(pid, "status", "VmRSS")?.get() + memory(pid, "status", "VmPTE")?.get();
+    Ok(Bytes::new(sum))
+}
+
+/// Says on standard error why a row is missing.
+pub(super) fn skipped(what: &str, why: impl std::fmt::Display) {
+    eprintln!("not measured: {what}: {why}");
+}
