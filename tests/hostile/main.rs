@@ -4,6 +4,7 @@ mod cpu;
 mod disk;
 mod host_calls;
 mod kit;
+mod links;
 mod memory;
 mod modules;
 mod output;

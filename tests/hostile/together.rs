@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use haggle_core::{Bytes, TaskState};
 
 use crate::kit::{Bench, Ends, Guest, check, exit, wat};
-use crate::{cpu, disk, host_calls, memory, modules, output};
+use crate::{cpu, disk, host_calls, links, memory, modules, output};
 
 /// Beside what its tasks were promised, the process holds the engine, compiled modules, and what a compiler needs
 /// while it compiles the largest of them.
@@ -33,7 +33,7 @@ fn all_at_once_harm_neither_the_host_nor_their_neighbours() {
     let mut bench = Bench::new();
     let before = resident();
     let hostile: Vec<(&str, Guest, Ends)> =
-        [cpu::all(), memory::all(), disk::all(), output::all(), host_calls::all(), modules::all()]
+        [cpu::all(), memory::all(), disk::all(), links::all(), output::all(), host_calls::all(), modules::all()]
             .into_iter()
             .flatten()
             .collect();

@@ -1,7 +1,8 @@
 //! The ledger of one scratch folder: how long each of its files is, and how many there are.
 //!
-//! A file counts by its length, whether it is sparse or not, and for as long as it exists or is open. Guests
-//! cannot link, so a file has one name, and all that happens to it happens through its guest.
+//! A file counts by its length, whether it is sparse or not, and for as long as it has a name or is open; a symbolic
+//! link by the length of its text. Each name is an entry, so a hard link is one more, and no more bytes. All that
+//! happens to a file happens through its guest: there is no other way into a scratch folder.
 
 use std::collections::HashMap;
 use std::io;
@@ -53,7 +54,7 @@ struct File {
     size: u64,
     /// Descriptors and streams on it.
     holders: usize,
-    named: bool,
+    names: u64,
 }
 
 /// Keeps a file in the ledger while somebody has it open.
@@ -83,14 +84,13 @@ impl Disk {
     /// Whether the file may become this long.
     pub(crate) fn may_reach(&self, file: FileId, length: u64) -> Result<(), Full> {
         let mut ledger = self.ledger.lock();
-        let size = ledger.size(file);
-        let wanted = ledger.bytes.saturating_add(length.saturating_sub(size));
-        if length > size && wanted > ledger.bytes_max {
-            let exceeded = Exceeded { limit: ledger.bytes_max, used: wanted };
-            ledger.refused.get_or_insert(DiskRefusal::Bytes(exceeded));
-            return Err(Full);
-        }
-        Ok(())
+        let more = length.saturating_sub(ledger.size(file));
+        ledger.may_grow(more)
+    }
+
+    /// Whether there may be so many more bytes.
+    pub(super) fn may_grow(&self, more: u64) -> Result<(), Full> {
+        self.ledger.lock().may_grow(more)
     }
 
     /// The file is this long at least.
@@ -140,12 +140,30 @@ impl Disk {
         ledger.entries = ledger.entries.saturating_sub(1);
     }
 
-    /// The file has lost its name. Its bytes stay counted while it is open.
-    pub(super) fn unlinked(&self, file: FileId) {
-        self.entry_removed();
+    /// The file has one more name.
+    pub(super) fn linked(&self, file: FileId) {
         let mut ledger = self.ledger.lock();
+        ledger.entries += 1;
         if let Some(known) = ledger.files.get_mut(&file) {
-            known.named = false;
+            known.names += 1;
+        }
+    }
+
+    /// A symbolic link of this length is there.
+    pub(super) fn link_made(&self, link: FileId, length: u64) {
+        let mut ledger = self.ledger.lock();
+        ledger.entries += 1;
+        ledger.files.entry(link).or_insert(File { size: 0, holders: 0, names: 1 });
+        ledger.set_size(link, length);
+        self.meters.disk_peak(ledger.bytes);
+    }
+
+    /// The file has lost a name. Its bytes stay counted while it has others or is open.
+    pub(super) fn unlinked(&self, file: FileId) {
+        let mut ledger = self.ledger.lock();
+        ledger.entries = ledger.entries.saturating_sub(1);
+        if let Some(known) = ledger.files.get_mut(&file) {
+            known.names = known.names.saturating_sub(1);
             ledger.forget_if_gone(file);
         }
     }
@@ -153,7 +171,7 @@ impl Disk {
     /// Somebody has the file open; it is this long.
     pub(crate) fn hold(self: &Arc<Self>, file: FileId, length: u64) -> Held {
         let mut ledger = self.ledger.lock();
-        ledger.files.entry(file).or_insert(File { size: 0, holders: 0, named: true }).holders += 1;
+        ledger.files.entry(file).or_insert(File { size: 0, holders: 0, names: 1 }).holders += 1;
         ledger.set_size(file, length);
         self.meters.disk_peak(ledger.bytes);
         Held { disk: Arc::clone(self), file }
@@ -182,6 +200,16 @@ impl Drop for Held {
 }
 
 impl Ledger {
+    fn may_grow(&mut self, more: u64) -> Result<(), Full> {
+        let wanted = self.bytes.saturating_add(more);
+        if more > 0 && wanted > self.bytes_max {
+            let exceeded = Exceeded { limit: self.bytes_max, used: wanted };
+            self.refused.get_or_insert(DiskRefusal::Bytes(exceeded));
+            return Err(Full);
+        }
+        Ok(())
+    }
+
     fn size(&self, file: FileId) -> u64 {
         self.files.get(&file).map_or(0, |file| file.size)
     }
@@ -195,7 +223,7 @@ impl Ledger {
 
     /// The file system may give its number to the next file.
     fn forget_if_gone(&mut self, file: FileId) {
-        if self.files.get(&file).is_some_and(|known| !known.named && known.holders == 0) {
+        if self.files.get(&file).is_some_and(|known| known.names == 0 && known.holders == 0) {
             let gone = self.files.remove(&file);
             self.bytes -= gone.map_or(0, |gone| gone.size);
         }
@@ -229,6 +257,19 @@ mod tests {
         assert!(disk.may_reach(2, 30).is_err());
 
         drop(held);
+        assert!(disk.may_reach(2, 30).is_ok());
+    }
+
+    #[test]
+    fn a_file_counts_once_and_until_its_last_name_is_gone() {
+        let disk = disk(100);
+        drop(disk.hold(1, 80));
+        disk.linked(1);
+
+        disk.unlinked(1);
+        assert!(disk.may_reach(2, 30).is_err());
+
+        disk.unlinked(1);
         assert!(disk.may_reach(2, 30).is_ok());
     }
 

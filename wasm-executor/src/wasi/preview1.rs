@@ -487,26 +487,48 @@ impl WasiSnapshotPreview1 for Preview1 {
         Ok(())
     }
 
-    /// Links are where sandboxes of files broke before, and no task needs them in a folder of its own.
     async fn path_link(
         &mut self,
-        _: &mut GuestMemory<'_>,
-        _: Fd,
-        _: types::Lookupflags,
-        _: GuestPtr<str>,
-        _: Fd,
-        _: GuestPtr<str>,
+        memory: &mut GuestMemory<'_>,
+        from: Fd,
+        lookup: types::Lookupflags,
+        old: GuestPtr<str>,
+        to: Fd,
+        new: GuestPtr<str>,
     ) -> Result<(), Error> {
-        Err(Errno::Notsup.into())
+        check_path(old)?;
+        check_path(new)?;
+        // Between other folders wasmtime refuses, since they cannot be written.
+        let (Some(disk), Some(_)) = (self.scratch_folder(to), self.scratch_folder(from)) else {
+            return self.inner.path_link(memory, from, lookup, old, to, new).await;
+        };
+        disk.may_add_entry()?;
+        let file = self.named(memory, from, old).await;
+        self.inner.path_link(memory, from, lookup, old, to, new).await?;
+        if let Some(file) = file {
+            disk.linked(file.ino);
+        }
+        Ok(())
     }
 
     async fn path_symlink(
         &mut self,
-        _: &mut GuestMemory<'_>,
-        _: GuestPtr<str>,
-        _: Fd,
-        _: GuestPtr<str>,
+        memory: &mut GuestMemory<'_>,
+        text: GuestPtr<str>,
+        folder: Fd,
+        path: GuestPtr<str>,
     ) -> Result<(), Error> {
-        Err(Errno::Notsup.into())
+        check_path(text)?;
+        check_path(path)?;
+        let Some(disk) = self.scratch_folder(folder) else {
+            return self.inner.path_symlink(memory, text, folder, path).await;
+        };
+        disk.may_add_entry()?;
+        disk.may_grow(text.len().into())?;
+        self.inner.path_symlink(memory, text, folder, path).await?;
+        if let Some(link) = self.named(memory, folder, path).await {
+            disk.link_made(link.ino, link.size);
+        }
+        Ok(())
     }
 }

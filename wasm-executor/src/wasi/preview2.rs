@@ -12,7 +12,7 @@ use wasmtime_wasi::p2::bindings::filesystem::types::{
 use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsError, FsResult};
 use wasmtime_wasi::{FsPerms, ResourceTable, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
-use super::disk::{Disk, Full, Held};
+use super::disk::{Disk, FileId, Full, Held};
 use super::streams::{FileInput, FileOutput, Place};
 use super::{Preview2State, bounded};
 
@@ -67,6 +67,13 @@ struct CountedView<'a> {
 
 type Fd = Resource<Descriptor>;
 
+/// What has a name in a scratch folder.
+struct Named {
+    id: FileId,
+    size: u64,
+    is_folder: bool,
+}
+
 fn again(fd: &Fd) -> Fd {
     Resource::new_borrow(fd.rep())
 }
@@ -101,11 +108,11 @@ impl CountedView<'_> {
         }
     }
 
-    /// What has this name, not following links: its number, and whether it is a folder.
-    async fn named(&mut self, folder: &Fd, path: &str) -> Option<(u64, bool)> {
+    /// What has this name, not following links.
+    async fn named(&mut self, folder: &Fd, path: &str) -> Option<Named> {
         let stat = self.inner.stat_at(again(folder), PathFlags::empty(), path.to_owned()).await.ok()?;
         let hash = self.inner.metadata_hash_at(again(folder), PathFlags::empty(), path.to_owned()).await.ok()?;
-        Some((hash.lower, stat.type_ == DescriptorType::Directory))
+        Some(Named { id: hash.lower, size: stat.size, is_folder: stat.type_ == DescriptorType::Directory })
     }
 
     fn output(&mut self, fd: &Fd, place: Place) -> FsResult<Resource<DynOutputStream>> {
@@ -234,8 +241,8 @@ impl HostDescriptor for CountedView<'_> {
         };
         let file = self.named(&folder, &path).await;
         self.inner.unlink_file_at(folder, path).await?;
-        if let Some((file, _)) = file {
-            disk.unlinked(file);
+        if let Some(file) = file {
+            disk.unlinked(file.id);
         }
         Ok(())
     }
@@ -248,11 +255,11 @@ impl HostDescriptor for CountedView<'_> {
         let replaced = self.named(&to, &new).await;
         self.inner.rename_at(from, old, to, new).await?;
         match (moved, replaced) {
-            (Some((moved, _)), Some((replaced, is_folder))) if moved != replaced => {
-                if is_folder {
+            (Some(moved), Some(replaced)) if moved.id != replaced.id => {
+                if replaced.is_folder {
                     disk.entry_removed();
                 } else {
-                    disk.unlinked(replaced);
+                    disk.unlinked(replaced.id);
                 }
             }
             _ => {}
@@ -260,13 +267,31 @@ impl HostDescriptor for CountedView<'_> {
         Ok(())
     }
 
-    /// Links are where sandboxes of files broke before, and no task needs them in a folder of its own.
-    async fn link_at(&mut self, _: Fd, _: PathFlags, _: String, _: Fd, _: String) -> FsResult<()> {
-        Err(ErrorCode::Unsupported.into())
+    async fn link_at(&mut self, from: Fd, lookup: PathFlags, old: String, to: Fd, new: String) -> FsResult<()> {
+        // Between other folders wasmtime refuses, since they cannot be written.
+        let (Some(disk), Some(_)) = (self.scratch_folder(&to), self.scratch_folder(&from)) else {
+            return self.inner.link_at(from, lookup, old, to, new).await;
+        };
+        disk.may_add_entry()?;
+        let file = self.named(&from, &old).await;
+        self.inner.link_at(from, lookup, old, to, new).await?;
+        if let Some(file) = file {
+            disk.linked(file.id);
+        }
+        Ok(())
     }
 
-    async fn symlink_at(&mut self, _: Fd, _: String, _: String) -> FsResult<()> {
-        Err(ErrorCode::Unsupported.into())
+    async fn symlink_at(&mut self, folder: Fd, text: String, path: String) -> FsResult<()> {
+        let Some(disk) = self.scratch_folder(&folder) else {
+            return self.inner.symlink_at(folder, text, path).await;
+        };
+        disk.may_add_entry()?;
+        disk.may_grow(text.len() as u64)?;
+        self.inner.symlink_at(again(&folder), text, path.clone()).await?;
+        if let Some(link) = self.named(&folder, &path).await {
+            disk.link_made(link.id, link.size);
+        }
+        Ok(())
     }
 
     fn read_via_stream(&mut self, fd: Fd, offset: types::Filesize) -> FsResult<Resource<DynInputStream>> {

@@ -208,17 +208,46 @@ fn the_number_of_files_and_folders_is_limited() {
 }
 
 #[test]
-fn links_are_refused() {
+fn a_file_with_two_names_counts_once_and_until_the_last_is_gone() {
+    let body = in_scratch(&format!(
+        r#"
+        (call $check (call $set_size (local.get $fd) (i64.const 100000)))
+        (call $check (call $fd_close (local.get $fd)))
+        (call $check (call $link (i32.const 3) (i32.const 0) (i32.const 256) (i32.const 4)
+            (i32.const 4) (i32.const 264) (i32.const 5)))
+        (call $check (call $unlink (i32.const 3) (i32.const 256) (i32.const 4)))
+        (local.set $fd (call $open (i32.const 3) (i32.const 256) (i32.const 4) (i32.const 1)))
+        (call $expect (i32.const {NOSPC}) (call $set_size (local.get $fd) (i64.const 100000)))
+        (call $check (call $unlink (i32.const 3) (i32.const 264) (i32.const 5)))
+        (call $check (call $set_size (local.get $fd) (i64.const 100000)))"#
+    ));
+    let bench = Bench::new();
+    for form in BOTH {
+        let report = bench.run(form, with_disk(150_000), &body);
+
+        report.assert_finished();
+        assert_eq!(report.ending.usage.peak_disk, Bytes::new(100_000));
+    }
+}
+
+#[test]
+fn a_symbolic_link_leads_to_its_file_and_counts_by_its_text() {
+    // `other` leads to `file`; what is written through it counts for the file.
     let body = in_scratch(
         r#"
-        (if (i32.eqz (call $symlink (i32.const 256) (i32.const 4) (i32.const 3) (i32.const 264) (i32.const 5)))
-            (then (call $exit (i32.const 91))))
-        (if (i32.eqz (call $link (i32.const 3) (i32.const 0) (i32.const 256) (i32.const 4)
-                (i32.const 3) (i32.const 264) (i32.const 5)))
-            (then (call $exit (i32.const 92))))"#,
+        (call $check (call $symlink (i32.const 256) (i32.const 4) (i32.const 3) (i32.const 264) (i32.const 5)))
+        (call $check (call $path_open (i32.const 3) (i32.const 1) (i32.const 264) (i32.const 5) (i32.const 0)
+            (i64.const 0x1fffffff) (i64.const 0) (i32.const 0) (i32.const 12)))
+        (call $check (call $write (i32.load (i32.const 12)) (i32.const 1024) (i32.const 1000)))
+        (call $check (call $unlink (i32.const 3) (i32.const 264) (i32.const 5)))
+        (call $check (call $fd_seek (local.get $fd) (i64.const 999) (i32.const 0) (i32.const 16)))
+        (call $print (i32.const 1024) (call $read (local.get $fd)))"#,
     );
     let bench = Bench::new();
     for form in BOTH {
-        bench.run(form, with_disk(1 << 20), &body).assert_finished();
+        let report = bench.run(form, with_disk(1 << 20), &body);
+
+        report.assert_finished();
+        assert_eq!((report.stdout.len(), report.ending.usage.peak_disk), (1, Bytes::new(1004)));
     }
 }
