@@ -43,3 +43,4 @@ pub use config::{Config, StartError};
 pub use event::{Event, HostFolder, Launch, Meter, Stream};
 pub use executor::{Executor, Stats};
 pub use module::{IntakeError, TooDear, admit};
+pub use wasi::RESOLVER_FILES;

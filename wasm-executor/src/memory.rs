@@ -34,6 +34,11 @@ impl MemoryQuota {
         self.denied
     }
 
+    /// Whether the host may hold so much more for the guest from now on.
+    pub(crate) fn hold(&mut self, more: u64) -> bool {
+        self.grow(more)
+    }
+
     fn grow(&mut self, more: u64) -> bool {
         let wanted = self.used.saturating_add(more);
         if wanted > self.limit {

@@ -42,6 +42,11 @@ impl Meters {
         self.peak_mem.load(Relaxed)
     }
 
+    /// Bytes that went over the network, either way.
+    pub(crate) fn net_moved(&self, bytes: usize) {
+        self.net.fetch_add(bytes as u64, Relaxed);
+    }
+
     pub(crate) fn net(&self) -> u64 {
         self.net.load(Relaxed)
     }

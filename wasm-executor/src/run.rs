@@ -14,7 +14,7 @@ use crate::memory::MemoryQuota;
 use crate::meters::Meters;
 use crate::module::{Compiled, ModuleError, Modules};
 use crate::outcome::{Outcome, Refused, SetupError};
-use crate::wasi::{Disk, Output, Preview1, Preview1State, Preview2, Preview2State};
+use crate::wasi::{Disk, Net, Output, Preview1, Preview1State, Preview2, Preview2State};
 
 /// Guests come back to their worker at least this often: 0.15 to 0.5 ms of most code, 3 ms of the worst.
 /// Shorter slices cost more than they give (5 % at 1 M, 22 % at 100 k).
@@ -60,7 +60,7 @@ pub(crate) async fn run(
     if let Some(denied) = memory.denied() {
         return Outcome::memory(denied);
     }
-    let Grants { builder, disk, scratch_folders, scratch } = grants;
+    let Grants { mut builder, disk, scratch_folders, scratch } = grants;
     let outcome = match &*compiled {
         Compiled::Core { pre, start } => {
             let wasi = Preview1::new(builder, disk.clone(), scratch_folders);
@@ -71,7 +71,8 @@ pub(crate) async fn run(
             conclude(&result, &refused, launch.spec.limits.fuel)
         }
         Compiled::Component(pre) => {
-            let store = Preview2State { wasi: Preview2::new(builder, disk.clone()), memory }.store(pre.engine());
+            let net = Net::new(&launch.spec.grants, meters, &mut builder);
+            let store = Preview2State { wasi: Preview2::new(builder, disk.clone()), net, memory }.store(pre.engine());
             let mut guest = Metered::new(store, launch, meters);
             let result = call_component(&mut guest.store, pre).await;
             let refused = refused(&guest.store.data().memory, disk.as_deref());

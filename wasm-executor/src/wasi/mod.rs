@@ -3,6 +3,7 @@
 mod buffers;
 mod descriptors;
 mod disk;
+mod net;
 mod preview1;
 mod preview2;
 mod stdio;
@@ -12,6 +13,8 @@ use wasmtime::Engine;
 use wasmtime_wasi::{ResourceTable, WasiCtx};
 
 pub(crate) use disk::{Disk, Full, file_id};
+pub(crate) use net::Net;
+pub use net::RESOLVER_FILES;
 pub(crate) use preview1::Preview1;
 pub(crate) use preview2::Preview2;
 pub(crate) use stdio::{Emit, Output, stdin};
@@ -42,6 +45,7 @@ pub(crate) struct Preview1State {
 /// What a component's store holds.
 pub(crate) struct Preview2State {
     pub(crate) wasi: Preview2,
+    pub(crate) net: Net,
     pub(crate) memory: MemoryQuota,
 }
 

@@ -14,7 +14,7 @@ use wasmtime_wasi::{FsPerms, ResourceTable, WasiCtx, WasiCtxBuilder, WasiCtxView
 
 use super::disk::{Disk, FileId, Full, Held};
 use super::streams::{FileInput, FileOutput, Place};
-use super::{Preview2State, bounded};
+use super::{Preview2State, bounded, net};
 
 pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Preview2State>> {
     let mut linker = Linker::new(engine);
@@ -22,6 +22,7 @@ pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Preview2State>>
     linker.allow_shadowing(true);
     types::add_to_linker::<Preview2State, CountedFiles>(&mut linker, counted)?;
     linker.allow_shadowing(false);
+    net::add_to_linker(&mut linker)?;
     Ok(linker)
 }
 
@@ -44,6 +45,10 @@ impl Preview2 {
         bounded(&mut table);
         let scratch = disk.map(|disk| Scratch { disk, open: HashMap::new() });
         Self { ctx: builder.build(), table, scratch }
+    }
+
+    pub(super) fn table(&mut self) -> &mut ResourceTable {
+        &mut self.table
     }
 }
 
