@@ -55,7 +55,7 @@ mod tests {
 
         let package = format!("name = \"wasmtime\"\nversion = \"{WASMTIME}\"\n");
         assert!(lock.contains(&package), "another wasmtime: look through this table and the numbers of tests/fuel.rs");
-        assert_eq!(fields().len(), 620);
+        assert_eq!(fields().len(), 627);
     }
 
     #[test]

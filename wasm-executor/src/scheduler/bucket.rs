@@ -29,11 +29,13 @@ pub(super) struct Bucket {
 }
 
 impl Bucket {
-    /// A full bucket for a task that just came: a short task is never made to wait.
+    /// A full bucket for a task that just came: a short task is never made to wait. One that may have nothing has an
+    /// empty one for ever.
     pub(super) fn new(ceiling: MilliCpu, now: Now) -> Self {
-        let milli = i128::from(ceiling.get().max(1));
-        let mut bucket = Self { milli, level: 0, settled: now };
-        bucket.level = bucket.enough();
+        let mut bucket = Self { milli: i128::from(ceiling.get()), level: 0, settled: now };
+        if bucket.milli > 0 {
+            bucket.level = bucket.enough();
+        }
         bucket
     }
 
@@ -84,11 +86,19 @@ impl Bucket {
         (nanos > 0).then(|| Duration::from_nanos(nanos))
     }
 
-    /// How long it takes until the task has earned enough to run again.
-    pub(super) fn until_enough(&self) -> Duration {
+    /// Whether a task that ran dry need wait no longer.
+    pub(super) fn has_enough(&self) -> bool {
+        self.is_unlimited() || self.level >= self.enough()
+    }
+
+    /// How long it takes until the task has earned enough to run again; `None` when it never will have.
+    pub(super) fn until_enough(&self) -> Option<Duration> {
+        if self.milli == 0 {
+            return None;
+        }
         let missing = (self.enough() - self.level).max(0);
         let nanos = (missing + self.milli - 1) / self.milli;
-        Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+        Some(Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)))
     }
 }
 
@@ -116,7 +126,16 @@ mod tests {
         bucket.charge(Duration::from_micros(2500));
 
         assert_eq!(bucket.allowance(), None);
-        assert_eq!(bucket.until_enough(), PERIOD);
+        assert_eq!(bucket.until_enough(), Some(PERIOD));
+    }
+
+    #[test]
+    fn a_task_without_a_share_never_earns_one() {
+        let mut bucket = Bucket::new(MilliCpu::ZERO, Now::ZERO);
+
+        bucket.waited(Now::from_millis(60_000));
+
+        assert_eq!((bucket.allowance(), bucket.until_enough()), (None, None));
     }
 
     #[test]

@@ -7,11 +7,11 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::task::Wake;
 use std::time::Duration;
 
-use haggle_core::{Bytes, Fuel, MilliCpu, Now, TaskId, Usage};
+use haggle_core::{Bytes, Fuel, MilliCpu, Now, TaskId, TaskSpec, Usage};
 use parking_lot::Mutex;
 
 use super::Scheduler;
-use super::queue::Key;
+use super::queue::{Key, Share};
 use crate::event::{Event, Launch, Meter};
 use crate::meters::Meters;
 use crate::outcome::Outcome;
@@ -85,8 +85,11 @@ impl Cell {
         self.meters.debt().take()
     }
 
-    pub(super) fn cpus(&self) -> MilliCpu {
-        self.launch.spec.resources.cpus
+    pub(super) fn share(&self) -> Share {
+        let TaskSpec { resources, sharing, .. } = &*self.launch.spec;
+        // A task without cpus competes for nothing but what is left over.
+        let wanted = if resources.cpus > MilliCpu::ZERO { resources.cpus } else { sharing.burst };
+        Share { ceiling: resources.cpus, weight: sharing.weight.unwrap_or(wanted), burst: sharing.burst }
     }
 
     pub(super) fn admit(&self) {

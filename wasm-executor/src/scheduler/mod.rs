@@ -2,20 +2,21 @@
 
 mod bucket;
 mod cell;
+mod line;
 mod queue;
 mod ticker;
 mod worker;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
 use haggle_core::{Now, TaskId};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use cell::Cell;
-use queue::{Key, Queue, Rest, Turn};
+use queue::{Key, Pressure, Queue, Rest, Turn};
 pub(crate) use ticker::EPOCH;
 use ticker::Ticker;
 pub(crate) use worker::start;
@@ -36,8 +37,8 @@ pub(crate) struct Scheduler {
     work: Condvar,
     /// The one idle worker that also watches the queue's timers waits here.
     timekeeper: Condvar,
-    /// Mirrors [`Queue::fresh_waits`], so that a worker can look without the lock.
-    fresh_waits: AtomicBool,
+    /// Mirrors [`Queue::pressure`], so that a worker can look without the lock.
+    pressure: AtomicU8,
 }
 
 #[derive(Default)]
@@ -79,7 +80,7 @@ impl Scheduler {
             state: Mutex::new(state),
             work: Condvar::new(),
             timekeeper: Condvar::new(),
-            fresh_waits: AtomicBool::new(false),
+            pressure: AtomicU8::new(Pressure::None as u8),
         })
     }
 
@@ -186,7 +187,7 @@ impl Scheduler {
     }
 
     fn publish(&self, state: &State) {
-        self.fresh_waits.store(state.queue.fresh_waits(), Ordering::Relaxed);
+        self.pressure.store(state.queue.pressure() as u8, Ordering::Relaxed);
     }
 
     /// The next turn, as soon as there is one; `None` when the executor is over.
@@ -275,6 +276,6 @@ impl State {
     fn admit(&mut self, cell: &Cell, now: Now) {
         self.lanes[cell.meter() as usize].admitted += 1;
         cell.admit();
-        self.queue.add(cell.key, cell.cpus(), now);
+        self.queue.add(cell.key, cell.share(), now);
     }
 }

@@ -1,10 +1,9 @@
-//! Who runs next, and for how long: ceilings and fair shares over tasks that are known by a number.
+//! Who runs next, and for how long: ceilings, fair shares and bursts over tasks that are known by a number.
 //!
-//! Each task has a *ceiling* (a token bucket, see [`super::bucket`]) and a *weight*. Among the tasks that are
-//! below their ceiling, the one furthest behind its weighted share runs next: stride scheduling with a global
-//! pass (Waldspurger and Weihl, "Stride Scheduling: Deterministic Proportional-Share Resource Management",
-//! MIT/LCS/TM-528, 1995), charged with measured CPU time instead of whole quanta. Both come from the task's
-//! `cpus`.
+//! Each task has a *ceiling* (a token bucket, see [`super::bucket`]) and a *weight*. Among the tasks that are below
+//! their ceiling, the one furthest behind its weighted share runs next (see [`super::line`]). A task that is above its
+//! ceiling and has a *burst* stands in a second line meanwhile, which is served only while the first is empty, and
+//! has a second bucket for all that it uses: so it never gets more than its ceiling and its burst together.
 //!
 //! Pure: time is an argument, and nothing here knows of threads or of WebAssembly.
 
@@ -14,25 +13,84 @@ use std::time::Duration;
 use haggle_core::{MilliCpu, Now};
 
 use super::bucket::Bucket;
+use super::line::{Line, Spot, Standing};
 
 /// A task in this queue; never used twice.
 pub(super) type Key = u64;
 
 /// CPU time a task gets before another one has its turn. Shorter quanta cost more changes (12 % of a core at
 /// 1 ms, 5 % at 5 ms, 4 % at 10 ms, measured), longer ones let neighbours wait.
-const QUANTUM: Duration = Duration::from_millis(5);
+pub(super) const QUANTUM: Duration = Duration::from_millis(5);
 
 /// The same while a task that just came or just woke waits: it is likely short, and somebody waits for it.
 const QUANTUM_BESIDE_FRESH: Duration = Duration::from_millis(1);
 
-/// Passes are CPU time per weight, in parts this small, so that dividing by a large weight loses nothing.
-const PASS_SCALE: u128 = 1_000_000;
+/// What a task may have of the CPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Share {
+    /// Its own, and no more while others want it. May be zero.
+    pub(super) ceiling: MilliCpu,
+    /// Its part when those below their ceilings want more than there is.
+    pub(super) weight: MilliCpu,
+    /// What it may have beyond its ceiling of what nobody else wants.
+    pub(super) burst: MilliCpu,
+}
 
 /// A turn: this task may use this much CPU time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Turn {
     pub(super) key: Key,
     pub(super) budget: Duration,
+    /// It runs on what nobody else wants, and is over as soon as somebody may: when [`Queue::pressure`] says so, or
+    /// at this time, when a timer is due.
+    pub(super) spare: Option<Spare>,
+}
+
+/// See [`Turn::spare`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Spare {
+    until: Option<Now>,
+}
+
+/// Who waits that a turn may have to make room for; the most pressing one counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(super) enum Pressure {
+    /// Nobody, or somebody who waits for what is left over.
+    None,
+    /// A task that is below its ceiling.
+    Guaranteed,
+    /// One of these that just came or just woke.
+    Fresh,
+    /// A task that must be ended.
+    Urgent,
+}
+
+impl Pressure {
+    pub(super) fn from_u8(level: u8) -> Self {
+        match level {
+            0 => Self::None,
+            1 => Self::Guaranteed,
+            2 => Self::Fresh,
+            _ => Self::Urgent,
+        }
+    }
+}
+
+impl Turn {
+    /// Whether a turn that took `used` so far is over.
+    pub(super) fn is_over(self, used: Duration, pressure: Pressure, now: impl FnOnce() -> Now) -> bool {
+        if used >= self.budget {
+            return true;
+        }
+        match (pressure, self.spare) {
+            (Pressure::Urgent, _) => true,
+            (Pressure::None, None) | (Pressure::Guaranteed, None) => false,
+            (Pressure::Fresh, None) => used >= QUANTUM_BESIDE_FRESH,
+            (Pressure::None, Some(Spare { until })) => until.is_some_and(|until| now() >= until),
+            (_, Some(_)) => true,
+        }
+    }
 }
 
 /// How a turn ended.
@@ -46,72 +104,92 @@ pub(super) enum Rest {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
-    /// In `ready`, under this name.
-    Ready {
-        pass: u128,
-        order: u64,
-    },
+    /// In `ready`.
+    Ready(Spot),
     /// In `urgent`.
     Urgent,
-    /// In `timers`: above its ceiling until then.
-    Throttled(Now),
-    Running,
+    /// Above its ceiling until then, or for ever.
+    Throttled {
+        until: Option<Now>,
+        excess: Excess,
+    },
+    /// In a turn.
+    Running {
+        spare: bool,
+    },
     Asleep,
+}
+
+/// Whether a task above its ceiling may use what is left over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Excess {
+    /// It has no burst.
+    Never,
+    /// In `spare`.
+    Waits(Spot),
+    /// It has used up its burst until then.
+    From(Now),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Timer {
     EarnedEnough,
+    EarnedSpare,
     Deadline,
 }
 
 #[derive(Debug)]
 struct Entry {
     bucket: Bucket,
-    weight: u128,
-    /// Where the task stands in the competition, while it takes part.
-    pass: u128,
-    /// How far ahead of the others it was when it left the competition.
-    ahead: u128,
+    standing: Standing,
+    burst: Option<Burst>,
     place: Place,
     deadline: Option<Now>,
     /// It came or woke, and has not run since.
     fresh: bool,
 }
 
+/// A task's second chance.
+#[derive(Debug)]
+struct Burst {
+    /// Filled at the rate of ceiling and burst together, and emptied by everything that the task uses.
+    whole: Bucket,
+    standing: Standing,
+}
+
 /// See the module's documentation.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     tasks: HashMap<Key, Entry>,
-    ready: BTreeSet<(u128, u64, Key)>,
+    /// Below their ceilings.
+    ready: Line,
+    /// Above them, for what the others leave.
+    spare: Line,
     urgent: VecDeque<Key>,
     timers: BTreeSet<(Now, Key, Timer)>,
-    /// The pass of a task that has had exactly its share.
-    global_pass: u128,
-    /// Of all tasks that take part: ready or running.
-    competing: u128,
-    /// Breaks ties in the order in which tasks became ready.
-    order: u64,
     fresh: usize,
 }
 
 impl Queue {
     /// A new task, which may run at once.
-    pub(super) fn add(&mut self, key: Key, cpus: MilliCpu, now: Now) {
-        let weight = u128::from(cpus.get().max(1));
+    pub(super) fn add(&mut self, key: Key, share: Share, now: Now) {
+        let weight = u128::from(share.weight.get());
+        let burst = (share.burst > MilliCpu::ZERO).then(|| Burst {
+            whole: Bucket::new(MilliCpu::new(share.ceiling.get().saturating_add(share.burst.get())), now),
+            standing: Standing::new(weight),
+        });
         self.tasks.insert(
             key,
             Entry {
-                bucket: Bucket::new(cpus, now),
-                weight,
-                pass: 0,
-                ahead: 0,
+                bucket: Bucket::new(share.ceiling, now),
+                standing: Standing::new(weight),
+                burst,
                 place: Place::Asleep,
                 deadline: None,
                 fresh: false,
             },
         );
-        self.enter(key, true);
+        self.compete(key, now, true);
     }
 
     /// A task that slept wants to run. Nothing happens when it does not sleep.
@@ -121,11 +199,7 @@ impl Queue {
             return;
         }
         entry.bucket.slept(now);
-        if entry.bucket.allowance().is_some() {
-            self.enter(key, true);
-        } else {
-            self.throttle(key, now);
-        }
+        self.compete(key, now, true);
     }
 
     /// Lets a task have the next turn whatever its share, so that it can be ended. A running task is left
@@ -133,11 +207,13 @@ impl Queue {
     pub(super) fn interrupt(&mut self, key: Key) {
         let Some(entry) = self.tasks.get(&key) else { return };
         match entry.place {
-            Place::Running | Place::Urgent => return,
-            Place::Ready { .. } => self.leave(key),
-            Place::Throttled(until) => {
-                self.timers.remove(&(until, key, Timer::EarnedEnough));
+            Place::Running { .. } | Place::Urgent => return,
+            Place::Ready(spot) => {
+                self.unwait(key, spot);
+                let entry = self.tasks.get_mut(&key).expect(KNOWN);
+                self.ready.leave(&mut entry.standing);
             }
+            Place::Throttled { .. } => self.unthrottle(key),
             Place::Asleep => {}
         }
         self.entry(key).place = Place::Urgent;
@@ -166,8 +242,15 @@ impl Queue {
                     self.interrupt(key);
                 }
                 Timer::EarnedEnough => {
+                    self.unthrottle(key);
                     self.entry(key).bucket.waited(now);
                     self.enter(key, false);
+                }
+                Timer::EarnedSpare => {
+                    let standing = self.line_up_for_spare(key, now);
+                    if let Place::Throttled { excess, .. } = &mut self.entry(key).place {
+                        *excess = standing;
+                    }
                 }
             }
         }
@@ -180,62 +263,76 @@ impl Queue {
 
     /// How many turns could be given out now.
     pub(super) fn waiting(&self) -> usize {
-        self.ready.len() + self.urgent.len()
+        self.urgent.len() + self.ready.len() + self.spare.len()
     }
 
-    /// Whether a task waits that just came or just woke.
-    pub(super) fn fresh_waits(&self) -> bool {
-        self.fresh > 0
+    /// For [`Turn::is_over`].
+    pub(super) fn pressure(&self) -> Pressure {
+        if !self.urgent.is_empty() {
+            Pressure::Urgent
+        } else if self.fresh > 0 {
+            Pressure::Fresh
+        } else if self.ready.len() > 0 {
+            Pressure::Guaranteed
+        } else {
+            Pressure::None
+        }
     }
 
     /// Gives out the next turn.
     pub(super) fn next(&mut self, now: Now) -> Option<Turn> {
         if let Some(key) = self.urgent.pop_front() {
-            let weight = self.entry(key).weight;
-            self.competing += weight;
-            let pass = self.global_pass;
-            let entry = self.entry(key);
-            entry.pass = pass;
-            entry.place = Place::Running;
-            return Some(Turn { key, budget: Duration::ZERO });
+            let entry = self.tasks.get_mut(&key).expect(KNOWN);
+            self.ready.join(&mut entry.standing);
+            entry.place = Place::Running { spare: false };
+            return Some(Turn { key, budget: Duration::ZERO, spare: None });
         }
-        let (_, _, key) = self.ready.pop_first()?;
+        let Some(key) = self.ready.next() else { return self.next_spare(now) };
         let entry = self.entry(key);
-        entry.place = Place::Running;
+        entry.place = Place::Running { spare: false };
         entry.bucket.waited(now);
         let allowance = entry.bucket.allowance().unwrap_or_default();
         if std::mem::take(&mut entry.fresh) {
             self.fresh -= 1;
         }
         let quantum = if self.fresh > 0 { QUANTUM_BESIDE_FRESH } else { QUANTUM };
-        Some(Turn { key, budget: allowance.min(quantum) })
+        Some(Turn { key, budget: allowance.min(quantum), spare: None })
+    }
+
+    fn next_spare(&mut self, now: Now) -> Option<Turn> {
+        let key = self.spare.next()?;
+        let entry = self.tasks.get_mut(&key).expect(KNOWN);
+        if let Place::Throttled { until: Some(until), .. } = entry.place {
+            self.timers.remove(&(until, key, Timer::EarnedEnough));
+        }
+        entry.place = Place::Running { spare: true };
+        let burst = entry.burst.as_mut().expect("only a task with a burst waits for what is left over");
+        burst.whole.slept(now);
+        let allowance = burst.whole.allowance().unwrap_or_default();
+        Some(Turn { key, budget: allowance.min(QUANTUM), spare: Some(Spare { until: self.next_timer() }) })
     }
 
     /// Takes a turn back: the task used this much CPU time.
     pub(super) fn rest(&mut self, key: Key, used: Duration, now: Now, rest: Rest) {
-        self.charge(key, used);
-        let entry = self.entry(key);
+        let spare = self.charge(key, used);
+        let entry = self.tasks.get_mut(&key).expect(KNOWN);
         entry.bucket.waited(now);
+        if rest == Rest::Yielded && !spare && entry.bucket.allowance().is_some() {
+            self.wait(key, false);
+            return;
+        }
+        self.leave(key, spare);
         match rest {
-            Rest::Yielded if entry.bucket.allowance().is_some() => {
-                let pass = entry.pass;
-                self.put(key, pass, false);
-            }
-            Rest::Yielded => {
-                self.withdraw(key);
-                self.throttle(key, now);
-            }
-            Rest::Asleep => {
-                self.withdraw(key);
-                self.entry(key).place = Place::Asleep;
-            }
+            Rest::Asleep => self.entry(key).place = Place::Asleep,
+            Rest::Yielded if spare && self.entry(key).bucket.has_enough() => self.enter(key, false),
+            Rest::Yielded => self.throttle(key, now),
         }
     }
 
     /// Takes a turn back for good: the task is over.
     pub(super) fn remove(&mut self, key: Key, used: Duration) {
-        self.charge(key, used);
-        self.withdraw(key);
+        let spare = self.charge(key, used);
+        self.leave(key, spare);
         let entry = self.tasks.remove(&key).expect("only a task with a turn is removed");
         if let Some(at) = entry.deadline {
             self.timers.remove(&(at, key, Timer::Deadline));
@@ -243,69 +340,113 @@ impl Queue {
     }
 
     fn entry(&mut self, key: Key) -> &mut Entry {
-        self.tasks.get_mut(&key).expect("every key in the queue's indexes is a task of the queue")
+        self.tasks.get_mut(&key).expect(KNOWN)
     }
 
-    fn charge(&mut self, key: Key, used: Duration) {
-        let entry = self.entry(key);
+    /// Says whether the turn was one of what is left over.
+    fn charge(&mut self, key: Key, used: Duration) -> bool {
+        let entry = self.tasks.get_mut(&key).expect(KNOWN);
+        let spare = entry.place == Place::Running { spare: true };
+        if let Some(burst) = &mut entry.burst {
+            burst.whole.charge(used);
+            if spare {
+                self.spare.charge(&mut burst.standing, used);
+                return true;
+            }
+        }
         entry.bucket.charge(used);
-        let work = used.as_nanos() * PASS_SCALE;
-        entry.pass += work / entry.weight;
-        self.global_pass += work / self.competing.max(1);
+        self.ready.charge(&mut entry.standing, used);
+        false
     }
 
-    /// Joins the competition, as far ahead as the task was when it left.
+    /// A task in a turn leaves the competition in which it had it.
+    fn leave(&mut self, key: Key, spare: bool) {
+        let entry = self.tasks.get_mut(&key).expect(KNOWN);
+        match &mut entry.burst {
+            Some(burst) if spare => self.spare.leave(&mut burst.standing),
+            _ => self.ready.leave(&mut entry.standing),
+        }
+    }
+
+    /// A task that wants to run stands where its buckets let it.
+    fn compete(&mut self, key: Key, now: Now, fresh: bool) {
+        if self.entry(key).bucket.allowance().is_some() {
+            self.enter(key, fresh);
+        } else {
+            self.throttle(key, now);
+        }
+    }
+
     fn enter(&mut self, key: Key, fresh: bool) {
-        let global = self.global_pass;
-        let entry = self.entry(key);
-        let pass = global + std::mem::take(&mut entry.ahead);
-        let weight = entry.weight;
-        self.competing += weight;
-        self.put(key, pass, fresh);
+        let entry = self.tasks.get_mut(&key).expect(KNOWN);
+        self.ready.join(&mut entry.standing);
+        self.wait(key, fresh);
     }
 
-    fn put(&mut self, key: Key, pass: u128, fresh: bool) {
-        self.order += 1;
-        let order = self.order;
-        let entry = self.entry(key);
-        entry.pass = pass;
-        entry.place = Place::Ready { pass, order };
+    fn wait(&mut self, key: Key, fresh: bool) {
+        let entry = self.tasks.get_mut(&key).expect(KNOWN);
+        entry.place = Place::Ready(self.ready.wait(key, &entry.standing));
         entry.fresh = fresh;
         if fresh {
             self.fresh += 1;
         }
-        self.ready.insert((pass, order, key));
     }
 
-    /// Takes a ready task out of the competition.
-    fn leave(&mut self, key: Key) {
-        let entry = self.entry(key);
-        let Place::Ready { pass, order } = entry.place else { unreachable!("only a ready task leaves") };
-        if std::mem::take(&mut entry.fresh) {
+    fn unwait(&mut self, key: Key, spot: Spot) {
+        self.ready.unwait(key, spot);
+        if std::mem::take(&mut self.entry(key).fresh) {
             self.fresh -= 1;
         }
-        self.ready.remove(&(pass, order, key));
-        self.withdraw(key);
-    }
-
-    /// Remembers how far ahead the task is, for when it comes back.
-    fn withdraw(&mut self, key: Key) {
-        let global = self.global_pass;
-        let entry = self.entry(key);
-        // More than a quantum's worth would punish a task for having been alone.
-        let bound = QUANTUM.as_nanos() * PASS_SCALE / entry.weight;
-        entry.ahead = entry.pass.saturating_sub(global).min(bound);
-        let weight = entry.weight;
-        self.competing -= weight;
     }
 
     fn throttle(&mut self, key: Key, now: Now) {
-        let entry = self.entry(key);
-        let until = now + entry.bucket.until_enough();
-        entry.place = Place::Throttled(until);
-        self.timers.insert((until, key, Timer::EarnedEnough));
+        let until = self.entry(key).bucket.until_enough().map(|missing| now + missing);
+        if let Some(until) = until {
+            self.timers.insert((until, key, Timer::EarnedEnough));
+        }
+        let excess = self.line_up_for_spare(key, now);
+        self.entry(key).place = Place::Throttled { until, excess };
+    }
+
+    fn line_up_for_spare(&mut self, key: Key, now: Now) -> Excess {
+        let entry = self.tasks.get_mut(&key).expect(KNOWN);
+        let Some(burst) = &mut entry.burst else { return Excess::Never };
+        burst.whole.slept(now);
+        if burst.whole.has_enough() {
+            self.spare.join(&mut burst.standing);
+            return Excess::Waits(self.spare.wait(key, &burst.standing));
+        }
+        match burst.whole.until_enough() {
+            Some(missing) => {
+                self.timers.insert((now + missing, key, Timer::EarnedSpare));
+                Excess::From(now + missing)
+            }
+            None => Excess::Never,
+        }
+    }
+
+    /// Takes a task that is above its ceiling from everywhere where it waits.
+    fn unthrottle(&mut self, key: Key) {
+        let entry = self.tasks.get_mut(&key).expect(KNOWN);
+        let Place::Throttled { until, excess } = entry.place else { return };
+        if let Some(until) = until {
+            self.timers.remove(&(until, key, Timer::EarnedEnough));
+        }
+        match (excess, &mut entry.burst) {
+            (Excess::Waits(spot), Some(burst)) => {
+                self.spare.unwait(key, spot);
+                self.spare.leave(&mut burst.standing);
+            }
+            (Excess::From(at), _) => {
+                self.timers.remove(&(at, key, Timer::EarnedSpare));
+            }
+            _ => {}
+        }
     }
 }
+
+/// Why looking up a key cannot fail.
+const KNOWN: &str = "every key in the queue's indexes is a task of the queue";
 
 #[cfg(test)]
 #[path = "queue_tests.rs"]

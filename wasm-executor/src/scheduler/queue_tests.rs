@@ -6,37 +6,74 @@ const QUARTER: MilliCpu = MilliCpu::new(250);
 const THREE_QUARTERS: MilliCpu = MilliCpu::new(750);
 const WHOLE: MilliCpu = MilliCpu::from_cores(1);
 
+/// So much of a core, and the weight of so much.
+fn own(ceiling: MilliCpu) -> Share {
+    Share { ceiling, weight: ceiling, burst: MilliCpu::ZERO }
+}
+
+/// Milli-cpus of its own and beyond.
+fn bursting(own: u64, burst: u64) -> Share {
+    Share { ceiling: MilliCpu::new(own), weight: MilliCpu::new(own.max(1)), burst: MilliCpu::new(burst) }
+}
+
 /// What a spinner burns between two looks at the clock.
 const SLICE: Duration = Duration::from_micros(300);
 
-/// Workers that poll spinners, in simulated time: each goes on until its turn is used up.
+/// Workers that poll spinners, in simulated time: each goes on until its turn is over. Timers are looked at as the real
+/// workers do, when they take a turn or are idle.
 struct Simulation {
     queue: Queue,
     now: Now,
     /// The turn of each worker, what it has used, and when its slice ends.
     workers: Vec<Option<(Turn, Duration, Now)>>,
     used: HashMap<Key, Duration>,
+    /// Since when a task below its ceiling waits while another one has what is left over.
+    delayed_since: Option<Now>,
+    longest_delay: Duration,
 }
 
 impl Simulation {
     fn new(workers: usize) -> Self {
-        Self { queue: Queue::default(), now: Now::ZERO, workers: vec![None; workers], used: HashMap::new() }
+        Self {
+            queue: Queue::default(),
+            now: Now::ZERO,
+            workers: vec![None; workers],
+            used: HashMap::new(),
+            delayed_since: None,
+            longest_delay: Duration::ZERO,
+        }
     }
 
     fn run_until(&mut self, end: Now) {
         while self.now < end {
-            self.queue.advance(self.now);
-            for worker in &mut self.workers {
-                if worker.is_none()
-                    && let Some(turn) = self.queue.next(self.now)
-                {
-                    *worker = Some((turn, Duration::ZERO, self.now + SLICE));
-                }
-            }
+            self.give_turns();
+            self.look_for_delays();
+            let idle = self.workers.contains(&None);
+            let timer = if idle { self.queue.next_timer() } else { None };
             let slices = self.workers.iter().flatten().map(|&(_, _, until)| until);
-            let Some(next) = slices.chain(self.queue.next_timer()).min() else { return };
+            let Some(next) = slices.chain(timer).min() else { return };
             self.now = next.max(self.now).min(end);
             self.finish_slices();
+        }
+    }
+
+    fn give_turns(&mut self) {
+        for worker in &mut self.workers {
+            if worker.is_none() {
+                self.queue.advance(self.now);
+                *worker = self.queue.next(self.now).map(|turn| (turn, Duration::ZERO, self.now + SLICE));
+            }
+        }
+    }
+
+    fn look_for_delays(&mut self) {
+        let spare = self.workers.iter().flatten().any(|(turn, ..)| turn.spare.is_some());
+        let earned = self.queue.timers.iter().any(|&(at, _, timer)| timer == Timer::EarnedEnough && at <= self.now);
+        if spare && (earned || self.queue.ready.len() > 0) {
+            let since = *self.delayed_since.get_or_insert(self.now);
+            self.longest_delay = self.longest_delay.max(self.now - since);
+        } else {
+            self.delayed_since = None;
         }
     }
 
@@ -48,7 +85,7 @@ impl Simulation {
             }
             *used += SLICE;
             *self.used.entry(turn.key).or_default() += SLICE;
-            if *used >= turn.budget {
+            if turn.is_over(*used, self.queue.pressure(), || self.now) {
                 self.queue.rest(turn.key, *used, self.now, Rest::Yielded);
                 *worker = None;
             } else {
@@ -71,8 +108,8 @@ fn assert_close(got: f64, wanted: f64, tolerance: f64) {
 fn two_spinners_get_a_quarter_and_three_quarters_of_a_core() {
     for workers in [1, 2] {
         let mut simulation = Simulation::new(workers);
-        simulation.queue.add(1, QUARTER, Now::ZERO);
-        simulation.queue.add(2, THREE_QUARTERS, Now::ZERO);
+        simulation.queue.add(1, own(QUARTER), Now::ZERO);
+        simulation.queue.add(2, own(THREE_QUARTERS), Now::ZERO);
 
         simulation.run_until(Now::from_millis(5000));
 
@@ -85,7 +122,7 @@ fn two_spinners_get_a_quarter_and_three_quarters_of_a_core() {
 fn a_ceiling_holds_when_nobody_else_wants_the_core() {
     for (milli, tolerance) in [(50, 0.01), (100, 0.005), (500, 0.003), (900, 0.003)] {
         let mut simulation = Simulation::new(2);
-        simulation.queue.add(1, MilliCpu::new(milli), Now::ZERO);
+        simulation.queue.add(1, own(MilliCpu::new(milli)), Now::ZERO);
 
         simulation.run_until(Now::from_millis(5000));
 
@@ -97,7 +134,7 @@ fn a_ceiling_holds_when_nobody_else_wants_the_core() {
 fn a_crowded_core_is_shared_by_weight() {
     let mut simulation = Simulation::new(1);
     for (key, cores) in [(1, 1), (2, 2), (3, 4)] {
-        simulation.queue.add(key, MilliCpu::from_cores(cores), Now::ZERO);
+        simulation.queue.add(key, own(MilliCpu::from_cores(cores)), Now::ZERO);
     }
 
     simulation.run_until(Now::from_millis(5000));
@@ -108,11 +145,73 @@ fn a_crowded_core_is_shared_by_weight() {
 }
 
 #[test]
+fn a_weight_of_its_own_decides_and_not_the_ceiling() {
+    let mut simulation = Simulation::new(1);
+    for (key, weight) in [(1, 100), (2, 300)] {
+        simulation.queue.add(key, Share { weight: MilliCpu::new(weight), ..own(WHOLE) }, Now::ZERO);
+    }
+
+    simulation.run_until(Now::from_millis(5000));
+
+    assert_close(simulation.share(1), 0.25, 0.02);
+    assert_close(simulation.share(2), 0.75, 0.02);
+}
+
+#[test]
+fn a_burst_is_held_like_a_ceiling_when_nobody_else_wants_the_core() {
+    let mut simulation = Simulation::new(1);
+    simulation.queue.add(1, bursting(250, 500), Now::ZERO);
+
+    simulation.run_until(Now::from_millis(5000));
+
+    assert_close(simulation.share(1), 0.75, 0.005);
+}
+
+#[test]
+fn a_task_without_cpus_lives_from_what_the_others_leave() {
+    let mut simulation = Simulation::new(1);
+    simulation.queue.add(1, own(MilliCpu::new(600)), Now::ZERO);
+    simulation.queue.add(2, bursting(0, 1000), Now::ZERO);
+
+    simulation.run_until(Now::from_millis(5000));
+
+    assert_close(simulation.share(1), 0.6, 0.005);
+    assert_close(simulation.share(2), 0.4, 0.01);
+}
+
+#[test]
+fn what_is_left_over_is_shared_by_weight() {
+    let mut simulation = Simulation::new(1);
+    for (key, weight) in [(1, 1), (2, 2), (3, 4)] {
+        let share = Share { weight: MilliCpu::from_cores(weight), ..bursting(0, 1000) };
+        simulation.queue.add(key, share, Now::ZERO);
+    }
+
+    simulation.run_until(Now::from_millis(5000));
+
+    for (key, parts) in [(1, 1.0), (2, 2.0), (3, 4.0)] {
+        assert_close(simulation.share(key), parts / 7.0, 0.02);
+    }
+}
+
+#[test]
+fn a_burst_gives_way_at_the_end_of_its_slice() {
+    let mut queue = Queue::default();
+    queue.add(1, bursting(0, 1000), Now::ZERO);
+    let turn = queue.next(Now::ZERO).unwrap();
+    assert!(!turn.is_over(SLICE, queue.pressure(), || Now::ZERO));
+
+    queue.add(2, own(QUARTER), Now::ZERO);
+
+    assert!(turn.is_over(SLICE, queue.pressure(), || Now::ZERO));
+}
+
+#[test]
 fn who_comes_late_does_not_make_up_for_the_time_before() {
     let mut simulation = Simulation::new(1);
-    simulation.queue.add(1, WHOLE, Now::ZERO);
+    simulation.queue.add(1, own(WHOLE), Now::ZERO);
     simulation.run_until(Now::from_millis(1000));
-    simulation.queue.add(2, WHOLE, simulation.now);
+    simulation.queue.add(2, own(WHOLE), simulation.now);
 
     simulation.run_until(Now::from_millis(2000));
 
@@ -124,7 +223,7 @@ fn who_comes_late_does_not_make_up_for_the_time_before() {
 fn a_task_that_just_came_is_next() {
     let mut simulation = Simulation::new(1);
     for key in 1..=10 {
-        simulation.queue.add(key, WHOLE, Now::ZERO);
+        simulation.queue.add(key, own(WHOLE), Now::ZERO);
     }
     simulation.run_until(Now::from_millis(500));
     let busy = simulation.workers[0].take();
@@ -132,7 +231,7 @@ fn a_task_that_just_came_is_next() {
         simulation.queue.rest(turn.key, used, simulation.now, Rest::Yielded);
     }
 
-    simulation.queue.add(99, WHOLE, simulation.now);
+    simulation.queue.add(99, own(WHOLE), simulation.now);
 
     let turns: Vec<Key> = (0..6).filter_map(|_| Some(simulation.queue.next(simulation.now)?.key)).collect();
     assert!(turns.contains(&99), "{turns:?}");
@@ -141,7 +240,7 @@ fn a_task_that_just_came_is_next() {
 #[test]
 fn a_sleeper_is_woken_once() {
     let mut queue = Queue::default();
-    queue.add(1, QUARTER, Now::ZERO);
+    queue.add(1, own(QUARTER), Now::ZERO);
     queue.next(Now::ZERO);
     queue.rest(1, Duration::ZERO, Now::ZERO, Rest::Asleep);
     assert_eq!(queue.next(Now::ZERO), None);
@@ -157,7 +256,7 @@ fn a_sleeper_is_woken_once() {
 fn an_interrupted_task_has_the_next_turn_wherever_it_is() {
     let mut queue = Queue::default();
     for key in 1..=3 {
-        queue.add(key, QUARTER, Now::ZERO);
+        queue.add(key, own(QUARTER), Now::ZERO);
     }
     // 1 sleeps, 2 is above its ceiling, 3 waits for its turn.
     queue.next(Now::ZERO);
@@ -174,13 +273,13 @@ fn an_interrupted_task_has_the_next_turn_wherever_it_is() {
     for key in 1..=3 {
         queue.remove(key, Duration::ZERO);
     }
-    assert_eq!((queue.next_timer(), queue.competing, queue.waiting()), (None, 0, 0));
+    assert_eq!((queue.next_timer(), queue.ready.competing, queue.waiting()), (None, 0, 0));
 }
 
 #[test]
 fn a_deadline_interrupts_a_sleeper() {
     let mut queue = Queue::default();
-    queue.add(1, WHOLE, Now::ZERO);
+    queue.add(1, own(WHOLE), Now::ZERO);
     queue.next(Now::ZERO);
     queue.rest(1, Duration::ZERO, Now::ZERO, Rest::Asleep);
     queue.set_deadline(1, Now::from_millis(10));
@@ -194,7 +293,7 @@ fn a_deadline_interrupts_a_sleeper() {
 
 #[derive(Clone, Debug)]
 enum Step {
-    Add(u64),
+    Add(u64, u64),
     Next,
     Rest { sleeps: bool, micros: u64 },
     Remove,
@@ -207,7 +306,7 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let key = 0..12_u64;
     prop_oneof![
-        (1..4000_u64).prop_map(Step::Add),
+        (0..4000_u64, prop_oneof![Just(0), 1..2000_u64]).prop_map(|(own, burst)| Step::Add(own, burst)),
         Just(Step::Next),
         Just(Step::Next),
         (any::<bool>(), 0..20_000_u64).prop_map(|(sleeps, micros)| Step::Rest { sleeps, micros }),
@@ -229,8 +328,8 @@ proptest! {
         let mut keys = 0;
         for step in steps {
             match step {
-                Step::Add(milli) => {
-                    queue.add(keys, MilliCpu::new(milli), now);
+                Step::Add(own, burst) => {
+                    queue.add(keys, bursting(own, burst), now);
                     keys += 1;
                 }
                 Step::Next => {
@@ -273,6 +372,63 @@ proptest! {
         left.sort_unstable();
         ended.sort_unstable();
         prop_assert_eq!(left, ended);
-        prop_assert_eq!((queue.competing, queue.waiting(), queue.fresh, queue.next_timer()), (0, 0, 0, None));
+        prop_assert_eq!((queue.ready.competing, queue.waiting(), queue.fresh, queue.next_timer()), (0, 0, 0, None));
+        prop_assert_eq!(queue.spare.competing, 0);
+    }
+}
+
+/// Some spinners, each with what is its own and its burst.
+fn spinners() -> impl Strategy<Value = Vec<(u64, u64)>> {
+    proptest::collection::vec((0..900_u64, prop_oneof![Just(0), 1..1500_u64]), 1..10)
+}
+
+/// Milliseconds of a simulation. Long enough that a period more or less is little.
+const LONG: u64 = 2000;
+
+fn simulate(workers: usize, spinners: &[(u64, u64)]) -> Simulation {
+    let mut simulation = Simulation::new(workers);
+    for (key, &(own, burst)) in (0..).zip(spinners) {
+        simulation.queue.add(key, bursting(own, burst), Now::ZERO);
+    }
+    simulation.run_until(Now::from_millis(LONG));
+    simulation
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// A bucket that is full from the start, and the slice in which it runs dry, are all that comes on top.
+    #[test]
+    fn nobody_gets_more_than_ceiling_and_burst(workers in 1..4_usize, spinners in spinners()) {
+        let simulation = simulate(workers, &spinners);
+
+        for (key, &(own, burst)) in (0..).zip(&spinners) {
+            let rate = (own + burst) as f64 / 1000.0;
+            let at_most = rate * (LONG as f64 / 1000.0 + 0.010) + 0.0002 + 2.0 * SLICE.as_secs_f64();
+            let used = simulation.used.get(&key).map_or(0.0, Duration::as_secs_f64);
+            prop_assert!(used <= at_most, "task {key} used {used} s of {at_most} s");
+        }
+    }
+
+    /// Where the ceilings of all fit the workers, everybody reaches its own, whatever the others' bursts.
+    #[test]
+    fn nobody_starves_below_its_ceiling(workers in 1..4_usize, mut spinners in spinners()) {
+        let mut left = workers as u64 * 900;
+        spinners.retain(|(own, _)| left.checked_sub(*own).inspect(|&rest| left = rest).is_some());
+
+        let simulation = simulate(workers, &spinners);
+
+        for (key, &(own, _)) in (0..).zip(&spinners) {
+            let at_least = own as f64 / 1000.0 * (LONG as f64 / 1000.0 - 0.020) - 0.001;
+            let used = simulation.used.get(&key).map_or(0.0, Duration::as_secs_f64);
+            prop_assert!(used >= at_least, "task {key} used {used} s of {at_least} s");
+        }
+    }
+
+    #[test]
+    fn a_burst_delays_nobody_by_more_than_a_slice(workers in 1..4_usize, spinners in spinners()) {
+        let simulation = simulate(workers, &spinners);
+
+        prop_assert!(simulation.longest_delay <= SLICE, "{:?}", simulation.longest_delay);
     }
 }

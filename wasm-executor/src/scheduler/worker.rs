@@ -11,15 +11,16 @@ use tokio::runtime::Handle;
 
 use super::Scheduler;
 use super::cell::{Body, Cell};
-use super::queue::Turn;
+use super::queue::{Pressure, Turn};
 use super::ticker;
 use crate::clock::thread_cpu_time;
 use crate::event::Meter;
 use crate::outcome::Outcome;
 use crate::pace;
 
-/// When a task that just came or woke waits for a worker, a turn is over after this much CPU time.
-const COURTESY: Duration = Duration::from_millis(1);
+/// What it costs others to put a task to sleep and to wake it: the thread of the timers, and the queue. A task that
+/// does little but sleep for moments pays for it like this (measured, see docs/BENCHMARKS.md).
+const WAKING: Duration = Duration::from_micros(10);
 
 /// Starts the workers. Guests find their timers in `timers`, which runs elsewhere and polls no guest.
 pub(crate) fn start(
@@ -61,7 +62,8 @@ impl Scheduler {
         cell.turn_begins();
         let mut body = cell.body.lock();
         let (end, used) = self.poll(turn, cell, &mut body);
-        let used = used + cell.owed();
+        let waking = if matches!(end, End::Asleep) { WAKING } else { Duration::ZERO };
+        let used = used + waking + cell.owed();
         body.cpu += used;
         match end {
             End::Over(outcome) => {
@@ -111,8 +113,8 @@ impl Scheduler {
             if !cell.goes_on() {
                 return (End::Asleep, used);
             }
-            let courteous = used < COURTESY || !self.fresh_waits.load(Ordering::Relaxed);
-            if used >= turn.budget || !courteous {
+            let pressure = Pressure::from_u8(self.pressure.load(Ordering::Relaxed));
+            if turn.is_over(used, pressure, || self.clock.now()) {
                 return (End::Yielded, used);
             }
         }

@@ -102,9 +102,17 @@ impl Bench {
     }
 
     pub(crate) fn with(max_tasks: usize, dir: Arc<TempDir>) -> Self {
+        Self::start(2, max_tasks, dir)
+    }
+
+    pub(crate) fn with_workers(workers: usize) -> Self {
+        Self::start(workers, 64, Arc::new(TempDir::new().unwrap()))
+    }
+
+    fn start(workers: usize, max_tasks: usize, dir: Arc<TempDir>) -> Self {
         let (sender, events) = channel();
         let config = Config {
-            workers: 2,
+            workers,
             cache_dir: dir.path().join("cache"),
             scratch_dir: dir.path().join("scratch"),
             max_tasks,

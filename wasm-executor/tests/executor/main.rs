@@ -3,7 +3,9 @@
 mod endings;
 mod files;
 mod folders;
+mod fuel;
 mod kit;
 mod lifecycle;
 mod modules;
 mod quotas;
+mod sharing;

@@ -1,0 +1,110 @@
+//! Ceilings, weights and bursts of guests in both forms of metering.
+
+use std::time::Duration;
+
+use haggle_core::{Fuel, MilliCpu, Reason, TaskSpec, TaskState, Usage};
+use haggle_executor::{Event, Meter};
+
+use crate::kit::{Bench, Form, Report, guest, spec};
+
+const SPIN: &str = r#"(memory (export "memory") 1) (func (export "_start") (call $spin))"#;
+
+/// Long enough that a slice more or less is little.
+const WINDOW: Duration = Duration::from_millis(1500);
+
+const METERS: [Meter; 2] = [Meter::Fuel, Meter::Epochs];
+
+fn spinner(cpus: u64, weight: Option<u64>, burst: u64) -> TaskSpec {
+    let mut spec = spec();
+    spec.resources.cpus = MilliCpu::new(cpus);
+    spec.sharing.weight = weight.map(MilliCpu::new);
+    spec.sharing.burst = MilliCpu::new(burst);
+    spec.limits.time = Some(WINDOW);
+    spec
+}
+
+/// Of each spinner that is started with the others.
+fn together(bench: &Bench, meter: Meter, specs: Vec<TaskSpec>) -> Vec<Usage> {
+    let bytes = guest(Form::Core, SPIN);
+    // Once ahead, so that no window begins with a compilation.
+    bench.report(bench.launch_metered(meter, spinner(1000, None, 0), &bytes, &[]));
+    let ids: Vec<_> = specs.into_iter().map(|spec| bench.launch_metered(meter, spec, &bytes, &[])).collect();
+    let reports: Vec<Report> = ids.into_iter().map(|id| bench.report(id)).collect();
+    for report in &reports {
+        assert_eq!(report.verdict(), (TaskState::Failed, Some(Reason::TimeLimit)), "{}", report.ending.message);
+    }
+    reports.into_iter().map(|report| report.ending.usage).collect()
+}
+
+fn rate(usage: &Usage) -> f64 {
+    usage.cpu.as_secs_f64() / usage.wall.as_secs_f64()
+}
+
+#[test]
+fn a_ceiling_holds_in_both_forms() {
+    let bench = Bench::new();
+    for meter in METERS {
+        let usages = together(&bench, meter, vec![spinner(100, None, 0), spinner(300, None, 0)]);
+
+        // A machine that is busy with others may give less, and never more.
+        for (usage, ceiling) in usages.iter().zip([0.1, 0.3]) {
+            assert!(rate(usage) <= ceiling * 1.03, "{} of {ceiling} with {meter:?}", rate(usage));
+        }
+        assert_eq!(usages[0].fuel == Fuel::ZERO, meter == Meter::Epochs, "only fuel is counted");
+    }
+}
+
+#[test]
+fn a_crowd_shares_by_weight_in_both_forms() {
+    let bench = Bench::with_workers(1);
+    for meter in METERS {
+        let specs = [1000, 2000, 4000].map(|weight| spinner(1000, Some(weight), 0));
+
+        let usages = together(&bench, meter, specs.to_vec());
+
+        let all: f64 = usages.iter().map(rate).sum();
+        for (usage, parts) in usages.iter().zip([1.0, 2.0, 4.0]) {
+            let share = rate(usage) / all * 7.0 / parts;
+            assert!((0.95..1.05).contains(&share), "{share} of its share with {meter:?}");
+        }
+    }
+}
+
+#[test]
+fn a_burst_takes_what_is_left_and_no_more() {
+    let bench = Bench::with_workers(1);
+    for meter in METERS {
+        let alone = together(&bench, meter, vec![spinner(0, None, 500)]);
+        let usages = together(&bench, meter, vec![spinner(100, None, 200), spinner(400, None, 0)]);
+
+        // How much there is to be had, a machine that is busy with others does not promise.
+        assert!(alone[0].cpu > Duration::ZERO, "it never ran with {meter:?}");
+        for (usage, at_most) in alone.iter().chain(&usages).zip([0.5, 0.3, 0.4]) {
+            assert!(rate(usage) <= at_most * 1.03, "{} of {at_most} with {meter:?}", rate(usage));
+        }
+    }
+}
+
+#[test]
+fn a_kill_stops_a_loop_that_no_fuel_ends() {
+    let bench = Bench::new();
+    let mut endless = spinner(1000, None, 0);
+    endless.limits.time = None;
+    let id = bench.launch_metered(Meter::Epochs, endless, &guest(Form::Component, SPIN), &[]);
+    bench.wait_for(|event| *event == Event::Started { task: id });
+
+    bench.executor.kill(id);
+
+    assert_eq!(bench.report(id).verdict(), (TaskState::Killed, Some(Reason::KillRequested)));
+}
+
+#[test]
+fn a_fuel_budget_is_not_held_where_no_fuel_is_counted_and_so_is_refused() {
+    let bench = Bench::new();
+    let mut budgeted = spinner(1000, None, 0);
+    budgeted.limits.fuel = Some(Fuel::new(1000));
+
+    let id = bench.launch_metered(Meter::Epochs, budgeted, &guest(Form::Core, SPIN), &[]);
+
+    assert_eq!(bench.report(id).verdict(), (TaskState::Failed, Some(Reason::TaskInvalid)));
+}
