@@ -2,6 +2,8 @@
 
 mod bad_input;
 mod cluster;
+mod folders;
 mod frameworks;
+mod languages;
 mod run;
 mod survival;

@@ -8,7 +8,7 @@ use haggle_kit::{binary, wasm};
 use serde_json::Value;
 use tempfile::TempDir;
 
-fn embedded(args: &[&str]) -> Command {
+pub(crate) fn embedded(args: &[&str]) -> Command {
     let mut command = Command::new(binary("haggle"));
     command.arg("run").args(args).env_remove("HAGGLE_MASTER").stdin(Stdio::null());
     command
@@ -18,7 +18,7 @@ fn example(name: &str) -> String {
     wasm(name).display().to_string()
 }
 
-fn text(bytes: &[u8]) -> &str {
+pub(crate) fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).expect("haggle writes UTF-8")
 }
 
@@ -33,7 +33,7 @@ fn ending(name: &str, flags: &[&str]) -> (Option<i32>, Value) {
 }
 
 #[track_caller]
-fn assert_success(output: &Output) {
+pub(crate) fn assert_success(output: &Output) {
     assert!(output.status.success(), "{}: {}", output.status, text(&output.stderr));
 }
 

@@ -76,7 +76,8 @@ impl LayoutError {
 /// Lays out files of this machine, each under its path in the guest, below `dir`, which is made for it.
 ///
 /// The guest is given folders, not files: one for each topmost folder that inputs lie in, holding those and no more.
-/// Inputs below [`SCRATCH`] are the guest's to change: the executor copies them. A file takes no room here where the
+/// Inputs below [`SCRATCH`] are the guest's to change: the executor copies them; one whose path ends in `/` is a folder
+/// with nothing in it. A file takes no room here where the
 /// file system can link it, and must then not be changed as long as the task runs.
 ///
 /// # Errors
@@ -87,14 +88,18 @@ pub fn lay_out(dir: &Path, inputs: &[(String, PathBuf)]) -> Result<LaidOut, Layo
     let mut seen = BTreeSet::new();
     for (guest_path, file) in inputs {
         let path = || guest_path.clone();
-        let (parent, name) = split(guest_path).ok_or_else(|| LayoutError::Path { path: path() })?;
+        let (place, is_folder) = match guest_path.strip_suffix('/') {
+            Some(folder) if below(SCRATCH, folder).is_some_and(|rest| !rest.is_empty()) => (folder, true),
+            _ => (guest_path.as_str(), false),
+        };
+        let (parent, name) = split(place).ok_or_else(|| LayoutError::Path { path: path() })?;
         if guest_path == SCRATCH {
             return Err(LayoutError::Scratch { path: path() });
         }
-        if !seen.insert(guest_path) {
+        if !seen.insert(place) {
             return Err(LayoutError::Twice { path: path() });
         }
-        places.push((guest_path, parent, name, file));
+        places.push((guest_path, parent, name, (!is_folder).then_some(file)));
     }
     let parents: BTreeSet<&str> = places.iter().map(|&(_, parent, ..)| parent).collect();
 
@@ -117,7 +122,10 @@ pub fn lay_out(dir: &Path, inputs: &[(String, PathBuf)]) -> Result<LaidOut, Layo
         let folder = tree.join(rest);
         let put = || {
             fs::create_dir_all(&folder)?;
-            link_or_copy(file, &folder.join(name))
+            match file {
+                Some(file) => link_or_copy(file, &folder.join(name)),
+                None => fs::create_dir(folder.join(name)),
+            }
         };
         put().map_err(|source| LayoutError::Input { path: guest_path.clone(), source })?;
     }
@@ -179,6 +187,9 @@ mod tests {
         for name in names {
             let (path, shown) = (host.join(&name), format!("{as_path}:{}", name.to_str().unwrap()));
             if path.is_dir() {
+                if fs::read_dir(&path).unwrap().next().is_none() {
+                    found.push(format!("{shown}/"));
+                }
                 list(&path, &shown, found);
             } else {
                 found.push(shown);
@@ -201,6 +212,13 @@ mod tests {
     #[test]
     fn inputs_in_the_scratch_folder_are_kept_apart_to_be_copied() {
         assert_eq!(laid_out(&["/scratch/in/b", "/a", "/scratch/a"]).unwrap(), ["/:a", "copies:a", "copies:in:b"]);
+    }
+
+    #[test]
+    fn a_path_below_the_scratch_folder_that_ends_in_a_slash_is_an_empty_folder() {
+        assert_eq!(laid_out(&["/scratch/in/b", "/scratch/in/c/"]).unwrap(), ["copies:in:b", "copies:in:c/"]);
+        assert!(laid_out(&["/scratch/"]).is_err());
+        assert!(laid_out(&["/scratch/a/", "/scratch/a"]).is_err());
     }
 
     #[test]

@@ -73,7 +73,12 @@ impl Scratch {
             }
             folders.push((guest_path.clone(), host));
         }
-        folders.extend([SCRATCH, "."].map(|guest_path| (guest_path.to_owned(), self.0.clone())));
+        let whole = |guest_path: &str| (guest_path.to_owned(), self.0.clone());
+        folders.push(whole(SCRATCH));
+        // Relative paths lead into the scratch folder, unless a folder was named for them.
+        if !grants.folders.iter().any(|folder| matches!(folder.guest_path.as_str(), "/" | ".")) {
+            folders.push(whole("."));
+        }
         Ok(folders)
     }
 }

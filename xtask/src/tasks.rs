@@ -22,7 +22,6 @@ pub(crate) fn build(workspace: &Workspace) -> anyhow::Result<Vec<PathBuf>> {
     )?;
 
     let to = workspace.wasm();
-    fs::create_dir_all(&to).with_context(|| format!("cannot make {}", to.display()))?;
     let compiled = target.join(TARGET).join("release");
     names(&workspace.tasks())?.iter().map(|name| publish(&compiled, &to, &format!("{name}.wasm"))).collect()
 }
@@ -56,7 +55,8 @@ fn names(tasks: &Path) -> anyhow::Result<Vec<String>> {
 }
 
 /// Copies a module such that nobody ever sees half of it.
-fn publish(from: &Path, to: &Path, name: &str) -> anyhow::Result<PathBuf> {
+pub(crate) fn publish(from: &Path, to: &Path, name: &str) -> anyhow::Result<PathBuf> {
+    fs::create_dir_all(to).with_context(|| format!("cannot make {}", to.display()))?;
     let module = to.join(name);
     let draft = to.join(format!("{name}.{}", std::process::id()));
     fs::copy(from.join(name), &draft)

@@ -52,14 +52,14 @@ pub(super) fn run(master: Option<String>, args: RunArgs) -> Verdict {
 /// On a cluster that is gone afterwards.
 async fn embedded(plan: Plan, signals: &mut Signals) -> Verdict {
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    // It is the user's own machine and own task: the network that they grant is theirs to give.
+    // It is the user's own machine and own task: what they grant is theirs to give.
     let starting = Cluster::start(embedded::Plan {
         listen,
         state: None,
         agents: 1,
         cpus: None,
         mem: None,
-        allowed_folders: Vec::new(),
+        allowed_folders: plan.host_folders(),
         allow_network: true,
     });
     let cluster = tokio::select! {

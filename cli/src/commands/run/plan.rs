@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use haggle_core::{Bytes, Digest, Endpoint, Fuel, HttpHost, MilliCpu, OutputOverrun};
@@ -113,6 +113,11 @@ impl Plan {
     pub(super) fn without_a_cluster(mut self) -> Self {
         self.anonymous |= !self.array;
         self
+    }
+
+    /// What the task may read of the agent's machine, if its operator allows that.
+    pub(super) fn host_folders(&self) -> Vec<PathBuf> {
+        self.host_dirs.iter().map(|folder| folder.host.clone()).collect()
     }
 
     /// The tasks, once the artifacts have their digests and the default of cpus is known.

@@ -1,0 +1,3 @@
+module haggle.example/groupby
+
+go 1.23

