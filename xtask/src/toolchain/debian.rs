@@ -8,7 +8,6 @@
 mod apt;
 mod library;
 
-use std::env;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{self as std_process, Command};
@@ -134,11 +133,7 @@ fn remove_leftovers(home: &Path) -> anyhow::Result<()> {
 
 /// `haggle/wasm-toolchain` in the user's cache.
 fn home() -> anyhow::Result<PathBuf> {
-    let absolute = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let cache = absolute("XDG_CACHE_HOME")
-        .or_else(|| absolute("HOME").map(|home| home.join(".cache")))
-        .context("no cache folder: neither XDG_CACHE_HOME nor HOME is an absolute path")?;
-    Ok(cache.join("haggle/wasm-toolchain"))
+    Ok(super::cache()?.join("wasm-toolchain"))
 }
 
 fn write_program(path: &Path, text: &str) -> anyhow::Result<()> {
