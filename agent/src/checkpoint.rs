@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::{self, Path, PathBuf};
 
 use haggle_core::AgentId;
 
@@ -46,11 +46,12 @@ pub(crate) struct WorkDir {
 }
 
 impl WorkDir {
-    /// Claims the folder and clears what an earlier run left there: its tasks did not outlive it.
+    /// Claims the folder. What an earlier run left there stays until it is known which of its tasks live.
     ///
     /// # Errors
     /// When another agent holds it, or the disk refuses.
     pub(crate) fn open(root: &Path, master: &str) -> Result<Self, WorkDirError> {
+        let root = &path::absolute(root).map_err(failed("find", root))?;
         create(root)?;
         let lock = root.join("lock");
         let claim = File::create(&lock).map_err(failed("create", &lock))?;
@@ -59,13 +60,9 @@ impl WorkDir {
             TryLockError::Error(source) => failed("lock", &lock)(source),
         })?;
         let dir = Self { root: root.to_owned(), master: master.to_owned(), _claim: claim };
-        for stale in [dir.scratch(), dir.logs(), dir.inputs()] {
-            match fs::remove_dir_all(&stale) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed("clear", &stale)(error)),
-                _ => create(&stale)?,
-            }
+        for folder in [dir.artifacts(), dir.logs(), dir.inputs(), dir.executors()] {
+            create(&folder)?;
         }
-        create(&dir.artifacts())?;
         Ok(dir)
     }
 
@@ -77,8 +74,9 @@ impl WorkDir {
         self.root.join("logs")
     }
 
-    pub(crate) fn scratch(&self) -> PathBuf {
-        self.root.join("scratch")
+    /// A folder for each executor: its socket, its log, and the scratch folders of its tasks.
+    pub(crate) fn executors(&self) -> PathBuf {
+        self.root.join("executors")
     }
 
     /// Inputs of tasks, laid out. Beside the artifacts, so that the same files can have names in both.
@@ -190,22 +188,6 @@ mod tests {
 
         drop(first);
         WorkDir::open(root.path(), MASTER).unwrap();
-    }
-
-    #[test]
-    fn leftovers_of_an_earlier_run_are_cleared_and_artifacts_kept() {
-        let root = tempfile::tempdir().unwrap();
-        let dir = WorkDir::open(root.path(), MASTER).unwrap();
-        for folder in [dir.scratch(), dir.logs(), dir.artifacts()] {
-            fs::write(folder.join("file"), "x").unwrap();
-        }
-        drop(dir);
-
-        let dir = WorkDir::open(root.path(), MASTER).unwrap();
-
-        assert!(!dir.scratch().join("file").exists());
-        assert!(!dir.logs().join("file").exists());
-        assert!(dir.artifacts().join("file").exists());
     }
 
     #[test]

@@ -21,10 +21,15 @@ pub struct Config {
     pub resources: Declared,
     /// What a framework may choose it by.
     pub attributes: BTreeMap<String, String>,
-    /// Holds the agent's id, artifacts, logs and scratch folders. One agent at a time may use it.
+    /// Holds the agent's id, artifacts, logs and executors. One agent at a time may use it.
     pub work_dir: PathBuf,
     /// Holds compiled modules. Agents of one user may share it.
     pub cache_dir: PathBuf,
+    /// The `haggle` executable, which executors are started from.
+    pub program: PathBuf,
+    /// How long executors and their tasks outlive an agent that ended without ending them. One that starts in the
+    /// same folder by then goes on with them.
+    pub recovery_timeout: Duration,
     /// Folders of this machine that tasks may ask to read, with all that is in them. None unless named.
     pub allowed_folders: Vec<PathBuf>,
     /// Whether tasks are given the network that their grants name. Where it is false, which is the default, a task
@@ -42,6 +47,8 @@ impl Config {
     pub const DEFAULT_KILL_GRACE: Duration = Duration::from_secs(5);
     /// Often enough to notice a dead master in seconds, rare enough to cost nothing.
     pub const DEFAULT_HEARTBEAT: Duration = Duration::from_secs(2);
+    /// As long as Mesos's `recovery_timeout`: time for an upgrade, or for somebody to look at what went wrong.
+    pub const DEFAULT_RECOVERY_TIMEOUT: Duration = Duration::from_secs(15 * 60);
     /// A few, so that one late answer does not cost the connection.
     pub const SILENT_HEARTBEATS: u32 = 5;
 
@@ -59,12 +66,24 @@ impl Config {
             attributes: BTreeMap::new(),
             work_dir: work_dir.into(),
             cache_dir: cache_dir.into(),
+            program: this_program(),
+            recovery_timeout: Self::DEFAULT_RECOVERY_TIMEOUT,
             allowed_folders: Vec::new(),
             allow_network: false,
             kill_grace: Self::DEFAULT_KILL_GRACE,
             heartbeat: Self::DEFAULT_HEARTBEAT,
         }
     }
+}
+
+/// The executable of this process. On Linux by a name that still means this one after an upgrade has put another in
+/// its place, whose executors would speak another version.
+fn this_program() -> PathBuf {
+    let lasting = PathBuf::from("/proc/self/exe");
+    if cfg!(target_os = "linux") && lasting.exists() {
+        return lasting;
+    }
+    std::env::current_exe().unwrap_or_else(|_| PathBuf::from("haggle"))
 }
 
 /// Resources as the operator wants them; what is `None` is detected.

@@ -1,21 +1,23 @@
 //! The one thread that owns the node: takes what waits, decides, then acts.
 
+use std::mem;
 use std::sync::Arc;
 use std::time::Instant;
 
 use haggle_core::cluster::{AgentCommand, AgentOrder};
 use haggle_core::node::{Command, Effect, Node};
-use haggle_core::{AgentId, AgentInfo, Bytes, Digest, Ending, Now, TaskId, TaskStatus};
+use haggle_core::{AgentId, AgentInfo, Bytes, Digest, Ending, Now, Reason, TaskId, TaskStatus};
 use haggle_proto::v1;
 use tokio::sync::watch;
 
 use crate::checkpoint::WorkDir;
+use crate::executors::{Executors, Key, Recovered};
 use crate::fetch::{FetchError, Fetcher};
 use crate::inbox::Inbox;
 use crate::link::Session;
 use crate::logs::Logs;
 use crate::reads::Reads;
-use crate::runner::{NeverRan, Runner, Runs};
+use crate::runner::{NeverRan, Runner, Runs as _};
 
 /// Updates in one report: a resend of everything is cut into pieces of which many fit into a message.
 const UPDATES_MAX: usize = 256;
@@ -39,10 +41,16 @@ pub(crate) enum Message {
     Fetched(Digest, Result<Bytes, FetchError>),
     /// A task came to its end before the executor had it.
     NeverRan(NeverRan),
+    /// An executor is no more, and its tasks with it; why.
+    ExecutorGone(Key, String),
+    /// An executor has had no task for a while.
+    ExecutorIdle(Key),
     /// Take no more tasks, end those that are there, leave.
     Drain,
-    /// End now.
+    /// End now, and every task.
     Stop,
+    /// End now, and leave the tasks to the next agent.
+    Leave,
 }
 
 /// How far the agent has come.
@@ -70,12 +78,14 @@ impl Progress {
 }
 
 /// Everything the driver owns.
-pub(crate) struct Driver<E> {
+pub(crate) struct Driver {
     pub(crate) node: Node,
+    /// Tasks of an earlier agent, to be taken in first.
+    pub(crate) recovered: Vec<Recovered>,
     pub(crate) id: Option<AgentId>,
     pub(crate) info: AgentInfo,
     pub(crate) work_dir: WorkDir,
-    pub(crate) runner: Runner<E>,
+    pub(crate) runner: Runner<Executors>,
     pub(crate) fetcher: Fetcher,
     pub(crate) logs: Arc<Logs>,
     pub(crate) reads: Reads,
@@ -86,14 +96,30 @@ pub(crate) struct Driver<E> {
     /// just before it, and is not carried out yet.
     pub(crate) questions: Vec<v1::ReadLogOrder>,
     pub(crate) draining: bool,
+    /// Whether tasks outlive the end of this driver.
+    pub(crate) leaves_tasks: bool,
 }
 
-impl<E: Runs> Driver<E> {
-    /// Drives the node until the agent leaves, is stopped or fails.
+impl Driver {
+    /// Drives the node until the agent leaves, is stopped or fails. Tasks have ended then, unless they are left to
+    /// the next agent.
     pub(crate) fn run(mut self) {
+        self.drive();
+        let executors = self.runner.executor();
+        if self.leaves_tasks { executors.leave() } else { executors.end() }
+    }
+
+    fn drive(&mut self) {
         let origin = Instant::now();
         let mut batch = Vec::new();
         let mut effects = Vec::new();
+        for Recovered { spec, started, ending, incarnation } in mem::take(&mut self.recovered) {
+            self.runner.recovered(Arc::clone(&spec));
+            if ending.is_some() {
+                self.runner.ended(spec.id);
+            }
+            self.apply(Now::ZERO, Command::Recover { spec, started, ending, incarnation }, &mut effects);
+        }
         while !self.progress.borrow().is_final() {
             let deadline = self.node.next_deadline().map(|due| origin + due.since(Now::ZERO));
             self.inbox.take(&mut batch, deadline);
@@ -125,6 +151,7 @@ impl<E: Runs> Driver<E> {
             Message::Started(task) => self.apply(now, Command::Started(task), effects),
             Message::Ended(task, ending) => {
                 self.runner.ended(task);
+                self.runner.executor().ended(task);
                 self.apply(now, Command::Ended(task, ending), effects);
             }
             Message::Fetched(digest, outcome) => {
@@ -133,12 +160,27 @@ impl<E: Runs> Driver<E> {
                 }
             }
             Message::NeverRan(never_ran) => self.never_ran(now, never_ran, effects),
+            Message::ExecutorGone(executor, why) => {
+                let tasks = self.runner.executor().gone(executor);
+                if !tasks.is_empty() {
+                    tracing::warn!(framework = %executor.0, tasks = tasks.len(), why, "an executor is gone");
+                }
+                for task in tasks {
+                    let reason = Reason::ExecutorTerminated;
+                    self.never_ran(now, NeverRan { task, reason, message: why.clone() }, effects);
+                }
+            }
+            Message::ExecutorIdle(executor) => self.runner.executor().idle(executor),
             Message::Drain => {
                 self.draining = true;
                 self.report(AgentCommand::Drain);
                 self.apply(now, Command::Drain, effects);
             }
             Message::Stop => self.advance(Progress::Stopped),
+            Message::Leave => {
+                self.leaves_tasks = true;
+                self.advance(Progress::Stopped);
+            }
         }
     }
 
@@ -155,7 +197,10 @@ impl<E: Runs> Driver<E> {
             AgentOrder::Kill(task) => Command::Kill(task),
             AgentOrder::Acknowledge(task, update) => Command::Acknowledge(task, update),
             AgentOrder::Resend(framework) => Command::Resend(framework),
-            AgentOrder::RemoveFramework(framework) => Command::RemoveFramework(framework),
+            AgentOrder::RemoveFramework(framework) => {
+                self.runner.executor().framework_gone(framework);
+                Command::RemoveFramework(framework)
+            }
         };
         self.apply(now, command, effects);
     }
@@ -170,8 +215,9 @@ impl<E: Runs> Driver<E> {
 
     fn never_ran(&mut self, now: Now, never_ran: NeverRan, effects: &mut Vec<Effect>) {
         let NeverRan { task, reason, message } = never_ran;
+        self.runner.ended(task);
         self.logs.end(task);
-        self.apply(now, Command::Unfetchable { task, reason, message }, effects);
+        self.apply(now, Command::GivenUp { task, reason, message }, effects);
     }
 
     /// The first report of a session: who this is, and what it holds.
@@ -218,7 +264,7 @@ impl<E: Runs> Driver<E> {
             }
             Effect::Send(updates) => self.send(updates),
             // Artifacts were let go at the task's end, and its log goes when room is needed.
-            Effect::Forget(_) => {}
+            Effect::Forget(task) => self.runner.executor().forget(task),
             Effect::Drained => self.leave(),
         }
     }

@@ -32,6 +32,27 @@ impl Folders {
         Ok(Self { inputs, allowed: allowed.iter().map(canonical).collect::<Result<_, _>>()? })
     }
 
+    /// Removes what an earlier agent laid out, but for tasks that live.
+    ///
+    /// # Errors
+    /// When the disk refuses; it gives the folder, too.
+    pub(crate) fn sweep(&self, keep: impl Fn(&str) -> bool) -> Result<(), (PathBuf, io::Error)> {
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            move |error| (path, error)
+        };
+        for framework in fs::read_dir(&self.inputs).map_err(failed(&self.inputs))? {
+            let framework = framework.map_err(failed(&self.inputs))?.path();
+            for task in fs::read_dir(&framework).map_err(failed(&framework))? {
+                let task = task.map_err(failed(&framework))?;
+                if !task.file_name().to_str().is_some_and(&keep) {
+                    fs::remove_dir_all(task.path()).map_err(failed(&task.path()))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// The folders of this machine that the task names, if it may read every one of them.
     ///
     /// # Errors

@@ -31,6 +31,13 @@ impl<T> Inbox<T> {
         self.extend(self.lock(), [message]);
     }
 
+    /// Adds messages in one go, from any thread, at once.
+    pub(crate) fn push_all(&self, messages: Vec<T>) {
+        if !messages.is_empty() {
+            self.extend(self.lock(), messages);
+        }
+    }
+
     /// Adds messages in one go as soon as there is room.
     pub(crate) async fn push_when_room(&self, messages: Vec<T>) {
         loop {

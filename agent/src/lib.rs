@@ -1,13 +1,15 @@
 //! The agent: what surrounds the node's state machine on a machine that runs tasks.
 //!
-//! [`Agent::start`] detects what the machine has, starts an executor, and links up with the master. One thread, the
-//! driver, owns every decision; the link, the executor and the fetcher only hand it messages, and act on its word.
+//! [`Agent::start`] detects what the machine has, finds the executors that an earlier agent has left, and links up with
+//! the master. One thread, the driver, owns every decision; the link, the executors and the fetcher only hand it
+//! messages, and act on its word.
 
 mod artifacts;
 mod backoff;
 mod checkpoint;
 mod config;
 mod driver;
+mod executors;
 mod fetch;
 mod folders;
 mod host;
@@ -17,38 +19,33 @@ mod logs;
 mod reads;
 mod runner;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use haggle_core::node::Node;
-use haggle_core::{AgentId, AgentInfo, MilliCpu, Resources};
-use haggle_executor::{Event, Executor};
+use haggle_core::{AgentId, AgentInfo, Resources, TaskId};
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 pub use checkpoint::WorkDirError;
 pub use config::{BadMaster, Config, Declared};
+pub use executors::RecoveryError;
 pub use host::{HostError, resources};
 
 use artifacts::Artifacts;
 use checkpoint::WorkDir;
 use driver::{Driver, Message, Progress};
+use executors::Plan;
 use fetch::Fetcher;
 use folders::Folders;
 use inbox::Inbox;
 use link::Link;
-use logs::Logs;
+use logs::{Leftovers, Logs};
 use reads::Reads;
 use runner::Runner;
-
-/// Tasks that the executor runs at once for each core; more wait there for their turn. A hundredth of a core is the
-/// least that makes sense to give to a task that computes.
-const TASKS_PER_CORE: usize = 100;
-
-/// So many at least, for tasks that mostly sleep. Each costs some GiB of address space, of which there are 128 TiB.
-const TASKS_MIN: usize = 1_000;
 
 /// How long after the grace the last acknowledgements may take, before the agent goes without them.
 const DRAIN_MARGIN: Duration = Duration::from_secs(15);
@@ -76,9 +73,17 @@ pub enum StartError {
         /// What the system said.
         source: std::io::Error,
     },
-    /// The executor does not start.
+    /// What an earlier agent has left cannot be looked at or cleared.
+    #[error("cannot take stock of {path}: {source}", path = path.display())]
+    Leftovers {
+        /// What.
+        path: std::path::PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// Nor its executors.
     #[error(transparent)]
-    Executor(#[from] haggle_executor::StartError),
+    Recovery(#[from] RecoveryError),
     /// The system refuses a thread.
     #[error("cannot start a thread: {0}")]
     Thread(std::io::Error),
@@ -123,7 +128,7 @@ pub struct Agent {
     inbox: Arc<Inbox<Message>>,
     progress: watch::Receiver<Progress>,
     link: JoinHandle<()>,
-    /// Resolves when the driver's thread has ended, and every task with it.
+    /// Resolves when the driver's thread has ended, and every task with it that is not left to the next agent.
     ended: oneshot::Receiver<()>,
     kill_grace: Duration,
 }
@@ -159,26 +164,30 @@ impl Agent {
 
         let inbox = Arc::new(Inbox::new());
         let logs = Arc::new(Logs::new(work_dir.logs(), logs::Bounds::DEFAULT));
+        let unusable = |path| move |source| StartError::Leftovers { path, source };
+        let leftovers = Leftovers::find(&work_dir.logs()).map_err(unusable(work_dir.logs()))?;
+        let plan = Plan::new(&config, &work_dir, resources.cpus).map_err(unusable(config.cache_dir.clone()))?;
+        let (executors, recovered) = executors::recover(plan, Arc::clone(&inbox), Arc::clone(&logs), &leftovers)?;
+        let living: HashSet<TaskId> = recovered.iter().map(|task| task.spec.id).collect();
+        leftovers.sweep(|task| living.contains(&task)).map_err(unusable(work_dir.logs()))?;
         let artifacts = Artifacts::open(work_dir.artifacts(), artifacts::CACHE_MAX).map_err(StartError::Artifacts)?;
         let folders = Folders::new(work_dir.inputs(), &config.allowed_folders)
             .map_err(|(folder, source)| StartError::AllowedFolder { folder, source })?;
+        let swept = folders.sweep(|name| name.parse().is_ok_and(|task| living.contains(&task)));
+        swept.map_err(|(path, source)| StartError::Leftovers { path, source })?;
         let endpoint = link::endpoint(&master);
         // A channel that connects by itself needs to know its runtime.
         let _entered = runtime.enter();
         let fetcher =
             Fetcher::new(endpoint.connect_lazy(), artifacts.dir().to_owned(), artifacts::CACHE_MAX, runtime.clone());
-        let executor = Executor::start(executor_config(&config, &work_dir, resources.cpus), {
-            let (inbox, logs) = (Arc::clone(&inbox), Arc::clone(&logs));
-            move |event| hear(&inbox, &logs, event)
-        })?;
-
         let (progress, watched) = watch::channel(Progress::Joining);
         let driver = Driver {
             node: Node::new(haggle_core::node::Config { kill_grace: config.kill_grace, ..Default::default() }),
+            recovered,
             id,
             info,
             work_dir,
-            runner: Runner::new(executor, artifacts, folders, config.name.clone()),
+            runner: Runner::new(executors, artifacts, folders, config.name.clone()),
             fetcher,
             reads: Reads::new(Arc::clone(&logs), runtime.clone()),
             logs,
@@ -187,6 +196,7 @@ impl Agent {
             session: None,
             questions: Vec::new(),
             draining: false,
+            leaves_tasks: false,
         };
         let (ends, ended) = oneshot::channel();
         thread::Builder::new()
@@ -242,9 +252,16 @@ impl Agent {
         self.stop().await;
     }
 
-    /// Ends at once. Tasks that run are lost; the agent may come back under its id.
+    /// Ends at once, and every task. The agent may come back under its id.
     pub async fn stop(mut self) {
         self.inbox.push(Message::Stop);
+        let _ = (&mut self.ended).await;
+    }
+
+    /// Ends at once, and leaves its tasks running: who starts in the same folder within [`Config::recovery_timeout`]
+    /// goes on with them.
+    pub async fn leave(mut self) {
+        self.inbox.push(Message::Leave);
         let _ = (&mut self.ended).await;
     }
 
@@ -259,30 +276,5 @@ impl Drop for Agent {
     fn drop(&mut self) {
         self.inbox.push(Message::Stop);
         self.link.abort();
-    }
-}
-
-fn executor_config(config: &Config, work_dir: &WorkDir, cpus: MilliCpu) -> haggle_executor::Config {
-    let workers = usize::try_from(cpus.get().div_ceil(1000)).unwrap_or(usize::MAX).max(1);
-    haggle_executor::Config {
-        workers,
-        cache_dir: config.cache_dir.clone(),
-        scratch_dir: work_dir.scratch(),
-        max_tasks: workers.saturating_mul(TASKS_PER_CORE).max(TASKS_MIN),
-        meter: haggle_executor::Meter::Fuel,
-        allow_network: config.allow_network,
-    }
-}
-
-/// News from the executor, on one of its threads. Output is kept before an end is told: who hears of an end can read
-/// everything that came before it.
-fn hear(inbox: &Inbox<Message>, logs: &Logs, event: Event) {
-    match event {
-        Event::Started { task } => inbox.push(Message::Started(task)),
-        Event::Output { task, stream, bytes } => logs.append(task, stream, &bytes),
-        Event::Ended { task, ending } => {
-            logs.end(task);
-            inbox.push(Message::Ended(task, ending));
-        }
     }
 }

@@ -1,6 +1,7 @@
 //! The output of tasks: kept while there is room, read back by offset.
 
 mod kept;
+mod leftovers;
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -16,6 +17,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use kept::{Kept, Place};
+pub(crate) use leftovers::Leftovers;
 
 /// What all logs together may hold.
 #[derive(Clone, Copy, Debug)]
@@ -120,27 +122,45 @@ impl Logs {
 
     /// From now on the output of this task is kept.
     pub(crate) fn open(&self, task: TaskId) {
+        let name = |ending| self.dir.join(format!("{}.{}.{ending}", task.framework.0, task.number));
         let log = || {
-            let file = |ending| self.dir.join(format!("{}.{}.{ending}", task.framework.0, task.number));
-            let outputs = Outputs { stdout: Kept::new(file("out")), stderr: Kept::new(file("err")), ended: false };
+            let outputs = Outputs { stdout: Kept::new(name("out")), stderr: Kept::new(name("err")), ended: false };
             Arc::new(TaskLog { outputs: Mutex::new(outputs), changed: Notify::new() })
         };
         self.tasks().logs.entry(task).or_insert_with(log);
     }
 
-    /// Keeps what the task wrote. Output of a task that is not open is dropped.
-    pub(crate) fn append(&self, task: TaskId, stream: Stream, bytes: &[u8]) {
+    /// The same, for a task that an earlier agent ran: what that one had in files is kept.
+    pub(crate) fn recover(&self, task: TaskId, files: &Leftovers) {
+        self.open(task);
         let Some(log) = self.find(task) else { return };
-        let crowded = self.held.memory.load(Ordering::Relaxed) + bytes.len() as u64 > self.bounds.memory;
         self.change(&log, |outputs| {
-            if let Err(error) = outputs.of(stream).append(bytes, crowded) {
+            for stream in [Stream::Stdout, Stream::Stderr] {
+                if let Some((start, len)) = files.of(task, stream) {
+                    outputs.of(stream).resume(start, len);
+                }
+            }
+        });
+    }
+
+    /// Keeps what the task wrote, from this offset of its output on; what is kept already is not kept twice. Output
+    /// of a task that is not open is dropped. Gives the offset before which everything is in a file, or given up.
+    pub(crate) fn append(&self, task: TaskId, stream: Stream, offset: u64, bytes: &[u8]) -> u64 {
+        let Some(log) = self.find(task) else { return offset + bytes.len() as u64 };
+        let crowded = self.held.memory.load(Ordering::Relaxed) + bytes.len() as u64 > self.bounds.memory;
+        let mut stored = 0;
+        self.change(&log, |outputs| {
+            let kept = outputs.of(stream);
+            if let Err(error) = kept.append(offset, bytes, crowded) {
                 tracing::warn!(%task, %error, "output cannot be kept");
             }
+            stored = kept.stored();
         });
         log.changed.notify_waiters();
         if self.held.bytes.load(Ordering::Relaxed) > self.bounds.bytes {
             self.make_room();
         }
+        stored
     }
 
     /// The task has written its last.
@@ -282,6 +302,16 @@ mod tests {
         (Arc::new(Logs::new(dir.path().to_owned(), bounds)), dir)
     }
 
+    /// What an executor would send next.
+    fn append(logs: &Logs, task: TaskId, stream: Stream, bytes: &[u8]) {
+        let offset = {
+            let log = logs.find(task).unwrap();
+            let mut outputs = log.lock();
+            outputs.of(stream).len()
+        };
+        logs.append(task, stream, offset, bytes);
+    }
+
     /// Everything that is kept of one output, from `offset`, and where it begins.
     async fn all(logs: &Logs, task: TaskId, stream: Stream, offset: u64) -> (u64, Vec<u8>) {
         let (mut start, mut text) = (None, Vec::new());
@@ -306,9 +336,9 @@ mod tests {
     async fn small_output_stays_in_memory_and_is_read_by_offset() {
         let (logs, dir) = logs(Bounds::DEFAULT);
         logs.open(task(1));
-        logs.append(task(1), Stream::Stdout, b"hello ");
-        logs.append(task(1), Stream::Stdout, b"world");
-        logs.append(task(1), Stream::Stderr, b"oh");
+        append(&logs, task(1), Stream::Stdout, b"hello ");
+        append(&logs, task(1), Stream::Stdout, b"world");
+        append(&logs, task(1), Stream::Stderr, b"oh");
 
         assert_eq!(all(&logs, task(1), Stream::Stdout, 0).await, (0, b"hello world".to_vec()));
         assert_eq!(all(&logs, task(1), Stream::Stdout, 6).await, (6, b"world".to_vec()));
@@ -320,7 +350,7 @@ mod tests {
     async fn the_end_is_told_with_the_last_byte_and_not_before_the_task_has_ended() {
         let (logs, _dir) = logs(Bounds::DEFAULT);
         logs.open(task(1));
-        logs.append(task(1), Stream::Stdout, b"x");
+        append(&logs, task(1), Stream::Stdout, b"x");
         assert!(!logs.read(task(1), Stream::Stdout, 0).await.unwrap().end);
 
         logs.end(task(1));
@@ -336,7 +366,7 @@ mod tests {
         logs.open(task(1));
         let text: Vec<u8> = (0..300_000_u32).map(|at| (at % 251) as u8).collect();
         for piece in text.chunks(7_001) {
-            logs.append(task(1), Stream::Stdout, piece);
+            append(&logs, task(1), Stream::Stdout, piece);
         }
         logs.end(task(1));
 
@@ -349,7 +379,7 @@ mod tests {
     async fn an_offset_beyond_the_output_waits_at_its_end() {
         let (logs, _dir) = logs(Bounds::DEFAULT);
         logs.open(task(1));
-        logs.append(task(1), Stream::Stdout, b"abc");
+        append(&logs, task(1), Stream::Stdout, b"abc");
 
         let piece = logs.read(task(1), Stream::Stdout, 99).await.unwrap();
 
@@ -375,22 +405,22 @@ mod tests {
     async fn a_full_store_forgets_ended_tasks_and_then_the_past_of_the_largest() {
         let (logs, dir) = logs(Bounds { bytes: 100_000, ..Bounds::DEFAULT });
         logs.open(task(1));
-        logs.append(task(1), Stream::Stdout, &[1; 50_000]);
+        append(&logs, task(1), Stream::Stdout, &[1; 50_000]);
         logs.end(task(1));
         logs.open(task(2));
-        logs.append(task(2), Stream::Stdout, b"small");
+        append(&logs, task(2), Stream::Stdout, b"small");
         logs.open(task(3));
 
-        logs.append(task(3), Stream::Stdout, &[3; 60_000]);
+        append(&logs, task(3), Stream::Stdout, &[3; 60_000]);
         assert!(matches!(logs.read(task(1), Stream::Stdout, 0).await, Err(LogError::Unknown(_))));
         assert_eq!(all(&logs, task(3), Stream::Stdout, 0).await.0, 0);
 
-        logs.append(task(3), Stream::Stdout, &[4; 60_000]);
+        append(&logs, task(3), Stream::Stdout, &[4; 60_000]);
         assert_eq!(all(&logs, task(3), Stream::Stdout, 0).await, (120_000, vec![]));
         assert_eq!(all(&logs, task(2), Stream::Stdout, 0).await, (0, b"small".to_vec()));
         assert_eq!(files(&dir), 0);
 
-        logs.append(task(3), Stream::Stdout, b"after");
+        append(&logs, task(3), Stream::Stdout, b"after");
         assert_eq!(all(&logs, task(3), Stream::Stdout, 0).await, (120_000, b"after".to_vec()));
     }
 
@@ -399,7 +429,7 @@ mod tests {
         let (logs, dir) = logs(Bounds { memory: 1_000, ..Bounds::DEFAULT });
         for number in 1..=20 {
             logs.open(task(number));
-            logs.append(task(number), Stream::Stdout, &[7; 100]);
+            append(&logs, task(number), Stream::Stdout, &[7; 100]);
         }
 
         assert!(logs.held.memory.load(Ordering::Relaxed) <= 1_000);
@@ -419,7 +449,7 @@ mod tests {
 
         let waiting = read(0);
         tokio::task::yield_now().await;
-        logs.append(task(1), Stream::Stdout, b"hi");
+        append(&logs, task(1), Stream::Stdout, b"hi");
         assert_eq!(waiting.await.unwrap().data, "hi");
 
         let waiting = read(2);
@@ -438,5 +468,21 @@ mod tests {
 
         assert_eq!(piece, Piece { offset: 0, data: Bytes::new(), end: false });
         assert!(Instant::now() >= deadline);
+    }
+
+    #[tokio::test]
+    async fn what_an_earlier_agent_had_in_files_is_kept_and_what_comes_twice_is_not_doubled() {
+        let (earlier, dir) = logs(Bounds { memory: 0, ..Bounds::DEFAULT });
+        earlier.open(task(1));
+        assert_eq!(earlier.append(task(1), Stream::Stdout, 0, b"abcdef"), 6, "all of it is in a file");
+        drop(earlier);
+
+        let logs = Logs::new(dir.path().to_owned(), Bounds::DEFAULT);
+        logs.recover(task(1), &Leftovers::find(dir.path()).unwrap());
+        assert_eq!(logs.append(task(1), Stream::Stdout, 3, b"defghi"), 6, "the rest is in memory");
+
+        assert_eq!(all(&logs, task(1), Stream::Stdout, 0).await, (0, b"abcdefghi".to_vec()));
+        logs.append(task(1), Stream::Stdout, 20, b"late");
+        assert_eq!(all(&logs, task(1), Stream::Stdout, 0).await, (20, b"late".to_vec()), "nothing fills a gap");
     }
 }

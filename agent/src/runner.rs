@@ -10,22 +10,14 @@ use crate::artifacts::Artifacts;
 use crate::fetch::FetchError;
 use crate::folders::{Folders, NoFolders};
 
-/// Where tasks run. The executor, but for tests.
+/// Where tasks run. The executors, but for tests.
 pub(crate) trait Runs {
     /// Runs it. News of it follow.
-    fn launch(&self, launch: Launch);
+    fn launch(&mut self, launch: Launch);
     /// Ends it. Its end follows.
-    fn kill(&self, task: TaskId);
-}
-
-impl Runs for haggle_executor::Executor {
-    fn launch(&self, launch: Launch) {
-        Self::launch(self, launch);
-    }
-
-    fn kill(&self, task: TaskId) {
-        Self::kill(self, task);
-    }
+    fn kill(&mut self, task: TaskId);
+    /// Its end was told and acknowledged.
+    fn forget(&mut self, task: TaskId);
 }
 
 /// A task that never ran.
@@ -138,6 +130,16 @@ impl<E: Runs> Runner<E> {
         Some(NeverRan { task, reason: Reason::KillRequested, message })
     }
 
+    /// A task that an earlier agent launched runs on.
+    pub(crate) fn recovered(&mut self, spec: Arc<TaskSpec>) {
+        self.tasks.insert(spec.id, Running { spec, held: Vec::new(), missing: 0 });
+    }
+
+    /// Where the tasks run.
+    pub(crate) fn executor(&mut self) -> &mut E {
+        &mut self.executor
+    }
+
     /// The task has ended: what it held may go.
     pub(crate) fn ended(&mut self, task: TaskId) {
         self.forget(task);
@@ -217,14 +219,18 @@ mod tests {
     }
 
     impl Runs for Recorder {
-        fn launch(&self, launch: Launch) {
+        fn launch(&mut self, launch: Launch) {
             assert!(launch.module.exists(), "the module is there");
             assert!(launch.folders.iter().all(|folder| folder.host.exists()), "the inputs are there");
             self.0.borrow_mut().push(format!("launch {}", launch.spec.id));
         }
 
-        fn kill(&self, task: TaskId) {
+        fn kill(&mut self, task: TaskId) {
             self.0.borrow_mut().push(format!("kill {task}"));
+        }
+
+        fn forget(&mut self, task: TaskId) {
+            self.0.borrow_mut().push(format!("forget {task}"));
         }
     }
 

@@ -1,5 +1,6 @@
 //! An agent between a played master and the real executor.
 
+mod outliving;
 mod played;
 
 use std::time::Duration;

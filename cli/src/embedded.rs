@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use haggle_agent::{Agent, Declared};
@@ -58,6 +59,8 @@ impl Cluster {
             let name = format!("agent-{number}");
             let mut config = haggle_agent::Config::new(url.clone(), name.clone(), folder.path().join(name), &modules);
             config.resources = declared.clone();
+            // The folder goes with this process, and so do its tasks.
+            config.recovery_timeout = Duration::ZERO;
             config.allowed_folders.clone_from(&plan.allowed_folders);
             config.allow_network = plan.allow_network;
             let agent = Agent::start(config).await?;

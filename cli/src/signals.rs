@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM, as one.
+//! Ctrl-C and SIGTERM, as one; and the signal that leaves tasks running.
 
 use std::io;
 
@@ -28,6 +28,26 @@ impl Signals {
     #[cfg(not(unix))]
     pub(crate) fn catch() -> io::Result<Self> {
         Ok(Self {})
+    }
+
+    /// SIGHUP, from the first call on: until then it ends the process, as ever.
+    ///
+    /// # Errors
+    /// When the system gives no handler.
+    #[cfg(unix)]
+    pub(crate) async fn hangup() -> io::Result<()> {
+        use tokio::signal::unix::{SignalKind, signal};
+        signal(SignalKind::hangup())?.recv().await;
+        Ok(())
+    }
+
+    /// There is no such signal.
+    ///
+    /// # Errors
+    /// None.
+    #[cfg(not(unix))]
+    pub(crate) async fn hangup() -> io::Result<()> {
+        std::future::pending().await
     }
 
     /// The next signal.

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod cluster;
+mod executors;
 mod folders;
 mod frameworks;
 mod languages;

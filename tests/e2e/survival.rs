@@ -69,6 +69,7 @@ async fn a_task_of_an_agent_that_came_back_without_it_is_lost_and_a_retry_finish
     cluster.spawn_agent(&AgentFlags::default());
     cluster.registered(2).await;
     cluster.agents[0].kill();
+    cluster.kill_executors(0, None);
     cluster.restart_agent(0, &AgentFlags::default());
 
     let status = handle.ended().await.unwrap();

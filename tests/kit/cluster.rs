@@ -1,9 +1,11 @@
 //! A master and agents as separate processes on loopback.
 
+use std::fs::{DirEntry, read_dir, read_to_string};
 use std::net::TcpListener;
 use std::process::{Command, Output, Stdio};
 
 use haggle_sdk::Client;
+use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::daemon::Daemon;
@@ -71,6 +73,31 @@ impl Cluster {
             ["agent", "--master", &self.url, "--name", &name, "--cpus", flags.cpus, "--mem", flags.mem, "--work-dir"];
         let args = args.map(str::to_owned).into_iter().chain([work_dir.display().to_string()]).collect::<Vec<_>>();
         Daemon::spawn(&binary("haggle"), &args, self.dir.path().join(format!("{name}.log")))
+    }
+
+    /// The processes of an agent's executors, and the numbers of their frameworks.
+    pub fn executors(&self, index: usize) -> Vec<(u64, Pid)> {
+        let folder = self.dir.path().join(format!("agent{index}/executors"));
+        let executor = |entry: DirEntry| {
+            let name = entry.file_name().into_string().ok()?;
+            let framework = name.split_once('-')?.0.parse().ok()?;
+            let pid = read_to_string(entry.path().join("lock")).ok()?.parse().ok()?;
+            Some((framework, Pid::from_raw(pid)?))
+        };
+        read_dir(folder).into_iter().flatten().filter_map(|entry| executor(entry.ok()?)).collect()
+    }
+
+    /// Kills an agent's executors of this framework as a fault in them would, or all of them.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn kill_executors(&self, index: usize, framework: Option<u64>) {
+        let mut its = self.executors(index);
+        its.retain(|(of, _)| framework.is_none_or(|framework| framework == *of));
+        assert!(!its.is_empty(), "there is an executor");
+        for (_, pid) in its {
+            kill_process(pid, Signal::KILL).expect("the executor runs");
+        }
     }
 
     /// Kills the master and starts another on the same port and state.

@@ -20,6 +20,40 @@ pub fn work(rounds: u64) -> String {
     )
 }
 
+/// Writes so many lines of 256 bytes, one every ten milliseconds: the letters of the alphabet in turn.
+pub fn ticker(lines: u32) -> String {
+    format!(
+        r#"(module
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (func (export "_start") (local $line i32)
+    ;; A subscription to the monotonic clock: ten milliseconds from now.
+    (i32.store (i32.const 16) (i32.const 1))
+    (i64.store (i32.const 24) (i64.const 10000000))
+    ;; What is written: 256 bytes from 1024 on.
+    (i32.store (i32.const 200) (i32.const 1024))
+    (i32.store (i32.const 204) (i32.const 256))
+    (loop $again
+      (memory.fill (i32.const 1024)
+        (i32.add (i32.const 97) (i32.rem_u (local.get $line) (i32.const 26))) (i32.const 255))
+      (i32.store8 (i32.const 1279) (i32.const 10))
+      (drop (call $write (i32.const 1) (i32.const 200) (i32.const 1) (i32.const 208)))
+      (drop (call $poll (i32.const 0) (i32.const 64) (i32.const 1) (i32.const 208)))
+      (local.set $line (i32.add (local.get $line) (i32.const 1)))
+      (br_if $again (i32.lt_u (local.get $line) (i32.const {lines}))))))"#
+    )
+}
+
+/// What [`ticker`] writes.
+pub fn ticks(lines: u32) -> Vec<u8> {
+    let line = |line: u32| {
+        let letter = b'a' + u8::try_from(line % 26).expect("there are 26 letters");
+        [letter].into_iter().cycle().take(255).chain([b'\n'])
+    };
+    (0..lines).flat_map(line).collect()
+}
+
 /// A module in the binary format.
 ///
 /// # Panics

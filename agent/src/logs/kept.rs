@@ -18,10 +18,9 @@ const MEMORY_MAX: usize = 16 << 10;
 /// The file is opened for each write and each read: thousands of tasks may be kept, and descriptors are few.
 #[derive(Debug)]
 pub(super) struct Kept {
-    /// Of the file, less the number at its end.
+    /// Of the file, less the offset at its end. Each file has a name of its own, so that a reader who is late never
+    /// takes one for another, and an agent that comes back knows what it holds.
     name: PathBuf,
-    /// Files so far. Each has a name of its own, so that a reader who is late never takes one for another.
-    files: u32,
     /// Offset of the oldest byte that is kept.
     start: u64,
     in_file: u64,
@@ -46,7 +45,23 @@ pub(super) struct FilePlace {
 
 impl Kept {
     pub(super) fn new(name: PathBuf) -> Self {
-        Self { name, files: 0, start: 0, in_file: 0, in_memory: Vec::new() }
+        Self { name, start: 0, in_file: 0, in_memory: Vec::new() }
+    }
+
+    /// Goes on with a file that an earlier agent has left.
+    pub(super) fn resume(&mut self, start: u64, len: u64) {
+        self.start = start;
+        self.in_file = len;
+    }
+
+    /// How long the output is by now, kept or not.
+    pub(super) fn len(&self) -> u64 {
+        self.start + self.bytes()
+    }
+
+    /// Everything before this offset is in the file, or given up.
+    pub(super) fn stored(&self) -> u64 {
+        self.start + self.in_file
     }
 
     pub(super) fn bytes(&self) -> u64 {
@@ -57,12 +72,18 @@ impl Kept {
         self.in_memory.len() as u64
     }
 
-    /// Adds to the end. With `crowded` memory, all of it goes to the file.
+    /// Adds what lies from this offset on and is not kept yet. With `crowded` memory, all of it goes to the file.
     ///
     /// # Errors
     /// When the file takes no more. What was kept so far is then given up, so that nothing wrong is ever read.
-    pub(super) fn append(&mut self, bytes: &[u8], crowded: bool) -> io::Result<()> {
-        self.in_memory.extend_from_slice(bytes);
+    pub(super) fn append(&mut self, offset: u64, bytes: &[u8], crowded: bool) -> io::Result<()> {
+        if offset > self.len() {
+            // An earlier agent had what lies between, and lost it.
+            self.discard();
+            self.start = offset;
+        }
+        let known = usize::try_from(self.len() - offset).unwrap_or(usize::MAX).min(bytes.len());
+        self.in_memory.extend_from_slice(&bytes[known..]);
         if !crowded && self.in_memory.len() <= MEMORY_MAX {
             return Ok(());
         }
@@ -82,7 +103,7 @@ impl Kept {
 
     /// Where the bytes after `offset` are. `ended`: no more will come.
     pub(super) fn find(&self, offset: u64, ended: bool) -> Place {
-        let len = self.start + self.bytes();
+        let len = self.len();
         let offset = offset.clamp(self.start, len);
         let in_file = (self.start + self.in_file).saturating_sub(offset);
         if in_file > 0 {
@@ -103,16 +124,15 @@ impl Kept {
 
     /// Gives up everything that is kept; what comes next is kept again.
     pub(super) fn discard(&mut self) {
+        // Where there is no file, or it cannot be removed, the folder is cleared at the next start.
+        let _ = fs::remove_file(self.path());
         self.start += self.bytes();
         self.in_file = 0;
         self.in_memory = Vec::new();
-        // Where there is no file, or it cannot be removed, the folder is cleared at the next start.
-        let _ = fs::remove_file(self.path());
-        self.files += 1;
     }
 
     fn path(&self) -> PathBuf {
-        self.name.with_added_extension(self.files.to_string())
+        self.name.with_added_extension(self.start.to_string())
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -29,6 +29,15 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Waits for what must happen.
 pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
     timeout(PATIENCE, what).await.expect("it should have happened by now")
+}
+
+/// The `haggle` executable, which executors are started from: in `HAGGLE_TEST_BIN`, or beside the folder of this test.
+fn program() -> PathBuf {
+    let beside = || std::env::current_exe().unwrap().ancestors().nth(2).unwrap().to_owned();
+    let folder = std::env::var_os("HAGGLE_TEST_BIN").map_or_else(beside, PathBuf::from);
+    let program = folder.join(format!("haggle{}", std::env::consts::EXE_SUFFIX));
+    assert!(program.is_file(), "{} is not built; run `cargo build --workspace --bins`", program.display());
+    program
 }
 
 /// A master without a will of its own.
@@ -68,6 +77,9 @@ impl Master {
                 ..Declared::default()
             },
             kill_grace: Duration::ZERO,
+            program: program(),
+            // Nothing outlives a test.
+            recovery_timeout: Duration::ZERO,
             ..Config::new(self.address.to_string(), "tester", dir.join("work"), dir.join("cache"))
         }
     }

@@ -77,7 +77,8 @@ pub(crate) struct MasterArgs {
 /// Run an agent in the foreground
 ///
 /// SIGTERM and Ctrl-C drain it: it takes no more tasks, ends those it has, reports them, and leaves. A second
-/// Ctrl-C ends it at once.
+/// Ctrl-C ends it and its tasks at once. SIGHUP ends it and leaves its tasks running: they, and those of an agent that
+/// was killed, go on with the next agent in the same work folder, or end after 15 minutes without one.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:

@@ -1,5 +1,7 @@
 //! `haggle agent`.
 
+use std::time::Duration;
+
 use haggle_agent::{Agent, Config, Declared};
 use sysinfo::System;
 use tracing::info;
@@ -33,6 +35,10 @@ pub(super) async fn run(master: String, args: AgentArgs) -> Verdict {
     let mut config = Config::new(master, name, work_dir, modules);
     config.resources = Declared { cpus: args.cpus, mem: args.mem, disk: args.disk, ..Declared::default() };
     config.allow_network = args.allowed.network;
+    if temporary.is_some() {
+        // Nobody could find what is left in it.
+        config.recovery_timeout = Duration::ZERO;
+    }
     config.attributes = args.attributes.into_iter().collect();
     config.allowed_folders = args.allowed.folders;
 
@@ -40,6 +46,12 @@ pub(super) async fn run(master: String, args: AgentArgs) -> Verdict {
     info!(resources = %agent.resources(), "the agent has this to give");
     tokio::select! {
         () = signals.next() => {}
+        left = Signals::hangup() => {
+            left.map_err(CommandError::Signals)?;
+            info!("the agent ends and leaves its tasks running, for the next agent in its work folder");
+            agent.leave().await;
+            return Ok(0);
+        }
         why = agent.stopped() => return Err(why.into()),
     }
     info!("the agent drains: it takes no more tasks, and ends those it has; a second signal ends it at once");

@@ -23,14 +23,25 @@ pub enum Command {
     Resend(FrameworkId),
     /// From the master: this framework is gone.
     RemoveFramework(FrameworkId),
-    /// The module or an input of a task cannot be had; it never ran.
-    Unfetchable {
+    /// The agent gives a task up: something that it needs cannot be had, or its executor is gone.
+    GivenUp {
         /// Which task.
         task: TaskId,
         /// A typed reason.
         reason: Reason,
         /// One line for people.
         message: String,
+    },
+    /// From the driver, before anything else: an executor of an earlier agent holds this task.
+    Recover {
+        /// As it was launched.
+        spec: Arc<TaskSpec>,
+        /// Whether it started.
+        started: bool,
+        /// How it ended, if it did.
+        ending: Option<Ending>,
+        /// How many agents its executor had before this one.
+        incarnation: u32,
     },
     /// The executor started it.
     Started(TaskId),

@@ -11,7 +11,7 @@ use crate::task::{TaskSpec, TaskStatus};
 pub enum Effect {
     /// Fetch what the task needs and launch it in the executor.
     Run(Arc<TaskSpec>),
-    /// Have the executor end it, or give up fetching for it. An `Ended` or `Unfetchable` follows.
+    /// Have the executor end it, or give up fetching for it. An `Ended` or `GivenUp` follows.
     Stop(TaskId),
     /// Send to the master.
     Send(Vec<TaskStatus>),

@@ -8,6 +8,7 @@ mod drain;
 mod effect;
 mod orders;
 mod outcome;
+mod recover;
 mod task;
 mod updates;
 
@@ -108,7 +109,10 @@ impl Node {
             Command::Acknowledge(task, update) => self.acknowledge(task, update, out),
             Command::Resend(framework) => self.resend(framework),
             Command::RemoveFramework(framework) => self.remove_framework(framework, out),
-            Command::Unfetchable { task, reason, message } => return self.unfetchable(now, task, reason, message),
+            Command::GivenUp { task, reason, message } => return self.given_up(now, task, reason, message),
+            Command::Recover { spec, started, ending, incarnation } => {
+                return self.recover(now, spec, started, ending, incarnation);
+            }
             Command::Started(task) => return self.started(task),
             Command::Ended(task, ending) => return self.ended(now, task, ending),
             Command::Drain => self.start_drain(now, out),

@@ -18,7 +18,7 @@ impl Node {
         Ok(())
     }
 
-    pub(super) fn unfetchable(&mut self, now: Now, id: TaskId, reason: Reason, message: String) -> Result<(), Refusal> {
+    pub(super) fn given_up(&mut self, now: Now, id: TaskId, reason: Reason, message: String) -> Result<(), Refusal> {
         let ending = Ending {
             state: TaskState::Failed,
             reason: Some(reason),

@@ -9,6 +9,9 @@ use crate::lifecycle::TaskEvent;
 use crate::task::{Ending, Reason, Source, TaskSpec, TaskState, TaskStatus};
 use crate::time::Now;
 
+/// Of an update's id, the bits that count within one agent's life: more updates than any task has.
+const INCARNATION_SHIFT: u32 = 32;
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Task {
     pub(super) spec: Arc<TaskSpec>,
@@ -52,6 +55,16 @@ impl Task {
             pending: Vec::new(),
             retry: None,
             wait: Duration::ZERO,
+        }
+    }
+
+    /// A task that an earlier agent launched. Its updates have ids that none of that agent's can have, so that a late
+    /// acknowledgement of an old one does not pass for one of a new.
+    pub(super) fn recovered(spec: Arc<TaskSpec>, incarnation: u32) -> Self {
+        Self {
+            state: TaskState::Starting,
+            last_update: UpdateId(u64::from(incarnation) << INCARNATION_SHIFT),
+            ..Self::new(spec)
         }
     }
 

@@ -246,7 +246,7 @@ fn a_task_that_cannot_be_fetched_fails_with_the_reason() {
     let mut world = World::new();
     world.batch([Command::Launch(spec(T))]);
 
-    let sent = world.sent([Command::Unfetchable {
+    let sent = world.sent([Command::GivenUp {
         task: T,
         reason: Reason::ArtifactUnavailable,
         message: "no such artifact".to_string(),
@@ -287,7 +287,7 @@ fn a_task_killed_before_it_started_says_so() {
     let mut world = World::new();
     world.batch([Command::Launch(spec(T)), Command::Kill(T)]);
 
-    let sent = world.sent([Command::Unfetchable {
+    let sent = world.sent([Command::GivenUp {
         task: T,
         reason: Reason::ArtifactUnavailable,
         message: "given up".to_string(),
@@ -420,4 +420,42 @@ fn a_draining_agent_drops_what_it_is_given() {
     let sent = world.sent([Command::Launch(spec(T))]);
 
     assert_eq!(sent, [(T, 0, TaskState::Dropped, Some(Reason::AgentDraining))]);
+}
+
+/// A node that finds this task of an earlier agent, and then its master.
+fn recovered(started: bool, ending: Option<Ending>) -> (World, (u64, TaskState)) {
+    let mut world = World { node: Node::new(Config::default()), now: Now::ZERO };
+    world.batch([Command::Recover { spec: spec(T), started, ending, incarnation: 3 }]);
+    let said = world.sent([Command::Registered(AgentId(1))]);
+    assert_eq!((said.len(), said[0].0), (1, T));
+    (world, (said[0].1, said[0].2))
+}
+
+#[test]
+fn a_task_of_an_earlier_agent_is_held_and_told_anew() {
+    let (world, said) = recovered(true, None);
+
+    assert_eq!(said, ((3 << 32) + 1, TaskState::Running));
+    assert_eq!(world.node.held()[0].state, TaskState::Running);
+    assert_eq!(recovered(false, None).1.1, TaskState::Starting);
+}
+
+#[test]
+fn the_end_that_an_earlier_agent_could_not_tell_is_told_once_it_can_be() {
+    let (mut world, said) = recovered(true, Some(ending(TaskState::Finished)));
+    assert_eq!(said, ((3 << 32) + 1, TaskState::Finished));
+
+    let effects = world.batch([Command::Acknowledge(T, UpdateId((3 << 32) + 1))]);
+
+    assert_eq!(effects, [Effect::Forget(T)]);
+}
+
+#[test]
+fn an_acknowledgement_meant_for_an_earlier_agent_settles_nothing() {
+    let (mut world, _) = recovered(true, Some(ending(TaskState::Finished)));
+
+    let effects = world.batch([Command::Acknowledge(T, UpdateId(2))]);
+
+    assert_eq!(effects, []);
+    assert_eq!(world.node.held().len(), 1);
 }

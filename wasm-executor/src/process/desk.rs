@@ -51,6 +51,8 @@ struct Record {
 struct Tail {
     /// Offset of the first piece.
     start: u64,
+    /// Offset behind the last piece.
+    end: u64,
     /// How much of the output an agent has heard.
     received: u64,
     pieces: VecDeque<Bytes>,
@@ -257,7 +259,8 @@ impl Record {
 impl Tail {
     /// Adds a piece, and says at which offset.
     fn append(&mut self, bytes: Bytes) -> u64 {
-        let offset = self.start + self.pieces.iter().map(|piece| piece.len() as u64).sum::<u64>();
+        let offset = self.end;
+        self.end += bytes.len() as u64;
         self.pieces.push_back(bytes);
         offset
     }

@@ -1,7 +1,7 @@
 //! The folder of one executor's process: what is where, and whether somebody lives there.
 
 use std::fs::{self, DirBuilder, File, TryLockError};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -52,6 +52,10 @@ impl Folder {
         self.0.join("log")
     }
 
+    fn lock(&self) -> PathBuf {
+        self.0.join("lock")
+    }
+
     fn socket(&self) -> PathBuf {
         self.0.join("socket")
     }
@@ -61,9 +65,13 @@ impl Folder {
     /// # Errors
     /// When another process has it.
     pub(super) fn claim(&self) -> io::Result<File> {
-        let file = File::create(self.0.join("lock"))?;
+        let mut file = File::options().write(true).create(true).truncate(false).open(self.lock())?;
         match file.try_lock() {
-            Ok(()) => Ok(file),
+            Ok(()) => {
+                file.set_len(0)?;
+                write!(file, "{}", std::process::id())?;
+                Ok(file)
+            }
             Err(TryLockError::WouldBlock) => {
                 Err(io::Error::new(io::ErrorKind::AddrInUse, "another executor lives in this folder"))
             }
@@ -73,7 +81,12 @@ impl Folder {
 
     /// Whether a process has claimed it.
     pub fn is_claimed(&self) -> bool {
-        File::open(self.0.join("lock")).is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+        File::open(self.lock()).is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
+    }
+
+    /// The process that claimed it last.
+    pub(super) fn owner(&self) -> Option<u32> {
+        fs::read_to_string(self.lock()).ok()?.parse().ok()
     }
 
     /// Removes it with everything in it.
@@ -87,7 +100,7 @@ impl Folder {
         }
     }
 
-    /// The last line of its log; empty when there is none.
+    /// The last line of its log that tells of something unusual; empty when there is none.
     pub fn last_words(&self) -> String {
         let read = || -> io::Result<Vec<u8>> {
             let mut file = File::open(self.log())?;
@@ -99,7 +112,8 @@ impl Folder {
         };
         let end = read().unwrap_or_default();
         let end = String::from_utf8_lossy(&end);
-        end.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default().to_owned()
+        let tells = |line: &&str| !line.is_empty() && !line.contains(" INFO ");
+        end.lines().map(str::trim).rfind(tells).unwrap_or_default().to_owned()
     }
 
     /// Listens in the folder that this process is in.
@@ -186,16 +200,17 @@ mod tests {
 
         assert!(folder.is_claimed());
         assert!(folder.claim().is_err());
+        assert_eq!(folder.owner(), Some(std::process::id()));
         drop(claim);
         assert!(!folder.is_claimed());
     }
 
     #[test]
-    fn its_last_words_are_the_last_line_of_its_log() {
+    fn its_last_words_are_the_last_line_of_its_log_that_is_news() {
         let (folder, _dir) = folder();
         assert_eq!(folder.last_words(), "");
 
-        fs::write(folder.log(), format!("{}\nthe end\n\n", "x".repeat(5000))).unwrap();
+        fs::write(folder.log(), format!("{}\nthe end\nnow  INFO all is well\n\n", "x".repeat(5000))).unwrap();
 
         assert_eq!(folder.last_words(), "the end");
     }

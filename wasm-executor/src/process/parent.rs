@@ -94,17 +94,15 @@ pub fn spawn(program: &Path, folder: &Folder, setup: &Setup) -> Result<Connectio
 /// Connects to a process that another agent started.
 ///
 /// # Errors
-/// When it does not answer, or speaks another version. One that can be told from others is killed then.
+/// When it does not answer, or speaks another version: it is killed then.
 pub fn adopt(folder: &Folder) -> Result<Connection, StartFailure> {
-    let failed = |error: WireError| {
-        if let WireError::Version { pid, .. } = error {
-            Process { folder: folder.clone(), id: pid, child: Mutex::new(None) }.kill();
-        }
-        error
-    };
-    let stream = folder.connect(Instant::now() + ANSWER_MAX, || folder.is_claimed()).map_err(WireError::Io)?;
-    let process = Arc::new(Process { folder: folder.clone(), id: 0, child: Mutex::new(None) });
-    Ok(converse(stream, &process).map_err(failed)?)
+    let id = folder.owner().unwrap_or_default();
+    let process = Arc::new(Process { folder: folder.clone(), id, child: Mutex::new(None) });
+    let connected = folder.connect(Instant::now() + ANSWER_MAX, || folder.is_claimed());
+    connected.map_err(WireError::Io).and_then(|socket| converse(socket, &process)).map_err(|error| {
+        process.kill();
+        error.into()
+    })
 }
 
 fn start(program: &Path, folder: &Folder, setup: &Setup) -> Result<Child, StartFailure> {
@@ -131,17 +129,20 @@ fn start(program: &Path, folder: &Folder, setup: &Setup) -> Result<Child, StartF
 fn converse(mut socket: Socket, process: &Arc<Process>) -> Result<Connection, WireError> {
     wire::greet(&mut socket)?;
     socket.set_patience(Some(ANSWER_MAX))?;
-    let id = wire::be_greeted(&mut socket)?;
+    wire::be_greeted(&mut socket)?;
     socket.set_patience(None)?;
-    let process = if process.id == id {
-        Arc::clone(process)
-    } else {
-        Arc::new(Process { folder: process.folder.clone(), id, child: Mutex::new(process.child.lock().take()) })
-    };
-    Ok(Connection { process, reports: Incoming::new(socket.clone()), to: socket })
+    Ok(Connection { process: Arc::clone(process), reports: Incoming::new(socket.clone()), to: socket })
 }
 
 impl Connection {
+    /// While it is hurried, it is given up when it says nothing for a while.
+    ///
+    /// # Errors
+    /// When the system cannot do that.
+    pub fn hurry(&self, yes: bool) -> io::Result<()> {
+        self.to.set_patience(yes.then_some(ANSWER_MAX))
+    }
+
     /// Starts the thread that tells it what `orders` takes; it ends with the connection.
     ///
     /// # Errors

@@ -1,0 +1,242 @@
+//! The executors of this agent: one process for each framework, another when that is full, none for who has no tasks.
+
+mod peer;
+mod recovery;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::io;
+use std::path::{self, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::time::{Duration, Instant};
+
+use haggle_core::{FrameworkId, MilliCpu, Reason, TaskId};
+use haggle_executor::Launch;
+use haggle_executor::process::{Order, Setup};
+
+use crate::checkpoint::WorkDir;
+use crate::config::Config;
+use crate::driver::Message;
+use crate::inbox::Inbox;
+use crate::logs::Logs;
+use crate::runner::{NeverRan, Runs};
+
+use peer::{Ears, Peer};
+pub use recovery::RecoveryError;
+pub(crate) use recovery::{Recovered, recover};
+
+/// Processes at once. Each has its threads and some 10 MiB; a framework needs one for its first
+/// [`TASKS_PER_EXECUTOR`] tasks.
+const EXECUTORS_MAX: usize = 256;
+
+/// Tasks in one process. The system gives a process 65,530 mappings, and a task takes up to five of them; with ten
+/// such processes, an agent holds 100,000 tasks.
+pub(crate) const TASKS_PER_EXECUTOR: usize = 10_000;
+
+/// How long a process without tasks is kept: the next task of its framework starts without the start of a process.
+pub(crate) const IDLE_AFTER: Duration = Duration::from_secs(60);
+
+/// How long the end of every executor may take, before those that are left are killed. They give their tasks five
+/// seconds.
+const END_MAX: Duration = Duration::from_secs(8);
+
+/// How long executors may take to close a connection that is left to them.
+const LEAVE_MAX: Duration = Duration::from_secs(1);
+
+/// Which executor: the n-th of its framework.
+pub(crate) type Key = (FrameworkId, u64);
+
+/// How executors are started.
+#[derive(Clone, Debug)]
+pub(crate) struct Plan {
+    /// The `haggle` executable.
+    pub(crate) program: PathBuf,
+    /// Holds a folder for each executor.
+    pub(crate) dir: PathBuf,
+    /// What each is told, but for its own folder.
+    pub(crate) setup: Setup,
+}
+
+impl Plan {
+    /// # Errors
+    /// When a path cannot be made absolute.
+    pub(crate) fn new(config: &Config, work_dir: &WorkDir, cpus: MilliCpu) -> io::Result<Self> {
+        let executor = haggle_executor::Config {
+            workers: usize::try_from(cpus.get().div_ceil(1000)).unwrap_or(usize::MAX).max(1),
+            cache_dir: path::absolute(&config.cache_dir)?,
+            // Each has its own.
+            scratch_dir: PathBuf::new(),
+            max_tasks: TASKS_PER_EXECUTOR,
+            meter: haggle_executor::Meter::Fuel,
+            allow_network: config.allow_network,
+        };
+        let setup = Setup { executor, recovery_timeout: config.recovery_timeout, idle_after: IDLE_AFTER };
+        Ok(Self { program: config.program.clone(), dir: work_dir.executors(), setup })
+    }
+}
+
+/// The executors. They belong to the driver.
+#[derive(Debug)]
+pub(crate) struct Executors {
+    plan: Arc<Plan>,
+    ears: Ears,
+    peers: BTreeMap<Key, Peer>,
+    /// Where each task is that is not forgotten.
+    homes: HashMap<TaskId, Key>,
+    /// The highest number so far.
+    last: u64,
+    /// Cloned by every peer's thread, so that the end of the last one is heard.
+    living: Sender<()>,
+    lived: Receiver<()>,
+    settled: bool,
+}
+
+impl Executors {
+    fn new(plan: Plan, inbox: Arc<Inbox<Message>>, logs: Arc<Logs>) -> Self {
+        let (living, lived) = mpsc::channel();
+        Self {
+            plan: Arc::new(plan),
+            ears: Ears { inbox, logs },
+            peers: BTreeMap::new(),
+            homes: HashMap::new(),
+            last: 0,
+            living,
+            lived,
+            settled: false,
+        }
+    }
+
+    /// A task has ended; it is held until it is forgotten.
+    pub(crate) fn ended(&mut self, task: TaskId) {
+        if let Some(peer) = self.homes.get(&task).and_then(|key| self.peers.get_mut(key)) {
+            peer.running.remove(&task);
+        }
+    }
+
+    /// An executor has been idle for a while. It may have been given a task in the meantime.
+    pub(crate) fn idle(&mut self, key: Key) {
+        if let Some(peer) = self.peers.get_mut(&key).filter(|peer| peer.held == 0) {
+            peer.end();
+        }
+    }
+
+    /// The framework has left: its executors go with the last of its tasks.
+    pub(crate) fn framework_gone(&mut self, framework: FrameworkId) {
+        for (_, peer) in self.peers.range_mut((framework, 0)..=(framework, u64::MAX)) {
+            peer.unwanted = true;
+            peer.end_if_done();
+        }
+    }
+
+    /// An executor is no more. Gives the tasks that ended with it.
+    #[must_use]
+    pub(crate) fn gone(&mut self, key: Key) -> HashSet<TaskId> {
+        let Some(peer) = self.peers.remove(&key) else { return HashSet::new() };
+        self.homes.retain(|_, home| *home != key);
+        peer.running
+    }
+
+    /// Ends every executor and every task, and waits for that.
+    pub(crate) fn end(&mut self) {
+        self.peers.values_mut().for_each(Peer::end);
+        if !self.wait(END_MAX) {
+            tracing::warn!("an executor did not end; it is killed");
+            self.peers.values().for_each(Peer::kill);
+            self.wait(END_MAX);
+        }
+    }
+
+    /// Leaves every executor with its tasks to the next agent.
+    pub(crate) fn leave(&mut self) {
+        self.peers.values_mut().for_each(Peer::leave);
+        self.wait(LEAVE_MAX);
+    }
+
+    /// Waits for the peers' threads to end. False when some are left after this time.
+    fn wait(&mut self, at_most: Duration) -> bool {
+        self.settled = true;
+        let deadline = Instant::now() + at_most;
+        // From here on only threads hold clones of it.
+        self.living = mpsc::channel().0;
+        loop {
+            match self.lived.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(()) => {}
+                Err(mpsc::RecvTimeoutError::Disconnected) => return true,
+                Err(mpsc::RecvTimeoutError::Timeout) => return false,
+            }
+        }
+    }
+
+    /// An executor of this framework that has room; started if there is none.
+    fn with_room(&mut self, framework: FrameworkId) -> Result<Key, NoExecutor> {
+        let mut its = self.peers.range((framework, 0)..=(framework, u64::MAX));
+        if let Some((&key, _)) = its.find(|(_, peer)| !peer.ends && peer.running.len() < TASKS_PER_EXECUTOR) {
+            return Ok(key);
+        }
+        if self.peers.len() >= EXECUTORS_MAX {
+            // It is on its way out when the new one is on its way in.
+            let idle = self.peers.values_mut().find(|peer| peer.held == 0 && !peer.ends);
+            idle.ok_or(NoExecutor::TooMany)?.end();
+        }
+        self.last += 1;
+        let key = (framework, self.last);
+        let peer = Peer::start(key, Arc::clone(&self.plan), self.ears.clone(), self.living.clone());
+        self.peers.insert(key, peer.map_err(NoExecutor::Thread)?);
+        Ok(key)
+    }
+
+    fn try_launch(&mut self, launch: Launch) -> Result<(), NoExecutor> {
+        let task = launch.spec.id;
+        let key = self.with_room(task.framework)?;
+        let peer = self.peers.get_mut(&key).expect("it was just found or started");
+        peer.tell(&Order::Launch(launch)).map_err(|error| NoExecutor::Untold(error.to_string()))?;
+        peer.running.insert(task);
+        peer.held += 1;
+        self.homes.insert(task, key);
+        Ok(())
+    }
+}
+
+/// Why a task has nowhere to run.
+#[derive(Debug, thiserror::Error)]
+enum NoExecutor {
+    #[error("{EXECUTORS_MAX} executors are at work on this agent, which is as many as it runs")]
+    TooMany,
+    #[error("cannot start a thread: {0}")]
+    Thread(io::Error),
+    #[error("the executor cannot be told of it: {0}")]
+    Untold(String),
+}
+
+impl Runs for Executors {
+    fn launch(&mut self, launch: Launch) {
+        let task = launch.spec.id;
+        if let Err(error) = self.try_launch(launch) {
+            let message = error.to_string();
+            self.ears.inbox.push(Message::NeverRan(NeverRan { task, reason: Reason::ExecutorTerminated, message }));
+        }
+    }
+
+    fn kill(&mut self, task: TaskId) {
+        if let Some(peer) = self.homes.get(&task).and_then(|key| self.peers.get_mut(key)) {
+            // It holds no path.
+            let _ = peer.tell(&Order::Kill(task));
+        }
+    }
+
+    fn forget(&mut self, task: TaskId) {
+        if let Some(peer) = self.homes.remove(&task).and_then(|key| self.peers.get_mut(&key)) {
+            let _ = peer.tell(&Order::Forget(task));
+            peer.held -= 1;
+            peer.end_if_done();
+        }
+    }
+}
+
+impl Drop for Executors {
+    fn drop(&mut self) {
+        if !self.settled {
+            self.leave();
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! One executor, as its agent sees it: what it is told, and the thread that hears it.
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, OnceLock};
+use std::thread;
+
+use haggle_core::TaskId;
+use haggle_executor::Stream;
+use haggle_executor::process::{self, Connection, Folder, Order, Orders, Process, Report, StartFailure, WireError};
+
+use super::{Key, Plan};
+use crate::driver::Message;
+use crate::inbox::Inbox;
+use crate::logs::Logs;
+
+/// Who is told what an executor says.
+#[derive(Clone, Debug)]
+pub(super) struct Ears {
+    pub(super) inbox: Arc<Inbox<Message>>,
+    pub(super) logs: Arc<Logs>,
+}
+
+/// One executor.
+#[derive(Debug)]
+pub(super) struct Peer {
+    line: Arc<Line>,
+    /// Its tasks that have not ended.
+    pub(super) running: HashSet<TaskId>,
+    /// Its tasks that are not forgotten.
+    pub(super) held: usize,
+    /// Its framework has left.
+    pub(super) unwanted: bool,
+    /// It was told to end.
+    pub(super) ends: bool,
+}
+
+/// What the peer and its thread share.
+#[derive(Debug)]
+struct Line {
+    orders: Arc<Orders>,
+    /// Known once it is connected.
+    process: OnceLock<Arc<Process>>,
+    /// It is left to another agent: that it hangs up is not its end.
+    left: AtomicBool,
+}
+
+impl Peer {
+    /// Has a process started. It may be told things at once.
+    ///
+    /// # Errors
+    /// When there is no thread to be had. Everything else that goes wrong is told as its end.
+    pub(super) fn start(key: Key, plan: Arc<Plan>, ears: Ears, living: Sender<()>) -> io::Result<Self> {
+        Self::on_thread(key, Arc::default(), ears, living, move || start(key, &plan))
+    }
+
+    /// Goes on with one that is connected already.
+    ///
+    /// # Errors
+    /// When there is no thread to be had.
+    pub(super) fn adopted(
+        key: Key,
+        connection: Connection,
+        orders: Arc<Orders>,
+        ears: Ears,
+        living: Sender<()>,
+    ) -> io::Result<Self> {
+        Self::on_thread(key, orders, ears, living, move || Ok(connection))
+    }
+
+    fn on_thread(
+        key: Key,
+        orders: Arc<Orders>,
+        ears: Ears,
+        living: Sender<()>,
+        connect: impl FnOnce() -> Result<Connection, StartFailure> + Send + 'static,
+    ) -> io::Result<Self> {
+        let line = Arc::new(Line { orders, process: OnceLock::new(), left: AtomicBool::new(false) });
+        let peer = Self { line: Arc::clone(&line), running: HashSet::new(), held: 0, unwanted: false, ends: false };
+        let hearing = move || {
+            let end = match connect() {
+                Ok(connection) => attend(key, connection, &line, &ears),
+                Err(failure) => Some(format!("the executor did not start: {failure}")),
+            };
+            line.orders.close();
+            if let Some(why) = end {
+                ears.inbox.push(Message::ExecutorGone(key, why));
+            }
+            drop(living);
+        };
+        thread::Builder::new().name(format!("haggle-exec-{}", key.1)).spawn(hearing)?;
+        Ok(peer)
+    }
+
+    /// Tells it something.
+    ///
+    /// # Errors
+    /// When a path in it is not Unicode.
+    pub(super) fn tell(&self, order: &Order) -> Result<(), WireError> {
+        self.line.orders.push(order)
+    }
+
+    /// Has it end with its tasks.
+    pub(super) fn end(&mut self) {
+        if !self.ends {
+            self.ends = true;
+            let _ = self.tell(&Order::End);
+        }
+    }
+
+    /// Has it end if there is nothing to keep it for.
+    pub(super) fn end_if_done(&mut self) {
+        if self.unwanted && self.held == 0 {
+            self.end();
+        }
+    }
+
+    /// Leaves it to another agent.
+    pub(super) fn leave(&mut self) {
+        self.line.left.store(true, Ordering::Release);
+        let _ = self.tell(&Order::Leave);
+    }
+
+    /// Ends it on the spot.
+    pub(super) fn kill(&self) {
+        if let Some(process) = self.line.process.get() {
+            process.kill();
+        }
+    }
+}
+
+fn start((framework, number): Key, plan: &Plan) -> Result<Connection, StartFailure> {
+    let path = plan.dir.join(format!("{}-{number}", framework.0));
+    let folder = Folder::create(&path).map_err(|source| StartFailure::Folder { folder: path, source })?;
+    let mut setup = plan.setup.clone();
+    setup.executor.scratch_dir = folder.scratch();
+    process::spawn(&plan.program, &folder, &setup)
+}
+
+/// Hears it until it hangs up. Says how it came to its end, unless it lives on.
+fn attend(key: Key, connection: Connection, line: &Line, ears: &Ears) -> Option<String> {
+    let process = Arc::clone(&connection.process);
+    let _ = line.process.set(Arc::clone(&process));
+    let mut end = None;
+    match connection.follow(&line.orders) {
+        Ok(mut incoming) => {
+            let mut reports = Vec::new();
+            loop {
+                match incoming.read(&mut reports) {
+                    Ok(true) => ears.hear(key, reports.drain(..), &line.orders),
+                    Ok(false) => break,
+                    Err(error) => {
+                        end = Some(format!("the connection to the executor broke: {error}"));
+                        break;
+                    }
+                }
+            }
+        }
+        Err(error) => end = Some(format!("cannot start a thread: {error}")),
+    }
+    if line.left.load(Ordering::Acquire) {
+        return None;
+    }
+    if end.is_some() {
+        // It lives, and cannot be spoken to.
+        process.kill();
+    }
+    let obituary = process.obituary();
+    if let Err(error) = process.folder().remove() {
+        tracing::warn!(folder = %process.folder().path().display(), %error, "an executor's folder cannot be removed");
+    }
+    Some(end.unwrap_or(obituary))
+}
+
+impl Ears {
+    /// Passes on what an executor says. Output is kept before an end is told: who hears of an end can read
+    /// everything that came before it.
+    pub(super) fn hear(&self, key: Key, reports: impl Iterator<Item = Report>, orders: &Orders) {
+        let mut news = Vec::new();
+        let mut taken: HashMap<(TaskId, Stream), (u64, u64)> = HashMap::new();
+        for report in reports {
+            match report {
+                Report::Started(task) => news.push(Message::Started(task)),
+                Report::Output { task, stream, offset, bytes } => {
+                    let stored = self.logs.append(task, stream, offset, &bytes);
+                    taken.insert((task, stream), (offset + bytes.len() as u64, stored));
+                }
+                Report::Ended(task, ending) => {
+                    self.logs.end(task);
+                    // Nobody waits for room any more.
+                    taken.remove(&(task, Stream::Stdout));
+                    taken.remove(&(task, Stream::Stderr));
+                    news.push(Message::Ended(task, ending));
+                }
+                Report::Idle => news.push(Message::ExecutorIdle(key)),
+                // What it held was taken stock of when it was found.
+                Report::Held { .. } | Report::Complete { .. } => {}
+            }
+        }
+        self.inbox.push_all(news);
+        for ((task, stream), (received, stored)) in taken {
+            // It holds no path.
+            let _ = orders.push(&Order::Taken { task, stream, received, stored });
+        }
+    }
+}

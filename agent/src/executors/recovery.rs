@@ -1,0 +1,156 @@
+//! Finds the executors that an earlier agent has left, and what became of their tasks.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use haggle_core::{Ending, FrameworkId, TaskId, TaskSpec};
+use haggle_executor::process::{self, Connection, Folder, Orders, Report, StartFailure, WireError};
+
+use super::peer::{Ears, Peer};
+use super::{Executors, Key, Plan};
+use crate::driver::Message;
+use crate::inbox::Inbox;
+use crate::logs::{Leftovers, Logs};
+
+/// A task of an earlier agent.
+#[derive(Debug)]
+pub(crate) struct Recovered {
+    pub(crate) spec: Arc<TaskSpec>,
+    pub(crate) started: bool,
+    pub(crate) ending: Option<Ending>,
+    /// How many agents its executor had before this one.
+    pub(crate) incarnation: u32,
+}
+
+/// The executors of an earlier agent cannot be looked for.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot look for executors in {}: {source}", dir.display())]
+pub struct RecoveryError {
+    dir: PathBuf,
+    source: io::Error,
+}
+
+/// Connects to every executor that lives, and removes what is left of the others.
+///
+/// # Errors
+/// When the folder cannot be read or cleared.
+pub(crate) fn recover(
+    plan: Plan,
+    inbox: Arc<Inbox<Message>>,
+    logs: Arc<Logs>,
+    leftovers: &Leftovers,
+) -> Result<(Executors, Vec<Recovered>), RecoveryError> {
+    let dir = plan.dir.clone();
+    let failed = |source| RecoveryError { dir: dir.clone(), source };
+    let mut executors = Executors::new(plan, inbox, logs);
+    let mut tasks = Vec::new();
+    for entry in fs::read_dir(&dir).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let key = path.file_name().and_then(|name| parse(name.to_str()?));
+        let folder = Folder::at(path);
+        let adopted = match key.filter(|_| folder.is_claimed()) {
+            Some(key) => executors.adopt(key, &folder, leftovers, &mut tasks),
+            None => Ok(false),
+        };
+        match adopted {
+            Ok(true) => continue,
+            Ok(false) => {}
+            Err(error) => {
+                tracing::warn!(folder = %folder.path().display(), %error, "an executor is lost, and its tasks")
+            }
+        }
+        folder.remove().map_err(failed)?;
+    }
+    Ok((executors, tasks))
+}
+
+/// The key in a folder's name.
+fn parse(name: &str) -> Option<Key> {
+    let (framework, number) = name.split_once('-')?;
+    Some((FrameworkId(framework.parse().ok()?), number.parse().ok()?))
+}
+
+impl Executors {
+    /// Takes over an executor. True when it is there to stay.
+    fn adopt(
+        &mut self,
+        key: Key,
+        folder: &Folder,
+        leftovers: &Leftovers,
+        tasks: &mut Vec<Recovered>,
+    ) -> Result<bool, StartFailure> {
+        let mut connection = process::adopt(folder)?;
+        let orders = Arc::<Orders>::default();
+        let held = match take_stock(&mut connection, key, &self.ears, leftovers, &orders) {
+            Ok(held) => held,
+            Err(error) => {
+                connection.process.kill();
+                return Err(error.into());
+            }
+        };
+        let peer = Peer::adopted(key, connection, orders, self.ears.clone(), self.living.clone());
+        let mut peer = peer.map_err(WireError::Io)?;
+        tracing::info!(framework = %key.0, tasks = held.len(), "found an executor of an earlier agent");
+        peer.held = held.len();
+        for task in &held {
+            let id = task.spec.id;
+            self.homes.insert(id, key);
+            if task.ending.is_none() {
+                peer.running.insert(id);
+            }
+        }
+        self.last = self.last.max(key.1);
+        self.peers.insert(key, peer);
+        tasks.extend(held);
+        Ok(true)
+    }
+}
+
+/// Hears everything that an executor holds. What it says after that is passed on as ever.
+fn take_stock(
+    connection: &mut Connection,
+    key: Key,
+    ears: &Ears,
+    leftovers: &Leftovers,
+    orders: &Orders,
+) -> Result<Vec<Recovered>, WireError> {
+    let mut found: BTreeMap<TaskId, Recovered> = BTreeMap::new();
+    connection.hurry(true)?;
+    loop {
+        let mut reports = Vec::new();
+        if !connection.reports.read(&mut reports)? {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+        }
+        let mut reports = reports.into_iter();
+        for report in reports.by_ref() {
+            match report {
+                Report::Held { spec } => {
+                    ears.logs.recover(spec.id, leftovers);
+                    let task = Recovered { started: false, ending: None, incarnation: 0, spec };
+                    found.insert(task.spec.id, task);
+                }
+                Report::Started(task) => {
+                    if let Some(task) = found.get_mut(&task) {
+                        task.started = true;
+                    }
+                }
+                output @ Report::Output { .. } => ears.hear(key, [output].into_iter(), orders),
+                Report::Ended(task, ending) => {
+                    ears.logs.end(task);
+                    if let Some(task) = found.get_mut(&task) {
+                        task.ending = Some(ending);
+                    }
+                }
+                Report::Idle => {}
+                Report::Complete { incarnation } => {
+                    connection.hurry(false)?;
+                    ears.hear(key, reports, orders);
+                    return Ok(found.into_values().map(|task| Recovered { incarnation, ..task }).collect());
+                }
+            }
+        }
+    }
+}

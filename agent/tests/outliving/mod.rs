@@ -1,0 +1,112 @@
+//! Tasks that outlive their agent, and executors that do not start.
+
+use std::time::Duration;
+
+use haggle_agent::{Agent, Config};
+use haggle_core::AgentId;
+use haggle_proto::v1;
+use haggle_proto::v1::agent_order::Order;
+
+use crate::played::{HELLO, Master, SPINNER, Session, id, soon, task};
+
+/// An agent whose tasks outlive it, taken in as agent 1.
+async fn lasting(master: &mut Master, dir: &std::path::Path) -> (Agent, Session) {
+    let config = Config { recovery_timeout: Duration::from_secs(600), ..master.agent(dir) };
+    let agent = Agent::start(config).await.unwrap();
+    let session = master.welcome().await;
+    soon(agent.registered()).await.unwrap();
+    (agent, session)
+}
+
+/// The same agent once more: which tasks it comes with, and where they stand.
+async fn back(
+    master: &mut Master,
+    dir: &std::path::Path,
+) -> (Agent, Session, Vec<(Option<v1::TaskId>, v1::TaskState)>) {
+    let config = Config { recovery_timeout: Duration::from_secs(600), ..master.agent(dir) };
+    let agent = Agent::start(config).await.unwrap();
+    let (register, session) = master.knock().await;
+    assert_eq!(register.id, Some(1));
+    let held = register.tasks.iter().map(|task| (task.id, task.state())).collect();
+    session.order(Order::Registered(v1::AgentRegistered { agent: 1 })).await;
+    assert_eq!(soon(agent.registered()).await, Ok(AgentId(1)));
+    (agent, session, held)
+}
+
+fn executors(dir: &std::path::Path) -> usize {
+    std::fs::read_dir(dir.join("work/executors")).unwrap().count()
+}
+
+#[tokio::test]
+async fn a_task_runs_on_under_the_next_agent() {
+    let (mut master, dir) = (Master::start().await, tempfile::tempdir().unwrap());
+    let (agent, mut session) = lasting(&mut master, dir.path()).await;
+    session.launch(task(1, master.module(SPINNER))).await;
+    session.hear_of(id(1), v1::TaskState::Running).await;
+
+    soon(agent.leave()).await;
+    let (agent, mut session, held) = back(&mut master, dir.path()).await;
+
+    assert_eq!(held, [(Some(id(1).into()), v1::TaskState::Running)]);
+    session.hear_of(id(1), v1::TaskState::Running).await;
+    session.kill(id(1)).await;
+    let end = session.hear_of(id(1), v1::TaskState::Killed).await;
+    assert_eq!(end.reason(), v1::Reason::KillRequested);
+    soon(agent.stop()).await;
+}
+
+#[tokio::test]
+async fn an_end_that_was_not_acknowledged_is_told_by_the_next_agent_and_then_forgotten() {
+    let (mut master, dir) = (Master::start().await, tempfile::tempdir().unwrap());
+    let (agent, mut session) = lasting(&mut master, dir.path()).await;
+    session.launch(task(1, master.module(HELLO))).await;
+    let first = session.hear_of(id(1), v1::TaskState::Finished).await;
+
+    soon(agent.leave()).await;
+    let (agent, mut session, held) = back(&mut master, dir.path()).await;
+
+    assert_eq!(held, [(Some(id(1).into()), v1::TaskState::Finished)]);
+    let again = session.hear_of(id(1), v1::TaskState::Finished).await;
+    assert!(again.update > first.update, "{} after {}", again.update, first.update);
+    assert_eq!((again.exit_code, again.usage), (first.exit_code, first.usage));
+    assert_eq!(session.read(id(1), 0, true).await.data, "hello", "what the first agent had in memory is not lost");
+    // The first agent's update is acknowledged late: that settles nothing.
+    session.acknowledge(&first).await;
+    session.acknowledge(&again).await;
+    session.launch(task(2, master.module(HELLO))).await;
+    session.hear_of(id(2), v1::TaskState::Finished).await;
+    soon(agent.leave()).await;
+    let (agent, _session, held) = back(&mut master, dir.path()).await;
+    assert_eq!(held, [(Some(id(2).into()), v1::TaskState::Finished)]);
+    soon(agent.stop()).await;
+}
+
+#[tokio::test]
+async fn an_agent_that_is_stopped_leaves_no_executor() {
+    let (mut master, dir) = (Master::start().await, tempfile::tempdir().unwrap());
+    let (agent, mut session) = lasting(&mut master, dir.path()).await;
+    session.launch(task(1, master.module(SPINNER))).await;
+    session.hear_of(id(1), v1::TaskState::Running).await;
+    assert_eq!(executors(dir.path()), 1);
+
+    soon(agent.stop()).await;
+
+    assert_eq!(executors(dir.path()), 0);
+    let (agent, _session, held) = back(&mut master, dir.path()).await;
+    assert_eq!(held, []);
+    soon(agent.stop()).await;
+}
+
+#[tokio::test]
+async fn a_task_whose_executor_does_not_start_fails_and_says_why() {
+    let (mut master, dir) = (Master::start().await, tempfile::tempdir().unwrap());
+    let config = Config { program: dir.path().join("nowhere"), ..master.agent(dir.path()) };
+    let _agent = Agent::start(config).await.unwrap();
+    let mut session = master.welcome().await;
+
+    session.launch(task(1, master.module(HELLO))).await;
+
+    let end = session.hear_of(id(1), v1::TaskState::Failed).await;
+    assert_eq!(end.reason(), v1::Reason::ExecutorTerminated);
+    assert!(end.message.starts_with("the executor did not start: cannot start "), "{}", end.message);
+}

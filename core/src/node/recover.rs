@@ -1,0 +1,38 @@
+//! What is left of an earlier agent: tasks that outlived it.
+
+use alloc::sync::Arc;
+
+use super::task::Task;
+use super::{Node, Refusal};
+use crate::lifecycle::TaskEvent;
+use crate::task::{Ending, TaskSpec, TaskState};
+use crate::time::Now;
+
+impl Node {
+    /// Takes a task in that this agent did not launch. Where it stands is told anew, as an earlier agent may not have
+    /// come to it; whoever knows it already drops the repeat.
+    pub(super) fn recover(
+        &mut self,
+        now: Now,
+        spec: Arc<TaskSpec>,
+        started: bool,
+        ending: Option<Ending>,
+        incarnation: u32,
+    ) -> Result<(), Refusal> {
+        let id = spec.id;
+        if let Some(held) = self.tasks.get(&id) {
+            return Err(Refusal::AlreadyHeld(id, held.state));
+        }
+        let mut task = Task::recovered(spec, incarnation);
+        task.started = started;
+        if started {
+            task.happen(TaskEvent::Reported(TaskState::Running));
+        }
+        self.tasks.insert(id, task);
+        self.enqueue(id);
+        match ending {
+            Some(ending) => self.ended(now, id, ending),
+            None => Ok(()),
+        }
+    }
+}
