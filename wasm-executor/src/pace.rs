@@ -20,8 +20,10 @@ thread_local! {
 }
 
 /// This thread is about to poll a guest.
-pub(crate) fn slice_begins() {
-    SLICE_BEGAN.set(Some(Instant::now()));
+pub(crate) fn slice_begins() -> Instant {
+    let now = Instant::now();
+    SLICE_BEGAN.set(Some(now));
+    now
 }
 
 /// Looks at the clock whenever the host returns to the guest.

@@ -228,7 +228,8 @@ impl Scheduler {
     }
 
     /// Gives a turn back. `sleeps` is what the guest wanted when it was polled last.
-    fn rest(&self, cell: &Cell, used: Duration, sleeps: bool, deadline: Option<Now>) {
+    /// `crowded` says of a turn of what is left over whether others wanted it.
+    fn rest(&self, cell: &Cell, used: Duration, sleeps: bool, deadline: Option<Now>, crowded: Option<bool>) {
         let mut state = self.state.lock();
         let now = self.clock.now();
         // Under the lock, since whoever wakes the task from now on comes to the queue for it.
@@ -237,6 +238,9 @@ impl Scheduler {
             cell.queue_up();
         }
         state.queue.rest(cell.key, used, now, rest);
+        if let Some(crowded) = crowded {
+            state.queue.burst_was(crowded, now);
+        }
         if let Some(at) = deadline {
             state.queue.set_deadline(cell.key, at);
         }

@@ -25,6 +25,12 @@ pub(super) const QUANTUM: Duration = Duration::from_millis(5);
 /// The same while a task that just came or just woke waits: it is likely short, and somebody waits for it.
 const QUANTUM_BESIDE_FRESH: Duration = Duration::from_millis(1);
 
+/// How long nobody bursts after the system ran something else in the middle of a burst: other executors and other
+/// programs want the CPU too, and to them, too, only what is idle may be taken. Twice as long each time that it
+/// happens again, so that their loss falls to a few percent, and no longer than makes no odds on an idle machine.
+const BACK_OFF: Duration = Duration::from_millis(5);
+const BACK_OFF_MAX: Duration = Duration::from_millis(160);
+
 /// What a task may have of the CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Share {
@@ -136,6 +142,8 @@ enum Timer {
     EarnedEnough,
     EarnedSpare,
     Deadline,
+    /// Of no task in particular.
+    SpareOpens,
 }
 
 #[derive(Debug)]
@@ -165,6 +173,9 @@ pub(super) struct Queue {
     ready: Line,
     /// Above them, for what the others leave.
     spare: Line,
+    /// Until then `spare` gets no turns.
+    crowded_until: Option<Now>,
+    back_off: Duration,
     urgent: VecDeque<Key>,
     timers: BTreeSet<(Now, Key, Timer)>,
     fresh: usize,
@@ -241,6 +252,7 @@ impl Queue {
                     self.entry(key).deadline = None;
                     self.interrupt(key);
                 }
+                Timer::SpareOpens => self.crowded_until = None,
                 Timer::EarnedEnough => {
                     self.unthrottle(key);
                     self.entry(key).bucket.waited(now);
@@ -263,7 +275,7 @@ impl Queue {
 
     /// How many turns could be given out now.
     pub(super) fn waiting(&self) -> usize {
-        self.urgent.len() + self.ready.len() + self.spare.len()
+        self.urgent.len() + self.ready.len() + if self.crowded_until.is_none() { self.spare.len() } else { 0 }
     }
 
     /// For [`Turn::is_over`].
@@ -300,6 +312,9 @@ impl Queue {
     }
 
     fn next_spare(&mut self, now: Now) -> Option<Turn> {
+        if self.crowded_until.is_some() {
+            return None;
+        }
         let key = self.spare.next()?;
         let entry = self.tasks.get_mut(&key).expect(KNOWN);
         if let Place::Throttled { until: Some(until), .. } = entry.place {
@@ -310,6 +325,19 @@ impl Queue {
         burst.whole.slept(now);
         let allowance = burst.whole.allowance().unwrap_or_default();
         Some(Turn { key, budget: allowance.min(QUANTUM), spare: Some(Spare { until: self.next_timer() }) })
+    }
+
+    /// What was seen in a turn of what is left over: whether the CPU was taken away in the middle of it, and so was not
+    /// left over after all.
+    pub(super) fn burst_was(&mut self, crowded: bool, now: Now) {
+        if !crowded {
+            self.back_off = Duration::ZERO;
+        } else if self.crowded_until.is_none() {
+            self.back_off = (self.back_off * 2).clamp(BACK_OFF, BACK_OFF_MAX);
+            let until = now + self.back_off;
+            self.crowded_until = Some(until);
+            self.timers.insert((until, 0, Timer::SpareOpens));
+        }
     }
 
     /// Takes a turn back: the task used this much CPU time.

@@ -291,6 +291,30 @@ fn a_deadline_interrupts_a_sleeper() {
     assert_eq!(queue.next(Now::from_millis(10)).map(|turn| turn.key), Some(1));
 }
 
+#[test]
+fn nobody_bursts_for_a_while_where_others_want_the_cpu() {
+    let mut queue = Queue::default();
+    queue.add(1, bursting(0, 1000), Now::ZERO);
+    let mut now = Now::ZERO;
+    let burst = |queue: &mut Queue, crowded, now| {
+        let turn = queue.next(now).expect("nothing speaks against it");
+        queue.rest(turn.key, SLICE, now, Rest::Yielded);
+        queue.burst_was(crowded, now);
+    };
+
+    for back_off in [5, 10, 20, 40, 80, 160, 160] {
+        burst(&mut queue, true, now);
+        assert_eq!((queue.next(now), queue.waiting()), (None, 0));
+        now = now + Duration::from_millis(back_off);
+        assert_eq!(queue.next_timer(), Some(now));
+        queue.advance(now);
+    }
+    burst(&mut queue, false, now);
+    burst(&mut queue, true, now);
+
+    assert_eq!(queue.next_timer(), Some(now + BACK_OFF));
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Add(u64, u64),

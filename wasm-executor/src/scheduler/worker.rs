@@ -22,6 +22,10 @@ use crate::pace;
 /// does little but sleep for moments pays for it like this (measured, see docs/BENCHMARKS.md).
 const WAKING: Duration = Duration::from_micros(10);
 
+/// A slice that takes so much longer than the CPU time in it was interrupted by others who want the CPU. Interrupts of
+/// the hardware take less.
+const CROWDED: Duration = Duration::from_micros(500);
+
 /// Starts the workers. Guests find their timers in `timers`, which runs elsewhere and polls no guest.
 pub(crate) fn start(
     scheduler: &Arc<Scheduler>,
@@ -61,7 +65,7 @@ impl Scheduler {
     fn serve(self: &Arc<Self>, turn: Turn, cell: &Arc<Cell>) {
         cell.turn_begins();
         let mut body = cell.body.lock();
-        let (end, used) = self.poll(turn, cell, &mut body);
+        let (end, used, crowded) = self.poll(turn, cell, &mut body);
         let waking = if matches!(end, End::Asleep) { WAKING } else { Duration::ZERO };
         let used = used + waking + cell.owed();
         body.cpu += used;
@@ -79,23 +83,26 @@ impl Scheduler {
                 body.deadline_set |= deadline.is_some();
                 drop(body);
                 guarded(|| cell.output.flush());
-                self.rest(cell, used, matches!(end, End::Asleep), deadline);
+                let crowded = turn.spare.map(|_| crowded);
+                self.rest(cell, used, matches!(end, End::Asleep), deadline, crowded);
             }
         }
     }
 
-    /// Polls the guest until its turn is over, it sleeps, or it ends. Says how, and the CPU time it took.
-    fn poll(self: &Arc<Self>, turn: Turn, cell: &Arc<Cell>, body: &mut Body) -> (End, Duration) {
+    /// Polls the guest until its turn is over, it sleeps, or it ends. Says how, the CPU time it took, and whether the
+    /// system ran something else in the last slice.
+    fn poll(self: &Arc<Self>, turn: Turn, cell: &Arc<Cell>, body: &mut Body) -> (End, Duration, bool) {
         let since = thread_cpu_time();
         if let Some(outcome) = cell.must_end(|| self.clock.now()) {
             stop(cell, body);
-            return (End::Over(outcome), thread_cpu_time() - since);
+            return (End::Over(outcome), thread_cpu_time() - since, false);
         }
         let waker = Waker::from(Arc::clone(cell));
         let mut context = Context::from_waker(&waker);
         let guest = body.guest.get_or_insert_with(|| cell.guest(self));
+        let mut before = Duration::ZERO;
         loop {
-            pace::slice_begins();
+            let began = pace::slice_begins();
             if cell.meter() == Meter::Epochs {
                 self.ticker.needed();
             }
@@ -107,15 +114,17 @@ impl Scheduler {
             };
             if let Some(outcome) = ended {
                 stop(cell, body);
-                return (End::Over(outcome), thread_cpu_time() - since);
+                return (End::Over(outcome), thread_cpu_time() - since, false);
             }
             let used = thread_cpu_time() - since;
+            let crowded = turn.spare.is_some() && began.elapsed() >= used - before + CROWDED;
+            before = used;
             if !cell.goes_on() {
-                return (End::Asleep, used);
+                return (End::Asleep, used, crowded);
             }
             let pressure = Pressure::from_u8(self.pressure.load(Ordering::Relaxed));
-            if turn.is_over(used, pressure, || self.clock.now()) {
-                return (End::Yielded, used);
+            if crowded || turn.is_over(used, pressure, || self.clock.now()) {
+                return (End::Yielded, used, crowded);
             }
         }
     }
