@@ -102,14 +102,18 @@ impl Bench {
     }
 
     pub(crate) fn with(max_tasks: usize, dir: Arc<TempDir>) -> Self {
-        Self::start(2, max_tasks, dir)
+        Self::start(2, max_tasks, true, dir)
     }
 
     pub(crate) fn with_workers(workers: usize) -> Self {
-        Self::start(workers, 64, Arc::new(TempDir::new().unwrap()))
+        Self::start(workers, 64, true, Arc::new(TempDir::new().unwrap()))
     }
 
-    fn start(workers: usize, max_tasks: usize, dir: Arc<TempDir>) -> Self {
+    pub(crate) fn without_network() -> Self {
+        Self::start(1, 64, false, Arc::new(TempDir::new().unwrap()))
+    }
+
+    fn start(workers: usize, max_tasks: usize, allow_network: bool, dir: Arc<TempDir>) -> Self {
         let (sender, events) = channel();
         let config = Config {
             workers,
@@ -117,7 +121,7 @@ impl Bench {
             scratch_dir: dir.path().join("scratch"),
             max_tasks,
             meter: Meter::Fuel,
-            allow_network: true,
+            allow_network,
         };
         let executor = Executor::start(config, move |event| {
             // The bench may be gone before the last event.
@@ -236,7 +240,8 @@ pub(crate) fn guest(form: Form, body: &str) -> Vec<u8> {
     }
 }
 
-fn component(core: &[u8]) -> Vec<u8> {
+/// A core module, with what it imports of WASI 0.2, as a component.
+pub(crate) fn component(core: &[u8]) -> Vec<u8> {
     let adapter = wasi_preview1_component_adapter_provider::WASI_SNAPSHOT_PREVIEW1_COMMAND_ADAPTER;
     wit_component::ComponentEncoder::default()
         .module(core)

@@ -7,5 +7,6 @@ mod fuel;
 mod kit;
 mod lifecycle;
 mod modules;
+mod net;
 mod quotas;
 mod sharing;
