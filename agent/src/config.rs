@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use haggle_core::resources::Ports;
 use haggle_core::{Bytes, MilliCpu};
+use haggle_executor::CompileLimits;
 use haggle_proto::DEFAULT_PORT;
 use tonic::transport::Uri;
 
@@ -25,8 +26,13 @@ pub struct Config {
     pub work_dir: PathBuf,
     /// Holds compiled modules. Agents of one user may share it.
     pub cache_dir: PathBuf,
-    /// The `haggle` executable, which executors are started from.
+    /// The `haggle` executable, which executors are started from and modules are compiled by.
     pub program: PathBuf,
+    /// What the compilation of one module may take.
+    pub compile: CompileLimits,
+    /// Whether the fuel of every task is counted. Where it is not, only tasks with a fuel limit are metered by fuel;
+    /// the others run a little faster, and their usage says nothing of fuel.
+    pub metering: bool,
     /// How long executors and their tasks outlive an agent that ended without ending them. One that starts in the
     /// same folder by then goes on with them.
     pub recovery_timeout: Duration,
@@ -67,6 +73,8 @@ impl Config {
             work_dir: work_dir.into(),
             cache_dir: cache_dir.into(),
             program: this_program(),
+            compile: CompileLimits::default(),
+            metering: true,
             recovery_timeout: Self::DEFAULT_RECOVERY_TIMEOUT,
             allowed_folders: Vec::new(),
             allow_network: false,
@@ -77,7 +85,7 @@ impl Config {
 }
 
 /// The executable of this process. On Linux by a name that still means this one after an upgrade has put another in
-/// its place, whose executors would speak another version.
+/// its place, whose executors would speak another version, and whose compiler would make what they cannot load.
 fn this_program() -> PathBuf {
     let lasting = PathBuf::from("/proc/self/exe");
     if cfg!(target_os = "linux") && lasting.exists() {

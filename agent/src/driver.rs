@@ -1,12 +1,14 @@
 //! The one thread that owns the node: takes what waits, decides, then acts.
 
 use std::mem;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
 use haggle_core::cluster::{AgentCommand, AgentOrder};
 use haggle_core::node::{Command, Effect, Node};
 use haggle_core::{AgentId, AgentInfo, Bytes, Digest, Ending, Now, Reason, TaskId, TaskStatus};
+use haggle_executor::{Compiler, Meter, ModuleError};
 use haggle_proto::v1;
 use tokio::sync::watch;
 
@@ -17,7 +19,7 @@ use crate::inbox::Inbox;
 use crate::link::Session;
 use crate::logs::Logs;
 use crate::reads::Reads;
-use crate::runner::{NeverRan, Runner, Runs as _};
+use crate::runner::{Began, NeverRan, Runner, Runs as _, Work};
 
 /// Updates in one report: a resend of everything is cut into pieces of which many fit into a message.
 const UPDATES_MAX: usize = 256;
@@ -39,6 +41,8 @@ pub(crate) enum Message {
     Ended(TaskId, Ending),
     /// A fetch is over.
     Fetched(Digest, Result<Bytes, FetchError>),
+    /// A compilation is over.
+    Compiled(Digest, Meter, Result<PathBuf, ModuleError>),
     /// A task came to its end before the executor had it.
     NeverRan(NeverRan),
     /// An executor is no more, and its tasks with it; why.
@@ -87,6 +91,7 @@ pub(crate) struct Driver {
     pub(crate) work_dir: WorkDir,
     pub(crate) runner: Runner<Executors>,
     pub(crate) fetcher: Fetcher,
+    pub(crate) compiler: Compiler,
     pub(crate) logs: Arc<Logs>,
     pub(crate) reads: Reads,
     pub(crate) inbox: Arc<Inbox<Message>>,
@@ -155,9 +160,12 @@ impl Driver {
                 self.apply(now, Command::Ended(task, ending), effects);
             }
             Message::Fetched(digest, outcome) => {
-                for never_ran in self.runner.fetched(digest, outcome) {
-                    self.never_ran(now, never_ran, effects);
-                }
+                let began = self.runner.fetched(digest, outcome);
+                self.go_on(now, began, effects);
+            }
+            Message::Compiled(module, meter, outcome) => {
+                let began = self.runner.compiled(module, meter, &outcome);
+                self.go_on(now, began, effects);
             }
             Message::NeverRan(never_ran) => self.never_ran(now, never_ran, effects),
             Message::ExecutorGone(executor, why) => {
@@ -248,13 +256,10 @@ impl Driver {
         match effect {
             Effect::Run(spec) => {
                 self.logs.open(spec.id);
-                let to_fetch = self.runner.run(spec).unwrap_or_else(|never_ran| {
+                let Began { work, never_ran } = self.runner.run(spec);
+                work.into_iter().for_each(|work| self.begin(work));
+                for never_ran in never_ran {
                     self.inbox.push(Message::NeverRan(never_ran));
-                    Vec::new()
-                });
-                for digest in to_fetch {
-                    let inbox = Arc::clone(&self.inbox);
-                    self.fetcher.start(digest, move |outcome| inbox.push(Message::Fetched(digest, outcome)));
                 }
             }
             Effect::Stop(task) => {
@@ -266,6 +271,26 @@ impl Driver {
             // Artifacts were let go at the task's end, and its log goes when room is needed.
             Effect::Forget(task) => self.runner.executor().forget(task),
             Effect::Drained => self.leave(),
+        }
+    }
+
+    fn go_on(&mut self, now: Now, began: Began, effects: &mut Vec<Effect>) {
+        began.work.into_iter().for_each(|work| self.begin(work));
+        for never_ran in began.never_ran {
+            self.never_ran(now, never_ran, effects);
+        }
+    }
+
+    fn begin(&self, work: Work) {
+        let inbox = Arc::clone(&self.inbox);
+        match work {
+            Work::Fetch(digest) => {
+                self.fetcher.start(digest, move |outcome| inbox.push(Message::Fetched(digest, outcome)));
+            }
+            Work::Compile { module, path, meter } => {
+                let done = move |outcome| inbox.push(Message::Compiled(module, meter, outcome));
+                self.compiler.compile(module, &path, meter, done);
+            }
         }
     }
 

@@ -13,7 +13,7 @@ const ROOM: usize = 4096;
 /// Everything that waits for the driver, in order of arrival.
 ///
 /// Orders of the master wait for room. Nothing else does, because it is bounded by what it is about: two messages a
-/// task from the executor, one a digest from the fetcher.
+/// task from the executor, one a digest from the fetcher, two from the compiler.
 #[derive(Debug)]
 pub(crate) struct Inbox<T> {
     waiting: Mutex<Vec<T>>,

@@ -26,6 +26,7 @@ use std::time::Duration;
 
 use haggle_core::node::Node;
 use haggle_core::{AgentId, AgentInfo, Resources, TaskId};
+use haggle_executor::{Compiler, CompilerConfig};
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
@@ -84,6 +85,9 @@ pub enum StartError {
     /// Nor its executors.
     #[error(transparent)]
     Recovery(#[from] RecoveryError),
+    /// The compiler does not start.
+    #[error(transparent)]
+    Compiler(#[from] haggle_executor::StartError),
     /// The system refuses a thread.
     #[error("cannot start a thread: {0}")]
     Thread(std::io::Error),
@@ -166,7 +170,8 @@ impl Agent {
         let logs = Arc::new(Logs::new(work_dir.logs(), logs::Bounds::DEFAULT));
         let unusable = |path| move |source| StartError::Leftovers { path, source };
         let leftovers = Leftovers::find(&work_dir.logs()).map_err(unusable(work_dir.logs()))?;
-        let plan = Plan::new(&config, &work_dir, resources.cpus).map_err(unusable(config.cache_dir.clone()))?;
+        let plan = Plan::new(&config, &work_dir, resources.cpus);
+        let usual = plan.setup.executor.meter;
         let (executors, recovered) = executors::recover(plan, Arc::clone(&inbox), Arc::clone(&logs), &leftovers)?;
         let living: HashSet<TaskId> = recovered.iter().map(|task| task.spec.id).collect();
         leftovers.sweep(|task| living.contains(&task)).map_err(unusable(work_dir.logs()))?;
@@ -180,6 +185,10 @@ impl Agent {
         let _entered = runtime.enter();
         let fetcher =
             Fetcher::new(endpoint.connect_lazy(), artifacts.dir().to_owned(), artifacts::CACHE_MAX, runtime.clone());
+        // Executors have folders of their own to find it from.
+        let cache_dir = std::path::absolute(&config.cache_dir).map_err(unusable(config.cache_dir.clone()))?;
+        let compiler = CompilerConfig { limits: config.compile, ..CompilerConfig::new(&config.program, cache_dir) };
+        let compiler = Compiler::start(compiler)?;
         let (progress, watched) = watch::channel(Progress::Joining);
         let driver = Driver {
             node: Node::new(haggle_core::node::Config { kill_grace: config.kill_grace, ..Default::default() }),
@@ -187,8 +196,9 @@ impl Agent {
             id,
             info,
             work_dir,
-            runner: Runner::new(executors, artifacts, folders, config.name.clone()),
+            runner: Runner::new(executors, Box::new(compiler.clone()), artifacts, folders, config.name.clone(), usual),
             fetcher,
+            compiler,
             reads: Reads::new(Arc::clone(&logs), runtime.clone()),
             logs,
             inbox: Arc::clone(&inbox),

@@ -23,10 +23,12 @@ use error::CommandError;
 use output::OutputError;
 
 fn main() -> ExitCode {
-    if let Some(code) = executor::child(std::env::args_os()) {
+    // The children of an agent have no command line to speak of; a compiler must be limited before anything else.
+    let args = std::env::args_os;
+    if let Some(code) = haggle_executor::compile_child(args()).or_else(|| executor::child(args())) {
         return code;
     }
-    let cli = match args::Cli::read(std::env::args_os()) {
+    let cli = match args::Cli::read(args()) {
         Ok(cli) => cli,
         Err(error) if error.use_stderr() && error.kind() != ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             complain(&args::in_one_line(&error));

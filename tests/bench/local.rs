@@ -7,7 +7,7 @@ use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 use haggle_core::{Bytes, Digest, Ending, FrameworkId, Grants, Limits, MilliCpu, Resources, Sharing, TaskId, TaskSpec};
-use haggle_executor::{Config, Event, Executor, Launch, Meter};
+use haggle_executor::{Config, Event, Executor, Launch, Meter, compile_here};
 use tempfile::TempDir;
 
 /// Longer than anything here takes on a machine that is busy with others.
@@ -111,7 +111,6 @@ impl Modules {
     ) -> anyhow::Result<Executor> {
         let config = Config {
             workers,
-            cache_dir: self.dir.path().join("modules"),
             scratch_dir: self.dir.path().join("scratch"),
             max_tasks,
             meter: self.meter,
@@ -125,8 +124,8 @@ impl Modules {
         // Modules are few, so their number stands for their digest.
         let number = u8::try_from(self.paths.len() + 1)?;
         let digest = Digest([number; 32]);
-        let path = self.dir.path().join(format!("{number}.wasm"));
-        std::fs::write(&path, module)?;
+        let path = self.dir.path().join(format!("{number}.cwasm"));
+        std::fs::write(&path, compile_here(module, self.meter)?)?;
         self.paths.insert(digest, path);
         Ok(TaskSpec {
             id: TaskId { framework: FrameworkId(1), number: 0 },

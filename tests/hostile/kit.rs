@@ -2,15 +2,16 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use haggle_core::{
     Bytes, Digest, Ending, FrameworkId, Fuel, Grants, Limits, MilliCpu, Reason, Resources, Sharing, TaskId, TaskSpec,
-    TaskState,
+    TaskState, Usage,
 };
 use haggle_executor::inputs::{LaidOut, lay_out};
-use haggle_executor::{Config, Event, Executor, Launch, Meter};
+use haggle_executor::{CompileLimits, Compiler, CompilerConfig, Config, Event, Executor, Launch, Meter};
+use haggle_kit::binary;
 use tempfile::TempDir;
 
 /// Longer than any guest takes on a machine that is busy with others.
@@ -198,9 +199,12 @@ pub(crate) fn out_of_output() -> Ends {
     failed(Reason::OutputLimit, "of output, is limited to")
 }
 
-/// An executor with two workers and a folder of its own.
+/// An executor with two workers and a folder of its own, and a compiler in front of it.
 pub(crate) struct Bench {
     executor: Executor,
+    compiler: Compiler,
+    /// Where the ends of tasks go that never come to the executor.
+    ends: Sender<Event>,
     events: Receiver<Event>,
     dir: TempDir,
     launched: u64,
@@ -208,11 +212,17 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn new() -> Self {
+        Self::compiling_within(CompileLimits::default())
+    }
+
+    /// With these limits for the compilation of one module.
+    pub(crate) fn compiling_within(limits: CompileLimits) -> Self {
         let dir = TempDir::new().unwrap();
         let (sender, events) = channel();
+        let ends = sender.clone();
+        let compiler = CompilerConfig { limits, ..CompilerConfig::new(binary("haggle"), dir.path().join("cache")) };
         let config = Config {
             workers: 2,
-            cache_dir: dir.path().join("cache"),
             scratch_dir: dir.path().join("scratch"),
             max_tasks: 512,
             meter: Meter::Fuel,
@@ -223,7 +233,8 @@ impl Bench {
             let _ = sender.send(event);
         });
         std::fs::write(dir.path().join("input"), "to be read").unwrap();
-        Self { executor: executor.unwrap(), events, dir, launched: 0 }
+        let (executor, compiler) = (executor.unwrap(), Compiler::start(compiler).unwrap());
+        Self { executor, compiler, ends, events, dir, launched: 0 }
     }
 
     pub(crate) fn launch(&mut self, guest: &Guest) -> TaskId {
@@ -233,17 +244,26 @@ impl Bench {
         // The executor takes the name of a module for granted.
         spec.module.0[..8].copy_from_slice(&self.launched.to_le_bytes());
         let id = spec.id;
-        let module = self.dir.path().join(format!("module-{}", self.launched));
-        std::fs::write(&module, &guest.module).unwrap();
+        let wasm = self.dir.path().join(format!("module-{}", self.launched));
+        std::fs::write(&wasm, &guest.module).unwrap();
         let inputs = if guest.inputs { vec![("/data/a.txt".to_owned(), self.input())] } else { Vec::new() };
         let LaidOut { folders, copies } = lay_out(&self.dir.path().join(format!("inputs/{id}")), &inputs).unwrap();
-        self.executor.launch(Launch {
-            spec: Arc::new(spec),
-            module,
-            meter: Meter::Fuel,
-            folders,
-            copies,
-            env: Vec::new(),
+        let (executor, ends, meter) = (self.executor.clone(), self.ends.clone(), Meter::Fuel);
+        self.compiler.compile(spec.module, &wasm, meter, move |compiled| match compiled {
+            Ok(module) => {
+                executor.launch(Launch { spec: Arc::new(spec), module, meter, folders, copies, env: Vec::new() });
+            }
+            Err(error) => {
+                let ending = Ending {
+                    state: TaskState::Failed,
+                    reason: Some(error.reason()),
+                    message: error.to_string(),
+                    exit_code: None,
+                    exceeded: None,
+                    usage: Usage::default(),
+                };
+                let _ = ends.send(Event::Ended { task: id, ending });
+            }
         });
         id
     }

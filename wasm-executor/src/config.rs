@@ -12,8 +12,6 @@ use crate::event::Meter;
 pub struct Config {
     /// Threads that run guests: one for each CPU that is offered to tasks, rounded up. At least one is started.
     pub workers: usize,
-    /// Where compiled modules are kept over restarts. Must belong to this user; others are shut out of it.
-    pub cache_dir: PathBuf,
     /// Where scratch folders and input files of running tasks are laid out. Emptied at the start.
     pub scratch_dir: PathBuf,
     /// Tasks that run at once; more wait for their turn. Costs address space only, until it is used;
@@ -27,7 +25,7 @@ pub struct Config {
     pub allow_network: bool,
 }
 
-/// Why an executor did not start.
+/// Why an executor or a compiler did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// A folder cannot be made or read.
@@ -55,6 +53,12 @@ pub enum StartError {
     Engine {
         /// As configured.
         max_tasks: usize,
+        /// What wasmtime said.
+        reason: String,
+    },
+    /// The compiler cannot be set up on this machine.
+    #[error("cannot set up the compiler: {reason}")]
+    Compiler {
         /// What wasmtime said.
         reason: String,
     },

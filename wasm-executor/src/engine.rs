@@ -97,6 +97,18 @@ fn engine(meter: Meter, max_tasks: usize) -> wasmtime::Result<Engine> {
     pooled(Enabled::Auto).or_else(|_| pooled(Enabled::No))
 }
 
+/// An engine that compiles what an executor runs, and refuses what does not fit its pool. `parallel` compiles the
+/// functions of a module on all CPUs.
+///
+/// # Errors
+/// When wasmtime cannot run here.
+pub(crate) fn compiling(meter: Meter, parallel: bool) -> wasmtime::Result<Engine> {
+    let mut config = config(meter);
+    config.parallel_compilation(parallel);
+    config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(1, Enabled::No)));
+    Engine::new(&config)
+}
+
 /// All that machine code depends on. How instances are allocated is not among it.
 pub(crate) fn config(meter: Meter) -> wasmtime::Config {
     let mut config = wasmtime::Config::new();

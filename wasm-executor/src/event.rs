@@ -26,7 +26,8 @@ pub struct Launch {
     /// What was asked for.
     #[serde(with = "crate::process::shared")]
     pub spec: Arc<TaskSpec>,
-    /// A file whose SHA-256 is `spec.module`, already verified.
+    /// The compiled form of `spec.module`. It is machine code, which nothing can check: it has to be what a
+    /// [`Compiler`](crate::Compiler) of this user gave for this digest and `meter`.
     pub module: PathBuf,
     /// Which form of the module runs.
     pub meter: Meter,
@@ -61,7 +62,7 @@ pub enum Stream {
 /// was written, then exactly one `Ended`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// Its module is compiled, and the guest begins.
+    /// Its module is loaded, and the guest begins.
     Started {
         /// Which task.
         task: TaskId,

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use crate::config::{Config, StartError};
 use crate::engine::Engines;
 use crate::event::{Event, Launch, Meter};
-use crate::module::{Compiler, Modules, Store};
+use crate::module::{Loader, Modules};
 use crate::run::Site;
 use crate::scheduler::{self, Scheduler};
 use crate::scratch;
@@ -32,8 +32,6 @@ pub struct Executor {
 pub struct Stats {
     /// Tasks that were launched and have not ended.
     pub tasks: usize,
-    /// How often a module was compiled, and was found neither in memory nor on disk.
-    pub compilations: u64,
 }
 
 struct Inner {
@@ -57,7 +55,7 @@ impl Executor {
     /// # Errors
     /// When the folders cannot be used or the machine cannot provide for so many tasks.
     pub fn start(config: Config, events: impl Fn(Event) + Send + Sync + 'static) -> Result<Self, StartError> {
-        let Config { workers, cache_dir, scratch_dir, max_tasks, meter, allow_network } = config;
+        let Config { workers, scratch_dir, max_tasks, meter, allow_network } = config;
         scratch::clear(&scratch_dir).map_err(|source| StartError::Folder {
             folder: scratch_dir.clone(),
             purpose: "a place for scratch folders",
@@ -65,8 +63,7 @@ impl Executor {
         })?;
         let broken = |error: wasmtime::Error| StartError::Engine { max_tasks, reason: format!("{error:#}") };
         let engines = Arc::new(Engines::new(meter, max_tasks).map_err(broken)?);
-        let store = Store::open(&cache_dir)?;
-        let modules = Modules::new(Compiler::start(Arc::clone(&engines), store)?);
+        let modules = Modules::new(Loader::start(Arc::clone(&engines))?);
 
         let emit: Emit = Arc::new(events);
         let scheduler = Scheduler::new(Site { engines, modules, scratch_dir, allow_network }, emit);
@@ -89,15 +86,14 @@ impl Executor {
         self.inner.scheduler.kill(task);
     }
 
-    /// Compiles ahead what will be launched soon.
+    /// Loads ahead what will be launched soon; the arguments are as in a [`Launch`].
     pub fn prepare(&self, module: Digest, meter: Meter, path: &Path) {
         self.inner.scheduler.site().modules.prepare(module, meter, path);
     }
 
     /// How things stand.
     pub fn stats(&self) -> Stats {
-        let scheduler = &self.inner.scheduler;
-        Stats { tasks: scheduler.tasks(), compilations: scheduler.site().modules.compilations() }
+        Stats { tasks: self.inner.scheduler.tasks() }
     }
 
     /// Kills every task and waits until all have ended and the workers are gone. Further launches end at once.

@@ -2,7 +2,8 @@
 //!
 //! Messages in ([`Executor::launch`], [`Executor::kill`]), messages out ([`Event`]): an executor knows nothing
 //! of masters, agents and networks. Guests run on its own worker threads, never on a caller's runtime, so a
-//! spinning guest delays nobody's heartbeat.
+//! spinning guest delays nobody's heartbeat. What it runs was compiled before, by a [`Compiler`], in a process of its
+//! own.
 //!
 //! # What is counted
 //!
@@ -20,6 +21,7 @@
 pub mod bare;
 mod charge;
 mod clock;
+mod compile;
 mod config;
 mod engine;
 mod event;
@@ -39,8 +41,11 @@ mod scheduler;
 mod scratch;
 mod wasi;
 
+pub use compile::{
+    COMPILE_COMMAND, CompileLimits, Compiler, CompilerConfig, IntakeError, TooDear, admit, compile_child, compile_here,
+};
 pub use config::{Config, StartError};
 pub use event::{Event, HostFolder, Launch, Meter, Stream};
 pub use executor::{Executor, Stats};
-pub use module::{IntakeError, TooDear, admit};
+pub use module::{Exhausted, ModuleError};
 pub use wasi::RESOLVER_FILES;

@@ -164,12 +164,7 @@ impl Outcome {
 
     /// The module cannot be run by anybody.
     pub(crate) fn of_module(error: &ModuleError) -> Self {
-        let reason = match error {
-            ModuleError::Unreadable { .. } => Reason::ArtifactUnavailable,
-            ModuleError::Gone | ModuleError::NoEngine(_) => Reason::ExecutorTerminated,
-            _ => Reason::ModuleInvalid,
-        };
-        Self::failed(reason, line(&error.to_string()))
+        Self::failed(error.reason(), line(&error.to_string()))
     }
 
     /// The task asks for something that cannot be laid out.

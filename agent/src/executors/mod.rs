@@ -4,15 +4,14 @@ mod peer;
 mod recovery;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::io;
-use std::path::{self, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
 
 use haggle_core::{FrameworkId, MilliCpu, Reason, TaskId};
-use haggle_executor::Launch;
 use haggle_executor::process::{Order, Setup};
+use haggle_executor::{Launch, Meter};
 
 use crate::checkpoint::WorkDir;
 use crate::config::Config;
@@ -58,20 +57,17 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// # Errors
-    /// When a path cannot be made absolute.
-    pub(crate) fn new(config: &Config, work_dir: &WorkDir, cpus: MilliCpu) -> io::Result<Self> {
+    pub(crate) fn new(config: &Config, work_dir: &WorkDir, cpus: MilliCpu) -> Self {
         let executor = haggle_executor::Config {
             workers: usize::try_from(cpus.get().div_ceil(1000)).unwrap_or(usize::MAX).max(1),
-            cache_dir: path::absolute(&config.cache_dir)?,
             // Each has its own.
             scratch_dir: PathBuf::new(),
             max_tasks: TASKS_PER_EXECUTOR,
-            meter: haggle_executor::Meter::Fuel,
+            meter: if config.metering { Meter::Fuel } else { Meter::Epochs },
             allow_network: config.allow_network,
         };
         let setup = Setup { executor, recovery_timeout: config.recovery_timeout, idle_after: IDLE_AFTER };
-        Ok(Self { program: config.program.clone(), dir: work_dir.executors(), setup })
+        Self { program: config.program.clone(), dir: work_dir.executors(), setup }
     }
 }
 
@@ -203,7 +199,7 @@ enum NoExecutor {
     #[error("{EXECUTORS_MAX} executors are at work on this agent, which is as many as it runs")]
     TooMany,
     #[error("cannot start a thread: {0}")]
-    Thread(io::Error),
+    Thread(std::io::Error),
     #[error("the executor cannot be told of it: {0}")]
     Untold(String),
 }

@@ -1,4 +1,4 @@
-//! Compiled modules in memory: by digest and form, the least recently used leave first, one compilation for all who wait.
+//! Modules in memory: by digest and form, the least recently used leave first, loaded once for all who wait.
 
 use std::collections::HashMap;
 use std::future::poll_fn;
@@ -9,7 +9,7 @@ use std::task::{Poll, Waker};
 use haggle_core::Digest;
 use parking_lot::Mutex;
 
-use super::{Compiler, ModuleError, Verdict};
+use super::{Loader, ModuleError, Verdict};
 use crate::event::Meter;
 
 /// Modules in memory. A cluster's frameworks run a handful each.
@@ -20,7 +20,7 @@ const CODE_MAX: usize = 1 << 30;
 
 /// All modules of an executor.
 pub(crate) struct Modules {
-    compiler: Compiler,
+    loader: Loader,
     slots: Arc<Mutex<Slots>>,
 }
 
@@ -41,18 +41,18 @@ struct Slot {
 }
 
 enum Content {
-    Compiling(Vec<Waker>),
+    Loading(Vec<Waker>),
     Done { verdict: Verdict, size: usize },
 }
 
 impl Content {
     fn is_passing_failure(&self) -> bool {
         let Self::Done { verdict: Err(error), .. } = self else { return false };
-        matches!(error, ModuleError::Unreadable { .. } | ModuleError::Gone)
+        error.is_passing()
     }
 }
 
-/// Settles a slot when the compiler is done with it, even if it panics.
+/// Settles a slot when the loader is done with it, even if it panics.
 struct Promise {
     slots: Arc<Mutex<Slots>>,
     name: Name,
@@ -60,16 +60,11 @@ struct Promise {
 }
 
 impl Modules {
-    pub(crate) fn new(compiler: Compiler) -> Self {
-        Self { compiler, slots: Arc::default() }
+    pub(crate) fn new(loader: Loader) -> Self {
+        Self { loader, slots: Arc::default() }
     }
 
-    pub(crate) fn compilations(&self) -> u64 {
-        self.compiler.compilations()
-    }
-
-    /// The module with this digest in this form, whose bytes are in the file at `path`. Touches no disk when it is in
-    /// memory.
+    /// The module with this digest, compiled in this form into the file at `path`. Touches no disk when it is in memory.
     pub(crate) async fn get(&self, digest: Digest, meter: Meter, path: &Path) -> Verdict {
         let mut try_again = true;
         poll_fn(|context| {
@@ -81,7 +76,7 @@ impl Modules {
         .await
     }
 
-    /// Starts to compile it, if nobody has.
+    /// Starts to load it, if nobody has.
     pub(crate) fn prepare(&self, digest: Digest, meter: Meter, path: &Path) {
         self.look((digest, meter), path, None, true);
     }
@@ -97,17 +92,17 @@ impl Modules {
             slot.used = now;
             return match &mut slot.content {
                 Content::Done { verdict, .. } => Some(verdict.clone()),
-                Content::Compiling(waiting) => {
+                Content::Loading(waiting) => {
                     waiting.extend(waker.cloned());
                     None
                 }
             };
         }
-        let content = Content::Compiling(waker.cloned().into_iter().collect());
+        let content = Content::Loading(waker.cloned().into_iter().collect());
         slots.by_name.insert(name, Slot { content, used: now });
         drop(slots);
         let promise = Promise { slots: Arc::clone(&self.slots), name, settled: false };
-        self.compiler.submit(name.0, name.1, path, move |verdict, size| promise.keep(verdict, size));
+        self.loader.submit(name.1, path, move |verdict, size| promise.keep(verdict, size));
         None
     }
 }
@@ -129,7 +124,7 @@ impl Promise {
 impl Drop for Promise {
     fn drop(&mut self) {
         if !self.settled {
-            self.settle(Err(ModuleError::Gone), 0);
+            self.settle(Err(ModuleError::Interrupted("the loader broke off".to_owned())), 0);
         }
     }
 }
@@ -141,7 +136,7 @@ impl Slots {
         self.code += size;
         self.evict(name);
         match before {
-            Content::Compiling(waiting) => waiting,
+            Content::Loading(waiting) => waiting,
             Content::Done { .. } => Vec::new(),
         }
     }

@@ -1,12 +1,9 @@
-//! From a file of WebAssembly to something that starts in microseconds: checked, compiled once, kept by digest.
+//! From a compiled module on disk to something that starts in microseconds: loaded and linked once, kept by digest.
 
 mod cache;
-mod compiler;
-mod effort;
-mod intake;
-mod store;
+mod error;
+mod loader;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use wasmtime::component::Component;
@@ -14,10 +11,8 @@ use wasmtime::{InstancePre, Module, ModuleExport};
 use wasmtime_wasi::p2::bindings::CommandPre;
 
 pub(crate) use cache::Modules;
-pub(crate) use compiler::Compiler;
-pub use effort::TooDear;
-pub use intake::{IntakeError, admit};
-pub(crate) use store::Store;
+pub use error::{Exhausted, ModuleError};
+pub(crate) use loader::Loader;
 
 use crate::wasi::{Linkers, Preview1State, Preview2State};
 
@@ -27,27 +22,6 @@ pub(crate) enum Compiled {
     Core { pre: InstancePre<Preview1State>, start: ModuleExport },
     /// A component of WASI 0.2.
     Component(CommandPre<Preview2State>),
-}
-
-/// Why a module cannot be run.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum ModuleError {
-    #[error("cannot read module {path}: {reason}", path = path.display())]
-    Unreadable { path: PathBuf, reason: String },
-    #[error("{0}")]
-    Refused(#[from] intake::IntakeError),
-    #[error("not a valid module: {0}")]
-    Invalid(String),
-    #[error("imports {0}, which no task is given")]
-    UnknownImport(String),
-    #[error("exports no `_start` function without parameters and results, as a WASI 0.1 command does")]
-    NoStart,
-    #[error("exports no `wasi:cli/run`, as a WASI 0.2 command does: {0}")]
-    NoRun(String),
-    #[error("{0}")]
-    NoEngine(String),
-    #[error("the compiler was shut down or broke off")]
-    Gone,
 }
 
 /// Machine code before its imports are resolved.
@@ -93,7 +67,7 @@ impl Code {
 fn unresolved(error: &wasmtime::Error) -> ModuleError {
     match error.downcast_ref::<wasmtime::UnknownImportError>() {
         Some(unknown) => ModuleError::UnknownImport(format!("`{}` from `{}`", unknown.name(), unknown.module())),
-        None => ModuleError::Invalid(format!("{error:#}")),
+        None => ModuleError::Invalid(format!("not a valid module: {error:#}")),
     }
 }
 

@@ -11,7 +11,7 @@ use haggle_core::{
     TaskSpec, TaskState,
 };
 use haggle_executor::inputs::{LaidOut, lay_out};
-use haggle_executor::{Config, Event, Executor, Launch, Meter, Stream};
+use haggle_executor::{Config, Event, Executor, Launch, Meter, Stream, compile_here};
 use parking_lot::Mutex;
 use tempfile::TempDir;
 
@@ -115,14 +115,8 @@ impl Bench {
 
     fn start(workers: usize, max_tasks: usize, allow_network: bool, dir: Arc<TempDir>) -> Self {
         let (sender, events) = channel();
-        let config = Config {
-            workers,
-            cache_dir: dir.path().join("cache"),
-            scratch_dir: dir.path().join("scratch"),
-            max_tasks,
-            meter: Meter::Fuel,
-            allow_network,
-        };
+        let config =
+            Config { workers, scratch_dir: dir.path().join("scratch"), max_tasks, meter: Meter::Fuel, allow_network };
         let executor = Executor::start(config, move |event| {
             // The bench may be gone before the last event.
             let _ = sender.send(event);
@@ -131,13 +125,13 @@ impl Bench {
         Self { executor, events, kept: Mutex::default(), dir, next: AtomicU64::new(1) }
     }
 
-    /// A file with these bytes, under the name by which the executor knows it.
-    pub(crate) fn artifact(&self, bytes: &[u8]) -> (Digest, PathBuf) {
+    /// A file with this module in its compiled form, and the name by which the executor knows it.
+    fn compiled(&self, bytes: &[u8], meter: Meter) -> (Digest, PathBuf) {
         let digest = digest(bytes);
-        let path = self.dir.path().join(digest.hex());
-        // An artifact is never written twice: the executor may be reading it.
+        let path = self.dir.path().join(format!("{}-{meter:?}", digest.hex()));
+        // It is never written twice: the executor may be running it.
         if !path.exists() {
-            std::fs::write(&path, bytes).unwrap();
+            std::fs::write(&path, compile_here(bytes, meter).unwrap()).unwrap();
         }
         (digest, path)
     }
@@ -157,7 +151,7 @@ impl Bench {
         bytes: &[u8],
         inputs: &[(String, PathBuf)],
     ) -> TaskId {
-        let (digest, module) = self.artifact(bytes);
+        let (digest, module) = self.compiled(bytes, meter);
         spec.module = digest;
         spec.id.number = self.next.fetch_add(1, Ordering::Relaxed);
         let id = spec.id;

@@ -123,7 +123,6 @@ fn a_receiver_of_events_that_panics_stops_nobody() {
     let (sender, receiver) = std::sync::mpsc::channel();
     let config = haggle_executor::Config {
         workers: 1,
-        cache_dir: dir.path().join("cache"),
         scratch_dir: dir.path().join("scratch"),
         max_tasks: 4,
         meter: haggle_executor::Meter::Fuel,
@@ -136,8 +135,9 @@ fn a_receiver_of_events_that_panics_stops_nobody() {
         }
     })
     .unwrap();
-    let module = dir.path().join("noop.wat");
-    std::fs::write(&module, r#"(module (memory (export "memory") 1) (func (export "_start")))"#).unwrap();
+    let module = dir.path().join("noop");
+    let noop = br#"(module (memory (export "memory") 1) (func (export "_start")))"#;
+    std::fs::write(&module, haggle_executor::compile_here(noop, haggle_executor::Meter::Fuel).unwrap()).unwrap();
 
     for number in 1..=2 {
         let mut spec = spec();

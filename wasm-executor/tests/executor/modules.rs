@@ -3,14 +3,18 @@
 use std::sync::Arc;
 
 use haggle_core::{Digest, Reason, TaskState};
-use haggle_executor::{Launch, Meter};
-use tempfile::TempDir;
+use haggle_executor::{Launch, Meter, compile_here};
 
 use crate::kit::{BOTH, Bench, Form, guest, spec};
 
 const NOOP: &str = r#"(memory (export "memory") 1) (func (export "_start"))"#;
 
+/// What is said of it by the compiler, or else by the executor.
 fn refusal(bytes: &[u8]) -> String {
+    if let Err(error) = compile_here(bytes, Meter::Fuel) {
+        assert_eq!(error.reason(), Reason::ModuleInvalid, "{error}");
+        return error.to_string();
+    }
     let bench = Bench::new();
     let id = bench.launch_bytes(spec(), bytes, &[]);
     let report = bench.report(id);
@@ -74,20 +78,31 @@ fn too_many_functions_are_not_compiled() {
 }
 
 #[test]
-fn a_module_that_cannot_be_read_is_no_fault_of_the_module() {
+fn a_compiled_module_that_is_gone_or_damaged_is_no_fault_of_the_module() {
     let bench = Bench::new();
     let mut spec = spec();
     spec.module = Digest([7; 32]);
     let id = spec.id;
     let module = bench.dir.path().join("none");
-    let launch =
-        Launch { spec: Arc::new(spec), module, meter: Meter::Fuel, folders: Vec::new(), copies: None, env: Vec::new() };
+    let launch = Launch {
+        spec: Arc::new(spec),
+        module: module.clone(),
+        meter: Meter::Fuel,
+        folders: Vec::new(),
+        copies: None,
+        env: Vec::new(),
+    };
 
     bench.executor.launch(launch.clone());
-    assert_eq!(bench.report(id).verdict(), (TaskState::Failed, Some(Reason::ArtifactUnavailable)));
-
-    std::fs::write(bench.dir.path().join("none"), guest(Form::Core, NOOP)).unwrap();
+    let gone = bench.report(id);
+    assert_eq!(gone.verdict(), (TaskState::Failed, Some(Reason::ExecutorTerminated)), "{}", gone.ending.message);
+    std::fs::write(&module, b"not machine code").unwrap();
+    bench.executor.launch(launch.clone());
+    let damaged = bench.report(id);
+    assert_eq!(damaged.verdict(), (TaskState::Failed, Some(Reason::ExecutorTerminated)), "{}", damaged.ending.message);
+    std::fs::write(&module, compile_here(&guest(Form::Core, NOOP), Meter::Fuel).unwrap()).unwrap();
     bench.executor.launch(launch);
+
     bench.report(id).assert_finished();
 }
 
@@ -97,61 +112,4 @@ fn text_is_a_module_too() {
     let id = bench.launch_bytes(spec(), br#"(module (func (export "_start")))"#, &[]);
 
     bench.report(id).assert_finished();
-}
-
-#[test]
-fn a_module_is_compiled_once_for_all_who_want_it() {
-    let bench = Bench::new();
-
-    let ids: Vec<_> = (0..20).map(|_| bench.launch(Form::Core, spec(), NOOP)).collect();
-
-    for id in ids {
-        bench.report(id).assert_finished();
-    }
-    assert_eq!(bench.executor.stats().compilations, 1);
-}
-
-#[test]
-fn a_module_is_not_compiled_again_by_the_next_executor() {
-    let dir = Arc::new(TempDir::new().unwrap());
-    let bench = Bench::with(4, Arc::clone(&dir));
-    for form in BOTH {
-        bench.run(form, spec(), NOOP).assert_finished();
-    }
-    assert_eq!(bench.executor.stats().compilations, 2);
-    drop(bench);
-
-    let bench = Bench::with(4, dir);
-    for form in BOTH {
-        bench.run(form, spec(), NOOP).assert_finished();
-    }
-
-    assert_eq!(bench.executor.stats().compilations, 0);
-}
-
-#[test]
-fn a_damaged_cache_is_compiled_anew() {
-    let dir = Arc::new(TempDir::new().unwrap());
-    let bench = Bench::with(4, Arc::clone(&dir));
-    bench.run(Form::Core, spec(), NOOP).assert_finished();
-    drop(bench);
-    for entry in std::fs::read_dir(dir.path().join("cache")).unwrap() {
-        std::fs::write(entry.unwrap().path(), b"not machine code").unwrap();
-    }
-
-    let bench = Bench::with(4, dir);
-
-    bench.run(Form::Core, spec(), NOOP).assert_finished();
-    assert_eq!(bench.executor.stats().compilations, 1);
-}
-
-#[cfg(unix)]
-#[test]
-fn nobody_else_can_look_into_the_cache() {
-    use std::os::unix::fs::PermissionsExt;
-
-    let bench = Bench::new();
-
-    let mode = std::fs::metadata(bench.dir.path().join("cache")).unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o700);
 }

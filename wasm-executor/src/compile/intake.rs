@@ -1,4 +1,4 @@
-//! What is refused before the compiler sees it, since compiling cannot be interrupted.
+//! What is refused before the compiler sees it: cheaper than to let it run into its limits.
 
 use std::borrow::Cow;
 
@@ -6,7 +6,7 @@ use super::effort::{Effort, TooDear};
 use crate::inspect;
 
 /// Bytes of one module. CPython as a component has 18 MB.
-const SIZE_MAX: usize = 64 << 20;
+pub(super) const SIZE_MAX: usize = 64 << 20;
 
 /// Bytes of a module in text form, of which the parser makes some hundred times as much. People write text.
 const TEXT_MAX: usize = 4 << 20;
@@ -40,7 +40,6 @@ pub enum IntakeError {
 /// # Errors
 /// When it would not be, with the first reason.
 pub fn admit(bytes: &[u8]) -> Result<inspect::Kind, IntakeError> {
-    check_size(bytes.len() as u64)?;
     check(&binary(bytes)?)
 }
 
@@ -51,6 +50,7 @@ pub(super) fn check_size(size: u64) -> Result<(), IntakeError> {
 
 /// Text becomes the binary form; everything else comes back as it is.
 pub(super) fn binary(bytes: &[u8]) -> Result<Cow<'_, [u8]>, IntakeError> {
+    check_size(bytes.len() as u64)?;
     if bytes.len() > TEXT_MAX && inspect::looks_like_text(bytes) {
         return Err(IntakeError::TooMuchText { size: bytes.len() });
     }

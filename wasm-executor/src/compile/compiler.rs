@@ -1,0 +1,286 @@
+//! The handle: one compilation for all who want the same module, and what became of it.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use haggle_core::Digest;
+use parking_lot::Mutex;
+
+use super::cache::Cache;
+use super::job::{Job, News};
+use super::{CompileLimits, CompilerConfig};
+use crate::StartError;
+use crate::event::Meter;
+use crate::module::ModuleError;
+
+/// Modules of which it is known in memory what became of them. A cluster's frameworks run a handful each.
+const KNOWN_MAX: usize = 4096;
+
+/// How long a compiled module is believed to be where it was: others who share the folder may have made room. Looking
+/// again costs some microseconds, on no thread that anybody waits for.
+const BELIEVED: Duration = Duration::from_secs(60);
+
+/// A compiled module's file, or why there is none.
+type Verdict = Result<PathBuf, ModuleError>;
+type Done = Box<dyn FnOnce(Verdict) + Send>;
+type Key = (Digest, Meter);
+
+/// Compiles modules in child processes, under limits; clones share it. When the last is dropped, children that run
+/// are killed, and whoever waits is told.
+#[derive(Clone)]
+pub struct Compiler {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    shared: Arc<Shared>,
+    /// Taken when it ends, so that the threads do.
+    requests: Option<Sender<Request>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+struct Shared {
+    program: PathBuf,
+    limits: CompileLimits,
+    cache: Cache,
+    state: Mutex<State>,
+    compilations: AtomicU64,
+    closed: AtomicBool,
+}
+
+#[derive(Default)]
+struct State {
+    modules: HashMap<Key, Module>,
+    /// Counts uses; a module remembers its last.
+    uses: u64,
+    /// Who waits for a child, by a number of its own.
+    running: HashMap<u64, Sender<News>>,
+}
+
+enum Module {
+    /// Nobody knows yet; these want to.
+    Awaited(Vec<Done>),
+    Known {
+        verdict: Verdict,
+        /// When it was last seen where it is.
+        seen: Instant,
+        used: u64,
+    },
+}
+
+/// A module to look for on disk, and to compile if it is not there.
+struct Request {
+    key: Key,
+    path: PathBuf,
+}
+
+impl Compiler {
+    /// Opens the cache and starts the threads that wait for children.
+    ///
+    /// # Errors
+    /// When the cache's folder cannot be made private to this user, or the machine lacks something.
+    pub fn start(config: CompilerConfig) -> Result<Self, StartError> {
+        let CompilerConfig { program, cache_dir, limits, at_once } = config;
+        let shared = Arc::new(Shared {
+            program,
+            limits,
+            cache: Cache::open(&cache_dir)?,
+            state: Mutex::default(),
+            compilations: AtomicU64::new(0),
+            closed: AtomicBool::new(false),
+        });
+        let (requests, asked) = channel();
+        let (to_compile, missing) = channel();
+        let missing = Arc::new(Mutex::new(missing));
+        let spawn = |name: String, work: Box<dyn FnOnce() + Send>| thread::Builder::new().name(name).spawn(work);
+        let looking = Arc::clone(&shared);
+        // What is on disk already is found by a thread of its own, never behind a compilation.
+        let mut threads =
+            vec![spawn("haggle-compiled".to_owned(), Box::new(move || looking.look_up(&asked, &to_compile)))?];
+        for number in 0..at_once.max(1) {
+            let (shared, missing) = (Arc::clone(&shared), Arc::clone(&missing));
+            threads.push(spawn(format!("haggle-compile-{number}"), Box::new(move || shared.compile(&missing)))?);
+        }
+        Ok(Self { inner: Arc::new(Inner { shared, requests: Some(requests), threads }) })
+    }
+
+    /// What became of the module, when that is known already. Touches no disk.
+    pub fn known(&self, module: Digest, meter: Meter) -> Option<Result<PathBuf, ModuleError>> {
+        let Shared { state, .. } = &*self.inner.shared;
+        let mut state = state.lock();
+        state.uses += 1;
+        let now = state.uses;
+        let Module::Known { verdict, seen, used } = state.modules.get_mut(&(module, meter))? else { return None };
+        *used = now;
+        let verdict = verdict.clone();
+        if let Ok(path) = &verdict
+            && seen.elapsed() > BELIEVED
+        {
+            *seen = Instant::now();
+            self.ask(Request { key: (module, meter), path: path.clone() });
+        }
+        Some(verdict)
+    }
+
+    /// Compiles the module with this digest, whose bytes are in the file at `path`, unless that was done before; then
+    /// calls `done` with the path of what an [`Executor`](crate::Executor) loads. Never blocks. One compilation serves
+    /// all who ask for the same.
+    ///
+    /// `done` is called once: at once and on this thread when the answer is [`known`](Self::known), else on a thread
+    /// of the compiler, which it must not block.
+    pub fn compile(
+        &self,
+        module: Digest,
+        path: &Path,
+        meter: Meter,
+        done: impl FnOnce(Result<PathBuf, ModuleError>) + Send + 'static,
+    ) {
+        if let Some(verdict) = self.known(module, meter) {
+            return done(verdict);
+        }
+        let key = (module, meter);
+        let mut state = self.inner.shared.state.lock();
+        match state.modules.get_mut(&key) {
+            Some(Module::Awaited(waiting)) => waiting.push(Box::new(done)),
+            // It became known between the two locks.
+            Some(Module::Known { verdict, .. }) => {
+                let verdict = verdict.clone();
+                drop(state);
+                done(verdict);
+            }
+            None => {
+                state.modules.insert(key, Module::Awaited(vec![Box::new(done)]));
+                drop(state);
+                self.ask(Request { key, path: path.to_owned() });
+            }
+        }
+    }
+
+    /// How often a child was started to compile something.
+    pub fn compilations(&self) -> u64 {
+        self.inner.shared.compilations.load(Ordering::Relaxed)
+    }
+
+    fn ask(&self, request: Request) {
+        // Both are there for as long as a handle is.
+        if let Some(requests) = &self.inner.requests {
+            let _ = requests.send(request);
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.shared.closed.store(true, Ordering::Release);
+        for child in self.shared.state.lock().running.values() {
+            // Whoever waited for it may just have been told.
+            let _ = child.send(News::Stop);
+        }
+        drop(self.requests.take());
+        let me = thread::current().id();
+        for thread in self.threads.drain(..) {
+            // The last handle may be dropped inside `done`, on such a thread; it cannot wait for itself.
+            if thread.thread().id() != me && thread.join().is_err() {
+                tracing::error!("a thread of the compiler had panicked");
+            }
+        }
+    }
+}
+
+impl Shared {
+    fn look_up(&self, asked: &Receiver<Request>, to_compile: &Sender<Request>) {
+        for request in asked {
+            let (module, meter) = request.key;
+            let found = self.cache.find(module, meter);
+            match found {
+                Some(path) => self.settle(request.key, &Ok(path)),
+                None if self.forget_unless_awaited(request.key) => {}
+                // The threads that compile outlive this one.
+                None => _ = to_compile.send(request),
+            }
+        }
+    }
+
+    /// Whether a module that is not there any more was only looked for again.
+    fn forget_unless_awaited(&self, key: Key) -> bool {
+        let mut state = self.state.lock();
+        let was_known = matches!(state.modules.get(&key), Some(Module::Known { .. }));
+        if was_known {
+            state.modules.remove(&key);
+        }
+        was_known
+    }
+
+    fn compile(&self, missing: &Mutex<Receiver<Request>>) {
+        loop {
+            let request = missing.lock().recv();
+            let Ok(request) = request else { return };
+            let verdict = catch_unwind(AssertUnwindSafe(|| self.compile_one(&request)));
+            let verdict = verdict.unwrap_or_else(|_| {
+                tracing::error!(module = %request.key.0, "the compiler panicked; this is a bug in Haggle");
+                Err(ModuleError::Interrupted("the agent's part of the compiler panicked".to_owned()))
+            });
+            self.settle(request.key, &verdict);
+        }
+    }
+
+    fn compile_one(&self, request: &Request) -> Verdict {
+        let (module, meter) = request.key;
+        let number = self.compilations.fetch_add(1, Ordering::Relaxed);
+        let (tell, news) = channel();
+        self.state.lock().running.insert(number, tell.clone());
+        let job =
+            Job { module, path: &request.path, meter, program: &self.program, limits: self.limits, cache: &self.cache };
+        // Asked only now: who closes it tells everybody who is listed by then.
+        let verdict = if self.closed.load(Ordering::Acquire) {
+            Err(ModuleError::Interrupted("the compiler was shut down".to_owned()))
+        } else {
+            job.run(&tell, &news)
+        };
+        self.state.lock().running.remove(&number);
+        verdict
+    }
+
+    /// Tells everybody who waits. What may be right the next time is forgotten.
+    fn settle(&self, key: Key, verdict: &Verdict) {
+        let mut state = self.state.lock();
+        let before = match verdict {
+            Err(error) if error.is_passing() => state.modules.remove(&key),
+            _ => {
+                state.uses += 1;
+                let known = Module::Known { verdict: verdict.clone(), seen: Instant::now(), used: state.uses };
+                let before = state.modules.insert(key, known);
+                state.evict();
+                before
+            }
+        };
+        drop(state);
+        let Some(Module::Awaited(waiting)) = before else { return };
+        for done in waiting {
+            let verdict = verdict.clone();
+            if catch_unwind(AssertUnwindSafe(|| done(verdict))).is_err() {
+                tracing::error!("whoever waited for a compiled module panicked");
+            }
+        }
+    }
+}
+
+impl State {
+    fn evict(&mut self) {
+        while self.modules.len() > KNOWN_MAX {
+            let used = |module: &Module| match module {
+                Module::Known { used, .. } => Some(*used),
+                Module::Awaited(_) => None,
+            };
+            let known = self.modules.iter().filter_map(|(key, module)| Some((used(module)?, *key)));
+            let Some((_, oldest)) = known.min_by_key(|(used, _)| *used) else { return };
+            self.modules.remove(&oldest);
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! Compiles in this process: what the child does, and whoever trusts the module.
+
+use std::sync::OnceLock;
+
+use wasmtime::component::Component;
+use wasmtime::{Engine, Module};
+
+use super::intake;
+use crate::engine;
+use crate::event::Meter;
+use crate::inspect::Kind;
+use crate::module::{Exhausted, ModuleError};
+
+/// Bytes of a module above which its functions are compiled on all CPUs. Below, starting the threads takes longer.
+const PARALLEL_FROM: usize = 64 << 10;
+
+/// Machine code that an [`Executor`](crate::Executor) of this version on a machine like this loads, from a module in
+/// binary or text form.
+///
+/// Nothing bounds what this takes but the first look at the module. Only for modules that are trusted, or in a
+/// process that may end: see [`Compiler`](crate::Compiler) for all others.
+///
+/// # Errors
+/// [`ModuleError::Invalid`] when it is no module or none that is compiled, [`ModuleError::CompileLimit`] when this
+/// process has no memory for it.
+pub fn compile_here(module: &[u8], meter: Meter) -> Result<Vec<u8>, ModuleError> {
+    let binary = intake::binary(module)?;
+    let kind = intake::check(&binary)?;
+    let engine = engine_for(meter, binary.len() >= PARALLEL_FROM)?;
+    let compiled = match kind {
+        Kind::Core => Module::from_binary(engine, &binary).and_then(|module| module.serialize()),
+        Kind::Component => Component::from_binary(engine, &binary).and_then(|component| component.serialize()),
+    };
+    compiled.map_err(|error| {
+        if error.is::<wasmtime::OutOfMemory>() {
+            return ModuleError::CompileLimit(Exhausted::Memory(None));
+        }
+        ModuleError::Invalid(format!("not a valid module: {}", error.root_cause()))
+    })
+}
+
+fn engine_for(meter: Meter, parallel: bool) -> Result<&'static Engine, ModuleError> {
+    static ENGINES: [OnceLock<Result<Engine, String>>; 4] = [const { OnceLock::new() }; 4];
+    let index = usize::from(parallel) * 2 + usize::from(meter == Meter::Epochs);
+    let engine =
+        ENGINES[index].get_or_init(|| engine::compiling(meter, parallel).map_err(|error| format!("{error:#}")));
+    engine.as_ref().map_err(|error| ModuleError::Interrupted(format!("no engine on this machine: {error}")))
+}

@@ -1,0 +1,143 @@
+//! What the child takes from itself before it reads anything that is not trusted.
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use haggle_core::Bytes;
+
+use super::CompileLimits;
+use crate::event::Meter;
+
+/// What the parent tells the child on its command line: form, CPU seconds, bytes of memory, bytes of code, and who
+/// the parent is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Order {
+    pub(super) meter: Meter,
+    pub(super) limits: CompileLimits,
+    pub(super) parent: u32,
+}
+
+impl Order {
+    pub(super) fn to_args(self) -> [String; 5] {
+        let CompileLimits { cpu, mem, code } = self.limits;
+        [
+            name(self.meter).to_owned(),
+            seconds(cpu).to_string(),
+            mem.get().to_string(),
+            code.get().to_string(),
+            self.parent.to_string(),
+        ]
+    }
+
+    pub(super) fn from_args(mut args: impl Iterator<Item = OsString>) -> Option<Self> {
+        let mut next = || args.next().and_then(|arg| arg.into_string().ok());
+        let order = Self {
+            meter: next().and_then(|named| METERS.into_iter().find(|&meter| name(meter) == named))?,
+            limits: CompileLimits {
+                cpu: Duration::from_secs(next()?.parse().ok()?),
+                mem: Bytes::new(next()?.parse().ok()?),
+                code: Bytes::new(next()?.parse().ok()?),
+            },
+            parent: next()?.parse().ok()?,
+        };
+        next().is_none().then_some(order)
+    }
+}
+
+const METERS: [Meter; 2] = [Meter::Fuel, Meter::Epochs];
+
+const fn name(meter: Meter) -> &'static str {
+    match meter {
+        Meter::Fuel => "fuel",
+        Meter::Epochs => "epochs",
+    }
+}
+
+/// The system counts whole seconds.
+fn seconds(time: Duration) -> u64 {
+    (time.as_secs() + u64::from(time.subsec_nanos() > 0)).max(1)
+}
+
+/// # Errors
+/// What could not be limited. On Windows nothing is: the parent holds the time on the wall, and no more.
+#[cfg(unix)]
+pub(super) fn apply(order: &Order) -> std::io::Result<()> {
+    use rustix::process::{Resource, Rlimit, nice, setrlimit};
+
+    let CompileLimits { cpu, mem, code } = order.limits;
+    let cap = |soft: u64, hard: u64| Rlimit { current: Some(soft), maximum: Some(hard) };
+    // The signal at the soft limit says what it was; the one at the hard limit would not.
+    setrlimit(Resource::Cpu, cap(seconds(cpu), seconds(cpu) + 1))?;
+    setrlimit(Resource::Fsize, cap(code.get(), code.get()))?;
+    setrlimit(Resource::Core, cap(0, 0))?;
+    // Private memory that can be written. Address space would also count what an engine reserves and never touches.
+    #[cfg(target_os = "linux")]
+    setrlimit(Resource::Data, cap(mem.get(), mem.get()))?;
+    #[cfg(not(target_os = "linux"))]
+    let _ = mem;
+    nice(NICENESS)?;
+    #[cfg(target_os = "linux")]
+    linux::apply(order)?;
+    Ok(())
+}
+
+#[cfg(not(unix))]
+pub(super) fn apply(_: &Order) -> std::io::Result<()> {
+    Ok(())
+}
+
+/// Tasks go first: what they were promised is theirs even while something is compiled.
+#[cfg(unix)]
+const NICENESS: i32 = 10;
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use std::io;
+
+    use rustix::process::{Signal, getppid, set_parent_process_death_signal};
+    use rustix::thread::set_no_new_privs;
+
+    use super::Order;
+
+    pub(super) fn apply(order: &Order) -> io::Result<()> {
+        set_no_new_privs(true)?;
+        set_parent_process_death_signal(Some(Signal::KILL))?;
+        // It may have gone before it was asked for.
+        let parent = getppid().and_then(|parent| u32::try_from(parent.as_raw_nonzero().get()).ok());
+        if parent != Some(order.parent) {
+            return Err(io::Error::other("whoever wanted this module compiled is gone"));
+        }
+        // When the machine runs out of memory, this goes before any task and before the agent. Best effort: `/proc`
+        // need not be there.
+        let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_reads_back_as_it_was_given() {
+        let order = Order { meter: Meter::Epochs, limits: CompileLimits::default(), parent: 7 };
+
+        let read = Order::from_args(order.to_args().into_iter().map(OsString::from));
+
+        assert_eq!(read, Some(order));
+    }
+
+    #[test]
+    fn what_is_no_order_is_none() {
+        for args in [&["fuel", "1", "2", "3"][..], &["fuel", "1", "2", "3", "4", "5"], &["gas", "1", "2", "3", "4"]] {
+            assert_eq!(Order::from_args(args.iter().map(OsString::from)), None, "{args:?}");
+        }
+    }
+
+    #[test]
+    fn parts_of_a_second_are_rounded_up() {
+        assert_eq!(seconds(Duration::ZERO), 1);
+        assert_eq!(seconds(Duration::from_millis(1001)), 2);
+        assert_eq!(seconds(Duration::from_secs(2)), 2);
+    }
+}

@@ -1,0 +1,109 @@
+//! Loads on threads of its own, never on one that runs guests: large modules take milliseconds.
+
+use std::fmt::Display;
+use std::path::Path;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, OnceLock};
+use std::thread;
+
+use parking_lot::Mutex;
+use wasmtime::component::Component;
+use wasmtime::{Engine, Module, Precompiled};
+
+use super::{Code, Compiled, ModuleError, Verdict};
+use crate::engine::Engines;
+use crate::event::Meter;
+use crate::wasi::Linkers;
+
+/// One large module must not hold up all small ones behind it.
+const THREADS: usize = 2;
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// Turns files of machine code into linked modules. The threads end when it is dropped.
+pub(crate) struct Loader {
+    jobs: Sender<Job>,
+    bench: Arc<Bench>,
+}
+
+struct Bench {
+    engines: Arc<Engines>,
+    fuel: OnceLock<Result<Form, ModuleError>>,
+    epochs: OnceLock<Result<Form, ModuleError>>,
+}
+
+/// What modules of one form are made with.
+struct Form {
+    engine: Engine,
+    linkers: Linkers,
+}
+
+impl Loader {
+    pub(crate) fn start(engines: Arc<Engines>) -> std::io::Result<Self> {
+        let bench = Arc::new(Bench { engines, fuel: OnceLock::new(), epochs: OnceLock::new() });
+        let (jobs, queue) = channel::<Job>();
+        let queue = Arc::new(Mutex::new(queue));
+        for number in 0..THREADS {
+            let queue = Arc::clone(&queue);
+            thread::Builder::new().name(format!("haggle-load-{number}")).spawn(move || work(&queue))?;
+        }
+        Ok(Self { jobs, bench })
+    }
+
+    /// Gets the module ready and calls `done`, on a thread of the loader. If the loader breaks, `done` is dropped
+    /// without being called.
+    pub(super) fn submit(&self, meter: Meter, path: &Path, done: impl FnOnce(Verdict, usize) + Send + 'static) {
+        let bench = Arc::clone(&self.bench);
+        let path = path.to_owned();
+        let job = Box::new(move || {
+            let made = bench.form(meter).and_then(|form| Ok((form, load(&form.engine, &path)?)));
+            match made {
+                Ok((form, code)) => done(code.link(&form.linkers).map(Arc::<Compiled>::new), code.size()),
+                Err(error) => done(Err(error), 0),
+            }
+        });
+        // Fails only when every thread is gone; then `done` was dropped and says so.
+        let _ = self.jobs.send(job);
+    }
+}
+
+fn work(queue: &Mutex<Receiver<Job>>) {
+    loop {
+        let job = queue.lock().recv();
+        let Ok(job) = job else { return };
+        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(job)).is_err() {
+            tracing::error!("the loader panicked; the module that it was given is reported as broken");
+        }
+    }
+}
+
+impl Bench {
+    fn form(&self, meter: Meter) -> Result<&Form, ModuleError> {
+        let form = match meter {
+            Meter::Fuel => &self.fuel,
+            Meter::Epochs => &self.epochs,
+        };
+        let made = form.get_or_init(|| {
+            let engine = self.engines.get(meter).map_err(|reason| ModuleError::NoEngine(reason.to_owned()))?.clone();
+            let linkers = Linkers::new(&engine).map_err(|error| ModuleError::NoEngine(format!("{error:#}")))?;
+            Ok(Form { engine, linkers })
+        });
+        made.as_ref().map_err(ModuleError::clone)
+    }
+}
+
+fn load(engine: &Engine, path: &Path) -> Result<Code, ModuleError> {
+    let unloadable = |why: &dyn Display| ModuleError::Unloadable(format!("{}: {why}", path.display()));
+    let kind = Engine::detect_precompiled_file(path).map_err(|error| unloadable(&format_args!("{error:#}")))?;
+    let kind = kind.ok_or_else(|| unloadable(&"is no compiled module"))?;
+    #[expect(unsafe_code, reason = "machine code cannot be checked; whoever launches a task answers for the file")]
+    // SAFETY: the file was renamed into place by a `Compiler` of this user after it was written and synced in full, in
+    // a folder that only this user can write, as `Launch::module` demands.
+    let code = unsafe {
+        match kind {
+            Precompiled::Module => Module::deserialize_file(engine, path).map(Code::Core),
+            Precompiled::Component => Component::deserialize_file(engine, path).map(Code::Component),
+        }
+    };
+    code.map_err(|error| unloadable(&format_args!("{error:#}")))
+}
