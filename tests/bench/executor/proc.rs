@@ -32,6 +32,24 @@ pub(super) fn resident(pid: u32) -> anyhow::Result<Bytes> {
     Ok(Bytes::new(sum))
 }
 
+/// A process and all that it started, as far as they run.
+pub(super) fn family(pid: u32) -> Vec<u32> {
+    let mut pids = vec![pid];
+    let mut next = 0;
+    while let Some(&pid) = pids.get(next) {
+        pids.extend(children(pid));
+        next += 1;
+    }
+    pids
+}
+
+/// Those that its threads have started.
+fn children(pid: u32) -> Vec<u32> {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
+    let lists = threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("children")).ok());
+    lists.flat_map(|list| list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect::<Vec<_>>()).collect()
+}
+
 /// Says on standard error why a row is missing.
 pub(super) fn skipped(what: &str, why: impl std::fmt::Display) {
     eprintln!("not measured: {what}: {why}");

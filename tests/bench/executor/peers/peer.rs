@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::place::Place;
+use crate::executor::proc;
 
 /// Longer than any of them takes to start.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -113,16 +114,10 @@ pub(super) enum Idle {
 impl Idle {
     /// All processes that are there for it.
     pub(super) fn pids(&self) -> Vec<u32> {
-        let mut pids = match self {
-            Self::Process(child) => vec![child.id()],
-            Self::Container { pid, .. } => vec![*pid],
-        };
-        let mut next = 0;
-        while let Some(&pid) = pids.get(next) {
-            pids.extend(children(pid));
-            next += 1;
-        }
-        pids
+        proc::family(match self {
+            Self::Process(child) => child.id(),
+            Self::Container { pid, .. } => *pid,
+        })
     }
 }
 
@@ -139,11 +134,6 @@ impl Drop for Idle {
             }
         }
     }
-}
-
-fn children(pid: u32) -> Vec<u32> {
-    let text = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-    text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
 }
 
 /// Whether this is the program, and asleep: what set it up has done its work then.
