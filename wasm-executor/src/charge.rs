@@ -1,11 +1,34 @@
 //! Work that the host does for a task elsewhere than on the thread that runs it, charged to the task all the same.
 
+use std::cell::Cell;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::Poll;
 use std::time::Duration;
 
 use crate::clock::thread_cpu_time;
+
+thread_local! {
+    /// Up to which point of this thread's CPU clock tasks have paid, on a thread that works for them.
+    static PAID: Cell<Option<Duration>> = const { Cell::new(None) };
+}
+
+/// What the waking of one task costs at most: what the thread does otherwise is not all its fault.
+const WAKING_MAX: Duration = Duration::from_micros(50);
+
+/// From now on this thread works for tasks: it keeps their timers and carries their connections.
+pub(crate) fn help() {
+    PAID.set(Some(thread_cpu_time()));
+}
+
+/// On a thread that [`help`]s, what it has done since a task last paid; the one that is about to be woken shall. So a
+/// guest that does little but sleep for moments pays for its timers. Nothing on other threads.
+pub(crate) fn helped() -> Duration {
+    let Some(paid) = PAID.get() else { return Duration::ZERO };
+    let now = thread_cpu_time();
+    PAID.set(Some(now));
+    now.saturating_sub(paid).min(WAKING_MAX)
+}
 
 /// CPU time that was spent for a task and has not been taken from its share yet.
 ///
@@ -40,7 +63,9 @@ pub(crate) async fn charged<T>(future: impl Future<Output = T>, debt: &Debt) -> 
     std::future::poll_fn(|context| {
         let since = thread_cpu_time();
         let polled: Poll<T> = future.as_mut().poll(context);
-        debt.charge(thread_cpu_time().saturating_sub(since));
+        let until = thread_cpu_time();
+        debt.charge(until.saturating_sub(since));
+        PAID.set(PAID.get().map(|_| until));
         polled
     })
     .await
@@ -64,6 +89,18 @@ mod tests {
 
         assert!(debt.take() >= Duration::from_millis(2));
         assert_eq!(debt.take(), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_thread_that_helps_is_paid_once_for_what_it_did() {
+        assert_eq!(helped(), Duration::ZERO);
+        help();
+        while thread_cpu_time() < PAID.get().unwrap() + WAKING_MAX {
+            std::hint::spin_loop();
+        }
+
+        assert_eq!(helped(), WAKING_MAX);
+        assert!(helped() < WAKING_MAX);
     }
 
     fn pollster(future: impl Future<Output = ()>) {

@@ -8,6 +8,7 @@ use haggle_core::{Digest, TaskId};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
+use crate::charge;
 use crate::config::{Config, StartError};
 use crate::engine::Engines;
 use crate::event::{Event, Launch, Meter};
@@ -131,6 +132,7 @@ fn start_timers(stopped: oneshot::Receiver<()>) -> Result<tokio::runtime::Handle
         tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(BLOCKING_THREADS).build()?;
     let handle = runtime.handle().clone();
     thread::Builder::new().name("haggle-timers".to_owned()).spawn(move || {
+        charge::help();
         // Ends either way: by a message or by the loss of its sender.
         let _ = runtime.block_on(stopped);
     })?;

@@ -12,6 +12,7 @@ use parking_lot::Mutex;
 
 use super::Scheduler;
 use super::queue::{Key, Share};
+use crate::charge::{Debt, helped};
 use crate::event::{Event, Launch, Meter};
 use crate::meters::Meters;
 use crate::outcome::Outcome;
@@ -80,9 +81,9 @@ impl Cell {
         self.launch.meter
     }
 
-    /// CPU time that others spent for the task since this was last asked.
-    pub(super) fn owed(&self) -> Duration {
-        self.meters.debt().take()
+    /// CPU time that others spent for the task.
+    pub(super) fn debt(&self) -> &Arc<Debt> {
+        self.meters.debt()
     }
 
     pub(super) fn share(&self) -> Share {
@@ -185,6 +186,7 @@ impl Wake for Cell {
         if woken == Ok(ASLEEP)
             && let Some(scheduler) = self.scheduler.upgrade()
         {
+            self.meters.debt().charge(helped());
             scheduler.wake(self.key);
         }
     }

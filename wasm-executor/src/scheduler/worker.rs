@@ -13,14 +13,11 @@ use super::Scheduler;
 use super::cell::{Body, Cell};
 use super::queue::{Pressure, Turn};
 use super::ticker;
+use crate::charge::Debt;
 use crate::clock::thread_cpu_time;
 use crate::event::Meter;
 use crate::outcome::Outcome;
 use crate::pace;
-
-/// What it costs others to put a task to sleep and to wake it: the thread of the timers, and the queue. A task that
-/// does little but sleep for moments pays for it like this (measured, see docs/BENCHMARKS.md).
-const WAKING: Duration = Duration::from_micros(10);
 
 /// A slice that takes so much longer than the CPU time in it was interrupted by others who want the CPU. Interrupts of
 /// the hardware take less.
@@ -46,6 +43,17 @@ pub(crate) fn start(
     Ok(threads)
 }
 
+/// What a worker does after a turn (putting the task back, taking the next one, waiting for it) is on the account of
+/// the task that had it, up to this much: it is a few microseconds, unless the worker was woken in vain meanwhile.
+const AFTERWARDS_MAX: Duration = Duration::from_micros(50);
+
+/// A task that had a turn and goes on.
+struct Served {
+    debt: Arc<Debt>,
+    /// Up to which point of the thread's CPU clock it has paid.
+    until: Duration,
+}
+
 /// How a turn ended.
 enum End {
     /// The guest wants to go on.
@@ -57,17 +65,23 @@ enum End {
 
 impl Scheduler {
     fn work(self: &Arc<Self>) {
+        let mut before: Option<Served> = None;
         while let Some((turn, cell)) = self.next_turn() {
-            self.serve(turn, &cell);
+            let since = thread_cpu_time();
+            if let Some(Served { debt, until }) = before {
+                debt.charge((since - until).min(AFTERWARDS_MAX));
+            }
+            before = self.serve(turn, &cell, since);
         }
     }
 
-    fn serve(self: &Arc<Self>, turn: Turn, cell: &Arc<Cell>) {
+    /// `since` is what the thread's CPU clock says. Gives back who pays for what comes after, unless the task is over.
+    fn serve(self: &Arc<Self>, turn: Turn, cell: &Arc<Cell>, since: Duration) -> Option<Served> {
         cell.turn_begins();
         let mut body = cell.body.lock();
-        let (end, used, crowded) = self.poll(turn, cell, &mut body);
-        let waking = if matches!(end, End::Asleep) { WAKING } else { Duration::ZERO };
-        let used = used + waking + cell.owed();
+        let (end, used, crowded) = self.poll(turn, cell, &mut body, since);
+        let served = Served { debt: Arc::clone(cell.debt()), until: since + used };
+        let used = used + cell.debt().take();
         body.cpu += used;
         match end {
             End::Over(outcome) => {
@@ -77,6 +91,7 @@ impl Scheduler {
                 self.remove(cell, used);
                 let now = self.clock.now();
                 guarded(|| cell.end(&self.emit, outcome, cpu, now));
+                None
             }
             End::Yielded | End::Asleep => {
                 let deadline = if body.deadline_set { None } else { cell.deadline() };
@@ -85,14 +100,14 @@ impl Scheduler {
                 guarded(|| cell.output.flush());
                 let crowded = turn.spare.map(|_| crowded);
                 self.rest(cell, used, matches!(end, End::Asleep), deadline, crowded);
+                Some(served)
             }
         }
     }
 
     /// Polls the guest until its turn is over, it sleeps, or it ends. Says how, the CPU time it took, and whether the
     /// system ran something else in the last slice.
-    fn poll(self: &Arc<Self>, turn: Turn, cell: &Arc<Cell>, body: &mut Body) -> (End, Duration, bool) {
-        let since = thread_cpu_time();
+    fn poll(self: &Arc<Self>, turn: Turn, cell: &Arc<Cell>, body: &mut Body, since: Duration) -> (End, Duration, bool) {
         if let Some(outcome) = cell.must_end(|| self.clock.now()) {
             stop(cell, body);
             return (End::Over(outcome), thread_cpu_time() - since, false);
