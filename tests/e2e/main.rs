@@ -6,5 +6,6 @@ mod executors;
 mod folders;
 mod frameworks;
 mod languages;
+mod network;
 mod run;
 mod survival;

@@ -29,6 +29,12 @@ pub enum IntakeError {
     /// Compiling it could take for ever.
     #[error(transparent)]
     TooDear(#[from] TooDear),
+    /// It is built for a later WASI than any task is given: wasmtime calls its own 0.3 unstable and incomplete.
+    #[error("imports {import}, but WASI 0.3 is not given to tasks yet; build it for WASI 0.2 (wasm32-wasip2)")]
+    TooNew {
+        /// The first such import.
+        import: String,
+    },
     /// It is something else, or breaks off.
     #[error("not a WebAssembly module: {0}")]
     NotAModule(#[from] inspect::NotAModule),
@@ -60,6 +66,10 @@ pub(super) fn binary(bytes: &[u8]) -> Result<Cow<'_, [u8]>, IntakeError> {
 /// Looks at a binary without compiling it, and says whether it is a component.
 pub(super) fn check(binary: &[u8]) -> Result<inspect::Kind, IntakeError> {
     let inspection = inspect::inspect(binary)?;
+    let is_too_new = |import: &&String| import.starts_with("wasi:") && import.contains("@0.3.");
+    if let Some(import) = inspection.imports.iter().find(is_too_new) {
+        return Err(IntakeError::TooNew { import: import.clone() });
+    }
     Effort::of(binary)?;
     Ok(inspection.kind)
 }

@@ -60,6 +60,16 @@ fn an_import_that_no_task_is_given_is_named() {
 }
 
 #[test]
+fn a_component_for_wasi_0_3_is_told_that_it_is_too_new() {
+    let message = refusal(br#"(component (import "wasi:sockets/types@0.3.0" (instance)))"#);
+
+    assert_eq!(
+        message,
+        "imports wasi:sockets/types@0.3.0, but WASI 0.3 is not given to tasks yet; build it for WASI 0.2 (wasm32-wasip2)"
+    );
+}
+
+#[test]
 fn a_module_without_an_entry_is_refused() {
     assert!(refusal(b"(module)").contains("exports no `_start` function"));
     assert!(refusal(br#"(module (func (export "_start") (param i32)))"#).contains("exports no `_start` function"));
