@@ -16,8 +16,8 @@ use crate::Effort;
 use crate::figure::{Figure, Goal};
 use crate::local::{Local, Modules};
 
-/// Tasks in one sample: enough that the clock's own cost vanishes.
-const TASKS: u64 = 5_000;
+/// Tasks in one sample: enough that the waking of a worker at its start does not count.
+const TASKS: u64 = 20_000;
 /// Tasks that are there at once, so that no worker is ever idle.
 const AT_ONCE: u64 = 50;
 
