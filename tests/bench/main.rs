@@ -37,7 +37,7 @@ struct Args {
 enum Group {
     /// The master's machine alone: what its decisions about one short task cost.
     Decisions,
-    /// The executor alone, which is all of the next seven.
+    /// What the executor promises, which is all of the next eight.
     Executor,
     /// Start of a cached no-op, on one core and on two.
     Start,
@@ -45,8 +45,10 @@ enum Group {
     Rate,
     /// What metering costs, and what the control of rates adds, over ten kernels.
     Overhead,
-    /// Suspended tasks: how many, how large, how quickly started.
+    /// Suspended tasks in one executor: how large, how quickly started.
     Density,
+    /// Ten times as many in one agent.
+    Crowd,
     /// From the kill of a task to its end.
     Kill,
     /// Tasks that ask for more memory than they have, and what their process holds.
@@ -66,8 +68,8 @@ enum Group {
 
 impl Group {
     const ALL: [Self; 5] = [Self::Decisions, Self::Executor, Self::Tasks, Self::Startup, Self::Heartbeat];
-    const EXECUTOR: [Self; 7] =
-        [Self::Start, Self::Rate, Self::Overhead, Self::Density, Self::Kill, Self::Memory, Self::Peers];
+    const EXECUTOR: [Self; 8] =
+        [Self::Start, Self::Rate, Self::Overhead, Self::Density, Self::Crowd, Self::Kill, Self::Memory, Self::Peers];
 
     fn name(self) -> String {
         self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
@@ -81,6 +83,7 @@ impl Group {
             Self::Rate => executor::rate::measure(effort),
             Self::Overhead => executor::overhead::measure(effort),
             Self::Density => executor::density::measure(effort),
+            Self::Crowd => runtime()?.block_on(executor::crowd::measure(effort)),
             Self::Kill => executor::kill::measure(effort),
             Self::Memory => executor::memory::measure(effort),
             Self::Peers => executor::peers::measure(effort),

@@ -23,7 +23,7 @@ const AGENT: AgentFlags = AgentFlags { cpus: "2", mem: "128GiB" };
 /// Longer than it takes to start them all on a machine that is busy with others.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-pub(super) async fn measure(effort: Effort) -> anyhow::Result<Vec<Figure>> {
+pub(crate) async fn measure(effort: Effort) -> anyhow::Result<Vec<Figure>> {
     let tasks = effort.of(TASKS, TASKS / 50);
     let mut cluster = Cluster::start(&[AGENT]).await;
     let client = cluster.client().await;

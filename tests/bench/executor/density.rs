@@ -54,7 +54,6 @@ pub(crate) fn measure(effort: Effort) -> anyhow::Result<Vec<Figure>> {
         let name = "… memory of each, with page tables";
         figures.push(Figure::new(name, "KiB", Goal::Below(32.0), sizes));
     }
-    figures.extend(crate::runtime()?.block_on(super::crowd::measure(effort))?);
     Ok(figures)
 }
 

@@ -1,6 +1,6 @@
 //! The executor alone, each file a few rows of what it promises.
 
-mod crowd;
+pub(crate) mod crowd;
 pub(crate) mod density;
 mod guests;
 pub(crate) mod kill;
