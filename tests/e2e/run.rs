@@ -99,6 +99,14 @@ fn an_endless_loop_ends_at_its_time_limit() {
 }
 
 #[test]
+fn a_task_without_cpus_lives_from_what_nobody_else_wants() {
+    let (code, told) = ending("hello", &["--cpus", "0", "--burst", "1", "--weight", "0.5"]);
+
+    assert_eq!(code, Some(0), "{told}");
+    assert_eq!(told["state"], "FINISHED");
+}
+
+#[test]
 fn a_sleeper_ends_at_its_time_limit() {
     let module = example("sleeper");
     let output = embedded(&[&module, "--timeout", "200ms", "--json", "--", "3600"]).output().unwrap();

@@ -79,7 +79,9 @@ fn zig(toolchain: &Path) -> Command {
     let mut zig = Command::new(toolchain.join("ziglang").join(program("zig")));
     // Its compiled libc belongs to it.
     zig.env("ZIG_GLOBAL_CACHE_DIR", toolchain.join("cache"));
-    zig.args(["cc", "-target", "wasm32-wasi", "-O2", "-Wall", "-Wextra", "-Werror", "-s", "-o"]);
+    // Unless told, its programs hold 16 MiB for their stack from their start.
+    let smaller = "-Wl,-z,stack-size=65536";
+    zig.args(["cc", "-target", "wasm32-wasi", "-O2", "-Wall", "-Wextra", "-Werror", "-s", smaller, "-o"]);
     zig
 }
 
