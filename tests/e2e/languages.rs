@@ -95,3 +95,21 @@ mod python {
         assert!(text(&wrong.stderr).starts_with("stats: could not convert"), "{}", text(&wrong.stderr));
     }
 }
+
+mod javascript {
+    use super::*;
+
+    #[test]
+    #[ignore = "wants its module: cargo xtask wasm javascript"]
+    fn a_javascript_component_runs_and_fails_as_it_likes() {
+        let module = wasm("pretty").display().to_string();
+        let of = |argument| embedded(&[&module, "--", argument]).output().unwrap();
+
+        let pretty = of(r#"{"b":1,"a":["ü"]}"#);
+        let wrong = of("{");
+
+        assert_success(&pretty);
+        assert_eq!(text(&pretty.stdout), "{\n  \"a\": [\n    \"ü\"\n  ],\n  \"b\": 1\n}\n");
+        assert_eq!(wrong.status.code(), Some(134), "an exception that nobody catches is a trap");
+    }
+}

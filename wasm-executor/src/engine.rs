@@ -128,7 +128,9 @@ pub(crate) fn config(meter: Meter) -> wasmtime::Config {
 
     // No toolchain emits these unasked, and what is off cannot go wrong.
     config.wasm_memory64(false);
-    config.wasm_multi_memory(false);
+    // What wasmtime itself puts between the parts of a component copies from one part's memory to the other's. A module
+    // of the guest with two memories of its own is still none for the pool, which has one for each.
+    config.wasm_multi_memory(true);
     config
 }
 

