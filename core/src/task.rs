@@ -43,7 +43,7 @@ pub struct TaskSpec {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sharing {
     /// Its share when there is contention, in proportion to the others': as a task of so many cpus has it. `None` is
-    /// its own `cpus`.
+    /// its own `cpus`, or its `burst` when it has none: then it competes for nothing but what is left over.
     pub weight: Option<MilliCpu>,
     /// Processor time that it may use beyond its `cpus` while nobody else wants it. A task with `cpus` of zero lives
     /// from that alone.

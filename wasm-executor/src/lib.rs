@@ -9,10 +9,10 @@
 //!
 //! | quota | what counts | what the guest sees | how the task ends |
 //! |---|---|---|---|
-//! | `cpus` | CPU time of the thread that runs the guest and the host's work for it | it pauses | goes on |
+//! | `cpus` | CPU time of the thread that runs the guest, and of those that work for it: timers, connections, taking turns | it pauses | goes on |
 //! | `mem` | linear memories, tables, stdin, arguments and environment beyond 4 KiB | `memory.grow` gives -1 | `MEMORY_LIMIT` if it then traps or fails |
 //! | `disk` | lengths and number of the files in its scratch folder | `ENOSPC` | `DISK_LIMIT` if it then traps or fails |
-//! | fuel | executed instructions | it is stopped | `FUEL_EXHAUSTED` |
+//! | fuel | executed operators, by the table in `fuel.rs` | it is stopped | `FUEL_EXHAUSTED` |
 //! | time | wall-clock time since its start, asleep or not | it is stopped | `TIME_LIMIT` |
 //! | output | bytes written to stdout and stderr | it is stopped | `OUTPUT_LIMIT` |
 #![warn(missing_docs)]
