@@ -2,7 +2,9 @@
 
 use haggle_core::{Bytes, Reason, TaskState};
 
-use crate::kit::{Bench, Guest, bare, exit, finished, for_ever, hostile, out_of_time, start, trap, wat};
+use crate::kit::{
+    Bench, Guest, bare, exit, finished, for_ever, hostile, out_of_time, start, too_many_resources, trap, wat,
+};
 
 /// Loops around one call of the host, which nothing but the time limit ends.
 fn calls(call: &str) -> Guest {
@@ -30,7 +32,25 @@ fn asks(call: &str) -> Guest {
 const RANDOM_4_MIB: &str = r#"(memory (export "memory") 64)
     (func (export "_start") (loop $more (drop (call $random_get (i32.const 0) (i32.const 4194304))) (br $more)))"#;
 
+/// A component that asks for timers, and drops none.
+const TIMERS: &str = r#"(component
+    (import "wasi:io/poll@0.2.0" (instance $poll (export "pollable" (type (sub resource)))))
+    (alias export $poll "pollable" (type $pollable))
+    (import "wasi:clocks/monotonic-clock@0.2.0" (instance $clock
+        (alias outer 1 $pollable (type $outer))
+        (export "pollable" (type $inner (eq $outer)))
+        (export "subscribe-duration" (func (param "when" u64) (result (own $inner))))))
+    (core func $subscribe (canon lower (func $clock "subscribe-duration")))
+    (core module $module
+        (import "clock" "subscribe" (func $subscribe (param i64) (result i32)))
+        (func (export "run") (result i32) (loop $more (drop (call $subscribe (i64.const 1))) (br $more)) (i32.const 0)))
+    (core instance $core (instantiate $module (with "clock" (instance (export "subscribe" (func $subscribe))))))
+    (func $run (result (result)) (canon lift (core func $core "run")))
+    (instance $cli (export "run" (func $run)))
+    (export "wasi:cli/run@0.2.0" (instance $cli)))"#;
+
 hostile! {
+    takes_timers_without_end: bare(TIMERS) => too_many_resources();
     yields_for_ever: calls("(call $sched_yield)") => out_of_time();
     asks_the_time_for_ever: calls("(call $clock_time_get (i32.const 1) (i64.const 0) (i32.const 64))") => out_of_time();
     asks_the_time_for_ever_as_a_component:

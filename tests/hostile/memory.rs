@@ -41,6 +41,14 @@ hostile! {
         .mem(Bytes::from_mib(8)) => out_of_memory();
     declares_a_hundred_thousand_globals:
         declares((0..100_000).map(|_| "(global (mut i64) (i64.const 1))".to_owned())) => finished();
+    makes_many_instances_with_many_globals:
+        // Each takes 1.6 MB, which no memory and no table has.
+        bare(&format!(r#"(component (core module $m {} (func (export "run") (result i32) (i32.const 0))) {}
+            (core instance $last (instantiate $m))
+            (func $run (result (result)) (canon lift (core func $last "run")))
+            (instance $cli (export "run" (func $run))) (export "wasi:cli/run@0.2.0" (instance $cli)))"#,
+            "(global (mut i64) (i64.const 1))".repeat(100_000), "(core instance (instantiate $m))".repeat(20)))
+        => out_of_memory();
     has_twenty_thousand_data_segments:
         declares(std::iter::once("(memory 1)".to_owned())
             .chain((0..20_000).map(|_| r#"(data (i32.const 0) "x")"#.to_owned()))) => finished();

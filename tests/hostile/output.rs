@@ -13,6 +13,12 @@ hostile! {
         => out_of_output();
     floods_as_a_component: for_ever("(call $check (call $write (i32.const 1) (i32.const 0) (i32.const 50000)))").component()
         => out_of_output();
+    floods_and_is_cut_off_until_its_time_is_over:
+        for_ever("(call $check (call $write (i32.const 1) (i32.const 0) (i32.const 50000)))").truncates().millis(60)
+        => out_of_time();
+    floods_and_is_cut_off_as_a_component:
+        for_ever("(call $check (call $write (i32.const 1) (i32.const 0) (i32.const 50000)))").component().truncates()
+        .millis(60) => out_of_time();
     floods_byte_by_byte_on_both:
         for_ever("(call $check (call $write (i32.const 1) (i32.const 0) (i32.const 1)))
             (call $check (call $write (i32.const 2) (i32.const 0) (i32.const 1)))").output(Bytes::from_kib(10))

@@ -7,6 +7,7 @@ use wasmtime::{Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAll
 
 use crate::Meter;
 use crate::fuel;
+use crate::instances;
 
 /// A guest's address space. Reserving all 4 GiB (and a guard behind) lets the compiler leave out bounds
 /// checks, which cost 1.4 to 1.5 times the run time. It is address space, not memory.
@@ -162,5 +163,6 @@ fn pool(max_tasks: usize, pagemap_scan: Enabled) -> PoolingAllocationConfig {
 pub(crate) fn compatibility(engine: &Engine) -> String {
     let mut hasher = DefaultHasher::new();
     engine.precompile_compatibility_hash().hash(&mut hasher);
+    instances::MARK.hash(&mut hasher);
     format!("{:016x}", hasher.finish())
 }

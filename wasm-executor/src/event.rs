@@ -73,7 +73,8 @@ pub enum Event {
         task: TaskId,
         /// Where to.
         stream: Stream,
-        /// What; never empty.
+        /// What; never empty. As long as it or a part of it is held, it counts as the task's memory, and a task that
+        /// has written much waits. Who keeps it copies it.
         bytes: Bytes,
     },
     /// It is over, and everything it held is released.

@@ -16,7 +16,7 @@ use crate::module::{Loader, Modules};
 use crate::run::Site;
 use crate::scheduler::{self, Scheduler};
 use crate::scratch;
-use crate::wasi::Emit;
+use crate::wasi::{Emit, Files};
 
 /// Threads for the little file work that a guest's `poll` cannot do on its own thread.
 const BLOCKING_THREADS: usize = 2;
@@ -67,7 +67,10 @@ impl Executor {
         let modules = Modules::new(Loader::start(Arc::clone(&engines))?);
 
         let emit: Emit = Arc::new(events);
-        let scheduler = Scheduler::new(Site { engines, modules, scratch_dir, allow_network }, emit);
+        let scheduler = Scheduler::new(
+            Site { engines, modules, scratch_dir, files: Arc::new(Files::of_this_process()), allow_network },
+            emit,
+        );
         let inner = Inner { scheduler, threads: Mutex::default() };
         let (stop, stopped) = oneshot::channel();
         let timers = start_timers(stopped)?;

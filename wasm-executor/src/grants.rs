@@ -9,13 +9,15 @@ use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
 use crate::event::{HostFolder, Launch, Stream};
 use crate::meters::Meters;
 use crate::outcome::SetupError;
+use crate::run::Site;
 use crate::scratch::Scratch;
-use crate::wasi::{self, Disk, Output};
+use crate::wasi::{self, Disk, GuestFiles, Output};
 
 /// All that a guest is given.
 pub(crate) struct Grants {
     pub(crate) builder: WasiCtxBuilder,
     pub(crate) disk: Option<Arc<Disk>>,
+    pub(crate) files: Arc<GuestFiles>,
     /// How many of the builder's folders, from the first on, lie in the scratch folder.
     pub(crate) scratch_folders: u32,
     /// Removed with all that is in it when the task is over. A task without a disk has none.
@@ -26,17 +28,18 @@ pub(crate) struct Grants {
 /// When the task asks for something that cannot be, or this machine cannot lay it out.
 pub(crate) async fn grant(
     launch: &Launch,
-    scratch_dir: &Path,
+    site: &Site,
     output: &Arc<Output>,
     meters: &Arc<Meters>,
 ) -> Result<Grants, SetupError> {
-    let mut grants = Grants { builder: words(launch)?, disk: None, scratch_folders: 0, scratch: None };
+    let files = Arc::new(GuestFiles::new(&site.files));
+    let mut grants = Grants { builder: words(launch)?, disk: None, files, scratch_folders: 0, scratch: None };
     if !launch.spec.stdin.is_empty() {
         grants.builder.stdin(wasi::stdin(&launch.spec));
     }
     grants.builder.stdout(output.pipe(Stream::Stdout)).stderr(output.pipe(Stream::Stderr));
     if !launch.spec.resources.disk.is_zero() {
-        grants.scratch(launch, scratch_dir, meters).await?;
+        grants.scratch(launch, &site.scratch_dir, meters).await?;
     }
     for HostFolder { guest_path, host } in &launch.folders {
         grants
@@ -86,6 +89,7 @@ impl Grants {
     }
 
     fn folder(&mut self, host: &Path, guest_path: &str, perms: FsPerms) -> io::Result<()> {
+        self.files.keep().map_err(io::Error::other)?;
         self.builder.preopened_dir(host, guest_path, perms).map_err(io::Error::other)?;
         Ok(())
     }

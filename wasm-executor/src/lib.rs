@@ -30,6 +30,7 @@ mod fuel;
 mod grants;
 pub mod inputs;
 pub mod inspect;
+mod instances;
 mod memory;
 mod meters;
 mod module;

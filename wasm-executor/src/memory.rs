@@ -1,68 +1,180 @@
 //! The memory quota: what a guest can make the host hold, counted before it is given.
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
 use haggle_core::{Bytes, Exceeded};
-use wasmtime::ResourceLimiter;
+use parking_lot::Mutex;
+use wasmtime::ResourceLimiterAsync;
+use wasmtime_wasi::async_trait;
 
 use crate::meters::Meters;
 
 /// What one table element costs the host.
 const TABLE_ELEMENT: u64 = 16;
 
-/// Counters for one store. Growth beyond the limit is denied: `memory.grow` gives -1 in the guest, and an
-/// instantiation that does not fit fails.
-pub(crate) struct MemoryQuota {
+/// Output that waits to be taken, at most: enough to keep a guest running while the other side is at work elsewhere,
+/// and little beside what a task has.
+const OUTPUT_MAX: u64 = 256 << 10;
+
+/// A guest that uses all of its memory can still have this much output under way, or it could never say anything. It
+/// is part of the stated overhead of a task.
+const OUTPUT_MIN: u64 = 16 << 10;
+
+/// The memory of one task.
+///
+/// Growth beyond the limit is denied: `memory.grow` gives -1 in the guest, and an instantiation that does not fit
+/// fails. Output counts until it is taken by whoever hears of it. It yields to everything else: it only takes what is
+/// free, and growth that would fit without it waits for it.
+#[derive(Debug)]
+pub(crate) struct Memory {
     limit: u64,
-    used: u64,
-    /// What was granted last, in case that wasmtime then cannot give it.
-    granted: u64,
-    denied: Option<Exceeded>,
+    state: Mutex<State>,
     meters: Arc<Meters>,
 }
 
-impl MemoryQuota {
-    /// `held` is what the host holds for the guest from the start, such as its standard input.
-    pub(crate) fn new(limit: Bytes, held: u64, meters: Arc<Meters>) -> Self {
-        meters.memory_peak(held);
-        let denied = (held > limit.get()).then_some(Exceeded { limit: limit.get(), used: held });
-        Self { limit: limit.get(), used: held, granted: 0, denied, meters }
+#[derive(Debug, Default)]
+struct State {
+    /// Without the output.
+    used: u64,
+    output: u64,
+    denied: Option<Exceeded>,
+    /// Who waits for output to be taken. There is one thread in a guest.
+    waiting: Option<Waker>,
+}
+
+impl Memory {
+    pub(crate) fn new(limit: Bytes, meters: Arc<Meters>) -> Self {
+        Self { limit: limit.get(), state: Mutex::default(), meters }
+    }
+
+    /// Counts what the host holds for the guest, whether it wants to grow or not.
+    pub(crate) fn hold(&self, bytes: u64) -> Result<(), Exceeded> {
+        let Some(exceeded) = self.try_grow(&mut self.state.lock(), bytes) else { return Ok(()) };
+        // It is held, and the task ends by it.
+        self.meters.memory_peak(exceeded.used);
+        Err(exceeded)
     }
 
     /// The first request that was denied: the limit, and what all would have come to.
     pub(crate) fn denied(&self) -> Option<Exceeded> {
-        self.denied
+        self.state.lock().denied
     }
 
-    /// Whether the host may hold so much more for the guest from now on.
-    pub(crate) fn hold(&mut self, more: u64) -> bool {
-        self.grow(more)
+    /// Bytes that the task was promised.
+    pub(crate) fn limit(&self) -> u64 {
+        self.limit
     }
 
-    fn grow(&mut self, more: u64) -> bool {
-        let wanted = self.used.saturating_add(more);
-        if wanted > self.limit {
-            self.denied.get_or_insert(Exceeded { limit: self.limit, used: wanted });
-            return false;
+    /// Bytes of output for which there is room now.
+    pub(crate) fn output_room(&self) -> u64 {
+        self.room(&self.state.lock())
+    }
+
+    /// The same, as soon as there is room.
+    pub(crate) fn poll_output_room(&self, context: &Context<'_>) -> Poll<u64> {
+        let mut state = self.state.lock();
+        match self.room(&state) {
+            0 => {
+                state.waiting = Some(context.waker().clone());
+                Poll::Pending
+            }
+            room => Poll::Ready(room),
         }
-        self.used = wanted;
-        self.granted = more;
-        self.meters.memory_peak(wanted);
-        true
     }
 
-    fn take_back(&mut self) {
-        self.used -= std::mem::take(&mut self.granted);
+    /// There is so much more output.
+    pub(crate) fn output_held(&self, bytes: u64) {
+        let mut state = self.state.lock();
+        state.output += bytes;
+        self.meters.memory_peak((state.used + state.output).min(self.limit));
+    }
+
+    /// So much of the output was taken.
+    pub(crate) fn output_taken(&self, bytes: u64) {
+        let waiting = {
+            let mut state = self.state.lock();
+            state.output = state.output.saturating_sub(bytes);
+            state.waiting.take()
+        };
+        if let Some(waiting) = waiting {
+            waiting.wake();
+        }
+    }
+
+    fn room(&self, state: &State) -> u64 {
+        let free = self.limit.saturating_sub(state.used);
+        free.clamp(OUTPUT_MIN, OUTPUT_MAX).saturating_sub(state.output)
+    }
+
+    /// What would be exceeded.
+    fn try_grow(&self, state: &mut State, more: u64) -> Option<Exceeded> {
+        let wanted = state.used.saturating_add(more);
+        if wanted > self.limit {
+            let exceeded = Exceeded { limit: self.limit, used: wanted };
+            state.denied.get_or_insert(exceeded);
+            return Some(exceeded);
+        }
+        state.used = wanted;
+        self.meters.memory_peak((wanted + state.output).min(self.limit));
+        None
+    }
+
+    fn poll_grow(&self, context: &Context<'_>, more: u64) -> Poll<bool> {
+        let mut state = self.state.lock();
+        let wanted = state.used.saturating_add(more);
+        let output = state.output.saturating_sub(OUTPUT_MIN);
+        if wanted <= self.limit && wanted + output > self.limit {
+            state.waiting = Some(context.waker().clone());
+            return Poll::Pending;
+        }
+        Poll::Ready(self.try_grow(&mut state, more).is_none())
+    }
+
+    /// What was held is gone.
+    pub(crate) fn release(&self, bytes: u64) {
+        let mut state = self.state.lock();
+        state.used = state.used.saturating_sub(bytes);
     }
 }
 
-impl ResourceLimiter for MemoryQuota {
-    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(self.grow(desired.saturating_sub(current) as u64))
+/// What a store asks before it grows.
+pub(crate) struct Limiter {
+    memory: Arc<Memory>,
+    /// What was granted last, in case that wasmtime then cannot give it.
+    granted: u64,
+}
+
+impl Limiter {
+    pub(crate) fn new(memory: Arc<Memory>) -> Self {
+        Self { memory, granted: 0 }
     }
 
-    fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        Ok(self.grow((desired.saturating_sub(current) as u64).saturating_mul(TABLE_ELEMENT)))
+    /// The memory of the task.
+    pub(crate) fn memory(&self) -> &Memory {
+        &self.memory
+    }
+
+    async fn grow(&mut self, more: u64) -> bool {
+        let granted = poll_fn(|context| self.memory.poll_grow(context, more)).await;
+        self.granted = if granted { more } else { 0 };
+        granted
+    }
+
+    fn take_back(&mut self) {
+        self.memory.release(std::mem::take(&mut self.granted));
+    }
+}
+
+#[async_trait]
+impl ResourceLimiterAsync for Limiter {
+    async fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(self.grow(desired.saturating_sub(current) as u64).await)
+    }
+
+    async fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(self.grow((desired.saturating_sub(current) as u64).saturating_mul(TABLE_ELEMENT)).await)
     }
 
     fn memory_grow_failed(&mut self, _: wasmtime::Error) -> wasmtime::Result<()> {
@@ -80,14 +192,55 @@ impl ResourceLimiter for MemoryQuota {
 mod tests {
     use super::*;
 
+    const MIB: u64 = 1 << 20;
+
+    fn memory() -> Memory {
+        Memory::new(Bytes::from_mib(2), Arc::default())
+    }
+
+    fn grow(memory: &Memory, more: u64) -> Poll<bool> {
+        memory.poll_grow(&Context::from_waker(Waker::noop()), more)
+    }
+
     #[test]
     fn growth_beyond_the_limit_is_denied_and_remembered() {
-        let mut quota = MemoryQuota::new(Bytes::from_mib(2), 0, Arc::default());
+        let memory = memory();
 
-        assert!(quota.memory_growing(0, 1 << 20, None).unwrap());
-        assert!(!quota.memory_growing(1 << 20, 4 << 20, None).unwrap());
-        assert!(quota.table_growing(0, 65_536, None).unwrap());
+        assert_eq!(grow(&memory, MIB), Poll::Ready(true));
+        assert_eq!(grow(&memory, 3 * MIB), Poll::Ready(false));
+        assert_eq!(grow(&memory, MIB), Poll::Ready(true));
 
-        assert_eq!(quota.denied(), Some(Exceeded { limit: 2 << 20, used: 4 << 20 }));
+        assert_eq!(memory.denied(), Some(Exceeded { limit: 2 * MIB, used: 4 * MIB }));
+    }
+
+    #[test]
+    fn output_has_room_until_it_is_taken_no_faster() {
+        let memory = memory();
+        memory.output_held(OUTPUT_MAX);
+
+        assert_eq!(memory.output_room(), 0);
+        memory.output_taken(1000);
+        assert_eq!(memory.output_room(), 1000);
+    }
+
+    #[test]
+    fn output_takes_what_the_guest_leaves_free() {
+        let memory = memory();
+        assert_eq!(grow(&memory, 2 * MIB - 100_000), Poll::Ready(true));
+        assert_eq!(memory.output_room(), 100_000);
+
+        assert_eq!(grow(&memory, 100_000), Poll::Ready(true));
+        assert_eq!(memory.output_room(), OUTPUT_MIN);
+    }
+
+    #[test]
+    fn growth_that_fits_without_the_output_waits_for_it_and_other_growth_is_denied() {
+        let memory = memory();
+        memory.output_held(100_000);
+
+        assert_eq!(grow(&memory, 2 * MIB), Poll::Pending);
+        assert_eq!(grow(&memory, 2 * MIB + 1), Poll::Ready(false));
+        memory.output_taken(100_000);
+        assert_eq!(grow(&memory, 2 * MIB), Poll::Ready(true));
     }
 }

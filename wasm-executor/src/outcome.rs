@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use haggle_core::{Bytes, Ending, Exceeded, Fuel, Reason, TaskState, Usage};
 use wasmtime::{Trap, WasmBacktrace};
-use wasmtime_wasi::I32Exit;
+use wasmtime_wasi::{I32Exit, ResourceTableError};
 
 use crate::module::ModuleError;
+use crate::wasi::RESOURCES_MAX;
 
 /// Frames of a trap's backtrace that are told; the rest is on the guest author's machine.
 const FRAMES_TOLD: usize = 6;
@@ -108,6 +109,9 @@ impl Outcome {
         if let Some(outcome) = Self::of_refusal(refused) {
             return outcome;
         }
+        if let Some(ResourceTableError::Full) = error.downcast_ref() {
+            return Self::resources();
+        }
         if let Some(full) = error.downcast_ref::<wasmtime::PoolConcurrencyLimitError>() {
             return Self::broken(&format!("no room for another instance: {full}"));
         }
@@ -123,6 +127,13 @@ impl Outcome {
         let (used, limit) = amounts(exceeded);
         let message = format!("wants {used} memory, is limited to {limit}");
         Self::limited(Reason::MemoryLimit, message, exceeded)
+    }
+
+    /// The guest took more things of the host at once than it may, by a call that cannot refuse.
+    fn resources() -> Self {
+        let limit = RESOURCES_MAX as u64;
+        let message = format!("wants more than {limit} open files, streams and the like at once");
+        Self::limited(Reason::MemoryLimit, message, Exceeded { limit, used: limit + 1 })
     }
 
     fn disk(refusal: DiskRefusal) -> Self {

@@ -10,11 +10,11 @@ use wasmtime_wasi::p2::bindings::CommandPre;
 use crate::engine::Engines;
 use crate::event::{Launch, Meter};
 use crate::grants::{Grants, grant};
-use crate::memory::MemoryQuota;
+use crate::memory::{Limiter, Memory};
 use crate::meters::Meters;
 use crate::module::{Compiled, ModuleError, Modules};
 use crate::outcome::{Outcome, Refused, SetupError};
-use crate::wasi::{Disk, Net, Output, Preview1, Preview1State, Preview2, Preview2State};
+use crate::wasi::{Disk, Files, Net, Output, Preview1, Preview1State, Preview2, Preview2State};
 
 /// Guests come back to their worker at least this often: 0.15 to 0.5 ms of most code, 3 ms of the worst.
 /// Shorter slices cost more than they give (5 % at 1 M, 22 % at 100 k).
@@ -28,6 +28,7 @@ pub(crate) struct Site {
     pub(crate) engines: Arc<Engines>,
     pub(crate) modules: Modules,
     pub(crate) scratch_dir: PathBuf,
+    pub(crate) files: Arc<Files>,
     pub(crate) allow_network: bool,
 }
 
@@ -52,30 +53,32 @@ pub(crate) async fn run(
         return Outcome::of_setup(&no_network(&launch.spec.grants));
     }
     started();
-    let grants = match grant(launch, &site.scratch_dir, output, meters).await {
+    let grants = match grant(launch, site, output, meters).await {
         Ok(grants) => grants,
         Err(error) => return Outcome::of_setup(&error),
     };
-    let memory = MemoryQuota::new(launch.spec.resources.mem, held(launch), Arc::clone(meters));
-    if let Some(denied) = memory.denied() {
+    let memory = output.memory();
+    let held = held(launch).saturating_add(compiled.held().saturating_sub(INSTANCES_FREE));
+    if let Err(denied) = memory.hold(held) {
         return Outcome::memory(denied);
     }
-    let Grants { mut builder, disk, scratch_folders, scratch } = grants;
+    let Grants { mut builder, disk, files, scratch_folders, scratch } = grants;
     let outcome = match &*compiled {
-        Compiled::Core { pre, start } => {
-            let wasi = Preview1::new(builder, disk.clone(), scratch_folders);
-            let store = Preview1State { wasi, memory }.store(pre.module().engine());
+        Compiled::Core { pre, start, .. } => {
+            let wasi = Preview1::new(builder, disk.clone(), scratch_folders, files);
+            let store = Preview1State { wasi, limiter: Limiter::new(Arc::clone(memory)) }.store(pre.module().engine());
             let mut guest = Metered::new(store, launch, meters);
             let result = call_core(&mut guest.store, pre, *start).await;
-            let refused = refused(&guest.store.data().memory, disk.as_deref());
+            let refused = refused(memory, disk.as_deref());
             conclude(&result, &refused, launch.spec.limits.fuel)
         }
-        Compiled::Component(pre) => {
-            let net = Net::new(&launch.spec.grants, meters, &mut builder);
-            let store = Preview2State { wasi: Preview2::new(builder, disk.clone()), net, memory }.store(pre.engine());
+        Compiled::Component { pre, .. } => {
+            let net = Net::new(&launch.spec.grants, meters, memory, &files, &mut builder);
+            let wasi = Preview2::new(builder, disk.clone(), files);
+            let store = Preview2State { wasi, net, limiter: Limiter::new(Arc::clone(memory)) }.store(pre.engine());
             let mut guest = Metered::new(store, launch, meters);
             let result = call_component(&mut guest.store, pre).await;
-            let refused = refused(&guest.store.data().memory, disk.as_deref());
+            let refused = refused(memory, disk.as_deref());
             conclude(&result, &refused, launch.spec.limits.fuel)
         }
     };
@@ -95,7 +98,11 @@ const TEXT_FREE: u64 = 4096;
 /// What each of them costs the host beside its bytes.
 const TEXT_ENTRY: u64 = 32;
 
-/// What the host holds for the guest from the start.
+/// Bytes of its instances that every task has for nothing, for the same reason. A program in Rust with its standard
+/// library takes less.
+const INSTANCES_FREE: u64 = 16 << 10;
+
+/// What the host holds for the guest from the start, beside its instances.
 fn held(launch: &Launch) -> u64 {
     let TaskSpec { args, env, stdin, .. } = &*launch.spec;
     let args = args.iter().map(|arg| arg.len() as u64 + TEXT_ENTRY);
@@ -122,7 +129,7 @@ async fn call_component(store: &mut Store<Preview2State>, pre: &CommandPre<Previ
     Ok(i32::from(result.is_err()))
 }
 
-fn refused(memory: &MemoryQuota, disk: Option<&Disk>) -> Refused {
+fn refused(memory: &Memory, disk: Option<&Disk>) -> Refused {
     Refused { memory: memory.denied(), disk: disk.and_then(Disk::refused) }
 }
 

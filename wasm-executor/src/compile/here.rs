@@ -9,6 +9,7 @@ use super::intake;
 use crate::engine;
 use crate::event::Meter;
 use crate::inspect::Kind;
+use crate::instances;
 use crate::module::{Exhausted, ModuleError};
 
 /// Bytes of a module above which its functions are compiled on all CPUs. Below, starting the threads takes longer.
@@ -31,12 +32,17 @@ pub fn compile_here(module: &[u8], meter: Meter) -> Result<Vec<u8>, ModuleError>
         Kind::Core => Module::from_binary(engine, &binary).and_then(|module| module.serialize()),
         Kind::Component => Component::from_binary(engine, &binary).and_then(|component| component.serialize()),
     };
-    compiled.map_err(|error| {
+    let compiled = compiled.map_err(|error| {
         if error.is::<wasmtime::OutOfMemory>() {
             return ModuleError::CompileLimit(Exhausted::Memory(None));
         }
         ModuleError::Invalid(format!("not a valid module: {}", error.root_cause()))
-    })
+    });
+    let mut compiled = compiled?;
+    let held = instances::bytes_of(&binary)
+        .map_err(|error| ModuleError::Invalid(format!("not a valid module: {}", error.message())))?;
+    instances::append(&mut compiled, held);
+    Ok(compiled)
 }
 
 fn engine_for(meter: Meter, parallel: bool) -> Result<&'static Engine, ModuleError> {

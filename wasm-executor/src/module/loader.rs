@@ -1,6 +1,8 @@
 //! Loads on threads of its own, never on one that runs guests: large modules take milliseconds.
 
 use std::fmt::Display;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, OnceLock};
@@ -10,9 +12,10 @@ use parking_lot::Mutex;
 use wasmtime::component::Component;
 use wasmtime::{Engine, Module, Precompiled};
 
-use super::{Code, Compiled, ModuleError, Verdict};
+use super::{Code, CodeForm, Compiled, ModuleError, Verdict};
 use crate::engine::Engines;
 use crate::event::Meter;
+use crate::instances;
 use crate::wasi::Linkers;
 
 /// One large module must not hold up all small ones behind it.
@@ -96,14 +99,26 @@ fn load(engine: &Engine, path: &Path) -> Result<Code, ModuleError> {
     let unloadable = |why: &dyn Display| ModuleError::Unloadable(format!("{}: {why}", path.display()));
     let kind = Engine::detect_precompiled_file(path).map_err(|error| unloadable(&format_args!("{error:#}")))?;
     let kind = kind.ok_or_else(|| unloadable(&"is no compiled module"))?;
+    let held = held(path).map_err(|error| unloadable(&error))?.ok_or_else(|| unloadable(&"is of another version"))?;
     #[expect(unsafe_code, reason = "machine code cannot be checked; whoever launches a task answers for the file")]
     // SAFETY: the file was renamed into place by a `Compiler` of this user after it was written and synced in full, in
     // a folder that only this user can write, as `Launch::module` demands.
-    let code = unsafe {
+    let form = unsafe {
         match kind {
-            Precompiled::Module => Module::deserialize_file(engine, path).map(Code::Core),
-            Precompiled::Component => Component::deserialize_file(engine, path).map(Code::Component),
+            Precompiled::Module => Module::deserialize_file(engine, path).map(CodeForm::Core),
+            Precompiled::Component => Component::deserialize_file(engine, path).map(CodeForm::Component),
         }
     };
-    code.map_err(|error| unloadable(&format_args!("{error:#}")))
+    let form = form.map_err(|error| unloadable(&format_args!("{error:#}")))?;
+    Ok(Code { form, held })
+}
+
+/// What stands at the end of the file.
+fn held(path: &Path) -> io::Result<Option<u64>> {
+    let mut file = File::open(path)?;
+    let mut trailer = [0; instances::TRAILER];
+    let Some(start) = file.metadata()?.len().checked_sub(instances::TRAILER as u64) else { return Ok(None) };
+    file.seek(SeekFrom::Start(start))?;
+    file.read_exact(&mut trailer)?;
+    Ok(instances::read(&trailer))
 }

@@ -19,13 +19,28 @@ use crate::wasi::{Linkers, Preview1State, Preview2State};
 /// A module that is ready to start, its imports resolved.
 pub(crate) enum Compiled {
     /// A core module of WASI 0.1.
-    Core { pre: InstancePre<Preview1State>, start: ModuleExport },
+    Core { pre: InstancePre<Preview1State>, start: ModuleExport, held: u64 },
     /// A component of WASI 0.2.
-    Component(CommandPre<Preview2State>),
+    Component { pre: CommandPre<Preview2State>, held: u64 },
+}
+
+impl Compiled {
+    /// Bytes that the host holds for the instances of one task, beside their memories and tables.
+    pub(crate) fn held(&self) -> u64 {
+        match self {
+            Self::Core { held, .. } | Self::Component { held, .. } => *held,
+        }
+    }
 }
 
 /// Machine code before its imports are resolved.
-enum Code {
+struct Code {
+    form: CodeForm,
+    /// See [`Compiled::held`].
+    held: u64,
+}
+
+enum CodeForm {
     Core(Module),
     Component(Component),
 }
@@ -33,16 +48,17 @@ enum Code {
 impl Code {
     /// Bytes of machine code and data that it keeps in memory.
     fn size(&self) -> usize {
-        let range = match self {
-            Self::Core(module) => module.image_range(),
-            Self::Component(component) => component.image_range(),
+        let range = match &self.form {
+            CodeForm::Core(module) => module.image_range(),
+            CodeForm::Component(component) => component.image_range(),
         };
         range.end.addr() - range.start.addr()
     }
 
     fn link(&self, linkers: &Linkers) -> Result<Compiled, ModuleError> {
-        match self {
-            Self::Core(module) => {
+        let held = self.held;
+        match &self.form {
+            CodeForm::Core(module) => {
                 let start = module.get_export_index("_start").ok_or(ModuleError::NoStart)?;
                 let is_command = module
                     .get_export("_start")
@@ -52,12 +68,12 @@ impl Code {
                     return Err(ModuleError::NoStart);
                 }
                 let pre = linkers.core.instantiate_pre(module).map_err(|error| unresolved(&error))?;
-                Ok(Compiled::Core { pre, start })
+                Ok(Compiled::Core { pre, start, held })
             }
-            Self::Component(component) => {
+            CodeForm::Component(component) => {
                 let pre = linkers.component.instantiate_pre(component).map_err(|error| unresolved(&error))?;
                 CommandPre::new(pre)
-                    .map(Compiled::Component)
+                    .map(|pre| Compiled::Component { pre, held })
                     .map_err(|error| ModuleError::NoRun(error.root_cause().to_string()))
             }
         }

@@ -59,14 +59,15 @@ pub(super) struct Body {
 
 impl Cell {
     pub(super) fn new(key: Key, launch: Launch, scheduler: &Arc<Scheduler>) -> Self {
+        let meters = Arc::<Meters>::default();
         Self {
             key,
             state: AtomicU8::new(QUEUED),
             killed: AtomicBool::new(false),
             admitted: AtomicBool::new(false),
             started: OnceLock::new(),
-            output: Arc::new(Output::new(&launch.spec, Arc::clone(&scheduler.emit))),
-            meters: Arc::default(),
+            output: Arc::new(Output::new(&launch.spec, Arc::clone(&meters), Arc::clone(&scheduler.emit))),
+            meters,
             body: Mutex::default(),
             scheduler: Arc::downgrade(scheduler),
             launch,

@@ -1,4 +1,4 @@
-//! Which descriptors of a core module lie in its scratch folder, and what is open there.
+//! The descriptors of a core module that are open files of the host, and which of them lie in its scratch folder.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -7,44 +7,65 @@ use std::sync::Arc;
 use wasmtime_wasi::p1::types::{Error, Fd, Filestat, Filetype, Size};
 
 use super::disk::{Disk, FileId, Held};
+use super::files::Slot;
 
-/// A guest's descriptors below its scratch folder; those of inputs can write nothing and are not followed.
-pub(super) struct Scratch {
-    disk: Arc<Disk>,
+/// A guest's open files and folders, but for the folders to read that it was given.
+pub(super) struct Descriptors {
+    disk: Option<Arc<Disk>>,
     open: HashMap<u32, Open>,
 }
 
-enum Open {
-    Folder,
-    File { held: Held, append: bool },
+struct Open {
+    what: What,
+    /// A folder that the guest was given has none.
+    _slot: Option<Slot>,
 }
 
-impl Scratch {
+enum What {
+    /// Nothing can be written there.
+    Elsewhere,
+    ScratchFolder,
+    ScratchFile {
+        held: Held,
+        append: bool,
+    },
+}
+
+impl Descriptors {
     /// With the scratch folder itself in these descriptors.
-    pub(super) fn new(disk: Arc<Disk>, folders: Range<u32>) -> Self {
-        Self { disk, open: folders.map(|fd| (fd, Open::Folder)).collect() }
+    pub(super) fn new(disk: Option<Arc<Disk>>, folders: Range<u32>) -> Self {
+        Self { disk, open: folders.map(|fd| (fd, Open { what: What::ScratchFolder, _slot: None })).collect() }
     }
 
     /// The ledger, if this is a folder in scratch.
     pub(super) fn folder(&self, folder: Fd) -> Option<Arc<Disk>> {
-        matches!(self.open.get(&folder.into())?, Open::Folder).then(|| Arc::clone(&self.disk))
+        match self.open.get(&folder.into())?.what {
+            What::ScratchFolder => self.disk.clone(),
+            _ => None,
+        }
     }
 
     /// The ledger, if this is a file in scratch; also whether writes go to its end.
     pub(super) fn file(&self, file: Fd) -> Option<(Arc<Disk>, FileId, bool)> {
-        match self.open.get(&file.into())? {
-            Open::File { held, append } => Some((Arc::clone(&self.disk), held.file, *append)),
-            Open::Folder => None,
+        match &self.open.get(&file.into())?.what {
+            What::ScratchFile { held, append } => Some((self.disk.clone()?, held.file, *append)),
+            _ => None,
         }
     }
 
-    pub(super) fn opened(&mut self, fd: Fd, stat: &Filestat, append: bool) {
-        let open = if stat.filetype == Filetype::Directory {
-            Open::Folder
+    /// Opened below a folder to read.
+    pub(super) fn opened_elsewhere(&mut self, fd: Fd, slot: Slot) {
+        self.open.insert(fd.into(), Open { what: What::Elsewhere, _slot: Some(slot) });
+    }
+
+    /// Opened below a scratch folder with this ledger.
+    pub(super) fn opened(&mut self, fd: Fd, slot: Slot, disk: &Arc<Disk>, stat: &Filestat, append: bool) {
+        let what = if stat.filetype == Filetype::Directory {
+            What::ScratchFolder
         } else {
-            Open::File { held: self.disk.hold(stat.ino, stat.size), append }
+            What::ScratchFile { held: disk.hold(stat.ino, stat.size), append }
         };
-        self.open.insert(fd.into(), open);
+        self.open.insert(fd.into(), Open { what, _slot: Some(slot) });
     }
 
     pub(super) fn closed(&mut self, fd: Fd) {
@@ -62,7 +83,7 @@ impl Scratch {
 
     /// Whether writes go to the end of the file from now on.
     pub(super) fn appends(&mut self, fd: Fd, to_the_end: bool) {
-        if let Some(Open::File { append, .. }) = self.open.get_mut(&fd.into()) {
+        if let Some(Open { what: What::ScratchFile { append, .. }, .. }) = self.open.get_mut(&fd.into()) {
             *append = to_the_end;
         }
     }

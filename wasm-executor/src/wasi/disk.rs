@@ -25,7 +25,7 @@ const BYTES_PER_ENTRY: u64 = 4096;
 const ENTRIES_MIN: u64 = 64;
 
 /// Beyond this, listing a folder takes the host longer than a slice of CPU time.
-const ENTRIES_MAX: u64 = 1 << 16;
+const ENTRIES_MAX: u64 = 1 << 14;
 
 /// What identifies a file while it exists.
 pub(crate) type FileId = u64;

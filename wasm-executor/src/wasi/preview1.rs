@@ -11,8 +11,9 @@ use wasmtime_wasi::{I32Exit, WasiCtxBuilder, WasiView};
 use wiggle::{GuestMemory, GuestPtr};
 
 use super::buffers::{Buffer, check_path, check_subscriptions};
-use super::descriptors::{Scratch, count_written};
+use super::descriptors::{Descriptors, count_written};
 use super::disk::{Disk, FileId, Full};
+use super::files::{GuestFiles, TooManyOpen};
 use super::{Preview1State, bounded};
 
 /// The first preopened folder; they are numbered from here in the order in which they were granted.
@@ -32,7 +33,8 @@ pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Preview1State>>
 /// The context of one guest.
 pub(crate) struct Preview1 {
     inner: WasiP1Ctx,
-    scratch: Option<Scratch>,
+    descriptors: Descriptors,
+    files: Arc<GuestFiles>,
 }
 
 impl From<Full> for Error {
@@ -41,21 +43,32 @@ impl From<Full> for Error {
     }
 }
 
+impl From<TooManyOpen> for Error {
+    fn from(_: TooManyOpen) -> Self {
+        Errno::Nfile.into()
+    }
+}
+
 impl Preview1 {
     /// The first `scratch_folders` of the builder's preopened folders are the scratch folder.
-    pub(crate) fn new(mut builder: WasiCtxBuilder, disk: Option<Arc<Disk>>, scratch_folders: u32) -> Self {
+    pub(crate) fn new(
+        mut builder: WasiCtxBuilder,
+        disk: Option<Arc<Disk>>,
+        scratch_folders: u32,
+        files: Arc<GuestFiles>,
+    ) -> Self {
         let mut inner = builder.build_p1();
         bounded(inner.ctx().table);
-        let scratch = disk.map(|disk| Scratch::new(disk, FIRST_PREOPEN..FIRST_PREOPEN + scratch_folders));
-        Self { inner, scratch }
+        let descriptors = Descriptors::new(disk, FIRST_PREOPEN..FIRST_PREOPEN + scratch_folders);
+        Self { inner, descriptors, files }
     }
 
     fn scratch_folder(&self, folder: Fd) -> Option<Arc<Disk>> {
-        self.scratch.as_ref()?.folder(folder)
+        self.descriptors.folder(folder)
     }
 
     fn scratch_file(&self, file: Fd) -> Option<(Arc<Disk>, FileId, bool)> {
-        self.scratch.as_ref()?.file(file)
+        self.descriptors.file(file)
     }
 
     fn no_socket(&mut self, memory: &mut GuestMemory<'_>, fd: Fd) -> Error {
@@ -218,17 +231,13 @@ impl WasiSnapshotPreview1 for Preview1 {
 
     async fn fd_close(&mut self, memory: &mut GuestMemory<'_>, fd: Fd) -> Result<(), Error> {
         self.inner.fd_close(memory, fd).await?;
-        if let Some(scratch) = &mut self.scratch {
-            scratch.closed(fd);
-        }
+        self.descriptors.closed(fd);
         Ok(())
     }
 
     async fn fd_renumber(&mut self, memory: &mut GuestMemory<'_>, from: Fd, to: Fd) -> Result<(), Error> {
         self.inner.fd_renumber(memory, from, to).await?;
-        if let Some(scratch) = &mut self.scratch {
-            scratch.renumbered(from, to);
-        }
+        self.descriptors.renumbered(from, to);
         Ok(())
     }
 
@@ -239,9 +248,7 @@ impl WasiSnapshotPreview1 for Preview1 {
         flags: types::Fdflags,
     ) -> Result<(), Error> {
         self.inner.fd_fdstat_set_flags(memory, fd, flags)?;
-        if let Some(scratch) = &mut self.scratch {
-            scratch.appends(fd, flags.contains(types::Fdflags::APPEND));
-        }
+        self.descriptors.appends(fd, flags.contains(types::Fdflags::APPEND));
         Ok(())
     }
 
@@ -389,8 +396,11 @@ impl WasiSnapshotPreview1 for Preview1 {
     ) -> Result<Fd, Error> {
         check_path(path)?;
         self.may_open()?;
+        let slot = self.files.open()?;
         let Some(disk) = self.scratch_folder(folder) else {
-            return self.inner.path_open(memory, folder, lookup, path, how, base, inheriting, flags).await;
+            let fd = self.inner.path_open(memory, folder, lookup, path, how, base, inheriting, flags).await?;
+            self.descriptors.opened_elsewhere(fd, slot);
+            return Ok(fd);
         };
         let creates = how.contains(types::Oflags::CREAT)
             && self.inner.path_filestat_get(memory, folder, lookup, path).await.is_err();
@@ -402,9 +412,7 @@ impl WasiSnapshotPreview1 for Preview1 {
             disk.entry_added();
         }
         let stat = self.inner.fd_filestat_get(memory, fd).await?;
-        if let Some(scratch) = &mut self.scratch {
-            scratch.opened(fd, &stat, flags.contains(types::Fdflags::APPEND));
-        }
+        self.descriptors.opened(fd, slot, &disk, &stat, flags.contains(types::Fdflags::APPEND));
         Ok(fd)
     }
 

@@ -13,8 +13,11 @@ use wasmtime_wasi::p2::{DynInputStream, DynOutputStream, FsError, FsResult};
 use wasmtime_wasi::{FsPerms, ResourceTable, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 
 use super::disk::{Disk, FileId, Full, Held};
+use super::files::{GuestFiles, Slot, TooManyOpen};
+use super::listing;
 use super::streams::{FileInput, FileOutput, Place};
 use super::{Preview2State, bounded, net};
+use crate::memory::Memory;
 
 pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Preview2State>> {
     let mut linker = Linker::new(engine);
@@ -30,21 +33,34 @@ pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Preview2State>>
 pub(crate) struct Preview2 {
     ctx: WasiCtx,
     table: ResourceTable,
-    scratch: Option<Scratch>,
+    descriptors: Descriptors,
 }
 
-/// A guest's open files below its scratch folder, by the number of their descriptor.
-struct Scratch {
-    disk: Arc<Disk>,
-    open: HashMap<u32, Held>,
+/// A guest's open files and folders, by the number of their descriptor, but for the folders that it was given.
+struct Descriptors {
+    disk: Option<Arc<Disk>>,
+    files: Arc<GuestFiles>,
+    open: HashMap<u32, Open>,
+    /// Lists of folders that the guest reads, by their number, and the bytes that they take.
+    lists: HashMap<u32, u64>,
+}
+
+struct Open {
+    /// Shared with the streams on it, which keep it open.
+    slot: Arc<Slot>,
+    /// Of a file in the scratch folder.
+    held: Option<Held>,
 }
 
 impl Preview2 {
-    pub(crate) fn new(mut builder: WasiCtxBuilder, disk: Option<Arc<Disk>>) -> Self {
+    pub(crate) fn new(mut builder: WasiCtxBuilder, disk: Option<Arc<Disk>>, files: Arc<GuestFiles>) -> Self {
         let mut table = ResourceTable::new();
         bounded(&mut table);
-        let scratch = disk.map(|disk| Scratch { disk, open: HashMap::new() });
-        Self { ctx: builder.build(), table, scratch }
+        Self {
+            ctx: builder.build(),
+            table,
+            descriptors: Descriptors { disk, files, open: HashMap::new(), lists: HashMap::new() },
+        }
     }
 
     pub(super) fn table(&mut self) -> &mut ResourceTable {
@@ -67,7 +83,8 @@ impl HasData for CountedFiles {
 /// `wasi:filesystem` of one guest, while it calls.
 struct CountedView<'a> {
     inner: WasiFilesystemCtxView<'a>,
-    scratch: &'a mut Option<Scratch>,
+    descriptors: &'a mut Descriptors,
+    memory: &'a Memory,
 }
 
 type Fd = Resource<Descriptor>;
@@ -89,9 +106,17 @@ impl From<Full> for FsError {
     }
 }
 
+/// WASI 0.2 has no code of its own for it; of what the kernel lacks, memory is the nearest.
+impl From<TooManyOpen> for FsError {
+    fn from(_: TooManyOpen) -> Self {
+        ErrorCode::InsufficientMemory.into()
+    }
+}
+
 fn counted(state: &mut Preview2State) -> CountedView<'_> {
-    let Preview2 { ctx, table, scratch } = &mut state.wasi;
-    CountedView { inner: WasiFilesystemCtxView { ctx: ctx.filesystem(), table }, scratch }
+    let Preview2 { ctx, table, descriptors } = &mut state.wasi;
+    let inner = WasiFilesystemCtxView { ctx: ctx.filesystem(), table };
+    CountedView { inner, descriptors, memory: state.limiter.memory() }
 }
 
 impl CountedView<'_> {
@@ -99,11 +124,23 @@ impl CountedView<'_> {
     fn scratch_folder(&self, fd: &Fd) -> Option<Arc<Disk>> {
         let Ok(Descriptor::Dir(folder)) = self.inner.table.get(fd) else { return None };
         (folder.perms == FsPerms::ReadWrite).then_some(())?;
-        Some(Arc::clone(&self.scratch.as_ref()?.disk))
+        self.descriptors.disk.clone()
     }
 
     fn scratch_file(&self, fd: &Fd) -> Option<&Held> {
-        self.scratch.as_ref()?.open.get(&fd.rep())
+        self.descriptors.open.get(&fd.rep())?.held.as_ref()
+    }
+
+    fn slot(&self, fd: &Fd) -> Option<Arc<Slot>> {
+        self.descriptors.open.get(&fd.rep()).map(|open| Arc::clone(&open.slot))
+    }
+
+    /// A guest without room for another descriptor is told so; wasmtime would end it.
+    fn may_open(&mut self) -> FsResult<Slot> {
+        let slot = self.descriptors.files.open()?;
+        let room = self.inner.table.push(()).map_err(|_| TooManyOpen)?;
+        self.inner.table.delete(room)?;
+        Ok(slot)
     }
 
     fn file(&self, fd: &Fd) -> FsResult<Arc<std::fs::File>> {
@@ -123,7 +160,7 @@ impl CountedView<'_> {
     fn output(&mut self, fd: &Fd, place: Place) -> FsResult<Resource<DynOutputStream>> {
         let file = self.file(fd)?;
         let held = self.scratch_file(fd).ok_or(ErrorCode::NotPermitted)?.again();
-        let stream: DynOutputStream = Box::new(FileOutput::new(file, place, held));
+        let stream: DynOutputStream = Box::new(FileOutput::new(file, place, held, self.slot(fd)));
         Ok(self.inner.table.push(stream)?)
     }
 }
@@ -143,7 +180,6 @@ impl HostDescriptor for CountedView<'_> {
         get_type(fd: Fd) -> FsResult<types::DescriptorType>;
         set_times(fd: Fd, atim: types::NewTimestamp, mtim: types::NewTimestamp) -> FsResult<()>;
         read(fd: Fd, len: types::Filesize, offset: types::Filesize) -> FsResult<(Vec<u8>, bool)>;
-        read_directory(fd: Fd) -> FsResult<Resource<types::DirectoryEntryStream>>;
         stat(fd: Fd) -> FsResult<types::DescriptorStat>;
         stat_at(fd: Fd, flags: PathFlags, path: String) -> FsResult<types::DescriptorStat>;
         set_times_at(
@@ -153,6 +189,19 @@ impl HostDescriptor for CountedView<'_> {
         is_same_object(a: Fd, b: Fd) -> wasmtime::Result<bool>;
         metadata_hash(fd: Fd) -> FsResult<types::MetadataHashValue>;
         metadata_hash_at(fd: Fd, flags: PathFlags, path: String) -> FsResult<types::MetadataHashValue>;
+    }
+
+    /// The whole list is made at once, and held until the guest drops it.
+    async fn read_directory(&mut self, fd: Fd) -> FsResult<Resource<types::DirectoryEntryStream>> {
+        let Descriptor::Dir(folder) = self.inner.table.get(&fd)? else { return Err(ErrorCode::NotDirectory.into()) };
+        let bytes = listing::bytes_of(&folder.dir).map_err(|_| ErrorCode::InsufficientMemory)?;
+        self.memory.hold(bytes).map_err(|_| ErrorCode::InsufficientMemory)?;
+        let listed = self.inner.read_directory(fd).await;
+        match &listed {
+            Ok(list) => _ = self.descriptors.lists.insert(list.rep(), bytes),
+            Err(_) => self.memory.release(bytes),
+        }
+        listed
     }
 
     /// Scratch folders do not outlive their task, so there is nothing to make durable; and waiting for a disk
@@ -197,8 +246,11 @@ impl HostDescriptor for CountedView<'_> {
         how: types::OpenFlags,
         flags: types::DescriptorFlags,
     ) -> FsResult<Fd> {
+        let slot = Arc::new(self.may_open()?);
         let Some(disk) = self.scratch_folder(&folder) else {
-            return self.inner.open_at(folder, lookup, path, how, flags).await;
+            let fd = self.inner.open_at(folder, lookup, path, how, flags).await?;
+            self.descriptors.open.insert(fd.rep(), Open { slot, held: None });
+            return Ok(fd);
         };
         let creates = how.contains(types::OpenFlags::CREATE)
             && self.inner.stat_at(again(&folder), lookup, path.clone()).await.is_err();
@@ -210,12 +262,11 @@ impl HostDescriptor for CountedView<'_> {
             disk.entry_added();
         }
         let stat = self.inner.stat(again(&fd)).await?;
-        if stat.type_ != DescriptorType::Directory {
-            let file = self.inner.metadata_hash(again(&fd)).await?.lower;
-            if let Some(scratch) = self.scratch {
-                scratch.open.insert(fd.rep(), disk.hold(file, stat.size));
-            }
-        }
+        let held = match stat.type_ {
+            DescriptorType::Directory => None,
+            _ => Some(disk.hold(self.inner.metadata_hash(again(&fd)).await?.lower, stat.size)),
+        };
+        self.descriptors.open.insert(fd.rep(), Open { slot, held });
         Ok(fd)
     }
 
@@ -301,7 +352,7 @@ impl HostDescriptor for CountedView<'_> {
 
     fn read_via_stream(&mut self, fd: Fd, offset: types::Filesize) -> FsResult<Resource<DynInputStream>> {
         let held = self.scratch_file(&fd).map(Held::again);
-        let stream: DynInputStream = Box::new(FileInput::new(self.file(&fd)?, offset, held));
+        let stream: DynInputStream = Box::new(FileInput::new(self.file(&fd)?, offset, held, self.slot(&fd)));
         Ok(self.inner.table.push(stream)?)
     }
 
@@ -316,9 +367,7 @@ impl HostDescriptor for CountedView<'_> {
     fn drop(&mut self, fd: Fd) -> wasmtime::Result<()> {
         let number = fd.rep();
         HostDescriptor::drop(&mut self.inner, fd)?;
-        if let Some(scratch) = self.scratch {
-            scratch.open.remove(&number);
-        }
+        self.descriptors.open.remove(&number);
         Ok(())
     }
 }
@@ -332,7 +381,10 @@ impl HostDirectoryEntryStream for CountedView<'_> {
     }
 
     fn drop(&mut self, stream: Resource<types::DirectoryEntryStream>) -> wasmtime::Result<()> {
-        HostDirectoryEntryStream::drop(&mut self.inner, stream)
+        let number = stream.rep();
+        HostDirectoryEntryStream::drop(&mut self.inner, stream)?;
+        self.memory.release(self.descriptors.lists.remove(&number).unwrap_or(0));
+        Ok(())
     }
 }
 

@@ -1,12 +1,14 @@
 //! A guest's standard streams: input from its spec, output counted, limited and sent on while it runs.
 
+use std::future::poll_fn;
 use std::io;
+use std::mem;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::{Bytes, BytesMut};
-use haggle_core::{Exceeded, TaskId, TaskSpec};
+use bytes::Bytes;
+use haggle_core::{Exceeded, OutputOverrun, TaskId, TaskSpec};
 use parking_lot::Mutex;
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::async_trait;
@@ -15,6 +17,8 @@ use wasmtime_wasi::p2::pipe::MemoryInputPipe;
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 
 use crate::event::{Event, Stream};
+use crate::memory::Memory;
+use crate::meters::Meters;
 use crate::outcome::OutputExceeded;
 
 /// Where events go.
@@ -23,6 +27,13 @@ pub(crate) type Emit = Arc<dyn Fn(Event) + Send + Sync>;
 /// Output is sent on in pieces of about this size; a task that pauses or has had its turn sends what it has.
 const PIECE: usize = 16 << 10;
 
+/// What a piece costs those who hold it beside its bytes.
+const PIECE_COST: u64 = 256;
+
+/// So often in a turn a guest may write to its other stream, and what it wrote comes out in that order. More often,
+/// both streams are collected, since an event for every byte would cost the host more than the guest.
+const SWITCHES_MAX: u32 = 16;
+
 /// Bytes that a guest may write to a stream in one call. It asks before it writes.
 const WRITE_MAX: usize = 64 << 10;
 
@@ -30,29 +41,67 @@ const WRITE_MAX: usize = 64 << 10;
 pub(crate) struct Output {
     task: TaskId,
     limit: u64,
+    overrun: OutputOverrun,
     emit: Emit,
     pending: Mutex<Pending>,
+    memory: Arc<Memory>,
 }
 
+#[derive(Default)]
 struct Pending {
-    stream: Stream,
-    bytes: BytesMut,
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+    /// Whether what is collected of the standard error began before that of the standard output.
+    stderr_first: bool,
+    /// Since the last turn began.
+    switches: u32,
     /// Of both streams, sent or not.
     written: u64,
 }
 
+/// Counts as the guest's memory until everyone has let go of it.
+struct Piece {
+    bytes: Vec<u8>,
+    memory: Arc<Memory>,
+}
+
+impl AsRef<[u8]> for Piece {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl Drop for Piece {
+    fn drop(&mut self) {
+        self.memory.output_taken(self.bytes.len() as u64 + PIECE_COST);
+    }
+}
+
 impl Output {
-    pub(crate) fn new(spec: &TaskSpec, emit: Emit) -> Self {
-        let pending = Pending { stream: Stream::Stdout, bytes: BytesMut::new(), written: 0 };
-        Self { task: spec.id, limit: spec.limits.output.get(), emit, pending: Mutex::new(pending) }
+    pub(crate) fn new(spec: &TaskSpec, meters: Arc<Meters>, emit: Emit) -> Self {
+        Self {
+            task: spec.id,
+            limit: spec.limits.output.get(),
+            overrun: spec.limits.output_overrun,
+            emit,
+            pending: Mutex::default(),
+            memory: Arc::new(Memory::new(spec.resources.mem, meters)),
+        }
     }
 
-    /// Sends on what was written so far.
+    /// The memory of the task, in which its output counts.
+    pub(crate) fn memory(&self) -> &Arc<Memory> {
+        &self.memory
+    }
+
+    /// Sends on what was written so far. A turn is over.
     pub(crate) fn flush(&self) {
-        self.send(&mut self.pending.lock());
+        let mut pending = self.pending.lock();
+        pending.switches = 0;
+        self.send(&mut pending);
     }
 
-    /// Bytes written so far.
+    /// Bytes that were kept so far.
     pub(crate) fn written(&self) -> u64 {
         self.pending.lock().written
     }
@@ -61,29 +110,78 @@ impl Output {
         Pipe { output: Arc::clone(self), stream }
     }
 
-    /// What fits the limit goes out, even if not all does.
+    /// What fits the limit goes out, even if not all does. Whether there is room for it is asked before.
     fn write(&self, stream: Stream, bytes: &[u8]) -> Result<(), OutputExceeded> {
         let mut pending = self.pending.lock();
-        if pending.stream != stream {
-            self.send(&mut pending);
-            pending.stream = stream;
-        }
         let room = usize::try_from(self.limit - pending.written).unwrap_or(usize::MAX);
         let fitting = &bytes[..bytes.len().min(room)];
         let wanted = pending.written + bytes.len() as u64;
-        pending.written += fitting.len() as u64;
-        pending.bytes.extend_from_slice(fitting);
-        if pending.bytes.len() >= PIECE {
-            self.send(&mut pending);
+        if !fitting.is_empty() {
+            self.keep(&mut pending, stream, fitting);
         }
-        if wanted > self.limit { Err(OutputExceeded(Exceeded { limit: self.limit, used: wanted })) } else { Ok(()) }
+        if wanted > self.limit && self.overrun == OutputOverrun::End {
+            return Err(OutputExceeded(Exceeded { limit: self.limit, used: wanted }));
+        }
+        Ok(())
+    }
+
+    fn keep(&self, pending: &mut Pending, stream: Stream, bytes: &[u8]) {
+        let (mine, other) = match stream {
+            Stream::Stdout => (&pending.stdout, &pending.stderr),
+            Stream::Stderr => (&pending.stderr, &pending.stdout),
+        };
+        if mine.is_empty() && !other.is_empty() {
+            if pending.switches < SWITCHES_MAX {
+                pending.switches += 1;
+                self.send(pending);
+            }
+            pending.stderr_first = stream == Stream::Stdout;
+        }
+        pending.written += bytes.len() as u64;
+        self.memory.output_held(bytes.len() as u64);
+        let mine = match stream {
+            Stream::Stdout => &mut pending.stdout,
+            Stream::Stderr => &mut pending.stderr,
+        };
+        mine.extend_from_slice(bytes);
+        if mine.len() >= PIECE {
+            self.send(pending);
+        }
     }
 
     fn send(&self, pending: &mut Pending) {
-        if !pending.bytes.is_empty() {
-            let bytes = pending.bytes.split().freeze();
-            (self.emit)(Event::Output { task: self.task, stream: pending.stream, bytes });
+        let (stdout, stderr) = (mem::take(&mut pending.stdout), mem::take(&mut pending.stderr));
+        let (stdout, stderr) = ((Stream::Stdout, stdout), (Stream::Stderr, stderr));
+        for (stream, mut bytes) in if pending.stderr_first { [stderr, stdout] } else { [stdout, stderr] } {
+            if !bytes.is_empty() {
+                bytes.shrink_to_fit();
+                self.memory.output_held(PIECE_COST);
+                let bytes = Bytes::from_owner(Piece { bytes, memory: Arc::clone(&self.memory) });
+                (self.emit)(Event::Output { task: self.task, stream, bytes });
+            }
         }
+    }
+
+    /// Whether nothing that is written from now on is kept.
+    fn is_cut_off(&self) -> bool {
+        self.overrun == OutputOverrun::Truncate && self.pending.lock().written >= self.limit
+    }
+
+    /// Bytes that may be written in one call.
+    fn room(&self) -> usize {
+        if self.is_cut_off() {
+            return WRITE_MAX;
+        }
+        usize::try_from(self.memory.output_room()).map_or(WRITE_MAX, |room| room.min(WRITE_MAX))
+    }
+
+    /// Waits until some of what was written is taken, unless there is room.
+    fn poll_room(&self, context: &Context<'_>) -> Poll<usize> {
+        if self.is_cut_off() {
+            return Poll::Ready(WRITE_MAX);
+        }
+        let room = self.memory.poll_output_room(context);
+        room.map(|room| usize::try_from(room).map_or(WRITE_MAX, |room| room.min(WRITE_MAX)))
     }
 }
 
@@ -116,8 +214,12 @@ impl OutputStream for Pipe {
         self.output.write(self.stream, &bytes).map_err(|full| StreamError::Trap(full.into()))
     }
 
-    async fn blocking_write_and_flush(&mut self, bytes: Bytes) -> StreamResult<()> {
-        self.write(bytes)
+    async fn blocking_write_and_flush(&mut self, mut bytes: Bytes) -> StreamResult<()> {
+        while !bytes.is_empty() {
+            let room = poll_fn(|context| self.output.poll_room(context)).await;
+            self.write(bytes.split_to(bytes.len().min(room)))?;
+        }
+        Ok(())
     }
 
     /// The host decides when to send on; a guest that flushes every line would cost it an event a line.
@@ -126,19 +228,23 @@ impl OutputStream for Pipe {
     }
 
     fn check_write(&mut self) -> StreamResult<usize> {
-        Ok(WRITE_MAX)
+        Ok(self.output.room())
     }
 }
 
 #[async_trait]
 impl Pollable for Pipe {
-    async fn ready(&mut self) {}
+    async fn ready(&mut self) {
+        poll_fn(|context| self.output.poll_room(context)).await;
+    }
 }
 
 impl AsyncWrite for Pipe {
-    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = self.output.write(self.stream, bytes).map(|()| bytes.len());
-        Poll::Ready(written.map_err(io::Error::other))
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.output.poll_room(context).map(|room| {
+            let fitting = &bytes[..bytes.len().min(room)];
+            self.output.write(self.stream, fitting).map(|()| fitting.len()).map_err(io::Error::other)
+        })
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {

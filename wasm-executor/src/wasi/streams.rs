@@ -9,6 +9,7 @@ use wasmtime_wasi::async_trait;
 use wasmtime_wasi::p2::{InputStream, OutputStream, Pollable, StreamError, StreamResult};
 
 use super::disk::Held;
+use super::files::Slot;
 
 /// Bytes that the host holds for one call of a guest.
 const CALL_MAX: usize = 64 << 10;
@@ -19,11 +20,12 @@ pub(super) struct FileInput {
     position: u64,
     /// For files in scratch: they stay counted while they are read.
     _held: Option<Held>,
+    _slot: Option<Arc<Slot>>,
 }
 
 impl FileInput {
-    pub(super) fn new(file: Arc<File>, position: u64, held: Option<Held>) -> Self {
-        Self { file, position, _held: held }
+    pub(super) fn new(file: Arc<File>, position: u64, held: Option<Held>, slot: Option<Arc<Slot>>) -> Self {
+        Self { file, position, _held: held, _slot: slot }
     }
 }
 
@@ -61,11 +63,12 @@ pub(super) struct FileOutput {
     file: Arc<File>,
     place: Place,
     held: Held,
+    _slot: Option<Arc<Slot>>,
 }
 
 impl FileOutput {
-    pub(super) fn new(file: Arc<File>, place: Place, held: Held) -> Self {
-        Self { file, place, held }
+    pub(super) fn new(file: Arc<File>, place: Place, held: Held, slot: Option<Arc<Slot>>) -> Self {
+        Self { file, place, held, _slot: slot }
     }
 }
 

@@ -36,6 +36,16 @@ pub(crate) struct Bench {
     next: AtomicU64,
 }
 
+/// The same event, which holds nothing of the executor.
+fn taken(event: Event) -> Event {
+    match event {
+        Event::Output { task, stream, bytes } => {
+            Event::Output { task, stream, bytes: bytes::Bytes::copy_from_slice(&bytes) }
+        }
+        other => other,
+    }
+}
+
 /// All that happened to one task.
 #[derive(Debug)]
 pub(crate) struct Report {
@@ -102,24 +112,36 @@ impl Bench {
     }
 
     pub(crate) fn with(max_tasks: usize, dir: Arc<TempDir>) -> Self {
-        Self::start(2, max_tasks, true, dir)
+        Self::start(2, max_tasks, true, dir, |_| {})
+    }
+
+    /// Whose events are told to this at first.
+    pub(crate) fn hearing(hear: impl Fn(&Event) + Send + Sync + 'static) -> Self {
+        Self::start(2, 64, true, Arc::new(TempDir::new().unwrap()), hear)
     }
 
     pub(crate) fn with_workers(workers: usize) -> Self {
-        Self::start(workers, 64, true, Arc::new(TempDir::new().unwrap()))
+        Self::start(workers, 64, true, Arc::new(TempDir::new().unwrap()), |_| {})
     }
 
     pub(crate) fn without_network() -> Self {
-        Self::start(1, 64, false, Arc::new(TempDir::new().unwrap()))
+        Self::start(1, 64, false, Arc::new(TempDir::new().unwrap()), |_| {})
     }
 
-    fn start(workers: usize, max_tasks: usize, allow_network: bool, dir: Arc<TempDir>) -> Self {
+    fn start(
+        workers: usize,
+        max_tasks: usize,
+        allow_network: bool,
+        dir: Arc<TempDir>,
+        hear: impl Fn(&Event) + Send + Sync + 'static,
+    ) -> Self {
         let (sender, events) = channel();
         let config =
             Config { workers, scratch_dir: dir.path().join("scratch"), max_tasks, meter: Meter::Fuel, allow_network };
         let executor = Executor::start(config, move |event| {
+            hear(&event);
             // The bench may be gone before the last event.
-            let _ = sender.send(event);
+            let _ = sender.send(taken(event));
         });
         let executor = executor.unwrap();
         Self { executor, events, kept: Mutex::default(), dir, next: AtomicU64::new(1) }

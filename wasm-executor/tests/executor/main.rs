@@ -8,5 +8,6 @@ mod kit;
 mod lifecycle;
 mod modules;
 mod net;
+mod output;
 mod quotas;
 mod sharing;

@@ -151,28 +151,6 @@ fn a_loop_in_the_modules_start_function_is_limited_too() {
 }
 
 #[test]
-fn output_goes_out_up_to_its_limit_and_no_further() {
-    let body = r#"
-        (memory (export "memory") 1)
-        (func (export "_start")
-            (loop $more
-                (call $print (i32.const 256) (i32.const 3000))
-                (br $more)))"#;
-    let bench = Bench::new();
-    for form in BOTH {
-        let mut spec = spec();
-        spec.limits.output = Bytes::new(50_000);
-
-        let report = bench.run(form, spec, body);
-
-        let exceeded = report.assert_limited(Reason::OutputLimit, 50_000);
-        assert!(exceeded.used > 50_000);
-        assert_eq!(report.stdout.len(), 50_000);
-        assert_eq!(report.ending.usage.output.get(), 50_000);
-    }
-}
-
-#[test]
 fn a_task_with_a_small_share_still_finishes() {
     let mut spec = spec();
     spec.resources.cpus = haggle_core::MilliCpu::new(50);

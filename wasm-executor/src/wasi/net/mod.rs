@@ -24,7 +24,8 @@ use wasmtime_wasi::sockets::SocketAddrUse;
 use self::connections::{Connections, Permit};
 use self::policy::{Host, Policy};
 pub use self::resolve::RESOLVER_FILES;
-use super::Preview2State;
+use super::{GuestFiles, Preview2State};
+use crate::memory::Memory;
 use crate::meters::Meters;
 
 /// The version of the interfaces that wasmtime 48 defines, and that are shadowed here. Were it another one, what is
@@ -53,7 +54,13 @@ struct Granted {
 
 impl Net {
     /// `builder` is the context that the guest will have; without grants it is left as closed as it is.
-    pub(crate) fn new(grants: &Grants, meters: &Arc<Meters>, builder: &mut WasiCtxBuilder) -> Self {
+    pub(crate) fn new(
+        grants: &Grants,
+        meters: &Arc<Meters>,
+        memory: &Arc<Memory>,
+        files: &Arc<GuestFiles>,
+        builder: &mut WasiCtxBuilder,
+    ) -> Self {
         let granted =
             grants.reach_out().then(|| Arc::new(Granted { policy: Policy::new(grants), meters: Arc::clone(meters) }));
         if let Some(granted) = granted.as_ref().filter(|_| !grants.net.is_empty()) {
@@ -71,7 +78,8 @@ impl Net {
             });
         }
         let http = http::Http::new(granted.clone());
-        Self { granted, connections: Connections::default(), sockets: HashMap::new(), http }
+        let connections = Connections::new(Arc::clone(memory), Arc::clone(files));
+        Self { granted, connections, sockets: HashMap::new(), http }
     }
 }
 

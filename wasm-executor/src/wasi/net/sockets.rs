@@ -118,7 +118,7 @@ impl Preview2State {
 
     fn socket_permit(&mut self) -> SocketResult<Permit> {
         self.meters()?;
-        Ok(self.net.connections.open(&mut self.memory).ok_or(ErrorCode::NewSocketLimit)?)
+        Ok(self.net.connections.open().ok_or(ErrorCode::NewSocketLimit)?)
     }
 }
 

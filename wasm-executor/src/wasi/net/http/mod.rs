@@ -140,7 +140,7 @@ fn handle(
     options: Option<Resource<RequestOptions>>,
 ) -> HttpResult<Resource<HostFutureIncomingResponse>> {
     let permit = match state.net.granted {
-        Some(_) => state.net.connections.open(&mut state.memory),
+        Some(_) => state.net.connections.open(),
         None => None,
     };
     if permit.is_none() {
