@@ -39,7 +39,7 @@ pub(crate) fn measure(effort: Effort) -> anyhow::Result<Vec<Figure>> {
 
     let mut ratios: [Vec<f64>; 5] = Default::default();
     for kernel in KERNELS {
-        let work = Work { kernel, rounds: effort.of(60, 5) };
+        let work = Work { kernel, rounds: effort.of(40, 5) };
         let mut samples: [Vec<f64>; 6] = Default::default();
         // In turn, so that the machine's mood touches all alike.
         for _ in 0..rounds {
