@@ -2,6 +2,7 @@
 
 use std::fs::{DirEntry, read_dir, read_to_string};
 use std::net::TcpListener;
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
 use haggle_sdk::Client;
@@ -66,9 +67,14 @@ impl Cluster {
         self.agents[index] = self.agent(index, flags);
     }
 
+    /// Where an agent keeps everything.
+    pub fn work_dir(&self, index: usize) -> PathBuf {
+        self.dir.path().join(agent_name(index))
+    }
+
     fn agent(&self, index: usize, flags: &AgentFlags) -> Daemon {
-        let name = format!("agent{index}");
-        let work_dir = self.dir.path().join(&name);
+        let name = agent_name(index);
+        let work_dir = self.work_dir(index);
         let args =
             ["agent", "--master", &self.url, "--name", &name, "--cpus", flags.cpus, "--mem", flags.mem, "--work-dir"];
         let args = args.map(str::to_owned).into_iter().chain([work_dir.display().to_string()]).collect::<Vec<_>>();
@@ -153,6 +159,10 @@ fn spawn_master(port: u16, dir: &TempDir) -> Daemon {
         state.display().to_string(),
     ];
     Daemon::spawn(&binary("haggle"), &args, dir.path().join("master.log"))
+}
+
+fn agent_name(index: usize) -> String {
+    format!("agent{index}")
 }
 
 /// A port that nobody listens on. Another process may take it first; then the master says so and the test fails.

@@ -20,7 +20,11 @@ struct Bounds {
 }
 
 /// Every target in `fuzz/targets`, and what bounds it.
-const TARGETS: [(&str, Bounds); 1] = [("intake", Bounds { length: 64 << 10, seconds: 10, memory: 1024 })];
+const TARGETS: [(&str, Bounds); 3] = [
+    ("intake", Bounds { length: 64 << 10, seconds: 10, memory: 1024 }),
+    ("limits", Bounds { length: 16 << 10, seconds: 20, memory: 1024 }),
+    ("calls", Bounds { length: 16 << 10, seconds: 20, memory: 1024 }),
+];
 
 /// Runs one target, or all one after the other, for so many minutes each. Fails with the first input that breaks one;
 /// libFuzzer says where it is kept.
