@@ -49,4 +49,3 @@ pub use config::{Config, StartError};
 pub use event::{Event, HostFolder, Launch, Meter, Stream};
 pub use executor::{Executor, Stats};
 pub use module::{Exhausted, ModuleError};
-pub use wasi::RESOLVER_FILES;

@@ -17,7 +17,6 @@ use wasmtime_wasi::{ResourceTable, WasiCtx};
 pub(crate) use disk::{Disk, Full, file_id};
 pub(crate) use files::{Files, GuestFiles};
 pub(crate) use net::Net;
-pub use net::RESOLVER_FILES;
 pub(crate) use preview1::Preview1;
 pub(crate) use preview2::Preview2;
 pub(crate) use stdio::{Emit, Output, stdin};

@@ -23,7 +23,6 @@ use wasmtime_wasi::sockets::SocketAddrUse;
 
 use self::connections::{Connections, Permit};
 use self::policy::{Host, Policy};
-pub use self::resolve::RESOLVER_FILES;
 use super::{GuestFiles, Preview2State};
 use crate::memory::Memory;
 use crate::meters::Meters;

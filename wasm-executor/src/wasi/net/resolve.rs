@@ -1,4 +1,7 @@
 //! Names to addresses, by the system's resolver, on threads of their own: it blocks, for half a minute at times.
+//!
+//! It reads files of the system and opens sockets of its own. A process that gives up what it does not need has to keep
+//! those where it may use the network.
 
 use std::io;
 use std::net::{IpAddr, ToSocketAddrs};
@@ -11,22 +14,6 @@ use super::Host;
 use super::policy::Policy;
 use crate::charge::Debt;
 use crate::clock::thread_cpu_time;
-
-/// What the system's resolver reads, for whoever takes everything else away from a process that may use the network:
-/// glibc's `getaddrinfo` as set up by files, DNS, systemd-resolved and nscd. Beside them it opens UDP and TCP sockets
-/// to port 53 of its name servers. A file that is replaced by another one is lost to a process that was locked down
-/// before; folders are not.
-pub const RESOLVER_FILES: [&str; 9] = [
-    "/etc/resolv.conf",
-    "/etc/hosts",
-    "/etc/host.conf",
-    "/etc/nsswitch.conf",
-    "/etc/gai.conf",
-    "/etc/services",
-    "/run/systemd/resolve",
-    "/run/resolvconf",
-    "/run/nscd",
-];
 
 /// Lookups at once in this process. Beyond it they wait: a name server that does not answer holds a thread.
 const LOOKUPS_MAX: usize = 32;
