@@ -3,6 +3,7 @@
 mod outliving;
 mod played;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use haggle_agent::{Agent, BadMaster, Config, StartError, Stopped, WorkDirError};
@@ -200,6 +201,61 @@ async fn an_artifact_is_downloaded_once_for_all_tasks_and_runs() {
     session.hear_of(id(2), v1::TaskState::Finished).await;
 
     assert_eq!(master.downloads(), 1);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_module_that_is_too_dear_to_compile_ends_its_task_and_no_other() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut master = Master::start().await;
+    let mut config = master.agent(dir.path());
+    config.compile.cpu = Duration::from_secs(1);
+    let _agent = Agent::start(config).await.unwrap();
+    let mut session = master.welcome().await;
+    let dear = "(func (param i64) (result i64) (i64.mul (local.get 0) (i64.rotl (local.get 0) (i64.const 7))))";
+    let dear = format!("(module {} (func (export \"_start\")))", dear.repeat(20_000));
+
+    session.launch(task(1, master.module(&dear))).await;
+    session.launch(task(2, master.module(HELLO))).await;
+
+    let (mut ended, mut honest) = (None, None);
+    while ended.is_none() || honest.is_none() {
+        let Report::Updates(updates) = session.hear().await else { continue };
+        for status in updates.statuses {
+            session.acknowledge(&status).await;
+            match (status.task, status.state()) {
+                (of, v1::TaskState::Failed) if of == Some(id(1).into()) => ended = Some(status),
+                (of, v1::TaskState::Finished) if of == Some(id(2).into()) => honest = Some(status),
+                _ => {}
+            }
+        }
+    }
+    let ended = ended.unwrap();
+    assert_eq!((ended.reason(), ended.source()), (v1::Reason::ModuleInvalid, v1::Source::Agent));
+    assert_eq!(ended.message, "compile limit: used 1 s of CPU, all that one module is given");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_task_is_killed_while_its_module_is_compiled() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut master = Master::start().await;
+    let mut config = master.agent(dir.path());
+    // A compiler that never ends.
+    config.program = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/played/endless.sh"));
+    let _agent = Agent::start(config).await.unwrap();
+    let mut session = master.welcome().await;
+    session.launch(task(1, master.module(HELLO))).await;
+    // It is written to by a child, once there is one.
+    let begun = || std::fs::read_dir(dir.path().join("cache")).is_ok_and(|mut files| files.next().is_some());
+    while !begun() {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+
+    session.kill(id(1)).await;
+
+    let end = session.hear_of(id(1), v1::TaskState::Killed).await;
+    assert_eq!((end.reason(), end.source()), (v1::Reason::KilledDuringLaunch, v1::Source::Agent));
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use haggle_core::{Bytes, MilliCpu};
 use haggle_master::Master;
 use tempfile::TempDir;
 
+use crate::args::ModuleArgs;
 use crate::cache;
 use crate::error::CommandError;
 
@@ -28,6 +29,8 @@ pub(crate) struct Plan {
     pub(crate) allowed_folders: Vec<PathBuf>,
     /// Whether tasks are given the network that their grants name.
     pub(crate) allow_network: bool,
+    /// How modules are compiled, where that was said.
+    pub(crate) modules: Option<ModuleArgs>,
 }
 
 /// A running cluster. Dropped without [`Self::stop`], it ends without ceremony.
@@ -63,6 +66,9 @@ impl Cluster {
             config.recovery_timeout = Duration::ZERO;
             config.allowed_folders.clone_from(&plan.allowed_folders);
             config.allow_network = plan.allow_network;
+            if let Some(modules) = &plan.modules {
+                modules.enter(&mut config);
+            }
             let agent = Agent::start(config).await?;
             agent.registered().await?;
             agents.push(agent);

@@ -1,5 +1,6 @@
 //! Guests that mean harm, one row each: what they try, and how the executor ends them.
 
+mod compiling;
 mod cpu;
 mod disk;
 mod host_calls;

@@ -98,6 +98,10 @@ fn engine(meter: Meter, max_tasks: usize) -> wasmtime::Result<Engine> {
     pooled(Enabled::Auto).or_else(|_| pooled(Enabled::No))
 }
 
+/// Bytes that the pool of [`compiling`] maps and never touches: its tables, of pointers, each in pages of its own.
+pub(crate) const COMPILING_RESERVES: u64 =
+    2 * CORE_INSTANCES_PER_COMPONENT as u64 * (TABLE_ELEMENTS as u64 * 8).next_multiple_of(64 << 10);
+
 /// An engine that compiles what an executor runs, and refuses what does not fit its pool. `parallel` compiles the
 /// functions of a module on all CPUs.
 ///

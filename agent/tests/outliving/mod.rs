@@ -100,13 +100,20 @@ async fn an_agent_that_is_stopped_leaves_no_executor() {
 #[tokio::test]
 async fn a_task_whose_executor_does_not_start_fails_and_says_why() {
     let (mut master, dir) = (Master::start().await, tempfile::tempdir().unwrap());
+    // The module is compiled by one that is there.
+    let agent = Agent::start(master.agent(dir.path())).await.unwrap();
+    let mut session = master.welcome().await;
+    session.launch(task(1, master.module(HELLO))).await;
+    let end = session.hear_of(id(1), v1::TaskState::Finished).await;
+    session.acknowledge(&end).await;
+    soon(agent.stop()).await;
     let config = Config { program: dir.path().join("nowhere"), ..master.agent(dir.path()) };
     let _agent = Agent::start(config).await.unwrap();
     let mut session = master.welcome().await;
 
-    session.launch(task(1, master.module(HELLO))).await;
+    session.launch(task(2, master.module(HELLO))).await;
 
-    let end = session.hear_of(id(1), v1::TaskState::Failed).await;
+    let end = session.hear_of(id(2), v1::TaskState::Failed).await;
     assert_eq!(end.reason(), v1::Reason::ExecutorTerminated);
     assert!(end.message.starts_with("the executor did not start: cannot start "), "{}", end.message);
 }

@@ -43,6 +43,8 @@ pub(crate) struct UpArgs {
     #[command(flatten)]
     pub(crate) allowed: AllowArgs,
     #[command(flatten)]
+    pub(crate) modules: ModuleArgs,
+    #[command(flatten)]
     pub(crate) log: LogArgs,
 }
 
@@ -106,6 +108,8 @@ pub(crate) struct AgentArgs {
     #[command(flatten)]
     pub(crate) allowed: AllowArgs,
     #[command(flatten)]
+    pub(crate) modules: ModuleArgs,
+    #[command(flatten)]
     pub(crate) log: LogArgs,
 }
 
@@ -118,6 +122,29 @@ pub(crate) struct AllowArgs {
     /// A folder of this machine that tasks may ask to read, with all that is in it; repeatable
     #[arg(long = "allow-folder", value_name = "DIR")]
     pub(crate) folders: Vec<PathBuf>,
+}
+
+/// How an agent's modules are compiled.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct ModuleArgs {
+    /// CPU time that the compilation of one module may take, in whole seconds; more is a MODULE_INVALID
+    #[arg(long, value_name = "TIME", default_value = "120s", value_parser = values::duration)]
+    compile_cpu: Duration,
+    /// Memory that the compilation of one module may take; more is a MODULE_INVALID (on Linux)
+    #[arg(long, value_name = "SIZE", default_value = "2GiB", value_parser = values::positive_size)]
+    compile_mem: Bytes,
+    /// Count the fuel of those tasks only that have a fuel limit; the others run a little faster
+    #[arg(long = "no-metering")]
+    unmetered: bool,
+}
+
+impl ModuleArgs {
+    /// As an agent is told.
+    pub(crate) fn enter(&self, config: &mut haggle_agent::Config) {
+        config.compile.cpu = self.compile_cpu;
+        config.compile.mem = self.compile_mem;
+        config.metering = !self.unmetered;
+    }
 }
 
 /// How much is said on standard error, and in what form.

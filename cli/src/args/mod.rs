@@ -11,7 +11,7 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 use haggle_core::MilliCpu;
 
-pub(crate) use daemon::{AgentArgs, LogArgs, LogFormat, MasterArgs, UpArgs};
+pub(crate) use daemon::{AgentArgs, LogArgs, LogFormat, MasterArgs, ModuleArgs, UpArgs};
 pub(crate) use operator::{KillArgs, ListArgs, LogsArgs, PsArgs, WatchArgs};
 pub(crate) use run::{BuildArgs, InspectArgs, RunArgs};
 

@@ -35,6 +35,7 @@ pub(super) async fn run(master: String, args: AgentArgs) -> Verdict {
     let mut config = Config::new(master, name, work_dir, modules);
     config.resources = Declared { cpus: args.cpus, mem: args.mem, disk: args.disk, ..Declared::default() };
     config.allow_network = args.allowed.network;
+    args.modules.enter(&mut config);
     if temporary.is_some() {
         // Nobody could find what is left in it.
         config.recovery_timeout = Duration::ZERO;

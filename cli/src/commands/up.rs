@@ -20,6 +20,7 @@ pub(super) async fn run(args: UpArgs) -> Verdict {
         mem: args.mem,
         allowed_folders: args.allowed.folders,
         allow_network: args.allowed.network,
+        modules: Some(args.modules),
     };
     let mut cluster = tokio::select! {
         cluster = Cluster::start(plan) => cluster?,

@@ -39,6 +39,7 @@ pub fn compile_child(args: impl IntoIterator<Item = OsString>) -> Option<ExitCod
         Ok(()) => ExitCode::SUCCESS,
         Err(Fault::Module(ModuleError::CompileLimit(_))) => complain(OUT_OF_MEMORY, ""),
         Err(Fault::Module(error @ ModuleError::Invalid(_))) => complain(REFUSED, &error.to_string()),
+        Err(Fault::Module(ModuleError::Interrupted(why))) => complain(BROKEN, &why),
         Err(Fault::Module(error)) => complain(BROKEN, &error.to_string()),
         Err(Fault::Io(error)) => complain(BROKEN, &error.to_string()),
     })

@@ -70,9 +70,12 @@ pub(super) fn apply(order: &Order) -> std::io::Result<()> {
     setrlimit(Resource::Cpu, cap(seconds(cpu), seconds(cpu) + 1))?;
     setrlimit(Resource::Fsize, cap(code.get(), code.get()))?;
     setrlimit(Resource::Core, cap(0, 0))?;
-    // Private memory that can be written. Address space would also count what an engine reserves and never touches.
+    // Private memory that can be written, touched or not. Address space would also count the terabytes of a pool.
     #[cfg(target_os = "linux")]
-    setrlimit(Resource::Data, cap(mem.get(), mem.get()))?;
+    {
+        let data = mem.get().saturating_add(crate::engine::COMPILING_RESERVES);
+        setrlimit(Resource::Data, cap(data, data))?;
+    }
     #[cfg(not(target_os = "linux"))]
     let _ = mem;
     nice(NICENESS)?;

@@ -1,5 +1,7 @@
 //! What an executor promises, asked of a real one with real guests.
 
+#[cfg(unix)]
+mod compiler;
 mod endings;
 mod files;
 mod folders;

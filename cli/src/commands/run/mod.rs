@@ -61,6 +61,7 @@ async fn embedded(plan: Plan, signals: &mut Signals) -> Verdict {
         mem: None,
         allowed_folders: plan.host_folders(),
         allow_network: true,
+        modules: None,
     });
     let cluster = tokio::select! {
         cluster = starting => cluster?,

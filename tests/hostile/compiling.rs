@@ -1,0 +1,56 @@
+//! Modules that are dear to compile, before limits that are soon reached: they end there, and harm nobody.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use haggle_core::{Bytes, Ending, Reason, TaskId, TaskState};
+use haggle_executor::CompileLimits;
+
+use crate::kit::{Bench, Guest, bytes, start};
+
+/// Passes the first look at it. Takes some ten seconds of CPU, a hundred MB, and makes a megabyte.
+fn dear() -> Guest {
+    let body = "(i64.mul (i64.add (local.get 0) (i64.const 3)) (i64.rotl (local.get 0) (i64.const 7)))";
+    let function = format!("(func (param i64) (result i64) {body})");
+    bytes(format!(r#"(module {} (func (export "_start")))"#, function.repeat(20_000)).into_bytes())
+}
+
+/// A dear module before these limits, honest tasks behind it. Gives the end of the first.
+fn end_of_dear(limits: CompileLimits) -> Ending {
+    let mut bench = Bench::compiling_within(limits);
+    let hostile = bench.launch(&dear());
+    let honest: Vec<TaskId> = (0..3).map(|_| bench.launch(&start(""))).collect();
+
+    let mut ends: HashMap<TaskId, Ending> = (0..4).map(|_| bench.ended()).collect();
+
+    for task in honest {
+        assert_eq!(ends[&task].state, TaskState::Finished, "{:?}", ends[&task]);
+    }
+    let end = ends.remove(&hostile).unwrap();
+    assert_eq!((end.state, end.reason), (TaskState::Failed, Some(Reason::ModuleInvalid)), "{end:?}");
+    end
+}
+
+#[cfg(unix)]
+#[test]
+fn takes_more_cpu_than_a_compilation_is_given() {
+    let end = end_of_dear(CompileLimits { cpu: Duration::from_secs(1), ..CompileLimits::default() });
+
+    assert_eq!(end.message, "compile limit: used 1 s of CPU, all that one module is given");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn takes_more_memory_than_a_compilation_is_given() {
+    let end = end_of_dear(CompileLimits { mem: Bytes::from_mib(64), ..CompileLimits::default() });
+
+    assert_eq!(end.message, "compile limit: wants more than 64 MiB of memory to be compiled");
+}
+
+#[cfg(unix)]
+#[test]
+fn makes_more_machine_code_than_a_compilation_is_given() {
+    let end = end_of_dear(CompileLimits { code: Bytes::from_mib(1), ..CompileLimits::default() });
+
+    assert_eq!(end.message, "compile limit: makes more than 1 MiB of machine code");
+}
