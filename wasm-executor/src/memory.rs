@@ -57,6 +57,11 @@ impl Memory {
         Err(exceeded)
     }
 
+    /// Counts what the host would hold for the guest, if there is room; a guest that is refused may live on without.
+    pub(crate) fn try_hold(&self, bytes: u64) -> bool {
+        self.try_grow(&mut self.state.lock(), bytes).is_none()
+    }
+
     /// The first request that was denied: the limit, and what all would have come to.
     pub(crate) fn denied(&self) -> Option<Exceeded> {
         self.state.lock().denied

@@ -51,7 +51,7 @@ impl Connections {
         }
         let slot = self.files.open().ok()?;
         if open >= self.paid {
-            self.memory.hold(CONNECTION_HELD).ok()?;
+            self.memory.try_hold(CONNECTION_HELD).then_some(())?;
             self.paid += 1;
         }
         self.open.fetch_add(1, Ordering::AcqRel);
