@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Context;
+use wit_component::ComponentEncoder;
 
 use crate::process;
 use crate::toolchain::{self, TARGET};
@@ -23,7 +24,33 @@ pub(crate) fn build(workspace: &Workspace) -> anyhow::Result<Vec<PathBuf>> {
 
     let to = workspace.wasm();
     let compiled = target.join(TARGET).join("release");
-    names(&workspace.tasks())?.iter().map(|name| publish(&compiled, &to, &format!("{name}.wasm"))).collect()
+    let mut modules = Vec::new();
+    for name in names(&workspace.tasks())? {
+        let module = publish(&compiled, &to, &format!("{name}.wasm"))?;
+        modules.extend(component(&compiled, &to, &name, &fs::read(&module)?)?);
+        modules.push(module);
+    }
+    Ok(modules)
+}
+
+/// What names the interfaces of WASI 0.2 in a module that is to become a component.
+const COMPONENT_TYPE: &[u8] = b"component-type:";
+
+/// The component that a module which calls WASI 0.2 has to become before it can run, as `NAME.component.wasm`. The
+/// target wasm32-wasip2 would do it while linking.
+fn component(compiled: &Path, to: &Path, name: &str, module: &[u8]) -> anyhow::Result<Option<PathBuf>> {
+    if !module.windows(COMPONENT_TYPE.len()).any(|window| window == COMPONENT_TYPE) {
+        return Ok(None);
+    }
+    let adapter = wasi_preview1_component_adapter_provider::WASI_SNAPSHOT_PREVIEW1_COMMAND_ADAPTER;
+    let encoded = ComponentEncoder::default()
+        .module(module)
+        .and_then(|encoder| encoder.adapter("wasi_snapshot_preview1", adapter))
+        .and_then(|mut encoder| encoder.encode())
+        .with_context(|| format!("cannot make a component of {name}"))?;
+    let file = format!("{name}.component.wasm");
+    fs::write(compiled.join(&file), encoded)?;
+    publish(compiled, to, &file).map(Some)
 }
 
 /// A cargo command in the workspace of the example tasks, for this machine and not for WebAssembly.
