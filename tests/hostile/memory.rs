@@ -42,13 +42,19 @@ hostile! {
     declares_a_hundred_thousand_globals:
         declares((0..100_000).map(|_| "(global (mut i64) (i64.const 1))".to_owned())) => finished();
     makes_many_instances_with_many_globals:
-        // Each takes 1.6 MB, which no memory and no table has.
+        // Each takes 480 kB, which no memory and no table has.
         bare(&format!(r#"(component (core module $m {} (func (export "run") (result i32) (i32.const 0))) {}
             (core instance $last (instantiate $m))
             (func $run (result (result)) (canon lift (core func $last "run")))
             (instance $cli (export "run" (func $run))) (export "wasi:cli/run@0.2.0" (instance $cli)))"#,
+            "(global (mut i64) (i64.const 1))".repeat(30_000), "(core instance (instantiate $m))".repeat(2)))
+        .mem(Bytes::from_mib(1)) => out_of_memory();
+    makes_more_instances_than_there_can_be:
+        bare(&format!(r#"(component (core module $m {}) {})"#,
             "(global (mut i64) (i64.const 1))".repeat(100_000), "(core instance (instantiate $m))".repeat(20)))
-        => out_of_memory();
+        => invalid("aggregated core instance runtime space which exceeds");
+    has_more_globals_than_memory: declares((0..100_000).map(|_| "(global (mut i64) (i64.const 1))".to_owned()))
+        .mem(Bytes::from_mib(1)) => out_of_memory();
     has_twenty_thousand_data_segments:
         declares(std::iter::once("(memory 1)".to_owned())
             .chain((0..20_000).map(|_| r#"(data (i32.const 0) "x")"#.to_owned()))) => finished();
