@@ -80,6 +80,4 @@ async fn a_killed_executor_ends_the_tasks_of_its_framework_and_no_others() {
     assert_eq!(survivor.ended().await.unwrap().state, TaskState::Killed);
     hit.close().await;
     spared.close().await;
-    until("the executors of frameworks that left are gone", async || cluster.executors(0).is_empty().then_some(()))
-        .await;
 }

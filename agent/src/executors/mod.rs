@@ -4,13 +4,14 @@ mod peer;
 mod recovery;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::path::PathBuf;
+use std::io;
+use std::path::{self, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
 
 use haggle_core::{FrameworkId, MilliCpu, Reason, TaskId};
-use haggle_executor::process::{Order, Setup};
+use haggle_executor::process::{Lockdown, Order, Setup};
 use haggle_executor::{Launch, Meter};
 
 use crate::checkpoint::WorkDir;
@@ -57,7 +58,9 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    pub(crate) fn new(config: &Config, work_dir: &WorkDir, cpus: MilliCpu) -> Self {
+    /// # Errors
+    /// When a path cannot be made absolute.
+    pub(crate) fn new(config: &Config, work_dir: &WorkDir, cpus: MilliCpu) -> io::Result<Self> {
         let executor = haggle_executor::Config {
             workers: usize::try_from(cpus.get().div_ceil(1000)).unwrap_or(usize::MAX).max(1),
             // Each has its own.
@@ -66,8 +69,15 @@ impl Plan {
             meter: if config.metering { Meter::Fuel } else { Meter::Epochs },
             allow_network: config.allow_network,
         };
-        let setup = Setup { executor, recovery_timeout: config.recovery_timeout, idle_after: IDLE_AFTER };
-        Self { program: config.program.clone(), dir: work_dir.executors(), setup }
+        let allowed = config.allowed_folders.iter().map(path::absolute).collect::<io::Result<Vec<_>>>()?;
+        let lockdown = Lockdown {
+            read: [path::absolute(&config.cache_dir)?, work_dir.inputs()].into_iter().chain(allowed).collect(),
+            // Each has its own folder.
+            write: Vec::new(),
+            network: config.allow_network,
+        };
+        let setup = Setup { executor, lockdown, recovery_timeout: config.recovery_timeout, idle_after: IDLE_AFTER };
+        Ok(Self { program: config.program.clone(), dir: work_dir.executors(), setup })
     }
 }
 

@@ -59,7 +59,7 @@ pub(crate) fn recover(
             Ok(true) => continue,
             Ok(false) => {}
             Err(error) => {
-                tracing::warn!(folder = %folder.path().display(), %error, "an executor is lost, and its tasks")
+                tracing::warn!(folder = %folder.path().display(), %error, "an executor is lost, and its tasks");
             }
         }
         folder.remove().map_err(failed)?;

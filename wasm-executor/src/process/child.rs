@@ -11,6 +11,7 @@ use interprocess::local_socket::traits::Listener as _;
 
 use super::desk::Desk;
 use super::folder::Folder;
+use super::lockdown::raise_open_files;
 use super::socket::Socket;
 use super::watch::watch;
 use super::wire::{self, Incoming, Order, WireError};
@@ -56,11 +57,17 @@ pub enum ServeError {
 /// # Errors
 /// When it cannot start. Its agent reads why in its log.
 pub fn serve() -> Result<(), ServeError> {
-    let setup = setup()?;
+    let mut setup = setup()?;
     let folder = |action| move |source| ServeError::Folder { action, source };
     let here = std::env::current_dir().map(Folder::at).map_err(folder("find the folder that it was started in"))?;
     let claim = here.claim().map_err(folder("claim the folder that it was started in"))?;
     let listener = Folder::listen().map_err(folder("listen"))?;
+
+    raise_open_files();
+    setup.lockdown.write.push(here.path().to_owned());
+    for kept in setup.lockdown.apply() {
+        tracing::warn!("{kept}");
+    }
 
     let desk = Arc::new(Desk::new());
     let executor = Executor::start(setup.executor, {
@@ -87,8 +94,8 @@ pub fn serve() -> Result<(), ServeError> {
     let why = ended.recv().unwrap_or("its threads are gone");
     tracing::info!(why, "the executor ends");
     end_tasks(executor);
-    if let Err(error) = here.remove() {
-        tracing::warn!(%error, "the folder cannot be removed");
+    if let Err(error) = here.empty() {
+        tracing::warn!(%error, "the folder cannot be emptied");
     }
     drop(claim);
     Ok(())

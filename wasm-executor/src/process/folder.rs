@@ -100,6 +100,15 @@ impl Folder {
         }
     }
 
+    /// Removes everything in it. A process may not remove its own folder, which lies among those of others.
+    pub(super) fn empty(&self) -> io::Result<()> {
+        for entry in fs::read_dir(&self.0)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() { fs::remove_dir_all(entry.path())? } else { fs::remove_file(entry.path())? }
+        }
+        Ok(())
+    }
+
     /// The last line of its log that tells of something unusual; empty when there is none.
     pub fn last_words(&self) -> String {
         let read = || -> io::Result<Vec<u8>> {

@@ -7,6 +7,7 @@
 mod child;
 mod desk;
 mod folder;
+mod lockdown;
 mod parent;
 mod socket;
 mod watch;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub use child::{ServeError, serve};
 pub use folder::Folder;
+pub use lockdown::{Kept, Lockdown, raise_open_files};
 pub use parent::{Connection, Orders, Process, StartFailure, adopt, spawn};
 pub use socket::Socket;
 pub use wire::{Incoming, Order, Report, WireError};
@@ -32,6 +34,8 @@ pub const COMMAND: &str = "executor";
 pub struct Setup {
     /// What the executor is started with. Every path is absolute.
     pub executor: Config,
+    /// What is left to it beside its own folder.
+    pub lockdown: Lockdown,
     /// How long it runs on when its agent is gone, and waits for another.
     pub recovery_timeout: Duration,
     /// How long it holds no task before it says that it is idle.

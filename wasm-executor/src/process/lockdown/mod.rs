@@ -1,0 +1,69 @@
+//! The second wall: what a process that runs guests gives up before it does, should a guest break out of the first.
+//!
+//! Everything here is for good, and for the calling thread and those it starts: a process locks itself down while it
+//! has one thread.
+
+#[cfg(target_os = "linux")]
+mod capabilities;
+#[cfg(target_os = "linux")]
+mod files;
+#[cfg(target_os = "linux")]
+mod syscalls;
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// What is left to a process.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Lockdown {
+    /// Files and folders that it may read. What is not there is left out.
+    pub read: Vec<PathBuf>,
+    /// Folders in which it may do anything but make devices.
+    pub write: Vec<PathBuf>,
+    /// Whether it may connect to others.
+    pub network: bool,
+}
+
+/// Something that could not be given up, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("{what} could not be given up: {why}")]
+pub struct Kept {
+    what: &'static str,
+    why: String,
+}
+
+impl Lockdown {
+    /// Gives up everything else: other files, other programs, other processes, the network, and whatever the system
+    /// lets a user do that no guest has a use for. Returns what it could not give up, on this system or this kernel.
+    #[cfg(target_os = "linux")]
+    pub fn apply(&self) -> Vec<Kept> {
+        let mut kept = Vec::new();
+        let mut give_up = |what, done: Result<(), String>| kept.extend(done.err().map(|why| Kept { what, why }));
+        give_up("core dumps", capabilities::no_core_dumps());
+        give_up("privileges of programs", capabilities::no_new_privileges());
+        give_up("capabilities", capabilities::drop_all());
+        give_up("other files", files::confine(self));
+        give_up("system calls", syscalls::filter(self.network));
+        kept
+    }
+
+    /// This system has nothing that a process could do to itself without privileges, or none that is used yet.
+    #[cfg(not(target_os = "linux"))]
+    pub fn apply(&self) -> Vec<Kept> {
+        let why = format!("nothing is known of it on {}", std::env::consts::OS);
+        vec![Kept { what: "other files, other programs and the network", why }]
+    }
+}
+
+/// Raises the number of files that this process may have open to what the system allows.
+pub fn raise_open_files() {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let limit = getrlimit(Resource::Nofile);
+        if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
+            tracing::warn!(%error, "the number of open files cannot be raised");
+        }
+    }
+}
