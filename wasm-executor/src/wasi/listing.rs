@@ -3,6 +3,9 @@
 use std::fs::File;
 use std::io;
 
+#[cfg(unix)]
+use rustix::fs::{Mode, OFlags};
+
 /// Names of one list. More take the host longer than it may be away from a guest's limits: some 20 ms.
 const NAMES_MAX: u64 = 1 << 14;
 
@@ -16,7 +19,9 @@ const NAME: u64 = 128;
 #[cfg(unix)]
 pub(super) fn bytes_of(folder: &File) -> io::Result<u64> {
     let (mut names, mut bytes) = (0, 0);
-    for entry in rustix::fs::Dir::read_from(folder)? {
+    // The folder itself may be open as a mere path, from which nothing can be read.
+    let opened = rustix::fs::openat(folder, ".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    for entry in rustix::fs::Dir::new(opened)? {
         names += 1;
         bytes += NAME + entry?.file_name().count_bytes() as u64;
         if names > NAMES_MAX + 2 {
