@@ -389,8 +389,8 @@ mod tests {
             *self.known.lock().unwrap() = None;
         }
 
-        fn compiled(&mut self, number: u8, meter: Meter, outcome: Result<PathBuf, ModuleError>) -> Vec<NeverRan> {
-            self.runner.compiled(digest(number), meter, &outcome).never_ran
+        fn compiled(&mut self, number: u8, meter: Meter, outcome: &Result<PathBuf, ModuleError>) -> Vec<NeverRan> {
+            self.runner.compiled(digest(number), meter, outcome).never_ran
         }
     }
 
@@ -527,7 +527,7 @@ mod tests {
         assert_eq!(began.work, [Work::Compile { module: digest(7), path, meter: Meter::Epochs }]);
         assert_eq!(fixture.executor.take(), [""; 0]);
         let file = fixture.file.clone();
-        assert_eq!(fixture.compiled(7, Meter::Epochs, Ok(file)), []);
+        assert_eq!(fixture.compiled(7, Meter::Epochs, &Ok(file)), []);
         assert_eq!(fixture.executor.take(), ["launch task-1.1"]);
         assert_eq!(fixture.fetched(8, 10), []);
         assert_eq!(fixture.executor.take(), ["launch task-1.2"]);
@@ -556,7 +556,7 @@ mod tests {
         let _ = fixture.fetched(7, 10);
         let error = ModuleError::Invalid("not a valid module: no".to_owned());
 
-        let never_ran = fixture.compiled(7, Meter::Epochs, Err(error));
+        let never_ran = fixture.compiled(7, Meter::Epochs, &Err(error));
 
         let message = "not a valid module: no".to_owned();
         assert_eq!(never_ran, [NeverRan { task: id(1), reason: Reason::ModuleInvalid, message }]);
@@ -573,7 +573,7 @@ mod tests {
 
         assert_eq!((stopped.task, stopped.reason), (id(1), Reason::KillRequested));
         let file = fixture.file.clone();
-        assert_eq!(fixture.compiled(7, Meter::Epochs, Ok(file)), []);
+        assert_eq!(fixture.compiled(7, Meter::Epochs, &Ok(file)), []);
         assert_eq!(fixture.executor.take(), [""; 0]);
     }
 
