@@ -66,25 +66,25 @@ fn send(url: &Url, method: &str, body: Option<&str>) -> Result<IncomingResponse,
     request.set_scheme(Some(&scheme)).map_err(|()| "this is no scheme")?;
     request.set_authority(Some(url.authority)).map_err(|()| "this is no host")?;
     request.set_path_with_query(Some(url.path)).map_err(|()| "this is no path")?;
-    let Some(body) = body else { return wait(&handle(request, None).map_err(refused)?) };
+    let Some(body) = body else { return wait(&handle(request, None).map_err(|error| refused(&error))?) };
     let outgoing = request.body().map_err(|()| "the request has no body")?;
-    let response = handle(request, None).map_err(refused)?;
+    let response = handle(request, None).map_err(|error| refused(&error))?;
     let stream = outgoing.write().map_err(|()| "the body was taken already")?;
     for piece in body.as_bytes().chunks(4096) {
         stream.blocking_write_and_flush(piece).map_err(|error| format!("sending the body: {error:?}"))?;
     }
     drop(stream);
-    OutgoingBody::finish(outgoing, None).map_err(refused)?;
+    OutgoingBody::finish(outgoing, None).map_err(|error| refused(&error))?;
     wait(&response)
 }
 
 fn wait(response: &FutureIncomingResponse) -> Result<IncomingResponse, String> {
     response.subscribe().block();
     let ready = response.get().ok_or("the response is not ready")?;
-    ready.map_err(|()| "the response was taken already")?.map_err(refused)
+    ready.map_err(|()| "the response was taken already")?.map_err(|error| refused(&error))
 }
 
-fn refused(error: ErrorCode) -> String {
+fn refused(error: &ErrorCode) -> String {
     format!("{error:?}")
 }
 
