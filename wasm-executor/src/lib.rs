@@ -10,11 +10,11 @@
 //! | quota | what counts | what the guest sees | how the task ends |
 //! |---|---|---|---|
 //! | `cpus` | CPU time of the thread that runs the guest, and of those that work for it: timers, connections, taking turns | it pauses | goes on |
-//! | `mem` | linear memories, tables, stdin, arguments and environment beyond 4 KiB | `memory.grow` gives -1 | `MEMORY_LIMIT` if it then traps or fails |
-//! | `disk` | lengths and number of the files in its scratch folder | `ENOSPC` | `DISK_LIMIT` if it then traps or fails |
+//! | `mem` | linear memories, tables, instances, stdin, arguments and environment beyond 4 KiB, output that is not taken, connections | `memory.grow` gives -1 | `MEMORY_LIMIT` if it then traps or fails |
+//! | `disk` | lengths of the files in its scratch folder, and the number of their names | `ENOSPC` | `DISK_LIMIT` if it then traps or fails |
 //! | fuel | executed operators, by the table in `fuel.rs` | it is stopped | `FUEL_EXHAUSTED` |
 //! | time | wall-clock time since its start, asleep or not | it is stopped | `TIME_LIMIT` |
-//! | output | bytes written to stdout and stderr | it is stopped | `OUTPUT_LIMIT` |
+//! | output | bytes written to stdout and stderr | it is stopped, or the rest is dropped | `OUTPUT_LIMIT`, or goes on |
 #![warn(missing_docs)]
 
 #[doc(hidden)]
