@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::scheduler::bucket::PERIOD;
 
 const QUARTER: MilliCpu = MilliCpu::new(250);
 const THREE_QUARTERS: MilliCpu = MilliCpu::new(750);
@@ -421,20 +422,22 @@ fn simulate(workers: usize, spinners: &[(u64, u64)]) -> Simulation {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// A bucket that is full from the start, and the slice in which it runs dry, are all that comes on top.
+    /// A bucket that is half full from the start, and the slices in which that and its burst's run dry, are all that comes on top.
     #[test]
     fn nobody_gets_more_than_ceiling_and_burst(workers in 1..4_usize, spinners in spinners()) {
         let simulation = simulate(workers, &spinners);
 
         for (key, &(own, burst)) in (0..).zip(&spinners) {
             let rate = (own + burst) as f64 / 1000.0;
-            let at_most = rate * (LONG as f64 / 1000.0 + 0.010) + 0.0002 + 2.0 * SLICE.as_secs_f64();
+            let earned = rate * (Duration::from_millis(LONG) + PERIOD / 2).as_secs_f64();
+            let at_most = earned + 0.0002 + 4.0 * SLICE.as_secs_f64();
             let used = simulation.used.get(&key).map_or(0.0, Duration::as_secs_f64);
             prop_assert!(used <= at_most, "task {key} used {used} s of {at_most} s");
         }
     }
 
-    /// Where the ceilings of all fit the workers, everybody reaches its own, whatever the others' bursts.
+    /// Where the ceilings of all fit the workers, everybody reaches its own, whatever the others' bursts: but for half a
+    /// period, and at the end two rounds of turns, and what it was ahead of those with more weight.
     #[test]
     fn nobody_starves_below_its_ceiling(workers in 1..4_usize, mut spinners in spinners()) {
         let mut left = workers as u64 * 900;
@@ -443,7 +446,8 @@ proptest! {
         let simulation = simulate(workers, &spinners);
 
         for (key, &(own, _)) in (0..).zip(&spinners) {
-            let at_least = own as f64 / 1000.0 * (LONG as f64 / 1000.0 - 0.020) - 0.001;
+            let earned = own as f64 / 1000.0 * (Duration::from_millis(LONG) - PERIOD / 2 - 2 * ROTATION).as_secs_f64();
+            let at_least = earned - 10.0 * SLICE.as_secs_f64();
             let used = simulation.used.get(&key).map_or(0.0, Duration::as_secs_f64);
             prop_assert!(used >= at_least, "task {key} used {used} s of {at_least} s");
         }
