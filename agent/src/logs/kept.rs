@@ -95,6 +95,8 @@ impl Kept {
                 Ok(())
             }
             Err(error) => {
+                // Some of it may be there.
+                self.remove_file();
                 self.discard();
                 Err(error)
             }
@@ -124,11 +126,17 @@ impl Kept {
 
     /// Gives up everything that is kept; what comes next is kept again.
     pub(super) fn discard(&mut self) {
-        // Where there is no file, or it cannot be removed, the folder is cleared at the next start.
-        let _ = fs::remove_file(self.path());
+        if self.in_file > 0 {
+            self.remove_file();
+        }
         self.start += self.bytes();
         self.in_file = 0;
         self.in_memory = Vec::new();
+    }
+
+    fn remove_file(&self) {
+        // Where there is none, or it cannot be removed, the folder is cleared at the next start.
+        let _ = fs::remove_file(self.path());
     }
 
     fn path(&self) -> PathBuf {
