@@ -128,6 +128,8 @@ impl Task {
     pub(super) fn acknowledge(&mut self, update: UpdateId) {
         if update <= self.last_update {
             self.pending.retain(|pending| pending.status.update > update);
+            // Most of a task's life there are none, and an agent holds a hundred thousand tasks.
+            self.pending.shrink_to_fit();
         }
     }
 
