@@ -1,6 +1,7 @@
 //! The same engine without our scheduler: what metering costs by itself, for whoever measures what the rest adds.
 
-use std::pin::pin;
+use std::collections::VecDeque;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Waker};
 use std::thread;
@@ -53,6 +54,15 @@ impl Bare {
     /// # Errors
     /// When it traps, or exits with another code than 0.
     pub fn run(&self, args: &[&str]) -> Result<Duration, BareError> {
+        self.run_in_turns(args, 1, Duration::MAX)
+    }
+
+    /// The same for so many of them, which take turns of this much CPU time, and pause for nothing else. Says what all
+    /// took.
+    ///
+    /// # Errors
+    /// As [`Self::run`], of any of them.
+    pub fn run_in_turns(&self, args: &[&str], guests: usize, turn: Duration) -> Result<Duration, BareError> {
         let over = AtomicBool::new(false);
         thread::scope(|scope| {
             if self.meter == Some(Meter::Epochs) {
@@ -64,14 +74,14 @@ impl Bare {
                 });
             }
             let began = thread_cpu_time();
-            let result = self.poll_to_end(args);
+            let result = poll_to_end((0..guests).map(|_| Box::pin(self.guest(args))).collect(), turn);
             let used = thread_cpu_time() - began;
             over.store(true, Ordering::Relaxed);
             result.map(|()| used)
         })
     }
 
-    fn poll_to_end(&self, args: &[&str]) -> Result<(), BareError> {
+    async fn guest(&self, args: &[&str]) -> Result<(), BareError> {
         let mut store = Store::new(&self.engine, WasiCtxBuilder::new().args(args).build_p1());
         match self.meter {
             None => {}
@@ -84,19 +94,29 @@ impl Bare {
                 store.epoch_deadline_async_yield_and_update(EPOCHS_SLICE);
             }
         }
-        let mut guest = pin!(async {
-            let instance = self.module.instantiate_async(&mut store).await?;
-            let start = instance.get_typed_func::<(), ()>(&mut store, "_start")?;
-            start.call_async(&mut store, ()).await
-        });
-        let mut context = Context::from_waker(Waker::noop());
+        let instance = self.module.instantiate_async(&mut store).await?;
+        let start = instance.get_typed_func::<(), ()>(&mut store, "_start")?;
+        Ok(start.call_async(&mut store, ()).await?)
+    }
+}
+
+fn poll_to_end<G: Future<Output = Result<(), BareError>>>(
+    mut guests: VecDeque<Pin<Box<G>>>,
+    turn: Duration,
+) -> Result<(), BareError> {
+    let mut context = Context::from_waker(Waker::noop());
+    while let Some(mut guest) = guests.pop_front() {
+        let began = thread_cpu_time();
+        // A guest that computes is pending only where it yields.
         loop {
-            // A guest that computes is pending only where it yields.
-            if let Poll::Ready(result) = guest.as_mut().poll(&mut context) {
-                return Ok(result?);
+            match guest.as_mut().poll(&mut context) {
+                Poll::Ready(result) => break result?,
+                Poll::Pending if thread_cpu_time() - began < turn => {}
+                Poll::Pending => break guests.push_back(guest),
             }
         }
     }
+    Ok(())
 }
 
 /// That of the executor, but for the metering, and without a pool, which a single guest has no use for.

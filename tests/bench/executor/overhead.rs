@@ -18,73 +18,105 @@ mod work;
 
 use work::{KERNELS, Kernel};
 
+/// A task alone, held below its ceiling.
+const ALONE: Held = Held { tasks: 1, ceiling: MilliCpu::new(900) };
 /// Tasks side by side on one worker: each is held below its ceiling and makes room for the other.
-const TASKS: usize = 2;
-const CEILING: MilliCpu = MilliCpu::new(450);
+const PAIR: Held = Held { tasks: 2, ceiling: MilliCpu::new(450) };
+
+/// The turns that a pair gets while it computes, as a plain loop gives them: what is dearer than that is dear for the
+/// scheduler's sake, what is dearer than one guest alone is so because two use one cache.
+const TURN: Duration = Duration::from_millis(12);
 
 pub(crate) fn measure(effort: Effort) -> anyhow::Result<Vec<Figure>> {
-    let rounds = effort.of(5, 1);
     let module = std::fs::read(wasm("kernels"))?;
-    let [off, fuel, epochs] = [
-        Bare::compile(&module, None)?,
-        Bare::compile(&module, Some(Meter::Fuel))?,
-        Bare::compile(&module, Some(Meter::Epochs))?,
-    ];
-    let mut controlled_fuel = Controlled::start(Meter::Fuel, &module)?;
-    let mut controlled_epochs = Controlled::start(Meter::Epochs, &module)?;
-    // The first task compiles the module.
-    let first = Work { kernel: KERNELS[0], rounds: 1 };
-    controlled_fuel.run(&first)?;
-    controlled_epochs.run(&first)?;
+    let off = Bare::compile(&module, None)?;
+    let mut meters = [Metered::start(Meter::Fuel, &module)?, Metered::start(Meter::Epochs, &module)?];
 
-    let mut ratios: [Vec<f64>; 5] = Default::default();
+    let mut unmetered = Vec::new();
     for kernel in KERNELS {
         let work = Work { kernel, rounds: effort.of(40, 5) };
-        let mut samples: [Vec<f64>; 6] = Default::default();
+        let (mut over_native, mut samples) = (Vec::new(), [Vec::new(), Vec::new()]);
         // In turn, so that the machine's mood touches all alike.
-        for _ in 0..rounds {
-            let taken = [
-                work.native(),
-                work.on(&off)?,
-                work.on(&fuel)?,
-                work.on(&epochs)?,
-                controlled_fuel.run(&work)?,
-                controlled_epochs.run(&work)?,
-            ];
-            taken.iter().zip(&mut samples).for_each(|(taken, samples)| samples.push(taken.as_secs_f64()));
+        for _ in 0..effort.of(5, 1) {
+            let (native, off) = (work.native(), work.on(&off)?);
+            over_native.push(ratio(off, native));
+            for (meter, samples) in meters.iter_mut().zip(&mut samples) {
+                samples.push(meter.sample(&work, off)?);
+            }
         }
-        let pairs = [(1, 0), (2, 1), (3, 1), (4, 2), (5, 3)];
-        for ((of, to), ratios) in pairs.into_iter().zip(&mut ratios) {
-            // Of each round by itself.
-            let rounds: Vec<f64> = samples[of].iter().zip(&samples[to]).map(|(of, to)| of / to).collect();
-            ratios.push(median(&rounds));
-        }
-        let row = ratios.each_ref().map(|ratios| format!("{:.2}", ratios[ratios.len() - 1]));
-        eprintln!("{} (native, fuel, epochs, rate over fuel, rate over epochs): {}", kernel.name, row.join(", "));
+        unmetered.push(median(&over_native));
+        let rows: Vec<String> = meters.iter_mut().zip(&samples).map(|(meter, samples)| meter.keep(samples)).collect();
+        eprintln!("{}: over native {:.2}; {}", kernel.name, median(&over_native), rows.join("; "));
     }
 
-    let [off, fuel, epochs, controlled_fuel, controlled_epochs] = ratios;
-    let mean = |name: &str, goal, ratios: &[f64]| {
-        let name = format!("{name}, CPU time over ten kernels, geometric mean");
-        Figure::new(name, "times", goal, vec![geometric_mean(ratios)])
-    };
-    let each = |name: &str, ratios| Figure::new(format!("… {name}, each kernel"), "times", Goal::Reported, ratios);
-    Ok(vec![
-        mean("WebAssembly without a meter over native code", Goal::Reported, &off),
-        each("without a meter over native code", off),
-        mean("metering by fuel over none", Goal::Reported, &fuel),
-        each("by fuel", fuel),
-        mean("metering by epochs over none", Goal::Reported, &epochs),
-        each("by epochs", epochs),
-        mean("two tasks of 0.45 cpus on one worker over metering by fuel alone", Goal::Below(1.05), &controlled_fuel),
-        each("held to a rate, by fuel", controlled_fuel),
-        mean(
-            "two tasks of 0.45 cpus on one worker over metering by epochs alone",
-            Goal::Below(1.05),
-            &controlled_epochs,
-        ),
-        each("held to a rate, by epochs", controlled_epochs),
-    ])
+    let mut figures = rows("WebAssembly without a meter over native code", Goal::Reported, unmetered);
+    for meter in meters {
+        figures.extend(meter.figures());
+    }
+    Ok(figures)
+}
+
+/// All kernels in one figure, and each in another.
+fn rows(name: &str, goal: Goal, ratios: Vec<f64>) -> Vec<Figure> {
+    let mean = format!("{name}, CPU time over ten kernels, geometric mean");
+    vec![
+        Figure::new(mean, "times", goal, vec![geometric_mean(&ratios)]),
+        Figure::new("… each kernel", "times", Goal::Reported, ratios),
+    ]
+}
+
+fn ratio(of: Duration, to: Duration) -> f64 {
+    of.as_secs_f64() / to.as_secs_f64()
+}
+
+/// Everything with guests in one form.
+struct Metered {
+    meter: Meter,
+    bare: Bare,
+    alone: Controlled,
+    pair: Controlled,
+    /// Of each kernel.
+    ratios: [Vec<f64>; COMPARED.len()],
+}
+
+/// What is compared with what, and what it must come to.
+const COMPARED: [(&str, Goal); 4] = [
+    ("the meter alone over none", Goal::Reported),
+    ("one task of 0.9 cpus over a plain loop", Goal::Below(1.05)),
+    ("two tasks of 0.45 cpus on one worker over two plain loops that take turns", Goal::Below(1.05)),
+    ("two tasks of 0.45 cpus on one worker over a plain loop alone", Goal::Reported),
+];
+
+impl Metered {
+    fn start(meter: Meter, module: &[u8]) -> anyhow::Result<Self> {
+        let bare = Bare::compile(module, Some(meter))?;
+        let (alone, pair) = (Controlled::start(meter, module, ALONE)?, Controlled::start(meter, module, PAIR)?);
+        Ok(Self { meter, bare, alone, pair, ratios: Default::default() })
+    }
+
+    /// In one round, with what it took without a meter.
+    fn sample(&mut self, work: &Work, off: Duration) -> anyhow::Result<[f64; COMPARED.len()]> {
+        let bare = work.on(&self.bare)?;
+        let turns = work.in_turns(&self.bare)?;
+        let (alone, pair) = (self.alone.run(work)?, self.pair.run(work)?);
+        Ok([ratio(bare, off), ratio(alone, bare), ratio(pair, turns), ratio(pair, bare)])
+    }
+
+    /// Keeps a kernel's ratios, and says them.
+    fn keep(&mut self, samples: &[[f64; COMPARED.len()]]) -> String {
+        let medians = self.ratios.iter_mut().enumerate().map(|(which, ratios)| {
+            let rounds: Vec<f64> = samples.iter().map(|sample| sample[which]).collect();
+            ratios.push(median(&rounds));
+            format!("{:.2}", median(&rounds))
+        });
+        format!("by {:?} {}", self.meter, medians.collect::<Vec<_>>().join(", "))
+    }
+
+    fn figures(self) -> Vec<Figure> {
+        let meter = format!("{:?}", self.meter).to_lowercase();
+        let named = |((name, goal), ratios)| rows(&format!("preempted by {meter}: {name}"), goal, ratios);
+        COMPARED.into_iter().zip(self.ratios).flat_map(named).collect()
+    }
 }
 
 /// What is done in one sample.
@@ -102,36 +134,57 @@ impl Work {
     }
 
     fn on(&self, bare: &Bare) -> anyhow::Result<Duration> {
-        let rounds = self.rounds.to_string();
-        Ok(bare.run(&["kernels", self.kernel.name, &rounds])?)
+        Ok(bare.run(&self.args().each_ref().map(String::as_str))?)
+    }
+
+    /// As a pair that nobody holds to a rate; what one of them took.
+    fn in_turns(&self, bare: &Bare) -> anyhow::Result<Duration> {
+        let args = self.args();
+        let taken = bare.run_in_turns(&args.each_ref().map(String::as_str), PAIR.tasks, TURN)?;
+        Ok(taken / PAIR.tasks as u32)
+    }
+
+    fn args(&self) -> [String; 3] {
+        ["kernels".to_owned(), self.kernel.name.to_owned(), self.rounds.to_string()]
     }
 }
 
-/// An executor that holds tasks to their rate.
+/// So many tasks, each below this ceiling.
+#[derive(Clone, Copy)]
+struct Held {
+    tasks: usize,
+    ceiling: MilliCpu,
+}
+
+/// An executor with one worker that holds tasks to their rate.
 struct Controlled {
     local: Local,
     spec: haggle_core::TaskSpec,
+    tasks: usize,
 }
 
 impl Controlled {
-    fn start(meter: Meter, module: &[u8]) -> anyhow::Result<Self> {
-        let mut local = Local::metered(meter, 1, TASKS)?;
+    fn start(meter: Meter, module: &[u8], Held { tasks, ceiling }: Held) -> anyhow::Result<Self> {
+        let mut local = Local::metered(meter, 1, tasks)?;
         let mut spec = local.task(module)?;
-        spec.resources.cpus = CEILING;
+        spec.resources.cpus = ceiling;
         spec.resources.mem = haggle_core::Bytes::from_mib(64);
-        Ok(Self { local, spec })
+        let mut controlled = Self { local, spec, tasks };
+        // The first task loads the module.
+        controlled.run(&Work { kernel: KERNELS[0], rounds: 1 })?;
+        Ok(controlled)
     }
 
     /// CPU time that this process uses for each task, whoever in it uses it.
     fn run(&mut self, work: &Work) -> anyhow::Result<Duration> {
-        self.spec.args = vec![work.kernel.name.to_owned(), work.rounds.to_string()];
+        self.spec.args = work.args()[1..].to_vec();
         let began = proc::cpu();
-        for _ in 0..TASKS {
+        for _ in 0..self.tasks {
             self.local.launch(&self.spec);
         }
-        for (_, ending) in self.local.ended(TASKS)? {
+        for (_, ending) in self.local.ended(self.tasks)? {
             anyhow::ensure!(ending.exit_code == Some(0), "{} ended as {ending:?}", work.kernel.name);
         }
-        Ok((proc::cpu() - began) / TASKS as u32)
+        Ok((proc::cpu() - began) / self.tasks as u32)
     }
 }
