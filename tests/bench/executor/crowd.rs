@@ -84,5 +84,5 @@ async fn settled(agent: u32) -> anyhow::Result<(u64, usize)> {
 }
 
 fn held(agent: u32) -> anyhow::Result<u64> {
-    proc::family(agent).into_iter().map(|pid| Ok(proc::resident(pid)?.get())).sum()
+    proc::family(agent).into_iter().map(|pid| Ok(proc::held(pid)?.get())).sum()
 }

@@ -23,12 +23,13 @@ pub(super) fn memory(pid: u32, file: &str, field: &str) -> anyhow::Result<Bytes>
     kib.map(Bytes::from_kib).with_context(|| format!("{path} has no {field}"))
 }
 
-/// What a process holds in memory, and the page tables that this takes.
+/// What a process holds in memory, and the page tables that this takes. What it shares with others, such as the pages of
+/// its program, counts in parts.
 ///
 /// # Errors
 /// As [`memory`].
-pub(super) fn resident(pid: u32) -> anyhow::Result<Bytes> {
-    let sum = memory(pid, "status", "VmRSS")?.get() + memory(pid, "status", "VmPTE")?.get();
+pub(super) fn held(pid: u32) -> anyhow::Result<Bytes> {
+    let sum = memory(pid, "smaps_rollup", "Pss")?.get() + memory(pid, "status", "VmPTE")?.get();
     Ok(Bytes::new(sum))
 }
 

@@ -83,7 +83,7 @@ fn idle(place: &Place, peer: &Peer) -> anyhow::Result<Bytes> {
     let waiting = (0..IDLE).map(|number| peer.idle(place, number)).collect::<anyhow::Result<Vec<_>>>()?;
     let mut sum = 0;
     for pid in waiting.iter().flat_map(peer::Idle::pids) {
-        sum += proc::memory(pid, "smaps_rollup", "Pss")?.get() + proc::memory(pid, "status", "VmPTE")?.get();
+        sum += proc::held(pid)?.get();
     }
     Ok(Bytes::new(sum / IDLE as u64))
 }
