@@ -139,6 +139,7 @@ impl Driver {
             for effect in effects.drain(..) {
                 self.perform(effect);
             }
+            self.runner.executor().flush();
             self.answer();
         }
     }

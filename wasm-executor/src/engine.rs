@@ -41,20 +41,52 @@ const TABLE_ELEMENTS: usize = 100_000;
 /// Core instances of one component. Components that link shared libraries have some dozens.
 const CORE_INSTANCES_PER_COMPONENT: u32 = 128;
 
-/// Guests' stack. Rust and C programs are built for 1 MiB of their own stack in linear memory; the native
-/// frames beside it are smaller.
-const WASM_STACK: usize = 1 << 20;
-/// The same, plus room for the host's frames when the guest calls it.
-const FIBER_STACK: usize = 2 << 20;
+/// Guests' native stack: as deep as the wasmtime command line lets them go. What Rust and C programs have on a stack of
+/// their own lies in linear memory beside it.
+const WASM_STACK: usize = 512 << 10;
+/// The same, and as much again for the host's frames when the guest calls it, less the page that guards it: so two
+/// stacks share a page of the system's page tables, of which each suspended task holds some.
+const FIBER_STACK: usize = (1 << 20) - (4 << 10);
 
-/// The engines of an executor: one for each form in which modules are compiled, since no engine runs both. The usual
-/// one is there from the start; the other is made when its first module comes, so that nobody pays for two who needs
-/// one.
+/// Tasks in a small pool. Each slot of a pool costs two calls of the system when the pool is made, so a pool for all
+/// that an executor may hold takes some ten milliseconds, which most executors never need.
+const SMALL: usize = 256;
+
+/// Where a task's instance lives: a pool for its form of modules, since no engine runs both, and of one of two sizes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Pool {
+    pub(crate) meter: Meter,
+    pub(crate) size: Size,
+}
+
+/// Tasks go to the small pool while it has room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Size {
+    Small,
+    Large,
+}
+
+impl Pool {
+    /// Those for modules in this form, the one that is filled first at the front.
+    pub(crate) fn of(meter: Meter) -> [Self; 2] {
+        [Size::Small, Size::Large].map(|size| Self { meter, size })
+    }
+
+    /// How many there are.
+    pub(crate) const COUNT: usize = 4;
+
+    /// Each has a number below [`Self::COUNT`].
+    pub(crate) fn index(self) -> usize {
+        2 * self.meter as usize + self.size as usize
+    }
+}
+
+/// The engines of an executor, one for each pool. The small one of the usual form is there from the start, the others
+/// are made when they get their first module, so that nobody pays for four who needs one.
 pub(crate) struct Engines {
     usual: Meter,
     max_tasks: usize,
-    engine: Engine,
-    other: OnceLock<Result<Engine, String>>,
+    made: [OnceLock<Result<Engine, String>>; Pool::COUNT],
 }
 
 impl Engines {
@@ -63,27 +95,37 @@ impl Engines {
     /// # Errors
     /// When the machine cannot provide for that many, or wasmtime cannot run here.
     pub(crate) fn new(usual: Meter, max_tasks: usize) -> wasmtime::Result<Self> {
-        let max_tasks = max_tasks.clamp(1, TASKS_MAX);
-        Ok(Self { usual, max_tasks, engine: engine(usual, max_tasks)?, other: OnceLock::new() })
+        let engines = Self { usual, max_tasks: max_tasks.clamp(1, TASKS_MAX), made: Default::default() };
+        let first = Pool { meter: usual, size: Size::Small };
+        let engine = engine(usual, engines.capacity(first))?;
+        engines.made[first.index()].get_or_init(|| Ok(engine));
+        Ok(engines)
     }
 
-    /// The engine that runs this form.
+    /// The engine with this pool.
     ///
     /// # Errors
-    /// Says why the second engine cannot be made; it stays so.
-    pub(crate) fn get(&self, meter: Meter) -> Result<&Engine, &str> {
-        if meter == self.usual {
-            return Ok(&self.engine);
-        }
-        let other = self.other.get_or_init(|| {
-            engine(meter, self.capacity(meter)).map_err(|error| format!("cannot set up a second engine: {error:#}"))
+    /// Says why it cannot be made; it stays so.
+    pub(crate) fn get(&self, pool: Pool) -> Result<&Engine, &str> {
+        let made = self.made[pool.index()].get_or_init(|| {
+            engine(pool.meter, self.capacity(pool)).map_err(|error| format!("cannot set up another engine: {error:#}"))
         });
-        other.as_ref().map_err(String::as_str)
+        made.as_ref().map_err(String::as_str)
     }
 
-    /// Tasks of this form that the pool holds at once.
-    pub(crate) fn capacity(&self, meter: Meter) -> usize {
-        if meter == self.usual { self.max_tasks } else { self.max_tasks.min(UNUSUAL_MAX) }
+    /// Those that were made so far for this form of modules.
+    pub(crate) fn of(&self, meter: Meter) -> impl Iterator<Item = &Engine> {
+        Pool::of(meter).into_iter().filter_map(|pool| self.made[pool.index()].get()?.as_ref().ok())
+    }
+
+    /// Tasks that a pool holds at once.
+    pub(crate) fn capacity(&self, Pool { meter, size }: Pool) -> usize {
+        let both = if meter == self.usual { self.max_tasks } else { self.max_tasks.min(UNUSUAL_MAX) };
+        let small = both.min(SMALL);
+        match size {
+            Size::Small => small,
+            Size::Large => both - small,
+        }
     }
 }
 

@@ -58,6 +58,24 @@ pub enum Stream {
     Stderr,
 }
 
+/// Who hears what happens: a function, or what collects events and sends on several at once.
+///
+/// Called from the executor's threads. It must not block: while it runs, a worker runs no guest.
+pub trait Listener: Send + Sync + 'static {
+    /// This happened. One task's events come in order.
+    fn hear(&self, event: Event);
+
+    /// The executor does something else now, and the next event may be milliseconds away: what was heard is to be
+    /// passed on.
+    fn pause(&self) {}
+}
+
+impl<F: Fn(Event) + Send + Sync + 'static> Listener for F {
+    fn hear(&self, event: Event) {
+        self(event);
+    }
+}
+
 /// What happened to a task. For one task: at most one `Started`, then its `Output` in the order in which it
 /// was written, then exactly one `Ended`.
 #[derive(Clone, Debug, PartialEq, Eq)]

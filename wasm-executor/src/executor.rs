@@ -10,13 +10,13 @@ use tokio::sync::oneshot;
 
 use crate::charge;
 use crate::config::{Config, StartError};
-use crate::engine::Engines;
-use crate::event::{Event, Launch, Meter};
+use crate::engine::{Engines, Pool, Size};
+use crate::event::{Launch, Listener, Meter};
 use crate::module::{Loader, Modules};
 use crate::run::Site;
 use crate::scheduler::{self, Scheduler};
 use crate::scratch;
-use crate::wasi::{Emit, Files};
+use crate::wasi::Files;
 
 /// Threads for the little file work that a guest's `poll` cannot do on its own thread.
 const BLOCKING_THREADS: usize = 2;
@@ -50,12 +50,9 @@ struct Threads {
 impl Executor {
     /// Starts the worker threads, and what they need. Needs no runtime of the caller's.
     ///
-    /// `events` is called from the executor's threads, one task's events in order. It must not block: while it
-    /// runs, a worker runs no guest.
-    ///
     /// # Errors
     /// When the folders cannot be used or the machine cannot provide for so many tasks.
-    pub fn start(config: Config, events: impl Fn(Event) + Send + Sync + 'static) -> Result<Self, StartError> {
+    pub fn start(config: Config, listener: impl Listener) -> Result<Self, StartError> {
         let Config { workers, scratch_dir, max_tasks, meter, allow_network } = config;
         scratch::clear(&scratch_dir).map_err(|source| StartError::Folder {
             folder: scratch_dir.clone(),
@@ -66,10 +63,9 @@ impl Executor {
         let engines = Arc::new(Engines::new(meter, max_tasks).map_err(broken)?);
         let modules = Modules::new(Loader::start(Arc::clone(&engines))?);
 
-        let emit: Emit = Arc::new(events);
         let scheduler = Scheduler::new(
             Site { engines, modules, scratch_dir, files: Arc::new(Files::of_this_process()), allow_network },
-            emit,
+            Arc::new(listener),
         );
         let inner = Inner { scheduler, threads: Mutex::default() };
         let (stop, stopped) = oneshot::channel();
@@ -92,7 +88,8 @@ impl Executor {
 
     /// Loads ahead what will be launched soon; the arguments are as in a [`Launch`].
     pub fn prepare(&self, module: Digest, meter: Meter, path: &Path) {
-        self.inner.scheduler.site().modules.prepare(module, meter, path);
+        let pool = Pool { meter, size: Size::Small };
+        self.inner.scheduler.site().modules.prepare(module, pool, path);
     }
 
     /// How things stand.
@@ -101,7 +98,7 @@ impl Executor {
     }
 
     /// Kills every task and waits until all have ended and the workers are gone. Further launches end at once.
-    /// Must not be called from within `events`.
+    /// Must not be called by the listener.
     pub fn shutdown(&self) {
         self.inner.shut_down();
     }
@@ -113,7 +110,7 @@ impl Inner {
         let Threads { workers, timers } = std::mem::take(&mut *self.threads.lock());
         let me = thread::current().id();
         for worker in workers {
-            // The last handle may be dropped inside `events`, on a worker; it cannot wait for itself.
+            // The last handle may be dropped by the listener, on a worker; it cannot wait for itself.
             if worker.thread().id() != me && worker.join().is_err() {
                 tracing::error!("a worker had panicked");
             }

@@ -46,6 +46,6 @@ pub use compile::{
     COMPILE_COMMAND, CompileLimits, Compiler, CompilerConfig, IntakeError, TooDear, admit, compile_child, compile_here,
 };
 pub use config::{Config, StartError};
-pub use event::{Event, HostFolder, Launch, Meter, Stream};
+pub use event::{Event, HostFolder, Launch, Listener, Meter, Stream};
 pub use executor::{Executor, Stats};
 pub use module::{Exhausted, ModuleError};

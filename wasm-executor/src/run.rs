@@ -7,7 +7,7 @@ use haggle_core::{Fuel, TaskSpec};
 use wasmtime::{AsContext, InstancePre, ModuleExport, Store};
 use wasmtime_wasi::p2::bindings::CommandPre;
 
-use crate::engine::Engines;
+use crate::engine::{Engines, Pool};
 use crate::event::{Launch, Meter};
 use crate::grants::{Grants, grant};
 use crate::memory::{Limiter, Memory};
@@ -32,12 +32,13 @@ pub(crate) struct Site {
     pub(crate) allow_network: bool,
 }
 
-/// Runs a task to its end. `started` is called once its module is ready and the guest is about to begin.
+/// Runs a task to its end, in a pool with room for it. `started` is called once its module is ready and the guest is about to begin.
 ///
 /// Dropping the future ends the task on the spot; its meters hold what it had used.
 pub(crate) async fn run(
     site: &Site,
     launch: &Launch,
+    pool: Pool,
     output: &Arc<Output>,
     meters: &Arc<Meters>,
     started: impl FnOnce(),
@@ -45,7 +46,7 @@ pub(crate) async fn run(
     if launch.meter == Meter::Epochs && launch.spec.limits.fuel.is_some() {
         return Outcome::of_setup(&SetupError::Unmetered);
     }
-    let compiled = match site.modules.get(launch.spec.module, launch.meter, &launch.module).await {
+    let compiled = match site.modules.get(launch.spec.module, pool, &launch.module).await {
         Ok(compiled) => compiled,
         Err(error) => return Outcome::of_module(&error),
     };
@@ -53,7 +54,8 @@ pub(crate) async fn run(
         return Outcome::of_setup(&no_network(&launch.spec.grants));
     }
     started();
-    let grants = match grant(launch, site, output, meters).await {
+    // What is only needed for a while is kept apart: each suspended task holds the largest of the rest.
+    let grants = match Box::pin(grant(launch, site, output, meters)).await {
         Ok(grants) => grants,
         Err(error) => return Outcome::of_setup(&error),
     };
@@ -77,7 +79,7 @@ pub(crate) async fn run(
             let wasi = Preview2::new(builder, disk.clone(), files);
             let store = Preview2State { wasi, net, limiter: Limiter::new(Arc::clone(memory)) }.store(pre.engine());
             let mut guest = Metered::new(store, launch, meters);
-            let result = call_component(&mut guest.store, pre).await;
+            let result = Box::pin(call_component(&mut guest.store, pre)).await;
             let refused = refused(memory, disk.as_deref());
             conclude(&result, &refused, launch.spec.limits.fuel)
         }

@@ -3,7 +3,7 @@
 mod peer;
 mod recovery;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io;
 use std::path::{self, PathBuf};
 use std::sync::Arc;
@@ -89,6 +89,8 @@ pub(crate) struct Executors {
     peers: BTreeMap<Key, Peer>,
     /// Where each task is that is not forgotten.
     homes: HashMap<TaskId, Key>,
+    /// Who is to be told something that was not sent yet.
+    unsent: BTreeSet<Key>,
     /// The highest number so far.
     last: u64,
     /// Cloned by every peer's thread, so that the end of the last one is heard.
@@ -105,10 +107,18 @@ impl Executors {
             ears: Ears { inbox, logs },
             peers: BTreeMap::new(),
             homes: HashMap::new(),
+            unsent: BTreeSet::new(),
             last: 0,
             living,
             lived,
             settled: false,
+        }
+    }
+
+    /// Sends what executors were told since the last time, what goes to one of them at once.
+    pub(crate) fn flush(&mut self) {
+        for key in std::mem::take(&mut self.unsent) {
+            self.peers.get(&key).inspect(|peer| peer.flush());
         }
     }
 
@@ -194,6 +204,7 @@ impl Executors {
     fn try_launch(&mut self, launch: Launch) -> Result<(), NoExecutor> {
         let task = launch.spec.id;
         let key = self.with_room(task.framework)?;
+        self.unsent.insert(key);
         let peer = self.peers.get_mut(&key).expect("it was just found or started");
         peer.tell(&Order::Launch(launch)).map_err(|error| NoExecutor::Untold(error.to_string()))?;
         peer.running.insert(task);
@@ -227,12 +238,15 @@ impl Runs for Executors {
         if let Some(peer) = self.homes.get(&task).and_then(|key| self.peers.get_mut(key)) {
             // It holds no path.
             let _ = peer.tell(&Order::Kill(task));
+            self.unsent.extend(self.homes.get(&task));
         }
     }
 
     fn forget(&mut self, task: TaskId) {
-        if let Some(peer) = self.homes.remove(&task).and_then(|key| self.peers.get_mut(&key)) {
+        let Some(key) = self.homes.remove(&task) else { return };
+        if let Some(peer) = self.peers.get_mut(&key) {
             let _ = peer.tell(&Order::Forget(task));
+            self.unsent.insert(key);
             peer.held -= 1;
             peer.end_if_done();
         }

@@ -9,7 +9,7 @@ use std::thread;
 
 use haggle_core::TaskId;
 use haggle_executor::Stream;
-use haggle_executor::process::{self, Connection, Folder, Order, Orders, Process, Report, StartFailure, WireError};
+use haggle_executor::process::{self, Connection, Folder, Order, Outbox, Process, Report, StartFailure, WireError};
 
 use super::{Key, Plan};
 use crate::driver::Message;
@@ -40,7 +40,7 @@ pub(super) struct Peer {
 /// What the peer and its thread share.
 #[derive(Debug)]
 struct Line {
-    orders: Arc<Orders>,
+    orders: Arc<Outbox<Order>>,
     /// Known once it is connected.
     process: OnceLock<Arc<Process>>,
     /// It is left to another agent: that it hangs up is not its end.
@@ -63,7 +63,7 @@ impl Peer {
     pub(super) fn adopted(
         key: Key,
         connection: Connection,
-        orders: Arc<Orders>,
+        orders: Arc<Outbox<Order>>,
         ears: Ears,
         living: Sender<()>,
     ) -> io::Result<Self> {
@@ -72,7 +72,7 @@ impl Peer {
 
     fn on_thread(
         key: Key,
-        orders: Arc<Orders>,
+        orders: Arc<Outbox<Order>>,
         ears: Ears,
         living: Sender<()>,
         connect: impl FnOnce() -> Result<Connection, StartFailure> + Send + 'static,
@@ -94,7 +94,7 @@ impl Peer {
         Ok(peer)
     }
 
-    /// Tells it something.
+    /// Tells it something, with the next [`Self::flush`].
     ///
     /// # Errors
     /// When a path in it is not Unicode.
@@ -102,11 +102,17 @@ impl Peer {
         self.line.orders.push(order)
     }
 
+    /// Sends what it is to be told.
+    pub(super) fn flush(&self) {
+        self.line.orders.flush();
+    }
+
     /// Has it end with its tasks.
     pub(super) fn end(&mut self) {
         if !self.ends {
             self.ends = true;
             let _ = self.tell(&Order::End);
+            self.flush();
         }
     }
 
@@ -121,6 +127,7 @@ impl Peer {
     pub(super) fn leave(&mut self) {
         self.line.left.store(true, Ordering::Release);
         let _ = self.tell(&Order::Leave);
+        self.flush();
     }
 
     /// Ends it on the spot.
@@ -177,7 +184,7 @@ fn attend(key: Key, connection: Connection, line: &Line, ears: &Ears) -> Option<
 impl Ears {
     /// Passes on what an executor says. Output is kept before an end is told: who hears of an end can read
     /// everything that came before it.
-    pub(super) fn hear(&self, key: Key, reports: impl Iterator<Item = Report>, orders: &Orders) {
+    pub(super) fn hear(&self, key: Key, reports: impl Iterator<Item = Report>, orders: &Outbox<Order>) {
         let mut news = Vec::new();
         let mut taken: HashMap<(TaskId, Stream), (u64, u64)> = HashMap::new();
         for report in reports {
@@ -204,5 +211,6 @@ impl Ears {
             // It holds no path.
             let _ = orders.push(&Order::Taken { task, stream, received, stored });
         }
+        orders.flush();
     }
 }

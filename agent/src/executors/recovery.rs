@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use haggle_core::{Ending, FrameworkId, TaskId, TaskSpec};
-use haggle_executor::process::{self, Connection, Folder, Orders, Report, StartFailure, WireError};
+use haggle_executor::process::{self, Connection, Folder, Order, Outbox, Report, StartFailure, WireError};
 
 use super::peer::{Ears, Peer};
 use super::{Executors, Key, Plan};
@@ -83,7 +83,7 @@ impl Executors {
         tasks: &mut Vec<Recovered>,
     ) -> Result<bool, StartFailure> {
         let mut connection = process::adopt(folder)?;
-        let orders = Arc::<Orders>::default();
+        let orders = Arc::<Outbox<Order>>::default();
         let held = match take_stock(&mut connection, key, &self.ears, leftovers, &orders) {
             Ok(held) => held,
             Err(error) => {
@@ -115,7 +115,7 @@ fn take_stock(
     key: Key,
     ears: &Ears,
     leftovers: &Leftovers,
-    orders: &Orders,
+    orders: &Outbox<Order>,
 ) -> Result<Vec<Recovered>, WireError> {
     let mut found: BTreeMap<TaskId, Recovered> = BTreeMap::new();
     connection.hurry(true)?;

@@ -1,4 +1,4 @@
-//! Modules in memory: by digest and form, the least recently used leave first, loaded once for all who wait.
+//! Modules in memory: by digest and pool, the least recently used leave first, loaded once for all who wait.
 
 use std::collections::HashMap;
 use std::future::poll_fn;
@@ -10,7 +10,7 @@ use haggle_core::Digest;
 use parking_lot::Mutex;
 
 use super::{Loader, ModuleError, Verdict};
-use crate::event::Meter;
+use crate::engine::Pool;
 
 /// Modules in memory. A cluster's frameworks run a handful each.
 const MODULES_MAX: usize = 256;
@@ -24,8 +24,8 @@ pub(crate) struct Modules {
     slots: Arc<Mutex<Slots>>,
 }
 
-/// A module in one of its forms.
-type Name = (Digest, Meter);
+/// A module, and the pool that its instances live in.
+type Name = (Digest, Pool);
 
 #[derive(Default)]
 struct Slots {
@@ -64,11 +64,11 @@ impl Modules {
         Self { loader, slots: Arc::default() }
     }
 
-    /// The module with this digest, compiled in this form into the file at `path`. Touches no disk when it is in memory.
-    pub(crate) async fn get(&self, digest: Digest, meter: Meter, path: &Path) -> Verdict {
+    /// The module with this digest, for this pool, from the file at `path`. Touches no disk when it is in memory.
+    pub(crate) async fn get(&self, digest: Digest, pool: Pool, path: &Path) -> Verdict {
         let mut try_again = true;
         poll_fn(|context| {
-            match self.look((digest, meter), path, Some(context.waker()), std::mem::take(&mut try_again)) {
+            match self.look((digest, pool), path, Some(context.waker()), std::mem::take(&mut try_again)) {
                 Some(verdict) => Poll::Ready(verdict),
                 None => Poll::Pending,
             }
@@ -77,8 +77,8 @@ impl Modules {
     }
 
     /// Starts to load it, if nobody has.
-    pub(crate) fn prepare(&self, digest: Digest, meter: Meter, path: &Path) {
-        self.look((digest, meter), path, None, true);
+    pub(crate) fn prepare(&self, digest: Digest, pool: Pool, path: &Path) {
+        self.look((digest, pool), path, None, true);
     }
 
     /// What is wrong with a module stays wrong; what went wrong with its file or with us may be right by now,

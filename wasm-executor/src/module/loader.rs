@@ -13,8 +13,7 @@ use wasmtime::component::Component;
 use wasmtime::{Engine, Module, Precompiled};
 
 use super::{Code, CodeForm, Compiled, ModuleError, Verdict};
-use crate::engine::Engines;
-use crate::event::Meter;
+use crate::engine::{Engines, Pool};
 use crate::instances;
 use crate::wasi::Linkers;
 
@@ -31,19 +30,18 @@ pub(crate) struct Loader {
 
 struct Bench {
     engines: Arc<Engines>,
-    fuel: OnceLock<Result<Form, ModuleError>>,
-    epochs: OnceLock<Result<Form, ModuleError>>,
+    made: [OnceLock<Result<Site, ModuleError>>; Pool::COUNT],
 }
 
-/// What modules of one form are made with.
-struct Form {
+/// What the modules of one pool are made with.
+struct Site {
     engine: Engine,
     linkers: Linkers,
 }
 
 impl Loader {
     pub(crate) fn start(engines: Arc<Engines>) -> std::io::Result<Self> {
-        let bench = Arc::new(Bench { engines, fuel: OnceLock::new(), epochs: OnceLock::new() });
+        let bench = Arc::new(Bench { engines, made: Default::default() });
         let (jobs, queue) = channel::<Job>();
         let queue = Arc::new(Mutex::new(queue));
         for number in 0..THREADS {
@@ -55,13 +53,13 @@ impl Loader {
 
     /// Gets the module ready and calls `done`, on a thread of the loader. If the loader breaks, `done` is dropped
     /// without being called.
-    pub(super) fn submit(&self, meter: Meter, path: &Path, done: impl FnOnce(Verdict, usize) + Send + 'static) {
+    pub(super) fn submit(&self, pool: Pool, path: &Path, done: impl FnOnce(Verdict, usize) + Send + 'static) {
         let bench = Arc::clone(&self.bench);
         let path = path.to_owned();
         let job = Box::new(move || {
-            let made = bench.form(meter).and_then(|form| Ok((form, load(&form.engine, &path)?)));
+            let made = bench.site(pool).and_then(|site| Ok((site, load(&site.engine, &path)?)));
             match made {
-                Ok((form, code)) => done(code.link(&form.linkers).map(Arc::<Compiled>::new), code.size()),
+                Ok((site, code)) => done(code.link(&site.linkers).map(Arc::<Compiled>::new), code.size()),
                 Err(error) => done(Err(error), 0),
             }
         });
@@ -81,15 +79,11 @@ fn work(queue: &Mutex<Receiver<Job>>) {
 }
 
 impl Bench {
-    fn form(&self, meter: Meter) -> Result<&Form, ModuleError> {
-        let form = match meter {
-            Meter::Fuel => &self.fuel,
-            Meter::Epochs => &self.epochs,
-        };
-        let made = form.get_or_init(|| {
-            let engine = self.engines.get(meter).map_err(|reason| ModuleError::NoEngine(reason.to_owned()))?.clone();
+    fn site(&self, pool: Pool) -> Result<&Site, ModuleError> {
+        let made = self.made[pool.index()].get_or_init(|| {
+            let engine = self.engines.get(pool).map_err(|reason| ModuleError::NoEngine(reason.to_owned()))?.clone();
             let linkers = Linkers::new(&engine).map_err(|error| ModuleError::NoEngine(format!("{error:#}")))?;
-            Ok(Form { engine, linkers })
+            Ok(Site { engine, linkers })
         });
         made.as_ref().map_err(ModuleError::clone)
     }

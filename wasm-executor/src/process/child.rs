@@ -1,6 +1,6 @@
 //! The child: an executor behind a socket.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::mpsc;
 use std::thread;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use interprocess::local_socket::Listener;
 use interprocess::local_socket::traits::Listener as _;
 
-use super::desk::Desk;
+use super::desk::{Desk, Listening};
 use super::folder::Folder;
 use super::lockdown::raise_open_files;
 use super::socket::Socket;
@@ -70,10 +70,7 @@ pub fn serve() -> Result<(), ServeError> {
     }
 
     let desk = Arc::new(Desk::new());
-    let executor = Executor::start(setup.executor, {
-        let desk = Arc::clone(&desk);
-        move |event| desk.hear(event)
-    })?;
+    let executor = Executor::start(setup.executor, Listening(Arc::clone(&desk)))?;
     let (end, ended) = mpsc::channel();
     let agents = {
         let (desk, executor, end) = (Arc::clone(&desk), executor.clone(), end.clone());
@@ -150,26 +147,12 @@ fn converse(mut agent: Socket, desk: &Arc<Desk>, executor: &Executor) -> Result<
     agent.set_patience(Some(GREETING_MAX))?;
     let pid = wire::be_greeted(&mut agent)?;
     agent.set_patience(None)?;
-    let incarnation = desk.agent_comes();
+    let (incarnation, outbox) = desk.agent_comes();
     tracing::info!(pid, incarnation, "an agent has come");
-    let writing = {
-        let (desk, mut to) = (Arc::clone(desk), agent.clone());
-        move || {
-            let mut batch = Vec::new();
-            while let Some(next) = desk.take(batch) {
-                batch = next;
-                if to.write_all(&batch).is_err() {
-                    // The reader hears of it as well, and says so.
-                    break;
-                }
-            }
-        }
-    };
-    let writer = thread::Builder::new().name("haggle-reports".to_owned()).spawn(writing);
+    let writer = outbox.open(agent.clone());
     let ends = writer.as_ref().map_or(Ok(false), |_| listen(agent, desk, executor));
     desk.agent_goes();
-    let joined = writer.map(thread::JoinHandle::join);
-    if joined?.is_err() {
+    if writer?.join().is_err() {
         tracing::error!("the writer had panicked");
     }
     ends

@@ -1,16 +1,17 @@
 //! What an executor's process keeps in mind: a record of every task, and what its agent is still to be told.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::mem;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
 use haggle_core::{Ending, TaskId, TaskSpec};
 use parking_lot::{Condvar, Mutex};
 
-use super::wire::{self, Report};
-use crate::event::{Event, Stream};
+use super::outbox::Outbox;
+use super::wire::Report;
+use crate::event::{Event, Listener, Stream};
 
 /// Shared by the workers, who report, and the threads that speak to the agent.
 ///
@@ -19,8 +20,8 @@ use crate::event::{Event, Stream};
 #[derive(Default)]
 pub(super) struct Desk {
     state: Mutex<State>,
-    /// There is something to write, or the agent has gone.
-    filled: Condvar,
+    /// The agent is to be told something that was not sent yet.
+    unsent: AtomicBool,
     /// There is no task or no agent any more.
     quieter: Condvar,
 }
@@ -28,8 +29,8 @@ pub(super) struct Desk {
 #[derive(Default)]
 struct State {
     tasks: BTreeMap<TaskId, Record>,
-    /// What is to be written next, while there is an agent.
-    outbox: Option<Vec<u8>>,
+    /// To the agent, while there is one.
+    outbox: Option<Arc<Outbox<Report>>>,
     /// Agents so far.
     agents: u32,
     /// Since when there has been no task.
@@ -42,7 +43,8 @@ struct State {
 struct Record {
     spec: Arc<TaskSpec>,
     started: bool,
-    ending: Option<Ending>,
+    /// Apart, since most records are of tasks that have none yet.
+    ending: Option<Box<Ending>>,
     outputs: [Tail; 2],
 }
 
@@ -78,43 +80,30 @@ impl Desk {
         desk
     }
 
-    /// An agent is there: everything that is held becomes the first that it hears. Returns how many came before it.
-    pub(super) fn agent_comes(&self) -> u32 {
+    /// An agent is there: everything that is held becomes the first that it hears. Returns how many came before it, and
+    /// what it is to be told.
+    pub(super) fn agent_comes(&self) -> (u32, Arc<Outbox<Report>>) {
         let mut state = self.state.lock();
         let incarnation = state.agents;
         state.agents += 1;
         state.alone_since = None;
-        let mut outbox = Vec::new();
+        let outbox = Arc::<Outbox<Report>>::default();
         for (&task, record) in &mut state.tasks {
-            record.tell(task, &mut outbox);
+            record.tell(task, &outbox);
         }
-        put(&Report::Complete { incarnation }, &mut outbox);
-        state.outbox = Some(outbox);
-        self.filled.notify_all();
-        incarnation
+        put(&Report::Complete { incarnation }, &outbox);
+        state.outbox = Some(Arc::clone(&outbox));
+        (incarnation, outbox)
     }
 
     /// The agent is gone. What happens from now on is for the next one.
     pub(super) fn agent_goes(&self) {
         let mut state = self.state.lock();
-        state.outbox = None;
-        state.alone_since = Some(Instant::now());
-        self.filled.notify_all();
-        self.quieter.notify_all();
-    }
-
-    /// Waits for something to write, and takes it; `None` when there is nobody to write to any more. `spare` is
-    /// filled next.
-    pub(super) fn take(&self, mut spare: Vec<u8>) -> Option<Vec<u8>> {
-        spare.clear();
-        let mut state = self.state.lock();
-        loop {
-            match &mut state.outbox {
-                None => return None,
-                Some(outbox) if !outbox.is_empty() => return Some(mem::replace(outbox, spare)),
-                Some(_) => self.filled.wait(&mut state),
-            }
+        if let Some(outbox) = state.outbox.take() {
+            outbox.close();
         }
+        state.alone_since = Some(Instant::now());
+        self.quieter.notify_all();
     }
 
     /// A task is about to be launched. False when it was before.
@@ -135,7 +124,7 @@ impl Desk {
     }
 
     /// What the executor reports of a task.
-    pub(super) fn hear(&self, event: Event) {
+    fn hear(&self, event: Event) {
         let mut state = self.state.lock();
         let State { tasks, outbox, .. } = &mut *state;
         let report = match event {
@@ -148,12 +137,21 @@ impl Desk {
                 Report::Output { task, stream, offset, bytes }
             }),
             Event::Ended { task, ending } => tasks.get_mut(&task).map(|record| {
-                record.ending = Some(ending.clone());
+                record.ending = Some(Box::new(ending.clone()));
                 Report::Ended(task, ending)
             }),
         };
         if let (Some(report), Some(outbox)) = (report, outbox) {
-            self.send(&report, outbox);
+            put(&report, outbox);
+            self.unsent.store(true, Ordering::Release);
+        }
+    }
+
+    /// Sends what the agent is to be told.
+    fn flush(&self) {
+        if self.unsent.swap(false, Ordering::AcqRel) {
+            let outbox = self.state.lock().outbox.clone();
+            outbox.inspect(|outbox| outbox.flush());
         }
     }
 
@@ -183,8 +181,9 @@ impl Desk {
         let mut state = self.state.lock();
         if state.tasks.is_empty() {
             state.idle_since = Some(Instant::now());
-            if let Some(outbox) = &mut state.outbox {
-                self.send(&Report::Idle, outbox);
+            if let Some(outbox) = &state.outbox {
+                put(&Report::Idle, outbox);
+                outbox.flush();
             }
         }
     }
@@ -205,14 +204,19 @@ impl Desk {
     pub(super) fn quiet(&self) -> Quiet {
         self.state.lock().quiet()
     }
+}
 
-    fn send(&self, report: &Report, outbox: &mut Vec<u8>) {
-        // The writer sleeps only on an empty outbox.
-        let wake = outbox.is_empty();
-        put(report, outbox);
-        if wake {
-            self.filled.notify_all();
-        }
+/// The desk as the executor's listener.
+#[derive(Clone)]
+pub(super) struct Listening(pub(super) Arc<Desk>);
+
+impl Listener for Listening {
+    fn hear(&self, event: Event) {
+        self.0.hear(event);
+    }
+
+    fn pause(&self) {
+        self.0.flush();
     }
 }
 
@@ -223,8 +227,8 @@ impl State {
 }
 
 /// Reports hold no paths, and so can always be written.
-fn put(report: &Report, outbox: &mut Vec<u8>) {
-    if let Err(error) = wire::put(report, outbox) {
+fn put(report: &Report, outbox: &Outbox<Report>) {
+    if let Err(error) = outbox.push(report) {
         tracing::error!(%error, "a report cannot be written");
     }
 }
@@ -238,7 +242,7 @@ impl Record {
     }
 
     /// Everything about it, to an agent that knows nothing.
-    fn tell(&mut self, task: TaskId, outbox: &mut Vec<u8>) {
+    fn tell(&mut self, task: TaskId, outbox: &Outbox<Report>) {
         put(&Report::Held { spec: Arc::clone(&self.spec) }, outbox);
         if self.started {
             put(&Report::Started(task), outbox);
@@ -251,7 +255,7 @@ impl Record {
             }
         }
         if let Some(ending) = &self.ending {
-            put(&Report::Ended(task, ending.clone()), outbox);
+            put(&Report::Ended(task, Ending::clone(ending)), outbox);
         }
     }
 }
@@ -337,7 +341,7 @@ mod tests {
 
     /// What waits for the agent, one word for each report.
     fn told(desk: &Desk) -> Vec<String> {
-        let bytes = desk.take(Vec::new()).unwrap();
+        let bytes = desk.state.lock().outbox.as_ref().unwrap().take_waiting();
         let mut reports = Vec::new();
         let mut incoming = Incoming::<_, Report>::new(&bytes[..]);
         while incoming.read(&mut reports).unwrap() {}

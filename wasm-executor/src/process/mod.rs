@@ -8,6 +8,7 @@ mod child;
 mod desk;
 mod folder;
 mod lockdown;
+mod outbox;
 mod parent;
 mod socket;
 mod watch;
@@ -20,7 +21,8 @@ use serde::{Deserialize, Serialize};
 pub use child::{ServeError, serve};
 pub use folder::Folder;
 pub use lockdown::{Kept, Lockdown, raise_open_files};
-pub use parent::{Connection, Orders, Process, StartFailure, adopt, spawn};
+pub use outbox::Outbox;
+pub use parent::{Connection, Process, StartFailure, adopt, spawn};
 pub use socket::Socket;
 pub use wire::{Incoming, Order, Report, WireError};
 

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 
 use super::folder::Folder;
+use super::outbox::Outbox;
 use super::socket::Socket;
 use super::wire::{self, Incoming, Order, Report, WireError};
 use super::{COMMAND, Setup};
@@ -143,23 +144,12 @@ impl Connection {
         self.to.set_patience(yes.then_some(ANSWER_MAX))
     }
 
-    /// Starts the thread that tells it what `orders` takes; it ends with the connection.
+    /// Tells it what is in `orders`, and whatever will be, as long as the connection holds.
     ///
     /// # Errors
     /// When there is no thread to be had.
-    pub fn follow(self, orders: &Arc<Orders>) -> io::Result<Incoming<Socket, Report>> {
-        let (orders, mut to) = (Arc::clone(orders), self.to);
-        let writing = move || {
-            let mut batch = Vec::new();
-            while let Some(next) = orders.take(batch) {
-                batch = next;
-                if to.write_all(&batch).is_err() {
-                    // The reader hears of it as well, and says so.
-                    return;
-                }
-            }
-        };
-        thread::Builder::new().name("haggle-orders".to_owned()).spawn(writing)?;
+    pub fn follow(self, orders: &Arc<Outbox<Order>>) -> io::Result<Incoming<Socket, Report>> {
+        orders.open(self.to)?;
         Ok(self.reports)
     }
 }
@@ -241,58 +231,4 @@ fn manner(status: ExitStatus) -> String {
 #[cfg(not(unix))]
 fn manner(status: ExitStatus) -> String {
     format!("the executor ended with {status}")
-}
-
-/// What an executor's process is still to be told, from before it can listen on.
-///
-/// Bounded by what it is about: some orders for each task.
-#[derive(Debug, Default)]
-pub struct Orders {
-    waiting: Mutex<Waiting>,
-    filled: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct Waiting {
-    bytes: Vec<u8>,
-    closed: bool,
-}
-
-impl Orders {
-    /// Adds one, from any thread, at once.
-    ///
-    /// # Errors
-    /// When a path in it is not Unicode.
-    pub fn push(&self, order: &Order) -> Result<(), WireError> {
-        let mut waiting = self.waiting.lock();
-        // The writer sleeps only on an empty queue.
-        let wake = waiting.bytes.is_empty();
-        if !waiting.closed {
-            wire::put(order, &mut waiting.bytes)?;
-        }
-        drop(waiting);
-        if wake {
-            self.filled.notify_one();
-        }
-        Ok(())
-    }
-
-    /// Nobody listens any more, or will after what waits now.
-    pub fn close(&self) {
-        self.waiting.lock().closed = true;
-        self.filled.notify_one();
-    }
-
-    /// Waits for something to write, and takes it; `None` after the last. `spare` is filled next.
-    fn take(&self, mut spare: Vec<u8>) -> Option<Vec<u8>> {
-        spare.clear();
-        let mut waiting = self.waiting.lock();
-        while waiting.bytes.is_empty() {
-            if waiting.closed {
-                return None;
-            }
-            self.filled.wait(&mut waiting);
-        }
-        Some(std::mem::replace(&mut waiting.bytes, spare))
-    }
 }

@@ -16,6 +16,28 @@ impl Socket {
         Self(Arc::new(stream))
     }
 
+    /// Writes what the other side has room for now, and says how much that was.
+    ///
+    /// # Errors
+    /// When the connection is broken.
+    #[cfg(unix)]
+    pub(super) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        use interprocess::local_socket::Stream::UdSocket;
+        use rustix::net::{SendFlags, send};
+        use std::os::fd::AsFd;
+        let UdSocket(socket) = &*self.0;
+        match send(socket.as_fd(), bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => Ok(0),
+            sent => Ok(sent?),
+        }
+    }
+
+    /// Pipes have no such call: what is written to them is left to who can wait.
+    #[cfg(not(unix))]
+    pub(super) fn try_write(&self, _: &[u8]) -> io::Result<usize> {
+        Ok(0)
+    }
+
     /// How long a read may wait; `None` is for ever.
     pub(super) fn set_patience(&self, patience: Option<Duration>) -> io::Result<()> {
         self.0.set_recv_timeout(patience)

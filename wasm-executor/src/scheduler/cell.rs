@@ -13,11 +13,12 @@ use parking_lot::Mutex;
 use super::Scheduler;
 use super::queue::{Key, Share};
 use crate::charge::{Debt, helped};
-use crate::event::{Event, Launch, Meter};
+use crate::engine::Pool;
+use crate::event::{Event, Launch, Listener, Meter};
 use crate::meters::Meters;
 use crate::outcome::Outcome;
 use crate::run::run;
-use crate::wasi::{Emit, Output};
+use crate::wasi::Output;
 
 /// The guest, suspended.
 pub(super) type Guest = Pin<Box<dyn Future<Output = Outcome> + Send>>;
@@ -37,7 +38,7 @@ pub(super) struct Cell {
     launch: Launch,
     state: AtomicU8,
     killed: AtomicBool,
-    admitted: AtomicBool,
+    pool: OnceLock<Pool>,
     started: OnceLock<Now>,
     pub(super) output: Arc<Output>,
     meters: Arc<Meters>,
@@ -64,9 +65,9 @@ impl Cell {
             key,
             state: AtomicU8::new(QUEUED),
             killed: AtomicBool::new(false),
-            admitted: AtomicBool::new(false),
+            pool: OnceLock::new(),
             started: OnceLock::new(),
-            output: Arc::new(Output::new(&launch.spec, Arc::clone(&meters), Arc::clone(&scheduler.emit))),
+            output: Arc::new(Output::new(&launch.spec, Arc::clone(&meters), Arc::clone(&scheduler.listener))),
             meters,
             body: Mutex::default(),
             scheduler: Arc::downgrade(scheduler),
@@ -94,12 +95,14 @@ impl Cell {
         Share { ceiling: resources.cpus, weight: sharing.weight.unwrap_or(wanted), burst: sharing.burst }
     }
 
-    pub(super) fn admit(&self) {
-        self.admitted.store(true, Ordering::Relaxed);
+    /// There is room for it. It keeps the place that it got first.
+    pub(super) fn admit(&self, pool: Pool) {
+        let _ = self.pool.set(pool);
     }
 
-    pub(super) fn is_admitted(&self) -> bool {
-        self.admitted.load(Ordering::Relaxed)
+    /// Where there is room for it, once there is.
+    pub(super) fn pool(&self) -> Option<Pool> {
+        self.pool.get().copied()
     }
 
     pub(super) fn request_kill(&self) {
@@ -113,9 +116,10 @@ impl Cell {
         Box::pin(async move {
             let started = || {
                 let _ = cell.started.set(scheduler.clock.now());
-                (scheduler.emit)(Event::Started { task: cell.task() });
+                scheduler.listener.hear(Event::Started { task: cell.task() });
             };
-            run(&scheduler.site, &cell.launch, &cell.output, &cell.meters, started).await
+            let pool = cell.pool().expect("a task that has a turn was admitted");
+            run(&scheduler.site, &cell.launch, pool, &cell.output, &cell.meters, started).await
         })
     }
 
@@ -153,7 +157,7 @@ impl Cell {
     }
 
     /// Says that the task is over. Comes last, and once.
-    pub(super) fn end(&self, emit: &Emit, outcome: Outcome, cpu: Duration, now: Now) {
+    pub(super) fn end(&self, listener: &dyn Listener, outcome: Outcome, cpu: Duration, now: Now) {
         self.output.flush();
         let usage = Usage {
             cpu,
@@ -164,12 +168,12 @@ impl Cell {
             output: Bytes::new(self.output.written()),
             net: Bytes::new(self.meters.net()),
         };
-        emit(Event::Ended { task: self.task(), ending: outcome.ending(usage) });
+        listener.hear(Event::Ended { task: self.task(), ending: outcome.ending(usage) });
     }
 
     /// Ends a task that never had a turn.
-    pub(super) fn end_unrun(&self, emit: &Emit, outcome: Outcome) {
-        self.end(emit, outcome, Duration::ZERO, Now::ZERO);
+    pub(super) fn end_unrun(&self, listener: &dyn Listener, outcome: Outcome) {
+        self.end(listener, outcome, Duration::ZERO, Now::ZERO);
     }
 }
 

@@ -7,9 +7,10 @@ mod queue;
 mod ticker;
 mod worker;
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 use haggle_core::{Now, TaskId};
@@ -22,16 +23,17 @@ use ticker::Ticker;
 pub(crate) use worker::start;
 
 use crate::clock::Clock;
-use crate::event::{Launch, Meter};
+use crate::engine::{Pool, Size};
+use crate::event::{Launch, Listener, Meter};
 use crate::run::Site;
-use crate::wasi::Emit;
 
 /// What workers and callers share.
 pub(crate) struct Scheduler {
     clock: Clock,
     site: Site,
-    emit: Emit,
+    listener: Arc<dyn Listener>,
     ticker: Ticker,
+    next_key: AtomicU64,
     state: Mutex<State>,
     /// Idle workers wait here, all but one.
     work: Condvar,
@@ -48,35 +50,45 @@ struct State {
     by_task: HashMap<TaskId, Key>,
     /// For each form of modules.
     lanes: [Lane; 2],
-    next_key: Key,
+    rooms: [Room; Pool::COUNT],
     idle: usize,
     /// Until when the timekeeper waits, while there is one; `None` inside is for ever.
     timekeeper: Option<Option<Now>>,
     shut_down: bool,
 }
 
-/// Tasks whose modules are in one form, and so share a pool of instances.
+/// What a worker does next.
+struct Next {
+    turn: Turn,
+    cell: Arc<Cell>,
+    /// The worker slept until it was there.
+    waited: bool,
+}
+
+/// Tasks whose modules are in one form, and for which no pool has room, in the order in which they came.
+type Lane = VecDeque<Key>;
+
+/// A pool.
 #[derive(Default)]
-struct Lane {
+struct Room {
     /// In the queue at most.
     max: usize,
     /// In the queue.
     admitted: usize,
-    /// Launched beyond `max`, in the order in which they came.
-    waiting: VecDeque<Key>,
 }
 
 impl Scheduler {
-    pub(crate) fn new(site: Site, emit: Emit) -> Arc<Self> {
+    pub(crate) fn new(site: Site, listener: Arc<dyn Listener>) -> Arc<Self> {
         let mut state = State::default();
-        for meter in [Meter::Fuel, Meter::Epochs] {
-            state.lanes[meter as usize].max = site.engines.capacity(meter);
+        for pool in [Meter::Fuel, Meter::Epochs].into_iter().flat_map(Pool::of) {
+            state.rooms[pool.index()].max = site.engines.capacity(pool);
         }
         Arc::new(Self {
             clock: Clock::start(),
             ticker: Ticker::new(Arc::clone(&site.engines)),
             site,
-            emit,
+            listener,
+            next_key: AtomicU64::new(0),
             state: Mutex::new(state),
             work: Condvar::new(),
             timekeeper: Condvar::new(),
@@ -90,29 +102,26 @@ impl Scheduler {
 
     /// A task that is still here is not launched twice; the repeated message is dropped.
     pub(crate) fn launch(self: &Arc<Self>, launch: Launch) {
-        let task = launch.spec.id;
+        let key = self.next_key.fetch_add(1, Ordering::Relaxed);
+        // Before the lock, which workers wait for.
+        let cell = Arc::new(Cell::new(key, launch, self));
         let mut state = self.state.lock();
         if state.shut_down {
             drop(state);
-            Cell::new(0, launch, self)
-                .end_unrun(&self.emit, crate::outcome::Outcome::broken("the executor is shutting down"));
+            cell.end_unrun(&*self.listener, crate::outcome::Outcome::broken("the executor is shutting down"));
             return;
         }
-        if state.by_task.contains_key(&task) {
-            tracing::warn!(%task, "launched twice; goes on as it was");
-            return;
-        }
-        let key = state.next_key;
-        state.next_key += 1;
-        let cell = Arc::new(Cell::new(key, launch, self));
+        match state.by_task.entry(cell.task()) {
+            Entry::Vacant(entry) => entry.insert(key),
+            Entry::Occupied(_) => return tracing::warn!(task = %cell.task(), "launched twice; goes on as it was"),
+        };
         state.cells.insert(key, Arc::clone(&cell));
-        state.by_task.insert(task, key);
-        let lane = &mut state.lanes[cell.meter() as usize];
-        if lane.admitted < lane.max {
-            state.admit(&cell, self.clock.now());
-            self.call_worker(&state);
-        } else {
-            lane.waiting.push_back(key);
+        match state.pool_with_room(cell.meter()) {
+            Some(pool) => {
+                state.admit(&cell, pool, self.clock.now());
+                self.call_worker(&state);
+            }
+            None => state.lanes[cell.meter() as usize].push_back(key),
         }
         self.publish(&state);
     }
@@ -128,9 +137,9 @@ impl Scheduler {
     fn kill_key(&self, state: &mut State, key: Key) {
         let Some(cell) = state.cells.get(&key).cloned() else { return };
         cell.request_kill();
-        if !cell.is_admitted() {
+        if cell.pool().is_none() {
             // It takes no room to end a task that never began.
-            state.admit(&cell, self.clock.now());
+            state.admit(&cell, Pool { meter: cell.meter(), size: Size::Small }, self.clock.now());
         }
         state.queue.interrupt(key);
         self.call_worker(state);
@@ -191,8 +200,9 @@ impl Scheduler {
     }
 
     /// The next turn, as soon as there is one; `None` when the executor is over.
-    fn next_turn(&self) -> Option<(Turn, Arc<Cell>)> {
+    fn next_turn(&self) -> Option<Next> {
         let mut state = self.state.lock();
+        let mut waited = false;
         loop {
             let now = self.clock.now();
             state.queue.advance(now);
@@ -200,12 +210,13 @@ impl Scheduler {
                 let cell = Arc::clone(state.cells.get(&turn.key).expect("a task in the queue has a cell"));
                 self.call_worker(&state);
                 self.publish(&state);
-                return Some((turn, cell));
+                return Some(Next { turn, cell, waited });
             }
             if state.shut_down && state.cells.is_empty() {
                 return None;
             }
             self.wait(&mut state);
+            waited = true;
         }
     }
 
@@ -259,13 +270,13 @@ impl Scheduler {
         state.queue.remove(cell.key, used);
         state.cells.remove(&cell.key);
         state.by_task.remove(&cell.task());
-        let lane = cell.meter() as usize;
-        state.lanes[lane].admitted -= 1;
-        while state.lanes[lane].admitted < state.lanes[lane].max {
-            let Some(next) = state.lanes[lane].waiting.pop_front() else { break };
+        let pool = cell.pool().expect("a task that has a turn was admitted");
+        state.rooms[pool.index()].admitted -= 1;
+        while let Some(pool) = state.pool_with_room(cell.meter()) {
+            let Some(next) = state.lanes[cell.meter() as usize].pop_front() else { break };
             // One that was killed while it waited was let in for that.
-            let Some(next) = state.cells.get(&next).filter(|cell| !cell.is_admitted()).cloned() else { continue };
-            state.admit(&next, self.clock.now());
+            let Some(next) = state.cells.get(&next).filter(|cell| cell.pool().is_none()).cloned() else { continue };
+            state.admit(&next, pool, self.clock.now());
             self.call_worker(&state);
         }
         if state.shut_down && state.cells.is_empty() {
@@ -277,9 +288,14 @@ impl Scheduler {
 }
 
 impl State {
-    fn admit(&mut self, cell: &Cell, now: Now) {
-        self.lanes[cell.meter() as usize].admitted += 1;
-        cell.admit();
+    fn pool_with_room(&self, meter: Meter) -> Option<Pool> {
+        let has_room = |pool: &Pool| self.rooms[pool.index()].admitted < self.rooms[pool.index()].max;
+        Pool::of(meter).into_iter().find(has_room)
+    }
+
+    fn admit(&mut self, cell: &Cell, pool: Pool, now: Now) {
+        self.rooms[pool.index()].admitted += 1;
+        cell.admit(pool);
         self.queue.add(cell.key, cell.share(), now);
     }
 }

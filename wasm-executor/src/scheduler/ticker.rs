@@ -6,6 +6,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
+use wasmtime::Engine;
 
 use super::Scheduler;
 use crate::engine::Engines;
@@ -56,7 +57,7 @@ impl Ticker {
     }
 
     fn run(&self) {
-        let mut idle = 0;
+        let mut idle = IDLE_EPOCHS;
         let mut stopped = self.stopped.lock();
         while !*stopped {
             idle = if self.needed.swap(false, Ordering::SeqCst) { 0 } else { idle + 1 };
@@ -69,9 +70,7 @@ impl Ticker {
                 continue;
             }
             self.wake.wait_for(&mut stopped, EPOCH);
-            if let Ok(engine) = self.engines.get(Meter::Epochs) {
-                engine.increment_epoch();
-            }
+            self.engines.of(Meter::Epochs).for_each(Engine::increment_epoch);
         }
     }
 }

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 
-use super::Scheduler;
 use super::cell::{Body, Cell};
 use super::queue::{Pressure, Turn};
 use super::ticker;
+use super::{Next, Scheduler};
 use crate::charge::Debt;
 use crate::clock::thread_cpu_time;
 use crate::event::Meter;
@@ -43,16 +43,9 @@ pub(crate) fn start(
     Ok(threads)
 }
 
-/// What a worker does after a turn (putting the task back, taking the next one, waiting for it) is on the account of
-/// the task that had it, up to this much: it is a few microseconds, unless the worker was woken in vain meanwhile.
-const AFTERWARDS_MAX: Duration = Duration::from_micros(50);
-
-/// A task that had a turn and goes on.
-struct Served {
-    debt: Arc<Debt>,
-    /// Up to which point of the thread's CPU clock it has paid.
-    until: Duration,
-}
+/// Falling asleep and waking up are on the account of the task that was served last, up to this much: it is a few
+/// microseconds, unless the worker was woken in vain meanwhile.
+const WAITING_MAX: Duration = Duration::from_micros(50);
 
 /// How a turn ended.
 enum End {
@@ -65,23 +58,32 @@ enum End {
 
 impl Scheduler {
     fn work(self: &Arc<Self>) {
-        let mut before: Option<Served> = None;
-        while let Some((turn, cell)) = self.next_turn() {
-            let since = thread_cpu_time();
-            if let Some(Served { debt, until }) = before {
-                debt.charge((since - until).min(AFTERWARDS_MAX));
+        let mut paid = thread_cpu_time();
+        let mut last: Option<Arc<Debt>> = None;
+        while let Some(Next { turn, cell, waited }) = self.next_turn() {
+            // From one turn to the next it is a few steps, which the next task pays for: asking the clock, which is a
+            // call of the kernel, would take as long again.
+            if waited {
+                let now = thread_cpu_time();
+                if let Some(debt) = &last {
+                    debt.charge((now - paid).min(WAITING_MAX));
+                }
+                paid = now;
             }
-            before = self.serve(turn, &cell, since);
+            let (used, pays) = self.serve(turn, &cell, paid);
+            paid += used;
+            last = pays;
+            guarded(|| self.listener.pause());
         }
     }
 
-    /// `since` is what the thread's CPU clock says. Gives back who pays for what comes after, unless the task is over.
-    fn serve(self: &Arc<Self>, turn: Turn, cell: &Arc<Cell>, since: Duration) -> Option<Served> {
+    /// Up to `since` of the thread's CPU clock is paid for. Gives back how much more is now, and who pays for falling
+    /// asleep, unless the task is over.
+    fn serve(self: &Arc<Self>, turn: Turn, cell: &Arc<Cell>, since: Duration) -> (Duration, Option<Arc<Debt>>) {
         cell.turn_begins();
         let mut body = cell.body.lock();
-        let (end, used, crowded) = self.poll(turn, cell, &mut body, since);
-        let served = Served { debt: Arc::clone(cell.debt()), until: since + used };
-        let used = used + cell.debt().take();
+        let (end, on_thread, crowded) = self.poll(turn, cell, &mut body, since);
+        let used = on_thread + cell.debt().take();
         body.cpu += used;
         match end {
             End::Over(outcome) => {
@@ -90,8 +92,8 @@ impl Scheduler {
                 // Room is made before the news goes out: whoever hears it may launch the next task.
                 self.remove(cell, used);
                 let now = self.clock.now();
-                guarded(|| cell.end(&self.emit, outcome, cpu, now));
-                None
+                guarded(|| cell.end(&*self.listener, outcome, cpu, now));
+                (on_thread, None)
             }
             End::Yielded | End::Asleep => {
                 let deadline = if body.deadline_set { None } else { cell.deadline() };
@@ -100,7 +102,7 @@ impl Scheduler {
                 guarded(|| cell.output.flush());
                 let crowded = turn.spare.map(|_| crowded);
                 self.rest(cell, used, matches!(end, End::Asleep), deadline, crowded);
-                Some(served)
+                (on_thread, Some(Arc::clone(cell.debt())))
             }
         }
     }
@@ -131,6 +133,8 @@ impl Scheduler {
                 stop(cell, body);
                 return (End::Over(outcome), thread_cpu_time() - since, false);
             }
+            // What it wrote is sent on at its own expense.
+            guarded(|| self.listener.pause());
             let used = thread_cpu_time() - since;
             let crowded = turn.spare.is_some() && began.elapsed() >= used - before + CROWDED;
             before = used;
@@ -153,10 +157,10 @@ fn stop(cell: &Cell, body: &mut Body) {
     }
 }
 
-/// Whoever listens to events may break; the worker goes on.
+/// The listener may break; the worker goes on.
 fn guarded(tell: impl FnOnce()) {
     if catch_unwind(AssertUnwindSafe(tell)).is_err() {
-        tracing::error!("the receiver of the executor's events panicked");
+        tracing::error!("the executor's listener panicked");
     }
 }
 

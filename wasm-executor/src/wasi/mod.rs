@@ -19,7 +19,7 @@ pub(crate) use files::{Files, GuestFiles};
 pub(crate) use net::Net;
 pub(crate) use preview1::Preview1;
 pub(crate) use preview2::Preview2;
-pub(crate) use stdio::{Emit, Output, stdin};
+pub(crate) use stdio::{Output, stdin};
 
 use crate::memory::Limiter;
 use crate::pace::Pace;

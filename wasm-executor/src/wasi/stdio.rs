@@ -16,13 +16,10 @@ use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::pipe::MemoryInputPipe;
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamError, StreamResult};
 
-use crate::event::{Event, Stream};
+use crate::event::{Event, Listener, Stream};
 use crate::memory::Memory;
 use crate::meters::Meters;
 use crate::outcome::OutputExceeded;
-
-/// Where events go.
-pub(crate) type Emit = Arc<dyn Fn(Event) + Send + Sync>;
 
 /// Output is sent on in pieces of about this size; a task that pauses or has had its turn sends what it has.
 const PIECE: usize = 16 << 10;
@@ -42,7 +39,7 @@ pub(crate) struct Output {
     task: TaskId,
     limit: u64,
     overrun: OutputOverrun,
-    emit: Emit,
+    listener: Arc<dyn Listener>,
     pending: Mutex<Pending>,
     memory: Arc<Memory>,
 }
@@ -78,12 +75,12 @@ impl Drop for Piece {
 }
 
 impl Output {
-    pub(crate) fn new(spec: &TaskSpec, meters: Arc<Meters>, emit: Emit) -> Self {
+    pub(crate) fn new(spec: &TaskSpec, meters: Arc<Meters>, listener: Arc<dyn Listener>) -> Self {
         Self {
             task: spec.id,
             limit: spec.limits.output.get(),
             overrun: spec.limits.output_overrun,
-            emit,
+            listener,
             pending: Mutex::default(),
             memory: Arc::new(Memory::new(spec.resources.mem, meters)),
         }
@@ -157,7 +154,7 @@ impl Output {
                 bytes.shrink_to_fit();
                 self.memory.output_held(PIECE_COST);
                 let bytes = Bytes::from_owner(Piece { bytes, memory: Arc::clone(&self.memory) });
-                (self.emit)(Event::Output { task: self.task, stream, bytes });
+                self.listener.hear(Event::Output { task: self.task, stream, bytes });
             }
         }
     }

@@ -1,0 +1,299 @@
+//! Messages on their way into a socket: written by whoever has one, while the other side keeps up, and by a thread when
+//! it falls behind.
+//!
+//! So a message wakes one thread, its reader, and nobody who says something waits for anybody.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::marker::PhantomData;
+use std::mem;
+use std::sync::Arc;
+use std::thread;
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
+use serde::Serialize;
+
+use super::socket::Socket;
+use super::wire::{self, WireError};
+
+/// So often a caller writes for itself and for those who came meanwhile. After that it has done enough for others.
+const ROUNDS: usize = 2;
+
+/// Bytes of an empty buffer that are worth keeping for the next messages.
+const KEPT_MAX: usize = 256 << 10;
+
+/// Messages of one kind to one process, which may be pushed before there is a connection to it.
+///
+/// Bounded by what they are about: some for each task, and output that counts as the memory of its task.
+pub struct Outbox<T> {
+    state: Mutex<State>,
+    /// There is something to do for the thread.
+    called: Condvar,
+    messages: PhantomData<fn(T)>,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: Vec<u8>,
+    /// An empty buffer.
+    spare: Vec<u8>,
+    /// None until there is a connection.
+    to: Option<Socket>,
+    writer: Writer,
+    closed: bool,
+}
+
+/// Who writes now. There is one at a time, so that messages go in the order in which they came.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Writer {
+    #[default]
+    Nobody,
+    /// One of those who have something to say.
+    Caller,
+    /// The thread, until nothing waits.
+    Thread,
+}
+
+impl<T: Serialize> Outbox<T> {
+    /// Adds a message, from any thread. It goes with the next [`Self::flush`].
+    ///
+    /// # Errors
+    /// When a path in it is not Unicode.
+    pub fn push(&self, message: &T) -> Result<(), WireError> {
+        let mut state = self.state.lock();
+        if !state.closed {
+            wire::put(message, &mut state.waiting)?;
+        }
+        Ok(())
+    }
+
+    /// Sends what waits, as far as the other side has room for it; the rest follows by itself. Never waits.
+    pub fn flush(&self) {
+        let mut state = self.state.lock();
+        let Some(to) = state.to.clone().filter(|_| state.writer == Writer::Nobody) else { return };
+        for _ in 0..ROUNDS {
+            if state.waiting.is_empty() {
+                break;
+            }
+            state.writer = Writer::Caller;
+            let batch = state.take();
+            let written = MutexGuard::unlocked(&mut state, || to.try_write(&batch));
+            match written {
+                Ok(written) if written == batch.len() => state.keep(batch),
+                Ok(written) => {
+                    state.put_back(&batch[written..]);
+                    break;
+                }
+                Err(_) => {
+                    state.lose();
+                    break;
+                }
+            }
+        }
+        state.writer = if state.waiting.is_empty() { Writer::Nobody } else { Writer::Thread };
+        if state.writer == Writer::Thread || state.closed {
+            self.called.notify_one();
+        }
+    }
+
+    /// Nobody listens any more, or will after what waits now.
+    pub fn close(&self) {
+        self.state.lock().closed = true;
+        self.called.notify_one();
+    }
+}
+
+impl<T: Serialize + 'static> Outbox<T> {
+    /// There is a connection. Starts the thread that writes what cannot be written at once; it ends when the outbox is
+    /// closed or the connection breaks.
+    ///
+    /// # Errors
+    /// When there is no thread to be had.
+    pub(super) fn open(self: &Arc<Self>, to: Socket) -> io::Result<thread::JoinHandle<()>> {
+        let outbox = Arc::clone(self);
+        let socket = to.clone();
+        let thread = thread::Builder::new().name("haggle-outbox".to_owned()).spawn(move || outbox.write(socket))?;
+        let mut state = self.state.lock();
+        state.to = Some(to);
+        // Who pushed before there was a connection need not flush again.
+        state.writer = Writer::Thread;
+        self.called.notify_one();
+        drop(state);
+        Ok(thread)
+    }
+
+    fn write(&self, mut to: Socket) {
+        let mut state = self.state.lock();
+        loop {
+            let mine = state.writer == Writer::Thread || (state.closed && state.writer == Writer::Nobody);
+            if mine && !state.waiting.is_empty() {
+                state.writer = Writer::Thread;
+                let batch = state.take();
+                match MutexGuard::unlocked(&mut state, || to.write_all(&batch)) {
+                    Ok(()) => state.keep(batch),
+                    Err(_) => state.lose(),
+                }
+                continue;
+            }
+            if mine {
+                state.writer = Writer::Nobody;
+                if state.closed {
+                    return;
+                }
+            }
+            self.called.wait(&mut state);
+        }
+    }
+}
+
+impl State {
+    fn take(&mut self) -> Vec<u8> {
+        mem::replace(&mut self.waiting, mem::take(&mut self.spare))
+    }
+
+    fn keep(&mut self, mut batch: Vec<u8>) {
+        batch.clear();
+        batch.shrink_to(KEPT_MAX);
+        self.spare = batch;
+    }
+
+    fn put_back(&mut self, unwritten: &[u8]) {
+        self.waiting.splice(..0, unwritten.iter().copied());
+    }
+
+    /// The connection is broken. Who reads from it hears of that as well, and says so.
+    fn lose(&mut self) {
+        self.closed = true;
+        self.waiting.clear();
+    }
+}
+
+impl<T> Default for Outbox<T> {
+    fn default() -> Self {
+        Self { state: Mutex::default(), called: Condvar::new(), messages: PhantomData }
+    }
+}
+
+impl<T> fmt::Debug for Outbox<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outbox").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::super::folder::Folder;
+    use super::super::wire::Incoming;
+    use super::*;
+
+    impl<T> Outbox<T> {
+        /// What nobody has begun to write.
+        pub(in crate::process) fn take_waiting(&self) -> Vec<u8> {
+            self.state.lock().take()
+        }
+    }
+
+    /// More than any system keeps in a socket.
+    const MANY: u32 = 10_000;
+
+    /// A message of a KiB with its number.
+    fn message(number: u32) -> Vec<u32> {
+        vec![number; 1024]
+    }
+
+    /// Both ends of a connection.
+    fn connection() -> (Socket, Socket) {
+        use interprocess::local_socket::traits::Listener as _;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("socket");
+        let name =
+            interprocess::local_socket::ToFsName::to_fs_name::<interprocess::local_socket::GenericFilePath>(path);
+        let listener = interprocess::local_socket::ListenerOptions::new().name(name.unwrap()).create_sync().unwrap();
+        let here = Folder::at(dir.path()).connect(Instant::now() + Duration::from_secs(10), || true).unwrap();
+        (here, Socket::new(listener.accept().unwrap()))
+    }
+
+    fn numbers(from: Socket, count: usize) -> Vec<u32> {
+        let mut incoming = Incoming::<_, Vec<u32>>::new(from);
+        let mut messages = Vec::new();
+        while messages.len() < count && incoming.read(&mut messages).unwrap() {}
+        messages.iter().map(|message| message[0]).collect()
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn what_was_said_before_there_is_a_connection_goes_first() {
+        let (here, there) = connection();
+        let outbox = Arc::<Outbox<Vec<u32>>>::default();
+        outbox.push(&message(1)).unwrap();
+        outbox.flush();
+
+        outbox.open(here).unwrap();
+        outbox.push(&message(2)).unwrap();
+        outbox.flush();
+
+        assert_eq!(numbers(there, 2), [1, 2]);
+        outbox.close();
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn nobody_waits_for_who_does_not_read_and_nothing_is_lost() {
+        let (here, there) = connection();
+        let outbox = Arc::<Outbox<Vec<u32>>>::default();
+        let thread = outbox.open(here).unwrap();
+
+        for number in 0..MANY {
+            outbox.push(&message(number)).unwrap();
+            outbox.flush();
+        }
+        outbox.close();
+
+        assert_eq!(numbers(there, MANY as usize), (0..MANY).collect::<Vec<_>>());
+        thread.join().unwrap();
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn many_threads_speak_and_each_is_heard_in_its_order() {
+        const EACH: u32 = 2_000;
+        let (here, there) = connection();
+        let outbox = Arc::<Outbox<Vec<u32>>>::default();
+        outbox.open(here).unwrap();
+
+        let heard = thread::scope(|scope| {
+            for speaker in 0..4 {
+                let outbox = &outbox;
+                scope.spawn(move || {
+                    for number in 0..EACH {
+                        outbox.push(&message(speaker * EACH + number)).unwrap();
+                        outbox.flush();
+                    }
+                });
+            }
+            numbers(there, 4 * EACH as usize)
+        });
+
+        for speaker in 0..4 {
+            let own: Vec<u32> = heard.iter().copied().filter(|number| number / EACH == speaker).collect();
+            assert_eq!(own, (speaker * EACH..(speaker + 1) * EACH).collect::<Vec<_>>());
+        }
+        outbox.close();
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn the_thread_ends_when_the_other_side_is_gone() {
+        let (here, there) = connection();
+        let outbox = Arc::<Outbox<Vec<u32>>>::default();
+        let thread = outbox.open(here).unwrap();
+
+        drop(there);
+        outbox.push(&message(1)).unwrap();
+        outbox.flush();
+
+        thread.join().unwrap();
+    }
+}
