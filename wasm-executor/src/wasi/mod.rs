@@ -5,6 +5,7 @@ mod descriptors;
 mod disk;
 mod files;
 mod listing;
+mod nap;
 mod net;
 mod preview1;
 mod preview2;

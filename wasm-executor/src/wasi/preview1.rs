@@ -14,6 +14,7 @@ use super::buffers::{Buffer, check_path, check_subscriptions};
 use super::descriptors::{Descriptors, count_written};
 use super::disk::{Disk, FileId, Full};
 use super::files::{GuestFiles, TooManyOpen};
+use super::nap::Nap;
 use super::{Preview1State, bounded};
 
 /// The first preopened folder; they are numbered from here in the order in which they were granted.
@@ -85,6 +86,23 @@ impl Preview1 {
         let room = table.push(()).map_err(|_| Errno::Mfile)?;
         table.delete(room).map_err(|error| Error::trap(error.into()))?;
         Ok(())
+    }
+
+    /// wasmtime lets a thread on which file work may block sleep there, too. No guest may put a worker to
+    /// sleep: with a file system that knows nothing of blocking, it waits for its timer as everybody does.
+    async fn poll_several(
+        &mut self,
+        memory: &mut GuestMemory<'_>,
+        subscriptions: GuestPtr<types::Subscription>,
+        events: GuestPtr<types::Event>,
+        count: types::Size,
+    ) -> Result<types::Size, Error> {
+        // The preopened folders become descriptors at the first call of any; they must have before they are gone.
+        let _ = self.inner.fd_prestat_get(memory, FIRST_PREOPEN.into());
+        let blocking = std::mem::take(self.inner.ctx().ctx.filesystem());
+        let polled = self.inner.poll_oneoff(memory, subscriptions, events, count).await;
+        let _: WasiFilesystemCtx = std::mem::replace(self.inner.ctx().ctx.filesystem(), blocking);
+        polled
     }
 
     /// What has this name, not following links.
@@ -201,8 +219,6 @@ impl WasiSnapshotPreview1 for Preview1 {
         Ok(())
     }
 
-    /// wasmtime lets a thread on which file work may block sleep there, too. No guest may put a worker to
-    /// sleep: with a file system that knows nothing of blocking, it waits for its timer as everybody does.
     async fn poll_oneoff(
         &mut self,
         memory: &mut GuestMemory<'_>,
@@ -211,12 +227,11 @@ impl WasiSnapshotPreview1 for Preview1 {
         count: types::Size,
     ) -> Result<types::Size, Error> {
         check_subscriptions(count)?;
-        // The preopened folders become descriptors at the first call of any; they must have before they are gone.
-        let _ = self.inner.fd_prestat_get(memory, FIRST_PREOPEN.into());
-        let blocking = std::mem::take(self.inner.ctx().ctx.filesystem());
-        let polled = self.inner.poll_oneoff(memory, subscriptions, events, count).await;
-        let _: WasiFilesystemCtx = std::mem::replace(self.inner.ctx().ctx.filesystem(), blocking);
-        polled
+        match Nap::alone(memory, subscriptions, count)? {
+            Some(nap) => nap.take(memory, events).await,
+            // Apart, so that who only sleeps need not hold what this takes.
+            None => Box::pin(self.poll_several(memory, subscriptions, events, count)).await,
+        }
     }
 
     /// Scratch folders do not outlive their task, so there is nothing to make durable; and waiting for a disk
