@@ -196,7 +196,7 @@ mod tests {
     }
 
     /// More than any system keeps in a socket.
-    const MANY: u32 = 10_000;
+    const MANY: u32 = 2_000;
 
     /// A message of a KiB with its number.
     fn message(number: u32) -> Vec<u32> {

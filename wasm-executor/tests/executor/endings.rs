@@ -182,3 +182,29 @@ fn a_sleeping_task_wakes_up_and_goes_on() {
         assert!(report.ending.usage.wall.as_millis() >= 4);
     }
 }
+
+/// By a time from now, and by one that has been, which take different ways through the host.
+#[test]
+fn whoever_waits_for_a_time_alone_is_told_so_as_ever() {
+    for absolute in [0, 1] {
+        let body = format!(
+            r#"
+            (memory (export "memory") 1)
+            (func (export "_start")
+                (memory.fill (i32.const 128) (i32.const 255) (i32.const 32))
+                (i64.store (i32.const 64) (i64.const 77))
+                (i32.store (i32.const 80) (i32.const 1))
+                (i64.store (i32.const 88) (i64.const 1))
+                (i32.store16 (i32.const 104) (i32.const {absolute}))
+                (call $check (call $poll_oneoff (i32.const 64) (i32.const 128) (i32.const 1) (i32.const 16)))
+                (call $expect (i32.const 1) (i32.load (i32.const 16)))
+                (call $expect (i32.const 77) (i32.load (i32.const 128)))
+                (call $expect (i32.const 0) (i32.load16_u (i32.const 136)))
+                (call $expect (i32.const 0) (i32.load8_u (i32.const 138)))
+                (call $expect (i32.const 0) (i32.load (i32.const 144)))
+                (call $expect (i32.const 0) (i32.load16_u (i32.const 152))))"#
+        );
+
+        Bench::new().run(Form::Core, spec(), &body).assert_finished();
+    }
+}

@@ -1,5 +1,6 @@
 //! Kills, waiting, shutting down: the executor's side of a task's life.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use haggle_core::{Reason, TaskState};
@@ -85,6 +86,25 @@ fn more_tasks_than_there_is_room_for_run_one_after_the_other() {
         bench.report(id).assert_finished();
     }
     assert_eq!(bench.executor.stats().tasks, 0);
+}
+
+#[test]
+fn more_tasks_than_the_first_pool_holds_run_at_once() {
+    const TASKS: usize = 300;
+    let bench = Bench::with(TASKS, Arc::new(TempDir::new().unwrap()));
+
+    let ids: Vec<_> = (0..TASKS).map(|_| bench.launch(Form::Core, spec(), SAY_AND_SLEEP)).collect();
+
+    let started = Cell::new(0);
+    bench.wait_for(|event| {
+        started.set(started.get() + usize::from(matches!(event, Event::Started { .. })));
+        started.get() == TASKS
+    });
+    assert_eq!(bench.executor.stats().tasks, TASKS);
+    for id in ids {
+        bench.executor.kill(id);
+        assert_eq!(bench.report(id).verdict(), (TaskState::Killed, Some(Reason::KillRequested)));
+    }
 }
 
 #[test]
