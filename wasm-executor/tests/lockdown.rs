@@ -10,6 +10,7 @@ use std::process::Command;
 use std::thread;
 
 use haggle_executor::process::Lockdown;
+use rustix::process::{Resource, Rlimit, setrlimit};
 
 /// Set for the process that tries; says where, and whether it is left the network.
 const PROBE: &str = "HAGGLE_LOCKDOWN_PROBE";
@@ -39,7 +40,15 @@ fn try_everything(dir: &Path, network: bool) -> Vec<String> {
         outcome("signal another", rustix::process::test_kill_process(parent_id()).map_err(Into::into)),
         outcome("make a namespace", unshare()),
         outcome("own a file of another's", std::os::unix::fs::chown(dir.join("writable"), Some(1), None)),
+        outcome("leave a core dump", raise(Resource::Core)),
+        outcome("lock memory", raise(Resource::Memlock)),
+        outcome("go before others", raise(Resource::Nice)),
     ]
+}
+
+/// Asks for a little of something.
+fn raise(resource: Resource) -> Result<(), std::io::Error> {
+    setrlimit(resource, Rlimit { current: Some(1), maximum: Some(1) }).map_err(Into::into)
 }
 
 fn parent_id() -> rustix::process::Pid {
@@ -102,7 +111,7 @@ fn a_process_keeps_its_folders_and_its_threads_and_nothing_else() {
     let (allowed, others) = tried.split_at(4);
     assert!(allowed.iter().all(|line| line.ends_with(": done")), "{tried:#?}");
     assert!(others.iter().all(|line| line.ends_with(&refused())), "{tried:#?}");
-    assert_eq!(others.len(), 10);
+    assert_eq!(others.len(), 13);
 }
 
 #[test]

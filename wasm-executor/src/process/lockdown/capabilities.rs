@@ -3,9 +3,16 @@
 use rustix::process::{Resource, Rlimit, setrlimit};
 use rustix::thread::{CapabilitySet, CapabilitySets, set_capabilities, set_no_new_privs};
 
-/// What is in a guest's memory is nobody's business, and a dump of it may take any room.
-pub(super) fn no_core_dumps() -> Result<(), String> {
-    setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }).map_err(|error| error.to_string())
+/// What no executor has a use for. A core dump would show what is in a guest's memory, and take any room.
+const UNUSED: [Resource; 5] = [Resource::Core, Resource::Memlock, Resource::Msgqueue, Resource::Rtprio, Resource::Nice];
+
+/// Brings the limits of what is not used here to nothing: dumps, locked memory, message queues, priorities.
+///
+/// What is used here has its limits elsewhere, by task: the system knows one limit for a process as a whole.
+pub(super) fn no_resources() -> Result<(), String> {
+    let nothing = Rlimit { current: Some(0), maximum: Some(0) };
+    let limit = |resource| setrlimit(resource, nothing).map_err(|error| format!("{resource:?}: {error}"));
+    UNUSED.into_iter().try_for_each(limit)
 }
 
 /// No program that it starts could do more than it can itself. The other walls ask for this one.

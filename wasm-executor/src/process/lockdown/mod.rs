@@ -40,7 +40,7 @@ impl Lockdown {
     pub fn apply(&self) -> Vec<Kept> {
         let mut kept = Vec::new();
         let mut give_up = |what, done: Result<(), String>| kept.extend(done.err().map(|why| Kept { what, why }));
-        give_up("core dumps", capabilities::no_core_dumps());
+        give_up("core dumps, locked memory, queues and priorities", capabilities::no_resources());
         give_up("privileges of programs", capabilities::no_new_privileges());
         give_up("capabilities", capabilities::drop_all());
         give_up("other files", files::confine(self));
