@@ -16,7 +16,7 @@ use crate::local::Local;
 #[path = "../../../examples/tasks/kernels/src/work.rs"]
 mod work;
 
-use work::{KERNELS, Kernel};
+pub(super) use work::{KERNELS, Kernel};
 
 /// A task alone, held below its ceiling.
 const ALONE: Held = Held { tasks: 1, ceiling: MilliCpu::new(900) };

@@ -1,8 +1,10 @@
 //! What the start of a task costs when its module is cached, on one core and on two.
 
+use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, OnceLock};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use haggle_core::TaskSpec;
@@ -11,35 +13,49 @@ use haggle_kit::guests::compile;
 use haggle_kit::wasm;
 
 use super::guests::C_NOOP;
+use super::overhead::KERNELS;
 use super::proc;
 use crate::Effort;
 use crate::figure::{Figure, Goal};
 use crate::local::{Local, Modules};
 
-/// Tasks in one sample: enough that the waking of a worker at its start does not count.
-const TASKS: u64 = 20_000;
+/// Tasks in one sample: enough that the waking of a worker at its start does not count, and few enough that the machine
+/// stays the same from one sample to the next.
+const TASKS: u64 = 5_000;
 /// Tasks that are there at once, so that no worker is ever idle.
 const AT_ONCE: u64 = 50;
 
 pub(crate) fn measure(effort: Effort) -> anyhow::Result<Vec<Figure>> {
-    let rounds = effort.of(15, 3);
+    let rounds = effort.of(60, 3);
     let mut figures = Vec::new();
     for (name, module, goal) in
         [("no-op in C", compile(C_NOOP), 15.0), ("hello in Rust with std", std::fs::read(wasm("hello"))?, 35.0)]
     {
         let (one, two) = (Flow::start(1, &module)?, Flow::start(2, &module)?);
         let (mut cpu, mut dearer, mut scaling) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut threads, mut of_threads) = (Vec::new(), Vec::new());
         for _ in 0..rounds {
             let alone = one.run(TASKS)?;
             let together = two.run(TASKS)?;
             cpu.push(alone.cpu.as_secs_f64() * 1e6 / TASKS as f64);
             dearer.push(together.cpu.as_secs_f64() / alone.cpu.as_secs_f64());
-            scaling.push(alone.wall.as_secs_f64() / together.wall.as_secs_f64());
+            let (workers, plain) = (alone.wall.as_secs_f64() / together.wall.as_secs_f64(), plain_threads());
+            scaling.push(workers);
+            threads.push(plain);
+            of_threads.push(workers / plain);
         }
         let named = |what: &str| format!("cached {name}, executor only: {what}");
         figures.push(Figure::new(named("CPU of the process for each"), "µs", Goal::Below(goal), cpu));
         figures.push(Figure::new(named("CPU for each with 2 workers over 1"), "times", Goal::Reported, dearer));
         figures.push(Figure::new(named("tasks/s of 2 workers over 1"), "times", Goal::AtLeast(1.7), scaling));
+        figures.push(Figure::new(
+            "… work/s of 2 plain threads over 1 at the same time, which share nothing",
+            "times",
+            Goal::Reported,
+            threads,
+        ));
+        let name = "… scaling of 2 workers as a part of that of 2 plain threads";
+        figures.push(Figure::new(name, "times", Goal::Reported, of_threads));
     }
     figures.push(Figure::new(
         "… one no-op in C at a time, launch to end, with two threads woken",
@@ -48,6 +64,25 @@ pub(crate) fn measure(effort: Effort) -> anyhow::Result<Vec<Figure>> {
         one_by_one(effort.of(10_000, 500))?,
     ));
     Ok(figures)
+}
+
+/// How much more two threads do in the same time than one, of work that shares nothing: what this machine gives now.
+fn plain_threads() -> f64 {
+    const ROUNDS: u64 = 2;
+    let work = || {
+        for kernel in KERNELS {
+            black_box((kernel.work)(black_box(ROUNDS)));
+        }
+    };
+    let began = Instant::now();
+    work();
+    let alone = began.elapsed();
+    let began = Instant::now();
+    thread::scope(|scope| {
+        scope.spawn(work);
+        work();
+    });
+    2.0 * alone.as_secs_f64() / began.elapsed().as_secs_f64()
 }
 
 /// Microseconds from launch to end, as whoever launches sees it.

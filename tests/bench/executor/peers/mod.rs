@@ -1,5 +1,6 @@
-//! The same no-op and the same idle program as a process, under bubblewrap, and in a container.
+//! The same no-op, the same idle program and the same work as a process, under bubblewrap, and in a container.
 
+mod kernels;
 mod peer;
 mod place;
 
@@ -27,6 +28,8 @@ pub(crate) fn measure(effort: Effort) -> anyhow::Result<Vec<Figure>> {
             let peers =
                 [Peer::Process, Peer::Bubblewrap(Wall::Root), Peer::Bubblewrap(Wall::All), Peer::Runtime("runc")];
             figures.extend(rows(&place, &peers, effort));
+            figures.extend(kernels::rows(&place, &peers, effort)?);
+            figures.extend(kernels::tasks(&place, effort)?);
         }
         Err(error) => proc::skipped("peers", format!("{error:#}")),
     }
@@ -66,7 +69,7 @@ fn starts(place: &Place, peer: &Peer, effort: Effort) -> anyhow::Result<Vec<f64>
     };
     let mut times = Vec::with_capacity(samples);
     for number in 0..=samples {
-        let mut command = peer.noop(place, number)?;
+        let mut command = peer.run(place, "noop", &[], number)?;
         let began = Instant::now();
         let output = command.stdin(Stdio::null()).output()?;
         times.push(began.elapsed().as_secs_f64() * 1e3);
@@ -108,5 +111,8 @@ fn crun(effort: Effort) -> anyhow::Result<()> {
 }
 
 pub(crate) fn measure_crun(effort: Effort) -> anyhow::Result<Vec<Figure>> {
-    Ok(rows(&Place::new()?, &[Peer::Runtime("crun")], effort))
+    let (place, peers) = (Place::new()?, [Peer::Runtime("crun")]);
+    let mut figures = rows(&place, &peers, effort);
+    figures.extend(kernels::rows(&place, &peers, effort)?);
+    Ok(figures)
 }

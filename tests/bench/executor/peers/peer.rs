@@ -41,14 +41,18 @@ impl fmt::Display for Peer {
 }
 
 impl Peer {
-    /// Runs the no-op; over when it is.
-    pub(super) fn noop(&self, place: &Place, number: usize) -> anyhow::Result<Command> {
+    /// Runs a program; over when it is.
+    pub(super) fn run(&self, place: &Place, program: &str, args: &[&str], number: usize) -> anyhow::Result<Command> {
         match self {
-            Self::Process | Self::Bubblewrap(_) => Ok(self.direct(place, "noop")),
+            Self::Process | Self::Bubblewrap(_) => {
+                let mut command = self.direct(place, program);
+                command.args(args);
+                Ok(command)
+            }
             Self::Runtime(runtime) => {
                 let mut command = container(runtime, place);
-                command.args(["run", "--bundle"]).arg(place.bundle(runtime, "noop")?);
-                command.arg(format!("noop-{number}"));
+                command.args(["run", "--bundle"]).arg(place.bundle(runtime, program, args)?);
+                command.arg(format!("{program}-{number}"));
                 Ok(command)
             }
         }
@@ -81,7 +85,7 @@ impl Peer {
                 let pid_file = place.state(&format!("{runtime}-{name}"));
                 let mut command = container(runtime, place);
                 command.args(["run", "--detach", "--pid-file"]).arg(&pid_file).arg("--bundle");
-                command.arg(place.bundle(runtime, "idle")?).arg(&name);
+                command.arg(place.bundle(runtime, "idle", &[])?).arg(&name);
                 // Nobody reads what it says: the container inherits its streams and keeps them open.
                 let status = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status()?;
                 anyhow::ensure!(status.success(), "`{runtime} run` ended with {status}");
