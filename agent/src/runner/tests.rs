@@ -1,0 +1,332 @@
+use std::cell::RefCell;
+use std::fs;
+use std::rc::Rc;
+use std::sync::Mutex;
+
+use haggle_core::{Folder, FolderSource, FrameworkId, Fuel, Grants, Input, Limits, Resources, Sharing};
+
+use super::*;
+
+#[derive(Clone, Default)]
+struct Recorder(Rc<RefCell<Vec<String>>>);
+
+impl Recorder {
+    fn take(&self) -> Vec<String> {
+        self.0.take()
+    }
+}
+
+impl Runs for Recorder {
+    fn launch(&mut self, launch: Launch) {
+        assert!(launch.module.exists(), "the module is there");
+        assert!(launch.folders.iter().all(|folder| folder.host.exists()), "the inputs are there");
+        self.0.borrow_mut().push(format!("launch {}", launch.spec.id));
+    }
+
+    fn kill(&mut self, task: TaskId) {
+        self.0.borrow_mut().push(format!("kill {task}"));
+    }
+
+    fn forget(&mut self, task: TaskId) {
+        self.0.borrow_mut().push(format!("forget {task}"));
+    }
+}
+
+/// Knows this of every module.
+#[derive(Clone)]
+struct Knows(Arc<Mutex<Option<PathBuf>>>);
+
+impl Compiles for Knows {
+    fn known(&self, _: Digest, _: Meter) -> Option<Result<PathBuf, ModuleError>> {
+        self.0.lock().unwrap().clone().map(Ok)
+    }
+}
+
+struct Fixture {
+    runner: Runner<Recorder>,
+    executor: Recorder,
+    known: Arc<Mutex<Option<PathBuf>>>,
+    /// A compiled module.
+    file: PathBuf,
+    dir: tempfile::TempDir,
+}
+
+fn fixture() -> Fixture {
+    let dir = tempfile::tempdir().unwrap();
+    let (inputs, allowed) = (dir.path().join("inputs"), dir.path().join("allowed"));
+    fs::create_dir_all(allowed.join("below")).unwrap();
+    let artifacts = dir.path().join("artifacts");
+    fs::create_dir(&artifacts).unwrap();
+    let artifacts = Artifacts::open(artifacts, Bytes::new(100)).unwrap();
+    let folders = Folders::new(inputs, &[allowed]).unwrap();
+    let executor = Recorder::default();
+    let file = dir.path().join("compiled");
+    fs::write(&file, "machine code").unwrap();
+    let known = Arc::new(Mutex::new(Some(file.clone())));
+    let compiler = Box::new(Knows(Arc::clone(&known)));
+    let runner = Runner::new(executor.clone(), compiler, artifacts, folders, "a".to_owned(), Meter::Epochs);
+    Fixture { runner, executor, known, file, dir }
+}
+
+impl Fixture {
+    fn fetched(&mut self, number: u8, size: u64) -> Vec<NeverRan> {
+        fs::write(self.runner.artifacts.path(digest(number)), vec![0; size as usize]).unwrap();
+        self.runner.fetched(digest(number), Ok(Bytes::new(size))).never_ran
+    }
+
+    /// What has to be fetched for it.
+    fn run(&mut self, task: Arc<TaskSpec>) -> Vec<Digest> {
+        let Began { work, never_ran } = self.runner.run(task);
+        assert_eq!(never_ran, []);
+        let to_fetch = |work| match work {
+            Work::Fetch(digest) => digest,
+            compile @ Work::Compile { .. } => panic!("everything is compiled already, but for {compile:?}"),
+        };
+        work.into_iter().map(to_fetch).collect()
+    }
+
+    /// From now on no module is known to be compiled.
+    fn knows_nothing(&self) {
+        *self.known.lock().unwrap() = None;
+    }
+
+    fn compiled(&mut self, number: u8, meter: Meter, outcome: &Result<PathBuf, ModuleError>) -> Vec<NeverRan> {
+        self.runner.compiled(digest(number), meter, outcome).never_ran
+    }
+}
+
+fn digest(number: u8) -> Digest {
+    Digest([number; 32])
+}
+
+fn id(number: u64) -> TaskId {
+    TaskId { framework: FrameworkId(1), number }
+}
+
+fn task(number: u64, module: u8, inputs: &[u8]) -> Arc<TaskSpec> {
+    let input =
+        |(at, &content): (usize, &u8)| Input { guest_path: format!("/{at}.{content}"), content: digest(content) };
+    Arc::new(TaskSpec {
+        id: id(number),
+        name: String::new(),
+        module: digest(module),
+        args: Vec::new(),
+        env: Vec::new(),
+        stdin: Vec::new(),
+        resources: Resources::default(),
+        sharing: Sharing::default(),
+        limits: Limits::default(),
+        inputs: inputs.iter().enumerate().map(input).collect(),
+        grants: Grants::default(),
+    })
+}
+
+#[test]
+fn one_fetch_serves_every_task_that_waits_for_it() {
+    let mut fixture = fixture();
+    assert_eq!(fixture.run(task(1, 7, &[])), [digest(7)]);
+    assert_eq!(fixture.run(task(2, 7, &[])), []);
+
+    assert_eq!(fixture.fetched(7, 10), []);
+
+    assert_eq!(fixture.executor.take(), ["launch task-1.1", "launch task-1.2"]);
+}
+
+#[test]
+fn a_task_whose_artifacts_are_there_is_launched_at_once() {
+    let mut fixture = fixture();
+    fixture.run(task(1, 7, &[]));
+    let _ = fixture.fetched(7, 10);
+    fixture.executor.take();
+
+    assert_eq!(fixture.run(task(2, 7, &[])), []);
+
+    assert_eq!(fixture.executor.take(), ["launch task-1.2"]);
+}
+
+#[test]
+fn a_task_waits_for_its_last_artifact() {
+    let mut fixture = fixture();
+    assert_eq!(fixture.run(task(1, 1, &[2, 3, 2, 1])), [digest(1), digest(2), digest(3)]);
+
+    let _ = fixture.fetched(2, 10);
+    let _ = fixture.fetched(1, 10);
+    assert_eq!(fixture.executor.take(), [""; 0]);
+    let _ = fixture.fetched(3, 10);
+
+    assert_eq!(fixture.executor.take(), ["launch task-1.1"]);
+}
+
+#[test]
+fn a_missing_artifact_ends_everyone_who_waits_for_it() {
+    let mut fixture = fixture();
+    fixture.run(task(1, 1, &[2]));
+    fixture.run(task(2, 2, &[]));
+    fixture.run(task(3, 1, &[]));
+
+    let never_ran = fixture.runner.fetched(digest(2), Err(FetchError::NotFound(digest(2)))).never_ran;
+
+    let told: Vec<_> = never_ran.iter().map(|task| (task.task, task.reason)).collect();
+    assert_eq!(told, [(id(1), Reason::ArtifactUnavailable), (id(2), Reason::ArtifactUnavailable)]);
+    assert!(never_ran[0].message.contains("has no artifact sha256:0202"), "{}", never_ran[0].message);
+    let _ = fixture.fetched(1, 10);
+    assert_eq!(fixture.executor.take(), ["launch task-1.3"]);
+}
+
+#[test]
+fn a_task_stopped_while_it_waits_is_never_launched() {
+    let mut fixture = fixture();
+    fixture.run(task(1, 1, &[]));
+
+    let stopped = fixture.runner.stop(id(1)).unwrap();
+
+    assert_eq!((stopped.task, stopped.reason), (id(1), Reason::KillRequested));
+    assert_eq!(fixture.fetched(1, 10), []);
+    assert_eq!(fixture.executor.take(), [""; 0]);
+}
+
+#[test]
+fn a_launched_task_is_stopped_by_the_executor() {
+    let mut fixture = fixture();
+    fixture.run(task(1, 1, &[]));
+    let _ = fixture.fetched(1, 10);
+    fixture.executor.take();
+
+    assert_eq!(fixture.runner.stop(id(1)), None);
+    assert_eq!(fixture.runner.stop(id(9)), None);
+
+    assert_eq!(fixture.executor.take(), ["kill task-1.1"]);
+}
+
+#[test]
+fn artifacts_may_go_once_their_tasks_have_ended() {
+    let mut fixture = fixture();
+    fixture.run(task(1, 1, &[]));
+    let _ = fixture.fetched(1, 60);
+    fixture.run(task(2, 2, &[]));
+    let refused = fixture.fetched(2, 60);
+    assert!(refused[0].message.contains("do not fit"), "{}", refused[0].message);
+
+    fixture.runner.ended(id(1));
+
+    fixture.run(task(3, 2, &[]));
+    assert_eq!(fixture.fetched(2, 60), []);
+    assert_eq!(fixture.executor.take(), ["launch task-1.1", "launch task-1.3"]);
+}
+
+#[test]
+fn one_compilation_serves_every_task_that_waits_for_it() {
+    let mut fixture = fixture();
+    fixture.knows_nothing();
+    let _ = fixture.run(task(1, 7, &[]));
+    let _ = fixture.run(task(2, 7, &[8]));
+    fs::write(fixture.runner.artifacts.path(digest(7)), "wasm").unwrap();
+
+    let began = fixture.runner.fetched(digest(7), Ok(Bytes::new(4)));
+
+    let path = fixture.runner.artifacts.path(digest(7));
+    assert_eq!(began.work, [Work::Compile { module: digest(7), path, meter: Meter::Epochs }]);
+    assert_eq!(fixture.executor.take(), [""; 0]);
+    let file = fixture.file.clone();
+    assert_eq!(fixture.compiled(7, Meter::Epochs, &Ok(file)), []);
+    assert_eq!(fixture.executor.take(), ["launch task-1.1"]);
+    assert_eq!(fixture.fetched(8, 10), []);
+    assert_eq!(fixture.executor.take(), ["launch task-1.2"]);
+}
+
+#[test]
+fn a_task_with_a_fuel_limit_has_a_module_that_counts_it() {
+    let mut fixture = fixture();
+    let _ = fixture.run(task(1, 7, &[]));
+    let _ = fixture.fetched(7, 10);
+    fixture.knows_nothing();
+    let mut spec = TaskSpec::clone(&task(2, 7, &[]));
+    spec.limits.fuel = Some(Fuel::new(1));
+
+    let began = fixture.runner.run(Arc::new(spec));
+
+    let path = fixture.runner.artifacts.path(digest(7));
+    assert_eq!(began.work, [Work::Compile { module: digest(7), path, meter: Meter::Fuel }]);
+}
+
+#[test]
+fn a_module_that_is_refused_ends_everyone_who_waits_for_it() {
+    let mut fixture = fixture();
+    fixture.knows_nothing();
+    let _ = fixture.run(task(1, 7, &[]));
+    let _ = fixture.fetched(7, 10);
+    let error = ModuleError::Invalid("not a valid module: no".to_owned());
+
+    let never_ran = fixture.compiled(7, Meter::Epochs, &Err(error));
+
+    let message = "not a valid module: no".to_owned();
+    assert_eq!(never_ran, [NeverRan { task: id(1), reason: Reason::ModuleInvalid, message }]);
+}
+
+#[test]
+fn a_task_stopped_while_its_module_is_compiled_is_never_launched() {
+    let mut fixture = fixture();
+    fixture.knows_nothing();
+    let _ = fixture.run(task(1, 7, &[]));
+    let _ = fixture.fetched(7, 10);
+
+    let stopped = fixture.runner.stop(id(1)).unwrap();
+
+    assert_eq!((stopped.task, stopped.reason), (id(1), Reason::KillRequested));
+    let file = fixture.file.clone();
+    assert_eq!(fixture.compiled(7, Meter::Epochs, &Ok(file)), []);
+    assert_eq!(fixture.executor.take(), [""; 0]);
+}
+
+#[test]
+fn inputs_are_laid_out_for_a_task_and_gone_with_it() {
+    let mut fixture = fixture();
+    let place = fixture.dir.path().join("inputs/framework-1/task-1.1");
+    fixture.run(task(1, 1, &[2]));
+    let _ = fixture.fetched(1, 10);
+
+    let _ = fixture.fetched(2, 10);
+
+    assert_eq!(fixture.executor.take(), ["launch task-1.1"]);
+    assert_eq!(fs::read(place.join("0/0.2")).unwrap(), [0; 10]);
+    fixture.runner.ended(id(1));
+    assert!(!place.exists());
+}
+
+fn wants_to_read(path: &str) -> Arc<TaskSpec> {
+    let mut spec = TaskSpec::clone(&task(1, 1, &[]));
+    let source = FolderSource::Host(path.to_owned());
+    spec.grants.folders.push(Folder { guest_path: "/host".to_owned(), source });
+    Arc::new(spec)
+}
+
+#[test]
+fn a_task_may_read_below_folders_that_an_operator_allows() {
+    let mut fixture = fixture();
+    let allowed = fixture.dir.path().join("allowed");
+
+    for path in [allowed.join("below"), allowed] {
+        assert_eq!(fixture.run(wants_to_read(path.to_str().unwrap())), [digest(1)]);
+        let _ = fixture.runner.stop(id(1));
+        let _ = fixture.fetched(1, 10);
+        fixture.runner.artifacts.unfetchable(digest(1));
+    }
+}
+
+#[test]
+fn a_task_that_wants_to_read_elsewhere_never_runs() {
+    let mut fixture = fixture();
+    let above = fixture.dir.path().to_str().unwrap().to_owned();
+    let detour = format!("{above}/allowed/link");
+    #[cfg(unix)]
+    std::os::unix::fs::symlink(&above, &detour).unwrap();
+
+    for path in [above.clone(), detour, format!("{above}/allowed-not"), "/nowhere".to_owned()] {
+        let began = fixture.runner.run(wants_to_read(&path));
+        let never_ran = &began.never_ran[0];
+
+        assert_eq!((never_ran.task, never_ran.reason), (id(1), Reason::TaskInvalid));
+        let told = format!("folder {path:?} of the agent's machine is not allowed by its operator (--allow-folder)");
+        assert_eq!(never_ran.message, told);
+    }
+}
