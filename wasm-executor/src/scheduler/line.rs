@@ -2,7 +2,8 @@
 //!
 //! Stride scheduling with a global pass (Waldspurger and Weihl, "Stride Scheduling: Deterministic Proportional-Share
 //! Resource Management", MIT/LCS/TM-528, 1995), charged with measured CPU time instead of whole quanta: the task that
-//! is furthest behind its weighted share is next.
+//! is furthest behind its weighted share is next. What a task was ahead of the others when it left, they catch up with while
+//! it is away, as in Linux's fair schedulers; the paper would have it wait for that when it comes back.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -28,10 +29,7 @@ pub(super) struct Line {
 #[derive(Debug)]
 pub(super) struct Standing {
     weight: u128,
-    /// While it takes part.
     pass: u128,
-    /// How far ahead of the others it was when it left.
-    ahead: u128,
 }
 
 /// Under which name a task waits in a line.
@@ -43,7 +41,7 @@ pub(super) struct Spot {
 
 impl Standing {
     pub(super) fn new(weight: u128) -> Self {
-        Self { weight: weight.max(1), pass: 0, ahead: 0 }
+        Self { weight: weight.max(1), pass: 0 }
     }
 }
 
@@ -53,9 +51,11 @@ impl Line {
         self.ready.len()
     }
 
-    /// Joins the competition, as far ahead as the task was when it left.
+    /// Joins the competition, behind nobody, and as far ahead as the task still is since it left.
     pub(super) fn join(&mut self, standing: &mut Standing) {
-        standing.pass = self.global_pass + std::mem::take(&mut standing.ahead);
+        // More than a quantum's worth would punish a task for having been alone.
+        let bound = QUANTUM.as_nanos() * PASS_SCALE / standing.weight;
+        standing.pass = standing.pass.clamp(self.global_pass, self.global_pass + bound);
         self.competing += standing.weight;
     }
 
@@ -84,11 +84,8 @@ impl Line {
         self.global_pass += work / self.competing.max(1);
     }
 
-    /// Leaves the competition; how far ahead the task is, is remembered for when it comes back.
-    pub(super) fn leave(&mut self, standing: &mut Standing) {
-        // More than a quantum's worth would punish a task for having been alone.
-        let bound = QUANTUM.as_nanos() * PASS_SCALE / standing.weight;
-        standing.ahead = standing.pass.saturating_sub(self.global_pass).min(bound);
+    /// Leaves the competition.
+    pub(super) fn leave(&mut self, standing: &Standing) {
         self.competing -= standing.weight;
     }
 }

@@ -226,7 +226,7 @@ impl Queue {
             Place::Ready(spot) => {
                 self.unwait(key, spot);
                 let entry = self.tasks.get_mut(&key).expect(KNOWN);
-                self.ready.leave(&mut entry.standing);
+                self.ready.leave(&entry.standing);
             }
             Place::Throttled { .. } => self.unthrottle(key),
             Place::Asleep => {}
@@ -403,8 +403,8 @@ impl Queue {
     fn leave(&mut self, key: Key, spare: bool) {
         let entry = self.tasks.get_mut(&key).expect(KNOWN);
         match &mut entry.burst {
-            Some(burst) if spare => self.spare.leave(&mut burst.standing),
-            _ => self.ready.leave(&mut entry.standing),
+            Some(burst) if spare => self.spare.leave(&burst.standing),
+            _ => self.ready.leave(&entry.standing),
         }
     }
 
@@ -475,7 +475,7 @@ impl Queue {
         match (excess, &mut entry.burst) {
             (Excess::Waits(spot), Some(burst)) => {
                 self.spare.unwait(key, spot);
-                self.spare.leave(&mut burst.standing);
+                self.spare.leave(&burst.standing);
             }
             (Excess::From(at), _) => {
                 self.timers.remove(&(at, key, Timer::EarnedSpare));
