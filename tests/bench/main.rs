@@ -58,6 +58,9 @@ enum Group {
     /// The part of the peers that needs a place of its own.
     #[value(hide = true)]
     Crun,
+    /// The executor beside which the start is measured.
+    #[value(hide = true)]
+    Other,
     /// The cluster over sockets: latency of one task, throughput of many, and the same work on plain threads.
     Tasks,
     /// From nothing to a result: `haggle up`, `haggle run`, and the memory of an idle cluster.
@@ -88,6 +91,7 @@ impl Group {
             Self::Memory => executor::memory::measure(effort),
             Self::Peers => executor::peers::measure(effort),
             Self::Crun => executor::peers::measure_crun(effort),
+            Self::Other => executor::start::be_the_other(),
             Self::Tasks => runtime()?.block_on(tasks::measure()),
             Self::Startup => runtime()?.block_on(startup::measure()),
             Self::Heartbeat => runtime()?.block_on(heartbeat::measure()),

@@ -1,23 +1,23 @@
 //! What the start of a task costs when its module is cached, on one core and on two.
 
-use std::hint::black_box;
+use std::io::{BufRead, BufReader, Lines, Write};
+use std::process::{Child, ChildStdout, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, OnceLock};
-use std::thread;
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
 use haggle_core::TaskSpec;
 use haggle_executor::{Event, Executor, Meter};
 use haggle_kit::guests::compile;
 use haggle_kit::wasm;
 
 use super::guests::C_NOOP;
-use super::overhead::KERNELS;
 use super::proc;
-use crate::Effort;
 use crate::figure::{Figure, Goal};
 use crate::local::{Local, Modules};
+use crate::{Effort, Group, command};
 
 /// Tasks in one sample: enough that the waking of a worker at its start does not count, and few enough that the machine
 /// stays the same from one sample to the next.
@@ -28,34 +28,34 @@ const AT_ONCE: u64 = 50;
 pub(crate) fn measure(effort: Effort) -> anyhow::Result<Vec<Figure>> {
     let rounds = effort.of(60, 3);
     let mut figures = Vec::new();
-    for (name, module, goal) in
-        [("no-op in C", compile(C_NOOP), 15.0), ("hello in Rust with std", std::fs::read(wasm("hello"))?, 35.0)]
-    {
+    for (which, name, goal) in [(C, "no-op in C", 15.0), (RUST, "hello in Rust with std", 35.0)] {
+        let module = module(which)?;
         let (one, two) = (Flow::start(1, &module)?, Flow::start(2, &module)?);
+        let mut other = Other::start(which, effort)?;
         let (mut cpu, mut dearer, mut scaling) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut threads, mut of_threads) = (Vec::new(), Vec::new());
+        let (mut apart, mut of_apart) = (Vec::new(), Vec::new());
         for _ in 0..rounds {
             let alone = one.run(TASKS)?;
             let together = two.run(TASKS)?;
             cpu.push(alone.cpu.as_secs_f64() * 1e6 / TASKS as f64);
             dearer.push(together.cpu.as_secs_f64() / alone.cpu.as_secs_f64());
-            let (workers, plain) = (alone.wall.as_secs_f64() / together.wall.as_secs_f64(), plain_threads());
+            let workers = alone.wall.as_secs_f64() / together.wall.as_secs_f64();
+            let processes = 2.0 * alone.wall.as_secs_f64() / other.run_beside(&one)?.as_secs_f64();
             scaling.push(workers);
-            threads.push(plain);
-            of_threads.push(workers / plain);
+            apart.push(processes);
+            of_apart.push(workers / processes);
         }
         let named = |what: &str| format!("cached {name}, executor only: {what}");
         figures.push(Figure::new(named("CPU of the process for each"), "µs", Goal::Below(goal), cpu));
         figures.push(Figure::new(named("CPU for each with 2 workers over 1"), "times", Goal::Reported, dearer));
         figures.push(Figure::new(named("tasks/s of 2 workers over 1"), "times", Goal::AtLeast(1.7), scaling));
         figures.push(Figure::new(
-            "… work/s of 2 plain threads over 1 at the same time, which share nothing",
+            named("tasks/s of 2 processes of 1 worker, which share nothing, over 1"),
             "times",
             Goal::Reported,
-            threads,
+            apart,
         ));
-        let name = "… scaling of 2 workers as a part of that of 2 plain threads";
-        figures.push(Figure::new(name, "times", Goal::Reported, of_threads));
+        figures.push(Figure::new("… 2 workers over 2 such processes", "times", Goal::Reported, of_apart));
     }
     figures.push(Figure::new(
         "… one no-op in C at a time, launch to end, with two threads woken",
@@ -66,23 +66,62 @@ pub(crate) fn measure(effort: Effort) -> anyhow::Result<Vec<Figure>> {
     Ok(figures)
 }
 
-/// How much more two threads do in the same time than one, of work that shares nothing: what this machine gives now.
-fn plain_threads() -> f64 {
-    const ROUNDS: u64 = 2;
-    let work = || {
-        for kernel in KERNELS {
-            black_box((kernel.work)(black_box(ROUNDS)));
-        }
-    };
-    let began = Instant::now();
-    work();
-    let alone = began.elapsed();
-    let began = Instant::now();
-    thread::scope(|scope| {
-        scope.spawn(work);
-        work();
-    });
-    2.0 * alone.as_secs_f64() / began.elapsed().as_secs_f64()
+/// Names of the two modules.
+const C: &str = "c";
+const RUST: &str = "rust";
+
+fn module(which: &str) -> anyhow::Result<Vec<u8>> {
+    if which == C { Ok(compile(C_NOOP)) } else { Ok(std::fs::read(wasm("hello"))?) }
+}
+
+/// An executor with one worker in a process of its own, which does the same at the same time: what this machine gives to
+/// two that share nothing.
+struct Other {
+    process: Child,
+    answers: Lines<BufReader<ChildStdout>>,
+}
+
+impl Other {
+    fn start(which: &str, effort: Effort) -> anyhow::Result<Self> {
+        let mut process = command(Group::Other, effort.quick)?.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let answers = BufReader::new(process.stdout.take().context("it was asked for")?).lines();
+        let mut other = Self { process, answers };
+        other.say(which)?;
+        Ok(other)
+    }
+
+    /// Until both are over.
+    fn run_beside(&mut self, flow: &Flow) -> anyhow::Result<Duration> {
+        self.say("run")?;
+        let here = flow.run(TASKS)?.wall;
+        let there = self.answers.next().context("the other process is gone")??;
+        Ok(here.max(Duration::from_micros(there.parse()?)))
+    }
+
+    fn say(&mut self, line: &str) -> anyhow::Result<()> {
+        let to = self.process.stdin.as_mut().context("it was asked for")?;
+        Ok(writeln!(to, "{line}")?)
+    }
+}
+
+impl Drop for Other {
+    fn drop(&mut self) {
+        // It ends when nobody speaks to it any more.
+        drop(self.process.stdin.take());
+        let _ = self.process.wait();
+    }
+}
+
+/// Is the other process: hears of a module, and then runs it whenever it is told to.
+pub(crate) fn be_the_other() -> anyhow::Result<Vec<Figure>> {
+    let mut lines = std::io::stdin().lines();
+    let which = lines.next().context("nobody says which module")??;
+    let flow = Flow::start(1, &module(&which)?)?;
+    for line in lines {
+        line?;
+        println!("{}", flow.run(TASKS)?.wall.as_micros());
+    }
+    Ok(Vec::new())
 }
 
 /// Microseconds from launch to end, as whoever launches sees it.
