@@ -8,6 +8,7 @@ use std::task::{Poll, Waker};
 
 use haggle_core::Digest;
 use parking_lot::Mutex;
+use rustc_hash::FxBuildHasher;
 
 use super::{Loader, ModuleError, Verdict};
 use crate::engine::Pool;
@@ -29,7 +30,7 @@ type Name = (Digest, Pool);
 
 #[derive(Default)]
 struct Slots {
-    by_name: HashMap<Name, Slot>,
+    by_name: HashMap<Name, Slot, FxBuildHasher>,
     /// Counts uses; a slot remembers its last.
     uses: u64,
     code: usize,

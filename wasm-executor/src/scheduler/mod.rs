@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use haggle_core::{Now, TaskId};
 use parking_lot::{Condvar, Mutex, MutexGuard};
+use rustc_hash::FxBuildHasher;
 
 use cell::Cell;
 use queue::{Key, Pressure, Queue, Rest, Turn};
@@ -46,8 +47,8 @@ pub(crate) struct Scheduler {
 #[derive(Default)]
 struct State {
     queue: Queue,
-    cells: HashMap<Key, Arc<Cell>>,
-    by_task: HashMap<TaskId, Key>,
+    cells: HashMap<Key, Arc<Cell>, FxBuildHasher>,
+    by_task: HashMap<TaskId, Key, FxBuildHasher>,
     /// For each form of modules.
     lanes: [Lane; 2],
     rooms: [Room; Pool::COUNT],

@@ -11,6 +11,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
 use haggle_core::{MilliCpu, Now};
+use rustc_hash::FxBuildHasher;
 
 use super::bucket::Bucket;
 use super::line::{Line, Spot, Standing};
@@ -172,7 +173,9 @@ struct Burst {
 /// See the module's documentation.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    tasks: HashMap<Key, Entry>,
+    /// Looked up under the lock that all workers wait for, by names that are our own: no need for a hash that withstands
+    /// whoever chooses them.
+    tasks: HashMap<Key, Entry, FxBuildHasher>,
     /// Below their ceilings.
     ready: Line,
     /// Above them, for what the others leave.
