@@ -32,7 +32,8 @@ pub(crate) struct Site {
     pub(crate) allow_network: bool,
 }
 
-/// Runs a task to its end, in a pool with room for it. `started` is called once its module is ready and the guest is about to begin.
+/// Runs a task to its end, in a pool with room for it. `started` is called once its module is ready and the guest is
+/// about to begin.
 ///
 /// Dropping the future ends the task on the spot; its meters hold what it had used.
 pub(crate) async fn run(
