@@ -48,45 +48,29 @@ const WASM_STACK: usize = 512 << 10;
 /// stacks share a page of the system's page tables, of which each suspended task holds some.
 const FIBER_STACK: usize = (1 << 20) - (4 << 10);
 
-/// Tasks in a small pool. Each slot of a pool costs two calls of the system when the pool is made, so a pool for all
-/// that an executor may hold takes some ten milliseconds, which most executors never need.
+/// Tasks in the small pools of one form, all together. Each slot of a pool costs two calls of the system when the pool is
+/// made, so a pool for all that an executor may hold takes some ten milliseconds, which most executors never need.
 const SMALL: usize = 256;
 
-/// Where a task's instance lives: a pool for its form of modules, since no engine runs both, and of one of two sizes.
+/// Small pools of one form: one for each worker, up to this many. A task that ends in its first turn, as short ones do, then
+/// lives in memory that is in the cache of the processor that runs it, and no other worker waits for the pool's locks.
+const SMALL_POOLS_MAX: usize = 8;
+
+/// Where a task's instance lives: a pool for its form of modules, since no engine runs both. The last one of a form is
+/// large, the others are small, and filled first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Pool {
-    pub(crate) meter: Meter,
-    pub(crate) size: Size,
+    meter: Meter,
+    number: usize,
 }
 
-/// Tasks go to the small pool while it has room.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Size {
-    Small,
-    Large,
-}
-
-impl Pool {
-    /// Those for modules in this form, the one that is filled first at the front.
-    pub(crate) fn of(meter: Meter) -> [Self; 2] {
-        [Size::Small, Size::Large].map(|size| Self { meter, size })
-    }
-
-    /// How many there are.
-    pub(crate) const COUNT: usize = 4;
-
-    /// Each has a number below [`Self::COUNT`].
-    pub(crate) fn index(self) -> usize {
-        2 * self.meter as usize + self.size as usize
-    }
-}
-
-/// The engines of an executor, one for each pool. The small one of the usual form is there from the start, the others
-/// are made when they get their first module, so that nobody pays for four who needs one.
+/// The engines of an executor, one for each pool. The first of the usual form is there from the start, the others are made
+/// when they get their first module, so that nobody pays for all who needs one.
 pub(crate) struct Engines {
     usual: Meter,
     max_tasks: usize,
-    made: [OnceLock<Result<Engine, String>>; Pool::COUNT],
+    small_pools: usize,
+    made: Vec<OnceLock<Result<Engine, String>>>,
 }
 
 impl Engines {
@@ -94,11 +78,14 @@ impl Engines {
     ///
     /// # Errors
     /// When the machine cannot provide for that many, or wasmtime cannot run here.
-    pub(crate) fn new(usual: Meter, max_tasks: usize) -> wasmtime::Result<Self> {
-        let engines = Self { usual, max_tasks: max_tasks.clamp(1, TASKS_MAX), made: Default::default() };
-        let first = Pool { meter: usual, size: Size::Small };
+    pub(crate) fn new(usual: Meter, max_tasks: usize, workers: usize) -> wasmtime::Result<Self> {
+        let small_pools = workers.clamp(1, SMALL_POOLS_MAX);
+        let mut made = Vec::new();
+        made.resize_with(2 * (small_pools + 1), OnceLock::new);
+        let engines = Self { usual, max_tasks: max_tasks.clamp(1, TASKS_MAX), small_pools, made };
+        let first = engines.first(usual);
         let engine = engine(usual, engines.capacity(first))?;
-        engines.made[first.index()].get_or_init(|| Ok(engine));
+        engines.made[engines.index(first)].get_or_init(|| Ok(engine));
         Ok(engines)
     }
 
@@ -107,25 +94,61 @@ impl Engines {
     /// # Errors
     /// Says why it cannot be made; it stays so.
     pub(crate) fn get(&self, pool: Pool) -> Result<&Engine, &str> {
-        let made = self.made[pool.index()].get_or_init(|| {
+        let made = self.made[self.index(pool)].get_or_init(|| {
             engine(pool.meter, self.capacity(pool)).map_err(|error| format!("cannot set up another engine: {error:#}"))
         });
         made.as_ref().map_err(String::as_str)
     }
 
+    /// Whether it was made.
+    pub(crate) fn is_made(&self, pool: Pool) -> bool {
+        self.made[self.index(pool)].get().is_some()
+    }
+
     /// Those that were made so far for this form of modules.
     pub(crate) fn of(&self, meter: Meter) -> impl Iterator<Item = &Engine> {
-        Pool::of(meter).into_iter().filter_map(|pool| self.made[pool.index()].get()?.as_ref().ok())
+        self.pools(meter).filter_map(|pool| self.made[self.index(pool)].get()?.as_ref().ok())
+    }
+
+    /// The pools for this form of modules, the large one last.
+    pub(crate) fn pools(&self, meter: Meter) -> impl Iterator<Item = Pool> + use<> {
+        (0..=self.small_pools).map(move |number| Pool { meter, number })
+    }
+
+    /// The one that is filled first.
+    pub(crate) fn first(&self, meter: Meter) -> Pool {
+        Pool { meter, number: 0 }
+    }
+
+    /// The one of this worker.
+    pub(crate) fn near(&self, meter: Meter, worker: usize) -> Pool {
+        Pool { meter, number: worker % self.small_pools }
+    }
+
+    /// How many pools there are.
+    pub(crate) fn count(&self) -> usize {
+        self.made.len()
+    }
+
+    /// Each has a number below [`Self::count`].
+    pub(crate) fn index(&self, pool: Pool) -> usize {
+        pool.meter as usize * (self.small_pools + 1) + pool.number
     }
 
     /// Tasks that a pool holds at once.
-    pub(crate) fn capacity(&self, Pool { meter, size }: Pool) -> usize {
-        let both = if meter == self.usual { self.max_tasks } else { self.max_tasks.min(UNUSUAL_MAX) };
-        let small = both.min(SMALL);
-        match size {
-            Size::Small => small,
-            Size::Large => both - small,
+    pub(crate) fn capacity(&self, pool: Pool) -> usize {
+        let all = self.tasks(pool.meter);
+        let small = all.min(SMALL);
+        if pool.number == self.small_pools {
+            all - small
+        } else {
+            small / self.small_pools + usize::from(pool.number < small % self.small_pools)
         }
+    }
+
+    /// Tasks of this form that all its pools hold at once.
+    pub(crate) fn tasks(&self, meter: Meter) -> usize {
+        if meter == self.usual { self.max_tasks } else { self.max_tasks.min(UNUSUAL_MAX) }
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::sync::oneshot;
 
 use crate::charge;
 use crate::config::{Config, StartError};
-use crate::engine::{Engines, Pool, Size};
+use crate::engine::Engines;
 use crate::event::{Launch, Listener, Meter};
 use crate::module::{Loader, Modules};
 use crate::run::Site;
@@ -60,7 +60,7 @@ impl Executor {
             source,
         })?;
         let broken = |error: wasmtime::Error| StartError::Engine { max_tasks, reason: format!("{error:#}") };
-        let engines = Arc::new(Engines::new(meter, max_tasks).map_err(broken)?);
+        let engines = Arc::new(Engines::new(meter, max_tasks, workers).map_err(broken)?);
         let modules = Modules::new(Loader::start(Arc::clone(&engines))?);
 
         let scheduler = Scheduler::new(
@@ -88,8 +88,8 @@ impl Executor {
 
     /// Loads ahead what will be launched soon; the arguments are as in a [`Launch`].
     pub fn prepare(&self, module: Digest, meter: Meter, path: &Path) {
-        let pool = Pool { meter, size: Size::Small };
-        self.inner.scheduler.site().modules.prepare(module, pool, path);
+        let site = self.inner.scheduler.site();
+        site.modules.prepare(module, site.engines.first(meter), path);
     }
 
     /// How things stand.

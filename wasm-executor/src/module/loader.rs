@@ -30,7 +30,7 @@ pub(crate) struct Loader {
 
 struct Bench {
     engines: Arc<Engines>,
-    made: [OnceLock<Result<Site, ModuleError>>; Pool::COUNT],
+    made: Vec<OnceLock<Result<Site, ModuleError>>>,
 }
 
 /// What the modules of one pool are made with.
@@ -41,7 +41,9 @@ struct Site {
 
 impl Loader {
     pub(crate) fn start(engines: Arc<Engines>) -> std::io::Result<Self> {
-        let bench = Arc::new(Bench { engines, made: Default::default() });
+        let mut made = Vec::new();
+        made.resize_with(engines.count(), OnceLock::new);
+        let bench = Arc::new(Bench { engines, made });
         let (jobs, queue) = channel::<Job>();
         let queue = Arc::new(Mutex::new(queue));
         for number in 0..THREADS {
@@ -80,7 +82,7 @@ fn work(queue: &Mutex<Receiver<Job>>) {
 
 impl Bench {
     fn site(&self, pool: Pool) -> Result<&Site, ModuleError> {
-        let made = self.made[pool.index()].get_or_init(|| {
+        let made = self.made[self.engines.index(pool)].get_or_init(|| {
             let engine = self.engines.get(pool).map_err(|reason| ModuleError::NoEngine(reason.to_owned()))?.clone();
             let linkers = Linkers::new(&engine).map_err(|error| ModuleError::NoEngine(format!("{error:#}")))?;
             Ok(Site { engine, linkers })

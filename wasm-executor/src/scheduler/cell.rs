@@ -38,6 +38,7 @@ pub(super) struct Cell {
     launch: Launch,
     state: AtomicU8,
     killed: AtomicBool,
+    admitted: AtomicBool,
     pool: OnceLock<Pool>,
     started: OnceLock<Now>,
     pub(super) output: Arc<Output>,
@@ -65,6 +66,7 @@ impl Cell {
             key,
             state: AtomicU8::new(QUEUED),
             killed: AtomicBool::new(false),
+            admitted: AtomicBool::new(false),
             pool: OnceLock::new(),
             started: OnceLock::new(),
             output: Arc::new(Output::new(&launch.spec, Arc::clone(&meters), Arc::clone(&scheduler.listener))),
@@ -95,18 +97,31 @@ impl Cell {
         Share { ceiling: resources.cpus, weight: sharing.weight.unwrap_or(wanted), burst: sharing.burst }
     }
 
-    /// There is room for it. It keeps the place that it got first.
-    pub(super) fn admit(&self, pool: Pool) {
+    pub(super) fn admit(&self) {
+        self.admitted.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_admitted(&self) -> bool {
+        self.admitted.load(Ordering::Relaxed)
+    }
+
+    /// There is a place for its instance. It keeps the one that it got first.
+    pub(super) fn take_place(&self, pool: Pool) {
         let _ = self.pool.set(pool);
     }
 
-    /// Where there is room for it, once there is.
+    /// Where its instance lives, from its first turn on.
     pub(super) fn pool(&self) -> Option<Pool> {
         self.pool.get().copied()
     }
 
     pub(super) fn request_kill(&self) {
         self.killed.store(true, Ordering::Release);
+    }
+
+    /// Whether it was to end before it began: then it needs no place.
+    pub(super) fn needs_place(&self) -> bool {
+        self.pool().is_none() && !self.killed.load(Ordering::Acquire)
     }
 
     /// What runs the task when it is polled.
@@ -118,7 +133,7 @@ impl Cell {
                 let _ = cell.started.set(scheduler.clock.now());
                 scheduler.listener.hear(Event::Started { task: cell.task() });
             };
-            let pool = cell.pool().expect("a task that has a turn was admitted");
+            let pool = cell.pool().expect("an admitted task finds a place for its first turn");
             run(&scheduler.site, &cell.launch, pool, &cell.output, &cell.meters, started).await
         })
     }

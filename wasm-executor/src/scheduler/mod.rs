@@ -24,7 +24,7 @@ use ticker::Ticker;
 pub(crate) use worker::start;
 
 use crate::clock::Clock;
-use crate::engine::{Pool, Size};
+use crate::engine::{Engines, Pool};
 use crate::event::{Launch, Listener, Meter};
 use crate::run::Site;
 
@@ -51,7 +51,9 @@ struct State {
     by_task: HashMap<TaskId, Key, FxBuildHasher>,
     /// For each form of modules.
     lanes: [Lane; 2],
-    rooms: [Room; Pool::COUNT],
+    rooms: Vec<Room>,
+    /// Tasks that had a first turn, ever.
+    begun: u64,
     idle: usize,
     /// Until when the timekeeper waits, while there is one; `None` inside is for ever.
     timekeeper: Option<Option<Now>>,
@@ -66,23 +68,36 @@ struct Next {
     waited: bool,
 }
 
-/// Tasks whose modules are in one form, and for which no pool has room, in the order in which they came.
-type Lane = VecDeque<Key>;
-
-/// A pool.
+/// Tasks whose modules are in one form, and so share pools of instances.
 #[derive(Default)]
-struct Room {
+struct Lane {
     /// In the queue at most.
     max: usize,
     /// In the queue.
     admitted: usize,
+    /// Launched beyond `max`, in the order in which they came.
+    waiting: VecDeque<Key>,
 }
+
+/// Places in a pool.
+#[derive(Default)]
+struct Room {
+    free: usize,
+}
+
+/// An executor that has begun so many tasks makes a pool for each of its workers: it takes a millisecond or two, which is
+/// nothing to many short tasks and much to one.
+const WORTH_A_POOL: u64 = 64;
 
 impl Scheduler {
     pub(crate) fn new(site: Site, listener: Arc<dyn Listener>) -> Arc<Self> {
         let mut state = State::default();
-        for pool in [Meter::Fuel, Meter::Epochs].into_iter().flat_map(Pool::of) {
-            state.rooms[pool.index()].max = site.engines.capacity(pool);
+        state.rooms.resize_with(site.engines.count(), Room::default);
+        for meter in [Meter::Fuel, Meter::Epochs] {
+            state.lanes[meter as usize].max = site.engines.tasks(meter);
+            for pool in site.engines.pools(meter) {
+                state.rooms[site.engines.index(pool)].free = site.engines.capacity(pool);
+            }
         }
         Arc::new(Self {
             clock: Clock::start(),
@@ -117,12 +132,12 @@ impl Scheduler {
             Entry::Occupied(_) => return tracing::warn!(task = %cell.task(), "launched twice; goes on as it was"),
         };
         state.cells.insert(key, Arc::clone(&cell));
-        match state.pool_with_room(cell.meter()) {
-            Some(pool) => {
-                state.admit(&cell, pool, self.clock.now());
-                self.call_worker(&state);
-            }
-            None => state.lanes[cell.meter() as usize].push_back(key),
+        let lane = &mut state.lanes[cell.meter() as usize];
+        if lane.admitted < lane.max {
+            state.admit(&cell, self.clock.now());
+            self.call_worker(&state);
+        } else {
+            lane.waiting.push_back(key);
         }
         self.publish(&state);
     }
@@ -138,9 +153,9 @@ impl Scheduler {
     fn kill_key(&self, state: &mut State, key: Key) {
         let Some(cell) = state.cells.get(&key).cloned() else { return };
         cell.request_kill();
-        if cell.pool().is_none() {
+        if !cell.is_admitted() {
             // It takes no room to end a task that never began.
-            state.admit(&cell, Pool { meter: cell.meter(), size: Size::Small }, self.clock.now());
+            state.admit(&cell, self.clock.now());
         }
         state.queue.interrupt(key);
         self.call_worker(state);
@@ -200,8 +215,8 @@ impl Scheduler {
         self.pressure.store(state.queue.pressure() as u8, Ordering::Relaxed);
     }
 
-    /// The next turn, as soon as there is one; `None` when the executor is over.
-    fn next_turn(&self) -> Option<Next> {
+    /// The next turn of this worker, as soon as there is one; `None` when the executor is over.
+    fn next_turn(&self, worker: usize) -> Option<Next> {
         let mut state = self.state.lock();
         let mut waited = false;
         loop {
@@ -209,6 +224,11 @@ impl Scheduler {
             state.queue.advance(now);
             if let Some(turn) = state.queue.next(now) {
                 let cell = Arc::clone(state.cells.get(&turn.key).expect("a task in the queue has a cell"));
+                if cell.needs_place()
+                    && let Some(pool) = state.place(&self.site.engines, cell.meter(), worker)
+                {
+                    cell.take_place(pool);
+                }
                 self.call_worker(&state);
                 self.publish(&state);
                 return Some(Next { turn, cell, waited });
@@ -271,13 +291,16 @@ impl Scheduler {
         state.queue.remove(cell.key, used);
         state.cells.remove(&cell.key);
         state.by_task.remove(&cell.task());
-        let pool = cell.pool().expect("a task that has a turn was admitted");
-        state.rooms[pool.index()].admitted -= 1;
-        while let Some(pool) = state.pool_with_room(cell.meter()) {
-            let Some(next) = state.lanes[cell.meter() as usize].pop_front() else { break };
+        if let Some(pool) = cell.pool() {
+            state.rooms[self.site.engines.index(pool)].free += 1;
+        }
+        let lane = cell.meter() as usize;
+        state.lanes[lane].admitted -= 1;
+        while state.lanes[lane].admitted < state.lanes[lane].max {
+            let Some(next) = state.lanes[lane].waiting.pop_front() else { break };
             // One that was killed while it waited was let in for that.
-            let Some(next) = state.cells.get(&next).filter(|cell| cell.pool().is_none()).cloned() else { continue };
-            state.admit(&next, pool, self.clock.now());
+            let Some(next) = state.cells.get(&next).filter(|cell| !cell.is_admitted()).cloned() else { continue };
+            state.admit(&next, self.clock.now());
             self.call_worker(&state);
         }
         if state.shut_down && state.cells.is_empty() {
@@ -289,14 +312,20 @@ impl Scheduler {
 }
 
 impl State {
-    fn pool_with_room(&self, meter: Meter) -> Option<Pool> {
-        let has_room = |pool: &Pool| self.rooms[pool.index()].admitted < self.rooms[pool.index()].max;
-        Pool::of(meter).into_iter().find(has_room)
+    /// A place for a task that this worker is about to begin: near it, if there is one.
+    fn place(&mut self, engines: &Engines, meter: Meter, worker: usize) -> Option<Pool> {
+        let near = Some(engines.near(meter, worker));
+        let near = near.filter(|&pool| engines.is_made(pool) || self.begun >= WORTH_A_POOL);
+        let mut pools = near.into_iter().chain(engines.pools(meter));
+        let pool = pools.find(|&pool| self.rooms[engines.index(pool)].free > 0)?;
+        self.rooms[engines.index(pool)].free -= 1;
+        self.begun += 1;
+        Some(pool)
     }
 
-    fn admit(&mut self, cell: &Cell, pool: Pool, now: Now) {
-        self.rooms[pool.index()].admitted += 1;
-        cell.admit(pool);
+    fn admit(&mut self, cell: &Cell, now: Now) {
+        self.lanes[cell.meter() as usize].admitted += 1;
+        cell.admit();
         self.queue.add(cell.key, cell.share(), now);
     }
 }

@@ -35,7 +35,7 @@ pub(crate) fn start(
         let timers = timers.clone();
         let thread = thread::Builder::new().name(format!("haggle-guest-{number}")).spawn(move || {
             let _timers = timers.enter();
-            scheduler.work();
+            scheduler.work(number);
         })?;
         threads.push(thread);
     }
@@ -57,10 +57,10 @@ enum End {
 }
 
 impl Scheduler {
-    fn work(self: &Arc<Self>) {
+    fn work(self: &Arc<Self>, worker: usize) {
         let mut paid = thread_cpu_time();
         let mut last: Option<Arc<Debt>> = None;
-        while let Some(Next { turn, cell, waited }) = self.next_turn() {
+        while let Some(Next { turn, cell, waited }) = self.next_turn(worker) {
             // From one turn to the next it is a few steps, which the next task pays for: asking the clock, which is a
             // call of the kernel, would take as long again.
             if waited {
