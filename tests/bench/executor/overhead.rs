@@ -37,7 +37,7 @@ pub(crate) fn measure(effort: Effort) -> anyhow::Result<Vec<Figure>> {
         let work = Work { kernel, rounds: effort.of(40, 5) };
         let (mut over_native, mut samples) = (Vec::new(), [Vec::new(), Vec::new()]);
         // In turn, so that the machine's mood touches all alike.
-        for _ in 0..effort.of(5, 1) {
+        for _ in 0..effort.of(11, 1) {
             let (native, off) = (work.native(), work.on(&off)?);
             over_native.push(ratio(off, native));
             for (meter, samples) in meters.iter_mut().zip(&mut samples) {

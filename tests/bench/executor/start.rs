@@ -26,7 +26,7 @@ const TASKS: u64 = 5_000;
 const AT_ONCE: u64 = 50;
 
 pub(crate) fn measure(effort: Effort) -> anyhow::Result<Vec<Figure>> {
-    let rounds = effort.of(60, 3);
+    let rounds = effort.of(100, 3);
     let mut figures = Vec::new();
     for (which, name, goal) in [(C, "no-op in C", 15.0), (RUST, "hello in Rust with std", 35.0)] {
         let module = module(which)?;
