@@ -102,7 +102,12 @@ impl Engines {
 
     /// Whether it was made.
     pub(crate) fn is_made(&self, pool: Pool) -> bool {
-        self.made[self.index(pool)].get().is_some()
+        matches!(self.made[self.index(pool)].get(), Some(Ok(_)))
+    }
+
+    /// Whether this machine could not provide for it.
+    pub(crate) fn is_broken(&self, pool: Pool) -> bool {
+        matches!(self.made[self.index(pool)].get(), Some(Err(_)))
     }
 
     /// Those that were made so far for this form of modules.
@@ -111,7 +116,7 @@ impl Engines {
     }
 
     /// The pools for this form of modules, the large one last.
-    pub(crate) fn pools(&self, meter: Meter) -> impl Iterator<Item = Pool> + use<> {
+    pub(crate) fn pools(&self, meter: Meter) -> impl Iterator<Item = Pool> + Clone + use<> {
         (0..=self.small_pools).map(move |number| Pool { meter, number })
     }
 

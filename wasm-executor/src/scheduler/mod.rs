@@ -316,8 +316,10 @@ impl State {
     fn place(&mut self, engines: &Engines, meter: Meter, worker: usize) -> Option<Pool> {
         let near = Some(engines.near(meter, worker));
         let near = near.filter(|&pool| engines.is_made(pool) || self.begun >= WORTH_A_POOL);
-        let mut pools = near.into_iter().chain(engines.pools(meter));
-        let pool = pools.find(|&pool| self.rooms[engines.index(pool)].free > 0)?;
+        let free = |pool: &Pool| self.rooms[engines.index(*pool)].free > 0;
+        let mut pools = near.into_iter().chain(engines.pools(meter)).filter(free);
+        // In one that could not be made, a task ends with the reason why.
+        let pool = pools.clone().find(|&pool| !engines.is_broken(pool)).or_else(|| pools.next())?;
         self.rooms[engines.index(pool)].free -= 1;
         self.begun += 1;
         Some(pool)

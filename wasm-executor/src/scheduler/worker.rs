@@ -62,8 +62,8 @@ impl Scheduler {
         let mut last: Option<Arc<Debt>> = None;
         while let Some(Next { turn, cell, waited }) = self.next_turn(worker) {
             // From one turn to the next it is a few steps, which the next task pays for: asking the clock, which is a
-            // call of the kernel, would take as long again.
-            if waited {
+            // call of the kernel, would take as long again. After a task's last turn it may be more, and nobody's.
+            if waited || last.is_none() {
                 let now = thread_cpu_time();
                 if let Some(debt) = &last {
                     debt.charge((now - paid).min(WAITING_MAX));
