@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 use wasmtime::{Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
 use crate::Meter;
+use crate::compile::PIECE;
 use crate::fuel;
 use crate::instances;
 
@@ -238,5 +239,6 @@ pub(crate) fn compatibility(engine: &Engine) -> String {
     let mut hasher = DefaultHasher::new();
     engine.precompile_compatibility_hash().hash(&mut hasher);
     instances::MARK.hash(&mut hasher);
+    PIECE.hash(&mut hasher);
     format!("{:016x}", hasher.finish())
 }

@@ -16,6 +16,10 @@ const NEIGHBOURS: usize = 1_000;
 const WORKERS: usize = 2;
 const AN_HOUR: u64 = 3_600_000_000_000;
 
+/// All of its memory, of which no page is there yet, by one operator.
+const FILLER: &str = r#"(module (memory (export "memory") 16384) (func (export "_start")
+    (memory.fill (i32.const 0) (i32.const 1) (i32.mul (memory.size) (i32.const 65536)))))"#;
+
 pub(crate) fn measure(effort: Effort) -> anyhow::Result<Vec<Figure>> {
     let kills = effort.of(300, 20);
     let mut local = Local::start(WORKERS, 2 * NEIGHBOURS)?;
@@ -33,6 +37,9 @@ pub(crate) fn measure(effort: Effort) -> anyhow::Result<Vec<Figure>> {
     row(&mut local, "a loop", &spinner)?;
     row(&mut local, "asleep", &asleep)?;
     row(&mut local, "reads a file again and again", &reader)?;
+    let mut filler = local.task(&compile(FILLER))?;
+    filler.resources.mem = Bytes::from_mib(1100);
+    row(&mut local, "one operator that fills a GiB", &filler)?;
 
     // They want a hundred times more than two cores, and may have one.
     let mut neighbour = spinner.clone();

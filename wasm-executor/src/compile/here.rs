@@ -1,11 +1,12 @@
 //! Compiles in this process: what the child does, and whoever trusts the module.
 
+use std::borrow::Cow;
 use std::sync::OnceLock;
 
 use wasmtime::component::Component;
 use wasmtime::{Engine, Module};
 
-use super::intake;
+use super::{bulk, intake};
 use crate::engine;
 use crate::event::Meter;
 use crate::inspect::Kind;
@@ -28,21 +29,33 @@ pub fn compile_here(module: &[u8], meter: Meter) -> Result<Vec<u8>, ModuleError>
     let binary = intake::binary(module)?;
     let kind = intake::check(&binary)?;
     let engine = engine_for(meter, binary.len() >= PARALLEL_FROM)?;
-    let compiled = match kind {
-        Kind::Core => Module::from_binary(engine, &binary).and_then(|module| module.serialize()),
-        Kind::Component => Component::from_binary(engine, &binary).and_then(|component| component.serialize()),
-    };
-    let compiled = compiled.map_err(|error| {
-        if error.is::<wasmtime::OutOfMemory>() {
+    let in_pieces = bulk::in_pieces(&binary);
+    let compiled = machine_code(engine, kind, &in_pieces).or_else(|error| match &in_pieces {
+        // Where the fault lies is told of the module as it was given.
+        Cow::Owned(_) if !is_out_of_memory(&error) => Err(machine_code(engine, kind, &binary).err().unwrap_or(error)),
+        _ => Err(error),
+    });
+    let mut compiled = compiled.map_err(|error| {
+        if is_out_of_memory(&error) {
             return ModuleError::CompileLimit(Exhausted::Memory(None));
         }
         ModuleError::Invalid(format!("not a valid module: {}", error.root_cause()))
-    });
-    let mut compiled = compiled?;
-    let held = instances::bytes_of(&binary)
+    })?;
+    let held = instances::bytes_of(&in_pieces)
         .map_err(|error| ModuleError::Invalid(format!("not a valid module: {}", error.message())))?;
     instances::append(&mut compiled, held);
     Ok(compiled)
+}
+
+fn machine_code(engine: &Engine, kind: Kind, binary: &[u8]) -> wasmtime::Result<Vec<u8>> {
+    match kind {
+        Kind::Core => Module::from_binary(engine, binary)?.serialize(),
+        Kind::Component => Component::from_binary(engine, binary)?.serialize(),
+    }
+}
+
+fn is_out_of_memory(error: &wasmtime::Error) -> bool {
+    error.is::<wasmtime::OutOfMemory>()
 }
 
 fn engine_for(meter: Meter, parallel: bool) -> Result<&'static Engine, ModuleError> {

@@ -3,6 +3,7 @@
 //! A compilation cannot be interrupted and may want any amount of time and memory, so it has a process of its own,
 //! which the system ends at the limit. An executor never compiles: it loads what a [`Compiler`] hands out.
 
+mod bulk;
 mod cache;
 mod child;
 mod compiler;
@@ -13,6 +14,7 @@ mod intake;
 mod job;
 mod limits;
 
+pub(crate) use bulk::PIECE;
 pub use child::{COMPILE_COMMAND, compile_child};
 pub use compiler::Compiler;
 pub use config::{CompileLimits, CompilerConfig};

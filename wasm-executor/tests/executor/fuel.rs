@@ -5,7 +5,7 @@ use haggle_core::Fuel;
 use crate::kit::{BOTH, Bench, Form, spec};
 
 /// Work of each kind, and its fuel as a core module and as a component, whose adapter executes a little on its own.
-const WORK: [(&str, &str, [u64; 2]); 9] = [
+const WORK: [(&str, &str, [u64; 2]); 10] = [
     ("nothing", "", [1, 95]),
     (
         "integers",
@@ -47,6 +47,14 @@ const WORK: [(&str, &str, [u64; 2]); 9] = [
         (memory.init $words (i32.const 1024) (i32.const 0) (i32.const 5))
         (drop (memory.grow (i32.const 3)))",
         [60069, 60163],
+    ),
+    (
+        // 200,000 bytes twice, each time in three pieces and a rest.
+        "bulk memory in pieces",
+        "(drop (memory.grow (i32.const 3)))
+        (memory.fill (i32.const 0) (i32.const 7) (i32.sub (i32.const 200001) (i32.const 1)))
+        (memory.copy (i32.const 1024) (i32.const 0) (i32.sub (i32.const 200001) (i32.const 1)))",
+        [400200, 400294],
     ),
     ("a line of output", "(call $print (i32.const 256) (i32.const 5))", [46, 13176]),
     ("random numbers", "(call $check (call $random_get (i32.const 1024) (i32.const 64)))", [8, 481]),
