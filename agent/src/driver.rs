@@ -288,9 +288,9 @@ impl Driver {
             Work::Fetch(digest) => {
                 self.fetcher.start(digest, move |outcome| inbox.push(Message::Fetched(digest, outcome)));
             }
-            Work::Compile { module, path, meter } => {
+            Work::Compile { framework, module, path, meter } => {
                 let done = move |outcome| inbox.push(Message::Compiled(module, meter, outcome));
-                self.compiler.compile(module, &path, meter, done);
+                self.compiler.compile(framework, module, &path, meter, done);
             }
         }
     }

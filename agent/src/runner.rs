@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use haggle_core::{Bytes, Digest, Reason, TaskId, TaskSpec};
+use haggle_core::{Bytes, Digest, FrameworkId, Reason, TaskId, TaskSpec};
 use haggle_executor::{Compiler, Launch, Meter, ModuleError};
 
 use crate::artifacts::Artifacts;
@@ -48,6 +48,8 @@ pub(crate) enum Work {
     Fetch(Digest),
     /// Make machine code of it.
     Compile {
+        /// Who wants it first.
+        framework: FrameworkId,
         module: Digest,
         /// Its bytes.
         path: PathBuf,
@@ -185,7 +187,12 @@ impl<E: Runs> Runner<E> {
         }
         let waiting = self.compiling.entry((module, meter)).or_default();
         if waiting.is_empty() {
-            began.work.push(Work::Compile { module, path: self.artifacts.path(module), meter });
+            began.work.push(Work::Compile {
+                framework: task.framework,
+                module,
+                path: self.artifacts.path(module),
+                meter,
+            });
         }
         waiting.push(task);
     }

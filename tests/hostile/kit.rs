@@ -259,7 +259,7 @@ impl Bench {
         let inputs = if guest.inputs { vec![("/data/a.txt".to_owned(), self.input())] } else { Vec::new() };
         let LaidOut { folders, copies } = lay_out(&self.dir.path().join(format!("inputs/{id}")), &inputs).unwrap();
         let (executor, ends, meter) = (self.executor.clone(), self.ends.clone(), Meter::Fuel);
-        self.compiler.compile(spec.module, &wasm, meter, move |compiled| match compiled {
+        self.compiler.compile(spec.id.framework, spec.module, &wasm, meter, move |compiled| match compiled {
             Ok(module) => {
                 executor.launch(Launch { spec: Arc::new(spec), module, meter, folders, copies, env: Vec::new() });
             }

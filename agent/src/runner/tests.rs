@@ -225,7 +225,10 @@ fn one_compilation_serves_every_task_that_waits_for_it() {
     let began = fixture.runner.fetched(digest(7), Ok(Bytes::new(4)));
 
     let path = fixture.runner.artifacts.path(digest(7));
-    assert_eq!(began.work, [Work::Compile { module: digest(7), path, meter: Meter::Epochs }]);
+    assert_eq!(
+        began.work,
+        [Work::Compile { framework: FrameworkId(1), module: digest(7), path, meter: Meter::Epochs }]
+    );
     assert_eq!(fixture.executor.take(), [""; 0]);
     let file = fixture.file.clone();
     assert_eq!(fixture.compiled(7, Meter::Epochs, &Ok(file)), []);
@@ -246,7 +249,7 @@ fn a_task_with_a_fuel_limit_has_a_module_that_counts_it() {
     let began = fixture.runner.run(Arc::new(spec));
 
     let path = fixture.runner.artifacts.path(digest(7));
-    assert_eq!(began.work, [Work::Compile { module: digest(7), path, meter: Meter::Fuel }]);
+    assert_eq!(began.work, [Work::Compile { framework: FrameworkId(1), module: digest(7), path, meter: Meter::Fuel }]);
 }
 
 #[test]

@@ -9,11 +9,12 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use haggle_core::Digest;
-use parking_lot::Mutex;
+use haggle_core::{Digest, FrameworkId};
+use parking_lot::{Condvar, Mutex};
 
 use super::cache::Cache;
 use super::job::{Job, News};
+use super::queue::Queue;
 use super::{CompileLimits, CompilerConfig};
 use crate::StartError;
 use crate::event::Meter;
@@ -50,8 +51,18 @@ struct Shared {
     limits: CompileLimits,
     cache: Cache,
     state: Mutex<State>,
+    missing: Mutex<Missing>,
+    /// Something is missing, or may have a child now, or nothing more will be.
+    changed: Condvar,
     compilations: AtomicU64,
     closed: AtomicBool,
+}
+
+/// Modules that are not on disk.
+struct Missing {
+    queue: Queue<Wanted>,
+    /// Nothing more comes.
+    is_all: bool,
 }
 
 #[derive(Default)]
@@ -74,8 +85,16 @@ enum Module {
     },
 }
 
-/// A module to look for on disk, and to compile if it is not there.
-struct Request {
+enum Request {
+    /// Look for it on disk, and compile it if it is not there.
+    Compile(Wanted),
+    /// It was there; forget it if it is not there any more.
+    LookAgain(Key),
+}
+
+/// A module that a framework wants to have compiled.
+struct Wanted {
+    framework: FrameworkId,
     key: Key,
     path: PathBuf,
 }
@@ -92,20 +111,19 @@ impl Compiler {
             limits,
             cache: Cache::open(&cache_dir)?,
             state: Mutex::default(),
+            missing: Mutex::new(Missing { queue: Queue::new(at_once), is_all: false }),
+            changed: Condvar::new(),
             compilations: AtomicU64::new(0),
             closed: AtomicBool::new(false),
         });
         let (requests, asked) = channel();
-        let (to_compile, missing) = channel();
-        let missing = Arc::new(Mutex::new(missing));
         let spawn = |name: String, work: Box<dyn FnOnce() + Send>| thread::Builder::new().name(name).spawn(work);
         let looking = Arc::clone(&shared);
         // What is on disk already is found by a thread of its own, never behind a compilation.
-        let mut threads =
-            vec![spawn("haggle-compiled".to_owned(), Box::new(move || looking.look_up(&asked, &to_compile)))?];
+        let mut threads = vec![spawn("haggle-compiled".to_owned(), Box::new(move || looking.look_up(&asked)))?];
         for number in 0..at_once.max(1) {
-            let (shared, missing) = (Arc::clone(&shared), Arc::clone(&missing));
-            threads.push(spawn(format!("haggle-compile-{number}"), Box::new(move || shared.compile(&missing)))?);
+            let shared = Arc::clone(&shared);
+            threads.push(spawn(format!("haggle-compile-{number}"), Box::new(move || shared.compile()))?);
         }
         Ok(Self { inner: Arc::new(Inner { shared, requests: Some(requests), threads }) })
     }
@@ -119,23 +137,22 @@ impl Compiler {
         let Module::Known { verdict, seen, used } = state.modules.get_mut(&(module, meter))? else { return None };
         *used = now;
         let verdict = verdict.clone();
-        if let Ok(path) = &verdict
-            && seen.elapsed() > BELIEVED
-        {
+        if verdict.is_ok() && seen.elapsed() > BELIEVED {
             *seen = Instant::now();
-            self.ask(Request { key: (module, meter), path: path.clone() });
+            self.ask(Request::LookAgain((module, meter)));
         }
         Some(verdict)
     }
 
     /// Compiles the module with this digest, whose bytes are in the file at `path`, unless that was done before; then
     /// calls `done` with the path of what an [`Executor`](crate::Executor) loads. Never blocks. One compilation serves
-    /// all who ask for the same.
+    /// all who ask for the same. Frameworks take turns, and none has more than all children but one.
     ///
     /// `done` is called once: at once and on this thread when the answer is [`known`](Self::known), else on a thread
     /// of the compiler, which it must not block.
     pub fn compile(
         &self,
+        framework: FrameworkId,
         module: Digest,
         path: &Path,
         meter: Meter,
@@ -157,7 +174,7 @@ impl Compiler {
             None => {
                 state.modules.insert(key, Module::Awaited(vec![Box::new(done)]));
                 drop(state);
-                self.ask(Request { key, path: path.to_owned() });
+                self.ask(Request::Compile(Wanted { framework, key, path: path.to_owned() }));
             }
         }
     }
@@ -194,49 +211,66 @@ impl Drop for Inner {
 }
 
 impl Shared {
-    fn look_up(&self, asked: &Receiver<Request>, to_compile: &Sender<Request>) {
+    fn look_up(&self, asked: &Receiver<Request>) {
         for request in asked {
-            let (module, meter) = request.key;
-            let found = self.cache.find(module, meter);
-            match found {
-                Some(path) => self.settle(request.key, &Ok(path)),
-                None if self.forget_unless_awaited(request.key) => {}
-                // The threads that compile outlive this one.
-                None => _ = to_compile.send(request),
+            let (Request::Compile(Wanted { key, .. }) | Request::LookAgain(key)) = &request;
+            match (self.cache.find(key.0, key.1), request) {
+                (Some(path), Request::Compile(Wanted { key, .. }) | Request::LookAgain(key)) => {
+                    self.settle(key, &Ok(path));
+                }
+                (None, Request::Compile(wanted)) => {
+                    self.missing.lock().queue.push(wanted.framework, wanted);
+                    self.changed.notify_one();
+                }
+                (None, Request::LookAgain(key)) => self.forget(key),
             }
         }
+        self.missing.lock().is_all = true;
+        self.changed.notify_all();
     }
 
-    /// Whether a module that is not there any more was only looked for again.
-    fn forget_unless_awaited(&self, key: Key) -> bool {
+    /// Unless somebody has asked for it anew.
+    fn forget(&self, key: Key) {
         let mut state = self.state.lock();
-        let was_known = matches!(state.modules.get(&key), Some(Module::Known { .. }));
-        if was_known {
+        if let Some(Module::Known { .. }) = state.modules.get(&key) {
             state.modules.remove(&key);
         }
-        was_known
     }
 
-    fn compile(&self, missing: &Mutex<Receiver<Request>>) {
-        loop {
-            let request = missing.lock().recv();
-            let Ok(request) = request else { return };
-            let verdict = catch_unwind(AssertUnwindSafe(|| self.compile_one(&request)));
+    fn compile(&self) {
+        while let Some(wanted) = self.next() {
+            let verdict = catch_unwind(AssertUnwindSafe(|| self.compile_one(&wanted)));
             let verdict = verdict.unwrap_or_else(|_| {
-                tracing::error!(module = %request.key.0, "the compiler panicked; this is a bug in Haggle");
+                tracing::error!(module = %wanted.key.0, "the compiler panicked; this is a bug in Haggle");
                 Err(ModuleError::Interrupted("the agent's part of the compiler panicked".to_owned()))
             });
-            self.settle(request.key, &verdict);
+            self.missing.lock().queue.done(wanted.framework);
+            self.changed.notify_all();
+            self.settle(wanted.key, &verdict);
         }
     }
 
-    fn compile_one(&self, request: &Request) -> Verdict {
-        let (module, meter) = request.key;
+    /// The next module to be compiled, as soon as there is one; `None` when there will be none any more.
+    fn next(&self) -> Option<Wanted> {
+        let mut missing = self.missing.lock();
+        loop {
+            if let Some(wanted) = missing.queue.next() {
+                return Some(wanted);
+            }
+            if missing.is_all && missing.queue.is_empty() {
+                return None;
+            }
+            self.changed.wait(&mut missing);
+        }
+    }
+
+    fn compile_one(&self, wanted: &Wanted) -> Verdict {
+        let (module, meter) = wanted.key;
         let number = self.compilations.fetch_add(1, Ordering::Relaxed);
         let (tell, news) = channel();
         self.state.lock().running.insert(number, tell.clone());
         let job =
-            Job { module, path: &request.path, meter, program: &self.program, limits: self.limits, cache: &self.cache };
+            Job { module, path: &wanted.path, meter, program: &self.program, limits: self.limits, cache: &self.cache };
         // Asked only now: who closes it tells everybody who is listed by then.
         let verdict = if self.closed.load(Ordering::Acquire) {
             Err(ModuleError::Interrupted("the compiler was shut down".to_owned()))

@@ -16,14 +16,15 @@ pub struct CompilerConfig {
     pub cache_dir: PathBuf,
     /// What one compilation may take.
     pub limits: CompileLimits,
-    /// Compilations at the same time, at least one. Each uses all CPUs; the second is there so that a large module
-    /// does not hold up every small one behind it.
+    /// Compilations at the same time, at least one. Each uses all CPUs; there are several so that a large module does not
+    /// hold up every small one behind it, and a framework with many of them not those of the others: the last child is
+    /// never its own.
     pub at_once: usize,
 }
 
 impl CompilerConfig {
     /// Compilations at the same time, unless said otherwise.
-    pub const DEFAULT_AT_ONCE: usize = 2;
+    pub const DEFAULT_AT_ONCE: usize = 3;
 
     /// With the default limits.
     pub fn new(program: impl Into<PathBuf>, cache_dir: impl Into<PathBuf>) -> Self {

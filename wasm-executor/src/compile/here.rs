@@ -30,10 +30,10 @@ pub fn compile_here(module: &[u8], meter: Meter) -> Result<Vec<u8>, ModuleError>
     let kind = intake::check(&binary)?;
     let engine = engine_for(meter, binary.len() >= PARALLEL_FROM)?;
     let in_pieces = bulk::in_pieces(&binary);
-    let compiled = machine_code(engine, kind, &in_pieces).or_else(|error| match &in_pieces {
+    let compiled = machine_code(engine, kind, &in_pieces).map_err(|error| match &in_pieces {
         // Where the fault lies is told of the module as it was given.
-        Cow::Owned(_) if !is_out_of_memory(&error) => Err(machine_code(engine, kind, &binary).err().unwrap_or(error)),
-        _ => Err(error),
+        Cow::Owned(_) if !is_out_of_memory(&error) => machine_code(engine, kind, &binary).err().unwrap_or(error),
+        _ => error,
     });
     let mut compiled = compiled.map_err(|error| {
         if is_out_of_memory(&error) {

@@ -13,6 +13,7 @@ mod here;
 mod intake;
 mod job;
 mod limits;
+mod queue;
 
 pub(crate) use bulk::PIECE;
 pub use child::{COMPILE_COMMAND, compile_child};

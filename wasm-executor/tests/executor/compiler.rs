@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use haggle_core::{Bytes, Digest, Reason};
+use haggle_core::{Bytes, Digest, FrameworkId, Reason};
 use haggle_executor::{CompileLimits, Compiler, CompilerConfig, Exhausted, Meter, ModuleError, compile_here};
 use tempfile::TempDir;
 
@@ -54,8 +54,12 @@ impl Bench {
     }
 
     fn ask(&self, compiler: &Compiler) -> Receiver<Verdict> {
+        self.ask_for(compiler, FrameworkId(1), MODULE)
+    }
+
+    fn ask_for(&self, compiler: &Compiler, framework: FrameworkId, module: Digest) -> Receiver<Verdict> {
         let (sender, verdict) = channel();
-        compiler.compile(MODULE, &self.dir.path().join("module"), Meter::Fuel, move |compiled| {
+        compiler.compile(framework, module, &self.dir.path().join("module"), Meter::Fuel, move |compiled| {
             // Whoever asked may be gone.
             let _ = sender.send(compiled);
         });
@@ -97,6 +101,20 @@ fn one_compilation_serves_all_who_ask() {
     assert_eq!(bench.compile(&compiler), Ok(path.clone()));
     assert_eq!(fs::read(path).unwrap(), fs::read(bench.dir.path().join("compiled")).unwrap());
     assert_eq!(compiler.compilations(), 1);
+}
+
+#[test]
+fn modules_of_one_framework_that_never_get_done_do_not_hold_up_those_of_another() {
+    // The first two to come have a child each and stay; whoever comes later is done at once.
+    let bench = Bench::with("mkdir first 2>&- || mkdir second 2>&- || exec cat compiled; exec sleep 1000");
+    let compiler = bench.compiler();
+    let _endless = [0, 1, 2, 3].map(|number| bench.ask_for(&compiler, FrameworkId(1), Digest([number; 32])));
+    bench.wait_for("second");
+
+    let other = bench.ask_for(&compiler, FrameworkId(2), MODULE);
+
+    assert!(other.recv_timeout(PATIENCE).unwrap().is_ok());
+    assert_eq!(compiler.compilations(), 3);
 }
 
 #[test]
