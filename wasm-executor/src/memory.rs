@@ -22,6 +22,10 @@ const OUTPUT_MAX: u64 = 256 << 10;
 /// is part of the stated overhead of a task.
 const OUTPUT_MIN: u64 = 16 << 10;
 
+/// A guest that uses all of its memory can still have a call of the host move this much at once. Part of the stated
+/// overhead as well, once for each worker.
+const CALL_MIN: u64 = 64 << 10;
+
 /// The memory of one task.
 ///
 /// Growth beyond the limit is denied: `memory.grow` gives -1 in the guest, and an instantiation that does not fit
@@ -137,10 +141,34 @@ impl Memory {
         Poll::Ready(self.try_grow(&mut state, more).is_none())
     }
 
+    /// Counts what the host holds while it serves one call: `wanted` bytes, or as many as are free, but
+    /// [`CALL_MIN`] in any case.
+    pub(crate) fn for_call(&self, wanted: u64) -> CallBuffer<'_> {
+        let mut state = self.state.lock();
+        let held = wanted.min(self.limit.saturating_sub(state.used));
+        let denied = self.try_grow(&mut state, held);
+        debug_assert_eq!(denied, None, "no more is taken than is free");
+        CallBuffer { memory: self, held, bytes: held.max(wanted.min(CALL_MIN)) }
+    }
+
     /// What was held is gone.
     pub(crate) fn release(&self, bytes: u64) {
         let mut state = self.state.lock();
         state.used = state.used.saturating_sub(bytes);
+    }
+}
+
+/// What the host holds while it serves a call.
+pub(crate) struct CallBuffer<'a> {
+    memory: &'a Memory,
+    held: u64,
+    /// As large as it may be.
+    pub(crate) bytes: u64,
+}
+
+impl Drop for CallBuffer<'_> {
+    fn drop(&mut self) {
+        self.memory.release(self.held);
     }
 }
 
@@ -236,6 +264,22 @@ mod tests {
 
         assert_eq!(grow(&memory, 100_000), Poll::Ready(true));
         assert_eq!(memory.output_room(), OUTPUT_MIN);
+    }
+
+    #[test]
+    fn a_call_holds_what_is_free_and_gives_it_back() {
+        let memory = memory();
+        let buffer = memory.for_call(MIB);
+        assert_eq!(buffer.bytes, MIB);
+        assert_eq!(grow(&memory, MIB + 1), Poll::Ready(false));
+        assert_eq!(memory.for_call(3 * MIB).bytes, MIB);
+        drop(buffer);
+        assert_eq!(grow(&memory, 2 * MIB), Poll::Ready(true));
+
+        let buffer = memory.for_call(MIB);
+
+        assert_eq!((buffer.held, buffer.bytes), (0, CALL_MIN));
+        assert_eq!(memory.for_call(100).bytes, 100);
     }
 
     #[test]

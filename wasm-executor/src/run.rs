@@ -68,7 +68,7 @@ pub(crate) async fn run(
     let Grants { mut builder, disk, files, scratch_folders, scratch } = grants;
     let outcome = match &*compiled {
         Compiled::Core { pre, start, .. } => {
-            let wasi = Preview1::new(builder, disk.clone(), scratch_folders, files);
+            let wasi = Preview1::new(builder, disk.clone(), scratch_folders, files, Arc::clone(memory));
             let store = Preview1State { wasi, limiter: Limiter::new(Arc::clone(memory)) }.store(pre.module().engine());
             let mut guest = Metered::new(store, launch, meters);
             let result = call_core(&mut guest.store, pre, *start).await;

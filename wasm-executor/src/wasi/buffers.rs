@@ -3,7 +3,9 @@
 use wasmtime_wasi::p1::types::{Errno, Error};
 use wiggle::{GuestMemory, GuestPtr, GuestType};
 
-/// Bytes that one call reads or writes. A longer buffer is filled in part, as POSIX allows: a call is over in a
+use crate::memory::{CallBuffer, Memory};
+
+/// Bytes that one call reads or writes at most. A longer buffer is filled in part, as POSIX allows: a call is over in a
 /// fraction of a slice, and the host holds no more than this for it.
 pub(super) const CALL_MAX: u32 = 1 << 20;
 
@@ -26,6 +28,8 @@ pub(super) struct Buffer {
     at: u32,
     /// As the guest named it.
     named: u32,
+    /// Bytes of it that the call covers.
+    length: u32,
 }
 
 impl Buffer {
@@ -40,15 +44,23 @@ impl Buffer {
             let at = memory.read(GuestPtr::<u32>::new(entry))?;
             let named = memory.read(length_of(entry)?)?;
             if named > 0 {
-                return Ok(Some(Self { entry, at, named }));
+                return Ok(Some(Self { entry, at, named, length: named.min(CALL_MAX) }));
             }
         }
         Ok(None)
     }
 
-    /// Bytes of it that a call covers.
+    /// Bytes of it that the call covers.
     pub(super) fn length(&self) -> u32 {
-        self.named.min(CALL_MAX)
+        self.length
+    }
+
+    /// Takes the host's copy of it from the task's memory for as long as the call lasts. The call covers no more than
+    /// there is room for.
+    pub(super) fn hold<'a>(&mut self, task: &'a Memory) -> CallBuffer<'a> {
+        let held = task.for_call(self.length.into());
+        self.length = u32::try_from(held.bytes).unwrap_or(u32::MAX).min(self.length);
+        held
     }
 
     /// The list that a call is given instead: this buffer alone, no longer than a call may take. The guest, which
@@ -58,8 +70,8 @@ impl Buffer {
         memory: &mut GuestMemory<'_>,
         list: GuestPtr<[T]>,
     ) -> Result<GuestPtr<[T]>, Error> {
-        if self.named > CALL_MAX {
-            memory.write(length_of(self.entry)?, CALL_MAX)?;
+        if self.length < self.named {
+            memory.write(length_of(self.entry)?, self.length)?;
         }
         let skipped = (self.entry - list.offset_base()) / ENTRY;
         list.get_range(skipped..skipped + 1).ok_or_else(|| Errno::Fault.into())
@@ -67,7 +79,7 @@ impl Buffer {
 
     /// Puts back what [`Self::cut`] changed, unless the call itself wrote there.
     pub(super) fn restore(&self, memory: &mut GuestMemory<'_>, filled: u32) -> Result<(), Error> {
-        if self.named <= CALL_MAX {
+        if self.length == self.named {
             return Ok(());
         }
         let (from, to) = (u64::from(self.entry) + 4, u64::from(self.entry) + u64::from(ENTRY));

@@ -11,6 +11,7 @@ mod preview1;
 mod preview2;
 mod stdio;
 mod streams;
+mod transfers;
 
 use wasmtime::Engine;
 use wasmtime_wasi::{ResourceTable, WasiCtx};

@@ -10,12 +10,13 @@ use wasmtime_wasi::p1::wasi_snapshot_preview1::{self, WasiSnapshotPreview1};
 use wasmtime_wasi::{I32Exit, WasiCtxBuilder, WasiView};
 use wiggle::{GuestMemory, GuestPtr};
 
-use super::buffers::{Buffer, check_path, check_subscriptions};
-use super::descriptors::{Descriptors, count_written};
+use super::buffers::{check_path, check_subscriptions};
+use super::descriptors::Descriptors;
 use super::disk::{Disk, FileId, Full};
 use super::files::{GuestFiles, TooManyOpen};
 use super::nap::Nap;
 use super::{Preview1State, bounded};
+use crate::memory::Memory;
 
 /// The first preopened folder; they are numbered from here in the order in which they were granted.
 const FIRST_PREOPEN: u32 = 3;
@@ -33,9 +34,11 @@ pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Preview1State>>
 
 /// The context of one guest.
 pub(crate) struct Preview1 {
-    inner: WasiP1Ctx,
+    pub(super) inner: WasiP1Ctx,
     descriptors: Descriptors,
     files: Arc<GuestFiles>,
+    /// Of the task.
+    pub(super) memory: Arc<Memory>,
 }
 
 impl From<Full> for Error {
@@ -57,18 +60,19 @@ impl Preview1 {
         disk: Option<Arc<Disk>>,
         scratch_folders: u32,
         files: Arc<GuestFiles>,
+        memory: Arc<Memory>,
     ) -> Self {
         let mut inner = builder.build_p1();
         bounded(inner.ctx().table);
         let descriptors = Descriptors::new(disk, FIRST_PREOPEN..FIRST_PREOPEN + scratch_folders);
-        Self { inner, descriptors, files }
+        Self { inner, descriptors, files, memory }
     }
 
     fn scratch_folder(&self, folder: Fd) -> Option<Arc<Disk>> {
         self.descriptors.folder(folder)
     }
 
-    fn scratch_file(&self, file: Fd) -> Option<(Arc<Disk>, FileId, bool)> {
+    pub(super) fn scratch_file(&self, file: Fd) -> Option<(Arc<Disk>, FileId, bool)> {
         self.descriptors.file(file)
     }
 
@@ -288,13 +292,7 @@ impl WasiSnapshotPreview1 for Preview1 {
         fd: Fd,
         buffers: types::IovecArray,
     ) -> Result<types::Size, Error> {
-        let Some(buffer) = Buffer::first(memory, buffers)? else {
-            return self.inner.fd_read(memory, fd, buffers).await;
-        };
-        let cut = buffer.cut(memory, buffers)?;
-        let read = self.inner.fd_read(memory, fd, cut).await;
-        buffer.restore(memory, *read.as_ref().unwrap_or(&0))?;
-        read
+        self.read(memory, fd, buffers).await
     }
 
     async fn fd_pread(
@@ -304,13 +302,7 @@ impl WasiSnapshotPreview1 for Preview1 {
         buffers: types::IovecArray,
         offset: types::Filesize,
     ) -> Result<types::Size, Error> {
-        let Some(buffer) = Buffer::first(memory, buffers)? else {
-            return self.inner.fd_pread(memory, fd, buffers, offset).await;
-        };
-        let cut = buffer.cut(memory, buffers)?;
-        let read = self.inner.fd_pread(memory, fd, cut, offset).await;
-        buffer.restore(memory, *read.as_ref().unwrap_or(&0))?;
-        read
+        self.read_at(memory, fd, buffers, offset).await
     }
 
     async fn fd_write(
@@ -319,22 +311,7 @@ impl WasiSnapshotPreview1 for Preview1 {
         fd: Fd,
         buffers: types::CiovecArray,
     ) -> Result<types::Size, Error> {
-        let Some(buffer) = Buffer::first(memory, buffers)? else {
-            return self.inner.fd_write(memory, fd, buffers).await;
-        };
-        let counted = match self.scratch_file(fd) {
-            Some((disk, file, true)) => Some((disk.size(file), disk, file)),
-            Some((disk, file, false)) => Some((self.inner.fd_tell(memory, fd)?, disk, file)),
-            None => None,
-        };
-        if let Some((start, disk, file)) = &counted {
-            disk.may_reach(*file, start.saturating_add(buffer.length().into()))?;
-        }
-        let cut = buffer.cut(memory, buffers)?;
-        let written = self.inner.fd_write(memory, fd, cut).await;
-        buffer.restore(memory, 0)?;
-        count_written(&written, counted);
-        written
+        self.write(memory, fd, buffers).await
     }
 
     async fn fd_pwrite(
@@ -344,21 +321,7 @@ impl WasiSnapshotPreview1 for Preview1 {
         buffers: types::CiovecArray,
         offset: types::Filesize,
     ) -> Result<types::Size, Error> {
-        let Some(buffer) = Buffer::first(memory, buffers)? else {
-            return self.inner.fd_pwrite(memory, fd, buffers, offset).await;
-        };
-        let counted = self.scratch_file(fd).map(|(disk, file, append)| {
-            let start = if append { disk.size(file) } else { offset };
-            (start, disk, file)
-        });
-        if let Some((start, disk, file)) = &counted {
-            disk.may_reach(*file, start.saturating_add(buffer.length().into()))?;
-        }
-        let cut = buffer.cut(memory, buffers)?;
-        let written = self.inner.fd_pwrite(memory, fd, cut, offset).await;
-        buffer.restore(memory, 0)?;
-        count_written(&written, counted);
-        written
+        self.write_at(memory, fd, buffers, offset).await
     }
 
     async fn path_filestat_get(

@@ -74,6 +74,29 @@ fn writing_beyond_the_disk_is_refused_and_a_guest_that_fails_then_ended_by_it() 
 }
 
 #[test]
+fn what_the_host_holds_for_a_call_is_memory_of_the_task() {
+    // It has five pages, 320 KiB, of which it writes 300 KiB: at once where there is room for a copy, else in parts.
+    let body = r#"
+        (memory (export "memory") 5)
+        (data (i32.const 256) "file")
+        (func (export "_start")
+            (call $check (call $write
+                (call $open (i32.const 3) (i32.const 256) (i32.const 4) (i32.const 1)) (i32.const 1024) (i32.const 307200))))"#;
+    let bench = Bench::new();
+    for free in [400 << 10, 300 << 10, 100 << 10, 1, 0] {
+        let mut spec = with_disk(1 << 20);
+        spec.resources.mem = Bytes::new((320 << 10) + free);
+
+        let report = bench.run(Form::Core, spec, body);
+
+        report.assert_finished();
+        assert_eq!(report.ending.usage.peak_disk, Bytes::from_kib(300), "with {free} bytes free");
+        let copied = free.min(300 << 10);
+        assert_eq!(report.ending.usage.peak_mem, Bytes::new((320 << 10) + copied), "with {free} bytes free");
+    }
+}
+
+#[test]
 fn a_guest_may_live_with_a_full_disk() {
     let body = in_scratch(&format!(
         "(call $expect (i32.const {NOSPC}) (call $write (local.get $fd) (i32.const 1024) (i32.const 5000)))"
