@@ -82,6 +82,11 @@ impl Modules {
         self.look((digest, pool), path, None, true);
     }
 
+    /// Starts to make the pool, if nobody has.
+    pub(crate) fn make(&self, pool: Pool) {
+        self.loader.make(pool);
+    }
+
     /// What is wrong with a module stays wrong; what went wrong with its file or with us may be right by now,
     /// and is worth another try to whoever asks for the first time.
     fn look(&self, name: Name, path: &Path, waker: Option<&Waker>, try_again: bool) -> Option<Verdict> {

@@ -68,6 +68,17 @@ impl Loader {
         // Fails only when every thread is gone; then `done` was dropped and says so.
         let _ = self.jobs.send(job);
     }
+
+    /// Makes the pool, on a thread of the loader. Whether that went well is known by whoever needs it.
+    pub(super) fn make(&self, pool: Pool) {
+        let bench = Arc::clone(&self.bench);
+        let job = Box::new(move || {
+            if let Err(error) = bench.site(pool) {
+                tracing::warn!(%error, "there will be no pool of instances for one of the workers");
+            }
+        });
+        let _ = self.jobs.send(job);
+    }
 }
 
 fn work(queue: &Mutex<Receiver<Job>>) {

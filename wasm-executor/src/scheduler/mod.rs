@@ -24,7 +24,7 @@ use ticker::Ticker;
 pub(crate) use worker::start;
 
 use crate::clock::Clock;
-use crate::engine::{Engines, Pool};
+use crate::engine::Pool;
 use crate::event::{Launch, Listener, Meter};
 use crate::run::Site;
 
@@ -83,10 +83,12 @@ struct Lane {
 #[derive(Default)]
 struct Room {
     free: usize,
+    /// It is being made, or was, before anybody needs it.
+    is_ordered: bool,
 }
 
-/// An executor that has begun so many tasks makes a pool for each of its workers: it takes a millisecond or two, which is
-/// nothing to many short tasks and much to one.
+/// An executor that has begun so many tasks makes a pool for each of its workers: it takes a millisecond or two of CPU,
+/// which is nothing beside many short tasks and much beside one.
 const WORTH_A_POOL: u64 = 64;
 
 impl Scheduler {
@@ -225,7 +227,7 @@ impl Scheduler {
             if let Some(turn) = state.queue.next(now) {
                 let cell = Arc::clone(state.cells.get(&turn.key).expect("a task in the queue has a cell"));
                 if cell.needs_place()
-                    && let Some(pool) = state.place(&self.site.engines, cell.meter(), worker)
+                    && let Some(pool) = state.place(&self.site, cell.meter(), worker)
                 {
                     cell.take_place(pool);
                 }
@@ -313,13 +315,18 @@ impl Scheduler {
 
 impl State {
     /// A place for a task that this worker is about to begin: near it, if there is one.
-    fn place(&mut self, engines: &Engines, meter: Meter, worker: usize) -> Option<Pool> {
-        let near = Some(engines.near(meter, worker));
-        let near = near.filter(|&pool| engines.is_made(pool) || self.begun >= WORTH_A_POOL);
+    fn place(&mut self, Site { engines, modules, .. }: &Site, meter: Meter, worker: usize) -> Option<Pool> {
+        let near = engines.near(meter, worker);
+        let room = &mut self.rooms[engines.index(near)];
+        if self.begun >= WORTH_A_POOL && !std::mem::replace(&mut room.is_ordered, true) {
+            modules.make(near);
+        }
         let free = |pool: &Pool| self.rooms[engines.index(*pool)].free > 0;
-        let mut pools = near.into_iter().chain(engines.pools(meter)).filter(free);
-        // In one that could not be made, a task ends with the reason why.
-        let pool = pools.clone().find(|&pool| !engines.is_broken(pool)).or_else(|| pools.next())?;
+        let pools = || engines.pools(meter).filter(free);
+        // Nobody waits for a pool while there is room in another. In one that could not be made, a task ends with the
+        // reason why.
+        let made = std::iter::once(near).filter(free).chain(pools()).find(|&pool| engines.is_made(pool));
+        let pool = made.or_else(|| pools().find(|&pool| !engines.is_broken(pool))).or_else(|| pools().next())?;
         self.rooms[engines.index(pool)].free -= 1;
         self.begun += 1;
         Some(pool)

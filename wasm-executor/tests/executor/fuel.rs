@@ -49,12 +49,12 @@ const WORK: [(&str, &str, [u64; 2]); 10] = [
         [60069, 60163],
     ),
     (
-        // 200,000 bytes twice, each time in three pieces and a rest.
+        // 1,200,000 bytes twice, each time in two pieces and a rest.
         "bulk memory in pieces",
-        "(drop (memory.grow (i32.const 3)))
-        (memory.fill (i32.const 0) (i32.const 7) (i32.sub (i32.const 200001) (i32.const 1)))
-        (memory.copy (i32.const 1024) (i32.const 0) (i32.sub (i32.const 200001) (i32.const 1)))",
-        [400200, 400294],
+        "(drop (memory.grow (i32.const 30)))
+        (memory.fill (i32.const 0) (i32.const 7) (i32.sub (i32.const 1200001) (i32.const 1)))
+        (memory.copy (i32.const 1024) (i32.const 0) (i32.sub (i32.const 1200001) (i32.const 1)))",
+        [2400170, 2400264],
     ),
     ("a line of output", "(call $print (i32.const 256) (i32.const 5))", [46, 13176]),
     ("random numbers", "(call $check (call $random_get (i32.const 1024) (i32.const 64)))", [8, 481]),

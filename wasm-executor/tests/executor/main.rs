@@ -11,5 +11,6 @@ mod lifecycle;
 mod modules;
 mod net;
 mod output;
+mod pools;
 mod quotas;
 mod sharing;

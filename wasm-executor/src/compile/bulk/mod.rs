@@ -14,9 +14,10 @@ use wasmparser::{
     BinaryReader, BinaryReaderError, DataKind, FunctionBody, Operator, Parser, Payload, TypeRef, Validator,
 };
 
-/// Bytes that are filled or copied before the guest may be stopped: 5 to 200 µs of work, by whether the pages are there
-/// already, beside which the call costs next to nothing.
-pub(crate) const PIECE: u32 = 64 << 10;
+/// Bytes that are filled or copied before the guest may be stopped: 15 µs of work, or up to a millisecond where the pages
+/// are touched for the first time. Smaller pieces would go another way in some systems' `memmove` than the whole, and
+/// that may be eight times slower (glibc 2.36 with addresses that differ by a few bytes modulo a page).
+pub(crate) const PIECE: u32 = 512 << 10;
 
 /// Identifiers of a core module's sections.
 const TYPES: u8 = 1;

@@ -125,7 +125,7 @@ fn functions(binary: &[u8]) -> usize {
 fn a_module_without_long_operators_stays_as_it_is() {
     let short = wat::parse_str(
         r#"(module (memory 1) (data $short "no longer than a piece") (func (param i32)
-            (memory.copy (i32.const 0) (i32.const 9) (i32.const 65536))
+            (memory.copy (i32.const 0) (i32.const 9) (i32.const 524288))
             (memory.init $short (i32.const 0) (i32.const 0) (local.get 0))))"#,
     );
     let short = short.unwrap();
