@@ -53,7 +53,7 @@ Examples:
   haggle run spinner.wasm --cpus 0.25 --timeout 5s
   haggle run primes.wasm --fuel 1000000000 --mem 16MiB
   haggle run primes.wasm --cpus 0.1 --burst 2           # whatever is idle, and at least a tenth of a core
-  haggle run chatty.wasm --output-limit 10KiB:truncate
+  haggle run chatty.wasm --output-limit 10KiB:truncate -- 100000
   haggle run app.wasm --dir .::/ --allow-http api.example
   haggle run primes.wasm --instances 100 --retries 2
   echo hello | haggle run upper.wasm --stdin -
@@ -69,7 +69,7 @@ pub(crate) struct RunArgs {
     /// Processor cores: a share and a ceiling [default: 1, or all of the largest agent when that has less]
     #[arg(long, value_name = "N", help_heading = "Quotas", value_parser = values::cpus_or_none)]
     pub(crate) cpus: Option<MilliCpu>,
-    /// Share of the processor when tasks contend for it, as a task of N cpus has it [default: its --cpus]
+    /// Share beside other tasks of its framework that want the same processor, as one of N cpus has it [default: its --cpus]
     #[arg(long, value_name = "N", help_heading = "Quotas", value_parser = values::share)]
     pub(crate) weight: Option<MilliCpu>,
     /// Idle processor cores that it may use beyond its --cpus, which may then be 0
