@@ -54,7 +54,7 @@ const WORK: [(&str, &str, [u64; 2]); 10] = [
         "(drop (memory.grow (i32.const 30)))
         (memory.fill (i32.const 0) (i32.const 7) (i32.sub (i32.const 1200001) (i32.const 1)))
         (memory.copy (i32.const 1024) (i32.const 0) (i32.sub (i32.const 1200001) (i32.const 1)))",
-        [2400170, 2400264],
+        [2400172, 2400266],
     ),
     ("a line of output", "(call $print (i32.const 256) (i32.const 5))", [46, 13176]),
     ("random numbers", "(call $check (call $random_get (i32.const 1024) (i32.const 64)))", [8, 481]),

@@ -1,17 +1,20 @@
 //! Bulk operators, made to be interrupted: wasmtime runs a `memory.fill` of a GiB to its end, which takes a second, and
 //! nothing that a guest can ask for may keep its worker for so long.
 //!
-//! Each `memory.fill`, `memory.copy` and `memory.init` that may be long becomes a call of a function that is put at the
-//! end of the module, and does the same in pieces. It is a function as any other, so it is preempted, stopped and
-//! charged like one. Nothing else of the module changes, but for where its code lies.
+//! Where a `memory.fill`, `memory.copy` or `memory.init` turns out to be long, a function is called that is put at the end
+//! of the module, and does the same in pieces. It is a function as any other, so it is preempted, stopped and charged
+//! like one. Nothing else of the module changes, but for where its code lies.
+
+mod helpers;
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
+use std::collections::BTreeSet;
 
+use helpers::{Bulk, Helpers, Kind};
 use wasm_encoder::{Encode, RawSection, Section as _};
 use wasmparser::{
-    BinaryReader, BinaryReaderError, DataKind, FunctionBody, Operator, Parser, Payload, TypeRef, Validator,
+    BinaryReader, BinaryReaderError, CompositeInnerType, DataKind, FunctionBody, Operator, Parser, Payload, SubType,
+    TypeRef, Validator,
 };
 
 /// Bytes that are filled or copied before the guest may be stopped: 15 µs of work, or up to a millisecond where the pages
@@ -26,7 +29,6 @@ const CODE: u8 = 10;
 
 /// `(func (param i32 i32 i32))`, the type of all bulk operators on a memory.
 const BULK_TYPE: [u8; 6] = [0x60, 3, 0x7f, 0x7f, 0x7f, 0];
-const CALL: u8 = 0x10;
 
 /// The module or component, its bulk operators in pieces. What has none comes back as it is, and so does what is not
 /// valid, for the compiler to say why.
@@ -77,28 +79,16 @@ struct Part<'a> {
     sections: Vec<(u8, Cow<'a, [u8]>)>,
     /// Something inside of this component was rewritten.
     is_changed: bool,
-    types: u32,
+    /// For each type the number of its parameters, if it is one of functions.
+    types: Vec<usize>,
     /// Functions.
     imported: u32,
-    defined: u32,
+    /// The type of each.
+    defined: Vec<u32>,
     /// Lengths of the data segments.
     segments: Vec<usize>,
     bodies: Vec<FunctionBody<'a>>,
     operators: Vec<Bulk>,
-}
-
-/// An operator that may be long, and where it is: in which body, and at which bytes of the binary.
-struct Bulk {
-    body: usize,
-    at: Range<usize>,
-    kind: Kind,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
-    Fill,
-    Copy,
-    Init { segment: u32 },
 }
 
 impl<'a> Part<'a> {
@@ -107,9 +97,9 @@ impl<'a> Part<'a> {
             header,
             sections: Vec::new(),
             is_changed: false,
-            types: 0,
+            types: Vec::new(),
             imported: 0,
-            defined: 0,
+            defined: Vec::new(),
             segments: Vec::new(),
             bodies: Vec::new(),
             operators: Vec::new(),
@@ -127,7 +117,7 @@ impl<'a> Part<'a> {
         match payload {
             Payload::TypeSection(section) => {
                 for group in section {
-                    self.types += u32::try_from(group?.types().len()).unwrap_or(u32::MAX);
+                    self.types.extend(group?.types().map(parameters));
                 }
             }
             Payload::ImportSection(section) => {
@@ -135,7 +125,9 @@ impl<'a> Part<'a> {
                     self.imported += u32::from(matches!(import?.ty, TypeRef::Func(_) | TypeRef::FuncExact(_)));
                 }
             }
-            Payload::FunctionSection(section) => self.defined = section.count(),
+            Payload::FunctionSection(section) => {
+                self.defined = section.into_iter().collect::<Result<_, _>>()?;
+            }
             Payload::CodeSectionEntry(body) => {
                 self.find_operators(&body, piece)?;
                 self.bodies.push(body);
@@ -180,23 +172,25 @@ impl<'a> Part<'a> {
             Kind::Fill | Kind::Copy => true,
             Kind::Init { segment } => segments.get(segment as usize).is_some_and(|length| *length > piece as usize),
         });
-        let is_sound = self.defined as usize == self.bodies.len();
+        let is_sound = self.defined.len() == self.bodies.len();
         if !is_sound || (self.operators.is_empty() && !self.is_changed) {
             return Ok(None);
         }
         let kinds: BTreeSet<Kind> = self.operators.iter().map(|bulk| bulk.kind).collect();
-        let helpers: BTreeMap<Kind, u32> = kinds.into_iter().zip(self.imported + self.defined..).collect();
+        let first = self.imported + u32::try_from(self.defined.len()).unwrap_or(u32::MAX);
+        let bulk_type = u32::try_from(self.types.len()).unwrap_or(u32::MAX);
+        let helpers = Helpers { functions: kinds.into_iter().zip(first..).collect(), bulk_type, piece };
         let mut written = self.header.to_vec();
         for (id, contents) in &self.sections {
             let contents = match *id {
-                _ if helpers.is_empty() => Cow::Borrowed(&**contents),
+                _ if self.operators.is_empty() => Cow::Borrowed(&**contents),
                 TYPES => Cow::Owned(extended(contents, [&BULK_TYPE[..]])?),
                 FUNCTIONS => {
                     let mut index = Vec::new();
-                    self.types.encode(&mut index);
-                    Cow::Owned(extended(contents, helpers.iter().map(|_| &index[..]))?)
+                    helpers.bulk_type.encode(&mut index);
+                    Cow::Owned(extended(contents, helpers.functions.iter().map(|_| &index[..]))?)
                 }
-                CODE => Cow::Owned(self.code(&helpers, piece)),
+                CODE => Cow::Owned(self.code(&helpers)?),
                 _ => Cow::Borrowed(&**contents),
             };
             RawSection { id: *id, data: &contents }.append_to(&mut written);
@@ -204,27 +198,30 @@ impl<'a> Part<'a> {
         Ok(Some(written))
     }
 
-    /// The contents of the code section: calls instead of operators, and at the end the functions that they call.
-    fn code(&self, helpers: &BTreeMap<Kind, u32>, piece: u32) -> Vec<u8> {
+    /// The contents of the code section, with the functions for long operators at the end.
+    fn code(&self, helpers: &Helpers) -> Result<Vec<u8>, BinaryReaderError> {
         let mut code = Vec::new();
-        (self.bodies.len() + helpers.len()).encode(&mut code);
-        let mut operators = self.operators.iter().peekable();
-        for (number, body) in self.bodies.iter().enumerate() {
-            let (bytes, start) = (body.as_bytes(), body.range().start);
-            let (mut changed, mut copied) = (Vec::new(), 0);
-            while let Some(bulk) = operators.next_if(|bulk| bulk.body == number) {
-                changed.extend_from_slice(&bytes[copied..bulk.at.start - start]);
-                changed.push(CALL);
-                helpers[&bulk.kind].encode(&mut changed);
-                copied = bulk.at.end - start;
+        (self.bodies.len() + helpers.functions.len()).encode(&mut code);
+        let mut operators = &self.operators[..];
+        for (number, (body, of_type)) in self.bodies.iter().zip(&self.defined).enumerate() {
+            let (mine, others) = operators.split_at(operators.partition_point(|bulk| bulk.body == number));
+            operators = others;
+            if mine.is_empty() {
+                body.as_bytes().encode(&mut code);
+            } else {
+                let parameters = self.types.get(*of_type as usize).copied().unwrap_or(0);
+                helpers.rewrite(body, parameters, mine)?[..].encode(&mut code);
             }
-            changed.extend_from_slice(&bytes[copied..]);
-            changed[..].encode(&mut code);
         }
-        for kind in helpers.keys() {
-            kind.body(piece).encode(&mut code);
-        }
-        code
+        helpers.bodies().for_each(|body| body.encode(&mut code));
+        Ok(code)
+    }
+}
+
+fn parameters(of: &SubType) -> usize {
+    match &of.composite_type.inner {
+        CompositeInnerType::Func(function) => function.params().len(),
+        _ => 0,
     }
 }
 
@@ -241,25 +238,6 @@ fn extended<'a>(
     extended.extend_from_slice(reader.read_bytes(reader.bytes_remaining())?);
     items.for_each(|item| extended.extend_from_slice(item));
     Ok(extended)
-}
-
-impl Kind {
-    /// The body of the function that does it in pieces.
-    fn body(self, piece: u32) -> Vec<u8> {
-        let (number, segment) = match self {
-            Self::Fill => (0, 0),
-            Self::Copy => (1, 0),
-            Self::Init { segment } => (2, segment),
-        };
-        let text = include_str!("pieces.wat").replace("PIECE", &piece.to_string());
-        let binary =
-            wat::parse_str(text.replace("SEGMENT", &segment.to_string())).expect("our own text is well formed");
-        let mut bodies = Parser::new(0).parse_all(&binary).filter_map(|payload| match payload {
-            Ok(Payload::CodeSectionEntry(body)) => Some(body.as_bytes().to_vec()),
-            _ => None,
-        });
-        bodies.nth(number).expect("our own text has a function for each")
-    }
 }
 
 #[cfg(test)]

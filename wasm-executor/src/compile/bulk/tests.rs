@@ -19,7 +19,7 @@ fn module() -> Vec<u8> {
         (memory (export "memory") 1 1)
         (data $gone (i32.const 70) "active")
         (data $kept "{segment}")
-        (func (export "fill") (param i32 i32 i32)
+        (func (export "fill") (param i32 i32 i32) (local i64 i64 f32)
             (memory.fill (local.get 0) (local.get 1) (local.get 2)) (memory.fill (i32.const 0) (i32.const 9) (i32.const 4)))
         (func (export "copy") (param i32 i32 i32) (memory.copy (local.get 0) (local.get 1) (local.get 2)))
         (func (export "init") (param i32 i32 i32) (memory.init $kept (local.get 0) (local.get 1) (local.get 2)))
