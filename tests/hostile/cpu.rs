@@ -36,6 +36,20 @@ hostile! {
     copies_its_memory_onto_itself_for_ever:
         wat(r#"(memory (export "memory") 250) (func (export "_start") (loop $more
             (memory.copy (i32.const 1) (i32.const 0) (i32.const 16383999)) (br $more)))"#).millis(60) => out_of_time();
+    initialises_its_memory_for_ever:
+        wat(&format!(r#"(memory (export "memory") 250) (data $long "{}") (func (export "_start") (loop $more
+            (memory.init $long (i32.const 0) (i32.const 0) (i32.mul (memory.size) (i32.const 4096))) (br $more)))"#,
+            "a".repeat(1 << 20))).millis(60) => out_of_time();
+    fills_more_memory_than_there_is_by_one_operator:
+        start("(memory.fill (i32.const 1) (i32.const 7) (i32.mul (memory.size) (i32.const 65536)))")
+        => trap("out of bounds memory access");
+    copies_more_than_an_address_can_say:
+        start("(memory.copy (i32.const 8) (i32.mul (memory.size) (i32.const 0)) (i32.sub (memory.size) (i32.const 9)))")
+        => trap("out of bounds memory access");
+    has_no_fuel_for_the_operator_that_it_begins:
+        wat(r#"(memory (export "memory") 250) (func (export "_start")
+            (memory.fill (i32.const 0) (i32.const 7) (i32.mul (memory.size) (i32.const 65536))))"#)
+        .fuel(3_000_000) => out_of_fuel();
     fills_a_table_for_ever:
         wat(r#"(memory (export "memory") 1) (table $t 100000 funcref) (func (export "_start") (loop $more
             (table.fill $t (i32.const 0) (ref.null func) (i32.const 100000)) (br $more)))"#).millis(60) => out_of_time();

@@ -16,6 +16,7 @@ mod limits;
 mod queue;
 
 pub(crate) use bulk::PIECE;
+pub use bulk::in_pieces;
 pub use child::{COMPILE_COMMAND, compile_child};
 pub use compiler::Compiler;
 pub use config::{CompileLimits, CompilerConfig};

@@ -30,9 +30,9 @@ const CODE: u8 = 10;
 /// `(func (param i32 i32 i32))`, the type of all bulk operators on a memory.
 const BULK_TYPE: [u8; 6] = [0x60, 3, 0x7f, 0x7f, 0x7f, 0];
 
-/// The module or component, its bulk operators in pieces. What has none comes back as it is, and so does what is not
-/// valid, for the compiler to say why.
-pub(super) fn in_pieces(binary: &[u8]) -> Cow<'_, [u8]> {
+/// The module or component as it is compiled: with its long bulk operators in pieces. What has none comes back as it
+/// is, and so does what is not valid, for the compiler to say why.
+pub fn in_pieces(binary: &[u8]) -> Cow<'_, [u8]> {
     in_pieces_of(PIECE, binary)
 }
 
