@@ -179,7 +179,11 @@ fn control_flow(body: &FunctionBody<'_>) -> Result<(u64, u64), TooDear> {
                 deepest = deepest.max(depth);
             }
             Operator::End => depth = depth.saturating_sub(1),
-            Operator::BrIf { .. } => joins += 1,
+            // The operators on memory branch by their length: see `bulk`.
+            Operator::BrIf { .. }
+            | Operator::MemoryFill { .. }
+            | Operator::MemoryCopy { .. }
+            | Operator::MemoryInit { .. } => joins += 1,
             Operator::BrTable { targets } => joins += u64::from(targets.len()),
             _ => {}
         }
