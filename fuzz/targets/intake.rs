@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use arbitrary::{Arbitrary, Unstructured};
 use haggle_executor::inspect::{inspect, to_binary};
-use haggle_executor::{IntakeError, admit, in_pieces};
+use haggle_executor::{IntakeError, admit, rewrite};
 use wasm_smith::{Component, Config, Module};
 use wasmparser::Validator;
 
@@ -51,8 +51,8 @@ fn look(bytes: &[u8]) {
     let binary = to_binary(bytes).expect("what is admitted has a binary form");
     assert_eq!(inspect(&binary), Ok(inspection), "text and binary are the same module");
     assert_eq!(admit(&binary), Ok(kind));
-    if let Cow::Owned(in_pieces) = in_pieces(&binary) {
-        for module in [&in_pieces[..], &binary] {
+    if let Cow::Owned(rewritten) = rewrite(&binary) {
+        for module in [&rewritten[..], &binary] {
             Validator::new().validate_all(module).expect("only what is valid is rewritten, and it stays so");
         }
     }

@@ -36,7 +36,7 @@ impl From<wasmtime::Error> for BareError {
 }
 
 impl Bare {
-    /// Compiles a module in the binary format. It is trusted: nothing bounds the compilation. Without a
+    /// Compiles a module in the binary format, as it is. It is trusted: nothing bounds the compilation. Without a
     /// meter nothing can stop it either.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use wasmtime::{Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
 use crate::Meter;
-use crate::compile::PIECE;
+use crate::compile::EDITION;
 use crate::fuel;
 use crate::instances;
 
@@ -234,11 +234,12 @@ fn pool(max_tasks: usize, pagemap_scan: Enabled) -> PoolingAllocationConfig {
     pool
 }
 
-/// Names everything that a compiled module depends on: wasmtime's version, this configuration, the CPU.
+/// Names everything that a compiled module depends on: wasmtime's version, this configuration, the CPU, and how modules
+/// are rewritten before.
 pub(crate) fn compatibility(engine: &Engine) -> String {
     let mut hasher = DefaultHasher::new();
     engine.precompile_compatibility_hash().hash(&mut hasher);
     instances::MARK.hash(&mut hasher);
-    PIECE.hash(&mut hasher);
+    EDITION.hash(&mut hasher);
     format!("{:016x}", hasher.finish())
 }

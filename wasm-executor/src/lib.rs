@@ -44,7 +44,7 @@ mod wasi;
 
 pub use compile::{
     COMPILE_COMMAND, CompileLimits, Compiler, CompilerConfig, IntakeError, TooDear, admit, compile_child, compile_here,
-    in_pieces,
+    rewrite,
 };
 pub use config::{Config, StartError};
 pub use event::{Event, HostFolder, Launch, Listener, Meter, Stream};

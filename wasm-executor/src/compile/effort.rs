@@ -179,7 +179,7 @@ fn control_flow(body: &FunctionBody<'_>) -> Result<(u64, u64), TooDear> {
                 deepest = deepest.max(depth);
             }
             Operator::End => depth = depth.saturating_sub(1),
-            // The operators on memory branch by their length: see `bulk`.
+            // The operators on memory branch by their length: see `rewrite`.
             Operator::BrIf { .. }
             | Operator::MemoryFill { .. }
             | Operator::MemoryCopy { .. }

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use wasmtime::component::Component;
 use wasmtime::{Engine, Module};
 
-use super::{bulk, intake};
+use super::{intake, rewrite};
 use crate::engine;
 use crate::event::Meter;
 use crate::inspect::Kind;
@@ -29,8 +29,8 @@ pub fn compile_here(module: &[u8], meter: Meter) -> Result<Vec<u8>, ModuleError>
     let binary = intake::binary(module)?;
     let kind = intake::check(&binary)?;
     let engine = engine_for(meter, binary.len() >= PARALLEL_FROM)?;
-    let in_pieces = bulk::in_pieces(&binary);
-    let compiled = machine_code(engine, kind, &in_pieces).map_err(|error| match &in_pieces {
+    let rewritten = rewrite::rewrite(&binary);
+    let compiled = machine_code(engine, kind, &rewritten).map_err(|error| match &rewritten {
         // Where the fault lies is told of the module as it was given.
         Cow::Owned(_) if !is_out_of_memory(&error) => machine_code(engine, kind, &binary).err().unwrap_or(error),
         _ => error,
@@ -41,7 +41,7 @@ pub fn compile_here(module: &[u8], meter: Meter) -> Result<Vec<u8>, ModuleError>
         }
         ModuleError::Invalid(format!("not a valid module: {}", error.root_cause()))
     })?;
-    let held = instances::bytes_of(&in_pieces)
+    let held = instances::bytes_of(&rewritten)
         .map_err(|error| ModuleError::Invalid(format!("not a valid module: {}", error.message())))?;
     instances::append(&mut compiled, held);
     Ok(compiled)

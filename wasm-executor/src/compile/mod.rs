@@ -3,7 +3,6 @@
 //! A compilation cannot be interrupted and may want any amount of time and memory, so it has a process of its own,
 //! which the system ends at the limit. An executor never compiles: it loads what a [`Compiler`] hands out.
 
-mod bulk;
 mod cache;
 mod child;
 mod compiler;
@@ -14,12 +13,13 @@ mod intake;
 mod job;
 mod limits;
 mod queue;
+mod rewrite;
 
-pub(crate) use bulk::PIECE;
-pub use bulk::in_pieces;
 pub use child::{COMPILE_COMMAND, compile_child};
 pub use compiler::Compiler;
 pub use config::{CompileLimits, CompilerConfig};
 pub use effort::TooDear;
 pub use here::compile_here;
 pub use intake::{IntakeError, admit};
+pub(crate) use rewrite::EDITION;
+pub use rewrite::rewrite;

@@ -84,7 +84,7 @@ proptest! {
     ) {
         let binary = module();
         let mut whole = Guest::new(&binary);
-        let mut pieces = Guest::new(&in_pieces_of(SMALL, &binary));
+        let mut pieces = Guest::new(&rewrite_by(SMALL, &binary));
 
         for (number, (which, operands)) in calls.into_iter().enumerate() {
             if number == dropped_before {
@@ -108,7 +108,7 @@ proptest! {
             given[at] = byte;
         }
 
-        match in_pieces_of(SMALL, &given) {
+        match rewrite_by(SMALL, &given) {
             Cow::Borrowed(same) => prop_assert_eq!(same, &given[..]),
             Cow::Owned(written) => prop_assert!(is_valid(&given) && is_valid(&written), "{:02x?}", given),
         }
@@ -130,7 +130,7 @@ fn a_module_without_long_operators_stays_as_it_is() {
     );
     let short = short.unwrap();
 
-    assert!(matches!(in_pieces(&short), Cow::Borrowed(same) if same == short));
+    assert!(matches!(rewrite(&short), Cow::Borrowed(same) if same == short));
 }
 
 #[test]
@@ -138,9 +138,9 @@ fn one_function_is_added_for_each_kind_of_operator() {
     let binary = module();
 
     // Fill, copy, and the one segment that is kept.
-    assert_eq!(functions(&in_pieces_of(SMALL, &binary)), functions(&binary) + 3);
+    assert_eq!(functions(&rewrite_by(SMALL, &binary)), functions(&binary) + 3);
     // No segment is longer than this.
-    assert_eq!(functions(&in_pieces(&binary)), functions(&binary) + 2);
+    assert_eq!(functions(&rewrite(&binary)), functions(&binary) + 2);
 }
 
 #[test]
@@ -150,7 +150,7 @@ fn modules_within_components_are_rewritten_at_any_depth() {
         wat::parse_str(format!(r#"(component (component (component {inner}) {inner}) {inner} (core module))"#));
     let component = component.unwrap();
 
-    let written = in_pieces(&component);
+    let written = rewrite(&component);
 
     assert_eq!(functions(&written), functions(&component) + 3);
     Validator::new().validate_all(&written).unwrap();

@@ -1,26 +1,20 @@
-//! Bulk operators, made to be interrupted: wasmtime runs a `memory.fill` of a GiB to its end, which takes a second, and
-//! nothing that a guest can ask for may keep its worker for so long.
-//!
-//! Where a `memory.fill`, `memory.copy` or `memory.init` turns out to be long, a function is called that is put at the end
-//! of the module, and does the same in pieces. It is a function as any other, so it is preempted, stopped and charged
-//! like one. Nothing else of the module changes, but for where its code lies.
+//! A module as it is compiled: what a guest does stays the same, and where it can be stopped and at what cost is better.
 
-mod helpers;
+mod bulk;
+mod unroll;
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-use helpers::{Bulk, Helpers, Kind};
+use bulk::{Bulk, Helpers, Kind};
 use wasm_encoder::{Encode, RawSection, Section as _};
 use wasmparser::{
-    BinaryReader, BinaryReaderError, CompositeInnerType, DataKind, FunctionBody, Operator, Parser, Payload, SubType,
-    TypeRef, Validator,
+    BinaryReader, BinaryReaderError, CompositeInnerType, DataKind, FunctionBody, Parser, Payload, SubType, TypeRef,
+    Validator,
 };
 
-/// Bytes that are filled or copied before the guest may be stopped: 15 µs of work, or up to a millisecond where the pages
-/// are touched for the first time. Smaller pieces would go another way in some systems' `memmove` than the whole, and
-/// that may be eight times slower (glibc 2.36 with addresses that differ by a few bytes modulo a page).
-pub(crate) const PIECE: u32 = 512 << 10;
+/// Stands for how modules are rewritten. What is compiled of the same module otherwise has another.
+pub(crate) const EDITION: u32 = 1;
 
 /// Identifiers of a core module's sections.
 const TYPES: u8 = 1;
@@ -30,13 +24,13 @@ const CODE: u8 = 10;
 /// `(func (param i32 i32 i32))`, the type of all bulk operators on a memory.
 const BULK_TYPE: [u8; 6] = [0x60, 3, 0x7f, 0x7f, 0x7f, 0];
 
-/// The module or component as it is compiled: with its long bulk operators in pieces. What has none comes back as it
-/// is, and so does what is not valid, for the compiler to say why.
-pub fn in_pieces(binary: &[u8]) -> Cow<'_, [u8]> {
-    in_pieces_of(PIECE, binary)
+/// The module or component as it is compiled: with its long bulk operators in pieces, and its short loops longer. Where
+/// there is nothing to do it comes back as it is, and so does what is not valid, for the compiler to say why.
+pub fn rewrite(binary: &[u8]) -> Cow<'_, [u8]> {
+    rewrite_by(bulk::PIECE, binary)
 }
 
-fn in_pieces_of(piece: u32, binary: &[u8]) -> Cow<'_, [u8]> {
+fn rewrite_by(piece: u32, binary: &[u8]) -> Cow<'_, [u8]> {
     match rewritten(binary, piece) {
         // Or a function that is not there would be named, and then be ours.
         Ok(Some(rewritten)) if Validator::new().validate_all(binary).is_ok() => Cow::Owned(rewritten),
@@ -72,22 +66,26 @@ fn rewritten(binary: &[u8], piece: u32) -> Result<Option<Vec<u8>>, BinaryReaderE
     Ok(None)
 }
 
-/// A module or component, read as far as its bulk operators are concerned.
+/// A module or component, read as far as its code is concerned.
 struct Part<'a> {
     header: &'a [u8],
     /// Identifiers and contents.
     sections: Vec<(u8, Cow<'a, [u8]>)>,
-    /// Something inside of this component was rewritten.
+    /// Something inside was rewritten.
     is_changed: bool,
     /// For each type the number of its parameters, if it is one of functions.
     types: Vec<usize>,
-    /// Functions.
+    /// Functions from elsewhere.
     imported: u32,
-    /// The type of each.
+    /// The type of each function of its own.
     defined: Vec<u32>,
     /// Lengths of the data segments.
     segments: Vec<usize>,
-    bodies: Vec<FunctionBody<'a>>,
+    functions: Vec<Function<'a>>,
+}
+
+struct Function<'a> {
+    body: Cow<'a, [u8]>,
     operators: Vec<Bulk>,
 }
 
@@ -101,8 +99,7 @@ impl<'a> Part<'a> {
             imported: 0,
             defined: Vec::new(),
             segments: Vec::new(),
-            bodies: Vec::new(),
-            operators: Vec::new(),
+            functions: Vec::new(),
         }
     }
 
@@ -129,8 +126,11 @@ impl<'a> Part<'a> {
                 self.defined = section.into_iter().collect::<Result<_, _>>()?;
             }
             Payload::CodeSectionEntry(body) => {
-                self.find_operators(&body, piece)?;
-                self.bodies.push(body);
+                let unrolled = unroll::unrolled(&body)?;
+                self.is_changed |= unrolled.is_some();
+                let body = unrolled.map_or(Cow::Borrowed(body.as_bytes()), Cow::Owned);
+                let operators = bulk::find(&function_body(&body), piece)?;
+                self.functions.push(Function { body, operators });
             }
             Payload::DataSection(section) => {
                 for segment in section {
@@ -145,52 +145,35 @@ impl<'a> Part<'a> {
         Ok(())
     }
 
-    fn find_operators(&mut self, body: &FunctionBody<'_>, piece: u32) -> Result<(), BinaryReaderError> {
-        let mut operators = body.get_operators_reader()?;
-        // The length comes last before its operator: most often it is a small constant.
-        let mut is_short = false;
-        while !operators.eof() {
-            let start = operators.original_position();
-            let operator = operators.read()?;
-            let kind = match operator {
-                Operator::MemoryFill { mem: 0 } => Some(Kind::Fill),
-                Operator::MemoryCopy { dst_mem: 0, src_mem: 0 } => Some(Kind::Copy),
-                Operator::MemoryInit { data_index, mem: 0 } => Some(Kind::Init { segment: data_index }),
-                _ => None,
-            };
-            if let (Some(kind), false) = (kind, is_short) {
-                self.operators.push(Bulk { body: self.bodies.len(), at: start..operators.original_position(), kind });
-            }
-            is_short = matches!(operator, Operator::I32Const { value } if value.cast_unsigned() <= piece);
-        }
-        Ok(())
-    }
-
     fn write(mut self, piece: u32) -> Result<Option<Vec<u8>>, BinaryReaderError> {
-        let Self { operators, segments, .. } = &mut self;
-        operators.retain(|bulk| match bulk.kind {
-            Kind::Fill | Kind::Copy => true,
-            Kind::Init { segment } => segments.get(segment as usize).is_some_and(|length| *length > piece as usize),
-        });
-        let is_sound = self.defined.len() == self.bodies.len();
-        if !is_sound || (self.operators.is_empty() && !self.is_changed) {
+        let Self { functions, segments, .. } = &mut self;
+        for function in functions {
+            function.operators.retain(|bulk| match bulk.kind {
+                Kind::Fill | Kind::Copy => true,
+                Kind::Init { segment } => segments.get(segment as usize).is_some_and(|length| *length > piece as usize),
+            });
+        }
+        let kinds: BTreeSet<Kind> =
+            self.functions.iter().flat_map(|function| &function.operators).map(|bulk| bulk.kind).collect();
+        let is_sound = self.defined.len() == self.functions.len();
+        if !is_sound || (kinds.is_empty() && !self.is_changed) {
             return Ok(None);
         }
-        let kinds: BTreeSet<Kind> = self.operators.iter().map(|bulk| bulk.kind).collect();
         let first = self.imported + u32::try_from(self.defined.len()).unwrap_or(u32::MAX);
         let bulk_type = u32::try_from(self.types.len()).unwrap_or(u32::MAX);
         let helpers = Helpers { functions: kinds.into_iter().zip(first..).collect(), bulk_type, piece };
         let mut written = self.header.to_vec();
         for (id, contents) in &self.sections {
             let contents = match *id {
-                _ if self.operators.is_empty() => Cow::Borrowed(&**contents),
+                _ if self.functions.is_empty() => Cow::Borrowed(&**contents),
+                CODE => Cow::Owned(self.code(&helpers)?),
+                _ if helpers.functions.is_empty() => Cow::Borrowed(&**contents),
                 TYPES => Cow::Owned(extended(contents, [&BULK_TYPE[..]])?),
                 FUNCTIONS => {
                     let mut index = Vec::new();
                     helpers.bulk_type.encode(&mut index);
                     Cow::Owned(extended(contents, helpers.functions.iter().map(|_| &index[..]))?)
                 }
-                CODE => Cow::Owned(self.code(&helpers)?),
                 _ => Cow::Borrowed(&**contents),
             };
             RawSection { id: *id, data: &contents }.append_to(&mut written);
@@ -201,21 +184,22 @@ impl<'a> Part<'a> {
     /// The contents of the code section, with the functions for long operators at the end.
     fn code(&self, helpers: &Helpers) -> Result<Vec<u8>, BinaryReaderError> {
         let mut code = Vec::new();
-        (self.bodies.len() + helpers.functions.len()).encode(&mut code);
-        let mut operators = &self.operators[..];
-        for (number, (body, of_type)) in self.bodies.iter().zip(&self.defined).enumerate() {
-            let (mine, others) = operators.split_at(operators.partition_point(|bulk| bulk.body == number));
-            operators = others;
-            if mine.is_empty() {
-                body.as_bytes().encode(&mut code);
+        (self.functions.len() + helpers.functions.len()).encode(&mut code);
+        for (Function { body, operators }, of_type) in self.functions.iter().zip(&self.defined) {
+            if operators.is_empty() {
+                body.encode(&mut code);
             } else {
                 let parameters = self.types.get(*of_type as usize).copied().unwrap_or(0);
-                helpers.rewrite(body, parameters, mine)?[..].encode(&mut code);
+                helpers.rewrite(&function_body(body), parameters, operators)?[..].encode(&mut code);
             }
         }
         helpers.bodies().for_each(|body| body.encode(&mut code));
         Ok(code)
     }
+}
+
+fn function_body(bytes: &[u8]) -> FunctionBody<'_> {
+    FunctionBody::new(BinaryReader::new(bytes, 0))
 }
 
 fn parameters(of: &SubType) -> usize {
