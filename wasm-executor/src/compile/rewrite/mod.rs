@@ -10,7 +10,7 @@ use bulk::{Bulk, Helpers, Kind};
 use wasm_encoder::{Encode, RawSection, Section as _};
 use wasmparser::{
     BinaryReader, BinaryReaderError, CompositeInnerType, DataKind, FunctionBody, Parser, Payload, SubType, TypeRef,
-    Validator,
+    Validator, WasmFeatures,
 };
 
 /// Stands for how modules are rewritten. What is compiled of the same module otherwise has another.
@@ -31,9 +31,11 @@ pub fn rewrite(binary: &[u8]) -> Cow<'_, [u8]> {
 }
 
 fn rewrite_by(piece: u32, binary: &[u8]) -> Cow<'_, [u8]> {
+    // What has a memory of 64 bits is not compiled either.
+    let mut validator = Validator::new_with_features(WasmFeatures::default() - WasmFeatures::MEMORY64);
     match rewritten(binary, piece) {
         // Or a function that is not there would be named, and then be ours.
-        Ok(Some(rewritten)) if Validator::new().validate_all(binary).is_ok() => Cow::Owned(rewritten),
+        Ok(Some(rewritten)) if validator.validate_all(binary).is_ok() => Cow::Owned(rewritten),
         _ => Cow::Borrowed(binary),
     }
 }

@@ -134,6 +134,16 @@ fn a_module_without_long_operators_stays_as_it_is() {
 }
 
 #[test]
+fn a_module_with_a_memory_of_64_bits_stays_as_it_is() {
+    let wide = wat::parse_str(
+        "(module (memory i64 1) (func (param i64) (memory.fill (i64.const 0) (i32.const 0) (local.get 0))))",
+    );
+    let wide = wide.unwrap();
+
+    assert!(matches!(rewrite(&wide), Cow::Borrowed(same) if same == wide));
+}
+
+#[test]
 fn one_function_is_added_for_each_kind_of_operator() {
     let binary = module();
 
