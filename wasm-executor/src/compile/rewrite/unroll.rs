@@ -10,7 +10,7 @@ use wasm_encoder::BlockType::Empty;
 use wasm_encoder::{Encode, Instruction};
 use wasmparser::{BinaryReaderError, BlockType, FunctionBody, Operator};
 
-/// Rounds from one look to the next. With four, a loop that multiplies and adds takes half the time; more give little.
+/// Rounds from one look to the next. With four, a loop that multiplies and adds takes half the time.
 const ROUNDS: u32 = 4;
 
 /// Rounds that end without a look.
