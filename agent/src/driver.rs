@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use haggle_core::cluster::{AgentCommand, AgentOrder};
 use haggle_core::node::{Command, Effect, Node};
-use haggle_core::{AgentId, AgentInfo, Bytes, Digest, Ending, Now, Reason, TaskId, TaskStatus};
+use haggle_core::{AgentId, AgentInfo, Bytes, Digest, Ending, FrameworkId, Now, Reason, TaskId, TaskStatus};
 use haggle_executor::{Compiler, Meter, ModuleError};
 use haggle_proto::v1;
 use tokio::sync::watch;
@@ -41,8 +41,8 @@ pub(crate) enum Message {
     Ended(TaskId, Ending),
     /// A fetch is over.
     Fetched(Digest, Result<Bytes, FetchError>),
-    /// A compilation is over.
-    Compiled(Digest, Meter, Result<PathBuf, ModuleError>),
+    /// A compilation is over that this framework asked for.
+    Compiled(FrameworkId, Digest, Meter, Result<PathBuf, ModuleError>),
     /// A task came to its end before the executor had it.
     NeverRan(NeverRan),
     /// An executor is no more, and its tasks with it; why.
@@ -164,8 +164,8 @@ impl Driver {
                 let began = self.runner.fetched(digest, outcome);
                 self.go_on(now, began, effects);
             }
-            Message::Compiled(module, meter, outcome) => {
-                let began = self.runner.compiled(module, meter, &outcome);
+            Message::Compiled(framework, module, meter, outcome) => {
+                let began = self.runner.compiled(framework, module, meter, &outcome);
                 self.go_on(now, began, effects);
             }
             Message::NeverRan(never_ran) => self.never_ran(now, never_ran, effects),
@@ -289,7 +289,7 @@ impl Driver {
                 self.fetcher.start(digest, move |outcome| inbox.push(Message::Fetched(digest, outcome)));
             }
             Work::Compile { framework, module, path, meter } => {
-                let done = move |outcome| inbox.push(Message::Compiled(module, meter, outcome));
+                let done = move |outcome| inbox.push(Message::Compiled(framework, module, meter, outcome));
                 self.compiler.compile(framework, module, &path, meter, done);
             }
         }

@@ -48,7 +48,7 @@ pub(crate) enum Work {
     Fetch(Digest),
     /// Make machine code of it.
     Compile {
-        /// Who wants it first.
+        /// Who wants it.
         framework: FrameworkId,
         module: Digest,
         /// Its bytes.
@@ -79,8 +79,9 @@ pub(crate) struct Runner<E> {
     tasks: HashMap<TaskId, Running>,
     /// Who waits for which artifact; one fetch for each.
     fetching: HashMap<Digest, Vec<TaskId>>,
-    /// Who waits for the compilation of which module.
-    compiling: HashMap<(Digest, Meter), Vec<TaskId>>,
+    /// Who waits for the compilation of which module. Each framework has asked for it by itself, since each stands in a line
+    /// of its own for the compiler.
+    compiling: HashMap<(FrameworkId, Digest, Meter), Vec<TaskId>>,
 }
 
 struct Running {
@@ -169,10 +170,16 @@ impl<E: Runs> Runner<E> {
         began
     }
 
-    /// A compilation is over.
-    pub(crate) fn compiled(&mut self, module: Digest, meter: Meter, outcome: &Result<PathBuf, ModuleError>) -> Began {
+    /// A compilation is over that this framework asked for.
+    pub(crate) fn compiled(
+        &mut self,
+        framework: FrameworkId,
+        module: Digest,
+        meter: Meter,
+        outcome: &Result<PathBuf, ModuleError>,
+    ) -> Began {
         let mut began = Began::default();
-        for task in self.compiling.remove(&(module, meter)).unwrap_or_default() {
+        for task in self.compiling.remove(&(framework, module, meter)).unwrap_or_default() {
             self.go_on(task, outcome.clone(), &mut began);
         }
         began
@@ -185,14 +192,10 @@ impl<E: Runs> Runner<E> {
         if let Some(outcome) = self.compiler.known(module, meter) {
             return self.go_on(task, outcome, began);
         }
-        let waiting = self.compiling.entry((module, meter)).or_default();
+        let framework = task.framework;
+        let waiting = self.compiling.entry((framework, module, meter)).or_default();
         if waiting.is_empty() {
-            began.work.push(Work::Compile {
-                framework: task.framework,
-                module,
-                path: self.artifacts.path(module),
-                meter,
-            });
+            began.work.push(Work::Compile { framework, module, path: self.artifacts.path(module), meter });
         }
         waiting.push(task);
     }

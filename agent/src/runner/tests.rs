@@ -91,7 +91,7 @@ impl Fixture {
     }
 
     fn compiled(&mut self, number: u8, meter: Meter, outcome: &Result<PathBuf, ModuleError>) -> Vec<NeverRan> {
-        self.runner.compiled(digest(number), meter, outcome).never_ran
+        self.runner.compiled(FrameworkId(1), digest(number), meter, outcome).never_ran
     }
 }
 
@@ -235,6 +235,27 @@ fn one_compilation_serves_every_task_that_waits_for_it() {
     assert_eq!(fixture.executor.take(), ["launch task-1.1"]);
     assert_eq!(fixture.fetched(8, 10), []);
     assert_eq!(fixture.executor.take(), ["launch task-1.2"]);
+}
+
+#[test]
+fn each_framework_asks_for_the_modules_of_its_own_tasks() {
+    let mut fixture = fixture();
+    fixture.knows_nothing();
+    let _ = fixture.run(task(1, 7, &[]));
+    let _ = fixture.fetched(7, 10);
+    let mut spec = TaskSpec::clone(&task(2, 7, &[]));
+    spec.id.framework = FrameworkId(2);
+
+    let began = fixture.runner.run(Arc::new(spec));
+
+    let (module, path, meter) = (digest(7), fixture.runner.artifacts.path(digest(7)), Meter::Epochs);
+    assert_eq!(began.work, [Work::Compile { framework: FrameworkId(2), module, path, meter }]);
+    let file = fixture.file.clone();
+    let began = fixture.runner.compiled(FrameworkId(2), module, meter, &Ok(file.clone()));
+    assert_eq!(began, Began::default());
+    assert_eq!(fixture.executor.take(), ["launch task-2.2"]);
+    assert_eq!(fixture.compiled(7, meter, &Ok(file)), []);
+    assert_eq!(fixture.executor.take(), ["launch task-1.1"]);
 }
 
 #[test]

@@ -75,14 +75,25 @@ struct State {
 }
 
 enum Module {
-    /// Nobody knows yet; these want to.
-    Awaited(Vec<Done>),
+    /// Nobody knows yet.
+    Awaited(Awaited),
     Known {
         verdict: Verdict,
         /// When it was last seen where it is.
         seen: Instant,
         used: u64,
     },
+}
+
+/// A module that somebody wants to have compiled.
+struct Awaited {
+    /// Called when it is known.
+    waiting: Vec<Done>,
+    /// Who has asked for it. Each stands in its own line, and whose turn comes first has it compiled for all: so nobody's
+    /// module is held up by what others want besides.
+    asked: Vec<FrameworkId>,
+    /// A child has it.
+    begun: bool,
 }
 
 enum Request {
@@ -146,7 +157,8 @@ impl Compiler {
 
     /// Compiles the module with this digest, whose bytes are in the file at `path`, unless that was done before; then
     /// calls `done` with the path of what an [`Executor`](crate::Executor) loads. Never blocks. One compilation serves
-    /// all who ask for the same. Frameworks take turns, and none has more than all children but one.
+    /// all who ask for the same, in the turn that comes first. Frameworks take turns, and none has more than all children
+    /// but one.
     ///
     /// `done` is called once: at once and on this thread when the answer is [`known`](Self::known), else on a thread
     /// of the compiler, which it must not block.
@@ -164,19 +176,26 @@ impl Compiler {
         let key = (module, meter);
         let mut state = self.inner.shared.state.lock();
         match state.modules.get_mut(&key) {
-            Some(Module::Awaited(waiting)) => waiting.push(Box::new(done)),
+            Some(Module::Awaited(awaited)) => {
+                awaited.waiting.push(Box::new(done));
+                if awaited.begun || awaited.asked.contains(&framework) {
+                    return;
+                }
+                awaited.asked.push(framework);
+            }
             // It became known between the two locks.
             Some(Module::Known { verdict, .. }) => {
                 let verdict = verdict.clone();
                 drop(state);
-                done(verdict);
+                return done(verdict);
             }
             None => {
-                state.modules.insert(key, Module::Awaited(vec![Box::new(done)]));
-                drop(state);
-                self.ask(Request::Compile(Wanted { framework, key, path: path.to_owned() }));
+                let awaited = Awaited { waiting: vec![Box::new(done)], asked: vec![framework], begun: false };
+                state.modules.insert(key, Module::Awaited(awaited));
             }
         }
+        drop(state);
+        self.ask(Request::Compile(Wanted { framework, key, path: path.to_owned() }));
     }
 
     /// How often a child was started to compile something.
@@ -254,13 +273,21 @@ impl Shared {
     fn next(&self) -> Option<Wanted> {
         let mut missing = self.missing.lock();
         loop {
-            if let Some(wanted) = missing.queue.next() {
+            if let Some(wanted) = missing.queue.next(|wanted| self.begin(wanted.key)) {
                 return Some(wanted);
             }
             if missing.is_all && missing.queue.is_empty() {
                 return None;
             }
             self.changed.wait(&mut missing);
+        }
+    }
+
+    /// Whether a child is to have it: it is still awaited, and none has it.
+    fn begin(&self, key: Key) -> bool {
+        match self.state.lock().modules.get_mut(&key) {
+            Some(Module::Awaited(awaited)) => !std::mem::replace(&mut awaited.begun, true),
+            _ => false,
         }
     }
 
@@ -295,8 +322,8 @@ impl Shared {
             }
         };
         drop(state);
-        let Some(Module::Awaited(waiting)) = before else { return };
-        for done in waiting {
+        let Some(Module::Awaited(awaited)) = before else { return };
+        for done in awaited.waiting {
             let verdict = verdict.clone();
             if catch_unwind(AssertUnwindSafe(|| done(verdict))).is_err() {
                 tracing::error!("whoever waited for a compiled module panicked");

@@ -29,17 +29,21 @@ impl<T> Queue<T> {
         }
     }
 
-    /// The next request that may have a child. Until [`Self::done`], its framework has one more.
-    pub(super) fn next(&mut self) -> Option<T> {
-        let may_have_one =
-            |(framework, _): &(FrameworkId, _)| self.busy.get(framework).is_none_or(|busy| *busy < self.for_each);
-        let (framework, mut requests) = self.waiting.remove(self.waiting.iter().position(may_have_one)?)?;
-        let request = requests.pop_front()?;
-        if !requests.is_empty() {
-            self.waiting.push_back((framework, requests));
+    /// The next request that may have a child, of those that are still wanted; the others are forgotten. Until
+    /// [`Self::done`], its framework has one child more.
+    pub(super) fn next(&mut self, mut is_wanted: impl FnMut(&T) -> bool) -> Option<T> {
+        loop {
+            let may_have_one =
+                |(framework, _): &(FrameworkId, _)| self.busy.get(framework).is_none_or(|busy| *busy < self.for_each);
+            let (framework, mut requests) = self.waiting.remove(self.waiting.iter().position(may_have_one)?)?;
+            let request = std::iter::from_fn(|| requests.pop_front()).find(&mut is_wanted);
+            let Some(request) = request else { continue };
+            if !requests.is_empty() {
+                self.waiting.push_back((framework, requests));
+            }
+            *self.busy.entry(framework).or_default() += 1;
+            return Some(request);
         }
-        *self.busy.entry(framework).or_default() += 1;
-        Some(request)
     }
 
     /// A child of this framework is free again.
@@ -70,11 +74,15 @@ mod tests {
         queue
     }
 
+    fn next(queue: &mut Queue<u32>) -> Option<u32> {
+        queue.next(|_| true)
+    }
+
     #[test]
     fn frameworks_take_turns_and_each_has_its_own_in_order() {
         let mut queue = queue(9, &[(A, 1), (A, 2), (A, 3), (B, 4), (C, 5), (C, 6)]);
 
-        let order: Vec<u32> = std::iter::from_fn(|| queue.next()).collect();
+        let order: Vec<u32> = std::iter::from_fn(|| next(&mut queue)).collect();
 
         assert_eq!(order, [1, 4, 5, 2, 6, 3]);
         assert!(queue.is_empty());
@@ -83,26 +91,38 @@ mod tests {
     #[test]
     fn one_framework_leaves_a_child_to_the_others() {
         let mut queue = queue(3, &[(A, 1), (A, 2), (A, 3)]);
-        assert_eq!((queue.next(), queue.next(), queue.next()), (Some(1), Some(2), None));
+        assert_eq!((next(&mut queue), next(&mut queue), next(&mut queue)), (Some(1), Some(2), None));
 
         queue.push(B, 4);
-        assert_eq!((queue.next(), queue.next()), (Some(4), None));
+        assert_eq!((next(&mut queue), next(&mut queue)), (Some(4), None));
         queue.done(B);
-        assert_eq!(queue.next(), None);
+        assert_eq!(next(&mut queue), None);
         queue.done(A);
 
-        assert_eq!((queue.next(), queue.next()), (Some(3), None));
+        assert_eq!((next(&mut queue), next(&mut queue)), (Some(3), None));
     }
 
     #[test]
     fn the_only_child_there_is_serves_all() {
         let mut queue = queue(1, &[(A, 1), (A, 2), (B, 3)]);
 
-        assert_eq!(queue.next(), Some(1));
+        assert_eq!(next(&mut queue), Some(1));
         queue.done(A);
 
-        assert_eq!(queue.next(), Some(3));
+        assert_eq!(next(&mut queue), Some(3));
         queue.done(B);
-        assert_eq!(queue.next(), Some(2));
+        assert_eq!(next(&mut queue), Some(2));
+    }
+
+    #[test]
+    fn what_is_not_wanted_any_more_costs_its_framework_no_turn() {
+        let mut queue = queue(9, &[(A, 1), (A, 2), (B, 3), (C, 4), (C, 5)]);
+
+        let order: Vec<u32> = std::iter::from_fn(|| queue.next(|request| ![1, 3, 5].contains(request))).collect();
+
+        assert_eq!(order, [2, 4]);
+        assert!(queue.is_empty());
+        queue.push(B, 6);
+        assert_eq!(next(&mut queue), Some(6));
     }
 }

@@ -118,6 +118,21 @@ fn modules_of_one_framework_that_never_get_done_do_not_hold_up_those_of_another(
 }
 
 #[test]
+fn a_module_that_two_frameworks_want_is_compiled_in_the_turn_that_comes_first() {
+    let bench = Bench::with("mkdir first 2>&- || mkdir second 2>&- || exec cat compiled; exec sleep 1000");
+    let compiler = bench.compiler();
+    let _endless = [0, 1].map(|number| bench.ask_for(&compiler, FrameworkId(1), Digest([number; 32])));
+    bench.wait_for("second");
+    let first = bench.ask_for(&compiler, FrameworkId(1), MODULE);
+
+    let second = bench.ask_for(&compiler, FrameworkId(2), MODULE);
+
+    let compiled = second.recv_timeout(PATIENCE).unwrap().unwrap();
+    assert_eq!(first.recv_timeout(PATIENCE).unwrap(), Ok(compiled));
+    assert_eq!(compiler.compilations(), 3);
+}
+
+#[test]
 fn the_next_compiler_finds_what_was_compiled() {
     let bench = Bench::with("cat compiled");
     let path = bench.compile(&bench.compiler());
