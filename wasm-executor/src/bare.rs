@@ -14,8 +14,11 @@ use wasmtime_wasi::p1::{WasiP1Ctx, add_to_linker_async};
 use crate::clock::thread_cpu_time;
 use crate::engine;
 use crate::event::Meter;
-use crate::run::{EPOCHS_SLICE, FUEL_SLICE};
+use crate::run::EPOCHS_STEP;
 use crate::scheduler::EPOCH;
+
+/// A guest comes back after this much fuel: often enough for turns of milliseconds, and so seldom that it costs nothing.
+const FUEL_SLICE: u64 = 1_000_000;
 
 /// A core module of WASI 0.1, compiled.
 pub struct Bare {
@@ -90,8 +93,8 @@ impl Bare {
                 store.fuel_async_yield_interval(Some(FUEL_SLICE))?;
             }
             Some(Meter::Epochs) => {
-                store.set_epoch_deadline(EPOCHS_SLICE);
-                store.epoch_deadline_async_yield_and_update(EPOCHS_SLICE);
+                store.set_epoch_deadline(EPOCHS_STEP);
+                store.epoch_deadline_async_yield_and_update(EPOCHS_STEP);
             }
         }
         let instance = self.module.instantiate_async(&mut store).await?;

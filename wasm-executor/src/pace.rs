@@ -11,9 +11,8 @@ use std::time::{Duration, Instant};
 use wasmtime::{CallHook, CallHookHandler, StoreContextMut};
 use wasmtime_wasi::async_trait;
 
-/// A slice of a guest that calls the host ends with the first call that returns after this much time. Fuel ends
-/// the slices of all others after about as much.
-const SLICE: Duration = Duration::from_millis(1);
+/// A slice is over as soon as the guest comes back after this much time: by its meter, or from a call of the host.
+pub(crate) const SLICE: Duration = Duration::from_millis(1);
 
 thread_local! {
     static SLICE_BEGAN: Cell<Option<Instant>> = const { Cell::new(None) };

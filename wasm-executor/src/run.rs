@@ -16,13 +16,13 @@ use crate::module::{Compiled, ModuleError, Modules};
 use crate::outcome::{Outcome, Refused, SetupError};
 use crate::wasi::{Disk, Files, Net, Output, Preview1, Preview1State, Preview2, Preview2State};
 
-/// Guests come back to their worker at least this often: 0.15 to 0.5 ms of most code, 3 ms of divisions and the like, and
-/// 27 ms of a walk through half a GiB at random, where each load misses all caches. Half of it costs most code 1 to 2 %.
-pub(crate) const FUEL_SLICE: u64 = 1_000_000;
+/// Fuel after which guests come back to their worker, which lets them go on until their slice is over: 30 to 100 µs of most
+/// code. Coming back costs 0.4 µs: 3 % of most code at half as much, and nothing to be seen at five times as much; but then
+/// a guest whose every load misses all caches keeps its worker for 50 ms.
+pub(crate) const FUEL_STEP: u64 = 200_000;
 
-/// The same in epochs: a slice ends when the next one begins, with which the next slice begins, so most are as long as an
-/// epoch.
-pub(crate) const EPOCHS_SLICE: u64 = 1;
+/// The same in epochs.
+pub(crate) const EPOCHS_STEP: u64 = 1;
 
 /// What every task of an executor shares.
 pub(crate) struct Site {
@@ -33,10 +33,13 @@ pub(crate) struct Site {
     pub(crate) allow_network: bool,
 }
 
+/// What a guest held and nobody needs any more. Dropping it releases all that; from then on its meters hold what it used.
+pub(crate) type Remains = Box<dyn Send>;
+
 /// Runs a task to its end, in a pool with room for it. `started` is called once its module is ready and the guest is
 /// about to begin.
 ///
-/// Dropping the future ends the task on the spot; its meters hold what it had used.
+/// Dropping the future ends the task on the spot, and releases what it held.
 pub(crate) async fn run(
     site: &Site,
     launch: &Launch,
@@ -44,37 +47,38 @@ pub(crate) async fn run(
     output: &Arc<Output>,
     meters: &Arc<Meters>,
     started: impl FnOnce(),
-) -> Outcome {
+) -> (Outcome, Remains) {
+    let failed = |outcome| (outcome, Box::new(()) as Remains);
     if launch.meter == Meter::Epochs && launch.spec.limits.fuel.is_some() {
-        return Outcome::of_setup(&SetupError::Unmetered);
+        return failed(Outcome::of_setup(&SetupError::Unmetered));
     }
     let compiled = match site.modules.get(launch.spec.module, pool, &launch.module).await {
         Ok(compiled) => compiled,
-        Err(error) => return Outcome::of_module(&error),
+        Err(error) => return failed(Outcome::of_module(&error)),
     };
     if !site.allow_network && launch.spec.grants.reach_out() {
-        return Outcome::of_setup(&no_network(&launch.spec.grants));
+        return failed(Outcome::of_setup(&no_network(&launch.spec.grants)));
     }
     started();
     // What is only needed for a while is kept apart: each suspended task holds the largest of the rest.
     let grants = match Box::pin(grant(launch, site, output, meters)).await {
         Ok(grants) => grants,
-        Err(error) => return Outcome::of_setup(&error),
+        Err(error) => return failed(Outcome::of_setup(&error)),
     };
     let memory = output.memory();
     let held = held(launch).saturating_add(compiled.held().saturating_sub(INSTANCES_FREE));
     if let Err(denied) = memory.hold(held) {
-        return Outcome::memory(denied);
+        return (Outcome::memory(denied), Box::new(grants.scratch));
     }
     let Grants { mut builder, disk, files, scratch_folders, scratch } = grants;
-    let outcome = match &*compiled {
+    match &*compiled {
         Compiled::Core { pre, start, .. } => {
             let wasi = Preview1::new(builder, disk.clone(), scratch_folders, files, Arc::clone(memory));
             let store = Preview1State { wasi, limiter: Limiter::new(Arc::clone(memory)) }.store(pre.module().engine());
             let mut guest = Metered::new(store, launch, meters);
             let result = call_core(&mut guest.store, pre, *start).await;
             let refused = refused(memory, disk.as_deref());
-            conclude(&result, &refused, launch.spec.limits.fuel)
+            (conclude(&result, &refused, launch.spec.limits.fuel), Box::new((guest, scratch)))
         }
         Compiled::Component { pre, .. } => {
             let net = Net::new(&launch.spec.grants, meters, memory, &files, &mut builder);
@@ -83,11 +87,9 @@ pub(crate) async fn run(
             let mut guest = Metered::new(store, launch, meters);
             let result = Box::pin(call_component(&mut guest.store, pre)).await;
             let refused = refused(memory, disk.as_deref());
-            conclude(&result, &refused, launch.spec.limits.fuel)
+            (conclude(&result, &refused, launch.spec.limits.fuel), Box::new((guest, scratch)))
         }
-    };
-    drop(scratch);
-    outcome
+    }
 }
 
 fn no_network(grants: &haggle_core::Grants) -> SetupError {
@@ -162,11 +164,11 @@ impl<T> Metered<T> {
         match launch.meter {
             Meter::Fuel => {
                 store.set_fuel(given).expect("the configuration for this meter turns fuel on");
-                store.fuel_async_yield_interval(Some(FUEL_SLICE)).expect("the interval is not 0");
+                store.fuel_async_yield_interval(Some(FUEL_STEP)).expect("the interval is not 0");
             }
             Meter::Epochs => {
-                store.set_epoch_deadline(EPOCHS_SLICE);
-                store.epoch_deadline_async_yield_and_update(EPOCHS_SLICE);
+                store.set_epoch_deadline(EPOCHS_STEP);
+                store.epoch_deadline_async_yield_and_update(EPOCHS_STEP);
             }
         }
         Self { store, given, meters: Arc::clone(meters) }

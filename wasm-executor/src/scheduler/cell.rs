@@ -17,11 +17,14 @@ use crate::engine::Pool;
 use crate::event::{Event, Launch, Listener, Meter};
 use crate::meters::Meters;
 use crate::outcome::Outcome;
-use crate::run::run;
+use crate::run::{Remains, run};
 use crate::wasi::Output;
 
 /// The guest, suspended.
-pub(super) type Guest = Pin<Box<dyn Future<Output = Outcome> + Send>>;
+pub(super) type Guest = Pin<Box<dyn Future<Output = (Outcome, Remains)> + Send>>;
+
+/// Bytes of memory that a worker gives back within a millisecond: the system needs 0.1 ms for each MiB that was touched.
+const HEAVY: u64 = 8 << 20;
 
 /// In the queue, waiting for a turn. Being woken changes nothing.
 const QUEUED: u8 = 0;
@@ -184,6 +187,11 @@ impl Cell {
             net: Bytes::new(self.meters.net()),
         };
         listener.hear(Event::Ended { task: self.task(), ending: outcome.ending(usage) });
+    }
+
+    /// Whether releasing what it held may take longer than a slice: much memory, or a folder with any number of files.
+    pub(super) fn is_heavy(&self) -> bool {
+        self.meters.peak_mem() >= HEAVY || !self.launch.spec.resources.disk.is_zero()
     }
 
     /// Ends a task that never had a turn.

@@ -4,6 +4,7 @@ mod bucket;
 mod cell;
 mod line;
 mod queue;
+mod release;
 mod ticker;
 mod worker;
 

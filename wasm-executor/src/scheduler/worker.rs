@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 
-use super::cell::{Body, Cell};
+use super::cell::{Body, Cell, Guest};
 use super::queue::{Pressure, Turn};
+use super::release::{self, Heavy, Releases, release};
 use super::ticker;
 use super::{Next, Scheduler};
 use crate::charge::Debt;
@@ -18,6 +19,7 @@ use crate::clock::thread_cpu_time;
 use crate::event::Meter;
 use crate::outcome::Outcome;
 use crate::pace;
+use crate::run::Remains;
 
 /// A slice that takes so much longer than the CPU time in it was interrupted by others who want the CPU. Interrupts of
 /// the hardware take less.
@@ -29,16 +31,19 @@ pub(crate) fn start(
     workers: usize,
     timers: &Handle,
 ) -> std::io::Result<Vec<JoinHandle<()>>> {
+    let (releases, release) = release::start(timers)?;
     let mut threads = Vec::new();
     for number in 0..workers.max(1) {
         let scheduler = Arc::clone(scheduler);
         let timers = timers.clone();
+        let releases = releases.clone();
         let thread = thread::Builder::new().name(format!("haggle-guest-{number}")).spawn(move || {
             let _timers = timers.enter();
-            scheduler.work(number);
+            scheduler.work(number, &releases);
         })?;
         threads.push(thread);
     }
+    threads.push(release);
     threads.push(ticker::start(scheduler)?);
     Ok(threads)
 }
@@ -53,11 +58,12 @@ enum End {
     Yielded,
     /// The guest waits for something.
     Asleep,
-    Over(Outcome),
+    /// With what it held, if that was much.
+    Over(Outcome, Option<Remains>),
 }
 
 impl Scheduler {
-    fn work(self: &Arc<Self>, worker: usize) {
+    fn work(self: &Arc<Self>, worker: usize, releases: &Releases) {
         let mut paid = thread_cpu_time();
         let mut last: Option<Arc<Debt>> = None;
         while let Some(Next { turn, cell, waited }) = self.next_turn(worker) {
@@ -70,7 +76,7 @@ impl Scheduler {
                 }
                 paid = now;
             }
-            let (used, pays) = self.serve(turn, &cell, paid);
+            let (used, pays) = self.serve(turn, &cell, paid, releases);
             paid += used;
             last = pays;
             guarded(|| self.listener.pause());
@@ -79,20 +85,29 @@ impl Scheduler {
 
     /// Up to `since` of the thread's CPU clock is paid for. Gives back how much more is now, and who pays for falling
     /// asleep, unless the task is over.
-    fn serve(self: &Arc<Self>, turn: Turn, cell: &Arc<Cell>, since: Duration) -> (Duration, Option<Arc<Debt>>) {
+    fn serve(
+        self: &Arc<Self>,
+        turn: Turn,
+        cell: &Arc<Cell>,
+        since: Duration,
+        releases: &Releases,
+    ) -> (Duration, Option<Arc<Debt>>) {
         cell.turn_begins();
         let mut body = cell.body.lock();
         let (end, on_thread, crowded) = self.poll(turn, cell, &mut body, since);
         let used = on_thread + cell.debt().take();
         body.cpu += used;
         match end {
-            End::Over(outcome) => {
+            End::Over(outcome, remains) => {
                 let cpu = body.cpu;
                 drop(body);
-                // Room is made before the news goes out: whoever hears it may launch the next task.
-                self.remove(cell, used);
-                let now = self.clock.now();
-                guarded(|| cell.end(&*self.listener, outcome, cpu, now));
+                match remains {
+                    None => self.end(cell, outcome, cpu, used),
+                    Some(remains) => {
+                        let (scheduler, cell) = (Arc::clone(self), Arc::clone(cell));
+                        releases.leave(Heavy { scheduler, cell, outcome, remains, cpu, used });
+                    }
+                }
                 (on_thread, None)
             }
             End::Yielded | End::Asleep => {
@@ -107,31 +122,45 @@ impl Scheduler {
         }
     }
 
+    /// A task is over, and holds nothing any more. The last turn used so much of its CPU time.
+    pub(super) fn end(&self, cell: &Cell, outcome: Outcome, cpu: Duration, used: Duration) {
+        // Room is made before the news goes out: whoever hears it may launch the next task.
+        self.remove(cell, used);
+        let now = self.clock.now();
+        guarded(|| cell.end(&*self.listener, outcome, cpu, now));
+    }
+
     /// Polls the guest until its turn is over, it sleeps, or it ends. Says how, the CPU time it took, and whether the
     /// system ran something else in the last slice.
     fn poll(self: &Arc<Self>, turn: Turn, cell: &Arc<Cell>, body: &mut Body, since: Duration) -> (End, Duration, bool) {
+        let killed = |body: &mut Body, outcome| {
+            let guest = body.guest.take();
+            over(cell, outcome, Box::new(guest), since)
+        };
         if let Some(outcome) = cell.must_end(|| self.clock.now()) {
-            stop(cell, body);
-            return (End::Over(outcome), thread_cpu_time() - since, false);
+            return killed(body, outcome);
         }
         let waker = Waker::from(Arc::clone(cell));
         let mut context = Context::from_waker(&waker);
-        let guest = body.guest.get_or_insert_with(|| cell.guest(self));
         let mut before = Duration::ZERO;
         loop {
+            let guest = body.guest.get_or_insert_with(|| cell.guest(self));
             let began = pace::slice_begins();
-            if cell.meter() == Meter::Epochs {
-                self.ticker.needed();
-            }
-            let polled = catch_unwind(AssertUnwindSafe(|| guest.as_mut().poll(&mut context)));
-            let ended = match polled {
-                Ok(Poll::Ready(outcome)) => Some(outcome),
-                Ok(Poll::Pending) => cell.must_end(|| self.clock.now()),
-                Err(panic) => Some(Outcome::broken(&format!("the executor panicked: {}", panic_text(&*panic)))),
-            };
-            if let Some(outcome) = ended {
-                stop(cell, body);
-                return (End::Over(outcome), thread_cpu_time() - since, false);
+            let length = pace::SLICE.min(turn.budget.saturating_sub(before));
+            match self.slice(cell, guest, &mut context, began, length) {
+                Ok(Poll::Ready((outcome, remains))) => {
+                    body.guest = None;
+                    return over(cell, outcome, remains, since);
+                }
+                Ok(Poll::Pending) => {
+                    if let Some(outcome) = cell.must_end(|| self.clock.now()) {
+                        return killed(body, outcome);
+                    }
+                }
+                Err(panic) => {
+                    let outcome = Outcome::broken(&format!("the executor panicked: {}", panic_text(&*panic)));
+                    return killed(body, outcome);
+                }
             }
             // What it wrote is sent on at its own expense.
             guarded(|| self.listener.pause());
@@ -147,18 +176,42 @@ impl Scheduler {
             }
         }
     }
-}
 
-/// Releases all that the guest holds.
-fn stop(cell: &Cell, body: &mut Body) {
-    let guest = body.guest.take();
-    if catch_unwind(AssertUnwindSafe(|| drop(guest))).is_err() {
-        tracing::error!(task = %cell.task(), "releasing a guest panicked");
+    /// Polls the guest for about as long, however often it comes back meanwhile. The clock of the machine is no call of
+    /// the kernel, as that of the thread is: so guests can come back so often that all their slices are about as long.
+    fn slice(
+        &self,
+        cell: &Arc<Cell>,
+        guest: &mut Guest,
+        context: &mut Context<'_>,
+        began: Instant,
+        length: Duration,
+    ) -> thread::Result<Poll<(Outcome, Remains)>> {
+        loop {
+            if cell.meter() == Meter::Epochs {
+                self.ticker.needed();
+            }
+            let polled = catch_unwind(AssertUnwindSafe(|| guest.as_mut().poll(context)))?;
+            if polled.is_ready() || began.elapsed() >= length || !cell.goes_on() {
+                return Ok(polled);
+            }
+        }
     }
 }
 
+/// The turn was the last one. Releases what the guest held, unless that may take long.
+fn over(cell: &Cell, outcome: Outcome, remains: Remains, since: Duration) -> (End, Duration, bool) {
+    let much = if cell.is_heavy() {
+        Some(remains)
+    } else {
+        release(cell.task(), remains);
+        None
+    };
+    (End::Over(outcome, much), thread_cpu_time() - since, false)
+}
+
 /// The listener may break; the worker goes on.
-fn guarded(tell: impl FnOnce()) {
+pub(super) fn guarded(tell: impl FnOnce()) {
     if catch_unwind(AssertUnwindSafe(tell)).is_err() {
         tracing::error!("the executor's listener panicked");
     }

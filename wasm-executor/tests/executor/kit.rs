@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use tempfile::TempDir;
 
 /// Longer than any test takes on a machine that is busy with others.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The two forms in which the same guest is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

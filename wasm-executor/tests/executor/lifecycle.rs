@@ -2,16 +2,20 @@
 
 use std::cell::Cell;
 use std::sync::Arc;
+use std::sync::mpsc::channel;
 
-use haggle_core::{Reason, TaskState};
+use haggle_core::{Bytes, Reason, TaskState};
 use haggle_executor::Event;
+use parking_lot::Mutex;
 use tempfile::TempDir;
 
-use crate::kit::{BOTH, Bench, Form, spec};
+use crate::kit::{BOTH, Bench, Form, PATIENCE, spec};
 
 const SPIN: &str = r#"(memory (export "memory") 1) (func (export "_start") (call $spin))"#;
 
 const NOOP: &str = r#"(memory (export "memory") 1) (func (export "_start"))"#;
+
+const MUCH_MEMORY: &str = r#"(memory (export "memory") 160) (func (export "_start"))"#;
 
 const SAY_AND_SLEEP: &str = r#"
     (memory (export "memory") 1)
@@ -74,6 +78,32 @@ fn a_kill_of_a_task_that_is_not_here_changes_nothing() {
     bench.executor.kill(id);
 
     bench.run(Form::Core, spec(), NOOP).assert_finished();
+}
+
+#[test]
+fn no_worker_waits_until_what_other_tasks_held_is_released() {
+    let (release, released) = channel();
+    let released = Mutex::new(released);
+    let bench = Bench::hearing(move |event| {
+        if let Event::Ended { ending, .. } = event
+            && ending.usage.peak_mem >= Bytes::from_mib(10)
+        {
+            released.lock().recv_timeout(PATIENCE).unwrap();
+        }
+    });
+    // As many as there are workers.
+    let heavy = [(); 2].map(|()| bench.launch(Form::Core, spec(), MUCH_MEMORY));
+    for id in heavy {
+        bench.wait_for(|event| *event == Event::Started { task: id });
+    }
+
+    let light = bench.launch(Form::Core, spec(), NOOP);
+
+    bench.report(light).assert_finished();
+    for id in heavy {
+        release.send(()).unwrap();
+        bench.report(id).assert_finished();
+    }
 }
 
 #[test]

@@ -1,0 +1,74 @@
+//! The end of tasks that held much: it takes the system longer than a slice to take that back, and who has a slice would
+//! wait for it. So a thread of its own does it. The task pays, and is over when it is done: its memory and its files are
+//! then free for the next one.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::mpsc::{SendError, Sender, channel};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use haggle_core::TaskId;
+use tokio::runtime::Handle;
+
+use super::Scheduler;
+use super::cell::Cell;
+use super::worker::guarded;
+use crate::clock::thread_cpu_time;
+use crate::outcome::Outcome;
+use crate::run::Remains;
+
+/// A task that had its last turn, and what it held.
+pub(super) struct Heavy {
+    pub(super) scheduler: Arc<Scheduler>,
+    pub(super) cell: Arc<Cell>,
+    pub(super) outcome: Outcome,
+    pub(super) remains: Remains,
+    /// CPU time of all turns.
+    pub(super) cpu: Duration,
+    /// Of the last one.
+    pub(super) used: Duration,
+}
+
+/// Where workers leave them.
+#[derive(Clone)]
+pub(super) struct Releases(Sender<Heavy>);
+
+impl Releases {
+    pub(super) fn leave(&self, heavy: Heavy) {
+        // The thread is there for as long as this is.
+        if let Err(SendError(heavy)) = self.0.send(heavy) {
+            heavy.end();
+        }
+    }
+}
+
+/// Starts the thread. It ends when the last of the workers does.
+pub(super) fn start(timers: &Handle) -> std::io::Result<(Releases, JoinHandle<()>)> {
+    let (sender, left) = channel();
+    let timers = timers.clone();
+    let thread = thread::Builder::new().name("haggle-release".to_owned()).spawn(move || {
+        let _timers = timers.enter();
+        left.into_iter().for_each(Heavy::end);
+    })?;
+    Ok((Releases(sender), thread))
+}
+
+impl Heavy {
+    fn end(self) {
+        let Self { scheduler, cell, outcome, remains, cpu, used } = self;
+        let since = thread_cpu_time();
+        release(cell.task(), remains);
+        let releasing = thread_cpu_time() - since;
+        scheduler.end(&cell, outcome, cpu + releasing, used + releasing);
+        // The next one may take long.
+        guarded(|| scheduler.listener.pause());
+    }
+}
+
+/// Releases all that the guest held.
+pub(super) fn release(task: TaskId, remains: Remains) {
+    if catch_unwind(AssertUnwindSafe(|| drop(remains))).is_err() {
+        tracing::error!(%task, "releasing a guest panicked");
+    }
+}
