@@ -20,6 +20,22 @@ const AN_HOUR: u64 = 3_600_000_000_000;
 const FILLER: &str = r#"(module (memory (export "memory") 16384) (func (export "_start")
     (memory.fill (i32.const 0) (i32.const 1) (i32.mul (memory.size) (i32.const 65536)))))"#;
 
+/// A GiB, of which each round of a loop touches a page for the first time: that takes two hundred times as long as what is
+/// there already, and counts as much fuel.
+const TOUCHER: &str = r#"(module (memory (export "memory") 16384) (func (export "_start") (local $at i32)
+    (loop $next
+      (i32.store8 (local.get $at) (i32.const 1))
+      (local.set $at (i32.add (local.get $at) (i32.const 4096)))
+      (br_if $next (i32.lt_u (local.get $at) (i32.const 0x3ffff000))))
+    (loop $for_ever (br $for_ever))))"#;
+
+/// Half a GiB, walked through at random: nearly every load misses all caches.
+const WALKER: &str = r#"(module (memory (export "memory") 8192) (func (export "_start") (local $at i64)
+    (loop $next
+      (local.set $at (i64.add (i64.mul (local.get $at) (i64.const 6364136223846793005)) (i64.const 1442695040888963407)))
+      (drop (i32.load8_u (i32.wrap_i64 (i64.shr_u (local.get $at) (i64.const 35)))))
+      (br $next))))"#;
+
 pub(crate) fn measure(effort: Effort) -> anyhow::Result<Vec<Figure>> {
     let kills = effort.of(300, 20);
     let mut local = Local::start(WORKERS, 2 * NEIGHBOURS)?;
@@ -40,6 +56,11 @@ pub(crate) fn measure(effort: Effort) -> anyhow::Result<Vec<Figure>> {
     let mut filler = local.task(&compile(FILLER))?;
     filler.resources.mem = Bytes::from_mib(1100);
     row(&mut local, "one operator that fills a GiB", &filler)?;
+    for (name, guest) in [("touches a page in every round", TOUCHER), ("walks through half a GiB at random", WALKER)] {
+        let mut spec = local.task(&compile(guest))?;
+        spec.resources.mem = Bytes::from_mib(1100);
+        row(&mut local, name, &spec)?;
+    }
 
     // They want a hundred times more than two cores, and may have one.
     let mut neighbour = spinner.clone();

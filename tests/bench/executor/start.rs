@@ -19,7 +19,7 @@ use crate::figure::{Figure, Goal};
 use crate::local::{Local, Modules};
 use crate::{Effort, Group, command};
 
-/// Tasks in one sample: enough that the waking of a worker at its start does not count, and few enough that the machine
+/// Tasks of each worker in one sample: enough that the waking of a worker at its start does not count, and few enough that the machine
 /// stays the same from one sample to the next.
 const TASKS: u64 = 5_000;
 /// Tasks that are there at once, so that no worker is ever idle.
@@ -36,10 +36,10 @@ pub(crate) fn measure(effort: Effort) -> anyhow::Result<Vec<Figure>> {
         let (mut apart, mut of_apart) = (Vec::new(), Vec::new());
         for _ in 0..rounds {
             let alone = one.run(TASKS)?;
-            let together = two.run(TASKS)?;
+            let together = two.run(2 * TASKS)?;
             cpu.push(alone.cpu.as_secs_f64() * 1e6 / TASKS as f64);
-            dearer.push(together.cpu.as_secs_f64() / alone.cpu.as_secs_f64());
-            let workers = alone.wall.as_secs_f64() / together.wall.as_secs_f64();
+            dearer.push(together.cpu.as_secs_f64() / (2.0 * alone.cpu.as_secs_f64()));
+            let workers = 2.0 * alone.wall.as_secs_f64() / together.wall.as_secs_f64();
             let processes = 2.0 * alone.wall.as_secs_f64() / other.run_beside(&one)?.as_secs_f64();
             scaling.push(workers);
             apart.push(processes);
