@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use wasmtime::{CallHook, CallHookHandler, StoreContextMut};
 use wasmtime_wasi::async_trait;
 
-/// A slice is over as soon as the guest comes back after this much time: by its meter, or from a call of the host.
+/// A slice is over as soon as the guest comes back after this much time: by its fuel, or from a call of the host.
 pub(crate) const SLICE: Duration = Duration::from_millis(1);
 
 thread_local! {

@@ -21,7 +21,7 @@ use crate::wasi::{Disk, Files, Net, Output, Preview1, Preview1State, Preview2, P
 /// a guest whose every load misses all caches keeps its worker for 50 ms.
 pub(crate) const FUEL_STEP: u64 = 200_000;
 
-/// The same in epochs.
+/// The same in epochs; the slice is over then.
 pub(crate) const EPOCHS_STEP: u64 = 1;
 
 /// What every task of an executor shares.

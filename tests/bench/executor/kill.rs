@@ -16,6 +16,8 @@ const NEIGHBOURS: usize = 1_000;
 const WORKERS: usize = 2;
 const AN_HOUR: u64 = 3_600_000_000_000;
 
+const SOON: Goal = Goal::P99Below(20.0);
+
 /// All of its memory, of which no page is there yet, by one operator.
 const FILLER: &str = r#"(module (memory (export "memory") 16384) (func (export "_start")
     (memory.fill (i32.const 0) (i32.const 1) (i32.mul (memory.size) (i32.const 65536)))))"#;
@@ -45,21 +47,21 @@ pub(crate) fn measure(effort: Effort) -> anyhow::Result<Vec<Figure>> {
     reader.resources.disk = Bytes::from_mib(1);
 
     let mut figures = Vec::new();
-    let mut row = |local: &mut Local, name: &str, spec: &TaskSpec| -> anyhow::Result<()> {
-        let name = format!("kill to stopped: {name}");
-        figures.push(Figure::new(name, "ms", Goal::P99Below(20.0), delays(local, spec, kills)?));
+    let mut row = |local: &mut Local, name: &str, goal: Goal, spec: &TaskSpec| -> anyhow::Result<()> {
+        figures.push(Figure::new(format!("kill to stopped: {name}"), "ms", goal, delays(local, spec, kills)?));
         Ok(())
     };
-    row(&mut local, "a loop", &spinner)?;
-    row(&mut local, "asleep", &asleep)?;
-    row(&mut local, "reads a file again and again", &reader)?;
+    row(&mut local, "a loop", SOON, &spinner)?;
+    row(&mut local, "asleep", SOON, &asleep)?;
+    row(&mut local, "reads a file again and again", SOON, &reader)?;
     let mut filler = local.task(&compile(FILLER))?;
     filler.resources.mem = Bytes::from_mib(1100);
-    row(&mut local, "one operator that fills a GiB", &filler)?;
+    row(&mut local, "one operator that fills a GiB", SOON, &filler)?;
+    // Nothing is promised for these: their fuel says least about the time that they take.
     for (name, guest) in [("touches a page in every round", TOUCHER), ("walks through half a GiB at random", WALKER)] {
         let mut spec = local.task(&compile(guest))?;
         spec.resources.mem = Bytes::from_mib(1100);
-        row(&mut local, name, &spec)?;
+        row(&mut local, name, Goal::Reported, &spec)?;
     }
 
     // They want a hundred times more than two cores, and may have one.
@@ -69,9 +71,9 @@ pub(crate) fn measure(effort: Effort) -> anyhow::Result<Vec<Figure>> {
         local.launch(&neighbour);
     }
     local.started(NEIGHBOURS)?;
-    row(&mut local, "a loop beside 1,000 others", &spinner)?;
-    row(&mut local, "asleep beside 1,000 loops", &asleep)?;
-    row(&mut local, "reads a file beside 1,000 loops", &reader)?;
+    row(&mut local, "a loop beside 1,000 others", SOON, &spinner)?;
+    row(&mut local, "asleep beside 1,000 loops", SOON, &asleep)?;
+    row(&mut local, "reads a file beside 1,000 loops", SOON, &reader)?;
     Ok(figures)
 }
 

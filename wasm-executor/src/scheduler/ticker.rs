@@ -13,7 +13,7 @@ use crate::engine::Engines;
 use crate::event::Meter;
 
 /// An epoch. Each costs some 40 µs of CPU, by a thread that is woken: 3 % of a core when there was one in every millisecond.
-pub(crate) const EPOCH: Duration = Duration::from_millis(2);
+pub(crate) const EPOCH: Duration = Duration::from_micros(2500);
 
 /// Epochs without such a guest before the ticker sleeps. Waking it costs a call of the kernel, which a guest that
 /// sleeps and computes by turns should not pay for each time.

@@ -146,8 +146,15 @@ impl Scheduler {
         loop {
             let guest = body.guest.get_or_insert_with(|| cell.guest(self));
             let began = pace::slice_begins();
-            let length = pace::SLICE.min(turn.budget.saturating_sub(before));
-            match self.slice(cell, guest, &mut context, began, length) {
+            let length = match cell.meter() {
+                Meter::Fuel => pace::SLICE.min(turn.budget.saturating_sub(before)),
+                // It is over when the epoch is.
+                Meter::Epochs => {
+                    self.ticker.needed();
+                    Duration::ZERO
+                }
+            };
+            match slice(cell, guest, &mut context, began, length) {
                 Ok(Poll::Ready((outcome, remains))) => {
                     body.guest = None;
                     return over(cell, outcome, remains, since);
@@ -176,25 +183,21 @@ impl Scheduler {
             }
         }
     }
+}
 
-    /// Polls the guest for about as long, however often it comes back meanwhile. The clock of the machine is no call of
-    /// the kernel, as that of the thread is: so guests can come back so often that all their slices are about as long.
-    fn slice(
-        &self,
-        cell: &Arc<Cell>,
-        guest: &mut Guest,
-        context: &mut Context<'_>,
-        began: Instant,
-        length: Duration,
-    ) -> thread::Result<Poll<(Outcome, Remains)>> {
-        loop {
-            if cell.meter() == Meter::Epochs {
-                self.ticker.needed();
-            }
-            let polled = catch_unwind(AssertUnwindSafe(|| guest.as_mut().poll(context)))?;
-            if polled.is_ready() || began.elapsed() >= length || !cell.goes_on() {
-                return Ok(polled);
-            }
+/// Polls the guest for this long and little more, however often it comes back meanwhile. The clock of the machine is no
+/// call of the kernel, as that of the thread is: so guests can come back so often that all their slices are about as long.
+fn slice(
+    cell: &Cell,
+    guest: &mut Guest,
+    context: &mut Context<'_>,
+    began: Instant,
+    length: Duration,
+) -> thread::Result<Poll<(Outcome, Remains)>> {
+    loop {
+        let polled = catch_unwind(AssertUnwindSafe(|| guest.as_mut().poll(context)))?;
+        if polled.is_ready() || began.elapsed() >= length || !cell.goes_on() {
+            return Ok(polled);
         }
     }
 }
