@@ -16,9 +16,9 @@ use crate::module::{Compiled, ModuleError, Modules};
 use crate::outcome::{Outcome, Refused, SetupError};
 use crate::wasi::{Disk, Files, Net, Output, Preview1, Preview1State, Preview2, Preview2State};
 
-/// Fuel after which guests come back to their worker, which lets them go on until their slice is over: 30 to 100 µs of most
-/// code. Coming back costs 0.4 µs: 3 % of most code at half as much, and nothing to be seen at five times as much; but then
-/// a guest whose every load misses all caches keeps its worker for 50 ms.
+/// Fuel after which guests come back to their worker, which lets them go on until their slice is over: 30 to 100 µs of
+/// most code. Coming back costs 0.4 µs: 3 % of most code at half as much, and nothing to be seen at five times as much;
+/// but then a guest whose every load misses all caches keeps its worker for 50 ms.
 pub(crate) const FUEL_STEP: u64 = 200_000;
 
 /// The same in epochs; the slice is over then.
@@ -33,7 +33,8 @@ pub(crate) struct Site {
     pub(crate) allow_network: bool,
 }
 
-/// What a guest held and nobody needs any more. Dropping it releases all that; from then on its meters hold what it used.
+/// What a guest held and nobody needs any more. Dropping it releases all that; from then on its meters hold what it
+/// used.
 pub(crate) type Remains = Box<dyn Send>;
 
 /// Runs a task to its end, in a pool with room for it. `started` is called once its module is ready and the guest is

@@ -22,8 +22,8 @@ const SOON: Goal = Goal::P99Below(20.0);
 const FILLER: &str = r#"(module (memory (export "memory") 16384) (func (export "_start")
     (memory.fill (i32.const 0) (i32.const 1) (i32.mul (memory.size) (i32.const 65536)))))"#;
 
-/// A GiB, of which each round of a loop touches a page for the first time: that takes two hundred times as long as what is
-/// there already, and counts as much fuel.
+/// A GiB, of which each round of a loop touches a page for the first time: that takes two hundred times as long as what
+/// is there already, and counts as much fuel.
 const TOUCHER: &str = r#"(module (memory (export "memory") 16384) (func (export "_start") (local $at i32)
     (loop $next
       (i32.store8 (local.get $at) (i32.const 1))

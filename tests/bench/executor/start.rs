@@ -19,8 +19,8 @@ use crate::figure::{Figure, Goal};
 use crate::local::{Local, Modules};
 use crate::{Effort, Group, command};
 
-/// Tasks of each worker in one sample: enough that the waking of a worker at its start does not count, and few enough that
-/// the machine stays the same from one sample to the next.
+/// Tasks of each worker in one sample: enough that the waking of a worker at its start does not count, and few enough
+/// that the machine stays the same from one sample to the next.
 const TASKS: u64 = 5_000;
 /// Tasks that are there at once, so that no worker is ever idle.
 const AT_ONCE: u64 = 50;

@@ -1,6 +1,6 @@
-//! The end of tasks that held much: it takes the system longer than a slice to take that back, and who has a slice would
-//! wait for it. So a thread of its own does it. The task pays, and is over when it is done: its memory and its files are
-//! then free for the next one.
+//! The end of tasks that held much: the system needs longer than a slice to take that back, and other tasks would wait
+//! for their worker meanwhile. So a thread of its own does it. The task pays, and is over when it is done: its memory
+//! and its files are then free for the next one.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
