@@ -75,8 +75,8 @@ impl Executor {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Runs a task. Never blocks; every launch ends in exactly one [`Event::Ended`]. A task that has not ended
-    /// yet is not launched again: the second message changes nothing.
+    /// Runs a task. Never blocks; every launch ends in exactly one [`Ended`](crate::Event::Ended). A task that has not
+    /// ended yet is not launched again: the second message changes nothing.
     pub fn launch(&self, launch: Launch) {
         self.inner.scheduler.launch(launch);
     }

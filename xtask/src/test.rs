@@ -42,6 +42,16 @@ fn checks(workspace: &Workspace) -> anyhow::Result<Advisories> {
     timed("example tasks to WebAssembly", || tasks::build(workspace))?;
     step("build", workspace.cargo().args(["build", "--quiet", "--locked"]).args(EVERYTHING))?;
     step(
+        "documentation",
+        workspace.cargo().env("RUSTDOCFLAGS", "--deny warnings").args([
+            "doc",
+            "--quiet",
+            "--locked",
+            "--no-deps",
+            "--workspace",
+        ]),
+    )?;
+    step(
         "tests in the documentation",
         &mut given(workspace, &["test", "--quiet", "--locked", "--workspace", "--doc"]),
     )?;

@@ -59,7 +59,7 @@ Examples:
   echo hello | haggle run upper.wasm --stdin -
   haggle run primes.wasm --instances 8 --json | jq .usage.cpu_seconds")]
 pub(crate) struct RunArgs {
-    /// A .wasm or .wat file, the folder of a cargo package, or sha256:<digest> of a module that the master has
+    /// A .wasm or .wat file, the folder of a cargo package, or sha256:DIGEST of a module that the master has
     #[arg(value_name = "MODULE")]
     pub(crate) module: String,
     /// Arguments for the task

@@ -39,7 +39,7 @@ pub(crate) fn line(text: &str) -> Result<(), OutputError> {
 /// Writes `value` as one line of JSON.
 ///
 /// # Errors
-/// As [`line`].
+/// As [`line()`].
 pub(crate) fn json(value: &impl Serialize) -> Result<(), OutputError> {
     line(&serde_json::to_string(value).map_err(io::Error::from)?)
 }
@@ -47,7 +47,7 @@ pub(crate) fn json(value: &impl Serialize) -> Result<(), OutputError> {
 /// Writes `bytes` as they are.
 ///
 /// # Errors
-/// As [`line`].
+/// As [`line()`].
 pub(crate) fn bytes(bytes: &[u8]) -> Result<(), OutputError> {
     let mut stdout = io::stdout().lock();
     Ok(stdout.write_all(bytes).and_then(|()| stdout.flush())?)
@@ -56,7 +56,7 @@ pub(crate) fn bytes(bytes: &[u8]) -> Result<(), OutputError> {
 /// Prints a list: as a table, or as one JSON object per line.
 ///
 /// # Errors
-/// As [`line`].
+/// As [`line()`].
 pub(crate) fn list<R: Serialize>(
     records: &[R],
     as_json: bool,
