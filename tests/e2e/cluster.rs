@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
-use haggle_core::TaskState;
+use haggle_core::{Digest, TaskState};
 use haggle_kit::{AgentFlags, Cluster, until, wasm};
 use haggle_sdk::{Runner, Task};
 use serde_json::Value;
@@ -28,6 +28,23 @@ async fn an_array_spreads_over_the_agents_and_every_task_finishes() {
     agents.sort();
     agents.dedup();
     assert_eq!(agents.len(), 2, "both agents had work");
+}
+
+#[tokio::test]
+async fn a_task_waits_for_the_first_agent_and_wants_no_more_cpus_than_that_has() {
+    let mut cluster = Cluster::start(&[]).await;
+    let client = cluster.client().await;
+    let hello = wasm("hello").display().to_string();
+    let inspected = lines(&cluster.haggle(&["inspect", &hello, "--json"]).await.stdout);
+    let module: Digest = inspected[0]["digest"].as_str().unwrap().parse().unwrap();
+    let mut run = cluster.command(&["run", &hello]);
+    let run = run.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    until("the module is there", async || client.has_artifact(module).await.ok()?.then_some(())).await;
+
+    cluster.spawn_agent(&AgentFlags { cpus: "0.5", mem: "1GiB" });
+
+    let output = tokio::task::spawn_blocking(|| run.wait_with_output().unwrap()).await.unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "hello, world\n", "{output:?}");
 }
 
 #[tokio::test]

@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use haggle_core::{Digest, MilliCpu};
-use haggle_sdk::{Client, Progress, Report, RunError, Runner, Task};
+use haggle_sdk::{Client, Progress, Report, RunError, Runner, Task, WaitReason};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 pub(crate) use inputs::InputError;
 
@@ -36,6 +36,10 @@ const UPLOADS: usize = 4;
 /// How often a bar is drawn anew, and how often a line tells of progress where there is no bar.
 const BAR_PERIOD: Duration = Duration::from_millis(100);
 const LINE_PERIOD: Duration = Duration::from_secs(1);
+
+/// How often the master is asked for agents while there is none, and after how long that is told.
+const AGENTS_PERIOD: Duration = Duration::from_millis(100);
+const TELL_AFTER: Duration = Duration::from_secs(5);
 
 pub(super) fn run(master: Option<String>, args: RunArgs) -> Verdict {
     let plan = Plan::of(args)?;
@@ -75,10 +79,10 @@ async fn embedded(plan: Plan, signals: &mut Signals) -> Verdict {
 async fn at(url: &str, plan: Plan, signals: &mut Signals) -> Verdict {
     let preparing = async {
         let client = Client::connect(url).await?;
-        let tasks = prepare(&client, &plan).await?;
-        Ok::<_, CommandError>((client, tasks))
+        let stored = store(&client, &plan).await?;
+        Ok::<_, CommandError>((client, stored))
     };
-    let (client, tasks) = tokio::select! {
+    let (client, stored) = tokio::select! {
         prepared = preparing => prepared?,
         () = signals.next() => return Ok(exit::INTERRUPTED),
     };
@@ -86,7 +90,7 @@ async fn at(url: &str, plan: Plan, signals: &mut Signals) -> Verdict {
     let shows_progress = plan.array && !plan.json && !plan.quiet;
     let printer = Printer::start(shows_progress.then_some(plan.count.into())).map_err(CommandError::Threads)?;
     let mut account = Account::new(&plan, printer.voice());
-    let driven = drive(&client, &plan, tasks, &mut account, signals).await;
+    let driven = drive(&client, &plan, stored, &mut account, signals).await;
     let code = account.close().await;
     printer.finish()?;
     let interrupted = driven?;
@@ -97,8 +101,14 @@ async fn at(url: &str, plan: Plan, signals: &mut Signals) -> Verdict {
     Ok(if interrupted { exit::INTERRUPTED } else { code })
 }
 
+/// What the tasks need, as the master has it.
+struct Stored {
+    module: Digest,
+    inputs: Vec<(String, Digest)>,
+}
+
 /// Brings everything to the master that the tasks need.
-async fn prepare(client: &Client, plan: &Plan) -> Result<Vec<Task>, CommandError> {
+async fn store(client: &Client, plan: &Plan) -> Result<Stored, CommandError> {
     let module = match &plan.module {
         Module::Bytes { bytes, .. } => client.upload_bytes(bytes.clone()).await?,
         Module::Stored(digest) if client.has_artifact(*digest).await? => *digest,
@@ -112,29 +122,44 @@ async fn prepare(client: &Client, plan: &Plan) -> Result<Vec<Task>, CommandError
         Ok::<_, CommandError>(input)
     };
     let found = &plan.inputs.found;
-    let inputs: Vec<(String, Digest)> = stream::iter(found).map(upload).buffered(UPLOADS).try_collect().await?;
-    let cpus = match plan.cpus {
-        Some(cpus) => cpus,
-        None => default_cpus(client).await?,
-    };
-    Ok(plan.tasks(module, &inputs, cpus))
+    let inputs = stream::iter(found).map(upload).buffered(UPLOADS).try_collect().await?;
+    Ok(Stored { module, inputs })
 }
 
-/// One core, or all of the largest agent when that has less.
-async fn default_cpus(client: &Client) -> Result<MilliCpu, CommandError> {
-    let agents = client.agents().await?;
-    let largest = agents.iter().filter(|agent| agent.connected).map(|agent| agent.info.resources.cpus).max();
-    Ok(largest.map_or(Task::DEFAULT_CPUS, |largest| largest.min(Task::DEFAULT_CPUS)))
+/// One core, or all of the largest agent when that has less. Waits for an agent while there is none.
+async fn default_cpus(client: &Client, plan: &Plan, account: &mut Account) -> Result<MilliCpu, CommandError> {
+    let began = Instant::now();
+    let mut is_told = false;
+    loop {
+        let agents = client.agents().await?;
+        let largest = agents.iter().filter(|agent| agent.connected).map(|agent| agent.info.resources.cpus).max();
+        if let Some(largest) = largest {
+            return Ok(largest.min(Task::DEFAULT_CPUS));
+        }
+        if began.elapsed() >= TELL_AFTER && !std::mem::replace(&mut is_told, true) {
+            let (since, waiting) = (began.elapsed(), plan.count as usize);
+            account.enter(&Progress::Waiting { index: 0, since, waiting, why: WaitReason::NoAgents }).await;
+        }
+        sleep(AGENTS_PERIOD).await;
+    }
 }
 
 /// Drives the tasks to their end, and shows what they write. Says whether a signal ended them.
 async fn drive(
     client: &Client,
     plan: &Plan,
-    tasks: Vec<Task>,
+    Stored { module, inputs }: Stored,
     account: &mut Account,
     signals: &mut Signals,
 ) -> Result<bool, CommandError> {
+    let cpus = match plan.cpus {
+        Some(cpus) => cpus,
+        None => tokio::select! {
+            cpus = default_cpus(client, plan, account) => cpus?,
+            () = signals.next() => return Ok(true),
+        },
+    };
+    let tasks = plan.tasks(module, &inputs, cpus);
     let (interrupt, interrupted) = oneshot::channel::<()>();
     // Holds a few events for each task. A bound would hold up the session with the master instead.
     let (news, mut heard) = mpsc::unbounded_channel();
