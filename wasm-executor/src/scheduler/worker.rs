@@ -52,6 +52,18 @@ pub(crate) fn start(
 /// microseconds, unless the worker was woken in vain meanwhile.
 const WAITING_MAX: Duration = Duration::from_micros(50);
 
+/// From a task's last turn to the next turn of its worker it takes less, unless whoever hears of the end does much. By the
+/// machine's clock.
+const STEPS_MAX: Duration = Duration::from_micros(10);
+
+/// Who pays for what a worker does between two turns.
+enum After {
+    /// The task that was served, should the worker fall asleep.
+    Turn(Arc<Debt>),
+    /// Nobody: the task had its last turn, which ended then.
+    LastTurn(Instant),
+}
+
 /// How a turn ended.
 enum End {
     /// The guest wants to go on.
@@ -65,33 +77,32 @@ enum End {
 impl Scheduler {
     fn work(self: &Arc<Self>, worker: usize, releases: &Releases) {
         let mut paid = thread_cpu_time();
-        let mut last: Option<Arc<Debt>> = None;
+        let mut after = After::LastTurn(Instant::now());
         while let Some(Next { turn, cell, waited }) = self.next_turn(worker) {
             // From one turn to the next it is a few steps, which the next task pays for: asking the clock, which is a
             // call of the kernel, would take as long again. After a task's last turn it may be more, and nobody's.
-            if waited || last.is_none() {
+            if waited || matches!(after, After::LastTurn(ended) if ended.elapsed() >= STEPS_MAX) {
                 let now = thread_cpu_time();
-                if let Some(debt) = &last {
+                if let After::Turn(debt) = &after {
                     debt.charge((now - paid).min(WAITING_MAX));
                 }
                 paid = now;
             }
-            let (used, pays) = self.serve(turn, &cell, paid, releases);
+            let used;
+            (used, after) = self.serve(turn, &cell, paid, releases);
             paid += used;
-            last = pays;
             guarded(|| self.listener.pause());
         }
     }
 
-    /// Up to `since` of the thread's CPU clock is paid for. Gives back how much more is now, and who pays for falling
-    /// asleep, unless the task is over.
+    /// Up to `since` of the thread's CPU clock is paid for. Gives back how much more is now, and who pays from then on.
     fn serve(
         self: &Arc<Self>,
         turn: Turn,
         cell: &Arc<Cell>,
         since: Duration,
         releases: &Releases,
-    ) -> (Duration, Option<Arc<Debt>>) {
+    ) -> (Duration, After) {
         cell.turn_begins();
         let mut body = cell.body.lock();
         let (end, on_thread, crowded) = self.poll(turn, cell, &mut body, since);
@@ -99,6 +110,7 @@ impl Scheduler {
         body.cpu += used;
         match end {
             End::Over(outcome, remains) => {
+                let ended = Instant::now();
                 let cpu = body.cpu;
                 drop(body);
                 match remains {
@@ -108,7 +120,7 @@ impl Scheduler {
                         releases.leave(Heavy { scheduler, cell, outcome, remains, cpu, used });
                     }
                 }
-                (on_thread, None)
+                (on_thread, After::LastTurn(ended))
             }
             End::Yielded | End::Asleep => {
                 let deadline = if body.deadline_set { None } else { cell.deadline() };
@@ -117,7 +129,7 @@ impl Scheduler {
                 guarded(|| cell.output.flush());
                 let crowded = turn.spare.map(|_| crowded);
                 self.rest(cell, used, matches!(end, End::Asleep), deadline, crowded);
-                (on_thread, Some(Arc::clone(cell.debt())))
+                (on_thread, After::Turn(Arc::clone(cell.debt())))
             }
         }
     }
@@ -133,12 +145,12 @@ impl Scheduler {
     /// Polls the guest until its turn is over, it sleeps, or it ends. Says how, the CPU time it took, and whether the
     /// system ran something else in the last slice.
     fn poll(self: &Arc<Self>, turn: Turn, cell: &Arc<Cell>, body: &mut Body, since: Duration) -> (End, Duration, bool) {
-        let killed = |body: &mut Body, outcome| {
+        let stopped = |body: &mut Body, outcome| {
             let guest = body.guest.take();
             over(cell, outcome, Box::new(guest), since)
         };
         if let Some(outcome) = cell.must_end(|| self.clock.now()) {
-            return killed(body, outcome);
+            return stopped(body, outcome);
         }
         let waker = Waker::from(Arc::clone(cell));
         let mut context = Context::from_waker(&waker);
@@ -161,12 +173,12 @@ impl Scheduler {
                 }
                 Ok(Poll::Pending) => {
                     if let Some(outcome) = cell.must_end(|| self.clock.now()) {
-                        return killed(body, outcome);
+                        return stopped(body, outcome);
                     }
                 }
                 Err(panic) => {
                     let outcome = Outcome::broken(&format!("the executor panicked: {}", panic_text(&*panic)));
-                    return killed(body, outcome);
+                    return stopped(body, outcome);
                 }
             }
             // What it wrote is sent on at its own expense.
