@@ -16,6 +16,11 @@ use std::process::{Command, ExitCode};
 use clap::{Parser, ValueEnum};
 
 use figure::Figure;
+use mimalloc::MiMalloc;
+
+/// As in the `haggle` command.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Measures what Haggle promises.
 #[derive(Parser)]

@@ -70,6 +70,16 @@ pub trait Listener: Send + Sync + 'static {
     fn pause(&self) {}
 }
 
+impl Listener for Arc<dyn Listener> {
+    fn hear(&self, event: Event) {
+        (**self).hear(event);
+    }
+
+    fn pause(&self) {
+        (**self).pause();
+    }
+}
+
 impl<F: Fn(Event) + Send + Sync + 'static> Listener for F {
     fn hear(&self, event: Event) {
         self(event);

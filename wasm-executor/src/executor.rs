@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::charge;
+use crate::clock::Clock;
 use crate::config::{Config, StartError};
 use crate::engine::Engines;
 use crate::event::{Launch, Listener, Meter};
@@ -64,8 +65,16 @@ impl Executor {
         let modules = Modules::new(Loader::start(Arc::clone(&engines))?);
 
         let scheduler = Scheduler::new(
-            Site { engines, modules, scratch_dir, files: Arc::new(Files::of_this_process()), allow_network },
-            Arc::new(listener),
+            Site {
+                clock: Clock::start(),
+                engines,
+                modules: Arc::new(modules),
+                scratch_dir,
+                files: Arc::new(Files::of_this_process()),
+                allow_network,
+                listener: Arc::new(listener),
+            },
+            workers.max(1),
         );
         let inner = Inner { scheduler, threads: Mutex::default() };
         let (stop, stopped) = oneshot::channel();

@@ -147,12 +147,16 @@ struct Shared {
     executor: OnceLock<Executor>,
     modules: Modules,
     spec: TaskSpec,
-    launched: AtomicU64,
-    ended: AtomicU64,
     /// The number of tasks after which a run is over.
     last: AtomicU64,
     over: Sender<Instant>,
+    launched: Counter,
+    ended: Counter,
 }
+
+/// Alone in its lines of the cache: the workers write to it, and read what is beside it.
+#[repr(align(128))]
+struct Counter(AtomicU64);
 
 /// What a run took.
 struct Taken {
@@ -169,10 +173,10 @@ impl Flow {
             executor: OnceLock::new(),
             modules,
             spec,
-            launched: AtomicU64::new(0),
-            ended: AtomicU64::new(0),
             last: AtomicU64::new(0),
             over: sender,
+            launched: Counter(AtomicU64::new(0)),
+            ended: Counter(AtomicU64::new(0)),
         });
         let heard = Arc::clone(&shared);
         let executor = shared.modules.executor(workers, 2 * AT_ONCE as usize, move |event| heard.hear(&event))?;
@@ -207,7 +211,7 @@ impl Shared {
     fn launch_next(&self) {
         let last = self.last.load(Ordering::SeqCst);
         let next = |launched: u64| (launched < last).then_some(launched + 1);
-        let Ok(number) = self.launched.fetch_update(Ordering::SeqCst, Ordering::SeqCst, next) else { return };
+        let Ok(number) = self.launched.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, next) else { return };
         if let Some(executor) = self.executor.get() {
             executor.launch(self.modules.launch(&self.spec, number));
         }
@@ -217,7 +221,7 @@ impl Shared {
         if !matches!(event, Event::Ended { .. }) {
             return;
         }
-        let ended = self.ended.fetch_add(1, Ordering::SeqCst) + 1;
+        let ended = self.ended.0.fetch_add(1, Ordering::SeqCst) + 1;
         if ended == self.last.load(Ordering::SeqCst) {
             // The receiver is gone only when the measurement is over.
             let _ = self.over.send(Instant::now());

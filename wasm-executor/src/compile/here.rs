@@ -26,9 +26,10 @@ const PARALLEL_FROM: usize = 64 << 10;
 /// [`ModuleError::Invalid`] when it is no module or none that is compiled, [`ModuleError::CompileLimit`] when this
 /// process has no memory for it.
 pub fn compile_here(module: &[u8], meter: Meter) -> Result<Vec<u8>, ModuleError> {
+    // First, since what it maps fits a limit on memory only before the module has used up its own part.
+    let engine = engine_for(meter, module.len() >= PARALLEL_FROM)?;
     let binary = intake::binary(module)?;
     let kind = intake::check(&binary)?;
-    let engine = engine_for(meter, binary.len() >= PARALLEL_FROM)?;
     let rewritten = rewrite::rewrite(&binary);
     let compiled = machine_code(engine, kind, &rewritten).map_err(|error| match &rewritten {
         // Where the fault lies is told of the module as it was given.

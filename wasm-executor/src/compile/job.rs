@@ -77,6 +77,8 @@ impl Job<'_> {
             use std::os::unix::process::CommandExt;
             // It has no business with the agent's environment, and a Ctrl-C at the terminal is for the agent.
             command.env_clear().process_group(0);
+            // What the program's allocator (mimalloc) reserves is not to count as memory before it is used.
+            command.env("MIMALLOC_ARENA_EAGER_COMMIT", "0");
         }
         command.spawn().map_err(|error| {
             ModuleError::Interrupted(format!("cannot start the compiler {}: {error}", self.program.display()))

@@ -17,7 +17,7 @@ use crate::engine::Pool;
 use crate::event::{Event, Launch, Listener, Meter};
 use crate::meters::Meters;
 use crate::outcome::Outcome;
-use crate::run::{Remains, run};
+use crate::run::{Remains, Site, run};
 use crate::wasi::Output;
 
 /// The guest, suspended.
@@ -44,11 +44,13 @@ pub(super) struct Cell {
     admitted: AtomicBool,
     pool: OnceLock<Pool>,
     started: OnceLock<Now>,
-    pub(super) output: Arc<Output>,
+    /// Made by the first turn.
+    output: OnceLock<Arc<Output>>,
     meters: Arc<Meters>,
     /// Locked by the one worker that has the turn; never waited for.
     pub(super) body: Mutex<Body>,
-    scheduler: Weak<Scheduler>,
+    /// Where it is woken, once it has slept.
+    scheduler: OnceLock<Weak<Scheduler>>,
 }
 
 /// What only the worker with the turn touches.
@@ -63,8 +65,7 @@ pub(super) struct Body {
 }
 
 impl Cell {
-    pub(super) fn new(key: Key, launch: Launch, scheduler: &Arc<Scheduler>) -> Self {
-        let meters = Arc::<Meters>::default();
+    pub(super) fn new(key: Key, launch: Launch) -> Self {
         Self {
             key,
             state: AtomicU8::new(QUEUED),
@@ -72,10 +73,10 @@ impl Cell {
             admitted: AtomicBool::new(false),
             pool: OnceLock::new(),
             started: OnceLock::new(),
-            output: Arc::new(Output::new(&launch.spec, Arc::clone(&meters), Arc::clone(&scheduler.listener))),
-            meters,
+            output: OnceLock::new(),
+            meters: Arc::default(),
             body: Mutex::default(),
-            scheduler: Arc::downgrade(scheduler),
+            scheduler: OnceLock::new(),
             launch,
         }
     }
@@ -128,17 +129,25 @@ impl Cell {
     }
 
     /// What runs the task when it is polled.
-    pub(super) fn guest(self: &Arc<Self>, scheduler: &Arc<Scheduler>) -> Guest {
-        let cell = Arc::clone(self);
-        let scheduler = Arc::clone(scheduler);
+    pub(super) fn guest(self: &Arc<Self>, site: &Arc<Site>) -> Guest {
+        let output = Output::new(&self.launch.spec, Arc::clone(&self.meters), Arc::clone(&site.listener));
+        let output = Arc::clone(self.output.get_or_init(|| Arc::new(output)));
+        let (cell, site) = (Arc::clone(self), Arc::clone(site));
         Box::pin(async move {
             let started = || {
-                let _ = cell.started.set(scheduler.clock.now());
-                scheduler.listener.hear(Event::Started { task: cell.task() });
+                let _ = cell.started.set(site.clock.now());
+                site.listener.hear(Event::Started { task: cell.task() });
             };
             let pool = cell.pool().expect("an admitted task finds a place for its first turn");
-            run(&scheduler.site, &cell.launch, pool, &cell.output, &cell.meters, started).await
+            run(&site, &cell.launch, pool, &output, &cell.meters, started).await
         })
+    }
+
+    /// Sends on what it wrote so far. A turn is over.
+    pub(super) fn flush(&self) {
+        if let Some(output) = self.output.get() {
+            output.flush();
+        }
     }
 
     /// Why the task must end now, if it must.
@@ -170,20 +179,21 @@ impl Cell {
     }
 
     /// False when the task was woken in the last moment.
-    pub(super) fn fall_asleep(&self) -> bool {
+    pub(super) fn fall_asleep(&self, scheduler: &Arc<Scheduler>) -> bool {
+        self.scheduler.get_or_init(|| Arc::downgrade(scheduler));
         self.state.compare_exchange(RUNNING, ASLEEP, Ordering::AcqRel, Ordering::Acquire).is_ok()
     }
 
     /// Says that the task is over. Comes last, and once.
     pub(super) fn end(&self, listener: &dyn Listener, outcome: Outcome, cpu: Duration, now: Now) {
-        self.output.flush();
+        self.flush();
         let usage = Usage {
             cpu,
             wall: self.started.get().map_or(Duration::ZERO, |&started| now - started),
             fuel: Fuel::new(self.meters.fuel()),
             peak_mem: Bytes::new(self.meters.peak_mem()),
             peak_disk: Bytes::new(self.meters.peak_disk()),
-            output: Bytes::new(self.output.written()),
+            output: Bytes::new(self.output.get().map_or(0, |output| output.written())),
             net: Bytes::new(self.meters.net()),
         };
         listener.hear(Event::Ended { task: self.task(), ending: outcome.ending(usage) });
@@ -212,7 +222,7 @@ impl Wake for Cell {
             _ => None,
         });
         if woken == Ok(ASLEEP)
-            && let Some(scheduler) = self.scheduler.upgrade()
+            && let Some(scheduler) = self.scheduler.get().and_then(Weak::upgrade)
         {
             self.meters.debt().charge(helped());
             scheduler.wake(self.key);

@@ -1,5 +1,6 @@
 //! Runs tasks on threads of its own, each at its share and below its ceiling.
 
+mod arrivals;
 mod bucket;
 mod cell;
 mod line;
@@ -10,33 +11,34 @@ mod worker;
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use haggle_core::{Now, TaskId};
-use parking_lot::{Condvar, Mutex, MutexGuard};
 use rustc_hash::FxBuildHasher;
 
+use arrivals::Arrivals;
 use cell::Cell;
 use queue::{Key, Pressure, Queue, Rest, Turn};
 pub(crate) use ticker::EPOCH;
 use ticker::Ticker;
 pub(crate) use worker::start;
 
-use crate::clock::Clock;
 use crate::engine::Pool;
-use crate::event::{Launch, Listener, Meter};
+use crate::event::{Launch, Meter};
+use crate::outcome::Outcome;
 use crate::run::Site;
 
 /// What workers and callers share.
 pub(crate) struct Scheduler {
-    clock: Clock,
     site: Site,
-    listener: Arc<dyn Listener>,
     ticker: Ticker,
     next_key: AtomicU64,
+    arrivals: Arrivals,
     state: Mutex<State>,
+    /// Workers that wait. Changes under the lock.
+    idle: AtomicUsize,
     /// Idle workers wait here, all but one.
     work: Condvar,
     /// The one idle worker that also watches the queue's timers waits here.
@@ -55,7 +57,8 @@ struct State {
     rooms: Vec<Room>,
     /// Tasks that had a first turn, ever.
     begun: u64,
-    idle: usize,
+    /// Empty but while tasks are let in.
+    arrived: Vec<Arc<Cell>>,
     /// Until when the timekeeper waits, while there is one; `None` inside is for ever.
     timekeeper: Option<Option<Now>>,
     shut_down: bool,
@@ -67,6 +70,24 @@ struct Next {
     cell: Arc<Cell>,
     /// The worker slept until it was there.
     waited: bool,
+}
+
+/// What becomes of a task after a turn.
+enum After {
+    /// It wants to go on, or sleeps.
+    Rest(Stay),
+    /// It was the last one.
+    Over,
+}
+
+/// How a task that is not over gives its turn back.
+struct Stay {
+    /// What the guest wanted when it was polled last.
+    sleeps: bool,
+    /// For the queue to know, if it does not yet.
+    deadline: Option<Now>,
+    /// Whether others wanted it, of a turn of what is left over.
+    crowded: Option<bool>,
 }
 
 /// Tasks whose modules are in one form, and so share pools of instances.
@@ -92,8 +113,11 @@ struct Room {
 /// which is nothing beside many short tasks and much beside one.
 const WORTH_A_POOL: u64 = 64;
 
+/// Tasks that a worker lets in at each door before it takes a turn: half a microsecond each.
+const LET_IN: usize = 32;
+
 impl Scheduler {
-    pub(crate) fn new(site: Site, listener: Arc<dyn Listener>) -> Arc<Self> {
+    pub(crate) fn new(site: Site, workers: usize) -> Arc<Self> {
         let mut state = State::default();
         state.rooms.resize_with(site.engines.count(), Room::default);
         for meter in [Meter::Fuel, Meter::Epochs] {
@@ -103,12 +127,12 @@ impl Scheduler {
             }
         }
         Arc::new(Self {
-            clock: Clock::start(),
             ticker: Ticker::new(Arc::clone(&site.engines)),
             site,
-            listener,
             next_key: AtomicU64::new(0),
+            arrivals: Arrivals::new(workers),
             state: Mutex::new(state),
+            idle: AtomicUsize::new(0),
             work: Condvar::new(),
             timekeeper: Condvar::new(),
             pressure: AtomicU8::new(Pressure::None as u8),
@@ -119,37 +143,74 @@ impl Scheduler {
         &self.site
     }
 
+    fn now(&self) -> Now {
+        self.site.clock.now()
+    }
+
+    /// Without those that have just arrived.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// With all that were launched.
+    fn lock_with_all(&self) -> MutexGuard<'_, State> {
+        let mut state = self.lock();
+        self.let_in(&mut state, |arrived| self.arrivals.take(usize::MAX, arrived));
+        state
+    }
+
     /// A task that is still here is not launched twice; the repeated message is dropped.
-    pub(crate) fn launch(self: &Arc<Self>, launch: Launch) {
+    pub(crate) fn launch(&self, launch: Launch) {
         let key = self.next_key.fetch_add(1, Ordering::Relaxed);
-        // Before the lock, which workers wait for.
-        let cell = Arc::new(Cell::new(key, launch, self));
-        let mut state = self.state.lock();
-        if state.shut_down {
-            drop(state);
-            cell.end_unrun(&*self.listener, crate::outcome::Outcome::broken("the executor is shutting down"));
-            return;
+        if let Err(cell) = self.arrivals.push(Arc::new(Cell::new(key, launch))) {
+            return cell.end_unrun(&*self.site.listener, Outcome::broken("the executor is shutting down"));
         }
-        match state.by_task.entry(cell.task()) {
-            Entry::Vacant(entry) => entry.insert(key),
-            Entry::Occupied(_) => return tracing::warn!(task = %cell.task(), "launched twice; goes on as it was"),
-        };
-        state.cells.insert(key, Arc::clone(&cell));
-        let lane = &mut state.lanes[cell.meter() as usize];
-        if lane.admitted < lane.max {
-            state.admit(&cell, self.clock.now());
-            self.call_worker(&state);
-        } else {
-            lane.waiting.push_back(key);
+        self.somebody_came();
+        // Whoever is first sees the other: a worker that is about to wait looks for arrivals, or is called here.
+        if self.idle.load(Ordering::SeqCst) > 0 {
+            self.call_worker(&self.lock());
         }
-        self.publish(&state);
+    }
+
+    /// Lets in those whose turn it may be. While nobody waits that is one; they all compete as soon as somebody waits who
+    /// has run before.
+    fn let_in_some(&self, state: &mut State, worker: usize) {
+        if state.queue.waiting() == 0 {
+            self.let_in(state, |arrived| self.arrivals.take_one(worker, arrived));
+        } else if !state.queue.only_newcomers_wait() {
+            self.let_in(state, |arrived| self.arrivals.take(LET_IN, arrived));
+        }
+    }
+
+    fn let_in(&self, state: &mut State, take: impl FnOnce(&mut Vec<Arc<Cell>>)) {
+        let mut arrived = std::mem::take(&mut state.arrived);
+        take(&mut arrived);
+        for cell in arrived.drain(..) {
+            match state.by_task.entry(cell.task()) {
+                Entry::Vacant(entry) => entry.insert(cell.key),
+                Entry::Occupied(_) => {
+                    tracing::warn!(task = %cell.task(), "launched twice; goes on as it was");
+                    continue;
+                }
+            };
+            state.cells.insert(cell.key, Arc::clone(&cell));
+            let lane = &mut state.lanes[cell.meter() as usize];
+            if lane.admitted < lane.max {
+                state.admit(&cell, self.now());
+            } else {
+                lane.waiting.push_back(cell.key);
+            }
+        }
+        state.arrived = arrived;
     }
 
     /// Nothing happens when the task is not here.
     pub(crate) fn kill(&self, task: TaskId) {
-        let mut state = self.state.lock();
-        let Some(&key) = state.by_task.get(&task) else { return };
-        self.kill_key(&mut state, key);
+        let mut state = self.lock_with_all();
+        if let Some(&key) = state.by_task.get(&task) {
+            self.kill_key(&mut state, key);
+        }
+        self.call_worker(&state);
         self.publish(&state);
     }
 
@@ -158,15 +219,15 @@ impl Scheduler {
         cell.request_kill();
         if !cell.is_admitted() {
             // It takes no room to end a task that never began.
-            state.admit(&cell, self.clock.now());
+            state.admit(&cell, self.now());
         }
         state.queue.interrupt(key);
-        self.call_worker(state);
     }
 
     /// Ends every task as killed; the workers go once all have ended.
     pub(crate) fn shut_down(&self) {
-        let mut state = self.state.lock();
+        self.arrivals.close();
+        let mut state = self.lock_with_all();
         state.shut_down = true;
         let keys: Vec<Key> = state.cells.keys().copied().collect();
         for key in keys {
@@ -180,13 +241,13 @@ impl Scheduler {
     }
 
     pub(crate) fn tasks(&self) -> usize {
-        self.state.lock().cells.len()
+        self.lock_with_all().cells.len()
     }
 
     /// A task that slept was woken, by a timer or another thread.
     fn wake(&self, key: Key) {
-        let mut state = self.state.lock();
-        state.queue.wake(key, self.clock.now());
+        let mut state = self.lock();
+        state.queue.wake(key, self.now());
         self.call_worker(&state);
         self.publish(&state);
     }
@@ -194,8 +255,8 @@ impl Scheduler {
     /// Gets an idle worker to do what there is to do, if there is an idle worker. Whoever takes a turn calls
     /// the next one, so one call is enough for any number of turns.
     fn call_worker(&self, state: &State) {
-        if state.queue.waiting() > 0 {
-            if state.idle > 0 {
+        if state.queue.waiting() > 0 || self.arrivals.any() {
+            if self.idle.load(Ordering::SeqCst) > usize::from(state.timekeeper.is_some()) {
                 self.work.notify_one();
             } else if state.timekeeper.is_some() {
                 self.timekeeper.notify_one();
@@ -215,23 +276,29 @@ impl Scheduler {
     }
 
     fn publish(&self, state: &State) {
-        self.pressure.store(state.queue.pressure() as u8, Ordering::Relaxed);
+        let pressure = state.queue.pressure() as u8;
+        // Every write takes it away from the other processors.
+        if self.pressure.load(Ordering::Relaxed) != pressure {
+            self.pressure.store(pressure, Ordering::SeqCst);
+        }
+        if self.arrivals.any() {
+            self.somebody_came();
+        }
+    }
+
+    /// Turns are shorter while somebody is there who just came.
+    fn somebody_came(&self) {
+        if self.pressure.load(Ordering::SeqCst) < Pressure::Fresh as u8 {
+            self.pressure.fetch_max(Pressure::Fresh as u8, Ordering::SeqCst);
+        }
     }
 
     /// The next turn of this worker, as soon as there is one; `None` when the executor is over.
     fn next_turn(&self, worker: usize) -> Option<Next> {
-        let mut state = self.state.lock();
+        let mut state = self.lock();
         let mut waited = false;
         loop {
-            let now = self.clock.now();
-            state.queue.advance(now);
-            if let Some(turn) = state.queue.next(now) {
-                let cell = Arc::clone(state.cells.get(&turn.key).expect("a task in the queue has a cell"));
-                if cell.needs_place()
-                    && let Some(pool) = state.place(&self.site, cell.meter(), worker)
-                {
-                    cell.take_place(pool);
-                }
+            if let Some((turn, cell)) = self.take_turn(&mut state, worker) {
                 self.call_worker(&state);
                 self.publish(&state);
                 return Some(Next { turn, cell, waited });
@@ -239,44 +306,77 @@ impl Scheduler {
             if state.shut_down && state.cells.is_empty() {
                 return None;
             }
-            self.wait(&mut state);
+            state = self.wait(state);
             waited = true;
         }
     }
 
-    fn wait(&self, state: &mut MutexGuard<'_, State>) {
+    /// Gives a turn back, in which the task used so much, and takes the next one, if there is one: at one go, since all
+    /// workers wait for the lock.
+    fn change_turns(self: &Arc<Self>, worker: usize, cell: &Cell, used: Duration, after: &After) -> Option<Next> {
+        let mut state = self.lock();
+        match after {
+            After::Rest(stay) => self.rest(&mut state, cell, used, stay),
+            After::Over => self.remove(&mut state, cell, used),
+        }
+        let next = self.take_turn(&mut state, worker);
+        self.call_worker(&state);
+        self.publish(&state);
+        next.map(|(turn, cell)| Next { turn, cell, waited: false })
+    }
+
+    fn take_turn(&self, state: &mut State, worker: usize) -> Option<(Turn, Arc<Cell>)> {
+        let now = self.now();
+        state.queue.advance(now);
+        self.let_in_some(state, worker);
+        let turn = state.queue.next(now)?;
+        let cell = Arc::clone(state.cells.get(&turn.key).expect("a task in the queue has a cell"));
+        if cell.needs_place()
+            && let Some(pool) = state.place(&self.site, cell.meter(), worker)
+        {
+            cell.take_place(pool);
+        }
+        Some((turn, cell))
+    }
+
+    fn wait<'a>(&self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
+        self.idle.fetch_add(1, Ordering::SeqCst);
+        if !self.arrivals.any() {
+            state = self.wait_for_call(state);
+        }
+        self.idle.fetch_sub(1, Ordering::SeqCst);
+        state
+    }
+
+    fn wait_for_call<'a>(&self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
         if state.timekeeper.is_some() {
-            state.idle += 1;
-            self.work.wait(state);
-            state.idle -= 1;
-            return;
+            return self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         let until = state.queue.next_timer();
         state.timekeeper = Some(until);
-        match until.and_then(|at| self.clock.instant(at)) {
+        state = match until.and_then(|at| self.site.clock.instant(at)) {
             Some(at) => {
-                self.timekeeper.wait_until(state, at);
+                let left = at.saturating_duration_since(Instant::now());
+                self.timekeeper.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0
             }
-            None => self.timekeeper.wait(state),
-        }
+            None => self.timekeeper.wait(state).unwrap_or_else(PoisonError::into_inner),
+        };
         state.timekeeper = None;
+        state
     }
 
-    /// Gives a turn back. `sleeps` is what the guest wanted when it was polled last.
-    /// `crowded` says of a turn of what is left over whether others wanted it.
-    fn rest(&self, cell: &Cell, used: Duration, sleeps: bool, deadline: Option<Now>, crowded: Option<bool>) {
-        let mut state = self.state.lock();
-        let now = self.clock.now();
+    fn rest(self: &Arc<Self>, state: &mut State, cell: &Cell, used: Duration, stay: &Stay) {
+        let now = self.now();
         // Under the lock, since whoever wakes the task from now on comes to the queue for it.
-        let rest = if sleeps && cell.fall_asleep() { Rest::Asleep } else { Rest::Yielded };
+        let rest = if stay.sleeps && cell.fall_asleep(self) { Rest::Asleep } else { Rest::Yielded };
         if rest == Rest::Yielded {
             cell.queue_up();
         }
         state.queue.rest(cell.key, used, now, rest);
-        if let Some(crowded) = crowded {
+        if let Some(crowded) = stay.crowded {
             state.queue.burst_was(crowded, now);
         }
-        if let Some(at) = deadline {
+        if let Some(at) = stay.deadline {
             state.queue.set_deadline(cell.key, at);
         }
         // A kill or a deadline that came while the task had its turn was left to its worker, which may have
@@ -284,13 +384,10 @@ impl Scheduler {
         if cell.must_end(|| now).is_some() {
             state.queue.interrupt(cell.key);
         }
-        self.call_worker(&state);
-        self.publish(&state);
     }
 
     /// Forgets a task that is over, and lets the next one in.
-    fn remove(&self, cell: &Cell, used: Duration) {
-        let mut state = self.state.lock();
+    fn remove(&self, state: &mut State, cell: &Cell, used: Duration) {
         state.queue.remove(cell.key, used);
         state.cells.remove(&cell.key);
         state.by_task.remove(&cell.task());
@@ -303,13 +400,19 @@ impl Scheduler {
             let Some(next) = state.lanes[lane].waiting.pop_front() else { break };
             // One that was killed while it waited was let in for that.
             let Some(next) = state.cells.get(&next).filter(|cell| !cell.is_admitted()).cloned() else { continue };
-            state.admit(&next, self.clock.now());
-            self.call_worker(&state);
+            state.admit(&next, self.now());
         }
         if state.shut_down && state.cells.is_empty() {
             self.work.notify_all();
             self.timekeeper.notify_all();
         }
+    }
+
+    /// A task is over that a worker left to another thread.
+    fn end_left(&self, cell: &Cell, used: Duration) {
+        let mut state = self.lock();
+        self.remove(&mut state, cell, used);
+        self.call_worker(&state);
         self.publish(&state);
     }
 }

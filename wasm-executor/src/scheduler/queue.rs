@@ -158,8 +158,15 @@ struct Entry {
     burst: Option<Burst>,
     place: Place,
     deadline: Option<Now>,
-    /// It came or woke, and has not run since.
-    fresh: bool,
+    /// Why it waits, if it has not run since.
+    fresh: Option<Fresh>,
+}
+
+/// A task that waits for the first turn after this happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fresh {
+    Came,
+    Woke,
 }
 
 /// A task's second chance.
@@ -185,7 +192,10 @@ pub(super) struct Queue {
     back_off: Duration,
     urgent: VecDeque<Key>,
     timers: BTreeSet<(Now, Key, Timer)>,
+    /// Of those in `ready`.
     fresh: usize,
+    /// Of these, the ones that never had a turn.
+    newcomers: usize,
 }
 
 impl Queue {
@@ -204,10 +214,10 @@ impl Queue {
                 burst,
                 place: Place::Asleep,
                 deadline: None,
-                fresh: false,
+                fresh: None,
             },
         );
-        self.compete(key, now, true);
+        self.compete(key, now, Fresh::Came);
     }
 
     /// A task that slept wants to run. Nothing happens when it does not sleep.
@@ -217,7 +227,7 @@ impl Queue {
             return;
         }
         entry.bucket.slept(now);
-        self.compete(key, now, true);
+        self.compete(key, now, Fresh::Woke);
     }
 
     /// Lets a task have the next turn whatever its share, so that it can be ended. A running task is left
@@ -263,7 +273,7 @@ impl Queue {
                 Timer::EarnedEnough => {
                     self.unthrottle(key);
                     self.entry(key).bucket.waited(now);
-                    self.enter(key, false);
+                    self.enter(key, None);
                 }
                 Timer::EarnedSpare => {
                     let standing = self.line_up_for_spare(key, now);
@@ -283,6 +293,11 @@ impl Queue {
     /// How many turns could be given out now.
     pub(super) fn waiting(&self) -> usize {
         self.urgent.len() + self.ready.len() + if self.crowded_until.is_none() { self.spare.len() } else { 0 }
+    }
+
+    /// Whether nobody waits who has run before. Those who have not are in no hurry to compete with each other.
+    pub(super) fn only_newcomers_wait(&self) -> bool {
+        self.newcomers == self.waiting()
     }
 
     /// For [`Turn::is_over`].
@@ -311,9 +326,8 @@ impl Queue {
         entry.place = Place::Running { spare: false };
         entry.bucket.waited(now);
         let allowance = entry.bucket.allowance().unwrap_or_default();
-        if std::mem::take(&mut entry.fresh) {
-            self.fresh -= 1;
-        }
+        let fresh = entry.fresh.take();
+        self.waits_no_more(fresh);
         Some(Turn { key, budget: allowance.min(self.quantum()), spare: None })
     }
 
@@ -361,13 +375,13 @@ impl Queue {
         let entry = self.tasks.get_mut(&key).expect(KNOWN);
         entry.bucket.waited(now);
         if rest == Rest::Yielded && !spare && entry.bucket.allowance().is_some() {
-            self.wait(key, false);
+            self.wait(key, None);
             return;
         }
         self.leave(key, spare);
         match rest {
             Rest::Asleep => self.entry(key).place = Place::Asleep,
-            Rest::Yielded if spare && self.entry(key).bucket.has_enough() => self.enter(key, false),
+            Rest::Yielded if spare && self.entry(key).bucket.has_enough() => self.enter(key, None),
             Rest::Yielded => self.throttle(key, now),
         }
     }
@@ -412,34 +426,37 @@ impl Queue {
     }
 
     /// A task that wants to run stands where its buckets let it.
-    fn compete(&mut self, key: Key, now: Now, fresh: bool) {
+    fn compete(&mut self, key: Key, now: Now, fresh: Fresh) {
         if self.entry(key).bucket.allowance().is_some() {
-            self.enter(key, fresh);
+            self.enter(key, Some(fresh));
         } else {
             self.throttle(key, now);
         }
     }
 
-    fn enter(&mut self, key: Key, fresh: bool) {
+    fn enter(&mut self, key: Key, fresh: Option<Fresh>) {
         let entry = self.tasks.get_mut(&key).expect(KNOWN);
         self.ready.join(&mut entry.standing);
         self.wait(key, fresh);
     }
 
-    fn wait(&mut self, key: Key, fresh: bool) {
+    fn wait(&mut self, key: Key, fresh: Option<Fresh>) {
         let entry = self.tasks.get_mut(&key).expect(KNOWN);
         entry.place = Place::Ready(self.ready.wait(key, &entry.standing));
         entry.fresh = fresh;
-        if fresh {
-            self.fresh += 1;
-        }
+        self.fresh += usize::from(fresh.is_some());
+        self.newcomers += usize::from(fresh == Some(Fresh::Came));
     }
 
     fn unwait(&mut self, key: Key, spot: Spot) {
         self.ready.unwait(key, spot);
-        if std::mem::take(&mut self.entry(key).fresh) {
-            self.fresh -= 1;
-        }
+        let fresh = self.entry(key).fresh.take();
+        self.waits_no_more(fresh);
+    }
+
+    fn waits_no_more(&mut self, fresh: Option<Fresh>) {
+        self.fresh -= usize::from(fresh.is_some());
+        self.newcomers -= usize::from(fresh == Some(Fresh::Came));
     }
 
     fn throttle(&mut self, key: Key, now: Now) {

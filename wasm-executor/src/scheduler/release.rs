@@ -60,9 +60,10 @@ impl Heavy {
         let since = thread_cpu_time();
         release(cell.task(), remains);
         let releasing = thread_cpu_time() - since;
-        scheduler.end(&cell, outcome, cpu + releasing, used + releasing);
+        scheduler.end_left(&cell, used + releasing);
+        scheduler.tell_end(&cell, outcome, cpu + releasing);
         // The next one may take long.
-        guarded(|| scheduler.listener.pause());
+        guarded(|| scheduler.site.listener.pause());
     }
 }
 

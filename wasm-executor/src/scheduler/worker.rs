@@ -9,17 +9,18 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 
+use super::arrivals::work_here;
 use super::cell::{Body, Cell, Guest};
 use super::queue::{Pressure, Turn};
 use super::release::{self, Heavy, Releases, release};
 use super::ticker;
-use super::{Next, Scheduler};
+use super::{After, Next, Scheduler, Stay};
 use crate::charge::Debt;
 use crate::clock::thread_cpu_time;
 use crate::event::Meter;
 use crate::outcome::Outcome;
 use crate::pace;
-use crate::run::Remains;
+use crate::run::{Remains, Site};
 
 /// A slice that takes so much longer than the CPU time in it was interrupted by others who want the CPU. Interrupts of
 /// the hardware take less.
@@ -34,12 +35,12 @@ pub(crate) fn start(
     let (releases, release) = release::start(timers)?;
     let mut threads = Vec::new();
     for number in 0..workers.max(1) {
-        let scheduler = Arc::clone(scheduler);
         let timers = timers.clone();
-        let releases = releases.clone();
+        let scheduler = Arc::clone(scheduler);
+        let worker = Worker { number, site: scheduler.site.near(), scheduler, releases: releases.clone() };
         let thread = thread::Builder::new().name(format!("haggle-guest-{number}")).spawn(move || {
             let _timers = timers.enter();
-            scheduler.work(number, &releases);
+            worker.work();
         })?;
         threads.push(thread);
     }
@@ -57,11 +58,11 @@ const WAITING_MAX: Duration = Duration::from_micros(50);
 const STEPS_MAX: Duration = Duration::from_micros(10);
 
 /// Who pays for what a worker does between two turns.
-enum After {
+enum Payer {
     /// The task that was served, should the worker fall asleep.
-    Turn(Arc<Debt>),
+    Task(Arc<Debt>),
     /// Nobody: the task had its last turn, which ended then.
-    LastTurn(Instant),
+    Nobody(Instant),
 }
 
 /// How a turn ended.
@@ -74,95 +75,101 @@ enum End {
     Over(Outcome, Option<Remains>),
 }
 
-impl Scheduler {
-    fn work(self: &Arc<Self>, worker: usize, releases: &Releases) {
+/// One of the threads that run guests.
+struct Worker {
+    number: usize,
+    scheduler: Arc<Scheduler>,
+    /// The scheduler's, with references of this worker's own.
+    site: Arc<Site>,
+    releases: Releases,
+}
+
+impl Worker {
+    fn work(&self) {
+        work_here(self.number);
         let mut paid = thread_cpu_time();
-        let mut after = After::LastTurn(Instant::now());
-        while let Some(Next { turn, cell, waited }) = self.next_turn(worker) {
+        let mut payer = Payer::Nobody(Instant::now());
+        let mut next = None;
+        while let Some(Next { turn, cell, waited }) = next.or_else(|| self.scheduler.next_turn(self.number)) {
             // From one turn to the next it is a few steps, which the next task pays for: asking the clock, which is a
             // call of the kernel, would take as long again. After a task's last turn it may be more, and nobody's.
-            if waited || matches!(after, After::LastTurn(ended) if ended.elapsed() >= STEPS_MAX) {
+            if waited || matches!(payer, Payer::Nobody(ended) if ended.elapsed() >= STEPS_MAX) {
                 let now = thread_cpu_time();
-                if let After::Turn(debt) = &after {
+                if let Payer::Task(debt) = &payer {
                     debt.charge((now - paid).min(WAITING_MAX));
                 }
                 paid = now;
             }
             let used;
-            (used, after) = self.serve(turn, &cell, paid, releases);
+            (used, payer, next) = self.serve(turn, &cell, paid);
             paid += used;
-            guarded(|| self.listener.pause());
+            guarded(|| self.site.listener.pause());
         }
     }
 
-    /// Up to `since` of the thread's CPU clock is paid for. Gives back how much more is now, and who pays from then on.
-    fn serve(
-        self: &Arc<Self>,
-        turn: Turn,
-        cell: &Arc<Cell>,
-        since: Duration,
-        releases: &Releases,
-    ) -> (Duration, After) {
+    /// Up to `since` of the thread's CPU clock is paid for. Says how much more is now, who pays from then on, and which
+    /// turn is next if there is one already.
+    fn serve(&self, turn: Turn, cell: &Arc<Cell>, since: Duration) -> (Duration, Payer, Option<Next>) {
         cell.turn_begins();
         let mut body = cell.body.lock();
         let (end, on_thread, crowded) = self.poll(turn, cell, &mut body, since);
         let used = on_thread + cell.debt().take();
         body.cpu += used;
+        let cpu = body.cpu;
         match end {
             End::Over(outcome, remains) => {
-                let ended = Instant::now();
-                let cpu = body.cpu;
+                let payer = Payer::Nobody(Instant::now());
                 drop(body);
-                match remains {
-                    None => self.end(cell, outcome, cpu, used),
-                    Some(remains) => {
-                        let (scheduler, cell) = (Arc::clone(self), Arc::clone(cell));
-                        releases.leave(Heavy { scheduler, cell, outcome, remains, cpu, used });
+                let next = match remains {
+                    None => {
+                        // Room is made before the news goes out: whoever hears it may launch the next task.
+                        let next = self.scheduler.change_turns(self.number, cell, used, &After::Over);
+                        self.scheduler.tell_end(cell, outcome, cpu);
+                        next
                     }
-                }
-                (on_thread, After::LastTurn(ended))
+                    Some(remains) => {
+                        let (scheduler, cell) = (Arc::clone(&self.scheduler), Arc::clone(cell));
+                        self.releases.leave(Heavy { scheduler, cell, outcome, remains, cpu, used });
+                        None
+                    }
+                };
+                (on_thread, payer, next)
             }
             End::Yielded | End::Asleep => {
                 let deadline = if body.deadline_set { None } else { cell.deadline() };
                 body.deadline_set |= deadline.is_some();
                 drop(body);
-                guarded(|| cell.output.flush());
-                let crowded = turn.spare.map(|_| crowded);
-                self.rest(cell, used, matches!(end, End::Asleep), deadline, crowded);
-                (on_thread, After::Turn(Arc::clone(cell.debt())))
+                guarded(|| cell.flush());
+                let sleeps = matches!(end, End::Asleep);
+                let stay = Stay { sleeps, deadline, crowded: turn.spare.map(|_| crowded) };
+                let next = self.scheduler.change_turns(self.number, cell, used, &After::Rest(stay));
+                (on_thread, Payer::Task(Arc::clone(cell.debt())), next)
             }
         }
     }
 
-    /// A task is over, and holds nothing any more. The last turn used so much of its CPU time.
-    pub(super) fn end(&self, cell: &Cell, outcome: Outcome, cpu: Duration, used: Duration) {
-        // Room is made before the news goes out: whoever hears it may launch the next task.
-        self.remove(cell, used);
-        let now = self.clock.now();
-        guarded(|| cell.end(&*self.listener, outcome, cpu, now));
-    }
-
     /// Polls the guest until its turn is over, it sleeps, or it ends. Says how, the CPU time it took, and whether the
     /// system ran something else in the last slice.
-    fn poll(self: &Arc<Self>, turn: Turn, cell: &Arc<Cell>, body: &mut Body, since: Duration) -> (End, Duration, bool) {
+    fn poll(&self, turn: Turn, cell: &Arc<Cell>, body: &mut Body, since: Duration) -> (End, Duration, bool) {
         let stopped = |body: &mut Body, outcome| {
             let guest = body.guest.take();
             over(cell, outcome, Box::new(guest), since)
         };
-        if let Some(outcome) = cell.must_end(|| self.clock.now()) {
+        let now = || self.site.clock.now();
+        if let Some(outcome) = cell.must_end(now) {
             return stopped(body, outcome);
         }
         let waker = Waker::from(Arc::clone(cell));
         let mut context = Context::from_waker(&waker);
         let mut before = Duration::ZERO;
         loop {
-            let guest = body.guest.get_or_insert_with(|| cell.guest(self));
+            let guest = body.guest.get_or_insert_with(|| cell.guest(&self.site));
             let began = pace::slice_begins();
             let length = match cell.meter() {
                 Meter::Fuel => pace::SLICE.min(turn.budget.saturating_sub(before)),
                 // It is over when the epoch is.
                 Meter::Epochs => {
-                    self.ticker.needed();
+                    self.scheduler.ticker.needed();
                     Duration::ZERO
                 }
             };
@@ -172,7 +179,7 @@ impl Scheduler {
                     return over(cell, outcome, remains, since);
                 }
                 Ok(Poll::Pending) => {
-                    if let Some(outcome) = cell.must_end(|| self.clock.now()) {
+                    if let Some(outcome) = cell.must_end(now) {
                         return stopped(body, outcome);
                     }
                 }
@@ -182,18 +189,26 @@ impl Scheduler {
                 }
             }
             // What it wrote is sent on at its own expense.
-            guarded(|| self.listener.pause());
+            guarded(|| self.site.listener.pause());
             let used = thread_cpu_time() - since;
             let crowded = turn.spare.is_some() && began.elapsed() >= used - before + CROWDED;
             before = used;
             if !cell.goes_on() {
                 return (End::Asleep, used, crowded);
             }
-            let pressure = Pressure::from_u8(self.pressure.load(Ordering::Relaxed));
-            if crowded || turn.is_over(used, pressure, || self.clock.now()) {
+            let pressure = Pressure::from_u8(self.scheduler.pressure.load(Ordering::Relaxed));
+            if crowded || turn.is_over(used, pressure, now) {
                 return (End::Yielded, used, crowded);
             }
         }
+    }
+}
+
+impl Scheduler {
+    /// A task is over, and holds nothing any more, not even a place here.
+    pub(super) fn tell_end(&self, cell: &Cell, outcome: Outcome, cpu: Duration) {
+        let now = self.now();
+        guarded(|| cell.end(&*self.site.listener, outcome, cpu, now));
     }
 }
 

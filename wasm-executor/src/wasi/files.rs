@@ -19,11 +19,11 @@ const PART: u64 = 8;
 /// This part of all is for the first files of each guest alone, however much others want.
 const RESERVED: u64 = 4;
 
-/// The files of an executor.
-#[derive(Debug)]
+/// The files of an executor; clones share the count.
+#[derive(Clone, Debug)]
 pub(crate) struct Files {
     max: u64,
-    open: AtomicU64,
+    open: Arc<AtomicU64>,
 }
 
 /// The files of one guest.
@@ -51,7 +51,7 @@ impl Files {
     }
 
     fn new(limit: u64) -> Self {
-        Self { max: limit.saturating_sub(RESERVE).max(FLOOR), open: AtomicU64::new(0) }
+        Self { max: limit.saturating_sub(RESERVE).max(FLOOR), open: Arc::default() }
     }
 
     fn take(&self, own: u64) -> Result<(), TooManyOpen> {
@@ -86,7 +86,11 @@ impl GuestFiles {
 
 impl Drop for GuestFiles {
     fn drop(&mut self) {
-        self.all.open.fetch_sub(self.kept.load(Relaxed), Relaxed);
+        let kept = self.kept.load(Relaxed);
+        // Most guests have none, and all that end would write to the one count.
+        if kept > 0 {
+            self.all.open.fetch_sub(kept, Relaxed);
+        }
     }
 }
 
