@@ -7,6 +7,7 @@ mod line;
 mod queue;
 mod release;
 mod ticker;
+mod turn;
 mod worker;
 
 use std::collections::hash_map::Entry;
@@ -20,9 +21,10 @@ use rustc_hash::FxBuildHasher;
 
 use arrivals::Arrivals;
 use cell::Cell;
-use queue::{Key, Pressure, Queue, Rest, Turn};
+use queue::{Key, Queue, Rest};
 pub(crate) use ticker::EPOCH;
 use ticker::Ticker;
+use turn::{Pressure, Turn};
 pub(crate) use worker::start;
 
 use crate::engine::Pool;
@@ -35,7 +37,7 @@ pub(crate) struct Scheduler {
     site: Site,
     ticker: Ticker,
     next_key: AtomicU64,
-    arrivals: Arrivals,
+    arrivals: Arrivals<Arc<Cell>>,
     state: Mutex<State>,
     /// Workers that wait. Changes under the lock.
     idle: AtomicUsize,

@@ -15,6 +15,7 @@ use rustc_hash::FxBuildHasher;
 
 use super::bucket::Bucket;
 use super::line::{Line, Spot, Standing};
+use super::turn::{Pressure, QUANTUM_BESIDE_FRESH, Spare, Turn};
 
 /// A task in this queue; never used twice.
 pub(super) type Key = u64;
@@ -26,9 +27,6 @@ pub(super) const QUANTUM: Duration = Duration::from_millis(5);
 /// While few wait, turns are longer, such that each of them waits no longer than this. What changes of tasks cost is for
 /// the most part data that has left the cache: a task that lives from the cache finds it again in its longer turns.
 const ROTATION: Duration = Duration::from_millis(24);
-
-/// The same while a task that just came or just woke waits: it is likely short, and somebody waits for it.
-const QUANTUM_BESIDE_FRESH: Duration = Duration::from_millis(1);
 
 /// How long nobody bursts after the system ran something else in the middle of a burst: other executors and other
 /// programs want the CPU too, and to them, too, only what is idle may be taken. Twice as long each time that it
@@ -45,63 +43,6 @@ pub(super) struct Share {
     pub(super) weight: MilliCpu,
     /// What it may have beyond its ceiling of what nobody else wants.
     pub(super) burst: MilliCpu,
-}
-
-/// A turn: this task may use this much CPU time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Turn {
-    pub(super) key: Key,
-    pub(super) budget: Duration,
-    /// It runs on what nobody else wants, and is over as soon as somebody may: when [`Queue::pressure`] says so, or
-    /// at this time, when a timer is due.
-    pub(super) spare: Option<Spare>,
-}
-
-/// See [`Turn::spare`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Spare {
-    until: Option<Now>,
-}
-
-/// Who waits that a turn may have to make room for; the most pressing one counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[repr(u8)]
-pub(super) enum Pressure {
-    /// Nobody, or somebody who waits for what is left over.
-    None,
-    /// A task that is below its ceiling.
-    Guaranteed,
-    /// One of these that just came or just woke.
-    Fresh,
-    /// A task that must be ended.
-    Urgent,
-}
-
-impl Pressure {
-    pub(super) fn from_u8(level: u8) -> Self {
-        match level {
-            0 => Self::None,
-            1 => Self::Guaranteed,
-            2 => Self::Fresh,
-            _ => Self::Urgent,
-        }
-    }
-}
-
-impl Turn {
-    /// Whether a turn that took `used` so far is over.
-    pub(super) fn is_over(self, used: Duration, pressure: Pressure, now: impl FnOnce() -> Now) -> bool {
-        if used >= self.budget {
-            return true;
-        }
-        match (pressure, self.spare) {
-            (Pressure::Urgent, _) => true,
-            (Pressure::None, None) | (Pressure::Guaranteed, None) => false,
-            (Pressure::Fresh, None) => used >= QUANTUM_BESIDE_FRESH,
-            (Pressure::None, Some(Spare { until })) => until.is_some_and(|until| now() >= until),
-            (_, Some(_)) => true,
-        }
-    }
 }
 
 /// How a turn ended.

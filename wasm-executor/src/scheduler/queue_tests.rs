@@ -397,7 +397,8 @@ proptest! {
         left.sort_unstable();
         ended.sort_unstable();
         prop_assert_eq!(left, ended);
-        prop_assert_eq!((queue.ready.competing, queue.waiting(), queue.fresh, queue.next_timer()), (0, 0, 0, None));
+        prop_assert_eq!((queue.ready.competing, queue.waiting(), queue.next_timer()), (0, 0, None));
+        prop_assert_eq!((queue.fresh, queue.newcomers), (0, 0));
         prop_assert_eq!(queue.spare.competing, 0);
     }
 }
@@ -461,4 +462,29 @@ proptest! {
 
         prop_assert!(simulation.longest_delay <= SLICE, "{:?}", simulation.longest_delay);
     }
+}
+
+#[test]
+fn only_newcomers_wait_until_one_of_them_has_run() {
+    let mut queue = Queue::default();
+    queue.add(1, own(WHOLE), Now::ZERO);
+    queue.add(2, own(WHOLE), Now::ZERO);
+    assert!(queue.only_newcomers_wait());
+
+    let turn = queue.next(Now::ZERO).unwrap();
+    queue.rest(turn.key, SLICE, Now::ZERO, Rest::Yielded);
+
+    assert!(!queue.only_newcomers_wait());
+}
+
+#[test]
+fn who_wakes_is_no_newcomer() {
+    let mut queue = Queue::default();
+    queue.add(1, own(WHOLE), Now::ZERO);
+    let turn = queue.next(Now::ZERO).unwrap();
+    queue.rest(turn.key, SLICE, Now::ZERO, Rest::Asleep);
+
+    queue.wake(1, Now::ZERO);
+
+    assert!(!queue.only_newcomers_wait());
 }

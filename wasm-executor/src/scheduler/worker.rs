@@ -11,9 +11,9 @@ use tokio::runtime::Handle;
 
 use super::arrivals::work_here;
 use super::cell::{Body, Cell, Guest};
-use super::queue::{Pressure, Turn};
 use super::release::{self, Heavy, Releases, release};
 use super::ticker;
+use super::turn::{Pressure, Turn};
 use super::{After, Next, Scheduler, Stay};
 use crate::charge::Debt;
 use crate::clock::thread_cpu_time;

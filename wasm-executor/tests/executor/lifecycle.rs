@@ -1,11 +1,11 @@
 //! Kills, waiting, shutting down: the executor's side of a task's life.
 
 use std::cell::Cell;
-use std::sync::Arc;
 use std::sync::mpsc::channel;
+use std::sync::{Arc, OnceLock};
 
-use haggle_core::{Bytes, Reason, TaskState};
-use haggle_executor::Event;
+use haggle_core::{Bytes, Digest, Reason, TaskSpec, TaskState};
+use haggle_executor::{Config, Event, Executor, Launch, Meter, compile_here};
 use parking_lot::Mutex;
 use tempfile::TempDir;
 
@@ -175,37 +175,86 @@ fn shutting_down_kills_every_task() {
 #[test]
 fn a_receiver_of_events_that_panics_stops_nobody() {
     let dir = TempDir::new().unwrap();
-    let (sender, receiver) = std::sync::mpsc::channel();
-    let config = haggle_executor::Config {
-        workers: 1,
-        scratch_dir: dir.path().join("scratch"),
-        max_tasks: 4,
-        meter: haggle_executor::Meter::Fuel,
-        allow_network: false,
-    };
-    let executor = haggle_executor::Executor::start(config, move |event| {
+    let (sender, receiver) = channel();
+    let executor = Executor::start(config(&dir, 1), move |event| {
         if let Event::Ended { task, .. } = event {
             let _ = sender.send(task.number);
             panic!("on purpose");
         }
     })
     .unwrap();
-    let module = dir.path().join("noop");
-    let noop = br#"(module (memory (export "memory") 1) (func (export "_start")))"#;
-    std::fs::write(&module, haggle_executor::compile_here(noop, haggle_executor::Meter::Fuel).unwrap()).unwrap();
 
     for number in 1..=2 {
-        let mut spec = spec();
-        spec.id.number = number;
-        let launch = haggle_executor::Launch {
-            spec: Arc::new(spec),
-            module: module.clone(),
-            meter: haggle_executor::Meter::Fuel,
-            folders: Vec::new(),
-            copies: None,
-            env: Vec::new(),
-        };
-        executor.launch(launch);
+        executor.launch(launch(&dir, number, ""));
         assert_eq!(receiver.recv().unwrap(), number);
     }
+}
+
+#[test]
+fn what_a_worker_launches_before_a_long_turn_is_run_by_another_worker() {
+    let dir = TempDir::new().unwrap();
+    let (sender, receiver) = channel();
+    let executor = Arc::new(OnceLock::<Executor>::new());
+    let (heard, noop) = (Arc::clone(&executor), launch(&dir, 2, ""));
+    let started = Executor::start(config(&dir, 2), move |event| match event {
+        // On the worker that then runs the loop.
+        Event::Started { task } if task.number == 1 => heard.wait().launch(noop.clone()),
+        Event::Ended { task, .. } => sender.send(task.number).unwrap(),
+        _ => {}
+    });
+    executor.get_or_init(|| started.unwrap());
+
+    executor.wait().launch(launch(&dir, 1, "(loop (br 0))"));
+
+    assert_eq!(receiver.recv_timeout(PATIENCE), Ok(2));
+    executor.wait().shutdown();
+}
+
+#[test]
+fn tasks_that_are_launched_by_the_ends_of_others_all_end_once() {
+    const TASKS: u64 = 2000;
+    let dir = TempDir::new().unwrap();
+    let (sender, receiver) = channel();
+    let executor = Arc::new(OnceLock::<Executor>::new());
+    let (heard, noop) = (Arc::clone(&executor), launch(&dir, 0, ""));
+    let started = Executor::start(config(&dir, 2), move |event| {
+        let Event::Ended { task, .. } = event else { return };
+        // Two for each, so that some come to each worker and none is idle for long.
+        for number in [2 * task.number, 2 * task.number + 1].into_iter().filter(|&number| number <= TASKS) {
+            heard.wait().launch(numbered(&noop, number));
+        }
+        sender.send(task.number).unwrap();
+    });
+    executor.get_or_init(|| started.unwrap());
+
+    executor.wait().launch(launch(&dir, 1, ""));
+
+    let mut ended: Vec<u64> = (0..TASKS).map(|_| receiver.recv_timeout(PATIENCE).unwrap()).collect();
+    ended.sort_unstable();
+    assert_eq!(ended, (1..=TASKS).collect::<Vec<_>>());
+    assert_eq!(executor.wait().stats().tasks, 0);
+    executor.wait().shutdown();
+}
+
+fn config(dir: &TempDir, workers: usize) -> Config {
+    let scratch_dir = dir.path().join("scratch");
+    Config { workers, scratch_dir, max_tasks: 64, meter: Meter::Fuel, allow_network: false }
+}
+
+/// A task with this number that does this.
+fn launch(dir: &TempDir, number: u64, body: &str) -> Launch {
+    let text = format!(r#"(module (memory (export "memory") 1) (func (export "_start") {body}))"#);
+    let module = dir.path().join(body.len().to_string());
+    std::fs::write(&module, compile_here(text.as_bytes(), Meter::Fuel).unwrap()).unwrap();
+    // Any name will do that is its own.
+    let spec = TaskSpec { module: Digest([u8::try_from(body.len()).unwrap(); 32]), ..spec() };
+    let launch =
+        Launch { spec: Arc::new(spec), module, meter: Meter::Fuel, folders: Vec::new(), copies: None, env: Vec::new() };
+    numbered(&launch, number)
+}
+
+fn numbered(launch: &Launch, number: u64) -> Launch {
+    let mut spec = TaskSpec::clone(&launch.spec);
+    spec.id.number = number;
+    Launch { spec: Arc::new(spec), ..launch.clone() }
 }
