@@ -38,8 +38,8 @@ pub(crate) struct Scheduler {
     ticker: Ticker,
     next_key: AtomicU64,
     arrivals: Arrivals<Arc<Cell>>,
-    /// Never held for more than some microseconds. The standard library's lock spins for as long; parking_lot's gives the
-    /// processor away before that, which costs two workers 3 % of a short task.
+    /// Held for a microsecond, as a rule. The standard library's lock spins for as long; parking_lot's gives the processor
+    /// away before that, which costs two workers 3 % of a short task.
     state: Mutex<State>,
     /// Workers that wait. Changes under the lock.
     idle: AtomicUsize,
@@ -47,7 +47,7 @@ pub(crate) struct Scheduler {
     work: Condvar,
     /// The one idle worker that also watches the queue's timers waits here.
     timekeeper: Condvar,
-    /// Mirrors [`Queue::pressure`], so that a worker can look without the lock.
+    /// Mirrors [`Queue::pressure`], so that a worker can look without the lock. No less than fresh while there are arrivals.
     pressure: AtomicU8,
 }
 

@@ -14,8 +14,8 @@ pub(super) const QUANTUM_BESIDE_FRESH: Duration = Duration::from_millis(1);
 pub(super) struct Turn {
     pub(super) key: Key,
     pub(super) budget: Duration,
-    /// It runs on what nobody else wants, and is over as soon as somebody may: when [`Queue::pressure`](super::queue::Queue::pressure) says so, or
-    /// at this time, when a timer is due.
+    /// It runs on what nobody else wants, and is over as soon as somebody may: when
+    /// [`Queue::pressure`](super::queue::Queue::pressure) says so, or at this time, when a timer is due.
     pub(super) spare: Option<Spare>,
 }
 
