@@ -137,7 +137,10 @@ fn welcome(state: &mut State, session: SessionId, id: FrameworkId, out: &mut Vec
     state.sessions.insert(session, Peer::Framework(id));
     state.allocator.set_framework(id, &state.frameworks[&id].role);
     state.allocator.set_framework_active(id, true);
-    out.push(Effect::ToFramework(session, FrameworkEvent::Subscribed(id)));
+    out.push(Effect::ToFramework(
+        session,
+        FrameworkEvent::Subscribed { member: state.member(id), epoch: state.epoch, last_call: 0 },
+    ));
     out.push(Effect::Announce(Announcement::FrameworkUp(id)));
 }
 

@@ -22,9 +22,12 @@ mod views;
 
 use alloc::vec::Vec;
 
-pub use command::{AgentCommand, Command, FrameworkCommand, FrameworkInfo, HeldTask, InvalidFramework};
+pub use command::{
+    Acknowledgement, AgentCommand, AgentIdentity, Command, FrameworkCall, FrameworkCommand, FrameworkInfo, HeldTask,
+    InvalidFramework, OperatorCommand, Question,
+};
 pub use config::Config;
-pub use effect::{AgentOrder, Announcement, Change, Effect, FrameworkEvent, Recovered};
+pub use effect::{AgentOrder, AgentRecord, Announcement, Change, Effect, FrameworkEvent, Recovered, Rejection};
 pub use refusal::Refusal;
 pub use view::{AgentView, FrameworkView, OfferView, RoleView, TaskView};
 
@@ -56,16 +59,19 @@ impl Cluster {
         let state = &mut self.state;
         match command {
             Command::Agent(session, command) => match command {
-                AgentCommand::Register { id, info, tasks } => {
-                    register::register(state, now, session, id, info, tasks, out)
+                AgentCommand::Register { identity, info, tasks, .. } => {
+                    register::register(state, now, session, identity.member.map(|member| member.id), info, tasks, out)
                 }
+                AgentCommand::Holds { .. } => Ok(()),
                 AgentCommand::Heartbeat => agents::heard_from(state, now, session).map(|_| ()),
                 AgentCommand::Updates(updates) => tasks::update(state, now, session, updates, out),
                 AgentCommand::Drain => agents::drain(state, now, session, out),
                 AgentCommand::Leave => agents::leave(state, now, session, out),
             },
-            Command::Framework(session, command) => match command {
-                FrameworkCommand::Subscribe { id, info } => frameworks::subscribe(state, session, id, info, out),
+            Command::Framework(session, call) => match call.command {
+                FrameworkCommand::Subscribe { member, info } => {
+                    frameworks::subscribe(state, session, member.map(|member| member.id), info, out)
+                }
                 FrameworkCommand::Accept { offers, tasks, refuse } => {
                     accept::accept(state, now, session, &offers, tasks, refuse, out)
                 }
@@ -77,7 +83,8 @@ impl Cluster {
                 FrameworkCommand::Reconcile(tasks) => reconcile::reconcile(state, session, &tasks, out),
                 FrameworkCommand::Teardown => frameworks::teardown(state, session, out),
             },
-            Command::KillTask(task) => kill::by_operator(state, task, out),
+            Command::Operator(_, OperatorCommand::KillTask(task)) => kill::by_operator(state, task, out),
+            Command::Operator(_, OperatorCommand::AgentGone(_)) => Ok(()),
             Command::Disconnected(session) => {
                 match state.sessions.get(&session) {
                     Some(&Peer::Agent(id)) => agents::disconnect(state, now, id, out),

@@ -3,6 +3,7 @@
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
+use super::command::Question;
 use super::effect::Effect;
 use super::refusal::Refusal;
 use super::state::{Presence, State};
@@ -14,11 +15,11 @@ use crate::task::{Reason, Source, TaskState, TaskStatus};
 pub(super) fn reconcile(
     state: &mut State,
     session: SessionId,
-    tasks: &[TaskId],
+    tasks: &[Question],
     out: &mut Vec<Effect>,
 ) -> Result<(), Refusal> {
     let framework = state.framework_of(session)?;
-    if let Some(&task) = tasks.iter().find(|task| task.framework != framework) {
+    if let Some(&Question { task, .. }) = tasks.iter().find(|question| question.task.framework != framework) {
         return Err(Refusal::NotItsTask { task, framework });
     }
     if tasks.is_empty() {
@@ -26,7 +27,7 @@ pub(super) fn reconcile(
             answer(state, task, out);
         }
     }
-    for &task in tasks {
+    for &Question { task, .. } in tasks {
         answer(state, task, out);
     }
     Ok(())

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use super::agents;
 use super::command::HeldTask;
-use super::effect::{AgentOrder, Announcement, Change, Effect};
+use super::effect::{AgentOrder, AgentRecord, Announcement, Change, Effect, Rejection};
 use super::refusal::Refusal;
 use super::state::{Agent, Peer, Presence, State, Task};
 use super::timers::Timer;
@@ -33,7 +33,7 @@ pub(super) fn register(
     if info.resources.is_empty() {
         out.push(Effect::ToAgent(
             session,
-            AgentOrder::Refused("an agent needs something to offer, and has nothing".to_string()),
+            AgentOrder::Refused(Rejection::Final("an agent needs something to offer, and has nothing".to_string())),
         ));
         out.push(Effect::Close(session));
         return Ok(());
@@ -46,7 +46,7 @@ pub(super) fn register(
         out.push(Effect::Close(older));
     }
     admit(state, now, session, id, info, out);
-    out.push(Effect::ToAgent(session, AgentOrder::Registered(id)));
+    out.push(Effect::ToAgent(session, AgentOrder::Registered { member: state.member(id), epoch: state.epoch }));
     out.push(Effect::Announce(Announcement::AgentUp(id)));
     take_stock(state, session, id, held, out);
     state.allocator.set_agent_active(id, true);
@@ -64,7 +64,10 @@ fn admit(state: &mut State, now: Now, session: SessionId, id: AgentId, info: Age
         agent.tasks = known.tasks;
     }
     if is_news {
-        out.push(Effect::Remember(Change::AgentAdmitted(id, agent.info.clone())));
+        out.push(Effect::Remember(Change::AgentRecorded(
+            id,
+            AgentRecord { info: agent.info.clone(), key: Default::default(), unreachable_since: None },
+        )));
     }
     state.timers.set(timer, Timer::Agent(id));
     state.agents.insert(id, agent);

@@ -7,12 +7,12 @@ use alloc::vec::Vec;
 
 use super::command::FrameworkInfo;
 use super::config::Config;
-use super::effect::{Announcement, Effect, FrameworkEvent, Recovered};
+use super::effect::{AgentRecord, Announcement, Effect, FrameworkEvent, Recovered};
 use super::refusal::Refusal;
 use super::timers::{Timer, Timers};
 use crate::agent::AgentInfo;
 use crate::allocator::Allocator;
-use crate::id::{AgentId, FrameworkId, OfferId, SessionId, TaskId, UpdateId};
+use crate::id::{AgentId, ClusterId, Epoch, FrameworkId, Member, OfferId, SessionId, TaskId, UpdateId};
 use crate::lifecycle::TaskEvent;
 use crate::resources::Resources;
 use crate::task::{Reason, Source, TaskState, TaskStatus};
@@ -31,6 +31,8 @@ pub(super) struct State {
     pub(super) history: History,
     pub(super) allocator: Allocator,
     pub(super) timers: Timers,
+    pub(super) cluster: ClusterId,
+    pub(super) epoch: Epoch,
     pub(super) last_agent: u64,
     pub(super) last_framework: u64,
     pub(super) last_offer: u64,
@@ -123,12 +125,14 @@ impl State {
             tasks: BTreeMap::new(),
             history: History::default(),
             timers: Timers::default(),
+            cluster: recovered.cluster,
+            epoch: recovered.epoch,
             last_agent: recovered.last_agent,
             last_framework: recovered.last_framework,
             last_offer: 0,
             config,
         };
-        for (id, info) in recovered.agents {
+        for (id, AgentRecord { info, .. }) in recovered.agents {
             state.last_agent = state.last_agent.max(id.0);
             let timer = now + state.config.agent_timeout;
             state.timers.set(timer, Timer::Agent(id));
@@ -143,6 +147,10 @@ impl State {
             state.frameworks.insert(id, framework);
         }
         state
+    }
+
+    pub(super) fn member<Id>(&self, id: Id) -> Member<Id> {
+        Member { cluster: self.cluster, id }
     }
 
     pub(super) fn agent_of(&self, session: SessionId) -> Result<AgentId, Refusal> {

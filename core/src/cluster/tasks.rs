@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use super::agents::{self, heard_from};
+use super::command::Acknowledgement;
 use super::effect::{AgentOrder, Announcement, Effect};
 use super::refusal::Refusal;
 use super::register::role_of;
@@ -65,11 +66,11 @@ fn update_one(state: &mut State, agent: AgentId, session: SessionId, status: Tas
 pub(super) fn acknowledge(
     state: &mut State,
     session: SessionId,
-    updates: &[(TaskId, UpdateId)],
+    updates: &[Acknowledgement],
     out: &mut Vec<Effect>,
 ) -> Result<(), Refusal> {
     let framework = state.framework_of(session)?;
-    for &(id, update) in updates {
+    for &Acknowledgement { task: id, update, .. } in updates {
         let Some(task) = state.tasks.get(&id).filter(|task| id.framework == framework && !task.closed) else {
             continue;
         };

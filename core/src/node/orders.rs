@@ -8,7 +8,7 @@ use super::task::Task;
 use super::{Effect, Node, Refusal};
 use crate::id::{AgentId, FrameworkId, TaskId, UpdateId};
 use crate::lifecycle::TaskEvent;
-use crate::task::{Reason, Source, TaskSpec, TaskState, TaskStatus};
+use crate::task::{Reason, Source, TaskSpec, TaskState, TaskStatus, TaskSummary};
 
 impl Node {
     /// The new connection knows nothing of what was sent on the old one.
@@ -35,7 +35,7 @@ impl Node {
             self.answer(id, TaskState::Dropped, Reason::AgentDraining, why);
             return Ok(());
         }
-        self.tasks.insert(id, Task::new(spec.clone()));
+        self.tasks.insert(id, Task::new(TaskSummary::from(&*spec)));
         self.enqueue(id);
         out.push(Effect::Run(spec));
         Ok(())
