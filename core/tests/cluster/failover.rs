@@ -5,7 +5,7 @@ use std::time::Duration;
 use haggle_core::cluster::{
     AgentOrder, AgentRecord, Change, Config, Effect, FrameworkCommand, FrameworkEvent, Question, Recovered,
 };
-use haggle_core::{AgentId, FrameworkId, Now, Reason, TaskId, TaskState, UpdateId};
+use haggle_core::{AgentId, Epoch, FrameworkId, Now, Reason, TaskId, TaskState, UpdateId};
 
 use crate::kit::*;
 
@@ -191,4 +191,16 @@ fn how_long_an_agent_is_unreachable_is_remembered_over_masters() {
     let effects = world.wait(Duration::from_secs(24 * 60 * 60));
 
     assert!(effects.contains(&Effect::Remember(Change::AgentRemoved(AgentId(1)))));
+}
+
+#[test]
+fn an_answer_to_an_offer_of_the_last_master_takes_none_of_the_new_one() {
+    let offer_of = |epoch| {
+        let mut world = World::with(Config::default(), Recovered { epoch: Epoch(epoch), ..remembered() });
+        let framework = world.framework("role");
+        world.agent(2, 1024);
+        world.open_offer(framework)
+    };
+
+    assert_ne!(offer_of(1), offer_of(2));
 }

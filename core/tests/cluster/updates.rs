@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use haggle_core::cluster::{AgentCommand, AgentOrder, Announcement, Config, Effect};
+use haggle_core::cluster::{AgentCommand, AgentOrder, Announcement, Config, Effect, HeldTask};
 use haggle_core::{TaskId, TaskState, UpdateId};
 
 use crate::kit::*;
@@ -237,4 +237,20 @@ fn a_task_whose_end_was_acknowledged_is_ended_where_it_turns_up() {
     assert_eq!(orders(&effects, agent), [AgentOrder::Acknowledge(task, UpdateId(3))]);
     assert_eq!(briefs(&effects, framework), []);
     assert_eq!(world.used_on(agent), size(0, 0));
+}
+
+#[test]
+fn an_end_without_a_number_is_told_and_can_be_acknowledged_all_the_same() {
+    let mut world = World::new();
+    let framework = world.framework("role");
+    let task = TaskId { framework: framework.id, number: 1 };
+    let nameless = HeldTask { update: UpdateId::UNACKNOWLEDGED, ..held(task, TaskState::Failed, size(1, 512)) };
+    let (agent, _) = world.register(None, size(2, 1024), vec![nameless]);
+
+    world.agent_says(agent, AgentCommand::Leave);
+    let told = updates(&world.wait(Duration::from_secs(1)), framework);
+
+    assert_eq!((told[0].task, told[0].state), (task, TaskState::Failed));
+    world.acknowledge_all(framework, &[(task, told[0].update)]);
+    assert_eq!(world.cluster.counts().tasks, 0);
 }
