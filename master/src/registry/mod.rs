@@ -10,6 +10,8 @@ use haggle_core::cluster::{Change, Recovered};
 
 pub use local::LocalError;
 pub(crate) use local::LocalRegistry;
+#[cfg(test)]
+pub(crate) use local::tests;
 pub use row::BadRow;
 
 /// Where the master's memory is kept. One master has it at a time. Every call may block for as long as a disk or
