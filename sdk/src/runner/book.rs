@@ -9,8 +9,8 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use haggle_core::cluster::{AgentView, FrameworkCommand};
-use haggle_core::{FrameworkId, Now, TaskId, TaskStatus, UpdateId};
+use haggle_core::cluster::{Acknowledgement, AgentView, FrameworkCommand};
+use haggle_core::{FrameworkId, Now, TaskId, TaskStatus};
 
 use super::doubt::Doubts;
 use super::holdings::Holdings;
@@ -76,7 +76,7 @@ pub(super) struct Book {
     /// Until when offers that were too small for the tasks of then are kept away.
     refused_until: Now,
     new_wish: bool,
-    acks: Vec<(TaskId, UpdateId)>,
+    acks: Vec<Acknowledgement>,
     out: Decisions,
 }
 

@@ -59,11 +59,12 @@ impl Driver {
         &mut self.book
     }
 
-    /// Decides, says what there is to say to the master, and returns the news. Not to be dropped half way.
-    pub(super) async fn flush(&mut self) -> Result<Vec<News>, RunError> {
+    /// Decides, says what there is to say to the master, and returns the news. Never waits: room in a queue that only
+    /// empties while events are read would never come.
+    pub(super) fn flush(&mut self) -> Result<Vec<News>, RunError> {
         let decisions = self.book.decide(self.now());
         for command in decisions.commands {
-            self.framework.say(command).await.map_err(|_| RunError::Over)?;
+            self.framework.say_now(command).map_err(|_| RunError::Over)?;
         }
         if decisions.survey {
             let client = self.client.clone();

@@ -199,7 +199,7 @@ impl Runner {
         let mut stop = pin!(stop);
         let mut too_late: Option<Instant> = None;
         loop {
-            for news in driver.flush().await? {
+            for news in driver.flush()? {
                 match news {
                     News::Progress(progress) => {
                         on_progress(&progress);

@@ -116,7 +116,7 @@ async fn serve(
     let mut requests = Vec::new();
     let mut closing: Option<Instant> = None;
     let why = loop {
-        match driver.flush().await {
+        match driver.flush() {
             Ok(news) => news.into_iter().for_each(|news| tell(news, &mut ends, &mut on_progress)),
             Err(error) => break error,
         }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use haggle_sdk::{Client, Digest, FrameworkCommand, Outcome, Progress, Report, RunError, Runner, Task, TaskState};
+use haggle_sdk::{
+    Client, Digest, FrameworkCommand, Outcome, Progress, Question, Report, RunError, Runner, Task, TaskState,
+};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tonic::Status;
@@ -144,9 +146,12 @@ async fn a_run_outlives_a_failover_of_the_master() {
     let (address, stage) = played.stop().await;
     let mut played = Played::start_at(address, stage).await;
     let mut session = played.session().await;
-    session.welcome().await;
+    session.welcome_by(2, 0).await;
     assert_eq!(session.hear_deed().await, FrameworkCommand::Reconcile(Vec::new()));
-    assert_eq!(session.hear_deed().await, FrameworkCommand::Reconcile(launched.clone()));
+    assert_eq!(
+        session.hear_deed().await,
+        FrameworkCommand::Reconcile(vec![Question { task: launched[0], agent: None }])
+    );
     session.update(launched[0], TaskState::Finished).await;
     farewell(session).await;
 

@@ -1,6 +1,6 @@
 //! What is heard from the master, and what it changes.
 
-use haggle_core::cluster::FrameworkCommand;
+use haggle_core::cluster::{FrameworkCommand, Question};
 use haggle_core::{FrameworkId, Now, Source, TaskId, TaskState, TaskStatus, UpdateId};
 
 use super::{Book, News, Phase};
@@ -36,7 +36,7 @@ impl Book {
 
     fn update(&mut self, now: Now, status: TaskStatus) {
         if status.update != UpdateId::UNACKNOWLEDGED {
-            self.acks.push((status.task, status.update));
+            self.acks.push((&status).into());
         }
         let TaskId { framework, number } = status.task;
         if framework != self.framework {
@@ -136,7 +136,7 @@ impl Book {
         }
         if !ask.is_empty() {
             let framework = self.framework;
-            let ids = ask.into_iter().map(|number| TaskId { framework, number });
+            let ids = ask.into_iter().map(|number| Question { task: TaskId { framework, number }, agent: None });
             self.out.commands.push(FrameworkCommand::Reconcile(ids.collect()));
         }
     }

@@ -1,6 +1,9 @@
 //! What the book decides, as sentences.
 
-use haggle_core::{AgentId, AgentInfo, Bytes, Digest, MilliCpu, Offer, OfferId, Reason, Resources, Source, TaskState};
+use haggle_core::cluster::{Acknowledgement, Question};
+use haggle_core::{
+    AgentId, AgentInfo, Bytes, Digest, MilliCpu, Offer, OfferId, Reason, Resources, Source, TaskState, UpdateId,
+};
 
 use super::*;
 use crate::events::Event;
@@ -46,6 +49,10 @@ fn offer(id: u64, agent: u64, milli: u64) -> Event {
 
 fn id(number: u64) -> TaskId {
     TaskId { framework: FRAMEWORK, number }
+}
+
+fn ack(number: u64) -> Acknowledgement {
+    Acknowledgement { task: id(number), update: UpdateId(1), agent: None }
 }
 
 fn update(number: u64, state: TaskState, reason: Option<Reason>) -> Event {
@@ -142,7 +149,7 @@ fn one_decision_acknowledges_everything_in_one_message_and_first() {
     book.hear(START, update(2, TaskState::Finished, None));
     let decisions = book.decide(START);
 
-    assert_eq!(decisions.commands, [FrameworkCommand::Acknowledge(vec![(id(1), UpdateId(1)), (id(2), UpdateId(1))])]);
+    assert_eq!(decisions.commands, [FrameworkCommand::Acknowledge(vec![ack(1), ack(2)])]);
     assert_eq!(ends(&decisions), [(0, Some(TaskState::Finished), 1), (1, Some(TaskState::Finished), 1)]);
     assert_eq!(book.unfinished(), 0);
 }
@@ -410,7 +417,9 @@ fn after_a_lost_connection_running_tasks_are_asked_after() {
     book.hear(START, Event::Disconnected("reset".to_owned()));
     book.hear(START, Event::Subscribed(FRAMEWORK));
 
-    assert!(book.decide(START).commands.contains(&FrameworkCommand::Reconcile(vec![id(1)])));
+    assert!(
+        book.decide(START).commands.contains(&FrameworkCommand::Reconcile(vec![Question { task: id(1), agent: None }]))
+    );
 
     book.hear(START, update(1, TaskState::Running, Some(Reason::Reconciliation)));
     assert_eq!(said(&book.decide(START + Duration::from_secs(60))), ["acknowledge"]);
