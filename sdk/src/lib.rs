@@ -96,6 +96,14 @@ pub use runner::{
 };
 pub use task::{Amount, BadTask, Task};
 
+/// What the simulation of whole clusters drives: what a runner decides and what it has to send, without a clock and
+/// without a connection. Not meant for programs; it changes as it must.
+#[doc(hidden)]
+pub mod simulation {
+    pub use crate::outgoing::{Queue, StaleMaster};
+    pub use crate::runner::state::{Decisions, News, Policy, RunnerState};
+}
+
 pub use haggle_core::cluster::{
     Acknowledgement, AgentView, Announcement, FrameworkCommand, FrameworkInfo, FrameworkView, OfferView, Question,
     TaskView,

@@ -37,7 +37,7 @@ const PIECE_MAX: usize = 10_000;
 
 /// The queue of what a framework says, which outlives the sessions it is sent on.
 #[derive(Debug, Default)]
-pub(crate) struct Queue {
+pub struct Queue {
     state: Mutex<State>,
     room: Notify,
 }
@@ -85,7 +85,10 @@ impl Queue {
     }
 
     /// Says something at once. For those who say no more than a few things for each of their tasks.
-    pub(crate) fn say_now(&self, command: FrameworkCommand) -> Result<(), SessionOver> {
+    ///
+    /// # Errors
+    /// When nothing will be sent any more.
+    pub fn say_now(&self, command: FrameworkCommand) -> Result<(), SessionOver> {
         let mut state = self.locked();
         if state.closed {
             return Err(SessionOver);
@@ -96,7 +99,7 @@ impl Queue {
     }
 
     /// Begins the next session. Nothing but its opening is sent before it is admitted.
-    fn begin(&self) -> u64 {
+    pub fn begin(&self) -> u64 {
         let mut state = self.locked();
         state.session += 1;
         state.admitted = false;
@@ -108,12 +111,7 @@ impl Queue {
     ///
     /// # Errors
     /// When a later master has led since: this one knows nothing of it yet.
-    pub(crate) fn admit(
-        &self,
-        member: Member<FrameworkId>,
-        epoch: Epoch,
-        last_call: u64,
-    ) -> Result<Vec<TaskId>, StaleMaster> {
+    pub fn admit(&self, member: Member<FrameworkId>, epoch: Epoch, last_call: u64) -> Result<Vec<TaskId>, StaleMaster> {
         let mut state = self.locked();
         if let Some((_, latest)) = state.master.filter(|&(_, latest)| epoch < latest) {
             return Err(StaleMaster { epoch, latest });
@@ -132,8 +130,20 @@ impl Queue {
         Ok(void)
     }
 
+    /// What this session is to send now, as much as goes into one message.
+    pub fn take(&self, session: u64) -> Vec<FrameworkCall> {
+        let mut state = self.locked();
+        if state.session != session || !state.admitted {
+            return Vec::new();
+        }
+        let calls = outbox::one_message(&mut state);
+        drop(state);
+        self.room.notify_waiters();
+        calls
+    }
+
     /// The session is lost.
-    fn lost(&self, session: u64) {
+    pub fn lost(&self, session: u64) {
         let mut state = self.locked();
         if state.session == session {
             state.admitted = false;
@@ -143,7 +153,7 @@ impl Queue {
     }
 
     /// A task is known to have ended, or not to be there.
-    pub(crate) fn ended(&self, task: TaskId) {
+    pub fn ended(&self, task: TaskId) {
         self.locked().kills.remove(&task);
     }
 
@@ -178,7 +188,7 @@ impl Queue {
 /// A master that was followed by another one already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("this master leads no longer: it is of {epoch}, and one of {latest} has answered before")]
-pub(crate) struct StaleMaster {
+pub struct StaleMaster {
     epoch: Epoch,
     latest: Epoch,
 }

@@ -58,10 +58,9 @@ impl Stream for Outbox {
             state.waker = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        let calls = one_message(&mut state);
         drop(state);
+        let calls = this.queue.take(this.session);
         this.torn_down = calls.last().is_some_and(|call| call.command == FrameworkCommand::Teardown);
-        this.queue.room.notify_waiters();
         Poll::Ready(Some(v1::FrameworkCalls { calls: calls.into_iter().map(Into::into).collect() }))
     }
 }

@@ -8,7 +8,6 @@ use haggle_core::{
     AgentId, ClusterId, Digest, Epoch, FrameworkId, Member, OfferId, Resources, Sharing, TaskId, TaskSpec, UpdateId,
 };
 
-use super::outbox::one_message;
 use super::*;
 
 const MEMBER: Member<FrameworkId> = Member { cluster: ClusterId(7), id: FrameworkId(1) };
@@ -64,10 +63,10 @@ fn said(queue: &Queue, commands: impl IntoIterator<Item = FrameworkCommand>) {
 
 /// Everything that is sent now.
 fn sent(queue: &Queue) -> Vec<(u64, FrameworkCommand)> {
-    let mut state = queue.locked();
     let mut all = Vec::new();
     loop {
-        let calls = one_message(&mut state);
+        let session = queue.locked().session;
+        let calls = queue.take(session);
         if calls.is_empty() {
             return all;
         }
@@ -108,7 +107,7 @@ fn nothing_follows_a_teardown() {
     let queue = queue();
     said(&queue, [ack(1), FrameworkCommand::Teardown, kill(1)]);
 
-    let calls = one_message(&mut queue.locked());
+    let calls = queue.take(1);
 
     assert_eq!(calls.last().map(|call| &call.command), Some(&FrameworkCommand::Teardown));
     assert_eq!(calls.len(), 2);
@@ -134,7 +133,7 @@ fn what_was_sent_again_is_sent_once_more_after_the_next_loss() {
     said(&queue, [kill(1), ack(2)]);
     let first = sent(&queue);
     admitted(&queue, 1, 0);
-    one_message(&mut queue.locked());
+    queue.take(2);
 
     admitted(&queue, 1, 1);
 
