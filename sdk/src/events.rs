@@ -23,7 +23,7 @@ use tonic::{Code, Status, Streaming};
 use crate::client::Client;
 use crate::error::{CallError, call_error, is_connection_trouble, status_reason};
 use crate::masters::Target;
-use crate::outgoing::{Outbox, Queue};
+use crate::outgoing::{Attempt, Outbox, Queue};
 
 /// How long a first subscription goes on trying while nobody answers.
 const JOIN_PATIENCE: Duration = Duration::from_secs(5);
@@ -210,6 +210,13 @@ impl Events {
     }
 }
 
+impl Drop for Events {
+    fn drop(&mut self) {
+        // Who hears nothing any more has nothing to say.
+        self.queue.close();
+    }
+}
+
 impl Stream for Events {
     type Item = Event;
 
@@ -304,7 +311,9 @@ async fn open_once(
     let mut frameworks = FrameworksClient::new(target.channel.clone())
         .max_decoding_message_size(MESSAGE_MAX)
         .max_encoding_message_size(MESSAGE_MAX);
-    let mut inbound = frameworks.session(Outbox::begin(queue, opening)).await?.into_inner();
+    let outbox = Outbox::begin(queue, opening);
+    let attempt = Attempt::at(&outbox);
+    let mut inbound = frameworks.session(outbox).await?.into_inner();
     let closed = || Status::unavailable("it closed the connection");
     let garbled = |source| CallError::Garbled { url: target.url.clone(), source };
     let mut message = inbound.message().await?.ok_or_else(closed)?;
@@ -332,6 +341,7 @@ async fn open_once(
         Err((_, Unreadable::Error(why))) => return Ok(Err(CallError::Refused(why))),
         Err((_, Unreadable::Malformed(malformed))) => return Ok(Err(garbled(malformed))),
     }
+    attempt.admitted();
     Ok(Ok(Opened { member: given, target: target.clone(), inbound, events }))
 }
 

@@ -16,7 +16,7 @@ use haggle_core::cluster::{FrameworkCall, FrameworkCommand, Question};
 use haggle_core::{Epoch, FrameworkId, Member, TaskId};
 use tokio::sync::Notify;
 
-pub(crate) use outbox::Outbox;
+pub(crate) use outbox::{Attempt, Outbox};
 
 use crate::error::SessionOver;
 use crate::task::wire_size;
@@ -103,6 +103,7 @@ impl Queue {
         let mut state = self.locked();
         state.session += 1;
         state.admitted = false;
+        state.wake();
         state.session
     }
 
@@ -146,7 +147,10 @@ impl Queue {
     pub fn lost(&self, session: u64) {
         let mut state = self.locked();
         if state.session == session {
+            // The next number, which no outbox has: the stream of this session ends.
+            state.session += 1;
             state.admitted = false;
+            state.wake();
             drop(state);
             self.room.notify_waiters();
         }

@@ -32,6 +32,31 @@ impl Outbox {
     }
 }
 
+/// Ends a session that no master admits, even if the wait for it is given up half way.
+pub(crate) struct Attempt {
+    queue: Arc<Queue>,
+    session: u64,
+    is_admitted: bool,
+}
+
+impl Attempt {
+    pub(crate) fn at(outbox: &Outbox) -> Self {
+        Self { queue: Arc::clone(&outbox.queue), session: outbox.session, is_admitted: false }
+    }
+
+    pub(crate) fn admitted(mut self) {
+        self.is_admitted = true;
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        if !self.is_admitted {
+            self.queue.lost(self.session);
+        }
+    }
+}
+
 impl Drop for Outbox {
     fn drop(&mut self) {
         self.queue.lost(self.session);
