@@ -104,7 +104,7 @@ async fn an_end_is_in_the_store_with_its_note_before_it_is_acknowledged() {
     let status = ended(&session, &mut events).await;
     assert!(first.is_launched(status.task));
 
-    first.acknowledge(&[status.clone()], Some("one done".to_owned())).await.unwrap();
+    first.acknowledge(std::slice::from_ref(&status), Some("one done".to_owned())).await.unwrap();
 
     assert!(matches!(session.hear().await, FrameworkCommand::Acknowledge(_)));
     assert!(!first.is_launched(status.task));
