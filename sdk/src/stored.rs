@@ -37,6 +37,7 @@ pub struct StoredFramework<S> {
     framework: Framework,
     store: S,
     memory: Memory,
+    is_successor: bool,
 }
 
 impl Framework {
@@ -53,6 +54,7 @@ impl Framework {
         mut store: S,
     ) -> Result<(StoredFramework<S>, Events), StoredError> {
         let mut memory = store.load().await?;
+        let is_successor = memory.member.is_some();
         let (framework, events) = match memory.member {
             Some(member) => Self::reconnect(client, member, info).await?,
             None => {
@@ -63,7 +65,7 @@ impl Framework {
                 (framework, events)
             }
         };
-        let stored = StoredFramework { framework, store, memory };
+        let stored = StoredFramework { framework, store, memory, is_successor };
         stored.reconcile().await?;
         Ok((stored, events))
     }
@@ -73,6 +75,11 @@ impl<S: Store> StoredFramework<S> {
     /// The name that the master gave it.
     pub fn id(&self) -> FrameworkId {
         self.framework.id()
+    }
+
+    /// Whether it goes on where an earlier instance has left off.
+    pub fn is_successor(&self) -> bool {
+        self.is_successor
     }
 
     /// What it remembers.

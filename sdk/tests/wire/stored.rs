@@ -73,7 +73,7 @@ async fn the_next_instance_is_the_same_framework_and_asks_after_its_tasks() {
 
     let (mut second, _events, mut session, who) = instance(&mut played, folder.path()).await;
 
-    assert_eq!(who, Some(FrameworkId(1)));
+    assert_eq!((who, second.is_successor()), (Some(FrameworkId(1)), true));
     assert_eq!(session.hear().await, FrameworkCommand::Reconcile(Vec::new()));
     let question = |number| Question { task: id(number), agent: Some(AgentId(4)) };
     assert_eq!(session.hear().await, FrameworkCommand::Reconcile(vec![question(1), question(2)]));

@@ -82,9 +82,11 @@ async fn run(args: Args) -> anyhow::Result<()> {
     };
     let (framework, mut events) = Framework::connect_stored(&client, info, store).await?;
     let items = Items::read(args.items, &framework.memory().note)?;
-    match framework.memory().launched.len() {
-        0 if items.done() == 0 => println!("registered as {}", framework.id()),
-        launched => println!("took over {}: {} done, {launched} launched", framework.id(), items.done()),
+    if framework.is_successor() {
+        let launched = framework.memory().launched.len();
+        println!("took over {}: {} items done, {launched} launched", framework.id(), items.done());
+    } else {
+        println!("registered as {}", framework.id());
     }
 
     let mut instance = Instance { framework, items, sleeper };
