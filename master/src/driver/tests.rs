@@ -185,9 +185,9 @@ fn what_a_full_disk_held_up_is_said_once_there_is_room() {
     let mut driven = Driven::new();
     let mut batch = Batch::default();
     let mut agent = agent_joins(&mut batch);
-    let kill = Command::Operator(None, OperatorCommand::KillTask(TaskId { framework: FrameworkId(1), number: 1 }));
+    let kill = OperatorCommand::KillTask(TaskId { framework: FrameworkId(1), number: 1 });
     let (verdict, mut heard) = oneshot::channel();
-    batch.requests.push(Request::Decide(kill, verdict));
+    batch.requests.push(Request::Decide(None, kill, verdict));
 
     driven.disk.set_full(true);
     assert!(matches!(driven.step(batch), Err(RegistryError::Full(_))));
@@ -218,8 +218,7 @@ fn while_the_disk_is_full_questions_are_answered_and_newcomers_are_told_why_not(
     let ask = move |cluster: &Cluster| answer.send(cluster.agents().len()).unwrap();
     driven.driver.refuse(Request::Ask(Box::new(ask)), &why);
     let (verdict, mut decided) = oneshot::channel();
-    let gone = Command::Operator(None, OperatorCommand::AgentGone(AgentId(1)));
-    driven.driver.refuse(Request::Decide(gone, verdict), &why);
+    driven.driver.refuse(Request::Decide(None, OperatorCommand::AgentGone(AgentId(1)), verdict), &why);
 
     let refused = last_word(&mut newcomer);
     assert_eq!(refused.code(), Code::Unavailable);
@@ -244,8 +243,10 @@ async fn a_full_disk_passes_while_the_master_runs() {
         }
     };
     assert_eq!(refused.code(), Code::Unavailable);
-    let gone = Command::Operator(None, OperatorCommand::AgentGone(AgentId(1)));
-    assert_eq!(handle.decide(gone).await.unwrap_err().code(), Code::Unavailable);
+    assert_eq!(
+        handle.decide(None, OperatorCommand::AgentGone(AgentId(1))).await.unwrap_err().code(),
+        Code::Unavailable
+    );
     assert_eq!(handle.ask(|cluster| cluster.agents().len()).await, Ok(1));
 
     disk.set_full(false);
