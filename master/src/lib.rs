@@ -125,7 +125,7 @@ async fn recover(registry: &mut dyn Registry) -> Result<(Recovered, Now), Regist
     loop {
         match registry.recover() {
             Err(full @ RegistryError::Full(_)) => {
-                warn!("{full}; the master starts when there is, and tries each second")
+                warn!("{full}; the master starts when there is, and tries each second");
             }
             outcome => return outcome,
         }

@@ -185,9 +185,9 @@ fn what_a_full_disk_held_up_is_said_once_there_is_room() {
     let mut driven = Driven::new();
     let mut batch = Batch::default();
     let mut agent = agent_joins(&mut batch);
-    let kill = Command::Operator(None, OperatorCommand::KillTask(TaskId { framework: FrameworkId(1), number: 1 }));
+    let kill = OperatorCommand::KillTask(TaskId { framework: FrameworkId(1), number: 1 });
     let (verdict, mut heard) = oneshot::channel();
-    batch.requests.push(Request::Decide(kill, verdict));
+    batch.requests.push(Request::Decide(None, kill, verdict));
 
     driven.disk.set_full(true);
     assert!(matches!(driven.step(batch), Err(RegistryError::Full(_))));
@@ -218,8 +218,7 @@ fn while_the_disk_is_full_questions_are_answered_and_newcomers_are_told_why_not(
     let ask = move |cluster: &Cluster| answer.send(cluster.agents().len()).unwrap();
     driven.driver.refuse(Request::Ask(Box::new(ask)), &why);
     let (verdict, mut decided) = oneshot::channel();
-    let gone = Command::Operator(None, OperatorCommand::AgentGone(AgentId(1)));
-    driven.driver.refuse(Request::Decide(gone, verdict), &why);
+    driven.driver.refuse(Request::Decide(None, OperatorCommand::AgentGone(AgentId(1)), verdict), &why);
 
     let refused = last_word(&mut newcomer);
     assert_eq!(refused.code(), Code::Unavailable);
@@ -237,12 +236,18 @@ async fn a_full_disk_passes_while_the_master_runs() {
 
     disk.set_full(true);
     handle.say(agent_session, vec![register()]).await.unwrap();
-    // Questions are answered, and the first decision that is refused shows that the driver waits.
-    while handle.decide(Command::Operator(None, OperatorCommand::AgentGone(AgentId(7)))).await.is_ok() {}
-    assert_eq!(handle.ask(|cluster| cluster.agents().len()).await, Ok(1));
-    let (framework_box, _framework) = outbox();
-    let refused = handle.open(Peer::Framework(framework_box)).await.err().unwrap();
+    let refused = loop {
+        let (framework_box, _framework) = outbox();
+        if let Err(refused) = handle.open(Peer::Framework(framework_box)).await {
+            break refused;
+        }
+    };
     assert_eq!(refused.code(), Code::Unavailable);
+    assert_eq!(
+        handle.decide(None, OperatorCommand::AgentGone(AgentId(1))).await.unwrap_err().code(),
+        Code::Unavailable
+    );
+    assert_eq!(handle.ask(|cluster| cluster.agents().len()).await, Ok(1));
 
     disk.set_full(false);
     let orders = agent.next().await.unwrap().unwrap();
