@@ -80,6 +80,10 @@ impl Task {
 
     /// Makes the update that tells of the present state, if that is news worth telling.
     pub(super) fn tell(&mut self) {
+        if self.state == TaskState::Staging {
+            // Not started within the batch that launched it: it has to be fetched.
+            self.state = TaskState::Starting;
+        }
         // Whoever asked for its end knows that it was asked for.
         if self.told == Some(self.state) || self.state == TaskState::Killing {
             return;
@@ -94,6 +98,13 @@ impl Task {
             self.pending.clear();
         }
         self.pending.push(Pending { status, sent: false });
+    }
+
+    /// Keeps of an ended task no update but that of its end: a registration that tells of the end comes before it.
+    pub(super) fn drop_superseded(&mut self) {
+        if self.state.is_terminal() {
+            self.pending.retain(|pending| pending.status.state.is_terminal());
+        }
     }
 
     /// What was not sent yet, or is to be sent again; now it is sent.
