@@ -304,7 +304,7 @@ impl Driver {
                 tracing::error!(why, "the master has given this agent up for good; its tasks end");
                 self.advance(Progress::Gone(why));
             }
-            Rejection::Final(why) => {
+            Rejection::OtherCluster(why) | Rejection::Final(why) => {
                 self.leaves_tasks = true;
                 self.advance(Progress::Refused(why));
             }

@@ -93,7 +93,8 @@ fn identify(state: &State, identity: &AgentIdentity, info: &AgentInfo) -> Result
         };
     };
     if member.cluster != state.cluster {
-        return Err(Rejection::Final(of_another_cluster(state, &member.id.to_string(), &member.cluster.to_string())));
+        let why = of_another_cluster(state, &member.id.to_string(), &member.cluster.to_string());
+        return Err(Rejection::OtherCluster(why));
     }
     if !state.agents.contains_key(&member.id) {
         return Err(match member.id.0 > state.last_agent || member.id.0 == 0 {
