@@ -30,6 +30,7 @@ pub use config::Config;
 pub use effect::{AgentOrder, AgentRecord, Announcement, Change, Effect, FrameworkEvent, Recovered, Rejection};
 pub use refusal::Refusal;
 pub use view::{AgentView, FrameworkView, OfferView, RoleView, TaskView};
+pub use views::TaskCursor;
 
 use crate::time::Now;
 use state::{Peer, State};
