@@ -4,6 +4,7 @@
 //! An upload is answered when every other master that is up has the artifact. A master first says that it is up and
 //! then fetches all that it lacks, so that whoever is not handed an artifact finds it in the list.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -104,13 +105,12 @@ impl Replicas {
 
     /// Fetches what the others have and this one lacks, for as long as it is polled. `joined` changes each time that
     /// this master has said that it is up.
-    pub(crate) async fn keep_up(&self, mut joined: watch::Receiver<u64>) {
+    pub(crate) async fn keep_up(&self, mut joined: watch::Receiver<u64>) -> Infallible {
         let mut known = Vec::new();
         let mut compared = None::<Instant>;
         loop {
             sleep(LOOK_EVERY).await;
-            // Without the master there is nothing to keep up with.
-            let Ok(rejoined) = joined.has_changed() else { return };
+            let rejoined = joined.has_changed().unwrap_or(false);
             let Ok(others) = self.campaign.others().await else { continue };
             let due = compared.is_none_or(|at| at.elapsed() >= COMPARE_EVERY);
             if !rejoined && !due && others == known {

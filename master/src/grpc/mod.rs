@@ -19,8 +19,9 @@ use haggle_proto::v1::frameworks_server::FrameworksServer;
 use haggle_proto::v1::masters_server::MastersServer;
 use haggle_proto::v1::operator_server::OperatorServer;
 use tokio::net::TcpListener;
-use tonic::service::{Routes, layer_fn};
+use tonic::service::Routes;
 use tonic::transport::Server;
+use tower::layer::layer_fn;
 
 use crate::artifacts::Store;
 use crate::election::Switch;

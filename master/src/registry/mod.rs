@@ -11,7 +11,7 @@ use haggle_core::cluster::{Change, Recovered};
 
 use crate::election::LeaseLost;
 
-pub(crate) use etcd::{Campaign, Client, EtcdRegistry, Session};
+pub(crate) use etcd::{Campaign, Client, EtcdRegistry, Session, Term};
 pub use etcd::{EtcdConfig, EtcdError};
 pub use local::LocalError;
 pub(crate) use local::LocalRegistry;
@@ -58,6 +58,14 @@ pub enum RegistryError {
 }
 
 impl RegistryError {
+    /// Whether it may work again later, for another term.
+    pub(crate) fn is_passing(&self) -> bool {
+        match self {
+            Self::Full(_) | Self::Deposed => true,
+            Self::Broken(why) => matches!(why.downcast_ref(), Some(EtcdError::Unreachable { .. })),
+        }
+    }
+
     /// From now on nothing can be remembered.
     pub(crate) fn broken(why: impl Error + Send + Sync + 'static) -> Self {
         Self::Broken(Box::new(why))
