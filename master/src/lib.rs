@@ -158,7 +158,9 @@ impl Master {
 async fn recover(registry: &mut dyn Registry) -> Result<(Recovered, Now), RegistryError> {
     loop {
         match registry.recover() {
-            Err(full @ RegistryError::Full(_)) => warn!("{full}; the master starts when there is, and tries each second"),
+            Err(full @ RegistryError::Full(_)) => {
+                warn!("{full}; the master starts when there is, and tries each second")
+            }
             outcome => return outcome,
         }
         sleep(TRY_EVERY).await;

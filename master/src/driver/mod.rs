@@ -120,11 +120,12 @@ impl Driver {
     }
 
     async fn run(mut self, mut inbox: Inbox) -> Result<(), Failure> {
-        let outcome = self.run_until_stopped(&mut inbox).await.and_then(|()| match self.registry.write(self.clock.now(), &[]) {
-            // The time alone is lost, which then goes on from the last write.
-            Ok(()) | Err(RegistryError::Full(_)) => Ok(()),
-            broken => broken,
-        });
+        let outcome =
+            self.run_until_stopped(&mut inbox).await.and_then(|()| match self.registry.write(self.clock.now(), &[]) {
+                // The time alone is lost, which then goes on from the last write.
+                Ok(()) | Err(RegistryError::Full(_)) => Ok(()),
+                broken => broken,
+            });
         match outcome {
             Ok(()) => {
                 self.peers.fail_all(&Status::unavailable("the master is stopping"));
@@ -266,11 +267,11 @@ impl Driver {
 
     /// Every change of the batch in one transaction; most batches have none, and touch no disk.
     fn remember(&mut self, now: Now) -> Result<(), RegistryError> {
-        let change = |effect| match effect {
+        let changes = self.effects.iter().filter_map(|effect| match effect {
             Effect::Remember(change) => Some(change),
             _ => None,
-        };
-        let changes: Vec<_> = self.effects.iter().filter_map(change).collect();
+        });
+        let changes: Vec<_> = changes.collect();
         if changes.is_empty() { Ok(()) } else { self.registry.write(now, &changes) }
     }
 

@@ -20,7 +20,9 @@ impl Driver {
         self.answer();
         loop {
             let again = Instant::now() + TRY_EVERY;
-            while !self.stop && let Ok(request) = timeout_at(again.into(), inbox.requests.recv()).await {
+            while !self.stop
+                && let Ok(request) = timeout_at(again.into(), inbox.requests.recv()).await
+            {
                 // Without a request every handle is gone.
                 self.refuse(request.unwrap_or(Request::Stop), &no_room);
             }

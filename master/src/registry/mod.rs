@@ -15,6 +15,8 @@ pub(crate) use etcd::{Campaign, Client, EtcdRegistry, Session, Term};
 pub use etcd::{EtcdConfig, EtcdError};
 pub use local::LocalError;
 pub(crate) use local::LocalRegistry;
+#[cfg(test)]
+pub(crate) use local::tests;
 pub use row::BadRow;
 
 /// Where the master's memory is kept. One master has it at a time. Every call may block for as long as a disk or

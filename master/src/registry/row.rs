@@ -50,10 +50,8 @@ pub(super) fn read_agent(row: &[u8]) -> Result<AgentRecord, BadRow> {
     let info = info.ok_or(Malformed::Missing("info of an agent"))?.try_into()?;
     let key = match key.as_slice() {
         [] => AgentKey::default(),
-        bytes => bytes.try_into().map(|bytes| AgentKey(u128::from_be_bytes(bytes))).map_err(|_| Malformed::Invalid {
-            field: "key of an agent",
-            got: format!("{} bytes", bytes.len()),
-            wanted: "16 bytes",
+        bytes => bytes.try_into().map(|bytes| AgentKey(u128::from_be_bytes(bytes))).map_err(|_| {
+            Malformed::Invalid { field: "key of an agent", got: format!("{} bytes", bytes.len()), wanted: "16 bytes" }
         })?,
     };
     Ok(AgentRecord { info, key, unreachable_since: unreachable_since.map(Now::from_nanos) })

@@ -56,7 +56,7 @@ pub enum LocalError {
     #[error("{} belongs to another running master; stop that one, or use another folder", .0.display())]
     Locked(PathBuf),
     /// Another master had it while this one waited for room.
-    #[error("another master led with {} meanwhile, in {found}; this one was {own}", file.display())]
+    #[error("another master led with {} meanwhile, as {found}; this one is {own}", file.display())]
     Superseded {
         /// Which file.
         file: PathBuf,
