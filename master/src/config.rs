@@ -26,7 +26,13 @@ pub struct Config {
 impl Config {
     /// A master that keeps nothing after its end, with every default.
     pub fn new(listen: SocketAddr) -> Self {
-        Self { listen, state: None, several: None, cluster: cluster::Config::default(), artifacts: ArtifactLimits::default() }
+        Self {
+            listen,
+            state: None,
+            several: None,
+            cluster: cluster::Config::default(),
+            artifacts: ArtifactLimits::default(),
+        }
     }
 }
 

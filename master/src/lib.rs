@@ -109,8 +109,7 @@ impl Master {
                     let (store, replicas) = (Arc::clone(&store), Arc::clone(&replicas));
                     move |handle| grpc::leading(handle, Arc::clone(&store), Some(Arc::clone(&replicas)))
                 };
-                let election =
-                    Election { campaign, rules: config.cluster, services: Box::new(services), role, joined };
+                let election = Election { campaign, rules: config.cluster, services: Box::new(services), role, joined };
                 let among_others = async move {
                     tokio::select! {
                         outcome = election.run(halted) => outcome,

@@ -39,11 +39,14 @@ pub(crate) enum Standby {
 
 impl Standby {
     fn status(&self) -> Status {
-        let mut status = Status::new(Code::Unavailable, match self {
-            Self::Behind(url) => format!("this master stands by, {url} leads"),
-            Self::Vacant => "this master stands by, and nobody leads yet".to_owned(),
-            Self::Blind(why) => format!("this master stands by: {why}"),
-        });
+        let mut status = Status::new(
+            Code::Unavailable,
+            match self {
+                Self::Behind(url) => format!("this master stands by, {url} leads"),
+                Self::Vacant => "this master stands by, and nobody leads yet".to_owned(),
+                Self::Blind(why) => format!("this master stands by: {why}"),
+            },
+        );
         if let Self::Behind(url) = self
             && let Ok(url) = MetadataValue::try_from(url)
         {

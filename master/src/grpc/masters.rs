@@ -50,7 +50,9 @@ impl v1::masters_server::Masters for Masters {
             .map_err(Status::from)?;
         let pieces: Vec<_> = digests
             .chunks(PIECE)
-            .map(|piece| Ok(v1::ListArtifactsResponse { digests: piece.iter().map(|digest| digest.0.to_vec()).collect() }))
+            .map(|piece| {
+                Ok(v1::ListArtifactsResponse { digests: piece.iter().map(|digest| digest.0.to_vec()).collect() })
+            })
             .collect();
         Ok(Response::new(stream::iter(pieces).boxed()))
     }

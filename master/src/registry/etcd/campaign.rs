@@ -114,10 +114,7 @@ impl Campaign {
 
     /// The conditions of a write that comes right after that one.
     pub(super) fn fence(&self, term: &Term, after: u64) -> Vec<super::rpc::Compare> {
-        vec![
-            created_at(&self.keys.leader(), term.revision),
-            equals(&self.keys.batch(), &batch_name(term.epoch, after)),
-        ]
+        vec![created_at(&self.keys.leader(), term.revision), equals(&self.keys.batch(), &batch_name(term.epoch, after))]
     }
 }
 

@@ -3,9 +3,9 @@
 #[path = "../../../tests/etcd/mod.rs"]
 mod etcd;
 
+use haggle_core::cluster::AgentRecord;
 use haggle_core::cluster::FrameworkInfo;
 use haggle_core::{AgentInfo, AgentKey, Bytes, Epoch, MilliCpu, Resources};
-use haggle_core::cluster::AgentRecord;
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 
@@ -77,7 +77,8 @@ async fn the_next_leader_finds_what_the_last_one_wrote_under_the_next_epoch() {
     let (registry, first, _) = lead(&campaign, &session).await;
     assert_eq!((first.epoch, first.agents.len(), first.last_agent), (Epoch(1), 0, 0));
 
-    let framework = FrameworkInfo { name: "f".to_owned(), ..Default::default() };
+    let framework =
+        FrameworkInfo { name: "f".to_owned(), role: "r".to_owned(), failover_timeout: Duration::from_secs(1) };
     let subscribed = Change::FrameworkSubscribed(FrameworkId(4), framework.clone());
     let gone = [recorded(8, "gone"), Change::AgentRemoved(AgentId(8))];
     let (registry, written) = write(registry, vec![recorded(5, "a"), recorded(5, "b"), subscribed]).await;
@@ -232,7 +233,10 @@ async fn a_user_with_a_password_is_let_in_and_one_with_another_is_not() {
     write(registry, vec![recorded(1, "a")]).await.1.unwrap();
 
     let refused = client("guessed").get("/haggle/leader", PATIENCE).await.unwrap_err();
-    assert!(matches!(&refused, EtcdError::Refused { why, .. } if why.contains("invalid user ID or password")), "{refused}");
+    assert!(
+        matches!(&refused, EtcdError::Refused { why, .. } if why.contains("invalid user ID or password")),
+        "{refused}"
+    );
     let anonymous = Client::new(&EtcdConfig::new(etcd.urls())).unwrap();
     let refused = anonymous.get("/haggle/leader", PATIENCE).await.unwrap_err();
     assert!(matches!(&refused, EtcdError::Refused { why, .. } if why.contains("user name is empty")), "{refused}");
@@ -282,7 +286,10 @@ async fn an_etcd_behind_tls_takes_who_has_a_certificate() {
 fn what_is_no_url_is_said_at_once() {
     let refused = |url: &str| Client::new(&EtcdConfig::new(vec![url.to_owned()])).err().map(|error| error.to_string());
 
-    assert_eq!(refused("127.0.0.1:2379").as_deref(), Some("etcd 127.0.0.1:2379: it must begin with http:// or https://"));
+    assert_eq!(
+        refused("127.0.0.1:2379").as_deref(),
+        Some("etcd 127.0.0.1:2379: it must begin with http:// or https://")
+    );
     assert_eq!(refused("http://a b").as_deref(), Some("etcd http://a b: this is not a URL"));
     assert!(Client::new(&EtcdConfig::new(Vec::new())).is_err());
 }
