@@ -16,7 +16,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two looks at what is waited for.
 pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(20);
 
-const NOT_THERE: &str = "cannot start etcd, which these tests need: `cargo xtask test` installs it on Debian and Ubuntu \
+/// Said when the programs are missing.
+pub(crate) const NOT_THERE: &str = "cannot start etcd, which these tests need: `cargo xtask test` installs it on Debian and Ubuntu \
                          (apt-get install etcd-server etcd-client); elsewhere, put etcd and etcdctl 3.4 or later on the \
                          PATH";
 
@@ -75,17 +76,6 @@ impl Etcd {
         self.wait_until_open(member);
     }
 
-    /// Runs `etcdctl` against the first member.
-    pub(crate) fn ctl(&self, args: &[&str]) {
-        let output = Command::new("etcdctl")
-            .env("ETCDCTL_API", "3")
-            .args(["--endpoints", &self.members[0].url])
-            .args(args)
-            .output()
-            .expect(NOT_THERE);
-        assert!(output.status.success(), "etcdctl {args:?}: {}", String::from_utf8_lossy(&output.stderr));
-    }
-
     fn spawn(&mut self, member: usize, flags: &[&str]) {
         let all = self.members.iter().enumerate().map(|(at, member)| format!("m{at}={}", member.peer));
         let all = all.collect::<Vec<_>>().join(",");
@@ -128,7 +118,7 @@ impl Drop for Etcd {
 
 /// A port that nobody listens on, below those that systems give to whoever asks for any: so it stays free while a
 /// member is down.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     loop {
         let mut bytes = [0; 2];
         File::open("/dev/urandom").unwrap().read_exact(&mut bytes).unwrap();

@@ -4,12 +4,14 @@
 mod etcd;
 
 use haggle_core::cluster::AgentRecord;
+use std::process::Command;
+
 use haggle_core::cluster::FrameworkInfo;
 use haggle_core::{AgentInfo, AgentKey, Bytes, Epoch, MilliCpu, Resources};
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 
-use self::etcd::{Etcd, LOOK_EVERY, PATIENCE};
+use self::etcd::{Etcd, LOOK_EVERY, NOT_THERE, PATIENCE};
 use super::*;
 
 fn campaign(etcd: &Etcd, url: &str) -> Campaign {
@@ -67,6 +69,14 @@ fn agent(name: &str) -> AgentRecord {
 
 fn recorded(id: u64, name: &str) -> Change {
     Change::AgentRecorded(AgentId(id), agent(name))
+}
+
+/// Does what only `etcdctl` can.
+fn ctl(etcd: &Etcd, args: &[&str]) {
+    let mut ctl = Command::new("etcdctl");
+    ctl.env("ETCDCTL_API", "3").args(["--endpoints", &etcd.urls().join(",")]).args(args);
+    let output = ctl.output().expect(NOT_THERE);
+    assert!(output.status.success(), "etcdctl {args:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -220,8 +230,8 @@ async fn two_clusters_share_an_etcd_under_two_prefixes() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_with_a_password_is_let_in_and_one_with_another_is_not() {
     let etcd = Etcd::start(1);
-    etcd.ctl(&["user", "add", "root:secret"]);
-    etcd.ctl(&["auth", "enable"]);
+    ctl(&etcd, &["user", "add", "root:secret"]);
+    ctl(&etcd, &["auth", "enable"]);
     let client = |password: &str| {
         let user = Some(("root".to_owned(), password.to_owned()));
         Client::new(&EtcdConfig { user, ..EtcdConfig::new(etcd.urls()) }).unwrap()
