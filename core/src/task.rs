@@ -269,6 +269,8 @@ reasons! {
     AgentDraining = "AGENT_DRAINING",
     /// The answer to a question of its framework.
     Reconciliation = "RECONCILIATION",
+    /// Its framework has as many tasks as it may, or too many ends that it has not acknowledged.
+    FrameworkLimit = "FRAMEWORK_LIMIT",
     /// The executor broke; no fault of the task's.
     ExecutorTerminated = "EXECUTOR_TERMINATED",
 }

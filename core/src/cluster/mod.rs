@@ -9,14 +9,20 @@ mod command;
 mod config;
 mod effect;
 mod frameworks;
+mod guard;
+mod history;
+mod inventory;
 mod kill;
 mod offers;
+mod operator;
 mod reconcile;
+mod record;
 mod refusal;
 mod register;
 mod state;
 mod tasks;
 mod timers;
+mod updates;
 mod view;
 mod views;
 
@@ -29,10 +35,12 @@ pub use command::{
 pub use config::Config;
 pub use effect::{AgentOrder, AgentRecord, Announcement, Change, Effect, FrameworkEvent, Recovered, Rejection};
 pub use refusal::Refusal;
-pub use view::{AgentView, FrameworkView, OfferView, RoleView, TaskView};
+pub use view::{AgentView, Counts, FrameworkView, OfferView, RoleView, TaskView};
 pub use views::TaskCursor;
 
+use crate::id::SessionId;
 use crate::time::Now;
+use register::Registration;
 use state::{Peer, State};
 use timers::Timer;
 
@@ -59,33 +67,9 @@ impl Cluster {
     pub fn apply(&mut self, now: Now, command: Command, out: &mut Vec<Effect>) -> Result<(), Refusal> {
         let state = &mut self.state;
         match command {
-            Command::Agent(session, command) => match command {
-                AgentCommand::Register { identity, info, tasks, .. } => {
-                    register::register(state, now, session, identity.member.map(|member| member.id), info, tasks, out)
-                }
-                AgentCommand::Holds { .. } => Ok(()),
-                AgentCommand::Heartbeat => agents::heard_from(state, now, session).map(|_| ()),
-                AgentCommand::Updates(updates) => tasks::update(state, now, session, updates, out),
-                AgentCommand::Drain => agents::drain(state, now, session, out),
-                AgentCommand::Leave => agents::leave(state, now, session, out),
-            },
-            Command::Framework(session, call) => match call.command {
-                FrameworkCommand::Subscribe { member, info } => {
-                    frameworks::subscribe(state, session, member.map(|member| member.id), info, out)
-                }
-                FrameworkCommand::Accept { offers, tasks, refuse } => {
-                    accept::accept(state, now, session, &offers, tasks, refuse, out)
-                }
-                FrameworkCommand::Decline { offers, refuse } => offers::decline(state, now, session, &offers, refuse),
-                FrameworkCommand::Revive => offers::revive(state, session),
-                FrameworkCommand::Suppress => offers::suppress(state, session),
-                FrameworkCommand::Kill(task) => kill::by_framework(state, session, task, out),
-                FrameworkCommand::Acknowledge(updates) => tasks::acknowledge(state, session, &updates, out),
-                FrameworkCommand::Reconcile(tasks) => reconcile::reconcile(state, session, &tasks, out),
-                FrameworkCommand::Teardown => frameworks::teardown(state, session, out),
-            },
-            Command::Operator(_, OperatorCommand::KillTask(task)) => kill::by_operator(state, task, out),
-            Command::Operator(_, OperatorCommand::AgentGone(_)) => Ok(()),
+            Command::Agent(session, command) => agent_says(state, now, session, command, out),
+            Command::Framework(session, call) => framework_calls(state, now, session, call, out),
+            Command::Operator(request, command) => operator::decide(state, now, request, &command, out),
             Command::Disconnected(session) => {
                 match state.sessions.get(&session) {
                     Some(&Peer::Agent(id)) => agents::disconnect(state, now, id, out),
@@ -119,10 +103,74 @@ impl Cluster {
             match timer {
                 Timer::Offer(id) => expired.push(id),
                 Timer::Agent(id) => agents::time_out(state, now, id, out),
-                Timer::Framework(id) => frameworks::remove(state, id, out),
+                Timer::Framework(id) => frameworks::remove(state, now, id, out),
+                Timer::Resend(id) => updates::resend_due(state, now, id, out),
             }
         }
         offers::expire(state, now, &expired, out);
         state.allocator.expire(now);
+    }
+}
+
+fn agent_says(
+    state: &mut State,
+    now: Now,
+    session: SessionId,
+    command: AgentCommand,
+    out: &mut Vec<Effect>,
+) -> Result<(), Refusal> {
+    match command {
+        AgentCommand::Register { identity, info, tasks, complete } => {
+            let registration = Registration { identity, info, tasks, complete };
+            register::register(state, now, session, registration, out)
+        }
+        AgentCommand::Holds { tasks, complete } => register::holds(state, now, session, tasks, complete, out),
+        AgentCommand::Heartbeat => agents::heard_from(state, now, session).map(|_| ()),
+        AgentCommand::Updates(updates) => tasks::update(state, now, session, updates, out),
+        AgentCommand::Drain => agents::drain(state, now, session, out),
+        AgentCommand::Leave => agents::leave(state, now, session, out),
+    }
+}
+
+/// A call that was heard before is passed over.
+fn framework_calls(
+    state: &mut State,
+    now: Now,
+    session: SessionId,
+    FrameworkCall { number, command }: FrameworkCall,
+    out: &mut Vec<Effect>,
+) -> Result<(), Refusal> {
+    if number != 0 && state.framework_of(session).is_ok_and(|id| number <= state.frameworks[&id].last_call) {
+        return Ok(());
+    }
+    framework_says(state, now, session, command, out)?;
+    if number != 0
+        && let Ok(id) = state.framework_of(session)
+        && let Some(framework) = state.frameworks.get_mut(&id)
+    {
+        framework.last_call = number;
+    }
+    Ok(())
+}
+
+fn framework_says(
+    state: &mut State,
+    now: Now,
+    session: SessionId,
+    command: FrameworkCommand,
+    out: &mut Vec<Effect>,
+) -> Result<(), Refusal> {
+    match command {
+        FrameworkCommand::Subscribe { member, info } => frameworks::subscribe(state, now, session, member, info, out),
+        FrameworkCommand::Accept { offers, tasks, refuse } => {
+            accept::accept(state, now, session, &offers, tasks, refuse, out)
+        }
+        FrameworkCommand::Decline { offers, refuse } => offers::decline(state, now, session, &offers, refuse),
+        FrameworkCommand::Revive => offers::revive(state, session),
+        FrameworkCommand::Suppress => offers::suppress(state, session),
+        FrameworkCommand::Kill(task) => kill::by_framework(state, session, task, out),
+        FrameworkCommand::Acknowledge(acknowledgements) => updates::acknowledge(state, session, &acknowledgements, out),
+        FrameworkCommand::Reconcile(questions) => reconcile::reconcile(state, session, &questions, out),
+        FrameworkCommand::Teardown => frameworks::teardown(state, now, session, out),
     }
 }

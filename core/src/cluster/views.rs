@@ -6,7 +6,7 @@ use core::ops::Bound;
 
 use super::Cluster;
 use super::state::{Framework, Link, OpenOffer, Presence, State, Task};
-use super::view::{AgentView, FrameworkView, OfferView, RoleView, TaskView};
+use super::view::{AgentView, Counts, FrameworkView, OfferView, RoleView, TaskView};
 use crate::allocator::RoleStanding;
 use crate::id::{AgentId, FrameworkId, OfferId, SessionId, TaskId};
 use crate::resources::{Ports, Resources};
@@ -168,8 +168,28 @@ impl Cluster {
 
     /// One task, unless it ended long ago or never was.
     pub fn task(&self, id: TaskId) -> Option<TaskView> {
-        let task = self.state.tasks.get(&id).or_else(|| self.state.history.get(id))?;
+        let task = self.state.task(id)?;
         Some(view(id, task))
+    }
+
+    /// How much of everything the master holds in mind.
+    pub fn counts(&self) -> Counts {
+        let state = &self.state;
+        let of_agents = |count: fn(&super::state::Agent) -> usize| state.agents.values().map(count).sum();
+        let of_frameworks = |count: fn(&Framework) -> usize| state.frameworks.values().map(count).sum();
+        Counts {
+            sessions: state.sessions.len(),
+            agents: state.agents.len(),
+            frameworks: state.frameworks.len(),
+            offers: state.offers.len(),
+            tasks: state.tasks.len(),
+            ended: state.history.iter().count(),
+            orphans: of_agents(|agent| agent.orphans.len()),
+            kept_updates: of_frameworks(|framework| framework.kept.len()),
+            questions: state.questions.len() + of_agents(|agent| agent.questions.len()),
+            kills: of_frameworks(|framework| framework.kills.len()),
+            timers: state.timers.len(),
+        }
     }
 
     /// The connection of an agent, while there is one.

@@ -20,7 +20,7 @@ pub use command::Command;
 pub use effect::Effect;
 
 use crate::cluster::HeldTask;
-use crate::id::{AgentId, TaskId};
+use crate::id::{AgentId, FrameworkId, TaskId};
 use crate::task::{TaskState, TaskStatus};
 use crate::time::Now;
 
@@ -38,6 +38,8 @@ pub struct Config {
     pub kill_grace: Duration,
     /// How long a drain waits for acknowledgements after the last task has ended.
     pub drain_grace: Duration,
+    /// Ends of one framework's tasks that are not acknowledged. With more of them, its launches are dropped.
+    pub unacknowledged_per_framework: usize,
 }
 
 impl Default for Config {
@@ -50,6 +52,8 @@ impl Default for Config {
             kill_grace: Duration::ZERO,
             // An acknowledgement takes milliseconds. A framework that is away for longer will reconcile.
             drain_grace: Duration::from_secs(5),
+            // A second of the fastest agent that we have measured. They take a few megabytes here and at the executor.
+            unacknowledged_per_framework: 32_768,
         }
     }
 }
@@ -77,6 +81,8 @@ pub struct Node {
     queue: Vec<TaskId>,
     /// Updates about tasks that are not held, to be sent at the next flush and not again.
     answers: Vec<TaskStatus>,
+    /// How many of each framework's tasks have ended.
+    ended: BTreeMap<FrameworkId, usize>,
     /// When tasks are to be sent again.
     retries: BTreeSet<(Now, TaskId)>,
     drain: Option<Drain>,
@@ -92,6 +98,7 @@ impl Node {
             tasks: BTreeMap::new(),
             queue: Vec::new(),
             answers: Vec::new(),
+            ended: BTreeMap::new(),
             retries: BTreeSet::new(),
             drain: None,
         }

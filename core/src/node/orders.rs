@@ -1,5 +1,6 @@
 //! What the master orders.
 
+use alloc::format;
 use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -33,6 +34,12 @@ impl Node {
         if self.drain.is_some() {
             let why = "its agent takes no more tasks";
             self.answer(id, TaskState::Dropped, Reason::AgentDraining, why);
+            return Ok(());
+        }
+        let unacknowledged = self.ended.get(&id.framework).copied().unwrap_or_default();
+        if unacknowledged >= self.config.unacknowledged_per_framework {
+            let why = format!("{unacknowledged} ends of {}'s tasks on this agent are not acknowledged", id.framework);
+            self.answer(id, TaskState::Dropped, Reason::FrameworkLimit, &why);
             return Ok(());
         }
         self.tasks.insert(id, Task::new(TaskSummary::from(&*spec)));
@@ -89,7 +96,17 @@ impl Node {
         }
         if task.is_done() {
             self.tasks.remove(&id);
+            self.count_forgotten(id.framework);
             out.push(Effect::Forget(id));
+        }
+    }
+
+    fn count_forgotten(&mut self, framework: FrameworkId) {
+        if let Some(ended) = self.ended.get_mut(&framework) {
+            *ended -= 1;
+            if *ended == 0 {
+                self.ended.remove(&framework);
+            }
         }
     }
 

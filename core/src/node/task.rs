@@ -80,6 +80,10 @@ impl Task {
 
     /// Makes the update that tells of the present state, if that is news worth telling.
     pub(super) fn tell(&mut self) {
+        if self.state == TaskState::Staging {
+            // Not started within the batch that launched it: it has to be fetched.
+            self.state = TaskState::Starting;
+        }
         // Whoever asked for its end knows that it was asked for.
         if self.told == Some(self.state) || self.state == TaskState::Killing {
             return;
