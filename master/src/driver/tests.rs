@@ -237,12 +237,16 @@ async fn a_full_disk_passes_while_the_master_runs() {
 
     disk.set_full(true);
     handle.say(agent_session, vec![register()]).await.unwrap();
-    // Questions are answered, and the first decision that is refused shows that the driver waits.
-    while handle.decide(Command::Operator(None, OperatorCommand::AgentGone(AgentId(7)))).await.is_ok() {}
-    assert_eq!(handle.ask(|cluster| cluster.agents().len()).await, Ok(1));
-    let (framework_box, _framework) = outbox();
-    let refused = handle.open(Peer::Framework(framework_box)).await.err().unwrap();
+    let refused = loop {
+        let (framework_box, _framework) = outbox();
+        if let Err(refused) = handle.open(Peer::Framework(framework_box)).await {
+            break refused;
+        }
+    };
     assert_eq!(refused.code(), Code::Unavailable);
+    let gone = Command::Operator(None, OperatorCommand::AgentGone(AgentId(1)));
+    assert_eq!(handle.decide(gone).await.unwrap_err().code(), Code::Unavailable);
+    assert_eq!(handle.ask(|cluster| cluster.agents().len()).await, Ok(1));
 
     disk.set_full(false);
     let orders = agent.next().await.unwrap().unwrap();
