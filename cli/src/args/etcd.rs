@@ -119,7 +119,8 @@ mod tests {
 
     #[test]
     fn several_members_are_named_at_once() {
-        let several = read_line("haggle --etcd http://a:2379,http://b:2379 --advertise http://here:5050").unwrap().unwrap();
+        let several =
+            read_line("haggle --etcd http://a:2379,http://b:2379 --advertise http://here:5050").unwrap().unwrap();
 
         assert_eq!(several.etcd.urls, ["http://a:2379", "http://b:2379"]);
         assert_eq!(several.etcd.prefix, "/haggle");
