@@ -4,6 +4,7 @@
 mod etcd;
 
 use haggle_core::cluster::AgentRecord;
+use std::fs;
 use std::process::Command;
 
 use haggle_core::cluster::FrameworkInfo;
@@ -255,30 +256,14 @@ async fn a_user_with_a_password_is_let_in_and_one_with_another_is_not() {
 /// etcd's certificate is signed by an authority of its own, and it wants one of ours.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_etcd_behind_tls_takes_who_has_a_certificate() {
-    let mut authority = rcgen::CertificateParams::new(Vec::new()).unwrap();
-    authority.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    let key = rcgen::KeyPair::generate().unwrap();
-    let ca = authority.self_signed(&key).unwrap().pem();
-    let issuer = rcgen::Issuer::new(authority, key);
-    let sign = || {
-        let key = rcgen::KeyPair::generate().unwrap();
-        let params = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
-        (params.signed_by(&key, &issuer).unwrap().pem(), key.serialize_pem())
-    };
-    let folder = tempfile::tempdir().unwrap();
-    let file = |name: &str, text: &str| {
-        let path = folder.path().join(name);
-        std::fs::write(&path, text).unwrap();
-        path.to_str().unwrap().to_owned()
-    };
-    let (certificate, key) = sign();
-    let (ca_file, certificate, key) = (file("ca", &ca), file("cert", &certificate), file("key", &key));
-    let flags = ["--client-cert-auth", "--trusted-ca-file", &ca_file, "--cert-file", &certificate, "--key-file", &key];
+    let file = |name: &str| format!("{}/tests/etcd/tls/{name}", env!("CARGO_MANIFEST_DIR"));
+    let (ca, certificate, key) = (file("ca.pem"), file("member.pem"), file("member.key"));
+    let flags = ["--client-cert-auth", "--trusted-ca-file", &ca, "--cert-file", &certificate, "--key-file", &key];
     let etcd = Etcd::start_with(1, "https", &flags);
 
-    let (certificate, key) = sign();
-    let identity = Some((certificate.into_bytes(), key.into_bytes()));
-    let trusted = EtcdConfig { ca: Some(ca.into_bytes()), identity, ..EtcdConfig::new(etcd.urls()) };
+    let read = |name: &str| fs::read(file(name)).unwrap();
+    let identity = Some((read("client.pem"), read("client.key")));
+    let trusted = EtcdConfig { ca: Some(read("ca.pem")), identity, ..EtcdConfig::new(etcd.urls()) };
     let campaign = Campaign::new(Client::new(&trusted).unwrap(), EtcdConfig::PREFIX, "http://one");
     let session = join(&campaign).await;
     let (_, recovered, _) = lead(&campaign, &session).await;
