@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use haggle_core::{Bytes, Digest, TaskId};
+use haggle_core::{AgentId, Bytes, Digest, TaskId};
 use haggle_executor::inspect::NotAModule;
 use haggle_sdk::{ArtifactError, CallError, ConnectError, RunError};
 
@@ -59,6 +59,8 @@ pub(crate) enum CommandError {
     NoSuchModule(Digest),
     #[error("the master knows no {0}; `haggle ps --all` lists those it knows")]
     NoSuchTask(TaskId),
+    #[error("the master knows no {0}; it left, or was declared gone before")]
+    NoSuchAgent(AgentId),
     #[error(transparent)]
     StartMaster(#[from] haggle_master::StartError),
     #[error("the master ended: {0}")]

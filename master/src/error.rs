@@ -32,6 +32,9 @@ pub enum StartError {
     /// What was said of etcd makes no sense.
     #[error(transparent)]
     Etcd(#[from] EtcdError),
+    /// Another master keeps its artifacts there.
+    #[error("{} belongs to another running master; stop that one, or use another folder", .0.display())]
+    StateInUse(PathBuf),
     /// The folder of the artifacts cannot be used.
     #[error("cannot keep artifacts in {}: {source}", folder.display())]
     Artifacts {

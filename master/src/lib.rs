@@ -20,6 +20,7 @@ mod outbox;
 mod registry;
 mod replicas;
 
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -100,6 +101,7 @@ impl Master {
                 run(listener, Switch::new(current, None), alone.boxed(), halt, stopping).boxed()
             }
             Some(several) => {
+                let lock = config.state.as_deref().map(lock_state).transpose()?;
                 let store = open_store(config.state.as_deref(), config.artifacts)?;
                 let url = several.advertise.unwrap_or_else(|| format!("http://{address}"));
                 let campaign = Campaign::new(Client::new(&several.etcd)?, &several.etcd.prefix, &url);
@@ -111,6 +113,7 @@ impl Master {
                 };
                 let election = Election { campaign, rules: config.cluster, services: Box::new(services), role, joined };
                 let among_others = async move {
+                    let _lock = lock;
                     tokio::select! {
                         outcome = election.run(halted) => outcome,
                         never = replicas.keep_up(joins) => match never {},
@@ -158,7 +161,7 @@ async fn recover(registry: &mut dyn Registry) -> Result<(Recovered, Now), Regist
     loop {
         match registry.recover() {
             Err(full @ RegistryError::Full(_)) => {
-                warn!("{full}; the master starts when there is, and tries each second")
+                warn!("{full}; the master starts when there is, and tries each second");
             }
             outcome => return outcome,
         }
@@ -182,6 +185,19 @@ fn open_store(state: Option<&Path>, limits: ArtifactLimits) -> Result<Arc<Store>
     let store = Store::open(folder.as_deref(), limits)
         .map_err(|source| StartError::Artifacts { folder: folder.unwrap_or_else(std::env::temp_dir), source })?;
     Ok(Arc::new(store))
+}
+
+/// Makes sure that no other master has the state folder: where the registry is elsewhere, its lock is too. A crash
+/// leaves no lock behind.
+fn lock_state(state: &Path) -> Result<File, StartError> {
+    let unusable = |source| StartError::Artifacts { folder: state.to_owned(), source };
+    fs::create_dir_all(state).map_err(unusable)?;
+    let lock = File::create(state.join("lock")).map_err(unusable)?;
+    lock.try_lock().map_err(|error| match error {
+        TryLockError::WouldBlock => StartError::StateInUse(state.to_owned()),
+        TryLockError::Error(source) => unusable(source),
+    })?;
+    Ok(lock)
 }
 
 /// Says what a master that begins to lead finds.

@@ -51,7 +51,12 @@ pub(crate) struct UpArgs {
 
 /// Run a master in the foreground
 ///
-/// SIGTERM and Ctrl-C stop it; running tasks live on, and agents wait for its return.
+/// SIGTERM and Ctrl-C stop it; running tasks live on, and agents wait for its return. With --state it comes back as the
+/// master of the same cluster; without, it founds a new one each time, and agents and frameworks of the old one are told
+/// so. When the disk below --state is full, it takes nothing new and goes on when there is room.
+///
+/// With --etcd it is one of several masters: one leads, the others stand by and say who does. The registry is in etcd
+/// then, and every master keeps a copy of every artifact.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -72,7 +77,8 @@ pub(crate) struct MasterArgs {
     /// Where to listen; loopback only until transport security exists
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:5050", value_parser = values::listen)]
     pub(crate) listen: SocketAddr,
-    /// Keep the registry and the artifacts here [default: a temporary folder, forgotten at the end]
+    /// Keep the registry and the artifacts here, with --etcd the artifacts [default: a temporary folder, forgotten at
+    /// the end]
     #[arg(long, value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,
     /// The weight of a role against the others, 1 where none is given; repeatable
@@ -81,9 +87,12 @@ pub(crate) struct MasterArgs {
     /// How long a framework may hold on to an offer
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = values::duration)]
     pub(crate) offer_timeout: Duration,
-    /// How long an agent may be silent before its tasks are given up
-    #[arg(long, value_name = "TIME", default_value = "75s", value_parser = values::duration)]
+    /// How long an agent may be silent before its tasks are UNREACHABLE; they run on, and come back with it
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = values::duration)]
     pub(crate) agent_timeout: Duration,
+    /// How long an agent may be unreachable before its tasks are GONE for good; `haggle agents gone` says so at once
+    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = values::duration)]
+    pub(crate) agent_gone_after: Duration,
     #[command(flatten)]
     pub(crate) etcd: EtcdArgs,
     #[command(flatten)]

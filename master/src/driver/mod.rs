@@ -167,8 +167,8 @@ impl Driver {
         for request in batch.requests.drain(..) {
             match request {
                 Request::Open(session, peer) => self.peers.open(session, peer),
-                Request::Decide(command, verdict) => {
-                    let decided = self.apply(now, command);
+                Request::Decide(request, command, verdict) => {
+                    let decided = self.apply(now, Command::Operator(request, command));
                     self.verdicts.push((verdict, decided));
                 }
                 Request::Ask(question) => self.questions.push(question),

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
@@ -12,6 +13,7 @@ use haggle_proto::convert::digest;
 use haggle_proto::{ARTIFACT_CHUNK, v1};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::artifacts::{ArtifactError, Store};
@@ -22,6 +24,9 @@ pub(super) const MESSAGE_MAX: usize = ARTIFACT_CHUNK + (4 << 10);
 
 /// Uploads and downloads at once; more wait their turn. Each holds a file and two chunks.
 const TRANSFERS_MAX: usize = 128;
+
+/// How long an upload may send nothing. It holds a turn that others wait for.
+const STALLED: Duration = Duration::from_secs(60);
 
 pub(super) struct Artifacts {
     store: Arc<Store>,
@@ -63,9 +68,10 @@ impl v1::artifacts_server::Artifacts for Artifacts {
 
     async fn upload(&self, request: Request<Streaming<v1::UploadChunk>>) -> Result<Response<v1::Artifact>, Status> {
         let mut chunks = request.into_inner();
-        let first = chunks.message().await?.unwrap_or_default();
-        let expected = if first.expected.is_empty() { None } else { Some(digest(&first.expected)?) };
+        // First the turn, so that who waits for it has nothing here yet.
         let _turn = self.room.acquire().await.map_err(|_| closed())?;
+        let first = next_of(&mut chunks).await?.unwrap_or_default();
+        let expected = if first.expected.is_empty() { None } else { Some(digest(&first.expected)?) };
 
         let store = Arc::clone(&self.store);
         let mut upload = blocking(move || store.begin(expected)).await?;
@@ -74,7 +80,7 @@ impl v1::artifacts_server::Artifacts for Artifacts {
             if !data.is_empty() {
                 upload = blocking(move || upload.write(&data).map(|()| upload)).await?;
             }
-            next = chunks.message().await?;
+            next = next_of(&mut chunks).await?;
         }
         let (digest, size) = blocking(move || upload.finish()).await?;
         if let Some(replicas) = &self.replicas {
@@ -124,6 +130,12 @@ fn not_found(digest: Digest) -> Status {
 
 fn closed() -> Status {
     Status::unavailable("the master is stopping")
+}
+
+/// The next chunk of an upload; `None` at its end.
+async fn next_of(chunks: &mut Streaming<v1::UploadChunk>) -> Result<Option<v1::UploadChunk>, Status> {
+    let stalled = |_| Status::deadline_exceeded(format!("nothing came for {} s", STALLED.as_secs()));
+    timeout(STALLED, chunks.message()).await.map_err(stalled)?
 }
 
 /// As much as one message carries; empty at the end.

@@ -1,7 +1,9 @@
 //! An artifact that was taken in is there under every later leader.
 
+use haggle_master::StartError;
+
 use crate::etcd::Etcd;
-use crate::masters::{Process, download, leads, master, own_artifacts, stands_by, until, upload, url};
+use crate::masters::{Process, download, leads, master, own_artifacts, stands_by, start_in, until, upload, url};
 
 /// More than one chunk.
 fn bytes() -> Vec<u8> {
@@ -75,4 +77,18 @@ async fn an_upload_waits_for_a_master_that_was_killed_no_longer_than_for_its_lea
 
     assert_eq!(download(&url(&one), &digest).await.unwrap(), bytes());
     one.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_masters_do_not_share_a_folder() {
+    let etcd = Etcd::start(1);
+    let folder = tempfile::tempdir().unwrap();
+    let one = start_in(folder.path(), &etcd).await.unwrap();
+
+    let refused = start_in(folder.path(), &etcd).await.unwrap_err();
+
+    assert!(matches!(&refused, StartError::StateInUse(state) if state == folder.path()), "{refused}");
+    one.stop().await;
+    let again = start_in(folder.path(), &etcd).await.unwrap();
+    again.stop().await;
 }

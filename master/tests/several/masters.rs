@@ -1,10 +1,11 @@
 //! Masters that share an etcd, and what a client sees of them: the one place that knows the API.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use haggle_master::{Config, EtcdConfig, Master, Several};
+use haggle_master::{Config, EtcdConfig, Master, Several, StartError};
 use haggle_proto::v1;
 use haggle_proto::v1::agent_order::Order;
 use haggle_proto::v1::agent_report::Report;
@@ -19,11 +20,17 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Status, Streaming};
 
-use crate::etcd::{LOOK_EVERY, PATIENCE, free_port};
+use crate::etcd::{Etcd, LOOK_EVERY, PATIENCE, free_port};
 
 /// A master of a cluster whose registry is in that etcd.
 pub(crate) async fn master(etcd: Vec<String>) -> Master {
     Master::start(config((Ipv4Addr::LOCALHOST, 0).into(), etcd)).await.unwrap()
+}
+
+/// A master that keeps its artifacts there.
+pub(crate) async fn start_in(state: &Path, etcd: &Etcd) -> Result<Master, StartError> {
+    let config = config((Ipv4Addr::LOCALHOST, 0).into(), etcd.urls());
+    Master::start(Config { state: Some(state.to_owned()), ..config }).await
 }
 
 fn config(listen: SocketAddr, etcd: Vec<String>) -> Config {

@@ -47,13 +47,13 @@ impl Campaign {
     /// The URL of who leads.
     pub(crate) async fn leader(&self) -> Result<Option<String>, EtcdError> {
         let leader = self.client.get(&self.keys.leader(), CALL_WITHIN).await?;
-        Ok(leader.map(|leader| String::from_utf8_lossy(&leader.value).into_owned()))
+        Ok(leader.map(|leader| text(&leader)))
     }
 
     /// The URLs of all other masters that are up.
     pub(crate) async fn others(&self) -> Result<Vec<String>, EtcdError> {
         let masters = self.client.list(&self.keys.masters(), CALL_WITHIN).await?;
-        let urls = masters.into_iter().map(|master| String::from_utf8_lossy(&master.value).into_owned());
+        let urls = masters.iter().map(text);
         let mut others: Vec<_> = urls.filter(|url| *url != *self.url).collect();
         // A master that was restarted a moment ago may still be there under its old lease.
         others.sort_unstable();
@@ -75,7 +75,7 @@ impl Campaign {
             let why = format!("it is of version {found}, this master knows {VERSION}: run a newer one");
             return Err(EtcdError::Unreadable(version, why));
         }
-        let id = self.client.get(&cluster, CALL_WITHIN).await?.map(text).unwrap_or_default();
+        let id = self.client.get(&cluster, CALL_WITHIN).await?.map(|row| text(&row)).unwrap_or_default();
         let id = u128::from_str_radix(&id, 16)
             .map_err(|_| EtcdError::Unreadable(cluster, format!("{id:?} is no cluster's id")))?;
         Ok(ClusterId(id))
@@ -126,12 +126,12 @@ pub(super) fn batch_name(epoch: Epoch, number: u64) -> String {
 /// A number that is written in decimal digits.
 pub(super) fn number(key: &str, row: Option<KeyValue>) -> Result<Option<u64>, EtcdError> {
     let Some(row) = row else { return Ok(None) };
-    let digits = text(row);
+    let digits = text(&row);
     let wrong = |_| EtcdError::Unreadable(key.to_owned(), format!("{digits:?} is no number"));
     digits.parse().map(Some).map_err(wrong)
 }
 
-pub(super) fn text(row: KeyValue) -> String {
+pub(super) fn text(row: &KeyValue) -> String {
     String::from_utf8_lossy(&row.value).into_owned()
 }
 

@@ -30,7 +30,6 @@ pub(crate) use session::Session;
 
 /// The generated clients of etcd's API.
 #[expect(
-    clippy::allow_attributes,
     clippy::allow_attributes_without_reason,
     clippy::enum_variant_names,
     clippy::doc_markdown,
@@ -93,7 +92,8 @@ impl EtcdRegistry {
             let (client, request) = (Arc::clone(&self.campaign.client), request.clone());
             match self.wait_for(async move { client.txn(request, ATTEMPT).await }) {
                 Ok(answer) => {
-                    let already = || answer.responses.into_iter().find_map(found).map(text) == Some(name);
+                    let already =
+                        || answer.responses.into_iter().find_map(found).is_some_and(|last| text(&last) == name);
                     // It may have been done at an attempt before, whose answer was lost.
                     if answer.succeeded || already() {
                         self.done += 1;
