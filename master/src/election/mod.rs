@@ -49,24 +49,24 @@ impl Election {
     /// # Errors
     /// When a term ended for another reason than its lease, or when etcd refuses.
     pub(crate) async fn run(self, mut stopping: oneshot::Receiver<()>) -> Result<(), Failure> {
-        let mut session = None;
+        let mut place = Place::default();
         loop {
             let term = tokio::select! {
-                won = self.stand_by(&mut session) => won,
+                won = self.stand_by(&mut place) => won,
                 // Told to, or dropped.
                 _ = &mut stopping => {
-                    end(session).await;
+                    place.leave().await;
                     return Ok(());
                 }
             };
-            let outcome = match (term, &session) {
+            let outcome = match (term, &place.session) {
                 (Ok(term), Some(session)) => self.lead(term, session, &mut stopping).await,
                 (Ok(_), None) => Ok(Next::StandBy),
                 (Err(refused), _) => Err(refused),
             };
             self.stands(Standby::Vacant);
             // Also when the term was lost: whoever comes next need not wait for the lease's end, if it has not ended.
-            end(session.take()).await;
+            place.leave().await;
             match outcome? {
                 Next::StandBy => {}
                 Next::Stop => return Ok(()),
@@ -74,10 +74,10 @@ impl Election {
         }
     }
 
-    /// Waits until this master has won a term; `session` is the one that it won it with.
-    async fn stand_by(&self, session: &mut Option<Session>) -> Result<Term, Failure> {
+    /// Waits until this master has won a term, in the session that its place has then.
+    async fn stand_by(&self, place: &mut Place) -> Result<Term, Failure> {
         loop {
-            match self.look(session).await {
+            match self.look(place).await {
                 Ok(Some(term)) => return Ok(term),
                 Ok(None) => sleep(LOOK_EVERY).await,
                 Err(error @ (EtcdError::Unreachable { .. } | EtcdError::Full(_))) => {
@@ -90,17 +90,21 @@ impl Election {
     }
 
     /// Joins the masters when this one is not among them, and takes the lead when nobody has it.
-    async fn look(&self, kept: &mut Option<Session>) -> Result<Option<Term>, EtcdError> {
-        if kept.as_ref().is_some_and(|session| session.lease().doubted_for().is_none()) {
-            // Its lease has ended, and with it its word that it is up.
-            *kept = None;
+    async fn look(&self, place: &mut Place) -> Result<Option<Term>, EtcdError> {
+        if let Some(lease) = place.owed {
+            self.campaign.give_back(lease).await?;
+            place.owed = None;
         }
-        let session = match kept {
+        if place.session.as_ref().is_some_and(|session| session.lease().doubted_for().is_none()) {
+            // Its lease has ended, and with it its word that it is up.
+            place.leave().await;
+        }
+        let session = match &mut place.session {
             Some(session) => session,
-            None => {
+            none => {
                 let session = self.campaign.join().await?;
                 self.joined.send_modify(|times| *times += 1);
-                kept.insert(session)
+                none.insert(session)
             }
         };
         match self.campaign.leader().await? {
@@ -175,8 +179,18 @@ enum Next {
     Stop,
 }
 
-async fn end(session: Option<Session>) {
-    if let Some(session) = session {
-        session.end().await;
+/// A master's place among the masters.
+#[derive(Default)]
+struct Place {
+    session: Option<Session>,
+    /// A lease that could not be given back: while it lives, what was said under it stands.
+    owed: Option<i64>,
+}
+
+impl Place {
+    async fn leave(&mut self) {
+        if let Some(session) = self.session.take() {
+            self.owed = session.end().await.err();
+        }
     }
 }

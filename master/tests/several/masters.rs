@@ -68,6 +68,19 @@ impl Process {
         self.end();
     }
 
+    /// Stands still, as a virtual machine that is paused does.
+    pub(crate) fn pause(&self) {
+        self.signal("-STOP");
+    }
+
+    pub(crate) fn resume(&self) {
+        self.signal("-CONT");
+    }
+
+    fn signal(&self, signal: &str) {
+        assert!(Command::new("kill").args([signal, &self.process.id().to_string()]).status().unwrap().success());
+    }
+
     fn end(&mut self) {
         self.process.kill().unwrap();
         self.process.wait().unwrap();

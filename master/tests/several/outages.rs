@@ -1,9 +1,11 @@
 //! etcd is away, in part or as a whole, for one master or for all.
 
+use std::time::{Duration, Instant};
+
 use tonic::Code;
 
 use crate::etcd::Etcd;
-use crate::masters::{Agent, info, leads, master, stands_by, until, url};
+use crate::masters::{Agent, Process, info, leads, master, stands_by, until, url};
 use crate::proxy::Proxy;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -28,6 +30,26 @@ async fn a_leader_that_is_cut_off_from_etcd_ends_its_sessions_and_another_leads(
     let refused = stands_by(&url(&one)).await;
     assert_eq!(refused.message(), format!("this master stands by, {} leads", url(&two)));
     one.stop().await;
+    two.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leader_that_was_paused_finds_itself_replaced_before_it_says_a_word() {
+    let etcd = Etcd::start(1);
+    let one = Process::start(&etcd.urls());
+    leads(&one.url).await;
+    let two = master(etcd.urls()).await;
+    stands_by(&url(&two)).await;
+    let agent = Agent::register_in_time(&one.url, None).await;
+
+    one.pause();
+    leads(&url(&two)).await;
+    one.resume();
+
+    let last_word = agent.last_word().await;
+    assert_eq!((last_word.code(), last_word.message()), (Code::Unavailable, "this master no longer leads"));
+    stands_by(&one.url).await;
+    assert_eq!(leads(&url(&two)).await.epoch, 2);
     two.stop().await;
 }
 
@@ -68,7 +90,9 @@ async fn without_a_majority_nobody_leads_and_with_it_again_nothing_is_lost() {
 
     etcd.restart(0);
     etcd.restart(1);
+    let back = Instant::now();
     let leader = until("one of them leads again", async || leading(&urls).await).await;
+    assert!(back.elapsed() < Duration::from_secs(5), "{:?}", back.elapsed());
     let back = Agent::register_in_time(&leader, Some(member.clone())).await;
     assert_eq!(back.member, member);
     one.stop().await;

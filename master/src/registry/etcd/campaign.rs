@@ -44,6 +44,11 @@ impl Campaign {
         Session::begin(&self.client, &self.keys, &self.url).await
     }
 
+    /// Gives back a lease that [`Session::end`] could not.
+    pub(crate) async fn give_back(&self, lease: i64) -> Result<(), EtcdError> {
+        self.client.revoke(lease, CALL_WITHIN).await
+    }
+
     /// The URL of who leads.
     pub(crate) async fn leader(&self) -> Result<Option<String>, EtcdError> {
         let leader = self.client.get(&self.keys.leader(), CALL_WITHIN).await?;

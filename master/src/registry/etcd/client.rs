@@ -30,10 +30,10 @@ const CONNECT_WITHIN: Duration = Duration::from_millis(300);
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// The largest answer that is taken: a page of rows.
-const ANSWER_MAX: usize = 64 << 20;
+const ANSWER_MAX: usize = 16 << 20;
 
-/// Rows in one answer. A row has at most about 64 KiB, so a page has at most 32 MiB.
-const PAGE: i64 = 500;
+/// Rows in one answer. A row has at most about 64 KiB, so a page has at most 7 MiB: one that a member can send in time.
+const PAGE: i64 = 100;
 
 /// Tokens are taken anew when etcd no longer knows them; a second refusal in a row is meant.
 const TOKENS_PER_CALL: u32 = 2;

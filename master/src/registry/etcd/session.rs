@@ -56,13 +56,15 @@ impl Session {
         &self.lease
     }
 
-    /// Gives the lease back, so that nobody need wait for its end. When etcd does not answer, it ends by itself.
-    pub(crate) async fn end(self) {
+    /// Gives the lease back, so that nobody need wait for its end. When that fails, its id is owed: it is to be
+    /// revoked when etcd answers again.
+    pub(crate) async fn end(self) -> Result<(), i64> {
         self.keeper.abort();
         self.lease.lose();
-        if let Err(error) = self.client.revoke(self.id, CALL_WITHIN).await {
+        self.client.revoke(self.id, CALL_WITHIN).await.map_err(|error| {
             debug!("the lease was not given back: {error}");
-        }
+            self.id
+        })
     }
 }
 

@@ -95,7 +95,7 @@ async fn the_next_leader_finds_what_the_last_one_wrote_under_the_next_epoch() {
     let (registry, written) = write(registry, vec![recorded(5, "a"), recorded(5, "b"), subscribed]).await;
     written.unwrap();
     write(registry, gone.into()).await.1.unwrap();
-    session.end().await;
+    session.end().await.unwrap();
 
     let session = join(&campaign).await;
     let (_, second, clock) = lead(&campaign, &session).await;
@@ -114,7 +114,7 @@ async fn a_batch_larger_than_a_transaction_is_written_whole() {
     let (registry, ..) = lead(&campaign, &session).await;
 
     write(registry, (1..=1_200).map(|id| recorded(id, "many")).collect()).await.1.unwrap();
-    session.end().await;
+    session.end().await.unwrap();
 
     let session = join(&campaign).await;
     let (_, recovered, _) = lead(&campaign, &session).await;
@@ -143,7 +143,7 @@ async fn a_write_of_a_leader_that_was_replaced_is_refused() {
     let (first, second) = (join(&one).await, join(&two).await);
     let (mut stale, ..) = lead(&one, &first).await;
     stale.lease = Arc::new(Lease::until(std::time::Instant::now() + Duration::from_secs(3600)));
-    first.end().await;
+    first.end().await.unwrap();
     let (leading, ..) = lead(&two, &second).await;
 
     let (stale, refused) = write(stale, vec![recorded(1, "stale")]).await;
@@ -152,7 +152,7 @@ async fn a_write_of_a_leader_that_was_replaced_is_refused() {
 
     assert!(matches!(refused, Err(RegistryError::Deposed)), "{refused:?}");
     assert!(matches!(refused_again, Err(RegistryError::Deposed)), "{refused_again:?}");
-    second.end().await;
+    second.end().await.unwrap();
     let third = join(&one).await;
     let (_, recovered, _) = lead(&one, &third).await;
     assert_eq!(recovered.agents, [(AgentId(1), agent("true"))]);
@@ -173,7 +173,7 @@ async fn a_write_whose_answer_was_lost_is_not_done_again_over_what_came_after() 
     // And goes on from there.
     write(registry, vec![recorded(2, "next")]).await.1.unwrap();
 
-    session.end().await;
+    session.end().await.unwrap();
     let session = join(&campaign).await;
     let (_, recovered, _) = lead(&campaign, &session).await;
     assert_eq!(recovered.agents, [(AgentId(1), agent("first")), (AgentId(2), agent("next"))]);
