@@ -4,8 +4,9 @@
 //! An upload is answered when every other master that is up has the artifact. A master first says that it is up and
 //! then fetches all that it lacks, so that whoever is not handed an artifact finds it in the list.
 
+use std::collections::HashSet;
 use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -47,6 +48,8 @@ const PING_EVERY: Duration = Duration::from_secs(2);
 pub(crate) struct Replicas {
     campaign: Campaign,
     store: Arc<Store>,
+    /// What this master took in and could not hand on yet. Guards no decision.
+    alone: Mutex<HashSet<Digest>>,
 }
 
 /// What came of a copy.
@@ -59,7 +62,7 @@ enum Copied {
 
 impl Replicas {
     pub(crate) fn new(campaign: Campaign, store: Arc<Store>) -> Self {
-        Self { campaign, store }
+        Self { campaign, store, alone: Mutex::default() }
     }
 
     /// Hands an artifact to every other master that is up.
@@ -67,6 +70,7 @@ impl Replicas {
     /// # Errors
     /// `UNAVAILABLE` when there are others and none of them has it: it would be lost with this one.
     pub(crate) async fn spread(&self, digest: Digest) -> Result<(), Status> {
+        self.alone().insert(digest);
         let others = self.others().await?;
         let copies = join_all(others.iter().map(|url| self.copy_to(url, digest))).await;
         let mut done = false;
@@ -83,8 +87,20 @@ impl Replicas {
         }
         match failed {
             Some(why) if !done => Err(Status::unavailable(format!("no other master could keep {digest}: {why}"))),
-            _ => Ok(()),
+            _ => {
+                self.alone().remove(&digest);
+                Ok(())
+            }
         }
+    }
+
+    /// Makes up for an upload that ended before the artifact was handed on: who finds it here does not bring it again.
+    ///
+    /// # Errors
+    /// As [`Replicas::spread`].
+    pub(crate) async fn make_up(&self, digest: Digest) -> Result<(), Status> {
+        let alone = self.alone().contains(&digest);
+        if alone { self.spread(digest).await } else { Ok(()) }
     }
 
     /// Fetches an artifact that this master lacks; says whether anybody has it.
@@ -128,6 +144,10 @@ impl Replicas {
             compared = complete.then(Instant::now);
             known = others;
         }
+    }
+
+    fn alone(&self) -> MutexGuard<'_, HashSet<Digest>> {
+        self.alone.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn others(&self) -> Result<Vec<String>, Status> {

@@ -103,6 +103,9 @@ impl v1::artifacts_server::Artifacts for Artifacts {
     async fn stat(&self, request: Request<v1::ArtifactRef>) -> Result<Response<v1::Artifact>, Status> {
         let digest = digest(&request.into_inner().digest)?;
         let size = self.find(digest, Store::stat).await?;
+        if let Some(replicas) = &self.replicas {
+            replicas.make_up(digest).await?;
+        }
         Ok(Response::new(artifact(digest, size)))
     }
 }
