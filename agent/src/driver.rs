@@ -128,9 +128,9 @@ impl Driver {
         self.drive();
         let executors = self.runner.executor();
         if self.leaves_tasks {
-            executors.leave()
+            executors.leave();
         } else {
-            executors.end()
+            executors.end();
         }
         if matches!(*self.progress.borrow(), Progress::Gone(_)) {
             // After its tasks have ended: until then, whoever starts here again must hear of it once more.
