@@ -1,9 +1,12 @@
 //! An artifact that was taken in is there under every later leader.
 
 use haggle_master::StartError;
+use tonic::Code;
 
 use crate::etcd::Etcd;
-use crate::masters::{Process, download, leads, master, own_artifacts, stands_by, start_in, until, upload, url};
+use crate::masters::{
+    Process, download, leads, master, own_artifacts, stands_by, start_in, start_small, stat, until, upload, url,
+};
 
 /// More than one chunk.
 fn bytes() -> Vec<u8> {
@@ -76,6 +79,26 @@ async fn an_upload_waits_for_a_master_that_was_killed_no_longer_than_for_its_lea
     let digest = upload(&url(&one), &bytes()).await.unwrap();
 
     assert_eq!(download(&url(&one), &digest).await.unwrap(), bytes());
+    one.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_other_master_could_keep_is_not_said_to_be_there() {
+    let etcd = Etcd::start(1);
+    let one = master(etcd.urls()).await;
+    leads(&url(&one)).await;
+    let two = start_small(1_000, &etcd).await;
+    stands_by(&url(&two)).await;
+
+    let refused = upload(&url(&one), &bytes()).await.unwrap_err();
+
+    assert_eq!(refused.code(), Code::Unavailable);
+    assert!(refused.message().starts_with("no other master could keep sha256:"), "{refused}");
+    let [digest] = &own_artifacts(&url(&one)).await.unwrap()[..] else { panic!("one has it") };
+    assert_eq!(stat(&url(&one), digest).await.unwrap_err().code(), Code::Unavailable);
+    // Alone, it is as good as a master can be.
+    two.stop().await;
+    assert_eq!(stat(&url(&one), digest).await.unwrap(), bytes().len() as u64);
     one.stop().await;
 }
 

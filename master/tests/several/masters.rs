@@ -5,7 +5,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use haggle_master::{Config, EtcdConfig, Master, Several, StartError};
+use haggle_core::Bytes;
+use haggle_master::{ArtifactLimits, Config, EtcdConfig, Master, Several, StartError};
 use haggle_proto::v1;
 use haggle_proto::v1::agent_order::Order;
 use haggle_proto::v1::agent_report::Report;
@@ -31,6 +32,13 @@ pub(crate) async fn master(etcd: Vec<String>) -> Master {
 pub(crate) async fn start_in(state: &Path, etcd: &Etcd) -> Result<Master, StartError> {
     let config = config((Ipv4Addr::LOCALHOST, 0).into(), etcd.urls());
     Master::start(Config { state: Some(state.to_owned()), ..config }).await
+}
+
+/// A master that takes artifacts of so many bytes at most.
+pub(crate) async fn start_small(most: u64, etcd: &Etcd) -> Master {
+    let limits = ArtifactLimits { single: Bytes::new(most), ..ArtifactLimits::default() };
+    let config = config((Ipv4Addr::LOCALHOST, 0).into(), etcd.urls());
+    Master::start(Config { artifacts: limits, ..config }).await.unwrap()
 }
 
 fn config(listen: SocketAddr, etcd: Vec<String>) -> Config {
@@ -151,6 +159,11 @@ pub(crate) async fn upload(url: &str, bytes: &[u8]) -> Result<Vec<u8>, Status> {
         .map(|data| v1::UploadChunk { expected: Vec::new(), data: data.to_vec().into() })
         .collect();
     Ok(ArtifactsClient::new(channel(url)).upload(tokio_stream::iter(chunks)).await?.into_inner().digest)
+}
+
+pub(crate) async fn stat(url: &str, digest: &[u8]) -> Result<u64, Status> {
+    let wanted = v1::ArtifactRef { digest: digest.to_vec() };
+    Ok(ArtifactsClient::new(channel(url)).stat(wanted).await?.into_inner().size_bytes)
 }
 
 pub(crate) async fn download(url: &str, digest: &[u8]) -> Result<Vec<u8>, Status> {
