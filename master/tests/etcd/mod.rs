@@ -1,7 +1,7 @@
 //! Real etcd members on loopback, for as long as a test lives.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -70,10 +70,16 @@ impl Etcd {
         }
     }
 
-    /// Starts a member that was killed, with what is on its disk.
+    /// Starts a member that was killed, with what is on its disk, and waits until it takes part again.
     pub(crate) fn restart(&mut self, member: usize) {
         self.spawn(member, &[]);
         self.wait_until_open(member);
+        let address = self.members[member].url.trim_start_matches("http://");
+        let started = Instant::now();
+        while !is_healthy(address) {
+            assert!(started.elapsed() < PATIENCE, "etcd does not come back");
+            thread::sleep(LOOK_EVERY);
+        }
     }
 
     fn spawn(&mut self, member: usize, flags: &[&str]) {
@@ -127,6 +133,18 @@ pub(crate) fn free_port() -> u16 {
             return port;
         }
     }
+}
+
+/// Whether a member can read with a majority behind it.
+fn is_healthy(address: &str) -> bool {
+    let ask = || -> io::Result<String> {
+        let mut stream = TcpStream::connect(address)?;
+        stream.write_all(b"GET /health HTTP/1.0\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    };
+    ask().is_ok_and(|answer| answer.contains(r#""health":"true""#))
 }
 
 fn text(log: &Path) -> String {
