@@ -7,7 +7,7 @@ use haggle_core::{AgentId, Bytes, Digest, TaskId};
 use haggle_executor::inspect::NotAModule;
 use haggle_sdk::{ArtifactError, CallError, ConnectError, RunError};
 
-use crate::args::Contradiction;
+use crate::args::{Contradiction, Unreadable};
 use crate::commands::InputError;
 use crate::module::ModuleError;
 use crate::output::OutputError;
@@ -17,6 +17,8 @@ use crate::toolchain::BuildError;
 pub(crate) enum CommandError {
     #[error(transparent)]
     Contradiction(#[from] Contradiction),
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
     #[error("--stdin {path}: {source}", path = path.display())]
     Stdin { path: PathBuf, source: io::Error },
     #[error(

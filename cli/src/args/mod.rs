@@ -1,6 +1,7 @@
 //! What can be typed after `haggle`.
 
 mod daemon;
+mod etcd;
 mod operator;
 mod run;
 pub(crate) mod values;
@@ -12,6 +13,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use haggle_core::MilliCpu;
 
 pub(crate) use daemon::{AgentArgs, LogArgs, LogFormat, MasterArgs, ModuleArgs, UpArgs};
+pub(crate) use etcd::Unreadable;
 pub(crate) use operator::{AgentsArgs, AgentsCommand, GoneArgs, KillArgs, ListArgs, LogsArgs, PsArgs, WatchArgs};
 pub(crate) use run::{BuildArgs, InspectArgs, RunArgs};
 

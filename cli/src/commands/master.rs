@@ -17,6 +17,7 @@ pub(super) async fn run(args: MasterArgs) -> Verdict {
 
     let mut config = Config::new(args.listen);
     config.state = args.state;
+    config.several = args.etcd.several()?;
     config.cluster.offer_timeout = args.offer_timeout;
     config.cluster.agent_timeout = args.agent_timeout;
     config.cluster.agent_gone_after = args.agent_gone_after;

@@ -131,6 +131,10 @@ impl Driver {
                 self.peers.fail_all(&Status::unavailable("the master is stopping"));
                 Ok(())
             }
+            Err(RegistryError::Deposed) => {
+                self.peers.fail_all(&Status::unavailable("this master no longer leads"));
+                Err(Failure::Deposed)
+            }
             Err(broken) => {
                 error!("{broken}");
                 self.peers.fail_all(&Status::unavailable("the master cannot write its registry, and ends"));
@@ -203,6 +207,8 @@ impl Driver {
         loop {
             self.cluster.allocate(now, &mut self.effects);
             self.remember(now)?;
+            // After the write: that may have taken longer than the lead lasts.
+            self.registry.confirm()?;
             self.let_out();
             if self.cut_off.is_empty() {
                 break;

@@ -3,8 +3,8 @@ use std::time::Duration;
 
 use futures_util::{FutureExt, StreamExt};
 use haggle_core::cluster::{
-    AgentCommand, AgentIdentity, AgentOrder, Config, FrameworkCommand, FrameworkEvent, FrameworkInfo, OperatorCommand,
-    Recovered,
+    AgentCommand, AgentIdentity, AgentOrder, Change, Config, FrameworkCommand, FrameworkEvent, FrameworkInfo,
+    OperatorCommand, Recovered,
 };
 use haggle_core::{
     AgentId, AgentInfo, AgentKey, Bytes, Digest, FrameworkId, Grants, Limits, MilliCpu, Offer, Resources, Sharing,
@@ -177,6 +177,34 @@ fn nothing_is_said_before_it_is_remembered() {
     let error = driven.step(batch).unwrap_err();
 
     assert!(matches!(error, RegistryError::Broken(_)), "{error}");
+    assert!(message(&mut agent).is_none());
+}
+
+/// The registry of a master that may have been replaced.
+struct Contested;
+
+impl Registry for Contested {
+    fn recover(&mut self) -> Result<(Recovered, Now), RegistryError> {
+        Err(RegistryError::Deposed)
+    }
+
+    fn write(&mut self, _: Now, _: &[&Change]) -> Result<(), RegistryError> {
+        Ok(())
+    }
+
+    fn confirm(&mut self) -> Result<(), RegistryError> {
+        Err(RegistryError::Deposed)
+    }
+}
+
+#[test]
+fn a_master_that_may_have_been_replaced_lets_nothing_out() {
+    let (mut driven, mut agent, _framework, offer) = Driven::with_peers();
+    driven.driver.registry = Box::new(Contested);
+
+    let settled = driven.step(said(FRAMEWORK, vec![accept(&offer, 1..2, 0)]));
+
+    assert!(matches!(settled, Err(RegistryError::Deposed)), "{settled:?}");
     assert!(message(&mut agent).is_none());
 }
 

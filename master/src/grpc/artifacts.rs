@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::artifacts::{ArtifactError, Store};
+use crate::replicas::Replicas;
 
 /// A chunk and what is around it.
 pub(super) const MESSAGE_MAX: usize = ARTIFACT_CHUNK + (4 << 10);
@@ -29,12 +30,35 @@ const STALLED: Duration = Duration::from_secs(60);
 
 pub(super) struct Artifacts {
     store: Arc<Store>,
+    /// What the other masters have; `None` when there are none.
+    replicas: Option<Arc<Replicas>>,
     room: Arc<Semaphore>,
 }
 
 impl Artifacts {
-    pub(super) fn new(store: Arc<Store>) -> Self {
-        Self { store, room: Arc::new(Semaphore::new(TRANSFERS_MAX)) }
+    pub(super) fn new(store: Arc<Store>, replicas: Option<Arc<Replicas>>) -> Self {
+        Self { store, replicas, room: Arc::new(Semaphore::new(TRANSFERS_MAX)) }
+    }
+
+    /// What is looked for and not here may be with another master: it is here afterwards.
+    async fn find<T: Send + 'static>(
+        &self,
+        digest: Digest,
+        look: fn(&Store, Digest) -> Result<Option<T>, ArtifactError>,
+    ) -> Result<T, Status> {
+        let look = || {
+            let store = Arc::clone(&self.store);
+            blocking(move || look(&store, digest))
+        };
+        if let Some(found) = look().await? {
+            return Ok(found);
+        }
+        let fetched = match &self.replicas {
+            Some(replicas) => replicas.fetch(digest).await?,
+            None => false,
+        };
+        let found = if fetched { look().await? } else { None };
+        found.ok_or_else(|| not_found(digest))
     }
 }
 
@@ -59,14 +83,16 @@ impl v1::artifacts_server::Artifacts for Artifacts {
             next = next_of(&mut chunks).await?;
         }
         let (digest, size) = blocking(move || upload.finish()).await?;
+        if let Some(replicas) = &self.replicas {
+            replicas.spread(digest).await?;
+        }
         Ok(Response::new(artifact(digest, size)))
     }
 
     async fn download(&self, request: Request<v1::ArtifactRef>) -> Result<Response<Self::DownloadStream>, Status> {
         let digest = digest(&request.into_inner().digest)?;
         let turn = Arc::clone(&self.room).acquire_owned().await.map_err(|_| closed())?;
-        let store = Arc::clone(&self.store);
-        let file = blocking(move || store.read(digest)).await?.ok_or_else(|| not_found(digest))?;
+        let file = self.find(digest, Store::read).await?;
         let chunks = try_unfold((file, turn), |(file, turn)| async {
             let (file, data) = blocking(move || next_chunk(file)).await?;
             Ok((!data.is_empty()).then_some((v1::DownloadChunk { data }, (file, turn))))
@@ -76,8 +102,10 @@ impl v1::artifacts_server::Artifacts for Artifacts {
 
     async fn stat(&self, request: Request<v1::ArtifactRef>) -> Result<Response<v1::Artifact>, Status> {
         let digest = digest(&request.into_inner().digest)?;
-        let store = Arc::clone(&self.store);
-        let size = blocking(move || store.stat(digest)).await?.ok_or_else(|| not_found(digest))?;
+        let size = self.find(digest, Store::stat).await?;
+        if let Some(replicas) = &self.replicas {
+            replicas.make_up(digest).await?;
+        }
         Ok(Response::new(artifact(digest, size)))
     }
 }
@@ -114,7 +142,7 @@ async fn next_of(chunks: &mut Streaming<v1::UploadChunk>) -> Result<Option<v1::U
 }
 
 /// As much as one message carries; empty at the end.
-fn next_chunk(mut file: File) -> Result<(File, Bytes), ArtifactError> {
+pub(crate) fn next_chunk(mut file: File) -> Result<(File, Bytes), ArtifactError> {
     let mut chunk = BytesMut::zeroed(ARTIFACT_CHUNK);
     let mut filled = 0;
     while filled < chunk.len() {
@@ -128,7 +156,7 @@ fn next_chunk(mut file: File) -> Result<(File, Bytes), ArtifactError> {
 }
 
 /// Does disk work off the threads that carry the network.
-async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ArtifactError> + Send + 'static,
 ) -> Result<T, Status> {
     match spawn_blocking(work).await {
