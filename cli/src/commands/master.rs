@@ -19,9 +19,7 @@ pub(super) async fn run(args: MasterArgs) -> Verdict {
     let mut config = Config::new(args.listen);
     config.several = args.etcd.several()?;
     config.state = args.state.or_else(|| state::master().filter(|_| config.several.is_none() && !args.temporary));
-    if let Some(folder) = &config.state {
-        info!(state = %folder.display(), "what outlasts this master is here");
-    }
+    let folder = config.state.clone();
     config.cluster.offer_timeout = args.offer_timeout;
     config.cluster.agent_timeout = args.agent_timeout;
     config.cluster.agent_gone_after = args.agent_gone_after;
@@ -31,6 +29,9 @@ pub(super) async fn run(args: MasterArgs) -> Verdict {
         () = signals.next() => return Ok(0),
         started = Master::start(config) => started?,
     };
+    if let Some(folder) = folder {
+        info!(state = %folder.display(), "what outlasts this master is here");
+    }
 
     tokio::select! {
         () = signals.next() => {}
