@@ -368,7 +368,7 @@ impl World {
     }
 
     fn agent_ordered(&mut self, at: usize, conn: ConnId, order: AgentOrder) {
-        say!(self, "agent {at} is told {order:?}");
+        
         match order {
             AgentOrder::Registered { member, .. } => {
                 let agent = &mut self.agents[at];
@@ -452,6 +452,10 @@ impl World {
 
     /// One command for the node, and what follows from it.
     fn node_does(&mut self, at: usize, command: Command) {
+        match &command {
+            Command::Launch(spec) => say!(self, "agent {at} is to launch {}", spec.id),
+            other => say!(self, "agent {at}: {other:?}"),
+        }
         let shows = self.agents[at].clock.read(self.now);
         let now = Now::from_nanos(shows);
         let mut effects = Vec::new();
@@ -498,7 +502,9 @@ impl World {
                 }
             }
             Effect::Send(updates) => {
-                say!(self, "agent {at} tells {:?}", brief(&updates));
+                for status in &updates {
+                    say!(self, "agent {at} tells {}", crate::words::told(status));
+                }
                 self.report(at, AgentCommand::Updates(updates));
             }
             Effect::Forget(task) => {
@@ -583,8 +589,4 @@ impl World {
             }
         }
     }
-}
-
-fn brief(updates: &[haggle_core::TaskStatus]) -> Vec<(TaskId, TaskState, u64)> {
-    updates.iter().map(|status| (status.task, status.state, status.update.0)).collect()
 }

@@ -84,6 +84,7 @@ impl World {
     }
 
     fn set_up(&mut self) {
+        self.oracle.forgetful = self.plan.history < 1_000;
         self.store.cluster = ClusterId(self.rng.wide());
         for at in 0..self.plan.masters {
             let clock = self.some_clock();
@@ -209,7 +210,9 @@ impl World {
             return Some(format!("the master counts {} as used on {}", view.used, view.id));
         }
         if (counts.tasks, counts.kept_updates, counts.orphans, counts.questions) != (0, 0, 0, 0) {
-            return Some(format!("the master holds {counts:?}"));
+            let tasks = lead.cluster.tasks();
+            let open: Vec<_> = tasks[tasks.len() - counts.tasks..].iter().map(|view| &view.status).collect();
+            return Some(format!("the master holds {counts:?}, and {open:?}"));
         }
         None
     }
@@ -309,7 +312,9 @@ impl World {
         let ran = self.now - self.masters[at].paused;
         for change in changes {
             let (place, timeout) = match change {
-                Change::AgentRecorded(id, record) if record.unreachable_since.is_some() => {
+                Change::AgentRecorded(id, record)
+                    if record.unreachable_since.is_some() && !self.oracle.copied.contains(id) =>
+                {
                     let is_it = |agent: &Agent| agent.disk.member.is_some_and(|member| member.id == *id);
                     (self.agents.iter().position(is_it).map(Place::Agent), self.plan.agent_timeout)
                 }

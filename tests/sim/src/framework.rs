@@ -302,15 +302,16 @@ impl World {
                 self.send(conn, Way::Up, Msg::Call(call.clone()));
                 self.instance(at, life).expect("it hears").calls.push_back(call);
             }
-            return;
-        }
-        instance.last_call = instance.last_call.max(last_call);
-        // What an earlier master was told is asked anew. Acknowledgements do no harm, however late.
-        for FrameworkCall { command, .. } in calls {
-            if matches!(command, FrameworkCommand::Acknowledge(_)) {
-                self.call(at, life, command);
+        } else {
+            instance.last_call = instance.last_call.max(last_call);
+            // What an earlier master was told is asked anew. Acknowledgements do no harm, however late.
+            for FrameworkCall { command, .. } in calls {
+                if matches!(command, FrameworkCommand::Acknowledge(_)) {
+                    self.call(at, life, command);
+                }
             }
         }
+        // An answer may have been lost with the session, whoever the master is.
         let id = member.id;
         let open: Vec<_> = self.frameworks[at]
             .store
@@ -327,7 +328,7 @@ impl World {
         if !questions.is_empty() {
             self.call(at, life, FrameworkCommand::Reconcile(questions));
         }
-        for (number, _) in open.iter().filter(|(_, record)| record.kill) {
+        for (number, _) in open.iter().filter(|(_, record)| record.kill && !same) {
             self.call(at, life, FrameworkCommand::Kill(TaskId { framework: id, number: *number }));
         }
     }
@@ -438,7 +439,7 @@ impl World {
         if !self.may_write(at, life) {
             return;
         }
-        say!(self, "framework {at} hears {} {} {:?} {:?}", status.task, status.state, status.update, status.reason);
+        say!(self, "framework {at} hears {}", crate::words::told(status));
         let framework = &mut self.frameworks[at];
         if framework.store.member.map(|member| member.id) != Some(status.task.framework) {
             return;
@@ -447,6 +448,11 @@ impl World {
             return;
         };
         self.oracle.told(status, epoch);
+        let reused = self.oracle.tasks.get(&status.task).is_some_and(|truth| truth.reused);
+        // The number is its own fault; the task that had it first goes on.
+        if reused && status.state == TaskState::Error {
+            return;
+        }
         let lost_write = bugs::is(Bug::AckBeforePersist) && status.state.is_terminal();
         if !record.is_over() && !lost_write {
             record.state = Some(status.state);
@@ -547,12 +553,17 @@ impl World {
     fn settle(&mut self, at: usize, life: u64, framework: FrameworkId) {
         let records = &mut self.frameworks[at].store.tasks;
         let owed: Vec<_> = records.values_mut().flat_map(|record| std::mem::take(&mut record.owed)).collect();
-        let endless: Vec<_> = records
+        let mut endless: Vec<_> = records
             .iter()
             .filter(|(_, record)| !record.is_over() && !record.kill)
             .map(|(&number, _)| TaskId { framework, number })
             .filter(|&task| self.oracle.is_endless(task))
             .collect();
+        // A number that was used twice may run although an end of it is known.
+        let runs = self.agents.iter().flat_map(|agent| &agent.executor).filter(|(_, held)| held.ending.is_none());
+        endless.extend(runs.map(|(&task, _)| task).filter(|task| {
+            task.framework == framework && self.oracle.tasks.get(task).is_some_and(|truth| truth.reused)
+        }));
         if !owed.is_empty() {
             self.call(at, life, FrameworkCommand::Acknowledge(owed));
         }

@@ -14,6 +14,7 @@ mod oracle;
 mod plan;
 mod rng;
 mod store;
+mod words;
 mod world;
 
 pub use finish::{Report, run};

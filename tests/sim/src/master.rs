@@ -13,7 +13,8 @@ use crate::net::{ConnId, Msg, Place, Way};
 use crate::plan::{MS, S, Time};
 use crate::say;
 use crate::store::LEASE;
-use crate::world::{Event, MasterEvent, World, Written};
+use crate::words::{Done, Said, Written};
+use crate::world::{Event, MasterEvent, World, WriteEnd};
 
 /// The longest that a driver sleeps: what passes beyond that, and a little, was a pause.
 const SLEEP_MAX: Time = S;
@@ -168,6 +169,7 @@ impl World {
         let master = &mut self.masters[at];
         master.up = false;
         master.lead = None;
+        master.paused -= master.paused_until.saturating_sub(self.now);
         master.paused_until = 0;
         for id in self.conns_where(|conn| conn.master == at) {
             self.break_up(id, false, true);
@@ -368,8 +370,10 @@ impl World {
                 hit = Some(hits[self.rng.index(hits.len())]);
                 if hit == Some(Hit::BeforeDeciding) {
                     say!(self, "master {at} is hit before it decides on an accept");
+                    lead.waiting.push_front(input);
+                    lead.held_back = effects;
                     self.masters[at].lead = Some(lead);
-                    return self.hit(at);
+                    return self.hit(at, false);
                 }
             }
             self.decide(at, &mut lead, now, input, &mut effects);
@@ -397,7 +401,7 @@ impl World {
         self.check_master(at);
         if hit == Some(Hit::BeforeSpeaking) {
             say!(self, "master {at} is hit before it speaks of an accept");
-            return self.hit(at);
+            return self.hit(at, false);
         }
         if bugs::is(Bug::SpeaksBeforeWrite) {
             self.let_out(at, None);
@@ -405,8 +409,8 @@ impl World {
         if changes.is_empty() {
             self.let_out(at, (hit == Some(Hit::WhileSpeaking)).then_some(()));
             if hit.is_some() {
-                say!(self, "master {at} is hit after it spoke of an accept");
-                return self.hit(at);
+                say!(self, "master {at} is hit: {hit:?}");
+                return self.hit(at, hit == Some(Hit::WhileSpeaking));
             }
         } else {
             let fails = self.faulty && self.rng.chance(self.plan.failed_writes);
@@ -422,7 +426,7 @@ impl World {
         if lead.cluster.next_deadline().is_some_and(|due| due <= now) {
             let before = effects.len();
             let verdict = lead.cluster.apply(now, Command::Tick, effects);
-            say!(self, "master {at} ticks at {now}: {verdict:?} {:?}", &effects[before..]);
+            say!(self, "master {at} ticks at {now}: {verdict:?}{}", Done(&effects[before..]));
         }
     }
 
@@ -440,11 +444,11 @@ impl World {
             Input::Operator(request, command) => (Command::Operator(request, command), None),
         };
         self.oracle.commanded(lead.epoch, &command, &lead.cluster);
-        let words = self.log.lines.is_some().then(|| format!("{command:?}"));
+        let words = self.log.lines.is_some().then(|| Said(&command).to_string());
         let before = effects.len();
         let verdict = lead.cluster.apply(now, command, effects);
         if let Some(words) = words {
-            say!(self, "master {at} at {now}: {words}: {verdict:?} {:?}", &effects[before..]);
+            say!(self, "master {at} at {now}: {words}: {verdict:?}{}", Done(&effects[before..]));
         }
         if verdict.is_err() && effects.len() > before {
             self.oracle.fail(format!("master {at} refused a command, and appended effects"));
@@ -457,9 +461,9 @@ impl World {
         }
     }
 
-    /// The process ends, or stands still for longer than it leads.
-    fn hit(&mut self, at: usize) {
-        if self.rng.chance(500) {
+    /// The process ends, or stands still, perhaps for longer than it leads.
+    fn hit(&mut self, at: usize, dies: bool) {
+        if dies || self.rng.chance(500) {
             let wait = self.rng.range(100 * MS, 6 * S);
             self.crash_master(at, wait);
         } else {
@@ -488,7 +492,7 @@ impl World {
         if !self.reaches_store(at) {
             // Nothing is known of it: the client gives up after a while.
             let wait = 2 * S;
-            return self.after(wait, Event::Master(at, life, MasterEvent::Written(Written::Failed)));
+            return self.after(wait, Event::Master(at, life, MasterEvent::Written(WriteEnd::Failed)));
         }
         // A process that is no more has closed its connection; what it sent may have come all the same.
         let alive = self.masters[at].up && self.masters[at].life == life;
@@ -496,11 +500,11 @@ impl World {
             return;
         }
         if self.store.full_until > self.now {
-            return answer(self, Written::Full);
+            return answer(self, WriteEnd::Full);
         }
         let leads = !self.has_leases() || self.store.leads(self.now, writing.lease) || bugs::is(Bug::NoFence);
         if !leads || (!self.has_leases() && !alive) {
-            return answer(self, Written::Failed);
+            return answer(self, WriteEnd::Failed);
         }
         if writing.epoch != Epoch(self.store.epoch) {
             self.oracle.fail(format!(
@@ -509,25 +513,27 @@ impl World {
                 Epoch(self.store.epoch)
             ));
         }
-        say!(self, "master {at} writes {:?}", writing.changes);
+        for change in &writing.changes {
+            say!(self, "master {at} writes {}", Written(change));
+        }
         self.store.write(writing.clock, &writing.changes);
         self.oracle.written(&writing.changes);
         // The answer may be lost, though the write is there.
-        answer(self, if writing.fails { Written::Failed } else { Written::Done });
+        answer(self, if writing.fails { WriteEnd::Failed } else { WriteEnd::Done });
     }
 
-    fn written(&mut self, at: usize, how: Written) {
+    fn written(&mut self, at: usize, how: WriteEnd) {
         let Some(lead) = &mut self.masters[at].lead else { return };
         if !lead.writing {
             return;
         }
         match how {
-            Written::Done => {
+            WriteEnd::Done => {
                 lead.writing = false;
                 self.let_out(at, None);
                 self.step(at);
             }
-            Written::Full => {
+            WriteEnd::Full => {
                 say!(self, "master {at} has no room to write");
                 let changes = lead.held_back.iter().filter_map(|effect| match effect {
                     Effect::Remember(change) => Some(change.clone()),
@@ -538,7 +544,7 @@ impl World {
                 let life = self.masters[at].life;
                 self.after(RETRY, Event::Commit(at, life, Box::new(writing)));
             }
-            Written::Failed => {
+            WriteEnd::Failed => {
                 say!(self, "master {at} cannot write, and ends");
                 self.retire(at);
             }

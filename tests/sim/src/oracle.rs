@@ -57,6 +57,8 @@ pub(crate) struct Oracle {
     pub(crate) copied_keys: BTreeSet<AgentKey>,
     /// Operators' words: agents that were meant to be declared gone.
     pub(crate) condemned: BTreeSet<AgentId>,
+    /// Whether masters forget ends soon, and with them that they were acknowledged.
+    pub(crate) forgetful: bool,
     /// For the report.
     pub(crate) starts: u64,
     /// For the report.
@@ -263,7 +265,7 @@ impl Oracle {
             return;
         }
         // A later master repeats what the agent has not seen acknowledged; it says nothing new.
-        let repeats = epoch > by && !status.update.is_by_master() && status.update < end;
+        let repeats = (epoch > by || self.forgetful) && !status.update.is_by_master() && status.update < end;
         if !repeats {
             self.fail(format!(
                 "{} is told to be {} ({}), though its end {:?} was acknowledged with {end}",
@@ -284,13 +286,18 @@ impl Oracle {
         if status.update != UpdateId::UNACKNOWLEDGED {
             truth.told_by = Some(status.update);
         }
-        let (before, ended, lost) = (truth.told.replace(status.state), truth.ended, truth.lost);
+        let (before, ended, lost) = (truth.told, truth.ended, truth.lost);
+        truth.told.get_or_insert(status.state);
         let launched = truth.launched;
         if before.is_none() {
             self.ends_told += 1;
         }
         if let Some(before) = before
             && before != status.state
+            // A launch that was refused is unknown to whoever asks.
+            && (launched || status.state != TaskState::Gone)
+            // Two agents under one id: the one that came first had not the task, and the other has.
+            && !status.agent.is_some_and(|agent| self.copied.contains(&agent))
         {
             return self.fail(format!("{} is told to be {}, and was {before} before", status.task, status.state));
         }

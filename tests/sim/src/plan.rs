@@ -180,7 +180,7 @@ impl Plan {
             reregister_timeout: Duration::from_secs(rng.range(5, 60)),
             unacknowledged: if rng.chance(300) { rng.index(8) + 1 } else { 1_000 },
             offer_timeout: Duration::from_secs(rng.range(1, 6)),
-            history: rng.index(60) + 1,
+            history: if rng.chance(800) { 10_000 } else { rng.index(60) + 1 },
             endless: knob(rng, 200),
         }
     }

@@ -55,12 +55,12 @@ pub(crate) enum MasterEvent {
     /// It is time for its next deadline.
     Wake(u64),
     /// The registry has answered.
-    Written(Written),
+    Written(WriteEnd),
 }
 
 /// How a write ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Written {
+pub(crate) enum WriteEnd {
     /// It is durable.
     Done,
     /// There is no room.
