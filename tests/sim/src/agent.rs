@@ -417,10 +417,10 @@ impl World {
         // It ends every task, forgets its id and stops; whoever looks after the machine starts it again.
         self.power_off(at);
         self.agents[at].disk.member = None;
-        self.agents[at].swapped = false;
         if let Rejection::Final(_) = rejection {
             let key = self.rng.wide();
             self.agents[at].disk = Disk::new(key);
+            self.agents[at].swapped = false;
         }
         self.start_agent(at, 2 * S);
     }

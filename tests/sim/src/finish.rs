@@ -310,6 +310,7 @@ impl World {
     /// Nobody is declared away who was heard a short time ago, by a clock that a pause stops.
     pub(crate) fn check_declared(&mut self, at: usize, lead: &Lead, changes: &[Change]) {
         let ran = self.now - self.masters[at].paused;
+        let reregister = self.plan.reregister_timeout;
         for change in changes {
             let (place, timeout) = match change {
                 Change::AgentRecorded(id, record)
@@ -327,8 +328,12 @@ impl World {
                 _ => continue,
             };
             let Some(place) = place else { continue };
+            // One that was never heard was known to the last master, and has the time that agents have then.
+            let (heard, timeout) = match lead.heard.get(&place) {
+                Some(&heard) => (heard, timeout),
+                None => (lead.began, timeout.min(reregister)),
+            };
             let timeout = Time::try_from(timeout.as_nanos()).expect("seconds");
-            let heard = lead.heard.get(&place).copied().unwrap_or(lead.began);
             // Clocks go wrong by a tenth, and a jump counts for two seconds.
             if ran.saturating_sub(heard) + 2 * S < timeout * 6 / 10 {
                 let ago = (ran - heard) / MS;

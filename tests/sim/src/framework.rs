@@ -263,6 +263,11 @@ impl World {
                 }
                 self.framework_disconnected(at, life, None);
             }
+            // What it says after its farewell comes too late.
+            Msg::Failed(_) if self.leaving => {
+                self.break_up(conn, true, false);
+                self.framework_disconnected(at, life, None);
+            }
             Msg::Failed(why) => {
                 self.oracle.fail(format!("framework {at} behaves, and its session failed: {why}"));
             }
@@ -358,7 +363,7 @@ impl World {
 
     fn offered(&mut self, at: usize, life: u64, offer: &Offer) {
         if self.leaving {
-            return self.decline(at, life, offer.id, 60 * S);
+            return;
         }
         if self.canaries {
             if at == 0 && !self.frameworks[at].store.canaries.contains(&offer.agent) {
@@ -448,6 +453,10 @@ impl World {
             return;
         };
         self.oracle.told(status, epoch);
+        // A canary that never came to its agent proves nothing; another follows.
+        if record.canary && status.state.is_terminal() && status.state != TaskState::Finished {
+            framework.store.canaries.remove(&record.agent);
+        }
         let reused = self.oracle.tasks.get(&status.task).is_some_and(|truth| truth.reused);
         // The number is its own fault; the task that had it first goes on.
         if reused && status.state == TaskState::Error {
@@ -559,10 +568,13 @@ impl World {
             .map(|(&number, _)| TaskId { framework, number })
             .filter(|&task| self.oracle.is_endless(task))
             .collect();
-        // A number that was used twice may run although an end of it is known.
+        // A number that was used twice may run although an end of it is known; so may what ran on an agent whose place
+        // another took.
         let runs = self.agents.iter().flat_map(|agent| &agent.executor).filter(|(_, held)| held.ending.is_none());
         endless.extend(runs.map(|(&task, _)| task).filter(|task| {
-            task.framework == framework && self.oracle.tasks.get(task).is_some_and(|truth| truth.reused)
+            let copied = records.get(&task.number).is_some_and(|record| self.oracle.copied.contains(&record.agent));
+            let reused = self.oracle.tasks.get(task).is_some_and(|truth| truth.reused);
+            task.framework == framework && (copied || reused)
         }));
         if !owed.is_empty() {
             self.call(at, life, FrameworkCommand::Acknowledge(owed));

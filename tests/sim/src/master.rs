@@ -426,6 +426,7 @@ impl World {
         if lead.cluster.next_deadline().is_some_and(|due| due <= now) {
             let before = effects.len();
             let verdict = lead.cluster.apply(now, Command::Tick, effects);
+            self.oracle.decided(lead.epoch, &effects[before..]);
             say!(self, "master {at} ticks at {now}: {verdict:?}{}", Done(&effects[before..]));
         }
     }
@@ -447,6 +448,7 @@ impl World {
         let words = self.log.lines.is_some().then(|| Said(&command).to_string());
         let before = effects.len();
         let verdict = lead.cluster.apply(now, command, effects);
+        self.oracle.decided(lead.epoch, &effects[before..]);
         if let Some(words) = words {
             say!(self, "master {at} at {now}: {words}: {verdict:?}{}", Done(&effects[before..]));
         }

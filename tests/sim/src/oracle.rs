@@ -166,6 +166,9 @@ impl Oracle {
 
     /// An agent is given an id.
     pub(crate) fn named(&mut self, member: Member<AgentId>, key: AgentKey) {
+        if self.copied_keys.contains(&key) {
+            self.copied.insert(member.id);
+        }
         let owner = *self.keys.entry((member.cluster, member.id)).or_insert(key);
         if owner != key {
             self.fail(format!("{} is given to two agents", member.id));
@@ -247,13 +250,26 @@ impl Oracle {
     /// Something of a master is said.
     pub(crate) fn let_out(&mut self, epoch: Epoch, effect: &Effect) {
         match effect {
+            Effect::ToFramework(_, FrameworkEvent::Update(status)) if epoch < self.latest => self.says(epoch, status),
             Effect::ToAgent(_, AgentOrder::Launch(spec)) => {
                 if let Some(truth) = self.tasks.get_mut(&spec.id) {
                     truth.launched = true;
                 }
             }
-            Effect::ToFramework(_, FrameworkEvent::Update(status)) => self.says(epoch, status),
             _ => {}
+        }
+    }
+
+    /// A master has decided something.
+    pub(crate) fn decided(&mut self, epoch: Epoch, effects: &[Effect]) {
+        // One that was replaced decides, and does not come to speak.
+        if epoch < self.latest {
+            return;
+        }
+        for effect in effects {
+            if let Effect::ToFramework(_, FrameworkEvent::Update(status)) = effect {
+                self.says(epoch, status);
+            }
         }
     }
 
