@@ -292,7 +292,13 @@ impl World {
             self.send(conn, Way::Down, Msg::StandsBy(leader));
             return;
         };
-        lead.heard.extend(place.map(|place| (place, ran)));
+        // A registration or a subscription may be refused, and says nothing of the one that is connected.
+        let introduces = match &msg {
+            Msg::Report(report) => matches!(report, AgentCommand::Register { .. }),
+            Msg::Call(call) => matches!(call.command, FrameworkCommand::Subscribe { .. }),
+            _ => false,
+        };
+        lead.heard.extend(place.filter(|_| !introduces).map(|place| (place, ran)));
         let session = match lead.by_conn.get(&conn) {
             Some(&session) => session,
             None => {
