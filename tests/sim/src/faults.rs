@@ -11,6 +11,7 @@ use haggle_core::{
 };
 
 use crate::agent::Disk;
+use crate::master::COUNTED_MAX;
 use crate::net::{Msg, Peer, Place, Way};
 use crate::plan::{Fault, MS, S, Time};
 use crate::say;
@@ -69,6 +70,7 @@ impl World {
             Fault::ClockJump => {
                 let by = self.rng.range(MS, 30 * S);
                 self.masters[master].clock.jump(by);
+                self.masters[master].counted += COUNTED_MAX;
                 self.agents[at].clock.jump(by / 2);
             }
             Fault::AgentCrash => {
@@ -139,6 +141,7 @@ impl World {
         let until = (self.now + pause).max(self.masters[at].paused_until);
         let from = self.now.max(self.masters[at].paused_until);
         self.masters[at].paused += until - from;
+        self.masters[at].counted += COUNTED_MAX;
         self.masters[at].paused_until = until;
         say!(self, "master {at} stands still for {} ms", (until - self.now) / MS);
     }

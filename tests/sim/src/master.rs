@@ -19,7 +19,7 @@ use crate::world::{Event, MasterEvent, World, WriteEnd};
 /// The longest that a driver sleeps: what passes beyond that, and a little, was a pause.
 const SLEEP_MAX: Time = S;
 /// The most time that counts between two looks at the clock.
-const COUNTED_MAX: Time = SLEEP_MAX + S;
+pub(crate) const COUNTED_MAX: Time = SLEEP_MAX + S;
 /// Between two tries to lead, or to write to a full disk.
 const RETRY: Time = S;
 
@@ -31,6 +31,8 @@ pub(crate) struct Master {
     pub(crate) paused_until: Time,
     /// How long it has stood still in all.
     pub(crate) paused: Time,
+    /// The most that its driver's clock can have counted too much because of that, and of jumps.
+    pub(crate) counted: Time,
     /// Its machine's clock.
     pub(crate) clock: Clock,
     /// What it does when it leads.
@@ -95,7 +97,7 @@ enum Hit {
 impl Master {
     /// A master that has not started.
     pub(crate) fn new(clock: Clock) -> Self {
-        Self { life: 0, paused_until: 0, paused: 0, clock, lead: None, up: false }
+        Self { life: 0, paused_until: 0, paused: 0, counted: 0, clock, lead: None, up: false }
     }
 }
 
@@ -112,6 +114,11 @@ impl Lead {
 }
 
 impl World {
+    /// The most that a driver's clock can have counted: for the checks alone.
+    pub(crate) fn ran(&self, at: usize) -> Time {
+        self.now + self.masters[at].counted - self.masters[at].paused
+    }
+
     fn has_leases(&self) -> bool {
         self.plan.masters > 1
     }
@@ -240,7 +247,7 @@ impl World {
             by_conn: BTreeMap::new(),
             last_session: 0,
             heard: BTreeMap::new(),
-            began: self.now - self.masters[at].paused,
+            began: self.ran(at),
         };
         self.masters[at].lead = Some(Box::new(lead));
         if self.has_leases() {
@@ -285,7 +292,7 @@ impl World {
         if !self.masters[at].up {
             return self.break_up(conn, true, true);
         }
-        let ran = self.now - self.masters[at].paused;
+        let ran = self.ran(at);
         let place = self.net.conns[&conn].peer.place();
         let Some(lead) = &mut self.masters[at].lead else {
             let leader = self.store.leader.as_ref().map(|leader| leader.master).filter(|&leader| leader != at);
@@ -450,10 +457,13 @@ impl World {
             }
             Input::Operator(request, command) => (Command::Operator(request, command), None),
         };
-        self.oracle.commanded(lead.epoch, &command, &lead.cluster);
+        let acknowledged = self.oracle.acknowledged(&command, &lead.cluster);
         let words = self.log.lines.is_some().then(|| Said(&command).to_string());
         let before = effects.len();
         let verdict = lead.cluster.apply(now, command, effects);
+        if verdict.is_ok() {
+            self.oracle.note(lead.epoch, acknowledged);
+        }
         self.oracle.decided(lead.epoch, &effects[before..]);
         if let Some(words) = words {
             say!(self, "master {at} at {now}: {words}: {verdict:?}{}", Done(&effects[before..]));

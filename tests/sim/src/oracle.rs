@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use haggle_core::cluster::{
-    AgentOrder, Change, Cluster, Command, Effect, FrameworkCommand, FrameworkEvent, OperatorCommand,
+    AgentOrder, Change, Cluster, Command, Effect, FrameworkCommand, FrameworkEvent,
 };
 use haggle_core::{AgentId, AgentKey, ClusterId, Epoch, FrameworkId, Member, TaskId, TaskState, TaskStatus, UpdateId};
 
@@ -55,8 +55,6 @@ pub(crate) struct Oracle {
     pub(crate) copied: BTreeSet<AgentId>,
     /// What those proved their ids with.
     pub(crate) copied_keys: BTreeSet<AgentKey>,
-    /// Operators' words: agents that were meant to be declared gone.
-    pub(crate) condemned: BTreeSet<AgentId>,
     /// Whether masters forget ends soon, and with them that they were acknowledged.
     pub(crate) forgetful: bool,
     /// For the report.
@@ -219,22 +217,23 @@ impl Oracle {
         }
     }
 
-    /// A master is about to decide.
-    pub(crate) fn commanded(&mut self, epoch: Epoch, command: &Command, cluster: &Cluster) {
-        match command {
-            Command::Framework(_, call) => {
-                let FrameworkCommand::Acknowledge(acks) = &call.command else { return };
-                for ack in acks {
-                    if let Some(truth) = self.tasks.get_mut(&ack.task)
-                        && truth.told_by == Some(ack.update)
-                        && cluster.task(ack.task).is_some()
-                    {
-                        truth.acknowledged = Some((epoch, ack.update));
-                    }
-                }
+    /// Which ends a command acknowledges, of those that the master knows.
+    pub(crate) fn acknowledged(&self, command: &Command, cluster: &Cluster) -> Vec<(TaskId, UpdateId)> {
+        let Command::Framework(_, call) = command else { return Vec::new() };
+        let FrameworkCommand::Acknowledge(acks) = &call.command else { return Vec::new() };
+        let is_end = |task: &TaskId, update| self.tasks.get(task).is_some_and(|truth| truth.told_by == Some(update));
+        acks.iter()
+            .map(|ack| (ack.task, ack.update))
+            .filter(|&(task, update)| is_end(&task, update) && cluster.task(task).is_some())
+            .collect()
+    }
+
+    /// A master has taken note of acknowledged ends.
+    pub(crate) fn note(&mut self, epoch: Epoch, acknowledged: Vec<(TaskId, UpdateId)>) {
+        for (task, update) in acknowledged {
+            if let Some(truth) = self.tasks.get_mut(&task) {
+                truth.acknowledged = Some((epoch, update));
             }
-            Command::Operator(_, OperatorCommand::AgentGone(id)) => drop(self.condemned.insert(*id)),
-            _ => {}
         }
     }
 
