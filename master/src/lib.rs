@@ -21,27 +21,31 @@ mod registry;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use haggle_core::cluster::Cluster;
+use haggle_core::Now;
+use haggle_core::cluster::{Cluster, Recovered};
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
-use tracing::info;
+use tokio::time::{sleep, timeout};
+use tracing::{info, warn};
 
 pub use config::{ArtifactLimits, Config};
 pub use error::{Failure, StartError};
-pub use registry::{BadRow, RegistryError};
+pub use registry::{BadRow, LocalError, RegistryError};
 
 use artifacts::Store;
 use clock::Clock;
-use handle::Handle;
-use registry::Registry;
+use handle::{Handle, Reign};
+use registry::{LocalRegistry, Registry};
 
 /// How long calls that are under way may take to end when the master stops. Sessions and watches end at once;
 /// this is for an upload.
 const LAST_CALLS: Duration = Duration::from_secs(2);
+
+/// How often to try again when there is no room for the registry.
+const TRY_EVERY: Duration = Duration::from_secs(1);
 
 /// A running master. It runs on the runtime that started it, until [`Master::stop`]; dropped, it stops too, but
 /// nobody waits for it.
@@ -55,7 +59,7 @@ pub struct Master {
 }
 
 impl Master {
-    /// Starts a master: when this returns, it serves.
+    /// Starts a master: when this returns, it serves. While the disk of its state folder is full, it waits for room.
     ///
     /// # Errors
     /// When it must not or cannot listen there, or cannot use its state folder.
@@ -63,15 +67,23 @@ impl Master {
         let listener = listen(config.listen).await?;
         let address = listener.local_addr().map_err(|source| StartError::Listen { address: config.listen, source })?;
 
-        let (registry, recovered, origin) = Registry::open(config.state.as_deref())?;
+        let mut registry: Box<dyn Registry> = Box::new(LocalRegistry::new(config.state.as_deref()));
+        let (recovered, origin) = recover(registry.as_mut()).await?;
         // Behind the registry's lock: nobody else uses the folder.
         let folder = config.state.as_ref().map(|state| state.join("artifacts"));
         let store = Store::open(folder.as_deref(), config.artifacts)
             .map_err(|source| StartError::Artifacts { folder: folder.unwrap_or_else(std::env::temp_dir), source })?;
-        info!("{} agents and {} frameworks are remembered", recovered.agents.len(), recovered.frameworks.len());
+        let reign = Reign::from(&recovered);
+        info!(
+            "leads {} as {}; {} agents and {} frameworks are remembered",
+            reign.cluster,
+            reign.epoch,
+            recovered.agents.len(),
+            recovered.frameworks.len()
+        );
         let cluster = Cluster::new(config.cluster, recovered, origin);
-        let (handle, driver) =
-            driver::start(cluster, registry, Clock::starting_at(origin)).map_err(StartError::Thread)?;
+        let clock = Clock::starting_at(origin, Instant::now());
+        let (handle, driver) = driver::start(cluster, registry, clock, reign).map_err(StartError::Thread)?;
 
         let (stop, stopping) = oneshot::channel();
         let (failed, failure) = watch::channel(None);
@@ -105,6 +117,19 @@ impl Master {
             Ok(failure) => failure.clone().map_or(Ok(()), Err),
             Err(_) => Err(Failure::Server("the server ended unexpectedly; this is a bug".to_owned())),
         }
+    }
+}
+
+/// Takes the lead, as soon as there is room to remember it.
+async fn recover(registry: &mut dyn Registry) -> Result<(Recovered, Now), RegistryError> {
+    loop {
+        match registry.recover() {
+            Err(full @ RegistryError::Full(_)) => {
+                warn!("{full}; the master starts when there is, and tries each second")
+            }
+            outcome => return outcome,
+        }
+        sleep(TRY_EVERY).await;
     }
 }
 

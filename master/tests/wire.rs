@@ -9,7 +9,7 @@ use haggle_proto::v1::{OutputStream, Reason, TaskState, agent_order, agent_repor
 use tempfile::TempDir;
 use tonic::Code;
 
-use peers::{Agent, Framework, artifacts, loopback, operator, spec, upload};
+use peers::{Agent, Framework, agents, artifacts, loopback, operator, spec, tasks, upload, whole};
 
 async fn master() -> Master {
     Master::start(Config::new(loopback())).await.unwrap()
@@ -80,10 +80,11 @@ async fn an_agent_that_cannot_join_hears_why_before_the_end() {
     let mut agent = Agent::connect(&master).await;
 
     let nothing = v1::AgentInfo { resources: Some(v1::Resources::default()), ..Default::default() };
-    agent.say(agent_report::Report::Register(v1::RegisterAgent { info: Some(nothing), ..Default::default() })).await;
+    let register = v1::RegisterAgent { info: Some(nothing), key: vec![1; 16], ..Default::default() };
+    agent.say(agent_report::Report::Register(register)).await;
 
-    let agent_order::Order::Refused(why) = agent.order().await else { panic!("not refused") };
-    assert_eq!(why, "an agent needs something to offer, and has nothing");
+    let agent_order::Order::Refused(refused) = agent.order().await else { panic!("not refused") };
+    assert_eq!(refused.why, "an agent needs something to offer, and has nothing");
     agent.ended().await;
 }
 
@@ -92,7 +93,7 @@ async fn a_framework_that_comes_back_takes_over_from_its_older_session() {
     let master = master().await;
     let older = Framework::subscribe(&master, None).await;
 
-    let newer = Framework::subscribe(&master, Some(older.id)).await;
+    let newer = Framework::subscribe(&master, Some(older.member.clone())).await;
 
     assert_eq!(newer.id, older.id);
     older.ended().await;
@@ -125,10 +126,10 @@ async fn who_comes_back_to_a_restarted_master_keeps_its_id() {
     first.stop().await;
 
     let second = Master::start(config_in(&folder)).await.unwrap();
-    let agents = operator(&second).await.list_agents(v1::ListAgentsRequest {}).await.unwrap().into_inner().agents;
+    let agents = agents(&mut operator(&second).await).await;
     assert_eq!(agents.iter().map(|agent| (agent.id, agent.connected)).collect::<Vec<_>>(), [(1, false), (2, false)]);
-    assert_eq!(Agent::register(&second, Some(agent.id)).await.id, agent.id);
-    assert_eq!(Framework::subscribe(&second, Some(framework.id)).await.id, framework.id);
+    assert_eq!(Agent::register(&second, Some(agent.member)).await.id, agent.id);
+    assert_eq!(Framework::subscribe(&second, Some(framework.member)).await.id, framework.id);
     assert_eq!(Agent::register(&second, None).await.id, 3);
     assert_eq!(Framework::subscribe(&second, None).await.id, 2);
     artifacts(&second).await.stat(v1::ArtifactRef { digest }).await.unwrap();
@@ -203,15 +204,18 @@ async fn an_operator_sees_the_cluster_and_watches_it() {
     let mut framework = Framework::subscribe(&master, None).await;
     let offer = framework.offer().await;
 
-    let offers = operator.list_offers(v1::ListOffersRequest {}).await.unwrap().into_inner().offers;
+    let offers = operator.list_offers(v1::ListOffersRequest {}).await.unwrap().into_inner();
+    let offers = whole(offers, |message| message.offers).await;
     assert_eq!(offers.iter().map(|open| (open.id, open.framework, open.agent)).collect::<Vec<_>>(), [(offer.id, 1, 1)]);
     framework.accept(&offer, vec![spec(framework.id, 1)]).await;
     let launched = agent.launched().await;
-    let tasks = operator.list_tasks(v1::ListTasksRequest::default()).await.unwrap().into_inner().tasks;
+    let tasks = tasks(&mut operator, false).await;
     assert_eq!(tasks.iter().map(|task| (task.id, task.agent)).collect::<Vec<_>>(), [(launched.id, 1)]);
-    let frameworks = operator.list_frameworks(v1::ListFrameworksRequest {}).await.unwrap().into_inner().frameworks;
+    let frameworks = operator.list_frameworks(v1::ListFrameworksRequest {}).await.unwrap().into_inner();
+    let frameworks = whole(frameworks, |message| message.frameworks).await;
     assert_eq!(frameworks.iter().map(|framework| framework.tasks).collect::<Vec<_>>(), [1]);
-    let roles = operator.list_roles(v1::ListRolesRequest {}).await.unwrap().into_inner().roles;
+    let roles = operator.list_roles(v1::ListRolesRequest {}).await.unwrap().into_inner();
+    let roles = whole(roles, |message| message.roles).await;
     assert_eq!(roles.iter().map(|role| role.name.as_str()).collect::<Vec<_>>(), ["default"]);
 
     let mut next = async || watched.message().await.unwrap().unwrap().event.unwrap();
@@ -230,7 +234,7 @@ async fn an_operator_kills_a_task_once() {
     let offer = framework.offer().await;
     framework.accept(&offer, vec![spec(framework.id, 1)]).await;
     let launched = agent.launched().await;
-    let named = |number| v1::KillTaskRequest { task: Some(v1::TaskId { framework: 1, number }) };
+    let named = |number| v1::KillTaskRequest { task: Some(v1::TaskId { framework: 1, number }), request: Vec::new() };
 
     operator.kill_task(named(1)).await.unwrap();
     assert_eq!(Some(agent.killed().await), launched.id);
@@ -290,7 +294,7 @@ async fn a_log_is_unavailable_when_its_agent_is_away() {
     drop(agent);
     assert_eq!(log.message().await.unwrap_err().code(), Code::Unavailable);
 
-    while operator.list_agents(v1::ListAgentsRequest {}).await.unwrap().into_inner().agents[0].connected {}
+    while agents(&mut operator).await[0].connected {}
     assert_eq!(operator.read_log(request).await.unwrap_err().code(), Code::Unavailable);
     let stranger = v1::ReadLogRequest { task: Some(v1::TaskId { framework: 9, number: 9 }), ..request };
     assert_eq!(operator.read_log(stranger).await.unwrap_err().code(), Code::NotFound);

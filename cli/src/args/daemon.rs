@@ -80,11 +80,15 @@ pub(crate) struct MasterArgs {
 ///
 /// SIGTERM and Ctrl-C drain it: it takes no more tasks, ends those it has, reports them, and leaves. A second
 /// Ctrl-C ends it and its tasks at once. SIGHUP ends it and leaves its tasks running: they, and those of an agent that
-/// was killed, go on with the next agent in the same work folder, or end after 15 minutes without one.
+/// was killed, go on with the next agent in the same work folder, or end after 15 minutes without one. The folder also
+/// holds the agent's identity: an agent that comes back in it is the same to its master.
+///
+/// With several masters, name all of them: --master a,b,c. The agent finds the one that leads.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
   haggle agent --master http://127.0.0.1:5050
+  haggle agent --master 127.0.0.1:5050,127.0.0.1:5051,127.0.0.1:5052
   haggle agent --name small --cpus 0.5 --mem 256MiB --attribute rack=b7")]
 pub(crate) struct AgentArgs {
     /// A name for people [default: the machine's]
@@ -102,7 +106,8 @@ pub(crate) struct AgentArgs {
     /// Something frameworks may choose agents by; repeatable
     #[arg(long = "attribute", value_name = "NAME=VALUE", value_parser = values::attribute)]
     pub(crate) attributes: Vec<(String, String)>,
-    /// Keep logs, scratch folders and the agent's identity here [default: a temporary folder]
+    /// Keep executors, logs and the agent's identity here [default: haggle/agent in $XDG_STATE_HOME or ~/.local/state;
+    /// where another agent is in it, agent-2, agent-3, … beside it]
     #[arg(long, value_name = "DIR")]
     pub(crate) work_dir: Option<PathBuf>,
     #[command(flatten)]

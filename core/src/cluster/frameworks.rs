@@ -37,7 +37,7 @@ pub(super) fn subscribe(
         match state.frameworks.len() < state.config.frameworks {
             true => join(state, session, FrameworkId(state.last_framework + 1), info, out),
             false => {
-                turn_away(session, format!("{} frameworks are known, more are not taken", state.frameworks.len()), out)
+                turn_away(session, format!("{} frameworks are known, more are not taken", state.frameworks.len()), out);
             }
         }
         return Ok(());

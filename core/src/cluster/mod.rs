@@ -36,6 +36,7 @@ pub use config::Config;
 pub use effect::{AgentOrder, AgentRecord, Announcement, Change, Effect, FrameworkEvent, Recovered, Rejection};
 pub use refusal::Refusal;
 pub use view::{AgentView, Counts, FrameworkView, OfferView, RoleView, TaskView};
+pub use views::TaskCursor;
 
 use crate::id::SessionId;
 use crate::time::Now;

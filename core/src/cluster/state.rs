@@ -48,6 +48,9 @@ pub(super) struct State {
     pub(super) last_update: u64,
 }
 
+/// More offers than any master makes: an answer to an offer of an earlier master must not pass for one to a new offer.
+const OFFERS_PER_EPOCH: u64 = 1_000_000_000_000;
+
 /// Who speaks on a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Peer {
@@ -166,7 +169,7 @@ impl State {
             requests: Requests::default(),
             last_agent: recovered.last_agent,
             last_framework: recovered.last_framework,
-            last_offer: 0,
+            last_offer: recovered.epoch.0.saturating_sub(1).saturating_mul(OFFERS_PER_EPOCH),
             last_update: 0,
             config,
         };

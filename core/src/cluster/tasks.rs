@@ -51,9 +51,8 @@ fn update_one(state: &mut State, agent: AgentId, session: SessionId, status: Tas
     };
     task.latest_update = task.latest_update.max(update);
     let moves = task.status.state.next(TaskEvent::Reported(status.state)).is_some();
-    // The same from the master's own mouth, or from the registration, says less.
-    let says_more = task.status.state == status.state && task.status.source != status.source;
-    if moves || says_more || task.status.update == update {
+    // The same from the master's own mouth, or from a registration, says less.
+    if moves || task.status.state == status.state {
         updates::let_go(state, id);
         state.note(id, status.clone());
     }

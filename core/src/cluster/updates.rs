@@ -25,7 +25,9 @@ pub(super) fn keep(state: &mut State, now: Now, id: TaskId) {
     let Some(framework) = state.frameworks.get_mut(&id.framework) else { return };
     let task = state.tasks.get_mut(&id).expect("the caller has seen the task");
     if task.status.update == UpdateId::UNACKNOWLEDGED {
-        return;
+        // An agent that names no update of an end breaks the contract. Its framework hears of it all the same.
+        state.last_update += 1;
+        task.status.update = UpdateId::by_master(state.epoch, state.last_update);
     }
     task.kept = true;
     framework.kept.insert((task.status.update, id));

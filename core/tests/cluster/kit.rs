@@ -41,7 +41,8 @@ pub(crate) type Brief = (TaskId, TaskState, Option<Reason>);
 
 impl World {
     pub(crate) fn new() -> Self {
-        Self::with(Config::default(), remembered())
+        // A test about something else need not send heartbeats.
+        Self::with(Config { agent_timeout: Duration::from_secs(75), ..Config::default() }, remembered())
     }
 
     pub(crate) fn with(config: Config, recovered: Recovered) -> Self {
@@ -88,19 +89,6 @@ impl World {
     pub(crate) fn session(&mut self) -> SessionId {
         self.last_session += 1;
         SessionId(self.last_session)
-    }
-
-    /// Nothing about one of `others` is told: it lives.
-    pub(crate) fn wait_with_heartbeats(&mut self, duration: Duration, others: &[Agent]) -> Vec<Effect> {
-        let end = self.now + duration;
-        let mut effects = Vec::new();
-        while self.now < end {
-            effects.extend(self.wait(Duration::from_secs(1).min(end.since(self.now))));
-            for agent in others {
-                effects.extend(self.agent_says(*agent, AgentCommand::Heartbeat));
-            }
-        }
-        effects
     }
 
     pub(crate) fn agent(&mut self, cpus: u64, mib: u64) -> Agent {
@@ -199,6 +187,13 @@ impl World {
     pub(crate) fn acknowledge_all(&mut self, framework: Framework, updates: &[(TaskId, UpdateId)]) -> Vec<Effect> {
         let all = updates.iter().map(|&(task, update)| Acknowledgement { task, update, agent: None });
         self.framework_says(framework, FrameworkCommand::Acknowledge(all.collect()))
+    }
+
+    /// Acknowledges every update that the master keeps for a framework, as it is told them again.
+    pub(crate) fn acknowledge_kept(&mut self, framework: Framework) {
+        let told = self.wait(Duration::from_secs(60));
+        let kept: Vec<_> = updates(&told, framework).iter().map(|status| (status.task, status.update)).collect();
+        self.acknowledge_all(framework, &kept);
     }
 
     pub(crate) fn disconnect<Id: Copy>(&mut self, peer: Peer<Id>) -> Vec<Effect> {

@@ -48,8 +48,10 @@ impl v1::agents_server::Agents for Agents {
             let _ = handle.end(session).await;
             drop(place);
         });
-        let orders =
-            mail.map(|batch| batch.map(|mail| v1::AgentOrders { orders: mail.into_iter().map(Into::into).collect() }));
+        let epoch = self.handle.reign().epoch.0;
+        let orders = mail.map(move |batch| {
+            batch.map(|mail| v1::AgentOrders { orders: mail.into_iter().map(Into::into).collect(), epoch })
+        });
         Ok(Response::new(orders.boxed()))
     }
 }
@@ -94,6 +96,7 @@ fn introduction(first: Option<&Report>) -> Result<(), Status> {
         Some(Report::Drain(_)) => "drain",
         Some(Report::Leave(_)) => "leave",
         Some(Report::Log(_)) => "log",
+        Some(Report::Holds(_)) => "holds",
         None => "none",
     };
     Err(Status::failed_precondition(format!("the first report of a session must be register, it is {name}")))

@@ -3,7 +3,7 @@
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use haggle_core::SessionId;
-use haggle_core::cluster::{Command, FrameworkCommand};
+use haggle_core::cluster::{Command, FrameworkCall};
 use haggle_proto::v1;
 use haggle_proto::v1::framework_call::Call;
 use tonic::{Request, Response, Status, Streaming};
@@ -55,7 +55,7 @@ fn understand(session: SessionId, message: v1::FrameworkCalls, subscribed: &mut 
             introduction(call.call.as_ref())?;
             *subscribed = true;
         }
-        commands.push(Command::Framework(session, FrameworkCommand::try_from(call)?));
+        commands.push(Command::Framework(session, FrameworkCall::try_from(call)?));
     }
     Ok(commands)
 }

@@ -4,6 +4,7 @@ mod agents;
 mod artifacts;
 mod connections;
 mod frameworks;
+mod lists;
 mod operator;
 mod read_log;
 mod session;

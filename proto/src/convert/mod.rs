@@ -62,6 +62,19 @@ pub fn request_id(bytes: &[u8]) -> Result<Option<RequestId>, Malformed> {
     }
 }
 
+/// The random bytes of an operator's request.
+pub fn request_bytes(request: RequestId) -> Vec<u8> {
+    request.0.to_be_bytes().to_vec()
+}
+
+/// Reads the name of a cluster.
+///
+/// # Errors
+/// When there are not 16 bytes.
+pub fn cluster(bytes: &[u8]) -> Result<ClusterId, Malformed> {
+    random(bytes, "cluster").map(ClusterId)
+}
+
 /// Reads 128 random bits.
 fn random(bytes: &[u8], field: &'static str) -> Result<u128, Malformed> {
     bytes.try_into().map(u128::from_be_bytes).map_err(|_| Malformed::Invalid {

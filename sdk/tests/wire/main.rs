@@ -3,6 +3,7 @@
 mod artifacts;
 mod connect;
 mod framework;
+mod masters;
 mod operator;
 mod played;
 mod runner;

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
-use haggle_core::{Ending, TaskId, TaskSpec};
+use haggle_core::{Ending, TaskId, TaskSpec, TaskSummary};
 use parking_lot::{Condvar, Mutex};
 
 use super::outbox::Outbox;
@@ -18,7 +18,7 @@ use crate::event::{Event, Listener, Stream};
 /// One lock orders everything, so that what an agent is told when it comes and what it is told from then on fit
 /// together without a gap. Nothing blocks under it.
 #[derive(Default)]
-pub(super) struct Desk {
+pub(super) struct TaskRecords {
     state: Mutex<State>,
     /// The agent is to be told something that was not sent yet.
     unsent: AtomicBool,
@@ -39,9 +39,10 @@ struct State {
     alone_since: Option<Instant>,
 }
 
-/// All that there is to say of a task.
+/// All that there is to say of a task. Of its spec only what an agent that comes back needs: arguments, environment
+/// and standard input may have a MiB, and are the executor's while it runs.
 struct Record {
-    spec: Arc<TaskSpec>,
+    summary: TaskSummary,
     started: bool,
     /// Apart, since most records are of tasks that have none yet.
     ending: Option<Box<Ending>>,
@@ -69,20 +70,20 @@ pub(super) struct Quiet {
     pub(super) alone_since: Option<Instant>,
 }
 
-impl Desk {
+impl TaskRecords {
     pub(super) fn new() -> Self {
-        let desk = Self::default();
+        let records = Self::default();
         {
-            let mut state = desk.state.lock();
+            let mut state = records.state.lock();
             state.idle_since = Some(Instant::now());
             state.alone_since = Some(Instant::now());
         }
-        desk
+        records
     }
 
     /// An agent is there: everything that is held becomes the first that it hears. Returns how many came before it, and
     /// what it is to be told.
-    pub(super) fn agent_comes(&self) -> (u32, Arc<Outbox<Report>>) {
+    pub(super) fn connect(&self) -> (u32, Arc<Outbox<Report>>) {
         let mut state = self.state.lock();
         let incarnation = state.agents;
         state.agents += 1;
@@ -97,7 +98,7 @@ impl Desk {
     }
 
     /// The agent is gone. What happens from now on is for the next one.
-    pub(super) fn agent_goes(&self) {
+    pub(super) fn disconnect(&self) {
         let mut state = self.state.lock();
         if let Some(outbox) = state.outbox.take() {
             outbox.close();
@@ -107,13 +108,13 @@ impl Desk {
     }
 
     /// A task is about to be launched. False when it was before.
-    pub(super) fn open(&self, spec: &Arc<TaskSpec>) -> bool {
+    pub(super) fn open(&self, spec: &TaskSpec) -> bool {
         let mut state = self.state.lock();
         state.idle_since = None;
         let new = !state.tasks.contains_key(&spec.id);
         if new {
             let record = Record {
-                spec: Arc::clone(spec),
+                summary: TaskSummary::from(spec),
                 started: false,
                 ending: None,
                 outputs: [Tail::default(), Tail::default()],
@@ -206,9 +207,9 @@ impl Desk {
     }
 }
 
-/// The desk as the executor's listener.
+/// The records as what listens to the executor.
 #[derive(Clone)]
-pub(super) struct Listening(pub(super) Arc<Desk>);
+pub(super) struct Listening(pub(super) Arc<TaskRecords>);
 
 impl Listener for Listening {
     fn hear(&self, event: Event) {
@@ -243,7 +244,7 @@ impl Record {
 
     /// Everything about it, to an agent that knows nothing.
     fn tell(&mut self, task: TaskId, outbox: &Outbox<Report>) {
-        put(&Report::Held { spec: Arc::clone(&self.spec) }, outbox);
+        put(&Report::Held(self.summary.clone()), outbox);
         if self.started {
             put(&Report::Started(task), outbox);
         }
@@ -340,13 +341,13 @@ mod tests {
     }
 
     /// What waits for the agent, one word for each report.
-    fn told(desk: &Desk) -> Vec<String> {
-        let bytes = desk.state.lock().outbox.as_ref().unwrap().take_waiting();
+    fn told(records: &TaskRecords) -> Vec<String> {
+        let bytes = records.state.lock().outbox.as_ref().unwrap().take_waiting();
         let mut reports = Vec::new();
         let mut incoming = Incoming::<_, Report>::new(&bytes[..]);
         while incoming.read(&mut reports).unwrap() {}
         let word = |report: &Report| match report {
-            Report::Held { spec } => format!("held {}", spec.id),
+            Report::Held(task) => format!("held {}", task.id),
             Report::Complete { incarnation } => format!("complete {incarnation}"),
             Report::Started(task) => format!("started {task}"),
             Report::Output { task, offset, bytes, .. } => {
@@ -360,18 +361,18 @@ mod tests {
 
     #[test]
     fn a_new_agent_hears_everything_that_is_not_settled() {
-        let desk = Desk::new();
-        desk.agent_comes();
-        desk.agent_goes();
-        desk.open(&spec(1));
-        desk.open(&spec(2));
-        desk.hear(Event::Started { task: task(2) });
-        desk.hear(output(2, "abc"));
-        desk.hear(output(2, "def"));
-        desk.taken(task(2), Stream::Stdout, 6, 3);
-        desk.hear(ended(2));
+        let records = TaskRecords::new();
+        records.connect();
+        records.disconnect();
+        records.open(&spec(1));
+        records.open(&spec(2));
+        records.hear(Event::Started { task: task(2) });
+        records.hear(output(2, "abc"));
+        records.hear(output(2, "def"));
+        records.taken(task(2), Stream::Stdout, 6, 3);
+        records.hear(ended(2));
 
-        desk.agent_comes();
+        records.connect();
 
         let all = [
             "held task-1.1",
@@ -381,32 +382,32 @@ mod tests {
             "ended task-1.2",
             "complete 1",
         ];
-        assert_eq!(told(&desk), all);
-        desk.forget(task(2));
-        desk.agent_goes();
-        desk.agent_comes();
-        assert_eq!(told(&desk), ["held task-1.1", "complete 2"]);
+        assert_eq!(told(&records), all);
+        records.forget(task(2));
+        records.disconnect();
+        records.connect();
+        assert_eq!(told(&records), ["held task-1.1", "complete 2"]);
     }
 
     #[test]
     fn an_agent_that_is_there_hears_what_happens_and_no_more() {
-        let desk = Desk::new();
-        desk.agent_comes();
-        assert_eq!(told(&desk), ["complete 0"]);
-        assert!(desk.open(&spec(1)));
-        assert!(!desk.open(&spec(1)), "a task is opened once");
+        let records = TaskRecords::new();
+        records.connect();
+        assert_eq!(told(&records), ["complete 0"]);
+        assert!(records.open(&spec(1)));
+        assert!(!records.open(&spec(1)), "a task is opened once");
 
-        desk.hear(output(1, "abc"));
-        desk.hear(ended(1));
-        desk.hear(ended(9));
+        records.hear(output(1, "abc"));
+        records.hear(ended(1));
+        records.hear(ended(9));
 
-        assert_eq!(told(&desk), ["output task-1.1 0 abc", "ended task-1.1"]);
+        assert_eq!(told(&records), ["output task-1.1 0 abc", "ended task-1.1"]);
     }
 
     #[test]
     fn the_guests_own_bytes_are_let_go_once_the_agent_has_them() {
-        let desk = Desk::new();
-        desk.open(&spec(1));
+        let records = TaskRecords::new();
+        records.open(&spec(1));
         let guard = Arc::new(*b"abc");
         let held = Arc::downgrade(&guard);
         struct Guarded(Arc<[u8; 3]>);
@@ -416,28 +417,28 @@ mod tests {
             }
         }
         let bytes = Bytes::from_owner(Guarded(guard));
-        desk.hear(Event::Output { task: task(1), stream: Stream::Stdout, bytes });
+        records.hear(Event::Output { task: task(1), stream: Stream::Stdout, bytes });
         assert!(held.upgrade().is_some());
 
-        desk.taken(task(1), Stream::Stdout, 3, 0);
+        records.taken(task(1), Stream::Stdout, 3, 0);
 
         assert!(held.upgrade().is_none());
-        desk.agent_comes();
-        assert_eq!(told(&desk)[1], "output task-1.1 0 abc");
+        records.connect();
+        assert_eq!(told(&records)[1], "output task-1.1 0 abc");
     }
 
     #[test]
     fn it_is_quiet_when_nothing_is_held_and_nobody_there() {
-        let desk = Desk::new();
-        desk.agent_comes();
-        desk.open(&spec(1));
-        let Quiet { idle_since, alone_since, .. } = desk.quiet();
+        let records = TaskRecords::new();
+        records.connect();
+        records.open(&spec(1));
+        let Quiet { idle_since, alone_since, .. } = records.quiet();
         assert!(idle_since.is_none() && alone_since.is_none());
 
-        desk.forget(task(1));
-        desk.agent_goes();
+        records.forget(task(1));
+        records.disconnect();
 
-        let Quiet { idle_since, alone_since, .. } = desk.quiet();
+        let Quiet { idle_since, alone_since, .. } = records.quiet();
         assert!(idle_since.is_some() && alone_since.is_some());
     }
 }

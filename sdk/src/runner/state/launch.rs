@@ -6,11 +6,11 @@ use std::time::Duration;
 use haggle_core::cluster::FrameworkCommand;
 use haggle_core::{AgentId, Now, TaskId, TaskSpec};
 
-use super::{Book, News, Phase};
+use super::{Launch, News, Phase, RunnerState};
 use crate::runner::holdings::HOPE;
 use crate::runner::progress::Progress;
 
-impl Book {
+impl RunnerState {
     pub(super) fn wake(&mut self, now: Now) {
         while let Some(&(until, index)) = self.resting.first()
             && until <= now
@@ -50,7 +50,7 @@ impl Book {
         job.phase = Phase::Live { number, running: false };
         job.launches += 1;
         job.agent_name = Some(agent_name.to_owned());
-        self.live.insert(number, index);
+        self.launches.insert(number, Launch { index, agent, is_known: false, unreachable_since: None });
         self.out.news.push(News::Progress(Progress::Launched {
             index,
             task,
@@ -84,7 +84,7 @@ impl Book {
             }
             return;
         }
-        if now < *self.idle_since.get_or_insert(now) + self.linger {
+        if now < *self.idle_since.get_or_insert(now) + self.policy.linger {
             return;
         }
         if !std::mem::replace(&mut self.suppressed, true) {

@@ -1,63 +1,77 @@
-//! The runner's bookkeeping: which task stands where, and what to do about it. Knows no clock and no connection.
+//! What a runner knows and decides: which task stands where, and what to do about it. Knows no clock and no connection:
+//! the simulation drives it as the runner does.
 
 mod hear;
 mod launch;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use haggle_core::cluster::{AgentView, FrameworkCommand};
-use haggle_core::{FrameworkId, Now, TaskId, TaskStatus, UpdateId};
+use haggle_core::cluster::{Acknowledgement, AgentView, FrameworkCommand};
+use haggle_core::{AgentId, FrameworkId, Now, TaskId, TaskStatus};
 
-use super::doubt::Doubts;
 use super::holdings::Holdings;
 use super::inventory::{Fit, Inventory, TooBig};
 use super::pack::Line;
 use super::progress::{Outcome, Progress};
+use super::reconcile::Reconciliation;
 use super::stall::{Scene, Stall};
 use crate::task::Task;
 
 /// How soon to look for agents again while there is none that a task could be measured against.
 const SURVEY_PAUSE: Duration = Duration::from_millis(250);
 
+/// What the owner of a runner decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// How often a task is launched again after a failure.
+    pub retries: u32,
+    /// How long offers are kept with nothing to launch.
+    pub linger: Duration,
+    /// How long a task whose agent is silent is waited for before it is launched elsewhere.
+    pub unreachable_patience: Duration,
+}
+
 /// What to do next, in this order.
 #[derive(Debug, Default)]
-pub(super) struct Decisions {
+pub struct Decisions {
     /// To say to the master.
-    pub(super) commands: Vec<FrameworkCommand>,
+    pub commands: Vec<FrameworkCommand>,
     /// To tell the one who submitted.
-    pub(super) news: Vec<News>,
-    /// Whether to ask for the agents; [`Book::surveyed`] waits for the answer.
-    pub(super) survey: bool,
+    pub news: Vec<News>,
+    /// Whether to ask for the agents; [`RunnerState::surveyed`] waits for the answer.
+    pub survey: bool,
 }
 
 /// News of one task.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum News {
+pub enum News {
+    /// It got on.
     Progress(Progress),
     /// It is not taken.
     Refused {
+        /// Which task.
         index: u64,
+        /// Why.
         why: TooBig,
     },
 }
 
 /// Everything a runner knows.
 #[derive(Debug)]
-pub(super) struct Book {
+pub struct RunnerState {
     framework: FrameworkId,
-    /// How often a task is launched again after a failure.
-    retries: u32,
-    /// How long offers are kept with nothing to launch.
-    linger: Duration,
+    policy: Policy,
     jobs: HashMap<u64, Job>,
-    /// Index by the number of the launch.
-    live: HashMap<u64, u64>,
-    /// Launches that were taken for lost, and are ended should they turn up again.
-    given_up: HashSet<u64>,
+    /// By their number.
+    launches: HashMap<u64, Launch>,
+    /// Launches that were given up before their end was heard, and where: should they turn up again, they are killed.
+    given_up: BTreeMap<u64, AgentId>,
+    /// Launches whose agent is silent, and since when.
+    unreachable: BTreeSet<(Now, u64)>,
     last_number: u64,
     line: Line,
     resting: BTreeSet<(Now, u64)>,
@@ -67,7 +81,7 @@ pub(super) struct Book {
     inventory: Inventory,
     survey_due: Option<Now>,
     surveying: bool,
-    doubts: Doubts,
+    reconciliation: Reconciliation,
     stall: Stall,
     /// Whether the connection to the master is lost.
     away: bool,
@@ -76,7 +90,7 @@ pub(super) struct Book {
     /// Until when offers that were too small for the tasks of then are kept away.
     refused_until: Now,
     new_wish: bool,
-    acks: Vec<(TaskId, UpdateId)>,
+    acks: Vec<Acknowledgement>,
     out: Decisions,
 }
 
@@ -93,6 +107,17 @@ struct Job {
     killed: bool,
 }
 
+/// One launch of a task that has not ended.
+#[derive(Debug)]
+struct Launch {
+    /// Of which task.
+    index: u64,
+    agent: AgentId,
+    /// Whether any master was heard to know it.
+    is_known: bool,
+    unreachable_since: Option<Now>,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     InLine,
@@ -101,24 +126,25 @@ enum Phase {
     Live { number: u64, running: bool },
 }
 
-impl Book {
-    pub(super) fn new(framework: FrameworkId, inventory: Inventory, retries: u32, linger: Duration) -> Self {
+impl RunnerState {
+    /// A runner without tasks, in a cluster of these agents.
+    pub fn new(framework: FrameworkId, agents: Vec<AgentView>, policy: Policy) -> Self {
         Self {
             framework,
-            retries,
-            linger,
+            policy,
             jobs: HashMap::new(),
-            live: HashMap::new(),
-            given_up: HashSet::new(),
+            launches: HashMap::new(),
+            given_up: BTreeMap::new(),
+            unreachable: BTreeSet::new(),
             last_number: 0,
             line: Line::default(),
             resting: BTreeSet::new(),
             unvetted: BTreeSet::new(),
             holdings: Holdings::default(),
-            inventory,
+            inventory: Inventory::new(agents),
             survey_due: None,
             surveying: false,
-            doubts: Doubts::default(),
+            reconciliation: Reconciliation::default(),
             stall: Stall::default(),
             away: false,
             suppressed: false,
@@ -131,12 +157,12 @@ impl Book {
     }
 
     /// Tasks that have not ended.
-    pub(super) fn unfinished(&self) -> usize {
+    pub fn unfinished(&self) -> usize {
         self.jobs.len()
     }
 
     /// Takes a task on. `index` is new.
-    pub(super) fn submit(&mut self, now: Now, index: u64, task: Task) {
+    pub fn submit(&mut self, now: Now, index: u64, task: Task) {
         let job = Job {
             task: Arc::new(task),
             since: now,
@@ -160,7 +186,7 @@ impl Book {
     }
 
     /// The agents were asked for, and this came back; nothing if that failed.
-    pub(super) fn surveyed(&mut self, now: Now, agents: Option<Vec<AgentView>>) {
+    pub fn surveyed(&mut self, now: Now, agents: Option<Vec<AgentView>>) {
         self.surveying = false;
         self.stall.surveyed();
         if let Some(agents) = agents {
@@ -184,7 +210,7 @@ impl Book {
     }
 
     /// Wants a task ended.
-    pub(super) fn kill(&mut self, index: u64) {
+    pub fn kill(&mut self, index: u64) {
         let Some(job) = self.jobs.get_mut(&index) else { return };
         job.killed = true;
         match job.phase {
@@ -205,7 +231,7 @@ impl Book {
     }
 
     /// Wants every task ended. Those that wait are at once; those that run, once the master says so.
-    pub(super) fn cancel(&mut self) {
+    pub fn cancel(&mut self) {
         // Out of the line in one go: one by one, each would look through all of it.
         for index in self.line.clear() {
             self.end(index);
@@ -218,16 +244,17 @@ impl Book {
     }
 
     /// Tells of every task that has not ended as if it had, with the last that is known of it.
-    pub(super) fn abandon(&mut self) -> Vec<Outcome> {
+    pub fn abandon(&mut self) -> Vec<Outcome> {
         let mut rest: Vec<_> = self.jobs.drain().map(|(index, job)| job.outcome(index)).collect();
         rest.sort_unstable_by_key(|outcome| outcome.index);
         rest
     }
 
     /// What is to be done now.
-    pub(super) fn decide(&mut self, now: Now) -> Decisions {
+    pub fn decide(&mut self, now: Now) -> Decisions {
         self.wake(now);
-        self.question(now);
+        self.give_up_unreachable(now);
+        self.reconcile(now);
         self.launch(now);
         self.give_back(now);
         self.survey(now);
@@ -239,12 +266,15 @@ impl Book {
     }
 
     /// When to decide again even if nothing is heard.
-    pub(super) fn deadline(&self) -> Option<Now> {
+    pub fn deadline(&self) -> Option<Now> {
         let rested = self.resting.first().map(|&(until, _)| until);
-        let idle = self.idle_since.filter(|_| !self.suppressed && !self.away).map(|since| since + self.linger);
+        let idle = self.idle_since.filter(|_| !self.suppressed && !self.away).map(|since| since + self.policy.linger);
         let survey = self.survey_due.filter(|_| !self.surveying);
-        let doubt = if self.away { None } else { self.doubts.next_deadline() };
-        [rested, idle, survey, doubt, self.holdings.next_deadline(), self.stall.next_deadline()]
+        // Who is away neither asks nor hears that an agent is back.
+        let question = self.reconciliation.next_deadline().filter(|_| !self.away);
+        let unreachable = self.unreachable.first().filter(|_| !self.away);
+        let patience = unreachable.map(|&(since, _)| since + self.policy.unreachable_patience);
+        [rested, idle, survey, question, patience, self.holdings.next_deadline(), self.stall.next_deadline()]
             .into_iter()
             .flatten()
             .min()
@@ -259,7 +289,7 @@ impl Book {
                 wants: job.task.wants(),
                 since: now.since(job.since),
                 waiting,
-                running: self.live.len(),
+                running: self.launches.len(),
                 away: self.away,
                 inventory: &self.inventory,
                 in_hand: self.holdings.largest(),
