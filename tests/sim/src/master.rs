@@ -58,6 +58,8 @@ pub(crate) struct Lead {
     looked: Time,
     writing: bool,
     held_back: Vec<Effect>,
+    /// Sessions that end because of what was said on them, after what was decided before.
+    failed: Vec<(SessionId, String)>,
     sessions: BTreeMap<SessionId, ConnId>,
     by_conn: BTreeMap<ConnId, SessionId>,
     last_session: u64,
@@ -243,6 +245,7 @@ impl World {
             looked,
             writing: false,
             held_back: Vec::new(),
+            failed: Vec::new(),
             sessions: BTreeMap::new(),
             by_conn: BTreeMap::new(),
             last_session: 0,
@@ -457,7 +460,9 @@ impl World {
             }
             Input::Operator(request, command) => (Command::Operator(request, command), None),
         };
-        let acknowledged = self.oracle.acknowledged(&command, &lead.cluster);
+        let conn = session.and_then(|session| lead.conn(session));
+        let speaker = conn.and_then(|conn| self.net.conns.get(&conn)).map(|conn| conn.peer);
+        let acknowledged = self.oracle.acknowledged(speaker, &command, &lead.cluster);
         let words = self.log.lines.is_some().then(|| Said(&command).to_string());
         let before = effects.len();
         let verdict = lead.cluster.apply(now, command, effects);
@@ -471,11 +476,8 @@ impl World {
         if verdict.is_err() && effects.len() > before {
             self.oracle.fail(format!("master {at} refused a command, and appended effects"));
         }
-        if let (Err(refusal), Some(session)) = (verdict, session)
-            && let Some(&conn) = lead.sessions.get(&session)
-        {
-            self.send(conn, Way::Down, Msg::Failed(refusal.to_string()));
-            lead.waiting.push_back(Input::Ended(session));
+        if let (Err(refusal), Some(session)) = (verdict, session) {
+            lead.failed.push((session, refusal.to_string()));
         }
     }
 
@@ -604,6 +606,12 @@ impl World {
                         self.send(conn, Way::Down, Msg::Closed);
                     }
                 }
+            }
+        }
+        for (session, why) in mem::take(&mut lead.failed) {
+            if let Some(conn) = lead.conn(session) {
+                self.send(conn, Way::Down, Msg::Failed(why));
+                lead.waiting.push_back(Input::Ended(session));
             }
         }
         self.masters[at].lead = Some(lead);

@@ -7,6 +7,7 @@ use haggle_core::cluster::{
 };
 use haggle_core::{AgentId, AgentKey, ClusterId, Epoch, FrameworkId, Member, TaskId, TaskState, TaskStatus, UpdateId};
 
+use crate::net::Peer;
 use crate::plan::Time;
 
 /// What is true of a task.
@@ -218,10 +219,18 @@ impl Oracle {
     }
 
     /// Which ends a command acknowledges, of those that the master knows.
-    pub(crate) fn acknowledged(&self, command: &Command, cluster: &Cluster) -> Vec<(TaskId, UpdateId)> {
+    pub(crate) fn acknowledged(
+        &self,
+        speaker: Option<Peer>,
+        command: &Command,
+        cluster: &Cluster,
+    ) -> Vec<(TaskId, UpdateId)> {
+        let Some(Peer::Framework(speaker, _)) = speaker else { return Vec::new() };
         let Command::Framework(_, call) = command else { return Vec::new() };
         let FrameworkCommand::Acknowledge(acks) = &call.command else { return Vec::new() };
-        let is_end = |task: &TaskId, update| self.tasks.get(task).is_some_and(|truth| truth.told_by == Some(update));
+        let is_end = |task: &TaskId, update| {
+            self.tasks.get(task).is_some_and(|truth| truth.framework == speaker && truth.told_by == Some(update))
+        };
         acks.iter()
             .map(|ack| (ack.task, ack.update))
             .filter(|&(task, update)| is_end(&task, update) && cluster.task(task).is_some())
@@ -276,6 +285,10 @@ impl Oracle {
     fn says(&mut self, epoch: Epoch, status: &TaskStatus) {
         let Some(truth) = self.tasks.get(&status.task).filter(|truth| !truth.reused) else { return };
         let Some((by, end)) = truth.acknowledged else { return };
+        // Two agents under one id: what one has lost, the other may hold.
+        if status.agent.is_some_and(|agent| self.copied.contains(&agent)) {
+            return;
+        }
         if status.state.is_terminal() {
             return;
         }
