@@ -368,7 +368,6 @@ impl World {
     }
 
     fn agent_ordered(&mut self, at: usize, conn: ConnId, order: AgentOrder) {
-        
         match order {
             AgentOrder::Registered { member, .. } => {
                 let agent = &mut self.agents[at];

@@ -304,7 +304,9 @@ impl World {
         };
         // A registration or a subscription may be refused, and says nothing of the one that is connected.
         let introduces = match &msg {
-            Msg::Report(report) => matches!(report, AgentCommand::Register { .. }),
+            Msg::Report(report) => {
+                matches!(report, AgentCommand::Register { .. } | AgentCommand::Holds { .. })
+            }
             Msg::Call(call) => matches!(call.command, FrameworkCommand::Subscribe { .. }),
             _ => false,
         };

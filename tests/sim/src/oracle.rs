@@ -2,9 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use haggle_core::cluster::{
-    AgentOrder, Change, Cluster, Command, Effect, FrameworkCommand, FrameworkEvent,
-};
+use haggle_core::cluster::{AgentOrder, Change, Cluster, Command, Effect, FrameworkCommand, FrameworkEvent};
 use haggle_core::{AgentId, AgentKey, ClusterId, Epoch, FrameworkId, Member, TaskId, TaskState, TaskStatus, UpdateId};
 
 use crate::net::Peer;

@@ -84,7 +84,9 @@ impl Display for Said<'_> {
                     }
                     FrameworkCommand::Reconcile(questions) => {
                         f.write_str("asks about")?;
-                        questions.iter().try_for_each(|question| write!(f, " {} on {:?},", question.task, question.agent))
+                        questions
+                            .iter()
+                            .try_for_each(|question| write!(f, " {} on {:?},", question.task, question.agent))
                     }
                     FrameworkCommand::Kill(task) => write!(f, "kills {task}"),
                     other => write!(f, "{other:?}"),
