@@ -386,7 +386,7 @@ impl World {
                     self.report(at, AgentCommand::Leave);
                 }
             }
-            AgentOrder::Refused(rejection) => self.agent_refused(at, conn, rejection),
+            AgentOrder::Refused(rejection) => self.agent_refused(at, conn, &rejection),
             AgentOrder::Launch(spec) => self.node_does(at, Command::Launch(spec)),
             AgentOrder::Kill(task) => self.node_does(at, Command::Kill(task)),
             AgentOrder::Acknowledge(task, update) => self.node_does(at, Command::Acknowledge(task, update)),
@@ -395,7 +395,7 @@ impl World {
         }
     }
 
-    fn agent_refused(&mut self, at: usize, conn: ConnId, rejection: Rejection) {
+    fn agent_refused(&mut self, at: usize, conn: ConnId, rejection: &Rejection) {
         self.break_up(conn, true, false);
         if let Rejection::Later(_) = rejection {
             let process = self.agents[at].process.as_mut().expect("it runs");
@@ -407,10 +407,10 @@ impl World {
             return self.agent_has_left(at);
         }
         let member = self.agents[at].disk.member;
-        if let Rejection::Final(why) = &rejection {
+        if let Rejection::Final(why) = rejection {
             self.oracle.turned_away(at, member, why);
         }
-        if let Rejection::Gone(_) = &rejection {
+        if let Rejection::Gone(_) = rejection {
             self.oracle.void(at, member);
         }
         // It ends every task, forgets its id and stops; whoever looks after the machine starts it again.

@@ -202,9 +202,9 @@ impl World {
         let master = self.leader().unwrap_or(0);
         let conn = self.open(Peer::Rogue(number), master);
         if self.rng.chance(500) {
-            self.rogue_agent(conn)
+            self.rogue_agent(conn);
         } else {
-            self.rogue_framework(conn)
+            self.rogue_framework(conn);
         }
         let ends = self.rng.range(10 * MS, 10 * S);
         self.after(ends, Event::Undo(Undo::Rogue(conn)));

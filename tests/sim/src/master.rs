@@ -72,7 +72,7 @@ pub(crate) struct Lead {
 /// What waits for the driver.
 #[derive(Debug)]
 enum Input {
-    Said(SessionId, Command),
+    Said(SessionId, Box<Command>),
     Ended(SessionId),
     Operator(Option<RequestId>, OperatorCommand),
 }
@@ -126,7 +126,7 @@ impl World {
     }
 
     /// What happens to a master's process.
-    pub(crate) fn master_happens(&mut self, at: usize, life: u64, event: MasterEvent) {
+    pub(crate) fn master_happens(&mut self, at: usize, life: u64, event: &MasterEvent) {
         if let MasterEvent::Start = event {
             if !self.masters[at].up && self.masters[at].life == life {
                 self.start_master(at);
@@ -139,7 +139,7 @@ impl World {
         match event {
             MasterEvent::Start => {}
             MasterEvent::Campaign => self.campaign(at),
-            MasterEvent::Open(lease) => self.open_registry(at, lease),
+            &MasterEvent::Open(lease) => self.open_registry(at, lease),
             MasterEvent::KeepAlive => self.renew(at),
             MasterEvent::Step => {
                 if let Some(lead) = &mut self.masters[at].lead {
@@ -147,12 +147,12 @@ impl World {
                 }
                 self.step(at);
             }
-            MasterEvent::Wake(number) => {
+            &MasterEvent::Wake(number) => {
                 if self.masters[at].lead.as_ref().is_some_and(|lead| lead.wake == number) {
                     self.step(at);
                 }
             }
-            MasterEvent::Written(how) => self.written(at, how),
+            &MasterEvent::Written(how) => self.written(at, how),
         }
     }
 
@@ -332,7 +332,7 @@ impl World {
             Msg::Ping => return self.send(conn, Way::Down, Msg::Pong),
             _ => return,
         };
-        self.master_input(at, Input::Said(session, command));
+        self.master_input(at, Input::Said(session, Box::new(command)));
     }
 
     /// A connection to a master is no more.
@@ -381,8 +381,7 @@ impl World {
             self.tick(at, &mut lead, now, &mut effects);
         }
         while let Some(input) = lead.waiting.pop_front() {
-            let accept = matches!(&input, Input::Said(_, Command::Framework(_, call))
-                if matches!(call.command, FrameworkCommand::Accept { .. }));
+            let accept = matches!(&input, Input::Said(_, command) if is_accept(command));
             if accept && self.faulty && self.rng.chance(self.plan.accept_faults) {
                 let hits = [Hit::BeforeDeciding, Hit::BeforeSpeaking, Hit::WhileSpeaking, Hit::AfterSpeaking];
                 hit = Some(hits[self.rng.index(hits.len())]);
@@ -451,7 +450,7 @@ impl World {
 
     fn decide(&mut self, at: usize, lead: &mut Lead, now: Now, input: Input, effects: &mut Vec<Effect>) {
         let (command, session) = match input {
-            Input::Said(session, command) if lead.sessions.contains_key(&session) => (command, Some(session)),
+            Input::Said(session, command) if lead.sessions.contains_key(&session) => (*command, Some(session)),
             // Whoever was cut off has nothing more to say.
             Input::Said(..) => return,
             Input::Ended(session) => {
@@ -506,7 +505,7 @@ impl World {
     }
 
     /// A write comes to the registry.
-    pub(crate) fn commit(&mut self, at: usize, life: u64, writing: Writing) {
+    pub(crate) fn commit(&mut self, at: usize, life: u64, writing: &Writing) {
         let answer = |world: &mut Self, how| {
             let wait = world.rng.range(MS / 10, 5 * MS);
             world.after(wait, Event::Master(at, life, MasterEvent::Written(how)));
@@ -628,4 +627,8 @@ impl World {
         let wait = self.masters[at].clock.span(due).max(MS / 10);
         self.master_later(at, wait, MasterEvent::Wake(number));
     }
+}
+
+fn is_accept(command: &Command) -> bool {
+    matches!(command, Command::Framework(_, call) if matches!(call.command, FrameworkCommand::Accept { .. }))
 }

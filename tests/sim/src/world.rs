@@ -264,9 +264,9 @@ impl World {
                 if until > self.now {
                     return self.at(until, Event::Master(at, life, event));
                 }
-                self.master_happens(at, life, event);
+                self.master_happens(at, life, &event);
             }
-            Event::Commit(at, life, writing) => self.commit(at, life, *writing),
+            Event::Commit(at, life, writing) => self.commit(at, life, &writing),
             Event::Agent(at, life, event) => {
                 let until = self.agents[at].paused_until;
                 if until > self.now {
