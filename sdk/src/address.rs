@@ -15,7 +15,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 const KEEPALIVE: Duration = Duration::from_secs(3);
 
 /// How long a sign of life may take. A paused master has lost its lease by then, and another one leads.
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(4);
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Unread bytes on one stream. A megabyte keeps a download busy on any network we know.
 const STREAM_WINDOW: u32 = 1 << 20;

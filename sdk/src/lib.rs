@@ -82,6 +82,8 @@ mod masters;
 mod operator;
 mod outgoing;
 mod runner;
+mod store;
+mod stored;
 mod task;
 
 pub use client::Client;
@@ -94,6 +96,8 @@ pub use runner::{
     COUNT_VARIABLE, INDEX_VARIABLE, Outcome, Progress, Report, RunError, Runner, Session, TaskHandle, TooBig,
     WaitReason,
 };
+pub use store::{Entry, FileStore, Launched, Memory, Store, StoreError};
+pub use stored::{StoredError, StoredFramework};
 pub use task::{Amount, BadTask, Task};
 
 /// What the simulation of whole clusters drives: what a runner decides and what it has to send, without a clock and

@@ -53,8 +53,8 @@ struct State {
     last_number: u64,
     /// Tasks that shall end, and have not as far as is known; whether the kill is among those that wait.
     kills: HashMap<TaskId, bool>,
-    /// Whether no offers are wanted.
-    suppressed: bool,
+    /// What was last said of offers in general: to suppress or to revive them.
+    wish: Option<FrameworkCommand>,
     /// Who admitted the framework last.
     master: Option<(Member<FrameworkId>, Epoch)>,
     /// The session that may take from here: an outbox of an earlier one, not dropped yet, must not.
@@ -122,8 +122,8 @@ impl Queue {
         state.take_up(is_same, last_call);
         state.admitted = true;
         let void = state.drop_void();
-        if state.suppressed {
-            state.waiting.push_front(FrameworkCommand::Suppress);
+        if let Some(wish) = state.wish.clone() {
+            state.waiting.push_front(wish);
         }
         state.wake();
         drop(state);
@@ -227,7 +227,7 @@ impl State {
             }
             FrameworkCommand::Reconcile(questions) => self.push_questions(questions),
             FrameworkCommand::Suppress | FrameworkCommand::Revive => {
-                self.suppressed = command == FrameworkCommand::Suppress;
+                self.wish = Some(command.clone());
                 self.waiting.retain(|other| !is_wish(other));
                 // Without a connection it is said at the beginning of the next session.
                 if self.admitted {
@@ -266,8 +266,9 @@ impl State {
     /// Sorts out what was sent on the lost session: what is to be sent again under its old number, and what anew.
     fn take_up(&mut self, is_same_master: bool, last_call: u64) {
         self.sent_bytes = 0;
-        let mut unheard: VecDeque<FrameworkCall> = self.again.drain(..).collect();
-        unheard.extend(self.sent.drain(..));
+        // What was not sent again yet has the higher numbers.
+        let mut unheard = std::mem::take(&mut self.sent);
+        unheard.append(&mut self.again);
         if is_same_master {
             unheard.retain(|call| call.number > last_call);
             self.again = unheard;

@@ -30,10 +30,10 @@ pub(crate) enum Contradiction {
 #[derive(Parser, Debug)]
 #[command(name = "haggle", version, propagate_version = true, arg_required_else_help = true, after_help = EXAMPLES)]
 pub(crate) struct Cli {
-    /// The master to speak to, like http://127.0.0.1:5050
+    /// The master to speak to, like http://127.0.0.1:5050; several are joined by commas
     ///
     /// Without it, `run` brings up a cluster of its own for as long as the task runs, and the other commands ask
-    /// http://127.0.0.1:5050.
+    /// http://127.0.0.1:5050. Of several masters each is tried in turn, and one that stands by tells which one leads.
     #[arg(long, global = true, env = "HAGGLE_MASTER", value_name = "URL")]
     master: Option<String>,
 
@@ -157,6 +157,8 @@ mod tests {
         let before = parse("haggle --master 127.0.0.1:7000 ps");
         let after = parse("haggle ps --master 127.0.0.1:7000");
 
+        let several = parse("haggle ps --master a:5050,b:5050,c");
+        assert_eq!(several.master(), Some("a:5050,b:5050,c"));
         assert_eq!(before.master(), Some("127.0.0.1:7000"));
         assert_eq!(after.master(), Some("127.0.0.1:7000"));
     }

@@ -30,19 +30,27 @@ pub(super) fn update(
     for status in statuses {
         let mut message = status.message;
         message.truncate(message.floor_char_boundary(MESSAGE_MAX));
-        update_one(state, agent, session, TaskStatus { agent: Some(agent), message, ..status }, out);
+        update_one(state, now, agent, session, TaskStatus { agent: Some(agent), message, ..status }, out);
     }
     Ok(())
 }
 
-fn update_one(state: &mut State, agent: AgentId, session: SessionId, status: TaskStatus, out: &mut Vec<Effect>) {
+fn update_one(
+    state: &mut State,
+    now: Now,
+    agent: AgentId,
+    session: SessionId,
+    status: TaskStatus,
+    out: &mut Vec<Effect>,
+) {
     let id = status.task;
     let (update, ended) = (status.update, status.state.is_terminal());
     if end_orphan(state, agent, id, ended) {
         return acknowledge_ourselves(session, id, update, out);
     }
     let has_framework = state.frameworks.contains_key(&id.framework);
-    if has_framework && state.task(id).is_none() {
+    let is_unheard_of = has_framework && state.task(id).is_none();
+    if is_unheard_of {
         state.insert_task(id, unheard_of(state, agent, &status));
     }
     let Some(task) = state.tasks.get_mut(&id).filter(|task| task.agent == agent && !told_otherwise(task)) else {
@@ -66,6 +74,9 @@ fn update_one(state: &mut State, agent: AgentId, session: SessionId, status: Tas
     }
     if ended && (!has_framework || update == UpdateId::UNACKNOWLEDGED) {
         state.archive(id);
+    } else if ended && is_unheard_of {
+        // Its acknowledgement may be on the way to the agent, which will not repeat it then.
+        updates::keep(state, now, id);
     }
 }
 

@@ -100,15 +100,12 @@ pub(super) fn acknowledge(
         if update == UpdateId::UNACKNOWLEDGED || agent.is_some_and(|agent| agent != task.agent) {
             continue;
         }
-        let settles = update == task.status.update;
-        if !update.is_by_master() && update <= task.latest_update && !task.kept {
-            if let Some(session) = state.agent_session(task.agent) {
-                out.push(Effect::ToAgent(session, AgentOrder::Acknowledge(id, update)));
-            }
-        } else if !(task.kept && settles) {
-            // Of an earlier master's, of another life of its agent, or of nothing at all.
-            continue;
+        let by_its_agent = !update.is_by_master() && update <= task.latest_update;
+        if by_its_agent && let Some(session) = state.agent_session(task.agent) {
+            out.push(Effect::ToAgent(session, AgentOrder::Acknowledge(id, update)));
         }
+        // Else it is of an earlier master's, of another life of its agent, or of nothing at all.
+        let settles = update == task.status.update && (by_its_agent || task.kept);
         if settles && task.status.state.is_terminal() {
             state.archive(id);
         } else if settles {

@@ -146,6 +146,7 @@ impl Node {
     pub fn held(&mut self) -> Vec<HeldTask> {
         let held = |(&id, task): (&TaskId, &mut Task)| {
             task.tell();
+            task.drop_superseded();
             HeldTask {
                 id,
                 name: task.summary.name.clone(),

@@ -100,6 +100,13 @@ impl Task {
         self.pending.push(Pending { status, sent: false });
     }
 
+    /// Keeps of an ended task no update but that of its end: a registration that tells of the end comes before it.
+    pub(super) fn drop_superseded(&mut self) {
+        if self.state.is_terminal() {
+            self.pending.retain(|pending| pending.status.state.is_terminal());
+        }
+    }
+
     /// What was not sent yet, or is to be sent again; now it is sent.
     pub(super) fn take_unsent(&mut self) -> impl Iterator<Item = TaskStatus> {
         self.pending.iter_mut().filter(|pending| !pending.sent).map(|pending| {

@@ -486,3 +486,14 @@ fn what_it_registers_with_names_the_update_that_tells_where_a_task_stands() {
 
     assert_eq!(held, [(T, TaskState::Finished, 2), (number(2), TaskState::Starting, 1)]);
 }
+
+#[test]
+fn an_end_that_it_registers_with_is_not_followed_by_earlier_news() {
+    let mut world = World::new();
+    world.batch([Command::Launch(spec(T)), Command::Started(T)]);
+    world.batch([Command::Disconnected, Command::Ended(T, ending(TaskState::Finished))]);
+
+    world.node.held();
+
+    assert_eq!(world.sent([Command::Registered(AgentId(1))]), [(T, 2, TaskState::Finished, None)]);
+}

@@ -254,3 +254,33 @@ fn an_end_without_a_number_is_told_and_can_be_acknowledged_all_the_same() {
     world.acknowledge_all(framework, &[(task, told[0].update)]);
     assert_eq!(world.cluster.counts().tasks, 0);
 }
+
+/// The acknowledgement of its end is on the way to the agent when the agent tells it again, and the master has forgotten
+/// the task meanwhile.
+#[test]
+fn an_end_that_the_master_has_forgotten_is_kept_by_the_master() {
+    let mut world = World::with(Config { history: 0, ..Config::default() }, remembered());
+    let framework = world.framework("role");
+    let agent = world.agent(2, 1024);
+    let task = world.launch(framework, 1);
+    world.update(agent, task, 1, TaskState::Finished);
+    world.acknowledge(framework, task, 1);
+
+    world.update(agent, task, 1, TaskState::Finished);
+
+    let told = updates(&world.wait(Duration::from_secs(1)), framework);
+    assert_eq!((told[0].task, told[0].update), (task, UpdateId(1)));
+    world.acknowledge(framework, task, 1);
+    assert_eq!(world.cluster.counts().tasks, 0);
+}
+
+#[test]
+fn an_end_that_a_restarted_agent_tells_again_is_settled_by_its_new_number() {
+    let (mut world, agent, framework, task) = with_running();
+    world.update(agent, task, 2, TaskState::Finished);
+    world.update(agent, task, 1 << 32 | 1, TaskState::Finished);
+
+    world.acknowledge(framework, task, 1 << 32 | 1);
+
+    assert_eq!(world.cluster.counts().tasks, 0);
+}

@@ -7,3 +7,4 @@ mod masters;
 mod operator;
 mod played;
 mod runner;
+mod stored;

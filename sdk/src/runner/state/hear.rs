@@ -55,7 +55,8 @@ impl RunnerState {
             self.launch_ended(now, index, status);
             return;
         }
-        launch.is_known = true;
+        // That an agent is silent is said of every task that may be there.
+        launch.is_known |= !is_answer(&status, TaskState::Unreachable);
         if status.state == TaskState::Unreachable {
             let since = *launch.unreachable_since.get_or_insert(now);
             self.unreachable.insert((since, number));

@@ -545,6 +545,7 @@ fn a_launch_that_was_lost_with_a_master_costs_no_retry() {
     runner.hear(START, Event::Subscribed(FRAMEWORK));
     runner.decide(START);
 
+    runner.hear(START, update(1, TaskState::Unreachable, Some(Reason::Reconciliation)));
     runner.hear(START, update(1, TaskState::Gone, Some(Reason::Reconciliation)));
     runner.hear(START, offer(2, 1, 1000));
 
