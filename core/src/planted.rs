@@ -25,10 +25,70 @@ bugs! {
     SpeaksAfterLease,
     /// The registry takes writes of a master that does not lead any more.
     NoFence,
+    /// A master that opens the registry has the epoch of the one before.
+    EpochNotRaised,
     /// An agent obeys a master that was replaced.
     NoEpochCheck,
+    /// An agent that restarts has forgotten which masters it has seen.
+    EpochNotOnDisk,
     /// A framework acknowledges what it has not written down.
     AckBeforePersist,
+    /// A framework that is back does not ask where its tasks stand.
+    AsksNothing,
+    /// A framework makes the calls again to another master that the last has not heard.
+    ResendsAfterFailover,
+    /// An accepted offer can be accepted again.
+    OfferNotRemoved,
+    /// A filter never ends.
+    FilterKept,
+    /// An end that the master declares is told once, and not again.
+    EndNotKept,
+    /// Any acknowledgement of an ended task archives it.
+    LateAckArchives,
+    /// An id that was never given is taken as it comes.
+    IdAsItComes,
+    /// An agent need not prove that an id is its own.
+    KeyNotChecked,
+    /// Ids of another cluster are taken for our own.
+    ClusterNotChecked,
+    /// A kill of an unknown task is forgotten while agents are expected back.
+    KillForgotten,
+    /// An unreachable agent is never given up.
+    NeverGone,
+    /// A task number in use can be used again.
+    NumberReused,
+    /// A question that cannot be answered yet is forgotten.
+    QuestionForgotten,
+    /// A call that was heard is carried out again.
+    CallRepeated,
+    /// Offers of an agent stand when its connection ends.
+    OfferOutlivesAgent,
+    /// A task that its agent brings back is counted once more.
+    CountedTwice,
+    /// What an ended task held is not free again.
+    NeverFreed,
+    /// An agent that registers does not repeat what is not acknowledged.
+    NotSentAgain,
+    /// A restarted agent numbers its updates as the one before did.
+    SameIncarnation,
+    /// An agent is offered before it has named all its tasks.
+    OfferedTooEarly,
+    /// A task that its agent has forgotten is not missed.
+    MissingNotTold,
+    /// A framework that does not come back to a new master is never removed.
+    TimerNotRecovered,
+    /// An agent is admitted without a word to the registry.
+    AgentNotRecorded,
+    /// What an agent tells after the master declared an end is told on.
+    EndAfterEnd,
+    /// The tasks of a framework that is gone run on.
+    TasksOutliveFramework,
+    /// Nobody acknowledges updates of a framework that is gone.
+    NobodyAcknowledges,
+    /// Another process under the same id takes the place of one that is connected.
+    RunTakesOver,
+    /// A task whose end was told runs on when its agent comes back with it.
+    OrphansNotKilled,
 }
 
 /// Which bug is planted: its place in [`Bug::ALL`] and one, or 0.

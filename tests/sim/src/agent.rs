@@ -230,6 +230,9 @@ impl World {
             leaving: false,
             tick_at: None,
         });
+        if bugs::is(Bug::EpochNotOnDisk) {
+            agent.disk.epoch = Epoch(0);
+        }
         let recovered: Vec<_> = agent
             .executor
             .values_mut()

@@ -19,10 +19,18 @@ mod none {
         SpeaksAfterLease,
         /// The registry takes writes of a master that does not lead any more.
         NoFence,
+        /// A master that opens the registry has the epoch of the one before.
+        EpochNotRaised,
         /// An agent obeys a master that was replaced.
         NoEpochCheck,
+        /// An agent that restarts has forgotten which masters it has seen.
+        EpochNotOnDisk,
         /// A framework acknowledges what it has not written down.
         AckBeforePersist,
+        /// A framework that is back does not ask where its tasks stand.
+        AsksNothing,
+        /// A framework makes the calls again to another master that the last has not heard.
+        ResendsAfterFailover,
     }
 
     /// Nothing is planted.

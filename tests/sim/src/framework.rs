@@ -48,6 +48,7 @@ pub(crate) struct Store {
     owner: u64,
     /// Agents that have a canary.
     pub(crate) canaries: BTreeSet<AgentId>,
+    declined: BTreeSet<AgentId>,
     /// Whether it has left for good.
     pub(crate) torn_down: bool,
 }
@@ -84,6 +85,7 @@ pub(crate) struct Instance {
     backoff: Time,
     acks: Vec<Acknowledgement>,
     acking: bool,
+    revived: bool,
 }
 
 impl Framework {
@@ -130,6 +132,7 @@ impl World {
                 backoff: 50 * MS,
                 acks: Vec::new(),
                 acking: false,
+                revived: false,
             },
         );
         say!(self, "framework {at} starts its instance {life}");
@@ -302,7 +305,7 @@ impl World {
         let conn = instance.conn.expect("it hears");
         let same = instance.epoch.replace(epoch) == Some(epoch);
         let calls = std::mem::take(&mut instance.calls);
-        if same {
+        if same || bugs::is(Bug::ResendsAfterFailover) {
             for call in calls.into_iter().filter(|call| call.number > last_call) {
                 self.send(conn, Way::Up, Msg::Call(call.clone()));
                 self.instance(at, life).expect("it hears").calls.push_back(call);
@@ -330,7 +333,7 @@ impl World {
             agent: Some(record.agent),
         };
         let questions: Vec<_> = open.iter().map(question).collect();
-        if !questions.is_empty() {
+        if !questions.is_empty() && !bugs::is(Bug::AsksNothing) {
             self.call(at, life, FrameworkCommand::Reconcile(questions));
         }
         for (number, _) in open.iter().filter(|(_, record)| record.kill && !same) {
@@ -366,8 +369,10 @@ impl World {
             return;
         }
         if self.canaries {
-            if at == 0 && !self.frameworks[at].store.canaries.contains(&offer.agent) {
-                return self.launch(at, life, offer, 1, true);
+            let store = &mut self.frameworks[at].store;
+            // What is declined the first time has to come again.
+            if at == 0 && !store.canaries.contains(&offer.agent) && !store.declined.insert(offer.agent) {
+                return self.launch(at, life, offer, 1, true, false);
             }
             return self.decline(at, life, offer.id, S);
         }
@@ -382,7 +387,7 @@ impl World {
             return self.decline(at, life, offer.id, refuse);
         }
         let count = self.rng.range(1, 4);
-        self.launch(at, life, offer, count, false);
+        self.launch(at, life, offer, count, false, false);
     }
 
     fn decline(&mut self, at: usize, life: u64, offer: OfferId, refuse: Time) {
@@ -390,7 +395,7 @@ impl World {
         self.call(at, life, FrameworkCommand::Decline { offers: vec![offer], refuse });
     }
 
-    fn launch(&mut self, at: usize, life: u64, offer: &Offer, count: u64, canary: bool) {
+    fn launch(&mut self, at: usize, life: u64, offer: &Offer, count: u64, canary: bool, again: bool) {
         if !self.may_write(at, life) {
             return;
         }
@@ -438,6 +443,10 @@ impl World {
         }
         let refuse = Duration::from_nanos(self.rng.range(0, 2 * S));
         self.call(at, life, FrameworkCommand::Accept { offers: vec![offer.id], tasks, refuse });
+        // Now and then it takes what it has taken.
+        if !again && !canary && self.faulty && self.rng.chance(self.frameworks[at].temper.meddles) {
+            self.launch(at, life, offer, 1, false, true);
+        }
     }
 
     fn updated(&mut self, at: usize, life: u64, epoch: Epoch, status: &TaskStatus) {
@@ -582,7 +591,12 @@ impl World {
         for task in endless {
             self.kill(at, life, task);
         }
-        self.call(at, life, if self.canaries { FrameworkCommand::Revive } else { FrameworkCommand::Suppress });
+        if !self.canaries {
+            return self.call(at, life, FrameworkCommand::Suppress);
+        }
+        if !std::mem::replace(&mut self.instance(at, life).expect("it settles").revived, true) {
+            self.call(at, life, FrameworkCommand::Revive);
+        }
     }
 }
 

@@ -218,7 +218,7 @@ impl World {
         if !can_write || !leads {
             return self.master_later(at, RETRY, MasterEvent::Campaign);
         }
-        let recovered = self.store.open();
+        let recovered = self.store.open(self.now);
         let config = Config {
             offer_timeout: self.plan.offer_timeout,
             agent_timeout: self.plan.agent_timeout,
@@ -443,6 +443,9 @@ impl World {
         if lead.cluster.next_deadline().is_some_and(|due| due <= now) {
             let before = effects.len();
             let verdict = lead.cluster.apply(now, Command::Tick, effects);
+            if lead.cluster.next_deadline().is_some_and(|due| due <= now) {
+                self.oracle.fail(format!("master {at} has done what was due, and it is due again"));
+            }
             self.oracle.decided(lead.epoch, &effects[before..]);
             say!(self, "master {at} ticks at {now}: {verdict:?}{}", Done(&effects[before..]));
         }
@@ -588,6 +591,10 @@ impl World {
             None => effects.len(),
         };
         let epoch = lead.epoch;
+        // Half a second is what the wrongest clock makes of a lease.
+        if !effects.is_empty() && epoch.0 < self.store.epoch && self.now > self.store.opened + S / 2 {
+            self.oracle.fail(format!("master {at} speaks as {epoch}, and {} leads", Epoch(self.store.epoch)));
+        }
         for effect in effects.into_iter().take(end) {
             self.oracle.let_out(epoch, &effect);
             match effect {

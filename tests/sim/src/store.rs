@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use haggle_core::cluster::{AgentRecord, Change, FrameworkInfo, Recovered};
 use haggle_core::{AgentId, ClusterId, Epoch, FrameworkId};
 
+use crate::bugs::{self, Bug};
 use crate::plan::{S, Time};
 
 /// How long a master leads without renewing its lease.
@@ -28,6 +29,8 @@ pub(crate) struct Store {
     pub(crate) cluster: ClusterId,
     /// How many masters have opened it to lead.
     pub(crate) epoch: u64,
+    /// When the last of them did.
+    pub(crate) opened: Time,
     /// The clock of the last master that wrote.
     pub(crate) clock: u64,
     /// Who leads.
@@ -70,8 +73,9 @@ impl Store {
     }
 
     /// Opens the registry to lead.
-    pub(crate) fn open(&mut self) -> Recovered {
-        self.epoch += 1;
+    pub(crate) fn open(&mut self, now: Time) -> Recovered {
+        self.epoch += u64::from(self.epoch == 0 || !bugs::is(Bug::EpochNotRaised));
+        self.opened = now;
         Recovered {
             cluster: self.cluster,
             epoch: Epoch(self.epoch),
