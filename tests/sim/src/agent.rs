@@ -372,7 +372,7 @@ impl World {
 
     fn agent_ordered(&mut self, at: usize, conn: ConnId, order: AgentOrder) {
         match order {
-            AgentOrder::Registered { member, .. } => {
+            AgentOrder::Registered { member, epoch } => {
                 let agent = &mut self.agents[at];
                 agent.disk.member = Some(member);
                 let key = agent.disk.key;
@@ -380,7 +380,7 @@ impl World {
                 process.registered = true;
                 process.backoff = 100 * MS;
                 let (draining, leaving) = (process.draining, process.leaving);
-                self.oracle.named(member, key);
+                self.oracle.named(epoch, member, key);
                 if draining {
                     self.report(at, AgentCommand::Drain);
                 }

@@ -10,17 +10,18 @@ const WHOLE: i128 = 1_000_000;
 pub(crate) struct Clock {
     drift: i64,
     jumped: Time,
+    stood: Time,
 }
 
 impl Clock {
     /// `drift` is in millionths.
     pub(crate) fn new(drift: i64) -> Self {
-        Self { drift, jumped: 0 }
+        Self { drift, jumped: 0, stood: 0 }
     }
 
     /// What it shows at a moment of the simulation's time.
     pub(crate) fn read(&self, at: Time) -> Time {
-        self.scale(at, WHOLE + i128::from(self.drift), WHOLE) + self.jumped
+        self.scale(at, WHOLE + i128::from(self.drift), WHOLE).saturating_add(self.jumped).saturating_sub(self.stood)
     }
 
     /// How much of the simulation's time passes while it counts `local`.
@@ -31,6 +32,11 @@ impl Clock {
     /// Shows a later time at once.
     pub(crate) fn jump(&mut self, by: Time) {
         self.jumped += by;
+    }
+
+    /// Stands still for a while that has to come: its machine is suspended.
+    pub(crate) fn stand(&mut self, span: Time) {
+        self.stood += self.scale(span, WHOLE + i128::from(self.drift), WHOLE);
     }
 
     fn scale(&self, time: Time, by: i128, of: i128) -> Time {

@@ -66,6 +66,11 @@ impl World {
                 let at = if self.rng.chance(800) { self.leader().unwrap_or(master) } else { master };
                 let pause = self.rng.range(LEASE / 10, 8 * LEASE);
                 self.pause_master(at, pause);
+                if self.masters[at].up && self.rng.chance(300) {
+                    // Its machine is suspended, and with it the clock that tells how long it may lead.
+                    self.masters[at].clock.stand(pause);
+                    self.masters[at].suspended = true;
+                }
             }
             Fault::ClockJump => {
                 let by = self.rng.range(MS, 30 * S);

@@ -41,6 +41,8 @@ pub(crate) struct Framework {
 pub(crate) struct Store {
     /// Its id.
     pub(crate) member: Option<Member<FrameworkId>>,
+    /// The latest master that it has subscribed with.
+    epoch: Epoch,
     /// The number of its last task.
     pub(crate) last_task: u64,
     /// What became of each.
@@ -182,7 +184,9 @@ impl World {
                     self.break_up(conn, true, false);
                     return self.framework_disconnected(at, life, None);
                 }
-                self.send(conn, Way::Up, Msg::Ping);
+                if instance.subscribed {
+                    self.send(conn, Way::Up, Msg::Ping);
+                }
             }
             FrameworkEvent::Acknowledge => {
                 instance.acking = false;
@@ -296,6 +300,13 @@ impl World {
         if !self.may_write(at, life) {
             return;
         }
+        // A master that was replaced, and does not know it yet.
+        if epoch < self.frameworks[at].store.epoch {
+            let conn = self.instance(at, life).and_then(|instance| instance.conn);
+            self.break_up(conn.expect("it hears"), true, false);
+            return self.framework_disconnected(at, life, None);
+        }
+        self.frameworks[at].store.epoch = epoch;
         say!(self, "framework {at} is {} of {epoch}, which heard call {last_call}", member.id);
         self.oracle.subscribed(at, self.frameworks[at].identities, member);
         self.frameworks[at].store.member = Some(member);

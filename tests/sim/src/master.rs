@@ -33,6 +33,8 @@ pub(crate) struct Master {
     pub(crate) paused: Time,
     /// The most that its driver's clock can have counted too much because of that, and of jumps.
     pub(crate) counted: Time,
+    /// Whether its clock stood still while it ran, so that it may not know that it leads no more.
+    pub(crate) suspended: bool,
     /// Its machine's clock.
     pub(crate) clock: Clock,
     /// What it does when it leads.
@@ -99,7 +101,7 @@ enum Hit {
 impl Master {
     /// A master that has not started.
     pub(crate) fn new(clock: Clock) -> Self {
-        Self { life: 0, paused_until: 0, paused: 0, counted: 0, clock, lead: None, up: false }
+        Self { life: 0, paused_until: 0, paused: 0, counted: 0, suspended: false, clock, lead: None, up: false }
     }
 }
 
@@ -178,6 +180,7 @@ impl World {
         let master = &mut self.masters[at];
         master.up = false;
         master.lead = None;
+        master.suspended = false;
         master.paused -= master.paused_until.saturating_sub(self.now);
         master.paused_until = 0;
         for id in self.conns_where(|conn| conn.master == at) {
@@ -592,7 +595,11 @@ impl World {
         };
         let epoch = lead.epoch;
         // Half a second is what the wrongest clock makes of a lease.
-        if !effects.is_empty() && epoch.0 < self.store.epoch && self.now > self.store.opened + S / 2 {
+        if !self.masters[at].suspended
+            && !effects.is_empty()
+            && epoch.0 < self.store.epoch
+            && self.now > self.store.opened + S / 2
+        {
             self.oracle.fail(format!("master {at} speaks as {epoch}, and {} leads", Epoch(self.store.epoch)));
         }
         for effect in effects.into_iter().take(end) {

@@ -162,7 +162,7 @@ impl Oracle {
     }
 
     /// An agent is given an id.
-    pub(crate) fn named(&mut self, member: Member<AgentId>, key: AgentKey) {
+    pub(crate) fn named(&mut self, epoch: Epoch, member: Member<AgentId>, key: AgentKey) {
         if self.copied_keys.contains(&key) {
             self.copied.insert(member.id);
         }
@@ -170,7 +170,8 @@ impl Oracle {
         if owner != key {
             self.fail(format!("{} is given to two agents", member.id));
         }
-        if self.gone.contains(&member.id) {
+        // A master that was replaced may not know that it is gone.
+        if epoch == self.latest && self.gone.contains(&member.id) {
             self.fail(format!("{} comes back, and was gone", member.id));
         }
     }
