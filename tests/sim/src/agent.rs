@@ -372,7 +372,7 @@ impl World {
 
     fn agent_ordered(&mut self, at: usize, conn: ConnId, order: AgentOrder) {
         match order {
-            AgentOrder::Registered { member, epoch } => {
+            AgentOrder::Registered { member, .. } => {
                 let agent = &mut self.agents[at];
                 agent.disk.member = Some(member);
                 let key = agent.disk.key;
@@ -380,7 +380,7 @@ impl World {
                 process.registered = true;
                 process.backoff = 100 * MS;
                 let (draining, leaving) = (process.draining, process.leaving);
-                self.oracle.named(epoch, member, key);
+                self.oracle.named(member, key);
                 if draining {
                     self.report(at, AgentCommand::Drain);
                 }

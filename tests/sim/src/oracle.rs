@@ -162,17 +162,13 @@ impl Oracle {
     }
 
     /// An agent is given an id.
-    pub(crate) fn named(&mut self, epoch: Epoch, member: Member<AgentId>, key: AgentKey) {
+    pub(crate) fn named(&mut self, member: Member<AgentId>, key: AgentKey) {
         if self.copied_keys.contains(&key) {
             self.copied.insert(member.id);
         }
         let owner = *self.keys.entry((member.cluster, member.id)).or_insert(key);
         if owner != key {
             self.fail(format!("{} is given to two agents", member.id));
-        }
-        // A master that was replaced may not know that it is gone.
-        if epoch == self.latest && self.gone.contains(&member.id) {
-            self.fail(format!("{} comes back, and was gone", member.id));
         }
     }
 
@@ -257,6 +253,11 @@ impl Oracle {
     /// Something of a master is said.
     pub(crate) fn let_out(&mut self, epoch: Epoch, effect: &Effect) {
         match effect {
+            Effect::ToAgent(_, AgentOrder::Registered { member, .. })
+                if epoch == self.latest && self.gone.contains(&member.id) =>
+            {
+                self.fail(format!("{} is taken in, and was gone", member.id));
+            }
             Effect::ToFramework(_, FrameworkEvent::Update(status)) if epoch < self.latest => self.says(epoch, status),
             Effect::ToAgent(_, AgentOrder::Launch(spec)) => {
                 if let Some(truth) = self.tasks.get_mut(&spec.id) {
