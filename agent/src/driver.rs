@@ -128,9 +128,9 @@ impl Driver {
         self.drive();
         let executors = self.runner.executor();
         if self.leaves_tasks {
-            executors.leave()
+            executors.leave();
         } else {
-            executors.end()
+            executors.end();
         }
         if matches!(*self.progress.borrow(), Progress::Gone(_)) {
             // After its tasks have ended: until then, whoever starts here again must hear of it once more.
@@ -304,7 +304,7 @@ impl Driver {
                 tracing::error!(why, "the master has given this agent up for good; its tasks end");
                 self.advance(Progress::Gone(why));
             }
-            Rejection::Final(why) => {
+            Rejection::OtherCluster(why) | Rejection::Final(why) => {
                 self.leaves_tasks = true;
                 self.advance(Progress::Refused(why));
             }

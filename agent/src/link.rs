@@ -205,7 +205,8 @@ impl Link {
             });
         }
         let lowest = taken_in.map_or(epoch, |taken_in| taken_in.min(epoch));
-        if lowest < self.highest {
+        // Epochs of different clusters cannot be compared.
+        if lowest < self.highest && !matches!(end, Some(Rejection::OtherCluster(_))) {
             let said = end.map(|rejection| rejection.why().to_owned());
             return Err(SessionEnd::Superseded { has: lowest, highest: self.highest, said });
         }

@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use haggle_core::cluster::{Announcement, Cluster, Command, FrameworkEvent, Recovered, Refusal};
-use haggle_core::{ClusterId, Epoch, SessionId};
+use haggle_core::cluster::{Announcement, Cluster, Command, FrameworkEvent, OperatorCommand, Recovered, Refusal};
+use haggle_core::{ClusterId, Epoch, RequestId, SessionId};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc, oneshot};
 use tonic::Status;
 
@@ -44,15 +44,15 @@ pub(crate) enum Saying {
 pub(crate) enum Request {
     /// A peer connected.
     Open(SessionId, Peer),
-    /// Somebody wants this decided, and to know the verdict.
-    Decide(Command, oneshot::Sender<Verdict>),
+    /// An operator wants this decided, and to know the verdict.
+    Decide(Option<RequestId>, OperatorCommand, oneshot::Sender<Verdict>),
     /// Somebody wants to know something.
     Ask(Question),
     /// End every session, remember the time, and return.
     Stop,
 }
 
-/// What became of a command that came in on no session.
+/// What became of an operator's command.
 pub(crate) type Verdict = Result<Result<(), Refusal>, NoRoom>;
 
 /// Runs on the driver's thread, between two batches.
@@ -196,14 +196,18 @@ impl Handle {
         self.sayings.send(Saying::Ended(session)).await.map_err(|_| Stopping)
     }
 
-    /// Has a command decided that came in on no session.
+    /// Has an operator's command decided.
     ///
     /// # Errors
     /// `UNAVAILABLE` when the master is stopping or has no room.
-    pub(crate) async fn decide(&self, command: Command) -> Result<Result<(), Refusal>, Status> {
+    pub(crate) async fn decide(
+        &self,
+        request: Option<RequestId>,
+        command: OperatorCommand,
+    ) -> Result<Result<(), Refusal>, Status> {
         self.room.check()?;
         let (verdict, heard) = oneshot::channel();
-        self.request(Request::Decide(command, verdict)).await?;
+        self.request(Request::Decide(request, command, verdict)).await?;
         Ok(heard.await.map_err(|_| Stopping)??)
     }
 

@@ -128,7 +128,7 @@ async fn who_comes_back_to_a_restarted_master_keeps_its_id() {
     let second = Master::start(config_in(&folder)).await.unwrap();
     let agents = agents(&mut operator(&second).await).await;
     assert_eq!(agents.iter().map(|agent| (agent.id, agent.connected)).collect::<Vec<_>>(), [(1, false), (2, false)]);
-    assert_eq!(Agent::register(&second, Some(agent.member)).await.id, agent.id);
+    assert_eq!(Agent::register(&second, Some(&agent)).await.id, agent.id);
     assert_eq!(Framework::subscribe(&second, Some(framework.member)).await.id, framework.id);
     assert_eq!(Agent::register(&second, None).await.id, 3);
     assert_eq!(Framework::subscribe(&second, None).await.id, 2);
@@ -243,6 +243,64 @@ async fn an_operator_kills_a_task_once() {
 
     assert_eq!(operator.kill_task(named(1)).await.unwrap_err().code(), Code::FailedPrecondition);
     assert_eq!(operator.kill_task(named(2)).await.unwrap_err().code(), Code::NotFound);
+}
+
+#[tokio::test]
+async fn an_operator_declares_an_agent_gone_once_it_is_away() {
+    let master = master().await;
+    let mut operator = operator(&master).await;
+    let agent = Agent::register(&master, None).await;
+    let gone = |agent| v1::MarkAgentGoneRequest { agent, request: vec![1; 16] };
+
+    assert_eq!(operator.mark_agent_gone(gone(9)).await.unwrap_err().code(), Code::NotFound);
+    let other = v1::MarkAgentGoneRequest { request: Vec::new(), ..gone(agent.id) };
+    assert_eq!(operator.mark_agent_gone(other).await.unwrap_err().code(), Code::FailedPrecondition);
+
+    let member = agent.member.clone();
+    drop(agent);
+    while agents(&mut operator).await.iter().any(|agent| agent.connected) {}
+    let again = v1::MarkAgentGoneRequest { agent: member.id, request: vec![2; 16] };
+    for _ in 0..2 {
+        operator.mark_agent_gone(again.clone()).await.unwrap();
+    }
+    assert_eq!(agents(&mut operator).await, []);
+}
+
+#[tokio::test]
+async fn a_request_that_has_no_name_of_16_bytes_is_malformed() {
+    let master = master().await;
+    let request = v1::MarkAgentGoneRequest { agent: 1, request: vec![1; 15] };
+
+    let refused = operator(&master).await.mark_agent_gone(request).await.unwrap_err();
+
+    assert_eq!(refused.code(), Code::InvalidArgument);
+}
+
+#[tokio::test]
+async fn a_master_says_which_cluster_it_leads_and_as_which_master() {
+    let folder = TempDir::new().unwrap();
+    let first = Master::start(config_in(&folder)).await.unwrap();
+    let told = operator(&first).await.get_master(v1::GetMasterRequest {}).await.unwrap().into_inner();
+    let mut agent = Agent::register(&first, None).await;
+    assert_eq!((told.epoch, agent.epoch), (1, 1));
+    assert_eq!(agent.member.cluster, told.cluster);
+    first.stop().await;
+
+    let second = Master::start(config_in(&folder)).await.unwrap();
+    let later = operator(&second).await.get_master(v1::GetMasterRequest {}).await.unwrap().into_inner();
+    agent = Agent::register(&second, Some(&agent)).await;
+    assert_eq!((later.epoch, agent.epoch, later.cluster), (2, 2, told.cluster));
+}
+
+#[tokio::test]
+async fn an_agent_without_a_key_of_its_own_is_turned_away() {
+    let master = master().await;
+    let agent = Agent::connect(&master).await;
+
+    let register = v1::RegisterAgent { key: vec![0; 16], ..Default::default() };
+    agent.say(agent_report::Report::Register(register)).await;
+
+    assert_eq!(agent.last_word().await.code(), Code::InvalidArgument);
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! `cargo xtask test`: every check there is, cheapest first.
 
+use std::env;
 use std::process::Command;
 
 use anyhow::Context;
@@ -9,6 +10,7 @@ use crate::languages::Language;
 use crate::process::{self, step, timed};
 use crate::sim;
 use crate::tasks;
+use crate::tools;
 use crate::workspace::Workspace;
 
 /// Warnings are errors here, so that they stay at none.
@@ -58,6 +60,7 @@ fn checks(workspace: &Workspace) -> anyhow::Result<Advisories> {
     )?;
     sim::check(workspace)?;
     let not_run = languages(workspace)?;
+    tools::ensure_etcd(workspace)?;
     // Last, so that its summary is the last thing to be read.
     step("tests", &mut tests(workspace))?;
     for language in not_run {
@@ -88,9 +91,14 @@ fn tests(workspace: &Workspace) -> Command {
     }
 }
 
-/// A cargo command whose tests find the compiled tasks and the real programs.
+/// A cargo command whose tests find the compiled tasks and the real programs, ours and others'.
 pub(crate) fn given(workspace: &Workspace, args: &[&str]) -> Command {
     let mut cargo = workspace.cargo();
+    let path = env::var_os("PATH").unwrap_or_default();
+    // Behind those of the system. A folder whose name has a separator in it cannot be on a path.
+    if let Ok(path) = env::join_paths(env::split_paths(&path).chain([tools::etcd_programs(workspace)])) {
+        cargo.env("PATH", path);
+    }
     cargo.args(args).env("HAGGLE_TEST_WASM", workspace.wasm()).env("HAGGLE_TEST_BIN", workspace.debug());
     cargo
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use haggle_core::{Bytes, MilliCpu};
 
+use super::etcd::EtcdArgs;
 use super::values;
 
 /// More agents than this on one machine show nothing that fewer do not, and each has its threads.
@@ -50,17 +51,34 @@ pub(crate) struct UpArgs {
 
 /// Run a master in the foreground
 ///
-/// SIGTERM and Ctrl-C stop it; running tasks live on, and agents wait for its return.
+/// SIGTERM and Ctrl-C stop it; running tasks live on, and agents wait for its return. With --state it comes back as the
+/// master of the same cluster; without, it founds a new one each time, and agents and frameworks of the old one are told
+/// so. When the disk below --state is full, it takes nothing new and goes on when there is room.
+///
+/// With --etcd it is one of several masters: one leads, the others stand by and say who does. The registry is in etcd
+/// then, and every master keeps a copy of every artifact.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
   haggle master
-  haggle master --state /var/lib/haggle --weight production=4 --weight batch=1")]
+  haggle master --state /var/lib/haggle --weight production=4 --weight batch=1
+
+Three masters, of which any can die, with an etcd as it starts without flags (their artifacts are in three folders):
+  haggle master --listen 127.0.0.1:5050 --state m0 --etcd http://127.0.0.1:2379
+  haggle master --listen 127.0.0.1:5051 --state m1 --etcd http://127.0.0.1:2379
+  haggle master --listen 127.0.0.1:5052 --state m2 --etcd http://127.0.0.1:2379
+  haggle agent --master http://127.0.0.1:5050,http://127.0.0.1:5051,http://127.0.0.1:5052
+  Kill the one that leads: within three seconds another does, and no task notices.
+
+With an etcd of three members behind TLS, which asks for a user:
+  haggle master --etcd https://etcd-0:2379,https://etcd-1:2379,https://etcd-2:2379 --etcd-ca /etc/etcd/ca.pem \
+                --etcd-user haggle --etcd-password-file /etc/haggle/etcd-password --etcd-prefix /haggle/production")]
 pub(crate) struct MasterArgs {
     /// Where to listen; loopback only until transport security exists
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:5050", value_parser = values::listen)]
     pub(crate) listen: SocketAddr,
-    /// Keep the registry and the artifacts here [default: a temporary folder, forgotten at the end]
+    /// Keep the registry and the artifacts here, with --etcd the artifacts [default: a temporary folder, forgotten at
+    /// the end]
     #[arg(long, value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,
     /// The weight of a role against the others, 1 where none is given; repeatable
@@ -69,9 +87,14 @@ pub(crate) struct MasterArgs {
     /// How long a framework may hold on to an offer
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = values::duration)]
     pub(crate) offer_timeout: Duration,
-    /// How long an agent may be silent before its tasks are given up
-    #[arg(long, value_name = "TIME", default_value = "75s", value_parser = values::duration)]
+    /// How long an agent may be silent before its tasks are UNREACHABLE; they run on, and come back with it
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = values::duration)]
     pub(crate) agent_timeout: Duration,
+    /// How long an agent may be unreachable before its tasks are GONE for good; `haggle agents gone` says so at once
+    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = values::duration)]
+    pub(crate) agent_gone_after: Duration,
+    #[command(flatten)]
+    pub(crate) etcd: EtcdArgs,
     #[command(flatten)]
     pub(crate) log: LogArgs,
 }

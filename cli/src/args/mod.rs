@@ -1,6 +1,7 @@
 //! What can be typed after `haggle`.
 
 mod daemon;
+mod etcd;
 mod operator;
 mod run;
 pub(crate) mod values;
@@ -12,7 +13,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 use haggle_core::MilliCpu;
 
 pub(crate) use daemon::{AgentArgs, LogArgs, LogFormat, MasterArgs, ModuleArgs, UpArgs};
-pub(crate) use operator::{KillArgs, ListArgs, LogsArgs, PsArgs, WatchArgs};
+pub(crate) use etcd::Unreadable;
+pub(crate) use operator::{AgentsArgs, AgentsCommand, GoneArgs, KillArgs, ListArgs, LogsArgs, PsArgs, WatchArgs};
 pub(crate) use run::{BuildArgs, InspectArgs, RunArgs};
 
 /// Two flags which cannot both be meant.
@@ -89,8 +91,7 @@ pub(crate) enum Command {
     Build(BuildArgs),
     Inspect(InspectArgs),
     Ps(PsArgs),
-    /// List the agents: what they have, and how much of it is used
-    Agents(ListArgs),
+    Agents(AgentsArgs),
     /// List the frameworks that are subscribed or may still come back
     Frameworks(ListArgs),
     /// List the roles with their weights and shares
@@ -148,6 +149,20 @@ mod tests {
         let refused = read("haggle run a.wasm --cpus 0").unwrap_err();
         assert!(refused.contains("0 cpus would never run"), "{refused}");
         assert!(refused.contains("needs a --burst"), "{refused}");
+    }
+
+    #[test]
+    fn agents_are_listed_unless_one_is_declared_gone() {
+        let read = |line: &str| Cli::read(line.split(' ')).map(|cli| cli.command);
+
+        assert!(matches!(read("haggle agents --json"), Ok(Command::Agents(AgentsArgs { command: None, .. }))));
+        let Ok(Command::Agents(AgentsArgs { command: Some(AgentsCommand::Gone(gone)), .. })) =
+            read("haggle agents gone agent-3 --json")
+        else {
+            panic!("not read")
+        };
+        assert_eq!((gone.agent.0, gone.list.json), (3, true));
+        assert!(read("haggle agents gone 3").is_err());
     }
 
     #[test]

@@ -76,8 +76,9 @@ async fn start(config: Config, named: Option<PathBuf>) -> Result<(Agent, Option<
                 info!(work_dir = %path.display(), "another agent is in this work folder");
             }
             started => {
+                let started = started?;
                 info!(work_dir = %folder.display(), "the agent's work folder");
-                return Ok((started?, None));
+                return Ok((started, None));
             }
         }
     }

@@ -17,10 +17,16 @@ pub(super) async fn run(args: MasterArgs) -> Verdict {
 
     let mut config = Config::new(args.listen);
     config.state = args.state;
+    config.several = args.etcd.several()?;
     config.cluster.offer_timeout = args.offer_timeout;
     config.cluster.agent_timeout = args.agent_timeout;
+    config.cluster.agent_gone_after = args.agent_gone_after;
     config.cluster.weights = args.weights.into_iter().collect();
-    let mut master = Master::start(config).await?;
+    let mut master = tokio::select! {
+        // It may wait for room on its disk.
+        () = signals.next() => return Ok(0),
+        started = Master::start(config) => started?,
+    };
 
     tokio::select! {
         () = signals.next() => {}

@@ -83,6 +83,8 @@ pub enum Rejection {
     Later(String),
     /// Its id is void: its tasks are told as gone, so it is to end them. It may join under a new id.
     Gone(String),
+    /// It belongs to another cluster, whose epochs say nothing about this one's; somebody must act.
+    OtherCluster(String),
     /// It cannot join as it is; somebody must act.
     Final(String),
 }
@@ -91,7 +93,7 @@ impl Rejection {
     /// What is wrong, for people.
     pub fn why(&self) -> &str {
         match self {
-            Self::Later(why) | Self::Gone(why) | Self::Final(why) => why,
+            Self::Later(why) | Self::Gone(why) | Self::OtherCluster(why) | Self::Final(why) => why,
         }
     }
 }

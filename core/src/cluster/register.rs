@@ -94,7 +94,8 @@ fn identify(state: &State, identity: &AgentIdentity, info: &AgentInfo) -> Result
         };
     };
     if member.cluster != state.cluster && !planted::is(Bug::ClusterNotChecked) {
-        return Err(Rejection::Final(of_another_cluster(state, &member.id.to_string(), &member.cluster.to_string())));
+        let why = of_another_cluster(state, &member.id.to_string(), &member.cluster.to_string());
+        return Err(Rejection::OtherCluster(why));
     }
     if planted::is(Bug::IdAsItComes) && member.id.0 > state.last_agent {
         return Ok(member.id);

@@ -199,7 +199,10 @@ impl State {
         self.last_agent = self.last_agent.max(id.0);
         self.timers.set(timer, Timer::Agent(id));
         self.agents.insert(id, Agent::new(info, key, presence, now, timer));
-        self.agents_by_key.insert(key, id);
+        // A registry of an earlier version knows no keys.
+        if key != AgentKey::default() {
+            self.agents_by_key.insert(key, id);
+        }
         self.unseen.insert(id);
     }
 

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::ops::Bound;
 
 use super::Cluster;
-use super::state::{Framework, Link, OpenOffer, Presence, State, Task};
+use super::state::{Agent, Framework, Link, OpenOffer, Presence, State, Task};
 use super::view::{AgentView, Counts, FrameworkView, OfferView, RoleView, TaskView};
 use crate::allocator::RoleStanding;
 use crate::id::{AgentId, FrameworkId, OfferId, SessionId, TaskId};
@@ -23,15 +23,18 @@ pub enum TaskCursor {
 impl Cluster {
     /// The agents that are connected or may be back soon, by id.
     pub fn agents(&self) -> Vec<AgentView> {
-        self.agents_after(None).collect()
+        self.agents_where(None, |agent| !matches!(agent.presence, Presence::Unreachable { .. })).collect()
     }
 
-    /// Those of [`Self::agents`] whose id is above `after`. Each is looked at as it is taken.
+    /// Every known agent whose id is above `after`, unreachable ones among them, by id. Each is looked at as it is taken.
     pub fn agents_after(&self, after: Option<AgentId>) -> impl Iterator<Item = AgentView> {
+        self.agents_where(after, |_| true)
+    }
+
+    fn agents_where(&self, after: Option<AgentId>, wanted: fn(&Agent) -> bool) -> impl Iterator<Item = AgentView> {
         let state = &self.state;
         let rest = state.agents.range((above(after), Bound::Unbounded));
-        let here = rest.filter(|(_, agent)| !matches!(agent.presence, Presence::Unreachable { .. }));
-        here.map(|(&id, agent)| {
+        rest.filter(move |(_, agent)| wanted(agent)).map(|(&id, agent)| {
             let offered = sum(state, &agent.offers);
             let mut used = state.allocator.allocated_on(id);
             used.take_up_to(&offered);
@@ -175,7 +178,7 @@ impl Cluster {
     /// How much of everything the master holds in mind.
     pub fn counts(&self) -> Counts {
         let state = &self.state;
-        let of_agents = |count: fn(&super::state::Agent) -> usize| state.agents.values().map(count).sum();
+        let of_agents = |count: fn(&Agent) -> usize| state.agents.values().map(count).sum();
         let of_frameworks = |count: fn(&Framework) -> usize| state.frameworks.values().map(count).sum();
         Counts {
             sessions: state.sessions.len(),

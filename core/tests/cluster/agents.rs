@@ -133,7 +133,7 @@ fn an_agent_of_another_cluster_is_told_so_and_takes_nobodys_place() {
     let (mut world, agent, ..) = with_running();
     let claim = AgentIdentity { member: Some(Member { cluster: ClusterId(8), id: agent.id }), ..stranger() };
 
-    let Rejection::Final(why) = rejected_as(&mut world, claim) else { panic!("it must not try again") };
+    let Rejection::OtherCluster(why) = rejected_as(&mut world, claim) else { panic!("it must not try again") };
 
     assert!(why.starts_with("agent-1 belongs to cluster-00000000000000000000000000000008, and this is"), "{why}");
     assert_eq!(world.cluster.session_of_agent(agent.id), Some(agent.session));

@@ -131,6 +131,10 @@ impl Driver {
                 self.peers.fail_all(&Status::unavailable("the master is stopping"));
                 Ok(())
             }
+            Err(RegistryError::Deposed) => {
+                self.peers.fail_all(&Status::unavailable("this master no longer leads"));
+                Err(Failure::Deposed)
+            }
             Err(broken) => {
                 error!("{broken}");
                 self.peers.fail_all(&Status::unavailable("the master cannot write its registry, and ends"));
@@ -163,8 +167,8 @@ impl Driver {
         for request in batch.requests.drain(..) {
             match request {
                 Request::Open(session, peer) => self.peers.open(session, peer),
-                Request::Decide(command, verdict) => {
-                    let decided = self.apply(now, command);
+                Request::Decide(request, command, verdict) => {
+                    let decided = self.apply(now, Command::Operator(request, command));
                     self.verdicts.push((verdict, decided));
                 }
                 Request::Ask(question) => self.questions.push(question),
@@ -203,6 +207,8 @@ impl Driver {
         loop {
             self.cluster.allocate(now, &mut self.effects);
             self.remember(now)?;
+            // After the write: that may have taken longer than the lead lasts.
+            self.registry.confirm()?;
             self.let_out();
             if self.cut_off.is_empty() {
                 break;

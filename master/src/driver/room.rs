@@ -48,7 +48,7 @@ impl Driver {
             Request::Open(_, Peer::Agent(outbox)) => outbox.fail(why.clone().into()),
             Request::Open(_, Peer::Framework(outbox)) => outbox.fail(why.clone().into()),
             // Who asked may have gone meanwhile.
-            Request::Decide(_, verdict) => drop(verdict.send(Err(why.clone()))),
+            Request::Decide(.., verdict) => drop(verdict.send(Err(why.clone()))),
             Request::Ask(question) => question(&self.cluster),
             Request::Stop => self.stop = true,
         }

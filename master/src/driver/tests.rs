@@ -3,8 +3,8 @@ use std::time::Duration;
 
 use futures_util::{FutureExt, StreamExt};
 use haggle_core::cluster::{
-    AgentCommand, AgentIdentity, AgentOrder, Config, FrameworkCommand, FrameworkEvent, FrameworkInfo, OperatorCommand,
-    Recovered,
+    AgentCommand, AgentIdentity, AgentOrder, Change, Config, FrameworkCommand, FrameworkEvent, FrameworkInfo,
+    OperatorCommand, Recovered,
 };
 use haggle_core::{
     AgentId, AgentInfo, AgentKey, Bytes, Digest, FrameworkId, Grants, Limits, MilliCpu, Offer, Resources, Sharing,
@@ -180,14 +180,42 @@ fn nothing_is_said_before_it_is_remembered() {
     assert!(message(&mut agent).is_none());
 }
 
+/// The registry of a master that may have been replaced.
+struct Contested;
+
+impl Registry for Contested {
+    fn recover(&mut self) -> Result<(Recovered, Now), RegistryError> {
+        Err(RegistryError::Deposed)
+    }
+
+    fn write(&mut self, _: Now, _: &[&Change]) -> Result<(), RegistryError> {
+        Ok(())
+    }
+
+    fn confirm(&mut self) -> Result<(), RegistryError> {
+        Err(RegistryError::Deposed)
+    }
+}
+
+#[test]
+fn a_master_that_may_have_been_replaced_lets_nothing_out() {
+    let (mut driven, mut agent, _framework, offer) = Driven::with_peers();
+    driven.driver.registry = Box::new(Contested);
+
+    let settled = driven.step(said(FRAMEWORK, vec![accept(&offer, 1..2, 0)]));
+
+    assert!(matches!(settled, Err(RegistryError::Deposed)), "{settled:?}");
+    assert!(message(&mut agent).is_none());
+}
+
 #[test]
 fn what_a_full_disk_held_up_is_said_once_there_is_room() {
     let mut driven = Driven::new();
     let mut batch = Batch::default();
     let mut agent = agent_joins(&mut batch);
-    let kill = Command::Operator(None, OperatorCommand::KillTask(TaskId { framework: FrameworkId(1), number: 1 }));
+    let kill = OperatorCommand::KillTask(TaskId { framework: FrameworkId(1), number: 1 });
     let (verdict, mut heard) = oneshot::channel();
-    batch.requests.push(Request::Decide(kill, verdict));
+    batch.requests.push(Request::Decide(None, kill, verdict));
 
     driven.disk.set_full(true);
     assert!(matches!(driven.step(batch), Err(RegistryError::Full(_))));
@@ -218,8 +246,7 @@ fn while_the_disk_is_full_questions_are_answered_and_newcomers_are_told_why_not(
     let ask = move |cluster: &Cluster| answer.send(cluster.agents().len()).unwrap();
     driven.driver.refuse(Request::Ask(Box::new(ask)), &why);
     let (verdict, mut decided) = oneshot::channel();
-    let gone = Command::Operator(None, OperatorCommand::AgentGone(AgentId(1)));
-    driven.driver.refuse(Request::Decide(gone, verdict), &why);
+    driven.driver.refuse(Request::Decide(None, OperatorCommand::AgentGone(AgentId(1)), verdict), &why);
 
     let refused = last_word(&mut newcomer);
     assert_eq!(refused.code(), Code::Unavailable);
@@ -237,12 +264,18 @@ async fn a_full_disk_passes_while_the_master_runs() {
 
     disk.set_full(true);
     handle.say(agent_session, vec![register()]).await.unwrap();
-    // Questions are answered, and the first decision that is refused shows that the driver waits.
-    while handle.decide(Command::Operator(None, OperatorCommand::AgentGone(AgentId(7)))).await.is_ok() {}
-    assert_eq!(handle.ask(|cluster| cluster.agents().len()).await, Ok(1));
-    let (framework_box, _framework) = outbox();
-    let refused = handle.open(Peer::Framework(framework_box)).await.err().unwrap();
+    let refused = loop {
+        let (framework_box, _framework) = outbox();
+        if let Err(refused) = handle.open(Peer::Framework(framework_box)).await {
+            break refused;
+        }
+    };
     assert_eq!(refused.code(), Code::Unavailable);
+    assert_eq!(
+        handle.decide(None, OperatorCommand::AgentGone(AgentId(1))).await.unwrap_err().code(),
+        Code::Unavailable
+    );
+    assert_eq!(handle.ask(|cluster| cluster.agents().len()).await, Ok(1));
 
     disk.set_full(false);
     let orders = agent.next().await.unwrap().unwrap();

@@ -90,7 +90,13 @@ impl Listener<'_> {
 
 fn introduction(first: Option<&Report>) -> Result<(), Status> {
     let name = match first {
-        Some(Report::Register(register)) => return session::check_size("agent", register.info.as_ref()),
+        Some(Report::Register(register)) => {
+            // In the registry, this marks an agent that has shown no key yet.
+            if !register.key.is_empty() && register.key.iter().all(|&byte| byte == 0) {
+                return Err(Status::invalid_argument("the key of an agent is drawn at random, and is not zero"));
+            }
+            return session::check_size("agent", register.info.as_ref());
+        }
         Some(Report::Heartbeat(_)) => "heartbeat",
         Some(Report::Updates(_)) => "updates",
         Some(Report::Drain(_)) => "drain",

@@ -122,3 +122,108 @@ pub(super) fn by_id<V, C>(rest: impl Iterator<Item = V>, id: impl FnOnce(&V) -> 
     let next = if page.len() < PAGE { None } else { page.last().map(id) };
     (page, next)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use haggle_core::cluster::{
+        AgentCommand, AgentIdentity, Command, Config, FrameworkCommand, FrameworkInfo, HeldTask, Recovered,
+    };
+    use haggle_core::{
+        AgentInfo, AgentKey, Bytes, FrameworkId, MilliCpu, Now, Resources, SessionId, TaskId, TaskState, UpdateId,
+    };
+    use haggle_proto::v1;
+    use tonic::Code;
+
+    use super::*;
+    use crate::clock::Clock;
+    use crate::driver;
+    use crate::handle::Reign;
+    use crate::registry::LocalRegistry;
+
+    const TASKS: u64 = 100_000;
+
+    /// The even ones have ended.
+    fn held(number: u64) -> HeldTask {
+        HeldTask {
+            id: TaskId { framework: FrameworkId(1), number },
+            name: "a task with a name as people give them".to_owned(),
+            resources: Resources::new(MilliCpu::new(1), Bytes::from_mib(1), Bytes::ZERO),
+            state: if number.is_multiple_of(2) { TaskState::Finished } else { TaskState::Running },
+            update: UpdateId(1),
+        }
+    }
+
+    /// A cluster with one framework that has [`TASKS`] tasks, all on one agent.
+    fn lists() -> Lists {
+        let mut cluster = Cluster::new(Config::default(), Recovered::default(), Now::ZERO);
+        let info = FrameworkInfo {
+            name: "f".to_owned(),
+            role: FrameworkInfo::DEFAULT_ROLE.to_owned(),
+            failover_timeout: Duration::from_secs(60),
+        };
+        let subscribe = FrameworkCommand::Subscribe { member: None, info };
+        let resources = Resources::new(MilliCpu::new(TASKS), Bytes::from_mib(TASKS), Bytes::ZERO);
+        let register = AgentCommand::Register {
+            identity: AgentIdentity { member: None, key: AgentKey(1), run: 1 },
+            info: AgentInfo { name: "a".to_owned(), resources, attributes: Default::default() },
+            tasks: (0..TASKS).map(held).collect(),
+            complete: true,
+        };
+        let commands = [Command::Framework(SessionId(1), subscribe.into()), Command::Agent(SessionId(2), register)];
+        for command in commands {
+            cluster.apply(Now::ZERO, command, &mut Vec::new()).unwrap();
+        }
+        let clock = Clock::starting_at(Now::ZERO, Instant::now());
+        let reign = Reign::from(&Recovered::default());
+        let (handle, _) = driver::start(cluster, Box::new(LocalRegistry::new(None)), clock, reign).unwrap();
+        Lists::new(handle)
+    }
+
+    fn tasks(lists: &Lists, ended: bool) -> Result<BoxStream<'static, Result<v1::ListTasksResponse, Status>>, Status> {
+        lists.stream(
+            move |cluster, after| cluster.tasks_page(after, ended, PAGE),
+            |tasks| v1::ListTasksResponse { tasks },
+        )
+    }
+
+    #[tokio::test]
+    async fn a_hundred_thousand_tasks_come_in_messages_that_a_peer_takes() {
+        let lists = lists();
+
+        let mut list = tasks(&lists, true).unwrap();
+
+        let mut numbers = Vec::new();
+        while let Some(message) = list.next().await {
+            let message = message.unwrap();
+            assert!(message.encoded_len() <= 2 * MESSAGE_TARGET && message.tasks.len() <= PAGE);
+            numbers.extend(message.tasks.into_iter().map(|task| task.id.unwrap().number));
+        }
+        assert!(numbers.into_iter().eq(0..TASKS));
+    }
+
+    #[tokio::test]
+    async fn tasks_that_have_ended_are_left_out_unless_wanted() {
+        let lists = lists();
+
+        let mut list = tasks(&lists, false).unwrap();
+
+        let mut numbers = Vec::new();
+        while let Some(message) = list.next().await {
+            numbers.extend(message.unwrap().tasks.into_iter().map(|task| task.id.unwrap().number));
+        }
+        assert!(numbers.into_iter().eq((1..TASKS).step_by(2)));
+    }
+
+    #[tokio::test]
+    async fn lists_that_nobody_reads_on_keep_no_more_than_their_places() {
+        let lists = lists();
+        let mut open: Vec<_> = (0..LISTS).map(|_| tasks(&lists, true).unwrap()).collect();
+
+        assert_eq!(tasks(&lists, true).err().unwrap().code(), Code::ResourceExhausted);
+
+        open.pop();
+        assert!(tasks(&lists, true).is_ok());
+    }
+}

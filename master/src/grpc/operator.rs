@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use futures_util::StreamExt;
 use futures_util::stream::{BoxStream, try_unfold};
-use haggle_core::cluster::{Cluster, Command, OperatorCommand, Refusal, TaskView};
+use haggle_core::cluster::{Cluster, OperatorCommand, Refusal, TaskView};
 use haggle_core::{AgentId, SessionId, TaskId};
 use haggle_proto::convert::request_id;
 use haggle_proto::v1;
@@ -34,9 +34,11 @@ impl Operator {
     /// Has a request decided. Made again, it has the same answer.
     async fn decide(&self, request: &[u8], command: OperatorCommand) -> Result<(), Status> {
         let request = request_id(request)?;
-        match self.handle.decide(Command::Operator(request, command)).await? {
+        match self.handle.decide(request, command).await? {
             Ok(()) => Ok(()),
-            Err(refusal @ Refusal::TaskUnknown(_)) => Err(Status::not_found(refusal.to_string())),
+            Err(refusal @ (Refusal::TaskUnknown(_) | Refusal::AgentUnknown(_))) => {
+                Err(Status::not_found(refusal.to_string()))
+            }
             Err(refusal) => Err(Status::failed_precondition(refusal.to_string())),
         }
     }

@@ -1,5 +1,6 @@
 //! What a master remembers over restarts: what a registry can do, and how it can fail.
 
+mod etcd;
 mod local;
 mod row;
 
@@ -8,6 +9,10 @@ use std::error::Error;
 use haggle_core::Now;
 use haggle_core::cluster::{Change, Recovered};
 
+use crate::election::LeaseLost;
+
+pub(crate) use etcd::{Campaign, Client, EtcdRegistry, Session, Term};
+pub use etcd::{EtcdConfig, EtcdError};
 pub use local::LocalError;
 pub(crate) use local::LocalRegistry;
 #[cfg(test)]
@@ -29,6 +34,15 @@ pub(crate) trait Registry: Send {
     /// # Errors
     /// Nothing of it counts then. After [`RegistryError::Full`] the same may be tried again.
     fn write(&mut self, now: Now, changes: &[&Change]) -> Result<(), RegistryError>;
+
+    /// Returns when this master leads, right now: what it decided may be let out. Blocks for as long as that is in
+    /// doubt. Who has the registry for itself always leads.
+    ///
+    /// # Errors
+    /// When another master may lead.
+    fn confirm(&mut self) -> Result<(), RegistryError> {
+        Ok(())
+    }
 }
 
 /// Why the registry did not do what it was asked.
@@ -37,15 +51,32 @@ pub enum RegistryError {
     /// There is no room for more. That may pass, and nothing was lost.
     #[error("no room for the registry: {0}")]
     Full(Box<dyn Error + Send + Sync>),
+    /// Another master leads, or may. What was being written may or may not be there; nothing of it may be let out.
+    #[error("this master no longer leads")]
+    Deposed,
     /// It cannot be used any more. What was being written may or may not be there.
     #[error(transparent)]
     Broken(Box<dyn Error + Send + Sync>),
 }
 
 impl RegistryError {
+    /// Whether it may work again later, for another term.
+    pub(crate) fn is_passing(&self) -> bool {
+        match self {
+            Self::Full(_) | Self::Deposed => true,
+            Self::Broken(why) => matches!(why.downcast_ref(), Some(EtcdError::Unreachable { .. })),
+        }
+    }
+
     /// From now on nothing can be remembered.
     pub(crate) fn broken(why: impl Error + Send + Sync + 'static) -> Self {
         Self::Broken(Box::new(why))
+    }
+}
+
+impl From<LeaseLost> for RegistryError {
+    fn from(LeaseLost: LeaseLost) -> Self {
+        Self::Deposed
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use haggle_master::Master;
 use haggle_proto::v1;
@@ -84,11 +85,12 @@ async fn end_of<T>(mut stream: Streaming<T>) -> Result<(), Status> {
     Ok(())
 }
 
-/// What each played agent proves its id with.
-const KEY: [u8; 16] = [7; 16];
+/// Each played agent draws the next key.
+static KEYS: AtomicU64 = AtomicU64::new(1);
 
 pub(crate) struct Agent {
     pub(crate) id: u64,
+    key: Vec<u8>,
     pub(crate) member: v1::Member,
     pub(crate) epoch: u64,
     reports: mpsc::Sender<v1::AgentReports>,
@@ -101,17 +103,22 @@ impl Agent {
         let (reports, outgoing) = mpsc::channel(16);
         let mut client = AgentsClient::new(channel(master).await);
         let orders = client.session(ReceiverStream::new(outgoing)).await.unwrap().into_inner();
-        Self { id: 0, member: v1::Member::default(), epoch: 0, reports, orders, heard: VecDeque::new() }
+        let key = u128::from(KEYS.fetch_add(1, Ordering::Relaxed)).to_be_bytes().to_vec();
+        Self { id: 0, key, member: v1::Member::default(), epoch: 0, reports, orders, heard: VecDeque::new() }
     }
 
-    pub(crate) async fn register(master: &Master, member: Option<v1::Member>) -> Self {
+    /// A newcomer; with `before`, the same agent on a new connection.
+    pub(crate) async fn register(master: &Master, before: Option<&Self>) -> Self {
         let mut agent = Self::connect(master).await;
+        let member = before.map(|before| before.member.clone());
+        agent.key = before.map_or(agent.key, |before| before.key.clone());
         let info = v1::AgentInfo {
             name: "played".to_owned(),
             resources: Some(resources(2_000, 1 << 30)),
             ..Default::default()
         };
-        let register = v1::RegisterAgent { member, info: Some(info), key: KEY.to_vec(), run: 1, ..Default::default() };
+        let register =
+            v1::RegisterAgent { member, info: Some(info), key: agent.key.clone(), run: 1, ..Default::default() };
         agent.say(Report::Register(register)).await;
         let Order::Registered(registered) = agent.order().await else { panic!("not registered") };
         agent.member = registered.member.unwrap();

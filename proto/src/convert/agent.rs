@@ -176,10 +176,10 @@ impl From<Rejection> for v1::AgentRefused {
         let then = match &rejection {
             Rejection::Later(_) => Then::Later,
             Rejection::Gone(_) => Then::Gone,
+            Rejection::OtherCluster(_) => Then::OtherCluster,
             Rejection::Final(_) => Then::Unspecified,
         };
-        let (Rejection::Later(why) | Rejection::Gone(why) | Rejection::Final(why)) = rejection;
-        Self { why, then: then.into() }
+        Self { why: rejection.why().to_owned(), then: then.into() }
     }
 }
 
@@ -188,6 +188,7 @@ impl From<v1::AgentRefused> for Rejection {
         match wire.then() {
             Then::Later => Self::Later(wire.why),
             Then::Gone => Self::Gone(wire.why),
+            Then::OtherCluster => Self::OtherCluster(wire.why),
             Then::Unspecified => Self::Final(wire.why),
         }
     }

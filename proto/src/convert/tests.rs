@@ -148,6 +148,7 @@ fn everything_an_agent_says_and_hears_survives_the_wire() {
         AgentOrder::Registered { member, epoch: Epoch(4) },
         AgentOrder::Refused(Rejection::Later("why".into())),
         AgentOrder::Refused(Rejection::Gone("why".into())),
+        AgentOrder::Refused(Rejection::OtherCluster("why".into())),
         AgentOrder::Refused(Rejection::Final("why".into())),
         AgentOrder::Launch(Arc::new(spec())),
         AgentOrder::Kill(TASK),

@@ -410,7 +410,7 @@ impl World {
             return self.agent_has_left(at);
         }
         let member = self.agents[at].disk.member;
-        if let Rejection::Final(why) = rejection {
+        if let Rejection::Final(why) | Rejection::OtherCluster(why) = rejection {
             self.oracle.turned_away(at, member, why);
         }
         if let Rejection::Gone(_) = rejection {
@@ -419,7 +419,7 @@ impl World {
         // It ends every task, forgets its id and stops; whoever looks after the machine starts it again.
         self.power_off(at);
         self.agents[at].disk.member = None;
-        if let Rejection::Final(_) = rejection {
+        if let Rejection::Final(_) | Rejection::OtherCluster(_) = rejection {
             let key = self.rng.wide();
             self.agents[at].disk = Disk::new(key);
             self.agents[at].swapped = false;

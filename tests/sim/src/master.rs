@@ -180,7 +180,10 @@ impl World {
         let master = &mut self.masters[at];
         master.up = false;
         master.lead = None;
-        master.suspended = false;
+        if std::mem::take(&mut master.suspended) {
+            let left = master.paused_until.saturating_sub(self.now);
+            master.clock.jump(left);
+        }
         master.paused -= master.paused_until.saturating_sub(self.now);
         master.paused_until = 0;
         for id in self.conns_where(|conn| conn.master == at) {

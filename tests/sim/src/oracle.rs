@@ -253,11 +253,6 @@ impl Oracle {
     /// Something of a master is said.
     pub(crate) fn let_out(&mut self, epoch: Epoch, effect: &Effect) {
         match effect {
-            Effect::ToAgent(_, AgentOrder::Registered { member, .. })
-                if epoch == self.latest && self.gone.contains(&member.id) =>
-            {
-                self.fail(format!("{} is taken in, and was gone", member.id));
-            }
             Effect::ToFramework(_, FrameworkEvent::Update(status)) if epoch < self.latest => self.says(epoch, status),
             Effect::ToAgent(_, AgentOrder::Launch(spec)) => {
                 if let Some(truth) = self.tasks.get_mut(&spec.id) {
@@ -275,8 +270,12 @@ impl Oracle {
             return;
         }
         for effect in effects {
-            if let Effect::ToFramework(_, FrameworkEvent::Update(status)) = effect {
-                self.says(epoch, status);
+            match effect {
+                Effect::ToFramework(_, FrameworkEvent::Update(status)) => self.says(epoch, status),
+                Effect::ToAgent(_, AgentOrder::Registered { member, .. }) if self.gone.contains(&member.id) => {
+                    self.fail(format!("{} is taken in, and was gone", member.id));
+                }
+                _ => {}
             }
         }
     }
