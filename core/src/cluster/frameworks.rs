@@ -43,7 +43,7 @@ pub(super) fn subscribe(
         }
         return Ok(());
     };
-    if cluster != state.cluster {
+    if cluster != state.cluster && !planted::is(Bug::ClusterNotChecked) {
         turn_away(session, of_another_cluster(state, &id.to_string(), &cluster.to_string()), out);
     } else if state.frameworks.contains_key(&id) {
         come_back(state, now, session, id, info, out);

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use haggle_core::cluster::{Change, OperatorCommand};
+use haggle_core::cluster::{AgentOrder, Change, Effect, FrameworkEvent, OperatorCommand};
 use haggle_core::{AgentId, ClusterId, RequestId, Resources, TaskState};
 
 use crate::agent::{Agent, Disk};
 use crate::clock::Clock;
 use crate::framework::Framework;
-use crate::master::{Lead, Master};
-use crate::net::{Peer, Place};
+use crate::master::{Claim, Lead, Master};
+use crate::net::{ConnId, Peer, Place};
 use crate::plan::{MS, Plan, S, Time};
 use crate::rng::Rng;
 use crate::say;
@@ -307,6 +307,33 @@ impl World {
         }
         if let Some(wrong) = wrong {
             self.oracle.fail(wrong);
+        }
+    }
+
+    /// Nobody is taken in under an id of another cluster, nor in the place of an agent that is connected.
+    pub(crate) fn check_taken_in(
+        &mut self,
+        claim: Option<Claim>,
+        conn: Option<ConnId>,
+        before: Option<ConnId>,
+        effects: &[Effect],
+    ) {
+        let is_welcome = |effect: &Effect| {
+            matches!(
+                effect,
+                Effect::ToAgent(_, AgentOrder::Registered { .. })
+                    | Effect::ToFramework(_, FrameworkEvent::Subscribed { .. })
+            )
+        };
+        let Some(claim) = claim.filter(|_| effects.iter().any(is_welcome)) else { return };
+        let peer = |conn: Option<ConnId>| conn.and_then(|conn| self.net.conns.get(&conn)).map(|conn| conn.peer);
+        let (new, old) = (peer(conn), peer(before));
+        match claim {
+            Claim::Stranger => self.oracle.fail(format!("{new:?} is taken in, and is of another cluster")),
+            Claim::Agent(id) if old.is_some() && new.is_some() && old != new => {
+                self.oracle.fail(format!("{new:?} takes the place of {old:?} as {id}"));
+            }
+            Claim::Agent(_) => {}
         }
     }
 

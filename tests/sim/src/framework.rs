@@ -51,6 +51,8 @@ pub(crate) struct Store {
     /// Agents that have a canary.
     pub(crate) canaries: BTreeSet<AgentId>,
     declined: BTreeSet<AgentId>,
+    /// Acknowledgements that it has given: now and then it gives one again.
+    given: Vec<Acknowledgement>,
     /// Whether it has left for good.
     pub(crate) torn_down: bool,
 }
@@ -494,6 +496,7 @@ impl World {
             record.owed.push(ack);
             return;
         }
+        self.frameworks[at].store.given.push(ack);
         let twice = self.faulty && self.rng.chance(self.frameworks[at].temper.acks_twice);
         let wait = self.rng.range(MS, 50 * MS);
         let Some(instance) = self.instance(at, life) else { return };
@@ -543,6 +546,11 @@ impl World {
                 let number = open[self.rng.index(open.len())];
                 self.kill(at, life, TaskId { framework, number });
             }
+        }
+        if self.rng.chance(temper.acks_twice) && !self.frameworks[at].store.given.is_empty() {
+            let given = &self.frameworks[at].store.given;
+            let late = given[self.rng.index(given.len())];
+            self.call(at, life, FrameworkCommand::Acknowledge(vec![late]));
         }
         if self.rng.chance(temper.meddles) {
             let other = TaskId { framework: FrameworkId(self.rng.below(4)), number: self.rng.below(20) };

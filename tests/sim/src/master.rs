@@ -5,11 +5,11 @@ use std::mem;
 use std::time::Duration;
 
 use haggle_core::cluster::{AgentCommand, Change, Cluster, Command, Config, Effect, FrameworkCommand, OperatorCommand};
-use haggle_core::{Epoch, Now, RequestId, SessionId};
+use haggle_core::{AgentId, ClusterId, Epoch, Now, RequestId, SessionId};
 
 use crate::bugs::{self, Bug};
 use crate::clock::Clock;
-use crate::net::{ConnId, Msg, Place, Way};
+use crate::net::{ConnId, Msg, Peer, Place, Way};
 use crate::plan::{MS, S, Time};
 use crate::say;
 use crate::store::LEASE;
@@ -302,7 +302,13 @@ impl World {
             return self.break_up(conn, true, true);
         }
         let ran = self.ran(at);
-        let place = self.net.conns[&conn].peer.place();
+        let peer = self.net.conns[&conn].peer;
+        // An instance that was replaced, and does not know it, says nothing of the one that took its place.
+        let is_latest = match peer {
+            Peer::Framework(at, life) => self.frameworks[at].last == life,
+            _ => true,
+        };
+        let place = peer.place().filter(|_| is_latest);
         let Some(lead) = &mut self.masters[at].lead else {
             let leader = self.store.leader.as_ref().map(|leader| leader.master).filter(|&leader| leader != at);
             self.send(conn, Way::Down, Msg::StandsBy(leader));
@@ -473,6 +479,11 @@ impl World {
         let conn = session.and_then(|session| lead.conn(session));
         let speaker = conn.and_then(|conn| self.net.conns.get(&conn)).map(|conn| conn.peer);
         let acknowledged = self.oracle.acknowledged(speaker, &command, &lead.cluster);
+        let claim = claim(&command, self.store.cluster);
+        let before_it = match claim {
+            Some(Claim::Agent(id)) => lead.cluster.session_of_agent(id).and_then(|session| lead.conn(session)),
+            _ => None,
+        };
         let words = self.log.lines.is_some().then(|| Said(&command).to_string());
         let before = effects.len();
         let verdict = lead.cluster.apply(now, command, effects);
@@ -480,6 +491,7 @@ impl World {
             self.oracle.note(lead.epoch, acknowledged);
         }
         self.oracle.decided(lead.epoch, &effects[before..]);
+        self.check_taken_in(claim, conn, before_it, &effects[before..]);
         if let Some(words) = words {
             say!(self, "master {at} at {now}: {words}: {verdict:?}{}", Done(&effects[before..]));
         }
@@ -643,6 +655,31 @@ impl World {
         let due = Time::try_from(due.as_nanos()).unwrap_or(Time::MAX).min(SLEEP_MAX);
         let wait = self.masters[at].clock.span(due).max(MS / 10);
         self.master_later(at, wait, MasterEvent::Wake(number));
+    }
+}
+
+/// Who somebody says he is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Claim {
+    /// An agent or a framework of another cluster.
+    Stranger,
+    /// An agent of this one.
+    Agent(AgentId),
+}
+
+fn claim(command: &Command, cluster: ClusterId) -> Option<Claim> {
+    match command {
+        Command::Agent(_, AgentCommand::Register { identity, .. }) => {
+            let member = identity.member?;
+            Some(if member.cluster == cluster { Claim::Agent(member.id) } else { Claim::Stranger })
+        }
+        Command::Framework(_, call) => match &call.command {
+            FrameworkCommand::Subscribe { member: Some(member), .. } if member.cluster != cluster => {
+                Some(Claim::Stranger)
+            }
+            _ => None,
+        },
+        _ => None,
     }
 }
 
