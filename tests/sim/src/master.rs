@@ -618,7 +618,9 @@ impl World {
             self.oracle.fail(format!("master {at} speaks as {epoch}, and {} leads", Epoch(self.store.epoch)));
         }
         for effect in effects.into_iter().take(end) {
-            self.oracle.let_out(epoch, &effect);
+            // One that was suspended speaks to connections that nobody listens on any more.
+            let epoch_or_latest = if self.masters[at].suspended { Epoch(self.store.epoch) } else { epoch };
+            self.oracle.let_out(epoch_or_latest, &effect);
             match effect {
                 Effect::Remember(_) | Effect::Announce(_) => {}
                 Effect::ToFramework(session, event) => {
