@@ -24,6 +24,10 @@ use crate::registration::Registration;
 /// How long a connection may take to come about. On loopback it takes none.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// How long a master may take to open a session where there are others to ask: one that hangs must not hold up the
+/// search for the one that leads.
+const OPEN_TIMEOUT_OF_SEVERAL: Duration = Duration::from_secs(2);
+
 /// How long the master may take to close a session that the agent left.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -154,8 +158,9 @@ impl Link {
         let session = Session { reports: reports.clone(), cut: Arc::clone(&cut) };
         self.inbox.push(Message::Connected(session, register));
         let (told, telling) = watch::channel(Instant::now());
-        let opened = timeout(silence, master.session(messages(registration, waiting, told))).await;
-        let mut orders = opened.map_err(|_| SessionEnd::Silent(silence))??.into_inner();
+        let within = if self.masters.are_several() { OPEN_TIMEOUT_OF_SEVERAL } else { silence };
+        let opened = timeout(within, master.session(messages(registration, waiting, told))).await;
+        let mut orders = opened.map_err(|_| SessionEnd::Silent(within))??.into_inner();
 
         let mut heartbeat = interval_at(Instant::now() + self.heartbeat, self.heartbeat);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -6,8 +6,9 @@ use tonic::transport::Uri;
 
 use crate::backoff::Backoff;
 
-/// With several masters one takes over within seconds, and the agents are not to be what takes longest.
-const SEVERAL_BACKOFF_MAX: Duration = Duration::from_secs(1);
+/// With several masters one takes over within seconds, and the agents are not to be what takes longest. Those that stand
+/// by answer at once: 5,000 agents ask 30,000 cheap questions a second at worst.
+const SEVERAL_BACKOFF_MAX: Duration = Duration::from_millis(250);
 
 /// The masters of one cluster, of which one leads.
 #[derive(Debug)]
@@ -30,6 +31,11 @@ impl Masters {
     pub(crate) fn new(named: Vec<Uri>) -> Self {
         let backoff = if named.len() > 1 { Backoff::up_to(SEVERAL_BACKOFF_MAX) } else { Backoff::default() };
         Self { named, turn: 0, leader: None, turns: 0, followed: 0, backoff }
+    }
+
+    /// Whether there are others to ask when one does not answer.
+    pub(crate) fn are_several(&self) -> bool {
+        self.named.len() > 1
     }
 
     /// The one to speak to.

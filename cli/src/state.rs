@@ -1,4 +1,4 @@
-//! Where this user's agents keep what must outlast them.
+//! Where this user's masters and agents keep what must outlast them.
 
 use std::path::{Path, PathBuf};
 
@@ -8,6 +8,12 @@ use crate::cache;
 /// `~/.local/state/haggle/agent`, then `agent-2`, `agent-3`, … beside it. `None` for a user without a home.
 pub(crate) fn agents() -> Option<impl Iterator<Item = PathBuf>> {
     cache::user_folder("XDG_STATE_HOME", ".local/state").map(|state| numbered(&state))
+}
+
+/// The state folder of this user's master: `$XDG_STATE_HOME/haggle/master` or `~/.local/state/haggle/master`. `None` for a
+/// user without a home.
+pub(crate) fn master() -> Option<PathBuf> {
+    cache::user_folder("XDG_STATE_HOME", ".local/state").map(|state| state.join("master"))
 }
 
 fn numbered(state: &Path) -> impl Iterator<Item = PathBuf> + use<> {

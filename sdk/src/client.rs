@@ -132,7 +132,7 @@ impl Client {
         Search {
             masters: Arc::clone(&self.masters),
             deadline: Instant::now() + patience,
-            backoff: Backoff::new(),
+            backoff: Backoff::among(self.masters.urls().len()),
             tried: 0,
         }
     }

@@ -31,6 +31,9 @@ const JOIN_PATIENCE: Duration = Duration::from_secs(5);
 /// How long a master may take to answer a subscription.
 const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The same where there are others to ask: one that hangs must not hold up the search for the one that leads.
+const SUBSCRIBE_TIMEOUT_OF_SEVERAL: Duration = Duration::from_secs(2);
+
 /// What a framework hears.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
@@ -177,10 +180,8 @@ impl Events {
         let reason = status_reason(status);
         if let Link::Up(_, target) = &self.link {
             tracing::warn!(framework = %self.member.id, url = target.url, %reason, "lost the master");
-            // Where it says who leads now, that one is asked first; where it does not, it may be back in a moment.
-            if status.metadata().contains_key(haggle_proto::LEADER) {
-                self.client.masters().move_on(target, status);
-            }
+            // Another one is asked first, if there is one: it knows who leads, and this one may hang.
+            self.client.masters().move_on(target, status);
         }
         self.link = Link::Down(Box::pin(open_patiently(
             self.client.clone(),
@@ -281,14 +282,16 @@ async fn open_patiently(
     patience: Duration,
 ) -> Result<Opened, CallError> {
     let mut search = client.search(patience);
+    let several = client.masters().urls().len() > 1;
+    let within = if several { SUBSCRIBE_TIMEOUT_OF_SEVERAL } else { SUBSCRIBE_TIMEOUT };
     loop {
         let target = search.target();
         let attempt = open_once(&target, &queue, member, &info);
-        let status = match timeout(SUBSCRIBE_TIMEOUT, attempt).await {
+        let status = match timeout(within, attempt).await {
             Ok(Ok(opened)) => return opened,
             Ok(Err(status)) if is_final(&status) => return Err(call_error(&target.url, &status)),
             Ok(Err(status)) => status,
-            Err(_) => Status::unavailable(format!("no answer to a subscription within {SUBSCRIBE_TIMEOUT:?}")),
+            Err(_) => Status::unavailable(format!("no answer to a subscription within {within:?}")),
         };
         if !search.go_on(&target, &status).await {
             return Err(CallError::Unreachable { url: target.url, reason: status_reason(&status) });

@@ -250,14 +250,14 @@ async fn a_drain_waits_for_its_master_to_say_farewell() {
 async fn more_tasks_than_a_message_holds_are_registered_in_pieces_and_nothing_is_said_before_the_last() {
     // Some 25 MiB. Not a million, which take minutes without optimisation: that the pieces of so many are small is shown
     // where they are made.
-    const TASKS: u64 = 50_000;
+    const TASKS: u64 = 30_000;
     const AT_ONCE: u64 = 10_000;
     let (mut master, dir) = (Master::start().await, tempfile::tempdir().unwrap());
     let _agent = Agent::start(master.agent(dir.path())).await.unwrap();
     let mut session = master.welcome().await;
     // Nobody has their module: they end, and their ends are never acknowledged.
     let launch = |number| {
-        let name = "x".repeat(400);
+        let name = "x".repeat(800);
         Order::Launch(TaskSpec { name, ..task(number, Digest([7; 32])) }.into())
     };
     for first in (0..TASKS).step_by(AT_ONCE as usize) {

@@ -51,9 +51,9 @@ pub(crate) struct UpArgs {
 
 /// Run a master in the foreground
 ///
-/// SIGTERM and Ctrl-C stop it; running tasks live on, and agents wait for its return. With --state it comes back as the
-/// master of the same cluster; without, it founds a new one each time, and agents and frameworks of the old one are told
-/// so. When the disk below --state is full, it takes nothing new and goes on when there is room.
+/// SIGTERM and Ctrl-C stop it; running tasks live on, and agents wait for its return: it comes back as the master of the
+/// same cluster. With --temporary it founds a new one each time, and agents and frameworks of the old one are told so.
+/// When the disk below --state is full, it takes nothing new and goes on when there is room.
 ///
 /// With --etcd it is one of several masters: one leads, the others stand by and say who does. The registry is in etcd
 /// then, and every master keeps a copy of every artifact.
@@ -61,6 +61,7 @@ pub(crate) struct UpArgs {
 #[command(after_help = "\
 Examples:
   haggle master
+  haggle master --temporary --listen 127.0.0.1:5051
   haggle master --state /var/lib/haggle --weight production=4 --weight batch=1
 
 Three masters, of which any can die, with an etcd as it starts without flags (their artifacts are in three folders):
@@ -77,10 +78,13 @@ pub(crate) struct MasterArgs {
     /// Where to listen; loopback only until transport security exists
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:5050", value_parser = values::listen)]
     pub(crate) listen: SocketAddr,
-    /// Keep the registry and the artifacts here, with --etcd the artifacts [default: a temporary folder, forgotten at
-    /// the end]
+    /// Keep the registry and the artifacts here, with --etcd the artifacts [default: haggle/master in $XDG_STATE_HOME or
+    /// ~/.local/state; with --etcd a temporary folder]
     #[arg(long, value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,
+    /// Keep nothing after the end
+    #[arg(long, conflicts_with = "state", conflicts_with = "urls")]
+    pub(crate) temporary: bool,
     /// The weight of a role against the others, 1 where none is given; repeatable
     #[arg(long = "weight", value_name = "ROLE=N", value_parser = values::weight)]
     pub(crate) weights: Vec<(String, NonZeroU32)>,

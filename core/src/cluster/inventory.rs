@@ -94,6 +94,11 @@ fn take_in_one(state: &mut State, now: Now, session: SessionId, agent: AgentId, 
         // Its end is told by the update that follows.
         return state.release(id);
     }
+    if task.resources != held.resources {
+        // What it really holds counts, whatever was launched.
+        state.release(id);
+        state.tasks.get_mut(&id).expect("it was just there").resources = held.resources;
+    }
     state.hold(id);
     let task = state.tasks.get_mut(&id).expect("it was just there");
     if task.status.state == TaskState::Unreachable {
