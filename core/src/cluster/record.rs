@@ -106,6 +106,8 @@ impl State {
         let agent = self.tasks[&id].agent;
         if let Some(agent) = self.agents.get_mut(&agent) {
             agent.tasks.remove(&id);
+            // An agent that registers need not name what is settled meanwhile.
+            agent.unnamed.as_mut().map(|unnamed| unnamed.remove(&id));
         }
     }
 
