@@ -28,8 +28,10 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    // What a panic says is told with its seed.
-    std::panic::set_hook(Box::new(|_| {}));
+    if args.seed.is_none() {
+        // What a panic says is told with its seed; where it was shows when that is played alone.
+        std::panic::set_hook(Box::new(|_| {}));
+    }
     match args.seed {
         Some(seed) => one(seed, args.trace),
         None => many(&args),
