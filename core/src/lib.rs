@@ -20,6 +20,7 @@ pub mod id;
 pub mod lifecycle;
 pub mod node;
 pub mod offer;
+pub mod planted;
 pub mod quantity;
 pub mod resources;
 pub mod spec;

@@ -8,6 +8,7 @@ use anyhow::Context;
 use crate::deny::{self, Advisories};
 use crate::languages::Language;
 use crate::process::{self, step, timed};
+use crate::sim;
 use crate::tasks;
 use crate::tools;
 use crate::workspace::Workspace;
@@ -57,6 +58,7 @@ fn checks(workspace: &Workspace) -> anyhow::Result<Advisories> {
         "tests in the documentation",
         &mut given(workspace, &["test", "--quiet", "--locked", "--workspace", "--doc"]),
     )?;
+    sim::check(workspace)?;
     let not_run = languages(workspace)?;
     tools::ensure_etcd(workspace)?;
     // Last, so that its summary is the last thing to be read.

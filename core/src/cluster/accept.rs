@@ -11,6 +11,7 @@ use super::offers;
 use super::refusal::Refusal;
 use super::state::{State, Task};
 use crate::id::{AgentId, FrameworkId, OfferId, SessionId, TaskId, UpdateId};
+use crate::planted::{self, Bug};
 use crate::resources::{Resources, Shortage};
 use crate::spec::InvalidSpec;
 use crate::task::{Reason, Source, TaskSpec, TaskState, TaskStatus};
@@ -85,7 +86,11 @@ pub(super) fn accept(
     };
     let mut left = Resources::default();
     for &id in offers {
-        left.give(&offers::close(state, id).resources);
+        let resources = match planted::is(Bug::OfferNotRemoved) {
+            true => state.offers[&id].resources.clone(),
+            false => offers::close(state, id).resources,
+        };
+        left.give(&resources);
     }
     for task in tasks {
         match fit(state, framework, &task, offers, &mut left) {
@@ -136,7 +141,7 @@ fn fit(
     if task.id.framework != framework {
         return Err(NotLaunched::NotIts(task.id, framework));
     }
-    if let Some(known) = state.task(task.id) {
+    if let Some(known) = state.task(task.id).filter(|_| !planted::is(Bug::NumberReused)) {
         return Err(NotLaunched::Reused(task.id, known.status.state));
     }
     task.check().map_err(|invalid| NotLaunched::Invalid(task.id, invalid))?;

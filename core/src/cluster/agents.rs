@@ -9,6 +9,7 @@ use super::timers::Timer;
 use super::{offers, reconcile, updates};
 use crate::id::{AgentId, SessionId, TaskId};
 use crate::lifecycle::TaskEvent;
+use crate::planted::{self, Bug};
 use crate::task::Reason;
 use crate::time::Now;
 
@@ -104,14 +105,18 @@ pub(super) fn cut_off(state: &mut State, now: Now, id: AgentId, out: &mut Vec<Ef
         }
     }
     state.allocator.set_agent_active(id, false);
-    offers::rescind(state, open, out);
+    if !planted::is(Bug::OfferOutlivesAgent) {
+        offers::rescind(state, open, out);
+    }
 }
 
 fn become_unreachable(state: &mut State, now: Now, id: AgentId, out: &mut Vec<Effect>) {
     let agent = state.agents.get_mut(&id).expect("the caller has seen the agent");
     agent.presence = Presence::Unreachable { since: now };
     agent.timer = now + state.config.agent_gone_after;
-    state.timers.set(agent.timer, Timer::Agent(id));
+    if !planted::is(Bug::NeverGone) {
+        state.timers.set(agent.timer, Timer::Agent(id));
+    }
     let tasks: Vec<TaskId> = agent.tasks.iter().copied().collect();
     out.push(Effect::Remember(Change::AgentRecorded(id, agent.record())));
     state.drop_orphans(id);

@@ -15,6 +15,7 @@ use super::timers::Timer;
 use super::updates;
 use crate::id::{AgentId, FrameworkId, Member, SessionId, TaskId, UpdateId};
 use crate::lifecycle::TaskEvent;
+use crate::planted::{self, Bug};
 use crate::task::{Reason, Source, TaskStatus};
 use crate::time::Now;
 
@@ -42,7 +43,7 @@ pub(super) fn subscribe(
         }
         return Ok(());
     };
-    if cluster != state.cluster {
+    if cluster != state.cluster && !planted::is(Bug::ClusterNotChecked) {
         turn_away(session, of_another_cluster(state, &id.to_string(), &cluster.to_string()), out);
     } else if state.frameworks.contains_key(&id) {
         come_back(state, now, session, id, info, out);
@@ -90,7 +91,7 @@ pub(super) fn remove(state: &mut State, now: Now, id: FrameworkId, out: &mut Vec
     state.allocator.remove_framework(id);
     out.push(Effect::Remember(Change::FrameworkRemoved(id)));
     for agent in agents_with_tasks(state, &framework) {
-        if let Some(session) = state.agent_session(agent) {
+        if let Some(session) = state.agent_session(agent).filter(|_| !planted::is(Bug::TasksOutliveFramework)) {
             out.push(Effect::ToAgent(session, AgentOrder::RemoveFramework(id)));
         }
     }

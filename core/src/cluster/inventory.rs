@@ -9,6 +9,7 @@ use super::state::{State, Task};
 use super::{reconcile, updates};
 use crate::id::{AgentId, SessionId, UpdateId};
 use crate::lifecycle::TaskEvent;
+use crate::planted::{self, Bug};
 use crate::spec::NAME_MAX;
 use crate::task::{Reason, Source, TaskState, TaskStatus};
 use crate::time::Now;
@@ -40,7 +41,8 @@ pub(super) fn take_in(
 /// Everything is named: what was not, is not there. From here on the agent can be offered.
 pub(super) fn complete(state: &mut State, now: Now, session: SessionId, id: AgentId, out: &mut Vec<Effect>) {
     let agent = state.agents.get_mut(&id).expect("it registers");
-    for task in agent.unnamed.take().unwrap_or_default() {
+    let unnamed = agent.unnamed.take().unwrap_or_default();
+    for task in unnamed.into_iter().filter(|_| !planted::is(Bug::MissingNotTold)) {
         state.declare(now, task, TaskEvent::AgentForgot, Reason::AgentRestarted, "its agent came back without it", out);
         // Its end was told and is not acknowledged, and its agent has forgotten it.
         if state.tasks.get(&task).is_some_and(|task| !task.kept) {
@@ -152,7 +154,7 @@ fn orphan(state: &mut State, session: SessionId, agent: AgentId, held: HeldTask,
     let known = state.agents.get_mut(&agent).expect("it registers");
     known.tasks.remove(&held.id);
     known.orphans.insert(held.id, held.resources);
-    if state.frameworks.contains_key(&held.id.framework) {
+    if state.frameworks.contains_key(&held.id.framework) && !planted::is(Bug::OrphansNotKilled) {
         out.push(Effect::ToAgent(session, AgentOrder::Kill(held.id)));
     }
 }

@@ -8,6 +8,7 @@ use super::refusal::Refusal;
 use super::state::State;
 use crate::id::{SessionId, TaskId};
 use crate::lifecycle::TaskEvent;
+use crate::planted::{self, Bug};
 use crate::task::TaskState;
 
 /// Kills of unknown tasks that are remembered for one framework while agents are expected back.
@@ -64,7 +65,7 @@ fn kill(state: &mut State, id: TaskId, out: &mut Vec<Effect>) {
 
 /// An agent that has not been seen may still come with an unknown task: it is ended then.
 fn remember(state: &mut State, id: TaskId) {
-    if state.task(id).is_some() || state.unseen.is_empty() {
+    if state.task(id).is_some() || state.unseen.is_empty() || planted::is(Bug::KillForgotten) {
         return;
     }
     if let Some(framework) = state.frameworks.get_mut(&id.framework)

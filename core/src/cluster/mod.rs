@@ -39,6 +39,7 @@ pub use view::{AgentView, Counts, FrameworkView, OfferView, RoleView, TaskView};
 pub use views::TaskCursor;
 
 use crate::id::SessionId;
+use crate::planted::{self, Bug};
 use crate::time::Now;
 use register::Registration;
 use state::{Peer, State};
@@ -140,7 +141,10 @@ fn framework_calls(
     FrameworkCall { number, command }: FrameworkCall,
     out: &mut Vec<Effect>,
 ) -> Result<(), Refusal> {
-    if number != 0 && state.framework_of(session).is_ok_and(|id| number <= state.frameworks[&id].last_call) {
+    if number != 0
+        && !planted::is(Bug::CallRepeated)
+        && state.framework_of(session).is_ok_and(|id| number <= state.frameworks[&id].last_call)
+    {
         return Ok(());
     }
     framework_says(state, now, session, command, out)?;

@@ -9,6 +9,7 @@ use super::effect::Effect;
 use super::refusal::Refusal;
 use super::state::{Presence, State};
 use crate::id::{AgentId, FrameworkId, SessionId, TaskId, UpdateId};
+use crate::planted::{self, Bug};
 use crate::task::{Reason, Source, TaskState, TaskStatus};
 
 /// Questions of one framework that wait for agents. Whoever has more asks again later.
@@ -70,7 +71,9 @@ pub(super) fn answer(state: &mut State, id: TaskId, agent: Option<AgentId>, out:
         };
         tell(state, status, out);
     }
-    if let Unknown::IsForNow(_) | Unknown::Wait = known_so_far {
+    if let Unknown::IsForNow(_) | Unknown::Wait = known_so_far
+        && !planted::is(Bug::QuestionForgotten)
+    {
         remember(state, id, agent);
     }
 }

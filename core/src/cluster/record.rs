@@ -8,6 +8,7 @@ use super::state::{State, Task};
 use super::updates;
 use crate::id::{TaskId, UpdateId};
 use crate::lifecycle::TaskEvent;
+use crate::planted::{self, Bug};
 use crate::task::{Reason, Source, TaskState, TaskStatus};
 use crate::time::Now;
 
@@ -34,7 +35,7 @@ impl State {
     /// Counts what a task holds as allocated. [`Self::release`] is its opposite; both act once.
     pub(super) fn hold(&mut self, id: TaskId) {
         let task = self.tasks.get_mut(&id).expect("the caller has seen the task");
-        if !task.holds {
+        if !task.holds || planted::is(Bug::CountedTwice) {
             task.holds = true;
             self.allocator.charge(id.framework, task.agent, &task.resources);
         }
@@ -57,7 +58,9 @@ impl State {
             if let Some(framework) = self.frameworks.get_mut(&id.framework) {
                 framework.ended += 1;
             }
-            self.release(id);
+            if !planted::is(Bug::NeverFreed) {
+                self.release(id);
+            }
         }
     }
 
@@ -103,12 +106,16 @@ impl State {
         let agent = self.tasks[&id].agent;
         if let Some(agent) = self.agents.get_mut(&agent) {
             agent.tasks.remove(&id);
+            // An agent that registers need not name what is settled meanwhile.
+            agent.unnamed.as_mut().map(|unnamed| unnamed.remove(&id));
         }
     }
 
     /// Moves a task whose end is told and acknowledged to the history.
     pub(super) fn archive(&mut self, id: TaskId) {
-        self.release(id);
+        if !planted::is(Bug::NeverFreed) {
+            self.release(id);
+        }
         self.detach(id);
         updates::let_go(self, id);
         let task = self.tasks.remove(&id).expect("the caller has seen the task");

@@ -13,6 +13,7 @@ use super::state::{Agent, Peer, Presence, State};
 use super::timers::Timer;
 use crate::agent::AgentInfo;
 use crate::id::{AgentId, AgentKey, SessionId};
+use crate::planted::{self, Bug};
 use crate::time::Now;
 
 /// What an agent says when it registers.
@@ -92,9 +93,12 @@ fn identify(state: &State, identity: &AgentIdentity, info: &AgentInfo) -> Result
             None => Ok(AgentId(state.last_agent + 1)),
         };
     };
-    if member.cluster != state.cluster {
+    if member.cluster != state.cluster && !planted::is(Bug::ClusterNotChecked) {
         let why = of_another_cluster(state, &member.id.to_string(), &member.cluster.to_string());
         return Err(Rejection::OtherCluster(why));
+    }
+    if planted::is(Bug::IdAsItComes) && member.id.0 > state.last_agent {
+        return Ok(member.id);
     }
     if !state.agents.contains_key(&member.id) {
         return Err(match member.id.0 > state.last_agent || member.id.0 == 0 {
@@ -111,14 +115,16 @@ fn identify(state: &State, identity: &AgentIdentity, info: &AgentInfo) -> Result
 fn its_own(state: &State, id: AgentId, identity: &AgentIdentity) -> Result<AgentId, Rejection> {
     let known = &state.agents[&id];
     // A registry of an earlier version knows no keys: the first that comes is its own.
-    if known.key != identity.key && known.key != AgentKey::default() {
+    if known.key != identity.key && known.key != AgentKey::default() && !planted::is(Bug::KeyNotChecked) {
         return Err(Rejection::Final(format!("{id} is another agent: the key does not fit")));
     }
     match known.presence {
-        Presence::Connected(_) if known.run != identity.run => Err(Rejection::Later(format!(
-            "{id} is connected from elsewhere: a copy of this agent's work folder is in use, or its last process is not \
+        Presence::Connected(_) if known.run != identity.run && !planted::is(Bug::RunTakesOver) => {
+            Err(Rejection::Later(format!(
+                "{id} is connected from elsewhere: a copy of this agent's work folder is in use, or its last process is not \
              noticed as gone yet"
-        ))),
+            )))
+        }
         _ => Ok(id),
     }
 }
@@ -156,9 +162,9 @@ fn admit(
         agent.questions = known.questions;
     }
     state.allocator.set_agent(id, &agent.info.resources);
-    state.allocator.set_agent_active(id, false);
+    state.allocator.set_agent_active(id, planted::is(Bug::OfferedTooEarly));
     let record = agent.record();
-    if before.as_ref() != Some(&record) {
+    if before.as_ref() != Some(&record) && !planted::is(Bug::AgentNotRecorded) {
         out.push(Effect::Remember(Change::AgentRecorded(id, record)));
     }
     out.push(Effect::Announce(Announcement::AgentUp(id)));

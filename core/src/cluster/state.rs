@@ -15,6 +15,7 @@ use super::timers::{Timer, Timers};
 use crate::agent::AgentInfo;
 use crate::allocator::Allocator;
 use crate::id::{AgentId, AgentKey, ClusterId, Epoch, FrameworkId, Member, OfferId, SessionId, TaskId, UpdateId};
+use crate::planted::{self, Bug};
 use crate::resources::Resources;
 use crate::task::TaskStatus;
 use crate::time::Now;
@@ -179,7 +180,9 @@ impl State {
         for (id, info) in recovered.frameworks {
             state.last_framework = state.last_framework.max(id.0);
             let until = now + info.failover_timeout;
-            state.timers.set(until, Timer::Framework(id));
+            if !planted::is(Bug::TimerNotRecovered) {
+                state.timers.set(until, Timer::Framework(id));
+            }
             let framework = Framework::new(info, Link::LostUntil(until));
             state.allocator.set_framework(id, &framework.role);
             state.frameworks.insert(id, framework);

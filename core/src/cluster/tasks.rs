@@ -9,6 +9,7 @@ use super::state::{State, Task};
 use super::updates;
 use crate::id::{AgentId, SessionId, TaskId, UpdateId};
 use crate::lifecycle::TaskEvent;
+use crate::planted::{self, Bug};
 use crate::resources::Resources;
 use crate::task::{TaskState, TaskStatus};
 use crate::time::Now;
@@ -82,7 +83,7 @@ fn update_one(
 
 /// Whether the framework was told an end that the master declared: nothing can follow it.
 fn told_otherwise(task: &Task) -> bool {
-    task.status.state.is_terminal() && task.status.update.is_by_master()
+    task.status.state.is_terminal() && task.status.update.is_by_master() && !planted::is(Bug::EndAfterEnd)
 }
 
 /// Whether the agent speaks of a task that it should not have run. Its end frees what it held.
@@ -97,7 +98,7 @@ fn end_orphan(state: &mut State, agent: AgentId, id: TaskId, ended: bool) -> boo
 }
 
 fn acknowledge_ourselves(session: SessionId, id: TaskId, update: UpdateId, out: &mut Vec<Effect>) {
-    if update != UpdateId::UNACKNOWLEDGED {
+    if update != UpdateId::UNACKNOWLEDGED && !planted::is(Bug::NobodyAcknowledges) {
         out.push(Effect::ToAgent(session, AgentOrder::Acknowledge(id, update)));
     }
 }

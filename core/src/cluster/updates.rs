@@ -12,6 +12,7 @@ use super::refusal::Refusal;
 use super::state::State;
 use super::timers::Timer;
 use crate::id::{FrameworkId, SessionId, TaskId, UpdateId};
+use crate::planted::{self, Bug};
 use crate::time::Now;
 
 /// When an update is sent again for the first time. Doubles with every time.
@@ -22,6 +23,9 @@ const RESEND_MAX: Duration = Duration::from_secs(60);
 
 /// Keeps the latest that is known of a task, unless nobody is there who could ever take note of it.
 pub(super) fn keep(state: &mut State, now: Now, id: TaskId) {
+    if planted::is(Bug::EndNotKept) && state.tasks[&id].status.state.is_terminal() {
+        return state.archive(id);
+    }
     let Some(framework) = state.frameworks.get_mut(&id.framework) else { return };
     let task = state.tasks.get_mut(&id).expect("the caller has seen the task");
     if task.status.update == UpdateId::UNACKNOWLEDGED {
@@ -105,7 +109,8 @@ pub(super) fn acknowledge(
             out.push(Effect::ToAgent(session, AgentOrder::Acknowledge(id, update)));
         }
         // Else it is of an earlier master's, of another life of its agent, or of nothing at all.
-        let settles = update == task.status.update && (by_its_agent || task.kept);
+        let exact = update == task.status.update || planted::is(Bug::LateAckArchives);
+        let settles = exact && (by_its_agent || task.kept);
         if settles && task.status.state.is_terminal() {
             state.archive(id);
         } else if settles {

@@ -9,6 +9,7 @@ use super::task::Task;
 use super::{Effect, Node, Refusal};
 use crate::id::{AgentId, FrameworkId, TaskId, UpdateId};
 use crate::lifecycle::TaskEvent;
+use crate::planted::{self, Bug};
 use crate::task::{Reason, Source, TaskSpec, TaskState, TaskStatus, TaskSummary};
 
 impl Node {
@@ -18,6 +19,9 @@ impl Node {
         self.connected = true;
         self.retries.clear();
         for (&id, task) in &mut self.tasks {
+            if planted::is(Bug::NotSentAgain) {
+                continue;
+            }
             task.start_over();
             if !task.queued {
                 task.queued = true;

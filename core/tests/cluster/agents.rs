@@ -524,3 +524,24 @@ fn an_agent_that_claims_everything_leaves_no_trace() {
     assert_eq!(world.cluster.roles()[0].share, share);
     assert_eq!(world.used_on(agent), size(2, 1024));
 }
+
+#[test]
+fn an_end_may_be_acknowledged_while_its_agent_registers() {
+    let mut world = World::new();
+    let framework = world.framework("default");
+    let agent = world.agent(2, 1024);
+    let task = world.launch_and_run(agent, framework, 1);
+    world.update(agent, task, 3, TaskState::Finished);
+    world.disconnect(agent);
+    let session = world.session();
+    let identity = world.identity(agent.id);
+    let first = AgentCommand::Register { identity, info: agent_info(size(2, 1024)), tasks: vec![], complete: false };
+    world.apply(Command::Agent(session, first));
+
+    world.acknowledge_kept(framework);
+    let rest = AgentCommand::Holds { tasks: vec![], complete: true };
+    let effects = world.apply(Command::Agent(session, rest));
+
+    assert_eq!(updates(&effects, framework), []);
+    assert_eq!(world.state_of(task), Some(TaskState::Finished));
+}
