@@ -31,10 +31,20 @@ pub(crate) const SESSIONS: usize = AGENTS + FRAMEWORKS;
 /// Watchers at once. Each costs the driver nothing, but is sent everything that happens.
 const WATCHERS: usize = 1_024;
 
+/// A message above this size, in bytes, is large: of those there may be few between the wire and the driver.
+const LARGE: usize = 256 << 10;
+
+/// Large messages between the wire and the driver, of up to 16 MiB each: what a thousand sessions send at once must not
+/// fill the memory.
+const LARGE_AT_ONCE: usize = 32;
+
+/// A large message's place among all of them, given up when the driver has heard it.
+pub(crate) type LargePlace = OwnedSemaphorePermit;
+
 /// What a peer says, in the order in which it says it.
 pub(crate) enum Saying {
     /// A peer said this, in one message.
-    Said(SessionId, Vec<Command>),
+    Said(SessionId, Vec<Command>, Option<LargePlace>),
     /// A peer's connection ended.
     Ended(SessionId),
 }
@@ -57,6 +67,13 @@ pub(crate) type Verdict = Result<Result<(), Refusal>, NoRoom>;
 
 /// Runs on the driver's thread, between two batches.
 pub(crate) type Question = Box<dyn FnOnce(&Cluster) + Send>;
+
+/// Which kind a peer is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Agent,
+    Framework,
+}
 
 /// Where to put what a peer is to hear.
 pub(crate) enum Peer {
@@ -138,6 +155,8 @@ pub(crate) struct Handle {
     last_session: Arc<AtomicU64>,
     agents: Arc<Semaphore>,
     frameworks: Arc<Semaphore>,
+    large_of_agents: Arc<Semaphore>,
+    large_of_frameworks: Arc<Semaphore>,
 }
 
 /// The driver's end of a [`Handle`].
@@ -159,6 +178,8 @@ impl Handle {
             last_session: Arc::default(),
             agents: Arc::new(Semaphore::new(AGENTS)),
             frameworks: Arc::new(Semaphore::new(FRAMEWORKS)),
+            large_of_agents: Arc::new(Semaphore::new(LARGE_AT_ONCE)),
+            large_of_frameworks: Arc::new(Semaphore::new(LARGE_AT_ONCE)),
         };
         (handle, Inbox { sayings: said, requests: requested })
     }
@@ -186,9 +207,34 @@ impl Handle {
         Ok((session, place))
     }
 
+    /// Takes a place among the large messages, if one of so many bytes is large. An agent, which registers with all it
+    /// holds, waits for one; a framework that finds none has to come again.
+    ///
+    /// # Errors
+    /// `RESOURCE_EXHAUSTED` when there is no place for a framework's message.
+    pub(crate) async fn admit(&self, size: usize, from: Kind) -> Result<Option<LargePlace>, Status> {
+        if size <= LARGE {
+            return Ok(None);
+        }
+        let place = match from {
+            Kind::Agent => Arc::clone(&self.large_of_agents).acquire_owned().await.ok(),
+            Kind::Framework => Arc::clone(&self.large_of_frameworks).try_acquire_owned().ok(),
+        };
+        place.map(Some).ok_or_else(|| {
+            Status::resource_exhausted(format!(
+                "{LARGE_AT_ONCE} messages above {LARGE} bytes wait to be heard, more are not taken: try again"
+            ))
+        })
+    }
+
     /// Passes on what a peer said in one message. Waits while the driver is behind.
-    pub(crate) async fn say(&self, session: SessionId, commands: Vec<Command>) -> Result<(), Stopping> {
-        self.sayings.send(Saying::Said(session, commands)).await.map_err(|_| Stopping)
+    pub(crate) async fn say(
+        &self,
+        session: SessionId,
+        commands: Vec<Command>,
+        place: Option<LargePlace>,
+    ) -> Result<(), Stopping> {
+        self.sayings.send(Saying::Said(session, commands, place)).await.map_err(|_| Stopping)
     }
 
     /// Ends a session.

@@ -90,6 +90,8 @@ struct Opened {
     member: Member<FrameworkId>,
     target: Target,
     inbound: Streaming<v1::FrameworkEvents>,
+    /// Launches that were said when the connection was lost, and were never sent.
+    void: Vec<TaskId>,
     events: VecDeque<Event>,
 }
 
@@ -101,7 +103,7 @@ impl Events {
         info: FrameworkInfo,
     ) -> Result<(Member<FrameworkId>, Self), CallError> {
         let opened = open_patiently(client.clone(), Arc::clone(&queue), member, info.clone(), JOIN_PATIENCE).await?;
-        let Opened { member, target, inbound, events } = opened;
+        let Opened { member, target, inbound, events, .. } = opened;
         let link = Link::Up(Box::new(inbound), target);
         Ok((member, Self { link, client, queue, member, info, ready: events }))
     }
@@ -194,10 +196,13 @@ impl Events {
     }
 
     fn back(&mut self, opened: Opened) -> VecDeque<Event> {
-        let Opened { member, target, inbound, mut events } = opened;
+        let Opened { member, target, inbound, void, events } = opened;
         self.link = Link::Up(Box::new(inbound), target);
-        events.push_front(Event::Subscribed(member.id));
-        events
+        // Before: whoever asks after its launches when it is back asks not after these.
+        let mut heard: VecDeque<Event> = void.into_iter().map(never_sent).collect();
+        heard.push_back(Event::Subscribed(member.id));
+        heard.extend(events);
+        heard
     }
 
     fn last_word(&mut self, why: String) -> VecDeque<Event> {
@@ -338,14 +343,13 @@ async fn open_once(
     }
     // A master that was followed by another one is as good as none.
     let void = queue.admit(given, epoch, last_call).map_err(|stale| Status::unavailable(stale.to_string()))?;
-    let mut events: VecDeque<Event> = void.into_iter().map(never_sent).collect();
-    match read(queue, message) {
-        Ok(more) => events.extend(more),
+    let events = match read(queue, message) {
+        Ok(events) => events,
         Err((_, Unreadable::Error(why))) => return Ok(Err(CallError::Refused(why))),
         Err((_, Unreadable::Malformed(malformed))) => return Ok(Err(garbled(malformed))),
-    }
+    };
     attempt.admitted();
-    Ok(Ok(Opened { member: given, target: target.clone(), inbound, events }))
+    Ok(Ok(Opened { member: given, target: target.clone(), inbound, void, events }))
 }
 
 /// What becomes of a launch that was said when the connection was lost, and its offers with it.

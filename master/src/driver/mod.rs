@@ -177,7 +177,7 @@ impl Driver {
         }
         for saying in batch.sayings.drain(..) {
             match saying {
-                Saying::Said(session, commands) => self.said(now, session, commands),
+                Saying::Said(session, commands, _place) => self.said(now, session, commands),
                 Saying::Ended(session) => {
                     self.peers.remove(session);
                     self.disconnect(now, session);

@@ -14,7 +14,7 @@ use tonic::Code;
 
 use super::*;
 use crate::agent_mail::AgentMail;
-use crate::handle::{NoRoom, Peer};
+use crate::handle::{Kind, NoRoom, Peer};
 use crate::outbox::{Mail, Weigh, outbox};
 use crate::registry::tests::FailingDisk;
 
@@ -66,7 +66,7 @@ impl Driven {
 }
 
 fn said(session: SessionId, commands: Vec<Command>) -> Batch {
-    Batch { sayings: vec![Saying::Said(session, commands)], ..Batch::default() }
+    Batch { sayings: vec![Saying::Said(session, commands, None)], ..Batch::default() }
 }
 
 fn a_little() -> Resources {
@@ -117,14 +117,14 @@ fn accept(offer: &Offer, numbers: std::ops::Range<u64>, stdin: usize) -> Command
 fn agent_joins(batch: &mut Batch) -> Mail<AgentMail> {
     let (outbox, mail) = outbox();
     batch.requests.push(Request::Open(AGENT, Peer::Agent(outbox)));
-    batch.sayings.push(Saying::Said(AGENT, vec![register()]));
+    batch.sayings.push(Saying::Said(AGENT, vec![register()], None));
     mail
 }
 
 fn framework_joins(batch: &mut Batch) -> Mail<FrameworkEvent> {
     let (outbox, mail) = outbox();
     batch.requests.push(Request::Open(FRAMEWORK, Peer::Framework(outbox)));
-    batch.sayings.push(Saying::Said(FRAMEWORK, vec![subscribe()]));
+    batch.sayings.push(Saying::Said(FRAMEWORK, vec![subscribe()], None));
     mail
 }
 
@@ -263,7 +263,7 @@ async fn a_full_disk_passes_while_the_master_runs() {
     let (agent_session, _place) = handle.open(Peer::Agent(agent_box)).await.unwrap();
 
     disk.set_full(true);
-    handle.say(agent_session, vec![register()]).await.unwrap();
+    handle.say(agent_session, vec![register()], None).await.unwrap();
     let refused = loop {
         let (framework_box, _framework) = outbox();
         if let Err(refused) = handle.open(Peer::Framework(framework_box)).await {
@@ -292,7 +292,7 @@ async fn a_master_can_be_stopped_while_its_disk_is_full() {
     let (agent_session, _place) = handle.open(Peer::Agent(agent_box)).await.unwrap();
 
     disk.set_full(true);
-    handle.say(agent_session, vec![register()]).await.unwrap();
+    handle.say(agent_session, vec![register()], None).await.unwrap();
     handle.stop().await.unwrap();
 
     ended.await.unwrap().unwrap();
@@ -344,7 +344,7 @@ fn who_spoke_before_its_deadline_is_heard_before_it() {
 fn a_deadline_waits_until_all_who_wait_were_heard_but_no_longer() {
     let (mut driven, _agent, mut framework, _offer) = Driven::with_peers();
     let full = || Batch {
-        sayings: (0..SAYINGS).map(|_| Saying::Said(SessionId(99), Vec::new())).collect(),
+        sayings: (0..SAYINGS).map(|_| Saying::Said(SessionId(99), Vec::new(), None)).collect(),
         ..Batch::default()
     };
     for second in 1..Config::default().offer_timeout.as_secs() {
@@ -376,7 +376,7 @@ fn an_agent_that_does_not_read_is_cut_off_and_counts_as_disconnected() {
     assert_eq!(last_word(&mut agent).code(), Code::ResourceExhausted);
     assert!(!driven.agent_is_connected());
     // What it still says is said by nobody.
-    let sayings = vec![Saying::Said(AGENT, vec![register()]), Saying::Ended(AGENT)];
+    let sayings = vec![Saying::Said(AGENT, vec![register()], None), Saying::Ended(AGENT)];
     driven.step(Batch { sayings, ..Batch::default() }).unwrap();
     assert!(!driven.agent_is_connected());
 }
@@ -386,7 +386,7 @@ fn a_refusal_is_the_last_word_of_a_session() {
     let mut driven = Driven::new();
     let mut batch = Batch::default();
     let mut agent = agent_joins(&mut batch);
-    batch.sayings.push(Saying::Said(AGENT, vec![register()]));
+    batch.sayings.push(Saying::Said(AGENT, vec![register()], None));
 
     driven.step(batch).unwrap();
 
@@ -424,8 +424,8 @@ async fn a_deadline_is_met_without_a_word_from_outside() {
     let (agent_session, _place) = handle.open(Peer::Agent(agent_box)).await.unwrap();
     let (framework_session, _place) = handle.open(Peer::Framework(framework_box)).await.unwrap();
     assert_eq!((agent_session, framework_session), (AGENT, FRAMEWORK));
-    handle.say(AGENT, vec![register()]).await.unwrap();
-    handle.say(FRAMEWORK, vec![subscribe()]).await.unwrap();
+    handle.say(AGENT, vec![register()], None).await.unwrap();
+    handle.say(FRAMEWORK, vec![subscribe()], None).await.unwrap();
 
     let mut events = Vec::new();
     while !events.iter().any(|event| matches!(event, FrameworkEvent::Rescinded(_))) {
@@ -434,4 +434,23 @@ async fn a_deadline_is_met_without_a_word_from_outside() {
     handle.stop().await.unwrap();
     ended.await.unwrap().unwrap();
     assert_eq!(framework.next().await.unwrap().unwrap_err().code(), Code::Unavailable);
+}
+
+/// A thousand sessions may send at once; what they send must not fill the memory.
+#[tokio::test]
+async fn of_many_large_messages_of_frameworks_few_are_taken_at_once() {
+    let (handle, _ended) = started_on(&FailingDisk::default(), Config::default());
+    let mut places = Vec::new();
+    let refused = loop {
+        match handle.admit(8 << 20, Kind::Framework).await {
+            Ok(place) => places.push(place.expect("it is large")),
+            Err(refused) => break refused,
+        }
+    };
+
+    assert_eq!((refused.code(), places.len()), (Code::ResourceExhausted, 32));
+    assert!(handle.admit(1 << 10, Kind::Framework).await.unwrap().is_none(), "small ones are not counted");
+    assert!(handle.admit(8 << 20, Kind::Agent).await.unwrap().is_some(), "agents have places of their own");
+    places.pop();
+    assert!(handle.admit(8 << 20, Kind::Framework).await.is_ok());
 }

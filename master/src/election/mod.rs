@@ -84,6 +84,8 @@ impl Election {
                     self.stands(Standby::Blind(error.to_string()));
                     sleep(RETRY_EVERY).await;
                 }
+                // The machine or etcd was slow for longer than it is: a new one is taken.
+                Err(EtcdError::LeaseEnded) => place.leave().await,
                 Err(error) => return Err(Failure::Registry(error.to_string())),
             }
         }

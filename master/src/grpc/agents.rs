@@ -12,7 +12,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::session;
 use crate::agent_mail::AgentMail;
-use crate::handle::{Handle, Peer};
+use crate::handle::{Handle, Kind, Peer};
 use crate::logs::LogRelay;
 use crate::outbox::{Outbox, outbox};
 
@@ -42,7 +42,7 @@ impl v1::agents_server::Agents for Agents {
             logs.joined(session, outbox.clone());
             let mut listener = Listener { session, registered: false, outbox: &outbox, logs: &logs };
             let understand = |message| listener.understand(message);
-            session::read(request.into_inner(), session, &handle, &outbox, understand).await;
+            session::read(request.into_inner(), (session, Kind::Agent), &handle, &outbox, understand).await;
             logs.left(session);
             // A driver that has stopped has ended every session.
             let _ = handle.end(session).await;

@@ -9,7 +9,7 @@ use haggle_proto::v1::framework_call::Call;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::session;
-use crate::handle::{Handle, Peer};
+use crate::handle::{Handle, Kind, Peer};
 use crate::outbox::outbox;
 
 pub(super) struct Frameworks {
@@ -36,7 +36,7 @@ impl v1::frameworks_server::Frameworks for Frameworks {
         tokio::spawn(async move {
             let mut subscribed = false;
             let understand = |message| understand(session, message, &mut subscribed);
-            session::read(request.into_inner(), session, &handle, &outbox, understand).await;
+            session::read(request.into_inner(), (session, Kind::Framework), &handle, &outbox, understand).await;
             // A driver that has stopped has ended every session.
             let _ = handle.end(session).await;
             drop(place);

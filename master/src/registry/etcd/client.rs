@@ -97,6 +97,9 @@ pub enum EtcdError {
     /// It has no room left.
     #[error("etcd is full: {0}")]
     Full(String),
+    /// The lease that something was to be put under is over.
+    #[error("the lease has ended in etcd")]
+    LeaseEnded,
     /// It refuses.
     #[error("etcd {url} refuses: {why}")]
     Refused {
@@ -326,6 +329,8 @@ impl From<Failed> for EtcdError {
         match failed {
             Failed::Unreachable(url, why) => Self::Unreachable { url, why },
             Failed::Refused(_, status) if is_full(&status) => Self::Full(status.message().to_owned()),
+            // Nothing else of what we ask for can be missing.
+            Failed::Refused(_, status) if status.code() == Code::NotFound => Self::LeaseEnded,
             Failed::Refused(url, status) => Self::Refused { url, why: status.message().to_owned() },
         }
     }

@@ -191,6 +191,20 @@ async fn a_master_whose_lease_ends_in_etcd_knows_it() {
     assert!(session.lease().confirm().is_err());
 }
 
+/// Such a master stands by under a new lease: it was slow, and nothing is wrong with it.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_stands_with_a_lease_that_has_ended_is_told_so() {
+    let etcd = Etcd::start(1);
+    let campaign = campaign(&etcd, "http://127.0.0.1:1");
+    let session = join(&campaign).await;
+    campaign.give_back(session.id()).await.unwrap();
+
+    assert!(matches!(campaign.stand(&session).await, Err(EtcdError::LeaseEnded)));
+
+    let session = join(&campaign).await;
+    win(&campaign, &session).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_lease_outlives_the_loss_of_one_of_three_members() {
     let mut etcd = Etcd::start(3);
