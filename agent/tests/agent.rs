@@ -151,7 +151,7 @@ async fn tasks_outlive_the_connection_and_updates_are_sent_again() {
 async fn a_silent_master_is_left_and_sought_again() {
     let dir = tempfile::tempdir().unwrap();
     let mut master = Master::start().await;
-    let config = Config { heartbeat: Duration::from_millis(20), ..master.agent(dir.path()) };
+    let config = Config { heartbeat: Duration::from_millis(100), ..master.agent(dir.path()) };
     let _agent = Agent::start(config).await.unwrap();
     let mut silent = master.welcome().await;
     while !matches!(silent.hear_even_heartbeats().await, Report::Heartbeat(_)) {}
