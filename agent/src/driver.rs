@@ -64,6 +64,9 @@ pub(crate) enum Message {
     EndDrain,
 }
 
+/// The lives of tasks, to be logged apart from the rest: `--log-level info,haggle_agent::tasks=debug`.
+const TASKS: &str = "haggle_agent::tasks";
+
 /// How far the agent has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
@@ -185,8 +188,12 @@ impl Driver {
             }
             Message::Order(order) => self.order(now, order, effects),
             Message::ReadLog(order) => self.questions.push(order),
-            Message::Started(task) => self.apply(now, Command::Started(task), effects),
+            Message::Started(task) => {
+                tracing::debug!(target: TASKS, %task, "task started");
+                self.apply(now, Command::Started(task), effects);
+            }
             Message::Ended(task, ending) => {
+                tracing::debug!(target: TASKS, %task, state = %ending.state, "task ended");
                 self.runner.ended(task);
                 self.runner.executor().ended(task);
                 self.apply(now, Command::Ended(task, ending), effects);

@@ -1,6 +1,7 @@
 //! `cargo xtask`: what sets Haggle up, proves it, and shows it, on a fresh machine with Rust and nothing else.
 
 mod bench;
+mod chaos;
 mod conformance;
 mod demo;
 mod deny;
@@ -75,6 +76,14 @@ enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Kill, stop and cut off real masters, etcds, agents and frameworks under load, and print the figures
+    Chaos {
+        /// leader, agent, pause, cut, framework, etcd, storm, tenant or soak; all of them unless given
+        rows: Vec<String>,
+        /// How long all of them together, about; each has its usual part of it
+        #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        minutes: Option<u32>,
+    },
     /// Compile the example tasks to target/wasm: those in Rust, or those in the languages that are named
     Wasm {
         /// Languages whose toolchains are fetched into the user's cache
@@ -132,6 +141,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Hostile { seconds } => hostile::run(&workspace, seconds),
         Command::Sim { planted: true, .. } => sim::planted(&workspace),
         Command::Sim { planted: false, args } => sim::run(&workspace, &args),
+        Command::Chaos { rows, minutes } => chaos::run(&workspace, &rows, minutes),
         Command::Wasm { languages, all_languages } => wasm(&workspace, &languages, all_languages),
         Command::Conformance { dir, haggle } => conformance::run(&workspace, &dir, haggle),
         Command::Toolchain { from } => {
