@@ -59,6 +59,7 @@ fn checks(workspace: &Workspace) -> anyhow::Result<Advisories> {
         &mut given(workspace, &["test", "--quiet", "--locked", "--workspace", "--doc"]),
     )?;
     sim::check(workspace)?;
+    sim::planted(workspace)?;
     let not_run = languages(workspace)?;
     tools::ensure_etcd(workspace)?;
     // Last, so that its summary is the last thing to be read.

@@ -75,6 +75,8 @@ struct Driver {
     verdicts: Vec<(oneshot::Sender<Verdict>, Result<(), Refusal>)>,
     /// Answered at the end of the batch.
     questions: Vec<Question>,
+    /// Sessions that end with these words, once the batch is let out.
+    refused: Vec<(SessionId, Status)>,
     cut_off: Vec<SessionId>,
     /// Full batches since a tick became due.
     behind: usize,
@@ -113,6 +115,7 @@ impl Driver {
             effects: Vec::new(),
             verdicts: Vec::new(),
             questions: Vec::new(),
+            refused: Vec::new(),
             cut_off: Vec::new(),
             behind: 0,
             stop: false,
@@ -235,12 +238,12 @@ impl Driver {
     fn said(&mut self, now: Now, session: SessionId, commands: Vec<Command>) {
         for command in commands {
             // Whoever was cut off has nothing more to say: it would speak as one that is gone.
-            if !self.peers.is_open(session) {
+            if !self.peers.is_open(session) || self.refused.iter().any(|(refused, _)| *refused == session) {
                 return;
             }
             if let Err(refusal) = self.apply(now, command) {
                 // What follows in the message was said in the belief that this was done.
-                self.peers.fail(session, Status::failed_precondition(refusal.to_string()));
+                self.refused.push((session, Status::failed_precondition(refusal.to_string())));
                 self.disconnect(now, session);
             }
         }
@@ -294,6 +297,10 @@ impl Driver {
             }
         }
         self.peers.let_out(&mut self.cut_off);
+        // Behind what was decided before: a session that was replaced hears of that, and not that it is unknown.
+        for (session, why) in self.refused.drain(..) {
+            self.peers.fail(session, why);
+        }
     }
 }
 

@@ -406,6 +406,29 @@ fn what_follows_a_refused_command_is_not_carried_out() {
     assert_eq!(driven.driver.cluster.tasks(), []);
 }
 
+/// Its calls were on the way when it was replaced.
+#[test]
+fn a_framework_that_was_replaced_hears_of_that_and_not_that_it_is_unknown() {
+    let mut driven = Driven::new();
+    let mut joining = Batch::default();
+    let mut first = framework_joins(&mut joining);
+    driven.step(joining).unwrap();
+    let Some(FrameworkEvent::Subscribed { member, .. }) = message(&mut first).unwrap().pop() else {
+        panic!("no welcome")
+    };
+    let (member, info) = (Some(member), driven.driver.cluster.frameworks()[0].info.clone());
+    let (second_box, _second) = outbox();
+    let again = Command::Framework(SessionId(77), FrameworkCommand::Subscribe { member, info }.into());
+    let mut batch = said(SessionId(77), vec![again]);
+    batch.requests.push(Request::Open(SessionId(77), Peer::Framework(second_box)));
+    batch.sayings.push(Saying::Said(FRAMEWORK, vec![call(FrameworkCommand::Revive)], None));
+
+    driven.step(batch).unwrap();
+
+    let last = message(&mut first).unwrap().pop().unwrap();
+    assert_eq!(last, FrameworkEvent::Error("framework failed over to another connection".to_owned()));
+}
+
 fn started_on(disk: &FailingDisk, config: Config) -> (Handle, oneshot::Receiver<Result<(), Failure>>) {
     let mut registry = Box::new(disk.registry());
     let (recovered, origin): (Recovered, Now) = registry.recover().unwrap();
