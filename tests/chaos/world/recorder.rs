@@ -1,5 +1,6 @@
 //! The recording framework as a process.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -48,11 +49,10 @@ impl Recorder {
         let process = Daemon::spawn(&binary("haggle-recorder"), &args, log.clone());
         let mut recorder = Self { process, args, record, log };
         until("the recorder's tasks run", async || {
+            tokio::time::sleep(LOOK_EVERY).await;
             recorder.check();
             let lines = recorder.lines();
-            let running = lines.iter().filter(|line| is_running(line)).count();
-            let ended = lines.iter().filter(|line| is_end(line)).count();
-            (running > load.sleepers && ended > 0).then_some(())
+            (sleeping(&lines) >= load.sleepers && lines.iter().any(is_end)).then_some(())
         })
         .await;
         recorder
@@ -108,8 +108,18 @@ impl Recorder {
     }
 }
 
-fn is_running(line: &Line) -> bool {
-    matches!(&line.entry, Entry::Update(heard) if heard.state == TaskState::Running)
+/// Lasting tasks that were heard to run.
+fn sleeping(lines: &[Line]) -> usize {
+    let launches = lines.iter().filter_map(|line| match &line.entry {
+        Entry::Accept { tasks, .. } => Some(tasks),
+        _ => None,
+    });
+    let lasting: BTreeSet<u64> = launches.flatten().filter(|launch| launch.lasting).map(|launch| launch.task).collect();
+    let running = lines.iter().filter_map(|line| match &line.entry {
+        Entry::Update(heard) if heard.state == TaskState::Running => Some(heard.task),
+        _ => None,
+    });
+    running.collect::<BTreeSet<_>>().intersection(&lasting).count()
 }
 
 fn is_end(line: &Line) -> bool {
