@@ -79,8 +79,6 @@ bugs! {
     TimerNotRecovered,
     /// An agent is admitted without a word to the registry.
     AgentNotRecorded,
-    /// What an agent tells after the master declared an end is told on.
-    EndAfterEnd,
     /// The tasks of a framework that is gone run on.
     TasksOutliveFramework,
     /// Nobody acknowledges updates of a framework that is gone.

@@ -83,7 +83,7 @@ fn update_one(
 
 /// Whether the framework was told an end that the master declared: nothing can follow it.
 fn told_otherwise(task: &Task) -> bool {
-    task.status.state.is_terminal() && task.status.update.is_by_master() && !planted::is(Bug::EndAfterEnd)
+    task.status.state.is_terminal() && task.status.update.is_by_master()
 }
 
 /// Whether the agent speaks of a task that it should not have run. Its end frees what it held.
