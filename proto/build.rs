@@ -1,7 +1,8 @@
 //! Compiles `haggle.v1` without a system protoc.
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let files = ["types", "framework", "agent", "artifacts", "operator"].map(|name| format!("haggle/v1/{name}.proto"));
+    let files = ["types", "framework", "agent", "artifacts", "operator", "masters"]
+        .map(|name| format!("haggle/v1/{name}.proto"));
     let descriptors = protox::compile(&files, ["."])?;
     tonic_prost_build::configure()
         .bytes(".haggle.v1.UploadChunk.data")

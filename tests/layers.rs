@@ -8,7 +8,7 @@ use serde_json::Value;
 type Arrow = (String, String);
 
 /// Our packages, and those of ours which each may use. Whoever may see everything is not listed here.
-const LAYERS: [(&str, &[&str]); 8] = [
+const LAYERS: [(&str, &[&str]); 9] = [
     ("haggle-core", &[]),
     ("haggle-proto", &["haggle-core"]),
     ("haggle-executor", &["haggle-core"]),
@@ -17,6 +17,7 @@ const LAYERS: [(&str, &[&str]); 8] = [
     ("haggle-sdk", &["haggle-core", "haggle-proto"]),
     ("haggle-cli", &["haggle-core", "haggle-proto", "haggle-master", "haggle-agent", "haggle-executor", "haggle-sdk"]),
     ("haggle-examples", &["haggle-sdk"]),
+    ("haggle-sim", &["haggle-core"]),
 ];
 
 /// What proves the others, and so may see all of them.

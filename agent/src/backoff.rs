@@ -6,22 +6,34 @@ use std::time::Duration;
 /// Short enough that a master's restart goes unnoticed.
 const FIRST: Duration = Duration::from_millis(50);
 
-/// A master that is back finds its agents within this.
+/// A master that is back finds its agents within this, unless another bound is given.
 const MAX: Duration = Duration::from_secs(5);
 
-/// Doubles from attempt to attempt up to [`MAX`]; each wait is between half of that and all of it, so that the agents
+/// Doubles from attempt to attempt up to a bound; each wait is between half of that and all of it, so that the agents
 /// of a restarted master do not all knock at once.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Backoff {
     attempts: u32,
+    max: Duration,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self::up_to(MAX)
+    }
 }
 
 impl Backoff {
+    /// With this as the longest wait.
+    pub(crate) fn up_to(max: Duration) -> Self {
+        Self { attempts: 0, max }
+    }
+
     /// The next wait.
     pub(crate) fn next(&mut self) -> Duration {
         let random = RandomState::new().hash_one(self.attempts);
         self.attempts = self.attempts.saturating_add(1);
-        wait(self.attempts, random)
+        wait(self.attempts, random).min(self.max)
     }
 
     /// It worked: begins anew.

@@ -4,7 +4,9 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Write};
 use std::path::{self, Path, PathBuf};
 
-use haggle_core::AgentId;
+use haggle_core::AgentKey;
+
+use crate::identity::{Identity, NotAnIdentity};
 
 /// A work folder that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -15,8 +17,17 @@ pub enum WorkDirError {
         /// The folder.
         path: PathBuf,
     },
+    /// An earlier release wrote the file with the agent's id.
+    #[error(
+        "{} was written by an earlier release of Haggle, whose agents knew their cluster by its master's address; \
+         remove it, and the agent joins as a new one", path.display()
+    )]
+    OldForm {
+        /// The file.
+        path: PathBuf,
+    },
     /// The file with the agent's id was changed by somebody else.
-    #[error("{} holds {got:?} instead of an agent's id and its master; remove it to join as a new agent", path.display())]
+    #[error("{} holds {got:?} instead of an agent's identity; remove it to join as a new agent", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -33,14 +44,15 @@ pub enum WorkDirError {
         /// What came of it.
         source: io::Error,
     },
+    /// The system has no random numbers to give.
+    #[error("cannot draw a key: {0}")]
+    NoRandom(String),
 }
 
 /// A work folder that belongs to this agent for as long as this lives.
 #[derive(Debug)]
 pub(crate) struct WorkDir {
     root: PathBuf,
-    /// The master that the id is from: another master's `agent-1` is another agent.
-    master: String,
     /// Locked. Held, not read.
     _claim: File,
 }
@@ -50,7 +62,7 @@ impl WorkDir {
     ///
     /// # Errors
     /// When another agent holds it, or the disk refuses.
-    pub(crate) fn open(root: &Path, master: &str) -> Result<Self, WorkDirError> {
+    pub(crate) fn open(root: &Path) -> Result<Self, WorkDirError> {
         let root = &path::absolute(root).map_err(failed("find", root))?;
         create(root)?;
         let lock = root.join("lock");
@@ -59,7 +71,7 @@ impl WorkDir {
             TryLockError::WouldBlock => WorkDirError::InUse { path: root.to_owned() },
             TryLockError::Error(source) => failed("lock", &lock)(source),
         })?;
-        let dir = Self { root: root.to_owned(), master: master.to_owned(), _claim: claim };
+        let dir = Self { root: root.to_owned(), _claim: claim };
         for folder in [dir.artifacts(), dir.logs(), dir.inputs(), dir.executors()] {
             create(&folder)?;
         }
@@ -84,55 +96,91 @@ impl WorkDir {
         self.root.join("inputs")
     }
 
-    /// The id that this master gave, if it did.
+    /// Who the agent in this folder is. One that is here for the first time is given a key, which is on disk when this
+    /// returns.
     ///
     /// # Errors
-    /// When the file is there and cannot be read.
-    pub(crate) fn agent_id(&self) -> Result<Option<AgentId>, WorkDirError> {
-        let path = self.id_file();
+    /// When the file is there and cannot be read, or cannot be written.
+    pub(crate) fn identity(&self) -> Result<Identity, WorkDirError> {
+        let path = self.identity_file();
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let identity = Identity::new(AgentKey(random()?));
+                self.remember(&identity)?;
+                return Ok(identity);
+            }
             Err(error) => return Err(failed("read", &path)(error)),
         };
-        let parsed = text.trim_end().split_once(' ').and_then(|(id, master)| Some((id.parse().ok()?, master)));
-        let Some((id, master)) = parsed else {
-            return Err(WorkDirError::Unreadable { path, got: text.chars().take(80).collect() });
-        };
-        Ok((master == self.master).then_some(id))
+        Identity::parse(&text).map_err(|not| match not {
+            NotAnIdentity::OldForm => WorkDirError::OldForm { path },
+            NotAnIdentity::Unreadable => WorkDirError::Unreadable { path, got: text.chars().take(80).collect() },
+        })
     }
 
-    /// Writes the id down, all of it or nothing.
+    /// Writes the identity down, all of it or nothing. It is on disk when this returns.
     ///
     /// # Errors
     /// When the disk refuses.
-    pub(crate) fn remember(&self, id: AgentId) -> Result<(), WorkDirError> {
-        let path = self.id_file();
+    pub(crate) fn remember(&self, identity: &Identity) -> Result<(), WorkDirError> {
+        let path = self.identity_file();
         let new = self.root.join("agent.new");
         let write = || -> io::Result<()> {
-            let mut file = File::create(&new)?;
-            writeln!(file, "{id} {}", self.master)?;
+            let mut file = private(&new)?;
+            file.write_all(identity.to_string().as_bytes())?;
             file.sync_all()?;
-            fs::rename(&new, &path)
+            fs::rename(&new, &path)?;
+            sync_folder(&self.root)
         };
         write().map_err(failed("write", &path))
     }
 
-    /// Forgets the id: who has left for good comes back as somebody new.
+    /// Forgets the identity: who has left for good comes back as somebody new.
     ///
     /// # Errors
     /// When the disk refuses.
     pub(crate) fn forget(&self) -> Result<(), WorkDirError> {
-        let path = self.id_file();
+        let path = self.identity_file();
         match fs::remove_file(&path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed("remove", &path)(error)),
-            _ => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed.and_then(|()| sync_folder(&self.root)).map_err(failed("remove", &path)),
         }
     }
 
-    fn id_file(&self) -> PathBuf {
+    fn identity_file(&self) -> PathBuf {
         self.root.join("agent")
     }
+}
+
+/// 128 bits that nobody can guess.
+///
+/// # Errors
+/// When the system has none to give.
+pub(crate) fn random() -> Result<u128, WorkDirError> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|error| WorkDirError::NoRandom(error.to_string()))?;
+    Ok(u128::from_ne_bytes(bytes))
+}
+
+/// A new file that nobody but this user can read.
+fn private(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+/// A file's name is safe only once its folder is.
+#[cfg(unix)]
+fn sync_folder(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+/// This system writes names down by itself.
+#[cfg(not(unix))]
+fn sync_folder(_: &Path) -> io::Result<()> {
+    Ok(())
 }
 
 fn create(path: &Path) -> Result<(), WorkDirError> {
@@ -146,59 +194,81 @@ fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> WorkDi
 
 #[cfg(test)]
 mod tests {
+    use haggle_core::{AgentId, ClusterId, Epoch, Member};
+
     use super::*;
 
-    const MASTER: &str = "http://127.0.0.1:5050/";
-
     #[test]
-    fn an_id_is_remembered_for_the_master_that_gave_it() {
+    fn an_agent_keeps_its_key_its_id_and_the_epoch() {
         let root = tempfile::tempdir().unwrap();
-        let dir = WorkDir::open(root.path(), MASTER).unwrap();
-        assert_eq!(dir.agent_id().unwrap(), None);
+        let dir = WorkDir::open(root.path()).unwrap();
+        let mut identity = dir.identity().unwrap();
+        assert_eq!((identity.member, identity.epoch), (None, Epoch(0)));
+        identity.member = Some(Member { cluster: ClusterId(9), id: AgentId(3) });
+        identity.epoch = Epoch(4);
 
-        dir.remember(AgentId(3)).unwrap();
+        dir.remember(&identity).unwrap();
         drop(dir);
 
-        let same = WorkDir::open(root.path(), MASTER).unwrap();
-        assert_eq!(same.agent_id().unwrap(), Some(AgentId(3)));
-        drop(same);
-        let other = WorkDir::open(root.path(), "http://127.0.0.1:6000/").unwrap();
-        assert_eq!(other.agent_id().unwrap(), None);
+        assert_eq!(WorkDir::open(root.path()).unwrap().identity().unwrap(), identity);
+    }
+
+    #[test]
+    fn a_key_is_drawn_once_for_each_folder() {
+        let roots = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let key = |root: &tempfile::TempDir| WorkDir::open(root.path()).unwrap().identity().unwrap().key;
+
+        assert_eq!(key(&roots[0]), key(&roots[0]));
+        assert_ne!(key(&roots[0]), key(&roots[1]));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn nobody_else_can_read_the_key() {
+        use std::os::unix::fs::PermissionsExt;
+        let root = tempfile::tempdir().unwrap();
+        WorkDir::open(root.path()).unwrap().identity().unwrap();
+
+        assert_eq!(fs::metadata(root.path().join("agent")).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
     #[test]
     fn who_left_comes_back_as_somebody_new() {
         let root = tempfile::tempdir().unwrap();
-        let dir = WorkDir::open(root.path(), MASTER).unwrap();
-        dir.remember(AgentId(3)).unwrap();
+        let dir = WorkDir::open(root.path()).unwrap();
+        let left = dir.identity().unwrap();
 
         dir.forget().unwrap();
-
-        assert_eq!(dir.agent_id().unwrap(), None);
         dir.forget().unwrap();
+
+        assert_ne!(dir.identity().unwrap().key, left.key);
     }
 
     #[test]
     fn two_agents_cannot_share_a_folder() {
         let root = tempfile::tempdir().unwrap();
-        let first = WorkDir::open(root.path(), MASTER).unwrap();
+        let first = WorkDir::open(root.path()).unwrap();
 
-        let refused = WorkDir::open(root.path(), MASTER).unwrap_err();
+        let refused = WorkDir::open(root.path()).unwrap_err();
         assert!(matches!(refused, WorkDirError::InUse { .. }), "{refused}");
 
         drop(first);
-        WorkDir::open(root.path(), MASTER).unwrap();
+        WorkDir::open(root.path()).unwrap();
     }
 
     #[test]
-    fn a_spoilt_id_file_is_named() {
+    fn a_spoilt_or_old_identity_is_named_with_what_to_do() {
         let root = tempfile::tempdir().unwrap();
-        let dir = WorkDir::open(root.path(), MASTER).unwrap();
-        fs::write(root.path().join("agent"), "hello").unwrap();
+        let dir = WorkDir::open(root.path()).unwrap();
+        let told = |text: &str| {
+            fs::write(root.path().join("agent"), text).unwrap();
+            dir.identity().unwrap_err().to_string()
+        };
 
-        let error = dir.agent_id().unwrap_err().to_string();
-
-        assert!(error.contains("holds \"hello\" instead of an agent's id"), "{error}");
+        let spoilt = told("hello");
+        assert!(spoilt.contains("holds \"hello\" instead of an agent's identity; remove it"), "{spoilt}");
+        let old = told("agent-3 http://127.0.0.1:5050/\n");
+        assert!(old.contains("an earlier release") && old.contains("remove it, and the agent joins"), "{old}");
     }
 
     #[test]
@@ -207,6 +277,6 @@ mod tests {
         let file = root.path().join("file");
         fs::write(&file, "").unwrap();
 
-        assert!(matches!(WorkDir::open(&file, MASTER), Err(WorkDirError::Io { action: "create", .. })));
+        assert!(matches!(WorkDir::open(&file), Err(WorkDirError::Io { action: "create", .. })));
     }
 }

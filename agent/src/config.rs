@@ -14,7 +14,8 @@ use tonic::transport::Uri;
 /// How an agent is set up.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Where the master is: `http://127.0.0.1:5050`, or the same without scheme or port.
+    /// Where the master is: `http://127.0.0.1:5050`, or the same without scheme or port. Several with commas between
+    /// them are the masters of one cluster, of which one leads.
     pub master: String,
     /// For people; need not be unique.
     pub name: String,
@@ -43,6 +44,8 @@ pub struct Config {
     pub allow_network: bool,
     /// How long tasks may still run once the agent drains, before they are killed.
     pub kill_grace: Duration,
+    /// How long after that grace a drain may take: for the last acknowledgements, and for a master that is away.
+    pub drain_margin: Duration,
     /// How often the agent says that it lives. A master that answers none of [`Config::SILENT_HEARTBEATS`] in a
     /// row is taken for lost.
     pub heartbeat: Duration,
@@ -51,12 +54,15 @@ pub struct Config {
 impl Config {
     /// Mesos gives an executor as long to shut down.
     pub const DEFAULT_KILL_GRACE: Duration = Duration::from_secs(5);
+    /// A master that restarts is back by then.
+    pub const DEFAULT_DRAIN_MARGIN: Duration = Duration::from_secs(15);
     /// Often enough to notice a dead master in seconds, rare enough to cost nothing.
     pub const DEFAULT_HEARTBEAT: Duration = Duration::from_secs(2);
     /// As long as Mesos's `recovery_timeout`: time for an upgrade, or for somebody to look at what went wrong.
     pub const DEFAULT_RECOVERY_TIMEOUT: Duration = Duration::from_secs(15 * 60);
-    /// A few, so that one late answer does not cost the connection.
-    pub const SILENT_HEARTBEATS: u32 = 5;
+    /// A few, so that one late answer does not cost the connection. With the default heartbeat a silent master is left
+    /// within the 10 s after which it gives up a silent agent.
+    pub const SILENT_HEARTBEATS: u32 = 4;
 
     /// Everything detected or at its default.
     pub fn new(
@@ -79,6 +85,7 @@ impl Config {
             allowed_folders: Vec::new(),
             allow_network: false,
             kill_grace: Self::DEFAULT_KILL_GRACE,
+            drain_margin: Self::DEFAULT_DRAIN_MARGIN,
             heartbeat: Self::DEFAULT_HEARTBEAT,
         }
     }
@@ -133,6 +140,14 @@ pub enum BadMaster {
         /// The host that was named.
         host: String,
     },
+}
+
+/// The addresses of one or several masters, in full.
+///
+/// # Errors
+/// When one of them is none, or not on loopback.
+pub(crate) fn master_uris(text: &str) -> Result<Vec<Uri>, BadMaster> {
+    text.split(',').map(|one| master_uri(one.trim())).collect()
 }
 
 /// The master's address in full: `http`, host and port.
@@ -195,6 +210,22 @@ mod tests {
             assert!(matches!(refused, BadMaster::NotLoopback { .. }), "{text}: {refused}");
             assert!(refused.to_string().contains("until Haggle has transport security"), "{refused}");
         }
+    }
+
+    #[test]
+    fn several_masters_have_commas_between_them() {
+        let uris: Vec<_> = master_uris("127.0.0.1:1, localhost").unwrap().iter().map(Uri::to_string).collect();
+
+        assert_eq!(uris, ["http://127.0.0.1:1/", "http://localhost:5050/"]);
+        assert!(matches!(master_uris("127.0.0.1:1,"), Err(BadMaster::NotAnAddress { .. })));
+        assert!(matches!(master_uris("127.0.0.1,10.0.0.7"), Err(BadMaster::NotLoopback { .. })));
+    }
+
+    #[test]
+    fn a_silent_master_is_noticed_before_it_would_give_up_the_agent() {
+        let noticed = (Config::SILENT_HEARTBEATS + 1) * Config::DEFAULT_HEARTBEAT;
+
+        assert!(noticed <= Duration::from_secs(10) && Config::DEFAULT_HEARTBEAT <= Duration::from_millis(2500));
     }
 
     #[test]

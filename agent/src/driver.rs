@@ -5,30 +5,35 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use haggle_core::cluster::{AgentCommand, AgentOrder};
+use haggle_core::cluster::{AgentCommand, AgentIdentity, AgentOrder, Rejection};
 use haggle_core::node::{Command, Effect, Node};
-use haggle_core::{AgentId, AgentInfo, Bytes, Digest, Ending, FrameworkId, Now, Reason, TaskId, TaskStatus};
+use haggle_core::{
+    AgentId, AgentInfo, Bytes, Digest, Ending, Epoch, FrameworkId, Member, Now, Reason, TaskId, TaskStatus,
+};
 use haggle_executor::{Compiler, Meter, ModuleError};
 use haggle_proto::v1;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use crate::checkpoint::WorkDir;
 use crate::executors::{Executors, Key, Recovered};
 use crate::fetch::{FetchError, Fetcher};
+use crate::identity::Identity;
 use crate::inbox::Inbox;
-use crate::link::Session;
+use crate::link::{Session, status_size};
 use crate::logs::Logs;
 use crate::reads::Reads;
+use crate::registration::Registration;
 use crate::runner::{Began, NeverRan, Runner, Runs as _, Work};
 
-/// Updates in one report: a resend of everything is cut into pieces of which many fit into a message.
-const UPDATES_MAX: usize = 256;
+/// Bytes of updates in one report: a resend of everything is cut into pieces. Small enough that several fit into a
+/// message, and large enough that those of a million tasks find room in the link.
+const UPDATES_MAX: usize = 256 << 10;
 
 /// What the driver hears.
 #[derive(Debug)]
 pub(crate) enum Message {
-    /// A session with the master is open.
-    Connected(Session),
+    /// A session with a master is open. It begins with the registration.
+    Connected(Session, oneshot::Sender<Registration>),
     /// It is over.
     Disconnected,
     /// The master wants something.
@@ -55,7 +60,12 @@ pub(crate) enum Message {
     Stop,
     /// End now, and leave the tasks to the next agent.
     Leave,
+    /// The drain may take no longer.
+    EndDrain,
 }
+
+/// The lives of tasks, to be logged apart from the rest: `--log-level info,haggle_agent::tasks=debug`.
+const TASKS: &str = "haggle_agent::tasks";
 
 /// How far the agent has come.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,6 +80,8 @@ pub(crate) enum Progress {
     Stopped,
     /// The master does not want it.
     Refused(String),
+    /// Its id is void.
+    Gone(String),
     /// It cannot write down its id.
     Unwritable(String),
 }
@@ -86,7 +98,10 @@ pub(crate) struct Driver {
     pub(crate) node: Node,
     /// Tasks of an earlier agent, to be taken in first.
     pub(crate) recovered: Vec<Recovered>,
-    pub(crate) id: Option<AgentId>,
+    /// As it is on disk.
+    pub(crate) identity: Identity,
+    /// Which start of the agent's process this is.
+    pub(crate) run: u64,
     pub(crate) info: AgentInfo,
     pub(crate) work_dir: WorkDir,
     pub(crate) runner: Runner<Executors>,
@@ -97,10 +112,14 @@ pub(crate) struct Driver {
     pub(crate) inbox: Arc<Inbox<Message>>,
     pub(crate) progress: watch::Sender<Progress>,
     pub(crate) session: Option<Session>,
+    /// Whether the master has taken the agent in, in this session.
+    pub(crate) registered: bool,
     /// Asked in this session, and answered at the end of the batch: the launch that a question is about may stand
     /// just before it, and is not carried out yet.
     pub(crate) questions: Vec<v1::ReadLogOrder>,
     pub(crate) draining: bool,
+    /// The drain is over: what is left to do is the farewell.
+    pub(crate) departing: bool,
     /// Whether tasks outlive the end of this driver.
     pub(crate) leaves_tasks: bool,
 }
@@ -111,19 +130,27 @@ impl Driver {
     pub(crate) fn run(mut self) {
         self.drive();
         let executors = self.runner.executor();
-        if self.leaves_tasks { executors.leave() } else { executors.end() }
+        if self.leaves_tasks {
+            executors.leave();
+        } else {
+            executors.end();
+        }
+        if matches!(*self.progress.borrow(), Progress::Gone(_)) {
+            // After its tasks have ended: until then, whoever starts here again must hear of it once more.
+            self.forget_identity();
+        }
     }
 
     fn drive(&mut self) {
         let origin = Instant::now();
         let mut batch = Vec::new();
         let mut effects = Vec::new();
-        for Recovered { spec, started, ending, incarnation } in mem::take(&mut self.recovered) {
-            self.runner.recovered(Arc::clone(&spec));
+        for Recovered { task, started, ending, incarnation } in mem::take(&mut self.recovered) {
+            self.runner.recovered(task.id);
             if ending.is_some() {
-                self.runner.ended(spec.id);
+                self.runner.ended(task.id);
             }
-            self.apply(Now::ZERO, Command::Recover { spec, started, ending, incarnation }, &mut effects);
+            self.apply(Now::ZERO, Command::Recover { task, started, ending, incarnation }, &mut effects);
         }
         while !self.progress.borrow().is_final() {
             let deadline = self.node.next_deadline().map(|due| origin + due.since(Now::ZERO));
@@ -134,6 +161,10 @@ impl Driver {
             }
             for message in batch.drain(..) {
                 self.hear(now, message, &mut effects);
+                if self.progress.borrow().is_final() {
+                    // Nothing more is heard, least of all under an id that could not be written down.
+                    break;
+                }
             }
             self.node.flush(now, &mut effects);
             for effect in effects.drain(..) {
@@ -141,21 +172,28 @@ impl Driver {
             }
             self.runner.executor().flush();
             self.answer();
+            if self.departing {
+                self.leave();
+            }
         }
     }
 
     fn hear(&mut self, now: Now, message: Message, effects: &mut Vec<Effect>) {
         match message {
-            Message::Connected(session) => self.register(session),
+            Message::Connected(session, register) => self.register(session, register),
             Message::Disconnected => {
-                self.session = None;
+                self.lose_session();
                 self.questions.clear();
                 self.apply(now, Command::Disconnected, effects);
             }
             Message::Order(order) => self.order(now, order, effects),
             Message::ReadLog(order) => self.questions.push(order),
-            Message::Started(task) => self.apply(now, Command::Started(task), effects),
+            Message::Started(task) => {
+                tracing::debug!(target: TASKS, %task, "task started");
+                self.apply(now, Command::Started(task), effects);
+            }
             Message::Ended(task, ending) => {
+                tracing::debug!(target: TASKS, %task, state = %ending.state, "task ended");
                 self.runner.ended(task);
                 self.runner.executor().ended(task);
                 self.apply(now, Command::Ended(task, ending), effects);
@@ -190,18 +228,23 @@ impl Driver {
                 self.leaves_tasks = true;
                 self.advance(Progress::Stopped);
             }
+            Message::EndDrain => {
+                // Every task has ended then, and executors keep the ends of which no master has heard.
+                self.leaves_tasks = self.departing;
+                self.advance(Progress::Stopped);
+            }
         }
     }
 
     fn order(&mut self, now: Now, order: AgentOrder, effects: &mut Vec<Effect>) {
         let command = match order {
-            AgentOrder::Registered(id) => {
-                if !self.registered(id) {
+            AgentOrder::Registered { member, epoch } => {
+                if !self.registered(member, epoch) {
                     return;
                 }
-                Command::Registered(id)
+                Command::Registered(member.id)
             }
-            AgentOrder::Refused(why) => return self.advance(Progress::Refused(why)),
+            AgentOrder::Refused(rejection) => return self.refused(rejection),
             AgentOrder::Launch(spec) => Command::Launch(spec),
             AgentOrder::Kill(task) => Command::Kill(task),
             AgentOrder::Acknowledge(task, update) => Command::Acknowledge(task, update),
@@ -230,27 +273,49 @@ impl Driver {
     }
 
     /// The first report of a session: who this is, and what it holds.
-    fn register(&mut self, session: Session) {
+    fn register(&mut self, session: Session, register: oneshot::Sender<Registration>) {
         self.session = Some(session);
-        let register = AgentCommand::Register { id: self.id, info: self.info.clone(), tasks: self.node.held() };
-        self.report(register);
+        self.registered = false;
+        let identity = AgentIdentity { member: self.identity.member, key: self.identity.key, run: self.run };
+        let registration = Registration { identity, info: self.info.clone(), held: self.node.held() };
+        // A session that is over already is told next.
+        let _ = register.send(registration);
     }
 
-    /// Writes the id down before anything is done under it. False when that failed.
-    fn registered(&mut self, id: AgentId) -> bool {
-        if self.id != Some(id) {
-            if let Err(error) = self.work_dir.remember(id) {
+    /// Writes id and epoch down before anything is done under them. False when that failed.
+    fn registered(&mut self, member: Member<AgentId>, epoch: Epoch) -> bool {
+        let identity = Identity { member: Some(member), epoch, ..self.identity };
+        if self.identity != identity {
+            if let Err(error) = self.work_dir.remember(&identity) {
                 self.advance(Progress::Unwritable(error.to_string()));
                 return false;
             }
-            self.id = Some(id);
+            self.identity = identity;
         }
-        tracing::info!(agent = %id, name = self.info.name, resources = %self.info.resources, "registered with the master");
-        self.advance(Progress::Registered(id));
+        let Member { cluster, id: agent } = member;
+        let (name, resources) = (&self.info.name, &self.info.resources);
+        tracing::info!(%agent, %cluster, %epoch, name, %resources, "registered with the master");
+        self.registered = self.session.is_some();
+        self.advance(Progress::Registered(agent));
         if self.draining {
             self.report(AgentCommand::Drain);
         }
         true
+    }
+
+    fn refused(&mut self, rejection: Rejection) {
+        match rejection {
+            // The link has hung up, and tries again.
+            Rejection::Later(_) => {}
+            Rejection::Gone(why) => {
+                tracing::error!(why, "the master has given this agent up for good; its tasks end");
+                self.advance(Progress::Gone(why));
+            }
+            Rejection::OtherCluster(why) | Rejection::Final(why) => {
+                self.leaves_tasks = true;
+                self.advance(Progress::Refused(why));
+            }
+        }
     }
 
     fn perform(&mut self, effect: Effect) {
@@ -271,7 +336,7 @@ impl Driver {
             Effect::Send(updates) => self.send(updates),
             // Artifacts were let go at the task's end, and its log goes when room is needed.
             Effect::Forget(task) => self.runner.executor().forget(task),
-            Effect::Drained => self.leave(),
+            Effect::Drained => self.departing = true,
         }
     }
 
@@ -296,15 +361,16 @@ impl Driver {
     }
 
     fn send(&mut self, updates: Vec<TaskStatus>) {
-        if updates.len() <= UPDATES_MAX {
-            return self.report(AgentCommand::Updates(updates));
-        }
-        let mut updates = updates.into_iter();
-        loop {
-            let piece: Vec<_> = updates.by_ref().take(UPDATES_MAX).collect();
-            if piece.is_empty() {
-                return;
+        let (mut piece, mut size) = (Vec::new(), 0);
+        for status in updates {
+            size += status_size(&status.message);
+            piece.push(status);
+            if size >= UPDATES_MAX {
+                self.report(AgentCommand::Updates(mem::take(&mut piece)));
+                size = 0;
             }
+        }
+        if !piece.is_empty() {
             self.report(AgentCommand::Updates(piece));
         }
     }
@@ -317,13 +383,33 @@ impl Driver {
         }
     }
 
+    /// Says farewell once there is a master to hear it, and only then gives up the id: a master that was away would
+    /// miss an agent that has left without a word.
     fn leave(&mut self) {
-        if let Err(error) = self.work_dir.forget() {
-            tracing::warn!(%error, "the next agent in this folder will ask for the id of this one");
+        if self.session.is_none() && self.identity.member.is_none() {
+            // No master knows it.
+            return self.advance(Progress::Left);
         }
+        let Some(session) = self.session.clone().filter(|_| self.registered) else { return };
+        let Ok(room) = session.reports.try_reserve() else {
+            session.cut.notify_one();
+            return self.lose_session();
+        };
         // Before the farewell: the link must not take the master's hanging up for a loss.
         self.advance(Progress::Left);
-        self.report(AgentCommand::Leave);
+        room.send(AgentCommand::Leave.into());
+        self.forget_identity();
+    }
+
+    fn forget_identity(&self) {
+        if let Err(error) = self.work_dir.forget() {
+            tracing::error!(%error, "the next agent in this folder will ask for the id of this one");
+        }
+    }
+
+    fn lose_session(&mut self) {
+        self.session = None;
+        self.registered = false;
     }
 
     /// Nothing follows what is final: the master's welcome may stand in the same batch as the order to stop.
@@ -342,7 +428,7 @@ impl Driver {
         let Some(session) = &self.session else { return };
         if session.reports.try_send(command.into()).is_err() {
             session.cut.notify_one();
-            self.session = None;
+            self.lose_session();
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes as Chunk;
@@ -13,12 +13,12 @@ use haggle_proto::{ARTIFACT_CHUNK, MESSAGE_MAX, v1};
 use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::timeout;
 use tonic::Code;
-use tonic::transport::Channel;
+use tonic::transport::{Channel, Uri};
 
-use crate::artifacts;
+use crate::{artifacts, link};
 
 /// Artifacts in the making at once. More would only share the same wire and disk.
 const PARALLEL: usize = 4;
@@ -56,8 +56,10 @@ pub(crate) enum FetchError {
 /// Fetches artifacts in the background.
 #[derive(Clone, Debug)]
 pub(crate) struct Fetcher {
-    /// Apart from the session's connection, so that a large module does not stand in front of a heartbeat.
-    master: Channel,
+    /// The one that the agent has its session with.
+    master: watch::Receiver<Uri>,
+    /// To that one. Apart from the session's, so that a large module does not stand in front of a heartbeat.
+    connection: Arc<Mutex<Option<(Uri, Channel)>>>,
     dir: PathBuf,
     max: Bytes,
     runtime: Handle,
@@ -66,8 +68,9 @@ pub(crate) struct Fetcher {
 
 impl Fetcher {
     /// Fetches into `dir`, nothing larger than `max`.
-    pub(crate) fn new(master: Channel, dir: PathBuf, max: Bytes, runtime: Handle) -> Self {
-        Self { master, dir, max, runtime, permits: Arc::new(Semaphore::new(PARALLEL)) }
+    pub(crate) fn new(master: watch::Receiver<Uri>, dir: PathBuf, max: Bytes, runtime: Handle) -> Self {
+        let (connection, permits) = (Arc::default(), Arc::new(Semaphore::new(PARALLEL)));
+        Self { master, connection, dir, max, runtime, permits }
     }
 
     /// Fetches one artifact, from the folder if it is there and right, else from the master; then calls `done` with
@@ -101,9 +104,23 @@ impl Fetcher {
         }
     }
 
+    /// A connection to the present master, which is made when it is used.
+    fn connect(&self) -> Channel {
+        let master = self.master.borrow().clone();
+        let mut connection = self.connection.lock().expect("nothing panics while it holds this lock");
+        match &*connection {
+            Some((to, channel)) if *to == master => channel.clone(),
+            _ => {
+                let channel = link::endpoint(&master).connect_lazy();
+                *connection = Some((master, channel.clone()));
+                channel
+            }
+        }
+    }
+
     async fn download(&self, digest: Digest) -> Result<Bytes, FetchError> {
         let unreachable = |why: &dyn ToString| FetchError::Unreachable { digest, why: why.to_string() };
-        let mut master = ArtifactsClient::new(self.master.clone()).max_decoding_message_size(MESSAGE_MAX);
+        let mut master = ArtifactsClient::new(self.connect()).max_decoding_message_size(MESSAGE_MAX);
         let asked = master.download(v1::ArtifactRef { digest: digest.0.to_vec() });
         let answer = timeout(CHUNK_TIMEOUT, asked).await.map_err(|_| unreachable(&"no answer"))?;
         let mut chunks = answer.map_err(|status| refused(digest, &status))?.into_inner();

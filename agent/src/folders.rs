@@ -86,19 +86,16 @@ impl Folders {
             return Ok(LaidOut::default());
         }
         let inputs: Vec<_> = spec.inputs.iter().map(|input| (input.guest_path.clone(), file(input.content))).collect();
-        self.remove(spec);
+        self.remove(spec.id);
         inputs::lay_out(&self.place(spec.id), &inputs).map_err(|error| {
-            self.remove(spec);
+            self.remove(spec.id);
             NoFolders { reason: error.reason(), message: error.to_string() }
         })
     }
 
     /// The task has ended, or never ran.
-    pub(crate) fn remove(&self, spec: &TaskSpec) {
-        if spec.inputs.is_empty() {
-            return;
-        }
-        let place = self.place(spec.id);
+    pub(crate) fn remove(&self, task: TaskId) {
+        let place = self.place(task);
         match fs::remove_dir_all(&place) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 tracing::warn!(folder = %place.display(), %error, "cannot remove the inputs of a task");

@@ -13,10 +13,13 @@ mod executors;
 mod fetch;
 mod folders;
 mod host;
+mod identity;
 mod inbox;
 mod link;
 mod logs;
+mod masters;
 mod reads;
+mod registration;
 mod runner;
 
 use std::collections::HashSet;
@@ -28,7 +31,7 @@ use haggle_core::node::Node;
 use haggle_core::{AgentId, AgentInfo, Resources, TaskId};
 use haggle_executor::{Compiler, CompilerConfig};
 use tokio::runtime::Handle;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 pub use checkpoint::WorkDirError;
@@ -45,11 +48,9 @@ use folders::Folders;
 use inbox::Inbox;
 use link::Link;
 use logs::{Leftovers, Logs};
+use masters::Masters;
 use reads::Reads;
 use runner::Runner;
-
-/// How long after the grace the last acknowledgements may take, before the agent goes without them.
-const DRAIN_MARGIN: Duration = Duration::from_secs(15);
 
 /// Why an agent does not start.
 #[derive(Debug, thiserror::Error)]
@@ -102,9 +103,15 @@ pub enum Stopped {
     /// It was told to stop.
     #[error("the agent was stopped")]
     Stopped,
-    /// The master does not want it.
+    /// The master does not want it. Its tasks run on for as long as without an agent.
     #[error("the master refused this agent: {0}")]
     Refused(String),
+    /// The master has given it up for good.
+    #[error(
+        "the agent was declared gone: {0}; its tasks were ended and its id is forgotten, so that it joins as a new agent \
+         when it is started again"
+    )]
+    Gone(String),
     /// Without its id it could not come back as the same agent.
     #[error("the agent cannot keep its id: {0}")]
     Unwritable(String),
@@ -119,10 +126,21 @@ impl From<Progress> for Stopped {
             Progress::Left => Self::Left,
             Progress::Stopped => Self::Stopped,
             Progress::Refused(why) => Self::Refused(why),
+            Progress::Gone(why) => Self::Gone(why),
             Progress::Unwritable(why) => Self::Unwritable(why),
             Progress::Joining | Progress::Registered(_) => Self::Crashed,
         }
     }
+}
+
+/// What came of a drain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drained {
+    /// The agent said farewell, and its id is given up. So it is when no master ever took it in.
+    Left,
+    /// There was no master to say farewell to. It will miss the agent, whose id is kept: who starts in its work folder
+    /// comes back under it.
+    Unheard,
 }
 
 /// A running agent. Dropping it is [`Agent::stop`] without the wait.
@@ -132,9 +150,10 @@ pub struct Agent {
     inbox: Arc<Inbox<Message>>,
     progress: watch::Receiver<Progress>,
     link: JoinHandle<()>,
-    /// Resolves when the driver's thread has ended, and every task with it that is not left to the next agent.
-    ended: oneshot::Receiver<()>,
-    kill_grace: Duration,
+    /// Closed when the driver's thread has ended, and every task with it that is not left to the next agent.
+    ended: watch::Receiver<()>,
+    /// How long a drain may take.
+    drain_max: Duration,
 }
 
 impl Agent {
@@ -156,9 +175,10 @@ impl Agent {
 
     #[expect(clippy::needless_pass_by_value, reason = "it is moved to the thread that this runs on")]
     fn start_blocking(config: Config, runtime: &Handle) -> Result<Self, StartError> {
-        let master = config::master_uri(&config.master)?;
-        let work_dir = WorkDir::open(&config.work_dir, &master.to_string())?;
-        let id = work_dir.agent_id()?;
+        let masters = Masters::new(config::master_uris(&config.master)?);
+        let work_dir = WorkDir::open(&config.work_dir)?;
+        let identity = work_dir.identity()?;
+        let highest = identity.epoch;
         let resources = host::resources(&config.resources, &config.work_dir)?;
         let info = AgentInfo {
             name: config.name.clone(),
@@ -173,18 +193,17 @@ impl Agent {
         let plan = Plan::new(&config, &work_dir, resources.cpus).map_err(unusable(config.cache_dir.clone()))?;
         let usual = plan.setup.executor.meter;
         let (executors, recovered) = executors::recover(plan, Arc::clone(&inbox), Arc::clone(&logs), &leftovers)?;
-        let living: HashSet<TaskId> = recovered.iter().map(|task| task.spec.id).collect();
+        let living: HashSet<TaskId> = recovered.iter().map(|recovered| recovered.task.id).collect();
         leftovers.sweep(|task| living.contains(&task)).map_err(unusable(work_dir.logs()))?;
         let artifacts = Artifacts::open(work_dir.artifacts(), artifacts::CACHE_MAX).map_err(StartError::Artifacts)?;
         let folders = Folders::new(work_dir.inputs(), &config.allowed_folders)
             .map_err(|(folder, source)| StartError::AllowedFolder { folder, source })?;
         let swept = folders.sweep(|name| name.parse().is_ok_and(|task| living.contains(&task)));
         swept.map_err(|(path, source)| StartError::Leftovers { path, source })?;
-        let endpoint = link::endpoint(&master);
+        let (current, master) = watch::channel(masters.current().clone());
         // A channel that connects by itself needs to know its runtime.
         let _entered = runtime.enter();
-        let fetcher =
-            Fetcher::new(endpoint.connect_lazy(), artifacts.dir().to_owned(), artifacts::CACHE_MAX, runtime.clone());
+        let fetcher = Fetcher::new(master, artifacts.dir().to_owned(), artifacts::CACHE_MAX, runtime.clone());
         // Executors have folders of their own to find it from.
         let cache_dir = std::path::absolute(&config.cache_dir).map_err(unusable(config.cache_dir.clone()))?;
         let compiler = CompilerConfig { limits: config.compile, ..CompilerConfig::new(&config.program, cache_dir) };
@@ -193,7 +212,8 @@ impl Agent {
         let driver = Driver {
             node: Node::new(haggle_core::node::Config { kill_grace: config.kill_grace, ..Default::default() }),
             recovered,
-            id,
+            identity,
+            run: checkpoint::random()? as u64,
             info,
             work_dir,
             runner: Runner::new(executors, Box::new(compiler.clone()), artifacts, folders, config.name.clone(), usual),
@@ -204,26 +224,29 @@ impl Agent {
             inbox: Arc::clone(&inbox),
             progress,
             session: None,
+            registered: false,
             questions: Vec::new(),
             draining: false,
+            departing: false,
             leaves_tasks: false,
         };
-        let (ends, ended) = oneshot::channel();
+        let (ends, ended) = watch::channel(());
         thread::Builder::new()
             .name("haggle-agent".to_owned())
             .spawn(move || {
                 driver.run();
-                let _ = ends.send(());
+                drop(ends);
             })
             .map_err(StartError::Thread)?;
-        let link = Link { endpoint, heartbeat: config.heartbeat, inbox: Arc::clone(&inbox), progress: watched.clone() };
+        let (heartbeat, progress) = (config.heartbeat, watched.clone());
+        let link = Link { masters, current, highest, heartbeat, inbox: Arc::clone(&inbox), progress };
         Ok(Self {
             resources,
             inbox,
             progress: watched,
             link: runtime.spawn(link.run()),
             ended,
-            kill_grace: config.kill_grace,
+            drain_max: config.kill_grace + config.drain_margin,
         })
     }
 
@@ -247,38 +270,50 @@ impl Agent {
     }
 
     /// Takes no more tasks, gives those that run their grace, kills the rest, tells the master of every end, and
-    /// leaves. The id is given up: who starts in this folder again is a new agent.
-    pub async fn drain(mut self) {
+    /// leaves. The id is given up: who starts in this folder again is a new agent. Where no master is there, it is waited
+    /// for, as long as a drain may take at all.
+    pub async fn drain(mut self) -> Drained {
         self.inbox.push(Message::Drain);
-        let patience = self.kill_grace + DRAIN_MARGIN;
+        let at_most = self.drain_max;
         let drained = async {
             self.stopped().await;
             // It returns when the master has heard the farewell.
             let _ = (&mut self.link).await;
         };
-        if tokio::time::timeout(patience, drained).await.is_err() {
+        if tokio::time::timeout(at_most, drained).await.is_err() {
             tracing::warn!("the drain took too long; the agent stops");
         }
-        self.stop().await;
+        if *self.progress.borrow() == Progress::Left {
+            return Drained::Left;
+        }
+        self.inbox.push(Message::EndDrain);
+        self.ended().await;
+        Drained::Unheard
     }
 
     /// Ends at once, and every task. The agent may come back under its id.
     pub async fn stop(mut self) {
         self.inbox.push(Message::Stop);
-        let _ = (&mut self.ended).await;
+        self.ended().await;
     }
 
     /// Ends at once, and leaves its tasks running: who starts in the same folder within [`Config::recovery_timeout`]
     /// goes on with them.
     pub async fn leave(mut self) {
         self.inbox.push(Message::Leave);
-        let _ = (&mut self.ended).await;
+        self.ended().await;
     }
 
-    /// Resolves when it has come to its end, and says why.
+    /// Resolves when it has come to its end, and says why. Tasks have ended then, unless they are left to the next agent.
     pub async fn stopped(&mut self) -> Stopped {
         let last = self.progress.wait_for(Progress::is_final).await.map(|last| last.clone());
+        self.ended().await;
         last.map_or(Stopped::Crashed, Stopped::from)
+    }
+
+    async fn ended(&mut self) {
+        // Nothing is ever sent.
+        while self.ended.changed().await.is_ok() {}
     }
 }
 

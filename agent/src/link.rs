@@ -3,24 +3,30 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::{Stream, stream};
-use haggle_core::cluster::AgentOrder;
+use futures_util::{Stream, StreamExt, stream};
+use haggle_core::Epoch;
+use haggle_core::cluster::{AgentOrder, Rejection};
 use haggle_proto::v1::agent_order::Order;
 use haggle_proto::v1::agent_report::Report;
 use haggle_proto::v1::agents_client::AgentsClient;
-use haggle_proto::{MESSAGE_MAX, v1};
-use tokio::sync::{Notify, mpsc, watch};
+use haggle_proto::{LEADER, MESSAGE_MAX, v1};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
-use tonic::Status;
 use tonic::transport::{Channel, Endpoint, Uri};
+use tonic::{Code, Status};
 
-use crate::backoff::Backoff;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::driver::{Message, Progress};
 use crate::inbox::Inbox;
+use crate::masters::Masters;
+use crate::registration::Registration;
 
 /// How long a connection may take to come about. On loopback it takes none.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How long a master may take to open a session where there are others to ask: one that hangs must not hold up the
+/// search for the one that leads.
+const OPEN_TIMEOUT_OF_SEVERAL: Duration = Duration::from_secs(2);
 
 /// How long the master may take to close a session that the agent left.
 const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
@@ -55,6 +61,25 @@ enum SessionEnd {
     Slow,
     #[error("the master sent what cannot be understood: {0}")]
     Malformed(#[from] haggle_proto::convert::Malformed),
+    #[error("the master is not to be obeyed: it is of {has}, and this agent has heard one of {highest}{}", word(.said))]
+    Superseded { has: Epoch, highest: Epoch, said: Option<String> },
+    #[error("the master wants this agent to try again later: {0}")]
+    Later(String),
+}
+
+impl SessionEnd {
+    /// The leader, when one that stands by has named it.
+    fn leader(&self) -> Option<Uri> {
+        let Self::Status(status) = self else { return None };
+        let named = status.metadata().get(LEADER).filter(|_| status.code() == Code::Unavailable)?;
+        match config::master_uri(named.to_str().ok()?) {
+            Ok(leader) => Some(leader),
+            Err(error) => {
+                tracing::warn!(%error, "a master names a leader that is not sought");
+                None
+            }
+        }
+    }
 }
 
 /// tonic's own text is "transport error"; what happened is at the end of the chain.
@@ -66,39 +91,47 @@ fn innermost(error: &tonic::transport::Error) -> String {
     error.to_string()
 }
 
+fn word(said: &Option<String>) -> String {
+    said.as_ref().map(|said| format!("; it says: {said}")).unwrap_or_default()
+}
+
 /// Keeps a session with the master for as long as the agent lives.
 pub(crate) struct Link {
-    pub(crate) endpoint: Endpoint,
+    pub(crate) masters: Masters,
+    /// Whoever has a session with the agent, for those who want something else of it.
+    pub(crate) current: watch::Sender<Uri>,
+    /// Of all masters that have taken the agent in.
+    pub(crate) highest: Epoch,
     pub(crate) heartbeat: Duration,
     pub(crate) inbox: Arc<Inbox<Message>>,
     pub(crate) progress: watch::Receiver<Progress>,
 }
 
-/// How the master is connected to.
+/// How a master is connected to.
 pub(crate) fn endpoint(master: &Uri) -> Endpoint {
     Channel::builder(master.clone()).tcp_nodelay(true).connect_timeout(CONNECT_TIMEOUT)
 }
 
 impl Link {
     /// Returns when the agent has left or failed.
-    pub(crate) async fn run(self) {
+    pub(crate) async fn run(mut self) {
         let mut progress = self.progress.clone();
-        let mut backoff = Backoff::default();
         loop {
-            let mut answered = false;
+            let master = self.masters.current().clone();
             let end = tokio::select! {
-                end = self.session(&mut answered) => end,
+                end = self.session(&master) => end,
                 () = over(&mut progress) => return,
             };
             if progress.borrow().is_final() {
                 return;
             }
             self.inbox.push(Message::Disconnected);
-            if answered {
-                backoff.reset();
-            }
-            let pause = backoff.next();
-            tracing::warn!(master = %self.endpoint.uri(), reason = %end, retry_in = ?pause, "no session with the master");
+            let pause = match &end {
+                SessionEnd::Later(_) => self.masters.again(),
+                end => self.masters.next(end.leader()),
+            };
+            let next = self.masters.current();
+            tracing::warn!(%master, reason = %end, %next, retry_in = ?pause, "no session with the master");
             tokio::select! {
                 () = sleep(pause) => {}
                 () = over(&mut progress) => return,
@@ -106,27 +139,29 @@ impl Link {
         }
     }
 
-    /// One session, from connecting to its end. `answered` becomes true when the master took the agent in.
-    async fn session(&self, answered: &mut bool) -> SessionEnd {
-        match self.try_session(answered).await {
+    /// One session, from connecting to its end.
+    async fn session(&mut self, master: &Uri) -> SessionEnd {
+        match self.try_session(master).await {
             Ok(()) => SessionEnd::Closed,
             Err(end) => end,
         }
     }
 
-    async fn try_session(&self, answered: &mut bool) -> Result<(), SessionEnd> {
+    async fn try_session(&mut self, uri: &Uri) -> Result<(), SessionEnd> {
         let silence = self.heartbeat * Config::SILENT_HEARTBEATS;
-        let mut master = AgentsClient::new(self.endpoint.connect().await?)
+        let mut master = AgentsClient::new(endpoint(uri).connect().await?)
             .max_decoding_message_size(MESSAGE_MAX)
             .max_encoding_message_size(MESSAGE_MAX);
         let (reports, waiting) = mpsc::channel(REPORTS_WAITING);
+        let (register, registration) = oneshot::channel();
         let cut = Arc::new(Notify::new());
-        // The driver answers with the registration, the first report of the session.
-        self.inbox.push(Message::Connected(Session { reports: reports.clone(), cut: Arc::clone(&cut) }));
-        let opened = timeout(silence, master.session(batches(waiting))).await;
-        let mut orders = opened.map_err(|_| SessionEnd::Silent(silence))??.into_inner();
+        let session = Session { reports: reports.clone(), cut: Arc::clone(&cut) };
+        self.inbox.push(Message::Connected(session, register));
+        let (told, telling) = watch::channel(Instant::now());
+        let within = if self.masters.are_several() { OPEN_TIMEOUT_OF_SEVERAL } else { silence };
+        let opened = timeout(within, master.session(messages(registration, waiting, told))).await;
+        let mut orders = opened.map_err(|_| SessionEnd::Silent(within))??.into_inner();
 
-        // Not at once: the registration comes first.
         let mut heartbeat = interval_at(Instant::now() + self.heartbeat, self.heartbeat);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut heard = Instant::now();
@@ -137,18 +172,58 @@ impl Link {
                 message = orders.message() => {
                     let Some(message) = message? else { return Ok(()) };
                     heard = Instant::now();
-                    *answered = true;
-                    self.inbox.push_when_room(messages(message)?).await;
+                    self.hear(uri, message).await?;
                 }
                 () = cut.notified() => return Err(SessionEnd::Slow),
                 _ = heartbeat.tick() => {
-                    if heard.elapsed() > silence {
+                    // A master that takes a long registration piece by piece lives.
+                    if heard.max(*telling.borrow()).elapsed() > silence {
                         return Err(SessionEnd::Silent(silence));
                     }
                     // Where there is no room, enough else is about to be said.
                     let _ = reports.try_send(v1::AgentReport { report: Some(Report::Heartbeat(v1::Heartbeat {})) });
                 }
             }
+        }
+    }
+
+    /// Passes on what the master says, unless another has taken its place.
+    async fn hear(&mut self, master: &Uri, message: v1::AgentOrders) -> Result<(), SessionEnd> {
+        let epoch = Epoch(message.epoch);
+        let mut news = Vec::with_capacity(message.orders.len());
+        let mut end = None;
+        let mut taken_in = None;
+        for order in message.orders {
+            news.push(match order.order {
+                // Heartbeats have done their work by coming.
+                Some(Order::Heartbeat(_)) => continue,
+                Some(Order::ReadLog(order)) => Message::ReadLog(order),
+                _ => {
+                    let order = AgentOrder::try_from(order)?;
+                    match &order {
+                        AgentOrder::Registered { epoch, .. } => taken_in = Some(*epoch),
+                        AgentOrder::Refused(rejection) => end = Some(rejection.clone()),
+                        _ => {}
+                    }
+                    Message::Order(order)
+                }
+            });
+        }
+        let lowest = taken_in.map_or(epoch, |taken_in| taken_in.min(epoch));
+        // Epochs of different clusters cannot be compared.
+        if lowest < self.highest && !matches!(end, Some(Rejection::OtherCluster(_))) {
+            let said = end.map(|rejection| rejection.why().to_owned());
+            return Err(SessionEnd::Superseded { has: lowest, highest: self.highest, said });
+        }
+        if let Some(epoch) = taken_in {
+            self.highest = epoch;
+            self.masters.answered();
+            self.current.send_replace(master.clone());
+        }
+        self.inbox.push_when_room(news).await;
+        match end {
+            Some(Rejection::Later(why)) => Err(SessionEnd::Later(why)),
+            _ => Ok(()),
         }
     }
 }
@@ -163,17 +238,22 @@ async fn over(progress: &mut watch::Receiver<Progress>) {
     }
 }
 
-/// What the driver is to hear of one message. Heartbeats have done their work by coming.
-fn messages(message: v1::AgentOrders) -> Result<Vec<Message>, SessionEnd> {
-    let mut heard = Vec::with_capacity(message.orders.len());
-    for order in message.orders {
-        heard.push(match order.order {
-            Some(Order::Heartbeat(_)) => continue,
-            Some(Order::ReadLog(order)) => Message::ReadLog(order),
-            _ => Message::Order(AgentOrder::try_from(order)?),
-        });
-    }
-    Ok(heard)
+/// What the agent says in one session: the registration, and then everything that waits. Nothing else is said before
+/// the last piece of the registration. `told` becomes the time of the latest piece.
+fn messages(
+    registration: oneshot::Receiver<Registration>,
+    reports: mpsc::Receiver<v1::AgentReport>,
+    told: watch::Sender<Instant>,
+) -> impl Stream<Item = v1::AgentReports> {
+    let pieces = stream::once(async move {
+        // Without a driver there is nobody to register.
+        let pieces = registration.await.ok().map(Registration::pieces);
+        stream::iter(pieces.into_iter().flatten().map(move |piece| {
+            told.send_replace(Instant::now());
+            v1::AgentReports { reports: vec![piece] }
+        }))
+    });
+    pieces.flatten().chain(batches(reports))
 }
 
 /// Everything that waits, in one message; ends after a farewell.
@@ -195,19 +275,22 @@ fn batches(reports: mpsc::Receiver<v1::AgentReport>) -> impl Stream<Item = v1::A
 
 /// About how many bytes a report takes on the wire.
 fn size(report: &v1::AgentReport) -> usize {
-    /// Everything in a status but its message.
-    const STATUS: usize = 128;
     match &report.report {
         Some(Report::Log(chunk)) => chunk.data.len(),
-        Some(Report::Updates(updates)) => updates.statuses.iter().map(|status| STATUS + status.message.len()).sum(),
+        Some(Report::Updates(updates)) => updates.statuses.iter().map(|status| status_size(&status.message)).sum(),
         _ => 0,
     }
 }
 
+/// About how many bytes a status with this message takes on the wire.
+pub(crate) fn status_size(message: &str) -> usize {
+    /// Everything in it that is a number.
+    const NUMBERS: usize = 128;
+    NUMBERS + message.len()
+}
+
 #[cfg(test)]
 mod tests {
-    use futures_util::StreamExt;
-
     use super::*;
 
     fn log(len: usize) -> v1::AgentReport {

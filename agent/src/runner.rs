@@ -85,15 +85,22 @@ pub(crate) struct Runner<E> {
 }
 
 struct Running {
-    spec: Arc<TaskSpec>,
-    meter: Meter,
     /// Artifacts that it keeps from being evicted.
     held: Vec<Digest>,
+    /// Whether its inputs may be laid out.
+    has_inputs: bool,
+    /// Until it is launched. Then its spec is the executor's: arguments, environment and input may have a MiB.
+    waiting: Option<Waiting>,
+}
+
+/// A task that is not launched yet.
+struct Waiting {
+    spec: Arc<TaskSpec>,
+    meter: Meter,
     /// Artifacts that are being fetched for it.
     missing: usize,
     /// Its compiled module.
     compiled: Option<PathBuf>,
-    launched: bool,
 }
 
 impl<E: Runs> Runner<E> {
@@ -120,13 +127,13 @@ impl<E: Runs> Runner<E> {
         }
         let (task, module) = (spec.id, spec.module);
         let meter = self.meter(&spec);
-        let mut running = Running { held: Vec::new(), missing: 0, compiled: None, launched: false, meter, spec };
-        for digest in needed(&running.spec) {
+        let (mut held, mut missing) = (Vec::new(), 0);
+        for digest in needed(&spec) {
             if self.artifacts.hold(digest) {
-                running.held.push(digest);
+                held.push(digest);
                 continue;
             }
-            running.missing += 1;
+            missing += 1;
             let waiting = self.fetching.entry(digest).or_default();
             if waiting.is_empty() {
                 self.artifacts.fetching(digest);
@@ -134,8 +141,10 @@ impl<E: Runs> Runner<E> {
             }
             waiting.push(task);
         }
-        let module_is_here = running.held.contains(&module);
-        self.tasks.insert(task, running);
+        let module_is_here = held.contains(&module);
+        let has_inputs = !spec.inputs.is_empty();
+        let waiting = Some(Waiting { spec, meter, missing, compiled: None });
+        self.tasks.insert(task, Running { held, has_inputs, waiting });
         if module_is_here {
             self.compile(task, &mut began);
         }
@@ -160,8 +169,9 @@ impl<E: Runs> Runner<E> {
             let Some(running) = self.tasks.get_mut(&task) else { continue };
             self.artifacts.hold(digest);
             running.held.push(digest);
-            running.missing -= 1;
-            if digest == running.spec.module {
+            let Some(waiting) = &mut running.waiting else { continue };
+            waiting.missing -= 1;
+            if digest == waiting.spec.module {
                 self.compile(task, &mut began);
             } else {
                 self.launch_if_ready(task, &mut began);
@@ -187,8 +197,8 @@ impl<E: Runs> Runner<E> {
 
     /// Its module has come. It is compiled even while inputs are still under way.
     fn compile(&mut self, task: TaskId, began: &mut Began) {
-        let Some(running) = self.tasks.get(&task) else { return };
-        let (module, meter) = (running.spec.module, running.meter);
+        let Some(waiting) = self.waiting(task) else { return };
+        let (module, meter) = (waiting.spec.module, waiting.meter);
         if let Some(outcome) = self.compiler.known(module, meter) {
             return self.go_on(task, outcome, began);
         }
@@ -203,8 +213,8 @@ impl<E: Runs> Runner<E> {
     fn go_on(&mut self, task: TaskId, outcome: Result<PathBuf, ModuleError>, began: &mut Began) {
         match outcome {
             Ok(path) => {
-                let Some(running) = self.tasks.get_mut(&task) else { return };
-                running.compiled = Some(path);
+                let Some(waiting) = self.waiting(task) else { return };
+                waiting.compiled = Some(path);
                 self.launch_if_ready(task, began);
             }
             Err(error) => self.give_up(task, error.reason(), &error.to_string(), began),
@@ -220,7 +230,7 @@ impl<E: Runs> Runner<E> {
     /// Ends the task. Gives it back at once when it had not been launched; else its end follows from the executor.
     #[must_use]
     pub(crate) fn stop(&mut self, task: TaskId) -> Option<NeverRan> {
-        if self.tasks.get(&task)?.launched {
+        if self.tasks.get(&task)?.waiting.is_none() {
             self.executor.kill(task);
             return None;
         }
@@ -233,11 +243,9 @@ impl<E: Runs> Runner<E> {
         if spec.limits.fuel.is_some() { Meter::Fuel } else { self.usual }
     }
 
-    /// A task that an earlier agent launched runs on.
-    pub(crate) fn recovered(&mut self, spec: Arc<TaskSpec>) {
-        let meter = self.meter(&spec);
-        let running = Running { held: Vec::new(), missing: 0, compiled: None, launched: true, meter, spec };
-        self.tasks.insert(running.spec.id, running);
+    /// A task that an earlier agent launched runs on. Whether it has inputs is not known.
+    pub(crate) fn recovered(&mut self, task: TaskId) {
+        self.tasks.insert(task, Running { held: Vec::new(), has_inputs: true, waiting: None });
     }
 
     /// Where the tasks run.
@@ -255,18 +263,20 @@ impl<E: Runs> Runner<E> {
         for &digest in &running.held {
             self.artifacts.release(digest);
         }
-        self.folders.remove(&running.spec);
+        if running.has_inputs {
+            self.folders.remove(task);
+        }
         Some(running)
+    }
+
+    fn waiting(&mut self, task: TaskId) -> Option<&mut Waiting> {
+        self.tasks.get_mut(&task)?.waiting.as_mut()
     }
 
     fn launch_if_ready(&mut self, task: TaskId, began: &mut Began) {
         let Some(running) = self.tasks.get_mut(&task) else { return };
-        if running.missing > 0 {
-            return;
-        }
-        let Some(module) = running.compiled.take() else { return };
-        running.launched = true;
-        let (spec, meter) = (Arc::clone(&running.spec), running.meter);
+        let ready = running.waiting.take_if(|waiting| waiting.missing == 0 && waiting.compiled.is_some());
+        let Some(Waiting { spec, meter, compiled: Some(module), .. }) = ready else { return };
         let laid_out = self.folders.granted(&spec).and_then(|granted| {
             let laid_out = self.folders.lay_out(&spec, |content| self.artifacts.path(content))?;
             Ok((laid_out.folders.into_iter().chain(granted).collect(), laid_out.copies))

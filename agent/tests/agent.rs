@@ -1,18 +1,20 @@
 //! An agent between a played master and the real executor.
 
+mod failover;
 mod outliving;
 mod played;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use haggle_agent::{Agent, BadMaster, Config, StartError, Stopped, WorkDirError};
+use haggle_agent::{Agent, BadMaster, Config, Drained, StartError, Stopped, WorkDirError};
 use haggle_core::{AgentId, Digest, Input};
 use haggle_proto::v1;
 use haggle_proto::v1::agent_order::Order;
+use haggle_proto::v1::agent_refused::Then;
 use haggle_proto::v1::agent_report::Report;
 
-use played::{ENV, HELLO, Master, SPINNER, id, soon, task};
+use played::{ENV, HELLO, Master, SPINNER, id, member, soon, task};
 
 /// A master, a folder, and an agent of the one in the other, taken in as agent 1.
 async fn cluster() -> (Master, played::Session, Agent, tempfile::TempDir) {
@@ -34,10 +36,11 @@ async fn it_registers_with_what_it_is_and_has() {
 
     let (register, session) = master.knock().await;
     let info = register.info.unwrap();
-    assert_eq!((register.id, info.name.as_str(), register.tasks.len()), (None, "tester", 0));
+    assert_eq!((register.member, info.name.as_str(), register.tasks.len()), (None, "tester", 0));
+    assert_eq!((register.key.len(), register.more), (16, false));
     assert_eq!(info.resources, Some(agent.resources().clone().into()));
     assert_eq!(info.attributes["zone"], "north");
-    session.order(Order::Registered(v1::AgentRegistered { agent: 5 })).await;
+    session.take_in(5).await;
     assert_eq!(soon(agent.registered()).await, Ok(AgentId(5)));
 }
 
@@ -50,7 +53,7 @@ async fn it_comes_back_under_its_id() {
     let _again = Agent::start(master.agent(dir.path())).await.unwrap();
 
     let (register, _session) = master.knock().await;
-    assert_eq!(register.id, Some(1));
+    assert_eq!(register.member, Some(member(1)));
 }
 
 #[tokio::test]
@@ -134,11 +137,11 @@ async fn tasks_outlive_the_connection_and_updates_are_sent_again() {
     drop(session);
 
     let (register, mut session) = master.knock().await;
-    assert_eq!(register.id, Some(1));
+    assert_eq!(register.member, Some(member(1)));
     let held: Vec<_> = register.tasks.iter().map(|task| (task.id, task.state())).collect();
     assert_eq!(held, [(Some(id(1).into()), v1::TaskState::Running)]);
     assert_eq!(register.tasks[0].resources, Some(task(1, Digest([0; 32])).resources.into()));
-    session.order(Order::Registered(v1::AgentRegistered { agent: 1 })).await;
+    session.take_in(1).await;
     assert_eq!(session.hear_of(id(1), v1::TaskState::Running).await, told);
     session.kill(id(1)).await;
     session.hear_of(id(1), v1::TaskState::Killed).await;
@@ -148,7 +151,7 @@ async fn tasks_outlive_the_connection_and_updates_are_sent_again() {
 async fn a_silent_master_is_left_and_sought_again() {
     let dir = tempfile::tempdir().unwrap();
     let mut master = Master::start().await;
-    let config = Config { heartbeat: Duration::from_millis(20), ..master.agent(dir.path()) };
+    let config = Config { heartbeat: Duration::from_millis(100), ..master.agent(dir.path()) };
     let _agent = Agent::start(config).await.unwrap();
     let mut silent = master.welcome().await;
     while !matches!(silent.hear_even_heartbeats().await, Report::Heartbeat(_)) {}
@@ -273,9 +276,9 @@ async fn a_drain_ends_tasks_reports_and_leaves() {
     session.acknowledge(&end).await;
     assert_eq!(session.hear().await, Report::Leave(v1::Leave {}));
     drop(session);
-    soon(draining).await.unwrap();
+    assert_eq!(soon(draining).await.unwrap(), Drained::Left);
     let _again = Agent::start(master.agent(dir.path())).await.unwrap();
-    assert_eq!(master.knock().await.0.id, None);
+    assert_eq!(master.knock().await.0.member, None);
 }
 
 #[tokio::test]
@@ -285,7 +288,7 @@ async fn an_agent_that_is_refused_gives_up_and_says_why() {
     let mut agent = Agent::start(master.agent(dir.path())).await.unwrap();
     let (_, session) = master.knock().await;
 
-    session.order(Order::Refused("no room".to_owned())).await;
+    session.refuse("no room", Then::Unspecified).await;
 
     let refused = Stopped::Refused("no room".to_owned());
     assert_eq!(soon(agent.registered()).await, Err(refused.clone()));
@@ -305,7 +308,7 @@ async fn it_waits_for_a_master_that_is_not_there_yet() {
 
     let waited = tokio::time::timeout(Duration::from_millis(200), agent.registered()).await;
     assert!(waited.is_err(), "{waited:?}");
-    soon(agent.drain()).await;
+    assert_eq!(soon(agent.drain()).await, Drained::Left, "nobody knows it who could miss it");
 }
 
 #[tokio::test]

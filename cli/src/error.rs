@@ -3,11 +3,11 @@
 use std::io;
 use std::path::PathBuf;
 
-use haggle_core::{Bytes, Digest, TaskId};
+use haggle_core::{AgentId, Bytes, Digest, TaskId};
 use haggle_executor::inspect::NotAModule;
 use haggle_sdk::{ArtifactError, CallError, ConnectError, RunError};
 
-use crate::args::Contradiction;
+use crate::args::{Contradiction, Unreadable};
 use crate::commands::InputError;
 use crate::module::ModuleError;
 use crate::output::OutputError;
@@ -17,6 +17,8 @@ use crate::toolchain::BuildError;
 pub(crate) enum CommandError {
     #[error(transparent)]
     Contradiction(#[from] Contradiction),
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
     #[error("--stdin {path}: {source}", path = path.display())]
     Stdin { path: PathBuf, source: io::Error },
     #[error(
@@ -57,6 +59,8 @@ pub(crate) enum CommandError {
     NoSuchModule(Digest),
     #[error("the master knows no {0}; `haggle ps --all` lists those it knows")]
     NoSuchTask(TaskId),
+    #[error("the master knows no {0}; it left, or was declared gone before")]
+    NoSuchAgent(AgentId),
     #[error(transparent)]
     StartMaster(#[from] haggle_master::StartError),
     #[error("the master ended: {0}")]

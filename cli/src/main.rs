@@ -11,6 +11,7 @@ mod logging;
 mod module;
 mod output;
 mod signals;
+mod state;
 mod toolchain;
 
 use std::io::Write;

@@ -57,14 +57,89 @@ numbered! {
     SessionId, "session-", "session-1"
 }
 numbered! {
-    /// One status update of one task: 1, 2, 3, … in the order in which the task's agent made them. 0 marks an
-    /// update made by the master, which is not retried and must not be acknowledged.
+    /// One status update of one task: 1, 2, 3, … in the order in which the task's agent made them. Updates that the
+    /// master makes and keeps until they are acknowledged have the highest bit set. 0 marks an update that is not
+    /// kept and must not be acknowledged.
     UpdateId, "update-", "update-1"
+}
+numbered! {
+    #[derive(Default)]
+    /// The life of one master: 1, 2, 3, … in the order in which they led the cluster. Whoever has seen a later one
+    /// takes no orders of an earlier one.
+    Epoch, "epoch-", "epoch-1"
 }
 
 impl UpdateId {
     /// The id of updates that nobody waits to see acknowledged.
     pub const UNACKNOWLEDGED: Self = Self(0);
+    /// Set in the ids of updates that a master makes.
+    const BY_MASTER: u64 = 1 << 63;
+    /// Of a master's update, the bits that count within one epoch: more updates than any master makes.
+    const EPOCH_SHIFT: u32 = 40;
+
+    /// The `number`th update that the master of this epoch makes. Differs from those of every other epoch and from
+    /// those of agents, so that a late acknowledgement settles nothing it was not meant for.
+    pub const fn by_master(epoch: Epoch, number: u64) -> Self {
+        Self(Self::BY_MASTER | epoch.0 << Self::EPOCH_SHIFT | number)
+    }
+
+    /// Whether a master made it.
+    pub const fn is_by_master(self) -> bool {
+        self.0 & Self::BY_MASTER != 0
+    }
+}
+
+macro_rules! random {
+    ($(#[$doc:meta])* $name:ident, $prefix:literal, $example:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub struct $name(pub u128);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!($prefix, "{:032x}"), self.0)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = NotAnId;
+
+            fn from_str(text: &str) -> Result<Self, NotAnId> {
+                let parse = || {
+                    let digits = text.strip_prefix($prefix).filter(|digits| digits.len() == 32)?;
+                    u128::from_str_radix(digits, 16).ok()
+                };
+                parse().map(Self).ok_or_else(|| NotAnId {
+                    wanted: concat!("an id like ", $example),
+                    got: text.to_string(),
+                })
+            }
+        }
+    };
+}
+
+random! {
+    /// A cluster: 128 random bits, drawn once and kept in the registry. The ids of agents and frameworks mean
+    /// something within one cluster only.
+    ClusterId, "cluster-", "cluster-<32 hexadecimal digits>"
+}
+random! {
+    /// What an agent proves its id with: 128 random bits that it draws when it first starts in a work folder, and
+    /// keeps there. A secret between the agent and its master.
+    AgentKey, "key-", "key-<32 hexadecimal digits>"
+}
+random! {
+    /// One request of an operator's: 128 random bits. A request that is made again is carried out once.
+    RequestId, "request-", "request-<32 hexadecimal digits>"
+}
+
+/// An agent or a framework of a certain cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Member<Id> {
+    /// Which cluster gave the id.
+    pub cluster: ClusterId,
+    /// Its name there.
+    pub id: Id,
 }
 
 /// A task: the number its framework gave it, within that framework. Prints as `task-3.7`: task 7 of

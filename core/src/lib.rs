@@ -20,6 +20,7 @@ pub mod id;
 pub mod lifecycle;
 pub mod node;
 pub mod offer;
+pub mod planted;
 pub mod quantity;
 pub mod resources;
 pub mod spec;
@@ -28,11 +29,14 @@ pub mod time;
 
 pub use agent::AgentInfo;
 pub use grants::{Endpoint, Folder, FolderSource, Grants, HttpHost};
-pub use id::{AgentId, Digest, FrameworkId, OfferId, SessionId, TaskId, UpdateId};
+pub use id::{
+    AgentId, AgentKey, ClusterId, Digest, Epoch, FrameworkId, Member, OfferId, RequestId, SessionId, TaskId, UpdateId,
+};
 pub use offer::Offer;
 pub use quantity::{Bytes, Fuel, MilliCpu};
 pub use resources::Resources;
 pub use task::{
-    Ending, Exceeded, Input, Limits, OutputOverrun, Reason, Sharing, Source, TaskSpec, TaskState, TaskStatus, Usage,
+    Ending, Exceeded, Input, Limits, OutputOverrun, Reason, Sharing, Source, TaskSpec, TaskState, TaskStatus,
+    TaskSummary, Usage,
 };
 pub use time::Now;

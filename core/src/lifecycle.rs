@@ -15,16 +15,20 @@ pub enum TaskEvent {
     AgentForgot,
     /// Its agent left for good.
     AgentLeft,
+    /// Its agent was unreachable for so long that it counts as gone.
+    AgentGone,
+    /// An operator declared its agent gone.
+    AgentGoneByOperator,
 }
 
 impl TaskState {
     /// The state after `event`, or `None` when the event comes too late, comes twice, or cannot be: then nothing
     /// changes. A terminal state is never left.
     pub const fn next(self, event: TaskEvent) -> Option<Self> {
-        use TaskEvent::{AgentForgot, AgentLeft, AgentSilent, KillRequested, Reported};
+        use TaskEvent::{AgentForgot, AgentGone, AgentGoneByOperator, AgentLeft, AgentSilent, KillRequested, Reported};
         use TaskState::{
-            Dropped, Error, Failed, Finished, Gone, Killed, Killing, Lost, Running, Staging, Starting, Unknown,
-            Unreachable,
+            Dropped, Error, Failed, Finished, Gone, GoneByOperator, Killed, Killing, Lost, Running, Staging, Starting,
+            Unknown, Unreachable,
         };
         Some(match (self, event) {
             (Unreachable | Unknown, Reported(Staging)) => Staging,
@@ -42,6 +46,8 @@ impl TaskState {
             // It never arrived, so it never ran.
             (Staging, AgentForgot) => Dropped,
             (Starting | Running | Killing | Unreachable | Unknown, AgentForgot) => Gone,
+            (Staging | Starting | Running | Killing | Unreachable | Unknown, AgentGone) => Gone,
+            (Staging | Starting | Running | Killing | Unreachable | Unknown, AgentGoneByOperator) => GoneByOperator,
             (Staging | Starting | Running | Killing | Unreachable | Unknown, AgentLeft) => Lost,
             _ => return None,
         })

@@ -165,6 +165,12 @@ impl Resources {
         }
     }
 
+    /// Whether some amount is the largest that can be written down, and so may be less than a sum was.
+    pub fn is_saturated(&self) -> bool {
+        let amounts = [self.cpus.get(), self.mem.get(), self.disk.get()];
+        amounts.into_iter().chain(self.scalars.values().copied()).any(|amount| amount == u64::MAX)
+    }
+
     /// The largest of the fractions of `total` that this is, over cpus, mem, disk and scalars (Ghodsi et al.,
     /// "Dominant Resource Fairness", NSDI 2011, section 4). Ports have no share. Zero when `total` has nothing.
     pub fn dominant_share(&self, total: &Self) -> Share {

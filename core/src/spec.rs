@@ -86,6 +86,8 @@ pub const STDIN_MAX: Bytes = Bytes::from_mib(1);
 /// Arguments, environment and name together: an eighth of what Linux lets a program have, a quarter of a gRPC
 /// message of default size.
 pub const TEXT_MAX: Bytes = Bytes::from_mib(1);
+/// A task's label, in bytes: it is kept for as long as the task is known, and longer ones fit into no table.
+pub const NAME_MAX: usize = 256;
 /// Input files of one task: each costs the agent a fetch and the guest's folder an entry.
 pub const INPUTS_MAX: usize = 1024;
 
@@ -121,6 +123,7 @@ impl TaskSpec {
             has if has > max => Err(InvalidSpec::TooLarge { what, has, max }),
             _ => Ok(()),
         };
+        fits("bytes of the name", self.name.len(), Bytes::new(NAME_MAX as u64))?;
         fits("bytes of standard input", self.stdin.len(), STDIN_MAX)?;
         let args = self.args.iter().map(String::len);
         let env = self.env.iter().map(|(name, value)| name.len() + value.len());

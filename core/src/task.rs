@@ -39,6 +39,23 @@ pub struct TaskSpec {
     pub grants: Grants,
 }
 
+/// What is to be known of a task once it was launched: all of its spec that an agent's books need.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskSummary {
+    /// Its name in the cluster.
+    pub id: TaskId,
+    /// Its label.
+    pub name: String,
+    /// What it holds while it lives.
+    pub resources: Resources,
+}
+
+impl From<&TaskSpec> for TaskSummary {
+    fn from(spec: &TaskSpec) -> Self {
+        Self { id: spec.id, name: spec.name.clone(), resources: spec.resources.clone() }
+    }
+}
+
 /// How a task competes for processor time with its neighbours, and whether it may have more than its `cpus`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sharing {
@@ -252,6 +269,8 @@ reasons! {
     AgentDraining = "AGENT_DRAINING",
     /// The answer to a question of its framework.
     Reconciliation = "RECONCILIATION",
+    /// Its framework has as many tasks as it may, or too many ends that it has not acknowledged.
+    FrameworkLimit = "FRAMEWORK_LIMIT",
     /// The executor broke; no fault of the task's.
     ExecutorTerminated = "EXECUTOR_TERMINATED",
 }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use haggle_core::{Bytes, cluster};
 
+use crate::registry::EtcdConfig;
+
 /// Everything a master needs to know.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -13,6 +15,8 @@ pub struct Config {
     /// Where the registry and the artifacts are kept. `None`: the registry in memory and the artifacts in a
     /// temporary folder; both are gone when the master stops.
     pub state: Option<PathBuf>,
+    /// The other masters of the cluster, if there are any. The registry is in etcd then, and `state` holds artifacts.
+    pub several: Option<Several>,
     /// The rules of the cluster.
     pub cluster: cluster::Config,
     /// How much the artifact store takes.
@@ -22,8 +26,23 @@ pub struct Config {
 impl Config {
     /// A master that keeps nothing after its end, with every default.
     pub fn new(listen: SocketAddr) -> Self {
-        Self { listen, state: None, cluster: cluster::Config::default(), artifacts: ArtifactLimits::default() }
+        Self {
+            listen,
+            state: None,
+            several: None,
+            cluster: cluster::Config::default(),
+            artifacts: ArtifactLimits::default(),
+        }
     }
+}
+
+/// How a master takes part in a cluster of several.
+#[derive(Clone, Debug)]
+pub struct Several {
+    /// Where they agree on who leads, and what the one that leads remembers.
+    pub etcd: EtcdConfig,
+    /// The URL under which agents, frameworks and the other masters reach this one. `None`: where it listens.
+    pub advertise: Option<String>,
 }
 
 /// The bounds of the artifact store.

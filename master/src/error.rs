@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use crate::registry::RegistryError;
+use crate::registry::{EtcdError, RegistryError};
 
 /// Why a master cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +29,12 @@ pub enum StartError {
     /// The registry cannot be used.
     #[error(transparent)]
     Registry(#[from] RegistryError),
+    /// What was said of etcd makes no sense.
+    #[error(transparent)]
+    Etcd(#[from] EtcdError),
+    /// Another master keeps its artifacts there.
+    #[error("{} belongs to another running master; stop that one, or use another folder", .0.display())]
+    StateInUse(PathBuf),
     /// The folder of the artifacts cannot be used.
     #[error("cannot keep artifacts in {}: {source}", folder.display())]
     Artifacts {
@@ -48,6 +54,9 @@ pub enum Failure {
     /// What is decided cannot be remembered any more.
     #[error("{0}")]
     Registry(String),
+    /// Another master leads, or may.
+    #[error("this master no longer leads")]
+    Deposed,
     /// A bug ended the driver.
     #[error("the driver ended unexpectedly; this is a bug, its message is in the log")]
     Driver,

@@ -1,41 +1,79 @@
 //! What everyone but the driver holds: a way to tell it something, and to ask.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use haggle_core::SessionId;
-use haggle_core::cluster::{Announcement, Cluster, Command, FrameworkEvent, Refusal};
+use haggle_core::cluster::{Announcement, Cluster, Command, FrameworkEvent, OperatorCommand, Recovered, Refusal};
+use haggle_core::{ClusterId, Epoch, RequestId, SessionId};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc, oneshot};
 use tonic::Status;
 
 use crate::agent_mail::AgentMail;
 use crate::outbox::Outbox;
 
-/// Messages that wait for the driver, and so messages in one batch. Above this, who sends waits, and the wire
+/// Messages of peers that wait for the driver, and so messages in one batch. Above this, who sends waits, and the wire
 /// pushes back: latency would grow, and throughput no longer does.
-pub(crate) const INPUTS: usize = 256;
+pub(crate) const SAYINGS: usize = 256;
 
-/// Agents and frameworks that may be connected at once. What each may hold in memory is bounded, and so the whole.
-const SESSIONS: usize = 4_096;
+/// Requests that wait for the driver: one for each call that an operator has open.
+pub(crate) const REQUESTS: usize = 256;
 
-/// One thing for the driver.
-pub(crate) enum Input {
-    /// A peer connected.
-    Open(SessionId, Peer),
+/// Agents that may be connected at once: a large cluster, all of whose agents come back after a failover while some of
+/// their old connections are not known to be dead yet. What each may hold in memory is bounded, and so the whole.
+const AGENTS: usize = 8_192;
+
+/// Frameworks that may be connected at once. They have places of their own, so that neither kind shuts out the other.
+const FRAMEWORKS: usize = 4_096;
+
+/// Sessions of both kinds.
+pub(crate) const SESSIONS: usize = AGENTS + FRAMEWORKS;
+
+/// Watchers at once. Each costs the driver nothing, but is sent everything that happens.
+const WATCHERS: usize = 1_024;
+
+/// A message above this size, in bytes, is large: of those there may be few between the wire and the driver.
+const LARGE: usize = 256 << 10;
+
+/// Large messages between the wire and the driver, of up to 16 MiB each: what a thousand sessions send at once must not
+/// fill the memory.
+const LARGE_AT_ONCE: usize = 32;
+
+/// A large message's place among all of them, given up when the driver has heard it.
+pub(crate) type LargePlace = OwnedSemaphorePermit;
+
+/// What a peer says, in the order in which it says it.
+pub(crate) enum Saying {
     /// A peer said this, in one message.
-    Said(SessionId, Vec<Command>),
+    Said(SessionId, Vec<Command>, Option<LargePlace>),
     /// A peer's connection ended.
     Ended(SessionId),
-    /// Somebody wants this decided, and to know the verdict.
-    Decide(Command, oneshot::Sender<Result<(), Refusal>>),
+}
+
+/// What waits for an answer, and what begins a session. Apart from what peers say, so that it is taken also while that
+/// has to wait.
+pub(crate) enum Request {
+    /// A peer connected.
+    Open(SessionId, Peer),
+    /// An operator wants this decided, and to know the verdict.
+    Decide(Option<RequestId>, OperatorCommand, oneshot::Sender<Verdict>),
     /// Somebody wants to know something.
     Ask(Question),
     /// End every session, remember the time, and return.
     Stop,
 }
 
+/// What became of an operator's command.
+pub(crate) type Verdict = Result<Result<(), Refusal>, NoRoom>;
+
 /// Runs on the driver's thread, between two batches.
 pub(crate) type Question = Box<dyn FnOnce(&Cluster) + Send>;
+
+/// Which kind a peer is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Agent,
+    Framework,
+}
 
 /// Where to put what a peer is to hear.
 pub(crate) enum Peer {
@@ -54,6 +92,35 @@ impl From<Stopping> for Status {
     }
 }
 
+/// Nothing new is decided, for it could not be remembered: the disk is full. The text says which.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the master takes nothing new until its disk has room again: {0}")]
+pub(crate) struct NoRoom(pub(crate) String);
+
+impl From<NoRoom> for Status {
+    fn from(no_room: NoRoom) -> Self {
+        Self::unavailable(no_room.to_string())
+    }
+}
+
+/// Whether the driver takes anything new. It writes this, everybody else reads it.
+#[derive(Clone, Default)]
+pub(crate) struct Room(Arc<Mutex<Option<NoRoom>>>);
+
+impl Room {
+    /// From now on, this is why not; `None` when it does.
+    pub(crate) fn set(&self, lacking: Option<NoRoom>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = lacking;
+    }
+
+    fn check(&self) -> Result<(), NoRoom> {
+        match &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            Some(lacking) => Err(lacking.clone()),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Something that happened, for watchers.
 #[derive(Clone, Debug)]
 pub(crate) struct Happening {
@@ -63,52 +130,135 @@ pub(crate) struct Happening {
     pub(crate) what: Announcement,
 }
 
+/// Which cluster a master leads, as which of its masters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Reign {
+    pub(crate) cluster: ClusterId,
+    pub(crate) epoch: Epoch,
+}
+
+impl From<&Recovered> for Reign {
+    fn from(recovered: &Recovered) -> Self {
+        Self { cluster: recovered.cluster, epoch: recovered.epoch }
+    }
+}
+
 /// Talks to the driver. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct Handle {
-    inputs: mpsc::Sender<Input>,
+    reign: Reign,
+    sayings: mpsc::Sender<Saying>,
+    requests: mpsc::Sender<Request>,
     /// Weak, so that watchers' streams end with the driver.
     happenings: broadcast::WeakSender<Happening>,
+    room: Room,
     last_session: Arc<AtomicU64>,
-    room: Arc<Semaphore>,
+    agents: Arc<Semaphore>,
+    frameworks: Arc<Semaphore>,
+    large_of_agents: Arc<Semaphore>,
+    large_of_frameworks: Arc<Semaphore>,
+}
+
+/// The driver's end of a [`Handle`].
+pub(crate) struct Inbox {
+    pub(crate) sayings: mpsc::Receiver<Saying>,
+    pub(crate) requests: mpsc::Receiver<Request>,
 }
 
 impl Handle {
-    pub(crate) fn new(inputs: mpsc::Sender<Input>, happenings: broadcast::WeakSender<Happening>) -> Self {
-        Self { inputs, happenings, last_session: Arc::default(), room: Arc::new(Semaphore::new(SESSIONS)) }
+    pub(crate) fn new(reign: Reign, room: Room, happenings: broadcast::WeakSender<Happening>) -> (Self, Inbox) {
+        let (sayings, said) = mpsc::channel(SAYINGS);
+        let (requests, requested) = mpsc::channel(REQUESTS);
+        let handle = Self {
+            reign,
+            sayings,
+            requests,
+            happenings,
+            room,
+            last_session: Arc::default(),
+            agents: Arc::new(Semaphore::new(AGENTS)),
+            frameworks: Arc::new(Semaphore::new(FRAMEWORKS)),
+            large_of_agents: Arc::new(Semaphore::new(LARGE_AT_ONCE)),
+            large_of_frameworks: Arc::new(Semaphore::new(LARGE_AT_ONCE)),
+        };
+        (handle, Inbox { sayings: said, requests: requested })
     }
 
-    /// Begins a session. Whatever is said on it comes after. The permit is its place among the sessions.
+    /// Whom it serves.
+    pub(crate) fn reign(&self) -> Reign {
+        self.reign
+    }
+
+    /// Begins a session. Whatever is said on it comes after. The permit is its place among the sessions of its kind.
     ///
     /// # Errors
-    /// `RESOURCE_EXHAUSTED` when there are too many, `UNAVAILABLE` when the master is stopping.
+    /// `RESOURCE_EXHAUSTED` when there are too many, `UNAVAILABLE` when the master is stopping or has no room.
     pub(crate) async fn open(&self, peer: Peer) -> Result<(SessionId, OwnedSemaphorePermit), Status> {
-        let place = Arc::clone(&self.room).try_acquire_owned().map_err(|_| {
-            Status::resource_exhausted(format!("{SESSIONS} agents and frameworks are connected, more are not taken"))
-        })?;
+        self.room.check()?;
+        let (places, most, kind) = match peer {
+            Peer::Agent(_) => (&self.agents, AGENTS, "agents"),
+            Peer::Framework(_) => (&self.frameworks, FRAMEWORKS, "frameworks"),
+        };
+        let place = Arc::clone(places)
+            .try_acquire_owned()
+            .map_err(|_| Status::resource_exhausted(format!("{most} {kind} are connected, more are not taken")))?;
         let session = SessionId(self.last_session.fetch_add(1, Ordering::Relaxed) + 1);
-        self.send(Input::Open(session, peer)).await?;
+        self.request(Request::Open(session, peer)).await?;
         Ok((session, place))
     }
 
+    /// Takes a place among the large messages, if one of so many bytes is large. An agent, which registers with all it
+    /// holds, waits for one; a framework that finds none has to come again.
+    ///
+    /// # Errors
+    /// `RESOURCE_EXHAUSTED` when there is no place for a framework's message.
+    pub(crate) async fn admit(&self, size: usize, from: Kind) -> Result<Option<LargePlace>, Status> {
+        if size <= LARGE {
+            return Ok(None);
+        }
+        let place = match from {
+            Kind::Agent => Arc::clone(&self.large_of_agents).acquire_owned().await.ok(),
+            Kind::Framework => Arc::clone(&self.large_of_frameworks).try_acquire_owned().ok(),
+        };
+        place.map(Some).ok_or_else(|| {
+            Status::resource_exhausted(format!(
+                "{LARGE_AT_ONCE} messages above {LARGE} bytes wait to be heard, more are not taken: try again"
+            ))
+        })
+    }
+
     /// Passes on what a peer said in one message. Waits while the driver is behind.
-    pub(crate) async fn say(&self, session: SessionId, commands: Vec<Command>) -> Result<(), Stopping> {
-        self.send(Input::Said(session, commands)).await
+    pub(crate) async fn say(
+        &self,
+        session: SessionId,
+        commands: Vec<Command>,
+        place: Option<LargePlace>,
+    ) -> Result<(), Stopping> {
+        self.sayings.send(Saying::Said(session, commands, place)).await.map_err(|_| Stopping)
     }
 
     /// Ends a session.
     pub(crate) async fn end(&self, session: SessionId) -> Result<(), Stopping> {
-        self.send(Input::Ended(session)).await
+        self.sayings.send(Saying::Ended(session)).await.map_err(|_| Stopping)
     }
 
-    /// Has a command decided that came in on no session.
-    pub(crate) async fn decide(&self, command: Command) -> Result<Result<(), Refusal>, Stopping> {
+    /// Has an operator's command decided.
+    ///
+    /// # Errors
+    /// `UNAVAILABLE` when the master is stopping or has no room.
+    pub(crate) async fn decide(
+        &self,
+        request: Option<RequestId>,
+        command: OperatorCommand,
+    ) -> Result<Result<(), Refusal>, Status> {
+        self.room.check()?;
         let (verdict, heard) = oneshot::channel();
-        self.send(Input::Decide(command, verdict)).await?;
-        heard.await.map_err(|_| Stopping)
+        self.request(Request::Decide(request, command, verdict)).await?;
+        Ok(heard.await.map_err(|_| Stopping)??)
     }
 
-    /// Looks at the cluster between two batches. `question` runs on the driver's thread: it copies, and no more.
+    /// Looks at the cluster between two batches. `question` runs on the driver's thread: it copies a little, and no
+    /// more.
     pub(crate) async fn ask<T: Send + 'static>(
         &self,
         question: impl FnOnce(&Cluster) -> T + Send + 'static,
@@ -118,21 +268,28 @@ impl Handle {
             // Who asked may have gone meanwhile.
             let _ = answer.send(question(cluster));
         };
-        self.send(Input::Ask(Box::new(ask))).await?;
+        self.request(Request::Ask(Box::new(ask))).await?;
         heard.await.map_err(|_| Stopping)
     }
 
     /// What happens from now on.
-    pub(crate) fn watch(&self) -> Result<broadcast::Receiver<Happening>, Stopping> {
-        Ok(self.happenings.upgrade().ok_or(Stopping)?.subscribe())
+    ///
+    /// # Errors
+    /// `RESOURCE_EXHAUSTED` when too many watch, `UNAVAILABLE` when the master is stopping.
+    pub(crate) fn watch(&self) -> Result<broadcast::Receiver<Happening>, Status> {
+        let happenings = self.happenings.upgrade().ok_or(Stopping)?;
+        if happenings.receiver_count() >= WATCHERS {
+            return Err(Status::resource_exhausted(format!("{WATCHERS} watch already, more are not taken")));
+        }
+        Ok(happenings.subscribe())
     }
 
     /// Has the driver end.
     pub(crate) async fn stop(&self) -> Result<(), Stopping> {
-        self.send(Input::Stop).await
+        self.request(Request::Stop).await
     }
 
-    async fn send(&self, input: Input) -> Result<(), Stopping> {
-        self.inputs.send(input).await.map_err(|_| Stopping)
+    async fn request(&self, request: Request) -> Result<(), Stopping> {
+        self.requests.send(request).await.map_err(|_| Stopping)
     }
 }

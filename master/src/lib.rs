@@ -11,37 +11,50 @@ mod artifacts;
 mod clock;
 mod config;
 mod driver;
+mod election;
 mod error;
 mod grpc;
 mod handle;
 mod logs;
 mod outbox;
 mod registry;
+mod replicas;
 
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use haggle_core::cluster::Cluster;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use haggle_core::Now;
+use haggle_core::cluster::{Cluster, Recovered};
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
-use tracing::info;
+use tokio::time::{sleep, timeout};
+use tracing::{info, warn};
 
-pub use config::{ArtifactLimits, Config};
+pub use config::{ArtifactLimits, Config, Several};
+pub use election::LeaseLost;
 pub use error::{Failure, StartError};
-pub use registry::{BadRow, RegistryError};
+pub use registry::{BadRow, EtcdConfig, EtcdError, LocalError, RegistryError};
 
 use artifacts::Store;
 use clock::Clock;
-use handle::Handle;
-use registry::Registry;
+use election::{Election, Role, Standby, Switch};
+use handle::{Handle, Reign};
+use registry::{Campaign, Client, LocalRegistry, Registry};
+use replicas::Replicas;
 
 /// How long calls that are under way may take to end when the master stops. Sessions and watches end at once;
 /// this is for an upload.
 const LAST_CALLS: Duration = Duration::from_secs(2);
+
+/// How often to try again when there is no room for the registry.
+const TRY_EVERY: Duration = Duration::from_secs(1);
 
 /// A running master. It runs on the runtime that started it, until [`Master::stop`]; dropped, it stops too, but
 /// nobody waits for it.
@@ -55,7 +68,7 @@ pub struct Master {
 }
 
 impl Master {
-    /// Starts a master: when this returns, it serves.
+    /// Starts a master: when this returns, it serves. While the disk of its state folder is full, it waits for room.
     ///
     /// # Errors
     /// When it must not or cannot listen there, or cannot use its state folder.
@@ -63,20 +76,55 @@ impl Master {
         let listener = listen(config.listen).await?;
         let address = listener.local_addr().map_err(|source| StartError::Listen { address: config.listen, source })?;
 
-        let (registry, recovered, origin) = Registry::open(config.state.as_deref())?;
-        // Behind the registry's lock: nobody else uses the folder.
-        let folder = config.state.as_ref().map(|state| state.join("artifacts"));
-        let store = Store::open(folder.as_deref(), config.artifacts)
-            .map_err(|source| StartError::Artifacts { folder: folder.unwrap_or_else(std::env::temp_dir), source })?;
-        info!("{} agents and {} frameworks are remembered", recovered.agents.len(), recovered.frameworks.len());
-        let cluster = Cluster::new(config.cluster, recovered, origin);
-        let (handle, driver) =
-            driver::start(cluster, registry, Clock::starting_at(origin)).map_err(StartError::Thread)?;
-
+        let (role, current) = watch::channel(Role::StandsBy(Standby::Vacant));
         let (stop, stopping) = oneshot::channel();
+        let (halt, halted) = oneshot::channel();
         let (failed, failure) = watch::channel(None);
+        let run = match config.several {
+            None => {
+                let mut registry: Box<dyn Registry> = Box::new(LocalRegistry::new(config.state.as_deref()));
+                let (recovered, origin) = recover(registry.as_mut()).await?;
+                // Behind the registry's lock: nobody else uses the folder.
+                let store = open_store(config.state.as_deref(), config.artifacts)?;
+                announce(&recovered);
+                let reign = Reign::from(&recovered);
+                let cluster = Cluster::new(config.cluster, recovered, origin);
+                let clock = Clock::starting_at(origin, Instant::now());
+                let (handle, driver) = driver::start(cluster, registry, clock, reign).map_err(StartError::Thread)?;
+                role.send_replace(Role::Leads(grpc::leading(handle.clone(), store, None)));
+                let alone = async move {
+                    // What the port answers does not change any more.
+                    let _role = role;
+                    // Told to, or dropped.
+                    lead(&handle, driver, async { drop(halted.await) }).await
+                };
+                run(listener, Switch::new(current, None), alone.boxed(), halt, stopping).boxed()
+            }
+            Some(several) => {
+                let lock = config.state.as_deref().map(lock_state).transpose()?;
+                let store = open_store(config.state.as_deref(), config.artifacts)?;
+                let url = several.advertise.unwrap_or_else(|| format!("http://{address}"));
+                let campaign = Campaign::new(Client::new(&several.etcd)?, &several.etcd.prefix, &url);
+                let replicas = Arc::new(Replicas::new(campaign.clone(), Arc::clone(&store)));
+                let (joined, joins) = watch::channel(0);
+                let services = {
+                    let (store, replicas) = (Arc::clone(&store), Arc::clone(&replicas));
+                    move |handle| grpc::leading(handle, Arc::clone(&store), Some(Arc::clone(&replicas)))
+                };
+                let election = Election { campaign, rules: config.cluster, services: Box::new(services), role, joined };
+                let among_others = async move {
+                    let _lock = lock;
+                    tokio::select! {
+                        outcome = election.run(halted) => outcome,
+                        never = replicas.keep_up(joins) => match never {},
+                    }
+                };
+                let switch = Switch::new(current, Some(grpc::between_masters(store)));
+                run(listener, switch, among_others.boxed(), halt, stopping).boxed()
+            }
+        };
         let run = tokio::spawn(async move {
-            if let Err(why) = run(listener, handle, Arc::new(store), driver, stopping).await {
+            if let Err(why) = run.await {
                 failed.send_replace(Some(why));
             }
         });
@@ -108,6 +156,19 @@ impl Master {
     }
 }
 
+/// Takes the lead, as soon as there is room to remember it.
+async fn recover(registry: &mut dyn Registry) -> Result<(Recovered, Now), RegistryError> {
+    loop {
+        match registry.recover() {
+            Err(full @ RegistryError::Full(_)) => {
+                warn!("{full}; the master starts when there is, and tries each second");
+            }
+            outcome => return outcome,
+        }
+        sleep(TRY_EVERY).await;
+    }
+}
+
 async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
     if !address.ip().to_canonical().is_loopback() {
         return Err(StartError::NotLoopback(address));
@@ -118,12 +179,62 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
     })
 }
 
-/// Runs until told to stop, or until the driver or the server ends.
+/// The artifact store in the state folder.
+fn open_store(state: Option<&Path>, limits: ArtifactLimits) -> Result<Arc<Store>, StartError> {
+    let folder = state.map(|state| state.join("artifacts"));
+    let store = Store::open(folder.as_deref(), limits)
+        .map_err(|source| StartError::Artifacts { folder: folder.unwrap_or_else(std::env::temp_dir), source })?;
+    Ok(Arc::new(store))
+}
+
+/// Makes sure that no other master has the state folder: where the registry is elsewhere, its lock is too. A crash
+/// leaves no lock behind.
+fn lock_state(state: &Path) -> Result<File, StartError> {
+    let unusable = |source| StartError::Artifacts { folder: state.to_owned(), source };
+    fs::create_dir_all(state).map_err(unusable)?;
+    let lock = File::create(state.join("lock")).map_err(unusable)?;
+    lock.try_lock().map_err(|error| match error {
+        TryLockError::WouldBlock => StartError::StateInUse(state.to_owned()),
+        TryLockError::Error(source) => unusable(source),
+    })?;
+    Ok(lock)
+}
+
+/// Says what a master that begins to lead finds.
+fn announce(recovered: &Recovered) {
+    info!(
+        "leads {} as {}; {} agents and {} frameworks are remembered",
+        recovered.cluster,
+        recovered.epoch,
+        recovered.agents.len(),
+        recovered.frameworks.len()
+    );
+}
+
+/// Leads until `over`, or until the driver ends by itself. Every session has ended then.
+async fn lead(
+    handle: &Handle,
+    mut driver: oneshot::Receiver<Result<(), Failure>>,
+    over: impl Future<Output = ()>,
+) -> Result<(), Failure> {
+    let ended = |outcome| match outcome {
+        Ok(outcome) => outcome,
+        Err(oneshot::error::RecvError { .. }) => Err(Failure::Driver),
+    };
+    tokio::select! {
+        outcome = &mut driver => ended(outcome),
+        () = over => match handle.stop().await {
+            Ok(()) | Err(handle::Stopping) => ended(driver.await),
+        },
+    }
+}
+
+/// Serves until told to stop, or until the server or `part` ends: the part that this master plays. `halt` ends that.
 async fn run(
     listener: TcpListener,
-    handle: Handle,
-    store: Arc<Store>,
-    mut driver: oneshot::Receiver<Result<(), Failure>>,
+    switch: Switch,
+    mut part: BoxFuture<'static, Result<(), Failure>>,
+    halt: oneshot::Sender<()>,
     stopping: oneshot::Receiver<()>,
 ) -> Result<(), Failure> {
     let (close, closing) = oneshot::channel::<()>();
@@ -131,27 +242,24 @@ async fn run(
         // Closed or dropped: both mean the end.
         let _ = closing.await;
     };
-    let server = grpc::serve(listener, handle.clone(), store, closed);
+    let server = grpc::serve(listener, switch, closed);
     tokio::pin!(server);
 
-    let driver_ended = |outcome| match outcome {
-        Ok(outcome) => outcome,
-        Err(oneshot::error::RecvError { .. }) => Err(Failure::Driver),
-    };
     let outcome = tokio::select! {
         served = &mut server => {
             let why = served.err().map_or_else(|| "the socket was closed".to_owned(), |error| error.to_string());
-            let _ = handle.stop().await;
-            let _ = driver.await;
+            drop(halt);
+            let _ = part.await;
             return Err(Failure::Server(why));
         }
-        outcome = &mut driver => driver_ended(outcome),
+        outcome = &mut part => outcome,
         // Told to, or dropped.
-        _ = stopping => match handle.stop().await {
-            Ok(()) | Err(handle::Stopping) => driver_ended(driver.await),
-        },
+        _ = stopping => {
+            drop(halt);
+            part.await
+        }
     };
-    // The driver has ended every session; what is left are calls that somebody waits for.
+    // Every session has ended; what is left are calls that somebody waits for.
     drop(close);
     let _ = timeout(LAST_CALLS, server).await;
     outcome

@@ -6,7 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use haggle_core::SessionId;
-use haggle_proto::v1;
+use haggle_proto::{LOG_CHUNK, v1};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tonic::Status;
@@ -14,7 +14,7 @@ use tonic::Status;
 use crate::agent_mail::AgentMail;
 use crate::outbox::Outbox;
 
-/// Questions that one agent may have open: each may bring a [`haggle_proto::LOG_CHUNK`] into memory.
+/// Questions that one agent may have open: each may bring a [`LOG_CHUNK`] into memory.
 const OPEN_MAX: usize = 256;
 
 /// An agent answers within 10 s, also when it waits for output. Twice that is silence.
@@ -72,7 +72,7 @@ impl LogRelay {
     pub(crate) fn answered(&self, session: SessionId, chunk: v1::LogChunk) {
         let asked = self.lock().get_mut(&session).and_then(|line| line.open.remove(&chunk.request));
         if let Some(asked) = asked {
-            let _ = asked.send(chunk);
+            let _ = asked.send(checked(chunk));
         }
     }
 
@@ -108,6 +108,15 @@ impl LogRelay {
     fn lock(&self) -> MutexGuard<'_, HashMap<SessionId, Line>> {
         self.agents.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// An answer waits in memory until it is read, so one that is too large is not kept.
+fn checked(chunk: v1::LogChunk) -> v1::LogChunk {
+    if chunk.data.len() <= LOG_CHUNK {
+        return chunk;
+    }
+    let error = format!("the agent answered with {} bytes at once, at most {LOG_CHUNK} are taken", chunk.data.len());
+    v1::LogChunk { data: Default::default(), error, ..chunk }
 }
 
 struct Open<'a> {
@@ -156,6 +165,23 @@ mod tests {
         let (first, second, ()) = tokio::join!(first, second, agent);
 
         assert_eq!((first.unwrap().offset, second.unwrap().offset), (11, 22));
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_too_large_is_told_instead_of_kept() {
+        let (relay, mut mail) = relay_with_agent();
+
+        let question = relay.ask(AGENT, v1::ReadLogOrder::default());
+        let agent = async {
+            let asked = mail.next().await.unwrap().unwrap();
+            let [AgentMail::ReadLog(order)] = asked.as_slice() else { panic!("{asked:?}") };
+            let data = vec![0; LOG_CHUNK + 1].into();
+            relay.answered(AGENT, v1::LogChunk { request: order.request, data, ..Default::default() });
+        };
+        let (answer, ()) = tokio::join!(question, agent);
+
+        let answer = answer.unwrap();
+        assert!(answer.data.is_empty() && answer.error.contains("at most 65536"), "{}", answer.error);
     }
 
     #[tokio::test]

@@ -9,7 +9,7 @@ use haggle_proto::v1::{OutputStream, Reason, TaskState, agent_order, agent_repor
 use tempfile::TempDir;
 use tonic::Code;
 
-use peers::{Agent, Framework, artifacts, loopback, operator, spec, upload};
+use peers::{Agent, Framework, agents, artifacts, loopback, operator, spec, tasks, upload, whole};
 
 async fn master() -> Master {
     Master::start(Config::new(loopback())).await.unwrap()
@@ -80,10 +80,11 @@ async fn an_agent_that_cannot_join_hears_why_before_the_end() {
     let mut agent = Agent::connect(&master).await;
 
     let nothing = v1::AgentInfo { resources: Some(v1::Resources::default()), ..Default::default() };
-    agent.say(agent_report::Report::Register(v1::RegisterAgent { info: Some(nothing), ..Default::default() })).await;
+    let register = v1::RegisterAgent { info: Some(nothing), key: vec![1; 16], ..Default::default() };
+    agent.say(agent_report::Report::Register(register)).await;
 
-    let agent_order::Order::Refused(why) = agent.order().await else { panic!("not refused") };
-    assert_eq!(why, "an agent needs something to offer, and has nothing");
+    let agent_order::Order::Refused(refused) = agent.order().await else { panic!("not refused") };
+    assert_eq!(refused.why, "an agent needs something to offer, and has nothing");
     agent.ended().await;
 }
 
@@ -92,7 +93,7 @@ async fn a_framework_that_comes_back_takes_over_from_its_older_session() {
     let master = master().await;
     let older = Framework::subscribe(&master, None).await;
 
-    let newer = Framework::subscribe(&master, Some(older.id)).await;
+    let newer = Framework::subscribe(&master, Some(older.member.clone())).await;
 
     assert_eq!(newer.id, older.id);
     older.ended().await;
@@ -125,10 +126,10 @@ async fn who_comes_back_to_a_restarted_master_keeps_its_id() {
     first.stop().await;
 
     let second = Master::start(config_in(&folder)).await.unwrap();
-    let agents = operator(&second).await.list_agents(v1::ListAgentsRequest {}).await.unwrap().into_inner().agents;
+    let agents = agents(&mut operator(&second).await).await;
     assert_eq!(agents.iter().map(|agent| (agent.id, agent.connected)).collect::<Vec<_>>(), [(1, false), (2, false)]);
-    assert_eq!(Agent::register(&second, Some(agent.id)).await.id, agent.id);
-    assert_eq!(Framework::subscribe(&second, Some(framework.id)).await.id, framework.id);
+    assert_eq!(Agent::register(&second, Some(&agent)).await.id, agent.id);
+    assert_eq!(Framework::subscribe(&second, Some(framework.member)).await.id, framework.id);
     assert_eq!(Agent::register(&second, None).await.id, 3);
     assert_eq!(Framework::subscribe(&second, None).await.id, 2);
     artifacts(&second).await.stat(v1::ArtifactRef { digest }).await.unwrap();
@@ -203,15 +204,18 @@ async fn an_operator_sees_the_cluster_and_watches_it() {
     let mut framework = Framework::subscribe(&master, None).await;
     let offer = framework.offer().await;
 
-    let offers = operator.list_offers(v1::ListOffersRequest {}).await.unwrap().into_inner().offers;
+    let offers = operator.list_offers(v1::ListOffersRequest {}).await.unwrap().into_inner();
+    let offers = whole(offers, |message| message.offers).await;
     assert_eq!(offers.iter().map(|open| (open.id, open.framework, open.agent)).collect::<Vec<_>>(), [(offer.id, 1, 1)]);
     framework.accept(&offer, vec![spec(framework.id, 1)]).await;
     let launched = agent.launched().await;
-    let tasks = operator.list_tasks(v1::ListTasksRequest::default()).await.unwrap().into_inner().tasks;
+    let tasks = tasks(&mut operator, false).await;
     assert_eq!(tasks.iter().map(|task| (task.id, task.agent)).collect::<Vec<_>>(), [(launched.id, 1)]);
-    let frameworks = operator.list_frameworks(v1::ListFrameworksRequest {}).await.unwrap().into_inner().frameworks;
+    let frameworks = operator.list_frameworks(v1::ListFrameworksRequest {}).await.unwrap().into_inner();
+    let frameworks = whole(frameworks, |message| message.frameworks).await;
     assert_eq!(frameworks.iter().map(|framework| framework.tasks).collect::<Vec<_>>(), [1]);
-    let roles = operator.list_roles(v1::ListRolesRequest {}).await.unwrap().into_inner().roles;
+    let roles = operator.list_roles(v1::ListRolesRequest {}).await.unwrap().into_inner();
+    let roles = whole(roles, |message| message.roles).await;
     assert_eq!(roles.iter().map(|role| role.name.as_str()).collect::<Vec<_>>(), ["default"]);
 
     let mut next = async || watched.message().await.unwrap().unwrap().event.unwrap();
@@ -230,7 +234,7 @@ async fn an_operator_kills_a_task_once() {
     let offer = framework.offer().await;
     framework.accept(&offer, vec![spec(framework.id, 1)]).await;
     let launched = agent.launched().await;
-    let named = |number| v1::KillTaskRequest { task: Some(v1::TaskId { framework: 1, number }) };
+    let named = |number| v1::KillTaskRequest { task: Some(v1::TaskId { framework: 1, number }), request: Vec::new() };
 
     operator.kill_task(named(1)).await.unwrap();
     assert_eq!(Some(agent.killed().await), launched.id);
@@ -239,6 +243,64 @@ async fn an_operator_kills_a_task_once() {
 
     assert_eq!(operator.kill_task(named(1)).await.unwrap_err().code(), Code::FailedPrecondition);
     assert_eq!(operator.kill_task(named(2)).await.unwrap_err().code(), Code::NotFound);
+}
+
+#[tokio::test]
+async fn an_operator_declares_an_agent_gone_once_it_is_away() {
+    let master = master().await;
+    let mut operator = operator(&master).await;
+    let agent = Agent::register(&master, None).await;
+    let gone = |agent| v1::MarkAgentGoneRequest { agent, request: vec![1; 16] };
+
+    assert_eq!(operator.mark_agent_gone(gone(9)).await.unwrap_err().code(), Code::NotFound);
+    let other = v1::MarkAgentGoneRequest { request: Vec::new(), ..gone(agent.id) };
+    assert_eq!(operator.mark_agent_gone(other).await.unwrap_err().code(), Code::FailedPrecondition);
+
+    let member = agent.member.clone();
+    drop(agent);
+    while agents(&mut operator).await.iter().any(|agent| agent.connected) {}
+    let again = v1::MarkAgentGoneRequest { agent: member.id, request: vec![2; 16] };
+    for _ in 0..2 {
+        operator.mark_agent_gone(again.clone()).await.unwrap();
+    }
+    assert_eq!(agents(&mut operator).await, []);
+}
+
+#[tokio::test]
+async fn a_request_that_has_no_name_of_16_bytes_is_malformed() {
+    let master = master().await;
+    let request = v1::MarkAgentGoneRequest { agent: 1, request: vec![1; 15] };
+
+    let refused = operator(&master).await.mark_agent_gone(request).await.unwrap_err();
+
+    assert_eq!(refused.code(), Code::InvalidArgument);
+}
+
+#[tokio::test]
+async fn a_master_says_which_cluster_it_leads_and_as_which_master() {
+    let folder = TempDir::new().unwrap();
+    let first = Master::start(config_in(&folder)).await.unwrap();
+    let told = operator(&first).await.get_master(v1::GetMasterRequest {}).await.unwrap().into_inner();
+    let mut agent = Agent::register(&first, None).await;
+    assert_eq!((told.epoch, agent.epoch), (1, 1));
+    assert_eq!(agent.member.cluster, told.cluster);
+    first.stop().await;
+
+    let second = Master::start(config_in(&folder)).await.unwrap();
+    let later = operator(&second).await.get_master(v1::GetMasterRequest {}).await.unwrap().into_inner();
+    agent = Agent::register(&second, Some(&agent)).await;
+    assert_eq!((later.epoch, agent.epoch, later.cluster), (2, 2, told.cluster));
+}
+
+#[tokio::test]
+async fn an_agent_without_a_key_of_its_own_is_turned_away() {
+    let master = master().await;
+    let agent = Agent::connect(&master).await;
+
+    let register = v1::RegisterAgent { key: vec![0; 16], ..Default::default() };
+    agent.say(agent_report::Report::Register(register)).await;
+
+    assert_eq!(agent.last_word().await.code(), Code::InvalidArgument);
 }
 
 #[tokio::test]
@@ -290,7 +352,7 @@ async fn a_log_is_unavailable_when_its_agent_is_away() {
     drop(agent);
     assert_eq!(log.message().await.unwrap_err().code(), Code::Unavailable);
 
-    while operator.list_agents(v1::ListAgentsRequest {}).await.unwrap().into_inner().agents[0].connected {}
+    while agents(&mut operator).await[0].connected {}
     assert_eq!(operator.read_log(request).await.unwrap_err().code(), Code::Unavailable);
     let stranger = v1::ReadLogRequest { task: Some(v1::TaskId { framework: 9, number: 9 }), ..request };
     assert_eq!(operator.read_log(stranger).await.unwrap_err().code(), Code::NotFound);

@@ -27,3 +27,7 @@ pub const LOG_CHUNK: usize = 64 << 10;
 
 /// The master's port where no other is given, as in Mesos.
 pub const DEFAULT_PORT: u16 = 5050;
+
+/// The metadata of a status with which a master that does not lead answers: the URL of the one that does, where it is
+/// known. The status is `UNAVAILABLE`.
+pub const LEADER: &str = "haggle-leader";

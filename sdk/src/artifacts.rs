@@ -15,12 +15,16 @@ use tokio::io::AsyncWriteExt;
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Channel;
+use tonic::{Status, Streaming};
 
 use crate::client::Client;
-use crate::error::{ArtifactError, CallError};
+use crate::error::{ArtifactError, CallError, is_connection_trouble};
 
 /// Chunks read ahead of the network.
 const READ_AHEAD: usize = 2;
+
+/// How often a download that is broken off is begun again.
+const DOWNLOADS_MAX: u32 = 5;
 
 impl Client {
     /// Stores a file at the master, unless it is there already, and gives back its name.
@@ -78,21 +82,23 @@ impl Client {
         let partial = Partial::beside(to);
         let file_error = |source| ArtifactError::File { path: to.to_owned(), source };
         let reference = v1::ArtifactRef { digest: digest.0.to_vec() };
-        let mut chunks = self
-            .call(|channel| {
-                let reference = reference.clone();
-                async move { artifacts(channel).download(reference).await }
-            })
-            .await?;
-        let mut file = tokio::fs::File::create(&partial.0).await.map_err(file_error)?;
-        let mut sha = Sha256::new();
-        while let Some(chunk) = chunks.message().await.map_err(|status| self.error(&status))? {
-            sha.update(&chunk.data);
-            file.write_all(&chunk.data).await.map_err(file_error)?;
-        }
-        file.flush().await.map_err(file_error)?;
-        drop(file);
-        let got = Digest(sha.finalize().into());
+        let mut attempts = 0;
+        let got = loop {
+            let mut chunks = self
+                .call(|channel| {
+                    let reference = reference.clone();
+                    async move { artifacts(channel).download(reference).await }
+                })
+                .await?;
+            let mut file = tokio::fs::File::create(&partial.0).await.map_err(file_error)?;
+            attempts += 1;
+            match receive(&mut chunks, &mut file).await.map_err(file_error)? {
+                Ok(got) => break got,
+                // From the beginning again, perhaps at another master.
+                Err(status) if is_connection_trouble(&status) && attempts < DOWNLOADS_MAX => {}
+                Err(status) => return Err(self.error(&status).into()),
+            }
+        };
         if got != digest {
             return Err(ArtifactError::WrongDigest { wanted: digest, got });
         }
@@ -120,6 +126,26 @@ impl Client {
         let got = convert::digest(&stored.digest).map_err(|source| self.garbled(source))?;
         if got == wanted { Ok(got) } else { Err(ArtifactError::WrongDigest { wanted, got }) }
     }
+}
+
+/// Writes what comes to a file. The inner result is what came: its digest, or how it was broken off.
+async fn receive(
+    chunks: &mut Streaming<v1::DownloadChunk>,
+    file: &mut tokio::fs::File,
+) -> io::Result<Result<Digest, Status>> {
+    let mut sha = Sha256::new();
+    loop {
+        match chunks.message().await {
+            Ok(Some(chunk)) => {
+                sha.update(&chunk.data);
+                file.write_all(&chunk.data).await?;
+            }
+            Ok(None) => break,
+            Err(status) => return Ok(Err(status)),
+        }
+    }
+    file.flush().await?;
+    Ok(Ok(Digest(sha.finalize().into())))
 }
 
 fn artifacts(channel: Channel) -> ArtifactsClient<Channel> {

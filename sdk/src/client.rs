@@ -1,47 +1,42 @@
-//! One connection to a master, shared by everything that a program wants of it.
+//! One connection to the master that leads, shared by everything that a program wants of it.
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use haggle_proto::DEFAULT_PORT;
 use haggle_proto::convert::Malformed;
 use tokio::time::{Instant, sleep, timeout};
-use tonic::transport::{Channel, Endpoint, Uri};
-use tonic::{Response, Status};
+use tonic::transport::Channel;
+use tonic::{Response, Status, Streaming};
 
+use crate::address::endpoint;
 use crate::backoff::Backoff;
 use crate::error::{CallError, ConnectError, call_error, is_connection_trouble, root_cause};
+use crate::masters::{Masters, Target};
 
 /// How long a call goes on trying while nobody answers. A master that restarts is back well before.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long one attempt to connect may take: a host that drops packets would hold it for minutes.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+/// As [`PATIENCE`], where there are several masters: the lease of the old leader has to expire first.
+const FAILOVER_PATIENCE: Duration = Duration::from_secs(15);
 
-/// How long a master may take to begin its answer. Its decisions take microseconds; only a stopped one takes longer.
+/// How long a master may take to begin its answer, or the next piece of it. Its decisions take microseconds; only a
+/// stopped one takes longer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A silent connection is asked for a sign of life this often, so that a master that vanished without a word is
-/// noticed.
-const KEEPALIVE: Duration = Duration::from_secs(10);
-
-/// Unread bytes on one stream. A megabyte keeps a download busy on any network we know.
-const STREAM_WINDOW: u32 = 1 << 20;
-
-/// Unread bytes on the whole connection: several downloads must not hold up the stream of offers and updates.
-const CONNECTION_WINDOW: u32 = 16 << 20;
-
-/// A connection to a master. Clones share it; it comes back by itself when it was lost.
+/// A connection to the master of a cluster, or to the one that leads of several. Clones share it; it comes back by
+/// itself when it was lost.
 #[derive(Clone)]
 pub struct Client {
-    channel: Channel,
-    url: Arc<str>,
+    masters: Arc<Masters>,
 }
 
 impl Client {
     /// Connects to the master at `url`: `http://127.0.0.1:5050`, `127.0.0.1:5050` or just `127.0.0.1`. Tries for
     /// two seconds, so that a master that is starting just now is found.
+    ///
+    /// A cluster with several masters is named by all of them: `a:5050,b:5050,c:5050`. They are tried in turn; one
+    /// that stands by tells which one leads. When the leader is lost, the next one is found in the same way.
     ///
     /// # Errors
     /// When `url` is no address, or nobody answers there.
@@ -54,32 +49,32 @@ impl Client {
     /// # Errors
     /// As [`Self::connect`].
     pub async fn connect_within(url: &str, patience: Duration) -> Result<Self, ConnectError> {
-        let address = normalised(url)?;
-        let endpoint = endpoint(&address)
-            .map_err(|reason| ConnectError::BadUrl { url: url.to_owned(), got: format!("but {reason}") })?;
+        let masters = Masters::read(url)?;
         let deadline = Instant::now() + patience;
         let mut backoff = Backoff::new();
         loop {
-            match endpoint.connect().await {
-                Ok(channel) => return Ok(Self { channel, url: address.into() }),
-                Err(error) => {
-                    let pause = backoff.pause();
-                    if Instant::now() + pause > deadline {
-                        return Err(ConnectError::Unanswered { url: address, patience, reason: root_cause(&error) });
+            let mut reason = String::new();
+            for url in masters.urls() {
+                match endpoint(url)?.connect().await {
+                    Ok(channel) => {
+                        masters.choose(url, channel);
+                        return Ok(Self { masters: Arc::new(masters) });
                     }
-                    sleep(pause).await;
+                    Err(error) => reason = root_cause(&error),
                 }
             }
+            let pause = backoff.pause();
+            if Instant::now() + pause > deadline {
+                let url = masters.urls().join(" or ");
+                return Err(ConnectError::Unanswered { url, patience, reason });
+            }
+            sleep(pause).await;
         }
     }
 
-    /// Where the master is, as `http://HOST:PORT`.
-    pub fn url(&self) -> &str {
-        &self.url
-    }
-
-    pub(crate) fn channel(&self) -> Channel {
-        self.channel.clone()
+    /// Where the master is that is spoken to now, as `http://HOST:PORT`.
+    pub fn url(&self) -> String {
+        self.masters.target().url
     }
 
     /// Calls the master, again and again while it cannot be reached. Only for calls that may be made twice.
@@ -87,11 +82,26 @@ impl Client {
     where
         F: Future<Output = Result<Response<T>, Status>>,
     {
-        let bounded = |channel| {
-            let call = attempt(channel);
-            async { timeout(ANSWER_TIMEOUT, call).await.unwrap_or_else(|_| Err(no_answer())) }
-        };
-        self.call_patiently(bounded).await
+        self.call_patiently(|channel| in_time(attempt(channel))).await
+    }
+
+    /// As [`Self::call`], for an answer in pieces; from the first piece again when the connection is lost on the way.
+    pub(crate) async fn collect<T, F>(&self, mut attempt: impl FnMut(Channel) -> F) -> Result<Vec<T>, CallError>
+    where
+        F: Future<Output = Result<Response<Streaming<T>>, Status>>,
+    {
+        self.call_patiently(|channel| {
+            let opening = in_time(attempt(channel));
+            async {
+                let mut stream = opening.await?.into_inner();
+                let mut pieces = Vec::new();
+                while let Some(piece) = in_time(stream.message()).await? {
+                    pieces.push(piece);
+                }
+                Ok(Response::new(pieces))
+            }
+        })
+        .await
     }
 
     /// As [`Self::call`] for calls whose answer only comes once everything was sent, however long that takes.
@@ -99,104 +109,86 @@ impl Client {
     where
         F: Future<Output = Result<Response<T>, Status>>,
     {
-        let deadline = Instant::now() + PATIENCE;
-        let mut backoff = Backoff::new();
+        let mut search = self.search(self.patience());
         loop {
-            match attempt(self.channel()).await {
+            let target = search.target();
+            match attempt(target.channel.clone()).await {
                 Ok(response) => return Ok(response.into_inner()),
                 Err(status) => {
-                    let pause = backoff.pause();
-                    if !is_connection_trouble(&status) || Instant::now() + pause > deadline {
-                        return Err(self.error(&status));
+                    if !is_connection_trouble(&status) || !search.go_on(&target, &status).await {
+                        return Err(call_error(&target.url, &status));
                     }
-                    sleep(pause).await;
                 }
             }
         }
     }
 
+    fn patience(&self) -> Duration {
+        if self.masters.urls().len() > 1 { FAILOVER_PATIENCE } else { PATIENCE }
+    }
+
+    /// Looks for a master that answers.
+    pub(crate) fn search(&self, patience: Duration) -> Search {
+        Search {
+            masters: Arc::clone(&self.masters),
+            deadline: Instant::now() + patience,
+            backoff: Backoff::among(self.masters.urls().len()),
+            tried: 0,
+        }
+    }
+
+    pub(crate) fn masters(&self) -> &Masters {
+        &self.masters
+    }
+
     pub(crate) fn error(&self, status: &Status) -> CallError {
-        call_error(&self.url, status)
+        call_error(&self.url(), status)
     }
 
     pub(crate) fn garbled(&self, source: Malformed) -> CallError {
-        CallError::Garbled { url: self.url.to_string(), source }
+        CallError::Garbled { url: self.url(), source }
     }
 }
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client").field("url", &self.url).finish_non_exhaustive()
+        f.debug_struct("Client").field("url", &self.url()).finish_non_exhaustive()
     }
 }
 
-fn no_answer() -> Status {
-    Status::deadline_exceeded(format!("no answer within {ANSWER_TIMEOUT:?}"))
+/// Attempts at one thing, each at the master that is most likely to answer.
+pub(crate) struct Search {
+    masters: Arc<Masters>,
+    deadline: Instant,
+    backoff: Backoff,
+    /// Masters that were tried since the last pause.
+    tried: usize,
 }
 
-fn endpoint(address: &str) -> Result<Endpoint, String> {
-    let endpoint = Endpoint::from_shared(address.to_owned()).map_err(|error| root_cause(&error))?;
-    Ok(endpoint
-        .tcp_nodelay(true)
-        .connect_timeout(CONNECT_TIMEOUT)
-        .http2_keep_alive_interval(KEEPALIVE)
-        .keep_alive_timeout(KEEPALIVE)
-        .keep_alive_while_idle(true)
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW))
-}
-
-/// `http://HOST:PORT`, whichever of the shorter forms was typed.
-fn normalised(url: &str) -> Result<String, ConnectError> {
-    let bad = |got: &str| ConnectError::BadUrl { url: url.to_owned(), got: got.to_owned() };
-    let rest = match url.split_once("://") {
-        Some(("http", rest)) => rest,
-        Some((scheme, _)) => return Err(bad(&format!("got the scheme {scheme}"))),
-        None => url,
-    };
-    let authority = rest.strip_suffix('/').unwrap_or(rest);
-    let uri: Uri = format!("http://{authority}").parse().map_err(|error| bad(&format!("but {error}")))?;
-    if uri.path() != "/" || uri.query().is_some() {
-        return Err(bad("got a path behind it"));
-    }
-    let Some(parsed) = uri.authority().filter(|authority| !authority.host().is_empty()) else {
-        return Err(bad("got no host"));
-    };
-    if parsed.as_str().contains('@') {
-        return Err(bad("got a user in it"));
-    }
-    let port = match parsed.port() {
-        Some(port) => port.as_str().parse::<u16>().ok().filter(|&port| port != 0),
-        None if parsed.as_str() == parsed.host() => Some(DEFAULT_PORT),
-        None => None,
-    };
-    let port = port.ok_or_else(|| bad("got no port between 1 and 65535"))?;
-    Ok(format!("http://{}:{port}", parsed.host()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(url: &str) -> Result<String, String> {
-        normalised(url).map_err(|error| error.to_string())
+impl Search {
+    pub(crate) fn target(&self) -> Target {
+        self.masters.target()
     }
 
-    #[test]
-    fn every_way_to_write_an_address_means_the_same() {
-        for url in ["http://127.0.0.1:5050", "http://127.0.0.1:5050/", "127.0.0.1:5050", "127.0.0.1"] {
-            assert_eq!(read(url).as_deref(), Ok("http://127.0.0.1:5050"), "{url}");
+    /// The target did not answer: chooses the next one, and waits a little once each has been tried. Whether there is
+    /// time for another attempt.
+    pub(crate) async fn go_on(&mut self, failed: &Target, status: &Status) -> bool {
+        let is_another = self.masters.move_on(failed, status);
+        self.tried += 1;
+        if is_another && self.tried <= self.masters.urls().len() && Instant::now() < self.deadline {
+            return true;
         }
-        assert_eq!(read("localhost:1").as_deref(), Ok("http://localhost:1"));
-        assert_eq!(read("[::1]:5051").as_deref(), Ok("http://[::1]:5051"));
-    }
-
-    #[test]
-    fn what_is_no_address_is_refused_in_one_line_that_says_what_is() {
-        for url in ["", "https://127.0.0.1", "127.0.0.1:port", "127.0.0.1:0", "127.0.0.1:99999", "a b", "http://h/x"] {
-            let said = read(url).expect_err(url);
-            assert!(said.contains("wanted http://HOST:PORT or HOST:PORT"), "{said}");
-            assert!(!said.contains('\n'), "{said}");
+        self.tried = 0;
+        let pause = self.backoff.pause();
+        if Instant::now() + pause > self.deadline {
+            return false;
         }
+        sleep(pause).await;
+        true
     }
+}
+
+async fn in_time<T>(answer: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
+    let late = || Status::deadline_exceeded(format!("no answer within {ANSWER_TIMEOUT:?}"));
+    timeout(ANSWER_TIMEOUT, answer).await.unwrap_or_else(|_| Err(late()))
 }

@@ -11,16 +11,19 @@ use std::time::Duration;
 use futures_util::Stream;
 use futures_util::future::BoxFuture;
 use haggle_core::cluster::{FrameworkCommand, FrameworkEvent, FrameworkInfo};
-use haggle_core::{AgentId, FrameworkId, Offer, OfferId, TaskStatus};
+use haggle_core::{
+    AgentId, FrameworkId, Member, Offer, OfferId, Reason, Source, TaskId, TaskState, TaskStatus, UpdateId,
+};
+use haggle_proto::convert::Malformed;
 use haggle_proto::v1::frameworks_client::FrameworksClient;
 use haggle_proto::{MESSAGE_MAX, v1};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::timeout;
 use tonic::{Code, Status, Streaming};
 
-use crate::backoff::Backoff;
 use crate::client::Client;
-use crate::error::{CallError, is_connection_trouble, status_reason};
-use crate::outbox::{Outbox, Queue};
+use crate::error::{CallError, call_error, is_connection_trouble, status_reason};
+use crate::masters::Target;
+use crate::outgoing::{Attempt, Outbox, Queue};
 
 /// How long a first subscription goes on trying while nobody answers.
 const JOIN_PATIENCE: Duration = Duration::from_secs(5);
@@ -28,11 +31,16 @@ const JOIN_PATIENCE: Duration = Duration::from_secs(5);
 /// How long a master may take to answer a subscription.
 const SUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// The same where there are others to ask: one that hangs must not hold up the search for the one that leads.
+const SUBSCRIBE_TIMEOUT_OF_SEVERAL: Duration = Duration::from_secs(2);
+
 /// What a framework hears.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// Back with the master, after a [`Event::Disconnected`], under the same id. The master was asked to tell
-    /// where every task of the framework stands. A suppression is forgotten.
+    /// Back with a master, after a [`Event::Disconnected`], under the same id. It was asked to tell where every task
+    /// of the framework stands that it knows. What was said and not heard is said again, as far as it still means
+    /// something: kills, acknowledgements, whether offers are wanted. A launch that may not have been heard is to be
+    /// asked after with [`reconcile`](crate::Framework::reconcile).
     Subscribed(FrameworkId),
     /// It may take these.
     Offers(Vec<Offer>),
@@ -49,17 +57,16 @@ pub enum Event {
     Error(String),
 }
 
-impl From<FrameworkEvent> for Event {
-    fn from(event: FrameworkEvent) -> Self {
-        match event {
-            FrameworkEvent::Subscribed(id) => Self::Subscribed(id),
-            FrameworkEvent::Offers(offers) => Self::Offers(offers),
-            FrameworkEvent::Rescinded(offers) => Self::Rescinded(offers),
-            FrameworkEvent::Update(status) => Self::Update(status),
-            FrameworkEvent::AgentLost(agent) => Self::AgentLost(agent),
-            FrameworkEvent::Error(why) => Self::Error(why),
-        }
-    }
+/// All but a subscription, which is no event of its own.
+fn event(event: FrameworkEvent) -> Option<Event> {
+    Some(match event {
+        FrameworkEvent::Subscribed { .. } => return None,
+        FrameworkEvent::Offers(offers) => Event::Offers(offers),
+        FrameworkEvent::Rescinded(offers) => Event::Rescinded(offers),
+        FrameworkEvent::Update(status) => Event::Update(status),
+        FrameworkEvent::AgentLost(agent) => Event::AgentLost(agent),
+        FrameworkEvent::Error(why) => Event::Error(why),
+    })
 }
 
 /// The events of a framework, in order. Unread ones wait at the master, which bounds them.
@@ -67,21 +74,24 @@ pub struct Events {
     link: Link,
     client: Client,
     queue: Arc<Queue>,
-    id: FrameworkId,
+    member: Member<FrameworkId>,
     info: FrameworkInfo,
     ready: VecDeque<Event>,
 }
 
 enum Link {
-    Up(Box<Streaming<v1::FrameworkEvents>>),
+    Up(Box<Streaming<v1::FrameworkEvents>>, Target),
     Down(BoxFuture<'static, Result<Opened, CallError>>),
     Over,
 }
 
 /// A session that has begun, and what came along with its first word.
 struct Opened {
-    id: FrameworkId,
+    member: Member<FrameworkId>,
+    target: Target,
     inbound: Streaming<v1::FrameworkEvents>,
+    /// Launches that were said when the connection was lost, and were never sent.
+    void: Vec<TaskId>,
     events: VecDeque<Event>,
 }
 
@@ -89,12 +99,13 @@ impl Events {
     pub(crate) async fn open(
         client: Client,
         queue: Arc<Queue>,
-        id: Option<FrameworkId>,
+        member: Option<Member<FrameworkId>>,
         info: FrameworkInfo,
-    ) -> Result<(FrameworkId, Self), CallError> {
-        let opened = open_patiently(client.clone(), Arc::clone(&queue), id, info.clone(), JOIN_PATIENCE).await?;
-        let Opened { id, inbound, events } = opened;
-        Ok((id, Self { link: Link::Up(Box::new(inbound)), client, queue, id, info, ready: events }))
+    ) -> Result<(Member<FrameworkId>, Self), CallError> {
+        let opened = open_patiently(client.clone(), Arc::clone(&queue), member, info.clone(), JOIN_PATIENCE).await?;
+        let Opened { member, target, inbound, events, .. } = opened;
+        let link = Link::Up(Box::new(inbound), target);
+        Ok((member, Self { link, client, queue, member, info, ready: events }))
     }
 
     /// The next event; `None` after the last. May be dropped and called again: nothing is lost.
@@ -126,7 +137,7 @@ impl Events {
         loop {
             let batch = match &mut self.link {
                 Link::Over => return Poll::Ready(None),
-                Link::Up(inbound) => match ready!(Pin::new(inbound).poll_next(cx)) {
+                Link::Up(inbound, _) => match ready!(Pin::new(inbound).poll_next(cx)) {
                     Some(Ok(message)) => self.read(message),
                     Some(Err(status)) => self.lost(&status),
                     None if self.queue.is_over() => {
@@ -147,21 +158,17 @@ impl Events {
     }
 
     fn read(&mut self, message: v1::FrameworkEvents) -> VecDeque<Event> {
-        let mut batch = VecDeque::with_capacity(message.events.len());
-        for event in message.events {
-            match FrameworkEvent::try_from(event) {
-                Ok(FrameworkEvent::Error(why)) => {
-                    batch.append(&mut self.last_word(why));
-                    break;
-                }
-                Ok(event) => batch.push_back(event.into()),
-                Err(malformed) => {
-                    batch.append(&mut self.last_word(self.client.garbled(malformed).to_string()));
-                    break;
-                }
+        match read(&self.queue, message) {
+            Ok(events) => events,
+            Err((mut events, Unreadable::Error(why))) => {
+                events.append(&mut self.last_word(why));
+                events
+            }
+            Err((mut events, Unreadable::Malformed(malformed))) => {
+                events.append(&mut self.last_word(self.client.garbled(malformed).to_string()));
+                events
             }
         }
-        batch
     }
 
     fn lost(&mut self, status: &Status) -> VecDeque<Event> {
@@ -173,11 +180,15 @@ impl Events {
             return self.last_word(status.message().to_owned());
         }
         let reason = status_reason(status);
-        tracing::warn!(framework = %self.id, url = self.client.url(), %reason, "lost the master");
+        if let Link::Up(_, target) = &self.link {
+            tracing::warn!(framework = %self.member.id, url = target.url, %reason, "lost the master");
+            // Another one is asked first, if there is one: it knows who leads, and this one may hang.
+            self.client.masters().move_on(target, status);
+        }
         self.link = Link::Down(Box::pin(open_patiently(
             self.client.clone(),
             Arc::clone(&self.queue),
-            Some(self.id),
+            Some(self.member),
             self.info.clone(),
             self.info.failover_timeout,
         )));
@@ -185,11 +196,13 @@ impl Events {
     }
 
     fn back(&mut self, opened: Opened) -> VecDeque<Event> {
-        let Opened { id, inbound, mut events } = opened;
-        self.link = Link::Up(Box::new(inbound));
-        self.id = id;
-        events.push_front(Event::Subscribed(id));
-        events
+        let Opened { member, target, inbound, void, events } = opened;
+        self.link = Link::Up(Box::new(inbound), target);
+        // Before: whoever asks after its launches when it is back asks not after these.
+        let mut heard: VecDeque<Event> = void.into_iter().map(never_sent).collect();
+        heard.push_back(Event::Subscribed(member.id));
+        heard.extend(events);
+        heard
     }
 
     fn last_word(&mut self, why: String) -> VecDeque<Event> {
@@ -199,6 +212,13 @@ impl Events {
 
     fn over(&mut self) {
         self.link = Link::Over;
+        self.queue.close();
+    }
+}
+
+impl Drop for Events {
+    fn drop(&mut self) {
+        // Who hears nothing any more has nothing to say.
         self.queue.close();
     }
 }
@@ -213,7 +233,7 @@ impl Stream for Events {
 
 impl fmt::Debug for Events {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Events").field("framework", &self.id).finish_non_exhaustive()
+        f.debug_struct("Events").field("framework", &self.member.id).finish_non_exhaustive()
     }
 }
 
@@ -233,64 +253,108 @@ fn is_final(status: &Status) -> bool {
         )
 }
 
+/// What ends a session in place of an event.
+enum Unreadable {
+    Error(String),
+    Malformed(Malformed),
+}
+
+/// The events of a message; on what they end, if that is the session's end as well.
+fn read(queue: &Queue, message: v1::FrameworkEvents) -> Result<VecDeque<Event>, (VecDeque<Event>, Unreadable)> {
+    let mut events = VecDeque::with_capacity(message.events.len());
+    for wire in message.events {
+        match FrameworkEvent::try_from(wire) {
+            Ok(FrameworkEvent::Error(why)) => return Err((events, Unreadable::Error(why))),
+            Ok(heard) => {
+                if let FrameworkEvent::Update(status) = &heard
+                    && (status.state.is_terminal() || status.state == TaskState::Unknown)
+                {
+                    queue.ended(status.task);
+                }
+                events.extend(event(heard));
+            }
+            Err(malformed) => return Err((events, Unreadable::Malformed(malformed))),
+        }
+    }
+    Ok(events)
+}
+
 async fn open_patiently(
     client: Client,
     queue: Arc<Queue>,
-    id: Option<FrameworkId>,
+    member: Option<Member<FrameworkId>>,
     info: FrameworkInfo,
     patience: Duration,
 ) -> Result<Opened, CallError> {
-    let deadline = Instant::now() + patience;
-    let mut backoff = Backoff::new();
+    let mut search = client.search(patience);
+    let several = client.masters().urls().len() > 1;
+    let within = if several { SUBSCRIBE_TIMEOUT_OF_SEVERAL } else { SUBSCRIBE_TIMEOUT };
     loop {
-        let attempt = open_once(&client, &queue, id, &info);
-        let status = match timeout(SUBSCRIBE_TIMEOUT, attempt).await {
+        let target = search.target();
+        let attempt = open_once(&target, &queue, member, &info);
+        let status = match timeout(within, attempt).await {
             Ok(Ok(opened)) => return opened,
-            Ok(Err(status)) if is_final(&status) => return Err(client.error(&status)),
+            Ok(Err(status)) if is_final(&status) => return Err(call_error(&target.url, &status)),
             Ok(Err(status)) => status,
-            Err(_) => Status::unavailable(format!("no answer to a subscription within {SUBSCRIBE_TIMEOUT:?}")),
+            Err(_) => Status::unavailable(format!("no answer to a subscription within {within:?}")),
         };
-        let pause = backoff.pause();
-        if Instant::now() + pause > deadline {
-            return Err(CallError::Unreachable { url: client.url().to_owned(), reason: status_reason(&status) });
+        if !search.go_on(&target, &status).await {
+            return Err(CallError::Unreachable { url: target.url, reason: status_reason(&status) });
         }
-        sleep(pause).await;
     }
 }
 
 /// Subscribes. The inner result is the master's answer; the outer one whether it could give any.
 async fn open_once(
-    client: &Client,
+    target: &Target,
     queue: &Arc<Queue>,
-    id: Option<FrameworkId>,
+    member: Option<Member<FrameworkId>>,
     info: &FrameworkInfo,
 ) -> Result<Result<Opened, CallError>, Status> {
-    let mut opening = vec![FrameworkCommand::Subscribe { id, info: info.clone() }];
-    if id.is_some() {
+    let mut opening = vec![FrameworkCommand::Subscribe { member, info: info.clone() }];
+    if member.is_some() {
         // Whatever was said of its tasks while it was away is said again.
         opening.push(FrameworkCommand::Reconcile(Vec::new()));
     }
-    let mut frameworks = FrameworksClient::new(client.channel())
+    let mut frameworks = FrameworksClient::new(target.channel.clone())
         .max_decoding_message_size(MESSAGE_MAX)
         .max_encoding_message_size(MESSAGE_MAX);
-    let mut inbound = frameworks.session(Outbox::begin(queue, opening)).await?.into_inner();
-    loop {
-        let message = inbound.message().await?.ok_or_else(|| Status::unavailable("it closed the connection"))?;
-        let mut events = VecDeque::with_capacity(message.events.len());
-        for event in message.events {
-            match FrameworkEvent::try_from(event) {
-                Ok(FrameworkEvent::Error(why)) => return Ok(Err(CallError::Refused(why))),
-                Ok(event) => events.push_back(Event::from(event)),
-                Err(malformed) => return Ok(Err(client.garbled(malformed))),
-            }
-        }
-        match events.pop_front() {
-            Some(Event::Subscribed(id)) => return Ok(Ok(Opened { id, inbound, events })),
-            Some(other) => {
-                let said = format!("the master began a session with {other:?}, wanted its subscription");
-                return Ok(Err(CallError::Refused(said)));
-            }
-            None => {}
-        }
+    let outbox = Outbox::begin(queue, opening);
+    let attempt = Attempt::at(&outbox);
+    let mut inbound = frameworks.session(outbox).await?.into_inner();
+    let closed = || Status::unavailable("it closed the connection");
+    let garbled = |source| CallError::Garbled { url: target.url.clone(), source };
+    let mut message = inbound.message().await?.ok_or_else(closed)?;
+    while message.events.is_empty() {
+        message = inbound.message().await?.ok_or_else(closed)?;
     }
+    let (epoch, last_call, given) = match FrameworkEvent::try_from(message.events.remove(0)) {
+        Ok(FrameworkEvent::Subscribed { member, epoch, last_call }) => (epoch, last_call, member),
+        Ok(FrameworkEvent::Error(why)) => return Ok(Err(CallError::Refused(why))),
+        Ok(other) => {
+            let said = format!("the master began a session with {other:?}, wanted its subscription");
+            return Ok(Err(CallError::Refused(said)));
+        }
+        Err(malformed) => return Ok(Err(garbled(malformed))),
+    };
+    if let Some(member) = member.filter(|&member| member != given) {
+        let said = format!("{} of {} came back, and the master took it for {}", member.id, member.cluster, given.id);
+        return Ok(Err(CallError::Refused(said)));
+    }
+    // A master that was followed by another one is as good as none.
+    let void = queue.admit(given, epoch, last_call).map_err(|stale| Status::unavailable(stale.to_string()))?;
+    let events = match read(queue, message) {
+        Ok(events) => events,
+        Err((_, Unreadable::Error(why))) => return Ok(Err(CallError::Refused(why))),
+        Err((_, Unreadable::Malformed(malformed))) => return Ok(Err(garbled(malformed))),
+    };
+    attempt.admitted();
+    Ok(Ok(Opened { member: given, target: target.clone(), inbound, void, events }))
+}
+
+/// What becomes of a launch that was said when the connection was lost, and its offers with it.
+fn never_sent(task: TaskId) -> Event {
+    let status = TaskStatus::new(task, UpdateId::UNACKNOWLEDGED, TaskState::Dropped, Source::Master);
+    let message = "its offer was void: the connection to the master was lost before the launch was sent".to_owned();
+    Event::Update(TaskStatus { reason: Some(Reason::InvalidOffers), message, ..status })
 }

@@ -3,15 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use haggle_core::cluster::{FrameworkCommand, FrameworkInfo};
-use haggle_core::{FrameworkId, OfferId, TaskId, TaskSpec, UpdateId};
-use tokio::sync::mpsc;
+use haggle_core::cluster::{Acknowledgement, FrameworkCommand, FrameworkInfo, Question};
+use haggle_core::{FrameworkId, Member, OfferId, TaskId, TaskSpec, UpdateId};
 use tokio::time::timeout;
 
 use crate::client::Client;
 use crate::error::{CallError, SessionOver};
 use crate::events::Events;
-use crate::outbox::{QUEUE_MAX, Queue};
+use crate::outgoing::Queue;
 
 /// How long a framework that leaves waits for the master to see it off.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -23,8 +22,18 @@ const FAREWELL: Duration = Duration::from_secs(5);
 /// timeout.
 #[derive(Clone, Debug)]
 pub struct Framework {
-    id: FrameworkId,
-    commands: mpsc::Sender<FrameworkCommand>,
+    member: Member<FrameworkId>,
+    speaker: Arc<Speaker>,
+}
+
+/// The end of the queue that all clones of a framework hold together.
+#[derive(Debug)]
+struct Speaker(Arc<Queue>);
+
+impl Drop for Speaker {
+    fn drop(&mut self) {
+        self.0.desert();
+    }
 }
 
 impl Framework {
@@ -37,23 +46,37 @@ impl Framework {
         Self::join(client, None, info).await
     }
 
-    /// Comes back as the framework `id`, whose tasks it then hears of. An older session of it is closed.
+    /// Comes back as the framework `member`, whose tasks it then hears of. An older session of it is closed.
     ///
     /// # Errors
-    /// When the master cannot be reached, or refuses: the failover timeout is over.
-    pub async fn reconnect(client: &Client, id: FrameworkId, info: FrameworkInfo) -> Result<(Self, Events), CallError> {
-        Self::join(client, Some(id), info).await
+    /// When the master cannot be reached, or refuses: the failover timeout is over, or this is another cluster.
+    pub async fn reconnect(
+        client: &Client,
+        member: Member<FrameworkId>,
+        info: FrameworkInfo,
+    ) -> Result<(Self, Events), CallError> {
+        Self::join(client, Some(member), info).await
     }
 
-    async fn join(client: &Client, id: Option<FrameworkId>, info: FrameworkInfo) -> Result<(Self, Events), CallError> {
-        let (commands, queued) = mpsc::channel(QUEUE_MAX);
-        let (id, events) = Events::open(client.clone(), Arc::new(Queue::new(queued)), id, info).await?;
-        Ok((Self { id, commands }, events))
+    async fn join(
+        client: &Client,
+        member: Option<Member<FrameworkId>>,
+        info: FrameworkInfo,
+    ) -> Result<(Self, Events), CallError> {
+        let queue = Arc::new(Queue::default());
+        let speaker = Arc::new(Speaker(Arc::clone(&queue)));
+        let (member, events) = Events::open(client.clone(), queue, member, info).await?;
+        Ok((Self { member, speaker }, events))
     }
 
     /// The name that the master gave it.
     pub fn id(&self) -> FrameworkId {
-        self.id
+        self.member.id
+    }
+
+    /// Its name, and the cluster where it means something: what to keep for [`Self::reconnect`].
+    pub fn member(&self) -> Member<FrameworkId> {
+        self.member
     }
 
     /// Launches tasks on offers, all of one agent; several are added up. What is left over is declined: it will
@@ -96,19 +119,25 @@ impl Framework {
     ///
     /// # Errors
     /// When the session is over.
-    pub async fn acknowledge(&self, updates: impl IntoIterator<Item = (TaskId, UpdateId)>) -> Result<(), SessionOver> {
-        let updates: Vec<_> = updates.into_iter().filter(|&(_, update)| update != UpdateId::UNACKNOWLEDGED).collect();
+    pub async fn acknowledge(
+        &self,
+        updates: impl IntoIterator<Item = impl Into<Acknowledgement>>,
+    ) -> Result<(), SessionOver> {
+        let updates = updates.into_iter().map(Into::into);
+        let updates: Vec<_> = updates.filter(|ack| ack.update != UpdateId::UNACKNOWLEDGED).collect();
         if updates.is_empty() {
             return Ok(());
         }
         self.say(FrameworkCommand::Acknowledge(updates)).await
     }
 
-    /// Asks where these tasks stand; without any, where all of them stand. The answers are updates.
+    /// Asks where these tasks stand, each with the agent that it was launched on, where that is known; without any, where
+    /// all of them stand that the master knows. The answers are updates. A task that its agent does not hold is `GONE`;
+    /// without the agent the master can only say that it is `UNKNOWN`.
     ///
     /// # Errors
     /// When the session is over.
-    pub async fn reconcile(&self, tasks: impl IntoIterator<Item = TaskId>) -> Result<(), SessionOver> {
+    pub async fn reconcile(&self, tasks: impl IntoIterator<Item = Question>) -> Result<(), SessionOver> {
         self.say(FrameworkCommand::Reconcile(tasks.into_iter().collect())).await
     }
 
@@ -141,11 +170,17 @@ impl Framework {
         Ok(())
     }
 
-    /// Says anything at all.
+    /// Says anything at all. Waits while too much is to be sent already, but not while the master is away: what is said
+    /// then is kept, a launch aside, whose offer is void.
     ///
     /// # Errors
     /// When the session is over.
     pub async fn say(&self, command: FrameworkCommand) -> Result<(), SessionOver> {
-        self.commands.send(command).await.map_err(|_| SessionOver)
+        self.speaker.0.say(command).await
+    }
+
+    /// As [`Self::say`], without waiting: for who says a bounded number of things of each of its tasks.
+    pub(crate) fn say_now(&self, command: FrameworkCommand) -> Result<(), SessionOver> {
+        self.speaker.0.say_now(command)
     }
 }

@@ -37,7 +37,7 @@
 //!             }
 //!             Event::Update(status) => {
 //!                 println!("{} is {} {}", status.task, status.state, status.message);
-//!                 framework.acknowledge([(status.task, status.update)]).await?;
+//!                 framework.acknowledge([&status]).await?;
 //!                 ended += u32::from(status.state.is_terminal());
 //!             }
 //!             Event::Error(why) => return Err(why.into()),
@@ -70,6 +70,7 @@
 //! each.
 #![warn(missing_docs)]
 
+mod address;
 mod artifacts;
 mod backoff;
 mod client;
@@ -77,9 +78,12 @@ mod error;
 mod events;
 mod framework;
 mod log;
+mod masters;
 mod operator;
-mod outbox;
+mod outgoing;
 mod runner;
+mod store;
+mod stored;
 mod task;
 
 pub use client::Client;
@@ -92,14 +96,25 @@ pub use runner::{
     COUNT_VARIABLE, INDEX_VARIABLE, Outcome, Progress, Report, RunError, Runner, Session, TaskHandle, TooBig,
     WaitReason,
 };
+pub use store::{Entry, FileStore, Launched, Memory, Store, StoreError};
+pub use stored::{StoredError, StoredFramework};
 pub use task::{Amount, BadTask, Task};
 
+/// What the simulation of whole clusters drives: what a runner decides and what it has to send, without a clock and
+/// without a connection. Not meant for programs; it changes as it must.
+#[doc(hidden)]
+pub mod simulation {
+    pub use crate::outgoing::{Queue, StaleMaster};
+    pub use crate::runner::state::{Decisions, News, Policy, RunnerState};
+}
+
 pub use haggle_core::cluster::{
-    AgentView, Announcement, FrameworkCommand, FrameworkInfo, FrameworkView, OfferView, TaskView,
+    Acknowledgement, AgentView, Announcement, FrameworkCommand, FrameworkInfo, FrameworkView, OfferView, Question,
+    TaskView,
 };
 pub use haggle_core::quantity::NotAnAmount;
 pub use haggle_core::{
-    AgentId, AgentInfo, Bytes, Digest, Endpoint, Exceeded, Folder, FolderSource, FrameworkId, Fuel, Grants, HttpHost,
-    Input, Limits, MilliCpu, Offer, OfferId, OutputOverrun, Reason, Resources, Sharing, Source, TaskId, TaskSpec,
-    TaskState, TaskStatus, UpdateId, Usage,
+    AgentId, AgentInfo, Bytes, ClusterId, Digest, Endpoint, Epoch, Exceeded, Folder, FolderSource, FrameworkId, Fuel,
+    Grants, HttpHost, Input, Limits, Member, MilliCpu, Offer, OfferId, OutputOverrun, Reason, Resources, Sharing,
+    Source, TaskId, TaskSpec, TaskState, TaskStatus, UpdateId, Usage,
 };

@@ -1,11 +1,12 @@
 //! What a program may see and ask of a whole cluster.
 
+use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, SystemTime};
 
 use futures_util::{Stream, StreamExt};
 use haggle_core::cluster::{AgentView, Announcement, FrameworkView, OfferView, TaskView};
-use haggle_core::{Resources, TaskId};
-use haggle_proto::convert::Malformed;
+use haggle_core::{AgentId, ClusterId, Epoch, RequestId, Resources, TaskId};
+use haggle_proto::convert::{self, Malformed};
 use haggle_proto::v1::operator_client::OperatorClient;
 use haggle_proto::{MESSAGE_MAX, v1};
 use tonic::Code;
@@ -21,6 +22,10 @@ pub struct MasterInfo {
     pub version: String,
     /// Since when it runs.
     pub uptime: Duration,
+    /// The cluster that it leads.
+    pub cluster: ClusterId,
+    /// Which of the cluster's masters it is.
+    pub epoch: Epoch,
 }
 
 /// A role.
@@ -55,7 +60,12 @@ impl Client {
     pub async fn master(&self) -> Result<MasterInfo, CallError> {
         let info =
             self.call(|channel| async move { operator(channel).get_master(v1::GetMasterRequest {}).await }).await?;
-        Ok(MasterInfo { version: info.version, uptime: Duration::from_millis(info.uptime_ms) })
+        Ok(MasterInfo {
+            version: info.version,
+            uptime: Duration::from_millis(info.uptime_ms),
+            cluster: convert::cluster(&info.cluster).map_err(|source| self.garbled(source))?,
+            epoch: Epoch(info.epoch),
+        })
     }
 
     /// Every agent.
@@ -63,9 +73,10 @@ impl Client {
     /// # Errors
     /// When the master cannot be reached.
     pub async fn agents(&self) -> Result<Vec<AgentView>, CallError> {
-        let list =
-            self.call(|channel| async move { operator(channel).list_agents(v1::ListAgentsRequest {}).await }).await?;
-        self.read_all(list.agents)
+        let pieces = self
+            .collect(|channel| async move { operator(channel).list_agents(v1::ListAgentsRequest {}).await })
+            .await?;
+        self.read_all(pieces.into_iter().flat_map(|piece| piece.agents))
     }
 
     /// Every framework.
@@ -73,10 +84,10 @@ impl Client {
     /// # Errors
     /// When the master cannot be reached.
     pub async fn frameworks(&self) -> Result<Vec<FrameworkView>, CallError> {
-        let list = self
-            .call(|channel| async move { operator(channel).list_frameworks(v1::ListFrameworksRequest {}).await })
+        let pieces = self
+            .collect(|channel| async move { operator(channel).list_frameworks(v1::ListFrameworksRequest {}).await })
             .await?;
-        self.read_all(list.frameworks)
+        self.read_all(pieces.into_iter().flat_map(|piece| piece.frameworks))
     }
 
     /// Every role that has a framework.
@@ -84,9 +95,10 @@ impl Client {
     /// # Errors
     /// When the master cannot be reached.
     pub async fn roles(&self) -> Result<Vec<RoleInfo>, CallError> {
-        let list =
-            self.call(|channel| async move { operator(channel).list_roles(v1::ListRolesRequest {}).await }).await?;
-        list.roles.into_iter().map(|role| read_role(role).map_err(|source| self.garbled(source))).collect()
+        let pieces =
+            self.collect(|channel| async move { operator(channel).list_roles(v1::ListRolesRequest {}).await }).await?;
+        let roles = pieces.into_iter().flat_map(|piece| piece.roles);
+        roles.map(|role| read_role(role).map_err(|source| self.garbled(source))).collect()
     }
 
     /// Every open offer.
@@ -94,9 +106,10 @@ impl Client {
     /// # Errors
     /// When the master cannot be reached.
     pub async fn offers(&self) -> Result<Vec<OfferView>, CallError> {
-        let list =
-            self.call(|channel| async move { operator(channel).list_offers(v1::ListOffersRequest {}).await }).await?;
-        self.read_all(list.offers)
+        let pieces = self
+            .collect(|channel| async move { operator(channel).list_offers(v1::ListOffersRequest {}).await })
+            .await?;
+        self.read_all(pieces.into_iter().flat_map(|piece| piece.offers))
     }
 
     /// Every task that has not ended and, if `ended`, the last ones that have.
@@ -119,13 +132,32 @@ impl Client {
         }
     }
 
-    /// Asks for a task's end, as an operator: it need not be a task of this program's.
+    /// Asks for a task's end, as an operator: it need not be a task of this program's. A call that has to be made
+    /// again, since the answer was lost, is carried out once.
     ///
     /// # Errors
     /// When there is no such task, it has ended, or the master cannot be reached.
     pub async fn kill(&self, task: TaskId) -> Result<(), CallError> {
-        self.call(|channel| async move {
-            operator(channel).kill_task(v1::KillTaskRequest { task: Some(task.into()) }).await
+        let request = request_bytes();
+        self.call(|channel| {
+            let request = v1::KillTaskRequest { task: Some(task.into()), request: request.clone() };
+            async move { operator(channel).kill_task(request).await }
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// Declares that an agent will never come back: its tasks are `GONE_BY_OPERATOR`, and their frameworks may launch
+    /// them elsewhere. Should it come back all the same, it is told to end them. A call that has to be made again is
+    /// carried out once.
+    ///
+    /// # Errors
+    /// When there is no such agent, it is connected, or the master cannot be reached.
+    pub async fn mark_agent_gone(&self, agent: AgentId) -> Result<(), CallError> {
+        let request = request_bytes();
+        self.call(|channel| {
+            let request = v1::MarkAgentGoneRequest { agent: agent.0, request: request.clone() };
+            async move { operator(channel).mark_agent_gone(request).await }
         })
         .await?;
         Ok(())
@@ -151,17 +183,27 @@ impl Client {
     }
 
     async fn list_tasks(&self, request: v1::ListTasksRequest) -> Result<Vec<TaskView>, CallError> {
-        let list = self.call(|channel| async move { operator(channel).list_tasks(request).await }).await?;
-        self.read_all(list.tasks)
+        let pieces = self.collect(|channel| async move { operator(channel).list_tasks(request).await }).await?;
+        self.read_all(pieces.into_iter().flat_map(|piece| piece.tasks))
     }
 
-    fn read_all<W, T: TryFrom<W, Error = Malformed>>(&self, wire: Vec<W>) -> Result<Vec<T>, CallError> {
-        wire.into_iter().map(T::try_from).collect::<Result<_, _>>().map_err(|source| self.garbled(source))
+    fn read_all<W, T: TryFrom<W, Error = Malformed>>(
+        &self,
+        wire: impl Iterator<Item = W>,
+    ) -> Result<Vec<T>, CallError> {
+        wire.map(T::try_from).collect::<Result<_, _>>().map_err(|source| self.garbled(source))
     }
 }
 
 pub(crate) fn operator(channel: Channel) -> OperatorClient<Channel> {
     OperatorClient::new(channel).max_decoding_message_size(MESSAGE_MAX)
+}
+
+/// A name for a request, so that making it again does not carry it out again.
+fn request_bytes() -> Vec<u8> {
+    // Each state has keys of its own, drawn from the system's random numbers.
+    let half = || u128::from(RandomState::new().hash_one(()));
+    convert::request_bytes(RequestId(half() << 64 | half()))
 }
 
 fn read_role(role: v1::Role) -> Result<RoleInfo, Malformed> {

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use haggle_core::cluster::{
-    AgentCommand, Cluster, Command, Config, Effect, FrameworkCommand, FrameworkEvent, FrameworkInfo, Recovered,
+    Acknowledgement, AgentCommand, AgentIdentity, Cluster, Command, Config, Effect, FrameworkCommand, FrameworkEvent,
+    FrameworkInfo, Recovered,
 };
 use haggle_core::{
-    AgentInfo, Bytes, Digest, FrameworkId, Grants, Limits, MilliCpu, Now, OfferId, Resources, SessionId, Sharing,
-    Source, TaskId, TaskSpec, TaskState, TaskStatus, UpdateId,
+    AgentInfo, AgentKey, Bytes, Digest, FrameworkId, Grants, Limits, MilliCpu, Now, OfferId, Resources, SessionId,
+    Sharing, Source, TaskId, TaskSpec, TaskState, TaskStatus, UpdateId,
 };
 
 use crate::figure::{Figure, Goal};
@@ -37,12 +38,12 @@ fn short_tasks(at_once: u64, idle: u64) -> anyhow::Result<f64> {
     let mut machine =
         Machine { cluster: Cluster::new(Config::default(), Recovered::default(), Now::ZERO), offers: Vec::new() };
     let info = FrameworkInfo { name: "bench".into(), role: "bench".into(), failover_timeout: AN_HOUR };
-    machine.apply(Command::Framework(FRAMEWORK, FrameworkCommand::Subscribe { id: None, info }))?;
+    machine.apply(Command::Framework(FRAMEWORK, FrameworkCommand::Subscribe { member: None, info }.into()))?;
     for agent in 0..idle {
         machine.join(SessionId(AGENT.0 + 1 + agent))?;
     }
     let offers = std::mem::take(&mut machine.offers);
-    machine.apply(Command::Framework(FRAMEWORK, FrameworkCommand::Decline { offers, refuse: AN_HOUR }))?;
+    machine.apply(Command::Framework(FRAMEWORK, FrameworkCommand::Decline { offers, refuse: AN_HOUR }.into()))?;
     machine.join(AGENT)?;
 
     let began = Instant::now();
@@ -52,10 +53,11 @@ fn short_tasks(at_once: u64, idle: u64) -> anyhow::Result<f64> {
         let offers = std::mem::take(&mut machine.offers);
         let tasks = ids().map(|id| Arc::new(spec(id))).collect();
         let ended = |id| TaskStatus::new(id, UpdateId(1), TaskState::Finished, Source::Executor);
-        machine.apply(Command::Framework(FRAMEWORK, FrameworkCommand::Accept { offers, tasks, refuse: AN_HOUR }))?;
+        let accept = FrameworkCommand::Accept { offers, tasks, refuse: AN_HOUR };
+        machine.apply(Command::Framework(FRAMEWORK, accept.into()))?;
         machine.apply(Command::Agent(AGENT, AgentCommand::Updates(ids().map(ended).collect())))?;
-        let seen = ids().map(|id| (id, UpdateId(1))).collect();
-        machine.apply(Command::Framework(FRAMEWORK, FrameworkCommand::Acknowledge(seen)))?;
+        let seen = ids().map(|task| Acknowledgement { task, update: UpdateId(1), agent: None }).collect();
+        machine.apply(Command::Framework(FRAMEWORK, FrameworkCommand::Acknowledge(seen).into()))?;
     }
     anyhow::ensure!(machine.cluster.tasks().len() as u64 == TASKS, "not every task was launched");
     Ok(began.elapsed().as_secs_f64() * 1e6 / TASKS as f64)
@@ -83,8 +85,12 @@ impl Machine {
 
     fn join(&mut self, session: SessionId) -> anyhow::Result<()> {
         let resources = Resources::new(MilliCpu::from_cores(2), Bytes::from_mib(4096), Bytes::ZERO);
+        let identity = AgentIdentity { member: None, key: AgentKey(u128::from(session.0)), run: 1 };
         let info = AgentInfo { name: session.to_string(), resources, attributes: BTreeMap::new() };
-        self.apply(Command::Agent(session, AgentCommand::Register { id: None, info, tasks: Vec::new() }))
+        self.apply(Command::Agent(
+            session,
+            AgentCommand::Register { identity, info, tasks: Vec::new(), complete: true },
+        ))
     }
 }
 

@@ -98,3 +98,45 @@ async fn tasks_of_a_framework_that_leaves_are_killed() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn an_agent_that_an_operator_declares_gone_takes_its_tasks_along_and_may_not_come_back() {
+    let mut cluster = Cluster::start(&[AgentFlags::default()]).await;
+    let client = cluster.client().await;
+    let session = Runner::new(&client).name("stranded").start().await.unwrap();
+    let (handle, _) = running(&client, &session, "spinner", &[]).await;
+    let agent = client.agents().await.unwrap()[0].id.to_string();
+    let refused = cluster.haggle(&["agents", "gone", &agent]).await;
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("is connected"), "{refused:?}");
+
+    cluster.agents[0].kill();
+    until("the operator is believed", async || {
+        cluster.haggle(&["agents", "gone", &agent]).await.status.success().then_some(())
+    })
+    .await;
+    let status = handle.ended().await.unwrap();
+    assert_eq!(status.state, TaskState::GoneByOperator, "{}", status.message);
+
+    cluster.restart_agent(0, &AgentFlags::default());
+    let exit = cluster.agents[0].exited().await;
+    assert!(!exit.success());
+    assert!(cluster.agents[0].log().contains("declared gone"), "{}", cluster.agents[0].log());
+    session.close().await;
+}
+
+#[tokio::test]
+async fn an_agent_of_another_cluster_is_told_so_and_leaves_its_tasks_running() {
+    let mut cluster = Cluster::start(&[AgentFlags::default()]).await;
+    let client = cluster.client().await;
+    let session = Runner::new(&client).name("elsewhere").start().await.unwrap();
+    let _running = running(&client, &session, "spinner", &[]).await;
+
+    cluster.lose_registry();
+
+    let exit = cluster.agents[0].exited().await;
+    assert!(!exit.success());
+    let log = cluster.agents[0].log();
+    assert!(log.contains("belongs to cluster-") && log.contains("and this is cluster-"), "{log}");
+    assert!(!cluster.executors(0).is_empty(), "its executors wait for an agent");
+    cluster.kill_executors(0, None);
+}

@@ -112,6 +112,16 @@ impl Cluster {
         self.master = spawn_master(self.port, &self.dir);
     }
 
+    /// Kills the master and starts another on the same port, which remembers nothing.
+    ///
+    /// # Panics
+    /// When the state cannot be removed.
+    pub fn lose_registry(&mut self) {
+        self.master.kill();
+        std::fs::remove_dir_all(self.dir.path().join("state")).expect("the state can be removed");
+        self.master = spawn_master(self.port, &self.dir);
+    }
+
     /// Waits until the master answers and this many agents are connected.
     pub async fn registered(&self, agents: usize) {
         until("the agents are registered", async || {

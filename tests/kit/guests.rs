@@ -20,6 +20,18 @@ pub fn work(rounds: u64) -> String {
     )
 }
 
+/// Sleeps for an hour again and again, until it is killed.
+pub const SLEEPER: &str = r#"(module
+  (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (func (export "_start")
+    ;; A subscription to the monotonic clock.
+    (i32.store (i32.const 16) (i32.const 1))
+    (i64.store (i32.const 24) (i64.const 3600000000000))
+    (loop $again
+      (drop (call $poll (i32.const 0) (i32.const 64) (i32.const 1) (i32.const 128)))
+      (br $again))))"#;
+
 /// Writes so many lines of 256 bytes, one every ten milliseconds: the letters of the alphabet in turn.
 pub fn ticker(lines: u32) -> String {
     format!(

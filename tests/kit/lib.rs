@@ -8,6 +8,7 @@ mod cluster;
 mod daemon;
 pub mod guests;
 mod place;
+pub mod record;
 mod wait;
 
 pub use cluster::{AgentFlags, Cluster};

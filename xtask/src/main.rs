@@ -1,6 +1,7 @@
 //! `cargo xtask`: what sets Haggle up, proves it, and shows it, on a fresh machine with Rust and nothing else.
 
 mod bench;
+mod chaos;
 mod conformance;
 mod demo;
 mod deny;
@@ -8,6 +9,7 @@ mod fuzz;
 mod hostile;
 mod languages;
 mod process;
+mod sim;
 mod tasks;
 mod test;
 mod toolchain;
@@ -65,6 +67,23 @@ enum Command {
         #[arg(long, default_value_t = 60)]
         seconds: u32,
     },
+    /// Play seeds of the simulation: the real state machines in a failing world
+    Sim {
+        /// Put one bug after the other back instead, and print after how many seeds each is found
+        #[arg(long)]
+        planted: bool,
+        /// Handed on to the simulation: --seeds N, --from S, --threads N, or --seed S with --trace
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Kill, stop and cut off real masters, etcds, agents and frameworks under load, and print the figures
+    Chaos {
+        /// leader, agent, pause, cut, framework, etcd, storm, tenant or soak; all of them unless given
+        rows: Vec<String>,
+        /// How long all of them together, about; each has its usual part of it
+        #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        minutes: Option<u32>,
+    },
     /// Compile the example tasks to target/wasm: those in Rust, or those in the languages that are named
     Wasm {
         /// Languages whose toolchains are fetched into the user's cache
@@ -120,6 +139,9 @@ fn run(command: Command) -> anyhow::Result<()> {
         }
         Command::Fuzz { target, minutes } => fuzz::run(&workspace, target.as_deref(), minutes),
         Command::Hostile { seconds } => hostile::run(&workspace, seconds),
+        Command::Sim { planted: true, .. } => sim::planted(&workspace),
+        Command::Sim { planted: false, args } => sim::run(&workspace, &args),
+        Command::Chaos { rows, minutes } => chaos::run(&workspace, &rows, minutes),
         Command::Wasm { languages, all_languages } => wasm(&workspace, &languages, all_languages),
         Command::Conformance { dir, haggle } => conformance::run(&workspace, &dir, haggle),
         Command::Toolchain { from } => {

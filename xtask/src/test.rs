@@ -1,5 +1,6 @@
 //! `cargo xtask test`: every check there is, cheapest first.
 
+use std::env;
 use std::process::Command;
 
 use anyhow::Context;
@@ -7,7 +8,9 @@ use anyhow::Context;
 use crate::deny::{self, Advisories};
 use crate::languages::Language;
 use crate::process::{self, step, timed};
+use crate::sim;
 use crate::tasks;
+use crate::tools;
 use crate::workspace::Workspace;
 
 /// Warnings are errors here, so that they stay at none.
@@ -55,7 +58,10 @@ fn checks(workspace: &Workspace) -> anyhow::Result<Advisories> {
         "tests in the documentation",
         &mut given(workspace, &["test", "--quiet", "--locked", "--workspace", "--doc"]),
     )?;
+    sim::check(workspace)?;
+    sim::planted(workspace)?;
     let not_run = languages(workspace)?;
+    tools::ensure_etcd(workspace)?;
     // Last, so that its summary is the last thing to be read.
     step("tests", &mut tests(workspace))?;
     for language in not_run {
@@ -86,9 +92,14 @@ fn tests(workspace: &Workspace) -> Command {
     }
 }
 
-/// A cargo command whose tests find the compiled tasks and the real programs.
+/// A cargo command whose tests find the compiled tasks and the real programs, ours and others'.
 pub(crate) fn given(workspace: &Workspace, args: &[&str]) -> Command {
     let mut cargo = workspace.cargo();
+    let path = env::var_os("PATH").unwrap_or_default();
+    // Behind those of the system. A folder whose name has a separator in it cannot be on a path.
+    if let Ok(path) = env::join_paths(env::split_paths(&path).chain([tools::etcd_programs(workspace)])) {
+        cargo.env("PATH", path);
+    }
     cargo.args(args).env("HAGGLE_TEST_WASM", workspace.wasm()).env("HAGGLE_TEST_BIN", workspace.debug());
     cargo
 }

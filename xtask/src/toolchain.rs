@@ -4,7 +4,7 @@
 //! the user's cache. `haggle build` looks for the same cargo in the same places: `$HAGGLE_WASM_CARGO`, then plain
 //! `cargo` when its target is installed, then `haggle/wasm-toolchain/current/bin/cargo` in the cache.
 
-mod debian;
+pub(crate) mod debian;
 
 use std::env;
 use std::fs;

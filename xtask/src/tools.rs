@@ -5,7 +5,8 @@ use std::process::Command;
 
 use anyhow::Context;
 
-use crate::process::{self, step};
+use crate::process::{self, step, timed};
+use crate::toolchain::debian;
 use crate::workspace::{Workspace, program};
 
 /// A cargo command that comes as a package of its own.
@@ -19,6 +20,30 @@ pub(crate) struct Tool {
 pub(crate) const DENY: Tool = Tool { package: "cargo-deny", version: "0.20.2" };
 /// Builds and runs fuzz targets.
 pub(crate) const FUZZ: Tool = Tool { package: "cargo-fuzz", version: "0.13.2" };
+
+/// The etcd that tests of several masters start: Debian's, where the system has none.
+pub(crate) fn ensure_etcd(workspace: &Workspace) -> anyhow::Result<()> {
+    let there = |etcd: &Path, ctl: &Path| {
+        process::exists(&etcd.to_string_lossy()) && process::output(Command::new(ctl).arg("version")).is_ok()
+    };
+    let ours = etcd_programs(workspace);
+    if there(Path::new("etcd"), Path::new("etcdctl")) || there(&ours.join("etcd"), &ours.join("etcdctl")) {
+        return Ok(());
+    }
+    timed("fetch etcd from Debian's packages", || {
+        debian::unpack(&etcd_root(workspace), &["etcd-server", "etcd-client"])
+            .context("no etcd: install etcd and etcdctl, 3.4 or later, by hand")
+    })
+}
+
+/// Where the etcd of [`ensure_etcd`] is, when the system has none.
+pub(crate) fn etcd_programs(workspace: &Workspace) -> PathBuf {
+    etcd_root(workspace).join("usr").join("bin")
+}
+
+fn etcd_root(workspace: &Workspace) -> PathBuf {
+    workspace.target.join("tools").join("etcd")
+}
 
 impl Tool {
     /// Where it is; compiles it when this machine has not got this version yet.

@@ -203,7 +203,7 @@ impl Ears {
                 }
                 Report::Idle => news.push(Message::ExecutorIdle(key)),
                 // What it held was taken stock of when it was found.
-                Report::Held { .. } | Report::Complete { .. } => {}
+                Report::Held(_) | Report::Complete { .. } => {}
             }
         }
         self.inbox.push_all(news);

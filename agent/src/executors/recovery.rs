@@ -6,7 +6,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use haggle_core::{Ending, FrameworkId, TaskId, TaskSpec};
+use haggle_core::{Ending, FrameworkId, TaskId, TaskSummary};
 use haggle_executor::process::{self, Connection, Folder, Order, Outbox, Report, StartFailure, WireError};
 
 use super::peer::{Ears, Peer};
@@ -18,7 +18,7 @@ use crate::logs::{Leftovers, Logs};
 /// A task of an earlier agent.
 #[derive(Debug)]
 pub(crate) struct Recovered {
-    pub(crate) spec: Arc<TaskSpec>,
+    pub(crate) task: TaskSummary,
     pub(crate) started: bool,
     pub(crate) ending: Option<Ending>,
     /// How many agents its executor had before this one.
@@ -96,7 +96,7 @@ impl Executors {
         tracing::info!(framework = %key.0, tasks = held.len(), "found an executor of an earlier agent");
         peer.held = held.len();
         for task in &held {
-            let id = task.spec.id;
+            let id = task.task.id;
             self.homes.insert(id, key);
             if task.ending.is_none() {
                 peer.running.insert(id);
@@ -127,10 +127,10 @@ fn take_stock(
         let mut reports = reports.into_iter();
         for report in reports.by_ref() {
             match report {
-                Report::Held { spec } => {
-                    ears.logs.recover(spec.id, leftovers);
-                    let task = Recovered { started: false, ending: None, incarnation: 0, spec };
-                    found.insert(task.spec.id, task);
+                Report::Held(task) => {
+                    let id = task.id;
+                    ears.logs.recover(id, leftovers);
+                    found.insert(id, Recovered { task, started: false, ending: None, incarnation: 0 });
                 }
                 Report::Started(task) => {
                     if let Some(task) = found.get_mut(&task) {

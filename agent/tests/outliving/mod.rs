@@ -5,9 +5,8 @@ use std::time::Duration;
 use haggle_agent::{Agent, Config};
 use haggle_core::AgentId;
 use haggle_proto::v1;
-use haggle_proto::v1::agent_order::Order;
 
-use crate::played::{HELLO, Master, SPINNER, Session, id, soon, task};
+use crate::played::{HELLO, Master, SPINNER, Session, id, member, soon, task};
 
 /// An agent whose tasks outlive it, taken in as agent 1.
 async fn lasting(master: &mut Master, dir: &std::path::Path) -> (Agent, Session) {
@@ -26,9 +25,9 @@ async fn back(
     let config = Config { recovery_timeout: Duration::from_secs(600), ..master.agent(dir) };
     let agent = Agent::start(config).await.unwrap();
     let (register, session) = master.knock().await;
-    assert_eq!(register.id, Some(1));
+    assert_eq!(register.member, Some(member(1)));
     let held = register.tasks.iter().map(|task| (task.id, task.state())).collect();
-    session.order(Order::Registered(v1::AgentRegistered { agent: 1 })).await;
+    session.take_in(1).await;
     assert_eq!(soon(agent.registered()).await, Ok(AgentId(1)));
     (agent, session, held)
 }

@@ -10,12 +10,15 @@ use std::time::Duration;
 
 use futures_util::{Stream, StreamExt, stream};
 use haggle_agent::{Config, Declared};
-use haggle_core::{Bytes, Digest, FrameworkId, Grants, Limits, MilliCpu, Resources, Sharing, TaskId, TaskSpec};
-use haggle_proto::v1;
+use haggle_core::{
+    AgentId, Bytes, ClusterId, Digest, FrameworkId, Grants, Limits, Member, MilliCpu, Resources, Sharing, TaskId,
+    TaskSpec,
+};
 use haggle_proto::v1::agent_order::Order;
 use haggle_proto::v1::agent_report::Report;
 use haggle_proto::v1::agents_server::{Agents, AgentsServer};
 use haggle_proto::v1::artifacts_server::{Artifacts, ArtifactsServer};
+use haggle_proto::{LEADER, MESSAGE_MAX, v1};
 use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -45,6 +48,21 @@ pub(crate) struct Master {
     address: SocketAddr,
     sessions: mpsc::Receiver<Session>,
     store: Store,
+    standing_by: StandingBy,
+    turned_away: Arc<AtomicUsize>,
+}
+
+/// Whether a master stands by, and for whom if that is known.
+type StandingBy = Arc<Mutex<Option<Option<String>>>>;
+
+/// The cluster of every played master.
+pub(crate) fn cluster_id() -> ClusterId {
+    ClusterId(0xc1)
+}
+
+/// Agent `id` of that cluster.
+pub(crate) fn member(id: u64) -> v1::Member {
+    Member { cluster: cluster_id(), id: AgentId(id) }.into()
 }
 
 #[derive(Clone, Default)]
@@ -59,12 +77,14 @@ impl Master {
         let address = listener.local_addr().unwrap();
         let (opened, sessions) = mpsc::channel(8);
         let store = Store::default();
+        let (standing_by, turned_away) = (StandingBy::default(), Arc::default());
+        let door = Door { opened, standing_by: Arc::clone(&standing_by), turned_away: Arc::clone(&turned_away) };
         let served = tonic::transport::Server::builder()
-            .add_service(AgentsServer::new(Door(opened)))
+            .add_service(AgentsServer::new(door).max_decoding_message_size(MESSAGE_MAX))
             .add_service(ArtifactsServer::new(store.clone()))
             .serve_with_incoming(TcpListenerStream::new(listener));
         tokio::spawn(served);
-        Self { address, sessions, store }
+        Self { address, sessions, store, standing_by, turned_away }
     }
 
     /// An agent of this master, with one cpu, in this folder.
@@ -96,8 +116,27 @@ impl Master {
     /// The next agent that comes, taken in as agent 1.
     pub(crate) async fn welcome(&mut self) -> Session {
         let (_, session) = self.knock().await;
-        session.order(Order::Registered(v1::AgentRegistered { agent: 1 })).await;
+        session.take_in(1).await;
         session
+    }
+
+    /// From now on it stands by, and says who leads if it knows.
+    pub(crate) fn stand_by(&self, leader: Option<&Master>) {
+        *self.standing_by.lock().unwrap() = Some(leader.map(|leader| format!("http://{}", leader.address)));
+    }
+
+    /// From now on it leads.
+    pub(crate) fn lead(&self) {
+        *self.standing_by.lock().unwrap() = None;
+    }
+
+    pub(crate) fn address(&self) -> String {
+        self.address.to_string()
+    }
+
+    /// How many agents have come while it stood by.
+    pub(crate) fn turned_away(&self) -> usize {
+        self.turned_away.load(Ordering::SeqCst)
     }
 
     /// Stores a module and gives its digest.
@@ -123,12 +162,34 @@ pub(crate) struct Session {
     reports: Streaming<v1::AgentReports>,
     heard: Vec<v1::AgentReport>,
     orders: mpsc::Sender<Result<v1::AgentOrders, Status>>,
+    /// Of the master that speaks.
+    pub(crate) epoch: u64,
 }
 
 impl Session {
     pub(crate) async fn order(&self, order: Order) {
-        let orders = vec![v1::AgentOrder { order: Some(order) }];
-        self.orders.send(Ok(v1::AgentOrders { orders })).await.unwrap();
+        self.order_all(vec![order]).await;
+    }
+
+    /// Orders in one message.
+    pub(crate) async fn order_all(&self, orders: Vec<Order>) {
+        let orders = orders.into_iter().map(|order| v1::AgentOrder { order: Some(order) }).collect();
+        self.orders.send(Ok(v1::AgentOrders { orders, epoch: self.epoch })).await.unwrap();
+    }
+
+    /// Takes the agent in under this id.
+    pub(crate) async fn take_in(&self, id: u64) {
+        self.order(self.registered(id)).await;
+    }
+
+    /// The word that takes the agent in under this id.
+    pub(crate) fn registered(&self, id: u64) -> Order {
+        Order::Registered(v1::AgentRegistered { member: Some(member(id)), epoch: self.epoch })
+    }
+
+    /// Turns the agent away.
+    pub(crate) async fn refuse(&self, why: &str, then: v1::agent_refused::Then) {
+        self.order(Order::Refused(v1::AgentRefused { why: why.to_owned(), then: then.into() })).await;
     }
 
     pub(crate) async fn launch(&self, spec: TaskSpec) {
@@ -141,7 +202,7 @@ impl Session {
 
     pub(crate) async fn acknowledge(&self, status: &v1::TaskStatus) {
         let task = status.task;
-        self.order(Order::Acknowledge(v1::UpdateAck { task, update: status.update })).await;
+        self.order(Order::Acknowledge(v1::UpdateAck { task, update: status.update, agent: None })).await;
     }
 
     /// The next report. Heartbeats are answered and passed over.
@@ -195,7 +256,11 @@ impl Session {
     }
 }
 
-struct Door(mpsc::Sender<Session>);
+struct Door {
+    opened: mpsc::Sender<Session>,
+    standing_by: StandingBy,
+    turned_away: Arc<AtomicUsize>,
+}
 
 type Answer<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
@@ -207,9 +272,17 @@ impl Agents for Door {
         &self,
         request: Request<Streaming<v1::AgentReports>>,
     ) -> Result<Response<Self::SessionStream>, Status> {
+        if let Some(leader) = &*self.standing_by.lock().unwrap() {
+            self.turned_away.fetch_add(1, Ordering::SeqCst);
+            let mut status = Status::unavailable("this master stands by");
+            if let Some(leader) = leader {
+                status.metadata_mut().insert(LEADER, leader.parse().unwrap());
+            }
+            return Err(status);
+        }
         let (orders, outgoing) = mpsc::channel(64);
-        let session = Session { reports: request.into_inner(), heard: Vec::new(), orders };
-        self.0.send(session).await.map_err(|_| Status::unavailable("the test is over"))?;
+        let session = Session { reports: request.into_inner(), heard: Vec::new(), orders, epoch: 1 };
+        self.opened.send(session).await.map_err(|_| Status::unavailable("the test is over"))?;
         Ok(Response::new(ReceiverStream::new(outgoing).boxed()))
     }
 }

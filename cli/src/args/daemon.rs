@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use haggle_core::{Bytes, MilliCpu};
 
+use super::etcd::EtcdArgs;
 use super::values;
 
 /// More agents than this on one machine show nothing that fewer do not, and each has its threads.
@@ -50,28 +51,54 @@ pub(crate) struct UpArgs {
 
 /// Run a master in the foreground
 ///
-/// SIGTERM and Ctrl-C stop it; running tasks live on, and agents wait for its return.
+/// SIGTERM and Ctrl-C stop it; running tasks live on, and agents wait for its return: it comes back as the master of the
+/// same cluster. With --temporary it founds a new one each time, and agents and frameworks of the old one are told so.
+/// When the disk below --state is full, it takes nothing new and goes on when there is room.
+///
+/// With --etcd it is one of several masters: one leads, the others stand by and say who does. The registry is in etcd
+/// then, and every master keeps a copy of every artifact.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
   haggle master
-  haggle master --state /var/lib/haggle --weight production=4 --weight batch=1")]
+  haggle master --temporary --listen 127.0.0.1:5051
+  haggle master --state /var/lib/haggle --weight production=4 --weight batch=1
+
+Three masters, of which any can die, with an etcd as it starts without flags (their artifacts are in three folders):
+  haggle master --listen 127.0.0.1:5050 --state m0 --etcd http://127.0.0.1:2379
+  haggle master --listen 127.0.0.1:5051 --state m1 --etcd http://127.0.0.1:2379
+  haggle master --listen 127.0.0.1:5052 --state m2 --etcd http://127.0.0.1:2379
+  haggle agent --master http://127.0.0.1:5050,http://127.0.0.1:5051,http://127.0.0.1:5052
+  Kill the one that leads: within three seconds another does, and no task notices.
+
+With an etcd of three members behind TLS, which asks for a user:
+  haggle master --etcd https://etcd-0:2379,https://etcd-1:2379,https://etcd-2:2379 --etcd-ca /etc/etcd/ca.pem \
+                --etcd-user haggle --etcd-password-file /etc/haggle/etcd-password --etcd-prefix /haggle/production")]
 pub(crate) struct MasterArgs {
     /// Where to listen; loopback only until transport security exists
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:5050", value_parser = values::listen)]
     pub(crate) listen: SocketAddr,
-    /// Keep the registry and the artifacts here [default: a temporary folder, forgotten at the end]
+    /// Keep the registry and the artifacts here, with --etcd the artifacts [default: haggle/master in $XDG_STATE_HOME or
+    /// ~/.local/state; with --etcd a temporary folder]
     #[arg(long, value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,
+    /// Keep nothing after the end
+    #[arg(long, conflicts_with = "state", conflicts_with = "urls")]
+    pub(crate) temporary: bool,
     /// The weight of a role against the others, 1 where none is given; repeatable
     #[arg(long = "weight", value_name = "ROLE=N", value_parser = values::weight)]
     pub(crate) weights: Vec<(String, NonZeroU32)>,
     /// How long a framework may hold on to an offer
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = values::duration)]
     pub(crate) offer_timeout: Duration,
-    /// How long an agent may be silent before its tasks are given up
-    #[arg(long, value_name = "TIME", default_value = "75s", value_parser = values::duration)]
+    /// How long an agent may be silent before its tasks are UNREACHABLE; they run on, and come back with it
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = values::duration)]
     pub(crate) agent_timeout: Duration,
+    /// How long an agent may be unreachable before its tasks are GONE for good; `haggle agents gone` says so at once
+    #[arg(long, value_name = "TIME", default_value = "24h", value_parser = values::duration)]
+    pub(crate) agent_gone_after: Duration,
+    #[command(flatten)]
+    pub(crate) etcd: EtcdArgs,
     #[command(flatten)]
     pub(crate) log: LogArgs,
 }
@@ -80,11 +107,15 @@ pub(crate) struct MasterArgs {
 ///
 /// SIGTERM and Ctrl-C drain it: it takes no more tasks, ends those it has, reports them, and leaves. A second
 /// Ctrl-C ends it and its tasks at once. SIGHUP ends it and leaves its tasks running: they, and those of an agent that
-/// was killed, go on with the next agent in the same work folder, or end after 15 minutes without one.
+/// was killed, go on with the next agent in the same work folder, or end after 15 minutes without one. The folder also
+/// holds the agent's identity: an agent that comes back in it is the same to its master.
+///
+/// With several masters, name all of them: --master a,b,c. The agent finds the one that leads.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
   haggle agent --master http://127.0.0.1:5050
+  haggle agent --master 127.0.0.1:5050,127.0.0.1:5051,127.0.0.1:5052
   haggle agent --name small --cpus 0.5 --mem 256MiB --attribute rack=b7")]
 pub(crate) struct AgentArgs {
     /// A name for people [default: the machine's]
@@ -102,7 +133,8 @@ pub(crate) struct AgentArgs {
     /// Something frameworks may choose agents by; repeatable
     #[arg(long = "attribute", value_name = "NAME=VALUE", value_parser = values::attribute)]
     pub(crate) attributes: Vec<(String, String)>,
-    /// Keep logs, scratch folders and the agent's identity here [default: a temporary folder]
+    /// Keep executors, logs and the agent's identity here [default: haggle/agent in $XDG_STATE_HOME or ~/.local/state;
+    /// where another agent is in it, agent-2, agent-3, … beside it]
     #[arg(long, value_name = "DIR")]
     pub(crate) work_dir: Option<PathBuf>,
     #[command(flatten)]

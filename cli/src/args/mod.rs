@@ -1,6 +1,7 @@
 //! What can be typed after `haggle`.
 
 mod daemon;
+mod etcd;
 mod operator;
 mod run;
 pub(crate) mod values;
@@ -12,7 +13,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 use haggle_core::MilliCpu;
 
 pub(crate) use daemon::{AgentArgs, LogArgs, LogFormat, MasterArgs, ModuleArgs, UpArgs};
-pub(crate) use operator::{KillArgs, ListArgs, LogsArgs, PsArgs, WatchArgs};
+pub(crate) use etcd::Unreadable;
+pub(crate) use operator::{AgentsArgs, AgentsCommand, GoneArgs, KillArgs, ListArgs, LogsArgs, PsArgs, WatchArgs};
 pub(crate) use run::{BuildArgs, InspectArgs, RunArgs};
 
 /// Two flags which cannot both be meant.
@@ -30,10 +32,10 @@ pub(crate) enum Contradiction {
 #[derive(Parser, Debug)]
 #[command(name = "haggle", version, propagate_version = true, arg_required_else_help = true, after_help = EXAMPLES)]
 pub(crate) struct Cli {
-    /// The master to speak to, like http://127.0.0.1:5050
+    /// The master to speak to, like http://127.0.0.1:5050; several are joined by commas
     ///
     /// Without it, `run` brings up a cluster of its own for as long as the task runs, and the other commands ask
-    /// http://127.0.0.1:5050.
+    /// http://127.0.0.1:5050. Of several masters each is tried in turn, and one that stands by tells which one leads.
     #[arg(long, global = true, env = "HAGGLE_MASTER", value_name = "URL")]
     master: Option<String>,
 
@@ -89,8 +91,7 @@ pub(crate) enum Command {
     Build(BuildArgs),
     Inspect(InspectArgs),
     Ps(PsArgs),
-    /// List the agents: what they have, and how much of it is used
-    Agents(ListArgs),
+    Agents(AgentsArgs),
     /// List the frameworks that are subscribed or may still come back
     Frameworks(ListArgs),
     /// List the roles with their weights and shares
@@ -151,12 +152,28 @@ mod tests {
     }
 
     #[test]
+    fn agents_are_listed_unless_one_is_declared_gone() {
+        let read = |line: &str| Cli::read(line.split(' ')).map(|cli| cli.command);
+
+        assert!(matches!(read("haggle agents --json"), Ok(Command::Agents(AgentsArgs { command: None, .. }))));
+        let Ok(Command::Agents(AgentsArgs { command: Some(AgentsCommand::Gone(gone)), .. })) =
+            read("haggle agents gone agent-3 --json")
+        else {
+            panic!("not read")
+        };
+        assert_eq!((gone.agent.0, gone.list.json), (3, true));
+        assert!(read("haggle agents gone 3").is_err());
+    }
+
+    #[test]
     fn the_master_may_be_named_before_and_after_the_command() {
         let parse = |line: &str| Cli::try_parse_from(line.split(' ')).unwrap();
 
         let before = parse("haggle --master 127.0.0.1:7000 ps");
         let after = parse("haggle ps --master 127.0.0.1:7000");
 
+        let several = parse("haggle ps --master a:5050,b:5050,c");
+        assert_eq!(several.master(), Some("a:5050,b:5050,c"));
         assert_eq!(before.master(), Some("127.0.0.1:7000"));
         assert_eq!(after.master(), Some("127.0.0.1:7000"));
     }

@@ -1,7 +1,7 @@
 //! What can be typed after the commands that look at a cluster.
 
-use clap::Args;
-use haggle_core::TaskId;
+use clap::{Args, Subcommand};
+use haggle_core::{AgentId, TaskId};
 
 /// List the tasks
 #[derive(Args, Debug)]
@@ -23,6 +23,44 @@ pub(crate) struct ListArgs {
     /// Print one JSON object per line
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// List the agents: what they have, and how much of it is used
+#[derive(Args, Debug)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "\
+Examples:
+  haggle agents                            every agent that is connected or may come back
+  haggle agents gone agent-3               that machine is scrapped: its tasks may start elsewhere"
+)]
+pub(crate) struct AgentsArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<AgentsCommand>,
+    #[command(flatten)]
+    pub(crate) list: ListArgs,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum AgentsCommand {
+    Gone(GoneArgs),
+}
+
+/// Declare that an agent will never come back
+///
+/// Its tasks end as GONE_BY_OPERATOR, so that their frameworks start them elsewhere. That cannot be taken back: should
+/// the agent come all the same, it is told to end its tasks, and joins as a new one. An agent that is connected is
+/// refused: stop it first. Without a word, an agent that is away counts as gone after the master's --agent-gone-after.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  haggle agents gone agent-3")]
+pub(crate) struct GoneArgs {
+    /// Its id, as `haggle agents` shows it
+    #[arg(value_name = "AGENT")]
+    pub(crate) agent: AgentId,
+    #[command(flatten)]
+    pub(crate) list: ListArgs,
 }
 
 /// Show what a task wrote

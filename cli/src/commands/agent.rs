@@ -1,10 +1,12 @@
 //! `haggle agent`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use haggle_agent::{Agent, Config, Declared};
+use haggle_agent::{Agent, Config, Declared, Drained, StartError, WorkDirError};
 use sysinfo::System;
-use tracing::info;
+use tempfile::TempDir;
+use tracing::{info, warn};
 
 use super::Verdict;
 use crate::args::AgentArgs;
@@ -13,37 +15,23 @@ use crate::cache;
 use crate::error::CommandError;
 use crate::logging;
 use crate::signals::Signals;
+use crate::state;
 
 pub(super) async fn run(master: String, args: AgentArgs) -> Verdict {
     without_duplicates("--attribute", args.attributes.iter().map(|(name, _)| name.as_str()))?;
     logging::start(&args.log, "info")?;
     let mut signals = Signals::catch().map_err(CommandError::Signals)?;
 
-    let temporary = match args.work_dir {
-        Some(_) => None,
-        None => {
-            Some(tempfile::Builder::new().prefix("haggle-agent-").tempdir().map_err(CommandError::TemporaryFolder)?)
-        }
-    };
-    let work_dir = match (&args.work_dir, &temporary) {
-        (Some(given), _) => given.as_path(),
-        (None, Some(temporary)) => temporary.path(),
-        (None, None) => unreachable!("one of the two was just made sure of"),
-    };
     let name = args.name.or_else(|| System::host_name().ok()).unwrap_or_else(|| "agent".into());
-    let modules = cache::modules().unwrap_or_else(|| work_dir.join("modules"));
-    let mut config = Config::new(master, name, work_dir, modules);
+    // The folders are found below.
+    let mut config = Config::new(master, name, PathBuf::new(), PathBuf::new());
     config.resources = Declared { cpus: args.cpus, mem: args.mem, disk: args.disk, ..Declared::default() };
     config.allow_network = args.allowed.network;
     args.modules.enter(&mut config);
-    if temporary.is_some() {
-        // Nobody could find what is left in it.
-        config.recovery_timeout = Duration::ZERO;
-    }
     config.attributes = args.attributes.into_iter().collect();
     config.allowed_folders = args.allowed.folders;
 
-    let mut agent = Agent::start(config).await?;
+    let (mut agent, _temporary) = start(config, args.work_dir).await?;
     info!(resources = %agent.resources(), "the agent has this to give");
     tokio::select! {
         () = signals.next() => {}
@@ -57,8 +45,47 @@ pub(super) async fn run(master: String, args: AgentArgs) -> Verdict {
     }
     info!("the agent drains: it takes no more tasks, and ends those it has; a second signal ends it at once");
     tokio::select! {
-        () = agent.drain() => info!("the agent has left"),
+        drained = agent.drain() => match drained {
+            Drained::Left => info!("the agent has left"),
+            Drained::Unheard => warn!(
+                "the agent ends without a farewell: no master was there to hear it, and its master will miss it; its id \
+                 is kept in its work folder"
+            ),
+        },
         () = signals.next() => info!("the agent ends at once"),
     }
     Ok(0)
+}
+
+/// Starts it in the folder that was named, or in the first of its user's that no other agent is in. A user without a home
+/// has a temporary one, which is there until the second value is dropped.
+async fn start(config: Config, named: Option<PathBuf>) -> Result<(Agent, Option<TempDir>), CommandError> {
+    if let Some(named) = named {
+        return Ok((Agent::start(within(config, named)).await?, None));
+    }
+    let Some(folders) = state::agents() else {
+        let folder =
+            tempfile::Builder::new().prefix("haggle-agent-").tempdir().map_err(CommandError::TemporaryFolder)?;
+        // Nobody could find what is left in it.
+        let config = Config { recovery_timeout: Duration::ZERO, ..within(config, folder.path().to_owned()) };
+        return Ok((Agent::start(config).await?, Some(folder)));
+    };
+    for folder in folders {
+        match Agent::start(within(config.clone(), folder.clone())).await {
+            Err(StartError::WorkDir(WorkDirError::InUse { path })) => {
+                info!(work_dir = %path.display(), "another agent is in this work folder");
+            }
+            started => {
+                let started = started?;
+                info!(work_dir = %folder.display(), "the agent's work folder");
+                return Ok((started, None));
+            }
+        }
+    }
+    unreachable!("the folders have no end")
+}
+
+fn within(config: Config, work_dir: PathBuf) -> Config {
+    let cache_dir = cache::modules().unwrap_or_else(|| work_dir.join("modules"));
+    Config { work_dir, cache_dir, ..config }
 }

@@ -2,12 +2,36 @@
 
 use haggle_core::cluster::AgentView;
 
+use haggle_sdk::CallError;
+
 use super::Verdict;
-use crate::args::ListArgs;
+use crate::args::{AgentsArgs, AgentsCommand, GoneArgs, ListArgs};
+use crate::error::CommandError;
 use crate::output::record::AgentRecord;
 use crate::output::{self, Table};
 
-pub(super) async fn run(master: &str, args: ListArgs) -> Verdict {
+pub(super) async fn run(master: &str, args: AgentsArgs) -> Verdict {
+    match args.command {
+        None => list(master, args.list).await,
+        Some(AgentsCommand::Gone(args)) => gone(master, args).await,
+    }
+}
+
+async fn gone(master: &str, args: GoneArgs) -> Verdict {
+    let client = super::connect(master).await?;
+    client.mark_agent_gone(args.agent).await.map_err(|error| match error {
+        CallError::NotFound(_) => CommandError::NoSuchAgent(args.agent),
+        error => error.into(),
+    })?;
+    if args.list.json {
+        output::json(&serde_json::json!({ "id": args.agent.to_string(), "gone": true }))?;
+    } else {
+        output::line(&format!("{} is gone, and its tasks with it", args.agent))?;
+    }
+    Ok(0)
+}
+
+async fn list(master: &str, args: ListArgs) -> Verdict {
     let mut agents = super::connect(master).await?.agents().await?;
     agents.sort_by_key(|agent| agent.id);
     let records: Vec<AgentRecord> = agents.iter().map(Into::into).collect();

@@ -9,6 +9,7 @@ use crate::args::values::without_duplicates;
 use crate::error::CommandError;
 use crate::logging;
 use crate::signals::Signals;
+use crate::state;
 
 pub(super) async fn run(args: MasterArgs) -> Verdict {
     without_duplicates("--weight", args.weights.iter().map(|(role, _)| role.as_str()))?;
@@ -16,11 +17,21 @@ pub(super) async fn run(args: MasterArgs) -> Verdict {
     let mut signals = Signals::catch().map_err(CommandError::Signals)?;
 
     let mut config = Config::new(args.listen);
-    config.state = args.state;
+    config.several = args.etcd.several()?;
+    config.state = args.state.or_else(|| state::master().filter(|_| config.several.is_none() && !args.temporary));
+    let folder = config.state.clone();
     config.cluster.offer_timeout = args.offer_timeout;
     config.cluster.agent_timeout = args.agent_timeout;
+    config.cluster.agent_gone_after = args.agent_gone_after;
     config.cluster.weights = args.weights.into_iter().collect();
-    let mut master = Master::start(config).await?;
+    let mut master = tokio::select! {
+        // It may wait for room on its disk.
+        () = signals.next() => return Ok(0),
+        started = Master::start(config) => started?,
+    };
+    if let Some(folder) = folder {
+        info!(state = %folder.display(), "what outlasts this master is here");
+    }
 
     tokio::select! {
         () = signals.next() => {}

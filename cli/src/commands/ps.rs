@@ -9,7 +9,10 @@ use crate::output::{self, Table};
 
 pub(super) async fn run(master: &str, args: PsArgs) -> Verdict {
     let mut tasks = super::connect(master).await?.tasks(args.all).await?;
+    // One that ended while the list was read came twice, the second time with its end.
+    tasks.reverse();
     tasks.sort_by_key(|task| task.id);
+    tasks.dedup_by_key(|task| task.id);
     let records: Vec<TaskRecord> = tasks.iter().map(Into::into).collect();
     output::list(&records, args.list.json, || table(&tasks))?;
     Ok(0)

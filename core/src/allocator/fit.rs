@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::mem;
 
 use crate::id::{AgentId, FrameworkId};
+use crate::planted::{self, Bug};
 use crate::quantity::{Bytes, MilliCpu};
 use crate::resources::Resources;
 use crate::time::Now;
@@ -40,7 +41,9 @@ impl Filters {
     /// Whether the framework has refused as much as this, or more, and its refusal lasts.
     pub(super) fn hold(&self, framework: FrameworkId, agent: AgentId, free: &Resources, now: Now) -> bool {
         let refused = self.refused.get(&(framework, agent)).map_or(&[][..], Vec::as_slice);
-        refused.iter().any(|refused| now < refused.until && refused.resources.contains(free))
+        refused
+            .iter()
+            .any(|refused| (now < refused.until || planted::is(Bug::FilterKept)) && refused.resources.contains(free))
     }
 
     pub(super) fn add(&mut self, framework: FrameworkId, agent: AgentId, resources: Resources, until: Now) {
@@ -86,7 +89,7 @@ impl Filters {
         let over = mem::replace(&mut self.deadlines, later);
         for &(_, framework, agent) in &over {
             if let Some(refused) = self.refused.get_mut(&(framework, agent)) {
-                refused.retain(|refused| now < refused.until);
+                refused.retain(|refused| now < refused.until || planted::is(Bug::FilterKept));
                 if refused.is_empty() {
                     self.refused.remove(&(framework, agent));
                 }

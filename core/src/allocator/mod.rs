@@ -46,6 +46,8 @@ pub struct Allocator {
     dirty_frameworks: BTreeSet<FrameworkId>,
     /// Frameworks whose place in the ranking is out of date.
     unranked: BTreeSet<FrameworkId>,
+    /// Whether `total` is less than the sum, because that cannot be written down.
+    total_is_cut: bool,
     /// Whether `total` changed, and with it every share.
     total_changed: bool,
 }
@@ -127,8 +129,21 @@ impl Allocator {
         // The same port exists on many agents: a sum of them has no meaning, and no share.
         self.total.ports = Default::default();
         holding.total = total.clone();
-        self.total_changed = true;
+        self.total_has_changed();
         self.dirty_agents.insert(agent);
+    }
+
+    /// A total that was too large to be written down is added up anew once it may not be any more.
+    fn total_has_changed(&mut self) {
+        self.total_changed = true;
+        if self.total_is_cut || self.total.is_saturated() {
+            self.total = Resources::default();
+            for holding in self.agents.values() {
+                self.total.give(&holding.total);
+                self.total.ports = Default::default();
+            }
+            self.total_is_cut = self.total.is_saturated();
+        }
     }
 
     /// Whether the free resources of an agent may be offered.
@@ -143,7 +158,7 @@ impl Allocator {
     pub fn remove_agent(&mut self, agent: AgentId) {
         if let Some(holding) = self.agents.remove(&agent) {
             self.total.take_up_to(&holding.total);
-            self.total_changed = true;
+            self.total_has_changed();
             self.idle.remove(&agent);
             self.dirty_agents.remove(&agent);
             self.filters.clear_agent(agent);

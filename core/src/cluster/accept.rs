@@ -11,6 +11,7 @@ use super::offers;
 use super::refusal::Refusal;
 use super::state::{State, Task};
 use crate::id::{AgentId, FrameworkId, OfferId, SessionId, TaskId, UpdateId};
+use crate::planted::{self, Bug};
 use crate::resources::{Resources, Shortage};
 use crate::spec::InvalidSpec;
 use crate::task::{Reason, Source, TaskSpec, TaskState, TaskStatus};
@@ -40,6 +41,8 @@ enum NotLaunched {
     TooBig(TaskId, String, Shortage),
     #[error("{0} is one too many: {1} has {2} tasks that run or whose end it has not acknowledged")]
     TooMany(TaskId, FrameworkId, usize),
+    #[error("{0} is not launched while {1} has {2} ends to acknowledge")]
+    Unacknowledged(TaskId, FrameworkId, usize),
     #[error("{0} is not of {1}")]
     NotIts(TaskId, FrameworkId),
     #[error("{0} was used before, and is {1}: task ids are used once")]
@@ -53,7 +56,7 @@ impl NotLaunched {
     fn verdict(&self) -> (TaskState, Reason) {
         match self {
             Self::Offers(_) | Self::TooBig(..) => (TaskState::Dropped, Reason::InvalidOffers),
-            Self::TooMany(..) => (TaskState::Dropped, Reason::TaskInvalid),
+            Self::TooMany(..) | Self::Unacknowledged(..) => (TaskState::Dropped, Reason::FrameworkLimit),
             Self::NotIts(..) | Self::Reused(..) | Self::Invalid(..) => (TaskState::Error, Reason::TaskInvalid),
         }
     }
@@ -83,7 +86,11 @@ pub(super) fn accept(
     };
     let mut left = Resources::default();
     for &id in offers {
-        left.give(&offers::close(state, id).resources);
+        let resources = match planted::is(Bug::OfferNotRemoved) {
+            true => state.offers[&id].resources.clone(),
+            false => offers::close(state, id).resources,
+        };
+        left.give(&resources);
     }
     for task in tasks {
         match fit(state, framework, &task, offers, &mut left) {
@@ -134,13 +141,16 @@ fn fit(
     if task.id.framework != framework {
         return Err(NotLaunched::NotIts(task.id, framework));
     }
-    if let Some(known) = state.tasks.get(&task.id).or_else(|| state.history.get(task.id)) {
+    if let Some(known) = state.task(task.id).filter(|_| !planted::is(Bug::NumberReused)) {
         return Err(NotLaunched::Reused(task.id, known.status.state));
     }
     task.check().map_err(|invalid| NotLaunched::Invalid(task.id, invalid))?;
-    let its_tasks = state.frameworks[&framework].tasks.len();
-    if its_tasks >= state.config.tasks_per_framework {
-        return Err(NotLaunched::TooMany(task.id, framework, its_tasks));
+    let known = &state.frameworks[&framework];
+    if known.tasks.len() >= state.config.tasks_per_framework {
+        return Err(NotLaunched::TooMany(task.id, framework, known.tasks.len()));
+    }
+    if known.ended >= state.config.unacknowledged_per_framework {
+        return Err(NotLaunched::Unacknowledged(task.id, framework, known.ended));
     }
     left.take(&task.resources).map_err(|shortage| {
         let offers: Vec<_> = offers.iter().map(ToString::to_string).collect();
@@ -162,9 +172,9 @@ fn launch(state: &mut State, framework: FrameworkId, agent: AgentId, spec: Arc<T
         // The offer's promise becomes the task's.
         holds: true,
         kill: false,
-        closed: false,
         latest_update: UpdateId::UNACKNOWLEDGED,
         status: status.clone(),
+        kept: false,
     };
     state.insert_task(id, task);
     let session = state.agent_session(agent).expect("offers of an agent end with its connection");

@@ -1,14 +1,15 @@
-//! Agents that fall silent, drain and leave.
+//! Agents that fall silent, drain, leave, or are given up.
 
 use alloc::vec::Vec;
 
 use super::effect::{Announcement, Change, Effect, FrameworkEvent};
-use super::offers;
 use super::refusal::Refusal;
-use super::state::{Presence, State};
+use super::state::{Agent, Presence, State};
 use super::timers::Timer;
+use super::{offers, reconcile, updates};
 use crate::id::{AgentId, SessionId, TaskId};
 use crate::lifecycle::TaskEvent;
+use crate::planted::{self, Bug};
 use crate::task::Reason;
 use crate::time::Now;
 
@@ -34,99 +35,140 @@ pub(super) fn drain(state: &mut State, now: Now, session: SessionId, out: &mut V
 
 pub(super) fn leave(state: &mut State, now: Now, session: SessionId, out: &mut Vec<Effect>) -> Result<(), Refusal> {
     let id = heard_from(state, now, session)?;
-    cut_off(state, id, out);
-    out.push(Effect::Remember(Change::AgentRemoved(id)));
-    give_up(state, id, TaskEvent::AgentLeft, Reason::AgentDraining, "its agent left", out);
+    cut_off(state, now, id, out);
+    give_up(state, now, id, TaskEvent::AgentLeft, Reason::AgentDraining, "its agent left", out);
     mourn(state, id, out);
     out.push(Effect::Close(session));
     Ok(())
 }
 
-/// Its connection ended. Its tasks count as running until [`time_out`].
+/// Its connection ended. Its tasks count as running until it has been silent for too long.
 pub(super) fn disconnect(state: &mut State, now: Now, id: AgentId, out: &mut Vec<Effect>) {
-    cut_off(state, id, out);
-    let timer = now + state.config.agent_timeout;
-    let agent = state.agents.get_mut(&id).expect("a session's agent is known");
-    agent.presence = Presence::Disconnected;
-    state.timers.cancel(agent.timer, Timer::Agent(id));
-    agent.timer = timer;
-    state.timers.set(timer, Timer::Agent(id));
+    cut_off(state, now, id, out);
     out.push(Effect::Announce(Announcement::AgentDown(id)));
+}
+
+/// An operator's word that an agent will not come back.
+pub(super) fn declare_gone(state: &mut State, now: Now, id: AgentId, out: &mut Vec<Effect>) -> Result<(), Refusal> {
+    let agent = state.agents.get(&id).ok_or(Refusal::AgentUnknown(id))?;
+    let was_known = match agent.presence {
+        Presence::Connected(_) => return Err(Refusal::AgentConnected(id)),
+        Presence::Disconnected | Presence::Recovering => true,
+        Presence::Unreachable { .. } => false,
+    };
+    let why = "an operator declared its agent gone";
+    give_up(state, now, id, TaskEvent::AgentGoneByOperator, Reason::AgentRemoved, why, out);
+    if was_known {
+        mourn(state, id, out);
+    }
+    Ok(())
 }
 
 /// The timer of an agent went off: it may be silent, away, or just have spoken.
 pub(super) fn time_out(state: &mut State, now: Now, id: AgentId, out: &mut Vec<Effect>) {
-    let timeout = state.config.agent_timeout;
+    let known = state.agents.len();
     let Some(agent) = state.agents.get_mut(&id) else { return };
-    match agent.presence {
-        Presence::Connected(_) if agent.last_seen + timeout > now => {
-            agent.timer = agent.last_seen + timeout;
-            state.timers.set(agent.timer, Timer::Agent(id));
+    let due = match agent.presence {
+        Presence::Connected(_) | Presence::Disconnected => agent.last_seen + state.config.agent_timeout,
+        Presence::Recovering => agent.timer,
+        Presence::Unreachable { .. } => {
+            let why = "its agent was unreachable for too long";
+            return give_up(state, now, id, TaskEvent::AgentGone, Reason::AgentRemoved, why, out);
         }
-        Presence::Connected(session) => {
-            cut_off(state, id, out);
-            become_unreachable(state, now, id, out);
-            out.push(Effect::Close(session));
-        }
-        Presence::Disconnected | Presence::Recovering => become_unreachable(state, now, id, out),
-        // Its timer went off already, and no other was set.
-        Presence::Unreachable { .. } => {}
+    };
+    let later = if due > now { Err(due) } else { state.guard.allow(now, known) };
+    if let Err(later) = later {
+        agent.timer = later;
+        return state.timers.set(later, Timer::Agent(id));
     }
+    if let Presence::Connected(session) = agent.presence {
+        cut_off(state, now, id, out);
+        out.push(Effect::Close(session));
+    }
+    become_unreachable(state, now, id, out);
 }
 
-/// Ends an agent's session from our side: nothing can be launched there any more.
-pub(super) fn cut_off(state: &mut State, id: AgentId, out: &mut Vec<Effect>) {
+/// Ends an agent's session from our side: nothing can be launched there any more, and what it told last is the
+/// master's to repeat.
+pub(super) fn cut_off(state: &mut State, now: Now, id: AgentId, out: &mut Vec<Effect>) {
     let agent = state.agents.get_mut(&id).expect("the caller has seen the agent");
     if let Presence::Connected(session) = agent.presence {
         agent.presence = Presence::Disconnected;
         state.sessions.remove(&session);
     }
+    agent.unnamed = None;
     let open = agent.offers.clone();
+    let tasks = agent.tasks.clone();
+    for task in tasks {
+        if state.tasks[&task].status.state.is_terminal() {
+            updates::keep(state, now, task);
+        }
+    }
     state.allocator.set_agent_active(id, false);
-    offers::rescind(state, open, out);
+    if !planted::is(Bug::OfferOutlivesAgent) {
+        offers::rescind(state, open, out);
+    }
 }
 
 fn become_unreachable(state: &mut State, now: Now, id: AgentId, out: &mut Vec<Effect>) {
     let agent = state.agents.get_mut(&id).expect("the caller has seen the agent");
-    let seen = agent.presence != Presence::Recovering;
-    agent.presence = Presence::Unreachable { seen };
-    agent.timer = now;
+    agent.presence = Presence::Unreachable { since: now };
+    agent.timer = now + state.config.agent_gone_after;
+    if !planted::is(Bug::NeverGone) {
+        state.timers.set(agent.timer, Timer::Agent(id));
+    }
     let tasks: Vec<TaskId> = agent.tasks.iter().copied().collect();
-    out.push(Effect::Remember(Change::AgentRemoved(id)));
+    out.push(Effect::Remember(Change::AgentRecorded(id, agent.record())));
+    state.drop_orphans(id);
     for task in tasks {
         // Nobody waits for the tasks of a framework that is gone.
         let event = match state.frameworks.contains_key(&task.framework) {
             true => TaskEvent::AgentSilent,
             false => TaskEvent::AgentLeft,
         };
-        state.happen(task, event, Reason::AgentRemoved, "its agent is silent", out);
-        if let Some(known) = state.tasks.get(&task) {
-            match known.closed {
-                true => state.close(task),
-                false => state.release(task),
-            }
-        }
+        state.declare(now, task, event, Reason::AgentRemoved, "its agent is silent", out);
     }
     mourn(state, id, out);
-    forget_if_empty(state, id);
+    reconcile::answer_questions(state, id, out);
     while let Some(oldest) = one_too_many(state) {
-        give_up(state, oldest, TaskEvent::AgentLeft, Reason::AgentRemoved, "its agent never came back", out);
+        let why = "its agent never came back, and too many are unreachable";
+        give_up(state, now, oldest, TaskEvent::AgentGone, Reason::AgentRemoved, why, out);
     }
 }
 
 /// Ends every task of an agent that will not come back, and forgets the agent.
-fn give_up(state: &mut State, id: AgentId, event: TaskEvent, reason: Reason, why: &str, out: &mut Vec<Effect>) {
+fn give_up(
+    state: &mut State,
+    now: Now,
+    id: AgentId,
+    event: TaskEvent,
+    reason: Reason,
+    why: &str,
+    out: &mut Vec<Effect>,
+) {
     let agent = state.agents.get(&id).expect("the caller has seen the agent");
     state.timers.cancel(agent.timer, Timer::Agent(id));
     for task in agent.tasks.clone() {
-        state.happen(task, event, reason, why, out);
+        state.declare(now, task, event, reason, why, out);
         // Ended before, and not acknowledged: its agent will not repeat it.
+        if state.tasks.get(&task).is_some_and(|task| !task.kept) {
+            match state.frameworks.contains_key(&task.framework) {
+                true => updates::keep(state, now, task),
+                false => state.archive(task),
+            }
+        }
         if state.tasks.contains_key(&task) {
-            state.close(task);
+            state.detach(task);
         }
     }
-    state.agents.remove(&id);
+    out.push(Effect::Remember(Change::AgentRemoved(id)));
+    state.drop_orphans(id);
     state.allocator.remove_agent(id);
+    state.has_seen(id);
+    let Some(Agent { key, questions, .. }) = state.agents.remove(&id) else { return };
+    state.agents_by_key.remove(&key);
+    reconcile::answer_all(state, questions, Some(id), out);
+    reconcile::answer_questions(state, id, out);
 }
 
 /// Takes an agent out of what can be offered, and tells everybody.
@@ -138,24 +180,16 @@ fn mourn(state: &mut State, id: AgentId, out: &mut Vec<Effect>) {
     out.push(Effect::Announce(Announcement::AgentRemoved(id)));
 }
 
-/// An unreachable agent of which nothing is awaited need not be remembered.
-pub(super) fn forget_if_empty(state: &mut State, id: AgentId) {
-    if let Some(agent) = state.agents.get(&id)
-        && agent.presence == (Presence::Unreachable { seen: true })
-        && agent.tasks.is_empty()
-    {
-        state.agents.remove(&id);
-    }
-}
-
 /// The agent that has been unreachable for longest, when there are more of them than we remember.
 fn one_too_many(state: &State) -> Option<AgentId> {
     let unreachable = || {
-        let away = |presence| matches!(presence, Presence::Unreachable { .. });
-        state.agents.iter().filter(move |(_, agent)| away(agent.presence))
+        state.agents.iter().filter_map(|(&id, agent)| match agent.presence {
+            Presence::Unreachable { since } => Some((since, id)),
+            _ => None,
+        })
     };
     if unreachable().count() <= state.config.unreachable_agents {
         return None;
     }
-    unreachable().min_by_key(|(_, agent)| agent.timer).map(|(&id, _)| id)
+    unreachable().min().map(|(_, id)| id)
 }

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::agent::AgentInfo;
-use crate::id::{AgentId, FrameworkId, OfferId, SessionId, TaskId, UpdateId};
+use crate::id::{AgentId, AgentKey, FrameworkId, Member, OfferId, RequestId, SessionId, TaskId, UpdateId};
 use crate::resources::Resources;
 use crate::task::{TaskSpec, TaskState, TaskStatus};
 
@@ -17,13 +17,36 @@ pub enum Command {
     /// An agent says something.
     Agent(SessionId, AgentCommand),
     /// A framework says something.
-    Framework(SessionId, FrameworkCommand),
-    /// An operator wants a task ended.
-    KillTask(TaskId),
+    Framework(SessionId, FrameworkCall),
+    /// An operator wants something. With a request id, it is carried out once, and the same verdict is given
+    /// whenever it is asked for again.
+    Operator(Option<RequestId>, OperatorCommand),
     /// The connection of an agent or a framework ended.
     Disconnected(SessionId),
     /// Time has passed: whatever is due at `now` happens. See [`super::Cluster::next_deadline`].
     Tick,
+}
+
+/// From an operator.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OperatorCommand {
+    /// End a task.
+    KillTask(TaskId),
+    /// An agent will never come back: its tasks are `GONE_BY_OPERATOR`. Should it come back all the same, it is
+    /// told to end them.
+    AgentGone(AgentId),
+}
+
+/// Who an agent says it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AgentIdentity {
+    /// Its id from an earlier registration, if it has one.
+    pub member: Option<Member<AgentId>>,
+    /// Proves that the id is its own.
+    pub key: AgentKey,
+    /// Drawn at random at every start of the agent's process: tells an agent that comes back on another connection
+    /// from a copy of it.
+    pub run: u64,
 }
 
 /// From an agent. The first command of a session is `Register`.
@@ -31,12 +54,21 @@ pub enum Command {
 pub enum AgentCommand {
     /// Joins, or comes back.
     Register {
-        /// Its id from an earlier registration, if it has one.
-        id: Option<AgentId>,
+        /// Who it is.
+        identity: AgentIdentity,
         /// What it is and has.
         info: AgentInfo,
-        /// Every task it holds that has not ended, and every ended one whose end is not acknowledged.
+        /// Of the tasks that it holds, which have not ended or whose end is not acknowledged, the first.
         tasks: Vec<HeldTask>,
+        /// Whether these are all. Else [`Self::Holds`] follow, and nothing else before the last of them.
+        complete: bool,
+    },
+    /// More of the tasks that it holds.
+    Holds {
+        /// In no certain order.
+        tasks: Vec<HeldTask>,
+        /// Whether these are the last.
+        complete: bool,
     },
     /// It lives. Every other command says so as well.
     Heartbeat,
@@ -59,15 +91,59 @@ pub struct HeldTask {
     pub resources: Resources,
     /// Where it stands.
     pub state: TaskState,
+    /// Its latest update. The one that told of its end, when it has ended.
+    pub update: UpdateId,
+}
+
+/// A command of a framework with its number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FrameworkCall {
+    /// 1, 2, 3, … over all sessions of the framework: a call whose number is not above those before is a repeat, and
+    /// is passed over. 0 is a call without a number, which is always carried out.
+    pub number: u64,
+    /// What it wants.
+    pub command: FrameworkCommand,
+}
+
+impl From<FrameworkCommand> for FrameworkCall {
+    fn from(command: FrameworkCommand) -> Self {
+        Self { number: 0, command }
+    }
+}
+
+/// An update of which a framework has taken note.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Acknowledgement {
+    /// Of which task.
+    pub task: TaskId,
+    /// Which of the task's updates, and with it those before.
+    pub update: UpdateId,
+    /// Where the task was, as the update said.
+    pub agent: Option<AgentId>,
+}
+
+impl From<&TaskStatus> for Acknowledgement {
+    fn from(status: &TaskStatus) -> Self {
+        Self { task: status.task, update: status.update, agent: status.agent }
+    }
+}
+
+/// A task of which a framework wants to know where it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// Which task.
+    pub task: TaskId,
+    /// Where the framework launched it. With it, a task that is not known there is `GONE`; without, `UNKNOWN`.
+    pub agent: Option<AgentId>,
 }
 
 /// From a framework. The first command of a session is `Subscribe`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FrameworkCommand {
-    /// Joins, or comes back as the framework `id`, whose older session, if there is one, is closed.
+    /// Joins, or comes back as the framework `member`, whose older session, if there is one, is closed.
     Subscribe {
         /// Its id from an earlier subscription, if it has one.
-        id: Option<FrameworkId>,
+        member: Option<Member<FrameworkId>>,
         /// What it is.
         info: FrameworkInfo,
     },
@@ -94,9 +170,9 @@ pub enum FrameworkCommand {
     /// Wants a task ended.
     Kill(TaskId),
     /// Has taken note of updates.
-    Acknowledge(Vec<(TaskId, UpdateId)>),
+    Acknowledge(Vec<Acknowledgement>),
     /// Asks where tasks stand; an empty list asks for all of its tasks.
-    Reconcile(Vec<TaskId>),
+    Reconcile(Vec<Question>),
     /// Leaves for good; its tasks are killed.
     Teardown,
 }

@@ -12,15 +12,24 @@ pub struct Config {
     pub offer_timeout: Duration,
     /// How long an agent may be silent or away before its tasks count as unreachable.
     pub agent_timeout: Duration,
+    /// How long the agents of the last master have to find a new one.
+    pub reregister_timeout: Duration,
+    /// How long an agent may be unreachable before it counts as gone, and its tasks with it.
+    pub agent_gone_after: Duration,
     /// The weights of roles against each other; a role that is not here has 1.
     pub weights: BTreeMap<String, NonZeroU32>,
     /// Ended tasks that are remembered, so that questions about them have answers.
     pub history: usize,
     /// Tasks of one framework that run, or whose end it has not acknowledged. More are dropped at once.
     pub tasks_per_framework: usize,
-    /// Unreachable agents whose tasks may still come back. With more than these, the tasks of those that went
-    /// first are given up.
+    /// Ends of one framework's tasks that it has not acknowledged. With more of them, its launches are dropped.
+    pub unacknowledged_per_framework: usize,
+    /// Agents that are known. More are asked to come later.
+    pub agents: usize,
+    /// Unreachable agents whose tasks may still come back. With more than these, those that went first are given up.
     pub unreachable_agents: usize,
+    /// Frameworks that are known. More are turned away.
+    pub frameworks: usize,
 }
 
 impl Default for Config {
@@ -29,15 +38,25 @@ impl Default for Config {
             // Mesos has none, and one slow scheduler then starves a cluster. A scheduler that works answers within
             // milliseconds; this leaves room for a long pause.
             offer_timeout: Duration::from_secs(5),
-            // Mesos's five missed pings of 15 s.
-            agent_timeout: Duration::from_secs(75),
+            // Four heartbeats. Mesos needs 75 s, Nomad 20 s, Kubernetes 40 to 50 s.
+            agent_timeout: Duration::from_secs(10),
+            // An agent tries each 5 s at the latest; this leaves room for a storm of them. Mesos gives 10 min.
+            reregister_timeout: Duration::from_secs(60),
+            // A machine that is repaired comes back within a day.
+            agent_gone_after: Duration::from_secs(24 * 60 * 60),
             weights: BTreeMap::new(),
             // A few megabytes.
             history: 10_000,
-            // A few hundred megabytes, should a framework come to this and never acknowledge.
+            // A few hundred megabytes, should a framework come to this.
             tasks_per_framework: 1_000_000,
+            // Ten seconds of a cluster that ends 10,000 tasks a second.
+            unacknowledged_per_framework: 100_000,
+            // More than the largest cluster that we have measured. Their sum of resources stays exact.
+            agents: 100_000,
             // A rack, or a data centre of our size.
             unreachable_agents: 1_000,
+            // Each takes a few kilobytes, and has its place in the ranking.
+            frameworks: 10_000,
         }
     }
 }

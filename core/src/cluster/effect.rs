@@ -6,9 +6,10 @@ use alloc::vec::Vec;
 
 use crate::agent::AgentInfo;
 use crate::cluster::command::FrameworkInfo;
-use crate::id::{AgentId, FrameworkId, OfferId, SessionId, TaskId, UpdateId};
+use crate::id::{AgentId, AgentKey, ClusterId, Epoch, FrameworkId, Member, OfferId, SessionId, TaskId, UpdateId};
 use crate::offer::Offer;
 use crate::task::{TaskSpec, TaskStatus};
+use crate::time::Now;
 
 /// One thing to do, in the order given. Within a batch of commands every [`Effect::Remember`] is made durable,
 /// in one transaction, before anything else is let out.
@@ -30,7 +31,15 @@ pub enum Effect {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FrameworkEvent {
     /// It is known under this id from now on.
-    Subscribed(FrameworkId),
+    Subscribed {
+        /// Its name.
+        member: Member<FrameworkId>,
+        /// Which master took it in.
+        epoch: Epoch,
+        /// The highest number of its calls that this master has heard; 0 when there was none. Calls above it were lost
+        /// with the last session.
+        last_call: u64,
+    },
     /// It may take these.
     Offers(Vec<Offer>),
     /// These are no longer to be had.
@@ -47,9 +56,14 @@ pub enum FrameworkEvent {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AgentOrder {
     /// It is known under this id from now on. It then sends every update that is not acknowledged again.
-    Registered(AgentId),
+    Registered {
+        /// Its name.
+        member: Member<AgentId>,
+        /// Which master took it in. An agent that has seen a later one hangs up.
+        epoch: Epoch,
+    },
     /// It cannot join. The last word on this session.
-    Refused(String),
+    Refused(Rejection),
     /// Run this.
     Launch(Arc<TaskSpec>),
     /// End this. An agent that does not know it answers with an update nonetheless.
@@ -62,11 +76,44 @@ pub enum AgentOrder {
     RemoveFramework(FrameworkId),
 }
 
+/// Why an agent cannot join, and what it is to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rejection {
+    /// It may try again later.
+    Later(String),
+    /// Its id is void: its tasks are told as gone, so it is to end them. It may join under a new id.
+    Gone(String),
+    /// It belongs to another cluster, whose epochs say nothing about this one's; somebody must act.
+    OtherCluster(String),
+    /// It cannot join as it is; somebody must act.
+    Final(String),
+}
+
+impl Rejection {
+    /// What is wrong, for people.
+    pub fn why(&self) -> &str {
+        match self {
+            Self::Later(why) | Self::Gone(why) | Self::OtherCluster(why) | Self::Final(why) => why,
+        }
+    }
+}
+
+/// What the registry remembers of an agent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentRecord {
+    /// What it is and has.
+    pub info: AgentInfo,
+    /// What it proves its id with.
+    pub key: AgentKey,
+    /// Since when it counts as unreachable, by the cluster's time.
+    pub unreachable_since: Option<Now>,
+}
+
 /// A change of what the registry remembers. Nothing about offers or tasks is among them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// An agent was admitted, or came back with other properties.
-    AgentAdmitted(AgentId, AgentInfo),
+    /// An agent was admitted, came back with other properties, or can no longer be reached.
+    AgentRecorded(AgentId, AgentRecord),
     /// An agent is gone for good.
     AgentRemoved(AgentId),
     /// A framework subscribed, or came back with other properties.
@@ -78,8 +125,12 @@ pub enum Change {
 /// What the registry remembered when a master starts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recovered {
+    /// Which cluster this is.
+    pub cluster: ClusterId,
+    /// Which of the cluster's masters this is. Above those of all before it.
+    pub epoch: Epoch,
     /// The agents that were admitted and not removed.
-    pub agents: Vec<(AgentId, AgentInfo)>,
+    pub agents: Vec<(AgentId, AgentRecord)>,
     /// The frameworks that subscribed and were not removed.
     pub frameworks: Vec<(FrameworkId, FrameworkInfo)>,
     /// The highest agent number ever given, or 0.

@@ -1,6 +1,7 @@
 //! Frameworks that join, come back and leave.
 
 use alloc::collections::BTreeSet;
+use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
@@ -8,17 +9,21 @@ use super::command::FrameworkInfo;
 use super::effect::{AgentOrder, Announcement, Change, Effect, FrameworkEvent};
 use super::offers;
 use super::refusal::Refusal;
+use super::register::of_another_cluster;
 use super::state::{Framework, Link, Peer, State};
 use super::timers::Timer;
-use crate::id::{AgentId, FrameworkId, SessionId};
+use super::updates;
+use crate::id::{AgentId, FrameworkId, Member, SessionId, TaskId, UpdateId};
 use crate::lifecycle::TaskEvent;
-use crate::task::Reason;
+use crate::planted::{self, Bug};
+use crate::task::{Reason, Source, TaskStatus};
 use crate::time::Now;
 
 pub(super) fn subscribe(
     state: &mut State,
+    now: Now,
     session: SessionId,
-    id: Option<FrameworkId>,
+    member: Option<Member<FrameworkId>>,
     info: FrameworkInfo,
     out: &mut Vec<Effect>,
 ) -> Result<(), Refusal> {
@@ -29,14 +34,23 @@ pub(super) fn subscribe(
         turn_away(session, invalid.to_string(), out);
         return Ok(());
     }
-    match id {
-        Some(id) if state.frameworks.contains_key(&id) => come_back(state, session, id, info, out),
-        Some(id) if id.0 <= state.last_framework => {
-            turn_away(session, "framework has been removed".to_string(), out);
+    let Some(Member { cluster, id }) = member else {
+        match state.frameworks.len() < state.config.frameworks {
+            true => join(state, session, FrameworkId(state.last_framework + 1), info, out),
+            false => {
+                turn_away(session, format!("{} frameworks are known, more are not taken", state.frameworks.len()), out);
+            }
         }
-        // An id that we never gave is one that an earlier registry gave.
-        Some(id) => join(state, session, id, info, out),
-        None => join(state, session, FrameworkId(state.last_framework + 1), info, out),
+        return Ok(());
+    };
+    if cluster != state.cluster && !planted::is(Bug::ClusterNotChecked) {
+        turn_away(session, of_another_cluster(state, &id.to_string(), &cluster.to_string()), out);
+    } else if state.frameworks.contains_key(&id) {
+        come_back(state, now, session, id, info, out);
+    } else if id.0 > state.last_framework || id.0 == 0 {
+        turn_away(session, format!("{} never gave the id {id}: subscribe without one", state.cluster), out);
+    } else {
+        turn_away(session, "framework has been removed".to_string(), out);
     }
     Ok(())
 }
@@ -56,40 +70,42 @@ pub(super) fn disconnect(state: &mut State, now: Now, id: FrameworkId, out: &mut
     state.allocator.set_framework_active(id, false);
     out.push(Effect::Announce(Announcement::FrameworkDown(id)));
     if at_once {
-        remove(state, id, out);
+        remove(state, now, id, out);
     }
 }
 
-pub(super) fn teardown(state: &mut State, session: SessionId, out: &mut Vec<Effect>) -> Result<(), Refusal> {
+pub(super) fn teardown(state: &mut State, now: Now, session: SessionId, out: &mut Vec<Effect>) -> Result<(), Refusal> {
     let id = state.framework_of(session)?;
-    remove(state, id, out);
+    remove(state, now, id, out);
     Ok(())
 }
 
 const WHY: &str = "its framework is gone";
 
 /// Forgets a framework and ends its tasks. What they hold is free when their agents say so, and not before.
-pub(super) fn remove(state: &mut State, id: FrameworkId, out: &mut Vec<Effect>) {
+pub(super) fn remove(state: &mut State, now: Now, id: FrameworkId, out: &mut Vec<Effect>) {
     let Some(open) = state.frameworks.get(&id).map(|framework| framework.offers.clone()) else { return };
     offers::give_back(state, open);
+    updates::stop_resending(state, id);
     let framework = state.frameworks.remove(&id).expect("it was just there");
     state.allocator.remove_framework(id);
     out.push(Effect::Remember(Change::FrameworkRemoved(id)));
     for agent in agents_with_tasks(state, &framework) {
-        if let Some(session) = state.agent_session(agent) {
+        if let Some(session) = state.agent_session(agent).filter(|_| !planted::is(Bug::TasksOutliveFramework)) {
             out.push(Effect::ToAgent(session, AgentOrder::RemoveFramework(id)));
         }
     }
     for task in framework.tasks {
         let known = state.tasks.get_mut(&task).expect("a framework's task is known");
+        known.kept = false;
         if known.holds {
             known.kill = true;
-            state.happen(task, TaskEvent::KillRequested, Reason::FrameworkRemoved, WHY, out);
+            kill_unheard(state, task, out);
         } else if known.status.state.is_terminal() {
-            state.close(task);
+            state.archive(task);
         } else {
             // It is unreachable. Should it come back, its agent is told to end it then.
-            state.happen(task, TaskEvent::AgentLeft, Reason::FrameworkRemoved, WHY, out);
+            state.declare(now, task, TaskEvent::AgentLeft, Reason::FrameworkRemoved, WHY, out);
         }
     }
     match framework.link {
@@ -102,14 +118,34 @@ pub(super) fn remove(state: &mut State, id: FrameworkId, out: &mut Vec<Effect>) 
     out.push(Effect::Announce(Announcement::FrameworkRemoved(id)));
 }
 
+/// Notes that a task is to end, of which nobody is left to be told.
+fn kill_unheard(state: &mut State, id: TaskId, out: &mut Vec<Effect>) {
+    let task = state.tasks.get_mut(&id).expect("the caller has seen the task");
+    let Some(next) = task.status.state.next(TaskEvent::KillRequested) else { return };
+    task.status = TaskStatus {
+        reason: Some(Reason::FrameworkRemoved),
+        message: WHY.to_string(),
+        agent: Some(task.agent),
+        ..TaskStatus::new(id, UpdateId::UNACKNOWLEDGED, next, Source::Master)
+    };
+    out.push(Effect::Announce(Announcement::Task(task.status.clone())));
+}
+
 fn join(state: &mut State, session: SessionId, id: FrameworkId, info: FrameworkInfo, out: &mut Vec<Effect>) {
-    state.last_framework = state.last_framework.max(id.0);
+    state.last_framework = id.0;
     out.push(Effect::Remember(Change::FrameworkSubscribed(id, info.clone())));
     state.frameworks.insert(id, Framework::new(info, Link::Connected(session)));
     welcome(state, session, id, out);
 }
 
-fn come_back(state: &mut State, session: SessionId, id: FrameworkId, info: FrameworkInfo, out: &mut Vec<Effect>) {
+fn come_back(
+    state: &mut State,
+    now: Now,
+    session: SessionId,
+    id: FrameworkId,
+    info: FrameworkInfo,
+    out: &mut Vec<Effect>,
+) {
     let framework = state.frameworks.get_mut(&id).expect("the caller has seen it");
     if framework.info != info {
         framework.role = info.role.as_str().into();
@@ -126,6 +162,7 @@ fn come_back(state: &mut State, session: SessionId, id: FrameworkId, info: Frame
     let open = framework.offers.clone();
     offers::give_back(state, open);
     welcome(state, session, id, out);
+    updates::tell_all(state, now, id, out);
     for agent in agents_with_tasks(state, &state.frameworks[&id]) {
         if let Some(session) = state.agent_session(agent) {
             out.push(Effect::ToAgent(session, AgentOrder::Resend(id)));
@@ -137,7 +174,14 @@ fn welcome(state: &mut State, session: SessionId, id: FrameworkId, out: &mut Vec
     state.sessions.insert(session, Peer::Framework(id));
     state.allocator.set_framework(id, &state.frameworks[&id].role);
     state.allocator.set_framework_active(id, true);
-    out.push(Effect::ToFramework(session, FrameworkEvent::Subscribed(id)));
+    out.push(Effect::ToFramework(
+        session,
+        FrameworkEvent::Subscribed {
+            member: state.member(id),
+            epoch: state.epoch,
+            last_call: state.frameworks[&id].last_call,
+        },
+    ));
     out.push(Effect::Announce(Announcement::FrameworkUp(id)));
 }
 

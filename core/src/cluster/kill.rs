@@ -8,9 +8,13 @@ use super::refusal::Refusal;
 use super::state::State;
 use crate::id::{SessionId, TaskId};
 use crate::lifecycle::TaskEvent;
+use crate::planted::{self, Bug};
 use crate::task::TaskState;
 
-/// A task that does not run is answered for, as a question would be.
+/// Kills of unknown tasks that are remembered for one framework while agents are expected back.
+const KILLS_MAX: usize = 100_000;
+
+/// A task that does not run, or whose agent cannot be told now, is answered for, as a question would be.
 pub(super) fn by_framework(
     state: &mut State,
     session: SessionId,
@@ -19,18 +23,24 @@ pub(super) fn by_framework(
 ) -> Result<(), Refusal> {
     let framework = state.framework_of(session)?;
     if id.framework != framework {
-        return Err(Refusal::NotItsTask { task: id, framework });
+        reconcile::not_its_task(session, framework, id, out);
+        return Ok(());
     }
-    if state.tasks.get(&id).is_some_and(|task| !task.status.state.is_terminal()) {
-        kill(state, id, out);
-    } else {
-        reconcile::answer(state, id, out);
+    let Some(task) = state.tasks.get(&id).filter(|task| !task.status.state.is_terminal()) else {
+        remember(state, id);
+        reconcile::answer(state, id, None, out);
+        return Ok(());
+    };
+    let reachable = state.agent_session(task.agent).is_some();
+    kill(state, id, out);
+    if !reachable {
+        reconcile::answer(state, id, None, out);
     }
     Ok(())
 }
 
 pub(super) fn by_operator(state: &mut State, id: TaskId, out: &mut Vec<Effect>) -> Result<(), Refusal> {
-    let task = state.tasks.get(&id).or_else(|| state.history.get(id)).ok_or(Refusal::TaskUnknown(id))?;
+    let task = state.task(id).ok_or(Refusal::TaskUnknown(id))?;
     if task.status.state.is_terminal() {
         return Err(Refusal::TaskEnded(id, task.status.state));
     }
@@ -50,5 +60,17 @@ fn kill(state: &mut State, id: TaskId, out: &mut Vec<Effect>) {
     let agent = task.agent;
     if let Some(session) = state.agent_session(agent) {
         out.push(Effect::ToAgent(session, AgentOrder::Kill(id)));
+    }
+}
+
+/// An agent that has not been seen may still come with an unknown task: it is ended then.
+fn remember(state: &mut State, id: TaskId) {
+    if state.task(id).is_some() || state.unseen.is_empty() || planted::is(Bug::KillForgotten) {
+        return;
+    }
+    if let Some(framework) = state.frameworks.get_mut(&id.framework)
+        && framework.kills.len() < KILLS_MAX
+    {
+        framework.kills.insert(id);
     }
 }

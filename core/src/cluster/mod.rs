@@ -9,26 +9,39 @@ mod command;
 mod config;
 mod effect;
 mod frameworks;
+mod guard;
+mod history;
+mod inventory;
 mod kill;
 mod offers;
+mod operator;
 mod reconcile;
+mod record;
 mod refusal;
 mod register;
 mod state;
 mod tasks;
 mod timers;
+mod updates;
 mod view;
 mod views;
 
 use alloc::vec::Vec;
 
-pub use command::{AgentCommand, Command, FrameworkCommand, FrameworkInfo, HeldTask, InvalidFramework};
+pub use command::{
+    Acknowledgement, AgentCommand, AgentIdentity, Command, FrameworkCall, FrameworkCommand, FrameworkInfo, HeldTask,
+    InvalidFramework, OperatorCommand, Question,
+};
 pub use config::Config;
-pub use effect::{AgentOrder, Announcement, Change, Effect, FrameworkEvent, Recovered};
+pub use effect::{AgentOrder, AgentRecord, Announcement, Change, Effect, FrameworkEvent, Recovered, Rejection};
 pub use refusal::Refusal;
-pub use view::{AgentView, FrameworkView, OfferView, RoleView, TaskView};
+pub use view::{AgentView, Counts, FrameworkView, OfferView, RoleView, TaskView};
+pub use views::TaskCursor;
 
+use crate::id::SessionId;
+use crate::planted::{self, Bug};
 use crate::time::Now;
+use register::Registration;
 use state::{Peer, State};
 use timers::Timer;
 
@@ -55,29 +68,9 @@ impl Cluster {
     pub fn apply(&mut self, now: Now, command: Command, out: &mut Vec<Effect>) -> Result<(), Refusal> {
         let state = &mut self.state;
         match command {
-            Command::Agent(session, command) => match command {
-                AgentCommand::Register { id, info, tasks } => {
-                    register::register(state, now, session, id, info, tasks, out)
-                }
-                AgentCommand::Heartbeat => agents::heard_from(state, now, session).map(|_| ()),
-                AgentCommand::Updates(updates) => tasks::update(state, now, session, updates, out),
-                AgentCommand::Drain => agents::drain(state, now, session, out),
-                AgentCommand::Leave => agents::leave(state, now, session, out),
-            },
-            Command::Framework(session, command) => match command {
-                FrameworkCommand::Subscribe { id, info } => frameworks::subscribe(state, session, id, info, out),
-                FrameworkCommand::Accept { offers, tasks, refuse } => {
-                    accept::accept(state, now, session, &offers, tasks, refuse, out)
-                }
-                FrameworkCommand::Decline { offers, refuse } => offers::decline(state, now, session, &offers, refuse),
-                FrameworkCommand::Revive => offers::revive(state, session),
-                FrameworkCommand::Suppress => offers::suppress(state, session),
-                FrameworkCommand::Kill(task) => kill::by_framework(state, session, task, out),
-                FrameworkCommand::Acknowledge(updates) => tasks::acknowledge(state, session, &updates, out),
-                FrameworkCommand::Reconcile(tasks) => reconcile::reconcile(state, session, &tasks, out),
-                FrameworkCommand::Teardown => frameworks::teardown(state, session, out),
-            },
-            Command::KillTask(task) => kill::by_operator(state, task, out),
+            Command::Agent(session, command) => agent_says(state, now, session, command, out),
+            Command::Framework(session, call) => framework_calls(state, now, session, call, out),
+            Command::Operator(request, command) => operator::decide(state, now, request, &command, out),
             Command::Disconnected(session) => {
                 match state.sessions.get(&session) {
                     Some(&Peer::Agent(id)) => agents::disconnect(state, now, id, out),
@@ -111,10 +104,77 @@ impl Cluster {
             match timer {
                 Timer::Offer(id) => expired.push(id),
                 Timer::Agent(id) => agents::time_out(state, now, id, out),
-                Timer::Framework(id) => frameworks::remove(state, id, out),
+                Timer::Framework(id) => frameworks::remove(state, now, id, out),
+                Timer::Resend(id) => updates::resend_due(state, now, id, out),
             }
         }
         offers::expire(state, now, &expired, out);
         state.allocator.expire(now);
+    }
+}
+
+fn agent_says(
+    state: &mut State,
+    now: Now,
+    session: SessionId,
+    command: AgentCommand,
+    out: &mut Vec<Effect>,
+) -> Result<(), Refusal> {
+    match command {
+        AgentCommand::Register { identity, info, tasks, complete } => {
+            let registration = Registration { identity, info, tasks, complete };
+            register::register(state, now, session, registration, out)
+        }
+        AgentCommand::Holds { tasks, complete } => register::holds(state, now, session, tasks, complete, out),
+        AgentCommand::Heartbeat => agents::heard_from(state, now, session).map(|_| ()),
+        AgentCommand::Updates(updates) => tasks::update(state, now, session, updates, out),
+        AgentCommand::Drain => agents::drain(state, now, session, out),
+        AgentCommand::Leave => agents::leave(state, now, session, out),
+    }
+}
+
+/// A call that was heard before is passed over.
+fn framework_calls(
+    state: &mut State,
+    now: Now,
+    session: SessionId,
+    FrameworkCall { number, command }: FrameworkCall,
+    out: &mut Vec<Effect>,
+) -> Result<(), Refusal> {
+    if number != 0
+        && !planted::is(Bug::CallRepeated)
+        && state.framework_of(session).is_ok_and(|id| number <= state.frameworks[&id].last_call)
+    {
+        return Ok(());
+    }
+    framework_says(state, now, session, command, out)?;
+    if number != 0
+        && let Ok(id) = state.framework_of(session)
+        && let Some(framework) = state.frameworks.get_mut(&id)
+    {
+        framework.last_call = number;
+    }
+    Ok(())
+}
+
+fn framework_says(
+    state: &mut State,
+    now: Now,
+    session: SessionId,
+    command: FrameworkCommand,
+    out: &mut Vec<Effect>,
+) -> Result<(), Refusal> {
+    match command {
+        FrameworkCommand::Subscribe { member, info } => frameworks::subscribe(state, now, session, member, info, out),
+        FrameworkCommand::Accept { offers, tasks, refuse } => {
+            accept::accept(state, now, session, &offers, tasks, refuse, out)
+        }
+        FrameworkCommand::Decline { offers, refuse } => offers::decline(state, now, session, &offers, refuse),
+        FrameworkCommand::Revive => offers::revive(state, session),
+        FrameworkCommand::Suppress => offers::suppress(state, session),
+        FrameworkCommand::Kill(task) => kill::by_framework(state, session, task, out),
+        FrameworkCommand::Acknowledge(acknowledgements) => updates::acknowledge(state, session, &acknowledgements, out),
+        FrameworkCommand::Reconcile(questions) => reconcile::reconcile(state, session, &questions, out),
+        FrameworkCommand::Teardown => frameworks::teardown(state, now, session, out),
     }
 }

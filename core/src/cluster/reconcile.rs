@@ -1,62 +1,145 @@
 //! Answering where tasks stand.
 
+use alloc::collections::BTreeSet;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
+use super::command::Question;
 use super::effect::Effect;
 use super::refusal::Refusal;
 use super::state::{Presence, State};
-use crate::id::{SessionId, TaskId, UpdateId};
+use crate::id::{AgentId, FrameworkId, SessionId, TaskId, UpdateId};
+use crate::planted::{self, Bug};
 use crate::task::{Reason, Source, TaskState, TaskStatus};
+
+/// Questions of one framework that wait for agents. Whoever has more asks again later.
+const QUESTIONS_MAX: usize = 100_000;
+
+/// What is known of a task that the master does not know.
+enum Unknown {
+    /// Said now.
+    Is(TaskState),
+    /// Said now, and again when more is known.
+    IsForNow(TaskState),
+    /// Known later.
+    Wait,
+}
 
 /// One update for each task asked for; for all of the framework's that run, or whose end it has not acknowledged,
 /// when it names none.
 pub(super) fn reconcile(
     state: &mut State,
     session: SessionId,
-    tasks: &[TaskId],
+    questions: &[Question],
     out: &mut Vec<Effect>,
 ) -> Result<(), Refusal> {
     let framework = state.framework_of(session)?;
-    if let Some(&task) = tasks.iter().find(|task| task.framework != framework) {
-        return Err(Refusal::NotItsTask { task, framework });
-    }
-    if tasks.is_empty() {
+    if questions.is_empty() {
         for &task in &state.frameworks[&framework].tasks {
-            answer(state, task, out);
+            tell_known(state, task, out);
         }
     }
-    for &task in tasks {
-        answer(state, task, out);
+    for &Question { task, agent } in questions {
+        match task.framework == framework {
+            true => answer(state, task, agent, out),
+            false => not_its_task(session, framework, task, out),
+        }
     }
     Ok(())
 }
 
-/// Tells the framework where a task stands. No answer is given while an agent may still come with a task of which
-/// this master has never heard.
-pub(super) fn answer(state: &State, id: TaskId, out: &mut Vec<Effect>) {
-    let status = match state.tasks.get(&id).or_else(|| state.history.get(id)) {
-        Some(task) => task.status.clone(),
-        None if state.is_recovering() => return,
-        None => TaskStatus {
-            message: "the master does not know it".to_string(),
-            ..TaskStatus::new(id, UpdateId::UNACKNOWLEDGED, unknown(state), Source::Master)
-        },
+/// Tells the framework where a task stands; when that cannot be known yet, as soon as it is.
+pub(super) fn answer(state: &mut State, id: TaskId, agent: Option<AgentId>, out: &mut Vec<Effect>) {
+    if state.task(id).is_some() {
+        return tell_known(state, id, out);
+    }
+    let known_so_far = match agent {
+        Some(agent) => on_agent(state, agent),
+        None if state.is_recovering() => Unknown::Wait,
+        None => Unknown::Is(TaskState::Unknown),
     };
-    let told = TaskStatus {
-        update: UpdateId::UNACKNOWLEDGED,
-        source: Source::Master,
-        reason: Some(Reason::Reconciliation),
-        ..status
-    };
-    state.tell(told, out);
+    if let Unknown::Is(told) | Unknown::IsForNow(told) = known_so_far {
+        let message = match told {
+            TaskState::Gone => "its agent does not hold it",
+            TaskState::Unreachable => "its agent is silent, and may hold it",
+            _ => "the master does not know it",
+        };
+        let status = TaskStatus {
+            message: message.to_string(),
+            agent,
+            ..TaskStatus::new(id, UpdateId::UNACKNOWLEDGED, told, Source::Master)
+        };
+        tell(state, status, out);
+    }
+    if let Unknown::IsForNow(_) | Unknown::Wait = known_so_far
+        && !planted::is(Bug::QuestionForgotten)
+    {
+        remember(state, id, agent);
+    }
 }
 
-/// A task of which nothing is known may run on an agent that has not come back since the last master.
-fn unknown(state: &State) -> TaskState {
-    let unseen = Presence::Unreachable { seen: false };
-    match state.agents.values().any(|agent| agent.presence == unseen) {
-        true => TaskState::Unreachable,
-        false => TaskState::Unknown,
+/// Says that a task is of somebody else. The session goes on: one wrong id must not cost a framework its others.
+pub(super) fn not_its_task(session: SessionId, framework: FrameworkId, task: TaskId, out: &mut Vec<Effect>) {
+    let status = TaskStatus {
+        reason: Some(Reason::TaskInvalid),
+        message: alloc::format!("{task} is not of {framework}"),
+        ..TaskStatus::new(task, UpdateId::UNACKNOWLEDGED, TaskState::Error, Source::Master)
+    };
+    out.push(Effect::ToFramework(session, super::effect::FrameworkEvent::Update(status)));
+}
+
+/// More is known of an agent: answers what waited for it, and, when it was the last that was expected back, what waited
+/// for all.
+pub(super) fn answer_questions(state: &mut State, id: AgentId, out: &mut Vec<Effect>) {
+    if let Some(agent) = state.agents.get_mut(&id) {
+        let waiting = core::mem::take(&mut agent.questions);
+        answer_all(state, waiting, Some(id), out);
     }
+    if !state.questions.is_empty() && !state.is_recovering() {
+        let waiting = core::mem::take(&mut state.questions);
+        answer_all(state, waiting, None, out);
+    }
+}
+
+pub(super) fn answer_all(state: &mut State, tasks: BTreeSet<TaskId>, agent: Option<AgentId>, out: &mut Vec<Effect>) {
+    for task in tasks {
+        if let Some(framework) = state.frameworks.get_mut(&task.framework) {
+            framework.questions -= 1;
+            answer(state, task, agent, out);
+        }
+    }
+}
+
+fn on_agent(state: &State, id: AgentId) -> Unknown {
+    let Some(agent) = state.agents.get(&id) else {
+        return Unknown::Is(TaskState::Gone);
+    };
+    match agent.presence {
+        _ if !state.unseen.contains(&id) && agent.unnamed.is_none() => Unknown::Is(TaskState::Gone),
+        Presence::Unreachable { .. } => Unknown::IsForNow(TaskState::Unreachable),
+        Presence::Connected(_) | Presence::Disconnected | Presence::Recovering => Unknown::Wait,
+    }
+}
+
+fn remember(state: &mut State, id: TaskId, agent: Option<AgentId>) {
+    let Some(framework) = state.frameworks.get_mut(&id.framework) else { return };
+    if framework.questions >= QUESTIONS_MAX {
+        return;
+    }
+    let questions = match agent {
+        Some(agent) => state.agents.get_mut(&agent).map(|agent| &mut agent.questions),
+        None => Some(&mut state.questions),
+    };
+    framework.questions += usize::from(questions.is_some_and(|questions| questions.insert(id)));
+}
+
+fn tell_known(state: &State, id: TaskId, out: &mut Vec<Effect>) {
+    if let Some(task) = state.task(id) {
+        tell(state, TaskStatus { update: UpdateId::UNACKNOWLEDGED, ..task.status.clone() }, out);
+    }
+}
+
+fn tell(state: &State, status: TaskStatus, out: &mut Vec<Effect>) {
+    let told = TaskStatus { source: Source::Master, reason: Some(Reason::Reconciliation), ..status };
+    state.tell(told, out);
 }

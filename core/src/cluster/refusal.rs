@@ -1,6 +1,6 @@
 //! Why a command was not carried out.
 
-use crate::id::{FrameworkId, SessionId, TaskId};
+use crate::id::{AgentId, SessionId, TaskId};
 use crate::task::TaskState;
 
 /// Nothing was changed and nothing is to be done.
@@ -15,18 +15,22 @@ pub enum Refusal {
     /// A session speaks for one peer, from its first command to its end.
     #[error("{0} has introduced itself already: a second time needs a connection of its own")]
     IntroducedTwice(SessionId),
-    /// A framework speaks for its own tasks only.
-    #[error("{task} is not of {framework}")]
-    NotItsTask {
-        /// The task.
-        task: TaskId,
-        /// Who spoke of it.
-        framework: FrameworkId,
-    },
+    /// The tasks that an agent holds come while it registers.
+    #[error("{0} has registered with all of its tasks already: what it holds is told when it registers")]
+    RegisteredAlready(SessionId),
+    /// News come once it is known what an agent holds.
+    #[error("{0} is still registering: updates come after the last of the tasks that it holds")]
+    StillRegistering(SessionId),
     /// An operator named a task that is not there.
     #[error("{0} is not known: it was never launched, or ended long ago")]
     TaskUnknown(TaskId),
     /// An operator wants the end of what has ended.
     #[error("{0} has ended already: it is {1}")]
     TaskEnded(TaskId, TaskState),
+    /// An operator named an agent that is not there.
+    #[error("{0} is not known: it never joined, left, or was declared gone before")]
+    AgentUnknown(AgentId),
+    /// An agent that is there is not gone.
+    #[error("{0} is connected: stop it, or have it drain, before it is declared gone")]
+    AgentConnected(AgentId),
 }

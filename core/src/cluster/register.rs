@@ -1,161 +1,175 @@
-//! Agents that join, or come back with what they run.
+//! Agents that join, or come back.
 
-use alloc::collections::BTreeSet;
-use alloc::string::ToString;
-use alloc::sync::Arc;
+use alloc::format;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::agents;
-use super::command::HeldTask;
-use super::effect::{AgentOrder, Announcement, Change, Effect};
+use super::command::{AgentIdentity, HeldTask};
+use super::effect::{AgentOrder, Announcement, Change, Effect, Rejection};
+use super::inventory;
 use super::refusal::Refusal;
-use super::state::{Agent, Peer, Presence, State, Task};
+use super::state::{Agent, Peer, Presence, State};
 use super::timers::Timer;
 use crate::agent::AgentInfo;
-use crate::id::{AgentId, FrameworkId, SessionId, TaskId, UpdateId};
-use crate::lifecycle::TaskEvent;
-use crate::task::{Reason, Source, TaskState, TaskStatus};
+use crate::id::{AgentId, AgentKey, SessionId};
+use crate::planted::{self, Bug};
 use crate::time::Now;
 
-/// A draining agent that comes back takes tasks again until it says otherwise.
+/// What an agent says when it registers.
+pub(super) struct Registration {
+    pub(super) identity: AgentIdentity,
+    pub(super) info: AgentInfo,
+    pub(super) tasks: Vec<HeldTask>,
+    pub(super) complete: bool,
+}
+
+/// Takes an agent in, or turns it away. A draining agent that comes back takes tasks again until it says otherwise.
 pub(super) fn register(
     state: &mut State,
     now: Now,
     session: SessionId,
-    id: Option<AgentId>,
-    info: AgentInfo,
-    held: Vec<HeldTask>,
+    registration: Registration,
     out: &mut Vec<Effect>,
 ) -> Result<(), Refusal> {
     if state.sessions.contains_key(&session) {
         return Err(Refusal::IntroducedTwice(session));
     }
-    if info.resources.is_empty() {
-        out.push(Effect::ToAgent(
-            session,
-            AgentOrder::Refused("an agent needs something to offer, and has nothing".to_string()),
-        ));
-        out.push(Effect::Close(session));
-        return Ok(());
-    }
-    let id = id.unwrap_or(AgentId(state.last_agent + 1));
-    // An id that we never gave is one that an earlier registry gave.
-    state.last_agent = state.last_agent.max(id.0);
+    let Registration { identity, info, tasks, complete } = registration;
+    let id = match identify(state, &identity, &info) {
+        Ok(id) => id,
+        Err(rejection) => {
+            out.push(Effect::ToAgent(session, AgentOrder::Refused(rejection)));
+            out.push(Effect::Close(session));
+            return Ok(());
+        }
+    };
     if let Some(older) = state.agent_session(id) {
-        agents::cut_off(state, id, out);
+        agents::cut_off(state, now, id, out);
         out.push(Effect::Close(older));
     }
-    admit(state, now, session, id, info, out);
-    out.push(Effect::ToAgent(session, AgentOrder::Registered(id)));
-    out.push(Effect::Announce(Announcement::AgentUp(id)));
-    take_stock(state, session, id, held, out);
-    state.allocator.set_agent_active(id, true);
+    admit(state, now, session, id, identity, info, out);
+    out.push(Effect::ToAgent(session, AgentOrder::Registered { member: state.member(id), epoch: state.epoch }));
+    inventory::take_in(state, now, session, id, tasks, out);
+    if complete {
+        inventory::complete(state, now, session, id, out);
+    }
     Ok(())
 }
 
-fn admit(state: &mut State, now: Now, session: SessionId, id: AgentId, info: AgentInfo, out: &mut Vec<Effect>) {
+/// More of what a registering agent holds.
+pub(super) fn holds(
+    state: &mut State,
+    now: Now,
+    session: SessionId,
+    tasks: Vec<HeldTask>,
+    complete: bool,
+    out: &mut Vec<Effect>,
+) -> Result<(), Refusal> {
+    let id = state.agent_of(session)?;
+    if state.agents[&id].unnamed.is_none() {
+        return Err(Refusal::RegisteredAlready(session));
+    }
+    agents::heard_from(state, now, session)?;
+    inventory::take_in(state, now, session, id, tasks, out);
+    if complete {
+        inventory::complete(state, now, session, id, out);
+    }
+    Ok(())
+}
+
+/// Which agent this is: one that is known, or the next.
+fn identify(state: &State, identity: &AgentIdentity, info: &AgentInfo) -> Result<AgentId, Rejection> {
+    if info.resources.is_empty() {
+        return Err(Rejection::Final("an agent needs something to offer, and has nothing".to_string()));
+    }
+    let Some(member) = identity.member else {
+        // One that never heard its id, because the connection broke, comes back under it.
+        return match state.agents_by_key.get(&identity.key) {
+            Some(&id) => its_own(state, id, identity),
+            None if state.agents.len() >= state.config.agents => {
+                Err(Rejection::Later(format!("{} agents are known, more are not taken", state.agents.len())))
+            }
+            None => Ok(AgentId(state.last_agent + 1)),
+        };
+    };
+    if member.cluster != state.cluster && !planted::is(Bug::ClusterNotChecked) {
+        let why = of_another_cluster(state, &member.id.to_string(), &member.cluster.to_string());
+        return Err(Rejection::OtherCluster(why));
+    }
+    if planted::is(Bug::IdAsItComes) && member.id.0 > state.last_agent {
+        return Ok(member.id);
+    }
+    if !state.agents.contains_key(&member.id) {
+        return Err(match member.id.0 > state.last_agent || member.id.0 == 0 {
+            true => Rejection::Final(format!("{} never gave the id {}", state.cluster, member.id)),
+            false => {
+                Rejection::Gone(format!("{} has left or was declared gone, and its tasks are told as gone", member.id))
+            }
+        });
+    }
+    its_own(state, member.id, identity)
+}
+
+/// Whether the id is the agent's, and free to be used.
+fn its_own(state: &State, id: AgentId, identity: &AgentIdentity) -> Result<AgentId, Rejection> {
+    let known = &state.agents[&id];
+    // A registry of an earlier version knows no keys: the first that comes is its own.
+    if known.key != identity.key && known.key != AgentKey::default() && !planted::is(Bug::KeyNotChecked) {
+        return Err(Rejection::Final(format!("{id} is another agent: the key does not fit")));
+    }
+    match known.presence {
+        Presence::Connected(_) if known.run != identity.run && !planted::is(Bug::RunTakesOver) => {
+            Err(Rejection::Later(format!(
+                "{id} is connected from elsewhere: a copy of this agent's work folder is in use, or its last process is not \
+             noticed as gone yet"
+            )))
+        }
+        _ => Ok(id),
+    }
+}
+
+/// What a peer is told that belongs to another cluster.
+pub(super) fn of_another_cluster(state: &State, who: &str, cluster: &str) -> String {
+    format!(
+        "{who} belongs to {cluster}, and this is {}: lead it to its own master, or have it join here anew, with an empty \
+         work folder or without its old id",
+        state.cluster
+    )
+}
+
+fn admit(
+    state: &mut State,
+    now: Now,
+    session: SessionId,
+    id: AgentId,
+    identity: AgentIdentity,
+    info: AgentInfo,
+    out: &mut Vec<Effect>,
+) {
+    state.last_agent = state.last_agent.max(id.0);
     let timer = now + state.config.agent_timeout;
-    state.allocator.set_agent(id, &info.resources);
-    let mut agent = Agent::new(info, Presence::Connected(session), now, timer);
-    let mut is_news = true;
+    let mut agent = Agent::new(info, identity.key, Presence::Connected(session), now, timer);
+    agent.run = identity.run;
+    agent.unnamed = Some(Default::default());
+    let mut before = None;
+    state.drop_orphans(id);
     if let Some(known) = state.agents.remove(&id) {
         state.timers.cancel(known.timer, Timer::Agent(id));
-        is_news = known.info != agent.info || matches!(known.presence, Presence::Unreachable { .. });
+        before = Some(known.record());
+        agent.unnamed = Some(known.tasks.clone());
         agent.tasks = known.tasks;
+        agent.questions = known.questions;
     }
-    if is_news {
-        out.push(Effect::Remember(Change::AgentAdmitted(id, agent.info.clone())));
+    state.allocator.set_agent(id, &agent.info.resources);
+    state.allocator.set_agent_active(id, planted::is(Bug::OfferedTooEarly));
+    let record = agent.record();
+    if before.as_ref() != Some(&record) && !planted::is(Bug::AgentNotRecorded) {
+        out.push(Effect::Remember(Change::AgentRecorded(id, record)));
     }
+    out.push(Effect::Announce(Announcement::AgentUp(id)));
     state.timers.set(timer, Timer::Agent(id));
     state.agents.insert(id, agent);
+    state.agents_by_key.insert(identity.key, id);
     state.sessions.insert(session, Peer::Agent(id));
-}
-
-/// Compares what the agent holds with what it should.
-fn take_stock(state: &mut State, session: SessionId, id: AgentId, held: Vec<HeldTask>, out: &mut Vec<Effect>) {
-    let mut missing = state.agents[&id].tasks.clone();
-    let mut strangers = BTreeSet::new();
-    for task in held {
-        missing.remove(&task.id);
-        if !state.frameworks.contains_key(&task.id.framework) {
-            strangers.insert(task.id.framework);
-        }
-        take_in(state, session, id, task, out);
-    }
-    for task in missing {
-        state.happen(task, TaskEvent::AgentForgot, Reason::AgentRestarted, "its agent came back without it", out);
-        // It had ended, and its agent has forgotten that: nobody will repeat it.
-        if state.tasks.contains_key(&task) {
-            state.close(task);
-        }
-    }
-    for framework in strangers {
-        // A number in use somewhere is not given again.
-        state.last_framework = state.last_framework.max(framework.0);
-        out.push(Effect::ToAgent(session, AgentOrder::RemoveFramework(framework)));
-    }
-}
-
-fn take_in(state: &mut State, session: SessionId, agent: AgentId, held: HeldTask, out: &mut Vec<Effect>) {
-    let HeldTask { id, state: reported, .. } = held;
-    detach_from_other_agent(state, id, agent);
-    if !state.tasks.contains_key(&id) {
-        let task = state.history.take(id).unwrap_or_else(|| new_task(state, agent, held));
-        state.insert_task(id, Task { agent, ..task });
-    }
-    if reported.is_terminal() {
-        // Its end is told by the update that follows.
-        return;
-    }
-    state.hold(id);
-    let task = &state.tasks[&id];
-    if task.status.state == TaskState::Unreachable {
-        state.happen(id, TaskEvent::Reported(reported), Reason::AgentReregistered, "its agent came back", out);
-    } else if let Some(next) = task.status.state.next(TaskEvent::Reported(reported)) {
-        // Its update, which follows, tells the framework.
-        let task = state.tasks.get_mut(&id).expect("it was just there");
-        task.status.state = next;
-        out.push(Effect::Announce(Announcement::Task(task.status.clone())));
-    }
-    let task = &state.tasks[&id];
-    if task.kill || task.status.state.is_terminal() {
-        out.push(Effect::ToAgent(session, AgentOrder::Kill(id)));
-    }
-}
-
-/// A task is where it is held, whatever we thought.
-fn detach_from_other_agent(state: &mut State, id: TaskId, agent: AgentId) {
-    let Some(other) = state.tasks.get(&id).map(|task| task.agent).filter(|&other| other != agent) else { return };
-    state.release(id);
-    if let Some(other) = state.agents.get_mut(&other) {
-        other.tasks.remove(&id);
-    }
-    if let Some(agent) = state.agents.get_mut(&agent) {
-        agent.tasks.insert(id);
-    }
-    state.tasks.get_mut(&id).expect("it was just there").agent = agent;
-    agents::forget_if_empty(state, other);
-}
-
-/// A task that an earlier master launched, or whose framework is gone.
-fn new_task(state: &State, agent: AgentId, held: HeldTask) -> Task {
-    Task {
-        role: role_of(state, held.id.framework),
-        agent,
-        name: held.name,
-        resources: held.resources,
-        holds: false,
-        kill: false,
-        closed: false,
-        latest_update: UpdateId::UNACKNOWLEDGED,
-        status: TaskStatus {
-            agent: Some(agent),
-            ..TaskStatus::new(held.id, UpdateId::UNACKNOWLEDGED, held.state, Source::Agent)
-        },
-    }
-}
-
-/// The role of a framework; empty when it is gone.
-pub(super) fn role_of(state: &State, framework: FrameworkId) -> Arc<str> {
-    state.frameworks.get(&framework).map_or_else(|| Arc::from(""), |framework| framework.role.clone())
 }

@@ -1,40 +1,56 @@
 //! What a master knows.
 
 use alloc::collections::{BTreeMap, BTreeSet};
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
 
 use super::command::FrameworkInfo;
 use super::config::Config;
-use super::effect::{Announcement, Effect, FrameworkEvent, Recovered};
+use super::effect::{AgentRecord, Recovered};
+use super::guard::StormGuard;
+use super::history::History;
+use super::operator::Requests;
 use super::refusal::Refusal;
 use super::timers::{Timer, Timers};
 use crate::agent::AgentInfo;
 use crate::allocator::Allocator;
-use crate::id::{AgentId, FrameworkId, OfferId, SessionId, TaskId, UpdateId};
-use crate::lifecycle::TaskEvent;
+use crate::id::{AgentId, AgentKey, ClusterId, Epoch, FrameworkId, Member, OfferId, SessionId, TaskId, UpdateId};
+use crate::planted::{self, Bug};
 use crate::resources::Resources;
-use crate::task::{Reason, Source, TaskState, TaskStatus};
+use crate::task::TaskStatus;
 use crate::time::Now;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct State {
     pub(super) config: Config,
+    pub(super) cluster: ClusterId,
+    pub(super) epoch: Epoch,
     pub(super) sessions: BTreeMap<SessionId, Peer>,
     pub(super) agents: BTreeMap<AgentId, Agent>,
+    pub(super) agents_by_key: BTreeMap<AgentKey, AgentId>,
+    /// Agents of the registry that have not registered with this master: nobody knows what runs there.
+    pub(super) unseen: BTreeSet<AgentId>,
     pub(super) frameworks: BTreeMap<FrameworkId, Framework>,
     pub(super) offers: BTreeMap<OfferId, OpenOffer>,
     /// Tasks that run, and ended ones whose end is not acknowledged.
     pub(super) tasks: BTreeMap<TaskId, Task>,
-    /// Tasks of which the last word is said.
+    /// Tasks whose end is acknowledged.
     pub(super) history: History,
+    /// Questions about unknown tasks, of which no agent is named: answered once no agent is expected back.
+    pub(super) questions: BTreeSet<TaskId>,
     pub(super) allocator: Allocator,
     pub(super) timers: Timers,
+    pub(super) guard: StormGuard,
+    pub(super) requests: Requests,
     pub(super) last_agent: u64,
     pub(super) last_framework: u64,
     pub(super) last_offer: u64,
+    /// Updates that this master made.
+    pub(super) last_update: u64,
 }
+
+/// More offers than any master makes: an answer to an offer of an earlier master must not pass for one to a new offer.
+const OFFERS_PER_EPOCH: u64 = 1_000_000_000_000;
 
 /// Who speaks on a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,13 +62,23 @@ pub(super) enum Peer {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Agent {
     pub(super) info: AgentInfo,
+    pub(super) key: AgentKey,
+    /// Of the process that registered last.
+    pub(super) run: u64,
     pub(super) presence: Presence,
     pub(super) draining: bool,
     pub(super) last_seen: Now,
     /// When its timer is set. May be earlier than it needs to be: hearing from an agent moves no timer.
     pub(super) timer: Now,
     pub(super) offers: BTreeSet<OfferId>,
+    /// Its tasks that run, and ended ones whose end it keeps.
     pub(super) tasks: BTreeSet<TaskId>,
+    /// While it registers: those of its tasks that it has not named so far.
+    pub(super) unnamed: Option<BTreeSet<TaskId>>,
+    /// What it runs though it should not: told to end, and counted as allocated until it has.
+    pub(super) orphans: BTreeMap<TaskId, Resources>,
+    /// Questions about unknown tasks that were launched here: answered once it is known what runs here.
+    pub(super) questions: BTreeSet<TaskId>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,11 +86,11 @@ pub(super) enum Presence {
     Connected(SessionId),
     /// Its connection was lost. Its tasks count as running for now.
     Disconnected,
-    /// It was known to the last master, and this one has not seen it. Nobody knows what runs there.
+    /// It was known to the last master, and is expected back.
     Recovering,
-    /// It was away for too long. It may still come back; `seen` is whether this master knows what ran there.
+    /// It was away for too long. It may still come back.
     Unreachable {
-        seen: bool,
+        since: Now,
     },
 }
 
@@ -76,6 +102,18 @@ pub(super) struct Framework {
     pub(super) link: Link,
     pub(super) offers: BTreeSet<OfferId>,
     pub(super) tasks: BTreeSet<TaskId>,
+    /// How many of its tasks have ended.
+    pub(super) ended: usize,
+    /// Updates that the master keeps until they are acknowledged, in the order in which they were made.
+    pub(super) kept: BTreeSet<(UpdateId, TaskId)>,
+    /// When they are sent again, and how long after that once more.
+    pub(super) resend: Option<(Now, core::time::Duration)>,
+    /// Tasks that are to end should they turn up: their kill came while nobody knew them.
+    pub(super) kills: BTreeSet<TaskId>,
+    /// Questions of its that wait for agents.
+    pub(super) questions: usize,
+    /// The highest number of its calls.
+    pub(super) last_call: u64,
 }
 
 /// How a framework can be reached.
@@ -104,45 +142,72 @@ pub(super) struct Task {
     pub(super) holds: bool,
     /// Whether somebody wants its end: said again to an agent that was away.
     pub(super) kill: bool,
-    /// Whether its framework has had the last word on it. What its agent still says is then the master's to
-    /// acknowledge.
-    pub(super) closed: bool,
     /// The latest update of its agent.
     pub(super) latest_update: UpdateId,
+    /// The last that is known of it.
     pub(super) status: TaskStatus,
+    /// Whether the master repeats that until it is acknowledged. Else its agent does.
+    pub(super) kept: bool,
 }
 
 impl State {
     pub(super) fn new(config: Config, recovered: Recovered, now: Now) -> Self {
         let mut state = Self {
+            cluster: recovered.cluster,
+            epoch: recovered.epoch,
             allocator: Allocator::new(config.weights.clone()),
             sessions: BTreeMap::new(),
             agents: BTreeMap::new(),
+            agents_by_key: BTreeMap::new(),
+            unseen: BTreeSet::new(),
             frameworks: BTreeMap::new(),
             offers: BTreeMap::new(),
             tasks: BTreeMap::new(),
             history: History::default(),
+            questions: BTreeSet::new(),
             timers: Timers::default(),
+            guard: StormGuard::default(),
+            requests: Requests::default(),
             last_agent: recovered.last_agent,
             last_framework: recovered.last_framework,
-            last_offer: 0,
+            last_offer: recovered.epoch.0.saturating_sub(1).saturating_mul(OFFERS_PER_EPOCH),
+            last_update: 0,
             config,
         };
-        for (id, info) in recovered.agents {
-            state.last_agent = state.last_agent.max(id.0);
-            let timer = now + state.config.agent_timeout;
-            state.timers.set(timer, Timer::Agent(id));
-            state.agents.insert(id, Agent::new(info, Presence::Recovering, now, timer));
+        for (id, record) in recovered.agents {
+            state.recover_agent(now, id, record);
         }
         for (id, info) in recovered.frameworks {
             state.last_framework = state.last_framework.max(id.0);
             let until = now + info.failover_timeout;
-            state.timers.set(until, Timer::Framework(id));
+            if !planted::is(Bug::TimerNotRecovered) {
+                state.timers.set(until, Timer::Framework(id));
+            }
             let framework = Framework::new(info, Link::LostUntil(until));
             state.allocator.set_framework(id, &framework.role);
             state.frameworks.insert(id, framework);
         }
         state
+    }
+
+    fn recover_agent(&mut self, now: Now, id: AgentId, record: AgentRecord) {
+        let AgentRecord { info, key, unreachable_since } = record;
+        let (presence, timer) = match unreachable_since {
+            Some(since) => (Presence::Unreachable { since }, since + self.config.agent_gone_after),
+            None => (Presence::Recovering, now + self.config.reregister_timeout),
+        };
+        self.last_agent = self.last_agent.max(id.0);
+        self.timers.set(timer, Timer::Agent(id));
+        self.agents.insert(id, Agent::new(info, key, presence, now, timer));
+        // A registry of an earlier version knows no keys.
+        if key != AgentKey::default() {
+            self.agents_by_key.insert(key, id);
+        }
+        self.unseen.insert(id);
+    }
+
+    pub(super) fn member<Id>(&self, id: Id) -> Member<Id> {
+        Member { cluster: self.cluster, id }
     }
 
     pub(super) fn agent_of(&self, session: SessionId) -> Result<AgentId, Refusal> {
@@ -181,129 +246,82 @@ impl State {
         })
     }
 
-    /// Whether an agent may still come with tasks that this master has never heard of.
+    /// Whether an agent is expected that may come with tasks of which this master has never heard.
     pub(super) fn is_recovering(&self) -> bool {
-        self.agents.values().any(|agent| agent.presence == Presence::Recovering)
+        self.unseen.iter().any(|id| !matches!(self.agents[id].presence, Presence::Unreachable { .. }))
     }
 
-    /// Tells a framework of a task, if it is there to hear it.
-    pub(super) fn tell(&self, status: TaskStatus, out: &mut Vec<Effect>) {
-        if let Some(session) = self.framework_session(status.task.framework) {
-            out.push(Effect::ToFramework(session, FrameworkEvent::Update(status)));
-        }
-    }
-
-    /// Adds a task to its agent and its framework, and counts what it holds.
-    pub(super) fn insert_task(&mut self, id: TaskId, task: Task) {
-        if let Some(agent) = self.agents.get_mut(&task.agent) {
-            agent.tasks.insert(id);
-        }
-        if let Some(framework) = self.frameworks.get_mut(&id.framework) {
-            framework.tasks.insert(id);
-        }
-        self.tasks.insert(id, task);
-    }
-
-    /// Counts what a task holds as allocated. [`Self::release`] is its opposite; both act once.
-    pub(super) fn hold(&mut self, id: TaskId) {
-        let task = self.tasks.get_mut(&id).expect("the caller has seen the task");
-        if !task.holds {
-            task.holds = true;
-            self.allocator.charge(id.framework, task.agent, &task.resources);
+    /// It is known what runs on an agent. With the last of them, no unknown task can turn up any more.
+    pub(super) fn has_seen(&mut self, id: AgentId) {
+        if self.unseen.remove(&id) && self.unseen.is_empty() {
+            for framework in self.frameworks.values_mut() {
+                framework.kills.clear();
+            }
         }
     }
 
-    pub(super) fn release(&mut self, id: TaskId) {
-        let task = self.tasks.get_mut(&id).expect("the caller has seen the task");
-        if task.holds {
-            task.holds = false;
-            self.allocator.free(id.framework, task.agent, &task.resources);
+    /// Counts nothing as allocated any more that an agent runs though it should not: it will tell anew, or never.
+    pub(super) fn drop_orphans(&mut self, id: AgentId) {
+        let orphans = self.agents.get_mut(&id).map(|agent| core::mem::take(&mut agent.orphans));
+        for (task, resources) in orphans.unwrap_or_default() {
+            self.allocator.free(task.framework, id, &resources);
         }
     }
 
-    /// What the master itself finds out about a task: moves it on, and says so. Nothing is done when the event
-    /// comes too late. An end that the master declares is not acknowledged, so that it is the last word.
-    pub(super) fn happen(&mut self, id: TaskId, event: TaskEvent, reason: Reason, why: &str, out: &mut Vec<Effect>) {
-        let task = self.tasks.get_mut(&id).expect("the caller has seen the task");
-        let Some(next) = task.status.state.next(event) else { return };
-        task.status = TaskStatus {
-            reason: Some(reason),
-            message: why.to_string(),
-            agent: Some(task.agent),
-            ..TaskStatus::new(id, UpdateId::UNACKNOWLEDGED, next, Source::Master)
-        };
-        let status = task.status.clone();
-        if next.is_terminal() || next == TaskState::Unreachable {
-            self.release(id);
-        }
-        out.push(Effect::Announce(Announcement::Task(status.clone())));
-        self.tell(status, out);
-        if next.is_terminal() {
-            self.close(id);
-        }
+    /// A task that runs, whose end is not acknowledged, or that is among the last that ended.
+    pub(super) fn task(&self, id: TaskId) -> Option<&Task> {
+        self.tasks.get(&id).or_else(|| self.history.get(id))
     }
 
-    /// Moves a task of which the last word is said to the history.
-    pub(super) fn close(&mut self, id: TaskId) {
-        self.release(id);
-        let mut task = self.tasks.remove(&id).expect("the caller has seen the task");
-        if let Some(framework) = self.frameworks.get_mut(&id.framework) {
-            framework.tasks.remove(&id);
-        }
-        if let Some(agent) = self.agents.get_mut(&task.agent) {
-            agent.tasks.remove(&id);
-        }
-        task.closed = true;
-        self.history.push(id, task, self.config.history);
+    /// The role of a framework; empty when it is gone.
+    pub(super) fn role_of(&self, framework: FrameworkId) -> Arc<str> {
+        self.frameworks.get(&framework).map_or_else(|| Arc::from(""), |framework| framework.role.clone())
     }
 }
 
 impl Agent {
-    pub(super) fn new(info: AgentInfo, presence: Presence, now: Now, timer: Now) -> Self {
-        Self { info, presence, draining: false, last_seen: now, timer, offers: BTreeSet::new(), tasks: BTreeSet::new() }
+    pub(super) fn new(info: AgentInfo, key: AgentKey, presence: Presence, now: Now, timer: Now) -> Self {
+        Self {
+            info,
+            key,
+            run: 0,
+            presence,
+            draining: false,
+            last_seen: now,
+            timer,
+            offers: BTreeSet::new(),
+            tasks: BTreeSet::new(),
+            unnamed: None,
+            orphans: BTreeMap::new(),
+            questions: BTreeSet::new(),
+        }
+    }
+
+    /// What the registry is to remember of it.
+    pub(super) fn record(&self) -> AgentRecord {
+        let unreachable_since = match self.presence {
+            Presence::Unreachable { since } => Some(since),
+            _ => None,
+        };
+        AgentRecord { info: self.info.clone(), key: self.key, unreachable_since }
     }
 }
 
 impl Framework {
     pub(super) fn new(info: FrameworkInfo, link: Link) -> Self {
         let role = Arc::from(info.role.as_str());
-        Self { info, role, link, offers: BTreeSet::new(), tasks: BTreeSet::new() }
-    }
-}
-
-/// The tasks that ended last.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct History {
-    tasks: BTreeMap<TaskId, (u64, Task)>,
-    order: BTreeMap<u64, TaskId>,
-    pushed: u64,
-}
-
-impl History {
-    pub(super) fn get(&self, id: TaskId) -> Option<&Task> {
-        self.tasks.get(&id).map(|(_, task)| task)
-    }
-
-    /// From the one that ended first.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (TaskId, &Task)> {
-        self.order.values().map(|&id| (id, &self.tasks[&id].1))
-    }
-
-    /// Takes a task back out: it turned out to run on.
-    pub(super) fn take(&mut self, id: TaskId) -> Option<Task> {
-        let (at, task) = self.tasks.remove(&id)?;
-        self.order.remove(&at);
-        Some(task)
-    }
-
-    fn push(&mut self, id: TaskId, task: Task, max: usize) {
-        self.take(id);
-        self.pushed += 1;
-        self.tasks.insert(id, (self.pushed, task));
-        self.order.insert(self.pushed, id);
-        while self.order.len() > max {
-            let (_, oldest) = self.order.pop_first().expect("it is longer than its bound");
-            self.tasks.remove(&oldest);
+        Self {
+            info,
+            role,
+            link,
+            offers: BTreeSet::new(),
+            tasks: BTreeSet::new(),
+            ended: 0,
+            kept: BTreeSet::new(),
+            resend: None,
+            kills: BTreeSet::new(),
+            questions: 0,
+            last_call: 0,
         }
     }
 }

@@ -1,95 +1,104 @@
-//! News of tasks on its way from agents to frameworks, and acknowledgements on their way back.
+//! News of tasks on its way from agents to frameworks.
 
 use alloc::vec::Vec;
 
-use super::agents::{self, heard_from};
+use super::agents::heard_from;
 use super::effect::{AgentOrder, Announcement, Effect};
 use super::refusal::Refusal;
-use super::register::role_of;
 use super::state::{State, Task};
+use super::updates;
 use crate::id::{AgentId, SessionId, TaskId, UpdateId};
 use crate::lifecycle::TaskEvent;
+use crate::planted::{self, Bug};
 use crate::resources::Resources;
 use crate::task::{TaskState, TaskStatus};
 use crate::time::Now;
+
+/// Bytes of a message that are kept with a task. An agent's own are one line for people.
+const MESSAGE_MAX: usize = 4096;
 
 pub(super) fn update(
     state: &mut State,
     now: Now,
     session: SessionId,
-    updates: Vec<TaskStatus>,
+    statuses: Vec<TaskStatus>,
     out: &mut Vec<Effect>,
 ) -> Result<(), Refusal> {
     let agent = heard_from(state, now, session)?;
-    for status in updates {
-        update_one(state, agent, session, TaskStatus { agent: Some(agent), ..status }, out);
+    if state.agents[&agent].unnamed.is_some() {
+        return Err(Refusal::StillRegistering(session));
+    }
+    for status in statuses {
+        let mut message = status.message;
+        message.truncate(message.floor_char_boundary(MESSAGE_MAX));
+        update_one(state, now, agent, session, TaskStatus { agent: Some(agent), message, ..status }, out);
     }
     Ok(())
 }
 
-fn update_one(state: &mut State, agent: AgentId, session: SessionId, status: TaskStatus, out: &mut Vec<Effect>) {
+fn update_one(
+    state: &mut State,
+    now: Now,
+    agent: AgentId,
+    session: SessionId,
+    status: TaskStatus,
+    out: &mut Vec<Effect>,
+) {
     let id = status.task;
     let (update, ended) = (status.update, status.state.is_terminal());
+    if end_orphan(state, agent, id, ended) {
+        return acknowledge_ourselves(session, id, update, out);
+    }
     let has_framework = state.frameworks.contains_key(&id.framework);
-    if has_framework && !state.tasks.contains_key(&id) && state.history.get(id).is_none() {
+    let is_unheard_of = has_framework && state.task(id).is_none();
+    if is_unheard_of {
         state.insert_task(id, unheard_of(state, agent, &status));
     }
-    let Some(task) = state.tasks.get_mut(&id).filter(|task| task.agent == agent) else {
-        // Its framework has had the last word on it, or is gone, or it runs elsewhere by now.
+    let Some(task) = state.tasks.get_mut(&id).filter(|task| task.agent == agent && !told_otherwise(task)) else {
+        // Its framework has had the last word on it, or is gone, or it runs elsewhere.
         return acknowledge_ourselves(session, id, update, out);
     };
-    let forward = has_framework && !task.closed;
     task.latest_update = task.latest_update.max(update);
-    if task.status.state.next(TaskEvent::Reported(status.state)).is_some() {
-        task.status = status.clone();
-        out.push(Effect::Announce(Announcement::Task(status.clone())));
-    } else if task.status.state == status.state && task.status.update == UpdateId::UNACKNOWLEDGED {
-        // Known so far from the agent's registration, which says less.
-        task.status = status.clone();
+    let moves = task.status.state.next(TaskEvent::Reported(status.state)).is_some();
+    // The same from the master's own mouth, or from a registration, says less.
+    if moves || task.status.state == status.state {
+        updates::let_go(state, id);
+        state.note(id, status.clone());
     }
-    if ended {
-        state.release(id);
+    if moves {
+        out.push(Effect::Announce(Announcement::Task(status.clone())));
     }
     // A repeat is forwarded too: its framework may have missed the first, and has to acknowledge it.
-    if forward {
-        state.tell(status, out);
-    } else {
-        acknowledge_ourselves(session, id, update, out);
+    match has_framework {
+        true => state.tell(status, out),
+        false => acknowledge_ourselves(session, id, update, out),
     }
-    if ended && (!forward || update == UpdateId::UNACKNOWLEDGED) {
-        state.close(id);
+    if ended && (!has_framework || update == UpdateId::UNACKNOWLEDGED) {
+        state.archive(id);
+    } else if ended && is_unheard_of {
+        // Its acknowledgement may be on the way to the agent, which will not repeat it then.
+        updates::keep(state, now, id);
     }
 }
 
-/// Passes on to agents what the framework has taken note of. What was never sent needs no acknowledgement.
-pub(super) fn acknowledge(
-    state: &mut State,
-    session: SessionId,
-    updates: &[(TaskId, UpdateId)],
-    out: &mut Vec<Effect>,
-) -> Result<(), Refusal> {
-    let framework = state.framework_of(session)?;
-    for &(id, update) in updates {
-        let Some(task) = state.tasks.get(&id).filter(|task| id.framework == framework && !task.closed) else {
-            continue;
-        };
-        if update == UpdateId::UNACKNOWLEDGED || update > task.latest_update {
-            continue;
-        }
-        let agent = task.agent;
-        if let Some(session) = state.agent_session(agent) {
-            out.push(Effect::ToAgent(session, AgentOrder::Acknowledge(id, update)));
-        }
-        if task.status.state.is_terminal() && update >= task.status.update {
-            state.close(id);
-            agents::forget_if_empty(state, agent);
-        }
+/// Whether the framework was told an end that the master declared: nothing can follow it.
+fn told_otherwise(task: &Task) -> bool {
+    task.status.state.is_terminal() && task.status.update.is_by_master()
+}
+
+/// Whether the agent speaks of a task that it should not have run. Its end frees what it held.
+fn end_orphan(state: &mut State, agent: AgentId, id: TaskId, ended: bool) -> bool {
+    let Some(known) = state.agents.get_mut(&agent) else { return false };
+    if !ended {
+        return known.orphans.contains_key(&id);
     }
-    Ok(())
+    let Some(resources) = known.orphans.remove(&id) else { return false };
+    state.allocator.free(id.framework, agent, &resources);
+    true
 }
 
 fn acknowledge_ourselves(session: SessionId, id: TaskId, update: UpdateId, out: &mut Vec<Effect>) {
-    if update != UpdateId::UNACKNOWLEDGED {
+    if update != UpdateId::UNACKNOWLEDGED && !planted::is(Bug::NobodyAcknowledges) {
         out.push(Effect::ToAgent(session, AgentOrder::Acknowledge(id, update)));
     }
 }
@@ -98,13 +107,13 @@ fn acknowledge_ourselves(session: SessionId, id: TaskId, update: UpdateId, out: 
 fn unheard_of(state: &State, agent: AgentId, status: &TaskStatus) -> Task {
     Task {
         name: Default::default(),
-        role: role_of(state, status.task.framework),
+        role: state.role_of(status.task.framework),
         agent,
         resources: Resources::default(),
         holds: false,
         kill: false,
-        closed: false,
         latest_update: UpdateId::UNACKNOWLEDGED,
         status: TaskStatus { state: TaskState::Unknown, ..status.clone() },
+        kept: false,
     }
 }

@@ -14,6 +14,8 @@ pub(super) enum Timer {
     Agent(AgentId),
     /// A framework has been away for too long.
     Framework(FrameworkId),
+    /// Updates that the master keeps for a framework are sent again.
+    Resend(FrameworkId),
 }
 
 /// Every deadline but those of filters, which are the allocator's.
@@ -31,6 +33,10 @@ impl Timers {
 
     pub(super) fn next(&self) -> Option<Now> {
         self.0.first().map(|&(at, _)| at)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
     }
 
     /// The next one that is due at `now`, which is no longer set then.

@@ -90,3 +90,30 @@ pub struct TaskView {
     /// The last that was said of it.
     pub status: TaskStatus,
 }
+
+/// How much a master holds in mind. Each of these has a bound in [`Config`](super::Config) or beside its code.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Connections of agents and frameworks.
+    pub sessions: usize,
+    /// Known agents, unreachable ones among them.
+    pub agents: usize,
+    /// Known frameworks.
+    pub frameworks: usize,
+    /// Open offers.
+    pub offers: usize,
+    /// Tasks that run, or whose end is not acknowledged.
+    pub tasks: usize,
+    /// Tasks whose end is acknowledged.
+    pub ended: usize,
+    /// Tasks that agents run though they should not, and were told to end.
+    pub orphans: usize,
+    /// Updates that the master repeats until they are acknowledged.
+    pub kept_updates: usize,
+    /// Questions about unknown tasks that wait for agents.
+    pub questions: usize,
+    /// Kills of unknown tasks that wait for agents.
+    pub kills: usize,
+    /// Deadlines.
+    pub timers: usize,
+}

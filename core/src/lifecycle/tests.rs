@@ -6,8 +6,9 @@ use super::TaskEvent;
 use crate::task::TaskState;
 
 fn events() -> impl Iterator<Item = TaskEvent> {
-    use TaskEvent::{AgentForgot, AgentLeft, AgentSilent, KillRequested, Reported};
-    TaskState::ALL.into_iter().map(Reported).chain([KillRequested, AgentSilent, AgentForgot, AgentLeft])
+    use TaskEvent::{AgentForgot, AgentGone, AgentGoneByOperator, AgentLeft, AgentSilent, KillRequested, Reported};
+    let others = [KillRequested, AgentSilent, AgentForgot, AgentLeft, AgentGone, AgentGoneByOperator];
+    TaskState::ALL.into_iter().map(Reported).chain(others)
 }
 
 fn name(event: TaskEvent) -> String {
@@ -17,6 +18,8 @@ fn name(event: TaskEvent) -> String {
         TaskEvent::AgentSilent => "agent silent".to_string(),
         TaskEvent::AgentForgot => "agent forgot".to_string(),
         TaskEvent::AgentLeft => "agent left".to_string(),
+        TaskEvent::AgentGone => "agent gone".to_string(),
+        TaskEvent::AgentGoneByOperator => "agent gone by operator".to_string(),
     }
 }
 
@@ -28,7 +31,7 @@ fn every_transition_is_as_written_down() {
         let is = if state.is_terminal() { " is never left" } else { "" };
         writeln!(table, "{state}{is}").expect("writing to a String cannot fail");
         for (event, next) in moves {
-            writeln!(table, "    {:<16} -> {next}", name(event)).expect("writing to a String cannot fail");
+            writeln!(table, "    {:<22} -> {next}", name(event)).expect("writing to a String cannot fail");
         }
     }
     insta::assert_snapshot!(table);

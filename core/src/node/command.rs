@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 
 use crate::id::{AgentId, FrameworkId, TaskId, UpdateId};
-use crate::task::{Ending, Reason, TaskSpec};
+use crate::task::{Ending, Reason, TaskSpec, TaskSummary};
 
 /// One thing to decide: from the master, from the executor, or from the driver itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,8 +34,8 @@ pub enum Command {
     },
     /// From the driver, before anything else: an executor of an earlier agent holds this task.
     Recover {
-        /// As it was launched.
-        spec: Arc<TaskSpec>,
+        /// What was launched.
+        task: TaskSummary,
         /// Whether it started.
         started: bool,
         /// How it ended, if it did.

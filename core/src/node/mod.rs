@@ -20,7 +20,7 @@ pub use command::Command;
 pub use effect::Effect;
 
 use crate::cluster::HeldTask;
-use crate::id::{AgentId, TaskId};
+use crate::id::{AgentId, FrameworkId, TaskId};
 use crate::task::{TaskState, TaskStatus};
 use crate::time::Now;
 
@@ -38,17 +38,22 @@ pub struct Config {
     pub kill_grace: Duration,
     /// How long a drain waits for acknowledgements after the last task has ended.
     pub drain_grace: Duration,
+    /// Ends of one framework's tasks that are not acknowledged. With more of them, its launches are dropped.
+    pub unacknowledged_per_framework: usize,
 }
 
 impl Default for Config {
     fn default() -> Self {
         Self {
-            // Mesos's STATUS_UPDATE_RETRY_INTERVAL_MIN and _MAX.
-            retry_first: Duration::from_secs(10),
-            retry_max: Duration::from_secs(600),
+            // An acknowledgement takes milliseconds. Mesos's STATUS_UPDATE_RETRY_INTERVAL_MIN and _MAX are 10 s and 10 min,
+            // which is how long a framework there may not know of an end.
+            retry_first: Duration::from_secs(1),
+            retry_max: Duration::from_secs(60),
             kill_grace: Duration::ZERO,
             // An acknowledgement takes milliseconds. A framework that is away for longer will reconcile.
             drain_grace: Duration::from_secs(5),
+            // A second of the fastest agent that we have measured. They take a few megabytes here and at the executor.
+            unacknowledged_per_framework: 32_768,
         }
     }
 }
@@ -76,6 +81,8 @@ pub struct Node {
     queue: Vec<TaskId>,
     /// Updates about tasks that are not held, to be sent at the next flush and not again.
     answers: Vec<TaskStatus>,
+    /// How many of each framework's tasks have ended.
+    ended: BTreeMap<FrameworkId, usize>,
     /// When tasks are to be sent again.
     retries: BTreeSet<(Now, TaskId)>,
     drain: Option<Drain>,
@@ -91,6 +98,7 @@ impl Node {
             tasks: BTreeMap::new(),
             queue: Vec::new(),
             answers: Vec::new(),
+            ended: BTreeMap::new(),
             retries: BTreeSet::new(),
             drain: None,
         }
@@ -110,8 +118,8 @@ impl Node {
             Command::Resend(framework) => self.resend(framework),
             Command::RemoveFramework(framework) => self.remove_framework(framework, out),
             Command::GivenUp { task, reason, message } => return self.given_up(now, task, reason, message),
-            Command::Recover { spec, started, ending, incarnation } => {
-                return self.recover(now, spec, started, ending, incarnation);
+            Command::Recover { task, started, ending, incarnation } => {
+                return self.recover(now, task, started, ending, incarnation);
             }
             Command::Started(task) => return self.started(task),
             Command::Ended(task, ending) => return self.ended(now, task, ending),
@@ -133,15 +141,21 @@ impl Node {
         retry.into_iter().chain(self.drain_deadline()).min()
     }
 
-    /// Every task that has not ended, and every ended one whose end is not acknowledged: what to register with.
-    pub fn held(&self) -> Vec<HeldTask> {
-        let held = |(&id, task): (&TaskId, &Task)| HeldTask {
-            id,
-            name: task.spec.name.clone(),
-            resources: task.spec.resources.clone(),
-            state: task.state,
+    /// Every task that has not ended, and every ended one whose end is not acknowledged: what to register with. Of each
+    /// there is an update that tells where it stands, though it may not be sent yet.
+    pub fn held(&mut self) -> Vec<HeldTask> {
+        let held = |(&id, task): (&TaskId, &mut Task)| {
+            task.tell();
+            task.drop_superseded();
+            HeldTask {
+                id,
+                name: task.summary.name.clone(),
+                resources: task.summary.resources.clone(),
+                state: task.state,
+                update: task.last_update,
+            }
         };
-        self.tasks.iter().map(held).collect()
+        self.tasks.iter_mut().map(held).collect()
     }
 
     /// Where every held task stands, by id.

@@ -1,5 +1,6 @@
 //! What the master orders.
 
+use alloc::format;
 use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -8,7 +9,8 @@ use super::task::Task;
 use super::{Effect, Node, Refusal};
 use crate::id::{AgentId, FrameworkId, TaskId, UpdateId};
 use crate::lifecycle::TaskEvent;
-use crate::task::{Reason, Source, TaskSpec, TaskState, TaskStatus};
+use crate::planted::{self, Bug};
+use crate::task::{Reason, Source, TaskSpec, TaskState, TaskStatus, TaskSummary};
 
 impl Node {
     /// The new connection knows nothing of what was sent on the old one.
@@ -17,6 +19,9 @@ impl Node {
         self.connected = true;
         self.retries.clear();
         for (&id, task) in &mut self.tasks {
+            if planted::is(Bug::NotSentAgain) {
+                continue;
+            }
             task.start_over();
             if !task.queued {
                 task.queued = true;
@@ -35,7 +40,13 @@ impl Node {
             self.answer(id, TaskState::Dropped, Reason::AgentDraining, why);
             return Ok(());
         }
-        self.tasks.insert(id, Task::new(spec.clone()));
+        let unacknowledged = self.ended.get(&id.framework).copied().unwrap_or_default();
+        if unacknowledged >= self.config.unacknowledged_per_framework {
+            let why = format!("{unacknowledged} ends of {}'s tasks on this agent are not acknowledged", id.framework);
+            self.answer(id, TaskState::Dropped, Reason::FrameworkLimit, &why);
+            return Ok(());
+        }
+        self.tasks.insert(id, Task::new(TaskSummary::from(&*spec)));
         self.enqueue(id);
         out.push(Effect::Run(spec));
         Ok(())
@@ -89,7 +100,17 @@ impl Node {
         }
         if task.is_done() {
             self.tasks.remove(&id);
+            self.count_forgotten(id.framework);
             out.push(Effect::Forget(id));
+        }
+    }
+
+    fn count_forgotten(&mut self, framework: FrameworkId) {
+        if let Some(ended) = self.ended.get_mut(&framework) {
+            *ended -= 1;
+            if *ended == 0 {
+                self.ended.remove(&framework);
+            }
         }
     }
 

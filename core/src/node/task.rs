@@ -1,12 +1,11 @@
 //! One task on its agent.
 
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::id::UpdateId;
 use crate::lifecycle::TaskEvent;
-use crate::task::{Ending, Reason, Source, TaskSpec, TaskState, TaskStatus};
+use crate::task::{Ending, Reason, Source, TaskState, TaskStatus, TaskSummary};
 use crate::time::Now;
 
 /// Of an update's id, the bits that count within one agent's life: more updates than any task has.
@@ -14,7 +13,7 @@ const INCARNATION_SHIFT: u32 = 32;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Task {
-    pub(super) spec: Arc<TaskSpec>,
+    pub(super) summary: TaskSummary,
     pub(super) state: TaskState,
     /// Whether the executor has it: its end is then the executor's to explain.
     pub(super) started: bool,
@@ -26,7 +25,7 @@ pub(super) struct Task {
     pub(super) queued: bool,
     /// The last state of which there is an update.
     told: Option<TaskState>,
-    last_update: UpdateId,
+    pub(super) last_update: UpdateId,
     /// Made and not acknowledged: at most the latest that is not terminal, and the terminal one.
     pending: Vec<Pending>,
     /// When the pending ones are sent again.
@@ -42,9 +41,9 @@ struct Pending {
 }
 
 impl Task {
-    pub(super) fn new(spec: Arc<TaskSpec>) -> Self {
+    pub(super) fn new(summary: TaskSummary) -> Self {
         Self {
-            spec,
+            summary,
             state: TaskState::Staging,
             started: false,
             stopped: None,
@@ -60,11 +59,11 @@ impl Task {
 
     /// A task that an earlier agent launched. Its updates have ids that none of that agent's can have, so that a late
     /// acknowledgement of an old one does not pass for one of a new.
-    pub(super) fn recovered(spec: Arc<TaskSpec>, incarnation: u32) -> Self {
+    pub(super) fn recovered(summary: TaskSummary, incarnation: u32) -> Self {
         Self {
             state: TaskState::Starting,
             last_update: UpdateId(u64::from(incarnation) << INCARNATION_SHIFT),
-            ..Self::new(spec)
+            ..Self::new(summary)
         }
     }
 
@@ -81,6 +80,10 @@ impl Task {
 
     /// Makes the update that tells of the present state, if that is news worth telling.
     pub(super) fn tell(&mut self) {
+        if self.state == TaskState::Staging {
+            // Not started within the batch that launched it: it has to be fetched.
+            self.state = TaskState::Starting;
+        }
         // Whoever asked for its end knows that it was asked for.
         if self.told == Some(self.state) || self.state == TaskState::Killing {
             return;
@@ -88,13 +91,20 @@ impl Task {
         self.told = Some(self.state);
         self.last_update = UpdateId(self.last_update.0 + 1);
         let status = match self.ending.take() {
-            Some((source, ending)) => TaskStatus::ended(self.spec.id, self.last_update, source, ending),
-            None => TaskStatus::new(self.spec.id, self.last_update, self.state, Source::Agent),
+            Some((source, ending)) => TaskStatus::ended(self.summary.id, self.last_update, source, ending),
+            None => TaskStatus::new(self.summary.id, self.last_update, self.state, Source::Agent),
         };
         if !self.state.is_terminal() {
             self.pending.clear();
         }
         self.pending.push(Pending { status, sent: false });
+    }
+
+    /// Keeps of an ended task no update but that of its end: a registration that tells of the end comes before it.
+    pub(super) fn drop_superseded(&mut self) {
+        if self.state.is_terminal() {
+            self.pending.retain(|pending| pending.status.state.is_terminal());
+        }
     }
 
     /// What was not sent yet, or is to be sent again; now it is sent.

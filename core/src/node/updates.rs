@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::mem;
 
 use super::{Effect, Node};
-use crate::task::{TaskState, TaskStatus};
+use crate::task::TaskStatus;
 use crate::time::Now;
 
 impl Node {
@@ -31,10 +31,6 @@ impl Node {
         for id in mem::take(&mut self.queue) {
             let Some(task) = self.tasks.get_mut(&id) else { continue };
             task.queued = false;
-            if task.state == TaskState::Staging {
-                // Not started within the batch that launched it: it has to be fetched.
-                task.state = TaskState::Starting;
-            }
             task.tell();
             if !self.connected {
                 continue;

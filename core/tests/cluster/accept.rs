@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use haggle_core::cluster::{AgentOrder, Config, FrameworkCommand, Recovered};
+use haggle_core::cluster::{AgentOrder, Config, FrameworkCommand};
 use haggle_core::{Input, OfferId, Reason, Source, TaskId, TaskSpec, TaskState, UpdateId};
 
 use crate::kit::*;
@@ -227,7 +227,7 @@ fn a_wrong_spec_is_an_error() {
 #[test]
 fn a_framework_has_a_bounded_number_of_tasks() {
     let config = Config { tasks_per_framework: 1, ..Config::default() };
-    let mut world = World::with(config, Recovered::default());
+    let mut world = World::with(config, remembered());
     let framework = world.framework("role");
     world.agent(2, 1024);
     let offer = world.open_offer(framework);
@@ -236,5 +236,25 @@ fn a_framework_has_a_bounded_number_of_tasks() {
     let verdicts = verdicts(&mut world, framework, &[offer], &tasks);
 
     assert_eq!(verdicts.len(), 1);
-    assert_eq!((verdicts[0].0, verdicts[0].1), (TaskState::Dropped, Reason::TaskInvalid));
+    assert_eq!((verdicts[0].0, verdicts[0].1), (TaskState::Dropped, Reason::FrameworkLimit));
+}
+
+/// Breach: nothing bounded a framework that never acknowledged.
+#[test]
+fn who_does_not_acknowledge_launches_no_more() {
+    let config = Config { unacknowledged_per_framework: 1, ..Config::default() };
+    let mut world = World::with(config, remembered());
+    let framework = world.framework("role");
+    let agent = world.agent(2, 1024);
+    let first = world.launch(framework, 1);
+    world.update(agent, first, 1, TaskState::Finished);
+    let offer = world.open_offer(framework);
+
+    let verdicts = verdicts(&mut world, framework, &[offer], &[task(framework, 2, 1, 512)]);
+    assert_eq!((verdicts[0].0, verdicts[0].1), (TaskState::Dropped, Reason::FrameworkLimit));
+
+    world.acknowledge(framework, first, 1);
+    world.framework_says(framework, FrameworkCommand::Revive);
+    let second = world.launch(framework, 3);
+    assert_eq!(world.state_of(second), Some(TaskState::Staging));
 }

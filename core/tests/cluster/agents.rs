@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use haggle_core::cluster::{
-    AgentCommand, AgentOrder, Announcement, Change, Command, Config, Effect, FrameworkCommand, FrameworkEvent,
-    Recovered, Refusal,
+    AgentCommand, AgentIdentity, AgentOrder, AgentRecord, Announcement, Change, Command, Config, Effect,
+    FrameworkCommand, FrameworkEvent, OperatorCommand, Refusal, Rejection,
 };
-use haggle_core::{AgentId, FrameworkId, Reason, Resources, SessionId, TaskId, TaskState, UpdateId};
+use haggle_core::{
+    AgentId, AgentKey, Bytes, ClusterId, Epoch, FrameworkId, Member, MilliCpu, Reason, RequestId, Resources, SessionId,
+    TaskId, TaskState, UpdateId,
+};
 
 use crate::kit::*;
 
@@ -26,12 +29,13 @@ fn a_new_agent_is_remembered_before_it_is_told_its_id() {
 
     let (agent, effects) = world.register(None, size(2, 1024), vec![]);
 
+    let new = AgentRecord { key: world.identity(agent.id).key, ..record(size(2, 1024), 1) };
     assert_eq!(
         effects,
         [
-            Effect::Remember(Change::AgentAdmitted(AgentId(1), agent_info(size(2, 1024)))),
-            Effect::ToAgent(agent.session, AgentOrder::Registered(AgentId(1))),
+            Effect::Remember(Change::AgentRecorded(AgentId(1), new)),
             Effect::Announce(Announcement::AgentUp(AgentId(1))),
+            Effect::ToAgent(agent.session, AgentOrder::Registered { member: member(AgentId(1)), epoch: Epoch(1) }),
         ]
     );
     assert_eq!(world.cluster.session_of_agent(agent.id), Some(agent.session));
@@ -84,14 +88,125 @@ fn a_second_connection_of_an_agent_closes_the_first() {
     assert_eq!(world.disconnect(first), [], "the end of the first says nothing about the second");
 }
 
+fn register(identity: AgentIdentity, total: Resources) -> AgentCommand {
+    AgentCommand::Register { identity, info: agent_info(total), tasks: vec![], complete: true }
+}
+
+/// Nobody who was here before.
+fn stranger() -> AgentIdentity {
+    AgentIdentity { member: None, key: AgentKey(99), run: 1 }
+}
+
+/// The last word to an agent that cannot join like this.
+fn rejected(world: &mut World, session: SessionId, register: AgentCommand) -> Rejection {
+    let effects = world.apply(Command::Agent(session, register));
+    match &effects[..] {
+        [Effect::ToAgent(to, AgentOrder::Refused(rejection)), Effect::Close(closed)] => {
+            assert_eq!((to, closed), (&session, &session));
+            rejection.clone()
+        }
+        _ => panic!("it is not turned away: {effects:?}"),
+    }
+}
+
+fn rejected_as(world: &mut World, identity: AgentIdentity) -> Rejection {
+    let session = world.session();
+    rejected(world, session, register(identity, size(2, 1024)))
+}
+
+/// Breach: such an id was taken as it came, and the next newcomer overflowed.
 #[test]
-fn an_id_of_a_lost_registry_is_kept_and_not_given_again() {
+fn an_id_that_was_never_given_is_refused() {
     let mut world = World::new();
 
-    let (old, _) = world.register(Some(AgentId(7)), size(2, 1024), vec![]);
-    let new = world.agent(2, 1024);
+    for id in [0, 7, u64::MAX] {
+        let claim = AgentIdentity { member: Some(member(AgentId(id))), ..stranger() };
+        let Rejection::Final(why) = rejected_as(&mut world, claim) else { panic!("it must not try again") };
+        assert!(why.contains(&format!("never gave the id agent-{id}")), "{why}");
+    }
+    assert_eq!(world.agent(1, 512).id, AgentId(1));
+}
 
-    assert_eq!((old.id, new.id), (AgentId(7), AgentId(8)));
+/// Breach: after a lost registry, an agent of the old cluster cut off the one that had its id in the new.
+#[test]
+fn an_agent_of_another_cluster_is_told_so_and_takes_nobodys_place() {
+    let (mut world, agent, ..) = with_running();
+    let claim = AgentIdentity { member: Some(Member { cluster: ClusterId(8), id: agent.id }), ..stranger() };
+
+    let Rejection::OtherCluster(why) = rejected_as(&mut world, claim) else { panic!("it must not try again") };
+
+    assert!(why.starts_with("agent-1 belongs to cluster-00000000000000000000000000000008, and this is"), "{why}");
+    assert_eq!(world.cluster.session_of_agent(agent.id), Some(agent.session));
+}
+
+/// Breach: an agent that named another's id took its place.
+#[test]
+fn an_id_with_another_key_is_refused() {
+    let (mut world, agent, ..) = with_running();
+    let claim = AgentIdentity { member: Some(member(agent.id)), ..stranger() };
+
+    let Rejection::Final(why) = rejected_as(&mut world, claim) else { panic!("it must not try again") };
+
+    assert_eq!(why, "agent-1 is another agent: the key does not fit");
+    assert_eq!(world.cluster.session_of_agent(agent.id), Some(agent.session));
+}
+
+#[test]
+fn a_copy_of_a_connected_agent_has_to_wait() {
+    let (mut world, agent, ..) = with_running();
+    let copy = AgentIdentity { run: 2, ..world.identity(agent.id) };
+
+    assert!(matches!(rejected_as(&mut world, copy), Rejection::Later(_)));
+
+    world.disconnect(agent);
+    let session = world.session();
+    world.apply(Command::Agent(session, register(copy, size(2, 1024))));
+    assert_eq!(world.cluster.session_of_agent(agent.id), Some(session));
+}
+
+#[test]
+fn an_agent_that_never_heard_its_id_gets_the_same_again() {
+    let mut world = World::new();
+    let (first, _) = world.register(None, size(2, 1024), vec![]);
+    world.disconnect(first);
+    let again = AgentIdentity { member: None, ..world.identity(first.id) };
+
+    let session = world.session();
+    world.apply(Command::Agent(session, register(again, size(2, 1024))));
+
+    assert_eq!(world.cluster.session_of_agent(first.id), Some(session));
+    assert_eq!(world.cluster.agents().len(), 1);
+}
+
+/// Breach: an agent with many tasks could never register, since its registration was one message.
+#[test]
+fn a_registration_comes_in_pieces_and_nothing_is_missed_before_the_last() {
+    let mut world = World::new();
+    let framework = world.framework("role");
+    let agent = world.agent(3, 1024);
+    let offer = world.open_offer(framework);
+    world.accept(framework, &[offer], &[task(framework, 1, 1, 256), task(framework, 2, 1, 256)]);
+    let [first, second] = [1, 2].map(|number| TaskId { framework: framework.id, number });
+    world.disconnect(agent);
+    world.framework_says(framework, FrameworkCommand::Revive);
+
+    let session = world.session();
+    let part = |id| vec![held(id, TaskState::Running, size(1, 256))];
+    let identity = world.identity(agent.id);
+    let begin =
+        AgentCommand::Register { identity, info: agent_info(size(3, 1024)), tasks: part(first), complete: false };
+    let effects = world.apply(Command::Agent(session, begin));
+    assert_eq!(briefs(&effects, framework), []);
+    assert_eq!(offers(&effects, framework), []);
+    let early = AgentCommand::Updates(vec![]);
+    assert_eq!(world.try_apply(Command::Agent(session, early)), Err(Refusal::StillRegistering(session)));
+
+    let effects = world.apply(Command::Agent(session, AgentCommand::Holds { tasks: part(second), complete: true }));
+
+    assert_eq!(briefs(&effects, framework), []);
+    assert_eq!(offers(&effects, framework)[0].resources, size(1, 512));
+    let late = AgentCommand::Holds { tasks: vec![], complete: true };
+    assert_eq!(world.try_apply(Command::Agent(session, late)), Err(Refusal::RegisteredAlready(session)));
 }
 
 #[test]
@@ -100,11 +215,10 @@ fn an_agent_with_nothing_to_offer_is_told_so() {
     let session = world.session();
     let before = world.cluster.clone();
 
-    let register = AgentCommand::Register { id: None, info: agent_info(Resources::default()), tasks: vec![] };
-    let effects = world.apply(Command::Agent(session, register));
+    let rejection = rejected(&mut world, session, register(stranger(), Resources::default()));
 
     let why = "an agent needs something to offer, and has nothing".to_string();
-    assert_eq!(effects, [Effect::ToAgent(session, AgentOrder::Refused(why)), Effect::Close(session)]);
+    assert_eq!(rejection, Rejection::Final(why));
     assert_eq!(world.cluster, before);
 }
 
@@ -121,8 +235,7 @@ fn a_session_that_never_registered_is_refused() {
 fn a_session_introduces_itself_once() {
     let (mut world, agent, ..) = with_running();
 
-    let again = AgentCommand::Register { id: None, info: agent_info(size(1, 512)), tasks: vec![] };
-    let verdict = world.try_apply(Command::Agent(agent.session, again));
+    let verdict = world.try_apply(Command::Agent(agent.session, register(stranger(), size(1, 512))));
 
     assert_eq!(verdict, Err(Refusal::IntroducedTwice(agent.session)));
 }
@@ -136,7 +249,7 @@ fn a_silent_agent_is_cut_off_and_its_tasks_are_unreachable() {
     let effects = world.wait(Duration::from_nanos(1));
 
     assert!(effects.contains(&Effect::Close(agent.session)));
-    assert!(effects.contains(&Effect::Remember(Change::AgentRemoved(agent.id))));
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::Remember(Change::AgentRecorded(..)))));
     assert!(events(&effects, framework).contains(&FrameworkEvent::AgentLost(agent.id)));
     assert_eq!(briefs(&effects, framework), [(task, TaskState::Unreachable, Some(Reason::AgentRemoved))]);
     assert_eq!(world.cluster.frameworks()[0].used, size(0, 0));
@@ -159,11 +272,13 @@ fn a_heartbeat_keeps_an_agent_alive() {
 #[test]
 fn the_tasks_of_an_agent_that_is_away_go_on_until_it_is_too_late() {
     let (mut world, agent, framework, task) = with_running();
-    world.wait(Duration::from_secs(10));
+    world.wait(Duration::from_secs(4));
 
     let effects = world.disconnect(agent);
     assert!(effects.contains(&Effect::Announce(Announcement::AgentDown(agent.id))));
-    assert_eq!(briefs(&world.wait(AGENT_TIMEOUT - Duration::from_nanos(1)), framework), []);
+    // Counted from the last that was heard of it.
+    let left = AGENT_TIMEOUT - Duration::from_secs(4);
+    assert_eq!(briefs(&world.wait(left - Duration::from_nanos(1)), framework), []);
     assert_eq!(world.state_of(task), Some(TaskState::Running));
 
     world.wait(Duration::from_nanos(1));
@@ -278,12 +393,15 @@ fn an_agent_that_leaves_takes_its_tasks_along() {
 #[test]
 fn of_too_many_unreachable_agents_the_first_is_given_up() {
     let config = Config { unreachable_agents: 1, ..Config::default() };
-    let mut world = World::with(config, Recovered::default());
+    let config = Config { agent_timeout: AGENT_TIMEOUT, ..config };
+    let mut world = World::with(config, remembered());
     let framework = world.framework("role");
     let mut lose_one = |number| {
         let agent = world.agent(2, 1024);
         let task = world.launch_and_run(agent, framework, number);
-        (task, briefs(&world.wait(AGENT_TIMEOUT), framework))
+        let told = briefs(&world.wait(AGENT_TIMEOUT), framework);
+        world.acknowledge_kept(framework);
+        (task, told)
     };
 
     let (first, _) = lose_one(1);
@@ -293,19 +411,137 @@ fn of_too_many_unreachable_agents_the_first_is_given_up() {
         told,
         [
             (second, TaskState::Unreachable, Some(Reason::AgentRemoved)),
-            (first, TaskState::Lost, Some(Reason::AgentRemoved)),
+            (first, TaskState::Gone, Some(Reason::AgentRemoved)),
         ]
     );
 }
 
+/// Breach: a number that an agent claimed to know was never given again, up to the last there is.
 #[test]
-fn the_number_of_a_framework_that_an_agent_still_knows_is_not_given_again() {
+fn what_an_agent_runs_for_a_framework_that_never_was_is_ended_and_counted_until_then() {
     let mut world = World::new();
-    let orphan = TaskId { framework: FrameworkId(5), number: 1 };
+    let orphan = TaskId { framework: FrameworkId(u64::MAX), number: 1 };
 
     let (agent, effects) = world.register(None, size(2, 1024), vec![held(orphan, TaskState::Running, size(1, 512))]);
 
-    assert!(orders(&effects, agent).contains(&AgentOrder::RemoveFramework(FrameworkId(5))));
-    assert_eq!(world.framework("role").id, FrameworkId(6));
+    assert!(orders(&effects, agent).contains(&AgentOrder::RemoveFramework(orphan.framework)));
+    assert_eq!(world.framework("role").id, FrameworkId(1));
     assert_eq!(world.used_on(agent), size(1, 512));
+    let effects = world.update(agent, orphan, 3, TaskState::Killed);
+    assert_eq!(orders(&effects, agent), [AgentOrder::Acknowledge(orphan, UpdateId(3))]);
+    assert_eq!(world.used_on(agent), size(0, 0));
+}
+
+/// Breach: a number used again after a restart freed what still ran, and the agent was offered while it was full.
+#[test]
+fn a_task_whose_number_was_used_again_elsewhere_is_ended_and_counted_until_then() {
+    let (mut world, first, framework, task) = with_running();
+    let (second, _) = world.register(None, size(2, 1024), vec![held(task, TaskState::Running, size(2, 1024))]);
+
+    assert_eq!(world.used_on(second), size(2, 1024));
+    assert_eq!(world.used_on(first), size(2, 1024));
+
+    let effects = world.update(second, task, 9, TaskState::Killed);
+    assert_eq!(orders(&effects, second), [AgentOrder::Acknowledge(task, UpdateId(9))]);
+    assert_eq!(briefs(&effects, framework), []);
+    assert_eq!(world.state_of(task), Some(TaskState::Running));
+    assert_eq!(world.used_on(second), size(0, 0));
+}
+
+/// Breach: such an agent stayed for ever, and its tasks UNREACHABLE.
+#[test]
+fn an_agent_that_is_unreachable_for_a_day_is_gone() {
+    let (mut world, agent, framework, task) = with_running();
+    world.wait(AGENT_TIMEOUT);
+    world.disconnect(agent);
+    let (framework, _) = world.subscribe(Some(framework.id), framework_info("role"));
+
+    let effects = world.wait(Duration::from_secs(24 * 60 * 60));
+
+    assert!(briefs(&effects, framework).contains(&(task, TaskState::Gone, Some(Reason::AgentRemoved))));
+    assert!(effects.contains(&Effect::Remember(Change::AgentRemoved(agent.id))));
+    assert_eq!(world.cluster.counts().agents, 0);
+    let back = world.identity(agent.id);
+    assert!(matches!(rejected_as(&mut world, back), Rejection::Gone(_)));
+}
+
+#[test]
+fn an_agent_is_gone_when_an_operator_says_so_and_not_while_it_is_connected() {
+    let (mut world, agent, framework, task) = with_running();
+    let gone = Command::Operator(None, OperatorCommand::AgentGone(agent.id));
+    assert_eq!(world.try_apply(gone.clone()), Err(Refusal::AgentConnected(agent.id)));
+    world.disconnect(agent);
+
+    let effects = world.apply(gone.clone());
+
+    assert_eq!(briefs(&effects, framework), [(task, TaskState::GoneByOperator, Some(Reason::AgentRemoved))]);
+    assert!(effects.contains(&Effect::Remember(Change::AgentRemoved(agent.id))));
+    assert_eq!(world.try_apply(gone), Err(Refusal::AgentUnknown(agent.id)));
+}
+
+#[test]
+fn an_operators_request_is_carried_out_once() {
+    let (mut world, agent, ..) = with_running();
+    world.disconnect(agent);
+    let gone = Command::Operator(Some(RequestId(5)), OperatorCommand::AgentGone(agent.id));
+
+    assert_ne!(world.apply(gone.clone()), []);
+    assert_eq!(world.apply(gone), []);
+}
+
+/// A sick master must not declare its cluster dead.
+#[test]
+fn of_many_silent_agents_ten_are_unreachable_at_once_and_the_others_by_and_by() {
+    let mut world = World::new();
+    for _ in 0..15 {
+        world.agent(1, 64);
+    }
+
+    world.wait(AGENT_TIMEOUT);
+    assert_eq!(world.cluster.agents().len(), 5);
+
+    world.wait(Duration::from_secs(1));
+    assert_eq!(world.cluster.agents().len(), 4);
+    world.wait(Duration::from_secs(4));
+    assert_eq!(world.cluster.agents(), []);
+}
+
+/// Breach: an agent that claimed everything left a wrong total behind, and so wrong shares.
+#[test]
+fn an_agent_that_claims_everything_leaves_no_trace() {
+    let mut world = World::new();
+    let framework = world.framework("role");
+    let agent = world.agent(2, 1024);
+    world.launch(framework, 1);
+    world.framework_says(framework, FrameworkCommand::Suppress);
+    let share = world.cluster.roles()[0].share;
+    let most = Resources::new(MilliCpu::new(u64::MAX), Bytes::new(u64::MAX), Bytes::new(u64::MAX));
+    let (boaster, _) = world.register(None, most, vec![]);
+    assert_ne!(world.cluster.roles()[0].share, share);
+
+    world.agent_says(boaster, AgentCommand::Leave);
+
+    assert_eq!(world.cluster.roles()[0].share, share);
+    assert_eq!(world.used_on(agent), size(2, 1024));
+}
+
+#[test]
+fn an_end_may_be_acknowledged_while_its_agent_registers() {
+    let mut world = World::new();
+    let framework = world.framework("default");
+    let agent = world.agent(2, 1024);
+    let task = world.launch_and_run(agent, framework, 1);
+    world.update(agent, task, 3, TaskState::Finished);
+    world.disconnect(agent);
+    let session = world.session();
+    let identity = world.identity(agent.id);
+    let first = AgentCommand::Register { identity, info: agent_info(size(2, 1024)), tasks: vec![], complete: false };
+    world.apply(Command::Agent(session, first));
+
+    world.acknowledge_kept(framework);
+    let rest = AgentCommand::Holds { tasks: vec![], complete: true };
+    let effects = world.apply(Command::Agent(session, rest));
+
+    assert_eq!(updates(&effects, framework), []);
+    assert_eq!(world.state_of(task), Some(TaskState::Finished));
 }

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use haggle_core::cluster::{AgentOrder, Change, Config, Effect, FrameworkEvent, Recovered};
-use haggle_core::{AgentId, FrameworkId, TaskId, TaskState, UpdateId};
+use haggle_core::cluster::{
+    AgentOrder, AgentRecord, Change, Config, Effect, FrameworkCommand, FrameworkEvent, Question, Recovered,
+};
+use haggle_core::{AgentId, Epoch, FrameworkId, Now, Reason, TaskId, TaskState, UpdateId};
 
 use crate::kit::*;
 
@@ -12,12 +14,13 @@ const T: TaskId = TaskId { framework: FrameworkId(1), number: 1 };
 /// A master whose predecessor knew an agent of (2, 1024) and a framework.
 fn new_master() -> World {
     let recovered = Recovered {
-        agents: vec![(AgentId(1), agent_info(size(2, 1024)))],
+        agents: vec![(AgentId(1), record(size(2, 1024), 1))],
         frameworks: vec![(FrameworkId(1), framework_info("role"))],
         last_agent: 4,
         last_framework: 4,
+        ..remembered()
     };
-    World::with(Config::default(), recovered)
+    World::with(Config { agent_timeout: Duration::from_secs(75), ..Config::default() }, recovered)
 }
 
 fn agent_returns(world: &mut World) -> (Agent, Vec<Effect>) {
@@ -66,13 +69,14 @@ fn an_agent_that_is_not_back_in_time_is_lost_and_may_still_return() {
     let mut world = new_master();
     let (framework, _) = world.subscribe(Some(FrameworkId(1)), framework_info("role"));
 
-    let effects = world.wait(Duration::from_secs(75));
+    let effects = world.wait(Duration::from_secs(60));
     assert_eq!(events(&effects, framework), [FrameworkEvent::AgentLost(AgentId(1))]);
-    assert!(effects.contains(&Effect::Remember(Change::AgentRemoved(AgentId(1)))));
+    let unreachable = AgentRecord { unreachable_since: Some(world.now), ..record(size(2, 1024), 1) };
+    assert!(effects.contains(&Effect::Remember(Change::AgentRecorded(AgentId(1), unreachable))));
 
     let (agent, effects) = agent_returns(&mut world);
     assert_eq!(agent.id, AgentId(1));
-    assert!(effects.iter().any(|effect| matches!(effect, Effect::Remember(Change::AgentAdmitted(..)))));
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::Remember(Change::AgentRecorded(..)))));
     assert_eq!(world.state_of(T), Some(TaskState::Running));
 }
 
@@ -100,4 +104,103 @@ fn an_end_that_the_last_master_did_not_deliver_is_delivered_and_acknowledged() {
     let effects = world.acknowledge(framework, T, 2);
     assert_eq!(orders(&effects, agent), [AgentOrder::Acknowledge(T, UpdateId(2))]);
     assert_eq!(world.cluster.frameworks()[0].tasks, 0);
+}
+
+/// Breach: the state came from the registration with update 0, so that any old acknowledgement settled it.
+#[test]
+fn a_late_acknowledgement_does_not_settle_an_end_that_came_with_a_registration() {
+    let mut world = new_master();
+    let (framework, _) = world.subscribe(Some(FrameworkId(1)), framework_info("role"));
+    let (agent, _) = world.register(Some(AgentId(1)), size(2, 1024), vec![held(T, TaskState::Failed, size(1, 512))]);
+
+    let effects = world.acknowledge(framework, T, 1);
+
+    assert_eq!(orders(&effects, agent), [AgentOrder::Acknowledge(T, UpdateId(1))]);
+    assert_eq!(world.cluster.counts().tasks, 1);
+    world.acknowledge(framework, T, 2);
+    assert_eq!(world.cluster.counts().tasks, 0);
+}
+
+/// Breach: tasks that agents brought back were not told to their framework.
+#[test]
+fn a_framework_is_told_of_its_tasks_as_their_agents_come_back() {
+    let mut world = new_master();
+    let (framework, _) = world.subscribe(Some(FrameworkId(1)), framework_info("role"));
+
+    let (_, effects) = agent_returns(&mut world);
+
+    assert_eq!(briefs(&effects, framework), [(T, TaskState::Running, Some(Reason::AgentReregistered))]);
+}
+
+/// Breach: a kill that came while agents were expected back was neither answered nor remembered.
+#[test]
+fn a_kill_of_a_task_that_is_not_back_yet_ends_it_when_it_is() {
+    let mut world = new_master();
+    let (framework, _) = world.subscribe(Some(FrameworkId(1)), framework_info("role"));
+    let effects = world.framework_says(framework, FrameworkCommand::Kill(T));
+    assert_eq!(briefs(&effects, framework), []);
+
+    let (agent, effects) = agent_returns(&mut world);
+
+    assert!(orders(&effects, agent).contains(&AgentOrder::Kill(T)));
+    assert!(briefs(&effects, framework).contains(&(T, TaskState::Running, Some(Reason::Reconciliation))));
+    assert_eq!(world.cluster.counts().kills, 0);
+}
+
+fn ask(world: &mut World, framework: Framework, agent: AgentId) -> Vec<TaskState> {
+    let question = Question { task: T, agent: Some(agent) };
+    let effects = world.framework_says(framework, FrameworkCommand::Reconcile(vec![question]));
+    updates(&effects, framework).iter().map(|status| status.state).collect()
+}
+
+#[test]
+fn a_question_that_names_the_agent_is_answered_once_that_agent_is_back() {
+    let mut world = new_master();
+    let (framework, _) = world.subscribe(Some(FrameworkId(1)), framework_info("role"));
+    assert_eq!(ask(&mut world, framework, AgentId(1)), []);
+
+    let (_, effects) = world.register(Some(AgentId(1)), size(2, 1024), vec![]);
+
+    assert_eq!(briefs(&effects, framework), [(T, TaskState::Gone, Some(Reason::Reconciliation))]);
+    assert_eq!(ask(&mut world, framework, AgentId(1)), [TaskState::Gone]);
+}
+
+/// Breach: an agent that was never seen again made every unknown task UNREACHABLE for ever.
+#[test]
+fn a_task_on_an_agent_that_never_came_back_is_unreachable_and_then_gone() {
+    let mut world = new_master();
+    let (framework, _) = world.subscribe(Some(FrameworkId(1)), framework_info("role"));
+    ask(&mut world, framework, AgentId(1));
+
+    let effects = world.wait(Duration::from_secs(60));
+    assert_eq!(briefs(&effects, framework), [(T, TaskState::Unreachable, Some(Reason::Reconciliation))]);
+
+    let effects = world.wait(Duration::from_secs(24 * 60 * 60));
+    assert_eq!(briefs(&effects, framework), [(T, TaskState::Gone, Some(Reason::Reconciliation))]);
+    assert_eq!(ask(&mut world, framework, AgentId(1)), [TaskState::Gone]);
+    assert_eq!(world.cluster.counts().questions, 0);
+}
+
+#[test]
+fn how_long_an_agent_is_unreachable_is_remembered_over_masters() {
+    let since = Some(Now::ZERO);
+    let agent = AgentRecord { unreachable_since: since, ..record(size(2, 1024), 1) };
+    let recovered = Recovered { agents: vec![(AgentId(1), agent)], last_agent: 1, ..remembered() };
+    let mut world = World::with(Config::default(), recovered);
+
+    let effects = world.wait(Duration::from_secs(24 * 60 * 60));
+
+    assert!(effects.contains(&Effect::Remember(Change::AgentRemoved(AgentId(1)))));
+}
+
+#[test]
+fn an_answer_to_an_offer_of_the_last_master_takes_none_of_the_new_one() {
+    let offer_of = |epoch| {
+        let mut world = World::with(Config::default(), Recovered { epoch: Epoch(epoch), ..remembered() });
+        let framework = world.framework("role");
+        world.agent(2, 1024);
+        world.open_offer(framework)
+    };
+
+    assert_ne!(offer_of(1), offer_of(2));
 }

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use haggle_core::cluster::{
-    AgentOrder, Announcement, Change, Command, Effect, FrameworkCommand, FrameworkEvent, FrameworkInfo, Refusal,
+    AgentOrder, Announcement, Change, Command, Config, Effect, FrameworkCall, FrameworkCommand, FrameworkEvent,
+    FrameworkInfo, Refusal,
 };
-use haggle_core::{FrameworkId, TaskId, TaskState, UpdateId};
+use haggle_core::{ClusterId, Epoch, FrameworkId, Member, TaskId, TaskState, UpdateId};
 
 use crate::kit::*;
 
@@ -21,7 +22,8 @@ fn with_running() -> (World, Agent, Framework, TaskId) {
 fn turned_away(world: &mut World, id: Option<FrameworkId>, info: FrameworkInfo) -> String {
     let session = world.session();
     let before = world.cluster.clone();
-    let effects = world.apply(Command::Framework(session, FrameworkCommand::Subscribe { id, info }));
+    let subscribe = FrameworkCommand::Subscribe { member: id.map(member), info };
+    let effects = world.apply(Command::Framework(session, subscribe.into()));
     assert_eq!(world.cluster, before);
     match &effects[..] {
         [Effect::ToFramework(to, FrameworkEvent::Error(why)), Effect::Close(closed)] => {
@@ -42,7 +44,10 @@ fn a_new_framework_is_remembered_before_it_is_told_its_id() {
         effects,
         [
             Effect::Remember(Change::FrameworkSubscribed(FrameworkId(1), framework_info("role"))),
-            Effect::ToFramework(framework.session, FrameworkEvent::Subscribed(FrameworkId(1))),
+            Effect::ToFramework(
+                framework.session,
+                FrameworkEvent::Subscribed { member: member(FrameworkId(1)), epoch: Epoch(1), last_call: 0 }
+            ),
             Effect::Announce(Announcement::FrameworkUp(FrameworkId(1))),
         ]
     );
@@ -75,7 +80,7 @@ fn a_second_instance_takes_the_place_of_the_first() {
     assert_eq!(events(&effects, first), [FrameworkEvent::Error(why)]);
     assert!(effects.contains(&Effect::Close(first.session)));
     assert_eq!(orders(&effects, agent), [AgentOrder::Resend(first.id)]);
-    let late = world.try_apply(Command::Framework(first.session, FrameworkCommand::Revive));
+    let late = world.try_apply(Command::Framework(first.session, FrameworkCommand::Revive.into()));
     assert_eq!(late, Err(Refusal::NotAFramework(first.session)));
 }
 
@@ -176,22 +181,71 @@ fn a_framework_that_changes_its_mind_about_itself_is_written_down_again() {
     assert_eq!(roles, ["new"]);
 }
 
+/// Breach: such an id was taken as it came, and the next newcomer overflowed.
 #[test]
-fn an_id_of_a_lost_registry_is_kept_and_not_given_again() {
+fn an_id_that_was_never_given_is_refused() {
     let mut world = World::new();
 
-    let (old, _) = world.subscribe(Some(FrameworkId(7)), framework_info("role"));
-    let new = world.framework("role");
+    for id in [0, 7, u64::MAX] {
+        let why = turned_away(&mut world, Some(FrameworkId(id)), framework_info("role"));
+        assert!(why.contains(&format!("never gave the id framework-{id}")), "{why}");
+    }
+    assert_eq!(world.framework("role").id, FrameworkId(1));
+}
 
-    assert_eq!((old.id, new.id), (FrameworkId(7), FrameworkId(8)));
+/// Breach: after a lost registry, frameworks of the old cluster took the places of those of the new.
+#[test]
+fn a_framework_of_another_cluster_is_told_so() {
+    let mut world = World::new();
+    let first = world.framework("role");
+    let session = world.session();
+    let stranger = Member { cluster: ClusterId(8), id: first.id };
+
+    let subscribe = FrameworkCommand::Subscribe { member: Some(stranger), info: framework_info("role") };
+    let effects = world.apply(Command::Framework(session, subscribe.into()));
+
+    let [Effect::ToFramework(_, FrameworkEvent::Error(why)), Effect::Close(_)] = &effects[..] else {
+        panic!("it is not turned away: {effects:?}");
+    };
+    assert!(why.starts_with("framework-1 belongs to cluster-00000000000000000000000000000008, and this is"), "{why}");
+    assert!(world.cluster.frameworks()[0].connected);
+}
+
+#[test]
+fn a_call_that_was_heard_before_is_passed_over() {
+    let (mut world, agent, framework, task) = with_running();
+    let call = |number| FrameworkCall { number, command: FrameworkCommand::Kill(task) };
+
+    let first = world.apply(Command::Framework(framework.session, call(3)));
+    let again = world.apply(Command::Framework(framework.session, call(3)));
+
+    assert_eq!(orders(&first, agent), [AgentOrder::Kill(task)]);
+    assert_eq!(again, []);
+    let (_, effects) = world.subscribe(Some(framework.id), framework_info("role"));
+    let welcome = effects.iter().find_map(|effect| match effect {
+        Effect::ToFramework(_, FrameworkEvent::Subscribed { last_call, .. }) => Some(*last_call),
+        _ => None,
+    });
+    assert_eq!(welcome, Some(3));
+}
+
+#[test]
+fn of_too_many_frameworks_the_next_is_turned_away() {
+    let config = Config { frameworks: 1, ..Config::default() };
+    let mut world = World::with(config, remembered());
+    world.framework("role");
+
+    let why = turned_away(&mut world, None, framework_info("role"));
+
+    assert_eq!(why, "1 frameworks are known, more are not taken");
 }
 
 #[test]
 fn a_session_introduces_itself_once() {
     let (mut world, _, framework, _) = with_running();
 
-    let again = FrameworkCommand::Subscribe { id: None, info: framework_info("role") };
-    let verdict = world.try_apply(Command::Framework(framework.session, again));
+    let again = FrameworkCommand::Subscribe { member: None, info: framework_info("role") };
+    let verdict = world.try_apply(Command::Framework(framework.session, again.into()));
 
     assert_eq!(verdict, Err(Refusal::IntroducedTwice(framework.session)));
 }

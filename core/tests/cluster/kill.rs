@@ -1,6 +1,6 @@
 //! Ending tasks on request.
 
-use haggle_core::cluster::{AgentOrder, Command, FrameworkCommand, Recovered, Refusal};
+use haggle_core::cluster::{AgentOrder, Command, FrameworkCommand, OperatorCommand, Recovered, Refusal};
 use haggle_core::{AgentId, Reason, TaskId, TaskState};
 
 use crate::kit::*;
@@ -75,8 +75,7 @@ fn a_kill_of_what_nobody_knows_is_answered() {
 /// Mesos: `MasterTest.KillUnknownTaskSlaveInTransition`.
 #[test]
 fn a_kill_of_what_an_agent_may_still_come_with_has_no_answer() {
-    let recovered =
-        Recovered { agents: vec![(AgentId(1), agent_info(size(2, 1024)))], last_agent: 1, ..Recovered::default() };
+    let recovered = Recovered { agents: vec![(AgentId(1), record(size(2, 1024), 1))], last_agent: 1, ..remembered() };
     let mut world = World::with(Default::default(), recovered);
     let framework = world.framework("role");
     let stranger = TaskId { framework: framework.id, number: 77 };
@@ -91,20 +90,39 @@ fn a_framework_kills_its_own_tasks_only() {
     let (mut world, _, _, task) = with_running();
     let other = world.framework("role");
 
-    let verdict = world.try_apply(Command::Framework(other.session, FrameworkCommand::Kill(task)));
+    let effects = world.framework_says(other, FrameworkCommand::Kill(task));
 
-    assert_eq!(verdict, Err(Refusal::NotItsTask { task, framework: other.id }));
+    assert_eq!(briefs(&effects, other), [(task, TaskState::Error, Some(Reason::TaskInvalid))]);
+    assert_eq!(world.state_of(task), Some(TaskState::Running));
+}
+
+fn operator_kills(task: TaskId) -> Command {
+    Command::Operator(None, OperatorCommand::KillTask(task))
 }
 
 #[test]
 fn an_operator_kills_any_task_that_runs() {
     let (mut world, agent, framework, task) = with_running();
 
-    assert_eq!(orders(&world.apply(Command::KillTask(task)), agent), [AgentOrder::Kill(task)]);
+    assert_eq!(orders(&world.apply(operator_kills(task)), agent), [AgentOrder::Kill(task)]);
 
     world.update(agent, task, 2, TaskState::Killed);
-    assert_eq!(world.try_apply(Command::KillTask(task)), Err(Refusal::TaskEnded(task, TaskState::Killed)));
+    assert_eq!(world.try_apply(operator_kills(task)), Err(Refusal::TaskEnded(task, TaskState::Killed)));
     let stranger = TaskId { framework: framework.id, number: 77 };
-    let refusal = world.try_apply(Command::KillTask(stranger)).expect_err("nobody knows it");
+    let refusal = world.try_apply(operator_kills(stranger)).expect_err("nobody knows it");
     assert_eq!(refusal.to_string(), "task-1.77 is not known: it was never launched, or ended long ago");
+}
+
+/// Breach: a kill of an UNREACHABLE task got no answer.
+#[test]
+fn a_kill_of_an_unreachable_task_is_answered_and_remembered() {
+    let (mut world, agent, framework, task) = with_running();
+    world.wait(std::time::Duration::from_secs(75));
+
+    let effects = world.framework_says(framework, FrameworkCommand::Kill(task));
+    assert_eq!(briefs(&effects, framework), [(task, TaskState::Unreachable, Some(Reason::Reconciliation))]);
+
+    let runs = vec![held(task, TaskState::Running, size(2, 1024))];
+    let (agent, effects) = world.register(Some(agent.id), size(2, 1024), runs);
+    assert!(orders(&effects, agent).contains(&AgentOrder::Kill(task)));
 }

@@ -1,19 +1,23 @@
 //! A cluster to play with: every command is a batch of its own, and time passes only when it is told to.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use haggle_core::cluster::{
-    AgentCommand, AgentOrder, Cluster, Command, Config, Effect, FrameworkCommand, FrameworkEvent, FrameworkInfo,
-    HeldTask, Recovered, Refusal,
+    Acknowledgement, AgentCommand, AgentIdentity, AgentOrder, AgentRecord, Cluster, Command, Config, Effect,
+    FrameworkCommand, FrameworkEvent, FrameworkInfo, HeldTask, Recovered, Refusal,
 };
 use haggle_core::{
-    AgentId, AgentInfo, Bytes, Digest, FrameworkId, Grants, Limits, MilliCpu, Now, Offer, OfferId, Reason, Resources,
-    SessionId, Sharing, Source, TaskId, TaskSpec, TaskState, TaskStatus, UpdateId,
+    AgentId, AgentInfo, AgentKey, Bytes, ClusterId, Digest, Epoch, FrameworkId, Grants, Limits, Member, MilliCpu, Now,
+    Offer, OfferId, Reason, Resources, SessionId, Sharing, Source, TaskId, TaskSpec, TaskState, TaskStatus, UpdateId,
 };
 
 pub(crate) const NO_REFUSAL: Duration = Duration::ZERO;
 pub(crate) const AN_HOUR: Duration = Duration::from_secs(3600);
+
+/// The cluster that every test is about.
+pub(crate) const CLUSTER: ClusterId = ClusterId(7);
 
 /// A peer and the connection it speaks on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +33,7 @@ pub(crate) struct World {
     pub(crate) cluster: Cluster,
     pub(crate) now: Now,
     last_session: u64,
+    keys: BTreeMap<AgentId, AgentKey>,
 }
 
 /// What is said of a task, in brief.
@@ -36,11 +41,17 @@ pub(crate) type Brief = (TaskId, TaskState, Option<Reason>);
 
 impl World {
     pub(crate) fn new() -> Self {
-        Self::with(Config::default(), Recovered::default())
+        // A test about something else need not send heartbeats.
+        Self::with(Config { agent_timeout: Duration::from_secs(75), ..Config::default() }, remembered())
     }
 
     pub(crate) fn with(config: Config, recovered: Recovered) -> Self {
-        Self { cluster: Cluster::new(config, recovered, Now::ZERO), now: Now::ZERO, last_session: 0 }
+        Self {
+            cluster: Cluster::new(config, recovered, Now::ZERO),
+            now: Now::ZERO,
+            last_session: 0,
+            keys: BTreeMap::new(),
+        }
     }
 
     /// One command, and the allocation after it.
@@ -60,7 +71,7 @@ impl World {
     }
 
     pub(crate) fn framework_says(&mut self, framework: Framework, command: FrameworkCommand) -> Vec<Effect> {
-        self.apply(Command::Framework(framework.session, command))
+        self.apply(Command::Framework(framework.session, command.into()))
     }
 
     /// Lets time pass, with a tick at every deadline on the way.
@@ -91,13 +102,25 @@ impl World {
         tasks: Vec<HeldTask>,
     ) -> (Agent, Vec<Effect>) {
         let session = self.session();
-        let effects =
-            self.apply(Command::Agent(session, AgentCommand::Register { id, info: agent_info(total), tasks }));
+        let identity = match id {
+            Some(id) => self.identity(id),
+            None => AgentIdentity { member: None, key: AgentKey(u128::from(session.0) << 64), run: 1 },
+        };
+        let register = AgentCommand::Register { identity, info: agent_info(total), tasks, complete: true };
+        let effects = self.apply(Command::Agent(session, register));
         let registered = effects.iter().find_map(|effect| match effect {
-            Effect::ToAgent(_, AgentOrder::Registered(id)) => Some(*id),
+            Effect::ToAgent(_, AgentOrder::Registered { member, .. }) => Some(member.id),
             _ => None,
         });
-        (Peer { id: registered.expect("it is taken in"), session }, effects)
+        let id = registered.expect("it is taken in");
+        self.keys.insert(id, identity.key);
+        (Peer { id, session }, effects)
+    }
+
+    /// Of an agent that was here before, in the same process.
+    pub(crate) fn identity(&self, id: AgentId) -> AgentIdentity {
+        let key = self.keys.get(&id).copied().unwrap_or(AgentKey(u128::from(id.0)));
+        AgentIdentity { member: Some(member(id)), key, run: 1 }
     }
 
     pub(crate) fn framework(&mut self, role: &str) -> Framework {
@@ -106,9 +129,10 @@ impl World {
 
     pub(crate) fn subscribe(&mut self, id: Option<FrameworkId>, info: FrameworkInfo) -> (Framework, Vec<Effect>) {
         let session = self.session();
-        let effects = self.apply(Command::Framework(session, FrameworkCommand::Subscribe { id, info }));
+        let subscribe = FrameworkCommand::Subscribe { member: id.map(member), info };
+        let effects = self.apply(Command::Framework(session, subscribe.into()));
         let subscribed = effects.iter().find_map(|effect| match effect {
-            Effect::ToFramework(_, FrameworkEvent::Subscribed(id)) => Some(*id),
+            Effect::ToFramework(_, FrameworkEvent::Subscribed { member, .. }) => Some(member.id),
             _ => None,
         });
         (Peer { id: subscribed.expect("it is taken in"), session }, effects)
@@ -157,7 +181,19 @@ impl World {
     }
 
     pub(crate) fn acknowledge(&mut self, framework: Framework, task: TaskId, update: u64) -> Vec<Effect> {
-        self.framework_says(framework, FrameworkCommand::Acknowledge(vec![(task, UpdateId(update))]))
+        self.acknowledge_all(framework, &[(task, UpdateId(update))])
+    }
+
+    pub(crate) fn acknowledge_all(&mut self, framework: Framework, updates: &[(TaskId, UpdateId)]) -> Vec<Effect> {
+        let all = updates.iter().map(|&(task, update)| Acknowledgement { task, update, agent: None });
+        self.framework_says(framework, FrameworkCommand::Acknowledge(all.collect()))
+    }
+
+    /// Acknowledges every update that the master keeps for a framework, as it is told them again.
+    pub(crate) fn acknowledge_kept(&mut self, framework: Framework) {
+        let told = self.wait(Duration::from_secs(60));
+        let kept: Vec<_> = updates(&told, framework).iter().map(|status| (status.task, status.update)).collect();
+        self.acknowledge_all(framework, &kept);
     }
 
     pub(crate) fn disconnect<Id: Copy>(&mut self, peer: Peer<Id>) -> Vec<Effect> {
@@ -180,6 +216,20 @@ impl World {
     pub(crate) fn used_on(&self, agent: Agent) -> Resources {
         self.cluster.agents().into_iter().find(|view| view.id == agent.id).expect("it is there").used
     }
+}
+
+/// A registry that remembers the cluster and nothing else.
+pub(crate) fn remembered() -> Recovered {
+    Recovered { cluster: CLUSTER, epoch: Epoch(1), ..Recovered::default() }
+}
+
+pub(crate) fn member<Id>(id: Id) -> Member<Id> {
+    Member { cluster: CLUSTER, id }
+}
+
+/// What a registry remembers of an agent, whose key is its number.
+pub(crate) fn record(resources: Resources, id: u64) -> AgentRecord {
+    AgentRecord { info: agent_info(resources), key: AgentKey(u128::from(id)), unreachable_since: None }
 }
 
 pub(crate) fn size(cpus: u64, mib: u64) -> Resources {
@@ -215,7 +265,7 @@ pub(crate) fn task(framework: Framework, number: u64, cpus: u64, mib: u64) -> Ta
 }
 
 pub(crate) fn held(id: TaskId, state: TaskState, resources: Resources) -> HeldTask {
-    HeldTask { id, name: "held".into(), resources, state }
+    HeldTask { id, name: "held".into(), resources, state, update: UpdateId(2) }
 }
 
 /// The updates that a framework is sent.

@@ -5,15 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use haggle_core::cluster::{
-    AgentCommand, AgentOrder, Announcement, Cluster, Command, Config, Effect, FrameworkCommand, FrameworkEvent,
-    FrameworkInfo, HeldTask, Recovered,
+    Acknowledgement, AgentCommand, AgentIdentity, AgentOrder, Announcement, Cluster, Command, Config, Effect,
+    FrameworkCommand, FrameworkEvent, FrameworkInfo, HeldTask, OperatorCommand, Question,
 };
 use haggle_core::{
-    AgentId, FrameworkId, Now, OfferId, Resources, SessionId, Source, TaskId, TaskSpec, TaskState, TaskStatus, UpdateId,
+    AgentId, AgentKey, FrameworkId, Now, OfferId, Resources, SessionId, Source, TaskId, TaskSpec, TaskState,
+    TaskStatus, UpdateId,
 };
 use proptest::prelude::*;
 
-use crate::kit::{Peer, agent_info, framework_info, size, task};
+use crate::kit::{Peer, agent_info, framework_info, member, remembered, size, task};
 
 /// One thing that peers or time may do. Numbers choose among what there is.
 #[derive(Clone, Copy, Debug)]
@@ -88,6 +89,7 @@ struct Chaos {
     now: Now,
     last_session: u64,
     last_task: u64,
+    last_agent: u128,
     hosts: BTreeMap<AgentId, Host>,
     frameworks: BTreeMap<FrameworkId, Option<SessionId>>,
     /// Updates that frameworks have heard and may acknowledge.
@@ -100,10 +102,11 @@ impl Chaos {
     fn new() -> Self {
         let config = Config { history: 100_000, ..Config::default() };
         Self {
-            cluster: Cluster::new(config, Recovered::default(), Now::ZERO),
+            cluster: Cluster::new(config, remembered(), Now::ZERO),
             now: Now::ZERO,
             last_session: 0,
             last_task: 0,
+            last_agent: 0,
             hosts: BTreeMap::new(),
             frameworks: BTreeMap::new(),
             heard: Vec::new(),
@@ -136,15 +139,15 @@ impl Chaos {
         match effect {
             Effect::ToAgent(session, order) => {
                 let Some((&id, _)) = self.hosts.iter().find(|(_, host)| host.session == Some(session)) else {
-                    if let AgentOrder::Registered(id) = order {
-                        self.hosts.entry(id).or_default().session = Some(session);
+                    if let AgentOrder::Registered { member, .. } = order {
+                        self.hosts.entry(member.id).or_default().session = Some(session);
                     }
                     return;
                 };
                 self.obey(id, order);
             }
-            Effect::ToFramework(session, FrameworkEvent::Subscribed(id)) => {
-                self.frameworks.insert(id, Some(session));
+            Effect::ToFramework(session, FrameworkEvent::Subscribed { member, .. }) => {
+                self.frameworks.insert(member.id, Some(session));
             }
             Effect::ToFramework(_, FrameworkEvent::Update(status)) if status.update.0 > 0 => {
                 self.heard.push((status.task, status.update));
@@ -173,6 +176,7 @@ impl Chaos {
                     name: spec.name.clone(),
                     resources: spec.resources.clone(),
                     state: TaskState::Staging,
+                    update: UpdateId::UNACKNOWLEDGED,
                 };
                 assert!(self.launched.insert(spec.id), "{} was launched twice", spec.id);
                 self.hosts.get_mut(&agent).expect("it is connected").tasks.insert(spec.id, held);
@@ -234,7 +238,7 @@ impl Chaos {
     fn framework_says(&mut self, pick: usize, command: impl FnOnce(&mut Self, Peer<FrameworkId>) -> FrameworkCommand) {
         if let Some(framework) = self.connected_framework(pick) {
             let command = command(self, framework);
-            self.apply(Command::Framework(framework.session, command));
+            self.apply(Command::Framework(framework.session, command.into()));
         }
     }
 
@@ -270,7 +274,8 @@ impl Chaos {
         }
         let tasks = host.tasks.values().cloned().collect();
         let info = agent_info(size(4, 512));
-        self.apply(Command::Agent(session, AgentCommand::Register { id: Some(id), info, tasks }));
+        let identity = AgentIdentity { member: Some(member(id)), key: AgentKey(u128::from(id.0)), run: 1 };
+        self.apply(Command::Agent(session, AgentCommand::Register { identity, info, tasks, complete: true }));
     }
 
     fn move_task(&mut self, id: AgentId, session: SessionId, task: TaskId, state: TaskState) {
@@ -280,6 +285,7 @@ impl Chaos {
         if !held.state.is_terminal() {
             held.state = state;
             *host.updates.entry(task).or_default() += 1;
+            held.update = UpdateId(host.updates[&task]);
         }
         let status = TaskStatus::new(task, UpdateId(host.updates[&task]), held.state, Source::Executor);
         self.apply(Command::Agent(session, AgentCommand::Updates(vec![status])));
@@ -290,7 +296,10 @@ impl Chaos {
             Step::AgentJoins => {
                 let session = self.session();
                 let info = agent_info(size(4, 512));
-                self.apply(Command::Agent(session, AgentCommand::Register { id: None, info, tasks: vec![] }));
+                self.last_agent += 1;
+                let identity = AgentIdentity { member: None, key: AgentKey(self.last_agent), run: 1 };
+                let register = AgentCommand::Register { identity, info, tasks: vec![], complete: true };
+                self.apply(Command::Agent(session, register));
             }
             Step::AgentReturns(pick, forgets) => {
                 let all: Vec<_> = self.hosts.keys().copied().collect();
@@ -325,14 +334,15 @@ impl Chaos {
             Step::FrameworkJoins(role) => {
                 let session = self.session();
                 let info = framework_info(["a", "b", "a/c"][role % 3]);
-                self.apply(Command::Framework(session, FrameworkCommand::Subscribe { id: None, info }));
+                self.apply(Command::Framework(session, FrameworkCommand::Subscribe { member: None, info }.into()));
             }
             Step::FrameworkReturns(pick) => {
                 let all: Vec<_> = self.frameworks.keys().copied().collect();
                 if let Some(&id) = all.get(pick % all.len().max(1)) {
                     let session = self.session();
                     let info = FrameworkInfo { failover_timeout: Duration::from_secs(20), ..framework_info("a") };
-                    self.apply(Command::Framework(session, FrameworkCommand::Subscribe { id: Some(id), info }));
+                    let subscribe = FrameworkCommand::Subscribe { member: Some(member(id)), info };
+                    self.apply(Command::Framework(session, subscribe.into()));
                 }
             }
             Step::FrameworkDisconnects(pick) => {
@@ -355,14 +365,17 @@ impl Chaos {
             Step::KilledByOperator(pick) => {
                 let task = self.launched.iter().nth(pick % (self.launched.len() + 1)).copied();
                 let nobodys = TaskId { framework: FrameworkId(1), number: 999_999 };
-                self.apply(Command::KillTask(task.unwrap_or(nobodys)));
+                let kill = OperatorCommand::KillTask(task.unwrap_or(nobodys));
+                self.apply(Command::Operator(None, kill));
             }
             Step::Acknowledges(pick) => self.framework_says(pick, |world, framework| {
                 let its = |&(task, _): &(TaskId, UpdateId)| task.framework == framework.id;
-                FrameworkCommand::Acknowledge(world.heard.extract_if(.., |heard| its(heard)).collect())
+                let acknowledged = world.heard.extract_if(.., |heard| its(heard));
+                let acknowledged = acknowledged.map(|(task, update)| Acknowledgement { task, update, agent: None });
+                FrameworkCommand::Acknowledge(acknowledged.collect())
             }),
             Step::Reconciles(pick) => self.framework_says(pick, |world, framework| {
-                FrameworkCommand::Reconcile(vec![world.any_task(framework.id, pick)])
+                FrameworkCommand::Reconcile(vec![Question { task: world.any_task(framework.id, pick), agent: None }])
             }),
             Step::Revives(pick) => self.framework_says(pick, |_, _| FrameworkCommand::Revive),
             Step::Suppresses(pick) => self.framework_says(pick, |_, _| FrameworkCommand::Suppress),
@@ -380,14 +393,15 @@ impl Chaos {
         let nobody = SessionId(999_999);
         let session = self.connected_framework(pick).map_or(nobody, |framework| framework.session);
         self.apply(Command::Agent(session, AgentCommand::Leave));
-        self.apply(Command::Framework(nobody, FrameworkCommand::Teardown));
-        let again = FrameworkCommand::Subscribe { id: None, info: framework_info("a") };
+        self.apply(Command::Framework(nobody, FrameworkCommand::Teardown.into()));
+        let again = FrameworkCommand::Subscribe { member: None, info: framework_info("a") };
         if session != nobody {
-            self.apply(Command::Framework(session, again));
+            self.apply(Command::Framework(session, again.into()));
         }
         let foreign = TaskId { framework: FrameworkId(999), number: 1 };
-        self.apply(Command::Framework(session, FrameworkCommand::Kill(foreign)));
-        self.apply(Command::Framework(session, FrameworkCommand::Reconcile(vec![foreign])));
+        self.apply(Command::Framework(session, FrameworkCommand::Kill(foreign).into()));
+        let question = Question { task: foreign, agent: None };
+        self.apply(Command::Framework(session, FrameworkCommand::Reconcile(vec![question]).into()));
     }
 
     /// Every agent comes back, and everything on it ends.

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use haggle_core::cluster::{Command, FrameworkCommand, Recovered, Refusal};
+use haggle_core::cluster::{FrameworkCommand, Question, Recovered};
 use haggle_core::{AgentId, Reason, Source, TaskId, TaskState, UpdateId};
 
 use crate::kit::*;
 
 fn ask(world: &mut World, framework: Framework, tasks: &[TaskId]) -> Vec<(TaskId, TaskState)> {
-    let effects = world.framework_says(framework, FrameworkCommand::Reconcile(tasks.into()));
+    let questions = tasks.iter().map(|&task| Question { task, agent: None }).collect();
+    let effects = world.framework_says(framework, FrameworkCommand::Reconcile(questions));
     let answers = updates(&effects, framework).into_iter();
     answers
         .map(|status| {
@@ -52,16 +53,16 @@ fn a_task_that_was_never_seen_is_unknown() {
 /// Mesos: `ReconciliationTest.RecoveredAgent` and `MasterTest.RecoveredSlaves`.
 #[test]
 fn a_task_that_may_still_be_seen_has_no_answer_until_its_agents_are_too_late() {
-    let recovered =
-        Recovered { agents: vec![(AgentId(1), agent_info(size(2, 1024)))], last_agent: 1, ..Recovered::default() };
+    let recovered = Recovered { agents: vec![(AgentId(1), record(size(2, 1024), 1))], last_agent: 1, ..remembered() };
     let mut world = World::with(Default::default(), recovered);
     let framework = world.framework("role");
     let stranger = TaskId { framework: framework.id, number: 77 };
     assert_eq!(ask(&mut world, framework, &[stranger]), []);
 
-    world.wait(Duration::from_secs(75));
+    let effects = world.wait(Duration::from_secs(60));
 
-    assert_eq!(ask(&mut world, framework, &[stranger]), [(stranger, TaskState::Unreachable)]);
+    assert_eq!(briefs(&effects, framework), [(stranger, TaskState::Unknown, Some(Reason::Reconciliation))]);
+    assert_eq!(ask(&mut world, framework, &[stranger]), [(stranger, TaskState::Unknown)]);
 }
 
 /// Mesos: `ReconciliationTest.ImplicitNonTerminalTask` and `ImplicitTerminalTask`.
@@ -81,7 +82,7 @@ fn a_framework_asks_about_its_own_tasks_only() {
     let (mut world, _, _, task) = with_running();
     let other = world.framework("role");
 
-    let verdict = world.try_apply(Command::Framework(other.session, FrameworkCommand::Reconcile(vec![task])));
+    let effects = world.framework_says(other, FrameworkCommand::Reconcile(vec![Question { task, agent: None }]));
 
-    assert_eq!(verdict, Err(Refusal::NotItsTask { task, framework: other.id }));
+    assert_eq!(briefs(&effects, other), [(task, TaskState::Error, Some(Reason::TaskInvalid))]);
 }

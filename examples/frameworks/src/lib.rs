@@ -8,7 +8,7 @@ use haggle_sdk::{Client, Digest};
 /// Where the master is.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Master {
-    /// The master, as HOST:PORT; `haggle up` starts one with its agents
+    /// The master, as HOST:PORT, or several joined by commas; `haggle up` starts one with its agents
     #[arg(long, env = "HAGGLE_MASTER", value_name = "ADDRESS", default_value = "127.0.0.1:5050")]
     master: String,
 }

@@ -2,7 +2,7 @@
 
 mod upload;
 
-use std::fs::{self, File};
+use std::fs::{self, DirEntry, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -98,6 +98,15 @@ impl Store {
         }
     }
 
+    /// All that are here.
+    pub(crate) fn list(&self) -> Result<Vec<Digest>, ArtifactError> {
+        let mut digests = Vec::new();
+        for entry in fs::read_dir(&self.kept)? {
+            digests.extend(digest_of(&entry?));
+        }
+        Ok(digests)
+    }
+
     /// An artifact, to be read from its start; `None` when it is not here.
     pub(crate) fn read(&self, digest: Digest) -> Result<Option<File>, ArtifactError> {
         match File::open(self.path(digest)) {
@@ -120,13 +129,17 @@ fn size_of_all(folder: &Path) -> io::Result<u64> {
     let mut total = 0;
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        let is_artifact =
-            entry.file_name().to_str().is_some_and(|hex| Digest::from_str(&format!("sha256:{hex}")).is_ok());
-        if is_artifact {
+        if digest_of(&entry).is_some() {
             total += entry.metadata()?.len();
         }
     }
     Ok(total)
+}
+
+/// Which artifact a file is, if it is one.
+fn digest_of(entry: &DirEntry) -> Option<Digest> {
+    let name = entry.file_name();
+    Digest::from_str(&format!("sha256:{}", name.to_str()?)).ok()
 }
 
 #[cfg(test)]

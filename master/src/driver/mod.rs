@@ -1,20 +1,21 @@
 //! The one thread that owns the cluster: applies what waits, writes what must last, only then speaks.
 
 mod peers;
+mod room;
 mod spoken;
 #[cfg(test)]
 mod tests;
 
-use std::future::pending;
 use std::io;
 use std::mem;
 use std::thread;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use futures_util::FutureExt;
 use haggle_core::cluster::{Announcement, Cluster, Command, Effect, Refusal};
 use haggle_core::{Now, SessionId};
 use tokio::runtime;
-use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::sync::{broadcast, oneshot};
 use tokio::time::sleep_until;
 use tonic::Status;
 use tracing::{debug, enabled, error, info, warn};
@@ -23,11 +24,17 @@ use self::peers::Peers;
 use self::spoken::Spoken;
 use crate::clock::Clock;
 use crate::error::Failure;
-use crate::handle::{Handle, Happening, INPUTS, Input, Question};
+use crate::handle::{
+    Handle, Happening, Inbox, Question, REQUESTS, Reign, Request, Room, SAYINGS, SESSIONS, Saying, Verdict,
+};
 use crate::registry::{Registry, RegistryError};
 
 /// Happenings that a watcher may be behind: about half a second of a cluster that starts 5,000 tasks a second.
 const HAPPENINGS: usize = 8_192;
+
+/// Full batches in a row that a tick waits for at most. Whoever waits to be heard is heard by then: senders take turns,
+/// and each session has one message that waits.
+const TICK_BEHIND: usize = SESSIONS / SAYINGS;
 
 /// Starts the driver. What it resolves to says how it ended.
 ///
@@ -35,19 +42,20 @@ const HAPPENINGS: usize = 8_192;
 /// When there is no thread to be had.
 pub(crate) fn start(
     cluster: Cluster,
-    registry: Registry,
+    registry: Box<dyn Registry>,
     clock: Clock,
+    reign: Reign,
 ) -> io::Result<(Handle, oneshot::Receiver<Result<(), Failure>>)> {
-    let (inputs, waiting) = mpsc::channel(INPUTS);
     let (happenings, _) = broadcast::channel(HAPPENINGS);
-    let handle = Handle::new(inputs, happenings.downgrade());
+    let room = Room::default();
+    let (handle, inbox) = Handle::new(reign, room.clone(), happenings.downgrade());
     let (done, ended) = oneshot::channel();
     // Not one of the runtime's threads: what serves sockets must not wait for the registry's disk, and this
     // thread must not wait for what serves sockets.
     let runtime = runtime::Builder::new_current_thread().enable_time().build()?;
-    let driver = Driver::new(cluster, registry, clock, happenings);
+    let driver = Driver::new(cluster, registry, clock, room, happenings);
     thread::Builder::new().name("haggle-driver".to_owned()).spawn(move || {
-        let outcome = runtime.block_on(driver.run(waiting));
+        let outcome = runtime.block_on(driver.run(inbox));
         // Nobody waits any more when the master was dropped without being stopped.
         let _ = done.send(outcome);
     })?;
@@ -56,105 +64,154 @@ pub(crate) fn start(
 
 struct Driver {
     cluster: Cluster,
-    registry: Registry,
+    registry: Box<dyn Registry>,
     clock: Clock,
+    room: Room,
     peers: Peers,
     happenings: broadcast::Sender<Happening>,
+    /// Of this batch. They stay here until what is to be remembered of them is.
     effects: Vec<Effect>,
-    /// Told after the batch is durable: an answer is an effect as well.
-    answers: Vec<Question>,
+    /// Told after the batch is durable: a verdict is an effect as well.
+    verdicts: Vec<(oneshot::Sender<Verdict>, Result<(), Refusal>)>,
+    /// Answered at the end of the batch.
+    questions: Vec<Question>,
+    /// Sessions that end with these words, once the batch is let out.
+    refused: Vec<(SessionId, Status)>,
     cut_off: Vec<SessionId>,
+    /// Full batches since a tick became due.
+    behind: usize,
+    /// Told to stop.
+    stop: bool,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// What is taken from the inbox at once.
+#[derive(Default)]
+struct Batch {
+    requests: Vec<Request>,
+    sayings: Vec<Saying>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Next {
     GoOn,
     Stop,
 }
 
 impl Driver {
-    fn new(cluster: Cluster, registry: Registry, clock: Clock, happenings: broadcast::Sender<Happening>) -> Self {
+    fn new(
+        cluster: Cluster,
+        registry: Box<dyn Registry>,
+        clock: Clock,
+        room: Room,
+        happenings: broadcast::Sender<Happening>,
+    ) -> Self {
         Self {
             cluster,
             registry,
             clock,
+            room,
             peers: Peers::default(),
             happenings,
             effects: Vec::new(),
-            answers: Vec::new(),
+            verdicts: Vec::new(),
+            questions: Vec::new(),
+            refused: Vec::new(),
             cut_off: Vec::new(),
+            behind: 0,
+            stop: false,
         }
     }
 
-    async fn run(mut self, mut waiting: mpsc::Receiver<Input>) -> Result<(), Failure> {
-        let mut batch = Vec::with_capacity(INPUTS);
-        loop {
-            let deadline = self.cluster.next_deadline().and_then(|then| self.clock.instant(then));
-            let due = async {
-                match deadline {
-                    Some(deadline) => sleep_until(deadline.into()).await,
-                    None => pending().await,
-                }
-            };
-            let taken = tokio::select! {
-                biased;
-                taken = waiting.recv_many(&mut batch, INPUTS) => Some(taken),
-                () = due => None,
-            };
-            let next = match taken {
-                // Every handle is gone, and with them everyone who could be served.
-                Some(0) => Ok(Next::Stop),
-                _ => self.step(&mut batch),
-            };
-            let next = next.and_then(|next| {
-                if next == Next::Stop {
-                    self.registry.write(self.clock.now(), [])?;
-                }
-                Ok(next)
+    async fn run(mut self, mut inbox: Inbox) -> Result<(), Failure> {
+        let outcome =
+            self.run_until_stopped(&mut inbox).await.and_then(|()| match self.registry.write(self.clock.now(), &[]) {
+                // The time alone is lost, which then goes on from the last write.
+                Ok(()) | Err(RegistryError::Full(_)) => Ok(()),
+                broken => broken,
             });
-            match next {
-                Ok(Next::GoOn) => {}
-                Ok(Next::Stop) => {
-                    self.peers.fail_all(&Status::unavailable("the master is stopping"));
-                    return Ok(());
-                }
-                Err(broken) => {
-                    error!("{broken}");
-                    self.peers.fail_all(&Status::unavailable("the master cannot write its registry, and ends"));
-                    return Err(Failure::Registry(broken.to_string()));
-                }
+        match outcome {
+            Ok(()) => {
+                self.peers.fail_all(&Status::unavailable("the master is stopping"));
+                Ok(())
+            }
+            Err(RegistryError::Deposed) => {
+                self.peers.fail_all(&Status::unavailable("this master no longer leads"));
+                Err(Failure::Deposed)
+            }
+            Err(broken) => {
+                error!("{broken}");
+                self.peers.fail_all(&Status::unavailable("the master cannot write its registry, and ends"));
+                Err(Failure::Registry(broken.to_string()))
             }
         }
     }
 
-    /// One batch: decide all of it, remember it, let it out.
-    fn step(&mut self, batch: &mut Vec<Input>) -> Result<Next, RegistryError> {
-        let now = self.clock.now();
-        let mut next = Next::GoOn;
-        if self.cluster.next_deadline().is_some_and(|deadline| deadline <= now) {
-            // A tick is never refused.
-            let _ = self.apply(now, Command::Tick);
+    async fn run_until_stopped(&mut self, inbox: &mut Inbox) -> Result<(), RegistryError> {
+        let mut batch = Batch::default();
+        loop {
+            let look = self.clock.next_look(self.cluster.next_deadline());
+            if self.stop || batch.take(inbox, look).await == Next::Stop {
+                return Ok(());
+            }
+            match self.step(&mut batch, Instant::now()) {
+                Err(RegistryError::Full(why)) => self.wait_for_room(inbox, why.to_string()).await?,
+                settled => settled?,
+            }
         }
-        for input in batch.drain(..) {
-            match input {
-                Input::Open(session, peer) => self.peers.open(session, peer),
-                Input::Said(session, commands) => self.said(now, session, commands),
-                Input::Ended(session) => {
+    }
+
+    /// One batch, taken at `at`: decide all of it, remember it, let it out.
+    ///
+    /// # Errors
+    /// After [`RegistryError::Full`], [`Self::settle`] may be tried again.
+    fn step(&mut self, batch: &mut Batch, at: Instant) -> Result<(), RegistryError> {
+        let now = self.clock.look(at);
+        let drained = batch.sayings.len() < SAYINGS;
+        for request in batch.requests.drain(..) {
+            match request {
+                Request::Open(session, peer) => self.peers.open(session, peer),
+                Request::Decide(request, command, verdict) => {
+                    let decided = self.apply(now, Command::Operator(request, command));
+                    self.verdicts.push((verdict, decided));
+                }
+                Request::Ask(question) => self.questions.push(question),
+                Request::Stop => self.stop = true,
+            }
+        }
+        for saying in batch.sayings.drain(..) {
+            match saying {
+                Saying::Said(session, commands, _place) => self.said(now, session, commands),
+                Saying::Ended(session) => {
                     self.peers.remove(session);
                     self.disconnect(now, session);
                 }
-                Input::Decide(command, verdict) => {
-                    let decided = self.apply(now, command);
-                    // Who asked may have gone meanwhile.
-                    self.answers.push(Box::new(move |_| drop(verdict.send(decided))));
-                }
-                Input::Ask(question) => self.answers.push(question),
-                Input::Stop => next = Next::Stop,
             }
         }
+        self.tick_when_due(now, drained);
+        self.settle()
+    }
+
+    /// What was said before a deadline is heard before it: nobody counts as silent whose words wait.
+    fn tick_when_due(&mut self, now: Now, drained: bool) {
+        if self.cluster.next_deadline().is_none_or(|deadline| now < deadline) {
+            self.behind = 0;
+        } else if drained || self.behind >= TICK_BEHIND {
+            self.behind = 0;
+            // A tick is never refused.
+            let _ = self.apply(now, Command::Tick);
+        } else {
+            self.behind += 1;
+        }
+    }
+
+    /// Remembers what was decided, and lets it out.
+    fn settle(&mut self) -> Result<(), RegistryError> {
+        let now = self.clock.now();
         loop {
             self.cluster.allocate(now, &mut self.effects);
             self.remember(now)?;
+            // After the write: that may have taken longer than the lead lasts.
+            self.registry.confirm()?;
             self.let_out();
             if self.cut_off.is_empty() {
                 break;
@@ -164,20 +221,30 @@ impl Driver {
                 self.disconnect(now, session);
             }
         }
-        for answer in self.answers.drain(..) {
-            answer(&self.cluster);
+        for (verdict, decided) in self.verdicts.drain(..) {
+            // Who asked may have gone meanwhile.
+            let _ = verdict.send(Ok(decided));
         }
-        Ok(next)
+        self.answer();
+        Ok(())
+    }
+
+    fn answer(&mut self) {
+        for question in self.questions.drain(..) {
+            question(&self.cluster);
+        }
     }
 
     fn said(&mut self, now: Now, session: SessionId, commands: Vec<Command>) {
         for command in commands {
             // Whoever was cut off has nothing more to say: it would speak as one that is gone.
-            if !self.peers.is_open(session) {
+            if !self.peers.is_open(session) || self.refused.iter().any(|(refused, _)| *refused == session) {
                 return;
             }
             if let Err(refusal) = self.apply(now, command) {
-                self.peers.fail(session, Status::failed_precondition(refusal.to_string()));
+                // What follows in the message was said in the belief that this was done.
+                self.refused.push((session, Status::failed_precondition(refusal.to_string())));
+                self.disconnect(now, session);
             }
         }
     }
@@ -202,15 +269,13 @@ impl Driver {
     }
 
     /// Every change of the batch in one transaction; most batches have none, and touch no disk.
-    fn remember(&self, now: Now) -> Result<(), RegistryError> {
-        let mut changes = self.effects.iter().filter_map(|effect| match effect {
+    fn remember(&mut self, now: Now) -> Result<(), RegistryError> {
+        let changes = self.effects.iter().filter_map(|effect| match effect {
             Effect::Remember(change) => Some(change),
             _ => None,
         });
-        match changes.next() {
-            Some(first) => self.registry.write(now, [first].into_iter().chain(changes)),
-            None => Ok(()),
-        }
+        let changes: Vec<_> = changes.collect();
+        if changes.is_empty() { Ok(()) } else { self.registry.write(now, &changes) }
     }
 
     fn let_out(&mut self) {
@@ -232,6 +297,32 @@ impl Driver {
             }
         }
         self.peers.let_out(&mut self.cut_off);
+        // Behind what was decided before: a session that was replaced hears of that, and not that it is unknown.
+        for (session, why) in self.refused.drain(..) {
+            self.peers.fail(session, why);
+        }
+    }
+}
+
+impl Batch {
+    /// Takes what waits; when nothing does, waits for it, until `look`.
+    async fn take(&mut self, inbox: &mut Inbox, look: Instant) -> Next {
+        let taken = tokio::select! {
+            biased;
+            taken = inbox.requests.recv_many(&mut self.requests, REQUESTS) => taken,
+            taken = inbox.sayings.recv_many(&mut self.sayings, SAYINGS) => taken,
+            () = sleep_until(look.into()) => return Next::GoOn,
+        };
+        if taken == 0 {
+            // Every handle is gone, and with them everyone who could be served.
+            return Next::Stop;
+        }
+        // Words first: a session is opened by a request, which then waits by the time that the first word does.
+        if self.sayings.is_empty() {
+            let _ = inbox.sayings.recv_many(&mut self.sayings, SAYINGS).now_or_never();
+        }
+        let _ = inbox.requests.recv_many(&mut self.requests, REQUESTS).now_or_never();
+        Next::GoOn
     }
 }
 

@@ -68,9 +68,9 @@ impl Peers {
         }
     }
 
-    /// Ends a session with an error.
+    /// Ends a session with an error, and forgets it.
     pub(super) fn fail(&mut self, session: SessionId, status: Status) {
-        match self.lines.get(&session) {
+        match self.lines.remove(&session) {
             Some(Line::Agent(line)) => line.outbox.fail(status),
             Some(Line::Framework(line)) => line.outbox.fail(status),
             None => {}

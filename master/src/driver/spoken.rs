@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use haggle_core::cluster::{AgentCommand, Command, FrameworkCommand};
+use haggle_core::cluster::{AgentCommand, Command, FrameworkCall, FrameworkCommand, OperatorCommand};
 
 /// Prints a command.
 pub(super) struct Spoken<'a>(pub(super) &'a Command);
@@ -14,11 +14,23 @@ impl fmt::Display for Spoken<'_> {
                 write!(f, "{session} ")?;
                 agent(command, f)
             }
-            Command::Framework(session, command) => {
+            Command::Framework(session, FrameworkCall { number, command }) => {
                 write!(f, "{session} ")?;
+                if *number != 0 {
+                    write!(f, "call {number} ")?;
+                }
                 framework(command, f)
             }
-            Command::KillTask(task) => write!(f, "operator kill {task}"),
+            Command::Operator(request, command) => {
+                f.write_str("operator ")?;
+                if let Some(request) = request {
+                    write!(f, "{request} ")?;
+                }
+                match command {
+                    OperatorCommand::KillTask(task) => write!(f, "kill {task}"),
+                    OperatorCommand::AgentGone(agent) => write!(f, "{agent} gone"),
+                }
+            }
             Command::Disconnected(session) => write!(f, "{session} disconnected"),
             Command::Tick => f.write_str("tick"),
         }
@@ -27,13 +39,14 @@ impl fmt::Display for Spoken<'_> {
 
 fn agent(command: &AgentCommand, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match command {
-        AgentCommand::Register { id, info, tasks } => {
+        AgentCommand::Register { identity, info, tasks, complete } => {
             write!(f, "register agent {:?}", info.name)?;
-            if let Some(id) = id {
-                write!(f, " as {id}")?;
+            if let Some(member) = identity.member {
+                write!(f, " as {} of {}", member.id, member.cluster)?;
             }
-            write!(f, " with {} and {} tasks", info.resources, tasks.len())
+            write!(f, " with {} and {} tasks{}", info.resources, tasks.len(), rest(*complete))
         }
+        AgentCommand::Holds { tasks, complete } => write!(f, "holds {} tasks{}", tasks.len(), rest(*complete)),
         AgentCommand::Heartbeat => f.write_str("heartbeat"),
         AgentCommand::Updates(updates) => match updates.as_slice() {
             [update] => write!(f, "update {} {}", update.task, update.state),
@@ -44,11 +57,15 @@ fn agent(command: &AgentCommand, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     }
 }
 
+fn rest(complete: bool) -> &'static str {
+    if complete { "" } else { ", and more to come" }
+}
+
 fn framework(command: &FrameworkCommand, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match command {
-        FrameworkCommand::Subscribe { id, info } => {
+        FrameworkCommand::Subscribe { member, info } => {
             write!(f, "subscribe framework {:?} in role {:?}", info.name, info.role)?;
-            id.map_or(Ok(()), |id| write!(f, " as {id}"))
+            member.map_or(Ok(()), |member| write!(f, " as {} of {}", member.id, member.cluster))
         }
         FrameworkCommand::Accept { offers, tasks, .. } => {
             write!(f, "accept {} offers for {} tasks", offers.len(), tasks.len())

@@ -1,74 +1,72 @@
-use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures_util::{FutureExt, StreamExt};
-use haggle_core::cluster::{AgentCommand, AgentOrder, Config, FrameworkCommand, FrameworkEvent, FrameworkInfo};
-use haggle_core::{
-    AgentId, AgentInfo, Bytes, Digest, FrameworkId, Grants, Limits, MilliCpu, Offer, Resources, Sharing, TaskId,
-    TaskSpec,
+use haggle_core::cluster::{
+    AgentCommand, AgentIdentity, AgentOrder, Change, Config, FrameworkCommand, FrameworkEvent, FrameworkInfo,
+    OperatorCommand, Recovered,
 };
-use redb::StorageBackend;
-use redb::backends::InMemoryBackend;
+use haggle_core::{
+    AgentId, AgentInfo, AgentKey, Bytes, Digest, FrameworkId, Grants, Limits, MilliCpu, Offer, Resources, Sharing,
+    TaskId, TaskSpec,
+};
 use tonic::Code;
 
 use super::*;
 use crate::agent_mail::AgentMail;
-use crate::handle::Peer;
-use crate::outbox::{Mail, outbox};
+use crate::handle::{Kind, NoRoom, Peer};
+use crate::outbox::{Mail, Weigh, outbox};
+use crate::registry::tests::FailingDisk;
 
 const AGENT: SessionId = SessionId(1);
 const FRAMEWORK: SessionId = SessionId(2);
 
-/// A disk that can be told to fail.
-#[derive(Debug)]
-struct Disk {
-    memory: InMemoryBackend,
-    broken: Arc<AtomicBool>,
+/// A driver whose time begins at `start`, on a disk that can be told to fail.
+struct Driven {
+    driver: Driver,
+    disk: FailingDisk,
+    start: Instant,
 }
 
-impl Disk {
-    fn works(&self) -> io::Result<()> {
-        if self.broken.load(Ordering::Relaxed) { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+impl Driven {
+    fn new() -> Self {
+        let disk = FailingDisk::default();
+        let mut registry = Box::new(disk.registry());
+        let (recovered, origin) = registry.recover().unwrap();
+        let cluster = Cluster::new(Config::default(), recovered, origin);
+        let (happenings, _) = broadcast::channel(16);
+        let start = Instant::now();
+        let clock = Clock::starting_at(origin, start);
+        Self { driver: Driver::new(cluster, registry, clock, Room::default(), happenings), disk, start }
+    }
+
+    /// With an agent that has registered and a framework that was offered it.
+    fn with_peers() -> (Self, Mail<AgentMail>, Mail<FrameworkEvent>, Offer) {
+        let mut driven = Self::new();
+        let mut batch = Batch::default();
+        let mut agent = agent_joins(&mut batch);
+        let mut framework = framework_joins(&mut batch);
+        driven.step(batch).unwrap();
+        let offer = the_offer(&message(&mut framework).unwrap());
+        message(&mut agent);
+        (driven, agent, framework, offer)
+    }
+
+    fn step(&mut self, batch: Batch) -> Result<(), RegistryError> {
+        self.step_at(Duration::ZERO, batch)
+    }
+
+    fn step_at(&mut self, passed: Duration, mut batch: Batch) -> Result<(), RegistryError> {
+        self.driver.step(&mut batch, self.start + passed)
+    }
+
+    fn agent_is_connected(&self) -> bool {
+        self.driver.cluster.agents()[0].connected
     }
 }
 
-impl StorageBackend for Disk {
-    fn len(&self) -> io::Result<u64> {
-        self.memory.len()
-    }
-
-    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
-        self.memory.read(offset, out)
-    }
-
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.works()?;
-        self.memory.set_len(len)
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        self.works()?;
-        self.memory.sync_data()
-    }
-
-    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.works()?;
-        self.memory.write(offset, data)
-    }
-}
-
-fn driver_on_disk() -> (Driver, Arc<AtomicBool>) {
-    let broken = Arc::new(AtomicBool::new(false));
-    let registry = Registry::open_on(Disk { memory: InMemoryBackend::new(), broken: Arc::clone(&broken) }).unwrap();
-    let cluster = Cluster::new(Config::default(), Default::default(), Now::ZERO);
-    let (happenings, _) = broadcast::channel(16);
-    (Driver::new(cluster, registry, Clock::starting_at(Now::ZERO), happenings), broken)
-}
-
-fn driver() -> Driver {
-    driver_on_disk().0
+fn said(session: SessionId, commands: Vec<Command>) -> Batch {
+    Batch { sayings: vec![Saying::Said(session, commands, None)], ..Batch::default() }
 }
 
 fn a_little() -> Resources {
@@ -78,7 +76,8 @@ fn a_little() -> Resources {
 fn register() -> Command {
     let resources = Resources::new(MilliCpu::from_cores(8), Bytes::from_mib(1024), Bytes::ZERO);
     let info = AgentInfo { name: "a".to_owned(), resources, attributes: Default::default() };
-    Command::Agent(AGENT, AgentCommand::Register { id: None, info, tasks: Vec::new() })
+    let identity = AgentIdentity { member: None, key: AgentKey(1), run: 1 };
+    Command::Agent(AGENT, AgentCommand::Register { identity, info, tasks: Vec::new(), complete: true })
 }
 
 fn subscribe() -> Command {
@@ -87,7 +86,11 @@ fn subscribe() -> Command {
         role: FrameworkInfo::DEFAULT_ROLE.to_owned(),
         failover_timeout: FrameworkInfo::DEFAULT_FAILOVER_TIMEOUT,
     };
-    Command::Framework(FRAMEWORK, FrameworkCommand::Subscribe { id: None, info })
+    call(FrameworkCommand::Subscribe { member: None, info })
+}
+
+fn call(command: FrameworkCommand) -> Command {
+    Command::Framework(FRAMEWORK, command.into())
 }
 
 /// An accept of `offer` for tasks that bring `stdin` bytes each.
@@ -108,30 +111,25 @@ fn accept(offer: &Offer, numbers: std::ops::Range<u64>, stdin: usize) -> Command
         })
     };
     let (offers, tasks) = (vec![offer.id], numbers.map(task).collect());
-    Command::Framework(FRAMEWORK, FrameworkCommand::Accept { offers, tasks, refuse: Duration::ZERO })
+    call(FrameworkCommand::Accept { offers, tasks, refuse: Duration::ZERO })
 }
 
-fn agent_joins(inputs: &mut Vec<Input>) -> Mail<AgentMail> {
+fn agent_joins(batch: &mut Batch) -> Mail<AgentMail> {
     let (outbox, mail) = outbox();
-    inputs.push(Input::Open(AGENT, Peer::Agent(outbox)));
-    inputs.push(Input::Said(AGENT, vec![register()]));
+    batch.requests.push(Request::Open(AGENT, Peer::Agent(outbox)));
+    batch.sayings.push(Saying::Said(AGENT, vec![register()], None));
     mail
 }
 
-fn framework_joins(inputs: &mut Vec<Input>) -> Mail<FrameworkEvent> {
+fn framework_joins(batch: &mut Batch) -> Mail<FrameworkEvent> {
     let (outbox, mail) = outbox();
-    inputs.push(Input::Open(FRAMEWORK, Peer::Framework(outbox)));
-    inputs.push(Input::Said(FRAMEWORK, vec![subscribe()]));
+    batch.requests.push(Request::Open(FRAMEWORK, Peer::Framework(outbox)));
+    batch.sayings.push(Saying::Said(FRAMEWORK, vec![subscribe()], None));
     mail
-}
-
-fn step(driver: &mut Driver, inputs: Vec<Input>) {
-    let mut inputs = inputs;
-    driver.step(&mut inputs).unwrap();
 }
 
 /// The one message that waits; `None` when nothing does.
-fn message<T: crate::outbox::Weigh + Unpin>(mail: &mut Mail<T>) -> Option<Vec<T>> {
+fn message<T: Weigh + Unpin>(mail: &mut Mail<T>) -> Option<Vec<T>> {
     mail.next().now_or_never().map(|message| message.unwrap().unwrap())
 }
 
@@ -143,22 +141,27 @@ fn the_offer(events: &[FrameworkEvent]) -> Offer {
     offers.and_then(|offers| offers.first()).cloned().unwrap()
 }
 
+/// The status that a session ended with; what came before is skipped.
+fn last_word<T: Weigh + Unpin>(mail: &mut Mail<T>) -> Status {
+    std::iter::from_fn(|| mail.next().now_or_never()).flatten().find_map(Result::err).unwrap()
+}
+
 #[test]
 fn what_a_batch_says_to_a_session_is_one_message() {
-    let mut driver = driver();
-    let mut inputs = Vec::new();
-    let mut agent = agent_joins(&mut inputs);
-    let mut framework = framework_joins(&mut inputs);
+    let mut driven = Driven::new();
+    let mut batch = Batch::default();
+    let mut agent = agent_joins(&mut batch);
+    let mut framework = framework_joins(&mut batch);
 
-    step(&mut driver, inputs);
+    driven.step(batch).unwrap();
 
     let events = message(&mut framework).unwrap();
-    assert!(matches!(events.as_slice(), [FrameworkEvent::Subscribed(FrameworkId(1)), FrameworkEvent::Offers(_)]));
+    assert!(matches!(events.as_slice(), [FrameworkEvent::Subscribed { .. }, FrameworkEvent::Offers(_)]));
     assert_eq!(message(&mut framework), None);
     let orders = message(&mut agent).unwrap();
-    assert!(matches!(orders.as_slice(), [AgentMail::Order(AgentOrder::Registered(AgentId(1)))]));
+    assert!(matches!(orders.as_slice(), [AgentMail::Order(AgentOrder::Registered { .. })]));
 
-    step(&mut driver, vec![Input::Said(FRAMEWORK, vec![accept(&the_offer(&events), 0..3, 0)])]);
+    driven.step(said(FRAMEWORK, vec![accept(&the_offer(&events), 0..3, 0)])).unwrap();
 
     assert_eq!(message(&mut agent).unwrap().len(), 3);
     assert!(message(&mut agent).is_none());
@@ -166,80 +169,286 @@ fn what_a_batch_says_to_a_session_is_one_message() {
 
 #[test]
 fn nothing_is_said_before_it_is_remembered() {
-    let (mut driver, broken) = driver_on_disk();
-    let mut inputs = Vec::new();
-    let mut agent = agent_joins(&mut inputs);
+    let mut driven = Driven::new();
+    let mut batch = Batch::default();
+    let mut agent = agent_joins(&mut batch);
 
-    broken.store(true, Ordering::Relaxed);
-    let error = driver.step(&mut inputs).err().unwrap();
+    driven.disk.fail_to_sync();
+    let error = driven.step(batch).unwrap_err();
 
-    assert!(matches!(error, RegistryError::Store { .. }), "{error}");
+    assert!(matches!(error, RegistryError::Broken(_)), "{error}");
+    assert!(message(&mut agent).is_none());
+}
+
+/// The registry of a master that may have been replaced.
+struct Contested;
+
+impl Registry for Contested {
+    fn recover(&mut self) -> Result<(Recovered, Now), RegistryError> {
+        Err(RegistryError::Deposed)
+    }
+
+    fn write(&mut self, _: Now, _: &[&Change]) -> Result<(), RegistryError> {
+        Ok(())
+    }
+
+    fn confirm(&mut self) -> Result<(), RegistryError> {
+        Err(RegistryError::Deposed)
+    }
+}
+
+#[test]
+fn a_master_that_may_have_been_replaced_lets_nothing_out() {
+    let (mut driven, mut agent, _framework, offer) = Driven::with_peers();
+    driven.driver.registry = Box::new(Contested);
+
+    let settled = driven.step(said(FRAMEWORK, vec![accept(&offer, 1..2, 0)]));
+
+    assert!(matches!(settled, Err(RegistryError::Deposed)), "{settled:?}");
     assert!(message(&mut agent).is_none());
 }
 
 #[test]
-fn tasks_need_no_disk() {
-    let (mut driver, broken) = driver_on_disk();
-    let mut inputs = Vec::new();
-    let mut agent = agent_joins(&mut inputs);
-    let mut framework = framework_joins(&mut inputs);
-    step(&mut driver, inputs);
-    let offer = the_offer(&message(&mut framework).unwrap());
-    message(&mut agent);
+fn what_a_full_disk_held_up_is_said_once_there_is_room() {
+    let mut driven = Driven::new();
+    let mut batch = Batch::default();
+    let mut agent = agent_joins(&mut batch);
+    let kill = OperatorCommand::KillTask(TaskId { framework: FrameworkId(1), number: 1 });
+    let (verdict, mut heard) = oneshot::channel();
+    batch.requests.push(Request::Decide(None, kill, verdict));
 
-    broken.store(true, Ordering::Relaxed);
-    step(&mut driver, vec![Input::Said(FRAMEWORK, vec![accept(&offer, 0..1, 0)])]);
+    driven.disk.set_full(true);
+    assert!(matches!(driven.step(batch), Err(RegistryError::Full(_))));
+    assert!(matches!(driven.driver.settle(), Err(RegistryError::Full(_))));
+    assert!(message(&mut agent).is_none());
+    assert!(heard.try_recv().is_err());
+
+    driven.disk.set_full(false);
+    driven.driver.settle().unwrap();
+
+    let orders = message(&mut agent).unwrap();
+    assert!(matches!(orders.as_slice(), [AgentMail::Order(AgentOrder::Registered { .. })]));
+    assert!(matches!(heard.try_recv(), Ok(Ok(Err(Refusal::TaskUnknown(_))))));
+}
+
+#[test]
+fn while_the_disk_is_full_questions_are_answered_and_newcomers_are_told_why_not() {
+    let mut driven = Driven::new();
+    let mut batch = Batch::default();
+    let _agent = agent_joins(&mut batch);
+    driven.disk.set_full(true);
+    driven.step(batch).unwrap_err();
+    let why = NoRoom("no space left on device".to_owned());
+
+    let (outbox, mut newcomer) = outbox();
+    driven.driver.refuse(Request::Open(SessionId(9), Peer::Framework(outbox)), &why);
+    let (answer, mut heard) = oneshot::channel();
+    let ask = move |cluster: &Cluster| answer.send(cluster.agents().len()).unwrap();
+    driven.driver.refuse(Request::Ask(Box::new(ask)), &why);
+    let (verdict, mut decided) = oneshot::channel();
+    driven.driver.refuse(Request::Decide(None, OperatorCommand::AgentGone(AgentId(1)), verdict), &why);
+
+    let refused = last_word(&mut newcomer);
+    assert_eq!(refused.code(), Code::Unavailable);
+    assert!(refused.message().contains("no space left on device"), "{refused}");
+    assert_eq!(heard.try_recv(), Ok(1));
+    assert_eq!(decided.try_recv(), Ok(Err(why)));
+}
+
+#[tokio::test]
+async fn a_full_disk_passes_while_the_master_runs() {
+    let disk = FailingDisk::default();
+    let (handle, ended) = started_on(&disk, Config::default());
+    let (agent_box, mut agent) = outbox();
+    let (agent_session, _place) = handle.open(Peer::Agent(agent_box)).await.unwrap();
+
+    disk.set_full(true);
+    handle.say(agent_session, vec![register()], None).await.unwrap();
+    let refused = loop {
+        let (framework_box, _framework) = outbox();
+        if let Err(refused) = handle.open(Peer::Framework(framework_box)).await {
+            break refused;
+        }
+    };
+    assert_eq!(refused.code(), Code::Unavailable);
+    assert_eq!(
+        handle.decide(None, OperatorCommand::AgentGone(AgentId(1))).await.unwrap_err().code(),
+        Code::Unavailable
+    );
+    assert_eq!(handle.ask(|cluster| cluster.agents().len()).await, Ok(1));
+
+    disk.set_full(false);
+    let orders = agent.next().await.unwrap().unwrap();
+    assert!(matches!(orders.as_slice(), [AgentMail::Order(AgentOrder::Registered { .. })]));
+    handle.stop().await.unwrap();
+    ended.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_master_can_be_stopped_while_its_disk_is_full() {
+    let disk = FailingDisk::default();
+    let (handle, ended) = started_on(&disk, Config::default());
+    let (agent_box, mut agent) = outbox();
+    let (agent_session, _place) = handle.open(Peer::Agent(agent_box)).await.unwrap();
+
+    disk.set_full(true);
+    handle.say(agent_session, vec![register()], None).await.unwrap();
+    handle.stop().await.unwrap();
+
+    ended.await.unwrap().unwrap();
+    assert_eq!(agent.next().await.unwrap().unwrap_err().code(), Code::Unavailable);
+}
+
+#[test]
+fn tasks_need_no_disk() {
+    let (mut driven, mut agent, _framework, offer) = Driven::with_peers();
+
+    driven.disk.set_full(true);
+    driven.step(said(FRAMEWORK, vec![accept(&offer, 0..1, 0)])).unwrap();
 
     assert!(matches!(message(&mut agent).unwrap().as_slice(), [AgentMail::Order(AgentOrder::Launch(_))]));
 }
 
 #[test]
+fn a_master_that_was_paused_finds_nobody_silent() {
+    let (mut driven, _agent, mut framework, offer) = Driven::with_peers();
+    driven.step(said(FRAMEWORK, vec![accept(&offer, 0..1, 0)])).unwrap();
+    message(&mut framework);
+
+    driven.step_at(Duration::from_secs(3_600), Batch::default()).unwrap();
+
+    assert!(driven.agent_is_connected());
+    let unreachable =
+        |event: &FrameworkEvent| matches!(event, FrameworkEvent::Update(_) | FrameworkEvent::AgentLost(_));
+    assert!(!message(&mut framework).unwrap_or_default().iter().any(unreachable));
+}
+
+#[test]
+fn who_spoke_before_its_deadline_is_heard_before_it() {
+    let (mut driven, _agent, ..) = Driven::with_peers();
+    let timeout = Config::default().agent_timeout;
+    let heartbeat = || Command::Agent(AGENT, AgentCommand::Heartbeat);
+
+    // It is looked each second, and a heartbeat waits each time the next deadline has come.
+    for second in 1..=2 * timeout.as_secs() {
+        let passed = Duration::from_secs(second);
+        let due = driven.driver.cluster.next_deadline().is_some_and(|then| then <= Now::ZERO + passed);
+        let batch = if due { said(AGENT, vec![heartbeat()]) } else { Batch::default() };
+        driven.step_at(passed, batch).unwrap();
+    }
+
+    assert!(driven.agent_is_connected());
+}
+
+#[test]
+fn a_deadline_waits_until_all_who_wait_were_heard_but_no_longer() {
+    let (mut driven, _agent, mut framework, _offer) = Driven::with_peers();
+    let full = || Batch {
+        sayings: (0..SAYINGS).map(|_| Saying::Said(SessionId(99), Vec::new(), None)).collect(),
+        ..Batch::default()
+    };
+    for second in 1..Config::default().offer_timeout.as_secs() {
+        driven.step_at(Duration::from_secs(second), Batch::default()).unwrap();
+    }
+    let due = Config::default().offer_timeout;
+
+    for _ in 0..TICK_BEHIND {
+        driven.step_at(due, full()).unwrap();
+        assert_eq!(message(&mut framework), None);
+    }
+    driven.step_at(due, full()).unwrap();
+
+    let events = message(&mut framework).unwrap();
+    assert!(matches!(events.first(), Some(FrameworkEvent::Rescinded(_))), "{events:?}");
+}
+
+#[test]
 fn an_agent_that_does_not_read_is_cut_off_and_counts_as_disconnected() {
-    let mut driver = driver();
-    let mut inputs = Vec::new();
-    let mut agent = agent_joins(&mut inputs);
-    let mut framework = framework_joins(&mut inputs);
-    step(&mut driver, inputs);
+    let mut driven = Driven::new();
+    let mut batch = Batch::default();
+    let mut agent = agent_joins(&mut batch);
+    let mut framework = framework_joins(&mut batch);
+    driven.step(batch).unwrap();
     let offer = the_offer(&message(&mut framework).unwrap());
 
-    step(&mut driver, vec![Input::Said(FRAMEWORK, vec![accept(&offer, 0..70, 1 << 20)])]);
+    driven.step(said(FRAMEWORK, vec![accept(&offer, 0..70, 1 << 20)])).unwrap();
 
-    let last_word = agent.next().now_or_never().unwrap().unwrap().unwrap_err();
-    assert_eq!(last_word.code(), Code::ResourceExhausted);
-    assert!(!driver.cluster.agents()[0].connected);
+    assert_eq!(last_word(&mut agent).code(), Code::ResourceExhausted);
+    assert!(!driven.agent_is_connected());
     // What it still says is said by nobody.
-    step(&mut driver, vec![Input::Said(AGENT, vec![register()]), Input::Ended(AGENT)]);
-    assert!(!driver.cluster.agents()[0].connected);
+    let sayings = vec![Saying::Said(AGENT, vec![register()], None), Saying::Ended(AGENT)];
+    driven.step(Batch { sayings, ..Batch::default() }).unwrap();
+    assert!(!driven.agent_is_connected());
 }
 
 #[test]
 fn a_refusal_is_the_last_word_of_a_session() {
-    let mut driver = driver();
-    let mut inputs = Vec::new();
-    let mut agent = agent_joins(&mut inputs);
-    inputs.push(Input::Said(AGENT, vec![register()]));
+    let mut driven = Driven::new();
+    let mut batch = Batch::default();
+    let mut agent = agent_joins(&mut batch);
+    batch.sayings.push(Saying::Said(AGENT, vec![register()], None));
 
-    step(&mut driver, inputs);
+    driven.step(batch).unwrap();
 
-    let last_word = std::iter::from_fn(|| agent.next().now_or_never()).flatten().find_map(Result::err).unwrap();
+    let last_word = last_word(&mut agent);
     assert_eq!(last_word.code(), Code::FailedPrecondition);
     assert!(last_word.message().contains("has introduced itself already"), "{last_word}");
 }
 
+#[test]
+fn what_follows_a_refused_command_is_not_carried_out() {
+    let (mut driven, mut agent, _framework, offer) = Driven::with_peers();
+
+    driven.step(said(FRAMEWORK, vec![subscribe(), accept(&offer, 0..1, 0)])).unwrap();
+    driven.step(said(FRAMEWORK, vec![accept(&offer, 1..2, 0)])).unwrap();
+
+    assert!(message(&mut agent).is_none());
+    assert_eq!(driven.driver.cluster.tasks(), []);
+}
+
+/// Its calls were on the way when it was replaced.
+#[test]
+fn a_framework_that_was_replaced_hears_of_that_and_not_that_it_is_unknown() {
+    let mut driven = Driven::new();
+    let mut joining = Batch::default();
+    let mut first = framework_joins(&mut joining);
+    driven.step(joining).unwrap();
+    let Some(FrameworkEvent::Subscribed { member, .. }) = message(&mut first).unwrap().pop() else {
+        panic!("no welcome")
+    };
+    let (member, info) = (Some(member), driven.driver.cluster.frameworks()[0].info.clone());
+    let (second_box, _second) = outbox();
+    let again = Command::Framework(SessionId(77), FrameworkCommand::Subscribe { member, info }.into());
+    let mut batch = said(SessionId(77), vec![again]);
+    batch.requests.push(Request::Open(SessionId(77), Peer::Framework(second_box)));
+    batch.sayings.push(Saying::Said(FRAMEWORK, vec![call(FrameworkCommand::Revive)], None));
+
+    driven.step(batch).unwrap();
+
+    let last = message(&mut first).unwrap().pop().unwrap();
+    assert_eq!(last, FrameworkEvent::Error("framework failed over to another connection".to_owned()));
+}
+
+fn started_on(disk: &FailingDisk, config: Config) -> (Handle, oneshot::Receiver<Result<(), Failure>>) {
+    let mut registry = Box::new(disk.registry());
+    let (recovered, origin): (Recovered, Now) = registry.recover().unwrap();
+    let reign = Reign::from(&recovered);
+    let cluster = Cluster::new(config, recovered, origin);
+    start(cluster, registry, Clock::starting_at(origin, Instant::now()), reign).unwrap()
+}
+
 #[tokio::test]
 async fn a_deadline_is_met_without_a_word_from_outside() {
-    let (registry, ..) = Registry::open(None).unwrap();
     let config = Config { offer_timeout: Duration::from_millis(20), ..Config::default() };
-    let cluster = Cluster::new(config, Default::default(), Now::ZERO);
-    let (handle, ended) = start(cluster, registry, Clock::starting_at(Now::ZERO)).unwrap();
+    let (handle, ended) = started_on(&FailingDisk::default(), config);
     let (framework_box, mut framework) = outbox();
     let (agent_box, _agent) = outbox();
 
     let (agent_session, _place) = handle.open(Peer::Agent(agent_box)).await.unwrap();
     let (framework_session, _place) = handle.open(Peer::Framework(framework_box)).await.unwrap();
     assert_eq!((agent_session, framework_session), (AGENT, FRAMEWORK));
-    handle.say(AGENT, vec![register()]).await.unwrap();
-    handle.say(FRAMEWORK, vec![subscribe()]).await.unwrap();
+    handle.say(AGENT, vec![register()], None).await.unwrap();
+    handle.say(FRAMEWORK, vec![subscribe()], None).await.unwrap();
 
     let mut events = Vec::new();
     while !events.iter().any(|event| matches!(event, FrameworkEvent::Rescinded(_))) {
@@ -248,4 +457,23 @@ async fn a_deadline_is_met_without_a_word_from_outside() {
     handle.stop().await.unwrap();
     ended.await.unwrap().unwrap();
     assert_eq!(framework.next().await.unwrap().unwrap_err().code(), Code::Unavailable);
+}
+
+/// A thousand sessions may send at once; what they send must not fill the memory.
+#[tokio::test]
+async fn of_many_large_messages_of_frameworks_few_are_taken_at_once() {
+    let (handle, _ended) = started_on(&FailingDisk::default(), Config::default());
+    let mut places = Vec::new();
+    let refused = loop {
+        match handle.admit(8 << 20, Kind::Framework).await {
+            Ok(place) => places.push(place.expect("it is large")),
+            Err(refused) => break refused,
+        }
+    };
+
+    assert_eq!((refused.code(), places.len()), (Code::ResourceExhausted, 32));
+    assert!(handle.admit(1 << 10, Kind::Framework).await.unwrap().is_none(), "small ones are not counted");
+    assert!(handle.admit(8 << 20, Kind::Agent).await.unwrap().is_some(), "agents have places of their own");
+    places.pop();
+    assert!(handle.admit(8 << 20, Kind::Framework).await.is_ok());
 }

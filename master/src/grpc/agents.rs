@@ -12,7 +12,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::session;
 use crate::agent_mail::AgentMail;
-use crate::handle::{Handle, Peer};
+use crate::handle::{Handle, Kind, Peer};
 use crate::logs::LogRelay;
 use crate::outbox::{Outbox, outbox};
 
@@ -42,14 +42,16 @@ impl v1::agents_server::Agents for Agents {
             logs.joined(session, outbox.clone());
             let mut listener = Listener { session, registered: false, outbox: &outbox, logs: &logs };
             let understand = |message| listener.understand(message);
-            session::read(request.into_inner(), session, &handle, &outbox, understand).await;
+            session::read(request.into_inner(), (session, Kind::Agent), &handle, &outbox, understand).await;
             logs.left(session);
             // A driver that has stopped has ended every session.
             let _ = handle.end(session).await;
             drop(place);
         });
-        let orders =
-            mail.map(|batch| batch.map(|mail| v1::AgentOrders { orders: mail.into_iter().map(Into::into).collect() }));
+        let epoch = self.handle.reign().epoch.0;
+        let orders = mail.map(move |batch| {
+            batch.map(|mail| v1::AgentOrders { orders: mail.into_iter().map(Into::into).collect(), epoch })
+        });
         Ok(Response::new(orders.boxed()))
     }
 }
@@ -88,12 +90,19 @@ impl Listener<'_> {
 
 fn introduction(first: Option<&Report>) -> Result<(), Status> {
     let name = match first {
-        Some(Report::Register(register)) => return session::check_size("agent", register.info.as_ref()),
+        Some(Report::Register(register)) => {
+            // In the registry, this marks an agent that has shown no key yet.
+            if !register.key.is_empty() && register.key.iter().all(|&byte| byte == 0) {
+                return Err(Status::invalid_argument("the key of an agent is drawn at random, and is not zero"));
+            }
+            return session::check_size("agent", register.info.as_ref());
+        }
         Some(Report::Heartbeat(_)) => "heartbeat",
         Some(Report::Updates(_)) => "updates",
         Some(Report::Drain(_)) => "drain",
         Some(Report::Leave(_)) => "leave",
         Some(Report::Log(_)) => "log",
+        Some(Report::Holds(_)) => "holds",
         None => "none",
     };
     Err(Status::failed_precondition(format!("the first report of a session must be register, it is {name}")))

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
@@ -12,9 +13,11 @@ use haggle_proto::convert::digest;
 use haggle_proto::{ARTIFACT_CHUNK, v1};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 use tonic::{Request, Response, Status, Streaming};
 
 use crate::artifacts::{ArtifactError, Store};
+use crate::replicas::Replicas;
 
 /// A chunk and what is around it.
 pub(super) const MESSAGE_MAX: usize = ARTIFACT_CHUNK + (4 << 10);
@@ -22,14 +25,40 @@ pub(super) const MESSAGE_MAX: usize = ARTIFACT_CHUNK + (4 << 10);
 /// Uploads and downloads at once; more wait their turn. Each holds a file and two chunks.
 const TRANSFERS_MAX: usize = 128;
 
+/// How long an upload may send nothing. It holds a turn that others wait for.
+const STALLED: Duration = Duration::from_secs(60);
+
 pub(super) struct Artifacts {
     store: Arc<Store>,
+    /// What the other masters have; `None` when there are none.
+    replicas: Option<Arc<Replicas>>,
     room: Arc<Semaphore>,
 }
 
 impl Artifacts {
-    pub(super) fn new(store: Arc<Store>) -> Self {
-        Self { store, room: Arc::new(Semaphore::new(TRANSFERS_MAX)) }
+    pub(super) fn new(store: Arc<Store>, replicas: Option<Arc<Replicas>>) -> Self {
+        Self { store, replicas, room: Arc::new(Semaphore::new(TRANSFERS_MAX)) }
+    }
+
+    /// What is looked for and not here may be with another master: it is here afterwards.
+    async fn find<T: Send + 'static>(
+        &self,
+        digest: Digest,
+        look: fn(&Store, Digest) -> Result<Option<T>, ArtifactError>,
+    ) -> Result<T, Status> {
+        let look = || {
+            let store = Arc::clone(&self.store);
+            blocking(move || look(&store, digest))
+        };
+        if let Some(found) = look().await? {
+            return Ok(found);
+        }
+        let fetched = match &self.replicas {
+            Some(replicas) => replicas.fetch(digest).await?,
+            None => false,
+        };
+        let found = if fetched { look().await? } else { None };
+        found.ok_or_else(|| not_found(digest))
     }
 }
 
@@ -39,9 +68,10 @@ impl v1::artifacts_server::Artifacts for Artifacts {
 
     async fn upload(&self, request: Request<Streaming<v1::UploadChunk>>) -> Result<Response<v1::Artifact>, Status> {
         let mut chunks = request.into_inner();
-        let first = chunks.message().await?.unwrap_or_default();
-        let expected = if first.expected.is_empty() { None } else { Some(digest(&first.expected)?) };
+        // First the turn, so that who waits for it has nothing here yet.
         let _turn = self.room.acquire().await.map_err(|_| closed())?;
+        let first = next_of(&mut chunks).await?.unwrap_or_default();
+        let expected = if first.expected.is_empty() { None } else { Some(digest(&first.expected)?) };
 
         let store = Arc::clone(&self.store);
         let mut upload = blocking(move || store.begin(expected)).await?;
@@ -50,17 +80,19 @@ impl v1::artifacts_server::Artifacts for Artifacts {
             if !data.is_empty() {
                 upload = blocking(move || upload.write(&data).map(|()| upload)).await?;
             }
-            next = chunks.message().await?;
+            next = next_of(&mut chunks).await?;
         }
         let (digest, size) = blocking(move || upload.finish()).await?;
+        if let Some(replicas) = &self.replicas {
+            replicas.spread(digest).await?;
+        }
         Ok(Response::new(artifact(digest, size)))
     }
 
     async fn download(&self, request: Request<v1::ArtifactRef>) -> Result<Response<Self::DownloadStream>, Status> {
         let digest = digest(&request.into_inner().digest)?;
         let turn = Arc::clone(&self.room).acquire_owned().await.map_err(|_| closed())?;
-        let store = Arc::clone(&self.store);
-        let file = blocking(move || store.read(digest)).await?.ok_or_else(|| not_found(digest))?;
+        let file = self.find(digest, Store::read).await?;
         let chunks = try_unfold((file, turn), |(file, turn)| async {
             let (file, data) = blocking(move || next_chunk(file)).await?;
             Ok((!data.is_empty()).then_some((v1::DownloadChunk { data }, (file, turn))))
@@ -70,8 +102,10 @@ impl v1::artifacts_server::Artifacts for Artifacts {
 
     async fn stat(&self, request: Request<v1::ArtifactRef>) -> Result<Response<v1::Artifact>, Status> {
         let digest = digest(&request.into_inner().digest)?;
-        let store = Arc::clone(&self.store);
-        let size = blocking(move || store.stat(digest)).await?.ok_or_else(|| not_found(digest))?;
+        let size = self.find(digest, Store::stat).await?;
+        if let Some(replicas) = &self.replicas {
+            replicas.make_up(digest).await?;
+        }
         Ok(Response::new(artifact(digest, size)))
     }
 }
@@ -101,8 +135,14 @@ fn closed() -> Status {
     Status::unavailable("the master is stopping")
 }
 
+/// The next chunk of an upload; `None` at its end.
+async fn next_of(chunks: &mut Streaming<v1::UploadChunk>) -> Result<Option<v1::UploadChunk>, Status> {
+    let stalled = |_| Status::deadline_exceeded(format!("nothing came for {} s", STALLED.as_secs()));
+    timeout(STALLED, chunks.message()).await.map_err(stalled)?
+}
+
 /// As much as one message carries; empty at the end.
-fn next_chunk(mut file: File) -> Result<(File, Bytes), ArtifactError> {
+pub(crate) fn next_chunk(mut file: File) -> Result<(File, Bytes), ArtifactError> {
     let mut chunk = BytesMut::zeroed(ARTIFACT_CHUNK);
     let mut filled = 0;
     while filled < chunk.len() {
@@ -116,7 +156,7 @@ fn next_chunk(mut file: File) -> Result<(File, Bytes), ArtifactError> {
 }
 
 /// Does disk work off the threads that carry the network.
-async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, ArtifactError> + Send + 'static,
 ) -> Result<T, Status> {
     match spawn_blocking(work).await {

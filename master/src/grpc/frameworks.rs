@@ -3,13 +3,13 @@
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use haggle_core::SessionId;
-use haggle_core::cluster::{Command, FrameworkCommand};
+use haggle_core::cluster::{Command, FrameworkCall};
 use haggle_proto::v1;
 use haggle_proto::v1::framework_call::Call;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::session;
-use crate::handle::{Handle, Peer};
+use crate::handle::{Handle, Kind, Peer};
 use crate::outbox::outbox;
 
 pub(super) struct Frameworks {
@@ -36,7 +36,7 @@ impl v1::frameworks_server::Frameworks for Frameworks {
         tokio::spawn(async move {
             let mut subscribed = false;
             let understand = |message| understand(session, message, &mut subscribed);
-            session::read(request.into_inner(), session, &handle, &outbox, understand).await;
+            session::read(request.into_inner(), (session, Kind::Framework), &handle, &outbox, understand).await;
             // A driver that has stopped has ended every session.
             let _ = handle.end(session).await;
             drop(place);
@@ -55,7 +55,7 @@ fn understand(session: SessionId, message: v1::FrameworkCalls, subscribed: &mut 
             introduction(call.call.as_ref())?;
             *subscribed = true;
         }
-        commands.push(Command::Framework(session, FrameworkCommand::try_from(call)?));
+        commands.push(Command::Framework(session, FrameworkCall::try_from(call)?));
     }
     Ok(commands)
 }

@@ -4,6 +4,8 @@ mod agents;
 mod artifacts;
 mod connections;
 mod frameworks;
+mod lists;
+mod masters;
 mod operator;
 mod read_log;
 mod session;
@@ -15,13 +17,20 @@ use haggle_proto::MESSAGE_MAX;
 use haggle_proto::v1::agents_server::AgentsServer;
 use haggle_proto::v1::artifacts_server::ArtifactsServer;
 use haggle_proto::v1::frameworks_server::FrameworksServer;
+use haggle_proto::v1::masters_server::MastersServer;
 use haggle_proto::v1::operator_server::OperatorServer;
 use tokio::net::TcpListener;
+use tonic::service::Routes;
 use tonic::transport::Server;
+use tower::layer::layer_fn;
 
 use crate::artifacts::Store;
+use crate::election::Switch;
 use crate::handle::Handle;
 use crate::logs::LogRelay;
+use crate::replicas::Replicas;
+
+pub(crate) use artifacts::{blocking, next_chunk};
 
 /// Calls that one connection may have open. A framework or an agent has one stream; a command line has a few.
 const STREAMS_MAX: u32 = 256;
@@ -38,13 +47,8 @@ const CONNECTION_WINDOW: u32 = 8 << 20;
 const PING_EVERY: Duration = Duration::from_secs(10);
 const PING_WITHIN: Duration = Duration::from_secs(20);
 
-/// Serves until `stopping` resolves and the last call has ended.
-pub(crate) async fn serve(
-    listener: TcpListener,
-    handle: Handle,
-    store: Arc<Store>,
-    stopping: impl Future<Output = ()>,
-) -> Result<(), tonic::transport::Error> {
+/// The services of a master that leads.
+pub(crate) fn leading(handle: Handle, store: Arc<Store>, replicas: Option<Arc<Replicas>>) -> Routes {
     let logs = Arc::new(LogRelay::default());
     let agents = AgentsServer::new(agents::Agents::new(handle.clone(), Arc::clone(&logs)))
         .max_decoding_message_size(MESSAGE_MAX)
@@ -55,19 +59,34 @@ pub(crate) async fn serve(
     let operator = OperatorServer::new(operator::Operator::new(handle, logs, Instant::now()))
         .max_decoding_message_size(MESSAGE_MAX)
         .max_encoding_message_size(MESSAGE_MAX);
-    let artifacts = ArtifactsServer::new(artifacts::Artifacts::new(store))
+    let artifacts = ArtifactsServer::new(artifacts::Artifacts::new(store, replicas))
         .max_decoding_message_size(artifacts::MESSAGE_MAX)
         .max_encoding_message_size(artifacts::MESSAGE_MAX);
+    Routes::new(agents).add_service(frameworks).add_service(operator).add_service(artifacts).prepare()
+}
+
+/// What one of several masters answers the others.
+pub(crate) fn between_masters(store: Arc<Store>) -> Routes {
+    let masters = MastersServer::new(masters::Masters::new(store))
+        .max_decoding_message_size(artifacts::MESSAGE_MAX)
+        .max_encoding_message_size(MESSAGE_MAX);
+    Routes::new(masters).prepare()
+}
+
+/// Serves until `stopping` resolves and the last call has ended.
+pub(crate) async fn serve(
+    listener: TcpListener,
+    switch: Switch,
+    stopping: impl Future<Output = ()>,
+) -> Result<(), tonic::transport::Error> {
     Server::builder()
         .max_concurrent_streams(STREAMS_MAX)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .http2_keepalive_interval(Some(PING_EVERY))
         .http2_keepalive_timeout(Some(PING_WITHIN))
-        .add_service(agents)
-        .add_service(frameworks)
-        .add_service(operator)
-        .add_service(artifacts)
+        .layer(layer_fn(move |_| switch.clone()))
+        .add_routes(Routes::default())
         .serve_with_incoming_shutdown(connections::accept(listener), stopping)
         .await
 }

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep_until};
 use tonic::{Status, Streaming};
 use tracing::debug;
 
-use crate::handle::Handle;
+use crate::handle::{Handle, Kind};
 use crate::outbox::Outbox;
 
 /// How long a peer may take to introduce itself. Until then it holds a place and has given nothing.
@@ -18,9 +18,9 @@ const INTRODUCTION_WITHIN: Duration = Duration::from_secs(10);
 ///
 /// When a message breaks the contract, the session ends with that as its last word. The caller tells the driver
 /// of the end.
-pub(super) async fn read<M, T>(
+pub(super) async fn read<M: prost::Message, T>(
     mut inbound: Streaming<M>,
-    session: SessionId,
+    (session, from): (SessionId, Kind),
     handle: &Handle,
     outbox: &Outbox<T>,
     mut understand: impl FnMut(M) -> Result<Vec<Command>, Status>,
@@ -37,19 +37,21 @@ pub(super) async fn read<M, T>(
                 INTRODUCTION_WITHIN.as_secs()
             ))),
         };
-        let commands = match message {
-            Ok(Some(message)) => match understand(message) {
-                Ok(commands) => commands,
-                Err(status) => break Err(status),
-            },
+        let message = match message {
+            Ok(Some(message)) => message,
             Ok(None) => break Ok(()),
+            Err(status) => break Err(status),
+        };
+        let admitted = handle.admit(message.encoded_len(), from).await;
+        let (place, commands) = match admitted.and_then(|place| Ok((place, understand(message)?))) {
+            Ok(understood) => understood,
             Err(status) => break Err(status),
         };
         if commands.is_empty() {
             continue;
         }
         introduced = true;
-        if let Err(stopping) = handle.say(session, commands).await {
+        if let Err(stopping) = handle.say(session, commands, place).await {
             break Err(stopping.into());
         }
     };

@@ -20,7 +20,7 @@ const WAITING_MAX: usize = 64 << 20;
 
 /// About how much goes into one message, in bytes. Well below what a peer takes, so that only a single item
 /// which came in as large can go out as large.
-const MESSAGE_TARGET: usize = 4 << 20;
+pub(crate) const MESSAGE_TARGET: usize = 4 << 20;
 
 /// The peer does not read what it is sent, and was cut off.
 #[derive(Debug, PartialEq, Eq)]
@@ -49,7 +49,17 @@ impl<T: Weigh> Outbox<T> {
     /// # Errors
     /// When too much waits already. The session is then over, and what waited is dropped.
     pub(crate) fn put(&self, batch: &mut Vec<T>) -> Result<(), FellBehind> {
-        let weight: usize = batch.iter().map(Weigh::weight).sum();
+        let mut heaviest = 0;
+        let weigh = |item: &T| {
+            let weight = item.weight();
+            heaviest = heaviest.max(weight);
+            weight
+        };
+        let weight: usize = batch.iter().map(weigh).sum();
+        if heaviest > MESSAGE_TARGET {
+            let whole = mem::take(batch);
+            batch.extend(whole.into_iter().flat_map(|item| item.split(MESSAGE_TARGET)));
+        }
         let mut state = lock(&self.0);
         if !matches!(state.end, End::Open) || batch.is_empty() {
             batch.clear();
@@ -196,9 +206,15 @@ fn one_message<T: Weigh>(rest: &mut IntoIter<T>) -> Vec<T> {
 #[cfg(test)]
 mod tests {
     use futures_util::StreamExt;
+    use haggle_core::cluster::{AgentOrder, FrameworkEvent};
+    use haggle_core::{AgentId, FrameworkId, Offer, OfferId, Resources, TaskId, UpdateId};
+    use haggle_proto::v1;
+    use haggle_proto::v1::framework_event::Event;
+    use prost::Message;
     use tonic::Code;
 
     use super::*;
+    use crate::agent_mail::AgentMail;
 
     /// An item that weighs so many bytes.
     #[derive(Debug, PartialEq, Eq)]
@@ -207,6 +223,10 @@ mod tests {
     impl Weigh for Item {
         fn weight(&self) -> usize {
             self.0
+        }
+
+        fn split(self, _: usize) -> Vec<Self> {
+            vec![self]
         }
     }
 
@@ -231,6 +251,60 @@ mod tests {
         let sizes: Vec<usize> =
             [mail.next().await, mail.next().await, mail.next().await].map(|part| part.unwrap().unwrap().len()).into();
         assert_eq!(sizes, [1, 2, 1]);
+    }
+
+    fn offer(id: u64) -> Offer {
+        Offer {
+            id: OfferId(id),
+            agent: AgentId(id),
+            agent_name: "an agent".to_owned(),
+            attributes: [("rack".to_owned(), "b7".to_owned())].into(),
+            resources: Resources::default().with_scalar("licences", 1),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_hundred_thousand_offers_leave_in_messages_that_a_peer_takes() {
+        const OFFERS: u64 = 100_000;
+        let (outbox, mut mail) = outbox();
+
+        let rescinded = FrameworkEvent::Rescinded((0..10 * OFFERS).map(OfferId).collect());
+        outbox.put(&mut vec![FrameworkEvent::Offers((0..OFFERS).map(offer).collect()), rescinded]).unwrap();
+        outbox.close();
+
+        let (mut offered, mut rescinded) = (Vec::new(), 0);
+        while let Some(message) = mail.next().await {
+            let events: Vec<v1::FrameworkEvent> = message.unwrap().into_iter().map(Into::into).collect();
+            let message = v1::FrameworkEvents { events };
+            assert!(message.encoded_len() <= MESSAGE_TARGET, "{} bytes", message.encoded_len());
+            for event in message.events {
+                match event.event.unwrap() {
+                    Event::Offers(offers) => offered.extend(offers.offers.into_iter().map(|offer| offer.id)),
+                    Event::Rescinded(offers) => rescinded += offers.offers.len(),
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+        assert!(offered.into_iter().eq(0..OFFERS));
+        assert_eq!(rescinded, 1_000_000);
+    }
+
+    #[tokio::test]
+    async fn a_hundred_thousand_acknowledgements_leave_in_messages_that_an_agent_takes() {
+        let (outbox, mut mail) = outbox();
+        let task = |number| TaskId { framework: FrameworkId(1), number };
+        let acknowledge = |number| AgentMail::Order(AgentOrder::Acknowledge(task(number), UpdateId(u64::MAX)));
+
+        outbox.put(&mut (0..100_000).map(acknowledge).collect()).unwrap();
+        outbox.close();
+
+        let mut acknowledged = 0;
+        while let Some(message) = mail.next().await {
+            let orders: Vec<v1::AgentOrder> = message.unwrap().into_iter().map(Into::into).collect();
+            acknowledged += orders.len();
+            assert!(v1::AgentOrders { orders, epoch: 1 }.encoded_len() <= MESSAGE_TARGET);
+        }
+        assert_eq!(acknowledged, 100_000);
     }
 
     #[tokio::test]

@@ -1,7 +1,8 @@
-//! About how many bytes an item holds in memory and on the wire.
+//! About how many bytes an item holds in memory and on the wire, and how one that is too large is divided.
 
-use haggle_core::TaskSpec;
 use haggle_core::cluster::{AgentOrder, FrameworkEvent};
+use haggle_core::resources::PortRange;
+use haggle_core::{Folder, FolderSource, Grants, Offer, OfferId, Resources, TaskSpec};
 
 use crate::agent_mail::AgentMail;
 
@@ -9,28 +10,36 @@ use crate::agent_mail::AgentMail;
 const PLAIN: usize = 256;
 
 /// Knows about how many bytes it holds. Cheap: asked for every item.
-pub(crate) trait Weigh {
+pub(crate) trait Weigh: Sized {
     /// In bytes.
     fn weight(&self) -> usize;
+
+    /// The same in items of at most `max` bytes each, as far as it can be divided.
+    fn split(self, max: usize) -> Vec<Self>;
 }
 
 impl Weigh for FrameworkEvent {
     fn weight(&self) -> usize {
         PLAIN
             + match self {
-                Self::Offers(offers) => offers
-                    .iter()
-                    .map(|offer| {
-                        let attributes: usize =
-                            offer.attributes.iter().map(|(name, value)| name.len() + value.len()).sum();
-                        PLAIN + offer.agent_name.len() + attributes
-                    })
-                    .sum(),
-                Self::Rescinded(offers) => size_of_val(offers.as_slice()),
+                Self::Offers(offers) => offers.iter().map(offer_weight).sum(),
+                Self::Rescinded(offers) => rescinded_weight(offers),
                 Self::Update(status) => status.message.len(),
                 Self::Error(why) => why.len(),
-                Self::Subscribed(_) | Self::AgentLost(_) => 0,
+                Self::Subscribed { .. } | Self::AgentLost(_) => 0,
             }
+    }
+
+    fn split(self, max: usize) -> Vec<Self> {
+        let room = max - PLAIN;
+        match self {
+            Self::Offers(offers) => parts(offers, room, offer_weight).into_iter().map(Self::Offers).collect(),
+            Self::Rescinded(offers) => {
+                let weight = |offer: &OfferId| rescinded_weight(std::slice::from_ref(offer));
+                parts(offers, room, weight).into_iter().map(Self::Rescinded).collect()
+            }
+            whole => vec![whole],
+        }
     }
 }
 
@@ -39,15 +48,69 @@ impl Weigh for AgentMail {
         PLAIN
             + match self {
                 Self::Order(AgentOrder::Launch(spec)) => spec_weight(spec),
-                Self::Order(AgentOrder::Refused(why)) => why.len(),
+                Self::Order(AgentOrder::Refused(rejection)) => rejection.why().len(),
                 Self::Order(_) | Self::ReadLog(_) | Self::Heartbeat => 0,
             }
     }
+
+    /// A launch alone can be large, and what came in as one message goes out as one.
+    fn split(self, _: usize) -> Vec<Self> {
+        vec![self]
+    }
+}
+
+/// Consecutive items, as many in each part as weigh no more than `room`; one that weighs more is a part of its own.
+fn parts<T>(items: Vec<T>, room: usize, weight: impl Fn(&T) -> usize) -> Vec<Vec<T>> {
+    let mut parts = Vec::new();
+    let (mut part, mut weighs) = (Vec::new(), 0);
+    for item in items {
+        let more = weight(&item);
+        if weighs + more > room && !part.is_empty() {
+            parts.push(std::mem::take(&mut part));
+            weighs = 0;
+        }
+        weighs += more;
+        part.push(item);
+    }
+    parts.push(part);
+    parts
+}
+
+fn offer_weight(offer: &Offer) -> usize {
+    let attributes: usize = offer.attributes.iter().map(|(name, value)| entry(name) + value.len()).sum();
+    PLAIN + offer.agent_name.len() + attributes + resources_weight(&offer.resources)
+}
+
+/// An id takes at most ten bytes on the wire.
+fn rescinded_weight(offers: &[OfferId]) -> usize {
+    10 * offers.len()
 }
 
 fn spec_weight(spec: &TaskSpec) -> usize {
     let args: usize = spec.args.iter().map(|arg| size_of::<String>() + arg.len()).sum();
-    let env: usize = spec.env.iter().map(|(name, value)| 2 * size_of::<String>() + name.len() + value.len()).sum();
+    let env: usize = spec.env.iter().map(|(name, value)| entry(name) + value.len()).sum();
     let inputs: usize = spec.inputs.iter().map(|input| size_of_val(input) + input.guest_path.len()).sum();
-    spec.name.len() + spec.stdin.len() + args + env + inputs
+    let own = spec.name.len() + spec.stdin.len();
+    own + args + env + inputs + resources_weight(&spec.resources) + grants_weight(&spec.grants)
+}
+
+fn resources_weight(resources: &Resources) -> usize {
+    let scalars: usize = resources.scalars().map(|(name, _)| entry(name)).sum();
+    size_of::<PortRange>() * 4 * resources.ports.ranges().len() + scalars
+}
+
+fn grants_weight(grants: &Grants) -> usize {
+    let folder = |folder: &Folder| {
+        let (FolderSource::Scratch(source) | FolderSource::Host(source)) = &folder.source;
+        entry(&folder.guest_path) + source.len()
+    };
+    let folders: usize = grants.folders.iter().map(folder).sum();
+    let net: usize = grants.net.iter().map(|endpoint| entry(&endpoint.host)).sum();
+    let http: usize = grants.http.iter().map(|host| entry(&host.host)).sum();
+    folders + net + http
+}
+
+/// A name and a small value.
+fn entry(name: &str) -> usize {
+    2 * size_of::<String>() + name.len()
 }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use haggle_master::Master;
 use haggle_proto::v1;
@@ -59,14 +60,39 @@ pub(crate) fn spec(framework: u64, number: u64) -> v1::TaskSpec {
     }
 }
 
+/// Reads a list to its end.
+pub(crate) async fn whole<M, T>(mut list: Streaming<M>, items: impl Fn(M) -> Vec<T>) -> Vec<T> {
+    let mut whole = Vec::new();
+    while let Some(message) = list.message().await.unwrap() {
+        whole.append(&mut items(message));
+    }
+    whole
+}
+
+pub(crate) async fn agents(operator: &mut OperatorClient<Channel>) -> Vec<v1::Agent> {
+    let list = operator.list_agents(v1::ListAgentsRequest {}).await.unwrap().into_inner();
+    whole(list, |message| message.agents).await
+}
+
+pub(crate) async fn tasks(operator: &mut OperatorClient<Channel>, ended: bool) -> Vec<v1::Task> {
+    let request = v1::ListTasksRequest { ended, only: None };
+    whole(operator.list_tasks(request).await.unwrap().into_inner(), |message| message.tasks).await
+}
+
 /// Waits for the end of a stream, and says how it ended; what comes before is skipped.
 async fn end_of<T>(mut stream: Streaming<T>) -> Result<(), Status> {
     while stream.message().await?.is_some() {}
     Ok(())
 }
 
+/// Each played agent draws the next key.
+static KEYS: AtomicU64 = AtomicU64::new(1);
+
 pub(crate) struct Agent {
     pub(crate) id: u64,
+    key: Vec<u8>,
+    pub(crate) member: v1::Member,
+    pub(crate) epoch: u64,
     reports: mpsc::Sender<v1::AgentReports>,
     orders: Streaming<v1::AgentOrders>,
     heard: VecDeque<Order>,
@@ -77,19 +103,26 @@ impl Agent {
         let (reports, outgoing) = mpsc::channel(16);
         let mut client = AgentsClient::new(channel(master).await);
         let orders = client.session(ReceiverStream::new(outgoing)).await.unwrap().into_inner();
-        Self { id: 0, reports, orders, heard: VecDeque::new() }
+        let key = u128::from(KEYS.fetch_add(1, Ordering::Relaxed)).to_be_bytes().to_vec();
+        Self { id: 0, key, member: v1::Member::default(), epoch: 0, reports, orders, heard: VecDeque::new() }
     }
 
-    pub(crate) async fn register(master: &Master, id: Option<u64>) -> Self {
+    /// A newcomer; with `before`, the same agent on a new connection.
+    pub(crate) async fn register(master: &Master, before: Option<&Self>) -> Self {
         let mut agent = Self::connect(master).await;
+        let member = before.map(|before| before.member.clone());
+        agent.key = before.map_or(agent.key, |before| before.key.clone());
         let info = v1::AgentInfo {
             name: "played".to_owned(),
             resources: Some(resources(2_000, 1 << 30)),
             ..Default::default()
         };
-        agent.say(Report::Register(v1::RegisterAgent { id, info: Some(info), tasks: Vec::new() })).await;
+        let register =
+            v1::RegisterAgent { member, info: Some(info), key: agent.key.clone(), run: 1, ..Default::default() };
+        agent.say(Report::Register(register)).await;
         let Order::Registered(registered) = agent.order().await else { panic!("not registered") };
-        agent.id = registered.agent;
+        agent.member = registered.member.unwrap();
+        agent.id = agent.member.id;
         agent
     }
 
@@ -118,6 +151,7 @@ impl Agent {
     pub(crate) async fn order(&mut self) -> Order {
         while self.heard.is_empty() {
             let message = self.orders.message().await.unwrap().unwrap();
+            self.epoch = message.epoch;
             self.heard.extend(message.orders.into_iter().map(|order| order.order.unwrap()));
         }
         self.heard.pop_front().unwrap()
@@ -162,6 +196,7 @@ impl Agent {
 
 pub(crate) struct Framework {
     pub(crate) id: u64,
+    pub(crate) member: v1::Member,
     calls: mpsc::Sender<v1::FrameworkCalls>,
     events: Streaming<v1::FrameworkEvents>,
     heard: VecDeque<Event>,
@@ -172,20 +207,21 @@ impl Framework {
         let (calls, outgoing) = mpsc::channel(16);
         let mut client = FrameworksClient::new(channel(master).await);
         let events = client.session(ReceiverStream::new(outgoing)).await.unwrap().into_inner();
-        Self { id: 0, calls, events, heard: VecDeque::new() }
+        Self { id: 0, member: v1::Member::default(), calls, events, heard: VecDeque::new() }
     }
 
-    pub(crate) async fn subscribe(master: &Master, id: Option<u64>) -> Self {
+    pub(crate) async fn subscribe(master: &Master, member: Option<v1::Member>) -> Self {
         let mut framework = Self::connect(master).await;
         let info = v1::FrameworkInfo { name: "played".to_owned(), ..Default::default() };
-        framework.say(Call::Subscribe(v1::Subscribe { id, info: Some(info) })).await;
+        framework.say(Call::Subscribe(v1::Subscribe { member, info: Some(info) })).await;
         let Event::Subscribed(subscribed) = framework.event().await else { panic!("not subscribed") };
-        framework.id = subscribed.framework;
+        framework.member = subscribed.member.unwrap();
+        framework.id = framework.member.id;
         framework
     }
 
     pub(crate) async fn say(&self, call: Call) {
-        let calls = vec![v1::FrameworkCall { call: Some(call) }];
+        let calls = vec![v1::FrameworkCall { call: Some(call), number: 0 }];
         self.calls.send(v1::FrameworkCalls { calls }).await.unwrap();
     }
 
@@ -195,7 +231,7 @@ impl Framework {
     }
 
     pub(crate) async fn acknowledge(&self, status: &v1::TaskStatus) {
-        let updates = vec![v1::UpdateAck { task: status.task, update: status.update }];
+        let updates = vec![v1::UpdateAck { task: status.task, update: status.update, agent: status.agent }];
         self.say(Call::Acknowledge(v1::Acknowledge { updates })).await;
     }
 

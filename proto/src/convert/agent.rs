@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use haggle_core::cluster::{AgentCommand, AgentOrder, HeldTask};
-use haggle_core::{AgentId, AgentInfo, FrameworkId, TaskSpec, TaskStatus};
+use haggle_core::cluster::{AgentCommand, AgentIdentity, AgentOrder, HeldTask, Rejection};
+use haggle_core::{AgentInfo, AgentKey, Epoch, FrameworkId, TaskSpec, TaskStatus, UpdateId};
 
 use super::status::task_state;
-use super::{Malformed, required};
+use super::{Malformed, random, required};
 use crate::v1;
 use crate::v1::agent_order::Order;
+use crate::v1::agent_refused::Then;
 use crate::v1::agent_report::Report;
 
 impl From<AgentInfo> for v1::AgentInfo {
@@ -40,6 +41,7 @@ impl From<HeldTask> for v1::HeldTask {
             name: task.name,
             resources: Some(task.resources.into()),
             state: v1::TaskState::from(task.state).into(),
+            update: task.update.0,
         }
     }
 }
@@ -53,6 +55,7 @@ impl TryFrom<v1::HeldTask> for HeldTask {
             name: wire.name,
             resources: required(wire.resources, "resources of a held task")?.try_into()?,
             state: task_state(wire.state)?,
+            update: UpdateId(wire.update),
         })
     }
 }
@@ -60,11 +63,17 @@ impl TryFrom<v1::HeldTask> for HeldTask {
 impl From<AgentCommand> for v1::AgentReport {
     fn from(command: AgentCommand) -> Self {
         let report = match command {
-            AgentCommand::Register { id, info, tasks } => Report::Register(v1::RegisterAgent {
-                id: id.map(|id| id.0),
+            AgentCommand::Register { identity, info, tasks, complete } => Report::Register(v1::RegisterAgent {
+                member: identity.member.map(Into::into),
                 info: Some(info.into()),
                 tasks: tasks.into_iter().map(Into::into).collect(),
+                more: !complete,
+                key: identity.key.0.to_be_bytes().to_vec(),
+                run: identity.run,
             }),
+            AgentCommand::Holds { tasks, complete } => {
+                Report::Holds(v1::HeldTasks { tasks: tasks.into_iter().map(Into::into).collect(), more: !complete })
+            }
             AgentCommand::Heartbeat => Report::Heartbeat(v1::Heartbeat {}),
             AgentCommand::Updates(updates) => {
                 Report::Updates(v1::TaskStatuses { statuses: updates.into_iter().map(Into::into).collect() })
@@ -83,9 +92,18 @@ impl TryFrom<v1::AgentReport> for AgentCommand {
     fn try_from(wire: v1::AgentReport) -> Result<Self, Malformed> {
         Ok(match required(wire.report, "report")? {
             Report::Register(register) => Self::Register {
-                id: register.id.map(AgentId),
+                identity: AgentIdentity {
+                    member: register.member.map(TryInto::try_into).transpose()?,
+                    key: AgentKey(random(&register.key, "key of an agent")?),
+                    run: register.run,
+                },
                 info: required(register.info, "info of an agent")?.try_into()?,
                 tasks: register.tasks.into_iter().map(HeldTask::try_from).collect::<Result<_, _>>()?,
+                complete: !register.more,
+            },
+            Report::Holds(held) => Self::Holds {
+                tasks: held.tasks.into_iter().map(HeldTask::try_from).collect::<Result<_, _>>()?,
+                complete: !held.more,
             },
             Report::Heartbeat(_) => Self::Heartbeat,
             Report::Updates(updates) => {
@@ -107,11 +125,15 @@ impl TryFrom<v1::AgentReport> for AgentCommand {
 impl From<AgentOrder> for v1::AgentOrder {
     fn from(order: AgentOrder) -> Self {
         let order = match order {
-            AgentOrder::Registered(id) => Order::Registered(v1::AgentRegistered { agent: id.0 }),
-            AgentOrder::Refused(why) => Order::Refused(why),
+            AgentOrder::Registered { member, epoch } => {
+                Order::Registered(v1::AgentRegistered { member: Some(member.into()), epoch: epoch.0 })
+            }
+            AgentOrder::Refused(rejection) => Order::Refused(rejection.into()),
             AgentOrder::Launch(spec) => Order::Launch(Arc::unwrap_or_clone(spec).into()),
             AgentOrder::Kill(task) => Order::Kill(task.into()),
-            AgentOrder::Acknowledge(task, update) => Order::Acknowledge((task, update).into()),
+            AgentOrder::Acknowledge(task, update) => {
+                Order::Acknowledge(v1::UpdateAck { task: Some(task.into()), update: update.0, agent: None })
+            }
             AgentOrder::Resend(framework) => Order::Resend(framework.0),
             AgentOrder::RemoveFramework(framework) => Order::RemoveFramework(framework.0),
         };
@@ -125,13 +147,16 @@ impl TryFrom<v1::AgentOrder> for AgentOrder {
     /// [`Order::ReadLog`] and [`Order::Heartbeat`] speak to the agent's shell, and are taken out before.
     fn try_from(wire: v1::AgentOrder) -> Result<Self, Malformed> {
         Ok(match required(wire.order, "order")? {
-            Order::Registered(registered) => Self::Registered(AgentId(registered.agent)),
-            Order::Refused(why) => Self::Refused(why),
+            Order::Registered(registered) => Self::Registered {
+                member: required(registered.member, "member of a registration")?.try_into()?,
+                epoch: Epoch(registered.epoch),
+            },
+            Order::Refused(refused) => Self::Refused(refused.into()),
             Order::Launch(spec) => Self::Launch(Arc::new(TaskSpec::try_from(spec)?)),
             Order::Kill(task) => Self::Kill(task.into()),
             Order::Acknowledge(ack) => {
-                let (task, update) = ack.try_into()?;
-                Self::Acknowledge(task, update)
+                let task = required(ack.task, "task of an acknowledgement")?.into();
+                Self::Acknowledge(task, UpdateId(ack.update))
             }
             Order::Resend(framework) => Self::Resend(FrameworkId(framework)),
             Order::RemoveFramework(framework) => Self::RemoveFramework(FrameworkId(framework)),
@@ -143,5 +168,28 @@ impl TryFrom<v1::AgentOrder> for AgentOrder {
                 });
             }
         })
+    }
+}
+
+impl From<Rejection> for v1::AgentRefused {
+    fn from(rejection: Rejection) -> Self {
+        let then = match &rejection {
+            Rejection::Later(_) => Then::Later,
+            Rejection::Gone(_) => Then::Gone,
+            Rejection::OtherCluster(_) => Then::OtherCluster,
+            Rejection::Final(_) => Then::Unspecified,
+        };
+        Self { why: rejection.why().to_owned(), then: then.into() }
+    }
+}
+
+impl From<v1::AgentRefused> for Rejection {
+    fn from(wire: v1::AgentRefused) -> Self {
+        match wire.then() {
+            Then::Later => Self::Later(wire.why),
+            Then::Gone => Self::Gone(wire.why),
+            Then::OtherCluster => Self::OtherCluster(wire.why),
+            Then::Unspecified => Self::Final(wire.why),
+        }
     }
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use haggle_core::cluster::{FrameworkCommand, FrameworkEvent, FrameworkInfo};
-use haggle_core::{AgentId, FrameworkId, Offer, OfferId, TaskSpec};
+use haggle_core::cluster::{Acknowledgement, FrameworkCall, FrameworkCommand, FrameworkEvent, FrameworkInfo, Question};
+use haggle_core::{AgentId, Epoch, Offer, OfferId, TaskSpec, UpdateId};
 
 use super::task::millis;
 use super::{Malformed, required};
@@ -58,12 +58,58 @@ impl TryFrom<v1::Offer> for Offer {
     }
 }
 
-impl From<FrameworkCommand> for v1::FrameworkCall {
+impl From<Acknowledgement> for v1::UpdateAck {
+    fn from(ack: Acknowledgement) -> Self {
+        Self { task: Some(ack.task.into()), update: ack.update.0, agent: ack.agent.map(|agent| agent.0) }
+    }
+}
+
+impl TryFrom<v1::UpdateAck> for Acknowledgement {
+    type Error = Malformed;
+
+    fn try_from(wire: v1::UpdateAck) -> Result<Self, Malformed> {
+        Ok(Self {
+            task: required(wire.task, "task of an acknowledgement")?.into(),
+            update: UpdateId(wire.update),
+            agent: wire.agent.map(AgentId),
+        })
+    }
+}
+
+impl From<Question> for v1::Question {
+    fn from(question: Question) -> Self {
+        Self { task: Some(question.task.into()), agent: question.agent.map(|agent| agent.0) }
+    }
+}
+
+impl TryFrom<v1::Question> for Question {
+    type Error = Malformed;
+
+    fn try_from(wire: v1::Question) -> Result<Self, Malformed> {
+        Ok(Self { task: required(wire.task, "task of a question")?.into(), agent: wire.agent.map(AgentId) })
+    }
+}
+
+impl From<FrameworkCall> for v1::FrameworkCall {
+    fn from(call: FrameworkCall) -> Self {
+        Self { number: call.number, call: Some(call.command.into()) }
+    }
+}
+
+impl TryFrom<v1::FrameworkCall> for FrameworkCall {
+    type Error = Malformed;
+
+    fn try_from(wire: v1::FrameworkCall) -> Result<Self, Malformed> {
+        Ok(Self { number: wire.number, command: required(wire.call, "call")?.try_into()? })
+    }
+}
+
+impl From<FrameworkCommand> for Call {
     fn from(command: FrameworkCommand) -> Self {
         let ids = |offers: Vec<OfferId>| offers.into_iter().map(|offer| offer.0).collect();
-        let call = match command {
-            FrameworkCommand::Subscribe { id, info } => {
-                Call::Subscribe(v1::Subscribe { id: id.map(|id| id.0), info: Some(info.into()) })
+        match command {
+            FrameworkCommand::Subscribe { member, info } => {
+                Call::Subscribe(v1::Subscribe { member: member.map(Into::into), info: Some(info.into()) })
             }
             FrameworkCommand::Accept { offers, tasks, refuse } => Call::Accept(v1::Accept {
                 offers: ids(offers),
@@ -83,19 +129,18 @@ impl From<FrameworkCommand> for v1::FrameworkCall {
                 Call::Reconcile(v1::Reconcile { tasks: tasks.into_iter().map(Into::into).collect() })
             }
             FrameworkCommand::Teardown => Call::Teardown(v1::Teardown {}),
-        };
-        Self { call: Some(call) }
+        }
     }
 }
 
-impl TryFrom<v1::FrameworkCall> for FrameworkCommand {
+impl TryFrom<Call> for FrameworkCommand {
     type Error = Malformed;
 
-    fn try_from(wire: v1::FrameworkCall) -> Result<Self, Malformed> {
+    fn try_from(wire: Call) -> Result<Self, Malformed> {
         let ids = |offers: Vec<u64>| offers.into_iter().map(OfferId).collect();
-        Ok(match required(wire.call, "call")? {
+        Ok(match wire {
             Call::Subscribe(subscribe) => Self::Subscribe {
-                id: subscribe.id.map(FrameworkId),
+                member: subscribe.member.map(TryInto::try_into).transpose()?,
                 info: required(subscribe.info, "info of a framework")?.into(),
             },
             Call::Accept(accept) => Self::Accept {
@@ -117,7 +162,9 @@ impl TryFrom<v1::FrameworkCall> for FrameworkCommand {
             Call::Acknowledge(acknowledge) => Self::Acknowledge(
                 acknowledge.updates.into_iter().map(TryInto::try_into).collect::<Result<_, Malformed>>()?,
             ),
-            Call::Reconcile(reconcile) => Self::Reconcile(reconcile.tasks.into_iter().map(Into::into).collect()),
+            Call::Reconcile(reconcile) => {
+                Self::Reconcile(reconcile.tasks.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?)
+            }
             Call::Teardown(_) => Self::Teardown,
         })
     }
@@ -126,7 +173,9 @@ impl TryFrom<v1::FrameworkCall> for FrameworkCommand {
 impl From<FrameworkEvent> for v1::FrameworkEvent {
     fn from(event: FrameworkEvent) -> Self {
         let event = match event {
-            FrameworkEvent::Subscribed(id) => Event::Subscribed(v1::Subscribed { framework: id.0 }),
+            FrameworkEvent::Subscribed { member, epoch, last_call } => {
+                Event::Subscribed(v1::Subscribed { member: Some(member.into()), epoch: epoch.0, last_call })
+            }
             FrameworkEvent::Offers(offers) => {
                 Event::Offers(v1::Offers { offers: offers.into_iter().map(Into::into).collect() })
             }
@@ -146,7 +195,11 @@ impl TryFrom<v1::FrameworkEvent> for FrameworkEvent {
 
     fn try_from(wire: v1::FrameworkEvent) -> Result<Self, Malformed> {
         Ok(match required(wire.event, "event")? {
-            Event::Subscribed(subscribed) => Self::Subscribed(FrameworkId(subscribed.framework)),
+            Event::Subscribed(subscribed) => Self::Subscribed {
+                member: required(subscribed.member, "member of a subscription")?.try_into()?,
+                epoch: Epoch(subscribed.epoch),
+                last_call: subscribed.last_call,
+            },
             Event::Offers(offers) => {
                 Self::Offers(offers.offers.into_iter().map(Offer::try_from).collect::<Result<_, _>>()?)
             }

@@ -11,7 +11,9 @@ mod resources;
 mod status;
 mod task;
 
-use haggle_core::Digest;
+use haggle_core::{AgentId, ClusterId, Digest, FrameworkId, Member, RequestId};
+
+use crate::v1;
 
 /// A message that breaks the contract of `haggle.v1`.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -48,6 +50,60 @@ pub fn digest(bytes: &[u8]) -> Result<Digest, Malformed> {
         wanted: "32 bytes of SHA-256",
     })
 }
+
+/// Reads the random bytes of an operator's request; none means that it has no name.
+///
+/// # Errors
+/// When there are neither 16 bytes nor none.
+pub fn request_id(bytes: &[u8]) -> Result<Option<RequestId>, Malformed> {
+    match bytes {
+        [] => Ok(None),
+        bytes => random(bytes, "request").map(|number| Some(RequestId(number))),
+    }
+}
+
+/// The random bytes of an operator's request.
+pub fn request_bytes(request: RequestId) -> Vec<u8> {
+    request.0.to_be_bytes().to_vec()
+}
+
+/// Reads the name of a cluster.
+///
+/// # Errors
+/// When there are not 16 bytes.
+pub fn cluster(bytes: &[u8]) -> Result<ClusterId, Malformed> {
+    random(bytes, "cluster").map(ClusterId)
+}
+
+/// Reads 128 random bits.
+fn random(bytes: &[u8], field: &'static str) -> Result<u128, Malformed> {
+    bytes.try_into().map(u128::from_be_bytes).map_err(|_| Malformed::Invalid {
+        field,
+        got: format!("{} bytes", bytes.len()),
+        wanted: "16 random bytes",
+    })
+}
+
+macro_rules! member {
+    ($id:ident) => {
+        impl From<Member<$id>> for v1::Member {
+            fn from(member: Member<$id>) -> Self {
+                Self { cluster: member.cluster.0.to_be_bytes().to_vec(), id: member.id.0 }
+            }
+        }
+
+        impl TryFrom<v1::Member> for Member<$id> {
+            type Error = Malformed;
+
+            fn try_from(wire: v1::Member) -> Result<Self, Malformed> {
+                Ok(Self { cluster: ClusterId(random(&wire.cluster, "cluster of a member")?), id: $id(wire.id) })
+            }
+        }
+    };
+}
+
+member! { AgentId }
+member! { FrameworkId }
 
 fn required<T>(field: Option<T>, name: &'static str) -> Result<T, Malformed> {
     field.ok_or(Malformed::Missing(name))

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use haggle_core::{
-    Bytes, FrameworkId, Fuel, Grants, Input, Limits, OutputOverrun, Sharing, TaskId, TaskSpec, UpdateId,
-};
+use haggle_core::{Bytes, FrameworkId, Fuel, Grants, Input, Limits, OutputOverrun, Sharing, TaskId, TaskSpec};
 
 use super::{Malformed, digest, required};
 use crate::v1;
@@ -18,20 +16,6 @@ impl From<TaskId> for v1::TaskId {
 impl From<v1::TaskId> for TaskId {
     fn from(wire: v1::TaskId) -> Self {
         Self { framework: FrameworkId(wire.framework), number: wire.number }
-    }
-}
-
-impl From<(TaskId, UpdateId)> for v1::UpdateAck {
-    fn from((task, update): (TaskId, UpdateId)) -> Self {
-        Self { task: Some(task.into()), update: update.0 }
-    }
-}
-
-impl TryFrom<v1::UpdateAck> for (TaskId, UpdateId) {
-    type Error = Malformed;
-
-    fn try_from(wire: v1::UpdateAck) -> Result<Self, Malformed> {
-        Ok((required(wire.task, "task of an acknowledgement")?.into(), UpdateId(wire.update)))
     }
 }
 

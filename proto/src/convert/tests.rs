@@ -1,13 +1,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use haggle_core::cluster::{AgentCommand, AgentOrder, FrameworkCommand, FrameworkEvent, FrameworkInfo, HeldTask};
+use haggle_core::cluster::{
+    Acknowledgement, AgentCommand, AgentIdentity, AgentOrder, FrameworkCall, FrameworkCommand, FrameworkEvent,
+    FrameworkInfo, HeldTask, Question, Rejection,
+};
 use haggle_core::resources::{PortRange, Ports};
 use haggle_core::*;
 
 use super::Malformed;
 use crate::v1;
 
+const CLUSTER: ClusterId = ClusterId(11 << 70);
 const TASK: TaskId = TaskId { framework: FrameworkId(3), number: 7 };
 
 fn resources() -> Resources {
@@ -72,19 +76,24 @@ fn everything_a_framework_says_survives_the_wire() {
     let offers = vec![OfferId(1), OfferId(2)];
     let info = FrameworkInfo { name: "f".into(), role: "r".into(), failover_timeout: Duration::from_secs(1) };
     let commands = [
-        FrameworkCommand::Subscribe { id: Some(FrameworkId(3)), info },
+        FrameworkCommand::Subscribe { member: Some(Member { cluster: CLUSTER, id: FrameworkId(3) }), info },
         FrameworkCommand::Accept { offers: offers.clone(), tasks: vec![Arc::new(spec())], refuse: Duration::ZERO },
         FrameworkCommand::Decline { offers, refuse: Duration::from_secs(5) },
         FrameworkCommand::Revive,
         FrameworkCommand::Suppress,
         FrameworkCommand::Kill(TASK),
-        FrameworkCommand::Acknowledge(vec![(TASK, UpdateId(1))]),
-        FrameworkCommand::Reconcile(vec![TASK]),
+        FrameworkCommand::Acknowledge(vec![Acknowledgement {
+            task: TASK,
+            update: UpdateId(1),
+            agent: Some(AgentId(2)),
+        }]),
+        FrameworkCommand::Reconcile(vec![Question { task: TASK, agent: Some(AgentId(2)) }]),
         FrameworkCommand::Teardown,
     ];
 
-    for said in commands {
-        assert_eq!(FrameworkCommand::try_from(v1::FrameworkCall::from(said.clone())), Ok(said));
+    for command in commands {
+        let said = FrameworkCall { number: 7, command };
+        assert_eq!(FrameworkCall::try_from(v1::FrameworkCall::from(said.clone())), Ok(said));
     }
 }
 
@@ -98,7 +107,11 @@ fn everything_a_framework_hears_survives_the_wire() {
         resources: resources(),
     };
     let events = [
-        FrameworkEvent::Subscribed(FrameworkId(3)),
+        FrameworkEvent::Subscribed {
+            member: Member { cluster: CLUSTER, id: FrameworkId(3) },
+            epoch: Epoch(4),
+            last_call: 9,
+        },
         FrameworkEvent::Offers(vec![offer]),
         FrameworkEvent::Rescinded(vec![OfferId(1)]),
         FrameworkEvent::Update(status(TaskState::Running, None, Source::Agent)),
@@ -114,17 +127,29 @@ fn everything_a_framework_hears_survives_the_wire() {
 #[test]
 fn everything_an_agent_says_and_hears_survives_the_wire() {
     let info = AgentInfo { name: "a".into(), resources: resources(), attributes: [("k".into(), "v".into())].into() };
-    let held = HeldTask { id: TASK, name: "count".into(), resources: resources(), state: TaskState::Running };
+    let held = HeldTask {
+        id: TASK,
+        name: "count".into(),
+        resources: resources(),
+        state: TaskState::Running,
+        update: UpdateId(3),
+    };
+    let member = Member { cluster: CLUSTER, id: AgentId(2) };
+    let identity = AgentIdentity { member: Some(member), key: AgentKey(5), run: 6 };
     let said = [
-        AgentCommand::Register { id: Some(AgentId(2)), info, tasks: vec![held] },
+        AgentCommand::Register { identity, info, tasks: vec![held.clone()], complete: false },
+        AgentCommand::Holds { tasks: vec![held], complete: true },
         AgentCommand::Heartbeat,
         AgentCommand::Updates(vec![status(TaskState::Running, None, Source::Agent)]),
         AgentCommand::Drain,
         AgentCommand::Leave,
     ];
     let heard = [
-        AgentOrder::Registered(AgentId(2)),
-        AgentOrder::Refused("why".into()),
+        AgentOrder::Registered { member, epoch: Epoch(4) },
+        AgentOrder::Refused(Rejection::Later("why".into())),
+        AgentOrder::Refused(Rejection::Gone("why".into())),
+        AgentOrder::Refused(Rejection::OtherCluster("why".into())),
+        AgentOrder::Refused(Rejection::Final("why".into())),
         AgentOrder::Launch(Arc::new(spec())),
         AgentOrder::Kill(TASK),
         AgentOrder::Acknowledge(TASK, UpdateId(1)),

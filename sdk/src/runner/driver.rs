@@ -1,4 +1,4 @@
-//! Drives the book: carries what is heard to it, and what it decides to the master.
+//! Carries what is heard to a runner's state, and what that decides to the master.
 
 use std::time::Duration;
 
@@ -9,8 +9,7 @@ use haggle_core::{FrameworkId, Now};
 use tokio::time::{Instant, sleep_until};
 
 use super::RunError;
-use super::book::{Book, News};
-use super::inventory::Inventory;
+use super::state::{News, Policy, RunnerState};
 use crate::client::Client;
 use crate::error::CallError;
 use crate::events::{Event, Events};
@@ -20,12 +19,12 @@ use crate::task::Task;
 /// Messages taken in before the next decision, as long as they are there already: one answer to all of them.
 const MESSAGES_AT_ONCE: usize = 64;
 
-/// One framework and its book.
+/// One framework and what it knows.
 pub(super) struct Driver {
     client: Client,
     framework: Framework,
     events: Events,
-    book: Book,
+    state: RunnerState,
     started: Instant,
     survey: Option<BoxFuture<'static, Result<Vec<AgentView>, CallError>>>,
 }
@@ -34,13 +33,12 @@ impl Driver {
     pub(super) async fn join(
         client: &Client,
         info: FrameworkInfo,
-        inventory: Inventory,
-        retries: u32,
-        linger: Duration,
+        agents: Vec<AgentView>,
+        policy: Policy,
     ) -> Result<Self, RunError> {
         let (framework, events) = Framework::connect(client, info).await?;
-        let book = Book::new(framework.id(), inventory, retries, linger);
-        Ok(Self { client: client.clone(), framework, events, book, started: Instant::now(), survey: None })
+        let state = RunnerState::new(framework.id(), agents, policy);
+        Ok(Self { client: client.clone(), framework, events, state, started: Instant::now(), survey: None })
     }
 
     pub(super) fn framework(&self) -> FrameworkId {
@@ -52,18 +50,19 @@ impl Driver {
     }
 
     pub(super) fn submit(&mut self, index: u64, task: Task) {
-        self.book.submit(self.now(), index, task);
+        self.state.submit(self.now(), index, task);
     }
 
-    pub(super) fn book(&mut self) -> &mut Book {
-        &mut self.book
+    pub(super) fn state(&mut self) -> &mut RunnerState {
+        &mut self.state
     }
 
-    /// Decides, says what there is to say to the master, and returns the news. Not to be dropped half way.
-    pub(super) async fn flush(&mut self) -> Result<Vec<News>, RunError> {
-        let decisions = self.book.decide(self.now());
+    /// Decides, says what there is to say to the master, and returns the news. Never waits: room in a queue that only
+    /// empties while events are read would never come.
+    pub(super) fn flush(&mut self) -> Result<Vec<News>, RunError> {
+        let decisions = self.state.decide(self.now());
         for command in decisions.commands {
-            self.framework.say(command).await.map_err(|_| RunError::Over)?;
+            self.framework.say_now(command).map_err(|_| RunError::Over)?;
         }
         if decisions.survey {
             let client = self.client.clone();
@@ -74,14 +73,14 @@ impl Driver {
 
     /// Waits until there is something to decide. May be dropped at any time: nothing is lost.
     pub(super) async fn wait(&mut self) -> Result<(), RunError> {
-        let deadline = self.book.deadline().map(|at| self.started + at.since(Now::ZERO));
+        let deadline = self.state.deadline().map(|at| self.started + at.since(Now::ZERO));
         let due = OptionFuture::from(deadline.map(sleep_until));
         tokio::select! {
             batch = self.events.next_batch() => self.hear(batch)?,
             Some(agents) = OptionFuture::from(self.survey.as_mut()) => {
                 self.survey = None;
                 let now = self.now();
-                self.book.surveyed(now, agents.ok());
+                self.state.surveyed(now, agents.ok());
             }
             Some(()) = due => {}
         }
@@ -113,7 +112,7 @@ impl Driver {
         match event {
             Event::Error(why) => Err(RunError::Master(why)),
             event => {
-                self.book.hear(now, event);
+                self.state.hear(now, event);
                 Ok(())
             }
         }

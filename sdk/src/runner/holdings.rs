@@ -1,6 +1,6 @@
 //! The offers that a runner has in hand.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use haggle_core::{AgentId, Now, Offer, OfferId, Resources};
@@ -23,7 +23,7 @@ pub(super) struct Hold {
 #[derive(Debug, Default)]
 pub(super) struct Holdings {
     agents: BTreeMap<AgentId, Hold>,
-    homes: HashMap<OfferId, AgentId>,
+    homes: BTreeMap<OfferId, AgentId>,
 }
 
 impl Holdings {
@@ -74,7 +74,7 @@ impl Holdings {
     /// Takes everything out of hand.
     pub(super) fn take_all(&mut self) -> Vec<OfferId> {
         self.agents.clear();
-        self.homes.drain().map(|(id, _)| id).collect()
+        std::mem::take(&mut self.homes).into_keys().collect()
     }
 
     pub(super) fn rooms(&self) -> Vec<Room> {

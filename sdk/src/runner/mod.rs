@@ -1,22 +1,22 @@
 //! One level above [`Framework`](crate::Framework): hand over tasks, and have them driven to their end.
 
-mod book;
-mod doubt;
 mod driver;
 mod holdings;
 mod inventory;
 mod pack;
 mod progress;
+mod reconcile;
 mod retry;
 mod session;
 mod stall;
+pub(crate) mod state;
 
 use std::future::pending;
 use std::pin::pin;
 use std::time::Duration;
 
 use futures_util::future::OptionFuture;
-use haggle_core::cluster::FrameworkInfo;
+use haggle_core::cluster::{AgentView, FrameworkInfo};
 use haggle_core::{FrameworkId, TaskState};
 use tokio::time::{Instant, sleep_until};
 
@@ -27,15 +27,19 @@ pub use session::{Session, TaskHandle};
 use crate::client::Client;
 use crate::error::CallError;
 use crate::task::{BadTask, Task};
-use book::News;
 use driver::Driver;
 use inventory::{Fit, Inventory};
+use state::{News, Policy};
 
 /// How long tasks have to end after they were cancelled. A kill takes an agent 100 ms.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// How long a session keeps offers in hand while nobody submits. As long as the master lets an offer stand.
 const LINGER: Duration = Duration::from_secs(5);
+
+/// How long a task is waited for whose agent is silent. A machine that restarts and an agent that is upgraded are back
+/// within this time, and so is what ran there.
+const UNREACHABLE_PATIENCE: Duration = Duration::from_secs(60);
 
 /// The variable that tells a task of a list which one it is, from 0.
 pub const INDEX_VARIABLE: &str = "HAGGLE_TASK_INDEX";
@@ -99,8 +103,7 @@ impl Outcome {
 pub struct Runner {
     client: Client,
     info: FrameworkInfo,
-    retries: u32,
-    linger: Duration,
+    policy: Policy,
     grace: Duration,
 }
 
@@ -112,7 +115,8 @@ impl Runner {
             role: FrameworkInfo::DEFAULT_ROLE.to_owned(),
             failover_timeout: FrameworkInfo::DEFAULT_FAILOVER_TIMEOUT,
         };
-        Self { client: client.clone(), info, retries: 0, linger: LINGER, grace: GRACE }
+        let policy = Policy { retries: 0, linger: LINGER, unreachable_patience: UNREACHABLE_PATIENCE };
+        Self { client: client.clone(), info, policy, grace: GRACE }
     }
 
     /// The framework's name, for people.
@@ -134,7 +138,7 @@ impl Runner {
     /// does not count.
     #[must_use]
     pub fn retries(mut self, retries: u32) -> Self {
-        self.retries = retries;
+        self.policy.retries = retries;
         self
     }
 
@@ -149,7 +153,17 @@ impl Runner {
     /// not get them meanwhile, but the next task starts without waiting for one.
     #[must_use]
     pub fn linger(mut self, linger: Duration) -> Self {
-        self.linger = linger;
+        self.policy.linger = linger;
+        self
+    }
+
+    /// How long a task is waited for whose agent is silent, before it is killed and launched elsewhere; 60 s unless
+    /// told. It counts from when the master declares the task `UNREACHABLE`, and stands still while the master itself is
+    /// away. Shorter, and a task may run twice for as long as a cut-off agent does not hear of the kill; longer, and the
+    /// work of a dead agent is done later. Launching it again counts as one of its retries.
+    #[must_use]
+    pub fn unreachable_patience(mut self, patience: Duration) -> Self {
+        self.policy.unreachable_patience = patience;
         self
     }
 
@@ -185,11 +199,12 @@ impl Runner {
         for task in &tasks {
             task.check()?;
         }
-        let inventory = self.survey().await?;
+        let agents = self.client.agents().await?;
+        let inventory = Inventory::new(agents.clone());
         for task in &tasks {
             refuse_too_big(&inventory, task)?;
         }
-        let mut driver = self.join(inventory, Duration::ZERO).await?;
+        let mut driver = self.join(agents, Policy { linger: Duration::ZERO, ..self.policy }).await?;
         let count = tasks.len();
         for (index, task) in tasks.into_iter().enumerate() {
             let told = |task: Task| task.env(INDEX_VARIABLE, index.to_string()).env(COUNT_VARIABLE, count.to_string());
@@ -199,7 +214,7 @@ impl Runner {
         let mut stop = pin!(stop);
         let mut too_late: Option<Instant> = None;
         loop {
-            for news in driver.flush().await? {
+            for news in driver.flush()? {
                 match news {
                     News::Progress(progress) => {
                         on_progress(&progress);
@@ -213,19 +228,19 @@ impl Runner {
                     }
                 }
             }
-            if driver.book().unfinished() == 0 {
+            if driver.state().unfinished() == 0 {
                 break;
             }
             tokio::select! {
                 heard = driver.wait() => heard?,
                 () = &mut stop, if too_late.is_none() => {
                     too_late = Some(Instant::now() + self.grace);
-                    driver.book().cancel();
+                    driver.state().cancel();
                 }
                 Some(()) = OptionFuture::from(too_late.map(sleep_until)) => break,
             }
         }
-        outcomes.extend(driver.book().abandon());
+        outcomes.extend(driver.state().abandon());
         outcomes.sort_unstable_by_key(|outcome| outcome.index);
         let report = Report {
             framework: driver.framework(),
@@ -250,17 +265,13 @@ impl Runner {
     /// # Errors
     /// As [`Self::start`].
     pub async fn start_with(self, on_progress: impl FnMut(&Progress) + Send + 'static) -> Result<Session, RunError> {
-        let inventory = self.survey().await?;
-        let driver = self.join(inventory, self.linger).await?;
+        let agents = self.client.agents().await?;
+        let driver = self.join(agents, self.policy).await?;
         Ok(Session::serve(driver, self.grace, on_progress))
     }
 
-    async fn survey(&self) -> Result<Inventory, RunError> {
-        Ok(Inventory::new(self.client.agents().await?))
-    }
-
-    async fn join(&self, inventory: Inventory, linger: Duration) -> Result<Driver, RunError> {
-        Driver::join(&self.client, self.info.clone(), inventory, self.retries, linger).await
+    async fn join(&self, agents: Vec<AgentView>, policy: Policy) -> Result<Driver, RunError> {
+        Driver::join(&self.client, self.info.clone(), agents, policy).await
     }
 }
 

@@ -15,7 +15,7 @@ pub(super) enum Verdict {
     Relaunch,
 }
 
-/// Judges a terminal status, or `UNREACHABLE`, after which none may ever come.
+/// Judges a terminal status, or an `UNREACHABLE` that has lasted too long.
 ///
 /// | it ended | verdict | because |
 /// |---|---|---|

@@ -11,9 +11,9 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
 use super::RunError;
-use super::book::News;
 use super::driver::Driver;
 use super::progress::Progress;
+use super::state::News;
 use crate::task::Task;
 
 /// Submissions that wait to be taken on. Who is faster than that has to wait.
@@ -116,11 +116,11 @@ async fn serve(
     let mut requests = Vec::new();
     let mut closing: Option<Instant> = None;
     let why = loop {
-        match driver.flush().await {
+        match driver.flush() {
             Ok(news) => news.into_iter().for_each(|news| tell(news, &mut ends, &mut on_progress)),
             Err(error) => break error,
         }
-        if closing.is_some() && driver.book().unfinished() == 0 {
+        if closing.is_some() && driver.state().unfinished() == 0 {
             break RunError::Over;
         }
         let too_late = OptionFuture::from(closing.map(sleep_until));
@@ -130,7 +130,7 @@ async fn serve(
             },
             taken = inbox.recv_many(&mut requests, REQUESTS_AT_ONCE), if closing.is_none() => {
                 if taken == 0 {
-                    driver.book().cancel();
+                    driver.state().cancel();
                     closing = Some(Instant::now() + grace);
                 }
                 for request in requests.drain(..) {
@@ -139,7 +139,7 @@ async fn serve(
                             ends.insert(index, ended);
                             driver.submit(index, *task);
                         }
-                        Request::Kill { index } => driver.book().kill(index),
+                        Request::Kill { index } => driver.state().kill(index),
                     }
                 }
             }

@@ -4,17 +4,21 @@ use std::time::Duration;
 
 use haggle_core::cluster::FrameworkEvent;
 use haggle_sdk::{
-    CallError, Client, Event, Events, Framework, FrameworkCommand, FrameworkId, FrameworkInfo, OfferId, Source, TaskId,
-    TaskState, TaskStatus, UpdateId,
+    Acknowledgement, CallError, Client, Event, Events, Framework, FrameworkCommand, FrameworkId, FrameworkInfo,
+    OfferId, Source, TaskId, TaskState, TaskStatus, UpdateId,
 };
 use tonic::Status;
 
-use crate::played::{Played, Session};
+use crate::played::{Played, Session, member};
 
 const TASK: TaskId = TaskId { framework: FrameworkId(1), number: 1 };
 
 fn info() -> FrameworkInfo {
     FrameworkInfo { name: "f".to_owned(), role: "default".to_owned(), failover_timeout: Duration::from_secs(20) }
+}
+
+fn ack(update: u64) -> Acknowledgement {
+    Acknowledgement { task: TASK, update: UpdateId(update), agent: None }
 }
 
 async fn subscribed(played: &mut Played) -> (Framework, Events, Session) {
@@ -44,12 +48,12 @@ async fn what_a_framework_says_arrives_in_order_and_updates_without_id_are_not_a
     let mut played = Played::start().await;
     let (framework, _events, mut session) = subscribed(&mut played).await;
 
-    framework.acknowledge([(TASK, UpdateId::UNACKNOWLEDGED)]).await.unwrap();
-    framework.acknowledge([(TASK, UpdateId(2)), (TASK, UpdateId::UNACKNOWLEDGED)]).await.unwrap();
+    framework.acknowledge([ack(0)]).await.unwrap();
+    framework.acknowledge([ack(2), ack(0)]).await.unwrap();
     framework.decline([OfferId(5)], Duration::from_secs(1)).await.unwrap();
     framework.kill(TASK).await.unwrap();
 
-    assert_eq!(session.hear().await, FrameworkCommand::Acknowledge(vec![(TASK, UpdateId(2))]));
+    assert_eq!(session.hear().await, FrameworkCommand::Acknowledge(vec![ack(2)]));
     let decline = FrameworkCommand::Decline { offers: vec![OfferId(5)], refuse: Duration::from_secs(1) };
     assert_eq!(session.hear().await, decline);
     assert_eq!(session.hear().await, FrameworkCommand::Kill(TASK));
@@ -87,9 +91,9 @@ async fn a_refused_subscription_is_an_error_in_the_masters_words() {
     let mut played = Played::start().await;
     let client = Client::connect(&played.url()).await.unwrap();
 
-    let joining = tokio::spawn(async move { Framework::reconnect(&client, FrameworkId(9), info()).await });
+    let joining = tokio::spawn(async move { Framework::reconnect(&client, member(9), info()).await });
     let mut session = played.session().await;
-    assert!(matches!(session.hear().await, FrameworkCommand::Subscribe { id: Some(FrameworkId(9)), .. }));
+    assert!(matches!(session.hear().await, FrameworkCommand::Subscribe { member: Some(who), .. } if who == member(9)));
     session.tell([FrameworkEvent::Error("framework has been removed".to_owned())]).await;
 
     let error = joining.await.unwrap().unwrap_err();
@@ -127,7 +131,7 @@ async fn after_a_master_failed_over_the_framework_is_back_under_its_id_and_recon
     session.fail(Status::unavailable("the master is stopping")).await;
     let (address, stage) = played.stop().await;
     assert!(matches!(events.next().await, Some(Event::Disconnected(_))));
-    framework.acknowledge([(TASK, UpdateId(3))]).await.unwrap();
+    framework.acknowledge([ack(3)]).await.unwrap();
 
     let mut played = Played::start_at(address, stage).await;
     let reading = tokio::spawn(async move {
@@ -138,7 +142,7 @@ async fn after_a_master_failed_over_the_framework_is_back_under_its_id_and_recon
     assert_eq!(session.welcome().await, Some(FrameworkId(1)));
     assert_eq!(session.hear().await, FrameworkCommand::Reconcile(Vec::new()));
     // Said while the master was away.
-    assert_eq!(session.hear().await, FrameworkCommand::Acknowledge(vec![(TASK, UpdateId(3))]));
+    assert_eq!(session.hear().await, FrameworkCommand::Acknowledge(vec![ack(3)]));
     let status = TaskStatus::new(TASK, UpdateId::UNACKNOWLEDGED, TaskState::Running, Source::Master);
     session.tell([FrameworkEvent::Update(status.clone())]).await;
 

@@ -3,6 +3,8 @@
 mod artifacts;
 mod connect;
 mod framework;
+mod masters;
 mod operator;
 mod played;
 mod runner;
+mod stored;

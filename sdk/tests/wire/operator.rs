@@ -35,6 +35,33 @@ async fn lists_come_as_what_they_are_in_the_core() {
 }
 
 #[tokio::test]
+async fn a_list_in_pieces_is_put_together() {
+    let played = Played::start().await;
+    played.stage.agents.lock().unwrap().extend([agent(1000), agent(2000), agent(3000)]);
+
+    let agents = client(&played).await.agents().await.unwrap();
+
+    let sizes: Vec<_> = agents.iter().map(|agent| agent.info.resources.clone()).collect();
+    assert_eq!(sizes, [resources(1000), resources(2000), resources(3000)]);
+}
+
+#[tokio::test]
+async fn a_request_whose_answer_was_lost_is_made_again_under_its_name() {
+    let played = Played::start().await;
+    *played.stage.answers_lost.lock().unwrap() = 1;
+    let client = client(&played).await;
+
+    client.mark_agent_gone(AgentId(3)).await.unwrap();
+    client.kill(TASK).await.unwrap();
+
+    assert_eq!(*played.stage.agents_gone.lock().unwrap(), [3, 3]);
+    let requests = played.stage.requests.lock().unwrap();
+    let [first, again, other] = &requests[..] else { panic!("{requests:?}") };
+    assert_eq!((first.len(), first), (16, again));
+    assert_ne!(first, other);
+}
+
+#[tokio::test]
 async fn an_answer_that_breaks_the_contract_names_the_field() {
     let played = Played::start().await;
 

@@ -7,13 +7,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use haggle_core::Resources;
-use haggle_core::cluster::{FrameworkCommand, FrameworkEvent};
+use haggle_core::cluster::{FrameworkCall, FrameworkCommand, FrameworkEvent};
 use haggle_proto::v1;
 use haggle_proto::v1::artifacts_server::{Artifacts, ArtifactsServer};
 use haggle_proto::v1::frameworks_server::{Frameworks, FrameworksServer};
 use haggle_proto::v1::operator_server::{Operator, OperatorServer};
 use haggle_sdk::{
-    AgentId, Bytes, FrameworkId, MilliCpu, Offer, OfferId, Source, TaskId, TaskState, TaskStatus, UpdateId,
+    AgentId, Bytes, ClusterId, Epoch, FrameworkId, Member, MilliCpu, Offer, OfferId, Source, TaskId, TaskState,
+    TaskStatus, UpdateId,
 };
 use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
@@ -30,9 +31,23 @@ const TOO_LONG: Duration = Duration::from_secs(20);
 
 type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 
+/// The cluster that every played master is of.
+pub(crate) const CLUSTER: ClusterId = ClusterId(7);
+
+/// A framework of that cluster.
+pub(crate) fn member(id: u64) -> Member<FrameworkId> {
+    Member { cluster: CLUSTER, id: FrameworkId(id) }
+}
+
 /// What the test and the services share.
 #[derive(Default)]
 pub(crate) struct Stage {
+    /// Who leads, if this master only stands by.
+    pub(crate) leader: Mutex<Option<String>>,
+    /// How many answers to a request are lost on the way.
+    pub(crate) answers_lost: Mutex<usize>,
+    pub(crate) requests: Mutex<Vec<Vec<u8>>>,
+    pub(crate) agents_gone: Mutex<Vec<u64>>,
     pub(crate) agents: Mutex<Vec<v1::Agent>>,
     pub(crate) tasks: Mutex<Vec<v1::Task>>,
     pub(crate) artifacts: Mutex<HashMap<Vec<u8>, Vec<u8>>>,
@@ -71,7 +86,7 @@ impl Played {
         let (begun, sessions) = mpsc::channel(8);
         let (stop, stopped) = oneshot::channel::<()>();
         let server = Server::builder()
-            .add_service(FrameworksServer::new(Stalls { begun }))
+            .add_service(FrameworksServer::new(Stalls { begun, stage: Arc::clone(&stage) }))
             .add_service(OperatorServer::new(Office(Arc::clone(&stage))))
             .add_service(ArtifactsServer::new(Shelf(Arc::clone(&stage))))
             .serve_with_incoming_shutdown(TcpListenerStream::new(listener), async {
@@ -103,20 +118,25 @@ impl Played {
 /// One session of one framework, from the master's side.
 pub(crate) struct Session {
     calls: Streaming<v1::FrameworkCalls>,
-    heard: std::collections::VecDeque<FrameworkCommand>,
+    heard: std::collections::VecDeque<FrameworkCall>,
     events: mpsc::Sender<Result<v1::FrameworkEvents, Status>>,
 }
 
 impl Session {
     /// The next thing that the framework says.
     pub(crate) async fn hear(&mut self) -> FrameworkCommand {
+        self.hear_call().await.command
+    }
+
+    /// The next thing that the framework says, with its number.
+    pub(crate) async fn hear_call(&mut self) -> FrameworkCall {
         loop {
-            if let Some(command) = self.heard.pop_front() {
-                return command;
+            if let Some(call) = self.heard.pop_front() {
+                return call;
             }
             let message = timeout(TOO_LONG, self.calls.message()).await.expect("the framework says something");
             let message = message.unwrap().expect("the framework has not left");
-            self.heard.extend(message.calls.into_iter().map(|call| FrameworkCommand::try_from(call).unwrap()));
+            self.heard.extend(message.calls.into_iter().map(|call| FrameworkCall::try_from(call).unwrap()));
         }
     }
 
@@ -143,9 +163,17 @@ impl Session {
 
     /// Hears the subscription and takes it; as whom the framework comes.
     pub(crate) async fn welcome(&mut self) -> Option<FrameworkId> {
-        let FrameworkCommand::Subscribe { id, .. } = self.hear().await else { panic!("wanted a subscription first") };
-        self.tell([FrameworkEvent::Subscribed(id.unwrap_or(FrameworkId(1)))]).await;
-        id
+        self.welcome_by(1, 0).await
+    }
+
+    /// As [`Self::welcome`], by the master of this epoch, which has heard calls up to `last_call`.
+    pub(crate) async fn welcome_by(&mut self, epoch: u64, last_call: u64) -> Option<FrameworkId> {
+        let FrameworkCommand::Subscribe { member: back, .. } = self.hear().await else {
+            panic!("wanted a subscription first")
+        };
+        let member = back.unwrap_or(member(1));
+        self.tell([FrameworkEvent::Subscribed { member, epoch: Epoch(epoch), last_call }]).await;
+        back.map(|member| member.id)
     }
 
     /// Offers so much of agent-1.
@@ -201,6 +229,34 @@ pub(crate) fn agent(milli: u64) -> v1::Agent {
 
 struct Stalls {
     begun: mpsc::Sender<Session>,
+    stage: Arc<Stage>,
+}
+
+impl Stage {
+    /// Refuses, as a master that stands by refuses everything.
+    fn refuse(&self) -> Result<(), Status> {
+        let Some(leader) = self.leader.lock().unwrap().clone() else { return Ok(()) };
+        let mut status = Status::unavailable(format!("this master stands by, {leader} leads"));
+        status.metadata_mut().insert(haggle_proto::LEADER, leader.parse().unwrap());
+        Err(status)
+    }
+
+    /// Takes note of a request; its answer may be lost.
+    fn requested(&self, request: Vec<u8>) -> Result<(), Status> {
+        self.requests.lock().unwrap().push(request);
+        let mut lost = self.answers_lost.lock().unwrap();
+        *lost = lost.checked_sub(1).map_or(Ok(0), |left| {
+            *lost = left;
+            Err(Status::unavailable("connection reset"))
+        })?;
+        Ok(())
+    }
+}
+
+/// A list as it comes: here one thing to a piece.
+fn pieces<T: Send + 'static, P: Send + 'static>(things: Vec<T>, piece: fn(Vec<T>) -> P) -> Response<Answers<P>> {
+    let pieces: Vec<_> = things.into_iter().map(|thing| Ok(piece(vec![thing]))).collect();
+    Response::new(Box::pin(tokio_stream::iter(pieces)))
 }
 
 #[tonic::async_trait]
@@ -211,6 +267,7 @@ impl Frameworks for Stalls {
         &self,
         request: Request<Streaming<v1::FrameworkCalls>>,
     ) -> Result<Response<Self::SessionStream>, Status> {
+        self.stage.refuse()?;
         let (events, outgoing) = mpsc::channel(64);
         let session = Session { calls: request.into_inner(), heard: Default::default(), events };
         self.begun.send(session).await.map_err(|_| Status::unavailable("the test is over"))?;
@@ -222,41 +279,50 @@ struct Office(Arc<Stage>);
 
 #[tonic::async_trait]
 impl Operator for Office {
+    type ListAgentsStream = Answers<v1::ListAgentsResponse>;
+    type ListFrameworksStream = Answers<v1::ListFrameworksResponse>;
+    type ListRolesStream = Answers<v1::ListRolesResponse>;
+    type ListOffersStream = Answers<v1::ListOffersResponse>;
+    type ListTasksStream = Answers<v1::ListTasksResponse>;
     type WatchStream = Answers<v1::WatchEvent>;
     type ReadLogStream = Answers<v1::LogData>;
 
     async fn get_master(&self, _: Request<v1::GetMasterRequest>) -> Result<Response<v1::MasterInfo>, Status> {
-        Ok(Response::new(v1::MasterInfo { version: "played".to_owned(), uptime_ms: 1500 }))
+        self.0.refuse()?;
+        let cluster = CLUSTER.0.to_be_bytes().to_vec();
+        Ok(Response::new(v1::MasterInfo { version: "played".to_owned(), uptime_ms: 1500, cluster, epoch: 1 }))
     }
 
-    async fn list_agents(&self, _: Request<v1::ListAgentsRequest>) -> Result<Response<v1::ListAgentsResponse>, Status> {
-        Ok(Response::new(v1::ListAgentsResponse { agents: self.0.agents.lock().unwrap().clone() }))
+    async fn list_agents(&self, _: Request<v1::ListAgentsRequest>) -> Result<Response<Self::ListAgentsStream>, Status> {
+        self.0.refuse()?;
+        let agents = self.0.agents.lock().unwrap().clone();
+        Ok(pieces(agents, |agents| v1::ListAgentsResponse { agents }))
     }
 
     async fn list_frameworks(
         &self,
         _: Request<v1::ListFrameworksRequest>,
-    ) -> Result<Response<v1::ListFrameworksResponse>, Status> {
-        Ok(Response::new(v1::ListFrameworksResponse { frameworks: Vec::new() }))
+    ) -> Result<Response<Self::ListFrameworksStream>, Status> {
+        Ok(pieces(Vec::new(), |frameworks| v1::ListFrameworksResponse { frameworks }))
     }
 
-    async fn list_roles(&self, _: Request<v1::ListRolesRequest>) -> Result<Response<v1::ListRolesResponse>, Status> {
+    async fn list_roles(&self, _: Request<v1::ListRolesRequest>) -> Result<Response<Self::ListRolesStream>, Status> {
         // A role without its resources: what the contract does not allow.
-        Ok(Response::new(v1::ListRolesResponse { roles: vec![v1::Role::default()] }))
+        Ok(pieces(vec![v1::Role::default()], |roles| v1::ListRolesResponse { roles }))
     }
 
-    async fn list_offers(&self, _: Request<v1::ListOffersRequest>) -> Result<Response<v1::ListOffersResponse>, Status> {
-        Ok(Response::new(v1::ListOffersResponse { offers: Vec::new() }))
+    async fn list_offers(&self, _: Request<v1::ListOffersRequest>) -> Result<Response<Self::ListOffersStream>, Status> {
+        Ok(pieces(Vec::new(), |offers| v1::ListOffersResponse { offers }))
     }
 
     async fn list_tasks(
         &self,
         request: Request<v1::ListTasksRequest>,
-    ) -> Result<Response<v1::ListTasksResponse>, Status> {
+    ) -> Result<Response<Self::ListTasksStream>, Status> {
         let only = request.into_inner().only;
         let mut tasks = self.0.tasks.lock().unwrap().clone();
         tasks.retain(|task| only.is_none() || task.id == only);
-        Ok(Response::new(v1::ListTasksResponse { tasks }))
+        Ok(pieces(tasks, |tasks| v1::ListTasksResponse { tasks }))
     }
 
     async fn watch(&self, _: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
@@ -265,12 +331,24 @@ impl Operator for Office {
     }
 
     async fn kill_task(&self, request: Request<v1::KillTaskRequest>) -> Result<Response<v1::KillTaskResponse>, Status> {
-        let task = TaskId::from(request.into_inner().task.unwrap());
+        let v1::KillTaskRequest { task, request } = request.into_inner();
+        let task = TaskId::from(task.unwrap());
+        self.0.requested(request)?;
         if task.number == 404 {
             return Err(Status::not_found(format!("there is no {task}")));
         }
         self.0.kills.lock().unwrap().push(task);
         Ok(Response::new(v1::KillTaskResponse {}))
+    }
+
+    async fn mark_agent_gone(
+        &self,
+        request: Request<v1::MarkAgentGoneRequest>,
+    ) -> Result<Response<v1::MarkAgentGoneResponse>, Status> {
+        let v1::MarkAgentGoneRequest { agent, request } = request.into_inner();
+        self.0.agents_gone.lock().unwrap().push(agent);
+        self.0.requested(request)?;
+        Ok(Response::new(v1::MarkAgentGoneResponse {}))
     }
 
     async fn read_log(&self, request: Request<v1::ReadLogRequest>) -> Result<Response<Self::ReadLogStream>, Status> {
@@ -314,6 +392,7 @@ impl Artifacts for Shelf {
     }
 
     async fn stat(&self, request: Request<v1::ArtifactRef>) -> Result<Response<v1::Artifact>, Status> {
+        self.0.refuse()?;
         let digest = request.into_inner().digest;
         let size = self.0.artifacts.lock().unwrap().get(&digest).map(Vec::len);
         let size_bytes = size.ok_or_else(|| Status::not_found("the master has no such artifact"))? as u64;

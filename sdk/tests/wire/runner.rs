@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use haggle_sdk::{Client, Digest, FrameworkCommand, Outcome, Progress, Report, RunError, Runner, Task, TaskState};
+use haggle_sdk::{
+    AgentId, Client, Digest, FrameworkCommand, Outcome, Progress, Question, Report, RunError, Runner, Task, TaskState,
+};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tonic::Status;
@@ -144,9 +146,12 @@ async fn a_run_outlives_a_failover_of_the_master() {
     let (address, stage) = played.stop().await;
     let mut played = Played::start_at(address, stage).await;
     let mut session = played.session().await;
-    session.welcome().await;
+    session.welcome_by(2, 0).await;
     assert_eq!(session.hear_deed().await, FrameworkCommand::Reconcile(Vec::new()));
-    assert_eq!(session.hear_deed().await, FrameworkCommand::Reconcile(launched.clone()));
+    assert_eq!(
+        session.hear_deed().await,
+        FrameworkCommand::Reconcile(vec![Question { task: launched[0], agent: Some(AgentId(1)) }])
+    );
     session.update(launched[0], TaskState::Finished).await;
     farewell(session).await;
 
@@ -196,4 +201,51 @@ async fn a_session_tells_each_task_its_own_end() {
     master.fail(Status::failed_precondition("nonsense")).await;
     assert!(matches!(cut_off.ended().await, Err(RunError::Master(why)) if why == "nonsense"));
     assert!(matches!(session.submit(task("1")).await, Err(RunError::Over)));
+}
+
+#[tokio::test]
+async fn two_thousand_tasks_that_are_cancelled_while_the_master_is_away_end_when_it_is_back() {
+    const TASKS: usize = 2000;
+    let mut played = Played::with_agent().await;
+    let runner = runner(&played).await.grace(Duration::from_secs(3600));
+    let (stop, stopped) = oneshot::channel::<()>();
+    let (cancel, cancelled) = oneshot::channel::<()>();
+    let stopped = async {
+        drop(stopped.await);
+        cancel.send(()).unwrap();
+    };
+    let tasks = vec![task("0.001").mem("1KiB"); TASKS];
+    let running = tokio::spawn(runner.run_until(tasks, stopped, |_| {}));
+    let mut session = played.session().await;
+    session.welcome().await;
+    let mut launched = Vec::new();
+    for offer in 1.. {
+        session.offer(offer, 4000).await;
+        launched.extend(session.launched().await);
+        if launched.len() == TASKS {
+            break;
+        }
+    }
+
+    session.fail(Status::unavailable("the master is stopping")).await;
+    let (address, stage) = played.stop().await;
+    stop.send(()).unwrap();
+    cancelled.await.unwrap();
+    let mut played = Played::start_at(address, stage).await;
+    let mut session = played.session().await;
+    session.welcome_by(2, 0).await;
+    let mut killed = std::collections::BTreeSet::new();
+    while killed.len() < TASKS {
+        if let FrameworkCommand::Kill(task) = session.hear_deed().await {
+            killed.insert(task);
+        }
+    }
+    for task in launched {
+        session.update(task, TaskState::Killed).await;
+    }
+    farewell(session).await;
+
+    let report = running.await.unwrap().unwrap();
+    assert!(report.cancelled);
+    assert_eq!(states(&report.outcomes), vec![Some(TaskState::Killed); TASKS]);
 }

@@ -9,9 +9,9 @@ use std::time::Duration;
 use interprocess::local_socket::Listener;
 use interprocess::local_socket::traits::Listener as _;
 
-use super::desk::{Desk, Listening};
 use super::folder::Folder;
 use super::lockdown::raise_open_files;
+use super::records::{Listening, TaskRecords};
 use super::socket::Socket;
 use super::watch::watch;
 use super::wire::{self, Incoming, Order, WireError};
@@ -69,20 +69,20 @@ pub fn serve() -> Result<(), ServeError> {
         tracing::warn!("{kept}");
     }
 
-    let desk = Arc::new(Desk::new());
-    let executor = Executor::start(setup.executor, Listening(Arc::clone(&desk)))?;
+    let records = Arc::new(TaskRecords::new());
+    let executor = Executor::start(setup.executor, Listening(Arc::clone(&records)))?;
     let (end, ended) = mpsc::channel();
     let agents = {
-        let (desk, executor, end) = (Arc::clone(&desk), executor.clone(), end.clone());
+        let (records, executor, end) = (Arc::clone(&records), executor.clone(), end.clone());
         move || {
-            let _ = end.send(meet_agents(&listener, &desk, &executor));
+            let _ = end.send(meet_agents(&listener, &records, &executor));
         }
     };
     spawn("haggle-agents", agents)?;
     let watching = {
         let here = here.clone();
         move || {
-            watch(&desk, &here, setup.recovery_timeout, setup.idle_after);
+            watch(&records, &here, setup.recovery_timeout, setup.idle_after);
             let _ = end.send("it was left alone");
         }
     };
@@ -122,7 +122,7 @@ fn end_tasks(executor: Executor) {
 }
 
 /// Serves one agent after the other. Returns when one wants it to end.
-fn meet_agents(listener: &Listener, desk: &Arc<Desk>, executor: &Executor) -> &'static str {
+fn meet_agents(listener: &Listener, records: &Arc<TaskRecords>, executor: &Executor) -> &'static str {
     loop {
         let agent = match listener.accept() {
             Ok(agent) => agent,
@@ -133,7 +133,7 @@ fn meet_agents(listener: &Listener, desk: &Arc<Desk>, executor: &Executor) -> &'
                 continue;
             }
         };
-        match converse(Socket::new(agent), desk, executor) {
+        match converse(Socket::new(agent), records, executor) {
             Ok(true) => return "its agent wants it to",
             Ok(false) => tracing::info!("the agent has gone"),
             Err(error) => tracing::warn!(%error, "the agent is lost"),
@@ -142,16 +142,16 @@ fn meet_agents(listener: &Listener, desk: &Arc<Desk>, executor: &Executor) -> &'
 }
 
 /// Serves one agent. True when it wants this process to end.
-fn converse(mut agent: Socket, desk: &Arc<Desk>, executor: &Executor) -> Result<bool, WireError> {
+fn converse(mut agent: Socket, records: &Arc<TaskRecords>, executor: &Executor) -> Result<bool, WireError> {
     wire::greet(&mut agent)?;
     agent.set_patience(Some(GREETING_MAX))?;
     let pid = wire::be_greeted(&mut agent)?;
     agent.set_patience(None)?;
-    let (incarnation, outbox) = desk.agent_comes();
+    let (incarnation, outbox) = records.connect();
     tracing::info!(pid, incarnation, "an agent has come");
     let writer = outbox.open(agent.clone());
-    let ends = writer.as_ref().map_or(Ok(false), |_| listen(agent, desk, executor));
-    desk.agent_goes();
+    let ends = writer.as_ref().map_or(Ok(false), |_| listen(agent, records, executor));
+    records.disconnect();
     if writer?.join().is_err() {
         tracing::error!("the writer had panicked");
     }
@@ -159,20 +159,20 @@ fn converse(mut agent: Socket, desk: &Arc<Desk>, executor: &Executor) -> Result<
 }
 
 /// Does what the agent says until it hangs up. True when the last word was to end.
-fn listen(from: impl Read, desk: &Desk, executor: &Executor) -> Result<bool, WireError> {
+fn listen(from: impl Read, records: &TaskRecords, executor: &Executor) -> Result<bool, WireError> {
     let mut incoming = Incoming::<_, Order>::new(from);
     let mut orders = Vec::new();
     while incoming.read(&mut orders)? {
         for order in orders.drain(..) {
             match order {
                 Order::Launch(launch) => {
-                    if desk.open(&launch.spec) {
+                    if records.open(&launch.spec) {
                         executor.launch(launch);
                     }
                 }
                 Order::Kill(task) => executor.kill(task),
-                Order::Forget(task) => desk.forget(task),
-                Order::Taken { task, stream, received, stored } => desk.taken(task, stream, received, stored),
+                Order::Forget(task) => records.forget(task),
+                Order::Taken { task, stream, received, stored } => records.taken(task, stream, received, stored),
                 Order::Leave => return Ok(false),
                 Order::End => return Ok(true),
             }

@@ -5,11 +5,11 @@
 //! agent which comes back learns what became of every one.
 
 mod child;
-mod desk;
 mod folder;
 mod lockdown;
 mod outbox;
 mod parent;
+mod records;
 mod socket;
 mod watch;
 mod wire;

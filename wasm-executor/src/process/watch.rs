@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::desk::{Desk, Quiet};
 use super::folder::Folder;
+use super::records::{Quiet, TaskRecords};
 
 /// How often a process without an agent looks whether its folder is still there: without it, no agent can come.
 const LOOK: Duration = Duration::from_secs(1);
@@ -24,17 +24,17 @@ enum Verdict {
 }
 
 /// Returns when the process is to end: its agent has been gone for too long, or with nothing to come back to.
-pub(super) fn watch(desk: &Arc<Desk>, folder: &Folder, recovery_timeout: Duration, idle_after: Duration) {
-    let mut quiet = desk.quiet();
+pub(super) fn watch(records: &Arc<TaskRecords>, folder: &Folder, recovery_timeout: Duration, idle_after: Duration) {
+    let mut quiet = records.quiet();
     loop {
         let now = Instant::now();
         match judge(quiet, now, recovery_timeout, idle_after, || folder.path().exists()) {
             Verdict::End => return,
             Verdict::SayIdle => {
-                desk.say_idle();
-                quiet = desk.quiet();
+                records.say_idle();
+                quiet = records.quiet();
             }
-            Verdict::Wait(until) => quiet = desk.wait_for_quiet(until),
+            Verdict::Wait(until) => quiet = records.wait_for_quiet(until),
         }
     }
 }

@@ -5,17 +5,16 @@
 
 use std::io::{self, Read, Write};
 use std::marker::PhantomData;
-use std::sync::Arc;
 
 use bytes::Bytes;
-use haggle_core::{Ending, TaskId, TaskSpec};
+use haggle_core::{Ending, TaskId, TaskSummary};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::event::{Launch, Stream};
 
 /// Grows with every change of the messages. An agent cannot speak to an executor of another version, and ends it.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// What every greeting begins with.
 const MAGIC: [u8; 8] = *b"haggle-x";
@@ -60,11 +59,7 @@ pub enum Order {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Report {
     /// A task that an earlier agent launched.
-    Held {
-        /// As it was launched.
-        #[serde(with = "super::shared")]
-        spec: Arc<TaskSpec>,
-    },
+    Held(TaskSummary),
     /// All that it holds is told.
     Complete {
         /// How many agents it had before this one.

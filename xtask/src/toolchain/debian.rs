@@ -30,6 +30,12 @@ export RUSTC="$root/usr/bin/rustc"
 exec "$root/usr/bin/cargo" "$@"
 "#;
 
+/// Unpacks some of Debian's packages into a folder. Nothing is installed.
+pub(crate) fn unpack(root: &Path, packages: &[&str]) -> anyhow::Result<()> {
+    check_for_apt()?;
+    apt::unpack_these(root, packages)
+}
+
 /// The toolchain of an earlier call, if there is one that still works.
 pub(crate) fn ready() -> anyhow::Result<Option<PathBuf>> {
     let current = home()?.join("current");
@@ -41,9 +47,7 @@ pub(crate) fn ready() -> anyhow::Result<Option<PathBuf>> {
 
 /// The toolchain, built when it is not there.
 pub(crate) fn ensure() -> anyhow::Result<PathBuf> {
-    if !process::exists("apt-get") || !process::exists("dpkg-deb") {
-        bail!("this is no Debian: it has no apt-get or no dpkg-deb");
-    }
+    check_for_apt()?;
     let home = home()?;
     fs::create_dir_all(&home).with_context(|| format!("cannot make {}", home.display()))?;
     // Held until the end of this process at the latest: a crash leaves no lock behind.
@@ -65,6 +69,13 @@ pub(crate) fn ensure() -> anyhow::Result<PathBuf> {
 
 /// What the folders of unfinished toolchains start with.
 const DRAFT: &str = "draft-";
+
+fn check_for_apt() -> anyhow::Result<()> {
+    if process::exists("apt-get") && process::exists("dpkg-deb") {
+        return Ok(());
+    }
+    bail!("this is no Debian: it has no apt-get or no dpkg-deb");
+}
 
 fn build(home: &Path, draft: &Path) -> anyhow::Result<PathBuf> {
     fs::create_dir_all(draft)?;

@@ -89,7 +89,7 @@ async fn drive(client: &Client, framework: &Framework, events: &mut Events, slee
             Event::Update(status) => {
                 println!("{} is {}", status.task, status.state);
                 // Until it is acknowledged, an update is sent again and again.
-                framework.acknowledge([(status.task, status.update)]).await?;
+                framework.acknowledge([&status]).await?;
                 if status.state.is_terminal() {
                     return finish(client, &status).await;
                 }

@@ -32,17 +32,18 @@ pub(crate) fn unpack(root: &Path) -> anyhow::Result<String> {
 
     let mut packages = apt.closure()?;
     packages.extend(linker_package(&packages)?);
-    let debs = root.join("debs");
-    fs::create_dir_all(&debs)?;
     let names: Vec<&str> = packages.iter().map(String::as_str).collect();
-    process::output(apt.command("apt-get", &[&["download"], &names[..]].concat()).current_dir(&debs))
-        .with_context(|| format!("cannot download {}", names.join(", ")))?;
-    for deb in fs::read_dir(&debs)? {
-        process::output(Command::new("dpkg-deb").arg("-x").arg(deb?.path()).arg(root))?;
-    }
-    fs::remove_dir_all(&debs)?;
+    apt.fetch(root, &names)?;
     apt.clean()?;
     Ok(folder_name(&version))
+}
+
+/// Fetches some packages and unpacks them into `root`, without what they depend on.
+pub(crate) fn unpack_these(root: &Path, packages: &[&str]) -> anyhow::Result<()> {
+    let apt = Apt::new(root)?;
+    process::output(&mut apt.command("apt-get", &["update"])).context("`apt-get update` failed")?;
+    apt.fetch(root, packages)?;
+    apt.clean()
 }
 
 /// The package of a linker, when the toolchain in use has none to lend.
@@ -116,6 +117,19 @@ impl Apt {
             }
         }
         Ok(found)
+    }
+
+    /// Downloads packages and unpacks them into `root`.
+    fn fetch(&self, root: &Path, packages: &[&str]) -> anyhow::Result<()> {
+        let debs = root.join("debs");
+        fs::create_dir_all(&debs)?;
+        process::output(self.command("apt-get", &[&["download"], packages].concat()).current_dir(&debs))
+            .with_context(|| format!("cannot download {}", packages.join(", ")))?;
+        for deb in fs::read_dir(&debs)? {
+            process::output(Command::new("dpkg-deb").arg("-x").arg(deb?.path()).arg(root))?;
+        }
+        fs::remove_dir_all(&debs)?;
+        Ok(())
     }
 
     fn clean(self) -> anyhow::Result<()> {

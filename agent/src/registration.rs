@@ -1,0 +1,129 @@
+//! The first that a master hears of an agent, cut into messages that it can take.
+
+use std::iter;
+
+use haggle_core::AgentInfo;
+use haggle_core::cluster::{AgentCommand, AgentIdentity, HeldTask};
+use haggle_proto::v1;
+use haggle_proto::v1::agent_report::Report;
+
+/// Bytes of one piece, but for its last task. Far below what a message may have, and enough for some 10,000 tasks.
+const PIECE: usize = 1 << 20;
+
+/// Who registers, and with which tasks.
+#[derive(Debug)]
+pub(crate) struct Registration {
+    pub(crate) identity: AgentIdentity,
+    pub(crate) info: AgentInfo,
+    /// All of them.
+    pub(crate) held: Vec<HeldTask>,
+}
+
+impl Registration {
+    /// The registration, and then what else it holds. Each piece is made when it is asked for.
+    pub(crate) fn pieces(self) -> impl Iterator<Item = v1::AgentReport> + Send {
+        let mut held = self.held.into_iter().peekable();
+        let mut who = Some((self.identity, self.info));
+        let mut complete = false;
+        iter::from_fn(move || {
+            if complete {
+                return None;
+            }
+            let (mut tasks, mut size) = (Vec::new(), 0);
+            while size < PIECE
+                && let Some(task) = held.next()
+            {
+                let task = v1::HeldTask::from(task);
+                size += self::size(&task);
+                tasks.push(task);
+            }
+            complete = held.peek().is_none();
+            let report = match who.take() {
+                Some((identity, info)) => {
+                    let command = AgentCommand::Register { identity, info, tasks: Vec::new(), complete };
+                    let mut report = v1::AgentReport::from(command);
+                    if let Some(Report::Register(register)) = &mut report.report {
+                        register.tasks = tasks;
+                    }
+                    report
+                }
+                None => v1::AgentReport { report: Some(Report::Holds(v1::HeldTasks { tasks, more: !complete })) },
+            };
+            Some(report)
+        })
+    }
+}
+
+/// About how many bytes a task takes on the wire: not fewer than it does.
+fn size(task: &v1::HeldTask) -> usize {
+    /// Everything that is a number.
+    const NUMBERS: usize = 96;
+    /// Two numbers of a port, or one and its name's length.
+    const ENTRY: usize = 16;
+    let resources = task.resources.as_ref().map_or(0, |resources| {
+        let scalars: usize = resources.scalars.keys().map(|name| ENTRY + name.len()).sum();
+        scalars + ENTRY * resources.ports.len()
+    });
+    NUMBERS + task.name.len() + resources
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use haggle_core::{AgentKey, FrameworkId, Resources, TaskId, TaskState, UpdateId};
+
+    use super::*;
+
+    fn held(number: u64, name: &str) -> HeldTask {
+        HeldTask {
+            id: TaskId { framework: FrameworkId(1), number },
+            name: name.to_owned(),
+            resources: Resources::default(),
+            state: TaskState::Running,
+            update: UpdateId(1),
+        }
+    }
+
+    /// Of each piece: how many tasks, and whether more are to come. The tasks come as they are held.
+    fn pieces(held: Vec<HeldTask>) -> Vec<(usize, bool)> {
+        let identity = AgentIdentity { member: None, key: AgentKey(1), run: 2 };
+        let info = AgentInfo { name: "a".to_owned(), resources: Resources::default(), attributes: BTreeMap::new() };
+        let mut numbers = held.iter().map(|task| task.id.number).collect::<Vec<_>>().into_iter();
+        let piece = |(at, report): (usize, v1::AgentReport)| {
+            let (tasks, more) = match report.report.unwrap() {
+                Report::Register(register) if at == 0 => (register.tasks, register.more),
+                Report::Holds(held) if at > 0 => (held.tasks, held.more),
+                other => panic!("{other:?} is piece {at}"),
+            };
+            for task in &tasks {
+                assert_eq!(task.id.unwrap().number, numbers.next().unwrap());
+            }
+            (tasks.len(), more)
+        };
+        let pieces = Registration { identity, info, held }.pieces().enumerate().map(piece).collect();
+        assert_eq!(numbers.next(), None, "every task is told");
+        pieces
+    }
+
+    #[test]
+    fn an_agent_without_tasks_registers_in_one_piece() {
+        assert_eq!(pieces(Vec::new()), [(0, false)]);
+    }
+
+    #[test]
+    fn long_names_make_more_pieces() {
+        let name = "x".repeat(PIECE / 2);
+
+        assert_eq!(pieces((0..5).map(|number| held(number, &name)).collect()), [(2, true), (2, true), (1, false)]);
+    }
+
+    #[test]
+    fn a_million_tasks_come_in_pieces_of_thousands() {
+        let pieces = pieces((0..1_000_000).map(|number| held(number, "task")).collect());
+
+        assert!((50..=150).contains(&pieces.len()), "{}", pieces.len());
+        assert!(pieces.iter().all(|&(tasks, _)| tasks <= 20_000));
+        assert!(pieces.iter().rev().skip(1).all(|&(_, more)| more) && !pieces.last().unwrap().1);
+    }
+}

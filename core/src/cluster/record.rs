@@ -1,0 +1,128 @@
+//! The record of one task: what it holds, where it stands, and who is to be told.
+
+use alloc::string::ToString;
+use alloc::vec::Vec;
+
+use super::effect::{Announcement, Effect, FrameworkEvent};
+use super::state::{State, Task};
+use super::updates;
+use crate::id::{TaskId, UpdateId};
+use crate::lifecycle::TaskEvent;
+use crate::planted::{self, Bug};
+use crate::task::{Reason, Source, TaskState, TaskStatus};
+use crate::time::Now;
+
+impl State {
+    /// Tells a framework of a task, if it is there to hear it.
+    pub(super) fn tell(&self, status: TaskStatus, out: &mut Vec<Effect>) {
+        if let Some(session) = self.framework_session(status.task.framework) {
+            out.push(Effect::ToFramework(session, FrameworkEvent::Update(status)));
+        }
+    }
+
+    /// Adds a task to its agent and its framework. Nothing is counted yet: see [`Self::hold`].
+    pub(super) fn insert_task(&mut self, id: TaskId, task: Task) {
+        if let Some(agent) = self.agents.get_mut(&task.agent) {
+            agent.tasks.insert(id);
+        }
+        if let Some(framework) = self.frameworks.get_mut(&id.framework) {
+            framework.tasks.insert(id);
+            framework.ended += usize::from(task.status.state.is_terminal());
+        }
+        self.tasks.insert(id, task);
+    }
+
+    /// Counts what a task holds as allocated. [`Self::release`] is its opposite; both act once.
+    pub(super) fn hold(&mut self, id: TaskId) {
+        let task = self.tasks.get_mut(&id).expect("the caller has seen the task");
+        if !task.holds || planted::is(Bug::CountedTwice) {
+            task.holds = true;
+            self.allocator.charge(id.framework, task.agent, &task.resources);
+        }
+    }
+
+    pub(super) fn release(&mut self, id: TaskId) {
+        let task = self.tasks.get_mut(&id).expect("the caller has seen the task");
+        if task.holds {
+            task.holds = false;
+            self.allocator.free(id.framework, task.agent, &task.resources);
+        }
+    }
+
+    /// Notes the latest of a task, which may be its end: that frees what it holds.
+    pub(super) fn note(&mut self, id: TaskId, status: TaskStatus) {
+        let task = self.tasks.get_mut(&id).expect("the caller has seen the task");
+        let ends = status.state.is_terminal() && !task.status.state.is_terminal();
+        task.status = status;
+        if ends {
+            if let Some(framework) = self.frameworks.get_mut(&id.framework) {
+                framework.ended += 1;
+            }
+            if !planted::is(Bug::NeverFreed) {
+                self.release(id);
+            }
+        }
+    }
+
+    /// Moves a task on by what the master itself finds out, and tells its framework until that has taken note. Nothing
+    /// is done when the event comes too late.
+    pub(super) fn declare(
+        &mut self,
+        now: Now,
+        id: TaskId,
+        event: TaskEvent,
+        reason: Reason,
+        why: &str,
+        out: &mut Vec<Effect>,
+    ) {
+        let task = &self.tasks[&id];
+        let Some(next) = task.status.state.next(event) else { return };
+        let agent = task.agent;
+        self.last_update += 1;
+        let status = TaskStatus {
+            reason: Some(reason),
+            message: why.to_string(),
+            agent: Some(agent),
+            ..TaskStatus::new(id, UpdateId::by_master(self.epoch, self.last_update), next, Source::Master)
+        };
+        updates::let_go(self, id);
+        self.note(id, status.clone());
+        if next == TaskState::Unreachable {
+            self.release(id);
+        }
+        out.push(Effect::Announce(Announcement::Task(status.clone())));
+        self.tell(status, out);
+        updates::keep(self, now, id);
+        if next.is_terminal() {
+            self.detach(id);
+            if !self.frameworks.contains_key(&id.framework) {
+                self.archive(id);
+            }
+        }
+    }
+
+    /// Its agent does not hold a task any more.
+    pub(super) fn detach(&mut self, id: TaskId) {
+        let agent = self.tasks[&id].agent;
+        if let Some(agent) = self.agents.get_mut(&agent) {
+            agent.tasks.remove(&id);
+            // An agent that registers need not name what is settled meanwhile.
+            agent.unnamed.as_mut().map(|unnamed| unnamed.remove(&id));
+        }
+    }
+
+    /// Moves a task whose end is told and acknowledged to the history.
+    pub(super) fn archive(&mut self, id: TaskId) {
+        if !planted::is(Bug::NeverFreed) {
+            self.release(id);
+        }
+        self.detach(id);
+        updates::let_go(self, id);
+        let task = self.tasks.remove(&id).expect("the caller has seen the task");
+        if let Some(framework) = self.frameworks.get_mut(&id.framework) {
+            framework.tasks.remove(&id);
+            framework.ended -= usize::from(task.status.state.is_terminal());
+        }
+        self.history.push(id, task, self.config.history);
+    }
+}

@@ -1,0 +1,198 @@
+//! The registry of several masters: rows in etcd, which only the one that leads can write.
+
+mod batch;
+mod campaign;
+mod client;
+mod ops;
+mod session;
+#[cfg(test)]
+mod tests;
+
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+
+use haggle_core::cluster::{Change, Recovered};
+use haggle_core::{AgentId, FrameworkId, Now};
+use tokio::runtime::Handle;
+use tracing::warn;
+
+use super::{BadRow, Registry, RegistryError, row};
+use crate::election::Lease;
+use batch::Rows;
+use campaign::{batch_name, number, text};
+use ops::{found, get, put};
+use rpc::{KeyValue, TxnRequest};
+
+pub(crate) use campaign::{Campaign, Term};
+pub(crate) use client::Client;
+pub use client::{EtcdConfig, EtcdError};
+pub(crate) use session::Session;
+
+/// The generated clients of etcd's API.
+#[expect(
+    clippy::allow_attributes_without_reason,
+    clippy::enum_variant_names,
+    clippy::doc_markdown,
+    unreachable_pub,
+    reason = "generated code"
+)]
+mod rpc {
+    tonic::include_proto!("etcdserverpb");
+}
+
+/// How long one attempt of a write may take; it is repeated for as long as the lease is not lost.
+const ATTEMPT: Duration = Duration::from_secs(1);
+
+/// How long reading one page at the start of a term may take.
+const READ_WITHIN: Duration = Duration::from_secs(2);
+
+/// The registry, for one term of one master.
+pub(crate) struct EtcdRegistry {
+    campaign: Campaign,
+    term: Term,
+    lease: Arc<Lease>,
+    /// Where the sockets are served. The driver's thread waits for what is done there.
+    runtime: Handle,
+    /// Transactions of this term that were done.
+    done: u64,
+    last_agent: u64,
+    last_framework: u64,
+}
+
+impl EtcdRegistry {
+    /// Must be called on the runtime that is to speak to etcd.
+    pub(crate) fn new(campaign: Campaign, term: Term, lease: Arc<Lease>) -> Self {
+        Self { campaign, term, lease, runtime: Handle::current(), done: 0, last_agent: 0, last_framework: 0 }
+    }
+
+    /// Has something done where the sockets are served, and waits for it.
+    fn wait_for<T: Send + 'static>(
+        &self,
+        call: impl Future<Output = Result<T, EtcdError>> + Send + 'static,
+    ) -> Result<T, EtcdError> {
+        let (answer, answered) = mpsc::sync_channel(1);
+        self.runtime.spawn(async move {
+            // Who waits does so until there is an answer.
+            let _ = answer.send(call.await);
+        });
+        let stopped = |_| EtcdError::Unreachable { url: "etcd".to_owned(), why: "the master is stopping".to_owned() };
+        answered.recv().map_err(stopped)?
+    }
+
+    /// Does one transaction, exactly once, however often it must be sent.
+    fn commit(&mut self, changes: Vec<rpc::RequestOp>) -> Result<(), RegistryError> {
+        let batch = self.campaign.keys.batch();
+        let name = batch_name(self.term.epoch, self.done + 1);
+        let mut success = changes;
+        success.push(put(&batch, name.as_str()));
+        let request =
+            TxnRequest { compare: self.campaign.fence(&self.term, self.done), success, failure: vec![get(&batch)] };
+        loop {
+            self.lease.confirm()?;
+            let (client, request) = (Arc::clone(&self.campaign.client), request.clone());
+            match self.wait_for(async move { client.txn(request, ATTEMPT).await }) {
+                Ok(answer) => {
+                    let already =
+                        || answer.responses.into_iter().find_map(found).is_some_and(|last| text(&last) == name);
+                    // It may have been done at an attempt before, whose answer was lost.
+                    if answer.succeeded || already() {
+                        self.done += 1;
+                        return Ok(());
+                    }
+                    self.lease.lose();
+                    return Err(RegistryError::Deposed);
+                }
+                Err(EtcdError::Unreachable { url, why }) => warn!("etcd does not answer: {url}: {why}"),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    fn try_recover(&mut self) -> Result<(Recovered, Now), EtcdError> {
+        let campaign = self.campaign.clone();
+        let (cluster, numbers, agents, frameworks) = self.wait_for(async move {
+            let (client, keys) = (&campaign.client, &campaign.keys);
+            let mut numbers = Vec::new();
+            for key in [keys.clock(), keys.last_agent(), keys.last_framework()] {
+                let row = client.get(&key, READ_WITHIN).await?;
+                numbers.push(number(&key, row)?.unwrap_or(0));
+            }
+            let agents = client.list(&keys.agents(), READ_WITHIN).await?;
+            let frameworks = client.list(&keys.frameworks(), READ_WITHIN).await?;
+            Ok((campaign.found().await?, numbers, agents, frameworks))
+        })?;
+        let (agents, frameworks) =
+            (read_rows(agents, AgentId, row::read_agent)?, read_rows(frameworks, FrameworkId, row::read_framework)?);
+        (self.last_agent, self.last_framework) = (numbers[1], numbers[2]);
+        let recovered = Recovered {
+            cluster,
+            epoch: self.term.epoch,
+            agents,
+            frameworks,
+            last_agent: self.last_agent,
+            last_framework: self.last_framework,
+        };
+        Ok((recovered, Now::from_nanos(numbers[0])))
+    }
+}
+
+impl Registry for EtcdRegistry {
+    /// The epoch was counted up when the term was won.
+    fn recover(&mut self) -> Result<(Recovered, Now), RegistryError> {
+        Ok(self.try_recover()?)
+    }
+
+    /// More changes than one transaction holds are made in several, in their order: see [`batch`].
+    fn write(&mut self, now: Now, changes: &[&Change]) -> Result<(), RegistryError> {
+        let mut rows = Rows::default();
+        for change in changes {
+            match change {
+                Change::AgentRecorded(id, _) => self.last_agent = self.last_agent.max(id.0),
+                Change::FrameworkSubscribed(id, _) => self.last_framework = self.last_framework.max(id.0),
+                Change::AgentRemoved(_) | Change::FrameworkRemoved(_) => {}
+            }
+            rows.change(&self.campaign.keys, change);
+        }
+        let keys = &self.campaign.keys;
+        let numbers = vec![
+            put(&keys.clock(), now.as_nanos().to_string()),
+            put(&keys.last_agent(), self.last_agent.to_string()),
+            put(&keys.last_framework(), self.last_framework.to_string()),
+        ];
+        for transaction in rows.into_transactions(numbers) {
+            self.commit(transaction)?;
+        }
+        Ok(())
+    }
+
+    fn confirm(&mut self) -> Result<(), RegistryError> {
+        Ok(self.lease.confirm()?)
+    }
+}
+
+impl From<EtcdError> for RegistryError {
+    fn from(error: EtcdError) -> Self {
+        match error {
+            EtcdError::Full(_) => Self::Full(Box::new(error)),
+            _ => Self::broken(error),
+        }
+    }
+}
+
+/// Rows with the ids that their keys end with.
+fn read_rows<Id, Row>(
+    rows: Vec<KeyValue>,
+    id: impl Fn(u64) -> Id,
+    read: impl Fn(&[u8]) -> Result<Row, BadRow>,
+) -> Result<Vec<(Id, Row)>, EtcdError> {
+    let read = |row: KeyValue| {
+        let key = String::from_utf8_lossy(&row.key).into_owned();
+        let number = key.rsplit('/').next().and_then(|digits| digits.parse().ok());
+        match (number, read(&row.value)) {
+            (Some(number), Ok(row)) => Ok((id(number), row)),
+            (None, _) => Err(EtcdError::Unreadable(key, "its name is no id".to_owned())),
+            (_, Err(bad)) => Err(EtcdError::Unreadable(key, bad.to_string())),
+        }
+    };
+    rows.into_iter().map(read).collect()
+}

@@ -1,0 +1,132 @@
+//! What transactions in etcd are made of, in our own words, and the keys that there are.
+
+use super::rpc::compare::{CompareTarget, TargetUnion};
+use super::rpc::request_op::Request;
+use super::rpc::response_op::Response;
+use super::rpc::{Compare, DeleteRangeRequest, KeyValue, PutRequest, RangeRequest, RequestOp, ResponseOp};
+
+/// The names of everything that is kept, all below one prefix.
+#[derive(Clone, Debug)]
+pub(crate) struct Keys {
+    prefix: String,
+}
+
+impl Keys {
+    pub(crate) fn below(prefix: &str) -> Self {
+        Self { prefix: prefix.trim_end_matches('/').to_owned() }
+    }
+
+    /// The URL of the master that leads, under its lease. Whose create revision is that of this key may write.
+    pub(crate) fn leader(&self) -> String {
+        self.key("leader")
+    }
+
+    /// The URLs of all masters that are up, each under its lease.
+    pub(crate) fn masters(&self) -> String {
+        self.key("masters/")
+    }
+
+    pub(crate) fn master(&self, lease: i64) -> String {
+        self.key(&format!("masters/{lease:016x}"))
+    }
+
+    /// The layout of what is below.
+    pub(super) fn version(&self) -> String {
+        self.key("version")
+    }
+
+    /// Which cluster this is, in 32 hexadecimal digits.
+    pub(super) fn cluster(&self) -> String {
+        self.key("cluster")
+    }
+
+    /// That of the master that leads or led last.
+    pub(super) fn epoch(&self) -> String {
+        self.key("epoch")
+    }
+
+    /// Which transaction was the last: epoch and number. Each is conditional on the one before, so that none is done
+    /// twice, however often it is sent.
+    pub(super) fn batch(&self) -> String {
+        self.key("batch")
+    }
+
+    /// The cluster's time at the last write, in nanoseconds.
+    pub(super) fn clock(&self) -> String {
+        self.key("clock")
+    }
+
+    /// The highest numbers ever given.
+    pub(super) fn last_agent(&self) -> String {
+        self.key("last-agent")
+    }
+
+    pub(super) fn last_framework(&self) -> String {
+        self.key("last-framework")
+    }
+
+    pub(super) fn agents(&self) -> String {
+        self.key("agents/")
+    }
+
+    pub(super) fn agent(&self, id: u64) -> String {
+        self.key(&format!("agents/{id:020}"))
+    }
+
+    pub(super) fn frameworks(&self) -> String {
+        self.key("frameworks/")
+    }
+
+    pub(super) fn framework(&self, id: u64) -> String {
+        self.key(&format!("frameworks/{id:020}"))
+    }
+
+    fn key(&self, name: &str) -> String {
+        format!("{}/{name}", self.prefix)
+    }
+}
+
+/// Holds when the key was made at that revision; 0: when there is no such key.
+pub(super) fn created_at(key: &str, revision: i64) -> Compare {
+    compare(key, CompareTarget::Create, TargetUnion::CreateRevision(revision))
+}
+
+/// Holds when the key was last changed at that revision; 0: when there is no such key.
+pub(super) fn changed_at(key: &str, revision: i64) -> Compare {
+    compare(key, CompareTarget::Mod, TargetUnion::ModRevision(revision))
+}
+
+/// Holds when the key is there and has that value.
+pub(super) fn equals(key: &str, value: &str) -> Compare {
+    compare(key, CompareTarget::Value, TargetUnion::Value(value.into()))
+}
+
+fn compare(key: &str, target: CompareTarget, with: TargetUnion) -> Compare {
+    Compare { target: target.into(), key: key.into(), target_union: Some(with), ..Default::default() }
+}
+
+pub(super) fn put(key: &str, value: impl Into<Vec<u8>>) -> RequestOp {
+    put_under(0, key, value)
+}
+
+/// The key is gone when the lease is.
+pub(super) fn put_under(lease: i64, key: &str, value: impl Into<Vec<u8>>) -> RequestOp {
+    let put = PutRequest { key: key.into(), value: value.into(), lease };
+    RequestOp { request: Some(Request::RequestPut(put)) }
+}
+
+pub(super) fn delete(key: &str) -> RequestOp {
+    RequestOp { request: Some(Request::RequestDeleteRange(DeleteRangeRequest { key: key.into() })) }
+}
+
+pub(super) fn get(key: &str) -> RequestOp {
+    RequestOp { request: Some(Request::RequestRange(RangeRequest { key: key.into(), ..Default::default() })) }
+}
+
+/// What one [`get`] of a transaction found; nothing for any other operation.
+pub(super) fn found(response: ResponseOp) -> Option<KeyValue> {
+    match response.response {
+        Some(Response::ResponseRange(range)) => range.kvs.into_iter().next(),
+        _ => None,
+    }
+}

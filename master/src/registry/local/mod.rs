@@ -1,0 +1,352 @@
+//! The registry of one master alone: an embedded store in its state folder, with one writer.
+
+mod disk;
+#[cfg(test)]
+pub(crate) mod tests;
+
+use std::fs::{self, OpenOptions};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use haggle_core::cluster::{Change, Recovered};
+use haggle_core::{AgentId, ClusterId, Epoch, FrameworkId, Now};
+use redb::backends::{FileBackend, InMemoryBackend};
+use redb::{Database, DatabaseError, ReadableTable, StorageBackend, StorageError, TableDefinition, WriteTransaction};
+
+use super::{BadRow, Registry, RegistryError, row};
+use disk::Disk;
+
+/// The layout below. A registry of a later version is not touched. In version 1 there were no keys of agents, no
+/// cluster and no epochs: it is read, and becomes version 2.
+const VERSION: u64 = 2;
+
+/// Pages kept in memory, in bytes. A few thousand agents fit, and rows are read at start only.
+const CACHE: usize = 1 << 20;
+
+/// Numbers by name: [`VERSION_KEY`], [`LAST_AGENT`], [`LAST_FRAMEWORK`], [`CLOCK`], [`EPOCH`].
+const NUMBERS: TableDefinition<&str, u64> = TableDefinition::new("numbers");
+/// The one cluster that this is the registry of, under the key 0.
+const CLUSTER: TableDefinition<u64, u128> = TableDefinition::new("cluster");
+/// Agents admitted and not removed, by id.
+const AGENTS: TableDefinition<u64, &[u8]> = TableDefinition::new("agents");
+/// Frameworks subscribed and not removed, by id.
+const FRAMEWORKS: TableDefinition<u64, &[u8]> = TableDefinition::new("frameworks");
+
+const VERSION_KEY: &str = "version";
+/// The highest number ever given; ids are never used twice.
+const LAST_AGENT: &str = "last-agent";
+const LAST_FRAMEWORK: &str = "last-framework";
+/// The cluster's time at the last write, in nanoseconds.
+const CLOCK: &str = "clock";
+/// Of the last master that led.
+const EPOCH: &str = "epoch";
+
+/// Why the registry cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LocalError {
+    /// The folder cannot be made or written.
+    #[error("cannot keep the registry in {}: {source}", folder.display())]
+    Folder {
+        /// Which folder.
+        folder: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// Another master has it.
+    #[error("{} belongs to another running master; stop that one, or use another folder", .0.display())]
+    Locked(PathBuf),
+    /// Another master had it while this one waited for room.
+    #[error("another master led with {} meanwhile, as {found}; this one is {own}", file.display())]
+    Superseded {
+        /// Which file.
+        file: PathBuf,
+        /// The other's.
+        found: Epoch,
+        /// This one's.
+        own: Epoch,
+    },
+    /// It was written by a later version.
+    #[error("{} is a registry of version {found}, this master knows {VERSION}: run a newer one", file.display())]
+    Newer {
+        /// Which file.
+        file: PathBuf,
+        /// Its version.
+        found: u64,
+    },
+    /// A row of it cannot be read.
+    #[error("{}: the row of {whose} cannot be read: {source}", file.display())]
+    Row {
+        /// Which file.
+        file: PathBuf,
+        /// Whose row.
+        whose: String,
+        /// Why not.
+        source: BadRow,
+    },
+    /// The system gives no random bits for the cluster's id.
+    #[error("cannot draw an id for the cluster: {0}")]
+    Random(getrandom::Error),
+    /// The store below fails.
+    #[error("the registry {} cannot be used: {source}", file.display())]
+    Store {
+        /// Which file.
+        file: PathBuf,
+        /// Why not.
+        source: Box<redb::Error>,
+    },
+}
+
+impl LocalError {
+    /// Whether it lacks room, and nothing else.
+    pub(super) fn is_full(&self) -> bool {
+        let full =
+            |error: &io::Error| matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+        match self {
+            Self::Folder { source, .. } => full(source),
+            Self::Store { source, .. } => matches!(source.as_ref(), redb::Error::Io(error) if full(error)),
+            _ => false,
+        }
+    }
+}
+
+/// Opens the store; more than once, for it must be opened again after a write that failed.
+type Open = Box<dyn Fn() -> Result<Database, LocalError> + Send>;
+
+/// The registry, open for writing. Nobody else can open it meanwhile.
+pub(crate) struct LocalRegistry {
+    open: Open,
+    /// For messages.
+    file: PathBuf,
+    /// `None` before the first use and after a write that failed.
+    database: Option<Database>,
+    /// Of this master; [`Epoch`] 0 before it leads.
+    epoch: Epoch,
+}
+
+impl LocalRegistry {
+    /// The registry in `folder`, which is made if need be. Without a folder it lives in memory, and remembers
+    /// nothing.
+    pub(crate) fn new(folder: Option<&Path>) -> Self {
+        let Some(folder) = folder.map(Path::to_owned) else {
+            return Self::on(|| Ok(InMemoryBackend::new()));
+        };
+        let file = folder.join("registry.redb");
+        let open = {
+            let file = file.clone();
+            move || open_file(&folder, &file)
+        };
+        Self { open: Box::new(open), file, database: None, epoch: Epoch::default() }
+    }
+
+    /// A registry on something that is no file. `backend` gives the same bytes each time.
+    pub(crate) fn on<B: StorageBackend>(backend: impl Fn() -> io::Result<B> + Send + 'static) -> Self {
+        let file = PathBuf::from("(not in a file)");
+        let open = {
+            let file = file.clone();
+            move || {
+                let backend = backend().map_err(|source| store_error(&file, StorageError::Io(source)))?;
+                open_on(backend).map_err(|source| store_error(&file, source))
+            }
+        };
+        Self { open: Box::new(open), file, database: None, epoch: Epoch::default() }
+    }
+
+    /// The open store. When it was closed while this master led, nobody else may have led meanwhile.
+    fn database(&mut self) -> Result<&Database, LocalError> {
+        if self.database.is_none() {
+            let database = (self.open)()?;
+            if self.epoch != Epoch::default() {
+                let found = read_epoch(&database).map_err(|source| store_error(&self.file, source))?;
+                if found != self.epoch {
+                    return Err(LocalError::Superseded { file: self.file.clone(), found, own: self.epoch });
+                }
+            }
+            self.database = Some(database);
+        }
+        Ok(self.database.as_ref().expect("it was opened above"))
+    }
+
+    /// After a failure the store takes nothing until it is opened again.
+    fn closed_on_failure<T>(&mut self, outcome: Result<T, LocalError>) -> Result<T, RegistryError> {
+        if outcome.is_err() {
+            self.database = None;
+        }
+        Ok(outcome?)
+    }
+
+    fn try_recover(&mut self) -> Result<(Recovered, Now), LocalError> {
+        let file = self.file.clone();
+        let database = self.database()?;
+        let rows = lead(database, &file)?;
+        let bad = |whose: String| {
+            let file = file.clone();
+            move |source| LocalError::Row { file, whose, source }
+        };
+        let agents = rows.agents.iter().map(|(id, row)| {
+            let id = AgentId(*id);
+            row::read_agent(row).map(|agent| (id, agent)).map_err(bad(id.to_string()))
+        });
+        let frameworks = rows.frameworks.iter().map(|(id, row)| {
+            let id = FrameworkId(*id);
+            row::read_framework(row).map(|info| (id, info)).map_err(bad(id.to_string()))
+        });
+        let recovered = Recovered {
+            cluster: rows.cluster,
+            epoch: rows.epoch,
+            agents: agents.collect::<Result<_, _>>()?,
+            frameworks: frameworks.collect::<Result<_, _>>()?,
+            last_agent: rows.last_agent,
+            last_framework: rows.last_framework,
+        };
+        self.epoch = recovered.epoch;
+        Ok((recovered, Now::from_nanos(rows.clock)))
+    }
+
+    fn try_write(&mut self, now: Now, changes: &[&Change]) -> Result<(), LocalError> {
+        let file = self.file.clone();
+        write(self.database()?, now, changes).map_err(|source| store_error(&file, source))
+    }
+}
+
+impl Registry for LocalRegistry {
+    fn recover(&mut self) -> Result<(Recovered, Now), RegistryError> {
+        let outcome = self.try_recover();
+        self.closed_on_failure(outcome)
+    }
+
+    fn write(&mut self, now: Now, changes: &[&Change]) -> Result<(), RegistryError> {
+        let outcome = self.try_write(now, changes);
+        self.closed_on_failure(outcome)
+    }
+}
+
+fn open_file(folder: &Path, file: &Path) -> Result<Database, LocalError> {
+    let unusable = |source| LocalError::Folder { folder: folder.to_owned(), source };
+    fs::create_dir_all(folder).map_err(unusable)?;
+    let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(file).map_err(unusable)?;
+    let open = || open_on(FileBackend::new(opened)?);
+    open().map_err(|error| match error {
+        DatabaseError::DatabaseAlreadyOpen => LocalError::Locked(folder.to_owned()),
+        source => store_error(file, source),
+    })
+}
+
+fn open_on(backend: impl StorageBackend) -> Result<Database, DatabaseError> {
+    Database::builder().set_cache_size(CACHE).create_with_backend(Disk(backend))
+}
+
+fn read_epoch(database: &Database) -> Result<Epoch, redb::Error> {
+    read_number(&database.begin_write()?, EPOCH).map(Epoch)
+}
+
+/// Everything that is remembered, under the next epoch: read and counted up in one transaction.
+fn lead(database: &Database, file: &Path) -> Result<Rows, LocalError> {
+    let failed = |source: redb::Error| store_error(file, source);
+    let transaction = database.begin_write().map_err(|source| store_error(file, source))?;
+    let found = read_number(&transaction, VERSION_KEY).map_err(failed)?;
+    if found > VERSION {
+        return Err(LocalError::Newer { file: file.to_owned(), found });
+    }
+    let rows = read_all(&transaction).map_err(failed)?;
+    let cluster = if rows.cluster == ClusterId::default() { draw_cluster()? } else { rows.cluster };
+    let rows = Rows { cluster, epoch: Epoch(rows.epoch.0 + 1), ..rows };
+    let remember = || -> Result<(), redb::Error> {
+        {
+            let mut numbers = transaction.open_table(NUMBERS)?;
+            numbers.insert(VERSION_KEY, VERSION)?;
+            numbers.insert(EPOCH, rows.epoch.0)?;
+            transaction.open_table(CLUSTER)?.insert(0, cluster.0)?;
+        }
+        Ok(transaction.commit()?)
+    };
+    remember().map_err(failed)?;
+    Ok(rows)
+}
+
+fn draw_cluster() -> Result<ClusterId, LocalError> {
+    let mut bits = [0; 16];
+    getrandom::fill(&mut bits).map_err(LocalError::Random)?;
+    Ok(ClusterId(u128::from_be_bytes(bits)))
+}
+
+struct Rows {
+    cluster: ClusterId,
+    epoch: Epoch,
+    clock: u64,
+    last_agent: u64,
+    last_framework: u64,
+    agents: Vec<(u64, Vec<u8>)>,
+    frameworks: Vec<(u64, Vec<u8>)>,
+}
+
+fn read_all(transaction: &WriteTransaction) -> Result<Rows, redb::Error> {
+    let numbers = transaction.open_table(NUMBERS)?;
+    let cluster = transaction.open_table(CLUSTER)?.get(0)?.map_or(0, |id| id.value());
+    Ok(Rows {
+        cluster: ClusterId(cluster),
+        epoch: Epoch(number(&numbers, EPOCH)?),
+        clock: number(&numbers, CLOCK)?,
+        last_agent: number(&numbers, LAST_AGENT)?,
+        last_framework: number(&numbers, LAST_FRAMEWORK)?,
+        agents: copy_rows(&transaction.open_table(AGENTS)?)?,
+        frameworks: copy_rows(&transaction.open_table(FRAMEWORKS)?)?,
+    })
+}
+
+fn write(database: &Database, now: Now, changes: &[&Change]) -> Result<(), redb::Error> {
+    let transaction = database.begin_write()?;
+    {
+        let mut numbers = transaction.open_table(NUMBERS)?;
+        let mut agents = transaction.open_table(AGENTS)?;
+        let mut frameworks = transaction.open_table(FRAMEWORKS)?;
+        numbers.insert(CLOCK, now.as_nanos())?;
+        for change in changes {
+            match change {
+                Change::AgentRecorded(id, agent) => {
+                    agents.insert(id.0, row::write_agent(agent).as_slice())?;
+                    raise(&mut numbers, LAST_AGENT, id.0)?;
+                }
+                Change::AgentRemoved(id) => {
+                    agents.remove(id.0)?;
+                }
+                Change::FrameworkSubscribed(id, info) => {
+                    frameworks.insert(id.0, row::write_framework(info).as_slice())?;
+                    raise(&mut numbers, LAST_FRAMEWORK, id.0)?;
+                }
+                Change::FrameworkRemoved(id) => {
+                    frameworks.remove(id.0)?;
+                }
+            }
+        }
+    }
+    transaction.commit()?;
+    Ok(())
+}
+
+fn read_number(transaction: &WriteTransaction, name: &str) -> Result<u64, redb::Error> {
+    number(&transaction.open_table(NUMBERS)?, name)
+}
+
+fn number(numbers: &impl ReadableTable<&'static str, u64>, name: &str) -> Result<u64, redb::Error> {
+    Ok(numbers.get(name)?.map_or(0, |value| value.value()))
+}
+
+fn copy_rows(table: &impl ReadableTable<u64, &'static [u8]>) -> Result<Vec<(u64, Vec<u8>)>, redb::Error> {
+    table
+        .iter()?
+        .map(|row| {
+            let (id, bytes) = row?;
+            Ok((id.value(), bytes.value().to_vec()))
+        })
+        .collect()
+}
+
+fn raise(numbers: &mut redb::Table<'_, &'static str, u64>, name: &'static str, to: u64) -> Result<(), redb::Error> {
+    let before = number(numbers, name)?;
+    numbers.insert(name, before.max(to))?;
+    Ok(())
+}
+
+fn store_error(file: &Path, source: impl Into<redb::Error>) -> LocalError {
+    LocalError::Store { file: file.to_owned(), source: Box::new(source.into()) }
+}

@@ -1,0 +1,304 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use haggle_core::cluster::{AgentRecord, FrameworkInfo};
+use haggle_core::{AgentInfo, AgentKey, Bytes, MilliCpu, Resources};
+use haggle_proto::v1;
+use prost::Message;
+use tempfile::TempDir;
+
+use super::*;
+
+/// A disk that outlives the store above it, and can be told to fail.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FailingDisk {
+    memory: Arc<InMemoryBackend>,
+    full: Arc<AtomicBool>,
+    unsynced: Arc<AtomicBool>,
+}
+
+impl FailingDisk {
+    pub(crate) fn set_full(&self, full: bool) {
+        self.full.store(full, Ordering::Relaxed);
+    }
+
+    /// From now on, what is written never arrives; the disk says that it lacks room for it.
+    pub(crate) fn fail_to_sync(&self) {
+        self.unsynced.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn registry(&self) -> LocalRegistry {
+        let disk = self.clone();
+        LocalRegistry::on(move || Ok(disk.clone()))
+    }
+
+    fn has_room(&self) -> io::Result<()> {
+        if self.full.load(Ordering::Relaxed) { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+    }
+}
+
+impl StorageBackend for FailingDisk {
+    fn len(&self) -> io::Result<u64> {
+        self.memory.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.memory.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.has_room()?;
+        self.memory.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        if self.unsynced.load(Ordering::Relaxed) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.memory.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.has_room()?;
+        self.memory.write(offset, data)
+    }
+}
+
+fn agent(name: &str) -> AgentRecord {
+    let resources = Resources::new(MilliCpu::from_cores(2), Bytes::from_mib(64), Bytes::ZERO).with_scalar("gpu", 500);
+    let attributes = [("zone".to_owned(), "a".to_owned())].into();
+    AgentRecord {
+        info: AgentInfo { name: name.to_owned(), resources, attributes },
+        key: AgentKey(7 << 100),
+        unreachable_since: Some(Now::from_millis(3)),
+    }
+}
+
+fn framework(name: &str) -> FrameworkInfo {
+    FrameworkInfo {
+        name: name.to_owned(),
+        role: FrameworkInfo::DEFAULT_ROLE.to_owned(),
+        failover_timeout: Duration::from_secs(7),
+    }
+}
+
+fn open(folder: &TempDir) -> (LocalRegistry, Recovered, Now) {
+    let mut registry = LocalRegistry::new(Some(folder.path()));
+    let (recovered, clock) = registry.recover().unwrap();
+    (registry, recovered, clock)
+}
+
+fn refusal(folder: &Path) -> RegistryError {
+    LocalRegistry::new(Some(folder)).recover().unwrap_err()
+}
+
+#[test]
+fn a_restart_remembers_who_was_there_and_when() {
+    let folder = TempDir::new().unwrap();
+    let (mut registry, new, origin) = open(&folder);
+    assert_ne!(new.cluster, ClusterId::default());
+    let nothing = Recovered { cluster: new.cluster, epoch: Epoch(1), ..Recovered::default() };
+    assert_eq!((new, origin), (nothing.clone(), Now::ZERO));
+
+    let changes = [
+        Change::AgentRecorded(AgentId(1), agent("a")),
+        Change::AgentRecorded(AgentId(1), agent("b")),
+        Change::FrameworkSubscribed(FrameworkId(4), framework("f")),
+    ];
+    registry.write(Now::from_millis(1234), &changes.iter().collect::<Vec<_>>()).unwrap();
+    drop(registry);
+
+    let remembered = Recovered {
+        epoch: Epoch(2),
+        agents: vec![(AgentId(1), agent("b"))],
+        frameworks: vec![(FrameworkId(4), framework("f"))],
+        last_agent: 1,
+        last_framework: 4,
+        ..nothing
+    };
+    let (_registry, recovered, clock) = open(&folder);
+    assert_eq!((recovered, clock), (remembered, Now::from_millis(1234)));
+}
+
+#[test]
+fn each_registry_is_of_another_cluster() {
+    let cluster = || LocalRegistry::new(None).recover().unwrap().0.cluster;
+
+    assert_ne!(cluster(), cluster());
+}
+
+#[test]
+fn every_master_that_leads_has_a_later_epoch() {
+    let folder = TempDir::new().unwrap();
+
+    let epochs: Vec<_> = (0..3).map(|_| open(&folder).1.epoch).collect();
+
+    assert_eq!(epochs, [Epoch(1), Epoch(2), Epoch(3)]);
+}
+
+#[test]
+fn numbers_of_those_who_are_gone_are_not_given_again() {
+    let folder = TempDir::new().unwrap();
+    let (mut registry, ..) = open(&folder);
+
+    let came = [
+        Change::AgentRecorded(AgentId(1), agent("a")),
+        Change::AgentRecorded(AgentId(2), agent("b")),
+        Change::FrameworkSubscribed(FrameworkId(3), framework("f")),
+    ];
+    registry.write(Now::ZERO, &came.iter().collect::<Vec<_>>()).unwrap();
+    let went = [Change::AgentRemoved(AgentId(2)), Change::FrameworkRemoved(FrameworkId(3))];
+    registry.write(Now::ZERO, &went.iter().collect::<Vec<_>>()).unwrap();
+    registry.write(Now::ZERO, &[&Change::AgentRecorded(AgentId(1), agent("a"))]).unwrap();
+    drop(registry);
+
+    let (_registry, recovered, _) = open(&folder);
+    assert_eq!(recovered.agents, [(AgentId(1), agent("a"))]);
+    assert_eq!(recovered.frameworks, []);
+    assert_eq!((recovered.last_agent, recovered.last_framework), (2, 3));
+}
+
+/// What a master of version 1 left behind: no cluster, no epoch, no keys.
+fn registry_of_version_1(folder: &TempDir) {
+    #[derive(Clone, PartialEq, Message)]
+    struct AgentRow {
+        #[prost(message, optional, tag = "1")]
+        info: Option<v1::AgentInfo>,
+    }
+    let database = Database::create(folder.path().join("registry.redb")).unwrap();
+    let transaction = database.begin_write().unwrap();
+    {
+        let mut numbers = transaction.open_table(NUMBERS).unwrap();
+        for (name, value) in [(VERSION_KEY, 1), (LAST_AGENT, 9), (LAST_FRAMEWORK, 8), (CLOCK, 7)] {
+            numbers.insert(name, value).unwrap();
+        }
+        let row = AgentRow { info: Some(agent("old").info.into()) }.encode_to_vec();
+        transaction.open_table(AGENTS).unwrap().insert(9, row.as_slice()).unwrap();
+    }
+    transaction.commit().unwrap();
+}
+
+#[test]
+fn a_registry_of_version_1_is_read_and_its_agents_have_no_key_yet() {
+    let folder = TempDir::new().unwrap();
+    registry_of_version_1(&folder);
+
+    let (registry, recovered, clock) = open(&folder);
+
+    let old = AgentRecord { info: agent("old").info, key: AgentKey::default(), unreachable_since: None };
+    assert_eq!(recovered.agents, [(AgentId(9), old)]);
+    assert_eq!((recovered.last_agent, recovered.last_framework, clock), (9, 8, Now::from_nanos(7)));
+    assert_ne!(recovered.cluster, ClusterId::default());
+    drop(registry);
+    assert_eq!(open(&folder).1, Recovered { epoch: Epoch(2), ..recovered });
+}
+
+#[test]
+fn a_second_master_is_refused() {
+    let folder = TempDir::new().unwrap();
+    let _first = open(&folder);
+
+    let error = refusal(folder.path());
+
+    assert!(error.to_string().contains("belongs to another running master"), "{error}");
+    assert!(matches!(error, RegistryError::Broken(_)));
+}
+
+#[test]
+fn a_registry_of_a_later_version_is_refused_and_left_as_it_is() {
+    let folder = TempDir::new().unwrap();
+    let (mut registry, ..) = open(&folder);
+    let transaction = registry.database().unwrap().begin_write().unwrap();
+    transaction.open_table(NUMBERS).unwrap().insert(VERSION_KEY, VERSION + 1).unwrap();
+    transaction.commit().unwrap();
+    drop(registry);
+
+    for _ in 0..2 {
+        let error = refusal(folder.path());
+        assert!(error.to_string().contains("is a registry of version 3, this master knows 2"), "{error}");
+    }
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_is_named() {
+    let folder = TempDir::new().unwrap();
+    let blocked = folder.path().join("file");
+    fs::write(&blocked, "").unwrap();
+
+    let error = refusal(&blocked.join("state"));
+
+    assert!(error.to_string().starts_with("cannot keep the registry in "), "{error}");
+}
+
+#[test]
+fn a_file_that_is_no_registry_is_refused() {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("registry.redb"), vec![7; 10_000]).unwrap();
+
+    let error = refusal(folder.path());
+
+    assert!(matches!(error, RegistryError::Broken(_)), "{error}");
+}
+
+#[test]
+fn a_write_that_lacked_room_works_once_there_is_some() {
+    let disk = FailingDisk::default();
+    let mut registry = disk.registry();
+    registry.recover().unwrap();
+
+    let change = Change::AgentRecorded(AgentId(1), agent("a"));
+    disk.set_full(true);
+    for _ in 0..2 {
+        let error = registry.write(Now::ZERO, &[&change]).unwrap_err();
+        assert!(matches!(error, RegistryError::Full(_)), "{error}");
+    }
+    disk.set_full(false);
+    registry.write(Now::ZERO, &[&change]).unwrap();
+    drop(registry);
+
+    let (recovered, _) = disk.registry().recover().unwrap();
+    assert_eq!(recovered.agents, [(AgentId(1), agent("a"))]);
+}
+
+#[test]
+fn a_start_that_lacked_room_works_once_there_is_some() {
+    let disk = FailingDisk::default();
+    disk.registry().recover().unwrap();
+    let mut registry = disk.registry();
+
+    disk.set_full(true);
+    assert!(matches!(registry.recover(), Err(RegistryError::Full(_))));
+    disk.set_full(false);
+
+    assert_eq!(registry.recover().unwrap().0.epoch, Epoch(2));
+}
+
+#[test]
+fn a_failed_fsync_never_passes() {
+    let disk = FailingDisk::default();
+    let mut registry = disk.registry();
+    registry.recover().unwrap();
+
+    disk.fail_to_sync();
+    let error = registry.write(Now::ZERO, &[&Change::AgentRemoved(AgentId(1))]).unwrap_err();
+
+    assert!(matches!(error, RegistryError::Broken(_)), "{error}");
+    assert!(error.to_string().contains("fsync failed"), "{error}");
+}
+
+#[test]
+fn a_master_that_waited_for_room_while_another_led_is_told_so() {
+    let disk = FailingDisk::default();
+    let mut first = disk.registry();
+    first.recover().unwrap();
+    disk.set_full(true);
+    first.write(Now::ZERO, &[]).unwrap_err();
+    disk.set_full(false);
+    disk.registry().recover().unwrap();
+
+    let error = first.write(Now::ZERO, &[]).unwrap_err();
+
+    assert!(matches!(error, RegistryError::Broken(_)));
+    assert!(error.to_string().contains("meanwhile, as epoch-2; this one is epoch-1"), "{error}");
+}

@@ -1,0 +1,99 @@
+//! How a master's address is written, and how it is connected to.
+
+use std::time::Duration;
+
+use haggle_proto::DEFAULT_PORT;
+use tonic::transport::{Endpoint, Uri};
+
+use crate::error::{ConnectError, root_cause};
+
+/// How long one attempt to connect may take: a host that drops packets would hold it for minutes.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// A silent connection is asked for a sign of life this often, so that a master that vanished without a word is
+/// noticed.
+const KEEPALIVE: Duration = Duration::from_secs(3);
+
+/// How long a sign of life may take. A paused master has lost its lease by then, and another one leads.
+const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Unread bytes on one stream. A megabyte keeps a download busy on any network we know.
+const STREAM_WINDOW: u32 = 1 << 20;
+
+/// Unread bytes on the whole connection: several downloads must not hold up the stream of offers and updates.
+const CONNECTION_WINDOW: u32 = 16 << 20;
+
+/// How to connect to a master at `http://HOST:PORT`.
+///
+/// # Errors
+/// When that is no address.
+pub(crate) fn endpoint(address: &str) -> Result<Endpoint, ConnectError> {
+    let bad = |reason| ConnectError::BadUrl { url: address.to_owned(), got: format!("but {reason}") };
+    let endpoint = Endpoint::from_shared(address.to_owned()).map_err(|error| bad(root_cause(&error)))?;
+    Ok(endpoint
+        .tcp_nodelay(true)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .http2_keep_alive_interval(KEEPALIVE)
+        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+        .keep_alive_while_idle(true)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW))
+}
+
+/// `http://HOST:PORT`, whichever of the shorter forms was typed.
+///
+/// # Errors
+/// When it is none of them.
+pub(crate) fn normalised(url: &str) -> Result<String, ConnectError> {
+    let bad = |got: &str| ConnectError::BadUrl { url: url.to_owned(), got: got.to_owned() };
+    let rest = match url.split_once("://") {
+        Some(("http", rest)) => rest,
+        Some((scheme, _)) => return Err(bad(&format!("got the scheme {scheme}"))),
+        None => url,
+    };
+    let authority = rest.strip_suffix('/').unwrap_or(rest);
+    let uri: Uri = format!("http://{authority}").parse().map_err(|error| bad(&format!("but {error}")))?;
+    if uri.path() != "/" || uri.query().is_some() {
+        return Err(bad("got a path behind it"));
+    }
+    let Some(parsed) = uri.authority().filter(|authority| !authority.host().is_empty()) else {
+        return Err(bad("got no host"));
+    };
+    if parsed.as_str().contains('@') {
+        return Err(bad("got a user in it"));
+    }
+    let port = match parsed.port() {
+        Some(port) => port.as_str().parse::<u16>().ok().filter(|&port| port != 0),
+        None if parsed.as_str() == parsed.host() => Some(DEFAULT_PORT),
+        None => None,
+    };
+    let port = port.ok_or_else(|| bad("got no port between 1 and 65535"))?;
+    Ok(format!("http://{}:{port}", parsed.host()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(url: &str) -> Result<String, String> {
+        normalised(url).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn every_way_to_write_an_address_means_the_same() {
+        for url in ["http://127.0.0.1:5050", "http://127.0.0.1:5050/", "127.0.0.1:5050", "127.0.0.1"] {
+            assert_eq!(read(url).as_deref(), Ok("http://127.0.0.1:5050"), "{url}");
+        }
+        assert_eq!(read("localhost:1").as_deref(), Ok("http://localhost:1"));
+        assert_eq!(read("[::1]:5051").as_deref(), Ok("http://[::1]:5051"));
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused_in_one_line_that_says_what_is() {
+        for url in ["", "https://127.0.0.1", "127.0.0.1:port", "127.0.0.1:0", "127.0.0.1:99999", "a b", "http://h/x"] {
+            let said = read(url).expect_err(url);
+            assert!(said.contains("wanted http://HOST:PORT or HOST:PORT"), "{said}");
+            assert!(!said.contains('\n'), "{said}");
+        }
+    }
+}

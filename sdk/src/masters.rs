@@ -1,0 +1,157 @@
+//! Which of several masters is spoken to: each is tried in turn, and one that stands by tells who leads.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use haggle_proto::LEADER;
+use tonic::Status;
+use tonic::transport::Channel;
+
+use crate::address::{endpoint, normalised};
+use crate::error::ConnectError;
+
+/// The masters of one cluster, and which of them is spoken to now.
+pub(crate) struct Masters {
+    urls: Vec<String>,
+    now: Mutex<Target>,
+}
+
+/// A master that is spoken to.
+#[derive(Clone)]
+pub(crate) struct Target {
+    pub(crate) url: String,
+    pub(crate) channel: Channel,
+    /// Which choice this is: what comes of an older one changes nothing any more.
+    choice: u64,
+}
+
+impl Masters {
+    /// Reads `a,b,c`. Nobody is connected to yet.
+    ///
+    /// # Errors
+    /// When one of them is no address.
+    pub(crate) fn read(list: &str) -> Result<Self, ConnectError> {
+        let urls = list.split(',').map(|url| normalised(url.trim())).collect::<Result<Vec<_>, _>>()?;
+        let first = urls.first().expect("a split has at least one part");
+        let now = Mutex::new(Target { url: first.clone(), channel: channel(first)?, choice: 0 });
+        Ok(Self { urls, now })
+    }
+
+    /// All that were named.
+    pub(crate) fn urls(&self) -> &[String] {
+        &self.urls
+    }
+
+    /// Whom to call.
+    pub(crate) fn target(&self) -> Target {
+        self.locked().clone()
+    }
+
+    /// The target could not answer: chooses whom to call next. That is the master which leads, if the target knows it,
+    /// else the next of the list. Says whether it is another one.
+    pub(crate) fn move_on(&self, failed: &Target, status: &Status) -> bool {
+        let mut now = self.locked();
+        if now.choice != failed.choice {
+            return now.url != failed.url;
+        }
+        let leader = status.metadata().get(LEADER).and_then(|url| normalised(url.to_str().ok()?).ok());
+        let next = leader.filter(|url| *url != failed.url).unwrap_or_else(|| self.after(&failed.url));
+        if next == failed.url {
+            return false;
+        }
+        let Ok(channel) = channel(&next) else { return false };
+        tracing::info!(from = %failed.url, to = %next, why = %status.message(), "speaking to another master");
+        *now = Target { url: next, channel, choice: now.choice + 1 };
+        true
+    }
+
+    /// Speaks to this one of the list from now on.
+    pub(crate) fn choose(&self, url: &str, channel: Channel) {
+        let mut now = self.locked();
+        *now = Target { url: url.to_owned(), channel, choice: now.choice + 1 };
+    }
+
+    /// The one behind `url` in the list; the first of it, behind a leader that is not in the list.
+    fn after(&self, url: &str) -> String {
+        let next = self.urls.iter().position(|known| known == url).map_or(0, |at| (at + 1) % self.urls.len());
+        self.urls[next].clone()
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Target> {
+        // A target is replaced as a whole.
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A channel that connects when it is first used.
+fn channel(url: &str) -> Result<Channel, ConnectError> {
+    Ok(endpoint(url)?.connect_lazy())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: &str = "http://a:5050";
+    const B: &str = "http://b:5050";
+
+    fn away() -> Status {
+        Status::unavailable("connection refused")
+    }
+
+    fn standing_by(leader: &str) -> Status {
+        let mut status = Status::unavailable("this master stands by");
+        status.metadata_mut().insert(LEADER, leader.parse().unwrap());
+        status
+    }
+
+    #[tokio::test]
+    async fn masters_are_tried_in_turn() {
+        let masters = Masters::read("a, b").unwrap();
+
+        let mut tried = Vec::new();
+        for _ in 0..3 {
+            let target = masters.target();
+            assert!(masters.move_on(&target, &away()));
+            tried.push(target.url);
+        }
+
+        assert_eq!(tried, [A, B, A]);
+    }
+
+    #[tokio::test]
+    async fn a_master_that_stands_by_leads_to_the_one_that_leads_at_once() {
+        let masters = Masters::read("a,b,c").unwrap();
+
+        assert!(masters.move_on(&masters.target(), &standing_by("http://10.0.0.9:5051")));
+        assert_eq!(masters.target().url, "http://10.0.0.9:5051");
+
+        assert!(masters.move_on(&masters.target(), &away()));
+        assert_eq!(masters.target().url, A);
+    }
+
+    #[tokio::test]
+    async fn what_an_older_choice_came_to_changes_nothing() {
+        let masters = Masters::read("a,b").unwrap();
+        let old = masters.target();
+        masters.move_on(&old, &away());
+
+        assert!(masters.move_on(&old, &away()));
+
+        assert_eq!(masters.target().url, B);
+    }
+
+    #[tokio::test]
+    async fn there_is_nobody_else_behind_a_single_master() {
+        let masters = Masters::read("a").unwrap();
+
+        assert!(!masters.move_on(&masters.target(), &away()));
+        assert!(!masters.move_on(&masters.target(), &standing_by(A)));
+    }
+
+    #[test]
+    fn one_wrong_address_in_a_list_is_named() {
+        let error = Masters::read("a,,b").err().unwrap().to_string();
+
+        assert!(error.starts_with("\"\" is not a master's address"), "{error}");
+    }
+}

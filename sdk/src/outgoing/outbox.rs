@@ -1,0 +1,107 @@
+//! One session's outgoing stream: everything that is queued goes in one message.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures_util::Stream;
+use haggle_core::cluster::{FrameworkCall, FrameworkCommand};
+use haggle_proto::{MESSAGE_MAX, v1};
+
+use super::{Queue, State, command_size};
+
+/// Calls in one message. Above this, latency grows and throughput no longer does.
+const BATCH_MAX: usize = 256;
+
+/// A message is closed once it holds this much, so that one more call cannot take it over [`MESSAGE_MAX`].
+const MESSAGE_FULL: usize = MESSAGE_MAX / 4;
+
+/// The stream of a session. Its first message is the opening; the next one follows when the master has admitted the
+/// framework.
+pub(crate) struct Outbox {
+    queue: Arc<Queue>,
+    session: u64,
+    opening: Vec<FrameworkCommand>,
+    torn_down: bool,
+}
+
+impl Outbox {
+    /// Begins the next session, whose first message is `opening`.
+    pub(crate) fn begin(queue: &Arc<Queue>, opening: Vec<FrameworkCommand>) -> Self {
+        Self { queue: Arc::clone(queue), session: queue.begin(), opening, torn_down: false }
+    }
+}
+
+/// Ends a session that no master admits, even if the wait for it is given up half way.
+pub(crate) struct Attempt {
+    queue: Arc<Queue>,
+    session: u64,
+    is_admitted: bool,
+}
+
+impl Attempt {
+    pub(crate) fn at(outbox: &Outbox) -> Self {
+        Self { queue: Arc::clone(&outbox.queue), session: outbox.session, is_admitted: false }
+    }
+
+    pub(crate) fn admitted(mut self) {
+        self.is_admitted = true;
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        if !self.is_admitted {
+            self.queue.lost(self.session);
+        }
+    }
+}
+
+impl Drop for Outbox {
+    fn drop(&mut self) {
+        self.queue.lost(self.session);
+    }
+}
+
+impl Stream for Outbox {
+    type Item = v1::FrameworkCalls;
+
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        let mut state = this.queue.locked();
+        if this.torn_down || state.session != this.session || state.closed {
+            return Poll::Ready(None);
+        }
+        if !this.opening.is_empty() {
+            let opening = std::mem::take(&mut this.opening).into_iter().map(FrameworkCall::from);
+            return Poll::Ready(Some(v1::FrameworkCalls { calls: opening.map(Into::into).collect() }));
+        }
+        if !state.admitted || state.is_empty() {
+            if state.admitted && state.deserted {
+                return Poll::Ready(None);
+            }
+            state.waker = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        drop(state);
+        let calls = this.queue.take(this.session);
+        this.torn_down = calls.last().is_some_and(|call| call.command == FrameworkCommand::Teardown);
+        Poll::Ready(Some(v1::FrameworkCalls { calls: calls.into_iter().map(Into::into).collect() }))
+    }
+}
+
+/// Takes what fits into one message. Nothing follows a teardown.
+pub(super) fn one_message(state: &mut State) -> Vec<FrameworkCall> {
+    let mut size = 0;
+    let mut calls = Vec::new();
+    while calls.len() < BATCH_MAX && size < MESSAGE_FULL {
+        let Some(call) = state.next() else { break };
+        size += command_size(&call.command);
+        let is_last = call.command == FrameworkCommand::Teardown;
+        calls.push(call);
+        if is_last {
+            break;
+        }
+    }
+    calls
+}

@@ -1,0 +1,193 @@
+//! What is heard from the master, and what it changes.
+
+use haggle_core::cluster::{FrameworkCommand, Question};
+use haggle_core::{Now, Reason, TaskId, TaskState, TaskStatus, UpdateId};
+
+use super::{Launch, News, Phase, RunnerState};
+use crate::events::Event;
+use crate::runner::progress::Progress;
+use crate::runner::retry::{RELAUNCHES_MAX, Verdict, rest, verdict};
+
+impl RunnerState {
+    /// Hears of something. [`Event::Error`] ends the session, and is not for the runner.
+    pub fn hear(&mut self, now: Now, event: Event) {
+        match event {
+            Event::Offers(offers) => {
+                for offer in offers {
+                    self.holdings.add(offer);
+                }
+                if self.inventory.is_empty() && !self.unvetted.is_empty() {
+                    self.survey_due = Some(now);
+                }
+            }
+            Event::Rescinded(offers) => self.holdings.remove(&offers),
+            Event::Update(status) => self.update(now, status),
+            Event::AgentLost(agent) => {
+                self.holdings.take(agent);
+            }
+            Event::Disconnected(_) => {
+                self.away = true;
+                self.holdings.take_all();
+            }
+            Event::Subscribed(_) => self.resubscribed(now),
+            Event::Error(_) => {}
+        }
+    }
+
+    fn update(&mut self, now: Now, status: TaskStatus) {
+        let TaskId { framework, number } = status.task;
+        if framework != self.framework {
+            return;
+        }
+        if status.update != UpdateId::UNACKNOWLEDGED {
+            self.acks.push((&status).into());
+        }
+        let Some(launch) = self.launches.get_mut(&number) else {
+            return self.update_of_given_up(now, &status);
+        };
+        if status.state == TaskState::Unknown {
+            self.reconciliation.not_answered(now, number, launch.agent);
+            return;
+        }
+        self.reconciliation.answered(number);
+        let index = launch.index;
+        if status.state.is_terminal() {
+            self.launch_ended(now, index, status);
+            return;
+        }
+        // That an agent is silent is said of every task that may be there.
+        launch.is_known |= !is_answer(&status, TaskState::Unreachable);
+        if status.state == TaskState::Unreachable {
+            let since = *launch.unreachable_since.get_or_insert(now);
+            self.unreachable.insert((since, number));
+        } else if let Some(since) = launch.unreachable_since.take() {
+            self.unreachable.remove(&(since, number));
+        }
+        let Some(job) = self.jobs.get_mut(&index) else { return };
+        if job.killed && runs(status.state) {
+            // The wish may have been lost with a connection or a master.
+            self.out.commands.push(FrameworkCommand::Kill(status.task));
+        }
+        if status.state == TaskState::Running && job.phase == (Phase::Live { number, running: false }) {
+            job.phase = Phase::Live { number, running: true };
+            self.out.news.push(News::Progress(Progress::Running { index, task: status.task }));
+        }
+        job.last = Some(status);
+    }
+
+    /// Ends a launch that was given up and runs all the same.
+    fn update_of_given_up(&mut self, now: Now, status: &TaskStatus) {
+        let number = status.task.number;
+        let Some(&agent) = self.given_up.get(&number) else { return };
+        match status.state {
+            TaskState::Unknown => self.reconciliation.not_answered(now, number, agent),
+            _ => self.reconciliation.answered(number),
+        }
+        if status.state.is_terminal() {
+            self.given_up.remove(&number);
+        } else if runs(status.state) {
+            self.out.commands.push(FrameworkCommand::Kill(status.task));
+        }
+    }
+
+    fn launch_ended(&mut self, now: Now, index: u64, status: TaskStatus) {
+        let Some(job) = self.jobs.get_mut(&index) else { return };
+        let Some(launch) = self.launches.remove(&status.task.number) else { return };
+        if let Some(since) = launch.unreachable_since {
+            self.unreachable.remove(&(since, status.task.number));
+        }
+        self.reconciliation.answered(status.task.number);
+        // The launch was lost with a master: neither the next one nor the agent has ever heard of it.
+        let was_lost = !launch.is_known && is_answer(&status, TaskState::Gone);
+        let verdict = match verdict(&status) {
+            _ if job.killed => Verdict::Final,
+            _ if was_lost && job.relaunches < RELAUNCHES_MAX => Verdict::Relaunch,
+            Verdict::Relaunch if job.relaunches >= RELAUNCHES_MAX => Verdict::Retry,
+            verdict => verdict,
+        };
+        match verdict {
+            Verdict::Retry if job.failures < self.policy.retries => job.failures += 1,
+            Verdict::Relaunch => job.relaunches += 1,
+            Verdict::Retry | Verdict::Final => {
+                job.last = Some(status);
+                self.end(index);
+                return;
+            }
+        }
+        let rest = rest(job.failures + job.relaunches);
+        job.last = Some(status.clone());
+        self.out.news.push(News::Progress(Progress::Retrying { index, status, rest }));
+        if rest.is_zero() {
+            self.line_up(index);
+        } else {
+            self.set_phase(index, Phase::Resting(now + rest));
+            self.resting.insert((now + rest, index));
+        }
+    }
+
+    /// A master is there again. It may be another one, and may have heard only part of what was said: it is asked after
+    /// every launch.
+    fn resubscribed(&mut self, now: Now) {
+        self.away = false;
+        // A silence that the last master told of counts anew from this one's word.
+        self.unreachable.clear();
+        for (&number, launch) in &mut self.launches {
+            launch.unreachable_since = None;
+            self.reconciliation.ask(now, number, launch.agent);
+        }
+        let mut unwanted: Vec<u64> = self.given_up.keys().copied().collect();
+        for (&number, launch) in &self.launches {
+            if self.jobs.get(&launch.index).is_some_and(|job| job.killed) {
+                unwanted.push(number);
+            }
+        }
+        unwanted.sort_unstable();
+        let framework = self.framework;
+        let kills = unwanted.into_iter().map(|number| FrameworkCommand::Kill(TaskId { framework, number }));
+        self.out.commands.extend(kills);
+        for (&number, &agent) in &self.given_up {
+            self.reconciliation.ask(now, number, agent);
+        }
+    }
+
+    /// Asks after launches of which a master has not said yet where they stand.
+    pub(super) fn reconcile(&mut self, now: Now) {
+        if self.away {
+            return;
+        }
+        let due = self.reconciliation.due(now);
+        if !due.is_empty() {
+            let framework = self.framework;
+            let question = |(number, agent)| Question { task: TaskId { framework, number }, agent: Some(agent) };
+            self.out.commands.push(FrameworkCommand::Reconcile(due.into_iter().map(question).collect()));
+        }
+    }
+
+    /// Gives launches up whose agents have been silent for too long: they are killed, should they turn up again, so that
+    /// none runs beside the next one for long.
+    pub(super) fn give_up_unreachable(&mut self, now: Now) {
+        if self.away {
+            return;
+        }
+        while let Some(&(since, number)) = self.unreachable.first()
+            && since + self.policy.unreachable_patience <= now
+        {
+            self.unreachable.pop_first();
+            let Some(&Launch { index, agent, .. }) = self.launches.get(&number) else { continue };
+            let Some(status) = self.jobs.get(&index).and_then(|job| job.last.clone()) else { continue };
+            self.given_up.insert(number, agent);
+            self.out.commands.push(FrameworkCommand::Kill(status.task));
+            self.launch_ended(now, index, status);
+        }
+    }
+}
+
+/// Whether it will do work, as far as is known.
+fn runs(state: TaskState) -> bool {
+    matches!(state, TaskState::Staging | TaskState::Starting | TaskState::Running)
+}
+
+/// Whether it is this answer to a question.
+fn is_answer(status: &TaskStatus, state: TaskState) -> bool {
+    status.state == state && status.reason == Some(Reason::Reconciliation)
+}

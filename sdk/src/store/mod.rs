@@ -1,0 +1,125 @@
+//! What a framework must not forget, so that it can be followed by another process: kept in a store of its choice.
+
+mod file;
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::io;
+use std::path::PathBuf;
+
+use haggle_core::{AgentId, FrameworkId, Member};
+
+pub use file::FileStore;
+
+/// What a framework must not forget.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// Its name, once it has subscribed.
+    pub member: Option<Member<FrameworkId>>,
+    /// The highest number that it gave to a task; 0 before the first. No number is given twice.
+    pub last_number: u64,
+    /// Its launches whose end it has not heard, by number.
+    pub launched: BTreeMap<u64, Launched>,
+    /// Whatever else it wants to find again.
+    pub note: String,
+}
+
+/// A task that was launched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Launched {
+    /// Where.
+    pub agent: AgentId,
+    /// The task's label.
+    pub name: String,
+}
+
+/// One thing that changes what is remembered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// The framework has subscribed for the first time.
+    Joined(Member<FrameworkId>),
+    /// A task is about to be launched.
+    Launched {
+        /// Its number.
+        number: u64,
+        /// Where, and under which label.
+        launched: Launched,
+    },
+    /// The end of a task was heard.
+    Ended {
+        /// Its number.
+        number: u64,
+    },
+    /// The note is another one now.
+    Noted(String),
+}
+
+impl Memory {
+    /// Takes note of an entry.
+    pub fn apply(&mut self, entry: &Entry) {
+        match entry {
+            Entry::Joined(member) => self.member = Some(*member),
+            Entry::Launched { number, launched } => {
+                self.last_number = self.last_number.max(*number);
+                self.launched.insert(*number, launched.clone());
+            }
+            Entry::Ended { number } => {
+                self.launched.remove(number);
+            }
+            Entry::Noted(note) => self.note.clone_from(note),
+        }
+    }
+}
+
+/// Where a framework's memory is kept. Only one process holds a store at a time.
+pub trait Store: Send + 'static {
+    /// What is remembered.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn load(&mut self) -> impl Future<Output = Result<Memory, StoreError>> + Send;
+
+    /// Adds entries: all of them or none. They outlive a loss of power once this returns.
+    ///
+    /// # Errors
+    /// When they cannot be kept.
+    fn append(&mut self, entries: Vec<Entry>) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Forgets everything: the framework has left for good.
+    ///
+    /// # Errors
+    /// When that cannot be done.
+    fn clear(&mut self) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+/// Why a store cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Another living process has it.
+    #[error("{} is held by another instance of this framework", path.display())]
+    Held {
+        /// The store.
+        path: PathBuf,
+    },
+    /// The file system.
+    #[error("{}: {source}", path.display())]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The file is none of a store.
+    #[error("{} is damaged in line {line}: {text:?}", path.display())]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+        /// Which line, from 1.
+        line: usize,
+        /// What is there.
+        text: String,
+    },
+    /// A store of another kind.
+    #[error(transparent)]
+    Other(Box<dyn Error + Send + Sync>),
+}

@@ -1,0 +1,128 @@
+//! A framework with a store, and the instance that comes after it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use haggle_core::cluster::Question;
+use haggle_sdk::{
+    AgentId, Client, Digest, Event, Events, FileStore, Framework, FrameworkCommand, FrameworkId, FrameworkInfo, Memory,
+    Offer, OfferId, Store, StoredFramework, Task, TaskId, TaskState, TaskStatus,
+};
+
+use crate::played::{Played, Session, resources};
+
+fn info() -> FrameworkInfo {
+    FrameworkInfo { name: "f".to_owned(), role: "default".to_owned(), failover_timeout: Duration::from_secs(20) }
+}
+
+fn task() -> Task {
+    Task::new(Digest([1; 32])).name("item")
+}
+
+fn offer() -> Offer {
+    Offer {
+        id: OfferId(1),
+        agent: AgentId(4),
+        agent_name: "a4".to_owned(),
+        attributes: Default::default(),
+        resources: resources(1000),
+    }
+}
+
+fn id(number: u64) -> TaskId {
+    TaskId { framework: FrameworkId(1), number }
+}
+
+/// An instance with the store in this folder; as whom it comes.
+async fn instance(
+    played: &mut Played,
+    folder: &Path,
+) -> (StoredFramework<FileStore>, Events, Session, Option<FrameworkId>) {
+    let client = Client::connect(&played.url()).await.unwrap();
+    let store = FileStore::wait(folder).await.unwrap();
+    let joining = tokio::spawn(async move { Framework::connect_stored(&client, info(), store).await });
+    let mut session = played.session().await;
+    let who = session.welcome().await;
+    let (framework, events) = joining.await.unwrap().unwrap();
+    (framework, events, session, who)
+}
+
+/// What is in the store of an instance that has died.
+async fn left_behind(folder: &Path) -> Memory {
+    FileStore::wait(folder).await.unwrap().load().await.unwrap()
+}
+
+/// The terminal update of a task.
+async fn ended(session: &Session, events: &mut Events) -> TaskStatus {
+    session.update(id(1), TaskState::Finished).await;
+    match events.next().await {
+        Some(Event::Update(status)) => status,
+        other => panic!("wanted an update, got {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn the_next_instance_is_the_same_framework_and_asks_after_its_tasks() {
+    let mut played = Played::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let (mut first, events, mut session, who) = instance(&mut played, folder.path()).await;
+    assert_eq!(who, None);
+    assert_eq!(first.accept(&[offer()], &[task(), task()], Duration::ZERO).await.unwrap(), [id(1), id(2)]);
+    assert_eq!(session.launched().await, [id(1), id(2)]);
+    drop((first, events, session));
+
+    let (mut second, _events, mut session, who) = instance(&mut played, folder.path()).await;
+
+    assert_eq!((who, second.is_successor()), (Some(FrameworkId(1)), true));
+    assert_eq!(session.hear().await, FrameworkCommand::Reconcile(Vec::new()));
+    let question = |number| Question { task: id(number), agent: Some(AgentId(4)) };
+    assert_eq!(session.hear().await, FrameworkCommand::Reconcile(vec![question(1), question(2)]));
+    assert_eq!(second.accept(&[offer()], &[task()], Duration::ZERO).await.unwrap(), [id(3)]);
+}
+
+#[tokio::test]
+async fn a_launch_is_in_the_store_even_if_the_master_never_hears_of_it() {
+    let mut played = Played::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let (mut first, events, session, _) = instance(&mut played, folder.path()).await;
+    drop(session);
+
+    first.accept(&[offer()], &[task()], Duration::ZERO).await.unwrap();
+    drop((first, events));
+
+    let memory = left_behind(folder.path()).await;
+    assert_eq!((memory.last_number, memory.launched[&1].agent), (1, AgentId(4)));
+}
+
+#[tokio::test]
+async fn an_end_is_in_the_store_with_its_note_before_it_is_acknowledged() {
+    let mut played = Played::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let (mut first, mut events, mut session, _) = instance(&mut played, folder.path()).await;
+    first.accept(&[offer()], &[task()], Duration::ZERO).await.unwrap();
+    session.launched().await;
+    let status = ended(&session, &mut events).await;
+    assert!(first.is_launched(status.task));
+
+    first.acknowledge(std::slice::from_ref(&status), Some("one done".to_owned())).await.unwrap();
+
+    assert!(matches!(session.hear().await, FrameworkCommand::Acknowledge(_)));
+    assert!(!first.is_launched(status.task));
+    drop((first, events));
+    let memory = left_behind(folder.path()).await;
+    assert_eq!((memory.launched.len(), memory.note.as_str()), (0, "one done"));
+}
+
+#[tokio::test]
+async fn a_framework_that_leaves_for_good_leaves_nothing_behind() {
+    let mut played = Played::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let (framework, events, mut session, _) = instance(&mut played, folder.path()).await;
+
+    let leaving = tokio::spawn(framework.teardown(events));
+    assert_eq!(session.hear().await, FrameworkCommand::Teardown);
+    drop(session);
+    leaving.await.unwrap().unwrap();
+
+    assert_eq!(left_behind(folder.path()).await, Memory::default());
+}

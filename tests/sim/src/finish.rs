@@ -1,0 +1,387 @@
+//! One seed from its first event to its last check.
+
+use std::collections::BTreeSet;
+
+use haggle_core::cluster::{AgentOrder, Change, Effect, FrameworkEvent, OperatorCommand};
+use haggle_core::{AgentId, ClusterId, RequestId, Resources, TaskState};
+
+use crate::agent::{Agent, Disk};
+use crate::clock::Clock;
+use crate::framework::Framework;
+use crate::master::{Claim, Lead, Master};
+use crate::net::{ConnId, Peer, Place};
+use crate::plan::{MS, Plan, S, Time};
+use crate::rng::Rng;
+use crate::say;
+use crate::world::{Event, MasterEvent, World};
+
+/// How long everything may take to settle once nothing goes wrong any more: longer than every timeout in a row.
+const PATIENCE: Time = 900 * S;
+
+/// What became of a seed.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The seed.
+    pub seed: u64,
+    /// The promise that was broken, and when.
+    pub broken: Option<String>,
+    /// Of everything that happened.
+    pub hash: u64,
+    /// Things that happened.
+    pub events: u64,
+    /// Tasks that started.
+    pub starts: u64,
+    /// Ends that frameworks were told.
+    pub ends: u64,
+    /// Masters that led.
+    pub epochs: u64,
+    /// What happened, in words, when they were asked for.
+    pub lines: Vec<String>,
+}
+
+/// Runs one seed. A panic of a state machine is a broken promise as well.
+pub fn run(seed: u64, words: bool) -> Report {
+    let mut rng = Rng::new(seed);
+    let plan = Plan::draw(&mut rng);
+    let mut world = World::new(plan, rng, words);
+    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| world.live()));
+    if let Err(panic) = outcome {
+        let text = panic
+            .downcast_ref::<String>()
+            .cloned()
+            .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_string()))
+            .unwrap_or_default();
+        world.oracle.fail(format!("panic: {text}"));
+    }
+    let at = world.now as f64 / 1e9;
+    Report {
+        seed,
+        broken: world.oracle.broken.take().map(|what| format!("at {at:.3} s: {what}")),
+        hash: world.log.hash,
+        events: world.log.events,
+        starts: world.oracle.starts,
+        ends: world.oracle.ends_told,
+        epochs: world.store.epoch,
+        lines: world.log.lines.take().unwrap_or_default(),
+    }
+}
+
+impl World {
+    fn live(&mut self) {
+        self.set_up();
+        say!(self, "{:?}", self.plan);
+        self.run_until(self.plan.chaos);
+        self.heal();
+        self.wait_for("everything to settle", Self::unsettled);
+        self.check_ends();
+        self.canaries = true;
+        self.wait_for("a canary to finish on every agent", Self::missing_canary);
+        self.leaving = true;
+        for at in 0..self.agents.len() {
+            self.drain(at);
+        }
+        self.wait_for("everybody to leave", Self::still_there);
+    }
+
+    fn set_up(&mut self) {
+        self.oracle.forgetful = self.plan.history < 1_000;
+        self.store.cluster = ClusterId(self.rng.wide());
+        for at in 0..self.plan.masters {
+            let clock = self.some_clock();
+            self.masters.push(Master::new(clock));
+            let wait = self.rng.range(0, S);
+            self.after(wait, Event::Master(at, 0, MasterEvent::Start));
+        }
+        for at in 0..self.plan.agents {
+            let clock = self.some_clock();
+            let (cores, key) = (self.rng.range(1, 4), self.rng.wide());
+            self.agents.push(Agent::new(cores, Disk::new(key), clock));
+            self.boot(at);
+        }
+        for (at, temper) in self.plan.frameworks.clone().into_iter().enumerate() {
+            self.frameworks.push(Framework::new(temper));
+            self.start_framework(at);
+        }
+        self.after(S, Event::Fault);
+    }
+
+    fn some_clock(&mut self) -> Clock {
+        let drift = self.plan.drift;
+        let most = u64::try_from(2 * drift).expect("not negative");
+        Clock::new(i64::try_from(self.rng.range(0, most)).expect("small") - drift)
+    }
+
+    /// Nothing goes wrong any more, and what went wrong is made good.
+    fn heal(&mut self) {
+        say!(self, "nothing goes wrong any more");
+        self.faulty = false;
+        self.mend_all();
+        self.store.down_until = 0;
+        self.store.full_until = 0;
+        for id in self.conns_where(|conn| matches!(conn.peer, Peer::Rogue(_))) {
+            self.break_up(id, true, true);
+        }
+        for at in 0..self.agents.len() {
+            // Somebody has looked why two agents have one id.
+            if self.agents[at].swapped {
+                self.power_off(at);
+                let key = self.rng.wide();
+                self.agents[at].disk = Disk::new(key);
+                self.agents[at].swapped = false;
+                self.oracle.forgets_epoch(at);
+                self.start_agent(at, S);
+            }
+        }
+        for at in 0..self.frameworks.len() {
+            if self.frameworks[at].instances.is_empty() {
+                self.start_framework(at);
+            }
+        }
+    }
+
+    /// Lets time pass until nothing is missing any more.
+    fn wait_for(&mut self, what: &str, missing: fn(&Self) -> Option<String>) {
+        let end = self.now + PATIENCE;
+        let operator_acts = self.rng.chance(500);
+        while self.oracle.broken.is_none() {
+            self.run_until(self.now + 5 * S);
+            self.sweep_conns();
+            let Some(still) = missing(self) else { return };
+            if self.now > end {
+                return self.oracle.fail(format!("waited for {what}, and still {still}"));
+            }
+            if operator_acts {
+                self.give_up_lost_agents();
+            }
+        }
+    }
+
+    /// An operator declares gone what no machine is any more.
+    fn give_up_lost_agents(&mut self) {
+        let own: BTreeSet<AgentId> =
+            self.agents.iter().filter_map(|agent| agent.disk.member).map(|member| member.id).collect();
+        let Some(at) = self.leader() else { return };
+        let Some(lead) = &self.masters[at].lead else { return };
+        let connected: BTreeSet<AgentId> =
+            lead.cluster.agents().into_iter().filter(|view| view.connected).map(|view| view.id).collect();
+        let lost: Vec<AgentId> =
+            self.store.agents().filter(|id| !own.contains(id) && !connected.contains(id)).collect();
+        for id in lost {
+            let request = RequestId(self.rng.wide());
+            self.operator(request, &OperatorCommand::AgentGone(id));
+        }
+    }
+
+    fn unsettled(&self) -> Option<String> {
+        let Some(at) = self.leader() else { return Some("nobody leads".to_string()) };
+        for (at, framework) in self.frameworks.iter().enumerate() {
+            if !framework.instances.values().any(|instance| instance.subscribed) {
+                return Some(format!("framework {at} is not subscribed"));
+            }
+            for (number, record) in &framework.store.tasks {
+                let task =
+                    framework.store.member.map(|member| haggle_core::TaskId { framework: member.id, number: *number });
+                let reused = task.and_then(|task| self.oracle.tasks.get(&task)).is_some_and(|truth| truth.reused);
+                if !record.is_over() && !reused {
+                    return Some(format!("framework {at} knows no end of {task:?}, which is {:?}", record.state));
+                }
+            }
+        }
+        for (at, agent) in self.agents.iter().enumerate() {
+            let Some(process) = &agent.process else { return Some(format!("agent {at} does not run")) };
+            if !process.registered {
+                return Some(format!("agent {at} is not registered"));
+            }
+            if let Some((task, held)) = agent.executor.iter().next() {
+                return Some(format!("agent {at} holds {task}, which is {held:?}"));
+            }
+            if let Some((task, state)) = process.node.task_states().next() {
+                return Some(format!("the node of agent {at} holds {task}, which is {state}"));
+            }
+        }
+        let lead = self.masters[at].lead.as_ref()?;
+        let counts = lead.cluster.counts();
+        let known = lead.cluster.agents();
+        if known.len() != self.agents.len() || known.iter().any(|view| !view.connected) || counts.agents != known.len()
+        {
+            return Some(format!("the master knows {} agents", counts.agents));
+        }
+        if let Some(view) = known.iter().find(|view| view.used != Resources::default() || view.tasks != 0) {
+            return Some(format!("the master counts {} as used on {}", view.used, view.id));
+        }
+        if (counts.tasks, counts.kept_updates, counts.orphans, counts.questions) != (0, 0, 0, 0) {
+            let tasks = lead.cluster.tasks();
+            let open: Vec<_> = tasks[tasks.len() - counts.tasks..].iter().map(|view| &view.status).collect();
+            return Some(format!("the master holds {counts:?}, and {open:?}"));
+        }
+        None
+    }
+
+    /// Every task has ended once, and its framework knows how.
+    fn check_ends(&mut self) {
+        let mut wrong = None;
+        for (id, truth) in &self.oracle.tasks {
+            if truth.abandoned || truth.reused {
+                continue;
+            }
+            let framework = &self.frameworks[truth.framework];
+            let Some(record) = framework.store.tasks.get(&id.number) else { continue };
+            if framework.store.member.map(|member| member.id) != Some(id.framework) {
+                continue;
+            }
+            let excused =
+                truth.lost || self.oracle.gone.contains(&record.agent) || self.oracle.copied.contains(&record.agent);
+            let by_itself = matches!(truth.told, Some(TaskState::Finished | TaskState::Failed));
+            if truth.told != record.state {
+                wrong = Some(format!("{id} was told as {:?}, and is kept as {:?}", truth.told, record.state));
+            } else if !excused && truth.ended.is_some() && truth.told != truth.ended {
+                wrong = Some(format!("{id} ended as {:?}, and was told as {:?}", truth.ended, truth.told));
+            } else if !truth.lost && truth.ended.is_none() && by_itself {
+                wrong = Some(format!("{id} never ended, and was told as {:?}", truth.told));
+            }
+        }
+        if let Some(wrong) = wrong {
+            self.oracle.fail(wrong);
+        }
+    }
+
+    fn missing_canary(&self) -> Option<String> {
+        let store = &self.frameworks[0].store;
+        for (at, agent) in self.agents.iter().enumerate() {
+            let id = agent.disk.member.map(|member| member.id);
+            let finished = |record: &&crate::framework::Record| {
+                record.canary && Some(record.agent) == id && record.state == Some(TaskState::Finished)
+            };
+            if !store.tasks.values().any(|record| finished(&record)) {
+                return Some(format!("there is none on agent {at}"));
+            }
+        }
+        None
+    }
+
+    fn still_there(&self) -> Option<String> {
+        if let Some(at) = self.frameworks.iter().position(|framework| !framework.store.torn_down) {
+            return Some(format!("framework {at} is there"));
+        }
+        if let Some(at) = self.agents.iter().position(|agent| !agent.left) {
+            return Some(format!("agent {at} is there"));
+        }
+        let Some(at) = self.leader() else { return Some("nobody leads".to_string()) };
+        let counts = self.masters[at].lead.as_ref()?.cluster.counts();
+        let ended = counts.ended;
+        if counts != (haggle_core::cluster::Counts { ended, ..Default::default() }) {
+            return Some(format!("the master holds {counts:?}"));
+        }
+        if !self.store.is_empty() {
+            return Some("the registry remembers somebody".to_string());
+        }
+        None
+    }
+
+    /// What must be true after every step of the master that leads.
+    pub(crate) fn check_master(&mut self, at: usize) {
+        let Some(lead) = &self.masters[at].lead else { return };
+        if lead.epoch.0 != self.store.epoch {
+            return;
+        }
+        let counts = lead.cluster.counts();
+        let mut wrong = None;
+        // One that follows no rule may claim to run more than it has.
+        for view in lead.cluster.agents().into_iter().filter(|view| view.info.name != "rogue") {
+            let mut promised = view.used.clone();
+            promised.give(&view.offered);
+            // Tasks of two agents under one id are counted together until the later one has named all of its own.
+            let copied = view.offered.is_empty() && self.oracle.copied.contains(&view.id);
+            if !copied && !view.info.resources.contains(&promised) {
+                wrong = Some(format!("{} has {}, and {promised} are promised", view.id, view.info.resources));
+            }
+        }
+        let most_timers = counts.offers + counts.agents + 2 * counts.frameworks;
+        if counts.ended > self.plan.history
+            || counts.timers > most_timers
+            || counts.kept_updates > counts.tasks
+            || counts.questions > 1_000
+            || counts.sessions > lead.sessions()
+        {
+            wrong = Some(format!("the master holds too much: {counts:?}, with {} sessions", lead.sessions()));
+        }
+        if let Some(wrong) = wrong {
+            self.oracle.fail(wrong);
+        }
+    }
+
+    /// Nobody is taken in under an id of another cluster, nor in the place of an agent that is connected.
+    pub(crate) fn check_taken_in(
+        &mut self,
+        claim: Option<Claim>,
+        conn: Option<ConnId>,
+        before: Option<ConnId>,
+        effects: &[Effect],
+    ) {
+        let is_welcome = |effect: &Effect| {
+            matches!(
+                effect,
+                Effect::ToAgent(_, AgentOrder::Registered { .. })
+                    | Effect::ToFramework(_, FrameworkEvent::Subscribed { .. })
+            )
+        };
+        let Some(claim) = claim.filter(|_| effects.iter().any(is_welcome)) else { return };
+        let peer = |conn: Option<ConnId>| conn.and_then(|conn| self.net.conns.get(&conn)).map(|conn| conn.peer);
+        let (new, old) = (peer(conn), peer(before));
+        match claim {
+            Claim::Stranger => self.oracle.fail(format!("{new:?} is taken in, and is of another cluster")),
+            Claim::Agent(id) if old.is_some() && new.is_some() && old != new => {
+                self.oracle.fail(format!("{new:?} takes the place of {old:?} as {id}"));
+            }
+            Claim::Agent(_) => {}
+        }
+    }
+
+    /// Nobody is declared away who was heard a short time ago, by a clock that a pause stops.
+    pub(crate) fn check_declared(&mut self, at: usize, lead: &Lead, changes: &[Change]) {
+        let ran = self.ran(at);
+        let reregister = self.plan.reregister_timeout;
+        for change in changes {
+            let (place, timeout) = match change {
+                Change::AgentRecorded(id, record)
+                    if record.unreachable_since.is_some() && !self.oracle.copied.contains(id) =>
+                {
+                    let is_it = |agent: &Agent| agent.disk.member.is_some_and(|member| member.id == *id);
+                    (self.agents.iter().position(is_it).map(Place::Agent), self.plan.agent_timeout)
+                }
+                Change::FrameworkRemoved(id) if !self.leaving => {
+                    let is_it = |framework: &Framework| framework.store.member.is_some_and(|member| member.id == *id);
+                    let found = self.frameworks.iter().position(is_it);
+                    let timeout = found.map(|at| self.frameworks[at].temper.failover_timeout);
+                    (found.map(Place::Framework), timeout.unwrap_or_default())
+                }
+                _ => continue,
+            };
+            let Some(place) = place else { continue };
+            // One that was never heard was known to the last master, and has the time that agents have then.
+            let (heard, timeout) = match lead.heard.get(&place) {
+                Some(&heard) => (heard, timeout),
+                None => (lead.began, timeout.min(reregister)),
+            };
+            let timeout = Time::try_from(timeout.as_nanos()).expect("seconds");
+            // Clocks go wrong by a tenth.
+            if ran.saturating_sub(heard) + S < timeout * 6 / 10 {
+                let ago = (ran - heard) / MS;
+                self.oracle.fail(format!("master {at} declares {place:?} away, and heard it {ago} ms ago: {change:?}"));
+            }
+        }
+    }
+
+    /// What must be true whenever an agent takes a task on.
+    pub(crate) fn check_machine(&mut self, at: usize) {
+        let used = self.agents[at].in_use();
+        // Two machines under one id, and two tasks under one number: the master knows the size of the other.
+        let copied = self.agents[at].disk.member.is_some_and(|member| self.oracle.copied.contains(&member.id));
+        let holds = self.agents[at].executor.keys();
+        let excused = copied && holds.filter_map(|task| self.oracle.tasks.get(task)).any(|truth| truth.reused);
+        if !excused && !self.agents[at].resources.contains(&used) {
+            let has = &self.agents[at].resources;
+            self.oracle.fail(format!("agent {at} has {has}, and runs {used}"));
+        }
+    }
+}

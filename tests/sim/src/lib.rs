@@ -1,0 +1,20 @@
+//! The real state machines of master and agent in a world that fails: one thread, one seed, its own time.
+//!
+//! [`run`] plays one seed. `README.md` says what is simulated, what is checked, and how to read a seed that fails.
+
+mod agent;
+pub mod bugs;
+mod clock;
+mod faults;
+mod finish;
+mod framework;
+mod master;
+mod net;
+mod oracle;
+mod plan;
+mod rng;
+mod store;
+mod words;
+mod world;
+
+pub use finish::{Report, run};

@@ -1,0 +1,117 @@
+//! The registry: what outlives masters, and says which of them leads.
+
+use std::collections::BTreeMap;
+
+use haggle_core::cluster::{AgentRecord, Change, FrameworkInfo, Recovered};
+use haggle_core::{AgentId, ClusterId, Epoch, FrameworkId};
+
+use crate::bugs::{self, Bug};
+use crate::plan::{S, Time};
+
+/// How long a master leads without renewing its lease.
+pub(crate) const LEASE: Time = 3 * S;
+
+/// The key that says who leads.
+#[derive(Clone, Debug)]
+pub(crate) struct Leader {
+    /// Which master.
+    pub(crate) master: usize,
+    /// Names the lease.
+    pub(crate) lease: u64,
+    /// When somebody else may lead.
+    pub(crate) expires: Time,
+}
+
+/// A store like etcd, or a single master's own disk: then there is no lease.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Store {
+    /// Drawn when it was made.
+    pub(crate) cluster: ClusterId,
+    /// How many masters have opened it to lead.
+    pub(crate) epoch: u64,
+    /// When the last of them did.
+    pub(crate) opened: Time,
+    /// The clock of the last master that wrote.
+    pub(crate) clock: u64,
+    /// Who leads.
+    pub(crate) leader: Option<Leader>,
+    /// Until when it answers nobody.
+    pub(crate) down_until: Time,
+    /// Until when it has no room.
+    pub(crate) full_until: Time,
+    agents: BTreeMap<AgentId, AgentRecord>,
+    frameworks: BTreeMap<FrameworkId, FrameworkInfo>,
+    last_agent: u64,
+    last_framework: u64,
+    last_lease: u64,
+}
+
+impl Store {
+    /// Makes a master the leader, when there is none.
+    pub(crate) fn campaign(&mut self, now: Time, master: usize) -> Option<u64> {
+        if self.leader.as_ref().is_some_and(|leader| leader.expires > now) {
+            return None;
+        }
+        self.last_lease += 1;
+        self.leader = Some(Leader { master, lease: self.last_lease, expires: now + LEASE });
+        Some(self.last_lease)
+    }
+
+    /// Whether this lease is that of the leader, and has not run out.
+    pub(crate) fn leads(&self, now: Time, lease: u64) -> bool {
+        self.leader.as_ref().is_some_and(|leader| leader.lease == lease && leader.expires > now)
+    }
+
+    /// Lets a leader lead on. False when it does not lead any more.
+    pub(crate) fn keep_alive(&mut self, now: Time, lease: u64) -> bool {
+        if !self.leads(now, lease) {
+            return false;
+        }
+        let leader = self.leader.as_mut().expect("it leads");
+        leader.expires = now + LEASE;
+        true
+    }
+
+    /// Opens the registry to lead.
+    pub(crate) fn open(&mut self, now: Time) -> Recovered {
+        self.epoch += u64::from(self.epoch == 0 || !bugs::is(Bug::EpochNotRaised));
+        self.opened = now;
+        Recovered {
+            cluster: self.cluster,
+            epoch: Epoch(self.epoch),
+            agents: self.agents.iter().map(|(&id, record)| (id, record.clone())).collect(),
+            frameworks: self.frameworks.iter().map(|(&id, info)| (id, info.clone())).collect(),
+            last_agent: self.last_agent,
+            last_framework: self.last_framework,
+        }
+    }
+
+    /// Writes one transaction.
+    pub(crate) fn write(&mut self, clock: u64, changes: &[Change]) {
+        self.clock = clock;
+        for change in changes {
+            match change {
+                Change::AgentRecorded(id, record) => {
+                    self.last_agent = self.last_agent.max(id.0);
+                    self.agents.insert(*id, record.clone());
+                }
+                Change::AgentRemoved(id) => drop(self.agents.remove(id)),
+                Change::FrameworkSubscribed(id, info) => {
+                    self.last_framework = self.last_framework.max(id.0);
+                    self.frameworks.insert(*id, info.clone());
+                }
+                Change::FrameworkRemoved(id) => drop(self.frameworks.remove(id)),
+            }
+        }
+    }
+
+    /// The agents that are remembered.
+    pub(crate) fn agents(&self) -> impl Iterator<Item = AgentId> {
+        self.agents.keys().copied()
+    }
+
+    /// Whether it remembers nobody.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.agents.is_empty() && self.frameworks.is_empty()
+    }
+}

@@ -1,0 +1,444 @@
+//! What an executor's process keeps in mind: a record of every task, and what its agent is still to be told.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use bytes::Bytes;
+use haggle_core::{Ending, TaskId, TaskSpec, TaskSummary};
+use parking_lot::{Condvar, Mutex};
+
+use super::outbox::Outbox;
+use super::wire::Report;
+use crate::event::{Event, Listener, Stream};
+
+/// Shared by the workers, who report, and the threads that speak to the agent.
+///
+/// One lock orders everything, so that what an agent is told when it comes and what it is told from then on fit
+/// together without a gap. Nothing blocks under it.
+#[derive(Default)]
+pub(super) struct TaskRecords {
+    state: Mutex<State>,
+    /// The agent is to be told something that was not sent yet.
+    unsent: AtomicBool,
+    /// There is no task or no agent any more.
+    quieter: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    tasks: BTreeMap<TaskId, Record>,
+    /// To the agent, while there is one.
+    outbox: Option<Arc<Outbox<Report>>>,
+    /// Agents so far.
+    agents: u32,
+    /// Since when there has been no task.
+    idle_since: Option<Instant>,
+    /// Since when there has been no agent. Before the first, since the start.
+    alone_since: Option<Instant>,
+}
+
+/// All that there is to say of a task. Of its spec only what an agent that comes back needs: arguments, environment
+/// and standard input may have a MiB, and are the executor's while it runs.
+struct Record {
+    summary: TaskSummary,
+    started: bool,
+    /// Apart, since most records are of tasks that have none yet.
+    ending: Option<Box<Ending>>,
+    outputs: [Tail; 2],
+}
+
+/// The end of an output: what no agent has in a file yet.
+#[derive(Default)]
+struct Tail {
+    /// Offset of the first piece.
+    start: u64,
+    /// Offset behind the last piece.
+    end: u64,
+    /// How much of the output an agent has heard.
+    received: u64,
+    pieces: VecDeque<Bytes>,
+}
+
+/// Since when there has been neither work nor company.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Quiet {
+    /// Agents so far.
+    pub(super) agents: u32,
+    pub(super) idle_since: Option<Instant>,
+    pub(super) alone_since: Option<Instant>,
+}
+
+impl TaskRecords {
+    pub(super) fn new() -> Self {
+        let records = Self::default();
+        {
+            let mut state = records.state.lock();
+            state.idle_since = Some(Instant::now());
+            state.alone_since = Some(Instant::now());
+        }
+        records
+    }
+
+    /// An agent is there: everything that is held becomes the first that it hears. Returns how many came before it, and
+    /// what it is to be told.
+    pub(super) fn connect(&self) -> (u32, Arc<Outbox<Report>>) {
+        let mut state = self.state.lock();
+        let incarnation = state.agents;
+        state.agents += 1;
+        state.alone_since = None;
+        let outbox = Arc::<Outbox<Report>>::default();
+        for (&task, record) in &mut state.tasks {
+            record.tell(task, &outbox);
+        }
+        put(&Report::Complete { incarnation }, &outbox);
+        state.outbox = Some(Arc::clone(&outbox));
+        (incarnation, outbox)
+    }
+
+    /// The agent is gone. What happens from now on is for the next one.
+    pub(super) fn disconnect(&self) {
+        let mut state = self.state.lock();
+        if let Some(outbox) = state.outbox.take() {
+            outbox.close();
+        }
+        state.alone_since = Some(Instant::now());
+        self.quieter.notify_all();
+    }
+
+    /// A task is about to be launched. False when it was before.
+    pub(super) fn open(&self, spec: &TaskSpec) -> bool {
+        let mut state = self.state.lock();
+        state.idle_since = None;
+        let new = !state.tasks.contains_key(&spec.id);
+        if new {
+            let record = Record {
+                summary: TaskSummary::from(spec),
+                started: false,
+                ending: None,
+                outputs: [Tail::default(), Tail::default()],
+            };
+            state.tasks.insert(spec.id, record);
+        }
+        new
+    }
+
+    /// What the executor reports of a task.
+    fn hear(&self, event: Event) {
+        let mut state = self.state.lock();
+        let State { tasks, outbox, .. } = &mut *state;
+        let report = match event {
+            Event::Started { task } => tasks.get_mut(&task).map(|record| {
+                record.started = true;
+                Report::Started(task)
+            }),
+            Event::Output { task, stream, bytes } => tasks.get_mut(&task).map(|record| {
+                let offset = record.of(stream).append(bytes.clone());
+                Report::Output { task, stream, offset, bytes }
+            }),
+            Event::Ended { task, ending } => tasks.get_mut(&task).map(|record| {
+                record.ending = Some(Box::new(ending.clone()));
+                Report::Ended(task, ending)
+            }),
+        };
+        if let (Some(report), Some(outbox)) = (report, outbox) {
+            put(&report, outbox);
+            self.unsent.store(true, Ordering::Release);
+        }
+    }
+
+    /// Sends what the agent is to be told.
+    fn flush(&self) {
+        if self.unsent.swap(false, Ordering::AcqRel) {
+            let outbox = self.state.lock().outbox.clone();
+            outbox.inspect(|outbox| outbox.flush());
+        }
+    }
+
+    /// Output has come to the agent, and some of it is safe there.
+    pub(super) fn taken(&self, task: TaskId, stream: Stream, received: u64, stored: u64) {
+        let mut state = self.state.lock();
+        if let Some(record) = state.tasks.get_mut(&task) {
+            record.of(stream).taken(received, stored);
+        }
+    }
+
+    /// Nobody will ask for this task again.
+    pub(super) fn forget(&self, task: TaskId) {
+        let mut state = self.state.lock();
+        let forgotten = state.tasks.remove(&task);
+        if state.tasks.is_empty() && state.idle_since.is_none() {
+            state.idle_since = Some(Instant::now());
+            self.quieter.notify_all();
+        }
+        drop(state);
+        // It may hold a lot.
+        drop(forgotten);
+    }
+
+    /// Tells the agent that there has been nothing to do, and begins to count anew.
+    pub(super) fn say_idle(&self) {
+        let mut state = self.state.lock();
+        if state.tasks.is_empty() {
+            state.idle_since = Some(Instant::now());
+            if let Some(outbox) = &state.outbox {
+                put(&Report::Idle, outbox);
+                outbox.flush();
+            }
+        }
+    }
+
+    /// Waits until it may have become quieter, or the moment comes; `None` waits for the first alone.
+    pub(super) fn wait_for_quiet(&self, until: Option<Instant>) -> Quiet {
+        let mut state = self.state.lock();
+        match until {
+            Some(until) => {
+                self.quieter.wait_until(&mut state, until);
+            }
+            None => self.quieter.wait(&mut state),
+        }
+        state.quiet()
+    }
+
+    /// How quiet it is now.
+    pub(super) fn quiet(&self) -> Quiet {
+        self.state.lock().quiet()
+    }
+}
+
+/// The records as what listens to the executor.
+#[derive(Clone)]
+pub(super) struct Listening(pub(super) Arc<TaskRecords>);
+
+impl Listener for Listening {
+    fn hear(&self, event: Event) {
+        self.0.hear(event);
+    }
+
+    fn pause(&self) {
+        self.0.flush();
+    }
+}
+
+impl State {
+    fn quiet(&self) -> Quiet {
+        Quiet { agents: self.agents, idle_since: self.idle_since, alone_since: self.alone_since }
+    }
+}
+
+/// Reports hold no paths, and so can always be written.
+fn put(report: &Report, outbox: &Outbox<Report>) {
+    if let Err(error) = outbox.push(report) {
+        tracing::error!(%error, "a report cannot be written");
+    }
+}
+
+impl Record {
+    fn of(&mut self, stream: Stream) -> &mut Tail {
+        match stream {
+            Stream::Stdout => &mut self.outputs[0],
+            Stream::Stderr => &mut self.outputs[1],
+        }
+    }
+
+    /// Everything about it, to an agent that knows nothing.
+    fn tell(&mut self, task: TaskId, outbox: &Outbox<Report>) {
+        put(&Report::Held(self.summary.clone()), outbox);
+        if self.started {
+            put(&Report::Started(task), outbox);
+        }
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            let mut offset = self.of(stream).start;
+            for bytes in &self.of(stream).pieces {
+                put(&Report::Output { task, stream, offset, bytes: bytes.clone() }, outbox);
+                offset += bytes.len() as u64;
+            }
+        }
+        if let Some(ending) = &self.ending {
+            put(&Report::Ended(task, Ending::clone(ending)), outbox);
+        }
+    }
+}
+
+impl Tail {
+    /// Adds a piece, and says at which offset.
+    fn append(&mut self, bytes: Bytes) -> u64 {
+        let offset = self.end;
+        self.end += bytes.len() as u64;
+        self.pieces.push_back(bytes);
+        offset
+    }
+
+    /// Lets go of what is stored. What has only come to the agent is kept as a copy, so that the piece itself, for
+    /// which the guest may be waiting, is free.
+    fn taken(&mut self, received: u64, stored: u64) {
+        while let Some(first) = self.pieces.front() {
+            let end = self.start + first.len() as u64;
+            if end > stored {
+                break;
+            }
+            self.start = end;
+            self.pieces.pop_front();
+        }
+        let mut end = self.start;
+        for piece in &mut self.pieces {
+            end += piece.len() as u64;
+            if end > received {
+                break;
+            }
+            if end > self.received {
+                *piece = Bytes::copy_from_slice(piece);
+            }
+        }
+        self.received = self.received.max(received);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use haggle_core::{
+        Bytes as Amount, Digest, FrameworkId, Grants, Limits, MilliCpu, Resources, Sharing, TaskState, Usage,
+    };
+
+    use super::*;
+    use crate::process::wire::Incoming;
+
+    fn task(number: u64) -> TaskId {
+        TaskId { framework: FrameworkId(1), number }
+    }
+
+    fn spec(number: u64) -> Arc<TaskSpec> {
+        Arc::new(TaskSpec {
+            id: task(number),
+            name: String::new(),
+            module: Digest([0; 32]),
+            args: Vec::new(),
+            env: Vec::new(),
+            stdin: b"in".to_vec(),
+            resources: Resources::new(MilliCpu::from_cores(1), Amount::from_mib(1), Amount::ZERO),
+            sharing: Sharing::default(),
+            limits: Limits::default(),
+            inputs: Vec::new(),
+            grants: Grants::default(),
+        })
+    }
+
+    fn output(number: u64, text: &'static str) -> Event {
+        Event::Output { task: task(number), stream: Stream::Stdout, bytes: Bytes::from_static(text.as_bytes()) }
+    }
+
+    fn ended(number: u64) -> Event {
+        let ending = Ending {
+            state: TaskState::Finished,
+            reason: None,
+            message: String::new(),
+            exit_code: Some(0),
+            exceeded: None,
+            usage: Usage::default(),
+        };
+        Event::Ended { task: task(number), ending }
+    }
+
+    /// What waits for the agent, one word for each report.
+    fn told(records: &TaskRecords) -> Vec<String> {
+        let bytes = records.state.lock().outbox.as_ref().unwrap().take_waiting();
+        let mut reports = Vec::new();
+        let mut incoming = Incoming::<_, Report>::new(&bytes[..]);
+        while incoming.read(&mut reports).unwrap() {}
+        let word = |report: &Report| match report {
+            Report::Held(task) => format!("held {}", task.id),
+            Report::Complete { incarnation } => format!("complete {incarnation}"),
+            Report::Started(task) => format!("started {task}"),
+            Report::Output { task, offset, bytes, .. } => {
+                format!("output {task} {offset} {}", String::from_utf8_lossy(bytes))
+            }
+            Report::Ended(task, _) => format!("ended {task}"),
+            Report::Idle => "idle".to_owned(),
+        };
+        reports.iter().map(word).collect()
+    }
+
+    #[test]
+    fn a_new_agent_hears_everything_that_is_not_settled() {
+        let records = TaskRecords::new();
+        records.connect();
+        records.disconnect();
+        records.open(&spec(1));
+        records.open(&spec(2));
+        records.hear(Event::Started { task: task(2) });
+        records.hear(output(2, "abc"));
+        records.hear(output(2, "def"));
+        records.taken(task(2), Stream::Stdout, 6, 3);
+        records.hear(ended(2));
+
+        records.connect();
+
+        let all = [
+            "held task-1.1",
+            "held task-1.2",
+            "started task-1.2",
+            "output task-1.2 3 def",
+            "ended task-1.2",
+            "complete 1",
+        ];
+        assert_eq!(told(&records), all);
+        records.forget(task(2));
+        records.disconnect();
+        records.connect();
+        assert_eq!(told(&records), ["held task-1.1", "complete 2"]);
+    }
+
+    #[test]
+    fn an_agent_that_is_there_hears_what_happens_and_no_more() {
+        let records = TaskRecords::new();
+        records.connect();
+        assert_eq!(told(&records), ["complete 0"]);
+        assert!(records.open(&spec(1)));
+        assert!(!records.open(&spec(1)), "a task is opened once");
+
+        records.hear(output(1, "abc"));
+        records.hear(ended(1));
+        records.hear(ended(9));
+
+        assert_eq!(told(&records), ["output task-1.1 0 abc", "ended task-1.1"]);
+    }
+
+    #[test]
+    fn the_guests_own_bytes_are_let_go_once_the_agent_has_them() {
+        let records = TaskRecords::new();
+        records.open(&spec(1));
+        let guard = Arc::new(*b"abc");
+        let held = Arc::downgrade(&guard);
+        struct Guarded(Arc<[u8; 3]>);
+        impl AsRef<[u8]> for Guarded {
+            fn as_ref(&self) -> &[u8] {
+                &*self.0
+            }
+        }
+        let bytes = Bytes::from_owner(Guarded(guard));
+        records.hear(Event::Output { task: task(1), stream: Stream::Stdout, bytes });
+        assert!(held.upgrade().is_some());
+
+        records.taken(task(1), Stream::Stdout, 3, 0);
+
+        assert!(held.upgrade().is_none());
+        records.connect();
+        assert_eq!(told(&records)[1], "output task-1.1 0 abc");
+    }
+
+    #[test]
+    fn it_is_quiet_when_nothing_is_held_and_nobody_there() {
+        let records = TaskRecords::new();
+        records.connect();
+        records.open(&spec(1));
+        let Quiet { idle_since, alone_since, .. } = records.quiet();
+        assert!(idle_since.is_none() && alone_since.is_none());
+
+        records.forget(task(1));
+        records.disconnect();
+
+        let Quiet { idle_since, alone_since, .. } = records.quiet();
+        assert!(idle_since.is_some() && alone_since.is_some());
+    }
+}
