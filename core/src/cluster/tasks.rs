@@ -59,6 +59,7 @@ fn update_one(
         return acknowledge_ourselves(session, id, update, out);
     };
     task.latest_update = task.latest_update.max(update);
+    let was_kept = task.kept && task.status.state.is_terminal();
     let moves = task.status.state.next(TaskEvent::Reported(status.state)).is_some();
     // The same from the master's own mouth, or from a registration, says less.
     if moves || task.status.state == status.state {
@@ -75,7 +76,7 @@ fn update_one(
     }
     if ended && (!has_framework || update == UpdateId::UNACKNOWLEDGED) {
         state.archive(id);
-    } else if ended && is_unheard_of {
+    } else if ended && (is_unheard_of || was_kept) {
         // Its acknowledgement may be on the way to the agent, which will not repeat it then.
         updates::keep(state, now, id);
     }

@@ -267,6 +267,8 @@ fn an_end_that_the_master_has_forgotten_is_kept_by_the_master() {
     world.acknowledge(framework, task, 1);
 
     world.update(agent, task, 1, TaskState::Finished);
+    // Again, before the acknowledgement has come to it.
+    world.update(agent, task, 1, TaskState::Finished);
 
     let told = updates(&world.wait(Duration::from_secs(1)), framework);
     assert_eq!((told[0].task, told[0].update), (task, UpdateId(1)));
