@@ -153,7 +153,10 @@ fn orphan(state: &mut State, session: SessionId, agent: AgentId, held: HeldTask,
     state.allocator.charge(held.id.framework, agent, &held.resources);
     let known = state.agents.get_mut(&agent).expect("it registers");
     known.tasks.remove(&held.id);
-    known.orphans.insert(held.id, held.resources);
+    if let Some(named_before) = known.orphans.insert(held.id, held.resources) {
+        // Whoever names it twice runs it once.
+        state.allocator.free(held.id.framework, agent, &named_before);
+    }
     if state.frameworks.contains_key(&held.id.framework) && !planted::is(Bug::OrphansNotKilled) {
         out.push(Effect::ToAgent(session, AgentOrder::Kill(held.id)));
     }

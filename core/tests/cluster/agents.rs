@@ -545,3 +545,16 @@ fn an_end_may_be_acknowledged_while_its_agent_registers() {
     assert_eq!(updates(&effects, framework), []);
     assert_eq!(world.state_of(task), Some(TaskState::Finished));
 }
+
+#[test]
+fn an_orphan_that_is_named_twice_is_counted_once() {
+    let mut world = World::new();
+    let orphan = TaskId { framework: FrameworkId(9), number: 1 };
+    let named = || held(orphan, TaskState::Running, size(1, 512));
+
+    let (agent, _) = world.register(None, size(2, 1024), vec![named(), named()]);
+
+    assert_eq!(world.used_on(agent), size(1, 512));
+    world.update(agent, orphan, 3, TaskState::Killed);
+    assert_eq!(world.used_on(agent), size(0, 0));
+}
