@@ -11,7 +11,8 @@ use tokio_stream::StreamExt;
 
 use crate::etcd::Etcd;
 
-const ITEMS: usize = 12;
+/// Enough that some are left whenever the first instance is stopped.
+const ITEMS: usize = 24;
 
 /// Where instances of the example `replicated` run, and what becomes of their tasks.
 struct Stage {
@@ -67,9 +68,10 @@ impl Stage {
     /// Two instances, of which the first has done a part, and the second waits.
     async fn two_instances(&self) -> (Daemon, Daemon) {
         let first = self.instance("first.log");
-        until("the first instance works", async || first.log().contains("is FINISHED").then_some(())).await;
+        until("the first has the store", async || first.log().contains("connected to").then_some(())).await;
         let second = self.instance("second.log");
         until("the second stands by", async || second.log().contains("standing by").then_some(())).await;
+        until("the first works", async || first.log().contains("is FINISHED").then_some(())).await;
         (first, second)
     }
 
@@ -79,7 +81,7 @@ impl Stage {
         let said = second.log();
         assert!(exit.success(), "{said}");
         assert!(said.contains("took over framework-1"), "{said}");
-        assert!(said.contains("all 12 items are done"), "{said}");
+        assert!(said.contains("all 24 items are done"), "{said}");
         let ends = self.ends.await.unwrap();
         let mut finished = BTreeMap::<String, Vec<TaskId>>::new();
         for (item, task) in launches(&(logs() + &said)) {
@@ -139,7 +141,7 @@ async fn an_instance_that_was_stopped_and_followed_changes_nothing_and_says_why_
     let (mut first, mut second) = stage.two_instances().await;
 
     signal(&first, Signal::STOP);
-    until("the second works", async || second.log().contains("as task-1.").then_some(())).await;
+    until("the second works", async || second.log().contains("took over").then_some(())).await;
     signal(&first, Signal::CONT);
 
     let exit = first.exited().await;
