@@ -17,7 +17,7 @@ use crate::task::Task;
 #[derive(Debug, thiserror::Error)]
 pub enum StoredError {
     /// The store. Nothing was said to the master that it does not hold.
-    #[error("cannot remember: {0}")]
+    #[error(transparent)]
     Store(#[from] StoreError),
     /// The master did not answer, or refused.
     #[error(transparent)]

@@ -92,7 +92,8 @@ pub trait Store: Send + 'static {
     /// When they cannot be kept.
     fn append(&mut self, entries: Vec<Entry>) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Forgets everything: the framework has left for good.
+    /// Forgets everything: the framework has left for good. Nothing is added after that; a store that can be lost is given
+    /// back.
     ///
     /// # Errors
     /// When that cannot be done.

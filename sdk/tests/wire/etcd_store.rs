@@ -149,10 +149,11 @@ async fn a_place_that_is_cleared_begins_anew() {
 
     store.clear().await.unwrap();
 
-    assert_eq!(store.load().await.unwrap(), Memory::default());
-    assert_eq!(rows(&etcd).await, [""; 0]);
-    store.append(vec![launched(1)]).await.unwrap();
-    assert_eq!(store.load().await.unwrap().last_number, 1);
+    let left = EtcdClient::new(&config(&etcd)).unwrap().list("/test/framework/", PATIENCE).await.unwrap();
+    assert_eq!(left, []);
+    let mut next = open(&etcd).await;
+    assert_eq!(next.load().await.unwrap(), Memory::default());
+    next.append(vec![launched(1)]).await.unwrap();
 }
 
 /// One of three members dies, the one that leads them among others.

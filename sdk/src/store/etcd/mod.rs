@@ -169,7 +169,11 @@ impl Store for EtcdStore {
 
     async fn clear(&mut self) -> Result<(), StoreError> {
         self.write(vec![delete_all(&self.place.keys.memory())]).await?;
-        self.last_number = 0;
+        self.standing = Standing::Lost;
+        if let Some(session) = self.session.take() {
+            // A lease that is not given back ends by itself.
+            let _ = session.end().await;
+        }
         Ok(())
     }
 
