@@ -8,13 +8,14 @@ use serde_json::Value;
 type Arrow = (String, String);
 
 /// Our packages, and those of ours which each may use. Whoever may see everything is not listed here.
-const LAYERS: [(&str, &[&str]); 9] = [
+const LAYERS: [(&str, &[&str]); 10] = [
     ("haggle-core", &[]),
+    ("haggle-etcd", &[]),
     ("haggle-proto", &["haggle-core"]),
     ("haggle-executor", &["haggle-core"]),
-    ("haggle-master", &["haggle-core", "haggle-proto"]),
+    ("haggle-master", &["haggle-core", "haggle-etcd", "haggle-proto"]),
     ("haggle-agent", &["haggle-core", "haggle-proto", "haggle-executor"]),
-    ("haggle-sdk", &["haggle-core", "haggle-proto"]),
+    ("haggle-sdk", &["haggle-core", "haggle-etcd", "haggle-proto"]),
     ("haggle-cli", &["haggle-core", "haggle-proto", "haggle-master", "haggle-agent", "haggle-executor", "haggle-sdk"]),
     ("haggle-examples", &["haggle-sdk"]),
     ("haggle-sim", &["haggle-core"]),
@@ -27,7 +28,7 @@ const OBSERVERS: [&str; 1] = ["haggle-tests"];
 /// and who may use them.
 const ISOLATED: [(&str, &[&str]); 3] = [
     ("wasmtime", &["haggle-executor"]),
-    ("tonic", &["haggle-proto", "haggle-master", "haggle-agent", "haggle-sdk"]),
+    ("tonic", &["haggle-etcd", "haggle-proto", "haggle-master", "haggle-agent", "haggle-sdk"]),
     ("redb", &["haggle-master"]),
 ];
 
@@ -52,6 +53,7 @@ fn an_arrow_that_points_up_or_sideways_is_a_fault() {
         ("haggle-agent", "haggle-master"),
         ("haggle-core", "haggle-proto"),
         ("haggle-executor", "haggle-proto"),
+        ("haggle-etcd", "haggle-core"),
         ("haggle-sdk", "haggle-master"),
         ("haggle-cli", "haggle-tests"),
         ("haggle-cli", "xtask"),

@@ -4,8 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use haggle_core::{Bytes, cluster};
-
-use crate::registry::EtcdConfig;
+use haggle_etcd::EtcdConfig;
 
 /// Everything a master needs to know.
 #[derive(Clone, Debug)]

@@ -38,15 +38,15 @@ use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
 pub use config::{ArtifactLimits, Config, Several};
-pub use election::LeaseLost;
 pub use error::{Failure, StartError};
-pub use registry::{BadRow, EtcdConfig, EtcdError, LocalError, RegistryError};
+pub use haggle_etcd::{EtcdConfig, EtcdError, LeaseLost};
+pub use registry::{BadRow, LocalError, RegistryError};
 
 use artifacts::Store;
 use clock::Clock;
 use election::{Election, Role, Standby, Switch};
 use handle::{Handle, Reign};
-use registry::{Campaign, Client, LocalRegistry, Registry};
+use registry::{Campaign, LocalRegistry, Registry};
 use replicas::Replicas;
 
 /// How long calls that are under way may take to end when the master stops. Sessions and watches end at once;
@@ -104,7 +104,7 @@ impl Master {
                 let lock = config.state.as_deref().map(lock_state).transpose()?;
                 let store = open_store(config.state.as_deref(), config.artifacts)?;
                 let url = several.advertise.unwrap_or_else(|| format!("http://{address}"));
-                let campaign = Campaign::new(Client::new(&several.etcd)?, &several.etcd.prefix, &url);
+                let campaign = Campaign::new(haggle_etcd::Client::new(&several.etcd)?, &several.etcd.prefix, &url);
                 let replicas = Arc::new(Replicas::new(campaign.clone(), Arc::clone(&store)));
                 let (joined, joins) = watch::channel(0);
                 let services = {

@@ -24,6 +24,7 @@ use crate::client::Client;
 use crate::error::{CallError, call_error, is_connection_trouble, status_reason};
 use crate::masters::Target;
 use crate::outgoing::{Attempt, Outbox, Queue};
+use crate::store::{Hold, StoreError};
 
 /// How long a first subscription goes on trying while nobody answers.
 const JOIN_PATIENCE: Duration = Duration::from_secs(5);
@@ -76,6 +77,7 @@ pub struct Events {
     queue: Arc<Queue>,
     member: Member<FrameworkId>,
     info: FrameworkInfo,
+    hold: Hold,
     ready: VecDeque<Event>,
 }
 
@@ -101,11 +103,13 @@ impl Events {
         queue: Arc<Queue>,
         member: Option<Member<FrameworkId>>,
         info: FrameworkInfo,
+        hold: Hold,
     ) -> Result<(Member<FrameworkId>, Self), CallError> {
-        let opened = open_patiently(client.clone(), Arc::clone(&queue), member, info.clone(), JOIN_PATIENCE).await?;
+        let (who, patience) = ((member, info.clone()), JOIN_PATIENCE);
+        let opened = open_patiently(client.clone(), Arc::clone(&queue), who, hold.clone(), patience).await?;
         let Opened { member, target, inbound, events, .. } = opened;
         let link = Link::Up(Box::new(inbound), target);
-        Ok((member, Self { link, client, queue, member, info, ready: events }))
+        Ok((member, Self { link, client, queue, member, info, hold, ready: events }))
     }
 
     /// The next event; `None` after the last. May be dropped and called again: nothing is lost.
@@ -161,7 +165,9 @@ impl Events {
         match read(&self.queue, message) {
             Ok(events) => events,
             Err((mut events, Unreadable::Error(why))) => {
-                events.append(&mut self.last_word(why));
+                // In the middle of a session: somebody else has subscribed with this id. Whoever holds the store is right.
+                let mut last = if self.hold.can_be_lost() { self.come_back(why) } else { self.last_word(why) };
+                events.append(&mut last);
                 events
             }
             Err((mut events, Unreadable::Malformed(malformed))) => {
@@ -185,11 +191,15 @@ impl Events {
             // Another one is asked first, if there is one: it knows who leads, and this one may hang.
             self.client.masters().move_on(target, status);
         }
+        self.come_back(reason)
+    }
+
+    fn come_back(&mut self, reason: String) -> VecDeque<Event> {
         self.link = Link::Down(Box::pin(open_patiently(
             self.client.clone(),
             Arc::clone(&self.queue),
-            Some(self.member),
-            self.info.clone(),
+            (Some(self.member), self.info.clone()),
+            self.hold.clone(),
             self.info.failover_timeout,
         )));
         VecDeque::from([Event::Disconnected(reason)])
@@ -282,8 +292,8 @@ fn read(queue: &Queue, message: v1::FrameworkEvents) -> Result<VecDeque<Event>, 
 async fn open_patiently(
     client: Client,
     queue: Arc<Queue>,
-    member: Option<Member<FrameworkId>>,
-    info: FrameworkInfo,
+    (member, info): (Option<Member<FrameworkId>>, FrameworkInfo),
+    hold: Hold,
     patience: Duration,
 ) -> Result<Opened, CallError> {
     let mut search = client.search(patience);
@@ -291,7 +301,13 @@ async fn open_patiently(
     let within = if several { SUBSCRIBE_TIMEOUT_OF_SEVERAL } else { SUBSCRIBE_TIMEOUT };
     loop {
         let target = search.target();
-        let attempt = open_once(&target, &queue, member, &info);
+        let attempt = async {
+            match hold.confirm().await {
+                Ok(()) => open_once(&target, &queue, member, &info).await,
+                Err(lost @ StoreError::Lost { .. }) => Ok(Err(CallError::NotHeld(lost.to_string()))),
+                Err(unknown) => Err(Status::unavailable(unknown.to_string())),
+            }
+        };
         let status = match timeout(within, attempt).await {
             Ok(Ok(opened)) => return opened,
             Ok(Err(status)) if is_final(&status) => return Err(call_error(&target.url, &status)),

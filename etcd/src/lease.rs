@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-/// The lease is over, or may be: another master may lead.
+/// The lease is over, or may be: somebody else may have what was held under it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("this master no longer leads: its lease ended")]
+#[error("the lease has ended")]
 pub struct LeaseLost;
 
 /// A lease that somebody renews. It holds until a moment that was counted from before the renewal was asked for, so
@@ -16,7 +16,7 @@ pub struct LeaseLost;
 /// Past that moment it is in doubt: a renewal may still come, for whoever grants it may be away for a little while, and
 /// then nobody else had the lease in between. Only [`Lease::lose`] ends it, and that is for good.
 #[derive(Debug)]
-pub(crate) struct Lease {
+pub struct Lease {
     /// `None` when it is lost. Guards no decision: what is read here is true when it is read.
     until: Mutex<Option<Instant>>,
     changed: Condvar,
@@ -25,12 +25,12 @@ pub(crate) struct Lease {
 
 impl Lease {
     /// Holds until then.
-    pub(crate) fn until(until: Instant) -> Self {
+    pub fn until(until: Instant) -> Self {
         Self { until: Mutex::new(Some(until)), changed: Condvar::new(), lost: watch::Sender::new(false) }
     }
 
     /// It was renewed. A lost one stays lost.
-    pub(crate) fn renewed(&self, until: Instant) {
+    pub fn renewed(&self, until: Instant) {
         if let Some(before) = self.lock().as_mut() {
             *before = until.max(*before);
         }
@@ -38,14 +38,14 @@ impl Lease {
     }
 
     /// It is over.
-    pub(crate) fn lose(&self) {
+    pub fn lose(&self) {
         *self.lock() = None;
         self.changed.notify_all();
         self.lost.send_replace(true);
     }
 
     /// For how long it has been in doubt; `None` when it is lost.
-    pub(crate) fn doubted_for(&self) -> Option<Duration> {
+    pub fn doubted_for(&self) -> Option<Duration> {
         self.lock().map(|until| Instant::now().saturating_duration_since(until))
     }
 
@@ -53,7 +53,7 @@ impl Lease {
     ///
     /// # Errors
     /// When it is lost.
-    pub(crate) fn confirm(&self) -> Result<(), LeaseLost> {
+    pub fn confirm(&self) -> Result<(), LeaseLost> {
         let mut until = self.lock();
         loop {
             match *until {
@@ -65,7 +65,7 @@ impl Lease {
     }
 
     /// Waits until it is lost.
-    pub(crate) async fn lost(&self) {
+    pub async fn lost(&self) {
         // The sender lives as long as this.
         let _ = self.lost.subscribe().wait_for(|lost| *lost).await;
     }
