@@ -10,6 +10,7 @@ mod masters;
 mod operator;
 mod read_log;
 mod session;
+mod taken;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
