@@ -7,6 +7,7 @@ mod client;
 mod config;
 mod fence;
 mod lease;
+mod moment;
 mod ops;
 mod session;
 
@@ -15,6 +16,7 @@ pub use client::Client;
 pub use config::{EtcdConfig, EtcdError};
 pub use fence::Fence;
 pub use lease::{Lease, LeaseLost};
+pub use moment::Moment;
 pub use ops::{changed_at, created_at, delete, delete_all, found, get, put, put_under, text};
 pub use rpc::{Compare, KeyValue, RequestOp, ResponseOp, TxnRequest, TxnResponse};
 pub use session::Session;

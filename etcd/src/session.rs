@@ -10,6 +10,7 @@ use tracing::{debug, warn};
 use crate::client::Client;
 use crate::config::EtcdError;
 use crate::lease::Lease;
+use crate::moment::Moment;
 
 /// Renewals in the life of a lease.
 const RENEWALS: u32 = 4;
@@ -34,7 +35,7 @@ impl Session {
     /// # Errors
     /// When no member answers within two seconds, or it refuses.
     pub async fn begin(client: &Arc<Client>, ttl: Duration, doubt_max: Duration) -> Result<Self, EtcdError> {
-        let asked = Instant::now();
+        let asked = Moment::now();
         let (id, ttl) = client.grant(ttl, CALL_WITHIN).await?;
         let lease = Arc::new(Lease::until(asked + ttl));
         let keeper = tokio::spawn(keep(Arc::clone(client), id, ttl, doubt_max, Loser(Arc::clone(&lease))));
@@ -87,8 +88,8 @@ async fn keep(client: Arc<Client>, id: i64, ttl: Duration, doubt_max: Duration, 
     let mut next = Instant::now() + every;
     loop {
         sleep_until(next.into()).await;
-        let asked = Instant::now();
-        next = asked + every;
+        let asked = Moment::now();
+        next = Instant::now() + every;
         match client.keep_alive(id, every).await {
             Ok(Duration::ZERO) => {
                 warn!("the lease has ended in etcd");

@@ -15,6 +15,7 @@ mod election;
 mod error;
 mod grpc;
 mod handle;
+mod inbox;
 mod logs;
 mod outbox;
 mod registry;

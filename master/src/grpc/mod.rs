@@ -4,11 +4,13 @@ mod agents;
 mod artifacts;
 mod connections;
 mod frameworks;
+mod intake;
 mod lists;
 mod masters;
 mod operator;
 mod read_log;
 mod session;
+mod taken;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -27,8 +29,11 @@ use tower::layer::layer_fn;
 use crate::artifacts::Store;
 use crate::election::Switch;
 use crate::handle::Handle;
+use crate::inbox::Kind;
 use crate::logs::LogRelay;
 use crate::replicas::Replicas;
+
+use intake::Metered;
 
 pub(crate) use artifacts::{blocking, next_chunk};
 
@@ -56,6 +61,8 @@ pub(crate) fn leading(handle: Handle, store: Arc<Store>, replicas: Option<Arc<Re
     let frameworks = FrameworksServer::new(frameworks::Frameworks::new(handle.clone()))
         .max_decoding_message_size(MESSAGE_MAX)
         .max_encoding_message_size(MESSAGE_MAX);
+    let agents = Metered::new(agents, handle.clone(), Kind::Agent);
+    let frameworks = Metered::new(frameworks, handle.clone(), Kind::Framework);
     let operator = OperatorServer::new(operator::Operator::new(handle, logs, Instant::now()))
         .max_decoding_message_size(MESSAGE_MAX)
         .max_encoding_message_size(MESSAGE_MAX);

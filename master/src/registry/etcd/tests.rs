@@ -5,7 +5,7 @@ mod etcd;
 
 use haggle_core::cluster::{AgentRecord, FrameworkInfo};
 use haggle_core::{AgentInfo, AgentKey, Bytes, Epoch, MilliCpu, Resources};
-use haggle_etcd::{Client, EtcdConfig, Session};
+use haggle_etcd::{Client, EtcdConfig, Moment, Session};
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 
@@ -143,7 +143,7 @@ async fn a_write_of_a_leader_that_was_replaced_is_refused() {
     let (one, two) = (campaign(&etcd, "http://one"), campaign(&etcd, "http://two"));
     let (first, second) = (join(&one).await, join(&two).await);
     let (mut stale, ..) = lead(&one, &first).await;
-    stale.lease = Arc::new(Lease::until(std::time::Instant::now() + Duration::from_secs(3600)));
+    stale.lease = Arc::new(Lease::until(Moment::now() + Duration::from_secs(3600)));
     first.end().await.unwrap();
     let (leading, ..) = lead(&two, &second).await;
 
