@@ -178,7 +178,7 @@ impl Queue {
     }
 
     /// Whether the end of a session is what the framework wants: it said so, or nobody is left to speak for it.
-    pub(crate) fn is_over(&self) -> bool {
+    pub fn is_over(&self) -> bool {
         let state = self.locked();
         state.leaving || state.closed || (state.deserted && state.is_empty())
     }

@@ -548,6 +548,7 @@ impl World {
                 held.started = true;
                 say!(self, "{task} starts on agent {at}");
                 let takes = self.oracle.started(task, at);
+                self.program_started(task);
                 self.after(takes, Event::Executor(at, boot, task, ExecutorEvent::End));
                 self.after(0, Event::Agent(at, life, AgentEvent::Started(task)));
             }

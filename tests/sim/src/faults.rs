@@ -16,7 +16,8 @@ use crate::net::{Msg, Peer, Place, Way};
 use crate::plan::{Fault, MS, S, Time};
 use crate::say;
 use crate::store::LEASE;
-use crate::world::{Event, Undo, World};
+use crate::program::Told;
+use crate::world::{Event, ProgramEvent, Undo, World};
 
 impl World {
     /// Lets one thing go wrong, and the next after a while.
@@ -44,7 +45,8 @@ impl World {
     fn inflict(&mut self, fault: Fault) {
         let master = self.rng.index(self.plan.masters);
         let at = self.rng.index(self.plan.agents);
-        let framework = self.rng.index(self.frameworks.len());
+        let framework = self.rng.index(self.frameworks.len() + self.programs.len());
+        let program = framework.checked_sub(self.frameworks.len());
         match fault {
             Fault::Break => {
                 if let Some(id) = self.some_conn() {
@@ -92,6 +94,13 @@ impl World {
                     self.crash_executor(at, task);
                 }
             }
+            Fault::FrameworkCrash if program.is_some() => {
+                let at = program.unwrap_or_default();
+                let life = self.programs[at].life;
+                self.end_program(at, Told::Died);
+                let wait = self.rng.range(10 * MS, 8 * S);
+                self.after(wait, Event::Program(at, life, ProgramEvent::Start));
+            }
             Fault::FrameworkCrash => {
                 let lives: Vec<u64> = self.frameworks[framework].instances.keys().copied().collect();
                 for life in lives {
@@ -102,11 +111,18 @@ impl World {
             }
             Fault::FrameworkPause => {
                 let until = self.now + self.rng.range(100 * MS, 15 * S);
+                if let Some(at) = program {
+                    if let Some(run) = &mut self.programs[at].run {
+                        run.paused_until = until;
+                    }
+                    return;
+                }
                 for instance in self.frameworks[framework].instances.values_mut() {
                     instance.paused_until = until;
                 }
             }
-            Fault::Takeover => self.start_framework(framework),
+            Fault::Takeover if program.is_none() => self.start_framework(framework),
+            Fault::Takeover => {}
             Fault::Storm => {
                 for id in self.live_conns() {
                     self.break_up(id, true, true);
@@ -153,7 +169,10 @@ impl World {
 
     fn partition(&mut self, one_way: bool) {
         let place = match self.rng.below(4) {
-            0 => Place::Framework(self.rng.index(self.frameworks.len())),
+            0 => match self.rng.index(self.frameworks.len() + self.programs.len()) {
+                at if at < self.frameworks.len() => Place::Framework(at),
+                at => Place::Program(at - self.frameworks.len()),
+            },
             1 if self.plan.masters > 1 => Place::Store,
             _ => Place::Agent(self.rng.index(self.plan.agents)),
         };

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use haggle_core::cluster::{AgentOrder, Change, Effect, FrameworkEvent, OperatorCommand};
-use haggle_core::{AgentId, ClusterId, RequestId, Resources, TaskState};
+use haggle_core::{AgentId, ClusterId, FrameworkId, Member, RequestId, Resources, TaskId, TaskState};
 
 use crate::agent::{Agent, Disk};
 use crate::clock::Clock;
@@ -11,6 +11,8 @@ use crate::framework::Framework;
 use crate::master::{Claim, Lead, Master};
 use crate::net::{ConnId, Peer, Place};
 use crate::plan::{MS, Plan, S, Time};
+use crate::program::Program;
+use crate::oracle::Truth;
 use crate::rng::Rng;
 use crate::say;
 use crate::world::{Event, MasterEvent, World};
@@ -102,6 +104,10 @@ impl World {
             self.frameworks.push(Framework::new(temper));
             self.start_framework(at);
         }
+        for (at, manner) in self.plan.programs.clone().into_iter().enumerate() {
+            self.programs.push(Program::new(manner));
+            self.start_program(at);
+        }
         self.after(S, Event::Fault);
     }
 
@@ -136,6 +142,9 @@ impl World {
             if self.frameworks[at].instances.is_empty() {
                 self.start_framework(at);
             }
+        }
+        for at in 0..self.programs.len() {
+            self.start_program(at);
         }
     }
 
@@ -187,6 +196,11 @@ impl World {
                 }
             }
         }
+        for (at, program) in self.programs.iter().enumerate() {
+            if let Some(unsettled) = program.unsettled() {
+                return Some(format!("program {at} {unsettled}"));
+            }
+        }
         for (at, agent) in self.agents.iter().enumerate() {
             let Some(process) = &agent.process else { return Some(format!("agent {at} does not run")) };
             if !process.registered {
@@ -224,16 +238,14 @@ impl World {
             if truth.abandoned || truth.reused {
                 continue;
             }
-            let framework = &self.frameworks[truth.framework];
-            let Some(record) = framework.store.tasks.get(&id.number) else { continue };
-            if framework.store.member.map(|member| member.id) != Some(id.framework) {
+            let Some((member, agent, kept)) = self.kept(*id, truth) else { continue };
+            if member.map(|member| member.id) != Some(id.framework) {
                 continue;
             }
-            let excused =
-                truth.lost || self.oracle.gone.contains(&record.agent) || self.oracle.copied.contains(&record.agent);
+            let excused = truth.lost || self.oracle.gone.contains(&agent) || self.oracle.copied.contains(&agent);
             let by_itself = matches!(truth.told, Some(TaskState::Finished | TaskState::Failed));
-            if truth.told != record.state {
-                wrong = Some(format!("{id} was told as {:?}, and is kept as {:?}", truth.told, record.state));
+            if truth.told != kept {
+                wrong = Some(format!("{id} was told as {:?}, and is kept as {kept:?}", truth.told));
             } else if !excused && truth.ended.is_some() && truth.told != truth.ended {
                 wrong = Some(format!("{id} ended as {:?}, and was told as {:?}", truth.ended, truth.told));
             } else if !truth.lost && truth.ended.is_none() && by_itself {
@@ -245,7 +257,27 @@ impl World {
         }
     }
 
+    /// Who a task belongs to by now, where it was launched, and what is kept of its end.
+    fn kept(&self, id: TaskId, truth: &Truth) -> Option<(Option<Member<FrameworkId>>, AgentId, Option<TaskState>)> {
+        match truth.owner {
+            Place::Framework(at) => {
+                let store = &self.frameworks[at].store;
+                let record = store.tasks.get(&id.number)?;
+                Some((store.member, record.agent, record.state))
+            }
+            Place::Program(at) => {
+                let program = &self.programs[at];
+                // What it is told is checked as it is told.
+                Some((program.run.as_ref()?.member, program.launches.get(&id)?.agent, truth.told))
+            }
+            _ => None,
+        }
+    }
+
     fn missing_canary(&self) -> Option<String> {
+        if let Some(at) = self.programs.iter().position(|program| !program.has_canary()) {
+            return Some(format!("program {at} has none"));
+        }
         let store = &self.frameworks[0].store;
         for (at, agent) in self.agents.iter().enumerate() {
             let id = agent.disk.member.map(|member| member.id);
@@ -262,6 +294,9 @@ impl World {
     fn still_there(&self) -> Option<String> {
         if let Some(at) = self.frameworks.iter().position(|framework| !framework.store.torn_down) {
             return Some(format!("framework {at} is there"));
+        }
+        if let Some(at) = self.programs.iter().position(|program| !program.left) {
+            return Some(format!("program {at} is there"));
         }
         if let Some(at) = self.agents.iter().position(|agent| !agent.left) {
             return Some(format!("agent {at} is there"));
@@ -351,9 +386,14 @@ impl World {
                 }
                 Change::FrameworkRemoved(id) if !self.leaving => {
                     let is_it = |framework: &Framework| framework.store.member.is_some_and(|member| member.id == *id);
+                    let runs = |program: &Program| {
+                        program.run.as_ref().and_then(|run| run.member).is_some_and(|member| member.id == *id)
+                    };
                     let found = self.frameworks.iter().position(is_it);
+                    let program = self.programs.iter().position(runs);
                     let timeout = found.map(|at| self.frameworks[at].temper.failover_timeout);
-                    (found.map(Place::Framework), timeout.unwrap_or_default())
+                    let timeout = timeout.or(program.map(|at| self.programs[at].manner.failover_timeout));
+                    (found.map(Place::Framework).or(program.map(Place::Program)), timeout.unwrap_or_default())
                 }
                 _ => continue,
             };

@@ -14,7 +14,7 @@ use haggle_core::{
 };
 
 use crate::bugs::{self, Bug};
-use crate::net::{ConnId, Msg, Peer, Way};
+use crate::net::{ConnId, Msg, Peer, Place, Way};
 use crate::plan::{MS, S, Temper, Time};
 use crate::say;
 use crate::world::{Event, FrameworkEvent, World};
@@ -310,7 +310,7 @@ impl World {
         }
         self.frameworks[at].store.epoch = epoch;
         say!(self, "framework {at} is {} of {epoch}, which heard call {last_call}", member.id);
-        self.oracle.subscribed(at, self.frameworks[at].identities, member);
+        self.oracle.subscribed(Place::Framework(at), self.frameworks[at].identities, member);
         self.frameworks[at].store.member = Some(member);
         let instance = self.instance(at, life).expect("it hears");
         instance.subscribed = true;
@@ -451,7 +451,7 @@ impl World {
                 _ => self.rng.range(MS, 200 * MS) << self.rng.below(8),
             };
             let fails = !canary && self.rng.chance(200);
-            self.oracle.wanted(id, at, takes, if fails { TaskState::Failed } else { TaskState::Finished });
+            self.oracle.wanted(id, Place::Framework(at), takes, if fails { TaskState::Failed } else { TaskState::Finished });
             tasks.push(Arc::new(spec(id, wants)));
         }
         let refuse = Duration::from_nanos(self.rng.range(0, 2 * S));

@@ -12,6 +12,7 @@ mod master;
 mod net;
 mod oracle;
 mod plan;
+mod program;
 mod rng;
 mod store;
 mod words;

@@ -306,6 +306,7 @@ impl World {
         // An instance that was replaced, and does not know it, says nothing of the one that took its place.
         let is_latest = match peer {
             Peer::Framework(at, life) => self.frameworks[at].last == life,
+            Peer::Program(at, life) => self.programs[at].life == life,
             _ => true,
         };
         let place = peer.place().filter(|_| is_latest);

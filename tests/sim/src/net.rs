@@ -24,6 +24,8 @@ pub(crate) enum Peer {
     Agent(usize, u64),
     /// An instance of this framework.
     Framework(usize, u64),
+    /// A process of this program.
+    Program(usize, u64),
     /// Somebody who wants no answer.
     Rogue(u64),
 }
@@ -37,6 +39,8 @@ pub(crate) enum Place {
     Agent(usize),
     /// The machine of a framework.
     Framework(usize),
+    /// The machine of a program that uses a runner.
+    Program(usize),
     /// The registry.
     Store,
 }
@@ -106,6 +110,7 @@ impl Peer {
         match self {
             Self::Agent(at, _) => Some(Place::Agent(at)),
             Self::Framework(at, _) => Some(Place::Framework(at)),
+            Self::Program(at, _) => Some(Place::Program(at)),
             Self::Rogue(_) => None,
         }
     }
@@ -186,6 +191,7 @@ impl World {
             (Way::Up, _) => self.master_receives(master, id, msg),
             (Way::Down, Peer::Agent(at, life)) => self.agent_receives(at, life, id, msg),
             (Way::Down, Peer::Framework(at, life)) => self.framework_receives(at, life, id, msg),
+            (Way::Down, Peer::Program(at, life)) => self.program_receives(at, life, id, msg),
             (Way::Down, Peer::Rogue(_)) => {}
         }
     }
@@ -196,6 +202,7 @@ impl World {
             (Way::Up, _) => self.masters[conn.master].paused_until,
             (Way::Down, Peer::Agent(at, _)) => self.agents[at].paused_until,
             (Way::Down, Peer::Framework(at, life)) => self.framework_paused(at, life),
+            (Way::Down, Peer::Program(at, life)) => self.program_paused(at, life),
             (Way::Down, Peer::Rogue(_)) => 0,
         };
         (until > self.now).then_some(until)
@@ -226,6 +233,7 @@ impl World {
             (Way::Up, _) => self.master_lost(master, id),
             (Way::Down, Peer::Agent(at, life)) => self.agent_lost(at, life, id),
             (Way::Down, Peer::Framework(at, life)) => self.framework_lost(at, life, id),
+            (Way::Down, Peer::Program(at, life)) => self.program_lost(at, life, id),
             (Way::Down, Peer::Rogue(_)) => {}
         }
     }

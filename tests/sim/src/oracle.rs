@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use haggle_core::cluster::{AgentOrder, Change, Cluster, Command, Effect, FrameworkCommand, FrameworkEvent};
 use haggle_core::{AgentId, AgentKey, ClusterId, Epoch, FrameworkId, Member, TaskId, TaskState, TaskStatus, UpdateId};
 
-use crate::net::Peer;
+use crate::net::{Peer, Place};
 use crate::plan::Time;
 
 /// What is true of a task.
 #[derive(Clone, Debug)]
 pub(crate) struct Truth {
     /// Whose it is.
-    pub(crate) framework: usize,
+    pub(crate) owner: Place,
     /// How long it takes.
     pub(crate) takes: Time,
     outcome: TaskState,
@@ -45,8 +45,8 @@ pub(crate) struct Oracle {
     /// The latest master that each machine has obeyed, while it kept its disk.
     obeyed: BTreeMap<usize, Epoch>,
     keys: BTreeMap<(ClusterId, AgentId), AgentKey>,
-    frameworks: BTreeMap<FrameworkId, (usize, u64)>,
-    by_member: BTreeMap<(usize, u64), FrameworkId>,
+    frameworks: BTreeMap<FrameworkId, (Place, u64)>,
+    by_member: BTreeMap<(Place, u64), FrameworkId>,
     latest: Epoch,
     /// Agents that an operator or a timeout declared gone, or that left.
     pub(crate) gone: BTreeSet<AgentId>,
@@ -69,9 +69,9 @@ impl Oracle {
     }
 
     /// A framework has written down that it wants a task.
-    pub(crate) fn wanted(&mut self, id: TaskId, framework: usize, takes: Time, outcome: TaskState) {
+    pub(crate) fn wanted(&mut self, id: TaskId, owner: Place, takes: Time, outcome: TaskState) {
         self.tasks.entry(id).or_insert(Truth {
-            framework,
+            owner,
             takes,
             outcome,
             starts: 0,
@@ -137,6 +137,16 @@ impl Oracle {
         }
     }
 
+    /// Whether a task and what was known of it are lost.
+    pub(crate) fn is_lost(&self, id: TaskId) -> bool {
+        self.tasks.get(&id).is_some_and(|truth| truth.lost)
+    }
+
+    /// Whether its framework was told how a task ended, with an update that can be acknowledged.
+    pub(crate) fn has_told_end(&self, id: TaskId) -> bool {
+        self.tasks.get(&id).is_some_and(|truth| truth.told_by.is_some())
+    }
+
     /// A master leads.
     pub(crate) fn leads(&mut self, epoch: Epoch) {
         if epoch <= self.latest {
@@ -173,7 +183,7 @@ impl Oracle {
     }
 
     /// A framework is given an id.
-    pub(crate) fn subscribed(&mut self, at: usize, identity: u64, member: Member<FrameworkId>) {
+    pub(crate) fn subscribed(&mut self, at: Place, identity: u64, member: Member<FrameworkId>) {
         let owner = *self.frameworks.entry(member.id).or_insert((at, identity));
         let id = *self.by_member.entry((at, identity)).or_insert(member.id);
         if owner != (at, identity) {
@@ -220,11 +230,11 @@ impl Oracle {
         command: &Command,
         cluster: &Cluster,
     ) -> Vec<(TaskId, UpdateId)> {
-        let Some(Peer::Framework(speaker, _)) = speaker else { return Vec::new() };
+        let Some(speaker) = speaker.and_then(Peer::place) else { return Vec::new() };
         let Command::Framework(_, call) = command else { return Vec::new() };
         let FrameworkCommand::Acknowledge(acks) = &call.command else { return Vec::new() };
         let is_end = |task: &TaskId, update| {
-            self.tasks.get(task).is_some_and(|truth| truth.framework == speaker && truth.told_by == Some(update))
+            self.tasks.get(task).is_some_and(|truth| truth.owner == speaker && truth.told_by == Some(update))
         };
         acks.iter()
             .map(|ack| (ack.task, ack.update))

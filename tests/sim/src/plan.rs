@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use haggle_sdk::simulation::Policy;
+
+use crate::program::Manner;
 use crate::rng::Rng;
 
 /// Nanoseconds of the simulation's own time, which no machine sees.
@@ -122,6 +125,8 @@ pub(crate) struct Plan {
     pub(crate) agents: usize,
     /// How each framework behaves.
     pub(crate) frameworks: Vec<Temper>,
+    /// What each program wants of its runner.
+    pub(crate) programs: Vec<Manner>,
     /// How long faults happen.
     pub(crate) chaos: Time,
     /// Between one fault and the next, on average.
@@ -162,10 +167,12 @@ impl Plan {
         let faults = Fault::ALL.into_iter().filter(|_| rng.chance(667)).collect();
         let knob = |rng: &mut Rng, most: u64| if rng.chance(667) { rng.range(1, most) } else { 0 };
         let frameworks = (0..rng.range(1, 3)).map(|_| temper(rng)).collect();
+        let programs = (0..rng.range(0, 2)).map(|_| manner(rng)).collect();
         Self {
             masters: if rng.chance(600) { 3 } else { 1 },
             agents: rng.index(4) + 2,
             frameworks,
+            programs,
             chaos: rng.range(15, 75) * S,
             fault_gap: rng.range(300, 6_000) * MS,
             faults,
@@ -197,6 +204,22 @@ fn temper(rng: &mut Rng) -> Temper {
         ignores_offers: rarely(rng, 600),
         repeats_calls: rarely(rng, 300),
         kills: rarely(rng, 400),
+        failover_timeout: Duration::from_secs(rng.range(10, 60)),
+    }
+}
+
+fn manner(rng: &mut Rng) -> Manner {
+    let rarely = |rng: &mut Rng, most: u64| if rng.chance(300) { rng.range(1, most) } else { 0 };
+    let policy = Policy {
+        retries: u32::try_from(rng.below(4)).expect("small"),
+        linger: Duration::from_millis(if rng.chance(500) { 0 } else { rng.range(1, 5_000) }),
+        unreachable_patience: Duration::from_secs(rng.range(5, 60)),
+    };
+    Manner {
+        tasks: rng.range(3, 40),
+        policy,
+        kills: rarely(rng, 400),
+        cancels: rarely(rng, 50),
         failover_timeout: Duration::from_secs(rng.range(10, 60)),
     }
 }

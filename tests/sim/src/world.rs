@@ -11,6 +11,7 @@ use crate::master::{Master, Writing};
 use crate::net::{ConnId, Net, Way};
 use crate::oracle::Oracle;
 use crate::plan::{Plan, Time};
+use crate::program::Program;
 use crate::rng::Rng;
 use crate::store::Store;
 
@@ -33,6 +34,8 @@ pub(crate) enum Event {
     Executor(usize, u64, TaskId, ExecutorEvent),
     /// Of an instance of a framework.
     Framework(usize, u64, FrameworkEvent),
+    /// Of a program's process.
+    Program(usize, u64, ProgramEvent),
     /// Something goes wrong.
     Fault,
     /// A fault is over.
@@ -114,6 +117,27 @@ pub(crate) enum FrameworkEvent {
     Act,
 }
 
+/// What a program's process waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ProgramEvent {
+    /// It starts.
+    Start,
+    /// It connects.
+    Connect,
+    /// A master has had long enough to answer the subscription of this session.
+    Unanswered(u64),
+    /// It says that it lives, and looks whether its master does.
+    Heartbeat,
+    /// Its runner decides on what has come.
+    Decide,
+    /// Its runner has a deadline.
+    Wake(u64),
+    /// The master has told of its agents, or has not answered.
+    Surveyed,
+    /// It thinks of something to do.
+    Act,
+}
+
 /// What is made good again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Undo {
@@ -147,6 +171,8 @@ pub(crate) struct World {
     pub(crate) agents: Vec<Agent>,
     /// The frameworks.
     pub(crate) frameworks: Vec<Framework>,
+    /// The programs that use a runner.
+    pub(crate) programs: Vec<Program>,
     /// The network.
     pub(crate) net: Net,
     /// The registry.
@@ -208,6 +234,7 @@ impl World {
             masters: Vec::new(),
             agents: Vec::new(),
             frameworks: Vec::new(),
+            programs: Vec::new(),
             net: Net::default(),
             store: Store::default(),
             oracle: Oracle::default(),
@@ -281,6 +308,13 @@ impl World {
                     return self.at(until, Event::Framework(at, life, event));
                 }
                 self.framework_happens(at, life, event);
+            }
+            Event::Program(at, life, event) => {
+                let until = self.program_paused(at, life);
+                if until > self.now {
+                    return self.at(until, Event::Program(at, life, event));
+                }
+                self.program_happens(at, life, event);
             }
             Event::Fault => self.strike(),
             Event::Undo(Undo::Cut(from, to)) => self.set_cut(from, to, false),
