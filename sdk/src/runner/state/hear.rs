@@ -75,10 +75,15 @@ impl RunnerState {
         job.last = Some(status);
     }
 
-    /// Ends a launch that was given up and runs all the same.
+    /// Ends a launch that was given up, or was told to have ended, and runs all the same.
     fn update_of_given_up(&mut self, now: Now, status: &TaskStatus) {
         let number = status.task.number;
-        let Some(&agent) = self.given_up.get(&number) else { return };
+        let Some(&agent) = self.given_up.get(&number) else {
+            if runs(status.state) && number <= self.last_number {
+                self.out.commands.push(FrameworkCommand::Kill(status.task));
+            }
+            return;
+        };
         match status.state {
             TaskState::Unknown => self.reconciliation.not_answered(now, number, agent),
             _ => self.reconciliation.answered(number),

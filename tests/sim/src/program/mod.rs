@@ -6,7 +6,7 @@ mod user;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use haggle_core::{AgentId, FrameworkId, Member, Now, TaskId, TaskState};
+use haggle_core::{AgentId, FrameworkId, Member, Now, Resources, TaskId, TaskState};
 use haggle_sdk::simulation::{Policy, Queue, RunnerState};
 
 use crate::net::{ConnId, Place};
@@ -51,6 +51,7 @@ pub(crate) struct Program {
 /// One task that was submitted.
 #[derive(Clone, Debug)]
 pub(crate) struct Wish {
+    wants: Resources,
     takes: Time,
     outcome: TaskState,
     canary: bool,

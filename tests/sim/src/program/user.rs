@@ -1,7 +1,7 @@
 //! What a program submits, kills and is told; and whether its runner keeps what it promises.
 
 use haggle_core::cluster::FrameworkCommand;
-use haggle_core::{Bytes, Digest, MilliCpu, Resources, TaskId, TaskState, TaskStatus};
+use haggle_core::{Bytes, Digest, MilliCpu, Reason, Resources, TaskId, TaskState, TaskStatus};
 use haggle_sdk::simulation::News;
 use haggle_sdk::{Progress, Task};
 
@@ -136,10 +136,16 @@ impl World {
     fn check_effort(&mut self, at: usize, index: u64, status: &TaskStatus) {
         let program = &self.programs[at];
         let Some(wish) = program.wishes.get(&index).filter(|wish| !wish.killed) else { return };
-        let worth_another = matches!(
-            status.state,
-            TaskState::Failed | TaskState::Lost | TaskState::Gone | TaskState::GoneByOperator | TaskState::Unreachable
-        );
+        let by_its_agent = status.state == TaskState::Killed && status.reason == Some(Reason::AgentDraining);
+        let worth_another = by_its_agent
+            || matches!(
+                status.state,
+                TaskState::Failed
+                    | TaskState::Lost
+                    | TaskState::Gone
+                    | TaskState::GoneByOperator
+                    | TaskState::Unreachable
+            );
         if worth_another && wish.launches < 1 + program.manner.policy.retries {
             let launches = wish.launches;
             self.oracle.fail(format!("program {at} is told that its task {index} is {}, after {launches}", status.state));
@@ -199,8 +205,12 @@ impl World {
         }
         if !self.faulty {
             // It has waited for long enough.
-            let endless = |index: &u64| self.programs[at].wishes[index].takes > 1_000 * S;
-            unwanted.extend(open.iter().copied().filter(endless));
+            let hopeless = |index: &u64| {
+                let wish = &self.programs[at].wishes[index];
+                let fits = self.agents.iter().any(|agent| agent.resources.contains(&wish.wants));
+                !wish.killed && (wish.takes > 1_000 * S || !fits)
+            };
+            unwanted.extend(open.iter().copied().filter(hopeless));
         }
         let cancels = self.faulty && self.rng.chance(manner.cancels);
         if cancels {
@@ -234,11 +244,11 @@ impl World {
             _ => self.rng.range(MS, 200 * MS) << self.rng.below(8),
         };
         let outcome = if !canary && self.rng.chance(200) { TaskState::Failed } else { TaskState::Finished };
-        let task = Task::new(Digest([0; 32])).name("").resources(wants);
+        let task = Task::new(Digest([0; 32])).name("").resources(wants.clone());
         let program = &mut self.programs[at];
         let index = program.wishes.len() as u64;
         let wish =
-            Wish { takes, outcome, canary, killed: false, starts: 0, launches: 0, result: None };
+            Wish { wants, takes, outcome, canary, killed: false, starts: 0, launches: 0, result: None };
         program.wishes.insert(index, wish);
         let run = self.run_of(at, life).expect("it acts");
         let shows = run.now(now);
