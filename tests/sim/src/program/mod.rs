@@ -82,7 +82,7 @@ pub(crate) struct Launch {
     pub(crate) index: u64,
     /// Where.
     pub(crate) agent: AgentId,
-    /// Whether anything was heard of it but that it is not there.
+    /// Whether anything was heard of it, before its end, but that it is not there.
     heard: bool,
     /// Whether the runner has told how it ended.
     over: bool,

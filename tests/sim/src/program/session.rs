@@ -147,7 +147,7 @@ impl World {
             self.oracle.told(status, epoch);
             let is_there = !matches!(status.state, TaskState::Unknown | TaskState::Unreachable | TaskState::Gone);
             if let Some(launch) = self.programs[at].launches.get_mut(&status.task) {
-                launch.heard |= is_there;
+                launch.heard |= is_there && !launch.over;
             }
         }
         let run = self.run_of(at, life).expect("it hears");

@@ -66,7 +66,8 @@ impl World {
         match news {
             News::Refused { index, why } => {
                 let fits = |agent: &crate::agent::Agent| agent.resources.contains(&why.wants);
-                if self.agents.iter().all(fits) {
+                // It may know of nobody but one that follows no rule.
+                if self.agents.iter().all(fits) && why.agent_name != "rogue" {
                     self.oracle.fail(format!("the runner of program {at} refuses task {index}, which fits everywhere"));
                 }
                 self.program_result(at, index, Told::Refused);
@@ -161,10 +162,12 @@ impl World {
         let Some(Place::Program(at)) = oracle.tasks.get(&task).map(|truth| truth.owner) else { return };
         let program = &mut self.programs[at];
         let Some(index) = program.launches.get(&task).map(|launch| launch.index) else { return };
-        // One that was lost with its machine before a word of it came through counts as one that never began.
+        // One that was lost with its machine before a word of it came through counts as one that never began; and so may
+        // one on an agent of which there are two.
         let unheard = program.launches.iter().filter(|&(&other, launch)| {
-            let lost = oracle.is_lost(other) || oracle.gone.contains(&launch.agent) || oracle.copied.contains(&launch.agent);
-            other != task && launch.index == index && !launch.heard && lost
+            let lost = oracle.is_lost(other) || oracle.gone.contains(&launch.agent);
+            let excused = (lost && !launch.heard) || oracle.copied.contains(&launch.agent);
+            other != task && launch.index == index && excused
         });
         let unheard = u32::try_from(unheard.count()).expect("few");
         let Some(wish) = program.wishes.get_mut(&index) else { return };
