@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use haggle_core::cluster::{AgentCommand, AgentIdentity, AgentOrder, Rejection};
 use haggle_core::node::{self, Command, Effect, Node};
+use haggle_core::planted::{self, Bug};
 use haggle_core::{
     AgentId, AgentInfo, AgentKey, Bytes, Ending, Epoch, Member, MilliCpu, Now, Reason, Resources, TaskId, TaskSpec,
     TaskState, TaskSummary, Usage,
 };
 
-use crate::bugs::{self, Bug};
 use crate::clock::Clock;
 use crate::net::{ConnId, Msg, Peer, Way};
 use crate::plan::{MS, S, Time};
@@ -230,7 +230,7 @@ impl World {
             leaving: false,
             tick_at: None,
         });
-        if bugs::is(Bug::EpochNotOnDisk) {
+        if planted::is(Bug::EpochNotOnDisk) {
             agent.disk.epoch = Epoch(0);
         }
         let recovered: Vec<_> = agent
@@ -340,7 +340,7 @@ impl World {
         process.heard = now;
         match msg {
             Msg::Order(epoch, order) => {
-                if epoch < agent.disk.epoch && !bugs::is(Bug::NoEpochCheck) {
+                if epoch < agent.disk.epoch && !planted::is(Bug::NoEpochCheck) {
                     say!(self, "agent {at} hangs up on {epoch}");
                     self.break_up(conn, true, false);
                     return self.agent_disconnected(at, None);

@@ -8,12 +8,12 @@ use std::time::Duration;
 use haggle_core::cluster::{
     Acknowledgement, FrameworkCall, FrameworkCommand, FrameworkEvent as Heard, FrameworkInfo, Question,
 };
+use haggle_core::planted::{self, Bug};
 use haggle_core::{
     AgentId, Bytes, Digest, Epoch, FrameworkId, Grants, Limits, Member, MilliCpu, Offer, OfferId, Resources, Sharing,
     TaskId, TaskSpec, TaskState, TaskStatus, UpdateId,
 };
 
-use crate::bugs::{self, Bug};
 use crate::net::{ConnId, Msg, Peer, Place, Way};
 use crate::plan::{MS, S, Temper, Time};
 use crate::say;
@@ -318,7 +318,7 @@ impl World {
         let conn = instance.conn.expect("it hears");
         let same = instance.epoch.replace(epoch) == Some(epoch);
         let calls = std::mem::take(&mut instance.calls);
-        if same || bugs::is(Bug::ResendsAfterFailover) {
+        if same || planted::is(Bug::ResendsAfterFailover) {
             for call in calls.into_iter().filter(|call| call.number > last_call) {
                 self.send(conn, Way::Up, Msg::Call(call.clone()));
                 self.instance(at, life).expect("it hears").calls.push_back(call);
@@ -346,7 +346,7 @@ impl World {
             agent: Some(record.agent),
         };
         let questions: Vec<_> = open.iter().map(question).collect();
-        if !questions.is_empty() && !bugs::is(Bug::AsksNothing) {
+        if !questions.is_empty() && !planted::is(Bug::AsksNothing) {
             self.call(at, life, FrameworkCommand::Reconcile(questions));
         }
         for (number, _) in open.iter().filter(|(_, record)| record.kill && !same) {
@@ -484,7 +484,7 @@ impl World {
         if reused && status.state == TaskState::Error {
             return;
         }
-        let lost_write = bugs::is(Bug::AckBeforePersist) && status.state.is_terminal();
+        let lost_write = planted::is(Bug::AckBeforePersist) && status.state.is_terminal();
         if !record.is_over() && !lost_write {
             record.state = Some(status.state);
         }

@@ -3,7 +3,6 @@
 //! [`run`] plays one seed. `README.md` says what is simulated, what is checked, and how to read a seed that fails.
 
 mod agent;
-pub mod bugs;
 mod clock;
 mod faults;
 mod finish;

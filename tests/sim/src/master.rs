@@ -5,9 +5,9 @@ use std::mem;
 use std::time::Duration;
 
 use haggle_core::cluster::{AgentCommand, Change, Cluster, Command, Config, Effect, FrameworkCommand, OperatorCommand};
+use haggle_core::planted::{self, Bug};
 use haggle_core::{AgentId, ClusterId, Epoch, Now, RequestId, SessionId};
 
-use crate::bugs::{self, Bug};
 use crate::clock::Clock;
 use crate::net::{ConnId, Msg, Peer, Place, Way};
 use crate::plan::{MS, S, Time};
@@ -292,7 +292,7 @@ impl World {
         let lead = master.lead.as_mut().expect("it leads");
         let passed = shows.saturating_sub(lead.looked);
         lead.looked = lead.looked.max(shows);
-        lead.now += if bugs::is(Bug::PausesCount) { passed } else { passed.min(COUNTED_MAX) };
+        lead.now += if planted::is(Bug::PausesCount) { passed } else { passed.min(COUNTED_MAX) };
         Now::from_nanos(lead.now)
     }
 
@@ -390,7 +390,7 @@ impl World {
         let mut lead = self.masters[at].lead.take().expect("it was just there");
         let mut hit = None;
         let mut effects = mem::take(&mut lead.held_back);
-        if bugs::is(Bug::PausesCount) {
+        if planted::is(Bug::PausesCount) {
             self.tick(at, &mut lead, now, &mut effects);
         }
         while let Some(input) = lead.waiting.pop_front() {
@@ -411,7 +411,7 @@ impl World {
                 break;
             }
         }
-        if !bugs::is(Bug::PausesCount) {
+        if !planted::is(Bug::PausesCount) {
             self.tick(at, &mut lead, now, &mut effects);
         }
         lead.cluster.allocate(now, &mut effects);
@@ -433,7 +433,7 @@ impl World {
             say!(self, "master {at} is hit before it speaks of an accept");
             return self.hit(at, false);
         }
-        if bugs::is(Bug::SpeaksBeforeWrite) {
+        if planted::is(Bug::SpeaksBeforeWrite) {
             self.let_out(at, None);
         }
         if changes.is_empty() {
@@ -545,7 +545,7 @@ impl World {
         if self.store.full_until > self.now {
             return answer(self, WriteEnd::Full);
         }
-        let leads = !self.has_leases() || self.store.leads(self.now, writing.lease) || bugs::is(Bug::NoFence);
+        let leads = !self.has_leases() || self.store.leads(self.now, writing.lease) || planted::is(Bug::NoFence);
         if !leads || (!self.has_leases() && !alive) {
             return answer(self, WriteEnd::Failed);
         }
@@ -599,7 +599,7 @@ impl World {
         let shows = self.masters[at].clock.read(self.now);
         let leases = self.has_leases();
         let Some(mut lead) = self.masters[at].lead.take() else { return };
-        if leases && shows >= lead.leads_until && !bugs::is(Bug::SpeaksAfterLease) {
+        if leases && shows >= lead.leads_until && !planted::is(Bug::SpeaksAfterLease) {
             self.masters[at].lead = Some(lead);
             say!(self, "master {at} may lead no more, and says nothing");
             return self.retire(at);
