@@ -28,7 +28,8 @@ impl TaskState {
     /// changes. A terminal state is never left.
     pub const fn next(self, event: TaskEvent) -> Option<Self> {
         use TaskEvent::{
-            AgentForgot, AgentGone, AgentGoneByOperator, AgentLeft, AgentRestarted, AgentSilent, KillRequested, Reported,
+            AgentForgot, AgentGone, AgentGoneByOperator, AgentLeft, AgentRestarted, AgentSilent, KillRequested,
+            Reported,
         };
         use TaskState::{
             Dropped, Error, Failed, Finished, Gone, GoneByOperator, Killed, Killing, Lost, Running, Staging, Starting,

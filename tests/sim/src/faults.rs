@@ -14,9 +14,9 @@ use crate::agent::Disk;
 use crate::master::COUNTED_MAX;
 use crate::net::{Msg, Peer, Place, Way};
 use crate::plan::{Fault, MS, S, Time};
+use crate::program::Told;
 use crate::say;
 use crate::store::LEASE;
-use crate::program::Told;
 use crate::world::{Event, ProgramEvent, Undo, World};
 
 impl World {

@@ -115,14 +115,7 @@ pub(crate) struct Run {
 impl Program {
     /// One that has not started.
     pub(crate) fn new(manner: Manner) -> Self {
-        Self {
-            manner,
-            run: None,
-            life: 0,
-            wishes: BTreeMap::new(),
-            launches: BTreeMap::new(),
-            left: false,
-        }
+        Self { manner, run: None, life: 0, wishes: BTreeMap::new(), launches: BTreeMap::new(), left: false }
     }
 
     /// Tasks of which it was told nothing yet.
@@ -246,7 +239,8 @@ impl World {
                     self.masters[leader].paused_until <= now
                         && self.net.connects(Place::Program(at), Place::Master(leader))
                 });
-                let agents = agents.and_then(|leader| self.masters[leader].lead.as_ref()).map(|lead| lead.cluster.agents());
+                let agents =
+                    agents.and_then(|leader| self.masters[leader].lead.as_ref()).map(|lead| lead.cluster.agents());
                 let run = self.run_of(at, life).expect("it was just there");
                 let shows = run.now(now);
                 if let Some(state) = &mut run.state {

@@ -100,11 +100,15 @@ impl World {
         let program = &mut self.programs[at];
         let beside = program.launches.iter().find(|(_, launch)| launch.index == index && !launch.over);
         if let Some((other, _)) = beside {
-            return self.oracle.fail(format!("program {at} is told of {task} beside {other}, both of its task {index}"));
+            return self
+                .oracle
+                .fail(format!("program {at} is told of {task} beside {other}, both of its task {index}"));
         }
         let wish = program.wishes.get_mut(&index).filter(|wish| wish.result.is_none() && !wish.killed);
         let Some(wish) = wish else {
-            return self.oracle.fail(format!("program {at} does not want its task {index} any more, launched as {task}"));
+            return self
+                .oracle
+                .fail(format!("program {at} does not want its task {index} any more, launched as {task}"));
         };
         wish.launches += 1;
         let (takes, outcome) = (wish.takes, wish.outcome);
@@ -149,10 +153,12 @@ impl World {
             );
         if worth_another && wish.launches < 1 + program.manner.policy.retries {
             let launches = wish.launches;
-            self.oracle.fail(format!("program {at} is told that its task {index} is {}, after {launches}", status.state));
+            self.oracle
+                .fail(format!("program {at} is told that its task {index} is {}, after {launches}", status.state));
         }
         if !status.state.is_terminal() && status.state != TaskState::Unreachable {
-            self.oracle.fail(format!("program {at} is told that its task {index} has ended, and it is {}", status.state));
+            self.oracle
+                .fail(format!("program {at} is told that its task {index} has ended, and it is {}", status.state));
         }
     }
 
@@ -174,7 +180,8 @@ impl World {
         wish.starts += 1;
         let (starts, most) = (wish.starts, 1 + program.manner.policy.retries + unheard);
         if starts > most {
-            self.oracle.fail(format!("task {index} of program {at} starts for the {starts}th time as {task}, of {most}"));
+            self.oracle
+                .fail(format!("task {index} of program {at} starts for the {starts}th time as {task}, of {most}"));
         }
     }
 
@@ -201,7 +208,8 @@ impl World {
                 self.submit(at, life, false);
             }
         }
-        let open: Vec<u64> = self.programs[at].open().filter(|(_, wish)| !wish.canary).map(|(index, _)| index).collect();
+        let open: Vec<u64> =
+            self.programs[at].open().filter(|(_, wish)| !wish.canary).map(|(index, _)| index).collect();
         let mut unwanted = Vec::new();
         if self.faulty && !open.is_empty() && self.rng.chance(manner.kills) {
             unwanted.push(open[self.rng.index(open.len())]);
@@ -250,8 +258,7 @@ impl World {
         let task = Task::new(Digest([0; 32])).name("").resources(wants.clone());
         let program = &mut self.programs[at];
         let index = program.wishes.len() as u64;
-        let wish =
-            Wish { wants, takes, outcome, canary, killed: false, starts: 0, launches: 0, result: None };
+        let wish = Wish { wants, takes, outcome, canary, killed: false, starts: 0, launches: 0, result: None };
         program.wishes.insert(index, wish);
         let run = self.run_of(at, life).expect("it acts");
         let shows = run.now(now);
