@@ -99,6 +99,8 @@ bugs! {
     TriesNotCounted,
     /// A runner that wanted no offers never wants any again.
     NeverRevived,
+    /// A peer that does not read what it is sent is never cut off.
+    OutboxUnbounded,
     /// A runner acknowledges an end and tells nobody.
     EndSwallowed,
 }

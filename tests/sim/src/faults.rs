@@ -10,7 +10,6 @@ use haggle_core::{
     TaskId, TaskState, TaskStatus, UpdateId,
 };
 
-use crate::agent::Disk;
 use crate::master::COUNTED_MAX;
 use crate::net::{Msg, Peer, Place, Way};
 use crate::plan::{Fault, MS, S, Time};
@@ -66,12 +65,12 @@ impl World {
             }
             Fault::MasterPause => {
                 let at = if self.rng.chance(800) { self.leader().unwrap_or(master) } else { master };
-                let pause = self.rng.range(LEASE / 10, 8 * LEASE);
-                self.pause_master(at, pause);
-                if self.masters[at].up && self.rng.chance(300) {
-                    // Its machine is suspended, and with it the clock that tells how long it may lead.
-                    self.masters[at].clock.stand(pause);
-                    self.masters[at].suspended = true;
+                match self.rng.chance(300) {
+                    true => self.suspend_master(at),
+                    false => {
+                        let pause = self.rng.range(LEASE / 10, 8 * LEASE);
+                        self.pause_master(at, pause);
+                    }
                 }
             }
             Fault::ClockJump => {
@@ -146,6 +145,22 @@ impl World {
                 self.operator(request, &OperatorCommand::AgentGone(id));
             }
             Fault::Rogue => self.rogue(),
+            Fault::SlowReader => {
+                if let Some(place) = self.some_conn().and_then(|id| self.net.conns[&id].peer.place()) {
+                    let lasts = self.rng.range(S, 30 * S);
+                    self.net.slow.insert(place, self.now + lasts);
+                    self.after(lasts, Event::Undo(Undo::Slow(place)));
+                }
+            }
+            Fault::RegistryLost => {
+                let cluster = ClusterId(self.rng.wide());
+                if self.plan.masters == 1 {
+                    let wait = self.rng.range(50 * MS, 8 * S);
+                    self.crash_master(0, wait);
+                }
+                self.store.lose(cluster);
+                self.oracle.begins_anew(cluster);
+            }
         }
     }
 
@@ -165,6 +180,34 @@ impl World {
         self.masters[at].counted += COUNTED_MAX;
         self.masters[at].paused_until = until;
         say!(self, "master {at} stands still for {} ms", (until - self.now) / MS);
+    }
+
+    /// A master's machine is suspended. One that is frozen, as a copy of a machine is that is brought back to life, has no
+    /// clock that tells it so: it may not know that it leads no more. Agents are made to come to it at that moment.
+    fn suspend_master(&mut self, at: usize) {
+        let pause = self.rng.range(2 * LEASE, 8 * LEASE);
+        self.pause_master(at, pause);
+        if !self.masters[at].up {
+            return;
+        }
+        let frozen = self.rng.chance(500);
+        self.masters[at].clock.stand(pause, frozen);
+        if !frozen || self.plan.masters == 1 {
+            return;
+        }
+        self.masters[at].suspended = true;
+        // Its network comes back after it.
+        let away = pause + self.rng.range(S, 4 * S);
+        for (from, to) in [(Place::Master(at), Place::Store), (Place::Store, Place::Master(at))] {
+            self.set_cut(from, to, true);
+            self.after(away, Event::Undo(Undo::Cut(from, to)));
+        }
+        for agent in 0..self.agents.len() {
+            if self.rng.chance(500) {
+                let then = pause + self.rng.range(0, 2 * S);
+                self.after(then, Event::Undo(Undo::Restart(agent, at)));
+            }
+        }
     }
 
     fn partition(&mut self, one_way: bool) {
@@ -198,16 +241,14 @@ impl World {
         self.power_off(at);
         match fault {
             Fault::DiskLost => {
-                let key = self.rng.wide();
-                self.agents[at].disk = Disk::new(key);
-                self.agents[at].swapped = false;
-                self.oracle.forgets_epoch(at);
+                self.clear_disk(at);
             }
             Fault::DiskSwapped => {
                 let other = self.rng.index(self.plan.agents);
                 if other != at {
                     let disk = self.agents[other].disk.clone();
-                    self.oracle.copied.extend(disk.member.map(|member| member.id));
+                    let of_this = disk.member.filter(|member| member.cluster == self.store.cluster);
+                    self.oracle.copied.extend(of_this.map(|member| member.id));
                     self.oracle.copied_keys.insert(disk.key);
                     self.agents[at].disk = disk;
                     self.agents[at].swapped = true;

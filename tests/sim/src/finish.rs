@@ -88,6 +88,7 @@ impl World {
     fn set_up(&mut self) {
         self.oracle.forgetful = self.plan.history < 1_000;
         self.store.cluster = ClusterId(self.rng.wide());
+        self.oracle.cluster = self.store.cluster;
         for at in 0..self.plan.masters {
             let clock = self.some_clock();
             self.masters.push(Master::new(clock));
@@ -122,19 +123,18 @@ impl World {
         say!(self, "nothing goes wrong any more");
         self.faulty = false;
         self.mend_all();
+        self.net.slow.clear();
         self.store.down_until = 0;
         self.store.full_until = 0;
         for id in self.conns_where(|conn| matches!(conn.peer, Peer::Rogue(_))) {
             self.break_up(id, true, true);
         }
         for at in 0..self.agents.len() {
-            // Somebody has looked why two agents have one id.
-            if self.agents[at].swapped {
+            let of_another = self.agents[at].disk.member.is_some_and(|member| member.cluster != self.store.cluster);
+            // Somebody has looked why two agents have one id, and why one is turned away.
+            if self.agents[at].swapped || of_another {
                 self.power_off(at);
-                let key = self.rng.wide();
-                self.agents[at].disk = Disk::new(key);
-                self.agents[at].swapped = false;
-                self.oracle.forgets_epoch(at);
+                self.clear_disk(at);
                 self.start_agent(at, S);
             }
         }
@@ -167,8 +167,9 @@ impl World {
 
     /// An operator declares gone what no machine is any more.
     fn give_up_lost_agents(&mut self) {
+        let of_this = |member: &Member<AgentId>| member.cluster == self.store.cluster;
         let own: BTreeSet<AgentId> =
-            self.agents.iter().filter_map(|agent| agent.disk.member).map(|member| member.id).collect();
+            self.agents.iter().filter_map(|agent| agent.disk.member).filter(of_this).map(|member| member.id).collect();
         let Some(at) = self.leader() else { return };
         let Some(lead) = &self.masters[at].lead else { return };
         let connected: BTreeSet<AgentId> =
@@ -239,7 +240,7 @@ impl World {
                 continue;
             }
             let Some((member, agent, kept)) = self.kept(*id, truth) else { continue };
-            if member.map(|member| member.id) != Some(id.framework) {
+            if member != Some(Member { cluster: self.store.cluster, id: id.framework }) {
                 continue;
             }
             let excused = truth.lost || self.oracle.gone.contains(&agent) || self.oracle.copied.contains(&agent);
@@ -316,7 +317,7 @@ impl World {
     /// What must be true after every step of the master that leads.
     pub(crate) fn check_master(&mut self, at: usize) {
         let Some(lead) = &self.masters[at].lead else { return };
-        if lead.epoch.0 != self.store.epoch {
+        if lead.epoch.0 != self.store.epoch || lead.of != self.store.cluster {
             return;
         }
         let counts = lead.cluster.counts();
@@ -339,6 +340,9 @@ impl World {
             || counts.sessions > lead.sessions()
         {
             wrong = Some(format!("the master holds too much: {counts:?}, with {} sessions", lead.sessions()));
+        }
+        if let Some((peer, waiting)) = self.overlong(at) {
+            wrong = Some(format!("{waiting} messages wait for {peer:?}, of {}", self.plan.outbox));
         }
         if let Some(wrong) = wrong {
             self.oracle.fail(wrong);
@@ -381,14 +385,14 @@ impl World {
                 Change::AgentRecorded(id, record)
                     if record.unreachable_since.is_some() && !self.oracle.copied.contains(id) =>
                 {
-                    let is_it = |agent: &Agent| agent.disk.member.is_some_and(|member| member.id == *id);
+                    let it = Member { cluster: self.store.cluster, id: *id };
+                    let is_it = |agent: &Agent| agent.disk.member == Some(it);
                     (self.agents.iter().position(is_it).map(Place::Agent), self.plan.agent_timeout)
                 }
                 Change::FrameworkRemoved(id) if !self.leaving => {
-                    let is_it = |framework: &Framework| framework.store.member.is_some_and(|member| member.id == *id);
-                    let runs = |program: &Program| {
-                        program.run.as_ref().and_then(|run| run.member).is_some_and(|member| member.id == *id)
-                    };
+                    let it = Member { cluster: self.store.cluster, id: *id };
+                    let is_it = |framework: &Framework| framework.store.member == Some(it);
+                    let runs = |program: &Program| program.run.as_ref().and_then(|run| run.member) == Some(it);
                     let found = self.frameworks.iter().position(is_it);
                     let program = self.programs.iter().position(runs);
                     let timeout = found.map(|at| self.frameworks[at].temper.failover_timeout);

@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use haggle_core::Epoch;
 use haggle_core::cluster::{AgentCommand, AgentOrder, FrameworkCall, FrameworkEvent};
+use haggle_core::planted::{self, Bug};
 
 use crate::plan::{MS, S, Time};
+use crate::say;
 use crate::world::{Event, World};
 
 /// Names a connection.
@@ -13,9 +15,6 @@ pub(crate) type ConnId = u64;
 
 /// How long a connection may be dead before the network of either end says so.
 const KEEP_ALIVE: Time = 20 * S;
-
-/// Messages on the way to one peer. Above this, the master cuts it off.
-const QUEUE_MAX: usize = 4_096;
 
 /// Who is at the other end of a connection to a master.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -93,6 +92,8 @@ pub(crate) struct Conn {
 struct Line {
     waiting: VecDeque<(Time, Msg)>,
     last: Time,
+    /// The most that may wait: the bound, or one batch that found nothing waiting.
+    most: usize,
 }
 
 /// All connections, and who cannot reach whom.
@@ -101,6 +102,8 @@ pub(crate) struct Net {
     /// Connections that at least one end believes in.
     pub(crate) conns: BTreeMap<ConnId, Conn>,
     cut: BTreeSet<(Place, Place)>,
+    /// Who reads slowly, until when.
+    pub(crate) slow: BTreeMap<Place, Time>,
     last: ConnId,
 }
 
@@ -147,18 +150,54 @@ impl World {
 
     /// Sends a message, after those before it.
     pub(crate) fn send(&mut self, id: ConnId, way: Way, msg: Msg) {
+        match way {
+            Way::Up => self.carry(id, way, msg),
+            Way::Down => self.put(id, vec![msg]),
+        }
+    }
+
+    /// Puts a batch into a master's outbox for one peer. Who has read everything so far is not behind, however large the
+    /// batch; who is, is cut off at the bound.
+    pub(crate) fn put(&mut self, id: ConnId, batch: Vec<Msg>) {
+        let bound = self.plan.outbox;
+        let Some(conn) = self.net.conns.get_mut(&id).filter(|conn| !conn.broken) else { return };
+        let line = &mut conn.down;
+        let behind = !line.waiting.is_empty() && line.waiting.len() + batch.len() > bound;
+        if behind && !planted::is(Bug::OutboxUnbounded) {
+            let peer = conn.peer;
+            say!(self, "{peer:?} is cut off: it reads too slowly");
+            return self.break_up(id, true, true);
+        }
+        line.most = if line.waiting.is_empty() { bound.max(batch.len()) } else { line.most };
+        for msg in batch {
+            self.carry(id, Way::Down, msg);
+        }
+    }
+
+    fn carry(&mut self, id: ConnId, way: Way, msg: Msg) {
         let delay = self.delay();
         let now = self.now;
-        let Some(conn) = self.net.conns.get_mut(&id).filter(|conn| !conn.broken) else { return };
-        let line = conn.line(way);
-        line.last = line.last.max(now + delay);
+        let Some(conn) = self.net.conns.get(&id).filter(|conn| !conn.broken) else { return };
+        let slow = way == Way::Down && conn.peer.place().is_some_and(|place| self.net.slow.contains_key(&place));
+        let departs = match way {
+            Way::Up => now,
+            Way::Down => now.max(self.masters[conn.master].paused_until),
+        };
+        let reads = if slow && self.faulty { self.rng.range(50 * MS, 500 * MS) } else { 0 };
+        let line = self.net.conns.get_mut(&id).expect("it was just there").line(way);
+        line.last = line.last.max(departs + delay) + reads;
         let at = line.last;
         line.waiting.push_back((at, msg));
-        let waiting = line.waiting.len();
         self.at(at, Event::Arrive(id, way));
-        if way == Way::Down && waiting > QUEUE_MAX {
-            self.break_up(id, true, true);
-        }
+    }
+
+    /// The first queue to a peer of a master that is longer than it may be.
+    pub(crate) fn overlong(&self, master: usize) -> Option<(Peer, usize)> {
+        let of_it = self.net.conns.values().filter(|conn| conn.master == master);
+        of_it
+            .map(|conn| (conn.peer, &conn.down))
+            .find(|(_, line)| line.waiting.len() > line.most)
+            .map(|(peer, line)| (peer, line.waiting.len()))
     }
 
     /// How long a message takes.

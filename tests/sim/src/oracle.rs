@@ -38,6 +38,8 @@ pub(crate) struct Truth {
 /// Ground truth, and the first promise that was broken.
 #[derive(Debug, Default)]
 pub(crate) struct Oracle {
+    /// The cluster that promises. What one before it promised is void.
+    pub(crate) cluster: ClusterId,
     /// What is true of every task that a framework wanted.
     pub(crate) tasks: BTreeMap<TaskId, Truth>,
     /// What is wrong.
@@ -63,13 +65,32 @@ pub(crate) struct Oracle {
 }
 
 impl Oracle {
+    /// The registry is lost: whoever is of the cluster before is of another one now.
+    pub(crate) fn begins_anew(&mut self, cluster: ClusterId) {
+        let before = std::mem::take(self);
+        *self = Self {
+            cluster,
+            broken: before.broken,
+            obeyed: before.obeyed,
+            keys: before.keys,
+            copied_keys: before.copied_keys,
+            forgetful: before.forgetful,
+            starts: before.starts,
+            ends_told: before.ends_told,
+            ..Self::default()
+        };
+    }
+
     /// Notes the first promise that was broken.
     pub(crate) fn fail(&mut self, what: String) {
         self.broken.get_or_insert(what);
     }
 
     /// A framework has written down that it wants a task.
-    pub(crate) fn wanted(&mut self, id: TaskId, owner: Place, takes: Time, outcome: TaskState) {
+    pub(crate) fn wanted(&mut self, of: ClusterId, id: TaskId, owner: Place, takes: Time, outcome: TaskState) {
+        if of != self.cluster {
+            return;
+        }
         self.tasks.entry(id).or_insert(Truth {
             owner,
             takes,
@@ -125,12 +146,7 @@ impl Oracle {
         }
     }
 
-    /// A task was lost before it came to an executor.
-    pub(crate) fn never_ran(&mut self, id: TaskId) {
-        self.lost(id);
-    }
-
-    /// A task and what was known of it are lost with its machine, or its executor.
+    /// A task and what was known of it are lost with its machine, its executor, or the agent that fetched it.
     pub(crate) fn lost(&mut self, id: TaskId) {
         if let Some(truth) = self.tasks.get_mut(&id) {
             truth.lost = true;
@@ -176,6 +192,9 @@ impl Oracle {
         if self.copied_keys.contains(&key) {
             self.copied.insert(member.id);
         }
+        if member.cluster != self.cluster {
+            return;
+        }
         let owner = *self.keys.entry((member.cluster, member.id)).or_insert(key);
         if owner != key {
             self.fail(format!("{} is given to two agents", member.id));
@@ -184,6 +203,9 @@ impl Oracle {
 
     /// A framework is given an id.
     pub(crate) fn subscribed(&mut self, at: Place, identity: u64, member: Member<FrameworkId>) {
+        if member.cluster != self.cluster {
+            return;
+        }
         let owner = *self.frameworks.entry(member.id).or_insert((at, identity));
         let id = *self.by_member.entry((at, identity)).or_insert(member.id);
         if owner != (at, identity) {
@@ -200,6 +222,9 @@ impl Oracle {
         let Some(member) = member else {
             return self.fail(format!("a framework without an id is turned away: {why}"));
         };
+        if member.cluster != self.cluster {
+            return;
+        }
         for (_, truth) in self.tasks_of(member.id) {
             truth.abandoned = true;
         }
@@ -211,12 +236,16 @@ impl Oracle {
 
     /// An agent of ours is told that somebody must act.
     pub(crate) fn turned_away(&mut self, at: usize, member: Option<Member<AgentId>>, why: &str) {
+        if member.is_some_and(|member| member.cluster != self.cluster) {
+            return;
+        }
         self.fail(format!("agent {at}, which is {member:?}, is turned away for good: {why}"));
     }
 
     /// An agent of ours is told that its id is void.
     pub(crate) fn void(&mut self, at: usize, member: Option<Member<AgentId>>) {
         if let Some(member) = member
+            && member.cluster == self.cluster
             && !self.gone.contains(&member.id)
         {
             self.fail(format!("agent {at} is told that {} is gone, and nobody declared it so", member.id));
@@ -312,7 +341,10 @@ impl Oracle {
     }
 
     /// A framework hears of a task.
-    pub(crate) fn told(&mut self, status: &TaskStatus, _epoch: Epoch) {
+    pub(crate) fn told(&mut self, of: ClusterId, status: &TaskStatus) {
+        if of != self.cluster {
+            return;
+        }
         let Some(truth) = self.tasks.get_mut(&status.task) else { return };
         if truth.reused {
             return;

@@ -105,6 +105,18 @@ impl Store {
         }
     }
 
+    /// Everything is lost. Whoever opens it finds another cluster.
+    pub(crate) fn lose(&mut self, cluster: ClusterId) {
+        *self = Self {
+            cluster,
+            down_until: self.down_until,
+            full_until: self.full_until,
+            // No lease is ever given twice.
+            last_lease: self.last_lease,
+            ..Self::default()
+        };
+    }
+
     /// The agents that are remembered.
     pub(crate) fn agents(&self) -> impl Iterator<Item = AgentId> {
         self.agents.keys().copied()

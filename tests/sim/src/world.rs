@@ -149,6 +149,10 @@ pub(crate) enum Undo {
     Start(usize),
     /// Somebody who follows no rule has had enough.
     Rogue(ConnId),
+    /// Somebody reads as fast as before.
+    Slow(crate::net::Place),
+    /// An agent is started anew, and asks a certain master first.
+    Restart(usize, usize),
 }
 
 /// Everything.
@@ -319,6 +323,17 @@ impl World {
             Event::Fault => self.strike(),
             Event::Undo(Undo::Cut(from, to)) => self.set_cut(from, to, false),
             Event::Undo(Undo::Rogue(id)) => self.break_up(id, true, true),
+            Event::Undo(Undo::Slow(place)) => {
+                if self.net.slow.get(&place).is_some_and(|&until| until <= self.now) {
+                    self.net.slow.remove(&place);
+                }
+            }
+            Event::Undo(Undo::Restart(at, master)) => {
+                self.crash_agent(at);
+                self.agents[at].first_target = Some(master);
+                let wait = self.rng.range(10 * crate::plan::MS, 200 * crate::plan::MS);
+                self.start_agent(at, wait);
+            }
             Event::Undo(Undo::Start(at)) => {
                 if self.frameworks[at].instances.is_empty() {
                     self.start_framework(at);

@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use haggle_core::{Ending, Reason, TaskId, TaskState, Usage};
 
+use crate::plan::S;
 use crate::say;
 use crate::world::{AgentEvent, Event, ExecutorEvent, World};
 
 impl World {
     /// What happens in an executor.
     pub(crate) fn executor_happens(&mut self, at: usize, boot: u64, task: TaskId, event: ExecutorEvent) {
+        let current = self.is_of_this_cluster(at);
         let agent = &mut self.agents[at];
         if agent.boot != boot {
             return;
@@ -20,14 +22,21 @@ impl World {
             ExecutorEvent::Start => {
                 held.started = true;
                 say!(self, "{task} starts on agent {at}");
-                let takes = self.oracle.started(task, at);
-                self.program_started(task);
+                let takes = match current {
+                    true => self.oracle.started(task, at),
+                    // Nobody promises anything of it any more.
+                    false => S,
+                };
+                if current {
+                    self.program_started(task);
+                }
                 self.after(takes, Event::Executor(at, boot, task, ExecutorEvent::End));
                 self.after(0, Event::Agent(at, life, AgentEvent::Started(task)));
             }
             ExecutorEvent::End | ExecutorEvent::Stop => {
                 let state = match event {
                     ExecutorEvent::Stop => TaskState::Killed,
+                    _ if !current => TaskState::Finished,
                     _ => self.oracle.outcome(task),
                 };
                 let ending = Ending {
@@ -40,7 +49,9 @@ impl World {
                 };
                 held.ending = Some(ending.clone());
                 say!(self, "{task} ends as {state} on agent {at}");
-                self.oracle.ended(task, state);
+                if current {
+                    self.oracle.ended(task, state);
+                }
                 self.after(0, Event::Agent(at, life, AgentEvent::Ended(task, Box::new(ending))));
             }
         }
@@ -56,12 +67,10 @@ impl World {
             let agent = &mut self.agents[at];
             let held = agent.executor.remove(&task).expect("it was just there");
             let life = agent.life;
+            // The record of one that has ended is gone; a later agent does not know of it.
+            self.loses(at, task);
             if held.ending.is_none() {
-                self.oracle.lost(task);
                 self.after(0, Event::Agent(at, life, AgentEvent::GivenUp(task, false)));
-            } else {
-                // Its record is gone; a later agent does not know of it.
-                self.oracle.lost(task);
             }
         }
     }

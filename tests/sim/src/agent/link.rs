@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use haggle_core::AgentInfo;
 use haggle_core::cluster::{AgentCommand, AgentIdentity, AgentOrder, Rejection};
 use haggle_core::node::Command;
 use haggle_core::planted::{self, Bug};
+use haggle_core::{AgentId, AgentInfo, Epoch, Member};
 
-use super::{Disk, SILENT_HEARTBEATS};
+use super::SILENT_HEARTBEATS;
 use crate::net::{ConnId, Msg, Peer, Way};
 use crate::plan::{MS, S, Time};
 use crate::say;
@@ -105,14 +105,16 @@ impl World {
         process.heard = now;
         match msg {
             Msg::Order(epoch, order) => {
-                if epoch < agent.disk.epoch && !planted::is(Bug::NoEpochCheck) {
+                let is_of_another = matches!(order, AgentOrder::Refused(Rejection::OtherCluster(_)));
+                if epoch < process.highest && !is_of_another && !planted::is(Bug::NoEpochCheck) {
                     say!(self, "agent {at} hangs up on {epoch}");
                     self.break_up(conn, true, false);
                     return self.agent_disconnected(at, None);
                 }
-                agent.disk.epoch = agent.disk.epoch.max(epoch);
-                self.oracle.obeys(at, epoch);
-                self.agent_ordered(at, conn, order);
+                if !is_of_another {
+                    self.oracle.obeys(at, epoch);
+                }
+                self.agent_ordered(at, conn, epoch, order);
             }
             Msg::StandsBy(leader) => {
                 self.break_up(conn, true, false);
@@ -135,17 +137,21 @@ impl World {
         }
     }
 
-    fn agent_ordered(&mut self, at: usize, conn: ConnId, order: AgentOrder) {
+    fn agent_ordered(&mut self, at: usize, conn: ConnId, epoch: Epoch, order: AgentOrder) {
         match order {
             AgentOrder::Registered { member, .. } => {
+                if self.agents[at].disk.member.is_some_and(|own| own.cluster != member.cluster) {
+                    self.oracle.fail(format!("agent {at} is of another cluster, and is taken in as {member:?}"));
+                }
+                if !self.agent_remembers(at, member, epoch) {
+                    return;
+                }
                 let agent = &mut self.agents[at];
-                agent.disk.member = Some(member);
-                let key = agent.disk.key;
                 let process = agent.process.as_mut().expect("it runs");
                 process.registered = true;
+                process.highest = process.highest.max(epoch);
                 process.backoff = 100 * MS;
                 let (draining, leaving) = (process.draining, process.leaving);
-                self.oracle.named(member, key);
                 if draining {
                     self.report(at, AgentCommand::Drain);
                 }
@@ -161,6 +167,29 @@ impl World {
             AgentOrder::Resend(framework) => self.node_does(at, Command::Resend(framework)),
             AgentOrder::RemoveFramework(framework) => self.node_does(at, Command::RemoveFramework(framework)),
         }
+    }
+
+    /// Writes its id and the epoch to a new file, which then takes the place of the old one. False when the agent dies over
+    /// it: then all of it is on disk, or nothing.
+    fn agent_remembers(&mut self, at: usize, member: Member<AgentId>, epoch: Epoch) -> bool {
+        let disk = &self.agents[at].disk;
+        if disk.member == Some(member) && disk.epoch == epoch {
+            return true;
+        }
+        let dies = self.faulty && self.rng.chance(self.plan.torn_files);
+        if !dies || self.rng.chance(500) {
+            let disk = &mut self.agents[at].disk;
+            (disk.member, disk.epoch) = (Some(member), epoch);
+            let key = disk.key;
+            self.oracle.named(member, key);
+        }
+        if dies {
+            say!(self, "agent {at} dies over its identity");
+            self.crash_agent(at);
+            let wait = self.rng.range(10 * MS, 2 * S);
+            self.start_agent(at, wait);
+        }
+        !dies
     }
 
     fn agent_refused(&mut self, at: usize, conn: ConnId, rejection: &Rejection) {
@@ -181,24 +210,26 @@ impl World {
         if let Rejection::Gone(_) = rejection {
             self.oracle.void(at, member);
         }
-        // It ends every task, forgets its id and stops; whoever looks after the machine starts it again.
-        self.power_off(at);
-        self.agents[at].disk.member = None;
-        if let Rejection::Final(_) | Rejection::OtherCluster(_) = rejection {
-            let key = self.rng.wide();
-            self.agents[at].disk = Disk::new(key);
-            self.agents[at].swapped = false;
+        if let Rejection::OtherCluster(_) = rejection
+            && self.faulty
+            && !self.is_of_this_cluster(at)
+        {
+            // It stops and leaves its tasks alone. Whoever looks after the machine starts it again, and has to find out.
+            self.crash_agent(at);
+            return self.start_agent(at, 2 * S);
         }
+        // It ends every task, forgets who it is and stops, or an operator has it do so; it is started again.
+        self.power_off(at);
+        self.clear_disk(at);
         self.start_agent(at, 2 * S);
     }
 
     fn agent_has_left(&mut self, at: usize) {
         say!(self, "agent {at} has left");
         self.power_off(at);
-        let agent = &mut self.agents[at];
-        agent.disk.member = None;
+        self.clear_disk(at);
         if self.leaving {
-            agent.left = true;
+            self.agents[at].left = true;
         } else {
             self.start_agent(at, S);
         }

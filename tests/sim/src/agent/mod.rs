@@ -42,6 +42,8 @@ pub(crate) struct Agent {
     pub(crate) process: Option<Process>,
     /// What the machine's executors hold. They outlive the agent.
     pub(crate) executor: BTreeMap<TaskId, Held>,
+    /// The master that its next process asks first.
+    pub(crate) first_target: Option<usize>,
     /// Whether it has left for good.
     pub(crate) left: bool,
 }
@@ -62,6 +64,8 @@ pub(crate) struct Process {
     /// The machine.
     pub(crate) node: Node,
     run: u64,
+    /// Of the masters that have taken it in.
+    highest: Epoch,
     /// Its session.
     pub(crate) conn: Option<ConnId>,
     /// Whether the session's master has taken it in.
@@ -107,6 +111,7 @@ impl Agent {
             clock,
             process: None,
             executor: BTreeMap::new(),
+            first_target: None,
             left: false,
         }
     }
@@ -154,12 +159,12 @@ impl World {
         agent.life += 1;
         agent.paused_until = 0;
         for task in process.fetching.keys() {
-            self.oracle.never_ran(*task);
+            self.loses(at, *task);
         }
         // What a node says of a task that never ran dies with it.
         for (task, _) in process.node.task_states() {
             if !self.agents[at].executor.contains_key(&task) {
-                self.oracle.never_ran(task);
+                self.loses(at, task);
             }
         }
         if let Some(conn) = process.conn {
@@ -173,8 +178,28 @@ impl World {
         let agent = &mut self.agents[at];
         agent.boot += 1;
         for task in std::mem::take(&mut agent.executor).into_keys() {
+            self.loses(at, task);
+        }
+    }
+
+    /// Whether a machine's agent, and with it what runs there, is of the cluster that there is now.
+    pub(super) fn is_of_this_cluster(&self, at: usize) -> bool {
+        self.agents[at].disk.member.is_some_and(|member| member.cluster == self.store.cluster)
+    }
+
+    /// A task is lost on a machine, or never came to run there.
+    pub(super) fn loses(&mut self, at: usize, task: TaskId) {
+        if self.is_of_this_cluster(at) {
             self.oracle.lost(task);
         }
+    }
+
+    /// A machine gets an empty work folder.
+    pub(crate) fn clear_disk(&mut self, at: usize) {
+        let key = self.rng.wide();
+        self.agents[at].disk = Disk::new(key);
+        self.agents[at].swapped = false;
+        self.oracle.forgets_epoch(at);
     }
 
     /// What happens to an agent's process.
@@ -218,9 +243,12 @@ impl World {
         let config = node::Config { unacknowledged_per_framework: self.plan.unacknowledged, ..node::Config::default() };
         let target = self.rng.index(self.plan.masters);
         let agent = &mut self.agents[at];
+        let target = agent.first_target.take().unwrap_or(target);
+        let highest = if planted::is(Bug::EpochNotOnDisk) { Epoch(0) } else { agent.disk.epoch };
         agent.process = Some(Process {
             node: Node::new(config),
             run,
+            highest,
             conn: None,
             registered: false,
             target,
@@ -231,9 +259,6 @@ impl World {
             leaving: false,
             tick_at: None,
         });
-        if planted::is(Bug::EpochNotOnDisk) {
-            agent.disk.epoch = Epoch(0);
-        }
         let recovered: Vec<_> = agent
             .executor
             .values_mut()

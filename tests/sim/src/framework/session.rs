@@ -16,7 +16,7 @@ impl World {
         let framework = &self.frameworks[at];
         let info = FrameworkInfo {
             name: format!("framework-{at}"),
-            role: if at == 0 { "default".to_string() } else { format!("role-{at}") },
+            role: framework.temper.role.clone(),
             failover_timeout: framework.temper.failover_timeout,
         };
         let member = framework.store.member;
@@ -67,7 +67,7 @@ impl World {
         let Some(instance) = self.instance(at, life).filter(|instance| instance.conn == Some(conn)) else { return };
         instance.heard = now;
         match msg {
-            Msg::Event(epoch, heard) => self.framework_hears(at, life, epoch, heard),
+            Msg::Event(_, heard) => self.framework_hears(at, life, heard),
             Msg::StandsBy(leader) => {
                 self.break_up(conn, true, false);
                 self.framework_disconnected(at, life, leader);
@@ -92,7 +92,7 @@ impl World {
         }
     }
 
-    fn framework_hears(&mut self, at: usize, life: u64, epoch: Epoch, heard: Heard) {
+    fn framework_hears(&mut self, at: usize, life: u64, heard: Heard) {
         match heard {
             Heard::Subscribed { member, epoch, last_call } => self.subscribed(at, life, member, epoch, last_call),
             Heard::Offers(offers) => {
@@ -101,7 +101,7 @@ impl World {
                 }
             }
             Heard::Rescinded(_) | Heard::AgentLost(_) => {}
-            Heard::Update(status) => self.updated(at, life, epoch, &status),
+            Heard::Update(status) => self.updated(at, life, &status),
             Heard::Error(why) => self.cast_out(at, life, &why),
         }
     }
@@ -179,7 +179,9 @@ impl World {
             framework.store.torn_down = true;
             return;
         }
-        let last_task = framework.store.last_task;
+        // Where another cluster gives its id anew, its numbers begin anew.
+        let is_other = framework.store.member.is_some_and(|member| member.cluster != self.store.cluster);
+        let last_task = if is_other { 0 } else { framework.store.last_task };
         framework.store = Store { last_task, ..Store::default() };
         framework.identities += 1;
         self.start_framework(at);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use haggle_core::cluster::{Acknowledgement, FrameworkCommand};
 use haggle_core::planted::{self, Bug};
 use haggle_core::{
-    Bytes, Digest, Epoch, Grants, Limits, MilliCpu, Offer, OfferId, Resources, Sharing, TaskId, TaskSpec, TaskState,
+    Bytes, Digest, Grants, Limits, MilliCpu, Offer, OfferId, Resources, Sharing, TaskId, TaskSpec, TaskState,
     TaskStatus, UpdateId,
 };
 
@@ -75,7 +75,7 @@ impl World {
                 }
             };
             let id = TaskId { framework: member.id, number };
-            if reuses {
+            if reuses && member.cluster == self.store.cluster {
                 self.oracle.reused(id);
             }
             let store = &mut self.frameworks[at].store;
@@ -92,6 +92,7 @@ impl World {
             };
             let fails = !canary && self.rng.chance(200);
             self.oracle.wanted(
+                member.cluster,
                 id,
                 Place::Framework(at),
                 takes,
@@ -107,19 +108,17 @@ impl World {
         }
     }
 
-    pub(super) fn updated(&mut self, at: usize, life: u64, epoch: Epoch, status: &TaskStatus) {
+    pub(super) fn updated(&mut self, at: usize, life: u64, status: &TaskStatus) {
         if !self.may_write(at, life) {
             return;
         }
         say!(self, "framework {at} hears {}", crate::words::told(status));
         let framework = &mut self.frameworks[at];
-        if framework.store.member.map(|member| member.id) != Some(status.task.framework) {
-            return;
-        }
+        let Some(member) = framework.store.member.filter(|member| member.id == status.task.framework) else { return };
         let Some(record) = framework.store.tasks.get_mut(&status.task.number) else {
             return;
         };
-        self.oracle.told(status, epoch);
+        self.oracle.told(member.cluster, status);
         // A canary that never came to its agent proves nothing; another follows.
         if record.canary && status.state.is_terminal() && status.state != TaskState::Finished {
             framework.store.canaries.remove(&record.agent);

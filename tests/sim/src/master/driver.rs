@@ -107,7 +107,7 @@ impl World {
 
     /// One batch: decide all of it, remember it, let it out.
     pub(super) fn step(&mut self, at: usize) {
-        if self.masters[at].lead.as_ref().is_none_or(|lead| lead.writing) {
+        if self.masters[at].lead.as_ref().is_none_or(|lead| lead.writing.is_some()) {
             return;
         }
         let now = self.driver_now(at);
@@ -146,7 +146,9 @@ impl World {
                 _ => None,
             })
             .collect();
-        self.check_declared(at, &lead, &changes);
+        if lead.of == self.store.cluster {
+            self.check_declared(at, &lead, &changes);
+        }
         let epoch = lead.epoch;
         let lease = lead.lease;
         let more = !lead.waiting.is_empty();
@@ -183,8 +185,15 @@ impl World {
             if lead.cluster.next_deadline().is_some_and(|due| due <= now) {
                 self.oracle.fail(format!("master {at} has done what was due, and it is due again"));
             }
-            self.oracle.decided(lead.epoch, &effects[before..]);
+            self.oracle_hears(lead, &effects[before..]);
             say!(self, "master {at} ticks at {now}: {verdict:?}{}", Done(&effects[before..]));
+        }
+    }
+
+    /// What a master of a cluster that is no more decides concerns nobody.
+    fn oracle_hears(&mut self, lead: &Lead, effects: &[Effect]) {
+        if lead.of == self.store.cluster {
+            self.oracle.decided(lead.epoch, effects);
         }
     }
 
@@ -203,8 +212,12 @@ impl World {
         };
         let conn = session.and_then(|session| lead.conn(session));
         let speaker = conn.and_then(|conn| self.net.conns.get(&conn)).map(|conn| conn.peer);
-        let acknowledged = self.oracle.acknowledged(speaker, &command, &lead.cluster);
-        let claim = claim(&command, self.store.cluster);
+        let current = lead.of == self.store.cluster;
+        let acknowledged = match current {
+            true => self.oracle.acknowledged(speaker, &command, &lead.cluster),
+            false => Vec::new(),
+        };
+        let claim = claim(&command, lead.of);
         let before_it = match claim {
             Some(Claim::Agent(id)) => lead.cluster.session_of_agent(id).and_then(|session| lead.conn(session)),
             _ => None,
@@ -215,7 +228,7 @@ impl World {
         if verdict.is_ok() {
             self.oracle.note(lead.epoch, acknowledged);
         }
-        self.oracle.decided(lead.epoch, &effects[before..]);
+        self.oracle_hears(lead, &effects[before..]);
         self.check_taken_in(claim, conn, before_it, &effects[before..]);
         if let Some(words) = words {
             say!(self, "master {at} at {now}: {words}: {verdict:?}{}", Done(&effects[before..]));

@@ -52,24 +52,27 @@ impl World {
             reregister_timeout: self.plan.reregister_timeout,
             unacknowledged_per_framework: self.plan.unacknowledged,
             history: self.plan.history,
+            weights: self.plan.weights.clone(),
             ..Config::default()
         };
-        let looked = self.masters[at].clock.read(self.now);
+        let clock = &self.masters[at].clock;
+        let (looked, led) = (clock.read(self.now), clock.read_asleep(self.now));
         say!(self, "master {at} leads as {}", recovered.epoch);
         self.oracle.leads(recovered.epoch);
         let now = self.store.clock;
         let lead = Lead {
             epoch: recovered.epoch,
+            of: recovered.cluster,
             cluster: Cluster::new(config, recovered, Now::from_nanos(now)),
             lease,
             // The lease was given before the registry was read.
-            leads_until: looked + LEASE - 100 * MS,
+            leads_until: led + LEASE - 100 * MS,
             waiting: VecDeque::new(),
             stepping: false,
             wake: 0,
             now,
             looked,
-            writing: false,
+            writing: None,
             held_back: Vec::new(),
             failed: Vec::new(),
             sessions: BTreeMap::new(),
@@ -86,7 +89,7 @@ impl World {
     }
 
     pub(super) fn renew(&mut self, at: usize) {
-        let asked = self.masters[at].clock.read(self.now);
+        let asked = self.masters[at].clock.read_asleep(self.now);
         let reaches = self.reaches_store(at);
         let Some(lead) = &mut self.masters[at].lead else { return };
         if reaches {

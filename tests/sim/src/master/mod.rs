@@ -10,7 +10,7 @@ pub(crate) use driver::Claim;
 use std::collections::{BTreeMap, VecDeque};
 
 use haggle_core::cluster::{Change, Cluster, Command, Effect, OperatorCommand};
-use haggle_core::{Epoch, RequestId, SessionId};
+use haggle_core::{ClusterId, Epoch, RequestId, SessionId};
 
 use crate::clock::Clock;
 use crate::net::{ConnId, Place};
@@ -35,7 +35,7 @@ pub(crate) struct Master {
     pub(crate) paused: Time,
     /// The most that its driver's clock can have counted too much because of that, and of jumps.
     pub(crate) counted: Time,
-    /// Whether its clock stood still while it ran, so that it may not know that it leads no more.
+    /// Whether all its clocks stood still while it ran, so that it may not know that it leads no more.
     pub(crate) suspended: bool,
     /// Its machine's clock.
     pub(crate) clock: Clock,
@@ -51,8 +51,10 @@ pub(crate) struct Lead {
     pub(crate) cluster: Cluster,
     /// Which master this is.
     pub(crate) epoch: Epoch,
+    /// Of which cluster.
+    pub(crate) of: ClusterId,
     lease: u64,
-    /// By the master's own clock.
+    /// By the master's clock that goes on while its machine sleeps.
     leads_until: Time,
     waiting: VecDeque<Input>,
     stepping: bool,
@@ -60,7 +62,8 @@ pub(crate) struct Lead {
     /// What the machine was last told.
     now: u64,
     looked: Time,
-    writing: bool,
+    /// What is on its way to the registry.
+    writing: Option<Writing>,
     held_back: Vec<Effect>,
     /// Sessions that end because of what was said on them, after what was decided before.
     failed: Vec<(SessionId, String)>,
@@ -179,9 +182,15 @@ impl World {
             return;
         }
         say!(self, "master {at} ends");
+        let leases = self.has_leases();
         let master = &mut self.masters[at];
         master.up = false;
-        master.lead = None;
+        let writing = master.lead.take().and_then(|lead| lead.writing).filter(|_| !leases);
+        // What its own disk was writing is there or not, all of it.
+        if let Some(writing) = writing.filter(|_| self.rng.chance(500)) {
+            self.store_writes(at, &writing);
+        }
+        let master = &mut self.masters[at];
         if std::mem::take(&mut master.suspended) {
             let left = master.paused_until.saturating_sub(self.now);
             master.clock.jump(left);
@@ -203,7 +212,9 @@ impl World {
 
     /// The master that leads by the registry, and knows it.
     pub(crate) fn leader(&self) -> Option<usize> {
-        let newest = |at: &usize| self.masters[*at].lead.as_ref().map(|lead| lead.epoch);
+        let newest = |at: &usize| {
+            self.masters[*at].lead.as_ref().filter(|lead| lead.of == self.store.cluster).map(|lead| lead.epoch)
+        };
         let at = (0..self.masters.len()).filter(|at| newest(at).is_some()).max_by_key(newest)?;
         (newest(&at) == Some(Epoch(self.store.epoch))).then_some(at)
     }

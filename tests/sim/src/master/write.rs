@@ -15,7 +15,7 @@ impl World {
         let slow = self.faulty && self.rng.chance(self.plan.slow_writes);
         let takes = if slow { self.rng.range(S / 2, 8 * S) } else { self.rng.range(MS / 10, 5 * MS) };
         let life = self.masters[at].life;
-        self.masters[at].lead.as_mut().expect("it writes").writing = true;
+        self.masters[at].lead.as_mut().expect("it writes").writing = Some(writing.clone());
         let reaches = self.rng.range(0, takes);
         self.after(reaches, Event::Commit(at, life, Box::new(writing)));
     }
@@ -50,23 +50,28 @@ impl World {
                 Epoch(self.store.epoch)
             ));
         }
+        self.store_writes(at, writing);
+        // The answer may be lost, though the write is there.
+        answer(self, if writing.fails { WriteEnd::Failed } else { WriteEnd::Done });
+    }
+
+    /// One transaction of the registry.
+    pub(super) fn store_writes(&mut self, at: usize, writing: &Writing) {
         for change in &writing.changes {
             say!(self, "master {at} writes {}", Written(change));
         }
         self.store.write(writing.clock, &writing.changes);
         self.oracle.written(&writing.changes);
-        // The answer may be lost, though the write is there.
-        answer(self, if writing.fails { WriteEnd::Failed } else { WriteEnd::Done });
     }
 
     pub(super) fn written(&mut self, at: usize, how: WriteEnd) {
         let Some(lead) = &mut self.masters[at].lead else { return };
-        if !lead.writing {
+        if lead.writing.is_none() {
             return;
         }
         match how {
             WriteEnd::Done => {
-                lead.writing = false;
+                lead.writing = None;
                 self.let_out(at, None);
                 self.step(at);
             }

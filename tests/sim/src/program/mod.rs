@@ -20,6 +20,8 @@ const SILENCE: Time = 12 * S;
 /// What a program wants of its runner.
 #[derive(Clone, Debug)]
 pub(crate) struct Manner {
+    /// Whose share its tasks count towards.
+    pub(crate) role: String,
     /// Tasks that it submits before the faults stop.
     pub(crate) tasks: u64,
     /// How the runner treats them.
@@ -42,7 +44,7 @@ pub(crate) struct Program {
     pub(crate) life: u64,
     /// What it has submitted, by the index that the runner knows it under.
     pub(crate) wishes: BTreeMap<u64, Wish>,
-    /// Every launch that a runner of it told of.
+    /// Every launch that the runner of this process told of.
     pub(crate) launches: BTreeMap<TaskId, Launch>,
     /// Whether it has left for good.
     pub(crate) left: bool,
@@ -186,6 +188,7 @@ impl World {
     pub(crate) fn end_program(&mut self, at: usize, last: Told) {
         let program = &mut self.programs[at];
         let Some(run) = program.run.take() else { return };
+        program.launches.clear();
         for wish in program.wishes.values_mut() {
             wish.result.get_or_insert(last);
         }

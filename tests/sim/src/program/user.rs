@@ -115,7 +115,8 @@ impl World {
         if program.launches.insert(task, launch).is_some() {
             return self.oracle.fail(format!("the runner of program {at} uses {task} twice"));
         }
-        self.oracle.wanted(task, Place::Program(at), takes, outcome);
+        let of = program.run.as_ref().and_then(|run| run.member).map(|member| member.cluster);
+        self.oracle.wanted(of.unwrap_or_default(), task, Place::Program(at), takes, outcome);
     }
 
     fn program_launch_over(&mut self, at: usize, index: u64, status: &TaskStatus) {
