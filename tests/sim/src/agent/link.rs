@@ -111,7 +111,8 @@ impl World {
                     self.break_up(conn, true, false);
                     return self.agent_disconnected(at, None);
                 }
-                if !is_of_another {
+                // Being turned away is nothing that it carries out, and being taken in only once that is on disk.
+                if !matches!(order, AgentOrder::Refused(_) | AgentOrder::Registered { .. }) {
                     self.oracle.obeys(at, epoch);
                 }
                 self.agent_ordered(at, conn, epoch, order);
@@ -146,6 +147,7 @@ impl World {
                 if !self.agent_remembers(at, member, epoch) {
                     return;
                 }
+                self.oracle.obeys(at, epoch);
                 let agent = &mut self.agents[at];
                 let process = agent.process.as_mut().expect("it runs");
                 process.registered = true;

@@ -110,6 +110,9 @@ impl World {
         if self.masters[at].lead.as_ref().is_none_or(|lead| lead.writing.is_some()) {
             return;
         }
+        if self.masters[at].paused_until > self.now {
+            return self.master_later(at, 0, MasterEvent::Step);
+        }
         let now = self.driver_now(at);
         let mut lead = self.masters[at].lead.take().expect("it was just there");
         let mut hit = None;
