@@ -196,6 +196,8 @@ impl World {
             return;
         }
         self.masters[at].suspended = true;
+        let lead = self.masters[at].lead.as_ref().filter(|lead| lead.of == self.store.cluster);
+        self.oracle.frozen.extend(lead.map(|lead| lead.epoch));
         // Its network comes back after it.
         let away = pause + self.rng.range(S, 4 * S);
         for (from, to) in [(Place::Master(at), Place::Store), (Place::Store, Place::Master(at))] {

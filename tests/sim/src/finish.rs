@@ -236,7 +236,7 @@ impl World {
     fn check_ends(&mut self) {
         let mut wrong = None;
         for (id, truth) in &self.oracle.tasks {
-            if truth.abandoned || truth.reused {
+            if truth.abandoned || truth.reused || truth.doubtful {
                 continue;
             }
             let Some((member, agent, kept)) = self.kept(*id, truth) else { continue };

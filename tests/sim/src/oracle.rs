@@ -31,6 +31,8 @@ pub(crate) struct Truth {
     /// The update that told the end, and who had it acknowledged to him.
     acknowledged: Option<(Epoch, UpdateId)>,
     told_by: Option<UpdateId>,
+    /// Whether one told of it whose machine was frozen, so that nothing kept it from speaking beside the one that leads.
+    pub(crate) doubtful: bool,
     /// Whether its framework is gone, so that nobody is to be told.
     pub(crate) abandoned: bool,
 }
@@ -50,6 +52,8 @@ pub(crate) struct Oracle {
     frameworks: BTreeMap<FrameworkId, (Place, u64)>,
     by_member: BTreeMap<(Place, u64), FrameworkId>,
     latest: Epoch,
+    /// Masters whose machine was frozen, with all its clocks.
+    pub(crate) frozen: BTreeSet<Epoch>,
     /// Agents that an operator or a timeout declared gone, or that left.
     pub(crate) gone: BTreeSet<AgentId>,
     /// Agents of whose work folder there was a copy.
@@ -103,6 +107,7 @@ impl Oracle {
             told: None,
             acknowledged: None,
             told_by: None,
+            doubtful: false,
             abandoned: false,
         });
     }
@@ -151,6 +156,11 @@ impl Oracle {
         if let Some(truth) = self.tasks.get_mut(&id) {
             truth.lost = true;
         }
+    }
+
+    /// Whether two masters may have told of a task.
+    pub(crate) fn is_doubtful(&self, id: TaskId) -> bool {
+        self.tasks.get(&id).is_some_and(|truth| truth.doubtful)
     }
 
     /// Whether a task and what was known of it are lost.
@@ -341,15 +351,13 @@ impl Oracle {
     }
 
     /// A framework hears of a task.
-    pub(crate) fn told(&mut self, of: ClusterId, status: &TaskStatus) {
+    pub(crate) fn told(&mut self, of: ClusterId, epoch: Epoch, status: &TaskStatus) {
         if of != self.cluster {
             return;
         }
         let Some(truth) = self.tasks.get_mut(&status.task) else { return };
-        if truth.reused {
-            return;
-        }
-        if !status.state.is_terminal() {
+        truth.doubtful |= self.frozen.contains(&epoch) && epoch < self.latest;
+        if truth.reused || !status.state.is_terminal() {
             return;
         }
         if status.update != UpdateId::UNACKNOWLEDGED {
@@ -363,6 +371,7 @@ impl Oracle {
         }
         if let Some(before) = before
             && before != status.state
+            && !truth.doubtful
             // A launch that was refused is unknown to whoever asks.
             && (launched || status.state != TaskState::Gone)
             // Two agents under one id: the one that came first had not the task, and the other has.

@@ -67,7 +67,7 @@ impl World {
         let Some(instance) = self.instance(at, life).filter(|instance| instance.conn == Some(conn)) else { return };
         instance.heard = now;
         match msg {
-            Msg::Event(_, heard) => self.framework_hears(at, life, heard),
+            Msg::Event(epoch, heard) => self.framework_hears(at, life, epoch, heard),
             Msg::StandsBy(leader) => {
                 self.break_up(conn, true, false);
                 self.framework_disconnected(at, life, leader);
@@ -92,7 +92,7 @@ impl World {
         }
     }
 
-    fn framework_hears(&mut self, at: usize, life: u64, heard: Heard) {
+    fn framework_hears(&mut self, at: usize, life: u64, epoch: Epoch, heard: Heard) {
         match heard {
             Heard::Subscribed { member, epoch, last_call } => self.subscribed(at, life, member, epoch, last_call),
             Heard::Offers(offers) => {
@@ -101,7 +101,7 @@ impl World {
                 }
             }
             Heard::Rescinded(_) | Heard::AgentLost(_) => {}
-            Heard::Update(status) => self.updated(at, life, &status),
+            Heard::Update(status) => self.updated(at, life, epoch, &status),
             Heard::Error(why) => self.cast_out(at, life, &why),
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use haggle_core::cluster::{Acknowledgement, FrameworkCommand};
 use haggle_core::planted::{self, Bug};
 use haggle_core::{
-    Bytes, Digest, Grants, Limits, MilliCpu, Offer, OfferId, Resources, Sharing, TaskId, TaskSpec, TaskState,
+    Bytes, Digest, Epoch, Grants, Limits, MilliCpu, Offer, OfferId, Resources, Sharing, TaskId, TaskSpec, TaskState,
     TaskStatus, UpdateId,
 };
 
@@ -108,7 +108,7 @@ impl World {
         }
     }
 
-    pub(super) fn updated(&mut self, at: usize, life: u64, status: &TaskStatus) {
+    pub(super) fn updated(&mut self, at: usize, life: u64, epoch: Epoch, status: &TaskStatus) {
         if !self.may_write(at, life) {
             return;
         }
@@ -118,7 +118,7 @@ impl World {
         let Some(record) = framework.store.tasks.get_mut(&status.task.number) else {
             return;
         };
-        self.oracle.told(member.cluster, status);
+        self.oracle.told(member.cluster, epoch, status);
         // A canary that never came to its agent proves nothing; another follows.
         if record.canary && status.state.is_terminal() && status.state != TaskState::Finished {
             framework.store.canaries.remove(&record.agent);

@@ -97,7 +97,7 @@ impl World {
                 self.program_subscribed(at, life, member, of, last_call);
             }
             Msg::Event(_, Heard::Error(why)) => self.program_over(at, &why),
-            Msg::Event(_, event) if subscribed => self.program_hears(at, life, event),
+            Msg::Event(epoch, event) if subscribed => self.program_hears(at, life, epoch, event),
             Msg::Event(_, event) => {
                 self.oracle.fail(format!("program {at} has subscribed, and hears {event:?} first"));
             }
@@ -140,12 +140,12 @@ impl World {
         self.program_later(at, life);
     }
 
-    fn program_hears(&mut self, at: usize, life: u64, event: Heard) {
+    fn program_hears(&mut self, at: usize, life: u64, epoch: Epoch, event: Heard) {
         let now = self.now;
         if let Heard::Update(status) = &event {
             say!(self, "program {at} hears {}", crate::words::told(status));
             let of = self.programs[at].run.as_ref().and_then(|run| run.member).map(|member| member.cluster);
-            self.oracle.told(of.unwrap_or_default(), status);
+            self.oracle.told(of.unwrap_or_default(), epoch, status);
             let is_there = !matches!(status.state, TaskState::Unknown | TaskState::Unreachable | TaskState::Gone);
             if let Some(launch) = self.programs[at].launches.get_mut(&status.task) {
                 launch.heard |= is_there && !launch.over;

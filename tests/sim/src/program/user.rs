@@ -170,10 +170,10 @@ impl World {
         let program = &mut self.programs[at];
         let Some(index) = program.launches.get(&task).map(|launch| launch.index) else { return };
         // One that was lost with its machine before a word of it came through counts as one that never began; and so may
-        // one on an agent of which there are two.
+        // one on an agent of which there are two, or of which two masters told.
         let unheard = program.launches.iter().filter(|&(&other, launch)| {
             let lost = oracle.is_lost(other) || oracle.gone.contains(&launch.agent);
-            let excused = (lost && !launch.heard) || oracle.copied.contains(&launch.agent);
+            let excused = (lost && !launch.heard) || oracle.is_doubtful(other) || oracle.copied.contains(&launch.agent);
             other != task && launch.index == index && excused
         });
         let unheard = u32::try_from(unheard.count()).expect("few");
