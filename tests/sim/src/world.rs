@@ -328,12 +328,14 @@ impl World {
                     self.net.slow.remove(&place);
                 }
             }
-            Event::Undo(Undo::Restart(at, master)) => {
+            // Whoever is asked to drain once nothing goes wrong any more is asked once.
+            Event::Undo(Undo::Restart(at, master)) if self.faulty => {
                 self.crash_agent(at);
                 self.agents[at].first_target = Some(master);
                 let wait = self.rng.range(10 * crate::plan::MS, 200 * crate::plan::MS);
                 self.start_agent(at, wait);
             }
+            Event::Undo(Undo::Restart(..)) => {}
             Event::Undo(Undo::Start(at)) => {
                 if self.frameworks[at].instances.is_empty() {
                     self.start_framework(at);

@@ -205,20 +205,21 @@ impl World {
         if leaving {
             return self.agent_has_left(at);
         }
+        let lead = self.net.conns.get(&conn).and_then(|conn| self.masters[conn.master].lead.as_ref());
+        let by_one_of_before = lead.is_none_or(|lead| lead.of != self.store.cluster);
+        if let Rejection::OtherCluster(_) = rejection
+            && (by_one_of_before || (self.faulty && !self.is_of_this_cluster(at)))
+        {
+            // It stops and leaves its tasks alone. Whoever looks after the machine starts it again, and has to find out.
+            self.crash_agent(at);
+            return self.start_agent(at, 2 * S);
+        }
         let member = self.agents[at].disk.member;
         if let Rejection::Final(why) | Rejection::OtherCluster(why) = rejection {
             self.oracle.turned_away(at, member, why);
         }
         if let Rejection::Gone(_) = rejection {
             self.oracle.void(at, member);
-        }
-        if let Rejection::OtherCluster(_) = rejection
-            && self.faulty
-            && !self.is_of_this_cluster(at)
-        {
-            // It stops and leaves its tasks alone. Whoever looks after the machine starts it again, and has to find out.
-            self.crash_agent(at);
-            return self.start_agent(at, 2 * S);
         }
         // It ends every task, forgets who it is and stops, or an operator has it do so; it is started again.
         self.power_off(at);
