@@ -58,8 +58,14 @@ pub enum Event {
     Error(String),
 }
 
-/// All but a subscription, which is no event of its own.
-fn event(event: FrameworkEvent) -> Option<Event> {
+/// What a framework hears of what its master says: all but a subscription, which is no event of its own. `queue` takes
+/// note of tasks that need no kill any more.
+pub fn heard(queue: &Queue, event: FrameworkEvent) -> Option<Event> {
+    if let FrameworkEvent::Update(status) = &event
+        && (status.state.is_terminal() || status.state == TaskState::Unknown)
+    {
+        queue.ended(status.task);
+    }
     Some(match event {
         FrameworkEvent::Subscribed { .. } => return None,
         FrameworkEvent::Offers(offers) => Event::Offers(offers),
@@ -208,9 +214,7 @@ impl Events {
     fn back(&mut self, opened: Opened) -> VecDeque<Event> {
         let Opened { member, target, inbound, void, events } = opened;
         self.link = Link::Up(Box::new(inbound), target);
-        // Before: whoever asks after its launches when it is back asks not after these.
-        let mut heard: VecDeque<Event> = void.into_iter().map(never_sent).collect();
-        heard.push_back(Event::Subscribed(member.id));
+        let mut heard = back_again(member.id, void);
         heard.extend(events);
         heard
     }
@@ -275,14 +279,7 @@ fn read(queue: &Queue, message: v1::FrameworkEvents) -> Result<VecDeque<Event>, 
     for wire in message.events {
         match FrameworkEvent::try_from(wire) {
             Ok(FrameworkEvent::Error(why)) => return Err((events, Unreadable::Error(why))),
-            Ok(heard) => {
-                if let FrameworkEvent::Update(status) = &heard
-                    && (status.state.is_terminal() || status.state == TaskState::Unknown)
-                {
-                    queue.ended(status.task);
-                }
-                events.extend(event(heard));
-            }
+            Ok(event) => events.extend(heard(queue, event)),
             Err(malformed) => return Err((events, Unreadable::Malformed(malformed))),
         }
     }
@@ -365,6 +362,14 @@ async fn open_once(
     };
     attempt.admitted();
     Ok(Ok(Opened { member: given, target: target.clone(), inbound, void, events }))
+}
+
+/// What a framework hears first when it is back with a master. The launches that were never sent come before: whoever asks
+/// after its launches then asks not after these.
+pub fn back_again(framework: FrameworkId, void: Vec<TaskId>) -> VecDeque<Event> {
+    let mut heard: VecDeque<Event> = void.into_iter().map(never_sent).collect();
+    heard.push_back(Event::Subscribed(framework));
+    heard
 }
 
 /// What becomes of a launch that was said when the connection was lost, and its offers with it.

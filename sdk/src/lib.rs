@@ -122,10 +122,11 @@ pub use store::{Entry, FileStore, Hold, Launched, Memory, Store, StoreError};
 pub use stored::{StoredError, StoredFramework};
 pub use task::{Amount, BadTask, Task};
 
-/// What the simulation of whole clusters drives: what a runner decides and what it has to send, without a clock and
-/// without a connection. Not meant for programs; it changes as it must.
+/// What the simulation of whole clusters drives: what a runner decides, what it hears and what it has to send, without a
+/// clock and without a connection. Not meant for programs; it changes as it must.
 #[doc(hidden)]
 pub mod simulation {
+    pub use crate::events::{back_again, heard};
     pub use crate::outgoing::{Queue, StaleMaster};
     pub use crate::runner::state::{Decisions, News, Policy, RunnerState};
 }

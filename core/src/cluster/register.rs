@@ -158,6 +158,7 @@ fn admit(
         state.timers.cancel(known.timer, Timer::Agent(id));
         before = Some(known.record());
         agent.unnamed = Some(known.tasks.clone());
+        agent.restarted = known.restarted || known.run != identity.run;
         agent.tasks = known.tasks;
         agent.questions = known.questions;
     }
