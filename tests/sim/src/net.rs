@@ -183,7 +183,7 @@ impl World {
             Way::Up => now,
             Way::Down => now.max(self.masters[conn.master].paused_until),
         };
-        let reads = if slow && self.faulty { self.rng.range(50 * MS, 500 * MS) } else { 0 };
+        let reads = if slow && self.faulty { self.rng.range(200 * MS, 3 * S) } else { 0 };
         let line = self.net.conns.get_mut(&id).expect("it was just there").line(way);
         line.last = line.last.max(departs + delay) + reads;
         let at = line.last;

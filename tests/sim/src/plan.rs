@@ -206,7 +206,7 @@ impl Plan {
             unacknowledged: if rng.chance(300) { rng.index(8) + 1 } else { 1_000 },
             torn_files: knob(rng, 100),
             late_words: knob(rng, 3),
-            outbox: rng.index(1_800) + 200,
+            outbox: if rng.chance(500) { rng.index(90) + 30 } else { 2_000 },
             weights: ROLES.iter().filter_map(|role| weight(rng, role)).collect(),
             offer_timeout: Duration::from_secs(rng.range(1, 6)),
             history: if rng.chance(800) { 10_000 } else { rng.index(60) + 1 },
