@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use haggle_core::access::Principal;
 use haggle_core::cluster::{
     Acknowledgement, AgentCommand, AgentIdentity, Cluster, Command, Config, Effect, FrameworkCommand, FrameworkEvent,
     FrameworkInfo, Recovered,
@@ -37,6 +38,7 @@ pub(crate) fn measure() -> anyhow::Result<Vec<Figure>> {
 fn short_tasks(at_once: u64, idle: u64) -> anyhow::Result<f64> {
     let mut machine =
         Machine { cluster: Cluster::new(Config::default(), Recovered::default(), Now::ZERO), offers: Vec::new() };
+    machine.apply(Command::Connected(FRAMEWORK, Principal::owner()))?;
     let info = FrameworkInfo { name: "bench".into(), role: "bench".into(), failover_timeout: AN_HOUR };
     machine.apply(Command::Framework(FRAMEWORK, FrameworkCommand::Subscribe { member: None, info }.into()))?;
     for agent in 0..idle {
