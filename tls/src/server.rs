@@ -43,6 +43,11 @@ impl ServerCertificate {
         Ok(Self { key, leaf, authority })
     }
 
+    /// What is shown, from the certificate to its authority.
+    pub fn chain(&self) -> &[CertificateDer<'static>] {
+        &self.key.cert
+    }
+
     /// The certificate at the end of the chain: what clients believe.
     pub fn authority(&self) -> &Certificate {
         &self.authority
