@@ -43,6 +43,14 @@ pub enum StartError {
         /// Why not.
         source: io::Error,
     },
+    /// The audit cannot be written.
+    #[error("cannot write the audit {}: {source}", file.display())]
+    Audit {
+        /// Which file.
+        file: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
     /// The machine has no thread left for the driver.
     #[error("cannot start the driver's thread: {0}")]
     Thread(io::Error),

@@ -6,8 +6,10 @@
 //!
 //! One thread, the driver, owns the [`Cluster`]. Everybody else holds a handle to it.
 
+mod access;
 mod agent_mail;
 mod artifacts;
+mod audit;
 mod clock;
 mod config;
 mod driver;
@@ -29,8 +31,9 @@ use std::time::{Duration, Instant};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use haggle_core::Now;
 use haggle_core::cluster::{Cluster, Recovered};
+use haggle_core::{ClusterId, Now};
+use haggle_tls::Token;
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
@@ -42,7 +45,9 @@ pub use election::LeaseLost;
 pub use error::{Failure, StartError};
 pub use registry::{BadRow, EtcdConfig, EtcdError, LocalError, RegistryError};
 
+use access::{BetweenMasters, Front, Guard, Known, MastersSecret, Owner};
 use artifacts::Store;
+use audit::Audit;
 use clock::Clock;
 use election::{Election, Role, Standby, Switch};
 use handle::{Handle, Reign};
@@ -61,6 +66,7 @@ const TRY_EVERY: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Master {
     address: SocketAddr,
+    owner: Token,
     stop: oneshot::Sender<()>,
     /// Everything that runs; ends when the driver and the server have.
     run: JoinHandle<()>,
@@ -76,6 +82,14 @@ impl Master {
         let listener = listen(config.listen).await?;
         let address = listener.local_addr().map_err(|source| StartError::Listen { address: config.listen, source })?;
 
+        let audit = config.audit.map_or(Ok(Audit::default()), |file| {
+            Audit::open(&file).map_err(|source| StartError::Audit { file, source })
+        })?;
+        let owner = Arc::new(Owner::draw());
+        let guard = Guard::new(Arc::clone(&owner), Known::default(), audit.clone());
+        let front = Front { addresses: vec![address.to_string()], authority: None };
+        let mut cluster_id = ClusterId::default();
+
         let (role, current) = watch::channel(Role::StandsBy(Standby::Vacant));
         let (stop, stopping) = oneshot::channel();
         let (halt, halted) = oneshot::channel();
@@ -88,10 +102,12 @@ impl Master {
                 let store = open_store(config.state.as_deref(), config.artifacts)?;
                 announce(&recovered);
                 let reign = Reign::from(&recovered);
+                cluster_id = reign.cluster;
                 let cluster = Cluster::new(config.cluster, recovered, origin);
                 let clock = Clock::starting_at(origin, Instant::now());
-                let (handle, driver) = driver::start(cluster, registry, clock, reign).map_err(StartError::Thread)?;
-                role.send_replace(Role::Leads(grpc::leading(handle.clone(), store, None)));
+                let (handle, driver) =
+                    driver::start(cluster, registry, clock, reign, guard.clone()).map_err(StartError::Thread)?;
+                role.send_replace(Role::Leads(grpc::leading(handle.clone(), store, None, &guard, &front)));
                 let alone = async move {
                     // What the port answers does not change any more.
                     let _role = role;
@@ -105,13 +121,16 @@ impl Master {
                 let store = open_store(config.state.as_deref(), config.artifacts)?;
                 let url = several.advertise.unwrap_or_else(|| format!("http://{address}"));
                 let campaign = Campaign::new(Client::new(&several.etcd)?, &several.etcd.prefix, &url);
-                let replicas = Arc::new(Replicas::new(campaign.clone(), Arc::clone(&store)));
+                let secret = MastersSecret::new(campaign.clone());
+                let replicas = Arc::new(Replicas::new(campaign.clone(), secret.clone(), Arc::clone(&store)));
                 let (joined, joins) = watch::channel(0);
                 let services = {
                     let (store, replicas) = (Arc::clone(&store), Arc::clone(&replicas));
-                    move |handle| grpc::leading(handle, Arc::clone(&store), Some(Arc::clone(&replicas)))
+                    let (guard, front) = (guard.clone(), front.clone());
+                    move |handle| grpc::leading(handle, Arc::clone(&store), Some(Arc::clone(&replicas)), &guard, &front)
                 };
-                let election = Election { campaign, rules: config.cluster, services: Box::new(services), role, joined };
+                let rules = config.cluster;
+                let election = Election { campaign, rules, services: Box::new(services), guard, role, joined };
                 let among_others = async move {
                     let _lock = lock;
                     tokio::select! {
@@ -119,22 +138,34 @@ impl Master {
                         never = replicas.keep_up(joins) => match never {},
                     }
                 };
-                let switch = Switch::new(current, Some(grpc::between_masters(store)));
+                let between = BetweenMasters::new(secret, audit, grpc::between_masters(store));
+                let switch = Switch::new(current, Some(between));
                 run(listener, switch, among_others.boxed(), halt, stopping).boxed()
             }
         };
+        let token = owner.token(cluster_id, &front);
+        if let Some(tokens) = config.owner_tokens {
+            owner.publish(&tokens, address.port(), &token);
+        }
         let run = tokio::spawn(async move {
-            if let Err(why) = run.await {
+            let outcome = run.await;
+            owner.withdraw();
+            if let Err(why) = outcome {
                 failed.send_replace(Some(why));
             }
         });
         info!("listening on {address}");
-        Ok(Self { address, stop, run, failure })
+        Ok(Self { address, owner: token, stop, run, failure })
     }
 
     /// Where it listens.
     pub fn addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The token of the user that runs it, which does everything. Good until the master stops.
+    pub fn owner_token(&self) -> &Token {
+        &self.owner
     }
 
     /// Ends every stream, writes what is to be remembered, and waits for that.

@@ -89,6 +89,7 @@ impl Machine {
         let resources = Resources::new(MilliCpu::from_cores(2), Bytes::from_mib(4096), Bytes::ZERO);
         let identity = AgentIdentity { member: None, key: AgentKey(u128::from(session.0)), run: 1 };
         let info = AgentInfo { name: session.to_string(), resources, attributes: BTreeMap::new() };
+        self.apply(Command::Connected(session, Principal::owner()))?;
         self.apply(Command::Agent(
             session,
             AgentCommand::Register { identity, info, tasks: Vec::new(), complete: true },

@@ -31,6 +31,10 @@ impl Enrolled {
         self.all.contains_key(&id)
     }
 
+    pub(super) fn ids(&self) -> impl Iterator<Item = AgentId> {
+        self.all.keys().copied()
+    }
+
     pub(super) fn len(&self) -> usize {
         self.all.len()
     }

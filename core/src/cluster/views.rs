@@ -186,6 +186,11 @@ impl Cluster {
         self.state.agents.contains_key(&id) || self.state.enrolled.contains(id)
     }
 
+    /// Every id of which [`Self::is_member`] holds.
+    pub fn members(&self) -> impl Iterator<Item = AgentId> {
+        self.state.agents.keys().copied().chain(self.state.enrolled.ids())
+    }
+
     /// How much of everything the master holds in mind.
     pub fn counts(&self) -> Counts {
         let state = &self.state;

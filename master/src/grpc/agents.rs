@@ -11,6 +11,7 @@ use haggle_proto::v1::agent_report::Report;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::session;
+use crate::access::caller;
 use crate::agent_mail::AgentMail;
 use crate::handle::{Handle, Kind, Peer};
 use crate::logs::LogRelay;
@@ -36,7 +37,7 @@ impl v1::agents_server::Agents for Agents {
         request: Request<Streaming<v1::AgentReports>>,
     ) -> Result<Response<Self::SessionStream>, Status> {
         let (outbox, mail) = outbox();
-        let (session, place) = self.handle.open(Peer::Agent(outbox.clone())).await?;
+        let (session, place) = self.handle.open(caller(&request)?, Peer::Agent(outbox.clone())).await?;
         let (handle, logs) = (self.handle.clone(), Arc::clone(&self.logs));
         tokio::spawn(async move {
             logs.joined(session, outbox.clone());

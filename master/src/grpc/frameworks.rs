@@ -9,6 +9,7 @@ use haggle_proto::v1::framework_call::Call;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::session;
+use crate::access::caller;
 use crate::handle::{Handle, Kind, Peer};
 use crate::outbox::outbox;
 
@@ -31,7 +32,7 @@ impl v1::frameworks_server::Frameworks for Frameworks {
         request: Request<Streaming<v1::FrameworkCalls>>,
     ) -> Result<Response<Self::SessionStream>, Status> {
         let (outbox, mail) = outbox();
-        let (session, place) = self.handle.open(Peer::Framework(outbox.clone())).await?;
+        let (session, place) = self.handle.open(caller(&request)?, Peer::Framework(outbox.clone())).await?;
         let handle = self.handle.clone();
         tokio::spawn(async move {
             let mut subscribed = false;

@@ -9,9 +9,11 @@ mod masters;
 mod operator;
 mod read_log;
 mod session;
+mod tokens;
+mod watch;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use haggle_proto::MESSAGE_MAX;
 use haggle_proto::v1::agents_server::AgentsServer;
@@ -24,13 +26,14 @@ use tonic::service::Routes;
 use tonic::transport::Server;
 use tower::layer::layer_fn;
 
+use crate::access::{Front, Guard, Guarded};
 use crate::artifacts::Store;
 use crate::election::Switch;
 use crate::handle::Handle;
 use crate::logs::LogRelay;
 use crate::replicas::Replicas;
 
-pub(crate) use artifacts::{blocking, next_chunk};
+pub(crate) use artifacts::{UPLOADER, blocking, next_chunk};
 
 /// Calls that one connection may have open. A framework or an agent has one stream; a command line has a few.
 const STREAMS_MAX: u32 = 256;
@@ -47,8 +50,14 @@ const CONNECTION_WINDOW: u32 = 8 << 20;
 const PING_EVERY: Duration = Duration::from_secs(10);
 const PING_WITHIN: Duration = Duration::from_secs(20);
 
-/// The services of a master that leads.
-pub(crate) fn leading(handle: Handle, store: Arc<Store>, replicas: Option<Arc<Replicas>>) -> Routes {
+/// The services of a master that leads, behind the guard. `front` is what tokens say of it.
+pub(crate) fn leading(
+    handle: Handle,
+    store: Arc<Store>,
+    replicas: Option<Arc<Replicas>>,
+    guard: &Guard,
+    front: &Front,
+) -> Guarded {
     let logs = Arc::new(LogRelay::default());
     let agents = AgentsServer::new(agents::Agents::new(handle.clone(), Arc::clone(&logs)))
         .max_decoding_message_size(MESSAGE_MAX)
@@ -56,13 +65,13 @@ pub(crate) fn leading(handle: Handle, store: Arc<Store>, replicas: Option<Arc<Re
     let frameworks = FrameworksServer::new(frameworks::Frameworks::new(handle.clone()))
         .max_decoding_message_size(MESSAGE_MAX)
         .max_encoding_message_size(MESSAGE_MAX);
-    let operator = OperatorServer::new(operator::Operator::new(handle, logs, Instant::now()))
+    let operator = OperatorServer::new(operator::Operator::new(handle, logs, guard.known().clone(), front.clone()))
         .max_decoding_message_size(MESSAGE_MAX)
         .max_encoding_message_size(MESSAGE_MAX);
     let artifacts = ArtifactsServer::new(artifacts::Artifacts::new(store, replicas))
         .max_decoding_message_size(artifacts::MESSAGE_MAX)
         .max_encoding_message_size(artifacts::MESSAGE_MAX);
-    Routes::new(agents).add_service(frameworks).add_service(operator).add_service(artifacts).prepare()
+    guard.protect(Routes::new(agents).add_service(frameworks).add_service(operator).add_service(artifacts).prepare())
 }
 
 /// What one of several masters answers the others.

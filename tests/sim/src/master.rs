@@ -628,7 +628,7 @@ impl World {
             let epoch_or_latest = if self.masters[at].suspended { Epoch(self.store.epoch) } else { epoch };
             self.oracle.let_out(epoch_or_latest, &effect);
             match effect {
-                Effect::Remember(_) | Effect::Announce(_) => {}
+                Effect::Remember(_) | Effect::Announce(_) | Effect::Enrolled(_) => {}
                 Effect::ToFramework(session, event) => {
                     if let Some(conn) = lead.conn(session) {
                         self.send(conn, Way::Down, Msg::Event(epoch, event));
