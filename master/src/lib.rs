@@ -6,6 +6,7 @@
 //!
 //! One thread, the driver, owns the [`Cluster`]. Everybody else holds a handle to it.
 
+mod acceptor;
 mod access;
 mod agent_mail;
 mod artifacts;
@@ -19,18 +20,20 @@ mod grpc;
 mod handle;
 mod logs;
 mod outbox;
+mod reach;
 mod registry;
 mod replicas;
+mod security;
 
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use futures_util::{FutureExt, Stream};
 use haggle_core::cluster::{Cluster, Recovered};
 use haggle_core::{ClusterId, Now};
 use haggle_tls::Token;
@@ -40,19 +43,23 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
-pub use config::{ArtifactLimits, Config, Several};
+pub use config::{Advertised, ArtifactLimits, CertificateFiles, Config, NotAHost, Several, Tls};
 pub use election::LeaseLost;
 pub use error::{Failure, StartError};
 pub use registry::{BadRow, EtcdConfig, EtcdError, LocalError, RegistryError};
+pub use security::SecurityError;
 
-use access::{BetweenMasters, Front, Guard, Known, MastersSecret, Owner};
+use acceptor::Connection;
+use access::{BetweenMasters, Guard, Known, MastersSecret, Owner};
 use artifacts::Store;
 use audit::Audit;
 use clock::Clock;
 use election::{Election, Role, Standby, Switch};
 use handle::{Handle, Reign};
+use reach::Reach;
 use registry::{Campaign, Client, LocalRegistry, Registry};
 use replicas::Replicas;
+use security::Security;
 
 /// How long calls that are under way may take to end when the master stops. Sessions and watches end at once;
 /// this is for an upload.
@@ -79,6 +86,9 @@ impl Master {
     /// # Errors
     /// When it must not or cannot listen there, or cannot use its state folder.
     pub async fn start(config: Config) -> Result<Self, StartError> {
+        if config.several.is_some() {
+            refuse_others(&config)?;
+        }
         let listener = listen(config.listen).await?;
         let address = listener.local_addr().map_err(|source| StartError::Listen { address: config.listen, source })?;
 
@@ -87,8 +97,10 @@ impl Master {
         })?;
         let owner = Arc::new(Owner::draw());
         let guard = Guard::new(Arc::clone(&owner), Known::default(), audit.clone());
-        let front = Front { addresses: vec![address.to_string()], authority: None };
-        let mut cluster_id = ClusterId::default();
+        let hosts = reach::hosts(&config.advertise, address);
+        let addresses = hosts.iter().map(|host| host.address(address.port())).collect();
+        // Which cluster it is, and who vouches for it, is known below.
+        let mut reach = Reach { cluster: ClusterId::default(), addresses, authority: None };
 
         let (role, current) = watch::channel(Role::StandsBy(Standby::Vacant));
         let (stop, stopping) = oneshot::channel();
@@ -101,33 +113,52 @@ impl Master {
                 // Behind the registry's lock: nobody else uses the folder.
                 let store = open_store(config.state.as_deref(), config.artifacts)?;
                 announce(&recovered);
+                let security = secure(&config, address, recovered.cluster)?.map(Arc::new);
                 let reign = Reign::from(&recovered);
-                cluster_id = reign.cluster;
+                reach.cluster = reign.cluster;
+                reach.authority = security.as_ref().map(|security| security.fingerprint());
                 let cluster = Cluster::new(config.cluster, recovered, origin);
                 let clock = Clock::starting_at(origin, Instant::now());
                 let (handle, driver) =
                     driver::start(cluster, registry, clock, reign, guard.clone()).map_err(StartError::Thread)?;
-                role.send_replace(Role::Leads(grpc::leading(handle.clone(), store, None, &guard, &front)));
+                role.send_replace(Role::Leads(grpc::leading(handle.clone(), store, None, &guard, reach.clone())));
+                let secured = security.as_ref().map(|security| security.secured());
                 let alone = async move {
                     // What the port answers does not change any more.
                     let _role = role;
-                    // Told to, or dropped.
-                    lead(&handle, driver, async { drop(halted.await) }).await
+                    let lead = lead(&handle, driver, async {
+                        // Told to, or dropped.
+                        drop(halted.await);
+                    });
+                    match security {
+                        None => lead.await,
+                        Some(security) => tokio::select! {
+                            outcome = lead => outcome,
+                            never = security.keep_fresh() => match never {},
+                        },
+                    }
                 };
-                run(listener, Switch::new(current, None), alone.boxed(), halt, stopping).boxed()
+                let connections = acceptor::accept(listener, secured, acceptor::Limits::default());
+                run(connections, Switch::new(current, None), alone.boxed(), halt, stopping).boxed()
             }
             Some(several) => {
                 let lock = config.state.as_deref().map(lock_state).transpose()?;
                 let store = open_store(config.state.as_deref(), config.artifacts)?;
-                let url = several.advertise.unwrap_or_else(|| format!("http://{address}"));
+                let url = match config.advertise.first() {
+                    Some(advertised) => format!("http://{}", advertised.address(address.port())),
+                    None => format!("http://{address}"),
+                };
                 let campaign = Campaign::new(Client::new(&several.etcd)?, &several.etcd.prefix, &url);
                 let secret = MastersSecret::new(campaign.clone());
                 let replicas = Arc::new(Replicas::new(campaign.clone(), secret.clone(), Arc::clone(&store)));
                 let (joined, joins) = watch::channel(0);
                 let services = {
                     let (store, replicas) = (Arc::clone(&store), Arc::clone(&replicas));
-                    let (guard, front) = (guard.clone(), front.clone());
-                    move |handle| grpc::leading(handle, Arc::clone(&store), Some(Arc::clone(&replicas)), &guard, &front)
+                    let (guard, reach) = (guard.clone(), reach.clone());
+                    move |handle: Handle| {
+                        let reach = Reach { cluster: handle.reign().cluster, ..reach.clone() };
+                        grpc::leading(handle, Arc::clone(&store), Some(Arc::clone(&replicas)), &guard, reach)
+                    }
                 };
                 let rules = config.cluster;
                 let election = Election { campaign, rules, services: Box::new(services), guard, role, joined };
@@ -140,10 +171,11 @@ impl Master {
                 };
                 let between = BetweenMasters::new(secret, audit, grpc::between_masters(store));
                 let switch = Switch::new(current, Some(between));
-                run(listener, switch, among_others.boxed(), halt, stopping).boxed()
+                let connections = acceptor::accept(listener, None, acceptor::Limits::default());
+                run(connections, switch, among_others.boxed(), halt, stopping).boxed()
             }
         };
-        let token = owner.token(cluster_id, &front);
+        let token = owner.token(&reach);
         if let Some(tokens) = config.owner_tokens {
             owner.publish(&tokens, address.port(), &token);
         }
@@ -200,14 +232,35 @@ async fn recover(registry: &mut dyn Registry) -> Result<(Recovered, Now), Regist
     }
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
-    if !address.ip().to_canonical().is_loopback() {
-        return Err(StartError::NotLoopback(address));
+/// Several masters serve loopback alone, until there is an authority that they share.
+fn refuse_others(config: &Config) -> Result<(), StartError> {
+    if !is_loopback(config.listen) {
+        return Err(StartError::SeveralSecured(format!("listen on {}", config.listen)));
     }
+    if config.tls.is_wanted() {
+        return Err(StartError::SeveralSecured("speak TLS".to_owned()));
+    }
+    Ok(())
+}
+
+fn is_loopback(address: SocketAddr) -> bool {
+    address.ip().to_canonical().is_loopback()
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
     TcpListener::bind(address).await.map_err(|source| match source.kind() {
         io::ErrorKind::AddrInUse => StartError::PortInUse(address),
         _ => StartError::Listen { address, source },
     })
+}
+
+/// What makes a master that others reach sure for them, and a master on loopback when that is wanted.
+fn secure(config: &Config, address: SocketAddr, cluster: ClusterId) -> Result<Option<Security>, StartError> {
+    if is_loopback(address) && !config.tls.is_wanted() {
+        return Ok(None);
+    }
+    let hosts = reach::hosts(&config.advertise, address).into_iter().map(|advertised| advertised.host).collect();
+    Ok(Some(Security::open(&config.tls, config.state.as_deref(), cluster, hosts, SystemTime::now())?))
 }
 
 /// The artifact store in the state folder.
@@ -262,7 +315,7 @@ async fn lead(
 
 /// Serves until told to stop, or until the server or `part` ends: the part that this master plays. `halt` ends that.
 async fn run(
-    listener: TcpListener,
+    connections: impl Stream<Item = io::Result<Connection>>,
     switch: Switch,
     mut part: BoxFuture<'static, Result<(), Failure>>,
     halt: oneshot::Sender<()>,
@@ -273,7 +326,7 @@ async fn run(
         // Closed or dropped: both mean the end.
         let _ = closing.await;
     };
-    let server = grpc::serve(listener, switch, closed);
+    let server = grpc::serve(connections, switch, closed);
     tokio::pin!(server);
 
     let outcome = tokio::select! {

@@ -41,6 +41,7 @@ pub use explain::explain;
 pub use fingerprint::Fingerprint;
 pub use key::{KeyError, PrivateKey};
 pub use owner::OwnerTokens;
+pub use pem::certificates_from_pem;
 pub use private::{PrivateFolder, PrivateFolderError};
 pub use request::{REQUEST_MAX, RequestError};
 pub use server::{ServerCertificate, ServerIdentity, agent_of, server_config};

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::future::BoxFuture;
+use haggle_core::AgentId;
 use haggle_core::access::{Principal, Verb};
 use haggle_tls::Bearer;
 use tonic::body::Body;
@@ -14,7 +15,8 @@ use tonic::service::Routes;
 use tonic::{Code, Status};
 use tower::Service;
 
-use super::{Caller, Known, Owner, Peer, wall_clock_ms};
+use super::{Caller, Known, Owner, wall_clock_ms};
+use crate::acceptor::Remote;
 use crate::audit::{Audit, Entry};
 
 /// What somebody is told who shows nothing.
@@ -60,14 +62,14 @@ impl Guard {
     fn admit(
         &self,
         verb: Verb,
-        peer: Peer,
+        agent: Option<AgentId>,
         headers: &HeaderMap,
     ) -> Result<Option<Principal>, (Option<Principal>, Status)> {
         if verb.is_open() {
             return Ok(None);
         }
         let stranger = |status| (None, status);
-        let who = match (headers.get(AUTHORIZATION), peer.agent) {
+        let who = match (headers.get(AUTHORIZATION), agent) {
             (Some(value), _) => self.who_bears(value.as_bytes()).map_err(stranger)?,
             (None, Some(agent)) => {
                 // A session hears of it in the words of its own protocol.
@@ -128,15 +130,16 @@ impl Service<Request<Body>> for Guarded {
             let unknown = format!("there is no {}", request.uri().path().escape_debug());
             return Box::pin(async { Ok(Status::unimplemented(unknown).into_http()) });
         };
-        let peer = request.extensions().get::<Peer>().copied().unwrap_or_default();
-        match self.guard.admit(verb, peer, request.headers()) {
+        let remote = request.extensions().get::<Remote>().copied();
+        let (address, agent) = (remote.map(|remote| remote.address), remote.and_then(|remote| remote.agent));
+        match self.guard.admit(verb, agent, request.headers()) {
             Err((who, status)) => {
-                let caller = Caller::new(who, peer.address);
+                let caller = Caller::new(who, address);
                 self.guard.write_down(verb, &caller, status.code(), status.message());
                 Box::pin(async { Ok(status.into_http()) })
             }
             Ok(who) => {
-                let caller = Caller::new(who, peer.address);
+                let caller = Caller::new(who, address);
                 request.extensions_mut().insert(caller.clone());
                 // Nobody below need know it.
                 request.headers_mut().remove(AUTHORIZATION);

@@ -17,8 +17,9 @@ use tonic::service::Routes;
 use tonic::{Code, Status};
 use tower::Service;
 
+use super::Caller;
 use super::known::is_same;
-use super::{Caller, Peer};
+use crate::acceptor::Remote;
 use crate::audit::{Audit, Entry};
 use crate::registry::Campaign;
 
@@ -90,18 +91,18 @@ impl Service<Request<Body>> for BetweenMasters {
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let mut this = self.clone();
         Box::pin(async move {
-            let peer = request.extensions().get::<Peer>().copied().unwrap_or_default();
+            let address = request.extensions().get::<Remote>().map(|remote| remote.address);
             let verb = Verb::of_path(request.uri().path());
             let shown = request.headers_mut().remove(AUTHORIZATION);
             if let Err(status) = this.admit(shown).await {
                 if let Some(verb) = verb.filter(|_| status.code() == Code::Unauthenticated) {
-                    let caller = Caller::new(None, peer.address);
+                    let caller = Caller::new(None, address);
                     let (code, why) = (status.code(), status.message());
                     this.audit.write(&Entry { caller: &caller, verb, object: "", code, why });
                 }
                 return Ok(status.into_http());
             }
-            request.extensions_mut().insert(Caller::new(Some(Principal::master()), peer.address));
+            request.extensions_mut().insert(Caller::new(Some(Principal::master()), address));
             this.routes.call(request).await
         })
     }

@@ -1,7 +1,7 @@
 //! Who calls, and what that one may: decided in front of every service, before a message of the call is read.
 //!
 //! ```text
-//! connection -> Peer (address, certificate) ─┐
+//! connection -> Remote (address, certificate) ─┐
 //! authorization: Bearer <id>.<secret> ───────┴─> Principal -> the table's right -> service -> audit
 //! ```
 //!
@@ -13,7 +13,6 @@ mod guard;
 mod known;
 mod masters;
 mod owner;
-mod peer;
 mod verdict;
 
 pub(crate) use caller::{Caller, caller};
@@ -21,21 +20,9 @@ pub(crate) use guard::{Guard, Guarded};
 pub(crate) use known::Known;
 pub(crate) use masters::{BetweenMasters, MastersSecret};
 pub(crate) use owner::Owner;
-pub(crate) use peer::Peer;
 pub(crate) use verdict::status_of;
 
 use std::time::{SystemTime, UNIX_EPOCH};
-
-use haggle_tls::Fingerprint;
-
-/// How whoever has a token reaches this master, and knows it.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Front {
-    /// `host:port`, the best one first.
-    pub(crate) addresses: Vec<String>,
-    /// The authority of its certificate. `None`: it speaks plain text, on loopback.
-    pub(crate) authority: Option<Fingerprint>,
-}
 
 /// What the wall clock says: milliseconds since 1970.
 pub(crate) fn wall_clock_ms() -> u64 {

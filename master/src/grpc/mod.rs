@@ -2,7 +2,6 @@
 
 mod agents;
 mod artifacts;
-mod connections;
 mod frameworks;
 mod lists;
 mod masters;
@@ -12,25 +11,28 @@ mod session;
 mod tokens;
 mod watch;
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::Stream;
 use haggle_proto::MESSAGE_MAX;
 use haggle_proto::v1::agents_server::AgentsServer;
 use haggle_proto::v1::artifacts_server::ArtifactsServer;
 use haggle_proto::v1::frameworks_server::FrameworksServer;
 use haggle_proto::v1::masters_server::MastersServer;
 use haggle_proto::v1::operator_server::OperatorServer;
-use tokio::net::TcpListener;
 use tonic::service::Routes;
 use tonic::transport::Server;
 use tower::layer::layer_fn;
 
-use crate::access::{Front, Guard, Guarded};
+use crate::acceptor::Connection;
+use crate::access::{Guard, Guarded};
 use crate::artifacts::Store;
 use crate::election::Switch;
 use crate::handle::Handle;
 use crate::logs::LogRelay;
+use crate::reach::Reach;
 use crate::replicas::Replicas;
 
 pub(crate) use artifacts::{UPLOADER, blocking, next_chunk};
@@ -50,13 +52,13 @@ const CONNECTION_WINDOW: u32 = 8 << 20;
 const PING_EVERY: Duration = Duration::from_secs(10);
 const PING_WITHIN: Duration = Duration::from_secs(20);
 
-/// The services of a master that leads, behind the guard. `front` is what tokens say of it.
+/// The services of a master that leads, behind the guard. `reach` is what tokens say of it.
 pub(crate) fn leading(
     handle: Handle,
     store: Arc<Store>,
     replicas: Option<Arc<Replicas>>,
     guard: &Guard,
-    front: &Front,
+    reach: Reach,
 ) -> Guarded {
     let logs = Arc::new(LogRelay::default());
     let agents = AgentsServer::new(agents::Agents::new(handle.clone(), Arc::clone(&logs)))
@@ -65,7 +67,7 @@ pub(crate) fn leading(
     let frameworks = FrameworksServer::new(frameworks::Frameworks::new(handle.clone()))
         .max_decoding_message_size(MESSAGE_MAX)
         .max_encoding_message_size(MESSAGE_MAX);
-    let operator = OperatorServer::new(operator::Operator::new(handle, logs, guard.known().clone(), front.clone()))
+    let operator = OperatorServer::new(operator::Operator::new(handle, logs, guard.known().clone(), reach))
         .max_decoding_message_size(MESSAGE_MAX)
         .max_encoding_message_size(MESSAGE_MAX);
     let artifacts = ArtifactsServer::new(artifacts::Artifacts::new(store, replicas))
@@ -84,7 +86,7 @@ pub(crate) fn between_masters(store: Arc<Store>) -> Routes {
 
 /// Serves until `stopping` resolves and the last call has ended.
 pub(crate) async fn serve(
-    listener: TcpListener,
+    connections: impl Stream<Item = io::Result<Connection>>,
     switch: Switch,
     stopping: impl Future<Output = ()>,
 ) -> Result<(), tonic::transport::Error> {
@@ -96,6 +98,6 @@ pub(crate) async fn serve(
         .http2_keepalive_timeout(Some(PING_WITHIN))
         .layer(layer_fn(move |_| switch.clone()))
         .add_routes(Routes::default())
-        .serve_with_incoming_shutdown(connections::accept(listener), stopping)
+        .serve_with_incoming_shutdown(connections, stopping)
         .await
 }

@@ -15,23 +15,24 @@ use tonic::{Request, Response, Status};
 use super::lists::{Lists, PAGE};
 use super::tokens::{Draft, is_live};
 use super::{read_log, watch};
-use crate::access::{Caller, Front, Known, caller, status_of};
+use crate::access::{Caller, Known, caller, status_of};
 use crate::driver::object_of;
 use crate::handle::Handle;
 use crate::logs::LogRelay;
+use crate::reach::Reach;
 
 pub(super) struct Operator {
     handle: Handle,
     lists: Lists,
     logs: Arc<LogRelay>,
     known: Known,
-    front: Front,
+    reach: Reach,
     started: Instant,
 }
 
 impl Operator {
-    pub(super) fn new(handle: Handle, logs: Arc<LogRelay>, known: Known, front: Front) -> Self {
-        Self { lists: Lists::new(handle.clone()), handle, logs, known, front, started: Instant::now() }
+    pub(super) fn new(handle: Handle, logs: Arc<LogRelay>, known: Known, reach: Reach) -> Self {
+        Self { lists: Lists::new(handle.clone()), handle, logs, known, reach, started: Instant::now() }
     }
 
     /// Has a request decided. Made again, it has the same answer.
@@ -185,7 +186,7 @@ impl v1::operator_server::Operator for Operator {
         let request = wanted.request.clone();
         let draft = Draft::new(caller.principal()?, request_id(&request)?, wanted)?;
         self.decide(&caller, &request, OperatorCommand::CreateToken(draft.id, draft.record.clone())).await?;
-        let text = draft.text(self.handle.reign().cluster, &self.front);
+        let text = draft.text(&self.reach);
         Ok(Response::new(v1::CreateTokenResponse { token: Some((draft.id, draft.record).into()), text }))
     }
 

@@ -3,14 +3,15 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use haggle_core::access::{Principal, TokenId, TokenKind, TokenRecord};
-use haggle_core::{ClusterId, Digest, RequestId};
+use haggle_core::{Digest, RequestId};
 use haggle_proto::convert::token_kind;
 use haggle_proto::v1;
 use haggle_tls as tls;
 use sha2::{Digest as _, Sha256};
 use tonic::Status;
 
-use crate::access::{Front, wall_clock_ms};
+use crate::access::wall_clock_ms;
+use crate::reach::Reach;
 
 /// How long an agent may be joined by a token that nobody gave a time.
 const JOIN_WITHIN_MS: u64 = 60 * 60 * 1000;
@@ -63,22 +64,15 @@ impl Draft {
     }
 
     /// What its holder needs, and nobody else may have.
-    pub(super) fn text(&self, cluster: ClusterId, front: &Front) -> String {
-        let token = tls::Token {
-            kind: match self.record.kind {
-                TokenKind::Agent { .. } => tls::TokenKind::Agent,
-                TokenKind::Framework(_) => tls::TokenKind::Framework,
-                TokenKind::Operator => tls::TokenKind::Operator,
-                TokenKind::Viewer(_) => tls::TokenKind::Viewer,
-            },
-            cluster,
-            addresses: front.addresses.clone(),
-            authority: front.authority,
-            id: tls::TokenId(self.id.0.to_be_bytes()),
-            secret: self.secret.clone(),
-            expires: UNIX_EPOCH + Duration::from_millis(self.record.expires_ms),
+    pub(super) fn text(&self, reach: &Reach) -> String {
+        let kind = match self.record.kind {
+            TokenKind::Agent { .. } => tls::TokenKind::Agent,
+            TokenKind::Framework(_) => tls::TokenKind::Framework,
+            TokenKind::Operator => tls::TokenKind::Operator,
+            TokenKind::Viewer(_) => tls::TokenKind::Viewer,
         };
-        token.text().to_string()
+        let expires = UNIX_EPOCH + Duration::from_millis(self.record.expires_ms);
+        reach.token(kind, tls::TokenId(self.id.0.to_be_bytes()), self.secret.clone(), expires).text().to_string()
     }
 }
 
