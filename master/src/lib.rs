@@ -18,6 +18,7 @@ mod election;
 mod error;
 mod grpc;
 mod handle;
+mod inbox;
 mod logs;
 mod outbox;
 mod reach;

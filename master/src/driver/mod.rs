@@ -29,18 +29,12 @@ use self::tenants::Tenants;
 use crate::access::{Caller, Guard, status_of, wall_clock_ms};
 use crate::clock::Clock;
 use crate::error::Failure;
-use crate::handle::{
-    Answer, Handle, Happening, Inbox, Peer, Question, REQUESTS, Reign, Request, Room, SAYINGS, SESSIONS, Saying,
-    Verdict,
-};
+use crate::handle::{Answer, Handle, Happening, Inbox, Peer, Question, REQUESTS, Reign, Request, Room, Verdict};
+use crate::inbox::{Heard, Kind, Round, Saying, Share};
 use crate::registry::{Registry, RegistryError};
 
 /// Happenings that a watcher may be behind: about half a second of a cluster that starts 5,000 tasks a second.
 const HAPPENINGS: usize = 8_192;
-
-/// Full batches in a row that a tick waits for at most. Whoever waits to be heard is heard by then: senders take turns,
-/// and each session has one message that waits.
-const TICK_BEHIND: usize = SESSIONS / SAYINGS;
 
 pub(crate) use self::audit::object_of;
 
@@ -90,8 +84,8 @@ struct Driver {
     /// Sessions that end with these words, once the batch is let out.
     refused: Vec<(SessionId, Status)>,
     cut_off: Vec<SessionId>,
-    /// Full batches since a tick became due.
-    behind: usize,
+    /// While a tick is due: after how many turns everybody has been heard who waited when it became due.
+    tick_after: Option<[u64; 2]>,
     /// Told to stop.
     stop: bool,
 }
@@ -100,7 +94,11 @@ struct Driver {
 #[derive(Default)]
 struct Batch {
     requests: Vec<Request>,
-    sayings: Vec<Saying>,
+    sayings: Vec<Heard>,
+    /// How far the turns of agents and of frameworks have come with it.
+    rounds: [Round; 2],
+    /// Who brought about so many effects with it.
+    effects: Vec<(Kind, Share, usize)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,7 +130,7 @@ impl Driver {
             questions: Vec::new(),
             refused: Vec::new(),
             cut_off: Vec::new(),
-            behind: 0,
+            tick_after: None,
             stop: false,
         }
     }
@@ -168,7 +166,9 @@ impl Driver {
             if self.stop || batch.take(inbox, look).await == Next::Stop {
                 return Ok(());
             }
-            match self.step(&mut batch, Instant::now()) {
+            let settled = self.step(&mut batch, Instant::now());
+            inbox.sayings.charge(batch.effects.drain(..));
+            match settled {
                 Err(RegistryError::Full(why)) => self.wait_for_room(inbox, why.to_string()).await?,
                 settled => settled?,
             }
@@ -181,7 +181,6 @@ impl Driver {
     /// After [`RegistryError::Full`], [`Self::settle`] may be tried again.
     fn step(&mut self, batch: &mut Batch, at: Instant) -> Result<(), RegistryError> {
         let now = self.clock.look(at);
-        let drained = batch.sayings.len() < SAYINGS;
         self.look_at_wall_clock(now);
         for request in batch.requests.drain(..) {
             match request {
@@ -199,7 +198,8 @@ impl Driver {
                 Request::Stop => self.stop = true,
             }
         }
-        for saying in batch.sayings.drain(..) {
+        for Heard { kind, share, saying } in batch.sayings.drain(..) {
+            let before = self.effects.len();
             match saying {
                 Saying::Said(session, commands, _place) => self.said(now, session, commands),
                 Saying::Ended(session) => {
@@ -207,8 +207,9 @@ impl Driver {
                     self.disconnect(now, session);
                 }
             }
+            batch.effects.push((kind, share, self.effects.len() - before));
         }
-        self.tick_when_due(now, drained);
+        self.tick_when_due(now, batch.rounds);
         self.settle()
     }
 
@@ -234,16 +235,19 @@ impl Driver {
         }
     }
 
-    /// What was said before a deadline is heard before it: nobody counts as silent whose words wait.
-    fn tick_when_due(&mut self, now: Now, drained: bool) {
+    /// What was said before a deadline is heard before it: nobody counts as silent whose words wait. It waits for as long
+    /// as everybody takes who waits then, and no longer.
+    fn tick_when_due(&mut self, now: Now, rounds: [Round; 2]) {
         if self.cluster.next_deadline().is_none_or(|deadline| now < deadline) {
-            self.behind = 0;
-        } else if drained || self.behind >= TICK_BEHIND {
-            self.behind = 0;
+            self.tick_after = None;
+            return;
+        }
+        let after = *self.tick_after.get_or_insert(rounds.map(|round| round.whole));
+        let is_heard = |(round, after): (Round, u64)| round.taken >= after || round.taken == round.whole;
+        if rounds.into_iter().zip(after).all(is_heard) {
+            self.tick_after = None;
             // A tick is never refused.
             let _ = self.apply(now, Command::Tick);
-        } else {
-            self.behind += 1;
         }
     }
 
@@ -359,20 +363,17 @@ impl Driver {
 impl Batch {
     /// Takes what waits; when nothing does, waits for it, until `look`.
     async fn take(&mut self, inbox: &mut Inbox, look: Instant) -> Next {
-        let taken = tokio::select! {
+        tokio::select! {
             biased;
-            taken = inbox.requests.recv_many(&mut self.requests, REQUESTS) => taken,
-            taken = inbox.sayings.recv_many(&mut self.sayings, SAYINGS) => taken,
-            () = sleep_until(look.into()) => return Next::GoOn,
-        };
-        if taken == 0 {
-            // Every handle is gone, and with them everyone who could be served.
-            return Next::Stop;
+            taken = inbox.requests.recv_many(&mut self.requests, REQUESTS) => if taken == 0 {
+                // Every handle is gone, and with them everyone who could be served.
+                return Next::Stop;
+            },
+            () = inbox.sayings.some() => {}
+            () = sleep_until(look.into()) => {}
         }
         // Words first: a session is opened by a request, which then waits by the time that the first word does.
-        if self.sayings.is_empty() {
-            let _ = inbox.sayings.recv_many(&mut self.sayings, SAYINGS).now_or_never();
-        }
+        self.rounds = inbox.sayings.take(&mut self.sayings);
         let _ = inbox.requests.recv_many(&mut self.requests, REQUESTS).now_or_never();
         Next::GoOn
     }

@@ -3,6 +3,7 @@
 mod agents;
 mod artifacts;
 mod frameworks;
+mod intake;
 mod lists;
 mod masters;
 mod operator;
@@ -31,9 +32,12 @@ use crate::access::{Guard, Guarded};
 use crate::artifacts::Store;
 use crate::election::Switch;
 use crate::handle::Handle;
+use crate::inbox::Kind;
 use crate::logs::LogRelay;
 use crate::reach::Reach;
 use crate::replicas::Replicas;
+
+use intake::Metered;
 
 pub(crate) use artifacts::{UPLOADER, blocking, next_chunk};
 
@@ -67,6 +71,8 @@ pub(crate) fn leading(
     let frameworks = FrameworksServer::new(frameworks::Frameworks::new(handle.clone()))
         .max_decoding_message_size(MESSAGE_MAX)
         .max_encoding_message_size(MESSAGE_MAX);
+    let agents = Metered::new(agents, handle.clone(), Kind::Agent);
+    let frameworks = Metered::new(frameworks, handle.clone(), Kind::Framework);
     let operator = OperatorServer::new(operator::Operator::new(handle, logs, guard.known().clone(), reach))
         .max_decoding_message_size(MESSAGE_MAX)
         .max_encoding_message_size(MESSAGE_MAX);
