@@ -9,7 +9,7 @@ use haggle_core::cluster::{AgentOrder, Rejection};
 use haggle_proto::v1::agent_order::Order;
 use haggle_proto::v1::agent_report::Report;
 use haggle_proto::v1::agents_client::AgentsClient;
-use haggle_proto::{LEADER, MESSAGE_MAX, v1};
+use haggle_proto::{LEADER, MESSAGE_MAX, SIGN_OF_LIFE_OF_SEVERAL, SignOfLife, v1};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 use tonic::transport::{Channel, Endpoint, Uri};
@@ -149,7 +149,12 @@ impl Link {
 
     async fn try_session(&mut self, uri: &Uri) -> Result<(), SessionEnd> {
         let silence = self.heartbeat * Config::SILENT_HEARTBEATS;
-        let mut master = AgentsClient::new(endpoint(uri).connect().await?)
+        let mut endpoint = endpoint(uri);
+        if self.masters.are_several() {
+            let SignOfLife { every, within } = SIGN_OF_LIFE_OF_SEVERAL;
+            endpoint = endpoint.http2_keep_alive_interval(every).keep_alive_timeout(within).keep_alive_while_idle(true);
+        }
+        let mut master = AgentsClient::new(endpoint.connect().await?)
             .max_decoding_message_size(MESSAGE_MAX)
             .max_encoding_message_size(MESSAGE_MAX);
         let (reports, waiting) = mpsc::channel(REPORTS_WAITING);

@@ -24,6 +24,9 @@ const AGENTS: usize = 8_192;
 /// Frameworks that may be connected at once. They have places of their own, so that neither kind shuts out the other.
 const FRAMEWORKS: usize = 4_096;
 
+/// Sessions of both kinds.
+pub(crate) const SESSIONS: usize = AGENTS + FRAMEWORKS;
+
 /// Watchers at once. Each costs the driver nothing, but is sent everything that happens.
 const WATCHERS: usize = 1_024;
 

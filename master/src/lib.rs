@@ -104,7 +104,7 @@ impl Master {
         let listener = listen(config.listen).await?;
         let address = listener.local_addr().map_err(|source| StartError::Listen { address: config.listen, source })?;
 
-        let audit = config.audit.map_or(Ok(Audit::default()), |file| {
+        let audit = config.audit.clone().map_or(Ok(Audit::default()), |file| {
             Audit::open(&file).map_err(|source| StartError::Audit { file, source })
         })?;
         let owner = Arc::new(Owner::draw());

@@ -55,7 +55,7 @@ impl Client {
         loop {
             let mut reason = String::new();
             for url in masters.urls() {
-                match endpoint(url)?.connect().await {
+                match endpoint(url, masters.are_several())?.connect().await {
                     Ok(channel) => {
                         masters.choose(url, channel);
                         return Ok(Self { masters: Arc::new(masters) });
@@ -124,7 +124,7 @@ impl Client {
     }
 
     fn patience(&self) -> Duration {
-        if self.masters.urls().len() > 1 { FAILOVER_PATIENCE } else { PATIENCE }
+        if self.masters.are_several() { FAILOVER_PATIENCE } else { PATIENCE }
     }
 
     /// Looks for a master that answers.

@@ -32,13 +32,18 @@ impl Masters {
     pub(crate) fn read(list: &str) -> Result<Self, ConnectError> {
         let urls = list.split(',').map(|url| normalised(url.trim())).collect::<Result<Vec<_>, _>>()?;
         let first = urls.first().expect("a split has at least one part");
-        let now = Mutex::new(Target { url: first.clone(), channel: channel(first)?, choice: 0 });
+        let now = Mutex::new(Target { url: first.clone(), channel: channel(first, urls.len() > 1)?, choice: 0 });
         Ok(Self { urls, now })
     }
 
     /// All that were named.
     pub(crate) fn urls(&self) -> &[String] {
         &self.urls
+    }
+
+    /// Whether there are others to ask when one does not answer.
+    pub(crate) fn are_several(&self) -> bool {
+        self.urls.len() > 1
     }
 
     /// Whom to call.
@@ -58,7 +63,7 @@ impl Masters {
         if next == failed.url {
             return false;
         }
-        let Ok(channel) = channel(&next) else { return false };
+        let Ok(channel) = channel(&next, self.are_several()) else { return false };
         tracing::info!(from = %failed.url, to = %next, why = %status.message(), "speaking to another master");
         *now = Target { url: next, channel, choice: now.choice + 1 };
         true
@@ -83,8 +88,8 @@ impl Masters {
 }
 
 /// A channel that connects when it is first used.
-fn channel(url: &str) -> Result<Channel, ConnectError> {
-    Ok(endpoint(url)?.connect_lazy())
+fn channel(url: &str, of_several: bool) -> Result<Channel, ConnectError> {
+    Ok(endpoint(url, of_several)?.connect_lazy())
 }
 
 #[cfg(test)]

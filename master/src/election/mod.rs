@@ -3,6 +3,7 @@
 //! A term begins with a fresh [`Cluster`] from the registry and ends with it. Nothing of one term reaches the next.
 
 mod lease;
+mod moment;
 mod switch;
 
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use crate::{announce, driver, lead};
 
 pub(crate) use lease::Lease;
 pub use lease::LeaseLost;
+pub(crate) use moment::Moment;
 pub(crate) use switch::{Role, Standby, Switch};
 
 /// Between two looks at who leads: a part of the time without service when a master dies, and a cheap read.

@@ -18,6 +18,7 @@ use tokio::time::timeout;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::taken::while_taken;
 use crate::access::{Caller, caller};
 use crate::artifacts::{ArtifactError, Store};
 use crate::replicas::Replicas;
@@ -25,11 +26,11 @@ use crate::replicas::Replicas;
 /// A chunk and what is around it.
 pub(super) const MESSAGE_MAX: usize = ARTIFACT_CHUNK + (4 << 10);
 
-/// Uploads and downloads at once; more wait their turn. Each holds a file and two chunks.
+/// Uploads and downloads at once; more wait their turn. Each holds a file and a few chunks.
 const TRANSFERS_MAX: usize = 128;
 
-/// How long an upload may send nothing. It holds a turn that others wait for.
-const STALLED: Duration = Duration::from_secs(60);
+/// How long nothing may be sent of an upload, and nothing be taken of a download. It holds a turn that others wait for.
+const STALLED: Duration = Duration::from_secs(30);
 
 pub(super) struct Artifacts {
     store: Arc<Store>,
@@ -121,7 +122,7 @@ impl v1::artifacts_server::Artifacts for Artifacts {
             let (file, data) = blocking(move || next_chunk(file)).await?;
             Ok((!data.is_empty()).then_some((v1::DownloadChunk { data }, (file, turn))))
         });
-        Ok(Response::new(chunks.boxed()))
+        Ok(Response::new(while_taken(chunks, STALLED).boxed()))
     }
 
     async fn stat(&self, request: Request<v1::ArtifactRef>) -> Result<Response<v1::Artifact>, Status> {

@@ -9,7 +9,7 @@ use haggle_proto::v1::framework_call::Call;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{intake, session};
-use crate::access::{Caller, caller};
+use crate::access::caller;
 use crate::handle::{Handle, Peer};
 use crate::inbox::Speaker;
 use crate::outbox::outbox;

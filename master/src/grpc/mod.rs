@@ -10,6 +10,7 @@ mod masters;
 mod operator;
 mod read_log;
 mod session;
+mod taken;
 mod tokens;
 mod watch;
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{Kind, Share};
+use super::Kind;
 
 /// Bytes of one share that wait for the driver at most, and then who sends waits: some thousand small messages. One that
 /// is larger has all of the room.

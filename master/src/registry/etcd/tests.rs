@@ -15,6 +15,7 @@ use tokio::time::{sleep, timeout};
 
 use self::etcd::{Etcd, LOOK_EVERY, NOT_THERE, PATIENCE};
 use super::*;
+use crate::election::Moment;
 
 fn campaign(etcd: &Etcd, url: &str) -> Campaign {
     let config = EtcdConfig::new(etcd.urls());
@@ -165,7 +166,7 @@ async fn a_write_of_a_leader_that_was_replaced_is_refused() {
     let (one, two) = (campaign(&etcd, "http://one"), campaign(&etcd, "http://two"));
     let (first, second) = (join(&one).await, join(&two).await);
     let (mut stale, ..) = lead(&one, &first).await;
-    stale.lease = Arc::new(Lease::until(std::time::Instant::now() + Duration::from_secs(3600)));
+    stale.lease = Arc::new(Lease::until(Moment::now() + Duration::from_secs(3600)));
     first.end().await.unwrap();
     let (leading, ..) = lead(&two, &second).await;
 
