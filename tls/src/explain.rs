@@ -5,6 +5,7 @@ use std::io;
 
 use crate::ConnectError;
 use crate::connector::told;
+use crate::stream::ENDED;
 
 /// The reason of a call that failed, when it was the connection that was refused, by either side. With TLS 1.3 a master
 /// refuses an agent's certificate only after the handshake, so that the first call fails and not the connection.
@@ -16,6 +17,10 @@ pub fn explain(error: &(dyn Error + 'static)) -> Option<String> {
         }
         if let Some(tls) = layer.downcast_ref::<rustls::Error>() {
             return Some(told(tls));
+        }
+        let text = layer.to_string();
+        if text.starts_with(ENDED) {
+            return Some(text);
         }
         error = match layer.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
             // The source of an I/O error is that of the error in it, so that this one would be passed over.
