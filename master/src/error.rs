@@ -55,6 +55,9 @@ pub enum StartError {
         /// Why not.
         source: io::Error,
     },
+    /// It has just been founded, and cannot let anybody in.
+    #[error("cannot make the first tokens: {0}")]
+    FirstTokens(String),
     /// The machine has no thread left for the driver.
     #[error("cannot start the driver's thread: {0}")]
     Thread(io::Error),

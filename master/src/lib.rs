@@ -28,7 +28,7 @@ mod security;
 
 use std::fs::{self, File, TryLockError};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -37,6 +37,7 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, Stream};
 use haggle_core::cluster::{Cluster, Recovered};
 use haggle_core::{ClusterId, Now};
+use haggle_proto::v1::PrincipalKind;
 use haggle_tls::Token;
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
@@ -75,10 +76,20 @@ const TRY_EVERY: Duration = Duration::from_secs(1);
 pub struct Master {
     address: SocketAddr,
     owner: Token,
+    first: Option<FirstTokens>,
     stop: oneshot::Sender<()>,
     /// Everything that runs; ends when the driver and the server have.
     run: JoinHandle<()>,
     failure: watch::Receiver<Option<Failure>>,
+}
+
+/// What lets the first ones in: made when a master makes its authority, which is once for a state folder.
+#[derive(Clone, Debug)]
+pub struct FirstTokens {
+    /// Lets one agent join, within an hour.
+    pub agent: Token,
+    /// Makes an operator of who logs in with it, for 90 days.
+    pub operator: Token,
 }
 
 impl Master {
@@ -102,6 +113,7 @@ impl Master {
         let addresses = hosts.iter().map(|host| host.address(address.port())).collect();
         // Which cluster it is, and who vouches for it, is known below.
         let mut reach = Reach { cluster: ClusterId::default(), addresses, authority: None };
+        let mut first = None;
 
         let (role, current) = watch::channel(Role::StandsBy(Standby::Vacant));
         let (stop, stopping) = oneshot::channel();
@@ -122,7 +134,17 @@ impl Master {
                 let clock = Clock::starting_at(origin, Instant::now());
                 let (handle, driver) =
                     driver::start(cluster, registry, clock, reign, guard.clone()).map_err(StartError::Thread)?;
-                role.send_replace(Role::Leads(grpc::leading(handle.clone(), store, None, &guard, reach.clone())));
+                role.send_replace(Role::Leads(grpc::leading(
+                    handle.clone(),
+                    store,
+                    None,
+                    &guard,
+                    reach.clone(),
+                    security.clone(),
+                )));
+                if security.as_ref().is_some_and(|security| security.made_now()) {
+                    first = Some(first_tokens(&handle, &reach).await?);
+                }
                 let secured = security.as_ref().map(|security| security.secured());
                 let alone = async move {
                     // What the port answers does not change any more.
@@ -158,7 +180,7 @@ impl Master {
                     let (guard, reach) = (guard.clone(), reach.clone());
                     move |handle: Handle| {
                         let reach = Reach { cluster: handle.reign().cluster, ..reach.clone() };
-                        grpc::leading(handle, Arc::clone(&store), Some(Arc::clone(&replicas)), &guard, reach)
+                        grpc::leading(handle, Arc::clone(&store), Some(Arc::clone(&replicas)), &guard, reach, None)
                     }
                 };
                 let rules = config.cluster;
@@ -176,7 +198,8 @@ impl Master {
                 run(connections, switch, among_others.boxed(), halt, stopping).boxed()
             }
         };
-        let token = owner.token(&reach);
+        // It is good on this machine, so that this is the way.
+        let token = owner.token(&Reach { addresses: vec![nearest(address).to_string()], ..reach });
         if let Some(tokens) = config.owner_tokens {
             owner.publish(&tokens, address.port(), &token);
         }
@@ -188,7 +211,7 @@ impl Master {
             }
         });
         info!("listening on {address}");
-        Ok(Self { address, owner: token, stop, run, failure })
+        Ok(Self { address, owner: token, first, stop, run, failure })
     }
 
     /// Where it listens.
@@ -199,6 +222,11 @@ impl Master {
     /// The token of the user that runs it, which does everything. Good until the master stops.
     pub fn owner_token(&self) -> &Token {
         &self.owner
+    }
+
+    /// At the first start of a master that others can reach: how they get in. Nowhere else are these ever told.
+    pub fn first_tokens(&self) -> Option<&FirstTokens> {
+        self.first.as_ref()
     }
 
     /// Ends every stream, writes what is to be remembered, and waits for that.
@@ -242,6 +270,24 @@ fn refuse_others(config: &Config) -> Result<(), StartError> {
         return Err(StartError::SeveralSecured("speak TLS".to_owned()));
     }
     Ok(())
+}
+
+async fn first_tokens(handle: &Handle, reach: &Reach) -> Result<FirstTokens, StartError> {
+    let make = async |kind| {
+        let made = grpc::first_token(handle, reach, kind).await;
+        made.map_err(|status| StartError::FirstTokens(status.message().to_owned()))
+    };
+    Ok(FirstTokens { agent: make(PrincipalKind::Agent).await?, operator: make(PrincipalKind::Operator).await? })
+}
+
+/// Where its own machine reaches a master that listens there.
+fn nearest(listening: SocketAddr) -> SocketAddr {
+    let ip = match listening.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listening.port())
 }
 
 fn is_loopback(address: SocketAddr) -> bool {

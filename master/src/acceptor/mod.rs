@@ -187,7 +187,7 @@ async fn handshake(
     }
     let stream = TlsAcceptor::from(secured.config).accept(stream).await.map_err(Stranger::Broken)?;
     let agent = agent_of(stream.get_ref().1.peer_certificates(), secured.cluster);
-    Ok(Connection::secured(stream, Remote { address, agent, secured: true }, place))
+    Ok(Connection::secured(stream, Remote { address, agent }, place))
 }
 
 /// Why a connection is closed before anything was asked on it.

@@ -186,7 +186,7 @@ impl v1::operator_server::Operator for Operator {
         let request = wanted.request.clone();
         let draft = Draft::new(caller.principal()?, request_id(&request)?, wanted)?;
         self.decide(&caller, &request, OperatorCommand::CreateToken(draft.id, draft.record.clone())).await?;
-        let text = draft.text(&self.reach);
+        let text = draft.token(&self.reach).text().to_string();
         Ok(Response::new(v1::CreateTokenResponse { token: Some((draft.id, draft.record).into()), text }))
     }
 

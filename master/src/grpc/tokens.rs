@@ -3,6 +3,7 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use haggle_core::access::{Principal, TokenId, TokenKind, TokenRecord};
+use haggle_core::cluster::OperatorCommand;
 use haggle_core::{Digest, RequestId};
 use haggle_proto::convert::token_kind;
 use haggle_proto::v1;
@@ -10,7 +11,8 @@ use haggle_tls as tls;
 use sha2::{Digest as _, Sha256};
 use tonic::Status;
 
-use crate::access::wall_clock_ms;
+use crate::access::{status_of, wall_clock_ms};
+use crate::handle::Handle;
 use crate::reach::Reach;
 
 /// How long an agent may be joined by a token that nobody gave a time.
@@ -64,7 +66,7 @@ impl Draft {
     }
 
     /// What its holder needs, and nobody else may have.
-    pub(super) fn text(&self, reach: &Reach) -> String {
+    pub(super) fn token(&self, reach: &Reach) -> tls::Token {
         let kind = match self.record.kind {
             TokenKind::Agent { .. } => tls::TokenKind::Agent,
             TokenKind::Framework(_) => tls::TokenKind::Framework,
@@ -72,8 +74,18 @@ impl Draft {
             TokenKind::Viewer(_) => tls::TokenKind::Viewer,
         };
         let expires = UNIX_EPOCH + Duration::from_millis(self.record.expires_ms);
-        reach.token(kind, tls::TokenId(self.id.0.to_be_bytes()), self.secret.clone(), expires).text().to_string()
+        reach.token(kind, tls::TokenId(self.id.0.to_be_bytes()), self.secret.clone(), expires)
     }
+}
+
+/// A token that a master makes by itself when it has just been founded, in the name of its owner: with it the first agent
+/// joins, or the first operator logs in.
+pub(crate) async fn first_token(handle: &Handle, reach: &Reach, kind: v1::PrincipalKind) -> Result<tls::Token, Status> {
+    let owner = Principal::owner();
+    let draft = Draft::new(&owner, None, v1::CreateTokenRequest { kind: kind.into(), ..Default::default() })?;
+    let command = OperatorCommand::CreateToken(draft.id, draft.record.clone());
+    handle.decide(owner, None, command).await?.map_err(|refusal| status_of(&refusal))?;
+    Ok(draft.token(reach))
 }
 
 /// For lists: those that let somebody in.
