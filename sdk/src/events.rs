@@ -21,7 +21,7 @@ use tokio::time::timeout;
 use tonic::{Code, Status, Streaming};
 
 use crate::client::Client;
-use crate::error::{CallError, call_error, is_connection_trouble, status_reason};
+use crate::error::{CallError, call_error, distrust, is_connection_trouble, status_reason};
 use crate::masters::Target;
 use crate::outgoing::{Attempt, Outbox, Queue};
 
@@ -240,6 +240,9 @@ impl fmt::Debug for Events {
 /// Whether the master means it: anything else is put down to the connection, or to having been too slow, and
 /// subscribing again mends it.
 fn is_final(status: &Status) -> bool {
+    if distrust(status).is_some() {
+        return true;
+    }
     !is_connection_trouble(status)
         && matches!(
             status.code(),
@@ -294,6 +297,7 @@ async fn open_patiently(
         let attempt = open_once(&target, &queue, member, &info);
         let status = match timeout(within, attempt).await {
             Ok(Ok(opened)) => return opened,
+            Ok(Err(status)) if search.comes_anew(&target, &status) => continue,
             Ok(Err(status)) if is_final(&status) => return Err(call_error(&target.url, &status)),
             Ok(Err(status)) => status,
             Err(_) => Status::unavailable(format!("no answer to a subscription within {within:?}")),

@@ -3,15 +3,17 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use haggle_proto::LEADER;
+use haggle_tls::Pass;
 use tonic::Status;
-use tonic::transport::Channel;
 
-use crate::address::{endpoint, normalised};
+use crate::address::{normalised, secured};
+use crate::credentials::{Connection, Credentials, connect, connect_lazy};
 use crate::error::ConnectError;
 
 /// The masters of one cluster, and which of them is spoken to now.
 pub(crate) struct Masters {
     urls: Vec<String>,
+    credentials: Credentials,
     now: Mutex<Target>,
 }
 
@@ -19,7 +21,9 @@ pub(crate) struct Masters {
 #[derive(Clone)]
 pub(crate) struct Target {
     pub(crate) url: String,
-    pub(crate) channel: Channel,
+    pub(crate) channel: Connection,
+    /// What the channel is made with.
+    pass: Pass,
     /// Which choice this is: what comes of an older one changes nothing any more.
     choice: u64,
 }
@@ -28,12 +32,14 @@ impl Masters {
     /// Reads `a,b,c`. Nobody is connected to yet.
     ///
     /// # Errors
-    /// When one of them is no address.
-    pub(crate) fn read(list: &str) -> Result<Self, ConnectError> {
-        let urls = list.split(',').map(|url| normalised(url.trim())).collect::<Result<Vec<_>, _>>()?;
+    /// When one of them is no address, or the credentials cannot be read.
+    pub(crate) fn read(list: &str, credentials: Credentials) -> Result<Self, ConnectError> {
+        let by_tls = matches!(&credentials, Credentials::Token(token) if token.authority.is_some());
+        let whole = |url: &str| normalised(url.trim()).map(|url| if by_tls { secured(url) } else { url });
+        let urls = list.split(',').map(whole).collect::<Result<Vec<_>, _>>()?;
         let first = urls.first().expect("a split has at least one part");
-        let now = Mutex::new(Target { url: first.clone(), channel: channel(first)?, choice: 0 });
-        Ok(Self { urls, now })
+        let now = Mutex::new(Target::new(first.clone(), credentials.pass(first)?, 0)?);
+        Ok(Self { urls, credentials, now })
     }
 
     /// All that were named.
@@ -54,20 +60,55 @@ impl Masters {
             return now.url != failed.url;
         }
         let leader = status.metadata().get(LEADER).and_then(|url| normalised(url.to_str().ok()?).ok());
+        let leader = leader.map(|url| if failed.url.starts_with("https") { secured(url) } else { url });
         let next = leader.filter(|url| *url != failed.url).unwrap_or_else(|| self.after(&failed.url));
-        if next == failed.url {
+        let Ok(pass) = self.credentials.pass(&next) else { return false };
+        if next == failed.url && pass == failed.pass {
             return false;
         }
-        let Ok(channel) = channel(&next) else { return false };
-        tracing::info!(from = %failed.url, to = %next, why = %status.message(), "speaking to another master");
-        *now = Target { url: next, channel, choice: now.choice + 1 };
+        let Ok(target) = Target::new(next, pass, now.choice + 1) else { return false };
+        tracing::info!(from = %failed.url, to = %target.url, why = %status.message(), "speaking to another master");
+        *now = target;
         true
     }
 
-    /// Speaks to this one of the list from now on.
-    pub(crate) fn choose(&self, url: &str, channel: Channel) {
+    /// The target turned this program away: whether it may come with another token by now, since the master was started
+    /// anew.
+    pub(crate) fn refresh(&self, failed: &Target) -> bool {
         let mut now = self.locked();
-        *now = Target { url: url.to_owned(), channel, choice: now.choice + 1 };
+        if now.choice != failed.choice {
+            return true;
+        }
+        let Ok(pass) = self.credentials.pass(&failed.url) else { return false };
+        if pass == failed.pass {
+            return false;
+        }
+        let Ok(target) = Target::new(failed.url.clone(), pass, now.choice + 1) else { return false };
+        *now = target;
+        true
+    }
+
+    /// Connects to this one of the list, and speaks to it from now on.
+    ///
+    /// # Errors
+    /// The outer one when that is of no use to repeat; the inner one when nobody answers.
+    pub(crate) async fn connect(&self, url: &str) -> Result<Result<(), tonic::transport::Error>, ConnectError> {
+        let pass = self.credentials.pass(url)?;
+        let channel = match connect(url, &pass).await? {
+            Ok(channel) => channel,
+            Err(error) => return Ok(Err(error)),
+        };
+        let mut now = self.locked();
+        *now = Target { url: url.to_owned(), channel, pass, choice: now.choice + 1 };
+        Ok(Ok(()))
+    }
+
+    /// What a connection to this one would be made with.
+    ///
+    /// # Errors
+    /// When the credentials cannot be read.
+    pub(crate) fn pass(&self, url: &str) -> Result<Pass, ConnectError> {
+        self.credentials.pass(url)
     }
 
     /// The one behind `url` in the list; the first of it, behind a leader that is not in the list.
@@ -82,9 +123,12 @@ impl Masters {
     }
 }
 
-/// A channel that connects when it is first used.
-fn channel(url: &str) -> Result<Channel, ConnectError> {
-    Ok(endpoint(url)?.connect_lazy())
+impl Target {
+    /// With a channel that connects when it is first used.
+    fn new(url: String, pass: Pass, choice: u64) -> Result<Self, ConnectError> {
+        let channel = connect_lazy(&url, &pass)?;
+        Ok(Self { url, channel, pass, choice })
+    }
 }
 
 #[cfg(test)]
@@ -106,7 +150,7 @@ mod tests {
 
     #[tokio::test]
     async fn masters_are_tried_in_turn() {
-        let masters = Masters::read("a, b").unwrap();
+        let masters = Masters::read("a, b", Credentials::Owner).unwrap();
 
         let mut tried = Vec::new();
         for _ in 0..3 {
@@ -142,7 +186,7 @@ mod tests {
 
     #[tokio::test]
     async fn there_is_nobody_else_behind_a_single_master() {
-        let masters = Masters::read("a").unwrap();
+        let masters = Masters::read("a", Credentials::Owner).unwrap();
 
         assert!(!masters.move_on(&masters.target(), &away()));
         assert!(!masters.move_on(&masters.target(), &standing_by(A)));
