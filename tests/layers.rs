@@ -8,14 +8,18 @@ use serde_json::Value;
 type Arrow = (String, String);
 
 /// Our packages, and those of ours which each may use. Whoever may see everything is not listed here.
-const LAYERS: [(&str, &[&str]); 9] = [
+const LAYERS: [(&str, &[&str]); 10] = [
     ("haggle-core", &[]),
     ("haggle-proto", &["haggle-core"]),
+    ("haggle-tls", &["haggle-core"]),
     ("haggle-executor", &["haggle-core"]),
-    ("haggle-master", &["haggle-core", "haggle-proto"]),
-    ("haggle-agent", &["haggle-core", "haggle-proto", "haggle-executor"]),
-    ("haggle-sdk", &["haggle-core", "haggle-proto"]),
-    ("haggle-cli", &["haggle-core", "haggle-proto", "haggle-master", "haggle-agent", "haggle-executor", "haggle-sdk"]),
+    ("haggle-master", &["haggle-core", "haggle-proto", "haggle-tls"]),
+    ("haggle-agent", &["haggle-core", "haggle-proto", "haggle-tls", "haggle-executor"]),
+    ("haggle-sdk", &["haggle-core", "haggle-proto", "haggle-tls"]),
+    (
+        "haggle-cli",
+        &["haggle-core", "haggle-proto", "haggle-tls", "haggle-master", "haggle-agent", "haggle-executor", "haggle-sdk"],
+    ),
     ("haggle-examples", &["haggle-sdk"]),
     ("haggle-sim", &["haggle-core"]),
 ];
@@ -25,10 +29,11 @@ const OBSERVERS: [&str; 1] = ["haggle-tests"];
 
 /// Dependencies that live in one place, so that changing one of them changes one folder: what their names start with,
 /// and who may use them.
-const ISOLATED: [(&str, &[&str]); 3] = [
+const ISOLATED: [(&str, &[&str]); 4] = [
     ("wasmtime", &["haggle-executor"]),
     ("tonic", &["haggle-proto", "haggle-master", "haggle-agent", "haggle-sdk"]),
     ("redb", &["haggle-master"]),
+    ("rcgen", &["haggle-tls"]),
 ];
 
 #[test]
@@ -53,6 +58,7 @@ fn an_arrow_that_points_up_or_sideways_is_a_fault() {
         ("haggle-core", "haggle-proto"),
         ("haggle-executor", "haggle-proto"),
         ("haggle-sdk", "haggle-master"),
+        ("haggle-tls", "haggle-proto"),
         ("haggle-cli", "haggle-tests"),
         ("haggle-cli", "xtask"),
         ("xtask", "haggle-core"),
