@@ -8,6 +8,7 @@
 //!
 //! - [`Token`] is what people copy; [`Bearer`] the part of it that is shown to a master.
 //! - [`Connector`] dials a master and believes it by a [`Trust`]; it shows an [`Identity`], which may change.
+//! - [`Pass`] is both, and a token, as one connection has them; [`owner_token`] finds the one of a master on this machine.
 //! - [`Authority`] signs the certificates of a cluster; [`ServerIdentity`] is the one that a master shows.
 //! - [`PrivateFolder`] keeps what nobody else may read.
 //!
@@ -22,6 +23,8 @@ mod der;
 mod explain;
 mod fingerprint;
 mod key;
+mod owner;
+mod pass;
 mod pem;
 mod private;
 mod request;
@@ -39,6 +42,8 @@ pub use credentials::{Credentials, CredentialsError, Identity};
 pub use explain::explain;
 pub use fingerprint::Fingerprint;
 pub use key::{KeyError, PrivateKey};
+pub use owner::{LeftToken, OwnerTokenError, owner_token};
+pub use pass::{Authorized, Pass};
 pub use private::{PrivateFolder, PrivateFolderError};
 pub use request::{REQUEST_MAX, RequestError};
 pub use server::{ServerCertificate, ServerIdentity, agent_of, server_config};
