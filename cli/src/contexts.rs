@@ -57,7 +57,8 @@ fn there(known: &[String]) -> String {
 /// # Errors
 /// For a user without a home.
 pub(crate) fn file() -> Result<PathBuf, ContextError> {
-    let app_data = || env::var_os("APPDATA").map(|all| Path::new(&all).join("haggle")).filter(|path| path.is_absolute());
+    let app_data =
+        || env::var_os("APPDATA").map(|all| Path::new(&all).join("haggle")).filter(|path| path.is_absolute());
     let folder = cache::user_folder("XDG_CONFIG_HOME", ".config").or_else(app_data);
     Ok(folder.ok_or(ContextError::NoFolder)?.join("contexts.toml"))
 }

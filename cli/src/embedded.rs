@@ -8,6 +8,7 @@ use futures_util::future::join_all;
 use haggle_agent::{Agent, Declared};
 use haggle_core::{Bytes, MilliCpu};
 use haggle_master::Master;
+use haggle_sdk::{Client, ClientBuilder};
 use tempfile::TempDir;
 
 use crate::args::ModuleArgs;
@@ -79,6 +80,11 @@ impl Cluster {
     /// Where the master is.
     pub(crate) fn url(&self) -> String {
         url(self.master.addr())
+    }
+
+    /// A connection to it that is to be made.
+    pub(crate) fn client(&self) -> ClientBuilder {
+        Client::builder().master(self.url())
     }
 
     /// The agents.

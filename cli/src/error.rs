@@ -91,9 +91,9 @@ impl CommandError {
     pub(crate) fn of(self, origin: &Origin) -> Self {
         let turned_away = |error: &CallError| matches!(error, CallError::Unauthenticated(_) | CallError::NotAllowed(_));
         match self {
-            Self::Call(source)
-            | Self::Artifact(ArtifactError::Call(source))
-            | Self::Run(RunError::Call(source)) if turned_away(&source) => {
+            Self::Call(source) | Self::Artifact(ArtifactError::Call(source)) | Self::Run(RunError::Call(source))
+                if turned_away(&source) =>
+            {
                 Self::TurnedAway { source, origin: origin.clone() }
             }
             other => other,

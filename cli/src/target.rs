@@ -53,7 +53,9 @@ pub(crate) enum TargetError {
     Argument { flag: &'static str, source: ArgumentError },
     #[error("{flag}: {source}")]
     Token { flag: &'static str, source: TokenError },
-    #[error("{0}: this token lets an agent join, as `haggle agent --join` does; commands want one that `haggle token create --kind operator` made, or of kind framework or viewer")]
+    #[error(
+        "{0}: this token lets an agent join, as `haggle agent --join` does; commands want one that `haggle token create --kind operator` made, or of kind framework or viewer"
+    )]
     JoinToken(&'static str),
     #[error(transparent)]
     Context(#[from] ContextError),
@@ -182,7 +184,12 @@ mod tests {
             (nothing(), None, said(Some("e"), None), parts(Some("e"), None, "HAGGLE_MASTER")),
             (nothing(), None, said(Some("e"), Some(&variable)), parts(Some("e"), Some("variable"), "HAGGLE_TOKEN")),
             (said(Some("f"), None), None, said(Some("e"), None), parts(Some("f"), None, "--master")),
-            (said(Some("f"), None), None, said(None, Some(&variable)), parts(Some("f"), Some("variable"), "HAGGLE_TOKEN")),
+            (
+                said(Some("f"), None),
+                None,
+                said(None, Some(&variable)),
+                parts(Some("f"), Some("variable"), "HAGGLE_TOKEN"),
+            ),
             (said(None, Some(&flag)), None, said(Some("e"), Some(&variable)), parts(None, Some("flag"), "--token")),
             (nothing(), Some("two"), said(Some("e"), Some(&variable)), parts(None, Some("two"), "the context two")),
             (said(Some("f"), None), Some("two"), nothing(), parts(Some("f"), Some("two"), "the context two")),

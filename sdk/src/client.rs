@@ -6,16 +6,14 @@ use std::time::Duration;
 
 use haggle_proto::DEFAULT_PORT;
 use haggle_proto::convert::Malformed;
-use haggle_tls::{Token, secret_argument};
+use haggle_tls::{Token, TokenError, distrust, secret_argument};
 use tokio::time::{Instant, sleep, timeout};
 use tonic::{Response, Status, Streaming};
 
 use crate::address::loopback_port;
 use crate::backoff::Backoff;
 use crate::credentials::{Connection, Credentials};
-use crate::error::{
-    CallError, ConnectError, call_error, distrust, is_connection_trouble, is_turned_away, root_cause,
-};
+use crate::error::{CallError, ConnectError, call_error, is_connection_trouble, is_turned_away, root_cause};
 use crate::masters::{Masters, Target};
 
 /// How long a call goes on trying while nobody answers. A master that restarts is back well before.
@@ -157,7 +155,7 @@ impl Client {
         if let Some(given) = set(TOKEN) {
             let wrong = |reason: String| ConnectError::Environment { variable: TOKEN, reason };
             let text = secret_argument(&given).map_err(|error| wrong(error.to_string()))?;
-            builder = builder.token(text.parse().map_err(|error: haggle_tls::TokenError| wrong(error.to_string()))?);
+            builder = builder.token(text.parse().map_err(|error: TokenError| wrong(error.to_string()))?);
         }
         builder.master = set("HAGGLE_MASTER");
         builder.connect().await

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use haggle_core::Digest;
 use haggle_proto::convert::Malformed;
-use haggle_tls::ConnectError as DialError;
+use haggle_tls::distrust;
 use tonic::{Code, Status};
 
 /// Why there is no connection to a master.
@@ -147,10 +147,9 @@ pub(crate) fn call_error(url: &str, status: &Status) -> CallError {
         Code::NotFound => CallError::NotFound(said()),
         Code::Unauthenticated => CallError::Unauthenticated(said()),
         Code::PermissionDenied => CallError::NotAllowed(said()),
-        Code::InvalidArgument
-        | Code::FailedPrecondition
-        | Code::AlreadyExists
-        | Code::ResourceExhausted => CallError::Refused(said()),
+        Code::InvalidArgument | Code::FailedPrecondition | Code::AlreadyExists | Code::ResourceExhausted => {
+            CallError::Refused(said())
+        }
         code => CallError::Refused(format!("the master failed ({code:?}): {}", status_reason(status))),
     }
 }
@@ -158,14 +157,6 @@ pub(crate) fn call_error(url: &str, status: &Status) -> CallError {
 /// Whether the master, or the way to it, does not let this program in: with another token it might.
 pub(crate) fn is_turned_away(status: &Status) -> bool {
     status.code() == Code::Unauthenticated || distrust(status).is_some()
-}
-
-/// Why who answers is not the master, when that is what an error is about. Trying again does not help then.
-pub(crate) fn distrust(error: &(dyn Error + 'static)) -> Option<String> {
-    let mut layers = std::iter::successors(Some(error), |&error| error.source());
-    let refused = layers.find_map(|layer| layer.downcast_ref::<DialError>())?;
-    let is_final = matches!(refused, DialError::PlainAbroad(_) | DialError::Untrusted { .. } | DialError::Tls { .. });
-    is_final.then(|| refused.to_string())
 }
 
 pub(crate) fn status_reason(status: &Status) -> String {

@@ -17,11 +17,12 @@ use haggle_core::{
 use haggle_proto::convert::Malformed;
 use haggle_proto::v1::frameworks_client::FrameworksClient;
 use haggle_proto::{MESSAGE_MAX, v1};
+use haggle_tls::distrust;
 use tokio::time::timeout;
 use tonic::{Code, Status, Streaming};
 
 use crate::client::Client;
-use crate::error::{CallError, call_error, distrust, is_connection_trouble, status_reason};
+use crate::error::{CallError, call_error, is_connection_trouble, status_reason};
 use crate::masters::Target;
 use crate::outgoing::{Attempt, Outbox, Queue};
 

@@ -164,7 +164,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_master_that_stands_by_leads_to_the_one_that_leads_at_once() {
-        let masters = Masters::read("a,b,c").unwrap();
+        let masters = Masters::read("a,b,c", Credentials::Owner).unwrap();
 
         assert!(masters.move_on(&masters.target(), &standing_by("http://10.0.0.9:5051")));
         assert_eq!(masters.target().url, "http://10.0.0.9:5051");
@@ -175,7 +175,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_an_older_choice_came_to_changes_nothing() {
-        let masters = Masters::read("a,b").unwrap();
+        let masters = Masters::read("a,b", Credentials::Owner).unwrap();
         let old = masters.target();
         masters.move_on(&old, &away());
 
@@ -194,7 +194,7 @@ mod tests {
 
     #[test]
     fn one_wrong_address_in_a_list_is_named() {
-        let error = Masters::read("a,,b").err().unwrap().to_string();
+        let error = Masters::read("a,,b", Credentials::Owner).err().unwrap().to_string();
 
         assert!(error.starts_with("\"\" is not a master's address"), "{error}");
     }

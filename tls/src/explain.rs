@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::io;
+use std::iter::successors;
 
 use crate::ConnectError;
 use crate::connector::told;
@@ -9,19 +10,30 @@ use crate::connector::told;
 /// The reason of a call that failed, when it was the connection that was refused, by either side. With TLS 1.3 a master
 /// refuses an agent's certificate only after the handshake, so that the first call fails and not the connection.
 pub fn explain(error: &(dyn Error + 'static)) -> Option<String> {
-    let mut error = Some(error);
-    while let Some(layer) = error {
-        if let Some(refused) = layer.downcast_ref::<ConnectError>() {
-            return Some(refused.to_string());
-        }
-        if let Some(tls) = layer.downcast_ref::<rustls::Error>() {
-            return Some(told(tls));
-        }
-        error = match layer.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
-            // The source of an I/O error is that of the error in it, so that this one would be passed over.
-            Some(inner) => Some(inner),
-            None => layer.source(),
-        };
-    }
-    None
+    layers(error).find_map(|layer| {
+        let refused = layer.downcast_ref::<ConnectError>().map(ToString::to_string);
+        refused.or_else(|| layer.downcast_ref().map(told))
+    })
+}
+
+/// Why who answers is not a master to speak to, when that is what an error is about: trying again does not help.
+pub fn distrust(error: &(dyn Error + 'static)) -> Option<String> {
+    use ConnectError::{PlainAbroad, Tls, Untrusted};
+    let refused = layers(error).find_map(|layer| layer.downcast_ref::<ConnectError>())?;
+    matches!(refused, PlainAbroad(_) | Untrusted { .. } | Tls { .. }).then(|| refused.to_string())
+}
+
+/// Why a master does not take the certificate that was shown, when that is what an error is about.
+pub fn refusal(error: &(dyn Error + 'static)) -> Option<String> {
+    let alert = layers(error).find_map(|layer| layer.downcast_ref::<rustls::Error>())?;
+    matches!(alert, rustls::Error::AlertReceived(_)).then(|| told(alert))
+}
+
+/// An error and what is behind it, one after another.
+fn layers<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    successors(Some(error), |&layer| match layer.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+        // The source of an I/O error is that of the error in it, so that this one would be passed over.
+        Some(inner) => Some(inner),
+        None => layer.source(),
+    })
 }

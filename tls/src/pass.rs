@@ -45,14 +45,14 @@ impl Pass {
         Self { trust: credentials.trust(), identity: Some(identity), authorization: None }
     }
 
+    /// As nobody, to masters that are known.
+    pub fn trusting(trust: Trust) -> Self {
+        Self { trust, ..Self::nobody() }
+    }
+
     /// Whether the master is known by its certificate.
     pub fn is_secure(&self) -> bool {
         self.trust != Trust::Plain
-    }
-
-    /// Whether nothing is shown to the master.
-    pub fn is_nobody(&self) -> bool {
-        self.identity.is_none() && self.authorization.is_none()
     }
 
     /// Makes connections.
@@ -172,7 +172,7 @@ mod tests {
         let pass = Pass::nobody();
 
         assert_eq!(pass.show(Mirror).call(Request::new(())).into_inner().unwrap(), None);
-        assert!(pass.is_nobody() && !pass.is_secure());
+        assert!(!pass.is_secure());
     }
 
     #[test]

@@ -127,7 +127,7 @@ Examples:
 pub(crate) struct LoginArgs {
     /// What `haggle token create` printed: itself, @FILE, or - for standard input
     #[arg(value_name = "TOKEN|@FILE|-", default_value = "-", hide_default_value = true)]
-    pub(crate) token: String,
+    pub(crate) given: String,
     /// The name of the context [default: the master's host]
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,

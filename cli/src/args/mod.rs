@@ -19,7 +19,9 @@ pub(crate) use access::{
 };
 pub(crate) use daemon::{AgentArgs, LogArgs, LogFormat, MasterArgs, ModuleArgs, UpArgs};
 pub(crate) use etcd::Unreadable;
-pub(crate) use operator::{AgentsArgs, AgentsCommand, GoneArgs, KillArgs, ListArgs, LogsArgs, PsArgs, RemoveArgs, WatchArgs};
+pub(crate) use operator::{
+    AgentsArgs, AgentsCommand, GoneArgs, KillArgs, ListArgs, LogsArgs, PsArgs, RemoveArgs, WatchArgs,
+};
 pub(crate) use run::{BuildArgs, InspectArgs, RunArgs};
 
 use crate::target::{self, Said, Target, TargetError};

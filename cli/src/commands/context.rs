@@ -18,8 +18,8 @@ pub(super) fn run(args: ContextArgs) -> Verdict {
 fn list(args: &ListArgs) -> Verdict {
     let contexts = target::stored_contexts()?;
     let current = contexts.current.as_deref();
-    let record = |(name, context)| ContextRecord::new(name, context, current);
-    let records: Vec<ContextRecord> = contexts.named.iter().map(record).collect();
+    let named = contexts.named.iter();
+    let records: Vec<_> = named.map(|(name, context)| ContextRecord::new(name, context, current)).collect();
     output::list(&records, args.json, || table(&contexts))?;
     Ok(0)
 }

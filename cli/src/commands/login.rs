@@ -6,7 +6,7 @@ use super::Verdict;
 use crate::args::LoginArgs;
 use crate::contexts::{self, Context, Contexts};
 use crate::output;
-use crate::target::{self, Origin, TOKEN_FLAG, Target};
+use crate::target::{self, Origin, Target};
 
 /// How errors name the word behind the command.
 const TOKEN: &str = "TOKEN";
@@ -14,18 +14,19 @@ const TOKEN: &str = "TOKEN";
 pub(super) async fn run(master: Option<String>, args: LoginArgs) -> Verdict {
     args.name.as_deref().map(contexts::check_name).transpose()?;
     let path = contexts::file()?;
-    if args.token == "-" && stdin().is_terminal() && stderr().is_terminal() {
+    if args.given == "-" && stdin().is_terminal() && stderr().is_terminal() {
         eprintln!("Paste the token, then Enter and Ctrl-D (Ctrl-Z on Windows):");
     }
-    let token = target::read(TOKEN, &args.token)?;
+    let token = target::read(TOKEN, &args.given)?;
 
     let target = Target { master: master.clone(), token: Some(token.clone()), origin: Origin::Token(TOKEN) };
     let client = super::connect(&target).await?;
     let principal = client.whoami().await?;
 
-    let host = master.as_deref().map_or_else(|| token.addresses.first().map_or("", host), host);
+    let address = master.as_deref().or_else(|| token.addresses.first().map(String::as_str));
+    let host = host(address.unwrap_or_default()).to_owned();
     let name = Contexts::change(&path, |contexts| {
-        let name = args.name.unwrap_or_else(|| contexts.name_for(host, &token));
+        let name = args.name.unwrap_or_else(|| contexts.name_for(&host, &token));
         contexts.named.insert(name.clone(), Context { token: token.clone(), master });
         contexts.current = Some(name.clone());
         Ok(name)

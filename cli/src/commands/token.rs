@@ -56,7 +56,9 @@ fn what_to_do(info: &TokenInfo, given: &str, now: SystemTime) -> String {
             };
             format!("token {id}: {who} by it within {left}, each with `haggle agent --join {given}`")
         }
-        kind => format!("token {id}: a secret of {} ({kind}), good for {left}: `haggle login {given}`", info.principal.name),
+        kind => {
+            format!("token {id}: a secret of {} ({kind}), good for {left}: `haggle login {given}`", info.principal.name)
+        }
     }
 }
 

@@ -1,0 +1,112 @@
+//! Connections to masters, as this agent.
+
+use std::net::IpAddr;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use haggle_tls::{Authorized, Credentials, Identity, OwnerTokenError, Pass, Token, TrustError};
+use tonic::transport::{Channel, Endpoint, Uri};
+
+/// How long a connection may take to come about. On loopback it takes none.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// A connection on which every call shows the agent's token, if it has one.
+pub(crate) type Connection = Authorized<Channel>;
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DialError {
+    #[error("{}", reason(.0))]
+    Connect(#[from] tonic::transport::Error),
+    #[error("the token that this user's master has left: {0}")]
+    Owner(#[from] OwnerTokenError),
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+}
+
+/// tonic's own text is "transport error"; what happened is further down the chain.
+fn reason(error: &tonic::transport::Error) -> String {
+    haggle_tls::explain(error).unwrap_or_else(|| {
+        let mut error: &dyn std::error::Error = error;
+        while let Some(source) = error.source() {
+            error = source;
+        }
+        format!("cannot connect: {error}")
+    })
+}
+
+/// Makes connections. Clones are the same agent: what one of them learns to show, all show.
+#[derive(Clone, Debug)]
+pub(crate) struct Dialer(Arc<RwLock<As>>);
+
+/// As whom.
+#[derive(Debug)]
+enum As {
+    /// As the user who runs the master on this machine: by this token, or by the one that the master has left.
+    Owner(Option<Token>),
+    /// By its certificate.
+    Certified(Box<Credentials>, Identity),
+}
+
+impl Dialer {
+    pub(crate) fn owner(token: Option<Token>) -> Self {
+        Self(Arc::new(RwLock::new(As::Owner(token))))
+    }
+
+    /// Shows this certificate from now on. Connections that are there live on.
+    pub(crate) fn certify(&self, credentials: &Credentials) {
+        let mut comes = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let identity = match &*comes {
+            As::Certified(_, identity) => {
+                identity.replace(credentials);
+                identity.clone()
+            }
+            As::Owner(_) => Identity::new(credentials),
+        };
+        *comes = As::Certified(Box::new(credentials.clone()), identity);
+    }
+
+    /// What a connection to this master is made with, at this moment.
+    ///
+    /// # Errors
+    /// When the token that the master has left cannot be read.
+    pub(crate) fn pass(&self, master: &Uri) -> Result<Pass, DialError> {
+        match &*self.0.read().unwrap_or_else(PoisonError::into_inner) {
+            As::Certified(credentials, identity) => Ok(Pass::certified(credentials, identity.clone())),
+            As::Owner(Some(token)) => Ok(Pass::token(token)),
+            As::Owner(None) => match master.port_u16().filter(|_| is_loopback(master)) {
+                Some(port) => Ok(Pass::owner(port)?),
+                None => Ok(Pass::nobody()),
+            },
+        }
+    }
+}
+
+/// Connects to a master.
+///
+/// # Errors
+/// When nobody answers, or somebody who is not believed.
+pub(crate) async fn connect(master: &Uri, pass: &Pass) -> Result<Connection, DialError> {
+    let channel = endpoint(master).connect_with_connector(pass.connector()?).await?;
+    Ok(pass.show(channel))
+}
+
+/// Connects to a master when the connection is first used.
+///
+/// # Errors
+/// When it is not known how the master can be believed.
+pub(crate) fn connect_lazy(master: &Uri, pass: &Pass) -> Result<Connection, DialError> {
+    Ok(pass.show(endpoint(master).connect_with_connector_lazy(pass.connector()?)))
+}
+
+fn endpoint(master: &Uri) -> Endpoint {
+    Channel::builder(master.clone()).tcp_nodelay(true).connect_timeout(CONNECT_TIMEOUT)
+}
+
+/// Whether a master is on this machine's loopback interface. `localhost` counts: RFC 6761 wants it to be resolved to
+/// loopback only.
+pub(crate) fn is_loopback(master: &Uri) -> bool {
+    let host = master.host().unwrap_or_default();
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    bare.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
