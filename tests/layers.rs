@@ -18,7 +18,15 @@ const LAYERS: [(&str, &[&str]); 10] = [
     ("haggle-sdk", &["haggle-core", "haggle-proto", "haggle-tls"]),
     (
         "haggle-cli",
-        &["haggle-core", "haggle-proto", "haggle-tls", "haggle-master", "haggle-agent", "haggle-executor", "haggle-sdk"],
+        &[
+            "haggle-core",
+            "haggle-proto",
+            "haggle-tls",
+            "haggle-master",
+            "haggle-agent",
+            "haggle-executor",
+            "haggle-sdk",
+        ],
     ),
     ("haggle-examples", &["haggle-sdk"]),
     ("haggle-sim", &["haggle-core"]),
