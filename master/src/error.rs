@@ -5,16 +5,20 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::registry::{EtcdError, RegistryError};
+use crate::security::SecurityError;
 
 /// Why a master cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// It would be reachable from other machines, and nothing protects it there yet.
+    /// Several masters would need one authority, and have nowhere to share it yet.
     #[error(
-        "refusing to listen on {0}: only loopback addresses (127.0.0.1, [::1]) are served until transport security \
-         exists, for anyone who reaches the port can run tasks"
+        "refusing to {0} with --etcd: several masters share no certificate authority yet, so that they serve loopback \
+         (127.0.0.1, [::1]) in plain text alone; leave out --etcd for a master that others can reach"
     )]
-    NotLoopback(SocketAddr),
+    SeveralSecured(String),
+    /// It cannot prove who it is.
+    #[error(transparent)]
+    Security(#[from] SecurityError),
     /// Somebody else listens there.
     #[error("cannot listen on {0}: the port is in use; choose another, or stop who has it")]
     PortInUse(SocketAddr),

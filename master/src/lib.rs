@@ -6,6 +6,7 @@
 //!
 //! One thread, the driver, owns the [`Cluster`]. Everybody else holds a handle to it.
 
+mod acceptor;
 mod agent_mail;
 mod artifacts;
 mod clock;
@@ -17,37 +18,42 @@ mod grpc;
 mod handle;
 mod logs;
 mod outbox;
+mod reach;
 mod registry;
 mod replicas;
+mod security;
 
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use haggle_core::Now;
+use futures_util::{FutureExt, Stream};
 use haggle_core::cluster::{Cluster, Recovered};
+use haggle_core::{ClusterId, Now};
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
-pub use config::{ArtifactLimits, Config, Several};
+pub use config::{Advertised, ArtifactLimits, CertificateFiles, Config, NotAHost, Several, Tls};
 pub use election::LeaseLost;
 pub use error::{Failure, StartError};
 pub use registry::{BadRow, EtcdConfig, EtcdError, LocalError, RegistryError};
+pub use security::SecurityError;
 
+use acceptor::Connection;
 use artifacts::Store;
 use clock::Clock;
 use election::{Election, Role, Standby, Switch};
 use handle::{Handle, Reign};
 use registry::{Campaign, Client, LocalRegistry, Registry};
 use replicas::Replicas;
+use security::Security;
 
 /// How long calls that are under way may take to end when the master stops. Sessions and watches end at once;
 /// this is for an upload.
@@ -73,6 +79,9 @@ impl Master {
     /// # Errors
     /// When it must not or cannot listen there, or cannot use its state folder.
     pub async fn start(config: Config) -> Result<Self, StartError> {
+        if config.several.is_some() {
+            refuse_others(&config)?;
+        }
         let listener = listen(config.listen).await?;
         let address = listener.local_addr().map_err(|source| StartError::Listen { address: config.listen, source })?;
 
@@ -87,23 +96,38 @@ impl Master {
                 // Behind the registry's lock: nobody else uses the folder.
                 let store = open_store(config.state.as_deref(), config.artifacts)?;
                 announce(&recovered);
+                let security = secure(&config, address, recovered.cluster)?.map(Arc::new);
                 let reign = Reign::from(&recovered);
                 let cluster = Cluster::new(config.cluster, recovered, origin);
                 let clock = Clock::starting_at(origin, Instant::now());
                 let (handle, driver) = driver::start(cluster, registry, clock, reign).map_err(StartError::Thread)?;
                 role.send_replace(Role::Leads(grpc::leading(handle.clone(), store, None)));
+                let secured = security.as_ref().map(|security| security.secured());
                 let alone = async move {
                     // What the port answers does not change any more.
                     let _role = role;
-                    // Told to, or dropped.
-                    lead(&handle, driver, async { drop(halted.await) }).await
+                    let lead = lead(&handle, driver, async {
+                        // Told to, or dropped.
+                        drop(halted.await);
+                    });
+                    match security {
+                        None => lead.await,
+                        Some(security) => tokio::select! {
+                            outcome = lead => outcome,
+                            never = security.keep_fresh() => match never {},
+                        },
+                    }
                 };
-                run(listener, Switch::new(current, None), alone.boxed(), halt, stopping).boxed()
+                let connections = acceptor::accept(listener, secured, acceptor::Limits::default());
+                run(connections, Switch::new(current, None), alone.boxed(), halt, stopping).boxed()
             }
             Some(several) => {
                 let lock = config.state.as_deref().map(lock_state).transpose()?;
                 let store = open_store(config.state.as_deref(), config.artifacts)?;
-                let url = several.advertise.unwrap_or_else(|| format!("http://{address}"));
+                let url = match config.advertise.first() {
+                    Some(advertised) => format!("http://{}", advertised.address(address.port())),
+                    None => format!("http://{address}"),
+                };
                 let campaign = Campaign::new(Client::new(&several.etcd)?, &several.etcd.prefix, &url);
                 let replicas = Arc::new(Replicas::new(campaign.clone(), Arc::clone(&store)));
                 let (joined, joins) = watch::channel(0);
@@ -120,7 +144,8 @@ impl Master {
                     }
                 };
                 let switch = Switch::new(current, Some(grpc::between_masters(store)));
-                run(listener, switch, among_others.boxed(), halt, stopping).boxed()
+                let connections = acceptor::accept(listener, None, acceptor::Limits::default());
+                run(connections, switch, among_others.boxed(), halt, stopping).boxed()
             }
         };
         let run = tokio::spawn(async move {
@@ -169,14 +194,35 @@ async fn recover(registry: &mut dyn Registry) -> Result<(Recovered, Now), Regist
     }
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
-    if !address.ip().to_canonical().is_loopback() {
-        return Err(StartError::NotLoopback(address));
+/// Several masters serve loopback alone, until there is an authority that they share.
+fn refuse_others(config: &Config) -> Result<(), StartError> {
+    if !is_loopback(config.listen) {
+        return Err(StartError::SeveralSecured(format!("listen on {}", config.listen)));
     }
+    if config.tls.is_wanted() {
+        return Err(StartError::SeveralSecured("speak TLS".to_owned()));
+    }
+    Ok(())
+}
+
+fn is_loopback(address: SocketAddr) -> bool {
+    address.ip().to_canonical().is_loopback()
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
     TcpListener::bind(address).await.map_err(|source| match source.kind() {
         io::ErrorKind::AddrInUse => StartError::PortInUse(address),
         _ => StartError::Listen { address, source },
     })
+}
+
+/// What makes a master that others reach sure for them, and a master on loopback when that is wanted.
+fn secure(config: &Config, address: SocketAddr, cluster: ClusterId) -> Result<Option<Security>, StartError> {
+    if is_loopback(address) && !config.tls.is_wanted() {
+        return Ok(None);
+    }
+    let hosts = reach::hosts(&config.advertise, address).into_iter().map(|advertised| advertised.host).collect();
+    Ok(Some(Security::open(&config.tls, config.state.as_deref(), cluster, hosts, SystemTime::now())?))
 }
 
 /// The artifact store in the state folder.
@@ -231,7 +277,7 @@ async fn lead(
 
 /// Serves until told to stop, or until the server or `part` ends: the part that this master plays. `halt` ends that.
 async fn run(
-    listener: TcpListener,
+    connections: impl Stream<Item = io::Result<Connection>>,
     switch: Switch,
     mut part: BoxFuture<'static, Result<(), Failure>>,
     halt: oneshot::Sender<()>,
@@ -242,7 +288,7 @@ async fn run(
         // Closed or dropped: both mean the end.
         let _ = closing.await;
     };
-    let server = grpc::serve(listener, switch, closed);
+    let server = grpc::serve(connections, switch, closed);
     tokio::pin!(server);
 
     let outcome = tokio::select! {

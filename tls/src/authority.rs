@@ -64,7 +64,7 @@ impl Authority {
         let key = folder.read(KEY_FILE)?.ok_or_else(|| of_file(KEY_FILE)("it is missing".to_owned()))?;
         let key = PrivateKey::from_pem(&key).map_err(|error: KeyError| of_file(KEY_FILE)(error.to_string()))?;
         let unreadable = |error: CertificateError| of_file(CERTIFICATE_FILE)(error.to_string());
-        let ders = pem::read_certificates(&certificate).map_err(|_| unreadable(CertificateError))?;
+        let ders = pem::certificates_from_pem(&certificate).map_err(|_| unreadable(CertificateError))?;
         let der = ders.first().ok_or_else(|| unreadable(CertificateError))?;
         let certificate = Certificate::from_der(der).map_err(unreadable)?;
         if !certificate.names(&authority_uri(cluster)) {

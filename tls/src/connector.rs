@@ -10,7 +10,7 @@ use http::Uri;
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 use tokio_rustls::TlsConnector;
 use tower::Service;
 
@@ -43,13 +43,14 @@ impl Connector {
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let address = format!("{}:{port}", if host.contains(':') { format!("[{host}]") } else { host.to_owned() });
         let tcp = |source| ConnectError::Tcp { address: address.clone(), source };
-        let stream = TcpStream::connect((host, port)).await.map_err(tcp)?;
+        let resolved: Vec<_> = lookup_host((host, port)).await.map_err(tcp)?.collect();
+        if self.tls.is_none() && !resolved.iter().all(|address| address.ip().to_canonical().is_loopback()) {
+            return Err(ConnectError::PlainAbroad(address));
+        }
+        let stream = TcpStream::connect(&*resolved).await.map_err(tcp)?;
         // Messages are small, and somebody waits for each.
         stream.set_nodelay(true).map_err(tcp)?;
         let Some(tls) = &self.tls else {
-            if !stream.peer_addr().map_err(tcp)?.ip().to_canonical().is_loopback() {
-                return Err(ConnectError::PlainAbroad(address));
-            }
             return Ok(Stream::plain(stream));
         };
         let name = ServerName::try_from(host.to_owned()).map_err(|_| ConnectError::Url(address.clone()))?;

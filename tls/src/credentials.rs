@@ -64,7 +64,7 @@ impl Credentials {
             return Ok(None);
         };
         let key = PrivateKey::from_pem(&text)?;
-        let certificates = pem::read_certificates(&text).map_err(|_| CertificateError)?;
+        let certificates = pem::certificates_from_pem(&text).map_err(|_| CertificateError)?;
         let (own, authorities) = certificates.split_first().ok_or(CertificateError)?;
         Self::new(key, own, authorities).map(Some)
     }

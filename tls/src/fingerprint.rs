@@ -2,7 +2,11 @@
 
 use std::fmt;
 
+use rcgen::PublicKeyData;
 use sha2::{Digest, Sha256};
+
+use crate::RequestError;
+use crate::request::RequestedKey;
 
 /// The SHA-256 of a public key, as a certificate holds it (its SPKI). Prints as 64 hexadecimal digits, and as 8 with
 /// `{:.8}`.
@@ -10,6 +14,14 @@ use sha2::{Digest, Sha256};
 pub struct Fingerprint(pub [u8; 32]);
 
 impl Fingerprint {
+    /// Of the key of a request (PKCS#10 in DER), whose signature is checked.
+    ///
+    /// # Errors
+    /// When the request is none, or not signed by its key.
+    pub fn of_request(request: &[u8]) -> Result<Self, RequestError> {
+        Ok(Self::of(&RequestedKey::read(request)?.subject_public_key_info()))
+    }
+
     /// Of this SPKI, DER.
     pub(crate) fn of(spki: &[u8]) -> Self {
         Self(Sha256::digest(spki).into())

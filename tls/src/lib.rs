@@ -44,6 +44,7 @@ pub use fingerprint::Fingerprint;
 pub use key::{KeyError, PrivateKey};
 pub use owner::{LeftToken, OwnerTokenError, owner_token};
 pub use pass::{Authorized, Pass};
+pub use pem::certificates_from_pem;
 pub use private::{PrivateFolder, PrivateFolderError};
 pub use request::{REQUEST_MAX, RequestError};
 pub use server::{ServerCertificate, ServerIdentity, agent_of, server_config};

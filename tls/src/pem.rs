@@ -11,8 +11,11 @@ pub(crate) fn certificates<'a>(ders: impl IntoIterator<Item = &'a CertificateDer
     ders.into_iter().map(|der| block("CERTIFICATE", der).to_string()).collect()
 }
 
-/// Reads certificates; there may be none.
-pub(crate) fn read_certificates(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, pem::Error> {
+/// The certificates of a PEM file; there may be none.
+///
+/// # Errors
+/// When one of them is damaged.
+pub fn certificates_from_pem(text: &[u8]) -> Result<Vec<CertificateDer<'static>>, pem::Error> {
     CertificateDer::pem_slice_iter(text).collect()
 }
 

@@ -28,7 +28,7 @@ impl ServerCertificate {
     pub fn from_pem(chain: &[u8], key: &[u8]) -> Result<Self, rustls::Error> {
         let unreadable =
             |what: &str| rustls::Error::General(format!("there is no {what} in it that can be read (PEM)"));
-        let chain = pem::read_certificates(chain).map_err(|_| unreadable("certificate"))?;
+        let chain = pem::certificates_from_pem(chain).map_err(|_| unreadable("certificate"))?;
         let key = pem::read_key(key).map_err(|_| unreadable("private key"))?;
         Self::new(chain, key)
     }
@@ -41,6 +41,11 @@ impl ServerCertificate {
         let (leaf, authority) = (read(chain.first())?, read(chain.last())?);
         let key = Arc::new(CertifiedKey::from_der(chain, key, &provider())?);
         Ok(Self { key, leaf, authority })
+    }
+
+    /// What is shown, from the certificate to its authority.
+    pub fn chain(&self) -> &[CertificateDer<'static>] {
+        &self.key.cert
     }
 
     /// The certificate at the end of the chain: what clients believe.

@@ -8,7 +8,7 @@ use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_na
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme};
+use rustls::{CertificateError as Bad, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme};
 
 use crate::{Fingerprint, TrustError, master_name, provider};
 
@@ -24,7 +24,7 @@ pub(crate) struct MasterVerifier {
 #[derive(Debug)]
 enum Believed {
     Pinned(Fingerprint),
-    Signed { roots: RootCertStore, first: Fingerprint },
+    Signed { roots: RootCertStore, authorities: Vec<Fingerprint> },
 }
 
 impl MasterVerifier {
@@ -33,13 +33,16 @@ impl MasterVerifier {
     }
 
     pub(crate) fn signed(cluster: ClusterId, authorities: &[CertificateDer<'static>]) -> Result<Self, TrustError> {
-        let first = authorities.first().ok_or(TrustError::NoAuthority)?;
-        let first = fingerprint(first).map_err(TrustError::Unreadable)?;
+        if authorities.is_empty() {
+            return Err(TrustError::NoAuthority);
+        }
         let mut roots = RootCertStore::empty();
         for authority in authorities {
             roots.add(authority.clone()).map_err(TrustError::Unreadable)?;
         }
-        Ok(Self::new(cluster, Believed::Signed { roots, first }))
+        let authorities = authorities.iter().map(fingerprint).collect::<Result<_, _>>();
+        let authorities = authorities.map_err(TrustError::Unreadable)?;
+        Ok(Self::new(cluster, Believed::Signed { roots, authorities }))
     }
 
     fn new(cluster: ClusterId, believed: Believed) -> Self {
@@ -79,12 +82,17 @@ impl ServerCertVerifier for MasterVerifier {
                 roots.add(last.clone().into_owned())?;
                 self.chain_holds(&leaf, &roots, intermediates, now)?;
             }
-            Believed::Signed { roots, first } => match self.chain_holds(&leaf, roots, intermediates, now) {
-                Err(Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
-                    return Err(Distrust::OtherAuthority { wanted: *first, met: fingerprint(last)? }.into());
+            Believed::Signed { roots, authorities } => {
+                let outcome = self.chain_holds(&leaf, roots, intermediates, now);
+                // Authorities have the same name, so that another one's signature looks like a bad one.
+                if let Err(Error::InvalidCertificate(Bad::UnknownIssuer | Bad::BadSignature)) = outcome {
+                    let met = fingerprint(last)?;
+                    if !authorities.contains(&met) {
+                        return Err(Distrust::OtherAuthority { wanted: authorities[0], met }.into());
+                    }
                 }
-                outcome => outcome?,
-            },
+                outcome?;
+            }
         }
         verify_server_name(&leaf, &self.name).or_else(|_| verify_server_name(&leaf, dialled))?;
         Ok(ServerCertVerified::assertion())
@@ -136,6 +144,6 @@ pub enum Distrust {
 
 impl From<Distrust> for Error {
     fn from(distrust: Distrust) -> Self {
-        CertificateError::Other(OtherError(Arc::new(distrust))).into()
+        Bad::Other(OtherError(Arc::new(distrust))).into()
     }
 }

@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 use haggle_core::{Bytes, MilliCpu};
 
 use super::etcd::EtcdArgs;
+use super::tls::TlsArgs;
 use super::values;
 
 /// More agents than this on one machine show nothing that fewer do not, and each has its threads.
@@ -30,7 +31,7 @@ pub(crate) struct UpArgs {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=AGENTS_MAX))]
     pub(crate) agents: u32,
     /// Where the master listens; loopback only, port 0 for any that is free
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:5050", value_parser = values::listen)]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:5050", value_parser = values::listen_on_loopback)]
     pub(crate) listen: SocketAddr,
     /// Keep the master's registry and artifacts here [default: a temporary folder]
     #[arg(long, value_name = "DIR")]
@@ -55,6 +56,9 @@ pub(crate) struct UpArgs {
 /// same cluster. With --temporary it founds a new one each time, and agents and frameworks of the old one are told so.
 /// When the disk below --state is full, it takes nothing new and goes on when there is room.
 ///
+/// Anywhere but on loopback it speaks TLS: it makes an authority of its own in its state folder, and prints at its first
+/// start how agents join and people log in. Who holds a token is sure of the master, whatever lies in between.
+///
 /// With --etcd it is one of several masters: one leads, the others stand by and say who does. The registry is in etcd
 /// then, and every master keeps a copy of every artifact.
 #[derive(Args, Debug)]
@@ -63,6 +67,7 @@ Examples:
   haggle master
   haggle master --temporary --listen 127.0.0.1:5051
   haggle master --state /var/lib/haggle --weight production=4 --weight batch=1
+  haggle master --listen 0.0.0.0:5050 --advertise master.example
 
 Three masters, of which any can die, with an etcd as it starts without flags (their artifacts are in three folders):
   haggle master --listen 127.0.0.1:5050 --state m0 --etcd http://127.0.0.1:2379
@@ -75,7 +80,7 @@ With an etcd of three members behind TLS, which asks for a user:
   haggle master --etcd https://etcd-0:2379,https://etcd-1:2379,https://etcd-2:2379 --etcd-ca /etc/etcd/ca.pem \
                 --etcd-user haggle --etcd-password-file /etc/haggle/etcd-password --etcd-prefix /haggle/production")]
 pub(crate) struct MasterArgs {
-    /// Where to listen; loopback only until transport security exists
+    /// Where to listen: on loopback in plain text, elsewhere in TLS; port 0 for any that is free
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:5050", value_parser = values::listen)]
     pub(crate) listen: SocketAddr,
     /// Keep the registry and the artifacts here, with --etcd the artifacts [default: haggle/master in $XDG_STATE_HOME or
@@ -97,6 +102,8 @@ pub(crate) struct MasterArgs {
     /// How long an agent may be unreachable before its tasks are GONE for good; `haggle agents gone` says so at once
     #[arg(long, value_name = "TIME", default_value = "24h", value_parser = values::duration)]
     pub(crate) agent_gone_after: Duration,
+    #[command(flatten)]
+    pub(crate) tls: TlsArgs,
     #[command(flatten)]
     pub(crate) etcd: EtcdArgs,
     #[command(flatten)]

@@ -5,6 +5,7 @@ mod daemon;
 mod etcd;
 mod operator;
 mod run;
+mod tls;
 pub(crate) mod values;
 
 use std::ffi::OsString;

@@ -192,6 +192,16 @@ pub(super) fn listen(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| format!("{text:?} is not an address and a port like 127.0.0.1:5050"))
 }
 
+/// The same, on loopback.
+pub(super) fn listen_on_loopback(text: &str) -> Result<SocketAddr, String> {
+    let address = listen(text)?;
+    if address.ip().to_canonical().is_loopback() {
+        Ok(address)
+    } else {
+        Err("haggle up is for this machine alone, and listens on loopback; others join a haggle master".into())
+    }
+}
+
 /// A list of attributes or variables in which every name occurs once.
 pub(crate) fn without_duplicates<'a>(
     flag: &str,

@@ -17,6 +17,8 @@ pub(super) async fn run(args: MasterArgs) -> Verdict {
     let mut signals = Signals::catch().map_err(CommandError::Signals)?;
 
     let mut config = Config::new(args.listen);
+    config.advertise.clone_from(&args.tls.advertise);
+    config.tls = args.tls.tls();
     config.several = args.etcd.several()?;
     config.state = args.state.or_else(|| state::master().filter(|_| config.several.is_none() && !args.temporary));
     let folder = config.state.clone();

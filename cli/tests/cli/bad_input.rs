@@ -79,7 +79,12 @@ fn what_is_not_there_or_contradicts_itself_is_refused() {
         ("build .", "it has no Cargo.toml"),
         ("build one", "it is not a folder"),
         ("inspect text.txt", "is not a WebAssembly module"),
-        ("master --listen 0.0.0.0:0", "only loopback addresses"),
+        ("master --listen 0.0.0.0:0 --etcd http://127.0.0.1:1", "refusing to listen on 0.0.0.0:0 with --etcd"),
+        (
+            "master --listen 127.0.0.1:0 --temporary --tls-cert nosuch --tls-key nosuch",
+            "cannot use the certificate nosuch",
+        ),
+        ("up --listen 0.0.0.0:0", "haggle up is for this machine alone"),
         ("master --weight a=1 --weight a=2", "--weight names \"a\" twice"),
         ("agent --master 10.0.0.1:5050", "`haggle agent --join TOKEN`"),
         ("agent --join hgl1.", "--join: the token is cut short"),

@@ -2,7 +2,6 @@
 
 mod agents;
 mod artifacts;
-mod connections;
 mod frameworks;
 mod lists;
 mod masters;
@@ -10,20 +9,22 @@ mod operator;
 mod read_log;
 mod session;
 
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_util::Stream;
 use haggle_proto::MESSAGE_MAX;
 use haggle_proto::v1::agents_server::AgentsServer;
 use haggle_proto::v1::artifacts_server::ArtifactsServer;
 use haggle_proto::v1::frameworks_server::FrameworksServer;
 use haggle_proto::v1::masters_server::MastersServer;
 use haggle_proto::v1::operator_server::OperatorServer;
-use tokio::net::TcpListener;
 use tonic::service::Routes;
 use tonic::transport::Server;
 use tower::layer::layer_fn;
 
+use crate::acceptor::Connection;
 use crate::artifacts::Store;
 use crate::election::Switch;
 use crate::handle::Handle;
@@ -75,7 +76,7 @@ pub(crate) fn between_masters(store: Arc<Store>) -> Routes {
 
 /// Serves until `stopping` resolves and the last call has ended.
 pub(crate) async fn serve(
-    listener: TcpListener,
+    connections: impl Stream<Item = io::Result<Connection>>,
     switch: Switch,
     stopping: impl Future<Output = ()>,
 ) -> Result<(), tonic::transport::Error> {
@@ -87,6 +88,6 @@ pub(crate) async fn serve(
         .http2_keepalive_timeout(Some(PING_WITHIN))
         .layer(layer_fn(move |_| switch.clone()))
         .add_routes(Routes::default())
-        .serve_with_incoming_shutdown(connections::accept(listener), stopping)
+        .serve_with_incoming_shutdown(connections, stopping)
         .await
 }

@@ -42,7 +42,7 @@ pub(crate) async fn start_small(most: u64, etcd: &Etcd) -> Master {
 }
 
 fn config(listen: SocketAddr, etcd: Vec<String>) -> Config {
-    Config { several: Some(Several { etcd: EtcdConfig::new(etcd), advertise: None }), ..Config::new(listen) }
+    Config { several: Some(Several { etcd: EtcdConfig::new(etcd) }), ..Config::new(listen) }
 }
 
 pub(crate) fn url(master: &Master) -> String {
