@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use haggle_tls::{Authorized, Credentials, Identity, OwnerTokenError, Pass, Token, TrustError};
+use haggle_tls::{Authorized, Credentials, Identity, OwnerTokens, Pass, Token, TrustError};
 use tonic::transport::{Channel, Endpoint, Uri};
 
 /// How long a connection may take to come about. On loopback it takes none.
@@ -18,8 +18,6 @@ pub(crate) type Connection = Authorized<Channel>;
 pub(crate) enum DialError {
     #[error("{}", reason(.0))]
     Connect(#[from] tonic::transport::Error),
-    #[error("the token that this user's master has left: {0}")]
-    Owner(#[from] OwnerTokenError),
     #[error(transparent)]
     Trust(#[from] TrustError),
 }
@@ -43,14 +41,14 @@ pub(crate) struct Dialer(Arc<RwLock<As>>);
 #[derive(Debug)]
 enum As {
     /// As the user who runs the master on this machine: by this token, or by the one that the master has left.
-    Owner(Option<Token>),
+    Owner(Option<Token>, Option<OwnerTokens>),
     /// By its certificate.
     Certified(Box<Credentials>, Identity),
 }
 
 impl Dialer {
     pub(crate) fn owner(token: Option<Token>) -> Self {
-        Self(Arc::new(RwLock::new(As::Owner(token))))
+        Self(Arc::new(RwLock::new(As::Owner(token, OwnerTokens::of_user()))))
     }
 
     /// Shows this certificate from now on. Connections that are there live on.
@@ -61,22 +59,19 @@ impl Dialer {
                 identity.replace(credentials);
                 identity.clone()
             }
-            As::Owner(_) => Identity::new(credentials),
+            As::Owner(..) => Identity::new(credentials),
         };
         *comes = As::Certified(Box::new(credentials.clone()), identity);
     }
 
     /// What a connection to this master is made with, at this moment.
-    ///
-    /// # Errors
-    /// When the token that the master has left cannot be read.
-    pub(crate) fn pass(&self, master: &Uri) -> Result<Pass, DialError> {
+    pub(crate) fn pass(&self, master: &Uri) -> Pass {
         match &*self.0.read().unwrap_or_else(PoisonError::into_inner) {
-            As::Certified(credentials, identity) => Ok(Pass::certified(credentials, identity.clone())),
-            As::Owner(Some(token)) => Ok(Pass::token(token)),
-            As::Owner(None) => match master.port_u16().filter(|_| is_loopback(master)) {
-                Some(port) => Ok(Pass::owner(port)?),
-                None => Ok(Pass::nobody()),
+            As::Certified(credentials, identity) => Pass::certified(credentials, identity.clone()),
+            As::Owner(Some(token), _) => Pass::token(token),
+            As::Owner(None, tokens) => match (tokens, master.port_u16().filter(|_| is_loopback(master))) {
+                (Some(tokens), Some(port)) => Pass::owner(tokens, port),
+                _ => Pass::nobody(),
             },
         }
     }

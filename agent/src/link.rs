@@ -166,7 +166,7 @@ impl Link {
         let silence = self.heartbeat * Config::SILENT_HEARTBEATS;
         self.admission.prepare(turned_away).await?;
         let mut renewal = self.admission.renewal();
-        let pass = self.admission.dialer().pass(uri)?;
+        let pass = self.admission.dialer().pass(uri);
         let mut master = AgentsClient::new(connect(uri, &pass).await?)
             .max_decoding_message_size(MESSAGE_MAX)
             .max_encoding_message_size(MESSAGE_MAX);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use haggle_proto::DEFAULT_PORT;
 use haggle_proto::convert::Malformed;
-use haggle_tls::{Token, TokenError, distrust, secret_argument};
+use haggle_tls::{OwnerTokens, Token, TokenError, distrust, secret_argument};
 use tokio::time::{Instant, sleep, timeout};
 use tonic::{Response, Status, Streaming};
 
@@ -51,6 +51,7 @@ const START_PATIENCE: Duration = Duration::from_secs(2);
 pub struct ClientBuilder {
     master: Option<String>,
     token: Option<Token>,
+    owner_tokens: Option<OwnerTokens>,
     patience: Duration,
 }
 
@@ -67,6 +68,12 @@ impl ClientBuilder {
     /// program comes as its user to that user's master on this machine, which has left a token for that.
     pub fn token(mut self, token: Token) -> Self {
         self.token = Some(token);
+        self
+    }
+
+    /// Where the masters of this machine have left tokens for their user's programs, if not where they do by themselves.
+    pub fn owner_tokens(mut self, tokens: OwnerTokens) -> Self {
+        self.owner_tokens = Some(tokens);
         self
     }
 
@@ -87,14 +94,17 @@ impl ClientBuilder {
             (None, Some(token)) if !token.addresses.is_empty() => token.addresses.join(","),
             _ => format!("127.0.0.1:{DEFAULT_PORT}"),
         };
-        let credentials = self.token.map_or(Credentials::Owner, |token| Credentials::Token(Box::new(token)));
+        let credentials = match self.token {
+            Some(token) => Credentials::Token(Box::new(token)),
+            None => Credentials::Owner(self.owner_tokens),
+        };
         let masters = Masters::read(&list, credentials)?;
         let deadline = Instant::now() + self.patience;
         let mut backoff = Backoff::new();
         loop {
             let mut reason = String::new();
             for url in masters.urls() {
-                if !masters.pass(url)?.is_secure() && (url.starts_with("https") || loopback_port(url).is_none()) {
+                if !masters.pass(url).is_secure() && (url.starts_with("https") || loopback_port(url).is_none()) {
                     return Err(ConnectError::NoToken { url: url.clone() });
                 }
                 match masters.connect(url).await? {
@@ -118,7 +128,8 @@ impl ClientBuilder {
 impl Client {
     /// A connection that is to be made, to a master that is named, with a token, or both.
     pub fn builder() -> ClientBuilder {
-        ClientBuilder { master: None, token: None, patience: START_PATIENCE }
+        let owner_tokens = OwnerTokens::of_user();
+        ClientBuilder { master: None, token: None, owner_tokens, patience: START_PATIENCE }
     }
 
     /// Connects to this user's master on this machine at `url`: `http://127.0.0.1:5050`, `127.0.0.1:5050` or just

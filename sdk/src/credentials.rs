@@ -1,6 +1,6 @@
 //! By what a program is known to the masters of its cluster, and they to it.
 
-use haggle_tls::{Authorized, Pass, Token};
+use haggle_tls::{Authorized, OwnerTokens, Pass, Token};
 use tonic::transport::Channel;
 
 use crate::address::{endpoint, loopback_port};
@@ -14,21 +14,18 @@ pub(crate) enum Credentials {
     /// The same token for every master.
     Token(Box<Token>),
     /// The user who runs a master on this machine: it has left a token for that user's programs, another one at each of
-    /// its starts.
-    Owner,
+    /// its starts. `None`: a user without a home.
+    Owner(Option<OwnerTokens>),
 }
 
 impl Credentials {
     /// What a connection to the master at `url` is made with, at this moment.
-    ///
-    /// # Errors
-    /// When the owner's token is there and cannot be read.
-    pub(crate) fn pass(&self, url: &str) -> Result<Pass, ConnectError> {
+    pub(crate) fn pass(&self, url: &str) -> Pass {
         match self {
-            Self::Token(token) => Ok(Pass::token(token)),
-            Self::Owner => match loopback_port(url) {
-                Some(port) => Pass::owner(port).map_err(|error| ConnectError::OwnerToken(error.to_string())),
-                None => Ok(Pass::nobody()),
+            Self::Token(token) => Pass::token(token),
+            Self::Owner(tokens) => match (tokens, loopback_port(url)) {
+                (Some(tokens), Some(port)) => Pass::owner(tokens, port),
+                _ => Pass::nobody(),
             },
         }
     }

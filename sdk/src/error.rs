@@ -43,9 +43,6 @@ pub enum ConnectError {
         /// Where it is.
         url: String,
     },
-    /// The file with the token of this machine's master cannot be read.
-    #[error("the token of this user's master: {0}")]
-    OwnerToken(String),
     /// A variable of the environment holds no token.
     #[error("{variable}: {reason}")]
     Environment {

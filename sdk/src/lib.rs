@@ -111,7 +111,7 @@ pub mod simulation {
     pub use crate::runner::state::{Decisions, News, Policy, RunnerState};
 }
 
-pub use haggle_tls::{ArgumentError, Token, TokenError, TokenKind, secret_argument};
+pub use haggle_tls::{ArgumentError, OwnerTokens, Token, TokenError, TokenKind, secret_argument};
 
 pub use haggle_core::cluster::{
     Acknowledgement, AgentView, Announcement, FrameworkCommand, FrameworkInfo, FrameworkView, OfferView, Question,

@@ -32,13 +32,13 @@ impl Masters {
     /// Reads `a,b,c`. Nobody is connected to yet.
     ///
     /// # Errors
-    /// When one of them is no address, or the credentials cannot be read.
+    /// When one of them is no address.
     pub(crate) fn read(list: &str, credentials: Credentials) -> Result<Self, ConnectError> {
         let by_tls = matches!(&credentials, Credentials::Token(token) if token.authority.is_some());
         let whole = |url: &str| normalised(url.trim()).map(|url| if by_tls { secured(url) } else { url });
         let urls = list.split(',').map(whole).collect::<Result<Vec<_>, _>>()?;
         let first = urls.first().expect("a split has at least one part");
-        let now = Mutex::new(Target::new(first.clone(), credentials.pass(first)?, 0)?);
+        let now = Mutex::new(Target::new(first.clone(), credentials.pass(first), 0)?);
         Ok(Self { urls, credentials, now })
     }
 
@@ -62,7 +62,7 @@ impl Masters {
         let leader = status.metadata().get(LEADER).and_then(|url| normalised(url.to_str().ok()?).ok());
         let leader = leader.map(|url| if failed.url.starts_with("https") { secured(url) } else { url });
         let next = leader.filter(|url| *url != failed.url).unwrap_or_else(|| self.after(&failed.url));
-        let Ok(pass) = self.credentials.pass(&next) else { return false };
+        let pass = self.credentials.pass(&next);
         if next == failed.url && pass == failed.pass {
             return false;
         }
@@ -79,7 +79,7 @@ impl Masters {
         if now.choice != failed.choice {
             return true;
         }
-        let Ok(pass) = self.credentials.pass(&failed.url) else { return false };
+        let pass = self.credentials.pass(&failed.url);
         if pass == failed.pass {
             return false;
         }
@@ -93,7 +93,7 @@ impl Masters {
     /// # Errors
     /// The outer one when that is of no use to repeat; the inner one when nobody answers.
     pub(crate) async fn connect(&self, url: &str) -> Result<Result<(), tonic::transport::Error>, ConnectError> {
-        let pass = self.credentials.pass(url)?;
+        let pass = self.credentials.pass(url);
         let channel = match connect(url, &pass).await? {
             Ok(channel) => channel,
             Err(error) => return Ok(Err(error)),
@@ -104,10 +104,7 @@ impl Masters {
     }
 
     /// What a connection to this one would be made with.
-    ///
-    /// # Errors
-    /// When the credentials cannot be read.
-    pub(crate) fn pass(&self, url: &str) -> Result<Pass, ConnectError> {
+    pub(crate) fn pass(&self, url: &str) -> Pass {
         self.credentials.pass(url)
     }
 
@@ -150,7 +147,7 @@ mod tests {
 
     #[tokio::test]
     async fn masters_are_tried_in_turn() {
-        let masters = Masters::read("a, b", Credentials::Owner).unwrap();
+        let masters = Masters::read("a, b", Credentials::Owner(None)).unwrap();
 
         let mut tried = Vec::new();
         for _ in 0..3 {
@@ -164,7 +161,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_master_that_stands_by_leads_to_the_one_that_leads_at_once() {
-        let masters = Masters::read("a,b,c", Credentials::Owner).unwrap();
+        let masters = Masters::read("a,b,c", Credentials::Owner(None)).unwrap();
 
         assert!(masters.move_on(&masters.target(), &standing_by("http://10.0.0.9:5051")));
         assert_eq!(masters.target().url, "http://10.0.0.9:5051");
@@ -175,7 +172,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_an_older_choice_came_to_changes_nothing() {
-        let masters = Masters::read("a,b", Credentials::Owner).unwrap();
+        let masters = Masters::read("a,b", Credentials::Owner(None)).unwrap();
         let old = masters.target();
         masters.move_on(&old, &away());
 
@@ -186,7 +183,7 @@ mod tests {
 
     #[tokio::test]
     async fn there_is_nobody_else_behind_a_single_master() {
-        let masters = Masters::read("a", Credentials::Owner).unwrap();
+        let masters = Masters::read("a", Credentials::Owner(None)).unwrap();
 
         assert!(!masters.move_on(&masters.target(), &away()));
         assert!(!masters.move_on(&masters.target(), &standing_by(A)));
@@ -194,7 +191,7 @@ mod tests {
 
     #[test]
     fn one_wrong_address_in_a_list_is_named() {
-        let error = Masters::read("a,,b", Credentials::Owner).err().unwrap().to_string();
+        let error = Masters::read("a,,b", Credentials::Owner(None)).err().unwrap().to_string();
 
         assert!(error.starts_with("\"\" is not a master's address"), "{error}");
     }

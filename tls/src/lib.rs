@@ -8,7 +8,7 @@
 //!
 //! - [`Token`] is what people copy; [`Bearer`] the part of it that is shown to a master.
 //! - [`Connector`] dials a master and believes it by a [`Trust`]; it shows an [`Identity`], which may change.
-//! - [`Pass`] is both, and a token, as one connection has them; [`owner_token`] finds the one of a master on this machine.
+//! - [`Pass`] is both, and a token, as one connection has them; [`OwnerTokens`] has those of a user's masters on this machine.
 //! - [`Authority`] signs the certificates of a cluster; [`ServerIdentity`] is the one that a master shows.
 //! - [`PrivateFolder`] keeps what nobody else may read.
 //!
@@ -42,7 +42,7 @@ pub use credentials::{Credentials, CredentialsError, Identity};
 pub use explain::{distrust, explain, refusal};
 pub use fingerprint::Fingerprint;
 pub use key::{KeyError, PrivateKey};
-pub use owner::{LeftToken, OwnerTokenError, owner_token};
+pub use owner::OwnerTokens;
 pub use pass::{Authorized, Pass};
 pub use pem::certificates_from_pem;
 pub use private::{PrivateFolder, PrivateFolderError};

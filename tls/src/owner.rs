@@ -1,102 +1,81 @@
-//! The token that a master leaves for its user's programs on the same machine, so that they come in without one of their
-//! own, and nobody else does.
+//! The tokens by which the user of a machine is the owner of the masters that run there.
+//!
+//! A master draws a token at each start, and leaves it in a folder that only its user can enter. The same user's commands
+//! find it there by the master's port; everybody else on the machine is a stranger.
 
 use std::env;
 use std::path::{Path, PathBuf};
 
-use crate::{PrivateFolder, PrivateFolderError, Token, TokenError};
+use tracing::debug;
 
-/// Why the token that was left is of no use.
-#[derive(Debug, thiserror::Error)]
-pub enum OwnerTokenError {
-    /// This user has no folder to leave it in.
-    #[error("there is no folder for it: neither XDG_STATE_HOME nor HOME is an absolute path")]
-    NoFolder,
-    /// The folder, or the file in it.
-    #[error(transparent)]
-    Folder(#[from] PrivateFolderError),
-    /// What is in the file.
-    #[error("{}: {source}", path.display())]
-    Token {
-        /// Which file.
-        path: PathBuf,
-        /// What is wrong with it.
-        source: TokenError,
-    },
-}
+use crate::{PrivateFolder, PrivateFolderError, Token};
 
-/// A token that was left for the programs of this user. It is taken away when this is dropped, unless another master has
-/// left its own there meanwhile.
-#[derive(Debug)]
-pub struct LeftToken {
-    folder: PrivateFolder,
-    name: String,
-    token: Token,
-}
+/// The folder of a user's owner tokens: `haggle/masters` in `$XDG_STATE_HOME` or `~/.local/state`; on Windows in
+/// `%LOCALAPPDATA%`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnerTokens(PathBuf);
 
-impl LeftToken {
-    /// Leaves a token for the master on this port, in the place of the one before.
+impl OwnerTokens {
+    /// Of this process's user. `None` for one without a home.
+    pub fn of_user() -> Option<Self> {
+        let absolute = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let local = || if cfg!(windows) { absolute("LOCALAPPDATA") } else { None };
+        let home = || absolute("HOME").map(|home| home.join(".local/state"));
+        let state = absolute("XDG_STATE_HOME").or_else(local).or_else(home)?;
+        Some(Self(state.join("haggle").join("masters")))
+    }
+
+    /// In another folder.
+    pub fn in_folder(folder: impl Into<PathBuf>) -> Self {
+        Self(folder.into())
+    }
+
+    /// Where they are.
+    pub fn folder(&self) -> &Path {
+        &self.0
+    }
+
+    /// Leaves the token of the master that listens on a port, in the place of one before. Nobody else can read it.
     ///
     /// # Errors
-    /// When there is no folder for it, or it cannot be written.
-    pub fn leave(port: u16, token: Token) -> Result<Self, OwnerTokenError> {
-        Self::leave_in(&folder().ok_or(OwnerTokenError::NoFolder)?, port, token)
+    /// When it cannot be written, or when others can enter the folder.
+    pub fn publish(&self, port: u16, token: &Token) -> Result<(), PrivateFolderError> {
+        PrivateFolder::open(&self.0)?.write(&name(port), token.text().as_bytes())
     }
 
-    fn leave_in(folder: &Path, port: u16, token: Token) -> Result<Self, OwnerTokenError> {
-        let (folder, name) = (PrivateFolder::open(folder)?, file_name(port));
-        folder.write(&name, token.text().as_bytes())?;
-        Ok(Self { folder, name, token })
-    }
-
-    /// Where it is.
-    pub fn path(&self) -> PathBuf {
-        self.folder.path().join(&self.name)
-    }
-}
-
-impl Drop for LeftToken {
-    fn drop(&mut self) {
-        let is_ours = matches!(read(&self.folder, &self.name), Ok(Some(token)) if token == self.token);
-        // One that stays opens nothing: its master is gone.
-        if is_ours {
-            let _ = self.folder.remove(&self.name);
+    /// The token of the master that listens on a port, if it is this user's. One that cannot be read is none; the log
+    /// says why.
+    pub fn find(&self, port: u16) -> Option<Token> {
+        // Whoever only looks makes no folder.
+        if !self.0.is_dir() {
+            return None;
         }
+        let read = PrivateFolder::open(&self.0).and_then(|folder| folder.read(&name(port)));
+        let text = match read {
+            Ok(text) => text?,
+            Err(error) => {
+                debug!("no token of the owner's: {error}");
+                return None;
+            }
+        };
+        let token = std::str::from_utf8(&text).ok().and_then(|text| text.trim().parse().ok());
+        if token.is_none() {
+            debug!("{} holds no token", self.0.join(name(port)).display());
+        }
+        token
+    }
+
+    /// The master has stopped.
+    ///
+    /// # Errors
+    /// When the file cannot be removed, or when others can enter the folder.
+    pub fn remove(&self, port: u16) -> Result<(), PrivateFolderError> {
+        PrivateFolder::open(&self.0)?.remove(&name(port))
     }
 }
 
-/// The token that the master on this port has left for this user's programs; `None` where none has.
-///
-/// # Errors
-/// When there is one that cannot be read, or that others can read, too.
-pub fn owner_token(port: u16) -> Result<Option<Token>, OwnerTokenError> {
-    folder().map_or(Ok(None), |folder| find_in(&folder, port))
-}
-
-fn find_in(folder: &Path, port: u16) -> Result<Option<Token>, OwnerTokenError> {
-    if !folder.is_dir() {
-        return Ok(None);
-    }
-    read(&PrivateFolder::open(folder)?, &file_name(port))
-}
-
-fn read(folder: &PrivateFolder, name: &str) -> Result<Option<Token>, OwnerTokenError> {
-    let Some(text) = folder.read(name)? else { return Ok(None) };
-    let token = String::from_utf8_lossy(&text).parse();
-    token.map(Some).map_err(|source| OwnerTokenError::Token { path: folder.path().join(name), source })
-}
-
-fn file_name(port: u16) -> String {
+fn name(port: u16) -> String {
     format!("{port}.token")
-}
-
-/// `haggle/masters` in `$XDG_STATE_HOME`, in `~/.local/state`, or on Windows in `%LOCALAPPDATA%`.
-fn folder() -> Option<PathBuf> {
-    let absolute = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let state = absolute("XDG_STATE_HOME")
-        .or_else(|| absolute("HOME").map(|home| home.join(".local/state")))
-        .or_else(|| absolute("LOCALAPPDATA"))?;
-    Some(state.join("haggle").join("masters"))
 }
 
 #[cfg(test)]
@@ -111,52 +90,43 @@ mod tests {
     fn token() -> Token {
         Token {
             kind: TokenKind::Owner,
-            cluster: ClusterId(1),
-            addresses: vec!["127.0.0.1:7".to_owned()],
+            cluster: ClusterId(7),
+            addresses: vec!["127.0.0.1:5050".to_owned()],
             authority: None,
-            id: TokenId([1; 8]),
+            id: TokenId::random(),
             secret: Secret::random(),
-            expires: SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 32),
+            expires: SystemTime::UNIX_EPOCH + Duration::from_secs(10),
         }
     }
 
     #[test]
-    fn a_token_is_found_by_its_port_for_as_long_as_its_master_runs() {
-        let dir = tempfile::tempdir().unwrap();
-        let folder = dir.path().join("masters");
-        assert!(find_in(&folder, 7).unwrap().is_none());
+    fn a_token_is_found_by_the_port_of_its_master_until_that_stops() {
+        let above = tempfile::tempdir().unwrap();
+        let tokens = OwnerTokens::in_folder(above.path().join("masters"));
+        assert_eq!(tokens.find(5050), None);
+        assert!(!tokens.folder().exists(), "whoever looks makes nothing");
 
-        let token = token();
-        let left = LeftToken::leave_in(&folder, 7, token.clone()).unwrap();
+        let (one, two) = (token(), token());
+        tokens.publish(5050, &token()).unwrap();
+        tokens.publish(5050, &one).unwrap();
+        tokens.publish(5051, &two).unwrap();
 
-        assert_eq!(find_in(&folder, 7).unwrap(), Some(token));
-        assert!(find_in(&folder, 8).unwrap().is_none());
-        assert!(left.path().ends_with("masters/7.token"));
-        drop(left);
-        assert!(find_in(&folder, 7).unwrap().is_none());
+        assert_eq!((tokens.find(5050), tokens.find(5051)), (Some(one), Some(two.clone())));
+        tokens.remove(5050).unwrap();
+        assert_eq!((tokens.find(5050), tokens.find(5051)), (None, Some(two)));
     }
 
+    #[cfg(unix)]
     #[test]
-    fn a_master_that_ends_late_does_not_take_away_what_its_successor_has_left() {
-        let dir = tempfile::tempdir().unwrap();
-        let first = LeftToken::leave_in(dir.path().join("m").as_path(), 7, token()).unwrap();
-        let successor = token();
-        let second = LeftToken::leave_in(dir.path().join("m").as_path(), 7, successor.clone()).unwrap();
+    fn a_token_that_others_can_read_is_none() {
+        use std::fs::{Permissions, set_permissions};
+        use std::os::unix::fs::PermissionsExt;
+        let above = tempfile::tempdir().unwrap();
+        let tokens = OwnerTokens::in_folder(above.path().join("masters"));
+        tokens.publish(5050, &token()).unwrap();
 
-        drop(first);
+        set_permissions(tokens.folder().join("5050.token"), Permissions::from_mode(0o644)).unwrap();
 
-        assert_eq!(find_in(&dir.path().join("m"), 7).unwrap(), Some(successor));
-        drop(second);
-    }
-
-    #[test]
-    fn what_is_no_token_is_named_with_its_file() {
-        let dir = tempfile::tempdir().unwrap();
-        let folder = dir.path().join("masters");
-        PrivateFolder::open(&folder).unwrap().write("7.token", b"hello").unwrap();
-
-        let said = find_in(&folder, 7).unwrap_err().to_string();
-
-        assert!(said.contains("7.token: this is no token"), "{said}");
+        assert_eq!(tokens.find(5050), None);
     }
 }

@@ -7,7 +7,7 @@ use http::header::AUTHORIZATION;
 use http::{HeaderValue, Request};
 use tower::Service;
 
-use crate::{Connector, Credentials, Identity, OwnerTokenError, Token, Trust, TrustError, owner_token};
+use crate::{Connector, Credentials, Identity, OwnerTokens, Token, Trust, TrustError};
 
 /// How a master is known, and as whom to come. `Debug` shows no secret. Two are equal when they know the same masters and
 /// show the same token; a certificate may have been renewed meanwhile.
@@ -33,11 +33,8 @@ impl Pass {
     }
 
     /// As the user that runs the master on this port of this machine; as nobody, where it is another user that does.
-    ///
-    /// # Errors
-    /// When the token that the master has left cannot be read.
-    pub fn owner(port: u16) -> Result<Self, OwnerTokenError> {
-        Ok(owner_token(port)?.map_or_else(Self::nobody, |token| Self::token(&token)))
+    pub fn owner(tokens: &OwnerTokens, port: u16) -> Self {
+        tokens.find(port).map_or_else(Self::nobody, |token| Self::token(&token))
     }
 
     /// As an agent, by the certificate that `identity` shows.

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use haggle_sdk::{
     AgentId, CallError, Client, ConnectError, Event, Framework, FrameworkInfo, NewToken, Token, TokenKind,
 };
-use haggle_tls::{Fingerprint, LeftToken, Secret, TokenId};
+use haggle_tls::{Fingerprint, OwnerTokens, Secret, TokenId};
 use tokio::net::TcpListener;
 
 use crate::played::{CLUSTER, Played};
@@ -74,8 +74,10 @@ async fn the_token_that_a_master_has_left_for_its_user_is_found_and_found_anew()
     let mut played = Played::start().await;
     let first = token(&played);
     admit(&played, &first);
-    let left = LeftToken::leave(played.address.port(), first).unwrap();
-    let client = Client::connect(&played.url()).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let (tokens, port) = (OwnerTokens::in_folder(folder.path().join("masters")), played.address.port());
+    tokens.publish(port, &first).unwrap();
+    let client = Client::builder().master(played.url()).owner_tokens(tokens.clone()).connect().await.unwrap();
     assert_eq!(client.whoami().await.unwrap().name, "played");
     let joining = tokio::spawn({
         let client = client.clone();
@@ -88,7 +90,7 @@ async fn the_token_that_a_master_has_left_for_its_user_is_found_and_found_anew()
     // The master is started anew, on the same port and with another token.
     let second = token(&played);
     admit(&played, &second);
-    let _left = (LeftToken::leave(played.address.port(), second).unwrap(), left);
+    tokens.publish(port, &second).unwrap();
     session.fail(tonic::Status::unavailable("it stops")).await;
     let back = tokio::spawn(async move { [events.next().await, events.next().await] });
     played.session().await.welcome().await;

@@ -50,7 +50,7 @@ async fn tenant() {
         sleeper: scene.world.sleeper,
     };
     let mut greedy = JoinSet::new();
-    let tenant = Greedy::start(&scene.world.url(), greed, &mut greedy).await;
+    let tenant = Greedy::start(&scene.world.home(), &scene.world.url(), greed, &mut greedy).await;
     let (mut master, mut agent) = (0.0_f64, 0.0_f64);
     while seconds(beside, now_us()) < half.as_secs_f64() {
         lasting(LOOK_EVERY).await;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use haggle_kit::until;
+use haggle_kit::{Home, until};
 use haggle_sdk::{Client, Digest, Event, Framework, FrameworkInfo, Offer, Task, TaskId, TaskSpec};
 use tokio::task::JoinSet;
 
@@ -49,12 +49,12 @@ pub(super) struct Greedy(Arc<Counts>);
 
 impl Greedy {
     /// Subscribes as often as it may; its frameworks run in `running`.
-    pub(super) async fn start(url: &str, greed: Greed, running: &mut JoinSet<()>) -> Self {
+    pub(super) async fn start(home: &Home, url: &str, greed: Greed, running: &mut JoinSet<()>) -> Self {
         let counts = Arc::new(Counts::default());
         let mut client = None;
         for number in 0..greed.subscriptions {
             if number % PER_CONNECTION == 0 {
-                client = Some(until("a master answers", async || Client::connect(url).await.ok()).await);
+                client = Some(until("a master answers", async || home.connect(url).await.ok()).await);
             }
             let client = client.clone().expect("connected for the first one");
             let framework = Member { number, greed, counts: Arc::clone(&counts) };
