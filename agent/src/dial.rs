@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use haggle_proto::{SIGN_OF_LIFE_OF_SEVERAL, SignOfLife};
 use haggle_tls::{Authorized, Credentials, Identity, OwnerTokens, Pass, Token, TrustError};
 use tonic::transport::{Channel, Endpoint, Uri};
 
@@ -77,12 +78,17 @@ impl Dialer {
     }
 }
 
-/// Connects to a master.
+/// Connects to a master. One that vanishes without a word is given up soon where there are others to ask.
 ///
 /// # Errors
 /// When nobody answers, or somebody who is not believed.
-pub(crate) async fn connect(master: &Uri, pass: &Pass) -> Result<Connection, DialError> {
-    let channel = endpoint(master).connect_with_connector(pass.connector()?).await?;
+pub(crate) async fn connect(master: &Uri, pass: &Pass, of_several: bool) -> Result<Connection, DialError> {
+    let mut endpoint = endpoint(master);
+    if of_several {
+        let SignOfLife { every, within } = SIGN_OF_LIFE_OF_SEVERAL;
+        endpoint = endpoint.http2_keep_alive_interval(every).keep_alive_timeout(within).keep_alive_while_idle(true);
+    }
+    let channel = endpoint.connect_with_connector(pass.connector()?).await?;
     Ok(pass.show(channel))
 }
 

@@ -102,7 +102,7 @@ where
 {
     let mut last = JoinError::Unanswered("no master is named".to_owned());
     for master in masters {
-        let asked = async { Ok(ask(JoinClient::new(connect(master, pass).await?)).await?.into_inner()) };
+        let asked = async { Ok(ask(JoinClient::new(connect(master, pass, false).await?)).await?.into_inner()) };
         let late = || Err(JoinError::Unanswered(format!("{master} did not answer within {ANSWER_TIMEOUT:?}")));
         match timeout(ANSWER_TIMEOUT, asked).await.unwrap_or_else(|_| late()) {
             Err(JoinError::Unanswered(why)) => last = JoinError::Unanswered(why),

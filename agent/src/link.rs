@@ -167,7 +167,7 @@ impl Link {
         self.admission.prepare(turned_away).await?;
         let mut renewal = self.admission.renewal();
         let pass = self.admission.dialer().pass(uri);
-        let mut master = AgentsClient::new(connect(uri, &pass).await?)
+        let mut master = AgentsClient::new(connect(uri, &pass, self.masters.are_several()).await?)
             .max_decoding_message_size(MESSAGE_MAX)
             .max_encoding_message_size(MESSAGE_MAX);
         let (reports, waiting) = mpsc::channel(REPORTS_WAITING);

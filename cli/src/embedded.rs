@@ -19,6 +19,8 @@ use crate::error::CommandError;
 pub(crate) struct Plan {
     /// Where the master listens; port 0 for any.
     pub(crate) listen: SocketAddr,
+    /// Whether other programs of this user find it.
+    pub(crate) is_shared: bool,
     /// Where the master keeps what it must remember; `None` for nowhere.
     pub(crate) state: Option<PathBuf>,
     /// How many agents.
@@ -54,6 +56,9 @@ impl Cluster {
 
         let mut config = haggle_master::Config::new(plan.listen);
         config.state = plan.state;
+        if !plan.is_shared {
+            config.owner_tokens = None;
+        }
         let master = Master::start(config).await?;
         let url = url(master.addr());
 
@@ -62,6 +67,7 @@ impl Cluster {
         for number in 1..=plan.agents {
             let name = format!("agent-{number}");
             let mut config = haggle_agent::Config::new(url.clone(), name.clone(), folder.path().join(name), &modules);
+            config.token = Some(master.owner_token().clone());
             config.resources = declared.clone();
             // The folder goes with this process, and so do its tasks.
             config.recovery_timeout = Duration::ZERO;
@@ -84,7 +90,7 @@ impl Cluster {
 
     /// A connection to it that is to be made.
     pub(crate) fn client(&self) -> ClientBuilder {
-        Client::builder().master(self.url())
+        Client::builder().master(self.url()).token(self.master.owner_token().clone())
     }
 
     /// The agents.

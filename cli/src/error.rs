@@ -3,10 +3,10 @@
 use std::io;
 use std::path::PathBuf;
 
+use haggle_core::access::TokenId;
 use haggle_core::{AgentId, Bytes, Digest, TaskId};
 use haggle_executor::inspect::NotAModule;
 use haggle_sdk::{ArtifactError, CallError, ConnectError, RunError};
-use haggle_tls::TokenId;
 
 use crate::args::{Contradiction, Unreadable};
 use crate::commands::InputError;
@@ -72,7 +72,7 @@ pub(crate) enum CommandError {
     NoSuchTask(TaskId),
     #[error("the master knows no {0}; it left, or was declared gone before")]
     NoSuchAgent(AgentId),
-    #[error("the master knows no token {0}; it expired, was used up, or was revoked before")]
+    #[error("the master knows no {0}; it expired, was used up, or was revoked before")]
     NoSuchToken(TokenId),
     #[error(transparent)]
     StartMaster(#[from] haggle_master::StartError),

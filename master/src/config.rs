@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use haggle_core::{Bytes, cluster};
+use haggle_tls::OwnerTokens;
 use rustls::pki_types::ServerName;
 
 use crate::registry::EtcdConfig;
@@ -27,6 +28,11 @@ pub struct Config {
     pub cluster: cluster::Config,
     /// How much the artifact store takes.
     pub artifacts: ArtifactLimits,
+    /// Where the token of the user that runs the master is left for that user's other programs, by the master's port.
+    /// `None`: nowhere; see [`crate::Master::owner_token`].
+    pub owner_tokens: Option<OwnerTokens>,
+    /// Where each decision that changes something or was refused is written down. `None`: nowhere.
+    pub audit: Option<PathBuf>,
 }
 
 impl Config {
@@ -40,6 +46,8 @@ impl Config {
             several: None,
             cluster: cluster::Config::default(),
             artifacts: ArtifactLimits::default(),
+            owner_tokens: None,
+            audit: None,
         }
     }
 }

@@ -47,6 +47,17 @@ pub enum StartError {
         /// Why not.
         source: io::Error,
     },
+    /// The audit cannot be written.
+    #[error("cannot write the audit {}: {source}", file.display())]
+    Audit {
+        /// Which file.
+        file: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// It has just been founded, and cannot let anybody in.
+    #[error("cannot make the first tokens: {0}")]
+    FirstTokens(String),
     /// The machine has no thread left for the driver.
     #[error("cannot start the driver's thread: {0}")]
     Thread(io::Error),

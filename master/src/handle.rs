@@ -3,17 +3,16 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use haggle_core::cluster::{Announcement, Cluster, Command, FrameworkEvent, OperatorCommand, Recovered, Refusal};
-use haggle_core::{ClusterId, Epoch, RequestId, SessionId};
+use haggle_core::access::{Principal, Tenant};
+use haggle_core::cluster::{Announcement, Cluster, FrameworkEvent, OperatorCommand, Recovered, Refusal};
+use haggle_core::{AgentId, ClusterId, Epoch, Member, RequestId, SessionId};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc, oneshot};
 use tonic::Status;
 
+use crate::access::Caller;
 use crate::agent_mail::AgentMail;
+use crate::inbox::{Hearing, Intake, Kind, Speaker, Speakers, inbox};
 use crate::outbox::Outbox;
-
-/// Messages of peers that wait for the driver, and so messages in one batch. Above this, who sends waits, and the wire
-/// pushes back: latency would grow, and throughput no longer does.
-pub(crate) const SAYINGS: usize = 256;
 
 /// Requests that wait for the driver: one for each call that an operator has open.
 pub(crate) const REQUESTS: usize = 256;
@@ -31,49 +30,27 @@ pub(crate) const SESSIONS: usize = AGENTS + FRAMEWORKS;
 /// Watchers at once. Each costs the driver nothing, but is sent everything that happens.
 const WATCHERS: usize = 1_024;
 
-/// A message above this size, in bytes, is large: of those there may be few between the wire and the driver.
-const LARGE: usize = 256 << 10;
-
-/// Large messages between the wire and the driver, of up to 16 MiB each: what a thousand sessions send at once must not
-/// fill the memory.
-const LARGE_AT_ONCE: usize = 32;
-
-/// A large message's place among all of them, given up when the driver has heard it.
-pub(crate) type LargePlace = OwnedSemaphorePermit;
-
-/// What a peer says, in the order in which it says it.
-pub(crate) enum Saying {
-    /// A peer said this, in one message.
-    Said(SessionId, Vec<Command>, Option<LargePlace>),
-    /// A peer's connection ended.
-    Ended(SessionId),
-}
-
 /// What waits for an answer, and what begins a session. Apart from what peers say, so that it is taken also while that
 /// has to wait.
 pub(crate) enum Request {
     /// A peer connected.
-    Open(SessionId, Peer),
-    /// An operator wants this decided, and to know the verdict.
-    Decide(Option<RequestId>, OperatorCommand, oneshot::Sender<Verdict>),
+    Open(SessionId, Caller, Peer),
+    /// Somebody wants this decided, and to know the verdict.
+    Decide(Principal, Option<RequestId>, OperatorCommand, oneshot::Sender<Verdict>),
     /// Somebody wants to know something.
     Ask(Question),
     /// End every session, remember the time, and return.
     Stop,
 }
 
-/// What became of an operator's command.
-pub(crate) type Verdict = Result<Result<(), Refusal>, NoRoom>;
+/// What became of a command that was not said on a session.
+pub(crate) type Verdict = Result<Result<Answer, Refusal>, NoRoom>;
+
+/// What is told beside that it was done: to a machine that joined, which agent it is.
+pub(crate) type Answer = Option<Member<AgentId>>;
 
 /// Runs on the driver's thread, between two batches.
 pub(crate) type Question = Box<dyn FnOnce(&Cluster) + Send>;
-
-/// Which kind a peer is of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    Agent,
-    Framework,
-}
 
 /// Where to put what a peer is to hear.
 pub(crate) enum Peer {
@@ -128,6 +105,8 @@ pub(crate) struct Happening {
     pub(crate) time_ms: u64,
     /// What.
     pub(crate) what: Announcement,
+    /// Whose it is, when it is about a framework or a task.
+    pub(crate) tenant: Option<Arc<Tenant>>,
 }
 
 /// Which cluster a master leads, as which of its masters.
@@ -147,7 +126,7 @@ impl From<&Recovered> for Reign {
 #[derive(Clone)]
 pub(crate) struct Handle {
     reign: Reign,
-    sayings: mpsc::Sender<Saying>,
+    speakers: Speakers,
     requests: mpsc::Sender<Request>,
     /// Weak, so that watchers' streams end with the driver.
     happenings: broadcast::WeakSender<Happening>,
@@ -155,31 +134,27 @@ pub(crate) struct Handle {
     last_session: Arc<AtomicU64>,
     agents: Arc<Semaphore>,
     frameworks: Arc<Semaphore>,
-    large_of_agents: Arc<Semaphore>,
-    large_of_frameworks: Arc<Semaphore>,
 }
 
 /// The driver's end of a [`Handle`].
 pub(crate) struct Inbox {
-    pub(crate) sayings: mpsc::Receiver<Saying>,
+    pub(crate) sayings: Hearing,
     pub(crate) requests: mpsc::Receiver<Request>,
 }
 
 impl Handle {
     pub(crate) fn new(reign: Reign, room: Room, happenings: broadcast::WeakSender<Happening>) -> (Self, Inbox) {
-        let (sayings, said) = mpsc::channel(SAYINGS);
+        let (speakers, said) = inbox();
         let (requests, requested) = mpsc::channel(REQUESTS);
         let handle = Self {
             reign,
-            sayings,
+            speakers,
             requests,
             happenings,
             room,
             last_session: Arc::default(),
             agents: Arc::new(Semaphore::new(AGENTS)),
             frameworks: Arc::new(Semaphore::new(FRAMEWORKS)),
-            large_of_agents: Arc::new(Semaphore::new(LARGE_AT_ONCE)),
-            large_of_frameworks: Arc::new(Semaphore::new(LARGE_AT_ONCE)),
         };
         (handle, Inbox { sayings: said, requests: requested })
     }
@@ -189,71 +164,48 @@ impl Handle {
         self.reign
     }
 
-    /// Begins a session. Whatever is said on it comes after. The permit is its place among the sessions of its kind.
+    /// Where the messages of a connection come in that has just been made.
+    pub(crate) fn intake(&self, kind: Kind) -> Intake {
+        self.speakers.intake(kind)
+    }
+
+    /// Begins a session, whose messages come by this intake. Whatever is said on it comes after. The permit is its place
+    /// among the sessions of its kind.
     ///
     /// # Errors
     /// `RESOURCE_EXHAUSTED` when there are too many, `UNAVAILABLE` when the master is stopping or has no room.
-    pub(crate) async fn open(&self, peer: Peer) -> Result<(SessionId, OwnedSemaphorePermit), Status> {
+    pub(crate) async fn open(
+        &self,
+        caller: Caller,
+        peer: Peer,
+        intake: Intake,
+    ) -> Result<(Speaker, OwnedSemaphorePermit), Status> {
         self.room.check()?;
         let (places, most, kind) = match peer {
-            Peer::Agent(_) => (&self.agents, AGENTS, "agents"),
-            Peer::Framework(_) => (&self.frameworks, FRAMEWORKS, "frameworks"),
+            Peer::Agent(_) => (&self.agents, AGENTS, Kind::Agent),
+            Peer::Framework(_) => (&self.frameworks, FRAMEWORKS, Kind::Framework),
         };
         let place = Arc::clone(places)
             .try_acquire_owned()
-            .map_err(|_| Status::resource_exhausted(format!("{most} {kind} are connected, more are not taken")))?;
+            .map_err(|_| Status::resource_exhausted(format!("{most} {kind}s are connected, more are not taken")))?;
         let session = SessionId(self.last_session.fetch_add(1, Ordering::Relaxed) + 1);
-        self.request(Request::Open(session, peer)).await?;
-        Ok((session, place))
+        self.request(Request::Open(session, caller, peer)).await?;
+        Ok((self.speakers.speaker(kind, session, intake), place))
     }
 
-    /// Takes a place among the large messages, if one of so many bytes is large. An agent, which registers with all it
-    /// holds, waits for one; a framework that finds none has to come again.
-    ///
-    /// # Errors
-    /// `RESOURCE_EXHAUSTED` when there is no place for a framework's message.
-    pub(crate) async fn admit(&self, size: usize, from: Kind) -> Result<Option<LargePlace>, Status> {
-        if size <= LARGE {
-            return Ok(None);
-        }
-        let place = match from {
-            Kind::Agent => Arc::clone(&self.large_of_agents).acquire_owned().await.ok(),
-            Kind::Framework => Arc::clone(&self.large_of_frameworks).try_acquire_owned().ok(),
-        };
-        place.map(Some).ok_or_else(|| {
-            Status::resource_exhausted(format!(
-                "{LARGE_AT_ONCE} messages above {LARGE} bytes wait to be heard, more are not taken: try again"
-            ))
-        })
-    }
-
-    /// Passes on what a peer said in one message. Waits while the driver is behind.
-    pub(crate) async fn say(
-        &self,
-        session: SessionId,
-        commands: Vec<Command>,
-        place: Option<LargePlace>,
-    ) -> Result<(), Stopping> {
-        self.sayings.send(Saying::Said(session, commands, place)).await.map_err(|_| Stopping)
-    }
-
-    /// Ends a session.
-    pub(crate) async fn end(&self, session: SessionId) -> Result<(), Stopping> {
-        self.sayings.send(Saying::Ended(session)).await.map_err(|_| Stopping)
-    }
-
-    /// Has an operator's command decided.
+    /// Has a command decided that is not said on a session.
     ///
     /// # Errors
     /// `UNAVAILABLE` when the master is stopping or has no room.
     pub(crate) async fn decide(
         &self,
+        who: Principal,
         request: Option<RequestId>,
         command: OperatorCommand,
-    ) -> Result<Result<(), Refusal>, Status> {
+    ) -> Result<Result<Answer, Refusal>, Status> {
         self.room.check()?;
         let (verdict, heard) = oneshot::channel();
-        self.request(Request::Decide(request, command, verdict)).await?;
+        self.request(Request::Decide(who, request, command, verdict)).await?;
         Ok(heard.await.map_err(|_| Stopping)??)
     }
 

@@ -7,8 +7,10 @@
 //! One thread, the driver, owns the [`Cluster`]. Everybody else holds a handle to it.
 
 mod acceptor;
+mod access;
 mod agent_mail;
 mod artifacts;
+mod audit;
 mod clock;
 mod config;
 mod driver;
@@ -16,6 +18,7 @@ mod election;
 mod error;
 mod grpc;
 mod handle;
+mod inbox;
 mod logs;
 mod outbox;
 mod reach;
@@ -25,7 +28,7 @@ mod security;
 
 use std::fs::{self, File, TryLockError};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -34,6 +37,8 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, Stream};
 use haggle_core::cluster::{Cluster, Recovered};
 use haggle_core::{ClusterId, Now};
+use haggle_proto::v1::PrincipalKind;
+use haggle_tls::Token;
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
@@ -47,10 +52,13 @@ pub use registry::{BadRow, EtcdConfig, EtcdError, LocalError, RegistryError};
 pub use security::SecurityError;
 
 use acceptor::Connection;
+use access::{BetweenMasters, Guard, Known, MastersSecret, Owner};
 use artifacts::Store;
+use audit::Audit;
 use clock::Clock;
 use election::{Election, Role, Standby, Switch};
 use handle::{Handle, Reign};
+use reach::Reach;
 use registry::{Campaign, Client, LocalRegistry, Registry};
 use replicas::Replicas;
 use security::Security;
@@ -67,10 +75,21 @@ const TRY_EVERY: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Master {
     address: SocketAddr,
+    owner: Token,
+    first: Option<FirstTokens>,
     stop: oneshot::Sender<()>,
     /// Everything that runs; ends when the driver and the server have.
     run: JoinHandle<()>,
     failure: watch::Receiver<Option<Failure>>,
+}
+
+/// What lets the first ones in: made when a master makes its authority, which is once for a state folder.
+#[derive(Clone, Debug)]
+pub struct FirstTokens {
+    /// Lets one agent join, within an hour.
+    pub agent: Token,
+    /// Makes an operator of who logs in with it, for 90 days.
+    pub operator: Token,
 }
 
 impl Master {
@@ -85,6 +104,17 @@ impl Master {
         let listener = listen(config.listen).await?;
         let address = listener.local_addr().map_err(|source| StartError::Listen { address: config.listen, source })?;
 
+        let audit = config.audit.clone().map_or(Ok(Audit::default()), |file| {
+            Audit::open(&file).map_err(|source| StartError::Audit { file, source })
+        })?;
+        let owner = Arc::new(Owner::draw());
+        let guard = Guard::new(Arc::clone(&owner), Known::default(), audit.clone());
+        let hosts = reach::hosts(&config.advertise, address);
+        let addresses = hosts.iter().map(|host| host.address(address.port())).collect();
+        // Which cluster it is, and who vouches for it, is known below.
+        let mut reach = Reach { cluster: ClusterId::default(), addresses, authority: None };
+        let mut first = None;
+
         let (role, current) = watch::channel(Role::StandsBy(Standby::Vacant));
         let (stop, stopping) = oneshot::channel();
         let (halt, halted) = oneshot::channel();
@@ -98,10 +128,23 @@ impl Master {
                 announce(&recovered);
                 let security = secure(&config, address, recovered.cluster)?.map(Arc::new);
                 let reign = Reign::from(&recovered);
+                reach.cluster = reign.cluster;
+                reach.authority = security.as_ref().map(|security| security.fingerprint());
                 let cluster = Cluster::new(config.cluster, recovered, origin);
                 let clock = Clock::starting_at(origin, Instant::now());
-                let (handle, driver) = driver::start(cluster, registry, clock, reign).map_err(StartError::Thread)?;
-                role.send_replace(Role::Leads(grpc::leading(handle.clone(), store, None)));
+                let (handle, driver) =
+                    driver::start(cluster, registry, clock, reign, guard.clone()).map_err(StartError::Thread)?;
+                role.send_replace(Role::Leads(grpc::leading(
+                    handle.clone(),
+                    store,
+                    None,
+                    &guard,
+                    reach.clone(),
+                    security.clone(),
+                )));
+                if security.as_ref().is_some_and(|security| security.made_now()) {
+                    first = Some(first_tokens(&handle, &reach).await?);
+                }
                 let secured = security.as_ref().map(|security| security.secured());
                 let alone = async move {
                     // What the port answers does not change any more.
@@ -129,13 +172,19 @@ impl Master {
                     None => format!("http://{address}"),
                 };
                 let campaign = Campaign::new(Client::new(&several.etcd)?, &several.etcd.prefix, &url);
-                let replicas = Arc::new(Replicas::new(campaign.clone(), Arc::clone(&store)));
+                let secret = MastersSecret::new(campaign.clone());
+                let replicas = Arc::new(Replicas::new(campaign.clone(), secret.clone(), Arc::clone(&store)));
                 let (joined, joins) = watch::channel(0);
                 let services = {
                     let (store, replicas) = (Arc::clone(&store), Arc::clone(&replicas));
-                    move |handle| grpc::leading(handle, Arc::clone(&store), Some(Arc::clone(&replicas)))
+                    let (guard, reach) = (guard.clone(), reach.clone());
+                    move |handle: Handle| {
+                        let reach = Reach { cluster: handle.reign().cluster, ..reach.clone() };
+                        grpc::leading(handle, Arc::clone(&store), Some(Arc::clone(&replicas)), &guard, reach, None)
+                    }
                 };
-                let election = Election { campaign, rules: config.cluster, services: Box::new(services), role, joined };
+                let rules = config.cluster;
+                let election = Election { campaign, rules, services: Box::new(services), guard, role, joined };
                 let among_others = async move {
                     let _lock = lock;
                     tokio::select! {
@@ -143,23 +192,41 @@ impl Master {
                         never = replicas.keep_up(joins) => match never {},
                     }
                 };
-                let switch = Switch::new(current, Some(grpc::between_masters(store)));
+                let between = BetweenMasters::new(secret, audit, grpc::between_masters(store));
+                let switch = Switch::new(current, Some(between));
                 let connections = acceptor::accept(listener, None, acceptor::Limits::default());
                 run(connections, switch, among_others.boxed(), halt, stopping).boxed()
             }
         };
+        // It is good on this machine, so that this is the way.
+        let token = owner.token(&Reach { addresses: vec![nearest(address).to_string()], ..reach });
+        if let Some(tokens) = config.owner_tokens {
+            owner.publish(&tokens, address.port(), &token);
+        }
         let run = tokio::spawn(async move {
-            if let Err(why) = run.await {
+            let outcome = run.await;
+            owner.withdraw();
+            if let Err(why) = outcome {
                 failed.send_replace(Some(why));
             }
         });
         info!("listening on {address}");
-        Ok(Self { address, stop, run, failure })
+        Ok(Self { address, owner: token, first, stop, run, failure })
     }
 
     /// Where it listens.
     pub fn addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The token of the user that runs it, which does everything. Good until the master stops.
+    pub fn owner_token(&self) -> &Token {
+        &self.owner
+    }
+
+    /// At the first start of a master that others can reach: how they get in. Nowhere else are these ever told.
+    pub fn first_tokens(&self) -> Option<&FirstTokens> {
+        self.first.as_ref()
     }
 
     /// Ends every stream, writes what is to be remembered, and waits for that.
@@ -203,6 +270,24 @@ fn refuse_others(config: &Config) -> Result<(), StartError> {
         return Err(StartError::SeveralSecured("speak TLS".to_owned()));
     }
     Ok(())
+}
+
+async fn first_tokens(handle: &Handle, reach: &Reach) -> Result<FirstTokens, StartError> {
+    let make = async |kind| {
+        let made = grpc::first_token(handle, reach, kind).await;
+        made.map_err(|status| StartError::FirstTokens(status.message().to_owned()))
+    };
+    Ok(FirstTokens { agent: make(PrincipalKind::Agent).await?, operator: make(PrincipalKind::Operator).await? })
+}
+
+/// Where its own machine reaches a master that listens there.
+fn nearest(listening: SocketAddr) -> SocketAddr {
+    let ip = match listening.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listening.port())
 }
 
 fn is_loopback(address: SocketAddr) -> bool {

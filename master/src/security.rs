@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -32,14 +31,16 @@ pub(crate) struct Security {
     identity: Arc<ServerIdentity>,
     secured: Secured,
     origin: Origin,
+    /// Under which names and addresses others reach it.
+    hosts: Vec<String>,
     made_now: bool,
 }
 
 /// Where the master's certificate comes from.
 #[derive(Debug)]
 enum Origin {
-    /// From the authority, for these hosts.
-    Authority(Vec<String>),
+    /// From the authority.
+    Authority,
     /// From an operator, who renews the files.
     Files(CertificateFiles),
 }
@@ -58,8 +59,8 @@ impl Security {
             Some(state) => Authority::open(&PrivateFolder::open(&state.join(FOLDER))?, cluster, now)?,
             None => (Authority::make(cluster, now).0, true),
         };
-        let origin = tls.certificate.clone().map_or(Origin::Authority(hosts), Origin::Files);
-        let identity = Arc::new(ServerIdentity::new(origin.certificate(&authority, now)?));
+        let origin = tls.certificate.clone().map_or(Origin::Authority, Origin::Files);
+        let identity = Arc::new(ServerIdentity::new(origin.certificate(&authority, &hosts, now)?));
         let mut clients = vec![authority.certificate().der().clone()];
         if let Some(path) = &tls.client_authorities {
             let unusable = |why: String| SecurityError::File { path: path.clone(), why };
@@ -67,7 +68,7 @@ impl Security {
             clients.extend(haggle_tls::certificates_from_pem(&text).map_err(|error| unusable(error.to_string()))?);
         }
         let config = server_config(Arc::clone(&identity), &clients).map_err(SecurityError::Config)?;
-        Ok(Self { authority, identity, secured: Secured { config, cluster }, origin, made_now })
+        Ok(Self { authority, identity, secured: Secured { config, cluster }, origin, hosts, made_now })
     }
 
     /// Signs for agents.
@@ -98,10 +99,10 @@ impl Security {
     /// Replaces the master's certificate when it is due; says whether it did.
     pub(crate) fn renew(&self, now: SystemTime) -> Result<bool, SecurityError> {
         let shown = self.identity.shown();
-        if matches!(self.origin, Origin::Authority(_)) && !shown.is_due(now) {
+        if matches!(self.origin, Origin::Authority) && !shown.is_due(now) {
             return Ok(false);
         }
-        let next = self.origin.certificate(&self.authority, now)?;
+        let next = self.origin.certificate(&self.authority, &self.hosts, now)?;
         if next.chain() == shown.chain() {
             return Ok(false);
         }
@@ -133,19 +134,21 @@ impl Security {
 }
 
 impl Origin {
-    fn certificate(&self, authority: &Authority, now: SystemTime) -> Result<ServerCertificate, SecurityError> {
-        match self {
-            Self::Authority(hosts) => Ok(authority.server(hosts, now, LEAF_LIFE)?),
-            Self::Files(CertificateFiles { chain, key }) => {
-                let read = |path: &Path| {
-                    let unusable =
-                        |error: io::Error| SecurityError::File { path: path.to_owned(), why: error.to_string() };
-                    fs::read(path).map_err(unusable)
-                };
-                ServerCertificate::from_pem(&read(chain)?, &read(key)?)
-                    .map_err(|error| SecurityError::File { path: chain.clone(), why: error.to_string() })
-            }
-        }
+    fn certificate(
+        &self,
+        authority: &Authority,
+        hosts: &[String],
+        now: SystemTime,
+    ) -> Result<ServerCertificate, SecurityError> {
+        let Self::Files(CertificateFiles { chain, key }) = self else {
+            return Ok(authority.server(hosts, now, LEAF_LIFE)?);
+        };
+        let unusable = |path: &Path, why: String| SecurityError::File { path: path.to_owned(), why };
+        let read = |path: &Path| fs::read(path).map_err(|error| unusable(path, error.to_string()));
+        let certificate = ServerCertificate::from_pem(&read(chain)?, &read(key)?)
+            .map_err(|error| unusable(chain, error.to_string()))?;
+        certificate.check(authority.cluster(), hosts, now).map_err(|why| unusable(chain, why))?;
+        Ok(certificate)
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! What comes in is checked here, once: behind [`convert`] nothing is left to parse.
 
+use std::time::Duration;
+
 pub mod convert;
 
 /// The generated messages, clients and servers of `haggle.v1`.
@@ -27,6 +29,24 @@ pub const LOG_CHUNK: usize = 64 << 10;
 
 /// The master's port where no other is given, as in Mesos.
 pub const DEFAULT_PORT: u16 = 5050;
+
+/// How a peer of several masters finds out that the one it speaks to is silent: when nothing was heard on the connection
+/// for `every`, it asks for a sign of life, and waits for that for `within`.
+///
+/// The two together are longer than a lease of the masters, so that another one leads by then. Whoever carries the
+/// connection answers, not who decides: even while thousands of agents come back at once it answers within a tenth of a
+/// second. An agent's heartbeats make most of these questions needless.
+pub const SIGN_OF_LIFE_OF_SEVERAL: SignOfLife =
+    SignOfLife { every: Duration::from_millis(1_500), within: Duration::from_secs(2) };
+
+/// When a silent connection is asked whether anybody is there, and given up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SignOfLife {
+    /// The silence before it is asked for.
+    pub every: Duration,
+    /// How long it may take.
+    pub within: Duration,
+}
 
 /// The metadata of a status with which a master that does not lead answers: the URL of the one that does, where it is
 /// known. The status is `UNAVAILABLE`.

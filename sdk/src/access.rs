@@ -4,9 +4,10 @@ use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use haggle_core::AgentId;
-use haggle_proto::convert::Malformed;
+use haggle_core::access::TokenId;
+use haggle_proto::convert::{self, Malformed};
 use haggle_proto::v1;
-use haggle_tls::{TokenId, TokenKind};
+use haggle_tls::TokenKind;
 
 use crate::client::Client;
 use crate::error::CallError;
@@ -122,7 +123,7 @@ impl Client {
     /// # Errors
     /// When there is no such token, or the master cannot be reached or refuses.
     pub async fn revoke_token(&self, id: TokenId) -> Result<(), CallError> {
-        let request = v1::RevokeTokenRequest { id: id.0.to_vec(), request: request_bytes() };
+        let request = v1::RevokeTokenRequest { id: id.0.to_be_bytes().to_vec(), request: request_bytes() };
         self.call(|channel| {
             let request = request.clone();
             async move { operator(channel).revoke_token(request).await }
@@ -172,7 +173,7 @@ fn read_principal(principal: v1::Principal) -> Result<Principal, Malformed> {
 fn read_token(token: v1::Token) -> Result<TokenInfo, Malformed> {
     let at = |millis| SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(millis));
     Ok(TokenInfo {
-        id: TokenId(token.id.try_into().map_err(|_| Malformed::Missing("id of a token"))?),
+        id: convert::token_id(&token.id)?,
         principal: read_principal(token.principal.ok_or(Malformed::Missing("principal of a token"))?)?,
         made: at(token.made_ms).ok_or(Malformed::Missing("time of a token"))?,
         expires: at(token.expires_ms).ok_or(Malformed::Missing("end of a token"))?,
@@ -189,7 +190,7 @@ mod tests {
     fn the_text_of_a_token_is_in_no_debug_output() {
         let principal = Principal { name: "ci".into(), kind: TokenKind::Framework, roles: vec!["ci/*".into()] };
         let info = TokenInfo {
-            id: TokenId([1; 8]),
+            id: TokenId(1),
             principal,
             made: SystemTime::UNIX_EPOCH,
             expires: SystemTime::UNIX_EPOCH,

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use haggle_proto::DEFAULT_PORT;
+use haggle_proto::{DEFAULT_PORT, SIGN_OF_LIFE_OF_SEVERAL, SignOfLife};
 use tonic::transport::{Endpoint, Uri};
 
 use crate::error::{ConnectError, root_cause};
@@ -11,12 +11,9 @@ use crate::error::{ConnectError, root_cause};
 /// How long one attempt to connect may take: a host that drops packets would hold it for minutes.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A silent connection is asked for a sign of life this often, so that a master that vanished without a word is
-/// noticed.
-const KEEPALIVE: Duration = Duration::from_secs(3);
-
-/// How long a sign of life may take. A paused master has lost its lease by then, and another one leads.
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(5);
+/// When a master that vanished without a word is given up, where there is no other: then there is nothing to gain by
+/// leaving one that is only slow.
+const SIGN_OF_LIFE: SignOfLife = SignOfLife { every: Duration::from_secs(3), within: Duration::from_secs(5) };
 
 /// Unread bytes on one stream. A megabyte keeps a download busy on any network we know.
 const STREAM_WINDOW: u32 = 1 << 20;
@@ -24,19 +21,21 @@ const STREAM_WINDOW: u32 = 1 << 20;
 /// Unread bytes on the whole connection: several downloads must not hold up the stream of offers and updates.
 const CONNECTION_WINDOW: u32 = 16 << 20;
 
-/// How to connect to a master at `http://HOST:PORT` or `https://HOST:PORT`. TLS is the connector's part.
+/// How to connect to a master at `http://HOST:PORT` or `https://HOST:PORT`, the only one or one of several. TLS is the
+/// connector's part.
 ///
 /// # Errors
 /// When that is no address.
-pub(crate) fn endpoint(address: &str) -> Result<Endpoint, ConnectError> {
+pub(crate) fn endpoint(address: &str, of_several: bool) -> Result<Endpoint, ConnectError> {
+    let SignOfLife { every, within } = if of_several { SIGN_OF_LIFE_OF_SEVERAL } else { SIGN_OF_LIFE };
     let bad = |reason| ConnectError::BadUrl { url: address.to_owned(), got: format!("but {reason}") };
     let plain = address.replacen("https://", "http://", 1);
     let endpoint = Endpoint::from_shared(plain).map_err(|error| bad(root_cause(&error)))?;
     Ok(endpoint
         .tcp_nodelay(true)
         .connect_timeout(CONNECT_TIMEOUT)
-        .http2_keep_alive_interval(KEEPALIVE)
-        .keep_alive_timeout(KEEPALIVE_TIMEOUT)
+        .http2_keep_alive_interval(every)
+        .keep_alive_timeout(within)
         .keep_alive_while_idle(true)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW))

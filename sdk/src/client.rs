@@ -228,7 +228,7 @@ impl Client {
     }
 
     fn patience(&self) -> Duration {
-        if self.masters.urls().len() > 1 { FAILOVER_PATIENCE } else { PATIENCE }
+        if self.masters.are_several() { FAILOVER_PATIENCE } else { PATIENCE }
     }
 
     /// Looks for a master that answers.

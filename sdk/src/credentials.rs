@@ -31,16 +31,17 @@ impl Credentials {
     }
 }
 
-/// Connects to the master at `url`.
+/// Connects to the master at `url`, the only one or one of several.
 ///
 /// # Errors
 /// The outer one when that is no address; the inner one when there is no connection.
 pub(crate) async fn connect(
     url: &str,
     pass: &Pass,
+    of_several: bool,
 ) -> Result<Result<Connection, tonic::transport::Error>, ConnectError> {
     let connector = pass.connector().map_err(|error| ConnectError::Untrusted(error.to_string()))?;
-    let channel = endpoint(url)?.connect_with_connector(connector).await;
+    let channel = endpoint(url, of_several)?.connect_with_connector(connector).await;
     Ok(channel.map(|channel| pass.show(channel)))
 }
 
@@ -48,7 +49,7 @@ pub(crate) async fn connect(
 ///
 /// # Errors
 /// When that is no address.
-pub(crate) fn connect_lazy(url: &str, pass: &Pass) -> Result<Connection, ConnectError> {
+pub(crate) fn connect_lazy(url: &str, pass: &Pass, of_several: bool) -> Result<Connection, ConnectError> {
     let connector = pass.connector().map_err(|error| ConnectError::Untrusted(error.to_string()))?;
-    Ok(pass.show(endpoint(url)?.connect_with_connector_lazy(connector)))
+    Ok(pass.show(endpoint(url, of_several)?.connect_with_connector_lazy(connector)))
 }

@@ -291,8 +291,7 @@ async fn open_patiently(
     patience: Duration,
 ) -> Result<Opened, CallError> {
     let mut search = client.search(patience);
-    let several = client.masters().urls().len() > 1;
-    let within = if several { SUBSCRIBE_TIMEOUT_OF_SEVERAL } else { SUBSCRIBE_TIMEOUT };
+    let within = if client.masters().are_several() { SUBSCRIBE_TIMEOUT_OF_SEVERAL } else { SUBSCRIBE_TIMEOUT };
     loop {
         let target = search.target();
         let attempt = open_once(&target, &queue, member, &info);

@@ -113,6 +113,7 @@ pub mod simulation {
 
 pub use haggle_tls::{ArgumentError, OwnerTokens, Token, TokenError, TokenKind, secret_argument};
 
+pub use haggle_core::access::TokenId;
 pub use haggle_core::cluster::{
     Acknowledgement, AgentView, Announcement, FrameworkCommand, FrameworkInfo, FrameworkView, OfferView, Question,
     TaskView,

@@ -38,13 +38,18 @@ impl Masters {
         let whole = |url: &str| normalised(url.trim()).map(|url| if by_tls { secured(url) } else { url });
         let urls = list.split(',').map(whole).collect::<Result<Vec<_>, _>>()?;
         let first = urls.first().expect("a split has at least one part");
-        let now = Mutex::new(Target::new(first.clone(), credentials.pass(first), 0)?);
-        Ok(Self { urls, credentials, now })
+        let target = Target::new(first.clone(), credentials.pass(first), urls.len() > 1, 0)?;
+        Ok(Self { urls, credentials, now: Mutex::new(target) })
     }
 
     /// All that were named.
     pub(crate) fn urls(&self) -> &[String] {
         &self.urls
+    }
+
+    /// Whether there are others to ask when one does not answer.
+    pub(crate) fn are_several(&self) -> bool {
+        self.urls.len() > 1
     }
 
     /// Whom to call.
@@ -66,7 +71,7 @@ impl Masters {
         if next == failed.url && pass == failed.pass {
             return false;
         }
-        let Ok(target) = Target::new(next, pass, now.choice + 1) else { return false };
+        let Ok(target) = Target::new(next, pass, self.are_several(), now.choice + 1) else { return false };
         tracing::info!(from = %failed.url, to = %target.url, why = %status.message(), "speaking to another master");
         *now = target;
         true
@@ -83,7 +88,9 @@ impl Masters {
         if pass == failed.pass {
             return false;
         }
-        let Ok(target) = Target::new(failed.url.clone(), pass, now.choice + 1) else { return false };
+        let Ok(target) = Target::new(failed.url.clone(), pass, self.are_several(), now.choice + 1) else {
+            return false;
+        };
         *now = target;
         true
     }
@@ -94,7 +101,7 @@ impl Masters {
     /// The outer one when that is of no use to repeat; the inner one when nobody answers.
     pub(crate) async fn connect(&self, url: &str) -> Result<Result<(), tonic::transport::Error>, ConnectError> {
         let pass = self.credentials.pass(url);
-        let channel = match connect(url, &pass).await? {
+        let channel = match connect(url, &pass, self.are_several()).await? {
             Ok(channel) => channel,
             Err(error) => return Ok(Err(error)),
         };
@@ -122,8 +129,8 @@ impl Masters {
 
 impl Target {
     /// With a channel that connects when it is first used.
-    fn new(url: String, pass: Pass, choice: u64) -> Result<Self, ConnectError> {
-        let channel = connect_lazy(&url, &pass)?;
+    fn new(url: String, pass: Pass, of_several: bool, choice: u64) -> Result<Self, ConnectError> {
+        let channel = connect_lazy(&url, &pass, of_several)?;
         Ok(Self { url, channel, pass, choice })
     }
 }

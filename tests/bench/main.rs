@@ -5,6 +5,7 @@ mod decisions;
 mod executor;
 mod figure;
 mod heartbeat;
+mod held;
 mod local;
 mod machine;
 mod processes;
@@ -70,12 +71,14 @@ enum Group {
     Tasks,
     /// From nothing to a result: `haggle up`, `haggle run`, and the memory of an idle cluster.
     Startup,
+    /// Very many tasks: an agent that registers with a million, and `haggle ps` with 300,000.
+    Held,
     /// How late a message to an agent is answered while guests spin on every CPU.
     Heartbeat,
 }
 
 impl Group {
-    const ALL: [Self; 5] = [Self::Decisions, Self::Executor, Self::Tasks, Self::Startup, Self::Heartbeat];
+    const ALL: [Self; 6] = [Self::Decisions, Self::Executor, Self::Tasks, Self::Startup, Self::Held, Self::Heartbeat];
     const EXECUTOR: [Self; 8] =
         [Self::Start, Self::Rate, Self::Overhead, Self::Density, Self::Crowd, Self::Kill, Self::Memory, Self::Peers];
 
@@ -99,6 +102,7 @@ impl Group {
             Self::Other => executor::start::be_the_other(),
             Self::Tasks => runtime()?.block_on(tasks::measure()),
             Self::Startup => runtime()?.block_on(startup::measure()),
+            Self::Held => runtime()?.block_on(held::measure(effort)),
             Self::Heartbeat => runtime()?.block_on(heartbeat::measure()),
         }
     }

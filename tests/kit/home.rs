@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use haggle_sdk::{Client, ConnectError, OwnerTokens};
+use haggle_sdk::{Client, ClientBuilder, ConnectError, OwnerTokens};
 
 /// Folders of a user of their own, below one folder. Compiled modules are shared with everybody.
 #[derive(Clone, Debug)]
@@ -38,6 +38,11 @@ impl Home {
     /// # Errors
     /// When it does not answer.
     pub async fn connect(&self, url: &str) -> Result<Client, ConnectError> {
-        Client::builder().master(url).owner_tokens(self.owner_tokens()).connect().await
+        self.client(url).connect().await
+    }
+
+    /// The same, before it is made.
+    pub fn client(&self, url: &str) -> ClientBuilder {
+        Client::builder().master(url).owner_tokens(self.owner_tokens())
     }
 }

@@ -1,16 +1,18 @@
 //! What a master shows, and what it asks of who connects.
 
 use std::sync::{Arc, RwLock};
-use std::time::SystemTime;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use haggle_core::{AgentId, ClusterId};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::client::danger::ServerCertVerifier;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::version::TLS13;
 use rustls::{RootCertStore, ServerConfig};
 
-use crate::{Certificate, Fingerprint, pem, provider};
+use crate::verify::MasterVerifier;
+use crate::{Certificate, Fingerprint, master_name, pem, provider};
 
 /// A master's certificate: its chain, which ends with the authority, and its key.
 #[derive(Clone, Debug)]
@@ -56,6 +58,26 @@ impl ServerCertificate {
     /// What a token says of it.
     pub fn fingerprint(&self) -> Fingerprint {
         self.authority.fingerprint()
+    }
+
+    /// Makes sure that clients will believe it: it holds, its chain leads to its authority, and it names the cluster or
+    /// one of these hosts.
+    ///
+    /// # Errors
+    /// Why they would not, in words.
+    pub fn check(&self, cluster: ClusterId, hosts: &[String], now: SystemTime) -> Result<(), String> {
+        let verifier = MasterVerifier::pinned(cluster, self.fingerprint());
+        let now = UnixTime::since_unix_epoch(now.duration_since(UNIX_EPOCH).unwrap_or_default());
+        let name = master_name(cluster);
+        let mut outcome = Ok(());
+        for host in hosts.iter().chain([&name]) {
+            let dialled = ServerName::try_from(host.as_str()).map_err(|_| format!("{host:?} is no name of a host"))?;
+            match verifier.verify_server_cert(&self.chain()[0], &self.chain()[1..], &dialled, &[], now) {
+                Ok(_) => return Ok(()),
+                Err(error) => outcome = Err(format!("no client would believe it: {error}")),
+            }
+        }
+        outcome
     }
 
     /// Whether half of its life is over, or more.

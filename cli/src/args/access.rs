@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
-use haggle_tls::{TokenId, TokenKind};
+use haggle_core::access::TokenId;
+use haggle_tls::TokenKind;
 
 use super::operator::ListArgs;
 use super::{Contradiction, values};
@@ -102,7 +103,7 @@ enum Kind {
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  haggle token revoke 00c0ffee00c0ffee")]
+  haggle token revoke token-00c0ffee00c0ffee")]
 pub(crate) struct RevokeArgs {
     /// Its id, as `haggle token ls` shows it
     #[arg(value_name = "ID")]

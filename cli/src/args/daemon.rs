@@ -102,6 +102,9 @@ pub(crate) struct MasterArgs {
     /// How long an agent may be unreachable before its tasks are GONE for good; `haggle agents gone` says so at once
     #[arg(long, value_name = "TIME", default_value = "24h", value_parser = values::duration)]
     pub(crate) agent_gone_after: Duration,
+    /// Write down here who did or was refused what, a line of JSON each; never a secret
+    #[arg(long, value_name = "FILE")]
+    pub(crate) audit: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) tls: TlsArgs,
     #[command(flatten)]

@@ -18,11 +18,11 @@ pub(crate) struct TlsArgs {
     always: bool,
     /// Show this certificate instead of one by the cluster's own authority: PEM, with its chain up to the authority that
     /// clients are told to believe; read again each minute
-    #[arg(long = "tls-cert", value_name = "FILE", requires = "key")]
-    cert: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
     /// The private key of that certificate, PEM
-    #[arg(long = "tls-key", value_name = "FILE", requires = "cert")]
-    key: Option<PathBuf>,
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
     /// Know agents also by certificates that these authorities signed, PEM
     #[arg(long = "tls-client-ca", value_name = "FILE")]
     client_ca: Option<PathBuf>,
@@ -31,7 +31,7 @@ pub(crate) struct TlsArgs {
 impl TlsArgs {
     /// What is meant.
     pub(crate) fn tls(self) -> Tls {
-        let certificate = self.cert.zip(self.key).map(|(chain, key)| CertificateFiles { chain, key });
+        let certificate = self.tls_cert.zip(self.tls_key).map(|(chain, key)| CertificateFiles { chain, key });
         Tls { always: self.always, certificate, client_authorities: self.client_ca }
     }
 }

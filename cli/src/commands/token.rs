@@ -54,10 +54,10 @@ fn what_to_do(info: &TokenInfo, given: &str, now: SystemTime) -> String {
                 1 => "one agent joins".to_owned(),
                 many => format!("{many} agents join"),
             };
-            format!("token {id}: {who} by it within {left}, each with `haggle agent --join {given}`")
+            format!("{id}: {who} by it within {left}, each with `haggle agent --join {given}`")
         }
         kind => {
-            format!("token {id}: a secret of {} ({kind}), good for {left}: `haggle login {given}`", info.principal.name)
+            format!("{id}: a secret of {} ({kind}), good for {left}: `haggle login {given}`", info.principal.name)
         }
     }
 }
@@ -95,15 +95,15 @@ async fn revoke(target: &Target, args: RevokeArgs) -> Verdict {
     if args.list.json {
         output::json(&serde_json::json!({ "id": args.id.to_string(), "revoked": true }))?;
     } else {
-        output::line(&format!("token {} is revoked: nobody enters by it any more", args.id))?;
+        output::line(&format!("{} is revoked: nobody enters by it any more", args.id))?;
     }
     Ok(0)
 }
 
 #[cfg(test)]
 mod tests {
+    use haggle_core::access::TokenId;
     use haggle_sdk::Principal;
-    use haggle_tls::TokenId;
 
     use super::*;
 
@@ -111,7 +111,7 @@ mod tests {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 30);
         let principal = Principal { name: "ci".into(), kind, roles: Vec::new() };
         let (made_by, expires) = ("me".into(), now + Duration::from_secs(3599));
-        let info = TokenInfo { id: TokenId([1; 8]), principal, made: now, expires, uses_left, made_by };
+        let info = TokenInfo { id: TokenId(1), principal, made: now, expires, uses_left, made_by };
         what_to_do(&info, given, now)
     }
 
@@ -119,12 +119,12 @@ mod tests {
     fn what_can_be_done_with_a_token_is_a_command_to_copy() {
         assert_eq!(
             told(TokenKind::Agent, Some(1), "hgl1.x"),
-            "token 0101010101010101: one agent joins by it within 1h, each with `haggle agent --join hgl1.x`"
+            "token-0000000000000001: one agent joins by it within 1h, each with `haggle agent --join hgl1.x`"
         );
         assert!(told(TokenKind::Agent, Some(3), "@FILE").contains("3 agents join by it within 1h"));
         assert_eq!(
             told(TokenKind::Framework, None, "@FILE"),
-            "token 0101010101010101: a secret of ci (framework), good for 1h: `haggle login @FILE`"
+            "token-0000000000000001: a secret of ci (framework), good for 1h: `haggle login @FILE`"
         );
     }
 }

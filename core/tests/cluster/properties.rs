@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use haggle_core::access::Principal;
 use haggle_core::cluster::{
     Acknowledgement, AgentCommand, AgentIdentity, AgentOrder, Announcement, Cluster, Command, Config, Effect,
     FrameworkCommand, FrameworkEvent, FrameworkInfo, HeldTask, OperatorCommand, Question,
@@ -117,7 +118,9 @@ impl Chaos {
 
     fn session(&mut self) -> SessionId {
         self.last_session += 1;
-        SessionId(self.last_session)
+        let session = SessionId(self.last_session);
+        self.apply(Command::Connected(session, Principal::owner()));
+        session
     }
 
     /// Applies a command, checks that a refusal has changed nothing, and lets the effects reach the peers.
@@ -366,7 +369,7 @@ impl Chaos {
                 let task = self.launched.iter().nth(pick % (self.launched.len() + 1)).copied();
                 let nobodys = TaskId { framework: FrameworkId(1), number: 999_999 };
                 let kill = OperatorCommand::KillTask(task.unwrap_or(nobodys));
-                self.apply(Command::Operator(None, kill));
+                self.apply(Command::Operator(Principal::owner(), None, kill));
             }
             Step::Acknowledges(pick) => self.framework_says(pick, |world, framework| {
                 let its = |&(task, _): &(TaskId, UpdateId)| task.framework == framework.id;

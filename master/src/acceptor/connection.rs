@@ -18,8 +18,6 @@ pub(crate) struct Remote {
     pub(crate) address: SocketAddr,
     /// The agent that its certificate names.
     pub(crate) agent: Option<AgentId>,
-    /// Whether nobody on the way can read along.
-    pub(crate) secured: bool,
 }
 
 /// A connection that holds its place among all of them.
@@ -39,7 +37,7 @@ enum Stream {
 
 impl Connection {
     pub(super) fn plain(stream: TcpStream, address: SocketAddr, place: OwnedSemaphorePermit) -> Self {
-        let remote = Remote { address, agent: None, secured: false };
+        let remote = Remote { address, agent: None };
         Self { stream: Stream::Plain(stream), remote, _place: place }
     }
 

@@ -3,6 +3,7 @@
 
 mod complaints;
 mod connection;
+mod places;
 mod unfinished;
 
 use std::io;
@@ -26,12 +27,6 @@ use complaints::Complaints;
 use unfinished::{Source, Unfinished};
 
 pub(crate) use connection::{Connection, Remote};
-
-/// Connections at once; more wait to be accepted. Twice the sessions, so that operators get in too.
-const CONNECTIONS_MAX: usize = 8_192;
-
-/// Descriptors that are not for connections: the registry, artifacts, uploads, other masters.
-const OTHER_DESCRIPTORS: usize = 512;
 
 /// How long to wait when the system has no descriptor left. Without, accepting would spin.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -69,7 +64,7 @@ pub(crate) fn accept(
 ) -> impl Stream<Item = io::Result<Connection>> {
     let acceptor = Acceptor {
         listener,
-        room: Arc::new(Semaphore::new(room())),
+        room: Arc::new(Semaphore::new(places::given())),
         secured,
         limits,
         handshakes: JoinSet::new(),
@@ -192,7 +187,7 @@ async fn handshake(
     }
     let stream = TlsAcceptor::from(secured.config).accept(stream).await.map_err(Stranger::Broken)?;
     let agent = agent_of(stream.get_ref().1.peer_certificates(), secured.cluster);
-    Ok(Connection::secured(stream, Remote { address, agent, secured: true }, place))
+    Ok(Connection::secured(stream, Remote { address, agent }, place))
 }
 
 /// Why a connection is closed before anything was asked on it.
@@ -208,26 +203,6 @@ enum Stranger {
     Silent,
     #[error("its TLS handshake failed: {0}")]
     Broken(io::Error),
-}
-
-/// How many connections there may be: as many as there are descriptors for.
-fn room() -> usize {
-    descriptors().map_or(CONNECTIONS_MAX, |all| {
-        // Where there are hardly any, a few agents still get in.
-        all.saturating_sub(OTHER_DESCRIPTORS).clamp(64, CONNECTIONS_MAX)
-    })
-}
-
-#[cfg(unix)]
-fn descriptors() -> Option<usize> {
-    use rustix::process::{Resource, getrlimit};
-    getrlimit(Resource::Nofile).current.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX))
-}
-
-/// Sockets are handles there, of which a process has millions.
-#[cfg(not(unix))]
-fn descriptors() -> Option<usize> {
-    None
 }
 
 #[cfg(test)]

@@ -10,9 +10,11 @@ use haggle_proto::v1;
 use haggle_proto::v1::agent_report::Report;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::session;
+use super::{intake, session};
+use crate::access::caller;
 use crate::agent_mail::AgentMail;
-use crate::handle::{Handle, Kind, Peer};
+use crate::handle::{Handle, Peer};
+use crate::inbox::Speaker;
 use crate::logs::LogRelay;
 use crate::outbox::{Outbox, outbox};
 
@@ -36,16 +38,18 @@ impl v1::agents_server::Agents for Agents {
         request: Request<Streaming<v1::AgentReports>>,
     ) -> Result<Response<Self::SessionStream>, Status> {
         let (outbox, mail) = outbox();
-        let (session, place) = self.handle.open(Peer::Agent(outbox.clone())).await?;
-        let (handle, logs) = (self.handle.clone(), Arc::clone(&self.logs));
+        let intake = intake::of(&request)?;
+        let (mut speaker, place) = self.handle.open(caller(&request)?, Peer::Agent(outbox.clone()), intake).await?;
+        let logs = Arc::clone(&self.logs);
         tokio::spawn(async move {
+            let session = speaker.session();
             logs.joined(session, outbox.clone());
             let mut listener = Listener { session, registered: false, outbox: &outbox, logs: &logs };
-            let understand = |message| listener.understand(message);
-            session::read(request.into_inner(), (session, Kind::Agent), &handle, &outbox, understand).await;
+            let understand = |message, _: &mut Speaker| listener.understand(message);
+            session::read(request.into_inner(), &mut speaker, &outbox, understand).await;
             logs.left(session);
             // A driver that has stopped has ended every session.
-            let _ = handle.end(session).await;
+            let _ = speaker.end();
             drop(place);
         });
         let epoch = self.handle.reign().epoch.0;

@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use haggle_core::SessionId;
 use haggle_core::cluster::Command;
 use tokio::time::{Instant, sleep_until};
 use tonic::{Status, Streaming};
 use tracing::debug;
 
-use crate::handle::{Handle, Kind};
+use crate::inbox::Speaker;
 use crate::outbox::Outbox;
 
 /// How long a peer may take to introduce itself. Until then it holds a place and has given nothing.
@@ -17,13 +16,12 @@ const INTRODUCTION_WITHIN: Duration = Duration::from_secs(10);
 /// Reads a session to its end, passing on what `understand` makes of each message.
 ///
 /// When a message breaks the contract, the session ends with that as its last word. The caller tells the driver
-/// of the end.
+/// of the end. What a framework's first message says of it may change how it speaks from then on.
 pub(super) async fn read<M: prost::Message, T>(
     mut inbound: Streaming<M>,
-    (session, from): (SessionId, Kind),
-    handle: &Handle,
+    speaker: &mut Speaker,
     outbox: &Outbox<T>,
-    mut understand: impl FnMut(M) -> Result<Vec<Command>, Status>,
+    mut understand: impl FnMut(M, &mut Speaker) -> Result<Vec<Command>, Status>,
 ) {
     let introduction = sleep_until(Instant::now() + INTRODUCTION_WITHIN);
     tokio::pin!(introduction);
@@ -42,23 +40,20 @@ pub(super) async fn read<M: prost::Message, T>(
             Ok(None) => break Ok(()),
             Err(status) => break Err(status),
         };
-        let admitted = handle.admit(message.encoded_len(), from).await;
-        let (place, commands) = match admitted.and_then(|place| Ok((place, understand(message)?))) {
+        let bytes = message.encoded_len();
+        let commands = match understand(message, speaker) {
             Ok(understood) => understood,
             Err(status) => break Err(status),
         };
-        if commands.is_empty() {
-            continue;
-        }
-        introduced = true;
-        if let Err(stopping) = handle.say(session, commands, place).await {
+        introduced |= !commands.is_empty();
+        if let Err(stopping) = speaker.say(commands, bytes).await {
             break Err(stopping.into());
         }
     };
     match outcome {
         Ok(()) => outbox.close(),
         Err(status) => {
-            debug!("{session} ends: {}", status.message());
+            debug!("{} ends: {}", speaker.session(), status.message());
             outbox.fail(status);
         }
     }

@@ -6,7 +6,11 @@ use super::*;
 const CLUSTER: ClusterId = ClusterId(0xc1);
 
 fn open(tls: &Tls, state: Option<&Path>) -> Result<Security, SecurityError> {
-    Security::open(tls, state, CLUSTER, vec!["10.0.0.1".to_owned()], SystemTime::now())
+    open_for("127.0.0.1", tls, state)
+}
+
+fn open_for(host: &str, tls: &Tls, state: Option<&Path>) -> Result<Security, SecurityError> {
+    Security::open(tls, state, CLUSTER, vec![host.to_owned()], SystemTime::now())
 }
 
 #[test]
@@ -111,6 +115,15 @@ fn the_certificate_stays_while_its_files_are_wrong() {
 
     assert!(error.contains("cannot use the certificate") && error.contains("KeyMismatch"), "{error}");
     assert_eq!(security.identity.shown().chain(), shown);
+}
+
+#[test]
+fn an_operators_certificate_that_no_client_would_believe_is_refused() {
+    let brought = Brought::new();
+
+    let error = open_for("master.example", &brought.tls(), None).unwrap_err().to_string();
+
+    assert!(error.contains("no client would believe it"), "{error}");
 }
 
 #[test]

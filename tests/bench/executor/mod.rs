@@ -7,6 +7,6 @@ pub(crate) mod kill;
 pub(crate) mod memory;
 pub(crate) mod overhead;
 pub(crate) mod peers;
-mod proc;
+pub(crate) mod proc;
 pub(crate) mod rate;
 pub(crate) mod start;

@@ -15,7 +15,7 @@ pub(super) fn cpu() -> Duration {
 ///
 /// # Errors
 /// Where there is no such file: on other systems than Linux, and after the process.
-pub(super) fn memory(pid: u32, file: &str, field: &str) -> anyhow::Result<Bytes> {
+pub(crate) fn memory(pid: u32, file: &str, field: &str) -> anyhow::Result<Bytes> {
     let path = format!("/proc/{pid}/{file}");
     let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
     let line = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));

@@ -81,8 +81,8 @@ async fn pause() {
     settled.figures.count("leaders stopped", pauses.len());
     settled.figures.none("effects of a stale epoch", effects.len());
     settled.figures.none("tasks told to be unreachable", unreachable);
-    // An agent notices a silent master after 10 s.
-    let below = bound(settled.form, 15.0);
+    // Agents and frameworks notice a silent master after three and a half.
+    let below = bound(settled.form, 5.0);
     settled.figures.all_below("without service, for each pause", "s", below, &gaps);
     settled.figures.violations.extend(effects);
     settled.undisturbed();

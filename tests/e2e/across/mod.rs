@@ -165,7 +165,7 @@ impl Master {
     #[track_caller]
     fn token(&self, flags: &[&str]) -> String {
         let made = self.haggle(&[&["token", "create"], flags].concat());
-        assert!(made.stderr.starts_with("haggle: token "), "{made:?}");
+        assert!(made.stderr.starts_with("haggle: token-"), "{made:?}");
         made.well()
     }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::mem;
 use std::time::Duration;
 
+use haggle_core::access::Principal;
 use haggle_core::cluster::{AgentCommand, Change, Cluster, Command, Config, Effect, FrameworkCommand, OperatorCommand};
 use haggle_core::{AgentId, ClusterId, Epoch, Now, RequestId, SessionId};
 
@@ -77,6 +78,7 @@ enum Input {
     Said(SessionId, Box<Command>),
     Ended(SessionId),
     Operator(Option<RequestId>, OperatorCommand),
+    Connected(SessionId),
 }
 
 /// A write on its way to the registry.
@@ -323,16 +325,19 @@ impl World {
             _ => false,
         };
         lead.heard.extend(place.filter(|_| !introduces).map(|place| (place, ran)));
-        let session = match lead.by_conn.get(&conn) {
-            Some(&session) => session,
+        let (session, is_new) = match lead.by_conn.get(&conn) {
+            Some(&session) => (session, false),
             None => {
                 lead.last_session += 1;
                 let session = SessionId(lead.last_session);
                 lead.by_conn.insert(conn, session);
                 lead.sessions.insert(session, conn);
-                session
+                (session, true)
             }
         };
+        if is_new {
+            self.master_input(at, Input::Connected(session));
+        }
         let command = match msg {
             Msg::Report(report) => {
                 if report == AgentCommand::Heartbeat {
@@ -474,7 +479,8 @@ impl World {
                 }
                 (Command::Disconnected(session), None)
             }
-            Input::Operator(request, command) => (Command::Operator(request, command), None),
+            Input::Connected(session) => (Command::Connected(session, Principal::owner()), None),
+            Input::Operator(request, command) => (Command::Operator(Principal::owner(), request, command), None),
         };
         let conn = session.and_then(|session| lead.conn(session));
         let speaker = conn.and_then(|conn| self.net.conns.get(&conn)).map(|conn| conn.peer);
@@ -622,7 +628,7 @@ impl World {
             let epoch_or_latest = if self.masters[at].suspended { Epoch(self.store.epoch) } else { epoch };
             self.oracle.let_out(epoch_or_latest, &effect);
             match effect {
-                Effect::Remember(_) | Effect::Announce(_) => {}
+                Effect::Remember(_) | Effect::Announce(_) | Effect::Enrolled(_) => {}
                 Effect::ToFramework(session, event) => {
                     if let Some(conn) = lead.conn(session) {
                         self.send(conn, Way::Down, Msg::Event(epoch, event));

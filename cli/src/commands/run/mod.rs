@@ -65,6 +65,7 @@ async fn embedded(plan: Plan, signals: &mut Signals) -> Verdict {
     // It is the user's own machine and own task: what they grant is theirs to give.
     let starting = Cluster::start(embedded::Plan {
         listen,
+        is_shared: false,
         state: None,
         agents: 1,
         cpus: None,

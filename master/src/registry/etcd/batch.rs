@@ -2,7 +2,7 @@
 //!
 //! A batch may need several transactions, and the master may die between two. That is safe, since nothing of the batch
 //! is let out before the last of them is done, and what the first ones leave is a state that the registry can have:
-//! rows do not refer to each other, each is written whole, and the highest ids given are in the first transaction, so
+//! rows do not refer to each other, each is written whole, a use of a token is counted before the id that it gives, and the highest ids given are in the first transaction, so
 //! that no id that was written, or told anybody, is ever given again.
 
 use std::collections::HashMap;
@@ -32,8 +32,14 @@ impl Rows {
         match change {
             Change::AgentRecorded(id, agent) => self.put(keys.agent(id.0), row::write_agent(agent)),
             Change::AgentRemoved(id) => self.delete(keys.agent(id.0)),
-            Change::FrameworkSubscribed(id, info) => self.put(keys.framework(id.0), row::write_framework(info)),
+            Change::FrameworkSubscribed(id, framework) => {
+                self.put(keys.framework(id.0), row::write_framework(framework));
+            }
             Change::FrameworkRemoved(id) => self.delete(keys.framework(id.0)),
+            Change::AgentEnrolled(id, enrolment) => self.put(keys.enrolment(id.0), row::write_enrolment(enrolment)),
+            Change::EnrolmentEnded(id) => self.delete(keys.enrolment(id.0)),
+            Change::TokenRecorded(id, token) => self.put(keys.token(id.0), row::write_token(token)),
+            Change::TokenRemoved(id) => self.delete(keys.token(id.0)),
         }
     }
 

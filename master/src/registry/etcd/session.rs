@@ -10,7 +10,7 @@ use tracing::{debug, warn};
 use super::client::{Client, EtcdError};
 use super::ops::{Keys, put_under};
 use super::rpc::TxnRequest;
-use crate::election::Lease;
+use crate::election::{Lease, Moment};
 
 /// How long a lease is. The least that etcd grants by default (one and a half times its election timeout): with a
 /// master that is killed, this is most of the time without service. Where etcd's own timeout is longer, it grants more.
@@ -37,7 +37,7 @@ pub(crate) struct Session {
 impl Session {
     /// Takes a lease, and says that this master is up.
     pub(crate) async fn begin(client: &Arc<Client>, keys: &Keys, url: &str) -> Result<Self, EtcdError> {
-        let asked = Instant::now();
+        let asked = Moment::now();
         let (id, ttl) = client.grant(TTL, CALL_WITHIN).await?;
         let lease = Arc::new(Lease::until(asked + ttl));
         let keeper = tokio::spawn(keep(Arc::clone(client), id, ttl, Loser(Arc::clone(&lease))));
@@ -89,8 +89,8 @@ async fn keep(client: Arc<Client>, id: i64, ttl: Duration, Loser(ref lease): Los
     let mut next = Instant::now() + every;
     loop {
         sleep_until(next.into()).await;
-        let asked = Instant::now();
-        next = asked + every;
+        let asked = Moment::now();
+        next = Instant::now() + every;
         match client.keep_alive(id, every).await {
             Ok(Duration::ZERO) => {
                 warn!("the lease has ended in etcd");

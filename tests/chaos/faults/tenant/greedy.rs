@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use haggle_kit::{Home, until};
+use haggle_kit::{Home, PATIENCE};
 use haggle_sdk::{Client, Digest, Event, Framework, FrameworkInfo, Offer, Task, TaskId, TaskSpec};
-use tokio::task::JoinSet;
+use rustix::process::nice;
+use tokio::runtime::{Builder, Runtime};
 
 /// Subscriptions over one connection: the master lets one have 256 streams.
 const PER_CONNECTION: usize = 200;
@@ -45,27 +46,44 @@ pub(super) struct Tally {
 }
 
 /// The tenant at work.
-pub(super) struct Greedy(Arc<Counts>);
+pub(super) struct Greedy {
+    counts: Arc<Counts>,
+    threads: Runtime,
+}
 
 impl Greedy {
-    /// Subscribes as often as it may; its frameworks run in `running`.
-    pub(super) async fn start(home: &Home, url: &str, greed: Greed, running: &mut JoinSet<()>) -> Self {
+    /// Subscribes as often as it may. What it costs the tenant to ask for so much is its own affair: on machines of its
+    /// own it would take nothing from others, so here its threads run when nobody else's do.
+    pub(super) async fn start(home: &Home, url: &str, greed: Greed) -> Self {
+        // Linux knows a niceness for each thread.
+        let politely = || drop(nice(19));
+        let threads = Builder::new_multi_thread().worker_threads(2).enable_all().on_thread_start(politely).build();
+        let threads = threads.expect("threads can be started");
         let counts = Arc::new(Counts::default());
         let mut client = None;
         for number in 0..greed.subscriptions {
             if number % PER_CONNECTION == 0 {
-                client = Some(until("a master answers", async || home.connect(url).await.ok()).await);
+                let connecting = home.client(url).patience(PATIENCE);
+                // Among those threads: whoever connects drives the connection.
+                let connects = threads.spawn(connecting.connect());
+                let connected = connects.await.expect("connecting does not panic");
+                client = Some(connected.expect("a master answers"));
             }
             let client = client.clone().expect("connected for the first one");
             let framework = Member { number, greed, counts: Arc::clone(&counts) };
-            running.spawn(framework.live(client));
+            threads.spawn(framework.live(client));
         }
-        Self(counts)
+        Self { counts, threads }
+    }
+
+    /// Ends all of its frameworks.
+    pub(super) fn end(self) {
+        self.threads.shutdown_background();
     }
 
     pub(super) fn tally(&self) -> Tally {
-        let [subscribed, launched, heard] =
-            [&self.0.subscribed, &self.0.launched, &self.0.heard].map(|count| count.load(Ordering::Relaxed));
+        let [subscribed, launched, heard] = [&self.counts.subscribed, &self.counts.launched, &self.counts.heard]
+            .map(|count| count.load(Ordering::Relaxed));
         Tally { subscribed, launched, heard }
     }
 }
