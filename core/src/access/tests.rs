@@ -35,6 +35,15 @@ fn every_right_is_as_written_down() {
 }
 
 #[test]
+fn the_table_in_the_documents_is_this_one() {
+    let mut table = String::new();
+    Verb::print_table(&mut table).expect("writing to a String cannot fail");
+    let documents = include_str!("../../../docs/SECURITY.md");
+
+    assert!(documents.contains(&table), "docs/SECURITY.md has another table than this:\n{table}");
+}
+
+#[test]
 fn every_call_of_the_wire_is_in_the_table_and_no_other() {
     let mut wire: Vec<_> = PROTOS.iter().flat_map(|proto| rpcs(proto)).collect();
     let mut table: Vec<_> = Verb::ALL.iter().filter_map(|verb| verb.rpc()).map(String::from).collect();

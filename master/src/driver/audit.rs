@@ -3,7 +3,7 @@
 use haggle_core::SessionId;
 use haggle_core::access::Verb;
 use haggle_core::cluster::{
-    AgentCommand, AgentOrder, Command, Effect, FrameworkCommand, FrameworkEvent, OperatorCommand, Refusal,
+    AgentCommand, AgentOrder, Announcement, Command, Effect, FrameworkCommand, FrameworkEvent, OperatorCommand, Refusal,
 };
 use tonic::Code;
 
@@ -40,6 +40,12 @@ impl Decision {
         Self { verb, introduces }
     }
 
+    /// Whether it is written down. Most that is said on a session is not: of what a framework launches, there is a record
+    /// elsewhere.
+    pub(super) fn is_written(&self, verdict: &Result<(), Refusal>) -> bool {
+        verdict.is_err() || self.introduces
+    }
+
     /// Writes down what became of it.
     pub(super) fn write(
         &self,
@@ -51,8 +57,7 @@ impl Decision {
     ) {
         let (object, refused) = match verdict {
             Err(refusal) => (String::new(), Some(refusal.to_string())),
-            Ok(()) if self.introduces => told(session, effects),
-            Ok(()) => return,
+            Ok(()) => told(session, effects),
         };
         let code = match verdict {
             Err(refusal) => status_of(refusal).code(),
@@ -64,7 +69,7 @@ impl Decision {
     }
 }
 
-/// Whom a session speaks for from now on, or why for nobody.
+/// Whom a session speaks for from now on, or until now; or why for nobody.
 fn told(session: SessionId, effects: &[Effect]) -> (String, Option<String>) {
     for effect in effects {
         match effect {
@@ -80,6 +85,8 @@ fn told(session: SessionId, effects: &[Effect]) -> (String, Option<String>) {
             Effect::ToFramework(to, FrameworkEvent::Error(why)) if *to == session => {
                 return (String::new(), Some(why.clone()));
             }
+            Effect::Announce(Announcement::FrameworkRemoved(id)) => return (id.to_string(), None),
+            Effect::Announce(Announcement::AgentRemoved(id)) => return (id.to_string(), None),
             _ => {}
         }
     }

@@ -291,7 +291,9 @@ impl Driver {
             let decision = Decision::of(&command);
             let before = self.effects.len();
             let verdict = self.apply(now, command);
-            if let Some(caller) = self.peers.caller(session) {
+            if decision.is_written(&verdict)
+                && let Some(caller) = self.peers.caller(session)
+            {
                 decision.write(self.guard.audit(), caller, session, &verdict, &self.effects[before..]);
             }
             if let Err(refusal) = verdict {
@@ -344,7 +346,11 @@ impl Driver {
                 Effect::Close(session) => self.peers.close(session),
                 Effect::Announce(what) => {
                     log(&what);
-                    let tenant = self.tenants.of(&what, &self.cluster);
+                    let tenant = match &what {
+                        // Of these there are many: for nobody, nobody's.
+                        Announcement::Task(_) if !watched => None,
+                        what => self.tenants.of(what, &self.cluster),
+                    };
                     if watched {
                         // The last watcher may have gone meanwhile.
                         let _ = self.happenings.send(Happening { time_ms, what, tenant });

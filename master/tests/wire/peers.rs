@@ -258,7 +258,7 @@ impl Framework {
         framework.say(Call::Subscribe(v1::Subscribe { member, info: Some(info) })).await;
         match framework.next_event().await? {
             Event::Subscribed(subscribed) => framework.member = subscribed.member.unwrap(),
-            Event::Error(error) => return Err(Status::aborted(error.message)),
+            Event::Error(error) => return Err(Status::aborted(error)),
             other => panic!("not subscribed: {other:?}"),
         }
         framework.id = framework.member.id;

@@ -1,6 +1,4 @@
-//! Who may do what, on a real socket: the guard, tokens, and what becomes of those who have none.
-
-mod peers;
+//! Who may do what: the guard, tokens, and what becomes of those who have none.
 
 use std::time::Duration;
 
@@ -16,8 +14,8 @@ use tokio::time::timeout;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::{Code, Request, Status};
 
-use peers::{
-    Agent, Framework, Shows, Wire, agents, artifacts, loopback, operator, spec, tasks, upload_on, whole, wire,
+use crate::peers::{
+    self, Agent, Framework, Shows, Wire, agents, artifacts, loopback, operator, spec, tasks, upload_on, whole, wire,
 };
 
 async fn master() -> Master {

@@ -1,6 +1,4 @@
-//! A master on a real socket, with an agent and a framework played by the test.
-
-mod peers;
+//! What each service does, for an owner who may do everything.
 
 use haggle_master::{Config, Master};
 use haggle_proto::v1;
@@ -9,7 +7,7 @@ use haggle_proto::v1::{OutputStream, Reason, TaskState, agent_order, agent_repor
 use tempfile::TempDir;
 use tonic::Code;
 
-use peers::{Agent, Framework, agents, artifacts, loopback, operator, spec, tasks, upload, whole};
+use crate::peers::{Agent, Framework, agents, artifacts, loopback, operator, spec, tasks, upload, whole};
 
 async fn master() -> Master {
     Master::start(Config::new(loopback())).await.unwrap()
