@@ -22,7 +22,7 @@ async fn a_machine_joins_with_a_token_and_is_known_by_its_certificate() {
     let credentials = joined(&master).await;
 
     let channel = channel(&master, &credentials.trust(), Some(Identity::new(&credentials)));
-    let register = v1::Register { info: Some(v1::AgentInfo::default()), ..Default::default() };
+    let register = v1::RegisterAgent { info: Some(v1::AgentInfo::default()), ..Default::default() };
     let report = v1::AgentReport { report: Some(Report::Register(register)) };
     let reports = tokio_stream::iter([v1::AgentReports { reports: vec![report] }]);
     let mut orders = AgentsClient::new(channel).session(reports).await.unwrap().into_inner();

@@ -304,7 +304,6 @@ impl Operator for Office {
     type ListTokensStream = Answers<v1::ListTokensResponse>;
     type WatchStream = Answers<v1::WatchEvent>;
     type ReadLogStream = Answers<v1::LogData>;
-    type ListTokensStream = Answers<v1::ListTokensResponse>;
 
     async fn who_am_i(&self, request: Request<v1::WhoAmIRequest>) -> Result<Response<v1::Principal>, Status> {
         self.0.admit(&request)?;
@@ -427,40 +426,6 @@ impl Operator for Office {
         let pieces = self.0.logs.lock().unwrap().remove(0);
         Ok(Response::new(Box::pin(tokio_stream::iter(pieces))))
     }
-
-    async fn who_am_i(&self, _: Request<v1::WhoAmIRequest>) -> Result<Response<v1::Principal>, Status> {
-        Err(unplayed())
-    }
-
-    async fn create_token(
-        &self,
-        _: Request<v1::CreateTokenRequest>,
-    ) -> Result<Response<v1::CreateTokenResponse>, Status> {
-        Err(unplayed())
-    }
-
-    async fn list_tokens(&self, _: Request<v1::ListTokensRequest>) -> Result<Response<Self::ListTokensStream>, Status> {
-        Err(unplayed())
-    }
-
-    async fn revoke_token(
-        &self,
-        _: Request<v1::RevokeTokenRequest>,
-    ) -> Result<Response<v1::RevokeTokenResponse>, Status> {
-        Err(unplayed())
-    }
-
-    async fn remove_agent(
-        &self,
-        _: Request<v1::RemoveAgentRequest>,
-    ) -> Result<Response<v1::RemoveAgentResponse>, Status> {
-        Err(unplayed())
-    }
-}
-
-/// Nobody asks for it here.
-fn unplayed() -> Status {
-    Status::unimplemented("it is not played")
 }
 
 struct Shelf(Arc<Stage>);
