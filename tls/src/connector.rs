@@ -163,12 +163,6 @@ pub(crate) fn told(error: &rustls::Error) -> String {
         Error::InvalidCertificate(Bad::NotValidForName | Bad::NotValidForNameContext { .. }) => {
             "the master's certificate names neither this cluster nor the host"
         }
-        Error::AlertReceived(Alert::CertificateExpired) => {
-            "the master finds that the certificate of this agent has expired"
-        }
-        Error::AlertReceived(
-            Alert::UnknownCA | Alert::BadCertificate | Alert::CertificateUnknown | Alert::DecryptError,
-        ) => "the master does not know the certificate of this agent: join anew, with a token of this cluster",
         Error::AlertReceived(Alert::ProtocolVersion) => "the master does not speak TLS 1.3",
         Error::PeerIncompatible(_) => "the other side does not speak TLS 1.3 as a master does",
         _ => return error.to_string(),

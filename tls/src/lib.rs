@@ -8,6 +8,7 @@
 //!
 //! - [`Token`] is what people copy; [`Bearer`] the part of it that is shown to a master.
 //! - [`Connector`] dials a master and believes it by a [`Trust`]; it shows an [`Identity`], which may change.
+//! - [`Pass`] is both, and a token, as one connection has them; [`OwnerTokens`] has those of a user's masters on this machine.
 //! - [`Authority`] signs the certificates of a cluster; [`ServerIdentity`] is the one that a master shows.
 //! - [`PrivateFolder`] keeps what nobody else may read.
 //!
@@ -23,6 +24,7 @@ mod explain;
 mod fingerprint;
 mod key;
 mod owner;
+mod pass;
 mod pem;
 mod private;
 mod request;
@@ -37,10 +39,11 @@ pub use authority::{AGENT_RENEWABLE, Authority, AuthorityError, LEAF_LIFE, Renew
 pub use certificate::{Certificate, CertificateError};
 pub use connector::{ConnectError, Connector};
 pub use credentials::{Credentials, CredentialsError, Identity};
-pub use explain::explain;
+pub use explain::{distrust, explain, refusal};
 pub use fingerprint::Fingerprint;
 pub use key::{KeyError, PrivateKey};
 pub use owner::OwnerTokens;
+pub use pass::{Authorized, Pass};
 pub use pem::certificates_from_pem;
 pub use private::{PrivateFolder, PrivateFolderError};
 pub use request::{REQUEST_MAX, RequestError};

@@ -8,8 +8,6 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
-use crate::connector::told;
-
 /// What a [`Connector`](crate::Connector) makes.
 #[derive(Debug)]
 pub struct Stream(Kind);
@@ -35,7 +33,7 @@ impl AsyncRead for Stream {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match &mut self.0 {
             Kind::Plain(stream) => Pin::new(stream).poll_read(context, into),
-            Kind::Tls(stream) => Pin::new(stream).poll_read(context, into).map_err(Ended::in_words),
+            Kind::Tls(stream) => Pin::new(stream).poll_read(context, into).map_err(Refused::in_words),
         }
     }
 }
@@ -81,18 +79,26 @@ impl AsyncWrite for Stream {
     }
 }
 
-/// What every [`Ended`] begins with. HTTP/2 keeps the text of an error and nothing else of it, so that this is by what
-/// [`explain`](crate::explain) knows one.
-pub(crate) const ENDED: &str = "the master ended the secure connection: ";
+/// What every [`Refused`] begins with, and is known by to [`refusal`](crate::refusal).
+pub(crate) const REFUSED: &str = "the master refused the certificate of this agent: ";
 
-/// A connection that the master ended by an alert. With TLS 1.3 it refuses a certificate only after the handshake.
+/// A connection that the master ended because of the certificate that it was shown. With TLS 1.3 it does so only after the
+/// handshake.
 #[derive(Debug, thiserror::Error)]
-#[error("{ENDED}{0}")]
-struct Ended(String);
+#[error("{REFUSED}{0}")]
+struct Refused(&'static str);
 
-impl Ended {
+impl Refused {
     fn in_words(error: io::Error) -> io::Error {
+        use rustls::AlertDescription as Alert;
         let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-        tls.map(|tls| io::Error::new(error.kind(), Self(told(tls)))).unwrap_or(error)
+        let why = match tls {
+            Some(rustls::Error::AlertReceived(Alert::CertificateExpired)) => "it has expired, by the master's clock",
+            Some(rustls::Error::AlertReceived(
+                Alert::UnknownCA | Alert::BadCertificate | Alert::CertificateUnknown | Alert::DecryptError,
+            )) => "it is none of this cluster's; join anew, with a token of this cluster",
+            _ => return error,
+        };
+        io::Error::new(error.kind(), Self(why))
     }
 }

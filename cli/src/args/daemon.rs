@@ -102,6 +102,9 @@ pub(crate) struct MasterArgs {
     /// How long an agent may be unreachable before its tasks are GONE for good; `haggle agents gone` says so at once
     #[arg(long, value_name = "TIME", default_value = "24h", value_parser = values::duration)]
     pub(crate) agent_gone_after: Duration,
+    /// Write down here who did or was refused what, a line of JSON each; never a secret
+    #[arg(long, value_name = "FILE")]
+    pub(crate) audit: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) tls: TlsArgs,
     #[command(flatten)]
@@ -118,13 +121,26 @@ pub(crate) struct MasterArgs {
 /// holds the agent's identity: an agent that comes back in it is the same to its master.
 ///
 /// With several masters, name all of them: --master a,b,c. The agent finds the one that leads.
+///
+/// On another machine than the master's, --join lets it in: it makes a key, which never leaves its work folder, has the
+/// master sign a certificate for it, and renews that by itself. So --join is needed once.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
+  haggle agent                             of your own master on this machine
+  haggle agent --join hgl1.…               what `haggle token create --kind agent` printed; once
+  haggle agent --join @/run/secrets/join   the same, and no list of processes shows it
   haggle agent --master http://127.0.0.1:5050
   haggle agent --master 127.0.0.1:5050,127.0.0.1:5051,127.0.0.1:5052
   haggle agent --name small --cpus 0.5 --mem 256MiB --attribute rack=b7")]
 pub(crate) struct AgentArgs {
+    /// Join a cluster by a token of `haggle token create --kind agent`: itself, @FILE, or - for standard input [env:
+    /// HAGGLE_JOIN]
+    ///
+    /// Whoever lists processes sees the words of a command line; a file, standard input or the variable are seen by
+    /// nobody else. An agent whose work folder has joined that cluster before needs no token.
+    #[arg(long, value_name = "TOKEN|@FILE|-")]
+    pub(crate) join: Option<String>,
     /// A name for people [default: the machine's]
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,

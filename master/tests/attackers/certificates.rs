@@ -27,7 +27,7 @@ async fn a_certificate_of_another_authority_does_not_connect_and_hears_why() {
     let refused = ask(channel, Some(master.owner_token())).await.unwrap_err();
 
     let why = explain(&refused).unwrap_or_else(|| panic!("{refused:#?}"));
-    assert!(why.contains("does not know the certificate of this agent"), "{why}");
+    assert!(why.contains("refused the certificate of this agent: it is none"), "{why}");
 }
 
 #[tokio::test]

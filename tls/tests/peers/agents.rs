@@ -42,7 +42,7 @@ async fn a_certificate_of_another_authority_is_refused_and_the_agent_hears_why()
 
     assert!(!master.met().await.secure);
     let why = explain(&error).unwrap();
-    assert!(why.contains("does not know the certificate of this agent"), "{why}");
+    assert!(why.contains("refused the certificate of this agent: it is none"), "{why}");
 }
 
 #[tokio::test]
@@ -69,7 +69,7 @@ async fn an_agent_that_shows_an_expired_certificate_all_the_same_is_refused() {
     let refused = shown.against(&master, &authority).await;
 
     assert!(!master.met().await.secure);
-    assert!(refused.contains("certificate of this agent has expired"), "{refused}");
+    assert!(refused.contains("refused the certificate of this agent: it has expired"), "{refused}");
 }
 
 #[tokio::test]
