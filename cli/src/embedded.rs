@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use haggle_agent::{Agent, Declared};
 use haggle_core::{Bytes, MilliCpu};
 use haggle_master::Master;
-use haggle_sdk::{Client, ClientBuilder};
+use haggle_sdk::{Client, ClientBuilder, OwnerTokens};
 use tempfile::TempDir;
 
 use crate::args::ModuleArgs;
@@ -56,9 +56,7 @@ impl Cluster {
 
         let mut config = haggle_master::Config::new(plan.listen);
         config.state = plan.state;
-        if !plan.is_shared {
-            config.owner_tokens = None;
-        }
+        config.owner_tokens = OwnerTokens::of_user().filter(|_| plan.is_shared);
         let master = Master::start(config).await?;
         let url = url(master.addr());
 

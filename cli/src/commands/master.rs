@@ -1,6 +1,7 @@
 //! `haggle master`.
 
 use haggle_master::{Config, FirstTokens, Master};
+use haggle_tls::OwnerTokens;
 use tracing::info;
 
 use super::Verdict;
@@ -20,6 +21,7 @@ pub(super) async fn run(args: MasterArgs) -> Verdict {
     config.tls = args.tls.tls();
     config.several = args.etcd.several()?;
     config.audit = args.audit;
+    config.owner_tokens = OwnerTokens::of_user();
     config.state = args.state.or_else(|| state::master().filter(|_| config.several.is_none() && !args.temporary));
     let folder = config.state.clone();
     config.cluster.offer_timeout = args.offer_timeout;
