@@ -2,6 +2,8 @@
 
 mod artifacts;
 mod connect;
+#[cfg(feature = "etcd")]
+mod etcd_store;
 mod framework;
 mod masters;
 mod operator;

@@ -56,7 +56,9 @@ impl Greedy {
     /// own it would take nothing from others, so here its threads run when nobody else's do.
     pub(super) async fn start(url: &str, greed: Greed) -> Self {
         // Linux knows a niceness for each thread.
-        let politely = || drop(nice(19));
+        let politely = || {
+            let _ = nice(19);
+        };
         let threads = Builder::new_multi_thread().worker_threads(2).enable_all().on_thread_start(politely).build();
         let threads = threads.expect("threads can be started");
         let counts = Arc::new(Counts::default());
