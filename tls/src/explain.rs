@@ -6,13 +6,15 @@ use std::iter::successors;
 
 use crate::ConnectError;
 use crate::connector::told;
+use crate::stream::ENDED;
 
 /// The reason of a call that failed, when it was the connection that was refused, by either side. With TLS 1.3 a master
 /// refuses an agent's certificate only after the handshake, so that the first call fails and not the connection.
 pub fn explain(error: &(dyn Error + 'static)) -> Option<String> {
     layers(error).find_map(|layer| {
         let refused = layer.downcast_ref::<ConnectError>().map(ToString::to_string);
-        refused.or_else(|| layer.downcast_ref().map(told))
+        let ended = || Some(layer.to_string()).filter(|text| text.starts_with(ENDED));
+        refused.or_else(|| layer.downcast_ref().map(told)).or_else(ended)
     })
 }
 

@@ -8,6 +8,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
+use crate::connector::told;
+
 /// What a [`Connector`](crate::Connector) makes.
 #[derive(Debug)]
 pub struct Stream(Kind);
@@ -33,7 +35,7 @@ impl AsyncRead for Stream {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match &mut self.0 {
             Kind::Plain(stream) => Pin::new(stream).poll_read(context, into),
-            Kind::Tls(stream) => Pin::new(stream).poll_read(context, into),
+            Kind::Tls(stream) => Pin::new(stream).poll_read(context, into).map_err(Ended::in_words),
         }
     }
 }
@@ -76,5 +78,21 @@ impl AsyncWrite for Stream {
             Kind::Plain(stream) => stream.is_write_vectored(),
             Kind::Tls(stream) => stream.is_write_vectored(),
         }
+    }
+}
+
+/// What every [`Ended`] begins with. HTTP/2 keeps the text of an error and nothing else of it, so that this is by what
+/// [`explain`](crate::explain) knows one.
+pub(crate) const ENDED: &str = "the master ended the secure connection: ";
+
+/// A connection that the master ended by an alert. With TLS 1.3 it refuses a certificate only after the handshake.
+#[derive(Debug, thiserror::Error)]
+#[error("{ENDED}{0}")]
+struct Ended(String);
+
+impl Ended {
+    fn in_words(error: io::Error) -> io::Error {
+        let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        tls.map(|tls| io::Error::new(error.kind(), Self(told(tls)))).unwrap_or(error)
     }
 }

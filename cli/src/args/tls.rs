@@ -18,10 +18,10 @@ pub(crate) struct TlsArgs {
     always: bool,
     /// Show this certificate instead of one by the cluster's own authority: PEM, with its chain up to the authority that
     /// clients are told to believe; read again each minute
-    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    #[arg(long = "tls-cert", value_name = "FILE", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
     /// The private key of that certificate, PEM
-    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    #[arg(long = "tls-key", value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
     /// Know agents also by certificates that these authorities signed, PEM
     #[arg(long = "tls-client-ca", value_name = "FILE")]

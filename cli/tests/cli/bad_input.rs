@@ -52,6 +52,7 @@ fn a_command_line_that_cannot_be_read_is_refused() {
         ("master --listen here", "not an address and a port"),
         ("master --weight a=0", "not a whole number from 1 up"),
         ("up --agents 0", "0 is not in 1.."),
+        ("up --listen 0.0.0.0:0", "haggle up is for this machine alone"),
         ("dance", "unrecognized subcommand 'dance'"),
     ] {
         place().haggle(words).assert_refused(2, line);
@@ -81,10 +82,9 @@ fn what_is_not_there_or_contradicts_itself_is_refused() {
         ("inspect text.txt", "is not a WebAssembly module"),
         ("master --listen 0.0.0.0:0 --etcd http://127.0.0.1:1", "refusing to listen on 0.0.0.0:0 with --etcd"),
         (
-            "master --listen 127.0.0.1:0 --temporary --tls-cert nosuch --tls-key nosuch",
+            "master --listen 127.0.0.1:0 --temporary --log-level error --tls-cert nosuch --tls-key nosuch",
             "cannot use the certificate nosuch",
         ),
-        ("up --listen 0.0.0.0:0", "haggle up is for this machine alone"),
         ("master --weight a=1 --weight a=2", "--weight names \"a\" twice"),
         ("agent --master 10.0.0.1:5050", "`haggle agent --join TOKEN`"),
         ("agent --join hgl1.", "--join: the token is cut short"),

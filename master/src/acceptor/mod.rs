@@ -16,6 +16,7 @@ use futures_util::stream::unfold;
 use haggle_core::ClusterId;
 use haggle_tls::agent_of;
 use rustls::ServerConfig;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
@@ -185,9 +186,25 @@ async fn handshake(
         Ok(_) => {}
         Err(error) => return Err(Stranger::Broken(error)),
     }
-    let stream = TlsAcceptor::from(secured.config).accept(stream).await.map_err(Stranger::Broken)?;
+    let stream = match TlsAcceptor::from(secured.config).accept(stream).into_fallible().await {
+        Ok(stream) => stream,
+        Err((error, stream)) => {
+            let_hear(stream).await;
+            return Err(Stranger::Broken(error));
+        }
+    };
     let agent = agent_of(stream.get_ref().1.peer_certificates(), secured.cluster);
     Ok(Connection::secured(stream, Remote { address, agent }, place))
+}
+
+/// Lets the other end hear why its handshake failed, which was written already: a connection that is closed while something
+/// unread waits on it is reset, and what was written with it.
+async fn let_hear(mut stream: TcpStream) {
+    /// Above what a client says before it listens.
+    const UNREAD_MAX: u64 = 64 << 10;
+    if stream.shutdown().await.is_ok() {
+        let _ = tokio::io::copy(&mut stream.take(UNREAD_MAX), &mut tokio::io::sink()).await;
+    }
 }
 
 /// Why a connection is closed before anything was asked on it.

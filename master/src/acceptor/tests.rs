@@ -8,7 +8,6 @@ use haggle_core::AgentId;
 use haggle_tls::{
     Authority, Connector, Credentials, Identity, LEAF_LIFE, PrivateKey, ServerIdentity, Trust, server_config,
 };
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tonic::transport::server::Connected;
 
 use super::*;

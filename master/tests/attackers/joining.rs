@@ -9,6 +9,7 @@ use haggle_proto::v1::join_client::JoinClient;
 use haggle_proto::v1::operator_client::OperatorClient;
 use haggle_proto::v1::{PrincipalKind, agent_order};
 use haggle_tls::{Identity, PrivateKey};
+use tokio_stream::StreamExt;
 use tonic::Code;
 
 use crate::kit::{
@@ -22,9 +23,11 @@ async fn a_machine_joins_with_a_token_and_is_known_by_its_certificate() {
     let credentials = joined(&master).await;
 
     let channel = channel(&master, &credentials.trust(), Some(Identity::new(&credentials)));
-    let register = v1::RegisterAgent { info: Some(v1::AgentInfo::default()), ..Default::default() };
+    let resources = v1::Resources { milli_cpus: 1_000, mem_bytes: 1 << 30, ..Default::default() };
+    let info = v1::AgentInfo { name: "joined".to_owned(), resources: Some(resources), ..Default::default() };
+    let register = v1::RegisterAgent { info: Some(info), key: vec![7; 16], run: 1, ..Default::default() };
     let report = v1::AgentReport { report: Some(Report::Register(register)) };
-    let reports = tokio_stream::iter([v1::AgentReports { reports: vec![report] }]);
+    let reports = tokio_stream::once(v1::AgentReports { reports: vec![report] }).chain(tokio_stream::pending());
     let mut orders = AgentsClient::new(channel).session(reports).await.unwrap().into_inner();
     let first = orders.message().await.unwrap().unwrap().orders.remove(0).order.unwrap();
     let agent_order::Order::Registered(registered) = first else { panic!("{first:?}") };
