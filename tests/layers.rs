@@ -8,14 +8,15 @@ use serde_json::Value;
 type Arrow = (String, String);
 
 /// Our packages, and those of ours which each may use. Whoever may see everything is not listed here.
-const LAYERS: [(&str, &[&str]); 10] = [
+const LAYERS: [(&str, &[&str]); 11] = [
     ("haggle-core", &[]),
+    ("haggle-etcd", &[]),
     ("haggle-proto", &["haggle-core"]),
     ("haggle-tls", &["haggle-core"]),
     ("haggle-executor", &["haggle-core"]),
-    ("haggle-master", &["haggle-core", "haggle-proto", "haggle-tls"]),
+    ("haggle-master", &["haggle-core", "haggle-etcd", "haggle-proto", "haggle-tls"]),
     ("haggle-agent", &["haggle-core", "haggle-proto", "haggle-tls", "haggle-executor"]),
-    ("haggle-sdk", &["haggle-core", "haggle-proto", "haggle-tls"]),
+    ("haggle-sdk", &["haggle-core", "haggle-etcd", "haggle-proto", "haggle-tls"]),
     (
         "haggle-cli",
         &[
@@ -39,7 +40,7 @@ const OBSERVERS: [&str; 1] = ["haggle-tests"];
 /// and who may use them.
 const ISOLATED: [(&str, &[&str]); 4] = [
     ("wasmtime", &["haggle-executor"]),
-    ("tonic", &["haggle-proto", "haggle-master", "haggle-agent", "haggle-sdk"]),
+    ("tonic", &["haggle-etcd", "haggle-proto", "haggle-master", "haggle-agent", "haggle-sdk"]),
     ("redb", &["haggle-master"]),
     ("rcgen", &["haggle-tls"]),
 ];
@@ -65,6 +66,7 @@ fn an_arrow_that_points_up_or_sideways_is_a_fault() {
         ("haggle-agent", "haggle-master"),
         ("haggle-core", "haggle-proto"),
         ("haggle-executor", "haggle-proto"),
+        ("haggle-etcd", "haggle-core"),
         ("haggle-sdk", "haggle-master"),
         ("haggle-tls", "haggle-proto"),
         ("haggle-cli", "haggle-tests"),

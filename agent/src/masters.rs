@@ -61,8 +61,9 @@ impl Masters {
             self.leader = Some(leader);
             return Duration::ZERO;
         }
-        self.leader = None;
-        self.turn = (self.turn + 1) % self.named.len();
+        // A leader that was followed and is silent is not to be the next of the list as well.
+        let failed = self.leader.take().and_then(|leader| self.named.iter().position(|named| *named == leader));
+        self.turn = (failed.unwrap_or(self.turn) + 1) % self.named.len();
         self.turns += 1;
         if self.turns < self.named.len() { Duration::ZERO } else { self.pause() }
     }
@@ -119,6 +120,14 @@ mod tests {
 
         assert_eq!(next(&mut masters, Some(9)), (9, false));
         assert_eq!(next(&mut masters, None), (2, false), "and after it the next of the list");
+    }
+
+    #[test]
+    fn a_leader_that_was_followed_and_is_silent_is_not_the_next_to_be_tried() {
+        let mut masters = masters(3);
+
+        assert_eq!(next(&mut masters, Some(2)), (2, false));
+        assert_eq!(next(&mut masters, None), (3, false));
     }
 
     #[test]

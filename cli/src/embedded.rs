@@ -8,8 +8,7 @@ use futures_util::future::join_all;
 use haggle_agent::{Agent, Declared};
 use haggle_core::{Bytes, MilliCpu};
 use haggle_master::Master;
-use haggle_sdk::{Client, ClientBuilder};
-use haggle_tls::OwnerTokens;
+use haggle_sdk::{Client, ClientBuilder, OwnerTokens};
 use tempfile::TempDir;
 
 use crate::args::ModuleArgs;

@@ -11,8 +11,10 @@ pub enum TaskEvent {
     KillRequested,
     /// Its agent has been silent for too long.
     AgentSilent,
-    /// Its agent came back without it.
+    /// The process that it was sent to came back without it.
     AgentForgot,
+    /// Another process of its agent came without it. It may have run there.
+    AgentRestarted,
     /// Its agent left for good.
     AgentLeft,
     /// Its agent was unreachable for so long that it counts as gone.
@@ -25,7 +27,10 @@ impl TaskState {
     /// The state after `event`, or `None` when the event comes too late, comes twice, or cannot be: then nothing
     /// changes. A terminal state is never left.
     pub const fn next(self, event: TaskEvent) -> Option<Self> {
-        use TaskEvent::{AgentForgot, AgentGone, AgentGoneByOperator, AgentLeft, AgentSilent, KillRequested, Reported};
+        use TaskEvent::{
+            AgentForgot, AgentGone, AgentGoneByOperator, AgentLeft, AgentRestarted, AgentSilent, KillRequested,
+            Reported,
+        };
         use TaskState::{
             Dropped, Error, Failed, Finished, Gone, GoneByOperator, Killed, Killing, Lost, Running, Staging, Starting,
             Unknown, Unreachable,
@@ -46,7 +51,7 @@ impl TaskState {
             // It never arrived, so it never ran.
             (Staging, AgentForgot) => Dropped,
             (Starting | Running | Killing | Unreachable | Unknown, AgentForgot) => Gone,
-            (Staging | Starting | Running | Killing | Unreachable | Unknown, AgentGone) => Gone,
+            (Staging | Starting | Running | Killing | Unreachable | Unknown, AgentRestarted | AgentGone) => Gone,
             (Staging | Starting | Running | Killing | Unreachable | Unknown, AgentGoneByOperator) => GoneByOperator,
             (Staging | Starting | Running | Killing | Unreachable | Unknown, AgentLeft) => Lost,
             _ => return None,

@@ -87,6 +87,22 @@ bugs! {
     RunTakesOver,
     /// A task whose end was told runs on when its agent comes back with it.
     OrphansNotKilled,
+    /// A runner launches a task again, as if it had never begun, as soon as its agent is silent.
+    GivenUpTooEarly,
+    /// A runner says once that a task is to end, and not again to another master or when it turns up.
+    KillSaidOnce,
+    /// A runner makes the calls again to another master that the last has not heard.
+    CallsToAnyMaster,
+    /// A runner that is back does not ask after its launches.
+    LaunchesNotAskedAfter,
+    /// A runner does not count how often it has tried.
+    TriesNotCounted,
+    /// A runner that wanted no offers never wants any again.
+    NeverRevived,
+    /// A peer that does not read what it is sent is never cut off.
+    OutboxUnbounded,
+    /// A runner acknowledges an end and tells nobody.
+    EndSwallowed,
 }
 
 /// Which bug is planted: its place in [`Bug::ALL`] and one, or 0.
@@ -105,7 +121,7 @@ pub fn is(bug: Bug) -> bool {
     PLANTED.load(Ordering::Relaxed) == bug as u32 + 1
 }
 
-/// Whether a bug is there.
+/// Whether a bug is there: never.
 #[cfg(not(feature = "planted"))]
 pub const fn is(_: Bug) -> bool {
     false

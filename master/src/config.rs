@@ -5,10 +5,9 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use haggle_core::{Bytes, cluster};
+use haggle_etcd::EtcdConfig;
 use haggle_tls::OwnerTokens;
 use rustls::pki_types::ServerName;
-
-use crate::registry::EtcdConfig;
 
 /// Everything a master needs to know.
 #[derive(Clone, Debug)]

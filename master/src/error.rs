@@ -4,7 +4,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use crate::registry::{EtcdError, RegistryError};
+use haggle_etcd::EtcdError;
+
+use crate::registry::RegistryError;
 use crate::security::SecurityError;
 
 /// Why a master cannot start.

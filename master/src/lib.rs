@@ -46,9 +46,9 @@ use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
 pub use config::{Advertised, ArtifactLimits, CertificateFiles, Config, NotAHost, Several, Tls};
-pub use election::LeaseLost;
 pub use error::{Failure, StartError};
-pub use registry::{BadRow, EtcdConfig, EtcdError, LocalError, RegistryError};
+pub use haggle_etcd::{EtcdConfig, EtcdError, LeaseLost};
+pub use registry::{BadRow, LocalError, RegistryError};
 pub use security::SecurityError;
 
 use acceptor::Connection;
@@ -59,7 +59,7 @@ use clock::Clock;
 use election::{Election, Role, Standby, Switch};
 use handle::{Handle, Reign};
 use reach::Reach;
-use registry::{Campaign, Client, LocalRegistry, Registry};
+use registry::{Campaign, LocalRegistry, Registry};
 use replicas::Replicas;
 use security::Security;
 
@@ -171,7 +171,7 @@ impl Master {
                     Some(advertised) => format!("http://{}", advertised.address(address.port())),
                     None => format!("http://{address}"),
                 };
-                let campaign = Campaign::new(Client::new(&several.etcd)?, &several.etcd.prefix, &url);
+                let campaign = Campaign::new(haggle_etcd::Client::new(&several.etcd)?, &several.etcd.prefix, &url);
                 let secret = MastersSecret::new(campaign.clone());
                 let replicas = Arc::new(Replicas::new(campaign.clone(), secret.clone(), Arc::clone(&store)));
                 let (joined, joins) = watch::channel(0);

@@ -79,6 +79,10 @@ pub enum CallError {
     /// The master said no; in its words.
     #[error("{0}")]
     Refused(String),
+    /// This instance of a framework no longer holds its store, and so did not subscribe: see
+    /// [`StoreError::Lost`](crate::StoreError::Lost), whose words these are.
+    #[error("{0}")]
+    NotHeld(String),
     /// The reader of a stream was too slow, and was cut off.
     #[error("cut off by the master for reading too slowly: {0}")]
     FellBehind(String),

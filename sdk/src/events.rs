@@ -25,6 +25,7 @@ use crate::client::Client;
 use crate::error::{CallError, call_error, is_connection_trouble, status_reason};
 use crate::masters::Target;
 use crate::outgoing::{Attempt, Outbox, Queue};
+use crate::store::{Hold, StoreError};
 
 /// How long a first subscription goes on trying while nobody answers.
 const JOIN_PATIENCE: Duration = Duration::from_secs(5);
@@ -58,8 +59,14 @@ pub enum Event {
     Error(String),
 }
 
-/// All but a subscription, which is no event of its own.
-fn event(event: FrameworkEvent) -> Option<Event> {
+/// What a framework hears of what its master says: all but a subscription, which is no event of its own. `queue` takes
+/// note of tasks that need no kill any more.
+pub fn heard(queue: &Queue, event: FrameworkEvent) -> Option<Event> {
+    if let FrameworkEvent::Update(status) = &event
+        && (status.state.is_terminal() || status.state == TaskState::Unknown)
+    {
+        queue.ended(status.task);
+    }
     Some(match event {
         FrameworkEvent::Subscribed { .. } => return None,
         FrameworkEvent::Offers(offers) => Event::Offers(offers),
@@ -77,6 +84,7 @@ pub struct Events {
     queue: Arc<Queue>,
     member: Member<FrameworkId>,
     info: FrameworkInfo,
+    hold: Hold,
     ready: VecDeque<Event>,
 }
 
@@ -102,11 +110,13 @@ impl Events {
         queue: Arc<Queue>,
         member: Option<Member<FrameworkId>>,
         info: FrameworkInfo,
+        hold: Hold,
     ) -> Result<(Member<FrameworkId>, Self), CallError> {
-        let opened = open_patiently(client.clone(), Arc::clone(&queue), member, info.clone(), JOIN_PATIENCE).await?;
+        let (who, patience) = ((member, info.clone()), JOIN_PATIENCE);
+        let opened = open_patiently(client.clone(), Arc::clone(&queue), who, hold.clone(), patience).await?;
         let Opened { member, target, inbound, events, .. } = opened;
         let link = Link::Up(Box::new(inbound), target);
-        Ok((member, Self { link, client, queue, member, info, ready: events }))
+        Ok((member, Self { link, client, queue, member, info, hold, ready: events }))
     }
 
     /// The next event; `None` after the last. May be dropped and called again: nothing is lost.
@@ -162,7 +172,9 @@ impl Events {
         match read(&self.queue, message) {
             Ok(events) => events,
             Err((mut events, Unreadable::Error(why))) => {
-                events.append(&mut self.last_word(why));
+                // In the middle of a session: somebody else has subscribed with this id. Whoever holds the store is right.
+                let mut last = if self.hold.can_be_lost() { self.come_back(why) } else { self.last_word(why) };
+                events.append(&mut last);
                 events
             }
             Err((mut events, Unreadable::Malformed(malformed))) => {
@@ -186,11 +198,15 @@ impl Events {
             // Another one is asked first, if there is one: it knows who leads, and this one may hang.
             self.client.masters().move_on(target, status);
         }
+        self.come_back(reason)
+    }
+
+    fn come_back(&mut self, reason: String) -> VecDeque<Event> {
         self.link = Link::Down(Box::pin(open_patiently(
             self.client.clone(),
             Arc::clone(&self.queue),
-            Some(self.member),
-            self.info.clone(),
+            (Some(self.member), self.info.clone()),
+            self.hold.clone(),
             self.info.failover_timeout,
         )));
         VecDeque::from([Event::Disconnected(reason)])
@@ -199,9 +215,7 @@ impl Events {
     fn back(&mut self, opened: Opened) -> VecDeque<Event> {
         let Opened { member, target, inbound, void, events } = opened;
         self.link = Link::Up(Box::new(inbound), target);
-        // Before: whoever asks after its launches when it is back asks not after these.
-        let mut heard: VecDeque<Event> = void.into_iter().map(never_sent).collect();
-        heard.push_back(Event::Subscribed(member.id));
+        let mut heard = back_again(member.id, void);
         heard.extend(events);
         heard
     }
@@ -269,14 +283,7 @@ fn read(queue: &Queue, message: v1::FrameworkEvents) -> Result<VecDeque<Event>, 
     for wire in message.events {
         match FrameworkEvent::try_from(wire) {
             Ok(FrameworkEvent::Error(why)) => return Err((events, Unreadable::Error(why))),
-            Ok(heard) => {
-                if let FrameworkEvent::Update(status) = &heard
-                    && (status.state.is_terminal() || status.state == TaskState::Unknown)
-                {
-                    queue.ended(status.task);
-                }
-                events.extend(event(heard));
-            }
+            Ok(event) => events.extend(heard(queue, event)),
             Err(malformed) => return Err((events, Unreadable::Malformed(malformed))),
         }
     }
@@ -286,15 +293,21 @@ fn read(queue: &Queue, message: v1::FrameworkEvents) -> Result<VecDeque<Event>, 
 async fn open_patiently(
     client: Client,
     queue: Arc<Queue>,
-    member: Option<Member<FrameworkId>>,
-    info: FrameworkInfo,
+    (member, info): (Option<Member<FrameworkId>>, FrameworkInfo),
+    hold: Hold,
     patience: Duration,
 ) -> Result<Opened, CallError> {
     let mut search = client.search(patience);
     let within = if client.masters().are_several() { SUBSCRIBE_TIMEOUT_OF_SEVERAL } else { SUBSCRIBE_TIMEOUT };
     loop {
         let target = search.target();
-        let attempt = open_once(&target, &queue, member, &info);
+        let attempt = async {
+            match hold.confirm().await {
+                Ok(()) => open_once(&target, &queue, member, &info).await,
+                Err(lost @ StoreError::Lost { .. }) => Ok(Err(CallError::NotHeld(lost.to_string()))),
+                Err(unknown) => Err(Status::unavailable(unknown.to_string())),
+            }
+        };
         let status = match timeout(within, attempt).await {
             Ok(Ok(opened)) => return opened,
             Ok(Err(status)) if search.comes_anew(&target, &status) => continue,
@@ -354,6 +367,14 @@ async fn open_once(
     };
     attempt.admitted();
     Ok(Ok(Opened { member: given, target: target.clone(), inbound, void, events }))
+}
+
+/// What a framework hears first when it is back with a master. The launches that were never sent come before: whoever asks
+/// after its launches then asks not after these.
+pub fn back_again(framework: FrameworkId, void: Vec<TaskId>) -> VecDeque<Event> {
+    let mut heard: VecDeque<Event> = void.into_iter().map(never_sent).collect();
+    heard.push_back(Event::Subscribed(framework));
+    heard
 }
 
 /// What becomes of a launch that was said when the connection was lost, and its offers with it.

@@ -11,6 +11,7 @@ use crate::client::Client;
 use crate::error::{CallError, SessionOver};
 use crate::events::Events;
 use crate::outgoing::Queue;
+use crate::store::Hold;
 
 /// How long a framework that leaves waits for the master to see it off.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -43,7 +44,7 @@ impl Framework {
     /// # Errors
     /// When the master cannot be reached, or refuses.
     pub async fn connect(client: &Client, info: FrameworkInfo) -> Result<(Self, Events), CallError> {
-        Self::join(client, None, info).await
+        Self::join(client, None, info, Hold::for_life()).await
     }
 
     /// Comes back as the framework `member`, whose tasks it then hears of. An older session of it is closed.
@@ -55,17 +56,19 @@ impl Framework {
         member: Member<FrameworkId>,
         info: FrameworkInfo,
     ) -> Result<(Self, Events), CallError> {
-        Self::join(client, Some(member), info).await
+        Self::join(client, Some(member), info, Hold::for_life()).await
     }
 
-    async fn join(
+    /// Subscribes for an instance that must hold its store, now and whenever it comes back.
+    pub(crate) async fn join(
         client: &Client,
         member: Option<Member<FrameworkId>>,
         info: FrameworkInfo,
+        hold: Hold,
     ) -> Result<(Self, Events), CallError> {
         let queue = Arc::new(Queue::default());
         let speaker = Arc::new(Speaker(Arc::clone(&queue)));
-        let (member, events) = Events::open(client.clone(), queue, member, info).await?;
+        let (member, events) = Events::open(client.clone(), queue, member, info, hold).await?;
         Ok((Self { member, speaker }, events))
     }
 

@@ -68,6 +68,24 @@
 //!
 //! [`Runner::start`] gives a [`Session`] instead, for a program that submits one task after another and waits for
 //! each.
+//!
+//! # A standby
+//!
+//! A framework whose name and launches are in a store can be followed by another process: [`Framework::connect_stored`].
+//! A [`FileStore`] is for instances that see the same folder. `EtcdStore` (cargo feature `etcd`) is for instances on
+//! several machines:
+//!
+//! ```no_run
+//! # #[cfg(feature = "etcd")]
+//! # async fn run(client: haggle_sdk::Client, info: haggle_sdk::FrameworkInfo) -> Result<(), Box<dyn std::error::Error>> {
+//! use haggle_sdk::{EtcdStore, Framework};
+//!
+//! // Waits while another instance holds it, and until about five seconds after that one has died.
+//! let store = EtcdStore::wait(&"etcd://10.0.0.1:2379,10.0.0.2:2379/haggle/nightly".parse()?).await?;
+//! let (framework, events) = Framework::connect_stored(&client, info, store).await?;
+//! # Ok(())
+//! # }
+//! ```
 #![warn(missing_docs)]
 
 mod access;
@@ -93,20 +111,25 @@ pub use client::{Client, ClientBuilder};
 pub use error::{ArtifactError, CallError, ConnectError, SessionOver};
 pub use events::{Event, Events};
 pub use framework::Framework;
+#[cfg(feature = "etcd")]
+pub use haggle_etcd::{EtcdConfig, EtcdError};
 pub use log::{LogStream, OutputStream};
 pub use operator::{MasterInfo, RoleInfo, WatchEvent};
 pub use runner::{
     COUNT_VARIABLE, INDEX_VARIABLE, Outcome, Progress, Report, RunError, Runner, Session, TaskHandle, TooBig,
     WaitReason,
 };
-pub use store::{Entry, FileStore, Launched, Memory, Store, StoreError};
+#[cfg(feature = "etcd")]
+pub use store::EtcdStore;
+pub use store::{Entry, FileStore, Hold, Launched, Memory, Store, StoreError};
 pub use stored::{StoredError, StoredFramework};
 pub use task::{Amount, BadTask, Task};
 
-/// What the simulation of whole clusters drives: what a runner decides and what it has to send, without a clock and
-/// without a connection. Not meant for programs; it changes as it must.
+/// What the simulation of whole clusters drives: what a runner decides, what it hears and what it has to send, without a
+/// clock and without a connection. Not meant for programs; it changes as it must.
 #[doc(hidden)]
 pub mod simulation {
+    pub use crate::events::{back_again, heard};
     pub use crate::outgoing::{Queue, StaleMaster};
     pub use crate::runner::state::{Decisions, News, Policy, RunnerState};
 }

@@ -13,6 +13,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 use haggle_core::cluster::{FrameworkCall, FrameworkCommand, Question};
+use haggle_core::planted::{self, Bug};
 use haggle_core::{Epoch, FrameworkId, Member, TaskId};
 use tokio::sync::Notify;
 
@@ -178,7 +179,7 @@ impl Queue {
     }
 
     /// Whether the end of a session is what the framework wants: it said so, or nobody is left to speak for it.
-    pub(crate) fn is_over(&self) -> bool {
+    pub fn is_over(&self) -> bool {
         let state = self.locked();
         state.leaving || state.closed || (state.deserted && state.is_empty())
     }
@@ -269,14 +270,14 @@ impl State {
         // What was not sent again yet has the higher numbers.
         let mut unheard = std::mem::take(&mut self.sent);
         unheard.append(&mut self.again);
-        if is_same_master {
+        if is_same_master || planted::is(Bug::CallsToAnyMaster) {
             unheard.retain(|call| call.number > last_call);
             self.again = unheard;
             return;
         }
         let mut killed: Vec<TaskId> = self.kills.iter().filter(|&(_, &waits)| !waits).map(|(&task, _)| task).collect();
         killed.sort_unstable();
-        for task in killed {
+        for task in killed.into_iter().filter(|_| !planted::is(Bug::KillSaidOnce)) {
             self.push(FrameworkCommand::Kill(task));
         }
     }

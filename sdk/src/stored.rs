@@ -10,14 +10,14 @@ use crate::client::Client;
 use crate::error::{CallError, SessionOver};
 use crate::events::Events;
 use crate::framework::Framework;
-use crate::store::{Entry, Launched, Memory, Store, StoreError};
+use crate::store::{Entry, Hold, Launched, Memory, Store, StoreError};
 use crate::task::Task;
 
 /// Why a framework with a store cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub enum StoredError {
     /// The store. Nothing was said to the master that it does not hold.
-    #[error("cannot remember: {0}")]
+    #[error(transparent)]
     Store(#[from] StoreError),
     /// The master did not answer, or refused.
     #[error(transparent)]
@@ -32,10 +32,15 @@ pub enum StoredError {
 ///
 /// An end is written down before it is acknowledged: an instance that dies in between has its successor hear of it
 /// again. So each end is heard at least once, and [`Memory::launched`] tells whether it is the first time.
+///
+/// With a store that can be lost while this lives (`EtcdStore`), an instance which was paused and followed by another one
+/// launches nothing any more, acknowledges no end, and does not subscribe again: it hears [`StoreError::Lost`], from a
+/// call or as the last [`Event::Error`](crate::Event::Error), and has to end.
 #[derive(Debug)]
 pub struct StoredFramework<S> {
     framework: Framework,
     store: S,
+    hold: Hold,
     memory: Memory,
     is_successor: bool,
 }
@@ -55,17 +60,14 @@ impl Framework {
     ) -> Result<(StoredFramework<S>, Events), StoredError> {
         let mut memory = store.load().await?;
         let is_successor = memory.member.is_some();
-        let (framework, events) = match memory.member {
-            Some(member) => Self::reconnect(client, member, info).await?,
-            None => {
-                let (framework, events) = Self::connect(client, info).await?;
-                let joined = Entry::Joined(framework.member());
-                memory.apply(&joined);
-                store.append(vec![joined]).await?;
-                (framework, events)
-            }
-        };
-        let stored = StoredFramework { framework, store, memory, is_successor };
+        let hold = store.hold();
+        let (framework, events) = Self::join(client, memory.member, info, hold.clone()).await?;
+        if !is_successor {
+            let joined = Entry::Joined(framework.member());
+            memory.apply(&joined);
+            store.append(vec![joined]).await?;
+        }
+        let stored = StoredFramework { framework, store, hold, memory, is_successor };
         stored.reconcile().await?;
         Ok((stored, events))
     }
@@ -155,8 +157,11 @@ impl<S: Store> StoredFramework<S> {
     /// Leaves for good, and forgets everything.
     ///
     /// # Errors
-    /// When the session is over, or the store cannot be emptied.
+    /// When the session is over, the store was lost, or it cannot be emptied.
     pub async fn teardown(mut self, events: Events) -> Result<(), StoredError> {
+        if let Err(lost @ StoreError::Lost { .. }) = self.hold.confirm().await {
+            return Err(lost.into());
+        }
         self.framework.teardown(events).await?;
         self.store.clear().await?;
         Ok(())

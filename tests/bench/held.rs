@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use haggle_core::cluster::{AgentCommand, AgentIdentity, HeldTask};
 use haggle_core::{AgentInfo, AgentKey, Bytes, FrameworkId, MilliCpu, Resources, TaskId, TaskState, UpdateId};
-use haggle_kit::{Cluster, binary};
+use haggle_kit::{Cluster, binary, until};
 use haggle_proto::v1::agent_order::Order;
 use haggle_proto::v1::agents_client::AgentsClient;
 use haggle_proto::v1::{AgentOrders, AgentReport, AgentReports};
@@ -91,7 +91,7 @@ struct Played {
 }
 
 impl Played {
-    /// Registers with so many tasks in pieces; from its first word until it is told that it is registered.
+    /// Registers with so many tasks in pieces; from its first word until the master knows all of them.
     async fn register(cluster: &Cluster, held: u64) -> anyhow::Result<(Self, Duration)> {
         let client = Client::connect(&cluster.url).await?;
         let info = FrameworkInfo { name: "held".into(), role: "held".into(), failover_timeout: AN_HOUR };
@@ -111,8 +111,14 @@ impl Played {
         });
         let mut orders = agents.session(ReceiverStream::new(waiting)).await?.into_inner();
         while !is_registered(&orders.message().await?.context("the master closed the session")?)? {}
-        let took = began.elapsed();
         telling.await??;
+        // Every second has ended.
+        let runs = usize::try_from(held - held / 2)?;
+        until("the master knows every task", async || {
+            client.agents().await.ok()?.iter().any(|agent| agent.tasks == runs).then_some(())
+        })
+        .await;
+        let took = began.elapsed();
         Ok((Self { _reports: reports, _orders: orders, _framework: framework, _events: events }, took))
     }
 }

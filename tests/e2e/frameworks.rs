@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use haggle_kit::{AgentFlags, Cluster, Daemon, binary, until, wasm};
+use haggle_kit::{AgentFlags, Cluster, binary, wasm};
 use tempfile::TempDir;
 
 async fn framework(name: &str, cluster: &Cluster, args: &[String]) -> (bool, String) {
@@ -41,31 +41,4 @@ async fn mapreduce_counts_the_words_of_a_folder_as_one_would_natively() {
 
     assert!(ended_well, "{said}");
     assert!(said.contains("matches the native count"), "{said}");
-}
-
-#[tokio::test]
-async fn the_standby_of_a_framework_does_what_is_left_when_the_first_instance_is_killed() {
-    let cluster = Cluster::start(&[AgentFlags::default()]).await;
-    let dir = TempDir::new().unwrap();
-    let instance = |name: &str| {
-        let text = |path: std::path::PathBuf| path.display().to_string();
-        let args = ["--master", &cluster.url, "--items", "12", "--seconds", "0.5"].map(str::to_owned);
-        let files =
-            ["--store".to_owned(), text(dir.path().join("store")), "--module".to_owned(), text(wasm("sleeper"))];
-        Daemon::spawn(&binary("replicated"), &[&args[..], &files[..]].concat(), dir.path().join(name))
-    };
-    let mut first = instance("first.log");
-    until("the first instance works", async || first.log().contains("is FINISHED").then_some(())).await;
-    let mut second = instance("second.log");
-    until("the second stands by", async || second.log().contains("standing by").then_some(())).await;
-
-    first.kill();
-
-    let exit = second.exited().await;
-    let said = second.log();
-    assert!(exit.success(), "{said}");
-    assert!(said.contains("took over framework-1"), "{said}");
-    assert!(said.contains("all 12 items are done"), "{said}");
-    let finished = |log: &str| log.lines().filter(|line| line.ends_with("is FINISHED")).count();
-    assert!(finished(&first.log()) + finished(&said) >= 12, "{}\n{said}", first.log());
 }

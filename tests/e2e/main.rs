@@ -3,10 +3,14 @@
 mod across;
 mod bad_input;
 mod cluster;
+#[expect(dead_code, reason = "shared with others, who use the rest")]
+#[path = "../../etcd/tests/kit/mod.rs"]
+mod etcd;
 mod executors;
 mod folders;
 mod frameworks;
 mod languages;
 mod network;
 mod run;
+mod standby;
 mod survival;

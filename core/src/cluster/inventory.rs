@@ -42,8 +42,12 @@ pub(super) fn take_in(
 pub(super) fn complete(state: &mut State, now: Now, session: SessionId, id: AgentId, out: &mut Vec<Effect>) {
     let agent = state.agents.get_mut(&id).expect("it registers");
     let unnamed = agent.unnamed.take().unwrap_or_default();
+    let missing = match core::mem::take(&mut agent.restarted) {
+        true => TaskEvent::AgentRestarted,
+        false => TaskEvent::AgentForgot,
+    };
     for task in unnamed.into_iter().filter(|_| !planted::is(Bug::MissingNotTold)) {
-        state.declare(now, task, TaskEvent::AgentForgot, Reason::AgentRestarted, "its agent came back without it", out);
+        state.declare(now, task, missing, Reason::AgentRestarted, "its agent came back without it", out);
         // Its end was told and is not acknowledged, and its agent has forgotten it.
         if state.tasks.get(&task).is_some_and(|task| !task.kept) {
             state.detach(task);

@@ -202,6 +202,7 @@ fn admit(
         agent.certified |= known.certified;
         state.forget_key(id, known.key);
         agent.unnamed = Some(known.tasks.clone());
+        agent.restarted = known.restarted || known.run != identity.run;
         agent.tasks = known.tasks;
         agent.questions = known.questions;
     }

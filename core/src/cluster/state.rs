@@ -75,6 +75,8 @@ pub(super) struct Agent {
     pub(super) tasks: BTreeSet<TaskId>,
     /// While it registers: those of its tasks that it has not named so far.
     pub(super) unnamed: Option<BTreeSet<TaskId>>,
+    /// While it registers: whether it is another process than the one that its tasks were launched on.
+    pub(super) restarted: bool,
     /// What it runs though it should not: told to end, and counted as allocated until it has.
     pub(super) orphans: BTreeMap<TaskId, Resources>,
     /// Questions about unknown tasks that were launched here: answered once it is known what runs here.
@@ -294,6 +296,7 @@ impl Agent {
             offers: BTreeSet::new(),
             tasks: BTreeSet::new(),
             unnamed: None,
+            restarted: false,
             orphans: BTreeMap::new(),
             questions: BTreeSet::new(),
         }

@@ -6,8 +6,10 @@ use super::TaskEvent;
 use crate::task::TaskState;
 
 fn events() -> impl Iterator<Item = TaskEvent> {
-    use TaskEvent::{AgentForgot, AgentGone, AgentGoneByOperator, AgentLeft, AgentSilent, KillRequested, Reported};
-    let others = [KillRequested, AgentSilent, AgentForgot, AgentLeft, AgentGone, AgentGoneByOperator];
+    use TaskEvent::{
+        AgentForgot, AgentGone, AgentGoneByOperator, AgentLeft, AgentRestarted, AgentSilent, KillRequested, Reported,
+    };
+    let others = [KillRequested, AgentSilent, AgentForgot, AgentRestarted, AgentLeft, AgentGone, AgentGoneByOperator];
     TaskState::ALL.into_iter().map(Reported).chain(others)
 }
 
@@ -17,6 +19,7 @@ fn name(event: TaskEvent) -> String {
         TaskEvent::KillRequested => "kill requested".to_string(),
         TaskEvent::AgentSilent => "agent silent".to_string(),
         TaskEvent::AgentForgot => "agent forgot".to_string(),
+        TaskEvent::AgentRestarted => "agent restarted".to_string(),
         TaskEvent::AgentLeft => "agent left".to_string(),
         TaskEvent::AgentGone => "agent gone".to_string(),
         TaskEvent::AgentGoneByOperator => "agent gone by operator".to_string(),

@@ -334,6 +334,31 @@ fn a_task_that_never_arrived_is_dropped_when_its_agent_returns_without_it() {
     assert_eq!(offers(&effects, framework)[0].resources, size(2, 1024));
 }
 
+/// What it ran before may have been this task, and nobody can tell any more.
+#[test]
+fn a_task_of_which_nothing_was_heard_is_gone_when_another_process_of_its_agent_comes_without_it() {
+    let mut world = World::new();
+    let framework = world.framework("role");
+    let agent = world.agent(2, 1024);
+    let task = world.launch(framework, 1);
+    world.disconnect(agent);
+    let restarted = AgentIdentity { run: 2, ..world.identity(agent.id) };
+    let session = world.session();
+    let register = |complete| AgentCommand::Register {
+        identity: restarted,
+        info: agent_info(size(2, 1024)),
+        tasks: vec![],
+        complete,
+    };
+    world.apply(Command::Agent(session, register(false)));
+    world.apply(Command::Disconnected(session));
+
+    let session = world.session();
+    let effects = world.apply(Command::Agent(session, register(true)));
+
+    assert_eq!(briefs(&effects, framework), [(task, TaskState::Gone, Some(Reason::AgentRestarted))]);
+}
+
 #[test]
 fn a_task_that_ran_is_gone_when_its_agent_returns_without_it() {
     let (mut world, agent, framework, task) = with_running();

@@ -2,14 +2,13 @@
 //!
 //! A term begins with a fresh [`Cluster`] from the registry and ends with it. Nothing of one term reaches the next.
 
-mod lease;
-mod moment;
 mod switch;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use haggle_core::cluster::{self, Cluster};
+use haggle_etcd::{EtcdError, Session};
 use tokio::sync::{oneshot, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
@@ -19,12 +18,9 @@ use crate::access::{Guard, Guarded};
 use crate::clock::Clock;
 use crate::error::Failure;
 use crate::handle::{Handle, Reign};
-use crate::registry::{Campaign, EtcdError, EtcdRegistry, Registry, Session, Term};
+use crate::registry::{Campaign, EtcdRegistry, Registry, Term};
 use crate::{announce, driver, lead};
 
-pub(crate) use lease::Lease;
-pub use lease::LeaseLost;
-pub(crate) use moment::Moment;
 pub(crate) use switch::{Role, Standby, Switch};
 
 /// Between two looks at who leads: a part of the time without service when a master dies, and a cheap read.
@@ -112,7 +108,7 @@ impl Election {
                 none.insert(session)
             }
         };
-        match self.campaign.leader().await? {
+        match self.campaign.leader(session).await? {
             Some(leader) => {
                 self.stands(Standby::Behind(leader));
                 Ok(None)

@@ -8,11 +8,9 @@ use std::error::Error;
 
 use haggle_core::Now;
 use haggle_core::cluster::{Change, Recovered};
+use haggle_etcd::{EtcdError, LeaseLost};
 
-use crate::election::LeaseLost;
-
-pub(crate) use etcd::{Campaign, Client, EtcdRegistry, Session, Term};
-pub use etcd::{EtcdConfig, EtcdError};
+pub(crate) use etcd::{Campaign, EtcdRegistry, Term};
 pub use local::LocalError;
 pub(crate) use local::LocalRegistry;
 #[cfg(test)]

@@ -135,7 +135,9 @@ impl Runner {
 
     /// How often a task is launched again after it failed or was lost; 0 unless told. Ends that would come again,
     /// such as an invalid module or a memory limit, are not retried, and a launch that never reached an agent
-    /// does not count.
+    /// does not count. A task starts at most once and its retries: without retries at most once. One case is left: a
+    /// launch of which nothing was heard when both the master and what ran on its agent are lost counts as one that never
+    /// reached it.
     #[must_use]
     pub fn retries(mut self, retries: u32) -> Self {
         self.policy.retries = retries;

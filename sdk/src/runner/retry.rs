@@ -21,6 +21,7 @@ pub(super) enum Verdict {
 /// |---|---|---|
 /// | `FINISHED` | final | it is done |
 /// | `KILLED` | final | somebody wanted it |
+/// | `KILLED` by `AGENT_DRAINING` | retry | nobody wanted it, its agent left |
 /// | `ERROR`, or `TASK_INVALID`, `MODULE_INVALID` | final | the same spec is wrong again |
 /// | `FAILED` by `FUEL_EXHAUSTED`, `MEMORY_LIMIT`, `DISK_LIMIT`, `OUTPUT_LIMIT` | final | the same input wants as much again |
 /// | `FAILED` by `EXIT`, `TRAP`, `TIME_LIMIT` or for any other reason | retry | may depend on the moment |
@@ -31,6 +32,7 @@ pub(super) fn verdict(status: &TaskStatus) -> Verdict {
     match status.reason {
         Some(Reason::TaskInvalid | Reason::ModuleInvalid | Reason::FrameworkRemoved) => return Verdict::Final,
         Some(Reason::KillRequested | Reason::KilledDuringLaunch) => return Verdict::Final,
+        Some(Reason::AgentDraining) if status.state == TaskState::Killed => return Verdict::Retry,
         _ => {}
     }
     match status.state {
@@ -103,6 +105,11 @@ mod tests {
     fn a_task_that_was_never_delivered_costs_no_retry() {
         assert_eq!(judged(TaskState::Dropped, Some(Reason::InvalidOffers)), Verdict::Relaunch);
         assert_eq!(judged(TaskState::Dropped, Some(Reason::AgentDraining)), Verdict::Relaunch);
+    }
+
+    #[test]
+    fn a_task_that_a_leaving_agent_ended_is_retried() {
+        assert_eq!(judged(TaskState::Killed, Some(Reason::AgentDraining)), Verdict::Retry);
     }
 
     #[test]

@@ -1,7 +1,5 @@
 //! A store in a folder: a file that is appended to and synced, and a lock that the living instance holds.
 
-mod line;
-
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -10,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::{Entry, Memory, Store, StoreError};
+use super::{Entry, Memory, Store, StoreError, line};
 
 /// How often an instance that waits looks whether the one before it has died.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -84,7 +82,7 @@ fn lock(folder: &Path) -> Result<File, StoreError> {
     let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(at)?;
     match lock.try_lock() {
         Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(StoreError::Held { path: folder.to_owned() }),
+        Err(TryLockError::WouldBlock) => Err(StoreError::Held { store: folder.display().to_string() }),
         Err(TryLockError::Error(source)) => Err(at(source)),
     }
 }

@@ -1,6 +1,10 @@
 //! What a framework must not forget, so that it can be followed by another process: kept in a store of its choice.
 
+#[cfg(feature = "etcd")]
+mod etcd;
 mod file;
+mod hold;
+mod line;
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -9,7 +13,10 @@ use std::path::PathBuf;
 
 use haggle_core::{AgentId, FrameworkId, Member};
 
+#[cfg(feature = "etcd")]
+pub use etcd::EtcdStore;
 pub use file::FileStore;
+pub use hold::Hold;
 
 /// What a framework must not forget.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -85,21 +92,54 @@ pub trait Store: Send + 'static {
     /// When they cannot be kept.
     fn append(&mut self, entries: Vec<Entry>) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// Forgets everything: the framework has left for good.
+    /// Forgets everything: the framework has left for good. Nothing is added after that; a store that can be lost is given
+    /// back.
     ///
     /// # Errors
     /// When that cannot be done.
     fn clear(&mut self) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Whether this instance still holds the store. A store that its process holds until it ends has nothing to tell.
+    fn hold(&self) -> Hold {
+        Hold::for_life()
+    }
 }
 
 /// Why a store cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// Another living process has it.
-    #[error("{} is held by another instance of this framework", path.display())]
+    #[error("{store} is held by another instance of this framework")]
     Held {
         /// The store.
-        path: PathBuf,
+        store: String,
+    },
+    /// This instance was silent for too long: it must not go on, and can start again as the one that waits.
+    #[error(
+        "this instance was silent for so long that it has lost {store}: another instance of this framework may have \
+         taken over, and this one changes nothing any more"
+    )]
+    Lost {
+        /// The store.
+        store: String,
+    },
+    /// An earlier write failed, or was given up. The next instance finds out what the store holds.
+    #[error("an earlier write to {store} failed, and what is there is not known any more")]
+    InDoubt {
+        /// The store.
+        store: String,
+    },
+    /// More was added at once than the store takes.
+    #[error(
+        "{bytes} bytes are too many to add to {store} at once, which takes {most}: launch fewer tasks at once, or note less"
+    )]
+    TooLarge {
+        /// The store.
+        store: String,
+        /// What was to be added.
+        bytes: usize,
+        /// What can be.
+        most: usize,
     },
     /// The file system.
     #[error("{}: {source}", path.display())]

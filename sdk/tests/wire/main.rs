@@ -3,6 +3,8 @@
 mod access;
 mod artifacts;
 mod connect;
+#[cfg(feature = "etcd")]
+mod etcd_store;
 mod framework;
 mod masters;
 mod operator;

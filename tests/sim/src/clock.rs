@@ -11,17 +11,23 @@ pub(crate) struct Clock {
     drift: i64,
     jumped: Time,
     stood: Time,
+    slept: Time,
 }
 
 impl Clock {
     /// `drift` is in millionths.
     pub(crate) fn new(drift: i64) -> Self {
-        Self { drift, jumped: 0, stood: 0 }
+        Self { drift, jumped: 0, stood: 0, slept: 0 }
     }
 
     /// What it shows at a moment of the simulation's time.
     pub(crate) fn read(&self, at: Time) -> Time {
         self.scale(at, WHOLE + i128::from(self.drift), WHOLE).saturating_add(self.jumped).saturating_sub(self.stood)
+    }
+
+    /// The same by a clock that goes on while the machine sleeps.
+    pub(crate) fn read_asleep(&self, at: Time) -> Time {
+        self.read(at).saturating_add(self.slept)
     }
 
     /// How much of the simulation's time passes while it counts `local`.
@@ -34,9 +40,12 @@ impl Clock {
         self.jumped += by;
     }
 
-    /// Stands still for a while that has to come: its machine is suspended.
-    pub(crate) fn stand(&mut self, span: Time) {
-        self.stood += self.scale(span, WHOLE + i128::from(self.drift), WHOLE);
+    /// Stands still for a while that has to come: its machine is suspended. One that is frozen knows nothing of it; any
+    /// other has a clock that goes on.
+    pub(crate) fn stand(&mut self, span: Time, frozen: bool) {
+        let span = self.scale(span, WHOLE + i128::from(self.drift), WHOLE);
+        self.stood += span;
+        self.slept += if frozen { 0 } else { span };
     }
 
     fn scale(&self, time: Time, by: i128, of: i128) -> Time {

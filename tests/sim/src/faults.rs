@@ -10,13 +10,13 @@ use haggle_core::{
     TaskId, TaskState, TaskStatus, UpdateId,
 };
 
-use crate::agent::Disk;
 use crate::master::COUNTED_MAX;
 use crate::net::{Msg, Peer, Place, Way};
 use crate::plan::{Fault, MS, S, Time};
+use crate::program::Told;
 use crate::say;
 use crate::store::LEASE;
-use crate::world::{Event, Undo, World};
+use crate::world::{Event, ProgramEvent, Undo, World};
 
 impl World {
     /// Lets one thing go wrong, and the next after a while.
@@ -44,7 +44,8 @@ impl World {
     fn inflict(&mut self, fault: Fault) {
         let master = self.rng.index(self.plan.masters);
         let at = self.rng.index(self.plan.agents);
-        let framework = self.rng.index(self.frameworks.len());
+        let framework = self.rng.index(self.frameworks.len() + self.programs.len());
+        let program = framework.checked_sub(self.frameworks.len());
         match fault {
             Fault::Break => {
                 if let Some(id) = self.some_conn() {
@@ -64,12 +65,12 @@ impl World {
             }
             Fault::MasterPause => {
                 let at = if self.rng.chance(800) { self.leader().unwrap_or(master) } else { master };
-                let pause = self.rng.range(LEASE / 10, 8 * LEASE);
-                self.pause_master(at, pause);
-                if self.masters[at].up && self.rng.chance(300) {
-                    // Its machine is suspended, and with it the clock that tells how long it may lead.
-                    self.masters[at].clock.stand(pause);
-                    self.masters[at].suspended = true;
+                match self.rng.chance(300) {
+                    true => self.suspend_master(at),
+                    false => {
+                        let pause = self.rng.range(LEASE / 10, 8 * LEASE);
+                        self.pause_master(at, pause);
+                    }
                 }
             }
             Fault::ClockJump => {
@@ -92,6 +93,13 @@ impl World {
                     self.crash_executor(at, task);
                 }
             }
+            Fault::FrameworkCrash if program.is_some() => {
+                let at = program.unwrap_or_default();
+                let life = self.programs[at].life;
+                self.end_program(at, Told::Died);
+                let wait = self.rng.range(10 * MS, 8 * S);
+                self.after(wait, Event::Program(at, life, ProgramEvent::Start));
+            }
             Fault::FrameworkCrash => {
                 let lives: Vec<u64> = self.frameworks[framework].instances.keys().copied().collect();
                 for life in lives {
@@ -102,11 +110,18 @@ impl World {
             }
             Fault::FrameworkPause => {
                 let until = self.now + self.rng.range(100 * MS, 15 * S);
+                if let Some(at) = program {
+                    if let Some(run) = &mut self.programs[at].run {
+                        run.paused_until = until;
+                    }
+                    return;
+                }
                 for instance in self.frameworks[framework].instances.values_mut() {
                     instance.paused_until = until;
                 }
             }
-            Fault::Takeover => self.start_framework(framework),
+            Fault::Takeover if program.is_none() => self.start_framework(framework),
+            Fault::Takeover => {}
             Fault::Storm => {
                 for id in self.live_conns() {
                     self.break_up(id, true, true);
@@ -130,6 +145,22 @@ impl World {
                 self.operator(request, &OperatorCommand::AgentGone(id));
             }
             Fault::Rogue => self.rogue(),
+            Fault::SlowReader => {
+                if let Some(place) = self.some_conn().and_then(|id| self.net.conns[&id].peer.place()) {
+                    let lasts = self.rng.range(S, 30 * S);
+                    self.net.slow.insert(place, self.now + lasts);
+                    self.after(lasts, Event::Undo(Undo::Slow(place)));
+                }
+            }
+            Fault::RegistryLost => {
+                let cluster = ClusterId(self.rng.wide());
+                if self.plan.masters == 1 {
+                    let wait = self.rng.range(50 * MS, 8 * S);
+                    self.crash_master(0, wait);
+                }
+                self.store.lose(cluster);
+                self.oracle.begins_anew(cluster);
+            }
         }
     }
 
@@ -151,9 +182,42 @@ impl World {
         say!(self, "master {at} stands still for {} ms", (until - self.now) / MS);
     }
 
+    /// A master's machine is suspended. One that is frozen, as a copy of a machine is that is brought back to life, has no
+    /// clock that tells it so: it may not know that it leads no more. Agents are made to come to it at that moment.
+    fn suspend_master(&mut self, at: usize) {
+        let pause = self.rng.range(2 * LEASE, 8 * LEASE);
+        self.pause_master(at, pause);
+        if !self.masters[at].up {
+            return;
+        }
+        let frozen = self.rng.chance(500);
+        self.masters[at].clock.stand(pause, frozen);
+        if !frozen || self.plan.masters == 1 {
+            return;
+        }
+        self.masters[at].suspended = true;
+        let lead = self.masters[at].lead.as_ref().filter(|lead| lead.of == self.store.cluster);
+        self.oracle.frozen.extend(lead.map(|lead| lead.epoch));
+        // Its network comes back after it.
+        let away = pause + self.rng.range(S, 4 * S);
+        for (from, to) in [(Place::Master(at), Place::Store), (Place::Store, Place::Master(at))] {
+            self.set_cut(from, to, true);
+            self.after(away, Event::Undo(Undo::Cut(from, to)));
+        }
+        for agent in 0..self.agents.len() {
+            if self.rng.chance(500) {
+                let then = pause + self.rng.range(0, 2 * S);
+                self.after(then, Event::Undo(Undo::Restart(agent, at)));
+            }
+        }
+    }
+
     fn partition(&mut self, one_way: bool) {
         let place = match self.rng.below(4) {
-            0 => Place::Framework(self.rng.index(self.frameworks.len())),
+            0 => match self.rng.index(self.frameworks.len() + self.programs.len()) {
+                at if at < self.frameworks.len() => Place::Framework(at),
+                at => Place::Program(at - self.frameworks.len()),
+            },
             1 if self.plan.masters > 1 => Place::Store,
             _ => Place::Agent(self.rng.index(self.plan.agents)),
         };
@@ -179,16 +243,14 @@ impl World {
         self.power_off(at);
         match fault {
             Fault::DiskLost => {
-                let key = self.rng.wide();
-                self.agents[at].disk = Disk::new(key);
-                self.agents[at].swapped = false;
-                self.oracle.forgets_epoch(at);
+                self.clear_disk(at);
             }
             Fault::DiskSwapped => {
                 let other = self.rng.index(self.plan.agents);
                 if other != at {
                     let disk = self.agents[other].disk.clone();
-                    self.oracle.copied.extend(disk.member.map(|member| member.id));
+                    let of_this = disk.member.filter(|member| member.cluster == self.store.cluster);
+                    self.oracle.copied.extend(of_this.map(|member| member.id));
                     self.oracle.copied_keys.insert(disk.key);
                     self.agents[at].disk = disk;
                     self.agents[at].swapped = true;

@@ -3,14 +3,16 @@
 use std::collections::BTreeSet;
 
 use haggle_core::cluster::{AgentOrder, Change, Effect, FrameworkEvent, OperatorCommand};
-use haggle_core::{AgentId, ClusterId, RequestId, Resources, TaskState};
+use haggle_core::{AgentId, ClusterId, FrameworkId, Member, RequestId, Resources, TaskId, TaskState};
 
 use crate::agent::{Agent, Disk};
 use crate::clock::Clock;
 use crate::framework::Framework;
 use crate::master::{Claim, Lead, Master};
 use crate::net::{ConnId, Peer, Place};
+use crate::oracle::Truth;
 use crate::plan::{MS, Plan, S, Time};
+use crate::program::Program;
 use crate::rng::Rng;
 use crate::say;
 use crate::world::{Event, MasterEvent, World};
@@ -86,6 +88,7 @@ impl World {
     fn set_up(&mut self) {
         self.oracle.forgetful = self.plan.history < 1_000;
         self.store.cluster = ClusterId(self.rng.wide());
+        self.oracle.cluster = self.store.cluster;
         for at in 0..self.plan.masters {
             let clock = self.some_clock();
             self.masters.push(Master::new(clock));
@@ -102,6 +105,10 @@ impl World {
             self.frameworks.push(Framework::new(temper));
             self.start_framework(at);
         }
+        for (at, manner) in self.plan.programs.clone().into_iter().enumerate() {
+            self.programs.push(Program::new(manner));
+            self.start_program(at);
+        }
         self.after(S, Event::Fault);
     }
 
@@ -116,19 +123,18 @@ impl World {
         say!(self, "nothing goes wrong any more");
         self.faulty = false;
         self.mend_all();
+        self.net.slow.clear();
         self.store.down_until = 0;
         self.store.full_until = 0;
         for id in self.conns_where(|conn| matches!(conn.peer, Peer::Rogue(_))) {
             self.break_up(id, true, true);
         }
         for at in 0..self.agents.len() {
-            // Somebody has looked why two agents have one id.
-            if self.agents[at].swapped {
+            let of_another = self.agents[at].disk.member.is_some_and(|member| member.cluster != self.store.cluster);
+            // Somebody has looked why two agents have one id, and why one is turned away.
+            if self.agents[at].swapped || of_another {
                 self.power_off(at);
-                let key = self.rng.wide();
-                self.agents[at].disk = Disk::new(key);
-                self.agents[at].swapped = false;
-                self.oracle.forgets_epoch(at);
+                self.clear_disk(at);
                 self.start_agent(at, S);
             }
         }
@@ -136,6 +142,9 @@ impl World {
             if self.frameworks[at].instances.is_empty() {
                 self.start_framework(at);
             }
+        }
+        for at in 0..self.programs.len() {
+            self.start_program(at);
         }
     }
 
@@ -158,8 +167,9 @@ impl World {
 
     /// An operator declares gone what no machine is any more.
     fn give_up_lost_agents(&mut self) {
+        let of_this = |member: &Member<AgentId>| member.cluster == self.store.cluster;
         let own: BTreeSet<AgentId> =
-            self.agents.iter().filter_map(|agent| agent.disk.member).map(|member| member.id).collect();
+            self.agents.iter().filter_map(|agent| agent.disk.member).filter(of_this).map(|member| member.id).collect();
         let Some(at) = self.leader() else { return };
         let Some(lead) = &self.masters[at].lead else { return };
         let connected: BTreeSet<AgentId> =
@@ -185,6 +195,11 @@ impl World {
                 if !record.is_over() && !reused {
                     return Some(format!("framework {at} knows no end of {task:?}, which is {:?}", record.state));
                 }
+            }
+        }
+        for (at, program) in self.programs.iter().enumerate() {
+            if let Some(unsettled) = program.unsettled() {
+                return Some(format!("program {at} {unsettled}"));
             }
         }
         for (at, agent) in self.agents.iter().enumerate() {
@@ -221,19 +236,17 @@ impl World {
     fn check_ends(&mut self) {
         let mut wrong = None;
         for (id, truth) in &self.oracle.tasks {
-            if truth.abandoned || truth.reused {
+            if truth.abandoned || truth.reused || truth.doubtful {
                 continue;
             }
-            let framework = &self.frameworks[truth.framework];
-            let Some(record) = framework.store.tasks.get(&id.number) else { continue };
-            if framework.store.member.map(|member| member.id) != Some(id.framework) {
+            let Some((member, agent, kept)) = self.kept(*id, truth) else { continue };
+            if member != Some(Member { cluster: self.store.cluster, id: id.framework }) {
                 continue;
             }
-            let excused =
-                truth.lost || self.oracle.gone.contains(&record.agent) || self.oracle.copied.contains(&record.agent);
+            let excused = truth.lost || self.oracle.gone.contains(&agent) || self.oracle.copied.contains(&agent);
             let by_itself = matches!(truth.told, Some(TaskState::Finished | TaskState::Failed));
-            if truth.told != record.state {
-                wrong = Some(format!("{id} was told as {:?}, and is kept as {:?}", truth.told, record.state));
+            if truth.told != kept {
+                wrong = Some(format!("{id} was told as {:?}, and is kept as {kept:?}", truth.told));
             } else if !excused && truth.ended.is_some() && truth.told != truth.ended {
                 wrong = Some(format!("{id} ended as {:?}, and was told as {:?}", truth.ended, truth.told));
             } else if !truth.lost && truth.ended.is_none() && by_itself {
@@ -245,7 +258,27 @@ impl World {
         }
     }
 
+    /// Who a task belongs to by now, where it was launched, and what is kept of its end.
+    fn kept(&self, id: TaskId, truth: &Truth) -> Option<(Option<Member<FrameworkId>>, AgentId, Option<TaskState>)> {
+        match truth.owner {
+            Place::Framework(at) => {
+                let store = &self.frameworks[at].store;
+                let record = store.tasks.get(&id.number)?;
+                Some((store.member, record.agent, record.state))
+            }
+            Place::Program(at) => {
+                let program = &self.programs[at];
+                // What it is told is checked as it is told.
+                Some((program.run.as_ref()?.member, program.launches.get(&id)?.agent, truth.told))
+            }
+            _ => None,
+        }
+    }
+
     fn missing_canary(&self) -> Option<String> {
+        if let Some(at) = self.programs.iter().position(|program| !program.has_canary()) {
+            return Some(format!("program {at} has none"));
+        }
         let store = &self.frameworks[0].store;
         for (at, agent) in self.agents.iter().enumerate() {
             let id = agent.disk.member.map(|member| member.id);
@@ -262,6 +295,9 @@ impl World {
     fn still_there(&self) -> Option<String> {
         if let Some(at) = self.frameworks.iter().position(|framework| !framework.store.torn_down) {
             return Some(format!("framework {at} is there"));
+        }
+        if let Some(at) = self.programs.iter().position(|program| !program.left) {
+            return Some(format!("program {at} is there"));
         }
         if let Some(at) = self.agents.iter().position(|agent| !agent.left) {
             return Some(format!("agent {at} is there"));
@@ -281,7 +317,7 @@ impl World {
     /// What must be true after every step of the master that leads.
     pub(crate) fn check_master(&mut self, at: usize) {
         let Some(lead) = &self.masters[at].lead else { return };
-        if lead.epoch.0 != self.store.epoch {
+        if lead.epoch.0 != self.store.epoch || lead.of != self.store.cluster {
             return;
         }
         let counts = lead.cluster.counts();
@@ -304,6 +340,9 @@ impl World {
             || counts.sessions > lead.sessions()
         {
             wrong = Some(format!("the master holds too much: {counts:?}, with {} sessions", lead.sessions()));
+        }
+        if let Some((peer, waiting)) = self.overlong(at) {
+            wrong = Some(format!("{waiting} messages wait for {peer:?}, of {}", self.plan.outbox));
         }
         if let Some(wrong) = wrong {
             self.oracle.fail(wrong);
@@ -346,14 +385,19 @@ impl World {
                 Change::AgentRecorded(id, record)
                     if record.unreachable_since.is_some() && !self.oracle.copied.contains(id) =>
                 {
-                    let is_it = |agent: &Agent| agent.disk.member.is_some_and(|member| member.id == *id);
+                    let it = Member { cluster: self.store.cluster, id: *id };
+                    let is_it = |agent: &Agent| agent.disk.member == Some(it);
                     (self.agents.iter().position(is_it).map(Place::Agent), self.plan.agent_timeout)
                 }
                 Change::FrameworkRemoved(id) if !self.leaving => {
-                    let is_it = |framework: &Framework| framework.store.member.is_some_and(|member| member.id == *id);
+                    let it = Member { cluster: self.store.cluster, id: *id };
+                    let is_it = |framework: &Framework| framework.store.member == Some(it);
+                    let runs = |program: &Program| program.run.as_ref().and_then(|run| run.member) == Some(it);
                     let found = self.frameworks.iter().position(is_it);
+                    let program = self.programs.iter().position(runs);
                     let timeout = found.map(|at| self.frameworks[at].temper.failover_timeout);
-                    (found.map(Place::Framework), timeout.unwrap_or_default())
+                    let timeout = timeout.or(program.map(|at| self.programs[at].manner.failover_timeout));
+                    (found.map(Place::Framework).or(program.map(Place::Program)), timeout.unwrap_or_default())
                 }
                 _ => continue,
             };

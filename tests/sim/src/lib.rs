@@ -3,7 +3,6 @@
 //! [`run`] plays one seed. `README.md` says what is simulated, what is checked, and how to read a seed that fails.
 
 mod agent;
-pub mod bugs;
 mod clock;
 mod faults;
 mod finish;
@@ -12,6 +11,7 @@ mod master;
 mod net;
 mod oracle;
 mod plan;
+mod program;
 mod rng;
 mod store;
 mod words;

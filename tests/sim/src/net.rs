@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use haggle_core::Epoch;
 use haggle_core::cluster::{AgentCommand, AgentOrder, FrameworkCall, FrameworkEvent};
+use haggle_core::planted::{self, Bug};
 
 use crate::plan::{MS, S, Time};
+use crate::say;
 use crate::world::{Event, World};
 
 /// Names a connection.
@@ -14,9 +16,6 @@ pub(crate) type ConnId = u64;
 /// How long a connection may be dead before the network of either end says so.
 const KEEP_ALIVE: Time = 20 * S;
 
-/// Messages on the way to one peer. Above this, the master cuts it off.
-const QUEUE_MAX: usize = 4_096;
-
 /// Who is at the other end of a connection to a master.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Peer {
@@ -24,6 +23,8 @@ pub(crate) enum Peer {
     Agent(usize, u64),
     /// An instance of this framework.
     Framework(usize, u64),
+    /// A process of this program.
+    Program(usize, u64),
     /// Somebody who wants no answer.
     Rogue(u64),
 }
@@ -37,6 +38,8 @@ pub(crate) enum Place {
     Agent(usize),
     /// The machine of a framework.
     Framework(usize),
+    /// The machine of a program that uses a runner.
+    Program(usize),
     /// The registry.
     Store,
 }
@@ -89,6 +92,8 @@ pub(crate) struct Conn {
 struct Line {
     waiting: VecDeque<(Time, Msg)>,
     last: Time,
+    /// The most that may wait: the bound, or one batch that found nothing waiting.
+    most: usize,
 }
 
 /// All connections, and who cannot reach whom.
@@ -97,6 +102,8 @@ pub(crate) struct Net {
     /// Connections that at least one end believes in.
     pub(crate) conns: BTreeMap<ConnId, Conn>,
     cut: BTreeSet<(Place, Place)>,
+    /// Who reads slowly, until when.
+    pub(crate) slow: BTreeMap<Place, Time>,
     last: ConnId,
 }
 
@@ -106,6 +113,7 @@ impl Peer {
         match self {
             Self::Agent(at, _) => Some(Place::Agent(at)),
             Self::Framework(at, _) => Some(Place::Framework(at)),
+            Self::Program(at, _) => Some(Place::Program(at)),
             Self::Rogue(_) => None,
         }
     }
@@ -142,18 +150,54 @@ impl World {
 
     /// Sends a message, after those before it.
     pub(crate) fn send(&mut self, id: ConnId, way: Way, msg: Msg) {
+        match way {
+            Way::Up => self.carry(id, way, msg),
+            Way::Down => self.put(id, vec![msg]),
+        }
+    }
+
+    /// Puts a batch into a master's outbox for one peer. Who has read everything so far is not behind, however large the
+    /// batch; who is, is cut off at the bound.
+    pub(crate) fn put(&mut self, id: ConnId, batch: Vec<Msg>) {
+        let bound = self.plan.outbox;
+        let Some(conn) = self.net.conns.get_mut(&id).filter(|conn| !conn.broken) else { return };
+        let line = &mut conn.down;
+        let behind = !line.waiting.is_empty() && line.waiting.len() + batch.len() > bound;
+        if behind && !planted::is(Bug::OutboxUnbounded) {
+            let peer = conn.peer;
+            say!(self, "{peer:?} is cut off: it reads too slowly");
+            return self.break_up(id, true, true);
+        }
+        line.most = if line.waiting.is_empty() { bound.max(batch.len()) } else { line.most };
+        for msg in batch {
+            self.carry(id, Way::Down, msg);
+        }
+    }
+
+    fn carry(&mut self, id: ConnId, way: Way, msg: Msg) {
         let delay = self.delay();
         let now = self.now;
-        let Some(conn) = self.net.conns.get_mut(&id).filter(|conn| !conn.broken) else { return };
-        let line = conn.line(way);
-        line.last = line.last.max(now + delay);
+        let Some(conn) = self.net.conns.get(&id).filter(|conn| !conn.broken) else { return };
+        let slow = way == Way::Down && conn.peer.place().is_some_and(|place| self.net.slow.contains_key(&place));
+        let departs = match way {
+            Way::Up => now,
+            Way::Down => now.max(self.masters[conn.master].paused_until),
+        };
+        let reads = if slow && self.faulty { self.rng.range(50 * MS, 500 * MS) } else { 0 };
+        let line = self.net.conns.get_mut(&id).expect("it was just there").line(way);
+        line.last = line.last.max(departs + delay) + reads;
         let at = line.last;
         line.waiting.push_back((at, msg));
-        let waiting = line.waiting.len();
         self.at(at, Event::Arrive(id, way));
-        if way == Way::Down && waiting > QUEUE_MAX {
-            self.break_up(id, true, true);
-        }
+    }
+
+    /// The first queue to a peer of a master that is longer than it may be.
+    pub(crate) fn overlong(&self, master: usize) -> Option<(Peer, usize)> {
+        let of_it = self.net.conns.values().filter(|conn| conn.master == master);
+        of_it
+            .map(|conn| (conn.peer, &conn.down))
+            .find(|(_, line)| line.waiting.len() > line.most)
+            .map(|(peer, line)| (peer, line.waiting.len()))
     }
 
     /// How long a message takes.
@@ -186,6 +230,7 @@ impl World {
             (Way::Up, _) => self.master_receives(master, id, msg),
             (Way::Down, Peer::Agent(at, life)) => self.agent_receives(at, life, id, msg),
             (Way::Down, Peer::Framework(at, life)) => self.framework_receives(at, life, id, msg),
+            (Way::Down, Peer::Program(at, life)) => self.program_receives(at, life, id, msg),
             (Way::Down, Peer::Rogue(_)) => {}
         }
     }
@@ -196,6 +241,7 @@ impl World {
             (Way::Up, _) => self.masters[conn.master].paused_until,
             (Way::Down, Peer::Agent(at, _)) => self.agents[at].paused_until,
             (Way::Down, Peer::Framework(at, life)) => self.framework_paused(at, life),
+            (Way::Down, Peer::Program(at, life)) => self.program_paused(at, life),
             (Way::Down, Peer::Rogue(_)) => 0,
         };
         (until > self.now).then_some(until)
@@ -226,6 +272,7 @@ impl World {
             (Way::Up, _) => self.master_lost(master, id),
             (Way::Down, Peer::Agent(at, life)) => self.agent_lost(at, life, id),
             (Way::Down, Peer::Framework(at, life)) => self.framework_lost(at, life, id),
+            (Way::Down, Peer::Program(at, life)) => self.program_lost(at, life, id),
             (Way::Down, Peer::Rogue(_)) => {}
         }
     }

@@ -5,14 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use haggle_core::cluster::{AgentOrder, Change, Cluster, Command, Effect, FrameworkCommand, FrameworkEvent};
 use haggle_core::{AgentId, AgentKey, ClusterId, Epoch, FrameworkId, Member, TaskId, TaskState, TaskStatus, UpdateId};
 
-use crate::net::Peer;
+use crate::net::{Peer, Place};
 use crate::plan::Time;
 
 /// What is true of a task.
 #[derive(Clone, Debug)]
 pub(crate) struct Truth {
     /// Whose it is.
-    pub(crate) framework: usize,
+    pub(crate) owner: Place,
     /// How long it takes.
     pub(crate) takes: Time,
     outcome: TaskState,
@@ -31,6 +31,8 @@ pub(crate) struct Truth {
     /// The update that told the end, and who had it acknowledged to him.
     acknowledged: Option<(Epoch, UpdateId)>,
     told_by: Option<UpdateId>,
+    /// Whether one told of it whose machine was frozen, so that nothing kept it from speaking beside the one that leads.
+    pub(crate) doubtful: bool,
     /// Whether its framework is gone, so that nobody is to be told.
     pub(crate) abandoned: bool,
 }
@@ -38,6 +40,8 @@ pub(crate) struct Truth {
 /// Ground truth, and the first promise that was broken.
 #[derive(Debug, Default)]
 pub(crate) struct Oracle {
+    /// The cluster that promises. What one before it promised is void.
+    pub(crate) cluster: ClusterId,
     /// What is true of every task that a framework wanted.
     pub(crate) tasks: BTreeMap<TaskId, Truth>,
     /// What is wrong.
@@ -45,9 +49,11 @@ pub(crate) struct Oracle {
     /// The latest master that each machine has obeyed, while it kept its disk.
     obeyed: BTreeMap<usize, Epoch>,
     keys: BTreeMap<(ClusterId, AgentId), AgentKey>,
-    frameworks: BTreeMap<FrameworkId, (usize, u64)>,
-    by_member: BTreeMap<(usize, u64), FrameworkId>,
+    frameworks: BTreeMap<FrameworkId, (Place, u64)>,
+    by_member: BTreeMap<(Place, u64), FrameworkId>,
     latest: Epoch,
+    /// Masters whose machine was frozen, with all its clocks.
+    pub(crate) frozen: BTreeSet<Epoch>,
     /// Agents that an operator or a timeout declared gone, or that left.
     pub(crate) gone: BTreeSet<AgentId>,
     /// Agents of whose work folder there was a copy.
@@ -63,15 +69,34 @@ pub(crate) struct Oracle {
 }
 
 impl Oracle {
+    /// The registry is lost: whoever is of the cluster before is of another one now.
+    pub(crate) fn begins_anew(&mut self, cluster: ClusterId) {
+        let before = std::mem::take(self);
+        *self = Self {
+            cluster,
+            broken: before.broken,
+            obeyed: before.obeyed,
+            keys: before.keys,
+            copied_keys: before.copied_keys,
+            forgetful: before.forgetful,
+            starts: before.starts,
+            ends_told: before.ends_told,
+            ..Self::default()
+        };
+    }
+
     /// Notes the first promise that was broken.
     pub(crate) fn fail(&mut self, what: String) {
         self.broken.get_or_insert(what);
     }
 
     /// A framework has written down that it wants a task.
-    pub(crate) fn wanted(&mut self, id: TaskId, framework: usize, takes: Time, outcome: TaskState) {
+    pub(crate) fn wanted(&mut self, of: ClusterId, id: TaskId, owner: Place, takes: Time, outcome: TaskState) {
+        if of != self.cluster {
+            return;
+        }
         self.tasks.entry(id).or_insert(Truth {
-            framework,
+            owner,
             takes,
             outcome,
             starts: 0,
@@ -82,6 +107,7 @@ impl Oracle {
             told: None,
             acknowledged: None,
             told_by: None,
+            doubtful: false,
             abandoned: false,
         });
     }
@@ -125,16 +151,26 @@ impl Oracle {
         }
     }
 
-    /// A task was lost before it came to an executor.
-    pub(crate) fn never_ran(&mut self, id: TaskId) {
-        self.lost(id);
-    }
-
-    /// A task and what was known of it are lost with its machine, or its executor.
+    /// A task and what was known of it are lost with its machine, its executor, or the agent that fetched it.
     pub(crate) fn lost(&mut self, id: TaskId) {
         if let Some(truth) = self.tasks.get_mut(&id) {
             truth.lost = true;
         }
+    }
+
+    /// Whether two masters may have told of a task.
+    pub(crate) fn is_doubtful(&self, id: TaskId) -> bool {
+        self.tasks.get(&id).is_some_and(|truth| truth.doubtful)
+    }
+
+    /// Whether a task and what was known of it are lost.
+    pub(crate) fn is_lost(&self, id: TaskId) -> bool {
+        self.tasks.get(&id).is_some_and(|truth| truth.lost)
+    }
+
+    /// Whether its framework was told how a task ended, with an update that can be acknowledged.
+    pub(crate) fn has_told_end(&self, id: TaskId) -> bool {
+        self.tasks.get(&id).is_some_and(|truth| truth.told_by.is_some())
     }
 
     /// A master leads.
@@ -166,6 +202,9 @@ impl Oracle {
         if self.copied_keys.contains(&key) {
             self.copied.insert(member.id);
         }
+        if member.cluster != self.cluster {
+            return;
+        }
         let owner = *self.keys.entry((member.cluster, member.id)).or_insert(key);
         if owner != key {
             self.fail(format!("{} is given to two agents", member.id));
@@ -173,7 +212,10 @@ impl Oracle {
     }
 
     /// A framework is given an id.
-    pub(crate) fn subscribed(&mut self, at: usize, identity: u64, member: Member<FrameworkId>) {
+    pub(crate) fn subscribed(&mut self, at: Place, identity: u64, member: Member<FrameworkId>) {
+        if member.cluster != self.cluster {
+            return;
+        }
         let owner = *self.frameworks.entry(member.id).or_insert((at, identity));
         let id = *self.by_member.entry((at, identity)).or_insert(member.id);
         if owner != (at, identity) {
@@ -190,6 +232,9 @@ impl Oracle {
         let Some(member) = member else {
             return self.fail(format!("a framework without an id is turned away: {why}"));
         };
+        if member.cluster != self.cluster {
+            return;
+        }
         for (_, truth) in self.tasks_of(member.id) {
             truth.abandoned = true;
         }
@@ -201,12 +246,16 @@ impl Oracle {
 
     /// An agent of ours is told that somebody must act.
     pub(crate) fn turned_away(&mut self, at: usize, member: Option<Member<AgentId>>, why: &str) {
+        if member.is_some_and(|member| member.cluster != self.cluster) {
+            return;
+        }
         self.fail(format!("agent {at}, which is {member:?}, is turned away for good: {why}"));
     }
 
     /// An agent of ours is told that its id is void.
     pub(crate) fn void(&mut self, at: usize, member: Option<Member<AgentId>>) {
         if let Some(member) = member
+            && member.cluster == self.cluster
             && !self.gone.contains(&member.id)
         {
             self.fail(format!("agent {at} is told that {} is gone, and nobody declared it so", member.id));
@@ -220,11 +269,11 @@ impl Oracle {
         command: &Command,
         cluster: &Cluster,
     ) -> Vec<(TaskId, UpdateId)> {
-        let Some(Peer::Framework(speaker, _)) = speaker else { return Vec::new() };
+        let Some(speaker) = speaker.and_then(Peer::place) else { return Vec::new() };
         let Command::Framework(_, call) = command else { return Vec::new() };
         let FrameworkCommand::Acknowledge(acks) = &call.command else { return Vec::new() };
         let is_end = |task: &TaskId, update| {
-            self.tasks.get(task).is_some_and(|truth| truth.framework == speaker && truth.told_by == Some(update))
+            self.tasks.get(task).is_some_and(|truth| truth.owner == speaker && truth.told_by == Some(update))
         };
         acks.iter()
             .map(|ack| (ack.task, ack.update))
@@ -302,12 +351,13 @@ impl Oracle {
     }
 
     /// A framework hears of a task.
-    pub(crate) fn told(&mut self, status: &TaskStatus, _epoch: Epoch) {
-        let Some(truth) = self.tasks.get_mut(&status.task) else { return };
-        if truth.reused {
+    pub(crate) fn told(&mut self, of: ClusterId, epoch: Epoch, status: &TaskStatus) {
+        if of != self.cluster {
             return;
         }
-        if !status.state.is_terminal() {
+        let Some(truth) = self.tasks.get_mut(&status.task) else { return };
+        truth.doubtful |= self.frozen.contains(&epoch) && epoch < self.latest;
+        if truth.reused || !status.state.is_terminal() {
             return;
         }
         if status.update != UpdateId::UNACKNOWLEDGED {
@@ -321,6 +371,7 @@ impl Oracle {
         }
         if let Some(before) = before
             && before != status.state
+            && !truth.doubtful
             // A launch that was refused is unknown to whoever asks.
             && (launched || status.state != TaskState::Gone)
             // Two agents under one id: the one that came first had not the task, and the other has.

@@ -1,7 +1,12 @@
 //! What a seed makes of the world: its size, its settings, and the faults that are switched on.
 
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
+use haggle_sdk::simulation::Policy;
+
+use crate::program::Manner;
 use crate::rng::Rng;
 
 /// Nanoseconds of the simulation's own time, which no machine sees.
@@ -60,10 +65,14 @@ pub(crate) enum Fault {
     OperatorGone,
     /// Somebody comes with ids that are not his.
     Rogue,
+    /// A peer reads what it is sent slowly.
+    SlowReader,
+    /// The registry is lost, and with it the cluster that it was of.
+    RegistryLost,
 }
 
 impl Fault {
-    const ALL: [(Self, u64); 23] = [
+    const ALL: [(Self, u64); 25] = [
         (Self::Break, 10),
         (Self::HalfOpen, 6),
         (Self::Partition, 6),
@@ -87,12 +96,16 @@ impl Fault {
         (Self::OperatorKill, 5),
         (Self::OperatorGone, 2),
         (Self::Rogue, 5),
+        (Self::SlowReader, 5),
+        (Self::RegistryLost, 1),
     ];
 }
 
 /// How a framework behaves.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Temper {
+    /// Whose share its tasks count towards.
+    pub(crate) role: String,
     /// Tasks that it launches before the faults stop.
     pub(crate) tasks: u64,
     /// Acknowledges nothing before the faults stop.
@@ -122,6 +135,8 @@ pub(crate) struct Plan {
     pub(crate) agents: usize,
     /// How each framework behaves.
     pub(crate) frameworks: Vec<Temper>,
+    /// What each program wants of its runner.
+    pub(crate) programs: Vec<Manner>,
     /// How long faults happen.
     pub(crate) chaos: Time,
     /// Between one fault and the next, on average.
@@ -148,6 +163,14 @@ pub(crate) struct Plan {
     pub(crate) reregister_timeout: Duration,
     /// Ends of one framework that may wait for their acknowledgement.
     pub(crate) unacknowledged: usize,
+    /// Identity files of agents in whose writing the machine dies, of a thousand.
+    pub(crate) torn_files: u64,
+    /// Batches between whose permission and whose departure the master stands still, of a thousand.
+    pub(crate) late_words: u64,
+    /// Messages that may wait for one peer.
+    pub(crate) outbox: usize,
+    /// The weights of roles.
+    pub(crate) weights: BTreeMap<String, NonZeroU32>,
     /// How long an offer stands.
     pub(crate) offer_timeout: Duration,
     /// Ended tasks that the master remembers.
@@ -162,10 +185,12 @@ impl Plan {
         let faults = Fault::ALL.into_iter().filter(|_| rng.chance(667)).collect();
         let knob = |rng: &mut Rng, most: u64| if rng.chance(667) { rng.range(1, most) } else { 0 };
         let frameworks = (0..rng.range(1, 3)).map(|_| temper(rng)).collect();
+        let programs = (0..rng.range(0, 2)).map(|_| manner(rng)).collect();
         Self {
             masters: if rng.chance(600) { 3 } else { 1 },
             agents: rng.index(4) + 2,
             frameworks,
+            programs,
             chaos: rng.range(15, 75) * S,
             fault_gap: rng.range(300, 6_000) * MS,
             faults,
@@ -179,6 +204,10 @@ impl Plan {
             gone_after: Duration::from_secs(rng.range(30, 300)),
             reregister_timeout: Duration::from_secs(rng.range(5, 60)),
             unacknowledged: if rng.chance(300) { rng.index(8) + 1 } else { 1_000 },
+            torn_files: knob(rng, 100),
+            late_words: knob(rng, 3),
+            outbox: rng.index(1_800) + 200,
+            weights: ROLES.iter().filter_map(|role| weight(rng, role)).collect(),
             offer_timeout: Duration::from_secs(rng.range(1, 6)),
             history: if rng.chance(800) { 10_000 } else { rng.index(60) + 1 },
             endless: knob(rng, 200),
@@ -186,9 +215,23 @@ impl Plan {
     }
 }
 
+/// Roles that frameworks have.
+const ROLES: [&str; 3] = ["default", "batch", "web"];
+
+fn role(rng: &mut Rng) -> String {
+    ROLES[rng.index(ROLES.len())].to_string()
+}
+
+/// One in two has a weight of its own.
+fn weight(rng: &mut Rng, role: &str) -> Option<(String, NonZeroU32)> {
+    let more = u32::try_from(rng.below(5)).expect("small");
+    rng.chance(500).then(|| (role.to_string(), NonZeroU32::MIN.saturating_add(more)))
+}
+
 fn temper(rng: &mut Rng) -> Temper {
     let rarely = |rng: &mut Rng, most: u64| if rng.chance(300) { rng.range(1, most) } else { 0 };
     Temper {
+        role: role(rng),
         tasks: rng.range(3, 40),
         never_acks: rng.chance(100),
         acks_twice: rarely(rng, 500),
@@ -197,6 +240,23 @@ fn temper(rng: &mut Rng) -> Temper {
         ignores_offers: rarely(rng, 600),
         repeats_calls: rarely(rng, 300),
         kills: rarely(rng, 400),
+        failover_timeout: Duration::from_secs(rng.range(10, 60)),
+    }
+}
+
+fn manner(rng: &mut Rng) -> Manner {
+    let rarely = |rng: &mut Rng, most: u64| if rng.chance(300) { rng.range(1, most) } else { 0 };
+    let policy = Policy {
+        retries: u32::try_from(rng.below(4)).expect("small"),
+        linger: Duration::from_millis(if rng.chance(500) { 0 } else { rng.range(1, 5_000) }),
+        unreachable_patience: Duration::from_secs(rng.range(5, 60)),
+    };
+    Manner {
+        role: role(rng),
+        tasks: rng.range(3, 40),
+        policy,
+        kills: rarely(rng, 400),
+        cancels: rarely(rng, 50),
         failover_timeout: Duration::from_secs(rng.range(10, 60)),
     }
 }

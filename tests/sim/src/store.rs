@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use haggle_core::cluster::{AgentRecord, Change, FrameworkRecord, Recovered};
+use haggle_core::planted::{self, Bug};
 use haggle_core::{AgentId, ClusterId, Epoch, FrameworkId};
 
-use crate::bugs::{self, Bug};
 use crate::plan::{S, Time};
 
 /// How long a master leads without renewing its lease.
@@ -74,7 +74,7 @@ impl Store {
 
     /// Opens the registry to lead.
     pub(crate) fn open(&mut self, now: Time) -> Recovered {
-        self.epoch += u64::from(self.epoch == 0 || !bugs::is(Bug::EpochNotRaised));
+        self.epoch += u64::from(self.epoch == 0 || !planted::is(Bug::EpochNotRaised));
         self.opened = now;
         Recovered {
             cluster: self.cluster,
@@ -109,6 +109,18 @@ impl Store {
                 | Change::TokenRemoved(_) => {}
             }
         }
+    }
+
+    /// Everything is lost. Whoever opens it finds another cluster.
+    pub(crate) fn lose(&mut self, cluster: ClusterId) {
+        *self = Self {
+            cluster,
+            down_until: self.down_until,
+            full_until: self.full_until,
+            // No lease is ever given twice.
+            last_lease: self.last_lease,
+            ..Self::default()
+        };
     }
 
     /// The agents that are remembered.

@@ -11,6 +11,7 @@ use crate::master::{Master, Writing};
 use crate::net::{ConnId, Net, Way};
 use crate::oracle::Oracle;
 use crate::plan::{Plan, Time};
+use crate::program::Program;
 use crate::rng::Rng;
 use crate::store::Store;
 
@@ -33,6 +34,8 @@ pub(crate) enum Event {
     Executor(usize, u64, TaskId, ExecutorEvent),
     /// Of an instance of a framework.
     Framework(usize, u64, FrameworkEvent),
+    /// Of a program's process.
+    Program(usize, u64, ProgramEvent),
     /// Something goes wrong.
     Fault,
     /// A fault is over.
@@ -114,6 +117,27 @@ pub(crate) enum FrameworkEvent {
     Act,
 }
 
+/// What a program's process waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ProgramEvent {
+    /// It starts.
+    Start,
+    /// It connects.
+    Connect,
+    /// A master has had long enough to answer the subscription of this session.
+    Unanswered(u64),
+    /// It says that it lives, and looks whether its master does.
+    Heartbeat,
+    /// Its runner decides on what has come.
+    Decide,
+    /// Its runner has a deadline.
+    Wake(u64),
+    /// The master has told of its agents, or has not answered.
+    Surveyed,
+    /// It thinks of something to do.
+    Act,
+}
+
 /// What is made good again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Undo {
@@ -125,6 +149,10 @@ pub(crate) enum Undo {
     Start(usize),
     /// Somebody who follows no rule has had enough.
     Rogue(ConnId),
+    /// Somebody reads as fast as before.
+    Slow(crate::net::Place),
+    /// An agent is started anew, and asks a certain master first.
+    Restart(usize, usize),
 }
 
 /// Everything.
@@ -147,6 +175,8 @@ pub(crate) struct World {
     pub(crate) agents: Vec<Agent>,
     /// The frameworks.
     pub(crate) frameworks: Vec<Framework>,
+    /// The programs that use a runner.
+    pub(crate) programs: Vec<Program>,
     /// The network.
     pub(crate) net: Net,
     /// The registry.
@@ -208,6 +238,7 @@ impl World {
             masters: Vec::new(),
             agents: Vec::new(),
             frameworks: Vec::new(),
+            programs: Vec::new(),
             net: Net::default(),
             store: Store::default(),
             oracle: Oracle::default(),
@@ -282,9 +313,29 @@ impl World {
                 }
                 self.framework_happens(at, life, event);
             }
+            Event::Program(at, life, event) => {
+                let until = self.program_paused(at, life);
+                if until > self.now {
+                    return self.at(until, Event::Program(at, life, event));
+                }
+                self.program_happens(at, life, event);
+            }
             Event::Fault => self.strike(),
             Event::Undo(Undo::Cut(from, to)) => self.set_cut(from, to, false),
             Event::Undo(Undo::Rogue(id)) => self.break_up(id, true, true),
+            Event::Undo(Undo::Slow(place)) => {
+                if self.net.slow.get(&place).is_some_and(|&until| until <= self.now) {
+                    self.net.slow.remove(&place);
+                }
+            }
+            // Whoever is asked to drain once nothing goes wrong any more is asked once.
+            Event::Undo(Undo::Restart(at, master)) if self.faulty => {
+                self.crash_agent(at);
+                self.agents[at].first_target = Some(master);
+                let wait = self.rng.range(10 * crate::plan::MS, 200 * crate::plan::MS);
+                self.start_agent(at, wait);
+            }
+            Event::Undo(Undo::Restart(..)) => {}
             Event::Undo(Undo::Start(at)) => {
                 if self.frameworks[at].instances.is_empty() {
                     self.start_framework(at);

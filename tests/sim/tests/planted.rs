@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use haggle_sim::bugs::{self, Bug};
+use haggle_core::planted::{self, Bug};
 use haggle_sim::run;
 
 /// Seeds within which a bug has to be found.
@@ -19,7 +19,7 @@ fn each_planted_bug_is_found() {
     let mut hidden = Vec::new();
     println!("{:<24} {:>6}  how it shows", "bug", "seeds");
     for &bug in Bug::ALL.iter().filter(|bug| is_named(bug)) {
-        bugs::plant(Some(bug));
+        planted::plant(Some(bug));
         let name = format!("{bug:?}");
         match first_broken() {
             Some(seed) => println!("{name:<24} {:>6}  {}", seed + 1, run(seed, false).broken.unwrap_or_default()),
@@ -29,7 +29,7 @@ fn each_planted_bug_is_found() {
             }
         }
     }
-    bugs::plant(None);
+    planted::plant(None);
 
     assert_eq!(hidden, [], "not found within {SEEDS} seeds");
 }

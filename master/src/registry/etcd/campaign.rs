@@ -4,15 +4,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use haggle_core::{ClusterId, Epoch};
+use haggle_etcd::{
+    Client, EtcdError, Fence, KeyValue, Session, TxnRequest, changed_at, created_at, found, get, put, put_under, text,
+};
 
-use super::client::{Client, EtcdError};
-use super::ops::{Keys, changed_at, created_at, equals, found, get, put, put_under};
-use super::rpc::{KeyValue, TxnRequest};
-use super::session::Session;
+use super::keys::Keys;
 
 /// The layout below the prefix. One of a later version is not touched. In version 1 nobody had a principal, a token or a
 /// certificate, and the masters no secret: it is read, and becomes version 2.
 const VERSION: u64 = 2;
+
+/// How long a lease is. The least that etcd grants by default (one and a half times its election timeout): with a
+/// master that is killed, this is most of the time without service. Where etcd's own timeout is longer, it grants more.
+const TTL: Duration = Duration::from_secs(2);
+
+/// How long a lease may be in doubt before it is given up. With one of three etcd members dead the others elect a
+/// leader within about three seconds, and that shall not end a master's lead.
+const DOUBT_MAX: Duration = Duration::from_secs(3);
 
 /// How long each call may take. What fails is tried again by the caller.
 const CALL_WITHIN: Duration = Duration::from_secs(1);
@@ -40,9 +48,12 @@ impl Campaign {
         Self { client: Arc::new(client), keys: Keys::below(prefix), url: url.into() }
     }
 
-    /// Becomes one of the masters.
+    /// Becomes one of the masters: takes a lease, and says under it that this master is up.
     pub(crate) async fn join(&self) -> Result<Session, EtcdError> {
-        Session::begin(&self.client, &self.keys, &self.url).await
+        let session = Session::begin(&self.client, TTL, DOUBT_MAX).await?;
+        let success = vec![put_under(session.id(), &self.keys.master(session.id()), &*self.url)];
+        self.client.txn(TxnRequest { success, ..Default::default() }, CALL_WITHIN).await?;
+        Ok(session)
     }
 
     /// Gives back a lease that [`Session::end`] could not.
@@ -50,10 +61,11 @@ impl Campaign {
         self.client.revoke(lease, CALL_WITHIN).await
     }
 
-    /// The URL of who leads.
-    pub(crate) async fn leader(&self) -> Result<Option<String>, EtcdError> {
+    /// The URL of who leads, if that is somebody else than this session. It may be this one, when it has won and the answer
+    /// was lost: then it is to [stand](Self::stand) again.
+    pub(crate) async fn leader(&self, session: &Session) -> Result<Option<String>, EtcdError> {
         let leader = self.client.get(&self.keys.leader(), CALL_WITHIN).await?;
-        Ok(leader.map(|leader| text(&leader)))
+        Ok(leader.filter(|leader| leader.lease != session.id()).map(|leader| text(&leader)))
     }
 
     /// The URLs of all other masters that are up.
@@ -76,7 +88,9 @@ impl Campaign {
             failure: Vec::new(),
         };
         self.client.txn(request, CALL_WITHIN).await?;
-        let found = number(&version, self.client.get(&version, CALL_WITHIN).await?)?.unwrap_or(0);
+        let row = self.client.get(&version, CALL_WITHIN).await?;
+        let changed = row.as_ref().map_or(0, |row| row.mod_revision);
+        let found = number(&version, row)?.unwrap_or(0);
         if found > VERSION {
             let why = format!("it is of version {found}, this master knows {VERSION}: run a newer one");
             return Err(EtcdError::Unreadable(version, why));
@@ -84,7 +98,7 @@ impl Campaign {
         if found < VERSION {
             // A master that does not know who may do what must not lead any more.
             let request = TxnRequest {
-                compare: vec![equals(&version, &found.to_string())],
+                compare: vec![changed_at(&version, changed)],
                 success: vec![put(&version, VERSION.to_string())],
                 failure: Vec::new(),
             };
@@ -116,7 +130,7 @@ impl Campaign {
 
     /// Takes the lead when nobody has it, and counts the epoch up, both in one transaction.
     pub(crate) async fn stand(&self, session: &Session) -> Result<Option<Term>, EtcdError> {
-        let (leader, epoch_key, batch) = (self.keys.leader(), self.keys.epoch(), self.keys.batch());
+        let (leader, epoch_key) = (self.keys.leader(), self.keys.epoch());
         let before = self.client.get(&epoch_key, CALL_WITHIN).await?;
         let changed = before.as_ref().map_or(0, |row| row.mod_revision);
         let epoch = Epoch(number(&epoch_key, before)?.unwrap_or(0) + 1);
@@ -125,7 +139,7 @@ impl Campaign {
             success: vec![
                 put_under(session.id(), &leader, self.url.as_bytes()),
                 put(&epoch_key, epoch.0.to_string()),
-                put(&batch, batch_name(epoch, 0)),
+                Fence::begin(&self.keys.batch(), &epoch.0.to_string()),
             ],
             failure: vec![get(&leader), get(&epoch_key)],
         };
@@ -134,26 +148,22 @@ impl Campaign {
             let revision = answer.header.unwrap_or_default().revision;
             return Ok(Some(Term { epoch, revision }));
         }
-        // It may have been done before, and the answer lost.
+        // It may have been done before, by this call or by an earlier one, and the answer lost. Who leads has counted the
+        // epoch up, and nobody has since.
         let mut rows = answer.responses.into_iter().map(found);
         let (leader, now) = (rows.next().flatten(), rows.next().flatten());
-        match leader {
-            Some(leader) if leader.lease == session.id() && number(&epoch_key, now)? == Some(epoch.0) => {
-                Ok(Some(Term { epoch, revision: leader.create_revision }))
+        match (leader, number(&epoch_key, now)?) {
+            (Some(leader), Some(epoch)) if leader.lease == session.id() => {
+                Ok(Some(Term { epoch: Epoch(epoch), revision: leader.create_revision }))
             }
             _ => Ok(None),
         }
     }
 
-    /// The conditions of a write that comes right after that one.
-    pub(super) fn fence(&self, term: &Term, after: u64) -> Vec<super::rpc::Compare> {
-        vec![created_at(&self.keys.leader(), term.revision), equals(&self.keys.batch(), &batch_name(term.epoch, after))]
+    /// The right to write in this term.
+    pub(super) fn fence(&self, term: &Term) -> Fence {
+        Fence::of(self.keys.leader(), term.revision, self.keys.batch(), term.epoch.0.to_string())
     }
-}
-
-/// The name of a transaction: its epoch, and its number there.
-pub(super) fn batch_name(epoch: Epoch, number: u64) -> String {
-    format!("{}.{number}", epoch.0)
 }
 
 /// A number that is written in decimal digits.
@@ -162,10 +172,6 @@ pub(super) fn number(key: &str, row: Option<KeyValue>) -> Result<Option<u64>, Et
     let digits = text(&row);
     let wrong = |_| EtcdError::Unreadable(key.to_owned(), format!("{digits:?} is no number"));
     digits.parse().map(Some).map_err(wrong)
-}
-
-pub(super) fn text(row: &KeyValue) -> String {
-    String::from_utf8_lossy(&row.value).into_owned()
 }
 
 fn bytes_of([first, second]: [u128; 2]) -> [u8; 32] {

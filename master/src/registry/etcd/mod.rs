@@ -2,9 +2,7 @@
 
 mod batch;
 mod campaign;
-mod client;
-mod ops;
-mod session;
+mod keys;
 #[cfg(test)]
 mod tests;
 
@@ -14,32 +12,14 @@ use std::time::Duration;
 use haggle_core::access::TokenId;
 use haggle_core::cluster::{Change, Recovered};
 use haggle_core::{AgentId, FrameworkId, Now};
+use haggle_etcd::{Batch, EtcdError, Fence, KeyValue, Lease, RequestOp, put};
 use tokio::runtime::Handle;
 use tracing::warn;
 
 use super::{BadRow, Registry, RegistryError, row};
-use crate::election::Lease;
-use batch::Rows;
-use campaign::{batch_name, number, text};
-use ops::{found, get, put};
-use rpc::{KeyValue, TxnRequest};
+use campaign::number;
 
 pub(crate) use campaign::{Campaign, Term};
-pub(crate) use client::Client;
-pub use client::{EtcdConfig, EtcdError};
-pub(crate) use session::Session;
-
-/// The generated clients of etcd's API.
-#[expect(
-    clippy::allow_attributes_without_reason,
-    clippy::enum_variant_names,
-    clippy::doc_markdown,
-    unreachable_pub,
-    reason = "generated code"
-)]
-mod rpc {
-    tonic::include_proto!("etcdserverpb");
-}
 
 /// How long one attempt of a write may take; it is repeated for as long as the lease is not lost.
 const ATTEMPT: Duration = Duration::from_secs(1);
@@ -52,10 +32,9 @@ pub(crate) struct EtcdRegistry {
     campaign: Campaign,
     term: Term,
     lease: Arc<Lease>,
+    fence: Fence,
     /// Where the sockets are served. The driver's thread waits for what is done there.
     runtime: Handle,
-    /// Transactions of this term that were done.
-    done: u64,
     last_agent: u64,
     last_framework: u64,
 }
@@ -63,7 +42,8 @@ pub(crate) struct EtcdRegistry {
 impl EtcdRegistry {
     /// Must be called on the runtime that is to speak to etcd.
     pub(crate) fn new(campaign: Campaign, term: Term, lease: Arc<Lease>) -> Self {
-        Self { campaign, term, lease, runtime: Handle::current(), done: 0, last_agent: 0, last_framework: 0 }
+        let fence = campaign.fence(&term);
+        Self { campaign, term, lease, fence, runtime: Handle::current(), last_agent: 0, last_framework: 0 }
     }
 
     /// Has something done where the sockets are served, and waits for it.
@@ -81,25 +61,21 @@ impl EtcdRegistry {
     }
 
     /// Does one transaction, exactly once, however often it must be sent.
-    fn commit(&mut self, changes: Vec<rpc::RequestOp>) -> Result<(), RegistryError> {
-        let batch = self.campaign.keys.batch();
-        let name = batch_name(self.term.epoch, self.done + 1);
-        let mut success = changes;
-        success.push(put(&batch, name.as_str()));
-        let request =
-            TxnRequest { compare: self.campaign.fence(&self.term, self.done), success, failure: vec![get(&batch)] };
+    fn commit(&mut self, changes: &[RequestOp]) -> Result<(), RegistryError> {
         loop {
             self.lease.confirm()?;
-            let (client, request) = (Arc::clone(&self.campaign.client), request.clone());
-            match self.wait_for(async move { client.txn(request, ATTEMPT).await }) {
-                Ok(answer) => {
-                    let already =
-                        || answer.responses.into_iter().find_map(found).is_some_and(|last| text(&last) == name);
-                    // It may have been done at an attempt before, whose answer was lost.
-                    if answer.succeeded || already() {
-                        self.done += 1;
-                        return Ok(());
-                    }
+            let (client, mut fence, changes) =
+                (Arc::clone(&self.campaign.client), self.fence.clone(), changes.to_vec());
+            let written = self.wait_for(async move {
+                let leads = fence.write(&client, changes, ATTEMPT).await?;
+                Ok((fence, leads))
+            });
+            match written {
+                Ok((fence, true)) => {
+                    self.fence = fence;
+                    return Ok(());
+                }
+                Ok((_, false)) => {
                     self.lease.lose();
                     return Err(RegistryError::Deposed);
                 }
@@ -148,7 +124,7 @@ impl Registry for EtcdRegistry {
 
     /// More changes than one transaction holds are made in several, in their order: see [`batch`].
     fn write(&mut self, now: Now, changes: &[&Change]) -> Result<(), RegistryError> {
-        let mut rows = Rows::default();
+        let mut batch = Batch::default();
         for change in changes {
             match change {
                 Change::AgentRecorded(id, _) | Change::AgentEnrolled(id, _) => {
@@ -161,7 +137,7 @@ impl Registry for EtcdRegistry {
                 | Change::TokenRecorded(..)
                 | Change::TokenRemoved(_) => {}
             }
-            rows.change(&self.campaign.keys, change);
+            batch::add(&mut batch, &self.campaign.keys, change);
         }
         let keys = &self.campaign.keys;
         let numbers = vec![
@@ -169,8 +145,8 @@ impl Registry for EtcdRegistry {
             put(&keys.last_agent(), self.last_agent.to_string()),
             put(&keys.last_framework(), self.last_framework.to_string()),
         ];
-        for transaction in rows.into_transactions(numbers) {
-            self.commit(transaction)?;
+        for transaction in batch.into_transactions(numbers) {
+            self.commit(&transaction)?;
         }
         Ok(())
     }

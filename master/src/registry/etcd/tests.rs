@@ -1,21 +1,17 @@
 //! Against a real etcd: who leads, and that nobody else writes.
 
-#[path = "../../../tests/etcd/mod.rs"]
+#[path = "../../../../etcd/tests/kit/mod.rs"]
 mod etcd;
 
-use haggle_core::cluster::AgentRecord;
-use std::fs;
-use std::process::Command;
-
 use haggle_core::access::{Enrolment, TokenKind, TokenRecord};
-use haggle_core::cluster::{FrameworkInfo, FrameworkRecord};
+use haggle_core::cluster::{AgentRecord, FrameworkInfo, FrameworkRecord};
 use haggle_core::{AgentInfo, AgentKey, Bytes, Digest, Epoch, MilliCpu, Resources};
+use haggle_etcd::{Client, EtcdConfig, Moment, Session};
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 
-use self::etcd::{Etcd, LOOK_EVERY, NOT_THERE, PATIENCE};
+use self::etcd::{Etcd, LOOK_EVERY, PATIENCE};
 use super::*;
-use crate::election::Moment;
 
 fn campaign(etcd: &Etcd, url: &str) -> Campaign {
     let config = EtcdConfig::new(etcd.urls());
@@ -72,14 +68,6 @@ fn agent(name: &str) -> AgentRecord {
 
 fn recorded(id: u64, name: &str) -> Change {
     Change::AgentRecorded(AgentId(id), agent(name))
-}
-
-/// Does what only `etcdctl` can.
-fn ctl(etcd: &Etcd, args: &[&str]) {
-    let mut ctl = Command::new("etcdctl");
-    ctl.env("ETCDCTL_API", "3").args(["--endpoints", &etcd.urls().join(",")]).args(args);
-    let output = ctl.output().expect(NOT_THERE);
-    assert!(output.status.success(), "etcdctl {args:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -155,8 +143,20 @@ async fn only_one_of_two_wins_and_the_other_sees_who() {
     win(&one, &first).await;
 
     assert_eq!(two.stand(&second).await.unwrap(), None);
-    assert_eq!(two.leader().await.unwrap().as_deref(), Some("http://one"));
+    assert_eq!(two.leader(&second).await.unwrap().as_deref(), Some("http://one"));
     assert_eq!(two.others().await.unwrap(), ["http://one"]);
+}
+
+/// Else nobody would ever lead: its session keeps the key, and it would stand by behind itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_won_without_hearing_of_it_wins_when_it_stands_again() {
+    let etcd = Etcd::start(1);
+    let campaign = campaign(&etcd, "http://one");
+    let session = join(&campaign).await;
+    let won = win(&campaign, &session).await;
+
+    assert_eq!(campaign.leader(&session).await.unwrap(), None);
+    assert_eq!(campaign.stand(&session).await.unwrap(), Some(won));
 }
 
 /// It believes in its lease for far longer than etcd does: its machine's clock stood still.
@@ -188,10 +188,11 @@ async fn a_write_whose_answer_was_lost_is_not_done_again_over_what_came_after() 
     let campaign = campaign(&etcd, "http://one");
     let session = join(&campaign).await;
     let (registry, ..) = lead(&campaign, &session).await;
+    let before = registry.fence.clone();
     let (mut registry, _) = write(registry, vec![recorded(1, "first")]).await;
 
     // As if the answer had been lost: the same write is sent once more.
-    registry.done = 0;
+    registry.fence = before;
     let (registry, repeated) = write(registry, vec![recorded(1, "sent again")]).await;
     repeated.unwrap();
     // And goes on from there.
@@ -263,67 +264,6 @@ async fn two_clusters_share_an_etcd_under_two_prefixes() {
 
     assert_ne!(one.cluster, two.cluster);
     assert_eq!((one.epoch, two.epoch), (Epoch(1), Epoch(1)));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_user_with_a_password_is_let_in_and_one_with_another_is_not() {
-    let etcd = Etcd::start(1);
-    ctl(&etcd, &["user", "add", "root:secret"]);
-    ctl(&etcd, &["auth", "enable"]);
-    let client = |password: &str| {
-        let user = Some(("root".to_owned(), password.to_owned()));
-        Client::new(&EtcdConfig { user, ..EtcdConfig::new(etcd.urls()) }).unwrap()
-    };
-
-    let campaign = Campaign::new(client("secret"), EtcdConfig::PREFIX, "http://one");
-    let session = join(&campaign).await;
-    let (registry, ..) = lead(&campaign, &session).await;
-    write(registry, vec![recorded(1, "a")]).await.1.unwrap();
-
-    let refused = client("guessed").get("/haggle/leader", PATIENCE).await.unwrap_err();
-    assert!(
-        matches!(&refused, EtcdError::Refused { why, .. } if why.contains("invalid user ID or password")),
-        "{refused}"
-    );
-    let anonymous = Client::new(&EtcdConfig::new(etcd.urls())).unwrap();
-    let refused = anonymous.get("/haggle/leader", PATIENCE).await.unwrap_err();
-    assert!(matches!(&refused, EtcdError::Refused { why, .. } if why.contains("user name is empty")), "{refused}");
-}
-
-/// etcd's certificate is signed by an authority of its own, and it wants one of ours.
-#[tokio::test(flavor = "multi_thread")]
-async fn an_etcd_behind_tls_takes_who_has_a_certificate() {
-    let file = |name: &str| format!("{}/tests/etcd/tls/{name}", env!("CARGO_MANIFEST_DIR"));
-    let (ca, certificate, key) = (file("ca.pem"), file("member.pem"), file("member.key"));
-    let flags = ["--client-cert-auth", "--trusted-ca-file", &ca, "--cert-file", &certificate, "--key-file", &key];
-    let etcd = Etcd::start_with(1, "https", &flags);
-
-    let read = |name: &str| fs::read(file(name)).unwrap();
-    let identity = Some((read("client.pem"), read("client.key")));
-    let trusted = EtcdConfig { ca: Some(read("ca.pem")), identity, ..EtcdConfig::new(etcd.urls()) };
-    let campaign = Campaign::new(Client::new(&trusted).unwrap(), EtcdConfig::PREFIX, "http://one");
-    let session = join(&campaign).await;
-    let (_, recovered, _) = lead(&campaign, &session).await;
-    assert_eq!(recovered.epoch, Epoch(1));
-
-    let unknown = Client::new(&EtcdConfig { identity: None, ..trusted.clone() }).unwrap();
-    let refused = unknown.get("/haggle/leader", Duration::from_secs(1)).await.unwrap_err();
-    assert!(matches!(refused, EtcdError::Unreachable { .. }), "{refused}");
-    let untrusting = Client::new(&EtcdConfig { ca: None, ..trusted }).unwrap();
-    let refused = untrusting.get("/haggle/leader", Duration::from_secs(1)).await.unwrap_err();
-    assert!(matches!(refused, EtcdError::Unreachable { .. }), "{refused}");
-}
-
-#[test]
-fn what_is_no_url_is_said_at_once() {
-    let refused = |url: &str| Client::new(&EtcdConfig::new(vec![url.to_owned()])).err().map(|error| error.to_string());
-
-    assert_eq!(
-        refused("127.0.0.1:2379").as_deref(),
-        Some("etcd 127.0.0.1:2379: it must begin with http:// or https://")
-    );
-    assert_eq!(refused("http://a b").as_deref(), Some("etcd http://a b: this is not a URL"));
-    assert!(Client::new(&EtcdConfig::new(Vec::new())).is_err());
 }
 
 #[tokio::test(flavor = "multi_thread")]

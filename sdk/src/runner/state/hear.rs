@@ -1,6 +1,7 @@
 //! What is heard from the master, and what it changes.
 
 use haggle_core::cluster::{FrameworkCommand, Question};
+use haggle_core::planted::{self, Bug};
 use haggle_core::{Now, Reason, TaskId, TaskState, TaskStatus, UpdateId};
 
 use super::{Launch, News, Phase, RunnerState};
@@ -52,22 +53,26 @@ impl RunnerState {
         self.reconciliation.answered(number);
         let index = launch.index;
         if status.state.is_terminal() {
+            if launch.unreachable_since.is_some() && planted::is(Bug::EndSwallowed) {
+                return;
+            }
             self.launch_ended(now, index, status);
             return;
         }
         // That an agent is silent is said of every task that may be there.
         launch.is_known |= !is_answer(&status, TaskState::Unreachable);
         if status.state == TaskState::Unreachable {
-            let since = *launch.unreachable_since.get_or_insert(now);
+            let first = if planted::is(Bug::GivenUpTooEarly) { Now::ZERO } else { now };
+            let since = *launch.unreachable_since.get_or_insert(first);
             self.unreachable.insert((since, number));
         } else if let Some(since) = launch.unreachable_since.take() {
             self.unreachable.remove(&(since, number));
         }
-        let Some(job) = self.jobs.get_mut(&index) else { return };
-        if job.killed && runs(status.state) {
+        if runs(status.state) && self.jobs.get(&index).is_some_and(|job| job.killed) {
             // The wish may have been lost with a connection or a master.
-            self.out.commands.push(FrameworkCommand::Kill(status.task));
+            self.kill_again(status.task);
         }
+        let Some(job) = self.jobs.get_mut(&index) else { return };
         if status.state == TaskState::Running && job.phase == (Phase::Live { number, running: false }) {
             job.phase = Phase::Live { number, running: true };
             self.out.news.push(News::Progress(Progress::Running { index, task: status.task }));
@@ -75,10 +80,15 @@ impl RunnerState {
         job.last = Some(status);
     }
 
-    /// Ends a launch that was given up and runs all the same.
+    /// Ends a launch that was given up, or was told to have ended, and runs all the same.
     fn update_of_given_up(&mut self, now: Now, status: &TaskStatus) {
         let number = status.task.number;
-        let Some(&agent) = self.given_up.get(&number) else { return };
+        let Some(&agent) = self.given_up.get(&number) else {
+            if runs(status.state) && number <= self.last_number {
+                self.kill_again(status.task);
+            }
+            return;
+        };
         match status.state {
             TaskState::Unknown => self.reconciliation.not_answered(now, number, agent),
             _ => self.reconciliation.answered(number),
@@ -86,7 +96,13 @@ impl RunnerState {
         if status.state.is_terminal() {
             self.given_up.remove(&number);
         } else if runs(status.state) {
-            self.out.commands.push(FrameworkCommand::Kill(status.task));
+            self.kill_again(status.task);
+        }
+    }
+
+    fn kill_again(&mut self, task: TaskId) {
+        if !planted::is(Bug::KillSaidOnce) {
+            self.out.commands.push(FrameworkCommand::Kill(task));
         }
     }
 
@@ -101,11 +117,13 @@ impl RunnerState {
         let was_lost = !launch.is_known && is_answer(&status, TaskState::Gone);
         let verdict = match verdict(&status) {
             _ if job.killed => Verdict::Final,
+            _ if status.state == TaskState::Unreachable && planted::is(Bug::GivenUpTooEarly) => Verdict::Relaunch,
             _ if was_lost && job.relaunches < RELAUNCHES_MAX => Verdict::Relaunch,
             Verdict::Relaunch if job.relaunches >= RELAUNCHES_MAX => Verdict::Retry,
             verdict => verdict,
         };
         match verdict {
+            Verdict::Retry if planted::is(Bug::TriesNotCounted) => {}
             Verdict::Retry if job.failures < self.policy.retries => job.failures += 1,
             Verdict::Relaunch => job.relaunches += 1,
             Verdict::Retry | Verdict::Final => {
@@ -133,7 +151,9 @@ impl RunnerState {
         self.unreachable.clear();
         for (&number, launch) in &mut self.launches {
             launch.unreachable_since = None;
-            self.reconciliation.ask(now, number, launch.agent);
+            if !planted::is(Bug::LaunchesNotAskedAfter) {
+                self.reconciliation.ask(now, number, launch.agent);
+            }
         }
         let mut unwanted: Vec<u64> = self.given_up.keys().copied().collect();
         for (&number, launch) in &self.launches {
@@ -143,8 +163,7 @@ impl RunnerState {
         }
         unwanted.sort_unstable();
         let framework = self.framework;
-        let kills = unwanted.into_iter().map(|number| FrameworkCommand::Kill(TaskId { framework, number }));
-        self.out.commands.extend(kills);
+        unwanted.into_iter().for_each(|number| self.kill_again(TaskId { framework, number }));
         for (&number, &agent) in &self.given_up {
             self.reconciliation.ask(now, number, agent);
         }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use haggle_core::cluster::FrameworkCommand;
+use haggle_core::planted::{self, Bug};
 use haggle_core::{AgentId, Now, TaskId, TaskSpec};
 
 use super::{Launch, News, Phase, RunnerState};
@@ -79,7 +80,7 @@ impl RunnerState {
         // A task that rests asks for offers when it wakes.
         if !self.line.is_empty() || !self.unvetted.is_empty() {
             self.idle_since = None;
-            if std::mem::take(&mut self.suppressed) {
+            if std::mem::take(&mut self.suppressed) && !planted::is(Bug::NeverRevived) {
                 self.out.commands.push(FrameworkCommand::Revive);
             }
             return;

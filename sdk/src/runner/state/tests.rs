@@ -380,6 +380,19 @@ fn a_kill_is_said_again_when_the_task_turns_up_as_if_it_had_not_been_heard() {
     assert_eq!(said(&runner.decide(START)), ["acknowledge", "kill"]);
 }
 
+/// Its agent's folder was copied, and the copy came without it.
+#[test]
+fn a_launch_that_was_told_as_gone_is_killed_when_it_turns_up() {
+    let mut runner = launched(0);
+    runner.hear(START, update(1, TaskState::Gone, Some(Reason::AgentRestarted)));
+    assert_eq!(ends(&runner.decide(START)), [(0, Some(TaskState::Gone), 1)]);
+
+    runner.hear(START, update(1, TaskState::Running, None));
+
+    let commands = runner.decide(START).commands;
+    assert!(commands.contains(&FrameworkCommand::Kill(id(1))), "{commands:?}");
+}
+
 #[test]
 fn news_of_what_is_not_ours_is_passed_over() {
     let mut runner = launched(0);

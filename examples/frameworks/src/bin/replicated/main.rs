@@ -1,6 +1,7 @@
 //! A framework with a standby: two instances with one store, of which the second goes on when the first dies.
 
 mod items;
+mod place;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -9,12 +10,11 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::Parser;
 use haggle_examples::{Master, upload_module};
-use haggle_sdk::{
-    Event, Events, FileStore, Framework, FrameworkInfo, Offer, StoreError, StoredFramework, Task, TaskState, TaskStatus,
-};
+use haggle_sdk::{Event, Events, Framework, FrameworkInfo, Offer, Store, StoredFramework, Task, TaskState, TaskStatus};
 use tokio::time::timeout;
 
 use items::Items;
+use place::Place;
 
 /// How long an offer that is of no use need not come again.
 const REFUSE: Duration = Duration::from_secs(5);
@@ -30,11 +30,16 @@ const ASK_AGAIN: Duration = Duration::from_secs(2);
 /// framework, whose tasks have run on, and does what is left.
 ///
 /// Try it: `haggle up` in one terminal, and in two others `replicated --store /tmp/replicated`.
+///
+/// With a folder, both are on one machine, and the second takes over as soon as the first is dead. With etcd they can be on
+/// two: `etcd` in one more terminal, and `replicated --store etcd://127.0.0.1:2379/replicated`. There the second takes over
+/// when the first has been silent for five seconds, so it may be alive. Try that too: `kill -STOP` the first, and when
+/// the second works, `kill -CONT` it: it writes nothing, takes nothing back, says why, and ends.
 #[derive(Parser)]
 struct Args {
-    /// Where the instances keep what the framework must not forget: a folder for this alone
-    #[arg(long, value_name = "DIR")]
-    store: PathBuf,
+    /// Where the instances keep what the framework must not forget: a folder for this alone, or a key in etcd
+    #[arg(long, value_name = "DIR|etcd://HOST:PORT[,HOST:PORT…]/KEY")]
+    store: Place,
 
     /// How many items there are
     #[arg(long, value_name = "N", default_value_t = 20)]
@@ -64,13 +69,14 @@ async fn main() -> ExitCode {
 }
 
 async fn run(args: Args) -> anyhow::Result<()> {
-    let store = match FileStore::open(&args.store) {
-        Err(error @ StoreError::Held { .. }) => {
-            println!("standing by: {error}");
-            FileStore::wait(&args.store).await?
-        }
-        opened => opened?,
-    };
+    match args.store.clone() {
+        Place::Folder(folder) => work(args, place::folder(folder).await?).await,
+        Place::Etcd(config) => work(args, place::etcd(&config).await?).await,
+    }
+}
+
+/// Works as the instance that holds the store.
+async fn work(args: Args, store: impl Store) -> anyhow::Result<()> {
     let client = args.master.connect().await?;
     let module = upload_module(&client, &args.module).await?;
     let sleeper = Task::new(module).arg(args.seconds.to_string()).cpus("0.5").mem("32MiB");
@@ -93,19 +99,19 @@ async fn run(args: Args) -> anyhow::Result<()> {
     instance.drive(&mut events).await?;
 
     let id = instance.framework.id();
-    instance.framework.teardown(events).await.context("the session was over before the farewell")?;
+    instance.framework.teardown(events).await.context("cannot leave")?;
     println!("all {} items are done; unregistered {id}", args.items);
     Ok(())
 }
 
 /// The instance that works.
-struct Instance {
-    framework: StoredFramework<FileStore>,
+struct Instance<S> {
+    framework: StoredFramework<S>,
     items: Items,
     sleeper: Task,
 }
 
-impl Instance {
+impl<S: Store> Instance<S> {
     /// Launches what is left, and waits for its end.
     async fn drive(&mut self, events: &mut Events) -> anyhow::Result<()> {
         let mut is_in_doubt = false;
@@ -133,7 +139,7 @@ impl Instance {
                     println!("back at the master as {id}");
                     self.framework.reconcile().await?;
                 }
-                Event::Error(why) => bail!("the master ended the session: {why}"),
+                Event::Error(why) => bail!("the session is over: {why}"),
             }
         }
         Ok(())

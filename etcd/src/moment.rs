@@ -9,16 +9,16 @@ use std::time::Duration;
 /// That is `CLOCK_BOOTTIME` on Linux and `CLOCK_MONOTONIC` on macOS. On Windows it is the performance counter behind
 /// [`std::time::Instant`], which goes on in sleep as well. On other systems `Instant` is the best there is, and may stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Moment(Duration);
+pub struct Moment(Duration);
 
 impl Moment {
     /// By this machine's clock.
-    pub(crate) fn now() -> Self {
+    pub fn now() -> Self {
         Self(since_some_start())
     }
 
     /// How long it is since `earlier`; zero when that is later.
-    pub(super) fn since(self, earlier: Self) -> Duration {
+    pub(crate) fn since(self, earlier: Self) -> Duration {
         self.0.saturating_sub(earlier.0)
     }
 }

@@ -1,4 +1,4 @@
-//! A master's place among the masters: a lease that is kept alive for as long as the process lives.
+//! A lease that is kept alive for as long as the process lives.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,27 +7,19 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep_until;
 use tracing::{debug, warn};
 
-use super::client::{Client, EtcdError};
-use super::ops::{Keys, put_under};
-use super::rpc::TxnRequest;
-use crate::election::{Lease, Moment};
-
-/// How long a lease is. The least that etcd grants by default (one and a half times its election timeout): with a
-/// master that is killed, this is most of the time without service. Where etcd's own timeout is longer, it grants more.
-const TTL: Duration = Duration::from_secs(2);
+use crate::client::Client;
+use crate::config::EtcdError;
+use crate::lease::Lease;
+use crate::moment::Moment;
 
 /// Renewals in the life of a lease.
 const RENEWALS: u32 = 4;
 
-/// How long a lease may be in doubt before it is given up. With one of three etcd members dead the others elect a
-/// leader within about three seconds, and that shall not end a master's lead.
-const DOUBT_MAX: Duration = Duration::from_secs(3);
-
-/// How long the first calls of a session, and the last, may take.
+/// How long the first call of a session, and the last, may take.
 const CALL_WITHIN: Duration = Duration::from_secs(2);
 
-/// Holds a lease, and under it this master's URL among the masters. Dropped, the lease is not renewed any more.
-pub(crate) struct Session {
+/// Holds a lease. Dropped, the lease is not renewed any more.
+pub struct Session {
     client: Arc<Client>,
     id: i64,
     lease: Arc<Lease>,
@@ -35,30 +27,37 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Takes a lease, and says that this master is up.
-    pub(crate) async fn begin(client: &Arc<Client>, keys: &Keys, url: &str) -> Result<Self, EtcdError> {
+    /// Takes a lease of at least `ttl`, in whole seconds; etcd has a minimum, and may grant more. It is given up when etcd
+    /// has not renewed it for `doubt_max` after its end, and as soon as etcd says that it has ended.
+    ///
+    /// Must be called on the runtime that is to renew it.
+    ///
+    /// # Errors
+    /// When no member answers within two seconds, or it refuses.
+    pub async fn begin(client: &Arc<Client>, ttl: Duration, doubt_max: Duration) -> Result<Self, EtcdError> {
         let asked = Moment::now();
-        let (id, ttl) = client.grant(TTL, CALL_WITHIN).await?;
+        let (id, ttl) = client.grant(ttl, CALL_WITHIN).await?;
         let lease = Arc::new(Lease::until(asked + ttl));
-        let keeper = tokio::spawn(keep(Arc::clone(client), id, ttl, Loser(Arc::clone(&lease))));
-        let session = Self { client: Arc::clone(client), id, lease, keeper };
-        let success = vec![put_under(id, &keys.master(id), url)];
-        client.txn(TxnRequest { success, ..Default::default() }, CALL_WITHIN).await?;
-        Ok(session)
+        let keeper = tokio::spawn(keep(Arc::clone(client), id, ttl, doubt_max, Loser(Arc::clone(&lease))));
+        Ok(Self { client: Arc::clone(client), id, lease, keeper })
     }
 
     /// The lease's name in etcd.
-    pub(crate) fn id(&self) -> i64 {
+    pub fn id(&self) -> i64 {
         self.id
     }
 
-    pub(crate) fn lease(&self) -> &Arc<Lease> {
+    /// How long it holds.
+    pub fn lease(&self) -> &Arc<Lease> {
         &self.lease
     }
 
     /// Gives the lease back, so that nobody need wait for its end. When that fails, its id is owed: it is to be
     /// revoked when etcd answers again.
-    pub(crate) async fn end(self) -> Result<(), i64> {
+    ///
+    /// # Errors
+    /// The lease's id, when it was not given back.
+    pub async fn end(self) -> Result<(), i64> {
         self.keeper.abort();
         self.lease.lose();
         self.client.revoke(self.id, CALL_WITHIN).await.map_err(|error| {
@@ -84,7 +83,7 @@ impl Drop for Loser {
 }
 
 /// Renews a lease until it is over.
-async fn keep(client: Arc<Client>, id: i64, ttl: Duration, Loser(ref lease): Loser) {
+async fn keep(client: Arc<Client>, id: i64, ttl: Duration, doubt_max: Duration, Loser(ref lease): Loser) {
     let every = ttl / RENEWALS;
     let mut next = Instant::now() + every;
     loop {
@@ -98,7 +97,7 @@ async fn keep(client: Arc<Client>, id: i64, ttl: Duration, Loser(ref lease): Los
             }
             Ok(left) => lease.renewed(asked + left),
             Err(error) => match lease.doubted_for() {
-                Some(doubt) if doubt < DOUBT_MAX => debug!("the lease was not renewed: {error}"),
+                Some(doubt) if doubt < doubt_max => debug!("the lease was not renewed: {error}"),
                 _ => {
                     warn!("the lease is given up: {error}");
                     return;

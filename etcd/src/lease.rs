@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::moment::Moment;
+use crate::moment::Moment;
 
-/// The lease is over, or may be: another master may lead.
+/// The lease is over, or may be: somebody else may have what was held under it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("this master no longer leads: its lease ended")]
+#[error("the lease has ended")]
 pub struct LeaseLost;
 
 /// Until when a lease holds; `None` when it is lost.
@@ -39,7 +39,7 @@ impl Hold {
 /// Past that moment it is in doubt: a renewal may still come, for whoever grants it may be away for a little while, and
 /// then nobody else had the lease in between. Only [`Lease::lose`] ends it, and that is for good.
 #[derive(Debug)]
-pub(crate) struct Lease {
+pub struct Lease {
     /// Guards no decision: what is read here is true when it is read.
     hold: Mutex<Hold>,
     changed: Condvar,
@@ -48,12 +48,12 @@ pub(crate) struct Lease {
 
 impl Lease {
     /// Holds until then.
-    pub(crate) fn until(until: Moment) -> Self {
+    pub fn until(until: Moment) -> Self {
         Self { hold: Mutex::new(Hold(Some(until))), changed: Condvar::new(), lost: watch::Sender::new(false) }
     }
 
     /// It was renewed. A lost one stays lost.
-    pub(crate) fn renewed(&self, until: Moment) {
+    pub fn renewed(&self, until: Moment) {
         let mut hold = self.lock();
         *hold = hold.renewed(until);
         drop(hold);
@@ -61,14 +61,14 @@ impl Lease {
     }
 
     /// It is over.
-    pub(crate) fn lose(&self) {
+    pub fn lose(&self) {
         *self.lock() = Hold(None);
         self.changed.notify_all();
         self.lost.send_replace(true);
     }
 
     /// For how long it has been in doubt; `None` when it is lost.
-    pub(crate) fn doubted_for(&self) -> Option<Duration> {
+    pub fn doubted_for(&self) -> Option<Duration> {
         self.lock().doubted_for(Moment::now()).ok()
     }
 
@@ -76,7 +76,7 @@ impl Lease {
     ///
     /// # Errors
     /// When it is lost.
-    pub(crate) fn confirm(&self) -> Result<(), LeaseLost> {
+    pub fn confirm(&self) -> Result<(), LeaseLost> {
         let mut hold = self.lock();
         while !hold.holds(Moment::now())? {
             hold = self.changed.wait(hold).unwrap_or_else(PoisonError::into_inner);
@@ -85,7 +85,7 @@ impl Lease {
     }
 
     /// Waits until it is lost.
-    pub(crate) async fn lost(&self) {
+    pub async fn lost(&self) {
         // The sender lives as long as this.
         let _ = self.lost.subscribe().wait_for(|lost| *lost).await;
     }

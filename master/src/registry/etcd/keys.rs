@@ -1,9 +1,4 @@
-//! What transactions in etcd are made of, in our own words, and the keys that there are.
-
-use super::rpc::compare::{CompareTarget, TargetUnion};
-use super::rpc::request_op::Request;
-use super::rpc::response_op::Response;
-use super::rpc::{Compare, DeleteRangeRequest, KeyValue, PutRequest, RangeRequest, RequestOp, ResponseOp};
+//! The keys that there are.
 
 /// The names of everything that is kept, all below one prefix.
 #[derive(Clone, Debug)]
@@ -104,50 +99,5 @@ impl Keys {
 
     fn key(&self, name: &str) -> String {
         format!("{}/{name}", self.prefix)
-    }
-}
-
-/// Holds when the key was made at that revision; 0: when there is no such key.
-pub(super) fn created_at(key: &str, revision: i64) -> Compare {
-    compare(key, CompareTarget::Create, TargetUnion::CreateRevision(revision))
-}
-
-/// Holds when the key was last changed at that revision; 0: when there is no such key.
-pub(super) fn changed_at(key: &str, revision: i64) -> Compare {
-    compare(key, CompareTarget::Mod, TargetUnion::ModRevision(revision))
-}
-
-/// Holds when the key is there and has that value.
-pub(super) fn equals(key: &str, value: &str) -> Compare {
-    compare(key, CompareTarget::Value, TargetUnion::Value(value.into()))
-}
-
-fn compare(key: &str, target: CompareTarget, with: TargetUnion) -> Compare {
-    Compare { target: target.into(), key: key.into(), target_union: Some(with), ..Default::default() }
-}
-
-pub(super) fn put(key: &str, value: impl Into<Vec<u8>>) -> RequestOp {
-    put_under(0, key, value)
-}
-
-/// The key is gone when the lease is.
-pub(super) fn put_under(lease: i64, key: &str, value: impl Into<Vec<u8>>) -> RequestOp {
-    let put = PutRequest { key: key.into(), value: value.into(), lease };
-    RequestOp { request: Some(Request::RequestPut(put)) }
-}
-
-pub(super) fn delete(key: &str) -> RequestOp {
-    RequestOp { request: Some(Request::RequestDeleteRange(DeleteRangeRequest { key: key.into() })) }
-}
-
-pub(super) fn get(key: &str) -> RequestOp {
-    RequestOp { request: Some(Request::RequestRange(RangeRequest { key: key.into(), ..Default::default() })) }
-}
-
-/// What one [`get`] of a transaction found; nothing for any other operation.
-pub(super) fn found(response: ResponseOp) -> Option<KeyValue> {
-    match response.response {
-        Some(Response::ResponseRange(range)) => range.kvs.into_iter().next(),
-        _ => None,
     }
 }

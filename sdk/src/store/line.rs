@@ -2,7 +2,7 @@
 
 use haggle_core::{AgentId, ClusterId, FrameworkId, Member};
 
-use crate::store::{Entry, Launched, Memory};
+use super::{Entry, Launched, Memory};
 
 /// One line.
 pub(super) fn write(entries: &[Entry]) -> String {
@@ -17,7 +17,7 @@ pub(super) fn write_memory(memory: &Memory) -> String {
         text += &write(&[Entry::Joined(member)]);
     }
     if memory.last_number > 0 {
-        text += &format!("last {}\n", memory.last_number);
+        text += &last(memory.last_number);
     }
     for (&number, launched) in &memory.launched {
         text += &write(&[Entry::Launched { number, launched: launched.clone() }]);
@@ -26,6 +26,11 @@ pub(super) fn write_memory(memory: &Memory) -> String {
         text += &write(&[Entry::Noted(memory.note.clone())]);
     }
     text
+}
+
+/// The line of the highest number, given to a launch that has ended.
+pub(super) fn last(number: u64) -> String {
+    format!("last {number}\n")
 }
 
 /// Reads a line without its end.
@@ -39,7 +44,6 @@ pub(super) fn read(line: &str) -> Option<Vec<Entry>> {
                 let (cluster, id) = (cluster.parse::<ClusterId>().ok()?, id.parse::<FrameworkId>().ok()?);
                 entries.push(Entry::Joined(Member { cluster, id }));
             }
-            // A launch that has ended and had the highest number.
             "last" => {
                 let number = rest.parse().ok()?;
                 let launched = Launched { agent: AgentId(0), name: String::new() };

@@ -1,6 +1,5 @@
 //! Calls to an etcd cluster: whichever of its members answers, with or without TLS and a user.
 
-use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -11,10 +10,12 @@ use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Certificate, Channel, ClientTlsConfig, Endpoint, Identity};
 use tonic::{Code, Request, Response, Status};
 
-use super::rpc::auth_client::AuthClient;
-use super::rpc::kv_client::KvClient;
-use super::rpc::lease_client::LeaseClient;
-use super::rpc::{
+use crate::config::{EtcdConfig, EtcdError};
+use crate::ops::end_of;
+use crate::rpc::auth_client::AuthClient;
+use crate::rpc::kv_client::KvClient;
+use crate::rpc::lease_client::LeaseClient;
+use crate::rpc::{
     AuthenticateRequest, KeyValue, LeaseGrantRequest, LeaseKeepAliveRequest, LeaseRevokeRequest, RangeRequest,
     TxnRequest, TxnResponse,
 };
@@ -38,83 +39,8 @@ const PAGE: i64 = 100;
 /// Tokens are taken anew when etcd no longer knows them; a second refusal in a row is meant.
 const TOKENS_PER_CALL: u32 = 2;
 
-/// Where an etcd cluster is, and who we are there.
-#[derive(Clone)]
-pub struct EtcdConfig {
-    /// The URLs of its members, `http` or `https`: all of them the same.
-    pub urls: Vec<String>,
-    /// Everything is kept below this key, so that several clusters can share one etcd.
-    pub prefix: String,
-    /// The user's name and password, where etcd asks for them.
-    pub user: Option<(String, String)>,
-    /// The certificates of who signed the members', in PEM. `None`: the well-known authorities.
-    pub ca: Option<Vec<u8>>,
-    /// Our own certificate and its key in PEM, where etcd asks for them.
-    pub identity: Option<(Vec<u8>, Vec<u8>)>,
-}
-
-impl EtcdConfig {
-    /// Where keys are put when nothing else is said.
-    pub const PREFIX: &'static str = "/haggle";
-
-    /// An etcd cluster that asks for nothing, under the default prefix.
-    pub fn new(urls: Vec<String>) -> Self {
-        Self { urls, prefix: Self::PREFIX.to_owned(), user: None, ca: None, identity: None }
-    }
-}
-
-impl fmt::Debug for EtcdConfig {
-    /// Without password and key: it may end up in a log.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let user = self.user.as_ref().map(|(name, _)| name);
-        f.debug_struct("EtcdConfig")
-            .field("urls", &self.urls)
-            .field("prefix", &self.prefix)
-            .field("user", &user)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Why etcd cannot be used.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum EtcdError {
-    /// A URL, a certificate or a key is not one.
-    #[error("etcd {url}: {why}")]
-    Config {
-        /// Which member.
-        url: String,
-        /// What is wrong.
-        why: String,
-    },
-    /// No member answered in time, or none that has a majority.
-    #[error("no etcd member answers: {url}: {why}")]
-    Unreachable {
-        /// The last one asked.
-        url: String,
-        /// What it said.
-        why: String,
-    },
-    /// It has no room left.
-    #[error("etcd is full: {0}")]
-    Full(String),
-    /// The lease that something was to be put under is over.
-    #[error("the lease has ended in etcd")]
-    LeaseEnded,
-    /// It refuses.
-    #[error("etcd {url} refuses: {why}")]
-    Refused {
-        /// Which member.
-        url: String,
-        /// What it said.
-        why: String,
-    },
-    /// It says something that makes no sense.
-    #[error("{0} in etcd cannot be read: {1}")]
-    Unreadable(String, String),
-}
-
 /// Speaks to an etcd cluster.
-pub(crate) struct Client {
+pub struct Client {
     members: Vec<Member>,
     /// The member that answered last.
     current: AtomicUsize,
@@ -133,7 +59,7 @@ impl Client {
     ///
     /// # Errors
     /// When a URL, a certificate or a key is none.
-    pub(crate) fn new(config: &EtcdConfig) -> Result<Self, EtcdError> {
+    pub fn new(config: &EtcdConfig) -> Result<Self, EtcdError> {
         let members = config.urls.iter().map(|url| member(url, config)).collect::<Result<Vec<_>, _>>()?;
         if members.is_empty() {
             return Err(EtcdError::Config { url: String::new(), why: "no URL is given".to_owned() });
@@ -142,17 +68,21 @@ impl Client {
         Ok(Self { members, current: AtomicUsize::new(0), user, token: Mutex::new(None) })
     }
 
-    /// What is under one key.
-    pub(crate) async fn get(&self, key: &str, within: Duration) -> Result<Option<KeyValue>, EtcdError> {
+    /// What is under one key, as the majority has it now.
+    ///
+    /// # Errors
+    /// When no member answers `within` that, or it refuses.
+    pub async fn get(&self, key: &str, within: Duration) -> Result<Option<KeyValue>, EtcdError> {
         let request = RangeRequest { key: key.into(), ..Default::default() };
         Ok(self.range(request, within).await?.0.into_iter().next())
     }
 
-    /// Everything that is under keys which begin so, page by page.
-    pub(crate) async fn list(&self, prefix: &str, within: Duration) -> Result<Vec<KeyValue>, EtcdError> {
-        let mut end = prefix.as_bytes().to_vec();
-        // Every prefix of ours ends with a slash: the next byte ends the range.
-        *end.last_mut().expect("a prefix is not empty") += 1;
+    /// Everything that is under keys which begin with `prefix`, in the order of the keys, page by page.
+    ///
+    /// # Errors
+    /// When a page does not come `within` that, or it refuses.
+    pub async fn list(&self, prefix: &str, within: Duration) -> Result<Vec<KeyValue>, EtcdError> {
+        let end = end_of(prefix);
         let mut from = prefix.as_bytes().to_vec();
         let mut all = Vec::new();
         loop {
@@ -168,12 +98,18 @@ impl Client {
 
     /// Does a transaction. When the answer is lost it is asked for again, so a transaction must be one that does
     /// nothing when it was done already.
-    pub(crate) async fn txn(&self, request: TxnRequest, within: Duration) -> Result<TxnResponse, EtcdError> {
+    ///
+    /// # Errors
+    /// After [`EtcdError::Unreachable`] it may have been done, or may still be.
+    pub async fn txn(&self, request: TxnRequest, within: Duration) -> Result<TxnResponse, EtcdError> {
         self.call(request, within, async |channel, request| KvClient::new(channel).txn(request).await).await
     }
 
-    /// Takes a lease of at least so long; gives back its id and how long it is.
-    pub(crate) async fn grant(&self, ttl: Duration, within: Duration) -> Result<(i64, Duration), EtcdError> {
+    /// Takes a lease of at least so long, in whole seconds; gives back its id and how long it is.
+    ///
+    /// # Errors
+    /// When no member answers `within` that, or it refuses.
+    pub async fn grant(&self, ttl: Duration, within: Duration) -> Result<(i64, Duration), EtcdError> {
         let ttl = i64::try_from(ttl.as_secs()).unwrap_or(i64::MAX);
         let granted = self
             .call(LeaseGrantRequest { ttl }, within, async |channel, request| {
@@ -184,7 +120,10 @@ impl Client {
     }
 
     /// Renews a lease; gives back what is left of it, zero when it is over.
-    pub(crate) async fn keep_alive(&self, id: i64, within: Duration) -> Result<Duration, EtcdError> {
+    ///
+    /// # Errors
+    /// When no member answers `within` that, or it refuses.
+    pub async fn keep_alive(&self, id: i64, within: Duration) -> Result<Duration, EtcdError> {
         let renewed = self
             .call(LeaseKeepAliveRequest { id }, within, async |channel, request: Request<_>| {
                 let (metadata, extensions, message) = request.into_parts();
@@ -200,7 +139,10 @@ impl Client {
     }
 
     /// Ends a lease; what is under it is gone. One that is over already is no error.
-    pub(crate) async fn revoke(&self, id: i64, within: Duration) -> Result<(), EtcdError> {
+    ///
+    /// # Errors
+    /// When no member answers `within` that, or it refuses.
+    pub async fn revoke(&self, id: i64, within: Duration) -> Result<(), EtcdError> {
         let call = self.attempt(LeaseRevokeRequest { id }, within, async |channel, request| {
             LeaseClient::new(channel).lease_revoke(request).await
         });
@@ -370,4 +312,22 @@ fn with_sources(error: &dyn std::error::Error) -> String {
         source = cause.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_url_is_said_at_once() {
+        let refused =
+            |url: &str| Client::new(&EtcdConfig::new(vec![url.to_owned()])).err().map(|error| error.to_string());
+
+        assert_eq!(
+            refused("127.0.0.1:2379").as_deref(),
+            Some("etcd 127.0.0.1:2379: it must begin with http:// or https://")
+        );
+        assert_eq!(refused("http://a b").as_deref(), Some("etcd http://a b: this is not a URL"));
+        assert!(Client::new(&EtcdConfig::new(Vec::new())).is_err());
+    }
 }
