@@ -1,7 +1,7 @@
 //! Compiles `haggle.v1` without a system protoc.
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let files = ["types", "framework", "agent", "artifacts", "operator", "masters"]
+    let files = ["types", "framework", "agent", "artifacts", "operator", "masters", "join"]
         .map(|name| format!("haggle/v1/{name}.proto"));
     let descriptors = protox::compile(&files, ["."])?;
     tonic_prost_build::configure()

@@ -8,15 +8,27 @@ use serde_json::Value;
 type Arrow = (String, String);
 
 /// Our packages, and those of ours which each may use. Whoever may see everything is not listed here.
-const LAYERS: [(&str, &[&str]); 10] = [
+const LAYERS: [(&str, &[&str]); 11] = [
     ("haggle-core", &[]),
     ("haggle-etcd", &[]),
     ("haggle-proto", &["haggle-core"]),
+    ("haggle-tls", &["haggle-core"]),
     ("haggle-executor", &["haggle-core"]),
-    ("haggle-master", &["haggle-core", "haggle-etcd", "haggle-proto"]),
-    ("haggle-agent", &["haggle-core", "haggle-proto", "haggle-executor"]),
-    ("haggle-sdk", &["haggle-core", "haggle-etcd", "haggle-proto"]),
-    ("haggle-cli", &["haggle-core", "haggle-proto", "haggle-master", "haggle-agent", "haggle-executor", "haggle-sdk"]),
+    ("haggle-master", &["haggle-core", "haggle-etcd", "haggle-proto", "haggle-tls"]),
+    ("haggle-agent", &["haggle-core", "haggle-proto", "haggle-tls", "haggle-executor"]),
+    ("haggle-sdk", &["haggle-core", "haggle-etcd", "haggle-proto", "haggle-tls"]),
+    (
+        "haggle-cli",
+        &[
+            "haggle-core",
+            "haggle-proto",
+            "haggle-tls",
+            "haggle-master",
+            "haggle-agent",
+            "haggle-executor",
+            "haggle-sdk",
+        ],
+    ),
     ("haggle-examples", &["haggle-sdk"]),
     ("haggle-sim", &["haggle-core"]),
 ];
@@ -26,10 +38,11 @@ const OBSERVERS: [&str; 1] = ["haggle-tests"];
 
 /// Dependencies that live in one place, so that changing one of them changes one folder: what their names start with,
 /// and who may use them.
-const ISOLATED: [(&str, &[&str]); 3] = [
+const ISOLATED: [(&str, &[&str]); 4] = [
     ("wasmtime", &["haggle-executor"]),
     ("tonic", &["haggle-etcd", "haggle-proto", "haggle-master", "haggle-agent", "haggle-sdk"]),
     ("redb", &["haggle-master"]),
+    ("rcgen", &["haggle-tls"]),
 ];
 
 #[test]
@@ -55,6 +68,7 @@ fn an_arrow_that_points_up_or_sideways_is_a_fault() {
         ("haggle-executor", "haggle-proto"),
         ("haggle-etcd", "haggle-core"),
         ("haggle-sdk", "haggle-master"),
+        ("haggle-tls", "haggle-proto"),
         ("haggle-cli", "haggle-tests"),
         ("haggle-cli", "xtask"),
         ("xtask", "haggle-core"),

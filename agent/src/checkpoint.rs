@@ -96,6 +96,16 @@ impl WorkDir {
         self.root.join("inputs")
     }
 
+    /// The folder itself.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Its certificate and key, once it has joined by them.
+    pub(crate) fn pki(&self) -> PathBuf {
+        pki(&self.root)
+    }
+
     /// Who the agent in this folder is. One that is here for the first time is given a key, which is on disk when this
     /// returns.
     ///
@@ -150,6 +160,11 @@ impl WorkDir {
     fn identity_file(&self) -> PathBuf {
         self.root.join("agent")
     }
+}
+
+/// Where the agent in a work folder keeps its certificate.
+pub(crate) fn pki(work_dir: &Path) -> PathBuf {
+    work_dir.join("pki")
 }
 
 /// 128 bits that nobody can guess.

@@ -1,7 +1,6 @@
 //! What an agent is told at its start.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,14 +8,24 @@ use haggle_core::resources::Ports;
 use haggle_core::{Bytes, MilliCpu};
 use haggle_executor::CompileLimits;
 use haggle_proto::DEFAULT_PORT;
+use haggle_tls::Token;
 use tonic::transport::Uri;
+
+use crate::dial::is_loopback;
 
 /// How an agent is set up.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Where the master is: `http://127.0.0.1:5050`, or the same without scheme or port. Several with commas between
-    /// them are the masters of one cluster, of which one leads.
-    pub master: String,
+    /// them are the masters of one cluster, of which one leads. `None`: where the token or an earlier start said, else on
+    /// this machine.
+    pub master: Option<String>,
+    /// What lets the agent join, once. It trades it for a certificate, which it keeps in its work folder and renews by
+    /// itself.
+    pub join: Option<Token>,
+    /// As whom to come to a master on this machine without a certificate. `None`: as its user, by the token that it has
+    /// left for that.
+    pub token: Option<Token>,
     /// For people; need not be unique.
     pub name: String,
     /// What it has to give, where that is not what was detected.
@@ -72,7 +81,9 @@ impl Config {
         cache_dir: impl Into<PathBuf>,
     ) -> Self {
         Self {
-            master: master.into(),
+            master: Some(master.into()),
+            join: None,
+            token: None,
             name: name.into(),
             resources: Declared::default(),
             attributes: BTreeMap::new(),
@@ -125,16 +136,10 @@ pub enum BadMaster {
         /// What was given.
         got: String,
     },
-    /// It asks for what does not exist yet.
-    #[error("{got:?} asks for TLS, which Haggle does not have yet; use http:// and a loopback address")]
-    Secured {
-        /// What was given.
-        got: String,
-    },
     /// Anybody on the way could read and change what is said.
     #[error(
-        "the master {host} is not on this machine's loopback interface; until Haggle has transport security, an agent \
-         only speaks to 127.0.0.1, ::1 or localhost"
+        "the master {host} is not on this machine: an agent comes to it by a certificate, which it gets with `haggle agent \
+         --join TOKEN` (`haggle token create --kind agent` makes the token)"
     )]
     NotLoopback {
         /// The host that was named.
@@ -145,31 +150,38 @@ pub enum BadMaster {
 /// The addresses of one or several masters, in full.
 ///
 /// # Errors
-/// When one of them is none, or not on loopback.
+/// When one of them is none.
 pub(crate) fn master_uris(text: &str) -> Result<Vec<Uri>, BadMaster> {
     text.split(',').map(|one| master_uri(one.trim())).collect()
 }
 
-/// The master's address in full: `http`, host and port.
+/// That these masters can be spoken to in plain text.
 ///
 /// # Errors
-/// When it is none, or not on loopback.
+/// When one of them is not on loopback.
+pub(crate) fn on_this_machine(masters: &[Uri]) -> Result<(), BadMaster> {
+    match masters.iter().find(|master| !is_loopback(master)) {
+        Some(master) => Err(BadMaster::NotLoopback { host: master.host().unwrap_or_default().to_owned() }),
+        None => Ok(()),
+    }
+}
+
+/// The master's address in full: `http` (TLS is the connector's part), host and port.
+///
+/// # Errors
+/// When it is none.
 pub(crate) fn master_uri(text: &str) -> Result<Uri, BadMaster> {
     let not_an_address = || BadMaster::NotAnAddress { got: text.to_owned() };
     let full = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
     let uri: Uri = full.parse().map_err(|_| not_an_address())?;
     match uri.scheme_str() {
-        Some("http") => {}
-        Some("https") => return Err(BadMaster::Secured { got: text.to_owned() }),
+        Some("http" | "https") => {}
         _ => return Err(not_an_address()),
     }
     if uri.path_and_query().is_some_and(|path| path.as_str() != "/") {
         return Err(not_an_address());
     }
     let host = uri.host().filter(|host| !host.is_empty()).ok_or_else(not_an_address)?;
-    if !is_loopback(host) {
-        return Err(BadMaster::NotLoopback { host: host.to_owned() });
-    }
     // The parser lets numbers through that are no port.
     let port = match uri.authority().and_then(|authority| authority.as_str().strip_prefix(host)) {
         Some("") => DEFAULT_PORT,
@@ -177,12 +189,6 @@ pub(crate) fn master_uri(text: &str) -> Result<Uri, BadMaster> {
         None => return Err(not_an_address()),
     };
     format!("http://{host}:{port}").parse().map_err(|_| not_an_address())
-}
-
-/// `localhost` counts: RFC 6761 wants it to be resolved to loopback only.
-fn is_loopback(host: &str) -> bool {
-    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    bare.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 #[cfg(test)]
@@ -203,13 +209,14 @@ mod tests {
     }
 
     #[test]
-    fn a_master_beyond_loopback_is_refused_and_the_reason_given() {
+    fn a_master_beyond_loopback_is_none_for_plain_text_and_the_way_to_it_is_told() {
         for text in ["10.0.0.7:5050", "http://master.example", "http://[2001:db8::1]:5050", "0.0.0.0:5050"] {
-            let refused = uri(text).unwrap_err();
+            let refused = on_this_machine(&master_uris(text).unwrap()).unwrap_err();
 
             assert!(matches!(refused, BadMaster::NotLoopback { .. }), "{text}: {refused}");
-            assert!(refused.to_string().contains("until Haggle has transport security"), "{refused}");
+            assert!(refused.to_string().contains("haggle agent --join TOKEN"), "{refused}");
         }
+        on_this_machine(&master_uris("127.0.0.1,localhost:7,[::1]").unwrap()).unwrap();
     }
 
     #[test]
@@ -218,7 +225,6 @@ mod tests {
 
         assert_eq!(uris, ["http://127.0.0.1:1/", "http://localhost:5050/"]);
         assert!(matches!(master_uris("127.0.0.1:1,"), Err(BadMaster::NotAnAddress { .. })));
-        assert!(matches!(master_uris("127.0.0.1,10.0.0.7"), Err(BadMaster::NotLoopback { .. })));
     }
 
     #[test]
@@ -235,6 +241,6 @@ mod tests {
         {
             assert!(matches!(uri(text), Err(BadMaster::NotAnAddress { .. })), "{text}: {:?}", uri(text));
         }
-        assert!(matches!(uri("https://127.0.0.1"), Err(BadMaster::Secured { .. })));
+        assert_eq!(uri("https://host").as_deref(), Ok("http://host:5050/"));
     }
 }

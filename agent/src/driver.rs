@@ -36,6 +36,8 @@ pub(crate) enum Message {
     Connected(Session, oneshot::Sender<Registration>),
     /// It is over.
     Disconnected,
+    /// There will be no other: the agent is not let in, or does not believe who answers.
+    TurnedAway(String),
     /// The master wants something.
     Order(AgentOrder),
     /// The master asks for output.
@@ -80,8 +82,12 @@ pub(crate) enum Progress {
     Stopped,
     /// The master does not want it.
     Refused(String),
+    /// It does not come in.
+    TurnedAway(String),
     /// Its id is void.
     Gone(String),
+    /// Its id is void for now, or its certificate, too.
+    Ended(String),
     /// It cannot write down its id.
     Unwritable(String),
 }
@@ -98,6 +104,8 @@ pub(crate) struct Driver {
     pub(crate) node: Node,
     /// Tasks of an earlier agent, to be taken in first.
     pub(crate) recovered: Vec<Recovered>,
+    /// Whether it comes by a certificate.
+    pub(crate) is_certified: bool,
     /// As it is on disk.
     pub(crate) identity: Identity,
     /// Which start of the agent's process this is.
@@ -135,7 +143,7 @@ impl Driver {
         } else {
             executors.end();
         }
-        if matches!(*self.progress.borrow(), Progress::Gone(_)) {
+        if matches!(*self.progress.borrow(), Progress::Gone(_) | Progress::Ended(_)) {
             // After its tasks have ended: until then, whoever starts here again must hear of it once more.
             self.forget_identity();
         }
@@ -185,6 +193,10 @@ impl Driver {
                 self.lose_session();
                 self.questions.clear();
                 self.apply(now, Command::Disconnected, effects);
+            }
+            Message::TurnedAway(why) => {
+                self.leaves_tasks = true;
+                self.advance(Progress::TurnedAway(why));
             }
             Message::Order(order) => self.order(now, order, effects),
             Message::ReadLog(order) => self.questions.push(order),
@@ -309,7 +321,7 @@ impl Driver {
             Rejection::Later(_) => {}
             Rejection::Gone(why) => {
                 tracing::error!(why, "the master has given this agent up for good; its tasks end");
-                self.advance(Progress::Gone(why));
+                self.advance(if self.is_certified { Progress::Ended(why) } else { Progress::Gone(why) });
             }
             Rejection::OtherCluster(why) | Rejection::Final(why) => {
                 self.leaves_tasks = true;

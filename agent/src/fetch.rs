@@ -10,15 +10,17 @@ use bytes::Bytes as Chunk;
 use haggle_core::{Bytes, Digest};
 use haggle_proto::v1::artifacts_client::ArtifactsClient;
 use haggle_proto::{ARTIFACT_CHUNK, MESSAGE_MAX, v1};
+use haggle_tls::Pass;
 use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::timeout;
 use tonic::Code;
-use tonic::transport::{Channel, Uri};
+use tonic::transport::Uri;
 
-use crate::{artifacts, link};
+use crate::artifacts;
+use crate::dial::{Connection, DialError, Dialer, connect_lazy};
 
 /// Artifacts in the making at once. More would only share the same wire and disk.
 const PARALLEL: usize = 4;
@@ -58,8 +60,9 @@ pub(crate) enum FetchError {
 pub(crate) struct Fetcher {
     /// The one that the agent has its session with.
     master: watch::Receiver<Uri>,
+    dialer: Dialer,
     /// To that one. Apart from the session's, so that a large module does not stand in front of a heartbeat.
-    connection: Arc<Mutex<Option<(Uri, Channel)>>>,
+    connection: Arc<Mutex<Option<(Uri, Pass, Connection)>>>,
     dir: PathBuf,
     max: Bytes,
     runtime: Handle,
@@ -68,9 +71,9 @@ pub(crate) struct Fetcher {
 
 impl Fetcher {
     /// Fetches into `dir`, nothing larger than `max`.
-    pub(crate) fn new(master: watch::Receiver<Uri>, dir: PathBuf, max: Bytes, runtime: Handle) -> Self {
+    pub(crate) fn new(master: watch::Receiver<Uri>, dialer: Dialer, dir: PathBuf, max: Bytes, runtime: Handle) -> Self {
         let (connection, permits) = (Arc::default(), Arc::new(Semaphore::new(PARALLEL)));
-        Self { master, connection, dir, max, runtime, permits }
+        Self { master, dialer, connection, dir, max, runtime, permits }
     }
 
     /// Fetches one artifact, from the folder if it is there and right, else from the master; then calls `done` with
@@ -105,22 +108,24 @@ impl Fetcher {
     }
 
     /// A connection to the present master, which is made when it is used.
-    fn connect(&self) -> Channel {
+    fn connect(&self) -> Result<Connection, DialError> {
         let master = self.master.borrow().clone();
+        let pass = self.dialer.pass(&master);
         let mut connection = self.connection.lock().expect("nothing panics while it holds this lock");
         match &*connection {
-            Some((to, channel)) if *to == master => channel.clone(),
+            Some((to, with, connected)) if *to == master && *with == pass => Ok(connected.clone()),
             _ => {
-                let channel = link::endpoint(&master).connect_lazy();
-                *connection = Some((master, channel.clone()));
-                channel
+                let connected = connect_lazy(&master, &pass)?;
+                *connection = Some((master, pass, connected.clone()));
+                Ok(connected)
             }
         }
     }
 
     async fn download(&self, digest: Digest) -> Result<Bytes, FetchError> {
         let unreachable = |why: &dyn ToString| FetchError::Unreachable { digest, why: why.to_string() };
-        let mut master = ArtifactsClient::new(self.connect()).max_decoding_message_size(MESSAGE_MAX);
+        let connection = self.connect().map_err(|error| unreachable(&error))?;
+        let mut master = ArtifactsClient::new(connection).max_decoding_message_size(MESSAGE_MAX);
         let asked = master.download(v1::ArtifactRef { digest: digest.0.to_vec() });
         let answer = timeout(CHUNK_TIMEOUT, asked).await.map_err(|_| unreachable(&"no answer"))?;
         let mut chunks = answer.map_err(|status| refused(digest, &status))?.into_inner();

@@ -4,10 +4,12 @@
 //! the master. One thread, the driver, owns every decision; the link, the executors and the fetcher only hand it
 //! messages, and act on its word.
 
+mod admission;
 mod artifacts;
 mod backoff;
 mod checkpoint;
 mod config;
+mod dial;
 mod driver;
 mod executors;
 mod fetch;
@@ -15,11 +17,14 @@ mod folders;
 mod host;
 mod identity;
 mod inbox;
+mod join;
 mod link;
 mod logs;
 mod masters;
+mod membership;
 mod reads;
 mod registration;
+mod renewal;
 mod runner;
 
 use std::collections::HashSet;
@@ -38,7 +43,9 @@ pub use checkpoint::WorkDirError;
 pub use config::{BadMaster, Config, Declared};
 pub use executors::RecoveryError;
 pub use host::{HostError, resources};
+pub use membership::MembershipError;
 
+use admission::{Admission, Found};
 use artifacts::Artifacts;
 use checkpoint::WorkDir;
 use driver::{Driver, Message, Progress};
@@ -49,6 +56,7 @@ use inbox::Inbox;
 use link::Link;
 use logs::{Leftovers, Logs};
 use masters::Masters;
+use membership::Membership;
 use reads::Reads;
 use runner::Runner;
 
@@ -58,6 +66,9 @@ pub enum StartError {
     /// The master's address is not one.
     #[error(transparent)]
     Master(#[from] BadMaster),
+    /// It cannot join, or cannot come back.
+    #[error(transparent)]
+    Membership(#[from] MembershipError),
     /// The work folder cannot be used.
     #[error(transparent)]
     WorkDir(#[from] WorkDirError),
@@ -106,12 +117,18 @@ pub enum Stopped {
     /// The master does not want it. Its tasks run on for as long as without an agent.
     #[error("the master refused this agent: {0}")]
     Refused(String),
+    /// The master does not let it in, or is not believed. Its tasks run on for as long as without an agent.
+    #[error("the agent does not come into the cluster: {0}")]
+    TurnedAway(String),
     /// The master has given it up for good.
     #[error(
         "the agent was declared gone: {0}; its tasks were ended and its id is forgotten, so that it joins as a new agent \
          when it is started again"
     )]
     Gone(String),
+    /// The same, of one that comes by a certificate: whether that is still good, the master says when it comes again.
+    #[error("the agent was declared gone: {0}; its tasks were ended")]
+    Ended(String),
     /// Without its id it could not come back as the same agent.
     #[error("the agent cannot keep its id: {0}")]
     Unwritable(String),
@@ -126,7 +143,9 @@ impl From<Progress> for Stopped {
             Progress::Left => Self::Left,
             Progress::Stopped => Self::Stopped,
             Progress::Refused(why) => Self::Refused(why),
+            Progress::TurnedAway(why) => Self::TurnedAway(why),
             Progress::Gone(why) => Self::Gone(why),
+            Progress::Ended(why) => Self::Ended(why),
             Progress::Unwritable(why) => Self::Unwritable(why),
             Progress::Joining | Progress::Registered(_) => Self::Crashed,
         }
@@ -175,9 +194,18 @@ impl Agent {
 
     #[expect(clippy::needless_pass_by_value, reason = "it is moved to the thread that this runs on")]
     fn start_blocking(config: Config, runtime: &Handle) -> Result<Self, StartError> {
-        let masters = Masters::new(config::master_uris(&config.master)?);
+        admission::check(&config)?;
         let work_dir = WorkDir::open(&config.work_dir)?;
-        let identity = work_dir.identity()?;
+        let mut identity = work_dir.identity()?;
+        let membership = Membership::of(work_dir.pki());
+        let random = checkpoint::random()? as u64;
+        let Found { admission, begins_anew } =
+            Admission::find(&config, work_dir.root(), membership, identity.member, random)?;
+        if begins_anew {
+            work_dir.forget()?;
+            identity = work_dir.identity()?;
+        }
+        let masters = Masters::new(admission.masters().to_vec());
         let highest = identity.epoch;
         let resources = host::resources(&config.resources, &config.work_dir)?;
         let info = AgentInfo {
@@ -203,7 +231,13 @@ impl Agent {
         let (current, master) = watch::channel(masters.current().clone());
         // A channel that connects by itself needs to know its runtime.
         let _entered = runtime.enter();
-        let fetcher = Fetcher::new(master, artifacts.dir().to_owned(), artifacts::CACHE_MAX, runtime.clone());
+        let fetcher = Fetcher::new(
+            master,
+            admission.dialer().clone(),
+            artifacts.dir().to_owned(),
+            artifacts::CACHE_MAX,
+            runtime.clone(),
+        );
         // Executors have folders of their own to find it from.
         let cache_dir = std::path::absolute(&config.cache_dir).map_err(unusable(config.cache_dir.clone()))?;
         let compiler = CompilerConfig { limits: config.compile, ..CompilerConfig::new(&config.program, cache_dir) };
@@ -212,6 +246,7 @@ impl Agent {
         let driver = Driver {
             node: Node::new(haggle_core::node::Config { kill_grace: config.kill_grace, ..Default::default() }),
             recovered,
+            is_certified: admission.goes_abroad(),
             identity,
             run: checkpoint::random()? as u64,
             info,
@@ -239,7 +274,7 @@ impl Agent {
             })
             .map_err(StartError::Thread)?;
         let (heartbeat, progress) = (config.heartbeat, watched.clone());
-        let link = Link { masters, current, highest, heartbeat, inbox: Arc::clone(&inbox), progress };
+        let link = Link { masters, admission, current, highest, heartbeat, inbox: Arc::clone(&inbox), progress };
         Ok(Self {
             resources,
             inbox,

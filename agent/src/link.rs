@@ -9,20 +9,21 @@ use haggle_core::cluster::{AgentOrder, Rejection};
 use haggle_proto::v1::agent_order::Order;
 use haggle_proto::v1::agent_report::Report;
 use haggle_proto::v1::agents_client::AgentsClient;
-use haggle_proto::{LEADER, MESSAGE_MAX, SIGN_OF_LIFE_OF_SEVERAL, SignOfLife, v1};
+use haggle_proto::{LEADER, MESSAGE_MAX, v1};
+use haggle_tls::{distrust, refusal};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
-use tonic::transport::{Channel, Endpoint, Uri};
+use tonic::transport::Uri;
 use tonic::{Code, Status};
 
+use crate::admission::Admission;
 use crate::config::{self, Config};
+use crate::dial::{DialError, connect};
 use crate::driver::{Message, Progress};
 use crate::inbox::Inbox;
+use crate::join::JoinError;
 use crate::masters::Masters;
 use crate::registration::Registration;
-
-/// How long a connection may take to come about. On loopback it takes none.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How long a master may take to open a session where there are others to ask: one that hangs must not hold up the
 /// search for the one that leads.
@@ -37,6 +38,10 @@ const REPORTS_WAITING: usize = 4096;
 /// What one message carries at most, give or take one report. Larger ones only add latency.
 const MESSAGE_TARGET: usize = 1 << 20;
 
+/// How often in a row an agent is turned away before it stops: the first may be the work of a master that is starting, the
+/// second of a certificate that is to be renewed.
+const TURNED_AWAY_MAX: u32 = 3;
+
 /// One session with the master, as the driver sees it.
 #[derive(Clone, Debug)]
 pub(crate) struct Session {
@@ -49,8 +54,10 @@ pub(crate) struct Session {
 /// Why a session ended.
 #[derive(Debug, thiserror::Error)]
 enum SessionEnd {
-    #[error("cannot connect: {}", innermost(.0))]
-    Connect(#[from] tonic::transport::Error),
+    #[error(transparent)]
+    Connect(#[from] DialError),
+    #[error("no certificate: {0}")]
+    Join(#[from] JoinError),
     #[error("the master said: {} ({:?})", .0.message(), .0.code())]
     Status(#[from] Status),
     #[error("the master closed the session")]
@@ -68,27 +75,32 @@ enum SessionEnd {
 }
 
 impl SessionEnd {
-    /// The leader, when one that stands by has named it.
-    fn leader(&self) -> Option<Uri> {
+    /// The leader, when one that stands by has named it. Of another machine only where such a one is spoken to.
+    fn leader(&self, goes_abroad: bool) -> Option<Uri> {
         let Self::Status(status) = self else { return None };
         let named = status.metadata().get(LEADER).filter(|_| status.code() == Code::Unavailable)?;
-        match config::master_uri(named.to_str().ok()?) {
-            Ok(leader) => Some(leader),
-            Err(error) => {
-                tracing::warn!(%error, "a master names a leader that is not sought");
-                None
+        let leader = config::master_uri(named.to_str().ok()?);
+        let sought = leader.and_then(|leader| {
+            if !goes_abroad {
+                config::on_this_machine(std::slice::from_ref(&leader))?;
             }
+            Ok(leader)
+        });
+        sought.inspect_err(|error| tracing::warn!(%error, "a master names a leader that is not sought")).ok()
+    }
+
+    /// Why the agent was not let in, or did not let itself in with who answered, if that is what happened.
+    fn turned_away(&self) -> Option<String> {
+        match self {
+            Self::Connect(DialError::Connect(error)) => distrust(error),
+            Self::Join(JoinError::Refused(why)) => Some(why.clone()),
+            Self::Status(status) => match status.code() {
+                Code::Unauthenticated | Code::PermissionDenied => Some(status.message().to_owned()),
+                _ => distrust(status).or_else(|| refusal(status)),
+            },
+            _ => None,
         }
     }
-}
-
-/// tonic's own text is "transport error"; what happened is at the end of the chain.
-fn innermost(error: &tonic::transport::Error) -> String {
-    let mut error: &dyn std::error::Error = error;
-    while let Some(source) = error.source() {
-        error = source;
-    }
-    error.to_string()
 }
 
 fn word(said: &Option<String>) -> String {
@@ -98,6 +110,7 @@ fn word(said: &Option<String>) -> String {
 /// Keeps a session with the master for as long as the agent lives.
 pub(crate) struct Link {
     pub(crate) masters: Masters,
+    pub(crate) admission: Admission,
     /// Whoever has a session with the agent, for those who want something else of it.
     pub(crate) current: watch::Sender<Uri>,
     /// Of all masters that have taken the agent in.
@@ -107,28 +120,30 @@ pub(crate) struct Link {
     pub(crate) progress: watch::Receiver<Progress>,
 }
 
-/// How a master is connected to.
-pub(crate) fn endpoint(master: &Uri) -> Endpoint {
-    Channel::builder(master.clone()).tcp_nodelay(true).connect_timeout(CONNECT_TIMEOUT)
-}
-
 impl Link {
     /// Returns when the agent has left or failed.
     pub(crate) async fn run(mut self) {
         let mut progress = self.progress.clone();
+        let mut turned_away = 0;
         loop {
             let master = self.masters.current().clone();
             let end = tokio::select! {
-                end = self.session(&master) => end,
+                end = self.session(&master, turned_away > 0) => end,
                 () = over(&mut progress) => return,
             };
             if progress.borrow().is_final() {
                 return;
             }
             self.inbox.push(Message::Disconnected);
+            turned_away = if end.turned_away().is_some() { turned_away + 1 } else { 0 };
+            if let Some(why) = end.turned_away()
+                && (turned_away == TURNED_AWAY_MAX || matches!(end, SessionEnd::Join(_)))
+            {
+                return self.inbox.push(Message::TurnedAway(why));
+            }
             let pause = match &end {
                 SessionEnd::Later(_) => self.masters.again(),
-                end => self.masters.next(end.leader()),
+                end => self.masters.next(end.leader(self.admission.goes_abroad())),
             };
             let next = self.masters.current();
             tracing::warn!(%master, reason = %end, %next, retry_in = ?pause, "no session with the master");
@@ -140,21 +155,19 @@ impl Link {
     }
 
     /// One session, from connecting to its end.
-    async fn session(&mut self, master: &Uri) -> SessionEnd {
-        match self.try_session(master).await {
+    async fn session(&mut self, master: &Uri, turned_away: bool) -> SessionEnd {
+        match self.try_session(master, turned_away).await {
             Ok(()) => SessionEnd::Closed,
             Err(end) => end,
         }
     }
 
-    async fn try_session(&mut self, uri: &Uri) -> Result<(), SessionEnd> {
+    async fn try_session(&mut self, uri: &Uri, turned_away: bool) -> Result<(), SessionEnd> {
         let silence = self.heartbeat * Config::SILENT_HEARTBEATS;
-        let mut endpoint = endpoint(uri);
-        if self.masters.are_several() {
-            let SignOfLife { every, within } = SIGN_OF_LIFE_OF_SEVERAL;
-            endpoint = endpoint.http2_keep_alive_interval(every).keep_alive_timeout(within).keep_alive_while_idle(true);
-        }
-        let mut master = AgentsClient::new(endpoint.connect().await?)
+        self.admission.prepare(turned_away).await?;
+        let mut renewal = self.admission.renewal();
+        let pass = self.admission.dialer().pass(uri);
+        let mut master = AgentsClient::new(connect(uri, &pass, self.masters.are_several()).await?)
             .max_decoding_message_size(MESSAGE_MAX)
             .max_encoding_message_size(MESSAGE_MAX);
         let (reports, waiting) = mpsc::channel(REPORTS_WAITING);
@@ -180,6 +193,10 @@ impl Link {
                     self.hear(uri, message).await?;
                 }
                 () = cut.notified() => return Err(SessionEnd::Slow),
+                credentials = &mut renewal => {
+                    self.admission.renewed(credentials);
+                    renewal = self.admission.renewal();
+                }
                 _ = heartbeat.tick() => {
                     // A master that takes a long registration piece by piece lives.
                     if heard.max(*telling.borrow()).elapsed() > silence {

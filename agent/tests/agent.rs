@@ -303,7 +303,7 @@ async fn it_waits_for_a_master_that_is_not_there_yet() {
     deaf.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let nobody = deaf.local_addr().unwrap().to_string();
 
-    let config = Config { master: nobody, ..Master::start().await.agent(dir.path()) };
+    let config = Config { master: Some(nobody), ..Master::start().await.agent(dir.path()) };
     let agent = Agent::start(config).await.unwrap();
 
     let waited = tokio::time::timeout(Duration::from_millis(200), agent.registered()).await;

@@ -8,6 +8,7 @@ use futures_util::future::join_all;
 use haggle_agent::{Agent, Declared};
 use haggle_core::{Bytes, MilliCpu};
 use haggle_master::Master;
+use haggle_sdk::{Client, ClientBuilder, OwnerTokens};
 use tempfile::TempDir;
 
 use crate::args::ModuleArgs;
@@ -18,6 +19,8 @@ use crate::error::CommandError;
 pub(crate) struct Plan {
     /// Where the master listens; port 0 for any.
     pub(crate) listen: SocketAddr,
+    /// Whether other programs of this user find it.
+    pub(crate) is_shared: bool,
     /// Where the master keeps what it must remember; `None` for nowhere.
     pub(crate) state: Option<PathBuf>,
     /// How many agents.
@@ -53,6 +56,8 @@ impl Cluster {
 
         let mut config = haggle_master::Config::new(plan.listen);
         config.state = plan.state;
+        // So that the same user's commands are let in.
+        config.owner_tokens = OwnerTokens::of_user().filter(|_| plan.is_shared);
         let master = Master::start(config).await?;
         let url = url(master.addr());
 
@@ -61,6 +66,7 @@ impl Cluster {
         for number in 1..=plan.agents {
             let name = format!("agent-{number}");
             let mut config = haggle_agent::Config::new(url.clone(), name.clone(), folder.path().join(name), &modules);
+            config.token = Some(master.owner_token().clone());
             config.resources = declared.clone();
             // The folder goes with this process, and so do its tasks.
             config.recovery_timeout = Duration::ZERO;
@@ -79,6 +85,11 @@ impl Cluster {
     /// Where the master is.
     pub(crate) fn url(&self) -> String {
         url(self.master.addr())
+    }
+
+    /// A connection to it that is to be made.
+    pub(crate) fn client(&self) -> ClientBuilder {
+        Client::builder().master(self.url()).token(self.master.owner_token().clone())
     }
 
     /// The agents.

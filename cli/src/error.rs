@@ -3,14 +3,17 @@
 use std::io;
 use std::path::PathBuf;
 
+use haggle_core::access::TokenId;
 use haggle_core::{AgentId, Bytes, Digest, TaskId};
 use haggle_executor::inspect::NotAModule;
 use haggle_sdk::{ArtifactError, CallError, ConnectError, RunError};
 
 use crate::args::{Contradiction, Unreadable};
 use crate::commands::InputError;
+use crate::contexts::ContextError;
 use crate::module::ModuleError;
 use crate::output::OutputError;
+use crate::target::{Origin, TargetError};
 use crate::toolchain::BuildError;
 
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +52,14 @@ pub(crate) enum CommandError {
     Connect(#[from] ConnectError),
     #[error("{0}; is a cluster running? `haggle up` brings one up, --master names another")]
     NoCluster(ConnectError),
+    #[error("{source} (asked for by {origin})")]
+    NoClusterOf { source: ConnectError, origin: Origin },
+    #[error("{source} (you come by {origin})")]
+    TurnedAway { source: CallError, origin: Origin },
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    #[error(transparent)]
+    Context(#[from] ContextError),
     #[error(transparent)]
     Call(#[from] CallError),
     #[error(transparent)]
@@ -61,6 +72,8 @@ pub(crate) enum CommandError {
     NoSuchTask(TaskId),
     #[error("the master knows no {0}; it left, or was declared gone before")]
     NoSuchAgent(AgentId),
+    #[error("the master knows no {0}; it expired, was used up, or was revoked before")]
+    NoSuchToken(TokenId),
     #[error(transparent)]
     StartMaster(#[from] haggle_master::StartError),
     #[error("the master ended: {0}")]
@@ -71,4 +84,19 @@ pub(crate) enum CommandError {
     Machine(#[from] haggle_agent::HostError),
     #[error(transparent)]
     AgentEnded(#[from] haggle_agent::Stopped),
+}
+
+impl CommandError {
+    /// The same, with what has told as whom to come where that is the trouble.
+    pub(crate) fn of(self, origin: &Origin) -> Self {
+        let turned_away = |error: &CallError| matches!(error, CallError::Unauthenticated(_) | CallError::NotAllowed(_));
+        match self {
+            Self::Call(source) | Self::Artifact(ArtifactError::Call(source)) | Self::Run(RunError::Call(source))
+                if turned_away(&source) =>
+            {
+                Self::TurnedAway { source, origin: origin.clone() }
+            }
+            other => other,
+        }
+    }
 }

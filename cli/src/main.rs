@@ -3,6 +3,7 @@
 mod args;
 mod cache;
 mod commands;
+mod contexts;
 mod embedded;
 mod error;
 mod executor;
@@ -12,6 +13,7 @@ mod module;
 mod output;
 mod signals;
 mod state;
+mod target;
 mod toolchain;
 
 use std::io::Write;

@@ -15,6 +15,12 @@ pub struct NotAnId {
     got: String,
 }
 
+impl NotAnId {
+    pub(crate) fn new(wanted: &'static str, got: &str) -> Self {
+        Self { wanted, got: got.to_string() }
+    }
+}
+
 macro_rules! numbered {
     ($(#[$doc:meta])* $name:ident, $prefix:literal, $example:literal) => {
         $(#[$doc])*

@@ -7,16 +7,20 @@ use std::path::PathBuf;
 use haggle_etcd::EtcdError;
 
 use crate::registry::RegistryError;
+use crate::security::SecurityError;
 
 /// Why a master cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// It would be reachable from other machines, and nothing protects it there yet.
+    /// Several masters would need one authority, and have nowhere to share it yet.
     #[error(
-        "refusing to listen on {0}: only loopback addresses (127.0.0.1, [::1]) are served until transport security \
-         exists, for anyone who reaches the port can run tasks"
+        "refusing to {0} with --etcd: several masters share no certificate authority yet, so that they serve loopback \
+         (127.0.0.1, [::1]) in plain text alone; leave out --etcd for a master that others can reach"
     )]
-    NotLoopback(SocketAddr),
+    SeveralSecured(String),
+    /// It cannot prove who it is.
+    #[error(transparent)]
+    Security(#[from] SecurityError),
     /// Somebody else listens there.
     #[error("cannot listen on {0}: the port is in use; choose another, or stop who has it")]
     PortInUse(SocketAddr),
@@ -45,6 +49,17 @@ pub enum StartError {
         /// Why not.
         source: io::Error,
     },
+    /// The audit cannot be written.
+    #[error("cannot write the audit {}: {source}", file.display())]
+    Audit {
+        /// Which file.
+        file: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// It has just been founded, and cannot let anybody in.
+    #[error("cannot make the first tokens: {0}")]
+    FirstTokens(String),
     /// The machine has no thread left for the driver.
     #[error("cannot start the driver's thread: {0}")]
     Thread(io::Error),

@@ -3,11 +3,13 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use haggle_core::access::{Principal, Tenant};
 use haggle_core::cluster::{Announcement, Cluster, FrameworkEvent, OperatorCommand, Recovered, Refusal};
-use haggle_core::{ClusterId, Epoch, RequestId, SessionId};
+use haggle_core::{AgentId, ClusterId, Epoch, Member, RequestId, SessionId};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc, oneshot};
 use tonic::Status;
 
+use crate::access::Caller;
 use crate::agent_mail::AgentMail;
 use crate::inbox::{Hearing, Intake, Kind, Speaker, Speakers, inbox};
 use crate::outbox::Outbox;
@@ -32,17 +34,20 @@ const WATCHERS: usize = 1_024;
 /// has to wait.
 pub(crate) enum Request {
     /// A peer connected.
-    Open(SessionId, Peer),
-    /// An operator wants this decided, and to know the verdict.
-    Decide(Option<RequestId>, OperatorCommand, oneshot::Sender<Verdict>),
+    Open(SessionId, Caller, Peer),
+    /// Somebody wants this decided, and to know the verdict.
+    Decide(Principal, Option<RequestId>, OperatorCommand, oneshot::Sender<Verdict>),
     /// Somebody wants to know something.
     Ask(Question),
     /// End every session, remember the time, and return.
     Stop,
 }
 
-/// What became of an operator's command.
-pub(crate) type Verdict = Result<Result<(), Refusal>, NoRoom>;
+/// What became of a command that was not said on a session.
+pub(crate) type Verdict = Result<Result<Answer, Refusal>, NoRoom>;
+
+/// What is told beside that it was done: to a machine that joined, which agent it is.
+pub(crate) type Answer = Option<Member<AgentId>>;
 
 /// Runs on the driver's thread, between two batches.
 pub(crate) type Question = Box<dyn FnOnce(&Cluster) + Send>;
@@ -100,6 +105,8 @@ pub(crate) struct Happening {
     pub(crate) time_ms: u64,
     /// What.
     pub(crate) what: Announcement,
+    /// Whose it is, when it is about a framework or a task.
+    pub(crate) tenant: Option<Arc<Tenant>>,
 }
 
 /// Which cluster a master leads, as which of its masters.
@@ -167,7 +174,12 @@ impl Handle {
     ///
     /// # Errors
     /// `RESOURCE_EXHAUSTED` when there are too many, `UNAVAILABLE` when the master is stopping or has no room.
-    pub(crate) async fn open(&self, peer: Peer, intake: Intake) -> Result<(Speaker, OwnedSemaphorePermit), Status> {
+    pub(crate) async fn open(
+        &self,
+        caller: Caller,
+        peer: Peer,
+        intake: Intake,
+    ) -> Result<(Speaker, OwnedSemaphorePermit), Status> {
         self.room.check()?;
         let (places, most, kind) = match peer {
             Peer::Agent(_) => (&self.agents, AGENTS, Kind::Agent),
@@ -177,22 +189,23 @@ impl Handle {
             .try_acquire_owned()
             .map_err(|_| Status::resource_exhausted(format!("{most} {kind}s are connected, more are not taken")))?;
         let session = SessionId(self.last_session.fetch_add(1, Ordering::Relaxed) + 1);
-        self.request(Request::Open(session, peer)).await?;
+        self.request(Request::Open(session, caller, peer)).await?;
         Ok((self.speakers.speaker(kind, session, intake), place))
     }
 
-    /// Has an operator's command decided.
+    /// Has a command decided that is not said on a session.
     ///
     /// # Errors
     /// `UNAVAILABLE` when the master is stopping or has no room.
     pub(crate) async fn decide(
         &self,
+        who: Principal,
         request: Option<RequestId>,
         command: OperatorCommand,
-    ) -> Result<Result<(), Refusal>, Status> {
+    ) -> Result<Result<Answer, Refusal>, Status> {
         self.room.check()?;
         let (verdict, heard) = oneshot::channel();
-        self.request(Request::Decide(request, command, verdict)).await?;
+        self.request(Request::Decide(who, request, command, verdict)).await?;
         Ok(heard.await.map_err(|_| Stopping)??)
     }
 

@@ -6,8 +6,11 @@
 //!
 //! One thread, the driver, owns the [`Cluster`]. Everybody else holds a handle to it.
 
+mod acceptor;
+mod access;
 mod agent_mail;
 mod artifacts;
+mod audit;
 mod clock;
 mod config;
 mod driver;
@@ -18,37 +21,47 @@ mod handle;
 mod inbox;
 mod logs;
 mod outbox;
+mod reach;
 mod registry;
 mod replicas;
+mod security;
 
 use std::fs::{self, File, TryLockError};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use haggle_core::Now;
+use futures_util::{FutureExt, Stream};
 use haggle_core::cluster::{Cluster, Recovered};
+use haggle_core::{ClusterId, Now};
+use haggle_proto::v1::PrincipalKind;
+use haggle_tls::Token;
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
-pub use config::{ArtifactLimits, Config, Several};
+pub use config::{Advertised, ArtifactLimits, CertificateFiles, Config, NotAHost, Several, Tls};
 pub use error::{Failure, StartError};
 pub use haggle_etcd::{EtcdConfig, EtcdError, LeaseLost};
 pub use registry::{BadRow, LocalError, RegistryError};
+pub use security::SecurityError;
 
+use acceptor::Connection;
+use access::{BetweenMasters, Guard, Known, MastersSecret, Owner};
 use artifacts::Store;
+use audit::Audit;
 use clock::Clock;
 use election::{Election, Role, Standby, Switch};
 use handle::{Handle, Reign};
+use reach::Reach;
 use registry::{Campaign, LocalRegistry, Registry};
 use replicas::Replicas;
+use security::Security;
 
 /// How long calls that are under way may take to end when the master stops. Sessions and watches end at once;
 /// this is for an upload.
@@ -62,10 +75,21 @@ const TRY_EVERY: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Master {
     address: SocketAddr,
+    owner: Token,
+    first: Option<FirstTokens>,
     stop: oneshot::Sender<()>,
     /// Everything that runs; ends when the driver and the server have.
     run: JoinHandle<()>,
     failure: watch::Receiver<Option<Failure>>,
+}
+
+/// What lets the first ones in: made when a master makes its authority, which is once for a state folder.
+#[derive(Clone, Debug)]
+pub struct FirstTokens {
+    /// Lets one agent join, within an hour.
+    pub agent: Token,
+    /// Makes an operator of who logs in with it, for 90 days.
+    pub operator: Token,
 }
 
 impl Master {
@@ -74,8 +98,22 @@ impl Master {
     /// # Errors
     /// When it must not or cannot listen there, or cannot use its state folder.
     pub async fn start(config: Config) -> Result<Self, StartError> {
+        if config.several.is_some() {
+            refuse_others(&config)?;
+        }
         let listener = listen(config.listen).await?;
         let address = listener.local_addr().map_err(|source| StartError::Listen { address: config.listen, source })?;
+
+        let audit = config.audit.clone().map_or(Ok(Audit::default()), |file| {
+            Audit::open(&file).map_err(|source| StartError::Audit { file, source })
+        })?;
+        let owner = Arc::new(Owner::draw());
+        let guard = Guard::new(Arc::clone(&owner), Known::default(), audit.clone());
+        let hosts = reach::hosts(&config.advertise, address);
+        let addresses = hosts.iter().map(|host| host.address(address.port())).collect();
+        // Which cluster it is, and who vouches for it, is known below.
+        let mut reach = Reach { cluster: ClusterId::default(), addresses, authority: None };
+        let mut first = None;
 
         let (role, current) = watch::channel(Role::StandsBy(Standby::Vacant));
         let (stop, stopping) = oneshot::channel();
@@ -88,31 +126,65 @@ impl Master {
                 // Behind the registry's lock: nobody else uses the folder.
                 let store = open_store(config.state.as_deref(), config.artifacts)?;
                 announce(&recovered);
+                let security = secure(&config, address, recovered.cluster)?.map(Arc::new);
                 let reign = Reign::from(&recovered);
+                reach.cluster = reign.cluster;
+                reach.authority = security.as_ref().map(|security| security.fingerprint());
                 let cluster = Cluster::new(config.cluster, recovered, origin);
                 let clock = Clock::starting_at(origin, Instant::now());
-                let (handle, driver) = driver::start(cluster, registry, clock, reign).map_err(StartError::Thread)?;
-                role.send_replace(Role::Leads(grpc::leading(handle.clone(), store, None)));
+                let (handle, driver) =
+                    driver::start(cluster, registry, clock, reign, guard.clone()).map_err(StartError::Thread)?;
+                role.send_replace(Role::Leads(grpc::leading(
+                    handle.clone(),
+                    store,
+                    None,
+                    &guard,
+                    reach.clone(),
+                    security.clone(),
+                )));
+                if security.as_ref().is_some_and(|security| security.made_now()) {
+                    first = Some(first_tokens(&handle, &reach).await?);
+                }
+                let secured = security.as_ref().map(|security| security.secured());
                 let alone = async move {
                     // What the port answers does not change any more.
                     let _role = role;
-                    // Told to, or dropped.
-                    lead(&handle, driver, async { drop(halted.await) }).await
+                    let lead = lead(&handle, driver, async {
+                        // Told to, or dropped.
+                        drop(halted.await);
+                    });
+                    match security {
+                        None => lead.await,
+                        Some(security) => tokio::select! {
+                            outcome = lead => outcome,
+                            never = security.keep_fresh() => match never {},
+                        },
+                    }
                 };
-                run(listener, Switch::new(current, None), alone.boxed(), halt, stopping).boxed()
+                let connections = acceptor::accept(listener, secured, acceptor::Limits::default());
+                run(connections, Switch::new(current, None), alone.boxed(), halt, stopping).boxed()
             }
             Some(several) => {
                 let lock = config.state.as_deref().map(lock_state).transpose()?;
                 let store = open_store(config.state.as_deref(), config.artifacts)?;
-                let url = several.advertise.unwrap_or_else(|| format!("http://{address}"));
+                let url = match config.advertise.first() {
+                    Some(advertised) => format!("http://{}", advertised.address(address.port())),
+                    None => format!("http://{address}"),
+                };
                 let campaign = Campaign::new(haggle_etcd::Client::new(&several.etcd)?, &several.etcd.prefix, &url);
-                let replicas = Arc::new(Replicas::new(campaign.clone(), Arc::clone(&store)));
+                let secret = MastersSecret::new(campaign.clone());
+                let replicas = Arc::new(Replicas::new(campaign.clone(), secret.clone(), Arc::clone(&store)));
                 let (joined, joins) = watch::channel(0);
                 let services = {
                     let (store, replicas) = (Arc::clone(&store), Arc::clone(&replicas));
-                    move |handle| grpc::leading(handle, Arc::clone(&store), Some(Arc::clone(&replicas)))
+                    let (guard, reach) = (guard.clone(), reach.clone());
+                    move |handle: Handle| {
+                        let reach = Reach { cluster: handle.reign().cluster, ..reach.clone() };
+                        grpc::leading(handle, Arc::clone(&store), Some(Arc::clone(&replicas)), &guard, reach, None)
+                    }
                 };
-                let election = Election { campaign, rules: config.cluster, services: Box::new(services), role, joined };
+                let rules = config.cluster;
+                let election = Election { campaign, rules, services: Box::new(services), guard, role, joined };
                 let among_others = async move {
                     let _lock = lock;
                     tokio::select! {
@@ -120,22 +192,41 @@ impl Master {
                         never = replicas.keep_up(joins) => match never {},
                     }
                 };
-                let switch = Switch::new(current, Some(grpc::between_masters(store)));
-                run(listener, switch, among_others.boxed(), halt, stopping).boxed()
+                let between = BetweenMasters::new(secret, audit, grpc::between_masters(store));
+                let switch = Switch::new(current, Some(between));
+                let connections = acceptor::accept(listener, None, acceptor::Limits::default());
+                run(connections, switch, among_others.boxed(), halt, stopping).boxed()
             }
         };
+        // It is good on this machine, so that this is the way.
+        let token = owner.token(&Reach { addresses: vec![nearest(address).to_string()], ..reach });
+        if let Some(tokens) = config.owner_tokens {
+            owner.publish(&tokens, address.port(), &token);
+        }
         let run = tokio::spawn(async move {
-            if let Err(why) = run.await {
+            let outcome = run.await;
+            owner.withdraw();
+            if let Err(why) = outcome {
                 failed.send_replace(Some(why));
             }
         });
         info!("listening on {address}");
-        Ok(Self { address, stop, run, failure })
+        Ok(Self { address, owner: token, first, stop, run, failure })
     }
 
     /// Where it listens.
     pub fn addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The token of the user that runs it, which does everything. Good until the master stops.
+    pub fn owner_token(&self) -> &Token {
+        &self.owner
+    }
+
+    /// At the first start of a master that others can reach: how they get in. Nowhere else are these ever told.
+    pub fn first_tokens(&self) -> Option<&FirstTokens> {
+        self.first.as_ref()
     }
 
     /// Ends every stream, writes what is to be remembered, and waits for that.
@@ -170,14 +261,53 @@ async fn recover(registry: &mut dyn Registry) -> Result<(Recovered, Now), Regist
     }
 }
 
-async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
-    if !address.ip().to_canonical().is_loopback() {
-        return Err(StartError::NotLoopback(address));
+/// Several masters serve loopback alone, until there is an authority that they share.
+fn refuse_others(config: &Config) -> Result<(), StartError> {
+    if !is_loopback(config.listen) {
+        return Err(StartError::SeveralSecured(format!("listen on {}", config.listen)));
     }
+    if config.tls.is_wanted() {
+        return Err(StartError::SeveralSecured("speak TLS".to_owned()));
+    }
+    Ok(())
+}
+
+async fn first_tokens(handle: &Handle, reach: &Reach) -> Result<FirstTokens, StartError> {
+    let make = async |kind| {
+        let made = grpc::first_token(handle, reach, kind).await;
+        made.map_err(|status| StartError::FirstTokens(status.message().to_owned()))
+    };
+    Ok(FirstTokens { agent: make(PrincipalKind::Agent).await?, operator: make(PrincipalKind::Operator).await? })
+}
+
+/// Where its own machine reaches a master that listens there.
+fn nearest(listening: SocketAddr) -> SocketAddr {
+    let ip = match listening.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listening.port())
+}
+
+fn is_loopback(address: SocketAddr) -> bool {
+    address.ip().to_canonical().is_loopback()
+}
+
+async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
     TcpListener::bind(address).await.map_err(|source| match source.kind() {
         io::ErrorKind::AddrInUse => StartError::PortInUse(address),
         _ => StartError::Listen { address, source },
     })
+}
+
+/// What makes a master that others reach sure for them, and a master on loopback when that is wanted.
+fn secure(config: &Config, address: SocketAddr, cluster: ClusterId) -> Result<Option<Security>, StartError> {
+    if is_loopback(address) && !config.tls.is_wanted() {
+        return Ok(None);
+    }
+    let hosts = reach::hosts(&config.advertise, address).into_iter().map(|advertised| advertised.host).collect();
+    Ok(Some(Security::open(&config.tls, config.state.as_deref(), cluster, hosts, SystemTime::now())?))
 }
 
 /// The artifact store in the state folder.
@@ -232,7 +362,7 @@ async fn lead(
 
 /// Serves until told to stop, or until the server or `part` ends: the part that this master plays. `halt` ends that.
 async fn run(
-    listener: TcpListener,
+    connections: impl Stream<Item = io::Result<Connection>>,
     switch: Switch,
     mut part: BoxFuture<'static, Result<(), Failure>>,
     halt: oneshot::Sender<()>,
@@ -243,7 +373,7 @@ async fn run(
         // Closed or dropped: both mean the end.
         let _ = closing.await;
     };
-    let server = grpc::serve(listener, switch, closed);
+    let server = grpc::serve(connections, switch, closed);
     tokio::pin!(server);
 
     let outcome = tokio::select! {

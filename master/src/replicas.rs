@@ -18,12 +18,14 @@ use haggle_proto::v1;
 use haggle_proto::v1::masters_client::MastersClient;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
+use tonic::metadata::MetadataValue;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Status};
+use tonic::{Code, Request, Status};
 use tracing::{info, warn};
 
+use crate::access::MastersSecret;
 use crate::artifacts::Store;
-use crate::grpc::{blocking, next_chunk};
+use crate::grpc::{UPLOADER, blocking, next_chunk};
 use crate::registry::Campaign;
 
 /// Between two looks at who is up.
@@ -47,6 +49,7 @@ const PING_EVERY: Duration = Duration::from_secs(2);
 /// The copies of this master's artifacts elsewhere.
 pub(crate) struct Replicas {
     campaign: Campaign,
+    secret: MastersSecret,
     store: Arc<Store>,
     /// What this master took in and could not hand on yet. Guards no decision.
     alone: Mutex<HashSet<Digest>>,
@@ -61,18 +64,18 @@ enum Copied {
 }
 
 impl Replicas {
-    pub(crate) fn new(campaign: Campaign, store: Arc<Store>) -> Self {
-        Self { campaign, store, alone: Mutex::default() }
+    pub(crate) fn new(campaign: Campaign, secret: MastersSecret, store: Arc<Store>) -> Self {
+        Self { campaign, secret, store, alone: Mutex::default() }
     }
 
-    /// Hands an artifact to every other master that is up.
+    /// Hands an artifact to every other master that is up, which then knows who brought it.
     ///
     /// # Errors
     /// `UNAVAILABLE` when there are others and none of them has it: it would be lost with this one.
-    pub(crate) async fn spread(&self, digest: Digest) -> Result<(), Status> {
+    pub(crate) async fn spread(&self, digest: Digest, uploader: &str) -> Result<(), Status> {
         self.alone().insert(digest);
         let others = self.others().await?;
-        let copies = join_all(others.iter().map(|url| self.copy_to(url, digest))).await;
+        let copies = join_all(others.iter().map(|url| self.copy_to(url, digest, uploader))).await;
         let mut done = false;
         let mut failed = None;
         for (url, copied) in others.iter().zip(copies) {
@@ -98,9 +101,9 @@ impl Replicas {
     ///
     /// # Errors
     /// As [`Replicas::spread`].
-    pub(crate) async fn make_up(&self, digest: Digest) -> Result<(), Status> {
+    pub(crate) async fn make_up(&self, digest: Digest, uploader: &str) -> Result<(), Status> {
         let alone = self.alone().contains(&digest);
-        if alone { self.spread(digest).await } else { Ok(()) }
+        if alone { self.spread(digest, uploader).await } else { Ok(()) }
     }
 
     /// Fetches an artifact that this master lacks; says whether anybody has it.
@@ -154,11 +157,11 @@ impl Replicas {
         self.campaign.others().await.map_err(|error| Status::unavailable(error.to_string()))
     }
 
-    async fn copy_to(&self, url: &str, digest: Digest) -> Copied {
+    async fn copy_to(&self, url: &str, digest: Digest, uploader: &str) -> Copied {
         let mut last = "no answer".to_owned();
         let attempts = async {
             loop {
-                match self.try_copy(url, digest).await {
+                match self.try_copy(url, digest, uploader).await {
                     Ok(()) => return Copied::Done,
                     // It is on its way down or up, or there is no way to it: that shows when it is no longer among
                     // the masters.
@@ -192,7 +195,7 @@ impl Replicas {
         }
     }
 
-    async fn try_copy(&self, url: &str, digest: Digest) -> Result<(), Status> {
+    async fn try_copy(&self, url: &str, digest: Digest, uploader: &str) -> Result<(), Status> {
         let store = Arc::clone(&self.store);
         let Some(file) = blocking(move || store.read(digest)).await? else {
             return Err(Status::internal(format!("{digest} is gone from this master")));
@@ -204,13 +207,15 @@ impl Replicas {
             (!data.is_empty()).then_some((v1::UploadChunk { data, ..Default::default() }, file))
         });
         let chunks = once(ready(first)).chain(rest);
-        client(url)?.keep(chunks).await?;
+        let mut call = self.as_master(chunks).await?;
+        call.metadata_mut().insert_bin(UPLOADER, MetadataValue::from_bytes(uploader.as_bytes()));
+        client(url)?.keep(call).await?;
         Ok(())
     }
 
     async fn fetch_from(&self, url: &str, digest: Digest) -> Result<(), Status> {
         let wanted = v1::ArtifactRef { digest: digest.0.to_vec() };
-        let mut chunks = client(url)?.fetch(wanted).await?.into_inner();
+        let mut chunks = client(url)?.fetch(self.as_master(wanted).await?).await?.into_inner();
         let store = Arc::clone(&self.store);
         let mut upload = blocking(move || store.begin(Some(digest))).await?;
         while let Some(v1::DownloadChunk { data }) = chunks.message().await? {
@@ -221,9 +226,17 @@ impl Replicas {
         Ok(())
     }
 
+    /// A call that one of the masters makes.
+    async fn as_master<T>(&self, message: T) -> Result<Request<T>, Status> {
+        let mut call = Request::new(message);
+        call.metadata_mut().insert("authorization", self.secret.authorization().await?.clone());
+        Ok(call)
+    }
+
     /// Fetches what that master has and this one lacks.
     async fn compare_with(&self, url: &str) -> Result<(), Status> {
-        let mut pieces = client(url)?.list_artifacts(v1::ListArtifactsRequest {}).await?.into_inner();
+        let mut pieces =
+            client(url)?.list_artifacts(self.as_master(v1::ListArtifactsRequest {}).await?).await?.into_inner();
         while let Some(piece) = pieces.message().await? {
             for bytes in piece.digests {
                 let digest = digest(&bytes)?;

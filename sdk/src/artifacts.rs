@@ -14,10 +14,10 @@ use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::{mpsc, oneshot};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::Channel;
 use tonic::{Status, Streaming};
 
 use crate::client::Client;
+use crate::credentials::Connection;
 use crate::error::{ArtifactError, CallError, is_connection_trouble};
 
 /// Chunks read ahead of the network.
@@ -148,7 +148,7 @@ async fn receive(
     Ok(Ok(Digest(sha.finalize().into())))
 }
 
-fn artifacts(channel: Channel) -> ArtifactsClient<Channel> {
+fn artifacts(channel: Connection) -> ArtifactsClient<Connection> {
     ArtifactsClient::new(channel).max_decoding_message_size(MESSAGE_MAX)
 }
 

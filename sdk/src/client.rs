@@ -4,14 +4,16 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use haggle_proto::DEFAULT_PORT;
 use haggle_proto::convert::Malformed;
+use haggle_tls::{OwnerTokens, Token, TokenError, distrust, secret_argument};
 use tokio::time::{Instant, sleep, timeout};
-use tonic::transport::Channel;
 use tonic::{Response, Status, Streaming};
 
-use crate::address::endpoint;
+use crate::address::loopback_port;
 use crate::backoff::Backoff;
-use crate::error::{CallError, ConnectError, call_error, is_connection_trouble, root_cause};
+use crate::credentials::{Connection, Credentials};
+use crate::error::{CallError, ConnectError, call_error, is_connection_trouble, is_turned_away, root_cause};
 use crate::masters::{Masters, Target};
 
 /// How long a call goes on trying while nobody answers. A master that restarts is back well before.
@@ -31,17 +33,117 @@ pub struct Client {
     masters: Arc<Masters>,
 }
 
+/// How long a master may take to start.
+const START_PATIENCE: Duration = Duration::from_secs(2);
+
+/// A connection that is to be made.
+///
+/// ```no_run
+/// # use haggle_sdk::Client;
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let token = std::fs::read_to_string("ci.token")?.parse()?;
+/// let client = Client::builder().token(token).connect().await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "it connects when it is told to"]
+pub struct ClientBuilder {
+    master: Option<String>,
+    token: Option<Token>,
+    owner_tokens: Option<OwnerTokens>,
+    patience: Duration,
+}
+
+impl ClientBuilder {
+    /// The master at `url`: `http://127.0.0.1:5050`, `127.0.0.1:5050` or just `127.0.0.1`. A cluster with several
+    /// masters is named by all of them: `a:5050,b:5050,c:5050`. With a token, its masters are sought there and not where
+    /// the token says. Without one, it must be on this machine.
+    pub fn master(mut self, url: impl Into<String>) -> Self {
+        self.master = Some(url.into());
+        self
+    }
+
+    /// The token that lets this program in, and says where the masters are and how they are known. Without one, the
+    /// program comes as its user to that user's master on this machine, which has left a token for that.
+    pub fn token(mut self, token: Token) -> Self {
+        self.token = Some(token);
+        self
+    }
+
+    /// Where the masters of this machine have left tokens for their user's programs, if not where they do by themselves.
+    pub fn owner_tokens(mut self, tokens: OwnerTokens) -> Self {
+        self.owner_tokens = Some(tokens);
+        self
+    }
+
+    /// How long to try while nobody answers; two seconds unless it is said.
+    pub fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
+    /// Connects.
+    ///
+    /// # Errors
+    /// When the master is named by what is no address, nobody answers there, or it is not the one that the token tells
+    /// of.
+    pub async fn connect(self) -> Result<Client, ConnectError> {
+        let list = match (&self.master, &self.token) {
+            (Some(master), _) => master.clone(),
+            (None, Some(token)) if !token.addresses.is_empty() => token.addresses.join(","),
+            _ => format!("127.0.0.1:{DEFAULT_PORT}"),
+        };
+        let credentials = match self.token {
+            Some(token) => Credentials::Token(Box::new(token)),
+            None => Credentials::Owner(self.owner_tokens),
+        };
+        let masters = Masters::read(&list, credentials)?;
+        let deadline = Instant::now() + self.patience;
+        let mut backoff = Backoff::new();
+        loop {
+            let mut reason = String::new();
+            for url in masters.urls() {
+                if !masters.pass(url).is_secure() && (url.starts_with("https") || loopback_port(url).is_none()) {
+                    return Err(ConnectError::NoToken { url: url.clone() });
+                }
+                match masters.connect(url).await? {
+                    Ok(()) => return Ok(Client { masters: Arc::new(masters) }),
+                    Err(error) => match distrust(&error) {
+                        Some(why) => return Err(ConnectError::Untrusted(why)),
+                        None => reason = root_cause(&error),
+                    },
+                }
+            }
+            let pause = backoff.pause();
+            if Instant::now() + pause > deadline {
+                let url = masters.urls().join(" or ");
+                return Err(ConnectError::Unanswered { url, patience: self.patience, reason });
+            }
+            sleep(pause).await;
+        }
+    }
+}
+
 impl Client {
-    /// Connects to the master at `url`: `http://127.0.0.1:5050`, `127.0.0.1:5050` or just `127.0.0.1`. Tries for
-    /// two seconds, so that a master that is starting just now is found.
+    /// A connection that is to be made, to a master that is named, with a token, or both.
+    pub fn builder() -> ClientBuilder {
+        let owner_tokens = OwnerTokens::of_user();
+        ClientBuilder { master: None, token: None, owner_tokens, patience: START_PATIENCE }
+    }
+
+    /// Connects to this user's master on this machine at `url`: `http://127.0.0.1:5050`, `127.0.0.1:5050` or just
+    /// `127.0.0.1`. Tries for two seconds, so that a master that is starting just now is found.
     ///
     /// A cluster with several masters is named by all of them: `a:5050,b:5050,c:5050`. They are tried in turn; one
     /// that stands by tells which one leads. When the leader is lost, the next one is found in the same way.
     ///
+    /// For a master elsewhere, see [`Client::builder`].
+    ///
     /// # Errors
-    /// When `url` is no address, or nobody answers there.
+    /// As [`ClientBuilder::connect`].
     pub async fn connect(url: &str) -> Result<Self, ConnectError> {
-        Self::connect_within(url, Duration::from_secs(2)).await
+        Self::builder().master(url).connect().await
     }
 
     /// As [`Self::connect`], trying for as long as `patience`.
@@ -49,36 +151,35 @@ impl Client {
     /// # Errors
     /// As [`Self::connect`].
     pub async fn connect_within(url: &str, patience: Duration) -> Result<Self, ConnectError> {
-        let masters = Masters::read(url)?;
-        let deadline = Instant::now() + patience;
-        let mut backoff = Backoff::new();
-        loop {
-            let mut reason = String::new();
-            for url in masters.urls() {
-                match endpoint(url, masters.are_several())?.connect().await {
-                    Ok(channel) => {
-                        masters.choose(url, channel);
-                        return Ok(Self { masters: Arc::new(masters) });
-                    }
-                    Err(error) => reason = root_cause(&error),
-                }
-            }
-            let pause = backoff.pause();
-            if Instant::now() + pause > deadline {
-                let url = masters.urls().join(" or ");
-                return Err(ConnectError::Unanswered { url, patience, reason });
-            }
-            sleep(pause).await;
-        }
+        Self::builder().master(url).patience(patience).connect().await
     }
 
-    /// Where the master is that is spoken to now, as `http://HOST:PORT`.
+    /// Connects as the environment says: by the token in `HAGGLE_TOKEN` (or in the file that it names as `@FILE`), to the
+    /// master in `HAGGLE_MASTER`. Either may be missing, as in [`Client::builder`].
+    ///
+    /// # Errors
+    /// When a variable cannot be read, and as [`ClientBuilder::connect`].
+    pub async fn from_env() -> Result<Self, ConnectError> {
+        const TOKEN: &str = "HAGGLE_TOKEN";
+        let set = |variable| std::env::var(variable).ok().filter(|value| !value.is_empty());
+        let mut builder = Self::builder();
+        if let Some(given) = set(TOKEN) {
+            let wrong = |reason: String| ConnectError::Environment { variable: TOKEN, reason };
+            let text = secret_argument(&given).map_err(|error| wrong(error.to_string()))?;
+            builder = builder.token(text.parse().map_err(|error: TokenError| wrong(error.to_string()))?);
+        }
+        builder.master = set("HAGGLE_MASTER");
+        builder.connect().await
+    }
+
+    /// Where the master is that is spoken to now, as `http://HOST:PORT`, or `https://HOST:PORT` when a token says how it is
+    /// known.
     pub fn url(&self) -> String {
         self.masters.target().url
     }
 
     /// Calls the master, again and again while it cannot be reached. Only for calls that may be made twice.
-    pub(crate) async fn call<T, F>(&self, mut attempt: impl FnMut(Channel) -> F) -> Result<T, CallError>
+    pub(crate) async fn call<T, F>(&self, mut attempt: impl FnMut(Connection) -> F) -> Result<T, CallError>
     where
         F: Future<Output = Result<Response<T>, Status>>,
     {
@@ -86,7 +187,7 @@ impl Client {
     }
 
     /// As [`Self::call`], for an answer in pieces; from the first piece again when the connection is lost on the way.
-    pub(crate) async fn collect<T, F>(&self, mut attempt: impl FnMut(Channel) -> F) -> Result<Vec<T>, CallError>
+    pub(crate) async fn collect<T, F>(&self, mut attempt: impl FnMut(Connection) -> F) -> Result<Vec<T>, CallError>
     where
         F: Future<Output = Result<Response<Streaming<T>>, Status>>,
     {
@@ -105,7 +206,7 @@ impl Client {
     }
 
     /// As [`Self::call`] for calls whose answer only comes once everything was sent, however long that takes.
-    pub(crate) async fn call_patiently<T, F>(&self, mut attempt: impl FnMut(Channel) -> F) -> Result<T, CallError>
+    pub(crate) async fn call_patiently<T, F>(&self, mut attempt: impl FnMut(Connection) -> F) -> Result<T, CallError>
     where
         F: Future<Output = Result<Response<T>, Status>>,
     {
@@ -115,6 +216,9 @@ impl Client {
             match attempt(target.channel.clone()).await {
                 Ok(response) => return Ok(response.into_inner()),
                 Err(status) => {
+                    if search.comes_anew(&target, &status) {
+                        continue;
+                    }
                     if !is_connection_trouble(&status) || !search.go_on(&target, &status).await {
                         return Err(call_error(&target.url, &status));
                     }
@@ -168,6 +272,11 @@ pub(crate) struct Search {
 impl Search {
     pub(crate) fn target(&self) -> Target {
         self.masters.target()
+    }
+
+    /// Whether the target turned this program away that has another token for it by now.
+    pub(crate) fn comes_anew(&self, failed: &Target, status: &Status) -> bool {
+        is_turned_away(status) && self.masters.refresh(failed)
     }
 
     /// The target did not answer: chooses the next one, and waits a little once each has been tried. Whether there is

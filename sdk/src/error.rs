@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use haggle_core::Digest;
 use haggle_proto::convert::Malformed;
+use haggle_tls::distrust;
 use tonic::{Code, Status};
 
 /// Why there is no connection to a master.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// The text is no address of a master.
-    #[error("{url:?} is not a master's address: wanted http://HOST:PORT or HOST:PORT, {got}")]
+    #[error("{url:?} is not a master's address: wanted http://HOST:PORT, https://HOST:PORT or HOST:PORT, {got}")]
     BadUrl {
         /// What was given.
         url: String,
@@ -30,6 +31,26 @@ pub enum ConnectError {
         /// What came back in place of an answer.
         reason: String,
     },
+    /// Somebody answers there who is not believed, or who does not believe this program.
+    #[error("{0}")]
+    Untrusted(String),
+    /// Without a token, only a master of this machine's user is spoken to.
+    #[error(
+        "the master at {url} is not spoken to without a token of its cluster (hgl1.…), by which it is known: `haggle token \
+         create` makes one"
+    )]
+    NoToken {
+        /// Where it is.
+        url: String,
+    },
+    /// A variable of the environment holds no token.
+    #[error("{variable}: {reason}")]
+    Environment {
+        /// Which.
+        variable: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
 }
 
 /// Why a master did not do what it was asked.
@@ -43,6 +64,15 @@ pub enum CallError {
         /// What the system says.
         reason: String,
     },
+    /// Somebody answers who is not believed to be the master, or who does not believe this program.
+    #[error("{0}")]
+    Untrusted(String),
+    /// The master does not know who this program is: it has no token, or one that is no longer good; in its words.
+    #[error("{0}")]
+    Unauthenticated(String),
+    /// The master knows who this program is, and that it may not do this; in its words.
+    #[error("{0}")]
+    NotAllowed(String),
     /// The master does not know what was asked for; in its words.
     #[error("{0}")]
     NotFound(String),
@@ -99,6 +129,7 @@ pub struct SessionOver;
 /// tonic makes of a broken connection has.
 pub(crate) fn is_connection_trouble(status: &Status) -> bool {
     match status.code() {
+        _ if distrust(status).is_some() => false,
         Code::Unavailable => true,
         Code::Unknown | Code::Internal | Code::Cancelled => status.source().is_some(),
         _ => false,
@@ -110,15 +141,23 @@ pub(crate) fn call_error(url: &str, status: &Status) -> CallError {
     if is_connection_trouble(status) {
         return CallError::Unreachable { url: url.to_owned(), reason: status_reason(status) };
     }
+    if let Some(why) = distrust(status) {
+        return CallError::Untrusted(why);
+    }
     match status.code() {
         Code::NotFound => CallError::NotFound(said()),
-        Code::InvalidArgument
-        | Code::FailedPrecondition
-        | Code::AlreadyExists
-        | Code::PermissionDenied
-        | Code::ResourceExhausted => CallError::Refused(said()),
+        Code::Unauthenticated => CallError::Unauthenticated(said()),
+        Code::PermissionDenied => CallError::NotAllowed(said()),
+        Code::InvalidArgument | Code::FailedPrecondition | Code::AlreadyExists | Code::ResourceExhausted => {
+            CallError::Refused(said())
+        }
         code => CallError::Refused(format!("the master failed ({code:?}): {}", status_reason(status))),
     }
+}
+
+/// Whether the master, or the way to it, does not let this program in: with another token it might.
+pub(crate) fn is_turned_away(status: &Status) -> bool {
+    status.code() == Code::Unauthenticated || distrust(status).is_some()
 }
 
 pub(crate) fn status_reason(status: &Status) -> String {

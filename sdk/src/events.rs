@@ -17,6 +17,7 @@ use haggle_core::{
 use haggle_proto::convert::Malformed;
 use haggle_proto::v1::frameworks_client::FrameworksClient;
 use haggle_proto::{MESSAGE_MAX, v1};
+use haggle_tls::distrust;
 use tokio::time::timeout;
 use tonic::{Code, Status, Streaming};
 
@@ -254,6 +255,9 @@ impl fmt::Debug for Events {
 /// Whether the master means it: anything else is put down to the connection, or to having been too slow, and
 /// subscribing again mends it.
 fn is_final(status: &Status) -> bool {
+    if distrust(status).is_some() {
+        return true;
+    }
     !is_connection_trouble(status)
         && matches!(
             status.code(),
@@ -306,6 +310,7 @@ async fn open_patiently(
         };
         let status = match timeout(within, attempt).await {
             Ok(Ok(opened)) => return opened,
+            Ok(Err(status)) if search.comes_anew(&target, &status) => continue,
             Ok(Err(status)) if is_final(&status) => return Err(call_error(&target.url, &status)),
             Ok(Err(status)) => status,
             Err(_) => Status::unavailable(format!("no answer to a subscription within {within:?}")),

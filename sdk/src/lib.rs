@@ -88,10 +88,12 @@
 //! ```
 #![warn(missing_docs)]
 
+mod access;
 mod address;
 mod artifacts;
 mod backoff;
 mod client;
+mod credentials;
 mod error;
 mod events;
 mod framework;
@@ -104,7 +106,8 @@ mod store;
 mod stored;
 mod task;
 
-pub use client::Client;
+pub use access::{MadeToken, NewToken, Principal, TokenInfo};
+pub use client::{Client, ClientBuilder};
 pub use error::{ArtifactError, CallError, ConnectError, SessionOver};
 pub use events::{Event, Events};
 pub use framework::Framework;
@@ -131,6 +134,9 @@ pub mod simulation {
     pub use crate::runner::state::{Decisions, News, Policy, RunnerState};
 }
 
+pub use haggle_tls::{ArgumentError, OwnerTokens, Token, TokenError, TokenKind, secret_argument};
+
+pub use haggle_core::access::TokenId;
 pub use haggle_core::cluster::{
     Acknowledgement, AgentView, Announcement, FrameworkCommand, FrameworkInfo, FrameworkView, OfferView, Question,
     TaskView,

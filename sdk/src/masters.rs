@@ -3,15 +3,17 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use haggle_proto::LEADER;
+use haggle_tls::Pass;
 use tonic::Status;
-use tonic::transport::Channel;
 
-use crate::address::{endpoint, normalised};
+use crate::address::{normalised, secured};
+use crate::credentials::{Connection, Credentials, connect, connect_lazy};
 use crate::error::ConnectError;
 
 /// The masters of one cluster, and which of them is spoken to now.
 pub(crate) struct Masters {
     urls: Vec<String>,
+    credentials: Credentials,
     now: Mutex<Target>,
 }
 
@@ -19,7 +21,9 @@ pub(crate) struct Masters {
 #[derive(Clone)]
 pub(crate) struct Target {
     pub(crate) url: String,
-    pub(crate) channel: Channel,
+    pub(crate) channel: Connection,
+    /// What the channel is made with.
+    pass: Pass,
     /// Which choice this is: what comes of an older one changes nothing any more.
     choice: u64,
 }
@@ -29,11 +33,13 @@ impl Masters {
     ///
     /// # Errors
     /// When one of them is no address.
-    pub(crate) fn read(list: &str) -> Result<Self, ConnectError> {
-        let urls = list.split(',').map(|url| normalised(url.trim())).collect::<Result<Vec<_>, _>>()?;
+    pub(crate) fn read(list: &str, credentials: Credentials) -> Result<Self, ConnectError> {
+        let by_tls = matches!(&credentials, Credentials::Token(token) if token.authority.is_some());
+        let whole = |url: &str| normalised(url.trim()).map(|url| if by_tls { secured(url) } else { url });
+        let urls = list.split(',').map(whole).collect::<Result<Vec<_>, _>>()?;
         let first = urls.first().expect("a split has at least one part");
-        let now = Mutex::new(Target { url: first.clone(), channel: channel(first, urls.len() > 1)?, choice: 0 });
-        Ok(Self { urls, now })
+        let target = Target::new(first.clone(), credentials.pass(first), urls.len() > 1, 0)?;
+        Ok(Self { urls, credentials, now: Mutex::new(target) })
     }
 
     /// All that were named.
@@ -59,20 +65,54 @@ impl Masters {
             return now.url != failed.url;
         }
         let leader = status.metadata().get(LEADER).and_then(|url| normalised(url.to_str().ok()?).ok());
+        let leader = leader.map(|url| if failed.url.starts_with("https") { secured(url) } else { url });
         let next = leader.filter(|url| *url != failed.url).unwrap_or_else(|| self.after(&failed.url));
-        if next == failed.url {
+        let pass = self.credentials.pass(&next);
+        if next == failed.url && pass == failed.pass {
             return false;
         }
-        let Ok(channel) = channel(&next, self.are_several()) else { return false };
-        tracing::info!(from = %failed.url, to = %next, why = %status.message(), "speaking to another master");
-        *now = Target { url: next, channel, choice: now.choice + 1 };
+        let Ok(target) = Target::new(next, pass, self.are_several(), now.choice + 1) else { return false };
+        tracing::info!(from = %failed.url, to = %target.url, why = %status.message(), "speaking to another master");
+        *now = target;
         true
     }
 
-    /// Speaks to this one of the list from now on.
-    pub(crate) fn choose(&self, url: &str, channel: Channel) {
+    /// The target turned this program away: whether it may come with another token by now, since the master was started
+    /// anew.
+    pub(crate) fn refresh(&self, failed: &Target) -> bool {
         let mut now = self.locked();
-        *now = Target { url: url.to_owned(), channel, choice: now.choice + 1 };
+        if now.choice != failed.choice {
+            return true;
+        }
+        let pass = self.credentials.pass(&failed.url);
+        if pass == failed.pass {
+            return false;
+        }
+        let Ok(target) = Target::new(failed.url.clone(), pass, self.are_several(), now.choice + 1) else {
+            return false;
+        };
+        *now = target;
+        true
+    }
+
+    /// Connects to this one of the list, and speaks to it from now on.
+    ///
+    /// # Errors
+    /// The outer one when that is of no use to repeat; the inner one when nobody answers.
+    pub(crate) async fn connect(&self, url: &str) -> Result<Result<(), tonic::transport::Error>, ConnectError> {
+        let pass = self.credentials.pass(url);
+        let channel = match connect(url, &pass, self.are_several()).await? {
+            Ok(channel) => channel,
+            Err(error) => return Ok(Err(error)),
+        };
+        let mut now = self.locked();
+        *now = Target { url: url.to_owned(), channel, pass, choice: now.choice + 1 };
+        Ok(Ok(()))
+    }
+
+    /// What a connection to this one would be made with.
+    pub(crate) fn pass(&self, url: &str) -> Pass {
+        self.credentials.pass(url)
     }
 
     /// The one behind `url` in the list; the first of it, behind a leader that is not in the list.
@@ -87,9 +127,12 @@ impl Masters {
     }
 }
 
-/// A channel that connects when it is first used.
-fn channel(url: &str, of_several: bool) -> Result<Channel, ConnectError> {
-    Ok(endpoint(url, of_several)?.connect_lazy())
+impl Target {
+    /// With a channel that connects when it is first used.
+    fn new(url: String, pass: Pass, of_several: bool, choice: u64) -> Result<Self, ConnectError> {
+        let channel = connect_lazy(&url, &pass, of_several)?;
+        Ok(Self { url, channel, pass, choice })
+    }
 }
 
 #[cfg(test)]
@@ -111,7 +154,7 @@ mod tests {
 
     #[tokio::test]
     async fn masters_are_tried_in_turn() {
-        let masters = Masters::read("a, b").unwrap();
+        let masters = Masters::read("a, b", Credentials::Owner(None)).unwrap();
 
         let mut tried = Vec::new();
         for _ in 0..3 {
@@ -125,7 +168,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_master_that_stands_by_leads_to_the_one_that_leads_at_once() {
-        let masters = Masters::read("a,b,c").unwrap();
+        let masters = Masters::read("a,b,c", Credentials::Owner(None)).unwrap();
 
         assert!(masters.move_on(&masters.target(), &standing_by("http://10.0.0.9:5051")));
         assert_eq!(masters.target().url, "http://10.0.0.9:5051");
@@ -136,7 +179,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_an_older_choice_came_to_changes_nothing() {
-        let masters = Masters::read("a,b").unwrap();
+        let masters = Masters::read("a,b", Credentials::Owner(None)).unwrap();
         let old = masters.target();
         masters.move_on(&old, &away());
 
@@ -147,7 +190,7 @@ mod tests {
 
     #[tokio::test]
     async fn there_is_nobody_else_behind_a_single_master() {
-        let masters = Masters::read("a").unwrap();
+        let masters = Masters::read("a", Credentials::Owner(None)).unwrap();
 
         assert!(!masters.move_on(&masters.target(), &away()));
         assert!(!masters.move_on(&masters.target(), &standing_by(A)));
@@ -155,7 +198,7 @@ mod tests {
 
     #[test]
     fn one_wrong_address_in_a_list_is_named() {
-        let error = Masters::read("a,,b").err().unwrap().to_string();
+        let error = Masters::read("a,,b", Credentials::Owner(None)).err().unwrap().to_string();
 
         assert!(error.starts_with("\"\" is not a master's address"), "{error}");
     }

@@ -10,9 +10,9 @@ use haggle_proto::convert::{self, Malformed};
 use haggle_proto::v1::operator_client::OperatorClient;
 use haggle_proto::{MESSAGE_MAX, v1};
 use tonic::Code;
-use tonic::transport::Channel;
 
 use crate::client::Client;
+use crate::credentials::Connection;
 use crate::error::CallError;
 
 /// A master, as it tells of itself.
@@ -195,12 +195,12 @@ impl Client {
     }
 }
 
-pub(crate) fn operator(channel: Channel) -> OperatorClient<Channel> {
+pub(crate) fn operator(channel: Connection) -> OperatorClient<Connection> {
     OperatorClient::new(channel).max_decoding_message_size(MESSAGE_MAX)
 }
 
 /// A name for a request, so that making it again does not carry it out again.
-fn request_bytes() -> Vec<u8> {
+pub(crate) fn request_bytes() -> Vec<u8> {
     // Each state has keys of its own, drawn from the system's random numbers.
     let half = || u128::from(RandomState::new().hash_one(()));
     convert::request_bytes(RequestId(half() << 64 | half()))

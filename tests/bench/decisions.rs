@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use haggle_core::access::Principal;
 use haggle_core::cluster::{
     Acknowledgement, AgentCommand, AgentIdentity, Cluster, Command, Config, Effect, FrameworkCommand, FrameworkEvent,
     FrameworkInfo, Recovered,
@@ -37,6 +38,7 @@ pub(crate) fn measure() -> anyhow::Result<Vec<Figure>> {
 fn short_tasks(at_once: u64, idle: u64) -> anyhow::Result<f64> {
     let mut machine =
         Machine { cluster: Cluster::new(Config::default(), Recovered::default(), Now::ZERO), offers: Vec::new() };
+    machine.apply(Command::Connected(FRAMEWORK, Principal::owner()))?;
     let info = FrameworkInfo { name: "bench".into(), role: "bench".into(), failover_timeout: AN_HOUR };
     machine.apply(Command::Framework(FRAMEWORK, FrameworkCommand::Subscribe { member: None, info }.into()))?;
     for agent in 0..idle {
@@ -87,6 +89,7 @@ impl Machine {
         let resources = Resources::new(MilliCpu::from_cores(2), Bytes::from_mib(4096), Bytes::ZERO);
         let identity = AgentIdentity { member: None, key: AgentKey(u128::from(session.0)), run: 1 };
         let info = AgentInfo { name: session.to_string(), resources, attributes: BTreeMap::new() };
+        self.apply(Command::Connected(session, Principal::owner()))?;
         self.apply(Command::Agent(
             session,
             AgentCommand::Register { identity, info, tasks: Vec::new(), complete: true },

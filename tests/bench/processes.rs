@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 use std::path::PathBuf;
 
-use haggle_kit::{Daemon, binary};
+use haggle_kit::{Daemon, Home, binary};
 use haggle_sdk::Client;
 use tempfile::TempDir;
 
@@ -11,7 +11,7 @@ use tempfile::TempDir;
 pub(crate) struct Up {
     pub(crate) url: String,
     _daemon: Daemon,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl Up {
@@ -22,14 +22,19 @@ impl Up {
         let listen = format!("127.0.0.1:{port}");
         let args: Vec<String> = ["up", "--listen", &listen].iter().chain(flags).map(|&arg| arg.to_owned()).collect();
         let log: PathBuf = dir.path().join("up.log");
-        Ok(Self { url: format!("http://{listen}"), _daemon: Daemon::spawn(&binary("haggle"), &args, log), _dir: dir })
+        Ok(Self { url: format!("http://{listen}"), _daemon: Daemon::spawn(&binary("haggle"), &args, log), dir })
+    }
+
+    /// A connection, if its master answers.
+    pub(crate) async fn connect(&self) -> Option<Client> {
+        Home::below(self.dir.path()).connect(&self.url).await.ok()
     }
 
     /// Starts it with one agent of two cpus, and waits for the agent.
     pub(crate) async fn ready() -> anyhow::Result<(Self, Client)> {
         let up = Self::spawn(&["--agents", "1", "--cpus", "2"])?;
         let client = haggle_kit::until("the agent is registered", async || {
-            let client = Client::connect(&up.url).await.ok()?;
+            let client = up.connect().await?;
             let agents = client.agents().await.ok()?;
             agents.iter().any(|agent| agent.connected).then_some(client)
         })

@@ -4,8 +4,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use haggle_core::TaskState;
-use haggle_kit::{AgentFlags, Cluster, binary, guests};
-use haggle_sdk::Client;
+use haggle_kit::{AgentFlags, Cluster, Home, binary, guests};
 use sysinfo::{Pid, ProcessesToUpdate, System};
 use tempfile::TempDir;
 
@@ -25,7 +24,7 @@ async fn up_to_first_result() -> anyhow::Result<Figure> {
     for _ in 0..SAMPLES {
         let began = Instant::now();
         let up = Up::spawn(&["--agents", "1", "--cpus", "2"])?;
-        let client = haggle_kit::until("the master answers", async || Client::connect(&up.url).await.ok()).await;
+        let client = haggle_kit::until("the master answers", async || up.connect().await).await;
         let digest = client.upload_bytes(module.clone()).await?;
         let status = submit(&client, vec![noop(digest)]).await?;
         anyhow::ensure!(status.iter().all(|status| status.state == TaskState::Finished), "the task did not finish");
@@ -41,13 +40,9 @@ async fn embedded_run() -> anyhow::Result<Figure> {
     let mut samples = Vec::new();
     for round in 0..=SAMPLES {
         let began = Instant::now();
-        let status = Command::new(binary("haggle"))
-            .arg("run")
-            .arg(&module)
-            .env_remove("HAGGLE_MASTER")
-            .env("XDG_CACHE_HOME", dir.path())
-            .stdin(Stdio::null())
-            .status()?;
+        let mut command = Command::new(binary("haggle"));
+        Home::below(dir.path()).take_in(&mut command);
+        let status = command.arg("run").arg(&module).env("XDG_CACHE_HOME", dir.path()).stdin(Stdio::null()).status()?;
         anyhow::ensure!(status.success(), "haggle run ended with {status}");
         // The first one compiles.
         if round > 0 {

@@ -1,8 +1,9 @@
 //! What is wrong gets one clear line, and nothing half done.
 
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use haggle_kit::{AgentFlags, Cluster, binary, wasm};
+use haggle_kit::{AgentFlags, Cluster, Home, binary, wasm};
 use tempfile::TempDir;
 
 #[track_caller]
@@ -19,7 +20,9 @@ fn assert_refused(output: &Output, code: i32, says: &[&str]) {
 }
 
 fn haggle(args: &[&str]) -> Output {
-    Command::new(binary("haggle")).args(args).env_remove("HAGGLE_MASTER").stdin(Stdio::null()).output().unwrap()
+    let mut command = Command::new(binary("haggle"));
+    Home::below(Path::new("/nonexistent")).take_in(&mut command);
+    command.args(args).stdin(Stdio::null()).output().unwrap()
 }
 
 #[test]

@@ -7,6 +7,7 @@ use tempfile::TempDir;
 
 async fn framework(name: &str, cluster: &Cluster, args: &[String]) -> (bool, String) {
     let mut command = Command::new(binary(name));
+    cluster.home().take_in(&mut command);
     command.args(["--master", &cluster.url]).args(args);
     let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
     let said = [output.stdout, output.stderr].concat();

@@ -1,5 +1,6 @@
 //! The real binaries over real sockets, with guests compiled from the examples.
 
+mod across;
 mod bad_input;
 mod cluster;
 #[expect(dead_code, reason = "shared with others, who use the rest")]

@@ -4,13 +4,15 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use haggle_kit::{binary, wasm};
+use haggle_kit::{Home, binary, wasm};
 use serde_json::Value;
 use tempfile::TempDir;
 
 pub(crate) fn embedded(args: &[&str]) -> Command {
     let mut command = Command::new(binary("haggle"));
-    command.arg("run").args(args).env_remove("HAGGLE_MASTER").stdin(Stdio::null());
+    // A user who is logged in to nothing.
+    Home::below(Path::new("/nonexistent")).take_in(&mut command);
+    command.arg("run").args(args).stdin(Stdio::null());
     command
 }
 

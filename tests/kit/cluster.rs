@@ -10,6 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 use crate::daemon::Daemon;
+use crate::home::Home;
 use crate::place::binary;
 use crate::wait::until;
 
@@ -125,7 +126,7 @@ impl Cluster {
     /// Waits until the master answers and this many agents are connected.
     pub async fn registered(&self, agents: usize) {
         until("the agents are registered", async || {
-            let client = Client::connect(&self.url).await.ok()?;
+            let client = self.home().connect(&self.url).await.ok()?;
             let connected = client.agents().await.ok()?.into_iter().filter(|agent| agent.connected).count();
             (connected == agents).then_some(())
         })
@@ -137,12 +138,18 @@ impl Cluster {
     /// # Panics
     /// When the master does not answer.
     pub async fn client(&self) -> Client {
-        Client::connect(&self.url).await.expect("the master answers")
+        self.home().connect(&self.url).await.expect("the master answers")
+    }
+
+    /// The home of the user that all of it belongs to.
+    pub fn home(&self) -> Home {
+        Home::below(self.dir.path())
     }
 
     /// The command line, pointed at this cluster.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(binary("haggle"));
+        self.home().take_in(&mut command);
         command.args(args).env("HAGGLE_MASTER", &self.url).stdin(Stdio::null());
         command
     }

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 
+use crate::home::Home;
 use crate::wait::until;
 
 /// A running `haggle` process. Dropped, it is killed.
@@ -13,13 +14,15 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Starts `binary` with its standard error in the file `log`.
+    /// Starts `binary` with its standard error in the file `log`, as a user whose home is in the same folder.
     ///
     /// # Panics
     /// When it cannot be started.
     pub fn spawn(binary: &Path, args: &[String], log: PathBuf) -> Self {
         let file = File::options().create(true).append(true).open(&log).expect("the log can be written");
-        let child = Command::new(binary)
+        let mut command = Command::new(binary);
+        Home::below(log.parent().expect("a file is in a folder")).take_in(&mut command);
+        let child = command
             .args(args)
             .stdin(Stdio::null())
             .stdout(file.try_clone().expect("a file can be shared"))

@@ -7,11 +7,13 @@
 mod cluster;
 mod daemon;
 pub mod guests;
+mod home;
 mod place;
 pub mod record;
 mod wait;
 
 pub use cluster::{AgentFlags, Cluster};
 pub use daemon::Daemon;
+pub use home::Home;
 pub use place::{binary, wasm};
 pub use wait::{PATIENCE, until};

@@ -103,7 +103,8 @@ async fn the_leader_is_found_among_several_and_followed_when_it_changes() {
     let (mut first, mut second) = (Master::start().await, Master::start().await);
     let dir = tempfile::tempdir().unwrap();
     first.stand_by(Some(&second));
-    let config = Config { master: format!("{},{}", first.address(), second.address()), ..first.agent(dir.path()) };
+    let config =
+        Config { master: Some(format!("{},{}", first.address(), second.address())), ..first.agent(dir.path()) };
     let _agent = Agent::start(config).await.unwrap();
 
     let mut session = second.welcome().await;
@@ -131,7 +132,8 @@ async fn masters_without_a_leader_are_asked_until_there_is_one() {
     let dir = tempfile::tempdir().unwrap();
     first.stand_by(None);
     second.stand_by(None);
-    let config = Config { master: format!("{},{}", first.address(), second.address()), ..first.agent(dir.path()) };
+    let config =
+        Config { master: Some(format!("{},{}", first.address(), second.address())), ..first.agent(dir.path()) };
     let agent = Agent::start(config).await.unwrap();
     turned_away(&first, 2).await;
     turned_away(&second, 2).await;

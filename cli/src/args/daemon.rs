@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 use haggle_core::{Bytes, MilliCpu};
 
 use super::etcd::EtcdArgs;
+use super::tls::TlsArgs;
 use super::values;
 
 /// More agents than this on one machine show nothing that fewer do not, and each has its threads.
@@ -30,7 +31,7 @@ pub(crate) struct UpArgs {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=AGENTS_MAX))]
     pub(crate) agents: u32,
     /// Where the master listens; loopback only, port 0 for any that is free
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:5050", value_parser = values::listen)]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:5050", value_parser = values::listen_on_loopback)]
     pub(crate) listen: SocketAddr,
     /// Keep the master's registry and artifacts here [default: a temporary folder]
     #[arg(long, value_name = "DIR")]
@@ -55,6 +56,9 @@ pub(crate) struct UpArgs {
 /// same cluster. With --temporary it founds a new one each time, and agents and frameworks of the old one are told so.
 /// When the disk below --state is full, it takes nothing new and goes on when there is room.
 ///
+/// Anywhere but on loopback it speaks TLS: it makes an authority of its own in its state folder, and prints at its first
+/// start how agents join and people log in. Who holds a token is sure of the master, whatever lies in between.
+///
 /// With --etcd it is one of several masters: one leads, the others stand by and say who does. The registry is in etcd
 /// then, and every master keeps a copy of every artifact.
 #[derive(Args, Debug)]
@@ -63,6 +67,7 @@ Examples:
   haggle master
   haggle master --temporary --listen 127.0.0.1:5051
   haggle master --state /var/lib/haggle --weight production=4 --weight batch=1
+  haggle master --listen 0.0.0.0:5050 --advertise master.example
 
 Three masters, of which any can die, with an etcd as it starts without flags (their artifacts are in three folders):
   haggle master --listen 127.0.0.1:5050 --state m0 --etcd http://127.0.0.1:2379
@@ -75,7 +80,7 @@ With an etcd of three members behind TLS, which asks for a user:
   haggle master --etcd https://etcd-0:2379,https://etcd-1:2379,https://etcd-2:2379 --etcd-ca /etc/etcd/ca.pem \
                 --etcd-user haggle --etcd-password-file /etc/haggle/etcd-password --etcd-prefix /haggle/production")]
 pub(crate) struct MasterArgs {
-    /// Where to listen; loopback only until transport security exists
+    /// Where to listen: on loopback in plain text, elsewhere in TLS; port 0 for any that is free
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:5050", value_parser = values::listen)]
     pub(crate) listen: SocketAddr,
     /// Keep the registry and the artifacts here, with --etcd the artifacts [default: haggle/master in $XDG_STATE_HOME or
@@ -97,6 +102,11 @@ pub(crate) struct MasterArgs {
     /// How long an agent may be unreachable before its tasks are GONE for good; `haggle agents gone` says so at once
     #[arg(long, value_name = "TIME", default_value = "24h", value_parser = values::duration)]
     pub(crate) agent_gone_after: Duration,
+    /// Write down here who did or was refused what, a line of JSON each; never a secret
+    #[arg(long, value_name = "FILE")]
+    pub(crate) audit: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) tls: TlsArgs,
     #[command(flatten)]
     pub(crate) etcd: EtcdArgs,
     #[command(flatten)]
@@ -111,13 +121,26 @@ pub(crate) struct MasterArgs {
 /// holds the agent's identity: an agent that comes back in it is the same to its master.
 ///
 /// With several masters, name all of them: --master a,b,c. The agent finds the one that leads.
+///
+/// On another machine than the master's, --join lets it in: it makes a key, which never leaves its work folder, has the
+/// master sign a certificate for it, and renews that by itself. So --join is needed once.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
+  haggle agent                             of your own master on this machine
+  haggle agent --join hgl1.…               what `haggle token create --kind agent` printed; once
+  haggle agent --join @/run/secrets/join   the same, and no list of processes shows it
   haggle agent --master http://127.0.0.1:5050
   haggle agent --master 127.0.0.1:5050,127.0.0.1:5051,127.0.0.1:5052
   haggle agent --name small --cpus 0.5 --mem 256MiB --attribute rack=b7")]
 pub(crate) struct AgentArgs {
+    /// Join a cluster by a token of `haggle token create --kind agent`: itself, @FILE, or - for standard input [env:
+    /// HAGGLE_JOIN]
+    ///
+    /// Whoever lists processes sees the words of a command line; a file, standard input or the variable are seen by
+    /// nobody else. An agent whose work folder has joined that cluster before needs no token.
+    #[arg(long, value_name = "TOKEN|@FILE|-")]
+    pub(crate) join: Option<String>,
     /// A name for people [default: the machine's]
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,

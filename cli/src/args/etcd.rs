@@ -26,9 +26,6 @@ pub(crate) struct EtcdArgs {
     /// who does. --state then holds artifacts alone, of which every master keeps a copy.
     #[arg(long = "etcd", value_name = "URL,URL,…", value_delimiter = ',', value_parser = url)]
     urls: Vec<String>,
-    /// The URL under which agents, frameworks and other masters reach this one [default: where it listens]
-    #[arg(long, value_name = "URL", requires = "urls", value_parser = url)]
-    advertise: Option<String>,
     /// Keep everything below this key, so that several clusters can share an etcd
     #[arg(long = "etcd-prefix", value_name = "KEY", default_value = EtcdConfig::PREFIX, value_parser = prefix)]
     prefix: String,
@@ -71,7 +68,7 @@ impl EtcdArgs {
         };
         let ca = self.ca.map(|file| read("--etcd-ca", &file)).transpose()?;
         let etcd = EtcdConfig { urls: self.urls, prefix: self.prefix, user, ca, identity };
-        Ok(Some(Several { etcd, advertise: self.advertise }))
+        Ok(Some(Several { etcd }))
     }
 }
 
@@ -114,17 +111,14 @@ mod tests {
     #[test]
     fn without_an_etcd_a_master_is_alone() {
         assert!(read_line("haggle").unwrap().is_none());
-        assert!(read_line("haggle --advertise http://here:5050").is_err());
     }
 
     #[test]
     fn several_members_are_named_at_once() {
-        let several =
-            read_line("haggle --etcd http://a:2379,http://b:2379 --advertise http://here:5050").unwrap().unwrap();
+        let several = read_line("haggle --etcd http://a:2379,http://b:2379").unwrap().unwrap();
 
         assert_eq!(several.etcd.urls, ["http://a:2379", "http://b:2379"]);
         assert_eq!(several.etcd.prefix, "/haggle");
-        assert_eq!(several.advertise.as_deref(), Some("http://here:5050"));
     }
 
     #[test]

@@ -1,21 +1,31 @@
 //! What can be typed after `haggle`.
 
+mod access;
 mod daemon;
 mod etcd;
 mod operator;
 mod run;
+mod tls;
 pub(crate) mod values;
 
 use std::ffi::OsString;
 
 use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use haggle_core::MilliCpu;
+use haggle_tls::TokenKind;
 
+pub(crate) use access::{
+    ContextArgs, ContextCommand, CreateArgs, ForgetArgs, LoginArgs, RevokeArgs, TokenArgs, TokenCommand, UseArgs,
+};
 pub(crate) use daemon::{AgentArgs, LogArgs, LogFormat, MasterArgs, ModuleArgs, UpArgs};
 pub(crate) use etcd::Unreadable;
-pub(crate) use operator::{AgentsArgs, AgentsCommand, GoneArgs, KillArgs, ListArgs, LogsArgs, PsArgs, WatchArgs};
+pub(crate) use operator::{
+    AgentsArgs, AgentsCommand, GoneArgs, KillArgs, ListArgs, LogsArgs, PsArgs, RemoveArgs, WatchArgs,
+};
 pub(crate) use run::{BuildArgs, InspectArgs, RunArgs};
+
+use crate::target::{self, Said, Target, TargetError};
 
 /// Two flags which cannot both be meant.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -26,18 +36,20 @@ pub(crate) enum Contradiction {
     OwnVariable(String),
     #[error("the inputs {file} and {below} exclude each other: the first is a file, so nothing can lie below it")]
     FileAndFolder { file: String, below: String },
+    #[error("--uses is for a token that lets agents join; one of kind {0} may be used until it expires")]
+    UsesOfOthers(TokenKind),
+    #[error("--role is for a token of kind framework or viewer; one of kind {0} is not bound to roles")]
+    RolesOfOthers(TokenKind),
+    #[error("{0} has no meaning for this command: `haggle login TOKEN` and `haggle agent --join TOKEN` name their own")]
+    NoLogin(&'static str),
 }
 
 /// Run WebAssembly tasks on a cluster, each under its own quota of CPU, memory, time, disk and output.
 #[derive(Parser, Debug)]
 #[command(name = "haggle", version, propagate_version = true, arg_required_else_help = true, after_help = EXAMPLES)]
 pub(crate) struct Cli {
-    /// The master to speak to, like http://127.0.0.1:5050; several are joined by commas
-    ///
-    /// Without it, `run` brings up a cluster of its own for as long as the task runs, and the other commands ask
-    /// http://127.0.0.1:5050. Of several masters each is tried in turn, and one that stands by tells which one leads.
-    #[arg(long, global = true, env = "HAGGLE_MASTER", value_name = "URL")]
-    master: Option<String>,
+    #[command(flatten)]
+    pub(crate) cluster: ClusterArgs,
 
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -63,10 +75,55 @@ impl Cli {
         }
         Ok(cli)
     }
+}
 
-    /// The master that was named, if one was. An empty variable names none.
-    pub(crate) fn master(&self) -> Option<&str> {
-        self.master.as_deref().filter(|url| !url.is_empty())
+/// Which cluster is meant, and as whom.
+#[derive(Args, Debug)]
+pub(crate) struct ClusterArgs {
+    /// The master to speak to, like http://127.0.0.1:5050; several are joined by commas [env: HAGGLE_MASTER]
+    ///
+    /// With a token or a context, where its masters are instead of where it says. Alone it names a master of yours on
+    /// this machine. Without it, a token and a context, `run` brings up a cluster of its own for as long as the task
+    /// runs, and the other commands ask 127.0.0.1:5050. Of several masters each is tried in turn, and one that stands by
+    /// tells which one leads.
+    #[arg(long, global = true, value_name = "URL")]
+    master: Option<String>,
+
+    /// What lets you in: a token of `haggle token create`, @FILE, or - for standard input [env: HAGGLE_TOKEN]
+    ///
+    /// Whoever lists processes sees the words of a command line: on a machine that you share, give a file, or use the
+    /// variable, which only you and its programs can see. `haggle login` keeps it.
+    #[arg(long, global = true, value_name = "TOKEN|@FILE|-")]
+    token: Option<String>,
+
+    /// The cluster to speak to, by the name that `haggle login` gave it [default: as `haggle context use` said]
+    #[arg(long, global = true, value_name = "NAME", conflicts_with = "token")]
+    context: Option<String>,
+}
+
+impl ClusterArgs {
+    /// The cluster that is meant, and as whom.
+    ///
+    /// # Errors
+    /// When a token or context cannot be read.
+    pub(crate) fn target(&self) -> Result<Target, TargetError> {
+        let said = |flag: &Option<String>| flag.clone().filter(|value| !value.is_empty());
+        let flags = Said { master: said(&self.master), token: said(&self.token) };
+        Target::choose(flags, self.context.as_deref(), target::environment(), target::stored_contexts)
+    }
+
+    /// The master alone, for a command that comes with a token of its own.
+    ///
+    /// # Errors
+    /// When another flag was given.
+    pub(crate) fn only_master(&self) -> Result<Option<String>, Contradiction> {
+        if self.token.is_some() {
+            return Err(Contradiction::NoLogin(target::TOKEN_FLAG));
+        }
+        if self.context.is_some() {
+            return Err(Contradiction::NoLogin("--context"));
+        }
+        Ok(self.master.clone().filter(|url| !url.is_empty()))
     }
 }
 
@@ -79,6 +136,11 @@ Examples:
   haggle --master http://127.0.0.1:5050 run primes.wasm --instances 100
                                              a hundred tasks on that cluster
   haggle ps --all                            what runs there, and what ended
+
+On several machines:
+  host1$ haggle master --listen 0.0.0.0:5050 makes a cluster, and prints the two tokens
+  host2$ haggle agent --join hgl1.…          one more machine
+  you$   haggle login hgl1.…                 then: haggle run hello.wasm, from anywhere
 
 Every list takes --json and then prints one JSON object per line.";
 
@@ -101,6 +163,11 @@ pub(crate) enum Command {
     Logs(LogsArgs),
     Kill(KillArgs),
     Watch(WatchArgs),
+    Token(TokenArgs),
+    Login(LoginArgs),
+    Context(ContextArgs),
+    /// Say who you are to the cluster, and what told so
+    Whoami(ListArgs),
 }
 
 /// What is wrong with a command line, without the usage and the hints that clap draws below it.
@@ -173,8 +240,39 @@ mod tests {
         let after = parse("haggle ps --master 127.0.0.1:7000");
 
         let several = parse("haggle ps --master a:5050,b:5050,c");
-        assert_eq!(several.master(), Some("a:5050,b:5050,c"));
-        assert_eq!(before.master(), Some("127.0.0.1:7000"));
-        assert_eq!(after.master(), Some("127.0.0.1:7000"));
+        assert_eq!(several.cluster.master.as_deref(), Some("a:5050,b:5050,c"));
+        assert_eq!(before.cluster.master.as_deref(), Some("127.0.0.1:7000"));
+        assert_eq!(after.cluster.master.as_deref(), Some("127.0.0.1:7000"));
+    }
+
+    #[test]
+    fn a_token_is_made_for_a_kind_and_only_with_what_that_kind_can_use() {
+        let check = |line: &str| {
+            let Ok(Command::Token(TokenArgs { command: TokenCommand::Create(args) })) =
+                Cli::read(line.split(' ')).map(|cli| cli.command)
+            else {
+                panic!("not read: {line}")
+            };
+            args.check().map_err(|contradiction| contradiction.to_string())
+        };
+
+        check("haggle token create --kind agent --uses 3 --ttl 2h").unwrap();
+        check("haggle token create --kind framework --role ci/* --role eng --name ci").unwrap();
+        let uses = check("haggle token create --kind viewer --uses 2").unwrap_err();
+        assert!(uses.contains("one of kind viewer may be used until it expires"), "{uses}");
+        let roles = check("haggle token create --kind operator --role a").unwrap_err();
+        assert!(roles.contains("one of kind operator is not bound to roles"), "{roles}");
+        for wrong in ["--kind owner", "--kind agent --uses 0", "--kind framework --role a//b", ""] {
+            assert!(Cli::read(format!("haggle token create {wrong}").split_whitespace()).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn who_brings_a_token_of_its_own_takes_no_other() {
+        let master = |line: &str| Cli::read(line.split(' ')).unwrap().cluster.only_master();
+
+        assert_eq!(master("haggle agent --master a").unwrap().as_deref(), Some("a"));
+        assert!(master("haggle agent --token hgl1.x").unwrap_err().to_string().starts_with("--token has no meaning"));
+        assert!(master("haggle login x --context y").is_err());
     }
 }

@@ -32,7 +32,8 @@ pub(crate) struct ListArgs {
     after_help = "\
 Examples:
   haggle agents                            every agent that is connected or may come back
-  haggle agents gone agent-3               that machine is scrapped: its tasks may start elsewhere"
+  haggle agents gone agent-3               that machine is scrapped: its tasks may start elsewhere
+  haggle agents rm agent-3                 that machine is not to be trusted any more"
 )]
 pub(crate) struct AgentsArgs {
     #[command(subcommand)]
@@ -44,6 +45,7 @@ pub(crate) struct AgentsArgs {
 #[derive(Subcommand, Debug)]
 pub(crate) enum AgentsCommand {
     Gone(GoneArgs),
+    Rm(RemoveArgs),
 }
 
 /// Declare that an agent will never come back
@@ -56,6 +58,22 @@ pub(crate) enum AgentsCommand {
 Examples:
   haggle agents gone agent-3")]
 pub(crate) struct GoneArgs {
+    /// Its id, as `haggle agents` shows it
+    #[arg(value_name = "AGENT")]
+    pub(crate) agent: AgentId,
+    #[command(flatten)]
+    pub(crate) list: ListArgs,
+}
+
+/// End an agent's identity, whether it is connected or not
+///
+/// Its tasks end as GONE_BY_OPERATOR, it stops, and it cannot come back with its certificate. The same machine joins as a
+/// new agent with a new token (`haggle token create --kind agent`).
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  haggle agents rm agent-3")]
+pub(crate) struct RemoveArgs {
     /// Its id, as `haggle agents` shows it
     #[arg(value_name = "AGENT")]
     pub(crate) agent: AgentId,

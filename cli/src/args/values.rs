@@ -176,9 +176,30 @@ pub(super) fn role(text: &str) -> Result<String, String> {
     }
 }
 
+/// Roles that a token is for: `a/b` is that one, `a/*` all below it, `*` every one.
+pub(super) fn role_pattern(text: &str) -> Result<String, String> {
+    let below = text.strip_suffix("/*").unwrap_or(text);
+    let plain = |part: &str| !part.is_empty() && !part.contains(|letter: char| letter.is_whitespace() || letter == '*');
+    if text == "*" || below.split('/').all(plain) {
+        Ok(text.to_string())
+    } else {
+        Err(format!("{text:?} is neither a role, like a/b, nor all of them below one, like a/*, nor *"))
+    }
+}
+
 /// Where to listen: `127.0.0.1:5050`.
 pub(super) fn listen(text: &str) -> Result<SocketAddr, String> {
     text.parse().map_err(|_| format!("{text:?} is not an address and a port like 127.0.0.1:5050"))
+}
+
+/// The same, on loopback.
+pub(super) fn listen_on_loopback(text: &str) -> Result<SocketAddr, String> {
+    let address = listen(text)?;
+    if address.ip().to_canonical().is_loopback() {
+        Ok(address)
+    } else {
+        Err("haggle up is for this machine alone, and listens on loopback; others join a haggle master".into())
+    }
 }
 
 /// A list of attributes or variables in which every name occurs once.
@@ -281,6 +302,16 @@ mod tests {
         assert_eq!(host_folder("/srv/data::/in").unwrap().guest, "/in");
         for wrong in ["srv", ".", "/srv/../etc::/in", "/srv//data::/in"] {
             assert!(host_folder(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_names_one_role_or_all_below_one_or_all() {
+        for good in ["*", "a", "a/b", "a/*", "a/b/*"] {
+            assert_eq!(role_pattern(good).as_deref(), Ok(good));
+        }
+        for wrong in ["", "/", "/*", "a/", "/a", "a*", "*/a", "a/*/b", "a b", "**"] {
+            assert!(role_pattern(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -15,16 +15,29 @@ use crate::cache;
 use crate::error::CommandError;
 use crate::logging;
 use crate::signals::Signals;
-use crate::state;
+use crate::{state, target};
 
-pub(super) async fn run(master: String, args: AgentArgs) -> Verdict {
+/// What names the token where there is no flag.
+const JOIN_VARIABLE: &str = "HAGGLE_JOIN";
+
+pub(super) async fn run(master: Option<String>, args: AgentArgs) -> Verdict {
     without_duplicates("--attribute", args.attributes.iter().map(|(name, _)| name.as_str()))?;
     logging::start(&args.log, "info")?;
     let mut signals = Signals::catch().map_err(CommandError::Signals)?;
 
     let name = args.name.or_else(|| System::host_name().ok()).unwrap_or_else(|| "agent".into());
+    let join = match args.join {
+        Some(given) => Some(target::read_any("--join", &given)?),
+        None => {
+            let given = target::variable(JOIN_VARIABLE);
+            given.map(|given| target::read_any(JOIN_VARIABLE, &given)).transpose()?
+        }
+    };
+
     // The folders are found below.
-    let mut config = Config::new(master, name, PathBuf::new(), PathBuf::new());
+    let mut config = Config::new(String::new(), name, PathBuf::new(), PathBuf::new());
+    config.master = master.or_else(|| target::environment().master);
+    config.join = join;
     config.resources = Declared { cpus: args.cpus, mem: args.mem, disk: args.disk, ..Declared::default() };
     config.allow_network = args.allowed.network;
     args.modules.enter(&mut config);

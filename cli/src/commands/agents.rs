@@ -1,28 +1,27 @@
 //! `haggle agents`.
 
+use haggle_core::AgentId;
 use haggle_core::cluster::AgentView;
-
 use haggle_sdk::CallError;
 
 use super::Verdict;
-use crate::args::{AgentsArgs, AgentsCommand, GoneArgs, ListArgs};
+use crate::args::{AgentsArgs, AgentsCommand, GoneArgs, ListArgs, RemoveArgs};
 use crate::error::CommandError;
 use crate::output::record::AgentRecord;
 use crate::output::{self, Table};
+use crate::target::Target;
 
-pub(super) async fn run(master: &str, args: AgentsArgs) -> Verdict {
+pub(super) async fn run(target: &Target, args: AgentsArgs) -> Verdict {
     match args.command {
-        None => list(master, args.list).await,
-        Some(AgentsCommand::Gone(args)) => gone(master, args).await,
+        None => list(target, args.list).await,
+        Some(AgentsCommand::Gone(args)) => gone(target, args).await,
+        Some(AgentsCommand::Rm(args)) => remove(target, args).await,
     }
 }
 
-async fn gone(master: &str, args: GoneArgs) -> Verdict {
-    let client = super::connect(master).await?;
-    client.mark_agent_gone(args.agent).await.map_err(|error| match error {
-        CallError::NotFound(_) => CommandError::NoSuchAgent(args.agent),
-        error => error.into(),
-    })?;
+async fn gone(target: &Target, args: GoneArgs) -> Verdict {
+    let client = super::connect(target).await?;
+    client.mark_agent_gone(args.agent).await.map_err(|error| unknown(args.agent, error))?;
     if args.list.json {
         output::json(&serde_json::json!({ "id": args.agent.to_string(), "gone": true }))?;
     } else {
@@ -31,8 +30,26 @@ async fn gone(master: &str, args: GoneArgs) -> Verdict {
     Ok(0)
 }
 
-async fn list(master: &str, args: ListArgs) -> Verdict {
-    let mut agents = super::connect(master).await?.agents().await?;
+async fn remove(target: &Target, args: RemoveArgs) -> Verdict {
+    let client = super::connect(target).await?;
+    client.remove_agent(args.agent).await.map_err(|error| unknown(args.agent, error))?;
+    if args.list.json {
+        output::json(&serde_json::json!({ "id": args.agent.to_string(), "removed": true }))?;
+    } else {
+        output::line(&format!("{} is removed, and its tasks with it: its certificate is void", args.agent))?;
+    }
+    Ok(0)
+}
+
+fn unknown(agent: AgentId, error: CallError) -> CommandError {
+    match error {
+        CallError::NotFound(_) => CommandError::NoSuchAgent(agent),
+        error => error.into(),
+    }
+}
+
+async fn list(target: &Target, args: ListArgs) -> Verdict {
+    let mut agents = super::connect(target).await?.agents().await?;
     agents.sort_by_key(|agent| agent.id);
     let records: Vec<AgentRecord> = agents.iter().map(Into::into).collect();
     output::list(&records, args.json, || table(&agents))?;

@@ -6,9 +6,10 @@ use super::Verdict;
 use crate::args::ListArgs;
 use crate::output::record::FrameworkRecord;
 use crate::output::{self, Table};
+use crate::target::Target;
 
-pub(super) async fn run(master: &str, args: ListArgs) -> Verdict {
-    let mut frameworks = super::connect(master).await?.frameworks().await?;
+pub(super) async fn run(target: &Target, args: ListArgs) -> Verdict {
+    let mut frameworks = super::connect(target).await?.frameworks().await?;
     frameworks.sort_by_key(|framework| framework.id);
     let records: Vec<FrameworkRecord> = frameworks.iter().map(Into::into).collect();
     output::list(&records, args.json, || table(&frameworks))?;

@@ -6,9 +6,10 @@ use super::Verdict;
 use crate::args::KillArgs;
 use crate::error::CommandError;
 use crate::output;
+use crate::target::Target;
 
-pub(super) async fn run(master: &str, args: KillArgs) -> Verdict {
-    let client = super::connect(master).await?;
+pub(super) async fn run(target: &Target, args: KillArgs) -> Verdict {
+    let client = super::connect(target).await?;
     client.kill(args.task).await.map_err(|error| match error {
         CallError::NotFound(_) => CommandError::NoSuchTask(args.task),
         error => error.into(),

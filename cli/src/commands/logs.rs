@@ -6,9 +6,10 @@ use super::Verdict;
 use crate::args::LogsArgs;
 use crate::error::CommandError;
 use crate::output;
+use crate::target::Target;
 
-pub(super) async fn run(master: &str, args: LogsArgs) -> Verdict {
-    let client = super::connect(master).await?;
+pub(super) async fn run(target: &Target, args: LogsArgs) -> Verdict {
+    let client = super::connect(target).await?;
     let stream = if args.stderr { OutputStream::Stderr } else { OutputStream::Stdout };
     let mut log = client.log(args.task, stream, args.follow);
     let mut missed = 0;

@@ -1,15 +1,15 @@
 //! `haggle master`.
 
-use haggle_master::{Config, Master};
+use haggle_master::{Config, FirstTokens, Master};
+use haggle_tls::OwnerTokens;
 use tracing::info;
 
 use super::Verdict;
 use crate::args::MasterArgs;
 use crate::args::values::without_duplicates;
 use crate::error::CommandError;
-use crate::logging;
 use crate::signals::Signals;
-use crate::state;
+use crate::{logging, output, state};
 
 pub(super) async fn run(args: MasterArgs) -> Verdict {
     without_duplicates("--weight", args.weights.iter().map(|(role, _)| role.as_str()))?;
@@ -17,7 +17,12 @@ pub(super) async fn run(args: MasterArgs) -> Verdict {
     let mut signals = Signals::catch().map_err(CommandError::Signals)?;
 
     let mut config = Config::new(args.listen);
+    config.advertise.clone_from(&args.tls.advertise);
+    config.tls = args.tls.tls();
     config.several = args.etcd.several()?;
+    config.audit = args.audit;
+    // So that the same user's commands are let in.
+    config.owner_tokens = OwnerTokens::of_user();
     config.state = args.state.or_else(|| state::master().filter(|_| config.several.is_none() && !args.temporary));
     let folder = config.state.clone();
     config.cluster.offer_timeout = args.offer_timeout;
@@ -29,6 +34,9 @@ pub(super) async fn run(args: MasterArgs) -> Verdict {
         () = signals.next() => return Ok(0),
         started = Master::start(config) => started?,
     };
+    if let Some(first) = master.first_tokens() {
+        output::bytes(welcome(first).as_bytes())?;
+    }
     if let Some(folder) = folder {
         info!(state = %folder.display(), "what outlasts this master is here");
     }
@@ -40,4 +48,18 @@ pub(super) async fn run(args: MasterArgs) -> Verdict {
     info!("the master stops; tasks run on, and agents wait for its return");
     master.stop().await;
     Ok(0)
+}
+
+/// How others get in. Standard output alone has it, and once: neither the log nor any file does.
+fn welcome(first: &FirstTokens) -> String {
+    format!(
+        "\
+# On another machine, once, within an hour: it becomes an agent.
+haggle agent --join {}
+# Anywhere, within 90 days: then haggle run and everything else works from there.
+haggle login {}
+",
+        *first.agent.text(),
+        *first.operator.text()
+    )
 }

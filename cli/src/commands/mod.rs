@@ -3,25 +3,30 @@
 mod agent;
 mod agents;
 mod build;
+mod context;
 mod frameworks;
 mod inspect;
 mod kill;
+mod login;
 mod logs;
 mod master;
 mod offers;
 mod ps;
 mod roles;
 mod run;
+mod token;
 mod up;
 mod watch;
+mod whoami;
 
 pub(crate) use run::InputError;
 
-use haggle_sdk::Client;
+use haggle_sdk::{Client, ClientBuilder, ConnectError};
 use tokio::runtime::Builder;
 
 use crate::args::{Cli, Command};
 use crate::error::CommandError;
+use crate::target::{Origin, Target};
 
 /// What a command that worked ends with.
 type Verdict = Result<u8, CommandError>;
@@ -37,32 +42,57 @@ const CLUSTER_THREADS: usize = 2;
 /// # Errors
 /// When the cluster or the command line is at fault.
 pub(crate) fn run(cli: Cli) -> Verdict {
-    let master = cli.master().map(str::to_string);
-    let at = master.clone().unwrap_or_else(|| DEFAULT_MASTER.into());
-    match cli.command {
+    let Cli { cluster, command } = cli;
+    match command {
         Command::Up(args) => on_threads(CLUSTER_THREADS, up::run(args)),
         Command::Master(args) => on_threads(CLUSTER_THREADS, master::run(args)),
-        Command::Agent(args) => on_threads(CLUSTER_THREADS, agent::run(at, args)),
-        Command::Run(args) => run::run(master, *args),
+        Command::Agent(args) => on_threads(CLUSTER_THREADS, agent::run(cluster.only_master()?, args)),
         Command::Build(args) => build::run(&args),
         Command::Inspect(args) => inspect::run(&args),
-        Command::Ps(args) => on_this_thread(ps::run(&at, args)),
-        Command::Agents(args) => on_this_thread(agents::run(&at, args)),
-        Command::Frameworks(args) => on_this_thread(frameworks::run(&at, args)),
-        Command::Roles(args) => on_this_thread(roles::run(&at, args)),
-        Command::Offers(args) => on_this_thread(offers::run(&at, args)),
-        Command::Logs(args) => on_this_thread(logs::run(&at, args)),
-        Command::Kill(args) => on_this_thread(kill::run(&at, args)),
-        Command::Watch(args) => on_this_thread(watch::run(&at, args)),
+        Command::Login(args) => on_this_thread(login::run(cluster.only_master()?, args)),
+        Command::Context(args) => context::run(args),
+        asking => {
+            let target = cluster.target()?;
+            ask(&target, asking).map_err(|error| error.of(&target.origin))
+        }
+    }
+}
+
+/// Runs a command that asks a cluster.
+fn ask(target: &Target, command: Command) -> Verdict {
+    match command {
+        Command::Run(args) => run::run(target, *args),
+        Command::Ps(args) => on_this_thread(ps::run(target, args)),
+        Command::Agents(args) => on_this_thread(agents::run(target, args)),
+        Command::Frameworks(args) => on_this_thread(frameworks::run(target, args)),
+        Command::Roles(args) => on_this_thread(roles::run(target, args)),
+        Command::Offers(args) => on_this_thread(offers::run(target, args)),
+        Command::Logs(args) => on_this_thread(logs::run(target, args)),
+        Command::Kill(args) => on_this_thread(kill::run(target, args)),
+        Command::Watch(args) => on_this_thread(watch::run(target, args)),
+        Command::Token(args) => on_this_thread(token::run(target, args)),
+        Command::Whoami(args) => on_this_thread(whoami::run(target, args)),
+        other => unreachable!("{other:?} asks no cluster"),
     }
 }
 
 /// A connection for a command that needs a cluster.
-async fn connect(master: &str) -> Result<Client, CommandError> {
-    Client::connect(master).await.map_err(|error| match error {
-        haggle_sdk::ConnectError::Unanswered { .. } => CommandError::NoCluster(error),
-        error => error.into(),
+async fn connect(target: &Target) -> Result<Client, CommandError> {
+    client(target).connect().await.map_err(|error| match (error, &target.origin) {
+        (error @ ConnectError::Unanswered { .. }, Origin::Nobody | Origin::Master(_)) => CommandError::NoCluster(error),
+        (source, Origin::Nobody | Origin::Master(_)) => source.into(),
+        (source, origin) => CommandError::NoClusterOf { source, origin: origin.clone() },
     })
+}
+
+/// How the cluster that is meant is connected to.
+fn client(target: &Target) -> ClientBuilder {
+    let master = match (&target.master, &target.token) {
+        (None, None) => Some(DEFAULT_MASTER),
+        (master, _) => master.as_deref(),
+    };
+    let builder = master.into_iter().fold(Client::builder(), ClientBuilder::master);
+    target.token.iter().cloned().fold(builder, ClientBuilder::token)
 }
 
 fn on_this_thread(command: impl Future<Output = Verdict>) -> Verdict {

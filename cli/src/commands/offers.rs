@@ -6,9 +6,10 @@ use super::Verdict;
 use crate::args::ListArgs;
 use crate::output::record::OfferRecord;
 use crate::output::{self, Table};
+use crate::target::Target;
 
-pub(super) async fn run(master: &str, args: ListArgs) -> Verdict {
-    let mut offers = super::connect(master).await?.offers().await?;
+pub(super) async fn run(target: &Target, args: ListArgs) -> Verdict {
+    let mut offers = super::connect(target).await?.offers().await?;
     offers.sort_by_key(|offer| offer.id);
     let records: Vec<OfferRecord> = offers.iter().map(Into::into).collect();
     output::list(&records, args.json, || table(&offers))?;

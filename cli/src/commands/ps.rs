@@ -6,9 +6,10 @@ use super::Verdict;
 use crate::args::PsArgs;
 use crate::output::record::TaskRecord;
 use crate::output::{self, Table};
+use crate::target::Target;
 
-pub(super) async fn run(master: &str, args: PsArgs) -> Verdict {
-    let mut tasks = super::connect(master).await?.tasks(args.all).await?;
+pub(super) async fn run(target: &Target, args: PsArgs) -> Verdict {
+    let mut tasks = super::connect(target).await?.tasks(args.all).await?;
     // One that ended while the list was read came twice, the second time with its end.
     tasks.reverse();
     tasks.sort_by_key(|task| task.id);

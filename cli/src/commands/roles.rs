@@ -6,9 +6,10 @@ use super::Verdict;
 use crate::args::ListArgs;
 use crate::output::record::RoleRecord;
 use crate::output::{self, Table};
+use crate::target::Target;
 
-pub(super) async fn run(master: &str, args: ListArgs) -> Verdict {
-    let mut roles = super::connect(master).await?.roles().await?;
+pub(super) async fn run(target: &Target, args: ListArgs) -> Verdict {
+    let mut roles = super::connect(target).await?.roles().await?;
     roles.sort_by(|one, other| one.name.cmp(&other.name));
     let records: Vec<RoleRecord> = roles.iter().map(Into::into).collect();
     output::list(&records, args.json, || table(&roles))?;

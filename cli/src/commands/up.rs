@@ -14,6 +14,7 @@ pub(super) async fn run(args: UpArgs) -> Verdict {
     let mut signals = Signals::catch().map_err(CommandError::Signals)?;
     let plan = Plan {
         listen: args.listen,
+        is_shared: true,
         state: args.state,
         agents: args.agents,
         cpus: args.cpus,

@@ -8,9 +8,10 @@ use super::Verdict;
 use crate::args::WatchArgs;
 use crate::output;
 use crate::output::record::EventRecord;
+use crate::target::Target;
 
-pub(super) async fn run(master: &str, args: WatchArgs) -> Verdict {
-    let client = super::connect(master).await?;
+pub(super) async fn run(target: &Target, args: WatchArgs) -> Verdict {
+    let client = super::connect(target).await?;
     let mut events = client.watch().await?;
     while let Some(event) = events.next().await {
         let event = event?;

@@ -5,7 +5,7 @@ pub(crate) mod record;
 mod table;
 
 use std::io::{self, ErrorKind, Write};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
@@ -41,7 +41,15 @@ pub(crate) fn line(text: &str) -> Result<(), OutputError> {
 /// # Errors
 /// As [`line()`].
 pub(crate) fn json(value: &impl Serialize) -> Result<(), OutputError> {
-    line(&serde_json::to_string(value).map_err(io::Error::from)?)
+    line(&json_text(value)?)
+}
+
+/// `value` as one line of JSON, as it may be shown on a terminal.
+///
+/// # Errors
+/// When it cannot be written as JSON.
+pub(crate) fn json_text(value: &impl Serialize) -> Result<String, OutputError> {
+    Ok(printable_json(&serde_json::to_string(value).map_err(io::Error::from)?))
 }
 
 /// Writes `bytes` as they are.
@@ -63,25 +71,54 @@ pub(crate) fn list<R: Serialize>(
     table: impl FnOnce() -> Table,
 ) -> Result<(), OutputError> {
     if as_json {
-        let mut lines = Vec::new();
+        let mut lines = String::new();
         for record in records {
-            serde_json::to_writer(&mut lines, record).map_err(io::Error::from)?;
-            lines.push(b'\n');
+            lines += &json_text(record)?;
+            lines.push('\n');
         }
-        bytes(&lines)
+        bytes(lines.as_bytes())
     } else {
         line(&table().to_string())
     }
 }
 
-/// Text from elsewhere (names, messages) as it may be shown on a terminal: what would move the cursor is escaped.
+/// Text from elsewhere (names, messages) as it may be shown on a terminal: what would move the cursor, hide a part of the
+/// line or turn it around is escaped.
 pub(crate) fn printable(text: &str) -> String {
     text.chars()
         .flat_map(|letter| {
-            let escaped = letter.is_control().then(|| letter.escape_default());
-            escaped.into_iter().flatten().chain((!letter.is_control()).then_some(letter))
+            let escaped = is_deceptive(letter).then(|| letter.escape_default());
+            escaped.into_iter().flatten().chain((!is_deceptive(letter)).then_some(letter))
         })
         .collect()
+}
+
+/// JSON as it may be shown on a terminal. Such letters stand in its strings only, where they may be escaped as well.
+fn printable_json(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for letter in json.chars() {
+        if is_deceptive(letter) {
+            let mut units = [0; 2];
+            text.extend(letter.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")));
+        } else {
+            text.push(letter);
+        }
+    }
+    text
+}
+
+/// Whether a letter does something else on a terminal than to be seen in its place: control codes, marks of direction,
+/// and what takes no room.
+fn is_deceptive(letter: char) -> bool {
+    matches!(letter,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+        | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+        || letter.is_control()
+}
+
+/// A moment as tables show it, in UTC.
+pub(crate) fn time(at: SystemTime) -> String {
+    humantime::format_rfc3339_seconds(at).to_string()
 }
 
 /// A time as tables show it.
@@ -96,5 +133,44 @@ pub(crate) fn shortened(message: &str) -> String {
     match message.char_indices().nth(MAX) {
         Some((end, _)) => format!("{}…", &message[..end]),
         None => message.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Clears the screen, in two ways; turns the line around; hides in it.
+    const TRICKS: [(&str, &str); 6] = [
+        ("a\u{1b}[2Jb", "a\\u{1b}[2Jb"),
+        ("a\u{9b}2Jb", "a\\u{9b}2Jb"),
+        ("a\r\nb", "a\\r\\nb"),
+        ("a\u{202e}gpj.exe", "a\\u{202e}gpj.exe"),
+        ("a\u{2066}b\u{200b}c", "a\\u{2066}b\\u{200b}c"),
+        ("a\u{e0041}b", "a\\u{e0041}b"),
+    ];
+
+    #[test]
+    fn nothing_from_elsewhere_moves_the_cursor_or_turns_a_line_around() {
+        for (text, shown) in TRICKS {
+            assert_eq!(printable(text), shown);
+        }
+    }
+
+    #[test]
+    fn letters_of_every_script_are_shown_as_they_are() {
+        for text in ["größer", "日本語", "עברית", "👍", "a b"] {
+            assert_eq!(printable(text), text);
+        }
+    }
+
+    #[test]
+    fn json_on_a_terminal_does_no_harm_and_means_the_same() {
+        for (text, _) in TRICKS {
+            let json = json_text(&text).unwrap();
+
+            assert!(!json.chars().any(is_deceptive), "{json}");
+            assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
+        }
     }
 }

@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 
 use haggle_core::cluster::{AgentView, Announcement, FrameworkView, OfferView, TaskView};
 use haggle_core::{Exceeded, Reason, Resources, TaskState, TaskStatus, Usage};
-use haggle_sdk::RoleInfo;
+use haggle_sdk::{RoleInfo, TokenInfo};
 use serde::Serialize;
+
+use crate::contexts::Context;
+use crate::output;
 
 #[derive(Serialize)]
 pub(crate) struct ResourcesRecord {
@@ -275,6 +278,76 @@ impl EventRecord {
                 status: Some(status.into()),
                 ..bare("task")
             },
+        }
+    }
+}
+
+/// A token of `haggle token`.
+#[derive(Serialize)]
+pub(crate) struct TokenRecord<'a> {
+    id: String,
+    kind: String,
+    name: &'a str,
+    roles: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uses_left: Option<u32>,
+    made: String,
+    expires: String,
+    made_by: &'a str,
+    /// The secret, of one that was made just now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<&'a str>,
+}
+
+impl<'a> TokenRecord<'a> {
+    /// One that was made just now, whose text is this.
+    pub(crate) fn made(info: &'a TokenInfo, text: &'a str) -> Self {
+        Self { token: Some(text), ..info.into() }
+    }
+}
+
+impl<'a> From<&'a TokenInfo> for TokenRecord<'a> {
+    fn from(info: &'a TokenInfo) -> Self {
+        Self {
+            id: info.id.to_string(),
+            kind: info.principal.kind.to_string(),
+            name: &info.principal.name,
+            roles: &info.principal.roles,
+            uses_left: info.uses_left,
+            made: output::time(info.made),
+            expires: output::time(info.expires),
+            made_by: &info.made_by,
+            token: None,
+        }
+    }
+}
+
+/// A context of `haggle context`: all but its secret.
+#[derive(Serialize)]
+pub(crate) struct ContextRecord<'a> {
+    name: &'a str,
+    current: bool,
+    kind: String,
+    cluster: String,
+    masters: Vec<&'a str>,
+    expires: String,
+}
+
+impl<'a> ContextRecord<'a> {
+    /// Of this name; `current` is the name of the one that is used.
+    pub(crate) fn new(name: &'a str, context: &'a Context, current: Option<&str>) -> Self {
+        let named = context.master.iter().flat_map(|master| master.split(','));
+        let mut masters: Vec<&str> = named.collect();
+        if masters.is_empty() {
+            masters = context.token.addresses.iter().map(String::as_str).collect();
+        }
+        Self {
+            name,
+            current: current == Some(name),
+            kind: context.token.kind.to_string(),
+            cluster: context.token.cluster.to_string(),
+            masters,
+            expires: output::time(context.token.expires),
         }
     }
 }

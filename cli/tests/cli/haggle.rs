@@ -40,7 +40,11 @@ impl Place {
             .args(words.split_whitespace())
             .current_dir(self.folder.path())
             .env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"))
+            .env("XDG_CONFIG_HOME", self.folder.path().join("config"))
+            .env("XDG_STATE_HOME", self.folder.path().join("state"))
             .env_remove("HAGGLE_MASTER")
+            .env_remove("HAGGLE_TOKEN")
+            .env_remove("HAGGLE_JOIN")
             .env_remove("HAGGLE_WASM_CARGO")
             .env_remove("RUST_LOG")
             .stdin(Stdio::null());

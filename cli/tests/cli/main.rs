@@ -5,6 +5,8 @@ mod bad_input;
 mod guests;
 mod haggle;
 mod inspect;
+#[cfg(unix)]
+mod master;
 mod run;
 #[cfg(unix)]
 mod signals;

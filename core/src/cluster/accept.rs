@@ -10,6 +10,7 @@ use super::effect::{AgentOrder, Announcement, Effect, FrameworkEvent};
 use super::offers;
 use super::refusal::Refusal;
 use super::state::{State, Task};
+use crate::access::Verb;
 use crate::id::{AgentId, FrameworkId, OfferId, SessionId, TaskId, UpdateId};
 use crate::planted::{self, Bug};
 use crate::resources::{Resources, Shortage};
@@ -71,7 +72,7 @@ pub(super) fn accept(
     refuse: Duration,
     out: &mut Vec<Effect>,
 ) -> Result<(), Refusal> {
-    let framework = state.framework_of(session)?;
+    let framework = state.framework_of(session, Verb::Launch)?;
     let agent = match agent_of(state, now, framework, offers) {
         Ok(agent) => agent,
         Err(bad) => {
@@ -166,7 +167,7 @@ fn launch(state: &mut State, framework: FrameworkId, agent: AgentId, spec: Arc<T
     };
     let task = Task {
         name: spec.name.clone(),
-        role: state.frameworks[&framework].role.clone(),
+        tenant: Arc::clone(&state.frameworks[&framework].tenant),
         agent,
         resources: spec.resources.clone(),
         // The offer's promise becomes the task's.

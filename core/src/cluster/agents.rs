@@ -1,21 +1,23 @@
 //! Agents that fall silent, drain, leave, or are given up.
 
+use alloc::format;
 use alloc::vec::Vec;
 
-use super::effect::{Announcement, Change, Effect, FrameworkEvent};
+use super::effect::{AgentOrder, Announcement, Change, Effect, FrameworkEvent, Rejection};
 use super::refusal::Refusal;
 use super::state::{Agent, Presence, State};
 use super::timers::Timer;
-use super::{offers, reconcile, updates};
+use super::{enrol, offers, reconcile, updates};
+use crate::access::Verb;
 use crate::id::{AgentId, SessionId, TaskId};
 use crate::lifecycle::TaskEvent;
 use crate::planted::{self, Bug};
 use crate::task::Reason;
 use crate::time::Now;
 
-/// Notes that an agent lives.
-pub(super) fn heard_from(state: &mut State, now: Now, session: SessionId) -> Result<AgentId, Refusal> {
-    let id = state.agent_of(session)?;
+/// Notes that an agent lives, which says something.
+pub(super) fn heard_from(state: &mut State, now: Now, session: SessionId, verb: Verb) -> Result<AgentId, Refusal> {
+    let id = state.agent_of(session, verb)?;
     if let Some(agent) = state.agents.get_mut(&id) {
         agent.last_seen = now;
     }
@@ -23,7 +25,7 @@ pub(super) fn heard_from(state: &mut State, now: Now, session: SessionId) -> Res
 }
 
 pub(super) fn drain(state: &mut State, now: Now, session: SessionId, out: &mut Vec<Effect>) -> Result<(), Refusal> {
-    let id = heard_from(state, now, session)?;
+    let id = heard_from(state, now, session, Verb::Drain)?;
     if let Some(agent) = state.agents.get_mut(&id) {
         agent.draining = true;
         let open = agent.offers.clone();
@@ -34,7 +36,7 @@ pub(super) fn drain(state: &mut State, now: Now, session: SessionId, out: &mut V
 }
 
 pub(super) fn leave(state: &mut State, now: Now, session: SessionId, out: &mut Vec<Effect>) -> Result<(), Refusal> {
-    let id = heard_from(state, now, session)?;
+    let id = heard_from(state, now, session, Verb::Leave)?;
     cut_off(state, now, id, out);
     give_up(state, now, id, TaskEvent::AgentLeft, Reason::AgentDraining, "its agent left", out);
     mourn(state, id, out);
@@ -57,6 +59,31 @@ pub(super) fn declare_gone(state: &mut State, now: Now, id: AgentId, out: &mut V
         Presence::Unreachable { .. } => false,
     };
     let why = "an operator declared its agent gone";
+    give_up(state, now, id, TaskEvent::AgentGoneByOperator, Reason::AgentRemoved, why, out);
+    if was_known {
+        mourn(state, id, out);
+    }
+    Ok(())
+}
+
+/// An operator's word that an agent is nobody's any more. What runs there ends; its certificate lets it in no more.
+pub(super) fn remove(state: &mut State, now: Now, id: AgentId, out: &mut Vec<Effect>) -> Result<(), Refusal> {
+    let Some(agent) = state.agents.get_mut(&id) else {
+        let was_kept = state.enrolled.contains(id);
+        enrol::end(state, id, out);
+        return if was_kept { Ok(()) } else { Err(Refusal::AgentUnknown(id)) };
+    };
+    // Its id is nobody's then.
+    agent.certified = false;
+    let was_known = !matches!(agent.presence, Presence::Unreachable { .. });
+    if let Presence::Connected(session) = agent.presence {
+        cut_off(state, now, id, out);
+        // It ends its tasks, and finds then that it cannot come back.
+        let why = format!("{id} was removed by an operator");
+        out.push(Effect::ToAgent(session, AgentOrder::Refused(Rejection::Gone(why))));
+        out.push(Effect::Close(session));
+    }
+    let why = "an operator removed its agent";
     give_up(state, now, id, TaskEvent::AgentGoneByOperator, Reason::AgentRemoved, why, out);
     if was_known {
         mourn(state, id, out);
@@ -94,7 +121,7 @@ pub(super) fn cut_off(state: &mut State, now: Now, id: AgentId, out: &mut Vec<Ef
     let agent = state.agents.get_mut(&id).expect("the caller has seen the agent");
     if let Presence::Connected(session) = agent.presence {
         agent.presence = Presence::Disconnected;
-        state.sessions.remove(&session);
+        state.sessions.forget(session);
     }
     agent.unnamed = None;
     let open = agent.offers.clone();
@@ -165,8 +192,11 @@ fn give_up(
     state.drop_orphans(id);
     state.allocator.remove_agent(id);
     state.has_seen(id);
-    let Some(Agent { key, questions, .. }) = state.agents.remove(&id) else { return };
-    state.agents_by_key.remove(&key);
+    let Some(Agent { key, certified, questions, .. }) = state.agents.remove(&id) else { return };
+    if certified {
+        enrol::keep_for_later(state, now, id, out);
+    }
+    state.forget_key(id, key);
     reconcile::answer_all(state, questions, Some(id), out);
     reconcile::answer_questions(state, id, out);
 }

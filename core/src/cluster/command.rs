@@ -5,8 +5,9 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use crate::access::{Principal, TokenId, TokenRecord, is_role};
 use crate::agent::AgentInfo;
-use crate::id::{AgentId, AgentKey, FrameworkId, Member, OfferId, RequestId, SessionId, TaskId, UpdateId};
+use crate::id::{AgentId, AgentKey, Digest, FrameworkId, Member, OfferId, RequestId, SessionId, TaskId, UpdateId};
 use crate::resources::Resources;
 use crate::task::{TaskSpec, TaskState, TaskStatus};
 
@@ -14,20 +15,25 @@ use crate::task::{TaskSpec, TaskState, TaskStatus};
 /// that was replaced cannot speak for its successor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
+    /// A connection of an agent or a framework began: who is at its other end. Comes before all that is said on it.
+    Connected(SessionId, Principal),
     /// An agent says something.
     Agent(SessionId, AgentCommand),
     /// A framework says something.
     Framework(SessionId, FrameworkCall),
-    /// An operator wants something. With a request id, it is carried out once, and the same verdict is given
-    /// whenever it is asked for again.
-    Operator(Option<RequestId>, OperatorCommand),
+    /// Somebody wants something that is not said on a session. With a request id, it is carried out once, and the same
+    /// verdict is given whenever the same principal asks for it again.
+    Operator(Principal, Option<RequestId>, OperatorCommand),
     /// The connection of an agent or a framework ended.
     Disconnected(SessionId),
     /// Time has passed: whatever is due at `now` happens. See [`super::Cluster::next_deadline`].
     Tick,
+    /// Time has passed by the wall clock, which says so many milliseconds since 1970: tokens that have expired let nobody in
+    /// any more, and whoever came with one is cut off. See [`super::Cluster::next_expiry`].
+    WallClock(u64),
 }
 
-/// From an operator.
+/// From an operator, or from a machine that joins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OperatorCommand {
     /// End a task.
@@ -35,6 +41,18 @@ pub enum OperatorCommand {
     /// An agent will never come back: its tasks are `GONE_BY_OPERATOR`. Should it come back all the same, it is
     /// told to end them.
     AgentGone(AgentId),
+    /// Ends an agent's identity, connected or not: its tasks are `GONE_BY_OPERATOR`, and its certificate is void.
+    RemoveAgent(AgentId),
+    /// A token exists from now on. Of the same id and from the same principal it takes the place of the one before: who
+    /// asked has not heard the first answer.
+    CreateToken(TokenId, TokenRecord),
+    /// A token lets nobody in any more, and whoever came with it is cut off.
+    RevokeToken(TokenId),
+    /// A machine joins by its token: an id is kept for it. Answered by [`super::Effect::Enrolled`].
+    Enrol {
+        /// The SHA-256 of its public key. The same key has the same id, so that a lost answer costs nothing.
+        key: Digest,
+    },
 }
 
 /// Who an agent says it is.
@@ -219,9 +237,7 @@ impl FrameworkInfo {
         if !fits(&self.name) || self.name.contains(char::is_control) {
             return Err(InvalidFramework::Name(self.name.clone()));
         }
-        let unprintable = |letter: char| letter.is_whitespace() || letter.is_control();
-        let is_no_name = |part: &str| matches!(part, "" | "." | "..");
-        if !fits(&self.role) || self.role.contains(unprintable) || self.role.split('/').any(is_no_name) {
+        if !is_role(&self.role) {
             return Err(InvalidFramework::Role(self.role.clone()));
         }
         Ok(())

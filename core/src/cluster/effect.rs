@@ -4,6 +4,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use crate::access::{Enrolment, TokenId, TokenRecord};
 use crate::agent::AgentInfo;
 use crate::cluster::command::FrameworkInfo;
 use crate::id::{AgentId, AgentKey, ClusterId, Epoch, FrameworkId, Member, OfferId, SessionId, TaskId, UpdateId};
@@ -25,6 +26,8 @@ pub enum Effect {
     Close(SessionId),
     /// Tell whoever watches.
     Announce(Announcement),
+    /// Answers the command that had this effect: the agent that joins has this id.
+    Enrolled(Member<AgentId>),
 }
 
 /// What a framework hears.
@@ -107,6 +110,17 @@ pub struct AgentRecord {
     pub key: AgentKey,
     /// Since when it counts as unreachable, by the cluster's time.
     pub unreachable_since: Option<Now>,
+    /// Whether it proves its id with a certificate. Then the id stays its own when it is given up.
+    pub certified: bool,
+}
+
+/// What the registry remembers of a framework.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FrameworkRecord {
+    /// What it is.
+    pub info: FrameworkInfo,
+    /// The name of the principal that subscribed it first: only the same one can come back as it.
+    pub principal: Arc<str>,
 }
 
 /// A change of what the registry remembers. Nothing about offers or tasks is among them.
@@ -117,9 +131,17 @@ pub enum Change {
     /// An agent is gone for good.
     AgentRemoved(AgentId),
     /// A framework subscribed, or came back with other properties.
-    FrameworkSubscribed(FrameworkId, FrameworkInfo),
+    FrameworkSubscribed(FrameworkId, FrameworkRecord),
     /// A framework is gone for good.
     FrameworkRemoved(FrameworkId),
+    /// An agent's id is kept for whoever holds its certificate. The highest id ever given is at least that.
+    AgentEnrolled(AgentId, Enrolment),
+    /// That is over: it has registered, or never came.
+    EnrolmentEnded(AgentId),
+    /// A token was made, was used, or was revoked.
+    TokenRecorded(TokenId, TokenRecord),
+    /// A token is forgotten.
+    TokenRemoved(TokenId),
 }
 
 /// What the registry remembered when a master starts.
@@ -132,7 +154,11 @@ pub struct Recovered {
     /// The agents that were admitted and not removed.
     pub agents: Vec<(AgentId, AgentRecord)>,
     /// The frameworks that subscribed and were not removed.
-    pub frameworks: Vec<(FrameworkId, FrameworkInfo)>,
+    pub frameworks: Vec<(FrameworkId, FrameworkRecord)>,
+    /// Agents' ids that are kept for whoever holds their certificates.
+    pub enrolled: Vec<(AgentId, Enrolment)>,
+    /// The tokens that are remembered, used-up and revoked ones among them.
+    pub tokens: Vec<(TokenId, TokenRecord)>,
     /// The highest agent number ever given, or 0.
     pub last_agent: u64,
     /// The highest framework number ever given, or 0.

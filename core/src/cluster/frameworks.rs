@@ -3,6 +3,7 @@
 use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::command::FrameworkInfo;
@@ -10,9 +11,11 @@ use super::effect::{AgentOrder, Announcement, Change, Effect, FrameworkEvent};
 use super::offers;
 use super::refusal::Refusal;
 use super::register::of_another_cluster;
-use super::state::{Framework, Link, Peer, State};
+use super::sessions::Peer;
+use super::state::{Framework, Link, State};
 use super::timers::Timer;
 use super::updates;
+use crate::access::{Tenant, Verb};
 use crate::id::{AgentId, FrameworkId, Member, SessionId, TaskId, UpdateId};
 use crate::lifecycle::TaskEvent;
 use crate::planted::{self, Bug};
@@ -27,8 +30,10 @@ pub(super) fn subscribe(
     info: FrameworkInfo,
     out: &mut Vec<Effect>,
 ) -> Result<(), Refusal> {
-    if state.sessions.contains_key(&session) {
-        return Err(Refusal::IntroducedTwice(session));
+    let who = state.sessions.stranger(session)?.clone();
+    who.check(Verb::Subscribe)?;
+    if !who.may_use(Verb::Subscribe, &info.role) {
+        return Err(Refusal::RoleDenied(who, info.role));
     }
     if let Err(invalid) = info.check() {
         turn_away(session, invalid.to_string(), out);
@@ -36,7 +41,7 @@ pub(super) fn subscribe(
     }
     let Some(Member { cluster, id }) = member else {
         match state.frameworks.len() < state.config.frameworks {
-            true => join(state, session, FrameworkId(state.last_framework + 1), info, out),
+            true => join(state, session, who.name, info, out),
             false => {
                 turn_away(session, format!("{} frameworks are known, more are not taken", state.frameworks.len()), out);
             }
@@ -45,11 +50,12 @@ pub(super) fn subscribe(
     };
     if cluster != state.cluster && !planted::is(Bug::ClusterNotChecked) {
         turn_away(session, of_another_cluster(state, &id.to_string(), &cluster.to_string()), out);
-    } else if state.frameworks.contains_key(&id) {
+    } else if state.frameworks.get(&id).is_some_and(|known| who.may(Verb::Subscribe, &known.tenant)) {
         come_back(state, now, session, id, info, out);
     } else if id.0 > state.last_framework || id.0 == 0 {
         turn_away(session, format!("{} never gave the id {id}: subscribe without one", state.cluster), out);
     } else {
+        // So it is for whoever may not come back as it.
         turn_away(session, "framework has been removed".to_string(), out);
     }
     Ok(())
@@ -59,7 +65,7 @@ pub(super) fn subscribe(
 pub(super) fn disconnect(state: &mut State, now: Now, id: FrameworkId, out: &mut Vec<Effect>) {
     let framework = state.frameworks.get_mut(&id).expect("a session's framework is known");
     if let Link::Connected(session) = framework.link {
-        state.sessions.remove(&session);
+        state.sessions.forget(session);
     }
     let until = now + framework.info.failover_timeout;
     let at_once = framework.info.failover_timeout.is_zero();
@@ -75,7 +81,7 @@ pub(super) fn disconnect(state: &mut State, now: Now, id: FrameworkId, out: &mut
 }
 
 pub(super) fn teardown(state: &mut State, now: Now, session: SessionId, out: &mut Vec<Effect>) -> Result<(), Refusal> {
-    let id = state.framework_of(session)?;
+    let id = state.framework_of(session, Verb::Teardown)?;
     remove(state, now, id, out);
     Ok(())
 }
@@ -110,7 +116,7 @@ pub(super) fn remove(state: &mut State, now: Now, id: FrameworkId, out: &mut Vec
     }
     match framework.link {
         Link::Connected(session) => {
-            state.sessions.remove(&session);
+            state.sessions.forget(session);
             out.push(Effect::Close(session));
         }
         Link::LostUntil(until) => state.timers.cancel(until, Timer::Framework(id)),
@@ -131,10 +137,12 @@ fn kill_unheard(state: &mut State, id: TaskId, out: &mut Vec<Effect>) {
     out.push(Effect::Announce(Announcement::Task(task.status.clone())));
 }
 
-fn join(state: &mut State, session: SessionId, id: FrameworkId, info: FrameworkInfo, out: &mut Vec<Effect>) {
-    state.last_framework = id.0;
-    out.push(Effect::Remember(Change::FrameworkSubscribed(id, info.clone())));
-    state.frameworks.insert(id, Framework::new(info, Link::Connected(session)));
+fn join(state: &mut State, session: SessionId, principal: Arc<str>, info: FrameworkInfo, out: &mut Vec<Effect>) {
+    state.last_framework += 1;
+    let id = FrameworkId(state.last_framework);
+    let framework = Framework::new(info, principal, Link::Connected(session));
+    out.push(Effect::Remember(Change::FrameworkSubscribed(id, framework.record())));
+    state.frameworks.insert(id, framework);
     welcome(state, session, id, out);
 }
 
@@ -148,13 +156,14 @@ fn come_back(
 ) {
     let framework = state.frameworks.get_mut(&id).expect("the caller has seen it");
     if framework.info != info {
-        framework.role = info.role.as_str().into();
-        framework.info = info.clone();
-        out.push(Effect::Remember(Change::FrameworkSubscribed(id, info)));
+        let principal = Arc::clone(&framework.tenant.principal);
+        framework.tenant = Arc::new(Tenant { principal, role: info.role.as_str().into() });
+        framework.info = info;
+        out.push(Effect::Remember(Change::FrameworkSubscribed(id, framework.record())));
     }
     match core::mem::replace(&mut framework.link, Link::Connected(session)) {
         Link::Connected(older) => {
-            state.sessions.remove(&older);
+            state.sessions.forget(older);
             turn_away(older, "framework failed over to another connection".to_string(), out);
         }
         Link::LostUntil(until) => state.timers.cancel(until, Timer::Framework(id)),
@@ -171,8 +180,8 @@ fn come_back(
 }
 
 fn welcome(state: &mut State, session: SessionId, id: FrameworkId, out: &mut Vec<Effect>) {
-    state.sessions.insert(session, Peer::Framework(id));
-    state.allocator.set_framework(id, &state.frameworks[&id].role);
+    state.sessions.introduce(session, Peer::Framework(id));
+    state.allocator.set_framework(id, &state.frameworks[&id].tenant.role);
     state.allocator.set_framework_active(id, true);
     out.push(Effect::ToFramework(
         session,

@@ -130,7 +130,7 @@ fn adopt(state: &mut State, agent: AgentId, held: HeldTask, out: &mut Vec<Effect
     // Of its end, the number is kept: only an acknowledgement of that one settles it.
     let status = if reported.is_terminal() { TaskStatus { update, reason: None, ..status } } else { status };
     let task = Task {
-        role: state.role_of(id.framework),
+        tenant: state.tenant_of(id.framework),
         agent,
         name,
         resources,

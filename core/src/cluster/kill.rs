@@ -5,7 +5,8 @@ use alloc::vec::Vec;
 use super::effect::{AgentOrder, Announcement, Effect};
 use super::reconcile;
 use super::refusal::Refusal;
-use super::state::State;
+use super::state::{State, Task};
+use crate::access::{Denied, Principal, Verb};
 use crate::id::{SessionId, TaskId};
 use crate::lifecycle::TaskEvent;
 use crate::planted::{self, Bug};
@@ -21,7 +22,7 @@ pub(super) fn by_framework(
     id: TaskId,
     out: &mut Vec<Effect>,
 ) -> Result<(), Refusal> {
-    let framework = state.framework_of(session)?;
+    let framework = state.framework_of(session, Verb::Kill)?;
     if id.framework != framework {
         reconcile::not_its_task(session, framework, id, out);
         return Ok(());
@@ -39,8 +40,18 @@ pub(super) fn by_framework(
     Ok(())
 }
 
-pub(super) fn by_operator(state: &mut State, id: TaskId, out: &mut Vec<Effect>) -> Result<(), Refusal> {
-    let task = state.task(id).ok_or(Refusal::TaskUnknown(id))?;
+/// Not on a session: whoever may not know of the task hears that there is none.
+pub(super) fn by_principal(
+    state: &mut State,
+    who: &Principal,
+    id: TaskId,
+    out: &mut Vec<Effect>,
+) -> Result<(), Refusal> {
+    let visible = |task: &&Task| who.may(Verb::ListTasks, &task.tenant);
+    let task = state.task(id).filter(visible).ok_or(Refusal::TaskUnknown(id))?;
+    if !who.may(Verb::KillTask, &task.tenant) {
+        return Err(Denied { who: who.clone(), verb: Verb::KillTask }.into());
+    }
     if task.status.state.is_terminal() {
         return Err(Refusal::TaskEnded(id, task.status.state));
     }

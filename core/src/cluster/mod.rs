@@ -8,6 +8,7 @@ mod agents;
 mod command;
 mod config;
 mod effect;
+mod enrol;
 mod frameworks;
 mod guard;
 mod history;
@@ -19,9 +20,11 @@ mod reconcile;
 mod record;
 mod refusal;
 mod register;
+mod sessions;
 mod state;
 mod tasks;
 mod timers;
+mod tokens;
 mod updates;
 mod view;
 mod views;
@@ -33,16 +36,19 @@ pub use command::{
     InvalidFramework, OperatorCommand, Question,
 };
 pub use config::Config;
-pub use effect::{AgentOrder, AgentRecord, Announcement, Change, Effect, FrameworkEvent, Recovered, Rejection};
+pub use effect::{
+    AgentOrder, AgentRecord, Announcement, Change, Effect, FrameworkEvent, FrameworkRecord, Recovered, Rejection,
+};
 pub use refusal::Refusal;
 pub use view::{AgentView, Counts, FrameworkView, OfferView, RoleView, TaskView};
-pub use views::TaskCursor;
+pub use views::{Page, TaskCursor};
 
+use crate::access::Verb;
 use crate::id::SessionId;
 use crate::planted::{self, Bug};
 use crate::time::Now;
 use register::Registration;
-use state::{Peer, State};
+use state::State;
 use timers::Timer;
 
 /// The master's state machine.
@@ -70,18 +76,18 @@ impl Cluster {
         match command {
             Command::Agent(session, command) => agent_says(state, now, session, command, out),
             Command::Framework(session, call) => framework_calls(state, now, session, call, out),
-            Command::Operator(request, command) => operator::decide(state, now, request, &command, out),
+            Command::Operator(who, request, command) => operator::decide(state, now, &who, request, command, out),
+            Command::Connected(session, principal) => sessions::connect(state, session, principal),
             Command::Disconnected(session) => {
-                match state.sessions.get(&session) {
-                    Some(&Peer::Agent(id)) => agents::disconnect(state, now, id, out),
-                    Some(&Peer::Framework(id)) => frameworks::disconnect(state, now, id, out),
-                    // It never introduced itself, or was closed by us.
-                    None => {}
-                }
+                sessions::disconnect(state, now, session, out);
                 Ok(())
             }
             Command::Tick => {
                 self.tick(now, out);
+                Ok(())
+            }
+            Command::WallClock(wall_ms) => {
+                tokens::wall_clock(state, now, wall_ms, out);
                 Ok(())
             }
         }
@@ -97,6 +103,11 @@ impl Cluster {
         self.state.timers.next().into_iter().chain(self.state.allocator.next_deadline()).min()
     }
 
+    /// When to send [`Command::WallClock`] at the latest: milliseconds since 1970. `None`: when there is another token.
+    pub fn next_expiry(&self) -> Option<u64> {
+        self.state.tokens.next_expiry()
+    }
+
     fn tick(&mut self, now: Now, out: &mut Vec<Effect>) {
         let state = &mut self.state;
         let mut expired = Vec::new();
@@ -106,6 +117,7 @@ impl Cluster {
                 Timer::Agent(id) => agents::time_out(state, now, id, out),
                 Timer::Framework(id) => frameworks::remove(state, now, id, out),
                 Timer::Resend(id) => updates::resend_due(state, now, id, out),
+                Timer::Enrolment(id) => enrol::end(state, id, out),
             }
         }
         offers::expire(state, now, &expired, out);
@@ -126,7 +138,7 @@ fn agent_says(
             register::register(state, now, session, registration, out)
         }
         AgentCommand::Holds { tasks, complete } => register::holds(state, now, session, tasks, complete, out),
-        AgentCommand::Heartbeat => agents::heard_from(state, now, session).map(|_| ()),
+        AgentCommand::Heartbeat => agents::heard_from(state, now, session, Verb::Report).map(|_| ()),
         AgentCommand::Updates(updates) => tasks::update(state, now, session, updates, out),
         AgentCommand::Drain => agents::drain(state, now, session, out),
         AgentCommand::Leave => agents::leave(state, now, session, out),
@@ -143,13 +155,13 @@ fn framework_calls(
 ) -> Result<(), Refusal> {
     if number != 0
         && !planted::is(Bug::CallRepeated)
-        && state.framework_of(session).is_ok_and(|id| number <= state.frameworks[&id].last_call)
+        && state.speaks_for(session).is_some_and(|id| number <= state.frameworks[&id].last_call)
     {
         return Ok(());
     }
     framework_says(state, now, session, command, out)?;
     if number != 0
-        && let Ok(id) = state.framework_of(session)
+        && let Some(id) = state.speaks_for(session)
         && let Some(framework) = state.frameworks.get_mut(&id)
     {
         framework.last_call = number;

@@ -8,6 +8,7 @@ use super::effect::{Effect, FrameworkEvent};
 use super::refusal::Refusal;
 use super::state::{OpenOffer, State};
 use super::timers::Timer;
+use crate::access::Verb;
 use crate::allocator::Grant;
 use crate::id::{FrameworkId, OfferId, SessionId};
 use crate::offer::Offer;
@@ -52,7 +53,7 @@ pub(super) fn decline(
     offers: &[OfferId],
     refuse: Duration,
 ) -> Result<(), Refusal> {
-    let framework = state.framework_of(session)?;
+    let framework = state.framework_of(session, Verb::Decline)?;
     for &id in offers {
         if state.offers.get(&id).is_some_and(|offer| offer.framework == framework) {
             let offer = close(state, id);
@@ -66,13 +67,13 @@ pub(super) fn decline(
 }
 
 pub(super) fn revive(state: &mut State, session: SessionId) -> Result<(), Refusal> {
-    let framework = state.framework_of(session)?;
+    let framework = state.framework_of(session, Verb::Revive)?;
     state.allocator.revive(framework);
     Ok(())
 }
 
 pub(super) fn suppress(state: &mut State, session: SessionId) -> Result<(), Refusal> {
-    let framework = state.framework_of(session)?;
+    let framework = state.framework_of(session, Verb::Suppress)?;
     state.allocator.suppress(framework);
     Ok(())
 }

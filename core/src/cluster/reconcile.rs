@@ -8,6 +8,7 @@ use super::command::Question;
 use super::effect::Effect;
 use super::refusal::Refusal;
 use super::state::{Presence, State};
+use crate::access::Verb;
 use crate::id::{AgentId, FrameworkId, SessionId, TaskId, UpdateId};
 use crate::planted::{self, Bug};
 use crate::task::{Reason, Source, TaskState, TaskStatus};
@@ -33,7 +34,7 @@ pub(super) fn reconcile(
     questions: &[Question],
     out: &mut Vec<Effect>,
 ) -> Result<(), Refusal> {
-    let framework = state.framework_of(session)?;
+    let framework = state.framework_of(session, Verb::Reconcile)?;
     if questions.is_empty() {
         for &task in &state.frameworks[&framework].tasks {
             tell_known(state, task, out);

@@ -1,11 +1,23 @@
 //! Why a command was not carried out.
 
+use alloc::string::String;
+
+use crate::access::{Denied, InvalidToken, Over, Principal, TokenId};
 use crate::id::{AgentId, SessionId, TaskId};
 use crate::task::TaskState;
 
 /// Nothing was changed and nothing is to be done.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
+    /// Who asks may not do this to anything.
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    /// A framework may not subscribe in this role.
+    #[error("{0} may not subscribe in the role {1:?}: its roles are {roles}", roles = .0.roles().join(", "))]
+    RoleDenied(Principal, String),
+    /// Nobody said who is at the other end.
+    #[error("{0} was never announced, or was closed")]
+    NotConnected(SessionId),
     /// The session never registered, was replaced, or was closed.
     #[error("{0} is not that of a registered agent: it never registered, or another connection took its place")]
     NotAnAgent(SessionId),
@@ -33,4 +45,22 @@ pub enum Refusal {
     /// An agent that is there is not gone.
     #[error("{0} is connected: stop it, or have it drain, before it is declared gone")]
     AgentConnected(AgentId),
+    /// There can be no such token.
+    #[error(transparent)]
+    TokenInvalid(#[from] InvalidToken),
+    /// Somebody else's token has the id.
+    #[error("{0} exists already")]
+    TokenExists(TokenId),
+    /// There are too many.
+    #[error("{0} tokens are known, more are not taken: revoke those that nobody needs")]
+    TooManyTokens(usize),
+    /// There is no such token.
+    #[error("{0} is not known: it was never made, or ended long ago")]
+    TokenUnknown(TokenId),
+    /// The token of who asks lets nobody in any more.
+    #[error("{0} {1}")]
+    TokenOver(TokenId, Over),
+    /// There are too many agents.
+    #[error("{0} agents are known, more are not taken")]
+    TooManyAgents(usize),
 }

@@ -4,13 +4,15 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use super::agents;
 use super::command::{AgentIdentity, HeldTask};
 use super::effect::{AgentOrder, Announcement, Change, Effect, Rejection};
 use super::inventory;
 use super::refusal::Refusal;
-use super::state::{Agent, Peer, Presence, State};
+use super::sessions::Peer;
+use super::state::{Agent, Presence, State};
 use super::timers::Timer;
+use super::{agents, enrol};
+use crate::access::{Kind, Verb};
 use crate::agent::AgentInfo;
 use crate::id::{AgentId, AgentKey, SessionId};
 use crate::planted::{self, Bug};
@@ -32,11 +34,10 @@ pub(super) fn register(
     registration: Registration,
     out: &mut Vec<Effect>,
 ) -> Result<(), Refusal> {
-    if state.sessions.contains_key(&session) {
-        return Err(Refusal::IntroducedTwice(session));
-    }
+    let who = state.sessions.stranger(session)?;
+    who.check(Verb::Register)?;
     let Registration { identity, info, tasks, complete } = registration;
-    let id = match identify(state, &identity, &info) {
+    let id = match identify(state, &who.kind, &identity, &info) {
         Ok(id) => id,
         Err(rejection) => {
             out.push(Effect::ToAgent(session, AgentOrder::Refused(rejection)));
@@ -66,11 +67,11 @@ pub(super) fn holds(
     complete: bool,
     out: &mut Vec<Effect>,
 ) -> Result<(), Refusal> {
-    let id = state.agent_of(session)?;
+    let id = state.agent_of(session, Verb::Report)?;
     if state.agents[&id].unnamed.is_none() {
         return Err(Refusal::RegisteredAlready(session));
     }
-    agents::heard_from(state, now, session)?;
+    agents::heard_from(state, now, session, Verb::Report)?;
     inventory::take_in(state, now, session, id, tasks, out);
     if complete {
         inventory::complete(state, now, session, id, out);
@@ -79,16 +80,20 @@ pub(super) fn holds(
 }
 
 /// Which agent this is: one that is known, or the next.
-fn identify(state: &State, identity: &AgentIdentity, info: &AgentInfo) -> Result<AgentId, Rejection> {
+fn identify(state: &State, who: &Kind, identity: &AgentIdentity, info: &AgentInfo) -> Result<AgentId, Rejection> {
     if info.resources.is_empty() {
         return Err(Rejection::Final("an agent needs something to offer, and has nothing".to_string()));
+    }
+    if let Kind::Agent(id) = *who {
+        return certified(state, id, identity);
     }
     let Some(member) = identity.member else {
         // One that never heard its id, because the connection broke, comes back under it.
         return match state.agents_by_key.get(&identity.key) {
             Some(&id) => its_own(state, id, identity),
-            None if state.agents.len() >= state.config.agents => {
-                Err(Rejection::Later(format!("{} agents are known, more are not taken", state.agents.len())))
+            None if state.agents.len() + state.enrolled.len() >= state.config.agents => {
+                let known = state.agents.len() + state.enrolled.len();
+                Err(Rejection::Later(format!("{known} agents are known, more are not taken")))
             }
             None => Ok(AgentId(state.last_agent + 1)),
         };
@@ -111,6 +116,35 @@ fn identify(state: &State, identity: &AgentIdentity, info: &AgentInfo) -> Result
     its_own(state, member.id, identity)
 }
 
+/// With a certificate, an agent is who that says, and nobody else.
+fn certified(state: &State, id: AgentId, identity: &AgentIdentity) -> Result<AgentId, Rejection> {
+    if let Some(member) = identity.member {
+        if member.cluster != state.cluster {
+            let why = of_another_cluster(state, &member.id.to_string(), &member.cluster.to_string());
+            return Err(Rejection::OtherCluster(why));
+        }
+        if member.id != id {
+            let why = format!(
+                "it says that it is {}, and its certificate is that of {id}: a work folder and a certificate belong together",
+                member.id
+            );
+            return Err(Rejection::Final(why));
+        }
+    }
+    if state.agents.contains_key(&id) {
+        return is_free(state, id, identity);
+    }
+    match (state.enrolled.contains(id), identity.member) {
+        (true, None) => Ok(id),
+        // Its tasks are told as gone: it is to end them, and to come back then as one that is new.
+        (true, Some(_)) => Err(Rejection::Gone(format!("{id} was given up, and its tasks are told as gone"))),
+        (false, _) => Err(Rejection::Final(format!(
+            "{id} was removed, and its certificate is void: to have the machine join anew, make a token with `haggle token \
+             create --kind agent` and start the agent with it and an empty work folder"
+        ))),
+    }
+}
+
 /// Whether the id is the agent's, and free to be used.
 fn its_own(state: &State, id: AgentId, identity: &AgentIdentity) -> Result<AgentId, Rejection> {
     let known = &state.agents[&id];
@@ -118,6 +152,12 @@ fn its_own(state: &State, id: AgentId, identity: &AgentIdentity) -> Result<Agent
     if known.key != identity.key && known.key != AgentKey::default() && !planted::is(Bug::KeyNotChecked) {
         return Err(Rejection::Final(format!("{id} is another agent: the key does not fit")));
     }
+    is_free(state, id, identity)
+}
+
+/// Whether nobody else speaks for the agent right now.
+fn is_free(state: &State, id: AgentId, identity: &AgentIdentity) -> Result<AgentId, Rejection> {
+    let known = &state.agents[&id];
     match known.presence {
         Presence::Connected(_) if known.run != identity.run && !planted::is(Bug::RunTakesOver) => {
             Err(Rejection::Later(format!(
@@ -151,12 +191,16 @@ fn admit(
     let timer = now + state.config.agent_timeout;
     let mut agent = Agent::new(info, identity.key, Presence::Connected(session), now, timer);
     agent.run = identity.run;
+    agent.certified =
+        matches!(state.sessions.get(session), Some(known) if matches!(known.principal.kind, Kind::Agent(_)));
     agent.unnamed = Some(Default::default());
     let mut before = None;
     state.drop_orphans(id);
     if let Some(known) = state.agents.remove(&id) {
         state.timers.cancel(known.timer, Timer::Agent(id));
         before = Some(known.record());
+        agent.certified |= known.certified;
+        state.forget_key(id, known.key);
         agent.unnamed = Some(known.tasks.clone());
         agent.restarted = known.restarted || known.run != identity.run;
         agent.tasks = known.tasks;
@@ -164,13 +208,16 @@ fn admit(
     }
     state.allocator.set_agent(id, &agent.info.resources);
     state.allocator.set_agent_active(id, planted::is(Bug::OfferedTooEarly));
+    enrol::end(state, id, out);
     let record = agent.record();
     if before.as_ref() != Some(&record) && !planted::is(Bug::AgentNotRecorded) {
         out.push(Effect::Remember(Change::AgentRecorded(id, record)));
     }
     out.push(Effect::Announce(Announcement::AgentUp(id)));
     state.timers.set(timer, Timer::Agent(id));
+    if !agent.certified {
+        state.agents_by_key.insert(identity.key, id);
+    }
     state.agents.insert(id, agent);
-    state.agents_by_key.insert(identity.key, id);
-    state.sessions.insert(session, Peer::Agent(id));
+    state.sessions.introduce(session, Peer::Agent(id));
 }

@@ -6,12 +6,15 @@ use alloc::sync::Arc;
 
 use super::command::FrameworkInfo;
 use super::config::Config;
-use super::effect::{AgentRecord, Recovered};
+use super::effect::{AgentRecord, FrameworkRecord, Recovered};
+use super::enrol::{self, Enrolled};
 use super::guard::StormGuard;
 use super::history::History;
 use super::operator::Requests;
-use super::refusal::Refusal;
+use super::sessions::Sessions;
 use super::timers::{Timer, Timers};
+use super::tokens::Tokens;
+use crate::access::Tenant;
 use crate::agent::AgentInfo;
 use crate::allocator::Allocator;
 use crate::id::{AgentId, AgentKey, ClusterId, Epoch, FrameworkId, Member, OfferId, SessionId, TaskId, UpdateId};
@@ -25,7 +28,9 @@ pub(super) struct State {
     pub(super) config: Config,
     pub(super) cluster: ClusterId,
     pub(super) epoch: Epoch,
-    pub(super) sessions: BTreeMap<SessionId, Peer>,
+    pub(super) sessions: Sessions,
+    pub(super) tokens: Tokens,
+    pub(super) enrolled: Enrolled,
     pub(super) agents: BTreeMap<AgentId, Agent>,
     pub(super) agents_by_key: BTreeMap<AgentKey, AgentId>,
     /// Agents of the registry that have not registered with this master: nobody knows what runs there.
@@ -52,17 +57,12 @@ pub(super) struct State {
 /// More offers than any master makes: an answer to an offer of an earlier master must not pass for one to a new offer.
 const OFFERS_PER_EPOCH: u64 = 1_000_000_000_000;
 
-/// Who speaks on a session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Peer {
-    Agent(AgentId),
-    Framework(FrameworkId),
-}
-
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Agent {
     pub(super) info: AgentInfo,
     pub(super) key: AgentKey,
+    /// Whether it proves its id with a certificate.
+    pub(super) certified: bool,
     /// Of the process that registered last.
     pub(super) run: u64,
     pub(super) presence: Presence,
@@ -99,8 +99,8 @@ pub(super) enum Presence {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Framework {
     pub(super) info: FrameworkInfo,
-    /// The role's name, shared with its tasks.
-    pub(super) role: Arc<str>,
+    /// Whose it is, shared with its tasks.
+    pub(super) tenant: Arc<Tenant>,
     pub(super) link: Link,
     pub(super) offers: BTreeSet<OfferId>,
     pub(super) tasks: BTreeSet<TaskId>,
@@ -137,7 +137,7 @@ pub(super) struct OpenOffer {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Task {
     pub(super) name: String,
-    pub(super) role: Arc<str>,
+    pub(super) tenant: Arc<Tenant>,
     pub(super) agent: AgentId,
     pub(super) resources: Resources,
     /// Whether the resources count as allocated. Its end frees them, once.
@@ -158,7 +158,9 @@ impl State {
             cluster: recovered.cluster,
             epoch: recovered.epoch,
             allocator: Allocator::new(config.weights.clone()),
-            sessions: BTreeMap::new(),
+            sessions: Sessions::default(),
+            tokens: Tokens::new(recovered.tokens),
+            enrolled: Enrolled::default(),
             agents: BTreeMap::new(),
             agents_by_key: BTreeMap::new(),
             unseen: BTreeSet::new(),
@@ -179,30 +181,35 @@ impl State {
         for (id, record) in recovered.agents {
             state.recover_agent(now, id, record);
         }
-        for (id, info) in recovered.frameworks {
+        for (id, enrolment) in recovered.enrolled {
+            enrol::recover(&mut state, id, enrolment);
+        }
+        for (id, FrameworkRecord { info, principal }) in recovered.frameworks {
             state.last_framework = state.last_framework.max(id.0);
             let until = now + info.failover_timeout;
             if !planted::is(Bug::TimerNotRecovered) {
                 state.timers.set(until, Timer::Framework(id));
             }
-            let framework = Framework::new(info, Link::LostUntil(until));
-            state.allocator.set_framework(id, &framework.role);
+            let framework = Framework::new(info, principal, Link::LostUntil(until));
+            state.allocator.set_framework(id, &framework.tenant.role);
             state.frameworks.insert(id, framework);
         }
         state
     }
 
     fn recover_agent(&mut self, now: Now, id: AgentId, record: AgentRecord) {
-        let AgentRecord { info, key, unreachable_since } = record;
+        let AgentRecord { info, key, unreachable_since, certified } = record;
         let (presence, timer) = match unreachable_since {
             Some(since) => (Presence::Unreachable { since }, since + self.config.agent_gone_after),
             None => (Presence::Recovering, now + self.config.reregister_timeout),
         };
         self.last_agent = self.last_agent.max(id.0);
         self.timers.set(timer, Timer::Agent(id));
-        self.agents.insert(id, Agent::new(info, key, presence, now, timer));
+        let mut agent = Agent::new(info, key, presence, now, timer);
+        agent.certified = certified;
+        self.agents.insert(id, agent);
         // A registry of an earlier version knows no keys.
-        if key != AgentKey::default() {
+        if key != AgentKey::default() && !certified {
             self.agents_by_key.insert(key, id);
         }
         self.unseen.insert(id);
@@ -210,20 +217,6 @@ impl State {
 
     pub(super) fn member<Id>(&self, id: Id) -> Member<Id> {
         Member { cluster: self.cluster, id }
-    }
-
-    pub(super) fn agent_of(&self, session: SessionId) -> Result<AgentId, Refusal> {
-        match self.sessions.get(&session) {
-            Some(&Peer::Agent(id)) => Ok(id),
-            _ => Err(Refusal::NotAnAgent(session)),
-        }
-    }
-
-    pub(super) fn framework_of(&self, session: SessionId) -> Result<FrameworkId, Refusal> {
-        match self.sessions.get(&session) {
-            Some(&Peer::Framework(id)) => Ok(id),
-            _ => Err(Refusal::NotAFramework(session)),
-        }
     }
 
     pub(super) fn agent_session(&self, id: AgentId) -> Option<SessionId> {
@@ -246,6 +239,13 @@ impl State {
             Link::Connected(session) => Some(session),
             Link::LostUntil(_) => None,
         })
+    }
+
+    /// A key finds an agent no more. One with a certificate is not found by its key, which may be another's then.
+    pub(super) fn forget_key(&mut self, id: AgentId, key: AgentKey) {
+        if self.agents_by_key.get(&key) == Some(&id) {
+            self.agents_by_key.remove(&key);
+        }
     }
 
     /// Whether an agent is expected that may come with tasks of which this master has never heard.
@@ -275,9 +275,10 @@ impl State {
         self.tasks.get(&id).or_else(|| self.history.get(id))
     }
 
-    /// The role of a framework; empty when it is gone.
-    pub(super) fn role_of(&self, framework: FrameworkId) -> Arc<str> {
-        self.frameworks.get(&framework).map_or_else(|| Arc::from(""), |framework| framework.role.clone())
+    /// Whose a framework is; nobody's when it is gone.
+    pub(super) fn tenant_of(&self, framework: FrameworkId) -> Arc<Tenant> {
+        let nobody = || Arc::new(Tenant { principal: Arc::from(""), role: Arc::from("") });
+        self.frameworks.get(&framework).map_or_else(nobody, |framework| Arc::clone(&framework.tenant))
     }
 }
 
@@ -286,6 +287,7 @@ impl Agent {
         Self {
             info,
             key,
+            certified: false,
             run: 0,
             presence,
             draining: false,
@@ -306,16 +308,16 @@ impl Agent {
             Presence::Unreachable { since } => Some(since),
             _ => None,
         };
-        AgentRecord { info: self.info.clone(), key: self.key, unreachable_since }
+        AgentRecord { info: self.info.clone(), key: self.key, unreachable_since, certified: self.certified }
     }
 }
 
 impl Framework {
-    pub(super) fn new(info: FrameworkInfo, link: Link) -> Self {
-        let role = Arc::from(info.role.as_str());
+    pub(super) fn new(info: FrameworkInfo, principal: Arc<str>, link: Link) -> Self {
+        let tenant = Arc::new(Tenant { principal, role: Arc::from(info.role.as_str()) });
         Self {
             info,
-            role,
+            tenant,
             link,
             offers: BTreeSet::new(),
             tasks: BTreeSet::new(),
@@ -326,5 +328,10 @@ impl Framework {
             questions: 0,
             last_call: 0,
         }
+    }
+
+    /// What the registry is to remember of it.
+    pub(super) fn record(&self) -> FrameworkRecord {
+        FrameworkRecord { info: self.info.clone(), principal: Arc::clone(&self.tenant.principal) }
     }
 }

@@ -7,6 +7,7 @@ use super::effect::{AgentOrder, Announcement, Effect};
 use super::refusal::Refusal;
 use super::state::{State, Task};
 use super::updates;
+use crate::access::Verb;
 use crate::id::{AgentId, SessionId, TaskId, UpdateId};
 use crate::lifecycle::TaskEvent;
 use crate::planted::{self, Bug};
@@ -24,7 +25,7 @@ pub(super) fn update(
     statuses: Vec<TaskStatus>,
     out: &mut Vec<Effect>,
 ) -> Result<(), Refusal> {
-    let agent = heard_from(state, now, session)?;
+    let agent = heard_from(state, now, session, Verb::Report)?;
     if state.agents[&agent].unnamed.is_some() {
         return Err(Refusal::StillRegistering(session));
     }
@@ -108,7 +109,7 @@ fn acknowledge_ourselves(session: SessionId, id: TaskId, update: UpdateId, out: 
 fn unheard_of(state: &State, agent: AgentId, status: &TaskStatus) -> Task {
     Task {
         name: Default::default(),
-        role: state.role_of(status.task.framework),
+        tenant: state.tenant_of(status.task.framework),
         agent,
         resources: Resources::default(),
         holds: false,

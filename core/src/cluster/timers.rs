@@ -16,6 +16,8 @@ pub(super) enum Timer {
     Framework(FrameworkId),
     /// Updates that the master keeps for a framework are sent again.
     Resend(FrameworkId),
+    /// An id is kept no longer for an agent that is not there.
+    Enrolment(AgentId),
 }
 
 /// Every deadline but those of filters, which are the allocator's.

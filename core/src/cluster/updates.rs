@@ -11,6 +11,7 @@ use super::effect::{AgentOrder, Effect};
 use super::refusal::Refusal;
 use super::state::State;
 use super::timers::Timer;
+use crate::access::Verb;
 use crate::id::{FrameworkId, SessionId, TaskId, UpdateId};
 use crate::planted::{self, Bug};
 use crate::time::Now;
@@ -98,7 +99,7 @@ pub(super) fn acknowledge(
     acknowledgements: &[Acknowledgement],
     out: &mut Vec<Effect>,
 ) -> Result<(), Refusal> {
-    let framework = state.framework_of(session)?;
+    let framework = state.framework_of(session, Verb::Acknowledge)?;
     for &Acknowledgement { task: id, update, agent } in acknowledgements {
         let Some(task) = state.tasks.get(&id).filter(|_| id.framework == framework) else { continue };
         if update == UpdateId::UNACKNOWLEDGED || agent.is_some_and(|agent| agent != task.agent) {

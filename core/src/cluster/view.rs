@@ -116,4 +116,8 @@ pub struct Counts {
     pub kills: usize,
     /// Deadlines.
     pub timers: usize,
+    /// Tokens, used-up and revoked ones among them.
+    pub tokens: usize,
+    /// Ids that are kept for agents that are not there.
+    pub enrolled: usize,
 }

@@ -1,12 +1,14 @@
 //! What an operator sees of the state.
 
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Bound;
 
 use super::Cluster;
 use super::state::{Agent, Framework, Link, OpenOffer, Presence, State, Task};
 use super::view::{AgentView, Counts, FrameworkView, OfferView, RoleView, TaskView};
+use crate::access::{Principal, Tenant, TokenId, TokenRecord, Verb};
 use crate::allocator::RoleStanding;
 use crate::id::{AgentId, FrameworkId, OfferId, SessionId, TaskId};
 use crate::resources::{Ports, Resources};
@@ -20,93 +22,83 @@ pub enum TaskCursor {
     Archived(Option<TaskId>),
 }
 
+/// Some items of a list, and where to read on; `None` when there are no more.
+pub type Page<V, C> = (Vec<V>, Option<C>);
+
 impl Cluster {
     /// The agents that are connected or may be back soon, by id.
     pub fn agents(&self) -> Vec<AgentView> {
-        self.agents_where(None, |agent| !matches!(agent.presence, Presence::Unreachable { .. })).collect()
+        let agents = self.state.agents.iter();
+        let there = agents.filter(|(_, agent)| !matches!(agent.presence, Presence::Unreachable { .. }));
+        there.map(|(&id, agent)| agent_view(&self.state, id, agent)).collect()
     }
 
-    /// Every known agent whose id is above `after`, unreachable ones among them, by id. Each is looked at as it is taken.
-    pub fn agents_after(&self, after: Option<AgentId>) -> impl Iterator<Item = AgentView> {
-        self.agents_where(after, |_| true)
-    }
-
-    fn agents_where(&self, after: Option<AgentId>, wanted: fn(&Agent) -> bool) -> impl Iterator<Item = AgentView> {
+    /// Of every known agent behind `after`, unreachable ones among them, the next `max` by id: those of them that `who` may
+    /// see. A framework sees an agent on which it has a task or an offer; a viewer of certain roles, where these have.
+    pub fn agents_page(&self, who: &Principal, after: Option<AgentId>, max: usize) -> Page<AgentView, AgentId> {
         let state = &self.state;
-        let rest = state.agents.range((above(after), Bound::Unbounded));
-        rest.filter(move |(_, agent)| wanted(agent)).map(|(&id, agent)| {
-            let offered = sum(state, &agent.offers);
-            let mut used = state.allocator.allocated_on(id);
-            used.take_up_to(&offered);
-            AgentView {
-                id,
-                info: agent.info.clone(),
-                connected: matches!(agent.presence, Presence::Connected(_)),
-                draining: agent.draining,
-                used,
-                offered,
-                tasks: running(state, &agent.tasks),
-            }
-        })
+        let sees = who.may_all(Verb::ListAgents);
+        let rest = state.agents.range((above(after), Bound::Unbounded)).map(by_id);
+        page(rest, max, |id, agent| (sees || has_there(state, who, agent)).then(|| agent_view(state, id, agent)))
     }
 
     /// The frameworks that are connected or may be back soon, by id. Their resources are sums over all agents,
     /// without ports.
     pub fn frameworks(&self) -> Vec<FrameworkView> {
-        self.frameworks_after(None).collect()
+        self.state.frameworks.iter().map(|(&id, framework)| framework_view(&self.state, id, framework)).collect()
     }
 
-    /// Those of [`Self::frameworks`] whose id is above `after`. Each is looked at as it is taken.
-    pub fn frameworks_after(&self, after: Option<FrameworkId>) -> impl Iterator<Item = FrameworkView> {
+    /// Of [`Self::frameworks`] behind `after`, the next `max`: those of them that `who` may see.
+    pub fn frameworks_page(
+        &self,
+        who: &Principal,
+        after: Option<FrameworkId>,
+        max: usize,
+    ) -> Page<FrameworkView, FrameworkId> {
         let state = &self.state;
-        let view = |(&id, framework): (_, &Framework)| {
-            let offered = sum(state, &framework.offers).with_ports(Ports::default());
-            let mut used = state.allocator.allocated_to(id);
-            used.take_up_to(&offered);
-            FrameworkView {
-                id,
-                info: framework.info.clone(),
-                connected: matches!(framework.link, Link::Connected(_)),
-                suppressed: state.allocator.is_suppressed(id),
-                used,
-                offered,
-                tasks: running(state, &framework.tasks),
-            }
-        };
-        state.frameworks.range((above(after), Bound::Unbounded)).map(view)
+        let rest = state.frameworks.range((above(after), Bound::Unbounded)).map(by_id);
+        page(rest, max, |id, framework| {
+            who.may(Verb::ListFrameworks, &framework.tenant).then(|| framework_view(state, id, framework))
+        })
     }
 
     /// The roles that have frameworks, by name.
     pub fn roles(&self) -> Vec<RoleView> {
-        self.roles_after(None).collect()
+        self.state.allocator.roles().map(|role| role_view(&role)).collect()
     }
 
-    /// Those of [`Self::roles`] whose name is above `after`.
-    pub fn roles_after<'a>(&'a self, after: Option<&'a str>) -> impl Iterator<Item = RoleView> {
-        let view = |role: RoleStanding<'_>| RoleView {
-            name: role.name.to_string(),
-            weight: role.weight.get(),
-            frameworks: role.frameworks,
-            allocated: role.allocated.clone(),
-            share: role.share,
-        };
-        self.state.allocator.roles().filter(move |role| after.is_none_or(|after| role.name > after)).map(view)
+    /// Of [`Self::roles`] behind `after`, the next `max`: those of them that `who` may use or see.
+    pub fn roles_page(&self, who: &Principal, after: Option<&str>, max: usize) -> Page<RoleView, String> {
+        let rest = self.state.allocator.roles().filter(|role| after.is_none_or(|after| role.name > after));
+        let mut page = Vec::new();
+        let mut last = None;
+        for (at, role) in rest.take(max).enumerate() {
+            last = (at + 1 == max).then(|| role.name.to_string());
+            if who.may_use(Verb::ListRoles, role.name) {
+                page.push(role_view(&role));
+            }
+        }
+        (page, last)
     }
 
     /// The open offers, by id.
     pub fn offers(&self) -> Vec<OfferView> {
-        self.offers_after(None).collect()
+        self.state.offers.iter().map(|(&id, offer)| offer_view(id, offer)).collect()
     }
 
-    /// Those of [`Self::offers`] whose id is above `after`.
-    pub fn offers_after(&self, after: Option<OfferId>) -> impl Iterator<Item = OfferView> {
-        let view = |(&id, offer): (_, &OpenOffer)| OfferView {
-            id,
-            framework: offer.framework,
-            agent: offer.agent,
-            resources: offer.resources.clone(),
-        };
-        self.state.offers.range((above(after), Bound::Unbounded)).map(view)
+    /// Of [`Self::offers`] behind `after`, the next `max`: those of them that `who` may see.
+    pub fn offers_page(&self, who: &Principal, after: Option<OfferId>, max: usize) -> Page<OfferView, OfferId> {
+        let state = &self.state;
+        let rest = state.offers.range((above(after), Bound::Unbounded)).map(by_id);
+        page(rest, max, |id, offer| {
+            let tenant = &state.frameworks[&offer.framework].tenant;
+            who.may(Verb::ListOffers, tenant).then(|| offer_view(id, offer))
+        })
+    }
+
+    /// Of the tokens behind `after`, the next `max` by id, used-up and revoked ones among them.
+    pub fn tokens_page(&self, after: Option<TokenId>, max: usize) -> Page<(TokenId, TokenRecord), TokenId> {
+        page(self.state.tokens.iter_after(after), max, |id, record| Some((id, record.clone())))
     }
 
     /// The tasks of which the last word is said, from the one that ended first; then the others, by id.
@@ -115,25 +107,25 @@ impl Cluster {
         self.state.history.iter().chain(others).map(|(id, task)| view(id, task)).collect()
     }
 
-    /// Some of the tasks behind `after`, of `max` that are looked at, and where to read on; `None` when there are no
-    /// more. Without `ended`, only those that have not ended. A task that ends while the list is read may be told of
+    /// Of the tasks behind `after`, the next `max`: those of them that `who` may see. Without `ended`, only those that have not ended. A task that ends while the list is read may be told of
     /// twice, the second time with its end.
     pub fn tasks_page(
         &self,
+        who: &Principal,
         after: Option<TaskCursor>,
         ended: bool,
         max: usize,
-    ) -> (Vec<TaskView>, Option<TaskCursor>) {
+    ) -> Page<TaskView, TaskCursor> {
         let mut page = Vec::new();
         let live_after = match after {
-            Some(TaskCursor::Archived(after)) => return self.archived_page(page, after, max),
+            Some(TaskCursor::Archived(after)) => return self.archived_page(who, page, after, max),
             Some(TaskCursor::Live(id)) => Some(id),
             None => None,
         };
         let mut last = None;
         let mut looked_at = 0;
         for (&id, task) in self.state.tasks.range((above(live_after), Bound::Unbounded)).take(max) {
-            if ended || !task.status.state.is_terminal() {
+            if (ended || !task.status.state.is_terminal()) && who.may(Verb::ListTasks, &task.tenant) {
                 page.push(view(id, task));
             }
             last = Some(id);
@@ -142,7 +134,7 @@ impl Cluster {
         if looked_at == max {
             (page, last.map(TaskCursor::Live))
         } else if ended {
-            self.archived_page(page, None, max - looked_at)
+            self.archived_page(who, page, None, max - looked_at)
         } else {
             (page, None)
         }
@@ -150,10 +142,11 @@ impl Cluster {
 
     fn archived_page(
         &self,
+        who: &Principal,
         mut page: Vec<TaskView>,
         after: Option<TaskId>,
         max: usize,
-    ) -> (Vec<TaskView>, Option<TaskCursor>) {
+    ) -> Page<TaskView, TaskCursor> {
         let history = &self.state.history;
         let mut rest = history.iter();
         // One that was forgotten meanwhile was the oldest: all that are left came after it.
@@ -162,7 +155,9 @@ impl Cluster {
         }
         let mut last = after;
         for (id, task) in rest.by_ref().take(max) {
-            page.push(view(id, task));
+            if who.may(Verb::ListTasks, &task.tenant) {
+                page.push(view(id, task));
+            }
             last = Some(id);
         }
         let next = rest.next().map(|_| TaskCursor::Archived(last));
@@ -173,6 +168,27 @@ impl Cluster {
     pub fn task(&self, id: TaskId) -> Option<TaskView> {
         let task = self.state.task(id)?;
         Some(view(id, task))
+    }
+
+    /// One task, if `who` may do that to it.
+    pub fn task_for(&self, who: &Principal, verb: Verb, id: TaskId) -> Option<TaskView> {
+        let task = self.state.task(id).filter(|task| who.may(verb, &task.tenant))?;
+        Some(view(id, task))
+    }
+
+    /// Whose a framework is, while it is known.
+    pub fn tenant_of(&self, id: FrameworkId) -> Option<Arc<Tenant>> {
+        self.state.frameworks.get(&id).map(|framework| Arc::clone(&framework.tenant))
+    }
+
+    /// Whether the id is an agent's, which is there or may come back: else its certificate is void.
+    pub fn is_member(&self, id: AgentId) -> bool {
+        self.state.agents.contains_key(&id) || self.state.enrolled.contains(id)
+    }
+
+    /// Every id of which [`Self::is_member`] holds.
+    pub fn members(&self) -> impl Iterator<Item = AgentId> {
+        self.state.agents.keys().copied().chain(self.state.enrolled.ids())
     }
 
     /// How much of everything the master holds in mind.
@@ -192,6 +208,8 @@ impl Cluster {
             questions: state.questions.len() + of_agents(|agent| agent.questions.len()),
             kills: of_frameworks(|framework| framework.kills.len()),
             timers: state.timers.len(),
+            tokens: state.tokens.len(),
+            enrolled: state.enrolled.len(),
         }
     }
 
@@ -201,15 +219,98 @@ impl Cluster {
     }
 }
 
-fn above<T>(after: Option<T>) -> Bound<T> {
+pub(super) fn above<T>(after: Option<T>) -> Bound<T> {
     after.map_or(Bound::Unbounded, Bound::Excluded)
+}
+
+fn by_id<Id: Copy, T>((&id, item): (&Id, T)) -> (Id, T) {
+    (id, item)
+}
+
+/// Looks at the next `max`, so that no page takes long, however little of it is seen.
+fn page<Id: Copy, T, V>(
+    rest: impl Iterator<Item = (Id, T)>,
+    max: usize,
+    see: impl Fn(Id, T) -> Option<V>,
+) -> Page<V, Id> {
+    let mut page = Vec::new();
+    let mut last = None;
+    for (at, (id, item)) in rest.take(max).enumerate() {
+        last = (at + 1 == max).then_some(id);
+        page.extend(see(id, item));
+    }
+    (page, last)
+}
+
+/// Whether something on an agent is of `who`.
+fn has_there(state: &State, who: &Principal, agent: &Agent) -> bool {
+    let is_its = |framework: FrameworkId| {
+        state.frameworks.get(&framework).is_some_and(|framework| who.may(Verb::ListAgents, &framework.tenant))
+    };
+    if agent.offers.iter().any(|offer| is_its(state.offers[offer].framework)) {
+        return true;
+    }
+    // The tasks are ordered by framework: of each, one is looked at.
+    let mut next = agent.tasks.first();
+    while let Some(&TaskId { framework, .. }) = next {
+        if is_its(framework) {
+            return true;
+        }
+        let last = TaskId { framework, number: u64::MAX };
+        next = agent.tasks.range((Bound::Excluded(last), Bound::Unbounded)).next();
+    }
+    false
+}
+
+fn agent_view(state: &State, id: AgentId, agent: &Agent) -> AgentView {
+    let offered = sum(state, &agent.offers);
+    let mut used = state.allocator.allocated_on(id);
+    used.take_up_to(&offered);
+    AgentView {
+        id,
+        info: agent.info.clone(),
+        connected: matches!(agent.presence, Presence::Connected(_)),
+        draining: agent.draining,
+        used,
+        offered,
+        tasks: running(state, &agent.tasks),
+    }
+}
+
+fn framework_view(state: &State, id: FrameworkId, framework: &Framework) -> FrameworkView {
+    let offered = sum(state, &framework.offers).with_ports(Ports::default());
+    let mut used = state.allocator.allocated_to(id);
+    used.take_up_to(&offered);
+    FrameworkView {
+        id,
+        info: framework.info.clone(),
+        connected: matches!(framework.link, Link::Connected(_)),
+        suppressed: state.allocator.is_suppressed(id),
+        used,
+        offered,
+        tasks: running(state, &framework.tasks),
+    }
+}
+
+fn role_view(role: &RoleStanding<'_>) -> RoleView {
+    RoleView {
+        name: role.name.to_string(),
+        weight: role.weight.get(),
+        frameworks: role.frameworks,
+        allocated: role.allocated.clone(),
+        share: role.share,
+    }
+}
+
+fn offer_view(id: OfferId, offer: &OpenOffer) -> OfferView {
+    OfferView { id, framework: offer.framework, agent: offer.agent, resources: offer.resources.clone() }
 }
 
 fn view(id: TaskId, task: &Task) -> TaskView {
     TaskView {
         id,
         name: task.name.clone(),
-        role: task.role.to_string(),
+        role: task.tenant.role.to_string(),
         agent: task.agent,
         resources: task.resources.clone(),
         status: task.status.clone(),

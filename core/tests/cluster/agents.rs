@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use haggle_core::access::Principal;
 use haggle_core::cluster::{
     AgentCommand, AgentIdentity, AgentOrder, AgentRecord, Announcement, Change, Command, Config, Effect,
     FrameworkCommand, FrameworkEvent, OperatorCommand, Refusal, Rejection,
@@ -493,7 +494,7 @@ fn an_agent_that_is_unreachable_for_a_day_is_gone() {
 #[test]
 fn an_agent_is_gone_when_an_operator_says_so_and_not_while_it_is_connected() {
     let (mut world, agent, framework, task) = with_running();
-    let gone = Command::Operator(None, OperatorCommand::AgentGone(agent.id));
+    let gone = Command::Operator(Principal::owner(), None, OperatorCommand::AgentGone(agent.id));
     assert_eq!(world.try_apply(gone.clone()), Err(Refusal::AgentConnected(agent.id)));
     world.disconnect(agent);
 
@@ -508,7 +509,7 @@ fn an_agent_is_gone_when_an_operator_says_so_and_not_while_it_is_connected() {
 fn an_operators_request_is_carried_out_once() {
     let (mut world, agent, ..) = with_running();
     world.disconnect(agent);
-    let gone = Command::Operator(Some(RequestId(5)), OperatorCommand::AgentGone(agent.id));
+    let gone = Command::Operator(Principal::owner(), Some(RequestId(5)), OperatorCommand::AgentGone(agent.id));
 
     assert_ne!(world.apply(gone.clone()), []);
     assert_eq!(world.apply(gone), []);

@@ -15,7 +15,7 @@ const T: TaskId = TaskId { framework: FrameworkId(1), number: 1 };
 fn new_master() -> World {
     let recovered = Recovered {
         agents: vec![(AgentId(1), record(size(2, 1024), 1))],
-        frameworks: vec![(FrameworkId(1), framework_info("role"))],
+        frameworks: vec![(FrameworkId(1), framework_record("role"))],
         last_agent: 4,
         last_framework: 4,
         ..remembered()

@@ -43,7 +43,7 @@ fn a_new_framework_is_remembered_before_it_is_told_its_id() {
     assert_eq!(
         effects,
         [
-            Effect::Remember(Change::FrameworkSubscribed(FrameworkId(1), framework_info("role"))),
+            Effect::Remember(Change::FrameworkSubscribed(FrameworkId(1), framework_record("role"))),
             Effect::ToFramework(
                 framework.session,
                 FrameworkEvent::Subscribed { member: member(FrameworkId(1)), epoch: Epoch(1), last_call: 0 }
@@ -175,7 +175,7 @@ fn a_framework_that_changes_its_mind_about_itself_is_written_down_again() {
 
     let (framework, effects) = world.subscribe(Some(framework.id), framework_info("new"));
 
-    let change = Change::FrameworkSubscribed(framework.id, framework_info("new"));
+    let change = Change::FrameworkSubscribed(framework.id, framework_record("new"));
     assert!(effects.contains(&Effect::Remember(change)));
     let roles: Vec<_> = world.cluster.roles().into_iter().map(|role| role.name).collect();
     assert_eq!(roles, ["new"]);

@@ -1,5 +1,6 @@
 //! Ending tasks on request.
 
+use haggle_core::access::Principal;
 use haggle_core::cluster::{AgentOrder, Command, FrameworkCommand, OperatorCommand, Recovered, Refusal};
 use haggle_core::{AgentId, Reason, TaskId, TaskState};
 
@@ -97,7 +98,7 @@ fn a_framework_kills_its_own_tasks_only() {
 }
 
 fn operator_kills(task: TaskId) -> Command {
-    Command::Operator(None, OperatorCommand::KillTask(task))
+    Command::Operator(Principal::owner(), None, OperatorCommand::KillTask(task))
 }
 
 #[test]

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use haggle_core::access::Principal;
 use haggle_core::cluster::{
     Acknowledgement, AgentCommand, AgentIdentity, AgentOrder, AgentRecord, Cluster, Command, Config, Effect,
-    FrameworkCommand, FrameworkEvent, FrameworkInfo, HeldTask, Recovered, Refusal,
+    FrameworkCommand, FrameworkEvent, FrameworkInfo, FrameworkRecord, HeldTask, Recovered, Refusal,
 };
 use haggle_core::{
     AgentId, AgentInfo, AgentKey, Bytes, ClusterId, Digest, Epoch, FrameworkId, Grants, Limits, Member, MilliCpu, Now,
@@ -86,9 +87,16 @@ impl World {
         effects
     }
 
+    /// A connection of the owner, who may do everything.
     pub(crate) fn session(&mut self) -> SessionId {
+        self.session_of(Principal::owner())
+    }
+
+    pub(crate) fn session_of(&mut self, who: Principal) -> SessionId {
         self.last_session += 1;
-        SessionId(self.last_session)
+        let session = SessionId(self.last_session);
+        self.apply(Command::Connected(session, who));
+        session
     }
 
     pub(crate) fn agent(&mut self, cpus: u64, mib: u64) -> Agent {
@@ -229,7 +237,12 @@ pub(crate) fn member<Id>(id: Id) -> Member<Id> {
 
 /// What a registry remembers of an agent, whose key is its number.
 pub(crate) fn record(resources: Resources, id: u64) -> AgentRecord {
-    AgentRecord { info: agent_info(resources), key: AgentKey(u128::from(id)), unreachable_since: None }
+    AgentRecord {
+        info: agent_info(resources),
+        key: AgentKey(u128::from(id)),
+        unreachable_since: None,
+        certified: false,
+    }
 }
 
 pub(crate) fn size(cpus: u64, mib: u64) -> Resources {
@@ -246,6 +259,11 @@ pub(crate) fn framework_info(role: &str) -> FrameworkInfo {
         role: role.into(),
         failover_timeout: FrameworkInfo::DEFAULT_FAILOVER_TIMEOUT,
     }
+}
+
+/// What a registry remembers of a framework of the owner's.
+pub(crate) fn framework_record(role: &str) -> FrameworkRecord {
+    FrameworkRecord { info: framework_info(role), principal: Principal::OWNER.into() }
 }
 
 pub(crate) fn task(framework: Framework, number: u64, cpus: u64, mib: u64) -> TaskSpec {

@@ -3,6 +3,7 @@
 mod kit;
 
 mod accept;
+mod access;
 mod agents;
 mod allocation;
 mod cost;

@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use haggle_core::access::{Principal, Roles, TokenId, TokenKind, TokenRecord};
 use haggle_core::cluster::{
     Acknowledgement, AgentCommand, AgentIdentity, AgentOrder, Announcement, Cluster, Command, Config, Effect,
     FrameworkCommand, FrameworkEvent, FrameworkInfo, HeldTask, OperatorCommand, Question,
 };
 use haggle_core::{
-    AgentId, AgentKey, FrameworkId, Now, OfferId, Resources, SessionId, Source, TaskId, TaskSpec, TaskState,
+    AgentId, AgentKey, Digest, FrameworkId, Now, OfferId, Resources, SessionId, Source, TaskId, TaskSpec, TaskState,
     TaskStatus, UpdateId,
 };
 use proptest::prelude::*;
@@ -32,6 +33,8 @@ enum Step {
     Declines(usize, u64),
     Kills(usize),
     KilledByOperator(usize),
+    AgentRemoved(usize),
+    TokenRevoked(usize),
     Acknowledges(usize),
     Reconciles(usize),
     Revives(usize),
@@ -65,6 +68,8 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (one(), 0..10_u64).prop_map(|(offer, refuse)| Step::Declines(offer, refuse)),
         2 => one().prop_map(Step::Kills),
         1 => one().prop_map(Step::KilledByOperator),
+        1 => one().prop_map(Step::AgentRemoved),
+        1 => one().prop_map(Step::TokenRevoked),
         4 => one().prop_map(Step::Acknowledges),
         1 => one().prop_map(Step::Reconciles),
         1 => one().prop_map(Step::Revives),
@@ -90,6 +95,7 @@ struct Chaos {
     last_session: u64,
     last_task: u64,
     last_agent: u128,
+    last_token: u64,
     hosts: BTreeMap<AgentId, Host>,
     frameworks: BTreeMap<FrameworkId, Option<SessionId>>,
     /// Updates that frameworks have heard and may acknowledge.
@@ -107,6 +113,7 @@ impl Chaos {
             last_session: 0,
             last_task: 0,
             last_agent: 0,
+            last_token: 0,
             hosts: BTreeMap::new(),
             frameworks: BTreeMap::new(),
             heard: Vec::new(),
@@ -116,8 +123,36 @@ impl Chaos {
     }
 
     fn session(&mut self) -> SessionId {
+        self.session_of(Principal::owner())
+    }
+
+    fn session_of(&mut self, who: Principal) -> SessionId {
         self.last_session += 1;
-        SessionId(self.last_session)
+        let session = SessionId(self.last_session);
+        self.apply(Command::Connected(session, who));
+        session
+    }
+
+    /// Who comes with a new token.
+    fn token(&mut self) -> Principal {
+        self.last_token += 1;
+        let id = TokenId(self.last_token);
+        let record = TokenRecord {
+            name: "tenant".into(),
+            kind: TokenKind::Framework(Roles::every()),
+            hash: Digest([1; 32]),
+            made_ms: 0,
+            expires_ms: 1_000,
+            made_by: Principal::OWNER.into(),
+            revoked: false,
+        };
+        let who = record.principal(id);
+        self.operator_says(OperatorCommand::CreateToken(id, record));
+        who
+    }
+
+    fn operator_says(&mut self, command: OperatorCommand) {
+        self.apply(Command::Operator(Principal::owner(), None, command));
     }
 
     /// Applies a command, checks that a refusal has changed nothing, and lets the effects reach the peers.
@@ -331,8 +366,25 @@ impl Chaos {
                     self.move_task(id, session, task, state);
                 }
             }
+            Step::AgentRemoved(pick) => {
+                let all: Vec<_> = self.hosts.keys().copied().collect();
+                if let Some(&id) = all.get(pick % all.len().max(1)) {
+                    self.hosts.get_mut(&id).expect("it was picked").tasks.clear();
+                    self.operator_says(OperatorCommand::RemoveAgent(id));
+                }
+            }
+            Step::TokenRevoked(pick) => {
+                let id = TokenId(pick as u64 % (self.last_token + 1));
+                self.operator_says(OperatorCommand::RevokeToken(id));
+            }
             Step::FrameworkJoins(role) => {
-                let session = self.session();
+                let session = match role % 2 {
+                    0 => self.session(),
+                    _ => {
+                        let who = self.token();
+                        self.session_of(who)
+                    }
+                };
                 let info = framework_info(["a", "b", "a/c"][role % 3]);
                 self.apply(Command::Framework(session, FrameworkCommand::Subscribe { member: None, info }.into()));
             }
@@ -366,7 +418,7 @@ impl Chaos {
                 let task = self.launched.iter().nth(pick % (self.launched.len() + 1)).copied();
                 let nobodys = TaskId { framework: FrameworkId(1), number: 999_999 };
                 let kill = OperatorCommand::KillTask(task.unwrap_or(nobodys));
-                self.apply(Command::Operator(None, kill));
+                self.apply(Command::Operator(Principal::owner(), None, kill));
             }
             Step::Acknowledges(pick) => self.framework_says(pick, |world, framework| {
                 let its = |&(task, _): &(TaskId, UpdateId)| task.framework == framework.id;

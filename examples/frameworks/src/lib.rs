@@ -3,14 +3,19 @@
 use std::path::Path;
 
 use anyhow::{Context, ensure};
-use haggle_sdk::{Client, Digest};
+use haggle_sdk::{Client, Digest, secret_argument};
 
 /// Where the master is.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Master {
-    /// The master, as HOST:PORT, or several joined by commas; `haggle up` starts one with its agents
-    #[arg(long, env = "HAGGLE_MASTER", value_name = "ADDRESS", default_value = "127.0.0.1:5050")]
-    master: String,
+    /// The master, as HOST:PORT, or several joined by commas; `haggle up` starts one with its agents [default: where the
+    /// token says, else 127.0.0.1:5050]
+    #[arg(long, env = "HAGGLE_MASTER", value_name = "ADDRESS")]
+    master: Option<String>,
+    /// What lets it in where the master is not this user's own: a token of `haggle token create --kind framework`, @FILE,
+    /// or - for standard input
+    #[arg(long, env = "HAGGLE_TOKEN", hide_env_values = true, value_name = "TOKEN|@FILE|-")]
+    token: Option<String>,
 }
 
 impl Master {
@@ -19,7 +24,14 @@ impl Master {
     /// # Errors
     /// When nobody answers there.
     pub async fn connect(&self) -> anyhow::Result<Client> {
-        let client = Client::connect(&self.master).await?;
+        let mut cluster = Client::builder();
+        if let Some(master) = &self.master {
+            cluster = cluster.master(master);
+        }
+        if let Some(token) = &self.token {
+            cluster = cluster.token(secret_argument(token)?.parse()?);
+        }
+        let client = cluster.connect().await?;
         let master = client.master().await?;
         println!("connected to the master at {}, version {}", client.url(), master.version);
         Ok(client)

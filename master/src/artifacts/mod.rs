@@ -1,6 +1,7 @@
 //! Modules and input files, kept on disk under the name of their SHA-256.
 
 mod upload;
+mod uploaders;
 
 use std::fs::{self, DirEntry, File};
 use std::io;
@@ -27,6 +28,9 @@ pub(crate) enum ArtifactError {
     /// All of them together are too large.
     #[error("the artifact store is full: it holds {used} of {limit}")]
     StoreFull { used: Bytes, limit: Bytes },
+    /// Too many have brought it.
+    #[error("{limit} principals have brought {digest}, more are not remembered: share one token's name among them")]
+    TooManyUploaders { digest: Digest, limit: usize },
     /// The disk below is full.
     #[error("the master's disk is full: {0}")]
     DiskFull(io::Error),
@@ -49,11 +53,12 @@ impl From<io::Error> for ArtifactError {
 /// The store. Everything here blocks on the disk.
 ///
 /// A file below `sha256` is whole and has the digest of its name: it is written under `partial`, and moved when
-/// it was verified.
+/// it was verified. A file below `uploaders` has its name, and holds those of the principals that have brought it.
 #[derive(Debug)]
 pub(crate) struct Store {
     kept: PathBuf,
     partial: PathBuf,
+    uploaders: PathBuf,
     limits: ArtifactLimits,
     /// Whether artifacts outlive the master, and so a power cut.
     durable: bool,
@@ -74,14 +79,16 @@ impl Store {
                 (temporary.path().to_owned(), Some(temporary))
             }
         };
-        let (kept, partial) = (folder.join("sha256"), folder.join("partial"));
-        fs::create_dir_all(&kept)?;
-        fs::create_dir_all(&partial)?;
+        let [kept, partial, uploaders] = ["sha256", "partial", "uploaders"].map(|name| folder.join(name));
+        for folder in [&kept, &partial, &uploaders] {
+            fs::create_dir_all(folder)?;
+        }
         for left_over in fs::read_dir(&partial)? {
             fs::remove_file(left_over?.path())?;
         }
         let used = size_of_all(&kept)?;
-        Ok(Self { kept, partial, limits, durable: temporary.is_none(), used: Mutex::new(used), _temporary: temporary })
+        let (durable, used) = (temporary.is_none(), Mutex::new(used));
+        Ok(Self { kept, partial, uploaders, limits, durable, used, _temporary: temporary })
     }
 
     /// Begins to store an artifact; with `expected`, only one with that digest.

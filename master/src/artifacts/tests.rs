@@ -32,6 +32,36 @@ fn assert_nothing_left(store: &Store) {
 }
 
 #[test]
+fn who_brought_an_artifact_is_remembered_over_a_restart() {
+    let (folder, store) = store_with(100, 100);
+    let (digest, _) = upload(&store, None, b"some bytes").unwrap();
+
+    for name in ["ci", "other", "ci"] {
+        store.note_uploader(digest, name).unwrap();
+    }
+    drop(store);
+
+    let limits = ArtifactLimits { total: Bytes::new(100), single: Bytes::new(100) };
+    let store = Store::open(Some(folder.path()), limits).unwrap();
+    let brought = ["ci", "other", "c", "ci\nother", ""].map(|name| store.was_brought_by(digest, name).unwrap());
+    assert_eq!(brought, [true, true, false, false, false]);
+}
+
+#[test]
+fn of_too_many_who_bring_the_same_the_next_is_told_so() {
+    let (_folder, store) = store_with(100, 100);
+    let (digest, _) = upload(&store, None, b"some bytes").unwrap();
+    for number in 0..1_000 {
+        store.note_uploader(digest, &number.to_string()).unwrap();
+    }
+
+    let error = store.note_uploader(digest, "one too many").unwrap_err();
+
+    assert!(error.to_string().starts_with("1000 principals have brought sha256:"), "{error}");
+    store.note_uploader(digest, "7").unwrap();
+}
+
+#[test]
 fn what_was_stored_can_be_read_under_its_digest() {
     let (_folder, store) = store_with(100, 100);
     let digest = digest_of(b"some bytes");

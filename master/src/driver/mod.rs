@@ -1,15 +1,17 @@
 //! The one thread that owns the cluster: applies what waits, writes what must last, only then speaks.
 
+mod audit;
 mod peers;
 mod room;
 mod spoken;
+mod tenants;
 #[cfg(test)]
 mod tests;
 
 use std::io;
 use std::mem;
 use std::thread;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::Instant;
 
 use futures_util::FutureExt;
 use haggle_core::cluster::{Announcement, Cluster, Command, Effect, Refusal};
@@ -20,18 +22,23 @@ use tokio::time::sleep_until;
 use tonic::Status;
 use tracing::{debug, enabled, error, info, warn};
 
+use self::audit::Decision;
 use self::peers::Peers;
 use self::spoken::Spoken;
+use self::tenants::Tenants;
+use crate::access::{Caller, Guard, status_of, wall_clock_ms};
 use crate::clock::Clock;
 use crate::error::Failure;
-use crate::handle::{Handle, Happening, Inbox, Question, REQUESTS, Reign, Request, Room, Verdict};
+use crate::handle::{Answer, Handle, Happening, Inbox, Peer, Question, REQUESTS, Reign, Request, Room, Verdict};
 use crate::inbox::{Heard, Kind, Round, Saying, Share};
 use crate::registry::{Registry, RegistryError};
 
 /// Happenings that a watcher may be behind: about half a second of a cluster that starts 5,000 tasks a second.
 const HAPPENINGS: usize = 8_192;
 
-/// Starts the driver. What it resolves to says how it ended.
+pub(crate) use self::audit::object_of;
+
+/// Starts the driver, which keeps what the guard knows up to date. What it resolves to says how it ended.
 ///
 /// # Errors
 /// When there is no thread to be had.
@@ -40,6 +47,7 @@ pub(crate) fn start(
     registry: Box<dyn Registry>,
     clock: Clock,
     reign: Reign,
+    guard: Guard,
 ) -> io::Result<(Handle, oneshot::Receiver<Result<(), Failure>>)> {
     let (happenings, _) = broadcast::channel(HAPPENINGS);
     let room = Room::default();
@@ -48,7 +56,8 @@ pub(crate) fn start(
     // Not one of the runtime's threads: what serves sockets must not wait for the registry's disk, and this
     // thread must not wait for what serves sockets.
     let runtime = runtime::Builder::new_current_thread().enable_time().build()?;
-    let driver = Driver::new(cluster, registry, clock, room, happenings);
+    guard.known().begin(&cluster);
+    let driver = Driver::new(cluster, registry, clock, room, happenings, guard);
     thread::Builder::new().name("haggle-driver".to_owned()).spawn(move || {
         let outcome = runtime.block_on(driver.run(inbox));
         // Nobody waits any more when the master was dropped without being stopped.
@@ -63,11 +72,13 @@ struct Driver {
     clock: Clock,
     room: Room,
     peers: Peers,
+    guard: Guard,
+    tenants: Tenants,
     happenings: broadcast::Sender<Happening>,
     /// Of this batch. They stay here until what is to be remembered of them is.
     effects: Vec<Effect>,
     /// Told after the batch is durable: a verdict is an effect as well.
-    verdicts: Vec<(oneshot::Sender<Verdict>, Result<(), Refusal>)>,
+    verdicts: Vec<(oneshot::Sender<Verdict>, Result<Answer, Refusal>)>,
     /// Answered at the end of the batch.
     questions: Vec<Question>,
     /// Sessions that end with these words, once the batch is let out.
@@ -103,6 +114,7 @@ impl Driver {
         clock: Clock,
         room: Room,
         happenings: broadcast::Sender<Happening>,
+        guard: Guard,
     ) -> Self {
         Self {
             cluster,
@@ -110,6 +122,8 @@ impl Driver {
             clock,
             room,
             peers: Peers::default(),
+            guard,
+            tenants: Tenants::default(),
             happenings,
             effects: Vec::new(),
             verdicts: Vec::new(),
@@ -167,12 +181,18 @@ impl Driver {
     /// After [`RegistryError::Full`], [`Self::settle`] may be tried again.
     fn step(&mut self, batch: &mut Batch, at: Instant) -> Result<(), RegistryError> {
         let now = self.clock.look(at);
+        self.look_at_wall_clock(now);
         for request in batch.requests.drain(..) {
             match request {
-                Request::Open(session, peer) => self.peers.open(session, peer),
-                Request::Decide(request, command, verdict) => {
-                    let decided = self.apply(now, Command::Operator(request, command));
-                    self.verdicts.push((verdict, decided));
+                Request::Open(session, caller, peer) => self.open(now, session, caller, peer),
+                Request::Decide(who, request, command, verdict) => {
+                    let before = self.effects.len();
+                    let decided = self.apply(now, Command::Operator(who, request, command));
+                    let answer = self.effects[before..].iter().find_map(|effect| match effect {
+                        Effect::Enrolled(member) => Some(*member),
+                        _ => None,
+                    });
+                    self.verdicts.push((verdict, decided.map(|()| answer)));
                 }
                 Request::Ask(question) => self.questions.push(question),
                 Request::Stop => self.stop = true,
@@ -191,6 +211,28 @@ impl Driver {
         }
         self.tick_when_due(now, batch.rounds);
         self.settle()
+    }
+
+    /// Tokens end by the time of people.
+    fn look_at_wall_clock(&mut self, now: Now) {
+        if let Some(expiry) = self.cluster.next_expiry() {
+            let wall_ms = wall_clock_ms();
+            if expiry <= wall_ms {
+                // It is never refused.
+                let _ = self.apply(now, Command::WallClock(wall_ms));
+            }
+        }
+    }
+
+    fn open(&mut self, now: Now, session: SessionId, caller: Caller, peer: Peer) {
+        let connected = match &caller.who {
+            Some(who) => self.apply(now, Command::Connected(session, who.clone())),
+            None => Err(Refusal::NotConnected(session)),
+        };
+        self.peers.open(session, caller, peer);
+        if let Err(refusal) = connected {
+            self.refused.push((session, status_of(&refusal)));
+        }
     }
 
     /// What was said before a deadline is heard before it: nobody counts as silent whose words wait. It waits for as long
@@ -246,9 +288,17 @@ impl Driver {
             if !self.peers.is_open(session) || self.refused.iter().any(|(refused, _)| *refused == session) {
                 return;
             }
-            if let Err(refusal) = self.apply(now, command) {
+            let decision = Decision::of(&command);
+            let before = self.effects.len();
+            let verdict = self.apply(now, command);
+            if decision.is_written(&verdict)
+                && let Some(caller) = self.peers.caller(session)
+            {
+                decision.write(self.guard.audit(), caller, session, &verdict, &self.effects[before..]);
+            }
+            if let Err(refusal) = verdict {
                 // What follows in the message was said in the belief that this was done.
-                self.refused.push((session, Status::failed_precondition(refusal.to_string())));
+                self.refused.push((session, status_of(&refusal)));
                 self.disconnect(now, session);
             }
         }
@@ -288,15 +338,22 @@ impl Driver {
         let time_ms = if watched { wall_clock_ms() } else { 0 };
         for effect in self.effects.drain(..) {
             match effect {
-                Effect::Remember(_) => {}
+                Effect::Remember(change) => self.guard.known().note(&change),
+                // It was told who asked.
+                Effect::Enrolled(_) => {}
                 Effect::ToFramework(session, event) => self.peers.tell_framework(session, event),
                 Effect::ToAgent(session, order) => self.peers.tell_agent(session, order),
                 Effect::Close(session) => self.peers.close(session),
                 Effect::Announce(what) => {
                     log(&what);
+                    let tenant = match &what {
+                        // Of these there are many: for nobody, nobody's.
+                        Announcement::Task(_) if !watched => None,
+                        what => self.tenants.of(what, &self.cluster),
+                    };
                     if watched {
                         // The last watcher may have gone meanwhile.
-                        let _ = self.happenings.send(Happening { time_ms, what });
+                        let _ = self.happenings.send(Happening { time_ms, what, tenant });
                     }
                 }
             }
@@ -339,9 +396,4 @@ fn log(what: &Announcement) {
         Announcement::FrameworkRemoved(id) => info!("{id} is removed"),
         Announcement::Task(_) => {}
     }
-}
-
-fn wall_clock_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

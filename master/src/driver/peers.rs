@@ -6,6 +6,7 @@ use haggle_core::SessionId;
 use haggle_core::cluster::{AgentOrder, FrameworkEvent};
 use tonic::Status;
 
+use crate::access::Caller;
 use crate::agent_mail::AgentMail;
 use crate::handle::Peer;
 use crate::outbox::{FellBehind, Outbox, Weigh};
@@ -14,6 +15,8 @@ use crate::outbox::{FellBehind, Outbox, Weigh};
 #[derive(Default)]
 pub(super) struct Peers {
     lines: HashMap<SessionId, Line>,
+    /// Who is at the other end.
+    callers: HashMap<SessionId, Caller>,
     /// Whose batch is not empty.
     touched: Vec<SessionId>,
 }
@@ -29,7 +32,8 @@ struct Collecting<T> {
 }
 
 impl Peers {
-    pub(super) fn open(&mut self, session: SessionId, peer: Peer) {
+    pub(super) fn open(&mut self, session: SessionId, caller: Caller, peer: Peer) {
+        self.callers.insert(session, caller);
         let line = match peer {
             Peer::Agent(outbox) => Line::Agent(Collecting { outbox, batch: Vec::new() }),
             Peer::Framework(outbox) => Line::Framework(Collecting { outbox, batch: Vec::new() }),
@@ -41,7 +45,13 @@ impl Peers {
         self.lines.contains_key(&session)
     }
 
+    /// Who is at the other end of a session, while it is open.
+    pub(super) fn caller(&self, session: SessionId) -> Option<&Caller> {
+        self.callers.get(&session)
+    }
+
     pub(super) fn remove(&mut self, session: SessionId) {
+        self.callers.remove(&session);
         self.lines.remove(&session);
     }
 
@@ -70,6 +80,7 @@ impl Peers {
 
     /// Ends a session with an error, and forgets it.
     pub(super) fn fail(&mut self, session: SessionId, status: Status) {
+        self.callers.remove(&session);
         match self.lines.remove(&session) {
             Some(Line::Agent(line)) => line.outbox.fail(status),
             Some(Line::Framework(line)) => line.outbox.fail(status),
@@ -86,6 +97,7 @@ impl Peers {
                 None => Ok(()),
             };
             if sent == Err(FellBehind) {
+                self.callers.remove(&session);
                 self.lines.remove(&session);
                 cut_off.push(session);
             }

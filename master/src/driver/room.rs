@@ -45,8 +45,8 @@ impl Driver {
     /// Answers what needs no room, and refuses the rest.
     pub(super) fn refuse(&mut self, request: Request, why: &NoRoom) {
         match request {
-            Request::Open(_, Peer::Agent(outbox)) => outbox.fail(why.clone().into()),
-            Request::Open(_, Peer::Framework(outbox)) => outbox.fail(why.clone().into()),
+            Request::Open(_, _, Peer::Agent(outbox)) => outbox.fail(why.clone().into()),
+            Request::Open(_, _, Peer::Framework(outbox)) => outbox.fail(why.clone().into()),
             // Who asked may have gone meanwhile.
             Request::Decide(.., verdict) => drop(verdict.send(Err(why.clone()))),
             Request::Ask(question) => question(&self.cluster),

@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use haggle_core::cluster::{AgentCommand, Command, FrameworkCall, FrameworkCommand, OperatorCommand};
+use haggle_core::cluster::{AgentCommand, Command, FrameworkCall, FrameworkCommand};
+
+use super::object_of;
 
 /// Prints a command.
 pub(super) struct Spoken<'a>(pub(super) &'a Command);
@@ -21,16 +23,15 @@ impl fmt::Display for Spoken<'_> {
                 }
                 framework(command, f)
             }
-            Command::Operator(request, command) => {
-                f.write_str("operator ")?;
+            Command::Operator(who, request, command) => {
+                write!(f, "{who} ")?;
                 if let Some(request) = request {
                     write!(f, "{request} ")?;
                 }
-                match command {
-                    OperatorCommand::KillTask(task) => write!(f, "kill {task}"),
-                    OperatorCommand::AgentGone(agent) => write!(f, "{agent} gone"),
-                }
+                write!(f, "{} {}", command.verb(), object_of(command))
             }
+            Command::Connected(session, who) => write!(f, "{session} connected as {who}"),
+            Command::WallClock(wall_ms) => write!(f, "wall clock {wall_ms} ms"),
             Command::Disconnected(session) => write!(f, "{session} disconnected"),
             Command::Tick => f.write_str("tick"),
         }

@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{FutureExt, StreamExt};
+use haggle_core::access::Principal;
 use haggle_core::cluster::{
     AgentCommand, AgentIdentity, AgentOrder, Change, Config, FrameworkCommand, FrameworkEvent, FrameworkInfo,
     OperatorCommand, Recovered,
@@ -39,7 +40,11 @@ impl Driven {
         let (happenings, _) = broadcast::channel(16);
         let start = Instant::now();
         let clock = Clock::starting_at(origin, start);
-        Self { driver: Driver::new(cluster, registry, clock, Room::default(), happenings), disk, start }
+        Self {
+            driver: Driver::new(cluster, registry, clock, Room::default(), happenings, Guard::for_tests()),
+            disk,
+            start,
+        }
     }
 
     /// With an agent that has registered and a framework that was offered it.
@@ -128,16 +133,20 @@ fn accept(offer: &Offer, numbers: std::ops::Range<u64>, stdin: usize) -> Command
     call(FrameworkCommand::Accept { offers, tasks, refuse: Duration::ZERO })
 }
 
+fn owner() -> Caller {
+    Caller::new(Some(Principal::owner()), None)
+}
+
 fn agent_joins(batch: &mut Batch) -> Mail<AgentMail> {
     let (outbox, mail) = outbox();
-    batch.requests.push(Request::Open(AGENT, Peer::Agent(outbox)));
+    batch.requests.push(Request::Open(AGENT, owner(), Peer::Agent(outbox)));
     batch.said(AGENT, vec![register()]);
     mail
 }
 
 fn framework_joins(batch: &mut Batch) -> Mail<FrameworkEvent> {
     let (outbox, mail) = outbox();
-    batch.requests.push(Request::Open(FRAMEWORK, Peer::Framework(outbox)));
+    batch.requests.push(Request::Open(FRAMEWORK, owner(), Peer::Framework(outbox)));
     batch.said(FRAMEWORK, vec![subscribe()]);
     mail
 }
@@ -229,7 +238,7 @@ fn what_a_full_disk_held_up_is_said_once_there_is_room() {
     let mut agent = agent_joins(&mut batch);
     let kill = OperatorCommand::KillTask(TaskId { framework: FrameworkId(1), number: 1 });
     let (verdict, mut heard) = oneshot::channel();
-    batch.requests.push(Request::Decide(None, kill, verdict));
+    batch.requests.push(Request::Decide(Principal::owner(), None, kill, verdict));
 
     driven.disk.set_full(true);
     assert!(matches!(driven.step(batch), Err(RegistryError::Full(_))));
@@ -255,12 +264,14 @@ fn while_the_disk_is_full_questions_are_answered_and_newcomers_are_told_why_not(
     let why = NoRoom("no space left on device".to_owned());
 
     let (outbox, mut newcomer) = outbox();
-    driven.driver.refuse(Request::Open(SessionId(9), Peer::Framework(outbox)), &why);
+    driven.driver.refuse(Request::Open(SessionId(9), owner(), Peer::Framework(outbox)), &why);
     let (answer, mut heard) = oneshot::channel();
     let ask = move |cluster: &Cluster| answer.send(cluster.agents().len()).unwrap();
     driven.driver.refuse(Request::Ask(Box::new(ask)), &why);
     let (verdict, mut decided) = oneshot::channel();
-    driven.driver.refuse(Request::Decide(None, OperatorCommand::AgentGone(AgentId(1)), verdict), &why);
+    driven
+        .driver
+        .refuse(Request::Decide(Principal::owner(), None, OperatorCommand::AgentGone(AgentId(1)), verdict), &why);
 
     let refused = last_word(&mut newcomer);
     assert_eq!(refused.code(), Code::Unavailable);
@@ -286,7 +297,7 @@ async fn a_full_disk_passes_while_the_master_runs() {
     };
     assert_eq!(refused.code(), Code::Unavailable);
     assert_eq!(
-        handle.decide(None, OperatorCommand::AgentGone(AgentId(1))).await.unwrap_err().code(),
+        handle.decide(Principal::owner(), None, OperatorCommand::AgentGone(AgentId(1))).await.unwrap_err().code(),
         Code::Unavailable
     );
     assert_eq!(handle.ask(|cluster| cluster.agents().len()).await, Ok(1));
@@ -444,7 +455,7 @@ fn a_framework_that_was_replaced_hears_of_that_and_not_that_it_is_unknown() {
     let (second_box, _second) = outbox();
     let again = Command::Framework(SessionId(77), FrameworkCommand::Subscribe { member, info }.into());
     let mut batch = said(SessionId(77), vec![again]);
-    batch.requests.push(Request::Open(SessionId(77), Peer::Framework(second_box)));
+    batch.requests.push(Request::Open(SessionId(77), owner(), Peer::Framework(second_box)));
     batch.said(FRAMEWORK, vec![call(FrameworkCommand::Revive)]);
 
     driven.step(batch).unwrap();
@@ -455,7 +466,7 @@ fn a_framework_that_was_replaced_hears_of_that_and_not_that_it_is_unknown() {
 
 async fn open(handle: &Handle, peer: Peer) -> Result<(Speaker, OwnedSemaphorePermit), Status> {
     let kind = if matches!(peer, Peer::Agent(_)) { Kind::Agent } else { Kind::Framework };
-    handle.open(peer, handle.intake(kind)).await
+    handle.open(owner(), peer, handle.intake(kind)).await
 }
 
 fn started_on(disk: &FailingDisk, config: Config) -> (Handle, oneshot::Receiver<Result<(), Failure>>) {
@@ -463,7 +474,7 @@ fn started_on(disk: &FailingDisk, config: Config) -> (Handle, oneshot::Receiver<
     let (recovered, origin): (Recovered, Now) = registry.recover().unwrap();
     let reign = Reign::from(&recovered);
     let cluster = Cluster::new(config, recovered, origin);
-    start(cluster, registry, Clock::starting_at(origin, Instant::now()), reign).unwrap()
+    start(cluster, registry, Clock::starting_at(origin, Instant::now()), reign, Guard::for_tests()).unwrap()
 }
 
 #[tokio::test]

@@ -12,9 +12,9 @@ use haggle_etcd::{EtcdError, Session};
 use tokio::sync::{oneshot, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
-use tonic::service::Routes;
 use tracing::{info, warn};
 
+use crate::access::{Guard, Guarded};
 use crate::clock::Clock;
 use crate::error::Failure;
 use crate::handle::{Handle, Reign};
@@ -35,7 +35,8 @@ pub(crate) struct Election {
     /// The rules of the cluster.
     pub(crate) rules: cluster::Config,
     /// Makes the services of a term.
-    pub(crate) services: Box<dyn Fn(Handle) -> Routes + Send + Sync>,
+    pub(crate) services: Box<dyn Fn(Handle) -> Guarded + Send + Sync>,
+    pub(crate) guard: Guard,
     pub(crate) role: watch::Sender<Role>,
     /// Counts how often this master said that it is up.
     pub(crate) joined: watch::Sender<u64>,
@@ -136,7 +137,7 @@ impl Election {
         let reign = Reign::from(&recovered);
         let cluster = Cluster::new(self.rules.clone(), recovered, origin);
         let clock = Clock::starting_at(origin, Instant::now());
-        let (handle, driver) = driver::start(cluster, registry, clock, reign)
+        let (handle, driver) = driver::start(cluster, registry, clock, reign, self.guard.clone())
             .map_err(|error| Failure::Server(format!("no thread for the driver: {error}")))?;
 
         self.role.send_replace(Role::Leads((self.services)(handle.clone())));

@@ -10,9 +10,10 @@ use tokio::sync::watch;
 use tonic::body::Body;
 use tonic::codegen::http::{Request, Response};
 use tonic::metadata::MetadataValue;
-use tonic::service::Routes;
 use tonic::{Code, Status};
 use tower::Service;
+
+use crate::access::{BetweenMasters, Guarded};
 
 /// What the masters of a cluster ask each other: answered whether this one leads or not.
 const BETWEEN_MASTERS: &str = "/haggle.v1.Masters/";
@@ -21,7 +22,7 @@ const BETWEEN_MASTERS: &str = "/haggle.v1.Masters/";
 #[derive(Clone)]
 pub(crate) enum Role {
     /// It leads: these are its services.
-    Leads(Routes),
+    Leads(Guarded),
     /// It waits for its turn.
     StandsBy(Standby),
 }
@@ -60,11 +61,11 @@ impl Standby {
 #[derive(Clone)]
 pub(crate) struct Switch {
     role: watch::Receiver<Role>,
-    between_masters: Option<Routes>,
+    between_masters: Option<BetweenMasters>,
 }
 
 impl Switch {
-    pub(crate) fn new(role: watch::Receiver<Role>, between_masters: Option<Routes>) -> Self {
+    pub(crate) fn new(role: watch::Receiver<Role>, between_masters: Option<BetweenMasters>) -> Self {
         Self { role, between_masters }
     }
 }
@@ -72,22 +73,22 @@ impl Switch {
 impl Service<Request<Body>> for Switch {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Either<<Routes as Service<Request<Body>>>::Future, Ready<Result<Response<Body>, Infallible>>>;
+    type Future = Either<<Guarded as Service<Request<Body>>>::Future, Ready<Result<Response<Body>, Infallible>>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        // Routes always are.
+        // What is behind it always is.
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        if let Some(routes) = &mut self.between_masters
+        if let Some(masters) = &mut self.between_masters
             && request.uri().path().starts_with(BETWEEN_MASTERS)
         {
-            return Either::Left(routes.call(request));
+            return Either::Left(masters.call(request));
         }
         let role = self.role.borrow().clone();
         match role {
-            Role::Leads(mut routes) => Either::Left(routes.call(request)),
+            Role::Leads(mut services) => Either::Left(services.call(request)),
             Role::StandsBy(standby) => Either::Right(ready(Ok(standby.status().into_http()))),
         }
     }

@@ -11,6 +11,7 @@ use haggle_proto::v1::agent_report::Report;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{intake, session};
+use crate::access::caller;
 use crate::agent_mail::AgentMail;
 use crate::handle::{Handle, Peer};
 use crate::inbox::Speaker;
@@ -38,7 +39,7 @@ impl v1::agents_server::Agents for Agents {
     ) -> Result<Response<Self::SessionStream>, Status> {
         let (outbox, mail) = outbox();
         let intake = intake::of(&request)?;
-        let (mut speaker, place) = self.handle.open(Peer::Agent(outbox.clone()), intake).await?;
+        let (mut speaker, place) = self.handle.open(caller(&request)?, Peer::Agent(outbox.clone()), intake).await?;
         let logs = Arc::clone(&self.logs);
         tokio::spawn(async move {
             let session = speaker.session();

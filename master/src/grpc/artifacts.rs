@@ -9,14 +9,17 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use futures_util::stream::{BoxStream, try_unfold};
 use haggle_core::Digest;
+use haggle_core::access::{Kind, Right, Verb};
 use haggle_proto::convert::digest;
 use haggle_proto::{ARTIFACT_CHUNK, v1};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
+use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::taken::while_taken;
+use crate::access::{Caller, caller};
 use crate::artifacts::{ArtifactError, Store};
 use crate::replicas::Replicas;
 
@@ -36,9 +39,23 @@ pub(super) struct Artifacts {
     room: Arc<Semaphore>,
 }
 
+/// The name of who brought an artifact to another master first, in the metadata of a call between them.
+pub(crate) const UPLOADER: &str = "haggle-uploader-bin";
+
 impl Artifacts {
     pub(super) fn new(store: Arc<Store>, replicas: Option<Arc<Replicas>>) -> Self {
         Self { store, replicas, room: Arc::new(Semaphore::new(TRANSFERS_MAX)) }
+    }
+
+    /// Makes sure that the caller may know of the artifact: whoever is confined to its own may of what it has brought.
+    async fn check(&self, caller: &Caller, verb: Verb, digest: Digest) -> Result<(), Status> {
+        let who = caller.principal()?;
+        if who.right(verb) != Right::Own {
+            return Ok(());
+        }
+        let (store, name) = (Arc::clone(&self.store), Arc::clone(&who.name));
+        let is_its = blocking(move || store.was_brought_by(digest, &name)).await?;
+        if is_its { Ok(()) } else { Err(not_found(digest)) }
     }
 
     /// What is looked for and not here may be with another master: it is here afterwards.
@@ -68,6 +85,8 @@ impl v1::artifacts_server::Artifacts for Artifacts {
     type DownloadStream = BoxStream<'static, Result<v1::DownloadChunk, Status>>;
 
     async fn upload(&self, request: Request<Streaming<v1::UploadChunk>>) -> Result<Response<v1::Artifact>, Status> {
+        let caller = caller(&request)?;
+        let uploader = uploader(&caller, request.metadata())?;
         let mut chunks = request.into_inner();
         // First the turn, so that who waits for it has nothing here yet.
         let _turn = self.room.acquire().await.map_err(|_| closed())?;
@@ -84,14 +103,19 @@ impl v1::artifacts_server::Artifacts for Artifacts {
             next = next_of(&mut chunks).await?;
         }
         let (digest, size) = blocking(move || upload.finish()).await?;
+        caller.about(digest);
+        let (store, name) = (Arc::clone(&self.store), Arc::clone(&uploader));
+        blocking(move || store.note_uploader(digest, &name)).await?;
         if let Some(replicas) = &self.replicas {
-            replicas.spread(digest).await?;
+            replicas.spread(digest, &uploader).await?;
         }
         Ok(Response::new(artifact(digest, size)))
     }
 
     async fn download(&self, request: Request<v1::ArtifactRef>) -> Result<Response<Self::DownloadStream>, Status> {
+        let caller = caller(&request)?;
         let digest = digest(&request.into_inner().digest)?;
+        self.check(&caller, Verb::Download, digest).await?;
         let turn = Arc::clone(&self.room).acquire_owned().await.map_err(|_| closed())?;
         let file = self.find(digest, Store::read).await?;
         let chunks = try_unfold((file, turn), |(file, turn)| async {
@@ -102,10 +126,12 @@ impl v1::artifacts_server::Artifacts for Artifacts {
     }
 
     async fn stat(&self, request: Request<v1::ArtifactRef>) -> Result<Response<v1::Artifact>, Status> {
+        let caller = caller(&request)?;
         let digest = digest(&request.into_inner().digest)?;
+        self.check(&caller, Verb::Stat, digest).await?;
         let size = self.find(digest, Store::stat).await?;
         if let Some(replicas) = &self.replicas {
-            replicas.make_up(digest).await?;
+            replicas.make_up(digest, &caller.principal()?.name).await?;
         }
         Ok(Response::new(artifact(digest, size)))
     }
@@ -116,12 +142,24 @@ impl From<ArtifactError> for Status {
         let message = error.to_string();
         match error {
             ArtifactError::WrongDigest { .. } => Self::invalid_argument(message),
-            ArtifactError::TooLarge { .. } | ArtifactError::StoreFull { .. } | ArtifactError::DiskFull(_) => {
-                Self::resource_exhausted(message)
-            }
+            ArtifactError::TooLarge { .. }
+            | ArtifactError::StoreFull { .. }
+            | ArtifactError::TooManyUploaders { .. }
+            | ArtifactError::DiskFull(_) => Self::resource_exhausted(message),
             ArtifactError::Disk(_) => Self::internal(message),
         }
     }
+}
+
+/// Whose an upload is: the caller's, or, when that is another master, whose it was there.
+fn uploader(caller: &Caller, metadata: &MetadataMap) -> Result<Arc<str>, Status> {
+    let who = caller.principal()?;
+    if who.kind != Kind::Master {
+        return Ok(Arc::clone(&who.name));
+    }
+    let name = metadata.get_bin(UPLOADER).and_then(|name| name.to_bytes().ok());
+    let name = name.and_then(|name| String::from_utf8(name.to_vec()).ok());
+    name.map(Into::into).ok_or_else(|| Status::invalid_argument("a master does not say who brought the artifact"))
 }
 
 fn artifact(digest: Digest, size_bytes: u64) -> v1::Artifact {

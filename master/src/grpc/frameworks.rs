@@ -2,12 +2,14 @@
 
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
+use haggle_core::access::{Kind, Principal};
 use haggle_core::cluster::{Command, FrameworkCall};
 use haggle_proto::v1;
 use haggle_proto::v1::framework_call::Call;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{intake, session};
+use crate::access::caller;
 use crate::handle::{Handle, Peer};
 use crate::inbox::Speaker;
 use crate::outbox::outbox;
@@ -32,10 +34,13 @@ impl v1::frameworks_server::Frameworks for Frameworks {
     ) -> Result<Response<Self::SessionStream>, Status> {
         let (outbox, mail) = outbox();
         let intake = intake::of(&request)?;
-        let (mut speaker, place) = self.handle.open(Peer::Framework(outbox.clone()), intake).await?;
+        let caller = caller(&request)?;
+        let peer = Peer::Framework(outbox.clone());
+        let (mut speaker, place) = self.handle.open(caller.clone(), peer, intake).await?;
         tokio::spawn(async move {
             let mut subscribed = false;
-            let understand = |message, speaker: &mut Speaker| understand(speaker, message, &mut subscribed);
+            let understand =
+                |message, speaker: &mut Speaker| understand(speaker, caller.who.as_ref(), message, &mut subscribed);
             session::read(request.into_inner(), &mut speaker, &outbox, understand).await;
             // A driver that has stopped has ended every session.
             let _ = speaker.end();
@@ -50,18 +55,28 @@ impl v1::frameworks_server::Frameworks for Frameworks {
 
 fn understand(
     speaker: &mut Speaker,
+    who: Option<&Principal>,
     message: v1::FrameworkCalls,
     subscribed: &mut bool,
 ) -> Result<Vec<Command>, Status> {
     let mut commands = Vec::with_capacity(message.calls.len());
     for call in message.calls {
         if !*subscribed {
-            speaker.introduce(introduction(call.call.as_ref())?);
+            speaker.introduce(&share(who, introduction(call.call.as_ref())?));
             *subscribed = true;
         }
         commands.push(Command::Framework(speaker.session(), FrameworkCall::try_from(call)?));
     }
     Ok(commands)
+}
+
+/// Who takes turns with others at being heard, as one: all frameworks of a principal; of those who may use every role,
+/// all of a role. No role is taken for a principal, for it has no space in it.
+fn share(who: Option<&Principal>, role: &str) -> String {
+    match who {
+        Some(Principal { name, kind: Kind::Framework(_), .. }) => format!("principal {name}"),
+        _ => role.to_owned(),
+    }
 }
 
 /// The role in which a framework introduces itself.

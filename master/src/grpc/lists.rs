@@ -5,7 +5,7 @@ use std::vec::IntoIter;
 
 use futures_util::StreamExt;
 use futures_util::stream::{BoxStream, try_unfold};
-use haggle_core::cluster::Cluster;
+use haggle_core::cluster::{Cluster, Page};
 use prost::Message;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::Status;
@@ -13,14 +13,11 @@ use tonic::Status;
 use crate::handle::Handle;
 use crate::outbox::MESSAGE_TARGET;
 
-/// Items that the driver copies at once: tens of microseconds, in which no task waits.
+/// Items that the driver looks at at once: tens of microseconds, in which no task waits.
 pub(super) const PAGE: usize = 1_000;
 
 /// Lists that may be read at once. Each holds a page, however slowly it is read.
 const LISTS: usize = 256;
-
-/// What the driver copies at once, and where to read on; `None` at the end.
-pub(super) type Page<V, C> = (Vec<V>, Option<C>);
 
 /// Hands out lists.
 pub(super) struct Lists {
@@ -116,17 +113,11 @@ where
     }
 }
 
-/// A page of a list that is ordered by id.
-pub(super) fn by_id<V, C>(rest: impl Iterator<Item = V>, id: impl FnOnce(&V) -> C) -> Page<V, C> {
-    let page: Vec<V> = rest.take(PAGE).collect();
-    let next = if page.len() < PAGE { None } else { page.last().map(id) };
-    (page, next)
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::{Duration, Instant};
 
+    use haggle_core::access::Principal;
     use haggle_core::cluster::{
         AgentCommand, AgentIdentity, Command, Config, FrameworkCommand, FrameworkInfo, HeldTask, Recovered,
     };
@@ -137,6 +128,7 @@ mod tests {
     use tonic::Code;
 
     use super::*;
+    use crate::access::Guard;
     use crate::clock::Clock;
     use crate::driver;
     use crate::handle::Reign;
@@ -171,19 +163,25 @@ mod tests {
             tasks: (0..TASKS).map(held).collect(),
             complete: true,
         };
-        let commands = [Command::Framework(SessionId(1), subscribe.into()), Command::Agent(SessionId(2), register)];
+        let commands = [
+            Command::Connected(SessionId(1), Principal::owner()),
+            Command::Connected(SessionId(2), Principal::owner()),
+            Command::Framework(SessionId(1), subscribe.into()),
+            Command::Agent(SessionId(2), register),
+        ];
         for command in commands {
             cluster.apply(Now::ZERO, command, &mut Vec::new()).unwrap();
         }
         let clock = Clock::starting_at(Now::ZERO, Instant::now());
         let reign = Reign::from(&Recovered::default());
-        let (handle, _) = driver::start(cluster, Box::new(LocalRegistry::new(None)), clock, reign).unwrap();
+        let (handle, _) =
+            driver::start(cluster, Box::new(LocalRegistry::new(None)), clock, reign, Guard::for_tests()).unwrap();
         Lists::new(handle)
     }
 
     fn tasks(lists: &Lists, ended: bool) -> Result<BoxStream<'static, Result<v1::ListTasksResponse, Status>>, Status> {
         lists.stream(
-            move |cluster, after| cluster.tasks_page(after, ended, PAGE),
+            move |cluster, after| cluster.tasks_page(&Principal::owner(), after, ended, PAGE),
             |tasks| v1::ListTasksResponse { tasks },
         )
     }

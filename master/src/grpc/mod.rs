@@ -2,40 +2,49 @@
 
 mod agents;
 mod artifacts;
-mod connections;
 mod frameworks;
 mod intake;
+mod join;
 mod lists;
 mod masters;
 mod operator;
 mod read_log;
 mod session;
 mod taken;
+mod tokens;
+mod watch;
 
+use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use futures_util::Stream;
 use haggle_proto::MESSAGE_MAX;
 use haggle_proto::v1::agents_server::AgentsServer;
 use haggle_proto::v1::artifacts_server::ArtifactsServer;
 use haggle_proto::v1::frameworks_server::FrameworksServer;
+use haggle_proto::v1::join_server::JoinServer;
 use haggle_proto::v1::masters_server::MastersServer;
 use haggle_proto::v1::operator_server::OperatorServer;
-use tokio::net::TcpListener;
 use tonic::service::Routes;
 use tonic::transport::Server;
 use tower::layer::layer_fn;
 
+use crate::acceptor::Connection;
+use crate::access::{Guard, Guarded};
 use crate::artifacts::Store;
 use crate::election::Switch;
 use crate::handle::Handle;
 use crate::inbox::Kind;
 use crate::logs::LogRelay;
+use crate::reach::Reach;
 use crate::replicas::Replicas;
+use crate::security::Security;
 
 use intake::Metered;
 
-pub(crate) use artifacts::{blocking, next_chunk};
+pub(crate) use artifacts::{UPLOADER, blocking, next_chunk};
+pub(crate) use tokens::first_token;
 
 /// Calls that one connection may have open. A framework or an agent has one stream; a command line has a few.
 const STREAMS_MAX: u32 = 256;
@@ -52,8 +61,16 @@ const CONNECTION_WINDOW: u32 = 8 << 20;
 const PING_EVERY: Duration = Duration::from_secs(10);
 const PING_WITHIN: Duration = Duration::from_secs(20);
 
-/// The services of a master that leads.
-pub(crate) fn leading(handle: Handle, store: Arc<Store>, replicas: Option<Arc<Replicas>>) -> Routes {
+/// The services of a master that leads, behind the guard. `reach` is what tokens say of it, `security` what it joins agents
+/// with.
+pub(crate) fn leading(
+    handle: Handle,
+    store: Arc<Store>,
+    replicas: Option<Arc<Replicas>>,
+    guard: &Guard,
+    reach: Reach,
+    security: Option<Arc<Security>>,
+) -> Guarded {
     let logs = Arc::new(LogRelay::default());
     let agents = AgentsServer::new(agents::Agents::new(handle.clone(), Arc::clone(&logs)))
         .max_decoding_message_size(MESSAGE_MAX)
@@ -63,13 +80,17 @@ pub(crate) fn leading(handle: Handle, store: Arc<Store>, replicas: Option<Arc<Re
         .max_encoding_message_size(MESSAGE_MAX);
     let agents = Metered::new(agents, handle.clone(), Kind::Agent);
     let frameworks = Metered::new(frameworks, handle.clone(), Kind::Framework);
-    let operator = OperatorServer::new(operator::Operator::new(handle, logs, Instant::now()))
+    let join = JoinServer::new(join::Join::new(handle.clone(), guard.known().clone(), security))
+        .max_decoding_message_size(join::MESSAGE_MAX)
+        .max_encoding_message_size(MESSAGE_MAX);
+    let operator = OperatorServer::new(operator::Operator::new(handle, logs, guard.known().clone(), reach))
         .max_decoding_message_size(MESSAGE_MAX)
         .max_encoding_message_size(MESSAGE_MAX);
     let artifacts = ArtifactsServer::new(artifacts::Artifacts::new(store, replicas))
         .max_decoding_message_size(artifacts::MESSAGE_MAX)
         .max_encoding_message_size(artifacts::MESSAGE_MAX);
-    Routes::new(agents).add_service(frameworks).add_service(operator).add_service(artifacts).prepare()
+    let services = Routes::new(agents).add_service(frameworks).add_service(join).add_service(operator);
+    guard.protect(services.add_service(artifacts).prepare())
 }
 
 /// What one of several masters answers the others.
@@ -82,7 +103,7 @@ pub(crate) fn between_masters(store: Arc<Store>) -> Routes {
 
 /// Serves until `stopping` resolves and the last call has ended.
 pub(crate) async fn serve(
-    listener: TcpListener,
+    connections: impl Stream<Item = io::Result<Connection>>,
     switch: Switch,
     stopping: impl Future<Output = ()>,
 ) -> Result<(), tonic::transport::Error> {
@@ -94,6 +115,6 @@ pub(crate) async fn serve(
         .http2_keepalive_timeout(Some(PING_WITHIN))
         .layer(layer_fn(move |_| switch.clone()))
         .add_routes(Routes::default())
-        .serve_with_incoming_shutdown(connections::accept(listener), stopping)
+        .serve_with_incoming_shutdown(connections, stopping)
         .await
 }

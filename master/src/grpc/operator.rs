@@ -3,44 +3,62 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use futures_util::StreamExt;
-use futures_util::stream::{BoxStream, try_unfold};
-use haggle_core::cluster::{Cluster, OperatorCommand, Refusal, TaskView};
+use futures_util::stream::BoxStream;
+use haggle_core::access::{Principal, Verb};
+use haggle_core::cluster::{Cluster, OperatorCommand, Page, Refusal, TaskView};
 use haggle_core::{AgentId, SessionId, TaskId};
-use haggle_proto::convert::request_id;
+use haggle_proto::convert::{request_id, token_id};
 use haggle_proto::v1;
 use haggle_proto::v1::OutputStream;
-use tokio::sync::broadcast;
-use tokio::sync::broadcast::error::RecvError;
 use tonic::{Request, Response, Status};
 
-use super::lists::{Lists, PAGE, by_id};
-use super::read_log;
-use crate::handle::{Handle, Happening};
+use super::lists::{Lists, PAGE};
+use super::tokens::{Draft, is_live};
+use super::{read_log, watch};
+use crate::access::{Caller, Known, caller, status_of};
+use crate::driver::object_of;
+use crate::handle::Handle;
 use crate::logs::LogRelay;
+use crate::reach::Reach;
 
 pub(super) struct Operator {
     handle: Handle,
     lists: Lists,
     logs: Arc<LogRelay>,
+    known: Known,
+    reach: Reach,
     started: Instant,
 }
 
 impl Operator {
-    pub(super) fn new(handle: Handle, logs: Arc<LogRelay>, started: Instant) -> Self {
-        Self { lists: Lists::new(handle.clone()), handle, logs, started }
+    pub(super) fn new(handle: Handle, logs: Arc<LogRelay>, known: Known, reach: Reach) -> Self {
+        Self { lists: Lists::new(handle.clone()), handle, logs, known, reach, started: Instant::now() }
     }
 
     /// Has a request decided. Made again, it has the same answer.
-    async fn decide(&self, request: &[u8], command: OperatorCommand) -> Result<(), Status> {
+    async fn decide(&self, caller: &Caller, request: &[u8], command: OperatorCommand) -> Result<(), Status> {
+        caller.about(object_of(&command));
         let request = request_id(request)?;
-        match self.handle.decide(request, command).await? {
-            Ok(()) => Ok(()),
-            Err(refusal @ (Refusal::TaskUnknown(_) | Refusal::AgentUnknown(_))) => {
-                Err(Status::not_found(refusal.to_string()))
-            }
-            Err(refusal) => Err(Status::failed_precondition(refusal.to_string())),
-        }
+        let decided = self.handle.decide(caller.principal()?.clone(), request, command).await?;
+        decided.map(|_| ()).map_err(|refusal| status_of(&refusal))
+    }
+
+    /// Streams what `page` gives of what the caller may see.
+    fn list<T, V, C, W, M>(
+        &self,
+        request: &Request<T>,
+        page: impl Fn(&Cluster, &Principal, Option<C>) -> Page<V, C> + Clone + Send + 'static,
+        message: fn(Vec<W>) -> M,
+    ) -> Result<Response<List<M>>, Status>
+    where
+        V: Send + 'static,
+        C: Send + 'static,
+        W: From<V> + prost::Message + 'static,
+        M: Send + 'static,
+    {
+        let who = caller(request)?.principal()?.clone();
+        let page = move |cluster: &Cluster, after| page(cluster, &who, after);
+        Ok(Response::new(self.lists.stream(page, message)?))
     }
 }
 
@@ -54,6 +72,7 @@ impl v1::operator_server::Operator for Operator {
     type ListRolesStream = List<v1::ListRolesResponse>;
     type ListOffersStream = List<v1::ListOffersResponse>;
     type ListTasksStream = List<v1::ListTasksResponse>;
+    type ListTokensStream = List<v1::ListTokensResponse>;
     type WatchStream = BoxStream<'static, Result<v1::WatchEvent, Status>>;
     type ReadLogStream = BoxStream<'static, Result<v1::LogData, Status>>;
 
@@ -67,59 +86,66 @@ impl v1::operator_server::Operator for Operator {
         }))
     }
 
-    async fn list_agents(&self, _: Request<v1::ListAgentsRequest>) -> Result<Response<Self::ListAgentsStream>, Status> {
-        let page = |cluster: &Cluster, after| by_id(cluster.agents_after(after), |agent| agent.id);
-        let message = |agents| v1::ListAgentsResponse { agents };
-        Ok(Response::new(self.lists.stream(page, message)?))
+    async fn list_agents(
+        &self,
+        request: Request<v1::ListAgentsRequest>,
+    ) -> Result<Response<Self::ListAgentsStream>, Status> {
+        let page = |cluster: &Cluster, who: &Principal, after| cluster.agents_page(who, after, PAGE);
+        self.list(&request, page, |agents| v1::ListAgentsResponse { agents })
     }
 
     async fn list_frameworks(
         &self,
-        _: Request<v1::ListFrameworksRequest>,
+        request: Request<v1::ListFrameworksRequest>,
     ) -> Result<Response<Self::ListFrameworksStream>, Status> {
-        let page = |cluster: &Cluster, after| by_id(cluster.frameworks_after(after), |framework| framework.id);
-        let message = |frameworks| v1::ListFrameworksResponse { frameworks };
-        Ok(Response::new(self.lists.stream(page, message)?))
+        let page = |cluster: &Cluster, who: &Principal, after| cluster.frameworks_page(who, after, PAGE);
+        self.list(&request, page, |frameworks| v1::ListFrameworksResponse { frameworks })
     }
 
-    async fn list_roles(&self, _: Request<v1::ListRolesRequest>) -> Result<Response<Self::ListRolesStream>, Status> {
-        let page = |cluster: &Cluster, after: Option<String>| {
-            by_id(cluster.roles_after(after.as_deref()), |role| role.name.clone())
-        };
-        let message = |roles| v1::ListRolesResponse { roles };
-        Ok(Response::new(self.lists.stream(page, message)?))
+    async fn list_roles(
+        &self,
+        request: Request<v1::ListRolesRequest>,
+    ) -> Result<Response<Self::ListRolesStream>, Status> {
+        let page =
+            |cluster: &Cluster, who: &Principal, after: Option<String>| cluster.roles_page(who, after.as_deref(), PAGE);
+        self.list(&request, page, |roles| v1::ListRolesResponse { roles })
     }
 
-    async fn list_offers(&self, _: Request<v1::ListOffersRequest>) -> Result<Response<Self::ListOffersStream>, Status> {
-        let page = |cluster: &Cluster, after| by_id(cluster.offers_after(after), |offer| offer.id);
-        let message = |offers| v1::ListOffersResponse { offers };
-        Ok(Response::new(self.lists.stream(page, message)?))
+    async fn list_offers(
+        &self,
+        request: Request<v1::ListOffersRequest>,
+    ) -> Result<Response<Self::ListOffersStream>, Status> {
+        let page = |cluster: &Cluster, who: &Principal, after| cluster.offers_page(who, after, PAGE);
+        self.list(&request, page, |offers| v1::ListOffersResponse { offers })
     }
 
     async fn list_tasks(
         &self,
         request: Request<v1::ListTasksRequest>,
     ) -> Result<Response<Self::ListTasksStream>, Status> {
-        let v1::ListTasksRequest { ended, only } = request.into_inner();
+        let v1::ListTasksRequest { ended, only } = *request.get_ref();
         let only = only.map(TaskId::from);
-        let page = move |cluster: &Cluster, after| match only {
+        let page = move |cluster: &Cluster, who: &Principal, after| match only {
             Some(only) => {
                 let wanted = |task: &TaskView| ended || !task.status.state.is_terminal();
-                (cluster.task(only).filter(wanted).into_iter().collect(), None)
+                let task = cluster.task_for(who, Verb::ListTasks, only);
+                (task.filter(wanted).into_iter().collect(), None)
             }
-            None => cluster.tasks_page(after, ended, PAGE),
+            None => cluster.tasks_page(who, after, ended, PAGE),
         };
-        let message = |tasks| v1::ListTasksResponse { tasks };
-        Ok(Response::new(self.lists.stream(page, message)?))
+        self.list(&request, page, |tasks| v1::ListTasksResponse { tasks })
     }
 
-    async fn watch(&self, _: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
-        Ok(Response::new(watch(self.handle.watch()?)))
+    async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        let who = caller(&request)?.principal()?.clone();
+        let events = watch::watch(self.handle.watch()?, who.clone());
+        Ok(Response::new(self.known.while_valid(who, events)))
     }
 
     async fn kill_task(&self, request: Request<v1::KillTaskRequest>) -> Result<Response<v1::KillTaskResponse>, Status> {
+        let caller = caller(&request)?;
         let v1::KillTaskRequest { task, request } = request.into_inner();
-        self.decide(&request, OperatorCommand::KillTask(named_task(task)?)).await?;
+        self.decide(&caller, &request, OperatorCommand::KillTask(named_task(task)?)).await?;
         Ok(Response::new(v1::KillTaskResponse {}))
     }
 
@@ -127,27 +153,81 @@ impl v1::operator_server::Operator for Operator {
         &self,
         request: Request<v1::MarkAgentGoneRequest>,
     ) -> Result<Response<v1::MarkAgentGoneResponse>, Status> {
+        let caller = caller(&request)?;
         let v1::MarkAgentGoneRequest { agent, request } = request.into_inner();
-        self.decide(&request, OperatorCommand::AgentGone(AgentId(agent))).await?;
+        self.decide(&caller, &request, OperatorCommand::AgentGone(AgentId(agent))).await?;
         Ok(Response::new(v1::MarkAgentGoneResponse {}))
     }
 
     async fn read_log(&self, request: Request<v1::ReadLogRequest>) -> Result<Response<Self::ReadLogStream>, Status> {
+        let caller = caller(&request)?;
         let request = request.into_inner();
         let task = named_task(request.task)?;
         if request.stream() == OutputStream::Unspecified {
             return Err(Status::invalid_argument("stream is missing: standard output or standard error"));
         }
-        let agent = self.agent_of(task).await?;
-        Ok(Response::new(read_log::stream(Arc::clone(&self.logs), agent, request).boxed()))
+        caller.about(task);
+        let who = caller.principal()?.clone();
+        let agent = self.agent_of(task, who.clone()).await?;
+        let log = read_log::stream(Arc::clone(&self.logs), agent, request);
+        Ok(Response::new(self.known.while_valid(who, log)))
+    }
+
+    async fn who_am_i(&self, request: Request<v1::WhoAmIRequest>) -> Result<Response<v1::Principal>, Status> {
+        Ok(Response::new(caller(&request)?.principal()?.into()))
+    }
+
+    async fn create_token(
+        &self,
+        request: Request<v1::CreateTokenRequest>,
+    ) -> Result<Response<v1::CreateTokenResponse>, Status> {
+        let caller = caller(&request)?;
+        let wanted = request.into_inner();
+        let request = wanted.request.clone();
+        let draft = Draft::new(caller.principal()?, request_id(&request)?, wanted)?;
+        self.decide(&caller, &request, OperatorCommand::CreateToken(draft.id, draft.record.clone())).await?;
+        let text = draft.token(&self.reach).text().to_string();
+        Ok(Response::new(v1::CreateTokenResponse { token: Some((draft.id, draft.record).into()), text }))
+    }
+
+    async fn list_tokens(
+        &self,
+        request: Request<v1::ListTokensRequest>,
+    ) -> Result<Response<Self::ListTokensStream>, Status> {
+        let page = |cluster: &Cluster, _: &Principal, after| {
+            let (mut page, next) = cluster.tokens_page(after, PAGE);
+            page.retain(is_live);
+            (page, next)
+        };
+        self.list(&request, page, |tokens| v1::ListTokensResponse { tokens })
+    }
+
+    async fn revoke_token(
+        &self,
+        request: Request<v1::RevokeTokenRequest>,
+    ) -> Result<Response<v1::RevokeTokenResponse>, Status> {
+        let caller = caller(&request)?;
+        let v1::RevokeTokenRequest { id, request } = request.into_inner();
+        self.decide(&caller, &request, OperatorCommand::RevokeToken(token_id(&id)?)).await?;
+        Ok(Response::new(v1::RevokeTokenResponse {}))
+    }
+
+    async fn remove_agent(
+        &self,
+        request: Request<v1::RemoveAgentRequest>,
+    ) -> Result<Response<v1::RemoveAgentResponse>, Status> {
+        let caller = caller(&request)?;
+        let v1::RemoveAgentRequest { agent, request } = request.into_inner();
+        self.decide(&caller, &request, OperatorCommand::RemoveAgent(AgentId(agent))).await?;
+        Ok(Response::new(v1::RemoveAgentResponse {}))
     }
 }
 
 impl Operator {
-    /// The session of the agent that has or had the task.
-    async fn agent_of(&self, task: TaskId) -> Result<SessionId, Status> {
+    /// The session of the agent that has or had the task, if that is one whose output may be read.
+    async fn agent_of(&self, task: TaskId, who: Principal) -> Result<SessionId, Status> {
         let find = move |cluster: &Cluster| {
-            let agent = cluster.task(task).map(|task| task.agent);
+            let agent = cluster.task_for(&who, Verb::ReadLog, task).map(|task| task.agent);
             agent.map(|agent| (agent, cluster.session_of_agent(agent)))
         };
         match self.handle.ask(find).await? {
@@ -162,40 +242,4 @@ impl Operator {
 
 fn named_task(task: Option<v1::TaskId>) -> Result<TaskId, Status> {
     task.map(TaskId::from).ok_or_else(|| Status::invalid_argument("task is missing"))
-}
-
-fn watch(happenings: broadcast::Receiver<Happening>) -> BoxStream<'static, Result<v1::WatchEvent, Status>> {
-    try_unfold(happenings, |mut happenings| async {
-        match happenings.recv().await {
-            Ok(Happening { time_ms, what }) => {
-                Ok(Some((v1::WatchEvent { time_ms, event: Some(what.into()) }, happenings)))
-            }
-            Err(RecvError::Closed) => Ok(None),
-            Err(RecvError::Lagged(missed)) => {
-                Err(Status::resource_exhausted(format!("cut off: fell behind by {missed} events")))
-            }
-        }
-    })
-    .boxed()
-}
-
-#[cfg(test)]
-mod tests {
-    use haggle_core::cluster::Announcement;
-    use tonic::Code;
-
-    use super::*;
-
-    #[tokio::test]
-    async fn a_watcher_that_falls_behind_is_cut_off() {
-        let (happenings, watched) = broadcast::channel(2);
-        for id in 0..3 {
-            happenings.send(Happening { time_ms: 0, what: Announcement::AgentUp(AgentId(id)) }).unwrap();
-        }
-
-        let mut events = watch(watched);
-
-        assert_eq!(events.next().await.unwrap().unwrap_err().code(), Code::ResourceExhausted);
-        assert!(events.next().await.is_none());
-    }
 }

@@ -14,13 +14,13 @@ const TURN: i64 = 32 << 10;
 
 /// Who counts as one, however many of them want to be heard.
 ///
-/// Until peers prove who they are, a framework is known by its role: that is also whose share of the cluster its tasks
-/// count towards. Whoever invents a role for each of its frameworks counts as many.
+/// The frameworks of one principal are one, whatever their roles. Those of the owner and of operators, who may use every
+/// role and are nobody's tenants, are one by each role.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Share {
     /// An agent is one by itself.
     Session(SessionId),
-    /// All frameworks of a role.
+    /// All frameworks of a principal or of a role, by the name of either.
     Role(Arc<str>),
 }
 

@@ -3,10 +3,12 @@
 //! Rows are protobuf messages, so that a later version can add to them. What a peer said of itself is kept in
 //! the words of the wire, which are bound to stay readable.
 
-use haggle_core::cluster::{AgentRecord, FrameworkInfo};
+use haggle_core::access::{Enrolment, Principal, Roles, TokenId, TokenKind, TokenRecord};
+use haggle_core::cluster::{AgentRecord, FrameworkRecord};
 use haggle_core::{AgentKey, Now};
-use haggle_proto::convert::Malformed;
+use haggle_proto::convert::{Malformed, digest};
 use haggle_proto::v1;
+use haggle_proto::v1::PrincipalKind;
 use prost::Message;
 
 /// A row that cannot be read.
@@ -31,22 +33,64 @@ pub(super) struct AgentRow {
     /// The cluster's time, in nanoseconds.
     #[prost(uint64, optional, tag = "3")]
     unreachable_since: Option<u64>,
+    #[prost(bool, tag = "4")]
+    certified: bool,
 }
 
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct FrameworkRow {
     #[prost(message, optional, tag = "1")]
     info: Option<v1::FrameworkInfo>,
+    /// Empty in rows of version 2, when everybody on the machine was the owner.
+    #[prost(string, tag = "2")]
+    principal: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct EnrolmentRow {
+    /// The cluster's time, in nanoseconds.
+    #[prost(uint64, tag = "1")]
+    until: u64,
+    #[prost(fixed64, optional, tag = "2")]
+    token: Option<u64>,
+    /// 32 bytes, with a token.
+    #[prost(bytes = "vec", tag = "3")]
+    key: Vec<u8>,
+}
+
+/// The kinds are those of the wire.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct TokenRow {
+    #[prost(string, tag = "1")]
+    name: String,
+    #[prost(enumeration = "v1::PrincipalKind", tag = "2")]
+    kind: i32,
+    #[prost(string, repeated, tag = "3")]
+    roles: Vec<String>,
+    #[prost(uint32, tag = "4")]
+    uses_left: u32,
+    /// 32 bytes.
+    #[prost(bytes = "vec", tag = "5")]
+    hash: Vec<u8>,
+    #[prost(uint64, tag = "6")]
+    made_ms: u64,
+    #[prost(uint64, tag = "7")]
+    expires_ms: u64,
+    #[prost(string, tag = "8")]
+    made_by: String,
+    #[prost(bool, tag = "9")]
+    revoked: bool,
 }
 
 pub(super) fn write_agent(agent: &AgentRecord) -> Vec<u8> {
-    let AgentRecord { info, key, unreachable_since } = agent.clone();
+    let AgentRecord { info, key, unreachable_since, certified } = agent.clone();
     let key = if key == AgentKey::default() { Vec::new() } else { key.0.to_be_bytes().to_vec() };
-    AgentRow { info: Some(info.into()), key, unreachable_since: unreachable_since.map(Now::as_nanos) }.encode_to_vec()
+    let unreachable_since = unreachable_since.map(Now::as_nanos);
+    AgentRow { info: Some(info.into()), key, unreachable_since, certified }.encode_to_vec()
 }
 
 pub(super) fn read_agent(row: &[u8]) -> Result<AgentRecord, BadRow> {
-    let AgentRow { info, key, unreachable_since } = AgentRow::decode(row)?;
+    let AgentRow { info, key, unreachable_since, certified } = AgentRow::decode(row)?;
     let info = info.ok_or(Malformed::Missing("info of an agent"))?.try_into()?;
     let key = match key.as_slice() {
         [] => AgentKey::default(),
@@ -54,14 +98,71 @@ pub(super) fn read_agent(row: &[u8]) -> Result<AgentRecord, BadRow> {
             Malformed::Invalid { field: "key of an agent", got: format!("{} bytes", bytes.len()), wanted: "16 bytes" }
         })?,
     };
-    Ok(AgentRecord { info, key, unreachable_since: unreachable_since.map(Now::from_nanos) })
+    Ok(AgentRecord { info, key, unreachable_since: unreachable_since.map(Now::from_nanos), certified })
 }
 
-pub(super) fn write_framework(info: &FrameworkInfo) -> Vec<u8> {
-    FrameworkRow { info: Some(info.clone().into()) }.encode_to_vec()
+pub(super) fn write_framework(framework: &FrameworkRecord) -> Vec<u8> {
+    let FrameworkRecord { info, principal } = framework.clone();
+    FrameworkRow { info: Some(info.into()), principal: principal.to_string() }.encode_to_vec()
 }
 
-pub(super) fn read_framework(row: &[u8]) -> Result<FrameworkInfo, BadRow> {
-    let info = FrameworkRow::decode(row)?.info.ok_or(Malformed::Missing("info of a framework"))?;
-    Ok(info.into())
+pub(super) fn read_framework(row: &[u8]) -> Result<FrameworkRecord, BadRow> {
+    let FrameworkRow { info, principal } = FrameworkRow::decode(row)?;
+    let info = info.ok_or(Malformed::Missing("info of a framework"))?.into();
+    let principal = if principal.is_empty() { Principal::OWNER } else { &principal };
+    Ok(FrameworkRecord { info, principal: principal.into() })
+}
+
+pub(super) fn write_enrolment(enrolment: &Enrolment) -> Vec<u8> {
+    let key = enrolment.by.map_or_else(Vec::new, |(_, key)| key.0.to_vec());
+    let token = enrolment.by.map(|(token, _)| token.0);
+    EnrolmentRow { until: enrolment.until.as_nanos(), token, key }.encode_to_vec()
+}
+
+pub(super) fn read_enrolment(row: &[u8]) -> Result<Enrolment, BadRow> {
+    let EnrolmentRow { until, token, key } = EnrolmentRow::decode(row)?;
+    let by = token.map(|token| Ok::<_, BadRow>((TokenId(token), digest(&key)?))).transpose()?;
+    Ok(Enrolment { until: Now::from_nanos(until), by })
+}
+
+pub(super) fn write_token(token: &TokenRecord) -> Vec<u8> {
+    let (kind, roles, uses_left) = match &token.kind {
+        TokenKind::Agent { uses_left } => (PrincipalKind::Agent, Vec::new(), *uses_left),
+        TokenKind::Framework(roles) => (PrincipalKind::Framework, roles.to_strings(), 0),
+        TokenKind::Operator => (PrincipalKind::Operator, Vec::new(), 0),
+        TokenKind::Viewer(roles) => (PrincipalKind::Viewer, roles.to_strings(), 0),
+    };
+    let row = TokenRow {
+        name: token.name.to_string(),
+        kind: kind.into(),
+        roles,
+        uses_left,
+        hash: token.hash.0.to_vec(),
+        made_ms: token.made_ms,
+        expires_ms: token.expires_ms,
+        made_by: token.made_by.to_string(),
+        revoked: token.revoked,
+    };
+    row.encode_to_vec()
+}
+
+pub(super) fn read_token(row: &[u8]) -> Result<TokenRecord, BadRow> {
+    let row = TokenRow::decode(row)?;
+    let kind = match row.kind() {
+        PrincipalKind::Agent => TokenKind::Agent { uses_left: row.uses_left },
+        PrincipalKind::Framework => TokenKind::Framework(Roles::parse(&row.roles).map_err(Malformed::from)?),
+        PrincipalKind::Operator => TokenKind::Operator,
+        PrincipalKind::Viewer => TokenKind::Viewer(Roles::parse(&row.roles).map_err(Malformed::from)?),
+        // Never guessed: a token of a kind that this master does not know lets nobody in.
+        PrincipalKind::Owner | PrincipalKind::Unspecified => return Err(Malformed::Missing("kind of a token").into()),
+    };
+    Ok(TokenRecord {
+        name: row.name.into(),
+        kind,
+        hash: digest(&row.hash)?,
+        made_ms: row.made_ms,
+        expires_ms: row.expires_ms,
+        made_by: row.made_by.into(),
+        revoked: row.revoked,
+    })
 }

@@ -1,11 +1,13 @@
 //! An artifact that was taken in is there under every later leader.
 
 use haggle_master::StartError;
-use tonic::Code;
+use haggle_proto::v1;
+use haggle_proto::v1::masters_client::MastersClient;
+use tonic::{Code, Request};
 
 use crate::etcd::Etcd;
 use crate::masters::{
-    Process, download, leads, master, own_artifacts, stands_by, start_in, start_small, stat, until, upload, url,
+    Process, download, leads, master, own_artifacts, plain, stands_by, start_in, start_small, stat, until, upload, url,
 };
 
 /// More than one chunk.
@@ -41,7 +43,7 @@ async fn an_upload_is_answered_when_every_master_has_it() {
     let digest = upload(&url(&one), &bytes()).await.unwrap();
 
     for standby in [&two, &three] {
-        assert_eq!(own_artifacts(&url(standby)).await.unwrap(), [digest.as_slice()]);
+        assert_eq!(own_artifacts(&url(standby), &etcd).await.unwrap(), [digest.as_slice()]);
     }
     for master in [one, two, three] {
         master.stop().await;
@@ -57,7 +59,7 @@ async fn a_master_that_comes_later_fetches_what_the_others_have() {
 
     let two = master(etcd.urls()).await;
     until("the newcomer has it", async || {
-        own_artifacts(&url(&two)).await.ok().filter(|digests| digests.contains(&digest))
+        own_artifacts(&url(&two), &etcd).await.ok().filter(|digests| digests.contains(&digest))
     })
     .await;
     one.stop().await;
@@ -94,7 +96,7 @@ async fn what_no_other_master_could_keep_is_not_said_to_be_there() {
 
     assert_eq!(refused.code(), Code::Unavailable);
     assert!(refused.message().starts_with("no other master could keep sha256:"), "{refused}");
-    let [digest] = &own_artifacts(&url(&one)).await.unwrap()[..] else { panic!("one has it") };
+    let [digest] = &own_artifacts(&url(&one), &etcd).await.unwrap()[..] else { panic!("one has it") };
     assert_eq!(stat(&url(&one), digest).await.unwrap_err().code(), Code::Unavailable);
     // Alone, it is as good as a master can be.
     two.stop().await;
@@ -114,4 +116,24 @@ async fn two_masters_do_not_share_a_folder() {
     one.stop().await;
     let again = start_in(folder.path(), &etcd).await.unwrap();
     again.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_masters_ask_each_other_nobody_else_is_answered() {
+    let etcd = Etcd::start(1);
+    let one = master(etcd.urls()).await;
+    leads(&url(&one)).await;
+    upload(&url(&one), &bytes()).await.unwrap();
+    let wrong = format!("Haggle-Master {}", "00".repeat(32));
+    let owner = one.owner_token().bearer().authorization().to_string();
+
+    for shown in [None, Some(wrong), Some(owner)] {
+        let mut call = Request::new(v1::ListArtifactsRequest {});
+        if let Some(shown) = &shown {
+            call.metadata_mut().insert("authorization", shown.parse().unwrap());
+        }
+        let refused = MastersClient::new(plain(&url(&one))).list_artifacts(call).await.unwrap_err();
+        assert_eq!(refused.code(), Code::Unauthenticated, "{shown:?}");
+    }
+    one.stop().await;
 }

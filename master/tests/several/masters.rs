@@ -14,14 +14,17 @@ use haggle_proto::v1::agents_client::AgentsClient;
 use haggle_proto::v1::artifacts_client::ArtifactsClient;
 use haggle_proto::v1::masters_client::MastersClient;
 use haggle_proto::v1::operator_client::OperatorClient;
+use haggle_tls::OwnerTokens;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Status, Streaming};
+use tonic::{Code, Request, Status, Streaming};
 
-use crate::etcd::{Etcd, LOOK_EVERY, PATIENCE, free_port};
+use crate::etcd::{Etcd, LOOK_EVERY, NOT_THERE, PATIENCE, free_port};
 
 /// A master of a cluster whose registry is in that etcd.
 pub(crate) async fn master(etcd: Vec<String>) -> Master {
@@ -42,7 +45,8 @@ pub(crate) async fn start_small(most: u64, etcd: &Etcd) -> Master {
 }
 
 fn config(listen: SocketAddr, etcd: Vec<String>) -> Config {
-    Config { several: Some(Several { etcd: EtcdConfig::new(etcd), advertise: None }), ..Config::new(listen) }
+    let several = Some(Several { etcd: EtcdConfig::new(etcd) });
+    Config { several, owner_tokens: Some(owner_tokens()), ..Config::new(listen) }
 }
 
 pub(crate) fn url(master: &Master) -> String {
@@ -177,9 +181,20 @@ pub(crate) async fn download(url: &str, digest: &[u8]) -> Result<Vec<u8>, Status
     Ok(bytes)
 }
 
-/// The digests of what one master has itself.
-pub(crate) async fn own_artifacts(url: &str) -> Result<Vec<Vec<u8>>, Status> {
-    let mut pieces = MastersClient::new(channel(url)).list_artifacts(v1::ListArtifactsRequest {}).await?.into_inner();
+/// What the masters know each other by, as etcd has it.
+fn masters_secret(etcd: &Etcd) -> String {
+    let mut ctl = Command::new("etcdctl");
+    ctl.env("ETCDCTL_API", "3").args(["--endpoints", &etcd.urls().join(","), "get", "--print-value-only"]);
+    let output = ctl.arg("/haggle/secret").output().expect(NOT_THERE);
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// The digests of what one master has itself. Only masters may ask.
+pub(crate) async fn own_artifacts(url: &str, etcd: &Etcd) -> Result<Vec<Vec<u8>>, Status> {
+    let mut call = Request::new(v1::ListArtifactsRequest {});
+    let secret = masters_secret(etcd);
+    call.metadata_mut().insert("authorization", format!("Haggle-Master {secret}").parse().unwrap());
+    let mut pieces = MastersClient::new(plain(url)).list_artifacts(call).await?.into_inner();
     let mut digests = Vec::new();
     while let Some(piece) = pieces.next().await {
         digests.extend(piece?.digests);
@@ -240,7 +255,36 @@ impl Agent {
     }
 }
 
-fn channel(url: &str) -> Channel {
+/// A connection whose calls show what the user that runs the master there shows.
+type Wire = InterceptedService<Channel, Owner>;
+
+/// Looked for at each call: the master may not have been there before.
+#[derive(Clone)]
+struct Owner {
+    port: u16,
+}
+
+impl Interceptor for Owner {
+    fn call(&mut self, mut call: Request<()>) -> Result<Request<()>, Status> {
+        if let Some(token) = owner_tokens().find(self.port) {
+            call.metadata_mut().insert("authorization", token.bearer().authorization().parse().unwrap());
+        }
+        Ok(call)
+    }
+}
+
+/// Where the masters of these tests leave their owner's tokens.
+fn owner_tokens() -> OwnerTokens {
+    OwnerTokens::in_folder(Path::new(env!("CARGO_TARGET_TMPDIR")).join("masters"))
+}
+
+fn channel(url: &str) -> Wire {
+    let port = url.rsplit(':').next().and_then(|port| port.parse().ok()).unwrap();
+    InterceptedService::new(plain(url), Owner { port })
+}
+
+/// A connection whose calls show nothing.
+pub(crate) fn plain(url: &str) -> Channel {
     let endpoint = Endpoint::from_shared(url.to_owned()).unwrap();
     endpoint.connect_timeout(Duration::from_secs(1)).timeout(PATIENCE).connect_lazy()
 }

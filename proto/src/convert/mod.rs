@@ -3,6 +3,7 @@
 //! Core to wire never fails (`From`). Wire to core checks everything that a type of the core promises
 //! (`TryFrom`, with [`Malformed`] naming the field).
 
+mod access;
 mod agent;
 mod framework;
 mod grants;
@@ -10,6 +11,8 @@ mod operator;
 mod resources;
 mod status;
 mod task;
+
+pub use access::{token_id, token_kind};
 
 use haggle_core::{AgentId, ClusterId, Digest, FrameworkId, Member, RequestId};
 
@@ -31,6 +34,9 @@ pub enum Malformed {
         /// What was wanted.
         wanted: &'static str,
     },
+    /// The roles are none.
+    #[error(transparent)]
+    Roles(#[from] haggle_core::access::InvalidRoles),
 }
 
 impl From<Malformed> for tonic::Status {

@@ -1,5 +1,6 @@
 //! The SDK over real sockets, against a master that the tests play by hand.
 
+mod access;
 mod artifacts;
 mod connect;
 #[cfg(feature = "etcd")]

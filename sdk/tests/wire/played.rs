@@ -16,6 +16,7 @@ use haggle_sdk::{
     AgentId, Bytes, ClusterId, Epoch, FrameworkId, Member, MilliCpu, Offer, OfferId, Source, TaskId, TaskState,
     TaskStatus, UpdateId,
 };
+use haggle_tls::Bearer;
 use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
@@ -57,6 +58,10 @@ pub(crate) struct Stage {
     pub(crate) log_requests: Mutex<Vec<v1::ReadLogRequest>>,
     pub(crate) watch: Mutex<Vec<Result<v1::WatchEvent, Status>>>,
     pub(crate) kills: Mutex<Vec<TaskId>>,
+    /// Whom alone it lets in, if not everybody.
+    pub(crate) admits: Mutex<Option<Bearer>>,
+    pub(crate) turned_away: Mutex<usize>,
+    pub(crate) tokens: Mutex<Vec<v1::Token>>,
 }
 
 /// A played master, and the sessions that frameworks begin with it.
@@ -233,6 +238,17 @@ struct Stalls {
 }
 
 impl Stage {
+    /// Turns away whoever is not let in.
+    fn admit<T>(&self, request: &Request<T>) -> Result<(), Status> {
+        let Some(admitted) = self.admits.lock().unwrap().clone() else { return Ok(()) };
+        let shown = request.metadata().get("authorization").and_then(|shown| shown.to_str().ok());
+        if shown.and_then(|shown| Bearer::from_authorization(shown).ok()) == Some(admitted) {
+            return Ok(());
+        }
+        *self.turned_away.lock().unwrap() += 1;
+        Err(Status::unauthenticated("who is that?"))
+    }
+
     /// Refuses, as a master that stands by refuses everything.
     fn refuse(&self) -> Result<(), Status> {
         let Some(leader) = self.leader.lock().unwrap().clone() else { return Ok(()) };
@@ -268,6 +284,7 @@ impl Frameworks for Stalls {
         request: Request<Streaming<v1::FrameworkCalls>>,
     ) -> Result<Response<Self::SessionStream>, Status> {
         self.stage.refuse()?;
+        self.stage.admit(&request)?;
         let (events, outgoing) = mpsc::channel(64);
         let session = Session { calls: request.into_inner(), heard: Default::default(), events };
         self.begun.send(session).await.map_err(|_| Status::unavailable("the test is over"))?;
@@ -284,8 +301,57 @@ impl Operator for Office {
     type ListRolesStream = Answers<v1::ListRolesResponse>;
     type ListOffersStream = Answers<v1::ListOffersResponse>;
     type ListTasksStream = Answers<v1::ListTasksResponse>;
+    type ListTokensStream = Answers<v1::ListTokensResponse>;
     type WatchStream = Answers<v1::WatchEvent>;
     type ReadLogStream = Answers<v1::LogData>;
+
+    async fn who_am_i(&self, request: Request<v1::WhoAmIRequest>) -> Result<Response<v1::Principal>, Status> {
+        self.0.admit(&request)?;
+        let kind = v1::PrincipalKind::Operator.into();
+        Ok(Response::new(v1::Principal { name: "played".to_owned(), kind, roles: Vec::new() }))
+    }
+
+    async fn create_token(
+        &self,
+        request: Request<v1::CreateTokenRequest>,
+    ) -> Result<Response<v1::CreateTokenResponse>, Status> {
+        let v1::CreateTokenRequest { kind, name, roles, ttl_ms, uses, request } = request.into_inner();
+        let token = v1::Token {
+            id: vec![7; 8],
+            principal: Some(v1::Principal { name, kind, roles }),
+            made_ms: 1000,
+            expires_ms: 1000 + ttl_ms.unwrap(),
+            uses_left: uses,
+            made_by: "played".to_owned(),
+        };
+        *self.0.tokens.lock().unwrap() = vec![token.clone()];
+        self.0.requested(request)?;
+        Ok(Response::new(v1::CreateTokenResponse { token: Some(token), text: "hgl1.played".to_owned() }))
+    }
+
+    async fn list_tokens(&self, _: Request<v1::ListTokensRequest>) -> Result<Response<Self::ListTokensStream>, Status> {
+        let tokens = self.0.tokens.lock().unwrap().clone();
+        Ok(pieces(tokens, |tokens| v1::ListTokensResponse { tokens }))
+    }
+
+    async fn revoke_token(
+        &self,
+        request: Request<v1::RevokeTokenRequest>,
+    ) -> Result<Response<v1::RevokeTokenResponse>, Status> {
+        let id = request.into_inner().id;
+        self.0.tokens.lock().unwrap().retain(|token| token.id != id);
+        Ok(Response::new(v1::RevokeTokenResponse {}))
+    }
+
+    async fn remove_agent(
+        &self,
+        request: Request<v1::RemoveAgentRequest>,
+    ) -> Result<Response<v1::RemoveAgentResponse>, Status> {
+        match request.into_inner().agent {
+            403 => Err(Status::permission_denied("\"played\" (viewer) may not remove agents")),
+            _ => Ok(Response::new(v1::RemoveAgentResponse {})),
+        }
+    }
 
     async fn get_master(&self, _: Request<v1::GetMasterRequest>) -> Result<Response<v1::MasterInfo>, Status> {
         self.0.refuse()?;
@@ -293,8 +359,12 @@ impl Operator for Office {
         Ok(Response::new(v1::MasterInfo { version: "played".to_owned(), uptime_ms: 1500, cluster, epoch: 1 }))
     }
 
-    async fn list_agents(&self, _: Request<v1::ListAgentsRequest>) -> Result<Response<Self::ListAgentsStream>, Status> {
+    async fn list_agents(
+        &self,
+        request: Request<v1::ListAgentsRequest>,
+    ) -> Result<Response<Self::ListAgentsStream>, Status> {
         self.0.refuse()?;
+        self.0.admit(&request)?;
         let agents = self.0.agents.lock().unwrap().clone();
         Ok(pieces(agents, |agents| v1::ListAgentsResponse { agents }))
     }

@@ -52,7 +52,7 @@ async fn tenant() {
         noop: scene.world.noop,
         sleeper: scene.world.sleeper,
     };
-    let tenant = Greedy::start(&scene.world.url(), greed).await;
+    let tenant = Greedy::start(&scene.world.home(), &scene.world.url(), greed).await;
     let (mut master, mut agent) = (0.0_f64, 0.0_f64);
     while seconds(beside, now_us()) < half.as_secs_f64() {
         lasting(LOOK_EVERY).await;

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use haggle_kit::until;
-use haggle_sdk::{AgentView, Client};
+use haggle_sdk::AgentView;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
@@ -22,11 +22,11 @@ pub(super) struct Watch {
 impl Watch {
     pub(super) fn start(world: &World) -> Self {
         let found = Arc::new(Mutex::new(Vec::new()));
-        let (told, url) = (Arc::clone(&found), world.url());
+        let (told, home, url) = (Arc::clone(&found), world.home(), world.url());
         let watching = tokio::spawn(async move {
             loop {
                 // A connection that is new each time finds the master that leads now.
-                if let Ok(client) = Client::connect(&url).await
+                if let Ok(client) = home.connect(&url).await
                     && let Ok(agents) = client.agents().await
                 {
                     told.lock().expect("no watcher panics").extend(agents.iter().filter_map(promised_twice));

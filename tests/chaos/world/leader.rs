@@ -6,6 +6,7 @@ use std::time::Duration;
 use haggle_kit::PATIENCE;
 use haggle_proto::v1::GetMasterRequest;
 use haggle_proto::v1::operator_client::OperatorClient;
+use haggle_tls::{Authorized, OwnerTokens, Pass};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -33,9 +34,9 @@ pub(crate) struct Masters {
 
 impl Masters {
     /// Begins to ask.
-    pub(crate) fn watch(urls: Vec<String>) -> Arc<Self> {
+    pub(crate) fn watch(urls: Vec<String>, tokens: OwnerTokens) -> Arc<Self> {
         let (told, leader) = watch::channel(None);
-        let asking = tokio::spawn(ask(urls.clone(), told));
+        let asking = tokio::spawn(ask(urls.clone(), tokens, told));
         Arc::new(Self { urls, leader, asking })
     }
 
@@ -74,11 +75,14 @@ impl Drop for Masters {
     }
 }
 
-async fn ask(urls: Vec<String>, told: watch::Sender<Option<Reign>>) {
+async fn ask(urls: Vec<String>, tokens: OwnerTokens, told: watch::Sender<Option<Reign>>) {
+    let port = |url: &String| url.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).expect("it has a port");
     let endpoint = |url: &String| Endpoint::from_shared(url.clone()).expect("the address of a master").connect_lazy();
-    let channels: Vec<Channel> = urls.iter().map(endpoint).collect();
+    let masters: Vec<(u16, Channel)> = urls.iter().map(|url| (port(url), endpoint(url))).collect();
     loop {
-        let answers = futures_util::future::join_all(channels.iter().cloned().map(epoch)).await;
+        // Another one after each start.
+        let shown = masters.iter().map(|(port, channel)| Pass::owner(&tokens, *port).show(channel.clone()));
+        let answers = futures_util::future::join_all(shown.map(epoch)).await;
         let led = answers.into_iter().enumerate().filter_map(|(master, epoch)| Some(Reign { master, epoch: epoch? }));
         let latest = led.max_by_key(|reign| reign.epoch);
         told.send_if_modified(|known| std::mem::replace(known, latest) != latest);
@@ -87,7 +91,7 @@ async fn ask(urls: Vec<String>, told: watch::Sender<Option<Reign>>) {
 }
 
 /// The epoch of a master that leads.
-async fn epoch(channel: Channel) -> Option<u64> {
-    let asked = async { OperatorClient::new(channel).get_master(GetMasterRequest {}).await };
+async fn epoch(master: Authorized<Channel>) -> Option<u64> {
+    let asked = async { OperatorClient::new(master).get_master(GetMasterRequest {}).await };
     Some(timeout(ANSWER_WITHIN, asked).await.ok()?.ok()?.into_inner().epoch)
 }

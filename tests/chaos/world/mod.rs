@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use haggle_kit::{Daemon, binary, guests, until};
+use haggle_kit::{Daemon, Home, binary, guests, until};
 use haggle_sdk::{Client, Digest};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
@@ -69,7 +69,9 @@ impl World {
         let dir = TempDir::with_prefix("haggle-chaos-").expect("a temporary folder can be made");
         let etcds = if plan.masters > 1 { Some(Etcds::start(dir.path()).await) } else { None };
         let ports: Vec<u16> = (0..plan.masters).map(|_| free_port()).collect();
-        let reign = Masters::watch(ports.iter().map(|port| format!("http://127.0.0.1:{port}")).collect());
+        let home = Home::below(dir.path());
+        let urls = ports.iter().map(|port| format!("http://127.0.0.1:{port}")).collect();
+        let reign = Masters::watch(urls, home.owner_tokens());
         let nothing = Digest([0; 32]);
         let mut world = Self {
             etcds,
@@ -85,7 +87,11 @@ impl World {
         world.masters = (0..plan.masters).map(|index| world.spawn_master(index)).collect();
         world.reign.leads().await;
         for index in 0..plan.agents {
-            let proxy = if plan.proxies { Some(Proxy::start(Arc::clone(&world.reign)).await) } else { None };
+            let proxy = if plan.proxies {
+                Some(Proxy::start(Arc::clone(&world.reign), home.owner_tokens()).await)
+            } else {
+                None
+            };
             let process = world.spawn_agent(index, proxy.as_ref());
             world.agents.push(Agent { process, proxy });
         }
@@ -102,7 +108,12 @@ impl World {
 
     /// A connection of its own.
     pub(crate) async fn client(&self) -> Client {
-        until("a master answers", async || Client::connect(&self.url()).await.ok()).await
+        until("a master answers", async || self.home().connect(&self.url()).await.ok()).await
+    }
+
+    /// The home of the user that all of it belongs to.
+    pub(crate) fn home(&self) -> Home {
+        Home::below(self.dir.path())
     }
 
     /// Waits until this many agents are connected.

@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
+use haggle_tls::OwnerTokens;
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -27,14 +28,20 @@ pub(crate) struct Proxy {
 }
 
 impl Proxy {
-    /// A way to the master that leads: to one that stands by it never goes, since that one would show another way.
-    pub(crate) async fn start(masters: Arc<Masters>) -> Self {
+    /// A way to the master that leads: to one that stands by it never goes, since that one would show another way. What
+    /// that master has left for its user is left for this port as well.
+    pub(crate) async fn start(masters: Arc<Masters>, tokens: OwnerTokens) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port is free");
         let port = listener.local_addr().expect("a bound socket has an address").port();
         let (way, is) = watch::channel(Way::Open);
         let serving = tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
                 let far = masters.address();
+                if let Some(far) = far.as_deref().and_then(|far| far.rsplit_once(':')?.1.parse().ok())
+                    && let Some(token) = tokens.find(far)
+                {
+                    tokens.publish(port, &token).expect("the token of a master can be left once more");
+                }
                 tokio::spawn(carry(near, far, is.clone()));
             }
         });

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use haggle_core::cluster::{AgentRecord, Change, FrameworkInfo, Recovered};
+use haggle_core::cluster::{AgentRecord, Change, FrameworkRecord, Recovered};
 use haggle_core::planted::{self, Bug};
 use haggle_core::{AgentId, ClusterId, Epoch, FrameworkId};
 
@@ -40,7 +40,7 @@ pub(crate) struct Store {
     /// Until when it has no room.
     pub(crate) full_until: Time,
     agents: BTreeMap<AgentId, AgentRecord>,
-    frameworks: BTreeMap<FrameworkId, FrameworkInfo>,
+    frameworks: BTreeMap<FrameworkId, FrameworkRecord>,
     last_agent: u64,
     last_framework: u64,
     last_lease: u64,
@@ -80,9 +80,10 @@ impl Store {
             cluster: self.cluster,
             epoch: Epoch(self.epoch),
             agents: self.agents.iter().map(|(&id, record)| (id, record.clone())).collect(),
-            frameworks: self.frameworks.iter().map(|(&id, info)| (id, info.clone())).collect(),
+            frameworks: self.frameworks.iter().map(|(&id, record)| (id, record.clone())).collect(),
             last_agent: self.last_agent,
             last_framework: self.last_framework,
+            ..Recovered::default()
         }
     }
 
@@ -96,11 +97,16 @@ impl Store {
                     self.agents.insert(*id, record.clone());
                 }
                 Change::AgentRemoved(id) => drop(self.agents.remove(id)),
-                Change::FrameworkSubscribed(id, info) => {
+                Change::FrameworkSubscribed(id, record) => {
                     self.last_framework = self.last_framework.max(id.0);
-                    self.frameworks.insert(*id, info.clone());
+                    self.frameworks.insert(*id, record.clone());
                 }
                 Change::FrameworkRemoved(id) => drop(self.frameworks.remove(id)),
+                // Everybody is the owner here: nobody joins, and nobody has a token.
+                Change::AgentEnrolled(..)
+                | Change::EnrolmentEnded(_)
+                | Change::TokenRecorded(..)
+                | Change::TokenRemoved(_) => {}
             }
         }
     }

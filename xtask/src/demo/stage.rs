@@ -33,7 +33,8 @@ impl Stage {
     pub(super) fn haggle(&self) -> Command {
         let mut haggle = Command::new(&self.haggle);
         // The user's own cluster has no part in this.
-        haggle.env_remove("HAGGLE_MASTER").current_dir(&self.folder);
+        haggle.env_remove("HAGGLE_MASTER").env_remove("HAGGLE_TOKEN").env("XDG_CONFIG_HOME", &self.folder);
+        haggle.current_dir(&self.folder);
         haggle
     }
 

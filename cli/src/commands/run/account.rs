@@ -131,8 +131,8 @@ impl Account {
             agent_name: outcome.agent_name.as_deref(),
             attempts: outcome.attempts,
         };
-        if let Ok(mut line) = serde_json::to_vec(&record) {
-            line.push(b'\n');
+        if let Ok(mut line) = output::json_text(&record) {
+            line.push('\n');
             self.say(Say::Out(line.into())).await;
         }
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use haggle_core::{Digest, MilliCpu};
-use haggle_sdk::{Client, Progress, Report, RunError, Runner, Task, WaitReason};
+use haggle_sdk::{Client, ClientBuilder, Progress, Report, RunError, Runner, Task, WaitReason};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
@@ -24,6 +24,7 @@ use crate::error::CommandError;
 use crate::module::Module;
 use crate::output::printer::{self, Printer};
 use crate::signals::Signals;
+use crate::target::{Origin, Target};
 use crate::{exit, logging, output};
 use account::Account;
 use inputs::Found;
@@ -41,15 +42,20 @@ const LINE_PERIOD: Duration = Duration::from_secs(1);
 const AGENTS_PERIOD: Duration = Duration::from_millis(100);
 const TELL_AFTER: Duration = Duration::from_secs(5);
 
-pub(super) fn run(master: Option<String>, args: RunArgs) -> Verdict {
+pub(super) fn run(target: &Target, args: RunArgs) -> Verdict {
     let plan = Plan::of(args)?;
     on_threads(CLUSTER_THREADS, async {
         logging::start_if_asked()?;
         let mut signals = Signals::catch().map_err(CommandError::Signals)?;
-        match master {
-            Some(url) => at(&url, plan, &mut signals).await,
-            None => embedded(plan.without_a_cluster(), &mut signals).await,
+        if target.is_default() {
+            return embedded(plan.without_a_cluster(), &mut signals).await;
         }
+        if let Origin::Context { current: true, .. } = target.origin
+            && !plan.quiet
+        {
+            eprintln!("haggle: on the cluster of {}", target.origin);
+        }
+        at(super::client(target), plan, &mut signals).await
     })
 }
 
@@ -59,6 +65,7 @@ async fn embedded(plan: Plan, signals: &mut Signals) -> Verdict {
     // It is the user's own machine and own task: what they grant is theirs to give.
     let starting = Cluster::start(embedded::Plan {
         listen,
+        is_shared: false,
         state: None,
         agents: 1,
         cpus: None,
@@ -71,14 +78,14 @@ async fn embedded(plan: Plan, signals: &mut Signals) -> Verdict {
         cluster = starting => cluster?,
         () = signals.next() => return Ok(exit::INTERRUPTED),
     };
-    let verdict = at(&cluster.url(), plan, signals).await;
+    let verdict = at(cluster.client(), plan, signals).await;
     cluster.stop().await;
     verdict
 }
 
-async fn at(url: &str, plan: Plan, signals: &mut Signals) -> Verdict {
+async fn at(cluster: ClientBuilder, plan: Plan, signals: &mut Signals) -> Verdict {
     let preparing = async {
-        let client = Client::connect(url).await?;
+        let client = cluster.connect().await?;
         let stored = store(&client, &plan).await?;
         Ok::<_, CommandError>((client, stored))
     };

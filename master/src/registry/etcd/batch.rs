@@ -2,8 +2,9 @@
 //!
 //! A batch may need several transactions, and the master may die between two. That is safe, since nothing of the batch
 //! is let out before the last of them is done, and what the first ones leave is a state that the registry can have:
-//! rows do not refer to each other, each is written whole (it has at most about 64 KiB), and the highest ids given are in
-//! the first transaction, so that no id that was written, or told anybody, is ever given again.
+//! rows do not refer to each other, each is written whole (it has at most about 64 KiB), a use of a token is counted before
+//! the id that it gives, and the highest ids given are in the first transaction, so that no id that was written, or told
+//! anybody, is ever given again.
 
 use haggle_core::cluster::Change;
 use haggle_etcd::Batch;
@@ -15,8 +16,14 @@ pub(super) fn add(batch: &mut Batch, keys: &Keys, change: &Change) {
     match change {
         Change::AgentRecorded(id, agent) => batch.put(keys.agent(id.0), row::write_agent(agent)),
         Change::AgentRemoved(id) => batch.delete(keys.agent(id.0)),
-        Change::FrameworkSubscribed(id, info) => batch.put(keys.framework(id.0), row::write_framework(info)),
+        Change::FrameworkSubscribed(id, framework) => {
+            batch.put(keys.framework(id.0), row::write_framework(framework));
+        }
         Change::FrameworkRemoved(id) => batch.delete(keys.framework(id.0)),
+        Change::AgentEnrolled(id, enrolment) => batch.put(keys.enrolment(id.0), row::write_enrolment(enrolment)),
+        Change::EnrolmentEnded(id) => batch.delete(keys.enrolment(id.0)),
+        Change::TokenRecorded(id, token) => batch.put(keys.token(id.0), row::write_token(token)),
+        Change::TokenRemoved(id) => batch.delete(keys.token(id.0)),
     }
 }
 

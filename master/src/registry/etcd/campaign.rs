@@ -10,8 +10,9 @@ use haggle_etcd::{
 
 use super::keys::Keys;
 
-/// The layout below the prefix. One of a later version is not touched.
-const VERSION: u64 = 1;
+/// The layout below the prefix. One of a later version is not touched. In version 1 nobody had a principal, a token or a
+/// certificate, and the masters no secret: it is read, and becomes version 2.
+const VERSION: u64 = 2;
 
 /// How long a lease is. The least that etcd grants by default (one and a half times its election timeout): with a
 /// master that is killed, this is most of the time without service. Where etcd's own timeout is longer, it grants more.
@@ -87,15 +88,44 @@ impl Campaign {
             failure: Vec::new(),
         };
         self.client.txn(request, CALL_WITHIN).await?;
-        let found = number(&version, self.client.get(&version, CALL_WITHIN).await?)?.unwrap_or(0);
+        let row = self.client.get(&version, CALL_WITHIN).await?;
+        let changed = row.as_ref().map_or(0, |row| row.mod_revision);
+        let found = number(&version, row)?.unwrap_or(0);
         if found > VERSION {
             let why = format!("it is of version {found}, this master knows {VERSION}: run a newer one");
             return Err(EtcdError::Unreadable(version, why));
+        }
+        if found < VERSION {
+            // A master that does not know who may do what must not lead any more.
+            let request = TxnRequest {
+                compare: vec![changed_at(&version, changed)],
+                success: vec![put(&version, VERSION.to_string())],
+                failure: Vec::new(),
+            };
+            self.client.txn(request, CALL_WITHIN).await?;
         }
         let id = self.client.get(&cluster, CALL_WITHIN).await?.map(|row| text(&row)).unwrap_or_default();
         let id = u128::from_str_radix(&id, 16)
             .map_err(|_| EtcdError::Unreadable(cluster, format!("{id:?} is no cluster's id")))?;
         Ok(ClusterId(id))
+    }
+
+    /// What the masters of this cluster know each other by: 256 random bits, drawn by the first of them that asks.
+    pub(crate) async fn secret(&self) -> Result<[u8; 32], EtcdError> {
+        let key = self.keys.secret();
+        let request = TxnRequest {
+            compare: vec![created_at(&key, 0)],
+            success: vec![put(&key, format!("{:032x}{:032x}", draw(), draw()))],
+            failure: Vec::new(),
+        };
+        self.client.txn(request, CALL_WITHIN).await?;
+        let digits = self.client.get(&key, CALL_WITHIN).await?.map(|row| text(&row)).unwrap_or_default();
+        let halves = digits.split_at_checked(32).filter(|(_, second)| second.len() == 32);
+        let read = |half| u128::from_str_radix(half, 16).ok();
+        match halves.and_then(|(first, second)| Some([read(first)?, read(second)?])) {
+            Some(halves) => Ok(bytes_of(halves)),
+            None => Err(EtcdError::Unreadable(key, "it is not what the masters know each other by".to_owned())),
+        }
     }
 
     /// Takes the lead when nobody has it, and counts the epoch up, both in one transaction.
@@ -142,6 +172,13 @@ pub(super) fn number(key: &str, row: Option<KeyValue>) -> Result<Option<u64>, Et
     let digits = text(&row);
     let wrong = |_| EtcdError::Unreadable(key.to_owned(), format!("{digits:?} is no number"));
     digits.parse().map(Some).map_err(wrong)
+}
+
+fn bytes_of([first, second]: [u128; 2]) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    bytes[..16].copy_from_slice(&first.to_be_bytes());
+    bytes[16..].copy_from_slice(&second.to_be_bytes());
+    bytes
 }
 
 fn draw() -> u128 {

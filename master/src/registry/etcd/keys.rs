@@ -76,6 +76,27 @@ impl Keys {
         self.key(&format!("frameworks/{id:020}"))
     }
 
+    pub(super) fn enrolled(&self) -> String {
+        self.key("enrolled/")
+    }
+
+    pub(super) fn enrolment(&self, id: u64) -> String {
+        self.key(&format!("enrolled/{id:020}"))
+    }
+
+    pub(super) fn tokens(&self) -> String {
+        self.key("tokens/")
+    }
+
+    pub(super) fn token(&self, id: u64) -> String {
+        self.key(&format!("tokens/{id:020}"))
+    }
+
+    /// What the masters know each other by, in 64 hexadecimal digits.
+    pub(super) fn secret(&self) -> String {
+        self.key("secret")
+    }
+
     fn key(&self, name: &str) -> String {
         format!("{}/{name}", self.prefix)
     }

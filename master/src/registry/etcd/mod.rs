@@ -9,6 +9,7 @@ mod tests;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
+use haggle_core::access::TokenId;
 use haggle_core::cluster::{Change, Recovered};
 use haggle_core::{AgentId, FrameworkId, Now};
 use haggle_etcd::{Batch, EtcdError, Fence, KeyValue, Lease, RequestOp, put};
@@ -86,25 +87,28 @@ impl EtcdRegistry {
 
     fn try_recover(&mut self) -> Result<(Recovered, Now), EtcdError> {
         let campaign = self.campaign.clone();
-        let (cluster, numbers, agents, frameworks) = self.wait_for(async move {
+        let (cluster, numbers, [agents, frameworks, enrolled, tokens]) = self.wait_for(async move {
             let (client, keys) = (&campaign.client, &campaign.keys);
             let mut numbers = Vec::new();
             for key in [keys.clock(), keys.last_agent(), keys.last_framework()] {
                 let row = client.get(&key, READ_WITHIN).await?;
                 numbers.push(number(&key, row)?.unwrap_or(0));
             }
-            let agents = client.list(&keys.agents(), READ_WITHIN).await?;
-            let frameworks = client.list(&keys.frameworks(), READ_WITHIN).await?;
-            Ok((campaign.found().await?, numbers, agents, frameworks))
+            let mut rows = [const { Vec::new() }; 4];
+            let lists = [keys.agents(), keys.frameworks(), keys.enrolled(), keys.tokens()];
+            for (rows, list) in rows.iter_mut().zip(lists) {
+                *rows = client.list(&list, READ_WITHIN).await?;
+            }
+            Ok((campaign.found().await?, numbers, rows))
         })?;
-        let (agents, frameworks) =
-            (read_rows(agents, AgentId, row::read_agent)?, read_rows(frameworks, FrameworkId, row::read_framework)?);
         (self.last_agent, self.last_framework) = (numbers[1], numbers[2]);
         let recovered = Recovered {
             cluster,
             epoch: self.term.epoch,
-            agents,
-            frameworks,
+            agents: read_rows(agents, AgentId, row::read_agent)?,
+            frameworks: read_rows(frameworks, FrameworkId, row::read_framework)?,
+            enrolled: read_rows(enrolled, AgentId, row::read_enrolment)?,
+            tokens: read_rows(tokens, TokenId, row::read_token)?,
             last_agent: self.last_agent,
             last_framework: self.last_framework,
         };
@@ -123,9 +127,15 @@ impl Registry for EtcdRegistry {
         let mut batch = Batch::default();
         for change in changes {
             match change {
-                Change::AgentRecorded(id, _) => self.last_agent = self.last_agent.max(id.0),
+                Change::AgentRecorded(id, _) | Change::AgentEnrolled(id, _) => {
+                    self.last_agent = self.last_agent.max(id.0);
+                }
                 Change::FrameworkSubscribed(id, _) => self.last_framework = self.last_framework.max(id.0),
-                Change::AgentRemoved(_) | Change::FrameworkRemoved(_) => {}
+                Change::AgentRemoved(_)
+                | Change::FrameworkRemoved(_)
+                | Change::EnrolmentEnded(_)
+                | Change::TokenRecorded(..)
+                | Change::TokenRemoved(_) => {}
             }
             batch::add(&mut batch, &self.campaign.keys, change);
         }

@@ -3,8 +3,9 @@
 #[path = "../../../../etcd/tests/kit/mod.rs"]
 mod etcd;
 
-use haggle_core::cluster::{AgentRecord, FrameworkInfo};
-use haggle_core::{AgentInfo, AgentKey, Bytes, Epoch, MilliCpu, Resources};
+use haggle_core::access::{Enrolment, TokenKind, TokenRecord};
+use haggle_core::cluster::{AgentRecord, FrameworkInfo, FrameworkRecord};
+use haggle_core::{AgentInfo, AgentKey, Bytes, Digest, Epoch, MilliCpu, Resources};
 use haggle_etcd::{Client, EtcdConfig, Moment, Session};
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
@@ -62,7 +63,7 @@ async fn write(mut registry: EtcdRegistry, changes: Vec<Change>) -> (EtcdRegistr
 fn agent(name: &str) -> AgentRecord {
     let resources = Resources::new(MilliCpu::new(100), Bytes::from_mib(1), Bytes::ZERO);
     let info = AgentInfo { name: name.to_owned(), resources, attributes: Default::default() };
-    AgentRecord { info, key: AgentKey(9), unreachable_since: Some(Now::from_millis(3)) }
+    AgentRecord { info, key: AgentKey(9), unreachable_since: Some(Now::from_millis(3)), certified: true }
 }
 
 fn recorded(id: u64, name: &str) -> Change {
@@ -77,11 +78,31 @@ async fn the_next_leader_finds_what_the_last_one_wrote_under_the_next_epoch() {
     let (registry, first, _) = lead(&campaign, &session).await;
     assert_eq!((first.epoch, first.agents.len(), first.last_agent), (Epoch(1), 0, 0));
 
-    let framework =
-        FrameworkInfo { name: "f".to_owned(), role: "r".to_owned(), failover_timeout: Duration::from_secs(1) };
+    let info = FrameworkInfo { name: "f".to_owned(), role: "r".to_owned(), failover_timeout: Duration::from_secs(1) };
+    let framework = FrameworkRecord { info, principal: "ci".into() };
+    let enrolment = Enrolment { until: Now::from_millis(5), by: Some((TokenId(6), Digest([7; 32]))) };
+    let token = TokenRecord {
+        name: "rack".into(),
+        kind: TokenKind::Agent { uses_left: 2 },
+        hash: Digest([9; 32]),
+        made_ms: 1,
+        expires_ms: 2,
+        made_by: "owner".into(),
+        revoked: false,
+    };
     let subscribed = Change::FrameworkSubscribed(FrameworkId(4), framework.clone());
     let gone = [recorded(8, "gone"), Change::AgentRemoved(AgentId(8))];
+    let joined = [
+        Change::TokenRecorded(TokenId(u64::MAX), token.clone()),
+        Change::AgentEnrolled(AgentId(11), enrolment.clone()),
+        Change::AgentEnrolled(AgentId(12), enrolment.clone()),
+        Change::EnrolmentEnded(AgentId(12)),
+        Change::TokenRecorded(TokenId(1), token.clone()),
+        Change::TokenRemoved(TokenId(1)),
+    ];
     let (registry, written) = write(registry, vec![recorded(5, "a"), recorded(5, "b"), subscribed]).await;
+    written.unwrap();
+    let (registry, written) = write(registry, joined.into()).await;
     written.unwrap();
     write(registry, gone.into()).await.1.unwrap();
     session.end().await.unwrap();
@@ -92,7 +113,9 @@ async fn the_next_leader_finds_what_the_last_one_wrote_under_the_next_epoch() {
     assert_eq!(second.epoch, Epoch(2));
     assert_eq!(second.agents, [(AgentId(5), agent("b"))]);
     assert_eq!(second.frameworks, [(FrameworkId(4), framework)]);
-    assert_eq!((second.last_agent, second.last_framework, clock), (8, 4, Now::from_millis(7)));
+    assert_eq!(second.enrolled, [(AgentId(11), enrolment)]);
+    assert_eq!(second.tokens, [(TokenId(u64::MAX), token)]);
+    assert_eq!((second.last_agent, second.last_framework, clock), (12, 4, Now::from_millis(7)));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -241,4 +264,17 @@ async fn two_clusters_share_an_etcd_under_two_prefixes() {
 
     assert_ne!(one.cluster, two.cluster);
     assert_eq!((one.epoch, two.epoch), (Epoch(1), Epoch(1)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_masters_of_a_cluster_have_one_secret_and_each_cluster_another() {
+    let etcd = Etcd::start(1);
+    let (one, two) = (campaign(&etcd, "http://one"), campaign(&etcd, "http://two"));
+
+    let secret = until("the first asks", async || one.secret().await.ok()).await;
+
+    assert_eq!(two.secret().await.unwrap(), secret);
+    let other = Etcd::start(1);
+    let other = campaign(&other, "http://one");
+    assert_ne!(until("the other asks", async || other.secret().await.ok()).await, secret);
 }

@@ -4,10 +4,12 @@ mod disk;
 #[cfg(test)]
 pub(crate) mod tests;
 
+use std::fmt::Display;
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use haggle_core::access::TokenId;
 use haggle_core::cluster::{Change, Recovered};
 use haggle_core::{AgentId, ClusterId, Epoch, FrameworkId, Now};
 use redb::backends::{FileBackend, InMemoryBackend};
@@ -17,8 +19,9 @@ use super::{BadRow, Registry, RegistryError, row};
 use disk::Disk;
 
 /// The layout below. A registry of a later version is not touched. In version 1 there were no keys of agents, no
-/// cluster and no epochs: it is read, and becomes version 2.
-const VERSION: u64 = 2;
+/// cluster and no epochs; before version 3 nobody had a principal, a token or a certificate. They are read, and become
+/// version 3.
+const VERSION: u64 = 3;
 
 /// Pages kept in memory, in bytes. A few thousand agents fit, and rows are read at start only.
 const CACHE: usize = 1 << 20;
@@ -31,6 +34,11 @@ const CLUSTER: TableDefinition<u64, u128> = TableDefinition::new("cluster");
 const AGENTS: TableDefinition<u64, &[u8]> = TableDefinition::new("agents");
 /// Frameworks subscribed and not removed, by id.
 const FRAMEWORKS: TableDefinition<u64, &[u8]> = TableDefinition::new("frameworks");
+
+/// Agents' ids that are kept for whoever holds their certificates, by id.
+const ENROLLED: TableDefinition<u64, &[u8]> = TableDefinition::new("enrolled");
+/// Tokens, by id.
+const TOKENS: TableDefinition<u64, &[u8]> = TableDefinition::new("tokens");
 
 const VERSION_KEY: &str = "version";
 /// The highest number ever given; ids are never used twice.
@@ -178,23 +186,13 @@ impl LocalRegistry {
         let file = self.file.clone();
         let database = self.database()?;
         let rows = lead(database, &file)?;
-        let bad = |whose: String| {
-            let file = file.clone();
-            move |source| LocalError::Row { file, whose, source }
-        };
-        let agents = rows.agents.iter().map(|(id, row)| {
-            let id = AgentId(*id);
-            row::read_agent(row).map(|agent| (id, agent)).map_err(bad(id.to_string()))
-        });
-        let frameworks = rows.frameworks.iter().map(|(id, row)| {
-            let id = FrameworkId(*id);
-            row::read_framework(row).map(|info| (id, info)).map_err(bad(id.to_string()))
-        });
         let recovered = Recovered {
             cluster: rows.cluster,
             epoch: rows.epoch,
-            agents: agents.collect::<Result<_, _>>()?,
-            frameworks: frameworks.collect::<Result<_, _>>()?,
+            agents: read_rows(&rows.agents, AgentId, row::read_agent, &file)?,
+            frameworks: read_rows(&rows.frameworks, FrameworkId, row::read_framework, &file)?,
+            enrolled: read_rows(&rows.enrolled, AgentId, row::read_enrolment, &file)?,
+            tokens: read_rows(&rows.tokens, TokenId, row::read_token, &file)?,
             last_agent: rows.last_agent,
             last_framework: rows.last_framework,
         };
@@ -277,6 +275,8 @@ struct Rows {
     last_framework: u64,
     agents: Vec<(u64, Vec<u8>)>,
     frameworks: Vec<(u64, Vec<u8>)>,
+    enrolled: Vec<(u64, Vec<u8>)>,
+    tokens: Vec<(u64, Vec<u8>)>,
 }
 
 fn read_all(transaction: &WriteTransaction) -> Result<Rows, redb::Error> {
@@ -290,7 +290,24 @@ fn read_all(transaction: &WriteTransaction) -> Result<Rows, redb::Error> {
         last_framework: number(&numbers, LAST_FRAMEWORK)?,
         agents: copy_rows(&transaction.open_table(AGENTS)?)?,
         frameworks: copy_rows(&transaction.open_table(FRAMEWORKS)?)?,
+        enrolled: copy_rows(&transaction.open_table(ENROLLED)?)?,
+        tokens: copy_rows(&transaction.open_table(TOKENS)?)?,
     })
+}
+
+/// Rows with their ids.
+fn read_rows<Id: Display, Row>(
+    rows: &[(u64, Vec<u8>)],
+    id: fn(u64) -> Id,
+    read: fn(&[u8]) -> Result<Row, BadRow>,
+    file: &Path,
+) -> Result<Vec<(Id, Row)>, LocalError> {
+    let bad = |whose| move |source| LocalError::Row { file: file.to_owned(), whose, source };
+    let one = |(number, row): &(u64, Vec<u8>)| {
+        let whose = id(*number).to_string();
+        read(row).map(|row| (id(*number), row)).map_err(bad(whose))
+    };
+    rows.iter().map(one).collect()
 }
 
 fn write(database: &Database, now: Now, changes: &[&Change]) -> Result<(), redb::Error> {
@@ -299,6 +316,8 @@ fn write(database: &Database, now: Now, changes: &[&Change]) -> Result<(), redb:
         let mut numbers = transaction.open_table(NUMBERS)?;
         let mut agents = transaction.open_table(AGENTS)?;
         let mut frameworks = transaction.open_table(FRAMEWORKS)?;
+        let mut enrolled = transaction.open_table(ENROLLED)?;
+        let mut tokens = transaction.open_table(TOKENS)?;
         numbers.insert(CLOCK, now.as_nanos())?;
         for change in changes {
             match change {
@@ -309,12 +328,25 @@ fn write(database: &Database, now: Now, changes: &[&Change]) -> Result<(), redb:
                 Change::AgentRemoved(id) => {
                     agents.remove(id.0)?;
                 }
-                Change::FrameworkSubscribed(id, info) => {
-                    frameworks.insert(id.0, row::write_framework(info).as_slice())?;
+                Change::FrameworkSubscribed(id, framework) => {
+                    frameworks.insert(id.0, row::write_framework(framework).as_slice())?;
                     raise(&mut numbers, LAST_FRAMEWORK, id.0)?;
                 }
                 Change::FrameworkRemoved(id) => {
                     frameworks.remove(id.0)?;
+                }
+                Change::AgentEnrolled(id, enrolment) => {
+                    enrolled.insert(id.0, row::write_enrolment(enrolment).as_slice())?;
+                    raise(&mut numbers, LAST_AGENT, id.0)?;
+                }
+                Change::EnrolmentEnded(id) => {
+                    enrolled.remove(id.0)?;
+                }
+                Change::TokenRecorded(id, token) => {
+                    tokens.insert(id.0, row::write_token(token).as_slice())?;
+                }
+                Change::TokenRemoved(id) => {
+                    tokens.remove(id.0)?;
                 }
             }
         }

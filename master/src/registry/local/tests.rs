@@ -2,8 +2,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use haggle_core::cluster::{AgentRecord, FrameworkInfo};
-use haggle_core::{AgentInfo, AgentKey, Bytes, MilliCpu, Resources};
+use haggle_core::access::{Enrolment, Principal, Roles, TokenKind, TokenRecord};
+use haggle_core::cluster::{AgentRecord, FrameworkInfo, FrameworkRecord};
+use haggle_core::{AgentInfo, AgentKey, Bytes, Digest, MilliCpu, Resources};
 use haggle_proto::v1;
 use prost::Message;
 use tempfile::TempDir;
@@ -72,14 +73,28 @@ fn agent(name: &str) -> AgentRecord {
         info: AgentInfo { name: name.to_owned(), resources, attributes },
         key: AgentKey(7 << 100),
         unreachable_since: Some(Now::from_millis(3)),
+        certified: true,
     }
 }
 
-fn framework(name: &str) -> FrameworkInfo {
-    FrameworkInfo {
+fn framework(name: &str) -> FrameworkRecord {
+    let info = FrameworkInfo {
         name: name.to_owned(),
         role: FrameworkInfo::DEFAULT_ROLE.to_owned(),
         failover_timeout: Duration::from_secs(7),
+    };
+    FrameworkRecord { info, principal: "ci".into() }
+}
+
+fn token(kind: TokenKind) -> TokenRecord {
+    TokenRecord {
+        name: "ci".into(),
+        kind,
+        hash: Digest([9; 32]),
+        made_ms: 1,
+        expires_ms: 2,
+        made_by: "owner".into(),
+        revoked: true,
     }
 }
 
@@ -105,6 +120,13 @@ fn a_restart_remembers_who_was_there_and_when() {
         Change::AgentRecorded(AgentId(1), agent("a")),
         Change::AgentRecorded(AgentId(1), agent("b")),
         Change::FrameworkSubscribed(FrameworkId(4), framework("f")),
+        Change::AgentEnrolled(AgentId(7), enrolment(true)),
+        Change::AgentEnrolled(AgentId(8), enrolment(false)),
+        Change::AgentEnrolled(AgentId(9), enrolment(true)),
+        Change::EnrolmentEnded(AgentId(9)),
+        Change::TokenRecorded(TokenId(u64::MAX), token(TokenKind::Operator)),
+        Change::TokenRecorded(TokenId(0), token(TokenKind::Operator)),
+        Change::TokenRemoved(TokenId(0)),
     ];
     registry.write(Now::from_millis(1234), &changes.iter().collect::<Vec<_>>()).unwrap();
     drop(registry);
@@ -113,12 +135,39 @@ fn a_restart_remembers_who_was_there_and_when() {
         epoch: Epoch(2),
         agents: vec![(AgentId(1), agent("b"))],
         frameworks: vec![(FrameworkId(4), framework("f"))],
-        last_agent: 1,
+        enrolled: vec![(AgentId(7), enrolment(true)), (AgentId(8), enrolment(false))],
+        tokens: vec![(TokenId(u64::MAX), token(TokenKind::Operator))],
+        last_agent: 9,
         last_framework: 4,
         ..nothing
     };
     let (_registry, recovered, clock) = open(&folder);
     assert_eq!((recovered, clock), (remembered, Now::from_millis(1234)));
+}
+
+fn enrolment(by_token: bool) -> Enrolment {
+    Enrolment { until: Now::from_millis(5), by: by_token.then_some((TokenId(6), Digest([7; 32]))) }
+}
+
+#[test]
+fn a_token_of_each_kind_is_remembered_as_it_was() {
+    let roles = || Roles::parse(&["eng/*", "ops"]).unwrap();
+    let kinds = [
+        TokenKind::Agent { uses_left: 3 },
+        TokenKind::Framework(roles()),
+        TokenKind::Framework(Roles::every()),
+        TokenKind::Operator,
+        TokenKind::Viewer(roles()),
+    ];
+    let tokens: Vec<_> = kinds.into_iter().enumerate().map(|(id, kind)| (TokenId(id as u64), token(kind))).collect();
+    let folder = TempDir::new().unwrap();
+    let (mut registry, ..) = open(&folder);
+
+    let changes: Vec<_> = tokens.iter().map(|(id, token)| Change::TokenRecorded(*id, token.clone())).collect();
+    registry.write(Now::ZERO, &changes.iter().collect::<Vec<_>>()).unwrap();
+    drop(registry);
+
+    assert_eq!(open(&folder).1.tokens, tokens);
 }
 
 #[test]
@@ -186,12 +235,42 @@ fn a_registry_of_version_1_is_read_and_its_agents_have_no_key_yet() {
 
     let (registry, recovered, clock) = open(&folder);
 
-    let old = AgentRecord { info: agent("old").info, key: AgentKey::default(), unreachable_since: None };
+    let old =
+        AgentRecord { info: agent("old").info, key: AgentKey::default(), unreachable_since: None, certified: false };
     assert_eq!(recovered.agents, [(AgentId(9), old)]);
     assert_eq!((recovered.last_agent, recovered.last_framework, clock), (9, 8, Now::from_nanos(7)));
     assert_ne!(recovered.cluster, ClusterId::default());
     drop(registry);
     assert_eq!(open(&folder).1, Recovered { epoch: Epoch(2), ..recovered });
+}
+
+/// What a master of version 2 left behind: nobody had a principal.
+#[test]
+fn the_frameworks_of_a_registry_of_version_2_are_the_owners() {
+    #[derive(Clone, PartialEq, Message)]
+    struct FrameworkRow {
+        #[prost(message, optional, tag = "1")]
+        info: Option<v1::FrameworkInfo>,
+    }
+    let folder = TempDir::new().unwrap();
+    let database = Database::create(folder.path().join("registry.redb")).unwrap();
+    let transaction = database.begin_write().unwrap();
+    {
+        transaction.open_table(NUMBERS).unwrap().insert(VERSION_KEY, 2).unwrap();
+        transaction.open_table(CLUSTER).unwrap().insert(0, 7).unwrap();
+        let row = FrameworkRow { info: Some(framework("f").info.into()) }.encode_to_vec();
+        transaction.open_table(FRAMEWORKS).unwrap().insert(3, row.as_slice()).unwrap();
+    }
+    transaction.commit().unwrap();
+    drop(database);
+
+    let (registry, recovered, _) = open(&folder);
+
+    let old = FrameworkRecord { principal: Principal::OWNER.into(), ..framework("f") };
+    assert_eq!(recovered.frameworks, [(FrameworkId(3), old)]);
+    assert_eq!((recovered.cluster, recovered.tokens, recovered.enrolled), (ClusterId(7), vec![], vec![]));
+    let version = read_number(&registry.database.unwrap().begin_write().unwrap(), VERSION_KEY).unwrap();
+    assert_eq!(version, 3);
 }
 
 #[test]
@@ -216,7 +295,7 @@ fn a_registry_of_a_later_version_is_refused_and_left_as_it_is() {
 
     for _ in 0..2 {
         let error = refusal(folder.path());
-        assert!(error.to_string().contains("is a registry of version 3, this master knows 2"), "{error}");
+        assert!(error.to_string().contains("is a registry of version 4, this master knows 3"), "{error}");
     }
 }
 

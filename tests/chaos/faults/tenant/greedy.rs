@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use haggle_kit::PATIENCE;
+use haggle_kit::{Home, PATIENCE};
 use haggle_sdk::{Client, Digest, Event, Framework, FrameworkInfo, Offer, Task, TaskId, TaskSpec};
 use rustix::process::nice;
 use tokio::runtime::{Builder, Runtime};
@@ -54,7 +54,7 @@ pub(super) struct Greedy {
 impl Greedy {
     /// Subscribes as often as it may. What it costs the tenant to ask for so much is its own affair: on machines of its
     /// own it would take nothing from others, so here its threads run when nobody else's do.
-    pub(super) async fn start(url: &str, greed: Greed) -> Self {
+    pub(super) async fn start(home: &Home, url: &str, greed: Greed) -> Self {
         // Linux knows a niceness for each thread.
         let politely = || {
             let _ = nice(19);
@@ -65,9 +65,9 @@ impl Greedy {
         let mut client = None;
         for number in 0..greed.subscriptions {
             if number % PER_CONNECTION == 0 {
-                let url = url.to_owned();
+                let connecting = home.client(url).patience(PATIENCE);
                 // Among those threads: whoever connects drives the connection.
-                let connects = threads.spawn(async move { Client::connect_within(&url, PATIENCE).await });
+                let connects = threads.spawn(connecting.connect());
                 let connected = connects.await.expect("connecting does not panic");
                 client = Some(connected.expect("a master answers"));
             }

@@ -3,6 +3,7 @@
 use std::mem;
 use std::time::Duration;
 
+use haggle_core::access::Principal;
 use haggle_core::cluster::{AgentCommand, Change, Command, Effect, FrameworkCommand, OperatorCommand};
 use haggle_core::planted::{self, Bug};
 use haggle_core::{AgentId, ClusterId, Now, RequestId, SessionId};
@@ -55,16 +56,19 @@ impl World {
             _ => false,
         };
         lead.heard.extend(place.filter(|_| !introduces).map(|place| (place, ran)));
-        let session = match lead.by_conn.get(&conn) {
-            Some(&session) => session,
+        let (session, is_new) = match lead.by_conn.get(&conn) {
+            Some(&session) => (session, false),
             None => {
                 lead.last_session += 1;
                 let session = SessionId(lead.last_session);
                 lead.by_conn.insert(conn, session);
                 lead.sessions.insert(session, conn);
-                session
+                (session, true)
             }
         };
+        if is_new {
+            self.master_input(at, Input::Connected(session));
+        }
         let command = match msg {
             Msg::Report(report) => {
                 if report == AgentCommand::Heartbeat {
@@ -211,7 +215,8 @@ impl World {
                 }
                 (Command::Disconnected(session), None)
             }
-            Input::Operator(request, command) => (Command::Operator(request, command), None),
+            Input::Connected(session) => (Command::Connected(session, Principal::owner()), None),
+            Input::Operator(request, command) => (Command::Operator(Principal::owner(), request, command), None),
         };
         let conn = session.and_then(|session| lead.conn(session));
         let speaker = conn.and_then(|conn| self.net.conns.get(&conn)).map(|conn| conn.peer);

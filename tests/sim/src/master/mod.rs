@@ -79,6 +79,8 @@ pub(crate) struct Lead {
 /// What waits for the driver.
 #[derive(Debug)]
 enum Input {
+    /// Everybody is the owner here.
+    Connected(SessionId),
     Said(SessionId, Box<Command>),
     Ended(SessionId),
     Operator(Option<RequestId>, OperatorCommand),

@@ -16,32 +16,60 @@ use haggle_proto::v1::frameworks_client::FrameworksClient;
 use haggle_proto::v1::operator_client::OperatorClient;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
-use tonic::{Status, Streaming};
+use tonic::{Request, Status, Streaming};
 
 pub(crate) fn loopback() -> SocketAddr {
     (Ipv4Addr::LOCALHOST, 0).into()
 }
 
-async fn channel(master: &Master) -> Channel {
-    Channel::from_shared(format!("http://{}", master.addr())).unwrap().connect().await.unwrap()
+/// A connection on which every call shows the same.
+pub(crate) type Wire = InterceptedService<Channel, Shows>;
+
+/// Shows a token with each call, or nothing.
+#[derive(Clone)]
+pub(crate) struct Shows(pub(crate) Option<String>);
+
+impl Interceptor for Shows {
+    fn call(&mut self, mut call: Request<()>) -> Result<Request<()>, Status> {
+        if let Some(shown) = &self.0 {
+            call.metadata_mut().insert("authorization", shown.parse().unwrap());
+        }
+        Ok(call)
+    }
 }
 
-pub(crate) async fn operator(master: &Master) -> OperatorClient<Channel> {
-    OperatorClient::new(channel(master).await)
+/// What the user that runs the master shows.
+pub(crate) fn owner(master: &Master) -> Shows {
+    Shows(Some(master.owner_token().bearer().authorization().to_string()))
 }
 
-pub(crate) async fn artifacts(master: &Master) -> ArtifactsClient<Channel> {
-    ArtifactsClient::new(channel(master).await)
+pub(crate) async fn wire(master: &Master, shows: Shows) -> Wire {
+    let channel = Channel::from_shared(format!("http://{}", master.addr())).unwrap().connect().await.unwrap();
+    InterceptedService::new(channel, shows)
+}
+
+pub(crate) async fn operator(master: &Master) -> OperatorClient<Wire> {
+    OperatorClient::new(wire(master, owner(master)).await)
+}
+
+pub(crate) async fn artifacts(master: &Master) -> ArtifactsClient<Wire> {
+    ArtifactsClient::new(wire(master, owner(master)).await)
 }
 
 pub(crate) async fn upload(master: &Master, expected: Option<Vec<u8>>, bytes: &[u8]) -> Result<v1::Artifact, Status> {
+    upload_on(wire(master, owner(master)).await, expected, bytes).await
+}
+
+pub(crate) async fn upload_on(wire: Wire, expected: Option<Vec<u8>>, bytes: &[u8]) -> Result<v1::Artifact, Status> {
     let mut chunks: Vec<_> = bytes
         .chunks(1 << 20)
         .map(|data| v1::UploadChunk { expected: Vec::new(), data: data.to_vec().into() })
         .collect();
     chunks[0].expected = expected.unwrap_or_default();
-    let stored = artifacts(master).await.upload(tokio_stream::iter(chunks)).await?;
+    let stored = ArtifactsClient::new(wire).upload(tokio_stream::iter(chunks)).await?;
     Ok(stored.into_inner())
 }
 
@@ -69,12 +97,12 @@ pub(crate) async fn whole<M, T>(mut list: Streaming<M>, items: impl Fn(M) -> Vec
     whole
 }
 
-pub(crate) async fn agents(operator: &mut OperatorClient<Channel>) -> Vec<v1::Agent> {
+pub(crate) async fn agents(operator: &mut OperatorClient<Wire>) -> Vec<v1::Agent> {
     let list = operator.list_agents(v1::ListAgentsRequest {}).await.unwrap().into_inner();
     whole(list, |message| message.agents).await
 }
 
-pub(crate) async fn tasks(operator: &mut OperatorClient<Channel>, ended: bool) -> Vec<v1::Task> {
+pub(crate) async fn tasks(operator: &mut OperatorClient<Wire>, ended: bool) -> Vec<v1::Task> {
     let request = v1::ListTasksRequest { ended, only: None };
     whole(operator.list_tasks(request).await.unwrap().into_inner(), |message| message.tasks).await
 }
@@ -100,11 +128,15 @@ pub(crate) struct Agent {
 
 impl Agent {
     pub(crate) async fn connect(master: &Master) -> Self {
+        Self::connect_on(wire(master, owner(master)).await).await.unwrap()
+    }
+
+    pub(crate) async fn connect_on(wire: Wire) -> Result<Self, Status> {
         let (reports, outgoing) = mpsc::channel(16);
-        let mut client = AgentsClient::new(channel(master).await);
-        let orders = client.session(ReceiverStream::new(outgoing)).await.unwrap().into_inner();
+        let mut client = AgentsClient::new(wire);
+        let orders = client.session(ReceiverStream::new(outgoing)).await?.into_inner();
         let key = u128::from(KEYS.fetch_add(1, Ordering::Relaxed)).to_be_bytes().to_vec();
-        Self { id: 0, key, member: v1::Member::default(), epoch: 0, reports, orders, heard: VecDeque::new() }
+        Ok(Self { id: 0, key, member: v1::Member::default(), epoch: 0, reports, orders, heard: VecDeque::new() })
     }
 
     /// A newcomer; with `before`, the same agent on a new connection.
@@ -204,20 +236,33 @@ pub(crate) struct Framework {
 
 impl Framework {
     pub(crate) async fn connect(master: &Master) -> Self {
+        Self::connect_on(wire(master, owner(master)).await).await.unwrap()
+    }
+
+    pub(crate) async fn connect_on(wire: Wire) -> Result<Self, Status> {
         let (calls, outgoing) = mpsc::channel(16);
-        let mut client = FrameworksClient::new(channel(master).await);
-        let events = client.session(ReceiverStream::new(outgoing)).await.unwrap().into_inner();
-        Self { id: 0, member: v1::Member::default(), calls, events, heard: VecDeque::new() }
+        let mut client = FrameworksClient::new(wire);
+        let events = client.session(ReceiverStream::new(outgoing)).await?.into_inner();
+        Ok(Self { id: 0, member: v1::Member::default(), calls, events, heard: VecDeque::new() })
     }
 
     pub(crate) async fn subscribe(master: &Master, member: Option<v1::Member>) -> Self {
-        let mut framework = Self::connect(master).await;
-        let info = v1::FrameworkInfo { name: "played".to_owned(), ..Default::default() };
+        let wire = wire(master, owner(master)).await;
+        Self::subscribe_on(wire, member, "").await.unwrap()
+    }
+
+    /// In a role, or the default one.
+    pub(crate) async fn subscribe_on(wire: Wire, member: Option<v1::Member>, role: &str) -> Result<Self, Status> {
+        let mut framework = Self::connect_on(wire).await?;
+        let info = v1::FrameworkInfo { name: "played".to_owned(), role: role.to_owned(), ..Default::default() };
         framework.say(Call::Subscribe(v1::Subscribe { member, info: Some(info) })).await;
-        let Event::Subscribed(subscribed) = framework.event().await else { panic!("not subscribed") };
-        framework.member = subscribed.member.unwrap();
+        match framework.next_event().await? {
+            Event::Subscribed(subscribed) => framework.member = subscribed.member.unwrap(),
+            Event::Error(error) => return Err(Status::aborted(error)),
+            other => panic!("not subscribed: {other:?}"),
+        }
         framework.id = framework.member.id;
-        framework
+        Ok(framework)
     }
 
     pub(crate) async fn say(&self, call: Call) {
@@ -236,11 +281,15 @@ impl Framework {
     }
 
     pub(crate) async fn event(&mut self) -> Event {
+        self.next_event().await.unwrap()
+    }
+
+    async fn next_event(&mut self) -> Result<Event, Status> {
         while self.heard.is_empty() {
-            let message = self.events.message().await.unwrap().unwrap();
+            let message = self.events.message().await?.unwrap();
             self.heard.extend(message.events.into_iter().map(|event| event.event.unwrap()));
         }
-        self.heard.pop_front().unwrap()
+        Ok(self.heard.pop_front().unwrap())
     }
 
     /// The next offer; other events before it are skipped.

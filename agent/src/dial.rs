@@ -1,0 +1,113 @@
+//! Connections to masters, as this agent.
+
+use std::net::IpAddr;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use haggle_proto::{SIGN_OF_LIFE_OF_SEVERAL, SignOfLife};
+use haggle_tls::{Authorized, Credentials, Identity, OwnerTokens, Pass, Token, TrustError};
+use tonic::transport::{Channel, Endpoint, Uri};
+
+/// How long a connection may take to come about. On loopback it takes none.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// A connection on which every call shows the agent's token, if it has one.
+pub(crate) type Connection = Authorized<Channel>;
+
+/// Why there is no connection.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DialError {
+    #[error("{}", reason(.0))]
+    Connect(#[from] tonic::transport::Error),
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+}
+
+/// tonic's own text is "transport error"; what happened is further down the chain.
+fn reason(error: &tonic::transport::Error) -> String {
+    haggle_tls::explain(error).unwrap_or_else(|| {
+        let mut error: &dyn std::error::Error = error;
+        while let Some(source) = error.source() {
+            error = source;
+        }
+        format!("cannot connect: {error}")
+    })
+}
+
+/// Makes connections. Clones are the same agent: what one of them learns to show, all show.
+#[derive(Clone, Debug)]
+pub(crate) struct Dialer(Arc<RwLock<As>>);
+
+/// As whom.
+#[derive(Debug)]
+enum As {
+    /// As the user who runs the master on this machine: by this token, or by the one that the master has left.
+    Owner(Option<Token>, Option<OwnerTokens>),
+    /// By its certificate.
+    Certified(Box<Credentials>, Identity),
+}
+
+impl Dialer {
+    pub(crate) fn owner(token: Option<Token>) -> Self {
+        Self(Arc::new(RwLock::new(As::Owner(token, OwnerTokens::of_user()))))
+    }
+
+    /// Shows this certificate from now on. Connections that are there live on.
+    pub(crate) fn certify(&self, credentials: &Credentials) {
+        let mut comes = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let identity = match &*comes {
+            As::Certified(_, identity) => {
+                identity.replace(credentials);
+                identity.clone()
+            }
+            As::Owner(..) => Identity::new(credentials),
+        };
+        *comes = As::Certified(Box::new(credentials.clone()), identity);
+    }
+
+    /// What a connection to this master is made with, at this moment.
+    pub(crate) fn pass(&self, master: &Uri) -> Pass {
+        match &*self.0.read().unwrap_or_else(PoisonError::into_inner) {
+            As::Certified(credentials, identity) => Pass::certified(credentials, identity.clone()),
+            As::Owner(Some(token), _) => Pass::token(token),
+            As::Owner(None, tokens) => match (tokens, master.port_u16().filter(|_| is_loopback(master))) {
+                (Some(tokens), Some(port)) => Pass::owner(tokens, port),
+                _ => Pass::nobody(),
+            },
+        }
+    }
+}
+
+/// Connects to a master. One that vanishes without a word is given up soon where there are others to ask.
+///
+/// # Errors
+/// When nobody answers, or somebody who is not believed.
+pub(crate) async fn connect(master: &Uri, pass: &Pass, of_several: bool) -> Result<Connection, DialError> {
+    let mut endpoint = endpoint(master);
+    if of_several {
+        let SignOfLife { every, within } = SIGN_OF_LIFE_OF_SEVERAL;
+        endpoint = endpoint.http2_keep_alive_interval(every).keep_alive_timeout(within).keep_alive_while_idle(true);
+    }
+    let channel = endpoint.connect_with_connector(pass.connector()?).await?;
+    Ok(pass.show(channel))
+}
+
+/// Connects to a master when the connection is first used.
+///
+/// # Errors
+/// When it is not known how the master can be believed.
+pub(crate) fn connect_lazy(master: &Uri, pass: &Pass) -> Result<Connection, DialError> {
+    Ok(pass.show(endpoint(master).connect_with_connector_lazy(pass.connector()?)))
+}
+
+fn endpoint(master: &Uri) -> Endpoint {
+    Channel::builder(master.clone()).tcp_nodelay(true).connect_timeout(CONNECT_TIMEOUT)
+}
+
+/// Whether a master is on this machine's loopback interface. `localhost` counts: RFC 6761 wants it to be resolved to
+/// loopback only.
+pub(crate) fn is_loopback(master: &Uri) -> bool {
+    let host = master.host().unwrap_or_default();
+    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    bare.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}

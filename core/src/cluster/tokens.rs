@@ -1,0 +1,149 @@
+//! Tokens: made, used, revoked, expired, forgotten.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::format;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::effect::{Change, Effect};
+use super::refusal::Refusal;
+use super::sessions;
+use super::state::State;
+use crate::access::{Over, Principal, TokenId, TokenKind, TokenRecord};
+use crate::time::Now;
+
+/// Tokens that are known, those among them that let nobody in any more. A few megabytes; a person or a program each.
+const TOKENS_MAX: usize = 10_000;
+
+/// How long a token that is over is remembered, in milliseconds, so that who still comes with it is told why it does not
+/// work. A week: whoever is away for longer finds that it is unknown.
+const REMEMBERED_MS: u64 = 7 * 24 * 60 * 60 * 1000;
+
+/// Every token that is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Tokens {
+    records: BTreeMap<TokenId, TokenRecord>,
+    by_expiry: BTreeSet<(u64, TokenId)>,
+    /// What the wall clock said last: milliseconds since 1970.
+    wall_ms: u64,
+}
+
+impl Tokens {
+    pub(super) fn new(records: Vec<(TokenId, TokenRecord)>) -> Self {
+        let by_expiry = records.iter().map(|(id, record)| (record.expires_ms, *id)).collect();
+        Self { records: records.into_iter().collect(), by_expiry, wall_ms: 0 }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    pub(super) fn iter_after(&self, after: Option<TokenId>) -> impl Iterator<Item = (TokenId, &TokenRecord)> {
+        self.records.range((super::views::above(after), core::ops::Bound::Unbounded)).map(|(&id, record)| (id, record))
+    }
+
+    /// A token that lets somebody in, or has done so to the last that it may.
+    pub(super) fn valid(&self, id: TokenId) -> Result<&TokenRecord, Refusal> {
+        let record = self.records.get(&id).ok_or(Refusal::TokenUnknown(id))?;
+        match record.over(self.wall_ms) {
+            None | Some(Over::UsedUp) => Ok(record),
+            Some(over) => Err(Refusal::TokenOver(id, over)),
+        }
+    }
+
+    /// The next moment at which one expires or is forgotten: milliseconds since 1970.
+    pub(super) fn next_expiry(&self) -> Option<u64> {
+        let expires = self.by_expiry.range((self.wall_ms.saturating_add(1), TokenId(0))..).next();
+        let forgotten = self.by_expiry.first().map(|(at, _)| at.saturating_add(REMEMBERED_MS));
+        expires.map(|(at, _)| *at).into_iter().chain(forgotten).min()
+    }
+
+    fn set(&mut self, id: TokenId, record: TokenRecord) {
+        self.remove(id);
+        self.by_expiry.insert((record.expires_ms, id));
+        self.records.insert(id, record);
+    }
+
+    fn remove(&mut self, id: TokenId) {
+        if let Some(record) = self.records.remove(&id) {
+            self.by_expiry.remove(&(record.expires_ms, id));
+        }
+    }
+
+    /// One that lets nobody in any more, the one that was to end first.
+    fn oldest_over(&self) -> Option<TokenId> {
+        self.by_expiry.iter().map(|&(_, id)| id).find(|id| self.records[id].over(self.wall_ms).is_some())
+    }
+}
+
+pub(super) fn create(
+    state: &mut State,
+    by: &Principal,
+    id: TokenId,
+    record: TokenRecord,
+    out: &mut Vec<Effect>,
+) -> Result<(), Refusal> {
+    record.check()?;
+    let mut forgotten = None;
+    match state.tokens.records.get(&id) {
+        Some(known) if known.made_by != by.name => return Err(Refusal::TokenExists(id)),
+        None if state.tokens.len() >= TOKENS_MAX => {
+            forgotten = Some(state.tokens.oldest_over().ok_or(Refusal::TooManyTokens(TOKENS_MAX))?);
+        }
+        _ => {}
+    }
+    if let Some(forgotten) = forgotten {
+        forget(state, forgotten, out);
+    }
+    write(state, id, TokenRecord { made_by: Arc::clone(&by.name), revoked: false, ..record }, out);
+    Ok(())
+}
+
+/// Asked again, it is no other: the sessions have ended already.
+pub(super) fn revoke(state: &mut State, now: Now, id: TokenId, out: &mut Vec<Effect>) -> Result<(), Refusal> {
+    let record = state.tokens.records.get(&id).ok_or(Refusal::TokenUnknown(id))?;
+    if record.revoked {
+        return Ok(());
+    }
+    let record = TokenRecord { revoked: true, ..record.clone() };
+    write(state, id, record, out);
+    sessions::end_all_of(state, now, id, &format!("{id} was revoked"), out);
+    Ok(())
+}
+
+/// Counts one agent that joins.
+pub(super) fn count_use(state: &mut State, id: TokenId, out: &mut Vec<Effect>) -> Result<(), Refusal> {
+    let record = state.tokens.valid(id)?;
+    let TokenKind::Agent { uses_left: uses_left @ 1.. } = record.kind else {
+        return Err(Refusal::TokenOver(id, Over::UsedUp));
+    };
+    let record = TokenRecord { kind: TokenKind::Agent { uses_left: uses_left - 1 }, ..record.clone() };
+    write(state, id, record, out);
+    Ok(())
+}
+
+/// The wall clock says so. Where it was set back, what has expired by it before lets somebody in again.
+pub(super) fn wall_clock(state: &mut State, now: Now, wall_ms: u64, out: &mut Vec<Effect>) {
+    let before = state.tokens.wall_ms;
+    state.tokens.wall_ms = wall_ms;
+    let expired = state.tokens.by_expiry.range((before.saturating_add(1), TokenId(0))..);
+    let expired: Vec<_> = expired.take_while(|(at, _)| *at <= wall_ms).map(|&(_, id)| id).collect();
+    for id in expired {
+        sessions::end_all_of(state, now, id, &format!("{id} has expired"), out);
+    }
+    while let Some(&(at, id)) = state.tokens.by_expiry.first()
+        && at.saturating_add(REMEMBERED_MS) <= wall_ms
+    {
+        forget(state, id, out);
+    }
+}
+
+fn write(state: &mut State, id: TokenId, record: TokenRecord, out: &mut Vec<Effect>) {
+    out.push(Effect::Remember(Change::TokenRecorded(id, record.clone())));
+    state.tokens.set(id, record);
+}
+
+fn forget(state: &mut State, id: TokenId, out: &mut Vec<Effect>) {
+    state.tokens.remove(id);
+    out.push(Effect::Remember(Change::TokenRemoved(id)));
+}

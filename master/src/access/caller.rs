@@ -1,0 +1,50 @@
+//! Who makes a call, as its service sees it.
+
+use std::fmt::Display;
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+
+use haggle_core::access::Principal;
+use tonic::{Request, Status};
+
+/// In the extensions of every call that the guard has let through. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    pub(crate) who: Option<Principal>,
+    /// From where.
+    pub(crate) address: Option<SocketAddr>,
+    object: Arc<OnceLock<String>>,
+}
+
+impl Caller {
+    pub(crate) fn new(who: Option<Principal>, address: Option<SocketAddr>) -> Self {
+        Self { who, address, object: Arc::default() }
+    }
+
+    /// Says what the call is about, for the audit. The first word counts.
+    pub(crate) fn about(&self, object: impl Display) {
+        self.object.get_or_init(|| object.to_string());
+    }
+
+    /// What the call is about; empty when nobody said so.
+    pub(crate) fn object(&self) -> &str {
+        self.object.get().map_or("", String::as_str)
+    }
+
+    /// Who it is.
+    ///
+    /// # Errors
+    /// When the call is one that needs nobody, which is a bug of who asks.
+    pub(crate) fn principal(&self) -> Result<&Principal, Status> {
+        self.who.as_ref().ok_or_else(|| Status::internal("the call has no principal; this is a bug"))
+    }
+}
+
+/// Who makes a call.
+///
+/// # Errors
+/// When it came by another way than the guard, which is a bug.
+pub(crate) fn caller<T>(call: &Request<T>) -> Result<Caller, Status> {
+    let caller = call.extensions().get::<Caller>().cloned();
+    caller.ok_or_else(|| Status::internal("the call came past the guard; this is a bug"))
+}

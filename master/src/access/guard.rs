@@ -1,0 +1,159 @@
+//! The guard in front of the services of a master that leads.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures_util::future::BoxFuture;
+use haggle_core::AgentId;
+use haggle_core::access::{Principal, Verb};
+use haggle_tls::Bearer;
+use tonic::body::Body;
+use tonic::codegen::http::header::AUTHORIZATION;
+use tonic::codegen::http::{HeaderMap, Request, Response};
+use tonic::service::Routes;
+use tonic::{Code, Status};
+use tower::Service;
+
+use super::{Caller, Known, Owner, wall_clock_ms};
+use crate::acceptor::Remote;
+use crate::audit::{Audit, Entry};
+
+/// What somebody is told who shows nothing.
+const NOBODY: &str = "this master lets nobody in without a token: use one with `haggle login`, or have HAGGLE_TOKEN hold it; \
+                      the user that runs the master needs none on its machine, and everybody else has an operator make one \
+                      with `haggle token create`";
+
+/// Knows who calls. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Guard {
+    owner: Arc<Owner>,
+    known: Known,
+    audit: Audit,
+}
+
+impl Guard {
+    pub(crate) fn new(owner: Arc<Owner>, known: Known, audit: Audit) -> Self {
+        Self { owner, known, audit }
+    }
+
+    /// One that writes nothing down.
+    #[cfg(test)]
+    pub(crate) fn for_tests() -> Self {
+        Self::new(Arc::new(Owner::draw()), Known::default(), Audit::default())
+    }
+
+    /// The copy that the driver keeps up to date.
+    pub(crate) fn known(&self) -> &Known {
+        &self.known
+    }
+
+    /// Where decisions are written down.
+    pub(crate) fn audit(&self) -> &Audit {
+        &self.audit
+    }
+
+    /// These services, behind the guard.
+    pub(crate) fn protect(&self, routes: Routes) -> Guarded {
+        Guarded { guard: self.clone(), routes }
+    }
+
+    /// Who makes a call, and whether it may be made at all. A token says more than a certificate.
+    fn admit(
+        &self,
+        verb: Verb,
+        agent: Option<AgentId>,
+        headers: &HeaderMap,
+    ) -> Result<Option<Principal>, (Option<Principal>, Status)> {
+        if verb.is_open() {
+            return Ok(None);
+        }
+        let stranger = |status| (None, status);
+        let who = match (headers.get(AUTHORIZATION), agent) {
+            (Some(value), _) => self.who_bears(value.as_bytes()).map_err(stranger)?,
+            (None, Some(agent)) => {
+                // A session hears of it in the words of its own protocol.
+                if verb != Verb::AgentSession && !self.known.is_member(agent) {
+                    let why = format!("{agent} was removed, and its certificate is void");
+                    return Err(stranger(Status::unauthenticated(why)));
+                }
+                Principal::agent(agent)
+            }
+            (None, None) => return Err(stranger(Status::unauthenticated(NOBODY))),
+        };
+        match who.check(verb) {
+            Ok(()) => Ok(Some(who)),
+            Err(denied) => Err((Some(who), Status::permission_denied(denied.to_string()))),
+        }
+    }
+
+    fn who_bears(&self, authorization: &[u8]) -> Result<Principal, Status> {
+        let text = std::str::from_utf8(authorization).unwrap_or_default();
+        let bearer =
+            Bearer::from_authorization(text).map_err(|not_one| Status::unauthenticated(not_one.to_string()))?;
+        if let Some(owner) = self.owner.recognise(&bearer) {
+            return Ok(owner);
+        }
+        Ok(self.known.who_bears(&bearer, wall_clock_ms())?)
+    }
+
+    /// Writes down what became of a call, when that is to be known.
+    fn write_down(&self, verb: Verb, caller: &Caller, code: Code, why: &str) {
+        let refused = matches!(code, Code::PermissionDenied | Code::Unauthenticated)
+            // Of a thing that was named: whoever lists nothing has refused nothing.
+            || (code == Code::NotFound && !caller.object().is_empty());
+        if verb.changes() || refused {
+            self.audit.write(&Entry { caller, verb, object: caller.object(), code, why });
+        }
+    }
+}
+
+/// Services behind the guard.
+#[derive(Clone)]
+pub(crate) struct Guarded {
+    guard: Guard,
+    routes: Routes,
+}
+
+impl Service<Request<Body>> for Guarded {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        // Routes always are.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let Some(verb) = Verb::of_path(request.uri().path()) else {
+            let unknown = format!("there is no {}", request.uri().path().escape_debug());
+            return Box::pin(async { Ok(Status::unimplemented(unknown).into_http()) });
+        };
+        let remote = request.extensions().get::<Remote>().copied();
+        let (address, agent) = (remote.map(|remote| remote.address), remote.and_then(|remote| remote.agent));
+        match self.guard.admit(verb, agent, request.headers()) {
+            Err((who, status)) => {
+                let caller = Caller::new(who, address);
+                self.guard.write_down(verb, &caller, status.code(), status.message());
+                Box::pin(async { Ok(status.into_http()) })
+            }
+            Ok(who) => {
+                let caller = Caller::new(who, address);
+                request.extensions_mut().insert(caller.clone());
+                // Nobody below need know it.
+                request.headers_mut().remove(AUTHORIZATION);
+                let (guard, call) = (self.guard.clone(), self.routes.call(request));
+                Box::pin(async move {
+                    let response = call.await?;
+                    // A call that fails before its answer begins says so in its headers.
+                    let status = Status::from_header_map(response.headers());
+                    let (code, why) =
+                        status.as_ref().map_or((Code::Ok, ""), |status| (status.code(), status.message()));
+                    guard.write_down(verb, &caller, code, why);
+                    Ok(response)
+                })
+            }
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! How the masters of a cluster know each other: by a secret that is in etcd with the rest of what they share.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures_util::future::BoxFuture;
+use haggle_core::Digest;
+use haggle_core::access::{Principal, Verb};
+use sha2::{Digest as _, Sha256};
+use tokio::sync::OnceCell;
+use tonic::body::Body;
+use tonic::codegen::http::header::AUTHORIZATION;
+use tonic::codegen::http::{HeaderValue, Request, Response};
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Routes;
+use tonic::{Code, Status};
+use tower::Service;
+
+use super::Caller;
+use super::known::is_same;
+use crate::acceptor::Remote;
+use crate::audit::{Audit, Entry};
+use crate::registry::Campaign;
+
+/// What a call between masters says in its `authorization`, before the secret.
+const SCHEME: &str = "Haggle-Master ";
+
+/// The secret, once it was read.
+#[derive(Clone)]
+pub(crate) struct MastersSecret {
+    campaign: Campaign,
+    read: Arc<OnceCell<MetadataValue<Ascii>>>,
+}
+
+impl MastersSecret {
+    pub(crate) fn new(campaign: Campaign) -> Self {
+        Self { campaign, read: Arc::default() }
+    }
+
+    /// What a call between masters says in its `authorization`.
+    ///
+    /// # Errors
+    /// `UNAVAILABLE` while etcd cannot be asked.
+    pub(crate) async fn authorization(&self) -> Result<&MetadataValue<Ascii>, Status> {
+        let read = async {
+            let secret = self.campaign.secret().await.map_err(|error| Status::unavailable(error.to_string()))?;
+            let mut value = MetadataValue::try_from(format!("{SCHEME}{}", Digest(secret).hex()))
+                .map_err(|_| Status::internal("hexadecimal digits are no metadata; this is a bug"))?;
+            value.set_sensitive(true);
+            Ok::<_, Status>(value)
+        };
+        self.read.get_or_try_init(|| read).await
+    }
+}
+
+/// What the masters ask each other, for masters alone.
+#[derive(Clone)]
+pub(crate) struct BetweenMasters {
+    secret: MastersSecret,
+    audit: Audit,
+    routes: Routes,
+}
+
+impl BetweenMasters {
+    pub(crate) fn new(secret: MastersSecret, audit: Audit, routes: Routes) -> Self {
+        Self { secret, audit, routes }
+    }
+
+    async fn admit(&self, shown: Option<HeaderValue>) -> Result<(), Status> {
+        let wanted = self.secret.authorization().await?;
+        let hash = |text: &[u8]| Digest(Sha256::digest(text).into());
+        let is_one = |shown: HeaderValue| is_same(&hash(wanted.as_encoded_bytes()), &hash(shown.as_bytes()));
+        if shown.is_some_and(is_one) {
+            return Ok(());
+        }
+        Err(Status::unauthenticated("only the masters of this cluster may ask this of each other"))
+    }
+}
+
+impl Service<Request<Body>> for BetweenMasters {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        // Routes always are.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let mut this = self.clone();
+        Box::pin(async move {
+            let address = request.extensions().get::<Remote>().map(|remote| remote.address);
+            let verb = Verb::of_path(request.uri().path());
+            let shown = request.headers_mut().remove(AUTHORIZATION);
+            if let Err(status) = this.admit(shown).await {
+                if let Some(verb) = verb.filter(|_| status.code() == Code::Unauthenticated) {
+                    let caller = Caller::new(None, address);
+                    let (code, why) = (status.code(), status.message());
+                    this.audit.write(&Entry { caller: &caller, verb, object: "", code, why });
+                }
+                return Ok(status.into_http());
+            }
+            request.extensions_mut().insert(Caller::new(Some(Principal::master()), address));
+            this.routes.call(request).await
+        })
+    }
+}

@@ -1,0 +1,31 @@
+//! Who calls, and what that one may: decided in front of every service, before a message of the call is read.
+//!
+//! ```text
+//! connection -> Remote (address, certificate) ─┐
+//! authorization: Bearer <id>.<secret> ───────┴─> Principal -> the table's right -> service -> audit
+//! ```
+//!
+//! Whether a call may be made at all is known here, from a copy of the tokens that the driver keeps up to date. What it may
+//! be made to is decided by the cluster.
+
+mod caller;
+mod guard;
+mod known;
+mod masters;
+mod owner;
+mod verdict;
+
+pub(crate) use caller::{Caller, caller};
+pub(crate) use guard::{Guard, Guarded};
+pub(crate) use known::Known;
+pub(crate) use masters::{BetweenMasters, MastersSecret};
+pub(crate) use owner::Owner;
+pub(crate) use verdict::status_of;
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// What the wall clock says: milliseconds since 1970.
+pub(crate) fn wall_clock_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}

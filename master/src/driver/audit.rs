@@ -1,0 +1,107 @@
+//! What of the sessions is written down: who began to speak for whom, and what was refused.
+
+use haggle_core::SessionId;
+use haggle_core::access::Verb;
+use haggle_core::cluster::{
+    AgentCommand, AgentOrder, Announcement, Command, Effect, FrameworkCommand, FrameworkEvent, OperatorCommand, Refusal,
+};
+use tonic::Code;
+
+use crate::access::{Caller, status_of};
+use crate::audit::{Audit, Entry};
+
+/// A decision that is to be written down, should it be one.
+pub(super) struct Decision {
+    verb: Verb,
+    /// Whether it is written down also when it was granted.
+    introduces: bool,
+}
+
+impl Decision {
+    pub(super) fn of(command: &Command) -> Self {
+        let verb = match command {
+            Command::Agent(_, AgentCommand::Register { .. }) => Verb::Register,
+            Command::Agent(_, AgentCommand::Drain) => Verb::Drain,
+            Command::Agent(_, AgentCommand::Leave) => Verb::Leave,
+            Command::Framework(_, call) => match call.command {
+                FrameworkCommand::Subscribe { .. } => Verb::Subscribe,
+                FrameworkCommand::Accept { .. } => Verb::Launch,
+                FrameworkCommand::Decline { .. } => Verb::Decline,
+                FrameworkCommand::Revive => Verb::Revive,
+                FrameworkCommand::Suppress => Verb::Suppress,
+                FrameworkCommand::Kill(_) => Verb::Kill,
+                FrameworkCommand::Acknowledge(_) => Verb::Acknowledge,
+                FrameworkCommand::Reconcile(_) => Verb::Reconcile,
+                FrameworkCommand::Teardown => Verb::Teardown,
+            },
+            _ => Verb::Report,
+        };
+        let introduces = matches!(verb, Verb::Register | Verb::Subscribe | Verb::Teardown | Verb::Leave);
+        Self { verb, introduces }
+    }
+
+    /// Whether it is written down. Most that is said on a session is not: of what a framework launches, there is a record
+    /// elsewhere.
+    pub(super) fn is_written(&self, verdict: &Result<(), Refusal>) -> bool {
+        verdict.is_err() || self.introduces
+    }
+
+    /// Writes down what became of it.
+    pub(super) fn write(
+        &self,
+        audit: &Audit,
+        caller: &Caller,
+        session: SessionId,
+        verdict: &Result<(), Refusal>,
+        effects: &[Effect],
+    ) {
+        let (object, refused) = match verdict {
+            Err(refusal) => (String::new(), Some(refusal.to_string())),
+            Ok(()) => told(session, effects),
+        };
+        let code = match verdict {
+            Err(refusal) => status_of(refusal).code(),
+            Ok(()) if refused.is_some() => Code::FailedPrecondition,
+            Ok(()) => Code::Ok,
+        };
+        let why = refused.unwrap_or_default();
+        audit.write(&Entry { caller, verb: self.verb, object: &object, code, why: &why });
+    }
+}
+
+/// Whom a session speaks for from now on, or until now; or why for nobody.
+fn told(session: SessionId, effects: &[Effect]) -> (String, Option<String>) {
+    for effect in effects {
+        match effect {
+            Effect::ToAgent(to, AgentOrder::Registered { member, .. }) if *to == session => {
+                return (member.id.to_string(), None);
+            }
+            Effect::ToAgent(to, AgentOrder::Refused(why)) if *to == session => {
+                return (String::new(), Some(why.why().to_owned()));
+            }
+            Effect::ToFramework(to, FrameworkEvent::Subscribed { member, .. }) if *to == session => {
+                return (member.id.to_string(), None);
+            }
+            Effect::ToFramework(to, FrameworkEvent::Error(why)) if *to == session => {
+                return (String::new(), Some(why.clone()));
+            }
+            Effect::Announce(Announcement::FrameworkRemoved(id)) => return (id.to_string(), None),
+            Effect::Announce(Announcement::AgentRemoved(id)) => return (id.to_string(), None),
+            _ => {}
+        }
+    }
+    (String::new(), None)
+}
+
+/// What a command that is not said on a session is about.
+pub(crate) fn object_of(command: &OperatorCommand) -> String {
+    match command {
+        OperatorCommand::KillTask(task) => task.to_string(),
+        OperatorCommand::AgentGone(agent) | OperatorCommand::RemoveAgent(agent) => agent.to_string(),
+        OperatorCommand::CreateToken(id, record) => {
+            format!("{id} for {}", record.principal(*id))
+        }
+        OperatorCommand::RevokeToken(id) => id.to_string(),
+        OperatorCommand::Enrol { .. } => String::new(),
+    }
+}

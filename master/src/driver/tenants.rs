@@ -1,0 +1,38 @@
+//! Whose what happens is, so that watchers hear of their own.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use haggle_core::FrameworkId;
+use haggle_core::access::Tenant;
+use haggle_core::cluster::{Announcement, Cluster};
+
+/// The tenants of the frameworks that were heard of. One that is removed is known until that is told.
+#[derive(Default)]
+pub(super) struct Tenants(HashMap<FrameworkId, Arc<Tenant>>);
+
+impl Tenants {
+    /// Whose it is; nobody's when it is about agents.
+    pub(super) fn of(&mut self, what: &Announcement, cluster: &Cluster) -> Option<Arc<Tenant>> {
+        match what {
+            Announcement::AgentUp(_) | Announcement::AgentDown(_) | Announcement::AgentRemoved(_) => None,
+            // It may have come back with another role.
+            Announcement::FrameworkUp(id) => {
+                self.0.remove(id);
+                self.find(*id, cluster)
+            }
+            Announcement::FrameworkDown(id) => self.find(*id, cluster),
+            Announcement::FrameworkRemoved(id) => self.0.remove(id),
+            Announcement::Task(status) => self.find(status.task.framework, cluster),
+        }
+    }
+
+    fn find(&mut self, id: FrameworkId, cluster: &Cluster) -> Option<Arc<Tenant>> {
+        if let Some(known) = self.0.get(&id) {
+            return Some(Arc::clone(known));
+        }
+        let tenant = cluster.tenant_of(id)?;
+        self.0.insert(id, Arc::clone(&tenant));
+        Some(tenant)
+    }
+}

@@ -1,0 +1,140 @@
+use haggle_tls::Certificate;
+use tempfile::TempDir;
+
+use super::*;
+
+const CLUSTER: ClusterId = ClusterId(0xc1);
+
+fn open(tls: &Tls, state: Option<&Path>) -> Result<Security, SecurityError> {
+    open_for("127.0.0.1", tls, state)
+}
+
+fn open_for(host: &str, tls: &Tls, state: Option<&Path>) -> Result<Security, SecurityError> {
+    Security::open(tls, state, CLUSTER, vec![host.to_owned()], SystemTime::now())
+}
+
+#[test]
+fn the_authority_is_made_at_the_first_start_and_kept() {
+    let state = TempDir::new().unwrap();
+
+    let first = open(&Tls::default(), Some(state.path())).unwrap();
+    let second = open(&Tls::default(), Some(state.path())).unwrap();
+
+    assert!(first.made_now() && !second.made_now());
+    assert_eq!(first.fingerprint(), second.fingerprint());
+    assert_eq!(first.believed(), [first.authority().certificate().der().to_vec()]);
+}
+
+#[test]
+fn without_a_state_folder_each_start_is_a_first_one() {
+    let (first, second) = (open(&Tls::default(), None).unwrap(), open(&Tls::default(), None).unwrap());
+
+    assert!(first.made_now() && second.made_now());
+    assert_ne!(first.fingerprint(), second.fingerprint());
+}
+
+#[test]
+fn the_certificate_is_replaced_at_half_of_its_life_and_by_the_same_authority() {
+    let security = open(&Tls::default(), None).unwrap();
+    let now = SystemTime::now();
+    let shown = || security.identity.shown().chain()[0].clone();
+    let before = shown();
+
+    assert!(!security.renew(now + LEAF_LIFE / 4).unwrap());
+    assert_eq!(shown(), before);
+
+    assert!(security.renew(now + LEAF_LIFE / 2).unwrap());
+    assert_ne!(shown(), before);
+    assert_eq!(security.fingerprint(), security.authority().fingerprint());
+    assert!(Certificate::from_der(&shown()).unwrap().not_after() > now + LEAF_LIFE);
+}
+
+/// A certificate of an authority that is none of ours, as an operator brings it: made with openssl.
+struct Brought(TempDir);
+
+impl Brought {
+    fn new() -> Self {
+        let brought = Self(TempDir::new().unwrap());
+        brought.put("first");
+        brought
+    }
+
+    /// Puts this one into the place of the one before.
+    fn put(&self, name: &str) {
+        let file = |name: &str| fs::read_to_string(Path::new(BROUGHT).join(name)).unwrap();
+        let chain = file(&format!("{name}.pem")) + &file("ca.pem");
+        fs::write(self.0.path().join("chain"), chain).unwrap();
+        fs::write(self.0.path().join("key"), file(&format!("{name}.key"))).unwrap();
+    }
+
+    fn tls(&self) -> Tls {
+        let certificate = CertificateFiles { chain: self.0.path().join("chain"), key: self.0.path().join("key") };
+        Tls { certificate: Some(certificate), ..Tls::default() }
+    }
+}
+
+const BROUGHT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/brought");
+
+fn authority_of_brought() -> Certificate {
+    let text = fs::read(Path::new(BROUGHT).join("ca.pem")).unwrap();
+    Certificate::from_der(&haggle_tls::certificates_from_pem(&text).unwrap()[0]).unwrap()
+}
+
+#[test]
+fn an_operators_certificate_is_shown_and_its_authority_told() {
+    let brought = Brought::new();
+    let security = open(&brought.tls(), None).unwrap();
+
+    assert_eq!(security.fingerprint(), authority_of_brought().fingerprint());
+    assert_eq!(security.believed(), [authority_of_brought().der().to_vec()]);
+    // Agents' certificates are not this one's matter.
+    assert_ne!(security.authority().fingerprint(), security.fingerprint());
+}
+
+#[test]
+fn an_operators_certificate_is_replaced_when_its_files_are() {
+    let brought = Brought::new();
+    let security = open(&brought.tls(), None).unwrap();
+    let now = SystemTime::now();
+    assert!(!security.renew(now).unwrap());
+
+    brought.put("second");
+
+    assert!(security.renew(now).unwrap());
+    assert!(!security.renew(now).unwrap());
+}
+
+#[test]
+fn the_certificate_stays_while_its_files_are_wrong() {
+    let brought = Brought::new();
+    let security = open(&brought.tls(), None).unwrap();
+    let shown = security.identity.shown().chain().to_vec();
+    fs::write(brought.0.path().join("key"), fs::read(Path::new(BROUGHT).join("second.key")).unwrap()).unwrap();
+
+    let error = security.renew(SystemTime::now()).unwrap_err().to_string();
+
+    assert!(error.contains("cannot use the certificate") && error.contains("KeyMismatch"), "{error}");
+    assert_eq!(security.identity.shown().chain(), shown);
+}
+
+#[test]
+fn an_operators_certificate_that_no_client_would_believe_is_refused() {
+    let brought = Brought::new();
+
+    let error = open_for("master.example", &brought.tls(), None).unwrap_err().to_string();
+
+    assert!(error.contains("no client would believe it"), "{error}");
+}
+
+#[test]
+fn files_that_hold_nothing_are_named() {
+    let brought = Brought::new();
+    fs::write(brought.0.path().join("chain"), "nothing").unwrap();
+    let clients = Tls { client_authorities: Some("/no/such/file".into()), ..Tls::default() };
+
+    let nothing = open(&brought.tls(), None).unwrap_err().to_string();
+    let missing = open(&clients, None).unwrap_err().to_string();
+
+    assert!(nothing.contains("chain: "), "{nothing}");
+    assert!(missing.starts_with("cannot use the certificate /no/such/file: "), "{missing}");
+}

@@ -1,0 +1,6 @@
+//! A master on a real socket, with agents, frameworks and operators played by the test.
+
+mod peers;
+
+mod access;
+mod services;

@@ -1,0 +1,55 @@
+//! By what a program is known to the masters of its cluster, and they to it.
+
+use haggle_tls::{Authorized, OwnerTokens, Pass, Token};
+use tonic::transport::Channel;
+
+use crate::address::{endpoint, loopback_port};
+use crate::error::ConnectError;
+
+/// A connection on which every call says who makes it.
+pub(crate) type Connection = Authorized<Channel>;
+
+#[derive(Clone, Debug)]
+pub(crate) enum Credentials {
+    /// The same token for every master.
+    Token(Box<Token>),
+    /// The user who runs a master on this machine: it has left a token for that user's programs, another one at each of
+    /// its starts. `None`: a user without a home.
+    Owner(Option<OwnerTokens>),
+}
+
+impl Credentials {
+    /// What a connection to the master at `url` is made with, at this moment.
+    pub(crate) fn pass(&self, url: &str) -> Pass {
+        match self {
+            Self::Token(token) => Pass::token(token),
+            Self::Owner(tokens) => match (tokens, loopback_port(url)) {
+                (Some(tokens), Some(port)) => Pass::owner(tokens, port),
+                _ => Pass::nobody(),
+            },
+        }
+    }
+}
+
+/// Connects to the master at `url`, the only one or one of several.
+///
+/// # Errors
+/// The outer one when that is no address; the inner one when there is no connection.
+pub(crate) async fn connect(
+    url: &str,
+    pass: &Pass,
+    of_several: bool,
+) -> Result<Result<Connection, tonic::transport::Error>, ConnectError> {
+    let connector = pass.connector().map_err(|error| ConnectError::Untrusted(error.to_string()))?;
+    let channel = endpoint(url, of_several)?.connect_with_connector(connector).await;
+    Ok(channel.map(|channel| pass.show(channel)))
+}
+
+/// Connects to the master at `url` when the connection is first used.
+///
+/// # Errors
+/// When that is no address.
+pub(crate) fn connect_lazy(url: &str, pass: &Pass, of_several: bool) -> Result<Connection, ConnectError> {
+    let connector = pass.connector().map_err(|error| ConnectError::Untrusted(error.to_string()))?;
+    Ok(pass.show(endpoint(url, of_several)?.connect_with_connector_lazy(connector)))
+}

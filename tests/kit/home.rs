@@ -1,0 +1,48 @@
+//! A user's home: what belongs to one user on one machine, as far as Haggle can tell.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use haggle_sdk::{Client, ClientBuilder, ConnectError, OwnerTokens};
+
+/// Folders of a user of their own, below one folder. Compiled modules are shared with everybody.
+#[derive(Clone, Debug)]
+pub struct Home(PathBuf);
+
+impl Home {
+    /// The home below this folder.
+    pub fn below(folder: &Path) -> Self {
+        Self(folder.join("home"))
+    }
+
+    /// Has a program run as this user, without a word of who started it.
+    pub fn take_in(&self, command: &mut Command) {
+        command.env("XDG_STATE_HOME", self.0.join("state")).env("XDG_CONFIG_HOME", self.config());
+        for variable in ["HAGGLE_MASTER", "HAGGLE_TOKEN", "HAGGLE_JOIN"] {
+            command.env_remove(variable);
+        }
+    }
+
+    /// The folder of the user's configuration.
+    pub fn config(&self) -> PathBuf {
+        self.0.join("config")
+    }
+
+    /// What this user's masters have left.
+    pub fn owner_tokens(&self) -> OwnerTokens {
+        OwnerTokens::in_folder(self.0.join("state/haggle/masters"))
+    }
+
+    /// A connection to a master of this user's.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub async fn connect(&self, url: &str) -> Result<Client, ConnectError> {
+        self.client(url).connect().await
+    }
+
+    /// The same, before it is made.
+    pub fn client(&self, url: &str) -> ClientBuilder {
+        Client::builder().master(url).owner_tokens(self.owner_tokens())
+    }
+}

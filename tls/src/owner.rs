@@ -1,0 +1,132 @@
+//! The tokens by which the user of a machine is the owner of the masters that run there.
+//!
+//! A master draws a token at each start, and leaves it in a folder that only its user can enter. The same user's commands
+//! find it there by the master's port; everybody else on the machine is a stranger.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use tracing::debug;
+
+use crate::{PrivateFolder, PrivateFolderError, Token};
+
+/// The folder of a user's owner tokens: `haggle/masters` in `$XDG_STATE_HOME` or `~/.local/state`; on Windows in
+/// `%LOCALAPPDATA%`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnerTokens(PathBuf);
+
+impl OwnerTokens {
+    /// Of this process's user. `None` for one without a home.
+    pub fn of_user() -> Option<Self> {
+        let absolute = |name| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let local = || if cfg!(windows) { absolute("LOCALAPPDATA") } else { None };
+        let home = || absolute("HOME").map(|home| home.join(".local/state"));
+        let state = absolute("XDG_STATE_HOME").or_else(local).or_else(home)?;
+        Some(Self(state.join("haggle").join("masters")))
+    }
+
+    /// In another folder.
+    pub fn in_folder(folder: impl Into<PathBuf>) -> Self {
+        Self(folder.into())
+    }
+
+    /// Where they are.
+    pub fn folder(&self) -> &Path {
+        &self.0
+    }
+
+    /// Leaves the token of the master that listens on a port, in the place of one before. Nobody else can read it.
+    ///
+    /// # Errors
+    /// When it cannot be written, or when others can enter the folder.
+    pub fn publish(&self, port: u16, token: &Token) -> Result<(), PrivateFolderError> {
+        PrivateFolder::open(&self.0)?.write(&name(port), token.text().as_bytes())
+    }
+
+    /// The token of the master that listens on a port, if it is this user's. One that cannot be read is none; the log
+    /// says why.
+    pub fn find(&self, port: u16) -> Option<Token> {
+        // Whoever only looks makes no folder.
+        if !self.0.is_dir() {
+            return None;
+        }
+        let read = PrivateFolder::open(&self.0).and_then(|folder| folder.read(&name(port)));
+        let text = match read {
+            Ok(text) => text?,
+            Err(error) => {
+                debug!("no token of the owner's: {error}");
+                return None;
+            }
+        };
+        let token = std::str::from_utf8(&text).ok().and_then(|text| text.trim().parse().ok());
+        if token.is_none() {
+            debug!("{} holds no token", self.0.join(name(port)).display());
+        }
+        token
+    }
+
+    /// The master has stopped.
+    ///
+    /// # Errors
+    /// When the file cannot be removed, or when others can enter the folder.
+    pub fn remove(&self, port: u16) -> Result<(), PrivateFolderError> {
+        PrivateFolder::open(&self.0)?.remove(&name(port))
+    }
+}
+
+fn name(port: u16) -> String {
+    format!("{port}.token")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use haggle_core::ClusterId;
+
+    use super::*;
+    use crate::{Secret, TokenId, TokenKind};
+
+    fn token() -> Token {
+        Token {
+            kind: TokenKind::Owner,
+            cluster: ClusterId(7),
+            addresses: vec!["127.0.0.1:5050".to_owned()],
+            authority: None,
+            id: TokenId::random(),
+            secret: Secret::random(),
+            expires: SystemTime::UNIX_EPOCH + Duration::from_secs(10),
+        }
+    }
+
+    #[test]
+    fn a_token_is_found_by_the_port_of_its_master_until_that_stops() {
+        let above = tempfile::tempdir().unwrap();
+        let tokens = OwnerTokens::in_folder(above.path().join("masters"));
+        assert_eq!(tokens.find(5050), None);
+        assert!(!tokens.folder().exists(), "whoever looks makes nothing");
+
+        let (one, two) = (token(), token());
+        tokens.publish(5050, &token()).unwrap();
+        tokens.publish(5050, &one).unwrap();
+        tokens.publish(5051, &two).unwrap();
+
+        assert_eq!((tokens.find(5050), tokens.find(5051)), (Some(one), Some(two.clone())));
+        tokens.remove(5050).unwrap();
+        assert_eq!((tokens.find(5050), tokens.find(5051)), (None, Some(two)));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_token_that_others_can_read_is_none() {
+        use std::fs::{Permissions, set_permissions};
+        use std::os::unix::fs::PermissionsExt;
+        let above = tempfile::tempdir().unwrap();
+        let tokens = OwnerTokens::in_folder(above.path().join("masters"));
+        tokens.publish(5050, &token()).unwrap();
+
+        set_permissions(tokens.folder().join("5050.token"), Permissions::from_mode(0o644)).unwrap();
+
+        assert_eq!(tokens.find(5050), None);
+    }
+}

@@ -1,0 +1,5 @@
+//! How peers know each other, over real sockets.
+
+mod agents;
+mod kit;
+mod masters;
