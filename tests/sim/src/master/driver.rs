@@ -54,6 +54,9 @@ impl World {
             Msg::Call(call) => matches!(call.command, FrameworkCommand::Subscribe { .. }),
             _ => false,
         };
+        if lead.ended.contains(&conn) {
+            return;
+        }
         lead.heard.extend(place.filter(|_| !introduces).map(|place| (place, ran)));
         let session = match lead.by_conn.get(&conn) {
             Some(&session) => session,
