@@ -186,12 +186,15 @@ impl World {
     /// clock that tells it so: it may not know that it leads no more. Agents are made to come to it at that moment.
     fn suspend_master(&mut self, at: usize) {
         let pause = self.rng.range(2 * LEASE, 8 * LEASE);
+        let from = self.now.max(self.masters[at].paused_until);
         self.pause_master(at, pause);
         if !self.masters[at].up {
             return;
         }
         let frozen = self.rng.chance(500);
-        self.masters[at].clock.stand(pause, frozen);
+        // It may have been suspended already.
+        let until = self.masters[at].paused_until;
+        self.masters[at].clock.stand(until - from, frozen);
         if !frozen || self.plan.masters == 1 {
             return;
         }

@@ -55,6 +55,9 @@ impl World {
             Msg::Call(call) => matches!(call.command, FrameworkCommand::Subscribe { .. }),
             _ => false,
         };
+        if lead.ended.contains(&conn) {
+            return;
+        }
         lead.heard.extend(place.filter(|_| !introduces).map(|place| (place, ran)));
         let (session, is_new) = match lead.by_conn.get(&conn) {
             Some(&session) => (session, false),

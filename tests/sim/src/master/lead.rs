@@ -1,6 +1,6 @@
 //! How a master comes to lead, and stays.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use haggle_core::Now;
 use haggle_core::cluster::{Cluster, Config};
@@ -76,6 +76,7 @@ impl World {
             held_back: Vec::new(),
             failed: Vec::new(),
             sessions: BTreeMap::new(),
+            ended: BTreeSet::new(),
             by_conn: BTreeMap::new(),
             last_session: 0,
             heard: BTreeMap::new(),

@@ -7,7 +7,7 @@ mod write;
 
 pub(crate) use driver::Claim;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use haggle_core::cluster::{Change, Cluster, Command, Effect, OperatorCommand};
 use haggle_core::{ClusterId, Epoch, RequestId, SessionId};
@@ -68,6 +68,8 @@ pub(crate) struct Lead {
     /// Sessions that end because of what was said on them, after what was decided before.
     failed: Vec<(SessionId, String)>,
     sessions: BTreeMap<SessionId, ConnId>,
+    /// Connections whose session it has ended, and whose peers may not know it yet. Nothing more is heard on them.
+    ended: BTreeSet<ConnId>,
     by_conn: BTreeMap<ConnId, SessionId>,
     last_session: u64,
     /// When each peer was last heard, by a clock without pauses: for the checks alone.

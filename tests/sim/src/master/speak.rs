@@ -57,7 +57,10 @@ impl World {
                 Effect::Remember(_) | Effect::Announce(_) | Effect::Enrolled(_) => continue,
                 Effect::ToFramework(session, event) => (session, Msg::Event(epoch, event)),
                 Effect::ToAgent(session, order) => (session, Msg::Order(epoch, order)),
-                Effect::Close(session) => (session, Msg::Closed),
+                Effect::Close(session) => {
+                    lead.ended.extend(lead.conn(session));
+                    (session, Msg::Closed)
+                }
             };
             if let Some(conn) = lead.conn(session) {
                 mail.entry(conn).or_default().push(msg);
@@ -66,6 +69,7 @@ impl World {
         for (session, why) in mem::take(&mut lead.failed) {
             if let Some(conn) = lead.conn(session) {
                 mail.entry(conn).or_default().push(Msg::Failed(why));
+                lead.ended.insert(conn);
                 lead.waiting.push_back(Input::Ended(session));
             }
         }
