@@ -13,8 +13,7 @@ use crate::stream::ENDED;
 pub fn explain(error: &(dyn Error + 'static)) -> Option<String> {
     layers(error).find_map(|layer| {
         let refused = layer.downcast_ref::<ConnectError>().map(ToString::to_string);
-        let ended = || Some(layer.to_string()).filter(|text| text.starts_with(ENDED));
-        refused.or_else(|| layer.downcast_ref().map(told)).or_else(ended)
+        refused.or_else(|| layer.downcast_ref().map(told)).or_else(|| ended(layer))
     })
 }
 
@@ -27,8 +26,16 @@ pub fn distrust(error: &(dyn Error + 'static)) -> Option<String> {
 
 /// Why a master does not take the certificate that was shown, when that is what an error is about.
 pub fn refusal(error: &(dyn Error + 'static)) -> Option<String> {
-    let alert = layers(error).find_map(|layer| layer.downcast_ref::<rustls::Error>())?;
-    matches!(alert, rustls::Error::AlertReceived(_)).then(|| told(alert))
+    layers(error).find_map(|layer| match layer.downcast_ref::<rustls::Error>() {
+        Some(alert @ rustls::Error::AlertReceived(_)) => Some(told(alert)),
+        Some(_) => None,
+        None => ended(layer),
+    })
+}
+
+/// What a layer says that tells of a connection which the master has ended by an alert.
+fn ended(layer: &(dyn Error + 'static)) -> Option<String> {
+    Some(layer.to_string()).filter(|text| text.starts_with(ENDED))
 }
 
 /// An error and what is behind it, one after another.
