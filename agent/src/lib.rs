@@ -244,7 +244,10 @@ impl Agent {
         let compiler = Compiler::start(compiler)?;
         let (progress, watched) = watch::channel(Progress::Joining);
         let driver = Driver {
-            node: Node::new(haggle_core::node::Config { kill_grace: config.kill_grace, ..Default::default() }),
+            node: Node::new(
+                haggle_core::node::Config { kill_grace: config.kill_grace, ..Default::default() },
+                info.resources.clone(),
+            ),
             recovered,
             is_certified: admission.goes_abroad(),
             identity,

@@ -21,6 +21,7 @@ pub use effect::Effect;
 
 use crate::cluster::HeldTask;
 use crate::id::{AgentId, FrameworkId, TaskId};
+use crate::resources::Resources;
 use crate::task::{TaskState, TaskStatus};
 use crate::time::Now;
 
@@ -73,6 +74,10 @@ pub enum Refusal {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
     config: Config,
+    /// What it offers in all.
+    total: Resources,
+    /// Held by tasks that have not ended.
+    used: Resources,
     /// This agent, once a master has taken it in.
     id: Option<AgentId>,
     connected: bool,
@@ -89,10 +94,12 @@ pub struct Node {
 }
 
 impl Node {
-    /// A node without tasks, and without a master.
-    pub fn new(config: Config) -> Self {
+    /// A node without tasks, and without a master, that offers `total`.
+    pub fn new(config: Config, total: Resources) -> Self {
         Self {
             config,
+            total,
+            used: Resources::default(),
             id: None,
             connected: false,
             tasks: BTreeMap::new(),

@@ -10,6 +10,7 @@ use super::{Effect, Node, Refusal};
 use crate::id::{AgentId, FrameworkId, TaskId, UpdateId};
 use crate::lifecycle::TaskEvent;
 use crate::planted::{self, Bug};
+use crate::resources::Resources;
 use crate::task::{Reason, Source, TaskSpec, TaskState, TaskStatus, TaskSummary};
 
 impl Node {
@@ -46,10 +47,23 @@ impl Node {
             self.answer(id, TaskState::Dropped, Reason::FrameworkLimit, &why);
             return Ok(());
         }
+        if let Err(shortage) = self.free().fits(&spec.resources) {
+            let why = format!("its agent has no room for it: {shortage}");
+            self.answer(id, TaskState::Dropped, Reason::InvalidOffers, &why);
+            return Ok(());
+        }
+        self.used.give(&spec.resources);
         self.tasks.insert(id, Task::new(TaskSummary::from(&*spec)));
         self.enqueue(id);
         out.push(Effect::Run(spec));
         Ok(())
+    }
+
+    /// What no task holds. A master offers no more than this; should it be mistaken, what runs here must not pay for it.
+    fn free(&self) -> Resources {
+        let mut free = self.total.clone();
+        free.take_up_to(&self.used);
+        free
     }
 
     /// What is not held is answered for: whoever asked waits for an end.

@@ -46,6 +46,7 @@ impl Node {
         };
         if task.happen(TaskEvent::Reported(ending.state)) {
             task.ending = Some((source, ending));
+            self.used.take_up_to(&task.summary.resources);
             *self.ended.entry(id.framework).or_default() += 1;
             self.enqueue(id);
             if let Some(drain) = &mut self.drain {

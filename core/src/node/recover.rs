@@ -28,6 +28,7 @@ impl Node {
         if started {
             task.happen(TaskEvent::Reported(TaskState::Running));
         }
+        self.used.give(&task.summary.resources);
         self.tasks.insert(id, task);
         self.enqueue(id);
         match ending {

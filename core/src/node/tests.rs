@@ -36,6 +36,11 @@ fn ending(state: TaskState) -> Ending {
     Ending { state, reason, message: String::new(), exit_code: None, exceeded: None, usage: Usage::default() }
 }
 
+/// Room for ten thousand of these tasks.
+fn roomy() -> Resources {
+    Resources::new(MilliCpu::from_cores(1000), Bytes::from_mib(160_000), Bytes::ZERO)
+}
+
 /// A node with a master, and what it does.
 struct World {
     node: Node,
@@ -44,7 +49,7 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let mut world = Self { node: Node::new(Config::default()), now: Now::ZERO };
+        let mut world = Self { node: Node::new(Config::default(), roomy()), now: Now::ZERO };
         world.batch([Command::Registered(AgentId(1))]);
         world
     }
@@ -326,7 +331,7 @@ fn a_task_is_launched_once() {
 
 #[test]
 fn news_of_a_task_that_is_not_held_is_refused() {
-    let mut node = Node::new(Config::default());
+    let mut node = Node::new(Config::default(), roomy());
 
     for news in [Command::Started(T), Command::Ended(T, ending(TaskState::Finished))] {
         assert_eq!(node.apply(Now::ZERO, news, &mut Vec::new()), Err(Refusal::NotHeld(T)));
@@ -424,7 +429,7 @@ fn a_draining_agent_drops_what_it_is_given() {
 
 /// A node that finds this task of an earlier agent, and then its master.
 fn recovered(started: bool, ending: Option<Ending>) -> (World, (u64, TaskState)) {
-    let mut world = World { node: Node::new(Config::default()), now: Now::ZERO };
+    let mut world = World { node: Node::new(Config::default(), roomy()), now: Now::ZERO };
     world.batch([Command::Recover { task: TaskSummary::from(&*spec(T)), started, ending, incarnation: 3 }]);
     let said = world.sent([Command::Registered(AgentId(1))]);
     assert_eq!((said.len(), said[0].0), (1, T));
@@ -496,4 +501,34 @@ fn an_end_that_it_registers_with_is_not_followed_by_earlier_news() {
     world.node.held();
 
     assert_eq!(world.sent([Command::Registered(AgentId(1))]), [(T, 2, TaskState::Finished, None)]);
+}
+
+#[test]
+fn what_there_is_no_room_for_is_dropped_whatever_the_master_believes() {
+    let [first, second, third] = [1, 2, 3].map(|number| TaskId { framework: FRAMEWORK, number });
+    let room_for_two = Resources::new(MilliCpu::new(200), Bytes::from_mib(32), Bytes::ZERO);
+    let mut world = World { node: Node::new(Config::default(), room_for_two), now: Now::ZERO };
+    world.batch([Command::Registered(AgentId(1)), Command::Launch(spec(first)), Command::Launch(spec(second))]);
+
+    let effects = world.batch([Command::Launch(spec(third))]);
+
+    let [Effect::Send(sent)] = effects.as_slice() else { panic!("{effects:?}") };
+    assert_eq!((sent[0].state, sent[0].reason), (TaskState::Dropped, Some(Reason::InvalidOffers)));
+    assert!(sent[0].message.starts_with("its agent has no room for it: "), "{}", sent[0].message);
+
+    let effects = world.batch([Command::Ended(first, ending(TaskState::Finished)), Command::Launch(spec(third))]);
+    assert!(effects.iter().any(|effect| matches!(effect, Effect::Run(run) if run.id == third)), "{effects:?}");
+}
+
+#[test]
+fn what_an_earlier_agent_launched_takes_its_room() {
+    let room_for_one = Resources::new(MilliCpu::new(100), Bytes::from_mib(16), Bytes::ZERO);
+    let mut world = World { node: Node::new(Config::default(), room_for_one), now: Now::ZERO };
+    let task = TaskSummary::from(&*spec(T));
+    world.batch([Command::Recover { task, started: true, ending: None, incarnation: 1 }]);
+    world.batch([Command::Registered(AgentId(1))]);
+
+    let effects = world.batch([Command::Launch(spec(TaskId { framework: FRAMEWORK, number: 2 }))]);
+
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::Run(_))), "{effects:?}");
 }

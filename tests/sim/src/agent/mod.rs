@@ -246,7 +246,7 @@ impl World {
         let target = agent.first_target.take().unwrap_or(target);
         let highest = if planted::is(Bug::EpochNotOnDisk) { Epoch(0) } else { agent.disk.epoch };
         agent.process = Some(Process {
-            node: Node::new(config),
+            node: Node::new(config, agent.resources.clone()),
             run,
             highest,
             conn: None,
