@@ -52,6 +52,8 @@ fn crates(workspace: &Workspace, wine: &Wine) -> Command {
     let mut cargo = workspace.cargo();
     wine.env(&mut cargo);
     cargo.env("CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUNNER", wine.program());
+    // From the folder that their programs run in, which is on a drive for them.
+    cargo.env("HAGGLE_TEST_WASM", workspace.wasm());
     cargo.args(["test", "--locked", "--no-fail-fast", "--target", TARGET]).args(SELECTION);
     cargo
 }
