@@ -98,7 +98,7 @@ fn work_costs_exactly_this_much_fuel_whenever_it_runs() {
         (name, costs)
     };
 
-    let wanted = |(name, _, [core, component])| (name, [core, component + LAYOUT]);
+    let wanted = |(name, _, [core, component]): (&'static str, &str, [u64; 2])| (name, [core, component + LAYOUT]);
     assert_eq!(WORK.map(costs), WORK.map(wanted));
 }
 
