@@ -26,6 +26,9 @@ impl Coarse {
     /// How long what the system said is good for: asking it may take some ten microseconds.
     const FRESH: Duration = Duration::from_millis(2);
 
+    /// What is told in any case.
+    const LEAST: Duration = Duration::from_nanos(1);
+
     /// CPU time that the thread has used, at this time on the wall: it never goes back, it is never behind what the
     /// system counts, and never more than two steps and what is fresh ahead of it. So what a thread uses is off by that
     /// much once, however long it runs.
@@ -40,7 +43,8 @@ impl Coarse {
         let passed = time.saturating_sub(self.asked);
         let passed = if passed > Self::AWAY { Duration::ZERO } else { passed };
         let possible = (self.estimate + passed).min(self.counted + 2 * step);
-        self.estimate = self.estimate.max(possible).max(self.counted);
+        // Whoever asks has done something, however little.
+        self.estimate = (self.estimate + Self::LEAST).max(possible).max(self.counted);
         self.asked = time;
         self.estimate
     }
@@ -85,6 +89,7 @@ mod tests {
         let ended = coarse.at(Duration::from_millis(9_003), STEP, || Duration::ZERO);
 
         assert_eq!(ended - began, Duration::from_millis(3));
+        assert!(coarse.at(Duration::from_secs(20), STEP, || Duration::ZERO) > ended, "it has asked, at least");
     }
 
     #[test]
