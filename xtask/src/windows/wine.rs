@@ -66,7 +66,10 @@ impl Wine {
 
     /// From now on programs start without a start of the whole system.
     pub(crate) fn start(&self) -> anyhow::Result<Running<'_>> {
+        // An earlier call may have been cut short. There can be one server, and what runs on that is of no use any more.
         let running = Running(self);
+        running.end();
+        process::run(self.server().arg("--wait"))?;
         process::run(self.server().arg("--persistent"))?;
         process::output(self.command().args(["cmd", "/c", "ver"]))?;
         Ok(running)
@@ -85,10 +88,17 @@ impl Wine {
     }
 }
 
+impl Running<'_> {
+    /// Executors that wait for an agent go with it.
+    fn end(&self) {
+        // It says with its exit code whether there was one.
+        let _ = self.0.server().arg("--kill").stderr(Stdio::null()).status();
+    }
+}
+
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        // Executors that wait for an agent go with it.
-        let _ = self.0.server().arg("--kill").stderr(Stdio::null()).status();
+        self.end();
     }
 }
 
