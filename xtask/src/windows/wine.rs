@@ -45,7 +45,7 @@ impl Wine {
         let system = wine.prefix.join("drive_c/windows/system32");
         if !system.join("kernel32.dll").exists() {
             fs::create_dir_all(&wine.prefix)?;
-            process::output(wine.command().args(["wineboot", "--init"]))?;
+            process::run(wine.command().args(["wineboot", "--init"]))?;
             process::run(wine.server().arg("--wait"))?;
         }
         random(&wine.prefix, &system, compiler)?;
@@ -71,13 +71,15 @@ impl Wine {
         running.end();
         process::run(self.server().arg("--wait"))?;
         process::run(self.server().arg("--persistent"))?;
-        process::output(self.command().args(["cmd", "/c", "ver"]))?;
+        process::run(self.command().args(["cmd", "/c", "ver"]))?;
         Ok(running)
     }
 
     fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
         self.env(&mut command);
+        // The system's own programs are started by the first, and would hold its output for as long as they run.
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         command
     }
 
