@@ -41,9 +41,13 @@ pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<()> {
         )?;
         step("build", workspace.cargo().args(["build", "--quiet", "--locked"]).args(test::EVERYTHING))?;
         let _running = wine.start()?;
-        step("tests of the crates, on Windows", &mut crates(workspace, &wine))?;
-        step("end-to-end tests with haggle.exe", &mut end_to_end(workspace, &wine))?;
-        step("tests of what is different on Windows", &mut different(workspace, &wine))
+        // All of them, also after one that fails.
+        let tested = [
+            step("tests of the crates, on Windows", &mut crates(workspace, &wine)),
+            step("end-to-end tests with haggle.exe", &mut end_to_end(workspace, &wine)),
+            step("tests of what is different on Windows", &mut different(workspace, &wine)),
+        ];
+        tested.into_iter().collect()
     })
 }
 
