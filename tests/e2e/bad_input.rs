@@ -1,7 +1,7 @@
 //! What is wrong gets one clear line, and nothing half done.
 
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Output, Stdio};
 
 use haggle_kit::{AgentFlags, Cluster, Home, binary, wasm};
 use tempfile::TempDir;
@@ -20,7 +20,7 @@ fn assert_refused(output: &Output, code: i32, says: &[&str]) {
 }
 
 fn haggle(args: &[&str]) -> Output {
-    let mut command = Command::new(binary("haggle"));
+    let mut command = haggle_kit::command(&binary("haggle"));
     Home::below(Path::new("/nonexistent")).take_in(&mut command);
     command.args(args).stdin(Stdio::null()).output().unwrap()
 }

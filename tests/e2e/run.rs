@@ -9,7 +9,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 pub(crate) fn embedded(args: &[&str]) -> Command {
-    let mut command = Command::new(binary("haggle"));
+    let mut command = haggle_kit::command(&binary("haggle"));
     // A user who is logged in to nothing.
     Home::below(Path::new("/nonexistent")).take_in(&mut command);
     command.arg("run").args(args).stdin(Stdio::null());

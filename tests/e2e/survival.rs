@@ -64,7 +64,7 @@ async fn a_task_of_an_agent_that_came_back_without_it_is_lost_and_a_retry_finish
     let mut cluster = Cluster::start(&[AgentFlags::default()]).await;
     let client = cluster.client().await;
     let session = Runner::new(&client).name("retried").retries(1).start().await.unwrap();
-    let (handle, first) = running(&client, &session, "sleeper", &["1"]).await;
+    let (handle, first) = running(&client, &session, "sleeper", &["3"]).await;
 
     cluster.spawn_agent(&AgentFlags::default());
     cluster.registered(2).await;

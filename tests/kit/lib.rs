@@ -11,9 +11,11 @@ mod home;
 mod place;
 pub mod record;
 mod wait;
+mod wine;
 
 pub use cluster::{AgentFlags, Cluster};
 pub use daemon::Daemon;
 pub use home::Home;
-pub use place::{binary, wasm};
+pub use place::{binary, wasm, windows_binary};
 pub use wait::{PATIENCE, until};
+pub use wine::command;

@@ -14,6 +14,7 @@ mod tasks;
 mod test;
 mod toolchain;
 mod tools;
+mod windows;
 mod workspace;
 
 use std::path::PathBuf;
@@ -84,6 +85,8 @@ enum Command {
         #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000))]
         minutes: Option<u32>,
     },
+    /// Build for Windows, and run what the real haggle.exe does there on Wine
+    Windows,
     /// Compile the example tasks to target/wasm: those in Rust, or those in the languages that are named
     Wasm {
         /// Languages whose toolchains are fetched into the user's cache
@@ -142,6 +145,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Sim { planted: true, .. } => sim::planted(&workspace),
         Command::Sim { planted: false, args } => sim::run(&workspace, &args),
         Command::Chaos { rows, minutes } => chaos::run(&workspace, &rows, minutes),
+        Command::Windows => windows::run(&workspace),
         Command::Wasm { languages, all_languages } => wasm(&workspace, &languages, all_languages),
         Command::Conformance { dir, haggle } => conformance::run(&workspace, &dir, haggle),
         Command::Toolchain { from } => {

@@ -249,6 +249,7 @@ async fn a_drain_waits_for_its_master_to_say_farewell() {
 }
 
 #[tokio::test]
+#[cfg_attr(windows, ignore = "25 MiB take Wine longer than anybody waits for a silent peer")]
 async fn more_tasks_than_a_message_holds_are_registered_in_pieces_and_nothing_is_said_before_the_last() {
     // Some 25 MiB. Not a million, which take minutes without optimisation: that the pieces of so many are small is shown
     // where they are made.

@@ -9,12 +9,11 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 
 use parking_lot::Mutex;
-use wasmtime::component::Component;
-use wasmtime::{Engine, Module, Precompiled};
+use wasmtime::{Engine, Precompiled};
 
 use super::{Code, CodeForm, Compiled, ModuleError, Verdict};
 use crate::engine::{Engines, Pool};
-use crate::instances;
+use crate::instances::{self, Instances};
 use crate::wasi::Linkers;
 
 /// One large module must not hold up all small ones behind it.
@@ -106,22 +105,67 @@ fn load(engine: &Engine, path: &Path) -> Result<Code, ModuleError> {
     let unloadable = |why: &dyn Display| ModuleError::Unloadable(format!("{}: {why}", path.display()));
     let kind = Engine::detect_precompiled_file(path).map_err(|error| unloadable(&format_args!("{error:#}")))?;
     let kind = kind.ok_or_else(|| unloadable(&"is no compiled module"))?;
-    let held = held(path).map_err(|error| unloadable(&error))?.ok_or_else(|| unloadable(&"is of another version"))?;
+    let instances = told(path).map_err(|error| unloadable(&error))?;
+    let instances = instances.ok_or_else(|| unloadable(&"is of another version"))?;
     #[expect(unsafe_code, reason = "machine code cannot be checked; whoever launches a task answers for the file")]
     // SAFETY: the file was renamed into place by a `Compiler` of this user after it was written and synced in full, in
     // a folder that only this user can write, as `Launch::module` demands.
     let form = unsafe {
         match kind {
-            Precompiled::Module => Module::deserialize_file(engine, path).map(CodeForm::Core),
-            Precompiled::Component => Component::deserialize_file(engine, path).map(CodeForm::Component),
+            Precompiled::Module => files::module(engine, path).map(CodeForm::Core),
+            Precompiled::Component => files::component(engine, path).map(CodeForm::Component),
         }
     };
     let form = form.map_err(|error| unloadable(&format_args!("{error:#}")))?;
-    Ok(Code { form, held })
+    Ok(Code { form, instances })
+}
+
+/// Machine code is mapped from its file, so that processes share it and take what they use.
+#[cfg(not(windows))]
+mod files {
+    use std::path::Path;
+
+    use wasmtime::component::Component;
+    use wasmtime::{Engine, Module, Result};
+
+    #[expect(unsafe_code, reason = "as whoever calls it")]
+    pub(super) unsafe fn module(engine: &Engine, path: &Path) -> Result<Module> {
+        // SAFETY: as the caller says.
+        unsafe { Module::deserialize_file(engine, path) }
+    }
+
+    #[expect(unsafe_code, reason = "as whoever calls it")]
+    pub(super) unsafe fn component(engine: &Engine, path: &Path) -> Result<Component> {
+        // SAFETY: as the caller says.
+        unsafe { Component::deserialize_file(engine, path) }
+    }
+}
+
+/// Machine code is read. A file that is mapped can be neither replaced nor removed on Windows, and what is mapped to be
+/// changed by relocations counts as used there anyway.
+#[cfg(windows)]
+mod files {
+    use std::fs;
+    use std::path::Path;
+
+    use wasmtime::component::Component;
+    use wasmtime::{Engine, Module, Result};
+
+    #[expect(unsafe_code, reason = "as whoever calls it")]
+    pub(super) unsafe fn module(engine: &Engine, path: &Path) -> Result<Module> {
+        // SAFETY: as the caller says.
+        unsafe { Module::deserialize(engine, fs::read(path)?) }
+    }
+
+    #[expect(unsafe_code, reason = "as whoever calls it")]
+    pub(super) unsafe fn component(engine: &Engine, path: &Path) -> Result<Component> {
+        // SAFETY: as the caller says.
+        unsafe { Component::deserialize(engine, fs::read(path)?) }
+    }
 }
 
 /// What stands at the end of the file.
-fn held(path: &Path) -> io::Result<Option<u64>> {
+fn told(path: &Path) -> io::Result<Option<Instances>> {
     let mut file = File::open(path)?;
     let mut trailer = [0; instances::TRAILER];
     let Some(start) = file.metadata()?.len().checked_sub(instances::TRAILER as u64) else { return Ok(None) };

@@ -55,6 +55,7 @@ fn a_ceiling_holds_in_both_forms() {
 }
 
 #[test]
+#[cfg_attr(windows, ignore = "in two seconds, Wine's CPU clock makes a few dozen steps")]
 fn a_crowd_shares_by_weight_in_both_forms() {
     let bench = Bench::with_workers(1);
     for meter in METERS {
