@@ -4,6 +4,7 @@ mod daemon;
 mod etcd;
 mod operator;
 mod run;
+mod service;
 pub(crate) mod values;
 
 use std::ffi::OsString;
@@ -16,6 +17,7 @@ pub(crate) use daemon::{AgentArgs, LogArgs, LogFormat, MasterArgs, ModuleArgs, U
 pub(crate) use etcd::Unreadable;
 pub(crate) use operator::{AgentsArgs, AgentsCommand, GoneArgs, KillArgs, ListArgs, LogsArgs, PsArgs, WatchArgs};
 pub(crate) use run::{BuildArgs, InspectArgs, RunArgs};
+pub(crate) use service::{Daemon, InstallArgs, ServiceArgs, ServiceCommand};
 
 /// Two flags which cannot both be meant.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -87,6 +89,7 @@ pub(crate) enum Command {
     Up(UpArgs),
     Master(MasterArgs),
     Agent(AgentArgs),
+    Service(ServiceArgs),
     Run(Box<RunArgs>),
     Build(BuildArgs),
     Inspect(InspectArgs),

@@ -12,6 +12,7 @@ mod offers;
 mod ps;
 mod roles;
 mod run;
+mod service;
 mod up;
 mod watch;
 
@@ -22,6 +23,7 @@ use tokio::runtime::Builder;
 
 use crate::args::{Cli, Command};
 use crate::error::CommandError;
+use crate::logging;
 
 /// What a command that worked ends with.
 type Verdict = Result<u8, CommandError>;
@@ -41,8 +43,9 @@ pub(crate) fn run(cli: Cli) -> Verdict {
     let at = master.clone().unwrap_or_else(|| DEFAULT_MASTER.into());
     match cli.command {
         Command::Up(args) => on_threads(CLUSTER_THREADS, up::run(args)),
-        Command::Master(args) => on_threads(CLUSTER_THREADS, master::run(args)),
-        Command::Agent(args) => on_threads(CLUSTER_THREADS, agent::run(at, args)),
+        Command::Master(args) => logged(on_threads(CLUSTER_THREADS, master::run(args))),
+        Command::Agent(args) => logged(on_threads(CLUSTER_THREADS, agent::run(at, args))),
+        Command::Service(args) => service::run(master.as_deref(), args),
         Command::Run(args) => run::run(master, *args),
         Command::Build(args) => build::run(&args),
         Command::Inspect(args) => inspect::run(&args),
@@ -65,11 +68,22 @@ async fn connect(master: &str) -> Result<Client, CommandError> {
     })
 }
 
+/// Says why it ended also where nobody sees its standard error.
+fn logged(ended: Verdict) -> Verdict {
+    ended.inspect_err(|error| {
+        if logging::is_in_file() {
+            tracing::error!("{error}");
+        }
+    })
+}
+
 fn on_this_thread(command: impl Future<Output = Verdict>) -> Verdict {
     Builder::new_current_thread().enable_all().build().map_err(CommandError::Threads)?.block_on(command)
 }
 
 fn on_threads(threads: usize, command: impl Future<Output = Verdict>) -> Verdict {
+    // Each peer of a master takes one, and macOS gives a program 256 unless it asks for more.
+    haggle_executor::process::raise_open_files();
     let runtime =
         Builder::new_multi_thread().worker_threads(threads).enable_all().build().map_err(CommandError::Threads)?;
     runtime.block_on(command)

@@ -6,5 +6,7 @@ mod guests;
 mod haggle;
 mod inspect;
 mod run;
+#[cfg(target_os = "linux")]
+mod service;
 #[cfg(unix)]
 mod signals;
