@@ -145,20 +145,68 @@ impl Folder {
         }
     }
 
-    /// A socket's name has 107 bytes at most, a path any number: on Linux, a descriptor of the folder is as good as
-    /// its path.
-    #[cfg(target_os = "linux")]
+    /// A socket's name has a hundred bytes or so, a path any number: a link at a short path leads to the same.
+    #[cfg(unix)]
     fn try_connect(&self) -> io::Result<Socket> {
-        use std::os::fd::AsRawFd;
-        let folder = File::open(&self.0)?;
-        let path = PathBuf::from(format!("/proc/self/fd/{}/socket", folder.as_raw_fd()));
-        let path = if self.socket().as_os_str().len() < 100 { self.socket() } else { path };
-        ConnectOptions::new().name(name(&path)?).connect_sync().map(Socket::new)
+        let socket = self.socket();
+        if socket.as_os_str().len() <= SOCKET_NAME_MAX {
+            return connect(&socket);
+        }
+        let link = Link::to(&self.0)?;
+        connect(&link.path().join("socket"))
     }
 
-    #[cfg(not(target_os = "linux"))]
+    #[cfg(not(unix))]
     fn try_connect(&self) -> io::Result<Socket> {
-        ConnectOptions::new().name(name(&self.socket())?).connect_sync().map(Socket::new)
+        connect(&self.socket())
+    }
+}
+
+fn connect(socket: &Path) -> io::Result<Socket> {
+    ConnectOptions::new().name(name(socket)?).connect_sync().map(Socket::new)
+}
+
+/// Bytes of a socket's name that every system takes: macOS has 103, Linux 107.
+#[cfg(unix)]
+const SOCKET_NAME_MAX: usize = 100;
+
+/// A link at a short path, in a folder that is nobody else's. Removed when it is dropped.
+#[cfg(unix)]
+struct Link(PathBuf);
+
+#[cfg(unix)]
+impl Link {
+    fn to(folder: &Path) -> io::Result<Self> {
+        use std::sync::atomic::{AtomicU64, Ordering};
+        static LINKS: AtomicU64 = AtomicU64::new(0);
+        let made = loop {
+            let number = LINKS.fetch_add(1, Ordering::Relaxed);
+            let place = std::env::temp_dir().join(format!("haggle-{}-{number}", std::process::id()));
+            match private(&place) {
+                // Left behind by a process of the same id, or put there by somebody else.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                made => break made.map(|()| Self(place))?,
+            }
+        };
+        std::os::unix::fs::symlink(std::path::absolute(folder)?, made.path())?;
+        Ok(made)
+    }
+
+    fn path(&self) -> PathBuf {
+        self.0.join("x")
+    }
+}
+
+#[cfg(unix)]
+impl Drop for Link {
+    fn drop(&mut self) {
+        let removed = match fs::remove_file(self.path()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => fs::remove_dir(&self.0),
+        };
+        if let Err(error) = removed {
+            tracing::warn!(path = %self.0.display(), %error, "cannot remove a link to a socket");
+        }
     }
 }
 
@@ -198,6 +246,19 @@ mod tests {
 
         assert_eq!(fs::metadata(folder.path()).unwrap().permissions().mode() & 0o777, 0o700);
         assert!(Folder::create(folder.path()).is_err(), "it is made once");
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_path_that_is_no_name_for_a_socket_leads_to_it_all_the_same() {
+        let (folder, dir) = folder();
+        let _listener = ListenerOptions::new().name(name(&folder.socket()).unwrap()).create_sync().unwrap();
+        let long = dir.path().join("x".repeat(150));
+        fs::rename(folder.path(), &long).unwrap();
+
+        let connected = Folder::at(long).connect(Instant::now(), || true);
+
+        assert!(connected.is_ok(), "{connected:?}");
     }
 
     #[test]

@@ -13,6 +13,8 @@ pub struct Socket(Arc<Stream>);
 
 impl Socket {
     pub(super) fn new(stream: Stream) -> Self {
+        #[cfg(target_vendor = "apple")]
+        without_sigpipe(&stream);
         Self(Arc::new(stream))
     }
 
@@ -25,8 +27,12 @@ impl Socket {
         use interprocess::local_socket::Stream::UdSocket;
         use rustix::net::{SendFlags, send};
         use std::os::fd::AsFd;
+        #[cfg(not(target_vendor = "apple"))]
+        const FLAGS: SendFlags = SendFlags::DONTWAIT.union(SendFlags::NOSIGNAL);
+        #[cfg(target_vendor = "apple")]
+        const FLAGS: SendFlags = SendFlags::DONTWAIT;
         let UdSocket(socket) = &*self.0;
-        match send(socket.as_fd(), bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+        match send(socket.as_fd(), bytes, FLAGS) {
             Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => Ok(0),
             sent => Ok(sent?),
         }
@@ -41,6 +47,18 @@ impl Socket {
     /// How long a read may wait; `None` is for ever.
     pub(super) fn set_patience(&self, patience: Option<Duration>) -> io::Result<()> {
         self.0.set_recv_timeout(patience)
+    }
+}
+
+/// Apple's systems know no flag of `send` for it: the socket itself is told. Our programs ignore the signal anyway; a
+/// program that uses this library need not.
+#[cfg(target_vendor = "apple")]
+fn without_sigpipe(stream: &Stream) {
+    use interprocess::local_socket::Stream::UdSocket;
+    use std::os::fd::AsFd;
+    let UdSocket(socket) = stream;
+    if let Err(error) = rustix::net::sockopt::set_socket_nosigpipe(socket.as_fd(), true) {
+        tracing::warn!(%error, "a socket may end this process when its other end is gone");
     }
 }
 

@@ -7,6 +7,8 @@
 mod capabilities;
 #[cfg(target_os = "linux")]
 mod files;
+#[cfg(any(target_os = "macos", test))]
+mod seatbelt;
 #[cfg(target_os = "linux")]
 mod syscalls;
 
@@ -48,8 +50,18 @@ impl Lockdown {
         kept
     }
 
+    /// As on Linux, by what macOS has for it.
+    #[cfg(target_os = "macos")]
+    pub fn apply(&self) -> Vec<Kept> {
+        let mut kept = Vec::new();
+        let mut give_up = |what, done: Result<(), String>| kept.extend(done.err().map(|why| Kept { what, why }));
+        give_up("core dumps and locked memory", seatbelt::no_resources());
+        give_up("other files, other programs and the network", seatbelt::confine(self));
+        kept
+    }
+
     /// This system has nothing that a process could do to itself without privileges, or none that is used yet.
-    #[cfg(not(target_os = "linux"))]
+    #[cfg(not(any(target_os = "linux", target_os = "macos")))]
     pub fn apply(&self) -> Vec<Kept> {
         let why = format!("nothing is known of it on {}", std::env::consts::OS);
         vec![Kept { what: "other files, other programs and the network", why }]
@@ -61,8 +73,11 @@ pub fn raise_open_files() {
     #[cfg(unix)]
     {
         use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-        let limit = getrlimit(Resource::Nofile);
-        if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
+        let maximum = getrlimit(Resource::Nofile).maximum;
+        // Apple's systems name no maximum, and take no number beyond their OPEN_MAX.
+        let current =
+            if cfg!(target_vendor = "apple") { Some(maximum.unwrap_or(u64::MAX).min(10_240)) } else { maximum };
+        if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current, maximum }) {
             tracing::warn!(%error, "the number of open files cannot be raised");
         }
     }
