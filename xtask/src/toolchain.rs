@@ -36,7 +36,7 @@ pub(crate) enum Origin {
 pub(crate) fn ensure(from: Option<Origin>) -> anyhow::Result<PathBuf> {
     match from {
         Some(Origin::Rustup) => {
-            rustup()?;
+            rustup(TARGET)?;
             Ok(cargo_program())
         }
         Some(Origin::Debian) => debian::ensure(),
@@ -57,14 +57,14 @@ fn any() -> anyhow::Result<PathBuf> {
     if let Some(chosen) = env::var_os("HAGGLE_WASM_CARGO") {
         return Ok(PathBuf::from(chosen));
     }
-    if installed() {
+    if installed(TARGET) {
         return Ok(cargo_program());
     }
     if let Some(cargo) = debian::ready()? {
         return Ok(cargo);
     }
     eprintln!("Rust's {TARGET} target is missing; trying `rustup target add {TARGET}`");
-    let Err(rustup_failed) = rustup() else { return Ok(cargo_program()) };
+    let Err(rustup_failed) = rustup(TARGET) else { return Ok(cargo_program()) };
     eprintln!("that did not work ({rustup_failed:#}); trying Debian's packages");
     debian::ensure().map_err(|debian_failed| {
         anyhow::anyhow!(
@@ -76,10 +76,19 @@ fn any() -> anyhow::Result<PathBuf> {
     })
 }
 
+/// Makes sure that plain cargo compiles for a target that nobody but rustup has.
+pub(crate) fn ensure_target(target: &str) -> anyhow::Result<()> {
+    if installed(target) {
+        return Ok(());
+    }
+    eprintln!("Rust's {target} target is missing; trying `rustup target add {target}`");
+    rustup(target)
+}
+
 /// Whether plain cargo has the target's standard library.
-fn installed() -> bool {
+fn installed(target: &str) -> bool {
     let Ok(sysroot) = sysroot() else { return false };
-    fs::read_dir(sysroot.join("lib/rustlib").join(TARGET).join("lib"))
+    fs::read_dir(sysroot.join("lib/rustlib").join(target).join("lib"))
         .is_ok_and(|entries| entries.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with("libstd-")))
 }
 
@@ -89,18 +98,18 @@ fn sysroot() -> anyhow::Result<PathBuf> {
     Ok(process::output(Command::new(rustc).args(["--print", "sysroot"]))?.trim().into())
 }
 
-fn rustup() -> anyhow::Result<()> {
+fn rustup(target: &str) -> anyhow::Result<()> {
     let mut rustup = Command::new("rustup");
-    rustup.args(["target", "add", TARGET]).stdin(Stdio::null());
+    rustup.args(["target", "add", target]).stdin(Stdio::null());
     let mut child = rustup.spawn().context("cannot start `rustup`")?;
     match process::wait(&mut child, RUSTUP_PATIENCE)? {
-        Some(status) if !status.success() => bail!("`rustup target add {TARGET}` ended with {status}"),
-        Some(_) if !installed() => bail!("rustup added {TARGET} to another toolchain than the one in use"),
+        Some(status) if !status.success() => bail!("`rustup target add {target}` ended with {status}"),
+        Some(_) if !installed(target) => bail!("rustup added {target} to another toolchain than the one in use"),
         Some(_) => Ok(()),
         None => {
             child.kill()?;
             child.wait()?;
-            bail!("`rustup target add {TARGET}` took longer than {} s", RUSTUP_PATIENCE.as_secs())
+            bail!("`rustup target add {target}` took longer than {} s", RUSTUP_PATIENCE.as_secs())
         }
     }
 }
