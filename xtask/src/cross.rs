@@ -50,7 +50,16 @@ impl System {
         }
     }
 
-    /// What links its programs; `None` where we only check, and for what this machine has to have.
+    pub(crate) fn is_linux(self) -> bool {
+        matches!(self, Self::LinuxX86 | Self::LinuxArm)
+    }
+
+    /// The program that this machine has to have to link for it.
+    pub(crate) fn own_linker(self) -> Option<&'static str> {
+        self.linker().filter(|_| !self.is_linux())
+    }
+
+    /// What links its programs; `None` where nothing is linked here.
     fn linker(self) -> Option<&'static str> {
         match self {
             // Comes with Rust, as do the C library and what a program begins with.
@@ -66,7 +75,7 @@ impl System {
 /// # Errors
 /// Says what cannot be had.
 pub(crate) fn cargo(workspace: &Workspace, system: System) -> anyhow::Result<Command> {
-    toolchain::ensure_target(system.triple())?;
+    toolchain::add_target(system.triple())?;
     let compiler = compiler(workspace, system)?;
     let archiver = archiver(workspace)?;
     let (lower, upper) = (system.triple().replace('-', "_"), system.triple().replace('-', "_").to_uppercase());

@@ -166,7 +166,7 @@ pub(crate) fn fetched(language: Language) -> anyhow::Result<PathBuf> {
     Ok(folder)
 }
 
-fn python() -> anyhow::Result<PathBuf> {
+pub(crate) fn python() -> anyhow::Result<PathBuf> {
     let chosen = env::var_os("PYTHON").map(PathBuf::from);
     let candidates = chosen.into_iter().chain(["python3".into(), "python".into()]);
     for python in candidates {

@@ -36,7 +36,7 @@ pub(crate) enum Origin {
 pub(crate) fn ensure(from: Option<Origin>) -> anyhow::Result<PathBuf> {
     match from {
         Some(Origin::Rustup) => {
-            rustup(TARGET)?;
+            add_target(TARGET)?;
             Ok(cargo_program())
         }
         Some(Origin::Debian) => debian::ensure(),
@@ -64,7 +64,7 @@ fn any() -> anyhow::Result<PathBuf> {
         return Ok(cargo);
     }
     eprintln!("Rust's {TARGET} target is missing; trying `rustup target add {TARGET}`");
-    let Err(rustup_failed) = rustup(TARGET) else { return Ok(cargo_program()) };
+    let Err(rustup_failed) = add_target(TARGET) else { return Ok(cargo_program()) };
     eprintln!("that did not work ({rustup_failed:#}); trying Debian's packages");
     debian::ensure().map_err(|debian_failed| {
         anyhow::anyhow!(
@@ -76,16 +76,7 @@ fn any() -> anyhow::Result<PathBuf> {
     })
 }
 
-/// Makes sure that plain cargo compiles for a target that nobody but rustup has.
-pub(crate) fn ensure_target(target: &str) -> anyhow::Result<()> {
-    if installed(target) {
-        return Ok(());
-    }
-    eprintln!("Rust's {target} target is missing; trying `rustup target add {target}`");
-    rustup(target)
-}
-
-/// Whether plain cargo has the target's standard library.
+/// Whether plain cargo has this target's standard library.
 fn installed(target: &str) -> bool {
     let Ok(sysroot) = sysroot() else { return false };
     fs::read_dir(sysroot.join("lib/rustlib").join(target).join("lib"))
@@ -98,7 +89,11 @@ fn sysroot() -> anyhow::Result<PathBuf> {
     Ok(process::output(Command::new(rustc).args(["--print", "sysroot"]))?.trim().into())
 }
 
-fn rustup(target: &str) -> anyhow::Result<()> {
+/// Makes sure that plain cargo has this target's standard library, from rustup.
+pub(crate) fn add_target(target: &str) -> anyhow::Result<()> {
+    if installed(target) {
+        return Ok(());
+    }
     let mut rustup = Command::new("rustup");
     rustup.args(["target", "add", target]).stdin(Stdio::null());
     let mut child = rustup.spawn().context("cannot start `rustup`")?;
