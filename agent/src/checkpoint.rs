@@ -66,7 +66,8 @@ impl WorkDir {
         let root = &path::absolute(root).map_err(failed("find", root))?;
         create(root)?;
         let lock = root.join("lock");
-        let claim = File::create(&lock).map_err(failed("create", &lock))?;
+        let claim =
+            File::options().write(true).create(true).truncate(false).open(&lock).map_err(failed("create", &lock))?;
         claim.try_lock().map_err(|refused| match refused {
             TryLockError::WouldBlock => WorkDirError::InUse { path: root.to_owned() },
             TryLockError::Error(source) => failed("lock", &lock)(source),

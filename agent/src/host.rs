@@ -1,11 +1,12 @@
 //! What this machine has to give to tasks.
 
+mod disk;
 mod limits;
 
 use std::path::Path;
 
 use haggle_core::{Bytes, MilliCpu, Resources};
-use sysinfo::{Disks, System};
+use sysinfo::System;
 
 use crate::config::Declared;
 use limits::Limits;
@@ -44,7 +45,7 @@ pub fn resources(declared: &Declared, work_dir: &Path) -> Result<Resources, Host
     let limits = Limits::of_this_process();
     let cpus = declared.cpus.unwrap_or_else(|| cpus(limits));
     let mem = declared.mem.map_or_else(|| mem(limits), Ok)?;
-    let disk = declared.disk.map_or_else(|| disk(work_dir), Ok)?;
+    let disk = declared.disk.map_or_else(|| disk_for_tasks(work_dir), Ok)?;
     for (what, none) in [("cpus", cpus.is_zero()), ("mem", mem.is_zero())] {
         if none {
             return Err(HostError::Nothing { what });
@@ -74,16 +75,8 @@ fn mem(limits: Limits) -> Result<Bytes, HostError> {
     Ok(less_reserve(ours, MEM_RESERVE))
 }
 
-fn disk(work_dir: &Path) -> Result<Bytes, HostError> {
-    let undetectable = |why: String| HostError::Undetectable { what: "disk", why };
-    let work_dir = work_dir.canonicalize().map_err(|error| undetectable(error.to_string()))?;
-    let disks = Disks::new_with_refreshed_list().map_err(|error| undetectable(error.to_string()))?;
-    let free = disks
-        .iter()
-        .filter(|disk| work_dir.starts_with(disk.mount_point()))
-        .max_by_key(|disk| disk.mount_point().components().count())
-        .map(|disk| Bytes::new(disk.available_space()))
-        .ok_or_else(|| undetectable(format!("no file system is known to hold {}", work_dir.display())))?;
+fn disk_for_tasks(work_dir: &Path) -> Result<Bytes, HostError> {
+    let free = disk::free(work_dir).map_err(|why| HostError::Undetectable { what: "disk", why })?;
     Ok(less_reserve(free, DISK_RESERVE))
 }
 

@@ -190,7 +190,7 @@ impl Agent {
         let logs = Arc::new(Logs::new(work_dir.logs(), logs::Bounds::DEFAULT));
         let unusable = |path| move |source| StartError::Leftovers { path, source };
         let leftovers = Leftovers::find(&work_dir.logs()).map_err(unusable(work_dir.logs()))?;
-        let plan = Plan::new(&config, &work_dir, resources.cpus).map_err(unusable(config.cache_dir.clone()))?;
+        let plan = Plan::new(&config, &work_dir, &resources).map_err(unusable(config.cache_dir.clone()))?;
         let usual = plan.setup.executor.meter;
         let (executors, recovered) = executors::recover(plan, Arc::clone(&inbox), Arc::clone(&logs), &leftovers)?;
         let living: HashSet<TaskId> = recovered.iter().map(|recovered| recovered.task.id).collect();

@@ -1,6 +1,6 @@
 //! What is wrong gets one clear line, and nothing half done.
 
-use std::process::{Command, Output, Stdio};
+use std::process::{Output, Stdio};
 
 use haggle_kit::{AgentFlags, Cluster, binary, wasm};
 use tempfile::TempDir;
@@ -19,7 +19,7 @@ fn assert_refused(output: &Output, code: i32, says: &[&str]) {
 }
 
 fn haggle(args: &[&str]) -> Output {
-    Command::new(binary("haggle")).args(args).env_remove("HAGGLE_MASTER").stdin(Stdio::null()).output().unwrap()
+    haggle_kit::command(&binary("haggle")).args(args).env_remove("HAGGLE_MASTER").stdin(Stdio::null()).output().unwrap()
 }
 
 #[test]

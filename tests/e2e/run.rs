@@ -9,7 +9,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 pub(crate) fn embedded(args: &[&str]) -> Command {
-    let mut command = Command::new(binary("haggle"));
+    let mut command = haggle_kit::command(&binary("haggle"));
     command.arg("run").args(args).env_remove("HAGGLE_MASTER").stdin(Stdio::null());
     command
 }

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use crate::daemon::Daemon;
 use crate::place::binary;
 use crate::wait::until;
+use crate::wine;
 
 /// What an agent of a test cluster has to give.
 #[derive(Clone, Debug)]
@@ -36,6 +37,8 @@ pub struct Cluster {
     pub master: Daemon,
     /// The agents' processes, in the order in which they were started.
     pub agents: Vec<Daemon>,
+    /// What each agent is started from.
+    programs: Vec<PathBuf>,
     port: u16,
     dir: TempDir,
 }
@@ -47,7 +50,7 @@ impl Cluster {
         let port = free_port();
         let master = spawn_master(port, &dir);
         let url = format!("http://127.0.0.1:{port}");
-        let mut cluster = Self { url, master, agents: Vec::new(), port, dir };
+        let mut cluster = Self { url, master, agents: Vec::new(), programs: Vec::new(), port, dir };
         for flags in agents {
             cluster.spawn_agent(flags);
         }
@@ -57,6 +60,12 @@ impl Cluster {
 
     /// Starts one more agent, and does not wait for it.
     pub fn spawn_agent(&mut self, flags: &AgentFlags) {
+        self.spawn_agent_of(binary("haggle"), flags);
+    }
+
+    /// The same of another build of `haggle`.
+    pub fn spawn_agent_of(&mut self, program: PathBuf, flags: &AgentFlags) {
+        self.programs.push(program);
         let agent = self.agent(self.agents.len(), flags);
         self.agents.push(agent);
     }
@@ -78,16 +87,16 @@ impl Cluster {
         let args =
             ["agent", "--master", &self.url, "--name", &name, "--cpus", flags.cpus, "--mem", flags.mem, "--work-dir"];
         let args = args.map(str::to_owned).into_iter().chain([work_dir.display().to_string()]).collect::<Vec<_>>();
-        Daemon::spawn(&binary("haggle"), &args, self.dir.path().join(format!("{name}.log")))
+        Daemon::spawn(&self.programs[index], &args, self.dir.path().join(format!("{name}.log")))
     }
 
-    /// The processes of an agent's executors, and the numbers of their frameworks.
+    /// The processes of an agent's executors by the ids that its system gives them, and the numbers of their frameworks.
     pub fn executors(&self, index: usize) -> Vec<(u64, Pid)> {
         let folder = self.dir.path().join(format!("agent{index}/executors"));
         let executor = |entry: DirEntry| {
             let name = entry.file_name().into_string().ok()?;
             let framework = name.split_once('-')?.0.parse().ok()?;
-            let pid = read_to_string(entry.path().join("lock")).ok()?.parse().ok()?;
+            let pid = read_to_string(entry.path().join("pid")).ok()?.parse().ok()?;
             Some((framework, Pid::from_raw(pid)?))
         };
         read_dir(folder).into_iter().flatten().filter_map(|entry| executor(entry.ok()?)).collect()
@@ -102,7 +111,20 @@ impl Cluster {
         its.retain(|(of, _)| framework.is_none_or(|framework| framework == *of));
         assert!(!its.is_empty(), "there is an executor");
         for (_, pid) in its {
-            kill_process(pid, Signal::KILL).expect("the executor runs");
+            if wine::runs(&self.programs[index]) {
+                wine::end(pid.as_raw_nonzero().get());
+            } else {
+                kill_process(pid, Signal::KILL).expect("the executor runs");
+            }
+        }
+    }
+
+    /// What an agent says of an executor that [`Self::kill_executors`] killed.
+    pub fn obituary(&self, index: usize) -> &'static str {
+        if wine::runs(&self.programs[index]) {
+            "the executor ended with exit code 1"
+        } else {
+            "the executor was ended by signal 9"
         }
     }
 
@@ -142,7 +164,7 @@ impl Cluster {
 
     /// The command line, pointed at this cluster.
     pub fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(binary("haggle"));
+        let mut command = wine::command(&binary("haggle"));
         command.args(args).env("HAGGLE_MASTER", &self.url).stdin(Stdio::null());
         command
     }

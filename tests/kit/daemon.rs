@@ -2,14 +2,19 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ExitStatus, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::wait::until;
+use crate::wine;
 
 /// A running `haggle` process. Dropped, it is killed.
 pub struct Daemon {
     child: Child,
     log: PathBuf,
+    /// How it is asked to end. A program for Windows hears a Ctrl-C; to its Wine, the other signal is the end.
+    asked_by: Signal,
 }
 
 impl Daemon {
@@ -19,14 +24,15 @@ impl Daemon {
     /// When it cannot be started.
     pub fn spawn(binary: &Path, args: &[String], log: PathBuf) -> Self {
         let file = File::options().create(true).append(true).open(&log).expect("the log can be written");
-        let child = Command::new(binary)
+        let child = wine::command(binary)
             .args(args)
             .stdin(Stdio::null())
             .stdout(file.try_clone().expect("a file can be shared"))
             .stderr(file)
             .spawn()
             .unwrap_or_else(|error| panic!("{} cannot be started: {error}", binary.display()));
-        Self { child, log }
+        let asked_by = if wine::runs(binary) { Signal::INT } else { Signal::TERM };
+        Self { child, log, asked_by }
     }
 
     /// The process's id.
@@ -51,13 +57,13 @@ impl Daemon {
         let _ = self.child.wait();
     }
 
-    /// Asks it to end, as `kill PID` does.
+    /// Asks it to end, as `kill PID` does, or Ctrl-C on Windows.
     ///
     /// # Panics
     /// When it has ended already.
     pub fn terminate(&self) {
-        let pid = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw).expect("a process id");
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("the process runs");
+        let pid = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("a process id");
+        kill_process(pid, self.asked_by).expect("the process runs");
     }
 
     /// Waits until it has ended by itself.

@@ -10,8 +10,10 @@ pub mod guests;
 mod place;
 pub mod record;
 mod wait;
+mod wine;
 
 pub use cluster::{AgentFlags, Cluster};
 pub use daemon::Daemon;
-pub use place::{binary, wasm};
+pub use place::{binary, wasm, windows_binary};
 pub use wait::{PATIENCE, until};
+pub use wine::command;

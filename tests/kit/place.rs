@@ -2,15 +2,29 @@
 
 use std::path::{Path, PathBuf};
 
-/// A binary of this workspace, as built for the profile of the caller.
+/// A binary of this workspace, as built for the profile of the caller, or for Windows where its folder is one of those.
 ///
 /// # Panics
 /// When it is not there, saying how to build it.
 pub fn binary(name: &str) -> PathBuf {
     let folder = std::env::var_os("HAGGLE_TEST_BIN").map_or_else(profile_folder, PathBuf::from);
     let path = folder.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
-    assert!(path.is_file(), "{} is not built; run `cargo build --workspace --bins`", path.display());
-    path
+    let for_windows = folder.join(format!("{name}.exe"));
+    let found = if path.is_file() { path } else { for_windows };
+    assert!(found.is_file(), "{name} is not built in {}; run `cargo build --workspace --bins`", folder.display());
+    found
+}
+
+/// A binary of this workspace for Windows.
+///
+/// # Panics
+/// Unless `HAGGLE_TEST_WINDOWS_BIN` names a folder with it.
+pub fn windows_binary(name: &str) -> PathBuf {
+    let folder = std::env::var_os("HAGGLE_TEST_WINDOWS_BIN").map(PathBuf::from);
+    let found = folder.map(|folder| folder.join(format!("{name}.exe"))).filter(|path| path.is_file());
+    found.unwrap_or_else(|| {
+        panic!("{name}.exe is not built, or HAGGLE_TEST_WINDOWS_BIN not set; run `cargo xtask windows`")
+    })
 }
 
 /// An example task, compiled to WebAssembly.

@@ -1,8 +1,18 @@
 //! The two clocks of the executor: machine time, and the CPU time of the calling thread.
 
-use std::time::{Duration, Instant};
+#[cfg(any(windows, test))]
+mod coarse;
+#[cfg(windows)]
+mod windows;
+
+#[cfg(not(windows))]
+use std::time::Duration;
+use std::time::Instant;
 
 use haggle_core::Now;
+
+#[cfg(windows)]
+pub(crate) use windows::thread_cpu_time;
 
 /// Monotonic time since the executor started.
 #[derive(Clone, Copy, Debug)]
@@ -34,7 +44,7 @@ pub(crate) fn thread_cpu_time() -> Duration {
 
 /// Where there is no such clock, wall-clock time stands in for it. A task is charged for time in which the
 /// system ran something else; its quota then holds as a ceiling, and its share is right on an idle machine.
-#[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd", target_vendor = "apple")))]
+#[cfg(not(any(windows, target_os = "linux", target_os = "android", target_os = "freebsd", target_vendor = "apple")))]
 pub(crate) fn thread_cpu_time() -> Duration {
     use std::sync::LazyLock;
     static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);

@@ -57,6 +57,10 @@ const SMALL: usize = 256;
 /// lives in memory that is in the cache of the processor that runs it, and no other worker waits for the pool's locks.
 const SMALL_POOLS_MAX: usize = 8;
 
+/// Windows counts a table's room as used memory from the start, whoever uses it, where others count what is touched: there, a
+/// pool has as many tables as tasks and some for components, and there is one small pool.
+const IS_COUNTED_WHOLE: bool = cfg!(windows);
+
 /// Where a task's instance lives: a pool for its form of modules, since no engine runs both. The last one of a form is
 /// large, the others are small, and filled first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -80,7 +84,7 @@ impl Engines {
     /// # Errors
     /// When the machine cannot provide for that many, or wasmtime cannot run here.
     pub(crate) fn new(usual: Meter, max_tasks: usize, workers: usize) -> wasmtime::Result<Self> {
-        let small_pools = workers.clamp(1, SMALL_POOLS_MAX);
+        let small_pools = if IS_COUNTED_WHOLE { 1 } else { workers.clamp(1, SMALL_POOLS_MAX) };
         let mut made = Vec::new();
         made.resize_with(2 * (small_pools + 1), OnceLock::new);
         let engines = Self { usual, max_tasks: max_tasks.clamp(1, TASKS_MAX), small_pools, made };
@@ -215,12 +219,13 @@ fn pool(max_tasks: usize, pagemap_scan: Enabled) -> PoolingAllocationConfig {
     let tasks = u32::try_from(max_tasks).unwrap_or(u32::MAX);
     // Instances and tables are cheap; a component has several of each, and its libraries make it more.
     let several = tasks.saturating_mul(8).max(2 * CORE_INSTANCES_PER_COMPONENT);
+    let tables = if IS_COUNTED_WHOLE { tasks.saturating_add(2 * CORE_INSTANCES_PER_COMPONENT) } else { several };
     let mut pool = PoolingAllocationConfig::new();
     pool.total_stacks(tasks)
         .total_component_instances(tasks)
         .total_core_instances(several)
         .total_memories(tasks.saturating_add(16))
-        .total_tables(several)
+        .total_tables(tables)
         .max_core_instances_per_component(CORE_INSTANCES_PER_COMPONENT)
         .max_memories_per_component(8)
         .max_tables_per_component(CORE_INSTANCES_PER_COMPONENT)

@@ -5,7 +5,7 @@
 //! the folder when the task has ended.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -13,6 +13,7 @@ use haggle_core::Reason;
 use haggle_core::grants::SCRATCH;
 
 use crate::event::HostFolder;
+use crate::names;
 
 /// The files of one task where its executor finds them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,6 +45,12 @@ pub enum LayoutError {
         /// The name.
         path: String,
     },
+    /// Nobody can have a file of that name on this machine.
+    #[error("input {path:?} has a name that no file can have on {os}, or that means another file there", os = std::env::consts::OS)]
+    Name {
+        /// As it was given.
+        path: String,
+    },
     /// The disk refuses, or the file is not there.
     #[error("cannot lay out input {path:?}: {source}")]
     Input {
@@ -66,7 +73,7 @@ impl LayoutError {
     /// Why the task ends that has these inputs.
     pub fn reason(&self) -> Reason {
         match self {
-            Self::Path { .. } | Self::Twice { .. } | Self::Scratch { .. } => Reason::TaskInvalid,
+            Self::Path { .. } | Self::Name { .. } | Self::Twice { .. } | Self::Scratch { .. } => Reason::TaskInvalid,
             Self::Input { .. } => Reason::ArtifactUnavailable,
             Self::Folder { .. } => Reason::ExecutorTerminated,
         }
@@ -96,7 +103,10 @@ pub fn lay_out(dir: &Path, inputs: &[(String, PathBuf)]) -> Result<LaidOut, Layo
         if guest_path == SCRATCH {
             return Err(LayoutError::Scratch { path: path() });
         }
-        if !seen.insert(place) {
+        if !names::is_plain(place) {
+            return Err(LayoutError::Name { path: path() });
+        }
+        if !seen.insert(names::folded(place)) {
             return Err(LayoutError::Twice { path: path() });
         }
         places.push((guest_path, parent, name, (!is_folder).then_some(file)));
@@ -157,7 +167,10 @@ fn link_or_copy(file: &Path, to: &Path) -> io::Result<()> {
     if !fs::metadata(&file)?.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
     }
-    fs::hard_link(&file, to).or_else(|_| fs::copy(&file, to).map(drop))
+    fs::hard_link(&file, to).or_else(|_| {
+        let mut copy = File::create_new(to)?;
+        io::copy(&mut File::open(&file)?, &mut copy).map(drop)
+    })
 }
 
 #[cfg(test)]
@@ -228,5 +241,14 @@ mod tests {
         }
         assert_eq!(laid_out(&["/a", "/a"]).unwrap_err(), r#"input "/a" is given twice"#);
         assert_eq!(laid_out(&["/scratch"]).unwrap_err(), r#"input "/scratch" has the name of the scratch folder"#);
+    }
+
+    #[test]
+    #[cfg(windows)]
+    fn inputs_have_names_that_mean_one_file_here() {
+        for odd in ["/data/NUL", "/con/a", "/data/aux.txt", "/data/a:b", "/data/a.", "/data/a ", "/C:/a"] {
+            assert!(laid_out(&[odd]).unwrap_err().contains("no file can have on windows"), "{odd:?}");
+        }
+        assert_eq!(laid_out(&["/data/a", "/data/A"]).unwrap_err(), r#"input "/data/A" is given twice"#);
     }
 }

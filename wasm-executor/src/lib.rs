@@ -34,6 +34,7 @@ mod instances;
 mod memory;
 mod meters;
 mod module;
+mod names;
 mod outcome;
 mod pace;
 pub mod process;
@@ -41,6 +42,8 @@ mod run;
 mod scheduler;
 mod scratch;
 mod wasi;
+#[cfg(windows)]
+mod windows;
 
 pub use compile::{
     COMPILE_COMMAND, CompileLimits, Compiler, CompilerConfig, IntakeError, TooDear, admit, compile_child, compile_here,

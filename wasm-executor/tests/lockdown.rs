@@ -22,7 +22,8 @@ fn try_everything(dir: &Path, network: bool) -> Vec<String> {
         Ok(()) => format!("{what}: done"),
         Err(error) => format!("{what}: {:?}", error.kind()),
     };
-    let lockdown = Lockdown { read: vec![dir.join("readable")], write: vec![dir.join("writable")], network };
+    let lockdown =
+        Lockdown { read: vec![dir.join("readable")], write: vec![dir.join("writable")], network, memory: None };
     let kept = lockdown.apply();
     assert!(kept.is_empty(), "{kept:?}");
     vec![

@@ -17,6 +17,7 @@ mod tasks;
 mod test;
 mod toolchain;
 mod tools;
+mod windows;
 mod workspace;
 
 use std::path::PathBuf;
@@ -95,6 +96,8 @@ enum Command {
         /// All of them unless given
         systems: Vec<Archive>,
     },
+    /// Build for Windows, and run what the real haggle.exe does there on Wine
+    Windows,
     /// Compile the example tasks to target/wasm: those in Rust, or those in the languages that are named
     Wasm {
         /// Languages whose toolchains are fetched into the user's cache
@@ -155,6 +158,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Chaos { rows, minutes } => chaos::run(&workspace, &rows, minutes),
         Command::Arm64 => arm64::run(&workspace),
         Command::Dist { systems } => dist::run(&workspace, if systems.is_empty() { &Archive::ALL } else { &systems }),
+        Command::Windows => windows::run(&workspace),
         Command::Wasm { languages, all_languages } => wasm(&workspace, &languages, all_languages),
         Command::Conformance { dir, haggle } => conformance::run(&workspace, &dir, haggle),
         Command::Toolchain { from } => {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
 
-use haggle_core::{FrameworkId, MilliCpu, Reason, TaskId};
+use haggle_core::{Bytes, FrameworkId, Reason, Resources, TaskId};
 use haggle_executor::process::{Lockdown, Order, Setup};
 use haggle_executor::{Launch, Meter};
 
@@ -30,8 +30,12 @@ pub(crate) use recovery::{Recovered, recover};
 const EXECUTORS_MAX: usize = 256;
 
 /// Tasks in one process. The system gives a process 65,530 mappings, and a task takes up to five of them; with ten
-/// such processes, an agent holds 100,000 tasks.
-pub(crate) const TASKS_PER_EXECUTOR: usize = 10_000;
+/// such processes, an agent holds 100,000 tasks. Windows counts room for tables as memory that is used, some GiB for so
+/// many.
+pub(crate) const TASKS_PER_EXECUTOR: usize = if cfg!(windows) { 1_000 } else { 10_000 };
+
+/// What a process may hold beside the memory of all tasks that an agent can run: compiled modules, pools of tables, threads.
+const EXECUTOR_OVERHEAD: Bytes = Bytes::from_mib(6 * 1024);
 
 /// How long a process without tasks is kept: the next task of its framework starts without the start of a process.
 pub(crate) const IDLE_AFTER: Duration = Duration::from_secs(60);
@@ -60,9 +64,9 @@ pub(crate) struct Plan {
 impl Plan {
     /// # Errors
     /// When a path cannot be made absolute.
-    pub(crate) fn new(config: &Config, work_dir: &WorkDir, cpus: MilliCpu) -> io::Result<Self> {
+    pub(crate) fn new(config: &Config, work_dir: &WorkDir, has: &Resources) -> io::Result<Self> {
         let executor = haggle_executor::Config {
-            workers: usize::try_from(cpus.get().div_ceil(1000)).unwrap_or(usize::MAX).max(1),
+            workers: usize::try_from(has.cpus.get().div_ceil(1000)).unwrap_or(usize::MAX).max(1),
             // Each has its own.
             scratch_dir: PathBuf::new(),
             max_tasks: TASKS_PER_EXECUTOR,
@@ -75,6 +79,7 @@ impl Plan {
             // Each has its own folder.
             write: Vec::new(),
             network: config.allow_network,
+            memory: Some(Bytes::new(has.mem.get().saturating_add(EXECUTOR_OVERHEAD.get()))),
         };
         let setup = Setup { executor, lockdown, recovery_timeout: config.recovery_timeout, idle_after: IDLE_AFTER };
         Ok(Self { program: config.program.clone(), dir: work_dir.executors(), setup })

@@ -11,10 +11,11 @@ use std::time::{Duration, Instant};
 use haggle_core::Digest;
 
 use super::cache::Cache;
-use super::limits::Order;
+use super::limits::{self, Order};
 use super::{COMPILE_COMMAND, CompileLimits, child, intake};
 use crate::event::Meter;
 use crate::module::{Exhausted, ModuleError};
+use crate::process::system;
 
 /// Bytes of what a child says that are kept: a line, or the head of a panic.
 const SAID_MAX: u64 = 4096;
@@ -54,6 +55,7 @@ impl Job<'_> {
         let (unfinished, compiled) = self.cache.begin().map_err(unwritable)?;
         let given = compiled.try_clone().map_err(unwritable)?;
         let mut child = self.start(module, given)?;
+        let _tied = system::tie(&child).inspect_err(|error| tracing::warn!(%error, "a compiler may outlive its agent"));
         let ended = wait(&mut child, self.limits.wall(), tell, news);
         let ended = ended.map_err(|error| ModuleError::Interrupted(format!("its compiler was lost: {error}")))?;
         ended.judge(&self.limits)?;
@@ -72,14 +74,11 @@ impl Job<'_> {
             .stdin(Stdio::from(module))
             .stdout(Stdio::from(compiled))
             .stderr(Stdio::piped());
-        #[cfg(unix)]
-        {
-            use std::os::unix::process::CommandExt;
-            // It has no business with the agent's environment, and a Ctrl-C at the terminal is for the agent.
-            command.env_clear().process_group(0);
-            // What the program's allocator (mimalloc) reserves is not to count as memory before it is used.
-            command.env("MIMALLOC_ARENA_EAGER_COMMIT", "0");
-        }
+        // It has no business with the agent's environment, and a Ctrl-C at the terminal is for the agent.
+        system::clear_environment(&mut command, &[]);
+        system::set_apart(&mut command);
+        // What the program's allocator (mimalloc) reserves is not to count as memory before it is used.
+        command.env("MIMALLOC_ARENA_EAGER_COMMIT", "0");
         command.spawn().map_err(|error| {
             ModuleError::Interrupted(format!("cannot start the compiler {}: {error}", self.program.display()))
         })
@@ -164,18 +163,8 @@ impl Ended {
             _ if out_of_memory => return limit(Exhausted::Memory(Some(limits.mem))),
             _ => {}
         }
-        #[cfg(unix)]
-        if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&self.status) {
-            use rustix::process::Signal;
-            match Signal::from_named_raw(signal) {
-                Some(Signal::XCPU) => return limit(Exhausted::Cpu(limits.cpu)),
-                Some(Signal::XFSZ) => return limit(Exhausted::Code(limits.code)),
-                // Not for anything that it did itself: somebody, or a machine without memory, wanted it gone.
-                Some(Signal::KILL | Signal::TERM | Signal::INT | Signal::HUP) => {
-                    return Err(ModuleError::Interrupted(format!("its compiler was killed by signal {signal}")));
-                }
-                _ => {}
-            }
+        if let Some(error) = limits::verdict(self.status, limits) {
+            return Err(error);
         }
         let status = self.status;
         Err(ModuleError::Crashed(if self.said.is_empty() {

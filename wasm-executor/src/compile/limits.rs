@@ -1,5 +1,8 @@
 //! What the child takes from itself before it reads anything that is not trusted.
 
+#[cfg(windows)]
+mod windows;
+
 use std::ffi::OsString;
 use std::time::Duration;
 
@@ -7,6 +10,8 @@ use haggle_core::Bytes;
 
 use super::CompileLimits;
 use crate::event::Meter;
+#[cfg(unix)]
+use crate::module::{Exhausted, ModuleError};
 
 /// What the parent tells the child on its command line: form, CPU seconds, bytes of memory, bytes of code, and who
 /// the parent is.
@@ -59,7 +64,7 @@ fn seconds(time: Duration) -> u64 {
 }
 
 /// # Errors
-/// What could not be limited. On Windows nothing is: the parent holds the time on the wall, and no more.
+/// What could not be limited.
 #[cfg(unix)]
 pub(super) fn apply(order: &Order) -> std::io::Result<()> {
     use rustix::process::{Resource, Rlimit, nice, setrlimit};
@@ -86,9 +91,24 @@ pub(super) fn apply(order: &Order) -> std::io::Result<()> {
     Ok(())
 }
 
-#[cfg(not(unix))]
-pub(super) fn apply(_: &Order) -> std::io::Result<()> {
-    Ok(())
+#[cfg(windows)]
+pub(super) use windows::{apply, verdict};
+
+/// What it means that the system ended a child in this way, if it did.
+#[cfg(unix)]
+pub(super) fn verdict(status: std::process::ExitStatus, limits: &CompileLimits) -> Option<ModuleError> {
+    use rustix::process::Signal;
+    use std::os::unix::process::ExitStatusExt;
+    let signal = status.signal()?;
+    match Signal::from_named_raw(signal)? {
+        Signal::XCPU => Some(ModuleError::CompileLimit(Exhausted::Cpu(limits.cpu))),
+        Signal::XFSZ => Some(ModuleError::CompileLimit(Exhausted::Code(limits.code))),
+        // Not for anything that it did itself: somebody, or a machine without memory, wanted it gone.
+        Signal::KILL | Signal::TERM | Signal::INT | Signal::HUP => {
+            Some(ModuleError::Interrupted(format!("its compiler was killed by signal {signal}")))
+        }
+        _ => None,
+    }
 }
 
 /// Tasks go first: what they were promised is theirs even while something is compiled.

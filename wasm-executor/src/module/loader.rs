@@ -112,12 +112,56 @@ fn load(engine: &Engine, path: &Path) -> Result<Code, ModuleError> {
     // a folder that only this user can write, as `Launch::module` demands.
     let form = unsafe {
         match kind {
-            Precompiled::Module => Module::deserialize_file(engine, path).map(CodeForm::Core),
-            Precompiled::Component => Component::deserialize_file(engine, path).map(CodeForm::Component),
+            Precompiled::Module => files::module(engine, path).map(CodeForm::Core),
+            Precompiled::Component => files::component(engine, path).map(CodeForm::Component),
         }
     };
     let form = form.map_err(|error| unloadable(&format_args!("{error:#}")))?;
     Ok(Code { form, held })
+}
+
+/// Machine code is mapped from its file, so that processes share it and take what they use.
+#[cfg(not(windows))]
+mod files {
+    use std::path::Path;
+
+    use wasmtime::component::Component;
+    use wasmtime::{Engine, Module, Result};
+
+    #[expect(unsafe_code, reason = "as whoever calls it")]
+    pub(super) unsafe fn module(engine: &Engine, path: &Path) -> Result<Module> {
+        // SAFETY: as the caller says.
+        unsafe { Module::deserialize_file(engine, path) }
+    }
+
+    #[expect(unsafe_code, reason = "as whoever calls it")]
+    pub(super) unsafe fn component(engine: &Engine, path: &Path) -> Result<Component> {
+        // SAFETY: as the caller says.
+        unsafe { Component::deserialize_file(engine, path) }
+    }
+}
+
+/// Machine code is read. A file that is mapped can be neither replaced nor removed on Windows, and what is mapped to be
+/// changed by relocations counts as used there anyway.
+#[cfg(windows)]
+mod files {
+    use std::fs;
+    use std::path::Path;
+
+    use wasmtime::component::Component;
+    use wasmtime::{Engine, Module, Result};
+
+    #[expect(unsafe_code, reason = "as whoever calls it")]
+    pub(super) unsafe fn module(engine: &Engine, path: &Path) -> Result<Module> {
+        // SAFETY: as the caller says.
+        unsafe { Module::deserialize(engine, fs::read(path)?) }
+    }
+
+    #[expect(unsafe_code, reason = "as whoever calls it")]
+    pub(super) unsafe fn component(engine: &Engine, path: &Path) -> Result<Component> {
+        // SAFETY: as the caller says.
+        unsafe { Component::deserialize(engine, fs::read(path)?) }
+    }
 }
 
 /// What stands at the end of the file.

@@ -6,13 +6,10 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use interprocess::local_socket::Listener;
-use interprocess::local_socket::traits::Listener as _;
-
 use super::folder::Folder;
 use super::lockdown::raise_open_files;
 use super::records::{Listening, TaskRecords};
-use super::socket::Socket;
+use super::socket::{Listener, Socket};
 use super::watch::watch;
 use super::wire::{self, Incoming, Order, WireError};
 use super::{COMMAND, Setup};
@@ -65,7 +62,9 @@ pub fn serve() -> Result<(), ServeError> {
 
     raise_open_files();
     setup.lockdown.write.push(here.path().to_owned());
-    for kept in setup.lockdown.apply() {
+    // In one line, once: what this system does not take from a process is the same for all of them.
+    let kept = setup.lockdown.apply().iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+    if !kept.is_empty() {
         tracing::warn!("{kept}");
     }
 
@@ -133,7 +132,7 @@ fn meet_agents(listener: &Listener, records: &Arc<TaskRecords>, executor: &Execu
                 continue;
             }
         };
-        match converse(Socket::new(agent), records, executor) {
+        match converse(agent, records, executor) {
             Ok(true) => return "its agent wants it to",
             Ok(false) => tracing::info!("the agent has gone"),
             Err(error) => tracing::warn!(%error, "the agent is lost"),

@@ -1,14 +1,14 @@
 //! The folder of one executor's process: what is where, and whether somebody lives there.
 
-use std::fs::{self, DirBuilder, File, TryLockError};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use interprocess::local_socket::prelude::*;
-use interprocess::local_socket::{ConnectOptions, Listener, ListenerOptions, Name};
+use super::socket::{self, Listener, Socket};
 
-use super::socket::Socket;
+/// What the process listens at, or where the name of that is.
+const SOCKET: &str = "socket";
 
 /// Bytes of a log's end in which its last line is looked for.
 const LAST_LINE_MAX: u64 = 1024;
@@ -56,8 +56,9 @@ impl Folder {
         self.0.join("lock")
     }
 
-    fn socket(&self) -> PathBuf {
-        self.0.join("socket")
+    /// Apart from the claim: on some systems nobody else can read a file that is locked.
+    fn pid(&self) -> PathBuf {
+        self.0.join("pid")
     }
 
     /// Claims it for this process, for as long as the file is open.
@@ -65,11 +66,10 @@ impl Folder {
     /// # Errors
     /// When another process has it.
     pub(super) fn claim(&self) -> io::Result<File> {
-        let mut file = File::options().write(true).create(true).truncate(false).open(self.lock())?;
+        let file = File::options().write(true).create(true).truncate(false).open(self.lock())?;
         match file.try_lock() {
             Ok(()) => {
-                file.set_len(0)?;
-                write!(file, "{}", std::process::id())?;
+                fs::write(self.pid(), std::process::id().to_string())?;
                 Ok(file)
             }
             Err(TryLockError::WouldBlock) => {
@@ -86,7 +86,7 @@ impl Folder {
 
     /// The process that claimed it last.
     pub(super) fn owner(&self) -> Option<u32> {
-        fs::read_to_string(self.lock()).ok()?.parse().ok()
+        fs::read_to_string(self.pid()).ok()?.parse().ok()
     }
 
     /// Removes it with everything in it.
@@ -127,7 +127,8 @@ impl Folder {
 
     /// Listens in the folder that this process is in.
     pub(super) fn listen() -> io::Result<Listener> {
-        ListenerOptions::new().name(name(Path::new("socket"))?).reclaim_name(false).create_sync()
+        // Not by its whole path, which may be too long for a socket.
+        Listener::bind(Path::new(SOCKET))
     }
 
     /// Connects to the process that listens there. Waits for one that is about to, as long as `alive` says that it
@@ -137,96 +138,25 @@ impl Folder {
     /// When nobody listens.
     pub(super) fn connect(&self, deadline: Instant, mut alive: impl FnMut() -> bool) -> io::Result<Socket> {
         loop {
-            match self.try_connect() {
+            match socket::connect(&self.0.join(SOCKET)) {
                 Err(error) if Instant::now() >= deadline || !alive() => return Err(error),
                 Err(_) => std::thread::sleep(LOOK_AGAIN),
                 connected => return connected,
             }
         }
     }
-
-    /// A socket's name has a hundred bytes or so, a path any number: a link at a short path leads to the same.
-    #[cfg(unix)]
-    fn try_connect(&self) -> io::Result<Socket> {
-        let socket = self.socket();
-        if socket.as_os_str().len() <= SOCKET_NAME_MAX {
-            return connect(&socket);
-        }
-        let link = Link::to(&self.0)?;
-        connect(&link.path().join("socket"))
-    }
-
-    #[cfg(not(unix))]
-    fn try_connect(&self) -> io::Result<Socket> {
-        connect(&self.socket())
-    }
-}
-
-fn connect(socket: &Path) -> io::Result<Socket> {
-    ConnectOptions::new().name(name(socket)?).connect_sync().map(Socket::new)
-}
-
-/// Bytes of a socket's name that every system takes: macOS has 103, Linux 107.
-#[cfg(unix)]
-const SOCKET_NAME_MAX: usize = 100;
-
-/// A link at a short path, in a folder that is nobody else's. Removed when it is dropped.
-#[cfg(unix)]
-struct Link(PathBuf);
-
-#[cfg(unix)]
-impl Link {
-    fn to(folder: &Path) -> io::Result<Self> {
-        use std::sync::atomic::{AtomicU64, Ordering};
-        static LINKS: AtomicU64 = AtomicU64::new(0);
-        let made = loop {
-            let number = LINKS.fetch_add(1, Ordering::Relaxed);
-            let place = std::env::temp_dir().join(format!("haggle-{}-{number}", std::process::id()));
-            match private(&place) {
-                // Left behind by a process of the same id, or put there by somebody else.
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                made => break made.map(|()| Self(place))?,
-            }
-        };
-        std::os::unix::fs::symlink(std::path::absolute(folder)?, made.path())?;
-        Ok(made)
-    }
-
-    fn path(&self) -> PathBuf {
-        self.0.join("x")
-    }
 }
 
 #[cfg(unix)]
-impl Drop for Link {
-    fn drop(&mut self) {
-        let removed = match fs::remove_file(self.path()) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => fs::remove_dir(&self.0),
-        };
-        if let Err(error) = removed {
-            tracing::warn!(path = %self.0.display(), %error, "cannot remove a link to a socket");
-        }
-    }
-}
-
-#[cfg(unix)]
-fn name(path: &Path) -> io::Result<Name<'_>> {
-    path.to_fs_name::<interprocess::local_socket::GenericFilePath>()
-}
-
-/// Pipes have a space of names of their own, in which the folder's path is as good a name as any.
-#[cfg(not(unix))]
-fn name(path: &Path) -> io::Result<Name<'_>> {
-    let name = std::path::absolute(path)?.to_string_lossy().replace(['\\', '/', ':'], "-");
-    name.to_ns_name::<interprocess::local_socket::GenericNamespaced>()
-}
-
 fn private(path: &Path) -> io::Result<()> {
-    let mut builder = DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
+    use std::os::unix::fs::DirBuilderExt;
+    fs::DirBuilder::new().mode(0o700).create(path)
+}
+
+/// As private as the folder that it is made in, which Windows lets it inherit: a user's profile is the user's own.
+#[cfg(windows)]
+fn private(path: &Path) -> io::Result<()> {
+    fs::create_dir(path)
 }
 
 #[cfg(test)]
@@ -246,19 +176,6 @@ mod tests {
 
         assert_eq!(fs::metadata(folder.path()).unwrap().permissions().mode() & 0o777, 0o700);
         assert!(Folder::create(folder.path()).is_err(), "it is made once");
-    }
-
-    #[test]
-    #[cfg(unix)]
-    fn a_path_that_is_no_name_for_a_socket_leads_to_it_all_the_same() {
-        let (folder, dir) = folder();
-        let _listener = ListenerOptions::new().name(name(&folder.socket()).unwrap()).create_sync().unwrap();
-        let long = dir.path().join("x".repeat(150));
-        fs::rename(folder.path(), &long).unwrap();
-
-        let connected = Folder::at(long).connect(Instant::now(), || true);
-
-        assert!(connected.is_ok(), "{connected:?}");
     }
 
     #[test]

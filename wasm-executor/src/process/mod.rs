@@ -6,11 +6,12 @@
 
 mod child;
 mod folder;
-mod lockdown;
+pub(crate) mod lockdown;
 mod outbox;
 mod parent;
 mod records;
 mod socket;
+pub(crate) mod system;
 mod watch;
 mod wire;
 

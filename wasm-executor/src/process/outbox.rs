@@ -182,9 +182,7 @@ impl<T> fmt::Debug for Outbox<T> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
-
-    use super::super::folder::Folder;
+    use super::super::socket::{Listener, connect};
     use super::super::wire::Incoming;
     use super::*;
 
@@ -205,14 +203,10 @@ mod tests {
 
     /// Both ends of a connection.
     fn connection() -> (Socket, Socket) {
-        use interprocess::local_socket::traits::Listener as _;
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("socket");
-        let name =
-            interprocess::local_socket::ToFsName::to_fs_name::<interprocess::local_socket::GenericFilePath>(path);
-        let listener = interprocess::local_socket::ListenerOptions::new().name(name.unwrap()).create_sync().unwrap();
-        let here = Folder::at(dir.path()).connect(Instant::now() + Duration::from_secs(10), || true).unwrap();
-        (here, Socket::new(listener.accept().unwrap()))
+        let listener = Listener::bind(&path).unwrap();
+        (connect(&path).unwrap(), listener.accept().unwrap())
     }
 
     fn numbers(from: Socket, count: usize) -> Vec<u32> {
@@ -223,7 +217,6 @@ mod tests {
     }
 
     #[test]
-    #[cfg(unix)]
     fn what_was_said_before_there_is_a_connection_goes_first() {
         let (here, there) = connection();
         let outbox = Arc::<Outbox<Vec<u32>>>::default();
@@ -239,7 +232,6 @@ mod tests {
     }
 
     #[test]
-    #[cfg(unix)]
     fn nobody_waits_for_who_does_not_read_and_nothing_is_lost() {
         let (here, there) = connection();
         let outbox = Arc::<Outbox<Vec<u32>>>::default();
@@ -256,7 +248,6 @@ mod tests {
     }
 
     #[test]
-    #[cfg(unix)]
     fn many_threads_speak_and_each_is_heard_in_its_order() {
         const EACH: u32 = 2_000;
         let (here, there) = connection();
@@ -284,7 +275,6 @@ mod tests {
     }
 
     #[test]
-    #[cfg(unix)]
     fn the_thread_ends_when_the_other_side_is_gone() {
         let (here, there) = connection();
         let outbox = Arc::<Outbox<Vec<u32>>>::default();

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use super::folder::Folder;
 use super::outbox::Outbox;
 use super::socket::Socket;
+use super::system;
 use super::wire::{self, Incoming, Order, Report, WireError};
 use super::{COMMAND, Setup};
 
@@ -22,8 +23,8 @@ const START_MAX: Duration = Duration::from_secs(30);
 /// How long one that runs may take to answer.
 const ANSWER_MAX: Duration = Duration::from_secs(5);
 
-/// What the child may know of the agent's environment: how to log, and on Windows what nothing runs without.
-const ENVIRONMENT: [&str; 4] = ["RUST_LOG", "RUST_BACKTRACE", "SystemRoot", "TEMP"];
+/// What the child may know of the agent's environment: how to log.
+const ENVIRONMENT: [&str; 2] = ["RUST_LOG", "RUST_BACKTRACE"];
 
 /// Why there is no executor.
 #[derive(Debug, thiserror::Error)]
@@ -111,14 +112,11 @@ fn start(program: &Path, folder: &Folder, setup: &Setup) -> Result<Child, StartF
     let unusable = |source| StartFailure::Folder { folder: folder.path().to_owned(), source };
     let log = File::create(folder.log()).map_err(unusable)?;
     let mut command = Command::new(program);
-    command.arg(COMMAND).current_dir(folder.path()).env_clear();
-    command.envs(ENVIRONMENT.iter().filter_map(|&name| Some((name, std::env::var_os(name)?))));
+    command.arg(COMMAND).current_dir(folder.path());
+    system::clear_environment(&mut command, &ENVIRONMENT);
     command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log);
-    // What is typed at the agent's terminal is for the agent.
-    #[cfg(unix)]
-    std::os::unix::process::CommandExt::process_group(&mut command, 0);
     let failed = |source| StartFailure::Program { program: program.to_owned(), source };
-    let mut child = command.spawn().map_err(failed)?;
+    let mut child = system::start_outliving(&mut command).map_err(failed)?;
     let mut stdin = child.stdin.take().expect("it was asked for");
     if let Err(error) = stdin.write_all(&told) {
         // It did not wait for it; its log says why, and whoever connects next finds it gone.
@@ -181,20 +179,12 @@ impl Process {
     }
 
     /// An id may be somebody else's by now, unless its process lives: then the claim is held.
-    #[cfg(unix)]
     fn kill_by_id(&self) {
-        let id = i32::try_from(self.id).ok().and_then(rustix::process::Pid::from_raw);
-        if let Some(id) = id.filter(|_| self.folder.is_claimed())
-            && let Err(error) = rustix::process::kill_process(id, rustix::process::Signal::KILL)
+        if self.folder.is_claimed()
+            && let Err(error) = system::kill(self.id)
         {
             tracing::warn!(pid = self.id, %error, "an executor cannot be killed");
         }
-    }
-
-    /// Its connection is closed, which it takes for a reason to end if it is told to, or else in time.
-    #[cfg(not(unix))]
-    fn kill_by_id(&self) {
-        tracing::warn!(pid = self.id, "an executor of an earlier agent cannot be killed on this system");
     }
 
     /// How it came to its end, in one line. Waits for that end for a moment, and then brings it about.
@@ -210,25 +200,10 @@ impl Process {
         }
         let status = self.child.lock().as_mut().and_then(|child| child.try_wait().ok().flatten());
         let Some(status) = status else { return "the executor is gone".to_owned() };
-        let how = manner(status);
+        let how = format!("the executor {}", system::manner(status));
         match self.folder.last_words() {
             words if words.is_empty() || status.success() => how,
             words => format!("{how}: {words}"),
         }
     }
-}
-
-#[cfg(unix)]
-fn manner(status: ExitStatus) -> String {
-    use std::os::unix::process::ExitStatusExt;
-    match (status.signal(), status.code()) {
-        (Some(signal), _) => format!("the executor was ended by signal {signal}"),
-        (None, Some(code)) => format!("the executor ended with exit code {code}"),
-        (None, None) => "the executor ended".to_owned(),
-    }
-}
-
-#[cfg(not(unix))]
-fn manner(status: ExitStatus) -> String {
-    format!("the executor ended with {status}")
 }

@@ -4,6 +4,7 @@ use wasmtime_wasi::p1::types::{Errno, Error};
 use wiggle::{GuestMemory, GuestPtr, GuestType};
 
 use crate::memory::{CallBuffer, Memory};
+use crate::names;
 
 /// Bytes that one call reads or writes at most. A longer buffer is filled in part, as POSIX allows: a call is over in a
 /// fraction of a slice, and the host holds no more than this for it.
@@ -96,8 +97,15 @@ fn length_of(entry: u32) -> Result<GuestPtr<u32>, Error> {
 }
 
 /// Refuses a path that no file system knows, before anybody copies it.
-pub(super) fn check_path(path: GuestPtr<str>) -> Result<(), Error> {
-    if path.len() > PATH_MAX { Err(Errno::Nametoolong.into()) } else { Ok(()) }
+pub(super) fn check_path(memory: &GuestMemory<'_>, path: GuestPtr<str>) -> Result<(), Error> {
+    if path.len() > PATH_MAX {
+        return Err(Errno::Nametoolong.into());
+    }
+    // Elsewhere every name is plain, and reading it twice is not for nothing.
+    if cfg!(windows) && !names::is_plain(&memory.as_cow_str(path)?) {
+        return Err(Errno::Inval.into());
+    }
+    Ok(())
 }
 
 /// Refuses to wait for more than the host holds for one guest.

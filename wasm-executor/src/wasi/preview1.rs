@@ -331,7 +331,7 @@ impl WasiSnapshotPreview1 for Preview1 {
         lookup: types::Lookupflags,
         path: GuestPtr<str>,
     ) -> Result<types::Filestat, Error> {
-        check_path(path)?;
+        check_path(memory, path)?;
         self.inner.path_filestat_get(memory, folder, lookup, path).await
     }
 
@@ -345,7 +345,7 @@ impl WasiSnapshotPreview1 for Preview1 {
         mtim: types::Timestamp,
         flags: types::Fstflags,
     ) -> Result<(), Error> {
-        check_path(path)?;
+        check_path(memory, path)?;
         self.inner.path_filestat_set_times(memory, folder, lookup, path, atim, mtim, flags).await
     }
 
@@ -357,7 +357,7 @@ impl WasiSnapshotPreview1 for Preview1 {
         buf: GuestPtr<u8>,
         buf_len: types::Size,
     ) -> Result<types::Size, Error> {
-        check_path(path)?;
+        check_path(memory, path)?;
         self.inner.path_readlink(memory, folder, path, buf, buf_len).await
     }
 
@@ -372,7 +372,7 @@ impl WasiSnapshotPreview1 for Preview1 {
         inheriting: types::Rights,
         flags: types::Fdflags,
     ) -> Result<Fd, Error> {
-        check_path(path)?;
+        check_path(memory, path)?;
         self.may_open()?;
         let slot = self.files.open()?;
         let Some(disk) = self.scratch_folder(folder) else {
@@ -400,7 +400,7 @@ impl WasiSnapshotPreview1 for Preview1 {
         folder: Fd,
         path: GuestPtr<str>,
     ) -> Result<(), Error> {
-        check_path(path)?;
+        check_path(memory, path)?;
         let disk = self.scratch_folder(folder);
         if let Some(disk) = &disk {
             disk.may_add_entry()?;
@@ -418,7 +418,7 @@ impl WasiSnapshotPreview1 for Preview1 {
         folder: Fd,
         path: GuestPtr<str>,
     ) -> Result<(), Error> {
-        check_path(path)?;
+        check_path(memory, path)?;
         self.inner.path_remove_directory(memory, folder, path).await?;
         if let Some(disk) = self.scratch_folder(folder) {
             disk.entry_removed();
@@ -432,7 +432,7 @@ impl WasiSnapshotPreview1 for Preview1 {
         folder: Fd,
         path: GuestPtr<str>,
     ) -> Result<(), Error> {
-        check_path(path)?;
+        check_path(memory, path)?;
         let Some(disk) = self.scratch_folder(folder) else {
             return self.inner.path_unlink_file(memory, folder, path).await;
         };
@@ -452,8 +452,8 @@ impl WasiSnapshotPreview1 for Preview1 {
         to: Fd,
         new: GuestPtr<str>,
     ) -> Result<(), Error> {
-        check_path(old)?;
-        check_path(new)?;
+        check_path(memory, old)?;
+        check_path(memory, new)?;
         let Some(disk) = self.scratch_folder(to) else {
             return self.inner.path_rename(memory, from, old, to, new).await;
         };
@@ -482,8 +482,8 @@ impl WasiSnapshotPreview1 for Preview1 {
         to: Fd,
         new: GuestPtr<str>,
     ) -> Result<(), Error> {
-        check_path(old)?;
-        check_path(new)?;
+        check_path(memory, old)?;
+        check_path(memory, new)?;
         // Between other folders wasmtime refuses, since they cannot be written.
         let (Some(disk), Some(_)) = (self.scratch_folder(to), self.scratch_folder(from)) else {
             return self.inner.path_link(memory, from, lookup, old, to, new).await;
@@ -504,8 +504,8 @@ impl WasiSnapshotPreview1 for Preview1 {
         folder: Fd,
         path: GuestPtr<str>,
     ) -> Result<(), Error> {
-        check_path(text)?;
-        check_path(path)?;
+        check_path(memory, text)?;
+        check_path(memory, path)?;
         let Some(disk) = self.scratch_folder(folder) else {
             return self.inner.path_symlink(memory, text, folder, path).await;
         };

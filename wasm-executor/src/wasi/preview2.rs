@@ -18,6 +18,7 @@ use super::listing;
 use super::streams::{FileInput, FileOutput, Place};
 use super::{Preview2State, bounded, net};
 use crate::memory::Memory;
+use crate::names;
 
 pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Preview2State>> {
     let mut linker = Linker::new(engine);
@@ -94,6 +95,11 @@ struct Named {
     id: FileId,
     size: u64,
     is_folder: bool,
+}
+
+/// Refuses a name that leads elsewhere on this machine, or means another one.
+fn check_path(path: &str) -> FsResult<()> {
+    if names::is_plain(path) { Ok(()) } else { Err(ErrorCode::Invalid.into()) }
 }
 
 fn again(fd: &Fd) -> Fd {
@@ -181,14 +187,35 @@ impl HostDescriptor for CountedView<'_> {
         set_times(fd: Fd, atim: types::NewTimestamp, mtim: types::NewTimestamp) -> FsResult<()>;
         read(fd: Fd, len: types::Filesize, offset: types::Filesize) -> FsResult<(Vec<u8>, bool)>;
         stat(fd: Fd) -> FsResult<types::DescriptorStat>;
-        stat_at(fd: Fd, flags: PathFlags, path: String) -> FsResult<types::DescriptorStat>;
-        set_times_at(
-            fd: Fd, flags: PathFlags, path: String, atim: types::NewTimestamp, mtim: types::NewTimestamp
-        ) -> FsResult<()>;
-        readlink_at(fd: Fd, path: String) -> FsResult<String>;
         is_same_object(a: Fd, b: Fd) -> wasmtime::Result<bool>;
         metadata_hash(fd: Fd) -> FsResult<types::MetadataHashValue>;
-        metadata_hash_at(fd: Fd, flags: PathFlags, path: String) -> FsResult<types::MetadataHashValue>;
+    }
+
+    async fn stat_at(&mut self, fd: Fd, flags: PathFlags, path: String) -> FsResult<types::DescriptorStat> {
+        check_path(&path)?;
+        self.inner.stat_at(fd, flags, path).await
+    }
+
+    async fn set_times_at(
+        &mut self,
+        fd: Fd,
+        flags: PathFlags,
+        path: String,
+        atim: types::NewTimestamp,
+        mtim: types::NewTimestamp,
+    ) -> FsResult<()> {
+        check_path(&path)?;
+        self.inner.set_times_at(fd, flags, path, atim, mtim).await
+    }
+
+    async fn readlink_at(&mut self, fd: Fd, path: String) -> FsResult<String> {
+        check_path(&path)?;
+        self.inner.readlink_at(fd, path).await
+    }
+
+    async fn metadata_hash_at(&mut self, fd: Fd, flags: PathFlags, path: String) -> FsResult<types::MetadataHashValue> {
+        check_path(&path)?;
+        self.inner.metadata_hash_at(fd, flags, path).await
     }
 
     /// The whole list is made at once, and held until the guest drops it.
@@ -246,6 +273,7 @@ impl HostDescriptor for CountedView<'_> {
         how: types::OpenFlags,
         flags: types::DescriptorFlags,
     ) -> FsResult<Fd> {
+        check_path(&path)?;
         let slot = Arc::new(self.may_open()?);
         let Some(disk) = self.scratch_folder(&folder) else {
             let fd = self.inner.open_at(folder, lookup, path, how, flags).await?;
@@ -271,6 +299,7 @@ impl HostDescriptor for CountedView<'_> {
     }
 
     async fn create_directory_at(&mut self, folder: Fd, path: String) -> FsResult<()> {
+        check_path(&path)?;
         let disk = self.scratch_folder(&folder);
         if let Some(disk) = &disk {
             disk.may_add_entry()?;
@@ -283,6 +312,7 @@ impl HostDescriptor for CountedView<'_> {
     }
 
     async fn remove_directory_at(&mut self, folder: Fd, path: String) -> FsResult<()> {
+        check_path(&path)?;
         let disk = self.scratch_folder(&folder);
         self.inner.remove_directory_at(folder, path).await?;
         if let Some(disk) = disk {
@@ -292,6 +322,7 @@ impl HostDescriptor for CountedView<'_> {
     }
 
     async fn unlink_file_at(&mut self, folder: Fd, path: String) -> FsResult<()> {
+        check_path(&path)?;
         let Some(disk) = self.scratch_folder(&folder) else {
             return self.inner.unlink_file_at(folder, path).await;
         };
@@ -304,6 +335,8 @@ impl HostDescriptor for CountedView<'_> {
     }
 
     async fn rename_at(&mut self, from: Fd, old: String, to: Fd, new: String) -> FsResult<()> {
+        check_path(&old)?;
+        check_path(&new)?;
         let Some(disk) = self.scratch_folder(&to) else {
             return self.inner.rename_at(from, old, to, new).await;
         };
@@ -324,6 +357,8 @@ impl HostDescriptor for CountedView<'_> {
     }
 
     async fn link_at(&mut self, from: Fd, lookup: PathFlags, old: String, to: Fd, new: String) -> FsResult<()> {
+        check_path(&old)?;
+        check_path(&new)?;
         // Between other folders wasmtime refuses, since they cannot be written.
         let (Some(disk), Some(_)) = (self.scratch_folder(&to), self.scratch_folder(&from)) else {
             return self.inner.link_at(from, lookup, old, to, new).await;
@@ -338,6 +373,8 @@ impl HostDescriptor for CountedView<'_> {
     }
 
     async fn symlink_at(&mut self, folder: Fd, text: String, path: String) -> FsResult<()> {
+        check_path(&text)?;
+        check_path(&path)?;
         let Some(disk) = self.scratch_folder(&folder) else {
             return self.inner.symlink_at(folder, text, path).await;
         };

@@ -7,13 +7,20 @@
 mod capabilities;
 #[cfg(target_os = "linux")]
 mod files;
+#[cfg(windows)]
+pub(crate) mod job;
+#[cfg(windows)]
+mod mitigations;
 #[cfg(any(target_os = "macos", test))]
 mod seatbelt;
 #[cfg(target_os = "linux")]
 mod syscalls;
+#[cfg(windows)]
+mod token;
 
 use std::path::PathBuf;
 
+use haggle_core::Bytes;
 use serde::{Deserialize, Serialize};
 
 /// What is left to a process.
@@ -25,6 +32,8 @@ pub struct Lockdown {
     pub write: Vec<PathBuf>,
     /// Whether it may connect to others.
     pub network: bool,
+    /// Memory that it may hold, all that is mapped included. Kept on Windows; elsewhere tasks have their limits one by one.
+    pub memory: Option<Bytes>,
 }
 
 /// Something that could not be given up, and why.
@@ -60,8 +69,23 @@ impl Lockdown {
         kept
     }
 
+    /// Gives up other programs, memory beyond its part, privileges, writing to other files, and what of the system no guest
+    /// has a use for. Returns what this system did not take from it. What no process can give up
+    /// here, like reading its user's files, is in docs/SANDBOX.md.
+    #[cfg(windows)]
+    pub fn apply(&self) -> Vec<Kept> {
+        let mut kept = Vec::new();
+        let mut give_up = |what, done: Result<(), String>| kept.extend(done.err().map(|why| Kept { what, why }));
+        let limits = job::Limits { memory: self.memory, cpu: None, alone: true };
+        give_up("other programs and memory beyond its part", job::enter(&limits));
+        give_up("privileges", token::drop_privileges());
+        give_up("parts of the system", mitigations::apply());
+        give_up("writing to other files", token::lower(&self.write));
+        kept
+    }
+
     /// This system has nothing that a process could do to itself without privileges, or none that is used yet.
-    #[cfg(not(any(target_os = "linux", target_os = "macos")))]
+    #[cfg(not(any(target_os = "linux", target_os = "macos", windows)))]
     pub fn apply(&self) -> Vec<Kept> {
         let why = format!("nothing is known of it on {}", std::env::consts::OS);
         vec![Kept { what: "other files, other programs and the network", why }]

@@ -81,7 +81,7 @@ mod here {
     pub(in super::super) fn confine(left: &Lockdown) -> Result<(), String> {
         // The system compares where paths lead: `/tmp` is a link there. What is not there is left out.
         let real = |paths: &[std::path::PathBuf]| paths.iter().filter_map(|path| path.canonicalize().ok()).collect();
-        let left = Lockdown { read: real(&left.read), write: real(&left.write), network: left.network };
+        let left = Lockdown { read: real(&left.read), write: real(&left.write), ..left.clone() };
         let rules = CString::new(profile(&left)).map_err(|error| error.to_string())?;
         init(&rules)
     }
@@ -115,7 +115,12 @@ mod tests {
     use super::*;
 
     fn left(network: bool) -> Lockdown {
-        Lockdown { read: vec!["/Users/ada/a \"b\"".into()], write: vec![r"/Users/ada/c\d".into()], network }
+        Lockdown {
+            read: vec!["/Users/ada/a \"b\"".into()],
+            write: vec![r"/Users/ada/c\d".into()],
+            network,
+            ..Lockdown::default()
+        }
     }
 
     #[test]

@@ -1,0 +1,62 @@
+//! Room on the file system that holds a folder.
+
+use std::path::Path;
+
+use haggle_core::Bytes;
+
+/// What this user may still write there.
+///
+/// # Errors
+/// Says what went wrong.
+#[cfg(windows)]
+pub(super) fn free(folder: &Path) -> Result<Bytes, String> {
+    use std::os::windows::ffi::OsStrExt;
+    use windows_sys::Win32::Storage::FileSystem::GetDiskFreeSpaceExW;
+
+    // By any path, also one that begins with `\\?\` or names another machine: no list of disks has all of them.
+    let path: Vec<u16> = folder.as_os_str().encode_wide().chain([0]).collect();
+    let mut free = 0;
+    #[expect(unsafe_code, reason = "a call of the system")]
+    // SAFETY: the path ends with a zero, a number is written to a number, and nothing else is asked for.
+    let told = unsafe { GetDiskFreeSpaceExW(path.as_ptr(), &raw mut free, std::ptr::null_mut(), std::ptr::null_mut()) };
+    if told == 0 { Err(std::io::Error::last_os_error().to_string()) } else { Ok(Bytes::new(free)) }
+}
+
+/// What this user may still write there.
+///
+/// # Errors
+/// Says what went wrong.
+#[cfg(not(windows))]
+pub(super) fn free(folder: &Path) -> Result<Bytes, String> {
+    let folder = folder.canonicalize().map_err(|error| error.to_string())?;
+    let disks = sysinfo::Disks::new_with_refreshed_list().map_err(|error| error.to_string())?;
+    disks
+        .iter()
+        .filter(|disk| folder.starts_with(disk.mount_point()))
+        .max_by_key(|disk| disk.mount_point().components().count())
+        .map(|disk| Bytes::new(disk.available_space()))
+        .ok_or_else(|| format!("no file system is known to hold {}", folder.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_some_room_here_and_none_in_no_folder() {
+        let here = tempfile::tempdir().unwrap();
+
+        assert!(free(here.path()).is_ok_and(|room| !room.is_zero()));
+        assert!(free(&here.path().join("nowhere")).is_err());
+    }
+
+    #[test]
+    #[cfg(windows)]
+    fn a_folder_is_found_by_its_long_path() {
+        let here = tempfile::tempdir().unwrap();
+        let long = here.path().canonicalize().unwrap();
+
+        assert!(long.to_str().unwrap().starts_with(r"\\?\"));
+        assert!(free(&long).is_ok_and(|room| !room.is_zero()));
+    }
+}

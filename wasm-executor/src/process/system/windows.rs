@@ -1,0 +1,81 @@
+//! Consoles, jobs and handles of processes.
+
+use std::io;
+use std::os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle};
+use std::os::windows::process::CommandExt;
+use std::process::{Child, Command, ExitStatus};
+
+use windows_sys::Win32::Foundation::ERROR_ACCESS_DENIED;
+use windows_sys::Win32::System::Threading::{
+    BELOW_NORMAL_PRIORITY_CLASS, CREATE_BREAKAWAY_FROM_JOB, CREATE_NEW_PROCESS_GROUP, DETACHED_PROCESS, OpenProcess,
+    PROCESS_SYNCHRONIZE, PROCESS_TERMINATE, TerminateProcess, WaitForSingleObject,
+};
+
+use crate::process::lockdown::job::{Job, Limits};
+
+/// What is typed at the agent's console is for the agent, and so is that the console is closed.
+const APART: u32 = DETACHED_PROCESS | CREATE_NEW_PROCESS_GROUP;
+
+/// How long the system may take to end a process, in milliseconds.
+const END_MAX: u32 = 5_000;
+
+/// The exit code of a process that was ended from outside, as `taskkill` gives it.
+pub(crate) const KILLED: u32 = 1;
+
+/// Keeps a helper from the console, and behind all else that wants the processor.
+pub(crate) fn set_apart(command: &mut Command) {
+    command.creation_flags(APART | BELOW_NORMAL_PRIORITY_CLASS);
+}
+
+/// Starts what outlives this process: also where this process is in a job that ends with a console or a session, as far as
+/// that job lets go of what it holds.
+pub(crate) fn start_outliving(command: &mut Command) -> io::Result<Child> {
+    command.creation_flags(APART | CREATE_BREAKAWAY_FROM_JOB);
+    match command.spawn() {
+        Err(error) if error.raw_os_error().map(i32::cast_unsigned) == Some(ERROR_ACCESS_DENIED) => {
+            command.creation_flags(APART);
+            command.spawn()
+        }
+        started => started,
+    }
+}
+
+/// Ends a process on the spot, and waits for that.
+pub(crate) fn kill(id: u32) -> io::Result<()> {
+    #[expect(unsafe_code, reason = "calls of the system")]
+    // SAFETY: the handle is checked before it is owned, and open while it is used.
+    unsafe {
+        let process = OpenProcess(PROCESS_TERMINATE | PROCESS_SYNCHRONIZE, 0, id);
+        if process.is_null() {
+            return Err(io::Error::last_os_error());
+        }
+        let process = OwnedHandle::from_raw_handle(process);
+        if TerminateProcess(process.as_raw_handle(), KILLED) == 0 {
+            return Err(io::Error::last_os_error());
+        }
+        WaitForSingleObject(process.as_raw_handle(), END_MAX);
+    }
+    Ok(())
+}
+
+/// How a process came to its end, to follow who it was. Codes of the system's own are known by their hexadecimal form.
+pub(crate) fn manner(status: ExitStatus) -> String {
+    match status.code() {
+        Some(code) if code < 0 => format!("was ended by the system with {:#010x}", code.cast_unsigned()),
+        Some(code) => format!("ended with exit code {code}"),
+        None => "ended".to_owned(),
+    }
+}
+
+/// Ends a child when it is dropped, or with this process.
+#[derive(Debug)]
+pub(crate) struct Tied {
+    _job: Job,
+}
+
+/// Ties a child's life to this process's.
+pub(crate) fn tie(child: &Child) -> io::Result<Tied> {
+    let job = Job::new(&Limits::default())?;
+    job.take_in(child.as_raw_handle())?;
+    Ok(Tied { _job: job })
+}
