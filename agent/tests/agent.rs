@@ -4,7 +4,6 @@ mod failover;
 mod outliving;
 mod played;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use haggle_agent::{Agent, BadMaster, Config, Drained, StartError, Stopped, WorkDirError};
@@ -245,7 +244,7 @@ async fn a_task_is_killed_while_its_module_is_compiled() {
     let mut master = Master::start().await;
     let mut config = master.agent(dir.path());
     // A compiler that never ends.
-    config.program = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/played/endless.sh"));
+    config.program = std::path::PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/played/endless.sh"));
     let _agent = Agent::start(config).await.unwrap();
     let mut session = master.welcome().await;
     session.launch(task(1, master.module(HELLO))).await;

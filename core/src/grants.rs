@@ -182,9 +182,7 @@ impl Grants {
             match source {
                 FolderSource::Scratch(_) if !has_scratch => return Err(InvalidSpec::NoScratch(guest_path.clone())),
                 FolderSource::Scratch(path) if !is_inside(path) => return Err(InvalidSpec::FolderPath(path.clone())),
-                FolderSource::Host(path)
-                    if !path.strip_prefix('/').is_some_and(|rest| rest.is_empty() || is_inside(rest)) =>
-                {
+                FolderSource::Host(path) if !is_on_a_machine(path) => {
                     return Err(InvalidSpec::HostFolder(path.clone()));
                 }
                 FolderSource::Scratch(_) | FolderSource::Host(_) => {}
@@ -192,6 +190,18 @@ impl Grants {
         }
         Ok(())
     }
+}
+
+/// Whether a path is whole on some system: `/srv/data`, or `C:\data` or `C:/data` on Windows, without detours.
+pub fn is_on_a_machine(path: &str) -> bool {
+    let drive = |path: &str| {
+        path.as_bytes().first().is_some_and(u8::is_ascii_alphabetic) && path.as_bytes().get(1) == Some(&b':')
+    };
+    if drive(path) {
+        let rest = path[2..].replace('\\', "/");
+        return rest.strip_prefix('/').is_some_and(|rest| rest.is_empty() || is_inside(rest));
+    }
+    path.strip_prefix('/').is_some_and(|rest| rest.is_empty() || is_inside(rest))
 }
 
 /// Whether a relative path stays below where it starts.
@@ -204,6 +214,28 @@ mod tests {
     use alloc::string::ToString;
 
     use super::*;
+
+    #[test]
+    fn a_folder_of_a_machine_is_named_in_full_as_its_system_does_it() {
+        for whole in ["/", "/srv/data", r"C:\", "C:/", r"d:\srv\data", "d:/srv/data"] {
+            assert!(is_on_a_machine(whole), "{whole:?}");
+        }
+        for part in [
+            "",
+            "srv",
+            "/srv/../etc",
+            "/srv//data",
+            "/a\\b",
+            "C:",
+            "C:srv",
+            r"C:\a\..\b",
+            r"\\?\C:\a",
+            r"\\server\a",
+            "1:/a",
+        ] {
+            assert!(!is_on_a_machine(part), "{part:?}");
+        }
+    }
 
     #[test]
     fn hosts_are_read_as_they_are_written() {

@@ -20,7 +20,7 @@ pub(crate) const CAT: &str = r#"(module
 
 /// One thing that a guest tries in its scratch folder, and the errno that it must get.
 pub(crate) enum Try<'a> {
-    /// Opens a file, which is made when it is not there.
+    /// Opens a file, which is made when it is not there, and closes it.
     Create(&'a str, i32),
     /// Opens one that is there, and leaves it open.
     Open(&'a str, i32),
@@ -50,7 +50,7 @@ pub(crate) fn tries(all: &[Try<'_>]) -> String {
             )
         };
         let (call, errno) = match *it {
-            Try::Create(name, errno) => (open(place(name), 1), errno),
+            Try::Create(name, errno) => (format!("(call $closed {})", open(place(name), 1)), errno),
             Try::Open(name, errno) => (open(place(name), 0), errno),
             Try::Unlink(name, errno) => (format!("(call $unlink (i32.const 3) {})", place(name)), errno),
             Try::Folder(name, errno) => (format!("(call $folder (i32.const 3) {})", place(name)), errno),
@@ -68,12 +68,16 @@ pub(crate) fn tries(all: &[Try<'_>]) -> String {
         r#"(module
   (import "wasi_snapshot_preview1" "path_open"
     (func $open (param i32 i32 i32 i32 i32 i64 i64 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_close" (func $close (param i32) (result i32)))
   (import "wasi_snapshot_preview1" "path_unlink_file" (func $unlink (param i32 i32 i32) (result i32)))
   (import "wasi_snapshot_preview1" "path_create_directory" (func $folder (param i32 i32 i32) (result i32)))
   (import "wasi_snapshot_preview1" "path_rename" (func $rename (param i32 i32 i32 i32 i32 i32) (result i32)))
   (import "wasi_snapshot_preview1" "proc_exit" (func $exit (param i32)))
   (memory (export "memory") 1)
-{data}  (func (export "_start")
+{data}  (func $closed (param $errno i32) (result i32)
+    (if (i32.eqz (local.get $errno)) (then (local.set $errno (call $close (i32.load (i32.const 0))))))
+    (local.get $errno))
+  (func (export "_start")
 {steps}  ))"#
     )
 }

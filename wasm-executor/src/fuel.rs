@@ -6,7 +6,7 @@ use wasmtime::{OperatorCost, VariableOperatorCost};
 #[cfg(test)]
 const WASMTIME: &str = "48.0.8";
 
-/// One unit for each operator that is executed, none for those that make no code, and one for each byte or element
+/// One unit for each operator that the guest executes, none for those that make no code, and one for each byte or element
 /// that a bulk operator touches.
 ///
 /// `memory.grow` and `table.grow` are calls of the system, and cost as much time as some fifty operators. They are

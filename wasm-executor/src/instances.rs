@@ -31,33 +31,49 @@ const PASSIVE_ITEM: u64 = 16;
 const CANONICAL: u64 = 64;
 
 /// Marks the number at the end of a compiled module. Another layout or another way to count has another mark.
-pub(crate) const MARK: &[u8; 8] = b"instance";
+pub(crate) const MARK: &[u8; 8] = b"instanc2";
 
-/// Puts the number at the end of a compiled module.
-pub(crate) fn append(compiled: &mut Vec<u8>, bytes: u64) {
-    compiled.extend_from_slice(&bytes.to_le_bytes());
+/// In the number: it is no size of anything.
+const RUNS_CODE: u64 = 1 << 63;
+
+/// What is known of the instances of a module or component.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Instances {
+    /// Bytes that the host holds for those of one task.
+    pub(crate) bytes: u64,
+    /// Whether functions of the guest run when they are made, before it is called.
+    pub(crate) runs_code: bool,
+}
+
+/// Puts that at the end of a compiled module.
+pub(crate) fn append(compiled: &mut Vec<u8>, Instances { bytes, runs_code }: Instances) {
+    let flag = if runs_code { RUNS_CODE } else { 0 };
+    compiled.extend_from_slice(&(bytes.min(RUNS_CODE - 1) | flag).to_le_bytes());
     compiled.extend_from_slice(MARK);
 }
 
 /// The last bytes of a compiled module.
 pub(crate) const TRAILER: usize = 16;
 
-/// Reads the number there.
-pub(crate) fn read(trailer: &[u8; TRAILER]) -> Option<u64> {
-    let (bytes, mark) = trailer.split_first_chunk()?;
-    (mark == MARK).then(|| u64::from_le_bytes(*bytes))
+/// Reads what is there.
+pub(crate) fn read(trailer: &[u8; TRAILER]) -> Option<Instances> {
+    let (number, mark) = trailer.split_first_chunk()?;
+    let number = u64::from_le_bytes(*number);
+    (mark == MARK).then_some(Instances { bytes: number & !RUNS_CODE, runs_code: number & RUNS_CODE != 0 })
 }
 
-/// What one task holds that runs this module or component.
+/// What one task holds that runs this module or component, and whether making that runs some of it.
 ///
 /// # Errors
 /// When it is neither.
-pub(crate) fn bytes_of(binary: &[u8]) -> Result<u64, BinaryReaderError> {
-    let mut count = Count::default();
+pub(crate) fn of(binary: &[u8]) -> Result<Instances, BinaryReaderError> {
+    let (mut count, mut runs_code) = (Count::default(), false);
     for payload in Parser::new(0).parse_all(binary) {
-        count.read(payload?)?;
+        let payload = payload?;
+        runs_code |= matches!(payload, Payload::StartSection { .. } | Payload::ComponentStartSection { .. });
+        count.read(payload)?;
     }
-    Ok(count.last)
+    Ok(Instances { bytes: count.last, runs_code })
 }
 
 #[derive(Default)]
@@ -213,7 +229,7 @@ mod tests {
     use super::*;
 
     fn bytes(text: &str) -> u64 {
-        bytes_of(&wat::parse_str(text).unwrap()).unwrap()
+        of(&wat::parse_str(text).unwrap()).unwrap().bytes
     }
 
     #[test]
@@ -244,12 +260,24 @@ mod tests {
     }
 
     #[test]
-    fn the_number_is_found_at_the_end() {
-        let mut compiled = b"machine code".to_vec();
-        append(&mut compiled, 77);
+    fn what_is_known_is_found_at_the_end() {
+        for runs_code in [false, true] {
+            let known = Instances { bytes: 77, runs_code };
+            let mut compiled = b"machine code".to_vec();
+            append(&mut compiled, known);
 
-        let (_, trailer) = compiled.split_last_chunk::<TRAILER>().unwrap();
-        assert_eq!(read(trailer), Some(77));
+            let (_, trailer) = compiled.split_last_chunk::<TRAILER>().unwrap();
+            assert_eq!(read(trailer), Some(known));
+        }
         assert_eq!(read(&[0; TRAILER]), None);
+    }
+
+    #[test]
+    fn a_start_function_runs_before_its_guest_is_called() {
+        let runs_code = |text: &str| of(&wat::parse_str(text).unwrap()).unwrap().runs_code;
+
+        assert!(!runs_code(r#"(module (memory 1) (data (i32.const 0) "x") (func $f))"#));
+        assert!(runs_code("(module (func $f) (start $f))"));
+        assert!(runs_code("(component (core module (func $f) (start $f)))"));
     }
 }

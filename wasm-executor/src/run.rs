@@ -80,7 +80,8 @@ pub(crate) async fn run(
         Err(error) => return failed(Outcome::of_setup(&error)),
     };
     let memory = output.memory();
-    let held = held(launch).saturating_add(compiled.held().saturating_sub(INSTANCES_FREE));
+    let instances = compiled.instances();
+    let held = held(launch).saturating_add(instances.bytes.saturating_sub(INSTANCES_FREE));
     if let Err(denied) = memory.hold(held) {
         return (Outcome::memory(denied), Box::new(grants.scratch));
     }
@@ -89,8 +90,8 @@ pub(crate) async fn run(
         Compiled::Core { pre, start, .. } => {
             let wasi = Preview1::new(builder, disk.clone(), scratch_folders, files, Arc::clone(memory));
             let store = Preview1State { wasi, limiter: Limiter::new(Arc::clone(memory)) }.store(pre.module().engine());
-            let mut guest = Metered::new(store, launch, meters);
-            let result = call_core(&mut guest.store, pre, *start).await;
+            let mut guest = Metered::new(store, launch, meters, instances.runs_code);
+            let result = call_core(&mut guest, pre, *start).await;
             let refused = refused(memory, disk.as_deref());
             (conclude(&result, &refused, launch.spec.limits.fuel), Box::new((guest, scratch)))
         }
@@ -98,8 +99,8 @@ pub(crate) async fn run(
             let net = Net::new(&launch.spec.grants, meters, memory, &files, &mut builder);
             let wasi = Preview2::new(builder, disk.clone(), files);
             let store = Preview2State { wasi, net, limiter: Limiter::new(Arc::clone(memory)) }.store(pre.engine());
-            let mut guest = Metered::new(store, launch, meters);
-            let result = Box::pin(call_component(&mut guest.store, pre)).await;
+            let mut guest = Metered::new(store, launch, meters, instances.runs_code);
+            let result = Box::pin(call_component(&mut guest, pre)).await;
             let refused = refused(memory, disk.as_deref());
             (conclude(&result, &refused, launch.spec.limits.fuel), Box::new((guest, scratch)))
         }
@@ -132,20 +133,23 @@ fn held(launch: &Launch) -> u64 {
 }
 
 async fn call_core(
-    store: &mut Store<Preview1State>,
+    guest: &mut Metered<Preview1State>,
     pre: &InstancePre<Preview1State>,
     start: ModuleExport,
 ) -> wasmtime::Result<i32> {
-    let instance = pre.instantiate_async(&mut *store).await?;
+    let instance = pre.instantiate_async(&mut guest.store).await?;
+    guest.begin();
+    let store = &mut guest.store;
     let start = instance.get_module_export(&mut *store, &start).and_then(wasmtime::Extern::into_func);
     let start = start.ok_or_else(|| wasmtime::Error::msg(ModuleError::NoStart.to_string()))?;
     start.typed::<(), ()>(store.as_context())?.call_async(&mut *store, ()).await?;
     Ok(0)
 }
 
-async fn call_component(store: &mut Store<Preview2State>, pre: &CommandPre<Preview2State>) -> wasmtime::Result<i32> {
-    let command = pre.instantiate_async(&mut *store).await?;
-    let result = command.wasi_cli_run().call_run(&mut *store).await?;
+async fn call_component(guest: &mut Metered<Preview2State>, pre: &CommandPre<Preview2State>) -> wasmtime::Result<i32> {
+    let command = pre.instantiate_async(&mut guest.store).await?;
+    guest.begin();
+    let result = command.wasi_cli_run().call_run(&mut guest.store).await?;
     Ok(i32::from(result.is_err()))
 }
 
@@ -161,15 +165,21 @@ fn conclude(result: &wasmtime::Result<i32>, refused: &Refused, fuel: Option<Fuel
 }
 
 /// A store that gives its worker back after every slice, and says how much fuel was burnt, however it ends.
+///
+/// Fuel is the guest's from when its first function runs. To lay out its memories costs as much as they hold on systems
+/// that cannot map them, and nothing on others; it is the same number on all of them because it is not counted. Where functions run
+/// before all of that is done, it is.
 struct Metered<T: 'static> {
     store: Store<T>,
     /// Fuel; 0 where none is counted.
     given: u64,
+    /// Whether what is burnt is the guest's.
+    begun: bool,
     meters: Arc<Meters>,
 }
 
 impl<T> Metered<T> {
-    fn new(mut store: Store<T>, launch: &Launch, meters: &Arc<Meters>) -> Self {
+    fn new(mut store: Store<T>, launch: &Launch, meters: &Arc<Meters>, begun: bool) -> Self {
         let given = match launch.meter {
             // Unlimited fuel is more than any machine burns in a century.
             Meter::Fuel => launch.spec.limits.fuel.map_or(u64::MAX, Fuel::get),
@@ -177,7 +187,8 @@ impl<T> Metered<T> {
         };
         match launch.meter {
             Meter::Fuel => {
-                store.set_fuel(given).expect("the configuration for this meter turns fuel on");
+                let until_then = if begun { given } else { u64::MAX };
+                store.set_fuel(until_then).expect("the configuration for this meter turns fuel on");
                 store.fuel_async_yield_interval(Some(FUEL_STEP)).expect("the interval is not 0");
             }
             Meter::Epochs => {
@@ -185,13 +196,21 @@ impl<T> Metered<T> {
                 store.epoch_deadline_async_yield_and_update(EPOCHS_STEP);
             }
         }
-        Self { store, given, meters: Arc::clone(meters) }
+        Self { store, given, begun, meters: Arc::clone(meters) }
+    }
+
+    /// From now on it is the guest that runs.
+    fn begin(&mut self) {
+        if !self.begun && self.given > 0 {
+            self.store.set_fuel(self.given).expect("it was set before");
+        }
+        self.begun = true;
     }
 }
 
 impl<T> Drop for Metered<T> {
     fn drop(&mut self) {
-        let left = self.store.get_fuel().unwrap_or(0);
+        let left = if self.begun { self.store.get_fuel().unwrap_or(0) } else { self.given };
         self.meters.fuel_burnt(self.given - left);
     }
 }

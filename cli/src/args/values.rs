@@ -138,12 +138,11 @@ pub(super) fn folder(text: &str) -> Result<OpenFolder, String> {
     }
 }
 
-/// A folder of the agent's machine, by its absolute path there: `/srv/data` or `/srv/data::/in`.
+/// A folder of the agent's machine, by its absolute path there: `/srv/data` or `/srv/data::/in`, or `D:\data::/in` on Windows.
 pub(super) fn host_folder(text: &str) -> Result<OpenFolder, String> {
     let folder = folder(text)?;
     let host = folder.host.to_str().unwrap_or_default();
-    let is_plain = host == "/" || host.strip_prefix('/').is_some_and(|rest| !rest.split('/').any(is_detour));
-    if !is_plain {
+    if !haggle_core::grants::is_on_a_machine(host) {
         return Err(format!(
             "{host:?} is not an absolute path without empty parts, . and .., as on the agent it must be"
         ));
@@ -279,7 +278,8 @@ mod tests {
     #[test]
     fn a_folder_of_the_agents_machine_is_named_in_full() {
         assert_eq!(host_folder("/srv/data::/in").unwrap().guest, "/in");
-        for wrong in ["srv", ".", "/srv/../etc::/in", "/srv//data::/in"] {
+        assert_eq!(host_folder(r"D:\srv\data::/in").unwrap().host, PathBuf::from(r"D:\srv\data"));
+        for wrong in ["srv", ".", "/srv/../etc::/in", "/srv//data::/in", r"D:srv::/in", r"D:\srv\..\etc::/in"] {
             assert!(host_folder(wrong).is_err(), "{wrong}");
         }
     }

@@ -11,6 +11,7 @@ pub(crate) const HELLO: &str = r#"(module
     (drop (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 8)))))"#;
 
 /// Prints one line and never ends.
+#[cfg(unix)]
 pub(crate) const HELLO_FOR_EVER: &str = r#"(module
   (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
   (memory (export "memory") 1)

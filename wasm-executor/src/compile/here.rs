@@ -42,9 +42,9 @@ pub fn compile_here(module: &[u8], meter: Meter) -> Result<Vec<u8>, ModuleError>
         }
         ModuleError::Invalid(format!("not a valid module: {}", error.root_cause()))
     })?;
-    let held = instances::bytes_of(&rewritten)
+    let made = instances::of(&rewritten)
         .map_err(|error| ModuleError::Invalid(format!("not a valid module: {}", error.message())))?;
-    instances::append(&mut compiled, held);
+    instances::append(&mut compiled, made);
     Ok(compiled)
 }
 

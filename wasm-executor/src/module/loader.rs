@@ -9,12 +9,11 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 
 use parking_lot::Mutex;
-use wasmtime::component::Component;
-use wasmtime::{Engine, Module, Precompiled};
+use wasmtime::{Engine, Precompiled};
 
 use super::{Code, CodeForm, Compiled, ModuleError, Verdict};
 use crate::engine::{Engines, Pool};
-use crate::instances;
+use crate::instances::{self, Instances};
 use crate::wasi::Linkers;
 
 /// One large module must not hold up all small ones behind it.
@@ -106,7 +105,8 @@ fn load(engine: &Engine, path: &Path) -> Result<Code, ModuleError> {
     let unloadable = |why: &dyn Display| ModuleError::Unloadable(format!("{}: {why}", path.display()));
     let kind = Engine::detect_precompiled_file(path).map_err(|error| unloadable(&format_args!("{error:#}")))?;
     let kind = kind.ok_or_else(|| unloadable(&"is no compiled module"))?;
-    let held = held(path).map_err(|error| unloadable(&error))?.ok_or_else(|| unloadable(&"is of another version"))?;
+    let instances = told(path).map_err(|error| unloadable(&error))?;
+    let instances = instances.ok_or_else(|| unloadable(&"is of another version"))?;
     #[expect(unsafe_code, reason = "machine code cannot be checked; whoever launches a task answers for the file")]
     // SAFETY: the file was renamed into place by a `Compiler` of this user after it was written and synced in full, in
     // a folder that only this user can write, as `Launch::module` demands.
@@ -117,7 +117,7 @@ fn load(engine: &Engine, path: &Path) -> Result<Code, ModuleError> {
         }
     };
     let form = form.map_err(|error| unloadable(&format_args!("{error:#}")))?;
-    Ok(Code { form, held })
+    Ok(Code { form, instances })
 }
 
 /// Machine code is mapped from its file, so that processes share it and take what they use.
@@ -165,7 +165,7 @@ mod files {
 }
 
 /// What stands at the end of the file.
-fn held(path: &Path) -> io::Result<Option<u64>> {
+fn told(path: &Path) -> io::Result<Option<Instances>> {
     let mut file = File::open(path)?;
     let mut trailer = [0; instances::TRAILER];
     let Some(start) = file.metadata()?.len().checked_sub(instances::TRAILER as u64) else { return Ok(None) };

@@ -14,21 +14,23 @@ pub(crate) use cache::Modules;
 pub use error::{Exhausted, ModuleError};
 pub(crate) use loader::Loader;
 
+use crate::instances::Instances;
 use crate::wasi::{Linkers, Preview1State, Preview2State};
 
 /// A module that is ready to start, its imports resolved.
 pub(crate) enum Compiled {
     /// A core module of WASI 0.1.
-    Core { pre: InstancePre<Preview1State>, start: ModuleExport, held: u64 },
+    Core { pre: InstancePre<Preview1State>, start: ModuleExport, instances: Instances },
     /// A component of WASI 0.2.
-    Component { pre: CommandPre<Preview2State>, held: u64 },
+    Component { pre: CommandPre<Preview2State>, instances: Instances },
 }
 
 impl Compiled {
-    /// Bytes that the host holds for the instances of one task, beside their memories and tables.
-    pub(crate) fn held(&self) -> u64 {
+    /// What the host holds for the instances of one task, beside their memories and tables, and whether making them runs
+    /// code of the guest.
+    pub(crate) fn instances(&self) -> Instances {
         match self {
-            Self::Core { held, .. } | Self::Component { held, .. } => *held,
+            Self::Core { instances, .. } | Self::Component { instances, .. } => *instances,
         }
     }
 }
@@ -36,8 +38,8 @@ impl Compiled {
 /// Machine code before its imports are resolved.
 struct Code {
     form: CodeForm,
-    /// See [`Compiled::held`].
-    held: u64,
+    /// See [`Compiled::instances`].
+    instances: Instances,
 }
 
 enum CodeForm {
@@ -56,7 +58,7 @@ impl Code {
     }
 
     fn link(&self, linkers: &Linkers) -> Result<Compiled, ModuleError> {
-        let held = self.held;
+        let instances = self.instances;
         match &self.form {
             CodeForm::Core(module) => {
                 let start = module.get_export_index("_start").ok_or(ModuleError::NoStart)?;
@@ -68,12 +70,12 @@ impl Code {
                     return Err(ModuleError::NoStart);
                 }
                 let pre = linkers.core.instantiate_pre(module).map_err(|error| unresolved(&error))?;
-                Ok(Compiled::Core { pre, start, held })
+                Ok(Compiled::Core { pre, start, instances })
             }
             CodeForm::Component(component) => {
                 let pre = linkers.component.instantiate_pre(component).map_err(|error| unresolved(&error))?;
                 CommandPre::new(pre)
-                    .map(|pre| Compiled::Component { pre, held })
+                    .map(|pre| Compiled::Component { pre, instances })
                     .map_err(|error| ModuleError::NoRun(error.root_cause().to_string()))
             }
         }

@@ -84,7 +84,7 @@ pub fn spawn(program: &Path, folder: &Folder, setup: &Setup) -> Result<Connectio
     let child = start(program, folder, setup)?;
     let process = Arc::new(Process { folder: folder.clone(), id: child.id(), child: Mutex::new(Some(child)) });
     let connected = folder.connect(Instant::now() + START_MAX, || process.runs());
-    connected.map_err(WireError::Io).and_then(|stream| converse(stream, &process)).map_err(|error| {
+    connected.map_err(WireError::Io).and_then(|stream| converse(stream, &process, START_MAX)).map_err(|error| {
         let obituary = (!process.runs()).then(|| process.obituary());
         process.kill();
         // Nobody is in it any more.
@@ -101,7 +101,7 @@ pub fn adopt(folder: &Folder) -> Result<Connection, StartFailure> {
     let id = folder.owner().unwrap_or_default();
     let process = Arc::new(Process { folder: folder.clone(), id, child: Mutex::new(None) });
     let connected = folder.connect(Instant::now() + ANSWER_MAX, || folder.is_claimed());
-    connected.map_err(WireError::Io).and_then(|socket| converse(socket, &process)).map_err(|error| {
+    connected.map_err(WireError::Io).and_then(|socket| converse(socket, &process, ANSWER_MAX)).map_err(|error| {
         process.kill();
         error.into()
     })
@@ -125,9 +125,9 @@ fn start(program: &Path, folder: &Folder, setup: &Setup) -> Result<Child, StartF
     Ok(child)
 }
 
-fn converse(mut socket: Socket, process: &Arc<Process>) -> Result<Connection, WireError> {
+fn converse(mut socket: Socket, process: &Arc<Process>, patience: Duration) -> Result<Connection, WireError> {
     wire::greet(&mut socket)?;
-    socket.set_patience(Some(ANSWER_MAX))?;
+    socket.set_patience(Some(patience))?;
     wire::be_greeted(&mut socket)?;
     socket.set_patience(None)?;
     Ok(Connection { process: Arc::clone(process), reports: Incoming::new(socket.clone()), to: socket })

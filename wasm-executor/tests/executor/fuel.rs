@@ -98,6 +98,20 @@ fn work_costs_exactly_this_much_fuel_whenever_it_runs() {
 }
 
 #[test]
+fn to_lay_out_a_guest_costs_it_nothing() {
+    let bench = Bench::new();
+    let text = "x".repeat(100_000);
+    let module = format!(r#"(memory (export "memory") 2) (data (i32.const 0) "{text}") (func (export "_start"))"#);
+    let mut spec = spec();
+    spec.limits.fuel = Some(Fuel::new(1));
+
+    let report = bench.run(Form::Core, spec, &module);
+
+    report.assert_finished();
+    assert_eq!(report.ending.usage.fuel, Fuel::new(1));
+}
+
+#[test]
 fn a_budget_of_exactly_what_the_work_costs_is_enough() {
     let bench = Bench::new();
     let (_, work, [cost, _]) = WORK[1];

@@ -79,3 +79,45 @@ pub(crate) fn tie(child: &Child) -> io::Result<Tied> {
     job.take_in(child.as_raw_handle())?;
     Ok(Tied { _job: job })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::process::Stdio;
+
+    use super::*;
+
+    /// Waits for a key that nobody presses.
+    fn child() -> Child {
+        let mut command = Command::new("cmd");
+        command.args(["/c", "pause"]).stdin(Stdio::piped()).stdout(Stdio::null());
+        set_apart(&mut command);
+        command.spawn().unwrap()
+    }
+
+    #[test]
+    fn a_child_ends_with_what_ties_it() {
+        let mut child = child();
+        let tied = tie(&child).unwrap();
+        assert!(child.try_wait().unwrap().is_none());
+
+        drop(tied);
+
+        child.wait().unwrap();
+    }
+
+    #[test]
+    fn a_process_is_killed_by_its_id_and_says_so() {
+        let mut child = child();
+
+        kill(child.id()).unwrap();
+
+        assert_eq!(manner(child.wait().unwrap()), "ended with exit code 1");
+    }
+
+    #[test]
+    fn the_systems_own_ends_are_told_in_its_own_way() {
+        use std::os::windows::process::ExitStatusExt;
+
+        assert_eq!(manner(ExitStatus::from_raw(0xc000_0005)), "was ended by the system with 0xc0000005");
+    }
+}
