@@ -119,10 +119,10 @@ impl Cluster {
         }
     }
 
-    /// What an agent says of an executor that [`Self::kill_executors`] killed.
+    /// What an agent says first of an executor that [`Self::kill_executors`] killed.
     pub fn obituary(&self, index: usize) -> &'static str {
         if wine::runs(&self.programs[index]) {
-            "the executor ended with exit code 1"
+            "the executor ended with exit code"
         } else {
             "the executor was ended by signal 9"
         }

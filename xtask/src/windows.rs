@@ -25,9 +25,9 @@ const LINKER: &str = "x86_64-w64-mingw32-gcc";
 /// Debian's packages with that and with Wine.
 const PACKAGES: [&str; 2] = ["gcc-mingw-w64-x86-64", "wine64"];
 
-/// End-to-end tests with nothing to find on Windows: the frameworks are programs of this system, and the languages were
-/// tried here.
-const ELSEWHERE: [&str; 2] = ["frameworks::", "languages::"];
+/// End-to-end tests with nothing to find on Wine: the frameworks are programs of this system, the languages were tried here,
+/// and there is no cargo.
+const ELSEWHERE: [&str; 3] = ["frameworks::", "languages::", "a_cargo_package_runs"];
 
 /// Builds it, and runs every test that makes sense there.
 pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<()> {
@@ -52,6 +52,8 @@ fn crates(workspace: &Workspace, wine: &Wine) -> Command {
     let mut cargo = workspace.cargo();
     wine.env(&mut cargo);
     cargo.env("CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUNNER", wine.program());
+    // From the folder that their programs run in, which is on a drive for them.
+    cargo.env("HAGGLE_TEST_WASM", workspace.wasm());
     cargo.args(["test", "--locked", "--no-fail-fast", "--target", TARGET]).args(SELECTION);
     cargo
 }

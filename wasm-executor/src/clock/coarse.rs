@@ -20,22 +20,31 @@ impl Coarse {
     pub(super) const NEW: Self =
         Self { asked: Duration::ZERO, estimate: Duration::ZERO, counted: Duration::ZERO, counted_at: Duration::ZERO };
 
+    /// A thread that was away for longer has slept: one that runs asks at the end of each slice.
+    const AWAY: Duration = Duration::from_millis(4);
+
     /// How long what the system said is good for: asking it may take some ten microseconds.
     const FRESH: Duration = Duration::from_millis(2);
+
+    /// What is told in any case.
+    const LEAST: Duration = Duration::from_nanos(1);
 
     /// CPU time that the thread has used, at this time on the wall: it never goes back, it is never behind what the
     /// system counts, and never more than two steps and what is fresh ahead of it. So what a thread uses is off by that
     /// much once, however long it runs.
     ///
-    /// `count` asks the system, whose clock goes in such steps. It takes `time` on the wall for used as long as that can be.
+    /// `count` asks the system, whose clock goes in such steps. Between them, time on the wall is taken for used as long as
+    /// that can be, so that short work is told as well.
     pub(super) fn at(&mut self, time: Duration, step: Duration, count: impl FnOnce() -> Duration) -> Duration {
         if time.saturating_sub(self.counted_at) >= Self::FRESH || self.asked.is_zero() {
             self.counted = count();
             self.counted_at = time;
         }
-        let passed = if self.asked.is_zero() { Duration::ZERO } else { time.saturating_sub(self.asked) };
+        let passed = time.saturating_sub(self.asked);
+        let passed = if passed > Self::AWAY { Duration::ZERO } else { passed };
         let possible = (self.estimate + passed).min(self.counted + 2 * step);
-        self.estimate = self.estimate.max(possible).max(self.counted);
+        // Whoever asks has done something, however little.
+        self.estimate = (self.estimate + Self::LEAST).max(possible).max(self.counted);
         self.asked = time;
         self.estimate
     }
@@ -69,6 +78,18 @@ mod tests {
         let (seems, used) = seems(1_000_000, 1_000_000, 5);
 
         assert!(seems.abs_diff(used) <= 3 * STEP, "{seems:?} of {used:?}");
+    }
+
+    #[test]
+    fn short_work_is_told_before_the_system_counts_it() {
+        let mut coarse = Coarse::NEW;
+        coarse.at(Duration::from_secs(5), STEP, || Duration::ZERO);
+        let began = coarse.at(Duration::from_secs(9), STEP, || Duration::ZERO);
+
+        let ended = coarse.at(Duration::from_millis(9_003), STEP, || Duration::ZERO);
+
+        assert_eq!(ended - began, Duration::from_millis(3));
+        assert!(coarse.at(Duration::from_secs(20), STEP, || Duration::ZERO) > ended, "it has asked, at least");
     }
 
     #[test]

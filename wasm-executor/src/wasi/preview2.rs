@@ -430,7 +430,12 @@ impl Host for CountedView<'_> {
         self.inner.convert_error_code(error)
     }
 
+    /// wasmtime knows a full disk by the number that Unix has for it.
     fn filesystem_error_code(&mut self, error: Resource<wasmtime::Error>) -> wasmtime::Result<Option<ErrorCode>> {
+        let failed = self.inner.table.get(&error)?.downcast_ref::<std::io::Error>();
+        if failed.is_some_and(|error| error.kind() == std::io::ErrorKind::StorageFull) {
+            return Ok(Some(ErrorCode::InsufficientSpace));
+        }
         self.inner.filesystem_error_code(error)
     }
 }

@@ -114,15 +114,9 @@ impl Pollable for FileOutput {
     async fn ready(&mut self) {}
 }
 
-/// As the system would say it, so that the guest's libc finds its `ENOSPC` in it.
+/// In which the guest's libc finds its `ENOSPC`: see `filesystem_error_code`.
 fn no_space() -> io::Error {
-    #[cfg(unix)]
-    return io::Error::from_raw_os_error(rustix::io::Errno::NOSPC.raw_os_error());
-    #[cfg(windows)]
-    {
-        const ERROR_DISK_FULL: i32 = 112;
-        io::Error::from_raw_os_error(ERROR_DISK_FULL)
-    }
+    io::ErrorKind::StorageFull.into()
 }
 
 #[cfg(unix)]
