@@ -13,11 +13,15 @@ use crate::commands::InputError;
 use crate::contexts::ContextError;
 use crate::module::ModuleError;
 use crate::output::OutputError;
+use crate::service::ManagerError;
+use crate::service::flags::FlagError;
 use crate::target::{Origin, TargetError};
 use crate::toolchain::BuildError;
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CommandError {
+    #[error(transparent)]
+    Usage(clap::Error),
     #[error(transparent)]
     Contradiction(#[from] Contradiction),
     #[error(transparent)]
@@ -34,6 +38,14 @@ pub(crate) enum CommandError {
     Unwritable { path: PathBuf, source: io::Error },
     #[error("cannot make a temporary folder: {0}")]
     TemporaryFolder(io::Error),
+    #[error("cannot log to {path}: {source}", path = path.display())]
+    LogFile { path: PathBuf, source: io::Error },
+    #[error("cannot find out where this program is: {0}")]
+    OwnProgram(io::Error),
+    #[error(transparent)]
+    Flags(FlagError),
+    #[error(transparent)]
+    Service(#[from] ManagerError),
     #[error("cannot start the threads that this needs: {0}")]
     Threads(io::Error),
     #[error("cannot catch signals: {0}")]
@@ -97,6 +109,16 @@ impl CommandError {
                 Self::TurnedAway { source, origin: origin.clone() }
             }
             other => other,
+        }
+    }
+}
+
+impl From<FlagError> for CommandError {
+    fn from(error: FlagError) -> Self {
+        match error {
+            // Told as if the daemon itself had been typed.
+            FlagError::Unreadable(error) => Self::Usage(error),
+            error => Self::Flags(error),
         }
     }
 }

@@ -14,6 +14,8 @@ pub(crate) const KILLED: u8 = 137;
 pub(crate) const FAULT: u8 = 125;
 /// The command line could not be read: as clap and most programs have it.
 pub(crate) const USAGE: u8 = 2;
+/// A service is installed and does not run: as init scripts have it.
+pub(crate) const NOT_RUNNING: u8 = 3;
 /// Ctrl-C: 128 + SIGINT.
 pub(crate) const INTERRUPTED: u8 = 130;
 

@@ -11,6 +11,7 @@ mod exit;
 mod logging;
 mod module;
 mod output;
+mod service;
 mod signals;
 mod state;
 mod target;
@@ -37,18 +38,17 @@ fn main() -> ExitCode {
     if let Some(code) = haggle_executor::compile_child(args()).or_else(|| executor::child(args())) {
         return code;
     }
-    let cli = match args::Cli::read(args()) {
-        Ok(cli) => cli,
-        Err(error) if error.use_stderr() && error.kind() != ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            complain(&args::in_one_line(&error));
-            return exit::code(exit::USAGE);
-        }
-        // Help, or the version.
-        Err(error) => error.exit(),
-    };
-    match commands::run(cli) {
+    match args::Cli::read(args()).map_err(CommandError::Usage).and_then(commands::run) {
         Ok(code) => exit::code(code),
         Err(CommandError::Output(OutputError::Closed)) => ExitCode::SUCCESS,
+        Err(CommandError::Usage(error)) => {
+            // Help, or the version.
+            if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+                error.exit();
+            }
+            complain(&args::in_one_line(&error));
+            exit::code(exit::USAGE)
+        }
         Err(error) => {
             complain(&error.to_string());
             exit::code(exit::FAULT)

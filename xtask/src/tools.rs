@@ -45,6 +45,32 @@ fn etcd_root(workspace: &Workspace) -> PathBuf {
     workspace.target.join("tools").join("etcd")
 }
 
+/// The qemu that runs programs of arm64: 8 or later, which keeps a list of what a program maps and not a table of pages. A
+/// pool of instances maps terabytes.
+///
+/// # Errors
+/// When neither this machine nor Debian has one.
+pub(crate) fn ensure_qemu(workspace: &Workspace) -> anyhow::Result<PathBuf> {
+    const MAJOR: u32 = 8;
+    let root = workspace.target.join("tools").join("qemu");
+    let ours = root.join("usr").join("bin").join("qemu-aarch64");
+    let is_new = |qemu: &Path| {
+        let said = process::output(Command::new(qemu).arg("--version")).unwrap_or_default();
+        let version = said.split_once("version ").and_then(|(_, version)| version.split('.').next()?.parse().ok());
+        version.is_some_and(|version: u32| version >= MAJOR)
+    };
+    for qemu in [PathBuf::from("qemu-aarch64"), PathBuf::from("qemu-aarch64-static"), ours.clone()] {
+        if is_new(&qemu) {
+            return Ok(qemu);
+        }
+    }
+    timed("fetch qemu from Debian's packages", || {
+        debian::unpack_at_least(&root, "qemu-user", MAJOR)
+            .with_context(|| format!("no qemu: install qemu-aarch64 (qemu's user mode), {MAJOR} or later, by hand"))
+    })?;
+    Ok(ours)
+}
+
 impl Tool {
     /// Where it is; compiles it when this machine has not got this version yet.
     pub(crate) fn ensure(&self, workspace: &Workspace) -> anyhow::Result<PathBuf> {

@@ -54,6 +54,13 @@ impl Workspace {
         cargo
     }
 
+    /// A git command in the root of this workspace.
+    pub(crate) fn git(&self) -> Command {
+        let mut git = Command::new("git");
+        git.current_dir(&self.root);
+        git
+    }
+
     /// The folders of all packages that this workspace is built from on this machine, its own and others'.
     pub(crate) fn packages(&self) -> anyhow::Result<Vec<PathBuf>> {
         let compiler = process::output(Command::new("rustc").arg("-vV"))?;

@@ -202,7 +202,7 @@ impl ModuleArgs {
     }
 }
 
-/// How much is said on standard error, and in what form.
+/// How much is said, where, and in what form.
 #[derive(Args, Debug)]
 pub(crate) struct LogArgs {
     /// The form of log lines
@@ -211,6 +211,9 @@ pub(crate) struct LogArgs {
     /// What to log, as in RUST_LOG: `warn`, `info`, `haggle_master=debug` [default: RUST_LOG, else info; warn for `up`]
     #[arg(long, value_name = "FILTER")]
     pub(crate) log_level: Option<String>,
+    /// Log to this file instead of standard error; beyond 10 MiB it becomes FILE.1 and begins anew
+    #[arg(long, value_name = "FILE")]
+    pub(crate) log_file: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -5,6 +5,7 @@ mod daemon;
 mod etcd;
 mod operator;
 mod run;
+mod service;
 mod tls;
 pub(crate) mod values;
 
@@ -24,6 +25,7 @@ pub(crate) use operator::{
     AgentsArgs, AgentsCommand, GoneArgs, KillArgs, ListArgs, LogsArgs, PsArgs, RemoveArgs, WatchArgs,
 };
 pub(crate) use run::{BuildArgs, InspectArgs, RunArgs};
+pub(crate) use service::{Daemon, InstallArgs, ServiceArgs, ServiceCommand};
 
 use crate::target::{self, Said, Target, TargetError};
 
@@ -149,6 +151,7 @@ pub(crate) enum Command {
     Up(UpArgs),
     Master(MasterArgs),
     Agent(AgentArgs),
+    Service(ServiceArgs),
     Run(Box<RunArgs>),
     Build(BuildArgs),
     Inspect(InspectArgs),

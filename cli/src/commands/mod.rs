@@ -14,6 +14,7 @@ mod offers;
 mod ps;
 mod roles;
 mod run;
+mod service;
 mod token;
 mod up;
 mod watch;
@@ -26,6 +27,7 @@ use tokio::runtime::Builder;
 
 use crate::args::{Cli, Command};
 use crate::error::CommandError;
+use crate::logging;
 use crate::target::{Origin, Target};
 
 /// What a command that worked ends with.
@@ -45,8 +47,9 @@ pub(crate) fn run(cli: Cli) -> Verdict {
     let Cli { cluster, command } = cli;
     match command {
         Command::Up(args) => on_threads(CLUSTER_THREADS, up::run(args)),
-        Command::Master(args) => on_threads(CLUSTER_THREADS, master::run(args)),
-        Command::Agent(args) => on_threads(CLUSTER_THREADS, agent::run(cluster.only_master()?, args)),
+        Command::Master(args) => logged(on_threads(CLUSTER_THREADS, master::run(args))),
+        Command::Agent(args) => logged(on_threads(CLUSTER_THREADS, agent::run(cluster.only_master()?, args))),
+        Command::Service(args) => service::run(cluster.only_master()?.as_deref(), args),
         Command::Build(args) => build::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Login(args) => on_this_thread(login::run(cluster.only_master()?, args)),
@@ -95,11 +98,22 @@ fn client(target: &Target) -> ClientBuilder {
     target.token.iter().cloned().fold(builder, ClientBuilder::token)
 }
 
+/// Says why it ended also where nobody sees its standard error.
+fn logged(ended: Verdict) -> Verdict {
+    ended.inspect_err(|error| {
+        if logging::is_in_file() {
+            tracing::error!("{error}");
+        }
+    })
+}
+
 fn on_this_thread(command: impl Future<Output = Verdict>) -> Verdict {
     Builder::new_current_thread().enable_all().build().map_err(CommandError::Threads)?.block_on(command)
 }
 
 fn on_threads(threads: usize, command: impl Future<Output = Verdict>) -> Verdict {
+    // Each peer of a master takes one, and macOS gives a program 256 unless it asks for more.
+    haggle_executor::process::raise_open_files();
     let runtime =
         Builder::new_multi_thread().worker_threads(threads).enable_all().build().map_err(CommandError::Threads)?;
     runtime.block_on(command)

@@ -121,3 +121,15 @@ fn a_package_without_a_toolchain_for_it_says_how_to_get_one() {
 
     crate::haggle::Ran::from(ran).assert_refused(125, "rustup target add wasm32-wasip1");
 }
+
+#[test]
+fn a_daemon_that_logs_to_a_file_says_there_why_it_ended() {
+    let place = place();
+
+    let ran = place.haggle("master --state one --log-file logs/log");
+
+    assert_eq!(ran.code, 125, "{ran:?}");
+    let why = ran.stderr.strip_prefix("haggle: ").unwrap().trim();
+    let log = std::fs::read_to_string(place.path("logs/log")).unwrap();
+    assert!(log.contains("ERROR") && log.contains(why), "{log}: {why}");
+}

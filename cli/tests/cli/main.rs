@@ -8,5 +8,7 @@ mod inspect;
 #[cfg(unix)]
 mod master;
 mod run;
+#[cfg(target_os = "linux")]
+mod service;
 #[cfg(unix)]
 mod signals;

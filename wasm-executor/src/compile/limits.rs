@@ -86,6 +86,8 @@ pub(super) fn apply(order: &Order) -> std::io::Result<()> {
     nice(NICENESS)?;
     #[cfg(target_os = "linux")]
     linux::apply(order)?;
+    // It has all the descriptors that it needs. What this system cannot take from it, the executor's log tells.
+    drop(crate::process::Lockdown::default().apply());
     Ok(())
 }
 
@@ -121,7 +123,6 @@ mod linux {
     use rustix::thread::set_no_new_privs;
 
     use super::Order;
-    use crate::process::Lockdown;
 
     pub(super) fn apply(order: &Order) -> io::Result<()> {
         set_no_new_privs(true)?;
@@ -134,8 +135,6 @@ mod linux {
         // When the machine runs out of memory, this goes before any task and before the agent. Best effort: `/proc`
         // need not be there.
         let _ = std::fs::write("/proc/self/oom_score_adj", "1000");
-        // It has all the descriptors that it needs. What this kernel cannot take from it, the executor's log tells.
-        drop(Lockdown::default().apply());
         Ok(())
     }
 }

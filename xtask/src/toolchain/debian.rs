@@ -36,6 +36,12 @@ pub(crate) fn unpack(root: &Path, packages: &[&str]) -> anyhow::Result<()> {
     apt::unpack_these(root, packages)
 }
 
+/// The same for one package, in this major version or a later one.
+pub(crate) fn unpack_at_least(root: &Path, package: &str, major: u32) -> anyhow::Result<()> {
+    check_for_apt()?;
+    apt::unpack_at_least(root, package, major)
+}
+
 /// The toolchain of an earlier call, if there is one that still works.
 pub(crate) fn ready() -> anyhow::Result<Option<PathBuf>> {
     let current = home()?.join("current");

@@ -11,6 +11,8 @@ mod files;
 pub(crate) mod job;
 #[cfg(windows)]
 mod mitigations;
+#[cfg(any(target_os = "macos", test))]
+mod seatbelt;
 #[cfg(target_os = "linux")]
 mod syscalls;
 #[cfg(windows)]
@@ -57,6 +59,16 @@ impl Lockdown {
         kept
     }
 
+    /// As on Linux, by what macOS has for it.
+    #[cfg(target_os = "macos")]
+    pub fn apply(&self) -> Vec<Kept> {
+        let mut kept = Vec::new();
+        let mut give_up = |what, done: Result<(), String>| kept.extend(done.err().map(|why| Kept { what, why }));
+        give_up("core dumps and locked memory", seatbelt::no_resources());
+        give_up("other files, other programs and the network", seatbelt::confine(self));
+        kept
+    }
+
     /// Gives up other programs, memory beyond its part, privileges, writing to other files, and what of the system no guest
     /// has a use for. Returns what this system did not take from it. What no process can give up
     /// here, like reading its user's files, is in docs/SANDBOX.md.
@@ -73,7 +85,7 @@ impl Lockdown {
     }
 
     /// This system has nothing that a process could do to itself without privileges, or none that is used yet.
-    #[cfg(not(any(target_os = "linux", windows)))]
+    #[cfg(not(any(target_os = "linux", target_os = "macos", windows)))]
     pub fn apply(&self) -> Vec<Kept> {
         let why = format!("nothing is known of it on {}", std::env::consts::OS);
         vec![Kept { what: "other files, other programs and the network", why }]
@@ -85,8 +97,11 @@ pub fn raise_open_files() {
     #[cfg(unix)]
     {
         use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-        let limit = getrlimit(Resource::Nofile);
-        if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }) {
+        let maximum = getrlimit(Resource::Nofile).maximum;
+        // Apple's systems name no maximum, and take no number beyond their OPEN_MAX.
+        let current =
+            if cfg!(target_vendor = "apple") { Some(maximum.unwrap_or(u64::MAX).min(10_240)) } else { maximum };
+        if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current, maximum }) {
             tracing::warn!(%error, "the number of open files cannot be raised");
         }
     }

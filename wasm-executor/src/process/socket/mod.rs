@@ -4,6 +4,8 @@
 //! last clone, what was written before is still read, and then the other side reads the end.
 
 #[cfg(unix)]
+mod link;
+#[cfg(unix)]
 mod unix;
 #[cfg(windows)]
 mod windows;
@@ -106,6 +108,23 @@ mod tests {
 
             assert_eq!(heard, [round]);
         }
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_path_may_be_longer_than_the_name_of_a_socket() {
+        let dir = tempfile::tempdir().unwrap();
+        let (short, long) = (dir.path().join("x"), dir.path().join("x".repeat(150)));
+        std::fs::create_dir(&short).unwrap();
+        let listener = Listener::bind(&short.join("socket")).unwrap();
+        std::fs::rename(&short, &long).unwrap();
+
+        let mut here = connect(&long.join("socket")).unwrap();
+        here.write_all(b"hello").unwrap();
+
+        let mut heard = [0; 5];
+        listener.accept().unwrap().read_exact(&mut heard).unwrap();
+        assert_eq!(&heard, b"hello");
     }
 
     #[test]

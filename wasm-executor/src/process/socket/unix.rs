@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use rustix::net::{SendFlags, send};
 
+use super::link::Link;
+
 /// Clones share it; it is closed with the last one.
 #[derive(Clone, Debug)]
 pub struct Socket(Arc<UnixStream>);
@@ -25,37 +27,42 @@ impl Listener {
 
     /// Waits for somebody to connect.
     pub(in crate::process) fn accept(&self) -> io::Result<Socket> {
-        self.0.accept().map(|(stream, _)| Socket(Arc::new(stream)))
+        self.0.accept().map(|(stream, _)| Socket::new(stream))
     }
 }
 
-/// Connects to who listens at this path.
-#[cfg(not(target_os = "linux"))]
-pub(in crate::process) fn connect(path: &Path) -> io::Result<Socket> {
-    UnixStream::connect(path).map(|stream| Socket(Arc::new(stream)))
-}
+/// Bytes of a socket's path that every system takes: macOS has 103, Linux 107.
+const PATH_MAX: usize = 100;
 
-/// A socket's path has 107 bytes at most, a folder's any number: a descriptor of the folder is as good as its path.
-#[cfg(target_os = "linux")]
+/// Connects to who listens at this path. A folder's has any length: a link at a short path is as good.
 pub(in crate::process) fn connect(path: &Path) -> io::Result<Socket> {
-    use std::os::fd::AsRawFd;
     let connected = match (path.parent(), path.file_name()) {
-        (Some(folder), Some(name)) if path.as_os_str().len() >= 100 => {
-            let folder = std::fs::File::open(folder)?;
-            UnixStream::connect(Path::new(&format!("/proc/self/fd/{}", folder.as_raw_fd())).join(name))
+        (Some(folder), Some(name)) if path.as_os_str().len() > PATH_MAX => {
+            let link = Link::to(folder)?;
+            UnixStream::connect(link.path().join(name))
         }
         _ => UnixStream::connect(path),
     };
-    connected.map(|stream| Socket(Arc::new(stream)))
+    connected.map(Socket::new)
 }
 
 impl Socket {
+    fn new(stream: UnixStream) -> Self {
+        #[cfg(target_vendor = "apple")]
+        without_sigpipe(&stream);
+        Self(Arc::new(stream))
+    }
+
     /// Writes what the other side has room for now, and says how much that was.
     ///
     /// # Errors
     /// When the connection is broken.
     pub(in crate::process) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
-        match send(self.0.as_fd(), bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+        #[cfg(not(target_vendor = "apple"))]
+        const FLAGS: SendFlags = SendFlags::DONTWAIT.union(SendFlags::NOSIGNAL);
+        #[cfg(target_vendor = "apple")]
+        const FLAGS: SendFlags = SendFlags::DONTWAIT;
+        match send(self.0.as_fd(), bytes, FLAGS) {
             Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => Ok(0),
             sent => Ok(sent?),
         }
@@ -64,6 +71,15 @@ impl Socket {
     /// How long a read may wait; `None` is for ever.
     pub(in crate::process) fn set_patience(&self, patience: Option<Duration>) -> io::Result<()> {
         self.0.set_read_timeout(patience)
+    }
+}
+
+/// Apple's systems know no flag of `send` for it: the socket itself is told. Our programs ignore the signal anyway; a
+/// program that uses this library need not.
+#[cfg(target_vendor = "apple")]
+fn without_sigpipe(stream: &UnixStream) {
+    if let Err(error) = rustix::net::sockopt::set_socket_nosigpipe(stream, true) {
+        tracing::warn!(%error, "a socket may end this process when its other end is gone");
     }
 }
 

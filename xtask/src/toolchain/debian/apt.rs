@@ -46,6 +46,32 @@ pub(crate) fn unpack_these(root: &Path, packages: &[&str]) -> anyhow::Result<()>
     apt.clean()
 }
 
+/// Fetches a package of this major version or a later one and unpacks it into `root`: from the backports of this Debian,
+/// where its own version is older.
+pub(crate) fn unpack_at_least(root: &Path, package: &str, major: u32) -> anyhow::Result<()> {
+    let mut apt = Apt::new(root)?;
+    let mut newest = None;
+    for backports in [false, true] {
+        if backports {
+            apt.use_backports()?;
+        }
+        process::output(&mut apt.command("apt-get", &["update"])).context("`apt-get update` failed")?;
+        newest = apt.candidate(package)?;
+        if newest.as_deref().and_then(major_of).is_some_and(|has| has >= major) {
+            apt.fetch(root, &[package])?;
+            return apt.clean();
+        }
+    }
+    let newest = newest.unwrap_or_else(|| "none".to_owned());
+    bail!("Debian's newest {package} here is {newest}, and {major} or later is needed")
+}
+
+/// The first number of a version: 10 of `1:10.0.2+ds-2`.
+fn major_of(version: &str) -> Option<u32> {
+    let upstream = version.split_once(':').map_or(version, |(_, upstream)| upstream);
+    upstream.split(|letter: char| !letter.is_ascii_digit()).next()?.parse().ok()
+}
+
 /// The package of a linker, when the toolchain in use has none to lend.
 fn linker_package(packages: &BTreeSet<String>) -> anyhow::Result<Option<String>> {
     if library::lent_linker(&sysroot()?).is_some() {
@@ -95,6 +121,23 @@ impl Apt {
         // Its words are read by us.
         command.env("LC_ALL", "C").arg("-c").arg(&self.config).args(args);
         command
+    }
+
+    /// Looks for packages among those that were made for this release later, and nowhere else.
+    fn use_backports(&mut self) -> anyhow::Result<()> {
+        let system = fs::read_to_string("/etc/os-release").context("cannot tell which Debian this is")?;
+        let release = system.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="));
+        let release = release.context("this Debian has no name")?.trim_matches('"');
+        let sources =
+            process::output(&mut self.command("apt-get", &["indextargets", "--format", "$(RELEASE) $(REPO_URI)"]))?;
+        let mirror = sources.lines().find_map(|line| line.strip_prefix(release)?.strip_prefix(' '));
+        let mirror = mirror.with_context(|| format!("no source of packages is one of {release}"))?;
+        let list = self.folder.join("backports.list");
+        fs::write(&list, format!("deb {mirror} {release}-backports main\n"))?;
+        let mut config = fs::read_to_string(&self.config)?;
+        config.push_str(&format!("Dir::Etc::SourceList \"{}\";\nDir::Etc::SourceParts \"-\";\n", list.display()));
+        fs::write(&self.config, config)?;
+        Ok(())
     }
 
     /// The version that would be installed; `None` for a package that there is not.
@@ -160,6 +203,13 @@ mod tests {
                        Depends: libstd-rust-web-dev\n  Depends: <libc-dev>\n";
 
         assert_eq!(libraries(printed).collect::<Vec<_>>(), ["libstd-rust-web-1.97", "libllvm23"]);
+    }
+
+    #[test]
+    fn a_version_has_a_major_number_behind_its_epoch() {
+        assert_eq!(major_of("1:10.0.2+ds-2+deb13u1~bpo12+1"), Some(10));
+        assert_eq!(major_of("7.2+dfsg-7"), Some(7));
+        assert_eq!(major_of("unknown"), None);
     }
 
     #[test]
