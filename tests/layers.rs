@@ -30,7 +30,7 @@ const LAYERS: [(&str, &[&str]); 11] = [
         ],
     ),
     ("haggle-examples", &["haggle-sdk"]),
-    ("haggle-sim", &["haggle-core"]),
+    ("haggle-sim", &["haggle-core", "haggle-sdk"]),
 ];
 
 /// What proves the others, and so may see all of them.
