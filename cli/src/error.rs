@@ -66,6 +66,8 @@ pub(crate) enum CommandError {
     NoCluster(ConnectError),
     #[error("{source} (asked for by {origin})")]
     NoClusterOf { source: ConnectError, origin: Origin },
+    #[error("{0}; a master that speaks TLS hangs up on who comes without a token: is it this user's own?")]
+    HungUp(CallError),
     #[error("{source} (you come by {origin})")]
     TurnedAway { source: CallError, origin: Origin },
     #[error(transparent)]
@@ -102,7 +104,9 @@ impl CommandError {
     /// The same, with what has told as whom to come where that is the trouble.
     pub(crate) fn of(self, origin: &Origin) -> Self {
         let turned_away = |error: &CallError| matches!(error, CallError::Unauthenticated(_) | CallError::NotAllowed(_));
+        let is_nobodys = matches!(origin, Origin::Nobody | Origin::Master(_));
         match self {
+            Self::Call(source @ CallError::Unreachable { .. }) if is_nobodys => Self::HungUp(source),
             Self::Call(source) | Self::Artifact(ArtifactError::Call(source)) | Self::Run(RunError::Call(source))
                 if turned_away(&source) =>
             {

@@ -44,9 +44,7 @@ async fn create(target: &Target, args: CreateArgs) -> Verdict {
 
 /// What the token is good for, and the command that uses it. `given` stands for the token.
 fn what_to_do(info: &TokenInfo, given: &str, now: SystemTime) -> String {
-    let left = info.expires.duration_since(now).unwrap_or_default();
-    // Its making took a moment.
-    let left = humantime::format_duration(Duration::from_secs(left.as_secs().div_ceil(60) * 60));
+    let left = about(info.expires.duration_since(now).unwrap_or_default());
     let id = info.id;
     match info.principal.kind {
         TokenKind::Agent => {
@@ -59,6 +57,19 @@ fn what_to_do(info: &TokenInfo, given: &str, now: SystemTime) -> String {
         kind => {
             format!("{id}: a secret of {} ({kind}), good for {left}: `haggle login {given}`", info.principal.name)
         }
+    }
+}
+
+/// A time in days, hours or minutes, whichever says enough. Rounded up, since the making took a moment.
+fn about(time: Duration) -> String {
+    const MINUTE: u64 = 60;
+    const HOUR: u64 = 60 * MINUTE;
+    const DAY: u64 = 24 * HOUR;
+    let minutes = time.as_secs().div_ceil(MINUTE);
+    match minutes * MINUTE {
+        time if time >= 2 * DAY => format!("{} days", time.div_ceil(DAY)),
+        time if time >= HOUR => format!("{} h", time.div_ceil(HOUR)),
+        _ => format!("{minutes} min"),
     }
 }
 
@@ -116,15 +127,25 @@ mod tests {
     }
 
     #[test]
+    fn a_time_is_told_as_people_do() {
+        let told = |seconds| about(Duration::from_secs(seconds));
+
+        assert_eq!(
+            [told(59), told(3599), told(5 * 3600), told(90 * 24 * 3600 - 2)],
+            ["1 min", "1 h", "5 h", "90 days"]
+        );
+    }
+
+    #[test]
     fn what_can_be_done_with_a_token_is_a_command_to_copy() {
         assert_eq!(
             told(TokenKind::Agent, Some(1), "hgl1.x"),
-            "token-0000000000000001: one agent joins by it within 1h, each with `haggle agent --join hgl1.x`"
+            "token-0000000000000001: one agent joins by it within 1 h, each with `haggle agent --join hgl1.x`"
         );
-        assert!(told(TokenKind::Agent, Some(3), "@FILE").contains("3 agents join by it within 1h"));
+        assert!(told(TokenKind::Agent, Some(3), "@FILE").contains("3 agents join by it within 1 h"));
         assert_eq!(
             told(TokenKind::Framework, None, "@FILE"),
-            "token-0000000000000001: a secret of ci (framework), good for 1h: `haggle login @FILE`"
+            "token-0000000000000001: a secret of ci (framework), good for 1 h: `haggle login @FILE`"
         );
     }
 }

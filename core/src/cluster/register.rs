@@ -138,7 +138,9 @@ fn certified(state: &State, id: AgentId, identity: &AgentIdentity) -> Result<Age
         (true, None) => Ok(id),
         // Its tasks are told as gone: it is to end them, and to come back then as one that is new.
         (true, Some(_)) => Err(Rejection::Gone(format!("{id} was given up, and its tasks are told as gone"))),
-        (false, _) => Err(Rejection::Final(format!(
+        // The same, and then to hear what follows.
+        (false, Some(_)) => Err(Rejection::Gone(format!("{id} was removed, and its certificate is void"))),
+        (false, None) => Err(Rejection::Final(format!(
             "{id} was removed, and its certificate is void: to have the machine join anew, make a token with `haggle token \
              create --kind agent` and start the agent with it and an empty work folder"
         ))),

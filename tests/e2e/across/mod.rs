@@ -169,6 +169,13 @@ impl Master {
         made.well()
     }
 
+    /// The id of the token of this name.
+    fn id_of(&self, name: &str) -> String {
+        let tokens = self.haggle(&["token", "ls", "--json"]).json();
+        let its = tokens.iter().find(|token| token["name"] == name).expect("there is such a token");
+        its["id"].as_str().expect("it has an id").to_owned()
+    }
+
     /// Waits until so many agents are connected.
     async fn has_agents(&self, count: usize) {
         until("the agents are connected", async || {

@@ -35,15 +35,14 @@ async fn each_token_that_is_not_good_has_an_error_of_its_own() {
     let master = Master::secure().await;
     let laptop = Machine::new();
     let login = |token: &str| laptop.haggle(&["login", token]);
-    let viewer = master.token(&["--kind", "viewer"]);
+    let viewer = master.token(&["--kind", "viewer", "--name", "looker"]);
 
     login(&viewer[..viewer.len() - 6]).refused(&["TOKEN: the token is cut short"]);
     login(&viewer.replace("hgl1.", "hgl9.")).refused(&["later version"]);
     login("secret").refused(&["this is no token of Haggle"]);
     login(&master.token(&["--kind", "agent"])).refused(&["lets an agent join", "haggle agent --join"]);
 
-    let id = master.haggle(&["token", "ls", "--json"]).json()[0]["id"].as_str().unwrap().to_owned();
-    master.haggle(&["token", "revoke", &id]).well();
+    master.haggle(&["token", "revoke", &master.id_of("looker")]).well();
     login(&viewer).refused(&["was revoked"]);
 
     let brief = master.token(&["--kind", "viewer", "--ttl", "1s"]);
@@ -85,20 +84,22 @@ async fn who_may_look_may_not_change_anything_and_is_told_what_it_lacks() {
 #[tokio::test]
 async fn a_token_that_is_revoked_cuts_off_who_came_by_it() {
     let master = Master::secure().await;
-    let token = master.token(&["--kind", "viewer"]);
-    let laptop = Machine::new();
+    let token = master.token(&["--kind", "viewer", "--name", "looker"]);
+    let (laptop, other) = (Machine::new(), Machine::new());
     laptop.haggle(&["login", &laptop.keep(&token)]).well();
     let mut watching = laptop.spawn("watch", &["watch"]);
-    let id = master.haggle(&["token", "ls", "--json"]).json()[0]["id"].as_str().unwrap().to_owned();
-    // Something to see, so that it is known to watch.
+    let join = other.keep(&master.token(&["--kind", "agent"]));
+    // Agents come and go until it has seen one, and so is known to watch.
     until("it watches", async || {
-        let _ =
-            master.haggle(&["run", "--quiet", &haggle_kit::wasm("hello").display().to_string(), "--timeout", "1ms"]);
+        let mut agent = other.agent("a", &["--join", &join]);
+        master.has_agents(1).await;
+        agent.kill();
+        master.has_agents(0).await;
         (!watching.log().is_empty()).then_some(())
     })
     .await;
 
-    master.haggle(&["token", "revoke", &id]).well();
+    master.haggle(&["token", "revoke", &master.id_of("looker")]).well();
 
     assert!(!watching.exited().await.success());
     assert!(watching.log().contains("revoked"), "{}", watching.log());
