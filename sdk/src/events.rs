@@ -89,7 +89,7 @@ pub struct Events {
 }
 
 enum Link {
-    Up(Box<Streaming<v1::FrameworkEvents>>, Target),
+    Up(Box<(Streaming<v1::FrameworkEvents>, Target)>),
     Down(BoxFuture<'static, Result<Opened, CallError>>),
     Over,
 }
@@ -115,7 +115,7 @@ impl Events {
         let (who, patience) = ((member, info.clone()), JOIN_PATIENCE);
         let opened = open_patiently(client.clone(), Arc::clone(&queue), who, hold.clone(), patience).await?;
         let Opened { member, target, inbound, events, .. } = opened;
-        let link = Link::Up(Box::new(inbound), target);
+        let link = Link::Up(Box::new((inbound, target)));
         Ok((member, Self { link, client, queue, member, info, hold, ready: events }))
     }
 
@@ -148,7 +148,7 @@ impl Events {
         loop {
             let batch = match &mut self.link {
                 Link::Over => return Poll::Ready(None),
-                Link::Up(inbound, _) => match ready!(Pin::new(inbound).poll_next(cx)) {
+                Link::Up(up) => match ready!(Pin::new(&mut up.0).poll_next(cx)) {
                     Some(Ok(message)) => self.read(message),
                     Some(Err(status)) => self.lost(&status),
                     None if self.queue.is_over() => {
@@ -193,7 +193,8 @@ impl Events {
             return self.last_word(status.message().to_owned());
         }
         let reason = status_reason(status);
-        if let Link::Up(_, target) = &self.link {
+        if let Link::Up(up) = &self.link {
+            let (_, target) = &**up;
             tracing::warn!(framework = %self.member.id, url = target.url, %reason, "lost the master");
             // Another one is asked first, if there is one: it knows who leads, and this one may hang.
             self.client.masters().move_on(target, status);
@@ -214,7 +215,7 @@ impl Events {
 
     fn back(&mut self, opened: Opened) -> VecDeque<Event> {
         let Opened { member, target, inbound, void, events } = opened;
-        self.link = Link::Up(Box::new(inbound), target);
+        self.link = Link::Up(Box::new((inbound, target)));
         let mut heard = back_again(member.id, void);
         heard.extend(events);
         heard

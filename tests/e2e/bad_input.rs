@@ -55,18 +55,20 @@ fn a_master_that_does_not_answer() {
 }
 
 #[test]
-fn a_master_does_not_listen_for_strangers() {
-    assert_refused(&haggle(&["master", "--listen", "0.0.0.0:0"]), 125, &["0.0.0.0", "loopback"]);
+fn one_of_several_masters_does_not_listen_for_other_machines() {
+    let flags = ["master", "--listen", "0.0.0.0:0", "--etcd", "http://127.0.0.1:9"];
+
+    assert_refused(&haggle(&flags), 125, &["0.0.0.0", "loopback"]);
 }
 
 #[test]
-fn an_agent_does_not_talk_to_strangers() {
+fn an_agent_talks_to_another_machine_by_its_certificate_alone() {
     let dir = TempDir::new().unwrap();
     let work_dir = dir.path().display().to_string();
 
     let output = haggle(&["agent", "--master", "http://192.0.2.1:5050", "--work-dir", &work_dir]);
 
-    assert_refused(&output, 125, &["192.0.2.1", "loopback"]);
+    assert_refused(&output, 125, &["192.0.2.1", "haggle agent --join TOKEN"]);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use haggle_agent::{Agent, Config, Drained, Stopped};
-use haggle_core::{AgentId, Digest, TaskSpec};
+use haggle_core::{AgentId, Digest, Resources, TaskSpec};
 use haggle_proto::v1;
 use haggle_proto::v1::agent_order::Order;
 use haggle_proto::v1::agent_refused::Then;
@@ -261,7 +261,9 @@ async fn more_tasks_than_a_message_holds_are_registered_in_pieces_and_nothing_is
     // Nobody has their module: they end, and their ends are never acknowledged.
     let launch = |number| {
         let name = "x".repeat(800);
-        Order::Launch(TaskSpec { name, ..task(number, Digest([7; 32])) }.into())
+        // There is room for any number of them.
+        let resources = Resources::default();
+        Order::Launch(TaskSpec { name, resources, ..task(number, Digest([7; 32])) }.into())
     };
     for first in (0..TASKS).step_by(AT_ONCE as usize) {
         session.order_all((first..first + AT_ONCE).map(launch).collect()).await;

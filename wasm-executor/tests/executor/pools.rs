@@ -5,6 +5,7 @@ use std::fs;
 use std::process::Command;
 
 use haggle_core::{Reason, TaskState};
+use haggle_executor::Event;
 use rustix::process::{Resource, Rlimit, setrlimit};
 
 use crate::kit::{Bench, Form, spec};
@@ -59,13 +60,23 @@ fn tasks_beyond_the_pool_that_there_is_end_with_the_reason() {
     bench.run(Form::Core, spec(), NOOP).assert_finished();
     let asleep = r#"(memory (export "memory") 1) (func (export "_start") (call $sleep (i64.const 3600000000000)))"#;
     let first = bench.launch(Form::Core, spec(), asleep);
-    bench.wait_for(|event| matches!(event, haggle_executor::Event::Started { .. }));
+    bench.wait_for(|event| matches!(event, Event::Started { .. }));
     become_poor();
 
     // Half of all places are in the first worker's pool.
-    let others: Vec<_> = (0..32).map(|_| bench.launch(Form::Core, spec(), asleep)).collect();
+    for _ in 0..32 {
+        bench.launch(Form::Core, spec(), asleep);
+    }
 
-    let ended = bench.report(*others.last().unwrap());
+    // Which of them the second worker takes is not told.
+    let mut refused = None;
+    bench.wait_for(|event| {
+        if let Event::Ended { task, .. } = event {
+            refused = Some(*task);
+        }
+        refused.is_some()
+    });
+    let ended = bench.report(refused.unwrap());
     assert_eq!(ended.verdict(), (TaskState::Failed, Some(Reason::ExecutorTerminated)));
     assert!(ended.ending.message.contains("cannot set up another engine"), "{}", ended.ending.message);
     bench.executor.kill(first);

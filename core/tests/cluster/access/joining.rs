@@ -122,10 +122,10 @@ fn a_removed_agent_is_cut_off_and_cannot_come_back() {
     assert!(effects.contains(&Effect::Remember(Change::AgentRemoved(id))));
     assert_eq!(world.state_of(task), Some(TaskState::GoneByOperator));
     assert!(!world.cluster.is_member(id));
-    for member in [None, Some(id)] {
-        let Err(Rejection::Final(why)) = world.registers(Principal::agent(id), member) else { panic!("it is back") };
-        assert!(why.contains("agent-1 was removed, and its certificate is void"), "{why}");
-    }
+    let Err(Rejection::Gone(why)) = world.registers(Principal::agent(id), Some(id)) else { panic!("its tasks run on") };
+    assert_eq!(why, "agent-1 was removed, and its certificate is void");
+    let Err(Rejection::Final(why)) = world.registers(Principal::agent(id), None) else { panic!("it is back") };
+    assert!(why.contains("agent-1 was removed, and its certificate is void"), "{why}");
     let again = world.decides(&operator("ada"), OperatorCommand::RemoveAgent(id));
     assert_eq!(again, Err(Refusal::AgentUnknown(id)));
 }
