@@ -62,7 +62,7 @@ impl Stage {
             ["--module", &module],
         ];
         let args: Vec<_> = args.concat().into_iter().map(str::to_owned).collect();
-        Daemon::spawn(&binary("replicated"), &args, self.dir.path().join(name))
+        Daemon::spawn(&binary("replicated"), &args, self.cluster.log(name))
     }
 
     /// Two instances, of which the first has done a part, and the second waits.

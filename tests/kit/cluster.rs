@@ -168,6 +168,11 @@ impl Cluster {
         Home::below(self.dir.path())
     }
 
+    /// Where a program of the user whose cluster this is writes its log.
+    pub fn log(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
     /// The command line, pointed at this cluster.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = wine::command(&binary("haggle"));
