@@ -9,6 +9,7 @@ mod daemon;
 pub mod guests;
 mod home;
 mod place;
+mod ran;
 pub mod record;
 mod wait;
 
@@ -16,4 +17,5 @@ pub use cluster::{AgentFlags, Cluster};
 pub use daemon::Daemon;
 pub use home::Home;
 pub use place::{binary, wasm};
+pub use ran::Ran;
 pub use wait::{PATIENCE, until};
