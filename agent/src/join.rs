@@ -65,7 +65,7 @@ pub(crate) async fn enrol(masters: &[Uri], token: &Token, key: &PrivateKey) -> R
         let request = request.clone();
         async move { join.enroll(request).await }
     });
-    let credentials = read(enrolled.await?, key)?;
+    let credentials = read(&enrolled.await?, key)?;
     if credentials.member().cluster != token.cluster {
         return Err(of_another(credentials.member(), token.cluster));
     }
@@ -85,7 +85,7 @@ pub(crate) async fn renew(masters: &[Uri], old: &Credentials) -> Result<Credenti
         let request = request.clone();
         async move { join.renew(request).await }
     });
-    let credentials = read(enrolled.await?, old.key())?;
+    let credentials = read(&enrolled.await?, old.key())?;
     if credentials.member() != old.member() {
         return Err(of_another(credentials.member(), old.member().cluster));
     }
@@ -112,7 +112,7 @@ where
     Err(last)
 }
 
-fn read(enrolled: v1::Enrolled, key: &PrivateKey) -> Result<Credentials, JoinError> {
+fn read(enrolled: &v1::Enrolled, key: &PrivateKey) -> Result<Credentials, JoinError> {
     let unusable = |error: CredentialsError| {
         JoinError::Refused(format!("the master gave a certificate that cannot be used: {error}"))
     };

@@ -311,7 +311,11 @@ pub(crate) mod tests {
     #[test]
     fn a_change_that_fails_leaves_the_file_as_it_was() {
         let (_dir, path) = place();
-        Contexts::change(&path, |contexts| Ok(contexts.named = self::contexts(&["one"]).named)).unwrap();
+        Contexts::change(&path, |contexts| {
+            contexts.named = self::contexts(&["one"]).named;
+            Ok(())
+        })
+        .unwrap();
         let before = fs::read(&path).unwrap();
 
         Contexts::change(&path, |contexts| {

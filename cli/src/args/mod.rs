@@ -149,7 +149,7 @@ Every list takes --json and then prints one JSON object per line.";
 #[derive(Subcommand, Debug)]
 pub(crate) enum Command {
     Up(UpArgs),
-    Master(MasterArgs),
+    Master(Box<MasterArgs>),
     Agent(AgentArgs),
     Service(ServiceArgs),
     Run(Box<RunArgs>),

@@ -47,7 +47,7 @@ pub(crate) fn run(cli: Cli) -> Verdict {
     let Cli { cluster, command } = cli;
     match command {
         Command::Up(args) => on_threads(CLUSTER_THREADS, up::run(args)),
-        Command::Master(args) => logged(on_threads(CLUSTER_THREADS, master::run(args))),
+        Command::Master(args) => logged(on_threads(CLUSTER_THREADS, master::run(*args))),
         Command::Agent(args) => logged(on_threads(CLUSTER_THREADS, agent::run(cluster.only_master()?, args))),
         Command::Service(args) => service::run(cluster.only_master()?.as_deref(), args),
         Command::Build(args) => build::run(&args),

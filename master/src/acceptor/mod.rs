@@ -77,12 +77,15 @@ pub(crate) fn accept(
     unfold(acceptor, |mut acceptor| async move { Some((acceptor.next().await, acceptor)) })
 }
 
+/// What a handshake with this address came to.
+type Outcome = (SocketAddr, Result<Connection, Stranger>);
+
 struct Acceptor {
     listener: TcpListener,
     room: Arc<Semaphore>,
     secured: Option<Secured>,
     limits: Limits,
-    handshakes: JoinSet<(SocketAddr, Result<Connection, Stranger>)>,
+    handshakes: JoinSet<Outcome>,
     unfinished: Unfinished<Id, AbortHandle>,
     complaints: Complaints,
 }
@@ -136,10 +139,7 @@ impl Acceptor {
     }
 
     /// The connection of a handshake that has ended, if it ended well.
-    fn shaken(
-        &mut self,
-        outcome: Result<(Id, (SocketAddr, Result<Connection, Stranger>)), JoinError>,
-    ) -> Option<Connection> {
+    fn shaken(&mut self, outcome: Result<(Id, Outcome), JoinError>) -> Option<Connection> {
         match outcome {
             Ok((id, (address, outcome))) => {
                 self.unfinished.remove(&id);

@@ -37,7 +37,7 @@ async fn twice(master: &Master, name: &str) -> [Wire; 2] {
 }
 
 /// Makes sure that somebody was refused for this limit, and is told how high it is.
-fn is_at(refused: Status, limit: &str) {
+fn is_at(refused: &Status, limit: &str) {
     assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
     assert!(refused.message().contains(&format!("is at its limit {limit}")), "{refused}");
     assert!(refused.message().contains("it has "), "{refused}");
@@ -62,7 +62,7 @@ async fn who_calls_too_often_is_refused_and_nobody_else() {
 
     let refused: Vec<_> = answers.into_iter().filter_map(Result::err).collect();
     assert!(refused.len() > 25, "{} of 50 were refused", refused.len());
-    refused.into_iter().for_each(|refused| is_at(refused, "calls-per-second=1"));
+    refused.into_iter().for_each(|refused| is_at(&refused, "calls-per-second=1"));
     who_am_i(other).await.unwrap();
     for owned in join_all((0..50).map(async |_| who_am_i(wire(&master, peers::owner(&master)).await).await)).await {
         owned.unwrap();
@@ -75,7 +75,7 @@ async fn of_open_calls_and_sessions_one_has_so_many() {
     let (ci, other) = (framework(&master, "ci").await, framework(&master, "other").await);
     let session = Framework::subscribe_on(ci.clone(), None, "").await.unwrap();
 
-    is_at(who_am_i(ci.clone()).await.unwrap_err(), "calls-open=1");
+    is_at(&who_am_i(ci.clone()).await.unwrap_err(), "calls-open=1");
 
     who_am_i(other).await.unwrap();
     drop(session);
@@ -89,7 +89,7 @@ async fn of_connections_one_has_so_many() {
     let other = framework(&master, "other").await;
     who_am_i(first.clone()).await.unwrap();
 
-    is_at(who_am_i(second.clone()).await.unwrap_err(), "connections=1");
+    is_at(&who_am_i(second.clone()).await.unwrap_err(), "connections=1");
 
     who_am_i(first.clone()).await.unwrap();
     who_am_i(other).await.unwrap();
@@ -104,7 +104,7 @@ async fn a_watch_that_ends_makes_room_for_the_next() {
     let watch = async |wire: &Wire| OperatorClient::new(wire.clone()).watch(v1::WatchRequest {}).await;
     let watched = watch(&ci).await.unwrap();
 
-    is_at(watch(&ci).await.unwrap_err(), "watches=1");
+    is_at(&watch(&ci).await.unwrap_err(), "watches=1");
 
     who_am_i(ci.clone()).await.unwrap();
     watch(&other).await.unwrap();
@@ -118,10 +118,10 @@ async fn of_logs_one_reads_so_many_at_once() {
     let (_agent, [a, _], _frameworks, task) = two_tenants(&master).await;
     let request =
         v1::ReadLogRequest { task: task.id, stream: OutputStream::Stdout.into(), follow: true, ..Default::default() };
-    let read = async |wire: &Wire| OperatorClient::new(wire.clone()).read_log(request.clone()).await;
+    let read = async |wire: &Wire| OperatorClient::new(wire.clone()).read_log(request).await;
     let first = read(&a).await.unwrap();
 
-    is_at(read(&a).await.unwrap_err(), "log-reads=1");
+    is_at(&read(&a).await.unwrap_err(), "log-reads=1");
 
     let owner = wire(&master, peers::owner(&master)).await;
     read(&owner).await.unwrap();
@@ -149,7 +149,7 @@ async fn of_uploads_and_downloads_one_has_so_many_at_once() {
         }
     };
 
-    is_at(second, "transfers=1");
+    is_at(&second, "transfers=1");
     upload_on(other, None, b"other bytes").await.unwrap();
     drop(chunks);
     upload.await.unwrap().unwrap();
@@ -164,7 +164,7 @@ async fn of_bytes_one_brings_so_many_a_day_kept_or_not() {
         upload_on(ci.clone(), None, b"8 bytes.").await.unwrap();
     }
 
-    is_at(upload_on(ci.clone(), None, b"8 bytes.").await.unwrap_err(), "upload-bytes-per-day=16 B");
+    is_at(&upload_on(ci.clone(), None, b"8 bytes.").await.unwrap_err(), "upload-bytes-per-day=16 B");
 
     upload_on(other, None, b"8 bytes.").await.unwrap();
     who_am_i(ci).await.unwrap();
@@ -184,7 +184,7 @@ async fn of_the_store_one_has_so_much_over_restarts_and_others_have_theirs() {
     for same in [&b"first 8."[..], b"first 8.", b"second 8"] {
         upload_on(ci.clone(), None, same).await.unwrap();
     }
-    is_at(upload_on(ci.clone(), None, b"third 8.").await.unwrap_err(), "upload-bytes=16 B");
+    is_at(&upload_on(ci.clone(), None, b"third 8.").await.unwrap_err(), "upload-bytes=16 B");
 
     upload_on(other, None, b"third 8.").await.unwrap();
     let owned = [&b"first 8."[..], b"second 8", b"third 8.", b"fourth 8"];
@@ -202,7 +202,7 @@ async fn of_frameworks_one_has_so_many() {
     let (ci, other) = (framework(&master, "ci").await, framework(&master, "other").await);
     let first = Framework::subscribe_on(ci.clone(), None, "").await.unwrap();
 
-    is_at(Framework::subscribe_on(ci.clone(), None, "").await.err().unwrap(), "frameworks=1");
+    is_at(&Framework::subscribe_on(ci.clone(), None, "").await.err().unwrap(), "frameworks=1");
 
     Framework::subscribe_on(other, None, "").await.unwrap();
     first.say(Call::Teardown(v1::Teardown {})).await;

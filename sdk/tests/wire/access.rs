@@ -155,7 +155,7 @@ async fn tokens_are_made_listed_and_revoked() {
 
     assert_eq!((made.text.as_str(), &made.info.principal.roles), ("hgl1.played", &new.roles));
     assert_eq!(made.info.expires.duration_since(made.info.made).unwrap(), Duration::from_secs(60));
-    assert_eq!(tokens, [made.info.clone()], "it was made once, though it was asked for twice");
+    assert_eq!(tokens, std::slice::from_ref(&made.info), "it was made once, though it was asked for twice");
     assert!(client.tokens().await.unwrap().is_empty());
     let requests = played.stage.requests.lock().unwrap();
     assert_eq!(requests[0], requests[1], "under one name");

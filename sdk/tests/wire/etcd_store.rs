@@ -197,7 +197,7 @@ async fn an_instance_that_was_followed_does_not_subscribe_again() {
     assert!(matches!(events.next().await, Some(Event::Disconnected(_))));
     match events.next().await {
         Some(Event::Error(why)) => {
-            assert!(why.contains("another instance of this framework may have taken over"), "{why}")
+            assert!(why.contains("another instance of this framework may have taken over"), "{why}");
         }
         other => panic!("wanted the last word, got {other:?}"),
     }
