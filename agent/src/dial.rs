@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use haggle_proto::{SIGN_OF_LIFE_OF_SEVERAL, SignOfLife};
+use haggle_proto::{SIGN_OF_LIFE, SIGN_OF_LIFE_OF_SEVERAL, SignOfLife};
 use haggle_tls::{Authorized, Credentials, Identity, OwnerTokens, Pass, Token, TrustError};
 use tonic::transport::{Channel, Endpoint, Uri};
 
@@ -92,12 +92,15 @@ pub(crate) async fn connect(master: &Uri, pass: &Pass, of_several: bool) -> Resu
     Ok(pass.show(channel))
 }
 
-/// Connects to a master when the connection is first used.
+/// Connects to a master when the connection is first used. One that carries calls in silence is given up: a router between
+/// the two may have forgotten it while nothing was said, and then each call would wait until the system gives up.
 ///
 /// # Errors
 /// When it is not known how the master can be believed.
 pub(crate) fn connect_lazy(master: &Uri, pass: &Pass) -> Result<Connection, DialError> {
-    Ok(pass.show(endpoint(master).connect_with_connector_lazy(pass.connector()?)))
+    let SignOfLife { every, within } = SIGN_OF_LIFE;
+    let endpoint = endpoint(master).http2_keep_alive_interval(every).keep_alive_timeout(within);
+    Ok(pass.show(endpoint.connect_with_connector_lazy(pass.connector()?)))
 }
 
 fn endpoint(master: &Uri) -> Endpoint {

@@ -9,6 +9,8 @@ use haggle_etcd::EtcdConfig;
 use haggle_tls::OwnerTokens;
 use rustls::pki_types::ServerName;
 
+use crate::limits::Limits;
+
 /// Everything a master needs to know.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -25,6 +27,8 @@ pub struct Config {
     pub several: Option<Several>,
     /// The rules of the cluster.
     pub cluster: cluster::Config,
+    /// How much one principal may have and do. Those of the cluster's rules are taken from here too.
+    pub limits: Limits,
     /// How much the artifact store takes.
     pub artifacts: ArtifactLimits,
     /// Where the token of the user that runs the master is left for that user's other programs, by the master's port.
@@ -44,6 +48,7 @@ impl Config {
             state: None,
             several: None,
             cluster: cluster::Config::default(),
+            limits: Limits::default(),
             artifacts: ArtifactLimits::default(),
             owner_tokens: None,
             audit: None,

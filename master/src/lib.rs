@@ -19,6 +19,7 @@ mod error;
 mod grpc;
 mod handle;
 mod inbox;
+mod limits;
 mod logs;
 mod outbox;
 mod reach;
@@ -48,6 +49,7 @@ use tracing::{info, warn};
 pub use config::{Advertised, ArtifactLimits, CertificateFiles, Config, NotAHost, Several, Tls};
 pub use error::{Failure, StartError};
 pub use haggle_etcd::{EtcdConfig, EtcdError, LeaseLost};
+pub use limits::{Limit, LimitSetting, Limits, NotALimit};
 pub use registry::{BadRow, LocalError, RegistryError};
 pub use security::SecurityError;
 
@@ -58,6 +60,7 @@ use audit::Audit;
 use clock::Clock;
 use election::{Election, Role, Standby, Switch};
 use handle::{Handle, Reign};
+use limits::Limiter;
 use reach::Reach;
 use registry::{Campaign, LocalRegistry, Registry};
 use replicas::Replicas;
@@ -97,7 +100,7 @@ impl Master {
     ///
     /// # Errors
     /// When it must not or cannot listen there, or cannot use its state folder.
-    pub async fn start(config: Config) -> Result<Self, StartError> {
+    pub async fn start(mut config: Config) -> Result<Self, StartError> {
         if config.several.is_some() {
             refuse_others(&config)?;
         }
@@ -108,7 +111,10 @@ impl Master {
             Audit::open(&file).map_err(|source| StartError::Audit { file, source })
         })?;
         let owner = Arc::new(Owner::draw());
-        let guard = Guard::new(Arc::clone(&owner), Known::default(), audit.clone());
+        let limiter = Limiter::new(config.limits);
+        let guard = Guard::new(Arc::clone(&owner), Known::default(), audit.clone(), limiter.clone());
+        config.cluster.frameworks_per_principal = config.limits.count(Limit::Frameworks);
+        config.cluster.tasks_per_principal = config.limits.count(Limit::Tasks);
         let hosts = reach::hosts(&config.advertise, address);
         let addresses = hosts.iter().map(|host| host.address(address.port())).collect();
         // Which cluster it is, and who vouches for it, is known below.
@@ -192,7 +198,7 @@ impl Master {
                         never = replicas.keep_up(joins) => match never {},
                     }
                 };
-                let between = BetweenMasters::new(secret, audit, grpc::between_masters(store));
+                let between = BetweenMasters::new(secret, audit, grpc::between_masters(store, limiter));
                 let switch = Switch::new(current, Some(between));
                 let connections = acceptor::accept(listener, None, acceptor::Limits::default());
                 run(connections, switch, among_others.boxed(), halt, stopping).boxed()

@@ -217,7 +217,7 @@ impl Replicas {
         let wanted = v1::ArtifactRef { digest: digest.0.to_vec() };
         let mut chunks = client(url)?.fetch(self.as_master(wanted).await?).await?.into_inner();
         let store = Arc::clone(&self.store);
-        let mut upload = blocking(move || store.begin(Some(digest))).await?;
+        let mut upload = blocking(move || store.begin(Some(digest), None)).await?;
         while let Some(v1::DownloadChunk { data }) = chunks.message().await? {
             upload = blocking(move || upload.write(&data).map(|()| upload)).await?;
         }

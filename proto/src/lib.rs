@@ -39,6 +39,10 @@ pub const DEFAULT_PORT: u16 = 5050;
 pub const SIGN_OF_LIFE_OF_SEVERAL: SignOfLife =
     SignOfLife { every: Duration::from_millis(1_500), within: Duration::from_secs(2) };
 
+/// The same for a peer of one master, and for connections without heartbeats. A router between them may have forgotten the
+/// connection, and then nobody tells; this is longer than the pause of a machine that is very busy.
+pub const SIGN_OF_LIFE: SignOfLife = SignOfLife { every: Duration::from_secs(3), within: Duration::from_secs(5) };
+
 /// When a silent connection is asked whether anybody is there, and given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SignOfLife {

@@ -3,17 +3,13 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use haggle_proto::{DEFAULT_PORT, SIGN_OF_LIFE_OF_SEVERAL, SignOfLife};
+use haggle_proto::{DEFAULT_PORT, SIGN_OF_LIFE, SIGN_OF_LIFE_OF_SEVERAL, SignOfLife};
 use tonic::transport::{Endpoint, Uri};
 
 use crate::error::{ConnectError, root_cause};
 
 /// How long one attempt to connect may take: a host that drops packets would hold it for minutes.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// When a master that vanished without a word is given up, where there is no other: then there is nothing to gain by
-/// leaving one that is only slow.
-const SIGN_OF_LIFE: SignOfLife = SignOfLife { every: Duration::from_secs(3), within: Duration::from_secs(5) };
 
 /// Unread bytes on one stream. A megabyte keeps a download busy on any network we know.
 const STREAM_WINDOW: u32 = 1 << 20;

@@ -17,7 +17,8 @@ const ITEMS: usize = 24;
 /// Where instances of the example `replicated` run, and what becomes of their tasks.
 struct Stage {
     cluster: Cluster,
-    dir: TempDir,
+    /// Holds the store, when that is a folder.
+    _dir: TempDir,
     store: String,
     /// Every end that the master announces, until the framework has left.
     ends: JoinHandle<Vec<(TaskId, TaskState)>>,
@@ -49,7 +50,7 @@ impl Stage {
             }
             ends
         });
-        Self { cluster, dir, store, ends }
+        Self { cluster, _dir: dir, store, ends }
     }
 
     fn instance(&self, name: &str) -> Daemon {

@@ -10,6 +10,7 @@ mod deny;
 mod dist;
 mod fuzz;
 mod hostile;
+mod hosts;
 mod languages;
 mod process;
 mod sim;
@@ -72,6 +73,8 @@ enum Command {
         #[arg(long, default_value_t = 60)]
         seconds: u32,
     },
+    /// Run clusters across hosts of their own, behind NAT, far away and cut off, and print the figures; needs Linux and root
+    Hosts,
     /// Play seeds of the simulation: the real state machines in a failing world
     Sim {
         /// Put one bug after the other back instead, and print after how many seeds each is found
@@ -153,6 +156,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         }
         Command::Fuzz { target, minutes } => fuzz::run(&workspace, target.as_deref(), minutes),
         Command::Hostile { seconds } => hostile::run(&workspace, seconds),
+        Command::Hosts => hosts::run(&workspace),
         Command::Sim { planted: true, .. } => sim::planted(&workspace),
         Command::Sim { planted: false, args } => sim::run(&workspace, &args),
         Command::Chaos { rows, minutes } => chaos::run(&workspace, &rows, minutes),

@@ -64,6 +64,7 @@ fn checks(workspace: &Workspace) -> anyhow::Result<Advisories> {
     sim::planted(workspace)?;
     let not_run = languages(workspace)?;
     tools::ensure_etcd(workspace)?;
+    tools::ensure_network(workspace);
     // Last, so that its summary is the last thing to be read.
     step("tests", &mut tests(workspace))?;
     for language in not_run {
@@ -114,7 +115,8 @@ pub(crate) fn given(workspace: &Workspace, args: &[&str]) -> Command {
     let mut cargo = workspace.cargo();
     let path = env::var_os("PATH").unwrap_or_default();
     // Behind those of the system. A folder whose name has a separator in it cannot be on a path.
-    if let Ok(path) = env::join_paths(env::split_paths(&path).chain([tools::etcd_programs(workspace)])) {
+    let ours = tools::network_programs(workspace).chain([tools::etcd_programs(workspace)]);
+    if let Ok(path) = env::join_paths(env::split_paths(&path).chain(ours)) {
         cargo.env("PATH", path);
     }
     cargo.args(args).env("HAGGLE_TEST_WASM", workspace.wasm()).env("HAGGLE_TEST_BIN", workspace.debug());

@@ -31,7 +31,7 @@ pub(crate) fn ensure_etcd(workspace: &Workspace) -> anyhow::Result<()> {
         return Ok(());
     }
     timed("fetch etcd from Debian's packages", || {
-        debian::unpack(&etcd_root(workspace), &["etcd-server", "etcd-client"])
+        debian::unpack(&etcd_root(workspace), &["etcd-server", "etcd-client"], &[])
             .context("no etcd: install etcd and etcdctl, 3.4 or later, by hand")
     })
 }
@@ -69,6 +69,64 @@ pub(crate) fn ensure_qemu(workspace: &Workspace) -> anyhow::Result<PathBuf> {
             .with_context(|| format!("no qemu: install qemu-aarch64 (qemu's user mode), {MAJOR} or later, by hand"))
     })?;
     Ok(ours)
+}
+
+/// What makes networks of hosts: the program, its package, and the libraries behind it that a plain Debian may lack.
+const NETWORK: [(&str, &str, &[&str]); 2] = [
+    (
+        "ip",
+        "iproute2",
+        &["libbpf", "libbsd", "libcap2", "libdb", "libelf", "libmnl", "libmd", "libtirpc", "libxtables"],
+    ),
+    ("nft", "nftables", &["libedit", "libbsd", "libgmp", "libjansson", "libmd", "libmnl", "libnft", "libxtables"]),
+];
+
+/// Starts a program of a folder with the libraries beside it. It finds the folder from its own place.
+const WITH_LIBRARIES: &str = r#"#!/bin/sh
+set -eu
+root=$(dirname "$(dirname "$(readlink -f "$0")")")
+for libraries in "$root"/usr/lib/*-linux-gnu "$root"/lib/*-linux-gnu; do
+    LD_LIBRARY_PATH="$libraries${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
+done
+export LD_LIBRARY_PATH
+for program in "$root"/usr/sbin/NAME "$root"/sbin/NAME "$root"/usr/bin/NAME "$root"/bin/NAME; do
+    if [ -x "$program" ]; then exec "$program" "$@"; fi
+done
+echo "no NAME below $root" >&2
+exit 127
+"#;
+
+/// The programs that make networks of hosts: Debian's, where the system has none. Without them those tests are left out,
+/// and say so; only Linux has them.
+pub(crate) fn ensure_network(workspace: &Workspace) {
+    if !cfg!(target_os = "linux") {
+        return;
+    }
+    for (program, package, libraries) in NETWORK {
+        let ours = network_root(workspace, program).join("programs").join(program);
+        let there = |program: &Path| process::output(Command::new(program).arg("-V")).is_ok();
+        if there(Path::new(program)) || there(&ours) {
+            continue;
+        }
+        let root = network_root(workspace, program);
+        let fetched = timed(&format!("fetch {program} from Debian's packages"), || {
+            debian::unpack(&root, &[package], libraries)?;
+            debian::write_program(&ours, &WITH_LIBRARIES.replace("NAME", program))?;
+            process::output(Command::new(&ours).arg("-V")).map(drop)
+        });
+        if let Err(error) = fetched {
+            eprintln!("no {program}: install {package} by hand, or tests of hosts are left out: {error:#}");
+        }
+    }
+}
+
+/// Where the programs of [`ensure_network`] are, when the system has none.
+pub(crate) fn network_programs(workspace: &Workspace) -> impl Iterator<Item = PathBuf> {
+    NETWORK.map(|(program, ..)| network_root(workspace, program).join("programs")).into_iter()
+}
+
+fn network_root(workspace: &Workspace, program: &str) -> PathBuf {
+    workspace.target.join("tools").join(program)
 }
 
 impl Tool {

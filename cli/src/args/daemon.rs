@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use haggle_core::{Bytes, MilliCpu};
+use haggle_master::{LimitSetting, Limits};
 
 use super::etcd::EtcdArgs;
 use super::tls::TlsArgs;
@@ -102,6 +103,9 @@ pub(crate) struct MasterArgs {
     /// How long an agent may be unreachable before its tasks are GONE for good; `haggle agents gone` says so at once
     #[arg(long, value_name = "TIME", default_value = "24h", value_parser = values::duration)]
     pub(crate) agent_gone_after: Duration,
+    /// How much one principal may have and do: a limit's NAME and a number, a size for bytes, or none; repeatable
+    #[arg(long = "limit", value_name = "NAME=VALUE", long_help = limits())]
+    pub(crate) limits: Vec<LimitSetting>,
     /// Write down here who did or was refused what, a line of JSON each; never a secret
     #[arg(long, value_name = "FILE")]
     pub(crate) audit: Option<PathBuf>,
@@ -111,6 +115,16 @@ pub(crate) struct MasterArgs {
     pub(crate) etcd: EtcdArgs,
     #[command(flatten)]
     pub(crate) log: LogArgs,
+}
+
+/// What is said of the limits.
+fn limits() -> String {
+    let mut table = String::new();
+    Limits::default().print_table(&mut table).expect("writing to a String cannot fail");
+    format!(
+        "How much one principal may have and do: a limit's NAME and a number, a size for bytes, or none; repeatable. Whoever \
+         wants more is refused with the limit's name, and nobody else notices. The user that runs the master is not limited.\n\n{table}"
+    )
 }
 
 /// Run an agent in the foreground

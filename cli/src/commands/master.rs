@@ -13,6 +13,7 @@ use crate::{logging, output, state};
 
 pub(super) async fn run(args: MasterArgs) -> Verdict {
     without_duplicates("--weight", args.weights.iter().map(|(role, _)| role.as_str()))?;
+    without_duplicates("--limit", args.limits.iter().map(|setting| setting.limit.name()))?;
     logging::start(&args.log, "info")?;
     let mut signals = Signals::catch().map_err(CommandError::Signals)?;
 
@@ -21,6 +22,7 @@ pub(super) async fn run(args: MasterArgs) -> Verdict {
     config.tls = args.tls.tls();
     config.several = args.etcd.several()?;
     config.audit = args.audit;
+    args.limits.into_iter().for_each(|setting| config.limits.set(setting));
     // So that the same user's commands are let in.
     config.owner_tokens = OwnerTokens::of_user();
     config.state = args.state.or_else(|| state::master().filter(|_| config.several.is_none() && !args.temporary));

@@ -118,6 +118,11 @@ impl Principal {
         Self { name: id.to_string().into(), kind: Kind::Agent(id), token: None }
     }
 
+    /// Whether it is the user that runs the master.
+    pub const fn is_owner(&self) -> bool {
+        matches!(self.kind, Kind::Owner)
+    }
+
     /// How far it may do something.
     pub const fn right(&self, verb: Verb) -> Right {
         right(&self.kind, verb)

@@ -10,7 +10,7 @@ use super::effect::{AgentOrder, Announcement, Effect, FrameworkEvent};
 use super::offers;
 use super::refusal::Refusal;
 use super::state::{State, Task};
-use crate::access::Verb;
+use crate::access::{Principal, Verb};
 use crate::id::{AgentId, FrameworkId, OfferId, SessionId, TaskId, UpdateId};
 use crate::planted::{self, Bug};
 use crate::resources::{Resources, Shortage};
@@ -42,6 +42,10 @@ enum NotLaunched {
     TooBig(TaskId, String, Shortage),
     #[error("{0} is one too many: {1} has {2} tasks that run or whose end it has not acknowledged")]
     TooMany(TaskId, FrameworkId, usize),
+    #[error(
+        "{task} is one too many: {principal:?} is at its limit tasks={most}: it has {has} that run or whose end it has not acknowledged"
+    )]
+    TooManyOfPrincipal { task: TaskId, principal: Arc<str>, most: usize, has: usize },
     #[error("{0} is not launched while {1} has {2} ends to acknowledge")]
     Unacknowledged(TaskId, FrameworkId, usize),
     #[error("{0} is not of {1}")]
@@ -57,7 +61,9 @@ impl NotLaunched {
     fn verdict(&self) -> (TaskState, Reason) {
         match self {
             Self::Offers(_) | Self::TooBig(..) => (TaskState::Dropped, Reason::InvalidOffers),
-            Self::TooMany(..) | Self::Unacknowledged(..) => (TaskState::Dropped, Reason::FrameworkLimit),
+            Self::TooMany(..) | Self::TooManyOfPrincipal { .. } | Self::Unacknowledged(..) => {
+                (TaskState::Dropped, Reason::FrameworkLimit)
+            }
             Self::NotIts(..) | Self::Reused(..) | Self::Invalid(..) => (TaskState::Error, Reason::TaskInvalid),
         }
     }
@@ -85,6 +91,7 @@ pub(super) fn accept(
             return Ok(());
         }
     };
+    let mut has = state.tasks_of_principal(&state.frameworks[&framework].tenant.principal);
     let mut left = Resources::default();
     for &id in offers {
         let resources = match planted::is(Bug::OfferNotRemoved) {
@@ -94,8 +101,11 @@ pub(super) fn accept(
         left.give(&resources);
     }
     for task in tasks {
-        match fit(state, framework, &task, offers, &mut left) {
-            Ok(()) => launch(state, framework, agent, task, out),
+        match fit(state, framework, &task, offers, has, &mut left) {
+            Ok(()) => {
+                has += 1;
+                launch(state, framework, agent, task, out);
+            }
             Err(why) => report(session, task.id, &why, out),
         }
     }
@@ -131,12 +141,14 @@ fn agent_of(state: &State, now: Now, framework: FrameworkId, offers: &[OfferId])
     first.map(|(_, agent)| agent).ok_or(BadOffers::None)
 }
 
-/// Takes what the task wants out of what is left, when nothing speaks against it.
+/// Takes what the task wants out of what is left, when nothing speaks against it. The framework's principal `has` so many
+/// tasks already.
 fn fit(
     state: &State,
     framework: FrameworkId,
     task: &TaskSpec,
     offers: &[OfferId],
+    has: usize,
     left: &mut Resources,
 ) -> Result<(), NotLaunched> {
     if task.id.framework != framework {
@@ -149,6 +161,10 @@ fn fit(
     let known = &state.frameworks[&framework];
     if known.tasks.len() >= state.config.tasks_per_framework {
         return Err(NotLaunched::TooMany(task.id, framework, known.tasks.len()));
+    }
+    let (most, principal) = (state.config.tasks_per_principal, &known.tenant.principal);
+    if has >= most && **principal != *Principal::OWNER {
+        return Err(NotLaunched::TooManyOfPrincipal { task: task.id, principal: Arc::clone(principal), most, has });
     }
     if known.ended >= state.config.unacknowledged_per_framework {
         return Err(NotLaunched::Unacknowledged(task.id, framework, known.ended));

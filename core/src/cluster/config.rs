@@ -30,6 +30,11 @@ pub struct Config {
     pub unreachable_agents: usize,
     /// Frameworks that are known. More are turned away.
     pub frameworks: usize,
+    /// Frameworks of one principal that are known. More are turned away. The owner's are not bounded.
+    pub frameworks_per_principal: usize,
+    /// Tasks of one principal's frameworks together that run, or whose end they have not acknowledged. More are dropped at
+    /// once. The owner's are not bounded.
+    pub tasks_per_principal: usize,
 }
 
 impl Default for Config {
@@ -57,6 +62,10 @@ impl Default for Config {
             unreachable_agents: 1_000,
             // Each takes a few kilobytes, and has its place in the ranking.
             frameworks: 10_000,
+            // A tenth of all of them.
+            frameworks_per_principal: 1_000,
+            // What one framework may have: having many frameworks brings nobody more.
+            tasks_per_principal: 1_000_000,
         }
     }
 }

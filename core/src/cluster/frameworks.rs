@@ -40,6 +40,10 @@ pub(super) fn subscribe(
         return Ok(());
     }
     let Some(Member { cluster, id }) = member else {
+        let (has, most) = (state.principals.frameworks(&who.name).len(), state.config.frameworks_per_principal);
+        if has >= most && !who.is_owner() {
+            return Err(Refusal::TooManyFrameworks { who, most, has });
+        }
         match state.frameworks.len() < state.config.frameworks {
             true => join(state, session, who.name, info, out),
             false => {
@@ -94,6 +98,7 @@ pub(super) fn remove(state: &mut State, now: Now, id: FrameworkId, out: &mut Vec
     offers::give_back(state, open);
     updates::stop_resending(state, id);
     let framework = state.frameworks.remove(&id).expect("it was just there");
+    state.principals.remove(&framework.tenant.principal, id);
     state.allocator.remove_framework(id);
     out.push(Effect::Remember(Change::FrameworkRemoved(id)));
     for agent in agents_with_tasks(state, &framework) {
@@ -140,6 +145,7 @@ fn kill_unheard(state: &mut State, id: TaskId, out: &mut Vec<Effect>) {
 fn join(state: &mut State, session: SessionId, principal: Arc<str>, info: FrameworkInfo, out: &mut Vec<Effect>) {
     state.last_framework += 1;
     let id = FrameworkId(state.last_framework);
+    state.principals.insert(&principal, id);
     let framework = Framework::new(info, principal, Link::Connected(session));
     out.push(Effect::Remember(Change::FrameworkSubscribed(id, framework.record())));
     state.frameworks.insert(id, framework);

@@ -16,6 +16,7 @@ mod inventory;
 mod kill;
 mod offers;
 mod operator;
+mod principals;
 mod reconcile;
 mod record;
 mod refusal;

@@ -15,6 +15,18 @@ pub enum Refusal {
     /// A framework may not subscribe in this role.
     #[error("{0} may not subscribe in the role {1:?}: its roles are {roles}", roles = .0.roles().join(", "))]
     RoleDenied(Principal, String),
+    /// A principal has as many frameworks as one may have.
+    #[error(
+        "{who} is at its limit frameworks={most}: it has {has}, and needs another one to end, or the master a higher --limit"
+    )]
+    TooManyFrameworks {
+        /// Whose they are.
+        who: Principal,
+        /// How many it may have.
+        most: usize,
+        /// How many it has.
+        has: usize,
+    },
     /// Nobody said who is at the other end.
     #[error("{0} was never announced, or was closed")]
     NotConnected(SessionId),

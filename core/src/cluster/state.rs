@@ -11,6 +11,7 @@ use super::enrol::{self, Enrolled};
 use super::guard::StormGuard;
 use super::history::History;
 use super::operator::Requests;
+use super::principals::Principals;
 use super::sessions::Sessions;
 use super::timers::{Timer, Timers};
 use super::tokens::Tokens;
@@ -36,6 +37,7 @@ pub(super) struct State {
     /// Agents of the registry that have not registered with this master: nobody knows what runs there.
     pub(super) unseen: BTreeSet<AgentId>,
     pub(super) frameworks: BTreeMap<FrameworkId, Framework>,
+    pub(super) principals: Principals,
     pub(super) offers: BTreeMap<OfferId, OpenOffer>,
     /// Tasks that run, and ended ones whose end is not acknowledged.
     pub(super) tasks: BTreeMap<TaskId, Task>,
@@ -165,6 +167,7 @@ impl State {
             agents_by_key: BTreeMap::new(),
             unseen: BTreeSet::new(),
             frameworks: BTreeMap::new(),
+            principals: Principals::default(),
             offers: BTreeMap::new(),
             tasks: BTreeMap::new(),
             history: History::default(),
@@ -190,6 +193,7 @@ impl State {
             if !planted::is(Bug::TimerNotRecovered) {
                 state.timers.set(until, Timer::Framework(id));
             }
+            state.principals.insert(&principal, id);
             let framework = Framework::new(info, principal, Link::LostUntil(until));
             state.allocator.set_framework(id, &framework.tenant.role);
             state.frameworks.insert(id, framework);
@@ -273,6 +277,11 @@ impl State {
     /// A task that runs, whose end is not acknowledged, or that is among the last that ended.
     pub(super) fn task(&self, id: TaskId) -> Option<&Task> {
         self.tasks.get(&id).or_else(|| self.history.get(id))
+    }
+
+    /// Tasks of a principal's frameworks that run, or whose end is not acknowledged.
+    pub(super) fn tasks_of_principal(&self, name: &str) -> usize {
+        self.principals.frameworks(name).iter().map(|id| self.frameworks[id].tasks.len()).sum()
     }
 
     /// Whose a framework is; nobody's when it is gone.

@@ -12,12 +12,16 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 
+use crate::limits::Counted;
+
 /// Who is at the other end of a connection, as far as the connection tells. An extension of every request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) struct Remote {
     pub(crate) address: SocketAddr,
     /// The agent that its certificate names.
     pub(crate) agent: Option<AgentId>,
+    /// For whom the connection is counted.
+    pub(crate) counted: Counted,
 }
 
 /// A connection that holds its place among all of them.
@@ -37,7 +41,7 @@ enum Stream {
 
 impl Connection {
     pub(super) fn plain(stream: TcpStream, address: SocketAddr, place: OwnedSemaphorePermit) -> Self {
-        let remote = Remote { address, agent: None };
+        let remote = Remote { address, agent: None, counted: Counted::default() };
         Self { stream: Stream::Plain(stream), remote, _place: place }
     }
 
@@ -50,7 +54,7 @@ impl Connected for Connection {
     type ConnectInfo = Remote;
 
     fn connect_info(&self) -> Remote {
-        self.remote
+        self.remote.clone()
     }
 }
 

@@ -24,6 +24,8 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tracing::{debug, warn};
 
+use crate::limits::Counted;
+
 use complaints::Complaints;
 use unfinished::{Source, Unfinished};
 
@@ -194,7 +196,7 @@ async fn handshake(
         }
     };
     let agent = agent_of(stream.get_ref().1.peer_certificates(), secured.cluster);
-    Ok(Connection::secured(stream, Remote { address, agent }, place))
+    Ok(Connection::secured(stream, Remote { address, agent, counted: Counted::default() }, place))
 }
 
 /// Lets the other end hear why its handshake failed, which was written already: a connection that is closed while something

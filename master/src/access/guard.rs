@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Instant;
 
 use futures_util::future::BoxFuture;
 use haggle_core::AgentId;
@@ -18,6 +19,7 @@ use tower::Service;
 use super::{Caller, Known, Owner, wall_clock_ms};
 use crate::acceptor::Remote;
 use crate::audit::{Audit, Entry};
+use crate::limits::{Limiter, held};
 
 /// What somebody is told who shows nothing.
 const NOBODY: &str = "this master lets nobody in without a token: use one with `haggle login`, or have HAGGLE_TOKEN hold it; \
@@ -30,17 +32,23 @@ pub(crate) struct Guard {
     owner: Arc<Owner>,
     known: Known,
     audit: Audit,
+    limiter: Limiter,
 }
 
 impl Guard {
-    pub(crate) fn new(owner: Arc<Owner>, known: Known, audit: Audit) -> Self {
-        Self { owner, known, audit }
+    pub(crate) fn new(owner: Arc<Owner>, known: Known, audit: Audit, limiter: Limiter) -> Self {
+        Self { owner, known, audit, limiter }
     }
 
-    /// One that writes nothing down.
+    /// One that writes nothing down, with the limits as they are by default.
     #[cfg(test)]
     pub(crate) fn for_tests() -> Self {
-        Self::new(Arc::new(Owner::draw()), Known::default(), Audit::default())
+        Self::new(
+            Arc::new(Owner::draw()),
+            Known::default(),
+            Audit::default(),
+            Limiter::new(crate::limits::Limits::default()),
+        )
     }
 
     /// The copy that the driver keeps up to date.
@@ -51,6 +59,11 @@ impl Guard {
     /// Where decisions are written down.
     pub(crate) fn audit(&self) -> &Audit {
         &self.audit
+    }
+
+    /// Who counts what principals have.
+    pub(crate) fn limiter(&self) -> &Limiter {
+        &self.limiter
     }
 
     /// These services, behind the guard.
@@ -130,8 +143,9 @@ impl Service<Request<Body>> for Guarded {
             let unknown = format!("there is no {}", request.uri().path().escape_debug());
             return Box::pin(async { Ok(Status::unimplemented(unknown).into_http()) });
         };
-        let remote = request.extensions().get::<Remote>().copied();
+        let remote = request.extensions().get::<Remote>();
         let (address, agent) = (remote.map(|remote| remote.address), remote.and_then(|remote| remote.agent));
+        let connection = remote.map(|remote| remote.counted.clone());
         match self.guard.admit(verb, agent, request.headers()) {
             Err((who, status)) => {
                 let caller = Caller::new(who, address);
@@ -139,6 +153,15 @@ impl Service<Request<Body>> for Guarded {
                 Box::pin(async { Ok(status.into_http()) })
             }
             Ok(who) => {
+                let begun = who.as_ref().map_or_else(
+                    || Ok(Vec::new()),
+                    |who| self.guard.limiter.begin(who, verb, connection.as_ref(), Instant::now()),
+                );
+                let places = match begun {
+                    Ok(places) => places,
+                    // Not for the audit, which whoever wants too much would fill.
+                    Err(over) => return Box::pin(async { Ok(Status::from(over).into_http()) }),
+                };
                 let caller = Caller::new(who, address);
                 request.extensions_mut().insert(caller.clone());
                 // Nobody below need know it.
@@ -151,7 +174,7 @@ impl Service<Request<Body>> for Guarded {
                     let (code, why) =
                         status.as_ref().map_or((Code::Ok, ""), |status| (status.code(), status.message()));
                     guard.write_down(verb, &caller, code, why);
-                    Ok(response)
+                    Ok(response.map(|body| held(body, places)))
                 })
             }
         }

@@ -3,6 +3,7 @@
 mod upload;
 mod uploaders;
 
+use std::collections::HashMap;
 use std::fs::{self, DirEntry, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,8 +14,10 @@ use haggle_core::{Bytes, Digest};
 use tempfile::TempDir;
 
 use crate::config::ArtifactLimits;
+use crate::limits::Over;
 
 pub(crate) use upload::Upload;
+pub(crate) use uploaders::Uploader;
 
 /// Why an artifact is not kept or not given.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +31,9 @@ pub(crate) enum ArtifactError {
     /// All of them together are too large.
     #[error("the artifact store is full: it holds {used} of {limit}")]
     StoreFull { used: Bytes, limit: Bytes },
+    /// Who brings it has brought too much.
+    #[error(transparent)]
+    OverLimit(#[from] Over),
     /// Too many have brought it.
     #[error("{limit} principals have brought {digest}, more are not remembered: share one token's name among them")]
     TooManyUploaders { digest: Digest, limit: usize },
@@ -62,8 +68,7 @@ pub(crate) struct Store {
     limits: ArtifactLimits,
     /// Whether artifacts outlive the master, and so a power cut.
     durable: bool,
-    /// Bytes kept, and bytes of uploads under way.
-    used: Mutex<u64>,
+    used: Mutex<Used>,
     /// Removes a temporary store when it is dropped.
     _temporary: Option<TempDir>,
 }
@@ -86,14 +91,20 @@ impl Store {
         for left_over in fs::read_dir(&partial)? {
             fs::remove_file(left_over?.path())?;
         }
-        let used = size_of_all(&kept)?;
-        let (durable, used) = (temporary.is_none(), Mutex::new(used));
-        Ok(Self { kept, partial, uploaders, limits, durable, used, _temporary: temporary })
+        let durable = temporary.is_none();
+        let store = Self { kept, partial, uploaders, limits, durable, used: Mutex::default(), _temporary: temporary };
+        *store.used() = store.count()?;
+        Ok(store)
     }
 
-    /// Begins to store an artifact; with `expected`, only one with that digest.
-    pub(crate) fn begin(self: &Arc<Self>, expected: Option<Digest>) -> Result<Upload, ArtifactError> {
-        Upload::begin(Arc::clone(self), expected)
+    /// Begins to store an artifact; with `expected`, only one with that digest. `uploader` has brought it in the end; `None`
+    /// when nobody knows who did.
+    pub(crate) fn begin(
+        self: &Arc<Self>,
+        expected: Option<Digest>,
+        uploader: Option<Uploader>,
+    ) -> Result<Upload, ArtifactError> {
+        Upload::begin(Arc::clone(self), expected, uploader)
     }
 
     /// The size of an artifact in bytes; `None` when it is not here.
@@ -127,20 +138,32 @@ impl Store {
         self.kept.join(digest.hex())
     }
 
-    fn used(&self) -> MutexGuard<'_, u64> {
+    /// Counts what is kept, and for whom.
+    fn count(&self) -> io::Result<Used> {
+        let mut used = Used::default();
+        for entry in fs::read_dir(&self.kept)? {
+            let entry = entry?;
+            let Some(digest) = digest_of(&entry) else { continue };
+            let size = entry.metadata()?.len();
+            used.all += size;
+            for name in self.uploaders(digest)?.lines() {
+                *used.brought.entry(name.into()).or_default() += size;
+            }
+        }
+        Ok(used)
+    }
+
+    fn used(&self) -> MutexGuard<'_, Used> {
         self.used.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn size_of_all(folder: &Path) -> io::Result<u64> {
-    let mut total = 0;
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        if digest_of(&entry).is_some() {
-            total += entry.metadata()?.len();
-        }
-    }
-    Ok(total)
+/// Bytes kept, and bytes of uploads under way.
+#[derive(Debug, Default)]
+struct Used {
+    all: u64,
+    /// By who has brought or brings them: of what several have brought, each has all. No name of nothing.
+    brought: HashMap<Arc<str>, u64>,
 }
 
 /// Which artifact a file is, if it is one.

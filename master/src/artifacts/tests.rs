@@ -16,7 +16,7 @@ fn store_with(total: u64, single: u64) -> (TempDir, Arc<Store>) {
 }
 
 fn upload(store: &Arc<Store>, expected: Option<Digest>, bytes: &[u8]) -> Result<(Digest, u64), ArtifactError> {
-    let mut upload = store.begin(expected)?;
+    let mut upload = store.begin(expected, None)?;
     for chunk in bytes.chunks(3) {
         upload.write(chunk)?;
     }
@@ -28,7 +28,7 @@ fn files_in(folder: &Path) -> usize {
 }
 
 fn assert_nothing_left(store: &Store) {
-    assert_eq!((files_in(&store.partial), files_in(&store.kept), *store.used()), (0, 0, 0));
+    assert_eq!((files_in(&store.partial), files_in(&store.kept), store.used().all), (0, 0, 0));
 }
 
 #[test]
@@ -45,6 +45,53 @@ fn who_brought_an_artifact_is_remembered_over_a_restart() {
     let store = Store::open(Some(folder.path()), limits).unwrap();
     let brought = ["ci", "other", "c", "ci\nother", ""].map(|name| store.was_brought_by(digest, name).unwrap());
     assert_eq!(brought, [true, true, false, false, false]);
+}
+
+fn brings(store: &Arc<Store>, name: &str, most: u64, bytes: &[u8]) -> Result<(Digest, u64), ArtifactError> {
+    let mut upload = store.begin(None, Some(Uploader { name: name.into(), most: Some(most) }))?;
+    for chunk in bytes.chunks(3) {
+        upload.write(chunk)?;
+    }
+    upload.finish()
+}
+
+#[test]
+fn what_one_has_brought_counts_for_it_alone_and_once() {
+    let (_folder, store) = store_with(100, 100);
+    brings(&store, "ci", 16, b"first 8.").unwrap();
+    brings(&store, "ci", 16, b"first 8.").unwrap();
+    brings(&store, "ci", 16, b"second 8").unwrap();
+
+    let error = brings(&store, "ci", 16, b"third 8.").unwrap_err().to_string();
+
+    assert!(error.starts_with("\"ci\" is at its limit upload-bytes=16 B"), "{error}");
+    brings(&store, "other", 16, b"third 8.").unwrap();
+    let used = store.used();
+    assert_eq!((used.all, used.brought.len()), (24, 2));
+}
+
+#[test]
+fn what_several_have_brought_each_has_whole() {
+    let (_folder, store) = store_with(100, 100);
+    brings(&store, "ci", 8, b"first 8.").unwrap();
+
+    brings(&store, "other", 8, b"first 8.").unwrap();
+
+    assert!(brings(&store, "other", 8, b"second 8").is_err());
+    assert_eq!(store.used().all, 8);
+}
+
+#[test]
+fn what_did_not_come_to_its_end_counts_for_nobody() {
+    let (_folder, store) = store_with(100, 100);
+    let mut upload = store.begin(None, Some(Uploader { name: "ci".into(), most: Some(8) })).unwrap();
+    upload.write(b"half").unwrap();
+    assert!(brings(&store, "ci", 8, b"5 byt").is_err());
+
+    drop(upload);
+
+    assert!(store.used().brought.is_empty());
+    brings(&store, "ci", 8, b"first 8.").unwrap();
 }
 
 #[test]
@@ -114,22 +161,22 @@ fn a_full_store_refuses_more_and_keeps_what_it_has() {
 
     assert!(matches!(error, ArtifactError::StoreFull { .. }), "{error}");
     assert_eq!(store.stat(first).unwrap(), Some(8));
-    assert_eq!((files_in(&store.partial), *store.used()), (0, 8));
+    assert_eq!((files_in(&store.partial), store.used().all), (0, 8));
 }
 
 #[test]
 fn the_same_artifact_uploaded_twice_at_once_is_kept_and_counted_once() {
     let (_folder, store) = store_with(100, 100);
-    let mut both = [store.begin(None).unwrap(), store.begin(None).unwrap()];
+    let mut both = [store.begin(None, None).unwrap(), store.begin(None, None).unwrap()];
     for upload in &mut both {
         upload.write(b"the same").unwrap();
     }
-    assert_eq!(*store.used(), 16);
+    assert_eq!(store.used().all, 16);
 
     let named = both.map(|upload| upload.finish().unwrap());
 
     assert_eq!(named, [(digest_of(b"the same"), 8); 2]);
-    assert_eq!((files_in(&store.kept), files_in(&store.partial), *store.used()), (1, 0, 8));
+    assert_eq!((files_in(&store.kept), files_in(&store.partial), store.used().all), (1, 0, 8));
 }
 
 #[test]
@@ -141,7 +188,7 @@ fn a_restart_counts_what_is_there_and_removes_what_was_half_done() {
 
     let store = Store::open(Some(folder.path()), ArtifactLimits::default()).unwrap();
 
-    assert_eq!((files_in(&store.partial), *store.used()), (0, 4));
+    assert_eq!((files_in(&store.partial), store.used().all), (0, 4));
 }
 
 #[test]

@@ -8,7 +8,8 @@ use haggle_core::{Bytes, Digest};
 use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 
-use super::{ArtifactError, Store};
+use super::{ArtifactError, Store, Uploader};
+use crate::limits::{Limit, Over};
 
 /// Bytes under way. Dropped before [`Upload::finish`], it leaves nothing behind.
 pub(crate) struct Upload {
@@ -19,9 +20,13 @@ pub(crate) struct Upload {
 }
 
 impl Upload {
-    pub(super) fn begin(store: Arc<Store>, expected: Option<Digest>) -> Result<Self, ArtifactError> {
+    pub(super) fn begin(
+        store: Arc<Store>,
+        expected: Option<Digest>,
+        uploader: Option<Uploader>,
+    ) -> Result<Self, ArtifactError> {
         let file = NamedTempFile::new_in(&store.partial)?;
-        Ok(Self { file, hash: Sha256::new(), expected, room: Room { store, bytes: 0 } })
+        Ok(Self { file, hash: Sha256::new(), expected, room: Room { store, bytes: 0, uploader, brought: 0 } })
     }
 
     /// Takes the next bytes.
@@ -55,6 +60,11 @@ impl Upload {
         if store.durable {
             sync_folder(&store)?;
         }
+        if let Some(uploader) = &room.uploader
+            && store.note_uploader(digest, &uploader.name)?
+        {
+            room.brought = 0;
+        }
         Ok((digest, size))
     }
 }
@@ -63,6 +73,9 @@ impl Upload {
 struct Room {
     store: Arc<Store>,
     bytes: u64,
+    uploader: Option<Uploader>,
+    /// Bytes that count as the uploader's.
+    brought: u64,
 }
 
 impl Room {
@@ -72,10 +85,20 @@ impl Room {
             return Err(ArtifactError::TooLarge { limit: limits.single });
         }
         let mut used = self.store.used();
-        if *used + more > limits.total.get() {
-            return Err(ArtifactError::StoreFull { used: Bytes::new(*used), limit: limits.total });
+        if used.all + more > limits.total.get() {
+            return Err(ArtifactError::StoreFull { used: Bytes::new(used.all), limit: limits.total });
         }
-        *used += more;
+        if let Some(uploader) = &self.uploader {
+            let brought = used.brought.get(&uploader.name).copied().unwrap_or_default();
+            if let Some(most) = uploader.most.filter(|most| brought + more > *most) {
+                let who = format!("{:?}", uploader.name);
+                let over = Over { who, limit: Limit::UploadBytes, most, has: brought, after: None };
+                return Err(over.into());
+            }
+            used.brought.insert(Arc::clone(&uploader.name), brought + more);
+            self.brought += more;
+        }
+        used.all += more;
         self.bytes += more;
         Ok(())
     }
@@ -83,7 +106,15 @@ impl Room {
 
 impl Drop for Room {
     fn drop(&mut self) {
-        *self.store.used() -= self.bytes;
+        let mut used = self.store.used();
+        used.all -= self.bytes;
+        let Some(uploader) = self.uploader.as_ref().filter(|_| self.brought > 0) else { return };
+        if let Some(brought) = used.brought.get_mut(&uploader.name) {
+            *brought -= self.brought;
+            if *brought == 0 {
+                used.brought.remove(&uploader.name);
+            }
+        }
     }
 }
 

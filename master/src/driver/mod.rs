@@ -31,6 +31,7 @@ use crate::clock::Clock;
 use crate::error::Failure;
 use crate::handle::{Answer, Handle, Happening, Inbox, Peer, Question, REQUESTS, Reign, Request, Room, Verdict};
 use crate::inbox::{Heard, Kind, Round, Saying, Share};
+use crate::limits::Limit;
 use crate::registry::{Registry, RegistryError};
 
 /// Happenings that a watcher may be behind: about half a second of a cluster that starts 5,000 tasks a second.
@@ -297,6 +298,9 @@ impl Driver {
                 decision.write(self.guard.audit(), caller, session, &verdict, &self.effects[before..]);
             }
             if let Err(refusal) = verdict {
+                if let Refusal::TooManyFrameworks { who, .. } = &refusal {
+                    self.guard.limiter().complain(who, Limit::Frameworks, &refusal, Instant::now());
+                }
                 // What follows in the message was said in the belief that this was done.
                 self.refused.push((session, status_of(&refusal)));
                 self.disconnect(now, session);

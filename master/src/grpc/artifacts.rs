@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
@@ -20,7 +20,8 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::taken::while_taken;
 use crate::access::{Caller, caller};
-use crate::artifacts::{ArtifactError, Store};
+use crate::artifacts::{ArtifactError, Store, Uploader};
+use crate::limits::{Limit, Limiter};
 use crate::replicas::Replicas;
 
 /// A chunk and what is around it.
@@ -37,14 +38,15 @@ pub(super) struct Artifacts {
     /// What the other masters have; `None` when there are none.
     replicas: Option<Arc<Replicas>>,
     room: Arc<Semaphore>,
+    limiter: Limiter,
 }
 
 /// The name of who brought an artifact to another master first, in the metadata of a call between them.
 pub(crate) const UPLOADER: &str = "haggle-uploader-bin";
 
 impl Artifacts {
-    pub(super) fn new(store: Arc<Store>, replicas: Option<Arc<Replicas>>) -> Self {
-        Self { store, replicas, room: Arc::new(Semaphore::new(TRANSFERS_MAX)) }
+    pub(super) fn new(store: Arc<Store>, replicas: Option<Arc<Replicas>>, limiter: Limiter) -> Self {
+        Self { store, replicas, room: Arc::new(Semaphore::new(TRANSFERS_MAX)), limiter }
     }
 
     /// Makes sure that the caller may know of the artifact: whoever is confined to its own may of what it has brought.
@@ -86,7 +88,8 @@ impl v1::artifacts_server::Artifacts for Artifacts {
 
     async fn upload(&self, request: Request<Streaming<v1::UploadChunk>>) -> Result<Response<v1::Artifact>, Status> {
         let caller = caller(&request)?;
-        let uploader = uploader(&caller, request.metadata())?;
+        let who = caller.principal()?;
+        let name = uploader(&caller, request.metadata())?;
         let mut chunks = request.into_inner();
         // First the turn, so that who waits for it has nothing here yet.
         let _turn = self.room.acquire().await.map_err(|_| closed())?;
@@ -94,20 +97,30 @@ impl v1::artifacts_server::Artifacts for Artifacts {
         let expected = if first.expected.is_empty() { None } else { Some(digest(&first.expected)?) };
 
         let store = Arc::clone(&self.store);
-        let mut upload = blocking(move || store.begin(expected)).await?;
+        let uploader = Uploader { name: Arc::clone(&name), most: self.limiter.most(who, Limit::UploadBytes) };
+        let mut upload = blocking(move || store.begin(expected, Some(uploader))).await?;
         let mut next = Some(first);
         while let Some(v1::UploadChunk { data, .. }) = next {
             if !data.is_empty() {
-                upload = blocking(move || upload.write(&data).map(|()| upload)).await?;
+                self.limiter.bring(who, data.len() as u64, Instant::now())?;
+                let (limiter, who) = (self.limiter.clone(), who.clone());
+                let write = move || match upload.write(&data) {
+                    Ok(()) => Ok(upload),
+                    Err(error) => {
+                        if let ArtifactError::OverLimit(over) = &error {
+                            limiter.complain(&who, over.limit, over, Instant::now());
+                        }
+                        Err(error)
+                    }
+                };
+                upload = blocking(write).await?;
             }
             next = next_of(&mut chunks).await?;
         }
         let (digest, size) = blocking(move || upload.finish()).await?;
         caller.about(digest);
-        let (store, name) = (Arc::clone(&self.store), Arc::clone(&uploader));
-        blocking(move || store.note_uploader(digest, &name)).await?;
         if let Some(replicas) = &self.replicas {
-            replicas.spread(digest, &uploader).await?;
+            replicas.spread(digest, &name).await?;
         }
         Ok(Response::new(artifact(digest, size)))
     }
@@ -144,6 +157,7 @@ impl From<ArtifactError> for Status {
             ArtifactError::WrongDigest { .. } => Self::invalid_argument(message),
             ArtifactError::TooLarge { .. }
             | ArtifactError::StoreFull { .. }
+            | ArtifactError::OverLimit(_)
             | ArtifactError::TooManyUploaders { .. }
             | ArtifactError::DiskFull(_) => Self::resource_exhausted(message),
             ArtifactError::Disk(_) => Self::internal(message),

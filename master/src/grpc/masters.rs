@@ -11,6 +11,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::artifacts::Artifacts;
 use crate::artifacts::Store;
+use crate::limits::Limiter;
 
 /// Digests in one piece of a list: well below the largest message.
 const PIECE: usize = 10_000;
@@ -21,8 +22,8 @@ pub(super) struct Masters {
 }
 
 impl Masters {
-    pub(super) fn new(store: Arc<Store>) -> Self {
-        Self { own: Artifacts::new(Arc::clone(&store), None), store }
+    pub(super) fn new(store: Arc<Store>, limiter: Limiter) -> Self {
+        Self { own: Artifacts::new(Arc::clone(&store), None, limiter), store }
     }
 }
 

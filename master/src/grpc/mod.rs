@@ -36,6 +36,7 @@ use crate::artifacts::Store;
 use crate::election::Switch;
 use crate::handle::Handle;
 use crate::inbox::Kind;
+use crate::limits::Limiter;
 use crate::logs::LogRelay;
 use crate::reach::Reach;
 use crate::replicas::Replicas;
@@ -86,7 +87,7 @@ pub(crate) fn leading(
     let operator = OperatorServer::new(operator::Operator::new(handle, logs, guard.known().clone(), reach))
         .max_decoding_message_size(MESSAGE_MAX)
         .max_encoding_message_size(MESSAGE_MAX);
-    let artifacts = ArtifactsServer::new(artifacts::Artifacts::new(store, replicas))
+    let artifacts = ArtifactsServer::new(artifacts::Artifacts::new(store, replicas, guard.limiter().clone()))
         .max_decoding_message_size(artifacts::MESSAGE_MAX)
         .max_encoding_message_size(artifacts::MESSAGE_MAX);
     let services = Routes::new(agents).add_service(frameworks).add_service(join).add_service(operator);
@@ -94,8 +95,8 @@ pub(crate) fn leading(
 }
 
 /// What one of several masters answers the others.
-pub(crate) fn between_masters(store: Arc<Store>) -> Routes {
-    let masters = MastersServer::new(masters::Masters::new(store))
+pub(crate) fn between_masters(store: Arc<Store>, limiter: Limiter) -> Routes {
+    let masters = MastersServer::new(masters::Masters::new(store, limiter))
         .max_decoding_message_size(artifacts::MESSAGE_MAX)
         .max_encoding_message_size(MESSAGE_MAX);
     Routes::new(masters).prepare()

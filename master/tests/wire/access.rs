@@ -23,7 +23,7 @@ async fn master() -> Master {
 }
 
 /// A token that is asked for.
-fn wanted(kind: PrincipalKind, name: &str, roles: &[&str]) -> v1::CreateTokenRequest {
+pub(crate) fn wanted(kind: PrincipalKind, name: &str, roles: &[&str]) -> v1::CreateTokenRequest {
     v1::CreateTokenRequest {
         kind: kind.into(),
         name: name.to_owned(),
@@ -32,21 +32,21 @@ fn wanted(kind: PrincipalKind, name: &str, roles: &[&str]) -> v1::CreateTokenReq
     }
 }
 
-async fn create(master: &Master, wanted: v1::CreateTokenRequest) -> v1::CreateTokenResponse {
+pub(crate) async fn create(master: &Master, wanted: v1::CreateTokenRequest) -> v1::CreateTokenResponse {
     operator(master).await.create_token(wanted).await.unwrap().into_inner()
 }
 
-fn shows(text: &str) -> Shows {
+pub(crate) fn shows(text: &str) -> Shows {
     Shows(Some(format!("Bearer {text}")))
 }
 
 /// A connection of somebody who has just been given a token.
-async fn newcomer(master: &Master, kind: PrincipalKind, name: &str, roles: &[&str]) -> (Wire, v1::Token) {
+pub(crate) async fn newcomer(master: &Master, kind: PrincipalKind, name: &str, roles: &[&str]) -> (Wire, v1::Token) {
     let made = create(master, wanted(kind, name, roles)).await;
     (wire(master, shows(&made.text)).await, made.token.unwrap())
 }
 
-async fn who_am_i(wire: Wire) -> Result<v1::Principal, Status> {
+pub(crate) async fn who_am_i(wire: Wire) -> Result<v1::Principal, Status> {
     Ok(OperatorClient::new(wire).who_am_i(v1::WhoAmIRequest {}).await?.into_inner())
 }
 
@@ -312,7 +312,7 @@ async fn an_operator_lists_tokens_and_nobody_sees_a_secret() {
 }
 
 /// Two tenants on one agent, the first of which has a task there.
-async fn two_tenants(master: &Master) -> (Agent, [Wire; 2], [Framework; 2], v1::TaskSpec) {
+pub(crate) async fn two_tenants(master: &Master) -> (Agent, [Wire; 2], [Framework; 2], v1::TaskSpec) {
     let mut agent = Agent::register(master, None).await;
     let (a, _) = newcomer(master, PrincipalKind::Framework, "a", &["eng/*"]).await;
     let (b, _) = newcomer(master, PrincipalKind::Framework, "b", &["ops"]).await;

@@ -3,4 +3,5 @@
 mod peers;
 
 mod access;
+mod limits;
 mod services;

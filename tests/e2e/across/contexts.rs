@@ -1,5 +1,6 @@
 //! The clusters that a user is logged in to.
 
+use haggle_kit::Ran;
 use serde_json::Value;
 
 use super::{Machine, Master};
@@ -31,7 +32,7 @@ async fn commands_go_to_the_cluster_that_was_chosen_last() {
     let token = two.token(&["--kind", "operator", "--name", "ci"]);
     assert_eq!(by(&["--token", &laptop.keep(&token)]), seen("ci", "--token"));
     let mut command = laptop.command(&["whoami", "--json"]);
-    let who: super::Ran = command.env("HAGGLE_TOKEN", &token).output().unwrap().into();
+    let who: Ran = command.env("HAGGLE_TOKEN", &token).output().unwrap().into();
     assert_eq!(who.json()[0]["by"], "HAGGLE_TOKEN");
 
     laptop.haggle(&["context", "rm", "one"]).well();
@@ -62,7 +63,7 @@ async fn a_token_may_come_on_standard_input() {
 
     let mut command = laptop.command(&["login"]);
     let stdin = std::fs::File::open(laptop.path("piped")).unwrap();
-    let ran: super::Ran = command.stdin(stdin).output().unwrap().into();
+    let ran: Ran = command.stdin(stdin).output().unwrap().into();
 
     assert!(ran.well().starts_with("Logged in as piped (viewer)"));
 }

@@ -9,10 +9,9 @@ use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
-use haggle_kit::{Daemon, Home, binary, until};
-use serde_json::Value;
+use haggle_kit::{Daemon, Home, Ran, binary, until};
 use tempfile::TempDir;
 
 /// A machine, as far as Haggle can tell: a user with a home that no other has.
@@ -65,45 +64,6 @@ impl Machine {
         let folder = self.path(name).display().to_string();
         let args = ["agent", "--name", name, "--cpus", "2", "--mem", "1GiB", "--work-dir", &folder];
         self.spawn(name, &[&args, more].concat())
-    }
-}
-
-/// What a command came to.
-#[derive(Debug)]
-pub(crate) struct Ran {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
-}
-
-impl From<Output> for Ran {
-    fn from(output: Output) -> Self {
-        let text = |bytes| String::from_utf8(bytes).expect("haggle writes UTF-8");
-        Self { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
-    }
-}
-
-impl Ran {
-    /// Its standard output, without the newline at its end.
-    #[track_caller]
-    fn well(self) -> String {
-        assert_eq!(self.code, Some(0), "{self:?}");
-        self.stdout.trim_end().to_owned()
-    }
-
-    /// What it wrote as JSON, one object a line.
-    #[track_caller]
-    fn json(self) -> Vec<Value> {
-        self.well().lines().map(|line| serde_json::from_str(line).expect("it is JSON")).collect()
-    }
-
-    /// That it was refused in one line, with these words in it.
-    #[track_caller]
-    fn refused(&self, words: &[&str]) {
-        assert_eq!((self.code, self.stderr.lines().count()), (Some(125), 1), "{self:?}");
-        for word in words {
-            assert!(self.stderr.contains(word), "{word:?} is not in {self:?}");
-        }
     }
 }
 

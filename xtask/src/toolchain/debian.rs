@@ -30,10 +30,11 @@ export RUSTC="$root/usr/bin/rustc"
 exec "$root/usr/bin/cargo" "$@"
 "#;
 
-/// Unpacks some of Debian's packages into a folder. Nothing is installed.
-pub(crate) fn unpack(root: &Path, packages: &[&str]) -> anyhow::Result<()> {
+/// Unpacks some of Debian's packages into a folder, with those of the libraries behind them whose names start so. Nothing
+/// is installed.
+pub(crate) fn unpack(root: &Path, packages: &[&str], libraries: &[&str]) -> anyhow::Result<()> {
     check_for_apt()?;
-    apt::unpack_these(root, packages)
+    apt::unpack_these(root, packages, libraries)
 }
 
 /// The same for one package, in this major version or a later one.
@@ -153,7 +154,8 @@ fn home() -> anyhow::Result<PathBuf> {
     Ok(super::cache()?.join("wasm-toolchain"))
 }
 
-fn write_program(path: &Path, text: &str) -> anyhow::Result<()> {
+/// Writes a script that can be started.
+pub(crate) fn write_program(path: &Path, text: &str) -> anyhow::Result<()> {
     fs::create_dir_all(path.parent().context("a program is in a folder")?)?;
     fs::write(path, text)?;
     #[cfg(unix)]

@@ -1,6 +1,7 @@
 //! Who may do what, and who is let in: what these tests have in common.
 
 mod joining;
+mod limits;
 mod rights;
 mod tokens;
 

@@ -30,7 +30,7 @@ pub(crate) fn unpack(root: &Path) -> anyhow::Result<String> {
         bail!("Debian's package sources have no {COMPILER}: is the security suite among them?");
     };
 
-    let mut packages = apt.closure()?;
+    let mut packages = apt.closure(&PACKAGES, &LIBRARIES)?;
     packages.extend(linker_package(&packages)?);
     let names: Vec<&str> = packages.iter().map(String::as_str).collect();
     apt.fetch(root, &names)?;
@@ -38,11 +38,13 @@ pub(crate) fn unpack(root: &Path) -> anyhow::Result<String> {
     Ok(folder_name(&version))
 }
 
-/// Fetches some packages and unpacks them into `root`, without what they depend on.
-pub(crate) fn unpack_these(root: &Path, packages: &[&str]) -> anyhow::Result<()> {
+/// Fetches some packages and unpacks them into `root`, with those of the libraries behind them whose names start so.
+pub(crate) fn unpack_these(root: &Path, packages: &[&str], libraries: &[&str]) -> anyhow::Result<()> {
     let apt = Apt::new(root)?;
     process::output(&mut apt.command("apt-get", &["update"])).context("`apt-get update` failed")?;
-    apt.fetch(root, packages)?;
+    let packages = apt.closure(packages, libraries)?;
+    let names: Vec<&str> = packages.iter().map(String::as_str).collect();
+    apt.fetch(root, &names)?;
     apt.clean()
 }
 
@@ -147,13 +149,13 @@ impl Apt {
         Ok(version.filter(|&version| version != "(none)").map(ToString::to_string))
     }
 
-    /// All packages to unpack.
-    fn closure(&self) -> anyhow::Result<BTreeSet<String>> {
-        let mut found: BTreeSet<String> = PACKAGES.map(ToString::to_string).into();
+    /// All packages to unpack: these, and those of the libraries behind them whose names start so.
+    fn closure(&self, packages: &[&str], wanted: &[&str]) -> anyhow::Result<BTreeSet<String>> {
+        let mut found: BTreeSet<String> = packages.iter().map(ToString::to_string).collect();
         let mut waiting: Vec<String> = found.iter().cloned().collect();
         while let Some(package) = waiting.pop() {
             let printed = process::output(&mut self.command("apt-cache", &["depends", "--important", &package]))?;
-            for needed in libraries(&printed) {
+            for needed in libraries(&printed, wanted) {
                 if found.insert(needed.to_string()) {
                     waiting.push(needed.to_string());
                 }
@@ -181,11 +183,11 @@ impl Apt {
 }
 
 /// Those of the libraries that `apt-cache depends` names.
-fn libraries(printed: &str) -> impl Iterator<Item = &str> {
+fn libraries<'a>(printed: &'a str, wanted: &[&str]) -> impl Iterator<Item = &'a str> {
     printed
         .lines()
         .filter_map(|line| line.trim().strip_prefix("Depends: "))
-        .filter(|name| LIBRARIES.iter().any(|library| name.starts_with(library)) && !name.ends_with("-dev"))
+        .filter(|name| wanted.iter().any(|library| name.starts_with(library)) && !name.ends_with("-dev"))
 }
 
 /// A version as the name of a folder that may stand in a search path.
@@ -202,7 +204,7 @@ mod tests {
         let printed = "rustc-web\n  Depends: libc6\n  Depends: libstd-rust-web-1.97\n |Depends: gcc\n  Depends: libllvm23\n  \
                        Depends: libstd-rust-web-dev\n  Depends: <libc-dev>\n";
 
-        assert_eq!(libraries(printed).collect::<Vec<_>>(), ["libstd-rust-web-1.97", "libllvm23"]);
+        assert_eq!(libraries(printed, &LIBRARIES).collect::<Vec<_>>(), ["libstd-rust-web-1.97", "libllvm23"]);
     }
 
     #[test]

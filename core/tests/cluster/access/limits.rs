@@ -1,0 +1,107 @@
+//! How much of the cluster one principal may have.
+
+use haggle_core::access::Principal;
+use haggle_core::cluster::{Config, Effect, FrameworkCommand, FrameworkEvent};
+use haggle_core::{Reason, TaskState};
+
+use super::{operator, tenant};
+use crate::kit::*;
+
+fn world_of_one_framework_each() -> World {
+    World::with(Config { frameworks_per_principal: 1, ..Config::default() }, remembered())
+}
+
+#[test]
+fn a_principal_has_so_many_frameworks_and_hears_which_limit_it_is() {
+    let mut world = world_of_one_framework_each();
+    let ci = tenant("ci", "*");
+    world.subscribes(&ci, None, "role").unwrap();
+
+    let why = world.subscribes(&ci, None, "role").unwrap_err();
+
+    assert!(why.starts_with("\"ci\" (framework) is at its limit frameworks=1: it has 1, and needs another"), "{why}");
+    assert_eq!(world.cluster.frameworks().len(), 1);
+}
+
+#[test]
+fn neither_other_principals_nor_the_owner_notice_that_one_has_all_its_frameworks() {
+    let mut world = world_of_one_framework_each();
+    world.subscribes(&tenant("ci", "*"), None, "role").unwrap();
+
+    assert!(world.subscribes(&tenant("other", "*"), None, "role").is_ok());
+    assert!(world.subscribes(&operator("ada"), None, "role").is_ok());
+    for _ in 0..3 {
+        assert!(world.subscribes(&Principal::owner(), None, "role").is_ok());
+    }
+}
+
+#[test]
+fn a_framework_that_comes_back_is_not_another_one() {
+    let mut world = world_of_one_framework_each();
+    let ci = tenant("ci", "*");
+    let framework = world.subscribes(&ci, None, "role").unwrap();
+
+    assert!(world.subscribes(&ci, Some(framework.id), "role").is_ok());
+}
+
+#[test]
+fn a_framework_that_ends_makes_room_for_the_next() {
+    let mut world = world_of_one_framework_each();
+    let ci = tenant("ci", "*");
+    let framework = world.subscribes(&ci, None, "role").unwrap();
+
+    world.framework_says(framework, FrameworkCommand::Teardown);
+
+    assert!(world.subscribes(&ci, None, "role").is_ok());
+}
+
+#[test]
+fn the_frameworks_that_are_remembered_count() {
+    let mut recovered = remembered();
+    let mut world = World::new();
+    let ci = tenant("ci", "*");
+    let framework = world.subscribes(&ci, None, "role").unwrap();
+    let record = haggle_core::cluster::FrameworkRecord { info: framework_info("role"), principal: "ci".into() };
+    recovered.frameworks = vec![(framework.id, record)];
+    let mut world = World::with(Config { frameworks_per_principal: 1, ..Config::default() }, recovered);
+
+    assert!(world.subscribes(&ci, None, "role").is_err());
+    assert!(world.subscribes(&tenant("other", "*"), None, "role").is_ok());
+}
+
+#[test]
+fn a_principals_tasks_are_counted_over_all_its_frameworks() {
+    let mut world = World::with(Config { tasks_per_principal: 1, ..Config::default() }, remembered());
+    let ci = tenant("ci", "*");
+    let first = world.subscribes(&ci, None, "role").unwrap();
+    world.agent(2, 1024);
+    world.launch(first, 1);
+    let second = world.subscribes(&ci, None, "role").unwrap();
+    world.framework_says(first, FrameworkCommand::Suppress);
+    world.agent(2, 1024);
+    let offer = world.open_offer(second);
+
+    let effects = world.accept(second, &[offer], &[task(second, 1, 1, 512)]);
+
+    let told = effects.iter().find_map(|effect| match effect {
+        Effect::ToFramework(_, FrameworkEvent::Update(status)) => Some(status),
+        _ => None,
+    });
+    let told = told.expect("it is told");
+    assert_eq!((told.state, told.reason), (TaskState::Dropped, Some(Reason::FrameworkLimit)));
+    assert!(told.message.contains("\"ci\" is at its limit tasks=1: it has 1 that run"), "{}", told.message);
+}
+
+#[test]
+fn of_a_message_that_launches_too_many_the_first_are_launched() {
+    let mut world = World::with(Config { tasks_per_principal: 2, ..Config::default() }, remembered());
+    let framework = world.subscribes(&tenant("ci", "*"), None, "role").unwrap();
+    world.agent(4, 4096);
+    let offer = world.open_offer(framework);
+    let tasks: Vec<_> = (1..=3).map(|number| task(framework, number, 1, 512)).collect();
+
+    world.accept(framework, &[offer], &tasks);
+
+    let states: Vec<_> = tasks.iter().map(|task| world.state_of(task.id)).collect();
+    assert_eq!(states, [Some(TaskState::Staging), Some(TaskState::Staging), None]);
+}

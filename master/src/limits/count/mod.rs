@@ -1,0 +1,197 @@
+//! What each principal has and does at the moment. Time is an argument.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use haggle_core::access::{Kind, Principal};
+
+use super::bucket::Bucket;
+use super::table::{Limit, Limits, NONE};
+
+/// With so many, those who hold nothing are forgotten, and have their budgets anew: some megabytes. Above the connections
+/// that there may be.
+const MANY: usize = 32_768;
+
+/// With fewer than these, nobody need be forgotten.
+const FEW: usize = 1_024;
+
+/// Of a principal at a limit, one line in so much time.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
+
+const SECOND: Duration = Duration::from_secs(1);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Two of the same name and kind are one principal, whichever tokens they come with.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    name: Arc<str>,
+    kind: &'static str,
+}
+
+impl Key {
+    /// Whose it is counted as; nobody's for those who are not limited. The owner runs the master and can end it, so that a
+    /// limit would keep nothing from it; the agents and frameworks of a master on loopback all come as the owner.
+    pub(super) fn of(who: &Principal) -> Option<Self> {
+        match who.kind {
+            Kind::Owner | Kind::Master => None,
+            _ => Some(Self { name: Arc::clone(&who.name), kind: who.kind.word() }),
+        }
+    }
+}
+
+/// A principal is at a limit.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) struct Over {
+    /// As it is told of.
+    pub(crate) who: String,
+    pub(crate) limit: Limit,
+    pub(crate) most: u64,
+    pub(crate) has: u64,
+    /// After how long it is not any more. `None`: when something of its has ended.
+    pub(crate) after: Option<Duration>,
+}
+
+impl fmt::Display for Over {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { who, limit, most, has, after } = self;
+        let (name, what, most, has) = (limit.name(), limit.what(), limit.amount(*most), limit.amount(*has));
+        write!(f, "{who} is at its limit {name}={most} ({what}): it has {has}; ")?;
+        match after {
+            // Rounded up, for a wait that is too short is of no use.
+            Some(after) => write!(f, "try again in {} s", after.as_nanos().div_ceil(SECOND.as_nanos()))?,
+            None => write!(f, "end some of them")?,
+        }
+        write!(f, ", or have the master started with a higher --limit {name}=…")
+    }
+}
+
+/// What one principal has.
+#[derive(Debug, Default)]
+struct Usage {
+    held: [u64; HELD.len()],
+    calls: Bucket,
+    bytes: Bucket,
+    /// Of which limits was complained when, and of how many refusals not.
+    complaints: Vec<(Limit, Instant, u64)>,
+}
+
+/// What is held, from when it is begun to its end.
+const HELD: [Limit; 5] = [Limit::Connections, Limit::CallsOpen, Limit::LogReads, Limit::Watches, Limit::Transfers];
+
+impl Usage {
+    fn held(&mut self, limit: Limit) -> &mut u64 {
+        let at = HELD.iter().position(|held| *held == limit).expect("only these are held");
+        &mut self.held[at]
+    }
+
+    fn holds(&self) -> bool {
+        self.held.iter().any(|&held| held > 0)
+    }
+
+    /// Whether it is as if it had never been here.
+    fn is_idle(&self, now: Instant) -> bool {
+        !self.holds()
+            && self.calls.is_full(now)
+            && self.bytes.is_full(now)
+            && self.complaints.iter().all(|(_, said, _)| now >= *said + COMPLAIN_EVERY)
+    }
+}
+
+/// Everybody who is limited and was heard of lately.
+#[derive(Debug)]
+pub(super) struct Principals {
+    limits: Limits,
+    known: HashMap<Key, Usage>,
+    /// With so many, the idle ones are forgotten.
+    forget_at: usize,
+}
+
+impl Principals {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self { limits, known: HashMap::new(), forget_at: FEW }
+    }
+
+    pub(super) fn limit(&self, limit: Limit) -> u64 {
+        self.limits.get(limit)
+    }
+
+    /// A call is begun.
+    pub(super) fn call(&mut self, who: &Principal, key: &Key, now: Instant) -> Result<(), Over> {
+        self.take(who, key, now, Limit::CallsPerSecond, 1)
+    }
+
+    /// So many bytes are brought.
+    pub(super) fn bring(&mut self, who: &Principal, key: &Key, now: Instant, bytes: u64) -> Result<(), Over> {
+        self.take(who, key, now, Limit::UploadBytesPerDay, bytes)
+    }
+
+    /// One of these more is held, until it is [released](Self::release).
+    pub(super) fn hold(&mut self, who: &Principal, key: &Key, now: Instant, limit: Limit) -> Result<(), Over> {
+        let most = self.limits.get(limit);
+        let held = self.usage(key, now).held(limit);
+        if *held >= most {
+            return Err(Over { who: who.to_string(), limit, most, has: *held, after: None });
+        }
+        *held += 1;
+        Ok(())
+    }
+
+    /// One of these is held no more.
+    pub(super) fn release(&mut self, key: &Key, limit: Limit) {
+        // Whoever holds something is never forgotten.
+        if let Some(usage) = self.known.get_mut(key) {
+            *usage.held(limit) -= 1;
+        }
+    }
+
+    /// Whether to say that somebody is at a limit: how many refusals were not told since the last time. `None`: it was
+    /// told within the minute.
+    pub(super) fn complain(&mut self, key: &Key, now: Instant, limit: Limit) -> Option<u64> {
+        let complaints = &mut self.usage(key, now).complaints;
+        let Some((_, said, kept)) = complaints.iter_mut().find(|(of, ..)| *of == limit) else {
+            complaints.push((limit, now, 0));
+            return Some(0);
+        };
+        if now < *said + COMPLAIN_EVERY {
+            *kept += 1;
+            return None;
+        }
+        *said = now;
+        Some(std::mem::take(kept))
+    }
+
+    fn take(&mut self, who: &Principal, key: &Key, now: Instant, limit: Limit, amount: u64) -> Result<(), Over> {
+        let most = self.limits.get(limit);
+        if most == NONE {
+            return Ok(());
+        }
+        let usage = self.usage(key, now);
+        let (bucket, period) = match limit {
+            Limit::UploadBytesPerDay => (&mut usage.bytes, DAY),
+            _ => (&mut usage.calls, SECOND),
+        };
+        bucket.take(now, amount, most, period).map_err(|after| Over {
+            who: who.to_string(),
+            limit,
+            most,
+            has: bucket.used(now, most, period),
+            after: Some(after),
+        })
+    }
+
+    fn usage(&mut self, key: &Key, now: Instant) -> &mut Usage {
+        if self.known.len() >= self.forget_at && !self.known.contains_key(key) {
+            self.known.retain(|_, usage| !usage.is_idle(now));
+            if self.known.len() >= MANY {
+                self.known.retain(|_, usage| usage.holds());
+            }
+            self.forget_at = (2 * self.known.len()).clamp(FEW, MANY);
+        }
+        self.known.entry(key.clone()).or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests;

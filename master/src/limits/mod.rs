@@ -1,0 +1,145 @@
+//! How much one principal may have and do, so that nobody else notices when it wants too much.
+//!
+//! ```text
+//! guard ─────── connections, calls, logs, watches, transfers ─┐
+//! artifacts ─── bytes brought and kept ───────────────────────┼─> RESOURCE_EXHAUSTED with the name of the limit
+//! cluster ───── frameworks, tasks ────────────────────────────┘
+//! ```
+//!
+//! What is said on a session is not counted here: heartbeats, acknowledgements and updates are bounded by the window of
+//! their stream, and everybody takes turns at being heard.
+
+mod bucket;
+mod count;
+mod held;
+mod table;
+
+use std::fmt::Display;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use haggle_core::access::{Principal, Verb};
+use tonic::Status;
+use tracing::warn;
+
+pub use table::{Limit, LimitSetting, Limits, NotALimit};
+
+pub(crate) use count::Over;
+pub(crate) use held::held;
+
+use count::{Key, Principals};
+
+impl From<Over> for Status {
+    fn from(over: Over) -> Self {
+        Self::resource_exhausted(over.to_string())
+    }
+}
+
+/// Counts. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Limiter(Arc<Mutex<Principals>>);
+
+impl Limiter {
+    pub(crate) fn new(limits: Limits) -> Self {
+        Self(Arc::new(Mutex::new(Principals::new(limits))))
+    }
+
+    /// A call is begun on that connection. What it holds is held until the places are dropped.
+    ///
+    /// # Errors
+    /// When the caller is at a limit.
+    pub(crate) fn begin(
+        &self,
+        who: &Principal,
+        verb: Verb,
+        connection: Option<&Counted>,
+        now: Instant,
+    ) -> Result<Vec<Place>, Over> {
+        let Some(key) = Key::of(who) else { return Ok(Vec::new()) };
+        let begin = || -> Result<Vec<Place>, Over> {
+            self.lock().call(who, &key, now)?;
+            if let Some(connection) = connection {
+                connection.count(|| self.hold(who, &key, Limit::Connections, now))?;
+            }
+            let mut places = vec![self.hold(who, &key, Limit::CallsOpen, now)?];
+            if let Some(limit) = held_by(verb) {
+                places.push(self.hold(who, &key, limit, now)?);
+            }
+            Ok(places)
+        };
+        begin().inspect_err(|over| self.complain(who, over.limit, over, now))
+    }
+
+    /// So many bytes of an artifact have come.
+    ///
+    /// # Errors
+    /// When that is more than it may bring within a day.
+    pub(crate) fn bring(&self, who: &Principal, bytes: u64, now: Instant) -> Result<(), Over> {
+        let Some(key) = Key::of(who) else { return Ok(()) };
+        let brought = self.lock().bring(who, &key, now, bytes);
+        brought.inspect_err(|over| self.complain(who, over.limit, over, now))
+    }
+
+    /// How much it may have of something that is counted elsewhere. `None`: it has no limit.
+    pub(crate) fn most(&self, who: &Principal, limit: Limit) -> Option<u64> {
+        Key::of(who).map(|_| self.lock().limit(limit))
+    }
+
+    /// Says in the log that somebody is at a limit, once a minute.
+    pub(crate) fn complain(&self, who: &Principal, limit: Limit, over: &dyn Display, now: Instant) {
+        let Some(key) = Key::of(who) else { return };
+        let due = self.lock().complain(&key, now, limit);
+        match due {
+            None => {}
+            Some(0) => warn!("{over}"),
+            Some(kept) => warn!("{over}; {kept} more were refused since the last such line"),
+        }
+    }
+
+    fn hold(&self, who: &Principal, key: &Key, limit: Limit, now: Instant) -> Result<Place, Over> {
+        self.lock().hold(who, key, now, limit)?;
+        Ok(Place { limiter: self.clone(), key: key.clone(), limit })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Principals> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a call holds beside a place among all calls.
+fn held_by(verb: Verb) -> Option<Limit> {
+    match verb {
+        Verb::Watch => Some(Limit::Watches),
+        Verb::ReadLog => Some(Limit::LogReads),
+        Verb::Upload | Verb::Download => Some(Limit::Transfers),
+        _ => None,
+    }
+}
+
+/// One of those that a principal holds; given back when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Place {
+    limiter: Limiter,
+    key: Key,
+    limit: Limit,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.limiter.lock().release(&self.key, self.limit);
+    }
+}
+
+/// For whom a connection is counted: whoever is the first that is let in on it. Goes with the connection and its last call.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Counted(Arc<Mutex<Option<Place>>>);
+
+impl Counted {
+    fn count(&self, hold: impl FnOnce() -> Result<Place, Over>) -> Result<(), Over> {
+        let mut counted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if counted.is_none() {
+            *counted = Some(hold()?);
+        }
+        Ok(())
+    }
+}

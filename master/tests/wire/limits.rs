@@ -1,0 +1,231 @@
+//! What one principal may have and do, and that nobody else notices when it wants more.
+
+use futures_util::future::join_all;
+use haggle_master::{Config, Master};
+use haggle_proto::v1;
+use haggle_proto::v1::artifacts_client::ArtifactsClient;
+use haggle_proto::v1::framework_call::Call;
+use haggle_proto::v1::framework_event::Event;
+use haggle_proto::v1::operator_client::OperatorClient;
+use haggle_proto::v1::{OutputStream, PrincipalKind, TaskState};
+use tempfile::TempDir;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Code, Status};
+
+use crate::access::{create, newcomer, shows, two_tenants, wanted, who_am_i};
+use crate::peers::{self, Agent, Framework, Wire, artifacts, loopback, operator, spec, upload_on, wire};
+
+fn limited(settings: &[&str]) -> Config {
+    let mut config = Config::new(loopback());
+    settings.iter().for_each(|setting| config.limits.set(setting.parse().unwrap()));
+    config
+}
+
+async fn master(settings: &[&str]) -> Master {
+    Master::start(limited(settings)).await.unwrap()
+}
+
+async fn framework(master: &Master, name: &str) -> Wire {
+    newcomer(master, PrincipalKind::Framework, name, &[]).await.0
+}
+
+/// Two connections of one principal.
+async fn twice(master: &Master, name: &str) -> [Wire; 2] {
+    let text = create(master, wanted(PrincipalKind::Framework, name, &[])).await.text;
+    [wire(master, shows(&text)).await, wire(master, shows(&text)).await]
+}
+
+/// Makes sure that somebody was refused for this limit, and is told how high it is.
+fn is_at(refused: Status, limit: &str) {
+    assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
+    assert!(refused.message().contains(&format!("is at its limit {limit}")), "{refused}");
+    assert!(refused.message().contains("it has "), "{refused}");
+}
+
+/// Makes a call until it is not refused any more.
+async fn until_taken<T>(call: impl AsyncFn() -> Result<T, Status>) -> T {
+    loop {
+        match call().await {
+            Ok(taken) => return taken,
+            Err(refused) => assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_calls_too_often_is_refused_and_nobody_else() {
+    let master = master(&["calls-per-second=1"]).await;
+    let (ci, other) = (framework(&master, "ci").await, framework(&master, "other").await);
+
+    let answers = join_all((0..50).map(|_| who_am_i(ci.clone()))).await;
+
+    let refused: Vec<_> = answers.into_iter().filter_map(Result::err).collect();
+    assert!(refused.len() > 25, "{} of 50 were refused", refused.len());
+    refused.into_iter().for_each(|refused| is_at(refused, "calls-per-second=1"));
+    who_am_i(other).await.unwrap();
+    for owned in join_all((0..50).map(async |_| who_am_i(wire(&master, peers::owner(&master)).await).await)).await {
+        owned.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn of_open_calls_and_sessions_one_has_so_many() {
+    let master = master(&["calls-open=1"]).await;
+    let (ci, other) = (framework(&master, "ci").await, framework(&master, "other").await);
+    let session = Framework::subscribe_on(ci.clone(), None, "").await.unwrap();
+
+    is_at(who_am_i(ci.clone()).await.unwrap_err(), "calls-open=1");
+
+    who_am_i(other).await.unwrap();
+    drop(session);
+    until_taken(async || who_am_i(ci.clone()).await).await;
+}
+
+#[tokio::test]
+async fn of_connections_one_has_so_many() {
+    let master = master(&["connections=1"]).await;
+    let [first, second] = twice(&master, "ci").await;
+    let other = framework(&master, "other").await;
+    who_am_i(first.clone()).await.unwrap();
+
+    is_at(who_am_i(second.clone()).await.unwrap_err(), "connections=1");
+
+    who_am_i(first.clone()).await.unwrap();
+    who_am_i(other).await.unwrap();
+    drop(first);
+    until_taken(async || who_am_i(second.clone()).await).await;
+}
+
+#[tokio::test]
+async fn a_watch_that_ends_makes_room_for_the_next() {
+    let master = master(&["watches=1"]).await;
+    let (ci, other) = (framework(&master, "ci").await, framework(&master, "other").await);
+    let watch = async |wire: &Wire| OperatorClient::new(wire.clone()).watch(v1::WatchRequest {}).await;
+    let watched = watch(&ci).await.unwrap();
+
+    is_at(watch(&ci).await.unwrap_err(), "watches=1");
+
+    who_am_i(ci.clone()).await.unwrap();
+    watch(&other).await.unwrap();
+    drop(watched);
+    until_taken(async || watch(&ci).await).await;
+}
+
+#[tokio::test]
+async fn of_logs_one_reads_so_many_at_once() {
+    let master = master(&["log-reads=1"]).await;
+    let (_agent, [a, _], _frameworks, task) = two_tenants(&master).await;
+    let request =
+        v1::ReadLogRequest { task: task.id, stream: OutputStream::Stdout.into(), follow: true, ..Default::default() };
+    let read = async |wire: &Wire| OperatorClient::new(wire.clone()).read_log(request.clone()).await;
+    let first = read(&a).await.unwrap();
+
+    is_at(read(&a).await.unwrap_err(), "log-reads=1");
+
+    let owner = wire(&master, peers::owner(&master)).await;
+    read(&owner).await.unwrap();
+    drop(first);
+    until_taken(async || read(&a).await).await;
+}
+
+#[tokio::test]
+async fn of_uploads_and_downloads_one_has_so_many_at_once() {
+    let master = master(&["transfers=1"]).await;
+    let (ci, other) = (framework(&master, "ci").await, framework(&master, "other").await);
+    let (chunks, outgoing) = mpsc::channel(1);
+    let mut client = ArtifactsClient::new(ci.clone());
+    let upload = tokio::spawn(async move { client.upload(ReceiverStream::new(outgoing)).await });
+    for data in ["some", " more"] {
+        // The second is taken when the first was, by a call that has begun.
+        chunks.send(v1::UploadChunk { data: data.as_bytes().to_vec().into(), ..Default::default() }).await.unwrap();
+    }
+
+    let second = loop {
+        match upload_on(ci.clone(), None, b"other bytes").await {
+            // It came before the first one.
+            Ok(_) => {}
+            Err(refused) => break refused,
+        }
+    };
+
+    is_at(second, "transfers=1");
+    upload_on(other, None, b"other bytes").await.unwrap();
+    drop(chunks);
+    upload.await.unwrap().unwrap();
+    until_taken(async || upload_on(ci.clone(), None, b"other bytes").await).await;
+}
+
+#[tokio::test]
+async fn of_bytes_one_brings_so_many_a_day_kept_or_not() {
+    let master = master(&["upload-bytes-per-day=16B"]).await;
+    let (ci, other) = (framework(&master, "ci").await, framework(&master, "other").await);
+    for _ in 0..2 {
+        upload_on(ci.clone(), None, b"8 bytes.").await.unwrap();
+    }
+
+    is_at(upload_on(ci.clone(), None, b"8 bytes.").await.unwrap_err(), "upload-bytes-per-day=16 B");
+
+    upload_on(other, None, b"8 bytes.").await.unwrap();
+    who_am_i(ci).await.unwrap();
+}
+
+#[tokio::test]
+async fn of_the_store_one_has_so_much_over_restarts_and_others_have_theirs() {
+    let folder = TempDir::new().unwrap();
+    let config = || Config { state: Some(folder.path().join("state")), ..limited(&["upload-bytes=16B"]) };
+    let first = Master::start(config()).await.unwrap();
+    let ci = create(&first, wanted(PrincipalKind::Framework, "ci", &[])).await.text;
+    upload_on(wire(&first, shows(&ci)).await, None, b"first 8.").await.unwrap();
+    first.stop().await;
+    let master = Master::start(config()).await.unwrap();
+    let (ci, other) = (wire(&master, shows(&ci)).await, framework(&master, "other").await);
+
+    for same in [&b"first 8."[..], b"first 8.", b"second 8"] {
+        upload_on(ci.clone(), None, same).await.unwrap();
+    }
+    is_at(upload_on(ci.clone(), None, b"third 8.").await.unwrap_err(), "upload-bytes=16 B");
+
+    upload_on(other, None, b"third 8.").await.unwrap();
+    let owned = [&b"first 8."[..], b"second 8", b"third 8.", b"fourth 8"];
+    for bytes in owned {
+        upload_on(wire(&master, peers::owner(&master)).await, None, bytes).await.unwrap();
+    }
+    let digest = upload_on(wire(&master, peers::owner(&master)).await, None, b"third 8.").await.unwrap().digest;
+    let stat = artifacts(&master).await.stat(v1::ArtifactRef { digest }).await.unwrap().into_inner();
+    assert_eq!(stat.size_bytes, 8);
+}
+
+#[tokio::test]
+async fn of_frameworks_one_has_so_many() {
+    let master = master(&["frameworks=1"]).await;
+    let (ci, other) = (framework(&master, "ci").await, framework(&master, "other").await);
+    let first = Framework::subscribe_on(ci.clone(), None, "").await.unwrap();
+
+    is_at(Framework::subscribe_on(ci.clone(), None, "").await.err().unwrap(), "frameworks=1");
+
+    Framework::subscribe_on(other, None, "").await.unwrap();
+    first.say(Call::Teardown(v1::Teardown {})).await;
+    first.ended().await;
+    Framework::subscribe_on(ci, None, "").await.unwrap();
+}
+
+#[tokio::test]
+async fn of_tasks_one_has_so_many_over_all_its_frameworks() {
+    let master = master(&["tasks=1"]).await;
+    let _agent = Agent::register(&master, None).await;
+    let mut ci = Framework::subscribe_on(framework(&master, "ci").await, None, "").await.unwrap();
+    let offer = ci.offer().await;
+
+    ci.accept(&offer, vec![spec(ci.id, 1), spec(ci.id, 2)]).await;
+
+    let dropped = loop {
+        if let Event::Update(update) = ci.event().await {
+            break update;
+        }
+    };
+    assert_eq!((dropped.state(), dropped.task.unwrap().number), (TaskState::Dropped, 2));
+    assert!(dropped.message.contains("\"ci\" is at its limit tasks=1: it has 1"), "{}", dropped.message);
+    let tasks = peers::tasks(&mut operator(&master).await, false).await;
+    assert_eq!(tasks.len(), 1);
+}
