@@ -1,18 +1,18 @@
 //! Very many tasks: how long their agent takes to register with all of them, how long it takes to list them, and what both
 //! cost in memory.
 
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use haggle_core::cluster::{AgentCommand, AgentIdentity, HeldTask};
 use haggle_core::{AgentInfo, AgentKey, Bytes, FrameworkId, MilliCpu, Resources, TaskId, TaskState, UpdateId};
-use haggle_kit::{Cluster, binary, until};
+use haggle_kit::{Cluster, until};
 use haggle_proto::v1::agent_order::Order;
 use haggle_proto::v1::agents_client::AgentsClient;
 use haggle_proto::v1::{AgentOrders, AgentReport, AgentReports};
 use haggle_proto::{MESSAGE_MAX, v1};
-use haggle_sdk::{Client, Framework, FrameworkInfo};
+use haggle_sdk::{Framework, FrameworkInfo};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
@@ -67,11 +67,7 @@ async fn listing(tasks: u64, figures: &mut Vec<Figure>) -> anyhow::Result<()> {
     let _agent = Played::register(&cluster, tasks).await?;
     let before = of_master(&cluster)?;
     let began = Instant::now();
-    let mut ps = Command::new(binary("haggle"))
-        .args(["ps", "--all", "--master", &cluster.url])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .spawn()?;
+    let mut ps = cluster.command(&["ps", "--all"]).stdout(Stdio::null()).spawn()?;
     let (ended, most) = most_held(&mut ps).await?;
     anyhow::ensure!(ended, "haggle ps failed");
     let took = began.elapsed().as_secs_f64();
@@ -93,11 +89,12 @@ struct Played {
 impl Played {
     /// Registers with so many tasks in pieces; from its first word until the master knows all of them.
     async fn register(cluster: &Cluster, held: u64) -> anyhow::Result<(Self, Duration)> {
-        let client = Client::connect(&cluster.url).await?;
+        let client = cluster.client().await;
         let info = FrameworkInfo { name: "held".into(), role: "held".into(), failover_timeout: AN_HOUR };
         let (framework, events) = Framework::connect(&client, info).await?;
         let endpoint = Endpoint::from_shared(cluster.url.clone())?.tcp_nodelay(true);
-        let mut agents = AgentsClient::new(endpoint.connect().await?).max_decoding_message_size(MESSAGE_MAX);
+        let connection = cluster.home().show(&cluster.url, endpoint.connect().await?);
+        let mut agents = AgentsClient::new(connection).max_decoding_message_size(MESSAGE_MAX);
         let (reports, waiting) = mpsc::channel(4);
         let id = framework.id();
         let says = reports.clone();

@@ -21,7 +21,7 @@ fn assert_refused(output: &Output, code: i32, says: &[&str]) {
 
 fn haggle(args: &[&str]) -> Output {
     let mut command = haggle_kit::command(&binary("haggle"));
-    Home::below(Path::new("/nonexistent")).take_in(&mut command);
+    Home::below(Path::new("/dev/null")).take_in(&mut command);
     command.args(args).stdin(Stdio::null()).output().unwrap()
 }
 

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 pub(crate) fn embedded(args: &[&str]) -> Command {
     let mut command = haggle_kit::command(&binary("haggle"));
     // A user who is logged in to nothing.
-    Home::below(Path::new("/nonexistent")).take_in(&mut command);
+    Home::below(Path::new("/dev/null")).take_in(&mut command);
     command.arg("run").args(args).stdin(Stdio::null());
     command
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use haggle_sdk::{Client, ClientBuilder, ConnectError, OwnerTokens};
+use haggle_tls::{Authorized, Pass};
 
 /// Folders of a user of their own, below one folder. Compiled modules are shared with everybody.
 #[derive(Clone, Debug)]
@@ -31,6 +32,15 @@ impl Home {
     /// What this user's masters have left.
     pub fn owner_tokens(&self) -> OwnerTokens {
         OwnerTokens::in_folder(self.0.join("state/haggle/masters"))
+    }
+
+    /// A connection on which every call shows what the master at this URL has left for this user.
+    ///
+    /// # Panics
+    /// When the URL names no port.
+    pub fn show<S>(&self, url: &str, connection: S) -> Authorized<S> {
+        let port = url.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).expect("the URL names a port");
+        Pass::owner(&self.owner_tokens(), port).show(connection)
     }
 
     /// A connection to a master of this user's.

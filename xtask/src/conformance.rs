@@ -125,7 +125,7 @@ impl Case {
         let mut command = Command::new(haggle);
         command.arg("run").arg(&self.module).args(["--timeout", TIMEOUT]);
         // On a cluster of its own, whatever the user is logged in to.
-        command.env_remove("HAGGLE_MASTER").env_remove("HAGGLE_TOKEN").env("XDG_CONFIG_HOME", "/nonexistent");
+        command.env_remove("HAGGLE_MASTER").env_remove("HAGGLE_TOKEN").env("XDG_CONFIG_HOME", "/dev/null");
         for (name, value) in &self.env {
             command.arg("--env").arg(format!("{name}={value}"));
         }

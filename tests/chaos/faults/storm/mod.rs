@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use haggle_core::TaskState;
-use haggle_kit::{PATIENCE, until};
+use haggle_kit::{Home, PATIENCE, until};
 use haggle_proto::v1::operator_client::OperatorClient;
 use haggle_proto::v1::{GetMasterRequest, ListAgentsRequest};
 use haggle_sdk::{Client, Event, Events, Framework, FrameworkInfo};
@@ -47,7 +47,7 @@ async fn storm() {
     let mut simulated = JoinSet::new();
     for number in 0..agents {
         let agent = Simulated { number, framework: framework.id(), tasks: TASKS, holds: held.clone() };
-        simulated.spawn(agent.live(Arc::clone(&world.reign)));
+        simulated.spawn(agent.live(world.home(), Arc::clone(&world.reign)));
     }
     until_connected(&client, agents, PATIENCE).await.expect("every agent registers with the first master");
     let before = world.reign.leads().await;
@@ -57,7 +57,7 @@ async fn storm() {
     let after = world.reign.leads_after(before.epoch).await;
     let led = Instant::now();
     let url = world.reign.address().expect("a master leads");
-    let probe = Probe::start(format!("http://{url}"));
+    let probe = Probe::start(world.home(), format!("http://{url}"));
     let registered = until_connected(&client, agents, PATIENCE).await;
     let took = led.elapsed().as_secs_f64();
     let all = usize::try_from(agents * TASKS).expect("a number of tasks");
@@ -130,16 +130,17 @@ struct Probe {
 }
 
 impl Probe {
-    fn start(url: String) -> Self {
+    fn start(home: Home, url: String) -> Self {
         let asking = Arc::new(AtomicBool::new(true));
         let goes_on = Arc::clone(&asking);
         let runtime = runtime::Builder::new_current_thread().enable_all().build().expect("a runtime can be made");
         let thread = thread::spawn(move || {
             runtime.block_on(async {
-                let channel = Endpoint::from_shared(url).expect("the address of a master").connect_lazy();
-                let mut operator = OperatorClient::new(channel);
+                let endpoint = Endpoint::from_shared(url.clone()).expect("the address of a master");
+                let channel = endpoint.connect_lazy();
                 let mut took = Vec::new();
                 while goes_on.load(Ordering::Relaxed) {
+                    let mut operator = OperatorClient::new(home.show(&url, channel.clone()));
                     let asked = Instant::now();
                     let master = operator.get_master(GetMasterRequest {}).await;
                     let answered = asked.elapsed().as_secs_f64();

@@ -7,6 +7,7 @@ use haggle_core::cluster::{AgentCommand, AgentIdentity, HeldTask};
 use haggle_core::{
     AgentId, AgentInfo, AgentKey, Bytes, FrameworkId, Member, MilliCpu, Resources, TaskId, TaskState, UpdateId,
 };
+use haggle_kit::Home;
 use haggle_proto::MESSAGE_MAX;
 use haggle_proto::v1::agent_order::Order;
 use haggle_proto::v1::agents_client::AgentsClient;
@@ -35,25 +36,26 @@ pub(super) struct Simulated {
 
 impl Simulated {
     /// Keeps a session with whoever leads.
-    pub(super) async fn live(self, masters: Arc<Masters>) {
+    pub(super) async fn live(self, home: Home, masters: Arc<Masters>) {
         let mut member = None;
         loop {
             if let Some(address) = masters.address() {
                 // Whatever ended it, there is another one.
-                let _ = self.session(&format!("http://{address}"), &mut member).await;
+                let _ = self.session(&home, &format!("http://{address}"), &mut member).await;
             }
             sleep(PAUSE).await;
         }
     }
 
-    async fn session(&self, url: &str, member: &mut Option<Member<AgentId>>) -> anyhow::Result<()> {
+    async fn session(&self, home: &Home, url: &str, member: &mut Option<Member<AgentId>>) -> anyhow::Result<()> {
         let endpoint = Endpoint::from_shared(url.to_owned())?.tcp_nodelay(true).connect_timeout(CONNECT_TIMEOUT);
         let (reports, waiting) = mpsc::channel(4);
         let say = async |command: AgentCommand| {
             reports.send(AgentReports { reports: vec![AgentReport::from(command)] }).await
         };
         say(self.registration(*member)).await?;
-        let mut agents = AgentsClient::new(endpoint.connect().await?).max_decoding_message_size(MESSAGE_MAX);
+        let connection = home.show(url, endpoint.connect().await?);
+        let mut agents = AgentsClient::new(connection).max_decoding_message_size(MESSAGE_MAX);
         let mut orders = agents.session(ReceiverStream::new(waiting)).await?.into_inner();
         let mut heartbeat = interval(HEARTBEAT);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
