@@ -4,7 +4,6 @@ use std::fs::File;
 use std::io::{self, Read, stdin};
 use std::path::{Path, PathBuf};
 
-use tracing::warn;
 use zeroize::Zeroizing;
 
 /// Above every token. A file that is longer is another one.
@@ -50,7 +49,7 @@ fn warn_when_shared(path: &Path, file: &File) {
         && metadata.permissions().mode() & 0o077 != 0
     {
         let path = path.display();
-        warn!("{path} holds a secret, and others on this machine may read it: chmod 600 {path}");
+        tracing::warn!("{path} holds a secret, and others on this machine may read it: chmod 600 {path}");
     }
 }
 
