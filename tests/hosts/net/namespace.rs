@@ -25,9 +25,7 @@ struct Owned(String);
 impl Namespace {
     /// A new one with nothing in it but its loopback, whose name no other process takes.
     pub(crate) fn new(what: &str) -> Self {
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("{PREFIX}-{}-{number}-{what}", std::process::id());
+        let name = new_name(what);
         run(Command::new("ip").args(["netns", "add", &name]));
         let namespace = Self(Arc::new(Owned(name)));
         namespace.ip("link set lo up");
@@ -82,16 +80,22 @@ impl Drop for Owned {
     }
 }
 
+/// A name that nobody else gives, in this process or another.
+fn new_name(what: &str) -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    format!("{PREFIX}-{}-{number}-{what}", std::process::id())
+}
+
 /// Whether this machine lets us make namespaces and run programs in them.
 pub(super) fn allowed() -> Result<(), String> {
-    let name = format!("{PREFIX}-{}-probe", std::process::id());
-    let tries = [vec!["netns", "add", &name], vec!["netns", "exec", &name, "true"], vec!["netns", "del", &name]];
-    for words in tries {
-        let words = words.join(" ");
-        let output = Command::new("ip").args(words.split(' ')).output().map_err(|error| format!("no `ip`: {error}"))?;
+    let name = new_name("probe");
+    for words in [&["netns", "add", &name][..], &["netns", "exec", &name, "true"], &["netns", "del", &name]] {
+        let output = Command::new("ip").args(words).output().map_err(|error| format!("no `ip`: {error}"))?;
         if !output.status.success() {
             let _ = Command::new("ip").args(["netns", "del", &name]).output();
-            return Err(format!("`ip {words}`: {}", String::from_utf8_lossy(&output.stderr).trim()));
+            let why = String::from_utf8_lossy(&output.stderr);
+            return Err(format!("`ip {}`: {}", words.join(" "), why.trim()));
         }
     }
     Ok(())
