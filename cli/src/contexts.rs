@@ -81,7 +81,7 @@ impl Contexts {
     pub(crate) fn read(path: &Path) -> Result<Self, ContextError> {
         match fs::read_to_string(path) {
             Ok(text) => Self::parse(&text).map_err(|what| ContextError::Malformed { path: path.to_owned(), what }),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => Ok(Self::default()),
             Err(source) => Err(ContextError::Unreadable { path: path.to_owned(), source }),
         }
     }

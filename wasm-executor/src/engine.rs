@@ -174,7 +174,7 @@ fn engine(meter: Meter, max_tasks: usize) -> wasmtime::Result<Engine> {
 }
 
 /// Bytes that the pool of [`compiling`] maps and never touches: its tables, of pointers, each in pages of its own.
-#[cfg(target_os = "linux")]
+#[cfg(any(target_os = "linux", windows))]
 pub(crate) const COMPILING_RESERVES: u64 =
     2 * CORE_INSTANCES_PER_COMPONENT as u64 * (TABLE_ELEMENTS as u64 * 8).next_multiple_of(64 << 10);
 
