@@ -93,10 +93,12 @@ pub(crate) fn cargo(workspace: &Workspace, system: System) -> anyhow::Result<Com
 /// # Errors
 /// When it has a warning.
 pub(crate) fn lint(mut cargo: Command, system: System) -> anyhow::Result<()> {
-    step(
-        &format!("lints for {}", system.triple()),
-        cargo.args(["clippy", "--quiet", "--locked"]).args(EVERYTHING).args(STRICT),
-    )
+    cargo.args(["clippy", "--quiet", "--locked"]).args(EVERYTHING);
+    if system == System::Windows {
+        // They run on Unix, and drive the program for Windows from there.
+        cargo.args(["--exclude", "haggle-tests"]);
+    }
+    step(&format!("lints for {}", system.triple()), cargo.args(STRICT))
 }
 
 /// zig's clang for this system. Without the flags that Rust's build scripts give every clang and zig reads in its own
