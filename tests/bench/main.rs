@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: every figure that Haggle promises, measured on this machine and printed with its unit, its
 //! spread and what it must reach.
 
+mod against;
 mod decisions;
 mod executor;
 mod figure;
@@ -12,6 +13,7 @@ mod processes;
 mod startup;
 mod tasks;
 
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use clap::{Parser, ValueEnum};
@@ -34,6 +36,12 @@ struct Args {
     /// Fail when a figure misses its goal.
     #[arg(long)]
     strict: bool,
+    /// Measure one group in turn with the older programs in this folder, and print the ratios.
+    #[arg(long, value_name = "DIR", conflicts_with = "rows")]
+    against: Option<PathBuf>,
+    /// How many turns each takes.
+    #[arg(long, value_name = "N", default_value_t = 15, requires = "against")]
+    turns: usize,
     /// Measure one group in this process, and print nothing but its rows.
     #[arg(long, hide = true)]
     rows: bool,
@@ -67,8 +75,14 @@ enum Group {
     /// The executor beside which the start is measured.
     #[value(hide = true)]
     Other,
-    /// The cluster over sockets: latency of one task, throughput of many, and the same work on plain threads.
+    /// The cluster over sockets, which is all of the next three.
     Tasks,
+    /// One no-op task after another.
+    Latency,
+    /// 10,000 no-op tasks at once.
+    Throughput,
+    /// The same work as tasks and on plain threads.
+    Threads,
     /// From nothing to a result: `haggle up`, `haggle run`, and the memory of an idle cluster.
     Startup,
     /// Very many tasks: an agent that registers with a million, and `haggle ps` with 300,000.
@@ -81,6 +95,16 @@ impl Group {
     const ALL: [Self; 6] = [Self::Decisions, Self::Executor, Self::Tasks, Self::Startup, Self::Held, Self::Heartbeat];
     const EXECUTOR: [Self; 8] =
         [Self::Start, Self::Rate, Self::Overhead, Self::Density, Self::Crowd, Self::Kill, Self::Memory, Self::Peers];
+    const TASKS: [Self; 3] = [Self::Latency, Self::Throughput, Self::Threads];
+
+    /// What is measured each in a process of its own.
+    fn parts(self) -> Vec<Self> {
+        match self {
+            Self::Executor => Self::EXECUTOR.to_vec(),
+            Self::Tasks => Self::TASKS.to_vec(),
+            other => vec![other],
+        }
+    }
 
     fn name(self) -> String {
         self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
@@ -89,7 +113,7 @@ impl Group {
     fn measure(self, effort: Effort) -> anyhow::Result<Vec<Figure>> {
         match self {
             Self::Decisions => decisions::measure(),
-            Self::Executor => anyhow::bail!("is measured in its parts"),
+            Self::Executor | Self::Tasks => anyhow::bail!("is measured in its parts"),
             Self::Start => executor::start::measure(effort),
             Self::Rate => executor::rate::measure(effort),
             Self::Overhead => executor::overhead::measure(effort),
@@ -100,7 +124,9 @@ impl Group {
             Self::Peers => executor::peers::measure(effort),
             Self::Crun => executor::peers::measure_crun(effort),
             Self::Other => executor::start::be_the_other(),
-            Self::Tasks => runtime()?.block_on(tasks::measure()),
+            Self::Latency => runtime()?.block_on(tasks::latency()),
+            Self::Throughput => runtime()?.block_on(tasks::throughput()),
+            Self::Threads => runtime()?.block_on(tasks::against_threads()),
             Self::Startup => runtime()?.block_on(startup::measure()),
             Self::Held => runtime()?.block_on(held::measure(effort)),
             Self::Heartbeat => runtime()?.block_on(heartbeat::measure()),
@@ -139,12 +165,12 @@ fn main() -> anyhow::Result<ExitCode> {
     println!("| figure | median | min / p99 / max | samples | must reach | reached |");
     println!("|---|---|---|---|---|---|");
     let groups = if args.groups.is_empty() { &Group::ALL } else { &args.groups[..] };
-    let groups = groups.iter().flat_map(|group| match group {
-        Group::Executor => Group::EXECUTOR.to_vec(),
-        &other => vec![other],
-    });
     let mut missed = Vec::new();
-    for group in groups {
+    for group in groups.iter().flat_map(|group| group.parts()) {
+        if let Some(older) = &args.against {
+            against::measure(group, older, args.turns)?.iter().for_each(|ratio| println!("{ratio}"));
+            continue;
+        }
         let status = command(group, args.quick)?.status()?;
         match status.code() {
             Some(0) => {}

@@ -30,12 +30,6 @@ const WHOLE: MilliCpu = MilliCpu::from_cores(1);
 const HALF: MilliCpu = MilliCpu::new(500);
 const ROUNDS: usize = 5;
 
-pub(crate) async fn measure() -> anyhow::Result<Vec<Figure>> {
-    let mut figures = vec![latency().await?, throughput().await?];
-    figures.extend(against_threads().await?);
-    Ok(figures)
-}
-
 /// A task that does nothing, small enough that two hundred of them run at once on two cpus.
 pub(crate) fn noop(module: Digest) -> Task {
     Task::new(module).cpus(MilliCpu::new(10)).mem(Bytes::from_mib(1))
@@ -51,7 +45,7 @@ pub(crate) async fn submit(client: &Client, tasks: Vec<Task>) -> anyhow::Result<
         .collect()
 }
 
-async fn latency() -> anyhow::Result<Figure> {
+pub(crate) async fn latency() -> anyhow::Result<Vec<Figure>> {
     let (_up, client) = Up::ready().await?;
     let module = client.upload_bytes(guests::compile(guests::NOOP)).await?;
     let session = Runner::new(&client).name("one by one").start().await?;
@@ -65,10 +59,10 @@ async fn latency() -> anyhow::Result<Figure> {
         }
     }
     session.close().await;
-    Ok(Figure::new("one no-op task over sockets, submit to result", "ms", Goal::Below(1.0), samples))
+    Ok(vec![Figure::new("one no-op task over sockets, submit to result", "ms", Goal::Below(1.0), samples)])
 }
 
-async fn throughput() -> anyhow::Result<Figure> {
+pub(crate) async fn throughput() -> anyhow::Result<Vec<Figure>> {
     let cluster = Cluster::start(&[AgentFlags::default()]).await;
     let client = cluster.client().await;
     let module = client.upload_bytes(guests::compile(guests::NOOP)).await?;
@@ -81,11 +75,12 @@ async fn throughput() -> anyhow::Result<Figure> {
         anyhow::ensure!(ends.iter().all(|end| end.state == TaskState::Finished), "not every no-op finished");
         samples.push(rate);
     }
-    Ok(Figure::new("10,000 no-op tasks, one framework, one agent of 2 cpus", "tasks/s", Goal::AtLeast(5000.0), samples))
+    let name = "10,000 no-op tasks, one framework, one agent of 2 cpus";
+    Ok(vec![Figure::new(name, "tasks/s", Goal::AtLeast(5000.0), samples)])
 }
 
 /// The same CPU time as tasks and as plain threads, in turn, so that the machine's mood touches both alike.
-async fn against_threads() -> anyhow::Result<Vec<Figure>> {
+pub(crate) async fn against_threads() -> anyhow::Result<Vec<Figure>> {
     let guest = guests::compile(&guests::work(calibrate(guest_cpu)?));
     let native = calibrate(native_cpu)?;
     let cluster = Cluster::start(&[AgentFlags::default()]).await;
