@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-use haggle_tls::{Token, TokenError};
+use haggle_tls::{PrivateFolder, Token, TokenError};
 use tempfile::NamedTempFile;
 use toml_edit::{DocumentMut, Item, Table, value};
 
@@ -97,7 +97,7 @@ impl Contexts {
     ) -> Result<T, ContextError> {
         let unwritable = |source| ContextError::Unwritable { path: path.to_owned(), source };
         let folder = path.parent().unwrap_or(Path::new("."));
-        private_folder(folder).map_err(unwritable)?;
+        PrivateFolder::make(folder).map_err(unwritable)?;
         let lock = File::create(folder.join("contexts.lock")).map_err(unwritable)?;
         lock.lock().map_err(unwritable)?;
         let mut contexts = Self::read(path)?;
@@ -209,15 +209,6 @@ impl fmt::Display for Contexts {
 
 fn string(field: &str, item: &Item) -> Result<String, String> {
     item.as_str().map(str::to_owned).ok_or_else(|| format!("{field} is not a string"))
-}
-
-/// A folder that, when it is made now, only its owner can look into.
-fn private_folder(folder: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
 }
 
 /// A file's name is safe only once its folder is.
