@@ -70,6 +70,16 @@ impl Limiter {
         begin().inspect_err(|over| self.complain(who, over.limit, over, now))
     }
 
+    /// A call is refused whose caller may not make it. It is a call all the same.
+    ///
+    /// # Errors
+    /// When the caller makes too many.
+    pub(crate) fn denied(&self, who: &Principal, now: Instant) -> Result<(), Over> {
+        let Some(key) = Key::of(who) else { return Ok(()) };
+        let called = self.lock().call(who, &key, now);
+        called.inspect_err(|over| self.complain(who, over.limit, over, now))
+    }
+
     /// So many bytes of an artifact have come.
     ///
     /// # Errors
