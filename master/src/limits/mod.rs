@@ -120,6 +120,12 @@ impl Limiter {
 fn held_by(verb: Verb) -> Option<Limit> {
     match verb {
         Verb::Watch => Some(Limit::Watches),
+        Verb::ListAgents
+        | Verb::ListFrameworks
+        | Verb::ListRoles
+        | Verb::ListOffers
+        | Verb::ListTasks
+        | Verb::ListTokens => Some(Limit::Lists),
         Verb::ReadLog => Some(Limit::LogReads),
         Verb::Upload | Verb::Download => Some(Limit::Transfers),
         _ => None,
@@ -151,5 +157,19 @@ impl Counted {
             *counted = Some(hold()?);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_list_is_counted() {
+        let lists = Verb::ALL.iter().filter(|verb| verb.rpc().is_some_and(|rpc| rpc.starts_with("Operator/List")));
+
+        let counted: Vec<_> = lists.map(|&verb| held_by(verb)).collect();
+
+        assert_eq!(counted, [Some(Limit::Lists); 6]);
     }
 }
