@@ -92,7 +92,8 @@ pub(super) fn create(
     record.check()?;
     let mut forgotten = None;
     match state.tokens.records.get(&id) {
-        Some(known) if known.made_by != by.name => return Err(Refusal::TokenExists(id)),
+        // What was ended stays so, however late a request is that is made again.
+        Some(known) if known.made_by != by.name || known.revoked => return Err(Refusal::TokenExists(id)),
         None if state.tokens.len() >= TOKENS_MAX => {
             forgotten = Some(state.tokens.oldest_over().ok_or(Refusal::TooManyTokens(TOKENS_MAX))?);
         }

@@ -88,6 +88,16 @@ fn a_token_that_is_revoked_twice_is_revoked() {
 }
 
 #[test]
+fn a_revoked_token_is_not_made_again() {
+    let mut world = World::new();
+    let create = || OperatorCommand::CreateToken(TokenId(7), token("ci", TokenKind::Operator));
+    world.decides(&operator("ada"), create()).unwrap();
+    world.decides(&operator("ada"), OperatorCommand::RevokeToken(TokenId(7))).unwrap();
+
+    assert_eq!(world.decides(&operator("ada"), create()), Err(Refusal::TokenExists(TokenId(7))));
+}
+
+#[test]
 fn an_expired_token_ends_its_sessions_and_is_forgotten_a_week_later() {
     let mut world = World::new();
     let who = world.token(7, "ci", TokenKind::Framework(Roles::every()));
