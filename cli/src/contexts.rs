@@ -147,7 +147,9 @@ impl Contexts {
     pub(crate) fn name_for(&self, host: &str, token: &Token) -> String {
         let plain = |letter: char| if letter.is_ascii_alphanumeric() || letter == '.' { letter } else { '-' };
         let base: String = host.chars().take(48).map(plain).collect();
-        let base = if base.is_empty() { "cluster".to_owned() } else { base };
+        // With a dash in front it would be taken for a flag.
+        let base = base.trim_matches('-');
+        let base = if base.is_empty() { "cluster".to_owned() } else { base.to_owned() };
         let is_free = |name: &String| self.named.get(name).is_none_or(|other| other.token.cluster == token.cluster);
         let numbered = (2_u64..).map(|number| format!("{base}-{number}"));
         std::iter::once(base.clone()).chain(numbered).find(is_free).expect("numbers have no end")
@@ -337,7 +339,7 @@ pub(crate) mod tests {
         assert_eq!(contexts.name_for("host", &token(2, "x")), "host-2");
         contexts.named.insert("host-2".to_owned(), Context { token: token(3, "x"), master: None });
         assert_eq!(contexts.name_for("host", &token(2, "x")), "host-3");
-        assert_eq!(contexts.name_for("[::1]", &token(2, "x")), "---1-");
+        assert_eq!(contexts.name_for("[fd00::1]", &token(2, "x")), "fd00--1");
     }
 
     #[test]
