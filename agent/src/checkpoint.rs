@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::path::{self, Path, PathBuf};
 
 use haggle_core::AgentKey;
+use haggle_tls::PrivateFolder;
 
 use crate::identity::{Identity, NotAnIdentity};
 
@@ -64,7 +65,8 @@ impl WorkDir {
     /// When another agent holds it, or the disk refuses.
     pub(crate) fn open(root: &Path) -> Result<Self, WorkDirError> {
         let root = &path::absolute(root).map_err(failed("find", root))?;
-        create(root)?;
+        // Tasks' output and inputs are in it, which other users of the machine have no business with.
+        PrivateFolder::make(root).map_err(failed("create", root))?;
         let lock = root.join("lock");
         let claim =
             File::options().write(true).create(true).truncate(false).open(&lock).map_err(failed("create", &lock))?;
@@ -74,7 +76,7 @@ impl WorkDir {
         })?;
         let dir = Self { root: root.to_owned(), _claim: claim };
         for folder in [dir.artifacts(), dir.logs(), dir.inputs(), dir.executors()] {
-            create(&folder)?;
+            fs::create_dir_all(&folder).map_err(failed("create", &folder))?;
         }
         Ok(dir)
     }
@@ -199,10 +201,6 @@ fn sync_folder(_: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn create(path: &Path) -> Result<(), WorkDirError> {
-    fs::create_dir_all(path).map_err(failed("create", path))
-}
-
 fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> WorkDirError {
     let path = path.to_owned();
     move |source| WorkDirError::Io { action, path, source }
@@ -246,6 +244,18 @@ mod tests {
         WorkDir::open(root.path()).unwrap().identity().unwrap();
 
         assert_eq!(fs::metadata(root.path().join("agent")).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn nobody_else_can_look_into_a_work_folder_that_is_new() {
+        use std::os::unix::fs::PermissionsExt;
+        let above = tempfile::tempdir().unwrap();
+        let root = above.path().join("state").join("agent");
+
+        let _dir = WorkDir::open(&root).unwrap();
+
+        assert_eq!(fs::metadata(&root).unwrap().permissions().mode() & 0o777, 0o700);
     }
 
     #[test]

@@ -21,6 +21,9 @@ pub(crate) enum JoinError {
     /// Nobody could give one. Trying again may help.
     #[error("{0}")]
     Unanswered(String),
+    /// Those who answer are not believed to be masters. Trying again does not help.
+    #[error("{0}")]
+    Distrusted(String),
     /// Trying again does not help.
     #[error("{0}")]
     Refused(String),
@@ -30,7 +33,7 @@ impl From<DialError> for JoinError {
     fn from(error: DialError) -> Self {
         match &error {
             DialError::Connect(source) => match distrust(source) {
-                Some(why) => Self::Refused(why),
+                Some(why) => Self::Distrusted(why),
                 None => Self::Unanswered(error.to_string()),
             },
             _ => Self::Refused(error.to_string()),
@@ -100,16 +103,19 @@ async fn of_any<F>(
 where
     F: Future<Output = Result<Response<v1::Enrolled>, Status>>,
 {
-    let mut last = JoinError::Unanswered("no master is named".to_owned());
+    let (mut unanswered, mut distrusted) = (None, None);
     for master in masters {
         let asked = async { Ok(ask(JoinClient::new(connect(master, pass, false).await?)).await?.into_inner()) };
         let late = || Err(JoinError::Unanswered(format!("{master} did not answer within {ANSWER_TIMEOUT:?}")));
         match timeout(ANSWER_TIMEOUT, asked).await.unwrap_or_else(|_| late()) {
-            Err(JoinError::Unanswered(why)) => last = JoinError::Unanswered(why),
+            Err(JoinError::Unanswered(why)) => unanswered = Some(JoinError::Unanswered(why)),
+            // An address may be another machine's by now, or in the network of this one.
+            Err(JoinError::Distrusted(why)) => distrusted = Some(JoinError::Distrusted(why)),
             answered => return answered,
         }
     }
-    Err(last)
+    let nobody = || JoinError::Unanswered("no master is named".to_owned());
+    Err(unanswered.or(distrusted).unwrap_or_else(nobody))
 }
 
 fn read(enrolled: &v1::Enrolled, key: &PrivateKey) -> Result<Credentials, JoinError> {

@@ -38,9 +38,9 @@ const REPORTS_WAITING: usize = 4096;
 /// What one message carries at most, give or take one report. Larger ones only add latency.
 const MESSAGE_TARGET: usize = 1 << 20;
 
-/// How often in a row an agent is turned away before it stops: the first may be the work of a master that is starting, the
-/// second of a certificate that is to be renewed.
-const TURNED_AWAY_MAX: u32 = 3;
+/// How often in a row each master turns an agent away before it stops: the first may be the work of a master that is
+/// starting, the second of a certificate that is to be renewed.
+const TURNED_AWAY_MAX: usize = 3;
 
 /// One session with the master, as the driver sees it.
 #[derive(Clone, Debug)]
@@ -93,7 +93,7 @@ impl SessionEnd {
     fn turned_away(&self) -> Option<String> {
         match self {
             Self::Connect(DialError::Connect(error)) => distrust(error),
-            Self::Join(JoinError::Refused(why)) => Some(why.clone()),
+            Self::Join(JoinError::Refused(why) | JoinError::Distrusted(why)) => Some(why.clone()),
             Self::Status(status) => match status.code() {
                 Code::Unauthenticated | Code::PermissionDenied => Some(status.message().to_owned()),
                 _ => distrust(status).or_else(|| refusal(status)),
@@ -137,7 +137,7 @@ impl Link {
             self.inbox.push(Message::Disconnected);
             turned_away = if end.turned_away().is_some() { turned_away + 1 } else { 0 };
             if let Some(why) = end.turned_away()
-                && (turned_away == TURNED_AWAY_MAX || matches!(end, SessionEnd::Join(_)))
+                && (turned_away == TURNED_AWAY_MAX * self.masters.count() || matches!(end, SessionEnd::Join(_)))
             {
                 return self.inbox.push(Message::TurnedAway(why));
             }

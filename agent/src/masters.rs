@@ -35,7 +35,12 @@ impl Masters {
 
     /// Whether there are others to ask when one does not answer.
     pub(crate) fn are_several(&self) -> bool {
-        self.named.len() > 1
+        self.count() > 1
+    }
+
+    /// How many were named.
+    pub(crate) fn count(&self) -> usize {
+        self.named.len()
     }
 
     /// The one to speak to.

@@ -6,7 +6,7 @@ use haggle_tls::Credentials;
 use tokio::time::sleep;
 use tonic::transport::Uri;
 
-use crate::join::{JoinError, renew};
+use crate::join::renew;
 
 /// Between two looks at the clock: a machine that slept has another time than its timers tell.
 const LOOK_EVERY: Duration = Duration::from_secs(5 * 60);
@@ -49,8 +49,8 @@ pub(crate) async fn renewed(masters: Vec<Uri>, old: Credentials, random: u64) ->
             Step::JoinAnew => LOOK_EVERY,
             Step::Renew => match renew(&masters, &old).await {
                 Ok(new) => return new,
-                Err(JoinError::Unanswered(why) | JoinError::Refused(why)) => {
-                    tracing::warn!(why, retry_in = ?RETRY_AFTER, "the agent's certificate is not renewed");
+                Err(why) => {
+                    tracing::warn!(%why, retry_in = ?RETRY_AFTER, "the agent's certificate is not renewed");
                     RETRY_AFTER
                 }
             },

@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-use haggle_tls::{Token, TokenError};
+use haggle_tls::{PrivateFolder, Token, TokenError};
 use tempfile::NamedTempFile;
 use toml_edit::{DocumentMut, Item, Table, value};
 
@@ -97,7 +97,7 @@ impl Contexts {
     ) -> Result<T, ContextError> {
         let unwritable = |source| ContextError::Unwritable { path: path.to_owned(), source };
         let folder = path.parent().unwrap_or(Path::new("."));
-        private_folder(folder).map_err(unwritable)?;
+        PrivateFolder::make(folder).map_err(unwritable)?;
         let lock = File::create(folder.join("contexts.lock")).map_err(unwritable)?;
         lock.lock().map_err(unwritable)?;
         let mut contexts = Self::read(path)?;
@@ -147,7 +147,9 @@ impl Contexts {
     pub(crate) fn name_for(&self, host: &str, token: &Token) -> String {
         let plain = |letter: char| if letter.is_ascii_alphanumeric() || letter == '.' { letter } else { '-' };
         let base: String = host.chars().take(48).map(plain).collect();
-        let base = if base.is_empty() { "cluster".to_owned() } else { base };
+        // With a dash in front it would be taken for a flag.
+        let base = base.trim_matches('-');
+        let base = if base.is_empty() { "cluster".to_owned() } else { base.to_owned() };
         let is_free = |name: &String| self.named.get(name).is_none_or(|other| other.token.cluster == token.cluster);
         let numbered = (2_u64..).map(|number| format!("{base}-{number}"));
         std::iter::once(base.clone()).chain(numbered).find(is_free).expect("numbers have no end")
@@ -209,15 +211,6 @@ impl fmt::Display for Contexts {
 
 fn string(field: &str, item: &Item) -> Result<String, String> {
     item.as_str().map(str::to_owned).ok_or_else(|| format!("{field} is not a string"))
-}
-
-/// A folder that, when it is made now, only its owner can look into.
-fn private_folder(folder: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
 }
 
 /// A file's name is safe only once its folder is.
@@ -346,7 +339,7 @@ pub(crate) mod tests {
         assert_eq!(contexts.name_for("host", &token(2, "x")), "host-2");
         contexts.named.insert("host-2".to_owned(), Context { token: token(3, "x"), master: None });
         assert_eq!(contexts.name_for("host", &token(2, "x")), "host-3");
-        assert_eq!(contexts.name_for("[::1]", &token(2, "x")), "---1-");
+        assert_eq!(contexts.name_for("[fd00::1]", &token(2, "x")), "fd00--1");
     }
 
     #[test]

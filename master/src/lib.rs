@@ -27,7 +27,7 @@ mod registry;
 mod replicas;
 mod security;
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
@@ -39,7 +39,7 @@ use futures_util::{FutureExt, Stream};
 use haggle_core::cluster::{Cluster, Recovered};
 use haggle_core::{ClusterId, Now};
 use haggle_proto::v1::PrincipalKind;
-use haggle_tls::Token;
+use haggle_tls::{PrivateFolder, Token};
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
@@ -328,7 +328,7 @@ fn open_store(state: Option<&Path>, limits: ArtifactLimits) -> Result<Arc<Store>
 /// leaves no lock behind.
 fn lock_state(state: &Path) -> Result<File, StartError> {
     let unusable = |source| StartError::Artifacts { folder: state.to_owned(), source };
-    fs::create_dir_all(state).map_err(unusable)?;
+    PrivateFolder::make(state).map_err(unusable)?;
     let lock = File::create(state.join("lock")).map_err(unusable)?;
     lock.try_lock().map_err(|error| match error {
         TryLockError::WouldBlock => StartError::StateInUse(state.to_owned()),

@@ -102,21 +102,26 @@ impl ClientBuilder {
         let deadline = Instant::now() + self.patience;
         let mut backoff = Backoff::new();
         loop {
-            let mut reason = String::new();
+            let (mut reason, mut distrusted) = (None, None);
             for url in masters.urls() {
                 if !masters.pass(url).is_secure() && (url.starts_with("https") || loopback_port(url).is_none()) {
                     return Err(ConnectError::NoToken { url: url.clone() });
                 }
                 match masters.connect(url).await? {
                     Ok(()) => return Ok(Client { masters: Arc::new(masters) }),
+                    // An address may be another machine's by now, or in the network of this one.
                     Err(error) => match distrust(&error) {
-                        Some(why) => return Err(ConnectError::Untrusted(why)),
-                        None => reason = root_cause(&error),
+                        Some(why) => distrusted = Some(why),
+                        None => reason = Some(root_cause(&error)),
                     },
                 }
             }
             let pause = backoff.pause();
-            if Instant::now() + pause > deadline {
+            let is_over = Instant::now() + pause > deadline;
+            if let Some(why) = distrusted.filter(|_| is_over || reason.is_none()) {
+                return Err(ConnectError::Untrusted(why));
+            }
+            if let Some(reason) = reason.filter(|_| is_over) {
                 let url = masters.urls().join(" or ");
                 return Err(ConnectError::Unanswered { url, patience: self.patience, reason });
             }

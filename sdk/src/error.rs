@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use haggle_core::Digest;
 use haggle_proto::convert::Malformed;
-use haggle_tls::distrust;
+use haggle_tls::{distrust, untimely};
 use tonic::{Code, Status};
 
 /// Why there is no connection to a master.
@@ -164,8 +164,12 @@ pub(crate) fn status_reason(status: &Status) -> String {
     status.source().map_or_else(|| status.message().to_owned(), root_cause)
 }
 
-/// The innermost of a chain of errors: "connection refused" rather than "transport error".
+/// The innermost of a chain of errors: "connection refused" rather than "transport error". Of a certificate that does not
+/// hold at this time, what to do about it.
 pub(crate) fn root_cause(error: &(dyn Error + 'static)) -> String {
+    if let Some(why) = untimely(error) {
+        return why;
+    }
     let mut innermost = error;
     while let Some(source) = innermost.source() {
         innermost = source;

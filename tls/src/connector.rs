@@ -148,6 +148,14 @@ impl ConnectError {
             source => Self::Tls { address, source },
         }
     }
+
+    /// Whether the certificate does not hold at this time, by the clock of this machine.
+    pub(crate) fn is_untimely(&self) -> bool {
+        use rustls::CertificateError::{Expired, ExpiredContext, NotValidYet, NotValidYetContext};
+        use rustls::Error::InvalidCertificate;
+        let Self::Tls { source: InvalidCertificate(why), .. } = self else { return false };
+        matches!(why, Expired | ExpiredContext { .. } | NotValidYet | NotValidYetContext { .. })
+    }
 }
 
 /// An error of TLS, with what to do about it where that is known.

@@ -20,8 +20,18 @@ pub fn explain(error: &(dyn Error + 'static)) -> Option<String> {
 /// Why who answers is not a master to speak to, when that is what an error is about: trying again does not help.
 pub fn distrust(error: &(dyn Error + 'static)) -> Option<String> {
     use ConnectError::{PlainAbroad, Tls, Untrusted};
-    let refused = layers(error).find_map(|layer| layer.downcast_ref::<ConnectError>())?;
+    let refused = refused_connection(error).filter(|refused| !refused.is_untimely())?;
     matches!(refused, PlainAbroad(_) | Untrusted { .. } | Tls { .. }).then(|| refused.to_string())
+}
+
+/// Why the certificate of who answers does not hold at this time, when that is what an error is about. Trying again helps:
+/// a clock is set, or a master that was suspended renews its certificate.
+pub fn untimely(error: &(dyn Error + 'static)) -> Option<String> {
+    refused_connection(error).filter(|refused| refused.is_untimely()).map(ToString::to_string)
+}
+
+fn refused_connection<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a ConnectError> {
+    layers(error).find_map(|layer| layer.downcast_ref::<ConnectError>())
 }
 
 /// Why a master does not take the certificate that was shown, when that is what an error is about.

@@ -39,7 +39,7 @@ pub use authority::{AGENT_RENEWABLE, Authority, AuthorityError, LEAF_LIFE, Renew
 pub use certificate::{Certificate, CertificateError};
 pub use connector::{ConnectError, Connector};
 pub use credentials::{Credentials, CredentialsError, Identity};
-pub use explain::{distrust, explain, refusal};
+pub use explain::{distrust, explain, refusal, untimely};
 pub use fingerprint::Fingerprint;
 pub use key::{KeyError, PrivateKey};
 pub use owner::OwnerTokens;

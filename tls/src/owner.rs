@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use tracing::debug;
 
-use crate::{PrivateFolder, PrivateFolderError, Token};
+use crate::{PrivateFolder, PrivateFolderError, Token, TokenId};
 
 /// The folder of a user's owner tokens: `haggle/masters` in `$XDG_STATE_HOME` or `~/.local/state`; on Windows in
 /// `%LOCALAPPDATA%`.
@@ -65,6 +65,14 @@ impl OwnerTokens {
         token
     }
 
+    /// The master of this token has stopped. One that listens there since has left its own, which stays.
+    ///
+    /// # Errors
+    /// As [`Self::remove`].
+    pub fn withdraw(&self, port: u16, token: TokenId) -> Result<(), PrivateFolderError> {
+        if self.find(port).is_some_and(|left| left.id == token) { self.remove(port) } else { Ok(()) }
+    }
+
     /// The master has stopped.
     ///
     /// # Errors
@@ -85,7 +93,7 @@ mod tests {
     use haggle_core::ClusterId;
 
     use super::*;
-    use crate::{Secret, TokenId, TokenKind};
+    use crate::{Secret, TokenKind};
 
     fn token() -> Token {
         Token {
@@ -114,6 +122,19 @@ mod tests {
         assert_eq!((tokens.find(5050), tokens.find(5051)), (Some(one), Some(two.clone())));
         tokens.remove(5050).unwrap();
         assert_eq!((tokens.find(5050), tokens.find(5051)), (None, Some(two)));
+    }
+
+    #[test]
+    fn a_master_that_stops_late_takes_away_no_token_of_the_one_that_follows() {
+        let above = tempfile::tempdir().unwrap();
+        let tokens = OwnerTokens::in_folder(above.path().join("masters"));
+        let (old, new) = (token(), token());
+        tokens.publish(5050, &old).unwrap();
+        tokens.publish(5050, &new).unwrap();
+
+        tokens.withdraw(5050, old.id).unwrap();
+
+        assert_eq!(tokens.find(5050), Some(new));
     }
 
     #[cfg(unix)]

@@ -22,9 +22,18 @@ impl PrivateFolder {
     /// # Errors
     /// When it cannot be made, or others can enter it.
     pub fn open(path: &Path) -> Result<Self, PrivateFolderError> {
-        make(path).map_err(|source| PrivateFolderError::Unusable { path: path.to_owned(), source })?;
-        refuse_shared(path, 0o700)?;
+        let unusable = |source| PrivateFolderError::Unusable { path: path.to_owned(), source };
+        Self::make(path).map_err(unusable)?;
+        refuse_shared(path, &fs::metadata(path).map_err(unusable)?, 0o700)?;
         Ok(Self { path: path.to_owned() })
+    }
+
+    /// Makes a folder that only its user can enter, and those above it as usual. One that is there stays as it is.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn make(path: &Path) -> io::Result<()> {
+        make(path)
     }
 
     /// Where it is.
@@ -44,7 +53,8 @@ impl PrivateFolder {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(unusable(error)),
         };
-        refuse_shared(&path, 0o600)?;
+        // Of what was opened: the name may be another file's by now.
+        refuse_shared(&path, &file.metadata().map_err(unusable)?, 0o600)?;
         let mut bytes = Zeroizing::new(Vec::new());
         let length = file.take(FILE_MAX + 1).read_to_end(&mut bytes).map_err(unusable)?;
         if length as u64 > FILE_MAX {
@@ -132,10 +142,8 @@ fn make(path: &Path) -> io::Result<()> {
 }
 
 #[cfg(unix)]
-fn refuse_shared(path: &Path, wanted: u32) -> Result<(), PrivateFolderError> {
+fn refuse_shared(path: &Path, metadata: &fs::Metadata, wanted: u32) -> Result<(), PrivateFolderError> {
     use std::os::unix::fs::PermissionsExt;
-    let metadata =
-        fs::metadata(path).map_err(|source| PrivateFolderError::Unusable { path: path.to_owned(), source })?;
     let mode = metadata.permissions().mode() & 0o7777;
     if mode & 0o077 != 0 {
         return Err(PrivateFolderError::Shared { path: path.to_owned(), mode, wanted });
@@ -144,7 +152,7 @@ fn refuse_shared(path: &Path, wanted: u32) -> Result<(), PrivateFolderError> {
 }
 
 #[cfg(not(unix))]
-fn refuse_shared(_: &Path, _: u32) -> Result<(), PrivateFolderError> {
+fn refuse_shared(_: &Path, _: &fs::Metadata, _: u32) -> Result<(), PrivateFolderError> {
     Ok(())
 }
 

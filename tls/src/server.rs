@@ -28,8 +28,9 @@ impl ServerCertificate {
     /// # Errors
     /// When one of them cannot be read, or they do not belong together.
     pub fn from_pem(chain: &[u8], key: &[u8]) -> Result<Self, rustls::Error> {
-        let unreadable =
-            |what: &str| rustls::Error::General(format!("there is no {what} in it that can be read (PEM)"));
+        let unreadable = |what: &str| {
+            rustls::Error::General(format!("no {what} can be read (PEM) in the file that was named for it"))
+        };
         let chain = pem::certificates_from_pem(chain).map_err(|_| unreadable("certificate"))?;
         let key = pem::read_key(key).map_err(|_| unreadable("private key"))?;
         Self::new(chain, key)

@@ -55,7 +55,10 @@ fn installed(daemon: Daemon, file: &Path, next: &[(String, String)]) -> String {
     let ours = |command, what: &str| (format!("haggle service {command} {daemon}"), what.to_owned());
     let (status, uninstall) =
         (ours("status", "how it is"), ours("uninstall", "stops it, and removes what was written"));
-    let next: Vec<_> = [&status].into_iter().chain(next).chain([&uninstall]).collect();
+    // Nobody sees the tokens that it prints.
+    let token = ("haggle token create --kind agent".to_owned(), "lets another machine join".to_owned());
+    let token = Some(&token).filter(|_| daemon == Daemon::Master);
+    let next: Vec<_> = [&status].into_iter().chain(token).chain(next).chain([&uninstall]).collect();
     let width = next.iter().map(|(command, _)| command.chars().count()).max().unwrap_or(0);
     let mut text = format!("wrote {}\nThe {daemon} runs, and starts with your session.\n", shown(file));
     for (command, what) in next {

@@ -116,9 +116,10 @@ fn is_deceptive(letter: char) -> bool {
         || letter.is_control()
 }
 
-/// A moment as tables show it, in UTC.
+/// A moment as tables show it, in UTC. One beyond the year 9999, which a token from elsewhere may name, is its last.
 pub(crate) fn time(at: SystemTime) -> String {
-    humantime::format_rfc3339_seconds(at).to_string()
+    let last = SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_799);
+    humantime::format_rfc3339_seconds(at.clamp(SystemTime::UNIX_EPOCH, last)).to_string()
 }
 
 /// A time as tables show it.
@@ -155,6 +156,14 @@ mod tests {
         for (text, shown) in TRICKS {
             assert_eq!(printable(text), shown);
         }
+    }
+
+    #[test]
+    fn a_moment_that_nobody_lives_to_see_is_shown_as_well() {
+        let after = |seconds| time(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
+
+        assert_eq!(after(0), "1970-01-01T00:00:00Z");
+        assert_eq!([after(253_402_300_799), after(u64::MAX / 1000)], ["9999-12-31T23:59:59Z"; 2]);
     }
 
     #[test]

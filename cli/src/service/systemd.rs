@@ -78,6 +78,9 @@ ExecStart={line}
 RestartSec=5
 # Its own words for flags that it cannot read: they will not get better.
 RestartPreventExitStatus=2
+# What is printed at a master's first start are secrets, and others may read the journal. The log is on standard error.
+StandardOutput=null
+StandardError=journal
 # Executors outlive an agent that dies, and the next one takes up their tasks.
 KillMode=process
 # One tenant's tasks may take the memory that there is, and only they end for it.
@@ -139,6 +142,8 @@ mod tests {
                 "Restart=always",
                 "RestartSec=5",
                 "RestartPreventExitStatus=2",
+                "StandardOutput=null",
+                "StandardError=journal",
                 "KillMode=process",
                 "OOMPolicy=continue",
                 "NoNewPrivileges=yes",

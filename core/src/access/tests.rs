@@ -1,4 +1,4 @@
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::*;
@@ -101,6 +101,16 @@ fn who_is_denied_hears_who_it_is_and_what_it_lacks() {
 
     let why = "\"grafana\" (viewer) may not kill tasks: that takes owner, operator or framework";
     assert_eq!(alloc::format!("{denied}"), why);
+}
+
+#[test]
+fn an_id_of_a_token_is_read_as_it_is_written() {
+    assert_eq!(TokenId(0x1f).to_string().parse(), Ok(TokenId(0x1f)));
+    for bad in
+        ["token-1f", "token-+00000000000001f", "0000000000000001f", "token-000000000000001g", "token-é00000000000001"]
+    {
+        assert!(bad.parse::<TokenId>().is_err(), "{bad}");
+    }
 }
 
 #[test]

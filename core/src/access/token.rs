@@ -26,7 +26,9 @@ impl FromStr for TokenId {
     fn from_str(text: &str) -> Result<Self, NotAnId> {
         let parse = || {
             let digits = text.strip_prefix("token-").filter(|digits| digits.len() == 16)?;
-            u64::from_str_radix(digits, 16).ok()
+            // The parser lets a sign through.
+            let are_digits = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+            are_digits.then(|| u64::from_str_radix(digits, 16).ok()).flatten()
         };
         parse().map(Self).ok_or_else(|| NotAnId::new("an id like token-<16 hexadecimal digits>", text))
     }

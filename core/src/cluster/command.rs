@@ -28,8 +28,8 @@ pub enum Command {
     Disconnected(SessionId),
     /// Time has passed: whatever is due at `now` happens. See [`super::Cluster::next_deadline`].
     Tick,
-    /// Time has passed by the wall clock, which says so many milliseconds since 1970: tokens that have expired let nobody in
-    /// any more, and whoever came with one is cut off. See [`super::Cluster::next_expiry`].
+    /// The wall clock says so many milliseconds since 1970: tokens that have expired let nobody in any more, and whoever
+    /// came with one is cut off. See [`super::Cluster::wall_clock_is_due`].
     WallClock(u64),
 }
 

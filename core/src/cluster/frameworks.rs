@@ -32,12 +32,12 @@ pub(super) fn subscribe(
 ) -> Result<(), Refusal> {
     let who = state.sessions.stranger(session)?.clone();
     who.check(Verb::Subscribe)?;
-    if !who.may_use(Verb::Subscribe, &info.role) {
-        return Err(Refusal::RoleDenied(who, info.role));
-    }
     if let Err(invalid) = info.check() {
         turn_away(session, invalid.to_string(), out);
         return Ok(());
+    }
+    if !who.may_use(Verb::Subscribe, &info.role) {
+        return Err(Refusal::RoleDenied(who, info.role));
     }
     let Some(Member { cluster, id }) = member else {
         let (has, most) = (state.principals.frameworks(&who.name).len(), state.config.frameworks_per_principal);

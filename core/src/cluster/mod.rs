@@ -104,9 +104,9 @@ impl Cluster {
         self.state.timers.next().into_iter().chain(self.state.allocator.next_deadline()).min()
     }
 
-    /// When to send [`Command::WallClock`] at the latest: milliseconds since 1970. `None`: when there is another token.
-    pub fn next_expiry(&self) -> Option<u64> {
-        self.state.tokens.next_expiry()
+    /// Whether to send [`Command::WallClock`] with what the wall clock says now: milliseconds since 1970.
+    pub fn wall_clock_is_due(&self, wall_ms: u64) -> bool {
+        self.state.tokens.is_due(wall_ms)
     }
 
     fn tick(&mut self, now: Now, out: &mut Vec<Effect>) {

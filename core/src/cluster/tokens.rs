@@ -51,8 +51,14 @@ impl Tokens {
         }
     }
 
-    /// The next moment at which one expires or is forgotten: milliseconds since 1970.
-    pub(super) fn next_expiry(&self) -> Option<u64> {
+    /// Whether it makes a difference that the wall clock says this, in milliseconds since 1970: one expires or is
+    /// forgotten then, or the clock was set back.
+    pub(super) fn is_due(&self, wall_ms: u64) -> bool {
+        wall_ms < self.wall_ms || self.next_expiry().is_some_and(|at| at <= wall_ms)
+    }
+
+    /// The next moment at which one expires or is forgotten.
+    fn next_expiry(&self) -> Option<u64> {
         let expires = self.by_expiry.range((self.wall_ms.saturating_add(1), TokenId(0))..).next();
         let forgotten = self.by_expiry.first().map(|(at, _)| at.saturating_add(REMEMBERED_MS));
         expires.map(|(at, _)| *at).into_iter().chain(forgotten).min()
@@ -86,7 +92,8 @@ pub(super) fn create(
     record.check()?;
     let mut forgotten = None;
     match state.tokens.records.get(&id) {
-        Some(known) if known.made_by != by.name => return Err(Refusal::TokenExists(id)),
+        // What was ended stays so, however late a request is that is made again.
+        Some(known) if known.made_by != by.name || known.revoked => return Err(Refusal::TokenExists(id)),
         None if state.tokens.len() >= TOKENS_MAX => {
             forgotten = Some(state.tokens.oldest_over().ok_or(Refusal::TooManyTokens(TOKENS_MAX))?);
         }

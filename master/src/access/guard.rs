@@ -148,6 +148,11 @@ impl Service<Request<Body>> for Guarded {
         let connection = remote.map(|remote| remote.counted.clone());
         match self.guard.admit(verb, agent, request.headers()) {
             Err((who, status)) => {
+                let often = who.as_ref().map_or(Ok(()), |who| self.guard.limiter.denied(who, Instant::now()));
+                // Not for the audit either.
+                if let Err(over) = often {
+                    return Box::pin(async { Ok(Status::from(over).into_http()) });
+                }
                 let caller = Caller::new(who, address);
                 self.guard.write_down(verb, &caller, status.code(), status.message());
                 Box::pin(async { Ok(status.into_http()) })

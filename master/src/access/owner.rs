@@ -54,7 +54,7 @@ impl Owner {
     pub(crate) fn withdraw(&self) {
         let left = self.left.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some((tokens, port)) = left
-            && let Err(error) = tokens.remove(port)
+            && let Err(error) = tokens.withdraw(port, self.id)
         {
             debug!("the owner's token is still there, and lets nobody in: {error}");
         }

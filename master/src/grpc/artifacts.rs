@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt;
 use futures_util::stream::{BoxStream, try_unfold};
 use haggle_core::Digest;
 use haggle_core::access::{Kind, Right, Verb};
@@ -19,7 +18,7 @@ use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::taken::while_taken;
-use crate::access::{Caller, caller};
+use crate::access::{Caller, Known, caller};
 use crate::artifacts::{ArtifactError, Store, Uploader};
 use crate::limits::{Limit, Limiter};
 use crate::replicas::Replicas;
@@ -39,14 +38,57 @@ pub(super) struct Artifacts {
     replicas: Option<Arc<Replicas>>,
     room: Arc<Semaphore>,
     limiter: Limiter,
+    known: Known,
 }
 
 /// The name of who brought an artifact to another master first, in the metadata of a call between them.
 pub(crate) const UPLOADER: &str = "haggle-uploader-bin";
 
 impl Artifacts {
-    pub(super) fn new(store: Arc<Store>, replicas: Option<Arc<Replicas>>, limiter: Limiter) -> Self {
-        Self { store, replicas, room: Arc::new(Semaphore::new(TRANSFERS_MAX)), limiter }
+    pub(super) fn new(store: Arc<Store>, replicas: Option<Arc<Replicas>>, limiter: Limiter, known: Known) -> Self {
+        Self { store, replicas, room: Arc::new(Semaphore::new(TRANSFERS_MAX)), limiter, known }
+    }
+
+    async fn take_in(
+        &self,
+        caller: &Caller,
+        request: Request<Streaming<v1::UploadChunk>>,
+    ) -> Result<Response<v1::Artifact>, Status> {
+        let who = caller.principal()?;
+        let name = uploader(caller, request.metadata())?;
+        let mut chunks = request.into_inner();
+        // First the turn, so that who waits for it has nothing here yet.
+        let _turn = self.room.acquire().await.map_err(|_| closed())?;
+        let first = next_of(&mut chunks).await?.unwrap_or_default();
+        let expected = if first.expected.is_empty() { None } else { Some(digest(&first.expected)?) };
+
+        let store = Arc::clone(&self.store);
+        let uploader = Uploader { name: Arc::clone(&name), most: self.limiter.most(who, Limit::UploadBytes) };
+        let mut upload = blocking(move || store.begin(expected, Some(uploader))).await?;
+        let mut next = Some(first);
+        while let Some(v1::UploadChunk { data, .. }) = next {
+            if !data.is_empty() {
+                self.limiter.bring(who, data.len() as u64, Instant::now())?;
+                let (limiter, who) = (self.limiter.clone(), who.clone());
+                let write = move || match upload.write(&data) {
+                    Ok(()) => Ok(upload),
+                    Err(error) => {
+                        if let ArtifactError::OverLimit(over) = &error {
+                            limiter.complain(&who, over.limit, over, Instant::now());
+                        }
+                        Err(error)
+                    }
+                };
+                upload = blocking(write).await?;
+            }
+            next = next_of(&mut chunks).await?;
+        }
+        let (digest, size) = blocking(move || upload.finish()).await?;
+        caller.about(digest);
+        if let Some(replicas) = &self.replicas {
+            replicas.spread(digest, &name).await?;
+        }
+        Ok(Response::new(artifact(digest, size)))
     }
 
     /// Makes sure that the caller may know of the artifact: whoever is confined to its own may of what it has brought.
@@ -88,41 +130,11 @@ impl v1::artifacts_server::Artifacts for Artifacts {
 
     async fn upload(&self, request: Request<Streaming<v1::UploadChunk>>) -> Result<Response<v1::Artifact>, Status> {
         let caller = caller(&request)?;
-        let who = caller.principal()?;
-        let name = uploader(&caller, request.metadata())?;
-        let mut chunks = request.into_inner();
-        // First the turn, so that who waits for it has nothing here yet.
-        let _turn = self.room.acquire().await.map_err(|_| closed())?;
-        let first = next_of(&mut chunks).await?.unwrap_or_default();
-        let expected = if first.expected.is_empty() { None } else { Some(digest(&first.expected)?) };
-
-        let store = Arc::clone(&self.store);
-        let uploader = Uploader { name: Arc::clone(&name), most: self.limiter.most(who, Limit::UploadBytes) };
-        let mut upload = blocking(move || store.begin(expected, Some(uploader))).await?;
-        let mut next = Some(first);
-        while let Some(v1::UploadChunk { data, .. }) = next {
-            if !data.is_empty() {
-                self.limiter.bring(who, data.len() as u64, Instant::now())?;
-                let (limiter, who) = (self.limiter.clone(), who.clone());
-                let write = move || match upload.write(&data) {
-                    Ok(()) => Ok(upload),
-                    Err(error) => {
-                        if let ArtifactError::OverLimit(over) = &error {
-                            limiter.complain(&who, over.limit, over, Instant::now());
-                        }
-                        Err(error)
-                    }
-                };
-                upload = blocking(write).await?;
-            }
-            next = next_of(&mut chunks).await?;
+        tokio::select! {
+            biased;
+            over = self.known.over(caller.principal()?) => Err(over),
+            taken_in = self.take_in(&caller, request) => taken_in,
         }
-        let (digest, size) = blocking(move || upload.finish()).await?;
-        caller.about(digest);
-        if let Some(replicas) = &self.replicas {
-            replicas.spread(digest, &name).await?;
-        }
-        Ok(Response::new(artifact(digest, size)))
     }
 
     async fn download(&self, request: Request<v1::ArtifactRef>) -> Result<Response<Self::DownloadStream>, Status> {
@@ -135,7 +147,8 @@ impl v1::artifacts_server::Artifacts for Artifacts {
             let (file, data) = blocking(move || next_chunk(file)).await?;
             Ok((!data.is_empty()).then_some((v1::DownloadChunk { data }, (file, turn))))
         });
-        Ok(Response::new(while_taken(chunks, STALLED).boxed()))
+        let who = caller.principal()?.clone();
+        Ok(Response::new(self.known.while_valid(who, while_taken(chunks, STALLED))))
     }
 
     async fn stat(&self, request: Request<v1::ArtifactRef>) -> Result<Response<v1::Artifact>, Status> {

@@ -1,6 +1,7 @@
 //! Lists as streams: the driver is asked for one page after another, as the reader takes them.
 
 use std::sync::Arc;
+use std::time::Duration;
 use std::vec::IntoIter;
 
 use futures_util::StreamExt;
@@ -10,6 +11,7 @@ use prost::Message;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::Status;
 
+use super::taken::while_taken;
 use crate::handle::Handle;
 use crate::outbox::MESSAGE_TARGET;
 
@@ -18,6 +20,9 @@ pub(super) const PAGE: usize = 1_000;
 
 /// Lists that may be read at once. Each holds a page, however slowly it is read.
 const LISTS: usize = 256;
+
+/// How long nothing may be taken of a list. It holds a place that others want.
+const STALLED: Duration = Duration::from_secs(30);
 
 /// Hands out lists.
 pub(super) struct Lists {
@@ -60,7 +65,7 @@ impl Lists {
             let items = reader.items().await?;
             Ok((!items.is_empty()).then(|| (message(items), reader)))
         });
-        Ok(messages.boxed())
+        Ok(while_taken(messages, STALLED).boxed())
     }
 }
 
@@ -115,7 +120,7 @@ where
 
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
+    use std::time::Instant;
 
     use haggle_core::access::Principal;
     use haggle_core::cluster::{
@@ -222,6 +227,18 @@ mod tests {
         assert_eq!(tasks(&lists, true).err().unwrap().code(), Code::ResourceExhausted);
 
         open.pop();
-        assert!(tasks(&lists, true).is_ok());
+        while tasks(&lists, true).is_err() {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_list_that_nobody_reads_on_gives_up_its_place() {
+        let lists = lists();
+        let _unread: Vec<_> = (0..LISTS).map(|_| tasks(&lists, true).unwrap()).collect();
+
+        while tasks(&lists, true).is_err() {
+            tokio::time::sleep(STALLED).await;
+        }
     }
 }

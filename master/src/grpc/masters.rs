@@ -10,6 +10,7 @@ use tokio::task::spawn_blocking;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::artifacts::Artifacts;
+use crate::access::Known;
 use crate::artifacts::Store;
 use crate::limits::Limiter;
 
@@ -23,7 +24,8 @@ pub(super) struct Masters {
 
 impl Masters {
     pub(super) fn new(store: Arc<Store>, limiter: Limiter) -> Self {
-        Self { own: Artifacts::new(Arc::clone(&store), None, limiter), store }
+        // No master comes with a token that could end.
+        Self { own: Artifacts::new(Arc::clone(&store), None, limiter, Known::default()), store }
     }
 }
 

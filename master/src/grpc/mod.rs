@@ -87,9 +87,14 @@ pub(crate) fn leading(
     let operator = OperatorServer::new(operator::Operator::new(handle, logs, guard.known().clone(), reach))
         .max_decoding_message_size(MESSAGE_MAX)
         .max_encoding_message_size(MESSAGE_MAX);
-    let artifacts = ArtifactsServer::new(artifacts::Artifacts::new(store, replicas, guard.limiter().clone()))
-        .max_decoding_message_size(artifacts::MESSAGE_MAX)
-        .max_encoding_message_size(artifacts::MESSAGE_MAX);
+    let artifacts = ArtifactsServer::new(artifacts::Artifacts::new(
+        store,
+        replicas,
+        guard.limiter().clone(),
+        guard.known().clone(),
+    ))
+    .max_decoding_message_size(artifacts::MESSAGE_MAX)
+    .max_encoding_message_size(artifacts::MESSAGE_MAX);
     let services = Routes::new(agents).add_service(frameworks).add_service(join).add_service(operator);
     guard.protect(services.add_service(artifacts).prepare())
 }

@@ -70,6 +70,16 @@ impl Limiter {
         begin().inspect_err(|over| self.complain(who, over.limit, over, now))
     }
 
+    /// A call is refused whose caller may not make it. It is a call all the same.
+    ///
+    /// # Errors
+    /// When the caller makes too many.
+    pub(crate) fn denied(&self, who: &Principal, now: Instant) -> Result<(), Over> {
+        let Some(key) = Key::of(who) else { return Ok(()) };
+        let called = self.lock().call(who, &key, now);
+        called.inspect_err(|over| self.complain(who, over.limit, over, now))
+    }
+
     /// So many bytes of an artifact have come.
     ///
     /// # Errors
@@ -110,6 +120,12 @@ impl Limiter {
 fn held_by(verb: Verb) -> Option<Limit> {
     match verb {
         Verb::Watch => Some(Limit::Watches),
+        Verb::ListAgents
+        | Verb::ListFrameworks
+        | Verb::ListRoles
+        | Verb::ListOffers
+        | Verb::ListTasks
+        | Verb::ListTokens => Some(Limit::Lists),
         Verb::ReadLog => Some(Limit::LogReads),
         Verb::Upload | Verb::Download => Some(Limit::Transfers),
         _ => None,
@@ -141,5 +157,19 @@ impl Counted {
             *counted = Some(hold()?);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_list_is_counted() {
+        let lists = Verb::ALL.iter().filter(|verb| verb.rpc().is_some_and(|rpc| rpc.starts_with("Operator/List")));
+
+        let counted: Vec<_> = lists.map(|&verb| held_by(verb)).collect();
+
+        assert_eq!(counted, [Some(Limit::Lists); 6]);
     }
 }

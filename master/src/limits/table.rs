@@ -18,6 +18,8 @@ pub enum Limit {
     LogReads,
     /// Watches at once.
     Watches,
+    /// Lists that are read at once.
+    Lists,
     /// Artifacts that are brought or fetched at once.
     Transfers,
     /// Bytes of artifacts that are brought within a day.
@@ -41,7 +43,7 @@ struct Row {
 }
 
 /// In the order of the variants.
-const ROWS: [Row; 10] = [
+const ROWS: [Row; 11] = [
     Row {
         limit: Limit::Connections,
         name: "connections",
@@ -86,6 +88,15 @@ const ROWS: [Row; 10] = [
         counted: "guard",
         what: "watches at once",
         why: "a sixteenth of all",
+    },
+    Row {
+        limit: Limit::Lists,
+        name: "lists",
+        default: 64,
+        in_bytes: false,
+        counted: "guard",
+        what: "lists read at once",
+        why: "a quarter of all",
     },
     Row {
         limit: Limit::Transfers,

@@ -10,7 +10,9 @@ use haggle_proto::v1::operator_client::OperatorClient;
 use haggle_proto::v1::{OutputStream, PrincipalKind, TaskState};
 use haggle_tls::{OwnerTokens, Token};
 use tempfile::TempDir;
+use tokio::sync::mpsc;
 use tokio::time::timeout;
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::{Code, Request, Status};
 
@@ -212,6 +214,24 @@ async fn a_revoked_token_ends_everything_within_a_second() {
     let told = who_am_i(connection).await.unwrap_err();
     assert_eq!(told.code(), Code::Unauthenticated);
     assert!(told.message().contains("was revoked: have an operator make another one"), "{told}");
+}
+
+#[tokio::test]
+async fn an_upload_ends_with_its_token() {
+    let master = master().await;
+    let (connection, token) = newcomer(&master, PrincipalKind::Framework, "ci", &[]).await;
+    let (chunks, outgoing) = mpsc::channel(1);
+    let upload =
+        tokio::spawn(async move { ArtifactsClient::new(connection).upload(ReceiverStream::new(outgoing)).await });
+    for data in ["some", " more"] {
+        // The second is taken when the first was, by a call that has begun.
+        chunks.send(v1::UploadChunk { data: data.as_bytes().to_vec().into(), ..Default::default() }).await.unwrap();
+    }
+
+    operator(&master).await.revoke_token(v1::RevokeTokenRequest { id: token.id, ..Default::default() }).await.unwrap();
+
+    let refused = timeout(Duration::from_secs(1), upload).await.expect("it ends within a second").unwrap().unwrap_err();
+    assert!(refused.message().contains("was revoked"), "{refused}");
 }
 
 #[tokio::test]

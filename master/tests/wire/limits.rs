@@ -70,6 +70,20 @@ async fn who_calls_too_often_is_refused_and_nobody_else() {
 }
 
 #[tokio::test]
+async fn calls_that_one_may_not_make_are_counted_as_well() {
+    let master = master(&["calls-per-second=1"]).await;
+    let ci = framework(&master, "ci").await;
+    let forbidden = async |wire: Wire| OperatorClient::new(wire).remove_agent(v1::RemoveAgentRequest::default()).await;
+
+    let answers = join_all((0..50).map(|_| forbidden(ci.clone()))).await;
+
+    let (denied, too_many): (Vec<_>, Vec<_>) =
+        answers.into_iter().map(Result::unwrap_err).partition(|refused| refused.code() == Code::PermissionDenied);
+    assert!(!denied.is_empty() && too_many.len() > 25, "{} of 50 were too many", too_many.len());
+    too_many.into_iter().for_each(|refused| is_at(&refused, "calls-per-second=1"));
+}
+
+#[tokio::test]
 async fn of_open_calls_and_sessions_one_has_so_many() {
     let master = master(&["calls-open=1"]).await;
     let (ci, other) = (framework(&master, "ci").await, framework(&master, "other").await);

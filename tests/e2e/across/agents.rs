@@ -47,6 +47,21 @@ async fn an_agent_belongs_to_one_cluster() {
 }
 
 #[tokio::test]
+async fn an_address_that_is_another_clusters_keeps_nobody_from_the_master_at_the_next_one() {
+    let (one, other) = (Master::secure().await, Master::secure().await);
+    let machine = Machine::new();
+    let masters = format!("{},{}", other.address, one.address);
+    let (join, operator) = (one.token(&["--kind", "agent"]), one.token(&["--kind", "operator"]));
+
+    let _agent = machine.agent("a", &["--join", &machine.keep(&join), "--master", &masters]);
+
+    one.has_agents(1).await;
+    machine.haggle(&["whoami", "--token", &operator, "--master", &masters]).well();
+    let alone = machine.haggle(&["whoami", "--token", &operator, "--master", &other.address]);
+    alone.refused(&["it is of another authority"]);
+}
+
+#[tokio::test]
 async fn an_agent_that_is_removed_ends_its_tasks_and_cannot_come_back() {
     let master = Master::secure().await;
     let machine = Machine::new();

@@ -5,7 +5,9 @@ use std::time::SystemTime;
 
 use crate::kit::{CLUSTER, Master, SECRET, authority, config, days, leaf, pinned, signed, tell};
 use haggle_core::ClusterId;
-use haggle_tls::{Authority, ConnectError, Connector, Distrust, ServerIdentity, Trust, TrustError, server_config};
+use haggle_tls::{
+    Authority, ConnectError, Connector, Distrust, ServerIdentity, Trust, TrustError, distrust, server_config, untimely,
+};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, PublicKeyData, SignatureAlgorithm};
 use rustls::pki_types::CertificateDer;
 use rustls::server::{ClientHello, ResolvesServerCert};
@@ -210,8 +212,10 @@ async fn a_certificate_outside_of_its_time_is_refused_with_a_word_about_clocks()
         for trust in [pinned(&ours), signed(&ours)] {
             let master = Master::start(config(&ours, leaf(&ours, made))).await;
 
-            let error = refused(master, &trust).await.to_string();
+            let error = refused(master, &trust).await;
 
+            assert_eq!(distrust(&error), None, "another time may do");
+            let error = untimely(&error).unwrap();
             assert!(error.contains(words) && error.contains("clock of this machine"), "{error}");
         }
     }

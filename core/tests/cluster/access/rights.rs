@@ -48,6 +48,17 @@ fn a_framework_subscribes_in_its_roles_and_in_no_other() {
 }
 
 #[test]
+fn what_is_no_role_is_told_to_be_none_and_not_to_be_somebody_elses() {
+    let mut world = World::new();
+    let ci = tenant("ci", "eng/*");
+
+    for role in ["eng//a", &"x".repeat(129)] {
+        let why = world.subscribes(&ci, None, role).unwrap_err();
+        assert!(why.ends_with("no spaces, at most 128 bytes"), "{why}");
+    }
+}
+
+#[test]
 fn a_framework_that_comes_back_cannot_move_to_a_role_that_is_not_its_own() {
     let mut world = World::new();
     let ci = tenant("ci", "eng/*");

@@ -88,11 +88,22 @@ fn a_token_that_is_revoked_twice_is_revoked() {
 }
 
 #[test]
+fn a_revoked_token_is_not_made_again() {
+    let mut world = World::new();
+    let create = || OperatorCommand::CreateToken(TokenId(7), token("ci", TokenKind::Operator));
+    world.decides(&operator("ada"), create()).unwrap();
+    world.decides(&operator("ada"), OperatorCommand::RevokeToken(TokenId(7))).unwrap();
+
+    assert_eq!(world.decides(&operator("ada"), create()), Err(Refusal::TokenExists(TokenId(7))));
+}
+
+#[test]
 fn an_expired_token_ends_its_sessions_and_is_forgotten_a_week_later() {
     let mut world = World::new();
     let who = world.token(7, "ci", TokenKind::Framework(Roles::every()));
     let framework = world.subscribes(&who, None, "role").unwrap();
-    assert_eq!(world.cluster.next_expiry(), Some(A_DAY_MS));
+    let due = |world: &World, wall_ms| world.cluster.wall_clock_is_due(wall_ms);
+    assert!(!due(&world, A_DAY_MS - 1) && due(&world, A_DAY_MS));
 
     assert_eq!(world.apply(Command::WallClock(A_DAY_MS - 1)), []);
     let effects = world.apply(Command::WallClock(A_DAY_MS));
@@ -100,12 +111,27 @@ fn an_expired_token_ends_its_sessions_and_is_forgotten_a_week_later() {
     assert_eq!(closed_with(&effects, framework.session).unwrap(), "token-0000000000000007 has expired");
     let again = world.try_apply(Command::Connected(SessionId(777), who.clone()));
     assert_eq!(again, Err(Refusal::TokenOver(TokenId(7), Over::Expired)));
-    assert_eq!(world.cluster.next_expiry(), Some(8 * A_DAY_MS));
+    assert!(!due(&world, 8 * A_DAY_MS - 1) && due(&world, 8 * A_DAY_MS));
     let forgotten = [Effect::Remember(Change::TokenRemoved(TokenId(7)))];
     assert_eq!(world.apply(Command::WallClock(8 * A_DAY_MS)), forgotten);
     let again = world.try_apply(Command::Connected(SessionId(777), who));
     assert_eq!(again, Err(Refusal::TokenUnknown(TokenId(7))));
-    assert_eq!(world.cluster.next_expiry(), None);
+    assert!(!due(&world, u64::MAX));
+}
+
+#[test]
+fn a_token_that_was_made_after_the_clock_was_set_back_lets_somebody_in() {
+    let mut world = World::new();
+    // It was a year ahead, and a token was over by it.
+    world.token(7, "ci", TokenKind::Operator);
+    world.apply(Command::WallClock(366 * A_DAY_MS));
+
+    let who = world.token(8, "ci", TokenKind::Operator);
+    assert!(world.cluster.wall_clock_is_due(1));
+    world.apply(Command::WallClock(1));
+
+    assert_eq!(world.try_apply(Command::Connected(SessionId(777), who)), Ok(vec![]));
+    assert!(!world.cluster.wall_clock_is_due(1));
 }
 
 #[test]

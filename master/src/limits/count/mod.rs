@@ -78,7 +78,8 @@ struct Usage {
 }
 
 /// What is held, from when it is begun to its end.
-const HELD: [Limit; 5] = [Limit::Connections, Limit::CallsOpen, Limit::LogReads, Limit::Watches, Limit::Transfers];
+const HELD: [Limit; 6] =
+    [Limit::Connections, Limit::CallsOpen, Limit::LogReads, Limit::Watches, Limit::Lists, Limit::Transfers];
 
 impl Usage {
     fn held(&mut self, limit: Limit) -> &mut u64 {

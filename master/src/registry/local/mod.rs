@@ -5,13 +5,14 @@ mod disk;
 pub(crate) mod tests;
 
 use std::fmt::Display;
-use std::fs::{self, OpenOptions};
+use std::fs::OpenOptions;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use haggle_core::access::TokenId;
 use haggle_core::cluster::{Change, Recovered};
 use haggle_core::{AgentId, ClusterId, Epoch, FrameworkId, Now};
+use haggle_tls::PrivateFolder;
 use redb::backends::{FileBackend, InMemoryBackend};
 use redb::{Database, DatabaseError, ReadableTable, StorageBackend, StorageError, TableDefinition, WriteTransaction};
 
@@ -220,7 +221,7 @@ impl Registry for LocalRegistry {
 
 fn open_file(folder: &Path, file: &Path) -> Result<Database, LocalError> {
     let unusable = |source| LocalError::Folder { folder: folder.to_owned(), source };
-    fs::create_dir_all(folder).map_err(unusable)?;
+    PrivateFolder::make(folder).map_err(unusable)?;
     let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(file).map_err(unusable)?;
     let open = || open_on(FileBackend::new(opened)?);
     open().map_err(|error| match error {

@@ -1,3 +1,4 @@
+use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -297,6 +298,18 @@ fn a_registry_of_a_later_version_is_refused_and_left_as_it_is() {
         let error = refusal(folder.path());
         assert!(error.to_string().contains("is a registry of version 4, this master knows 3"), "{error}");
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn nobody_else_can_look_into_a_state_folder_that_is_new() {
+    use std::os::unix::fs::PermissionsExt;
+    let above = TempDir::new().unwrap();
+    let state = above.path().join("haggle").join("master");
+
+    LocalRegistry::new(Some(&state)).recover().unwrap();
+
+    assert_eq!(fs::metadata(&state).unwrap().permissions().mode() & 0o777, 0o700);
 }
 
 #[test]
