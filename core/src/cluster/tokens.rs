@@ -13,11 +13,9 @@ use crate::access::{Over, Principal, TokenId, TokenKind, TokenRecord};
 use crate::time::Now;
 
 /// Tokens that are known, those among them that let nobody in any more. A few megabytes; a person or a program each.
+/// A token that is over is remembered until its place is needed, so that who still comes with it is told why it does not
+/// work. No clock ends that: one that was wrong for a moment would end every token for good.
 const TOKENS_MAX: usize = 10_000;
-
-/// How long a token that is over is remembered, in milliseconds, so that who still comes with it is told why it does not
-/// work. A week: whoever is away for longer finds that it is unknown.
-const REMEMBERED_MS: u64 = 7 * 24 * 60 * 60 * 1000;
 
 /// Every token that is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -51,17 +49,11 @@ impl Tokens {
         }
     }
 
-    /// Whether it makes a difference that the wall clock says this, in milliseconds since 1970: one expires or is
-    /// forgotten then, or the clock was set back.
+    /// Whether it makes a difference that the wall clock says this, in milliseconds since 1970: one expires then, or the
+    /// clock was set back.
     pub(super) fn is_due(&self, wall_ms: u64) -> bool {
-        wall_ms < self.wall_ms || self.next_expiry().is_some_and(|at| at <= wall_ms)
-    }
-
-    /// The next moment at which one expires or is forgotten.
-    fn next_expiry(&self) -> Option<u64> {
-        let expires = self.by_expiry.range((self.wall_ms.saturating_add(1), TokenId(0))..).next();
-        let forgotten = self.by_expiry.first().map(|(at, _)| at.saturating_add(REMEMBERED_MS));
-        expires.map(|(at, _)| *at).into_iter().chain(forgotten).min()
+        let next = self.by_expiry.range((self.wall_ms.saturating_add(1), TokenId(0))..).next();
+        wall_ms < self.wall_ms || next.is_some_and(|(at, _)| *at <= wall_ms)
     }
 
     fn set(&mut self, id: TokenId, record: TokenRecord) {
@@ -137,11 +129,6 @@ pub(super) fn wall_clock(state: &mut State, now: Now, wall_ms: u64, out: &mut Ve
     let expired: Vec<_> = expired.take_while(|(at, _)| *at <= wall_ms).map(|&(_, id)| id).collect();
     for id in expired {
         sessions::end_all_of(state, now, id, &format!("{id} has expired"), out);
-    }
-    while let Some(&(at, id)) = state.tokens.by_expiry.first()
-        && at.saturating_add(REMEMBERED_MS) <= wall_ms
-    {
-        forget(state, id, out);
     }
 }
 

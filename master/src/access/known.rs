@@ -25,7 +25,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 pub(super) enum BadToken {
     /// There is none, or its secret is another one: nobody is told which.
     #[error(
-        "{0} is not known here: it was made by another cluster, or ended more than a week ago; have an operator make one \
+        "{0} is not known here: it was made by another cluster, or ended long ago; have an operator make one \
          with `haggle token create`, and use it with `haggle login`"
     )]
     Unknown(TokenId),
