@@ -116,7 +116,7 @@ fn on_agent(state: &State, id: AgentId) -> Unknown {
         return Unknown::Is(TaskState::Gone);
     };
     match agent.presence {
-        _ if !state.unseen.contains(&id) && agent.unnamed.is_none() => Unknown::Is(TaskState::Gone),
+        _ if !state.unseen.contains(&id) && agent.registering.is_none() => Unknown::Is(TaskState::Gone),
         Presence::Unreachable { .. } => Unknown::IsForNow(TaskState::Unreachable),
         Presence::Connected(_) | Presence::Disconnected | Presence::Recovering => Unknown::Wait,
     }

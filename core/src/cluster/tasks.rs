@@ -26,7 +26,7 @@ pub(super) fn update(
     out: &mut Vec<Effect>,
 ) -> Result<(), Refusal> {
     let agent = heard_from(state, now, session, Verb::Report)?;
-    if state.agents[&agent].unnamed.is_some() {
+    if state.agents[&agent].registering.is_some() {
         return Err(Refusal::StillRegistering(session));
     }
     for status in statuses {
@@ -51,12 +51,13 @@ fn update_one(
         return acknowledge_ourselves(session, id, update, out);
     }
     let has_framework = state.frameworks.contains_key(&id.framework);
-    let is_unheard_of = has_framework && state.task(id).is_none();
+    let is_unheard_of = ended && update != UpdateId::UNACKNOWLEDGED && has_framework && state.task(id).is_none();
     if is_unheard_of {
         state.insert_task(id, unheard_of(state, agent, &status));
     }
     let Some(task) = state.tasks.get_mut(&id).filter(|task| task.agent == agent && !told_otherwise(task)) else {
-        // Its framework has had the last word on it, or is gone, or it runs elsewhere.
+        // Its framework has had the last word on it, or is gone, or it runs elsewhere. A task that is not known has
+        // ended, for agents name all others when they register: only of its end a word is worth repeating.
         return acknowledge_ourselves(session, id, update, out);
     };
     task.latest_update = task.latest_update.max(update);
@@ -70,14 +71,21 @@ fn update_one(
     if moves {
         out.push(Effect::Announce(Announcement::Task(status.clone())));
     }
-    // A repeat is forwarded too: its framework may have missed the first, and has to acknowledge it.
-    match has_framework {
-        true => state.tell(status, out),
-        false => acknowledge_ourselves(session, id, update, out),
+    if !has_framework {
+        acknowledge_ourselves(session, id, update, out);
+        if ended {
+            state.archive(id);
+        }
+        return;
     }
-    if ended && (!has_framework || update == UpdateId::UNACKNOWLEDGED) {
-        state.archive(id);
-    } else if ended && (is_unheard_of || was_kept) {
+    if ended && update == UpdateId::UNACKNOWLEDGED {
+        // Its agent says that once. It gets a number of the master's.
+        updates::keep(state, now, id);
+        return state.tell(state.tasks[&id].status.clone(), out);
+    }
+    // A repeat is forwarded too: its framework may have missed the first, and has to acknowledge it.
+    state.tell(status, out);
+    if ended && (is_unheard_of || was_kept) {
         // Its acknowledgement may be on the way to the agent, which will not repeat it then.
         updates::keep(state, now, id);
     }
@@ -105,7 +113,7 @@ fn acknowledge_ourselves(session: SessionId, id: TaskId, update: UpdateId, out: 
     }
 }
 
-/// A task of a known framework that nobody ever mentioned: it is kept so that the acknowledgement finds its way.
+/// A task of a known framework that the master has forgotten: it is kept so that the acknowledgement finds its way.
 fn unheard_of(state: &State, agent: AgentId, status: &TaskStatus) -> Task {
     Task {
         name: Default::default(),

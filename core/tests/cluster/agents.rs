@@ -572,6 +572,27 @@ fn an_end_may_be_acknowledged_while_its_agent_registers() {
     assert_eq!(world.state_of(task), Some(TaskState::Finished));
 }
 
+/// The registration was cut into pieces before the acknowledgement came: the agent does not hold the end any more.
+#[test]
+fn an_end_that_was_acknowledged_while_its_agent_registers_is_not_taken_in_again() {
+    let mut world = World::with(Config { history: 0, agent_timeout: AGENT_TIMEOUT, ..Config::default() }, remembered());
+    let framework = world.framework("default");
+    let agent = world.agent(2, 1024);
+    let task = world.launch_and_run(agent, framework, 1);
+    world.update(agent, task, 2, TaskState::Finished);
+    world.disconnect(agent);
+    let session = world.session();
+    let identity = world.identity(agent.id);
+    let first = AgentCommand::Register { identity, info: agent_info(size(2, 1024)), tasks: vec![], complete: false };
+    world.apply(Command::Agent(session, first));
+    world.acknowledge(framework, task, 2);
+
+    let tasks = vec![held(task, TaskState::Finished, size(2, 1024))];
+    world.apply(Command::Agent(session, AgentCommand::Holds { tasks, complete: true }));
+
+    assert_eq!(world.cluster.counts().tasks, 0);
+}
+
 #[test]
 fn an_orphan_that_is_named_twice_is_counted_once() {
     let mut world = World::new();

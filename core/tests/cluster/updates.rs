@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use haggle_core::cluster::{AgentCommand, AgentOrder, Announcement, Config, Effect, HeldTask};
-use haggle_core::{TaskId, TaskState, UpdateId};
+use haggle_core::{Source, TaskId, TaskState, TaskStatus, UpdateId};
 
 use crate::kit::*;
 
@@ -273,6 +273,46 @@ fn an_end_that_the_master_has_forgotten_is_kept_by_the_master() {
     let told = updates(&world.wait(Duration::from_secs(1)), framework);
     assert_eq!((told[0].task, told[0].update), (task, UpdateId(1)));
     world.acknowledge(framework, task, 1);
+    assert_eq!(world.cluster.counts().tasks, 0);
+}
+
+/// Seed 2067061: the repeat of what came before the end made the forgotten task known again, and its end was left to the
+/// agent, which never told it again.
+#[test]
+fn what_came_before_an_end_that_the_master_has_forgotten_is_not_told_again() {
+    let mut world = World::with(Config { history: 0, ..Config::default() }, remembered());
+    let framework = world.framework("role");
+    let agent = world.agent(2, 1024);
+    let task = world.launch_and_run(agent, framework, 1);
+    world.update(agent, task, 2, TaskState::Finished);
+    world.acknowledge(framework, task, 2);
+
+    // Both were on the way before the acknowledgement came to the agent.
+    let again = [(1, TaskState::Running), (2, TaskState::Finished)];
+    let again = again.map(|(update, state)| TaskStatus::new(task, UpdateId(update), state, Source::Executor));
+    let effects = world.agent_says(agent, AgentCommand::Updates(again.to_vec()));
+
+    assert_eq!(briefs(&effects, framework), [(task, TaskState::Finished, None)]);
+    let told = updates(&world.wait(Duration::from_secs(1)), framework);
+    assert_eq!((told[0].task, told[0].update), (task, UpdateId(2)));
+    world.acknowledge(framework, task, 2);
+    assert_eq!(world.cluster.counts().tasks, 0);
+}
+
+/// An agent says once that it does not take a task, and keeps nothing of it.
+#[test]
+fn a_launch_that_its_agent_refuses_is_told_until_it_is_acknowledged() {
+    let mut world = World::new();
+    let framework = world.framework("role");
+    let agent = world.agent(2, 1024);
+    let task = world.launch(framework, 1);
+    world.disconnect(framework);
+    world.update(agent, task, 0, TaskState::Dropped);
+
+    let (framework, effects) = world.subscribe(Some(framework.id), framework_info("role"));
+
+    assert_eq!(briefs(&effects, framework), [(task, TaskState::Dropped, None)]);
+    world.acknowledge_all(framework, &[(task, updates(&effects, framework)[0].update)]);
     assert_eq!(world.cluster.counts().tasks, 0);
 }
 
