@@ -334,7 +334,8 @@ impl Oracle {
         if status.agent.is_some_and(|agent| self.copied.contains(&agent)) {
             return;
         }
-        if status.state.is_terminal() {
+        // Who asks about what was forgotten hears that it is not known.
+        if status.state.is_terminal() || status.state == TaskState::Unknown {
             return;
         }
         // A later master repeats what the agent has not seen acknowledged; it says nothing new.
