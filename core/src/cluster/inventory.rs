@@ -119,7 +119,7 @@ fn take_in_one(state: &mut State, now: Now, session: SessionId, agent: AgentId, 
 }
 
 /// Takes in a task of which this master has never heard: an earlier one launched it. Its framework is told.
-fn adopt(state: &mut State, agent: AgentId, held: HeldTask, out: &mut Vec<Effect>) {
+pub(super) fn adopt(state: &mut State, agent: AgentId, held: HeldTask, out: &mut Vec<Effect>) {
     let HeldTask { id, mut name, resources, state: reported, update } = held;
     name.truncate(name.floor_char_boundary(NAME_MAX));
     let status = TaskStatus {

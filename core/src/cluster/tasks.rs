@@ -1,16 +1,19 @@
 //! News of tasks on its way from agents to frameworks.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::agents::heard_from;
+use super::command::HeldTask;
 use super::effect::{AgentOrder, Announcement, Effect};
 use super::refusal::Refusal;
 use super::state::{State, Task};
-use super::updates;
+use super::{inventory, updates};
 use crate::access::Verb;
 use crate::id::{AgentId, SessionId, TaskId, UpdateId};
 use crate::lifecycle::TaskEvent;
 use crate::planted::{self, Bug};
+use crate::resources::Resources;
 use crate::task::TaskStatus;
 use crate::time::Now;
 
@@ -50,6 +53,10 @@ fn update_one(
         return acknowledge_ourselves(session, id, update, out);
     }
     let has_framework = state.frameworks.contains_key(&id.framework);
+    if planted::is(Bug::ForgottenTakenIn) && has_framework && state.task(id).is_none() {
+        let (name, resources, told) = (String::new(), Resources::default(), status.state);
+        inventory::adopt(state, agent, HeldTask { id, name, resources, state: told, update }, out);
+    }
     let Some(task) = state.tasks.get_mut(&id).filter(|task| task.agent == agent && !told_otherwise(task)) else {
         // Its framework has had the last word on it, or is gone, or it runs elsewhere. Agents name all their tasks when they
         // register: one that is not known was archived, and the acknowledgement is on its way to the agent.
