@@ -7,14 +7,6 @@ use haggle_core::{Source, TaskId, TaskState, TaskStatus, UpdateId};
 
 use crate::kit::*;
 
-fn with_running() -> (World, Agent, Framework, TaskId) {
-    let mut world = World::new();
-    let framework = world.framework("role");
-    let agent = world.agent(2, 1024);
-    let task = world.launch_and_run(agent, framework, 1);
-    (world, agent, framework, task)
-}
-
 #[test]
 fn an_update_reaches_its_framework_and_whoever_watches() {
     let (mut world, agent, framework, task) = with_running();
