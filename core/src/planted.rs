@@ -75,6 +75,8 @@ bugs! {
     OfferedTooEarly,
     /// A task that its agent has forgotten is not missed.
     MissingNotTold,
+    /// A task that was archived and forgotten is taken in again when its agent repeats what it told of it.
+    ForgottenTakenIn,
     /// A framework that does not come back to a new master is never removed.
     TimerNotRecovered,
     /// An agent is admitted without a word to the registry.

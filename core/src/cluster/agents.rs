@@ -123,7 +123,7 @@ pub(super) fn cut_off(state: &mut State, now: Now, id: AgentId, out: &mut Vec<Ef
         agent.presence = Presence::Disconnected;
         state.sessions.forget(session);
     }
-    agent.unnamed = None;
+    agent.registering = None;
     let open = agent.offers.clone();
     let tasks = agent.tasks.clone();
     for task in tasks {

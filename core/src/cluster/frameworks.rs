@@ -8,13 +8,12 @@ use alloc::vec::Vec;
 
 use super::command::FrameworkInfo;
 use super::effect::{AgentOrder, Announcement, Change, Effect, FrameworkEvent};
-use super::offers;
 use super::refusal::Refusal;
 use super::register::of_another_cluster;
 use super::sessions::Peer;
 use super::state::{Framework, Link, State};
 use super::timers::Timer;
-use super::updates;
+use super::{offers, reconcile, updates};
 use crate::access::{Tenant, Verb};
 use crate::id::{AgentId, FrameworkId, Member, SessionId, TaskId, UpdateId};
 use crate::lifecycle::TaskEvent;
@@ -97,6 +96,7 @@ pub(super) fn remove(state: &mut State, now: Now, id: FrameworkId, out: &mut Vec
     let Some(open) = state.frameworks.get(&id).map(|framework| framework.offers.clone()) else { return };
     offers::give_back(state, open);
     updates::stop_resending(state, id);
+    reconcile::forget_questions(state, id);
     let framework = state.frameworks.remove(&id).expect("it was just there");
     state.principals.remove(&framework.tenant.principal, id);
     state.allocator.remove_framework(id);

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::command::HeldTask;
 use super::effect::{AgentOrder, Announcement, Effect};
-use super::state::{State, Task};
+use super::state::{Registering, State, Task};
 use super::{reconcile, updates};
 use crate::id::{AgentId, SessionId, UpdateId};
 use crate::lifecycle::TaskEvent;
@@ -25,8 +25,8 @@ pub(super) fn take_in(
 ) {
     let mut strangers = BTreeSet::new();
     for task in held {
-        if let Some(unnamed) = &mut state.agents.get_mut(&agent).expect("it registers").unnamed {
-            unnamed.remove(&task.id);
+        if let Some(registering) = &mut state.agents.get_mut(&agent).expect("it registers").registering {
+            registering.unnamed.remove(&task.id);
         }
         if !state.frameworks.contains_key(&task.id.framework) {
             strangers.insert(task.id.framework);
@@ -41,7 +41,7 @@ pub(super) fn take_in(
 /// Everything is named: what was not, is not there. From here on the agent can be offered.
 pub(super) fn complete(state: &mut State, now: Now, session: SessionId, id: AgentId, out: &mut Vec<Effect>) {
     let agent = state.agents.get_mut(&id).expect("it registers");
-    let unnamed = agent.unnamed.take().unwrap_or_default();
+    let Registering { unnamed, .. } = agent.registering.take().unwrap_or_default();
     let missing = match core::mem::take(&mut agent.restarted) {
         true => TaskEvent::AgentRestarted,
         false => TaskEvent::AgentForgot,
@@ -78,7 +78,7 @@ fn end_unwanted(state: &mut State, session: SessionId, id: AgentId, out: &mut Ve
 fn take_in_one(state: &mut State, now: Now, session: SessionId, agent: AgentId, held: HeldTask, out: &mut Vec<Effect>) {
     let (id, reported) = (held.id, held.state);
     let Some(task) = state.tasks.get_mut(&id) else {
-        let is_new = state.frameworks.contains_key(&id.framework) && state.history.get(id).is_none();
+        let is_new = state.frameworks.contains_key(&id.framework) && !state.was_archived(agent, id);
         return match is_new {
             true => adopt(state, agent, held, out),
             false => orphan(state, session, agent, held, out),
@@ -119,7 +119,7 @@ fn take_in_one(state: &mut State, now: Now, session: SessionId, agent: AgentId, 
 }
 
 /// Takes in a task of which this master has never heard: an earlier one launched it. Its framework is told.
-fn adopt(state: &mut State, agent: AgentId, held: HeldTask, out: &mut Vec<Effect>) {
+pub(super) fn adopt(state: &mut State, agent: AgentId, held: HeldTask, out: &mut Vec<Effect>) {
     let HeldTask { id, mut name, resources, state: reported, update } = held;
     name.truncate(name.floor_char_boundary(NAME_MAX));
     let status = TaskStatus {

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::effect::{AgentOrder, Announcement, Effect};
-use super::reconcile;
+use super::reconcile::{self, WAITING_MAX};
 use super::refusal::Refusal;
 use super::state::{State, Task};
 use crate::access::{Denied, Principal, Verb};
@@ -11,9 +11,6 @@ use crate::id::{SessionId, TaskId};
 use crate::lifecycle::TaskEvent;
 use crate::planted::{self, Bug};
 use crate::task::TaskState;
-
-/// Kills of unknown tasks that are remembered for one framework while agents are expected back.
-const KILLS_MAX: usize = 100_000;
 
 /// A task that does not run, or whose agent cannot be told now, is answered for, as a question would be.
 pub(super) fn by_framework(
@@ -28,8 +25,10 @@ pub(super) fn by_framework(
         return Ok(());
     }
     let Some(task) = state.tasks.get(&id).filter(|task| !task.status.state.is_terminal()) else {
-        remember(state, id);
-        reconcile::answer(state, id, None, out);
+        match remember(state, id) {
+            true => reconcile::answer(state, id, None, out),
+            false => reconcile::over_limit(state, id, "kills wait for agents", out),
+        }
         return Ok(());
     };
     let reachable = state.agent_session(task.agent).is_some();
@@ -74,14 +73,15 @@ fn kill(state: &mut State, id: TaskId, out: &mut Vec<Effect>) {
     }
 }
 
-/// An agent that has not been seen may still come with an unknown task: it is ended then.
-fn remember(state: &mut State, id: TaskId) {
+/// An agent that has not been seen may still come with an unknown task: it is ended then. False when too many wait.
+fn remember(state: &mut State, id: TaskId) -> bool {
     if state.task(id).is_some() || state.unseen.is_empty() || planted::is(Bug::KillForgotten) {
-        return;
+        return true;
     }
-    if let Some(framework) = state.frameworks.get_mut(&id.framework)
-        && framework.kills.len() < KILLS_MAX
-    {
-        framework.kills.insert(id);
+    let Some(framework) = state.frameworks.get_mut(&id.framework) else { return true };
+    if framework.kills.len() >= WAITING_MAX && !framework.kills.contains(&id) {
+        return false;
     }
+    framework.kills.insert(id);
+    true
 }

@@ -13,8 +13,8 @@ use crate::id::{AgentId, FrameworkId, SessionId, TaskId, UpdateId};
 use crate::planted::{self, Bug};
 use crate::task::{Reason, Source, TaskState, TaskStatus};
 
-/// Questions of one framework that wait for agents. Whoever has more asks again later.
-const QUESTIONS_MAX: usize = 100_000;
+/// Questions of one framework that wait for agents, and as many kills. Whoever has more asks again later.
+pub(super) const WAITING_MAX: usize = 100_000;
 
 /// What is known of a task that the master does not know.
 enum Unknown {
@@ -59,6 +59,10 @@ pub(super) fn answer(state: &mut State, id: TaskId, agent: Option<AgentId>, out:
         None if state.is_recovering() => Unknown::Wait,
         None => Unknown::Is(TaskState::Unknown),
     };
+    let waits = matches!(known_so_far, Unknown::IsForNow(_) | Unknown::Wait);
+    if waits && !planted::is(Bug::QuestionForgotten) && !remember(state, id, agent) {
+        return over_limit(state, id, "questions wait for agents", out);
+    }
     if let Unknown::Is(told) | Unknown::IsForNow(told) = known_so_far {
         let message = match told {
             TaskState::Gone => "its agent does not hold it",
@@ -72,11 +76,16 @@ pub(super) fn answer(state: &mut State, id: TaskId, agent: Option<AgentId>, out:
         };
         tell(state, status, out);
     }
-    if let Unknown::IsForNow(_) | Unknown::Wait = known_so_far
-        && !planted::is(Bug::QuestionForgotten)
-    {
-        remember(state, id, agent);
-    }
+}
+
+/// Says that a framework is to ask again later: so many questions or kills of its wait already.
+pub(super) fn over_limit(state: &State, id: TaskId, what: &str, out: &mut Vec<Effect>) {
+    let status = TaskStatus {
+        reason: Some(Reason::FrameworkLimit),
+        message: alloc::format!("{WAITING_MAX} {what}: ask for this one again later"),
+        ..TaskStatus::new(id, UpdateId::UNACKNOWLEDGED, TaskState::Unknown, Source::Master)
+    };
+    state.tell(status, out);
 }
 
 /// Says that a task is of somebody else. The session goes on: one wrong id must not cost a framework its others.
@@ -111,27 +120,44 @@ pub(super) fn answer_all(state: &mut State, tasks: BTreeSet<TaskId>, agent: Opti
     }
 }
 
+/// Nobody is left to be answered.
+pub(super) fn forget_questions(state: &mut State, framework: FrameworkId) {
+    if state.frameworks[&framework].questions == 0 {
+        return;
+    }
+    let all = TaskId { framework, number: 0 }..=TaskId { framework, number: u64::MAX };
+    let of_agents = state.agents.values_mut().map(|agent| &mut agent.questions);
+    for questions in of_agents.chain([&mut state.questions]) {
+        let its: Vec<TaskId> = questions.range(all.clone()).copied().collect();
+        for task in its {
+            questions.remove(&task);
+        }
+    }
+}
+
 fn on_agent(state: &State, id: AgentId) -> Unknown {
     let Some(agent) = state.agents.get(&id) else {
         return Unknown::Is(TaskState::Gone);
     };
     match agent.presence {
-        _ if !state.unseen.contains(&id) && agent.unnamed.is_none() => Unknown::Is(TaskState::Gone),
+        _ if !state.unseen.contains(&id) && agent.registering.is_none() => Unknown::Is(TaskState::Gone),
         Presence::Unreachable { .. } => Unknown::IsForNow(TaskState::Unreachable),
         Presence::Connected(_) | Presence::Disconnected | Presence::Recovering => Unknown::Wait,
     }
 }
 
-fn remember(state: &mut State, id: TaskId, agent: Option<AgentId>) {
-    let Some(framework) = state.frameworks.get_mut(&id.framework) else { return };
-    if framework.questions >= QUESTIONS_MAX {
-        return;
-    }
+/// Whether the question waits for its agent now.
+fn remember(state: &mut State, id: TaskId, agent: Option<AgentId>) -> bool {
     let questions = match agent {
         Some(agent) => state.agents.get_mut(&agent).map(|agent| &mut agent.questions),
         None => Some(&mut state.questions),
     };
-    framework.questions += usize::from(questions.is_some_and(|questions| questions.insert(id)));
+    let (Some(questions), Some(framework)) = (questions, state.frameworks.get_mut(&id.framework)) else { return false };
+    if framework.questions >= WAITING_MAX && !questions.contains(&id) {
+        return false;
+    }
+    framework.questions += usize::from(questions.insert(id));
+    true
 }
 
 fn tell_known(state: &State, id: TaskId, out: &mut Vec<Effect>) {

@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use super::effect::{Announcement, Effect, FrameworkEvent};
 use super::state::{State, Task};
 use super::updates;
-use crate::id::{TaskId, UpdateId};
+use crate::id::{AgentId, TaskId, UpdateId};
 use crate::lifecycle::TaskEvent;
 use crate::planted::{self, Bug};
 use crate::task::{Reason, Source, TaskState, TaskStatus};
@@ -107,8 +107,14 @@ impl State {
         if let Some(agent) = self.agents.get_mut(&agent) {
             agent.tasks.remove(&id);
             // An agent that registers need not name what is settled meanwhile.
-            agent.unnamed.as_mut().map(|unnamed| unnamed.remove(&id));
+            agent.registering.as_mut().map(|registering| registering.unnamed.remove(&id));
         }
+    }
+
+    /// Whether the end of a task that an agent names while it registers was told and acknowledged.
+    pub(super) fn was_archived(&self, agent: AgentId, id: TaskId) -> bool {
+        let registering = self.agents[&agent].registering.as_ref();
+        self.history.get(id).is_some() || registering.is_some_and(|registering| registering.archived.contains(&id))
     }
 
     /// Moves a task whose end is told and acknowledged to the history.
@@ -122,6 +128,9 @@ impl State {
         if let Some(framework) = self.frameworks.get_mut(&id.framework) {
             framework.tasks.remove(&id);
             framework.ended -= usize::from(task.status.state.is_terminal());
+        }
+        if let Some(registering) = self.agents.get_mut(&task.agent).and_then(|agent| agent.registering.as_mut()) {
+            registering.archived.insert(id);
         }
         self.history.push(id, task, self.config.history);
     }

@@ -9,7 +9,7 @@ use super::effect::{AgentOrder, Announcement, Change, Effect, Rejection};
 use super::inventory;
 use super::refusal::Refusal;
 use super::sessions::Peer;
-use super::state::{Agent, Presence, State};
+use super::state::{Agent, Presence, Registering, State};
 use super::timers::Timer;
 use super::{agents, enrol};
 use crate::access::{Kind, Verb};
@@ -68,7 +68,7 @@ pub(super) fn holds(
     out: &mut Vec<Effect>,
 ) -> Result<(), Refusal> {
     let id = state.agent_of(session, Verb::Report)?;
-    if state.agents[&id].unnamed.is_none() {
+    if state.agents[&id].registering.is_none() {
         return Err(Refusal::RegisteredAlready(session));
     }
     agents::heard_from(state, now, session, Verb::Report)?;
@@ -195,7 +195,7 @@ fn admit(
     agent.run = identity.run;
     agent.certified =
         matches!(state.sessions.get(session), Some(known) if matches!(known.principal.kind, Kind::Agent(_)));
-    agent.unnamed = Some(Default::default());
+    let mut registering = Registering::default();
     let mut before = None;
     state.drop_orphans(id);
     if let Some(known) = state.agents.remove(&id) {
@@ -203,11 +203,12 @@ fn admit(
         before = Some(known.record());
         agent.certified |= known.certified;
         state.forget_key(id, known.key);
-        agent.unnamed = Some(known.tasks.clone());
+        registering.unnamed = known.tasks.clone();
         agent.restarted = known.restarted || known.run != identity.run;
         agent.tasks = known.tasks;
         agent.questions = known.questions;
     }
+    agent.registering = Some(registering);
     state.allocator.set_agent(id, &agent.info.resources);
     state.allocator.set_agent_active(id, planted::is(Bug::OfferedTooEarly));
     enrol::end(state, id, out);

@@ -75,14 +75,23 @@ pub(super) struct Agent {
     pub(super) offers: BTreeSet<OfferId>,
     /// Its tasks that run, and ended ones whose end it keeps.
     pub(super) tasks: BTreeSet<TaskId>,
-    /// While it registers: those of its tasks that it has not named so far.
-    pub(super) unnamed: Option<BTreeSet<TaskId>>,
+    /// What there is to know while it registers.
+    pub(super) registering: Option<Registering>,
     /// While it registers: whether it is another process than the one that its tasks were launched on.
     pub(super) restarted: bool,
     /// What it runs though it should not: told to end, and counted as allocated until it has.
     pub(super) orphans: BTreeMap<TaskId, Resources>,
     /// Questions about unknown tasks that were launched here: answered once it is known what runs here.
     pub(super) questions: BTreeSet<TaskId>,
+}
+
+/// An agent that names what it holds, piece by piece.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Registering {
+    /// Those of its tasks that it has not named so far.
+    pub(super) unnamed: BTreeSet<TaskId>,
+    /// Those of its tasks that were archived since it began. A later piece may name them all the same.
+    pub(super) archived: BTreeSet<TaskId>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -304,7 +313,7 @@ impl Agent {
             timer,
             offers: BTreeSet::new(),
             tasks: BTreeSet::new(),
-            unnamed: None,
+            registering: None,
             restarted: false,
             orphans: BTreeMap::new(),
             questions: BTreeSet::new(),

@@ -1,18 +1,20 @@
 //! News of tasks on its way from agents to frameworks.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::agents::heard_from;
+use super::command::HeldTask;
 use super::effect::{AgentOrder, Announcement, Effect};
 use super::refusal::Refusal;
 use super::state::{State, Task};
-use super::updates;
+use super::{inventory, updates};
 use crate::access::Verb;
 use crate::id::{AgentId, SessionId, TaskId, UpdateId};
 use crate::lifecycle::TaskEvent;
 use crate::planted::{self, Bug};
 use crate::resources::Resources;
-use crate::task::{TaskState, TaskStatus};
+use crate::task::TaskStatus;
 use crate::time::Now;
 
 /// Bytes of a message that are kept with a task. An agent's own are one line for people.
@@ -26,7 +28,7 @@ pub(super) fn update(
     out: &mut Vec<Effect>,
 ) -> Result<(), Refusal> {
     let agent = heard_from(state, now, session, Verb::Report)?;
-    if state.agents[&agent].unnamed.is_some() {
+    if state.agents[&agent].registering.is_some() {
         return Err(Refusal::StillRegistering(session));
     }
     for status in statuses {
@@ -51,16 +53,16 @@ fn update_one(
         return acknowledge_ourselves(session, id, update, out);
     }
     let has_framework = state.frameworks.contains_key(&id.framework);
-    let is_unheard_of = has_framework && state.task(id).is_none();
-    if is_unheard_of {
-        state.insert_task(id, unheard_of(state, agent, &status));
+    if planted::is(Bug::ForgottenTakenIn) && has_framework && state.task(id).is_none() {
+        let (name, resources, told) = (String::new(), Resources::default(), status.state);
+        inventory::adopt(state, agent, HeldTask { id, name, resources, state: told, update }, out);
     }
     let Some(task) = state.tasks.get_mut(&id).filter(|task| task.agent == agent && !told_otherwise(task)) else {
-        // Its framework has had the last word on it, or is gone, or it runs elsewhere.
+        // Its framework has had the last word on it, or is gone, or it runs elsewhere. Agents name all their tasks when they
+        // register: one that is not known was archived, and the acknowledgement is on its way to the agent.
         return acknowledge_ourselves(session, id, update, out);
     };
     task.latest_update = task.latest_update.max(update);
-    let was_kept = task.kept && task.status.state.is_terminal();
     let moves = task.status.state.next(TaskEvent::Reported(status.state)).is_some();
     // The same from the master's own mouth, or from a registration, says less.
     if moves || task.status.state == status.state {
@@ -70,16 +72,18 @@ fn update_one(
     if moves {
         out.push(Effect::Announce(Announcement::Task(status.clone())));
     }
-    // A repeat is forwarded too: its framework may have missed the first, and has to acknowledge it.
-    match has_framework {
-        true => state.tell(status, out),
-        false => acknowledge_ourselves(session, id, update, out),
-    }
-    if ended && (!has_framework || update == UpdateId::UNACKNOWLEDGED) {
-        state.archive(id);
-    } else if ended && (is_unheard_of || was_kept) {
-        // Its acknowledgement may be on the way to the agent, which will not repeat it then.
+    if !has_framework {
+        acknowledge_ourselves(session, id, update, out);
+        if ended {
+            state.archive(id);
+        }
+    } else if ended && update == UpdateId::UNACKNOWLEDGED {
+        // Its agent says that once. It gets a number of the master's, and is told until it is acknowledged.
         updates::keep(state, now, id);
+        state.tell(state.tasks[&id].status.clone(), out);
+    } else {
+        // A repeat is forwarded too: its framework may have missed the first, and has to acknowledge it.
+        state.tell(status, out);
     }
 }
 
@@ -102,20 +106,5 @@ fn end_orphan(state: &mut State, agent: AgentId, id: TaskId, ended: bool) -> boo
 fn acknowledge_ourselves(session: SessionId, id: TaskId, update: UpdateId, out: &mut Vec<Effect>) {
     if update != UpdateId::UNACKNOWLEDGED && !planted::is(Bug::NobodyAcknowledges) {
         out.push(Effect::ToAgent(session, AgentOrder::Acknowledge(id, update)));
-    }
-}
-
-/// A task of a known framework that nobody ever mentioned: it is kept so that the acknowledgement finds its way.
-fn unheard_of(state: &State, agent: AgentId, status: &TaskStatus) -> Task {
-    Task {
-        name: Default::default(),
-        tenant: state.tenant_of(status.task.framework),
-        agent,
-        resources: Resources::default(),
-        holds: false,
-        kill: false,
-        latest_update: UpdateId::UNACKNOWLEDGED,
-        status: TaskStatus { state: TaskState::Unknown, ..status.clone() },
-        kept: false,
     }
 }

@@ -181,6 +181,46 @@ fn a_task_on_an_agent_that_never_came_back_is_unreachable_and_then_gone() {
     assert_eq!(world.cluster.counts().questions, 0);
 }
 
+/// As many questions as may wait, and as many kills.
+const WAITING_MAX: u64 = 100_000;
+
+#[test]
+fn whoever_asks_too_much_is_told_so() {
+    let mut world = new_master();
+    let (framework, _) = world.subscribe(Some(FrameworkId(1)), framework_info("role"));
+    let task = |number| TaskId { framework: framework.id, number };
+    let ask = |numbers: std::ops::RangeInclusive<u64>| {
+        let questions = numbers.map(|number| Question { task: task(number), agent: Some(AgentId(1)) });
+        FrameworkCommand::Reconcile(questions.collect())
+    };
+
+    let effects = world.framework_says(framework, ask(1..=WAITING_MAX + 1));
+    let limit = |number| [(task(number), TaskState::Unknown, Some(Reason::FrameworkLimit))];
+    assert_eq!(briefs(&effects, framework), limit(WAITING_MAX + 1));
+    assert_eq!(briefs(&world.framework_says(framework, ask(1..=1)), framework), [], "that one waits already");
+
+    for number in 1..=WAITING_MAX {
+        world.framework_says(framework, FrameworkCommand::Kill(task(number)));
+    }
+    let effects = world.framework_says(framework, FrameworkCommand::Kill(task(WAITING_MAX + 1)));
+    assert_eq!(briefs(&effects, framework), limit(WAITING_MAX + 1));
+}
+
+/// A tenant could fill the master: ask, leave, and come back as another framework.
+#[test]
+fn the_questions_of_a_framework_that_is_gone_do_not_wait_any_more() {
+    let mut world = new_master();
+    let framework = world.framework("role");
+    let task = TaskId { framework: framework.id, number: 1 };
+    let questions = [Some(AgentId(1)), None].map(|agent| Question { task, agent });
+    world.framework_says(framework, FrameworkCommand::Reconcile(questions.to_vec()));
+    assert_eq!(world.cluster.counts().questions, 2);
+
+    world.framework_says(framework, FrameworkCommand::Teardown);
+
+    assert_eq!(world.cluster.counts().questions, 0);
+}
+
 #[test]
 fn how_long_an_agent_is_unreachable_is_remembered_over_masters() {
     let since = Some(Now::ZERO);

@@ -6,17 +6,9 @@ use haggle_core::cluster::{
     AgentOrder, Announcement, Change, Command, Config, Effect, FrameworkCall, FrameworkCommand, FrameworkEvent,
     FrameworkInfo, Refusal,
 };
-use haggle_core::{ClusterId, Epoch, FrameworkId, Member, TaskId, TaskState, UpdateId};
+use haggle_core::{ClusterId, Epoch, FrameworkId, Member, TaskState, UpdateId};
 
 use crate::kit::*;
-
-fn with_running() -> (World, Agent, Framework, TaskId) {
-    let mut world = World::new();
-    let framework = world.framework("role");
-    let agent = world.agent(2, 1024);
-    let task = world.launch_and_run(agent, framework, 1);
-    (world, agent, framework, task)
-}
 
 /// The last word to a framework that cannot subscribe like this.
 fn turned_away(world: &mut World, id: Option<FrameworkId>, info: FrameworkInfo) -> String {

@@ -6,14 +6,6 @@ use haggle_core::{AgentId, Reason, TaskId, TaskState};
 
 use crate::kit::*;
 
-fn with_running() -> (World, Agent, Framework, TaskId) {
-    let mut world = World::new();
-    let framework = world.framework("role");
-    let agent = world.agent(2, 1024);
-    let task = world.launch_and_run(agent, framework, 1);
-    (world, agent, framework, task)
-}
-
 #[test]
 fn a_kill_reaches_the_agent() {
     let (mut world, agent, framework, task) = with_running();

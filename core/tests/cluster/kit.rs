@@ -226,6 +226,15 @@ impl World {
     }
 }
 
+/// A task that runs on the whole of an agent.
+pub(crate) fn with_running() -> (World, Agent, Framework, TaskId) {
+    let mut world = World::new();
+    let framework = world.framework("role");
+    let agent = world.agent(2, 1024);
+    let task = world.launch_and_run(agent, framework, 1);
+    (world, agent, framework, task)
+}
+
 /// A registry that remembers the cluster and nothing else.
 pub(crate) fn remembered() -> Recovered {
     Recovered { cluster: CLUSTER, epoch: Epoch(1), ..Recovered::default() }

@@ -13,4 +13,5 @@ mod kill;
 mod offers;
 mod properties;
 mod reconcile;
+mod registration;
 mod updates;

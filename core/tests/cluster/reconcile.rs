@@ -20,14 +20,6 @@ fn ask(world: &mut World, framework: Framework, tasks: &[TaskId]) -> Vec<(TaskId
         .collect()
 }
 
-fn with_running() -> (World, Agent, Framework, TaskId) {
-    let mut world = World::new();
-    let framework = world.framework("role");
-    let agent = world.agent(2, 1024);
-    let task = world.launch_and_run(agent, framework, 1);
-    (world, agent, framework, task)
-}
-
 /// Mesos: `ReconciliationTest.TaskStateMatch` and `TaskStateMismatch`.
 #[test]
 fn a_known_task_is_where_it_was_last_seen() {

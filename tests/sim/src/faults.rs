@@ -194,7 +194,7 @@ impl World {
         let frozen = self.rng.chance(500);
         // It may have been suspended already.
         let until = self.masters[at].paused_until;
-        self.masters[at].clock.stand(until - from, frozen);
+        self.masters[at].clock.stand(from, until, frozen);
         if !frozen || self.plan.masters == 1 {
             return;
         }

@@ -86,7 +86,6 @@ impl World {
     }
 
     fn set_up(&mut self) {
-        self.oracle.forgetful = self.plan.history < 1_000;
         self.store.cluster = ClusterId(self.rng.wide());
         self.oracle.cluster = self.store.cluster;
         for at in 0..self.plan.masters {

@@ -60,8 +60,6 @@ pub(crate) struct Oracle {
     pub(crate) copied: BTreeSet<AgentId>,
     /// What those proved their ids with.
     pub(crate) copied_keys: BTreeSet<AgentKey>,
-    /// Whether masters forget ends soon, and with them that they were acknowledged.
-    pub(crate) forgetful: bool,
     /// For the report.
     pub(crate) starts: u64,
     /// For the report.
@@ -78,7 +76,6 @@ impl Oracle {
             obeyed: before.obeyed,
             keys: before.keys,
             copied_keys: before.copied_keys,
-            forgetful: before.forgetful,
             starts: before.starts,
             ends_told: before.ends_told,
             ..Self::default()
@@ -337,11 +334,12 @@ impl Oracle {
         if status.agent.is_some_and(|agent| self.copied.contains(&agent)) {
             return;
         }
-        if status.state.is_terminal() {
+        // Who asks about what was forgotten hears that it is not known.
+        if status.state.is_terminal() || status.state == TaskState::Unknown {
             return;
         }
         // A later master repeats what the agent has not seen acknowledged; it says nothing new.
-        let repeats = (epoch > by || self.forgetful) && !status.update.is_by_master() && status.update < end;
+        let repeats = epoch > by && !status.update.is_by_master() && status.update < end;
         if !repeats {
             self.fail(format!(
                 "{} is told to be {} ({}), though its end {:?} was acknowledged with {end}",

@@ -195,10 +195,8 @@ impl World {
             self.store_writes(at, &writing);
         }
         let master = &mut self.masters[at];
-        if std::mem::take(&mut master.suspended) {
-            let left = master.paused_until.saturating_sub(self.now);
-            master.clock.jump(left);
-        }
+        master.suspended = false;
+        master.clock.wake(self.now);
         master.paused -= master.paused_until.saturating_sub(self.now);
         master.paused_until = 0;
         for id in self.conns_where(|conn| conn.master == at) {
