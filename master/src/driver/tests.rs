@@ -353,20 +353,17 @@ async fn while_the_registry_rests_only_what_asks_for_a_write_is_held() {
 
 #[test]
 fn a_tick_waits_for_the_end_of_a_rest() {
-    let (mut driven, ..) = Driven::with_peers();
-    let silent = Config::default().agent_timeout;
-    let seconds = silent.as_secs() as u32 + 1;
-    // No more than a second counts at once.
-    let mut at = Duration::ZERO;
-    for _ in 0..seconds {
-        at += Duration::from_secs(1);
-        driven.step_at(at, Batch { rests: true, ..Batch::default() }).unwrap();
+    let (mut driven, _agent, mut framework, _offer) = Driven::with_peers();
+    let due = Config::default().offer_timeout;
+    for second in 1..=due.as_secs() {
+        driven.step_at(Duration::from_secs(second), Batch { rests: true, ..Batch::default() }).unwrap();
     }
-    assert!(driven.agent_is_connected());
+    assert_eq!(message(&mut framework), None);
 
-    driven.step_at(at, Batch::default()).unwrap();
+    driven.step_at(due, Batch::default()).unwrap();
 
-    assert!(!driven.agent_is_connected());
+    let events = message(&mut framework).unwrap();
+    assert!(matches!(events.first(), Some(FrameworkEvent::Rescinded(_))), "{events:?}");
 }
 
 #[tokio::test]
