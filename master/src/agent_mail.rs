@@ -1,14 +1,20 @@
 //! What goes out on an agent's stream: the cluster's orders, and the shell's own words between them.
 
+use std::sync::Arc;
+
 use haggle_core::cluster::AgentOrder;
 use haggle_proto::v1;
 use haggle_proto::v1::agent_order::Order;
+
+use crate::inbox::LargePlace;
 
 /// One item on its way to an agent.
 #[derive(Clone, Debug)]
 pub(crate) enum AgentMail {
     /// The cluster decided it.
     Order(AgentOrder),
+    /// The same, of something that came in a large message, which takes up its place until this has left.
+    Large(AgentOrder, #[expect(dead_code, reason = "it is held, and released when this is dropped")] Arc<LargePlace>),
     /// An operator wants to read a task's output.
     ReadLog(v1::ReadLogOrder),
     /// The master lives, and has heard the agent.
@@ -19,7 +25,7 @@ impl From<AgentMail> for v1::AgentOrder {
     fn from(mail: AgentMail) -> Self {
         let shell = |order| Self { order: Some(order) };
         match mail {
-            AgentMail::Order(order) => order.into(),
+            AgentMail::Order(order) | AgentMail::Large(order, _) => order.into(),
             AgentMail::ReadLog(order) => shell(Order::ReadLog(order)),
             AgentMail::Heartbeat => shell(Order::Heartbeat(v1::Heartbeat {})),
         }

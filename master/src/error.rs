@@ -60,8 +60,8 @@ pub enum StartError {
     /// It has just been founded, and cannot let anybody in.
     #[error("cannot make the first tokens: {0}")]
     FirstTokens(String),
-    /// The machine has no thread left for the driver.
-    #[error("cannot start the driver's thread: {0}")]
+    /// The machine has no thread left.
+    #[error("cannot start a thread: {0}")]
     Thread(io::Error),
 }
 

@@ -58,7 +58,7 @@ use access::{BetweenMasters, Guard, Known, MastersSecret, Owner};
 use artifacts::Store;
 use audit::Audit;
 use clock::Clock;
-use election::{Election, Role, Standby, Switch};
+use election::{Aside, Election, Role, Standby, Switch};
 use handle::{Handle, Reign};
 use limits::Limiter;
 use reach::Reach;
@@ -177,7 +177,9 @@ impl Master {
                     Some(advertised) => format!("http://{}", advertised.address(address.port())),
                     None => format!("http://{address}"),
                 };
-                let campaign = Campaign::new(haggle_etcd::Client::new(&several.etcd)?, &several.etcd.prefix, &url);
+                let aside = Aside::start().map_err(StartError::Thread)?;
+                let client = aside.make(|| haggle_etcd::Client::new(&several.etcd))?;
+                let campaign = Campaign::new(client, &several.etcd.prefix, &url);
                 let secret = MastersSecret::new(campaign.clone());
                 let replicas = Arc::new(Replicas::new(campaign.clone(), secret.clone(), Arc::clone(&store)));
                 let (joined, joins) = watch::channel(0);
@@ -194,7 +196,7 @@ impl Master {
                 let among_others = async move {
                     let _lock = lock;
                     tokio::select! {
-                        outcome = election.run(halted) => outcome,
+                        outcome = aside.run(election.run(halted)) => outcome.unwrap_or(Err(Failure::Driver)),
                         never = replicas.keep_up(joins) => match never {},
                     }
                 };

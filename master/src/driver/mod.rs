@@ -1,6 +1,7 @@
 //! The one thread that owns the cluster: applies what waits, writes what must last, only then speaks.
 
 mod audit;
+mod pace;
 mod peers;
 mod room;
 mod spoken;
@@ -10,6 +11,8 @@ mod tests;
 
 use std::io;
 use std::mem;
+use std::ops::Range;
+use std::sync::Arc;
 use std::thread;
 use std::time::Instant;
 
@@ -23,6 +26,7 @@ use tonic::Status;
 use tracing::{debug, enabled, error, info, warn};
 
 use self::audit::Decision;
+use self::pace::Pace;
 use self::peers::Peers;
 use self::spoken::Spoken;
 use self::tenants::Tenants;
@@ -30,7 +34,7 @@ use crate::access::{Caller, Guard, status_of, wall_clock_ms};
 use crate::clock::Clock;
 use crate::error::Failure;
 use crate::handle::{Answer, Handle, Happening, Inbox, Peer, Question, REQUESTS, Reign, Request, Room, Verdict};
-use crate::inbox::{Heard, Kind, Round, Saying, Share};
+use crate::inbox::{Heard, Kind, LargePlace, Place, Round, Saying, Share};
 use crate::limits::Limit;
 use crate::registry::{Registry, RegistryError};
 
@@ -70,6 +74,7 @@ pub(crate) fn start(
 struct Driver {
     cluster: Cluster,
     registry: Box<dyn Registry>,
+    pace: Pace,
     clock: Clock,
     room: Room,
     peers: Peers,
@@ -78,6 +83,8 @@ struct Driver {
     happenings: broadcast::Sender<Happening>,
     /// Of this batch. They stay here until what is to be remembered of them is.
     effects: Vec<Effect>,
+    /// Which of them are of a large message, in order.
+    large: Vec<(Range<usize>, Arc<LargePlace>)>,
     /// Told after the batch is durable: a verdict is an effect as well.
     verdicts: Vec<(oneshot::Sender<Verdict>, Result<Answer, Refusal>)>,
     /// Answered at the end of the batch.
@@ -96,6 +103,8 @@ struct Driver {
 struct Batch {
     requests: Vec<Request>,
     sayings: Vec<Heard>,
+    /// What asks for a write is held for now.
+    rests: bool,
     /// How far the turns of agents and of frameworks have come with it.
     rounds: [Round; 2],
     /// Who brought about so many effects with it.
@@ -120,6 +129,7 @@ impl Driver {
         Self {
             cluster,
             registry,
+            pace: Pace::default(),
             clock,
             room,
             peers: Peers::default(),
@@ -127,6 +137,7 @@ impl Driver {
             tenants: Tenants::default(),
             happenings,
             effects: Vec::new(),
+            large: Vec::new(),
             verdicts: Vec::new(),
             questions: Vec::new(),
             refused: Vec::new(),
@@ -164,7 +175,9 @@ impl Driver {
         let mut batch = Batch::default();
         loop {
             let look = self.clock.next_look(self.cluster.next_deadline());
-            if self.stop || batch.take(inbox, look).await == Next::Stop {
+            // A tick waits for those that are held, who are then heard without a rest.
+            let rest = self.pace.rests_at(Instant::now()).filter(|_| self.tick_after.is_none());
+            if self.stop || batch.take(inbox, look, rest).await == Next::Stop {
                 return Ok(());
             }
             let settled = self.step(&mut batch, Instant::now());
@@ -202,7 +215,7 @@ impl Driver {
         for Heard { kind, share, saying } in batch.sayings.drain(..) {
             let before = self.effects.len();
             match saying {
-                Saying::Said(session, commands, _place) => self.said(now, session, commands),
+                Saying::Said(session, commands, place) => self.said(now, session, commands, place),
                 Saying::Ended(session) => {
                     self.peers.remove(session);
                     self.disconnect(now, session);
@@ -210,7 +223,7 @@ impl Driver {
             }
             batch.effects.push((kind, share, self.effects.len() - before));
         }
-        self.tick_when_due(now, batch.rounds);
+        self.tick_when_due(now, batch);
         self.settle()
     }
 
@@ -235,10 +248,13 @@ impl Driver {
     }
 
     /// What was said before a deadline is heard before it: nobody counts as silent whose words wait. It waits for as long
-    /// as everybody takes who waits then, and no longer.
-    fn tick_when_due(&mut self, now: Now, rounds: [Round; 2]) {
+    /// as everybody takes who waits then, and no longer. It may ask for a write, and so waits for the end of a rest.
+    fn tick_when_due(&mut self, now: Now, &Batch { rests, rounds, .. }: &Batch) {
         if self.cluster.next_deadline().is_none_or(|deadline| now < deadline) {
             self.tick_after = None;
+            return;
+        }
+        if rests {
             return;
         }
         let after = *self.tick_after.get_or_insert(rounds.map(|round| round.whole));
@@ -281,7 +297,15 @@ impl Driver {
         }
     }
 
-    fn said(&mut self, now: Now, session: SessionId, commands: Vec<Command>) {
+    fn said(&mut self, now: Now, session: SessionId, commands: Vec<Command>, place: Place) {
+        let before = self.effects.len();
+        self.decide(now, session, commands);
+        if let Some(large) = place.into_large() {
+            self.large.push((before..self.effects.len(), Arc::new(large)));
+        }
+    }
+
+    fn decide(&mut self, now: Now, session: SessionId, commands: Vec<Command>) {
         for command in commands {
             // Whoever was cut off has nothing more to say: it would speak as one that is gone.
             if !self.peers.is_open(session) || self.refused.iter().any(|(refused, _)| *refused == session) {
@@ -332,19 +356,28 @@ impl Driver {
             _ => None,
         });
         let changes: Vec<_> = changes.collect();
-        if changes.is_empty() { Ok(()) } else { self.registry.write(now, &changes) }
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let began = Instant::now();
+        let written = self.registry.write(now, &changes);
+        self.pace.wrote(began, Instant::now());
+        written
     }
 
     fn let_out(&mut self) {
         let watched = self.happenings.receiver_count() > 0;
         let time_ms = if watched { wall_clock_ms() } else { 0 };
-        for effect in self.effects.drain(..) {
+        let mut large = mem::take(&mut self.large).into_iter().peekable();
+        for (at, effect) in self.effects.drain(..).enumerate() {
+            while large.next_if(|(of, _)| of.end <= at).is_some() {}
+            let place = large.peek().filter(|(of, _)| of.contains(&at)).map(|(_, place)| place);
             match effect {
                 Effect::Remember(change) => self.guard.known().note(&change),
                 // It was told who asked.
                 Effect::Enrolled(_) => {}
                 Effect::ToFramework(session, event) => self.peers.tell_framework(session, event),
-                Effect::ToAgent(session, order) => self.peers.tell_agent(session, order),
+                Effect::ToAgent(session, order) => self.peers.tell_agent(session, order, place),
                 Effect::Close(session) => self.peers.close(session),
                 Effect::Announce(what) => {
                     log(&what);
@@ -369,8 +402,15 @@ impl Driver {
 }
 
 impl Batch {
-    /// Takes what waits; when nothing does, waits for it, until `look`.
-    async fn take(&mut self, inbox: &mut Inbox, look: Instant) -> Next {
+    /// Takes what waits; when nothing does, waits for it, until `look`. Before the end of the `rest`, what asks for a write
+    /// is held.
+    async fn take(&mut self, inbox: &mut Inbox, look: Instant, rest: Option<Instant>) -> Next {
+        // Where something is held, there is something to do at the end of the rest, and at once without one.
+        let look = match rest {
+            _ if inbox.sayings.holds() => rest.unwrap_or_else(Instant::now),
+            Some(rest) => look.max(rest),
+            None => look,
+        };
         tokio::select! {
             biased;
             taken = inbox.requests.recv_many(&mut self.requests, REQUESTS) => if taken == 0 {
@@ -380,8 +420,9 @@ impl Batch {
             () = inbox.sayings.some() => {}
             () = sleep_until(look.into()) => {}
         }
+        self.rests = rest.is_some_and(|rest| Instant::now() < rest);
         // Words first: a session is opened by a request, which then waits by the time that the first word does.
-        self.rounds = inbox.sayings.take(&mut self.sayings);
+        self.rounds = inbox.sayings.take(&mut self.sayings, !self.rests);
         let _ = inbox.requests.recv_many(&mut self.requests, REQUESTS).now_or_never();
         Next::GoOn
     }

@@ -1,6 +1,7 @@
 //! Who is connected, and what this batch lets each of them hear.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use haggle_core::SessionId;
 use haggle_core::cluster::{AgentOrder, FrameworkEvent};
@@ -9,6 +10,7 @@ use tonic::Status;
 use crate::access::Caller;
 use crate::agent_mail::AgentMail;
 use crate::handle::Peer;
+use crate::inbox::LargePlace;
 use crate::outbox::{FellBehind, Outbox, Weigh};
 
 /// Collects the effects of a batch by session, so that each session hears them as one message.
@@ -55,10 +57,14 @@ impl Peers {
         self.lines.remove(&session);
     }
 
-    /// To a session that has ended, nothing is said.
-    pub(super) fn tell_agent(&mut self, session: SessionId, order: AgentOrder) {
+    /// To a session that has ended, nothing is said. What came in a large message keeps its place until it has left.
+    pub(super) fn tell_agent(&mut self, session: SessionId, order: AgentOrder, place: Option<&Arc<LargePlace>>) {
         if let Some(Line::Agent(line)) = self.lines.get_mut(&session) {
-            line.collect(session, AgentMail::Order(order), &mut self.touched);
+            let mail = match place {
+                Some(place) if matches!(order, AgentOrder::Launch(_)) => AgentMail::Large(order, Arc::clone(place)),
+                _ => AgentMail::Order(order),
+            };
+            line.collect(session, mail, &mut self.touched);
         }
     }
 

@@ -17,7 +17,7 @@ use tonic::Code;
 use super::*;
 use crate::agent_mail::AgentMail;
 use crate::handle::{NoRoom, Peer};
-use crate::inbox::{Place, Speaker};
+use crate::inbox::{Place, Speaker, inbox};
 use crate::outbox::{Mail, Weigh, outbox};
 use crate::registry::tests::FailingDisk;
 
@@ -322,6 +322,67 @@ async fn a_master_can_be_stopped_while_its_disk_is_full() {
 
     ended.await.unwrap().unwrap();
     assert_eq!(agent.next().await.unwrap().unwrap_err().code(), Code::Unavailable);
+}
+
+#[tokio::test]
+async fn while_the_registry_rests_only_what_asks_for_a_write_is_held() {
+    let (happenings, _) = broadcast::channel(1);
+    let reign = Reign { cluster: Default::default(), epoch: Default::default() };
+    let (handle, mut inbox) = Handle::new(reign, Room::default(), happenings.downgrade());
+    let [comes, works] = [FRAMEWORK, AGENT].map(|_| outbox::<FrameworkEvent>().0);
+    let (comes, _place) = open(&handle, Peer::Framework(comes)).await.unwrap();
+    let (works, _other_place) = open(&handle, Peer::Framework(works)).await.unwrap();
+    comes.say(vec![subscribe(), call(FrameworkCommand::Revive)], 10).await.unwrap();
+    works.say(vec![call(FrameworkCommand::Revive)], 10).await.unwrap();
+    let (mut batch, later) = (Batch::default(), Instant::now() + Duration::from_secs(3600));
+    let sessions = |batch: &mut Batch| -> Vec<SessionId> {
+        let said = batch.sayings.drain(..).map(|heard| match heard.saying {
+            Saying::Said(session, ..) | Saying::Ended(session) => session,
+        });
+        said.collect()
+    };
+
+    batch.take(&mut inbox, later, Some(later)).await;
+    assert!(batch.rests);
+    assert_eq!(sessions(&mut batch), [works.session()]);
+
+    batch.take(&mut inbox, later, None).await;
+    assert!(!batch.rests);
+    assert_eq!(sessions(&mut batch), [comes.session()]);
+}
+
+#[test]
+fn a_tick_waits_for_the_end_of_a_rest() {
+    let (mut driven, _agent, mut framework, _offer) = Driven::with_peers();
+    let due = Config::default().offer_timeout;
+    for second in 1..=due.as_secs() {
+        driven.step_at(Duration::from_secs(second), Batch { rests: true, ..Batch::default() }).unwrap();
+    }
+    assert_eq!(message(&mut framework), None);
+
+    driven.step_at(due, Batch::default()).unwrap();
+
+    let events = message(&mut framework).unwrap();
+    assert!(matches!(events.first(), Some(FrameworkEvent::Rescinded(_))), "{events:?}");
+}
+
+#[tokio::test]
+async fn a_large_message_takes_up_its_place_until_what_it_launches_has_left() {
+    let (mut driven, mut agent, _framework, offer) = Driven::with_peers();
+    let (speakers, hearing) = inbox();
+    let [other, intake, next] = [(); 3].map(|()| speakers.intake(Kind::Framework));
+    let speaker = speakers.speaker(Kind::Framework, FRAMEWORK, intake.clone());
+    other.make_room(1).await;
+    intake.make_room(1 << 20).await;
+    speaker.say(vec![accept(&offer, 1..3, 1 << 19)], 1 << 20).await.unwrap();
+    let mut batch = Batch::default();
+    hearing.take(&mut batch.sayings, true);
+    driven.step(batch).unwrap();
+    assert!(next.make_room(1).now_or_never().is_none());
+
+    assert_eq!(message(&mut agent).unwrap().len(), 2);
+
+    assert!(next.make_room(1).now_or_never().is_some());
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //!
 //! A term begins with a fresh [`Cluster`] from the registry and ends with it. Nothing of one term reaches the next.
 
+mod aside;
 mod switch;
 
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use crate::handle::{Handle, Reign};
 use crate::registry::{Campaign, EtcdRegistry, Registry, Term};
 use crate::{announce, driver, lead};
 
+pub(crate) use aside::Aside;
 pub(crate) use switch::{Role, Standby, Switch};
 
 /// Between two looks at who leads: a part of the time without service when a master dies, and a cheap read.

@@ -2,14 +2,19 @@
 //!
 //! The length of a gRPC message stands before it. So whoever waits for room has sent no more than the wire holds by itself,
 //! and thousands of sessions that send 16 MiB each at once do not fill the memory.
+//!
+//! Nor do sessions that sent one a while ago: the buffer in which a stream finds its messages never shrinks. So a large
+//! message is received here, the stream finds an empty one in its place, and the session takes it from the intake.
 
 use std::convert::Infallible;
+use std::mem;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use futures_util::StreamExt;
 use futures_util::stream::try_unfold;
+use haggle_proto::MESSAGE_MAX;
 use http_body::Frame;
 use http_body_util::{BodyDataStream, StreamBody};
 use tokio::time::{Instant, timeout_at};
@@ -75,14 +80,7 @@ pub(super) fn of<T>(call: &tonic::Request<T>) -> Result<Intake, Status> {
 
 /// The same body, in which large messages wait for room.
 fn metered(body: Body, intake: Intake) -> Body {
-    let gate = Gate {
-        body: BodyDataStream::new(body),
-        intake,
-        messages: Messages::default(),
-        chunk: Bytes::new(),
-        waits: None,
-        whole_by: None,
-    };
+    let gate = Gate { body: BodyDataStream::new(body), intake, messages: Messages::default(), chunk: Bytes::new() };
     let chunks = try_unfold(gate, |mut gate| async move {
         Ok::<_, Status>(gate.next().await?.map(|chunk| (Frame::data(chunk), gate)))
     });
@@ -95,56 +93,55 @@ struct Gate {
     messages: Messages,
     /// What has come and was not passed on.
     chunk: Bytes,
-    /// A large message begins with the chunk, and so many bytes of that are its head.
-    waits: Option<usize>,
-    /// When the large message that is being received has to be whole.
-    whole_by: Option<Instant>,
 }
 
 impl Gate {
     /// What comes next; `None` at the end.
     async fn next(&mut self) -> Result<Option<Bytes>, Status> {
         loop {
-            if let Some(head) = self.waits.take() {
-                self.intake.make_room().await;
-                self.whole_by = Some(Instant::now() + WHOLE_WITHIN);
-                return Ok(Some(self.chunk.split_to(head)));
-            }
-            if self.chunk.is_empty() {
-                let Some(chunk) = self.receive().await? else { return Ok(None) };
-                self.chunk = chunk;
-            }
             let Passage { small, large } = self.messages.pass(&self.chunk);
-            self.waits = large;
-            if self.messages.left == 0 {
-                self.whole_by = None;
-            }
             if small > 0 {
                 return Ok(Some(self.chunk.split_to(small)));
             }
+            if let Some(length) = large {
+                return self.receive_large(length).await.map(Some);
+            }
+            let Some(chunk) = self.body.next().await.transpose()? else {
+                // What is left is a part of a head, whose stream says what is wrong with that.
+                return Ok(Some(mem::take(&mut self.chunk)).filter(|rest| !rest.is_empty()));
+            };
+            self.chunk = if self.chunk.is_empty() { chunk } else { [&self.chunk[..], &chunk].concat().into() };
         }
     }
 
-    async fn receive(&mut self) -> Result<Option<Bytes>, Status> {
-        let next = self.body.next();
-        let next = match self.whole_by {
-            None => next.await,
-            Some(whole_by) => timeout_at(whole_by, next).await.map_err(|_| {
+    /// Receives the large message whose head the chunk begins with, once there is room for it. Gives an empty one.
+    async fn receive_large(&mut self, length: usize) -> Result<Bytes, Status> {
+        self.intake.make_room(length).await;
+        let whole_by = Instant::now() + WHOLE_WITHIN;
+        self.chunk.advance(HEAD);
+        let mut whole = Vec::with_capacity(length);
+        loop {
+            let part = self.chunk.split_to(self.chunk.len().min(length - whole.len()));
+            whole.extend_from_slice(&part);
+            if whole.len() == length {
+                break;
+            }
+            let chunk = timeout_at(whole_by, self.body.next()).await.map_err(|_| {
                 let within = WHOLE_WITHIN.as_secs();
                 Status::deadline_exceeded(format!("a message above {LARGE} bytes was not whole within {within} s"))
-            })?,
-        };
-        next.transpose()
+            })?;
+            let cut = || Status::internal(format!("a message of {length} bytes ended behind {}", whole.len()));
+            self.chunk = chunk.transpose()?.ok_or_else(cut)?;
+        }
+        self.intake.keep(whole);
+        Ok(Bytes::from_static(&[0; HEAD]))
     }
 }
 
 /// Where in a sequence of messages a stream is.
 #[derive(Debug, Default)]
 struct Messages {
-    head: [u8; HEAD],
-    /// Bytes of the head that have come.
-    known: usize,
-    /// Bytes of the message that are still to come.
+    /// Bytes of a message that are still to come.
     left: usize,
 }
 
@@ -152,36 +149,29 @@ struct Messages {
 #[derive(Debug, PartialEq, Eq)]
 struct Passage {
     small: usize,
-    /// Behind it a large message begins, or goes on behind the first bytes of its head: so many bytes of that are here.
+    /// Behind it, a large message of so many bytes begins.
     large: Option<usize>,
 }
 
 impl Messages {
-    /// Reads a chunk, up to the head of the first large message.
+    /// Reads a chunk, up to the head of the first large message or to one that is not whole.
     fn pass(&mut self, chunk: &[u8]) -> Passage {
         let mut at = 0;
-        while at < chunk.len() {
-            if self.left > 0 {
-                let more = self.left.min(chunk.len() - at);
-                self.left -= more;
-                at += more;
-                continue;
-            }
-            let more = (HEAD - self.known).min(chunk.len() - at);
-            self.head[self.known..self.known + more].copy_from_slice(&chunk[at..at + more]);
-            self.known += more;
-            if self.known < HEAD {
-                break;
-            }
-            self.known = 0;
-            let [_, length @ ..] = self.head;
-            self.left = u32::from_be_bytes(length) as usize;
-            if self.left > LARGE {
-                return Passage { small: at, large: Some(more) };
-            }
+        loop {
+            let more = self.left.min(chunk.len() - at);
+            self.left -= more;
             at += more;
+            let Some(&[flag, ref length @ ..]) = chunk[at..].first_chunk::<HEAD>() else {
+                return Passage { small: at, large: None };
+            };
+            let length = u32::from_be_bytes(*length) as usize;
+            // One that is too large, or compressed, is refused for it behind its head.
+            if flag == 0 && length > LARGE && length <= MESSAGE_MAX {
+                return Passage { small: at, large: Some(length) };
+            }
+            self.left = length;
+            at += HEAD;
         }
-        Passage { small: chunk.len(), large: None }
     }
 }
 
@@ -209,15 +199,49 @@ mod tests {
         (Body::new(StreamBody::new(frames)), whole)
     }
 
+    /// What passes the gate: as it is, and large messages as the intake has them.
+    async fn read(mut metered: Body, intake: &Intake) -> Vec<u8> {
+        let mut passed = Vec::new();
+        while let Some(frame) = metered.frame().await {
+            let chunk = frame.unwrap().into_data().unwrap();
+            match intake.take_whole() {
+                Some(whole) => {
+                    assert_eq!(chunk, [0; HEAD][..], "an empty message stands for it");
+                    passed.push(0);
+                    passed.extend(u32::try_from(whole.len()).unwrap().to_be_bytes());
+                    passed.extend(whole);
+                }
+                None => passed.extend(chunk),
+            }
+        }
+        passed
+    }
+
     #[tokio::test]
     async fn what_comes_in_is_passed_on_however_it_is_cut() {
         for chunk in [1, 3, 7, 1_000, LARGE, 10 * LARGE] {
             let (speakers, _hearing) = inbox();
             let (body, whole) = body(&[10, 0, LARGE + 1, 1, LARGE, LARGE + 7, 3], chunk);
+            let intake = speakers.intake(Kind::Framework);
 
-            let passed = metered(body, speakers.intake(Kind::Framework)).collect().await.unwrap().to_bytes();
+            let passed = read(metered(body, intake.clone()), &intake).await;
 
             assert!(passed == whole, "in chunks of {chunk}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_too_large_or_compressed_is_left_to_the_stream_which_refuses_it() {
+        let (speakers, _hearing) = inbox();
+        let mut compressed = message(LARGE + 1);
+        compressed[0] = 1;
+        for refused in [message(MESSAGE_MAX + 1), compressed] {
+            let frames = stream::iter([Ok::<_, Status>(Frame::data(Bytes::from(refused.clone())))]);
+            let intake = speakers.intake(Kind::Framework);
+
+            let passed = metered(Body::new(StreamBody::new(frames)), intake.clone()).collect().await.unwrap();
+
+            assert!(passed.to_bytes() == refused && intake.take_whole().is_none());
         }
     }
 
@@ -227,18 +251,30 @@ mod tests {
         let intake = || speakers.intake(Kind::Framework);
         let holders = [intake(), intake()];
         for holder in &holders {
-            holder.make_room().await;
+            holder.make_room(LARGE + 1).await;
         }
         let (body, whole) = body(&[10, LARGE + 1], 1_000);
-        let mut metered = metered(body, intake());
+        let waiting = intake();
+        let mut metered = metered(body, waiting.clone());
 
         let before = metered.frame().await.unwrap().unwrap().into_data().unwrap();
         assert_eq!(before, whole[..15], "what is before it is passed on");
         assert!(metered.frame().now_or_never().is_none());
 
         drop(holders);
-        let rest = metered.collect().await.unwrap().to_bytes();
-        assert!(rest == whole[15..]);
+        assert!(read(metered, &waiting).await == whole[15..]);
+    }
+
+    #[tokio::test]
+    async fn a_large_message_that_is_cut_short_ends_the_stream() {
+        let (speakers, _hearing) = inbox();
+        let begin = Bytes::from(message(LARGE + 1)).split_to(1_000);
+        let frames = stream::iter([Ok::<_, Status>(Frame::data(begin))]);
+
+        let cut = metered(Body::new(StreamBody::new(frames)), speakers.intake(Kind::Framework)).collect().await;
+
+        let error = cut.unwrap_err();
+        assert!(error.message().contains("ended behind 995"), "{error}");
     }
 
     #[tokio::test(start_paused = true)]

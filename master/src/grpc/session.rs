@@ -17,7 +17,7 @@ const INTRODUCTION_WITHIN: Duration = Duration::from_secs(10);
 ///
 /// When a message breaks the contract, the session ends with that as its last word. The caller tells the driver
 /// of the end. What a framework's first message says of it may change how it speaks from then on.
-pub(super) async fn read<M: prost::Message, T>(
+pub(super) async fn read<M: prost::Message + Default, T>(
     mut inbound: Streaming<M>,
     speaker: &mut Speaker,
     outbox: &Outbox<T>,
@@ -40,7 +40,10 @@ pub(super) async fn read<M: prost::Message, T>(
             Ok(None) => break Ok(()),
             Err(status) => break Err(status),
         };
-        let bytes = message.encoded_len();
+        let (message, bytes) = match whole(message, speaker) {
+            Ok(whole) => whole,
+            Err(status) => break Err(status),
+        };
         let commands = match understand(message, speaker) {
             Ok(understood) => understood,
             Err(status) => break Err(status),
@@ -57,6 +60,16 @@ pub(super) async fn read<M: prost::Message, T>(
             outbox.fail(status);
         }
     }
+}
+
+/// The message and its size in bytes. A large one has come by the intake, and an empty one in its place.
+fn whole<M: prost::Message + Default>(message: M, speaker: &Speaker) -> Result<(M, usize), Status> {
+    let Some(whole) = speaker.intake().take_whole() else {
+        let bytes = message.encoded_len();
+        return Ok((message, bytes));
+    };
+    let message = M::decode(&whole[..]).map_err(|error| Status::internal(error.to_string()))?;
+    Ok((message, whole.len()))
 }
 
 /// What a peer may say of itself, in bytes on the wire. It is kept for as long as the peer is known, and goes

@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use haggle_core::SessionId;
-use haggle_core::cluster::Command;
+use haggle_core::cluster::{AgentCommand, Command, FrameworkCommand};
 use tokio::sync::Notify;
 
 use crate::handle::Stopping;
@@ -23,6 +23,13 @@ const BATCH: usize = 256 << 10;
 
 /// What a message costs beside its bytes.
 const MESSAGE: usize = 256;
+
+/// What it costs more when the registry is to remember something of it. So a turn has a few dozen of these.
+const WRITE: usize = 1 << 10;
+
+/// What is heard of each kind of peer at once of which the registry is to remember something. With what stands around it,
+/// so much is one transaction of etcd, which takes 128 changes.
+const WRITES: usize = 100;
 
 /// What an effect costs: about as much as the small command that brings about one.
 const EFFECT: usize = 64;
@@ -53,6 +60,23 @@ pub(crate) enum Saying {
     Ended(SessionId),
 }
 
+impl Saying {
+    /// Whether the registry is to remember something of it, as far as that can be known before it is decided: who comes to
+    /// stay and who leaves.
+    fn is_written(&self) -> bool {
+        let Self::Said(_, commands, _) = self else { return false };
+        commands.iter().any(|command| match command {
+            Command::Agent(_, said) => {
+                matches!(said, AgentCommand::Register { .. } | AgentCommand::Drain | AgentCommand::Leave)
+            }
+            Command::Framework(_, call) => {
+                matches!(call.command, FrameworkCommand::Subscribe { .. } | FrameworkCommand::Teardown)
+            }
+            _ => false,
+        })
+    }
+}
+
 /// Something that was said, and by whom: so that its effects can be charged to it.
 pub(crate) struct Heard {
     pub(crate) kind: Kind,
@@ -73,7 +97,7 @@ pub(crate) struct Speakers(Arc<Shared>);
 impl Speakers {
     /// The intake of a connection that has just been made.
     pub(crate) fn intake(&self, kind: Kind) -> Intake {
-        Intake(Arc::new(Mutex::new(Arrival { room: self.0.rooms.of_newcomer(kind), large: None })))
+        Intake(Arc::new(Mutex::new(Arrival { room: self.0.rooms.of_newcomer(kind), large: None, whole: None })))
     }
 
     /// Has a session speak, whose messages come by this intake.
@@ -91,14 +115,26 @@ struct Arrival {
     room: Arc<Room>,
     /// Of the message that is being received.
     large: Option<LargePlace>,
+    /// A large message that was received, and is passed on as an empty one.
+    whole: Option<Vec<u8>>,
 }
 
 impl Intake {
-    /// Waits until a large message may be received.
-    pub(crate) async fn make_room(&self) {
+    /// Waits until a large message of so many bytes may be received.
+    pub(crate) async fn make_room(&self, bytes: usize) {
         let room = Arc::clone(&lock(&self.0).room);
-        let large = room.large().await;
+        let large = room.large(bytes).await;
         lock(&self.0).large = Some(large);
+    }
+
+    /// A large message was received. It is the next that the session hears, and comes as an empty one.
+    pub(crate) fn keep(&self, whole: Vec<u8>) {
+        lock(&self.0).whole = Some(whole);
+    }
+
+    /// The large message that has just come as an empty one.
+    pub(crate) fn take_whole(&self) -> Option<Vec<u8>> {
+        lock(&self.0).whole.take()
     }
 }
 
@@ -115,6 +151,11 @@ impl Speaker {
     /// Which session this is.
     pub(crate) fn session(&self) -> SessionId {
         self.session
+    }
+
+    /// Where its messages come in.
+    pub(crate) fn intake(&self) -> &Intake {
+        &self.intake
     }
 
     /// From now on it speaks as one of this role.
@@ -148,8 +189,11 @@ impl Speaker {
         if waiting.deaf {
             return Err(Stopping);
         }
-        let is_first = waiting.is_empty();
-        waiting.of(self.kind).push(&self.share, self.session, saying, cost);
+        let is_written = saying.is_written();
+        let cost = if is_written { cost + WRITE } else { cost };
+        let was_ready = waiting.is_ready();
+        waiting.of(self.kind).push(&self.share, self.session, saying, cost, is_written);
+        let is_first = !was_ready && waiting.is_ready();
         drop(waiting);
         if is_first {
             self.shared.some.notify_one();
@@ -162,19 +206,27 @@ impl Speaker {
 pub(crate) struct Hearing(Arc<Shared>);
 
 impl Hearing {
-    /// Waits until something was said.
+    /// Waits until something was said that is not held.
     pub(crate) async fn some(&self) {
-        while lock(&self.0.waiting).is_empty() {
+        while !lock(&self.0.waiting).is_ready() {
             self.0.some.notified().await;
         }
     }
 
-    /// Takes what makes a batch, and says how far the turns of agents and of frameworks have come.
-    pub(crate) fn take(&self, into: &mut Vec<Heard>) -> [Round; 2] {
+    /// Whether something is held until the registry is written again.
+    pub(crate) fn holds(&self) -> bool {
+        let waiting = lock(&self.0.waiting);
+        waiting.agents.holds() || waiting.frameworks.holds()
+    }
+
+    /// Takes what makes a batch, and says how far the turns of agents and of frameworks have come. What the registry is to
+    /// remember is held, unless that `may_write`.
+    pub(crate) fn take(&self, into: &mut Vec<Heard>, may_write: bool) -> [Round; 2] {
+        let writes = if may_write { WRITES } else { 0 };
         let mut waiting = lock(&self.0.waiting);
         [Kind::Agent, Kind::Framework].map(|kind| {
             let turns = waiting.of(kind);
-            turns.take(BATCH, |share, saying| into.push(Heard { kind, share: share.clone(), saying }));
+            turns.take(BATCH, writes, |share, saying| into.push(Heard { kind, share: share.clone(), saying }));
             turns.round()
         })
     }
@@ -200,7 +252,7 @@ impl Drop for Hearing {
 struct Shared {
     rooms: Rooms,
     waiting: Mutex<Waiting>,
-    /// Told when something is said and nothing waited before.
+    /// Told when something can be heard, and nothing could before.
     some: Notify,
 }
 
@@ -220,8 +272,8 @@ impl Waiting {
         }
     }
 
-    fn is_empty(&self) -> bool {
-        self.agents.is_empty() && self.frameworks.is_empty()
+    fn is_ready(&self) -> bool {
+        self.agents.is_ready() || self.frameworks.is_ready()
     }
 }
 
@@ -247,7 +299,7 @@ mod tests {
 
     fn heard(hearing: &Hearing) -> Vec<Heard> {
         let mut heard = Vec::new();
-        hearing.take(&mut heard);
+        hearing.take(&mut heard, true);
         heard
     }
 

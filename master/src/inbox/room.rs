@@ -11,12 +11,15 @@ use super::Kind;
 /// is larger has all of the room.
 const WAITING: u32 = 1 << 20;
 
-/// A message above this size, in bytes, is large: of those there may be few between the wire and the driver.
+/// A message above this size, in bytes, is large: of those there may be few in the master.
 pub(crate) const LARGE: usize = 256 << 10;
 
-/// Large messages of each kind of peer between the wire and the driver, of up to 16 MiB each: what thousands of sessions
-/// send at once must not fill the memory.
-const LARGE_OF_KIND: usize = 32;
+/// All large messages of each kind of peer, in units of [`UNIT`]: 256 MiB. What thousands of sessions send at once must
+/// not fill the memory.
+const LARGE_OF_KIND: u32 = (256 << 20) / UNIT as u32;
+
+/// In bytes. A semaphore counts no further than some hundred million.
+const UNIT: usize = 1 << 10;
 
 /// Large messages of one share: one is received while the other is heard. More would keep the threads that carry
 /// everybody's messages busy with those of one.
@@ -39,11 +42,19 @@ pub(crate) struct Room {
     large_of_kind: Arc<Semaphore>,
 }
 
-/// The place that a message takes up until it is dropped: from the wire until the driver has heard it.
+/// The place that a message takes up until it is dropped: from the wire until the driver has heard it. That of a large one
+/// until what it launches has left for the agents.
 #[derive(Debug, Default)]
 pub(crate) struct Place {
     _waiting: Option<OwnedSemaphorePermit>,
-    _large: Option<LargePlace>,
+    large: Option<LargePlace>,
+}
+
+impl Place {
+    /// The part of it that outlasts the driver's hearing.
+    pub(crate) fn into_large(self) -> Option<LargePlace> {
+        self.large
+    }
 }
 
 /// A large message's place among those of its share, and among all of its kind.
@@ -55,9 +66,9 @@ pub(crate) struct LargePlace {
 
 impl Rooms {
     pub(super) fn new() -> Self {
-        let large_of_frameworks = Arc::new(Semaphore::new(LARGE_OF_KIND));
+        let large_of_frameworks = Arc::new(Semaphore::new(LARGE_OF_KIND as usize));
         Self {
-            large_of_agents: Arc::new(Semaphore::new(LARGE_OF_KIND)),
+            large_of_agents: Arc::new(Semaphore::new(LARGE_OF_KIND as usize)),
             newcomers: Arc::new(Room::new(&large_of_frameworks)),
             large_of_frameworks,
             roles: Mutex::default(),
@@ -95,18 +106,20 @@ impl Room {
         }
     }
 
-    /// Waits for a place for a large message. Whoever waits for it has nothing but the message's first bytes here.
-    pub(crate) async fn large(&self) -> LargePlace {
+    /// Waits for a place for a large message of so many bytes. Whoever waits for it has nothing but the message's first
+    /// bytes here.
+    pub(crate) async fn large(&self, bytes: usize) -> LargePlace {
         // First that of its own, so that nobody waits with a place of everybody's.
         let of_share = acquire(&self.large, 1).await;
-        let of_kind = acquire(&self.large_of_kind, 1).await;
+        let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(LARGE_OF_KIND).min(LARGE_OF_KIND);
+        let of_kind = acquire(&self.large_of_kind, units).await;
         LargePlace { _of_share: of_share, _of_kind: of_kind }
     }
 
     /// Waits for room for so many bytes.
     pub(super) async fn place(&self, bytes: usize, large: Option<LargePlace>) -> Place {
         let bytes = u32::try_from(bytes).unwrap_or(WAITING).min(WAITING);
-        Place { _waiting: Some(acquire(&self.waiting, bytes).await), _large: large }
+        Place { _waiting: Some(acquire(&self.waiting, bytes).await), large }
     }
 }
 
@@ -120,8 +133,10 @@ mod tests {
 
     use super::*;
 
+    const LARGEST: usize = 16 << 20;
+
     fn large_at_once(room: &Room) -> Vec<LargePlace> {
-        std::iter::from_fn(|| room.large().now_or_never()).collect()
+        std::iter::from_fn(|| room.large(LARGEST).now_or_never()).collect()
     }
 
     #[test]
@@ -132,10 +147,13 @@ mod tests {
         let places = large_at_once(&greedy);
 
         assert_eq!(places.len(), LARGE_OF_SHARE);
-        assert!(rooms.of_role(&"greedy".into()).large().now_or_never().is_none(), "it is one room for all of the role");
-        assert!(other.large().now_or_never().is_some());
+        assert!(
+            rooms.of_role(&"greedy".into()).large(LARGEST).now_or_never().is_none(),
+            "it is one room for all of the role"
+        );
+        assert!(other.large(LARGEST).now_or_never().is_some());
         drop(places);
-        assert!(greedy.large().now_or_never().is_some());
+        assert!(greedy.large(LARGEST).now_or_never().is_some());
     }
 
     #[test]
@@ -145,8 +163,8 @@ mod tests {
 
         let places: Vec<_> = of_roles.iter().flat_map(|room| large_at_once(room)).collect();
 
-        assert_eq!(places.len(), LARGE_OF_KIND);
-        assert!(rooms.of_newcomer(Kind::Agent).large().now_or_never().is_some());
+        assert_eq!(places.len() * LARGEST, LARGE_OF_KIND as usize * UNIT);
+        assert!(rooms.of_newcomer(Kind::Agent).large(LARGEST).now_or_never().is_some());
     }
 
     #[test]

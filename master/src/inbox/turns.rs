@@ -1,7 +1,8 @@
 //! Who is heard next: everybody in turn, by how much there is to hear.
 //!
-//! Deficit round robin (Shreedhar and Varghese, 1995), with one change: what goes beyond a turn is owed, and paid in the
+//! Deficit round robin (Shreedhar and Varghese, 1995), with two changes. What goes beyond a turn is owed, and paid in the
 //! turns that follow. So a message that is larger than any turn is heard as well, and who sent it waits for it afterwards.
+//! And what the registry is to remember can be held: the rest of its session waits behind it, and everybody else goes on.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -35,57 +36,95 @@ pub(crate) struct Round {
 pub(crate) struct Turns<T> {
     /// Those of which something waits, and those that owe something.
     shares: HashMap<Share, Waiting<T>>,
-    /// All of them, in the order of their turns.
+    /// Those of them that can be heard, in the order of their turns.
     order: VecDeque<Share>,
+    /// Those of which everything is held. They have lost no turn.
+    held: VecDeque<Share>,
     /// Items that wait.
     len: usize,
+    /// Items of sessions that are held.
+    held_len: usize,
     taken: u64,
 }
 
 struct Waiting<T> {
-    sessions: HashMap<SessionId, VecDeque<(T, i64)>>,
-    /// Sessions of which something waits, the next first.
+    sessions: HashMap<SessionId, Said<T>>,
+    /// Sessions that can be heard, the next first.
     order: VecDeque<SessionId>,
+    /// Sessions whose next word is held.
+    held: VecDeque<SessionId>,
     /// What is left of the turn. Below zero, what is owed.
     credit: i64,
 }
 
+/// What one session has said.
+struct Said<T> {
+    items: VecDeque<Item<T>>,
+    is_held: bool,
+}
+
+struct Item<T> {
+    what: T,
+    cost: i64,
+    /// Whether the registry is to remember something of it.
+    is_written: bool,
+}
+
 impl<T> Default for Turns<T> {
     fn default() -> Self {
-        Self { shares: HashMap::new(), order: VecDeque::new(), len: 0, taken: 0 }
+        Self { shares: HashMap::new(), order: VecDeque::new(), held: VecDeque::new(), len: 0, held_len: 0, taken: 0 }
     }
 }
 
 impl<T> Turns<T> {
-    /// Whether nothing waits.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.len == 0
+    /// Whether something waits that is not held.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.len > self.held_len
     }
 
-    /// Puts something behind what this session has said before. It costs so many bytes to hear.
-    pub(crate) fn push(&mut self, share: &Share, session: SessionId, what: T, cost: usize) {
+    /// Whether something is held.
+    pub(crate) fn holds(&self) -> bool {
+        self.held_len > 0
+    }
+
+    /// Puts something behind what this session has said before. It costs so many bytes to hear, and may have to be
+    /// written down.
+    pub(crate) fn push(&mut self, share: &Share, session: SessionId, what: T, cost: usize, is_written: bool) {
         let waiting = self.waiting(share);
-        let said = waiting.sessions.entry(session).or_default();
-        if said.is_empty() {
+        let nothing = || Said { items: VecDeque::new(), is_held: false };
+        let said = waiting.sessions.entry(session).or_insert_with(nothing);
+        let is_held = said.is_held;
+        let was_held = waiting.order.is_empty() && !waiting.held.is_empty();
+        if said.items.is_empty() {
             waiting.order.push_back(session);
         }
-        said.push_back((what, bytes(cost)));
+        said.items.push_back(Item { what, cost: bytes(cost), is_written });
         self.len += 1;
+        if is_held {
+            self.held_len += 1;
+        } else if was_held {
+            self.held.retain(|held| held != share);
+            self.order.push_back(share.clone());
+        }
     }
 
     /// Hearing this share cost so much more than was known before.
     pub(crate) fn charge(&mut self, share: &Share, cost: usize) {
         // Where nobody else waits, nobody has to be made up for it.
-        if !self.is_empty() {
+        if self.len > 0 {
             self.waiting(share).credit -= bytes(cost);
         }
     }
 
-    /// Takes what comes next, until that costs `budget` bytes; the last of it may go beyond.
-    pub(crate) fn take(&mut self, budget: usize, mut out: impl FnMut(&Share, T)) {
+    /// Takes what comes next, until that costs `budget` bytes; the last of it may go beyond. Of what is to be written, no
+    /// more than `writes`: the rest is held until this is called again with some.
+    pub(crate) fn take(&mut self, budget: usize, mut writes: usize, mut out: impl FnMut(&Share, T)) {
+        if writes > 0 {
+            self.release();
+        }
         let mut left = bytes(budget);
-        while left > 0 && self.len > 0 {
-            let share = self.order.front().expect("who waits has a turn");
+        while left > 0 && self.is_ready() {
+            let share = self.order.front().expect("who can be heard has a turn");
             let waiting = self.shares.get_mut(share).expect("who has a turn is known");
             if waiting.credit <= 0 {
                 // A new turn; one that the budget cut short goes on with what is left of it.
@@ -93,15 +132,18 @@ impl<T> Turns<T> {
             }
             while waiting.credit > 0
                 && left > 0
-                && let Some((what, cost)) = waiting.next()
+                && let Some(item) = waiting.next(&mut writes, &mut self.held_len)
             {
-                waiting.credit -= cost;
-                left -= cost;
+                waiting.credit -= item.cost;
+                left -= item.cost;
                 self.len -= 1;
-                out(share, what);
+                out(share, item.what);
             }
-            let (is_done, owes) = (waiting.order.is_empty(), waiting.credit < 0);
-            if is_done || waiting.credit <= 0 {
+            let is_done = waiting.order.is_empty();
+            if is_done && !waiting.held.is_empty() {
+                self.hold();
+            } else if is_done || waiting.credit <= 0 {
+                let owes = waiting.credit < 0;
                 self.end_turn(is_done && !owes);
             }
         }
@@ -113,9 +155,9 @@ impl<T> Turns<T> {
         }
     }
 
-    /// How far the turns have come.
+    /// How far the turns have come. A turn that is held is still to come.
     pub(crate) fn round(&self) -> Round {
-        Round { taken: self.taken, whole: self.taken + self.order.len() as u64 }
+        Round { taken: self.taken, whole: self.taken + (self.order.len() + self.held.len()) as u64 }
     }
 
     fn end_turn(&mut self, leaves: bool) {
@@ -128,11 +170,34 @@ impl<T> Turns<T> {
         }
     }
 
+    /// Of whoever has the turn, all that is left is held.
+    fn hold(&mut self) {
+        self.held.extend(self.order.pop_front());
+    }
+
+    /// Nothing is held any more: who was goes first.
+    fn release(&mut self) {
+        if self.held_len == 0 {
+            return;
+        }
+        self.held_len = 0;
+        for waiting in self.shares.values_mut() {
+            while let Some(session) = waiting.held.pop_back() {
+                waiting.sessions.get_mut(&session).expect("who is held has said something").is_held = false;
+                waiting.order.push_front(session);
+            }
+        }
+        while let Some(share) = self.held.pop_back() {
+            self.order.push_front(share);
+        }
+    }
+
     fn waiting(&mut self, share: &Share) -> &mut Waiting<T> {
         // Most of what is said is said by those of whom something waits already, so no name is cloned for it.
         if !self.shares.contains_key(share) {
             self.order.push_back(share.clone());
-            let nothing = Waiting { sessions: HashMap::new(), order: VecDeque::new(), credit: 0 };
+            let nothing =
+                Waiting { sessions: HashMap::new(), order: VecDeque::new(), held: VecDeque::new(), credit: 0 };
             self.shares.insert(share.clone(), nothing);
         }
         self.shares.get_mut(share).expect("it is there now")
@@ -140,17 +205,27 @@ impl<T> Turns<T> {
 }
 
 impl<T> Waiting<T> {
-    /// Of the session whose turn it is.
-    fn next(&mut self) -> Option<(T, i64)> {
-        let session = self.order.pop_front()?;
-        let said = self.sessions.get_mut(&session).expect("who has a turn has said something");
-        let next = said.pop_front();
-        if said.is_empty() {
-            self.sessions.remove(&session);
-        } else {
-            self.order.push_back(session);
+    /// Of the session whose turn it is. When no more is to be written, whoever comes to that is held.
+    fn next(&mut self, writes: &mut usize, held_len: &mut usize) -> Option<Item<T>> {
+        loop {
+            let session = self.order.pop_front()?;
+            let said = self.sessions.get_mut(&session).expect("who has a turn has said something");
+            let is_written = said.items.front().is_some_and(|next| next.is_written);
+            if is_written && *writes == 0 {
+                said.is_held = true;
+                *held_len += said.items.len();
+                self.held.push_back(session);
+                continue;
+            }
+            *writes -= usize::from(is_written);
+            let next = said.items.pop_front();
+            if said.items.is_empty() {
+                self.sessions.remove(&session);
+            } else {
+                self.order.push_back(session);
+            }
+            return next;
         }
-        next
     }
 }
 
@@ -183,13 +258,24 @@ mod tests {
                 let count = self.said.entry((who.clone(), session)).or_default();
                 *count += 1;
                 let Share::Role(name) = who else { panic!("roles talk here") };
-                self.turns.push(who, SessionId(session), format!("{name}{session}.{count}"), cost);
+                self.turns.push(who, SessionId(session), format!("{name}{session}.{count}"), cost, false);
             }
         }
 
         fn hear(&mut self, budget: usize) -> Vec<String> {
             let mut heard = Vec::new();
-            self.turns.take(budget, |_, what| heard.push(what));
+            self.turns.take(budget, usize::MAX, |_, what| heard.push(what));
+            heard
+        }
+
+        /// Says something that is to be written.
+        fn write(&mut self, who: &Share, session: u64, what: &str) {
+            self.turns.push(who, SessionId(session), what.to_owned(), SMALL, true);
+        }
+
+        fn hear_writing(&mut self, writes: usize) -> Vec<String> {
+            let mut heard = Vec::new();
+            self.turns.take(100 * MIB, writes, |_, what| heard.push(what));
             heard
         }
 
@@ -345,5 +431,59 @@ mod tests {
 
         let Round { taken, whole } = talk.turns.round();
         assert_eq!(taken, whole);
+    }
+
+    #[test]
+    fn what_is_to_be_written_is_held_with_the_rest_of_its_session_and_nothing_else_is() {
+        let mut talk = Talk::default();
+        talk.say(&role("a"), 1, 1, SMALL);
+        talk.write(&role("a"), 1, "a1 writes");
+        talk.write(&role("b"), 1, "b1 writes");
+        talk.say(&role("b"), 2, 1, SMALL);
+
+        assert_eq!(talk.hear_writing(0), ["a1.1", "b2.1"]);
+        assert!(!talk.turns.is_ready() && talk.turns.holds());
+        talk.say(&role("a"), 1, 1, SMALL);
+        assert!(!talk.turns.is_ready(), "it waits behind what is held");
+        talk.say(&role("a"), 3, 1, SMALL);
+        assert_eq!(talk.hear_writing(0), ["a3.1"], "another session does not");
+
+        let heard = talk.hear_writing(10);
+
+        assert_eq!(of(&heard, "a"), ["a1 writes", "a1.2"]);
+        assert_eq!(of(&heard, "b"), ["b1 writes"]);
+        assert!(!talk.turns.holds() && talk.turns.shares.is_empty());
+    }
+
+    #[test]
+    fn of_what_is_to_be_written_everybody_has_a_part() {
+        let mut talk = Talk::default();
+        for session in 0..1_000 {
+            talk.write(&role("crowd"), session, "crowd writes");
+        }
+        talk.write(&role("single"), 2_000, "single writes");
+
+        let first = talk.hear_writing(40);
+        let all = std::iter::from_fn(|| Some(talk.hear_writing(40)).filter(|heard| !heard.is_empty()));
+
+        assert_eq!((first.len(), of(&first, "single").len()), (40, 1));
+        assert_eq!(all.map(|heard| heard.len()).sum::<usize>(), 961);
+    }
+
+    #[test]
+    fn a_round_is_not_over_while_somebody_is_held_who_waited_at_its_begin() {
+        let mut talk = Talk::default();
+        talk.write(&role("a"), 1, "a writes");
+        talk.say(&role("b"), 1, 1_000, SMALL);
+        talk.hear_writing(0);
+        talk.say(&role("b"), 1, 1_000, SMALL);
+        let whole = talk.turns.round().whole;
+
+        let mut heard = Vec::new();
+        while talk.turns.round().taken < whole {
+            heard.append(&mut talk.hear(SMALL));
+        }
+
+        assert_eq!(of(&heard, "a"), ["a writes"]);
     }
 }

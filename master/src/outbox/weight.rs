@@ -47,9 +47,8 @@ impl Weigh for AgentMail {
     fn weight(&self) -> usize {
         PLAIN
             + match self {
-                Self::Order(AgentOrder::Launch(spec)) => spec_weight(spec),
-                Self::Order(AgentOrder::Refused(rejection)) => rejection.why().len(),
-                Self::Order(_) | Self::ReadLog(_) | Self::Heartbeat => 0,
+                Self::Order(order) | Self::Large(order, _) => order_weight(order),
+                Self::ReadLog(_) | Self::Heartbeat => 0,
             }
     }
 
@@ -84,6 +83,14 @@ fn offer_weight(offer: &Offer) -> usize {
 /// An id takes at most ten bytes on the wire.
 fn rescinded_weight(offers: &[OfferId]) -> usize {
     10 * offers.len()
+}
+
+fn order_weight(order: &AgentOrder) -> usize {
+    match order {
+        AgentOrder::Launch(spec) => spec_weight(spec),
+        AgentOrder::Refused(rejection) => rejection.why().len(),
+        _ => 0,
+    }
 }
 
 fn spec_weight(spec: &TaskSpec) -> usize {

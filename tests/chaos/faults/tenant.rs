@@ -12,10 +12,11 @@ use crate::form::{Form, TENANT};
 use crate::world::{Held, Load, World, lasting};
 use greedy::{Greed, Greedy};
 
-/// The memory that a master may come to. By arithmetic, not by measurement: 64 MiB wait for each of eight agents at
-/// most, as much again is on its way in, and 100,000 ends that nobody acknowledges take a few hundred bytes each. The
-/// rest is for what the allocator keeps.
-const MASTER_MIB: f64 = 1_024.0;
+/// The memory that a master may come to. By arithmetic, not by measurement: the tenant's large messages are two of 16 MiB at
+/// a time, each of which is there as it came and as what it says, and waits so for its agents; as much again is on its way
+/// out. 100,000 ends that nobody acknowledges take a few hundred bytes each, and a session some ten KiB. The rest is for
+/// what the allocator keeps.
+const MASTER_MIB: f64 = 512.0;
 
 /// The memory that an agent may come to; its executors, which hold inputs and guests, are not counted. Measured: 80 MiB
 /// in optimised programs, 165 MiB in others, on a busy machine. This leaves room for a message of the largest kind for

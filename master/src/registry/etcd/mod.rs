@@ -33,7 +33,7 @@ pub(crate) struct EtcdRegistry {
     term: Term,
     lease: Arc<Lease>,
     fence: Fence,
-    /// Where the sockets are served. The driver's thread waits for what is done there.
+    /// Where etcd is spoken to. The driver's thread waits for what is done there.
     runtime: Handle,
     last_agent: u64,
     last_framework: u64,
@@ -46,7 +46,7 @@ impl EtcdRegistry {
         Self { campaign, term, lease, fence, runtime: Handle::current(), last_agent: 0, last_framework: 0 }
     }
 
-    /// Has something done where the sockets are served, and waits for it.
+    /// Has something done where etcd is spoken to, and waits for it.
     fn wait_for<T: Send + 'static>(
         &self,
         call: impl Future<Output = Result<T, EtcdError>> + Send + 'static,
