@@ -35,6 +35,8 @@ pub struct Config {
     /// Tasks of one principal's frameworks together that run, or whose end they have not acknowledged. More are dropped at
     /// once. The owner's are not bounded.
     pub tasks_per_principal: usize,
+    /// Tasks that one agent holds: as much as it names in a registration, wanted or not. More are not taken in.
+    pub tasks_per_agent: usize,
 }
 
 impl Default for Config {
@@ -66,6 +68,8 @@ impl Default for Config {
             frameworks_per_principal: 1_000,
             // What one framework may have: having many frameworks brings nobody more.
             tasks_per_principal: 1_000_000,
+            // Twenty times what one machine has been seen to hold. An agent that names more makes them up.
+            tasks_per_agent: 2_000_000,
         }
     }
 }

@@ -42,6 +42,9 @@ pub enum Refusal {
     /// The tasks that an agent holds come while it registers.
     #[error("{0} has registered with all of its tasks already: what it holds is told when it registers")]
     RegisteredAlready(SessionId),
+    /// An agent names more tasks than any may hold.
+    #[error("{0} names more tasks than the {1} that an agent may hold")]
+    TooManyHeld(AgentId, usize),
     /// News come once it is known what an agent holds.
     #[error("{0} is still registering: updates come after the last of the tasks that it holds")]
     StillRegistering(SessionId),

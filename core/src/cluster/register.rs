@@ -37,7 +37,9 @@ pub(super) fn register(
     let who = state.sessions.stranger(session)?;
     who.check(Verb::Register)?;
     let Registration { identity, info, tasks, complete } = registration;
-    let id = match identify(state, &who.kind, &identity, &info) {
+    let named = tasks.len();
+    let identified = identify(state, &who.kind, &identity, &info);
+    let id = match identified.and_then(|id| check_held(state, id, named).map(|()| id).map_err(too_many)) {
         Ok(id) => id,
         Err(rejection) => {
             out.push(Effect::ToAgent(session, AgentOrder::Refused(rejection)));
@@ -71,12 +73,26 @@ pub(super) fn holds(
     if state.agents[&id].registering.is_none() {
         return Err(Refusal::RegisteredAlready(session));
     }
+    check_held(state, id, tasks.len())?;
     agents::heard_from(state, now, session, Verb::Report)?;
     inventory::take_in(state, now, session, id, tasks, out);
     if complete {
         inventory::complete(state, now, session, id, out);
     }
     Ok(())
+}
+
+/// Whether an agent may hold so many tasks more. What it is known to hold and names again counts twice.
+fn check_held(state: &State, id: AgentId, named: usize) -> Result<(), Refusal> {
+    let held = state.agents.get(&id).map_or(0, |agent| agent.tasks.len() + agent.orphans.len());
+    match held + named > state.config.tasks_per_agent {
+        true => Err(Refusal::TooManyHeld(id, state.config.tasks_per_agent)),
+        false => Ok(()),
+    }
+}
+
+fn too_many(refusal: Refusal) -> Rejection {
+    Rejection::Final(refusal.to_string())
 }
 
 /// Which agent this is: one that is known, or the next.

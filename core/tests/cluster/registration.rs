@@ -289,6 +289,23 @@ fn an_end_that_was_acknowledged_while_its_agent_registers_is_not_taken_in_again(
 }
 
 #[test]
+fn an_agent_that_makes_up_tasks_is_heard_to_a_bound() {
+    let mut world = World::with(Config { tasks_per_agent: 2, ..Config::default() }, remembered());
+    let made_up = |number| held(TaskId { framework: FrameworkId(9), number }, TaskState::Running, size(1, 1));
+    let session = world.session();
+    let identity = AgentIdentity { member: None, key: AgentKey(7), run: 1 };
+    let tasks = vec![made_up(1), made_up(2)];
+    let first = AgentCommand::Register { identity, info: agent_info(size(2, 1024)), tasks, complete: false };
+    world.apply(Command::Agent(session, first));
+
+    let more = AgentCommand::Holds { tasks: vec![made_up(3)], complete: true };
+    let outcome = world.try_apply(Command::Agent(session, more));
+
+    assert_eq!(outcome, Err(Refusal::TooManyHeld(AgentId(1), 2)));
+    assert_eq!(world.cluster.counts().orphans, 2);
+}
+
+#[test]
 fn an_orphan_that_is_named_twice_is_counted_once() {
     let mut world = World::new();
     let orphan = TaskId { framework: FrameworkId(9), number: 1 };

@@ -11,9 +11,10 @@ pub(crate) fn status_of(refusal: &Refusal) -> Status {
         Refusal::TokenOver(..) => Code::Unauthenticated,
         Refusal::TokenInvalid(_) => Code::InvalidArgument,
         Refusal::TokenExists(_) => Code::AlreadyExists,
-        Refusal::TooManyTokens(_) | Refusal::TooManyAgents(_) | Refusal::TooManyFrameworks { .. } => {
-            Code::ResourceExhausted
-        }
+        Refusal::TooManyTokens(_)
+        | Refusal::TooManyAgents(_)
+        | Refusal::TooManyFrameworks { .. }
+        | Refusal::TooManyHeld(..) => Code::ResourceExhausted,
         Refusal::NotConnected(_)
         | Refusal::NotAnAgent(_)
         | Refusal::NotAFramework(_)
