@@ -36,7 +36,7 @@ impl Port {
     }
 
     fn trust(&self) -> Trust {
-        Trust::Pinned { cluster: CLUSTER, authority: self.authority.fingerprint() }
+        Trust::pinned(CLUSTER, self.authority.fingerprint())
     }
 
     /// Who gets in next, while somebody does something at the other end.

@@ -130,7 +130,7 @@ fn a_token_tells_how_to_reach_and_know_the_masters() {
     let token = token();
 
     assert_eq!(token.urls(), ["http://10.0.0.1:5050", "http://[fe80::1]:5050"]);
-    assert_eq!(token.trust(), Trust::Pinned { cluster: token.cluster, authority: Fingerprint([7; 32]) });
+    assert_eq!(token.trust(), Trust::pinned(token.cluster, Fingerprint([7; 32])));
     assert!(!token.has_expired(token.expires - Duration::from_millis(1)) && token.has_expired(token.expires));
     assert_eq!(token.id.to_string(), "0102030405060708");
     assert_eq!("0102030405060708".parse(), Ok(token.id));
