@@ -80,7 +80,15 @@ impl Authorities {
     /// # Errors
     /// When the folder cannot be written.
     pub fn save(&self, folder: &PrivateFolder) -> Result<(), PrivateFolderError> {
-        folder.write(FILE, self.pem().as_bytes())
+        Self::write(folder, &self.pem())
+    }
+
+    /// Keeps what [`Authorities::pem`] gave, all or nothing.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    pub fn write(folder: &PrivateFolder, pem: &str) -> Result<(), PrivateFolderError> {
+        folder.write(FILE, pem.as_bytes())
     }
 
     /// As a file holds them: the key of the one that signs, and all certificates.

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use haggle_core::AgentId;
+use haggle_tls::Fingerprint;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
@@ -20,6 +21,8 @@ pub(crate) struct Remote {
     pub(crate) address: SocketAddr,
     /// The agent that its certificate names.
     pub(crate) agent: Option<AgentId>,
+    /// Which authority of the cluster has signed that certificate.
+    pub(crate) signer: Option<Fingerprint>,
     /// For whom the connection is counted.
     pub(crate) counted: Counted,
 }
@@ -41,7 +44,7 @@ enum Stream {
 
 impl Connection {
     pub(super) fn plain(stream: TcpStream, address: SocketAddr, place: OwnedSemaphorePermit) -> Self {
-        let remote = Remote { address, agent: None, counted: Counted::default() };
+        let remote = Remote { address, agent: None, signer: None, counted: Counted::default() };
         Self { stream: Stream::Plain(stream), remote, _place: place }
     }
 

@@ -1,15 +1,15 @@
 //! The token of the user that runs this master: drawn at each start, and left where that user alone can read it.
 
+use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use haggle_core::Digest;
 use haggle_core::access::Principal;
-use haggle_tls::{Bearer, OwnerTokens, Secret, Token, TokenId, TokenKind};
+use haggle_core::{ClusterId, Digest};
+use haggle_tls::{Bearer, Fingerprint, OwnerTokens, Secret, Token, TokenId, TokenKind};
 use tracing::{debug, warn};
 
 use super::known::is_same;
-use crate::reach::Reach;
 
 /// How long the token's text says that it lives. It ends with the master, which forgets it.
 const LIVES: Duration = Duration::from_secs(10 * 366 * 24 * 60 * 60);
@@ -35,8 +35,16 @@ impl Owner {
     }
 
     /// The text that its user finds.
-    pub(crate) fn token(&self, reach: &Reach) -> Token {
-        reach.token(TokenKind::Owner, self.id, self.secret.clone(), SystemTime::now() + LIVES)
+    pub(crate) fn token(&self, cluster: ClusterId, address: SocketAddr, authority: Option<Fingerprint>) -> Token {
+        Token {
+            kind: TokenKind::Owner,
+            cluster,
+            addresses: vec![address.to_string()],
+            authority,
+            id: self.id,
+            secret: self.secret.clone(),
+            expires: SystemTime::now() + LIVES,
+        }
     }
 
     /// Leaves it among the user's, until [`Self::withdraw`] or the end. Without, the master serves those with tokens of the

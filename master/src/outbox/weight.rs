@@ -49,7 +49,7 @@ impl Weigh for AgentMail {
             + match self {
                 Self::Order(AgentOrder::Launch(spec)) => spec_weight(spec),
                 Self::Order(AgentOrder::Refused(rejection)) => rejection.why().len(),
-                Self::Order(_) | Self::ReadLog(_) | Self::Heartbeat => 0,
+                Self::Order(_) | Self::ReadLog(_) | Self::Heartbeat { .. } => 0,
             }
     }
 

@@ -22,7 +22,7 @@ fn the_authority_is_made_at_the_first_start_and_kept() {
 
     assert!(first.made_now() && !second.made_now());
     assert_eq!(first.fingerprint(), second.fingerprint());
-    assert_eq!(first.believed(), [first.authority().certificate().der().to_vec()]);
+    assert_eq!(first.believed(), [first.authorities().current().certificate().der().to_vec()]);
 }
 
 #[test]
@@ -45,7 +45,7 @@ fn the_certificate_is_replaced_at_half_of_its_life_and_by_the_same_authority() {
 
     assert!(security.renew(now + LEAF_LIFE / 2).unwrap());
     assert_ne!(shown(), before);
-    assert_eq!(security.fingerprint(), security.authority().fingerprint());
+    assert_eq!(security.fingerprint(), security.authorities().current().fingerprint());
     assert!(Certificate::from_der(&shown()).unwrap().not_after() > now + LEAF_LIFE);
 }
 
@@ -88,7 +88,7 @@ fn an_operators_certificate_is_shown_and_its_authority_told() {
     assert_eq!(security.fingerprint(), authority_of_brought().fingerprint());
     assert_eq!(security.believed(), [authority_of_brought().der().to_vec()]);
     // Agents' certificates are not this one's matter.
-    assert_ne!(security.authority().fingerprint(), security.fingerprint());
+    assert_ne!(security.authorities().current().fingerprint(), security.fingerprint());
 }
 
 #[test]

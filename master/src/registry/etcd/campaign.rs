@@ -32,6 +32,8 @@ pub(crate) struct Campaign {
     pub(super) keys: Keys,
     /// How others reach this master.
     url: Arc<str>,
+    /// All of its addresses, as tokens tell them.
+    addresses: Arc<[String]>,
 }
 
 /// The right to write, won at an election.
@@ -44,14 +46,18 @@ pub(crate) struct Term {
 }
 
 impl Campaign {
-    pub(crate) fn new(client: Client, prefix: &str, url: &str) -> Self {
-        Self { client: Arc::new(client), keys: Keys::below(prefix), url: url.into() }
+    pub(crate) fn new(client: Client, prefix: &str, url: &str, addresses: Vec<String>) -> Self {
+        Self { client: Arc::new(client), keys: Keys::below(prefix), url: url.into(), addresses: addresses.into() }
     }
 
     /// Becomes one of the masters: takes a lease, and says under it that this master is up.
     pub(crate) async fn join(&self) -> Result<Session, EtcdError> {
         let session = Session::begin(&self.client, TTL, DOUBT_MAX).await?;
-        let success = vec![put_under(session.id(), &self.keys.master(session.id()), &*self.url)];
+        let lease = session.id();
+        let success = vec![
+            put_under(lease, &self.keys.master(lease), &*self.url),
+            put_under(lease, &self.keys.addresses_of(lease), self.addresses.join("\n")),
+        ];
         self.client.txn(TxnRequest { success, ..Default::default() }, CALL_WITHIN).await?;
         Ok(session)
     }
@@ -77,6 +83,36 @@ impl Campaign {
         others.sort_unstable();
         others.dedup();
         Ok(others)
+    }
+
+    /// Where all masters are that are up, each with the best of its addresses first.
+    pub(crate) async fn addresses(&self) -> Result<Vec<Vec<String>>, EtcdError> {
+        let masters = self.client.list(&self.keys.addresses(), CALL_WITHIN).await?;
+        Ok(masters.iter().map(|row| text(row).lines().map(str::to_owned).collect()).collect())
+    }
+
+    /// The sealed authorities of the cluster, with the revision at which they were last changed.
+    pub(crate) async fn authority(&self) -> Result<Option<(Vec<u8>, i64)>, EtcdError> {
+        let row = self.client.get(&self.keys.authority(), CALL_WITHIN).await?;
+        Ok(row.map(|row| (row.value, row.mod_revision)))
+    }
+
+    /// Puts sealed authorities in the place of those of that revision; 0: where there are none. Gives back their own, or
+    /// nothing when others were put there meanwhile.
+    pub(crate) async fn put_authority(&self, sealed: Vec<u8>, revision: i64) -> Result<Option<i64>, EtcdError> {
+        let key = self.keys.authority();
+        let request = TxnRequest {
+            compare: vec![changed_at(&key, revision)],
+            success: vec![put(&key, sealed.clone())],
+            failure: vec![get(&key)],
+        };
+        let answer = self.client.txn(request, CALL_WITHIN).await?;
+        if answer.succeeded {
+            return Ok(Some(answer.header.unwrap_or_default().revision));
+        }
+        // It may have been done by this call, and the answer lost: nothing is sealed twice in the same way.
+        let there = answer.responses.into_iter().find_map(found).filter(|row| row.value == sealed);
+        Ok(there.map(|row| row.mod_revision))
     }
 
     /// Makes sure that there is a cluster, of a version that is known.

@@ -15,7 +15,12 @@ use super::*;
 
 fn campaign(etcd: &Etcd, url: &str) -> Campaign {
     let config = EtcdConfig::new(etcd.urls());
-    Campaign::new(Client::new(&config).unwrap(), &config.prefix, url)
+    Campaign::new(
+        Client::new(&config).unwrap(),
+        &config.prefix,
+        url,
+        vec![format!("{url}:5050"), "10.0.0.1:5050".to_owned()],
+    )
 }
 
 /// Tries until it works: an etcd that has just been started has no leader yet.
@@ -89,6 +94,7 @@ async fn the_next_leader_finds_what_the_last_one_wrote_under_the_next_epoch() {
         expires_ms: 2,
         made_by: "owner".into(),
         revoked: false,
+        authority: Some(Digest([3; 32])),
     };
     let subscribed = Change::FrameworkSubscribed(FrameworkId(4), framework.clone());
     let gone = [recorded(8, "gone"), Change::AgentRemoved(AgentId(8))];
@@ -277,4 +283,36 @@ async fn the_masters_of_a_cluster_have_one_secret_and_each_cluster_another() {
     let other = Etcd::start(1);
     let other = campaign(&other, "http://one");
     assert_ne!(until("the other asks", async || other.secret().await.ok()).await, secret);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_masters_that_start_together_one_makes_the_authority() {
+    let etcd = Etcd::start(1);
+    let (one, two) = (campaign(&etcd, "http://one"), campaign(&etcd, "http://two"));
+    until("etcd answers", async || one.authority().await.ok()).await;
+
+    let (first, second) = tokio::join!(one.put_authority(b"1".to_vec(), 0), two.put_authority(b"2".to_vec(), 0));
+
+    let made = [first.unwrap(), second.unwrap()];
+    assert_eq!(made.iter().flatten().count(), 1, "{made:?}");
+    let (row, revision) = one.authority().await.unwrap().unwrap();
+    assert_eq!(two.authority().await.unwrap().unwrap(), (row.clone(), revision));
+    // Whoever has not heard the answer asks again.
+    assert_eq!(one.put_authority(row, 0).await.unwrap(), Some(revision));
+    assert_eq!(one.put_authority(b"3".to_vec(), revision - 1).await.unwrap(), None);
+    assert!(two.put_authority(b"3".to_vec(), revision).await.unwrap().is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_masters_are_is_known_for_as_long_as_they_are_up() {
+    let etcd = Etcd::start(1);
+    let (one, two) = (campaign(&etcd, "http://one"), campaign(&etcd, "http://two"));
+    let (first, _second) = (join(&one).await, join(&two).await);
+
+    let mut all = one.addresses().await.unwrap();
+    all.sort();
+    assert_eq!(all, ["http://one", "http://two"].map(|url| vec![format!("{url}:5050"), "10.0.0.1:5050".to_owned()]));
+
+    first.end().await.unwrap();
+    assert_eq!(two.addresses().await.unwrap().len(), 1);
 }
