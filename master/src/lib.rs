@@ -33,7 +33,7 @@ use std::fs::{self, File, TryLockError};
 use std::future::pending;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -66,7 +66,7 @@ use first::First;
 use handle::{Handle, Reign};
 use limits::Limiter;
 use reach::Reach;
-use registry::{Campaign, LocalRegistry, Registry};
+use registry::{Announced, Campaign, LocalRegistry, Registry};
 use replicas::Replicas;
 use security::{Place, Security, Shared};
 
@@ -154,7 +154,8 @@ impl Master {
                 let scheme = if is_secured { "https" } else { "http" };
                 let url = format!("{scheme}://{}", reach.addresses[0]);
                 let etcd = haggle_etcd::Client::new(&several.etcd)?;
-                let campaign = Campaign::new(etcd, &several.etcd.prefix, &url, reach.addresses.clone());
+                let own = Announced { url, addresses: reach.addresses.clone(), owner: owner.announced() };
+                let campaign = Campaign::new(etcd, &several.etcd.prefix, own);
                 reach.others = Some(campaign.clone());
                 let mut secret = MastersSecret::shared(campaign.clone());
                 if is_secured {
@@ -183,13 +184,14 @@ impl Master {
                         grpc::leading(handle, Arc::clone(&store), Some(Arc::clone(&replicas)), &guard, reach)
                     }
                 };
-                let rules = config.cluster;
+                let (rules, owner, others) = (config.cluster, Arc::clone(&owner), campaign.clone());
                 let election = Election { campaign, rules, services: Box::new(services), guard, role, joined };
                 let among_others = async move {
                     let _lock = lock;
                     tokio::select! {
                         outcome = election.run(halted) => outcome,
                         never = replicas.keep_up(joins) => match never {},
+                        never = owner.know_others(&others) => match never {},
                     }
                 };
                 let between = BetweenMasters::new(secret, audit, grpc::between_masters(store, limiter));

@@ -55,6 +55,11 @@ impl Pass {
         }
     }
 
+    /// Whether nothing is shown.
+    pub fn is_nobodys(&self) -> bool {
+        self.identity.is_none() && self.authorization.is_none()
+    }
+
     /// Whether the master is known by its certificate.
     pub fn is_secure(&self) -> bool {
         self.trust != Trust::Plain
@@ -177,7 +182,7 @@ mod tests {
         let pass = Pass::nobody();
 
         assert_eq!(pass.show(Mirror).call(Request::new(())).into_inner().unwrap(), None);
-        assert!(!pass.is_secure());
+        assert!(!pass.is_secure() && pass.is_nobodys() && !Pass::token(&token()).is_nobodys());
     }
 
     #[test]

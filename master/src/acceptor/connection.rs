@@ -9,10 +9,11 @@ use haggle_core::AgentId;
 use haggle_tls::Fingerprint;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 
+use super::Secured;
 use crate::limits::Counted;
 
 /// Who is at the other end of a connection, as far as the connection tells. An extension of every request.
@@ -22,9 +23,23 @@ pub(crate) struct Remote {
     /// The agent that its certificate names.
     pub(crate) agent: Option<AgentId>,
     /// Which authority of the cluster has signed that certificate.
-    pub(crate) signer: Option<Fingerprint>,
+    pub(crate) signer: Option<Signer>,
     /// For whom the connection is counted.
     pub(crate) counted: Counted,
+}
+
+/// Who has signed the certificate of a connection.
+#[derive(Clone, Debug)]
+pub(crate) struct Signer {
+    pub(crate) authority: Fingerprint,
+    pub(crate) secured: watch::Receiver<Secured>,
+}
+
+impl Signer {
+    /// Whether that one is still believed: the connection may outlive it.
+    pub(crate) fn is_believed(&self) -> bool {
+        self.secured.borrow().authorities.believed().any(|believed| believed.fingerprint() == self.authority)
+    }
 }
 
 /// A connection that holds its place among all of them.

@@ -28,7 +28,7 @@ use crate::limits::Counted;
 use complaints::Complaints;
 use unfinished::{Source, Unfinished};
 
-pub(crate) use connection::{Connection, Remote};
+pub(crate) use connection::{Connection, Remote, Signer};
 
 /// How long to wait when the system has no descriptor left. Without, accepting would spin.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -104,8 +104,7 @@ impl Acceptor {
                         debug!("{address} has gone already: {error}");
                         continue;
                     }
-                    // As it is at the moment: the authority may change.
-                    match self.secured.as_ref().map(|secured| secured.borrow().clone()) {
+                    match self.secured.clone() {
                         None => return Ok(Connection::plain(stream, address, place)),
                         Some(secured) => self.shake(stream, address, place, secured),
                     }
@@ -115,7 +114,13 @@ impl Acceptor {
     }
 
     /// Begins a handshake, unless its address has too many.
-    fn shake(&mut self, stream: TcpStream, address: SocketAddr, place: OwnedSemaphorePermit, secured: Secured) {
+    fn shake(
+        &mut self,
+        stream: TcpStream,
+        address: SocketAddr,
+        place: OwnedSemaphorePermit,
+        secured: watch::Receiver<Secured>,
+    ) {
         let source = Source::of(address.ip());
         if !self.unfinished.has_room(source) {
             let max = self.limits.from_one;
@@ -177,7 +182,7 @@ async fn handshake(
     stream: TcpStream,
     address: SocketAddr,
     place: OwnedSemaphorePermit,
-    secured: Secured,
+    changing: watch::Receiver<Secured>,
 ) -> Result<Connection, Stranger> {
     /// What every connection in TLS begins with.
     const HANDSHAKE: u8 = 0x16;
@@ -188,6 +193,8 @@ async fn handshake(
         Ok(_) => {}
         Err(error) => return Err(Stranger::Broken(error)),
     }
+    // As it is at the moment: the authority may change.
+    let secured = changing.borrow().clone();
     let stream = match TlsAcceptor::from(secured.config).accept(stream).into_fallible().await {
         Ok(stream) => stream,
         Err((error, stream)) => {
@@ -198,7 +205,8 @@ async fn handshake(
     let shown = stream.get_ref().1.peer_certificates();
     let agent = agent_of(shown, secured.authorities.current().cluster());
     let certificate = agent.and(shown).and_then(<[_]>::first);
-    let signer = certificate.and_then(|certificate| secured.authorities.signer(certificate, SystemTime::now()));
+    let authority = certificate.and_then(|certificate| secured.authorities.signer(certificate, SystemTime::now()));
+    let signer = authority.map(|authority| Signer { authority, secured: changing });
     Ok(Connection::secured(stream, Remote { address, agent, signer, counted: Counted::default() }, place))
 }
 

@@ -12,7 +12,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::{intake, session};
 use crate::acceptor::Remote;
-use crate::access::caller;
+use crate::access::{ENDED, caller};
 use crate::agent_mail::AgentMail;
 use crate::handle::{Handle, Peer};
 use crate::inbox::Speaker;
@@ -53,10 +53,7 @@ impl v1::agents_server::Agents for Agents {
             let understand = |message, _: &mut Speaker| listener.understand(message);
             tokio::select! {
                 () = session::read(request.into_inner(), &mut speaker, &outbox, understand) => {}
-                () = shown.void() => outbox.fail(Status::unauthenticated(
-                    "the authority of this agent's certificate is not believed any more: the agent joins anew, with a new \
-                     token (haggle token create --kind agent)",
-                )),
+                () = shown.void() => outbox.fail(Status::unauthenticated(ENDED)),
             }
             logs.left(session);
             // A driver that has stopped has ended every session.
@@ -77,7 +74,7 @@ struct Shown(Option<(Arc<Security>, AgentId)>);
 impl Shown {
     fn of<T>(request: &Request<T>, security: Option<&Arc<Security>>) -> Self {
         let remote = request.extensions().get::<Remote>();
-        let shown = remote.and_then(|remote| Some((remote.agent?, remote.signer?)));
+        let shown = remote.and_then(|remote| Some((remote.agent?, remote.signer.as_ref()?.authority)));
         Self(security.zip(shown).map(|(security, (agent, signer))| {
             security.held().note(agent, signer);
             (Arc::clone(security), agent)

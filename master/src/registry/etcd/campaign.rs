@@ -30,10 +30,18 @@ const CALL_WITHIN: Duration = Duration::from_secs(1);
 pub(crate) struct Campaign {
     pub(super) client: Arc<Client>,
     pub(super) keys: Keys,
-    /// How others reach this master.
-    url: Arc<str>,
+    own: Arc<Announced>,
+}
+
+/// What a master says of itself for as long as it is up.
+#[derive(Clone, Debug)]
+pub(crate) struct Announced {
+    /// How others reach it.
+    pub(crate) url: String,
     /// All of its addresses, as tokens tell them.
-    addresses: Arc<[String]>,
+    pub(crate) addresses: Vec<String>,
+    /// By which token its user comes: the id and the hash.
+    pub(crate) owner: String,
 }
 
 /// The right to write, won at an election.
@@ -46,8 +54,8 @@ pub(crate) struct Term {
 }
 
 impl Campaign {
-    pub(crate) fn new(client: Client, prefix: &str, url: &str, addresses: Vec<String>) -> Self {
-        Self { client: Arc::new(client), keys: Keys::below(prefix), url: url.into(), addresses: addresses.into() }
+    pub(crate) fn new(client: Client, prefix: &str, own: Announced) -> Self {
+        Self { client: Arc::new(client), keys: Keys::below(prefix), own: Arc::new(own) }
     }
 
     /// Becomes one of the masters: takes a lease, and says under it that this master is up.
@@ -55,8 +63,9 @@ impl Campaign {
         let session = Session::begin(&self.client, TTL, DOUBT_MAX).await?;
         let lease = session.id();
         let success = vec![
-            put_under(lease, &self.keys.master(lease), &*self.url),
-            put_under(lease, &self.keys.addresses_of(lease), self.addresses.join("\n")),
+            put_under(lease, &self.keys.master(lease), self.own.url.as_str()),
+            put_under(lease, &self.keys.addresses_of(lease), self.own.addresses.join("\n")),
+            put_under(lease, &self.keys.owner_of(lease), self.own.owner.as_str()),
         ];
         self.client.txn(TxnRequest { success, ..Default::default() }, CALL_WITHIN).await?;
         Ok(session)
@@ -78,7 +87,7 @@ impl Campaign {
     pub(crate) async fn others(&self) -> Result<Vec<String>, EtcdError> {
         let masters = self.client.list(&self.keys.masters(), CALL_WITHIN).await?;
         let urls = masters.iter().map(text);
-        let mut others: Vec<_> = urls.filter(|url| *url != *self.url).collect();
+        let mut others: Vec<_> = urls.filter(|url| *url != self.own.url).collect();
         // A master that was restarted a moment ago may still be there under its old lease.
         others.sort_unstable();
         others.dedup();
@@ -89,6 +98,11 @@ impl Campaign {
     pub(crate) async fn addresses(&self) -> Result<Vec<Vec<String>>, EtcdError> {
         let masters = self.client.list(&self.keys.addresses(), CALL_WITHIN).await?;
         Ok(masters.iter().map(|row| text(row).lines().map(str::to_owned).collect()).collect())
+    }
+
+    /// By which tokens the users come that run the masters that are up.
+    pub(crate) async fn owners(&self) -> Result<Vec<String>, EtcdError> {
+        Ok(self.client.list(&self.keys.owners(), CALL_WITHIN).await?.iter().map(text).collect())
     }
 
     /// The sealed authorities of the cluster, with the revision at which they were last changed.
@@ -173,7 +187,7 @@ impl Campaign {
         let request = TxnRequest {
             compare: vec![created_at(&leader, 0), changed_at(&epoch_key, changed)],
             success: vec![
-                put_under(session.id(), &leader, self.url.as_bytes()),
+                put_under(session.id(), &leader, self.own.url.as_bytes()),
                 put(&epoch_key, epoch.0.to_string()),
                 Fence::begin(&self.keys.batch(), &epoch.0.to_string()),
             ],

@@ -15,12 +15,12 @@ use super::*;
 
 fn campaign(etcd: &Etcd, url: &str) -> Campaign {
     let config = EtcdConfig::new(etcd.urls());
-    Campaign::new(
-        Client::new(&config).unwrap(),
-        &config.prefix,
-        url,
-        vec![format!("{url}:5050"), "10.0.0.1:5050".to_owned()],
-    )
+    let own = Announced {
+        url: url.to_owned(),
+        addresses: vec![format!("{url}:5050"), "10.0.0.1:5050".to_owned()],
+        owner: format!("owner of {url}"),
+    };
+    Campaign::new(Client::new(&config).unwrap(), &config.prefix, own)
 }
 
 /// Tries until it works: an etcd that has just been started has no leader yet.
@@ -311,6 +311,9 @@ async fn where_masters_are_is_known_for_as_long_as_they_are_up() {
 
     let mut all = one.addresses().await.unwrap();
     all.sort();
+    let mut owners = one.owners().await.unwrap();
+    owners.sort();
+    assert_eq!(owners, ["owner of http://one", "owner of http://two"]);
     assert_eq!(all, ["http://one", "http://two"].map(|url| vec![format!("{url}:5050"), "10.0.0.1:5050".to_owned()]));
 
     first.end().await.unwrap();
