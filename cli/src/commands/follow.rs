@@ -4,13 +4,13 @@ use haggle_sdk::Client;
 use haggle_tls::Token;
 
 use crate::contexts::{self, ContextError, Contexts};
+use crate::error::CommandError;
 use crate::target::{Origin, Target};
 
 /// Keeps the token of the context by which the client came with the authority that the masters have by now, and says so
 /// there. A token that was given in another way is its giver's to replace, who is told.
-pub(super) async fn follow(target: &Target, client: &Client) {
+pub(super) async fn follow_authority(target: &Target, client: &Client) {
     let (Some(old), Some(new)) = (&target.token, client.followed_token()) else { return };
-    let Some(authority) = new.authority else { return };
     let Origin::Context { name, .. } = &target.origin else {
         eprintln!(
             "haggle: the authority of the cluster is changing, and the token of {} names the one before: have another made \
@@ -19,18 +19,22 @@ pub(super) async fn follow(target: &Target, client: &Client) {
         );
         return;
     };
-    let told = match keep(name, old, &new) {
-        Err(error) => Err(error.to_string()),
-        Ok(false) => return,
-        Ok(true) => match client.follow_authority(authority).await {
-            Ok(()) => return,
-            // So that the next command tells it.
-            Err(error) => keep(name, &new, old).map_err(|kept| format!("{error}, {kept}")).and(Err(error.to_string())),
-        },
-    };
-    if let Err(why) = told {
+    if let Err(why) = keep_and_tell(name, old, &new, client).await {
         eprintln!("haggle: the context {name} does not know the new authority of its cluster yet: {why}");
     }
+}
+
+async fn keep_and_tell(name: &str, old: &Token, new: &Token, client: &Client) -> Result<(), CommandError> {
+    if !keep(name, old, new)? {
+        return Ok(());
+    }
+    let Some(authority) = new.authority else { return Ok(()) };
+    if let Err(error) = client.follow_authority(authority).await {
+        // So that the next command tells it.
+        keep(name, new, old)?;
+        return Err(error.into());
+    }
+    Ok(())
 }
 
 /// Puts a token in the place of another one; `false` when the context has a third by now.

@@ -89,7 +89,7 @@ async fn connect(target: &Target) -> Result<Client, CommandError> {
         (source, Origin::Nobody | Origin::Master(_)) => source.into(),
         (source, origin) => CommandError::NoClusterOf { source, origin: origin.clone() },
     })?;
-    follow::follow(target, &connected).await;
+    follow::follow_authority(target, &connected).await;
     Ok(connected)
 }
 

@@ -6,7 +6,7 @@ use haggle_proto::v1::operator_client::OperatorClient;
 use haggle_tls::{Identity, explain};
 use tonic::Code;
 
-use crate::kit::{ask, channel, joined, master, master_in, of_another_authority};
+use crate::kit::{ask, channel, joined, master, master_in, of_another_authority, token};
 
 #[tokio::test]
 async fn without_a_certificate_and_a_token_nothing_is_answered() {

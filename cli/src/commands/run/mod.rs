@@ -17,7 +17,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 pub(crate) use inputs::InputError;
 
-use super::follow::follow;
+use super::follow::follow_authority;
 use super::{CLUSTER_THREADS, Verdict, on_threads};
 use crate::args::RunArgs;
 use crate::embedded::{self, Cluster};
@@ -89,7 +89,7 @@ async fn at(cluster: ClientBuilder, target: Option<&Target>, plan: Plan, signals
     let preparing = async {
         let client = cluster.connect().await?;
         if let Some(target) = target {
-            follow(target, &client).await;
+            follow_authority(target, &client).await;
         }
         let stored = store(&client, &plan).await?;
         Ok::<_, CommandError>((client, stored))

@@ -14,15 +14,14 @@ use self::etcd::{Etcd, LOOK_EVERY, PATIENCE};
 use super::*;
 
 fn campaign(etcd: &Etcd, url: &str) -> Campaign {
-    let config = EtcdConfig::new(etcd.urls());
-    let own = Announced {
-        url: url.to_owned(),
-        addresses: vec![format!("{url}:5050"), "10.0.0.1:5050".to_owned()],
-        owner: format!("owner of {url}"),
-    };
-    Campaign::new(Client::new(&config).unwrap(), &config.prefix, own)
+    campaign_below(etcd, &EtcdConfig::new(etcd.urls()).prefix, url)
 }
 
+fn campaign_below(etcd: &Etcd, prefix: &str, url: &str) -> Campaign {
+    let client = Client::new(&EtcdConfig::new(etcd.urls())).unwrap();
+    let addresses = vec![format!("{url}:5050"), "10.0.0.1:5050".to_owned()];
+    Campaign::new(client, prefix, Announced { url: url.to_owned(), addresses, owner: format!("owner of {url}") })
+}
 /// Tries until it works: an etcd that has just been started has no leader yet.
 async fn until<T>(what: &str, mut attempt: impl AsyncFnMut() -> Option<T>) -> T {
     let tries = async {
@@ -258,10 +257,7 @@ async fn a_lease_outlives_the_loss_of_one_of_three_members() {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_clusters_share_an_etcd_under_two_prefixes() {
     let etcd = Etcd::start(1);
-    let campaign = |prefix: &str| {
-        let config = EtcdConfig { prefix: prefix.to_owned(), ..EtcdConfig::new(etcd.urls()) };
-        Campaign::new(Client::new(&config).unwrap(), prefix, "http://one")
-    };
+    let campaign = |prefix: &str| campaign_below(&etcd, prefix, "http://one");
     let (one, two) = (campaign("/haggle"), campaign("/haggle/other/"));
 
     let (first, second) = (join(&one).await, join(&two).await);

@@ -18,7 +18,7 @@ fn token() -> Token {
 
 fn tokens() -> impl Strategy<Value = Token> {
     let kind = prop::sample::select(TokenKind::ALL.to_vec());
-    let addresses = prop::collection::vec("[a-z0-9.]{1,40}:[0-9]{1,5}", 0..=ADDRESSES_MAX);
+    let addresses = prop::collection::vec("[a-z0-9.]{1,40}:[0-9]{1,5}", 0..=Token::ADDRESSES_MAX);
     let expires = (0..4_000_000_000_000_u64).prop_map(|millis| UNIX_EPOCH + Duration::from_millis(millis));
     (kind, any::<u128>(), addresses, any::<Option<[u8; 32]>>(), any::<[u8; 8]>(), any::<[u8; 32]>(), expires).prop_map(
         |(kind, cluster, addresses, authority, id, secret, expires)| Token {
