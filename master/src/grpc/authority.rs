@@ -81,8 +81,9 @@ impl Authority {
         {
             return Err(Status::failed_precondition(format!(
                 "{former:.8} is still needed: {who}; agents follow by themselves within a minute, and whoever comes by a \
-                 context of `haggle login` with the next command; --force cuts the others off, and then agents join anew \
-                 and people log in anew, with new tokens"
+                 context of `haggle login` with the next command; `haggle token ls` shows which tokens name it: revoke those that nobody uses, and make \
+                 the others anew; --force cuts everybody off who is left, and then agents join anew and people log in \
+                 anew, with new tokens"
             )));
         }
         self.security()?.finish(former, SystemTime::now()).await.map_err(refused)?;

@@ -29,7 +29,7 @@ impl Master {
 
     fn leads(&self) -> bool {
         let asked = self.haggle(&["whoami", "--json"]);
-        asked.code == Some(0) && asked.json()[0]["master"] == format!("https://{}", self.address)
+        asked.code == Some(0) && asked.json()[0]["master"].as_str().is_some_and(|url| url.ends_with(&self.address))
     }
 }
 
@@ -63,10 +63,11 @@ async fn an_agent_and_a_laptop_outlive_the_master_that_let_them_in() {
     laptop.haggle(&["ps"]).well();
     until("all have followed", async || {
         let info = second.haggle(&["ca", "show", "--json"]).json().remove(0);
-        (info["agents_connected"] == 0 && info["agents_away"] == 0 && info["tokens"] == 0).then_some(())
+        (info["agents_connected"] == 0 && info["agents_away"] == 0).then_some(())
     })
     .await;
-    second.haggle(&["ca", "rotate", "--finish"]).well();
+    // The first tokens are nobody's, and would be cut off.
+    second.haggle(&["ca", "rotate", "--finish", "--force"]).well();
     second.daemon.kill();
     until("the first leads", async || first.leads().then_some(())).await;
     first.has_agents(1).await;
