@@ -1,12 +1,12 @@
 //! What lets the first ones into a cluster that was founded just now.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use haggle_proto::v1::PrincipalKind;
 use haggle_tls::Token;
-use tokio::sync::watch;
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 use tracing::warn;
 
@@ -30,29 +30,42 @@ pub struct FirstTokens {
     pub seal_key: Option<PathBuf>,
 }
 
-/// The one that makes them, once it leads.
-#[derive(Clone, Default)]
-pub(crate) struct First {
-    leads: Arc<watch::Sender<Option<(Handle, Reach)>>>,
-}
+/// A term, for who makes tokens in it.
+type Term = (Handle, Reach);
+
+/// Tells that the master leads for the first time. Clones tell it once among them.
+#[derive(Clone)]
+pub(crate) struct First(Arc<Mutex<Option<oneshot::Sender<Term>>>>);
+
+/// Hears it.
+pub(crate) struct FirstTerm(oneshot::Receiver<Term>);
 
 impl First {
-    /// The master leads.
-    pub(crate) fn leads(&self, handle: &Handle, reach: &Reach) {
-        self.leads.send_replace(Some((handle.clone(), reach.clone())));
+    /// One, and who hears of it.
+    pub(crate) fn term() -> (Self, FirstTerm) {
+        let (tell, hear) = oneshot::channel();
+        (Self(Arc::new(Mutex::new(Some(tell)))), FirstTerm(hear))
     }
 
+    /// The master leads.
+    pub(crate) fn leads(&self, handle: &Handle, reach: &Reach) {
+        if let Some(tell) = self.0.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            // A master that did not found its cluster makes no first tokens.
+            let _ = tell.send((handle.clone(), reach.clone()));
+        }
+    }
+}
+
+impl FirstTerm {
     /// Makes them as soon as the master leads; gives up when it does not.
     ///
     /// # Errors
     /// When they cannot be made.
     pub(crate) async fn tokens(self, seal_key: Option<PathBuf>) -> Result<Option<FirstTokens>, StartError> {
-        let mut leads = self.leads.subscribe();
-        let Ok(leads) = timeout(LEADS_WITHIN, leads.wait_for(Option::is_some)).await else {
+        let Ok(Ok((handle, reach))) = timeout(LEADS_WITHIN, self.0).await else {
             warn!("another master leads: have it make the first tokens with `haggle token create`");
             return Ok(None);
         };
-        let Some((handle, reach)) = leads.ok().and_then(|leads| leads.clone()) else { return Ok(None) };
         let make = async |kind| {
             let made = grpc::first_token(&handle, &reach, kind).await;
             made.map_err(|status| StartError::FirstTokens(status.message().to_owned()))

@@ -111,7 +111,7 @@ impl Master {
         let addresses: Vec<_> = hosts.iter().map(|host| host.address(address.port())).collect();
         // Which cluster it is, and who vouches for it, is known below.
         let mut reach = Reach { cluster: ClusterId::default(), addresses, others: None, security: None };
-        let first = First::default();
+        let (first, first_term) = First::term();
         let mut seal_key = None;
 
         let (role, current) = watch::channel(Role::StandsBy(Standby::Vacant));
@@ -166,7 +166,8 @@ impl Master {
                         Security::of_several(&config.tls, shared, names(&config, address), SystemTime::now())?;
                     reach.cluster = security.authorities().current().cluster();
                     if security.made_now() {
-                        info!(seal = %place.path().display(), "the cluster's authority is made; every other master needs a copy of its seal key");
+                        let seal = place.path().display();
+                        info!(%seal, "the authority is made; every other master needs a copy of the key that seals it");
                         seal_key = Some(place.path().to_owned());
                     }
                     reach.security = Some(Arc::new(security));
@@ -235,7 +236,7 @@ impl Master {
         });
         let mut master = Self { address, owner: now, first: None, stop, run, failure };
         if is_founded {
-            master.first = first.tokens(seal_key).await?;
+            master.first = first_term.tokens(seal_key).await?;
         }
         info!("listening on {address}");
         Ok(master)

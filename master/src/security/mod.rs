@@ -277,7 +277,11 @@ impl Security {
 
     /// Believes these from now on, and shows a certificate of theirs.
     fn adopt(&self, authorities: Authorities, now: SystemTime) -> Result<(), SecurityError> {
-        let certificate = self.origin.certificate(&authorities, &self.hosts, now)?;
+        let certificate = match self.origin {
+            Origin::Authority => Some(self.origin.certificate(&authorities, &self.hosts, now)?),
+            // It is of another authority, and stays.
+            Origin::Files(_) => None,
+        };
         let authorities = Arc::new(authorities);
         let secured = secured(&self.identity, &authorities, &self.clients)?;
         info!(
@@ -286,7 +290,9 @@ impl Security {
             "the authority has changed"
         );
         *self.authorities.write().unwrap_or_else(PoisonError::into_inner) = authorities;
-        self.identity.replace(certificate);
+        if let Some(certificate) = certificate {
+            self.identity.replace(certificate);
+        }
         self.secured.send_replace(secured);
         Ok(())
     }
