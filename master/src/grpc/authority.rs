@@ -57,7 +57,7 @@ impl Authority {
     pub(super) async fn rotate(
         &self,
         caller: &Caller,
-        wanted: v1::RotateAuthorityRequest,
+        wanted: &v1::RotateAuthorityRequest,
     ) -> Result<v1::AuthorityInfo, Status> {
         let current = fingerprint(&wanted.current)?;
         caller.about(format_args!("authority {current:.8}"));
@@ -68,7 +68,7 @@ impl Authority {
     pub(super) async fn finish(
         &self,
         caller: &Caller,
-        wanted: v1::FinishRotationRequest,
+        wanted: &v1::FinishRotationRequest,
     ) -> Result<v1::AuthorityInfo, Status> {
         let former = fingerprint(&wanted.former)?;
         caller.about(format_args!("authority {former:.8}"));
@@ -93,7 +93,7 @@ impl Authority {
     pub(super) async fn follow(
         &self,
         caller: &Caller,
-        wanted: v1::FollowAuthorityRequest,
+        wanted: &v1::FollowAuthorityRequest,
     ) -> Result<v1::FollowAuthorityResponse, Status> {
         let believed = fingerprint(&wanted.authority)?;
         caller.about(format_args!("authority {believed:.8}"));

@@ -237,7 +237,7 @@ impl v1::operator_server::Operator for Operator {
         request: Request<v1::RotateAuthorityRequest>,
     ) -> Result<Response<v1::AuthorityInfo>, Status> {
         let caller = caller(&request)?;
-        Ok(Response::new(self.authority.rotate(&caller, request.into_inner()).await?))
+        Ok(Response::new(self.authority.rotate(&caller, request.get_ref()).await?))
     }
 
     async fn finish_rotation(
@@ -245,7 +245,7 @@ impl v1::operator_server::Operator for Operator {
         request: Request<v1::FinishRotationRequest>,
     ) -> Result<Response<v1::AuthorityInfo>, Status> {
         let caller = caller(&request)?;
-        Ok(Response::new(self.authority.finish(&caller, request.into_inner()).await?))
+        Ok(Response::new(self.authority.finish(&caller, request.get_ref()).await?))
     }
 
     async fn follow_authority(
@@ -253,7 +253,7 @@ impl v1::operator_server::Operator for Operator {
         request: Request<v1::FollowAuthorityRequest>,
     ) -> Result<Response<v1::FollowAuthorityResponse>, Status> {
         let caller = caller(&request)?;
-        Ok(Response::new(self.authority.follow(&caller, request.into_inner()).await?))
+        Ok(Response::new(self.authority.follow(&caller, request.get_ref()).await?))
     }
 }
 
