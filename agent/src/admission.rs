@@ -80,8 +80,11 @@ impl Admission {
             return Err(MembershipError::OtherCluster { folder, member, token: token.cluster }.into());
         }
         let lasting = credentials.filter(|credentials| {
-            // A token helps one that was away for too long, and only that one.
-            config.join.is_none() || credentials.is_renewable(SystemTime::now())
+            // A token helps one that was away for too long or while the authority changed, and only that one.
+            config.join.as_ref().is_none_or(|token| {
+                credentials.is_renewable(SystemTime::now())
+                    && token.authority.is_some_and(|one| credentials.believes(one))
+            })
         });
         if let Some(credentials) = lasting {
             let Member { cluster, id } = credentials.member();
@@ -167,6 +170,16 @@ impl Admission {
         match &self.standing {
             Standing::Certified { credentials, .. } => {
                 renewal::renewed(self.masters.clone(), (**credentials).clone(), self.random).boxed()
+            }
+            _ => pending().boxed(),
+        }
+    }
+
+    /// The same, for one that is not due yet: its authority is ending.
+    pub(crate) fn hastened_renewal(&self) -> BoxFuture<'static, Credentials> {
+        match &self.standing {
+            Standing::Certified { credentials, .. } => {
+                renewal::hastened(self.masters.clone(), (**credentials).clone(), self.random).boxed()
             }
             _ => pending().boxed(),
         }

@@ -183,6 +183,7 @@ impl Link {
         let mut heartbeat = interval_at(Instant::now() + self.heartbeat, self.heartbeat);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut heard = Instant::now();
+        let mut is_hastened = false;
         loop {
             tokio::select! {
                 // What has come counts before the silence is measured.
@@ -190,12 +191,18 @@ impl Link {
                 message = orders.message() => {
                     let Some(message) = message? else { return Ok(()) };
                     heard = Instant::now();
+                    if !is_hastened && wants_renewal(&message) {
+                        tracing::info!("the authority of the agent's certificate is ending: it will be renewed");
+                        is_hastened = true;
+                        renewal = self.admission.hastened_renewal();
+                    }
                     self.hear(uri, message).await?;
                 }
                 () = cut.notified() => return Err(SessionEnd::Slow),
                 credentials = &mut renewal => {
                     self.admission.renewed(credentials);
                     renewal = self.admission.renewal();
+                    is_hastened = false;
                 }
                 _ = heartbeat.tick() => {
                     // A master that takes a long registration piece by piece lives.
@@ -203,7 +210,7 @@ impl Link {
                         return Err(SessionEnd::Silent(silence));
                     }
                     // Where there is no room, enough else is about to be said.
-                    let _ = reports.try_send(v1::AgentReport { report: Some(Report::Heartbeat(v1::Heartbeat {})) });
+                    let _ = reports.try_send(v1::AgentReport { report: Some(Report::Heartbeat(v1::Heartbeat::default())) });
                 }
             }
         }
@@ -248,6 +255,11 @@ impl Link {
             _ => Ok(()),
         }
     }
+}
+
+/// Whether the master asks for a renewal of the agent's certificate.
+fn wants_renewal(message: &v1::AgentOrders) -> bool {
+    message.orders.iter().any(|order| matches!(order.order, Some(Order::Heartbeat(v1::Heartbeat { renew: true }))))
 }
 
 /// Resolves when there is nothing left to link: at once after a failure, and after a farewell when the master has

@@ -14,6 +14,11 @@ const LOOK_EVERY: Duration = Duration::from_secs(5 * 60);
 /// After an attempt that failed. Half of the certificate's life is left for them.
 const RETRY_AFTER: Duration = Duration::from_secs(60);
 
+/// When a master asks for it, certificates are renewed between so long and so long after: the other masters hear of a new
+/// authority within a second, and not all agents ask at once.
+const HASTE_MIN: Duration = Duration::from_secs(2);
+const HASTE_SPREAD: Duration = Duration::from_secs(8);
+
 /// What is to be done about a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
@@ -47,15 +52,38 @@ pub(crate) async fn renewed(masters: Vec<Uri>, old: Credentials, random: u64) ->
             Step::Wait(pause) => pause,
             // The session goes on for as long as the master lets it.
             Step::JoinAnew => LOOK_EVERY,
-            Step::Renew => match renew(&masters, &old).await {
-                Ok(new) => return new,
-                Err(why) => {
-                    tracing::warn!(%why, retry_in = ?RETRY_AFTER, "the agent's certificate is not renewed");
-                    RETRY_AFTER
-                }
+            Step::Renew => match try_renew(&masters, &old).await {
+                Some(new) => return new,
+                None => RETRY_AFTER,
             },
         };
         sleep(pause).await;
+    }
+}
+
+/// Has the certificate renewed though it is not due; tries again for as long as that takes.
+pub(crate) async fn hastened(masters: Vec<Uri>, old: Credentials, random: u64) -> Credentials {
+    sleep(haste(random)).await;
+    loop {
+        match try_renew(&masters, &old).await {
+            Some(new) => return new,
+            None => sleep(RETRY_AFTER).await,
+        }
+    }
+}
+
+fn haste(random: u64) -> Duration {
+    let spread = u64::try_from(HASTE_SPREAD.as_millis()).expect("it is a few seconds");
+    HASTE_MIN + Duration::from_millis(random % spread)
+}
+
+async fn try_renew(masters: &[Uri], old: &Credentials) -> Option<Credentials> {
+    match renew(masters, old).await {
+        Ok(new) => Some(new),
+        Err(why) => {
+            tracing::warn!(%why, retry_in = ?RETRY_AFTER, "the agent's certificate is not renewed");
+            None
+        }
     }
 }
 
@@ -102,6 +130,15 @@ mod tests {
         let counts = [12, 13, 14, 15].map(due);
 
         assert!(counts.is_sorted() && counts[0] < 60 && counts[3] > 140, "{counts:?}");
+    }
+
+    #[test]
+    fn whoever_is_asked_to_renew_does_so_soon_and_not_together_with_all_others() {
+        let waits: Vec<_> = (0..1000).map(|random| haste(random * 7_919)).collect();
+
+        assert!(waits.iter().all(|wait| (HASTE_MIN..HASTE_MIN + HASTE_SPREAD).contains(wait)));
+        let early = waits.iter().filter(|wait| **wait < HASTE_MIN + HASTE_SPREAD / 2).count();
+        assert!((400..600).contains(&early), "{early}");
     }
 
     #[test]

@@ -88,6 +88,8 @@ pub(crate) enum CommandError {
     NoSuchAgent(AgentId),
     #[error("the master knows no {0}; it expired, was used up, or was revoked before")]
     NoSuchToken(TokenId),
+    #[error("no authority is ending, so that nothing is to be finished: `haggle ca rotate` comes first")]
+    NoFormerAuthority,
     #[error(transparent)]
     StartMaster(#[from] haggle_master::StartError),
     #[error("the master ended: {0}")]

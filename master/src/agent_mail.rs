@@ -18,7 +18,10 @@ pub(crate) enum AgentMail {
     /// An operator wants to read a task's output.
     ReadLog(v1::ReadLogOrder),
     /// The master lives, and has heard the agent.
-    Heartbeat,
+    Heartbeat {
+        /// The agent is to renew its certificate, whose authority is ending.
+        renew: bool,
+    },
 }
 
 impl From<AgentMail> for v1::AgentOrder {
@@ -27,7 +30,7 @@ impl From<AgentMail> for v1::AgentOrder {
         match mail {
             AgentMail::Order(order) | AgentMail::Large(order, _) => order.into(),
             AgentMail::ReadLog(order) => shell(Order::ReadLog(order)),
-            AgentMail::Heartbeat => shell(Order::Heartbeat(v1::Heartbeat {})),
+            AgentMail::Heartbeat { renew } => shell(Order::Heartbeat(v1::Heartbeat { renew })),
         }
     }
 }

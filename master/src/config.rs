@@ -61,6 +61,9 @@ impl Config {
 pub struct Several {
     /// Where they agree on who leads, and what the one that leads remembers.
     pub etcd: EtcdConfig,
+    /// Where the key is with which the authority of their certificates is sealed there. `None`: `pki/seal.key` in the state
+    /// folder. In plain text there is none.
+    pub seal_key: Option<PathBuf>,
 }
 
 /// A name or an address under which others reach a master: `HOST` or `HOST:PORT`.

@@ -12,12 +12,6 @@ use crate::security::SecurityError;
 /// Why a master cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// Several masters would need one authority, and have nowhere to share it yet.
-    #[error(
-        "refusing to {0} with --etcd: several masters share no certificate authority yet, so that they serve loopback \
-         (127.0.0.1, [::1]) in plain text alone; leave out --etcd for a master that others can reach"
-    )]
-    SeveralSecured(String),
     /// It cannot prove who it is.
     #[error(transparent)]
     Security(#[from] SecurityError),

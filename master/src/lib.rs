@@ -16,6 +16,7 @@ mod config;
 mod driver;
 mod election;
 mod error;
+mod first;
 mod grpc;
 mod handle;
 mod inbox;
@@ -27,7 +28,9 @@ mod registry;
 mod replicas;
 mod security;
 
+use std::convert::Infallible;
 use std::fs::{File, TryLockError};
+use std::future::pending;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
@@ -38,7 +41,6 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, Stream};
 use haggle_core::cluster::{Cluster, Recovered};
 use haggle_core::{ClusterId, Now};
-use haggle_proto::v1::PrincipalKind;
 use haggle_tls::{PrivateFolder, Token};
 use tokio::net::TcpListener;
 use tokio::sync::{oneshot, watch};
@@ -48,6 +50,7 @@ use tracing::{info, warn};
 
 pub use config::{Advertised, ArtifactLimits, CertificateFiles, Config, NotAHost, Several, Tls};
 pub use error::{Failure, StartError};
+pub use first::FirstTokens;
 pub use haggle_etcd::{EtcdConfig, EtcdError, LeaseLost};
 pub use limits::{Limit, LimitSetting, Limits, NotALimit};
 pub use registry::{BadRow, LocalError, RegistryError};
@@ -59,12 +62,13 @@ use artifacts::Store;
 use audit::Audit;
 use clock::Clock;
 use election::{Aside, Election, Role, Standby, Switch};
+use first::First;
 use handle::{Handle, Reign};
 use limits::Limiter;
 use reach::Reach;
-use registry::{Campaign, LocalRegistry, Registry};
+use registry::{Announced, Campaign, LocalRegistry, Registry};
 use replicas::Replicas;
-use security::Security;
+use security::{Place, Security, Shared};
 
 /// How long calls that are under way may take to end when the master stops. Sessions and watches end at once;
 /// this is for an upload.
@@ -86,24 +90,12 @@ pub struct Master {
     failure: watch::Receiver<Option<Failure>>,
 }
 
-/// What lets the first ones in: made when a master makes its authority, which is once for a state folder.
-#[derive(Clone, Debug)]
-pub struct FirstTokens {
-    /// Lets one agent join, within an hour.
-    pub agent: Token,
-    /// Makes an operator of who logs in with it, for 90 days.
-    pub operator: Token,
-}
-
 impl Master {
     /// Starts a master: when this returns, it serves. While the disk of its state folder is full, it waits for room.
     ///
     /// # Errors
     /// When it must not or cannot listen there, or cannot use its state folder.
     pub async fn start(mut config: Config) -> Result<Self, StartError> {
-        if config.several.is_some() {
-            refuse_others(&config)?;
-        }
         let listener = listen(config.listen).await?;
         let address = listener.local_addr().map_err(|source| StartError::Listen { address: config.listen, source })?;
 
@@ -116,16 +108,17 @@ impl Master {
         config.cluster.frameworks_per_principal = config.limits.count(Limit::Frameworks);
         config.cluster.tasks_per_principal = config.limits.count(Limit::Tasks);
         let hosts = reach::hosts(&config.advertise, address);
-        let addresses = hosts.iter().map(|host| host.address(address.port())).collect();
+        let addresses: Vec<_> = hosts.iter().map(|host| host.address(address.port())).collect();
         // Which cluster it is, and who vouches for it, is known below.
-        let mut reach = Reach { cluster: ClusterId::default(), addresses, authority: None };
-        let mut first = None;
+        let mut reach = Reach { cluster: ClusterId::default(), addresses, others: None, security: None };
+        let (first, first_term) = First::term();
+        let mut seal_key = None;
 
         let (role, current) = watch::channel(Role::StandsBy(Standby::Vacant));
         let (stop, stopping) = oneshot::channel();
         let (halt, halted) = oneshot::channel();
         let (failed, failure) = watch::channel(None);
-        let run = match config.several {
+        let run = match config.several.take() {
             None => {
                 let mut registry: Box<dyn Registry> = Box::new(LocalRegistry::new(config.state.as_deref()));
                 let (recovered, origin) = recover(registry.as_mut()).await?;
@@ -134,92 +127,120 @@ impl Master {
                 announce(&recovered);
                 let security = secure(&config, address, recovered.cluster)?.map(Arc::new);
                 let reign = Reign::from(&recovered);
-                reach.cluster = reign.cluster;
-                reach.authority = security.as_ref().map(|security| security.fingerprint());
+                reach = Reach { cluster: reign.cluster, security: security.clone(), ..reach };
                 let cluster = Cluster::new(config.cluster, recovered, origin);
                 let clock = Clock::starting_at(origin, Instant::now());
                 let (handle, driver) =
                     driver::start(cluster, registry, clock, reign, guard.clone()).map_err(StartError::Thread)?;
-                role.send_replace(Role::Leads(grpc::leading(
-                    handle.clone(),
-                    store,
-                    None,
-                    &guard,
-                    reach.clone(),
-                    security.clone(),
-                )));
-                if security.as_ref().is_some_and(|security| security.made_now()) {
-                    first = Some(first_tokens(&handle, &reach).await?);
-                }
-                let secured = security.as_ref().map(|security| security.secured());
+                role.send_replace(Role::Leads(grpc::leading(handle.clone(), store, None, &guard, reach.clone())));
+                first.leads(&handle, &reach);
                 let alone = async move {
                     // What the port answers does not change any more.
                     let _role = role;
-                    let lead = lead(&handle, driver, async {
+                    lead(&handle, driver, async {
                         // Told to, or dropped.
                         drop(halted.await);
-                    });
-                    match security {
-                        None => lead.await,
-                        Some(security) => tokio::select! {
-                            outcome = lead => outcome,
-                            never = security.keep_fresh() => match never {},
-                        },
-                    }
+                    })
+                    .await
                 };
+                let secured = security.as_ref().map(|security| security.secured());
                 let connections = acceptor::accept(listener, secured, acceptor::Limits::default());
                 run(connections, Switch::new(current, None), alone.boxed(), halt, stopping).boxed()
             }
             Some(several) => {
                 let lock = config.state.as_deref().map(lock_state).transpose()?;
                 let store = open_store(config.state.as_deref(), config.artifacts)?;
-                let url = match config.advertise.first() {
-                    Some(advertised) => format!("http://{}", advertised.address(address.port())),
-                    None => format!("http://{address}"),
-                };
+                let is_secured = is_secured(&config, address);
+                let scheme = if is_secured { "https" } else { "http" };
+                let url = format!("{scheme}://{}", reach.addresses[0]);
                 let aside = Aside::start().map_err(StartError::Thread)?;
-                let client = aside.make(|| haggle_etcd::Client::new(&several.etcd))?;
-                let campaign = Campaign::new(client, &several.etcd.prefix, &url);
-                let secret = MastersSecret::new(campaign.clone());
-                let replicas = Arc::new(Replicas::new(campaign.clone(), secret.clone(), Arc::clone(&store)));
+                let etcd = aside.make(|| haggle_etcd::Client::new(&several.etcd))?;
+                let own = Announced { url, addresses: reach.addresses.clone(), owner: owner.announced() };
+                let campaign = Campaign::new(etcd, &several.etcd.prefix, own);
+                reach.others = Some(campaign.clone());
+                let mut secret = MastersSecret::shared(campaign.clone());
+                if is_secured {
+                    let place = Place::find(several.seal_key.as_deref(), config.state.as_deref())?;
+                    let shared = share_authority(&campaign, &place).await?;
+                    secret = MastersSecret::sealed(shared.secret());
+                    let security =
+                        Security::of_several(&config.tls, shared, names(&config, address), SystemTime::now())?;
+                    reach.cluster = security.authorities().current().cluster();
+                    if security.made_now() {
+                        let seal = place.path().display();
+                        info!(%seal, "the authority is made; every other master needs a copy of the key that seals it");
+                        seal_key = Some(place.path().to_owned());
+                    }
+                    reach.security = Some(Arc::new(security));
+                }
+                let security = reach.security.clone();
+                let replicas = Replicas::new(campaign.clone(), secret.clone(), security.clone(), Arc::clone(&store));
+                let replicas = Arc::new(replicas);
                 let (joined, joins) = watch::channel(0);
                 let services = {
                     let (store, replicas) = (Arc::clone(&store), Arc::clone(&replicas));
-                    let (guard, reach) = (guard.clone(), reach.clone());
+                    let (guard, reach, first) = (guard.clone(), reach.clone(), first.clone());
                     move |handle: Handle| {
                         let reach = Reach { cluster: handle.reign().cluster, ..reach.clone() };
-                        grpc::leading(handle, Arc::clone(&store), Some(Arc::clone(&replicas)), &guard, reach, None)
+                        first.leads(&handle, &reach);
+                        grpc::leading(handle, Arc::clone(&store), Some(Arc::clone(&replicas)), &guard, reach)
                     }
                 };
-                let rules = config.cluster;
+                let (rules, owner, others) = (config.cluster, Arc::clone(&owner), campaign.clone());
                 let election = Election { campaign, rules, services: Box::new(services), guard, role, joined };
                 let among_others = async move {
                     let _lock = lock;
                     tokio::select! {
                         outcome = aside.run(election.run(halted)) => outcome.unwrap_or(Err(Failure::Driver)),
                         never = replicas.keep_up(joins) => match never {},
+                        never = owner.know_others(&others) => match never {},
                     }
                 };
                 let between = BetweenMasters::new(secret, audit, grpc::between_masters(store, limiter));
                 let switch = Switch::new(current, Some(between));
-                let connections = acceptor::accept(listener, None, acceptor::Limits::default());
+                let secured = security.as_ref().map(|security| security.secured());
+                let connections = acceptor::accept(listener, secured, acceptor::Limits::default());
                 run(connections, switch, among_others.boxed(), halt, stopping).boxed()
             }
         };
-        // It is good on this machine, so that this is the way.
-        let token = owner.token(&Reach { addresses: vec![nearest(address).to_string()], ..reach });
-        if let Some(tokens) = config.owner_tokens {
-            owner.publish(&tokens, address.port(), &token);
-        }
+        let security = reach.security;
+        let token = {
+            let (owner, security, cluster) = (Arc::clone(&owner), security.clone(), reach.cluster);
+            move || {
+                let authority = security.as_ref().map(|security| security.fingerprint_for_owner());
+                // It is good on this machine, so that this is the way.
+                owner.token(cluster, nearest(address), authority)
+            }
+        };
+        let now = token();
+        let publish = {
+            let owner = Arc::clone(&owner);
+            let tokens = config.owner_tokens;
+            move |token: &Token| {
+                if let Some(tokens) = &tokens {
+                    owner.publish(tokens, address.port(), token);
+                }
+            }
+        };
+        publish(&now);
+        let is_founded = security.as_ref().is_some_and(|security| security.made_now());
+        let fresh = keep_fresh(security, move || publish(&token()));
         let run = tokio::spawn(async move {
-            let outcome = run.await;
+            let outcome = tokio::select! {
+                outcome = run => outcome,
+                never = fresh => match never {},
+            };
             owner.withdraw();
             if let Err(why) = outcome {
                 failed.send_replace(Some(why));
             }
         });
+        let mut master = Self { address, owner: now, first: None, stop, run, failure };
+        if is_founded {
+            master.first = first_term.tokens(seal_key).await?;
+        }
         info!("listening on {address}");
-        Ok(Self { address, owner: token, first, stop, run, failure })
+        Ok(master)
     }
 
     /// Where it listens.
@@ -269,23 +290,38 @@ async fn recover(registry: &mut dyn Registry) -> Result<(Recovered, Now), Regist
     }
 }
 
-/// Several masters serve loopback alone, until there is an authority that they share.
-fn refuse_others(config: &Config) -> Result<(), StartError> {
-    if !is_loopback(config.listen) {
-        return Err(StartError::SeveralSecured(format!("listen on {}", config.listen)));
+/// Finds the authority that the masters share, as soon as etcd answers.
+async fn share_authority(campaign: &Campaign, place: &Place) -> Result<Shared, SecurityError> {
+    let mut told = false;
+    loop {
+        match security::share(campaign.clone(), place, SystemTime::now()).await {
+            Err(error) if error.is_passing() => {
+                if !told {
+                    warn!("{error}; the master starts when the authority can be had, and tries each second");
+                    told = true;
+                }
+            }
+            outcome => return outcome,
+        }
+        sleep(TRY_EVERY).await;
     }
-    if config.tls.is_wanted() {
-        return Err(StartError::SeveralSecured("speak TLS".to_owned()));
-    }
-    Ok(())
 }
 
-async fn first_tokens(handle: &Handle, reach: &Reach) -> Result<FirstTokens, StartError> {
-    let make = async |kind| {
-        let made = grpc::first_token(handle, reach, kind).await;
-        made.map_err(|status| StartError::FirstTokens(status.message().to_owned()))
+/// Keeps the certificate fresh for ever, and calls `publish` when its user is to know it in another way.
+async fn keep_fresh(security: Option<Arc<Security>>, publish: impl Fn()) -> Infallible {
+    let Some(security) = security else { return pending().await };
+    let mut changes = security.secured();
+    let publishes = async {
+        loop {
+            // The sender is here.
+            let _ = changes.changed().await;
+            publish();
+        }
     };
-    Ok(FirstTokens { agent: make(PrincipalKind::Agent).await?, operator: make(PrincipalKind::Operator).await? })
+    tokio::select! {
+        never = security.keep_fresh() => never,
+        never = publishes => never,
+    }
 }
 
 /// Where its own machine reaches a master that listens there.
@@ -309,13 +345,23 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
     })
 }
 
+/// Whether it speaks TLS.
+fn is_secured(config: &Config, address: SocketAddr) -> bool {
+    !is_loopback(address) || config.tls.is_wanted()
+}
+
+/// Under which names and addresses others reach it.
+fn names(config: &Config, address: SocketAddr) -> Vec<String> {
+    reach::hosts(&config.advertise, address).into_iter().map(|advertised| advertised.host).collect()
+}
+
 /// What makes a master that others reach sure for them, and a master on loopback when that is wanted.
 fn secure(config: &Config, address: SocketAddr, cluster: ClusterId) -> Result<Option<Security>, StartError> {
-    if is_loopback(address) && !config.tls.is_wanted() {
+    if !is_secured(config, address) {
         return Ok(None);
     }
-    let hosts = reach::hosts(&config.advertise, address).into_iter().map(|advertised| advertised.host).collect();
-    Ok(Some(Security::open(&config.tls, config.state.as_deref(), cluster, hosts, SystemTime::now())?))
+    let names = names(config, address);
+    Ok(Some(Security::open(&config.tls, config.state.as_deref(), cluster, names, SystemTime::now())?))
 }
 
 /// The artifact store in the state folder.

@@ -1,32 +1,68 @@
 //! Where others reach a master, and how they know it: what a token says of it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-use std::time::SystemTime;
+use std::sync::Arc;
 
-use haggle_core::ClusterId;
-use haggle_tls::{Fingerprint, Secret, Token, TokenId, TokenKind};
+use haggle_core::{ClusterId, Digest};
+use haggle_etcd::EtcdError;
+use haggle_tls::{Fingerprint, Token};
 
 use crate::config::Advertised;
+use crate::registry::Campaign;
+use crate::security::Security;
 
 /// Addresses of a machine that are told, at most: a machine with many has virtual ones among them.
 const OWN_MAX: usize = 4;
 
 /// Where and how.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub(crate) struct Reach {
     pub(crate) cluster: ClusterId,
-    /// `host:port`, the best one first.
+    /// `host:port` of this master, the best one first.
     pub(crate) addresses: Vec<String>,
+    /// Where the other masters say where they are, if there are any.
+    pub(crate) others: Option<Campaign>,
     /// `None`: in plain text.
-    pub(crate) authority: Option<Fingerprint>,
+    pub(crate) security: Option<Arc<Security>>,
 }
 
 impl Reach {
-    /// A token that leads here.
-    pub(crate) fn token(&self, kind: TokenKind, id: TokenId, secret: Secret, expires: SystemTime) -> Token {
-        let Self { cluster, addresses, authority } = self.clone();
-        Token { kind, cluster, addresses, authority, id, secret, expires }
+    /// How this master is known, as a token says it.
+    pub(crate) fn fingerprint(&self) -> Option<Fingerprint> {
+        self.security.as_ref().map(|security| security.fingerprint())
     }
+
+    /// The same, as the cluster remembers it.
+    pub(crate) fn authority(&self) -> Option<Digest> {
+        self.fingerprint().map(|fingerprint| Digest(fingerprint.0))
+    }
+
+    /// Where all masters are that are up, this one first; as many as a token holds.
+    ///
+    /// # Errors
+    /// When the others cannot be asked for.
+    pub(crate) async fn everywhere(&self) -> Result<Vec<String>, EtcdError> {
+        let others = match &self.others {
+            Some(campaign) => campaign.addresses().await?,
+            None => Vec::new(),
+        };
+        Ok(together(&self.addresses, &others))
+    }
+}
+
+/// One's own addresses, and of each other master the best one before the next best of any.
+fn together(own: &[String], others: &[Vec<String>]) -> Vec<String> {
+    let longest = others.iter().map(Vec::len).max().unwrap_or(0);
+    // Of one's own, as many as leave room for one of each other one.
+    let room = Token::ADDRESSES_MAX.saturating_sub(others.len()).max(1);
+    let others = (0..longest).flat_map(|rank| others.iter().filter_map(move |addresses| addresses.get(rank)));
+    let mut all: Vec<String> = Vec::new();
+    for address in own.iter().take(room).chain(others) {
+        if !all.contains(address) && all.len() < Token::ADDRESSES_MAX {
+            all.push(address.clone());
+        }
+    }
+    all
 }
 
 /// The names and addresses under which a master is reached: those that it was told, else those that it listens on.
@@ -93,6 +129,19 @@ mod tests {
         assert_eq!(hosts(&told, listening), told);
         assert_eq!(hosts(&[], listening), ["10.9.9.9".parse().unwrap()]);
         assert!(!hosts(&[], "0.0.0.0:5050".parse().unwrap()).is_empty());
+    }
+
+    #[test]
+    fn a_token_leads_to_every_master_and_first_to_the_one_that_made_it() {
+        let all = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect::<Vec<String>>();
+        let others = [all(&["b:1", "b:2"]), all(&["a:1"]), all(&["c:1", "c:2", "c:3"])];
+
+        assert_eq!(together(&all(&["a:1"]), &others), all(&["a:1", "b:1", "c:1", "b:2", "c:2", "c:3"]));
+        assert_eq!(together(&all(&["a:1"]), &[]), all(&["a:1"]));
+        let (own, many) = (all(&["x:1", "x:2", "x:3", "x:4"]), vec![all(&["b:1"]); 6]);
+        assert_eq!(together(&own, &many)[..3], all(&["x:1", "x:2", "b:1"]));
+        let many: Vec<_> = (0..20).map(|at| vec![format!("m{at}:1")]).collect();
+        assert_eq!(together(&own, &many).len(), Token::ADDRESSES_MAX);
     }
 
     #[test]

@@ -27,6 +27,7 @@ use crate::access::MastersSecret;
 use crate::artifacts::Store;
 use crate::grpc::{UPLOADER, blocking, next_chunk};
 use crate::registry::Campaign;
+use crate::security::Security;
 
 /// Between two looks at who is up.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -50,6 +51,8 @@ const PING_EVERY: Duration = Duration::from_secs(2);
 pub(crate) struct Replicas {
     campaign: Campaign,
     secret: MastersSecret,
+    /// `None`: in plain text, on loopback.
+    security: Option<Arc<Security>>,
     store: Arc<Store>,
     /// What this master took in and could not hand on yet. Guards no decision.
     alone: Mutex<HashSet<Digest>>,
@@ -64,8 +67,13 @@ enum Copied {
 }
 
 impl Replicas {
-    pub(crate) fn new(campaign: Campaign, secret: MastersSecret, store: Arc<Store>) -> Self {
-        Self { campaign, secret, store, alone: Mutex::default() }
+    pub(crate) fn new(
+        campaign: Campaign,
+        secret: MastersSecret,
+        security: Option<Arc<Security>>,
+        store: Arc<Store>,
+    ) -> Self {
+        Self { campaign, secret, security, store, alone: Mutex::default() }
     }
 
     /// Hands an artifact to every other master that is up, which then knows who brought it.
@@ -209,13 +217,13 @@ impl Replicas {
         let chunks = once(ready(first)).chain(rest);
         let mut call = self.as_master(chunks).await?;
         call.metadata_mut().insert_bin(UPLOADER, MetadataValue::from_bytes(uploader.as_bytes()));
-        client(url)?.keep(call).await?;
+        self.client(url)?.keep(call).await?;
         Ok(())
     }
 
     async fn fetch_from(&self, url: &str, digest: Digest) -> Result<(), Status> {
         let wanted = v1::ArtifactRef { digest: digest.0.to_vec() };
-        let mut chunks = client(url)?.fetch(self.as_master(wanted).await?).await?.into_inner();
+        let mut chunks = self.client(url)?.fetch(self.as_master(wanted).await?).await?.into_inner();
         let store = Arc::clone(&self.store);
         let mut upload = blocking(move || store.begin(Some(digest), None)).await?;
         while let Some(v1::DownloadChunk { data }) = chunks.message().await? {
@@ -224,6 +232,28 @@ impl Replicas {
         blocking(move || upload.finish()).await?;
         info!("fetched {digest} from {url}");
         Ok(())
+    }
+
+    /// A connection to another master, which is one of the cluster before anything is said to it.
+    fn client(&self, url: &str) -> Result<MastersClient<Channel>, Status> {
+        let by_tls = url.strip_prefix("https://");
+        // TLS is the connector's part.
+        let plain = by_tls.map_or_else(|| url.to_owned(), |address| format!("http://{address}"));
+        let endpoint = Endpoint::from_shared(plain)
+            .map_err(|_| Status::internal(format!("a master says that it is at {url:?}, which is no URL")))?
+            .connect_timeout(CONNECT_WITHIN)
+            .http2_keep_alive_interval(PING_EVERY)
+            .keep_alive_timeout(PING_EVERY);
+        let channel = match (&self.security, by_tls) {
+            (Some(security), Some(_)) => {
+                let connector = security.to_masters().map_err(|error| Status::internal(error.to_string()))?;
+                endpoint.connect_with_connector_lazy(connector)
+            }
+            (None, None) => endpoint.connect_lazy(),
+            (Some(_), None) => return Err(unlike(url, "plain text", "TLS")),
+            (None, Some(_)) => return Err(unlike(url, "TLS", "plain text")),
+        };
+        Ok(MastersClient::new(channel).max_decoding_message_size(haggle_proto::MESSAGE_MAX))
     }
 
     /// A call that one of the masters makes.
@@ -236,7 +266,7 @@ impl Replicas {
     /// Fetches what that master has and this one lacks.
     async fn compare_with(&self, url: &str) -> Result<(), Status> {
         let mut pieces =
-            client(url)?.list_artifacts(self.as_master(v1::ListArtifactsRequest {}).await?).await?.into_inner();
+            self.client(url)?.list_artifacts(self.as_master(v1::ListArtifactsRequest {}).await?).await?.into_inner();
         while let Some(piece) = pieces.message().await? {
             for bytes in piece.digests {
                 let digest = digest(&bytes)?;
@@ -250,11 +280,8 @@ impl Replicas {
     }
 }
 
-fn client(url: &str) -> Result<MastersClient<Channel>, Status> {
-    let endpoint = Endpoint::from_shared(url.to_owned())
-        .map_err(|_| Status::internal(format!("a master says that it is at {url:?}, which is no URL")))?
-        .connect_timeout(CONNECT_WITHIN)
-        .http2_keep_alive_interval(PING_EVERY)
-        .keep_alive_timeout(PING_EVERY);
-    Ok(MastersClient::new(endpoint.connect_lazy()).max_decoding_message_size(haggle_proto::MESSAGE_MAX))
+fn unlike(url: &str, theirs: &str, own: &str) -> Status {
+    Status::failed_precondition(format!(
+        "{url} speaks {theirs} and this master {own}: start all masters of a cluster with --tls, or none"
+    ))
 }

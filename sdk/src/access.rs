@@ -7,7 +7,7 @@ use haggle_core::AgentId;
 use haggle_core::access::TokenId;
 use haggle_proto::convert::{self, Malformed};
 use haggle_proto::v1;
-use haggle_tls::TokenKind;
+use haggle_tls::{Fingerprint, TokenKind};
 
 use crate::client::Client;
 use crate::error::CallError;
@@ -40,6 +40,8 @@ pub struct TokenInfo {
     pub uses_left: Option<u32>,
     /// The name of who made it.
     pub made_by: String,
+    /// By which authority its holder knows the masters; `None` when that is not known, or they speak plain text.
+    pub authority: Option<Fingerprint>,
 }
 
 /// A token that is to be made.
@@ -179,6 +181,10 @@ fn read_token(token: v1::Token) -> Result<TokenInfo, Malformed> {
         expires: at(token.expires_ms).ok_or(Malformed::Missing("end of a token"))?,
         uses_left: token.uses_left,
         made_by: token.made_by,
+        authority: match token.authority.as_slice() {
+            [] => None,
+            authority => Some(Fingerprint(convert::digest(authority)?.0)),
+        },
     })
 }
 
@@ -196,6 +202,7 @@ mod tests {
             expires: SystemTime::UNIX_EPOCH,
             uses_left: None,
             made_by: "me".into(),
+            authority: None,
         };
 
         assert!(!format!("{:?}", MadeToken { info, text: "hgl1.secret".into() }).contains("hgl1"));

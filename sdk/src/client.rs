@@ -95,7 +95,7 @@ impl ClientBuilder {
             _ => format!("127.0.0.1:{DEFAULT_PORT}"),
         };
         let credentials = match self.token {
-            Some(token) => Credentials::Token(Box::new(token)),
+            Some(token) => Credentials::token(token),
             None => Credentials::Owner(self.owner_tokens),
         };
         let masters = Masters::read(&list, credentials)?;
@@ -181,6 +181,13 @@ impl Client {
     /// known.
     pub fn url(&self) -> String {
         self.masters.target().url
+    }
+
+    /// The token of this program, with the authority that the masters have by now, when that is another one than the token
+    /// names. A running program follows by itself; whoever keeps the token keeps this one instead, says so with
+    /// [`Client::follow_authority`], and is let in also when the trust in the old authority has ended.
+    pub fn followed_token(&self) -> Option<Token> {
+        self.masters.followed_token()
     }
 
     /// Calls the master, again and again while it cannot be reached. Only for calls that may be made twice.

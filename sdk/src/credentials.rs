@@ -11,18 +11,31 @@ pub(crate) type Connection = Authorized<Channel>;
 
 #[derive(Clone, Debug)]
 pub(crate) enum Credentials {
-    /// The same token for every master.
-    Token(Box<Token>),
+    /// The same token for every master, and what follows the authority that it names.
+    Token(Box<Token>, Pass),
     /// The user who runs a master on this machine: it has left a token for that user's programs, another one at each of
     /// its starts. `None`: a user without a home.
     Owner(Option<OwnerTokens>),
 }
 
 impl Credentials {
+    /// By a token.
+    pub(crate) fn token(token: Token) -> Self {
+        let pass = Pass::token(&token);
+        Self::Token(Box::new(token), pass)
+    }
+
+    /// The token as it would be made now, when the masters have another authority by now than it names.
+    pub(crate) fn followed(&self) -> Option<Token> {
+        let Self::Token(token, pass) = self else { return None };
+        let authority = Some(pass.followed()?);
+        Some(Token { authority, ..(**token).clone() })
+    }
+
     /// What a connection to the master at `url` is made with, at this moment.
     pub(crate) fn pass(&self, url: &str) -> Pass {
         match self {
-            Self::Token(token) => Pass::token(token),
+            Self::Token(_, pass) => pass.clone(),
             Self::Owner(tokens) => match (tokens, loopback_port(url)) {
                 (Some(tokens), Some(port)) => Pass::owner(tokens, port),
                 _ => Pass::nobody(),

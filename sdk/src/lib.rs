@@ -91,6 +91,7 @@
 mod access;
 mod address;
 mod artifacts;
+mod authority;
 mod backoff;
 mod client;
 mod credentials;
@@ -107,6 +108,7 @@ mod stored;
 mod task;
 
 pub use access::{MadeToken, NewToken, Principal, TokenInfo};
+pub use authority::{Authority, AuthorityInfo};
 pub use client::{Client, ClientBuilder};
 pub use error::{ArtifactError, CallError, ConnectError, SessionOver};
 pub use events::{Event, Events};
@@ -134,7 +136,7 @@ pub mod simulation {
     pub use crate::runner::state::{Decisions, News, Policy, RunnerState};
 }
 
-pub use haggle_tls::{ArgumentError, OwnerTokens, Token, TokenError, TokenKind, secret_argument};
+pub use haggle_tls::{ArgumentError, Fingerprint, OwnerTokens, Token, TokenError, TokenKind, secret_argument};
 
 pub use haggle_core::access::TokenId;
 pub use haggle_core::cluster::{

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use haggle_proto::LEADER;
-use haggle_tls::Pass;
+use haggle_tls::{Pass, Token};
 use tonic::Status;
 
 use crate::address::{normalised, secured};
@@ -34,7 +34,7 @@ impl Masters {
     /// # Errors
     /// When one of them is no address.
     pub(crate) fn read(list: &str, credentials: Credentials) -> Result<Self, ConnectError> {
-        let by_tls = matches!(&credentials, Credentials::Token(token) if token.authority.is_some());
+        let by_tls = matches!(&credentials, Credentials::Token(token, _) if token.authority.is_some());
         let whole = |url: &str| normalised(url.trim()).map(|url| if by_tls { secured(url) } else { url });
         let urls = list.split(',').map(whole).collect::<Result<Vec<_>, _>>()?;
         let first = urls.first().expect("a split has at least one part");
@@ -67,7 +67,7 @@ impl Masters {
         let leader = status.metadata().get(LEADER).and_then(|url| normalised(url.to_str().ok()?).ok());
         let leader = leader.map(|url| if failed.url.starts_with("https") { secured(url) } else { url });
         let next = leader.filter(|url| *url != failed.url).unwrap_or_else(|| self.after(&failed.url));
-        let pass = self.credentials.pass(&next);
+        let pass = self.pass(&next);
         if next == failed.url && pass == failed.pass {
             return false;
         }
@@ -84,7 +84,7 @@ impl Masters {
         if now.choice != failed.choice {
             return true;
         }
-        let pass = self.credentials.pass(&failed.url);
+        let pass = self.pass(&failed.url);
         if pass == failed.pass {
             return false;
         }
@@ -100,7 +100,7 @@ impl Masters {
     /// # Errors
     /// The outer one when that is of no use to repeat; the inner one when nobody answers.
     pub(crate) async fn connect(&self, url: &str) -> Result<Result<(), tonic::transport::Error>, ConnectError> {
-        let pass = self.credentials.pass(url);
+        let pass = self.pass(url);
         let channel = match connect(url, &pass, self.are_several()).await? {
             Ok(channel) => channel,
             Err(error) => return Ok(Err(error)),
@@ -110,9 +110,20 @@ impl Masters {
         Ok(Ok(()))
     }
 
-    /// What a connection to this one would be made with.
+    /// The token with the authority that the masters have by now, if that is another one.
+    pub(crate) fn followed_token(&self) -> Option<Token> {
+        self.credentials.followed()
+    }
+
+    /// What a connection to this one would be made with. The user of a master that stands by comes to the one that leads, on
+    /// whichever machine, as the user of that one.
     pub(crate) fn pass(&self, url: &str) -> Pass {
-        self.credentials.pass(url)
+        let of_this = self.credentials.pass(url);
+        if !of_this.is_nobodys() {
+            return of_this;
+        }
+        let named = self.urls.iter().map(|named| self.credentials.pass(named));
+        named.into_iter().find(|pass| !pass.is_nobodys()).unwrap_or(of_this)
     }
 
     /// The one behind `url` in the list; the first of it, behind a leader that is not in the list.

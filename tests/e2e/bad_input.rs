@@ -55,10 +55,10 @@ fn a_master_that_does_not_answer() {
 }
 
 #[test]
-fn one_of_several_masters_does_not_listen_for_other_machines() {
+fn one_of_several_masters_that_others_reach_wants_a_place_for_its_seal_key() {
     let flags = ["master", "--listen", "0.0.0.0:0", "--etcd", "http://127.0.0.1:9"];
 
-    assert_refused(&haggle(&flags), 125, &["0.0.0.0", "loopback"]);
+    assert_refused(&haggle(&flags), 125, &["--ca-key-file FILE", "--state DIR"]);
 }
 
 #[test]

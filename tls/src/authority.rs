@@ -17,8 +17,7 @@ use time::OffsetDateTime;
 use crate::certificate::{agent_uri, authority_uri};
 use crate::request::RequestedKey;
 use crate::{
-    Certificate, CertificateError, Fingerprint, KeyError, PrivateFolder, PrivateFolderError, PrivateKey, RequestError,
-    ServerCertificate, master_name, pem, provider,
+    Certificate, CertificateError, Fingerprint, PrivateKey, RequestError, ServerCertificate, master_name, provider,
 };
 
 /// How long an authority holds.
@@ -36,46 +35,15 @@ const BACKDATED: Duration = Duration::from_secs(3600);
 /// How long an agent's certificate that has expired may still be traded for a new one: its machine was off.
 pub const AGENT_RENEWABLE: Duration = Duration::from_secs(30 * 24 * 3600);
 
-const CERTIFICATE_FILE: &str = "authority.pem";
-const KEY_FILE: &str = "authority.key";
-
 /// An authority with its key.
 pub struct Authority {
     cluster: ClusterId,
     certificate: Certificate,
+    key: PrivateKey,
     issuer: Issuer<'static, PrivateKey>,
 }
 
 impl Authority {
-    /// The authority that a folder keeps, and whether it was made just now.
-    ///
-    /// # Errors
-    /// When the folder cannot be used, or holds what is no authority of this cluster.
-    pub fn open(folder: &PrivateFolder, cluster: ClusterId, now: SystemTime) -> Result<(Self, bool), AuthorityError> {
-        let of_file =
-            |name: &'static str| move |why: String| AuthorityError::File { path: folder.path().join(name), why };
-        let Some(certificate) = folder.read(CERTIFICATE_FILE)? else {
-            // The certificate is written last: without it the key has signed nothing yet.
-            let (made, key) = Self::make(cluster, now);
-            folder.write(KEY_FILE, key.pem().as_bytes())?;
-            folder.write(CERTIFICATE_FILE, pem::certificates([made.certificate.der()]).as_bytes())?;
-            return Ok((made, true));
-        };
-        let key = folder.read(KEY_FILE)?.ok_or_else(|| of_file(KEY_FILE)("it is missing".to_owned()))?;
-        let key = PrivateKey::from_pem(&key).map_err(|error: KeyError| of_file(KEY_FILE)(error.to_string()))?;
-        let unreadable = |error: CertificateError| of_file(CERTIFICATE_FILE)(error.to_string());
-        let ders = pem::certificates_from_pem(&certificate).map_err(|_| unreadable(CertificateError))?;
-        let der = ders.first().ok_or_else(|| unreadable(CertificateError))?;
-        let certificate = Certificate::from_der(der).map_err(unreadable)?;
-        if !certificate.names(&authority_uri(cluster)) {
-            return Err(AuthorityError::OtherCluster { path: folder.path().to_owned(), wanted: cluster });
-        }
-        if certificate.spki() != key.spki() {
-            return Err(of_file(KEY_FILE)(format!("it is not the key of {CERTIFICATE_FILE}")));
-        }
-        Ok((Self::of(cluster, certificate, key), false))
-    }
-
     /// A fresh authority, and its key.
     ///
     /// # Panics
@@ -83,18 +51,31 @@ impl Authority {
     pub fn make(cluster: ClusterId, now: SystemTime) -> (Self, PrivateKey) {
         let key = PrivateKey::generate();
         let mut params = params(AUTHORITY_NAME, now, AUTHORITY_LIFE);
-        params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        params.subject_alt_names = vec![uri(authority_uri(cluster))];
+        // One below it: the one that takes its place, for as long as both are believed.
+        of_authority(&mut params, cluster, 1);
         let certificate = params.self_signed(&key).expect("a key can sign what it is asked to");
         let certificate = Certificate::from_der(certificate.der()).expect("it was made just now");
         (Self::of(cluster, certificate, key.clone()), key)
     }
 
-    fn of(cluster: ClusterId, certificate: Certificate, key: PrivateKey) -> Self {
+    /// The one of this certificate and its key, which belong together.
+    pub(crate) fn of(cluster: ClusterId, certificate: Certificate, key: PrivateKey) -> Self {
         // Of these, only what the issuer is called gets into certificates.
-        let issuer = Issuer::new(params(AUTHORITY_NAME, UNIX_EPOCH, AUTHORITY_LIFE), key);
-        Self { cluster, certificate, issuer }
+        let issuer = Issuer::new(params(AUTHORITY_NAME, UNIX_EPOCH, AUTHORITY_LIFE), key.clone());
+        Self { cluster, certificate, key, issuer }
+    }
+
+    pub(crate) fn key(&self) -> &PrivateKey {
+        &self.key
+    }
+
+    /// A second certificate of another authority of this cluster: whoever believes this one believes that one by it. Holds
+    /// no longer than this one.
+    pub(crate) fn vouch_for(&self, other: &Self, now: SystemTime) -> Certificate {
+        let life = self.certificate.not_after().duration_since(now).unwrap_or_default();
+        let mut params = params(AUTHORITY_NAME, now, life);
+        of_authority(&mut params, self.cluster, 0);
+        Certificate::from_der(&self.sign(&params, &other.key)).expect("it was made just now")
     }
 
     /// The cluster whose authority it is.
@@ -123,6 +104,17 @@ impl Authority {
         now: SystemTime,
         life: Duration,
     ) -> Result<ServerCertificate, AuthorityError> {
+        self.server_under(&[], hosts, now, life)
+    }
+
+    /// The same, with more certificates behind its own in the chain.
+    pub(crate) fn server_under(
+        &self,
+        above: &[CertificateDer<'static>],
+        hosts: &[String],
+        now: SystemTime,
+        life: Duration,
+    ) -> Result<ServerCertificate, AuthorityError> {
         let key = PrivateKey::generate();
         let name = master_name(self.cluster);
         let mut params = params(&name, now, life);
@@ -131,7 +123,9 @@ impl Authority {
         params.subject_alt_names =
             hosts.iter().chain([&name]).map(|host| server_name(host)).collect::<Result<_, _>>()?;
         let leaf = self.sign(&params, &key);
-        Ok(ServerCertificate::new(vec![leaf, self.certificate.der().clone()], key.der()).expect("it was made just now"))
+        let mut chain = vec![leaf, self.certificate.der().clone()];
+        chain.extend_from_slice(above);
+        Ok(ServerCertificate::new(chain, key.der(), self.certificate.clone()).expect("it was made just now"))
     }
 
     /// A certificate that names an agent, for the key of its request (PKCS#10 in DER). Nothing else of the request is
@@ -148,36 +142,6 @@ impl Authority {
         Ok(Certificate::from_der(&self.sign(&params, &key)).expect("it was made just now"))
     }
 
-    /// Whose certificate may be renewed by this request: it is of this authority, and of the key that signed the
-    /// request, and expired less than [`AGENT_RENEWABLE`] ago if it did.
-    ///
-    /// # Errors
-    /// When one of these is not so.
-    pub fn check_renewal(&self, old: &[u8], request: &[u8], now: SystemTime) -> Result<AgentId, RenewalError> {
-        let key = RequestedKey::read(request)?;
-        let old = Certificate::from_der(old)?;
-        if now >= old.not_after() + AGENT_RENEWABLE {
-            return Err(RenewalError::TooLate);
-        }
-        // Judged as when it still held.
-        let judged = now.min(old.not_after());
-        self.has_signed(old.der(), judged)?;
-        if key.subject_public_key_info() != old.spki() {
-            return Err(RenewalError::OtherKey);
-        }
-        old.agent().filter(|agent| agent.cluster == self.cluster).map(|agent| agent.id).ok_or(RenewalError::NoAgent)
-    }
-
-    fn has_signed(&self, client: &CertificateDer<'_>, judged: SystemTime) -> Result<(), RenewalError> {
-        let mut roots = RootCertStore::empty();
-        roots.add(self.certificate.der().clone()).expect("it can be read");
-        let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider());
-        let verifier = verifier.build().expect("it has an authority");
-        let judged = UnixTime::since_unix_epoch(judged.duration_since(UNIX_EPOCH).unwrap_or_default());
-        verifier.verify_client_cert(client, &[], judged).map_err(|error| RenewalError::Stranger(error.to_string()))?;
-        Ok(())
-    }
-
     fn sign(&self, params: &CertificateParams, key: &impl PublicKeyData) -> CertificateDer<'static> {
         params.signed_by(key, &self.issuer).expect("a key can sign what it is asked to").into()
     }
@@ -187,6 +151,30 @@ impl fmt::Debug for Authority {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Authority({}, {:.8})", self.cluster, self.fingerprint())
     }
+}
+
+/// Whether that authority has signed an agent's certificate, as it was judged at that time.
+///
+/// # Errors
+/// When it has not.
+pub(crate) fn has_signed(
+    authority: &Certificate,
+    client: &CertificateDer<'_>,
+    judged: SystemTime,
+) -> Result<(), RenewalError> {
+    let mut roots = RootCertStore::empty();
+    roots.add(authority.der().clone()).map_err(|error| RenewalError::Stranger(error.to_string()))?;
+    let verifier = WebPkiClientVerifier::builder_with_provider(roots.into(), provider());
+    let verifier = verifier.build().expect("it has an authority");
+    let judged = UnixTime::since_unix_epoch(judged.duration_since(UNIX_EPOCH).unwrap_or_default());
+    verifier.verify_client_cert(client, &[], judged).map_err(|error| RenewalError::Stranger(error.to_string()))?;
+    Ok(())
+}
+
+fn of_authority(params: &mut CertificateParams, cluster: ClusterId, below: u8) {
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(below));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params.subject_alt_names = vec![uri(authority_uri(cluster))];
 }
 
 fn params(name: &str, now: SystemTime, life: Duration) -> CertificateParams {
@@ -225,32 +213,9 @@ fn server_name(host: &str) -> Result<SanType, AuthorityError> {
     named.map(SanType::DnsName).ok_or_else(|| AuthorityError::Host(host.to_owned()))
 }
 
-/// Why there is no authority, or no certificate of it.
+/// Why there is no certificate of it.
 #[derive(Debug, thiserror::Error)]
 pub enum AuthorityError {
-    /// Its folder cannot be used.
-    #[error(transparent)]
-    Folder(#[from] PrivateFolderError),
-    /// One of its files is not what it should be.
-    #[error("cannot use {}: {why}; restore it, or remove the folder to begin anew with new tokens for everybody", path.display())]
-    File {
-        /// Which file.
-        path: std::path::PathBuf,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// It belongs to another cluster.
-    #[error(
-        "the authority in {} is not that of {wanted}, which the state folder is of: put the folder back that belongs to it, \
-         or remove this one to begin anew with new tokens for everybody",
-        path.display()
-    )]
-    OtherCluster {
-        /// The folder.
-        path: std::path::PathBuf,
-        /// Whose it should be.
-        wanted: ClusterId,
-    },
     /// It cannot stand in a certificate.
     #[error("{0:?} is neither the name of a host nor an address")]
     Host(String),

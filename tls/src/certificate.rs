@@ -45,6 +45,11 @@ impl Certificate {
         Fingerprint::of(&self.spki)
     }
 
+    /// From when on it holds.
+    pub fn not_before(&self) -> SystemTime {
+        self.not_before
+    }
+
     /// When it ends.
     pub fn not_after(&self) -> SystemTime {
         self.not_after
@@ -63,11 +68,16 @@ impl Certificate {
         self.not_before + life / 1000 * thousandths
     }
 
+    /// Whether it is that of an authority of this cluster: that one's own, or one by which another vouches for it.
+    pub fn is_authority_of(&self, cluster: ClusterId) -> bool {
+        self.names(&authority_uri(cluster))
+    }
+
     pub(crate) fn spki(&self) -> &[u8] {
         &self.spki
     }
 
-    pub(crate) fn names(&self, uri: &str) -> bool {
+    fn names(&self, uri: &str) -> bool {
         self.uris.iter().any(|name| name == uri)
     }
 }

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use haggle_core::ClusterId;
 use http::Uri;
 use hyper_util::rt::TokioIo;
 use rustls::ClientConfig;
@@ -14,7 +15,7 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio_rustls::TlsConnector;
 use tower::Service;
 
-use crate::{Distrust, Identity, Stream, Trust, TrustError};
+use crate::{Distrust, Identity, Pins, Stream, Trust, TrustError};
 
 /// Dials masters: `Endpoint::connect_with_connector` takes it. Endpoints have `http://` URLs also with TLS, for TLS is
 /// this one's part and not theirs.
@@ -22,6 +23,8 @@ use crate::{Distrust, Identity, Stream, Trust, TrustError};
 pub struct Connector {
     /// `None`: plain text.
     tls: Option<Arc<ClientConfig>>,
+    /// What follows the authority of this cluster.
+    pins: Option<(ClusterId, Pins)>,
 }
 
 impl Connector {
@@ -30,7 +33,11 @@ impl Connector {
     /// # Errors
     /// When the trust names no authority, or one that cannot be read.
     pub fn new(trust: &Trust, identity: Option<Identity>) -> Result<Self, TrustError> {
-        Ok(Self { tls: trust.client_config(identity)? })
+        let pins = match trust {
+            Trust::Pinned { cluster, authorities } => Some((*cluster, authorities.clone())),
+            Trust::Plain | Trust::Authorities { .. } => None,
+        };
+        Ok(Self { tls: trust.client_config(identity)?, pins })
     }
 
     /// Connects, and with TLS is sure of the master when this returns. There is no limit on how long that takes but the
@@ -55,7 +62,12 @@ impl Connector {
         };
         let name = ServerName::try_from(host.to_owned()).map_err(|_| ConnectError::Url(address.clone()))?;
         match TlsConnector::from(Arc::clone(tls)).connect(name, stream).await {
-            Ok(stream) => Ok(Stream::tls(stream)),
+            Ok(stream) => {
+                if let Some((cluster, pins)) = &self.pins {
+                    pins.follow(*cluster, stream.get_ref().1.peer_certificates().unwrap_or_default());
+                }
+                Ok(Stream::tls(stream))
+            }
             Err(error) => Err(ConnectError::of_handshake(address, error)),
         }
     }

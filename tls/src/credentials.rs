@@ -11,8 +11,8 @@ use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
 
 use crate::{
-    AGENT_RENEWABLE, Certificate, CertificateError, KeyError, PrivateFolder, PrivateFolderError, PrivateKey, Trust,
-    pem, provider,
+    AGENT_RENEWABLE, Certificate, CertificateError, Fingerprint, KeyError, PrivateFolder, PrivateFolderError,
+    PrivateKey, Trust, pem, provider,
 };
 
 /// One file, so that key and certificate are replaced together.
@@ -97,6 +97,12 @@ impl Credentials {
     /// How it knows the masters from now on.
     pub fn trust(&self) -> Trust {
         Trust::Authorities { cluster: self.member.cluster, certificates: self.authorities.clone() }
+    }
+
+    /// Whether it knows masters of this authority.
+    pub fn believes(&self, authority: Fingerprint) -> bool {
+        let mut read = self.authorities.iter().filter_map(|der| Certificate::from_der(der).ok());
+        read.any(|believed| believed.fingerprint() == authority)
     }
 
     /// Whether a master would still trade it for a new one. Else the agent must join anew.

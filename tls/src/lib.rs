@@ -9,12 +9,15 @@
 //! - [`Token`] is what people copy; [`Bearer`] the part of it that is shown to a master.
 //! - [`Connector`] dials a master and believes it by a [`Trust`]; it shows an [`Identity`], which may change.
 //! - [`Pass`] is both, and a token, as one connection has them; [`OwnerTokens`] has those of a user's masters on this machine.
-//! - [`Authority`] signs the certificates of a cluster; [`ServerIdentity`] is the one that a master shows.
+//! - [`Authorities`] are those that a cluster believes, of which one [`Authority`] signs; [`ServerIdentity`] is the
+//!   certificate that a master shows. [`Pins`] are those that the holder of a token believes, as they change.
+//! - [`Seal`] hides from etcd what several masters keep there.
 //! - [`PrivateFolder`] keeps what nobody else may read.
 //!
 //! Only TLS 1.3, only ring. Wherever a certificate is made or judged outside of a handshake, time is an argument.
 
 mod argument;
+mod authorities;
 mod authority;
 mod certificate;
 mod connector;
@@ -26,8 +29,10 @@ mod key;
 mod owner;
 mod pass;
 mod pem;
+mod pins;
 mod private;
 mod request;
+mod seal;
 mod server;
 mod stream;
 mod token;
@@ -35,6 +40,7 @@ mod trust;
 mod verify;
 
 pub use argument::{ArgumentError, secret_argument};
+pub use authorities::{Authorities, AuthoritiesError, NotAuthorities, UnderWay};
 pub use authority::{AGENT_RENEWABLE, Authority, AuthorityError, LEAF_LIFE, RenewalError};
 pub use certificate::{Certificate, CertificateError};
 pub use connector::{ConnectError, Connector};
@@ -45,8 +51,10 @@ pub use key::{KeyError, PrivateKey};
 pub use owner::OwnerTokens;
 pub use pass::{Authorized, Pass};
 pub use pem::certificates_from_pem;
+pub use pins::Pins;
 pub use private::{PrivateFolder, PrivateFolderError};
 pub use request::{REQUEST_MAX, RequestError};
+pub use seal::{Seal, SealError, SealFileError};
 pub use server::{ServerCertificate, ServerIdentity, agent_of, server_config};
 pub use stream::Stream;
 pub use token::{Bearer, NotABearer, Secret, Token, TokenError, TokenId, TokenKind};

@@ -7,7 +7,7 @@ use http::header::AUTHORIZATION;
 use http::{HeaderValue, Request};
 use tower::Service;
 
-use crate::{Connector, Credentials, Identity, OwnerTokens, Token, Trust, TrustError};
+use crate::{Connector, Credentials, Fingerprint, Identity, OwnerTokens, Token, Trust, TrustError};
 
 /// How a master is known, and as whom to come. `Debug` shows no secret. Two are equal when they know the same masters and
 /// show the same token; a certificate may have been renewed meanwhile.
@@ -45,6 +45,19 @@ impl Pass {
     /// As nobody, to masters that are known.
     pub fn trusting(trust: Trust) -> Self {
         Self { trust, ..Self::nobody() }
+    }
+
+    /// The authority that this one's token would name if it were made now; `None` when that is the one which it names.
+    pub fn followed(&self) -> Option<Fingerprint> {
+        match &self.trust {
+            Trust::Pinned { authorities, .. } => authorities.followed(),
+            Trust::Plain | Trust::Authorities { .. } => None,
+        }
+    }
+
+    /// Whether nothing is shown.
+    pub fn is_nobodys(&self) -> bool {
+        self.identity.is_none() && self.authorization.is_none()
     }
 
     /// Whether the master is known by its certificate.
@@ -169,7 +182,7 @@ mod tests {
         let pass = Pass::nobody();
 
         assert_eq!(pass.show(Mirror).call(Request::new(())).into_inner().unwrap(), None);
-        assert!(!pass.is_secure());
+        assert!(!pass.is_secure() && pass.is_nobodys() && !Pass::token(&token()).is_nobodys());
     }
 
     #[test]

@@ -46,21 +46,7 @@ impl PrivateFolder {
     /// # Errors
     /// When it cannot be read, others can read it too, or it has more than 1 MiB.
     pub fn read(&self, name: &str) -> Result<Option<Zeroizing<Vec<u8>>>, PrivateFolderError> {
-        let path = self.path.join(name);
-        let unusable = |source| PrivateFolderError::Unusable { path: path.clone(), source };
-        let file = match fs::File::open(&path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(unusable(error)),
-        };
-        // Of what was opened: the name may be another file's by now.
-        refuse_shared(&path, &file.metadata().map_err(unusable)?, 0o600)?;
-        let mut bytes = Zeroizing::new(Vec::new());
-        let length = file.take(FILE_MAX + 1).read_to_end(&mut bytes).map_err(unusable)?;
-        if length as u64 > FILE_MAX {
-            return Err(unusable(io::Error::other("it has more than 1 MiB")));
-        }
-        Ok(Some(bytes))
+        read_private(&self.path.join(name))
     }
 
     /// Writes a file, as a whole or not at all. When this returns, it is on the disk.
@@ -94,6 +80,44 @@ impl PrivateFolder {
         file.persist(path)?;
         sync_folder(&self.path)
     }
+}
+
+/// What a file holds that its user alone can read, in whichever folder; `None` when it is not there.
+///
+/// # Errors
+/// When it cannot be read, others can read it too, or it has more than 1 MiB.
+pub(crate) fn read_private(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, PrivateFolderError> {
+    let unusable = |source| PrivateFolderError::Unusable { path: path.to_owned(), source };
+    let file = match fs::File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(unusable(error)),
+    };
+    // Of what was opened: the name may be another file's by now.
+    refuse_shared(path, &file.metadata().map_err(unusable)?, 0o600)?;
+    let mut bytes = Zeroizing::new(Vec::new());
+    let length = file.take(FILE_MAX + 1).read_to_end(&mut bytes).map_err(unusable)?;
+    if length as u64 > FILE_MAX {
+        return Err(unusable(io::Error::other("it has more than 1 MiB")));
+    }
+    Ok(Some(bytes))
+}
+
+/// Makes a file that its user alone can read, in whichever folder. When this returns, it is on the disk.
+///
+/// # Errors
+/// When it is there already, or cannot be written.
+pub(crate) fn create_private(path: &Path, bytes: &[u8]) -> Result<(), PrivateFolderError> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let make = || {
+        // Nobody else may read it from the beginning, and nobody sees a part of it.
+        let mut file = NamedTempFile::new_in(folder)?;
+        file.write_all(bytes)?;
+        file.as_file().sync_all()?;
+        file.persist_noclobber(path)?;
+        sync_folder(folder)
+    };
+    make().map_err(|source| PrivateFolderError::Unusable { path: path.to_owned(), source })
 }
 
 /// Why a folder keeps no secrets.

@@ -12,9 +12,9 @@ use rustls::version::TLS13;
 use rustls::{RootCertStore, ServerConfig};
 
 use crate::verify::MasterVerifier;
-use crate::{Certificate, Fingerprint, master_name, pem, provider};
+use crate::{Certificate, Fingerprint, Pins, master_name, pem, provider};
 
-/// A master's certificate: its chain, which ends with the authority, and its key.
+/// A master's certificate: its chain, the authority that clients are told to believe, and its key.
 #[derive(Clone, Debug)]
 pub struct ServerCertificate {
     key: Arc<CertifiedKey>,
@@ -33,15 +33,16 @@ impl ServerCertificate {
         };
         let chain = pem::certificates_from_pem(chain).map_err(|_| unreadable("certificate"))?;
         let key = pem::read_key(key).map_err(|_| unreadable("private key"))?;
-        Self::new(chain, key)
+        let authority = read(chain.last())?;
+        Self::new(chain, key, authority)
     }
 
-    pub(crate) fn new(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<Self, rustls::Error> {
-        let read = |der: Option<&CertificateDer<'_>>| {
-            let der = der.ok_or(rustls::Error::NoCertificatesPresented)?;
-            Certificate::from_der(der).map_err(|error| rustls::Error::General(error.to_string()))
-        };
-        let (leaf, authority) = (read(chain.first())?, read(chain.last())?);
+    pub(crate) fn new(
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+        authority: Certificate,
+    ) -> Result<Self, rustls::Error> {
+        let leaf = read(chain.first())?;
         let key = Arc::new(CertifiedKey::from_der(chain, key, &provider())?);
         Ok(Self { key, leaf, authority })
     }
@@ -51,7 +52,7 @@ impl ServerCertificate {
         &self.key.cert
     }
 
-    /// The certificate at the end of the chain: what clients believe.
+    /// What clients are told to believe: of an operator's, the certificate at the end of its chain.
     pub fn authority(&self) -> &Certificate {
         &self.authority
     }
@@ -61,13 +62,18 @@ impl ServerCertificate {
         self.authority.fingerprint()
     }
 
+    /// Of its own key: whoever knows the master by that need know nothing else of it.
+    pub fn own_fingerprint(&self) -> Fingerprint {
+        self.leaf.fingerprint()
+    }
+
     /// Makes sure that clients will believe it: it holds, its chain leads to its authority, and it names the cluster or
     /// one of these hosts.
     ///
     /// # Errors
     /// Why they would not, in words.
     pub fn check(&self, cluster: ClusterId, hosts: &[String], now: SystemTime) -> Result<(), String> {
-        let verifier = MasterVerifier::pinned(cluster, self.fingerprint());
+        let verifier = MasterVerifier::pinned(cluster, Pins::new(self.fingerprint()));
         let now = UnixTime::since_unix_epoch(now.duration_since(UNIX_EPOCH).unwrap_or_default());
         let name = master_name(cluster);
         let mut outcome = Ok(());
@@ -85,6 +91,11 @@ impl ServerCertificate {
     pub fn is_due(&self, now: SystemTime) -> bool {
         now >= self.leaf.renew_at(0)
     }
+}
+
+fn read(der: Option<&CertificateDer<'_>>) -> Result<Certificate, rustls::Error> {
+    let der = der.ok_or(rustls::Error::NoCertificatesPresented)?;
+    Certificate::from_der(der).map_err(|error| rustls::Error::General(error.to_string()))
 }
 
 /// The certificate that a master shows at the moment. It can be replaced while connections are made; those that are

@@ -9,19 +9,19 @@ use rustls::pki_types::CertificateDer;
 use rustls::version::TLS13;
 
 use crate::verify::MasterVerifier;
-use crate::{Fingerprint, Identity, provider};
+use crate::{Fingerprint, Identity, Pins, provider};
 
 /// What makes a client believe that it speaks to a master of its cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trust {
     /// Nothing: plain text, which is for loopback only.
     Plain,
-    /// The authority at the end of the master's chain has this key, as a token says.
+    /// An authority in the master's chain has this key, as a token says; or the master itself has it.
     Pinned {
         /// Which cluster.
         cluster: ClusterId,
-        /// Of the authority's key.
-        authority: Fingerprint,
+        /// Of the authority's key, and of those that have taken its place since.
+        authorities: Pins,
     },
     /// The master's certificate is signed by one of these.
     Authorities {
@@ -33,11 +33,16 @@ pub enum Trust {
 }
 
 impl Trust {
+    /// As a token says it.
+    pub fn pinned(cluster: ClusterId, authority: Fingerprint) -> Self {
+        Self::Pinned { cluster, authorities: Pins::new(authority) }
+    }
+
     /// How to speak TLS; `None` for plain text.
     pub(crate) fn client_config(&self, identity: Option<Identity>) -> Result<Option<Arc<ClientConfig>>, TrustError> {
         let verifier = match self {
             Self::Plain => return Ok(None),
-            Self::Pinned { cluster, authority } => MasterVerifier::pinned(*cluster, *authority),
+            Self::Pinned { cluster, authorities } => MasterVerifier::pinned(*cluster, authorities.clone()),
             Self::Authorities { cluster, certificates } => MasterVerifier::signed(*cluster, certificates)?,
         };
         let config = ClientConfig::builder_with_provider(provider())

@@ -1,6 +1,7 @@
 //! Whether a certificate is that of a master of the cluster.
 
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use haggle_core::ClusterId;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -10,10 +11,11 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError as Bad, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme};
 
-use crate::{Fingerprint, TrustError, master_name, provider};
+use crate::{Certificate, Fingerprint, Pins, TrustError, master_name, provider};
 
 /// Believes a master by its authority. The name that counts is the cluster's, so that no address, balancer or NAT stands
-/// in between; an operator's own certificate, which does not name the cluster, must name the host that was dialled.
+/// in between; an operator's own certificate, which does not name the cluster, must name the host that was dialled. Whoever
+/// pins the master's own key needs no name.
 #[derive(Debug)]
 pub(crate) struct MasterVerifier {
     believed: Believed,
@@ -23,13 +25,13 @@ pub(crate) struct MasterVerifier {
 
 #[derive(Debug)]
 enum Believed {
-    Pinned(Fingerprint),
+    Pinned(Pins),
     Signed { roots: RootCertStore, authorities: Vec<Fingerprint> },
 }
 
 impl MasterVerifier {
-    pub(crate) fn pinned(cluster: ClusterId, authority: Fingerprint) -> Self {
-        Self::new(cluster, Believed::Pinned(authority))
+    pub(crate) fn pinned(cluster: ClusterId, authorities: Pins) -> Self {
+        Self::new(cluster, Believed::Pinned(authorities))
     }
 
     pub(crate) fn signed(cluster: ClusterId, authorities: &[CertificateDer<'static>]) -> Result<Self, TrustError> {
@@ -73,13 +75,23 @@ impl ServerCertVerifier for MasterVerifier {
         let leaf = ParsedCertificate::try_from(end_entity)?;
         let last = intermediates.last().unwrap_or(end_entity);
         match &self.believed {
-            Believed::Pinned(wanted) => {
-                let met = fingerprint(last)?;
-                if met != *wanted {
-                    return Err(Distrust::OtherAuthority { wanted: *wanted, met }.into());
+            Believed::Pinned(pins) => {
+                let pins = pins.all();
+                if pins.contains(&fingerprint(end_entity)?) {
+                    return holds_by_itself(end_entity, now);
                 }
+                // The one that was pinned may be in the middle: while the authority changes, the chain leads to both.
+                let mut pinned = None;
+                for above in intermediates {
+                    if pins.contains(&fingerprint(above)?) {
+                        pinned = Some(above);
+                    }
+                }
+                let Some(pinned) = pinned else {
+                    return Err(Distrust::OtherAuthority { wanted: pins[0], met: fingerprint(last)? }.into());
+                };
                 let mut roots = RootCertStore::empty();
-                roots.add(last.clone().into_owned())?;
+                roots.add(pinned.clone().into_owned())?;
                 self.chain_holds(&leaf, &roots, intermediates, now)?;
             }
             Believed::Signed { roots, authorities } => {
@@ -120,6 +132,19 @@ impl ServerCertVerifier for MasterVerifier {
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.algorithms.supported_schemes()
     }
+}
+
+/// Of a master whose own key is known: that it has the key, the handshake proves.
+fn holds_by_itself(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<ServerCertVerified, Error> {
+    let read = Certificate::from_der(certificate).map_err(|_| Error::InvalidCertificate(Bad::BadEncoding))?;
+    let now = SystemTime::UNIX_EPOCH + Duration::from_secs(now.as_secs());
+    if now < read.not_before() {
+        return Err(Bad::NotValidYet.into());
+    }
+    if now > read.not_after() {
+        return Err(Bad::Expired.into());
+    }
+    Ok(ServerCertVerified::assertion())
 }
 
 fn fingerprint(certificate: &CertificateDer<'_>) -> Result<Fingerprint, Error> {

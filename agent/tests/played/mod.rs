@@ -209,7 +209,7 @@ impl Session {
     pub(crate) async fn hear(&mut self) -> Report {
         loop {
             match self.hear_even_heartbeats().await {
-                Report::Heartbeat(_) => self.order(Order::Heartbeat(v1::Heartbeat {})).await,
+                Report::Heartbeat(_) => self.order(Order::Heartbeat(v1::Heartbeat::default())).await,
                 other => return other,
             }
         }

@@ -61,7 +61,9 @@ pub(crate) struct UpArgs {
 /// start how agents join and people log in. Who holds a token is sure of the master, whatever lies in between.
 ///
 /// With --etcd it is one of several masters: one leads, the others stand by and say who does. The registry is in etcd
-/// then, and every master keeps a copy of every artifact.
+/// then, and every master keeps a copy of every artifact. Masters that others reach share one authority, which is in etcd as
+/// well, sealed with a key that each of them has in a file: the first one makes it and says where it is, and every other one
+/// needs a copy before it starts.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -77,6 +79,11 @@ Three masters, of which any can die, with an etcd as it starts without flags (th
   haggle agent --master http://127.0.0.1:5050,http://127.0.0.1:5051,http://127.0.0.1:5052
   Kill the one that leads: within three seconds another does, and no task notices.
 
+The same on three machines, with the seal key of the first copied to the others:
+  host1$ haggle master --listen 0.0.0.0:5050 --advertise host1 --state m --etcd http://10.0.0.9:2379
+  host1$ scp m/pki/seal.key host2:seal.key
+  host2$ haggle master --listen 0.0.0.0:5050 --advertise host2 --state m --etcd http://10.0.0.9:2379 --ca-key-file seal.key
+
 With an etcd of three members behind TLS, which asks for a user:
   haggle master --etcd https://etcd-0:2379,https://etcd-1:2379,https://etcd-2:2379 --etcd-ca /etc/etcd/ca.pem \
                 --etcd-user haggle --etcd-password-file /etc/haggle/etcd-password --etcd-prefix /haggle/production")]
@@ -84,8 +91,8 @@ pub(crate) struct MasterArgs {
     /// Where to listen: on loopback in plain text, elsewhere in TLS; port 0 for any that is free
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:5050", value_parser = values::listen)]
     pub(crate) listen: SocketAddr,
-    /// Keep the registry and the artifacts here, with --etcd the artifacts [default: haggle/master in $XDG_STATE_HOME or
-    /// ~/.local/state; with --etcd a temporary folder]
+    /// Keep the registry, the authority and the artifacts here, with --etcd the artifacts and the seal key [default:
+    /// haggle/master in $XDG_STATE_HOME or ~/.local/state; with --etcd a temporary folder]
     #[arg(long, value_name = "DIR")]
     pub(crate) state: Option<PathBuf>,
     /// Keep nothing after the end

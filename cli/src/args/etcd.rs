@@ -44,6 +44,10 @@ pub(crate) struct EtcdArgs {
     /// The key of that certificate, in PEM
     #[arg(long = "etcd-key", value_name = "FILE", requires = "cert")]
     key: Option<PathBuf>,
+    /// The key with which the masters seal their certificate authority in etcd: the first master makes it, every other one
+    /// needs a copy, mode 0600 [default: pki/seal.key in --state]
+    #[arg(long = "ca-key-file", value_name = "FILE", requires = "urls")]
+    seal_key: Option<PathBuf>,
 }
 
 impl EtcdArgs {
@@ -68,7 +72,7 @@ impl EtcdArgs {
         };
         let ca = self.ca.map(|file| read("--etcd-ca", &file)).transpose()?;
         let etcd = EtcdConfig { urls: self.urls, prefix: self.prefix, user, ca, identity };
-        Ok(Some(Several { etcd }))
+        Ok(Some(Several { etcd, seal_key: self.seal_key }))
     }
 }
 

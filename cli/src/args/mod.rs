@@ -1,6 +1,7 @@
 //! What can be typed after `haggle`.
 
 mod access;
+mod authority;
 mod daemon;
 mod etcd;
 mod operator;
@@ -19,6 +20,7 @@ use haggle_tls::TokenKind;
 pub(crate) use access::{
     ContextArgs, ContextCommand, CreateArgs, ForgetArgs, LoginArgs, RevokeArgs, TokenArgs, TokenCommand, UseArgs,
 };
+pub(crate) use authority::{CaArgs, CaCommand, RotateArgs};
 pub(crate) use daemon::{AgentArgs, LogArgs, LogFormat, MasterArgs, ModuleArgs, UpArgs};
 pub(crate) use etcd::Unreadable;
 pub(crate) use operator::{
@@ -167,6 +169,7 @@ pub(crate) enum Command {
     Kill(KillArgs),
     Watch(WatchArgs),
     Token(TokenArgs),
+    Ca(CaArgs),
     Login(LoginArgs),
     Context(ContextArgs),
     /// Say who you are to the cluster, and what told so

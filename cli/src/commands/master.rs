@@ -54,7 +54,7 @@ pub(super) async fn run(args: MasterArgs) -> Verdict {
 
 /// How others get in. Standard output alone has it, and once: neither the log nor any file does.
 fn welcome(first: &FirstTokens) -> String {
-    format!(
+    let tokens = format!(
         "\
 # On another machine, once, within an hour: it becomes an agent.
 haggle agent --join {}
@@ -63,5 +63,16 @@ haggle login {}
 ",
         *first.agent.text(),
         *first.operator.text()
-    )
+    );
+    let others = first.seal_key.as_ref().map(|seal_key| {
+        format!(
+            "\
+# Each further master first needs a copy of this file, a secret of mode 0600, as its --ca-key-file or as pki/seal.key in
+# its --state folder; keep another copy where you keep secrets:
+# {}
+",
+            seal_key.display()
+        )
+    });
+    tokens + &others.unwrap_or_default()
 }

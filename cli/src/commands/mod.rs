@@ -3,7 +3,9 @@
 mod agent;
 mod agents;
 mod build;
+mod ca;
 mod context;
+mod follow;
 mod frameworks;
 mod inspect;
 mod kill;
@@ -73,6 +75,7 @@ fn ask(target: &Target, command: Command) -> Verdict {
         Command::Logs(args) => on_this_thread(logs::run(target, args)),
         Command::Kill(args) => on_this_thread(kill::run(target, args)),
         Command::Watch(args) => on_this_thread(watch::run(target, args)),
+        Command::Ca(args) => on_this_thread(ca::run(target, args)),
         Command::Token(args) => on_this_thread(token::run(target, args)),
         Command::Whoami(args) => on_this_thread(whoami::run(target, args)),
         other => unreachable!("{other:?} asks no cluster"),
@@ -81,11 +84,13 @@ fn ask(target: &Target, command: Command) -> Verdict {
 
 /// A connection for a command that needs a cluster.
 async fn connect(target: &Target) -> Result<Client, CommandError> {
-    client(target).connect().await.map_err(|error| match (error, &target.origin) {
+    let connected = client(target).connect().await.map_err(|error| match (error, &target.origin) {
         (error @ ConnectError::Unanswered { .. }, Origin::Nobody | Origin::Master(_)) => CommandError::NoCluster(error),
         (source, Origin::Nobody | Origin::Master(_)) => source.into(),
         (source, origin) => CommandError::NoClusterOf { source, origin: origin.clone() },
-    })
+    })?;
+    follow::follow_authority(target, &connected).await;
+    Ok(connected)
 }
 
 /// How the cluster that is meant is connected to.

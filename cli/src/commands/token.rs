@@ -82,7 +82,7 @@ async fn list(target: &Target, args: ListArgs) -> Verdict {
 }
 
 fn table(tokens: &[TokenInfo]) -> Table {
-    let mut table = Table::new(["TOKEN", "KIND", "NAME", "ROLES", ">USES", "EXPIRES", "MADE BY"]);
+    let mut table = Table::new(["TOKEN", "KIND", "NAME", "ROLES", ">USES", "EXPIRES", "MADE BY", "AUTHORITY"]);
     for token in tokens {
         table.row([
             token.id.to_string(),
@@ -92,6 +92,7 @@ fn table(tokens: &[TokenInfo]) -> Table {
             token.uses_left.map_or_else(String::new, |left| left.to_string()),
             output::time(token.expires),
             token.made_by.clone(),
+            token.authority.map_or_else(String::new, |authority| format!("{authority:.8}")),
         ]);
     }
     table
@@ -122,7 +123,7 @@ mod tests {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 30);
         let principal = Principal { name: "ci".into(), kind, roles: Vec::new() };
         let (made_by, expires) = ("me".into(), now + Duration::from_secs(3599));
-        let info = TokenInfo { id: TokenId(1), principal, made: now, expires, uses_left, made_by };
+        let info = TokenInfo { id: TokenId(1), principal, made: now, expires, uses_left, made_by, authority: None };
         what_to_do(&info, given, now)
     }
 

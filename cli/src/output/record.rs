@@ -294,6 +294,8 @@ pub(crate) struct TokenRecord<'a> {
     made: String,
     expires: String,
     made_by: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    authority: Option<String>,
     /// The secret, of one that was made just now.
     #[serde(skip_serializing_if = "Option::is_none")]
     token: Option<&'a str>,
@@ -317,6 +319,7 @@ impl<'a> From<&'a TokenInfo> for TokenRecord<'a> {
             made: output::time(info.made),
             expires: output::time(info.expires),
             made_by: &info.made_by,
+            authority: info.authority.map(|authority| authority.to_string()),
             token: None,
         }
     }

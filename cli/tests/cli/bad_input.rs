@@ -80,7 +80,7 @@ fn what_is_not_there_or_contradicts_itself_is_refused() {
         ("build .", "it has no Cargo.toml"),
         ("build one", "it is not a folder"),
         ("inspect text.txt", "is not a WebAssembly module"),
-        ("master --listen 0.0.0.0:0 --etcd http://127.0.0.1:1", "refusing to listen on 0.0.0.0:0 with --etcd"),
+        ("master --listen 0.0.0.0:0 --etcd http://127.0.0.1:1", "--ca-key-file FILE, or with --state DIR"),
         (
             "master --listen 127.0.0.1:0 --temporary --log-level error --tls-cert nosuch --tls-key nosuch",
             "cannot use the certificate nosuch",

@@ -92,6 +92,11 @@ table! {
     CreateToken    "Operator/CreateToken" "create tokens"               [All, All, No,  No,  No,  No,  No];
     ListTokens     "Operator/ListTokens" "list tokens"                  [All, All, No,  No,  No,  No,  No];
     RevokeToken    "Operator/RevokeToken" "revoke tokens"               [All, All, No,  No,  No,  No,  No];
+    // The authority by which masters and agents know each other. Whoever comes by a token says which one it believes.
+    ShowAuthority  "Operator/ShowAuthority" "see the authority"         [All, All, No,  No,  No,  No,  No];
+    RotateAuthority "Operator/RotateAuthority" "change the authority"   [All, All, No,  No,  No,  No,  No];
+    FinishRotation "Operator/FinishRotation" "end the former authority" [All, All, No,  No,  No,  No,  No];
+    FollowAuthority "Operator/FollowAuthority" "follow the authority"   [No,  Own, Own, Own, No,  No,  No];
     // Joining. A renewal is signed by the key of the certificate that it renews, and needs nothing else.
     Enroll         "Join/Enroll"         "join as a new agent"          [No,  No,  No,  No,  No,  Own, No];
     Renew          "Join/Renew"          "renew a certificate"          [All, All, All, All, All, All, All];
@@ -140,6 +145,9 @@ impl Verb {
                 | Self::RemoveAgent
                 | Self::CreateToken
                 | Self::RevokeToken
+                | Self::RotateAuthority
+                | Self::FinishRotation
+                | Self::FollowAuthority
                 | Self::Enroll
                 | Self::Renew
                 | Self::Keep

@@ -123,6 +123,7 @@ fn a_token_that_nobody_should_have_is_not_made() {
         expires_ms: 20_000,
         made_by: "owner".into(),
         revoked: false,
+        authority: None,
     };
     assert_eq!(good.check(), Ok(()));
 

@@ -67,6 +67,9 @@ pub struct TokenRecord {
     pub made_by: Arc<str>,
     /// Whether it was ended before its time.
     pub revoked: bool,
+    /// By which authority its holder knows the masters: the SHA-256 of that one's key. `None` when that is not known, or they
+    /// speak plain text.
+    pub authority: Option<Digest>,
 }
 
 /// Why there is no such token.

@@ -48,6 +48,8 @@ pub enum OperatorCommand {
     CreateToken(TokenId, TokenRecord),
     /// A token lets nobody in any more, and whoever came with it is cut off.
     RevokeToken(TokenId),
+    /// Who comes by a token knows the masters by this authority from now on.
+    FollowAuthority(Digest),
     /// A machine joins by its token: an id is kept for it. Answered by [`super::Effect::Enrolled`].
     Enrol {
         /// The SHA-256 of its public key. The same key has the same id, so that a lost answer costs nothing.

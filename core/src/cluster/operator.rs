@@ -46,6 +46,7 @@ impl OperatorCommand {
             Self::RemoveAgent(_) => Verb::RemoveAgent,
             Self::CreateToken(..) => Verb::CreateToken,
             Self::RevokeToken(_) => Verb::RevokeToken,
+            Self::FollowAuthority(_) => Verb::FollowAuthority,
             Self::Enrol { .. } => Verb::Enroll,
         }
     }
@@ -80,6 +81,7 @@ pub(super) fn decide(
         OperatorCommand::RemoveAgent(agent) => agents::remove(state, now, agent, out),
         OperatorCommand::CreateToken(id, record) => tokens::create(state, who, id, record, out),
         OperatorCommand::RevokeToken(id) => tokens::revoke(state, now, id, out),
+        OperatorCommand::FollowAuthority(authority) => tokens::follow(state, who, authority, out),
         OperatorCommand::Enrol { key } => enrol::enrol(state, now, who, key, out),
     };
     if let Some(request) = request.filter(|_| verdict.is_ok()) {

@@ -9,7 +9,8 @@ use super::effect::{Change, Effect};
 use super::refusal::Refusal;
 use super::sessions;
 use super::state::State;
-use crate::access::{Over, Principal, TokenId, TokenKind, TokenRecord};
+use crate::access::{Denied, Over, Principal, TokenId, TokenKind, TokenRecord, Verb};
+use crate::id::Digest;
 use crate::time::Now;
 
 /// Tokens that are known, those among them that let nobody in any more. A few megabytes; a person or a program each.
@@ -107,6 +108,22 @@ pub(super) fn revoke(state: &mut State, now: Now, id: TokenId, out: &mut Vec<Eff
     let record = TokenRecord { revoked: true, ..record.clone() };
     write(state, id, record, out);
     sessions::end_all_of(state, now, id, &format!("{id} was revoked"), out);
+    Ok(())
+}
+
+/// Its holder knows the masters by this authority from now on. Told again, it is no other.
+pub(super) fn follow(
+    state: &mut State,
+    who: &Principal,
+    authority: Digest,
+    out: &mut Vec<Effect>,
+) -> Result<(), Refusal> {
+    let id = who.token.ok_or_else(|| Denied { who: who.clone(), verb: Verb::FollowAuthority })?;
+    let record = state.tokens.valid(id)?;
+    if record.authority != Some(authority) {
+        let record = TokenRecord { authority: Some(authority), ..record.clone() };
+        write(state, id, record, out);
+    }
     Ok(())
 }
 

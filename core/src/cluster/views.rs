@@ -191,6 +191,13 @@ impl Cluster {
         self.state.agents.keys().copied().chain(self.state.enrolled.ids())
     }
 
+    /// Agents that come by certificates, and whether each is connected: those that are known, and those whose ids are kept.
+    pub fn certified_agents(&self) -> Vec<(AgentId, bool)> {
+        let known = self.state.agents.iter().filter(|(_, agent)| agent.certified);
+        let known = known.map(|(&id, agent)| (id, matches!(agent.presence, Presence::Connected(_))));
+        known.chain(self.state.enrolled.ids().map(|id| (id, false))).collect()
+    }
+
     /// How much of everything the master holds in mind.
     pub fn counts(&self) -> Counts {
         let state = &self.state;

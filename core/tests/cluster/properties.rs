@@ -145,6 +145,7 @@ impl Chaos {
             expires_ms: 1_000,
             made_by: Principal::OWNER.into(),
             revoked: false,
+            authority: None,
         };
         let who = record.principal(id);
         self.operator_says(OperatorCommand::CreateToken(id, record));

@@ -6,12 +6,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use haggle_core::AgentId;
+use haggle_tls::Fingerprint;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 
+use super::Secured;
 use crate::limits::Counted;
 
 /// Who is at the other end of a connection, as far as the connection tells. An extension of every request.
@@ -20,8 +22,24 @@ pub(crate) struct Remote {
     pub(crate) address: SocketAddr,
     /// The agent that its certificate names.
     pub(crate) agent: Option<AgentId>,
+    /// Which authority of the cluster has signed that certificate.
+    pub(crate) signer: Option<Signer>,
     /// For whom the connection is counted.
     pub(crate) counted: Counted,
+}
+
+/// Who has signed the certificate of a connection.
+#[derive(Clone, Debug)]
+pub(crate) struct Signer {
+    pub(crate) authority: Fingerprint,
+    pub(crate) secured: watch::Receiver<Secured>,
+}
+
+impl Signer {
+    /// Whether that one is still believed: the connection may outlive it.
+    pub(crate) fn is_believed(&self) -> bool {
+        self.secured.borrow().authorities.believed().any(|believed| believed.fingerprint() == self.authority)
+    }
 }
 
 /// A connection that holds its place among all of them.
@@ -41,7 +59,7 @@ enum Stream {
 
 impl Connection {
     pub(super) fn plain(stream: TcpStream, address: SocketAddr, place: OwnedSemaphorePermit) -> Self {
-        let remote = Remote { address, agent: None, counted: Counted::default() };
+        let remote = Remote { address, agent: None, signer: None, counted: Counted::default() };
         Self { stream: Stream::Plain(stream), remote, _place: place }
     }
 

@@ -9,16 +9,15 @@ mod unfinished;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::Stream;
 use futures_util::stream::unfold;
-use haggle_core::ClusterId;
-use haggle_tls::agent_of;
+use haggle_tls::{Authorities, agent_of};
 use rustls::ServerConfig;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
@@ -29,7 +28,7 @@ use crate::limits::Counted;
 use complaints::Complaints;
 use unfinished::{Source, Unfinished};
 
-pub(crate) use connection::{Connection, Remote};
+pub(crate) use connection::{Connection, Remote, Signer};
 
 /// How long to wait when the system has no descriptor left. Without, accepting would spin.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -55,14 +54,14 @@ impl Default for Limits {
 #[derive(Clone, Debug)]
 pub(crate) struct Secured {
     pub(crate) config: Arc<ServerConfig>,
-    /// Whose agents are known by their certificates.
-    pub(crate) cluster: ClusterId,
+    /// Of the cluster whose agents are known by their certificates.
+    pub(crate) authorities: Arc<Authorities>,
 }
 
 /// Accepts for as long as it is polled; with `secured` in TLS, else in plain text.
 pub(crate) fn accept(
     listener: TcpListener,
-    secured: Option<Secured>,
+    secured: Option<watch::Receiver<Secured>>,
     limits: Limits,
 ) -> impl Stream<Item = io::Result<Connection>> {
     let acceptor = Acceptor {
@@ -83,7 +82,7 @@ type Outcome = (SocketAddr, Result<Connection, Stranger>);
 struct Acceptor {
     listener: TcpListener,
     room: Arc<Semaphore>,
-    secured: Option<Secured>,
+    secured: Option<watch::Receiver<Secured>>,
     limits: Limits,
     handshakes: JoinSet<Outcome>,
     unfinished: Unfinished<Id, AbortHandle>,
@@ -115,7 +114,13 @@ impl Acceptor {
     }
 
     /// Begins a handshake, unless its address has too many.
-    fn shake(&mut self, stream: TcpStream, address: SocketAddr, place: OwnedSemaphorePermit, secured: Secured) {
+    fn shake(
+        &mut self,
+        stream: TcpStream,
+        address: SocketAddr,
+        place: OwnedSemaphorePermit,
+        secured: watch::Receiver<Secured>,
+    ) {
         let source = Source::of(address.ip());
         if !self.unfinished.has_room(source) {
             let max = self.limits.from_one;
@@ -177,7 +182,7 @@ async fn handshake(
     stream: TcpStream,
     address: SocketAddr,
     place: OwnedSemaphorePermit,
-    secured: Secured,
+    changing: watch::Receiver<Secured>,
 ) -> Result<Connection, Stranger> {
     /// What every connection in TLS begins with.
     const HANDSHAKE: u8 = 0x16;
@@ -188,6 +193,8 @@ async fn handshake(
         Ok(_) => {}
         Err(error) => return Err(Stranger::Broken(error)),
     }
+    // As it is at the moment: the authority may change.
+    let secured = changing.borrow().clone();
     let stream = match TlsAcceptor::from(secured.config).accept(stream).into_fallible().await {
         Ok(stream) => stream,
         Err((error, stream)) => {
@@ -195,8 +202,12 @@ async fn handshake(
             return Err(Stranger::Broken(error));
         }
     };
-    let agent = agent_of(stream.get_ref().1.peer_certificates(), secured.cluster);
-    Ok(Connection::secured(stream, Remote { address, agent, counted: Counted::default() }, place))
+    let shown = stream.get_ref().1.peer_certificates();
+    let agent = agent_of(shown, secured.authorities.current().cluster());
+    let certificate = agent.and(shown).and_then(<[_]>::first);
+    let authority = certificate.and_then(|certificate| secured.authorities.signer(certificate, SystemTime::now()));
+    let signer = authority.map(|authority| Signer { authority, secured: changing });
+    Ok(Connection::secured(stream, Remote { address, agent, signer, counted: Counted::default() }, place))
 }
 
 /// Lets the other end hear why its handshake failed, which was written already: a connection that is closed while something

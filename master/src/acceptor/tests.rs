@@ -4,10 +4,8 @@ use std::time::SystemTime;
 
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
-use haggle_core::AgentId;
-use haggle_tls::{
-    Authority, Connector, Credentials, Identity, LEAF_LIFE, PrivateKey, ServerIdentity, Trust, server_config,
-};
+use haggle_core::{AgentId, ClusterId};
+use haggle_tls::{Connector, Credentials, Identity, LEAF_LIFE, PrivateKey, ServerIdentity, Trust, server_config};
 use tonic::transport::server::Connected;
 
 use super::*;
@@ -19,24 +17,25 @@ const PATIENT: Limits = Limits { handshake: Duration::from_secs(60), unfinished:
 
 struct Port {
     address: SocketAddr,
-    authority: Authority,
+    authorities: Arc<Authorities>,
     accepted: BoxStream<'static, io::Result<Connection>>,
 }
 
 impl Port {
     async fn open(limits: Limits) -> Self {
-        let authority = Authority::make(CLUSTER, SystemTime::now()).0;
-        let certificate = authority.server(&[], SystemTime::now(), LEAF_LIFE).unwrap();
+        let authorities = Arc::new(Authorities::make(CLUSTER, SystemTime::now()));
+        let certificate = authorities.server(&[], SystemTime::now(), LEAF_LIFE).unwrap();
         let identity = Arc::new(ServerIdentity::new(certificate));
-        let config = server_config(identity, &[authority.certificate().der().clone()]).unwrap();
+        let config = server_config(identity, &[authorities.current().certificate().der().clone()]).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let accepted = accept(listener, Some(Secured { config, cluster: CLUSTER }), limits).boxed();
-        Self { address, authority, accepted }
+        let (_, secured) = watch::channel(Secured { config, authorities: Arc::clone(&authorities) });
+        let accepted = accept(listener, Some(secured), limits).boxed();
+        Self { address, authorities, accepted }
     }
 
     fn trust(&self) -> Trust {
-        Trust::Pinned { cluster: CLUSTER, authority: self.authority.fingerprint() }
+        Trust::pinned(CLUSTER, self.authorities.current().fingerprint())
     }
 
     /// Who gets in next, while somebody does something at the other end.
@@ -62,8 +61,8 @@ async fn closed(mut stream: TcpStream) -> bool {
 async fn who_connects_is_known_by_the_certificate_or_not_at_all() {
     let mut port = Port::open(PATIENT).await;
     let key = PrivateKey::generate();
-    let certificate = port.authority.agent(AgentId(7), &key.request(), SystemTime::now()).unwrap();
-    let believed = [port.authority.certificate().der().clone()];
+    let certificate = port.authorities.current().agent(AgentId(7), &key.request(), SystemTime::now()).unwrap();
+    let believed = [port.authorities.current().certificate().der().clone()];
     let identity = Identity::new(&Credentials::new(key, certificate.der(), &believed).unwrap());
     for (shown, agent) in [(Some(identity), Some(AgentId(7))), (None, None)] {
         let connector = Connector::new(&port.trust(), shown).unwrap();
@@ -73,6 +72,10 @@ async fn who_connects_is_known_by_the_certificate_or_not_at_all() {
 
         stream.unwrap();
         assert_eq!(remote.agent, agent);
+        assert_eq!(
+            remote.signer.map(|signer| signer.authority),
+            agent.map(|_| port.authorities.current().fingerprint())
+        );
         assert!(remote.address.ip().is_loopback());
     }
 }

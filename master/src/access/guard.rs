@@ -17,7 +17,7 @@ use tonic::{Code, Status};
 use tower::Service;
 
 use super::{Caller, Known, Owner, wall_clock_ms};
-use crate::acceptor::Remote;
+use crate::acceptor::{Remote, Signer};
 use crate::audit::{Audit, Entry};
 use crate::limits::{Limiter, held};
 
@@ -25,6 +25,10 @@ use crate::limits::{Limiter, held};
 const NOBODY: &str = "this master lets nobody in without a token: use one with `haggle login`, or have HAGGLE_TOKEN hold it; \
                       the user that runs the master needs none on its machine, and everybody else has an operator make one \
                       with `haggle token create`";
+
+/// What an agent is told whose certificate is of an authority in which the trust has ended.
+pub(crate) const ENDED: &str = "the authority of this agent's certificate is not believed any more: the agent joins anew, with a new \
+                                token (haggle token create --kind agent)";
 
 /// Knows who calls. Cheap to clone.
 #[derive(Clone)]
@@ -75,16 +79,19 @@ impl Guard {
     fn admit(
         &self,
         verb: Verb,
-        agent: Option<AgentId>,
+        shown: Option<(AgentId, Option<Signer>)>,
         headers: &HeaderMap,
     ) -> Result<Option<Principal>, (Option<Principal>, Status)> {
         if verb.is_open() {
             return Ok(None);
         }
         let stranger = |status| (None, status);
-        let who = match (headers.get(AUTHORIZATION), agent) {
+        let who = match (headers.get(AUTHORIZATION), shown) {
             (Some(value), _) => self.who_bears(value.as_bytes()).map_err(stranger)?,
-            (None, Some(agent)) => {
+            (None, Some((_, Some(signer)))) if !signer.is_believed() => {
+                return Err(stranger(Status::unauthenticated(ENDED)));
+            }
+            (None, Some((agent, _))) => {
                 // A session hears of it in the words of its own protocol.
                 if verb != Verb::AgentSession && !self.known.is_member(agent) {
                     let why = format!("{agent} was removed, and its certificate is void");
@@ -144,9 +151,10 @@ impl Service<Request<Body>> for Guarded {
             return Box::pin(async { Ok(Status::unimplemented(unknown).into_http()) });
         };
         let remote = request.extensions().get::<Remote>();
-        let (address, agent) = (remote.map(|remote| remote.address), remote.and_then(|remote| remote.agent));
+        let address = remote.map(|remote| remote.address);
+        let shown = remote.and_then(|remote| Some((remote.agent?, remote.signer.clone())));
         let connection = remote.map(|remote| remote.counted.clone());
-        match self.guard.admit(verb, agent, request.headers()) {
+        match self.guard.admit(verb, shown, request.headers()) {
             Err((who, status)) => {
                 let often = who.as_ref().map_or(Ok(()), |who| self.guard.limiter.denied(who, Instant::now()));
                 // Not for the audit either.

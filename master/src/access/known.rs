@@ -89,6 +89,17 @@ impl Known {
         self.members.read().unwrap_or_else(PoisonError::into_inner).contains(&id)
     }
 
+    /// The ids of all agents that are known, and of those that may still come.
+    pub(crate) fn members_len(&self) -> usize {
+        self.members.read().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// Tokens that let somebody in, and of which `is_one` holds.
+    pub(crate) fn count_tokens(&self, is_one: impl Fn(&TokenRecord) -> bool) -> usize {
+        let now = wall_clock_ms();
+        self.tokens.borrow().values().filter(|record| record.over(now).is_none() && is_one(record)).count()
+    }
+
     /// Waits until the token that somebody came with lets nobody in any more. For ever without one.
     pub(crate) async fn over(&self, who: &Principal) -> Status {
         let Some(id) = who.token else { return std::future::pending().await };

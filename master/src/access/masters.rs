@@ -1,4 +1,5 @@
-//! How the masters of a cluster know each other: by a secret that is in etcd with the rest of what they share.
+//! How the masters of a cluster know each other: by a secret. In plain text it is in etcd with the rest of what they share;
+//! with TLS it comes of the key that etcd does not have.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -29,13 +30,20 @@ const SCHEME: &str = "Haggle-Master ";
 /// The secret, once it was read.
 #[derive(Clone)]
 pub(crate) struct MastersSecret {
-    campaign: Campaign,
+    /// Where it is; `None` when it was read already.
+    campaign: Option<Campaign>,
     read: Arc<OnceCell<MetadataValue<Ascii>>>,
 }
 
 impl MastersSecret {
-    pub(crate) fn new(campaign: Campaign) -> Self {
-        Self { campaign, read: Arc::default() }
+    /// The one in etcd.
+    pub(crate) fn shared(campaign: Campaign) -> Self {
+        Self { campaign: Some(campaign), read: Arc::default() }
+    }
+
+    /// One that etcd does not have.
+    pub(crate) fn sealed(secret: [u8; 32]) -> Self {
+        Self { campaign: None, read: Arc::new(OnceCell::new_with(Some(value(secret)))) }
     }
 
     /// What a call between masters says in its `authorization`.
@@ -44,14 +52,20 @@ impl MastersSecret {
     /// `UNAVAILABLE` while etcd cannot be asked.
     pub(crate) async fn authorization(&self) -> Result<&MetadataValue<Ascii>, Status> {
         let read = async {
-            let secret = self.campaign.secret().await.map_err(|error| Status::unavailable(error.to_string()))?;
-            let mut value = MetadataValue::try_from(format!("{SCHEME}{}", Digest(secret).hex()))
-                .map_err(|_| Status::internal("hexadecimal digits are no metadata; this is a bug"))?;
-            value.set_sensitive(true);
-            Ok::<_, Status>(value)
+            let campaign =
+                self.campaign.as_ref().ok_or_else(|| Status::internal("there is no secret; this is a bug"))?;
+            let secret = campaign.secret().await.map_err(|error| Status::unavailable(error.to_string()))?;
+            Ok::<_, Status>(value(secret))
         };
         self.read.get_or_try_init(|| read).await
     }
+}
+
+fn value(secret: [u8; 32]) -> MetadataValue<Ascii> {
+    let text = format!("{SCHEME}{}", Digest(secret).hex());
+    let mut value = MetadataValue::try_from(text).expect("hexadecimal digits are metadata");
+    value.set_sensitive(true);
+    value
 }
 
 /// What the masters ask each other, for masters alone.

@@ -16,7 +16,7 @@ mod owner;
 mod verdict;
 
 pub(crate) use caller::{Caller, caller};
-pub(crate) use guard::{Guard, Guarded};
+pub(crate) use guard::{ENDED, Guard, Guarded};
 pub(crate) use known::Known;
 pub(crate) use masters::{BetweenMasters, MastersSecret};
 pub(crate) use owner::Owner;

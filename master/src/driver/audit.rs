@@ -102,6 +102,7 @@ pub(crate) fn object_of(command: &OperatorCommand) -> String {
             format!("{id} for {}", record.principal(*id))
         }
         OperatorCommand::RevokeToken(id) => id.to_string(),
+        OperatorCommand::FollowAuthority(authority) => format!("authority {}", &authority.hex()[..8]),
         OperatorCommand::Enrol { .. } => String::new(),
     }
 }

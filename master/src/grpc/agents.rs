@@ -4,28 +4,32 @@ use std::sync::Arc;
 
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
-use haggle_core::SessionId;
 use haggle_core::cluster::{AgentCommand, Command};
+use haggle_core::{AgentId, SessionId};
 use haggle_proto::v1;
 use haggle_proto::v1::agent_report::Report;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{intake, session};
-use crate::access::caller;
+use crate::acceptor::Remote;
+use crate::access::{ENDED, caller};
 use crate::agent_mail::AgentMail;
 use crate::handle::{Handle, Peer};
 use crate::inbox::Speaker;
 use crate::logs::LogRelay;
 use crate::outbox::{Outbox, outbox};
+use crate::security::Security;
 
 pub(super) struct Agents {
     handle: Handle,
     logs: Arc<LogRelay>,
+    /// `None`: in plain text nobody has a certificate.
+    security: Option<Arc<Security>>,
 }
 
 impl Agents {
-    pub(super) fn new(handle: Handle, logs: Arc<LogRelay>) -> Self {
-        Self { handle, logs }
+    pub(super) fn new(handle: Handle, logs: Arc<LogRelay>, security: Option<Arc<Security>>) -> Self {
+        Self { handle, logs, security }
     }
 }
 
@@ -41,12 +45,16 @@ impl v1::agents_server::Agents for Agents {
         let intake = intake::of(&request)?;
         let (mut speaker, place) = self.handle.open(caller(&request)?, Peer::Agent(outbox.clone()), intake).await?;
         let logs = Arc::clone(&self.logs);
+        let shown = Shown::of(&request, self.security.as_ref());
         tokio::spawn(async move {
             let session = speaker.session();
             logs.joined(session, outbox.clone());
-            let mut listener = Listener { session, registered: false, outbox: &outbox, logs: &logs };
+            let mut listener = Listener { session, registered: false, outbox: &outbox, logs: &logs, shown: &shown };
             let understand = |message, _: &mut Speaker| listener.understand(message);
-            session::read(request.into_inner(), &mut speaker, &outbox, understand).await;
+            tokio::select! {
+                () = session::read(request.into_inner(), &mut speaker, &outbox, understand) => {}
+                () = shown.void() => outbox.fail(Status::unauthenticated(ENDED)),
+            }
             logs.left(session);
             // A driver that has stopped has ended every session.
             let _ = speaker.end();
@@ -60,11 +68,39 @@ impl v1::agents_server::Agents for Agents {
     }
 }
 
+/// The certificate with which an agent came.
+struct Shown(Option<(Arc<Security>, AgentId)>);
+
+impl Shown {
+    fn of<T>(request: &Request<T>, security: Option<&Arc<Security>>) -> Self {
+        let remote = request.extensions().get::<Remote>();
+        let shown = remote.and_then(|remote| Some((remote.agent?, remote.signer.as_ref()?.authority)));
+        Self(security.zip(shown).map(|(security, (agent, signer))| {
+            security.held().note(agent, signer);
+            (Arc::clone(security), agent)
+        }))
+    }
+
+    /// Whether the agent is to have another one.
+    fn must_be_renewed(&self) -> bool {
+        self.0.as_ref().is_some_and(|(security, agent)| security.must_renew(*agent))
+    }
+
+    /// Waits until it is of no use any more, and the agent has no other.
+    async fn void(&self) {
+        match &self.0 {
+            Some((security, agent)) => security.void(*agent).await,
+            None => std::future::pending().await,
+        }
+    }
+}
+
 struct Listener<'a> {
     session: SessionId,
     registered: bool,
     outbox: &'a Outbox<AgentMail>,
     logs: &'a LogRelay,
+    shown: &'a Shown,
 }
 
 impl Listener<'_> {
@@ -84,7 +120,7 @@ impl Listener<'_> {
             if command == AgentCommand::Heartbeat {
                 // From here, not from the driver: a busy master is not a dead one. An agent that has fallen
                 // behind is cut off by this, which ends the session.
-                let _ = self.outbox.put(&mut vec![AgentMail::Heartbeat]);
+                let _ = self.outbox.put(&mut vec![AgentMail::Heartbeat { renew: self.shown.must_be_renewed() }]);
             }
             commands.push(Command::Agent(self.session, command));
         }

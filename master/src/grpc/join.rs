@@ -17,6 +17,9 @@ use crate::security::Security;
 /// A certificate and a request, with room to spare. Whoever renews need not be known, so that nobody sends more.
 pub(super) const MESSAGE_MAX: usize = 16 << 10;
 
+/// Agents that are not known any more and whose certificates are still remembered, beside as many as are known.
+const HELD_SPARE: usize = 1_000;
+
 pub(super) struct Join {
     handle: Handle,
     known: Known,
@@ -47,7 +50,11 @@ impl Join {
     }
 
     fn sign(&self, security: &Security, id: AgentId, request: &[u8], now: SystemTime) -> Result<v1::Enrolled, Status> {
-        let certificate = security.authority().agent(id, request, now);
+        let certificate = security.sign(id, request, now);
+        // Agents come and go: what is remembered of their certificates is bounded by those that are known.
+        if security.held().len() > 2 * self.known.members_len() + HELD_SPARE {
+            security.held().keep(|agent| self.known.is_member(agent));
+        }
         let certificate = certificate.map_err(|error| Status::invalid_argument(error.to_string()))?;
         Ok(v1::Enrolled {
             member: Some(Member { cluster: self.handle.reign().cluster, id }.into()),
@@ -76,8 +83,7 @@ impl v1::join_server::Join for Join {
         let v1::RenewRequest { certificate, request } = call.into_inner();
         let now = SystemTime::now();
 
-        let id =
-            security.authority().check_renewal(&certificate, &request, now).map_err(|error| not_renewed(&error))?;
+        let id = security.check_renewal(&certificate, &request, now).map_err(|error| not_renewed(&error))?;
         caller.about(id);
         if !self.known.is_member(id) {
             return Err(Status::unauthenticated(format!(

@@ -2,6 +2,7 @@
 
 mod agents;
 mod artifacts;
+mod authority;
 mod frameworks;
 mod intake;
 mod join;
@@ -40,7 +41,6 @@ use crate::limits::Limiter;
 use crate::logs::LogRelay;
 use crate::reach::Reach;
 use crate::replicas::Replicas;
-use crate::security::Security;
 
 use intake::Metered;
 
@@ -62,18 +62,16 @@ const CONNECTION_WINDOW: u32 = 8 << 20;
 const PING_EVERY: Duration = Duration::from_secs(10);
 const PING_WITHIN: Duration = Duration::from_secs(20);
 
-/// The services of a master that leads, behind the guard. `reach` is what tokens say of it, `security` what it joins agents
-/// with.
+/// The services of a master that leads, behind the guard. `reach` is what tokens say of it, and what it joins agents with.
 pub(crate) fn leading(
     handle: Handle,
     store: Arc<Store>,
     replicas: Option<Arc<Replicas>>,
     guard: &Guard,
     reach: Reach,
-    security: Option<Arc<Security>>,
 ) -> Guarded {
     let logs = Arc::new(LogRelay::default());
-    let agents = AgentsServer::new(agents::Agents::new(handle.clone(), Arc::clone(&logs)))
+    let agents = AgentsServer::new(agents::Agents::new(handle.clone(), Arc::clone(&logs), reach.security.clone()))
         .max_decoding_message_size(MESSAGE_MAX)
         .max_encoding_message_size(MESSAGE_MAX);
     let frameworks = FrameworksServer::new(frameworks::Frameworks::new(handle.clone()))
@@ -81,7 +79,7 @@ pub(crate) fn leading(
         .max_encoding_message_size(MESSAGE_MAX);
     let agents = Metered::new(agents, handle.clone(), Kind::Agent);
     let frameworks = Metered::new(frameworks, handle.clone(), Kind::Framework);
-    let join = JoinServer::new(join::Join::new(handle.clone(), guard.known().clone(), security))
+    let join = JoinServer::new(join::Join::new(handle.clone(), guard.known().clone(), reach.security.clone()))
         .max_decoding_message_size(join::MESSAGE_MAX)
         .max_encoding_message_size(MESSAGE_MAX);
     let operator = OperatorServer::new(operator::Operator::new(handle, logs, guard.known().clone(), reach))

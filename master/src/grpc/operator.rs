@@ -12,6 +12,7 @@ use haggle_proto::v1;
 use haggle_proto::v1::OutputStream;
 use tonic::{Request, Response, Status};
 
+use super::authority::Authority;
 use super::lists::{Lists, PAGE};
 use super::tokens::{Draft, is_live};
 use super::{read_log, watch};
@@ -27,12 +28,14 @@ pub(super) struct Operator {
     logs: Arc<LogRelay>,
     known: Known,
     reach: Reach,
+    authority: Authority,
     started: Instant,
 }
 
 impl Operator {
     pub(super) fn new(handle: Handle, logs: Arc<LogRelay>, known: Known, reach: Reach) -> Self {
-        Self { lists: Lists::new(handle.clone()), handle, logs, known, reach, started: Instant::now() }
+        let authority = Authority::new(handle.clone(), known.clone(), reach.security.clone());
+        Self { lists: Lists::new(handle.clone()), handle, logs, known, reach, authority, started: Instant::now() }
     }
 
     /// Has a request decided. Made again, it has the same answer.
@@ -184,9 +187,9 @@ impl v1::operator_server::Operator for Operator {
         let caller = caller(&request)?;
         let wanted = request.into_inner();
         let request = wanted.request.clone();
-        let draft = Draft::new(caller.principal()?, request_id(&request)?, wanted)?;
+        let draft = Draft::new(caller.principal()?, request_id(&request)?, wanted, &self.reach).await?;
         self.decide(&caller, &request, OperatorCommand::CreateToken(draft.id, draft.record.clone())).await?;
-        let text = draft.token(&self.reach).text().to_string();
+        let text = draft.token.text().to_string();
         Ok(Response::new(v1::CreateTokenResponse { token: Some((draft.id, draft.record).into()), text }))
     }
 
@@ -220,6 +223,37 @@ impl v1::operator_server::Operator for Operator {
         let v1::RemoveAgentRequest { agent, request } = request.into_inner();
         self.decide(&caller, &request, OperatorCommand::RemoveAgent(AgentId(agent))).await?;
         Ok(Response::new(v1::RemoveAgentResponse {}))
+    }
+
+    async fn show_authority(
+        &self,
+        _: Request<v1::ShowAuthorityRequest>,
+    ) -> Result<Response<v1::AuthorityInfo>, Status> {
+        Ok(Response::new(self.authority.show().await?))
+    }
+
+    async fn rotate_authority(
+        &self,
+        request: Request<v1::RotateAuthorityRequest>,
+    ) -> Result<Response<v1::AuthorityInfo>, Status> {
+        let caller = caller(&request)?;
+        Ok(Response::new(self.authority.rotate(&caller, request.get_ref()).await?))
+    }
+
+    async fn finish_rotation(
+        &self,
+        request: Request<v1::FinishRotationRequest>,
+    ) -> Result<Response<v1::AuthorityInfo>, Status> {
+        let caller = caller(&request)?;
+        Ok(Response::new(self.authority.finish(&caller, request.get_ref()).await?))
+    }
+
+    async fn follow_authority(
+        &self,
+        request: Request<v1::FollowAuthorityRequest>,
+    ) -> Result<Response<v1::FollowAuthorityResponse>, Status> {
+        let caller = caller(&request)?;
+        Ok(Response::new(self.authority.follow(&caller, request.get_ref()).await?))
     }
 }
 

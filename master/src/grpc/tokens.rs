@@ -25,18 +25,20 @@ const LIVES_MS: u64 = 90 * 24 * 60 * 60 * 1000;
 pub(super) struct Draft {
     pub(super) id: TokenId,
     pub(super) record: TokenRecord,
-    secret: tls::Secret,
+    /// What its holder needs, and nobody else may have.
+    pub(super) token: tls::Token,
 }
 
 impl Draft {
     /// Draws what is asked for. A request that is made again draws another secret for the same token.
     ///
     /// # Errors
-    /// When there can be no such token.
-    pub(super) fn new(
+    /// When there can be no such token, or it is not known where the masters are.
+    pub(super) async fn new(
         who: &Principal,
         request: Option<RequestId>,
         wanted: v1::CreateTokenRequest,
+        reach: &Reach,
     ) -> Result<Self, Status> {
         let kind = token_kind(wanted.kind(), &wanted.roles, wanted.uses)?;
         let id = request.map_or_else(
@@ -61,20 +63,24 @@ impl Draft {
             expires_ms: made_ms.saturating_add(ttl_ms),
             made_by: who.name.clone(),
             revoked: false,
+            authority: reach.authority(),
         };
-        Ok(Self { id, record, secret })
-    }
-
-    /// What its holder needs, and nobody else may have.
-    pub(super) fn token(&self, reach: &Reach) -> tls::Token {
-        let kind = match self.record.kind {
+        let kind = match record.kind {
             TokenKind::Agent { .. } => tls::TokenKind::Agent,
             TokenKind::Framework(_) => tls::TokenKind::Framework,
             TokenKind::Operator => tls::TokenKind::Operator,
             TokenKind::Viewer(_) => tls::TokenKind::Viewer,
         };
-        let expires = UNIX_EPOCH + Duration::from_millis(self.record.expires_ms);
-        reach.token(kind, tls::TokenId(self.id.0.to_be_bytes()), self.secret.clone(), expires)
+        let token = tls::Token {
+            kind,
+            cluster: reach.cluster,
+            addresses: reach.everywhere().await.map_err(|error| Status::unavailable(error.to_string()))?,
+            authority: record.authority.map(|authority| tls::Fingerprint(authority.0)),
+            id: tls::TokenId(id.0.to_be_bytes()),
+            secret,
+            expires: UNIX_EPOCH + Duration::from_millis(record.expires_ms),
+        };
+        Ok(Self { id, record, token })
     }
 }
 
@@ -82,10 +88,11 @@ impl Draft {
 /// joins, or the first operator logs in.
 pub(crate) async fn first_token(handle: &Handle, reach: &Reach, kind: v1::PrincipalKind) -> Result<tls::Token, Status> {
     let owner = Principal::owner();
-    let draft = Draft::new(&owner, None, v1::CreateTokenRequest { kind: kind.into(), ..Default::default() })?;
+    let wanted = v1::CreateTokenRequest { kind: kind.into(), ..Default::default() };
+    let draft = Draft::new(&owner, None, wanted, reach).await?;
     let command = OperatorCommand::CreateToken(draft.id, draft.record.clone());
     handle.decide(owner, None, command).await?.map_err(|refusal| status_of(&refusal))?;
-    Ok(draft.token(reach))
+    Ok(draft.token)
 }
 
 /// For lists: those that let somebody in.

@@ -10,7 +10,7 @@ use haggle_core::Now;
 use haggle_core::cluster::{Change, Recovered};
 use haggle_etcd::{EtcdError, LeaseLost};
 
-pub(crate) use etcd::{Campaign, EtcdRegistry, Term};
+pub(crate) use etcd::{Announced, Campaign, EtcdRegistry, Term};
 pub use local::LocalError;
 pub(crate) use local::LocalRegistry;
 #[cfg(test)]

@@ -80,6 +80,9 @@ pub(super) struct TokenRow {
     made_by: String,
     #[prost(bool, tag = "9")]
     revoked: bool,
+    /// 32 bytes, or none.
+    #[prost(bytes = "vec", tag = "10")]
+    authority: Vec<u8>,
 }
 
 pub(super) fn write_agent(agent: &AgentRecord) -> Vec<u8> {
@@ -142,6 +145,7 @@ pub(super) fn write_token(token: &TokenRecord) -> Vec<u8> {
         expires_ms: token.expires_ms,
         made_by: token.made_by.to_string(),
         revoked: token.revoked,
+        authority: token.authority.map_or_else(Vec::new, |authority| authority.0.to_vec()),
     };
     row.encode_to_vec()
 }
@@ -164,5 +168,6 @@ pub(super) fn read_token(row: &[u8]) -> Result<TokenRecord, BadRow> {
         expires_ms: row.expires_ms,
         made_by: row.made_by.into(),
         revoked: row.revoked,
+        authority: if row.authority.is_empty() { None } else { Some(digest(&row.authority)?) },
     })
 }

@@ -1,4 +1,5 @@
-use haggle_tls::Certificate;
+use futures_util::FutureExt;
+use haggle_tls::{Certificate, PrivateKey};
 use tempfile::TempDir;
 
 use super::*;
@@ -22,7 +23,7 @@ fn the_authority_is_made_at_the_first_start_and_kept() {
 
     assert!(first.made_now() && !second.made_now());
     assert_eq!(first.fingerprint(), second.fingerprint());
-    assert_eq!(first.believed(), [first.authority().certificate().der().to_vec()]);
+    assert_eq!(first.believed(), [first.authorities().current().certificate().der().to_vec()]);
 }
 
 #[test]
@@ -45,7 +46,7 @@ fn the_certificate_is_replaced_at_half_of_its_life_and_by_the_same_authority() {
 
     assert!(security.renew(now + LEAF_LIFE / 2).unwrap());
     assert_ne!(shown(), before);
-    assert_eq!(security.fingerprint(), security.authority().fingerprint());
+    assert_eq!(security.fingerprint(), security.authorities().current().fingerprint());
     assert!(Certificate::from_der(&shown()).unwrap().not_after() > now + LEAF_LIFE);
 }
 
@@ -88,7 +89,7 @@ fn an_operators_certificate_is_shown_and_its_authority_told() {
     assert_eq!(security.fingerprint(), authority_of_brought().fingerprint());
     assert_eq!(security.believed(), [authority_of_brought().der().to_vec()]);
     // Agents' certificates are not this one's matter.
-    assert_ne!(security.authority().fingerprint(), security.fingerprint());
+    assert_ne!(security.authorities().current().fingerprint(), security.fingerprint());
 }
 
 #[test]
@@ -137,4 +138,58 @@ fn files_that_hold_nothing_are_named() {
 
     assert!(nothing.contains("chain: "), "{nothing}");
     assert!(missing.starts_with("cannot use the certificate /no/such/file: "), "{missing}");
+}
+
+#[tokio::test]
+async fn a_new_authority_is_kept_and_shown_with_the_one_before_until_that_is_ended() {
+    let state = TempDir::new().unwrap();
+    let security = open(&Tls::default(), Some(state.path())).unwrap();
+    let now = SystemTime::now();
+    let first = security.fingerprint();
+    let mut changes = security.secured();
+
+    security.rotate(first, now).await.unwrap();
+    security.rotate(first, now).await.unwrap();
+
+    let second = security.fingerprint();
+    assert_ne!(second, first, "it is done once");
+    assert_eq!(security.believed().len(), 2);
+    assert!(changes.has_changed().unwrap());
+    changes.mark_unchanged();
+    let again = open(&Tls::default(), Some(state.path())).unwrap();
+    assert_eq!((again.fingerprint(), again.believed().len(), again.made_now()), (second, 2, false));
+    let other = security.rotate(second, now).await.unwrap_err().to_string();
+    assert!(other.contains("is changing already"), "{other}");
+    let early = security.finish(second, now).await.unwrap_err().to_string();
+    assert!(early.contains("`haggle ca rotate` comes first"), "{early}");
+
+    security.finish(first, now).await.unwrap();
+    security.finish(first, now).await.unwrap();
+
+    assert_eq!((security.fingerprint(), security.believed().len()), (second, 1));
+    assert!(changes.has_changed().unwrap());
+    let late = security.rotate(first, now).await.unwrap_err().to_string();
+    assert!(late.contains("does not sign any more"), "{late}");
+}
+
+#[tokio::test]
+async fn an_agent_is_asked_to_renew_while_its_authority_is_ending_and_cut_off_when_it_has_not() {
+    let security = open(&Tls::default(), None).unwrap();
+    let now = SystemTime::now();
+    let keys = [(AgentId(1), PrivateKey::generate()), (AgentId(2), PrivateKey::generate())];
+    let old: Vec<_> = keys.iter().map(|(id, key)| security.sign(*id, &key.request(), now).unwrap()).collect();
+    let first = security.fingerprint();
+    assert!(!security.must_renew(AgentId(1)));
+
+    security.rotate(first, now).await.unwrap();
+    assert!(security.must_renew(AgentId(1)) && security.must_renew(AgentId(2)) && !security.must_renew(AgentId(3)));
+    let (id, key) = &keys[0];
+    assert_eq!(security.check_renewal(old[0].der(), &key.request(), now), Ok(*id));
+    security.sign(*id, &key.request(), now).unwrap();
+    assert!(!security.must_renew(AgentId(1)) && security.must_renew(AgentId(2)));
+
+    security.finish(first, now).await.unwrap();
+    security.void(AgentId(2)).await;
+    assert!(security.void(AgentId(1)).now_or_never().is_none());
+    assert!(security.check_renewal(old[1].der(), &keys[1].1.request(), now).is_err());
 }

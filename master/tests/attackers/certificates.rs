@@ -6,7 +6,7 @@ use haggle_proto::v1::operator_client::OperatorClient;
 use haggle_tls::{Identity, explain};
 use tonic::Code;
 
-use crate::kit::{ask, channel, joined, master, master_in, of_another_authority};
+use crate::kit::{ask, channel, joined, master, master_in, of_another_authority, token};
 
 #[tokio::test]
 async fn without_a_certificate_and_a_token_nothing_is_answered() {
@@ -77,10 +77,10 @@ async fn nobody_else_can_read_a_masters_keys_and_a_folder_that_others_can_is_ref
 
     let files: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
 
-    assert_eq!((mode(&folder), files.len()), (0o700, 2));
+    assert_eq!((mode(&folder), files.len()), (0o700, 1));
     assert!(files.iter().all(|file| mode(file) == 0o600), "{files:?}");
 
-    fs::set_permissions(folder.join("authority.key"), fs::Permissions::from_mode(0o640)).unwrap();
+    fs::set_permissions(folder.join("authority.pem"), fs::Permissions::from_mode(0o640)).unwrap();
     let config = haggle_master::Config {
         state: Some(state.path().to_owned()),
         owner_tokens: None,
@@ -88,5 +88,33 @@ async fn nobody_else_can_read_a_masters_keys_and_a_folder_that_others_can_is_ref
         ..haggle_master::Config::new(crate::kit::loopback())
     };
     let refused = haggle_master::Master::start(config).await.unwrap_err().to_string();
-    assert!(refused.contains("authority.key holds secrets and has mode 0640"), "{refused}");
+    assert!(refused.contains("authority.pem holds secrets and has mode 0640"), "{refused}");
+}
+
+#[tokio::test]
+async fn an_operators_certificate_that_names_a_host_alone_keeps_nobody_of_the_machine_out_and_nobody_else_in() {
+    let brought = |name: &str| std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/brought").join(name);
+    let folder = tempfile::tempdir().unwrap();
+    let chain = folder.path().join("chain.pem");
+    let texts = ["host.pem", "host-ca.pem"].map(|name| std::fs::read_to_string(brought(name)).unwrap());
+    std::fs::write(&chain, texts.concat()).unwrap();
+    let certificate = haggle_master::CertificateFiles { chain, key: brought("host.key") };
+    let config = haggle_master::Config {
+        owner_tokens: None,
+        advertise: vec!["master.example".parse().unwrap()],
+        tls: haggle_master::Tls { certificate: Some(certificate), ..Default::default() },
+        ..haggle_master::Config::new(crate::kit::loopback())
+    };
+    let master = haggle_master::Master::start(config).await.unwrap();
+    let owner = master.owner_token();
+
+    // Its own key is what its user knows it by.
+    ask(channel(&master, &owner.trust(), None), Some(owner)).await.unwrap();
+
+    // Everybody else knows the authority, which may have signed for many hosts: the name must be that of the host.
+    let made = token(&master, haggle_proto::v1::PrincipalKind::Operator, None).await;
+    assert_eq!(made.addresses, [format!("master.example:{}", master.addr().port())]);
+    let refused = ask(channel(&master, &made.trust(), None), Some(&made)).await.unwrap_err();
+    let why = haggle_tls::explain(&refused).unwrap();
+    assert!(why.contains("names neither this cluster nor the host"), "{why}");
 }

@@ -45,7 +45,7 @@ pub(crate) async fn start_small(most: u64, etcd: &Etcd) -> Master {
 }
 
 fn config(listen: SocketAddr, etcd: Vec<String>) -> Config {
-    let several = Some(Several { etcd: EtcdConfig::new(etcd) });
+    let several = Some(Several { etcd: EtcdConfig::new(etcd), seal_key: None });
     Config { several, owner_tokens: Some(owner_tokens()), ..Config::new(listen) }
 }
 

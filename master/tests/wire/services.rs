@@ -50,7 +50,7 @@ async fn a_heartbeat_is_answered() {
     let master = master().await;
     let mut agent = Agent::register(&master, None).await;
 
-    agent.say(agent_report::Report::Heartbeat(v1::Heartbeat {})).await;
+    agent.say(agent_report::Report::Heartbeat(v1::Heartbeat::default())).await;
 
     assert!(matches!(agent.order().await, agent_order::Order::Heartbeat(_)));
 }
@@ -60,7 +60,7 @@ async fn a_session_begins_with_an_introduction() {
     let master = master().await;
 
     let agent = Agent::connect(&master).await;
-    agent.say(agent_report::Report::Heartbeat(v1::Heartbeat {})).await;
+    agent.say(agent_report::Report::Heartbeat(v1::Heartbeat::default())).await;
     let last_word = agent.last_word().await;
     assert_eq!(last_word.code(), Code::FailedPrecondition);
     assert_eq!(last_word.message(), "the first report of a session must be register, it is heartbeat");
@@ -109,7 +109,7 @@ async fn a_message_that_breaks_the_contract_ends_its_session_alone() {
     let last_word = framework.last_word().await;
     assert_eq!(last_word.code(), Code::InvalidArgument);
     assert_eq!(last_word.message(), "digest is 3 bytes, must be 32 bytes of SHA-256");
-    agent.say(agent_report::Report::Heartbeat(v1::Heartbeat {})).await;
+    agent.say(agent_report::Report::Heartbeat(v1::Heartbeat::default())).await;
     assert!(matches!(agent.order().await, agent_order::Order::Heartbeat(_)));
 }
 

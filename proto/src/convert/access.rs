@@ -43,6 +43,7 @@ impl From<(TokenId, TokenRecord)> for v1::Token {
             expires_ms: record.expires_ms,
             uses_left,
             made_by: record.made_by.to_string(),
+            authority: record.authority.map_or_else(Vec::new, |authority| authority.0.to_vec()),
         }
     }
 }

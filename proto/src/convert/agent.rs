@@ -74,7 +74,7 @@ impl From<AgentCommand> for v1::AgentReport {
             AgentCommand::Holds { tasks, complete } => {
                 Report::Holds(v1::HeldTasks { tasks: tasks.into_iter().map(Into::into).collect(), more: !complete })
             }
-            AgentCommand::Heartbeat => Report::Heartbeat(v1::Heartbeat {}),
+            AgentCommand::Heartbeat => Report::Heartbeat(v1::Heartbeat::default()),
             AgentCommand::Updates(updates) => {
                 Report::Updates(v1::TaskStatuses { statuses: updates.into_iter().map(Into::into).collect() })
             }

@@ -294,6 +294,10 @@ impl Frameworks for Stalls {
 
 struct Office(Arc<Stage>);
 
+fn plain() -> Status {
+    Status::failed_precondition("this master speaks plain text, and has no authority")
+}
+
 #[tonic::async_trait]
 impl Operator for Office {
     type ListAgentsStream = Answers<v1::ListAgentsResponse>;
@@ -323,6 +327,7 @@ impl Operator for Office {
             expires_ms: 1000 + ttl_ms.unwrap(),
             uses_left: uses,
             made_by: "played".to_owned(),
+            ..Default::default()
         };
         *self.0.tokens.lock().unwrap() = vec![token.clone()];
         self.0.requested(request)?;
@@ -351,6 +356,34 @@ impl Operator for Office {
             403 => Err(Status::permission_denied("\"played\" (viewer) may not remove agents")),
             _ => Ok(Response::new(v1::RemoveAgentResponse {})),
         }
+    }
+
+    async fn show_authority(
+        &self,
+        _: Request<v1::ShowAuthorityRequest>,
+    ) -> Result<Response<v1::AuthorityInfo>, Status> {
+        Err(plain())
+    }
+
+    async fn rotate_authority(
+        &self,
+        _: Request<v1::RotateAuthorityRequest>,
+    ) -> Result<Response<v1::AuthorityInfo>, Status> {
+        Err(plain())
+    }
+
+    async fn finish_rotation(
+        &self,
+        _: Request<v1::FinishRotationRequest>,
+    ) -> Result<Response<v1::AuthorityInfo>, Status> {
+        Err(plain())
+    }
+
+    async fn follow_authority(
+        &self,
+        _: Request<v1::FollowAuthorityRequest>,
+    ) -> Result<Response<v1::FollowAuthorityResponse>, Status> {
+        Err(plain())
     }
 
     async fn get_master(&self, _: Request<v1::GetMasterRequest>) -> Result<Response<v1::MasterInfo>, Status> {

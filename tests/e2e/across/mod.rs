@@ -2,6 +2,8 @@
 
 mod agents;
 mod contexts;
+mod rotation;
+mod several;
 mod strangers;
 mod tour;
 

@@ -42,7 +42,7 @@ impl Token {
 
     /// How its holder knows the masters.
     pub fn trust(&self) -> Trust {
-        self.authority.map_or(Trust::Plain, |authority| Trust::Pinned { cluster: self.cluster, authority })
+        self.authority.map_or(Trust::Plain, |authority| Trust::pinned(self.cluster, authority))
     }
 
     /// URLs of the masters, as an endpoint wants them. `http://` also with TLS, which is the connector's part.

@@ -18,9 +18,6 @@ const PREFIX: &str = "hgl1.";
 /// Above every token: 8 addresses of the longest kind.
 const TEXT_MAX: usize = 8 << 10;
 
-/// More masters than a cluster has.
-const ADDRESSES_MAX: usize = 8;
-
 /// The longest name of a host has 253 bytes, and a port 6.
 const ADDRESS_MAX: usize = 260;
 
@@ -41,12 +38,16 @@ struct Content {
 }
 
 impl Token {
+    /// Addresses of one token, at most: more masters than a cluster has.
+    pub const ADDRESSES_MAX: usize = 8;
+
     /// The token as people copy it, one word. It is as secret as the token is.
     ///
     /// # Panics
     /// With more than 8 addresses, or one of more than 260 bytes.
     pub fn text(&self) -> Zeroizing<String> {
-        assert!(self.addresses.len() <= ADDRESSES_MAX, "a token has {ADDRESSES_MAX} addresses at most");
+        let most = Self::ADDRESSES_MAX;
+        assert!(self.addresses.len() <= most, "a token has {most} addresses at most");
         assert!(self.addresses.iter().all(|address| address.len() <= ADDRESS_MAX), "an address has 260 bytes at most");
         let content = Content {
             kind: self.kind.number(),
@@ -92,7 +93,7 @@ impl FromStr for Token {
 impl Token {
     /// `None` when it says what no token says.
     fn read(content: Content) -> Option<Self> {
-        let bounded = content.addresses.len() <= ADDRESSES_MAX
+        let bounded = content.addresses.len() <= Self::ADDRESSES_MAX
             && content.addresses.iter().all(|address| address.len() <= ADDRESS_MAX);
         Some(Self {
             kind: TokenKind::numbered(content.kind)?,

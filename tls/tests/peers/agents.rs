@@ -3,10 +3,9 @@
 use std::time::{Duration, SystemTime};
 
 use crate::kit::{CLUSTER, Master, SECRET, authority, config, credentials, days, leaf, pinned, signed, tell};
-use haggle_core::{AgentId, ClusterId};
+use haggle_core::AgentId;
 use haggle_tls::{
-    AGENT_RENEWABLE, Authority, Connector, Credentials, CredentialsError, Identity, LEAF_LIFE, PrivateFolder,
-    PrivateKey, RenewalError, RequestError, explain,
+    Authority, Connector, Credentials, CredentialsError, Identity, LEAF_LIFE, PrivateFolder, PrivateKey, explain,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -104,55 +103,6 @@ fn nothing_of_a_request_but_its_key_gets_into_the_certificate() {
 }
 
 #[test]
-fn an_agent_renews_while_its_certificate_holds_and_for_thirty_days_after() {
-    let authority = authority();
-    let made = SystemTime::now();
-    let old = credentials(&authority, AGENT, made);
-    let request = old.key().request();
-    let end = old.certificate().not_after();
-    let second = Duration::from_secs(1);
-
-    for now in [made, end, end + AGENT_RENEWABLE - second] {
-        assert_eq!(authority.check_renewal(old.certificate().der(), &request, now), Ok(AGENT));
-        assert!(old.is_renewable(now));
-    }
-    let late = end + AGENT_RENEWABLE;
-    assert_eq!(authority.check_renewal(old.certificate().der(), &request, late), Err(RenewalError::TooLate));
-    assert!(!old.is_renewable(late));
-}
-
-#[test]
-fn only_the_key_of_a_certificate_renews_it() {
-    let authority = authority();
-    let now = SystemTime::now();
-    let old = credentials(&authority, AGENT, now);
-    let check = |certificate: &[u8], request: &[u8]| authority.check_renewal(certificate, request, now);
-
-    let other_key = PrivateKey::generate().request();
-    assert_eq!(check(old.certificate().der(), &other_key), Err(RenewalError::OtherKey));
-
-    let mut forged = old.key().request();
-    let last = forged.len() - 1;
-    forged[last] ^= 1;
-    assert_eq!(check(old.certificate().der(), &forged), Err(RenewalError::Request(RequestError::Signature)));
-}
-
-#[test]
-fn a_certificate_of_somebody_else_is_not_renewed() {
-    let (ours, other) = (authority(), authority());
-    let now = SystemTime::now();
-    let check = |certificate: &[u8], key: &PrivateKey| ours.check_renewal(certificate, &key.request(), now);
-
-    let stranger = credentials(&other, AGENT, now);
-    assert!(matches!(check(stranger.certificate().der(), stranger.key()), Err(RenewalError::Stranger(_))));
-
-    // One that a master shows, and one that is not there at all.
-    let (authority, key) = Authority::make(CLUSTER, now);
-    assert!(authority.check_renewal(authority.certificate().der(), &key.request(), now).is_err());
-    assert!(matches!(check(b"nothing", stranger.key()), Err(RenewalError::Certificate(_))));
-}
-
-#[test]
 fn agents_renew_between_half_and_seven_tenths_of_the_life() {
     let authority = authority();
     let made = SystemTime::now();
@@ -191,55 +141,6 @@ fn a_certificate_of_another_key_is_not_taken() {
     let mixed = Credentials::new(PrivateKey::generate(), theirs.certificate().der(), &[authority.certificate().der()]);
 
     assert!(matches!(mixed, Err(CredentialsError::OtherKey)));
-}
-
-#[test]
-fn an_authority_is_made_once_and_found_again() {
-    let above = tempfile::tempdir().unwrap();
-    let folder = PrivateFolder::open(&above.path().join("pki")).unwrap();
-    let now = SystemTime::now();
-
-    let (made, first) = Authority::open(&folder, CLUSTER, now).unwrap();
-    let (found, again) = Authority::open(&folder, CLUSTER, now).unwrap();
-
-    assert!(first && !again);
-    assert_eq!(made.fingerprint(), found.fingerprint());
-    // What one of them signs the other one knows.
-    let agent = credentials(&made, AGENT, now);
-    assert_eq!(found.check_renewal(agent.certificate().der(), &agent.key().request(), now), Ok(AGENT));
-}
-
-#[cfg(unix)]
-#[test]
-fn nobody_else_can_read_what_an_authority_keeps() {
-    use std::os::unix::fs::PermissionsExt;
-    let above = tempfile::tempdir().unwrap();
-    let folder = PrivateFolder::open(&above.path().join("pki")).unwrap();
-    Authority::open(&folder, CLUSTER, SystemTime::now()).unwrap();
-
-    let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o7777;
-    let files: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
-    assert_eq!(mode(folder.path()), 0o700);
-    assert_eq!(files.len(), 2);
-    assert!(files.iter().all(|file| mode(file) == 0o600), "{files:?}");
-}
-
-#[test]
-fn the_authority_of_another_cluster_or_with_another_key_is_refused() {
-    let above = tempfile::tempdir().unwrap();
-    let folder = PrivateFolder::open(&above.path().join("pki")).unwrap();
-    let now = SystemTime::now();
-    Authority::open(&folder, CLUSTER, now).unwrap();
-
-    let other = Authority::open(&folder, ClusterId(0xc2), now).unwrap_err().to_string();
-    folder.write("authority.key", PrivateKey::generate().pem().as_bytes()).unwrap();
-    let mixed = Authority::open(&folder, CLUSTER, now).unwrap_err().to_string();
-    folder.remove("authority.key").unwrap();
-    let missing = Authority::open(&folder, CLUSTER, now).unwrap_err().to_string();
-
-    assert!(other.contains("is not that of cluster-000000000000000000000000000000c2"), "{other}");
-    assert!(mixed.contains("authority.key: it is not the key of authority.pem"), "{mixed}");
-    assert!(missing.contains("authority.key: it is missing"), "{missing}");
 }
 
 #[test]

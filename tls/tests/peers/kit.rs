@@ -92,7 +92,7 @@ pub(crate) async fn tell(master: &Master, trust: &Trust, identity: Option<Identi
 }
 
 pub(crate) fn pinned(authority: &Authority) -> Trust {
-    Trust::Pinned { cluster: CLUSTER, authority: authority.fingerprint() }
+    Trust::pinned(CLUSTER, authority.fingerprint())
 }
 
 pub(crate) fn signed(authority: &Authority) -> Trust {

@@ -6,7 +6,8 @@ use std::time::SystemTime;
 use crate::kit::{CLUSTER, Master, SECRET, authority, config, days, leaf, pinned, signed, tell};
 use haggle_core::ClusterId;
 use haggle_tls::{
-    Authority, ConnectError, Connector, Distrust, ServerIdentity, Trust, TrustError, distrust, server_config, untimely,
+    Authorities, Authority, ConnectError, Connector, Distrust, ServerIdentity, Trust, TrustError, distrust,
+    server_config, untimely,
 };
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, PublicKeyData, SignatureAlgorithm};
 use rustls::pki_types::CertificateDer;
@@ -224,7 +225,7 @@ async fn a_certificate_outside_of_its_time_is_refused_with_a_word_about_clocks()
 #[tokio::test]
 async fn a_master_of_another_cluster_with_the_same_authority_is_refused() {
     let ours = authority();
-    let other = Trust::Pinned { cluster: ClusterId(0xc2), authority: ours.fingerprint() };
+    let other = Trust::pinned(ClusterId(0xc2), ours.fingerprint());
     let certificate = ours.server(&[], SystemTime::now(), haggle_tls::LEAF_LIFE).unwrap();
     let master = Master::start(config(&ours, certificate)).await;
 
@@ -237,7 +238,7 @@ async fn a_master_of_another_cluster_with_the_same_authority_is_refused() {
 async fn an_operators_own_certificate_is_believed_for_the_host_that_was_dialled() {
     let operator = Impostor::new();
     let fingerprint = haggle_tls::Certificate::from_der(&operator.authority).unwrap().fingerprint();
-    let trust = Trust::Pinned { cluster: CLUSTER, authority: fingerprint };
+    let trust = Trust::pinned(CLUSTER, fingerprint);
     let start = |host: &str| {
         let (leaf, key) = operator.leaf(&[host.to_owned()]);
         Master::start(showing(vec![leaf, operator.authority.clone()], &key, &version::TLS13))
@@ -331,4 +332,83 @@ fn authorities_are_told_apart_by_their_first_digits() {
 
     assert_eq!(short.len(), 8);
     assert!(authority.fingerprint().to_string().starts_with(&short));
+}
+
+/// A master of authorities that change.
+async fn of_several(authorities: &Authorities) -> Master {
+    let certificate = authorities.server(&[], SystemTime::now(), haggle_tls::LEAF_LIFE).unwrap();
+    Master::start(config(authorities.current(), certificate)).await
+}
+
+fn certificate_of(authority: &Authority) -> Trust {
+    Trust::Authorities { cluster: CLUSTER, certificates: vec![authority.certificate().der().clone()] }
+}
+
+#[tokio::test]
+async fn while_the_authority_changes_a_master_is_believed_by_either_and_then_by_the_new_one_alone() {
+    let first = Authorities::make(CLUSTER, SystemTime::now());
+    let rotated = first.rotated(SystemTime::now()).unwrap();
+    let finished = rotated.finished();
+
+    for old in [pinned(first.current()), certificate_of(first.current())] {
+        tell(&of_several(&rotated).await, &old, None).await.unwrap();
+    }
+    for new in [pinned(rotated.current()), certificate_of(rotated.current())] {
+        tell(&of_several(&rotated).await, &new, None).await.unwrap();
+        tell(&of_several(&finished).await, &new, None).await.unwrap();
+    }
+    for old in [pinned(first.current()), certificate_of(first.current())] {
+        let error = refused(of_several(&finished).await, &old).await;
+        assert!(matches!(error, ConnectError::Untrusted { .. }), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn who_pins_an_authority_follows_it_and_believes_the_old_one_no_more_once_that_is_ended() {
+    let first = Authorities::make(CLUSTER, SystemTime::now());
+    let rotated = first.rotated(SystemTime::now()).unwrap();
+    let Trust::Pinned { cluster, authorities } = pinned(first.current()) else { panic!("it is pinned") };
+    let trust = Trust::Pinned { cluster, authorities: authorities.clone() };
+    let dial = async |of: &Authorities| tell(&of_several(of).await, &trust, None).await;
+
+    dial(&first).await.unwrap();
+    assert_eq!(authorities.followed(), None);
+    dial(&rotated).await.unwrap();
+    assert_eq!(authorities.followed(), Some(rotated.current().fingerprint()));
+    // Another master may not have heard of it yet.
+    dial(&first).await.unwrap();
+    dial(&rotated).await.unwrap();
+    dial(&rotated.finished()).await.unwrap();
+    dial(&first).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn who_refuses_a_master_learns_nothing_of_it() {
+    let (ours, other) = (Authorities::make(CLUSTER, SystemTime::now()), Authorities::make(CLUSTER, SystemTime::now()));
+    let Trust::Pinned { cluster, authorities } = pinned(ours.current()) else { panic!("it is pinned") };
+    let trust = Trust::Pinned { cluster, authorities: authorities.clone() };
+    let shown = ServerIdentity::new(ours.server(&[], SystemTime::now(), haggle_tls::LEAF_LIFE).unwrap()).shown();
+    // The right chain, with another authority behind it, and without its key.
+    let chain = [shown.chain(), &[other.current().certificate().der().clone()]].concat();
+
+    let thief = Master::start(showing(chain, &KeyPair::generate().unwrap(), &version::TLS13)).await;
+    refused(thief, &trust).await;
+
+    assert_eq!(authorities.followed(), None);
+    refused(of_several(&other).await, &trust).await;
+}
+
+#[tokio::test]
+async fn a_master_whose_own_key_is_pinned_needs_no_name() {
+    let operator = Impostor::new();
+    let (leaf, key) = operator.leaf(&["elsewhere.example".to_owned()]);
+    let fingerprint = haggle_tls::Certificate::from_der(&leaf).unwrap().fingerprint();
+    let trust = Trust::pinned(CLUSTER, fingerprint);
+    let chain = vec![leaf, operator.authority.clone()];
+
+    tell(&Master::start(showing(chain.clone(), &key, &version::TLS13)).await, &trust, None).await.unwrap();
+    let thief = Master::start(showing(chain, &KeyPair::generate().unwrap(), &version::TLS13)).await;
+    let error = refused(thief, &trust).await.to_string();
+
+    assert!(error.contains("BadSignature"), "{error}");
 }

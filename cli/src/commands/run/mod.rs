@@ -17,6 +17,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 pub(crate) use inputs::InputError;
 
+use super::follow::follow_authority;
 use super::{CLUSTER_THREADS, Verdict, on_threads};
 use crate::args::RunArgs;
 use crate::embedded::{self, Cluster};
@@ -55,7 +56,7 @@ pub(super) fn run(target: &Target, args: RunArgs) -> Verdict {
         {
             eprintln!("haggle: on the cluster of {}", target.origin);
         }
-        at(super::client(target), plan, &mut signals).await
+        at(super::client(target), Some(target), plan, &mut signals).await
     })
 }
 
@@ -78,14 +79,18 @@ async fn embedded(plan: Plan, signals: &mut Signals) -> Verdict {
         cluster = starting => cluster?,
         () = signals.next() => return Ok(exit::INTERRUPTED),
     };
-    let verdict = at(cluster.client(), plan, signals).await;
+    let verdict = at(cluster.client(), None, plan, signals).await;
     cluster.stop().await;
     verdict
 }
 
-async fn at(cluster: ClientBuilder, plan: Plan, signals: &mut Signals) -> Verdict {
+/// On a cluster, which is the target's if there is one.
+async fn at(cluster: ClientBuilder, target: Option<&Target>, plan: Plan, signals: &mut Signals) -> Verdict {
     let preparing = async {
         let client = cluster.connect().await?;
+        if let Some(target) = target {
+            follow_authority(target, &client).await;
+        }
         let stored = store(&client, &plan).await?;
         Ok::<_, CommandError>((client, stored))
     };

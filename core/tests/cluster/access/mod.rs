@@ -48,6 +48,7 @@ fn token(name: &str, kind: TokenKind) -> TokenRecord {
         expires_ms: A_DAY_MS,
         made_by: Principal::OWNER.into(),
         revoked: false,
+        authority: None,
     }
 }
 

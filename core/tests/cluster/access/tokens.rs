@@ -148,3 +148,20 @@ fn of_too_many_tokens_those_that_are_over_make_room_and_no_other() {
     assert_eq!(effects[0], Effect::Remember(Change::TokenRemoved(TokenId(5_000))));
     assert_eq!(world.cluster.counts().tokens, 10_000);
 }
+
+#[test]
+fn whoever_comes_by_a_token_says_which_authority_it_believes_and_that_is_remembered() {
+    let mut world = World::new();
+    let who = world.token(7, "ci", TokenKind::Viewer(Roles::every()));
+    let follow = || OperatorCommand::FollowAuthority(Digest([5; 32]));
+
+    let effects = world.decides(&who, follow()).unwrap();
+    let again = world.decides(&who, follow()).unwrap();
+    let nobodys = world.decides(&Principal { token: None, ..who.clone() }, follow());
+
+    let written = TokenRecord { authority: Some(Digest([5; 32])), ..token("ci", TokenKind::Viewer(Roles::every())) };
+    assert_eq!(effects, [Effect::Remember(Change::TokenRecorded(TokenId(7), written))]);
+    assert_eq!(again, []);
+    assert!(matches!(nobodys, Err(Refusal::Denied(_))), "{nobodys:?}");
+    assert!(matches!(world.decides(&Principal::owner(), follow()), Err(Refusal::Denied(_))));
+}

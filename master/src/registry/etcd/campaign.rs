@@ -30,8 +30,18 @@ const CALL_WITHIN: Duration = Duration::from_secs(1);
 pub(crate) struct Campaign {
     pub(super) client: Arc<Client>,
     pub(super) keys: Keys,
-    /// How others reach this master.
-    url: Arc<str>,
+    own: Arc<Announced>,
+}
+
+/// What a master says of itself for as long as it is up.
+#[derive(Clone, Debug)]
+pub(crate) struct Announced {
+    /// How others reach it.
+    pub(crate) url: String,
+    /// All of its addresses, as tokens tell them.
+    pub(crate) addresses: Vec<String>,
+    /// By which token its user comes: the id and the hash.
+    pub(crate) owner: String,
 }
 
 /// The right to write, won at an election.
@@ -44,14 +54,19 @@ pub(crate) struct Term {
 }
 
 impl Campaign {
-    pub(crate) fn new(client: Client, prefix: &str, url: &str) -> Self {
-        Self { client: Arc::new(client), keys: Keys::below(prefix), url: url.into() }
+    pub(crate) fn new(client: Client, prefix: &str, own: Announced) -> Self {
+        Self { client: Arc::new(client), keys: Keys::below(prefix), own: Arc::new(own) }
     }
 
     /// Becomes one of the masters: takes a lease, and says under it that this master is up.
     pub(crate) async fn join(&self) -> Result<Session, EtcdError> {
         let session = Session::begin(&self.client, TTL, DOUBT_MAX).await?;
-        let success = vec![put_under(session.id(), &self.keys.master(session.id()), &*self.url)];
+        let lease = session.id();
+        let success = vec![
+            put_under(lease, &self.keys.master(lease), self.own.url.as_str()),
+            put_under(lease, &self.keys.addresses_of(lease), self.own.addresses.join("\n")),
+            put_under(lease, &self.keys.owner_of(lease), self.own.owner.as_str()),
+        ];
         self.client.txn(TxnRequest { success, ..Default::default() }, CALL_WITHIN).await?;
         Ok(session)
     }
@@ -72,11 +87,46 @@ impl Campaign {
     pub(crate) async fn others(&self) -> Result<Vec<String>, EtcdError> {
         let masters = self.client.list(&self.keys.masters(), CALL_WITHIN).await?;
         let urls = masters.iter().map(text);
-        let mut others: Vec<_> = urls.filter(|url| *url != *self.url).collect();
+        let mut others: Vec<_> = urls.filter(|url| *url != self.own.url).collect();
         // A master that was restarted a moment ago may still be there under its old lease.
         others.sort_unstable();
         others.dedup();
         Ok(others)
+    }
+
+    /// Where all masters are that are up, each with the best of its addresses first.
+    pub(crate) async fn addresses(&self) -> Result<Vec<Vec<String>>, EtcdError> {
+        let masters = self.client.list(&self.keys.addresses(), CALL_WITHIN).await?;
+        Ok(masters.iter().map(|row| text(row).lines().map(str::to_owned).collect()).collect())
+    }
+
+    /// By which tokens the users come that run the masters that are up.
+    pub(crate) async fn owners(&self) -> Result<Vec<String>, EtcdError> {
+        Ok(self.client.list(&self.keys.owners(), CALL_WITHIN).await?.iter().map(text).collect())
+    }
+
+    /// The sealed authorities of the cluster, with the revision at which they were last changed.
+    pub(crate) async fn authority(&self) -> Result<Option<(Vec<u8>, i64)>, EtcdError> {
+        let row = self.client.get(&self.keys.authority(), CALL_WITHIN).await?;
+        Ok(row.map(|row| (row.value, row.mod_revision)))
+    }
+
+    /// Puts sealed authorities in the place of those of that revision; 0: where there are none. Gives back their own, or
+    /// nothing when others were put there meanwhile.
+    pub(crate) async fn put_authority(&self, sealed: Vec<u8>, revision: i64) -> Result<Option<i64>, EtcdError> {
+        let key = self.keys.authority();
+        let request = TxnRequest {
+            compare: vec![changed_at(&key, revision)],
+            success: vec![put(&key, sealed.clone())],
+            failure: vec![get(&key)],
+        };
+        let answer = self.client.txn(request, CALL_WITHIN).await?;
+        if answer.succeeded {
+            return Ok(Some(answer.header.unwrap_or_default().revision));
+        }
+        // It may have been done by this call, and the answer lost: nothing is sealed twice in the same way.
+        let there = answer.responses.into_iter().find_map(found).filter(|row| row.value == sealed);
+        Ok(there.map(|row| row.mod_revision))
     }
 
     /// Makes sure that there is a cluster, of a version that is known.
@@ -137,7 +187,7 @@ impl Campaign {
         let request = TxnRequest {
             compare: vec![created_at(&leader, 0), changed_at(&epoch_key, changed)],
             success: vec![
-                put_under(session.id(), &leader, self.url.as_bytes()),
+                put_under(session.id(), &leader, self.own.url.as_bytes()),
                 put(&epoch_key, epoch.0.to_string()),
                 Fence::begin(&self.keys.batch(), &epoch.0.to_string()),
             ],

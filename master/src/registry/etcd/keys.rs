@@ -25,6 +25,29 @@ impl Keys {
         self.key(&format!("masters/{lease:016x}"))
     }
 
+    /// Where those are that are up: a line for each address, under the same leases.
+    pub(crate) fn addresses(&self) -> String {
+        self.key("addresses/")
+    }
+
+    pub(crate) fn addresses_of(&self, lease: i64) -> String {
+        self.key(&format!("addresses/{lease:016x}"))
+    }
+
+    /// By which tokens the users come that run those masters: ids and hashes, under the same leases.
+    pub(crate) fn owners(&self) -> String {
+        self.key("owners/")
+    }
+
+    pub(crate) fn owner_of(&self, lease: i64) -> String {
+        self.key(&format!("owners/{lease:016x}"))
+    }
+
+    /// The authorities of the cluster, sealed with a key that is not here.
+    pub(super) fn authority(&self) -> String {
+        self.key("authority")
+    }
+
     /// The layout of what is below.
     pub(super) fn version(&self) -> String {
         self.key("version")

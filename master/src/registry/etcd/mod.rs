@@ -19,7 +19,7 @@ use tracing::warn;
 use super::{BadRow, Registry, RegistryError, row};
 use campaign::number;
 
-pub(crate) use campaign::{Campaign, Term};
+pub(crate) use campaign::{Announced, Campaign, Term};
 
 /// How long one attempt of a write may take; it is repeated for as long as the lease is not lost.
 const ATTEMPT: Duration = Duration::from_secs(1);

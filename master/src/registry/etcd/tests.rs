@@ -14,10 +14,14 @@ use self::etcd::{Etcd, LOOK_EVERY, PATIENCE};
 use super::*;
 
 fn campaign(etcd: &Etcd, url: &str) -> Campaign {
-    let config = EtcdConfig::new(etcd.urls());
-    Campaign::new(Client::new(&config).unwrap(), &config.prefix, url)
+    campaign_below(etcd, &EtcdConfig::new(etcd.urls()).prefix, url)
 }
 
+fn campaign_below(etcd: &Etcd, prefix: &str, url: &str) -> Campaign {
+    let client = Client::new(&EtcdConfig::new(etcd.urls())).unwrap();
+    let addresses = vec![format!("{url}:5050"), "10.0.0.1:5050".to_owned()];
+    Campaign::new(client, prefix, Announced { url: url.to_owned(), addresses, owner: format!("owner of {url}") })
+}
 /// Tries until it works: an etcd that has just been started has no leader yet.
 async fn until<T>(what: &str, mut attempt: impl AsyncFnMut() -> Option<T>) -> T {
     let tries = async {
@@ -89,6 +93,7 @@ async fn the_next_leader_finds_what_the_last_one_wrote_under_the_next_epoch() {
         expires_ms: 2,
         made_by: "owner".into(),
         revoked: false,
+        authority: Some(Digest([3; 32])),
     };
     let subscribed = Change::FrameworkSubscribed(FrameworkId(4), framework.clone());
     let gone = [recorded(8, "gone"), Change::AgentRemoved(AgentId(8))];
@@ -252,10 +257,7 @@ async fn a_lease_outlives_the_loss_of_one_of_three_members() {
 #[tokio::test(flavor = "multi_thread")]
 async fn two_clusters_share_an_etcd_under_two_prefixes() {
     let etcd = Etcd::start(1);
-    let campaign = |prefix: &str| {
-        let config = EtcdConfig { prefix: prefix.to_owned(), ..EtcdConfig::new(etcd.urls()) };
-        Campaign::new(Client::new(&config).unwrap(), prefix, "http://one")
-    };
+    let campaign = |prefix: &str| campaign_below(&etcd, prefix, "http://one");
     let (one, two) = (campaign("/haggle"), campaign("/haggle/other/"));
 
     let (first, second) = (join(&one).await, join(&two).await);
@@ -277,4 +279,39 @@ async fn the_masters_of_a_cluster_have_one_secret_and_each_cluster_another() {
     let other = Etcd::start(1);
     let other = campaign(&other, "http://one");
     assert_ne!(until("the other asks", async || other.secret().await.ok()).await, secret);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_masters_that_start_together_one_makes_the_authority() {
+    let etcd = Etcd::start(1);
+    let (one, two) = (campaign(&etcd, "http://one"), campaign(&etcd, "http://two"));
+    until("etcd answers", async || one.authority().await.ok()).await;
+
+    let (first, second) = tokio::join!(one.put_authority(b"1".to_vec(), 0), two.put_authority(b"2".to_vec(), 0));
+
+    let made = [first.unwrap(), second.unwrap()];
+    assert_eq!(made.iter().flatten().count(), 1, "{made:?}");
+    let (row, revision) = one.authority().await.unwrap().unwrap();
+    assert_eq!(two.authority().await.unwrap().unwrap(), (row.clone(), revision));
+    // Whoever has not heard the answer asks again.
+    assert_eq!(one.put_authority(row, 0).await.unwrap(), Some(revision));
+    assert_eq!(one.put_authority(b"3".to_vec(), revision - 1).await.unwrap(), None);
+    assert!(two.put_authority(b"3".to_vec(), revision).await.unwrap().is_some());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_masters_are_is_known_for_as_long_as_they_are_up() {
+    let etcd = Etcd::start(1);
+    let (one, two) = (campaign(&etcd, "http://one"), campaign(&etcd, "http://two"));
+    let (first, _second) = (join(&one).await, join(&two).await);
+
+    let mut all = one.addresses().await.unwrap();
+    all.sort();
+    let mut owners = one.owners().await.unwrap();
+    owners.sort();
+    assert_eq!(owners, ["owner of http://one", "owner of http://two"]);
+    assert_eq!(all, ["http://one", "http://two"].map(|url| vec![format!("{url}:5050"), "10.0.0.1:5050".to_owned()]));
+
+    first.end().await.unwrap();
+    assert_eq!(two.addresses().await.unwrap().len(), 1);
 }

@@ -96,6 +96,7 @@ fn token(kind: TokenKind) -> TokenRecord {
         expires_ms: 2,
         made_by: "owner".into(),
         revoked: true,
+        authority: Some(Digest([3; 32])),
     }
 }
 

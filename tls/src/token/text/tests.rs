@@ -18,7 +18,7 @@ fn token() -> Token {
 
 fn tokens() -> impl Strategy<Value = Token> {
     let kind = prop::sample::select(TokenKind::ALL.to_vec());
-    let addresses = prop::collection::vec("[a-z0-9.]{1,40}:[0-9]{1,5}", 0..=ADDRESSES_MAX);
+    let addresses = prop::collection::vec("[a-z0-9.]{1,40}:[0-9]{1,5}", 0..=Token::ADDRESSES_MAX);
     let expires = (0..4_000_000_000_000_u64).prop_map(|millis| UNIX_EPOCH + Duration::from_millis(millis));
     (kind, any::<u128>(), addresses, any::<Option<[u8; 32]>>(), any::<[u8; 8]>(), any::<[u8; 32]>(), expires).prop_map(
         |(kind, cluster, addresses, authority, id, secret, expires)| Token {
@@ -130,7 +130,7 @@ fn a_token_tells_how_to_reach_and_know_the_masters() {
     let token = token();
 
     assert_eq!(token.urls(), ["http://10.0.0.1:5050", "http://[fe80::1]:5050"]);
-    assert_eq!(token.trust(), Trust::Pinned { cluster: token.cluster, authority: Fingerprint([7; 32]) });
+    assert_eq!(token.trust(), Trust::pinned(token.cluster, Fingerprint([7; 32])));
     assert!(!token.has_expired(token.expires - Duration::from_millis(1)) && token.has_expired(token.expires));
     assert_eq!(token.id.to_string(), "0102030405060708");
     assert_eq!("0102030405060708".parse(), Ok(token.id));
