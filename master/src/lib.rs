@@ -49,7 +49,7 @@ use tracing::{info, warn};
 pub use config::{Advertised, ArtifactLimits, CertificateFiles, Config, NotAHost, Several, Tls};
 pub use error::{Failure, StartError};
 pub use haggle_etcd::{EtcdConfig, EtcdError, LeaseLost};
-pub use limits::{Limit, LimitSetting, Limits, NotALimit};
+pub use limits::{Limit, LimitSetting, Limits, NotALimit, NotPlaces, Places, PlacesSetting};
 pub use registry::{BadRow, LocalError, RegistryError};
 pub use security::SecurityError;
 
@@ -60,7 +60,7 @@ use audit::Audit;
 use clock::Clock;
 use election::{Election, Role, Standby, Switch};
 use handle::{Handle, Reign};
-use limits::Limiter;
+use limits::{House, Limiter};
 use reach::Reach;
 use registry::{Campaign, LocalRegistry, Registry};
 use replicas::Replicas;
@@ -112,8 +112,12 @@ impl Master {
         })?;
         let owner = Arc::new(Owner::draw());
         let limiter = Limiter::new(config.limits);
-        let guard = Guard::new(Arc::clone(&owner), Known::default(), audit.clone(), limiter.clone());
+        let connections = acceptor::given(config.places.connections());
+        let house = House::new(config.places, connections);
+        let (doors, door) = (acceptor::Limits::of(connections), house.door().clone());
+        let guard = Guard::new(Arc::clone(&owner), Known::default(), audit.clone(), limiter.clone(), house);
         config.cluster.frameworks_per_principal = config.limits.count(Limit::Frameworks);
+        config.cluster.roles_per_principal = config.limits.count(Limit::Roles);
         config.cluster.tasks_per_principal = config.limits.count(Limit::Tasks);
         let hosts = reach::hosts(&config.advertise, address);
         let addresses = hosts.iter().map(|host| host.address(address.port())).collect();
@@ -167,7 +171,7 @@ impl Master {
                         },
                     }
                 };
-                let connections = acceptor::accept(listener, secured, acceptor::Limits::default());
+                let connections = acceptor::accept(listener, secured, doors, door);
                 run(connections, Switch::new(current, None), alone.boxed(), halt, stopping).boxed()
             }
             Some(several) => {
@@ -200,7 +204,7 @@ impl Master {
                 };
                 let between = BetweenMasters::new(secret, audit, grpc::between_masters(store, limiter));
                 let switch = Switch::new(current, Some(between));
-                let connections = acceptor::accept(listener, None, acceptor::Limits::default());
+                let connections = acceptor::accept(listener, None, doors, door);
                 run(connections, switch, among_others.boxed(), halt, stopping).boxed()
             }
         };

@@ -55,3 +55,6 @@ pub struct SignOfLife {
 /// The metadata of a status with which a master that does not lead answers: the URL of the one that does, where it is
 /// known. The status is `UNAVAILABLE`.
 pub const LEADER: &str = "haggle-leader";
+
+/// The metadata of a `RESOURCE_EXHAUSTED` that tells a limit: its name, as `haggle master` takes it.
+pub const LIMIT: &str = "haggle-limit";

@@ -11,6 +11,7 @@
 //! - [`Pass`] is both, and a token, as one connection has them; [`OwnerTokens`] has those of a user's masters on this machine.
 //! - [`Authority`] signs the certificates of a cluster; [`ServerIdentity`] is the one that a master shows.
 //! - [`PrivateFolder`] keeps what nobody else may read.
+//! - [`Strangers`] bounds connections on which nobody has been let in yet.
 //!
 //! Only TLS 1.3, only ring. Wherever a certificate is made or judged outside of a handshake, time is an argument.
 
@@ -29,6 +30,7 @@ mod pem;
 mod private;
 mod request;
 mod server;
+mod strangers;
 mod stream;
 mod token;
 mod trust;
@@ -48,6 +50,7 @@ pub use pem::certificates_from_pem;
 pub use private::{PrivateFolder, PrivateFolderError};
 pub use request::{REQUEST_MAX, RequestError};
 pub use server::{ServerCertificate, ServerIdentity, agent_of, server_config};
+pub use strangers::{LetIn, StrangerBounds, Strangers, Tally, Visit};
 pub use stream::Stream;
 pub use token::{Bearer, NotABearer, Secret, Token, TokenError, TokenId, TokenKind};
 pub use trust::{Trust, TrustError};

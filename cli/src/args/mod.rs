@@ -4,6 +4,7 @@ mod access;
 mod daemon;
 mod etcd;
 mod operator;
+mod proxy;
 mod run;
 mod service;
 mod tls;
@@ -22,8 +23,9 @@ pub(crate) use access::{
 pub(crate) use daemon::{AgentArgs, LogArgs, LogFormat, MasterArgs, ModuleArgs, UpArgs};
 pub(crate) use etcd::Unreadable;
 pub(crate) use operator::{
-    AgentsArgs, AgentsCommand, GoneArgs, KillArgs, ListArgs, LogsArgs, PsArgs, RemoveArgs, WatchArgs,
+    AgentsArgs, AgentsCommand, GoneArgs, KillArgs, LimitsArgs, ListArgs, LogsArgs, PsArgs, RemoveArgs, WatchArgs,
 };
+pub(crate) use proxy::ProxyArgs;
 pub(crate) use run::{BuildArgs, InspectArgs, RunArgs};
 pub(crate) use service::{Daemon, InstallArgs, ServiceArgs, ServiceCommand};
 
@@ -163,12 +165,14 @@ pub(crate) enum Command {
     Roles(ListArgs),
     /// List the open offers
     Offers(ListArgs),
+    Limits(LimitsArgs),
     Logs(LogsArgs),
     Kill(KillArgs),
     Watch(WatchArgs),
     Token(TokenArgs),
     Login(LoginArgs),
     Context(ContextArgs),
+    Proxy(ProxyArgs),
     /// Say who you are to the cluster, and what told so
     Whoami(ListArgs),
 }

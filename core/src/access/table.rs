@@ -86,6 +86,7 @@ table! {
     ListTasks      "Operator/ListTasks"  "list tasks"                   [All, All, Own, Own, No,  No,  No];
     Watch          "Operator/Watch"      "watch what happens"           [All, All, Own, Own, No,  No,  No];
     ReadLog        "Operator/ReadLog"    "read the output of tasks"     [All, All, Own, Own, No,  No,  No];
+    ListLimits     "Operator/ListLimits" "list limits"                  [All, All, Own, Own, Own, No,  No];
     KillTask       "Operator/KillTask"   "kill tasks"                   [All, All, Own, No,  No,  No,  No];
     MarkAgentGone  "Operator/MarkAgentGone" "declare agents gone"       [All, All, No,  No,  No,  No,  No];
     RemoveAgent    "Operator/RemoveAgent" "remove agents"               [All, All, No,  No,  No,  No,  No];

@@ -20,7 +20,7 @@ pub(crate) use guard::{Guard, Guarded};
 pub(crate) use known::Known;
 pub(crate) use masters::{BetweenMasters, MastersSecret};
 pub(crate) use owner::Owner;
-pub(crate) use verdict::status_of;
+pub(crate) use verdict::{limit_of, status_of};
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

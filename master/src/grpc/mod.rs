@@ -5,6 +5,7 @@ mod artifacts;
 mod frameworks;
 mod intake;
 mod join;
+mod limits;
 mod lists;
 mod masters;
 mod operator;
@@ -57,6 +58,12 @@ const STREAM_WINDOW: u32 = 2 << 20;
 /// The same, for all streams of a connection.
 const CONNECTION_WINDOW: u32 = 8 << 20;
 
+/// The headers of one call, decoded. Those of an honest one have a few hundred bytes.
+const HEADERS_MAX: u32 = 16 << 10;
+
+/// Calls that were reset before anybody looked at them. Whoever has more is hung up on.
+const RESETS_MAX: usize = 20;
+
 /// How often a silent connection is asked whether it lives, and how long it may take to answer. A peer whose
 /// machine is gone is noticed well before the agent's timeout.
 const PING_EVERY: Duration = Duration::from_secs(10);
@@ -84,7 +91,8 @@ pub(crate) fn leading(
     let join = JoinServer::new(join::Join::new(handle.clone(), guard.known().clone(), security))
         .max_decoding_message_size(join::MESSAGE_MAX)
         .max_encoding_message_size(MESSAGE_MAX);
-    let operator = OperatorServer::new(operator::Operator::new(handle, logs, guard.known().clone(), reach))
+    let limits = limits::LimitList::new(handle.clone(), guard.clone(), Arc::clone(&store));
+    let operator = OperatorServer::new(operator::Operator::new(handle, logs, guard.known().clone(), reach, limits))
         .max_decoding_message_size(MESSAGE_MAX)
         .max_encoding_message_size(MESSAGE_MAX);
     let artifacts = ArtifactsServer::new(artifacts::Artifacts::new(store, replicas, guard.limiter().clone()))
@@ -112,6 +120,8 @@ pub(crate) async fn serve(
         .max_concurrent_streams(STREAMS_MAX)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
+        .http2_max_header_list_size(HEADERS_MAX)
+        .http2_max_pending_accept_reset_streams(Some(RESETS_MAX))
         .http2_keepalive_interval(Some(PING_EVERY))
         .http2_keepalive_timeout(Some(PING_WITHIN))
         .layer(layer_fn(move |_| switch.clone()))

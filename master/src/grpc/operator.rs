@@ -12,6 +12,7 @@ use haggle_proto::v1;
 use haggle_proto::v1::OutputStream;
 use tonic::{Request, Response, Status};
 
+use super::limits::LimitList;
 use super::lists::{Lists, PAGE};
 use super::tokens::{Draft, is_live};
 use super::{read_log, watch};
@@ -27,12 +28,13 @@ pub(super) struct Operator {
     logs: Arc<LogRelay>,
     known: Known,
     reach: Reach,
+    limits: LimitList,
     started: Instant,
 }
 
 impl Operator {
-    pub(super) fn new(handle: Handle, logs: Arc<LogRelay>, known: Known, reach: Reach) -> Self {
-        Self { lists: Lists::new(handle.clone()), handle, logs, known, reach, started: Instant::now() }
+    pub(super) fn new(handle: Handle, logs: Arc<LogRelay>, known: Known, reach: Reach, limits: LimitList) -> Self {
+        Self { lists: Lists::new(handle.clone()), handle, logs, known, reach, limits, started: Instant::now() }
     }
 
     /// Has a request decided. Made again, it has the same answer.
@@ -73,6 +75,7 @@ impl v1::operator_server::Operator for Operator {
     type ListOffersStream = List<v1::ListOffersResponse>;
     type ListTasksStream = List<v1::ListTasksResponse>;
     type ListTokensStream = List<v1::ListTokensResponse>;
+    type ListLimitsStream = List<v1::ListLimitsResponse>;
     type WatchStream = BoxStream<'static, Result<v1::WatchEvent, Status>>;
     type ReadLogStream = BoxStream<'static, Result<v1::LogData, Status>>;
 
@@ -134,6 +137,13 @@ impl v1::operator_server::Operator for Operator {
             None => cluster.tasks_page(who, after, ended, PAGE),
         };
         self.list(&request, page, |tasks| v1::ListTasksResponse { tasks })
+    }
+
+    async fn list_limits(
+        &self,
+        request: Request<v1::ListLimitsRequest>,
+    ) -> Result<Response<Self::ListLimitsStream>, Status> {
+        Ok(Response::new(self.limits.stream(caller(&request)?.principal()?).await?))
     }
 
     async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {

@@ -2,6 +2,7 @@
 
 mod agents;
 mod contexts;
+mod proxy;
 mod strangers;
 mod tour;
 
