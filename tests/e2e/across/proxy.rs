@@ -23,7 +23,8 @@ impl Proxy {
         let url = until("the proxy says where it listens", async || {
             assert!(daemon.is_running(), "{}", daemon.log());
             let log = daemon.log();
-            log.contains("Ctrl-C").then(|| log.split_whitespace().next().unwrap().to_owned())
+            let first = log.lines().find(|line| line.contains("carries your requests"))?;
+            log.contains("Ctrl-C").then(|| first.split(' ').next().unwrap().to_owned())
         })
         .await;
         Self { daemon, url }
@@ -183,9 +184,9 @@ async fn a_proxy_listens_on_loopback_alone_and_not_for_who_is_not_let_in() {
     let master = Master::secure().await;
     let laptop = laptop_of(&master).await;
 
-    laptop
-        .haggle(&["proxy", "--listen", "0.0.0.0:0"])
-        .refused(&["speaks plain text, and so listens on loopback alone"]);
+    let abroad = laptop.haggle(&["proxy", "--listen", "0.0.0.0:0"]);
+    assert_eq!(abroad.code, Some(2));
+    assert!(abroad.stderr.contains("speaks plain text, and so listens on loopback alone"), "{abroad:?}");
     master.haggle(&["token", "revoke", &master.id_of("me")]).well();
     laptop.haggle(&["proxy"]).refused(&["was revoked"]);
 }
