@@ -71,11 +71,11 @@ table! {
     Acknowledge    ""                    "acknowledge updates"          [All, All, Own, No,  No,  No,  No];
     Reconcile      ""                    "ask where tasks stand"        [All, All, Own, No,  No,  No,  No];
     Teardown       ""                    "tear a framework down"        [All, All, Own, No,  No,  No,  No];
-    // Artifacts. What an agent's tasks name is not known to the master after a failover, so an agent has all that it
-    // can name: a digest cannot be guessed.
+    // Artifacts. What an agent's tasks name is not known to the master after a failover, so an agent shows what it was
+    // given with the launch.
     Upload         "Artifacts/Upload"    "upload artifacts"             [All, All, Own, No,  No,  No,  No];
-    Download       "Artifacts/Download"  "download artifacts"           [All, All, Own, No,  All, No,  No];
-    Stat           "Artifacts/Stat"      "ask for artifacts"            [All, All, Own, No,  All, No,  No];
+    Download       "Artifacts/Download"  "download artifacts"           [All, All, Own, No,  Own, No,  No];
+    Stat           "Artifacts/Stat"      "ask for artifacts"            [All, All, Own, No,  Own, No,  No];
     // Operators
     GetMaster      "Operator/GetMaster"  "ask what the master is"       [All, All, All, All, All, No,  No];
     WhoAmI         "Operator/WhoAmI"     "ask who it is"                [All, All, All, All, All, No,  No];

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use haggle_core::SessionId;
+use haggle_core::access::{Kind, Principal};
 use haggle_core::cluster::{AgentCommand, Command};
 use haggle_proto::v1;
 use haggle_proto::v1::agent_report::Report;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{intake, session};
-use crate::access::caller;
+use crate::access::{Passes, caller};
 use crate::agent_mail::AgentMail;
 use crate::handle::{Handle, Peer};
 use crate::inbox::Speaker;
@@ -21,11 +22,13 @@ use crate::outbox::{Outbox, outbox};
 pub(super) struct Agents {
     handle: Handle,
     logs: Arc<LogRelay>,
+    /// `None` where agents come without certificates, and so as the owner.
+    passes: Option<Arc<Passes>>,
 }
 
 impl Agents {
-    pub(super) fn new(handle: Handle, logs: Arc<LogRelay>) -> Self {
-        Self { handle, logs }
+    pub(super) fn new(handle: Handle, logs: Arc<LogRelay>, passes: Option<Arc<Passes>>) -> Self {
+        Self { handle, logs, passes }
     }
 }
 
@@ -39,7 +42,12 @@ impl v1::agents_server::Agents for Agents {
     ) -> Result<Response<Self::SessionStream>, Status> {
         let (outbox, mail) = outbox();
         let intake = intake::of(&request)?;
-        let (mut speaker, place) = self.handle.open(caller(&request)?, Peer::Agent(outbox.clone()), intake).await?;
+        let caller = caller(&request)?;
+        let certified = match caller.who {
+            Some(Principal { kind: Kind::Agent(id), .. }) => self.passes.clone().map(|passes| (passes, id)),
+            _ => None,
+        };
+        let (mut speaker, place) = self.handle.open(caller, Peer::Agent(outbox.clone()), intake).await?;
         let logs = Arc::clone(&self.logs);
         tokio::spawn(async move {
             let session = speaker.session();
@@ -54,7 +62,10 @@ impl v1::agents_server::Agents for Agents {
         });
         let epoch = self.handle.reign().epoch.0;
         let orders = mail.map(move |batch| {
-            batch.map(|mail| v1::AgentOrders { orders: mail.into_iter().map(Into::into).collect(), epoch })
+            batch.map(|mail| {
+                let passes = certified.as_ref().map_or_else(Vec::new, |(passes, id)| passes.of(*id, &mail));
+                v1::AgentOrders { orders: mail.into_iter().map(Into::into).collect(), epoch, passes }
+            })
         });
         Ok(Response::new(orders.boxed()))
     }

@@ -23,7 +23,7 @@ pub(super) struct Masters {
 
 impl Masters {
     pub(super) fn new(store: Arc<Store>, limiter: Limiter) -> Self {
-        Self { own: Artifacts::new(Arc::clone(&store), None, limiter), store }
+        Self { own: Artifacts::new(Arc::clone(&store), None, limiter, None), store }
     }
 }
 

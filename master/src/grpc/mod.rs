@@ -20,19 +20,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::Stream;
-use haggle_proto::MESSAGE_MAX;
 use haggle_proto::v1::agents_server::AgentsServer;
 use haggle_proto::v1::artifacts_server::ArtifactsServer;
 use haggle_proto::v1::frameworks_server::FrameworksServer;
 use haggle_proto::v1::join_server::JoinServer;
 use haggle_proto::v1::masters_server::MastersServer;
 use haggle_proto::v1::operator_server::OperatorServer;
+use haggle_proto::{MESSAGE_MAX, ORDERS_MAX};
 use tonic::service::Routes;
 use tonic::transport::Server;
 use tower::layer::layer_fn;
 
 use crate::acceptor::Connection;
-use crate::access::{Guard, Guarded};
+use crate::access::{Guard, Guarded, Passes};
 use crate::artifacts::Store;
 use crate::election::Switch;
 use crate::handle::Handle;
@@ -80,9 +80,10 @@ pub(crate) fn leading(
     security: Option<Arc<Security>>,
 ) -> Guarded {
     let logs = Arc::new(LogRelay::default());
-    let agents = AgentsServer::new(agents::Agents::new(handle.clone(), Arc::clone(&logs)))
+    let passes = security.clone().map(|security| Arc::new(Passes::new(security)));
+    let agents = AgentsServer::new(agents::Agents::new(handle.clone(), Arc::clone(&logs), passes.clone()))
         .max_decoding_message_size(MESSAGE_MAX)
-        .max_encoding_message_size(MESSAGE_MAX);
+        .max_encoding_message_size(ORDERS_MAX);
     let frameworks = FrameworksServer::new(frameworks::Frameworks::new(handle.clone()))
         .max_decoding_message_size(MESSAGE_MAX)
         .max_encoding_message_size(MESSAGE_MAX);
@@ -95,7 +96,7 @@ pub(crate) fn leading(
     let operator = OperatorServer::new(operator::Operator::new(handle, logs, guard.known().clone(), reach, limits))
         .max_decoding_message_size(MESSAGE_MAX)
         .max_encoding_message_size(MESSAGE_MAX);
-    let artifacts = ArtifactsServer::new(artifacts::Artifacts::new(store, replicas, guard.limiter().clone()))
+    let artifacts = ArtifactsServer::new(artifacts::Artifacts::new(store, replicas, guard.limiter().clone(), passes))
         .max_decoding_message_size(artifacts::MESSAGE_MAX)
         .max_encoding_message_size(artifacts::MESSAGE_MAX);
     let services = Routes::new(agents).add_service(frameworks).add_service(join).add_service(operator);

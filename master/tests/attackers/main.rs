@@ -1,5 +1,6 @@
 //! What strangers try at the port of a master, and the answer that each of them gets.
 
+mod artifacts;
 mod certificates;
 mod floods;
 mod frames;
