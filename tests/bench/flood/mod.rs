@@ -42,6 +42,7 @@ pub(crate) async fn measure(effort: Effort) -> anyhow::Result<Vec<Figure>> {
         for _ in 0..rounds {
             let mut before = honest.tasks_for(phase).await?;
             let flood = Flood::start(way, &greedy, &secured.address, honest.module)?;
+            haggle_kit::until("the flood has begun", async || (flood.tried() > 0).then_some(())).await;
             let mut during = honest.tasks_for(phase).await?;
             tried += flood.end();
             ratios.push(quantile(&during, 0.99) / quantile(&before, 0.99));

@@ -88,6 +88,11 @@ impl Flood {
         Ok(Self { tried, threads })
     }
 
+    /// How often it tried so far.
+    pub(crate) fn tried(&self) -> usize {
+        self.tried.load(Ordering::Relaxed)
+    }
+
     /// Ends it, and says how often it tried.
     pub(crate) fn end(self) -> usize {
         self.threads.shutdown_background();
