@@ -9,18 +9,20 @@ use std::time::Duration;
 use bytes::Bytes as Chunk;
 use haggle_core::{Bytes, Digest};
 use haggle_proto::v1::artifacts_client::ArtifactsClient;
-use haggle_proto::{ARTIFACT_CHUNK, MESSAGE_MAX, v1};
+use haggle_proto::{ARTIFACT_CHUNK, MESSAGE_MAX, PASS, v1};
 use haggle_tls::Pass;
 use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::timeout;
-use tonic::Code;
+use tonic::metadata::MetadataValue;
 use tonic::transport::Uri;
+use tonic::{Code, Request};
 
 use crate::artifacts;
 use crate::dial::{Connection, DialError, Dialer, connect_lazy};
+use crate::passes::Passes;
 
 /// Artifacts in the making at once. More would only share the same wire and disk.
 const PARALLEL: usize = 4;
@@ -60,6 +62,7 @@ pub(crate) enum FetchError {
 pub(crate) struct Fetcher {
     /// The one that the agent has its session with.
     master: watch::Receiver<Uri>,
+    passes: Passes,
     dialer: Dialer,
     /// To that one. Apart from the session's, so that a large module does not stand in front of a heartbeat.
     connection: Arc<Mutex<Option<(Uri, Pass, Connection)>>>,
@@ -71,9 +74,16 @@ pub(crate) struct Fetcher {
 
 impl Fetcher {
     /// Fetches into `dir`, nothing larger than `max`.
-    pub(crate) fn new(master: watch::Receiver<Uri>, dialer: Dialer, dir: PathBuf, max: Bytes, runtime: Handle) -> Self {
+    pub(crate) fn new(
+        master: watch::Receiver<Uri>,
+        passes: Passes,
+        dialer: Dialer,
+        dir: PathBuf,
+        max: Bytes,
+        runtime: Handle,
+    ) -> Self {
         let (connection, permits) = (Arc::default(), Arc::new(Semaphore::new(PARALLEL)));
-        Self { master, dialer, connection, dir, max, runtime, permits }
+        Self { master, passes, dialer, connection, dir, max, runtime, permits }
     }
 
     /// Fetches one artifact, from the folder if it is there and right, else from the master; then calls `done` with
@@ -126,7 +136,11 @@ impl Fetcher {
         let unreachable = |why: &dyn ToString| FetchError::Unreachable { digest, why: why.to_string() };
         let connection = self.connect().map_err(|error| unreachable(&error))?;
         let mut master = ArtifactsClient::new(connection).max_decoding_message_size(MESSAGE_MAX);
-        let asked = master.download(v1::ArtifactRef { digest: digest.0.to_vec() });
+        let mut request = Request::new(v1::ArtifactRef { digest: digest.0.to_vec() });
+        if let Some(pass) = self.passes.of(digest) {
+            request.metadata_mut().insert_bin(PASS, MetadataValue::from_bytes(&pass));
+        }
+        let asked = master.download(request);
         let answer = timeout(CHUNK_TIMEOUT, asked).await.map_err(|_| unreachable(&"no answer"))?;
         let mut chunks = answer.map_err(|status| refused(digest, &status))?.into_inner();
 

@@ -22,6 +22,7 @@ mod link;
 mod logs;
 mod masters;
 mod membership;
+mod passes;
 mod reads;
 mod registration;
 mod renewal;
@@ -57,6 +58,7 @@ use link::Link;
 use logs::{Leftovers, Logs};
 use masters::Masters;
 use membership::Membership;
+use passes::Passes;
 use reads::Reads;
 use runner::Runner;
 
@@ -231,8 +233,10 @@ impl Agent {
         let (current, master) = watch::channel(masters.current().clone());
         // A channel that connects by itself needs to know its runtime.
         let _entered = runtime.enter();
+        let passes = Passes::default();
         let fetcher = Fetcher::new(
             master,
+            passes.clone(),
             admission.dialer().clone(),
             artifacts.dir().to_owned(),
             artifacts::CACHE_MAX,
@@ -277,7 +281,8 @@ impl Agent {
             })
             .map_err(StartError::Thread)?;
         let (heartbeat, progress) = (config.heartbeat, watched.clone());
-        let link = Link { masters, admission, current, highest, heartbeat, inbox: Arc::clone(&inbox), progress };
+        let link =
+            Link { masters, admission, current, passes, highest, heartbeat, inbox: Arc::clone(&inbox), progress };
         Ok(Self {
             resources,
             inbox,

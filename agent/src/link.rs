@@ -9,7 +9,7 @@ use haggle_core::cluster::{AgentOrder, Rejection};
 use haggle_proto::v1::agent_order::Order;
 use haggle_proto::v1::agent_report::Report;
 use haggle_proto::v1::agents_client::AgentsClient;
-use haggle_proto::{LEADER, MESSAGE_MAX, v1};
+use haggle_proto::{LEADER, MESSAGE_MAX, ORDERS_MAX, v1};
 use haggle_tls::{distrust, refusal};
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
@@ -23,6 +23,7 @@ use crate::driver::{Message, Progress};
 use crate::inbox::Inbox;
 use crate::join::JoinError;
 use crate::masters::Masters;
+use crate::passes::Passes;
 use crate::registration::Registration;
 
 /// How long a master may take to open a session where there are others to ask: one that hangs must not hold up the
@@ -113,6 +114,8 @@ pub(crate) struct Link {
     pub(crate) admission: Admission,
     /// Whoever has a session with the agent, for those who want something else of it.
     pub(crate) current: watch::Sender<Uri>,
+    /// What comes with launches, for whoever fetches what they name.
+    pub(crate) passes: Passes,
     /// Of all masters that have taken the agent in.
     pub(crate) highest: Epoch,
     pub(crate) heartbeat: Duration,
@@ -168,7 +171,7 @@ impl Link {
         let mut renewal = self.admission.renewal();
         let pass = self.admission.dialer().pass(uri);
         let mut master = AgentsClient::new(connect(uri, &pass, self.masters.are_several()).await?)
-            .max_decoding_message_size(MESSAGE_MAX)
+            .max_decoding_message_size(ORDERS_MAX)
             .max_encoding_message_size(MESSAGE_MAX);
         let (reports, waiting) = mpsc::channel(REPORTS_WAITING);
         let (register, registration) = oneshot::channel();
@@ -249,6 +252,7 @@ impl Link {
             self.masters.answered();
             self.current.send_replace(master.clone());
         }
+        self.passes.keep(message.passes);
         self.inbox.push_when_room(news).await;
         match end {
             Some(Rejection::Later(why)) => Err(SessionEnd::Later(why)),

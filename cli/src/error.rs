@@ -1,12 +1,14 @@
 //! Whatever can make a command fail, in one line for the person who typed it.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use haggle_core::access::TokenId;
 use haggle_core::{AgentId, Bytes, Digest, TaskId};
 use haggle_executor::inspect::NotAModule;
 use haggle_sdk::{ArtifactError, CallError, ConnectError, RunError};
+use haggle_tls::PrivateFolderError;
 
 use crate::args::{Contradiction, Unreadable};
 use crate::commands::InputError;
@@ -70,6 +72,12 @@ pub(crate) enum CommandError {
     HungUp(CallError),
     #[error("{source} (you come by {origin})")]
     TurnedAway { source: CallError, origin: Origin },
+    #[error("cannot listen on {address}: {source}")]
+    Listen { address: SocketAddr, source: io::Error },
+    #[error("this user has no home in which the token of the proxy could be kept: set HOME or XDG_STATE_HOME")]
+    NoHome,
+    #[error("the token of the proxy cannot be kept: {0}")]
+    ProxyToken(#[from] PrivateFolderError),
     #[error(transparent)]
     Target(#[from] TargetError),
     #[error(transparent)]

@@ -11,6 +11,7 @@ mod exit;
 mod logging;
 mod module;
 mod output;
+mod proxy;
 mod service;
 mod signals;
 mod state;

@@ -9,7 +9,7 @@ use haggle_etcd::EtcdConfig;
 use haggle_tls::OwnerTokens;
 use rustls::pki_types::ServerName;
 
-use crate::limits::Limits;
+use crate::limits::{Limits, Places};
 
 /// Everything a master needs to know.
 #[derive(Clone, Debug)]
@@ -29,6 +29,8 @@ pub struct Config {
     pub cluster: cluster::Config,
     /// How much one principal may have and do. Those of the cluster's rules are taken from here too.
     pub limits: Limits,
+    /// How many of each kind may be connected.
+    pub places: Places,
     /// How much the artifact store takes.
     pub artifacts: ArtifactLimits,
     /// Where the token of the user that runs the master is left for that user's other programs, by the master's port.
@@ -49,6 +51,7 @@ impl Config {
             several: None,
             cluster: cluster::Config::default(),
             limits: Limits::default(),
+            places: Places::default(),
             artifacts: ArtifactLimits::default(),
             owner_tokens: None,
             audit: None,

@@ -6,26 +6,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use haggle_core::access::{Principal, Tenant};
 use haggle_core::cluster::{Announcement, Cluster, FrameworkEvent, OperatorCommand, Recovered, Refusal};
 use haggle_core::{AgentId, ClusterId, Epoch, Member, RequestId, SessionId};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, broadcast, mpsc, oneshot};
 use tonic::Status;
 
 use crate::access::Caller;
 use crate::agent_mail::AgentMail;
 use crate::inbox::{Hearing, Intake, Kind, Speaker, Speakers, inbox};
+use crate::limits::House;
 use crate::outbox::Outbox;
 
 /// Requests that wait for the driver: one for each call that an operator has open.
 pub(crate) const REQUESTS: usize = 256;
-
-/// Agents that may be connected at once: a large cluster, all of whose agents come back after a failover while some of
-/// their old connections are not known to be dead yet. What each may hold in memory is bounded, and so the whole.
-const AGENTS: usize = 8_192;
-
-/// Frameworks that may be connected at once. They have places of their own, so that neither kind shuts out the other.
-const FRAMEWORKS: usize = 4_096;
-
-/// Sessions of both kinds.
-pub(crate) const SESSIONS: usize = AGENTS + FRAMEWORKS;
 
 /// Watchers at once. Each costs the driver nothing, but is sent everything that happens.
 const WATCHERS: usize = 1_024;
@@ -132,8 +123,7 @@ pub(crate) struct Handle {
     happenings: broadcast::WeakSender<Happening>,
     room: Room,
     last_session: Arc<AtomicU64>,
-    agents: Arc<Semaphore>,
-    frameworks: Arc<Semaphore>,
+    house: House,
 }
 
 /// The driver's end of a [`Handle`].
@@ -143,19 +133,15 @@ pub(crate) struct Inbox {
 }
 
 impl Handle {
-    pub(crate) fn new(reign: Reign, room: Room, happenings: broadcast::WeakSender<Happening>) -> (Self, Inbox) {
+    pub(crate) fn new(
+        reign: Reign,
+        room: Room,
+        happenings: broadcast::WeakSender<Happening>,
+        house: House,
+    ) -> (Self, Inbox) {
         let (speakers, said) = inbox();
         let (requests, requested) = mpsc::channel(REQUESTS);
-        let handle = Self {
-            reign,
-            speakers,
-            requests,
-            happenings,
-            room,
-            last_session: Arc::default(),
-            agents: Arc::new(Semaphore::new(AGENTS)),
-            frameworks: Arc::new(Semaphore::new(FRAMEWORKS)),
-        };
+        let handle = Self { reign, speakers, requests, happenings, room, last_session: Arc::default(), house };
         (handle, Inbox { sayings: said, requests: requested })
     }
 
@@ -181,13 +167,10 @@ impl Handle {
         intake: Intake,
     ) -> Result<(Speaker, OwnedSemaphorePermit), Status> {
         self.room.check()?;
-        let (places, most, kind) = match peer {
-            Peer::Agent(_) => (&self.agents, AGENTS, Kind::Agent),
-            Peer::Framework(_) => (&self.frameworks, FRAMEWORKS, Kind::Framework),
+        let (kind, place) = match peer {
+            Peer::Agent(_) => (Kind::Agent, self.house.agent()?),
+            Peer::Framework(_) => (Kind::Framework, self.house.framework()?),
         };
-        let place = Arc::clone(places)
-            .try_acquire_owned()
-            .map_err(|_| Status::resource_exhausted(format!("{most} {kind}s are connected, more are not taken")))?;
         let session = SessionId(self.last_session.fetch_add(1, Ordering::Relaxed) + 1);
         self.request(Request::Open(session, caller, peer)).await?;
         Ok((self.speakers.speaker(kind, session, intake), place))

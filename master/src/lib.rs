@@ -52,7 +52,7 @@ pub use config::{Advertised, ArtifactLimits, CertificateFiles, Config, NotAHost,
 pub use error::{Failure, StartError};
 pub use first::FirstTokens;
 pub use haggle_etcd::{EtcdConfig, EtcdError, LeaseLost};
-pub use limits::{Limit, LimitSetting, Limits, NotALimit};
+pub use limits::{Limit, LimitSetting, Limits, NotALimit, NotPlaces, Places, PlacesSetting};
 pub use registry::{BadRow, LocalError, RegistryError};
 pub use security::SecurityError;
 
@@ -64,7 +64,7 @@ use clock::Clock;
 use election::{Aside, Election, Role, Standby, Switch};
 use first::First;
 use handle::{Handle, Reign};
-use limits::Limiter;
+use limits::{House, Limiter};
 use reach::Reach;
 use registry::{Announced, Campaign, LocalRegistry, Registry};
 use replicas::Replicas;
@@ -104,8 +104,12 @@ impl Master {
         })?;
         let owner = Arc::new(Owner::draw());
         let limiter = Limiter::new(config.limits);
-        let guard = Guard::new(Arc::clone(&owner), Known::default(), audit.clone(), limiter.clone());
+        let connections = acceptor::given(config.places.connections());
+        let house = House::new(config.places, connections);
+        let (doors, door) = (acceptor::Limits::of(connections), house.door().clone());
+        let guard = Guard::new(Arc::clone(&owner), Known::default(), audit.clone(), limiter.clone(), house);
         config.cluster.frameworks_per_principal = config.limits.count(Limit::Frameworks);
+        config.cluster.roles_per_principal = config.limits.count(Limit::Roles);
         config.cluster.tasks_per_principal = config.limits.count(Limit::Tasks);
         let hosts = reach::hosts(&config.advertise, address);
         let addresses: Vec<_> = hosts.iter().map(|host| host.address(address.port())).collect();
@@ -144,7 +148,7 @@ impl Master {
                     .await
                 };
                 let secured = security.as_ref().map(|security| security.secured());
-                let connections = acceptor::accept(listener, secured, acceptor::Limits::default());
+                let connections = acceptor::accept(listener, secured, doors, door);
                 run(connections, Switch::new(current, None), alone.boxed(), halt, stopping).boxed()
             }
             Some(several) => {
@@ -199,7 +203,7 @@ impl Master {
                 let between = BetweenMasters::new(secret, audit, grpc::between_masters(store, limiter));
                 let switch = Switch::new(current, Some(between));
                 let secured = security.as_ref().map(|security| security.secured());
-                let connections = acceptor::accept(listener, secured, acceptor::Limits::default());
+                let connections = acceptor::accept(listener, secured, doors, door);
                 run(connections, switch, among_others.boxed(), halt, stopping).boxed()
             }
         };

@@ -21,6 +21,10 @@ pub mod v1 {
 /// bounds them too; artifacts travel in chunks below it.
 pub const MESSAGE_MAX: usize = 16 << 20;
 
+/// The largest message to an agent: what came from a framework, and a pass for each artifact that it names, of which one task
+/// has a thousand at most.
+pub const ORDERS_MAX: usize = MESSAGE_MAX + (128 << 10);
+
 /// The most bytes of an artifact in one chunk.
 pub const ARTIFACT_CHUNK: usize = 1 << 20;
 
@@ -55,3 +59,9 @@ pub struct SignOfLife {
 /// The metadata of a status with which a master that does not lead answers: the URL of the one that does, where it is
 /// known. The status is `UNAVAILABLE`.
 pub const LEADER: &str = "haggle-leader";
+
+/// The metadata of a `RESOURCE_EXHAUSTED` that tells a limit: its name, as `haggle master` takes it.
+pub const LIMIT: &str = "haggle-limit";
+
+/// The metadata of a download by which an agent shows that a task of its names the artifact: a pass that came with the launch.
+pub const PASS: &str = "haggle-pass-bin";

@@ -160,7 +160,7 @@ fn wire_kind(kind: TokenKind) -> v1::PrincipalKind {
     }
 }
 
-fn read_principal(principal: v1::Principal) -> Result<Principal, Malformed> {
+pub(crate) fn read_principal(principal: v1::Principal) -> Result<Principal, Malformed> {
     let kind = match principal.kind() {
         v1::PrincipalKind::Agent => TokenKind::Agent,
         v1::PrincipalKind::Framework => TokenKind::Framework,

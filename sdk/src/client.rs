@@ -239,7 +239,7 @@ impl Client {
         }
     }
 
-    fn patience(&self) -> Duration {
+    pub(crate) fn patience(&self) -> Duration {
         if self.masters.are_several() { FAILOVER_PATIENCE } else { PATIENCE }
     }
 

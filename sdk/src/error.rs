@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use haggle_core::Digest;
+use haggle_proto::LIMIT;
 use haggle_proto::convert::Malformed;
 use haggle_tls::{distrust, untimely};
 use tonic::{Code, Status};
@@ -76,6 +77,14 @@ pub enum CallError {
     /// The master does not know what was asked for; in its words.
     #[error("{0}")]
     NotFound(String),
+    /// This program, or the master, is at a limit; in the master's words.
+    #[error("{why}")]
+    AtLimit {
+        /// The limit's name, as `haggle master` takes it and `haggle limits` lists it.
+        limit: String,
+        /// Which limit it is, how high, how much there is, and what helps.
+        why: String,
+    },
     /// The master said no; in its words.
     #[error("{0}")]
     Refused(String),
@@ -144,6 +153,9 @@ pub(crate) fn call_error(url: &str, status: &Status) -> CallError {
     if let Some(why) = distrust(status) {
         return CallError::Untrusted(why);
     }
+    if let Some(limit) = limit_of(status) {
+        return CallError::AtLimit { limit, why: said() };
+    }
     match status.code() {
         Code::NotFound => CallError::NotFound(said()),
         Code::Unauthenticated => CallError::Unauthenticated(said()),
@@ -153,6 +165,12 @@ pub(crate) fn call_error(url: &str, status: &Status) -> CallError {
         }
         code => CallError::Refused(format!("the master failed ({code:?}): {}", status_reason(status))),
     }
+}
+
+/// The limit that a refusal tells of.
+fn limit_of(status: &Status) -> Option<String> {
+    let limit = status.metadata().get(LIMIT).filter(|_| status.code() == Code::ResourceExhausted)?;
+    Some(limit.to_str().ok()?.to_owned())
 }
 
 /// Whether the master, or the way to it, does not let this program in: with another token it might.

@@ -97,6 +97,7 @@ mod client;
 mod credentials;
 mod error;
 mod events;
+mod forward;
 mod framework;
 mod log;
 mod masters;
@@ -116,7 +117,7 @@ pub use framework::Framework;
 #[cfg(feature = "etcd")]
 pub use haggle_etcd::{EtcdConfig, EtcdError};
 pub use log::{LogStream, OutputStream};
-pub use operator::{MasterInfo, RoleInfo, WatchEvent};
+pub use operator::{LimitUse, MasterInfo, RoleInfo, WatchEvent};
 pub use runner::{
     COUNT_VARIABLE, INDEX_VARIABLE, Outcome, Progress, Report, RunError, Runner, Session, TaskHandle, TooBig,
     WaitReason,

@@ -11,6 +11,7 @@ use haggle_proto::v1::operator_client::OperatorClient;
 use haggle_proto::{MESSAGE_MAX, v1};
 use tonic::Code;
 
+use crate::access::{Principal, read_principal};
 use crate::client::Client;
 use crate::credentials::Connection;
 use crate::error::CallError;
@@ -41,6 +42,25 @@ pub struct RoleInfo {
     pub allocated: Resources,
     /// The dominant share of `allocated`, from 0 to 1, not divided by the weight.
     pub share: f64,
+}
+
+/// A limit, how much there is of what it bounds, and how often more was wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LimitUse {
+    /// Whose it is. `None`: of everybody together, at the master that was asked.
+    pub principal: Option<Principal>,
+    /// Its name, as `haggle master` takes it.
+    pub limit: String,
+    /// What it bounds.
+    pub what: String,
+    /// How high it is. `None`: there is none.
+    pub most: Option<u64>,
+    /// How much there is.
+    pub has: u64,
+    /// How often more was wanted and refused since the master started. Of principals that were idle it may forget that.
+    pub refused: u64,
+    /// Whether the numbers are bytes.
+    pub in_bytes: bool,
 }
 
 /// Something that happened.
@@ -110,6 +130,23 @@ impl Client {
             .collect(|channel| async move { operator(channel).list_offers(v1::ListOffersRequest {}).await })
             .await?;
         self.read_all(pieces.into_iter().flat_map(|piece| piece.offers))
+    }
+
+    /// What each principal has of what is limited, and what all of them share; of this program alone, unless it sees
+    /// everybody.
+    ///
+    /// # Errors
+    /// When the master cannot be reached.
+    pub async fn limits(&self) -> Result<Vec<LimitUse>, CallError> {
+        let pieces = self
+            .collect(|channel| async move { operator(channel).list_limits(v1::ListLimitsRequest {}).await })
+            .await?;
+        let uses = pieces.into_iter().flat_map(|piece| piece.limits).map(|wire| {
+            let v1::LimitUse { principal, limit, what, most, has, refused, in_bytes } = wire;
+            let principal = principal.map(read_principal).transpose()?;
+            Ok(LimitUse { principal, limit, what, most, has, refused, in_bytes })
+        });
+        uses.collect::<Result<_, _>>().map_err(|source| self.garbled(source))
     }
 
     /// Every task that has not ended and, if `ended`, the last ones that have.

@@ -96,6 +96,13 @@ pub(crate) fn median(samples: &[f64]) -> f64 {
     sorted[sorted.len() / 2]
 }
 
+/// The sample below which `part` of all lie.
+pub(crate) fn quantile(samples: &[f64], part: f64) -> f64 {
+    let mut sorted = samples.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted[(((sorted.len() - 1) as f64) * part).round() as usize]
+}
+
 /// Three significant digits, as far as they are before or near the point.
 fn digits(value: f64) -> String {
     match value.abs() {

@@ -5,11 +5,14 @@ mod against;
 mod decisions;
 mod executor;
 mod figure;
+mod flood;
 mod heartbeat;
 mod held;
 mod local;
 mod machine;
 mod processes;
+mod secure;
+mod secured;
 mod startup;
 mod tasks;
 
@@ -87,12 +90,25 @@ enum Group {
     Startup,
     /// Very many tasks: an agent that registers with a million, and `haggle ps` with 300,000.
     Held,
+    /// What TLS, certificates and tokens cost beside plain text on loopback.
+    Secure,
+    /// How late an honest framework's tasks are while one principal floods the master in each way that has a limit.
+    Flood,
     /// How late a message to an agent is answered while guests spin on every CPU.
     Heartbeat,
 }
 
 impl Group {
-    const ALL: [Self; 6] = [Self::Decisions, Self::Executor, Self::Tasks, Self::Startup, Self::Held, Self::Heartbeat];
+    const ALL: [Self; 8] = [
+        Self::Decisions,
+        Self::Executor,
+        Self::Tasks,
+        Self::Secure,
+        Self::Flood,
+        Self::Startup,
+        Self::Held,
+        Self::Heartbeat,
+    ];
     const EXECUTOR: [Self; 8] =
         [Self::Start, Self::Rate, Self::Overhead, Self::Density, Self::Crowd, Self::Kill, Self::Memory, Self::Peers];
     const TASKS: [Self; 3] = [Self::Latency, Self::Throughput, Self::Threads];
@@ -129,6 +145,8 @@ impl Group {
             Self::Threads => runtime()?.block_on(tasks::against_threads()),
             Self::Startup => runtime()?.block_on(startup::measure()),
             Self::Held => runtime()?.block_on(held::measure(effort)),
+            Self::Secure => runtime()?.block_on(secure::measure(effort)),
+            Self::Flood => runtime()?.block_on(flood::measure(effort)),
             Self::Heartbeat => runtime()?.block_on(heartbeat::measure()),
         }
     }

@@ -13,6 +13,7 @@
 //!   certificate that a master shows. [`Pins`] are those that the holder of a token believes, as they change.
 //! - [`Seal`] hides from etcd what several masters keep there.
 //! - [`PrivateFolder`] keeps what nobody else may read.
+//! - [`Strangers`] bounds connections on which nobody has been let in yet.
 //!
 //! Only TLS 1.3, only ring. Wherever a certificate is made or judged outside of a handshake, time is an argument.
 
@@ -34,6 +35,7 @@ mod private;
 mod request;
 mod seal;
 mod server;
+mod strangers;
 mod stream;
 mod token;
 mod trust;
@@ -56,6 +58,7 @@ pub use private::{PrivateFolder, PrivateFolderError};
 pub use request::{REQUEST_MAX, RequestError};
 pub use seal::{Seal, SealError, SealFileError};
 pub use server::{ServerCertificate, ServerIdentity, agent_of, server_config};
+pub use strangers::{LetIn, StrangerBounds, Strangers, Tally, Visit};
 pub use stream::Stream;
 pub use token::{Bearer, NotABearer, Secret, Token, TokenError, TokenId, TokenKind};
 pub use trust::{Trust, TrustError};

@@ -7,6 +7,7 @@ use std::env;
 use std::path::{Path, PathBuf};
 
 use tracing::debug;
+use zeroize::Zeroizing;
 
 use crate::{PrivateFolder, PrivateFolderError, Token, TokenId};
 
@@ -35,12 +36,28 @@ impl OwnerTokens {
         &self.0
     }
 
+    /// The file in which the token of a port is, as long as its master runs.
+    pub fn file(&self, port: u16) -> PathBuf {
+        self.0.join(name(port))
+    }
+
     /// Leaves the token of the master that listens on a port, in the place of one before. Nobody else can read it.
     ///
     /// # Errors
     /// When it cannot be written, or when others can enter the folder.
     pub fn publish(&self, port: u16, token: &Token) -> Result<(), PrivateFolderError> {
         PrivateFolder::open(&self.0)?.write(&name(port), token.text().as_bytes())
+    }
+
+    /// Leaves beside it the header by which a program without a library shows it, and says where: `curl -H @FILE` reads
+    /// it, so that the secret is on no command line. [`Self::remove`] removes it too.
+    ///
+    /// # Errors
+    /// As [`Self::publish`].
+    pub fn publish_header(&self, port: u16, token: &Token) -> Result<PathBuf, PrivateFolderError> {
+        let header = Zeroizing::new(format!("Authorization: {}\n", token.bearer().authorization().as_str()));
+        PrivateFolder::open(&self.0)?.write(&header_name(port), header.as_bytes())?;
+        Ok(self.0.join(header_name(port)))
     }
 
     /// The token of the master that listens on a port, if it is this user's. One that cannot be read is none; the log
@@ -78,12 +95,18 @@ impl OwnerTokens {
     /// # Errors
     /// When the file cannot be removed, or when others can enter the folder.
     pub fn remove(&self, port: u16) -> Result<(), PrivateFolderError> {
-        PrivateFolder::open(&self.0)?.remove(&name(port))
+        let folder = PrivateFolder::open(&self.0)?;
+        folder.remove(&header_name(port))?;
+        folder.remove(&name(port))
     }
 }
 
 fn name(port: u16) -> String {
     format!("{port}.token")
+}
+
+fn header_name(port: u16) -> String {
+    format!("{port}.header")
 }
 
 #[cfg(test)]
@@ -93,7 +116,7 @@ mod tests {
     use haggle_core::ClusterId;
 
     use super::*;
-    use crate::{Secret, TokenKind};
+    use crate::{Bearer, Secret, TokenKind};
 
     fn token() -> Token {
         Token {
@@ -135,6 +158,21 @@ mod tests {
         tokens.withdraw(5050, old.id).unwrap();
 
         assert_eq!(tokens.find(5050), Some(new));
+    }
+
+    #[test]
+    fn a_header_shows_the_token_and_goes_with_it() {
+        let above = tempfile::tempdir().unwrap();
+        let tokens = OwnerTokens::in_folder(above.path().join("masters"));
+        let token = token();
+
+        let file = tokens.publish_header(5050, &token).unwrap();
+
+        let line = std::fs::read_to_string(&file).unwrap();
+        let shown = line.strip_prefix("Authorization: ").unwrap().trim_end();
+        assert_eq!(Bearer::from_authorization(shown).unwrap(), token.bearer());
+        tokens.withdraw(5050, token.id).unwrap();
+        assert!(!file.exists());
     }
 
     #[cfg(unix)]

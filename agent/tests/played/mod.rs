@@ -174,7 +174,7 @@ impl Session {
     /// Orders in one message.
     pub(crate) async fn order_all(&self, orders: Vec<Order>) {
         let orders = orders.into_iter().map(|order| v1::AgentOrder { order: Some(order) }).collect();
-        self.orders.send(Ok(v1::AgentOrders { orders, epoch: self.epoch })).await.unwrap();
+        self.orders.send(Ok(v1::AgentOrders { orders, epoch: self.epoch, passes: Vec::new() })).await.unwrap();
     }
 
     /// Takes the agent in under this id.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use haggle_core::{Bytes, MilliCpu};
-use haggle_master::{LimitSetting, Limits};
+use haggle_master::{LimitSetting, Limits, PlacesSetting};
 
 use super::etcd::EtcdArgs;
 use super::tls::TlsArgs;
@@ -113,6 +113,10 @@ pub(crate) struct MasterArgs {
     /// How much one principal may have and do: a limit's NAME and a number, a size for bytes, or none; repeatable
     #[arg(long = "limit", value_name = "NAME=VALUE", long_help = limits())]
     pub(crate) limits: Vec<LimitSetting>,
+    /// How many of a KIND may be connected: agents, frameworks or operators, who are all others; repeatable [default:
+    /// agents=8192, frameworks=4096, operators=1024]
+    #[arg(long, value_name = "KIND=N")]
+    pub(crate) places: Vec<PlacesSetting>,
     /// Write down here who did or was refused what, a line of JSON each; never a secret
     #[arg(long, value_name = "FILE")]
     pub(crate) audit: Option<PathBuf>,

@@ -5,6 +5,7 @@ mod authority;
 mod daemon;
 mod etcd;
 mod operator;
+mod proxy;
 mod run;
 mod service;
 mod tls;
@@ -24,8 +25,9 @@ pub(crate) use authority::{CaArgs, CaCommand, RotateArgs};
 pub(crate) use daemon::{AgentArgs, LogArgs, LogFormat, MasterArgs, ModuleArgs, UpArgs};
 pub(crate) use etcd::Unreadable;
 pub(crate) use operator::{
-    AgentsArgs, AgentsCommand, GoneArgs, KillArgs, ListArgs, LogsArgs, PsArgs, RemoveArgs, WatchArgs,
+    AgentsArgs, AgentsCommand, GoneArgs, KillArgs, LimitsArgs, ListArgs, LogsArgs, PsArgs, RemoveArgs, WatchArgs,
 };
+pub(crate) use proxy::ProxyArgs;
 pub(crate) use run::{BuildArgs, InspectArgs, RunArgs};
 pub(crate) use service::{Daemon, InstallArgs, ServiceArgs, ServiceCommand};
 
@@ -165,6 +167,7 @@ pub(crate) enum Command {
     Roles(ListArgs),
     /// List the open offers
     Offers(ListArgs),
+    Limits(LimitsArgs),
     Logs(LogsArgs),
     Kill(KillArgs),
     Watch(WatchArgs),
@@ -172,6 +175,7 @@ pub(crate) enum Command {
     Ca(CaArgs),
     Login(LoginArgs),
     Context(ContextArgs),
+    Proxy(ProxyArgs),
     /// Say who you are to the cluster, and what told so
     Whoami(ListArgs),
 }

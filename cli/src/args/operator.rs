@@ -25,6 +25,24 @@ pub(crate) struct ListArgs {
     pub(crate) json: bool,
 }
 
+/// List what is limited: how high, how much there is, and how often more was wanted
+///
+/// Of each principal that was heard of lately or has frameworks, and of what all of them share at the master that leads. Who
+/// may not see everybody sees itself. `haggle master --limit` and `--places` set them.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  haggle limits                            what is in use, or was refused
+  haggle limits --all                      every limit of everybody
+  haggle limits --all --json | jq -r 'select(.refused > 0) | [.principal, .limit, .refused] | @tsv'")]
+pub(crate) struct LimitsArgs {
+    /// Also those of which there is nothing, and of which nothing was refused
+    #[arg(long, short)]
+    pub(crate) all: bool,
+    #[command(flatten)]
+    pub(crate) list: ListArgs,
+}
+
 /// List the agents: what they have, and how much of it is used
 #[derive(Args, Debug)]
 #[command(

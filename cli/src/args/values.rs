@@ -193,12 +193,20 @@ pub(super) fn listen(text: &str) -> Result<SocketAddr, String> {
 
 /// The same, on loopback.
 pub(super) fn listen_on_loopback(text: &str) -> Result<SocketAddr, String> {
+    on_loopback(text, "haggle up is for this machine alone, and listens on loopback; others join a haggle master")
+}
+
+/// The same for a proxy.
+pub(super) fn proxy_on_loopback(text: &str) -> Result<SocketAddr, String> {
+    on_loopback(
+        text,
+        "haggle proxy speaks plain text, and so listens on loopback alone; others log in to the master itself",
+    )
+}
+
+fn on_loopback(text: &str, else_why: &str) -> Result<SocketAddr, String> {
     let address = listen(text)?;
-    if address.ip().to_canonical().is_loopback() {
-        Ok(address)
-    } else {
-        Err("haggle up is for this machine alone, and listens on loopback; others join a haggle master".into())
-    }
+    if address.ip().to_canonical().is_loopback() { Ok(address) } else { Err(else_why.to_owned()) }
 }
 
 /// A list of attributes or variables in which every name occurs once.

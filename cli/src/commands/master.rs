@@ -1,6 +1,6 @@
 //! `haggle master`.
 
-use haggle_master::{Config, FirstTokens, Master};
+use haggle_master::{Config, FirstTokens, Master, PlacesSetting};
 use haggle_tls::OwnerTokens;
 use tracing::info;
 
@@ -14,6 +14,7 @@ use crate::{logging, output, state};
 pub(super) async fn run(args: MasterArgs) -> Verdict {
     without_duplicates("--weight", args.weights.iter().map(|(role, _)| role.as_str()))?;
     without_duplicates("--limit", args.limits.iter().map(|setting| setting.limit.name()))?;
+    without_duplicates("--places", args.places.iter().map(PlacesSetting::kind))?;
     logging::start(&args.log, "info")?;
     let mut signals = Signals::catch().map_err(CommandError::Signals)?;
 
@@ -23,6 +24,7 @@ pub(super) async fn run(args: MasterArgs) -> Verdict {
     config.several = args.etcd.several()?;
     config.audit = args.audit;
     args.limits.into_iter().for_each(|setting| config.limits.set(setting));
+    args.places.into_iter().for_each(|setting| config.places.set(setting));
     // So that the same user's commands are let in.
     config.owner_tokens = OwnerTokens::of_user();
     config.state = args.state.or_else(|| state::master().filter(|_| config.several.is_none() && !args.temporary));

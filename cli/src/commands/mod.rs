@@ -9,10 +9,12 @@ mod follow;
 mod frameworks;
 mod inspect;
 mod kill;
+mod limits;
 mod login;
 mod logs;
 mod master;
 mod offers;
+mod proxy;
 mod ps;
 mod roles;
 mod run;
@@ -72,11 +74,13 @@ fn ask(target: &Target, command: Command) -> Verdict {
         Command::Frameworks(args) => on_this_thread(frameworks::run(target, args)),
         Command::Roles(args) => on_this_thread(roles::run(target, args)),
         Command::Offers(args) => on_this_thread(offers::run(target, args)),
+        Command::Limits(args) => on_this_thread(limits::run(target, args)),
         Command::Logs(args) => on_this_thread(logs::run(target, args)),
         Command::Kill(args) => on_this_thread(kill::run(target, args)),
         Command::Watch(args) => on_this_thread(watch::run(target, args)),
         Command::Ca(args) => on_this_thread(ca::run(target, args)),
         Command::Token(args) => on_this_thread(token::run(target, args)),
+        Command::Proxy(args) => logged(on_threads(CLUSTER_THREADS, proxy::run(target, args))),
         Command::Whoami(args) => on_this_thread(whoami::run(target, args)),
         other => unreachable!("{other:?} asks no cluster"),
     }

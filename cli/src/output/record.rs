@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use haggle_core::cluster::{AgentView, Announcement, FrameworkView, OfferView, TaskView};
 use haggle_core::{Exceeded, Reason, Resources, TaskState, TaskStatus, Usage};
-use haggle_sdk::{RoleInfo, TokenInfo};
+use haggle_sdk::{LimitUse, RoleInfo, TokenInfo};
 use serde::Serialize;
 
 use crate::contexts::Context;
@@ -109,6 +109,33 @@ impl From<&RoleInfo> for RoleRecord {
             frameworks: role.frameworks,
             allocated: (&role.allocated).into(),
             share: role.share,
+        }
+    }
+}
+
+#[derive(Serialize)]
+pub(crate) struct LimitRecord {
+    /// `null`: of everybody together.
+    principal: Option<String>,
+    kind: Option<String>,
+    limit: String,
+    has: u64,
+    /// `null`: none.
+    most: Option<u64>,
+    refused: u64,
+    bytes: bool,
+}
+
+impl From<&LimitUse> for LimitRecord {
+    fn from(one: &LimitUse) -> Self {
+        Self {
+            principal: one.principal.as_ref().map(|who| who.name.clone()),
+            kind: one.principal.as_ref().map(|who| who.kind.to_string()),
+            limit: one.limit.clone(),
+            has: one.has,
+            most: one.most,
+            refused: one.refused,
+            bytes: one.in_bytes,
         }
     }
 }

@@ -71,11 +71,11 @@ table! {
     Acknowledge    ""                    "acknowledge updates"          [All, All, Own, No,  No,  No,  No];
     Reconcile      ""                    "ask where tasks stand"        [All, All, Own, No,  No,  No,  No];
     Teardown       ""                    "tear a framework down"        [All, All, Own, No,  No,  No,  No];
-    // Artifacts. What an agent's tasks name is not known to the master after a failover, so an agent has all that it
-    // can name: a digest cannot be guessed.
+    // Artifacts. What an agent's tasks name is not known to the master after a failover, so an agent shows what it was
+    // given with the launch.
     Upload         "Artifacts/Upload"    "upload artifacts"             [All, All, Own, No,  No,  No,  No];
-    Download       "Artifacts/Download"  "download artifacts"           [All, All, Own, No,  All, No,  No];
-    Stat           "Artifacts/Stat"      "ask for artifacts"            [All, All, Own, No,  All, No,  No];
+    Download       "Artifacts/Download"  "download artifacts"           [All, All, Own, No,  Own, No,  No];
+    Stat           "Artifacts/Stat"      "ask for artifacts"            [All, All, Own, No,  Own, No,  No];
     // Operators
     GetMaster      "Operator/GetMaster"  "ask what the master is"       [All, All, All, All, All, No,  No];
     WhoAmI         "Operator/WhoAmI"     "ask who it is"                [All, All, All, All, All, No,  No];
@@ -86,6 +86,7 @@ table! {
     ListTasks      "Operator/ListTasks"  "list tasks"                   [All, All, Own, Own, No,  No,  No];
     Watch          "Operator/Watch"      "watch what happens"           [All, All, Own, Own, No,  No,  No];
     ReadLog        "Operator/ReadLog"    "read the output of tasks"     [All, All, Own, Own, No,  No,  No];
+    ListLimits     "Operator/ListLimits" "list limits"                  [All, All, Own, Own, Own, No,  No];
     KillTask       "Operator/KillTask"   "kill tasks"                   [All, All, Own, No,  No,  No,  No];
     MarkAgentGone  "Operator/MarkAgentGone" "declare agents gone"       [All, All, No,  No,  No,  No,  No];
     RemoveAgent    "Operator/RemoveAgent" "remove agents"               [All, All, No,  No,  No,  No,  No];

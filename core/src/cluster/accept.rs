@@ -108,7 +108,12 @@ pub(super) fn accept(
                 has += 1;
                 launch(state, framework, agent, task, out);
             }
-            Err(why) => report(session, task.id, &why, out),
+            Err(why) => {
+                if let NotLaunched::TooManyOfPrincipal { principal, .. } = &why {
+                    state.principals.note_dropped(principal);
+                }
+                report(session, task.id, &why, out);
+            }
         }
     }
     if !left.is_empty() {

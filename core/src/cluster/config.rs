@@ -32,6 +32,8 @@ pub struct Config {
     pub frameworks: usize,
     /// Frameworks of one principal that are known. More are turned away. The owner's are not bounded.
     pub frameworks_per_principal: usize,
+    /// Roles in which the frameworks of one principal are. A further one is turned away. The owner's are not bounded.
+    pub roles_per_principal: usize,
     /// Tasks of one principal's frameworks together that run, or whose end they have not acknowledged. More are dropped at
     /// once. The owner's are not bounded.
     pub tasks_per_principal: usize,
@@ -66,6 +68,8 @@ impl Default for Config {
             frameworks: 10_000,
             // A tenth of all of them.
             frameworks_per_principal: 1_000,
+            // A role for each team of a large company. Each has its place in the ranking.
+            roles_per_principal: 100,
             // What one framework may have: having many frameworks brings nobody more.
             tasks_per_principal: 1_000_000,
             // Twenty times what one machine has been seen to hold. An agent that names more makes them up.

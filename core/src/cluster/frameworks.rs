@@ -14,7 +14,7 @@ use super::sessions::Peer;
 use super::state::{Framework, Link, State};
 use super::timers::Timer;
 use super::{offers, reconcile, updates};
-use crate::access::{Tenant, Verb};
+use crate::access::{Principal, Tenant, Verb};
 use crate::id::{AgentId, FrameworkId, Member, SessionId, TaskId, UpdateId};
 use crate::lifecycle::TaskEvent;
 use crate::planted::{self, Bug};
@@ -43,6 +43,7 @@ pub(super) fn subscribe(
         if has >= most && !who.is_owner() {
             return Err(Refusal::TooManyFrameworks { who, most, has });
         }
+        check_roles(state, &who, None, &info.role)?;
         match state.frameworks.len() < state.config.frameworks {
             true => join(state, session, who.name, info, out),
             false => {
@@ -54,6 +55,7 @@ pub(super) fn subscribe(
     if cluster != state.cluster && !planted::is(Bug::ClusterNotChecked) {
         turn_away(session, of_another_cluster(state, &id.to_string(), &cluster.to_string()), out);
     } else if state.frameworks.get(&id).is_some_and(|known| who.may(Verb::Subscribe, &known.tenant)) {
+        check_roles(state, &who, Some(id), &info.role)?;
         come_back(state, now, session, id, info, out);
     } else if id.0 > state.last_framework || id.0 == 0 {
         turn_away(session, format!("{} never gave the id {id}: subscribe without one", state.cluster), out);
@@ -62,6 +64,24 @@ pub(super) fn subscribe(
         turn_away(session, "framework has been removed".to_string(), out);
     }
     Ok(())
+}
+
+/// Makes sure that a framework in this role leaves its principal in no more roles than it may be in. `same` is the framework
+/// when it is known already.
+fn check_roles(state: &State, who: &Principal, same: Option<FrameworkId>, role: &str) -> Result<(), Refusal> {
+    let principal = same.map_or(&who.name, |id| &state.frameworks[&id].tenant.principal);
+    let most = state.config.roles_per_principal;
+    let own = state.principals.frameworks(principal);
+    // With fewer frameworks than roles nothing need be counted.
+    if own.len() < most || who.is_owner() || **principal == *Principal::OWNER {
+        return Ok(());
+    }
+    let others = own.iter().filter(|id| same != Some(**id));
+    let roles: BTreeSet<&str> = others.map(|id| &*state.frameworks[id].tenant.role).collect();
+    if roles.len() < most || roles.contains(role) {
+        return Ok(());
+    }
+    Err(Refusal::TooManyRoles { who: who.clone(), most, has: roles.len(), role: role.to_string() })
 }
 
 /// Takes the framework's place at the table away for now. It is removed when it is not back in time.

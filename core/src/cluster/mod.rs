@@ -41,7 +41,7 @@ pub use effect::{
     AgentOrder, AgentRecord, Announcement, Change, Effect, FrameworkEvent, FrameworkRecord, Recovered, Rejection,
 };
 pub use refusal::Refusal;
-pub use view::{AgentView, Counts, FrameworkView, OfferView, RoleView, TaskView};
+pub use view::{AgentView, Counts, FrameworkView, OfferView, PrincipalView, RoleView, TaskView};
 pub use views::{Page, TaskCursor};
 
 use crate::access::Verb;

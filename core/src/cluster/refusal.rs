@@ -27,6 +27,21 @@ pub enum Refusal {
         /// How many it has.
         has: usize,
     },
+    /// A principal's frameworks are in as many roles as they may be.
+    #[error(
+        "{who} is at its limit roles={most}: it has {has}, and for {role:?} needs its frameworks in another one to end, or the \
+         master a higher --limit"
+    )]
+    TooManyRoles {
+        /// Whose they are.
+        who: Principal,
+        /// In how many they may be.
+        most: usize,
+        /// In how many they are.
+        has: usize,
+        /// The one that is too many.
+        role: String,
+    },
     /// Nobody said who is at the other end.
     #[error("{0} was never announced, or was closed")]
     NotConnected(SessionId),

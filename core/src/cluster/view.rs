@@ -1,6 +1,7 @@
 //! What an operator sees: copies, so that nobody holds on to the state.
 
 use alloc::string::String;
+use alloc::sync::Arc;
 
 use crate::agent::AgentInfo;
 use crate::cluster::command::FrameworkInfo;
@@ -89,6 +90,21 @@ pub struct TaskView {
     pub resources: Resources,
     /// The last that was said of it.
     pub status: TaskStatus,
+}
+
+/// What a principal that has frameworks has of what the cluster counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PrincipalView {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its frameworks, connected or to come back.
+    pub frameworks: usize,
+    /// The roles that these are in.
+    pub roles: usize,
+    /// Tasks that run, or whose end is not acknowledged.
+    pub tasks: usize,
+    /// Tasks that were dropped since it had too many, as long as it has frameworks.
+    pub dropped: u64,
 }
 
 /// How much a master holds in mind. Each of these has a bound in [`Config`](super::Config) or beside its code.

@@ -1,13 +1,15 @@
 //! What an operator sees of the state.
 
+use alloc::collections::BTreeSet;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Bound;
 
 use super::Cluster;
+use super::principals::Owned;
 use super::state::{Agent, Framework, Link, OpenOffer, Presence, State, Task};
-use super::view::{AgentView, Counts, FrameworkView, OfferView, RoleView, TaskView};
+use super::view::{AgentView, Counts, FrameworkView, OfferView, PrincipalView, RoleView, TaskView};
 use crate::access::{Principal, Tenant, TokenId, TokenRecord, Verb};
 use crate::allocator::RoleStanding;
 use crate::id::{AgentId, FrameworkId, OfferId, SessionId, TaskId};
@@ -94,6 +96,25 @@ impl Cluster {
             let tenant = &state.frameworks[&offer.framework].tenant;
             who.may(Verb::ListOffers, tenant).then(|| offer_view(id, offer))
         })
+    }
+
+    /// Of the principals that have frameworks, those behind `after`, the next `max` by name.
+    pub fn principals_page(&self, after: Option<&str>, max: usize) -> Page<PrincipalView, Arc<str>> {
+        let state = &self.state;
+        let mut last = None;
+        let view = |(at, (name, owned)): (usize, (&Arc<str>, &Owned))| {
+            last = (at + 1 == max).then(|| Arc::clone(name));
+            let roles: BTreeSet<&str> = owned.frameworks.iter().map(|id| &*state.frameworks[id].tenant.role).collect();
+            PrincipalView {
+                name: Arc::clone(name),
+                frameworks: owned.frameworks.len(),
+                roles: roles.len(),
+                tasks: state.tasks_of_principal(name),
+                dropped: owned.dropped,
+            }
+        };
+        let page = state.principals.iter_after(after).take(max).enumerate().map(view).collect();
+        (page, last)
     }
 
     /// Of the tokens behind `after`, the next `max` by id, used-up and revoked ones among them.

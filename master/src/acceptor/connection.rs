@@ -1,4 +1,4 @@
-//! One connection, in plain text or not, and who is at its other end.
+//! One connection, and who is at its other end.
 
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
@@ -6,15 +6,15 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use haggle_core::AgentId;
-use haggle_tls::Fingerprint;
+use haggle_tls::{Fingerprint, LetIn, Strangers, Visit};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, watch};
-use tokio_rustls::server::TlsStream;
 use tonic::transport::server::Connected;
 
 use super::Secured;
-use crate::limits::Counted;
+use super::stream::Stream;
+use super::unfinished::Source;
+use crate::limits::{Counted, Seat};
 
 /// Who is at the other end of a connection, as far as the connection tells. An extension of every request.
 #[derive(Clone, Debug)]
@@ -26,6 +26,10 @@ pub(crate) struct Remote {
     pub(crate) signer: Option<Signer>,
     /// For whom the connection is counted.
     pub(crate) counted: Counted,
+    /// Hears that somebody was let in on it.
+    pub(crate) let_in: LetIn,
+    /// The place that it takes then.
+    pub(crate) seat: Seat,
 }
 
 /// Who has signed the certificate of a connection.
@@ -45,26 +49,31 @@ impl Signer {
 /// A connection that holds its place among all of them.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    stream: Stream,
+    stream: Visit<Stream>,
     remote: Remote,
     _place: OwnedSemaphorePermit,
 }
 
+/// A connection that may be used, and on which nobody has been let in yet.
 #[derive(Debug)]
-enum Stream {
-    Plain(TcpStream),
-    /// Its buffers make it large.
-    Secured(Box<TlsStream<TcpStream>>),
+pub(super) struct Finished {
+    pub(super) stream: Stream,
+    pub(super) address: SocketAddr,
+    /// The agent that its certificate names.
+    pub(super) agent: Option<AgentId>,
+    /// Who has signed that.
+    pub(super) signer: Option<Signer>,
+    pub(super) place: OwnedSemaphorePermit,
 }
 
-impl Connection {
-    pub(super) fn plain(stream: TcpStream, address: SocketAddr, place: OwnedSemaphorePermit) -> Self {
-        let remote = Remote { address, agent: None, signer: None, counted: Counted::default() };
-        Self { stream: Stream::Plain(stream), remote, _place: place }
-    }
-
-    pub(super) fn secured(stream: TlsStream<TcpStream>, remote: Remote, place: OwnedSemaphorePermit) -> Self {
-        Self { stream: Stream::Secured(Box::new(stream)), remote, _place: place }
+impl Finished {
+    /// It is served from now on.
+    pub(super) fn watched(self, strangers: &mut Strangers<Source>) -> Connection {
+        let Self { stream, address, agent, signer, place } = self;
+        let stream = strangers.watch(Source::of(address.ip()), stream);
+        let (counted, let_in, seat) = (Counted::default(), stream.let_in(), Seat::default());
+        let remote = Remote { address, agent, signer, counted, let_in, seat };
+        Connection { stream, remote, _place: place }
     }
 }
 
@@ -78,33 +87,21 @@ impl Connected for Connection {
 
 impl AsyncRead for Connection {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match &mut self.stream {
-            Stream::Plain(stream) => Pin::new(stream).poll_read(context, into),
-            Stream::Secured(stream) => Pin::new(stream).poll_read(context, into),
-        }
+        Pin::new(&mut self.stream).poll_read(context, into)
     }
 }
 
 impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, from: &[u8]) -> Poll<io::Result<usize>> {
-        match &mut self.stream {
-            Stream::Plain(stream) => Pin::new(stream).poll_write(context, from),
-            Stream::Secured(stream) => Pin::new(stream).poll_write(context, from),
-        }
+        Pin::new(&mut self.stream).poll_write(context, from)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.stream {
-            Stream::Plain(stream) => Pin::new(stream).poll_flush(context),
-            Stream::Secured(stream) => Pin::new(stream).poll_flush(context),
-        }
+        Pin::new(&mut self.stream).poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.stream {
-            Stream::Plain(stream) => Pin::new(stream).poll_shutdown(context),
-            Stream::Secured(stream) => Pin::new(stream).poll_shutdown(context),
-        }
+        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 
     fn poll_write_vectored(
@@ -112,16 +109,10 @@ impl AsyncWrite for Connection {
         context: &mut Context<'_>,
         from: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match &mut self.stream {
-            Stream::Plain(stream) => Pin::new(stream).poll_write_vectored(context, from),
-            Stream::Secured(stream) => Pin::new(stream).poll_write_vectored(context, from),
-        }
+        Pin::new(&mut self.stream).poll_write_vectored(context, from)
     }
 
     fn is_write_vectored(&self) -> bool {
-        match &self.stream {
-            Stream::Plain(stream) => stream.is_write_vectored(),
-            Stream::Secured(stream) => stream.is_write_vectored(),
-        }
+        self.stream.is_write_vectored()
     }
 }

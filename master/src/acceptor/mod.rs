@@ -4,16 +4,18 @@
 mod complaints;
 mod connection;
 mod places;
+mod stream;
 mod unfinished;
 
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
-use futures_util::Stream;
+use futures_util::Stream as Sequence;
 use futures_util::stream::unfold;
-use haggle_tls::{Authorities, agent_of};
+use haggle_tls::{Authorities, StrangerBounds, Strangers, agent_of};
 use rustls::ServerConfig;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -23,12 +25,15 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tracing::{debug, warn};
 
-use crate::limits::Counted;
+use crate::limits::{Door, LOBBY};
 
 use complaints::Complaints;
+use connection::Finished;
+use stream::Stream;
 use unfinished::{Source, Unfinished};
 
 pub(crate) use connection::{Connection, Remote, Signer};
+pub(crate) use places::given;
 
 /// How long to wait when the system has no descriptor left. Without, accepting would spin.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -42,11 +47,23 @@ pub(crate) struct Limits {
     pub(crate) unfinished: usize,
     /// Handshakes at once from one address. More are turned away, so that one address never fills the rest.
     pub(crate) from_one: usize,
+    /// Connections whose handshakes are over, or that have none, and on which nobody was let in yet.
+    pub(crate) strangers: StrangerBounds,
+    /// All connections at once; more wait to be accepted.
+    pub(crate) all: usize,
 }
 
-impl Default for Limits {
-    fn default() -> Self {
-        Self { handshake: Duration::from_secs(5), unfinished: 1_000, from_one: 64 }
+impl Limits {
+    /// As they are with so many connections in all.
+    pub(crate) fn of(all: usize) -> Self {
+        Self {
+            handshake: Duration::from_secs(5),
+            unfinished: 1_000,
+            from_one: 64,
+            // Whoever may come in asks for something at once. Many agents may share one address, behind NAT.
+            strangers: StrangerBounds { all: LOBBY, from_one: LOBBY / 2, within: Duration::from_secs(30) },
+            all,
+        }
     }
 }
 
@@ -63,21 +80,24 @@ pub(crate) fn accept(
     listener: TcpListener,
     secured: Option<watch::Receiver<Secured>>,
     limits: Limits,
-) -> impl Stream<Item = io::Result<Connection>> {
+    door: Door,
+) -> impl Sequence<Item = io::Result<Connection>> {
     let acceptor = Acceptor {
         listener,
-        room: Arc::new(Semaphore::new(places::given())),
+        room: Arc::new(Semaphore::new(limits.all)),
         secured,
         limits,
         handshakes: JoinSet::new(),
         unfinished: Unfinished::new(limits.unfinished, limits.from_one),
+        strangers: Strangers::new(limits.strangers, door.strangers.clone()),
         complaints: Complaints::default(),
+        door,
     };
     unfold(acceptor, |mut acceptor| async move { Some((acceptor.next().await, acceptor)) })
 }
 
 /// What a handshake with this address came to.
-type Outcome = (SocketAddr, Result<Connection, Stranger>);
+type Outcome = (SocketAddr, Result<Finished, Stranger>);
 
 struct Acceptor {
     listener: TcpListener,
@@ -86,7 +106,9 @@ struct Acceptor {
     limits: Limits,
     handshakes: JoinSet<Outcome>,
     unfinished: Unfinished<Id, AbortHandle>,
+    strangers: Strangers<Source>,
     complaints: Complaints,
+    door: Door,
 }
 
 impl Acceptor {
@@ -94,8 +116,8 @@ impl Acceptor {
         loop {
             tokio::select! {
                 Some(outcome) = self.handshakes.join_next_with_id() => {
-                    if let Some(connection) = self.shaken(outcome) {
-                        return Ok(connection);
+                    if let Some(finished) = self.shaken(outcome) {
+                        return Ok(finished.watched(&mut self.strangers));
                     }
                 }
                 (stream, address, place) = dialled(&self.listener, &self.room) => {
@@ -105,7 +127,11 @@ impl Acceptor {
                         continue;
                     }
                     match self.secured.clone() {
-                        None => return Ok(Connection::plain(stream, address, place)),
+                        None => {
+                            let stream = Stream::Plain(stream);
+                            let finished = Finished { stream, address, agent: None, signer: None, place };
+                            return Ok(finished.watched(&mut self.strangers));
+                        }
                         Some(secured) => self.shake(stream, address, place, secured),
                     }
                 }
@@ -123,6 +149,7 @@ impl Acceptor {
     ) {
         let source = Source::of(address.ip());
         if !self.unfinished.has_room(source) {
+            self.door.turned_away.fetch_add(1, Ordering::Relaxed);
             let max = self.limits.from_one;
             self.complaints.say(
                 Instant::now(),
@@ -139,12 +166,13 @@ impl Acceptor {
             (address, outcome.unwrap_or(Err(Stranger::Slow(within))))
         });
         if let Some(slowest) = self.unfinished.insert(task.id(), source, task) {
+            self.door.turned_away.fetch_add(1, Ordering::Relaxed);
             slowest.abort();
         }
     }
 
     /// The connection of a handshake that has ended, if it ended well.
-    fn shaken(&mut self, outcome: Result<(Id, Outcome), JoinError>) -> Option<Connection> {
+    fn shaken(&mut self, outcome: Result<(Id, Outcome), JoinError>) -> Option<Finished> {
         match outcome {
             Ok((id, (address, outcome))) => {
                 self.unfinished.remove(&id);
@@ -183,7 +211,7 @@ async fn handshake(
     address: SocketAddr,
     place: OwnedSemaphorePermit,
     changing: watch::Receiver<Secured>,
-) -> Result<Connection, Stranger> {
+) -> Result<Finished, Stranger> {
     /// What every connection in TLS begins with.
     const HANDSHAKE: u8 = 0x16;
     let mut first = [0];
@@ -207,7 +235,7 @@ async fn handshake(
     let certificate = agent.and(shown).and_then(<[_]>::first);
     let authority = certificate.and_then(|certificate| secured.authorities.signer(certificate, SystemTime::now()));
     let signer = authority.map(|authority| Signer { authority, secured: changing });
-    Ok(Connection::secured(stream, Remote { address, agent, signer, counted: Counted::default() }, place))
+    Ok(Finished { stream: Stream::Secured(Box::new(stream)), address, agent, signer, place })
 }
 
 /// Lets the other end hear why its handshake failed, which was written already: a connection that is closed while something

@@ -2,44 +2,39 @@
 
 use tracing::warn;
 
-use crate::handle::SESSIONS;
-
-/// Connections at once; more wait to be accepted. As many as there may be sessions, and some, so that operators get in too.
-const CONNECTIONS_MAX: usize = SESSIONS + 1_024;
-
 /// Descriptors that are kept for everything but connections of peers: 128 artifacts that are read or written, the
 /// registry, the masters among each other. Other parts of the process may have some, too.
 const OTHER_DESCRIPTORS: usize = 512;
 
-/// As many as the system lets this process have.
-pub(super) fn given() -> usize {
-    let places = places(descriptors());
-    if places < CONNECTIONS_MAX {
+/// As many of these as the system lets this process have.
+pub(crate) fn given(wanted: usize) -> usize {
+    let places = places(wanted, descriptors(wanted));
+    if places < wanted {
         warn!(
-            "the system allows this process {places} connections, {CONNECTIONS_MAX} are wanted: raise its limit of open files"
+            "the system allows this process {places} connections, {wanted} are wanted: raise its limit of open files"
         );
     }
     places
 }
 
 /// So many connections leave the rest of the descriptors to others.
-fn places(descriptors: Option<u64>) -> usize {
+fn places(wanted: usize, descriptors: Option<u64>) -> usize {
     let descriptors = descriptors.and_then(|descriptors| usize::try_from(descriptors).ok()).unwrap_or(usize::MAX);
     // With few, half of them: a master that takes nobody is of no use.
     let others = OTHER_DESCRIPTORS.min(descriptors / 2);
-    (descriptors - others).min(CONNECTIONS_MAX)
+    (descriptors - others).min(wanted)
 }
 
 /// Asks the system for as many descriptors as this process may come to need, and says how many it has; `None` where that is
 /// not limited.
 #[cfg(unix)]
-fn descriptors() -> Option<u64> {
+fn descriptors(connections: usize) -> Option<u64> {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
     /// What some systems give at most, whatever else they say: macOS's `OPEN_MAX`.
     const AT_MOST_SOMEWHERE: u64 = 10_240;
 
-    let wanted = (CONNECTIONS_MAX + OTHER_DESCRIPTORS) as u64;
+    let wanted = (connections + OTHER_DESCRIPTORS) as u64;
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let has = current?;
     let mut raised = [wanted, AT_MOST_SOMEWHERE].into_iter().filter_map(|soft| {
@@ -52,7 +47,7 @@ fn descriptors() -> Option<u64> {
 }
 
 #[cfg(not(unix))]
-fn descriptors() -> Option<u64> {
+fn descriptors(_: usize) -> Option<u64> {
     None
 }
 
@@ -60,17 +55,18 @@ fn descriptors() -> Option<u64> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn there_is_a_connection_for_every_session_where_the_system_gives_descriptors() {
-        let plenty = (CONNECTIONS_MAX + OTHER_DESCRIPTORS) as u64;
+    const WANTED: usize = 13_312;
 
-        assert!([None, Some(u64::MAX), Some(plenty)].into_iter().all(|given| places(given) == CONNECTIONS_MAX));
-        assert!(places(Some(plenty)) > SESSIONS);
+    #[test]
+    fn there_is_a_connection_for_everybody_where_the_system_gives_descriptors() {
+        let plenty = (WANTED + OTHER_DESCRIPTORS) as u64;
+
+        assert!([None, Some(u64::MAX), Some(plenty)].into_iter().all(|given| places(WANTED, given) == WANTED));
     }
 
     #[test]
     fn where_it_gives_few_some_are_left_for_everything_else() {
-        assert_eq!([10_240, 1_024, 256].map(|given| places(Some(given))), [9_728, 512, 128]);
+        assert_eq!([10_240, 1_024, 256].map(|given| places(WANTED, Some(given))), [9_728, 512, 128]);
     }
 
     #[cfg(unix)]
@@ -78,11 +74,11 @@ mod tests {
     fn as_many_descriptors_as_may_be_are_asked_for() {
         use rustix::process::{Resource, getrlimit};
 
-        let given = descriptors();
+        let given = descriptors(WANTED);
 
         let limit = getrlimit(Resource::Nofile);
         assert_eq!(given, limit.current);
-        let wanted = (CONNECTIONS_MAX + OTHER_DESCRIPTORS) as u64;
+        let wanted = (WANTED + OTHER_DESCRIPTORS) as u64;
         let enough = limit.maximum.map_or(wanted, |maximum| maximum.min(wanted));
         assert!(cfg!(not(target_os = "linux")) || limit.current.is_none_or(|current| current >= enough));
     }

@@ -13,7 +13,13 @@ use super::*;
 const CLUSTER: ClusterId = ClusterId(0xc1);
 
 /// Above every handshake that these tests make, on a machine that is busy.
-const PATIENT: Limits = Limits { handshake: Duration::from_secs(60), unfinished: 1_000, from_one: 64 };
+const PATIENT: Limits = Limits {
+    handshake: Duration::from_secs(60),
+    unfinished: 1_000,
+    from_one: 64,
+    strangers: StrangerBounds { all: 1_000, from_one: 64, within: Duration::from_secs(60) },
+    all: 1_000,
+};
 
 struct Port {
     address: SocketAddr,
@@ -30,7 +36,7 @@ impl Port {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (_, secured) = watch::channel(Secured { config, authorities: Arc::clone(&authorities) });
-        let accepted = accept(listener, Some(secured), limits).boxed();
+        let accepted = accept(listener, Some(secured), limits, Door::default()).boxed();
         Self { address, authorities, accepted }
     }
 
@@ -159,11 +165,51 @@ async fn half_open_connections_keep_nobody_else_out() {
 async fn in_plain_text_everybody_gets_in_and_nobody_is_known() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let mut accepted = accept(listener, None, PATIENT).boxed();
+    let mut accepted = accept(listener, None, PATIENT, Door::default()).boxed();
 
     let (connection, stream) = tokio::join!(accepted.next(), TcpStream::connect(address));
 
     let local = stream.unwrap().local_addr().unwrap();
     let remote = connection.unwrap().unwrap().connect_info();
     assert_eq!((remote.address, remote.agent), (local, None));
+}
+
+#[tokio::test]
+async fn a_finished_connection_on_which_nobody_is_let_in_ends_and_another_one_lasts() {
+    let strangers = StrangerBounds { within: Duration::from_millis(50), ..PATIENT.strangers };
+    let mut port = Port::open(Limits { strangers, ..PATIENT }).await;
+    let connector = Connector::new(&port.trust(), None).unwrap();
+    let port_number = port.address.port();
+    let mut next = async || {
+        let (accepted, stream) = tokio::join!(port.accepted.next(), connector.dial("127.0.0.1", port_number));
+        (accepted.unwrap().unwrap(), stream.unwrap())
+    };
+    let (mut stranger, _held) = next().await;
+    let (mut known, mut far) = next().await;
+    known.connect_info().let_in.note();
+
+    let ended = stranger.read_u8().await.unwrap_err();
+
+    assert!(ended.to_string().contains("nobody was let in on this connection within 50ms"), "{ended}");
+    far.write_all(b"x").await.unwrap();
+    far.flush().await.unwrap();
+    assert_eq!(known.read_u8().await.unwrap(), b'x');
+}
+
+#[tokio::test]
+async fn finished_connections_of_one_address_make_room_for_the_next() {
+    let strangers = StrangerBounds { from_one: 2, ..PATIENT.strangers };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut accepted = accept(listener, None, Limits { strangers, ..PATIENT }, Door::default()).boxed();
+    let (mut near, mut far) = (Vec::new(), Vec::new());
+    for _ in 0..3 {
+        let (connection, stream) = tokio::join!(accepted.next(), TcpStream::connect(address));
+        near.push(connection.unwrap().unwrap());
+        far.push(stream.unwrap());
+    }
+
+    assert!(near[0].read_u8().await.is_err());
+    far[1].write_all(b"x").await.unwrap();
+    assert_eq!(near[1].read_u8().await.unwrap(), b'x');
 }

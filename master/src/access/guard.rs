@@ -19,7 +19,7 @@ use tower::Service;
 use super::{Caller, Known, Owner, wall_clock_ms};
 use crate::acceptor::{Remote, Signer};
 use crate::audit::{Audit, Entry};
-use crate::limits::{Limiter, held};
+use crate::limits::{House, Limiter, Place, held};
 
 /// What somebody is told who shows nothing.
 const NOBODY: &str = "this master lets nobody in without a token: use one with `haggle login`, or have HAGGLE_TOKEN hold it; \
@@ -37,11 +37,12 @@ pub(crate) struct Guard {
     known: Known,
     audit: Audit,
     limiter: Limiter,
+    house: House,
 }
 
 impl Guard {
-    pub(crate) fn new(owner: Arc<Owner>, known: Known, audit: Audit, limiter: Limiter) -> Self {
-        Self { owner, known, audit, limiter }
+    pub(crate) fn new(owner: Arc<Owner>, known: Known, audit: Audit, limiter: Limiter, house: House) -> Self {
+        Self { owner, known, audit, limiter, house }
     }
 
     /// One that writes nothing down, with the limits as they are by default.
@@ -52,6 +53,7 @@ impl Guard {
             Known::default(),
             Audit::default(),
             Limiter::new(crate::limits::Limits::default()),
+            House::new(crate::limits::Places::default(), usize::MAX),
         )
     }
 
@@ -68,6 +70,11 @@ impl Guard {
     /// Who counts what principals have.
     pub(crate) fn limiter(&self) -> &Limiter {
         &self.limiter
+    }
+
+    /// Who has which place.
+    pub(crate) fn house(&self) -> &House {
+        &self.house
     }
 
     /// These services, behind the guard.
@@ -117,6 +124,18 @@ impl Guard {
         Ok(self.known.who_bears(&bearer, wall_clock_ms())?)
     }
 
+    /// A call of somebody's is begun on that connection: what it holds until its end.
+    fn begin(&self, who: &Principal, verb: Verb, remote: Option<&Remote>) -> Result<Vec<Place>, Status> {
+        if let Some(remote) = remote {
+            remote.seat.take(&self.house, who, verb)?;
+        }
+        let places = self.limiter.begin(who, verb, remote.map(|remote| &remote.counted), Instant::now())?;
+        if let Some(remote) = remote {
+            remote.let_in.note();
+        }
+        Ok(places)
+    }
+
     /// Writes down what became of a call, when that is to be known.
     fn write_down(&self, verb: Verb, caller: &Caller, code: Code, why: &str) {
         let refused = matches!(code, Code::PermissionDenied | Code::Unauthenticated)
@@ -150,10 +169,10 @@ impl Service<Request<Body>> for Guarded {
             let unknown = format!("there is no {}", request.uri().path().escape_debug());
             return Box::pin(async { Ok(Status::unimplemented(unknown).into_http()) });
         };
-        let remote = request.extensions().get::<Remote>();
+        let remote = request.extensions().get::<Remote>().cloned();
+        let remote = remote.as_ref();
         let address = remote.map(|remote| remote.address);
         let shown = remote.and_then(|remote| Some((remote.agent?, remote.signer.clone())));
-        let connection = remote.map(|remote| remote.counted.clone());
         match self.guard.admit(verb, shown, request.headers()) {
             Err((who, status)) => {
                 let often = who.as_ref().map_or(Ok(()), |who| self.guard.limiter.denied(who, Instant::now()));
@@ -166,14 +185,11 @@ impl Service<Request<Body>> for Guarded {
                 Box::pin(async { Ok(status.into_http()) })
             }
             Ok(who) => {
-                let begun = who.as_ref().map_or_else(
-                    || Ok(Vec::new()),
-                    |who| self.guard.limiter.begin(who, verb, connection.as_ref(), Instant::now()),
-                );
+                let begun = who.as_ref().map_or_else(|| Ok(Vec::new()), |who| self.guard.begin(who, verb, remote));
                 let places = match begun {
                     Ok(places) => places,
                     // Not for the audit, which whoever wants too much would fill.
-                    Err(over) => return Box::pin(async { Ok(Status::from(over).into_http()) }),
+                    Err(too_much) => return Box::pin(async { Ok(too_much.into_http()) }),
                 };
                 let caller = Caller::new(who, address);
                 request.extensions_mut().insert(caller.clone());

@@ -116,6 +116,9 @@ impl Service<Request<Body>> for BetweenMasters {
                 }
                 return Ok(status.into_http());
             }
+            if let Some(remote) = request.extensions().get::<Remote>() {
+                remote.let_in.note();
+            }
             request.extensions_mut().insert(Caller::new(Some(Principal::master()), address));
             this.routes.call(request).await
         })

@@ -13,6 +13,7 @@ mod guard;
 mod known;
 mod masters;
 mod owner;
+mod passes;
 mod verdict;
 
 pub(crate) use caller::{Caller, caller};
@@ -20,7 +21,8 @@ pub(crate) use guard::{ENDED, Guard, Guarded};
 pub(crate) use known::Known;
 pub(crate) use masters::{BetweenMasters, MastersSecret};
 pub(crate) use owner::Owner;
-pub(crate) use verdict::status_of;
+pub(crate) use passes::Passes;
+pub(crate) use verdict::{limit_of, status_of};
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

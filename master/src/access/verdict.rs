@@ -1,10 +1,16 @@
 //! How a refusal of the cluster's is told on the wire.
 
+use haggle_core::access::Principal;
 use haggle_core::cluster::Refusal;
 use tonic::{Code, Status};
 
+use crate::limits::{Limit, at_limit};
+
 /// What may not be seen is not found; what may be seen and not done is denied.
 pub(crate) fn status_of(refusal: &Refusal) -> Status {
+    if let Some((_, limit)) = limit_of(refusal) {
+        return at_limit(limit.name(), refusal.to_string());
+    }
     let code = match refusal {
         Refusal::Denied(_) | Refusal::RoleDenied(..) => Code::PermissionDenied,
         Refusal::TaskUnknown(_) | Refusal::AgentUnknown(_) | Refusal::TokenUnknown(_) => Code::NotFound,
@@ -14,7 +20,8 @@ pub(crate) fn status_of(refusal: &Refusal) -> Status {
         Refusal::TooManyTokens(_)
         | Refusal::TooManyAgents(_)
         | Refusal::TooManyFrameworks { .. }
-        | Refusal::TooManyHeld(..) => Code::ResourceExhausted,
+        | Refusal::TooManyHeld(..)
+        | Refusal::TooManyRoles { .. } => Code::ResourceExhausted,
         Refusal::NotConnected(_)
         | Refusal::NotAnAgent(_)
         | Refusal::NotAFramework(_)
@@ -25,4 +32,13 @@ pub(crate) fn status_of(refusal: &Refusal) -> Status {
         | Refusal::AgentConnected(_) => Code::FailedPrecondition,
     };
     Status::new(code, refusal.to_string())
+}
+
+/// Who wanted more than which of its limits.
+pub(crate) fn limit_of(refusal: &Refusal) -> Option<(&Principal, Limit)> {
+    match refusal {
+        Refusal::TooManyFrameworks { who, .. } => Some((who, Limit::Frameworks)),
+        Refusal::TooManyRoles { who, .. } => Some((who, Limit::Roles)),
+        _ => None,
+    }
 }

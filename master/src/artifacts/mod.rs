@@ -134,6 +134,11 @@ impl Store {
         }
     }
 
+    /// Bytes kept, or on their way, that the principal of this name has brought.
+    pub(crate) fn brought(&self, name: &str) -> u64 {
+        self.used().brought.get(name).copied().unwrap_or(0)
+    }
+
     fn path(&self, digest: Digest) -> PathBuf {
         self.kept.join(digest.hex())
     }

@@ -30,12 +30,11 @@ use self::pace::Pace;
 use self::peers::Peers;
 use self::spoken::Spoken;
 use self::tenants::Tenants;
-use crate::access::{Caller, Guard, status_of, wall_clock_ms};
+use crate::access::{Caller, Guard, limit_of, status_of, wall_clock_ms};
 use crate::clock::Clock;
 use crate::error::Failure;
 use crate::handle::{Answer, Handle, Happening, Inbox, Peer, Question, REQUESTS, Reign, Request, Room, Verdict};
 use crate::inbox::{Heard, Kind, LargePlace, Place, Round, Saying, Share};
-use crate::limits::Limit;
 use crate::registry::{Registry, RegistryError};
 
 /// Happenings that a watcher may be behind: about half a second of a cluster that starts 5,000 tasks a second.
@@ -56,7 +55,7 @@ pub(crate) fn start(
 ) -> io::Result<(Handle, oneshot::Receiver<Result<(), Failure>>)> {
     let (happenings, _) = broadcast::channel(HAPPENINGS);
     let room = Room::default();
-    let (handle, inbox) = Handle::new(reign, room.clone(), happenings.downgrade());
+    let (handle, inbox) = Handle::new(reign, room.clone(), happenings.downgrade(), guard.house().clone());
     let (done, ended) = oneshot::channel();
     // Not one of the runtime's threads: what serves sockets must not wait for the registry's disk, and this
     // thread must not wait for what serves sockets.
@@ -320,8 +319,8 @@ impl Driver {
                 decision.write(self.guard.audit(), caller, session, &verdict, &self.effects[before..]);
             }
             if let Err(refusal) = verdict {
-                if let Refusal::TooManyFrameworks { who, .. } = &refusal {
-                    self.guard.limiter().complain(who, Limit::Frameworks, &refusal, Instant::now());
+                if let Some((who, limit)) = limit_of(&refusal) {
+                    self.guard.limiter().complain(who, limit, &refusal, Instant::now());
                 }
                 // What follows in the message was said in the belief that this was done.
                 self.refused.push((session, status_of(&refusal)));

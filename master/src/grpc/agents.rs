@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
+use haggle_core::access::{Kind, Principal};
 use haggle_core::cluster::{AgentCommand, Command};
 use haggle_core::{AgentId, SessionId};
 use haggle_proto::v1;
@@ -12,7 +13,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::{intake, session};
 use crate::acceptor::Remote;
-use crate::access::{ENDED, caller};
+use crate::access::{ENDED, Passes, caller};
 use crate::agent_mail::AgentMail;
 use crate::handle::{Handle, Peer};
 use crate::inbox::Speaker;
@@ -23,13 +24,19 @@ use crate::security::Security;
 pub(super) struct Agents {
     handle: Handle,
     logs: Arc<LogRelay>,
-    /// `None`: in plain text nobody has a certificate.
+    /// `None`: in plain text nobody has a certificate, and agents come as the owner.
     security: Option<Arc<Security>>,
+    passes: Option<Arc<Passes>>,
 }
 
 impl Agents {
-    pub(super) fn new(handle: Handle, logs: Arc<LogRelay>, security: Option<Arc<Security>>) -> Self {
-        Self { handle, logs, security }
+    pub(super) fn new(
+        handle: Handle,
+        logs: Arc<LogRelay>,
+        security: Option<Arc<Security>>,
+        passes: Option<Arc<Passes>>,
+    ) -> Self {
+        Self { handle, logs, security, passes }
     }
 }
 
@@ -43,7 +50,12 @@ impl v1::agents_server::Agents for Agents {
     ) -> Result<Response<Self::SessionStream>, Status> {
         let (outbox, mail) = outbox();
         let intake = intake::of(&request)?;
-        let (mut speaker, place) = self.handle.open(caller(&request)?, Peer::Agent(outbox.clone()), intake).await?;
+        let caller = caller(&request)?;
+        let certified = match caller.who {
+            Some(Principal { kind: Kind::Agent(id), .. }) => self.passes.clone().map(|passes| (passes, id)),
+            _ => None,
+        };
+        let (mut speaker, place) = self.handle.open(caller, Peer::Agent(outbox.clone()), intake).await?;
         let logs = Arc::clone(&self.logs);
         let shown = Shown::of(&request, self.security.as_ref());
         tokio::spawn(async move {
@@ -62,7 +74,10 @@ impl v1::agents_server::Agents for Agents {
         });
         let epoch = self.handle.reign().epoch.0;
         let orders = mail.map(move |batch| {
-            batch.map(|mail| v1::AgentOrders { orders: mail.into_iter().map(Into::into).collect(), epoch })
+            batch.map(|mail| {
+                let passes = certified.as_ref().map_or_else(Vec::new, |(passes, id)| passes.of(*id, &mail));
+                v1::AgentOrders { orders: mail.into_iter().map(Into::into).collect(), epoch, passes }
+            })
         });
         Ok(Response::new(orders.boxed()))
     }

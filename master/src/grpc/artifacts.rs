@@ -18,7 +18,7 @@ use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::taken::while_taken;
-use crate::access::{Caller, Known, caller};
+use crate::access::{Caller, Known, Passes, caller};
 use crate::artifacts::{ArtifactError, Store, Uploader};
 use crate::limits::{Limit, Limiter};
 use crate::replicas::Replicas;
@@ -39,14 +39,22 @@ pub(super) struct Artifacts {
     room: Arc<Semaphore>,
     limiter: Limiter,
     known: Known,
+    /// What agents show that come by certificates; `None` when there are none.
+    passes: Option<Arc<Passes>>,
 }
 
 /// The name of who brought an artifact to another master first, in the metadata of a call between them.
 pub(crate) const UPLOADER: &str = "haggle-uploader-bin";
 
 impl Artifacts {
-    pub(super) fn new(store: Arc<Store>, replicas: Option<Arc<Replicas>>, limiter: Limiter, known: Known) -> Self {
-        Self { store, replicas, room: Arc::new(Semaphore::new(TRANSFERS_MAX)), limiter, known }
+    pub(super) fn new(
+        store: Arc<Store>,
+        replicas: Option<Arc<Replicas>>,
+        limiter: Limiter,
+        known: Known,
+        passes: Option<Arc<Passes>>,
+    ) -> Self {
+        Self { store, replicas, room: Arc::new(Semaphore::new(TRANSFERS_MAX)), limiter, known, passes }
     }
 
     async fn take_in(
@@ -91,11 +99,16 @@ impl Artifacts {
         Ok(Response::new(artifact(digest, size)))
     }
 
-    /// Makes sure that the caller may know of the artifact: whoever is confined to its own may of what it has brought.
-    async fn check(&self, caller: &Caller, verb: Verb, digest: Digest) -> Result<(), Status> {
+    /// Makes sure that the caller may know of the artifact: whoever is confined to its own may of what it has brought, and an
+    /// agent of what its tasks name.
+    async fn check(&self, caller: &Caller, verb: Verb, digest: Digest, shown: &MetadataMap) -> Result<(), Status> {
         let who = caller.principal()?;
         if who.right(verb) != Right::Own {
             return Ok(());
+        }
+        if let Kind::Agent(id) = who.kind {
+            let named = self.passes.as_ref().is_some_and(|passes| passes.are_shown(shown, id, digest));
+            return if named { Ok(()) } else { Err(not_found(digest)) };
         }
         let (store, name) = (Arc::clone(&self.store), Arc::clone(&who.name));
         let is_its = blocking(move || store.was_brought_by(digest, &name)).await?;
@@ -139,8 +152,9 @@ impl v1::artifacts_server::Artifacts for Artifacts {
 
     async fn download(&self, request: Request<v1::ArtifactRef>) -> Result<Response<Self::DownloadStream>, Status> {
         let caller = caller(&request)?;
-        let digest = digest(&request.into_inner().digest)?;
-        self.check(&caller, Verb::Download, digest).await?;
+        let (shown, _, asked) = request.into_parts();
+        let digest = digest(&asked.digest)?;
+        self.check(&caller, Verb::Download, digest, &shown).await?;
         let turn = Arc::clone(&self.room).acquire_owned().await.map_err(|_| closed())?;
         let file = self.find(digest, Store::read).await?;
         let chunks = try_unfold((file, turn), |(file, turn)| async {
@@ -153,8 +167,9 @@ impl v1::artifacts_server::Artifacts for Artifacts {
 
     async fn stat(&self, request: Request<v1::ArtifactRef>) -> Result<Response<v1::Artifact>, Status> {
         let caller = caller(&request)?;
-        let digest = digest(&request.into_inner().digest)?;
-        self.check(&caller, Verb::Stat, digest).await?;
+        let (shown, _, asked) = request.into_parts();
+        let digest = digest(&asked.digest)?;
+        self.check(&caller, Verb::Stat, digest, &shown).await?;
         let size = self.find(digest, Store::stat).await?;
         if let Some(replicas) = &self.replicas {
             replicas.make_up(digest, &caller.principal()?.name).await?;

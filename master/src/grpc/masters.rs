@@ -25,7 +25,7 @@ pub(super) struct Masters {
 impl Masters {
     pub(super) fn new(store: Arc<Store>, limiter: Limiter) -> Self {
         // No master comes with a token that could end.
-        Self { own: Artifacts::new(Arc::clone(&store), None, limiter, Known::default()), store }
+        Self { own: Artifacts::new(Arc::clone(&store), None, limiter, Known::default(), None), store }
     }
 }
 

@@ -6,6 +6,7 @@ mod authority;
 mod frameworks;
 mod intake;
 mod join;
+mod limits;
 mod lists;
 mod masters;
 mod operator;
@@ -20,19 +21,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::Stream;
-use haggle_proto::MESSAGE_MAX;
 use haggle_proto::v1::agents_server::AgentsServer;
 use haggle_proto::v1::artifacts_server::ArtifactsServer;
 use haggle_proto::v1::frameworks_server::FrameworksServer;
 use haggle_proto::v1::join_server::JoinServer;
 use haggle_proto::v1::masters_server::MastersServer;
 use haggle_proto::v1::operator_server::OperatorServer;
+use haggle_proto::{MESSAGE_MAX, ORDERS_MAX};
 use tonic::service::Routes;
 use tonic::transport::Server;
 use tower::layer::layer_fn;
 
 use crate::acceptor::Connection;
-use crate::access::{Guard, Guarded};
+use crate::access::{Guard, Guarded, Passes};
 use crate::artifacts::Store;
 use crate::election::Switch;
 use crate::handle::Handle;
@@ -57,6 +58,12 @@ const STREAM_WINDOW: u32 = 2 << 20;
 /// The same, for all streams of a connection.
 const CONNECTION_WINDOW: u32 = 8 << 20;
 
+/// The headers of one call, decoded. Those of an honest one have a few hundred bytes.
+const HEADERS_MAX: u32 = 16 << 10;
+
+/// Calls that were reset before anybody looked at them. Whoever has more is hung up on.
+const RESETS_MAX: usize = 20;
+
 /// How often a silent connection is asked whether it lives, and how long it may take to answer. A peer whose
 /// machine is gone is noticed well before the agent's timeout.
 const PING_EVERY: Duration = Duration::from_secs(10);
@@ -71,9 +78,10 @@ pub(crate) fn leading(
     reach: Reach,
 ) -> Guarded {
     let logs = Arc::new(LogRelay::default());
-    let agents = AgentsServer::new(agents::Agents::new(handle.clone(), Arc::clone(&logs), reach.security.clone()))
+    let (security, passes) = (reach.security.clone(), reach.security.clone().map(|at| Arc::new(Passes::new(at))));
+    let agents = AgentsServer::new(agents::Agents::new(handle.clone(), Arc::clone(&logs), security, passes.clone()))
         .max_decoding_message_size(MESSAGE_MAX)
-        .max_encoding_message_size(MESSAGE_MAX);
+        .max_encoding_message_size(ORDERS_MAX);
     let frameworks = FrameworksServer::new(frameworks::Frameworks::new(handle.clone()))
         .max_decoding_message_size(MESSAGE_MAX)
         .max_encoding_message_size(MESSAGE_MAX);
@@ -82,7 +90,8 @@ pub(crate) fn leading(
     let join = JoinServer::new(join::Join::new(handle.clone(), guard.known().clone(), reach.security.clone()))
         .max_decoding_message_size(join::MESSAGE_MAX)
         .max_encoding_message_size(MESSAGE_MAX);
-    let operator = OperatorServer::new(operator::Operator::new(handle, logs, guard.known().clone(), reach))
+    let limits = limits::LimitList::new(handle.clone(), guard.clone(), Arc::clone(&store));
+    let operator = OperatorServer::new(operator::Operator::new(handle, logs, guard.known().clone(), reach, limits))
         .max_decoding_message_size(MESSAGE_MAX)
         .max_encoding_message_size(MESSAGE_MAX);
     let artifacts = ArtifactsServer::new(artifacts::Artifacts::new(
@@ -90,6 +99,7 @@ pub(crate) fn leading(
         replicas,
         guard.limiter().clone(),
         guard.known().clone(),
+        passes,
     ))
     .max_decoding_message_size(artifacts::MESSAGE_MAX)
     .max_encoding_message_size(artifacts::MESSAGE_MAX);
@@ -115,6 +125,8 @@ pub(crate) async fn serve(
         .max_concurrent_streams(STREAMS_MAX)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
+        .http2_max_header_list_size(HEADERS_MAX)
+        .http2_max_pending_accept_reset_streams(Some(RESETS_MAX))
         .http2_keepalive_interval(Some(PING_EVERY))
         .http2_keepalive_timeout(Some(PING_WITHIN))
         .layer(layer_fn(move |_| switch.clone()))

@@ -13,6 +13,7 @@ use haggle_proto::v1::OutputStream;
 use tonic::{Request, Response, Status};
 
 use super::authority::Authority;
+use super::limits::LimitList;
 use super::lists::{Lists, PAGE};
 use super::tokens::{Draft, is_live};
 use super::{read_log, watch};
@@ -29,13 +30,15 @@ pub(super) struct Operator {
     known: Known,
     reach: Reach,
     authority: Authority,
+    limits: LimitList,
     started: Instant,
 }
 
 impl Operator {
-    pub(super) fn new(handle: Handle, logs: Arc<LogRelay>, known: Known, reach: Reach) -> Self {
+    pub(super) fn new(handle: Handle, logs: Arc<LogRelay>, known: Known, reach: Reach, limits: LimitList) -> Self {
         let authority = Authority::new(handle.clone(), known.clone(), reach.security.clone());
-        Self { lists: Lists::new(handle.clone()), handle, logs, known, reach, authority, started: Instant::now() }
+        let (lists, started) = (Lists::new(handle.clone()), Instant::now());
+        Self { lists, handle, logs, known, reach, authority, limits, started }
     }
 
     /// Has a request decided. Made again, it has the same answer.
@@ -76,6 +79,7 @@ impl v1::operator_server::Operator for Operator {
     type ListOffersStream = List<v1::ListOffersResponse>;
     type ListTasksStream = List<v1::ListTasksResponse>;
     type ListTokensStream = List<v1::ListTokensResponse>;
+    type ListLimitsStream = List<v1::ListLimitsResponse>;
     type WatchStream = BoxStream<'static, Result<v1::WatchEvent, Status>>;
     type ReadLogStream = BoxStream<'static, Result<v1::LogData, Status>>;
 
@@ -137,6 +141,13 @@ impl v1::operator_server::Operator for Operator {
             None => cluster.tasks_page(who, after, ended, PAGE),
         };
         self.list(&request, page, |tasks| v1::ListTasksResponse { tasks })
+    }
+
+    async fn list_limits(
+        &self,
+        request: Request<v1::ListLimitsRequest>,
+    ) -> Result<Response<Self::ListLimitsStream>, Status> {
+        Ok(Response::new(self.limits.stream(caller(&request)?.principal()?).await?))
     }
 
     async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {

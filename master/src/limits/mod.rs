@@ -12,6 +12,7 @@
 mod bucket;
 mod count;
 mod held;
+mod house;
 mod table;
 
 use std::fmt::Display;
@@ -19,20 +20,31 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use haggle_core::access::{Principal, Verb};
+use haggle_proto::LIMIT;
 use tonic::Status;
+use tonic::metadata::MetadataValue;
 use tracing::warn;
 
+pub use house::{NotPlaces, Places, PlacesSetting};
 pub use table::{Limit, LimitSetting, Limits, NotALimit};
 
-pub(crate) use count::Over;
+pub(crate) use count::{Over, Report};
 pub(crate) use held::held;
+pub(crate) use house::{Door, House, LOBBY, Seat, Shared};
 
 use count::{Key, Principals};
 
 impl From<Over> for Status {
     fn from(over: Over) -> Self {
-        Self::resource_exhausted(over.to_string())
+        at_limit(over.limit.name(), over.to_string())
     }
+}
+
+/// How a limit is told on the wire, with its name for programs.
+pub(crate) fn at_limit(name: &'static str, why: String) -> Status {
+    let mut status = Status::resource_exhausted(why);
+    status.metadata_mut().insert(LIMIT, MetadataValue::from_static(name));
+    status
 }
 
 /// Counts. Cheap to clone.
@@ -95,7 +107,17 @@ impl Limiter {
         Key::of(who).map(|_| self.lock().limit(limit))
     }
 
-    /// Says in the log that somebody is at a limit, once a minute.
+    /// How high one is; `u64::MAX` for none.
+    pub(crate) fn limit(&self, limit: Limit) -> u64 {
+        self.lock().limit(limit)
+    }
+
+    /// What everybody has who is limited and known.
+    pub(crate) fn report(&self, now: Instant) -> Vec<Report> {
+        self.lock().report(now)
+    }
+
+    /// Counts that somebody wanted more than a limit, and says so in the log, once a minute.
     pub(crate) fn complain(&self, who: &Principal, limit: Limit, over: &dyn Display, now: Instant) {
         let Some(key) = Key::of(who) else { return };
         let due = self.lock().complain(&key, now, limit);

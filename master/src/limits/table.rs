@@ -28,6 +28,8 @@ pub enum Limit {
     UploadBytes,
     /// Frameworks that are known.
     Frameworks,
+    /// Roles that these are in.
+    Roles,
     /// Tasks that run, or whose end is not acknowledged.
     Tasks,
 }
@@ -43,7 +45,7 @@ struct Row {
 }
 
 /// In the order of the variants.
-const ROWS: [Row; 11] = [
+const ROWS: [Row; 12] = [
     Row {
         limit: Limit::Connections,
         name: "connections",
@@ -135,6 +137,15 @@ const ROWS: [Row; 11] = [
         why: "a tenth of all",
     },
     Row {
+        limit: Limit::Roles,
+        name: "roles",
+        default: 100,
+        in_bytes: false,
+        counted: "cluster",
+        what: "roles that its frameworks are in",
+        why: "a role for each team of a large company",
+    },
+    Row {
         limit: Limit::Tasks,
         name: "tasks",
         default: 1_000_000,
@@ -163,6 +174,14 @@ impl Limit {
     pub fn what(self) -> &'static str {
         self.row().what
     }
+
+    /// Whether it bounds bytes.
+    pub fn is_in_bytes(self) -> bool {
+        self.row().in_bytes
+    }
+
+    /// How many there are.
+    pub(super) const COUNT: usize = ROWS.len();
 
     /// So much, as people write it.
     pub(super) fn amount(self, value: u64) -> String {
@@ -297,6 +316,7 @@ mod tests {
         let (limits, cluster) = (Limits::default(), cluster::Config::default());
 
         assert_eq!(limits.count(Limit::Frameworks), cluster.frameworks_per_principal);
+        assert_eq!(limits.count(Limit::Roles), cluster.roles_per_principal);
         assert_eq!(limits.count(Limit::Tasks), cluster.tasks_per_principal);
     }
 

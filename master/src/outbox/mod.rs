@@ -302,7 +302,7 @@ mod tests {
         while let Some(message) = mail.next().await {
             let orders: Vec<v1::AgentOrder> = message.unwrap().into_iter().map(Into::into).collect();
             acknowledged += orders.len();
-            assert!(v1::AgentOrders { orders, epoch: 1 }.encoded_len() <= MESSAGE_TARGET);
+            assert!(v1::AgentOrders { orders, epoch: 1, passes: Vec::new() }.encoded_len() <= MESSAGE_TARGET);
         }
         assert_eq!(acknowledged, 100_000);
     }

@@ -1,7 +1,12 @@
 //! What strangers try at the port of a master, and the answer that each of them gets.
 
+mod artifacts;
 mod certificates;
+mod floods;
+mod frames;
 mod half_open;
 mod joining;
 mod kit;
+mod messages;
+mod names;
 mod transport;

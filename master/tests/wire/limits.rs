@@ -243,3 +243,80 @@ async fn of_tasks_one_has_so_many_over_all_its_frameworks() {
     let tasks = peers::tasks(&mut operator(&master).await, false).await;
     assert_eq!(tasks.len(), 1);
 }
+
+#[tokio::test]
+async fn of_roles_one_is_in_so_many() {
+    let master = master(&["roles=1"]).await;
+    let (ci, other) = (framework(&master, "ci").await, framework(&master, "other").await);
+    let subscribe = async |wire: &Wire, role| Framework::subscribe_on(wire.clone(), None, role).await;
+    let _first = subscribe(&ci, "a").await.unwrap();
+    let _second = subscribe(&ci, "a").await.unwrap();
+
+    let refused = subscribe(&ci, "b").await.err().unwrap();
+
+    is_at(&refused, "roles=1");
+    assert_eq!(refused.metadata().get(haggle_proto::LIMIT).unwrap(), "roles");
+    subscribe(&other, "b").await.unwrap();
+}
+
+/// The limits that a caller sees, by whose they are and their names.
+async fn limits(wire: Wire) -> Vec<v1::LimitUse> {
+    let list = OperatorClient::new(wire).list_limits(v1::ListLimitsRequest {}).await.unwrap().into_inner();
+    peers::whole(list, |message| message.limits).await
+}
+
+fn of(limits: &[v1::LimitUse], who: &str, limit: &str) -> Option<(u64, u64, Option<u64>)> {
+    let is_it =
+        |one: &&v1::LimitUse| one.principal.as_ref().map_or("", |who| who.name.as_str()) == who && one.limit == limit;
+    limits.iter().find(is_it).map(|one| (one.has, one.refused, one.most))
+}
+
+#[tokio::test]
+async fn each_limit_can_be_listed_with_what_there_is_and_what_was_refused() {
+    let master = master(&["watches=1", "frameworks=1", "upload-bytes=16B"]).await;
+    let (ci, other) = (framework(&master, "ci").await, framework(&master, "other").await);
+    let watch = async |wire: &Wire| OperatorClient::new(wire.clone()).watch(v1::WatchRequest {}).await;
+    let _watched = watch(&ci).await.unwrap();
+    for _ in 0..3 {
+        watch(&ci).await.unwrap_err();
+    }
+    let _framework = Framework::subscribe_on(ci.clone(), None, "").await.unwrap();
+    Framework::subscribe_on(ci.clone(), None, "").await.err().unwrap();
+    upload_on(ci.clone(), None, b"8 bytes.").await.unwrap();
+    who_am_i(other.clone()).await.unwrap();
+
+    let all = limits(wire(&master, peers::owner(&master)).await).await;
+    let own = limits(other).await;
+
+    assert_eq!(of(&all, "ci", "watches"), Some((1, 3, Some(1))));
+    assert_eq!(of(&all, "ci", "frameworks"), Some((1, 1, Some(1))));
+    assert_eq!(of(&all, "ci", "upload-bytes"), Some((8, 0, Some(16))));
+    assert!(of(&all, "ci", "upload-bytes-per-day").is_some());
+    assert_eq!(of(&all, "ci", "roles").map(|(has, ..)| has), Some(1));
+    assert_eq!(of(&all, "ci", "connections").map(|(has, ..)| has), Some(1));
+    assert_eq!(of(&all, "", "places-frameworks"), Some((1, 0, Some(4096))));
+    assert!(of(&all, "", "strangers").is_some() && of(&all, "other", "watches").is_some());
+    assert!(of(&own, "other", "watches").is_some());
+    assert!(own.iter().all(|one| one.principal.as_ref().is_some_and(|who| who.name == "other")));
+}
+
+#[tokio::test]
+async fn a_full_house_is_told_and_the_other_kinds_have_their_places() {
+    let places = haggle_master::Places { agents: 1, frameworks: 1, operators: 8 };
+    let master = Master::start(Config { places, ..limited(&[]) }).await.unwrap();
+    let ci = framework(&master, "ci").await;
+    let first = Framework::subscribe_on(ci.clone(), None, "").await.unwrap();
+
+    let refused = Framework::subscribe_on(ci.clone(), None, "").await.err().unwrap();
+
+    assert_eq!(refused.code(), Code::ResourceExhausted);
+    assert!(refused.message().contains("all 1 places of frameworks are taken"), "{refused}");
+    assert_eq!(refused.metadata().get(haggle_proto::LIMIT).unwrap(), "places-frameworks");
+    let agent = Agent::register(&master, None).await;
+    let second = Agent::connect_on(wire(&master, peers::owner(&master)).await).await.err().unwrap();
+    assert!(second.message().contains("all 1 places of agents are taken"), "{second}");
+    who_am_i(wire(&master, peers::owner(&master)).await).await.unwrap();
+    drop(first);
+    until_taken(async || Framework::subscribe_on(ci.clone(), None, "").await).await;
+    drop(agent);
+}

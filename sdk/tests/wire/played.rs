@@ -306,6 +306,7 @@ impl Operator for Office {
     type ListOffersStream = Answers<v1::ListOffersResponse>;
     type ListTasksStream = Answers<v1::ListTasksResponse>;
     type ListTokensStream = Answers<v1::ListTokensResponse>;
+    type ListLimitsStream = Answers<v1::ListLimitsResponse>;
     type WatchStream = Answers<v1::WatchEvent>;
     type ReadLogStream = Answers<v1::LogData>;
 
@@ -337,6 +338,21 @@ impl Operator for Office {
     async fn list_tokens(&self, _: Request<v1::ListTokensRequest>) -> Result<Response<Self::ListTokensStream>, Status> {
         let tokens = self.0.tokens.lock().unwrap().clone();
         Ok(pieces(tokens, |tokens| v1::ListTokensResponse { tokens }))
+    }
+
+    async fn list_limits(&self, _: Request<v1::ListLimitsRequest>) -> Result<Response<Self::ListLimitsStream>, Status> {
+        let principal =
+            v1::Principal { name: "ci".to_owned(), kind: v1::PrincipalKind::Framework.into(), roles: Vec::new() };
+        let of = |principal, limit: &str, most| v1::LimitUse {
+            principal,
+            limit: limit.to_owned(),
+            most,
+            has: 1,
+            refused: 2,
+            ..Default::default()
+        };
+        let limits = vec![of(Some(principal), "watches", Some(3)), of(None, "strangers", None)];
+        Ok(pieces(limits, |limits| v1::ListLimitsResponse { limits }))
     }
 
     async fn revoke_token(

@@ -2,6 +2,7 @@
 
 mod agents;
 mod contexts;
+mod proxy;
 mod rotation;
 mod several;
 mod strangers;

@@ -70,6 +70,57 @@ fn the_frameworks_that_are_remembered_count() {
 }
 
 #[test]
+fn a_principal_is_in_so_many_roles_and_hears_which_limit_it_is() {
+    let mut world = World::with(Config { roles_per_principal: 2, ..Config::default() }, remembered());
+    let ci = tenant("ci", "*");
+    for role in ["a", "b", "a", "b"] {
+        world.subscribes(&ci, None, role).unwrap();
+    }
+
+    let why = world.subscribes(&ci, None, "c").unwrap_err();
+
+    assert!(why.starts_with("\"ci\" (framework) is at its limit roles=2: it has 2, and for \"c\" needs"), "{why}");
+    assert!(world.subscribes(&tenant("other", "*"), None, "c").is_ok());
+    for role in ["d", "e", "f"] {
+        assert!(world.subscribes(&Principal::owner(), None, role).is_ok());
+    }
+}
+
+#[test]
+fn a_framework_moves_to_another_role_when_its_principal_leaves_one_by_that() {
+    let mut world = World::with(Config { roles_per_principal: 2, ..Config::default() }, remembered());
+    let ci = tenant("ci", "*");
+    let a = world.subscribes(&ci, None, "a").unwrap();
+    let b = world.subscribes(&ci, None, "b").unwrap();
+    world.subscribes(&ci, None, "b").unwrap();
+
+    assert!(world.subscribes(&ci, Some(b.id), "c").unwrap_err().contains("roles=2"));
+    assert!(world.subscribes(&ci, Some(a.id), "c").is_ok());
+}
+
+#[test]
+fn what_a_principal_has_can_be_listed() {
+    let mut world = World::with(Config { tasks_per_principal: 1, ..Config::default() }, remembered());
+    let ci = tenant("ci", "*");
+    let framework = world.subscribes(&ci, None, "a").unwrap();
+    for (who, role) in [(&ci, "b"), (&tenant("other", "*"), "a")] {
+        let quiet = world.subscribes(who, None, role).unwrap();
+        world.framework_says(quiet, FrameworkCommand::Suppress);
+    }
+    world.agent(2, 1024);
+    let offer = world.open_offer(framework);
+    world.accept(framework, &[offer], &[task(framework, 1, 1, 512), task(framework, 2, 1, 512)]);
+
+    let (first, next) = world.cluster.principals_page(None, 1);
+    let (rest, none) = world.cluster.principals_page(next.as_deref(), 10);
+
+    let listed: Vec<_> = first.into_iter().chain(rest).collect();
+    let ci = &listed[0];
+    assert_eq!((&*ci.name, ci.frameworks, ci.roles, ci.tasks, ci.dropped), ("ci", 2, 2, 1, 1));
+    assert_eq!((listed.len(), &*listed[1].name, listed[1].frameworks, none), (2, "other", 1, None));
+}
+
+#[test]
 fn a_principals_tasks_are_counted_over_all_its_frameworks() {
     let mut world = World::with(Config { tasks_per_principal: 1, ..Config::default() }, remembered());
     let ci = tenant("ci", "*");

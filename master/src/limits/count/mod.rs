@@ -73,6 +73,8 @@ struct Usage {
     held: [u64; HELD.len()],
     calls: Bucket,
     bytes: Bucket,
+    /// How often it wanted more than each limit.
+    refused: [u64; Limit::COUNT],
     /// Of which limits was complained when, and of how many refusals not.
     complaints: Vec<(Limit, Instant, u64)>,
 }
@@ -98,6 +100,15 @@ impl Usage {
             && self.bytes.is_full(now)
             && self.complaints.iter().all(|(_, said, _)| now >= *said + COMPLAIN_EVERY)
     }
+}
+
+/// What one principal has.
+#[derive(Clone, Debug)]
+pub(crate) struct Report {
+    pub(crate) name: Arc<str>,
+    pub(crate) kind: &'static str,
+    /// Of each limit how much it has, where that is counted here, and how often it wanted more.
+    pub(crate) rows: Vec<(Limit, Option<u64>, u64)>,
 }
 
 /// Everybody who is limited and was heard of lately.
@@ -147,10 +158,26 @@ impl Principals {
         }
     }
 
-    /// Whether to say that somebody is at a limit: how many refusals were not told since the last time. `None`: it was
+    /// Everybody who is known, with what it has of each limit that is counted here, and how often it wanted more of any.
+    pub(super) fn report(&self, now: Instant) -> Vec<Report> {
+        let of = |(key, usage): (&Key, &Usage)| {
+            let has = |limit| match limit {
+                Limit::CallsPerSecond => Some(usage.calls.used(now, self.limits.get(limit), SECOND)),
+                Limit::UploadBytesPerDay => Some(usage.bytes.used(now, self.limits.get(limit), DAY)),
+                _ => HELD.iter().position(|held| *held == limit).map(|at| usage.held[at]),
+            };
+            let rows = Limit::all().map(|limit| (limit, has(limit), usage.refused[limit as usize])).collect();
+            Report { name: Arc::clone(&key.name), kind: key.kind, rows }
+        };
+        self.known.iter().map(of).collect()
+    }
+
+    /// Somebody wanted more than it may have, and whether to say so: how many refusals were not told since the last time. `None`: it was
     /// told within the minute.
     pub(super) fn complain(&mut self, key: &Key, now: Instant, limit: Limit) -> Option<u64> {
-        let complaints = &mut self.usage(key, now).complaints;
+        let usage = self.usage(key, now);
+        usage.refused[limit as usize] += 1;
+        let complaints = &mut usage.complaints;
         let Some((_, said, kept)) = complaints.iter_mut().find(|(of, ..)| *of == limit) else {
             complaints.push((limit, now, 0));
             return Some(0);

@@ -1,0 +1,180 @@
+//! Who may use the port: whoever shows the token that was drawn for it.
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use haggle_tls::{Bearer, Secret, Token, TokenId};
+use http::header::{AUTHORIZATION, HOST, ORIGIN};
+use http::uri::Authority;
+use http::{HeaderMap, Request};
+use zeroize::Zeroizing;
+
+/// Lets in whoever has the token, and nobody that a stranger's page sends.
+pub(crate) struct Door {
+    id: TokenId,
+    /// Hashes are compared, so that how long a comparison takes tells nothing.
+    hash: [u8; 32],
+}
+
+/// Why a request is not carried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum TurnedAway {
+    #[error(
+        "this port carries whoever shows its token: the commands of the user that runs `haggle proxy` find it by themselves, \
+         curl shows it by -H @FILE as that command has printed, and a browser by its password"
+    )]
+    Stranger,
+    #[error("the page of another site may not use this port in your name")]
+    OtherSite,
+    #[error("the request is for another host than this machine's loopback")]
+    OtherHost,
+}
+
+impl Door {
+    pub(crate) fn new(token: &Token) -> Self {
+        Self { id: token.id, hash: token.secret.digest() }
+    }
+
+    /// # Errors
+    /// When the request is not carried.
+    pub(crate) fn check<B>(&self, request: &Request<B>) -> Result<(), TurnedAway> {
+        let headers = request.headers();
+        // A name that a stranger's server gives to this address would make its pages those of this port.
+        let host = request.uri().authority().cloned().or_else(|| host_of(headers));
+        if !host.as_ref().is_some_and(is_loopback) {
+            return Err(TurnedAway::OtherHost);
+        }
+        // A browser adds the password by itself, whoever's page asks.
+        if is_of_another_site(headers, host.as_ref()) {
+            return Err(TurnedAway::OtherSite);
+        }
+        let shown = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(shown);
+        if shown.is_some_and(|bearer| self.is_its(&bearer)) { Ok(()) } else { Err(TurnedAway::Stranger) }
+    }
+
+    fn is_its(&self, bearer: &Bearer) -> bool {
+        bearer.id == self.id && same(&self.hash, &bearer.secret)
+    }
+}
+
+fn same(hash: &[u8; 32], secret: &Secret) -> bool {
+    hash.iter().zip(secret.digest()).fold(0, |differences, (one, other)| differences | (one ^ other)) == 0
+}
+
+/// The token that a call shows: as programs do, or as the password that a browser has asked for.
+fn shown(authorization: &str) -> Option<Bearer> {
+    let (scheme, rest) = authorization.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return Bearer::from_authorization(authorization).ok();
+    }
+    let credentials = Zeroizing::new(BASE64_STANDARD.decode(rest.trim()).ok()?);
+    // Whatever user is named: there is one.
+    let (_, password) = std::str::from_utf8(&credentials).ok()?.split_once(':')?;
+    password.trim().parse().ok()
+}
+
+fn host_of(headers: &HeaderMap) -> Option<Authority> {
+    headers.get(HOST)?.to_str().ok()?.parse().ok()
+}
+
+fn is_loopback(authority: &Authority) -> bool {
+    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+    host.eq_ignore_ascii_case("localhost")
+        || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.to_canonical().is_loopback())
+}
+
+/// What browsers say of who has them ask. Other programs say nothing.
+fn is_of_another_site(headers: &HeaderMap, host: Option<&Authority>) -> bool {
+    let site = headers.get("sec-fetch-site").map(|site| site.as_bytes());
+    // Another port of this machine is the same site, and may be another user's.
+    if site.is_some_and(|site| !matches!(site, b"same-origin" | b"none")) {
+        return true;
+    }
+    let Some(origin) = headers.get(ORIGIN) else { return false };
+    let origin = origin.to_str().ok().and_then(|origin| origin.strip_prefix("http://"));
+    origin.is_none() || origin != host.map(Authority::as_str)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use haggle_core::ClusterId;
+    use haggle_tls::TokenKind;
+
+    use super::*;
+
+    fn token() -> Token {
+        Token {
+            kind: TokenKind::Owner,
+            cluster: ClusterId(7),
+            addresses: vec!["127.0.0.1:8080".to_owned()],
+            authority: None,
+            id: TokenId::random(),
+            secret: Secret::random(),
+            expires: SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 32),
+        }
+    }
+
+    fn check(door: &Door, headers: &[(&str, &str)]) -> Result<(), TurnedAway> {
+        let mut request = Request::builder().uri("/any");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        door.check(&request.body(()).unwrap())
+    }
+
+    #[test]
+    fn whoever_shows_the_token_is_let_in_and_nobody_else() {
+        let (token, other) = (token(), token());
+        let door = Door::new(&token);
+        let here = ("host", "127.0.0.1:8080");
+        let shows = |value: &str| check(&door, &[here, ("authorization", value)]);
+
+        assert_eq!(shows(&token.bearer().authorization()), Ok(()));
+        assert_eq!(shows(&format!("Bearer {}", *token.text())), Ok(()));
+        assert_eq!(check(&door, &[here]), Err(TurnedAway::Stranger));
+        for wrong in [other.bearer().authorization().as_str(), "Bearer x", "Basic !", "Basic", "", "\u{1f}"] {
+            if wrong.chars().all(|letter| !letter.is_control()) {
+                assert_eq!(shows(wrong), Err(TurnedAway::Stranger), "{wrong}");
+            }
+        }
+        let mut mixed = token.clone();
+        mixed.secret = other.secret.clone();
+        assert_eq!(shows(&mixed.bearer().authorization()), Err(TurnedAway::Stranger));
+    }
+
+    #[test]
+    fn a_browser_shows_the_token_as_a_password() {
+        let token = token();
+        let door = Door::new(&token);
+
+        let basic = format!("Basic {}", BASE64_STANDARD.encode(format!("me:{}", *token.text())));
+
+        assert_eq!(check(&door, &[("host", "localhost:8080"), ("authorization", &basic)]), Ok(()));
+    }
+
+    #[test]
+    fn the_pages_of_other_sites_and_other_names_for_this_address_are_turned_away() {
+        let token = token();
+        let door = Door::new(&token);
+        let shown = token.bearer().authorization();
+        let of = |host: &str, more: &[(&str, &str)]| {
+            check(&door, &[&[("host", host), ("authorization", shown.as_str())], more].concat())
+        };
+
+        for host in ["127.0.0.1:8080", "localhost:8080", "[::1]:8080"] {
+            let own = format!("http://{host}");
+            assert_eq!(of(host, &[("origin", &own), ("sec-fetch-site", "same-origin")]), Ok(()));
+            assert_eq!(of(host, &[("sec-fetch-site", "none")]), Ok(()));
+            for other in ["cross-site", "same-site", "anything"] {
+                assert_eq!(of(host, &[("sec-fetch-site", other)]), Err(TurnedAway::OtherSite));
+            }
+            for other in ["http://evil.example", "null", "https://127.0.0.1:8080", "http://127.0.0.1:9"] {
+                assert_eq!(of(host, &[("origin", other)]), Err(TurnedAway::OtherSite));
+            }
+        }
+        for host in ["evil.example:8080", "10.0.0.1:8080", "", "localhost.evil.example"] {
+            assert_eq!(of(host, &[]), Err(TurnedAway::OtherHost), "{host}");
+        }
+    }
+}

@@ -1,0 +1,346 @@
+//! Places at a master: those of agents, of frameworks and of operators are apart, so that no kind shuts out another.
+
+use std::str::FromStr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use haggle_core::access::{Kind, Principal, Verb};
+use haggle_tls::Tally;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tonic::Status;
+
+use super::at_limit;
+use super::table::NONE;
+
+/// Connections on which nobody was let in yet, beside all others: so whoever comes to a full house is heard, and told.
+pub(crate) const LOBBY: usize = 512;
+
+/// How many of each kind may be connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Places {
+    /// Agents that may have a session.
+    pub agents: u32,
+    /// Frameworks that may have a session.
+    pub frameworks: u32,
+    /// Connections of everybody else: operators, viewers, and whoever has opened no session.
+    pub operators: u32,
+}
+
+impl Default for Places {
+    fn default() -> Self {
+        Self {
+            // A large cluster, all of whose agents come back after a failover while some of their old connections are not
+            // known to be dead yet. What each may hold in memory is bounded, and so the whole.
+            agents: 8_192,
+            frameworks: 4_096,
+            // Each `haggle run` begins as one.
+            operators: 1_024,
+        }
+    }
+}
+
+impl Places {
+    /// Connections that all of them need: an agent has one for its session and one for artifacts.
+    pub(crate) fn connections(&self) -> usize {
+        let [agents, frameworks, operators] =
+            [self.agents, self.frameworks, self.operators].map(|places| places as usize);
+        2 * agents + frameworks + operators + LOBBY
+    }
+
+    /// Sets those of one kind.
+    pub fn set(&mut self, PlacesSetting { kind, places }: PlacesSetting) {
+        match kind {
+            Guests::Agents => self.agents = places,
+            Guests::Frameworks => self.frameworks = places,
+            Guests::Operators => self.operators = places,
+        }
+    }
+}
+
+/// Places of one kind as somebody wants them: `KIND=N`, where the kind is `agents`, `frameworks` or `operators`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlacesSetting {
+    kind: Guests,
+    places: u32,
+}
+
+impl PlacesSetting {
+    /// The kind, by its name.
+    pub fn kind(&self) -> &'static str {
+        self.kind.name()
+    }
+}
+
+impl FromStr for PlacesSetting {
+    type Err = NotPlaces;
+
+    fn from_str(text: &str) -> Result<Self, NotPlaces> {
+        let wrong = || NotPlaces(text.to_owned());
+        let (name, places) = text.split_once('=').ok_or_else(wrong)?;
+        let kind = Guests::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(wrong)?;
+        let places = places.parse().ok().filter(|places| (1..=MOST).contains(places)).ok_or_else(wrong)?;
+        Ok(Self { kind, places })
+    }
+}
+
+/// More of one kind than a master has been tried with by far.
+const MOST: u32 = 1_000_000;
+
+/// A text that sets no places.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{0:?} is not of the form KIND=N, like agents=8192: the kinds are agents, frameworks and operators, and N is from 1 to \
+     1000000"
+)]
+pub struct NotPlaces(String);
+
+/// The kinds that have places of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Guests {
+    Agents,
+    Frameworks,
+    Operators,
+}
+
+impl Guests {
+    const ALL: [Self; 3] = [Self::Agents, Self::Frameworks, Self::Operators];
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Agents => "agents",
+            Self::Frameworks => "frameworks",
+            Self::Operators => "operators",
+        }
+    }
+}
+
+/// Who is in the house. Clones are of the same one.
+#[derive(Clone, Debug)]
+pub(crate) struct House {
+    agents: Room,
+    frameworks: Room,
+    /// Connections on which an agent or a framework was let in first.
+    peers: Room,
+    /// All others on which somebody was.
+    operators: Room,
+    door: Door,
+}
+
+/// Those before the door. Clones count the same.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Door {
+    /// Connections on which nobody was let in yet.
+    pub(crate) strangers: Tally,
+    /// Handshakes for which there was no room.
+    pub(crate) turned_away: Arc<AtomicU64>,
+}
+
+/// A number of places, and how often there was none.
+#[derive(Clone, Debug)]
+struct Room {
+    name: &'static str,
+    what: &'static str,
+    most: usize,
+    free: Arc<Semaphore>,
+    refused: Arc<AtomicU64>,
+}
+
+impl Room {
+    fn new(name: &'static str, what: &'static str, most: usize) -> Self {
+        Self { name, what, most, free: Arc::new(Semaphore::new(most)), refused: Arc::default() }
+    }
+
+    fn take(&self) -> Result<OwnedSemaphorePermit, Full> {
+        Arc::clone(&self.free).try_acquire_owned().map_err(|_| {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+            Full { name: self.name, what: self.what, most: self.most }
+        })
+    }
+
+    fn report(&self) -> Shared {
+        Shared {
+            name: self.name,
+            what: self.what,
+            most: self.most as u64,
+            has: (self.most - self.free.available_permits()) as u64,
+            refused: self.refused.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// There is no place left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the master is full: all {most} {what} are taken; try again later, or have it started with more --places")]
+pub(crate) struct Full {
+    name: &'static str,
+    what: &'static str,
+    most: usize,
+}
+
+impl From<Full> for Status {
+    fn from(full: Full) -> Self {
+        at_limit(full.name, full.to_string())
+    }
+}
+
+/// What everybody shares at this master.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shared {
+    pub(crate) name: &'static str,
+    pub(crate) what: &'static str,
+    pub(crate) most: u64,
+    pub(crate) has: u64,
+    /// How often more was wanted.
+    pub(crate) refused: u64,
+}
+
+impl House {
+    /// With these places, of whose connections the system gives so many. Where that is less than are wanted, each kind has
+    /// its part of them.
+    pub(crate) fn new(places: Places, connections: usize) -> Self {
+        let (wanted, given) = (places.connections(), places.connections().min(connections));
+        let part = |of: usize| (of * given / wanted).max(1);
+        let operators = part(places.operators as usize);
+        let peers = given.saturating_sub(operators + part(LOBBY)).max(1);
+        Self {
+            agents: Room::new("places-agents", "places of agents", places.agents as usize),
+            frameworks: Room::new("places-frameworks", "places of frameworks", places.frameworks as usize),
+            peers: Room::new("places-connections", "connections of agents and frameworks", peers),
+            operators: Room::new("places-operators", "places of operators", operators),
+            door: Door::default(),
+        }
+    }
+
+    /// Those before its door.
+    pub(crate) fn door(&self) -> &Door {
+        &self.door
+    }
+
+    /// A place for a session of an agent.
+    pub(crate) fn agent(&self) -> Result<OwnedSemaphorePermit, Full> {
+        self.agents.take()
+    }
+
+    /// A place for a session of a framework.
+    pub(crate) fn framework(&self) -> Result<OwnedSemaphorePermit, Full> {
+        self.frameworks.take()
+    }
+
+    /// How full each room is, and who is before the door.
+    pub(crate) fn report(&self) -> impl Iterator<Item = Shared> {
+        let Door { strangers, turned_away } = &self.door;
+        let strangers = Shared {
+            name: "strangers",
+            what: "connections on which nobody was let in yet",
+            most: LOBBY as u64,
+            has: strangers.now(),
+            refused: strangers.turned_out(),
+        };
+        let handshakes = Shared {
+            name: "handshakes",
+            what: "TLS handshakes that were turned away",
+            most: NONE,
+            has: 0,
+            refused: turned_away.load(Ordering::Relaxed),
+        };
+        let rooms = [&self.agents, &self.frameworks, &self.peers, &self.operators].map(Room::report);
+        rooms.into_iter().chain([strangers, handshakes])
+    }
+
+    fn room_of(&self, who: &Principal, verb: Verb) -> &Room {
+        match (&who.kind, verb) {
+            (Kind::Agent(_) | Kind::Joiner | Kind::Framework(_), _)
+            // On its own machine the owner comes as all of them.
+            | (_, Verb::AgentSession | Verb::FrameworkSession | Verb::Upload | Verb::Download | Verb::Stat) => &self.peers,
+            _ => &self.operators,
+        }
+    }
+}
+
+/// The place of one connection, which it takes when somebody is first let in on it. Goes with the connection and its last
+/// call.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Seat(Arc<Mutex<Option<OwnedSemaphorePermit>>>);
+
+impl Seat {
+    /// # Errors
+    /// When it has none, and there is none left.
+    pub(crate) fn take(&self, house: &House, who: &Principal, verb: Verb) -> Result<(), Full> {
+        let mut seat = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if seat.is_none() {
+            *seat = Some(house.room_of(who, verb).take()?);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use haggle_core::AgentId;
+
+    use super::*;
+
+    const SMALL: Places = Places { agents: 2, frameworks: 2, operators: 2 };
+
+    #[test]
+    fn no_kind_takes_the_places_of_another() {
+        let house = House::new(SMALL, usize::MAX);
+        let (agent, operator) =
+            (Principal::agent(AgentId(1)), Principal { kind: Kind::Operator, ..Principal::owner() });
+        let mut seats = Vec::new();
+        let mut sit = |who: &Principal, verb| {
+            let seat = Seat::default();
+            seats.push(seat.clone());
+            seat.take(&house, who, verb)
+        };
+
+        while sit(&agent, Verb::Download).is_ok() {}
+
+        let full = sit(&agent, Verb::AgentSession).unwrap_err();
+        assert_eq!(
+            full.to_string(),
+            "the master is full: all 6 connections of agents and frameworks are taken; try again later, or have it started with more --places"
+        );
+        assert!(sit(&operator, Verb::ListTasks).is_ok() && sit(&Principal::owner(), Verb::WhoAmI).is_ok());
+        assert_eq!(sit(&operator, Verb::ListTasks).unwrap_err().name, "places-operators");
+    }
+
+    #[test]
+    fn a_connection_takes_one_place_until_its_end() {
+        let house = House::new(Places { operators: 1, ..SMALL }, usize::MAX);
+        let (first, second) = (Seat::default(), Seat::default());
+        for _ in 0..3 {
+            first.clone().take(&house, &Principal::owner(), Verb::WhoAmI).unwrap();
+        }
+        assert!(second.take(&house, &Principal::owner(), Verb::WhoAmI).is_err());
+
+        drop(first);
+
+        second.take(&house, &Principal::owner(), Verb::WhoAmI).unwrap();
+        let report = house.report().find(|room| room.name == "places-operators").unwrap();
+        assert_eq!((report.most, report.has, report.refused), (1, 1, 1));
+    }
+
+    #[test]
+    fn where_the_system_gives_few_connections_each_kind_has_its_part() {
+        let house = House::new(Places::default(), 512);
+
+        let most = |name| house.report().find(|room| room.name == name).unwrap().most;
+
+        assert!(most("places-operators") > 16 && most("places-connections") > 256);
+        assert!(most("places-operators") + most("places-connections") < 512);
+    }
+
+    #[test]
+    fn places_are_set_by_their_kind() {
+        let mut places = Places::default();
+        for text in ["agents=1", "frameworks=20", "operators=300"] {
+            places.set(text.parse().unwrap());
+        }
+
+        assert_eq!(places, Places { agents: 1, frameworks: 20, operators: 300 });
+        for wrong in ["", "agents", "agents=", "agents=0", "viewers=3", "agents=1000001", "agents=x"] {
+            assert!(wrong.parse::<PlacesSetting>().is_err(), "{wrong}");
+        }
+    }
+}
