@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use haggle_core::access::TokenId;
 use haggle_core::{AgentId, Bytes, Digest, TaskId};
@@ -72,6 +73,8 @@ pub(crate) enum CommandError {
     TurnedAway { source: CallError, origin: Origin },
     #[error(transparent)]
     Target(#[from] TargetError),
+    #[error(transparent)]
+    Join(#[from] Arc<TargetError>),
     #[error(transparent)]
     Context(#[from] ContextError),
     #[error(transparent)]
