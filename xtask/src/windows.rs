@@ -26,8 +26,15 @@ const LINKER: &str = "x86_64-w64-mingw32-gcc";
 const PACKAGES: [&str; 2] = ["gcc-mingw-w64-x86-64", "wine64"];
 
 /// End-to-end tests with nothing to find on Wine: the frameworks are programs of this system, the languages were tried here,
-/// and there is no cargo.
-const ELSEWHERE: [&str; 3] = ["frameworks::", "languages::", "a_cargo_package_runs"];
+/// there is no cargo and no systemd, and files have no modes.
+const ELSEWHERE: [&str; 6] = [
+    "frameworks::",
+    "standby::",
+    "languages::",
+    "a_cargo_package_runs",
+    "across::service",
+    "files_with_secrets_have_modes",
+];
 
 /// Builds it, and runs every test that makes sense there.
 pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<()> {
@@ -49,6 +56,15 @@ pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<()> {
         ];
         tested.into_iter().collect()
     })
+}
+
+/// Runs a command for Windows on Wine, to its end, and gives back what it printed.
+pub(crate) fn output(workspace: &Workspace, command: &Command) -> anyhow::Result<String> {
+    let wine = Wine::ensure(workspace, LINKER)?;
+    let _running = wine.start()?;
+    let mut starter = Command::new(wine.program());
+    wine.env(&mut starter);
+    process::output(&mut process::started_by(starter, command))
 }
 
 /// Tests whose programs are programs for Windows themselves.
@@ -85,10 +101,15 @@ fn folder(workspace: &Workspace) -> PathBuf {
 }
 
 fn setup(workspace: &Workspace) -> anyhow::Result<Wine> {
-    if !(process::exists(LINKER) && Wine::is_there()) {
+    if !is_there() {
         install()?;
     }
     Wine::ensure(workspace, LINKER)
+}
+
+/// Whether this machine can run programs for Windows.
+pub(crate) fn is_there() -> bool {
+    process::exists(LINKER) && Wine::is_there()
 }
 
 /// As root, from Debian's packages.
