@@ -44,7 +44,7 @@ pub use checkpoint::WorkDirError;
 pub use config::{BadMaster, Config, Declared};
 pub use executors::RecoveryError;
 pub use host::{HostError, resources};
-pub use membership::MembershipError;
+pub use membership::{MembershipError, has_joined};
 
 use admission::{Admission, Found};
 use artifacts::Artifacts;

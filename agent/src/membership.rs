@@ -7,6 +7,8 @@ use haggle_tls::{
     Credentials, CredentialsError, KeyError, PrivateFolder, PrivateFolderError, PrivateKey, Token, TokenKind,
 };
 
+use crate::checkpoint;
+
 /// The key of a request that has no answer yet. The same key has the same answer, so that a lost one costs nothing.
 const JOINING_KEY: &str = "joining.key";
 
@@ -139,6 +141,12 @@ impl Membership {
     }
 }
 
+/// Whether the agent of a work folder has joined a cluster, and so needs no token to come back.
+pub fn has_joined(work_dir: &Path) -> bool {
+    let membership = Membership::of(checkpoint::pki(work_dir));
+    membership.credentials().is_ok_and(|credentials| credentials.is_some())
+}
+
 /// That a token lets in who is in this work folder: nobody, yet.
 ///
 /// # Errors
@@ -207,6 +215,19 @@ mod tests {
         assert_eq!(found.certificate(), credentials.certificate());
         assert_eq!(membership.masters().unwrap().as_deref(), Some("host:5050,other:5050"));
         assert!(!dir.path().join("pki").join(JOINING_KEY).exists());
+    }
+
+    #[test]
+    fn whoever_has_a_certificate_has_joined() {
+        let dir = tempfile::tempdir().unwrap();
+        let membership = Membership::of(checkpoint::pki(dir.path()));
+        assert!(!has_joined(dir.path()));
+
+        let key = membership.joining_key().unwrap();
+        assert!(!has_joined(dir.path()), "it has only asked");
+        membership.joined(&credentials(key), "host").unwrap();
+
+        assert!(has_joined(dir.path()));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use haggle_core::access::TokenId;
 use haggle_core::{AgentId, Bytes, Digest, TaskId};
@@ -80,6 +81,8 @@ pub(crate) enum CommandError {
     ProxyToken(#[from] PrivateFolderError),
     #[error(transparent)]
     Target(#[from] TargetError),
+    #[error(transparent)]
+    Join(#[from] Arc<TargetError>),
     #[error(transparent)]
     Context(#[from] ContextError),
     #[error(transparent)]

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use haggle_kit::{Home, binary, wasm};
+use haggle_kit::{Home, binary, guests, wasm};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -66,7 +66,7 @@ fn a_task_reads_its_inputs_and_nothing_else() {
 fn a_task_reads_our_standard_input() {
     let dir = TempDir::new().unwrap();
     let cat = dir.path().join("cat.wat");
-    std::fs::write(&cat, CAT).unwrap();
+    std::fs::write(&cat, guests::CAT).unwrap();
     let mut child = embedded(&[&cat.display().to_string(), "--stdin", "-"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -167,22 +167,6 @@ fn a_cargo_package_runs_as_the_module_built_from_it() {
     assert_eq!(built.stdout, module.stdout);
     assert!(text(&module.stdout).contains("168"), "there are 168 primes below 1000: {}", text(&module.stdout));
 }
-
-/// Copies standard input to standard output.
-const CAT: &str = r#"(module
-  (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
-  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
-  (memory (export "memory") 1)
-  (func (export "_start")
-    (loop $again
-      (i32.store (i32.const 0) (i32.const 64))
-      (i32.store (i32.const 4) (i32.const 4096))
-      (if (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8)) (then (unreachable)))
-      (if (i32.load (i32.const 8))
-        (then
-          (i32.store (i32.const 4) (i32.load (i32.const 8)))
-          (if (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 12)) (then (unreachable)))
-          (br $again))))))"#;
 
 /// Exits with the number of its environment variables.
 const ENVIRON: &str = r#"(module

@@ -1,12 +1,11 @@
 //! Masters and agents that go and come back.
 
-use haggle_core::{Reason, TaskState};
-use haggle_kit::{AgentFlags, Cluster, until, wasm};
+use haggle_core::{Digest, Reason, TaskState};
+use haggle_kit::{AgentFlags, Cluster, guests, until, wasm};
 use haggle_sdk::{Client, Runner, Session, Task, TaskHandle, TaskId};
 
-async fn running(client: &Client, session: &Session, module: &str, args: &[&str]) -> (TaskHandle, TaskId) {
-    let module = client.upload(wasm(module)).await.unwrap();
-    let task = Task::new(module).args(args.iter().copied()).cpus("0.5").mem("32MiB");
+async fn running(client: &Client, session: &Session, module: Digest) -> (TaskHandle, TaskId) {
+    let task = Task::new(module).cpus("0.5").mem("32MiB");
     let handle = session.submit(task).await.unwrap();
     let framework = session.framework();
     let id = until("the task runs", async || {
@@ -19,12 +18,16 @@ async fn running(client: &Client, session: &Session, module: &str, args: &[&str]
     (handle, id)
 }
 
+async fn spinner(client: &Client) -> Digest {
+    client.upload(wasm("spinner")).await.unwrap()
+}
+
 #[tokio::test]
 async fn a_running_task_survives_a_restart_of_the_master() {
     let mut cluster = Cluster::start(&[AgentFlags::default()]).await;
     let client = cluster.client().await;
     let session = Runner::new(&client).name("survivor").start().await.unwrap();
-    let (handle, id) = running(&client, &session, "spinner", &[]).await;
+    let (handle, id) = running(&client, &session, spinner(&client).await).await;
 
     cluster.restart_master();
     cluster.registered(1).await;
@@ -47,7 +50,7 @@ async fn an_agent_that_is_asked_to_end_ends_its_tasks_reports_and_leaves() {
     let mut cluster = Cluster::start(&[AgentFlags::default()]).await;
     let client = cluster.client().await;
     let session = Runner::new(&client).name("drained").start().await.unwrap();
-    let (handle, _) = running(&client, &session, "spinner", &[]).await;
+    let (handle, _) = running(&client, &session, spinner(&client).await).await;
 
     cluster.agents[0].terminate();
     let status = handle.ended().await.unwrap();
@@ -64,7 +67,8 @@ async fn a_task_of_an_agent_that_came_back_without_it_is_lost_and_a_retry_finish
     let mut cluster = Cluster::start(&[AgentFlags::default()]).await;
     let client = cluster.client().await;
     let session = Runner::new(&client).name("retried").retries(1).start().await.unwrap();
-    let (handle, first) = running(&client, &session, "sleeper", &["3"]).await;
+    let module = client.upload_bytes(guests::compile(guests::FIRST_FOR_EVER)).await.unwrap();
+    let (handle, first) = running(&client, &session, module).await;
 
     cluster.spawn_agent(&AgentFlags::default());
     cluster.registered(2).await;
@@ -83,7 +87,7 @@ async fn tasks_of_a_framework_that_leaves_are_killed() {
     let cluster = Cluster::start(&[AgentFlags::default()]).await;
     let client = cluster.client().await;
     let session = Runner::new(&client).name("leaver").start().await.unwrap();
-    let (_handle, id) = running(&client, &session, "spinner", &[]).await;
+    let (_handle, id) = running(&client, &session, spinner(&client).await).await;
 
     session.close().await;
 
@@ -104,7 +108,7 @@ async fn an_agent_that_an_operator_declares_gone_takes_its_tasks_along_and_may_n
     let mut cluster = Cluster::start(&[AgentFlags::default()]).await;
     let client = cluster.client().await;
     let session = Runner::new(&client).name("stranded").start().await.unwrap();
-    let (handle, _) = running(&client, &session, "spinner", &[]).await;
+    let (handle, _) = running(&client, &session, spinner(&client).await).await;
     let agent = client.agents().await.unwrap()[0].id.to_string();
     let refused = cluster.haggle(&["agents", "gone", &agent]).await;
     assert!(String::from_utf8_lossy(&refused.stderr).contains("is connected"), "{refused:?}");
@@ -129,7 +133,7 @@ async fn an_agent_of_another_cluster_is_told_so_and_leaves_its_tasks_running() {
     let mut cluster = Cluster::start(&[AgentFlags::default()]).await;
     let client = cluster.client().await;
     let session = Runner::new(&client).name("elsewhere").start().await.unwrap();
-    let _running = running(&client, &session, "spinner", &[]).await;
+    let _running = running(&client, &session, spinner(&client).await).await;
 
     cluster.lose_registry();
 

@@ -6,6 +6,47 @@ pub const NOOP: &str = r#"(module (memory (export "memory") 1) (func (export "_s
 /// Never ends and never calls the host.
 pub const LOOP: &str = r#"(module (memory (export "memory") 1) (func (export "_start") (loop (br 0))))"#;
 
+/// Copies standard input to standard output, as it is.
+pub const CAT: &str = r#"(module
+  (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (func (export "_start")
+    (loop $again
+      (i32.store (i32.const 0) (i32.const 64))
+      (i32.store (i32.const 4) (i32.const 4096))
+      (if (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8)) (then (unreachable)))
+      (if (i32.load (i32.const 8))
+        (then
+          (i32.store (i32.const 4) (i32.load (i32.const 8)))
+          (if (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 12)) (then (unreachable)))
+          (br $again))))))"#;
+
+/// Never ends as the first task of its framework, and ends at once as any other.
+pub const FIRST_FOR_EVER: &str = r#"(module
+  (import "wasi_snapshot_preview1" "environ_sizes_get" (func $sizes (param i32 i32) (result i32)))
+  (import "wasi_snapshot_preview1" "environ_get" (func $environ (param i32 i32) (result i32)))
+  (memory (export "memory") 1)
+  (func (export "_start") (local $variable i32) (local $at i32)
+    ;; The addresses of all variables from 16 on, their texts from 4096 on.
+    (if (call $sizes (i32.const 0) (i32.const 4)) (then (unreachable)))
+    (if (call $environ (i32.const 16) (i32.const 4096)) (then (unreachable)))
+    (local.set $variable (i32.const 16))
+    (loop $next
+      (local.set $at (i32.load (local.get $variable)))
+      ;; What follows HAGGLE_ is TASK_ID=.
+      (if (i64.eq (i64.load offset=7 (local.get $at)) (i64.const 0x3d44495f4b534154))
+        (then
+          (loop $letter
+            (local.set $at (i32.add (local.get $at) (i32.const 1)))
+            (br_if $letter (i32.load8_u (local.get $at))))
+          ;; It ends with .1, as in task-7.1.
+          (if (i32.eq (i32.load16_u (i32.sub (local.get $at) (i32.const 2))) (i32.const 0x312e))
+            (then (loop $ever (br $ever))))
+          (return)))
+      (local.set $variable (i32.add (local.get $variable) (i32.const 4)))
+      (br $next))))"#;
+
 /// Counts down from `rounds` with a little arithmetic in each round, then ends.
 pub fn work(rounds: u64) -> String {
     format!(

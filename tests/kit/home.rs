@@ -6,6 +6,8 @@ use std::process::Command;
 use haggle_sdk::{Client, ClientBuilder, ConnectError, OwnerTokens};
 use haggle_tls::{Authorized, Pass};
 
+use crate::wine;
+
 /// Folders of a user of their own, below one folder. Compiled modules are shared with everybody.
 #[derive(Clone, Debug)]
 pub struct Home(PathBuf);
@@ -18,7 +20,9 @@ impl Home {
 
     /// Has a program run as this user, without a word of who started it.
     pub fn take_in(&self, command: &mut Command) {
-        command.env("XDG_STATE_HOME", self.0.join("state")).env("XDG_CONFIG_HOME", self.config());
+        for (variable, folder) in [("XDG_STATE_HOME", self.0.join("state")), ("XDG_CONFIG_HOME", self.config())] {
+            command.env(variable, wine::shown(&folder, command));
+        }
         for variable in ["HAGGLE_MASTER", "HAGGLE_TOKEN", "HAGGLE_JOIN"] {
             command.env_remove(variable);
         }

@@ -1,6 +1,6 @@
 //! Programs for Windows on other systems: Wine runs them, as it would be done by hand.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// Whether this is a program for Windows, and this is not.
@@ -17,6 +17,15 @@ pub fn command(program: &Path) -> Command {
     let mut command = wine();
     command.arg(program);
     command
+}
+
+/// A path of this system as this program knows it: to Wine's, everything is on drive Z.
+pub(crate) fn shown(path: &Path, to: &Command) -> PathBuf {
+    if to.get_program() == wine().get_program() {
+        PathBuf::from(format!("Z:{}", path.display()))
+    } else {
+        path.to_owned()
+    }
 }
 
 /// Ends a process of Windows on the spot, as its task manager would.

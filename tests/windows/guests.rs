@@ -2,22 +2,6 @@
 
 use std::fmt::Write as _;
 
-/// Copies standard input to standard output, as it is.
-pub(crate) const CAT: &str = r#"(module
-  (import "wasi_snapshot_preview1" "fd_read" (func $read (param i32 i32 i32 i32) (result i32)))
-  (import "wasi_snapshot_preview1" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
-  (memory (export "memory") 1)
-  (func (export "_start")
-    (loop $again
-      (i32.store (i32.const 0) (i32.const 64))
-      (i32.store (i32.const 4) (i32.const 4096))
-      (if (call $read (i32.const 0) (i32.const 0) (i32.const 1) (i32.const 8)) (then (unreachable)))
-      (if (i32.load (i32.const 8))
-        (then
-          (i32.store (i32.const 4) (i32.load (i32.const 8)))
-          (if (call $write (i32.const 1) (i32.const 0) (i32.const 1) (i32.const 12)) (then (unreachable)))
-          (br $again))))))"#;
-
 /// One thing that a guest tries in its scratch folder, and the errno that it must get.
 pub(crate) enum Try<'a> {
     /// Opens a file, which is made when it is not there, and closes it.

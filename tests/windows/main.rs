@@ -4,6 +4,8 @@
 mod agents;
 mod cpu;
 mod guests;
+mod join;
+mod keys;
 mod names;
 mod paths;
 mod quotas;

@@ -5,10 +5,9 @@ use std::io::Write;
 use std::path::Path;
 use std::process::Stdio;
 
-use haggle_kit::{AgentFlags, Cluster, Daemon, until, wasm, windows_binary};
+use haggle_kit::{AgentFlags, Cluster, Daemon, guests, until, wasm, windows_binary};
 use tempfile::TempDir;
 
-use crate::guests::CAT;
 use crate::{assert_success, haggle, text};
 
 /// A path of this system as Wine shows it to programs: everything is on drive Z.
@@ -64,7 +63,7 @@ fn a_folder_of_the_machine_is_given_by_its_drive() {
 fn bytes_go_in_and_come_out_as_they_are() {
     let dir = TempDir::new().unwrap();
     let cat = dir.path().join("cat.wat");
-    fs::write(&cat, CAT.replace('\n', "\r\n")).unwrap();
+    fs::write(&cat, guests::CAT.replace('\n', "\r\n")).unwrap();
     let bytes = b"unix\nwindows\r\nold\r\x1a after the end of a file of old\0\xff\n";
     let mut run = haggle(&["run", &cat.display().to_string(), "--stdin", "-"]);
     let mut run = run.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();

@@ -63,16 +63,5 @@ pub(crate) fn emulated(qemu: &Path, command: &Command) -> anyhow::Result<Command
     process::output(enter().arg("true")).map_err(|error| {
         error.context("this kernel lets no user register an interpreter (binfmt_misc in a user namespace, Linux 6.7)")
     })?;
-    let mut emulated = enter();
-    emulated.arg(command.get_program()).args(command.get_args());
-    for (name, value) in command.get_envs() {
-        match value {
-            Some(value) => emulated.env(name, value),
-            None => emulated.env_remove(name),
-        };
-    }
-    if let Some(folder) = command.get_current_dir() {
-        emulated.current_dir(folder);
-    }
-    Ok(emulated)
+    Ok(process::started_by(enter(), command))
 }

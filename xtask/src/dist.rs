@@ -4,7 +4,7 @@ mod elf;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use anyhow::{Context, bail};
 
@@ -12,10 +12,14 @@ use crate::bench;
 use crate::cross::{self, System};
 use crate::process::{self, step, timed};
 use crate::workspace::Workspace;
-use crate::{arm64, languages, tasks, tools};
+use crate::{arm64, languages, tasks, tools, windows};
 
 /// What each archive holds beside the program.
 const BESIDE: [&str; 2] = ["README.md", "LICENSE"];
+
+/// Variables that would lead the program to another place than the empty folder.
+const ELSEWHERE: [&str; 6] =
+    ["HAGGLE_MASTER", "HAGGLE_TOKEN", "HAGGLE_JOIN", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME"];
 
 /// Packs files, always to the same bytes.
 const PACK: &str = include_str!("dist/pack.py");
@@ -120,20 +124,23 @@ fn attempt(workspace: &Workspace, archive: Archive, program: &Path) -> anyhow::R
 fn attempt_in(workspace: &Workspace, archive: Archive, program: &Path, place: &Path) -> anyhow::Result<Tried> {
     let mut command = Command::new(program);
     command.args(["run", "--quiet", "--mem", "16MiB"]).arg(workspace.wasm().join("hello.wasm"));
-    command.current_dir(place).env("HOME", place).env_remove("HAGGLE_MASTER").env_remove("XDG_CACHE_HOME");
-    let mut command = match archive {
-        Archive::LinuxX86 if cfg!(all(target_os = "linux", target_arch = "x86_64")) => command,
+    command.current_dir(place).env("HOME", place);
+    for variable in ELSEWHERE {
+        command.env_remove(variable);
+    }
+    let said = match archive {
+        Archive::LinuxX86 if cfg!(all(target_os = "linux", target_arch = "x86_64")) => process::output(&mut command)?,
         Archive::LinuxX86 => return Ok(Tried::NotHere("this is not Linux on x86-64".to_owned())),
-        Archive::LinuxArm if cfg!(all(target_os = "linux", target_arch = "aarch64")) => command,
+        Archive::LinuxArm if cfg!(all(target_os = "linux", target_arch = "aarch64")) => process::output(&mut command)?,
         Archive::LinuxArm => match tools::ensure_qemu(workspace).and_then(|qemu| arm64::emulated(&qemu, &command)) {
-            Ok(emulated) => emulated,
+            Ok(mut emulated) => process::output(&mut emulated)?,
             Err(error) => return Ok(Tried::NotHere(format!("{error:#}"))),
         },
+        Archive::Windows if windows::is_there() => windows::output(workspace, &command)?,
         Archive::Windows => {
-            return Ok(Tried::NotHere("`cargo xtask windows` runs the same code, on Wine".to_owned()));
+            return Ok(Tried::NotHere("there is no Wine, which `cargo xtask windows` installs".to_owned()));
         }
     };
-    let said = process::output(command.stdin(Stdio::null()))?;
     if !said.contains("Hello") && !said.contains("hello") {
         bail!("{} ran hello.wasm, which said {said:?}", program.display());
     }

@@ -66,6 +66,21 @@ pub(crate) fn timed<T>(what: &str, step: impl FnOnce() -> anyhow::Result<T>) -> 
     done
 }
 
+/// The same command, started by another program that takes its line as its own last words.
+pub(crate) fn started_by(mut starter: Command, command: &Command) -> Command {
+    starter.arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => starter.env(name, value),
+            None => starter.env_remove(name),
+        };
+    }
+    if let Some(folder) = command.get_current_dir() {
+        starter.current_dir(folder);
+    }
+    starter
+}
+
 /// Waits for a program's end, but not for longer than `patience`; `None` when it has not ended by then.
 pub(crate) fn wait(child: &mut Child, patience: Duration) -> io::Result<Option<ExitStatus>> {
     let started = Instant::now();

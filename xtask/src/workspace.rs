@@ -9,6 +9,9 @@ use serde_json::Value;
 
 use crate::process;
 
+/// How the variables begin by which cargo tells a program of its package.
+const OURS: [&str; 2] = ["CARGO_PKG_", "CARGO_MANIFEST_"];
+
 /// This checkout.
 pub(crate) struct Workspace {
     /// The folder of the root `Cargo.toml`.
@@ -51,6 +54,13 @@ impl Workspace {
     pub(crate) fn cargo(&self) -> Command {
         let mut cargo = Command::new(cargo_program());
         cargo.current_dir(&self.root);
+        // What cargo told us of our own package. Build scripts look at it (ring's does), and so everything that has ring below
+        // it would be compiled again whenever a build from here follows one from a shell, or the other way round.
+        for (name, _) in env::vars_os() {
+            if OURS.iter().any(|ours| name.as_encoded_bytes().starts_with(ours.as_bytes())) {
+                cargo.env_remove(name);
+            }
+        }
         cargo
     }
 
@@ -96,4 +106,21 @@ fn metadata(folder: &Path, args: &[&str]) -> anyhow::Result<Value> {
 
 fn path(of: &Value, key: &str) -> anyhow::Result<PathBuf> {
     of[key].as_str().map(PathBuf::from).with_context(|| format!("cargo metadata has no {key}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cargo_is_told_nothing_of_the_package_that_this_is() {
+        let here = PathBuf::from(".");
+        let cargo = Workspace { root: here.clone(), target: here }.cargo();
+
+        let removed: Vec<_> = cargo.get_envs().filter(|(_, value)| value.is_none()).map(|(name, _)| name).collect();
+
+        for name in ["CARGO_PKG_NAME", "CARGO_PKG_VERSION_PRE", "CARGO_MANIFEST_DIR"] {
+            assert!(env::var_os(name).is_none() || removed.contains(&name.as_ref()), "{name}: {removed:?}");
+        }
+    }
 }

@@ -1,9 +1,11 @@
 //! `haggle agent`.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use haggle_agent::{Agent, Config, Declared, Drained, StartError, WorkDirError};
+use haggle_tls::Token;
 use sysinfo::System;
 use tempfile::TempDir;
 use tracing::{info, warn};
@@ -15,10 +17,11 @@ use crate::cache;
 use crate::error::CommandError;
 use crate::logging;
 use crate::signals::Signals;
-use crate::{state, target};
+use crate::state;
+use crate::target::{self, TargetError};
 
 /// What names the token where there is no flag.
-const JOIN_VARIABLE: &str = "HAGGLE_JOIN";
+pub(super) const JOIN_VARIABLE: &str = "HAGGLE_JOIN";
 
 pub(super) async fn run(master: Option<String>, args: AgentArgs) -> Verdict {
     without_duplicates("--attribute", args.attributes.iter().map(|(name, _)| name.as_str()))?;
@@ -27,24 +30,21 @@ pub(super) async fn run(master: Option<String>, args: AgentArgs) -> Verdict {
 
     let name = args.name.or_else(|| System::host_name().ok()).unwrap_or_else(|| "agent".into());
     let join = match args.join {
-        Some(given) => Some(target::read_any("--join", &given)?),
-        None => {
-            let given = target::variable(JOIN_VARIABLE);
-            given.map(|given| target::read_any(JOIN_VARIABLE, &given)).transpose()?
-        }
+        Some(given) => Some(target::read_any("--join", &given)),
+        None => target::variable(JOIN_VARIABLE).map(|given| target::read_any(JOIN_VARIABLE, &given)),
     };
+    let join = join.transpose().map_err(Arc::new);
 
     // The folders are found below.
     let mut config = Config::new(String::new(), name, PathBuf::new(), PathBuf::new());
     config.master = master.or_else(|| target::environment().master);
-    config.join = join;
     config.resources = Declared { cpus: args.cpus, mem: args.mem, disk: args.disk, ..Declared::default() };
     config.allow_network = args.allowed.network;
     args.modules.enter(&mut config);
     config.attributes = args.attributes.into_iter().collect();
     config.allowed_folders = args.allowed.folders;
 
-    let (mut agent, _temporary) = start(config, args.work_dir).await?;
+    let (mut agent, _temporary) = start(config, join, args.work_dir).await?;
     info!(resources = %agent.resources(), "the agent has this to give");
     tokio::select! {
         () = signals.next() => {}
@@ -70,21 +70,24 @@ pub(super) async fn run(master: Option<String>, args: AgentArgs) -> Verdict {
     Ok(0)
 }
 
+/// What lets the agent join, as far as it can be read.
+type Join = Result<Option<Token>, Arc<TargetError>>;
+
 /// Starts it in the folder that was named, or in the first of its user's that no other agent is in. A user without a home
 /// has a temporary one, which is there until the second value is dropped.
-async fn start(config: Config, named: Option<PathBuf>) -> Result<(Agent, Option<TempDir>), CommandError> {
+async fn start(config: Config, join: Join, named: Option<PathBuf>) -> Result<(Agent, Option<TempDir>), CommandError> {
     if let Some(named) = named {
-        return Ok((Agent::start(within(config, named)).await?, None));
+        return Ok((Agent::start(within(config, join, named)?).await?, None));
     }
     let Some(folders) = state::agents() else {
         let folder =
             tempfile::Builder::new().prefix("haggle-agent-").tempdir().map_err(CommandError::TemporaryFolder)?;
         // Nobody could find what is left in it.
-        let config = Config { recovery_timeout: Duration::ZERO, ..within(config, folder.path().to_owned()) };
+        let config = Config { recovery_timeout: Duration::ZERO, ..within(config, join, folder.path().to_owned())? };
         return Ok((Agent::start(config).await?, Some(folder)));
     };
     for folder in folders {
-        match Agent::start(within(config.clone(), folder.clone())).await {
+        match Agent::start(within(config.clone(), join.clone(), folder.clone())?).await {
             Err(StartError::WorkDir(WorkDirError::InUse { path })) => {
                 info!(work_dir = %path.display(), "another agent is in this work folder");
             }
@@ -98,7 +101,16 @@ async fn start(config: Config, named: Option<PathBuf>) -> Result<(Agent, Option<
     unreachable!("the folders have no end")
 }
 
-fn within(config: Config, work_dir: PathBuf) -> Config {
+/// # Errors
+/// When the token cannot be read and is needed. Whoever has joined may have removed its file.
+fn within(config: Config, join: Join, work_dir: PathBuf) -> Result<Config, CommandError> {
+    let join = match join {
+        Err(unreadable) if haggle_agent::has_joined(&work_dir) => {
+            warn!("{unreadable}; this agent has joined a cluster, and comes back to that without a token");
+            None
+        }
+        join => join?,
+    };
     let cache_dir = cache::modules().unwrap_or_else(|| work_dir.join("modules"));
-    Config { work_dir, cache_dir, ..config }
+    Ok(Config { join, work_dir, cache_dir, ..config })
 }

@@ -5,11 +5,14 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use super::Verdict;
+use super::agent::JOIN_VARIABLE;
 use crate::args::{Daemon, InstallArgs, ServiceArgs, ServiceCommand};
 use crate::error::CommandError;
 use crate::exit;
 use crate::output;
-use crate::service::{Manager, ManagerError, Place, Service, flags};
+use crate::service::flags::{self, Elsewhere};
+use crate::service::{Manager, ManagerError, Place, Service};
+use crate::target;
 
 /// Variables that say where a daemon's folders are, if they are not where they are by default.
 const FOLDERS: [&str; 2] = ["XDG_STATE_HOME", "XDG_CACHE_HOME"];
@@ -30,7 +33,9 @@ pub(super) fn run(master: Option<&str>, args: ServiceArgs) -> Verdict {
 
 fn install(manager: Manager, place: &Place, master: Option<&str>, args: &InstallArgs) -> Verdict {
     let daemon = args.daemon;
-    let mut words = flags::words(daemon, master, &args.flags)?;
+    let (said, join) = (target::environment(), target::variable(JOIN_VARIABLE));
+    let elsewhere = Elsewhere { master: master.or(said.master.as_deref()), join: join.as_deref() };
+    let mut words = flags::words(daemon, elsewhere, &args.flags)?;
     if let Some(log) = manager.log(place, daemon) {
         flags::set_default(&mut words, "log-file", log.as_os_str());
     }

@@ -12,7 +12,9 @@ use crate::args::{Cli, Daemon};
 
 /// Flags whose value is a secret, by their long names. A file of a service manager may be read by others, and shows up
 /// in lists of processes.
-const SECRETS: [&str; 2] = ["join", "token"];
+const SECRETS: [&str; 2] = [JOIN, "token"];
+
+const JOIN: &str = "join";
 
 /// Why flags cannot be those of a service.
 #[derive(Debug, thiserror::Error)]
@@ -25,14 +27,23 @@ pub(crate) enum FlagError {
     NoFolder { path: PathBuf, source: io::Error },
 }
 
+/// What was said elsewhere than in the flags: before the command, or by variables of the environment.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Elsewhere<'a> {
+    /// Where an agent's master is.
+    pub(crate) master: Option<&'a str>,
+    /// What lets an agent join, where no flag says it.
+    pub(crate) join: Option<&'a str>,
+}
+
 /// Reads the flags as `haggle master` or `haggle agent` does, and gives back the words that mean the same wherever and
-/// by whomever they are used: with the values that came from the environment, and with absolute paths.
+/// by whomever they are used: with what was said elsewhere, and with absolute paths.
 ///
 /// # Errors
 /// As the daemon's own command line has them; and for a secret that is not in a file.
-pub(crate) fn words(daemon: Daemon, master: Option<&str>, flags: &[OsString]) -> Result<Vec<OsString>, FlagError> {
+pub(crate) fn words(daemon: Daemon, elsewhere: Elsewhere, flags: &[OsString]) -> Result<Vec<OsString>, FlagError> {
     let mut line: Vec<OsString> = vec!["haggle".into()];
-    line.extend(master.map(|master| format!("--master={master}").into()));
+    line.extend(elsewhere.master.map(|master| format!("--master={master}").into()));
     line.push(daemon.to_string().into());
     line.extend_from_slice(flags);
     Cli::read(&line)?;
@@ -47,6 +58,11 @@ pub(crate) fn words(daemon: Daemon, master: Option<&str>, flags: &[OsString]) ->
     let mut words = vec![daemon.to_string().into()];
     for arg in command.get_arguments().filter(is_meant) {
         words.extend(given(arg, matches)?);
+    }
+    if daemon == Daemon::Agent
+        && let Some(join) = elsewhere.join
+    {
+        set_default(&mut words, JOIN, &in_file(JOIN, join.as_ref())?);
     }
     Ok(words)
 }
@@ -64,7 +80,7 @@ pub(crate) fn set_default(words: &mut Vec<OsString>, flag: &str, value: &OsStr) 
 fn given(arg: &Arg, matches: &ArgMatches) -> Result<Vec<OsString>, FlagError> {
     let id = arg.get_id().as_str();
     let source = matches.value_source(id);
-    let (Some(ValueSource::CommandLine | ValueSource::EnvVariable), Some(flag)) = (source, arg.get_long()) else {
+    let (Some(ValueSource::CommandLine), Some(flag)) = (source, arg.get_long()) else {
         return Ok(Vec::new());
     };
     if !arg.get_action().takes_values() {
@@ -83,16 +99,24 @@ fn given(arg: &Arg, matches: &ArgMatches) -> Result<Vec<OsString>, FlagError> {
 /// A value that means the same in any folder, and gives no secret away.
 fn durable(arg: &Arg, flag: &str, value: &OsStr) -> Result<OsString, FlagError> {
     if SECRETS.contains(&flag) {
-        let file = value.to_str().and_then(|value| value.strip_prefix('@')).filter(|file| !file.is_empty());
-        let file = file.ok_or_else(|| FlagError::Secret(flag.to_owned()))?;
-        let mut named = OsString::from("@");
-        named.push(absolute(Path::new(file))?);
-        return Ok(named);
+        return in_file(flag, value);
     }
     if arg.get_value_parser().type_id() == TypeId::of::<PathBuf>() {
         return absolute(Path::new(value)).map(PathBuf::into_os_string);
     }
     Ok(value.to_owned())
+}
+
+/// A secret that is named by its file.
+///
+/// # Errors
+/// When it is the secret itself.
+fn in_file(flag: &str, value: &OsStr) -> Result<OsString, FlagError> {
+    let file = value.to_str().and_then(|value| value.strip_prefix('@')).filter(|file| !file.is_empty());
+    let file = file.ok_or_else(|| FlagError::Secret(flag.to_owned()))?;
+    let mut named = OsString::from("@");
+    named.push(absolute(Path::new(file))?);
+    Ok(named)
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, FlagError> {
@@ -106,8 +130,12 @@ mod tests {
     use super::*;
 
     fn read(daemon: Daemon, master: Option<&str>, line: &str) -> Result<String, String> {
+        read_beside(daemon, Elsewhere { master, join: None }, line)
+    }
+
+    fn read_beside(daemon: Daemon, elsewhere: Elsewhere, line: &str) -> Result<String, String> {
         let flags: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
-        let words = words(daemon, master, &flags).map_err(|error| error.to_string())?;
+        let words = words(daemon, elsewhere, &flags).map_err(|error| error.to_string())?;
         let again = Cli::read([OsString::from("haggle")].iter().chain(&words));
         assert!(again.is_ok(), "{words:?}: {again:?}");
         Ok(words.join(OsStr::new(" ")).into_string().unwrap())
@@ -176,6 +204,19 @@ mod tests {
         let refused = read(Daemon::Agent, None, "--cpus 0").unwrap_err();
         assert!(refused.contains("0 cpus would never run"), "{refused}");
         assert!(read(Daemon::Master, None, "--cpus 1").unwrap_err().contains("unexpected argument '--cpus'"));
+    }
+
+    #[test]
+    fn a_token_of_the_environment_is_one_too_unless_a_flag_gives_another() {
+        let given =
+            |join, line: &str| read_beside(Daemon::Agent, Elsewhere { join: Some(join), ..Elsewhere::default() }, line);
+        let file = |name: &str| format!("agent --join=@{}", std::path::absolute(name).unwrap().display());
+
+        assert_eq!(given("@token", ""), Ok(file("token")));
+        assert_eq!(given("@token", "--join @other"), Ok(file("other")));
+        assert!(given("hgl1.abc", "").unwrap_err().contains("--join @FILE"));
+        let elsewhere = Elsewhere { join: Some("hgl1.abc"), ..Elsewhere::default() };
+        assert_eq!(read_beside(Daemon::Master, elsewhere, ""), Ok("master".to_owned()), "a master joins nobody");
     }
 
     #[test]

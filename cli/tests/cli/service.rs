@@ -147,6 +147,28 @@ fn a_dry_run_prints_the_unit_and_asks_nobody() {
 }
 
 #[test]
+fn what_an_agent_would_have_from_the_environment_is_written_down_and_a_secret_is_not() {
+    let place = place("nothing-at-all");
+    let install = |join: &str| {
+        let mut command = command(&place, "service install agent");
+        Ran::from(command.env("HAGGLE_MASTER", "10.0.0.1:5050").env("HAGGLE_JOIN", join).output().unwrap())
+    };
+
+    install("hgl1.abc").assert_refused(125, "put it into a file and give --join @FILE");
+    haggle(&place, "service install agent --join hgl1.abc").assert_refused(125, "--join is a secret");
+    assert!(!place.path("config").exists() && told(&place).is_empty());
+
+    fs::write(place.path("token"), "hgl1.abc").unwrap();
+    let installed = install("@token");
+    assert_eq!(installed.code, 0, "{installed:?}");
+    let unit = fs::read_to_string(place.path(UNIT)).unwrap();
+    let file = place.path("token").canonicalize().unwrap();
+    assert!(unit.contains("\"--master=10.0.0.1:5050\""), "{unit}");
+    assert!(unit.contains(&format!("\"--join=@{}\"", file.display())), "{unit}");
+    assert!(!unit.contains("hgl1.") && !installed.stdout.contains("hgl1."), "{unit}");
+}
+
+#[test]
 fn flags_are_read_as_the_daemon_reads_them_before_anything_is_written() {
     let place = place("nothing-at-all");
 

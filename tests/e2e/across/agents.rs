@@ -91,3 +91,13 @@ async fn an_agent_that_is_removed_ends_its_tasks_and_cannot_come_back() {
     assert!(agent.log().contains("its certificate is void"), "{}", agent.log());
     master.haggle(&["agents", "rm", "agent-7"]).refused(&["the master knows no agent-7"]);
 }
+
+#[tokio::test]
+async fn a_token_that_cannot_be_read_is_told_to_whoever_has_not_joined() {
+    let machine = Machine::new();
+
+    let mut agent = machine.agent("a", &["--join", "@nowhere"]);
+
+    assert!(!agent.exited().await.success());
+    assert!(agent.log().contains("cannot read the secret in nowhere"), "{}", agent.log());
+}

@@ -1,153 +1,19 @@
-//! Machines that come together by tokens. Nothing passes from one to another but a token, and connections.
+//! Machines that come together by tokens.
 
 mod agents;
 mod contexts;
 mod proxy;
 mod rotation;
+mod service;
 mod several;
 mod strangers;
 mod tour;
 
 use std::fs;
-use std::net::TcpListener;
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
-use haggle_kit::{Daemon, Home, Ran, binary, until};
-use tempfile::TempDir;
-
-/// A machine, as far as Haggle can tell: a user with a home that no other has.
-pub(crate) struct Machine {
-    dir: TempDir,
-}
-
-impl Machine {
-    fn new() -> Self {
-        Self { dir: TempDir::new().expect("a temporary folder can be made") }
-    }
-
-    fn home(&self) -> Home {
-        Home::below(self.dir.path())
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(binary("haggle"));
-        self.home().take_in(&mut command);
-        command.args(args).stdin(Stdio::null());
-        command
-    }
-
-    /// Runs the command line to its end.
-    fn haggle(&self, args: &[&str]) -> Ran {
-        self.command(args).output().expect("haggle can be started").into()
-    }
-
-    /// Starts a master or an agent.
-    fn spawn(&self, name: &str, args: &[&str]) -> Daemon {
-        let args: Vec<String> = args.iter().map(|&arg| arg.to_owned()).collect();
-        Daemon::spawn(&binary("haggle"), &args, self.path(&format!("{name}.log")))
-    }
-
-    /// Keeps a token in a file, and names that as a flag does.
-    fn keep(&self, token: &str) -> String {
-        let path = self.path("token");
-        let mut file = fs::OpenOptions::new();
-        let mut file = file.write(true).create(true).truncate(true).mode(0o600).open(&path).expect("it can be written");
-        std::io::Write::write_all(&mut file, format!("{token}\n").as_bytes()).expect("it can be written");
-        format!("@{}", path.display())
-    }
-
-    /// Starts an agent in the work folder of this name.
-    fn agent(&self, name: &str, more: &[&str]) -> Daemon {
-        let folder = self.path(name).display().to_string();
-        let args = ["agent", "--name", name, "--cpus", "2", "--mem", "1GiB", "--work-dir", &folder];
-        self.spawn(name, &[&args, more].concat())
-    }
-}
-
-/// A master, and the machine that it runs on.
-pub(crate) struct Master {
-    machine: Machine,
-    daemon: Daemon,
-    /// `HOST:PORT`.
-    address: String,
-    flags: Vec<String>,
-}
-
-impl Master {
-    /// One that speaks TLS.
-    async fn secure() -> Self {
-        Self::start("127.0.0.2", &["--tls", "--log-level", "haggle=trace,info"]).await
-    }
-
-    /// One on loopback, in plain text.
-    async fn plain() -> Self {
-        Self::start("127.0.0.1", &[]).await
-    }
-
-    async fn start(host: &str, more: &[&str]) -> Self {
-        let machine = Machine::new();
-        let port = TcpListener::bind((host, 0)).expect("a port is free").local_addr().expect("it has one").port();
-        let address = format!("{host}:{port}");
-        let state = machine.path("state").display().to_string();
-        let flags = [&["master", "--listen", &address, "--state", &state], more].concat();
-        let daemon = machine.spawn("master", &flags);
-        let flags = flags.into_iter().map(str::to_owned).collect();
-        let mut master = Self { machine, daemon, address, flags };
-        master.ready().await;
-        master
-    }
-
-    /// Kills it and starts it again, in the same place.
-    async fn restart(&mut self) {
-        self.daemon.kill();
-        let flags: Vec<&str> = self.flags.iter().map(String::as_str).collect();
-        self.daemon = self.machine.spawn("master", &flags);
-        self.ready().await;
-    }
-
-    async fn ready(&mut self) {
-        until("the master answers its user", async || {
-            assert!(self.daemon.is_running(), "{}", self.daemon.log());
-            (self.haggle(&["whoami"]).code == Some(0)).then_some(())
-        })
-        .await;
-    }
-
-    /// Runs the command line as the user that runs the master.
-    fn haggle(&self, args: &[&str]) -> Ran {
-        self.machine.haggle(&[args, &["--master", &self.address]].concat())
-    }
-
-    /// Makes a token.
-    #[track_caller]
-    fn token(&self, flags: &[&str]) -> String {
-        let made = self.haggle(&[&["token", "create"], flags].concat());
-        assert!(made.stderr.starts_with("haggle: token-"), "{made:?}");
-        made.well()
-    }
-
-    /// The id of the token of this name.
-    fn id_of(&self, name: &str) -> String {
-        let tokens = self.haggle(&["token", "ls", "--json"]).json();
-        let its = tokens.iter().find(|token| token["name"] == name).expect("there is such a token");
-        its["id"].as_str().expect("it has an id").to_owned()
-    }
-
-    /// Waits until so many agents are connected.
-    async fn has_agents(&self, count: usize) {
-        until("the agents are connected", async || {
-            let agents = self.haggle(&["agents", "--json"]).json();
-            (agents.iter().filter(|agent| agent["connected"] == true).count() == count).then_some(())
-        })
-        .await;
-    }
-}
+use haggle_kit::{Machine, Master};
 
 fn mode(path: &Path) -> u32 {
     let metadata = fs::metadata(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));

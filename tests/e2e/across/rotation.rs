@@ -9,12 +9,22 @@ fn fingerprint(authority: &Value) -> String {
     authority["fingerprint"].as_str().expect("it has one").to_owned()
 }
 
-impl Master {
+/// What is asked of a master about its authority.
+trait Changing {
+    fn ca(&self, flags: &[&str]) -> Value;
+
+    /// Revokes the tokens that a master prints at its first start, and that nobody uses here.
+    fn revoke_the_first_tokens(&self);
+
+    /// Waits until no agent holds a certificate of the former authority.
+    async fn agents_have_followed(&self);
+}
+
+impl Changing for Master {
     fn ca(&self, flags: &[&str]) -> Value {
         self.haggle(&[&["ca"], flags, &["--json"]].concat()).json().remove(0)
     }
 
-    /// Revokes the tokens that a master prints at its first start, and that nobody uses here.
     fn revoke_the_first_tokens(&self) {
         for token in self.haggle(&["token", "ls", "--json"]).json() {
             if token["made_by"] == "owner" && token["name"] == token["id"] {
@@ -23,7 +33,6 @@ impl Master {
         }
     }
 
-    /// Waits until no agent holds a certificate of the former authority.
     async fn agents_have_followed(&self) {
         until("the agents have followed", async || {
             let info = self.ca(&["show"]);

@@ -22,7 +22,14 @@ fn refused(etcd: &Etcd, machine: &Machine, more: &[&str]) -> Daemon {
     machine.spawn("refused", &[&["master", "--listen", &listen, "--tls", "--etcd", &urls], more].concat())
 }
 
-impl Master {
+trait OneOfSeveral {
+    /// Where the key is that seals the authority.
+    fn seal(&self) -> String;
+
+    fn leads(&self) -> bool;
+}
+
+impl OneOfSeveral for Master {
     fn seal(&self) -> String {
         self.machine.path("state").join("pki/seal.key").display().to_string()
     }

@@ -1,6 +1,7 @@
 //! The way of the README from one machine to three.
 
 use std::fs;
+use std::path::PathBuf;
 
 use haggle_kit::{until, wasm};
 use haggle_tls::Token;
@@ -52,18 +53,16 @@ async fn the_master_and_the_agent_may_restart_and_know_each_other_again_without_
     assert!(agent.log().contains("has joined that cluster already"), "{}", agent.log());
 }
 
+/// On Windows they are as private as the user's folders, which those are in.
 #[tokio::test]
-async fn what_is_secret_is_readable_to_its_user_only_and_in_no_log() {
+async fn files_with_secrets_have_modes_by_which_only_their_user_reads_them() {
     let master = Master::secure().await;
     let (other, laptop) = (Machine::new(), Machine::new());
-    let tokens = [master.token(&["--kind", "agent"]), master.token(&["--kind", "viewer", "--name", "looker"])];
-    let mut agent = other.agent("a", &["--join", &other.keep(&tokens[0]), "--log-level", "trace"]);
-    laptop.haggle(&["login", &laptop.keep(&tokens[1])]).well();
-    laptop.haggle(&["agents"]).well();
+    let _agent = other.agent("a", &["--join", &other.keep(&master.token(&["--kind", "agent"]))]);
+    laptop.haggle(&["login", &laptop.keep(&master.token(&["--kind", "viewer"]))]).well();
     master.has_agents(1).await;
 
-    let port = master.address.rsplit_once(':').unwrap().1;
-    let owner = master.machine.home().owner_tokens().folder().join(format!("{port}.token"));
+    let owner = owner_token(&master);
     let contexts = laptop.home().config().join("haggle/contexts.toml");
     let pki = other.path("a").join("pki");
     assert_eq!((mode(&owner), mode(owner.parent().unwrap())), (0o600, 0o700));
@@ -73,11 +72,23 @@ async fn what_is_secret_is_readable_to_its_user_only_and_in_no_log() {
     for file in fs::read_dir(master.machine.path("state").join("pki")).unwrap() {
         assert_eq!(mode(&file.unwrap().path()), 0o600);
     }
+}
+
+#[tokio::test]
+async fn no_secret_is_in_a_log() {
+    let master = Master::secure().await;
+    let (other, laptop) = (Machine::new(), Machine::new());
+    let tokens = [master.token(&["--kind", "agent"]), master.token(&["--kind", "viewer", "--name", "looker"])];
+    let mut agent = other.agent("a", &["--join", &other.keep(&tokens[0]), "--log-level", "trace"]);
+    laptop.haggle(&["login", &laptop.keep(&tokens[1])]).well();
+    laptop.haggle(&["agents"]).well();
+    master.has_agents(1).await;
 
     agent.terminate();
     agent.exited().await;
+
     let logs = [master.daemon.log(), agent.log()].concat();
-    for text in tokens.iter().chain([&fs::read_to_string(&owner).unwrap()]) {
+    for text in tokens.iter().chain([&fs::read_to_string(owner_token(&master)).unwrap()]) {
         let shown = text.parse::<Token>().unwrap().bearer().authorization().to_string();
         let secret = shown.rsplit('.').next().unwrap();
         assert!(!logs.contains(text.trim()) && !logs.contains(secret), "a secret is in a log");
@@ -96,4 +107,10 @@ async fn an_agent_waits_for_a_master_that_is_away_and_joins_then() {
     master.restart().await;
 
     master.has_agents(1).await;
+}
+
+/// Where a master has left the token of its user.
+fn owner_token(master: &Master) -> PathBuf {
+    let port = master.address.rsplit_once(':').unwrap().1;
+    master.machine.home().owner_tokens().folder().join(format!("{port}.token"))
 }

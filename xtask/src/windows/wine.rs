@@ -70,7 +70,7 @@ impl Wine {
         let running = Running(self);
         running.end();
         process::run(self.server().arg("--wait"))?;
-        process::run(self.server().arg("--persistent"))?;
+        process::run(&mut self.private())?;
         process::run(self.command().args(["cmd", "/c", "ver"]))?;
         Ok(running)
     }
@@ -80,6 +80,15 @@ impl Wine {
         self.env(&mut command);
         // The system's own programs are started by the first, and would hold its output for as long as they run.
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command
+    }
+
+    /// A server that stays. It makes all files of its programs, and programs of this system believe no secret in a file that
+    /// others could read.
+    fn private(&self) -> Command {
+        let mut command = Command::new("sh");
+        self.env(&mut command);
+        command.args(["-c", "umask 077; exec \"$0\" --persistent"]).arg(&self.server);
         command
     }
 
