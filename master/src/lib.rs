@@ -136,7 +136,8 @@ impl Master {
                 let clock = Clock::starting_at(origin, Instant::now());
                 let (handle, driver) =
                     driver::start(cluster, registry, clock, reign, guard.clone()).map_err(StartError::Thread)?;
-                role.send_replace(Role::Leads(grpc::leading(handle.clone(), store, None, &guard, reach.clone())));
+                let services = grpc::leading(handle.clone(), store, None, &guard, reach.clone());
+                role.send_replace(Role::Leads(Box::new(services)));
                 first.leads(&handle, &reach);
                 let alone = async move {
                     // What the port answers does not change any more.

@@ -50,7 +50,7 @@ impl OwnerTokens {
     }
 
     /// Leaves beside it the header by which a program without a library shows it, and says where: `curl -H @FILE` reads
-    /// it, so that the secret is on no command line. [`Self::remove`] removes it too.
+    /// it, so that the secret is on no command line. [`Self::withdraw`] removes it too.
     ///
     /// # Errors
     /// As [`Self::publish`].
@@ -85,16 +85,11 @@ impl OwnerTokens {
     /// The master of this token has stopped. One that listens there since has left its own, which stays.
     ///
     /// # Errors
-    /// As [`Self::remove`].
+    /// When a file cannot be removed, or when others can enter the folder.
     pub fn withdraw(&self, port: u16, token: TokenId) -> Result<(), PrivateFolderError> {
-        if self.find(port).is_some_and(|left| left.id == token) { self.remove(port) } else { Ok(()) }
-    }
-
-    /// The master has stopped.
-    ///
-    /// # Errors
-    /// When the file cannot be removed, or when others can enter the folder.
-    pub fn remove(&self, port: u16) -> Result<(), PrivateFolderError> {
+        if self.find(port).is_none_or(|left| left.id != token) {
+            return Ok(());
+        }
         let folder = PrivateFolder::open(&self.0)?;
         folder.remove(&header_name(port))?;
         folder.remove(&name(port))
@@ -140,10 +135,11 @@ mod tests {
         let (one, two) = (token(), token());
         tokens.publish(5050, &token()).unwrap();
         tokens.publish(5050, &one).unwrap();
+        let id = one.id;
         tokens.publish(5051, &two).unwrap();
 
         assert_eq!((tokens.find(5050), tokens.find(5051)), (Some(one), Some(two.clone())));
-        tokens.remove(5050).unwrap();
+        tokens.withdraw(5050, id).unwrap();
         assert_eq!((tokens.find(5050), tokens.find(5051)), (None, Some(two)));
     }
 
@@ -165,6 +161,7 @@ mod tests {
         let above = tempfile::tempdir().unwrap();
         let tokens = OwnerTokens::in_folder(above.path().join("masters"));
         let token = token();
+        tokens.publish(5050, &token).unwrap();
 
         let file = tokens.publish_header(5050, &token).unwrap();
 

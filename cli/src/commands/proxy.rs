@@ -53,13 +53,14 @@ pub(super) async fn run(target: &Target, args: ProxyArgs) -> Verdict {
 struct Left {
     tokens: OwnerTokens,
     port: u16,
+    id: TokenId,
     header: std::path::PathBuf,
 }
 
 impl Left {
     fn publish(tokens: OwnerTokens, port: u16, token: &Token) -> Result<Self, PrivateFolderError> {
         tokens.publish(port, token)?;
-        let mut left = Self { tokens, port, header: Default::default() };
+        let mut left = Self { tokens, port, id: token.id, header: Default::default() };
         left.header = left.tokens.publish_header(port, token)?;
         Ok(left)
     }
@@ -71,7 +72,7 @@ impl Left {
 
 impl Drop for Left {
     fn drop(&mut self) {
-        if let Err(error) = self.tokens.remove(self.port) {
+        if let Err(error) = self.tokens.withdraw(self.port, self.id) {
             debug!("the token of the proxy is still there, and lets nobody in: {error}");
         }
     }

@@ -138,8 +138,8 @@ mod tests {
                 assert_eq!(shows(wrong), Err(TurnedAway::Stranger), "{wrong}");
             }
         }
-        let mut mixed = token.clone();
-        mixed.secret = other.secret.clone();
+        let mut mixed = token;
+        mixed.secret = other.secret;
         assert_eq!(shows(&mixed.bearer().authorization()), Err(TurnedAway::Stranger));
     }
 

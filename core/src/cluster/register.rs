@@ -37,9 +37,11 @@ pub(super) fn register(
     let who = state.sessions.stranger(session)?;
     who.check(Verb::Register)?;
     let Registration { identity, info, tasks, complete } = registration;
-    let named = tasks.len();
-    let identified = identify(state, &who.kind, &identity, &info);
-    let id = match identified.and_then(|id| check_held(state, id, named).map(|()| id).map_err(too_many)) {
+    let fits = |id| match check_held(state, id, tasks.len()) {
+        Ok(()) => Ok(id),
+        Err(refusal) => Err(Rejection::Final(refusal.to_string())),
+    };
+    let id = match identify(state, &who.kind, &identity, &info).and_then(fits) {
         Ok(id) => id,
         Err(rejection) => {
             out.push(Effect::ToAgent(session, AgentOrder::Refused(rejection)));
@@ -89,10 +91,6 @@ fn check_held(state: &State, id: AgentId, named: usize) -> Result<(), Refusal> {
         true => Err(Refusal::TooManyHeld(id, state.config.tasks_per_agent)),
         false => Ok(()),
     }
-}
-
-fn too_many(refusal: Refusal) -> Rejection {
-    Rejection::Final(refusal.to_string())
 }
 
 /// Which agent this is: one that is known, or the next.

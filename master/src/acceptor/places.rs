@@ -1,6 +1,6 @@
 //! How many connections there may be.
 
-use tracing::warn;
+use tracing::debug;
 
 /// Descriptors that are kept for everything but connections of peers: 128 artifacts that are read or written, the
 /// registry, the masters among each other. Other parts of the process may have some, too.
@@ -10,7 +10,8 @@ const OTHER_DESCRIPTORS: usize = 512;
 pub(crate) fn given(wanted: usize) -> usize {
     let places = places(wanted, descriptors(wanted));
     if places < wanted {
-        warn!(
+        // `haggle limits` shows it, and whoever finds no place is told.
+        debug!(
             "the system allows this process {places} connections, {wanted} are wanted: raise its limit of open files"
         );
     }

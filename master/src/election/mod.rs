@@ -142,7 +142,7 @@ impl Election {
         let (handle, driver) = driver::start(cluster, registry, clock, reign, self.guard.clone())
             .map_err(|error| Failure::Server(format!("no thread for the driver: {error}")))?;
 
-        self.role.send_replace(Role::Leads((self.services)(handle.clone())));
+        self.role.send_replace(Role::Leads(Box::new((self.services)(handle.clone()))));
         let mut next = Next::StandBy;
         let over = async {
             tokio::select! {

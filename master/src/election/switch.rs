@@ -22,7 +22,7 @@ const BETWEEN_MASTERS: &str = "/haggle.v1.Masters/";
 #[derive(Clone)]
 pub(crate) enum Role {
     /// It leads: these are its services.
-    Leads(Guarded),
+    Leads(Box<Guarded>),
     /// It waits for its turn.
     StandsBy(Standby),
 }

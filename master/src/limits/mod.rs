@@ -147,7 +147,8 @@ fn held_by(verb: Verb) -> Option<Limit> {
         | Verb::ListRoles
         | Verb::ListOffers
         | Verb::ListTasks
-        | Verb::ListTokens => Some(Limit::Lists),
+        | Verb::ListTokens
+        | Verb::ListLimits => Some(Limit::Lists),
         Verb::ReadLog => Some(Limit::LogReads),
         Verb::Upload | Verb::Download => Some(Limit::Transfers),
         _ => None,
@@ -192,6 +193,6 @@ mod tests {
 
         let counted: Vec<_> = lists.map(|&verb| held_by(verb)).collect();
 
-        assert_eq!(counted, [Some(Limit::Lists); 6]);
+        assert_eq!(counted, [Some(Limit::Lists); 7]);
     }
 }

@@ -58,7 +58,7 @@ impl Damage {
             Self::Hole(at, to) => drop(damaged.drain(between(at, to))),
             Self::Repetition(at, to) => damaged.extend_from_within(between(at, to)),
             Self::Inserted(at, more) => {
-                drop(damaged.splice(at.index(bytes.len())..at.index(bytes.len()), more.clone()))
+                drop(damaged.splice(at.index(bytes.len())..at.index(bytes.len()), more.clone()));
             }
             Self::End(at) => damaged.truncate(at.index(bytes.len())),
         }
