@@ -1,7 +1,10 @@
 //! Where an etcd is, and how it can fail.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
+
+use tonic::transport::Uri;
 
 /// Where an etcd cluster is, and who we are there.
 #[derive(Clone)]
@@ -26,6 +29,19 @@ impl EtcdConfig {
     pub fn new(urls: Vec<String>) -> Self {
         Self { urls, prefix: Self::PREFIX.to_owned(), user: None, ca: None, identity: None }
     }
+
+    /// A member on another machine that is spoken to in plain text: whoever is on the way reads and changes what is said.
+    pub fn in_plain_text(&self) -> Option<&str> {
+        self.urls.iter().map(String::as_str).find(|url| {
+            let Ok(url) = url.parse::<Uri>() else { return false };
+            url.scheme_str() == Some("http") && !url.host().is_some_and(is_loopback)
+        })
+    }
+}
+
+fn is_loopback(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }
 
 impl FromStr for EtcdConfig {
@@ -110,6 +126,15 @@ mod tests {
 
         assert_eq!(config.urls, ["http://a:2379", "http://b:2379"]);
         assert_eq!(config.prefix, "/haggle/replicated");
+    }
+
+    #[test]
+    fn a_member_elsewhere_in_plain_text_is_told_from_one_here_and_from_tls() {
+        let plain = |url: &str| EtcdConfig::new(vec![url.to_owned()]).in_plain_text().is_some();
+
+        let here = ["http://127.0.0.1:2379", "http://localhost:2379", "http://[::1]:2379", "https://10.0.0.1:2379"];
+        assert_eq!(here.map(plain), [false; 4]);
+        assert_eq!(["http://10.0.0.1:2379", "http://etcd:2379"].map(plain), [true; 2]);
     }
 
     #[test]

@@ -158,6 +158,11 @@ impl Master {
                 let is_secured = is_secured(&config, address);
                 let scheme = if is_secured { "https" } else { "http" };
                 let url = format!("{scheme}://{}", reach.addresses[0]);
+                if let Some(url) = several.etcd.in_plain_text() {
+                    warn!(
+                        "{url} is spoken to in plain text: whoever is on the way may take over the cluster; use https"
+                    );
+                }
                 let aside = Aside::start().map_err(StartError::Thread)?;
                 let etcd = aside.make(|| haggle_etcd::Client::new(&several.etcd))?;
                 let own = Announced { url, addresses: reach.addresses.clone(), owner: owner.announced() };

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{BoxStream, try_unfold};
@@ -13,10 +13,10 @@ use haggle_proto::convert::digest;
 use haggle_proto::{ARTIFACT_CHUNK, v1};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
-use tokio::time::timeout;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
 
+use super::arriving::{Arriving, STALLED};
 use super::taken::while_taken;
 use crate::access::{Caller, Known, Passes, caller};
 use crate::artifacts::{ArtifactError, Store, Uploader};
@@ -28,9 +28,6 @@ pub(super) const MESSAGE_MAX: usize = ARTIFACT_CHUNK + (4 << 10);
 
 /// Uploads and downloads at once; more wait their turn. Each holds a file and a few chunks.
 const TRANSFERS_MAX: usize = 128;
-
-/// How long nothing may be sent of an upload, and nothing be taken of a download. It holds a turn that others wait for.
-const STALLED: Duration = Duration::from_secs(30);
 
 pub(super) struct Artifacts {
     store: Arc<Store>,
@@ -64,10 +61,11 @@ impl Artifacts {
     ) -> Result<Response<v1::Artifact>, Status> {
         let who = caller.principal()?;
         let name = uploader(caller, request.metadata())?;
-        let mut chunks = request.into_inner();
+        let chunks = request.into_inner();
         // First the turn, so that who waits for it has nothing here yet.
         let _turn = self.room.acquire().await.map_err(|_| closed())?;
-        let first = next_of(&mut chunks).await?.unwrap_or_default();
+        let mut chunks = Arriving::new(chunks);
+        let first = chunks.next().await?.unwrap_or_default();
         let expected = if first.expected.is_empty() { None } else { Some(digest(&first.expected)?) };
 
         let store = Arc::clone(&self.store);
@@ -89,7 +87,7 @@ impl Artifacts {
                 };
                 upload = blocking(write).await?;
             }
-            next = next_of(&mut chunks).await?;
+            next = chunks.next().await?;
         }
         let (digest, size) = blocking(move || upload.finish()).await?;
         caller.about(digest);
@@ -214,12 +212,6 @@ fn not_found(digest: Digest) -> Status {
 
 fn closed() -> Status {
     Status::unavailable("the master is stopping")
-}
-
-/// The next chunk of an upload; `None` at its end.
-async fn next_of(chunks: &mut Streaming<v1::UploadChunk>) -> Result<Option<v1::UploadChunk>, Status> {
-    let stalled = |_| Status::deadline_exceeded(format!("nothing came for {} s", STALLED.as_secs()));
-    timeout(STALLED, chunks.message()).await.map_err(stalled)?
 }
 
 /// As much as one message carries; empty at the end.

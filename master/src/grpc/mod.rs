@@ -1,6 +1,7 @@
 //! `haggle.v1` on a socket: which services there are, and the limits they share.
 
 mod agents;
+mod arriving;
 mod artifacts;
 mod authority;
 mod frameworks;
