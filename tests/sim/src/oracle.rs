@@ -330,6 +330,10 @@ impl Oracle {
     fn says(&mut self, epoch: Epoch, status: &TaskStatus) {
         let Some(truth) = self.tasks.get(&status.task).filter(|truth| !truth.reused) else { return };
         let Some((by, end)) = truth.acknowledged else { return };
+        // The end that was acknowledged came from a frozen master: the one that leads knows nothing of it.
+        if truth.doubtful {
+            return;
+        }
         // Two agents under one id: what one has lost, the other may hold.
         if status.agent.is_some_and(|agent| self.copied.contains(&agent)) {
             return;
