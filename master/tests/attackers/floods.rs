@@ -58,12 +58,8 @@ async fn empty_continuations_are_cut_off() {
     others_are_served(&master).await;
 }
 
-#[tokio::test]
-async fn headers_of_4_mib_are_refused() {
-    let master = master().await;
-    let mut attacker = Raw::connect(&master).await;
-    let mut block = call(WHO_AM_I, Some(master.owner_token()));
-    block.extend(header("x-large", &vec![b'x'; 4 << 20]));
+/// Says one block of headers in as many frames as it takes, or until the master hears no more.
+async fn say_in_pieces(attacker: &mut Raw, block: &[u8]) {
     let mut pieces = block.chunks(FRAME_MAX).peekable();
     attacker.say(&frame(HEADERS, NONE, 1, pieces.next().unwrap())).await;
     while let Some(piece) = pieces.next() {
@@ -72,6 +68,15 @@ async fn headers_of_4_mib_are_refused() {
             break;
         }
     }
+}
+
+#[tokio::test]
+async fn headers_of_4_mib_are_refused() {
+    let master = master().await;
+    let mut attacker = Raw::connect(&master).await;
+    let mut block = call(WHO_AM_I, Some(master.owner_token()));
+    block.extend(header("x-large", &vec![b'x'; 4 << 20]));
+    say_in_pieces(&mut attacker, &block).await;
 
     let refused = attacker.next_error().await;
 
@@ -85,14 +90,7 @@ async fn a_hundred_thousand_headers_are_refused() {
     let mut attacker = Raw::connect(&master).await;
     let mut block = call(WHO_AM_I, Some(master.owner_token()));
     (0..100_000).for_each(|number| block.extend(header(&format!("x-{number}"), b"")));
-    let mut pieces = block.chunks(FRAME_MAX).peekable();
-    attacker.say(&frame(HEADERS, NONE, 1, pieces.next().unwrap())).await;
-    while let Some(piece) = pieces.next() {
-        let flags = if pieces.peek().is_none() { END_HEADERS } else { NONE };
-        if !attacker.say(&frame(CONTINUATION, flags, 1, piece)).await {
-            break;
-        }
-    }
+    say_in_pieces(&mut attacker, &block).await;
 
     let refused = attacker.next_error().await;
 
