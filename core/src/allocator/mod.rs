@@ -7,6 +7,7 @@
 mod fit;
 mod ledger;
 mod share;
+mod why;
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
@@ -18,6 +19,8 @@ use core::num::NonZeroU32;
 use crate::id::{AgentId, FrameworkId};
 use crate::resources::{Resources, Share};
 use crate::time::Now;
+
+pub use why::{Hindrance, Obstacle};
 
 use fit::{Filters, is_worth_offering};
 use ledger::{Account, Holding};

@@ -20,6 +20,7 @@ use crate::agent::AgentInfo;
 use crate::allocator::Allocator;
 use crate::id::{AgentId, AgentKey, ClusterId, Epoch, FrameworkId, Member, OfferId, SessionId, TaskId, UpdateId};
 use crate::planted::{self, Bug};
+use crate::quota::RoleRecord;
 use crate::resources::Resources;
 use crate::task::TaskStatus;
 use crate::time::Now;
@@ -45,6 +46,8 @@ pub(super) struct State {
     pub(super) history: History,
     /// Questions about unknown tasks, of which no agent is named: answered once no agent is expected back.
     pub(super) questions: BTreeSet<TaskId>,
+    /// What operators have decided of roles.
+    pub(super) roles: BTreeMap<String, RoleRecord>,
     pub(super) allocator: Allocator,
     pub(super) timers: Timers,
     pub(super) guard: StormGuard,
@@ -168,7 +171,8 @@ impl State {
         let mut state = Self {
             cluster: recovered.cluster,
             epoch: recovered.epoch,
-            allocator: Allocator::new(config.weights.clone()),
+            roles: BTreeMap::new(),
+            allocator: Allocator::new(),
             sessions: Sessions::default(),
             tokens: Tokens::new(recovered.tokens),
             enrolled: Enrolled::default(),
@@ -190,6 +194,13 @@ impl State {
             last_update: 0,
             config,
         };
+        for (role, weight) in state.config.weights.clone() {
+            state.configure_role(&role, &RoleRecord { weight: Some(weight), quota: None });
+        }
+        for (role, record) in recovered.roles {
+            state.configure_role(&role, &record);
+            state.roles.insert(role, record);
+        }
         for (id, record) in recovered.agents {
             state.recover_agent(now, id, record);
         }
@@ -226,6 +237,12 @@ impl State {
             self.agents_by_key.insert(key, id);
         }
         self.unseen.insert(id);
+    }
+
+    /// A weight that is not recorded is that of the configuration.
+    pub(super) fn configure_role(&mut self, role: &str, record: &RoleRecord) {
+        let configured = self.config.weights.get(role).copied();
+        self.allocator.configure_role(role, record.weight.or(configured), record.quota.clone());
     }
 
     pub(super) fn member<Id>(&self, id: Id) -> Member<Id> {
