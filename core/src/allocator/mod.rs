@@ -146,6 +146,7 @@ impl Allocator {
         if !allocation.rescinded.is_empty() {
             self.look(now, &mut allocation.offers);
         }
+        self.rank();
         self.note_waits(now);
         if !allocation.rescinded.is_empty() {
             // What was offered and taken back at once was never offered.
@@ -220,7 +221,13 @@ impl Allocator {
     }
 
     /// Offers what is free on one agent to whoever is next and wants it, of all or of `among`, until nobody does.
-    fn share_out(&mut self, agent: AgentId, now: Now, among: Option<&BTreeSet<FrameworkId>>, offers: &mut Vec<OfferId>) {
+    fn share_out(
+        &mut self,
+        agent: AgentId,
+        now: Now,
+        among: Option<&BTreeSet<FrameworkId>>,
+        offers: &mut Vec<OfferId>,
+    ) {
         let mut pending: Vec<Pending> = Vec::new();
         while let Some(free) = self.agents.get(&agent).filter(|holding| holding.active).map(Holding::free) {
             let next = if free.is_empty() { None } else { self.next_for(agent, &free, now, among) };

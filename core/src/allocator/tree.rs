@@ -71,7 +71,7 @@ pub(super) struct Tree {
     /// Roles whose places are out of date, the deepest first.
     stale: BTreeSet<(Reverse<usize>, RoleId)>,
     /// Roles with a guarantee of their own that is not met, and frameworks that would take something, by share.
-    needy: Ranking<RoleId>,
+    needy: Ranking<(Arc<str>, RoleId)>,
     /// How many roles have a quota.
     pub(super) quotas: usize,
 }
@@ -183,7 +183,7 @@ impl Tree {
             self.unused.push(id);
             self.by_path.remove(&role.path);
             self.stale.remove(&(Reverse(role.depth), id));
-            self.needy.remove(&id);
+            self.needy.remove(&(role.path.clone(), id));
             let above = self.role_mut(parent);
             above.children.remove(&id);
             above.competing.remove(&Child::Role(role.path, id));
@@ -274,16 +274,17 @@ impl Tree {
                 role.competing.set(Child::Own, share, role.own.grants);
             }
             let Some(parent) = role.parent else { continue };
-            let child = Child::Role(role.path.clone(), id);
+            let name = (role.path.clone(), id);
             let place = (!role.competing.is_empty()).then(|| {
                 let share = role.account.allocated.dominant_share(total).per_weight(role.weight);
                 (share, role.account.grants)
             });
             let is_needy = role.quota.is_some() && !role.own_shortfall().is_empty();
             match place.filter(|_| is_needy) {
-                Some((share, grants)) => self.needy.set(id, share, grants),
-                None => self.needy.remove(&id),
+                Some((share, grants)) => self.needy.set(name.clone(), share, grants),
+                None => self.needy.remove(&name),
             }
+            let child = Child::Role(name.0, id);
             let above = self.role_mut(parent);
             match place {
                 Some((share, grants)) => above.competing.set(child, share, grants),
@@ -304,7 +305,7 @@ impl Tree {
 
     /// The roles whose guarantees are not met, in the order in which they are served.
     pub(super) fn needy(&self) -> impl Iterator<Item = RoleId> {
-        self.needy.in_order().copied()
+        self.needy.in_order().map(|&(_, id)| id)
     }
 
     /// Where a framework stands: one place for each level of the tree, to be compared from the first on. `None` when it
@@ -356,7 +357,8 @@ impl Tree {
         let Some(parent) = role.parent else { return Share::new(1, 1) };
         let above = self.role(parent);
         let weight = |id: &RoleId| u64::from(self.role(*id).weight.get());
-        let others: u64 = above.children.iter().filter(|other| **other != id && self.is_used(**other)).map(weight).sum();
+        let others: u64 =
+            above.children.iter().filter(|other| **other != id && self.is_used(**other)).map(weight).sum();
         let own = u64::from(role.weight.get());
         let all = others + own + u64::from(!above.members.is_empty());
         self.fair_share(parent).times(own, all)

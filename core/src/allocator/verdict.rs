@@ -127,20 +127,12 @@ impl Allocator {
         if let Stage::Guarantee(promised) = stage {
             // Of what it is promised and lacks, no more than that; of the rest, what it would get anyway.
             let lacks = self.tree.role(promised).own_shortfall();
-            let amount = |lacks: u64, room: &mut Option<u64>| {
-                if lacks > 0 {
-                    *room = Some(lacks);
-                }
-            };
-            let (mut cpus, mut mem) = (room.cpus.map(MilliCpu::get), room.mem.map(Bytes::get));
-            let mut disk = room.disk.map(Bytes::get);
-            amount(lacks.cpus.get(), &mut cpus);
-            amount(lacks.mem.get(), &mut mem);
-            amount(lacks.disk.get(), &mut disk);
-            room.cpus = cpus.map(MilliCpu::new);
-            room.mem = mem.map(Bytes::new);
-            room.disk = disk.map(Bytes::new);
-            room.scalars.extend(lacks.scalars().map(|(name, amount)| (name.into(), amount)));
+            room.lower(&Ceiling {
+                cpus: Some(lacks.cpus).filter(|lacks| !lacks.is_zero()),
+                mem: Some(lacks.mem).filter(|lacks| !lacks.is_zero()),
+                disk: Some(lacks.disk).filter(|lacks| !lacks.is_zero()),
+                scalars: lacks.scalars().map(|(name, amount)| (name.into(), amount)).collect(),
+            });
         }
         self.lower_to_limits(&mut room, role);
         room
