@@ -57,13 +57,14 @@ impl Allocator {
                 self.frameworks.insert(framework, known);
                 return;
             }
-            Some(known) => {
-                self.tree.leave(known.role, framework, &known.account);
+            Some(mut known) => {
+                self.tree.leave(known.role, framework, &mut known.place, &known.account);
                 Framework { role: self.tree.join(role, framework, &known.account), ..known }
             }
             None => Framework {
                 role: self.tree.join(role, framework, &Account::default()),
                 account: Account::default(),
+                place: None,
                 active: false,
                 suppressed: false,
                 demand: None,
@@ -95,8 +96,8 @@ impl Allocator {
         }
         self.set_framework_active(framework, false);
         self.rank();
-        if let Some(known) = self.frameworks.remove(&framework) {
-            self.tree.leave(known.role, framework, &known.account);
+        if let Some(mut known) = self.frameworks.remove(&framework) {
+            self.tree.leave(known.role, framework, &mut known.place, &known.account);
         }
         self.woken.remove(&framework);
         self.unnoted.remove(&framework);
@@ -205,7 +206,7 @@ impl Allocator {
     }
 
     /// Changes something about an agent, which is looked at again then.
-    fn change_holding<T>(&mut self, agent: AgentId, change: impl FnOnce(&mut Holding) -> T) -> Option<T> {
+    pub(super) fn change_holding<T>(&mut self, agent: AgentId, change: impl FnOnce(&mut Holding) -> T) -> Option<T> {
         let holding = self.agents.get_mut(&agent)?;
         let is_kept = self.tree.quotas > 0;
         if is_kept && holding.active {

@@ -50,6 +50,7 @@ use filters::Filters;
 use ledger::{Account, Holding};
 use patience::Patience;
 use promises::Promises;
+use share::Place;
 use tree::{ROOT, RoleId, Tree};
 use verdict::{Case, Stage, Take, is_worth_offering};
 
@@ -103,6 +104,8 @@ pub struct Allocator {
 struct Framework {
     role: RoleId,
     account: Account,
+    /// Its place in its role.
+    place: Option<Place>,
     active: bool,
     suppressed: bool,
     /// What it said that it wants; `None`: whatever there is.
@@ -265,7 +268,10 @@ impl Allocator {
         };
         if let Some(few) = among {
             let fair = || {
-                let place = |&id: &FrameworkId| Some((self.tree.place(self.frameworks.get(&id)?.role, id)?, id));
+                let place = |&id: &FrameworkId| {
+                    let known = self.frameworks.get(&id)?;
+                    Some((self.tree.place(known.role, known.place)?, id))
+                };
                 let mut takers: Vec<_> = few.iter().filter_map(place).collect();
                 takers.sort_unstable();
                 takers.into_iter().find_map(|(_, id)| take(id, Stage::FairShare, most))
@@ -299,28 +305,33 @@ impl Allocator {
         })
     }
 
-    /// Counts what a framework takes as allocated.
+    /// Counts what a framework takes as allocated, and as promised.
     fn give(&mut self, framework: FrameworkId, agent: AgentId, take: &Take) {
-        self.charge(framework, agent, &take.resources);
+        let resources = &take.resources;
+        self.change_holding(agent, |holding| holding.allocated.give(resources));
         let known = self.frameworks.get_mut(&framework).expect("whoever takes something is known");
-        known.account.grants += 1;
         if let Some((key, count)) = take.units
             && let Some(demand) = &mut known.demand
         {
             demand.hold(key, count);
         }
-        self.tree.each_account(known.role, |account| account.grants += 1);
+        let grant = |account: &mut Account| {
+            account.give(resources);
+            account.promise(resources);
+            account.grants += 1;
+        };
+        grant(&mut known.account);
+        self.tree.each_account(known.role, grant);
+        self.unranked.insert(framework);
         self.rank();
     }
 
     /// Makes an offer of what a framework was given.
     fn promise(&mut self, agent: AgentId, pending: Pending, now: Now) -> OfferId {
         let Pending { framework, resources, units } = pending;
-        let id = self.promises.add(Promise { framework, agent, resources: resources.clone(), since: now, units });
+        let id = self.promises.add(Promise { framework, agent, resources, since: now, units });
         let known = self.frameworks.get_mut(&framework).expect("whoever takes something is known");
-        known.account.promise(&resources);
         known.promises.insert(id);
-        self.tree.each_account(known.role, |account| account.promise(&resources));
         self.agents.get_mut(&agent).expect("only known agents are shared out").promises.insert(id);
         self.unranked.insert(framework);
         id
@@ -381,7 +392,7 @@ impl Allocator {
             }
             let share = known.account.allocated.dominant_share(&self.total);
             let place = (is_blind || is_hungry).then_some((share, known.account.grants));
-            self.tree.set_eager(known.role, id, place);
+            self.tree.set_eager(known.role, id, &mut known.place, place);
             self.unnoted.insert(id);
         }
         self.tree.rank(&self.total);

@@ -4,7 +4,7 @@ use alloc::borrow::Cow;
 
 use super::demand::{Urgency, WantKey};
 use super::ledger::Holding;
-use super::tree::{ROOT, RoleId};
+use super::tree::{ROOT, Role, RoleId};
 use super::{Allocator, Framework};
 use crate::demand::{Constraint, Want};
 use crate::id::{AgentId, FrameworkId};
@@ -115,10 +115,18 @@ impl Allocator {
 
     /// What is free there, as far as quotas leave it to the framework.
     pub(super) fn room_in<'a>(&self, case: &Case<'a>, stage: Stage) -> Cow<'a, Resources> {
-        match self.tree.quotas {
-            0 => Cow::Borrowed(case.free),
-            _ => Cow::Owned(self.room(case.framework.role, stage).cut(case.free)),
+        if self.tree.quotas == 0 || stage == Stage::FairShare && self.leaves(case.framework.role, case.free) {
+            return Cow::Borrowed(case.free);
         }
+        Cow::Owned(self.room(case.framework.role, stage).cut(case.free))
+    }
+
+    /// Whether no quota is in the way of so much for a role.
+    fn leaves(&self, role: RoleId, wanted: &Resources) -> bool {
+        let is_within = |role: &Role| {
+            role.quota.as_ref().is_none_or(|quota| quota.limit.leaves(&role.account.allocated, wanted))
+        };
+        self.tree.role(ROOT).shortfall_below.is_empty() && self.tree.up_from(role).all(|(_, role)| is_within(role))
     }
 
     /// How much more the frameworks of a role may be offered.
@@ -185,8 +193,8 @@ impl Allocator {
 
     /// Which bound keeps so much from the frameworks of a role.
     fn bound(&self, role: RoleId, wanted: &Resources) -> Passed<'static> {
-        let at_limit = |(_, role): &(RoleId, &super::tree::Role)| {
-            role.quota.as_ref().is_some_and(|quota| !quota.limit.left(&role.account.allocated).admits(wanted))
+        let at_limit = |(_, role): &(RoleId, &Role)| {
+            role.quota.as_ref().is_some_and(|quota| !quota.limit.leaves(&role.account.allocated, wanted))
         };
         self.tree.up_from(role).find(at_limit).map_or(Passed::Kept, |(id, _)| Passed::AtLimit(id))
     }
