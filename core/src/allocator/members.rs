@@ -47,6 +47,7 @@ impl Allocator {
         self.total_has_changed();
         self.dirty_agents.remove(&agent);
         self.woken_on.remove(&agent);
+        self.forget_bounds(agent);
         self.filters.clear_agent(agent);
     }
 
@@ -58,6 +59,7 @@ impl Allocator {
                 return;
             }
             Some(mut known) => {
+                self.note_less(known.role);
                 self.tree.leave(known.role, framework, &mut known.place, &known.account);
                 Framework { role: self.tree.join(role, framework, &known.account), ..known }
             }
@@ -97,6 +99,7 @@ impl Allocator {
         self.set_framework_active(framework, false);
         self.rank();
         if let Some(mut known) = self.frameworks.remove(&framework) {
+            self.note_less(known.role);
             self.tree.leave(known.role, framework, &mut known.place, &known.account);
         }
         self.woken.remove(&framework);
@@ -163,8 +166,10 @@ impl Allocator {
         self.change_holding(agent, |holding| holding.allocated.take_up_to(resources));
         if let Some(known) = self.frameworks.get_mut(&framework) {
             known.account.take(resources);
-            self.tree.each_account(known.role, |account| account.take(resources));
+            let role = known.role;
+            self.tree.each_account(role, |account| account.take(resources));
             self.unranked.insert(framework);
+            self.note_less(role);
         }
     }
 

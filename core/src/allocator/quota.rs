@@ -52,6 +52,7 @@ impl Allocator {
     pub fn configure_role(&mut self, role: &str, weight: Option<NonZeroU32>, quota: Option<Quota>) {
         self.tree.configure(role, weight, quota);
         self.add_up_free();
+        self.forget_all_bounds();
         // What a limit or a promise to others kept from somebody may be free now.
         self.dirty_agents.extend(self.idle.iter().map(|&(_, agent)| agent));
     }

@@ -225,13 +225,7 @@ impl Tree {
     }
 
     /// A framework leaves this role with all it has.
-    pub(super) fn leave(
-        &mut self,
-        id: RoleId,
-        framework: FrameworkId,
-        place: &mut Option<Place>,
-        account: &Account,
-    ) {
+    pub(super) fn leave(&mut self, id: RoleId, framework: FrameworkId, place: &mut Option<Place>, account: &Account) {
         let role = self.role_mut(id);
         role.members.remove(&framework);
         role.eager.move_to(&framework, place, None);

@@ -73,18 +73,21 @@ pub(super) struct Case<'a> {
 impl Allocator {
     /// What the framework would take there, `most` units at most of what it said that it wants.
     pub(super) fn verdict<'a>(&self, case: &Case<'a>, stage: Stage, most: u32) -> Result<Take, Passed<'a>> {
-        let room = self.room_in(case, stage);
         let Some(demand) = &case.framework.demand else {
             if stage == Stage::Spare {
                 return Err(Passed::WantsNothing);
             }
+            if !is_worth_offering(case.free) {
+                return Err(Passed::TooLittle);
+            }
+            let room = self.room_in(case, stage);
             if !is_worth_offering(&room) {
-                let is_bounded = is_worth_offering(case.free);
-                return Err(if is_bounded { self.bound(case.framework.role, case.free) } else { Passed::TooLittle });
+                return Err(self.bound(case.framework.role, case.free));
             }
             self.not_refused(case, &room)?;
             return Ok(Take { resources: room.into_owned(), units: None });
         };
+        let room = self.room_in(case, stage);
         let urgency = if stage == Stage::Spare { Urgency::Spare } else { Urgency::Waiting };
         let mut passed = Passed::WantsNothing;
         for (key, want, open) in demand.open(urgency) {
@@ -123,9 +126,8 @@ impl Allocator {
 
     /// Whether no quota is in the way of so much for a role.
     fn leaves(&self, role: RoleId, wanted: &Resources) -> bool {
-        let is_within = |role: &Role| {
-            role.quota.as_ref().is_none_or(|quota| quota.limit.leaves(&role.account.allocated, wanted))
-        };
+        let is_within =
+            |role: &Role| role.quota.as_ref().is_none_or(|quota| quota.limit.leaves(&role.account.allocated, wanted));
         self.tree.role(ROOT).shortfall_below.is_empty() && self.tree.up_from(role).all(|(_, role)| is_within(role))
     }
 
