@@ -12,6 +12,7 @@ use super::ledger::Holding;
 use super::patience::Patience;
 use super::promises::Promise;
 use super::tree::ROOT;
+use super::verdict::Stage;
 use super::{Allocation, Allocator};
 use crate::id::{AgentId, FrameworkId, OfferId};
 use crate::resources::Resources;
@@ -120,20 +121,25 @@ impl Allocator {
             room.give(&promise.resources);
             offers.push(offer);
             if room.contains(unit) {
-                return self.may_have(id, unit, &room).then_some(offers);
+                return self.may_have(id, unit, &offers).then_some(offers);
             }
         }
         None
     }
 
-    /// Whether quotas leave a framework this much, once so much is free on an agent.
-    fn may_have(&self, id: FrameworkId, unit: &Resources, freed: &Resources) -> bool {
+    /// Whether quotas leave a framework this much, once these offers are taken back.
+    fn may_have(&self, id: FrameworkId, unit: &Resources, offers: &[OfferId]) -> bool {
         if self.tree.quotas == 0 {
             return true;
         }
-        let mut free = self.free.clone();
-        free.give(freed);
-        self.room_of(self.frameworks[&id].role, &free).admits(unit)
+        // What is taken from a role may be kept for it from then on.
+        let (mut tree, mut free) = (self.tree.clone(), self.free.clone());
+        for promise in offers.iter().filter_map(|offer| self.promises.get(*offer)) {
+            free.give(&promise.resources);
+            let holder = &self.frameworks[&promise.framework];
+            tree.each_account(holder.role, |account| account.take(&promise.resources));
+        }
+        tree.room(self.frameworks[&id].role, Stage::FairShare, &free).admits(unit)
     }
 
     /// From when on an offer gives way to a framework that waits; `None`: not at all.
@@ -151,14 +157,6 @@ impl Allocator {
             let patience = its.map_or(holder.patience, |role| self.tree.role(role).patience);
             (share(its) > share(other), patience)
         };
-        let is_promised = |role: &super::tree::Role| {
-            role.quota
-                .as_ref()
-                .is_some_and(|quota| !quota.guarantee.is_empty() && quota.guarantee.contains(&role.account.allocated))
-        };
-        if self.tree.quotas > 0 && self.tree.up_from(holder.role).any(|(_, role)| is_promised(role)) {
-            return None;
-        }
         match (holder.is_idle(), has_more) {
             (true, true) => Some(promise.since),
             (true, false) => Some(promise.since + AT_HAND),

@@ -5,8 +5,8 @@ use alloc::vec::Vec;
 use core::mem;
 
 use super::Allocator;
-use super::tree::{ROOT, RoleId};
-use crate::id::AgentId;
+use super::tree::{ROOT, Role, RoleId};
+use crate::id::{AgentId, FrameworkId};
 use crate::resources::Resources;
 
 /// What was in the way in one look at one agent.
@@ -41,17 +41,21 @@ impl Allocator {
         self.held_back.agents.remove(&agent);
     }
 
-    /// A role has less than before: its limit, and those above it, may be in nobody's way any more.
+    /// A role has less than before: limits above it may be in nobody's way any more, and more may be kept for it.
     pub(super) fn note_less(&mut self, role: RoleId) {
-        if self.held_back.roles.is_empty() {
+        if self.held_back.roles.is_empty() && self.held_back.agents.is_empty() {
             return;
         }
-        let path = self.tree.up_from(role).map(|(id, _)| id);
-        let bounded: Vec<RoleId> = path.filter(|id| self.held_back.roles.contains(id)).collect();
-        for id in bounded {
-            self.held_back.roles.remove(&id);
-            self.woken.extend(self.tree.members_below(id));
-        }
+        let is_kept_for = |role: &Role| role.quota.as_ref().is_some_and(|quota| !quota.guarantee.is_empty());
+        let is_concerned = |&(id, role): &(RoleId, &Role)| {
+            self.held_back.roles.contains(&id) || is_kept_for(role) && !self.held_back.agents.is_empty()
+        };
+        // The highest of them has all the others below.
+        let Some((id, _)) = self.tree.up_from(role).filter(is_concerned).last() else { return };
+        let is_eager = |id: &FrameworkId| self.frameworks.get(id).is_some_and(|known| known.place.is_some());
+        self.woken.extend(self.tree.members_below(id).into_iter().filter(is_eager));
+        let path: Vec<RoleId> = self.tree.up_from(role).map(|(id, _)| id).collect();
+        self.held_back.roles.retain(|id| !path.contains(id));
     }
 
     /// With more that is free and not kept than when they were last looked at, agents are looked at again.

@@ -9,6 +9,7 @@
 //! | `verdict` | what one framework would take of one agent, or what is in the way |
 //! | `demand` | what frameworks said that they want |
 //! | `quota` | what roles are promised, and may have at most |
+//! | `room` | how much quotas leave to a role |
 //! | `heldback` | what quotas kept from somebody, to be looked at again |
 //! | `filters` | what frameworks refused |
 //! | `promises` | open offers |
@@ -28,6 +29,7 @@ mod members;
 mod patience;
 mod promises;
 mod quota;
+mod room;
 mod share;
 mod standing;
 mod tree;

@@ -6,7 +6,7 @@ use core::cell::RefCell;
 
 use super::Allocator;
 use super::heldback::Bounds;
-use super::tree::ROOT;
+use super::tree::{ROOT, RoleId};
 use super::verdict::{Case, Passed, Stage, Take};
 use crate::id::{AgentId, FrameworkId};
 use crate::resources::Resources;
@@ -82,17 +82,28 @@ impl<'a> Turn<'a> {
         sparing.into_iter().find_map(|id| self.take(id, Stage::Spare, u32::MAX))
     }
 
+    fn note(&self, passed: Passed<'_>, role: RoleId) {
+        let mut bounds = self.bounds.borrow_mut();
+        match passed {
+            Passed::AtLimit(role) => bounds.limits.push(role),
+            Passed::Kept => bounds.kept = true,
+            // Of more than quotas leave to it now it may think otherwise.
+            Passed::Refused(_) if self.allocator.tree.quotas > 0 => {
+                let path = self.allocator.tree.up_from(role).filter(|(_, role)| role.quota.is_some());
+                bounds.limits.extend(path.map(|(id, _)| id));
+                bounds.kept = true;
+            }
+            _ => {}
+        }
+    }
+
     fn take(&self, id: FrameworkId, stage: Stage, most: u32) -> Option<(FrameworkId, Take)> {
         let Self { allocator, agent, free, now, .. } = *self;
         let (framework, holding) = (&allocator.frameworks[&id], &allocator.agents[&agent]);
         match allocator.verdict(&Case { id, framework, agent, holding, free, now }, stage, most) {
             Ok(take) => Some((id, take)),
             Err(passed) => {
-                match passed {
-                    Passed::AtLimit(role) => self.bounds.borrow_mut().limits.push(role),
-                    Passed::Kept => self.bounds.borrow_mut().kept = true,
-                    _ => {}
-                }
+                self.note(passed, framework.role);
                 None
             }
         }

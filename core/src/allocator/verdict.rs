@@ -9,7 +9,6 @@ use super::{Allocator, Framework};
 use crate::demand::{Constraint, Want};
 use crate::id::{AgentId, FrameworkId};
 use crate::quantity::{Bytes, MilliCpu};
-use crate::quota::Ceiling;
 use crate::resources::Resources;
 use crate::time::Now;
 
@@ -121,7 +120,7 @@ impl Allocator {
         if self.tree.quotas == 0 || stage == Stage::FairShare && self.leaves(case.framework.role, case.free) {
             return Cow::Borrowed(case.free);
         }
-        Cow::Owned(self.room(case.framework.role, stage).cut(case.free))
+        Cow::Owned(self.tree.room(case.framework.role, stage, &self.free).cut(case.free))
     }
 
     /// Whether no quota is in the way of so much for a role.
@@ -129,68 +128,6 @@ impl Allocator {
         let is_within =
             |role: &Role| role.quota.as_ref().is_none_or(|quota| quota.limit.leaves(&role.account.allocated, wanted));
         self.tree.role(ROOT).shortfall_below.is_empty() && self.tree.up_from(role).all(|(_, role)| is_within(role))
-    }
-
-    /// How much more the frameworks of a role may be offered.
-    pub(super) fn room(&self, role: RoleId, stage: Stage) -> Ceiling {
-        let mut room = self.headroom(role, &self.free);
-        if let Stage::Guarantee(promised) = stage {
-            // Of what it is promised and lacks, no more than that; of the rest, what it would get anyway.
-            let lacks = self.tree.role(promised).own_shortfall();
-            room.lower(&Ceiling {
-                cpus: Some(lacks.cpus).filter(|lacks| !lacks.is_zero()),
-                mem: Some(lacks.mem).filter(|lacks| !lacks.is_zero()),
-                disk: Some(lacks.disk).filter(|lacks| !lacks.is_zero()),
-                scalars: lacks.scalars().map(|(name, amount)| (name.into(), amount)).collect(),
-            });
-        }
-        self.lower_to_limits(&mut room, role);
-        room
-    }
-
-    /// The same, were so much free on all agents together.
-    pub(super) fn room_of(&self, role: RoleId, free: &Resources) -> Ceiling {
-        let mut room = self.headroom(role, free);
-        self.lower_to_limits(&mut room, role);
-        room
-    }
-
-    fn lower_to_limits(&self, room: &mut Ceiling, role: RoleId) {
-        for (_, role) in self.tree.up_from(role) {
-            if let Some(quota) = &role.quota {
-                room.lower(&quota.limit.left(&role.account.allocated));
-            }
-        }
-    }
-
-    /// What of the free resources of all agents is not kept for what other roles are promised. Resources of which nothing is
-    /// kept are not bounded.
-    fn headroom(&self, role: RoleId, free: &Resources) -> Ceiling {
-        let kept = &self.tree.role(ROOT).shortfall_below;
-        if kept.is_empty() {
-            return Ceiling::default();
-        }
-        // What is kept for this role itself is not kept from it.
-        let mut others = self.tree.role(role).shortfall_below.clone();
-        let mut below = self.tree.role(role);
-        for (_, above) in self.tree.up_from(role).skip(1) {
-            let mut sum = above.shortfall_below.clone();
-            sum.take_up_to(&below.shortfall);
-            sum.give(&others);
-            others = sum;
-            below = above;
-        }
-        let mut own = kept.clone();
-        own.take_up_to(&others);
-        let left = |free: u64, kept: u64, own: u64| (kept > 0).then(|| free.saturating_sub(kept).saturating_add(own));
-        Ceiling {
-            cpus: left(free.cpus.get(), kept.cpus.get(), own.cpus.get()).map(MilliCpu::new),
-            mem: left(free.mem.get(), kept.mem.get(), own.mem.get()).map(Bytes::new),
-            disk: left(free.disk.get(), kept.disk.get(), own.disk.get()).map(Bytes::new),
-            scalars: (kept.scalars())
-                .filter_map(|(name, kept)| Some((name.into(), left(free.scalar(name), kept, own.scalar(name))?)))
-                .collect(),
-        }
     }
 
     /// Which bound keeps so much from the frameworks of a role.

@@ -10,10 +10,10 @@ use core::time::Duration;
 use proptest::prelude::*;
 
 use super::super::ledger::Holding;
-use super::super::verdict::is_worth_offering;
+use super::super::verdict::{Stage, is_worth_offering};
 use super::super::{Allocation, Promise};
 use super::{World, guarantee, limit, milli, size, want};
-use crate::id::{AgentId, FrameworkId, OfferId};
+use crate::id::{AgentId, FrameworkId};
 use crate::quota::Quota;
 use crate::resources::{Resources, Share};
 use crate::time::Now;
@@ -87,6 +87,8 @@ impl Model {
             Step::Leaves(id) => {
                 world.decline(id, 0);
                 world.allocator.remove_framework(FrameworkId(id));
+                // No id is given twice: what it leaves behind is of nobody who comes later.
+                self.tasks.iter_mut().filter(|task| task.0 == id).for_each(|task| task.0 += 1_000);
                 self.refusals.retain(|refusal| refusal.0 != id);
             }
             Step::AgentComes(id, cpus) => world.agent(id, size(cpus, cpus * 512)),
@@ -170,8 +172,7 @@ impl Model {
             known.promises.iter().for_each(|offer| offered.give(&allocator.offer(*offer).unwrap().resources));
             let mut held = offered.clone();
             self.tasks.iter().filter(|task| task.0 == id.0).for_each(|task| held.give(&task.2));
-            // What it launched before it left and joined anew is not on its account.
-            assert!(held.contains(&known.account.allocated), "{id} holds {held}: {:?}", known.account);
+            assert_eq!(known.account.allocated, held, "{id}");
             assert_eq!(known.account.promised, offered, "{id}");
             for (_, role) in allocator.tree.up_from(known.role) {
                 let sums = of_roles.entry(role.path.to_string()).or_default();
@@ -239,7 +240,7 @@ impl Model {
         let mut after = self.world.allocator.clone();
         let framework = FrameworkId(99);
         after.set_framework(framework, role);
-        let room = after.room(after.frameworks[&framework].role, super::super::verdict::Stage::FairShare);
+        let room = after.tree.room(after.frameworks[&framework].role, Stage::FairShare, &after.free);
         !room.admits(wanted)
     }
 
@@ -318,7 +319,7 @@ impl Model {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_happens_the_books_are_right_and_nothing_that_is_wanted_lies_idle(
@@ -332,9 +333,9 @@ proptest! {
             model.check_work_is_conserved();
             model.check_reasons();
         }
-        // Once nothing moves, there is nothing to do.
-        let settled = model.world.allocate();
-        prop_assert_eq!(settled.offers, Vec::<OfferId>::new());
+        // Once nothing moves, there is nothing to do: after offers that were contested, at the latest.
+        let settled = (0..FRAMEWORKS).find(|_| model.world.allocate() == Allocation::default());
+        prop_assert!(settled.is_some());
     }
 }
 
@@ -497,8 +498,8 @@ proptest! {
             let has = world.allocator.allocated_to(FrameworkId(1));
             (has.cpus.get() / (own * 1000)).min(has.mem.get() / (own_mem << 30))
         };
-        // What is decided last is one task of the size that was asked for: that much is the grain, not a gain.
-        let grain = ((own + lie).div_ceil(own)).max((own_mem + lie_mem).div_ceil(own_mem));
+        // What is decided last is one task of either: that much is the grain, not a gain.
+        let grain = (own + lie + other).div_ceil(own).max((own_mem + lie_mem + other_mem).div_ceil(own_mem));
         prop_assert!(tasks(own + lie, own_mem + lie_mem) <= tasks(own, own_mem) + grain);
     }
 }
