@@ -1,12 +1,12 @@
 //! Why somebody is offered nothing.
 
 use alloc::string::String;
+use core::time::Duration;
 
 use crate::demand::Constraint;
 use crate::id::FrameworkId;
 use crate::quota::Ceiling;
 use crate::resources::Resources;
-use crate::time::Now;
 
 /// One thing that is in the way of a framework, and on how many agents.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,13 +60,13 @@ pub enum Obstacle {
     Offered {
         /// To whom the oldest of these offers was made.
         to: FrameworkId,
-        /// When.
-        since: Now,
+        /// For how long that has been open.
+        age: Duration,
     },
     /// It declined what is free there.
     Refused {
-        /// It is asked again then at the latest, if nothing changes there. The last of them.
-        until: Now,
+        /// It is asked again after this time at the latest, if nothing changes there. The longest of them.
+        left: Duration,
     },
     /// What is free is less than the least that its role is offered.
     TooLittle {
