@@ -177,10 +177,7 @@ impl v1::operator_server::Operator for Operator {
         Ok(Response::new(v1::SetWeightResponse {}))
     }
 
-    async fn set_quota(
-        &self,
-        request: Request<v1::SetQuotaRequest>,
-    ) -> Result<Response<v1::SetQuotaResponse>, Status> {
+    async fn set_quota(&self, request: Request<v1::SetQuotaRequest>) -> Result<Response<v1::SetQuotaResponse>, Status> {
         let caller = caller(&request)?;
         let v1::SetQuotaRequest { role, quota, force, request } = request.into_inner();
         let quota = quota.map(Quota::try_from).transpose()?;

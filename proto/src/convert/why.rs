@@ -110,9 +110,7 @@ impl TryFrom<hindrance::Obstacle> for Obstacle {
                 Self::TooLarge { largest: required(wire.largest, "resources of the largest agent")?.try_into()? }
             }
             Wire::InUse(wire) => Self::InUse { free: required(wire.free, "resources that are free")?.try_into()? },
-            Wire::Offered(wire) => {
-                Self::Offered { to: FrameworkId(wire.to), age: Duration::from_millis(wire.age_ms) }
-            }
+            Wire::Offered(wire) => Self::Offered { to: FrameworkId(wire.to), age: Duration::from_millis(wire.age_ms) },
             Wire::Refused(wire) => Self::Refused { left: Duration::from_millis(wire.left_ms) },
             Wire::TooLittle(wire) => {
                 Self::TooLittle { least: required(wire.least, "least that a role is offered")?.try_into()? }

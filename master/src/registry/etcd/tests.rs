@@ -7,9 +7,7 @@ use std::num::NonZeroU32;
 
 use haggle_core::access::{Enrolment, TokenKind, TokenRecord};
 use haggle_core::cluster::{AgentRecord, FrameworkInfo, FrameworkRecord};
-use haggle_core::{
-    AgentInfo, AgentKey, Bytes, Ceiling, Digest, Epoch, MilliCpu, Quota, Resources, RoleRecord,
-};
+use haggle_core::{AgentInfo, AgentKey, Bytes, Ceiling, Digest, Epoch, MilliCpu, Quota, Resources, RoleRecord};
 use haggle_etcd::{Client, EtcdConfig, Moment, Session};
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
