@@ -69,11 +69,8 @@ pub(crate) fn hindrance_in_words(hindrance: &Hindrance) -> String {
         Obstacle::Offered { to, age } => {
             format!("{agents}: what is free is offered to {to}, which has not answered for {}", span(*age))
         }
-        Obstacle::Refused { left } => {
-            format!("{agents}: it declined what is free, and is asked again within {}", span(*left))
-        }
-        Obstacle::TooLittle { least } => {
-            format!("{agents}: what is free is less than the least that is offered ({least})")
+        Obstacle::Refused { lasts } => {
+            format!("{agents}: it declined what is free, and is asked again within {}", span(*lasts))
         }
     }
 }
@@ -173,16 +170,12 @@ mod tests {
             "2 agents: what is free is offered to framework-4, which has not answered for 3 s"
         );
         assert_eq!(
-            said(Obstacle::Refused { left: Duration::from_secs(300) }, 2),
+            said(Obstacle::Refused { lasts: Duration::from_secs(300) }, 2),
             "2 agents: it declined what is free, and is asked again within 5 min"
         );
         assert_eq!(said(Obstacle::NoAgent, 0), "no agent takes tasks");
         assert_eq!(said(Obstacle::NotConnected, 0), "it is not connected");
         assert_eq!(said(Obstacle::Suppressed, 0), "it asked for no offers");
-        assert_eq!(
-            said(Obstacle::TooLittle { least: cpus(10) }, 1),
-            "1 agent: what is free is less than the least that is offered (0.010 cpu, 0 B mem)"
-        );
     }
 
     #[test]

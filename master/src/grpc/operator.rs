@@ -113,8 +113,8 @@ impl v1::operator_server::Operator for Operator {
         &self,
         request: Request<v1::ListRolesRequest>,
     ) -> Result<Response<Self::ListRolesStream>, Status> {
-        let page = |cluster: &Cluster, now, who: &Principal, after: Option<String>| {
-            cluster.roles_page(now, who, after.as_deref(), PAGE)
+        let page = |cluster: &Cluster, _, who: &Principal, after: Option<String>| {
+            cluster.roles_page(who, after.as_deref(), PAGE)
         };
         self.list(&request, page, |roles| v1::ListRolesResponse { roles })
     }

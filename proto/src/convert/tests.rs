@@ -235,8 +235,7 @@ fn an_answer_to_why_survives_the_wire() {
         Obstacle::TooLarge { largest: resources() },
         Obstacle::InUse { free: resources() },
         Obstacle::Offered { to: FrameworkId(9), age: Duration::from_secs(3) },
-        Obstacle::Refused { left: Duration::from_secs(4) },
-        Obstacle::TooLittle { least: resources() },
+        Obstacle::Refused { lasts: Duration::from_secs(4) },
     ];
     let hindrances = obstacles.map(|obstacle| Hindrance { obstacle, want: Some(resources()), agents: 2 });
     let why = Why {

@@ -81,8 +81,7 @@ impl From<Obstacle> for hindrance::Obstacle {
             Obstacle::TooLarge { largest } => Self::TooLarge(v1::TooLarge { largest: Some(largest.into()) }),
             Obstacle::InUse { free } => Self::InUse(v1::InUse { free: Some(free.into()) }),
             Obstacle::Offered { to, age } => Self::Offered(v1::HeldInOffers { to: to.0, age_ms: millis(age) }),
-            Obstacle::Refused { left } => Self::Refused(v1::RefusedBefore { left_ms: millis(left) }),
-            Obstacle::TooLittle { least } => Self::TooLittle(v1::TooLittle { least: Some(least.into()) }),
+            Obstacle::Refused { lasts } => Self::Refused(v1::RefusedBefore { lasts_ms: millis(lasts) }),
         }
     }
 }
@@ -111,10 +110,7 @@ impl TryFrom<hindrance::Obstacle> for Obstacle {
             }
             Wire::InUse(wire) => Self::InUse { free: required(wire.free, "resources that are free")?.try_into()? },
             Wire::Offered(wire) => Self::Offered { to: FrameworkId(wire.to), age: Duration::from_millis(wire.age_ms) },
-            Wire::Refused(wire) => Self::Refused { left: Duration::from_millis(wire.left_ms) },
-            Wire::TooLittle(wire) => {
-                Self::TooLittle { least: required(wire.least, "least that a role is offered")?.try_into()? }
-            }
+            Wire::Refused(wire) => Self::Refused { lasts: Duration::from_millis(wire.lasts_ms) },
         })
     }
 }

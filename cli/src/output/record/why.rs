@@ -71,8 +71,7 @@ enum ObstacleRecord {
     TooLarge { largest: ResourcesRecord },
     InUse { free: ResourcesRecord },
     Offered { to: String, age_seconds: f64 },
-    Refused { left_seconds: f64 },
-    TooLittle { least: ResourcesRecord },
+    Refused { lasts_seconds: f64 },
 }
 
 impl From<&Obstacle> for ObstacleRecord {
@@ -90,8 +89,7 @@ impl From<&Obstacle> for ObstacleRecord {
             Obstacle::TooLarge { largest } => Self::TooLarge { largest: largest.into() },
             Obstacle::InUse { free } => Self::InUse { free: free.into() },
             Obstacle::Offered { to, age } => Self::Offered { to: to.to_string(), age_seconds: age.as_secs_f64() },
-            Obstacle::Refused { left } => Self::Refused { left_seconds: left.as_secs_f64() },
-            Obstacle::TooLittle { least } => Self::TooLittle { least: least.into() },
+            Obstacle::Refused { lasts } => Self::Refused { lasts_seconds: lasts.as_secs_f64() },
         }
     }
 }
