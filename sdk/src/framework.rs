@@ -153,8 +153,8 @@ impl Framework {
     }
 
     /// Says what it wants: it is offered what fits that, and no more. Takes the place of what it said before, and forgets all
-    /// that was refused and the suppression. Nothing: it wants no offers. Said anew after each accept and each end that changes
-    /// it, or [`Self::revive`] for whatever there is.
+    /// that was refused and the suppression. Nothing: it wants no offers. A task that is launched with the very resources of a
+    /// want waits no longer; any other change is to be said. [`Self::revive`] wants whatever there is again.
     ///
     /// The master ends the session of who wants what no agent can be, or too many kinds of tasks at once: see
     /// [`Want::check_all`].

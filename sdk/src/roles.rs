@@ -67,7 +67,7 @@ impl Client {
     ///
     /// # Errors
     /// When it is no role or no quota, or the master cannot be reached. Without `force` also when more would be promised than
-    /// the role above it or the cluster has, or when the role has more already than it would be allowed.
+    /// all agents have or a role above it may have, or when tasks of the role hold more than it would be allowed.
     pub async fn set_quota(&self, role: &str, quota: Option<&Quota>, force: bool) -> Result<(), CallError> {
         let request = request_bytes();
         self.call(|channel| {

@@ -58,8 +58,8 @@ pub(crate) enum QuotaCommand {
 /// even while it uses nothing of it. A limit is the most that the role is offered; a resource that is not named has none, and 0
 /// means nothing at all. What is in offers above a lowered limit is taken back; no task is ended.
 ///
-/// Refused without --force: guarantees that add up to more than the role above has of them, or the cluster has; a limit below
-/// what the role has already.
+/// Refused without --force: guarantees that add up to more than all agents have, or than a role above may have; a limit below
+/// what tasks of the role hold. By force no more is offered until enough of them have ended, or enough agents have come.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
@@ -77,7 +77,7 @@ pub(crate) struct QuotaSetArgs {
     /// What it may have at most
     #[arg(long, value_name = "cpus=N,mem=SIZE,disk=SIZE", value_parser = values::amounts)]
     pub(crate) limit: Option<Amounts>,
-    /// Also when more is promised than there is, or the role has more already than it may
+    /// Also when more is promised than there is, or tasks of the role hold more than it may have
     #[arg(long)]
     pub(crate) force: bool,
     #[command(flatten)]
