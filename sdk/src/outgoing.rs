@@ -14,7 +14,7 @@ use std::task::Waker;
 
 use haggle_core::cluster::{FrameworkCall, FrameworkCommand, Question};
 use haggle_core::planted::{self, Bug};
-use haggle_core::{Epoch, FrameworkId, Member, TaskId};
+use haggle_core::{Epoch, FrameworkId, Member, TaskId, Test, Want};
 use tokio::sync::Notify;
 
 pub(crate) use outbox::{Attempt, Outbox};
@@ -54,7 +54,7 @@ struct State {
     last_number: u64,
     /// Tasks that shall end, and have not as far as is known; whether the kill is among those that wait.
     kills: HashMap<TaskId, bool>,
-    /// What was last said of offers in general: to suppress or to revive them.
+    /// What was last said of offers in general: to suppress or to revive them, or what is wanted.
     wish: Option<FrameworkCommand>,
     /// Who admitted the framework last.
     master: Option<(Member<FrameworkId>, Epoch)>,
@@ -227,7 +227,7 @@ impl State {
                 }
             }
             FrameworkCommand::Reconcile(questions) => self.push_questions(questions),
-            FrameworkCommand::Suppress | FrameworkCommand::Revive => {
+            FrameworkCommand::Suppress | FrameworkCommand::Revive | FrameworkCommand::Demand(_) => {
                 self.wish = Some(command.clone());
                 self.waiting.retain(|other| !is_wish(other));
                 // Without a connection it is said at the beginning of the next session.
@@ -328,9 +328,9 @@ impl State {
     }
 }
 
-/// Whether it only says if offers are wanted.
+/// Whether it only says if and which offers are wanted: of such, the last one counts.
 fn is_wish(command: &FrameworkCommand) -> bool {
-    matches!(command, FrameworkCommand::Suppress | FrameworkCommand::Revive)
+    matches!(command, FrameworkCommand::Suppress | FrameworkCommand::Revive | FrameworkCommand::Demand(_))
 }
 
 /// About the bytes of a command on the wire.
@@ -341,6 +341,23 @@ fn command_size(command: &FrameworkCommand) -> usize {
         FrameworkCommand::Accept { tasks, .. } => tasks.iter().map(|task| wire_size(task)).sum(),
         FrameworkCommand::Acknowledge(updates) => updates.len() * ID_SIZE,
         FrameworkCommand::Reconcile(tasks) => tasks.len() * ID_SIZE,
+        FrameworkCommand::Demand(wants) => wants.iter().map(want_size).sum(),
         _ => ID_SIZE,
     }
+}
+
+/// About the bytes of one want on the wire.
+fn want_size(want: &Want) -> usize {
+    /// Amounts and counts, as varints with their tags.
+    const NUMBERS: usize = 64;
+    /// Tags and lengths around two texts.
+    const AROUND: usize = 8;
+    let value = |test: &Test| match test {
+        Test::Equals(value) | Test::NotEquals(value) => value.len(),
+        Test::Exists | Test::NotExists => 0,
+    };
+    let constraints = want.constraints.iter().map(|one| AROUND + one.attribute.len() + value(&one.test));
+    let scalars = want.resources.scalars().map(|(name, _)| NUMBERS + name.len());
+    let ports = want.resources.ports.ranges().len() * AROUND;
+    NUMBERS + ports + constraints.chain(scalars).sum::<usize>()
 }
