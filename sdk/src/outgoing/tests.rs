@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use haggle_core::cluster::{Acknowledgement, FrameworkCall, FrameworkCommand, Question};
 use haggle_core::{
-    AgentId, ClusterId, Digest, Epoch, FrameworkId, Member, OfferId, Resources, Sharing, TaskId, TaskSpec, UpdateId,
+    AgentId, Bytes, ClusterId, Digest, Epoch, FrameworkId, Member, MilliCpu, OfferId, Resources, Sharing, TaskId, TaskSpec,
+    UpdateId, Want,
 };
 
 use super::*;
@@ -131,7 +132,7 @@ fn what_was_sent_again_in_part_is_sent_once_more_in_order() {
     let queue = queue();
     said(&queue, (1..=600).map(kill));
     sent(&queue);
-    let second = queue.begin();
+    let (second, _) = queue.begin();
     queue.admit(MEMBER, Epoch(1), 0).unwrap();
     assert!(queue.take(second).len() < 600);
 
@@ -164,18 +165,46 @@ fn what_waits_outlives_the_master_unless_it_is_about_its_offers() {
     assert_eq!(sent(&queue), [(1, ack(2)), (2, kill(3)), (3, ask(4))]);
 }
 
+fn demand(waiting: u32) -> FrameworkCommand {
+    let resources = Resources::new(MilliCpu::from_cores(1), Bytes::ZERO, Bytes::ZERO);
+    FrameworkCommand::Demand(vec![Want { resources, constraints: Vec::new(), waiting, spare: 0 }])
+}
+
 #[test]
-fn whether_offers_are_wanted_is_said_again_on_each_session() {
+fn each_session_is_opened_with_what_was_last_said_of_offers() {
+    let queue = Queue::wanting(demand(3));
+    assert_eq!(queue.begin().1, Some(demand(3)));
+    queue.admit(MEMBER, Epoch(1), 0).unwrap();
+    assert_eq!(sent(&queue), []);
+
+    said(&queue, [FrameworkCommand::Suppress]);
+    assert_eq!(sent(&queue), [(1, FrameworkCommand::Suppress)]);
+
+    assert_eq!(queue.begin().1, Some(FrameworkCommand::Suppress));
+    queue.admit(MEMBER, Epoch(1), 1).unwrap();
+    assert_eq!(sent(&queue), []);
+}
+
+#[test]
+fn what_is_said_of_offers_after_a_session_was_opened_is_said_on_it_once() {
     let queue = queue();
     said(&queue, [FrameworkCommand::Suppress]);
     sent(&queue);
+    assert_eq!(queue.begin().1, Some(FrameworkCommand::Suppress));
 
-    admitted(&queue, 1, 1);
-    assert_eq!(sent(&queue), [(2, FrameworkCommand::Suppress)]);
+    said(&queue, [FrameworkCommand::Revive, demand(2)]);
+    queue.admit(MEMBER, Epoch(1), 1).unwrap();
 
-    said(&queue, [FrameworkCommand::Revive]);
-    admitted(&queue, 1, 2);
-    assert_eq!(sent(&queue), [(3, FrameworkCommand::Revive)]);
+    assert_eq!(sent(&queue), [(2, demand(2))]);
+}
+
+#[test]
+fn of_what_waits_to_be_said_of_offers_only_the_last_is_said_after_the_launches_before_it() {
+    let queue = queue();
+
+    said(&queue, [demand(3), accept(1), demand(2)]);
+
+    assert_eq!(sent(&queue), [(1, accept(1)), (2, demand(2))]);
 }
 
 #[test]
