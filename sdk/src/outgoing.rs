@@ -113,9 +113,10 @@ impl Queue {
         let mut state = self.locked();
         state.session += 1;
         state.admitted = false;
-        state.opened_with.clone_from(&state.wish);
+        let wish = state.wish.clone();
+        state.opened_with.clone_from(&wish);
         state.wake();
-        (state.session, state.wish.clone())
+        (state.session, wish)
     }
 
     /// A master took the framework in. Gives back the launches that no master will ever hear of: they were said when

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use haggle_core::cluster::{Acknowledgement, FrameworkCall, FrameworkCommand, Question};
 use haggle_core::{
-    AgentId, Bytes, ClusterId, Digest, Epoch, FrameworkId, Member, MilliCpu, OfferId, Resources, Sharing, TaskId, TaskSpec,
-    UpdateId, Want,
+    AgentId, Bytes, ClusterId, Digest, Epoch, FrameworkId, Member, MilliCpu, OfferId, Resources, Sharing, TaskId,
+    TaskSpec, UpdateId, Want,
 };
 
 use super::*;

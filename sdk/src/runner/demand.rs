@@ -47,8 +47,8 @@ pub(super) fn wants(lines: [&Line; 2], spare: &Spare) -> Vec<Want> {
         wants.truncate(Want::MAX);
     }
     for (resources, count) in spare {
-        match wants.iter_mut().find(|want| want.resources == *resources) {
-            Some(want) => want.spare = count,
+        match wants.iter().position(|want| want.resources == *resources) {
+            Some(at) => wants[at].spare = count,
             None if wants.len() < Want::MAX => wants.push(want(resources, 0, count)),
             None => {}
         }
@@ -98,7 +98,8 @@ impl Stated {
 
     /// What to say to make it think this, if it does not.
     pub(super) fn say(&mut self, wants: Vec<Want>) -> Option<FrameworkCommand> {
-        let is_same = |stated: &Vec<Want>| stated.len() == wants.len() && wants.iter().all(|want| stated.contains(want));
+        let is_same =
+            |stated: &Vec<Want>| stated.len() == wants.len() && wants.iter().all(|want| stated.contains(want));
         if self.0.as_ref().is_some_and(is_same) {
             return None;
         }

@@ -65,12 +65,6 @@ impl Holdings {
         Some((hold, offers))
     }
 
-    /// Takes everything out of hand.
-    pub(super) fn take_all(&mut self) -> Vec<OfferId> {
-        self.agents.clear();
-        std::mem::take(&mut self.homes).into_keys().collect()
-    }
-
     pub(super) fn rooms(&self) -> Vec<Room> {
         self.agents.iter().map(|(&agent, hold)| Room::new(agent, hold.free.clone())).collect()
     }

@@ -65,10 +65,7 @@ impl Inventory {
         } else {
             agents().max_by_key(|agent| (agent.has.disk, agent.has.cpus, agent.has.mem))
         };
-        closest.map_or(Fit::NobodyKnown, |agent| Fit::TooBig {
-            agent_name: agent.name.clone(),
-            has: agent.has.clone(),
-        })
+        closest.map_or(Fit::NobodyKnown, |agent| Fit::TooBig { agent_name: agent.name.clone(), has: agent.has.clone() })
     }
 
     /// The agent with the most of it free that could run a task which wants this, and what is free there, if anything is.
