@@ -90,6 +90,48 @@ impl Ceiling {
         *self == Self::default()
     }
 
+    /// What is left of it for who has so much already.
+    #[must_use]
+    pub fn left(&self, has: &Resources) -> Self {
+        Self {
+            cpus: self.cpus.map(|most| most.saturating_sub(has.cpus)),
+            mem: self.mem.map(|most| most.saturating_sub(has.mem)),
+            disk: self.disk.map(|most| most.saturating_sub(has.disk)),
+            scalars: (self.scalars.iter())
+                .map(|(name, most)| (name.clone(), most.saturating_sub(has.scalar(name))))
+                .collect(),
+        }
+    }
+
+    /// Bounds whatever the other one bounds, and by no more than that.
+    pub fn lower(&mut self, other: &Self) {
+        fn lesser<T: Ord + Copy>(one: &mut Option<T>, other: Option<T>) {
+            *one = one.iter().copied().chain(other).min();
+        }
+        lesser(&mut self.cpus, other.cpus);
+        lesser(&mut self.mem, other.mem);
+        lesser(&mut self.disk, other.disk);
+        for (name, &most) in &other.scalars {
+            let own = self.scalars.entry(name.clone()).or_insert(most);
+            *own = most.min(*own);
+        }
+    }
+
+    /// As much of an amount as it admits.
+    #[must_use]
+    pub fn cut(&self, amount: &Resources) -> Resources {
+        let mut cut = amount.clone();
+        cut.cpus = self.cpus.map_or(cut.cpus, |most| most.min(cut.cpus));
+        cut.mem = self.mem.map_or(cut.mem, |most| most.min(cut.mem));
+        cut.disk = self.disk.map_or(cut.disk, |most| most.min(cut.disk));
+        for (name, &most) in &self.scalars {
+            if amount.scalar(name) > most {
+                cut = cut.with_scalar(name, most);
+            }
+        }
+        cut
+    }
+
     /// Whether an amount is within it.
     pub fn admits(&self, amount: &Resources) -> bool {
         self.cpus.is_none_or(|most| amount.cpus <= most)

@@ -164,7 +164,7 @@ impl Framework {
         self.say(FrameworkCommand::Reconcile(tasks.into_iter().collect())).await
     }
 
-    /// Wants offers again: forgets all that was refused, and the suppression.
+    /// Wants offers again, of whatever there is: forgets all that was refused, the suppression, and what it said it wants.
     ///
     /// # Errors
     /// When the session is over.
@@ -172,7 +172,20 @@ impl Framework {
         self.say(FrameworkCommand::Revive).await
     }
 
-    /// Wants no offers until it revives.
+    /// Says what it wants: it is offered what fits that, and no more. Takes the place of what it said before, and forgets all
+    /// that was refused and the suppression. Nothing: it wants no offers. A task that is launched with the very resources of a
+    /// want waits no longer; any other change is to be said. [`Self::revive`] wants whatever there is again.
+    ///
+    /// The master ends the session of who wants what no agent can be, or too many kinds of tasks at once: see
+    /// [`Want::check_all`].
+    ///
+    /// # Errors
+    /// When the session is over.
+    pub async fn demand(&self, wants: impl IntoIterator<Item = Want>) -> Result<(), SessionOver> {
+        self.say(FrameworkCommand::Demand(wants.into_iter().collect())).await
+    }
+
+    /// Wants no offers until it revives, or says what it wants.
     ///
     /// # Errors
     /// When the session is over.

@@ -14,7 +14,7 @@ use std::task::Waker;
 
 use haggle_core::cluster::{FrameworkCall, FrameworkCommand, Question};
 use haggle_core::planted::{self, Bug};
-use haggle_core::{Constraint, Epoch, FrameworkId, Member, TaskId, Want};
+use haggle_core::{Epoch, FrameworkId, Member, TaskId, Test, Want};
 use tokio::sync::Notify;
 
 pub(crate) use outbox::{Attempt, Outbox};
@@ -54,7 +54,7 @@ struct State {
     last_number: u64,
     /// Tasks that shall end, and have not as far as is known; whether the kill is among those that wait.
     kills: HashMap<TaskId, bool>,
-    /// What was last said of offers in general: to suppress them, to revive them, or which are wanted.
+    /// What was last said of offers in general: to suppress or to revive them, or what is wanted.
     wish: Option<FrameworkCommand>,
     /// The wish that this session was opened with.
     opened_with: Option<FrameworkCommand>,
@@ -341,7 +341,7 @@ impl State {
     }
 }
 
-/// Whether it only says which offers are wanted.
+/// Whether it only says if and which offers are wanted: of such, the last one counts.
 fn is_wish(command: &FrameworkCommand) -> bool {
     matches!(command, FrameworkCommand::Suppress | FrameworkCommand::Revive | FrameworkCommand::Demand(_))
 }
@@ -350,16 +350,27 @@ fn is_wish(command: &FrameworkCommand) -> bool {
 fn command_size(command: &FrameworkCommand) -> usize {
     /// Two ids and a number, as varints with their tags.
     const ID_SIZE: usize = 32;
-    /// Of a kind of tasks, its numbers; and beside what a constraint names, its tags.
-    const WANT_SIZE: usize = 128;
     match command {
-        FrameworkCommand::Demand(wants) => {
-            let texts = |want: &Want| want.constraints.len() * (WANT_SIZE + 2 * Constraint::TEXT_MAX);
-            wants.iter().map(|want| WANT_SIZE + texts(want)).sum()
-        }
         FrameworkCommand::Accept { tasks, .. } => tasks.iter().map(|task| wire_size(task)).sum(),
         FrameworkCommand::Acknowledge(updates) => updates.len() * ID_SIZE,
         FrameworkCommand::Reconcile(tasks) => tasks.len() * ID_SIZE,
+        FrameworkCommand::Demand(wants) => wants.iter().map(want_size).sum(),
         _ => ID_SIZE,
     }
+}
+
+/// About the bytes of one want on the wire.
+fn want_size(want: &Want) -> usize {
+    /// Amounts and counts, as varints with their tags.
+    const NUMBERS: usize = 64;
+    /// Tags and lengths around two texts.
+    const AROUND: usize = 8;
+    let value = |test: &Test| match test {
+        Test::Equals(value) | Test::NotEquals(value) => value.len(),
+        Test::Exists | Test::NotExists => 0,
+    };
+    let constraints = want.constraints.iter().map(|one| AROUND + one.attribute.len() + value(&one.test));
+    let scalars = want.resources.scalars().map(|(name, _)| NUMBERS + name.len());
+    let ports = want.resources.ports.ranges().len() * AROUND;
+    NUMBERS + ports + constraints.chain(scalars).sum::<usize>()
 }

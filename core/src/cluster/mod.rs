@@ -184,7 +184,7 @@ fn framework_says(
             accept::accept(state, now, session, &offers, tasks, refuse, out)
         }
         FrameworkCommand::Decline { offers, refuse } => offers::decline(state, now, session, &offers, refuse),
-        FrameworkCommand::Demand(wants) => offers::demand(state, now, session, wants),
+        FrameworkCommand::Demand(wants) => offers::demand(state, session, wants),
         FrameworkCommand::Revive => offers::revive(state, session),
         FrameworkCommand::Suppress => offers::suppress(state, session),
         FrameworkCommand::Kill(task) => kill::by_framework(state, session, task, out),

@@ -301,7 +301,7 @@ async fn a_full_disk_passes_while_the_master_runs() {
         handle.decide(Principal::owner(), None, OperatorCommand::AgentGone(AgentId(1))).await.unwrap_err().code(),
         Code::Unavailable
     );
-    assert_eq!(handle.ask(|cluster| cluster.agents().len()).await, Ok(1));
+    assert_eq!(handle.ask(|cluster, _| cluster.agents().len()).await, Ok(1));
 
     disk.set_full(false);
     let orders = agent.next().await.unwrap().unwrap();

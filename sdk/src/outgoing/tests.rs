@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use haggle_core::cluster::{Acknowledgement, FrameworkCall, FrameworkCommand, Question};
 use haggle_core::{
-    AgentId, Bytes, ClusterId, Digest, Epoch, FrameworkId, Member, MilliCpu, OfferId, Resources, Sharing, TaskId,
-    TaskSpec, UpdateId, Want,
+    AgentId, Bytes, ClusterId, Constraint, Digest, Epoch, FrameworkId, Member, MilliCpu, OfferId, Resources, Sharing,
+    TaskId, TaskSpec, Test, UpdateId, Want,
 };
 
 use super::*;
@@ -44,6 +44,11 @@ fn accept(number: u64) -> FrameworkCommand {
         grants: Default::default(),
     };
     FrameworkCommand::Accept { offers: vec![OfferId(number)], tasks: vec![Arc::new(spec)], refuse: Duration::ZERO }
+}
+
+fn demand(waiting: u32) -> FrameworkCommand {
+    let resources = Resources::new(MilliCpu::from_cores(1), Bytes::ZERO, Bytes::ZERO);
+    FrameworkCommand::Demand(vec![Want { resources, constraints: Vec::new(), waiting, spare: 0 }])
 }
 
 fn decline() -> FrameworkCommand {
@@ -165,11 +170,6 @@ fn what_waits_outlives_the_master_unless_it_is_about_its_offers() {
     assert_eq!(sent(&queue), [(1, ack(2)), (2, kill(3)), (3, ask(4))]);
 }
 
-fn demand(waiting: u32) -> FrameworkCommand {
-    let resources = Resources::new(MilliCpu::from_cores(1), Bytes::ZERO, Bytes::ZERO);
-    FrameworkCommand::Demand(vec![Want { resources, constraints: Vec::new(), waiting, spare: 0 }])
-}
-
 #[test]
 fn each_session_is_opened_with_what_was_last_said_of_offers() {
     let queue = Queue::wanting(demand(3));
@@ -208,6 +208,16 @@ fn of_what_waits_to_be_said_of_offers_only_the_last_is_said_after_the_launches_b
 }
 
 #[test]
+fn a_demand_counts_by_its_size() {
+    let constraints = vec![Constraint { attribute: "a".repeat(200), test: Test::Equals("b".repeat(200)) }; 16];
+    let FrameworkCommand::Demand(mut wants) = demand(1) else { unreachable!() };
+    wants[0].constraints = constraints;
+    let demand = FrameworkCommand::Demand(wants);
+
+    assert!((6_400..7_000).contains(&command_size(&demand)), "{}", command_size(&demand));
+}
+
+#[test]
 fn a_master_that_was_followed_by_another_admits_nobody() {
     let queue = Queue::default();
     admitted(&queue, 3, 0);
@@ -225,7 +235,7 @@ fn what_waits_while_the_master_is_away_is_bounded_by_the_tasks() {
 
     for _ in 0..100 {
         said(&queue, (1..=20).flat_map(|number| [kill(number), ask(number), FrameworkCommand::Suppress]));
-        said(&queue, [decline(), FrameworkCommand::Reconcile(Vec::new())]);
+        said(&queue, [decline(), demand(1), FrameworkCommand::Reconcile(Vec::new())]);
     }
 
     // The kills, the question for all, and the one for each in one piece.

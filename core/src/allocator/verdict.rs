@@ -1,0 +1,213 @@
+//! What a framework would take of an agent, or what is in the way: asked by whoever allocates, and by whoever wants to know why.
+
+use alloc::borrow::Cow;
+
+use super::demand::{Urgency, WantKey};
+use super::ledger::Holding;
+use super::tree::{ROOT, RoleId};
+use super::{Allocator, Framework};
+use crate::demand::{Constraint, Want};
+use crate::id::{AgentId, FrameworkId};
+use crate::quantity::{Bytes, MilliCpu};
+use crate::quota::Ceiling;
+use crate::resources::Resources;
+use crate::time::Now;
+
+/// The least processor time or memory that makes an offer to a framework that has not said what it wants: Mesos's `MIN_CPUS`
+/// and `MIN_MEM`. With less of both than this, the message costs more than a task that small is worth.
+const WORTH_OFFERING: (MilliCpu, Bytes) = (MilliCpu::new(10), Bytes::from_mib(32));
+
+/// Whether a task could be launched on this: it needs some of both, and enough of one of them.
+pub(super) fn is_worth_offering(free: &Resources) -> bool {
+    let (cpus, mem) = WORTH_OFFERING;
+    !free.cpus.is_zero() && !free.mem.is_zero() && (free.cpus >= cpus || free.mem >= mem)
+}
+
+/// On whose account something is offered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// A role has less than it is promised.
+    Guarantee(RoleId),
+    /// It is somebody's turn.
+    FairShare,
+    /// Nobody waits for it.
+    Spare,
+}
+
+/// What a framework would take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Take {
+    pub(super) resources: Resources,
+    /// Units of which want, and how many; `None` when it has not said what it wants.
+    pub(super) units: Option<(WantKey, u32)>,
+}
+
+/// What is in the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Passed<'a> {
+    /// It wants nothing more.
+    WantsNothing,
+    /// It refuses this until then.
+    Refused(Now),
+    /// The agent is not what it needs.
+    Constraint(&'a Constraint),
+    /// There is too little.
+    TooLittle,
+    /// There would be enough, were it not for the limit of this role.
+    AtLimit(RoleId),
+    /// There would be enough, were it not for what others are promised.
+    Kept,
+}
+
+/// A framework, an agent, and what is free there.
+#[derive(Clone, Copy)]
+pub(super) struct Case<'a> {
+    pub(super) id: FrameworkId,
+    pub(super) framework: &'a Framework,
+    pub(super) agent: AgentId,
+    pub(super) holding: &'a Holding,
+    pub(super) free: &'a Resources,
+    pub(super) now: Now,
+}
+
+impl Allocator {
+    /// What the framework would take there, `most` units at most of what it said that it wants.
+    pub(super) fn verdict<'a>(&self, case: &Case<'a>, stage: Stage, most: u32) -> Result<Take, Passed<'a>> {
+        let room = self.room_in(case, stage);
+        let Some(demand) = &case.framework.demand else {
+            if stage == Stage::Spare {
+                return Err(Passed::WantsNothing);
+            }
+            if !is_worth_offering(&room) {
+                let is_bounded = is_worth_offering(case.free);
+                return Err(if is_bounded { self.bound(case.framework.role, case.free) } else { Passed::TooLittle });
+            }
+            self.not_refused(case, &room)?;
+            return Ok(Take { resources: room.into_owned(), units: None });
+        };
+        let urgency = if stage == Stage::Spare { Urgency::Spare } else { Urgency::Waiting };
+        let mut passed = Passed::WantsNothing;
+        for (key, want, open) in demand.open(urgency) {
+            match self.one_task(case, want, &room) {
+                Ok(()) => {
+                    let (count, resources) = times(&want.resources, &room, open.min(most));
+                    return Ok(Take { resources, units: Some((key, count)) });
+                }
+                Err(other) => passed = other,
+            }
+        }
+        Err(passed)
+    }
+
+    /// Whether the framework would take room for one task there.
+    pub(super) fn one_task<'a>(&self, case: &Case<'a>, want: &'a Want, room: &Resources) -> Result<(), Passed<'a>> {
+        want.suits(&case.holding.info).map_err(Passed::Constraint)?;
+        if !room.contains(&want.resources) {
+            let is_bounded = case.free.contains(&want.resources);
+            return Err(if is_bounded { self.bound(case.framework.role, &want.resources) } else { Passed::TooLittle });
+        }
+        self.not_refused(case, &want.resources)
+    }
+
+    fn not_refused<'a>(&self, case: &Case<'a>, resources: &Resources) -> Result<(), Passed<'a>> {
+        self.filters.hold(case.id, case.agent, resources, case.now).map_or(Ok(()), |until| Err(Passed::Refused(until)))
+    }
+
+    /// What is free there, as far as quotas leave it to the framework.
+    pub(super) fn room_in<'a>(&self, case: &Case<'a>, stage: Stage) -> Cow<'a, Resources> {
+        match self.tree.quotas {
+            0 => Cow::Borrowed(case.free),
+            _ => Cow::Owned(self.room(case.framework.role, stage).cut(case.free)),
+        }
+    }
+
+    /// How much more the frameworks of a role may be offered.
+    pub(super) fn room(&self, role: RoleId, stage: Stage) -> Ceiling {
+        let mut room = self.headroom(role, &self.free);
+        if let Stage::Guarantee(promised) = stage {
+            // Of what it is promised and lacks, no more than that; of the rest, what it would get anyway.
+            let lacks = self.tree.role(promised).own_shortfall();
+            let amount = |lacks: u64, room: &mut Option<u64>| {
+                if lacks > 0 {
+                    *room = Some(lacks);
+                }
+            };
+            let (mut cpus, mut mem) = (room.cpus.map(MilliCpu::get), room.mem.map(Bytes::get));
+            let mut disk = room.disk.map(Bytes::get);
+            amount(lacks.cpus.get(), &mut cpus);
+            amount(lacks.mem.get(), &mut mem);
+            amount(lacks.disk.get(), &mut disk);
+            room.cpus = cpus.map(MilliCpu::new);
+            room.mem = mem.map(Bytes::new);
+            room.disk = disk.map(Bytes::new);
+            room.scalars.extend(lacks.scalars().map(|(name, amount)| (name.into(), amount)));
+        }
+        self.lower_to_limits(&mut room, role);
+        room
+    }
+
+    /// The same, were so much free on all agents together.
+    pub(super) fn room_of(&self, role: RoleId, free: &Resources) -> Ceiling {
+        let mut room = self.headroom(role, free);
+        self.lower_to_limits(&mut room, role);
+        room
+    }
+
+    fn lower_to_limits(&self, room: &mut Ceiling, role: RoleId) {
+        for (_, role) in self.tree.up_from(role) {
+            if let Some(quota) = &role.quota {
+                room.lower(&quota.limit.left(&role.account.allocated));
+            }
+        }
+    }
+
+    /// What of the free resources of all agents is not kept for what other roles are promised. Resources of which nothing is
+    /// kept are not bounded.
+    fn headroom(&self, role: RoleId, free: &Resources) -> Ceiling {
+        let kept = &self.tree.role(ROOT).shortfall_below;
+        if kept.is_empty() {
+            return Ceiling::default();
+        }
+        // What is kept for this role itself is not kept from it.
+        let mut others = self.tree.role(role).shortfall_below.clone();
+        let mut below = self.tree.role(role);
+        for (_, above) in self.tree.up_from(role).skip(1) {
+            let mut sum = above.shortfall_below.clone();
+            sum.take_up_to(&below.shortfall);
+            sum.give(&others);
+            others = sum;
+            below = above;
+        }
+        let mut own = kept.clone();
+        own.take_up_to(&others);
+        let left = |free: u64, kept: u64, own: u64| (kept > 0).then(|| free.saturating_sub(kept).saturating_add(own));
+        Ceiling {
+            cpus: left(free.cpus.get(), kept.cpus.get(), own.cpus.get()).map(MilliCpu::new),
+            mem: left(free.mem.get(), kept.mem.get(), own.mem.get()).map(Bytes::new),
+            disk: left(free.disk.get(), kept.disk.get(), own.disk.get()).map(Bytes::new),
+            scalars: (kept.scalars())
+                .filter_map(|(name, kept)| Some((name.into(), left(free.scalar(name), kept, own.scalar(name))?)))
+                .collect(),
+        }
+    }
+
+    /// Which bound keeps so much from the frameworks of a role.
+    fn bound(&self, role: RoleId, wanted: &Resources) -> Passed<'static> {
+        let at_limit = |(_, role): &(RoleId, &super::tree::Role)| {
+            role.quota.as_ref().is_some_and(|quota| !quota.limit.left(&role.account.allocated).admits(wanted))
+        };
+        self.tree.up_from(role).find(at_limit).map_or(Passed::Kept, |(id, _)| Passed::AtLimit(id))
+    }
+}
+
+/// How often a task fits, `most` at most and at least once, and what that is together.
+fn times(unit: &Resources, room: &Resources, most: u32) -> (u32, Resources) {
+    let (mut count, mut sum, mut left) = (1, unit.clone(), room.clone());
+    left.take_up_to(unit);
+    while count < most && left.contains(unit) {
+        left.take_up_to(unit);
+        sum.give(unit);
+        count += 1;
+    }
+    (count, sum)
+}
