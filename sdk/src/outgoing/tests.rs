@@ -171,17 +171,19 @@ fn what_waits_outlives_the_master_unless_it_is_about_its_offers() {
 }
 
 #[test]
-fn each_session_is_opened_with_what_was_last_said_of_offers() {
+fn of_what_is_said_of_offers_the_last_counts_and_is_said_again_on_each_session() {
     let queue = Queue::wanting(demand(3));
     assert_eq!(queue.begin().1, Some(demand(3)));
     queue.admit(MEMBER, Epoch(1), 0).unwrap();
     assert_eq!(sent(&queue), []);
 
-    said(&queue, [FrameworkCommand::Suppress]);
-    assert_eq!(sent(&queue), [(1, FrameworkCommand::Suppress)]);
+    said(&queue, [demand(2), accept(1), demand(1)]);
+    assert_eq!(sent(&queue), [(1, accept(1)), (2, demand(1))]);
+    said(&queue, [demand(5), FrameworkCommand::Suppress]);
+    assert_eq!(sent(&queue), [(3, FrameworkCommand::Suppress)]);
 
     assert_eq!(queue.begin().1, Some(FrameworkCommand::Suppress));
-    queue.admit(MEMBER, Epoch(1), 1).unwrap();
+    queue.admit(MEMBER, Epoch(2), 0).unwrap();
     assert_eq!(sent(&queue), []);
 }
 
@@ -196,15 +198,6 @@ fn what_is_said_of_offers_after_a_session_was_opened_is_said_on_it_once() {
     queue.admit(MEMBER, Epoch(1), 1).unwrap();
 
     assert_eq!(sent(&queue), [(2, demand(2))]);
-}
-
-#[test]
-fn of_what_waits_to_be_said_of_offers_only_the_last_is_said_after_the_launches_before_it() {
-    let queue = queue();
-
-    said(&queue, [demand(3), accept(1), demand(2)]);
-
-    assert_eq!(sent(&queue), [(1, accept(1)), (2, demand(2))]);
 }
 
 #[test]
