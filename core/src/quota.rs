@@ -103,6 +103,15 @@ impl Ceiling {
         }
     }
 
+    /// Whether who has so much already may have so much more.
+    pub fn leaves(&self, has: &Resources, wanted: &Resources) -> bool {
+        let room = |most: u64, has: u64, wanted: u64| wanted <= most.saturating_sub(has);
+        self.cpus.is_none_or(|most| room(most.get(), has.cpus.get(), wanted.cpus.get()))
+            && self.mem.is_none_or(|most| room(most.get(), has.mem.get(), wanted.mem.get()))
+            && self.disk.is_none_or(|most| room(most.get(), has.disk.get(), wanted.disk.get()))
+            && self.scalars.iter().all(|(name, &most)| room(most, has.scalar(name), wanted.scalar(name)))
+    }
+
     /// Bounds whatever the other one bounds, and by no more than that.
     pub fn lower(&mut self, other: &Self) {
         fn lesser<T: Ord + Copy>(one: &mut Option<T>, other: Option<T>) {

@@ -69,12 +69,7 @@ impl Allocator {
         found
     }
 
-    fn look_in_the_way(
-        &self,
-        id: FrameworkId,
-        now: Now,
-        later: &mut Option<Now>,
-    ) -> Option<(AgentId, Vec<OfferId>)> {
+    fn look_in_the_way(&self, id: FrameworkId, now: Now, later: &mut Option<Now>) -> Option<(AgentId, Vec<OfferId>)> {
         let demand = self.frameworks.get(&id)?.demand.as_ref()?;
         for (_, want, _) in demand.open(Urgency::Waiting) {
             let mut seen = BTreeSet::new();
@@ -157,9 +152,9 @@ impl Allocator {
             (share(its) > share(other), patience)
         };
         let is_promised = |role: &super::tree::Role| {
-            role.quota.as_ref().is_some_and(|quota| {
-                !quota.guarantee.is_empty() && quota.guarantee.contains(&role.account.allocated)
-            })
+            role.quota
+                .as_ref()
+                .is_some_and(|quota| !quota.guarantee.is_empty() && quota.guarantee.contains(&role.account.allocated))
         };
         if self.tree.quotas > 0 && self.tree.up_from(holder.role).any(|(_, role)| is_promised(role)) {
             return None;

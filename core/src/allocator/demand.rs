@@ -50,7 +50,8 @@ impl Demand {
     pub(super) fn restate(&mut self, wants: Vec<Want>) {
         let mut before = core::mem::take(&mut self.wants);
         for want in wants {
-            let is_same = |old: &Wanted| old.want.resources == want.resources && old.want.constraints == want.constraints;
+            let is_same =
+                |old: &Wanted| old.want.resources == want.resources && old.want.constraints == want.constraints;
             let wanted = match before.iter().position(is_same) {
                 Some(at) => Wanted { want, ..before.swap_remove(at) },
                 None => {

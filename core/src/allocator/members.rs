@@ -47,6 +47,7 @@ impl Allocator {
         self.total_has_changed();
         self.dirty_agents.remove(&agent);
         self.woken_on.remove(&agent);
+        self.forget_bounds(agent);
         self.filters.clear_agent(agent);
     }
 
@@ -57,13 +58,15 @@ impl Allocator {
                 self.frameworks.insert(framework, known);
                 return;
             }
-            Some(known) => {
-                self.tree.leave(known.role, framework, &known.account);
+            Some(mut known) => {
+                self.note_less(known.role);
+                self.tree.leave(known.role, framework, &mut known.place, &known.account);
                 Framework { role: self.tree.join(role, framework, &known.account), ..known }
             }
             None => Framework {
                 role: self.tree.join(role, framework, &Account::default()),
                 account: Account::default(),
+                place: None,
                 active: false,
                 suppressed: false,
                 demand: None,
@@ -95,8 +98,9 @@ impl Allocator {
         }
         self.set_framework_active(framework, false);
         self.rank();
-        if let Some(known) = self.frameworks.remove(&framework) {
-            self.tree.leave(known.role, framework, &known.account);
+        if let Some(mut known) = self.frameworks.remove(&framework) {
+            self.note_less(known.role);
+            self.tree.leave(known.role, framework, &mut known.place, &known.account);
         }
         self.woken.remove(&framework);
         self.unnoted.remove(&framework);
@@ -162,8 +166,10 @@ impl Allocator {
         self.change_holding(agent, |holding| holding.allocated.take_up_to(resources));
         if let Some(known) = self.frameworks.get_mut(&framework) {
             known.account.take(resources);
-            self.tree.each_account(known.role, |account| account.take(resources));
+            let role = known.role;
+            self.tree.each_account(role, |account| account.take(resources));
             self.unranked.insert(framework);
+            self.note_less(role);
         }
     }
 
@@ -205,7 +211,7 @@ impl Allocator {
     }
 
     /// Changes something about an agent, which is looked at again then.
-    fn change_holding<T>(&mut self, agent: AgentId, change: impl FnOnce(&mut Holding) -> T) -> Option<T> {
+    pub(super) fn change_holding<T>(&mut self, agent: AgentId, change: impl FnOnce(&mut Holding) -> T) -> Option<T> {
         let holding = self.agents.get_mut(&agent)?;
         let is_kept = self.tree.quotas > 0;
         if is_kept && holding.active {

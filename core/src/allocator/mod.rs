@@ -5,9 +5,11 @@
 //! |---|---|
 //! | [`tree`](self) | roles, their accounts, and who is next at every level |
 //! | `share` | claimants in the order in which they are served |
+//! | `turn` | whose turn it is on one agent: who is promised something, who is next, who would like more |
 //! | `verdict` | what one framework would take of one agent, or what is in the way |
 //! | `demand` | what frameworks said that they want |
 //! | `quota` | what roles are promised, and may have at most |
+//! | `heldback` | what quotas kept from somebody, to be looked at again |
 //! | `filters` | what frameworks refused |
 //! | `promises` | open offers |
 //! | `contest`, `patience` | which open offers give way to somebody who waits |
@@ -20,6 +22,7 @@
 mod contest;
 mod demand;
 mod filters;
+mod heldback;
 mod ledger;
 mod members;
 mod patience;
@@ -28,6 +31,7 @@ mod quota;
 mod share;
 mod standing;
 mod tree;
+mod turn;
 mod verdict;
 mod why;
 
@@ -47,11 +51,14 @@ pub use why::{Hindrance, Obstacle, Waits};
 
 use demand::{Demand, Units, Urgency, WantKey};
 use filters::Filters;
+use heldback::HeldBack;
 use ledger::{Account, Holding};
 use patience::Patience;
 use promises::Promises;
-use tree::{ROOT, RoleId, Tree};
-use verdict::{Case, Stage, Take, is_worth_offering};
+use share::Place;
+use tree::{RoleId, Tree};
+use turn::Turn;
+use verdict::{Take, is_worth_offering};
 
 /// With more frameworks than these that want to be asked about all idle agents, everybody is: that is found out sooner than who
 /// of so many comes first.
@@ -95,6 +102,8 @@ pub struct Allocator {
     idlers: BTreeSet<FrameworkId>,
     /// Frameworks of which it is to be noted since when they wait.
     unnoted: BTreeSet<FrameworkId>,
+    /// What quotas kept from somebody.
+    held_back: HeldBack,
     /// When an open offer can be contested that somebody waits for and that cannot be now.
     contestable: Option<Now>,
 }
@@ -103,6 +112,8 @@ pub struct Allocator {
 struct Framework {
     role: RoleId,
     account: Account,
+    /// Its place in its role.
+    place: Option<Place>,
     active: bool,
     suppressed: bool,
     /// What it said that it wants; `None`: whatever there is.
@@ -146,6 +157,8 @@ impl Allocator {
         if !allocation.rescinded.is_empty() {
             self.look(now, &mut allocation.offers);
         }
+        self.rank();
+        self.note_surplus();
         self.note_waits(now);
         if !allocation.rescinded.is_empty() {
             // What was offered and taken back at once was never offered.
@@ -170,6 +183,7 @@ impl Allocator {
 
     fn look(&mut self, now: Now, offers: &mut Vec<OfferId>) {
         self.rank();
+        self.look_again();
         let mut woken = mem::take(&mut self.woken);
         if woken.len() > FEW {
             woken.clear();
@@ -219,11 +233,23 @@ impl Allocator {
         })
     }
 
+    /// Whether some framework has said what it wants, and wants more.
+    fn is_anything_wanted(&self) -> bool {
+        !self.hungry.is_empty() || !self.sparing.is_empty()
+    }
+
     /// Offers what is free on one agent to whoever is next and wants it, of all or of `among`, until nobody does.
-    fn share_out(&mut self, agent: AgentId, now: Now, among: Option<&BTreeSet<FrameworkId>>, offers: &mut Vec<OfferId>) {
+    fn share_out(
+        &mut self,
+        agent: AgentId,
+        now: Now,
+        among: Option<&BTreeSet<FrameworkId>>,
+        offers: &mut Vec<OfferId>,
+    ) {
         let mut pending: Vec<Pending> = Vec::new();
         while let Some(free) = self.agents.get(&agent).filter(|holding| holding.active).map(Holding::free) {
-            let next = if free.is_empty() { None } else { self.next_for(agent, &free, now, among) };
+            let (next, bounds) = Turn::new(self, agent, &free, now, among).next();
+            self.note_bounds(agent, bounds);
             let Some((framework, take)) = next else { break };
             self.give(framework, agent, &take);
             let Take { resources, units } = take;
@@ -240,80 +266,33 @@ impl Allocator {
         offers.extend(pending.into_iter().map(|pending| self.promise(agent, pending, now)));
     }
 
-    /// Who is to be offered something of this agent, and what.
-    fn next_for(
-        &self,
-        agent: AgentId,
-        free: &Resources,
-        now: Now,
-        among: Option<&BTreeSet<FrameworkId>>,
-    ) -> Option<(FrameworkId, Take)> {
-        let holding = &self.agents[&agent];
-        let case = |id| Case { id, framework: &self.frameworks[&id], agent, holding, free, now };
-        // Whoever competes with nobody takes all it wants at once; else it is one task at a time.
-        let most = if self.blind + self.hungry.len() > 1 { 1 } else { u32::MAX };
-        let take = |id: FrameworkId, stage, most| {
-            let take = self.verdict(&case(id), stage, most).ok()?;
-            Some((id, take))
-        };
-        if let Some(few) = among {
-            let fair = || {
-                let place = |&id: &FrameworkId| Some((self.tree.place(self.frameworks.get(&id)?.role, id)?, id));
-                let mut takers: Vec<_> = few.iter().filter_map(place).collect();
-                takers.sort_unstable();
-                takers.into_iter().find_map(|(_, id)| take(id, Stage::FairShare, most))
-            };
-            let spare = || {
-                let spare = self.sparing.iter().filter(|(_, id)| few.contains(id));
-                spare.copied().find_map(|(_, id)| take(id, Stage::Spare, u32::MAX))
-            };
-            return self.promised_first(Some(few), &take, most).or_else(fair).or_else(spare);
-        }
-        self.promised_first(None, &take, most)
-            .or_else(|| {
-                let refused = self.hungry.is_empty() && self.filters.are_everybodys(self.blind, agent, free, now);
-                if refused { None } else { self.tree.ask(ROOT, &mut |id| take(id, Stage::FairShare, most)) }
-            })
-            .or_else(|| self.sparing.iter().find_map(|&(_, id)| take(id, Stage::Spare, u32::MAX)))
-    }
-
-    /// Whoever is in a role that has less than it is promised comes before all others.
-    fn promised_first(
-        &self,
-        among: Option<&BTreeSet<FrameworkId>>,
-        take: &impl Fn(FrameworkId, Stage, u32) -> Option<(FrameworkId, Take)>,
-        most: u32,
-    ) -> Option<(FrameworkId, Take)> {
-        self.tree.needy().find_map(|role| {
-            self.tree.ask(role, &mut |id| {
-                let is_asked = among.is_none_or(|few| few.contains(&id));
-                is_asked.then(|| take(id, Stage::Guarantee(role), most)).flatten()
-            })
-        })
-    }
-
-    /// Counts what a framework takes as allocated.
+    /// Counts what a framework takes as allocated, and as promised.
     fn give(&mut self, framework: FrameworkId, agent: AgentId, take: &Take) {
-        self.charge(framework, agent, &take.resources);
+        let resources = &take.resources;
+        self.change_holding(agent, |holding| holding.allocated.give(resources));
         let known = self.frameworks.get_mut(&framework).expect("whoever takes something is known");
-        known.account.grants += 1;
         if let Some((key, count)) = take.units
             && let Some(demand) = &mut known.demand
         {
             demand.hold(key, count);
         }
-        self.tree.each_account(known.role, |account| account.grants += 1);
+        let grant = |account: &mut Account| {
+            account.give(resources);
+            account.promise(resources);
+            account.grants += 1;
+        };
+        grant(&mut known.account);
+        self.tree.each_account(known.role, grant);
+        self.unranked.insert(framework);
         self.rank();
     }
 
     /// Makes an offer of what a framework was given.
     fn promise(&mut self, agent: AgentId, pending: Pending, now: Now) -> OfferId {
         let Pending { framework, resources, units } = pending;
-        let id = self.promises.add(Promise { framework, agent, resources: resources.clone(), since: now, units });
+        let id = self.promises.add(Promise { framework, agent, resources, since: now, units });
         let known = self.frameworks.get_mut(&framework).expect("whoever takes something is known");
-        known.account.promise(&resources);
         known.promises.insert(id);
-        self.tree.each_account(known.role, |account| account.promise(&resources));
         self.agents.get_mut(&agent).expect("only known agents are shared out").promises.insert(id);
         self.unranked.insert(framework);
         id
@@ -374,7 +353,7 @@ impl Allocator {
             }
             let share = known.account.allocated.dominant_share(&self.total);
             let place = (is_blind || is_hungry).then_some((share, known.account.grants));
-            self.tree.set_eager(known.role, id, place);
+            self.tree.set_eager(known.role, id, &mut known.place, place);
             self.unnoted.insert(id);
         }
         self.tree.rank(&self.total);

@@ -14,7 +14,9 @@ use crate::resources::Resources;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum QuotaRefusal {
     /// More runs already.
-    #[error("tasks of {role:?} hold {used}, which is above the limit of {limit}: force it, and no more is offered until they end")]
+    #[error(
+        "tasks of {role:?} hold {used}, which is above the limit of {limit}: force it, and no more is offered until they end"
+    )]
     BelowUse {
         /// Whose.
         role: String,
@@ -24,7 +26,9 @@ pub enum QuotaRefusal {
         limit: Ceiling,
     },
     /// More would be promised than there is.
-    #[error("with this, roles are promised {promised}, and all agents together have {total}: force it if more agents are to come")]
+    #[error(
+        "with this, roles are promised {promised}, and all agents together have {total}: force it if more agents are to come"
+    )]
     Overcommitted {
         /// To all roles.
         promised: Resources,
@@ -48,6 +52,7 @@ impl Allocator {
     pub fn configure_role(&mut self, role: &str, weight: Option<NonZeroU32>, quota: Option<Quota>) {
         self.tree.configure(role, weight, quota);
         self.add_up_free();
+        self.forget_all_bounds();
         // What a limit or a promise to others kept from somebody may be free now.
         self.dirty_agents.extend(self.idle.iter().map(|&(_, agent)| agent));
     }
@@ -96,7 +101,8 @@ impl Allocator {
             children.extend(self.tree.role(id).children.iter().map(|child| &*self.tree.role(*child).path));
         }
         // The role itself, and those above it, need not be known yet.
-        let rest = if path.is_empty() { Some(role) } else { role.strip_prefix(path).and_then(|rest| rest.strip_prefix('/')) };
+        let rest =
+            if path.is_empty() { Some(role) } else { role.strip_prefix(path).and_then(|rest| rest.strip_prefix('/')) };
         if let Some(name) = rest.and_then(|rest| rest.split('/').next()) {
             let child = &role[..role.len() - rest.map_or(0, str::len) + name.len()];
             if !children.contains(&child) {

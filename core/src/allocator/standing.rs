@@ -45,9 +45,9 @@ impl Allocator {
 
     /// Whether a framework wants no offers.
     pub fn is_suppressed(&self, framework: FrameworkId) -> bool {
-        self.frameworks.get(&framework).is_some_and(|known| {
-            known.suppressed || known.demand.as_ref().is_some_and(Demand::is_empty)
-        })
+        self.frameworks
+            .get(&framework)
+            .is_some_and(|known| known.suppressed || known.demand.as_ref().is_some_and(Demand::is_empty))
     }
 
     /// An open offer.

@@ -14,7 +14,7 @@ use core::ops::Bound;
 
 use super::ledger::Account;
 use super::patience::Patience;
-use super::share::Ranking;
+use super::share::{Place, Ranking};
 use crate::id::FrameworkId;
 use crate::quota::Quota;
 use crate::resources::{Resources, Share};
@@ -54,6 +54,10 @@ pub(super) struct Role {
     eager: Ranking<FrameworkId>,
     /// What competes under it: only what leads to a framework that would take something.
     competing: Ranking<Child>,
+    /// Its places: in its parent, of its own frameworks in it, and among those whose guarantees are not met.
+    place: Option<Place>,
+    own_place: Option<Place>,
+    needy_place: Option<Place>,
     /// What it and the roles below it are promised and have not.
     pub(super) shortfall: Resources,
     /// The sum of that over the roles right below.
@@ -71,7 +75,7 @@ pub(super) struct Tree {
     /// Roles whose places are out of date, the deepest first.
     stale: BTreeSet<(Reverse<usize>, RoleId)>,
     /// Roles with a guarantee of their own that is not met, and frameworks that would take something, by share.
-    needy: Ranking<RoleId>,
+    needy: Ranking<(Arc<str>, RoleId)>,
     /// How many roles have a quota.
     pub(super) quotas: usize,
 }
@@ -105,6 +109,9 @@ impl Role {
             children: BTreeSet::new(),
             eager: Ranking::default(),
             competing: Ranking::default(),
+            place: None,
+            own_place: None,
+            needy_place: None,
             shortfall: Resources::default(),
             shortfall_below: Resources::default(),
             patience: Patience::default(),
@@ -179,14 +186,14 @@ impl Tree {
             && self.role(id).children.is_empty()
             && !self.role(id).configured
         {
-            let role = self.roles[id.0].take().expect("a role that is named is there");
+            let mut role = self.roles[id.0].take().expect("a role that is named is there");
             self.unused.push(id);
             self.by_path.remove(&role.path);
             self.stale.remove(&(Reverse(role.depth), id));
-            self.needy.remove(&id);
+            self.needy.move_to(&(role.path.clone(), id), &mut role.needy_place, None);
             let above = self.role_mut(parent);
             above.children.remove(&id);
-            above.competing.remove(&Child::Role(role.path, id));
+            above.competing.move_to(&Child::Role(role.path, id), &mut role.place, None);
             self.set_stale(parent);
             id = parent;
         }
@@ -218,10 +225,10 @@ impl Tree {
     }
 
     /// A framework leaves this role with all it has.
-    pub(super) fn leave(&mut self, id: RoleId, framework: FrameworkId, account: &Account) {
+    pub(super) fn leave(&mut self, id: RoleId, framework: FrameworkId, place: &mut Option<Place>, account: &Account) {
         let role = self.role_mut(id);
         role.members.remove(&framework);
-        role.eager.remove(&framework);
+        role.eager.move_to(&framework, place, None);
         self.each_account(id, |of| {
             of.take(&account.allocated);
             of.close(&account.promised);
@@ -253,41 +260,40 @@ impl Tree {
         self.stale.extend(all);
     }
 
-    /// The place of a framework that would take something; `None` when it would not.
-    pub(super) fn set_eager(&mut self, id: RoleId, framework: FrameworkId, place: Option<(Share, u64)>) {
-        let role = self.role_mut(id);
-        match place {
-            Some((share, grants)) => role.eager.set(framework, share, grants),
-            None => role.eager.remove(&framework),
+    /// Moves a framework to another place in its role; `None` when it would take nothing.
+    pub(super) fn set_eager(
+        &mut self,
+        id: RoleId,
+        framework: FrameworkId,
+        from: &mut Option<Place>,
+        to: Option<Place>,
+    ) {
+        if *from != to {
+            self.role_mut(id).eager.move_to(&framework, from, to);
+            self.set_stale(id);
         }
-        self.set_stale(id);
     }
 
     /// Brings the places of roles up to date, from the bottom to the top.
     pub(super) fn rank(&mut self, total: &Resources) {
         while let Some((_, id)) = self.stale.pop_first() {
-            let role = self.role_mut(id);
-            if role.eager.is_empty() {
-                role.competing.remove(&Child::Own);
-            } else {
-                let share = role.own.allocated.dominant_share(total);
-                role.competing.set(Child::Own, share, role.own.grants);
-            }
+            let role = self.roles[id.0].as_mut().expect("a role that is named is there");
+            let own = (!role.eager.is_empty()).then(|| (role.own.allocated.dominant_share(total), role.own.grants));
+            role.competing.move_to(&Child::Own, &mut role.own_place, own);
             let Some(parent) = role.parent else { continue };
-            let child = Child::Role(role.path.clone(), id);
             let place = (!role.competing.is_empty()).then(|| {
                 let share = role.account.allocated.dominant_share(total).per_weight(role.weight);
                 (share, role.account.grants)
             });
             let is_needy = role.quota.is_some() && !role.own_shortfall().is_empty();
-            match place.filter(|_| is_needy) {
-                Some((share, grants)) => self.needy.set(id, share, grants),
-                None => self.needy.remove(&id),
+            let needy_place = place.filter(|_| is_needy);
+            if needy_place != role.needy_place {
+                self.needy.move_to(&(role.path.clone(), id), &mut role.needy_place, needy_place);
             }
-            let above = self.role_mut(parent);
-            match place {
-                Some((share, grants)) => above.competing.set(child, share, grants),
-                None => above.competing.remove(&child),
+            if place != role.place {
+                let (mut from, child) = (role.place, Child::Role(role.path.clone(), id));
+                role.place = place;
+                self.role_mut(parent).competing.move_to(&child, &mut from, place);
             }
             self.set_stale(parent);
         }
@@ -304,24 +310,20 @@ impl Tree {
 
     /// The roles whose guarantees are not met, in the order in which they are served.
     pub(super) fn needy(&self) -> impl Iterator<Item = RoleId> {
-        self.needy.in_order().copied()
+        self.needy.in_order().map(|&(_, id)| id)
     }
 
-    /// Where a framework stands: one place for each level of the tree, to be compared from the first on. `None` when it
-    /// would take nothing.
-    pub(super) fn place(&self, id: RoleId, framework: FrameworkId) -> Option<impl Ord + use<>> {
+    /// Where a framework of this role stands that has this place in it: one place for each level of the tree, to be compared
+    /// from the first on. `None` when it would take nothing.
+    pub(super) fn place(&self, id: RoleId, place: Option<Place>) -> Option<impl Ord + use<>> {
         let role = self.role(id);
-        let mut levels: Vec<((Share, u64), Child)> = Vec::with_capacity(role.depth + 1);
-        levels.push((role.competing.place(&Child::Own)?, Child::Own));
-        let mut below = (id, role);
-        while let Some(parent) = below.1.parent {
-            let child = Child::Role(below.1.path.clone(), below.0);
-            let above = self.role(parent);
-            levels.push((above.competing.place(&child)?, child));
-            below = (parent, above);
+        let mut levels: Vec<(Place, Child)> = Vec::with_capacity(role.depth + 1);
+        levels.push((role.own_place?, Child::Own));
+        for (id, role) in self.up_from(id).filter(|(_, role)| role.parent.is_some()) {
+            levels.push((role.place?, Child::Role(role.path.clone(), id)));
         }
         levels.reverse();
-        Some((levels, role.eager.place(&framework)?, framework))
+        Some((levels, place?))
     }
 
     /// The two branches by which the frameworks of two different roles compete, under the lowest role above both: each a
@@ -356,7 +358,8 @@ impl Tree {
         let Some(parent) = role.parent else { return Share::new(1, 1) };
         let above = self.role(parent);
         let weight = |id: &RoleId| u64::from(self.role(*id).weight.get());
-        let others: u64 = above.children.iter().filter(|other| **other != id && self.is_used(**other)).map(weight).sum();
+        let others: u64 =
+            above.children.iter().filter(|other| **other != id && self.is_used(**other)).map(weight).sum();
         let own = u64::from(role.weight.get());
         let all = others + own + u64::from(!above.members.is_empty());
         self.fair_share(parent).times(own, all)

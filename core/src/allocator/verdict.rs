@@ -4,7 +4,7 @@ use alloc::borrow::Cow;
 
 use super::demand::{Urgency, WantKey};
 use super::ledger::Holding;
-use super::tree::{ROOT, RoleId};
+use super::tree::{ROOT, Role, RoleId};
 use super::{Allocator, Framework};
 use crate::demand::{Constraint, Want};
 use crate::id::{AgentId, FrameworkId};
@@ -73,18 +73,21 @@ pub(super) struct Case<'a> {
 impl Allocator {
     /// What the framework would take there, `most` units at most of what it said that it wants.
     pub(super) fn verdict<'a>(&self, case: &Case<'a>, stage: Stage, most: u32) -> Result<Take, Passed<'a>> {
-        let room = self.room_in(case, stage);
         let Some(demand) = &case.framework.demand else {
             if stage == Stage::Spare {
                 return Err(Passed::WantsNothing);
             }
+            if !is_worth_offering(case.free) {
+                return Err(Passed::TooLittle);
+            }
+            let room = self.room_in(case, stage);
             if !is_worth_offering(&room) {
-                let is_bounded = is_worth_offering(case.free);
-                return Err(if is_bounded { self.bound(case.framework.role, case.free) } else { Passed::TooLittle });
+                return Err(self.bound(case.framework.role, case.free));
             }
             self.not_refused(case, &room)?;
             return Ok(Take { resources: room.into_owned(), units: None });
         };
+        let room = self.room_in(case, stage);
         let urgency = if stage == Stage::Spare { Urgency::Spare } else { Urgency::Waiting };
         let mut passed = Passed::WantsNothing;
         for (key, want, open) in demand.open(urgency) {
@@ -115,10 +118,17 @@ impl Allocator {
 
     /// What is free there, as far as quotas leave it to the framework.
     pub(super) fn room_in<'a>(&self, case: &Case<'a>, stage: Stage) -> Cow<'a, Resources> {
-        match self.tree.quotas {
-            0 => Cow::Borrowed(case.free),
-            _ => Cow::Owned(self.room(case.framework.role, stage).cut(case.free)),
+        if self.tree.quotas == 0 || stage == Stage::FairShare && self.leaves(case.framework.role, case.free) {
+            return Cow::Borrowed(case.free);
         }
+        Cow::Owned(self.room(case.framework.role, stage).cut(case.free))
+    }
+
+    /// Whether no quota is in the way of so much for a role.
+    fn leaves(&self, role: RoleId, wanted: &Resources) -> bool {
+        let is_within =
+            |role: &Role| role.quota.as_ref().is_none_or(|quota| quota.limit.leaves(&role.account.allocated, wanted));
+        self.tree.role(ROOT).shortfall_below.is_empty() && self.tree.up_from(role).all(|(_, role)| is_within(role))
     }
 
     /// How much more the frameworks of a role may be offered.
@@ -127,20 +137,12 @@ impl Allocator {
         if let Stage::Guarantee(promised) = stage {
             // Of what it is promised and lacks, no more than that; of the rest, what it would get anyway.
             let lacks = self.tree.role(promised).own_shortfall();
-            let amount = |lacks: u64, room: &mut Option<u64>| {
-                if lacks > 0 {
-                    *room = Some(lacks);
-                }
-            };
-            let (mut cpus, mut mem) = (room.cpus.map(MilliCpu::get), room.mem.map(Bytes::get));
-            let mut disk = room.disk.map(Bytes::get);
-            amount(lacks.cpus.get(), &mut cpus);
-            amount(lacks.mem.get(), &mut mem);
-            amount(lacks.disk.get(), &mut disk);
-            room.cpus = cpus.map(MilliCpu::new);
-            room.mem = mem.map(Bytes::new);
-            room.disk = disk.map(Bytes::new);
-            room.scalars.extend(lacks.scalars().map(|(name, amount)| (name.into(), amount)));
+            room.lower(&Ceiling {
+                cpus: Some(lacks.cpus).filter(|lacks| !lacks.is_zero()),
+                mem: Some(lacks.mem).filter(|lacks| !lacks.is_zero()),
+                disk: Some(lacks.disk).filter(|lacks| !lacks.is_zero()),
+                scalars: lacks.scalars().map(|(name, amount)| (name.into(), amount)).collect(),
+            });
         }
         self.lower_to_limits(&mut room, role);
         room
@@ -193,8 +195,8 @@ impl Allocator {
 
     /// Which bound keeps so much from the frameworks of a role.
     fn bound(&self, role: RoleId, wanted: &Resources) -> Passed<'static> {
-        let at_limit = |(_, role): &(RoleId, &super::tree::Role)| {
-            role.quota.as_ref().is_some_and(|quota| !quota.limit.left(&role.account.allocated).admits(wanted))
+        let at_limit = |(_, role): &(RoleId, &Role)| {
+            role.quota.as_ref().is_some_and(|quota| !quota.limit.leaves(&role.account.allocated, wanted))
         };
         self.tree.up_from(role).find(at_limit).map_or(Passed::Kept, |(id, _)| Passed::AtLimit(id))
     }

@@ -194,7 +194,9 @@ impl Allocator {
         let mut room = case.free.clone();
         let mut oldest: Option<&Promise> = None;
         for offer in &case.holding.promises {
-            let Some(promise) = self.promises.get(*offer).filter(|promise| promise.framework != case.id) else { continue };
+            let Some(promise) = self.promises.get(*offer).filter(|promise| promise.framework != case.id) else {
+                continue;
+            };
             room.give(&promise.resources);
             oldest = oldest.or(Some(promise));
         }

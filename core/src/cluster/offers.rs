@@ -30,7 +30,8 @@ pub(super) fn make(state: &mut State, now: Now, out: &mut Vec<Effect>) {
     tell_rescinded(state, gone, out);
     let mut offers: BTreeMap<FrameworkId, Vec<Offer>> = BTreeMap::new();
     for id in made {
-        let Promise { framework, agent, ref resources, since, .. } = *state.allocator.offer(id).expect("it was just made");
+        let Promise { framework, agent, ref resources, since, .. } =
+            *state.allocator.offer(id).expect("it was just made");
         let info = &state.agents.get(&agent).expect("only known agents are active").info;
         state.timers.set(since + state.config.offer_timeout, Timer::Offer(id));
         offers.entry(framework).or_default().push(Offer {

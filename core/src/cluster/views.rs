@@ -299,7 +299,13 @@ fn has_there(state: &State, who: &Principal, id: AgentId, agent: &Agent) -> bool
     let is_its = |framework: FrameworkId| {
         state.frameworks.get(&framework).is_some_and(|framework| who.may(Verb::ListAgents, &framework.tenant))
     };
-    if state.allocator.offers_of(id).iter().filter_map(|offer| state.allocator.offer(*offer)).any(|offer| is_its(offer.framework)) {
+    if state
+        .allocator
+        .offers_of(id)
+        .iter()
+        .filter_map(|offer| state.allocator.offer(*offer))
+        .any(|offer| is_its(offer.framework))
+    {
         return true;
     }
     // The tasks are ordered by framework: of each, one is looked at.

@@ -41,6 +41,9 @@ impl Share {
 
 impl Ord for Share {
     fn cmp(&self, other: &Self) -> Ordering {
+        if self.of == other.of {
+            return self.part.cmp(&other.part);
+        }
         match (self.part.checked_mul(other.of), other.part.checked_mul(self.of)) {
             (Some(left), Some(right)) => left.cmp(&right),
             _ => compare_by_division(*self, *other),

@@ -231,7 +231,7 @@ impl Chaos {
     /// itself no more runs than there is.
     fn check_books(&self) {
         let mut offered: BTreeMap<AgentId, Resources> = BTreeMap::new();
-        for offer in self.cluster.offers() {
+        for offer in self.cluster.offers(self.now) {
             offered.entry(offer.agent).or_default().give(&offer.resources);
         }
         for agent in self.cluster.agents() {
@@ -285,7 +285,7 @@ impl Chaos {
 
     fn accept(&mut self, offers: [usize; 2], cpus: [u64; 2], refuse: u64) {
         self.framework_says(offers[0], |world, framework| {
-            let open = world.cluster.offers();
+            let open = world.cluster.offers(world.now);
             let pick = |pick: usize| open.get(pick % open.len().max(1)).map_or(OfferId(999_999), |offer| offer.id);
             let its = open.iter().find(|offer| offer.framework == framework.id).map(|offer| offer.id);
             // Mostly its own, so that something is launched.
@@ -406,7 +406,7 @@ impl Chaos {
             }
             Step::Accepts { offers, cpus, refuse } => self.accept(offers, cpus, refuse),
             Step::Declines(pick, refuse) => self.framework_says(pick, |world, framework| {
-                let open = world.cluster.offers().into_iter().filter(|offer| offer.framework == framework.id);
+                let open = world.cluster.offers(world.now).into_iter().filter(|offer| offer.framework == framework.id);
                 let refuse = Duration::from_secs(refuse);
                 FrameworkCommand::Decline { offers: open.map(|offer| offer.id).collect(), refuse }
             }),
