@@ -75,7 +75,7 @@ fn framework(command: &FrameworkCommand, f: &mut fmt::Formatter<'_>) -> fmt::Res
         FrameworkCommand::Revive => f.write_str("revive"),
         FrameworkCommand::Suppress => f.write_str("suppress"),
         FrameworkCommand::Demand(wants) => {
-            let tasks: u64 = wants.iter().map(|want| want.waiting.into()).sum();
+            let tasks: u64 = wants.iter().map(|want| u64::from(want.waiting)).sum();
             write!(f, "demand room for {tasks} tasks of {} kinds", wants.len())
         }
         FrameworkCommand::Kill(task) => write!(f, "kill {task}"),
