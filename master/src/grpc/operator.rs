@@ -16,6 +16,7 @@ use super::authority::Authority;
 use super::limits::LimitList;
 use super::lists::{Lists, PAGE};
 use super::tokens::{Draft, is_live};
+use super::why::Whys;
 use super::{read_log, watch};
 use crate::access::{Caller, Known, caller, status_of};
 use crate::driver::object_of;
@@ -26,6 +27,7 @@ use crate::reach::Reach;
 pub(super) struct Operator {
     handle: Handle,
     lists: Lists,
+    whys: Whys,
     logs: Arc<LogRelay>,
     known: Known,
     reach: Reach,
@@ -37,8 +39,9 @@ pub(super) struct Operator {
 impl Operator {
     pub(super) fn new(handle: Handle, logs: Arc<LogRelay>, known: Known, reach: Reach, limits: LimitList) -> Self {
         let authority = Authority::new(handle.clone(), known.clone(), reach.security.clone());
-        let (lists, started) = (Lists::new(handle.clone()), Instant::now());
-        Self { lists, handle, logs, known, reach, authority, limits, started }
+        let (lists, whys) = (Lists::new(handle.clone()), Whys::new(handle.clone()));
+        let started = Instant::now();
+        Self { lists, whys, handle, logs, known, reach, authority, limits, started }
     }
 
     /// Has a request decided. Made again, it has the same answer.
@@ -162,7 +165,7 @@ impl v1::operator_server::Operator for Operator {
         let framework = FrameworkId(request.get_ref().framework);
         caller.about(framework);
         let who = caller.principal()?.clone();
-        let why = self.handle.ask(move |cluster, now| cluster.why(now, &who, framework)).await?;
+        let why = self.whys.ask(who, framework).await?;
         let unknown = || Status::not_found(format!("there is no {framework}"));
         Ok(Response::new(why.ok_or_else(unknown)?.into()))
     }

@@ -76,6 +76,29 @@ async fn a_decision_that_is_asked_for_again_is_made_once() {
 }
 
 #[tokio::test]
+async fn what_is_decided_of_roles_is_in_the_audit() {
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("audit.jsonl");
+    let master = Master::start(Config { audit: Some(file.clone()), ..Config::new(loopback()) }).await.unwrap();
+    let (eng, _) = newcomer(&master, PrincipalKind::Framework, "eng", &["*"]).await;
+    let mut operator = operator(&master).await;
+    operator.set_quota(v1::SetQuotaRequest { force: true, ..limit(1_500) }).await.unwrap();
+    operator.set_weight(weight(Some(3))).await.unwrap();
+    OperatorClient::new(eng).set_weight(weight(Some(9))).await.unwrap_err();
+    master.stop().await;
+
+    let audit = std::fs::read_to_string(&file).unwrap();
+    let has = |parts: &[&str]| audit.lines().any(|line| parts.iter().all(|part| line.contains(part)));
+    for parts in [
+        ["\"principal\":\"owner\"", "\"verb\":\"SetQuota\"", "eng/batch\\\": guarantee", "limit 1.500 cpu, forced\""],
+        ["\"principal\":\"owner\"", "\"verb\":\"SetWeight\"", "eng\\\": weight 3\"", "\"verdict\":\"ok\""],
+        ["\"principal\":\"eng\"", "\"verb\":\"SetWeight\"", "\"code\":\"PermissionDenied\"", "set weights of roles"],
+    ] {
+        assert!(has(&parts), "{parts:?} in:\n{audit}");
+    }
+}
+
+#[tokio::test]
 async fn nonsense_is_refused_with_the_reason() {
     let master = master().await;
     let mut operator = operator(&master).await;
