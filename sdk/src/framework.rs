@@ -59,6 +59,16 @@ impl Framework {
         Self::join(client, Some(member), info, Hold::for_life()).await
     }
 
+    /// Subscribes as a new framework that wants nothing but this.
+    pub(crate) async fn connect_wanting(
+        client: &Client,
+        info: FrameworkInfo,
+        wants: Vec<Want>,
+    ) -> Result<(Self, Events), CallError> {
+        let queue = Queue::wanting(FrameworkCommand::Demand(wants));
+        Self::join_with(client, queue, None, info, Hold::for_life()).await
+    }
+
     /// Subscribes for an instance that must hold its store, now and whenever it comes back.
     pub(crate) async fn join(
         client: &Client,
@@ -66,7 +76,17 @@ impl Framework {
         info: FrameworkInfo,
         hold: Hold,
     ) -> Result<(Self, Events), CallError> {
-        let queue = Arc::new(Queue::default());
+        Self::join_with(client, Queue::default(), member, info, hold).await
+    }
+
+    async fn join_with(
+        client: &Client,
+        queue: Queue,
+        member: Option<Member<FrameworkId>>,
+        info: FrameworkInfo,
+        hold: Hold,
+    ) -> Result<(Self, Events), CallError> {
+        let queue = Arc::new(queue);
         let speaker = Arc::new(Speaker(Arc::clone(&queue)));
         let (member, events) = Events::open(client.clone(), queue, member, info, hold).await?;
         Ok((Self { member, speaker }, events))

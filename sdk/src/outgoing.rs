@@ -56,6 +56,8 @@ struct State {
     kills: HashMap<TaskId, bool>,
     /// What was last said of offers in general: to suppress or to revive them, or what is wanted.
     wish: Option<FrameworkCommand>,
+    /// The wish that this session was opened with.
+    opened_with: Option<FrameworkCommand>,
     /// Who admitted the framework last.
     master: Option<(Member<FrameworkId>, Epoch)>,
     /// The session that may take from here: an outbox of an earlier one, not dropped yet, must not.
@@ -70,6 +72,12 @@ struct State {
 }
 
 impl Queue {
+    /// A queue whose first session is opened with this wish.
+    pub fn wanting(wish: FrameworkCommand) -> Self {
+        debug_assert!(is_wish(&wish), "{wish:?}");
+        Self { state: Mutex::new(State { wish: Some(wish), ..State::default() }), room: Notify::new() }
+    }
+
     /// Says something, as soon as there is room for it.
     pub(crate) async fn say(&self, command: FrameworkCommand) -> Result<(), SessionOver> {
         loop {
@@ -99,13 +107,16 @@ impl Queue {
         Ok(())
     }
 
-    /// Begins the next session. Nothing but its opening is sent before it is admitted.
-    pub fn begin(&self) -> u64 {
+    /// Begins the next session. Nothing but its opening is sent before it is admitted; with that belongs what is given back
+    /// here, so that the master decides on no offer before it has heard which are wanted.
+    pub fn begin(&self) -> (u64, Option<FrameworkCommand>) {
         let mut state = self.locked();
         state.session += 1;
         state.admitted = false;
+        let wish = state.wish.clone();
+        state.opened_with.clone_from(&wish);
         state.wake();
-        state.session
+        (state.session, wish)
     }
 
     /// A master took the framework in. Gives back the launches that no master will ever hear of: they were said when
@@ -123,8 +134,9 @@ impl Queue {
         state.take_up(is_same, last_call);
         state.admitted = true;
         let void = state.drop_void();
-        if let Some(wish) = state.wish.clone() {
-            state.waiting.push_front(wish);
+        if state.wish != state.opened_with {
+            let wish = state.wish.clone();
+            state.waiting.extend(wish);
         }
         state.wake();
         drop(state);
@@ -229,8 +241,9 @@ impl State {
             FrameworkCommand::Reconcile(questions) => self.push_questions(questions),
             FrameworkCommand::Suppress | FrameworkCommand::Revive | FrameworkCommand::Demand(_) => {
                 self.wish = Some(command.clone());
+                // What was said between the two does not change what the later one means.
                 self.waiting.retain(|other| !is_wish(other));
-                // Without a connection it is said at the beginning of the next session.
+                // Without a connection the next session is opened with it.
                 if self.admitted {
                     self.waiting.push_back(command);
                 }

@@ -13,5 +13,6 @@ mod languages;
 mod network;
 mod roles;
 mod run;
+mod sessions;
 mod standby;
 mod survival;

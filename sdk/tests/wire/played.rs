@@ -149,11 +149,14 @@ impl Session {
         }
     }
 
-    /// The next command that is not an acknowledgement, a suppression or a revival.
+    /// The next command that is neither an acknowledgement nor about which offers are wanted.
     pub(crate) async fn hear_deed(&mut self) -> FrameworkCommand {
         loop {
             match self.hear().await {
-                FrameworkCommand::Acknowledge(_) | FrameworkCommand::Suppress | FrameworkCommand::Revive => {}
+                FrameworkCommand::Acknowledge(_)
+                | FrameworkCommand::Suppress
+                | FrameworkCommand::Revive
+                | FrameworkCommand::Demand(_) => {}
                 deed => return deed,
             }
         }
