@@ -263,9 +263,11 @@ async fn a_run_that_waits_is_told_the_masters_reason() {
         let first = told.find(|line| line.contains("the task waits, for 5 s now"));
         // The reason stands behind it, or below.
         let is_reason = |line: &String| line.contains("the role eng is at its limit");
-        (first.clone().filter(is_reason).or_else(|| told.find(is_reason)), first)
+        let reason = first.clone().filter(is_reason).or_else(|| told.find(is_reason));
+        (reason, first, told)
     });
-    let (reason, first) = told.await.unwrap();
+    // Its standard error stays open, for it may have more to say.
+    let (reason, first, _stderr) = told.await.unwrap();
     assert!(reason.is_some(), "{first:?}");
 
     said(&cluster, &["quota", "rm", "eng"]).await;

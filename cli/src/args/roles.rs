@@ -66,16 +66,25 @@ Examples:
   haggle quota set eng --guarantee cpus=2,mem=1GiB
   haggle quota set eng/batch --limit cpus=4
   haggle quota set guests --guarantee cpus=0.5 --limit cpus=1,mem=512MiB,disk=1GiB")]
-#[group(id = "amounts", required = true, multiple = true, args = ["guarantee", "limit"])]
 pub(crate) struct QuotaSetArgs {
     /// Its path, like eng/batch; it need not have a framework yet
     #[arg(value_name = "ROLE", value_parser = values::role)]
     pub(crate) role: String,
     /// What is kept free for it
-    #[arg(long, value_name = "cpus=N,mem=SIZE,disk=SIZE", value_parser = values::amounts)]
+    #[arg(
+        long,
+        value_name = "cpus=N,mem=SIZE,disk=SIZE",
+        required_unless_present = "limit",
+        value_parser = values::amounts
+    )]
     pub(crate) guarantee: Option<Amounts>,
     /// What it may have at most
-    #[arg(long, value_name = "cpus=N,mem=SIZE,disk=SIZE", value_parser = values::amounts)]
+    #[arg(
+        long,
+        value_name = "cpus=N,mem=SIZE,disk=SIZE",
+        required_unless_present = "guarantee",
+        value_parser = values::amounts
+    )]
     pub(crate) limit: Option<Amounts>,
     /// Also when more is promised than there is, or tasks of the role hold more than it may have
     #[arg(long)]

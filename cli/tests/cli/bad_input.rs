@@ -41,7 +41,7 @@ fn a_command_line_that_cannot_be_read_is_refused() {
         ("run hello.wat --input /a", "not of the form GUEST_PATH=HOST_PATH"),
         ("run hello.wat --input a=one", "must be absolute"),
         ("run hello.wat --role /a", "is no role"),
-        ("quota set eng", "required arguments were not provided: <--guarantee <cpus=N,mem=SIZE,disk=SIZE>|--limit"),
+        ("quota set eng", "required arguments were not provided: --guarantee <cpus=N,mem=SIZE,disk=SIZE> --limit"),
         ("quota set eng --limit cpu=2", "\"cpu\" is none of the resources cpus, mem and disk"),
         ("quota set eng --limit cpus=2,cpus=3", "cpus is named twice"),
         ("quota set a//b --limit cpus=2", "is no role"),
