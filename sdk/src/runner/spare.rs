@@ -154,7 +154,7 @@ mod tests {
 
         assert_eq!(kept(&mut spare, START), [1]);
         assert_eq!(spare.room(), &cpus(500));
-        assert_eq!(kept(&mut spare, START + LINGER - Duration::from_nanos(1)), [1]);
+        assert_eq!(kept(&mut spare, START + (LINGER - Duration::from_nanos(1))), [1]);
         assert_eq!(kept(&mut spare, START + LINGER), [0; 0]);
         assert_eq!((spare.room(), spare.next_deadline()), (&Resources::default(), None));
     }
