@@ -127,6 +127,11 @@ impl Store {
         };
     }
 
+    /// The roles that have a quota.
+    pub(crate) fn roles_with_quotas(&self) -> impl Iterator<Item = &str> {
+        self.roles.iter().filter(|(_, record)| record.quota.is_some()).map(|(role, _)| role.as_str())
+    }
+
     /// The agents that are remembered.
     pub(crate) fn agents(&self) -> impl Iterator<Item = AgentId> {
         self.agents.keys().copied()
