@@ -176,8 +176,10 @@ impl Allocator {
         self.filters.next_deadline().into_iter().chain(self.contestable).min()
     }
 
-    /// Forgets the refusals that end at `now` or earlier, and has who refused asked again.
+    /// Forgets the refusals that end at `now` or earlier, and has who refused asked again. Which offers can be contested the next
+    /// allocation finds out.
     pub fn expire(&mut self, now: Now) {
+        self.contestable = self.contestable.filter(|&from| from > now);
         for (agent, framework) in self.filters.expire(now) {
             self.woken_on.entry(agent).or_default().insert(framework);
         }
