@@ -6,12 +6,13 @@ use std::time::{Duration, Instant};
 use haggle_core::allocator::Allocator;
 use haggle_core::{AgentId, AgentInfo, Bytes, Ceiling, FrameworkId, MilliCpu, Now, OfferId, Quota, Resources, Want};
 
+use crate::Effort;
 use crate::figure::{Figure, Goal};
 
 const AN_HOUR: Duration = Duration::from_secs(3600);
 
-pub(crate) fn measure(quick: bool) -> anyhow::Result<Vec<Figure>> {
-    let runs = if quick { 1 } else { 7 };
+pub(crate) fn measure(effort: Effort) -> Vec<Figure> {
+    let runs = effort.of(7, 1);
     let sample = |run: fn() -> Vec<f64>| -> Vec<f64> { (0..runs).flat_map(|_| run()).collect() };
     let mut figures = vec![
         Figure::new(
@@ -62,7 +63,7 @@ pub(crate) fn measure(quick: bool) -> anyhow::Result<Vec<Figure>> {
         let name = format!("an allocation for each agent that changed, {name} agents of which 1 % did");
         figures.push(Figure::new(name, "µs", Goal::Reported, samples));
     }
-    Ok(figures)
+    figures
 }
 
 fn size(cpus: u64, mib: u64) -> Resources {
@@ -125,7 +126,7 @@ fn teams(world: &mut World, each: &Resources) {
     }
 }
 
-pub(crate) fn first_cycle() -> Vec<f64> {
+fn first_cycle() -> Vec<f64> {
     let mut world = World::new();
     teams(&mut world, &size(100, 100 * 1024));
     world.frameworks(2_000, |id| format!("team{}/role{}", id % 100, id % 10));
