@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use haggle_core::access::TokenId;
-use haggle_core::{AgentId, Bytes, Digest, TaskId};
+use haggle_core::{AgentId, Bytes, Digest, FrameworkId, TaskId};
 use haggle_executor::inspect::NotAModule;
 use haggle_sdk::{ArtifactError, CallError, ConnectError, RunError};
 use haggle_tls::PrivateFolderError;
@@ -99,6 +99,14 @@ pub(crate) enum CommandError {
     NoSuchAgent(AgentId),
     #[error("the master knows no {0}; it expired, was used up, or was revoked before")]
     NoSuchToken(TokenId),
+    #[error("the role {0} has no quota; `haggle quota ls` lists those that have one")]
+    NoQuota(String),
+    #[error("the master knows no {0}; `haggle frameworks` lists those it knows")]
+    NoSuchFramework(FrameworkId),
+    #[error(
+        "nobody is called {0:?}: it is neither a role (`haggle roles`) nor the name of a framework (`haggle frameworks`)"
+    )]
+    NobodyCalled(String),
     #[error("no authority is ending, so that nothing is to be finished: `haggle ca rotate` comes first")]
     NoFormerAuthority,
     #[error(transparent)]

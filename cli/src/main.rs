@@ -17,6 +17,7 @@ mod signals;
 mod state;
 mod target;
 mod toolchain;
+mod why;
 
 use std::io::Write;
 use std::process::ExitCode;

@@ -6,7 +6,7 @@ use alloc::string::String;
 use crate::resources::Resources;
 
 /// An agent as it introduces itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AgentInfo {
     /// For people; need not be unique.
     pub name: String,

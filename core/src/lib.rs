@@ -16,6 +16,7 @@ pub mod access;
 pub mod agent;
 pub mod allocator;
 pub mod cluster;
+pub mod demand;
 pub mod grants;
 pub mod id;
 pub mod lifecycle;
@@ -23,18 +24,21 @@ pub mod node;
 pub mod offer;
 pub mod planted;
 pub mod quantity;
+pub mod quota;
 pub mod resources;
 pub mod spec;
 pub mod task;
 pub mod time;
 
 pub use agent::AgentInfo;
+pub use demand::{Constraint, Test, Want};
 pub use grants::{Endpoint, Folder, FolderSource, Grants, HttpHost};
 pub use id::{
     AgentId, AgentKey, ClusterId, Digest, Epoch, FrameworkId, Member, OfferId, RequestId, SessionId, TaskId, UpdateId,
 };
 pub use offer::Offer;
 pub use quantity::{Bytes, Fuel, MilliCpu};
+pub use quota::{Ceiling, Quota, RoleRecord};
 pub use resources::Resources;
 pub use task::{
     Ending, Exceeded, Input, Limits, OutputOverrun, Reason, Sharing, Source, TaskSpec, TaskState, TaskStatus,

@@ -165,6 +165,34 @@ impl Resources {
         }
     }
 
+    /// Of each resource the larger amount of the two. Ports are put together.
+    pub fn raise_to(&mut self, other: &Self) {
+        self.cpus = self.cpus.max(other.cpus);
+        self.mem = self.mem.max(other.mem);
+        self.disk = self.disk.max(other.disk);
+        self.ports.insert(&other.ports);
+        for (name, amount) in other.scalars() {
+            if amount > self.scalar(name) {
+                self.scalars.insert(name.to_string(), amount);
+            }
+        }
+    }
+
+    /// Of each resource the smaller amount of the two.
+    pub fn cut_to(&mut self, other: &Self) {
+        self.cpus = self.cpus.min(other.cpus);
+        self.mem = self.mem.min(other.mem);
+        self.disk = self.disk.min(other.disk);
+        let mut both = self.ports.clone();
+        self.ports.remove(&other.ports);
+        both.remove(&self.ports);
+        self.ports = both;
+        self.scalars.retain(|name, amount| {
+            *amount = other.scalar(name).min(*amount);
+            *amount > 0
+        });
+    }
+
     /// Whether some amount is the largest that can be written down, and so may be less than a sum was.
     pub fn is_saturated(&self) -> bool {
         let amounts = [self.cpus.get(), self.mem.get(), self.disk.get()];

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use haggle_core::access::{Principal, Tenant};
 use haggle_core::cluster::{Announcement, Cluster, FrameworkEvent, OperatorCommand, Recovered, Refusal};
-use haggle_core::{AgentId, ClusterId, Epoch, Member, RequestId, SessionId};
+use haggle_core::{AgentId, ClusterId, Epoch, Member, Now, RequestId, SessionId};
 use tokio::sync::{OwnedSemaphorePermit, broadcast, mpsc, oneshot};
 use tonic::Status;
 
@@ -41,7 +41,7 @@ pub(crate) type Verdict = Result<Result<Answer, Refusal>, NoRoom>;
 pub(crate) type Answer = Option<Member<AgentId>>;
 
 /// Runs on the driver's thread, between two batches.
-pub(crate) type Question = Box<dyn FnOnce(&Cluster) + Send>;
+pub(crate) type Question = Box<dyn FnOnce(&Cluster, Now) + Send>;
 
 /// Where to put what a peer is to hear.
 pub(crate) enum Peer {
@@ -192,16 +192,16 @@ impl Handle {
         Ok(heard.await.map_err(|_| Stopping)??)
     }
 
-    /// Looks at the cluster between two batches. `question` runs on the driver's thread: it copies a little, and no
-    /// more.
+    /// Looks at the cluster between two batches, and at its time. `question` runs on the driver's thread: it copies a
+    /// little, and no more.
     pub(crate) async fn ask<T: Send + 'static>(
         &self,
-        question: impl FnOnce(&Cluster) -> T + Send + 'static,
+        question: impl FnOnce(&Cluster, Now) -> T + Send + 'static,
     ) -> Result<T, Stopping> {
         let (answer, heard) = oneshot::channel();
-        let ask = move |cluster: &Cluster| {
+        let ask = move |cluster: &Cluster, now| {
             // Who asked may have gone meanwhile.
-            let _ = answer.send(question(cluster));
+            let _ = answer.send(question(cluster, now));
         };
         self.request(Request::Ask(Box::new(ask))).await?;
         heard.await.map_err(|_| Stopping)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use haggle_core::cluster::{Acknowledgement, FrameworkCommand, FrameworkInfo, Question};
-use haggle_core::{FrameworkId, Member, OfferId, TaskId, TaskSpec, UpdateId};
+use haggle_core::{FrameworkId, Member, OfferId, TaskId, TaskSpec, UpdateId, Want};
 use tokio::time::timeout;
 
 use crate::client::Client;
@@ -59,6 +59,16 @@ impl Framework {
         Self::join(client, Some(member), info, Hold::for_life()).await
     }
 
+    /// Subscribes as a new framework that wants nothing but this.
+    pub(crate) async fn connect_wanting(
+        client: &Client,
+        info: FrameworkInfo,
+        wants: Vec<Want>,
+    ) -> Result<(Self, Events), CallError> {
+        let queue = Queue::wanting(FrameworkCommand::Demand(wants));
+        Self::join_with(client, queue, None, info, Hold::for_life()).await
+    }
+
     /// Subscribes for an instance that must hold its store, now and whenever it comes back.
     pub(crate) async fn join(
         client: &Client,
@@ -66,7 +76,17 @@ impl Framework {
         info: FrameworkInfo,
         hold: Hold,
     ) -> Result<(Self, Events), CallError> {
-        let queue = Arc::new(Queue::default());
+        Self::join_with(client, Queue::default(), member, info, hold).await
+    }
+
+    async fn join_with(
+        client: &Client,
+        queue: Queue,
+        member: Option<Member<FrameworkId>>,
+        info: FrameworkInfo,
+        hold: Hold,
+    ) -> Result<(Self, Events), CallError> {
+        let queue = Arc::new(queue);
         let speaker = Arc::new(Speaker(Arc::clone(&queue)));
         let (member, events) = Events::open(client.clone(), queue, member, info, hold).await?;
         Ok((Self { member, speaker }, events))
@@ -144,7 +164,7 @@ impl Framework {
         self.say(FrameworkCommand::Reconcile(tasks.into_iter().collect())).await
     }
 
-    /// Wants offers again: forgets all that was refused, and the suppression.
+    /// Wants offers again, of whatever there is: forgets all that was refused, the suppression, and what it said it wants.
     ///
     /// # Errors
     /// When the session is over.
@@ -152,7 +172,20 @@ impl Framework {
         self.say(FrameworkCommand::Revive).await
     }
 
-    /// Wants no offers until it revives.
+    /// Says what it wants: it is offered what fits that, and no more. Takes the place of what it said before, and forgets all
+    /// that was refused and the suppression. Nothing: it wants no offers. A task that is launched with the very resources of a
+    /// want waits no longer; any other change is to be said. [`Self::revive`] wants whatever there is again.
+    ///
+    /// The master ends the session of who wants what no agent can be, or too many kinds of tasks at once: see
+    /// [`Want::check_all`].
+    ///
+    /// # Errors
+    /// When the session is over.
+    pub async fn demand(&self, wants: impl IntoIterator<Item = Want>) -> Result<(), SessionOver> {
+        self.say(FrameworkCommand::Demand(wants.into_iter().collect())).await
+    }
+
+    /// Wants no offers until it revives, or says what it wants.
     ///
     /// # Errors
     /// When the session is over.

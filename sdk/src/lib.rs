@@ -49,6 +49,18 @@
 //! }
 //! ```
 //!
+//! Offers are whole agents unless a framework says what it wants. One that does is offered that and no more, so that several
+//! share a large agent, and nothing at all once it wants nothing:
+//!
+//! ```no_run
+//! # use haggle_sdk::{Framework, Task, Want};
+//! # async fn say(framework: &Framework, hello: &Task) -> Result<(), Box<dyn std::error::Error>> {
+//! let resources = hello.wants().clone();
+//! framework.demand([Want { resources, constraints: Vec::new(), waiting: 3, spare: 0 }]).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # A list of tasks
 //!
 //! Most programs only want tasks done. A [`Runner`] is a framework that does that: it packs tasks into offers,
@@ -103,6 +115,7 @@ mod log;
 mod masters;
 mod operator;
 mod outgoing;
+mod roles;
 mod runner;
 mod store;
 mod stored;
@@ -117,7 +130,8 @@ pub use framework::Framework;
 #[cfg(feature = "etcd")]
 pub use haggle_etcd::{EtcdConfig, EtcdError};
 pub use log::{LogStream, OutputStream};
-pub use operator::{LimitUse, MasterInfo, RoleInfo, WatchEvent};
+pub use operator::{LimitUse, MasterInfo, WatchEvent};
+pub use roles::RoleInfo;
 pub use runner::{
     COUNT_VARIABLE, INDEX_VARIABLE, Outcome, Progress, Report, RunError, Runner, Session, TaskHandle, TooBig,
     WaitReason,
@@ -140,13 +154,14 @@ pub mod simulation {
 pub use haggle_tls::{ArgumentError, Fingerprint, OwnerTokens, Token, TokenError, TokenKind, secret_argument};
 
 pub use haggle_core::access::TokenId;
+pub use haggle_core::allocator::{Hindrance, Obstacle};
 pub use haggle_core::cluster::{
     Acknowledgement, AgentView, Announcement, FrameworkCommand, FrameworkInfo, FrameworkView, OfferView, Question,
-    TaskView,
+    TaskView, Why,
 };
 pub use haggle_core::quantity::NotAnAmount;
 pub use haggle_core::{
-    AgentId, AgentInfo, Bytes, ClusterId, Digest, Endpoint, Epoch, Exceeded, Folder, FolderSource, FrameworkId, Fuel,
-    Grants, HttpHost, Input, Limits, Member, MilliCpu, Offer, OfferId, OutputOverrun, Reason, Resources, Sharing,
-    Source, TaskId, TaskSpec, TaskState, TaskStatus, UpdateId, Usage,
+    AgentId, AgentInfo, Bytes, Ceiling, ClusterId, Constraint, Digest, Endpoint, Epoch, Exceeded, Folder, FolderSource,
+    FrameworkId, Fuel, Grants, HttpHost, Input, Limits, Member, MilliCpu, Offer, OfferId, OutputOverrun, Quota, Reason,
+    Resources, Sharing, Source, TaskId, TaskSpec, TaskState, TaskStatus, Test, UpdateId, Usage, Want,
 };

@@ -4,8 +4,8 @@ use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, SystemTime};
 
 use futures_util::{Stream, StreamExt};
-use haggle_core::cluster::{AgentView, Announcement, FrameworkView, OfferView, TaskView};
-use haggle_core::{AgentId, ClusterId, Epoch, RequestId, Resources, TaskId};
+use haggle_core::cluster::{AgentView, Announcement, FrameworkView, OfferView, TaskView, Why};
+use haggle_core::{AgentId, ClusterId, Epoch, FrameworkId, RequestId, TaskId};
 use haggle_proto::convert::{self, Malformed};
 use haggle_proto::v1::operator_client::OperatorClient;
 use haggle_proto::{MESSAGE_MAX, v1};
@@ -27,21 +27,6 @@ pub struct MasterInfo {
     pub cluster: ClusterId,
     /// Which of the cluster's masters it is.
     pub epoch: Epoch,
-}
-
-/// A role.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RoleInfo {
-    /// Its name.
-    pub name: String,
-    /// Its weight against other roles.
-    pub weight: u32,
-    /// Its frameworks.
-    pub frameworks: u64,
-    /// Held by its tasks or promised to its frameworks.
-    pub allocated: Resources,
-    /// The dominant share of `allocated`, from 0 to 1, not divided by the weight.
-    pub share: f64,
 }
 
 /// A limit, how much there is of what it bounds, and how often more was wanted.
@@ -110,17 +95,6 @@ impl Client {
         self.read_all(pieces.into_iter().flat_map(|piece| piece.frameworks))
     }
 
-    /// Every role that has a framework.
-    ///
-    /// # Errors
-    /// When the master cannot be reached.
-    pub async fn roles(&self) -> Result<Vec<RoleInfo>, CallError> {
-        let pieces =
-            self.collect(|channel| async move { operator(channel).list_roles(v1::ListRolesRequest {}).await }).await?;
-        let roles = pieces.into_iter().flat_map(|piece| piece.roles);
-        roles.map(|role| read_role(role).map_err(|source| self.garbled(source))).collect()
-    }
-
     /// Every open offer.
     ///
     /// # Errors
@@ -164,6 +138,20 @@ impl Client {
     pub async fn task(&self, task: TaskId) -> Result<Option<TaskView>, CallError> {
         match self.list_tasks(v1::ListTasksRequest { ended: true, only: Some(task.into()) }).await {
             Ok(tasks) => Ok(tasks.into_iter().next()),
+            Err(CallError::NotFound(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Why a framework has not what it wants, as the master's rules see it now; `None` when the master knows no such
+    /// framework, or this program may not see it.
+    ///
+    /// # Errors
+    /// When the master cannot be reached.
+    pub async fn why(&self, framework: FrameworkId) -> Result<Option<Why>, CallError> {
+        let request = v1::WhyRequest { framework: framework.0 };
+        match self.call(|channel| async move { operator(channel).why(request).await }).await {
+            Ok(why) => why.try_into().map(Some).map_err(|source| self.garbled(source)),
             Err(CallError::NotFound(_)) => Ok(None),
             Err(error) => Err(error),
         }
@@ -241,16 +229,6 @@ pub(crate) fn request_bytes() -> Vec<u8> {
     // Each state has keys of its own, drawn from the system's random numbers.
     let half = || u128::from(RandomState::new().hash_one(()));
     convert::request_bytes(RequestId(half() << 64 | half()))
-}
-
-fn read_role(role: v1::Role) -> Result<RoleInfo, Malformed> {
-    Ok(RoleInfo {
-        name: role.name,
-        weight: role.weight,
-        frameworks: role.frameworks,
-        allocated: role.allocated.ok_or(Malformed::Missing("allocated resources of a role"))?.try_into()?,
-        share: role.share,
-    })
 }
 
 fn read_event(event: v1::WatchEvent) -> Result<WatchEvent, Malformed> {

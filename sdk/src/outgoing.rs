@@ -14,7 +14,7 @@ use std::task::Waker;
 
 use haggle_core::cluster::{FrameworkCall, FrameworkCommand, Question};
 use haggle_core::planted::{self, Bug};
-use haggle_core::{Epoch, FrameworkId, Member, TaskId};
+use haggle_core::{Epoch, FrameworkId, Member, TaskId, Test, Want};
 use tokio::sync::Notify;
 
 pub(crate) use outbox::{Attempt, Outbox};
@@ -54,8 +54,10 @@ struct State {
     last_number: u64,
     /// Tasks that shall end, and have not as far as is known; whether the kill is among those that wait.
     kills: HashMap<TaskId, bool>,
-    /// What was last said of offers in general: to suppress or to revive them.
+    /// What was last said of offers in general: to suppress or to revive them, or what is wanted.
     wish: Option<FrameworkCommand>,
+    /// The wish that this session was opened with.
+    opened_with: Option<FrameworkCommand>,
     /// Who admitted the framework last.
     master: Option<(Member<FrameworkId>, Epoch)>,
     /// The session that may take from here: an outbox of an earlier one, not dropped yet, must not.
@@ -70,6 +72,12 @@ struct State {
 }
 
 impl Queue {
+    /// A queue whose first session is opened with this wish.
+    pub fn wanting(wish: FrameworkCommand) -> Self {
+        debug_assert!(is_wish(&wish), "{wish:?}");
+        Self { state: Mutex::new(State { wish: Some(wish), ..State::default() }), room: Notify::new() }
+    }
+
     /// Says something, as soon as there is room for it.
     pub(crate) async fn say(&self, command: FrameworkCommand) -> Result<(), SessionOver> {
         loop {
@@ -99,13 +107,16 @@ impl Queue {
         Ok(())
     }
 
-    /// Begins the next session. Nothing but its opening is sent before it is admitted.
-    pub fn begin(&self) -> u64 {
+    /// Begins the next session. Nothing but its opening is sent before it is admitted; with that belongs what is given back
+    /// here, so that the master decides on no offer before it has heard which are wanted.
+    pub fn begin(&self) -> (u64, Option<FrameworkCommand>) {
         let mut state = self.locked();
         state.session += 1;
         state.admitted = false;
+        let wish = state.wish.clone();
+        state.opened_with.clone_from(&wish);
         state.wake();
-        state.session
+        (state.session, wish)
     }
 
     /// A master took the framework in. Gives back the launches that no master will ever hear of: they were said when
@@ -123,8 +134,9 @@ impl Queue {
         state.take_up(is_same, last_call);
         state.admitted = true;
         let void = state.drop_void();
-        if let Some(wish) = state.wish.clone() {
-            state.waiting.push_front(wish);
+        if state.wish != state.opened_with {
+            let wish = state.wish.clone();
+            state.waiting.extend(wish);
         }
         state.wake();
         drop(state);
@@ -227,10 +239,11 @@ impl State {
                 }
             }
             FrameworkCommand::Reconcile(questions) => self.push_questions(questions),
-            FrameworkCommand::Suppress | FrameworkCommand::Revive => {
+            FrameworkCommand::Suppress | FrameworkCommand::Revive | FrameworkCommand::Demand(_) => {
                 self.wish = Some(command.clone());
+                // What was said between the two does not change what the later one means.
                 self.waiting.retain(|other| !is_wish(other));
-                // Without a connection it is said at the beginning of the next session.
+                // Without a connection the next session is opened with it.
                 if self.admitted {
                     self.waiting.push_back(command);
                 }
@@ -328,9 +341,9 @@ impl State {
     }
 }
 
-/// Whether it only says if offers are wanted.
+/// Whether it only says if and which offers are wanted: of such, the last one counts.
 fn is_wish(command: &FrameworkCommand) -> bool {
-    matches!(command, FrameworkCommand::Suppress | FrameworkCommand::Revive)
+    matches!(command, FrameworkCommand::Suppress | FrameworkCommand::Revive | FrameworkCommand::Demand(_))
 }
 
 /// About the bytes of a command on the wire.
@@ -341,6 +354,23 @@ fn command_size(command: &FrameworkCommand) -> usize {
         FrameworkCommand::Accept { tasks, .. } => tasks.iter().map(|task| wire_size(task)).sum(),
         FrameworkCommand::Acknowledge(updates) => updates.len() * ID_SIZE,
         FrameworkCommand::Reconcile(tasks) => tasks.len() * ID_SIZE,
+        FrameworkCommand::Demand(wants) => wants.iter().map(want_size).sum(),
         _ => ID_SIZE,
     }
+}
+
+/// About the bytes of one want on the wire.
+fn want_size(want: &Want) -> usize {
+    /// Amounts and counts, as varints with their tags.
+    const NUMBERS: usize = 64;
+    /// Tags and lengths around two texts.
+    const AROUND: usize = 8;
+    let value = |test: &Test| match test {
+        Test::Equals(value) | Test::NotEquals(value) => value.len(),
+        Test::Exists | Test::NotExists => 0,
+    };
+    let constraints = want.constraints.iter().map(|one| AROUND + one.attribute.len() + value(&one.test));
+    let scalars = want.resources.scalars().map(|(name, _)| NUMBERS + name.len());
+    let ports = want.resources.ports.ranges().len() * AROUND;
+    NUMBERS + ports + constraints.chain(scalars).sum::<usize>()
 }

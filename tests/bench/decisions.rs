@@ -23,25 +23,99 @@ const AGENT: SessionId = SessionId(2);
 const AN_HOUR: Duration = Duration::from_secs(3600);
 
 pub(crate) fn measure() -> anyhow::Result<Vec<Figure>> {
-    [(1, 0), (20, 0), (1, 1000), (20, 1000)]
-        .into_iter()
-        .map(|(at_once, idle)| {
-            let samples = (0..SAMPLES).map(|_| short_tasks(at_once, idle)).collect::<anyhow::Result<_>>()?;
-            let name = format!("decisions about one short task, {at_once} at once, {idle} idle agents beside");
-            Ok(Figure::new(name, "µs", Goal::Reported, samples))
+    let crowd = Beside { agents: 20_000, frameworks: 2_000 };
+    let beside = [Beside { agents: 0, frameworks: 0 }, Beside { agents: 1_000, frameworks: 0 }, crowd];
+    let mut figures = Vec::new();
+    for beside in beside {
+        for at_once in [1, 20] {
+            let samples = (0..SAMPLES).map(|_| short_tasks(at_once, beside)).collect::<anyhow::Result<_>>()?;
+            let Beside { agents, frameworks } = beside;
+            let name = format!(
+                "decisions about one short task, {at_once} at once, {agents} idle agents and {frameworks} frameworks beside"
+            );
+            let goal = if (at_once, frameworks) == (20, 2_000) { Goal::Below(3.0) } else { Goal::Reported };
+            figures.push(Figure::new(name, "µs", goal, samples));
+        }
+    }
+    let samples = (0..3).map(|_| accepts()).collect::<anyhow::Result<Vec<_>>>()?.concat();
+    let name = "from an accept to its launches, 50,000 agents and 200 frameworks that launch on all of them";
+    figures.push(Figure::new(name, "µs", Goal::P99Below(1_000.0), samples));
+    Ok(figures)
+}
+
+/// What is there and does nothing.
+#[derive(Clone, Copy)]
+struct Beside {
+    agents: u64,
+    frameworks: u64,
+}
+
+/// Microseconds for each accept, when 200 frameworks have 50,000 agents in their offers and launch one task on each.
+fn accepts() -> anyhow::Result<Vec<f64>> {
+    let mut cluster = Cluster::new(Config::default(), Recovered::default(), Now::ZERO);
+    let mut effects = Vec::new();
+    for framework in 1..=200 {
+        let info =
+            FrameworkInfo { name: "bench".into(), role: format!("role{}", framework % 20), failover_timeout: AN_HOUR };
+        cluster.apply(Now::ZERO, Command::Connected(SessionId(framework), Principal::owner()), &mut effects)?;
+        let subscribe = FrameworkCommand::Subscribe { member: None, info };
+        cluster.apply(Now::ZERO, Command::Framework(SessionId(framework), subscribe.into()), &mut effects)?;
+    }
+    for agent in 0..50_000 {
+        let session = SessionId(1_000 + agent);
+        cluster.apply(Now::ZERO, Command::Connected(session, Principal::owner()), &mut effects)?;
+        cluster.apply(Now::ZERO, Command::Agent(session, register(session)), &mut effects)?;
+    }
+    effects.clear();
+    cluster.allocate(Now::ZERO, &mut effects);
+    let offers: Vec<_> = effects
+        .iter()
+        .flat_map(|effect| match effect {
+            Effect::ToFramework(session, FrameworkEvent::Offers(offers)) => {
+                offers.iter().map(|offer| (*session, offer.id)).collect()
+            }
+            _ => Vec::new(),
         })
-        .collect()
+        .collect();
+    anyhow::ensure!(offers.len() == 50_000, "{} agents were offered", offers.len());
+    let mut samples = Vec::with_capacity(offers.len());
+    for (number, (session, offer)) in offers.into_iter().enumerate() {
+        let id = TaskId { framework: FrameworkId(session.0), number: number as u64 };
+        let accept = FrameworkCommand::Accept { offers: vec![offer], tasks: vec![Arc::new(spec(id))], refuse: AN_HOUR };
+        effects.clear();
+        let began = Instant::now();
+        cluster.apply(Now::ZERO, Command::Framework(session, accept.into()), &mut effects)?;
+        cluster.allocate(Now::ZERO, &mut effects);
+        samples.push(began.elapsed().as_secs_f64() * 1e6);
+        anyhow::ensure!(matches!(effects.first(), Some(Effect::ToAgent(..))), "nothing was launched: {effects:?}");
+    }
+    Ok(samples)
+}
+
+fn register(session: SessionId) -> AgentCommand {
+    let resources = Resources::new(MilliCpu::from_cores(2), Bytes::from_mib(4096), Bytes::ZERO);
+    let identity = AgentIdentity { member: None, key: AgentKey(u128::from(session.0)), run: 1 };
+    let info = AgentInfo { name: session.to_string(), resources, attributes: BTreeMap::new() };
+    AgentCommand::Register { identity, info, tasks: Vec::new(), complete: true }
 }
 
 /// Microseconds for each of many tasks that end at once, in rounds of accept, end and acknowledgement, each a batch
 /// of its own with an allocation after it.
-fn short_tasks(at_once: u64, idle: u64) -> anyhow::Result<f64> {
+fn short_tasks(at_once: u64, beside: Beside) -> anyhow::Result<f64> {
     let mut machine =
         Machine { cluster: Cluster::new(Config::default(), Recovered::default(), Now::ZERO), offers: Vec::new() };
     machine.apply(Command::Connected(FRAMEWORK, Principal::owner()))?;
     let info = FrameworkInfo { name: "bench".into(), role: "bench".into(), failover_timeout: AN_HOUR };
     machine.apply(Command::Framework(FRAMEWORK, FrameworkCommand::Subscribe { member: None, info }.into()))?;
-    for agent in 0..idle {
+    for other in 1..=beside.frameworks {
+        let session = SessionId(1_000_000 + other);
+        let info =
+            FrameworkInfo { name: "other".into(), role: format!("other/{}", other % 50), failover_timeout: AN_HOUR };
+        machine.apply(Command::Connected(session, Principal::owner()))?;
+        machine.apply(Command::Framework(session, FrameworkCommand::Subscribe { member: None, info }.into()))?;
+        machine.apply(Command::Framework(session, FrameworkCommand::Suppress.into()))?;
+    }
+    for agent in 0..beside.agents {
         machine.join(SessionId(AGENT.0 + 1 + agent))?;
     }
     let offers = std::mem::take(&mut machine.offers);
@@ -86,14 +160,8 @@ impl Machine {
     }
 
     fn join(&mut self, session: SessionId) -> anyhow::Result<()> {
-        let resources = Resources::new(MilliCpu::from_cores(2), Bytes::from_mib(4096), Bytes::ZERO);
-        let identity = AgentIdentity { member: None, key: AgentKey(u128::from(session.0)), run: 1 };
-        let info = AgentInfo { name: session.to_string(), resources, attributes: BTreeMap::new() };
         self.apply(Command::Connected(session, Principal::owner()))?;
-        self.apply(Command::Agent(
-            session,
-            AgentCommand::Register { identity, info, tasks: Vec::new(), complete: true },
-        ))
+        self.apply(Command::Agent(session, register(session)))
     }
 }
 

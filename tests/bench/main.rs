@@ -2,6 +2,7 @@
 //! spread and what it must reach.
 
 mod against;
+mod allocator;
 mod decisions;
 mod executor;
 mod figure;
@@ -54,6 +55,8 @@ struct Args {
 enum Group {
     /// The master's machine alone: what its decisions about one short task cost.
     Decisions,
+    /// Who is offered what, at the size of large clusters.
+    Allocator,
     /// What the executor promises, which is all of the next eight.
     Executor,
     /// Start of a cached no-op, on one core and on two.
@@ -99,8 +102,9 @@ enum Group {
 }
 
 impl Group {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::Decisions,
+        Self::Allocator,
         Self::Executor,
         Self::Tasks,
         Self::Secure,
@@ -129,6 +133,7 @@ impl Group {
     fn measure(self, effort: Effort) -> anyhow::Result<Vec<Figure>> {
         match self {
             Self::Decisions => decisions::measure(),
+            Self::Allocator => Ok(allocator::measure(effort)),
             Self::Executor | Self::Tasks => anyhow::bail!("is measured in its parts"),
             Self::Start => executor::start::measure(effort),
             Self::Rate => executor::rate::measure(effort),

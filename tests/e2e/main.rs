@@ -11,6 +11,8 @@ mod folders;
 mod frameworks;
 mod languages;
 mod network;
+mod roles;
 mod run;
+mod sessions;
 mod standby;
 mod survival;

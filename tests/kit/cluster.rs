@@ -41,17 +41,23 @@ pub struct Cluster {
     /// What each agent is started from.
     programs: Vec<PathBuf>,
     port: u16,
+    master_flags: &'static [&'static str],
     dir: TempDir,
 }
 
 impl Cluster {
     /// Starts a master and agents and waits until all of them are registered.
     pub async fn start(agents: &[AgentFlags]) -> Self {
+        Self::start_with(&[], agents).await
+    }
+
+    /// The same with more flags for the master.
+    pub async fn start_with(master_flags: &'static [&'static str], agents: &[AgentFlags]) -> Self {
         let dir = TempDir::new().expect("a temporary folder can be made");
         let port = free_port();
-        let master = spawn_master(port, &dir);
+        let master = spawn_master(port, master_flags, &dir);
         let url = format!("http://127.0.0.1:{port}");
-        let mut cluster = Self { url, master, agents: Vec::new(), programs: Vec::new(), port, dir };
+        let mut cluster = Self { url, master, agents: Vec::new(), programs: Vec::new(), port, master_flags, dir };
         for flags in agents {
             cluster.spawn_agent(flags);
         }
@@ -132,7 +138,7 @@ impl Cluster {
     /// Kills the master and starts another on the same port and state.
     pub fn restart_master(&mut self) {
         self.master.kill();
-        self.master = spawn_master(self.port, &self.dir);
+        self.master = spawn_master(self.port, self.master_flags, &self.dir);
     }
 
     /// Kills the master and starts another on the same port, which remembers nothing.
@@ -142,7 +148,7 @@ impl Cluster {
     pub fn lose_registry(&mut self) {
         self.master.kill();
         std::fs::remove_dir_all(self.dir.path().join("state")).expect("the state can be removed");
-        self.master = spawn_master(self.port, &self.dir);
+        self.master = spawn_master(self.port, self.master_flags, &self.dir);
     }
 
     /// Waits until the master answers and this many agents are connected.
@@ -193,15 +199,16 @@ impl Cluster {
     }
 }
 
-fn spawn_master(port: u16, dir: &TempDir) -> Daemon {
+fn spawn_master(port: u16, flags: &[&str], dir: &TempDir) -> Daemon {
     let state = dir.path().join("state");
-    let args = [
+    let mut args = vec![
         "master".into(),
         "--listen".into(),
         format!("127.0.0.1:{port}"),
         "--state".into(),
         state.display().to_string(),
     ];
+    args.extend(flags.iter().map(|&flag| flag.to_owned()));
     Daemon::spawn(&binary("haggle"), &args, dir.path().join("master.log"))
 }
 

@@ -6,6 +6,7 @@ mod daemon;
 mod etcd;
 mod operator;
 mod proxy;
+mod roles;
 mod run;
 mod service;
 mod tls;
@@ -28,6 +29,9 @@ pub(crate) use operator::{
     AgentsArgs, AgentsCommand, GoneArgs, KillArgs, LimitsArgs, ListArgs, LogsArgs, PsArgs, RemoveArgs, WatchArgs,
 };
 pub(crate) use proxy::ProxyArgs;
+pub(crate) use roles::{
+    OffersArgs, QuotaArgs, QuotaCommand, QuotaRmArgs, QuotaSetArgs, RolesArgs, WeightArgs, WhyArgs,
+};
 pub(crate) use run::{BuildArgs, InspectArgs, RunArgs};
 pub(crate) use service::{Daemon, InstallArgs, ServiceArgs, ServiceCommand};
 
@@ -163,10 +167,11 @@ pub(crate) enum Command {
     Agents(AgentsArgs),
     /// List the frameworks that are subscribed or may still come back
     Frameworks(ListArgs),
-    /// List the roles with their weights and shares
-    Roles(ListArgs),
-    /// List the open offers
-    Offers(ListArgs),
+    Roles(RolesArgs),
+    Quota(QuotaArgs),
+    Weight(WeightArgs),
+    Offers(OffersArgs),
+    Why(WhyArgs),
     Limits(LimitsArgs),
     Logs(LogsArgs),
     Kill(KillArgs),

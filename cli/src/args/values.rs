@@ -5,8 +5,9 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use haggle_core::access::is_role;
 use haggle_core::grants::NotAHost;
-use haggle_core::{Bytes, Endpoint, Fuel, HttpHost, MilliCpu, OutputOverrun};
+use haggle_core::{Bytes, Endpoint, FrameworkId, Fuel, HttpHost, MilliCpu, OutputOverrun, TaskId};
 
 /// Processor time, more than none: `0.5`.
 pub(super) fn cpus(text: &str) -> Result<MilliCpu, String> {
@@ -77,7 +78,7 @@ pub(super) fn attribute(text: &str) -> Result<(String, String), String> {
 /// A role's weight: `batch=2`.
 pub(super) fn weight(text: &str) -> Result<(String, NonZeroU32), String> {
     let (name, number) = pair(text, "ROLE=N")?;
-    let weight = number.parse().map_err(|_| format!("the weight {number:?} is not a whole number from 1 up"))?;
+    let weight = whole_weight(&number)?;
     Ok((role(&name)?, weight))
 }
 
@@ -166,13 +167,62 @@ pub(super) fn http_host(text: &str) -> Result<HttpHost, String> {
 
 /// A role as the master takes it.
 pub(super) fn role(text: &str) -> Result<String, String> {
-    let wrong =
-        text.is_empty() || text.starts_with('/') || text.ends_with('/') || text.chars().any(char::is_whitespace);
-    if wrong {
-        Err(format!("{text:?} is no role: it must not be empty, hold spaces, or begin or end with /"))
-    } else {
+    if is_role(text) {
         Ok(text.to_string())
+    } else {
+        Err(format!("{text:?} is no role: names joined by /, none empty, . or .., no spaces, at most 128 bytes"))
     }
+}
+
+/// What something weighs: `2`.
+pub(super) fn whole_weight(text: &str) -> Result<NonZeroU32, String> {
+    text.parse().map_err(|_| format!("the weight {text:?} is not a whole number from 1 up"))
+}
+
+/// Amounts of some resources. What was not named is not there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Amounts {
+    pub(crate) cpus: Option<MilliCpu>,
+    pub(crate) mem: Option<Bytes>,
+    pub(crate) disk: Option<Bytes>,
+}
+
+/// Amounts of one resource or more: `cpus=2,mem=1GiB`.
+pub(super) fn amounts(text: &str) -> Result<Amounts, String> {
+    fn once<T>(amount: &mut Option<T>, name: &str, read: Result<T, String>) -> Result<(), String> {
+        let read = read.map_err(|why| format!("{name}: {why}"))?;
+        if amount.replace(read).is_some() { Err(format!("{name} is named twice; once is wanted")) } else { Ok(()) }
+    }
+    let mut amounts = Amounts::default();
+    for part in text.split(',') {
+        let (name, amount) = pair(part.trim(), "cpus=2,mem=1GiB,disk=1GiB, of which some may be left out")?;
+        match name.as_str() {
+            "cpus" => once(&mut amounts.cpus, "cpus", cpus_or_none(&amount))?,
+            "mem" => once(&mut amounts.mem, "mem", size(&amount))?,
+            "disk" => once(&mut amounts.disk, "disk", size(&amount))?,
+            other => return Err(format!("{other:?} is none of the resources cpus, mem and disk")),
+        }
+    }
+    Ok(amounts)
+}
+
+/// Of whom it is asked what is in the way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Whom {
+    Task(TaskId),
+    Framework(FrameworkId),
+    /// Of a role or of a framework, whatever there is.
+    Name(String),
+}
+
+/// An id of a task or a framework, or a name.
+pub(super) fn whom(text: &str) -> Result<Whom, String> {
+    if text.trim().is_empty() {
+        return Err("a task, a framework, a role or the name of a framework is wanted".into());
+    }
+    let task = text.parse().map(Whom::Task);
+    let framework = || text.parse().map(Whom::Framework);
+    Ok(task.or_else(|_| framework()).unwrap_or_else(|_| Whom::Name(text.to_owned())))
 }
 
 /// Roles that a token is for: `a/b` is that one, `a/*` all below it, `*` every one.
@@ -320,6 +370,41 @@ mod tests {
         }
         for wrong in ["", "/", "/*", "a/", "/a", "a*", "*/a", "a/*/b", "a b", "**"] {
             assert!(role_pattern(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn amounts_name_each_resource_once_and_none_that_there_is_not() {
+        let (cpus, mem) = (Some(MilliCpu::new(1_500)), Some(Bytes::from_mib(64)));
+        assert_eq!(amounts("cpus=1.5,mem=64MiB"), Ok(Amounts { cpus, mem, disk: None }));
+        assert_eq!(amounts("mem=64MiB, cpus=1.5"), Ok(Amounts { cpus, mem, disk: None }));
+        assert_eq!(amounts("disk=0"), Ok(Amounts { disk: Some(Bytes::ZERO), ..Amounts::default() }));
+        for (wrong, why) in [
+            ("", "is not of the form"),
+            ("cpus", "is not of the form"),
+            ("cpus=2,", "is not of the form"),
+            ("cpu=2", "\"cpu\" is none of the resources cpus, mem and disk"),
+            ("cpus=2,cpus=3", "cpus is named twice"),
+            ("cpus=lots", "cpus: \"lots\" is not a number of cores"),
+            ("mem=1GB", "mem: \"1GB\" is not a size"),
+        ] {
+            assert!(amounts(wrong).unwrap_err().contains(why), "{wrong}: {:?}", amounts(wrong));
+        }
+    }
+
+    #[test]
+    fn whoever_waits_is_named_by_an_id_or_a_name() {
+        assert_eq!(whom("task-3.7"), Ok(Whom::Task(TaskId { framework: FrameworkId(3), number: 7 })));
+        assert_eq!(whom("framework-3"), Ok(Whom::Framework(FrameworkId(3))));
+        assert_eq!(whom("eng/batch"), Ok(Whom::Name("eng/batch".into())));
+        assert!(whom(" ").is_err());
+    }
+
+    #[test]
+    fn a_role_is_a_path_of_names() {
+        assert_eq!(role("eng/batch").as_deref(), Ok("eng/batch"));
+        for wrong in ["", "/a", "a/", "a//b", "a b", ".", "a/..", &"r".repeat(129)] {
+            assert!(role(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -16,13 +16,16 @@ mod master;
 mod offers;
 mod proxy;
 mod ps;
+mod quota;
 mod roles;
 mod run;
 mod service;
 mod token;
 mod up;
 mod watch;
+mod weight;
 mod whoami;
+mod why;
 
 pub(crate) use run::InputError;
 
@@ -73,7 +76,10 @@ fn ask(target: &Target, command: Command) -> Verdict {
         Command::Agents(args) => on_this_thread(agents::run(target, args)),
         Command::Frameworks(args) => on_this_thread(frameworks::run(target, args)),
         Command::Roles(args) => on_this_thread(roles::run(target, args)),
+        Command::Quota(args) => on_this_thread(quota::run(target, args)),
+        Command::Weight(args) => on_this_thread(weight::run(target, args)),
         Command::Offers(args) => on_this_thread(offers::run(target, args)),
+        Command::Why(args) => on_this_thread(why::run(target, args)),
         Command::Limits(args) => on_this_thread(limits::run(target, args)),
         Command::Logs(args) => on_this_thread(logs::run(target, args)),
         Command::Kill(args) => on_this_thread(kill::run(target, args)),

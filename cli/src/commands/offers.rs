@@ -3,26 +3,27 @@
 use haggle_core::cluster::OfferView;
 
 use super::Verdict;
-use crate::args::ListArgs;
+use crate::args::OffersArgs;
 use crate::output::record::OfferRecord;
 use crate::output::{self, Table};
 use crate::target::Target;
 
-pub(super) async fn run(target: &Target, args: ListArgs) -> Verdict {
+pub(super) async fn run(target: &Target, args: OffersArgs) -> Verdict {
     let mut offers = super::connect(target).await?.offers().await?;
     offers.sort_by_key(|offer| offer.id);
     let records: Vec<OfferRecord> = offers.iter().map(Into::into).collect();
-    output::list(&records, args.json, || table(&offers))?;
+    output::list(&records, args.list.json, || table(&offers))?;
     Ok(0)
 }
 
 fn table(offers: &[OfferView]) -> Table {
-    let mut table = Table::new(["OFFER", "FRAMEWORK", "AGENT", "RESOURCES"]);
+    let mut table = Table::new(["OFFER", "FRAMEWORK", "AGENT", ">AGE", "RESOURCES"]);
     for offer in offers {
         table.row([
             offer.id.to_string(),
             offer.framework.to_string(),
             offer.agent.to_string(),
+            output::seconds(offer.age),
             offer.resources.to_string(),
         ]);
     }

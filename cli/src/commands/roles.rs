@@ -1,32 +1,132 @@
 //! `haggle roles`.
 
+use haggle_core::{Bytes, Ceiling, Resources};
 use haggle_sdk::RoleInfo;
 
 use super::Verdict;
-use crate::args::ListArgs;
+use crate::args::RolesArgs;
 use crate::output::record::RoleRecord;
 use crate::output::{self, Table};
 use crate::target::Target;
 
-pub(super) async fn run(target: &Target, args: ListArgs) -> Verdict {
+pub(super) async fn run(target: &Target, args: RolesArgs) -> Verdict {
     let mut roles = super::connect(target).await?.roles().await?;
-    roles.sort_by(|one, other| one.name.cmp(&other.name));
+    in_order_of_the_tree(&mut roles);
     let records: Vec<RoleRecord> = roles.iter().map(Into::into).collect();
-    output::list(&records, args.json, || table(&roles))?;
+    output::list(&records, args.list.json, || table(&roles))?;
     Ok(0)
 }
 
+/// Each role before those below it, and these before the next one beside it.
+pub(super) fn in_order_of_the_tree(roles: &mut [RoleInfo]) {
+    roles.sort_by(|one, other| one.name.split('/').cmp(other.name.split('/')));
+}
+
 fn table(roles: &[RoleInfo]) -> Table {
-    let mut table = Table::new(["ROLE", ">WEIGHT", ">FRAMEWORKS", ">CPUS", ">MEM", ">SHARE"]);
-    for role in roles {
+    let mut table = Table::new([
+        "ROLE",
+        ">WEIGHT",
+        "GUARANTEE",
+        "LIMIT",
+        "USED",
+        "OFFERED",
+        ">SHARE",
+        ">FAIR",
+        ">FRAMEWORKS",
+        ">WAITING",
+    ]);
+    let percent = |share: f64| format!("{:.1} %", share * 100.0);
+    for (role, label) in roles.iter().zip(labels(roles)) {
+        let quota = role.quota.as_ref();
         table.row([
-            role.name.clone(),
+            label,
             role.weight.to_string(),
+            quota.map_or_else(|| amounts(&Resources::default()), |quota| amounts(&quota.guarantee)),
+            quota.map_or_else(|| bounds(&Ceiling::default()), |quota| bounds(&quota.limit)),
+            amounts(&role.used),
+            amounts(&role.offered),
+            percent(role.share),
+            percent(role.fair_share),
             role.frameworks.to_string(),
-            role.allocated.cpus.as_cores().to_string(),
-            role.allocated.mem.to_string(),
-            format!("{:.1} %", role.share * 100.0),
+            role.waiting.to_string(),
         ]);
     }
     table
+}
+
+/// How each role is called in the tree: by what its path adds to that of the nearest role above it in the list, which has
+/// an order of [`in_order_of_the_tree`].
+fn labels(roles: &[RoleInfo]) -> Vec<String> {
+    let mut above: Vec<&str> = Vec::new();
+    let mut labels = Vec::new();
+    for role in roles {
+        let below = |above: &str| role.name.strip_prefix(above)?.strip_prefix('/');
+        while above.last().is_some_and(|above| below(above).is_none()) {
+            above.pop();
+        }
+        let own = above.last().and_then(|above| below(above)).unwrap_or(&role.name);
+        labels.push(format!("{}{own}", "  ".repeat(above.len())));
+        above.push(&role.name);
+    }
+    labels
+}
+
+/// Amounts as they are typed: `cpus=2,mem=1GiB`, and `-` for nothing.
+pub(super) fn amounts(resources: &Resources) -> String {
+    bounds(&Ceiling {
+        cpus: Some(resources.cpus).filter(|cpus| !cpus.is_zero()),
+        mem: Some(resources.mem).filter(|mem| !mem.is_zero()),
+        disk: Some(resources.disk).filter(|disk| !disk.is_zero()),
+        scalars: resources.scalars().map(|(name, amount)| (name.to_owned(), amount)).collect(),
+    })
+}
+
+/// The same of what is bounded, where 0 is a bound.
+pub(super) fn bounds(ceiling: &Ceiling) -> String {
+    let size =
+        |name: &str, size: Option<Bytes>| size.map(|size| format!("{name}={}", size.to_string().replace(' ', "")));
+    let cpus = ceiling.cpus.map(|cpus| format!("cpus={}", cpus.as_cores()));
+    let plain = [cpus, size("mem", ceiling.mem), size("disk", ceiling.disk)].into_iter().flatten();
+    let scalars = ceiling.scalars.iter().map(|(name, &amount)| format!("{name}={}", amount as f64 / 1000.0));
+    let all: Vec<String> = plain.chain(scalars).collect();
+    if all.is_empty() { "-".to_owned() } else { all.join(",") }
+}
+
+#[cfg(test)]
+mod tests {
+    use haggle_core::{MilliCpu, Quota};
+
+    use super::*;
+
+    fn role(name: &str, quota: Option<Quota>) -> RoleInfo {
+        RoleInfo {
+            name: name.to_owned(),
+            weight: 1,
+            frameworks: 1,
+            waiting: 0,
+            used: Resources::new(MilliCpu::new(500), Bytes::from_mib(64), Bytes::ZERO),
+            offered: Resources::default(),
+            share: 0.25,
+            fair_share: 0.5,
+            quota,
+        }
+    }
+
+    #[test]
+    fn roles_are_a_tree_in_which_each_is_called_by_what_its_path_adds() {
+        let limit = Ceiling { cpus: Some(MilliCpu::from_cores(4)), mem: Some(Bytes::ZERO), ..Ceiling::default() };
+        let guarantee = Resources::new(MilliCpu::from_cores(2), Bytes::from_mib(1024), Bytes::ZERO);
+        let quota = Quota { guarantee, limit };
+        let names = ["eng-x", "ops/night/a", "eng/batch", "eng", "eng/batch/a"];
+        let mut roles: Vec<_> = names.into_iter().map(|name| role(name, None)).collect();
+        roles[3].quota = Some(quota);
+
+        in_order_of_the_tree(&mut roles);
+
+        assert_eq!(labels(&roles), ["eng", "  batch", "    a", "eng-x", "ops/night/a"]);
+        let lines: Vec<_> = table(&roles).to_string().lines().map(str::to_owned).collect();
+        assert!(lines[1].contains("cpus=2,mem=1GiB  cpus=4,mem=0B  cpus=0.5,mem=64MiB  -"), "{}", lines[1]);
+        assert!(lines[2].starts_with("  batch ") && lines[3].starts_with("    a "), "{lines:?}");
+        assert!(lines[2].contains("25.0 %  50.0 %"), "{}", lines[2]);
+    }
 }

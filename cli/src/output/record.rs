@@ -1,14 +1,18 @@
 //! What is said of each thing in JSON; the tables show the same.
 
+mod why;
+
 use std::collections::BTreeMap;
 
 use haggle_core::cluster::{AgentView, Announcement, FrameworkView, OfferView, TaskView};
-use haggle_core::{Exceeded, Reason, Resources, TaskState, TaskStatus, Usage};
+use haggle_core::{Bytes, Ceiling, Exceeded, MilliCpu, Quota, Reason, Resources, TaskState, TaskStatus, Usage};
 use haggle_sdk::{LimitUse, RoleInfo, TokenInfo};
 use serde::Serialize;
 
 use crate::contexts::Context;
 use crate::output;
+
+pub(crate) use why::{TaskWhyRecord, WhyRecord};
 
 #[derive(Serialize)]
 pub(crate) struct ResourcesRecord {
@@ -96,9 +100,52 @@ pub(crate) struct RoleRecord {
     name: String,
     weight: u32,
     frameworks: u64,
-    allocated: ResourcesRecord,
+    waiting: u64,
+    used: ResourcesRecord,
+    offered: ResourcesRecord,
     /// The dominant share, from 0 to 1, not divided by the weight.
     share: f64,
+    /// What it would be if every role beside it took all that it may.
+    fair_share: f64,
+    /// `null`: none.
+    quota: Option<QuotaRecord>,
+}
+
+/// What a role is promised, and may have at most.
+#[derive(Serialize)]
+pub(crate) struct QuotaRecord {
+    guarantee: ResourcesRecord,
+    limit: CeilingRecord,
+}
+
+impl From<&Quota> for QuotaRecord {
+    fn from(quota: &Quota) -> Self {
+        Self { guarantee: (&quota.guarantee).into(), limit: (&quota.limit).into() }
+    }
+}
+
+/// The most of each resource. What is not there has no bound.
+#[derive(Serialize)]
+pub(crate) struct CeilingRecord {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cpus: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mem_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    disk_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    scalars: BTreeMap<String, f64>,
+}
+
+impl From<&Ceiling> for CeilingRecord {
+    fn from(ceiling: &Ceiling) -> Self {
+        Self {
+            cpus: ceiling.cpus.map(MilliCpu::as_cores),
+            mem_bytes: ceiling.mem.map(Bytes::get),
+            disk_bytes: ceiling.disk.map(Bytes::get),
+            scalars: ceiling.scalars.iter().map(|(name, &amount)| (name.clone(), amount as f64 / 1000.0)).collect(),
+        }
+    }
 }
 
 impl From<&RoleInfo> for RoleRecord {
@@ -107,8 +154,12 @@ impl From<&RoleInfo> for RoleRecord {
             name: role.name.clone(),
             weight: role.weight,
             frameworks: role.frameworks,
-            allocated: (&role.allocated).into(),
+            waiting: role.waiting,
+            used: (&role.used).into(),
+            offered: (&role.offered).into(),
             share: role.share,
+            fair_share: role.fair_share,
+            quota: role.quota.as_ref().map(Into::into),
         }
     }
 }
@@ -146,6 +197,7 @@ pub(crate) struct OfferRecord {
     framework: String,
     agent: String,
     resources: ResourcesRecord,
+    age_seconds: f64,
 }
 
 impl From<&OfferView> for OfferRecord {
@@ -155,6 +207,7 @@ impl From<&OfferView> for OfferRecord {
             framework: offer.framework.to_string(),
             agent: offer.agent.to_string(),
             resources: (&offer.resources).into(),
+            age_seconds: offer.age.as_secs_f64(),
         }
     }
 }

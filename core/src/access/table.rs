@@ -67,6 +67,7 @@ table! {
     Decline        ""                    "decline offers"               [All, All, Own, No,  No,  No,  No];
     Revive         ""                    "ask for offers again"         [All, All, Own, No,  No,  No,  No];
     Suppress       ""                    "ask for no offers"            [All, All, Own, No,  No,  No,  No];
+    Demand         ""                    "say what it wants"            [All, All, Own, No,  No,  No,  No];
     Kill           ""                    "kill as a framework"          [All, All, Own, No,  No,  No,  No];
     Acknowledge    ""                    "acknowledge updates"          [All, All, Own, No,  No,  No,  No];
     Reconcile      ""                    "ask where tasks stand"        [All, All, Own, No,  No,  No,  No];
@@ -87,6 +88,9 @@ table! {
     Watch          "Operator/Watch"      "watch what happens"           [All, All, Own, Own, No,  No,  No];
     ReadLog        "Operator/ReadLog"    "read the output of tasks"     [All, All, Own, Own, No,  No,  No];
     ListLimits     "Operator/ListLimits" "list limits"                  [All, All, Own, Own, Own, No,  No];
+    Why            "Operator/Why"        "ask why something waits"      [All, All, Own, Own, No,  No,  No];
+    SetWeight      "Operator/SetWeight"  "set weights of roles"         [All, All, No,  No,  No,  No,  No];
+    SetQuota       "Operator/SetQuota"   "set quotas of roles"          [All, All, No,  No,  No,  No,  No];
     KillTask       "Operator/KillTask"   "kill tasks"                   [All, All, Own, No,  No,  No,  No];
     MarkAgentGone  "Operator/MarkAgentGone" "declare agents gone"       [All, All, No,  No,  No,  No,  No];
     RemoveAgent    "Operator/RemoveAgent" "remove agents"               [All, All, No,  No,  No,  No,  No];
@@ -144,6 +148,8 @@ impl Verb {
                 | Self::KillTask
                 | Self::MarkAgentGone
                 | Self::RemoveAgent
+                | Self::SetWeight
+                | Self::SetQuota
                 | Self::CreateToken
                 | Self::RevokeToken
                 | Self::RotateAuthority

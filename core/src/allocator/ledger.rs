@@ -1,5 +1,11 @@
 //! Who holds how much.
 
+use alloc::collections::BTreeSet;
+use alloc::sync::Arc;
+
+use crate::agent::AgentInfo;
+use crate::id::OfferId;
+use crate::quantity::MilliCpu;
 use crate::resources::{Ports, Resources};
 
 /// What a role or a framework was given.
@@ -7,6 +13,8 @@ use crate::resources::{Ports, Resources};
 pub(super) struct Account {
     /// Over all agents, without ports: the same port exists on many agents, and a sum of them has no meaning.
     pub(super) allocated: Resources,
+    /// Of that, what open offers promise.
+    pub(super) promised: Resources,
     /// How often it was chosen; breaks ties between equal shares.
     pub(super) grants: u64,
 }
@@ -20,21 +28,43 @@ impl Account {
     pub(super) fn take(&mut self, resources: &Resources) {
         self.allocated.take_up_to(resources);
     }
+
+    /// What was given is in an open offer from now on.
+    pub(super) fn promise(&mut self, resources: &Resources) {
+        self.promised.give(resources);
+        self.promised.ports = Ports::default();
+    }
+
+    /// It is in an offer no longer.
+    pub(super) fn close(&mut self, resources: &Resources) {
+        self.promised.take_up_to(resources);
+    }
+
+    /// What tasks hold.
+    pub(super) fn used(&self) -> Resources {
+        let mut used = self.allocated.clone();
+        used.take_up_to(&self.promised);
+        used
+    }
 }
 
-/// What an agent has and has given.
+/// What an agent is, has and has given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Holding {
-    pub(super) total: Resources,
+    pub(super) info: Arc<AgentInfo>,
     pub(super) allocated: Resources,
     pub(super) active: bool,
+    /// The open offers of it.
+    pub(super) promises: BTreeSet<OfferId>,
+    /// Its place among the idle agents, while it is one.
+    pub(super) idle: Option<MilliCpu>,
 }
 
 impl Holding {
     /// What is left. Nothing of a resource of which more is allocated than the agent has, as when it came back
     /// smaller than what it runs.
     pub(super) fn free(&self) -> Resources {
-        let mut free = self.total.clone();
+        let mut free = self.info.resources.clone();
         free.take_up_to(&self.allocated);
         free
     }

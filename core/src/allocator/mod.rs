@@ -1,389 +1,394 @@
-//! Dominant resource fairness: which framework is offered what becomes free (Ghodsi et al., NSDI 2011).
+//! Who is offered what becomes free: dominant resource fairness (Ghodsi et al., NSDI 2011) over a tree of roles, within quotas,
+//! as much as is wanted.
 //!
-//! Roles compete by their weighted dominant shares, then the frameworks of the role that is furthest behind. Like
-//! Mesos's, the allocator is coarse-grained: everything free on one agent goes to one framework. Unlike Mesos's
-//! it has no cycle: [`Allocator::allocate`] looks at what changed since it last ran, and at nothing else.
+//! | room | its one idea |
+//! |---|---|
+//! | [`tree`](self) | roles, their accounts, and who is next at every level |
+//! | `share` | claimants in the order in which they are served |
+//! | `turn` | whose turn it is on one agent: who is promised something, who is next, who would like more |
+//! | `verdict` | what one framework would take of one agent, or what is in the way |
+//! | `demand` | what frameworks said that they want |
+//! | `quota` | what roles are promised, and may have at most |
+//! | `room` | how much quotas leave to a role |
+//! | `heldback` | what quotas kept from somebody, to be looked at again |
+//! | `filters` | what frameworks refused |
+//! | `promises` | open offers |
+//! | `contest`, `patience` | which open offers give way to somebody who waits |
+//! | `members`, `ledger` | agents and frameworks come, go, hold and free |
+//! | `why`, `standing` | what an operator sees of it |
+//!
+//! Mesos's allocator looks at every agent and every framework once a second. This one has no cycle: [`Allocator::allocate`]
+//! looks at what changed since it last ran, and at nothing else.
 
-mod fit;
+mod contest;
+mod demand;
+mod filters;
+mod heldback;
 mod ledger;
+mod members;
+mod patience;
+mod promises;
+mod quota;
+mod room;
 mod share;
+mod standing;
+mod tree;
+mod turn;
+mod verdict;
+mod why;
 
 use alloc::collections::{BTreeMap, BTreeSet};
-use alloc::string::String;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::mem;
-use core::num::NonZeroU32;
 
-use crate::id::{AgentId, FrameworkId};
-use crate::resources::{Resources, Share};
+use crate::id::{AgentId, FrameworkId, OfferId};
+use crate::quantity::MilliCpu;
+use crate::resources::Resources;
 use crate::time::Now;
 
-use fit::{Filters, is_worth_offering};
+pub use promises::Promise;
+pub use quota::QuotaRefusal;
+pub use standing::RoleStanding;
+pub use why::{Hindrance, Obstacle, Waits};
+
+use demand::{Demand, Units, Urgency, WantKey};
+use filters::Filters;
+use heldback::HeldBack;
 use ledger::{Account, Holding};
-use share::Ranking;
+use patience::Patience;
+use promises::Promises;
+use share::Place;
+use tree::{RoleId, Tree};
+use turn::Turn;
+use verdict::{Take, is_worth_offering};
+
+/// With more frameworks than these that want to be asked about all idle agents, everybody is: that is found out sooner than who
+/// of so many comes first.
+const FEW: usize = 16;
 
 /// Who may be offered what is free.
 ///
-/// What is *allocated* is what tasks hold together with what open offers promise. The allocator does not tell the
-/// two apart: neither may be promised again.
+/// What is *allocated* is what tasks hold together with what open offers promise. Neither may be promised again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Allocator {
-    weights: BTreeMap<String, NonZeroU32>,
     agents: BTreeMap<AgentId, Holding>,
     frameworks: BTreeMap<FrameworkId, Framework>,
-    roles: BTreeMap<Arc<str>, Role>,
-    /// The roles that have a framework to offer to, in the order in which they are served.
-    ranking: Ranking<Arc<str>>,
+    tree: Tree,
     filters: Filters,
+    promises: Promises,
     /// The sum over all agents: what shares are shares of.
     total: Resources,
-    /// Active agents with something to offer that nobody wanted when it was last looked at.
-    idle: BTreeSet<AgentId>,
-    /// Agents to look at for every framework.
-    dirty_agents: BTreeSet<AgentId>,
-    /// Frameworks for which the idle agents are to be looked at again.
-    dirty_frameworks: BTreeSet<FrameworkId>,
-    /// Frameworks whose place in the ranking is out of date.
-    unranked: BTreeSet<FrameworkId>,
     /// Whether `total` is less than the sum, because that cannot be written down.
     total_is_cut: bool,
     /// Whether `total` changed, and with it every share.
     total_changed: bool,
+    /// What is free on all active agents together. Kept while there are quotas.
+    free: Resources,
+    /// Active agents with something to offer that nobody wanted when it was last looked at, by their free processor time.
+    idle: BTreeSet<(MilliCpu, AgentId)>,
+    /// Agents to look at for every framework.
+    dirty_agents: BTreeSet<AgentId>,
+    /// Frameworks for which the idle agents are to be looked at again.
+    woken: BTreeSet<FrameworkId>,
+    /// Frameworks for which one agent is to be looked at again.
+    woken_on: BTreeMap<AgentId, BTreeSet<FrameworkId>>,
+    /// Frameworks whose place in the ranking is out of date.
+    unranked: BTreeSet<FrameworkId>,
+    /// How many active frameworks take whatever there is.
+    blind: usize,
+    /// Frameworks with tasks that wait, and no offers for these.
+    hungry: BTreeSet<FrameworkId>,
+    /// Frameworks that would like to have more at hand, those first that were chosen least often.
+    sparing: BTreeSet<(u64, FrameworkId)>,
+    /// Frameworks with open offers only to have room at hand.
+    idlers: BTreeSet<FrameworkId>,
+    /// Frameworks of which it is to be noted since when they wait.
+    unnoted: BTreeSet<FrameworkId>,
+    /// What quotas kept from somebody.
+    held_back: HeldBack,
+    /// When an open offer can be contested that somebody waits for and that cannot be now.
+    contestable: Option<Now>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Framework {
-    role: Arc<str>,
+    role: RoleId,
     account: Account,
+    /// Its place in its role.
+    place: Option<Place>,
     active: bool,
     suppressed: bool,
+    /// What it said that it wants; `None`: whatever there is.
+    demand: Option<Demand>,
+    patience: Patience,
+    promises: BTreeSet<OfferId>,
+    /// Since when it has wanted something that it is not offered.
+    waits_since: Option<Now>,
+    /// How it stands in [`Allocator::blind`] and [`Allocator::sparing`].
+    counts_as_blind: bool,
+    spares: Option<u64>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Role {
-    weight: NonZeroU32,
-    account: Account,
-    members: usize,
-    /// Its frameworks that may be offered something, in the order in which they are served.
-    ranking: Ranking<FrameworkId>,
+/// What an allocation has changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Allocation {
+    /// Offers that gave way to somebody who waits. They are closed.
+    pub rescinded: Vec<(OfferId, Promise)>,
+    /// New offers.
+    pub offers: Vec<OfferId>,
 }
 
-/// Everything free on an agent, to be offered to a framework. Counts as allocated from now on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Grant {
-    /// To whom.
-    pub framework: FrameworkId,
-    /// Where.
-    pub agent: AgentId,
-    /// How much.
-    pub resources: Resources,
-}
-
-/// A role, as its frameworks together stand.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RoleStanding<'a> {
-    /// Its name.
-    pub name: &'a str,
-    /// Its weight against other roles.
-    pub weight: NonZeroU32,
-    /// Its frameworks.
-    pub frameworks: usize,
-    /// What is allocated to them, without ports.
-    pub allocated: &'a Resources,
-    /// The dominant share of `allocated`, not divided by the weight.
-    pub share: Share,
+/// What is to be offered of one agent to one framework.
+struct Pending {
+    framework: FrameworkId,
+    resources: Resources,
+    units: Units,
 }
 
 impl Allocator {
-    /// An allocator without agents and frameworks. A role without a weight has weight 1.
-    pub fn new(weights: BTreeMap<String, NonZeroU32>) -> Self {
-        Self { weights, ..Self::default() }
+    /// An allocator without agents and frameworks, whose offers are numbered above `last_offer`.
+    pub fn new(last_offer: u64) -> Self {
+        Self { promises: Promises::above(last_offer), ..Self::default() }
     }
 
     /// Chooses, for everything that changed since the last call, who is offered what.
-    pub fn allocate(&mut self, now: Now) -> Vec<Grant> {
-        if self.dirty_agents.is_empty() && self.dirty_frameworks.is_empty() {
-            return Vec::new();
+    pub fn allocate(&mut self, now: Now) -> Allocation {
+        let mut allocation = Allocation::default();
+        self.look(now, &mut allocation.offers);
+        self.contest(now, &mut allocation);
+        if !allocation.rescinded.is_empty() {
+            self.look(now, &mut allocation.offers);
         }
         self.rank();
-        let mut grants = Vec::new();
-        let newly_eager = mem::take(&mut self.dirty_frameworks);
-        for agent in mem::take(&mut self.dirty_agents) {
-            grants.extend(self.grant(agent, now, None));
+        self.note_surplus();
+        self.note_waits(now);
+        if !allocation.rescinded.is_empty() {
+            // What was offered and taken back at once was never offered.
+            let Allocation { rescinded, offers } = &mut allocation;
+            rescinded.retain(|(id, _)| !offers.contains(id));
+            offers.retain(|id| self.promises.get(*id).is_some());
         }
-        if !newly_eager.is_empty() {
-            // An idle agent is one that everybody else has passed over already, so only the newly eager are asked.
-            for agent in self.idle.clone() {
-                grants.extend(self.grant(agent, now, Some(&newly_eager)));
-            }
-        }
-        grants
+        allocation
     }
 
-    /// Adds an agent, or changes what it has. It is offered once it is active.
-    pub fn set_agent(&mut self, agent: AgentId, total: &Resources) {
-        let holding = self.agents.entry(agent).or_default();
-        self.total.take_up_to(&holding.total);
-        self.total.give(total);
-        // The same port exists on many agents: a sum of them has no meaning, and no share.
-        self.total.ports = Default::default();
-        holding.total = total.clone();
-        self.total_has_changed();
-        self.dirty_agents.insert(agent);
-    }
-
-    /// A total that was too large to be written down is added up anew once it may not be any more.
-    fn total_has_changed(&mut self) {
-        self.total_changed = true;
-        if self.total_is_cut || self.total.is_saturated() {
-            self.total = Resources::default();
-            for holding in self.agents.values() {
-                self.total.give(&holding.total);
-                self.total.ports = Default::default();
-            }
-            self.total_is_cut = self.total.is_saturated();
-        }
-    }
-
-    /// Whether the free resources of an agent may be offered.
-    pub fn set_agent_active(&mut self, agent: AgentId, active: bool) {
-        if let Some(holding) = self.agents.get_mut(&agent) {
-            holding.active = active;
-            self.dirty_agents.insert(agent);
-        }
-    }
-
-    /// Forgets an agent with its filters. What was allocated there is to be freed one by one, before or after.
-    pub fn remove_agent(&mut self, agent: AgentId) {
-        if let Some(holding) = self.agents.remove(&agent) {
-            self.total.take_up_to(&holding.total);
-            self.total_has_changed();
-            self.idle.remove(&agent);
-            self.dirty_agents.remove(&agent);
-            self.filters.clear_agent(agent);
-        }
-    }
-
-    /// Adds a framework, or moves it with all it holds to another role. It is offered something once it is active.
-    pub fn set_framework(&mut self, framework: FrameworkId, role: &Arc<str>) {
-        let account = match self.frameworks.get(&framework) {
-            Some(known) if known.role == *role => return,
-            Some(_) => self.take_out(framework).account,
-            None => Account::default(),
-        };
-        let weight = self.weights.get(&**role).copied().unwrap_or(NonZeroU32::MIN);
-        let joined = self.roles.entry(role.clone()).or_insert_with(|| Role {
-            weight,
-            account: Account::default(),
-            members: 0,
-            ranking: Ranking::default(),
-        });
-        joined.members += 1;
-        joined.account.give(&account.allocated);
-        let framework_of_role = Framework { role: role.clone(), account, active: false, suppressed: false };
-        self.frameworks.insert(framework, framework_of_role);
-    }
-
-    /// Whether a framework can be offered anything. Whatever it refused or suppressed before is forgotten, as its
-    /// next instance may think otherwise.
-    pub fn set_framework_active(&mut self, framework: FrameworkId, active: bool) {
-        if let Some(known) = self.frameworks.get_mut(&framework) {
-            known.active = active;
-            known.suppressed = false;
-            self.filters.clear_framework(framework);
-            self.wake(framework);
-        }
-    }
-
-    /// Forgets a framework with its filters. What it held on agents stays allocated there until it is freed.
-    pub fn remove_framework(&mut self, framework: FrameworkId) {
-        if self.frameworks.contains_key(&framework) {
-            self.take_out(framework);
-            self.filters.clear_framework(framework);
-            self.dirty_frameworks.remove(&framework);
-            self.unranked.remove(&framework);
-        }
-    }
-
-    /// Offers nothing to a framework until it revives.
-    pub fn suppress(&mut self, framework: FrameworkId) {
-        if let Some(known) = self.frameworks.get_mut(&framework) {
-            known.suppressed = true;
-            self.unranked.insert(framework);
-        }
-    }
-
-    /// Forgets the filters and the suppression of a framework.
-    pub fn revive(&mut self, framework: FrameworkId) {
-        if let Some(known) = self.frameworks.get_mut(&framework) {
-            known.suppressed = false;
-            self.filters.clear_framework(framework);
-            self.wake(framework);
-        }
-    }
-
-    /// Does not offer a framework these resources of this agent, or less of them, before `until`.
-    pub fn refuse(&mut self, framework: FrameworkId, agent: AgentId, resources: Resources, until: Now) {
-        if self.frameworks.contains_key(&framework) && self.agents.contains_key(&agent) {
-            self.filters.add(framework, agent, resources, until);
-        }
-    }
-
-    /// Counts resources of an agent as allocated to a framework. A framework that is not known has no share, but
-    /// what it holds is not free all the same.
-    pub fn charge(&mut self, framework: FrameworkId, agent: AgentId, resources: &Resources) {
-        if let Some(holding) = self.agents.get_mut(&agent) {
-            holding.allocated.give(resources);
-            self.dirty_agents.insert(agent);
-        }
-        if let Some(known) = self.frameworks.get_mut(&framework) {
-            known.account.give(resources);
-            self.roles.get_mut(&known.role).expect("a framework's role is known").account.give(resources);
-            self.unranked.insert(framework);
-        }
-    }
-
-    /// Takes back what was granted or charged.
-    pub fn free(&mut self, framework: FrameworkId, agent: AgentId, resources: &Resources) {
-        if let Some(holding) = self.agents.get_mut(&agent) {
-            holding.allocated.take_up_to(resources);
-            self.dirty_agents.insert(agent);
-        }
-        if let Some(known) = self.frameworks.get_mut(&framework) {
-            known.account.take(resources);
-            self.roles.get_mut(&known.role).expect("a framework's role is known").account.take(resources);
-            self.unranked.insert(framework);
-        }
-    }
-
-    /// When the next filter ends.
+    /// When something is due: a refusal ends, or an offer can be contested.
     pub fn next_deadline(&self) -> Option<Now> {
-        self.filters.next_deadline()
+        self.filters.next_deadline().into_iter().chain(self.contestable).min()
     }
 
-    /// Forgets the filters that end at `now` or earlier, and looks at their agents again.
+    /// Forgets the refusals that end at `now` or earlier, and has who refused asked again. Which offers can be contested the next
+    /// allocation finds out.
     pub fn expire(&mut self, now: Now) {
-        self.dirty_agents.extend(self.filters.expire(now));
+        self.contestable = self.contestable.filter(|&from| from > now);
+        for (agent, framework) in self.filters.expire(now) {
+            self.woken_on.entry(agent).or_default().insert(framework);
+        }
     }
 
-    /// What is allocated on an agent, or nothing when it is not known.
-    pub fn allocated_on(&self, agent: AgentId) -> Resources {
-        self.agents.get(&agent).map(|holding| holding.allocated.clone()).unwrap_or_default()
+    fn look(&mut self, now: Now, offers: &mut Vec<OfferId>) {
+        self.rank();
+        self.look_again();
+        let mut woken = mem::take(&mut self.woken);
+        if woken.len() > FEW {
+            woken.clear();
+            self.dirty_agents.extend(self.idle.iter().map(|&(_, agent)| agent));
+        }
+        let mut woken_on = mem::take(&mut self.woken_on);
+        let many = woken_on.iter().filter(|(_, woken)| woken.len() > FEW);
+        self.dirty_agents.extend(many.map(|(&agent, _)| agent));
+        while let Some(agent) = self.dirty_agents.pop_first() {
+            woken_on.remove(&agent);
+            self.share_out(agent, now, None, offers);
+        }
+        for (agent, few) in woken_on {
+            self.share_out(agent, now, Some(&few), offers);
+        }
+        if woken.is_empty() {
+            return;
+        }
+        // An idle agent is one that everybody else has passed over already, so only the newly eager are asked. With less
+        // processor time than any of their tasks needs an agent is not even looked at.
+        let mut next = Some((self.least_cpus(&woken), AgentId(0)));
+        while let Some(from) = next {
+            if !woken.iter().any(|framework| self.would_take(*framework)) {
+                break;
+            }
+            let Some(&(cpus, agent)) = self.idle.range(from..).next() else { break };
+            next = agent.0.checked_add(1).map(|above| (cpus, AgentId(above)));
+            self.share_out(agent, now, Some(&woken), offers);
+        }
     }
 
-    /// What is allocated to a framework, without ports.
-    pub fn allocated_to(&self, framework: FrameworkId) -> Resources {
-        self.frameworks.get(&framework).map(|known| known.account.allocated.clone()).unwrap_or_default()
+    /// The least processor time that a task of these needs.
+    fn least_cpus(&self, frameworks: &BTreeSet<FrameworkId>) -> MilliCpu {
+        let of = |framework: &FrameworkId| {
+            let demand = self.frameworks.get(framework)?.demand.as_ref();
+            let least = demand.map(|demand| demand.wants().map(|want| want.resources.cpus).min());
+            Some(least.flatten().unwrap_or(MilliCpu::ZERO))
+        };
+        frameworks.iter().filter_map(of).min().unwrap_or(MilliCpu::ZERO)
     }
 
-    /// Whether a framework wants no offers.
-    pub fn is_suppressed(&self, framework: FrameworkId) -> bool {
-        self.frameworks.get(&framework).is_some_and(|known| known.suppressed)
-    }
-
-    /// The roles that have frameworks, by name.
-    pub fn roles(&self) -> impl Iterator<Item = RoleStanding<'_>> {
-        self.roles.iter().map(|(name, role)| RoleStanding {
-            name,
-            weight: role.weight,
-            frameworks: role.members,
-            allocated: &role.account.allocated,
-            share: role.account.allocated.dominant_share(&self.total),
+    /// Whether a framework would take anything at all.
+    fn would_take(&self, framework: FrameworkId) -> bool {
+        self.frameworks.get(&framework).is_some_and(|known| {
+            let takes = |demand: &Demand| demand.is_open(Urgency::Waiting) || demand.is_open(Urgency::Spare);
+            known.active && !known.suppressed && known.demand.as_ref().is_none_or(takes)
         })
     }
 
-    /// Gives everything free on one agent to the neediest framework that wants it: of all, or of `among`.
-    fn grant(&mut self, agent: AgentId, now: Now, among: Option<&BTreeSet<FrameworkId>>) -> Option<Grant> {
-        let free = self.agents.get(&agent).filter(|holding| holding.active).map(Holding::free);
-        let Some(resources) = free.filter(is_worth_offering) else {
-            self.idle.remove(&agent);
-            return None;
-        };
-        let wants = |framework: &FrameworkId| !self.filters.hold(*framework, agent, &resources, now);
-        let neediest = match among {
-            None => self
-                .ranking
-                .in_order()
-                .flat_map(|role| self.roles[role].ranking.in_order())
-                .find(|framework| wants(framework))
-                .copied(),
-            Some(few) => few
-                .iter()
-                .filter(|framework| wants(framework))
-                .filter_map(|&framework| Some((self.place(framework)?, framework)))
-                .min()
-                .map(|(_, framework)| framework),
-        };
-        let Some(framework) = neediest else {
-            self.idle.insert(agent);
-            return None;
-        };
-        self.charge(framework, agent, &resources);
-        self.idle.remove(&agent);
-        self.dirty_agents.remove(&agent);
-        let known = self.frameworks.get_mut(&framework).expect("a ranked framework is known");
-        known.account.grants += 1;
-        self.roles.get_mut(&known.role).expect("a framework's role is known").account.grants += 1;
-        self.rank();
-        Some(Grant { framework, agent, resources })
+    /// Whether some framework has said what it wants, and wants more.
+    fn is_anything_wanted(&self) -> bool {
+        !self.hungry.is_empty() || !self.sparing.is_empty()
     }
 
-    /// Where a framework stands among all, or `None` when it is offered nothing.
-    fn place(&self, framework: FrameworkId) -> Option<impl Ord + use<>> {
-        let role = &self.frameworks.get(&framework)?.role;
-        let among_frameworks = self.roles[role].ranking.place(&framework)?;
-        Some((self.ranking.place(role)?, role.clone(), among_frameworks))
-    }
-
-    /// Has the idle agents looked at for a framework.
-    fn wake(&mut self, framework: FrameworkId) {
-        self.unranked.insert(framework);
-        self.dirty_frameworks.insert(framework);
-    }
-
-    /// Takes a framework out of its role, and the role away with its last framework.
-    fn take_out(&mut self, framework: FrameworkId) -> Framework {
-        let known = self.frameworks.remove(&framework).expect("the caller has seen it");
-        let role = self.roles.get_mut(&known.role).expect("a framework's role is known");
-        role.account.take(&known.account.allocated);
-        role.ranking.remove(&framework);
-        role.members -= 1;
-        if role.members == 0 {
-            self.roles.remove(&known.role);
-            self.ranking.remove(&known.role);
-        } else {
-            self.rank_role(&known.role);
+    /// Offers what is free on one agent to whoever is next and wants it, of all or of `among`, until nobody does.
+    fn share_out(
+        &mut self,
+        agent: AgentId,
+        now: Now,
+        among: Option<&BTreeSet<FrameworkId>>,
+        offers: &mut Vec<OfferId>,
+    ) {
+        let mut pending: Vec<Pending> = Vec::new();
+        while let Some(free) = self.agents.get(&agent).filter(|holding| holding.active).map(Holding::free) {
+            let (next, bounds) = Turn::new(self, agent, &free, now, among).next();
+            self.note_bounds(agent, bounds);
+            let Some((framework, take)) = next else { break };
+            self.give(framework, agent, &take);
+            let Take { resources, units } = take;
+            match pending.iter_mut().find(|other| other.framework == framework) {
+                Some(other) => other.add(&resources, units),
+                None => pending.push(Pending { framework, resources, units: units.into_iter().collect() }),
+            }
         }
-        known
+        if among.is_none() {
+            self.note_refusals(agent);
+        }
+        self.note_idle(agent);
+        self.dirty_agents.remove(&agent);
+        offers.extend(pending.into_iter().map(|pending| self.promise(agent, pending, now)));
     }
 
-    /// Brings the rankings up to date.
+    /// Counts what a framework takes as allocated, and as promised.
+    fn give(&mut self, framework: FrameworkId, agent: AgentId, take: &Take) {
+        let resources = &take.resources;
+        self.change_holding(agent, |holding| holding.allocated.give(resources));
+        let known = self.frameworks.get_mut(&framework).expect("whoever takes something is known");
+        if let Some((key, count)) = take.units
+            && let Some(demand) = &mut known.demand
+        {
+            demand.hold(key, count);
+        }
+        let grant = |account: &mut Account| {
+            account.give(resources);
+            account.promise(resources);
+            account.grants += 1;
+        };
+        grant(&mut known.account);
+        self.tree.each_account(known.role, grant);
+        self.unranked.insert(framework);
+        self.rank();
+    }
+
+    /// Makes an offer of what a framework was given.
+    fn promise(&mut self, agent: AgentId, pending: Pending, now: Now) -> OfferId {
+        let Pending { framework, resources, units } = pending;
+        let id = self.promises.add(Promise { framework, agent, resources, since: now, units });
+        let known = self.frameworks.get_mut(&framework).expect("whoever takes something is known");
+        known.promises.insert(id);
+        self.agents.get_mut(&agent).expect("only known agents are shared out").promises.insert(id);
+        self.unranked.insert(framework);
+        id
+    }
+
+    /// Everybody was asked about an agent: those that refused it need not be asked one by one for as much again.
+    fn note_refusals(&mut self, agent: AgentId) {
+        let Some(free) = self.agents.get(&agent).filter(|holding| holding.active).map(Holding::free) else { return };
+        // Where something else may have been in the way, who was passed over need not have refused it.
+        if self.tree.quotas == 0 && self.hungry.is_empty() && is_worth_offering(&free) {
+            self.filters.note_everybodys(self.blind, agent, &free);
+        }
+    }
+
+    /// Puts an agent among the idle ones, or takes it out.
+    fn note_idle(&mut self, agent: AgentId) {
+        let Some(holding) = self.agents.get_mut(&agent) else { return };
+        let free = Some(holding.free()).filter(|free| holding.active && !free.is_empty());
+        let place = free.as_ref().map(|free| free.cpus);
+        let before = mem::replace(&mut holding.idle, place);
+        if before != place {
+            if let Some(cpus) = before {
+                self.idle.remove(&(cpus, agent));
+            }
+            self.idle.extend(place.map(|cpus| (cpus, agent)));
+        }
+    }
+
+    /// Brings all places up to date.
     fn rank(&mut self) {
         if mem::take(&mut self.total_changed) {
-            self.unranked.extend(self.frameworks.keys());
+            let has_some = |(_, known): &(&FrameworkId, &Framework)| !known.account.allocated.is_empty();
+            self.unranked.extend(self.frameworks.iter().filter(has_some).map(|(&id, _)| id));
+            self.tree.set_all_stale();
         }
-        while let Some(framework) = self.unranked.pop_first() {
-            let Some(known) = self.frameworks.get(&framework) else { continue };
-            let role_name = known.role.clone();
-            let role = self.roles.get_mut(&role_name).expect("a framework's role is known");
-            if known.active && !known.suppressed {
-                let share = known.account.allocated.dominant_share(&self.total);
-                role.ranking.set(framework, share, known.account.grants);
-            } else {
-                role.ranking.remove(&framework);
+        while let Some(id) = self.unranked.pop_first() {
+            let Some(known) = self.frameworks.get_mut(&id) else { continue };
+            let takes_part = known.active && !known.suppressed;
+            let is_open = |urgency| known.demand.as_ref().is_some_and(|demand| demand.is_open(urgency));
+            let is_blind = takes_part && known.demand.is_none();
+            let is_hungry = takes_part && is_open(Urgency::Waiting);
+            let spares = (takes_part && is_open(Urgency::Spare)).then_some(known.account.grants);
+            self.blind -= usize::from(mem::replace(&mut known.counts_as_blind, is_blind));
+            self.blind += usize::from(is_blind);
+            if let Some(before) = mem::replace(&mut known.spares, spares) {
+                self.sparing.remove(&(before, id));
             }
-            self.rank_role(&role_name);
+            self.sparing.extend(spares.map(|grants| (grants, id)));
+            if is_hungry {
+                self.hungry.insert(id);
+            } else {
+                self.hungry.remove(&id);
+            }
+            if known.is_idle() && !known.promises.is_empty() {
+                self.idlers.insert(id);
+            } else {
+                self.idlers.remove(&id);
+            }
+            let share = known.account.allocated.dominant_share(&self.total);
+            let place = (is_blind || is_hungry).then_some((share, known.account.grants));
+            self.tree.set_eager(known.role, id, &mut known.place, place);
+            self.unnoted.insert(id);
         }
+        self.tree.rank(&self.total);
     }
 
-    fn rank_role(&mut self, name: &Arc<str>) {
-        let role = &self.roles[name];
-        if role.ranking.is_empty() {
-            self.ranking.remove(name);
-        } else {
-            let share = role.account.allocated.dominant_share(&self.total).per_weight(role.weight);
-            self.ranking.set(name.clone(), share, role.account.grants);
+    /// Notes since when whoever wants something waits for it.
+    fn note_waits(&mut self, now: Now) {
+        while let Some(id) = self.unnoted.pop_first() {
+            let is_hungry = self.hungry.contains(&id);
+            let Some(known) = self.frameworks.get_mut(&id) else { continue };
+            let waits = is_hungry || (known.counts_as_blind && known.promises.is_empty());
+            known.waits_since = waits.then(|| known.waits_since.unwrap_or(now));
+        }
+    }
+}
+
+impl Framework {
+    /// Whether its offers are only to have room at hand.
+    fn is_idle(&self) -> bool {
+        self.demand.as_ref().is_some_and(|demand| !demand.has_waiting())
+    }
+}
+
+impl Pending {
+    /// More of the same agent, in one offer.
+    fn add(&mut self, more: &Resources, units: Option<(WantKey, u32)>) {
+        self.resources.give(more);
+        let Some((key, count)) = units else { return };
+        match self.units.iter_mut().find(|(other, _)| *other == key) {
+            Some((_, sum)) => *sum += count,
+            None => self.units.push((key, count)),
         }
     }
 }

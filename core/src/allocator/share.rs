@@ -1,46 +1,44 @@
 //! Who is next.
 
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::BTreeSet;
 
 use crate::resources::Share;
 
+/// Where a claimant stands: its share, and how often it was chosen.
+pub(super) type Place = (Share, u64);
+
 /// Claimants in the order in which they are served: the smallest share first, among equals the one that was
-/// chosen least often, then by name.
+/// chosen least often, then by name. Each keeps its own place.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Ranking<Id: Ord> {
-    places: BTreeMap<Id, (Share, u64)>,
-    order: BTreeSet<((Share, u64), Id)>,
-}
+pub(super) struct Ranking<Id: Ord>(BTreeSet<(Place, Id)>);
 
 impl<Id: Ord> Default for Ranking<Id> {
     fn default() -> Self {
-        Self { places: BTreeMap::new(), order: BTreeSet::new() }
+        Self(BTreeSet::new())
     }
 }
 
 impl<Id: Ord + Clone> Ranking<Id> {
     pub(super) fn in_order(&self) -> impl Iterator<Item = &Id> {
-        self.order.iter().map(|(_, id)| id)
-    }
-
-    pub(super) fn place(&self, id: &Id) -> Option<(Share, u64)> {
-        self.places.get(id).copied()
+        self.0.iter().map(|(_, id)| id)
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.places.is_empty()
+        self.0.is_empty()
     }
 
-    pub(super) fn set(&mut self, id: Id, share: Share, grants: u64) {
-        self.remove(&id);
-        self.places.insert(id.clone(), (share, grants));
-        self.order.insert(((share, grants), id));
-    }
-
-    pub(super) fn remove(&mut self, id: &Id) {
-        if let Some((id, place)) = self.places.remove_entry(id) {
-            self.order.remove(&(place, id));
+    /// Moves a claimant from one place to another; `None` is outside of the ranking.
+    pub(super) fn move_to(&mut self, id: &Id, from: &mut Option<Place>, to: Option<Place>) {
+        if *from == to {
+            return;
         }
+        if let Some(from) = *from {
+            self.0.remove(&(from, id.clone()));
+        }
+        if let Some(to) = to {
+            self.0.insert((to, id.clone()));
+        }
+        *from = to;
     }
 }
 

@@ -1,224 +1,139 @@
+//! What the allocator decides, as sentences. `S1` and so on are the scenarios of Mesos's own tests.
+
+mod contest;
+mod demand;
+mod fairness;
+mod model;
+mod quotas;
+mod refusals;
+mod why;
+
 use alloc::string::ToString;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
-use super::{Allocator, Grant};
-use crate::id::{AgentId, FrameworkId};
+use super::{Allocation, Allocator, Promise};
+use crate::agent::AgentInfo;
+use crate::demand::Want;
+use crate::id::{AgentId, FrameworkId, OfferId};
 use crate::quantity::{Bytes, MilliCpu};
+use crate::quota::{Ceiling, Quota};
 use crate::resources::Resources;
 use crate::time::Now;
 
-const A: FrameworkId = FrameworkId(2);
-const B: FrameworkId = FrameworkId(1);
-const AGENT: AgentId = AgentId(1);
-
+/// Whole cores and MiB.
 fn size(cpus: u64, mib: u64) -> Resources {
-    Resources::new(MilliCpu::from_cores(cpus), Bytes::from_mib(mib), Bytes::ZERO)
+    milli(cpus * 1000, mib)
 }
 
-fn add_framework(allocator: &mut Allocator, id: FrameworkId, role: &str) {
-    allocator.set_framework(id, &Arc::from(role));
-    allocator.set_framework_active(id, true);
+/// Thousandths of cores, and MiB.
+fn milli(cpus: u64, mib: u64) -> Resources {
+    Resources::new(MilliCpu::new(cpus), Bytes::from_mib(mib), Bytes::ZERO)
 }
 
-fn add_agent(allocator: &mut Allocator, id: AgentId, total: &Resources) {
-    allocator.set_agent(id, total);
-    allocator.set_agent_active(id, true);
+fn want(resources: Resources, waiting: u32, spare: u32) -> Want {
+    Want { resources, constraints: Vec::new(), waiting, spare }
 }
 
-fn weighted(weights: &[(&str, u32)]) -> Allocator {
-    let weight = |&(role, weight): &(&str, u32)| (role.to_string(), weight.try_into().expect("weights are not zero"));
-    Allocator::new(weights.iter().map(weight).collect())
+fn at_most(most: &Resources) -> Ceiling {
+    Ceiling { cpus: Some(most.cpus), mem: Some(most.mem), ..Ceiling::default() }
 }
 
-fn to_whom(grants: &[Grant]) -> Vec<u64> {
-    grants.iter().map(|grant| grant.framework.0).collect()
+/// A guarantee that is also the limit, as a quota of the first versions of Mesos.
+fn exactly(amount: Resources) -> Quota {
+    Quota { limit: at_most(&amount), guarantee: amount }
 }
 
-/// The worked example of the DRF paper, section 4.1: 9 CPUs and 18 GB; A's tasks want 1 CPU and 4 GB, B's want 3
-/// CPUs and 1 GB. Each takes one task out of each offer; the rest returns.
-#[test]
-fn the_worked_example_of_the_paper_comes_out_as_printed() {
-    let mut allocator = Allocator::default();
-    add_framework(&mut allocator, A, "role");
-    add_framework(&mut allocator, B, "role");
-    add_agent(&mut allocator, AGENT, &size(9, 18 * 1024));
+fn guarantee(amount: Resources) -> Quota {
+    Quota { guarantee: amount, limit: Ceiling::default() }
+}
 
-    let mut order = Vec::new();
-    while let [Grant { framework, resources, .. }] = &allocator.allocate(Now::ZERO)[..] {
-        let wants = if *framework == A { size(1, 4 * 1024) } else { size(3, 1024) };
-        let mut rest = resources.clone();
-        rest.take(&wants).expect("the example is worked out");
-        allocator.free(*framework, AGENT, &rest);
-        order.push(*framework);
+fn limit(amount: &Resources) -> Quota {
+    Quota { guarantee: Resources::default(), limit: at_most(amount) }
+}
+
+/// An allocator, and what time it is.
+#[derive(Default)]
+struct World {
+    allocator: Allocator,
+    now: Now,
+}
+
+impl World {
+    fn framework(&mut self, id: u64, role: &str) {
+        self.allocator.set_framework(FrameworkId(id), role);
+        self.allocator.set_framework_active(FrameworkId(id), true);
     }
 
-    assert_eq!(order, [B, A, A, B, A]);
-    assert_eq!(allocator.allocated_to(A), size(3, 12 * 1024));
-    assert_eq!(allocator.allocated_to(B), size(6, 2 * 1024));
-}
-
-/// Mesos: `HierarchicalAllocatorTest.UnreservedDRF`.
-#[test]
-fn roles_compete_before_their_frameworks_do() {
-    let mut allocator = Allocator::default();
-    let mut joined = Vec::new();
-    let mut join = |allocator: &mut Allocator, agent, total| {
-        add_agent(allocator, AgentId(agent), &total);
-        joined.extend(to_whom(&allocator.allocate(Now::ZERO)));
-    };
-
-    add_framework(&mut allocator, FrameworkId(1), "role1");
-    join(&mut allocator, 1, size(2, 1024));
-    add_framework(&mut allocator, FrameworkId(2), "role2");
-    join(&mut allocator, 2, size(1, 512));
-    join(&mut allocator, 3, size(3, 2048));
-    add_framework(&mut allocator, FrameworkId(3), "role1");
-    join(&mut allocator, 4, size(4, 4096));
-    add_framework(&mut allocator, FrameworkId(4), "role1");
-    join(&mut allocator, 5, size(1, 512));
-
-    // The last goes to role2, although framework 4 has nothing: its role has more.
-    assert_eq!(joined, [1, 2, 2, 3, 2]);
-}
-
-/// Mesos: `HierarchicalAllocatorTest.UpdateWeight`, without the update.
-#[test]
-fn a_role_of_twice_the_weight_gets_twice_as_much() {
-    let mut allocator = weighted(&[("role2", 2), ("role3", 3)]);
-    for id in 1..=3 {
-        let role = ["role1", "role2", "role3"][id as usize - 1];
-        add_framework(&mut allocator, FrameworkId(id), role);
-    }
-    for id in 1..=6 {
-        add_agent(&mut allocator, AgentId(id), &size(2, 1024));
+    fn agent(&mut self, id: u64, total: Resources) {
+        self.agent_like(id, AgentInfo { name: AgentId(id).to_string(), resources: total, ..AgentInfo::default() });
     }
 
-    let grants = to_whom(&allocator.allocate(Now::ZERO));
-
-    let count = |id| grants.iter().filter(|&&to| to == id).count();
-    assert_eq!((count(1), count(2), count(3)), (1, 2, 3));
-}
-
-/// Mesos: `HierarchicalAllocatorTest.SameShareFairness`.
-#[test]
-fn frameworks_with_equal_shares_take_turns() {
-    let mut allocator = Allocator::default();
-    add_framework(&mut allocator, A, "role");
-    add_framework(&mut allocator, B, "role");
-    add_agent(&mut allocator, AGENT, &size(2, 1024));
-
-    let mut order = Vec::new();
-    for _ in 0..6 {
-        let grants = allocator.allocate(Now::ZERO);
-        allocator.free(grants[0].framework, AGENT, &grants[0].resources);
-        order.push(grants[0].framework);
+    fn agent_like(&mut self, id: u64, info: AgentInfo) {
+        self.allocator.set_agent(AgentId(id), &info);
+        self.allocator.set_agent_active(AgentId(id), true);
     }
 
-    assert_eq!(order, [B, A, B, A, B, A]);
-}
-
-/// Mesos: `HierarchicalAllocatorTest.CoarseGrained`.
-#[test]
-fn two_agents_go_whole_to_two_roles() {
-    let mut allocator = Allocator::default();
-    add_framework(&mut allocator, A, "role1");
-    add_framework(&mut allocator, B, "role2");
-    add_agent(&mut allocator, AgentId(1), &size(2, 1024));
-    add_agent(&mut allocator, AgentId(2), &size(2, 1024));
-
-    let grants = allocator.allocate(Now::ZERO);
-
-    assert_eq!(to_whom(&grants), [A.0, B.0]);
-    assert!(grants.iter().all(|grant| grant.resources == size(2, 1024)));
-}
-
-#[test]
-fn nothing_changed_means_nothing_to_do() {
-    let mut allocator = Allocator::default();
-    add_framework(&mut allocator, A, "role");
-    add_agent(&mut allocator, AGENT, &size(2, 1024));
-    allocator.allocate(Now::ZERO);
-    let before = allocator.clone();
-
-    assert_eq!(allocator.allocate(Now::ZERO), []);
-    assert_eq!(allocator, before);
-}
-
-#[test]
-fn a_filter_holds_for_as_much_as_was_refused_and_not_for_more() {
-    let mut allocator = Allocator::default();
-    add_framework(&mut allocator, A, "role");
-    add_agent(&mut allocator, AGENT, &size(2, 1024));
-    allocator.allocate(Now::ZERO);
-    let until = Now::ZERO + Duration::from_secs(5);
-    allocator.free(A, AGENT, &size(1, 512));
-    allocator.refuse(A, AGENT, size(1, 512), until);
-
-    assert_eq!(allocator.allocate(Now::ZERO), []);
-    allocator.free(A, AGENT, &size(1, 512));
-
-    assert_eq!(to_whom(&allocator.allocate(Now::ZERO)), [A.0]);
-}
-
-#[test]
-fn refusals_are_bounded_and_the_first_to_end_gives_way() {
-    let mut allocator = Allocator::default();
-    add_framework(&mut allocator, A, "role");
-    add_agent(&mut allocator, AGENT, &size(100, 102_400));
-    allocator.allocate(Now::ZERO);
-    allocator.free(A, AGENT, &size(100, 102_400));
-
-    // Each larger in one resource and smaller in the other, so that none covers another.
-    for step in 1..=20 {
-        allocator.refuse(A, AGENT, size(step, 21 - step), Now::from_millis(1000 + step));
+    fn role(&mut self, role: &str, weight: u32, quota: Option<Quota>) {
+        self.allocator.configure_role(role, weight.try_into().ok(), quota);
     }
 
-    assert_eq!(allocator.filters.refusals(), super::fit::REFUSALS_MAX);
-    assert_eq!(allocator.next_deadline(), Some(Now::from_millis(1013)));
-    allocator.revive(A);
-    assert_eq!(allocator.next_deadline(), None);
-}
+    fn wants(&mut self, id: u64, wants: impl Into<Vec<Want>>) {
+        self.allocator.demand(FrameworkId(id), wants.into());
+    }
 
-#[test]
-fn what_could_run_no_task_is_not_offered() {
-    let mut allocator = Allocator::default();
-    add_framework(&mut allocator, A, "role");
+    fn pass(&mut self, millis: u64) {
+        self.now = self.now + Duration::from_millis(millis);
+        self.allocator.expire(self.now);
+    }
 
-    add_agent(&mut allocator, AgentId(1), &size(0, 4096));
-    add_agent(&mut allocator, AgentId(2), &Resources::new(MilliCpu::new(9), Bytes::from_mib(31), Bytes::ZERO));
-    assert_eq!(allocator.allocate(Now::ZERO), []);
+    fn allocate(&mut self) -> Allocation {
+        self.allocator.allocate(self.now)
+    }
 
-    add_agent(&mut allocator, AgentId(3), &Resources::new(MilliCpu::new(9), Bytes::from_mib(32), Bytes::ZERO));
-    add_agent(&mut allocator, AgentId(4), &Resources::new(MilliCpu::new(10), Bytes::from_mib(1), Bytes::ZERO));
-    assert_eq!(allocator.allocate(Now::ZERO).len(), 2);
-}
+    /// What is offered now, in the order in which it was decided; nothing is taken back.
+    fn offers(&mut self) -> Vec<(OfferId, Promise)> {
+        let Allocation { offers, rescinded } = self.allocate();
+        assert_eq!(rescinded, []);
+        offers.into_iter().map(|id| (id, self.allocator.offer(id).expect("it was just made").clone())).collect()
+    }
 
-#[test]
-fn a_framework_that_changes_its_role_takes_along_what_it_holds() {
-    let mut allocator = Allocator::default();
-    add_framework(&mut allocator, A, "old");
-    add_agent(&mut allocator, AGENT, &size(2, 1024));
-    allocator.allocate(Now::ZERO);
+    /// The same, as framework, agent and how much.
+    fn offered(&mut self) -> Vec<(u64, u64, Resources)> {
+        let plain = |(_, offer): (OfferId, Promise)| (offer.framework.0, offer.agent.0, offer.resources);
+        self.offers().into_iter().map(plain).collect()
+    }
 
-    add_framework(&mut allocator, A, "new");
+    /// The frameworks to which something is offered now.
+    fn to_whom(&mut self) -> Vec<u64> {
+        self.offers().into_iter().map(|(_, offer)| offer.framework.0).collect()
+    }
 
-    let roles: Vec<_> = allocator.roles().map(|role| (role.name.to_string(), role.allocated.clone())).collect();
-    assert_eq!(roles, [("new".to_string(), size(2, 1024))]);
-}
+    fn open(&self, id: u64) -> Vec<OfferId> {
+        self.allocator.offers_to(FrameworkId(id)).into_iter().collect()
+    }
 
-#[test]
-fn what_a_removed_framework_holds_is_not_free() {
-    let mut allocator = Allocator::default();
-    add_framework(&mut allocator, A, "role");
-    add_agent(&mut allocator, AGENT, &size(2, 1024));
-    allocator.allocate(Now::ZERO);
-    add_framework(&mut allocator, B, "role");
+    /// The framework declines all it has, and does not want as much for so long.
+    fn decline(&mut self, id: u64, refuse_ms: u64) {
+        for offer in self.open(id) {
+            let Promise { framework, agent, resources, .. } = self.allocator.close(offer).expect("it is open");
+            self.allocator.free(framework, agent, &resources);
+            if refuse_ms > 0 {
+                self.allocator.refuse(framework, agent, resources, self.now + Duration::from_millis(refuse_ms));
+            }
+        }
+    }
 
-    allocator.remove_framework(A);
-    assert_eq!(allocator.allocate(Now::ZERO), []);
+    /// The framework launches one task of this size on its oldest offer, and gives back the rest.
+    fn launch(&mut self, id: u64, task: &Resources) {
+        let offer = self.open(id)[0];
+        let Promise { framework, agent, mut resources, .. } = self.allocator.close(offer).expect("it is open");
+        resources.take(task).expect("the task fits the offer");
+        self.allocator.launched(framework, [task]);
+        self.allocator.free(framework, agent, &resources);
+    }
 
-    allocator.free(A, AGENT, &size(2, 1024));
-    assert_eq!(to_whom(&allocator.allocate(Now::ZERO)), [B.0]);
+    fn end(&mut self, id: u64, agent: u64, task: &Resources) {
+        self.allocator.free(FrameworkId(id), AgentId(agent), task);
+    }
 }

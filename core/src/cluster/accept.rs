@@ -11,6 +11,7 @@ use super::offers;
 use super::refusal::Refusal;
 use super::state::{State, Task};
 use crate::access::{Principal, Verb};
+use crate::allocator::Promise;
 use crate::id::{AgentId, FrameworkId, OfferId, SessionId, TaskId, UpdateId};
 use crate::planted::{self, Bug};
 use crate::resources::{Resources, Shortage};
@@ -82,7 +83,7 @@ pub(super) fn accept(
     let agent = match agent_of(state, now, framework, offers) {
         Ok(agent) => agent,
         Err(bad) => {
-            let own = |id: &OfferId| state.offers.get(id).is_some_and(|offer| offer.framework == framework);
+            let own = |id: &OfferId| state.allocator.offer(*id).is_some_and(|offer| offer.framework == framework);
             let own: BTreeSet<_> = offers.iter().copied().filter(own).collect();
             offers::give_back(state, own);
             for task in tasks {
@@ -97,15 +98,17 @@ pub(super) fn accept(
     let mut left = Resources::default();
     for &id in offers {
         let resources = match planted::is(Bug::OfferNotRemoved) {
-            true => state.offers[&id].resources.clone(),
+            true => state.allocator.offer(id).map(|offer| offer.resources.clone()).unwrap_or_default(),
             false => offers::close(state, id).resources,
         };
         left.give(&resources);
     }
+    let mut launched = Vec::new();
     for task in tasks {
         match fit(state, framework, &task, offers, has, &mut left) {
             Ok(()) => {
                 has += 1;
+                launched.push(Arc::clone(&task));
                 launch(state, framework, agent, task, out);
             }
             Err(why) => {
@@ -116,6 +119,7 @@ pub(super) fn accept(
             }
         }
     }
+    state.allocator.launched(framework, launched.iter().map(|task| &task.resources));
     if !left.is_empty() {
         state.allocator.free(framework, agent, &left);
         if !refuse.is_zero() {
@@ -130,7 +134,8 @@ fn agent_of(state: &State, now: Now, framework: FrameworkId, offers: &[OfferId])
     let mut first: Option<(OfferId, AgentId)> = None;
     let mut seen = BTreeSet::new();
     for &id in offers {
-        let offer = state.offers.get(&id).filter(|offer| now < offer.expires).ok_or(BadOffers::Gone(id))?;
+        let stands = |offer: &&Promise| now < offer.since + state.config.offer_timeout;
+        let offer = state.allocator.offer(id).filter(stands).ok_or(BadOffers::Gone(id))?;
         if offer.framework != framework {
             return Err(BadOffers::NotIts(id, framework));
         }

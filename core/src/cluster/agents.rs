@@ -28,7 +28,7 @@ pub(super) fn drain(state: &mut State, now: Now, session: SessionId, out: &mut V
     let id = heard_from(state, now, session, Verb::Drain)?;
     if let Some(agent) = state.agents.get_mut(&id) {
         agent.draining = true;
-        let open = agent.offers.clone();
+        let open = state.allocator.offers_of(id);
         state.allocator.set_agent_active(id, false);
         offers::rescind(state, open, out);
     }
@@ -124,7 +124,7 @@ pub(super) fn cut_off(state: &mut State, now: Now, id: AgentId, out: &mut Vec<Ef
         state.sessions.forget(session);
     }
     agent.registering = None;
-    let open = agent.offers.clone();
+    let open = state.allocator.offers_of(id);
     let tasks = agent.tasks.clone();
     for task in tasks {
         if state.tasks[&task].status.state.is_terminal() {

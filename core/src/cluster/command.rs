@@ -3,11 +3,14 @@
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::num::NonZeroU32;
 use core::time::Duration;
 
 use crate::access::{Principal, TokenId, TokenRecord, is_role};
 use crate::agent::AgentInfo;
+use crate::demand::Want;
 use crate::id::{AgentId, AgentKey, Digest, FrameworkId, Member, OfferId, RequestId, SessionId, TaskId, UpdateId};
+use crate::quota::Quota;
 use crate::resources::Resources;
 use crate::task::{TaskSpec, TaskState, TaskStatus};
 
@@ -48,6 +51,22 @@ pub enum OperatorCommand {
     CreateToken(TokenId, TokenRecord),
     /// A token lets nobody in any more, and whoever came with it is cut off.
     RevokeToken(TokenId),
+    /// What a role weighs against its siblings from now on; `None`: what the configuration says.
+    SetWeight {
+        /// Its path.
+        role: String,
+        /// How much.
+        weight: Option<NonZeroU32>,
+    },
+    /// What a role is promised and may have from now on; `None`: nothing, and whatever there is.
+    SetQuota {
+        /// Its path.
+        role: String,
+        /// How much.
+        quota: Option<Quota>,
+        /// Whether it holds though more is promised than there is, or the role has more than it may.
+        force: bool,
+    },
     /// Who comes by a token knows the masters by this authority from now on.
     FollowAuthority(Digest),
     /// A machine joins by its token: an id is kept for it. Answered by [`super::Effect::Enrolled`].
@@ -183,8 +202,11 @@ pub enum FrameworkCommand {
         /// For how long the same need not be offered again.
         refuse: Duration,
     },
-    /// Wants offers again: forgets all filters and the suppression.
+    /// Wants offers again, of whatever there is: forgets all filters, the suppression, and what it said it wants.
     Revive,
+    /// Says what it wants: it is offered what fits that, and no more. Takes the place of what it said before, and forgets
+    /// all filters and the suppression. Nothing: it wants no offers.
+    Demand(Vec<Want>),
     /// Wants no offers until it revives.
     Suppress,
     /// Wants a task ended.

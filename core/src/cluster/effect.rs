@@ -9,6 +9,7 @@ use crate::agent::AgentInfo;
 use crate::cluster::command::FrameworkInfo;
 use crate::id::{AgentId, AgentKey, ClusterId, Epoch, FrameworkId, Member, OfferId, SessionId, TaskId, UpdateId};
 use crate::offer::Offer;
+use crate::quota::RoleRecord;
 use crate::task::{TaskSpec, TaskStatus};
 use crate::time::Now;
 
@@ -142,6 +143,8 @@ pub enum Change {
     TokenRecorded(TokenId, TokenRecord),
     /// A token is forgotten.
     TokenRemoved(TokenId),
+    /// An operator has decided something of a role. A record that says nothing is forgotten.
+    RoleRecorded(String, RoleRecord),
 }
 
 /// What the registry remembered when a master starts.
@@ -157,6 +160,8 @@ pub struct Recovered {
     pub frameworks: Vec<(FrameworkId, FrameworkRecord)>,
     /// Agents' ids that are kept for whoever holds their certificates.
     pub enrolled: Vec<(AgentId, Enrolment)>,
+    /// What operators have decided of roles.
+    pub roles: Vec<(String, RoleRecord)>,
     /// The tokens that are remembered, used-up and revoked ones among them.
     pub tokens: Vec<(TokenId, TokenRecord)>,
     /// The highest agent number ever given, or 0.

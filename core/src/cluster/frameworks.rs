@@ -93,7 +93,7 @@ pub(super) fn disconnect(state: &mut State, now: Now, id: FrameworkId, out: &mut
     let until = now + framework.info.failover_timeout;
     let at_once = framework.info.failover_timeout.is_zero();
     framework.link = Link::LostUntil(until);
-    let open = framework.offers.clone();
+    let open = state.allocator.offers_to(id);
     state.timers.set(until, Timer::Framework(id));
     offers::give_back(state, open);
     state.allocator.set_framework_active(id, false);
@@ -113,7 +113,10 @@ const WHY: &str = "its framework is gone";
 
 /// Forgets a framework and ends its tasks. What they hold is free when their agents say so, and not before.
 pub(super) fn remove(state: &mut State, now: Now, id: FrameworkId, out: &mut Vec<Effect>) {
-    let Some(open) = state.frameworks.get(&id).map(|framework| framework.offers.clone()) else { return };
+    if !state.frameworks.contains_key(&id) {
+        return;
+    }
+    let open = state.allocator.offers_to(id);
     offers::give_back(state, open);
     updates::stop_resending(state, id);
     reconcile::forget_questions(state, id);
@@ -194,7 +197,7 @@ fn come_back(
         }
         Link::LostUntil(until) => state.timers.cancel(until, Timer::Framework(id)),
     }
-    let open = framework.offers.clone();
+    let open = state.allocator.offers_to(id);
     offers::give_back(state, open);
     welcome(state, session, id, out);
     updates::tell_all(state, now, id, out);

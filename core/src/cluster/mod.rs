@@ -21,6 +21,7 @@ mod reconcile;
 mod record;
 mod refusal;
 mod register;
+mod roles;
 mod sessions;
 mod state;
 mod tasks;
@@ -41,7 +42,7 @@ pub use effect::{
     AgentOrder, AgentRecord, Announcement, Change, Effect, FrameworkEvent, FrameworkRecord, Recovered, Rejection,
 };
 pub use refusal::Refusal;
-pub use view::{AgentView, Counts, FrameworkView, OfferView, PrincipalView, RoleView, TaskView};
+pub use view::{AgentView, Counts, FrameworkView, OfferView, PrincipalView, RoleView, TaskView, Why};
 pub use views::{Page, TaskCursor};
 
 use crate::access::Verb;
@@ -183,6 +184,7 @@ fn framework_says(
             accept::accept(state, now, session, &offers, tasks, refuse, out)
         }
         FrameworkCommand::Decline { offers, refuse } => offers::decline(state, now, session, &offers, refuse),
+        FrameworkCommand::Demand(wants) => offers::demand(state, session, wants),
         FrameworkCommand::Revive => offers::revive(state, session),
         FrameworkCommand::Suppress => offers::suppress(state, session),
         FrameworkCommand::Kill(task) => kill::by_framework(state, session, task, out),

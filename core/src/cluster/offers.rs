@@ -6,10 +6,11 @@ use core::time::Duration;
 
 use super::effect::{Effect, FrameworkEvent};
 use super::refusal::Refusal;
-use super::state::{OpenOffer, State};
+use super::state::State;
 use super::timers::Timer;
 use crate::access::Verb;
-use crate::allocator::Grant;
+use crate::allocator::{Allocation, Promise};
+use crate::demand::Want;
 use crate::id::{FrameworkId, OfferId, SessionId};
 use crate::offer::Offer;
 use crate::time::Now;
@@ -18,26 +19,28 @@ use crate::time::Now;
 /// else is asked first: whoever wants it takes it in the same allocation.
 const AFTER_EXPIRY: Duration = Duration::from_millis(100);
 
-/// Turns what the allocator grants into offers, one event for each framework.
+/// Turns what the allocator decides into offers and rescinds, one event of each kind for each framework.
 pub(super) fn make(state: &mut State, now: Now, out: &mut Vec<Effect>) {
+    let Allocation { rescinded, offers: made } = state.allocator.allocate(now);
+    let mut gone: BTreeMap<FrameworkId, Vec<OfferId>> = BTreeMap::new();
+    for (id, promise) in rescinded {
+        state.timers.cancel(promise.since + state.config.offer_timeout, Timer::Offer(id));
+        gone.entry(promise.framework).or_default().push(id);
+    }
+    tell_rescinded(state, gone, out);
     let mut offers: BTreeMap<FrameworkId, Vec<Offer>> = BTreeMap::new();
-    for Grant { framework, agent, resources } in state.allocator.allocate(now) {
-        state.last_offer += 1;
-        let id = OfferId(state.last_offer);
-        let expires = now + state.config.offer_timeout;
-        let of_agent = state.agents.get_mut(&agent).expect("only known agents are active");
-        of_agent.offers.insert(id);
+    for id in made {
+        let Promise { framework, agent, ref resources, since, .. } =
+            *state.allocator.offer(id).expect("it was just made");
+        let info = &state.agents.get(&agent).expect("only known agents are active").info;
+        state.timers.set(since + state.config.offer_timeout, Timer::Offer(id));
         offers.entry(framework).or_default().push(Offer {
             id,
             agent,
-            agent_name: of_agent.info.name.clone(),
-            attributes: of_agent.info.attributes.clone(),
+            agent_name: info.name.clone(),
+            attributes: info.attributes.clone(),
             resources: resources.clone(),
         });
-        let of_framework = state.frameworks.get_mut(&framework).expect("only known frameworks are active");
-        of_framework.offers.insert(id);
-        state.offers.insert(id, OpenOffer { framework, agent, resources, expires });
-        state.timers.set(expires, Timer::Offer(id));
     }
     for (framework, offers) in offers {
         let session = state.framework_session(framework).expect("only connected frameworks are active");
@@ -55,7 +58,7 @@ pub(super) fn decline(
 ) -> Result<(), Refusal> {
     let framework = state.framework_of(session, Verb::Decline)?;
     for &id in offers {
-        if state.offers.get(&id).is_some_and(|offer| offer.framework == framework) {
+        if state.allocator.offer(id).is_some_and(|offer| offer.framework == framework) {
             let offer = close(state, id);
             state.allocator.free(framework, offer.agent, &offer.resources);
             if !refuse.is_zero() {
@@ -63,6 +66,13 @@ pub(super) fn decline(
             }
         }
     }
+    Ok(())
+}
+
+pub(super) fn demand(state: &mut State, session: SessionId, wants: Vec<Want>) -> Result<(), Refusal> {
+    let framework = state.framework_of(session, Verb::Demand)?;
+    Want::check_all(&wants)?;
+    state.allocator.demand(framework, wants);
     Ok(())
 }
 
@@ -80,7 +90,7 @@ pub(super) fn suppress(state: &mut State, session: SessionId) -> Result<(), Refu
 
 /// Takes back what nobody answered in time.
 pub(super) fn expire(state: &mut State, now: Now, offers: &[OfferId], out: &mut Vec<Effect>) {
-    for OpenOffer { framework, agent, resources, .. } in rescind(state, offers.iter().copied(), out) {
+    for Promise { framework, agent, resources, .. } in rescind(state, offers.iter().copied(), out) {
         state.allocator.refuse(framework, agent, resources, now + AFTER_EXPIRY);
     }
 }
@@ -90,23 +100,27 @@ pub(super) fn rescind(
     state: &mut State,
     offers: impl IntoIterator<Item = OfferId>,
     out: &mut Vec<Effect>,
-) -> Vec<OpenOffer> {
+) -> Vec<Promise> {
     let mut rescinded = Vec::new();
     let mut told: BTreeMap<FrameworkId, Vec<OfferId>> = BTreeMap::new();
     for id in offers {
-        if state.offers.contains_key(&id) {
+        if state.allocator.offer(id).is_some() {
             let offer = close(state, id);
             state.allocator.free(offer.framework, offer.agent, &offer.resources);
             told.entry(offer.framework).or_default().push(id);
             rescinded.push(offer);
         }
     }
-    for (framework, offers) in told {
+    tell_rescinded(state, told, out);
+    rescinded
+}
+
+fn tell_rescinded(state: &State, offers: BTreeMap<FrameworkId, Vec<OfferId>>, out: &mut Vec<Effect>) {
+    for (framework, offers) in offers {
         if let Some(session) = state.framework_session(framework) {
             out.push(Effect::ToFramework(session, FrameworkEvent::Rescinded(offers)));
         }
     }
-    rescinded
 }
 
 /// Takes offers back from a framework that does not listen, or named them itself.
@@ -118,14 +132,8 @@ pub(super) fn give_back(state: &mut State, offers: impl IntoIterator<Item = Offe
 }
 
 /// Ends an open offer. What it promised stays allocated: the caller frees it, or launches tasks on it.
-pub(super) fn close(state: &mut State, id: OfferId) -> OpenOffer {
-    let offer = state.offers.remove(&id).expect("the caller has seen the offer");
-    state.timers.cancel(offer.expires, Timer::Offer(id));
-    if let Some(agent) = state.agents.get_mut(&offer.agent) {
-        agent.offers.remove(&id);
-    }
-    if let Some(framework) = state.frameworks.get_mut(&offer.framework) {
-        framework.offers.remove(&id);
-    }
+pub(super) fn close(state: &mut State, id: OfferId) -> Promise {
+    let offer = state.allocator.close(id).expect("the caller has seen the offer");
+    state.timers.cancel(offer.since + state.config.offer_timeout, Timer::Offer(id));
     offer
 }

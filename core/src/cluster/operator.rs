@@ -7,7 +7,7 @@ use super::command::OperatorCommand;
 use super::effect::Effect;
 use super::refusal::Refusal;
 use super::state::State;
-use super::{agents, enrol, kill, tokens};
+use super::{agents, enrol, kill, roles, tokens};
 use crate::access::{Principal, Verb};
 use crate::id::RequestId;
 use crate::time::Now;
@@ -46,6 +46,8 @@ impl OperatorCommand {
             Self::RemoveAgent(_) => Verb::RemoveAgent,
             Self::CreateToken(..) => Verb::CreateToken,
             Self::RevokeToken(_) => Verb::RevokeToken,
+            Self::SetWeight { .. } => Verb::SetWeight,
+            Self::SetQuota { .. } => Verb::SetQuota,
             Self::FollowAuthority(_) => Verb::FollowAuthority,
             Self::Enrol { .. } => Verb::Enroll,
         }
@@ -81,6 +83,8 @@ pub(super) fn decide(
         OperatorCommand::RemoveAgent(agent) => agents::remove(state, now, agent, out),
         OperatorCommand::CreateToken(id, record) => tokens::create(state, who, id, record, out),
         OperatorCommand::RevokeToken(id) => tokens::revoke(state, now, id, out),
+        OperatorCommand::SetWeight { role, weight } => roles::set_weight(state, role, weight, out),
+        OperatorCommand::SetQuota { role, quota, force } => roles::set_quota(state, role, quota, force, out),
         OperatorCommand::FollowAuthority(authority) => tokens::follow(state, who, authority, out),
         OperatorCommand::Enrol { key } => enrol::enrol(state, now, who, key, out),
     };

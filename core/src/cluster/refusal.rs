@@ -3,7 +3,10 @@
 use alloc::string::String;
 
 use crate::access::{Denied, InvalidToken, Over, Principal, TokenId};
+use crate::allocator::QuotaRefusal;
+use crate::demand::InvalidDemand;
 use crate::id::{AgentId, SessionId, TaskId};
+use crate::quota::InvalidQuota;
 use crate::task::TaskState;
 
 /// Nothing was changed and nothing is to be done.
@@ -90,6 +93,18 @@ pub enum Refusal {
     /// The token of who asks lets nobody in any more.
     #[error("{0} {1}")]
     TokenOver(TokenId, Over),
+    /// A framework wants what nobody can want.
+    #[error(transparent)]
+    DemandInvalid(#[from] InvalidDemand),
+    /// No role can have this quota.
+    #[error(transparent)]
+    QuotaInvalid(#[from] InvalidQuota),
+    /// The quota cannot hold as things are.
+    #[error(transparent)]
+    QuotaRefused(#[from] QuotaRefusal),
+    /// Something is remembered of too many roles.
+    #[error("something is decided of {0} roles, more are not taken: remove weights and quotas that nobody needs")]
+    TooManyRoleRecords(usize),
     /// There are too many agents.
     #[error("{0} agents are known, more are not taken")]
     TooManyAgents(usize),

@@ -18,8 +18,9 @@ use super::tokens::Tokens;
 use crate::access::Tenant;
 use crate::agent::AgentInfo;
 use crate::allocator::Allocator;
-use crate::id::{AgentId, AgentKey, ClusterId, Epoch, FrameworkId, Member, OfferId, SessionId, TaskId, UpdateId};
+use crate::id::{AgentId, AgentKey, ClusterId, Epoch, FrameworkId, Member, SessionId, TaskId, UpdateId};
 use crate::planted::{self, Bug};
+use crate::quota::RoleRecord;
 use crate::resources::Resources;
 use crate::task::TaskStatus;
 use crate::time::Now;
@@ -38,20 +39,20 @@ pub(super) struct State {
     pub(super) unseen: BTreeSet<AgentId>,
     pub(super) frameworks: BTreeMap<FrameworkId, Framework>,
     pub(super) principals: Principals,
-    pub(super) offers: BTreeMap<OfferId, OpenOffer>,
     /// Tasks that run, and ended ones whose end is not acknowledged.
     pub(super) tasks: BTreeMap<TaskId, Task>,
     /// Tasks whose end is acknowledged.
     pub(super) history: History,
     /// Questions about unknown tasks, of which no agent is named: answered once no agent is expected back.
     pub(super) questions: BTreeSet<TaskId>,
+    /// What operators have decided of roles.
+    pub(super) roles: BTreeMap<String, RoleRecord>,
     pub(super) allocator: Allocator,
     pub(super) timers: Timers,
     pub(super) guard: StormGuard,
     pub(super) requests: Requests,
     pub(super) last_agent: u64,
     pub(super) last_framework: u64,
-    pub(super) last_offer: u64,
     /// Updates that this master made.
     pub(super) last_update: u64,
 }
@@ -72,7 +73,6 @@ pub(super) struct Agent {
     pub(super) last_seen: Now,
     /// When its timer is set. May be earlier than it needs to be: hearing from an agent moves no timer.
     pub(super) timer: Now,
-    pub(super) offers: BTreeSet<OfferId>,
     /// Its tasks that run, and ended ones whose end it keeps.
     pub(super) tasks: BTreeSet<TaskId>,
     /// What there is to know while it registers.
@@ -113,7 +113,6 @@ pub(super) struct Framework {
     /// Whose it is, shared with its tasks.
     pub(super) tenant: Arc<Tenant>,
     pub(super) link: Link,
-    pub(super) offers: BTreeSet<OfferId>,
     pub(super) tasks: BTreeSet<TaskId>,
     /// How many of its tasks have ended.
     pub(super) ended: usize,
@@ -135,14 +134,6 @@ pub(super) enum Link {
     Connected(SessionId),
     /// Not at all, and for no longer than until then.
     LostUntil(Now),
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct OpenOffer {
-    pub(super) framework: FrameworkId,
-    pub(super) agent: AgentId,
-    pub(super) resources: Resources,
-    pub(super) expires: Now,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -168,7 +159,8 @@ impl State {
         let mut state = Self {
             cluster: recovered.cluster,
             epoch: recovered.epoch,
-            allocator: Allocator::new(config.weights.clone()),
+            roles: BTreeMap::new(),
+            allocator: Allocator::new(recovered.epoch.0.saturating_sub(1).saturating_mul(OFFERS_PER_EPOCH)),
             sessions: Sessions::default(),
             tokens: Tokens::new(recovered.tokens),
             enrolled: Enrolled::default(),
@@ -177,7 +169,6 @@ impl State {
             unseen: BTreeSet::new(),
             frameworks: BTreeMap::new(),
             principals: Principals::default(),
-            offers: BTreeMap::new(),
             tasks: BTreeMap::new(),
             history: History::default(),
             questions: BTreeSet::new(),
@@ -186,10 +177,16 @@ impl State {
             requests: Requests::default(),
             last_agent: recovered.last_agent,
             last_framework: recovered.last_framework,
-            last_offer: recovered.epoch.0.saturating_sub(1).saturating_mul(OFFERS_PER_EPOCH),
             last_update: 0,
             config,
         };
+        for (role, weight) in state.config.weights.clone() {
+            state.configure_role(&role, &RoleRecord { weight: Some(weight), quota: None });
+        }
+        for (role, record) in recovered.roles {
+            state.configure_role(&role, &record);
+            state.roles.insert(role, record);
+        }
         for (id, record) in recovered.agents {
             state.recover_agent(now, id, record);
         }
@@ -226,6 +223,12 @@ impl State {
             self.agents_by_key.insert(key, id);
         }
         self.unseen.insert(id);
+    }
+
+    /// A weight that is not recorded is that of the configuration.
+    pub(super) fn configure_role(&mut self, role: &str, record: &RoleRecord) {
+        let configured = self.config.weights.get(role).copied();
+        self.allocator.configure_role(role, record.weight.or(configured), record.quota.clone());
     }
 
     pub(super) fn member<Id>(&self, id: Id) -> Member<Id> {
@@ -311,7 +314,6 @@ impl Agent {
             draining: false,
             last_seen: now,
             timer,
-            offers: BTreeSet::new(),
             tasks: BTreeSet::new(),
             registering: None,
             restarted: false,
@@ -337,7 +339,6 @@ impl Framework {
             info,
             tenant,
             link,
-            offers: BTreeSet::new(),
             tasks: BTreeSet::new(),
             ended: 0,
             kept: BTreeSet::new(),

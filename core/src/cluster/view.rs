@@ -2,10 +2,14 @@
 
 use alloc::string::String;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::time::Duration;
 
 use crate::agent::AgentInfo;
+use crate::allocator::Hindrance;
 use crate::cluster::command::FrameworkInfo;
 use crate::id::{AgentId, FrameworkId, OfferId, TaskId};
+use crate::quota::Quota;
 use crate::resources::{Resources, Share};
 use crate::task::TaskStatus;
 
@@ -47,19 +51,27 @@ pub struct FrameworkView {
     pub tasks: usize,
 }
 
-/// A role.
+/// A role: one that has frameworks, a role above one that has, or one of which an operator has decided something.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RoleView {
-    /// Its name.
+    /// Its path.
     pub name: String,
-    /// Its weight against other roles.
+    /// Its weight against its siblings.
     pub weight: u32,
-    /// Its frameworks.
+    /// The frameworks in it, without those in roles below it.
     pub frameworks: usize,
-    /// Held by its tasks or promised to its frameworks.
-    pub allocated: Resources,
-    /// The dominant share of `allocated`, not divided by the weight.
+    /// Those of them, and of the roles below it, that would take something that they are not offered.
+    pub waiting: usize,
+    /// Held by tasks of it and of the roles below it.
+    pub used: Resources,
+    /// Promised to its frameworks, and to those of the roles below it, in open offers.
+    pub offered: Resources,
+    /// The dominant share of what is used and offered, not divided by the weight.
     pub share: Share,
+    /// What share it would have if every sibling took all it may: by the weights of those that have frameworks.
+    pub fair_share: Share,
+    /// What it is promised, and may have at most.
+    pub quota: Option<Quota>,
 }
 
 /// An open offer.
@@ -73,6 +85,29 @@ pub struct OfferView {
     pub agent: AgentId,
     /// How much.
     pub resources: Resources,
+    /// For how long it has been open.
+    pub age: Duration,
+}
+
+/// Why a framework has not what it wants, as the allocator's own rules see it now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Why {
+    /// Which framework.
+    pub framework: FrameworkId,
+    /// Its name, for people.
+    pub name: String,
+    /// Its role.
+    pub role: String,
+    /// For how long it has wanted something that it is not offered. `None`: it wants nothing, or has an offer for all it wants.
+    pub waits_for: Option<Duration>,
+    /// Its open offers.
+    pub offers: usize,
+    /// Where it stands among those that would take something: 1 is next. `None` when it is offered nothing.
+    pub rank: Option<usize>,
+    /// How many stand there.
+    pub ranked: usize,
+    /// What is in its way, what concerns most agents first. Empty when it waits for nothing.
+    pub hindrances: Vec<Hindrance>,
 }
 
 /// A task that has not ended, or one of the last that ended.

@@ -8,12 +8,13 @@ use core::ops::Bound;
 
 use super::Cluster;
 use super::principals::Owned;
-use super::state::{Agent, Framework, Link, OpenOffer, Presence, State, Task};
-use super::view::{AgentView, Counts, FrameworkView, OfferView, PrincipalView, RoleView, TaskView};
+use super::state::{Agent, Framework, Link, Presence, State, Task};
+use super::view::{AgentView, Counts, FrameworkView, OfferView, PrincipalView, RoleView, TaskView, Why};
 use crate::access::{Principal, Tenant, TokenId, TokenRecord, Verb};
-use crate::allocator::RoleStanding;
+use crate::allocator::{Promise, RoleStanding, Waits};
 use crate::id::{AgentId, FrameworkId, OfferId, SessionId, TaskId};
 use crate::resources::{Ports, Resources};
+use crate::time::Now;
 
 /// How far a list of tasks was read: up to this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +42,7 @@ impl Cluster {
         let state = &self.state;
         let sees = who.may_all(Verb::ListAgents);
         let rest = state.agents.range((above(after), Bound::Unbounded)).map(by_id);
-        page(rest, max, |id, agent| (sees || has_there(state, who, agent)).then(|| agent_view(state, id, agent)))
+        page(rest, max, |id, agent| (sees || has_there(state, who, id, agent)).then(|| agent_view(state, id, agent)))
     }
 
     /// The frameworks that are connected or may be back soon, by id. Their resources are sums over all agents,
@@ -64,14 +65,15 @@ impl Cluster {
         })
     }
 
-    /// The roles that have frameworks, by name.
+    /// The roles by path: those with frameworks, those above one that has some, and those of which an operator has decided
+    /// something.
     pub fn roles(&self) -> Vec<RoleView> {
-        self.state.allocator.roles().map(|role| role_view(&role)).collect()
+        self.state.allocator.roles_after(None).map(|role| role_view(&role)).collect()
     }
 
     /// Of [`Self::roles`] behind `after`, the next `max`: those of them that `who` may use or see.
     pub fn roles_page(&self, who: &Principal, after: Option<&str>, max: usize) -> Page<RoleView, String> {
-        let rest = self.state.allocator.roles().filter(|role| after.is_none_or(|after| role.name > after));
+        let rest = self.state.allocator.roles_after(after);
         let mut page = Vec::new();
         let mut last = None;
         for (at, role) in rest.take(max).enumerate() {
@@ -84,17 +86,39 @@ impl Cluster {
     }
 
     /// The open offers, by id.
-    pub fn offers(&self) -> Vec<OfferView> {
-        self.state.offers.iter().map(|(&id, offer)| offer_view(id, offer)).collect()
+    pub fn offers(&self, now: Now) -> Vec<OfferView> {
+        self.state.allocator.offers_after(None).map(|(id, offer)| offer_view(id, offer, now)).collect()
     }
 
     /// Of [`Self::offers`] behind `after`, the next `max`: those of them that `who` may see.
-    pub fn offers_page(&self, who: &Principal, after: Option<OfferId>, max: usize) -> Page<OfferView, OfferId> {
+    pub fn offers_page(
+        &self,
+        now: Now,
+        who: &Principal,
+        after: Option<OfferId>,
+        max: usize,
+    ) -> Page<OfferView, OfferId> {
         let state = &self.state;
-        let rest = state.offers.range((above(after), Bound::Unbounded)).map(by_id);
+        let rest = state.allocator.offers_after(after);
         page(rest, max, |id, offer| {
             let tenant = &state.frameworks[&offer.framework].tenant;
-            who.may(Verb::ListOffers, tenant).then(|| offer_view(id, offer))
+            who.may(Verb::ListOffers, tenant).then(|| offer_view(id, offer, now))
+        })
+    }
+
+    /// Why a framework is not offered what it wants; `None` when it is not known, or not for `who` to see.
+    pub fn why(&self, now: Now, who: &Principal, id: FrameworkId) -> Option<Why> {
+        let framework = self.state.frameworks.get(&id).filter(|framework| who.may(Verb::Why, &framework.tenant))?;
+        let Waits { since, offers, rank, ranked, hindrances } = self.state.allocator.why(id, now)?;
+        Some(Why {
+            framework: id,
+            name: framework.info.name.clone(),
+            role: framework.info.role.clone(),
+            waits_for: since.map(|since| now.since(since)),
+            offers,
+            rank,
+            ranked,
+            hindrances,
         })
     }
 
@@ -228,7 +252,7 @@ impl Cluster {
             sessions: state.sessions.len(),
             agents: state.agents.len(),
             frameworks: state.frameworks.len(),
-            offers: state.offers.len(),
+            offers: state.allocator.open_offers(),
             tasks: state.tasks.len(),
             ended: state.history.iter().count(),
             orphans: of_agents(|agent| agent.orphans.len()),
@@ -271,11 +295,17 @@ fn page<Id: Copy, T, V>(
 }
 
 /// Whether something on an agent is of `who`.
-fn has_there(state: &State, who: &Principal, agent: &Agent) -> bool {
+fn has_there(state: &State, who: &Principal, id: AgentId, agent: &Agent) -> bool {
     let is_its = |framework: FrameworkId| {
         state.frameworks.get(&framework).is_some_and(|framework| who.may(Verb::ListAgents, &framework.tenant))
     };
-    if agent.offers.iter().any(|offer| is_its(state.offers[offer].framework)) {
+    if state
+        .allocator
+        .offers_of(id)
+        .iter()
+        .filter_map(|offer| state.allocator.offer(*offer))
+        .any(|offer| is_its(offer.framework))
+    {
         return true;
     }
     // The tasks are ordered by framework: of each, one is looked at.
@@ -291,7 +321,7 @@ fn has_there(state: &State, who: &Principal, agent: &Agent) -> bool {
 }
 
 fn agent_view(state: &State, id: AgentId, agent: &Agent) -> AgentView {
-    let offered = sum(state, &agent.offers);
+    let offered = sum(state, state.allocator.offers_of(id));
     let mut used = state.allocator.allocated_on(id);
     used.take_up_to(&offered);
     AgentView {
@@ -306,7 +336,7 @@ fn agent_view(state: &State, id: AgentId, agent: &Agent) -> AgentView {
 }
 
 fn framework_view(state: &State, id: FrameworkId, framework: &Framework) -> FrameworkView {
-    let offered = sum(state, &framework.offers).with_ports(Ports::default());
+    let offered = sum(state, state.allocator.offers_to(id)).with_ports(Ports::default());
     let mut used = state.allocator.allocated_to(id);
     used.take_up_to(&offered);
     FrameworkView {
@@ -325,13 +355,18 @@ fn role_view(role: &RoleStanding<'_>) -> RoleView {
         name: role.name.to_string(),
         weight: role.weight.get(),
         frameworks: role.frameworks,
-        allocated: role.allocated.clone(),
+        waiting: role.waiting,
+        used: role.used.clone(),
+        offered: role.offered.clone(),
         share: role.share,
+        fair_share: role.fair_share,
+        quota: role.quota.cloned(),
     }
 }
 
-fn offer_view(id: OfferId, offer: &OpenOffer) -> OfferView {
-    OfferView { id, framework: offer.framework, agent: offer.agent, resources: offer.resources.clone() }
+fn offer_view(id: OfferId, offer: &Promise, now: Now) -> OfferView {
+    let age = now.since(offer.since);
+    OfferView { id, framework: offer.framework, agent: offer.agent, resources: offer.resources.clone(), age }
 }
 
 fn view(id: TaskId, task: &Task) -> TaskView {
@@ -345,10 +380,10 @@ fn view(id: TaskId, task: &Task) -> TaskView {
     }
 }
 
-fn sum<'a>(state: &State, offers: impl IntoIterator<Item = &'a OfferId>) -> Resources {
+fn sum(state: &State, offers: impl IntoIterator<Item = OfferId>) -> Resources {
     let mut sum = Resources::default();
-    for id in offers {
-        sum.give(&state.offers[id].resources);
+    for offer in offers.into_iter().filter_map(|id| state.allocator.offer(id)) {
+        sum.give(&offer.resources);
     }
     sum
 }

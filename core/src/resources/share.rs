@@ -26,6 +26,13 @@ impl Share {
         Self { part: self.part, of: self.of.saturating_mul(u128::from(weight.get())) }
     }
 
+    /// `part` parts of `of` of it.
+    #[must_use]
+    pub fn times(self, part: u64, of: u64) -> Self {
+        let (part, of) = (u128::from(part), u128::from(of.max(1)));
+        Self { part: self.part.saturating_mul(part), of: self.of.saturating_mul(of) }
+    }
+
     /// As a number, for people.
     pub fn as_f64(self) -> f64 {
         self.part as f64 / self.of as f64
@@ -34,6 +41,9 @@ impl Share {
 
 impl Ord for Share {
     fn cmp(&self, other: &Self) -> Ordering {
+        if self.of == other.of {
+            return self.part.cmp(&other.part);
+        }
         match (self.part.checked_mul(other.of), other.part.checked_mul(self.of)) {
             (Some(left), Some(right)) => left.cmp(&right),
             _ => compare_by_division(*self, *other),

@@ -148,7 +148,7 @@ impl World {
 
     /// The open offers to a framework, as they stand.
     pub(crate) fn open_offers(&self, framework: Framework) -> Vec<OfferId> {
-        let offers = self.cluster.offers();
+        let offers = self.cluster.offers(self.now);
         offers.iter().filter(|offer| offer.framework == framework.id).map(|offer| offer.id).collect()
     }
 
@@ -169,7 +169,8 @@ impl World {
     /// Task `number` of the framework, launched on its only offer, which it takes whole.
     pub(crate) fn launch(&mut self, framework: Framework, number: u64) -> TaskId {
         let offer = self.open_offer(framework);
-        let all = self.cluster.offers().into_iter().find(|open| open.id == offer).expect("it is open").resources;
+        let all =
+            self.cluster.offers(self.now).into_iter().find(|open| open.id == offer).expect("it is open").resources;
         let spec = TaskSpec { resources: all, ..task(framework, number, 1, 1) };
         self.accept(framework, &[offer], &[spec]);
         TaskId { framework: framework.id, number }

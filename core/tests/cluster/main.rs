@@ -6,6 +6,7 @@ mod accept;
 mod access;
 mod agents;
 mod allocation;
+mod bargaining;
 mod cost;
 mod failover;
 mod frameworks;

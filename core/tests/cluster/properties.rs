@@ -10,8 +10,8 @@ use haggle_core::cluster::{
     FrameworkCommand, FrameworkEvent, FrameworkInfo, HeldTask, OperatorCommand, Question,
 };
 use haggle_core::{
-    AgentId, AgentKey, Digest, FrameworkId, Now, OfferId, Resources, SessionId, Source, TaskId, TaskSpec, TaskState,
-    TaskStatus, UpdateId,
+    AgentId, AgentKey, Ceiling, Digest, FrameworkId, MilliCpu, Now, OfferId, Quota, Resources, SessionId, Source,
+    TaskId, TaskSpec, TaskState, TaskStatus, UpdateId, Want,
 };
 use proptest::prelude::*;
 
@@ -39,6 +39,8 @@ enum Step {
     Reconciles(usize),
     Revives(usize),
     Suppresses(usize),
+    Wants(usize, [u32; 2]),
+    Quota(usize, u64, u64),
     TearsDown(usize),
     Nonsense(usize),
     TimePasses(u64),
@@ -74,6 +76,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => one().prop_map(Step::Reconciles),
         1 => one().prop_map(Step::Revives),
         1 => one().prop_map(Step::Suppresses),
+        3 => (one(), [0..4_u32, 0..3_u32]).prop_map(|(framework, wants)| Step::Wants(framework, wants)),
+        1 => (one(), 0..3_u64, 0..9_u64).prop_map(|(role, least, most)| Step::Quota(role, least, most)),
         1 => one().prop_map(Step::TearsDown),
         2 => one().prop_map(Step::Nonsense),
         6 => (0..40_u64).prop_map(Step::TimePasses),
@@ -231,7 +235,7 @@ impl Chaos {
     /// itself no more runs than there is.
     fn check_books(&self) {
         let mut offered: BTreeMap<AgentId, Resources> = BTreeMap::new();
-        for offer in self.cluster.offers() {
+        for offer in self.cluster.offers(self.now) {
             offered.entry(offer.agent).or_default().give(&offer.resources);
         }
         for agent in self.cluster.agents() {
@@ -285,7 +289,7 @@ impl Chaos {
 
     fn accept(&mut self, offers: [usize; 2], cpus: [u64; 2], refuse: u64) {
         self.framework_says(offers[0], |world, framework| {
-            let open = world.cluster.offers();
+            let open = world.cluster.offers(world.now);
             let pick = |pick: usize| open.get(pick % open.len().max(1)).map_or(OfferId(999_999), |offer| offer.id);
             let its = open.iter().find(|offer| offer.framework == framework.id).map(|offer| offer.id);
             // Mostly its own, so that something is launched.
@@ -406,7 +410,7 @@ impl Chaos {
             }
             Step::Accepts { offers, cpus, refuse } => self.accept(offers, cpus, refuse),
             Step::Declines(pick, refuse) => self.framework_says(pick, |world, framework| {
-                let open = world.cluster.offers().into_iter().filter(|offer| offer.framework == framework.id);
+                let open = world.cluster.offers(world.now).into_iter().filter(|offer| offer.framework == framework.id);
                 let refuse = Duration::from_secs(refuse);
                 FrameworkCommand::Decline { offers: open.map(|offer| offer.id).collect(), refuse }
             }),
@@ -431,6 +435,16 @@ impl Chaos {
                 FrameworkCommand::Reconcile(vec![Question { task: world.any_task(framework.id, pick), agent: None }])
             }),
             Step::Revives(pick) => self.framework_says(pick, |_, _| FrameworkCommand::Revive),
+            Step::Wants(pick, [waiting, spare]) => self.framework_says(pick, |_, _| {
+                FrameworkCommand::Demand(vec![Want { resources: size(1, 128), constraints: vec![], waiting, spare }])
+            }),
+            Step::Quota(pick, least, most) => {
+                let limit = Ceiling { cpus: Some(MilliCpu::from_cores(most)), ..Ceiling::default() };
+                let quota = Some(Quota { guarantee: size(least, 0), limit });
+                let role = ["a", "b", "a/c"][pick % 3].to_owned();
+                let command = OperatorCommand::SetQuota { role, quota: quota.filter(|_| most > 0), force: true };
+                self.apply(Command::Operator(Principal::owner(), None, command));
+            }
             Step::Suppresses(pick) => self.framework_says(pick, |_, _| FrameworkCommand::Suppress),
             Step::TearsDown(pick) => self.framework_says(pick, |_, _| FrameworkCommand::Teardown),
             Step::Nonsense(pick) => self.nonsense(pick),

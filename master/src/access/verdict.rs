@@ -15,13 +15,14 @@ pub(crate) fn status_of(refusal: &Refusal) -> Status {
         Refusal::Denied(_) | Refusal::RoleDenied(..) => Code::PermissionDenied,
         Refusal::TaskUnknown(_) | Refusal::AgentUnknown(_) | Refusal::TokenUnknown(_) => Code::NotFound,
         Refusal::TokenOver(..) => Code::Unauthenticated,
-        Refusal::TokenInvalid(_) => Code::InvalidArgument,
+        Refusal::TokenInvalid(_) | Refusal::DemandInvalid(_) | Refusal::QuotaInvalid(_) => Code::InvalidArgument,
         Refusal::TokenExists(_) => Code::AlreadyExists,
         Refusal::TooManyTokens(_)
         | Refusal::TooManyAgents(_)
         | Refusal::TooManyFrameworks { .. }
         | Refusal::TooManyHeld(..)
-        | Refusal::TooManyRoles { .. } => Code::ResourceExhausted,
+        | Refusal::TooManyRoles { .. }
+        | Refusal::TooManyRoleRecords(_) => Code::ResourceExhausted,
         Refusal::NotConnected(_)
         | Refusal::NotAnAgent(_)
         | Refusal::NotAFramework(_)
@@ -29,7 +30,8 @@ pub(crate) fn status_of(refusal: &Refusal) -> Status {
         | Refusal::RegisteredAlready(_)
         | Refusal::StillRegistering(_)
         | Refusal::TaskEnded(..)
-        | Refusal::AgentConnected(_) => Code::FailedPrecondition,
+        | Refusal::AgentConnected(_)
+        | Refusal::QuotaRefused(_) => Code::FailedPrecondition,
     };
     Status::new(code, refusal.to_string())
 }

@@ -1,10 +1,10 @@
 //! What of the sessions is written down: who began to speak for whom, and what was refused.
 
-use haggle_core::SessionId;
 use haggle_core::access::Verb;
 use haggle_core::cluster::{
     AgentCommand, AgentOrder, Announcement, Command, Effect, FrameworkCommand, FrameworkEvent, OperatorCommand, Refusal,
 };
+use haggle_core::{Quota, SessionId};
 use tonic::Code;
 
 use crate::access::{Caller, status_of};
@@ -23,12 +23,13 @@ impl Decision {
             Command::Agent(_, AgentCommand::Register { .. }) => Verb::Register,
             Command::Agent(_, AgentCommand::Drain) => Verb::Drain,
             Command::Agent(_, AgentCommand::Leave) => Verb::Leave,
-            Command::Framework(_, call) => match call.command {
+            Command::Framework(_, call) => match &call.command {
                 FrameworkCommand::Subscribe { .. } => Verb::Subscribe,
                 FrameworkCommand::Accept { .. } => Verb::Launch,
                 FrameworkCommand::Decline { .. } => Verb::Decline,
                 FrameworkCommand::Revive => Verb::Revive,
                 FrameworkCommand::Suppress => Verb::Suppress,
+                FrameworkCommand::Demand(_) => Verb::Demand,
                 FrameworkCommand::Kill(_) => Verb::Kill,
                 FrameworkCommand::Acknowledge(_) => Verb::Acknowledge,
                 FrameworkCommand::Reconcile(_) => Verb::Reconcile,
@@ -102,6 +103,13 @@ pub(crate) fn object_of(command: &OperatorCommand) -> String {
             format!("{id} for {}", record.principal(*id))
         }
         OperatorCommand::RevokeToken(id) => id.to_string(),
+        OperatorCommand::SetWeight { role, weight: Some(weight) } => format!("role {role:?}: weight {weight}"),
+        OperatorCommand::SetWeight { role, weight: None } => format!("role {role:?}: weight as configured"),
+        OperatorCommand::SetQuota { role, quota: Some(Quota { guarantee, limit }), force } => {
+            let force = if *force { ", forced" } else { "" };
+            format!("role {role:?}: guarantee {guarantee}; limit {limit}{force}")
+        }
+        OperatorCommand::SetQuota { role, quota: None, .. } => format!("role {role:?}: no quota"),
         OperatorCommand::FollowAuthority(authority) => format!("authority {}", &authority.hex()[..8]),
         OperatorCommand::Enrol { .. } => String::new(),
     }

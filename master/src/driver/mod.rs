@@ -291,8 +291,9 @@ impl Driver {
     }
 
     fn answer(&mut self) {
+        let now = self.clock.now();
         for question in self.questions.drain(..) {
-            question(&self.cluster);
+            question(&self.cluster, now);
         }
     }
 

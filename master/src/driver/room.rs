@@ -49,7 +49,7 @@ impl Driver {
             Request::Open(_, _, Peer::Framework(outbox)) => outbox.fail(why.clone().into()),
             // Who asked may have gone meanwhile.
             Request::Decide(.., verdict) => drop(verdict.send(Err(why.clone()))),
-            Request::Ask(question) => question(&self.cluster),
+            Request::Ask(question) => question(&self.cluster, self.clock.now()),
             Request::Stop => self.stop = true,
         }
     }

@@ -74,6 +74,10 @@ fn framework(command: &FrameworkCommand, f: &mut fmt::Formatter<'_>) -> fmt::Res
         FrameworkCommand::Decline { offers, refuse } => write!(f, "decline {} offers for {refuse:?}", offers.len()),
         FrameworkCommand::Revive => f.write_str("revive"),
         FrameworkCommand::Suppress => f.write_str("suppress"),
+        FrameworkCommand::Demand(wants) => {
+            let tasks: u64 = wants.iter().map(|want| u64::from(want.waiting)).sum();
+            write!(f, "demand room for {tasks} tasks of {} kinds", wants.len())
+        }
         FrameworkCommand::Kill(task) => write!(f, "kill {task}"),
         FrameworkCommand::Acknowledge(updates) => write!(f, "acknowledge {} updates", updates.len()),
         FrameworkCommand::Reconcile(tasks) => write!(f, "reconcile {} tasks", tasks.len()),

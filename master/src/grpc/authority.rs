@@ -37,7 +37,7 @@ impl Authority {
         let Some(former) = authorities.former() else { return Ok(info) };
         info.former = Some(wire(former));
         let current = authorities.current().fingerprint();
-        for (agent, is_connected) in self.handle.ask(|cluster| cluster.certified_agents()).await? {
+        for (agent, is_connected) in self.handle.ask(|cluster, _| cluster.certified_agents()).await? {
             if security.held().of(agent) == Some(current) {
                 continue;
             }

@@ -90,6 +90,7 @@ fn introduction(first: Option<&Call>) -> Result<&str, Status> {
         Some(Call::Decline(_)) => "decline",
         Some(Call::Revive(_)) => "revive",
         Some(Call::Suppress(_)) => "suppress",
+        Some(Call::Demand(_)) => "demand",
         Some(Call::Kill(_)) => "kill",
         Some(Call::Acknowledge(_)) => "acknowledge",
         Some(Call::Reconcile(_)) => "reconcile",

@@ -57,7 +57,7 @@ impl LimitList {
         let mut after: Option<Arc<str>> = None;
         loop {
             let from = after.clone();
-            let ask = move |cluster: &Cluster| cluster.principals_page(from.as_deref(), PAGE);
+            let ask = move |cluster: &Cluster, _| cluster.principals_page(from.as_deref(), PAGE);
             let (page, next) = self.handle.ask(ask).await?;
             let wanted = page.into_iter().filter(|view| only.as_ref().is_none_or(|only| *only == view.name));
             views.extend(wanted.map(|view| (Arc::clone(&view.name), view)));

@@ -6,6 +6,7 @@ use std::vec::IntoIter;
 
 use futures_util::StreamExt;
 use futures_util::stream::{BoxStream, try_unfold};
+use haggle_core::Now;
 use haggle_core::cluster::{Cluster, Page};
 use prost::Message;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -42,7 +43,7 @@ impl Lists {
     /// `RESOURCE_EXHAUSTED` when too many lists are being read.
     pub(super) fn stream<V, C, W, M>(
         &self,
-        page: impl Fn(&Cluster, Option<C>) -> Page<V, C> + Clone + Send + 'static,
+        page: impl Fn(&Cluster, Now, Option<C>) -> Page<V, C> + Clone + Send + 'static,
         message: fn(Vec<W>) -> M,
     ) -> Result<BoxStream<'static, Result<M, Status>>, Status>
     where
@@ -87,7 +88,7 @@ struct Reader<P, V, C> {
 
 impl<P, V, C> Reader<P, V, C>
 where
-    P: Fn(&Cluster, Option<C>) -> Page<V, C> + Clone + Send + 'static,
+    P: Fn(&Cluster, Now, Option<C>) -> Page<V, C> + Clone + Send + 'static,
     V: Send + 'static,
     C: Send + 'static,
 {
@@ -100,7 +101,7 @@ where
                 Next::None => break,
             };
             let page = self.page.clone();
-            let (views, next) = self.handle.ask(move |cluster| page(cluster, after)).await?;
+            let (views, next) = self.handle.ask(move |cluster, now| page(cluster, now, after)).await?;
             self.rest = views.into_iter();
             self.next = next.map_or(Next::None, Next::Behind);
         }
@@ -127,7 +128,7 @@ mod tests {
         AgentCommand, AgentIdentity, Command, Config, FrameworkCommand, FrameworkInfo, HeldTask, Recovered,
     };
     use haggle_core::{
-        AgentInfo, AgentKey, Bytes, FrameworkId, MilliCpu, Now, Resources, SessionId, TaskId, TaskState, UpdateId,
+        AgentInfo, AgentKey, Bytes, FrameworkId, MilliCpu, Resources, SessionId, TaskId, TaskState, UpdateId,
     };
     use haggle_proto::v1;
     use tonic::Code;
@@ -186,7 +187,7 @@ mod tests {
 
     fn tasks(lists: &Lists, ended: bool) -> Result<BoxStream<'static, Result<v1::ListTasksResponse, Status>>, Status> {
         lists.stream(
-            move |cluster, after| cluster.tasks_page(&Principal::owner(), after, ended, PAGE),
+            move |cluster, _, after| cluster.tasks_page(&Principal::owner(), after, ended, PAGE),
             |tasks| v1::ListTasksResponse { tasks },
         )
     }

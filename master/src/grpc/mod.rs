@@ -16,6 +16,7 @@ mod session;
 mod taken;
 mod tokens;
 mod watch;
+mod why;
 
 use std::io;
 use std::sync::Arc;

@@ -6,8 +6,8 @@ use std::time::Instant;
 use futures_util::stream::BoxStream;
 use haggle_core::access::{Principal, Verb};
 use haggle_core::cluster::{Cluster, OperatorCommand, Page, Refusal, TaskView};
-use haggle_core::{AgentId, SessionId, TaskId};
-use haggle_proto::convert::{request_id, token_id};
+use haggle_core::{AgentId, FrameworkId, Now, Quota, SessionId, TaskId};
+use haggle_proto::convert::{request_id, token_id, weight};
 use haggle_proto::v1;
 use haggle_proto::v1::OutputStream;
 use tonic::{Request, Response, Status};
@@ -16,6 +16,7 @@ use super::authority::Authority;
 use super::limits::LimitList;
 use super::lists::{Lists, PAGE};
 use super::tokens::{Draft, is_live};
+use super::why::Whys;
 use super::{read_log, watch};
 use crate::access::{Caller, Known, caller, status_of};
 use crate::driver::object_of;
@@ -26,6 +27,7 @@ use crate::reach::Reach;
 pub(super) struct Operator {
     handle: Handle,
     lists: Lists,
+    whys: Whys,
     logs: Arc<LogRelay>,
     known: Known,
     reach: Reach,
@@ -37,8 +39,9 @@ pub(super) struct Operator {
 impl Operator {
     pub(super) fn new(handle: Handle, logs: Arc<LogRelay>, known: Known, reach: Reach, limits: LimitList) -> Self {
         let authority = Authority::new(handle.clone(), known.clone(), reach.security.clone());
-        let (lists, started) = (Lists::new(handle.clone()), Instant::now());
-        Self { lists, handle, logs, known, reach, authority, limits, started }
+        let (lists, whys) = (Lists::new(handle.clone()), Whys::new(handle.clone()));
+        let started = Instant::now();
+        Self { lists, whys, handle, logs, known, reach, authority, limits, started }
     }
 
     /// Has a request decided. Made again, it has the same answer.
@@ -53,7 +56,7 @@ impl Operator {
     fn list<T, V, C, W, M>(
         &self,
         request: &Request<T>,
-        page: impl Fn(&Cluster, &Principal, Option<C>) -> Page<V, C> + Clone + Send + 'static,
+        page: impl Fn(&Cluster, Now, &Principal, Option<C>) -> Page<V, C> + Clone + Send + 'static,
         message: fn(Vec<W>) -> M,
     ) -> Result<Response<List<M>>, Status>
     where
@@ -63,7 +66,7 @@ impl Operator {
         M: Send + 'static,
     {
         let who = caller(request)?.principal()?.clone();
-        let page = move |cluster: &Cluster, after| page(cluster, &who, after);
+        let page = move |cluster: &Cluster, now, after| page(cluster, now, &who, after);
         Ok(Response::new(self.lists.stream(page, message)?))
     }
 }
@@ -97,7 +100,7 @@ impl v1::operator_server::Operator for Operator {
         &self,
         request: Request<v1::ListAgentsRequest>,
     ) -> Result<Response<Self::ListAgentsStream>, Status> {
-        let page = |cluster: &Cluster, who: &Principal, after| cluster.agents_page(who, after, PAGE);
+        let page = |cluster: &Cluster, _, who: &Principal, after| cluster.agents_page(who, after, PAGE);
         self.list(&request, page, |agents| v1::ListAgentsResponse { agents })
     }
 
@@ -105,7 +108,7 @@ impl v1::operator_server::Operator for Operator {
         &self,
         request: Request<v1::ListFrameworksRequest>,
     ) -> Result<Response<Self::ListFrameworksStream>, Status> {
-        let page = |cluster: &Cluster, who: &Principal, after| cluster.frameworks_page(who, after, PAGE);
+        let page = |cluster: &Cluster, _, who: &Principal, after| cluster.frameworks_page(who, after, PAGE);
         self.list(&request, page, |frameworks| v1::ListFrameworksResponse { frameworks })
     }
 
@@ -113,8 +116,9 @@ impl v1::operator_server::Operator for Operator {
         &self,
         request: Request<v1::ListRolesRequest>,
     ) -> Result<Response<Self::ListRolesStream>, Status> {
-        let page =
-            |cluster: &Cluster, who: &Principal, after: Option<String>| cluster.roles_page(who, after.as_deref(), PAGE);
+        let page = |cluster: &Cluster, _, who: &Principal, after: Option<String>| {
+            cluster.roles_page(who, after.as_deref(), PAGE)
+        };
         self.list(&request, page, |roles| v1::ListRolesResponse { roles })
     }
 
@@ -122,7 +126,7 @@ impl v1::operator_server::Operator for Operator {
         &self,
         request: Request<v1::ListOffersRequest>,
     ) -> Result<Response<Self::ListOffersStream>, Status> {
-        let page = |cluster: &Cluster, who: &Principal, after| cluster.offers_page(who, after, PAGE);
+        let page = |cluster: &Cluster, now, who: &Principal, after| cluster.offers_page(now, who, after, PAGE);
         self.list(&request, page, |offers| v1::ListOffersResponse { offers })
     }
 
@@ -132,7 +136,7 @@ impl v1::operator_server::Operator for Operator {
     ) -> Result<Response<Self::ListTasksStream>, Status> {
         let v1::ListTasksRequest { ended, only } = *request.get_ref();
         let only = only.map(TaskId::from);
-        let page = move |cluster: &Cluster, who: &Principal, after| match only {
+        let page = move |cluster: &Cluster, _, who: &Principal, after| match only {
             Some(only) => {
                 let wanted = |task: &TaskView| ended || !task.status.state.is_terminal();
                 let task = cluster.task_for(who, Verb::ListTasks, only);
@@ -154,6 +158,34 @@ impl v1::operator_server::Operator for Operator {
         let who = caller(&request)?.principal()?.clone();
         let events = watch::watch(self.handle.watch()?, who.clone());
         Ok(Response::new(self.known.while_valid(who, events)))
+    }
+
+    async fn why(&self, request: Request<v1::WhyRequest>) -> Result<Response<v1::WhyResponse>, Status> {
+        let caller = caller(&request)?;
+        let framework = FrameworkId(request.get_ref().framework);
+        caller.about(framework);
+        let who = caller.principal()?.clone();
+        let why = self.whys.ask(who, framework).await?;
+        let unknown = || Status::not_found(format!("there is no {framework}"));
+        Ok(Response::new(why.ok_or_else(unknown)?.into()))
+    }
+
+    async fn set_weight(
+        &self,
+        request: Request<v1::SetWeightRequest>,
+    ) -> Result<Response<v1::SetWeightResponse>, Status> {
+        let caller = caller(&request)?;
+        let v1::SetWeightRequest { role, weight: wanted, request } = request.into_inner();
+        self.decide(&caller, &request, OperatorCommand::SetWeight { role, weight: weight(wanted)? }).await?;
+        Ok(Response::new(v1::SetWeightResponse {}))
+    }
+
+    async fn set_quota(&self, request: Request<v1::SetQuotaRequest>) -> Result<Response<v1::SetQuotaResponse>, Status> {
+        let caller = caller(&request)?;
+        let v1::SetQuotaRequest { role, quota, force, request } = request.into_inner();
+        let quota = quota.map(Quota::try_from).transpose()?;
+        self.decide(&caller, &request, OperatorCommand::SetQuota { role, quota, force }).await?;
+        Ok(Response::new(v1::SetQuotaResponse {}))
     }
 
     async fn kill_task(&self, request: Request<v1::KillTaskRequest>) -> Result<Response<v1::KillTaskResponse>, Status> {
@@ -208,7 +240,7 @@ impl v1::operator_server::Operator for Operator {
         &self,
         request: Request<v1::ListTokensRequest>,
     ) -> Result<Response<Self::ListTokensStream>, Status> {
-        let page = |cluster: &Cluster, _: &Principal, after| {
+        let page = |cluster: &Cluster, _, _: &Principal, after| {
             let (mut page, next) = cluster.tokens_page(after, PAGE);
             page.retain(is_live);
             (page, next)
@@ -271,7 +303,7 @@ impl v1::operator_server::Operator for Operator {
 impl Operator {
     /// The session of the agent that has or had the task, if that is one whose output may be read.
     async fn agent_of(&self, task: TaskId, who: Principal) -> Result<SessionId, Status> {
-        let find = move |cluster: &Cluster| {
+        let find = move |cluster: &Cluster, _| {
             let agent = cluster.task_for(&who, Verb::ReadLog, task).map(|task| task.agent);
             agent.map(|agent| (agent, cluster.session_of_agent(agent)))
         };

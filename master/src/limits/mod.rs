@@ -148,7 +148,8 @@ fn held_by(verb: Verb) -> Option<Limit> {
         | Verb::ListOffers
         | Verb::ListTasks
         | Verb::ListTokens
-        | Verb::ListLimits => Some(Limit::Lists),
+        | Verb::ListLimits
+        | Verb::Why => Some(Limit::Lists),
         Verb::ReadLog => Some(Limit::LogReads),
         Verb::Upload | Verb::Download => Some(Limit::Transfers),
         _ => None,

@@ -3,10 +3,12 @@
 //! Rows are protobuf messages, so that a later version can add to them. What a peer said of itself is kept in
 //! the words of the wire, which are bound to stay readable.
 
+use std::num::NonZeroU32;
+
 use haggle_core::access::{Enrolment, Principal, Roles, TokenId, TokenKind, TokenRecord};
 use haggle_core::cluster::{AgentRecord, FrameworkRecord};
-use haggle_core::{AgentKey, Now};
-use haggle_proto::convert::{Malformed, digest};
+use haggle_core::{AgentKey, Now, RoleRecord};
+use haggle_proto::convert::{Malformed, digest, weight};
 use haggle_proto::v1;
 use haggle_proto::v1::PrincipalKind;
 use prost::Message;
@@ -85,6 +87,15 @@ pub(super) struct TokenRow {
     authority: Vec<u8>,
 }
 
+/// What an operator has decided of a role.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct RoleRow {
+    #[prost(uint32, optional, tag = "1")]
+    weight: Option<u32>,
+    #[prost(message, optional, tag = "2")]
+    quota: Option<v1::Quota>,
+}
+
 pub(super) fn write_agent(agent: &AgentRecord) -> Vec<u8> {
     let AgentRecord { info, key, unreachable_since, certified } = agent.clone();
     let key = if key == AgentKey::default() { Vec::new() } else { key.0.to_be_bytes().to_vec() };
@@ -126,6 +137,16 @@ pub(super) fn read_enrolment(row: &[u8]) -> Result<Enrolment, BadRow> {
     let EnrolmentRow { until, token, key } = EnrolmentRow::decode(row)?;
     let by = token.map(|token| Ok::<_, BadRow>((TokenId(token), digest(&key)?))).transpose()?;
     Ok(Enrolment { until: Now::from_nanos(until), by })
+}
+
+pub(super) fn write_role(role: &RoleRecord) -> Vec<u8> {
+    let RoleRecord { weight, quota } = role.clone();
+    RoleRow { weight: weight.map(NonZeroU32::get), quota: quota.map(Into::into) }.encode_to_vec()
+}
+
+pub(super) fn read_role(row: &[u8]) -> Result<RoleRecord, BadRow> {
+    let row = RoleRow::decode(row)?;
+    Ok(RoleRecord { weight: weight(row.weight)?, quota: row.quota.map(TryInto::try_into).transpose()? })
 }
 
 pub(super) fn write_token(token: &TokenRecord) -> Vec<u8> {

@@ -4,4 +4,5 @@ mod peers;
 
 mod access;
 mod limits;
+mod roles;
 mod services;

@@ -120,6 +120,9 @@ impl From<FrameworkCommand> for Call {
                 Call::Decline(v1::Decline { offers: ids(offers), refuse_ms: Some(millis(refuse)) })
             }
             FrameworkCommand::Revive => Call::Revive(v1::Revive {}),
+            FrameworkCommand::Demand(wants) => {
+                Call::Demand(v1::Demand { wants: wants.into_iter().map(Into::into).collect() })
+            }
             FrameworkCommand::Suppress => Call::Suppress(v1::Suppress {}),
             FrameworkCommand::Kill(task) => Call::Kill(task.into()),
             FrameworkCommand::Acknowledge(updates) => {
@@ -157,6 +160,9 @@ impl TryFrom<Call> for FrameworkCommand {
                 refuse: decline.refuse_ms.map_or(DEFAULT_REFUSE, Duration::from_millis),
             },
             Call::Revive(_) => Self::Revive,
+            Call::Demand(demand) => {
+                Self::Demand(demand.wants.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?)
+            }
             Call::Suppress(_) => Self::Suppress,
             Call::Kill(task) => Self::Kill(task.into()),
             Call::Acknowledge(acknowledge) => Self::Acknowledge(

@@ -5,14 +5,18 @@
 
 mod access;
 mod agent;
+mod demand;
 mod framework;
 mod grants;
 mod operator;
+mod quota;
 mod resources;
 mod status;
 mod task;
+mod why;
 
 pub use access::{token_id, token_kind};
+pub use quota::weight;
 
 use haggle_core::{AgentId, ClusterId, Digest, FrameworkId, Member, RequestId};
 

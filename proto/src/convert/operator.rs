@@ -1,17 +1,20 @@
 //! For people and their tools.
 
+use std::time::Duration;
+
 use haggle_core::cluster::{AgentView, Announcement, FrameworkView, OfferView, RoleView, TaskView};
 use haggle_core::{AgentId, FrameworkId, OfferId};
 
+use super::task::millis;
 use super::{Malformed, required};
 use crate::v1;
 use crate::v1::watch_event::Event;
 
-fn count(number: usize) -> u64 {
+pub(super) fn count(number: usize) -> u64 {
     u64::try_from(number).unwrap_or(u64::MAX)
 }
 
-fn size(number: u64) -> usize {
+pub(super) fn size(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
@@ -81,8 +84,12 @@ impl From<RoleView> for v1::Role {
             name: role.name,
             weight: role.weight,
             frameworks: count(role.frameworks),
-            allocated: Some(role.allocated.into()),
             share: role.share.as_f64(),
+            used: Some(role.used.into()),
+            offered: Some(role.offered.into()),
+            waiting: count(role.waiting),
+            fair_share: role.fair_share.as_f64(),
+            quota: role.quota.map(Into::into),
         }
     }
 }
@@ -94,6 +101,7 @@ impl From<OfferView> for v1::OpenOffer {
             framework: offer.framework.0,
             agent: offer.agent.0,
             resources: Some(offer.resources.into()),
+            age_ms: millis(offer.age),
         }
     }
 }
@@ -107,6 +115,7 @@ impl TryFrom<v1::OpenOffer> for OfferView {
             framework: FrameworkId(wire.framework),
             agent: AgentId(wire.agent),
             resources: required(wire.resources, "resources of an offer")?.try_into()?,
+            age: Duration::from_millis(wire.age_ms),
         })
     }
 }

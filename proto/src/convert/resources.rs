@@ -39,7 +39,7 @@ impl TryFrom<v1::Resources> for Resources {
 /// No amount on the wire is above this, so that sums and products of amounts stay exact.
 const AMOUNT_MAX: u64 = 1 << 53;
 
-fn amount(field: &'static str, value: u64) -> Result<u64, Malformed> {
+pub(super) fn amount(field: &'static str, value: u64) -> Result<u64, Malformed> {
     if value > AMOUNT_MAX {
         return Err(Malformed::Invalid { field, got: value.to_string(), wanted: "at most 2^53" });
     }

@@ -1,11 +1,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use haggle_core::allocator::{Hindrance, Obstacle};
 use haggle_core::cluster::{
     Acknowledgement, AgentCommand, AgentIdentity, AgentOrder, FrameworkCall, FrameworkCommand, FrameworkEvent,
-    FrameworkInfo, HeldTask, Question, Rejection,
+    FrameworkInfo, HeldTask, OfferView, Question, Rejection, RoleView, Why,
 };
-use haggle_core::resources::{PortRange, Ports};
+use haggle_core::resources::{PortRange, Ports, Share};
 use haggle_core::*;
 
 use super::Malformed;
@@ -49,6 +50,29 @@ fn spec() -> TaskSpec {
     }
 }
 
+fn constraint(attribute: &str, test: Test) -> Constraint {
+    Constraint { attribute: attribute.into(), test }
+}
+
+fn wants() -> Vec<Want> {
+    let constraints = vec![
+        constraint("gpu", Test::Exists),
+        constraint("spot", Test::NotExists),
+        constraint("os", Test::Equals("linux".into())),
+        constraint(Constraint::HOSTNAME, Test::NotEquals("a".into())),
+    ];
+    vec![Want { resources: resources(), constraints, waiting: 3, spare: 1 }]
+}
+
+fn ceiling() -> Ceiling {
+    Ceiling {
+        cpus: Some(MilliCpu::ZERO),
+        mem: None,
+        disk: Some(Bytes::new(7)),
+        scalars: [("licence".into(), 1500)].into(),
+    }
+}
+
 fn status(state: TaskState, reason: Option<Reason>, source: Source) -> TaskStatus {
     TaskStatus {
         reason,
@@ -81,6 +105,8 @@ fn everything_a_framework_says_survives_the_wire() {
         FrameworkCommand::Decline { offers, refuse: Duration::from_secs(5) },
         FrameworkCommand::Revive,
         FrameworkCommand::Suppress,
+        FrameworkCommand::Demand(wants()),
+        FrameworkCommand::Demand(Vec::new()),
         FrameworkCommand::Kill(TASK),
         FrameworkCommand::Acknowledge(vec![Acknowledgement {
             task: TASK,
@@ -194,4 +220,114 @@ fn a_framework_without_a_role_is_in_the_default_role() {
 
     assert_eq!(info.role, FrameworkInfo::DEFAULT_ROLE);
     assert_eq!(info.failover_timeout, Duration::from_secs(60));
+}
+
+#[test]
+fn an_answer_to_why_survives_the_wire() {
+    let obstacles = [
+        Obstacle::NotConnected,
+        Obstacle::Suppressed,
+        Obstacle::WantsNothing,
+        Obstacle::NoAgent,
+        Obstacle::AtLimit { role: "eng".into(), limit: ceiling(), has: resources() },
+        Obstacle::KeptForOthers { kept: resources() },
+        Obstacle::Constraint(constraint("os", Test::Equals("linux".into()))),
+        Obstacle::TooLarge { largest: resources() },
+        Obstacle::InUse { free: resources() },
+        Obstacle::Offered { to: FrameworkId(9), age: Duration::from_secs(3) },
+        Obstacle::Refused { lasts: Duration::from_secs(4) },
+    ];
+    let hindrances = obstacles.map(|obstacle| Hindrance { obstacle, want: Some(resources()), agents: 2 });
+    let why = Why {
+        framework: FrameworkId(3),
+        name: "f".into(),
+        role: "eng/batch".into(),
+        waits_for: Some(Duration::from_secs(12)),
+        offers: 1,
+        rank: Some(2),
+        ranked: 5,
+        hindrances: hindrances.into(),
+    };
+    let content = Why { waits_for: None, rank: None, hindrances: Vec::new(), ..why.clone() };
+
+    for told in [why, content] {
+        assert_eq!(Why::try_from(v1::WhyResponse::from(told.clone())), Ok(told));
+    }
+}
+
+#[test]
+fn a_hindrance_without_an_obstacle_is_malformed() {
+    let wire = v1::WhyResponse { hindrances: vec![v1::Hindrance::default()], ..Default::default() };
+
+    assert_eq!(Why::try_from(wire), Err(Malformed::Missing("obstacle of a hindrance")));
+}
+
+#[test]
+fn a_want_without_resources_or_with_half_a_constraint_is_malformed() {
+    let wire = || v1::Want::from(wants().remove(0));
+    let without = v1::Want { resources: None, ..wire() };
+    let half = v1::Constraint { attribute: "os".into(), test: None };
+
+    assert_eq!(Want::try_from(without), Err(Malformed::Missing("resources of a want")));
+    let half = v1::Want { constraints: vec![half], ..wire() };
+    assert_eq!(Want::try_from(half), Err(Malformed::Missing("test of a constraint")));
+}
+
+#[test]
+fn a_quota_survives_the_wire_and_what_is_absent_is_no_bound() {
+    let quota = Quota { guarantee: resources(), limit: ceiling() };
+
+    assert_eq!(Quota::try_from(v1::Quota::from(quota.clone())), Ok(quota));
+    assert_eq!(Quota::try_from(v1::Quota::default()), Ok(Quota::default()));
+}
+
+#[test]
+fn a_limit_beyond_exact_arithmetic_is_malformed() {
+    let limit = v1::Ceiling { milli_cpus: Some(u64::MAX), ..Default::default() };
+
+    let refused = Quota::try_from(v1::Quota { limit: Some(limit), guarantee: None }).unwrap_err();
+
+    assert_eq!(refused.to_string(), format!("milli_cpus of a limit is {}, must be at most 2^53", u64::MAX));
+}
+
+#[test]
+fn a_weight_of_nothing_is_malformed() {
+    assert_eq!(super::weight(None), Ok(None));
+    assert_eq!(super::weight(Some(3)).map(|weight| weight.map(u32::from)), Ok(Some(3)));
+    assert_eq!(super::weight(Some(0)).unwrap_err().to_string(), "weight is 0, must be 1 or more");
+}
+
+#[test]
+fn an_open_offer_tells_its_age() {
+    let offer = OfferView {
+        id: OfferId(1),
+        framework: FrameworkId(2),
+        agent: AgentId(3),
+        resources: resources(),
+        age: Duration::from_millis(1500),
+    };
+
+    assert_eq!(OfferView::try_from(v1::OpenOffer::from(offer.clone())), Ok(offer));
+}
+
+#[test]
+fn a_role_tells_what_it_has_beside_what_it_should_have() {
+    let quota = Quota { guarantee: resources(), limit: ceiling() };
+    let role = RoleView {
+        name: "eng/batch".into(),
+        weight: 2,
+        frameworks: 3,
+        waiting: 1,
+        used: resources(),
+        offered: Resources::default(),
+        share: Share::new(1, 4),
+        fair_share: Share::new(1, 2),
+        quota: Some(quota.clone()),
+    };
+
+    let wire = v1::Role::from(role);
+
+    assert_eq!((wire.share, wire.fair_share, wire.waiting), (0.25, 0.5, 1));
+    assert_eq!((wire.used, wire.offered), (Some(resources().into()), Some(Resources::default().into())));
+    assert_eq!(wire.quota.map(Quota::try_from), Some(Ok(quota)));
 }

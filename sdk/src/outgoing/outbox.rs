@@ -26,9 +26,11 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
-    /// Begins the next session, whose first message is `opening`.
-    pub(crate) fn begin(queue: &Arc<Queue>, opening: Vec<FrameworkCommand>) -> Self {
-        Self { queue: Arc::clone(queue), session: queue.begin(), opening, torn_down: false }
+    /// Begins the next session, whose first message is `opening` and which offers are wanted.
+    pub(crate) fn begin(queue: &Arc<Queue>, mut opening: Vec<FrameworkCommand>) -> Self {
+        let (session, wish) = queue.begin();
+        opening.extend(wish);
+        Self { queue: Arc::clone(queue), session, opening, torn_down: false }
     }
 }
 

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use haggle_core::cluster::{Acknowledgement, FrameworkCall, FrameworkCommand, Question};
 use haggle_core::{
-    AgentId, ClusterId, Digest, Epoch, FrameworkId, Member, OfferId, Resources, Sharing, TaskId, TaskSpec, UpdateId,
+    AgentId, Bytes, ClusterId, Constraint, Digest, Epoch, FrameworkId, Member, MilliCpu, OfferId, Resources, Sharing,
+    TaskId, TaskSpec, Test, UpdateId, Want,
 };
 
 use super::*;
@@ -43,6 +44,11 @@ fn accept(number: u64) -> FrameworkCommand {
         grants: Default::default(),
     };
     FrameworkCommand::Accept { offers: vec![OfferId(number)], tasks: vec![Arc::new(spec)], refuse: Duration::ZERO }
+}
+
+fn demand(waiting: u32) -> FrameworkCommand {
+    let resources = Resources::new(MilliCpu::from_cores(1), Bytes::ZERO, Bytes::ZERO);
+    FrameworkCommand::Demand(vec![Want { resources, constraints: Vec::new(), waiting, spare: 0 }])
 }
 
 fn decline() -> FrameworkCommand {
@@ -131,7 +137,7 @@ fn what_was_sent_again_in_part_is_sent_once_more_in_order() {
     let queue = queue();
     said(&queue, (1..=600).map(kill));
     sent(&queue);
-    let second = queue.begin();
+    let (second, _) = queue.begin();
     queue.admit(MEMBER, Epoch(1), 0).unwrap();
     assert!(queue.take(second).len() < 600);
 
@@ -165,17 +171,43 @@ fn what_waits_outlives_the_master_unless_it_is_about_its_offers() {
 }
 
 #[test]
-fn whether_offers_are_wanted_is_said_again_on_each_session() {
+fn of_what_is_said_of_offers_the_last_counts_and_is_said_again_on_each_session() {
+    let queue = Queue::wanting(demand(3));
+    assert_eq!(queue.begin().1, Some(demand(3)));
+    queue.admit(MEMBER, Epoch(1), 0).unwrap();
+    assert_eq!(sent(&queue), []);
+
+    said(&queue, [demand(2), accept(1), demand(1)]);
+    assert_eq!(sent(&queue), [(1, accept(1)), (2, demand(1))]);
+    said(&queue, [demand(5), FrameworkCommand::Suppress]);
+    assert_eq!(sent(&queue), [(3, FrameworkCommand::Suppress)]);
+
+    assert_eq!(queue.begin().1, Some(FrameworkCommand::Suppress));
+    queue.admit(MEMBER, Epoch(2), 0).unwrap();
+    assert_eq!(sent(&queue), []);
+}
+
+#[test]
+fn what_is_said_of_offers_after_a_session_was_opened_is_said_on_it_once() {
     let queue = queue();
     said(&queue, [FrameworkCommand::Suppress]);
     sent(&queue);
+    assert_eq!(queue.begin().1, Some(FrameworkCommand::Suppress));
 
-    admitted(&queue, 1, 1);
-    assert_eq!(sent(&queue), [(2, FrameworkCommand::Suppress)]);
+    said(&queue, [FrameworkCommand::Revive, demand(2)]);
+    queue.admit(MEMBER, Epoch(1), 1).unwrap();
 
-    said(&queue, [FrameworkCommand::Revive]);
-    admitted(&queue, 1, 2);
-    assert_eq!(sent(&queue), [(3, FrameworkCommand::Revive)]);
+    assert_eq!(sent(&queue), [(2, demand(2))]);
+}
+
+#[test]
+fn a_demand_counts_by_its_size() {
+    let constraints = vec![Constraint { attribute: "a".repeat(200), test: Test::Equals("b".repeat(200)) }; 16];
+    let FrameworkCommand::Demand(mut wants) = demand(1) else { unreachable!() };
+    wants[0].constraints = constraints;
+    let demand = FrameworkCommand::Demand(wants);
+
+    assert!((6_400..7_000).contains(&command_size(&demand)), "{}", command_size(&demand));
 }
 
 #[test]
@@ -196,7 +228,7 @@ fn what_waits_while_the_master_is_away_is_bounded_by_the_tasks() {
 
     for _ in 0..100 {
         said(&queue, (1..=20).flat_map(|number| [kill(number), ask(number), FrameworkCommand::Suppress]));
-        said(&queue, [decline(), FrameworkCommand::Reconcile(Vec::new())]);
+        said(&queue, [decline(), demand(1), FrameworkCommand::Reconcile(Vec::new())]);
     }
 
     // The kills, the question for all, and the one for each in one piece.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, OptionFuture};
 use haggle_core::cluster::{AgentView, FrameworkInfo};
-use haggle_core::{FrameworkId, Now};
+use haggle_core::{FrameworkId, Now, Want};
 use tokio::time::{Instant, sleep_until};
 
 use super::RunError;
@@ -35,9 +35,10 @@ impl Driver {
         info: FrameworkInfo,
         agents: Vec<AgentView>,
         policy: Policy,
+        wants: Vec<Want>,
     ) -> Result<Self, RunError> {
-        let (framework, events) = Framework::connect(client, info).await?;
-        let state = RunnerState::new(framework.id(), agents, policy);
+        let (framework, events) = Framework::connect_wanting(client, info, wants.clone()).await?;
+        let state = RunnerState::new(framework.id(), agents, policy, wants);
         Ok(Self { client: client.clone(), framework, events, state, started: Instant::now(), survey: None })
     }
 

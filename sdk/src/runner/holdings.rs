@@ -1,14 +1,10 @@
 //! The offers that a runner has in hand.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
-use haggle_core::{AgentId, Now, Offer, OfferId, Resources};
+use haggle_core::{AgentId, Offer, OfferId, Resources};
 
-use super::pack::{Line, Room};
-
-/// How long an offer is kept that is too small for every waiting task, in case more of the same agent comes.
-pub(super) const HOPE: Duration = Duration::from_secs(1);
+use super::pack::Room;
 
 /// What one agent offers, all its open offers together.
 #[derive(Debug)]
@@ -16,7 +12,6 @@ pub(super) struct Hold {
     pub(super) agent_name: String,
     offers: Vec<(OfferId, Resources)>,
     free: Resources,
-    useless_since: Option<Now>,
 }
 
 /// The open offers, by agent.
@@ -39,7 +34,6 @@ impl Holdings {
             agent_name: offer.agent_name,
             offers: Vec::new(),
             free: Resources::default(),
-            useless_since: None,
         });
         hold.free.give(&offer.resources);
         hold.offers.push((offer.id, offer.resources));
@@ -71,40 +65,18 @@ impl Holdings {
         Some((hold, offers))
     }
 
-    /// Takes everything out of hand.
-    pub(super) fn take_all(&mut self) -> Vec<OfferId> {
-        self.agents.clear();
-        std::mem::take(&mut self.homes).into_keys().collect()
-    }
-
     pub(super) fn rooms(&self) -> Vec<Room> {
         self.agents.iter().map(|(&agent, hold)| Room::new(agent, hold.free.clone())).collect()
     }
 
-    /// The agent with the most processor time in hand.
-    pub(super) fn largest(&self) -> Option<(&str, &Resources)> {
-        self.agents
-            .values()
-            .max_by_key(|hold| (hold.free.cpus, hold.free.mem))
-            .map(|hold| (hold.agent_name.as_str(), &hold.free))
-    }
-
-    /// Takes out of hand what has been too small for everybody in the line for too long.
-    pub(super) fn take_hopeless(&mut self, now: Now, line: &Line) -> Vec<OfferId> {
-        let mut hopeless = Vec::new();
-        for (&agent, hold) in &mut self.agents {
-            if line.is_empty() || line.wants_any_of(&hold.free) {
-                hold.useless_since = None;
-            } else if now >= *hold.useless_since.get_or_insert(now) + HOPE {
-                hopeless.push(agent);
-            }
-        }
-        hopeless.into_iter().filter_map(|agent| self.take(agent)).flat_map(|(_, offers)| offers).collect()
-    }
-
-    /// When [`Self::take_hopeless`] has something to do next.
-    pub(super) fn next_deadline(&self) -> Option<Now> {
-        self.agents.values().filter_map(|hold| hold.useless_since).min().map(|since| since + HOPE)
+    /// Takes out of hand what goes beyond `room` in all.
+    pub(super) fn take_beyond(&mut self, room: &Resources) -> Vec<OfferId> {
+        let mut left = room.clone();
+        let offers = self.agents.values().flat_map(|hold| &hold.offers);
+        let beyond = offers.filter(|(_, resources)| left.take(resources).is_err()).map(|&(id, _)| id);
+        let beyond: Vec<OfferId> = beyond.collect();
+        self.remove(&beyond);
+        beyond
     }
 }
 
@@ -142,7 +114,6 @@ mod tests {
         let rooms: Vec<_> = holdings.rooms().into_iter().map(|room| (room.agent.0, room.free)).collect();
 
         assert_eq!(rooms, [(1, cpus(1000)), (2, cpus(250))]);
-        assert_eq!(holdings.largest(), Some(("a1", &cpus(1000))));
     }
 
     #[test]
@@ -157,28 +128,12 @@ mod tests {
     }
 
     #[test]
-    fn an_offer_that_nobody_can_use_is_given_up_after_a_while() {
-        let mut holdings = held(&[offer(1, 1, 500)]);
-        let mut line = Line::default();
-        line.push(0, &cpus(1000), 0);
-        let start = Now::from_millis(1);
+    fn what_goes_beyond_the_room_that_is_kept_is_taken_out_of_hand() {
+        let mut holdings = held(&[offer(1, 1, 500), offer(2, 1, 2000), offer(3, 2, 500), offer(4, 2, 500)]);
 
-        assert!(holdings.take_hopeless(start, &line).is_empty());
-        assert_eq!(holdings.next_deadline(), Some(start + HOPE));
-        assert_eq!(holdings.take_hopeless(start + HOPE, &line), [OfferId(1)]);
+        assert_eq!(holdings.take_beyond(&cpus(1000)), [OfferId(2), OfferId(4)]);
+        assert_eq!(holdings.take_beyond(&cpus(1000)), []);
+        assert_eq!(holdings.take_beyond(&Resources::default()), [OfferId(1), OfferId(3)]);
         assert!(holdings.is_empty());
-    }
-
-    #[test]
-    fn hope_begins_anew_once_the_offers_are_large_enough() {
-        let mut holdings = held(&[offer(1, 1, 500)]);
-        let mut line = Line::default();
-        line.push(0, &cpus(1000), 0);
-        assert!(holdings.take_hopeless(Now::ZERO, &line).is_empty());
-
-        holdings.add(offer(2, 1, 500));
-
-        assert!(holdings.take_hopeless(Now::ZERO + HOPE, &line).is_empty());
-        assert_eq!(holdings.next_deadline(), None);
     }
 }

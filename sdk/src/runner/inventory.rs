@@ -17,10 +17,17 @@ pub struct TooBig {
     pub has: Resources,
 }
 
-/// The sizes of the agents, as last heard.
+/// The sizes of the agents, and what is free there, as last heard.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Inventory {
-    agents: Vec<(String, Resources)>,
+    agents: Vec<Entry>,
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    name: String,
+    has: Resources,
+    free: Resources,
 }
 
 /// What an inventory says of a wish.
@@ -37,26 +44,37 @@ pub(super) enum Fit {
 impl Inventory {
     /// Agents that leave take no more tasks, and do not count.
     pub(super) fn new(agents: Vec<AgentView>) -> Self {
-        let staying = agents.into_iter().filter(|agent| !agent.draining);
-        Self { agents: staying.map(|agent| (agent.info.name, agent.info.resources)).collect() }
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.agents.is_empty()
+        let entry = |AgentView { info, used, offered, .. }| {
+            let mut free = info.resources.clone();
+            free.take_up_to(&used);
+            free.take_up_to(&offered);
+            Entry { name: info.name, has: info.resources, free }
+        };
+        Self { agents: agents.into_iter().filter(|agent| !agent.draining).map(entry).collect() }
     }
 
     pub(super) fn fit(&self, wants: &Resources) -> Fit {
-        if self.agents.iter().any(|(_, has)| has.fits(wants).is_ok()) {
+        let agents = || self.agents.iter();
+        if agents().any(|agent| agent.has.contains(wants)) {
             return Fit::Fits;
         }
-        let closest = if self.agents.iter().all(|(_, has)| has.cpus < wants.cpus) {
-            self.agents.iter().max_by_key(|(_, has)| (has.cpus, has.mem, has.disk))
-        } else if self.agents.iter().all(|(_, has)| has.mem < wants.mem) {
-            self.agents.iter().max_by_key(|(_, has)| (has.mem, has.cpus, has.disk))
+        let closest = if agents().all(|agent| agent.has.cpus < wants.cpus) {
+            agents().max_by_key(|agent| (agent.has.cpus, agent.has.mem, agent.has.disk))
+        } else if agents().all(|agent| agent.has.mem < wants.mem) {
+            agents().max_by_key(|agent| (agent.has.mem, agent.has.cpus, agent.has.disk))
         } else {
-            self.agents.iter().max_by_key(|(_, has)| (has.disk, has.cpus, has.mem))
+            agents().max_by_key(|agent| (agent.has.disk, agent.has.cpus, agent.has.mem))
         };
-        closest.map_or(Fit::NobodyKnown, |(name, has)| Fit::TooBig { agent_name: name.clone(), has: has.clone() })
+        closest.map_or(Fit::NobodyKnown, |agent| Fit::TooBig { agent_name: agent.name.clone(), has: agent.has.clone() })
+    }
+
+    /// The agent with the most of it free that could run a task which wants this, and what is free there, if anything is.
+    pub(super) fn most_free(&self, wants: &Resources) -> Option<(&str, &Resources)> {
+        let large = self.agents.iter().filter(|agent| agent.has.contains(wants));
+        large
+            .max_by_key(|agent| (agent.free.contains(wants), agent.free.cpus, agent.free.mem, agent.free.disk))
+            .filter(|agent| !agent.free.is_empty())
+            .map(|agent| (agent.name.as_str(), &agent.free))
     }
 }
 
@@ -100,6 +118,17 @@ mod tests {
         let fit = inventory.fit(&resources(1, 1024));
 
         assert_eq!(fit, Fit::TooBig { agent_name: "memory".to_owned(), has: resources(1, 512) });
+    }
+
+    #[test]
+    fn what_is_used_or_offered_is_not_free() {
+        let busy = AgentView { used: resources(2, 16), offered: resources(1, 16), ..agent("busy", resources(4, 64)) };
+        let full = AgentView { used: resources(8, 64), ..agent("full", resources(8, 64)) };
+        let inventory = Inventory::new(vec![busy, full, agent("small", resources(2, 64))]);
+
+        assert_eq!(inventory.most_free(&resources(4, 1)), Some(("busy", &resources(1, 32))));
+        assert_eq!(inventory.most_free(&resources(1, 1)), Some(("small", &resources(2, 64))));
+        assert_eq!(inventory.most_free(&resources(8, 1)), None);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! One level above [`Framework`](crate::Framework): hand over tasks, and have them driven to their end.
 
+mod demand;
 mod driver;
 mod holdings;
 mod inventory;
@@ -8,6 +9,7 @@ mod progress;
 mod reconcile;
 mod retry;
 mod session;
+mod spare;
 mod stall;
 pub(crate) mod state;
 
@@ -17,7 +19,7 @@ use std::time::Duration;
 
 use futures_util::future::OptionFuture;
 use haggle_core::cluster::{AgentView, FrameworkInfo};
-use haggle_core::{FrameworkId, TaskState};
+use haggle_core::{FrameworkId, TaskState, Want};
 use tokio::time::{Instant, sleep_until};
 
 pub use inventory::TooBig;
@@ -34,7 +36,7 @@ use state::{News, Policy};
 /// How long tasks have to end after they were cancelled. A kill takes an agent 100 ms.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// How long a session keeps offers in hand while nobody submits. As long as the master lets an offer stand.
+/// How long a session keeps room for more tasks like its last ones. As long as the master lets an offer stand.
 const LINGER: Duration = Duration::from_secs(5);
 
 /// How long a task is waited for whose agent is silent. A machine that restarts and an agent that is upgraded are back
@@ -97,8 +99,8 @@ impl Outcome {
     }
 }
 
-/// Drives tasks to their end: fits as many as it can into each offer, launches those again that were lost or
-/// failed, and bothers the master with no offer it has no use for.
+/// Drives tasks to their end: says how much room they need, fits as many as it can into each offer, and launches those
+/// again that were lost or failed.
 #[derive(Clone, Debug)]
 pub struct Runner {
     client: Client,
@@ -151,8 +153,9 @@ impl Runner {
         self
     }
 
-    /// How long a [`Session`] keeps offers in hand while it has nothing to launch; 5 s unless told. Others do
-    /// not get them meanwhile, but the next task starts without waiting for one.
+    /// How long after its last launch a [`Session`] keeps offers in hand for more tasks like the last ones, so that the next
+    /// one starts without waiting for an offer; 5 s unless told, none when zero. It keeps room for as many of a kind as
+    /// ran at once in the last second or two, and the master takes that back as soon as somebody else waits for it.
     #[must_use]
     pub fn linger(mut self, linger: Duration) -> Self {
         self.policy.linger = linger;
@@ -206,7 +209,8 @@ impl Runner {
         for task in &tasks {
             refuse_too_big(&inventory, task)?;
         }
-        let mut driver = self.join(agents, Policy { linger: Duration::ZERO, ..self.policy }).await?;
+        let policy = Policy { linger: Duration::ZERO, ..self.policy };
+        let mut driver = self.join(agents, policy, demand::opening(&tasks)).await?;
         let count = tasks.len();
         for (index, task) in tasks.into_iter().enumerate() {
             let told = |task: Task| task.env(INDEX_VARIABLE, index.to_string()).env(COUNT_VARIABLE, count.to_string());
@@ -268,12 +272,12 @@ impl Runner {
     /// As [`Self::start`].
     pub async fn start_with(self, on_progress: impl FnMut(&Progress) + Send + 'static) -> Result<Session, RunError> {
         let agents = self.client.agents().await?;
-        let driver = self.join(agents, self.policy).await?;
+        let driver = self.join(agents, self.policy, Vec::new()).await?;
         Ok(Session::serve(driver, self.grace, on_progress))
     }
 
-    async fn join(&self, agents: Vec<AgentView>, policy: Policy) -> Result<Driver, RunError> {
-        Driver::join(&self.client, self.info.clone(), agents, policy).await
+    async fn join(&self, agents: Vec<AgentView>, policy: Policy, wants: Vec<Want>) -> Result<Driver, RunError> {
+        Driver::join(&self.client, self.info.clone(), agents, policy, wants).await
     }
 }
 

@@ -70,20 +70,14 @@ impl Line {
         self.len == 0
     }
 
-    /// Joins the end of the line; whether nobody there had the same wish.
-    pub(super) fn push(&mut self, index: u64, wants: &Resources, size: usize) -> bool {
+    /// Joins the end of the line.
+    pub(super) fn push(&mut self, index: u64, wants: &Resources, size: usize) {
         let waiter = Waiter { ticket: self.next, index, size };
         self.next += 1;
         self.len += 1;
         match self.wishes.iter_mut().find(|wish| wish.wants == *wants) {
-            Some(wish) => {
-                wish.waiters.push_back(waiter);
-                false
-            }
-            None => {
-                self.wishes.push(Wish { wants: wants.clone(), waiters: VecDeque::from([waiter]) });
-                true
-            }
+            Some(wish) => wish.waiters.push_back(waiter),
+            None => self.wishes.push(Wish { wants: wants.clone(), waiters: VecDeque::from([waiter]) }),
         }
     }
 
@@ -100,22 +94,27 @@ impl Line {
 
     /// Everybody leaves; who did.
     pub(super) fn clear(&mut self) -> Vec<u64> {
-        self.len = 0;
-        self.wishes.drain(..).flat_map(|wish| wish.waiters).map(|waiter| waiter.index).collect()
+        self.take_where(|_| true)
     }
 
-    /// Who has waited longest, and for what.
-    pub(super) fn first(&self) -> Option<(u64, &Resources)> {
-        self.wishes
-            .iter()
-            .filter_map(|wish| Some((wish.waiters.front()?, &wish.wants)))
-            .min_by_key(|(waiter, _)| waiter.ticket)
-            .map(|(waiter, wants)| (waiter.index, wants))
+    /// Everybody leaves who wants something of this kind; who did, in the order of the line.
+    pub(super) fn take_where(&mut self, is_wanted: impl Fn(&Resources) -> bool) -> Vec<u64> {
+        let leaving = self.wishes.extract_if(.., |wish| is_wanted(&wish.wants));
+        let mut waiters: Vec<Waiter> = leaving.flat_map(|wish| wish.waiters).collect();
+        waiters.sort_unstable_by_key(|waiter| waiter.ticket);
+        self.len -= waiters.len();
+        waiters.into_iter().map(|waiter| waiter.index).collect()
     }
 
-    /// Whether anybody would take something of this.
-    pub(super) fn wants_any_of(&self, free: &Resources) -> bool {
-        self.wishes.iter().any(|wish| free.fits(&wish.wants).is_ok())
+    /// What is waited for, and by how many.
+    pub(super) fn kinds(&self) -> impl Iterator<Item = (&Resources, u32)> {
+        self.wishes.iter().map(|wish| (&wish.wants, u32::try_from(wish.waiters.len()).unwrap_or(u32::MAX)))
+    }
+
+    /// Who has waited longest.
+    pub(super) fn first(&self) -> Option<u64> {
+        let heads = self.wishes.iter().filter_map(|wish| wish.waiters.front());
+        heads.min_by_key(|waiter| waiter.ticket).map(|waiter| waiter.index)
     }
 
     /// Fills the rooms: who has waited longest first, each into the room with the most processor time left, so
@@ -180,7 +179,7 @@ mod tests {
         let taken = filled(&mut line, &[wants(2000, 192)]);
 
         assert_eq!(taken, [vec![0, 1, 2]]);
-        assert_eq!((line.len(), line.first().map(|(index, _)| index)), (2, Some(3)));
+        assert_eq!((line.len(), line.first()), (2, Some(3)));
     }
 
     #[test]
@@ -200,7 +199,7 @@ mod tests {
         let taken = filled(&mut line, &[wants(1000, 64)]);
 
         assert_eq!(taken, [vec![1, 2]]);
-        assert_eq!(line.first(), Some((0, &wants(4000, 1))));
+        assert_eq!(line.first(), Some(0));
     }
 
     #[test]
@@ -213,6 +212,16 @@ mod tests {
             large.push(index, &wants(1, 0), LAUNCH_BYTES_MAX / 2);
         }
         assert_eq!(filled(&mut large, &[wants(1000, 0)]), [vec![0, 1]]);
+    }
+
+    #[test]
+    fn who_leaves_by_kind_leaves_in_the_order_of_the_line() {
+        let mut line = line(&[wants(500, 1), wants(4000, 1), wants(250, 1), wants(500, 1)]);
+
+        assert_eq!(line.take_where(|wants| wants.cpus < MilliCpu::from_cores(4)), [0, 2, 3]);
+
+        assert_eq!(line.kinds().collect::<Vec<_>>(), [(&wants(4000, 1), 1)]);
+        assert_eq!((line.len(), line.clear(), line.len()), (1, vec![1], 0));
     }
 
     #[test]

@@ -79,14 +79,21 @@ pub enum WaitReason {
         /// What it wants.
         wants: Resources,
     },
-    /// Offers came, but too small ones.
-    OffersTooSmall {
+    /// Agents that could run it are free in part, and none is free enough.
+    TooLittleFree {
         /// What it wants.
         wants: Resources,
-        /// The agent with the most to offer.
+        /// The one of them with the most that is free.
         agent_name: String,
-        /// What that has.
-        offered: Resources,
+        /// How much that is.
+        free: Resources,
+    },
+    /// There is room for it, and the master offers none of that: its role may be at its limit, or the room be kept for others.
+    NotOffered {
+        /// What it wants.
+        wants: Resources,
+        /// An agent that has as much free.
+        agent_name: String,
     },
     /// Every agent that could run it is busy, or promised to others.
     AgentsBusy {
@@ -103,8 +110,11 @@ impl fmt::Display for WaitReason {
             Self::MasterAway => f.write_str("the connection to the master is lost"),
             Self::NoAgents => f.write_str("no agent has joined the cluster"),
             Self::NoAgentLargeEnough { wants } => write!(f, "wants {wants}, and no agent is as large as that now"),
-            Self::OffersTooSmall { wants, agent_name, offered } => {
-                write!(f, "wants {wants}, and the most that is free on one agent is {offered} on {agent_name}")
+            Self::TooLittleFree { wants, agent_name, free } => {
+                write!(f, "wants {wants}, and the most that is free on one agent is {free} on {agent_name}")
+            }
+            Self::NotOffered { wants, agent_name } => {
+                write!(f, "wants {wants}, and the master offers nothing of what is free on {agent_name}")
             }
             Self::AgentsBusy { wants, running: 0 } => {
                 write!(f, "wants {wants}, and every agent that has as much is busy with tasks of others")

@@ -27,8 +27,8 @@ enum Request {
     Kill { index: u64 },
 }
 
-/// A framework that takes one task after another, and keeps offers in hand between them so that the next task
-/// starts at once. Made by [`Runner::start`](super::Runner::start).
+/// A framework that takes one task after another, and keeps room for the next one in hand so that it starts at once, unless
+/// somebody else waits for that room. Made by [`Runner::start`](super::Runner::start).
 ///
 /// When it is dropped, its tasks are killed and its framework leaves, in the background; [`Self::close`] waits for
 /// that.

@@ -30,8 +30,6 @@ pub(super) struct Scene<'a> {
     pub(super) running: usize,
     pub(super) away: bool,
     pub(super) inventory: &'a Inventory,
-    /// The largest offer in hand, and whose.
-    pub(super) in_hand: Option<(&'a str, &'a Resources)>,
 }
 
 impl Stall {
@@ -81,9 +79,12 @@ impl Scene<'_> {
             Fit::TooBig { .. } => return WaitReason::NoAgentLargeEnough { wants },
             Fit::Fits => {}
         }
-        match self.in_hand {
-            Some((agent_name, offered)) => {
-                WaitReason::OffersTooSmall { wants, agent_name: agent_name.to_owned(), offered: offered.clone() }
+        match self.inventory.most_free(self.wants) {
+            Some((agent_name, free)) if free.contains(self.wants) => {
+                WaitReason::NotOffered { wants, agent_name: agent_name.to_owned() }
+            }
+            Some((agent_name, free)) => {
+                WaitReason::TooLittleFree { wants, agent_name: agent_name.to_owned(), free: free.clone() }
             }
             None => WaitReason::AgentsBusy { wants, running: self.running },
         }

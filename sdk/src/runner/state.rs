@@ -11,13 +11,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use haggle_core::cluster::{Acknowledgement, AgentView, FrameworkCommand};
-use haggle_core::{AgentId, FrameworkId, Now, TaskId, TaskStatus};
+use haggle_core::{AgentId, FrameworkId, Now, TaskId, TaskStatus, Want};
 
+use super::demand::Stated;
 use super::holdings::Holdings;
 use super::inventory::{Fit, Inventory, TooBig};
 use super::pack::Line;
 use super::progress::{Outcome, Progress};
 use super::reconcile::Reconciliation;
+use super::spare::Spare;
 use super::stall::{Scene, Stall};
 use crate::task::Task;
 
@@ -29,7 +31,7 @@ const SURVEY_PAUSE: Duration = Duration::from_millis(250);
 pub struct Policy {
     /// How often a task is launched again after a failure.
     pub retries: u32,
-    /// How long offers are kept with nothing to launch.
+    /// How long after the last launch room is kept for more tasks like the last ones.
     pub linger: Duration,
     /// How long a task whose agent is silent is waited for before it is launched elsewhere.
     pub unreachable_patience: Duration,
@@ -75,8 +77,8 @@ pub struct RunnerState {
     last_number: u64,
     line: Line,
     resting: BTreeSet<(Now, u64)>,
-    /// Larger than any agent that is known of; a survey will tell.
-    unvetted: BTreeSet<u64>,
+    /// Larger than any agent that is known of; a survey will tell, or an offer.
+    unvetted: Line,
     holdings: Holdings,
     inventory: Inventory,
     survey_due: Option<Now>,
@@ -85,11 +87,8 @@ pub struct RunnerState {
     stall: Stall,
     /// Whether the connection to the master is lost.
     away: bool,
-    suppressed: bool,
-    idle_since: Option<Now>,
-    /// Until when offers that were too small for the tasks of then are kept away.
-    refused_until: Now,
-    new_wish: bool,
+    stated: Stated,
+    spare: Spare,
     acks: Vec<Acknowledgement>,
     out: Decisions,
 }
@@ -127,8 +126,8 @@ enum Phase {
 }
 
 impl RunnerState {
-    /// A runner without tasks, in a cluster of these agents.
-    pub fn new(framework: FrameworkId, agents: Vec<AgentView>, policy: Policy) -> Self {
+    /// A runner without tasks, in a cluster of these agents. The master was told with the subscription that it wants this.
+    pub fn new(framework: FrameworkId, agents: Vec<AgentView>, policy: Policy, stated: Vec<Want>) -> Self {
         Self {
             framework,
             policy,
@@ -139,7 +138,7 @@ impl RunnerState {
             last_number: 0,
             line: Line::default(),
             resting: BTreeSet::new(),
-            unvetted: BTreeSet::new(),
+            unvetted: Line::default(),
             holdings: Holdings::default(),
             inventory: Inventory::new(agents),
             survey_due: None,
@@ -147,10 +146,8 @@ impl RunnerState {
             reconciliation: Reconciliation::default(),
             stall: Stall::default(),
             away: false,
-            suppressed: false,
-            idle_since: None,
-            refused_until: Now::ZERO,
-            new_wish: false,
+            stated: Stated::with(stated),
+            spare: Spare::new(policy.linger),
             acks: Vec::new(),
             out: Decisions::default(),
         }
@@ -163,7 +160,7 @@ impl RunnerState {
 
     /// Takes a task on. `index` is new.
     pub fn submit(&mut self, now: Now, index: u64, task: Task) {
-        let job = Job {
+        let mut job = Job {
             task: Arc::new(task),
             since: now,
             phase: Phase::InLine,
@@ -174,15 +171,14 @@ impl RunnerState {
             last: None,
             killed: false,
         };
-        let fits = self.inventory.fit(job.task.wants()) == Fit::Fits;
-        self.jobs.insert(index, job);
-        if fits {
-            self.line_up(index);
+        if self.inventory.fit(job.task.wants()) == Fit::Fits {
+            self.line.push(index, job.task.wants(), job.task.size());
         } else {
-            self.set_phase(index, Phase::Unvetted);
-            self.unvetted.insert(index);
+            job.phase = Phase::Unvetted;
+            self.unvetted.push(index, job.task.wants(), job.task.size());
             self.survey_due = Some(now);
         }
+        self.jobs.insert(index, job);
     }
 
     /// The agents were asked for, and this came back; nothing if that failed.
@@ -192,20 +188,18 @@ impl RunnerState {
         if let Some(agents) = agents {
             self.inventory = Inventory::new(agents);
         }
-        for index in std::mem::take(&mut self.unvetted) {
+        for index in self.unvetted.take_where(|wants| self.inventory.fit(wants) != Fit::NobodyKnown) {
             let Some(job) = self.jobs.get(&index) else { continue };
-            match self.inventory.fit(job.task.wants()) {
-                Fit::Fits => self.line_up(index),
-                Fit::NobodyKnown => {
-                    self.unvetted.insert(index);
-                    self.survey_due = Some(now + SURVEY_PAUSE);
-                }
-                Fit::TooBig { agent_name, has } => {
-                    let (name, wants) = (job.task.label().to_owned(), job.task.wants().clone());
-                    self.jobs.remove(&index);
-                    self.out.news.push(News::Refused { index, why: TooBig { name, wants, agent_name, has } });
-                }
+            if let Fit::TooBig { agent_name, has } = self.inventory.fit(job.task.wants()) {
+                let (name, wants) = (job.task.label().to_owned(), job.task.wants().clone());
+                self.jobs.remove(&index);
+                self.out.news.push(News::Refused { index, why: TooBig { name, wants, agent_name, has } });
+            } else {
+                self.line_up(index);
             }
+        }
+        if !self.unvetted.is_empty() {
+            self.survey_due = Some(now + SURVEY_PAUSE);
         }
     }
 
@@ -223,9 +217,7 @@ impl RunnerState {
             Phase::Resting(until) => {
                 self.resting.remove(&(until, index));
             }
-            Phase::Unvetted => {
-                self.unvetted.remove(&index);
-            }
+            Phase::Unvetted => self.unvetted.remove(index),
         }
         self.end(index);
     }
@@ -233,7 +225,7 @@ impl RunnerState {
     /// Wants every task ended. Those that wait are at once; those that run, once the master says so.
     pub fn cancel(&mut self) {
         // Out of the line in one go: one by one, each would look through all of it.
-        for index in self.line.clear() {
+        for index in self.line.clear().into_iter().chain(self.unvetted.clear()) {
             self.end(index);
         }
         let mut rest: Vec<_> = self.jobs.keys().copied().collect();
@@ -256,7 +248,7 @@ impl RunnerState {
         self.give_up_unreachable(now);
         self.reconcile(now);
         self.launch(now);
-        self.give_back(now);
+        self.bargain(now);
         self.survey(now);
         let mut out = std::mem::take(&mut self.out);
         if !self.acks.is_empty() {
@@ -268,13 +260,12 @@ impl RunnerState {
     /// When to decide again even if nothing is heard.
     pub fn deadline(&self) -> Option<Now> {
         let rested = self.resting.first().map(|&(until, _)| until);
-        let idle = self.idle_since.filter(|_| !self.suppressed && !self.away).map(|since| since + self.policy.linger);
         let survey = self.survey_due.filter(|_| !self.surveying);
         // Who is away neither asks nor hears that an agent is back.
         let question = self.reconciliation.next_deadline().filter(|_| !self.away);
         let unreachable = self.unreachable.first().filter(|_| !self.away);
         let patience = unreachable.map(|&(since, _)| since + self.policy.unreachable_patience);
-        [rested, idle, survey, question, patience, self.holdings.next_deadline(), self.stall.next_deadline()]
+        [rested, survey, question, patience, self.spare.next_deadline(), self.stall.next_deadline()]
             .into_iter()
             .flatten()
             .min()
@@ -282,7 +273,7 @@ impl RunnerState {
 
     fn survey(&mut self, now: Now) {
         let waiting = self.line.len() + self.unvetted.len();
-        let first = self.line.first().map(|(index, _)| index).into_iter().chain(self.unvetted.first().copied()).min();
+        let first = self.line.first().into_iter().chain(self.unvetted.first()).min();
         if let Some(job) = first.and_then(|index| self.jobs.get(&index)) {
             let scene = Scene {
                 index: first.unwrap_or_default(),
@@ -292,7 +283,6 @@ impl RunnerState {
                 running: self.launches.len(),
                 away: self.away,
                 inventory: &self.inventory,
-                in_hand: self.holdings.largest(),
             };
             let (ask, told) = self.stall.look(now, &scene);
             self.out.news.extend(told.map(News::Progress));
@@ -312,7 +302,7 @@ impl RunnerState {
     fn line_up(&mut self, index: u64) {
         self.set_phase(index, Phase::InLine);
         if let Some(job) = self.jobs.get(&index) {
-            self.new_wish |= self.line.push(index, job.task.wants(), job.task.size());
+            self.line.push(index, job.task.wants(), job.task.size());
         }
     }
 

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use haggle_core::cluster::FrameworkEvent;
 use haggle_sdk::{
-    Acknowledgement, CallError, Client, Event, Events, Framework, FrameworkCommand, FrameworkId, FrameworkInfo,
-    OfferId, Source, TaskId, TaskState, TaskStatus, UpdateId,
+    Acknowledgement, CallError, Client, Constraint, Event, Events, Framework, FrameworkCommand, FrameworkId,
+    FrameworkInfo, OfferId, Source, TaskId, TaskState, TaskStatus, Test, UpdateId, Want,
 };
 use tonic::Status;
 
-use crate::played::{Played, Session, member};
+use crate::played::{Played, Session, member, resources};
 
 const TASK: TaskId = TaskId { framework: FrameworkId(1), number: 1 };
 
@@ -19,6 +19,11 @@ fn info() -> FrameworkInfo {
 
 fn ack(update: u64) -> Acknowledgement {
     Acknowledgement { task: TASK, update: UpdateId(update), agent: None }
+}
+
+fn want() -> Want {
+    let constraints = vec![Constraint { attribute: "os".to_owned(), test: Test::Equals("linux".to_owned()) }];
+    Want { resources: resources(500), constraints, waiting: 2, spare: 1 }
 }
 
 async fn subscribed(played: &mut Played) -> (Framework, Events, Session) {
@@ -52,11 +57,13 @@ async fn what_a_framework_says_arrives_in_order_and_updates_without_id_are_not_a
     framework.acknowledge([ack(2), ack(0)]).await.unwrap();
     framework.decline([OfferId(5)], Duration::from_secs(1)).await.unwrap();
     framework.kill(TASK).await.unwrap();
+    framework.demand([want()]).await.unwrap();
 
     assert_eq!(session.hear().await, FrameworkCommand::Acknowledge(vec![ack(2)]));
     let decline = FrameworkCommand::Decline { offers: vec![OfferId(5)], refuse: Duration::from_secs(1) };
     assert_eq!(session.hear().await, decline);
     assert_eq!(session.hear().await, FrameworkCommand::Kill(TASK));
+    assert_eq!(session.hear().await, FrameworkCommand::Demand(vec![want()]));
 }
 
 #[tokio::test]

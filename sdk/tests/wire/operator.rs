@@ -1,10 +1,14 @@
 //! Lists, kills, logs and watching.
 
+use std::num::NonZeroU32;
 use std::time::{Duration, SystemTime};
 
 use futures_util::StreamExt;
 use haggle_proto::v1;
-use haggle_sdk::{AgentId, Announcement, CallError, Client, FrameworkId, OutputStream, TaskId};
+use haggle_sdk::{
+    AgentId, Announcement, CallError, Ceiling, Client, FrameworkId, Hindrance, MilliCpu, Obstacle, OutputStream, Quota,
+    Resources, TaskId, Why,
+};
 use tonic::Status;
 
 use crate::played::{Played, agent, resources};
@@ -68,7 +72,51 @@ async fn an_answer_that_breaks_the_contract_names_the_field() {
     let error = client(&played).await.roles().await.unwrap_err();
 
     assert!(matches!(error, CallError::Garbled { .. }));
-    assert!(error.to_string().ends_with("allocated resources of a role is missing"), "{error}");
+    assert!(error.to_string().ends_with("used resources of a role is missing"), "{error}");
+}
+
+#[tokio::test]
+async fn weights_and_quotas_are_set_once_under_the_name_of_their_request() {
+    let played = Played::start().await;
+    *played.stage.answers_lost.lock().unwrap() = 1;
+    let client = client(&played).await;
+    let limit = Ceiling { cpus: Some(MilliCpu::from_cores(2)), ..Ceiling::default() };
+    let quota = Quota { guarantee: Resources::default(), limit };
+
+    client.set_quota("eng/batch", Some(&quota), true).await.unwrap();
+    client.set_quota("eng/batch", None, false).await.unwrap();
+    client.set_weight("eng", NonZeroU32::new(3)).await.unwrap();
+    client.set_weight("eng", None).await.unwrap();
+
+    let set = v1::SetQuotaRequest { role: "eng/batch".into(), quota: Some(quota.into()), force: true, request: vec![] };
+    let removed = v1::SetQuotaRequest { quota: None, force: false, ..set.clone() };
+    assert_eq!(*played.stage.quotas.lock().unwrap(), [set.clone(), set, removed]);
+    let weights: Vec<_> = played.stage.weights.lock().unwrap().iter().map(|set| set.weight).collect();
+    assert_eq!(weights, [Some(3), None]);
+    let requests = played.stage.requests.lock().unwrap();
+    assert!(requests.iter().all(|request| request.len() == 16) && requests[0] == requests[1], "{requests:?}");
+    assert!(requests[1..].windows(2).all(|two| two[0] != two[1]), "{requests:?}");
+}
+
+#[tokio::test]
+async fn why_a_framework_waits_comes_as_the_master_says_it() {
+    let played = Played::start().await;
+    let hindrance = Hindrance { obstacle: Obstacle::NoAgent, want: Some(resources(500)), agents: 0 };
+    let why = Why {
+        framework: FrameworkId(1),
+        name: "f".into(),
+        role: "eng".into(),
+        waits_for: Some(Duration::from_secs(12)),
+        offers: 0,
+        rank: Some(1),
+        ranked: 3,
+        hindrances: vec![hindrance],
+    };
+    *played.stage.why.lock().unwrap() = Some(why.clone().into());
+    let client = client(&played).await;
+
+    assert_eq!(client.why(FrameworkId(1)).await.unwrap(), Some(why));
+    assert_eq!(client.why(FrameworkId(2)).await.unwrap(), None);
 }
 
 #[tokio::test]

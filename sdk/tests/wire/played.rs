@@ -58,6 +58,10 @@ pub(crate) struct Stage {
     pub(crate) log_requests: Mutex<Vec<v1::ReadLogRequest>>,
     pub(crate) watch: Mutex<Vec<Result<v1::WatchEvent, Status>>>,
     pub(crate) kills: Mutex<Vec<TaskId>>,
+    pub(crate) why: Mutex<Option<v1::WhyResponse>>,
+    /// Without the names of the requests.
+    pub(crate) weights: Mutex<Vec<v1::SetWeightRequest>>,
+    pub(crate) quotas: Mutex<Vec<v1::SetQuotaRequest>>,
     /// Whom alone it lets in, if not everybody.
     pub(crate) admits: Mutex<Option<Bearer>>,
     pub(crate) turned_away: Mutex<usize>,
@@ -145,11 +149,14 @@ impl Session {
         }
     }
 
-    /// The next command that is not an acknowledgement, a suppression or a revival.
+    /// The next command that is neither an acknowledgement nor about which offers are wanted.
     pub(crate) async fn hear_deed(&mut self) -> FrameworkCommand {
         loop {
             match self.hear().await {
-                FrameworkCommand::Acknowledge(_) | FrameworkCommand::Suppress | FrameworkCommand::Revive => {}
+                FrameworkCommand::Acknowledge(_)
+                | FrameworkCommand::Suppress
+                | FrameworkCommand::Revive
+                | FrameworkCommand::Demand(_) => {}
                 deed => return deed,
             }
         }
@@ -447,6 +454,31 @@ impl Operator for Office {
     async fn watch(&self, _: Request<v1::WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
         let events = std::mem::take(&mut *self.0.watch.lock().unwrap());
         Ok(Response::new(Box::pin(tokio_stream::iter(events))))
+    }
+
+    async fn why(&self, request: Request<v1::WhyRequest>) -> Result<Response<v1::WhyResponse>, Status> {
+        let framework = request.into_inner().framework;
+        let why = self.0.why.lock().unwrap().clone().filter(|why| why.framework == framework);
+        why.map(Response::new).ok_or_else(|| Status::not_found(format!("there is no framework-{framework}")))
+    }
+
+    async fn set_weight(
+        &self,
+        request: Request<v1::SetWeightRequest>,
+    ) -> Result<Response<v1::SetWeightResponse>, Status> {
+        let request = request.into_inner();
+        let name = request.request.clone();
+        self.0.weights.lock().unwrap().push(v1::SetWeightRequest { request: Vec::new(), ..request });
+        self.0.requested(name)?;
+        Ok(Response::new(v1::SetWeightResponse {}))
+    }
+
+    async fn set_quota(&self, request: Request<v1::SetQuotaRequest>) -> Result<Response<v1::SetQuotaResponse>, Status> {
+        let request = request.into_inner();
+        let name = request.request.clone();
+        self.0.quotas.lock().unwrap().push(v1::SetQuotaRequest { request: Vec::new(), ..request });
+        self.0.requested(name)?;
+        Ok(Response::new(v1::SetQuotaResponse {}))
     }
 
     async fn kill_task(&self, request: Request<v1::KillTaskRequest>) -> Result<Response<v1::KillTaskResponse>, Status> {

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use haggle_sdk::{
     AgentId, Client, Digest, FrameworkCommand, Outcome, Progress, Question, Report, RunError, Runner, Task, TaskState,
+    Want,
 };
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tonic::Status;
 
-use crate::played::{Played, Session};
+use crate::played::{Played, Session, resources};
 
 fn task(cpus: &str) -> Task {
     Task::new(Digest([1; 32])).name("t").cpus(cpus)
@@ -158,22 +159,53 @@ async fn a_run_outlives_a_failover_of_the_master() {
     assert!(running.await.unwrap().unwrap().all_finished());
 }
 
+/// Room for so many of these tasks, of which none is to be kept at hand.
+fn demand(task: &Task, waiting: u32) -> FrameworkCommand {
+    FrameworkCommand::Demand(vec![Want { resources: task.wants().clone(), constraints: Vec::new(), waiting, spare: 0 }])
+}
+
+#[tokio::test]
+async fn a_run_says_together_with_each_subscription_what_it_wants() {
+    let mut played = Played::with_agent().await;
+    let (running, mut session) = begun(&mut played, vec![task("1"); 3]).await;
+    assert_eq!(session.hear().await, demand(&task("1"), 3));
+
+    session.fail(Status::unavailable("the master is stopping")).await;
+    let (address, stage) = played.stop().await;
+    let mut played = Played::start_at(address, stage).await;
+    let mut session = played.session().await;
+    session.welcome_by(2, 0).await;
+    assert_eq!(session.hear().await, FrameworkCommand::Reconcile(Vec::new()));
+    assert_eq!(session.hear().await, demand(&task("1"), 3));
+
+    session.offer(1, 3000).await;
+    for launched in session.launched().await {
+        session.update(launched, TaskState::Finished).await;
+    }
+    farewell(session).await;
+    assert!(running.await.unwrap().unwrap().all_finished());
+}
+
 #[tokio::test]
 async fn a_session_takes_one_task_after_another_on_an_offer_in_hand() {
+    let one = || task("1").resources(resources(1000));
     let mut played = Played::with_agent().await;
     let runner = runner(&played).await;
     let starting = tokio::spawn(runner.start());
     let mut master = played.session().await;
     master.welcome().await;
     let session = starting.await.unwrap().unwrap();
+    assert_eq!(master.hear().await, FrameworkCommand::Demand(Vec::new()));
+    let mut task = session.submit(one()).await.unwrap();
+    assert_eq!(master.hear().await, demand(&one(), 1));
     for offer in 1..=3 {
         master.offer(offer, 1000).await;
 
-        let task = session.submit(task("1")).await.unwrap();
         let launched = master.launched().await;
         master.update(launched[0], TaskState::Finished).await;
 
         assert_eq!(task.ended().await.unwrap().state, TaskState::Finished);
+        task = session.submit(one()).await.unwrap();
     }
     let closing = tokio::spawn(session.close());
     farewell(master).await;

@@ -1,18 +1,19 @@
 //! What goes wrong, drawn one after the other.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use haggle_core::cluster::{
     AgentCommand, AgentIdentity, FrameworkCall, FrameworkCommand, FrameworkInfo, HeldTask, OperatorCommand, Question,
 };
 use haggle_core::{
-    AgentId, AgentInfo, AgentKey, Bytes, ClusterId, FrameworkId, Member, MilliCpu, OfferId, RequestId, Resources,
-    TaskId, TaskState, TaskStatus, UpdateId,
+    AgentId, AgentInfo, AgentKey, Bytes, Ceiling, ClusterId, FrameworkId, Member, MilliCpu, OfferId, Quota, RequestId,
+    Resources, TaskId, TaskState, TaskStatus, UpdateId,
 };
 
 use crate::master::COUNTED_MAX;
 use crate::net::{Msg, Peer, Place, Way};
-use crate::plan::{Fault, MS, S, Time};
+use crate::plan::{Fault, MS, ROLES, S, Time};
 use crate::program::Told;
 use crate::say;
 use crate::store::LEASE;
@@ -143,6 +144,20 @@ impl World {
                 let id = member.filter(|_| self.rng.chance(700)).unwrap_or(AgentId(self.rng.below(9)));
                 let request = RequestId(self.rng.wide());
                 self.operator(request, &OperatorCommand::AgentGone(id));
+            }
+            Fault::OperatorQuota => {
+                let role = ROLES[self.rng.index(ROLES.len())].to_owned();
+                let command = if self.rng.chance(300) {
+                    OperatorCommand::SetWeight { role, weight: NonZeroU32::new(self.rng.below(5) as u32) }
+                } else {
+                    let cpus = |cores| MilliCpu::from_cores(cores);
+                    let guarantee = Resources::new(cpus(self.rng.below(3)), Bytes::ZERO, Bytes::ZERO);
+                    let limit = Ceiling { cpus: Some(cpus(self.rng.range(2, 6))), ..Ceiling::default() };
+                    let quota = self.rng.chance(700).then_some(Quota { guarantee, limit });
+                    OperatorCommand::SetQuota { role, quota, force: self.rng.chance(500) }
+                };
+                let request = RequestId(self.rng.wide());
+                self.operator(request, &command);
             }
             Fault::Rogue => self.rogue(),
             Fault::SlowReader => {

@@ -154,6 +154,7 @@ impl World {
         while self.oracle.broken.is_none() {
             self.run_until(self.now + 5 * S);
             self.sweep_conns();
+            self.lift_quotas();
             let Some(still) = missing(self) else { return };
             if self.now > end {
                 return self.oracle.fail(format!("waited for {what}, and still {still}"));
@@ -161,6 +162,15 @@ impl World {
             if operator_acts {
                 self.give_up_lost_agents();
             }
+        }
+    }
+
+    /// What a role may have at most, or is promised, holds nobody up for ever.
+    fn lift_quotas(&mut self) {
+        let roles: Vec<String> = self.store.roles_with_quotas().map(str::to_owned).collect();
+        for role in roles {
+            let request = RequestId(self.rng.wide());
+            self.operator(request, &OperatorCommand::SetQuota { role, quota: None, force: false });
         }
     }
 

@@ -63,6 +63,8 @@ pub(crate) enum Fault {
     OperatorKill,
     /// An operator declares an agent gone.
     OperatorGone,
+    /// An operator changes what a role weighs, is promised, or may have.
+    OperatorQuota,
     /// Somebody comes with ids that are not his.
     Rogue,
     /// A peer reads what it is sent slowly.
@@ -72,7 +74,7 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    const ALL: [(Self, u64); 25] = [
+    const ALL: [(Self, u64); 26] = [
         (Self::Break, 10),
         (Self::HalfOpen, 6),
         (Self::Partition, 6),
@@ -95,6 +97,7 @@ impl Fault {
         (Self::Drain, 4),
         (Self::OperatorKill, 5),
         (Self::OperatorGone, 2),
+        (Self::OperatorQuota, 4),
         (Self::Rogue, 5),
         (Self::SlowReader, 5),
         (Self::RegistryLost, 1),
@@ -216,7 +219,7 @@ impl Plan {
 }
 
 /// Roles that frameworks have.
-const ROLES: [&str; 3] = ["default", "batch", "web"];
+pub(crate) const ROLES: [&str; 3] = ["default", "batch", "web"];
 
 fn role(rng: &mut Rng) -> String {
     ROLES[rng.index(ROLES.len())].to_string()

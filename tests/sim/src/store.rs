@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use haggle_core::cluster::{AgentRecord, Change, FrameworkRecord, Recovered};
 use haggle_core::planted::{self, Bug};
-use haggle_core::{AgentId, ClusterId, Epoch, FrameworkId};
+use haggle_core::{AgentId, ClusterId, Epoch, FrameworkId, RoleRecord};
 
 use crate::plan::{S, Time};
 
@@ -41,6 +41,7 @@ pub(crate) struct Store {
     pub(crate) full_until: Time,
     agents: BTreeMap<AgentId, AgentRecord>,
     frameworks: BTreeMap<FrameworkId, FrameworkRecord>,
+    roles: BTreeMap<String, RoleRecord>,
     last_agent: u64,
     last_framework: u64,
     last_lease: u64,
@@ -81,6 +82,7 @@ impl Store {
             epoch: Epoch(self.epoch),
             agents: self.agents.iter().map(|(&id, record)| (id, record.clone())).collect(),
             frameworks: self.frameworks.iter().map(|(&id, record)| (id, record.clone())).collect(),
+            roles: self.roles.iter().map(|(role, record)| (role.clone(), record.clone())).collect(),
             last_agent: self.last_agent,
             last_framework: self.last_framework,
             ..Recovered::default()
@@ -107,6 +109,8 @@ impl Store {
                 | Change::EnrolmentEnded(_)
                 | Change::TokenRecorded(..)
                 | Change::TokenRemoved(_) => {}
+                Change::RoleRecorded(role, record) if record.is_default() => drop(self.roles.remove(role)),
+                Change::RoleRecorded(role, record) => drop(self.roles.insert(role.clone(), record.clone())),
             }
         }
     }
@@ -121,6 +125,11 @@ impl Store {
             last_lease: self.last_lease,
             ..Self::default()
         };
+    }
+
+    /// The roles that have a quota.
+    pub(crate) fn roles_with_quotas(&self) -> impl Iterator<Item = &str> {
+        self.roles.iter().filter(|(_, record)| record.quota.is_some()).map(|(role, _)| role.as_str())
     }
 
     /// The agents that are remembered.

@@ -5,6 +5,7 @@ use haggle_sdk::{Outcome, Progress};
 
 use super::plan::Plan;
 use super::tally::Tally;
+use super::waiting::Reasons;
 use crate::exit;
 use crate::output::printer::{Say, Voice, draws_progress};
 use crate::output::record::{RunRecord, StatusRecord};
@@ -65,8 +66,7 @@ impl Account {
             Progress::Running { .. } => self.running += 1,
             Progress::Launched { .. } => {}
             Progress::Waiting { since, waiting, why, .. } => {
-                let who = if self.array { format!("{waiting} tasks wait") } else { "the task waits".into() };
-                self.note(&format!("{who}, for {} s now: {why}", since.as_secs())).await;
+                self.tell_waiting(&Reasons { since: *since, waiting: *waiting, lines: vec![why.to_string()] }).await;
             }
             Progress::Retrying { index, status, .. } => {
                 self.running = self.running.saturating_sub(1);
@@ -76,6 +76,19 @@ impl Account {
                 self.note_some(self.retries, &text, "more retries are not told of").await;
             }
             Progress::Ended(outcome) => self.enter_end(outcome).await,
+        }
+    }
+
+    /// Says for how long nothing could be launched, and why: behind that when there is one reason, else below it.
+    pub(super) async fn tell_waiting(&mut self, Reasons { since, waiting, lines }: &Reasons) {
+        let who = if self.array { format!("{waiting} tasks wait") } else { "the task waits".into() };
+        let headline = format!("{who}, for {} s now:", since.as_secs());
+        if let [only] = lines.as_slice() {
+            return self.note(&format!("{headline} {only}")).await;
+        }
+        self.note(&headline).await;
+        for line in lines {
+            self.note(&format!("  {line}")).await;
         }
     }
 

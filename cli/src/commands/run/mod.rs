@@ -5,6 +5,7 @@ mod inputs;
 mod outputs;
 mod plan;
 mod tally;
+mod waiting;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -31,6 +32,7 @@ use account::Account;
 use inputs::Found;
 use outputs::Outputs;
 use plan::Plan;
+use waiting::Waiting;
 
 /// Uploads at the same time: hides the time of each round trip.
 const UPLOADS: usize = 4;
@@ -175,7 +177,7 @@ async fn drive(
     let (interrupt, interrupted) = oneshot::channel::<()>();
     // Holds a few events for each task. A bound would hold up the session with the master instead.
     let (news, mut heard) = mpsc::unbounded_channel();
-    let runner = Runner::new(client).name(format!("haggle run {}", plan.label)).role(&plan.role).retries(plan.retries);
+    let runner = Runner::new(client).name(plan.framework_name()).role(&plan.role).retries(plan.retries);
     let mut running = tokio::spawn(async move {
         let stop = async {
             if interrupted.await.is_err() {
@@ -188,6 +190,7 @@ async fn drive(
 
     let silent = plan.json || (plan.array && plan.quiet);
     let mut outputs = (!silent).then(|| Outputs::new(client.clone(), account.voice(), plan.array));
+    let mut waiting = Waiting::new(client, plan);
     let mut interrupt = Some(interrupt);
     let mut period = interval(if printer::draws_progress() { BAR_PERIOD } else { LINE_PERIOD });
     period.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -210,7 +213,9 @@ async fn drive(
                     if let Some(outputs) = &mut outputs {
                         follow(outputs, &progress);
                     }
-                    account.enter(&progress).await;
+                    if let Some(progress) = waiting.note(progress) {
+                        account.enter(&progress).await;
+                    }
                 }
                 None => break,
             },
@@ -218,6 +223,7 @@ async fn drive(
                 Some(outputs) => outputs.advance().await,
                 None => std::future::pending().await,
             } } => {}
+            reasons = waiting.reasons() => account.tell_waiting(&reasons).await,
             _ = period.tick() => account.tell_progress(),
         }
     }

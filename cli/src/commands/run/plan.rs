@@ -120,6 +120,11 @@ impl Plan {
         self.host_dirs.iter().map(|folder| folder.host.clone()).collect()
     }
 
+    /// What the framework is called that runs them.
+    pub(super) fn framework_name(&self) -> String {
+        format!("haggle run {}", self.label)
+    }
+
     /// The tasks, once the artifacts have their digests and the default of cpus is known.
     pub(super) fn tasks(&self, module: Digest, inputs: &[(String, Digest)], cpus: MilliCpu) -> Vec<Task> {
         let mut task = Task::new(module)

@@ -24,6 +24,8 @@ pub(super) fn add(batch: &mut Batch, keys: &Keys, change: &Change) {
         Change::EnrolmentEnded(id) => batch.delete(keys.enrolment(id.0)),
         Change::TokenRecorded(id, token) => batch.put(keys.token(id.0), row::write_token(token)),
         Change::TokenRemoved(id) => batch.delete(keys.token(id.0)),
+        Change::RoleRecorded(role, record) if record.is_default() => batch.delete(keys.role(role)),
+        Change::RoleRecorded(role, record) => batch.put(keys.role(role), row::write_role(record)),
     }
 }
 

@@ -115,6 +115,14 @@ impl Keys {
         self.key(&format!("tokens/{id:020}"))
     }
 
+    pub(super) fn roles(&self) -> String {
+        self.key("roles/")
+    }
+
+    pub(super) fn role(&self, path: &str) -> String {
+        self.key(&format!("roles/{path}"))
+    }
+
     /// What the masters know each other by, in 64 hexadecimal digits.
     pub(super) fn secret(&self) -> String {
         self.key("secret")

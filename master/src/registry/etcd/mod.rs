@@ -11,13 +11,14 @@ use std::time::Duration;
 
 use haggle_core::access::TokenId;
 use haggle_core::cluster::{Change, Recovered};
-use haggle_core::{AgentId, FrameworkId, Now};
+use haggle_core::{AgentId, FrameworkId, Now, RoleRecord};
 use haggle_etcd::{Batch, EtcdError, Fence, KeyValue, Lease, RequestOp, put};
 use tokio::runtime::Handle;
 use tracing::warn;
 
 use super::{BadRow, Registry, RegistryError, row};
 use campaign::number;
+use keys::Keys;
 
 pub(crate) use campaign::{Announced, Campaign, Term};
 
@@ -87,15 +88,15 @@ impl EtcdRegistry {
 
     fn try_recover(&mut self) -> Result<(Recovered, Now), EtcdError> {
         let campaign = self.campaign.clone();
-        let (cluster, numbers, [agents, frameworks, enrolled, tokens]) = self.wait_for(async move {
+        let (cluster, numbers, [agents, frameworks, enrolled, tokens, roles]) = self.wait_for(async move {
             let (client, keys) = (&campaign.client, &campaign.keys);
             let mut numbers = Vec::new();
             for key in [keys.clock(), keys.last_agent(), keys.last_framework()] {
                 let row = client.get(&key, READ_WITHIN).await?;
                 numbers.push(number(&key, row)?.unwrap_or(0));
             }
-            let mut rows = [const { Vec::new() }; 4];
-            let lists = [keys.agents(), keys.frameworks(), keys.enrolled(), keys.tokens()];
+            let mut rows = [const { Vec::new() }; 5];
+            let lists = [keys.agents(), keys.frameworks(), keys.enrolled(), keys.tokens(), keys.roles()];
             for (rows, list) in rows.iter_mut().zip(lists) {
                 *rows = client.list(&list, READ_WITHIN).await?;
             }
@@ -109,6 +110,7 @@ impl EtcdRegistry {
             frameworks: read_rows(frameworks, FrameworkId, row::read_framework)?,
             enrolled: read_rows(enrolled, AgentId, row::read_enrolment)?,
             tokens: read_rows(tokens, TokenId, row::read_token)?,
+            roles: read_roles(roles, &self.campaign.keys)?,
             last_agent: self.last_agent,
             last_framework: self.last_framework,
         };
@@ -135,7 +137,8 @@ impl Registry for EtcdRegistry {
                 | Change::FrameworkRemoved(_)
                 | Change::EnrolmentEnded(_)
                 | Change::TokenRecorded(..)
-                | Change::TokenRemoved(_) => {}
+                | Change::TokenRemoved(_)
+                | Change::RoleRecorded(..) => {}
             }
             batch::add(&mut batch, &self.campaign.keys, change);
         }
@@ -177,6 +180,20 @@ fn read_rows<Id, Row>(
         match (number, read(&row.value)) {
             (Some(number), Ok(row)) => Ok((id(number), row)),
             (None, _) => Err(EtcdError::Unreadable(key, "its name is no id".to_owned())),
+            (_, Err(bad)) => Err(EtcdError::Unreadable(key, bad.to_string())),
+        }
+    };
+    rows.into_iter().map(read).collect()
+}
+
+/// What is remembered of roles, with the paths that the keys end with.
+fn read_roles(rows: Vec<KeyValue>, keys: &Keys) -> Result<Vec<(String, RoleRecord)>, EtcdError> {
+    let below = keys.roles();
+    let read = |row: KeyValue| {
+        let key = String::from_utf8_lossy(&row.key).into_owned();
+        match (key.strip_prefix(&below), row::read_role(&row.value)) {
+            (Some(role), Ok(record)) => Ok((role.to_owned(), record)),
+            (None, _) => Err(EtcdError::Unreadable(key, format!("it is not below {below}"))),
             (_, Err(bad)) => Err(EtcdError::Unreadable(key, bad.to_string())),
         }
     };

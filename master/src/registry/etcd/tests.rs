@@ -3,9 +3,11 @@
 #[path = "../../../../etcd/tests/kit/mod.rs"]
 mod etcd;
 
+use std::num::NonZeroU32;
+
 use haggle_core::access::{Enrolment, TokenKind, TokenRecord};
 use haggle_core::cluster::{AgentRecord, FrameworkInfo, FrameworkRecord};
-use haggle_core::{AgentInfo, AgentKey, Bytes, Digest, Epoch, MilliCpu, Resources};
+use haggle_core::{AgentInfo, AgentKey, Bytes, Ceiling, Digest, Epoch, MilliCpu, Quota, Resources, RoleRecord};
 use haggle_etcd::{Client, EtcdConfig, Moment, Session};
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
@@ -95,6 +97,8 @@ async fn the_next_leader_finds_what_the_last_one_wrote_under_the_next_epoch() {
         revoked: false,
         authority: Some(Digest([3; 32])),
     };
+    let guarantee = Resources::new(MilliCpu::from_cores(1), Bytes::ZERO, Bytes::ZERO);
+    let role = RoleRecord { weight: NonZeroU32::new(3), quota: Some(Quota { guarantee, limit: Ceiling::default() }) };
     let subscribed = Change::FrameworkSubscribed(FrameworkId(4), framework.clone());
     let gone = [recorded(8, "gone"), Change::AgentRemoved(AgentId(8))];
     let joined = [
@@ -104,6 +108,9 @@ async fn the_next_leader_finds_what_the_last_one_wrote_under_the_next_epoch() {
         Change::EnrolmentEnded(AgentId(12)),
         Change::TokenRecorded(TokenId(1), token.clone()),
         Change::TokenRemoved(TokenId(1)),
+        Change::RoleRecorded("eng/batch".to_owned(), role.clone()),
+        Change::RoleRecorded("ops".to_owned(), role.clone()),
+        Change::RoleRecorded("ops".to_owned(), RoleRecord::default()),
     ];
     let (registry, written) = write(registry, vec![recorded(5, "a"), recorded(5, "b"), subscribed]).await;
     written.unwrap();
@@ -120,6 +127,7 @@ async fn the_next_leader_finds_what_the_last_one_wrote_under_the_next_epoch() {
     assert_eq!(second.frameworks, [(FrameworkId(4), framework)]);
     assert_eq!(second.enrolled, [(AgentId(11), enrolment)]);
     assert_eq!(second.tokens, [(TokenId(u64::MAX), token)]);
+    assert_eq!(second.roles, [("eng/batch".to_owned(), role)]);
     assert_eq!((second.last_agent, second.last_framework, clock), (12, 4, Now::from_millis(7)));
 }
 

@@ -4,6 +4,7 @@ mod disk;
 #[cfg(test)]
 pub(crate) mod tests;
 
+use std::convert::identity;
 use std::fmt::Display;
 use std::fs::OpenOptions;
 use std::io;
@@ -20,9 +21,9 @@ use super::{BadRow, Registry, RegistryError, row};
 use disk::Disk;
 
 /// The layout below. A registry of a later version is not touched. In version 1 there were no keys of agents, no
-/// cluster and no epochs; before version 3 nobody had a principal, a token or a certificate. They are read, and become
-/// version 3.
-const VERSION: u64 = 3;
+/// cluster and no epochs; before version 3 nobody had a principal, a token or a certificate; before version 4 no role had
+/// a quota, which an older master would not keep. They are read, and become version 4.
+const VERSION: u64 = 4;
 
 /// Pages kept in memory, in bytes. A few thousand agents fit, and rows are read at start only.
 const CACHE: usize = 1 << 20;
@@ -40,6 +41,8 @@ const FRAMEWORKS: TableDefinition<u64, &[u8]> = TableDefinition::new("frameworks
 const ENROLLED: TableDefinition<u64, &[u8]> = TableDefinition::new("enrolled");
 /// Tokens, by id.
 const TOKENS: TableDefinition<u64, &[u8]> = TableDefinition::new("tokens");
+/// What operators have decided of roles, by path.
+const ROLES: TableDefinition<&str, &[u8]> = TableDefinition::new("roles");
 
 const VERSION_KEY: &str = "version";
 /// The highest number ever given; ids are never used twice.
@@ -194,6 +197,7 @@ impl LocalRegistry {
             frameworks: read_rows(&rows.frameworks, FrameworkId, row::read_framework, &file)?,
             enrolled: read_rows(&rows.enrolled, AgentId, row::read_enrolment, &file)?,
             tokens: read_rows(&rows.tokens, TokenId, row::read_token, &file)?,
+            roles: read_rows(&rows.roles, identity, row::read_role, &file)?,
             last_agent: rows.last_agent,
             last_framework: rows.last_framework,
         };
@@ -278,6 +282,7 @@ struct Rows {
     frameworks: Vec<(u64, Vec<u8>)>,
     enrolled: Vec<(u64, Vec<u8>)>,
     tokens: Vec<(u64, Vec<u8>)>,
+    roles: Vec<(String, Vec<u8>)>,
 }
 
 fn read_all(transaction: &WriteTransaction) -> Result<Rows, redb::Error> {
@@ -289,24 +294,27 @@ fn read_all(transaction: &WriteTransaction) -> Result<Rows, redb::Error> {
         clock: number(&numbers, CLOCK)?,
         last_agent: number(&numbers, LAST_AGENT)?,
         last_framework: number(&numbers, LAST_FRAMEWORK)?,
-        agents: copy_rows(&transaction.open_table(AGENTS)?)?,
-        frameworks: copy_rows(&transaction.open_table(FRAMEWORKS)?)?,
-        enrolled: copy_rows(&transaction.open_table(ENROLLED)?)?,
-        tokens: copy_rows(&transaction.open_table(TOKENS)?)?,
+        agents: copy_rows(&transaction.open_table(AGENTS)?, identity)?,
+        frameworks: copy_rows(&transaction.open_table(FRAMEWORKS)?, identity)?,
+        enrolled: copy_rows(&transaction.open_table(ENROLLED)?, identity)?,
+        tokens: copy_rows(&transaction.open_table(TOKENS)?, identity)?,
+        roles: copy_rows(&transaction.open_table(ROLES)?, str::to_owned)?,
     })
 }
 
 /// Rows with their ids.
-fn read_rows<Id: Display, Row>(
-    rows: &[(u64, Vec<u8>)],
-    id: fn(u64) -> Id,
+fn read_rows<Key: Clone, Id: Display, Row>(
+    rows: &[(Key, Vec<u8>)],
+    id: fn(Key) -> Id,
     read: fn(&[u8]) -> Result<Row, BadRow>,
     file: &Path,
 ) -> Result<Vec<(Id, Row)>, LocalError> {
-    let bad = |whose| move |source| LocalError::Row { file: file.to_owned(), whose, source };
-    let one = |(number, row): &(u64, Vec<u8>)| {
-        let whose = id(*number).to_string();
-        read(row).map(|row| (id(*number), row)).map_err(bad(whose))
+    let one = |(key, row): &(Key, Vec<u8>)| {
+        let id = id(key.clone());
+        match read(row) {
+            Ok(row) => Ok((id, row)),
+            Err(source) => Err(LocalError::Row { file: file.to_owned(), whose: id.to_string(), source }),
+        }
     };
     rows.iter().map(one).collect()
 }
@@ -319,6 +327,7 @@ fn write(database: &Database, now: Now, changes: &[&Change]) -> Result<(), redb:
         let mut frameworks = transaction.open_table(FRAMEWORKS)?;
         let mut enrolled = transaction.open_table(ENROLLED)?;
         let mut tokens = transaction.open_table(TOKENS)?;
+        let mut roles = transaction.open_table(ROLES)?;
         numbers.insert(CLOCK, now.as_nanos())?;
         for change in changes {
             match change {
@@ -349,6 +358,12 @@ fn write(database: &Database, now: Now, changes: &[&Change]) -> Result<(), redb:
                 Change::TokenRemoved(id) => {
                     tokens.remove(id.0)?;
                 }
+                Change::RoleRecorded(role, record) if record.is_default() => {
+                    roles.remove(role.as_str())?;
+                }
+                Change::RoleRecorded(role, record) => {
+                    roles.insert(role.as_str(), row::write_role(record).as_slice())?;
+                }
             }
         }
     }
@@ -364,12 +379,15 @@ fn number(numbers: &impl ReadableTable<&'static str, u64>, name: &str) -> Result
     Ok(numbers.get(name)?.map_or(0, |value| value.value()))
 }
 
-fn copy_rows(table: &impl ReadableTable<u64, &'static [u8]>) -> Result<Vec<(u64, Vec<u8>)>, redb::Error> {
+fn copy_rows<K: redb::Key + 'static, Own>(
+    table: &impl ReadableTable<K, &'static [u8]>,
+    own: impl for<'a> Fn(K::SelfType<'a>) -> Own,
+) -> Result<Vec<(Own, Vec<u8>)>, redb::Error> {
     table
         .iter()?
         .map(|row| {
-            let (id, bytes) = row?;
-            Ok((id.value(), bytes.value().to_vec()))
+            let (key, bytes) = row?;
+            Ok((own(key.value()), bytes.value().to_vec()))
         })
         .collect()
 }

@@ -1,11 +1,12 @@
 use std::fs;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use haggle_core::access::{Enrolment, Principal, Roles, TokenKind, TokenRecord};
 use haggle_core::cluster::{AgentRecord, FrameworkInfo, FrameworkRecord};
-use haggle_core::{AgentInfo, AgentKey, Bytes, Digest, MilliCpu, Resources};
+use haggle_core::{AgentInfo, AgentKey, Bytes, Ceiling, Digest, MilliCpu, Quota, Resources, RoleRecord};
 use haggle_proto::v1;
 use prost::Message;
 use tempfile::TempDir;
@@ -100,6 +101,12 @@ fn token(kind: TokenKind) -> TokenRecord {
     }
 }
 
+fn role(weight: u32) -> RoleRecord {
+    let guarantee = Resources::new(MilliCpu::from_cores(2), Bytes::from_mib(64), Bytes::ZERO);
+    let limit = Ceiling { cpus: Some(MilliCpu::from_cores(4)), ..Ceiling::default() };
+    RoleRecord { weight: NonZeroU32::new(weight), quota: Some(Quota { guarantee, limit }) }
+}
+
 fn open(folder: &TempDir) -> (LocalRegistry, Recovered, Now) {
     let mut registry = LocalRegistry::new(Some(folder.path()));
     let (recovered, clock) = registry.recover().unwrap();
@@ -129,6 +136,10 @@ fn a_restart_remembers_who_was_there_and_when() {
         Change::TokenRecorded(TokenId(u64::MAX), token(TokenKind::Operator)),
         Change::TokenRecorded(TokenId(0), token(TokenKind::Operator)),
         Change::TokenRemoved(TokenId(0)),
+        Change::RoleRecorded("eng/batch".to_owned(), role(3)),
+        Change::RoleRecorded("eng/batch".to_owned(), role(2)),
+        Change::RoleRecorded("ops".to_owned(), role(1)),
+        Change::RoleRecorded("ops".to_owned(), RoleRecord::default()),
     ];
     registry.write(Now::from_millis(1234), &changes.iter().collect::<Vec<_>>()).unwrap();
     drop(registry);
@@ -139,6 +150,7 @@ fn a_restart_remembers_who_was_there_and_when() {
         frameworks: vec![(FrameworkId(4), framework("f"))],
         enrolled: vec![(AgentId(7), enrolment(true)), (AgentId(8), enrolment(false))],
         tokens: vec![(TokenId(u64::MAX), token(TokenKind::Operator))],
+        roles: vec![("eng/batch".to_owned(), role(2))],
         last_agent: 9,
         last_framework: 4,
         ..nothing
@@ -237,6 +249,7 @@ fn a_registry_of_version_1_is_read_and_its_agents_have_no_key_yet() {
 
     let (registry, recovered, clock) = open(&folder);
 
+    assert_eq!(recovered.roles, []);
     let old =
         AgentRecord { info: agent("old").info, key: AgentKey::default(), unreachable_since: None, certified: false };
     assert_eq!(recovered.agents, [(AgentId(9), old)]);
@@ -272,7 +285,7 @@ fn the_frameworks_of_a_registry_of_version_2_are_the_owners() {
     assert_eq!(recovered.frameworks, [(FrameworkId(3), old)]);
     assert_eq!((recovered.cluster, recovered.tokens, recovered.enrolled), (ClusterId(7), vec![], vec![]));
     let version = read_number(&registry.database.unwrap().begin_write().unwrap(), VERSION_KEY).unwrap();
-    assert_eq!(version, 3);
+    assert_eq!(version, 4);
 }
 
 #[test]
@@ -297,7 +310,7 @@ fn a_registry_of_a_later_version_is_refused_and_left_as_it_is() {
 
     for _ in 0..2 {
         let error = refusal(folder.path());
-        assert!(error.to_string().contains("is a registry of version 4, this master knows 3"), "{error}");
+        assert!(error.to_string().contains("is a registry of version 5, this master knows 4"), "{error}");
     }
 }
 

@@ -6,6 +6,7 @@ use haggle_core::{Now, Reason, TaskId, TaskState, TaskStatus, UpdateId};
 
 use super::{Launch, News, Phase, RunnerState};
 use crate::events::Event;
+use crate::runner::holdings::Holdings;
 use crate::runner::progress::Progress;
 use crate::runner::retry::{RELAUNCHES_MAX, Verdict, rest, verdict};
 
@@ -15,10 +16,11 @@ impl RunnerState {
         match event {
             Event::Offers(offers) => {
                 for offer in offers {
+                    // Whatever fits an offer fits an agent.
+                    for index in self.unvetted.take_where(|wants| offer.resources.contains(wants)) {
+                        self.line_up(index);
+                    }
                     self.holdings.add(offer);
-                }
-                if self.inventory.is_empty() && !self.unvetted.is_empty() {
-                    self.survey_due = Some(now);
                 }
             }
             Event::Rescinded(offers) => self.holdings.remove(&offers),
@@ -28,7 +30,9 @@ impl RunnerState {
             }
             Event::Disconnected(_) => {
                 self.away = true;
-                self.holdings.take_all();
+                self.holdings = Holdings::default();
+                // The next master is told with the subscription, of what is said from now on.
+                self.stated.forget();
             }
             Event::Subscribed(_) => self.resubscribed(now),
             Event::Error(_) => {}
@@ -109,6 +113,7 @@ impl RunnerState {
     fn launch_ended(&mut self, now: Now, index: u64, status: TaskStatus) {
         let Some(job) = self.jobs.get_mut(&index) else { return };
         let Some(launch) = self.launches.remove(&status.task.number) else { return };
+        self.spare.ended(job.task.wants());
         if let Some(since) = launch.unreachable_since {
             self.unreachable.remove(&(since, status.task.number));
         }

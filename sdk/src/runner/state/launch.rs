@@ -1,14 +1,14 @@
-//! Which offers are used, kept and given back.
+//! Which offers are used, kept, given back and asked for.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use haggle_core::cluster::FrameworkCommand;
 use haggle_core::planted::{self, Bug};
-use haggle_core::{AgentId, Now, TaskId, TaskSpec};
+use haggle_core::{AgentId, Now, Resources, TaskId, TaskSpec};
 
 use super::{Launch, News, Phase, RunnerState};
-use crate::runner::holdings::HOPE;
+use crate::runner::demand;
 use crate::runner::progress::Progress;
 
 impl RunnerState {
@@ -34,17 +34,18 @@ impl RunnerState {
             let Some((hold, offers)) = self.holdings.take(room.agent) else { continue };
             let mut tasks = Vec::with_capacity(room.taken.len());
             for index in room.taken {
-                tasks.extend(self.launch_one(index, room.agent, &hold.agent_name));
+                tasks.extend(self.launch_one(now, index, room.agent, &hold.agent_name));
             }
-            // What is left over is wanted again at once, if anything is: more room for the next task.
+            // What is left over is offered again as far as it is wanted.
             self.out.commands.push(FrameworkCommand::Accept { offers, tasks, refuse: Duration::ZERO });
             self.stall.launched(now);
-            self.idle_since = None;
         }
     }
 
-    fn launch_one(&mut self, index: u64, agent: AgentId, agent_name: &str) -> Option<Arc<TaskSpec>> {
+    fn launch_one(&mut self, now: Now, index: u64, agent: AgentId, agent_name: &str) -> Option<Arc<TaskSpec>> {
         let job = self.jobs.get_mut(&index)?;
+        self.stated.launched(job.task.wants());
+        self.spare.launched(now, job.task.wants());
         self.last_number += 1;
         let number = self.last_number;
         let task = TaskId { framework: self.framework, number };
@@ -62,38 +63,22 @@ impl RunnerState {
         Some(Arc::new(job.task.spec(task)))
     }
 
-    /// Holds on to offers only as long as that may be of use.
-    pub(super) fn give_back(&mut self, now: Now) {
-        let hopeless = self.holdings.take_hopeless(now, &self.line);
-        if std::mem::take(&mut self.new_wish) && now < self.refused_until && !self.suppressed && !self.away {
-            // What was too small for the others may do for this one.
-            self.refused_until = Now::ZERO;
-            self.out.commands.push(FrameworkCommand::Revive);
+    /// Gives back what is not needed, and says what is.
+    pub(super) fn bargain(&mut self, now: Now) {
+        self.spare.look(now);
+        let nobody_waits = self.line.is_empty() && self.unvetted.is_empty();
+        // What is in hand while tasks wait was too small for each of them.
+        let room = if nobody_waits { self.spare.room() } else { &Resources::default() };
+        let beyond = self.holdings.take_beyond(room);
+        if !beyond.is_empty() {
+            self.stated.forget();
         }
-        if !hopeless.is_empty() {
-            self.refused_until = now + HOPE;
-            self.out.commands.push(FrameworkCommand::Decline { offers: hopeless, refuse: HOPE });
+        let wants = demand::wants([&self.line, &self.unvetted], &self.spare);
+        if !(self.stated.is_nothing() && planted::is(Bug::NeverRevived)) {
+            self.out.commands.extend(self.stated.say(wants));
         }
-        if self.away {
-            return;
-        }
-        // A task that rests asks for offers when it wakes.
-        if !self.line.is_empty() || !self.unvetted.is_empty() {
-            self.idle_since = None;
-            if std::mem::take(&mut self.suppressed) && !planted::is(Bug::NeverRevived) {
-                self.out.commands.push(FrameworkCommand::Revive);
-            }
-            return;
-        }
-        if now < *self.idle_since.get_or_insert(now) + self.policy.linger {
-            return;
-        }
-        if !std::mem::replace(&mut self.suppressed, true) {
-            self.out.commands.push(FrameworkCommand::Suppress);
-        }
-        if !self.holdings.is_empty() {
-            let offers = self.holdings.take_all();
-            self.out.commands.push(FrameworkCommand::Decline { offers, refuse: Duration::ZERO });
+        if !beyond.is_empty() {
+            self.out.commands.push(FrameworkCommand::Decline { offers: beyond, refuse: Duration::ZERO });
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What a runner decides, as sentences.
 
+mod demanding;
 mod launching;
 mod reconnecting;
 mod retrying;
@@ -51,6 +52,22 @@ fn offer(id: u64, agent: u64, milli: u64) -> Event {
     }])
 }
 
+/// An offer of exactly what so many tasks of so much processor time want.
+fn units(id: u64, agent: u64, milli: u64, count: u64) -> Event {
+    Event::Offers(vec![Offer {
+        id: OfferId(id),
+        agent: AgentId(agent),
+        agent_name: format!("a{agent}"),
+        attributes: Default::default(),
+        resources: Resources::new(MilliCpu::new(count * milli), Bytes::from_mib(count * 64), Bytes::ZERO),
+    }])
+}
+
+/// So many tasks that wait and so many to keep room for, of so much processor time.
+fn want(milli: u64, waiting: u32, spare: u32) -> Want {
+    Want { resources: cpus(milli), constraints: Vec::new(), waiting, spare }
+}
+
 fn id(number: u64) -> TaskId {
     TaskId { framework: FRAMEWORK, number }
 }
@@ -70,19 +87,28 @@ fn update(number: u64, state: TaskState, reason: Option<Reason>) -> Event {
 /// How long a silent agent is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A runner of a cluster whose one agent has four cores.
+/// A runner of a cluster whose one agent has four cores. The master knows that it wants nothing.
 fn runner(retries: u32, linger: Duration) -> RunnerState {
-    RunnerState::new(FRAMEWORK, vec![agent(4000)], Policy { retries, linger, unreachable_patience: PATIENCE })
+    let policy = Policy { retries, linger, unreachable_patience: PATIENCE };
+    RunnerState::new(FRAMEWORK, vec![agent(4000)], policy, Vec::new())
 }
 
 fn batch() -> RunnerState {
     runner(0, Duration::ZERO)
 }
 
+/// How long a session keeps room for more tasks like the last ones.
+const LINGER: Duration = Duration::from_secs(5);
+
+fn session() -> RunnerState {
+    runner(0, LINGER)
+}
+
 /// A runner whose task 0, of one core, was launched as number 1.
 fn launched(retries: u32) -> RunnerState {
     let mut runner = runner(retries, Duration::ZERO);
     runner.submit(START, 0, task(1000));
+    runner.decide(START);
     runner.hear(START, offer(1, 1, 1000));
     assert_eq!(accepted(&runner.decide(START)), [(vec![1], vec![1])]);
     runner
@@ -106,6 +132,7 @@ fn said(decisions: &Decisions) -> Vec<&'static str> {
         FrameworkCommand::Accept { .. } => "accept",
         FrameworkCommand::Decline { .. } => "decline",
         FrameworkCommand::Revive => "revive",
+        FrameworkCommand::Demand(_) => "demand",
         FrameworkCommand::Suppress => "suppress",
         FrameworkCommand::Kill(_) => "kill",
         FrameworkCommand::Acknowledge(_) => "acknowledge",
@@ -113,6 +140,15 @@ fn said(decisions: &Decisions) -> Vec<&'static str> {
         FrameworkCommand::Teardown => "teardown",
     };
     decisions.commands.iter().map(name).collect()
+}
+
+/// What the master is told that is wanted.
+fn demanded(decisions: &Decisions) -> Vec<Vec<Want>> {
+    let demand = |command: &FrameworkCommand| match command {
+        FrameworkCommand::Demand(wants) => Some(wants.clone()),
+        _ => None,
+    };
+    decisions.commands.iter().filter_map(demand).collect()
 }
 
 fn ends(decisions: &Decisions) -> Vec<(u64, Option<TaskState>, u32)> {

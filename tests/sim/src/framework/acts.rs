@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use haggle_core::cluster::{Acknowledgement, FrameworkCommand, Question};
-use haggle_core::{AgentId, FrameworkId, OfferId, TaskId, UpdateId};
+use haggle_core::{AgentId, Bytes, FrameworkId, MilliCpu, OfferId, Resources, TaskId, UpdateId, Want};
 
+use crate::rng::Rng;
 use crate::world::World;
 
 impl World {
@@ -66,6 +67,16 @@ impl World {
         match self.rng.below(20) {
             0 => self.call(at, life, FrameworkCommand::Suppress),
             1..=4 => self.call(at, life, FrameworkCommand::Revive),
+            5..=7 => {
+                let want = |rng: &mut Rng| Want {
+                    resources: Resources::new(MilliCpu::new(rng.range(100, 2000)), Bytes::from_mib(64), Bytes::ZERO),
+                    constraints: Vec::new(),
+                    waiting: rng.below(4) as u32,
+                    spare: rng.below(3) as u32,
+                };
+                let wants = (0..self.rng.below(3)).map(|_| want(&mut self.rng)).collect();
+                self.call(at, life, FrameworkCommand::Demand(wants));
+            }
             _ => {}
         }
     }

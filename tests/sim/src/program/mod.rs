@@ -6,6 +6,7 @@ mod user;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use haggle_core::cluster::FrameworkCommand;
 use haggle_core::{AgentId, FrameworkId, Member, Now, Resources, TaskId, TaskState};
 use haggle_sdk::simulation::{Policy, Queue, RunnerState};
 
@@ -164,7 +165,7 @@ impl World {
             paused_until: 0,
             subscribed: false,
             member: None,
-            queue: Queue::default(),
+            queue: Queue::wanting(FrameworkCommand::Demand(Vec::new())),
             state: None,
             started: self.now,
             conn: None,

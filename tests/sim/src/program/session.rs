@@ -33,13 +33,16 @@ impl World {
         let (member, target) = (run.member, run.target);
         let conn = self.open(Peer::Program(at, life), target);
         let run = self.run_of(at, life).expect("it connects");
-        let session = run.queue.begin();
+        let (session, wish) = run.queue.begin();
         (run.conn, run.session, run.heard) = (Some(conn), session, now);
         let role = self.programs[at].manner.role.clone();
         let info = FrameworkInfo { name: format!("program-{at}"), role, failover_timeout: timeout };
         self.send(conn, Way::Up, Msg::Call(FrameworkCommand::Subscribe { member, info }.into()));
         if member.is_some() {
             self.send(conn, Way::Up, Msg::Call(FrameworkCommand::Reconcile(Vec::new()).into()));
+        }
+        if let Some(wish) = wish {
+            self.send(conn, Way::Up, Msg::Call(wish.into()));
         }
         let wait = if self.plan.masters > 1 { ANSWER.1 } else { ANSWER.0 };
         self.after(wait, Event::Program(at, life, ProgramEvent::Unanswered(session)));
@@ -130,7 +133,7 @@ impl World {
                     state.hear(shows, event);
                 }
             }
-            None => run.state = Some(RunnerState::new(member.id, agents.unwrap_or_default(), policy)),
+            None => run.state = Some(RunnerState::new(member.id, agents.unwrap_or_default(), policy, Vec::new())),
         }
         say!(self, "program {at} is {} of {epoch}, which heard call {last_call}", member.id);
         if before.is_some_and(|before| before != member) {

@@ -1,7 +1,6 @@
-//! What is launched, on which offers, and which are given back.
+//! What is launched, and on which offers.
 
 use super::*;
-use crate::runner::holdings::HOPE;
 
 #[test]
 fn offers_of_one_agent_are_combined_into_one_launch() {
@@ -23,6 +22,7 @@ fn one_decision_acknowledges_everything_in_one_message_and_first() {
     for index in 0..2 {
         runner.submit(START, index, task(500));
     }
+    runner.decide(START);
     runner.hear(START, offer(1, 1, 1000));
     runner.decide(START);
 
@@ -36,58 +36,6 @@ fn one_decision_acknowledges_everything_in_one_message_and_first() {
 }
 
 #[test]
-fn a_batch_with_nothing_left_to_launch_sits_on_no_offer() {
-    let mut runner = batch();
-    runner.submit(START, 0, task(500));
-    runner.hear(START, offer(1, 1, 1000));
-    runner.hear(START, offer(2, 2, 500));
-
-    let decisions = runner.decide(START);
-
-    assert_eq!(said(&decisions), ["accept", "suppress", "decline"]);
-    runner.hear(START, offer(3, 1, 500));
-    assert_eq!(said(&runner.decide(START)), ["decline"]);
-}
-
-#[test]
-fn a_session_keeps_offers_while_it_lingers_and_no_longer() {
-    let linger = Duration::from_secs(5);
-    let mut runner = runner(0, linger);
-    runner.hear(START, offer(1, 1, 1000));
-
-    assert_eq!(said(&runner.decide(START)), [""; 0]);
-    assert_eq!(runner.deadline(), Some(START + linger));
-    assert_eq!(said(&runner.decide(START + linger)), ["suppress", "decline"]);
-
-    runner.submit(START + linger, 0, task(500));
-    assert_eq!(said(&runner.decide(START + linger)), ["revive"]);
-}
-
-#[test]
-fn a_session_in_use_keeps_offers_for_as_long_as_it_is_used() {
-    let mut runner = runner(0, Duration::from_secs(5));
-    for second in 0..20 {
-        let now = START + Duration::from_secs(second);
-        runner.hear(now, offer(second + 1, 1, 1000));
-        runner.submit(now, second, task(500));
-
-        assert_eq!(said(&runner.decide(now)), ["accept"]);
-    }
-}
-
-#[test]
-fn a_lingering_session_launches_at_once_and_wants_the_rest_back() {
-    let mut runner = runner(0, Duration::from_secs(5));
-    runner.hear(START, offer(1, 1, 1000));
-    runner.decide(START);
-
-    runner.submit(START, 0, task(500));
-    let decisions = runner.decide(START);
-
-    assert!(matches!(&decisions.commands[..], [FrameworkCommand::Accept { refuse: Duration::ZERO, .. }]));
-}
-
-#[test]
 fn news_of_what_is_not_ours_is_passed_over() {
     let mut runner = launched(0);
     let foreign = TaskId { framework: FrameworkId(99), number: 1 };
@@ -97,20 +45,6 @@ fn news_of_what_is_not_ours_is_passed_over() {
 
     assert_eq!(said(&runner.decide(START)), [""; 0]);
     assert_eq!(runner.unfinished(), 1);
-}
-
-#[test]
-fn offers_that_are_too_small_are_given_up_and_wanted_again_for_a_smaller_task() {
-    let mut runner = batch();
-    runner.submit(START, 0, task(4000));
-    runner.hear(START, offer(1, 1, 1000));
-    assert_eq!(said(&runner.decide(START)), [""; 0]);
-
-    let later = START + HOPE;
-    assert_eq!(said(&runner.decide(later)), ["decline"]);
-
-    runner.submit(later, 1, task(500));
-    assert_eq!(said(&runner.decide(later)), ["revive"]);
 }
 
 #[test]

@@ -5,15 +5,31 @@ use super::*;
 #[test]
 fn nothing_is_launched_on_offers_of_before_a_lost_connection() {
     let mut runner = runner(0, Duration::MAX);
+    runner.submit(START, 0, task(500));
     runner.hear(START, offer(1, 1, 1000));
     runner.hear(START, Event::Disconnected("reset".to_owned()));
-    runner.submit(START, 0, task(500));
     assert_eq!(accepted(&runner.decide(START)), []);
 
     runner.hear(START, Event::Subscribed(FRAMEWORK));
     runner.hear(START, offer(1, 1, 1000));
 
     assert_eq!(accepted(&runner.decide(START)), [(vec![1], vec![1])]);
+}
+
+#[test]
+fn after_a_lost_connection_it_is_said_again_what_is_wanted_less_what_was_launched() {
+    let mut runner = batch();
+    for index in 0..3 {
+        runner.submit(START, index, task(500));
+    }
+    assert_eq!(demanded(&runner.decide(START)), [[want(500, 3, 0)]]);
+    runner.hear(START, units(1, 1, 500, 2));
+    assert_eq!(said(&runner.decide(START)), ["accept"]);
+
+    runner.hear(START, Event::Disconnected("reset".to_owned()));
+    assert_eq!(demanded(&runner.decide(START)), [[want(500, 1, 0)]]);
+    runner.hear(START, Event::Subscribed(FRAMEWORK));
+    assert_eq!(said(&runner.decide(START)), ["reconcile"]);
 }
 
 #[test]

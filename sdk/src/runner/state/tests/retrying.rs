@@ -4,12 +4,12 @@ use super::*;
 use crate::runner::retry::{RELAUNCHES_MAX, rest};
 
 #[test]
-fn a_failed_task_of_a_suppressed_framework_revives_it() {
+fn a_failed_task_wants_room_again() {
     let mut runner = launched(1);
 
     runner.hear(START, update(1, TaskState::Failed, Some(Reason::Exit)));
 
-    assert_eq!(said(&runner.decide(START)), ["acknowledge", "revive"]);
+    assert_eq!(said(&runner.decide(START)), ["acknowledge", "demand"]);
 }
 
 #[test]
@@ -36,7 +36,7 @@ fn a_second_failure_rests_before_its_next_launch() {
 
     assert_eq!(accepted(&runner.decide(START)), []);
     assert_eq!(runner.deadline(), Some(START + rest(2)));
-    assert_eq!(said(&runner.decide(START + rest(2))), ["revive"]);
+    assert_eq!(demanded(&runner.decide(START + rest(2))), [[want(1000, 1, 0)]]);
     runner.hear(START + rest(2), offer(4, 1, 1000));
     assert_eq!(accepted(&runner.decide(START + rest(2))), [(vec![4], vec![3])]);
 }

@@ -55,6 +55,7 @@ fn a_new_master_is_told_of_the_launches_that_were_given_up() {
     let (mut runner, late) = given_up();
 
     runner.hear(late, Event::Disconnected("reset".to_owned()));
+    runner.decide(late);
     runner.hear(late, Event::Subscribed(FRAMEWORK));
     let decisions = runner.decide(late);
 
@@ -70,7 +71,7 @@ fn the_silence_of_an_agent_does_not_count_while_the_master_is_away() {
     runner.hear(START, update(1, TaskState::Unreachable, Some(Reason::AgentDisconnected)));
     runner.hear(START, Event::Disconnected("reset".to_owned()));
     let back = START + PATIENCE * 2;
-    assert_eq!(said(&runner.decide(back)), ["acknowledge"]);
+    assert_eq!(said(&runner.decide(back)), ["acknowledge", "demand"]);
 
     runner.hear(back, Event::Subscribed(FRAMEWORK));
     runner.hear(back, update(1, TaskState::Unreachable, Some(Reason::Reconciliation)));

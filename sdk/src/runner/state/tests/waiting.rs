@@ -32,11 +32,36 @@ fn a_task_that_a_new_agent_can_run_is_not_refused() {
 }
 
 #[test]
+fn a_task_without_an_agent_wants_room_and_is_launched_on_the_first_offer() {
+    let policy = Policy { retries: 0, linger: Duration::ZERO, unreachable_patience: PATIENCE };
+    let mut runner = RunnerState::new(FRAMEWORK, Vec::new(), policy, Vec::new());
+    runner.submit(START, 0, task(500));
+    assert_eq!(demanded(&runner.decide(START)), [[want(500, 1, 0)]]);
+
+    runner.hear(START, units(1, 1, 500, 1));
+
+    let decisions = runner.decide(START);
+    assert_eq!((said(&decisions), accepted(&decisions)), (vec!["accept"], vec![(vec![1], vec![1])]));
+}
+
+#[test]
+fn a_task_that_no_agent_can_run_is_wanted_no_more() {
+    let mut runner = batch();
+    runner.submit(START, 0, task(64_000));
+    assert_eq!(said(&runner.decide(START)), ["demand"]);
+
+    runner.surveyed(START, Some(vec![agent(4000)]));
+
+    assert_eq!(runner.decide(START).commands, [FrameworkCommand::Demand(Vec::new())]);
+}
+
+#[test]
 fn without_agents_tasks_wait_and_say_so_after_five_seconds() {
     let mut runner = RunnerState::new(
         FRAMEWORK,
         Vec::new(),
         Policy { retries: 0, linger: Duration::ZERO, unreachable_patience: PATIENCE },
+        Vec::new(),
     );
     runner.submit(START, 0, task(500));
 
@@ -55,19 +80,37 @@ fn without_agents_tasks_wait_and_say_so_after_five_seconds() {
     assert!(now >= START + Duration::from_secs(5) && now < START + Duration::from_secs(6), "{now}");
 }
 
-#[test]
-fn a_task_that_only_has_to_wait_says_so_once() {
+/// What a task of four cores says after five seconds without an offer, in a cluster like this.
+fn told(agent: AgentView) -> Vec<String> {
     let mut runner = batch();
     runner.submit(START, 0, task(4000));
     runner.decide(START);
     let late = START + Duration::from_secs(5);
-
     assert!(runner.decide(late).survey);
-    runner.surveyed(late, Some(vec![agent(4000)]));
+    runner.surveyed(late, Some(vec![agent]));
 
+    let told = waits(&runner.decide(late));
+    assert_eq!(waits(&runner.decide(late + Duration::from_secs(60))), [""; 0], "it is told once");
+    told
+}
+
+#[test]
+fn a_task_that_only_has_to_wait_says_so_once() {
     assert_eq!(
-        waits(&runner.decide(late)),
+        told(AgentView { used: room(3000), offered: room(1000), ..agent(4000) }),
         ["wants 4.000 cpu, 64 MiB mem, and every agent that has as much is busy with tasks of others"]
     );
-    assert_eq!(waits(&runner.decide(late + Duration::from_secs(60))), [""; 0]);
+}
+
+#[test]
+fn a_task_for_which_too_little_is_free_says_how_much_that_is() {
+    assert_eq!(
+        told(AgentView { used: cpus(3000), ..agent(4000) }),
+        ["wants 4.000 cpu, 64 MiB mem, and the most that is free on one agent is 1.000 cpu, 960 MiB mem on a1"]
+    );
+}
+
+#[test]
+fn a_task_that_is_not_offered_what_is_free_says_so() {
+    assert_eq!(told(agent(4000)), ["wants 4.000 cpu, 64 MiB mem, and the master offers nothing of what is free on a1"]);
 }

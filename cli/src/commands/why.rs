@@ -1,0 +1,127 @@
+//! `haggle why`.
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use haggle_core::cluster::TaskView;
+use haggle_core::{FrameworkId, TaskId, TaskState};
+use haggle_sdk::{Client, Why};
+
+use super::Verdict;
+use crate::args::WhyArgs;
+use crate::args::values::Whom;
+use crate::error::CommandError;
+use crate::output::record::{TaskRecord, TaskWhyRecord, WhyRecord};
+use crate::output::{self, printable};
+use crate::target::Target;
+use crate::why;
+
+/// Frameworks that are asked for at the same time: hides the time of each round trip.
+const ASKED: usize = 8;
+
+pub(super) async fn run(target: &Target, args: WhyArgs) -> Verdict {
+    let client = super::connect(target).await?;
+    let json = args.list.json;
+    match args.whom {
+        Whom::Task(task) => of_task(&client, task, json).await,
+        Whom::Framework(framework) => {
+            let why = client.why(framework).await?.ok_or(CommandError::NoSuchFramework(framework))?;
+            tell(&why, json)
+        }
+        Whom::Name(name) => of_name(&client, name, json).await,
+    }
+}
+
+async fn of_task(client: &Client, id: TaskId, json: bool) -> Verdict {
+    let task = client.task(id).await?;
+    let runs = |task: &TaskView| task.status.state == TaskState::Running || task.status.state.is_terminal();
+    // What runs or has ended waits for nothing.
+    let why = if task.as_ref().is_some_and(runs) { None } else { client.why(id.framework).await? };
+    if task.is_none() && why.is_none() {
+        return Err(CommandError::NoSuchTask(id));
+    }
+    if json {
+        let (id, task) = (id.to_string(), task.as_ref().map(TaskRecord::from));
+        output::json(&TaskWhyRecord { id, task, why: why.as_ref().map(Into::into) })?;
+        return Ok(0);
+    }
+    output::line(&printable(&standing(id, task.as_ref())))?;
+    match why {
+        Some(why) => tell(&why, json),
+        None => Ok(0),
+    }
+}
+
+/// Where a task stands, as far as the master knows.
+fn standing(id: TaskId, task: Option<&TaskView>) -> String {
+    let Some(task) = task else {
+        return format!("{id} was not launched yet, or ended long ago: the master does not know it");
+    };
+    let status = &task.status;
+    let reason = status.reason.map_or_else(String::new, |reason| format!(" ({reason})"));
+    let message = if status.message.is_empty() { String::new() } else { format!(": {}", status.message) };
+    format!("{id} ({:?}) is {}{reason} on {}{message}", task.name, status.state, task.agent)
+}
+
+async fn of_name(client: &Client, name: String, json: bool) -> Verdict {
+    let (roles, frameworks) = tokio::try_join!(client.roles(), client.frameworks())?;
+    let is_in_it = |role: &str| role.strip_prefix(&name).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let is_role = roles.iter().any(|role| is_in_it(&role.name));
+    let called: Vec<_> = frameworks.iter().filter(|framework| framework.info.name == name).collect();
+    if !is_role && called.is_empty() {
+        return Err(CommandError::NobodyCalled(name));
+    }
+    let is_meant = |id| called.iter().any(|framework| framework.id == id);
+    let asked: Vec<FrameworkId> = frameworks
+        .iter()
+        .filter(|framework| is_in_it(&framework.info.role) || is_meant(framework.id))
+        .map(|framework| framework.id)
+        .collect();
+    let answers: Vec<Option<Why>> =
+        stream::iter(asked).map(|id| client.why(id)).buffered(ASKED).try_collect::<Vec<_>>().await?;
+    // Of a role, whoever waits; whom the name means is told of anyhow.
+    let told = answers.into_iter().flatten().filter(|why| why.waits_for.is_some() || is_meant(why.framework));
+    let mut is_silent = true;
+    for why in told {
+        tell(&why, json)?;
+        is_silent = false;
+    }
+    if is_silent && !json {
+        output::line(&printable(&format!("nobody in the role {name} waits for anything")))?;
+    }
+    Ok(0)
+}
+
+fn tell(why: &Why, json: bool) -> Verdict {
+    if json {
+        output::json(&WhyRecord::from(why))?;
+    } else {
+        for line in why::lines(why) {
+            output::line(&printable(&line))?;
+        }
+    }
+    Ok(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use haggle_core::{AgentId, Reason, Resources, Source, TaskStatus, UpdateId};
+
+    use super::*;
+
+    #[test]
+    fn where_a_task_stands_is_told_with_the_reason() {
+        let id = TaskId { framework: FrameworkId(3), number: 7 };
+        let status = TaskStatus {
+            reason: Some(Reason::AgentDisconnected),
+            message: "silent for 10 s".into(),
+            ..TaskStatus::new(id, UpdateId(1), TaskState::Unreachable, Source::Master)
+        };
+        let (role, resources) = ("default".into(), Resources::default());
+        let task = TaskView { id, name: "primes".into(), role, agent: AgentId(2), resources, status };
+
+        assert_eq!(
+            standing(id, Some(&task)),
+            "task-3.7 (\"primes\") is UNREACHABLE (AGENT_DISCONNECTED) on agent-2: silent for 10 s"
+        );
+        assert!(standing(id, None).starts_with("task-3.7 was not launched yet"));
+    }
+}

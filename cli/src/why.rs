@@ -1,0 +1,188 @@
+//! Why somebody waits, in words.
+
+use std::time::Duration;
+
+use haggle_core::Resources;
+use haggle_sdk::{Hindrance, Obstacle, Why};
+
+/// What a framework wants, and a line for each thing that is in its way. Below a line about tasks of one size, those that
+/// are about them are indented.
+pub(crate) fn lines(why: &Why) -> Vec<String> {
+    let mut lines = vec![headline(why)];
+    lines.extend(hindrances(&why.hindrances).into_iter().map(|line| format!("  {line}")));
+    lines
+}
+
+/// A line for each thing that is in the way.
+pub(crate) fn hindrances(hindrances: &[Hindrance]) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut about: Option<&Resources> = None;
+    for hindrance in hindrances {
+        if hindrance.want.as_ref() != about {
+            about = hindrance.want.as_ref();
+            lines.extend(about.map(|want| format!("for a task of {want}:")));
+        }
+        let indent = if about.is_some() { "  " } else { "" };
+        lines.push(format!("{indent}{}", hindrance_in_words(hindrance)));
+    }
+    lines
+}
+
+fn headline(why: &Why) -> String {
+    let who = format!("{} ({:?}, role {})", why.framework, why.name, why.role);
+    let offers = match why.offers {
+        0 => String::new(),
+        1 => ", and has 1 offer".to_owned(),
+        many => format!(", and has {many} offers"),
+    };
+    let Some(waited) = why.waits_for else { return format!("{who} waits for nothing{offers}") };
+    let rank = match why.rank {
+        Some(rank) => format!("; by fair share it is number {rank} of {} that want something", why.ranked),
+        None => String::new(),
+    };
+    format!("{who} waits for {}{offers}{rank}", span(waited))
+}
+
+/// One thing that is in the way.
+pub(crate) fn hindrance_in_words(hindrance: &Hindrance) -> String {
+    let count = hindrance.agents;
+    let agents = if count == 1 { "1 agent".to_owned() } else { format!("{count} agents") };
+    let is = if count == 1 { "is" } else { "are" };
+    match &hindrance.obstacle {
+        Obstacle::NotConnected => "it is not connected".to_owned(),
+        Obstacle::Suppressed => "it asked for no offers".to_owned(),
+        Obstacle::WantsNothing => "it said that it wants nothing".to_owned(),
+        Obstacle::NoAgent => "no agent takes tasks".to_owned(),
+        Obstacle::AtLimit { role, limit, has } => {
+            format!("the role {role} is at its limit: it may have {limit}, and has {has}")
+        }
+        Obstacle::KeptForOthers { kept } => {
+            format!("{agents}: what is free is kept for what other roles are promised ({kept})")
+        }
+        Obstacle::Constraint(constraint) => format!("{agents}: {constraint} is not met"),
+        Obstacle::TooLarge { largest } => {
+            format!("{agents} {is} too small, were nothing else there: the nearest has {largest}")
+        }
+        Obstacle::InUse { free } => {
+            format!("{agents} {is} large enough, and tasks run there (at most {free} is free)")
+        }
+        Obstacle::Offered { to, age } => {
+            format!("{agents}: what is free is offered to {to}, which has not answered for {}", span(*age))
+        }
+        Obstacle::Refused { lasts } => {
+            format!("{agents}: it declined what is free, and is asked again within {}", span(*lasts))
+        }
+    }
+}
+
+/// A time as people say it, in the largest unit of which there are two or more.
+fn span(time: Duration) -> String {
+    const MINUTE: u64 = 60;
+    const HOUR: u64 = 60 * MINUTE;
+    match time.as_secs() {
+        0 => format!("{} ms", time.as_millis()),
+        seconds if seconds < 2 * MINUTE => format!("{seconds} s"),
+        seconds if seconds < 2 * HOUR => format!("{} min", seconds / MINUTE),
+        seconds => format!("{} h", seconds / HOUR),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use haggle_core::{Bytes, MilliCpu};
+    use haggle_sdk::{Ceiling, Constraint, FrameworkId, Test};
+
+    use super::*;
+
+    fn cpus(milli: u64) -> Resources {
+        Resources::new(MilliCpu::new(milli), Bytes::ZERO, Bytes::ZERO)
+    }
+
+    fn hindrance(obstacle: Obstacle, want: Option<Resources>, agents: usize) -> Hindrance {
+        Hindrance { obstacle, want, agents }
+    }
+
+    fn why(hindrances: Vec<Hindrance>) -> Why {
+        Why {
+            framework: FrameworkId(3),
+            name: "haggle run primes".into(),
+            role: "eng/batch".into(),
+            waits_for: Some(Duration::from_millis(12_400)),
+            offers: 0,
+            rank: Some(2),
+            ranked: 5,
+            hindrances,
+        }
+    }
+
+    #[test]
+    fn each_thing_in_the_way_is_a_line_below_the_tasks_that_it_is_about() {
+        let windows = Constraint { attribute: "os".into(), test: Test::Equals("windows".into()) };
+        let (small, large) = (Some(cpus(500)), Some(cpus(8000)));
+
+        let lines = lines(&why(vec![
+            hindrance(Obstacle::InUse { free: cpus(250) }, small.clone(), 3),
+            hindrance(Obstacle::Constraint(windows), small, 2),
+            hindrance(Obstacle::TooLarge { largest: cpus(2000) }, large, 1),
+        ]));
+
+        assert_eq!(
+            lines,
+            [
+                "framework-3 (\"haggle run primes\", role eng/batch) waits for 12 s; by fair share it is number 2 of 5 that \
+                 want something",
+                "  for a task of 0.500 cpu, 0 B mem:",
+                "    3 agents are large enough, and tasks run there (at most 0.250 cpu, 0 B mem is free)",
+                "    2 agents: os = windows is not met",
+                "  for a task of 8.000 cpu, 0 B mem:",
+                "    1 agent is too small, were nothing else there: the nearest has 2.000 cpu, 0 B mem",
+            ]
+        );
+    }
+
+    #[test]
+    fn whoever_wants_nothing_is_said_to() {
+        let nothing = hindrance(Obstacle::WantsNothing, None, 0);
+        let why = Why { waits_for: None, rank: None, offers: 2, ..why(vec![nothing]) };
+
+        let who = "framework-3 (\"haggle run primes\", role eng/batch)";
+        assert_eq!(
+            lines(&why),
+            [format!("{who} waits for nothing, and has 2 offers"), "  it said that it wants nothing".to_owned()]
+        );
+    }
+
+    #[test]
+    fn every_obstacle_is_a_sentence() {
+        let limit = Ceiling { cpus: Some(MilliCpu::from_cores(2)), ..Ceiling::default() };
+        let said = |obstacle, agents| hindrance_in_words(&hindrance(obstacle, None, agents));
+
+        assert_eq!(
+            said(Obstacle::AtLimit { role: "eng".into(), limit, has: cpus(2000) }, 0),
+            "the role eng is at its limit: it may have 2.000 cpu, and has 2.000 cpu, 0 B mem"
+        );
+        assert_eq!(
+            said(Obstacle::KeptForOthers { kept: cpus(1500) }, 1),
+            "1 agent: what is free is kept for what other roles are promised (1.500 cpu, 0 B mem)"
+        );
+        assert_eq!(
+            said(Obstacle::Offered { to: FrameworkId(4), age: Duration::from_secs(3) }, 2),
+            "2 agents: what is free is offered to framework-4, which has not answered for 3 s"
+        );
+        assert_eq!(
+            said(Obstacle::Refused { lasts: Duration::from_secs(300) }, 2),
+            "2 agents: it declined what is free, and is asked again within 5 min"
+        );
+        assert_eq!(said(Obstacle::NoAgent, 0), "no agent takes tasks");
+        assert_eq!(said(Obstacle::NotConnected, 0), "it is not connected");
+        assert_eq!(said(Obstacle::Suppressed, 0), "it asked for no offers");
+    }
+
+    #[test]
+    fn a_time_is_said_in_the_largest_unit_of_which_there_are_two() {
+        let said = |millis| span(Duration::from_millis(millis));
+
+        assert_eq!([said(400), said(59_900), said(119_000), said(7_000_000)], ["400 ms", "59 s", "119 s", "116 min"]);
+        assert_eq!(said(86_400_000), "24 h");
+    }
+}

@@ -1,0 +1,180 @@
+//! Which open offers give way to somebody who waits.
+//!
+//! An offer counts as allocated, so whoever lets offers lie about is ahead in shares of whoever has nothing. It is asked to
+//! give way to somebody with a smaller share after some time; what it holds only to have room at hand, at once.
+
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+use super::demand::Urgency;
+use super::ledger::Holding;
+use super::patience::Patience;
+use super::promises::Promise;
+use super::tree::ROOT;
+use super::verdict::Stage;
+use super::{Allocation, Allocator};
+use crate::id::{AgentId, FrameworkId, OfferId};
+use crate::resources::Resources;
+use crate::time::Now;
+
+/// For how long room at hand is left to whoever has the smaller share. Who runs one task after another uses it within that.
+const AT_HAND: Duration = Duration::from_millis(250);
+
+/// For how long whoever let an offer lapse is not asked about as much there. Long enough that who waits is served.
+const AFTER_LAPSE: Duration = Duration::from_millis(100);
+
+/// How many of those that wait are looked at in one allocation, and how many open offers for each of them: the rest has its turn
+/// in the next.
+const LOOKED_AT: (usize, usize) = (8, 64);
+
+impl Allocator {
+    /// Takes offers back from those that hold up others, for as many tasks as wait.
+    pub(super) fn contest(&mut self, now: Now, allocation: &mut Allocation) {
+        self.contestable = None;
+        if self.hungry.is_empty() || self.promises.len() == 0 {
+            return;
+        }
+        for id in self.hungriest() {
+            while let Some((agent, offers)) = self.in_the_way(id, now) {
+                for offer in offers {
+                    self.take_back(offer, now, allocation);
+                }
+                let before = allocation.offers.len();
+                self.rank();
+                self.share_out(agent, now, Some(&BTreeSet::from([id])), &mut allocation.offers);
+                self.rank();
+                self.dirty_agents.insert(agent);
+                if allocation.offers.len() == before {
+                    break;
+                }
+            }
+        }
+    }
+
+    /// Those that wait, in the order in which they are served.
+    fn hungriest(&self) -> Vec<FrameworkId> {
+        let mut hungriest = Vec::new();
+        self.tree.ask(ROOT, &mut |id| {
+            hungriest.extend(self.hungry.get(&id));
+            (hungriest.len() == LOOKED_AT.0).then_some(())
+        });
+        hungriest
+    }
+
+    /// An agent that would have room for a task that waits, and the offers in its way there, all of which can be contested.
+    fn in_the_way(&mut self, id: FrameworkId, now: Now) -> Option<(AgentId, Vec<OfferId>)> {
+        let mut later: Option<Now> = None;
+        let found = self.look_in_the_way(id, now, &mut later);
+        self.contestable = self.contestable.into_iter().chain(later).min();
+        found
+    }
+
+    fn look_in_the_way(&self, id: FrameworkId, now: Now, later: &mut Option<Now>) -> Option<(AgentId, Vec<OfferId>)> {
+        let demand = self.frameworks.get(&id)?.demand.as_ref()?;
+        for (_, want, _) in demand.open(Urgency::Waiting) {
+            let mut seen = BTreeSet::new();
+            for (agent, holding) in self.agents_with_offers(&mut seen) {
+                let unit = &want.resources;
+                let suits = want.suits(&holding.info).is_ok() && holding.info.resources.contains(unit);
+                if !holding.active || !suits || self.filters.hold(id, agent, unit, now).is_some() {
+                    continue;
+                }
+                if let Some(offers) = self.contested(id, holding, unit, now, later) {
+                    return Some((agent, offers));
+                }
+            }
+        }
+        None
+    }
+
+    /// Agents with open offers: first of those that hold them only to have room at hand, then the oldest.
+    fn agents_with_offers<'a>(
+        &'a self,
+        seen: &'a mut BTreeSet<AgentId>,
+    ) -> impl Iterator<Item = (AgentId, &'a Holding)> {
+        let idle = self.idlers.iter().flat_map(|id| &self.frameworks[id].promises).take(LOOKED_AT.1);
+        let idle = idle.filter_map(|offer| self.promises.get(*offer));
+        let oldest = self.promises.iter().take(LOOKED_AT.1).map(|(_, promise)| promise);
+        let agents = idle.chain(oldest).map(|promise| promise.agent).filter(move |agent| seen.insert(*agent));
+        agents.filter_map(|agent| Some((agent, self.agents.get(&agent)?)))
+    }
+
+    /// The offers of an agent that make room for this if they give way now; `None` when they cannot, and when they can `later`.
+    fn contested(
+        &self,
+        id: FrameworkId,
+        holding: &Holding,
+        unit: &Resources,
+        now: Now,
+        later: &mut Option<Now>,
+    ) -> Option<Vec<OfferId>> {
+        let mut room = holding.free();
+        let mut offers = Vec::new();
+        for &offer in &holding.promises {
+            let promise = self.promises.get(offer)?;
+            let Some(from) = self.contestable_from(promise, id) else { continue };
+            if now < from {
+                *later = later.iter().copied().chain([from]).min();
+                continue;
+            }
+            room.give(&promise.resources);
+            offers.push(offer);
+            if room.contains(unit) {
+                return self.may_have(id, unit, &offers).then_some(offers);
+            }
+        }
+        None
+    }
+
+    /// Whether quotas leave a framework this much, once these offers are taken back.
+    fn may_have(&self, id: FrameworkId, unit: &Resources, offers: &[OfferId]) -> bool {
+        if self.tree.quotas == 0 {
+            return true;
+        }
+        // What is taken from a role may be kept for it from then on.
+        let (mut tree, mut free) = (self.tree.clone(), self.free.clone());
+        for promise in offers.iter().filter_map(|offer| self.promises.get(*offer)) {
+            free.give(&promise.resources);
+            let holder = &self.frameworks[&promise.framework];
+            tree.each_account(holder.role, |account| account.take(&promise.resources));
+        }
+        tree.room(self.frameworks[&id].role, Stage::FairShare, &free).admits(unit)
+    }
+
+    /// From when on an offer gives way to a framework that waits; `None`: not at all.
+    fn contestable_from(&self, promise: &Promise, id: FrameworkId) -> Option<Now> {
+        let (holder, waiting) = (self.frameworks.get(&promise.framework)?, self.frameworks.get(&id)?);
+        if promise.framework == id {
+            return None;
+        }
+        let (has_more, patience) = if holder.role == waiting.role {
+            let share = |account: &super::Account| account.allocated.dominant_share(&self.total);
+            (share(&holder.account) > share(&waiting.account), holder.patience)
+        } else {
+            let (under, its, other) = self.tree.branches(holder.role, waiting.role);
+            let share = |branch| self.tree.share_of_branch(under, branch, &self.total);
+            let patience = its.map_or(holder.patience, |role| self.tree.role(role).patience);
+            (share(its) > share(other), patience)
+        };
+        match (holder.is_idle(), has_more) {
+            (true, true) => Some(promise.since),
+            (true, false) => Some(promise.since + AT_HAND),
+            (false, true) => Some(promise.since + patience.get()),
+            (false, false) => None,
+        }
+    }
+
+    fn take_back(&mut self, id: OfferId, now: Now, allocation: &mut Allocation) {
+        let Some(promise) = self.close(id) else { return };
+        self.free(promise.framework, promise.agent, &promise.resources);
+        if let Some(holder) = self.frameworks.get_mut(&promise.framework)
+            && !holder.is_idle()
+        {
+            holder.patience.lapsed();
+            self.tree.each_patience(holder.role, Patience::lapsed);
+            self.refuse(promise.framework, promise.agent, promise.resources.clone(), now + AFTER_LAPSE);
+        }
+        allocation.rescinded.push((id, promise));
+    }
+}

@@ -1,0 +1,118 @@
+//! What a framework said that it wants, and how much of that is in its open offers.
+
+use alloc::vec::Vec;
+
+use crate::demand::Want;
+use crate::resources::Resources;
+
+/// Tells one want of a framework from its others, for as long as something is held for it.
+pub(super) type WantKey = u32;
+
+/// So many units of a want.
+pub(super) type Units = Vec<(WantKey, u32)>;
+
+/// Which units are looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Urgency {
+    /// Room for tasks that wait.
+    Waiting,
+    /// Room to have at hand.
+    Spare,
+}
+
+/// All wants of one framework.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Demand {
+    wants: Vec<Wanted>,
+    last_key: WantKey,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Wanted {
+    key: WantKey,
+    want: Want,
+    /// Units in open offers.
+    held: u32,
+}
+
+impl Wanted {
+    fn open(&self, urgency: Urgency) -> u32 {
+        let waiting = self.want.waiting.saturating_sub(self.held);
+        match urgency {
+            Urgency::Waiting => waiting,
+            Urgency::Spare => self.want.waiting.saturating_add(self.want.spare).saturating_sub(self.held) - waiting,
+        }
+    }
+}
+
+impl Demand {
+    /// A new statement takes the place of the last one. What is held for a want that is said again counts for it.
+    pub(super) fn restate(&mut self, wants: Vec<Want>) {
+        let mut before = core::mem::take(&mut self.wants);
+        for want in wants {
+            let is_same =
+                |old: &Wanted| old.want.resources == want.resources && old.want.constraints == want.constraints;
+            let wanted = match before.iter().position(is_same) {
+                Some(at) => Wanted { want, ..before.swap_remove(at) },
+                None => {
+                    self.last_key += 1;
+                    Wanted { key: self.last_key, want, held: 0 }
+                }
+            };
+            self.wants.push(wanted);
+        }
+        for old in before.into_iter().filter(|old| old.held > 0) {
+            self.wants.push(Wanted { want: Want { waiting: 0, spare: 0, ..old.want }, ..old });
+        }
+    }
+
+    /// Every want of which something is wanted or held.
+    pub(super) fn wants(&self) -> impl Iterator<Item = &Want> {
+        self.wants.iter().map(|wanted| &wanted.want)
+    }
+
+    /// Whether nothing is wanted, nor held.
+    pub(super) fn is_empty(&self) -> bool {
+        self.wants.is_empty()
+    }
+
+    /// Whether units of this kind are not in open offers yet.
+    pub(super) fn is_open(&self, urgency: Urgency) -> bool {
+        self.wants.iter().any(|wanted| wanted.open(urgency) > 0)
+    }
+
+    /// Whether tasks wait, be there offers for them or not.
+    pub(super) fn has_waiting(&self) -> bool {
+        self.wants.iter().any(|wanted| wanted.want.waiting > 0)
+    }
+
+    /// The wants of which units are looked for, and how many of each.
+    pub(super) fn open(&self, urgency: Urgency) -> impl Iterator<Item = (WantKey, &Want, u32)> {
+        let open = self.wants.iter().map(move |wanted| (wanted.key, &wanted.want, wanted.open(urgency)));
+        open.filter(|&(_, _, count)| count > 0)
+    }
+
+    pub(super) fn hold(&mut self, key: WantKey, count: u32) {
+        if let Some(wanted) = self.wants.iter_mut().find(|wanted| wanted.key == key) {
+            wanted.held = wanted.held.saturating_add(count);
+        }
+    }
+
+    /// An offer is open no longer.
+    pub(super) fn release(&mut self, units: &Units) {
+        for &(key, count) in units {
+            if let Some(wanted) = self.wants.iter_mut().find(|wanted| wanted.key == key) {
+                wanted.held = wanted.held.saturating_sub(count);
+            }
+        }
+        self.wants.retain(|wanted| wanted.held > 0 || wanted.want.waiting > 0 || wanted.want.spare > 0);
+    }
+
+    /// A task waits no longer.
+    pub(super) fn launched(&mut self, resources: &Resources) {
+        let waits = |wanted: &&mut Wanted| wanted.want.waiting > 0 && wanted.want.resources == *resources;
+        if let Some(wanted) = self.wants.iter_mut().find(waits) {
+            wanted.want.waiting -= 1;
+        }
+    }
+}

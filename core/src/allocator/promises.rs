@@ -1,0 +1,65 @@
+//! Open offers.
+
+use alloc::collections::BTreeMap;
+
+use super::demand::Units;
+use crate::id::{AgentId, FrameworkId, OfferId};
+use crate::resources::Resources;
+use crate::time::Now;
+
+/// What an open offer promises. Its resources count as allocated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Promise {
+    /// To whom.
+    pub framework: FrameworkId,
+    /// Where.
+    pub agent: AgentId,
+    /// How much.
+    pub resources: Resources,
+    /// When it was made.
+    pub since: Now,
+    /// Which of the framework's wants it meets.
+    pub(super) units: Units,
+}
+
+/// All open offers. Ids rise, so the oldest offer comes first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Promises {
+    open: BTreeMap<OfferId, Promise>,
+    last: u64,
+}
+
+impl Promises {
+    /// None; their ids will be above `last`.
+    pub(super) fn above(last: u64) -> Self {
+        Self { open: BTreeMap::new(), last }
+    }
+
+    pub(super) fn add(&mut self, promise: Promise) -> OfferId {
+        self.last += 1;
+        let id = OfferId(self.last);
+        self.open.insert(id, promise);
+        id
+    }
+
+    pub(super) fn get(&self, id: OfferId) -> Option<&Promise> {
+        self.open.get(&id)
+    }
+
+    pub(super) fn remove(&mut self, id: OfferId) -> Option<Promise> {
+        self.open.remove(&id)
+    }
+
+    pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = (OfferId, &Promise)> {
+        self.open.iter().map(|(&id, promise)| (id, promise))
+    }
+
+    pub(super) fn after(&self, id: Option<OfferId>) -> impl Iterator<Item = (OfferId, &Promise)> {
+        let from = id.map_or(core::ops::Bound::Unbounded, core::ops::Bound::Excluded);
+        self.open.range((from, core::ops::Bound::Unbounded)).map(|(&id, promise)| (id, promise))
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.open.len()
+    }
+}

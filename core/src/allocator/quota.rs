@@ -1,0 +1,149 @@
+//! What roles are promised, and may have at most: set, and held against what there is.
+
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::num::NonZeroU32;
+
+use super::Allocator;
+use super::tree::{ROOT, RoleId};
+use crate::id::OfferId;
+use crate::quota::{Ceiling, Quota};
+use crate::resources::Resources;
+
+/// Why a quota cannot hold as things are. It can be set all the same, by force.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum QuotaRefusal {
+    /// More runs already.
+    #[error(
+        "tasks of {role:?} hold {used}, which is above the limit of {limit}: force it, and no more is offered until they end"
+    )]
+    BelowUse {
+        /// Whose.
+        role: String,
+        /// What tasks hold.
+        used: Resources,
+        /// What was to be the most.
+        limit: Ceiling,
+    },
+    /// More would be promised than there is.
+    #[error(
+        "with this, roles are promised {promised}, and all agents together have {total}: force it if more agents are to come"
+    )]
+    Overcommitted {
+        /// To all roles.
+        promised: Resources,
+        /// Of all agents.
+        total: Resources,
+    },
+    /// A role above is not allowed what one below it is promised.
+    #[error("{role:?} may have at most {limit}, and roles in it would be promised {promised}")]
+    AboveParent {
+        /// The one above.
+        role: String,
+        /// What it may have at most.
+        limit: Ceiling,
+        /// What those below are promised.
+        promised: Resources,
+    },
+}
+
+impl Allocator {
+    /// Sets the weight of a role, 1 without one, and its quota.
+    pub fn configure_role(&mut self, role: &str, weight: Option<NonZeroU32>, quota: Option<Quota>) {
+        self.tree.configure(role, weight, quota);
+        self.add_up_free();
+        self.forget_all_bounds();
+        // What a limit or a promise to others kept from somebody may be free now.
+        self.dirty_agents.extend(self.idle.iter().map(|&(_, agent)| agent));
+    }
+
+    /// Whether a quota can hold as things are.
+    ///
+    /// # Errors
+    /// The first thing that speaks against it.
+    pub fn check_quota(&self, role: &str, quota: &Quota) -> Result<(), QuotaRefusal> {
+        let known = self.tree.find(role).map(|id| self.tree.role(id));
+        let used = known.map(|role| role.account.used()).unwrap_or_default();
+        if !quota.limit.admits(&used) {
+            return Err(QuotaRefusal::BelowUse { role: role.to_string(), used, limit: quota.limit.clone() });
+        }
+        let promised_below = |path: &str| self.promised_below(path, role, quota);
+        let mut above = role;
+        loop {
+            let own = if above == role { Some(quota) } else { self.quota_of(above) };
+            let promised = promised_below(above);
+            if let Some(own) = own.filter(|own| !own.limit.admits(&promised)) {
+                let (role, limit) = (above.to_string(), own.limit.clone());
+                return Err(QuotaRefusal::AboveParent { role, limit, promised });
+            }
+            match above.rsplit_once('/') {
+                Some((parent, _)) => above = parent,
+                None => break,
+            }
+        }
+        let mut promised = promised_below("");
+        promised.ports = Default::default();
+        match self.total.contains(&promised) {
+            true => Ok(()),
+            false => Err(QuotaRefusal::Overcommitted { promised, total: self.total.clone() }),
+        }
+    }
+
+    fn quota_of(&self, path: &str) -> Option<&Quota> {
+        self.tree.role(self.tree.find(path)?).quota.as_ref()
+    }
+
+    /// What a role with all below it is promised, were `new` the quota of `role`. The root has the path "".
+    fn promised_below(&self, path: &str, role: &str, new: &Quota) -> Resources {
+        let mut children: Vec<&str> = Vec::new();
+        let id = if path.is_empty() { Some(ROOT) } else { self.tree.find(path) };
+        if let Some(id) = id {
+            children.extend(self.tree.role(id).children.iter().map(|child| &*self.tree.role(*child).path));
+        }
+        // The role itself, and those above it, need not be known yet.
+        let rest =
+            if path.is_empty() { Some(role) } else { role.strip_prefix(path).and_then(|rest| rest.strip_prefix('/')) };
+        if let Some(name) = rest.and_then(|rest| rest.split('/').next()) {
+            let child = &role[..role.len() - rest.map_or(0, str::len) + name.len()];
+            if !children.contains(&child) {
+                children.push(child);
+            }
+        }
+        let mut sum = Resources::default();
+        for child in children {
+            sum.give(&self.promised_below(child, role, new));
+        }
+        let own = if path == role { Some(new) } else { self.quota_of(path) };
+        if let Some(own) = own {
+            sum.raise_to(&own.guarantee);
+        }
+        sum
+    }
+
+    /// The open offers that are to be taken back so that no role has more than it may, the newest first.
+    pub fn above_limits(&self) -> Vec<OfferId> {
+        let over: Vec<(RoleId, &Ceiling, Resources)> = (self.tree.iter())
+            .filter_map(|(path, role)| {
+                let quota = role.quota.as_ref()?;
+                let is_over = !quota.limit.admits(&role.account.allocated);
+                is_over.then(|| Some((self.tree.find(path)?, &quota.limit, role.account.allocated.clone())))?
+            })
+            .collect();
+        let mut above = Vec::new();
+        for (role, limit, mut has) in over {
+            for (id, promise) in self.promises.iter().rev() {
+                if limit.admits(&has) {
+                    break;
+                }
+                let holder = &self.frameworks[&promise.framework];
+                if self.tree.up_from(holder.role).any(|(id, _)| id == role) {
+                    has.take_up_to(&promise.resources);
+                    above.push(id);
+                }
+            }
+        }
+        above.sort_unstable();
+        above.dedup();
+        above
+    }
+}

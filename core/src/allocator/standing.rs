@@ -1,0 +1,96 @@
+//! What can be seen of agents, frameworks and roles.
+
+use alloc::collections::BTreeSet;
+use core::num::NonZeroU32;
+
+use super::demand::Demand;
+use super::{Allocator, Promise};
+use crate::id::{AgentId, FrameworkId, OfferId};
+use crate::quota::Quota;
+use crate::resources::{Resources, Share};
+
+/// A role, with all roles below it where nothing else is said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoleStanding<'a> {
+    /// Its path.
+    pub name: &'a str,
+    /// Its weight against its siblings.
+    pub weight: NonZeroU32,
+    /// The frameworks in the role itself.
+    pub frameworks: usize,
+    /// Those that would take something that they are not offered.
+    pub waiting: usize,
+    /// What tasks hold, without ports.
+    pub used: Resources,
+    /// What open offers promise, without ports.
+    pub offered: &'a Resources,
+    /// The dominant share of both, not divided by the weight.
+    pub share: Share,
+    /// The share that it would have if all its siblings with frameworks took all they may.
+    pub fair_share: Share,
+    /// What it is promised, and may have at most.
+    pub quota: Option<&'a Quota>,
+}
+
+impl Allocator {
+    /// What is allocated on an agent, or nothing when it is not known.
+    pub fn allocated_on(&self, agent: AgentId) -> Resources {
+        self.agents.get(&agent).map(|holding| holding.allocated.clone()).unwrap_or_default()
+    }
+
+    /// What is allocated to a framework, without ports.
+    pub fn allocated_to(&self, framework: FrameworkId) -> Resources {
+        self.frameworks.get(&framework).map(|known| known.account.allocated.clone()).unwrap_or_default()
+    }
+
+    /// Whether a framework wants no offers.
+    pub fn is_suppressed(&self, framework: FrameworkId) -> bool {
+        self.frameworks
+            .get(&framework)
+            .is_some_and(|known| known.suppressed || known.demand.as_ref().is_some_and(Demand::is_empty))
+    }
+
+    /// An open offer.
+    pub fn offer(&self, id: OfferId) -> Option<&Promise> {
+        self.promises.get(id)
+    }
+
+    /// The open offers behind this one, by id.
+    pub fn offers_after(&self, id: Option<OfferId>) -> impl Iterator<Item = (OfferId, &Promise)> {
+        self.promises.after(id)
+    }
+
+    /// How many offers are open.
+    pub fn open_offers(&self) -> usize {
+        self.promises.len()
+    }
+
+    /// The open offers of an agent.
+    pub fn offers_of(&self, agent: AgentId) -> BTreeSet<OfferId> {
+        self.agents.get(&agent).map(|holding| holding.promises.clone()).unwrap_or_default()
+    }
+
+    /// The open offers to a framework.
+    pub fn offers_to(&self, framework: FrameworkId) -> BTreeSet<OfferId> {
+        self.frameworks.get(&framework).map(|known| known.promises.clone()).unwrap_or_default()
+    }
+
+    /// The roles behind this one, by path: those with frameworks, those above one that has some, and those of which an
+    /// operator has decided something.
+    pub fn roles_after(&self, path: Option<&str>) -> impl Iterator<Item = RoleStanding<'_>> {
+        self.tree.iter_after(path).map(|(id, role)| {
+            let waits = |id: &FrameworkId| self.frameworks.get(id).is_some_and(|known| known.waits_since.is_some());
+            RoleStanding {
+                name: &role.path,
+                weight: role.weight,
+                frameworks: role.members.len(),
+                waiting: self.tree.members_below(id).iter().filter(|id| waits(id)).count(),
+                used: role.account.used(),
+                offered: &role.account.promised,
+                share: role.account.allocated.dominant_share(&self.total),
+                fair_share: self.tree.fair_share(id),
+                quota: role.quota.as_ref(),
+            }
+        })
+    }
+}

@@ -1,0 +1,414 @@
+//! The tree of roles: who is next, at every level.
+//!
+//! `eng/batch` is a child of `eng`, and all roles without a `/` are children of the root. Children compete by their weighted
+//! dominant shares. Frameworks that are in a role which has children compete together as one more child, of weight 1 (Mesos's
+//! virtual leaf `eng/.`), and by their own shares among themselves.
+
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::cmp::Reverse;
+use core::num::NonZeroU32;
+use core::ops::Bound;
+
+use super::ledger::Account;
+use super::patience::Patience;
+use super::share::{Place, Ranking};
+use crate::id::FrameworkId;
+use crate::quota::Quota;
+use crate::resources::{Resources, Share};
+
+/// A role, by its place in the tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct RoleId(usize);
+
+/// Above all roles.
+pub(super) const ROOT: RoleId = RoleId(0);
+
+/// What competes under a role. By path where shares and grants are equal, the frameworks of the role itself first.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Child {
+    Own,
+    Role(Arc<str>, RoleId),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Role {
+    pub(super) path: Arc<str>,
+    pub(super) parent: Option<RoleId>,
+    depth: usize,
+    pub(super) weight: NonZeroU32,
+    pub(super) quota: Option<Quota>,
+    /// Whether an operator has decided something of it: then it stays without frameworks.
+    configured: bool,
+    /// With all roles below.
+    pub(super) account: Account,
+    /// Of the frameworks in it alone.
+    pub(super) own: Account,
+    /// The frameworks in it.
+    pub(super) members: BTreeSet<FrameworkId>,
+    /// The roles right below it.
+    pub(super) children: BTreeSet<RoleId>,
+    /// The frameworks in it that would take something, in the order in which they are served.
+    eager: Ranking<FrameworkId>,
+    /// What competes under it: only what leads to a framework that would take something.
+    competing: Ranking<Child>,
+    /// Its places: in its parent, of its own frameworks in it, and among those whose guarantees are not met.
+    place: Option<Place>,
+    own_place: Option<Place>,
+    needy_place: Option<Place>,
+    /// What it and the roles below it are promised and have not.
+    pub(super) shortfall: Resources,
+    /// The sum of that over the roles right below.
+    pub(super) shortfall_below: Resources,
+    pub(super) patience: Patience,
+}
+
+/// All roles.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Tree {
+    /// By id; `None` where one was removed.
+    roles: Vec<Option<Role>>,
+    unused: Vec<RoleId>,
+    by_path: BTreeMap<Arc<str>, RoleId>,
+    /// Roles whose places are out of date, the deepest first.
+    stale: BTreeSet<(Reverse<usize>, RoleId)>,
+    /// Roles with a guarantee of their own that is not met, and frameworks that would take something, by share.
+    needy: Ranking<(Arc<str>, RoleId)>,
+    /// How many roles have a quota.
+    pub(super) quotas: usize,
+}
+
+impl Default for Tree {
+    fn default() -> Self {
+        let root = Role::new(Arc::from(""), None, 0);
+        Self {
+            roles: Vec::from([Some(root)]),
+            unused: Vec::new(),
+            by_path: BTreeMap::new(),
+            stale: BTreeSet::new(),
+            needy: Ranking::default(),
+            quotas: 0,
+        }
+    }
+}
+
+impl Role {
+    fn new(path: Arc<str>, parent: Option<RoleId>, depth: usize) -> Self {
+        Self {
+            path,
+            parent,
+            depth,
+            weight: NonZeroU32::MIN,
+            quota: None,
+            configured: false,
+            account: Account::default(),
+            own: Account::default(),
+            members: BTreeSet::new(),
+            children: BTreeSet::new(),
+            eager: Ranking::default(),
+            competing: Ranking::default(),
+            place: None,
+            own_place: None,
+            needy_place: None,
+            shortfall: Resources::default(),
+            shortfall_below: Resources::default(),
+            patience: Patience::default(),
+        }
+    }
+
+    /// What it is promised itself and has not.
+    pub(super) fn own_shortfall(&self) -> Resources {
+        let mut short = self.quota.as_ref().map(|quota| quota.guarantee.clone()).unwrap_or_default();
+        short.take_up_to(&self.account.allocated);
+        short
+    }
+}
+
+impl Tree {
+    pub(super) fn role(&self, id: RoleId) -> &Role {
+        self.roles[id.0].as_ref().expect("a role that is named is there")
+    }
+
+    fn role_mut(&mut self, id: RoleId) -> &mut Role {
+        self.roles[id.0].as_mut().expect("a role that is named is there")
+    }
+
+    pub(super) fn find(&self, path: &str) -> Option<RoleId> {
+        self.by_path.get(path).copied()
+    }
+
+    /// Every role but the root, by path.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &Role)> {
+        self.by_path.iter().map(|(path, &id)| (&**path, self.role(id)))
+    }
+
+    /// Every role but the root behind this one, by path.
+    pub(super) fn iter_after(&self, path: Option<&str>) -> impl Iterator<Item = (RoleId, &Role)> {
+        let from = path.map_or(Bound::Unbounded, Bound::Excluded);
+        self.by_path.range::<str, _>((from, Bound::Unbounded)).map(|(_, &id)| (id, self.role(id)))
+    }
+
+    /// The role itself, its parent, and so on, up to the root.
+    pub(super) fn up_from(&self, id: RoleId) -> impl Iterator<Item = (RoleId, &Role)> {
+        let mut next = Some(id);
+        core::iter::from_fn(move || {
+            let id = next?;
+            let role = self.role(id);
+            next = role.parent;
+            Some((id, role))
+        })
+    }
+
+    /// The role of this path, which is made with all above it unless it is there.
+    fn make(&mut self, path: &str) -> RoleId {
+        if let Some(id) = self.find(path) {
+            return id;
+        }
+        let parent = path.rsplit_once('/').map_or(ROOT, |(above, _)| self.make(above));
+        let path: Arc<str> = Arc::from(path);
+        let role = Role::new(path.clone(), Some(parent), self.role(parent).depth + 1);
+        let id = self.unused.pop().unwrap_or_else(|| {
+            self.roles.push(None);
+            RoleId(self.roles.len() - 1)
+        });
+        self.roles[id.0] = Some(role);
+        self.by_path.insert(path, id);
+        self.role_mut(parent).children.insert(id);
+        id
+    }
+
+    /// Removes a role that has nothing, and those above it that have nothing then.
+    fn prune(&mut self, mut id: RoleId) {
+        while let Some(parent) = self.role(id).parent
+            && self.role(id).members.is_empty()
+            && self.role(id).children.is_empty()
+            && !self.role(id).configured
+        {
+            let mut role = self.roles[id.0].take().expect("a role that is named is there");
+            self.unused.push(id);
+            self.by_path.remove(&role.path);
+            self.stale.remove(&(Reverse(role.depth), id));
+            self.needy.move_to(&(role.path.clone(), id), &mut role.needy_place, None);
+            let above = self.role_mut(parent);
+            above.children.remove(&id);
+            above.competing.move_to(&Child::Role(role.path, id), &mut role.place, None);
+            self.set_stale(parent);
+            id = parent;
+        }
+    }
+
+    /// Weight and quota of a role; of weight 1 and without quota it stands as if nothing was ever said of it.
+    pub(super) fn configure(&mut self, path: &str, weight: Option<NonZeroU32>, quota: Option<Quota>) {
+        let id = self.make(path);
+        let role = self.role_mut(id);
+        role.configured = weight.is_some() || quota.is_some();
+        role.weight = weight.unwrap_or(NonZeroU32::MIN);
+        let had = core::mem::replace(&mut role.quota, quota).is_some();
+        self.quotas -= usize::from(had);
+        self.quotas += usize::from(self.role(id).quota.is_some());
+        self.note_shortfall(id);
+        self.set_stale(id);
+        self.prune(id);
+    }
+
+    /// A framework is in this role from now on, with what it has.
+    pub(super) fn join(&mut self, path: &str, framework: FrameworkId, account: &Account) -> RoleId {
+        let id = self.make(path);
+        self.role_mut(id).members.insert(framework);
+        self.each_account(id, |of| {
+            of.give(&account.allocated);
+            of.promise(&account.promised);
+        });
+        id
+    }
+
+    /// A framework leaves this role with all it has.
+    pub(super) fn leave(&mut self, id: RoleId, framework: FrameworkId, place: &mut Option<Place>, account: &Account) {
+        let role = self.role_mut(id);
+        role.members.remove(&framework);
+        role.eager.move_to(&framework, place, None);
+        self.each_account(id, |of| {
+            of.take(&account.allocated);
+            of.close(&account.promised);
+        });
+        self.prune(id);
+    }
+
+    /// Changes what the frameworks of a role have, in it and in all roles above.
+    pub(super) fn each_account(&mut self, id: RoleId, change: impl Fn(&mut Account)) {
+        change(&mut self.role_mut(id).own);
+        let mut next = Some(id);
+        while let Some(id) = next {
+            let role = self.role_mut(id);
+            change(&mut role.account);
+            next = role.parent;
+        }
+        if self.quotas > 0 {
+            self.note_shortfall(id);
+        }
+        self.set_stale(id);
+    }
+
+    pub(super) fn set_stale(&mut self, id: RoleId) {
+        self.stale.insert((Reverse(self.role(id).depth), id));
+    }
+
+    pub(super) fn set_all_stale(&mut self) {
+        let all: Vec<_> = self.by_path.values().map(|&id| (Reverse(self.role(id).depth), id)).collect();
+        self.stale.extend(all);
+    }
+
+    /// Moves a framework to another place in its role; `None` when it would take nothing.
+    pub(super) fn set_eager(
+        &mut self,
+        id: RoleId,
+        framework: FrameworkId,
+        from: &mut Option<Place>,
+        to: Option<Place>,
+    ) {
+        if *from != to {
+            self.role_mut(id).eager.move_to(&framework, from, to);
+            self.set_stale(id);
+        }
+    }
+
+    /// Brings the places of roles up to date, from the bottom to the top.
+    pub(super) fn rank(&mut self, total: &Resources) {
+        while let Some((_, id)) = self.stale.pop_first() {
+            let role = self.roles[id.0].as_mut().expect("a role that is named is there");
+            let own = (!role.eager.is_empty()).then(|| (role.own.allocated.dominant_share(total), role.own.grants));
+            role.competing.move_to(&Child::Own, &mut role.own_place, own);
+            let Some(parent) = role.parent else { continue };
+            let place = (!role.competing.is_empty()).then(|| {
+                let share = role.account.allocated.dominant_share(total).per_weight(role.weight);
+                (share, role.account.grants)
+            });
+            let is_needy = role.quota.is_some() && !role.own_shortfall().is_empty();
+            let needy_place = place.filter(|_| is_needy);
+            if needy_place != role.needy_place {
+                self.needy.move_to(&(role.path.clone(), id), &mut role.needy_place, needy_place);
+            }
+            if place != role.place {
+                let (mut from, child) = (role.place, Child::Role(role.path.clone(), id));
+                role.place = place;
+                self.role_mut(parent).competing.move_to(&child, &mut from, place);
+            }
+            self.set_stale(parent);
+        }
+    }
+
+    /// Asks the frameworks below a role that would take something, in the order in which they are served, until one answers.
+    pub(super) fn ask<T>(&self, id: RoleId, ask: &mut impl FnMut(FrameworkId) -> Option<T>) -> Option<T> {
+        let role = self.role(id);
+        role.competing.in_order().find_map(|child| match child {
+            Child::Own => role.eager.in_order().copied().find_map(&mut *ask),
+            Child::Role(_, below) => self.ask(*below, ask),
+        })
+    }
+
+    /// The roles whose guarantees are not met, in the order in which they are served.
+    pub(super) fn needy(&self) -> impl Iterator<Item = RoleId> {
+        self.needy.in_order().map(|&(_, id)| id)
+    }
+
+    /// Where a framework of this role stands that has this place in it: one place for each level of the tree, to be compared
+    /// from the first on. `None` when it would take nothing.
+    pub(super) fn place(&self, id: RoleId, place: Option<Place>) -> Option<impl Ord + use<>> {
+        let role = self.role(id);
+        let mut levels: Vec<(Place, Child)> = Vec::with_capacity(role.depth + 1);
+        levels.push((role.own_place?, Child::Own));
+        for (id, role) in self.up_from(id).filter(|(_, role)| role.parent.is_some()) {
+            levels.push((role.place?, Child::Role(role.path.clone(), id)));
+        }
+        levels.reverse();
+        Some((levels, place?))
+    }
+
+    /// The two branches by which the frameworks of two different roles compete, under the lowest role above both: each a
+    /// role, or `None` for the frameworks of that role itself.
+    pub(super) fn branches(&self, one: RoleId, other: RoleId) -> (RoleId, Option<RoleId>, Option<RoleId>) {
+        let (mut one, mut other) = ((one, None), (other, None));
+        while one.0 != other.0 {
+            let up = |(id, _): (RoleId, Option<RoleId>)| (self.role(id).parent.unwrap_or(ROOT), Some(id));
+            if self.role(one.0).depth >= self.role(other.0).depth {
+                one = up(one);
+            } else {
+                other = up(other);
+            }
+        }
+        (one.0, one.1, other.1)
+    }
+
+    /// The share by which a branch competes: a role below `under`, or the frameworks of `under` itself.
+    pub(super) fn share_of_branch(&self, under: RoleId, branch: Option<RoleId>, total: &Resources) -> Share {
+        match branch {
+            Some(id) => {
+                let role = self.role(id);
+                role.account.allocated.dominant_share(total).per_weight(role.weight)
+            }
+            None => self.role(under).own.allocated.dominant_share(total),
+        }
+    }
+
+    /// What share a role would have if all its siblings with frameworks took all they may.
+    pub(super) fn fair_share(&self, id: RoleId) -> Share {
+        let role = self.role(id);
+        let Some(parent) = role.parent else { return Share::new(1, 1) };
+        let above = self.role(parent);
+        let weight = |id: &RoleId| u64::from(self.role(*id).weight.get());
+        let others: u64 =
+            above.children.iter().filter(|other| **other != id && self.is_used(**other)).map(weight).sum();
+        let own = u64::from(role.weight.get());
+        let all = others + own + u64::from(!above.members.is_empty());
+        self.fair_share(parent).times(own, all)
+    }
+
+    fn is_used(&self, id: RoleId) -> bool {
+        let role = self.role(id);
+        !role.members.is_empty() || role.children.iter().any(|child| self.is_used(*child))
+    }
+
+    /// Every framework in a role and in those below it.
+    pub(super) fn members_below(&self, id: RoleId) -> Vec<FrameworkId> {
+        let role = self.role(id);
+        let mut members: Vec<_> = role.members.iter().copied().collect();
+        for child in &role.children {
+            members.extend(self.members_below(*child));
+        }
+        members
+    }
+
+    /// What lapsed or was answered changes the patience with a role and with all above it.
+    pub(super) fn each_patience(&mut self, id: RoleId, change: impl Fn(&mut Patience)) {
+        let mut next = Some(id);
+        while let Some(id) = next {
+            let role = self.role_mut(id);
+            change(&mut role.patience);
+            next = role.parent;
+        }
+    }
+
+    /// Brings up to date what a role, and all above it, are promised and have not.
+    fn note_shortfall(&mut self, id: RoleId) {
+        let mut next = Some(id);
+        while let Some(id) = next {
+            let role = self.role_mut(id);
+            let mut shortfall = role.own_shortfall();
+            shortfall.raise_to(&role.shortfall_below);
+            let before = core::mem::replace(&mut role.shortfall, shortfall.clone());
+            next = role.parent;
+            if let Some(parent) = next {
+                let above = self.role_mut(parent);
+                above.shortfall_below.take_up_to(&before);
+                above.shortfall_below.give(&shortfall);
+            }
+        }
+    }
+
+    /// The path of a role, for people.
+    pub(super) fn path(&self, id: RoleId) -> String {
+        String::from(&*self.role(id).path)
+    }
+}

@@ -1,0 +1,111 @@
+//! Whose turn it is on one agent.
+
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+use core::cell::RefCell;
+
+use super::Allocator;
+use super::heldback::Bounds;
+use super::tree::{ROOT, RoleId};
+use super::verdict::{Case, Passed, Stage, Take};
+use crate::id::{AgentId, FrameworkId};
+use crate::resources::Resources;
+use crate::time::Now;
+
+/// A look at one agent.
+pub(super) struct Turn<'a> {
+    allocator: &'a Allocator,
+    agent: AgentId,
+    free: &'a Resources,
+    now: Now,
+    /// Who is asked; `None`: everybody.
+    among: Option<&'a BTreeSet<FrameworkId>>,
+    /// Whoever competes with nobody takes all it wants at once; else it is one task at a time.
+    most: u32,
+    /// What quotas keep from those that were asked.
+    bounds: RefCell<Bounds>,
+}
+
+impl<'a> Turn<'a> {
+    pub(super) fn new(
+        allocator: &'a Allocator,
+        agent: AgentId,
+        free: &'a Resources,
+        now: Now,
+        among: Option<&'a BTreeSet<FrameworkId>>,
+    ) -> Self {
+        let most = if allocator.blind + allocator.hungry.len() > 1 { 1 } else { u32::MAX };
+        Self { allocator, agent, free, now, among, most, bounds: RefCell::default() }
+    }
+
+    /// Who is to be offered something of this agent, and what; and what quotas kept from those before.
+    pub(super) fn next(self) -> (Option<(FrameworkId, Take)>, Bounds) {
+        // Whoever takes whatever there is does not take too little.
+        let is_enough = super::verdict::is_worth_offering(self.free)
+            || !self.free.is_empty() && self.allocator.is_anything_wanted();
+        let next = is_enough.then(|| self.promised().or_else(|| self.fair()).or_else(|| self.spare())).flatten();
+        (next, self.bounds.into_inner())
+    }
+
+    /// Whoever is in a role that has less than it is promised comes before all others.
+    fn promised(&self) -> Option<(FrameworkId, Take)> {
+        let tree = &self.allocator.tree;
+        tree.needy().find_map(|role| {
+            tree.ask(role, &mut |id| {
+                let is_asked = self.among.is_none_or(|few| few.contains(&id));
+                is_asked.then(|| self.take(id, Stage::Guarantee(role), self.most)).flatten()
+            })
+        })
+    }
+
+    fn fair(&self) -> Option<(FrameworkId, Take)> {
+        let Allocator { tree, filters, frameworks, hungry, blind, .. } = self.allocator;
+        let ask = |id| self.take(id, Stage::FairShare, self.most);
+        if let Some(few) = self.among {
+            let place = |&id: &FrameworkId| {
+                let known = frameworks.get(&id)?;
+                Some((tree.place(known.role, known.place)?, id))
+            };
+            let mut takers: Vec<_> = few.iter().filter_map(place).collect();
+            takers.sort_unstable();
+            return takers.into_iter().find_map(|(_, id)| ask(id));
+        }
+        if hungry.is_empty() && filters.are_everybodys(*blind, self.agent, self.free, self.now) {
+            return None;
+        }
+        tree.ask(ROOT, &mut |id| ask(id))
+    }
+
+    fn spare(&self) -> Option<(FrameworkId, Take)> {
+        let is_asked = |id| self.among.is_none_or(|few| few.contains(&id));
+        let sparing = self.allocator.sparing.iter().map(|&(_, id)| id).filter(|id| is_asked(*id));
+        sparing.into_iter().find_map(|id| self.take(id, Stage::Spare, u32::MAX))
+    }
+
+    fn note(&self, passed: Passed<'_>, role: RoleId) {
+        let mut bounds = self.bounds.borrow_mut();
+        match passed {
+            Passed::AtLimit(role) => bounds.limits.push(role),
+            Passed::Kept => bounds.kept = true,
+            // Of more than quotas leave to it now it may think otherwise.
+            Passed::Refused(_) if self.allocator.tree.quotas > 0 => {
+                let path = self.allocator.tree.up_from(role).filter(|(_, role)| role.quota.is_some());
+                bounds.limits.extend(path.map(|(id, _)| id));
+                bounds.kept = true;
+            }
+            _ => {}
+        }
+    }
+
+    fn take(&self, id: FrameworkId, stage: Stage, most: u32) -> Option<(FrameworkId, Take)> {
+        let Self { allocator, agent, free, now, .. } = *self;
+        let (framework, holding) = (&allocator.frameworks[&id], &allocator.agents[&agent]);
+        match allocator.verdict(&Case { id, framework, agent, holding, free, now }, stage, most) {
+            Ok(take) => Some((id, take)),
+            Err(passed) => {
+                self.note(passed, framework.role);
+                None
+            }
+        }
+    }
+}

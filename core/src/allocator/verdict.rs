@@ -1,0 +1,152 @@
+//! What a framework would take of an agent, or what is in the way: asked by whoever allocates, and by whoever wants to know why.
+
+use alloc::borrow::Cow;
+
+use super::demand::{Urgency, WantKey};
+use super::ledger::Holding;
+use super::tree::{ROOT, Role, RoleId};
+use super::{Allocator, Framework};
+use crate::demand::{Constraint, Want};
+use crate::id::{AgentId, FrameworkId};
+use crate::quantity::{Bytes, MilliCpu};
+use crate::resources::Resources;
+use crate::time::Now;
+
+/// The least processor time or memory that makes an offer to a framework that has not said what it wants: Mesos's `MIN_CPUS`
+/// and `MIN_MEM`. With less of both than this, the message costs more than a task that small is worth.
+const WORTH_OFFERING: (MilliCpu, Bytes) = (MilliCpu::new(10), Bytes::from_mib(32));
+
+/// Whether a task could be launched on this: it needs some of both, and enough of one of them.
+pub(super) fn is_worth_offering(free: &Resources) -> bool {
+    let (cpus, mem) = WORTH_OFFERING;
+    !free.cpus.is_zero() && !free.mem.is_zero() && (free.cpus >= cpus || free.mem >= mem)
+}
+
+/// On whose account something is offered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// A role has less than it is promised.
+    Guarantee(RoleId),
+    /// It is somebody's turn.
+    FairShare,
+    /// Nobody waits for it.
+    Spare,
+}
+
+/// What a framework would take.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Take {
+    pub(super) resources: Resources,
+    /// Units of which want, and how many; `None` when it has not said what it wants.
+    pub(super) units: Option<(WantKey, u32)>,
+}
+
+/// What is in the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Passed<'a> {
+    /// It wants nothing more.
+    WantsNothing,
+    /// It refuses this until then.
+    Refused(Now),
+    /// The agent is not what it needs.
+    Constraint(&'a Constraint),
+    /// There is too little.
+    TooLittle,
+    /// There would be enough, were it not for the limit of this role.
+    AtLimit(RoleId),
+    /// There would be enough, were it not for what others are promised.
+    Kept,
+}
+
+/// A framework, an agent, and what is free there.
+#[derive(Clone, Copy)]
+pub(super) struct Case<'a> {
+    pub(super) id: FrameworkId,
+    pub(super) framework: &'a Framework,
+    pub(super) agent: AgentId,
+    pub(super) holding: &'a Holding,
+    pub(super) free: &'a Resources,
+    pub(super) now: Now,
+}
+
+impl Allocator {
+    /// What the framework would take there, `most` units at most of what it said that it wants.
+    pub(super) fn verdict<'a>(&self, case: &Case<'a>, stage: Stage, most: u32) -> Result<Take, Passed<'a>> {
+        let Some(demand) = &case.framework.demand else {
+            if stage == Stage::Spare {
+                return Err(Passed::WantsNothing);
+            }
+            if !is_worth_offering(case.free) {
+                return Err(Passed::TooLittle);
+            }
+            let room = self.room_in(case, stage);
+            if !is_worth_offering(&room) {
+                return Err(self.bound(case.framework.role, case.free));
+            }
+            self.not_refused(case, &room)?;
+            return Ok(Take { resources: room.into_owned(), units: None });
+        };
+        let room = self.room_in(case, stage);
+        let urgency = if stage == Stage::Spare { Urgency::Spare } else { Urgency::Waiting };
+        let mut passed = Passed::WantsNothing;
+        for (key, want, open) in demand.open(urgency) {
+            match self.one_task(case, want, &room) {
+                Ok(()) => {
+                    let (count, resources) = times(&want.resources, &room, open.min(most));
+                    return Ok(Take { resources, units: Some((key, count)) });
+                }
+                Err(other) => passed = other,
+            }
+        }
+        Err(passed)
+    }
+
+    /// Whether the framework would take room for one task there.
+    pub(super) fn one_task<'a>(&self, case: &Case<'a>, want: &'a Want, room: &Resources) -> Result<(), Passed<'a>> {
+        want.suits(&case.holding.info).map_err(Passed::Constraint)?;
+        if !room.contains(&want.resources) {
+            let is_bounded = case.free.contains(&want.resources);
+            return Err(if is_bounded { self.bound(case.framework.role, &want.resources) } else { Passed::TooLittle });
+        }
+        self.not_refused(case, &want.resources)
+    }
+
+    fn not_refused<'a>(&self, case: &Case<'a>, resources: &Resources) -> Result<(), Passed<'a>> {
+        self.filters.hold(case.id, case.agent, resources, case.now).map_or(Ok(()), |until| Err(Passed::Refused(until)))
+    }
+
+    /// What is free there, as far as quotas leave it to the framework.
+    pub(super) fn room_in<'a>(&self, case: &Case<'a>, stage: Stage) -> Cow<'a, Resources> {
+        if self.tree.quotas == 0 || stage == Stage::FairShare && self.leaves(case.framework.role, case.free) {
+            return Cow::Borrowed(case.free);
+        }
+        Cow::Owned(self.tree.room(case.framework.role, stage, &self.free).cut(case.free))
+    }
+
+    /// Whether no quota is in the way of so much for a role.
+    fn leaves(&self, role: RoleId, wanted: &Resources) -> bool {
+        let is_within =
+            |role: &Role| role.quota.as_ref().is_none_or(|quota| quota.limit.leaves(&role.account.allocated, wanted));
+        self.tree.role(ROOT).shortfall_below.is_empty() && self.tree.up_from(role).all(|(_, role)| is_within(role))
+    }
+
+    /// Which bound keeps so much from the frameworks of a role.
+    fn bound(&self, role: RoleId, wanted: &Resources) -> Passed<'static> {
+        let at_limit = |(_, role): &(RoleId, &Role)| {
+            role.quota.as_ref().is_some_and(|quota| !quota.limit.leaves(&role.account.allocated, wanted))
+        };
+        self.tree.up_from(role).find(at_limit).map_or(Passed::Kept, |(id, _)| Passed::AtLimit(id))
+    }
+}
+
+/// How often a task fits, `most` at most and at least once, and what that is together.
+fn times(unit: &Resources, room: &Resources, most: u32) -> (u32, Resources) {
+    let (mut count, mut sum, mut left) = (1, unit.clone(), room.clone());
+    left.take_up_to(unit);
+    while count < most && left.contains(unit) {
+        left.take_up_to(unit);
+        sum.give(unit);
+        count += 1;
+    }
+    (count, sum)
+}

@@ -1,0 +1,238 @@
+//! Why somebody is offered nothing.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::mem::discriminant;
+use core::time::Duration;
+
+use super::demand::Urgency;
+use super::tree::ROOT;
+use super::verdict::{Case, Passed, Stage, is_worth_offering};
+use super::{Allocator, Framework, Promise};
+use crate::demand::{Constraint, Want};
+use crate::id::FrameworkId;
+use crate::quota::Ceiling;
+use crate::resources::Resources;
+use crate::time::Now;
+
+/// Wants of one framework that are looked at: those after these will have their turn.
+const WANTS: usize = 8;
+
+/// What a framework waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waits {
+    /// Since when it has wanted something that it is not offered; `None` when it has not.
+    pub since: Option<Now>,
+    /// How many offers it has.
+    pub offers: usize,
+    /// Where it stands among those that would take something: 1 is next.
+    pub rank: Option<usize>,
+    /// How many stand there.
+    pub ranked: usize,
+    /// What is in its way, what concerns most agents first.
+    pub hindrances: Vec<Hindrance>,
+}
+
+/// One thing that is in the way of a framework, and on how many agents.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hindrance {
+    /// What it is.
+    pub obstacle: Obstacle,
+    /// For a task that needs this much; `None` when the framework has not said what it wants.
+    pub want: Option<Resources>,
+    /// On how many agents; 0 when it is no matter of agents.
+    pub agents: usize,
+}
+
+/// What can be in the way of an offer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    /// The framework is not connected.
+    NotConnected,
+    /// It wants no offers until it revives.
+    Suppressed,
+    /// It said that it wants nothing.
+    WantsNothing,
+    /// No agent takes tasks.
+    NoAgent,
+    /// Its role, or one above it, has all that it may have.
+    AtLimit {
+        /// Which role.
+        role: String,
+        /// What it may have at most.
+        limit: Ceiling,
+        /// What it has.
+        has: Resources,
+    },
+    /// What is free is kept for what other roles are promised.
+    KeptForOthers {
+        /// How much of what is free is kept.
+        kept: Resources,
+    },
+    /// The agents are not what it needs.
+    Constraint(Constraint),
+    /// The agents are too small, were they empty.
+    TooLarge {
+        /// What the one that comes nearest has.
+        largest: Resources,
+    },
+    /// The agents are large enough, and tasks run there.
+    InUse {
+        /// The most that is free on one of them.
+        free: Resources,
+    },
+    /// The agents' free resources are in offers that wait for an answer.
+    Offered {
+        /// To whom the oldest of these offers was made.
+        to: FrameworkId,
+        /// For how long it has been open.
+        age: Duration,
+    },
+    /// It declined what is free there.
+    Refused {
+        /// After that it is asked again, if nothing changes there before. The longest of all.
+        lasts: Duration,
+    },
+}
+
+impl Allocator {
+    /// Why a framework is not offered what it wants, by the same verdicts that decide on it.
+    pub fn why(&self, id: FrameworkId, now: Now) -> Option<Waits> {
+        let known = self.frameworks.get(&id)?;
+        let (mut rank, mut ranked) = (None, 0);
+        self.tree.ask(ROOT, &mut |other| {
+            ranked += 1;
+            rank = rank.or((other == id).then_some(ranked));
+            None::<()>
+        });
+        let offers = known.promises.len();
+        Some(Waits { since: known.waits_since, offers, rank, ranked, hindrances: self.hindrances(id, known, now) })
+    }
+
+    fn hindrances(&self, id: FrameworkId, known: &Framework, now: Now) -> Vec<Hindrance> {
+        let of_itself = |obstacle| Vec::from([Hindrance { obstacle, want: None, agents: 0 }]);
+        if !known.active {
+            return of_itself(Obstacle::NotConnected);
+        }
+        if known.suppressed {
+            return of_itself(Obstacle::Suppressed);
+        }
+        if known.waits_since.is_none() {
+            // Whoever has offers has nothing in its way.
+            let wants_nothing = known.promises.is_empty();
+            return if wants_nothing { of_itself(Obstacle::WantsNothing) } else { Vec::new() };
+        }
+        if !self.agents.values().any(|holding| holding.active) {
+            return of_itself(Obstacle::NoAgent);
+        }
+        let mut hindrances = Vec::new();
+        match &known.demand {
+            None => self.hinders(id, known, None, now, &mut hindrances),
+            Some(demand) => {
+                for (_, want, _) in demand.open(Urgency::Waiting).take(WANTS) {
+                    self.hinders(id, known, Some(want), now, &mut hindrances);
+                }
+            }
+        }
+        hindrances.sort_by_key(|hindrance| core::cmp::Reverse(hindrance.agents));
+        hindrances
+    }
+
+    /// What is in the way of one want, over all agents.
+    fn hinders(
+        &self,
+        id: FrameworkId,
+        known: &Framework,
+        want: Option<&Want>,
+        now: Now,
+        hindrances: &mut Vec<Hindrance>,
+    ) {
+        for (&agent, holding) in self.agents.iter().filter(|(_, holding)| holding.active) {
+            let free = holding.free();
+            let case = Case { id, framework: known, agent, holding, free: &free, now };
+            let Some(obstacle) = self.obstacle(&case, want) else { continue };
+            let resources = want.map(|want| want.resources.clone());
+            match hindrances.iter_mut().find(|other| other.want == resources && other.obstacle.is_like(&obstacle)) {
+                Some(other) => {
+                    other.agents += 1;
+                    other.obstacle.add(obstacle);
+                }
+                None => hindrances.push(Hindrance { obstacle, want: resources, agents: 1 }),
+            }
+        }
+    }
+
+    fn obstacle(&self, case: &Case<'_>, want: Option<&Want>) -> Option<Obstacle> {
+        let passed = match want {
+            Some(want) => self.one_task(case, want, &self.room_in(case, Stage::FairShare)).err(),
+            None => self.verdict(case, Stage::FairShare, 1).err(),
+        };
+        Some(match passed? {
+            Passed::WantsNothing => return None,
+            Passed::Refused(until) => Obstacle::Refused { lasts: until.since(case.now) },
+            Passed::Constraint(unmet) => Obstacle::Constraint(unmet.clone()),
+            Passed::AtLimit(role) => {
+                let at_limit = self.tree.role(role);
+                let limit = at_limit.quota.as_ref().map(|quota| quota.limit.clone()).unwrap_or_default();
+                Obstacle::AtLimit { role: self.tree.path(role), limit, has: at_limit.account.allocated.clone() }
+            }
+            Passed::Kept => Obstacle::KeptForOthers { kept: self.tree.role(ROOT).shortfall_below.clone() },
+            Passed::TooLittle => self.too_little(case, want),
+        })
+    }
+
+    /// Whether tasks or offers are in the way, or the agent is too small.
+    fn too_little(&self, case: &Case<'_>, want: Option<&Want>) -> Obstacle {
+        let is_enough = |room: &Resources| match want {
+            Some(want) => room.contains(&want.resources),
+            None => is_worth_offering(room),
+        };
+        let has = &case.holding.info.resources;
+        if !is_enough(has) {
+            return Obstacle::TooLarge { largest: has.clone() };
+        }
+        let mut room = case.free.clone();
+        let mut oldest: Option<&Promise> = None;
+        for offer in &case.holding.promises {
+            let Some(promise) = self.promises.get(*offer).filter(|promise| promise.framework != case.id) else {
+                continue;
+            };
+            room.give(&promise.resources);
+            oldest = oldest.or(Some(promise));
+        }
+        match oldest.filter(|_| is_enough(&room)) {
+            Some(oldest) => Obstacle::Offered { to: oldest.framework, age: case.now.since(oldest.since) },
+            None => Obstacle::InUse { free: case.free.clone() },
+        }
+    }
+}
+
+impl Obstacle {
+    /// Whether both are said in one line.
+    fn is_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Constraint(one), Self::Constraint(other)) => one == other,
+            (Self::AtLimit { role, .. }, Self::AtLimit { role: other, .. }) => role == other,
+            _ => discriminant(self) == discriminant(other),
+        }
+    }
+
+    /// The same of another agent.
+    fn add(&mut self, other: Self) {
+        match (self, other) {
+            (Self::TooLarge { largest }, Self::TooLarge { largest: other }) => keep_larger(largest, other),
+            (Self::InUse { free }, Self::InUse { free: other }) => keep_larger(free, other),
+            (Self::Refused { lasts }, Self::Refused { lasts: other }) => *lasts = other.max(*lasts),
+            (Self::Offered { to, age }, Self::Offered { to: other, age: older }) if older > *age => {
+                (*to, *age) = (other, older);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn keep_larger(one: &mut Resources, other: Resources) {
+    if (other.cpus, other.mem) > (one.cpus, one.mem) {
+        *one = other;
+    }
+}

@@ -1,0 +1,149 @@
+//! What a framework wants, in its own words: how much for one task, where, and how often.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::agent::AgentInfo;
+use crate::resources::Resources;
+
+/// Room for tasks of one kind.
+///
+/// Mesos has `REQUEST` for this, and ignores it; it is blind to demand, so that whoever wants nothing must decline. Here
+/// a framework that says what it wants is offered that and no more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Want {
+    /// What one task needs. Not empty.
+    pub resources: Resources,
+    /// What an agent must be for such a task; all of them. At most [`Want::CONSTRAINTS_MAX`].
+    pub constraints: Vec<Constraint>,
+    /// How many such tasks wait for room.
+    pub waiting: u32,
+    /// For how many more the framework would like to have room at hand. It is given that while nobody waits for it, and it is taken
+    /// back as soon as somebody does.
+    pub spare: u32,
+}
+
+/// Something that an agent must be.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Constraint {
+    /// The name of an attribute, or [`Constraint::HOSTNAME`] for the agent's name.
+    pub attribute: String,
+    /// What must hold of it.
+    pub test: Test,
+}
+
+/// What must hold of an attribute. As in Mesos's offer constraints, an attribute that is not there differs from every value.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Test {
+    /// It is there, whatever it is.
+    Exists,
+    /// It is not there.
+    NotExists,
+    /// It is this.
+    Equals(String),
+    /// It is not this.
+    NotEquals(String),
+}
+
+/// Why nobody can want this.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidDemand {
+    /// There are too many kinds of tasks.
+    #[error("{0} kinds of tasks are wanted at once, at most {max} are taken", max = Want::MAX)]
+    TooMany(usize),
+    /// A task that needs nothing fits everywhere, and nowhere.
+    #[error("want {0} is for tasks that need nothing: a task needs some cpus or memory")]
+    Empty(usize),
+    /// There are too many constraints on one kind of tasks.
+    #[error("want {0} has {1} constraints, at most {max} are taken", max = Want::CONSTRAINTS_MAX)]
+    TooManyConstraints(usize, usize),
+    /// No agent has such an attribute.
+    #[error("{0:?} is the name of no attribute: it is empty or longer than {max} bytes", max = Constraint::TEXT_MAX)]
+    Attribute(String),
+    /// No agent's attribute has such a value.
+    #[error("the value wanted of the attribute {0:?} is longer than {max} bytes", max = Constraint::TEXT_MAX)]
+    Value(String),
+}
+
+impl Want {
+    /// Kinds of tasks that one framework may want at once.
+    pub const MAX: usize = 64;
+    /// Constraints on one kind.
+    pub const CONSTRAINTS_MAX: usize = 16;
+
+    /// Whether an agent is what this needs.
+    ///
+    /// # Errors
+    /// The first constraint that the agent does not meet.
+    pub fn suits(&self, agent: &AgentInfo) -> Result<(), &Constraint> {
+        self.constraints.iter().find(|constraint| !constraint.holds(agent)).map_or(Ok(()), Err)
+    }
+
+    /// Whether all of these can be wanted at once.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn check_all(wants: &[Self]) -> Result<(), InvalidDemand> {
+        if wants.len() > Self::MAX {
+            return Err(InvalidDemand::TooMany(wants.len()));
+        }
+        for (at, want) in wants.iter().enumerate() {
+            if want.resources.cpus.is_zero() && want.resources.mem.is_zero() {
+                return Err(InvalidDemand::Empty(at));
+            }
+            if want.constraints.len() > Self::CONSTRAINTS_MAX {
+                return Err(InvalidDemand::TooManyConstraints(at, want.constraints.len()));
+            }
+            want.constraints.iter().try_for_each(Constraint::check)?;
+        }
+        Ok(())
+    }
+}
+
+impl Constraint {
+    /// Stands for the agent's name among the attributes.
+    pub const HOSTNAME: &str = "hostname";
+    /// The longest name, and the longest value, in bytes.
+    pub const TEXT_MAX: usize = 256;
+
+    /// Whether an agent meets it.
+    pub fn holds(&self, agent: &AgentInfo) -> bool {
+        let has = match self.attribute.as_str() {
+            Self::HOSTNAME => Some(&agent.name),
+            name => agent.attributes.get(name),
+        };
+        match &self.test {
+            Test::Exists => has.is_some(),
+            Test::NotExists => has.is_none(),
+            Test::Equals(wanted) => has == Some(wanted),
+            Test::NotEquals(unwanted) => has != Some(unwanted),
+        }
+    }
+
+    fn check(&self) -> Result<(), InvalidDemand> {
+        if self.attribute.is_empty() || self.attribute.len() > Self::TEXT_MAX {
+            return Err(InvalidDemand::Attribute(self.attribute.clone()));
+        }
+        match &self.test {
+            Test::Equals(value) | Test::NotEquals(value) if value.len() > Self::TEXT_MAX => {
+                Err(InvalidDemand::Value(self.attribute.clone()))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl core::fmt::Display for Constraint {
+    /// `os = linux`, `os != linux`, `has gpu`, `has no gpu`.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match &self.test {
+            Test::Exists => write!(f, "has {}", self.attribute),
+            Test::NotExists => write!(f, "has no {}", self.attribute),
+            Test::Equals(value) => write!(f, "{} = {value}", self.attribute),
+            Test::NotEquals(value) => write!(f, "{} != {value}", self.attribute),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

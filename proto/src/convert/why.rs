@@ -1,0 +1,116 @@
+//! Why a framework has not what it wants.
+
+use std::time::Duration;
+
+use haggle_core::FrameworkId;
+use haggle_core::allocator::{Hindrance, Obstacle};
+use haggle_core::cluster::Why;
+
+use super::operator::{count, size};
+use super::task::millis;
+use super::{Malformed, required};
+use crate::v1;
+use crate::v1::hindrance;
+
+impl From<Why> for v1::WhyResponse {
+    fn from(why: Why) -> Self {
+        Self {
+            framework: why.framework.0,
+            name: why.name,
+            role: why.role,
+            waits_ms: why.waits_for.map(millis),
+            offers: count(why.offers),
+            rank: why.rank.map(count),
+            ranked: count(why.ranked),
+            hindrances: why.hindrances.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl TryFrom<v1::WhyResponse> for Why {
+    type Error = Malformed;
+
+    fn try_from(wire: v1::WhyResponse) -> Result<Self, Malformed> {
+        Ok(Self {
+            framework: FrameworkId(wire.framework),
+            name: wire.name,
+            role: wire.role,
+            waits_for: wire.waits_ms.map(Duration::from_millis),
+            offers: size(wire.offers),
+            rank: wire.rank.map(size),
+            ranked: size(wire.ranked),
+            hindrances: wire.hindrances.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+impl From<Hindrance> for v1::Hindrance {
+    fn from(hindrance: Hindrance) -> Self {
+        Self {
+            want: hindrance.want.map(Into::into),
+            agents: count(hindrance.agents),
+            obstacle: Some(hindrance.obstacle.into()),
+        }
+    }
+}
+
+impl TryFrom<v1::Hindrance> for Hindrance {
+    type Error = Malformed;
+
+    fn try_from(wire: v1::Hindrance) -> Result<Self, Malformed> {
+        Ok(Self {
+            obstacle: required(wire.obstacle, "obstacle of a hindrance")?.try_into()?,
+            want: wire.want.map(TryInto::try_into).transpose()?,
+            agents: size(wire.agents),
+        })
+    }
+}
+
+impl From<Obstacle> for hindrance::Obstacle {
+    fn from(obstacle: Obstacle) -> Self {
+        match obstacle {
+            Obstacle::NotConnected => Self::NotConnected(v1::NotConnected {}),
+            Obstacle::Suppressed => Self::Suppressed(v1::Suppressed {}),
+            Obstacle::WantsNothing => Self::WantsNothing(v1::WantsNothing {}),
+            Obstacle::NoAgent => Self::NoAgent(v1::NoAgent {}),
+            Obstacle::AtLimit { role, limit, has } => {
+                Self::AtLimit(v1::AtLimit { role, limit: Some(limit.into()), has: Some(has.into()) })
+            }
+            Obstacle::KeptForOthers { kept } => Self::KeptForOthers(v1::KeptForOthers { kept: Some(kept.into()) }),
+            Obstacle::Constraint(constraint) => Self::Constraint(constraint.into()),
+            Obstacle::TooLarge { largest } => Self::TooLarge(v1::TooLarge { largest: Some(largest.into()) }),
+            Obstacle::InUse { free } => Self::InUse(v1::InUse { free: Some(free.into()) }),
+            Obstacle::Offered { to, age } => Self::Offered(v1::HeldInOffers { to: to.0, age_ms: millis(age) }),
+            Obstacle::Refused { lasts } => Self::Refused(v1::RefusedBefore { lasts_ms: millis(lasts) }),
+        }
+    }
+}
+
+impl TryFrom<hindrance::Obstacle> for Obstacle {
+    type Error = Malformed;
+
+    fn try_from(wire: hindrance::Obstacle) -> Result<Self, Malformed> {
+        use hindrance::Obstacle as Wire;
+        Ok(match wire {
+            Wire::NotConnected(_) => Self::NotConnected,
+            Wire::Suppressed(_) => Self::Suppressed,
+            Wire::WantsNothing(_) => Self::WantsNothing,
+            Wire::NoAgent(_) => Self::NoAgent,
+            Wire::AtLimit(v1::AtLimit { role, limit, has }) => Self::AtLimit {
+                role,
+                limit: required(limit, "limit that a role is at")?.try_into()?,
+                has: required(has, "resources of a role at its limit")?.try_into()?,
+            },
+            Wire::KeptForOthers(wire) => {
+                Self::KeptForOthers { kept: required(wire.kept, "resources kept for others")?.try_into()? }
+            }
+            Wire::Constraint(constraint) => Self::Constraint(constraint.try_into()?),
+            Wire::TooLarge(wire) => {
+                Self::TooLarge { largest: required(wire.largest, "resources of the largest agent")?.try_into()? }
+            }
+            Wire::InUse(wire) => Self::InUse { free: required(wire.free, "resources that are free")?.try_into()? },
+            Wire::Offered(wire) => Self::Offered { to: FrameworkId(wire.to), age: Duration::from_millis(wire.age_ms) },
+            Wire::Refused(wire) => Self::Refused { lasts: Duration::from_millis(wire.lasts_ms) },
+        })
+    }
+}

@@ -1,0 +1,95 @@
+//! What a program may see of roles, and decide of them.
+
+use std::num::NonZeroU32;
+
+use haggle_core::{Quota, Resources};
+use haggle_proto::convert::Malformed;
+use haggle_proto::v1;
+
+use crate::client::Client;
+use crate::error::CallError;
+use crate::operator::{operator, request_bytes};
+
+/// A role. Amounts and shares are those of the role with all roles below it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RoleInfo {
+    /// Its path, like `eng/batch`.
+    pub name: String,
+    /// Its weight against the other roles below the same one.
+    pub weight: u32,
+    /// The frameworks in this very role.
+    pub frameworks: u64,
+    /// Frameworks, of the roles below it too, that would take something that they are not offered.
+    pub waiting: u64,
+    /// Held by tasks.
+    pub used: Resources,
+    /// Promised in open offers.
+    pub offered: Resources,
+    /// The dominant share of what is used and offered, from 0 to 1, not divided by the weight.
+    pub share: f64,
+    /// What share it would have if every role beside it took all that it may.
+    pub fair_share: f64,
+    /// What it is promised, and may have at most.
+    pub quota: Option<Quota>,
+}
+
+impl Client {
+    /// Every role that has a framework, that is above such a one, or of which an operator has decided something.
+    ///
+    /// # Errors
+    /// When the master cannot be reached.
+    pub async fn roles(&self) -> Result<Vec<RoleInfo>, CallError> {
+        let pieces =
+            self.collect(|channel| async move { operator(channel).list_roles(v1::ListRolesRequest {}).await }).await?;
+        let roles = pieces.into_iter().flat_map(|piece| piece.roles);
+        roles.map(|role| read_role(role).map_err(|source| self.garbled(source))).collect()
+    }
+
+    /// Has a role weigh so much against its siblings, from now on and after a restart; `None`: what the master's
+    /// configuration says, or 1. A call that has to be made again is carried out once.
+    ///
+    /// # Errors
+    /// When it is no role, or the master cannot be reached.
+    pub async fn set_weight(&self, role: &str, weight: Option<NonZeroU32>) -> Result<(), CallError> {
+        let request = request_bytes();
+        self.call(|channel| {
+            let weight = weight.map(NonZeroU32::get);
+            let request = v1::SetWeightRequest { role: role.to_owned(), weight, request: request.clone() };
+            async move { operator(channel).set_weight(request).await }
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// Promises a role so much and lets it have no more than that, with all roles below it, from now on and after a
+    /// restart; `None`: nothing is promised, and it may have whatever there is. Offers above a new limit are taken back,
+    /// tasks are not. A call that has to be made again is carried out once.
+    ///
+    /// # Errors
+    /// When it is no role or no quota, or the master cannot be reached. Without `force` also when more would be promised than
+    /// all agents have or a role above it may have, or when tasks of the role hold more than it would be allowed.
+    pub async fn set_quota(&self, role: &str, quota: Option<&Quota>, force: bool) -> Result<(), CallError> {
+        let request = request_bytes();
+        self.call(|channel| {
+            let quota = quota.cloned().map(Into::into);
+            let request = v1::SetQuotaRequest { role: role.to_owned(), quota, force, request: request.clone() };
+            async move { operator(channel).set_quota(request).await }
+        })
+        .await?;
+        Ok(())
+    }
+}
+
+fn read_role(role: v1::Role) -> Result<RoleInfo, Malformed> {
+    Ok(RoleInfo {
+        name: role.name,
+        weight: role.weight,
+        frameworks: role.frameworks,
+        waiting: role.waiting,
+        used: role.used.ok_or(Malformed::Missing("used resources of a role"))?.try_into()?,
+        offered: role.offered.ok_or(Malformed::Missing("offered resources of a role"))?.try_into()?,
+        share: role.share,
+        fair_share: role.fair_share,
+        quota: role.quota.map(TryInto::try_into).transpose()?,
+    })
+}
