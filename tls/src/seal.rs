@@ -8,8 +8,8 @@ use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundK
 use ring::hmac;
 use zeroize::Zeroizing;
 
-use crate::PrivateFolderError;
 use crate::private::{create_private, read_private};
+use crate::{PrivateFolderError, Secret};
 
 /// Of the key, in bytes.
 const KEY: usize = 32;
@@ -110,6 +110,11 @@ impl Seal {
     /// What the masters of a cluster know each other by: nobody has it who has not the key.
     pub fn secret(&self, cluster: ClusterId) -> [u8; 32] {
         self.derived("masters", &cluster.0.to_be_bytes())
+    }
+
+    /// What they know the passes of artifacts by, which outlive each of them and the authority.
+    pub fn pass_key(&self, cluster: ClusterId) -> Secret {
+        Secret::new(self.derived("artifact passes", &cluster.0.to_be_bytes()))
     }
 
     /// By which it is told from another one. No secret.
@@ -225,6 +230,9 @@ mod tests {
         assert_eq!(copied.open(CLUSTER, &seal.seal(CLUSTER, b"x")).unwrap().as_slice(), b"x");
         assert_eq!(copied.secret(CLUSTER), seal.secret(CLUSTER));
         assert_ne!(copied.secret(ClusterId(2)), seal.secret(CLUSTER));
+        assert!(copied.pass_key(CLUSTER) == seal.pass_key(CLUSTER));
+        assert!(copied.pass_key(ClusterId(2)) != seal.pass_key(CLUSTER));
+        assert!(*seal.pass_key(CLUSTER).bytes() != seal.secret(CLUSTER));
         Seal::generate().create(&path).unwrap_err();
         let text = std::fs::read_to_string(&path).unwrap();
         std::fs::write(&path, &text[..40]).unwrap();

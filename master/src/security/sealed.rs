@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::SystemTime;
 
 use haggle_core::ClusterId;
-use haggle_tls::{Authorities, PrivateFolder, Seal};
+use haggle_tls::{Authorities, PrivateFolder, Seal, Secret};
 
 use super::{FOLDER, SecurityError};
 use crate::registry::Campaign;
@@ -98,6 +98,10 @@ pub(super) struct Sealed {
 }
 
 impl Sealed {
+    pub(super) fn pass_key(&self) -> Secret {
+        self.seal.pass_key(self.cluster)
+    }
+
     pub(super) async fn replace(&self, next: &Authorities) -> Result<bool, SecurityError> {
         let row = self.seal.seal(self.cluster, next.pem().as_bytes());
         let written = self.campaign.put_authority(row, self.revision.load(Ordering::Relaxed)).await?;
