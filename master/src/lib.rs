@@ -174,7 +174,7 @@ impl Master {
                 if is_secured {
                     let place = Place::find(several.seal_key.as_deref(), config.state.as_deref())?;
                     let shared = share_authority(&campaign, &place).await?;
-                    secret = MastersSecret::sealed(shared.secret());
+                    secret = MastersSecret::sealed(&shared.secrets());
                     let security =
                         Security::of_several(&config.tls, shared, names(&config, address), SystemTime::now())?;
                     reach.cluster = security.authorities().current().cluster();

@@ -19,13 +19,13 @@ const BLOCK: usize = 64;
 
 /// Makes passes, and knows them again.
 pub(crate) struct Passes {
-    /// The same for all masters of the cluster, and through changes of its authority.
-    key: Secret,
+    /// The same for all masters of the cluster, and through changes of its authority. Passes are made with the first.
+    keys: Vec<Secret>,
 }
 
 impl Passes {
-    pub(crate) fn new(key: Secret) -> Self {
-        Self { key }
+    pub(crate) fn new(keys: Vec<Secret>) -> Self {
+        Self { keys }
     }
 
     /// Those for all that these orders launch.
@@ -36,9 +36,10 @@ impl Passes {
         }
         digests.sort_unstable_by_key(|digest| digest.0);
         digests.dedup();
+        let key = self.keys.first().expect("there is a key");
         let pass = |digest: Digest| v1::ArtifactPass {
             digest: digest.0.to_vec(),
-            proof: proof(&self.key, agent, digest).0.to_vec(),
+            proof: proof(key, agent, digest).0.to_vec(),
         };
         digests.into_iter().map(pass).collect()
     }
@@ -47,7 +48,7 @@ impl Passes {
     pub(crate) fn are_shown(&self, metadata: &MetadataMap, agent: AgentId, digest: Digest) -> bool {
         let shown = metadata.get_bin(PASS).and_then(|shown| shown.to_bytes().ok());
         let Some(shown) = shown.and_then(|shown| <[u8; 32]>::try_from(&*shown).ok()) else { return false };
-        is_same(&proof(&self.key, agent, digest), &Digest(shown))
+        self.keys.iter().any(|key| is_same(&proof(key, agent, digest), &Digest(shown)))
     }
 }
 

@@ -80,7 +80,7 @@ pub(crate) fn leading(
 ) -> Guarded {
     let logs = Arc::new(LogRelay::default());
     let security = reach.security.clone();
-    let passes = security.as_ref().map(|security| Arc::new(Passes::new(security.pass_key())));
+    let passes = security.as_ref().map(|security| Arc::new(Passes::new(security.pass_keys())));
     let agents = AgentsServer::new(agents::Agents::new(handle.clone(), Arc::clone(&logs), security, passes.clone()))
         .max_decoding_message_size(MESSAGE_MAX)
         .max_encoding_message_size(ORDERS_MAX);

@@ -56,8 +56,9 @@ pub(crate) struct Security {
     origin: Origin,
     /// Under which names and addresses others reach it.
     hosts: Vec<String>,
-    /// By which the masters know what agents may fetch. It is none of the authority's, so that it outlives that one.
-    pass_key: Secret,
+    /// By which the masters know what agents may fetch; passes are made with the first. None is of the authority's, so that
+    /// they outlive that one.
+    pass_keys: Vec<Secret>,
     /// Further ones whose certificates agents may have.
     clients: Vec<CertificateDer<'static>>,
     made_now: bool,
@@ -88,13 +89,13 @@ impl Security {
         match state {
             None => {
                 let made = (Authorities::make(cluster, now), true);
-                Self::new(tls, Keeper::Memory, made, Secret::random(), hosts, now)
+                Self::new(tls, Keeper::Memory, made, vec![Secret::random()], hosts, now)
             }
             Some(state) => {
                 let folder = PrivateFolder::open(&state.join(FOLDER))?;
                 let opened = Authorities::open(&folder, cluster, now)?;
-                let pass_key = kept_pass_key(&folder)?;
-                Self::new(tls, Keeper::Folder(folder), opened, pass_key, hosts, now)
+                let pass_keys = vec![kept_pass_key(&folder)?];
+                Self::new(tls, Keeper::Folder(folder), opened, pass_keys, hosts, now)
             }
         }
     }
@@ -107,15 +108,15 @@ impl Security {
         now: SystemTime,
     ) -> Result<Self, SecurityError> {
         let Shared { keeper, authorities, made_now } = shared;
-        let pass_key = keeper.pass_key();
-        Self::new(tls, Keeper::Etcd(keeper), (authorities, made_now), pass_key, hosts, now)
+        let pass_keys = keeper.pass_keys();
+        Self::new(tls, Keeper::Etcd(keeper), (authorities, made_now), pass_keys, hosts, now)
     }
 
     fn new(
         tls: &Tls,
         keeper: Keeper,
         (authorities, made_now): (Authorities, bool),
-        pass_key: Secret,
+        pass_keys: Vec<Secret>,
         hosts: Vec<String>,
         now: SystemTime,
     ) -> Result<Self, SecurityError> {
@@ -137,7 +138,7 @@ impl Security {
             secured,
             origin,
             hosts,
-            pass_key,
+            pass_keys,
             clients,
             made_now,
             held: Held::default(),
@@ -150,9 +151,9 @@ impl Security {
         Arc::clone(&self.authorities.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// By which the masters of the cluster know what agents may fetch.
-    pub(crate) fn pass_key(&self) -> Secret {
-        self.pass_key.clone()
+    /// By which the masters of the cluster know what agents may fetch; passes are made with the first.
+    pub(crate) fn pass_keys(&self) -> Vec<Secret> {
+        self.pass_keys.clone()
     }
 
     /// Whether the authority was made at this start.

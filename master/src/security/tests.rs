@@ -36,8 +36,8 @@ async fn the_key_of_passes_outlives_a_change_of_the_authority_and_a_restart() {
     first.finish(first.authorities().former().unwrap().fingerprint(), SystemTime::now()).await.unwrap();
 
     let second = open(&Tls::default(), Some(state.path())).unwrap();
-    assert!(second.pass_key() == first.pass_key());
-    assert!(second.pass_key() != open(&Tls::default(), None).unwrap().pass_key(), "each cluster has its own");
+    assert!(second.pass_keys() == first.pass_keys());
+    assert!(second.pass_keys() != open(&Tls::default(), None).unwrap().pass_keys(), "each cluster has its own");
     std::fs::write(state.path().join(FOLDER).join(PASS_KEY), "too short").unwrap();
     let told = open(&Tls::default(), Some(state.path())).unwrap_err().to_string();
     assert!(told.contains("passes.key has 9 bytes, wanted were 32"), "{told}");

@@ -85,6 +85,43 @@ async fn an_agent_and_a_laptop_outlive_the_master_that_let_them_in() {
     second.restart().await;
 }
 
+#[tokio::test]
+async fn the_key_that_seals_the_authority_is_replaced_while_a_master_stands_by() {
+    let etcd = Etcd::start(1);
+    let mut first = one_of(&etcd, "127.0.0.2", &[]).await;
+    let (seal, copy) = (first.seal(), first.machine.path("copy").display().to_string());
+    let write = |lines: &[&str]| {
+        for path in [&seal, &copy] {
+            fs::write(path, lines.join("\n")).unwrap();
+            fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        }
+    };
+    let old = fs::read_to_string(&seal).unwrap();
+    write(&[&old]);
+    let mut second = one_of(&etcd, "127.0.0.3", &["--ca-key-file", &copy]).await;
+    let laptop = Machine::new();
+    let token: Token = first.token(&["--kind", "operator"]).parse().unwrap();
+    let client = Client::builder().token(token).connect().await.unwrap();
+    let new = laptop.haggle(&["ca", "seal-key"]).well();
+    let mut uploads = 0_u8..;
+    // What is brought to one master is handed to the other, by a secret that comes of the key.
+    let mut upload = async || client.upload_bytes(vec![uploads.next().unwrap()]).await.unwrap();
+
+    // Learned by all, used by all, and the old one forgotten by all: never are both masters away.
+    for lines in [&[old.trim(), new.trim()][..], &[new.trim(), old.trim()], &[new.trim()]] {
+        write(lines);
+        first.restart().await;
+        upload().await;
+        second.restart().await;
+        upload().await;
+    }
+
+    write(&[&old]);
+    let mut refused = refused(&etcd, &first.machine, &["--ca-key-file", &copy]);
+    assert!(!refused.exited().await.success());
+    assert!(refused.log().contains("cannot be opened with the key in"), "{}", refused.log());
+}
+
 /// As in the second in which one master has a new authority and another has not heard of it.
 #[tokio::test]
 async fn who_follows_an_authority_goes_on_while_no_master_has_heard_of_it() {
