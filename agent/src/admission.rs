@@ -14,7 +14,7 @@ use crate::StartError;
 use crate::checkpoint;
 use crate::config::{self, BadMaster, Config};
 use crate::dial::Dialer;
-use crate::join::{JoinError, enrol, renew};
+use crate::join::{JoinError, enrol, renew_as_stranger};
 use crate::membership::{self, Membership, MembershipError};
 use crate::renewal::{self, Step};
 
@@ -158,7 +158,7 @@ impl Admission {
                             .to_owned(),
                     ));
                 }
-                let credentials = renew(&self.masters, credentials).await?;
+                let credentials = renew_as_stranger(&self.masters, credentials).await?;
                 self.renewed(credentials);
                 Ok(())
             }

@@ -11,7 +11,7 @@ use haggle_proto::DEFAULT_PORT;
 use haggle_tls::Token;
 use tonic::transport::Uri;
 
-use crate::dial::is_loopback;
+use crate::dial::loopback;
 
 /// How an agent is set up.
 #[derive(Clone, Debug)]
@@ -160,7 +160,7 @@ pub(crate) fn master_uris(text: &str) -> Result<Vec<Uri>, BadMaster> {
 /// # Errors
 /// When one of them is not on loopback.
 pub(crate) fn on_this_machine(masters: &[Uri]) -> Result<(), BadMaster> {
-    match masters.iter().find(|master| !is_loopback(master)) {
+    match masters.iter().find(|master| loopback(master).is_none()) {
         Some(master) => Err(BadMaster::NotLoopback { host: master.host().unwrap_or_default().to_owned() }),
         None => Ok(()),
     }

@@ -1,11 +1,10 @@
 //! Connections to masters, as this agent.
 
-use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use haggle_proto::{SIGN_OF_LIFE, SIGN_OF_LIFE_OF_SEVERAL, SignOfLife};
-use haggle_tls::{Authorized, Credentials, Identity, OwnerTokens, Pass, Token, TrustError};
+use haggle_tls::{Authorized, Credentials, Identity, Loopback, OwnerTokens, Pass, Token, TrustError};
 use tonic::transport::{Channel, Endpoint, Uri};
 
 /// How long a connection may take to come about. On loopback it takes none.
@@ -70,8 +69,8 @@ impl Dialer {
         match &*self.0.read().unwrap_or_else(PoisonError::into_inner) {
             As::Certified(credentials, identity) => Pass::certified(credentials, identity.clone()),
             As::Owner(Some(token), _) => Pass::token(token),
-            As::Owner(None, tokens) => match (tokens, master.port_u16().filter(|_| is_loopback(master))) {
-                (Some(tokens), Some(port)) => Pass::owner(tokens, port),
+            As::Owner(None, tokens) => match (tokens, loopback(master)) {
+                (Some(tokens), Some(master)) => Pass::owner(tokens, master),
                 _ => Pass::nobody(),
             },
         }
@@ -107,10 +106,7 @@ fn endpoint(master: &Uri) -> Endpoint {
     Channel::builder(master.clone()).tcp_nodelay(true).connect_timeout(CONNECT_TIMEOUT)
 }
 
-/// Whether a master is on this machine's loopback interface. `localhost` counts: RFC 6761 wants it to be resolved to
-/// loopback only.
-pub(crate) fn is_loopback(master: &Uri) -> bool {
-    let host = master.host().unwrap_or_default();
-    let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    bare.eq_ignore_ascii_case("localhost") || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+/// Where a master is that is on this machine's loopback interface.
+pub(crate) fn loopback(master: &Uri) -> Option<Loopback> {
+    Loopback::of(master.host()?, master.port_u16()?)
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use haggle_core::{AgentId, ClusterId, Member};
 use haggle_proto::v1;
 use haggle_proto::v1::join_client::JoinClient;
-use haggle_tls::{Credentials, CredentialsError, Pass, PrivateKey, Token, distrust};
+use haggle_tls::{Credentials, CredentialsError, Identity, Pass, PrivateKey, Token, distrust};
 use tokio::time::timeout;
 use tonic::transport::Uri;
 use tonic::{Code, Response, Status};
@@ -75,16 +75,31 @@ pub(crate) async fn enrol(masters: &[Uri], token: &Token, key: &PrivateKey) -> R
     Ok(credentials)
 }
 
-/// Trades a certificate for the next one.
+/// Trades a certificate that holds for the next one: as this agent, so that strangers who ask for the same are not in its
+/// way, or as one of them, should that one be refused.
+///
+/// # Errors
+/// As [`renew_as_stranger`].
+pub(crate) async fn renew(masters: &[Uri], old: &Credentials) -> Result<Credentials, JoinError> {
+    match renew_by(masters, old, &Pass::certified(old, Identity::new(old))).await {
+        Err(JoinError::Unanswered(_) | JoinError::Distrusted(_)) => renew_as_stranger(masters, old).await,
+        answered => answered,
+    }
+}
+
+/// Trades a certificate that may not hold any more for the next one. The request is signed by the key that the old one is of;
+/// showing that as well would fail.
 ///
 /// # Errors
 /// When no master answers, or one refuses.
-pub(crate) async fn renew(masters: &[Uri], old: &Credentials) -> Result<Credentials, JoinError> {
+pub(crate) async fn renew_as_stranger(masters: &[Uri], old: &Credentials) -> Result<Credentials, JoinError> {
+    renew_by(masters, old, &Pass::trusting(old.trust())).await
+}
+
+async fn renew_by(masters: &[Uri], old: &Credentials, pass: &Pass) -> Result<Credentials, JoinError> {
     let certificate = old.certificate().der().to_vec();
     let request = v1::RenewRequest { certificate, request: old.key().request() };
-    // The request is signed by the key that the old one is of; showing that as well would fail once it has expired.
-    let pass = Pass::trusting(old.trust());
-    let enrolled = of_any(masters, &pass, |mut join| {
+    let enrolled = of_any(masters, pass, |mut join| {
         let request = request.clone();
         async move { join.renew(request).await }
     });

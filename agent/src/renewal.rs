@@ -11,7 +11,8 @@ use crate::join::renew;
 /// Between two looks at the clock: a machine that slept has another time than its timers tell.
 const LOOK_EVERY: Duration = Duration::from_secs(5 * 60);
 
-/// After an attempt that failed. Half of the certificate's life is left for them.
+/// After an attempt that failed, between so long and half as long again: a master takes so many a minute, and all agents
+/// behind one address may have come at once. Half of the certificate's life is left for them.
 const RETRY_AFTER: Duration = Duration::from_secs(60);
 
 /// When a master asks for it, certificates are renewed between so long and so long after: the other masters hear of a new
@@ -52,9 +53,9 @@ pub(crate) async fn renewed(masters: Vec<Uri>, old: Credentials, random: u64) ->
             Step::Wait(pause) => pause,
             // The session goes on for as long as the master lets it.
             Step::JoinAnew => LOOK_EVERY,
-            Step::Renew => match try_renew(&masters, &old).await {
-                Some(new) => return new,
-                None => RETRY_AFTER,
+            Step::Renew => match try_renew(&masters, &old, random).await {
+                Ok(new) => return new,
+                Err(pause) => pause,
             },
         };
         sleep(pause).await;
@@ -65,9 +66,9 @@ pub(crate) async fn renewed(masters: Vec<Uri>, old: Credentials, random: u64) ->
 pub(crate) async fn hastened(masters: Vec<Uri>, old: Credentials, random: u64) -> Credentials {
     sleep(haste(random)).await;
     loop {
-        match try_renew(&masters, &old).await {
-            Some(new) => return new,
-            None => sleep(RETRY_AFTER).await,
+        match try_renew(&masters, &old, random).await {
+            Ok(new) => return new,
+            Err(pause) => sleep(pause).await,
         }
     }
 }
@@ -77,14 +78,18 @@ fn haste(random: u64) -> Duration {
     HASTE_MIN + Duration::from_millis(random % spread)
 }
 
-async fn try_renew(masters: &[Uri], old: &Credentials) -> Option<Credentials> {
-    match renew(masters, old).await {
-        Ok(new) => Some(new),
-        Err(why) => {
-            tracing::warn!(%why, retry_in = ?RETRY_AFTER, "the agent's certificate is not renewed");
-            None
-        }
-    }
+/// The renewed one, or after how long to try again.
+async fn try_renew(masters: &[Uri], old: &Credentials, random: u64) -> Result<Credentials, Duration> {
+    renew(masters, old).await.map_err(|why| {
+        let retry_in = retry_after(random);
+        tracing::warn!(%why, ?retry_in, "the agent's certificate is not renewed");
+        retry_in
+    })
+}
+
+fn retry_after(random: u64) -> Duration {
+    let spread = u64::try_from(RETRY_AFTER.as_millis()).expect("it is a minute") / 2;
+    RETRY_AFTER + Duration::from_millis(random % spread)
 }
 
 #[cfg(test)]
@@ -137,6 +142,8 @@ mod tests {
         let waits: Vec<_> = (0..1000).map(|random| haste(random * 7_919)).collect();
 
         assert!(waits.iter().all(|wait| (HASTE_MIN..HASTE_MIN + HASTE_SPREAD).contains(wait)));
+        let retries: Vec<_> = (0..1000).map(|random| retry_after(random * 7_919)).collect();
+        assert!(retries.iter().all(|wait| (RETRY_AFTER..RETRY_AFTER * 3 / 2).contains(wait)));
         let early = waits.iter().filter(|wait| **wait < HASTE_MIN + HASTE_SPREAD / 2).count();
         assert!((400..600).contains(&early), "{early}");
     }

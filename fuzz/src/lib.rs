@@ -1,5 +1,7 @@
 //! One executor for all inputs of a fuzz target, and what must hold of every task that it runs.
 
+#![cfg(feature = "guests")]
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};

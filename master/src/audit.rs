@@ -1,17 +1,24 @@
 //! The audit: one line of JSON for each decision that changes something or was refused. Never a secret.
 
+mod repeats;
+
+use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::future::pending;
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use haggle_core::access::Verb;
+use haggle_core::access::{Principal, PrincipalId, Verb};
+use tokio::time::sleep;
 use tonic::Code;
 use tracing::error;
 
 use crate::access::Caller;
+
+use repeats::{LeftOut, MINUTE, PLENTY, Repeats};
 
 /// Bytes of one file: some 300,000 lines.
 const FILE_MAX: u64 = 64 << 20;
@@ -22,9 +29,8 @@ const FILES: usize = 5;
 /// The longest text of a field, in bytes. Reasons are sentences.
 const TEXT_MAX: usize = 1024;
 
-/// Calls of strangers that are written down in a second. Without a bound, anybody who reaches the port could have
-/// everything else rotated away.
-const STRANGERS: u32 = 100;
+/// How often to see whether something was left out that is to be told.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
 
 /// One decision.
 pub(crate) struct Entry<'a> {
@@ -49,17 +55,10 @@ struct Log {
     file: File,
     written: u64,
     limit: u64,
-    /// Whether the last line could not be written: that is said once.
-    broken: bool,
-    strangers: Strangers,
-}
-
-/// Counts calls of those who are nobody.
-#[derive(Default)]
-struct Strangers {
-    since: Option<Instant>,
-    written: u32,
-    left_out: u64,
+    tail: Tail,
+    /// Lines that could not be written since one could. The first is told of in the log of the master.
+    lost: u64,
+    repeats: Repeats,
 }
 
 impl Audit {
@@ -71,64 +70,89 @@ impl Audit {
     fn with_limit(path: &Path, limit: u64) -> io::Result<Self> {
         let file = open(path)?;
         let written = file.metadata()?.len();
-        let strangers = Strangers::default();
-        let log = Log { path: path.to_owned(), file, written, limit, broken: false, strangers };
+        let tail = Tail { is_cut: ends_within_a_line(path)? };
+        let log = Log { path: path.to_owned(), file, written, limit, tail, lost: 0, repeats: Repeats::default() };
         Ok(Self(Some(Arc::new(Mutex::new(log)))))
     }
 
     /// Writes down a decision. It is with the system when this returns. A disk that is full stops no decision; the log
-    /// says so.
+    /// says so. Of what changes nothing, only so much of each principal is written, and then how much more there was.
     pub(crate) fn write(&self, entry: &Entry<'_>) {
-        let Some(log) = &self.0 else { return };
-        let line = line(SystemTime::now(), entry);
-        let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
-        if entry.caller.who.is_none() && !log.strangers.admit(Instant::now()) {
+        let Some(mut log) = self.lock() else { return };
+        let (at, now) = (SystemTime::now(), Instant::now());
+        log.tell_left_out(at, now);
+        let who = entry.caller.who.as_ref().map(Principal::id);
+        if !entry.changes() && !log.repeats.admit(who, entry.verb, entry.code, now) {
             return;
         }
-        let left_out = std::mem::take(&mut log.strangers.left_out);
-        if left_out > 0 {
-            log.write(&format!(
-                "{{\"left_out\":{left_out},\"why\":\"calls of strangers, more than {STRANGERS} a second\"}}\n"
-            ));
+        log.write(&line(at, entry));
+    }
+
+    /// Tells what was left out, for as long as it is polled: not only when something is written the next time.
+    pub(crate) async fn keep_up(&self) -> Infallible {
+        if self.0.is_none() {
+            return pending().await;
         }
-        log.write(&line);
+        loop {
+            sleep(LOOK_EVERY).await;
+            if let Some(mut log) = self.lock() {
+                log.tell_left_out(SystemTime::now(), Instant::now());
+            }
+        }
+    }
+
+    /// Tells what was left out until now: the master ends.
+    pub(crate) fn finish(&self) {
+        if let Some(mut log) = self.lock() {
+            log.tell_left_out(SystemTime::now(), Instant::now() + MINUTE);
+        }
+    }
+
+    fn lock(&self) -> Option<MutexGuard<'_, Log>> {
+        Some(self.0.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
-impl Strangers {
-    /// Whether one more is written down.
-    fn admit(&mut self, now: Instant) -> bool {
-        if self.since.is_none_or(|since| now.saturating_duration_since(since) >= Duration::from_secs(1)) {
-            self.since = Some(now);
-            self.written = 0;
-        }
-        if self.written == STRANGERS {
-            self.left_out += 1;
-            return false;
-        }
-        self.written += 1;
-        true
+impl Entry<'_> {
+    /// Whether something is another way for it, be it that this cannot be told. That a session is opened changes nothing yet:
+    /// who speaks on it is a decision of its own.
+    fn changes(&self) -> bool {
+        self.code == Code::Ok && !matches!(self.verb, Verb::AgentSession | Verb::FrameworkSession)
     }
 }
 
 impl Log {
-    fn write(&mut self, line: &str) {
-        let outcome = self.try_write(line);
-        if let Err(why) = &outcome
-            && !self.broken
-        {
-            error!("the audit {} has gaps from here: {why}", self.path.display());
+    fn tell_left_out(&mut self, at: SystemTime, now: Instant) {
+        for left_out in self.repeats.over(now) {
+            self.write(&line_of(at, &left_out));
         }
-        self.broken = outcome.is_err();
+    }
+
+    fn write(&mut self, line: &str) {
+        if let Err(why) = self.try_write(line) {
+            if self.lost == 0 {
+                error!("the audit {} has gaps from here: {why}", self.path.display());
+            }
+            self.lost += 1;
+        }
     }
 
     fn try_write(&mut self, line: &str) -> io::Result<()> {
+        if self.lost > 0 {
+            let gap = format!("{{\"left_out\":{},\"why\":\"they could not be written\"}}\n", self.lost);
+            self.append(&gap)?;
+            self.lost = 0;
+        }
+        self.append(line)
+    }
+
+    fn append(&mut self, line: &str) -> io::Result<()> {
         if self.written > 0 && self.written + line.len() as u64 > self.limit {
             self.rotate()?;
         }
-        self.file.write_all(line.as_bytes())?;
-        self.written += line.len() as u64;
-        Ok(())
+        let (written, outcome) = self.tail.append(&mut self.file, line);
+        self.written += written;
+        outcome
     }
 
     fn rotate(&mut self) -> io::Result<()> {
@@ -141,8 +165,51 @@ impl Log {
         }
         self.file = open(&self.path)?;
         self.written = 0;
+        self.tail = Tail::default();
         Ok(())
     }
+}
+
+/// The end of a file to which lines are added.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Tail {
+    /// A disk was full in the middle of a line. What follows begins on a line of its own.
+    is_cut: bool,
+}
+
+impl Tail {
+    /// How many bytes there are more, and whether the line is whole.
+    fn append(&mut self, file: &mut impl Write, line: &str) -> (u64, io::Result<()>) {
+        let text = if self.is_cut { format!("\n{line}") } else { line.to_owned() };
+        let (all, mut written) = (text.as_bytes(), 0);
+        let outcome = loop {
+            match file.write(&all[written..]) {
+                Ok(0) => break Err(io::ErrorKind::WriteZero.into()),
+                Ok(more) => written += more,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => break Err(error),
+            }
+            if written == all.len() {
+                break Ok(());
+            }
+        };
+        if let Some(last) = all[..written].last() {
+            self.is_cut = *last != b'\n';
+        }
+        (written as u64, outcome)
+    }
+}
+
+/// Whether the file ends in the middle of a line: that of a master which was killed, or whose disk was full.
+fn ends_within_a_line(path: &Path) -> io::Result<bool> {
+    let mut file = File::open(path)?;
+    if file.seek(SeekFrom::End(0))? == 0 {
+        return Ok(false);
+    }
+    file.seek(SeekFrom::End(-1))?;
+    let mut last = [0];
+    file.read_exact(&mut last)?;
+    Ok(last != *b"\n")
 }
 
 fn numbered(path: &Path, number: usize) -> PathBuf {
@@ -161,36 +228,69 @@ fn open(path: &Path) -> io::Result<File> {
 
 fn line(at: SystemTime, entry: &Entry<'_>) -> String {
     let Entry { caller, verb, object, code, why } = entry;
-    let mut line = format!("{{\"time\":\"{}\"", humantime::format_rfc3339_millis(at));
-    let mut field = |name: &str, text: &str| {
-        let _ = write!(line, ",\"{name}\":\"");
-        escape(text, &mut line);
-        line.push('"');
-    };
-    match &caller.who {
-        Some(who) => {
-            field("principal", &who.name);
-            field("kind", who.kind.word());
-            if let Some(token) = who.token {
-                field("token", &token.to_string());
-            }
-        }
-        None => field("kind", "stranger"),
+    let who = caller.who.as_ref();
+    let mut line = Line::begin(at, who.map(Principal::id).as_ref());
+    if let Some(token) = who.and_then(|who| who.token) {
+        line.field("token", &token.to_string());
     }
     if let Some(address) = caller.address {
-        field("peer", &address.to_string());
+        line.field("peer", &address.to_string());
     }
-    field("verb", verb.name());
+    line.field("verb", verb.name());
     if !object.is_empty() {
-        field("object", object);
+        line.field("object", object);
     }
-    field("verdict", if *code == Code::Ok { "ok" } else { "refused" });
+    line.verdict(*code);
     if *code != Code::Ok {
-        field("code", &format!("{code:?}"));
-        field("why", why);
+        line.field("why", why);
     }
-    line.push_str("}\n");
-    line
+    line.end()
+}
+
+/// What is written in the place of lines that are not.
+fn line_of(at: SystemTime, left_out: &LeftOut) -> String {
+    let LeftOut { who, verb, code, count } = left_out;
+    let mut line = Line::begin(at, who.as_ref());
+    line.field("verb", verb.name());
+    line.verdict(*code);
+    let _ = write!(line.0, ",\"left_out\":{count}");
+    line.field("why", &format!("more than {PLENTY} lines within a minute that changed nothing"));
+    line.end()
+}
+
+/// A line under way.
+struct Line(String);
+
+impl Line {
+    fn begin(at: SystemTime, who: Option<&PrincipalId>) -> Self {
+        let mut line = Self(format!("{{\"time\":\"{}\"", humantime::format_rfc3339_millis(at)));
+        match who {
+            Some(PrincipalId { name, kind }) => {
+                line.field("principal", name);
+                line.field("kind", kind.word());
+            }
+            None => line.field("kind", "stranger"),
+        }
+        line
+    }
+
+    fn field(&mut self, name: &str, text: &str) {
+        let _ = write!(self.0, ",\"{name}\":\"");
+        escape(text, &mut self.0);
+        self.0.push('"');
+    }
+
+    fn verdict(&mut self, code: Code) {
+        self.field("verdict", if code == Code::Ok { "ok" } else { "refused" });
+        if code != Code::Ok {
+            self.field("code", &format!("{code:?}"));
+        }
+    }
+
+    fn end(mut self) -> String {
+        self.0.push_str("}\n");
+        self.0
+    }
 }
 
 /// A text within quotes of JSON. Nothing that a terminal would take for a command is left.

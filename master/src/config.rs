@@ -33,7 +33,7 @@ pub struct Config {
     pub places: Places,
     /// How much the artifact store takes.
     pub artifacts: ArtifactLimits,
-    /// Where the token of the user that runs the master is left for that user's other programs, by the master's port.
+    /// Where the token of the user that runs the master is left for that user's other programs, by where the master listens.
     /// `None`: nowhere; see [`crate::Master::owner_token`].
     pub owner_tokens: Option<OwnerTokens>,
     /// Where each decision that changes something or was refused is written down. `None`: nowhere.

@@ -15,6 +15,16 @@ pub enum StartError {
     /// It cannot prove who it is.
     #[error(transparent)]
     Security(#[from] SecurityError),
+    /// Something was said of TLS, which it does not speak.
+    #[error(
+        "{flag} {what}, and this master speaks plain text: add --tls, listen elsewhere than on loopback, or leave it out"
+    )]
+    OnlyInTls {
+        /// What was said.
+        flag: &'static str,
+        /// What it is for.
+        what: &'static str,
+    },
     /// Somebody else listens there.
     #[error("cannot listen on {0}: the port is in use; choose another, or stop who has it")]
     PortInUse(SocketAddr),

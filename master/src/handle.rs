@@ -18,9 +18,6 @@ use crate::outbox::Outbox;
 /// Requests that wait for the driver: one for each call that an operator has open.
 pub(crate) const REQUESTS: usize = 256;
 
-/// Watchers at once. Each costs the driver nothing, but is sent everything that happens.
-const WATCHERS: usize = 1_024;
-
 /// What waits for an answer, and what begins a session. Apart from what peers say, so that it is taken also while that
 /// has to wait.
 pub(crate) enum Request {
@@ -207,16 +204,19 @@ impl Handle {
         heard.await.map_err(|_| Stopping)
     }
 
-    /// What happens from now on.
+    /// What happens from now on. The permit is the watch's place among all.
     ///
     /// # Errors
     /// `RESOURCE_EXHAUSTED` when too many watch, `UNAVAILABLE` when the master is stopping.
-    pub(crate) fn watch(&self) -> Result<broadcast::Receiver<Happening>, Status> {
+    pub(crate) fn watch(&self) -> Result<(broadcast::Receiver<Happening>, OwnedSemaphorePermit), Status> {
         let happenings = self.happenings.upgrade().ok_or(Stopping)?;
-        if happenings.receiver_count() >= WATCHERS {
-            return Err(Status::resource_exhausted(format!("{WATCHERS} watch already, more are not taken")));
-        }
-        Ok(happenings.subscribe())
+        let place = self.house.watch()?;
+        Ok((happenings.subscribe(), place))
+    }
+
+    /// Who has which place at this master.
+    pub(crate) fn house(&self) -> &House {
+        &self.house
     }
 
     /// Has the driver end.

@@ -94,10 +94,12 @@ impl Master {
     /// Starts a master: when this returns, it serves. While the disk of its state folder is full, it waits for room.
     ///
     /// # Errors
-    /// When it must not or cannot listen there, or cannot use its state folder.
+    /// When it must not or cannot listen there, cannot use its state folder, or is told of TLS what it would not do.
     pub async fn start(mut config: Config) -> Result<Self, StartError> {
         let listener = listen(config.listen).await?;
         let address = listener.local_addr().map_err(|source| StartError::Listen { address: config.listen, source })?;
+
+        check_plain(&config, address)?;
 
         let audit = config.audit.clone().map_or(Ok(Audit::default()), |file| {
             Audit::open(&file).map_err(|source| StartError::Audit { file, source })
@@ -107,7 +109,7 @@ impl Master {
         let connections = acceptor::given(config.places.connections());
         let house = House::new(config.places, connections);
         let (doors, door) = (acceptor::Limits::of(connections), house.door().clone());
-        let guard = Guard::new(Arc::clone(&owner), Known::default(), audit.clone(), limiter.clone(), house);
+        let guard = Guard::new(Arc::clone(&owner), Known::default(), audit.clone(), limiter.clone(), house.clone());
         config.cluster.frameworks_per_principal = config.limits.count(Limit::Frameworks);
         config.cluster.roles_per_principal = config.limits.count(Limit::Roles);
         config.cluster.tasks_per_principal = config.limits.count(Limit::Tasks);
@@ -172,7 +174,7 @@ impl Master {
                 if is_secured {
                     let place = Place::find(several.seal_key.as_deref(), config.state.as_deref())?;
                     let shared = share_authority(&campaign, &place).await?;
-                    secret = MastersSecret::sealed(shared.secret());
+                    secret = MastersSecret::sealed(&shared.secrets());
                     let security =
                         Security::of_several(&config.tls, shared, names(&config, address), SystemTime::now())?;
                     reach.cluster = security.authorities().current().cluster();
@@ -206,7 +208,7 @@ impl Master {
                         never = owner.know_others(&others) => match never {},
                     }
                 };
-                let between = BetweenMasters::new(secret, audit, grpc::between_masters(store, limiter));
+                let between = BetweenMasters::new(secret, audit.clone(), grpc::between_masters(store, &house, limiter));
                 let switch = Switch::new(current, Some(between));
                 let secured = security.as_ref().map(|security| security.secured());
                 let connections = acceptor::accept(listener, secured, doors, door);
@@ -228,7 +230,7 @@ impl Master {
             let tokens = config.owner_tokens;
             move |token: &Token| {
                 if let Some(tokens) = &tokens {
-                    owner.publish(tokens, address.port(), token);
+                    owner.publish(tokens, address, token);
                 }
             }
         };
@@ -239,8 +241,10 @@ impl Master {
             let outcome = tokio::select! {
                 outcome = run => outcome,
                 never = fresh => match never {},
+                never = audit.keep_up() => match never {},
             };
             owner.withdraw();
+            audit.finish();
             if let Err(why) = outcome {
                 failed.send_replace(Some(why));
             }
@@ -358,6 +362,22 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
 /// Whether it speaks TLS.
 fn is_secured(config: &Config, address: SocketAddr) -> bool {
     !is_loopback(address) || config.tls.is_wanted()
+}
+
+/// Makes sure that nobody is left believing in what a master in plain text does not do.
+fn check_plain(config: &Config, address: SocketAddr) -> Result<(), StartError> {
+    if is_secured(config, address) {
+        return Ok(());
+    }
+    if config.tls.client_authorities.is_some() {
+        let what = "says whose certificates agents may show";
+        return Err(StartError::OnlyInTls { flag: "--tls-client-ca", what });
+    }
+    if config.several.as_ref().is_some_and(|several| several.seal_key.is_some()) {
+        let what = "says what seals the authority of masters that have one";
+        return Err(StartError::OnlyInTls { flag: "--ca-key-file", what });
+    }
+    Ok(())
 }
 
 /// Under which names and addresses others reach it.

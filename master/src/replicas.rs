@@ -13,6 +13,7 @@ use futures_util::StreamExt;
 use futures_util::future::{join_all, ready};
 use futures_util::stream::{once, unfold};
 use haggle_core::Digest;
+use haggle_core::access::PrincipalId;
 use haggle_proto::convert::digest;
 use haggle_proto::v1;
 use haggle_proto::v1::masters_client::MastersClient;
@@ -80,7 +81,7 @@ impl Replicas {
     ///
     /// # Errors
     /// `UNAVAILABLE` when there are others and none of them has it: it would be lost with this one.
-    pub(crate) async fn spread(&self, digest: Digest, uploader: &str) -> Result<(), Status> {
+    pub(crate) async fn spread(&self, digest: Digest, uploader: &PrincipalId) -> Result<(), Status> {
         self.alone().insert(digest);
         let others = self.others().await?;
         let copies = join_all(others.iter().map(|url| self.copy_to(url, digest, uploader))).await;
@@ -109,7 +110,7 @@ impl Replicas {
     ///
     /// # Errors
     /// As [`Replicas::spread`].
-    pub(crate) async fn make_up(&self, digest: Digest, uploader: &str) -> Result<(), Status> {
+    pub(crate) async fn make_up(&self, digest: Digest, uploader: &PrincipalId) -> Result<(), Status> {
         let alone = self.alone().contains(&digest);
         if alone { self.spread(digest, uploader).await } else { Ok(()) }
     }
@@ -165,7 +166,7 @@ impl Replicas {
         self.campaign.others().await.map_err(|error| Status::unavailable(error.to_string()))
     }
 
-    async fn copy_to(&self, url: &str, digest: Digest, uploader: &str) -> Copied {
+    async fn copy_to(&self, url: &str, digest: Digest, uploader: &PrincipalId) -> Copied {
         let mut last = "no answer".to_owned();
         let attempts = async {
             loop {
@@ -203,7 +204,7 @@ impl Replicas {
         }
     }
 
-    async fn try_copy(&self, url: &str, digest: Digest, uploader: &str) -> Result<(), Status> {
+    async fn try_copy(&self, url: &str, digest: Digest, uploader: &PrincipalId) -> Result<(), Status> {
         let store = Arc::clone(&self.store);
         let Some(file) = blocking(move || store.read(digest)).await? else {
             return Err(Status::internal(format!("{digest} is gone from this master")));
@@ -216,7 +217,7 @@ impl Replicas {
         });
         let chunks = once(ready(first)).chain(rest);
         let mut call = self.as_master(chunks).await?;
-        call.metadata_mut().insert_bin(UPLOADER, MetadataValue::from_bytes(uploader.as_bytes()));
+        call.metadata_mut().insert_bin(UPLOADER, MetadataValue::from_bytes(uploader.to_string().as_bytes()));
         self.client(url)?.keep(call).await?;
         Ok(())
     }

@@ -1,9 +1,9 @@
 //! How a master's address is written, and how it is connected to.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use haggle_proto::{DEFAULT_PORT, SIGN_OF_LIFE, SIGN_OF_LIFE_OF_SEVERAL, SignOfLife};
+use haggle_tls::Loopback;
 use tonic::transport::{Endpoint, Uri};
 
 use crate::error::{ConnectError, root_cause};
@@ -68,14 +68,10 @@ pub(crate) fn normalised(url: &str) -> Result<String, ConnectError> {
     Ok(format!("{scheme}://{}:{port}", parsed.host()))
 }
 
-/// The port of a master that is on this machine's loopback interface, by its whole address. `localhost` counts: RFC 6761
-/// wants it to be resolved to loopback only.
-pub(crate) fn loopback_port(url: &str) -> Option<u16> {
+/// Where a master is that is on this machine's loopback interface, by its whole address.
+pub(crate) fn loopback(url: &str) -> Option<Loopback> {
     let uri: Uri = url.parse().ok()?;
-    let host = uri.host()?.trim_start_matches('[').trim_end_matches(']');
-    let is_loopback =
-        host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
-    uri.port_u16().filter(|_| is_loopback)
+    Loopback::of(uri.host()?, uri.port_u16()?)
 }
 
 /// The same address, by TLS.
@@ -116,10 +112,10 @@ mod tests {
     #[test]
     fn a_master_of_this_machine_is_known_by_its_address() {
         for url in ["http://127.0.0.1:7", "https://127.9.9.9:7", "http://[::1]:7", "http://LocalHost:7"] {
-            assert_eq!(loopback_port(url), Some(7), "{url}");
+            assert!(loopback(url).is_some(), "{url}");
         }
         for url in ["http://10.0.0.1:7", "http://localhost.example:7", "http://[2001:db8::1]:7"] {
-            assert_eq!(loopback_port(url), None, "{url}");
+            assert_eq!(loopback(url), None, "{url}");
         }
     }
 }

@@ -10,7 +10,7 @@ use haggle_tls::{OwnerTokens, Token, TokenError, distrust, secret_argument};
 use tokio::time::{Instant, sleep, timeout};
 use tonic::{Response, Status, Streaming};
 
-use crate::address::loopback_port;
+use crate::address::loopback;
 use crate::backoff::Backoff;
 use crate::credentials::{Connection, Credentials};
 use crate::error::{CallError, ConnectError, call_error, is_connection_trouble, is_turned_away, root_cause};
@@ -21,6 +21,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// As [`PATIENCE`], where there are several masters: the lease of the old leader has to expire first.
 const FAILOVER_PATIENCE: Duration = Duration::from_secs(15);
+
+/// How long an authority that is not believed may be one of a master that has not heard of the next one: masters hear
+/// of it within a second.
+const UNHEARD: Duration = Duration::from_secs(3);
 
 /// How long a master may take to begin its answer, or the next piece of it. Its decisions take microseconds; only a
 /// stopped one takes longer.
@@ -104,7 +108,7 @@ impl ClientBuilder {
         loop {
             let (mut reason, mut distrusted) = (None, None);
             for url in masters.urls() {
-                if !masters.pass(url).is_secure() && (url.starts_with("https") || loopback_port(url).is_none()) {
+                if !masters.pass(url).is_secure() && (url.starts_with("https") || loopback(url).is_none()) {
                     return Err(ConnectError::NoToken { url: url.clone() });
                 }
                 match masters.connect(url).await? {
@@ -118,7 +122,9 @@ impl ClientBuilder {
             }
             let pause = backoff.pause();
             let is_over = Instant::now() + pause > deadline;
-            if let Some(why) = distrusted.filter(|_| is_over || reason.is_none()) {
+            // One of several may not have heard of an authority that this program follows already.
+            let is_final = is_over || (reason.is_none() && !masters.are_several());
+            if let Some(why) = distrusted.filter(|_| is_final) {
                 return Err(ConnectError::Untrusted(why));
             }
             if let Some(reason) = reason.filter(|_| is_over) {
@@ -177,10 +183,10 @@ impl Client {
         builder.connect().await
     }
 
-    /// Where the master is that is spoken to now, as `http://HOST:PORT`, or `https://HOST:PORT` when a token says how it is
-    /// known.
+    /// Where the master is that is spoken to now, as `http://HOST:PORT`, or `https://HOST:PORT` when it is known by its
+    /// certificate.
     pub fn url(&self) -> String {
-        self.masters.target().url
+        self.masters.target().shown()
     }
 
     /// The token of this program, with the authority that the masters have by now, when that is another one than the token
@@ -231,8 +237,9 @@ impl Client {
                     if search.comes_anew(&target, &status) {
                         continue;
                     }
-                    if !is_connection_trouble(&status) || !search.go_on(&target, &status).await {
-                        return Err(call_error(&target.url, &status));
+                    let may_help = is_connection_trouble(&status) || search.may_hear_yet(&status);
+                    if !may_help || !search.go_on(&target, &status).await {
+                        return Err(call_error(&target.shown(), &status));
                     }
                 }
             }
@@ -250,6 +257,7 @@ impl Client {
             deadline: Instant::now() + patience,
             backoff: Backoff::among(self.masters.urls().len()),
             tried: 0,
+            unheard_until: None,
         }
     }
 
@@ -279,6 +287,8 @@ pub(crate) struct Search {
     backoff: Backoff,
     /// Masters that were tried since the last pause.
     tried: usize,
+    /// Until when masters that are not believed are tried again, once there was one.
+    unheard_until: Option<Instant>,
 }
 
 impl Search {
@@ -289,6 +299,16 @@ impl Search {
     /// Whether the target turned this program away that has another token for it by now.
     pub(crate) fn comes_anew(&self, failed: &Target, status: &Status) -> bool {
         is_turned_away(status) && self.masters.refresh(failed)
+    }
+
+    /// Whether the target was not believed and may be in a moment: one of several masters, which has not heard yet of an
+    /// authority that this program follows already. Nothing was said to it.
+    pub(crate) fn may_hear_yet(&mut self, status: &Status) -> bool {
+        if !self.masters.are_several() || distrust(status).is_none() {
+            return false;
+        }
+        let now = Instant::now();
+        now < *self.unheard_until.get_or_insert(now + UNHEARD)
     }
 
     /// The target did not answer: chooses the next one, and waits a little once each has been tried. Whether there is

@@ -3,7 +3,7 @@
 use haggle_tls::{Authorized, OwnerTokens, Pass, Token};
 use tonic::transport::Channel;
 
-use crate::address::{endpoint, loopback_port};
+use crate::address::{endpoint, loopback};
 use crate::error::ConnectError;
 
 /// A connection on which every call says who makes it.
@@ -36,8 +36,8 @@ impl Credentials {
     pub(crate) fn pass(&self, url: &str) -> Pass {
         match self {
             Self::Token(_, pass) => pass.clone(),
-            Self::Owner(tokens) => match (tokens, loopback_port(url)) {
-                (Some(tokens), Some(port)) => Pass::owner(tokens, port),
+            Self::Owner(tokens) => match (tokens, loopback(url)) {
+                (Some(tokens), Some(master)) => Pass::owner(tokens, master),
                 _ => Pass::nobody(),
             },
         }

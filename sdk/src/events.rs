@@ -50,7 +50,7 @@ pub enum Event {
     Rescinded(Vec<OfferId>),
     /// News of a task. To be acknowledged unless its update id is `UpdateId::UNACKNOWLEDGED`.
     Update(TaskStatus),
-    /// An agent is gone; its tasks are told of one by one.
+    /// An agent is gone on which the framework had tasks or offers; the tasks are told of one by one.
     AgentLost(AgentId),
     /// The master was lost, and why. All offers are void. The way back is tried for as long as the framework's
     /// failover timeout, as long as events are read; what it says meanwhile is sent then.
@@ -312,12 +312,14 @@ async fn open_patiently(
         let status = match timeout(within, attempt).await {
             Ok(Ok(opened)) => return opened,
             Ok(Err(status)) if search.comes_anew(&target, &status) => continue,
-            Ok(Err(status)) if is_final(&status) => return Err(call_error(&target.url, &status)),
+            Ok(Err(status)) if is_final(&status) && !search.may_hear_yet(&status) => {
+                return Err(call_error(&target.shown(), &status));
+            }
             Ok(Err(status)) => status,
             Err(_) => Status::unavailable(format!("no answer to a subscription within {within:?}")),
         };
         if !search.go_on(&target, &status).await {
-            return Err(CallError::Unreachable { url: target.url, reason: status_reason(&status) });
+            return Err(CallError::Unreachable { url: target.shown(), reason: status_reason(&status) });
         }
     }
 }

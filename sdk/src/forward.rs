@@ -62,9 +62,10 @@ impl Client {
                 }
                 Err(status) => {
                     let was_not_heard = is_safe || (!is_empty && !kept.was_begun());
-                    let again = is_connection_trouble(&status) && was_not_heard && kept.can_be_told_again();
+                    let may_help = (is_connection_trouble(&status) && was_not_heard) || search.may_hear_yet(&status);
+                    let again = may_help && kept.can_be_told_again();
                     if !again || !search.go_on(&target, &status).await {
-                        return Err(call_error(&target.url, &status));
+                        return Err(call_error(&target.shown(), &status));
                     }
                 }
             }

@@ -139,6 +139,11 @@ impl Masters {
 }
 
 impl Target {
+    /// Where it is, as it is told of: as one of TLS when it is known by its certificate, however it was named.
+    pub(crate) fn shown(&self) -> String {
+        if self.pass.is_secure() { secured(self.url.clone()) } else { self.url.clone() }
+    }
+
     /// With a channel that connects when it is first used.
     fn new(url: String, pass: Pass, of_several: bool, choice: u64) -> Result<Self, ConnectError> {
         let channel = connect_lazy(&url, &pass, of_several)?;

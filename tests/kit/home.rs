@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use haggle_sdk::{Client, ClientBuilder, ConnectError, OwnerTokens};
-use haggle_tls::{Authorized, Pass};
+use haggle_tls::{Authorized, Loopback, Pass};
 
 use crate::wine;
 
@@ -41,10 +41,9 @@ impl Home {
     /// A connection on which every call shows what the master at this URL has left for this user.
     ///
     /// # Panics
-    /// When the URL names no port.
+    /// When the URL names no port of this machine.
     pub fn show<S>(&self, url: &str, connection: S) -> Authorized<S> {
-        let port = url.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).expect("the URL names a port");
-        Pass::owner(&self.owner_tokens(), port).show(connection)
+        Pass::owner(&self.owner_tokens(), loopback(url)).show(connection)
     }
 
     /// A connection to a master of this user's.
@@ -59,4 +58,14 @@ impl Home {
     pub fn client(&self, url: &str) -> ClientBuilder {
         Client::builder().master(url).owner_tokens(self.owner_tokens())
     }
+}
+
+/// Where a master of this machine is, by its URL.
+///
+/// # Panics
+/// When it is none of this machine.
+pub fn loopback(url: &str) -> Loopback {
+    let (_, address) = url.split_once("://").unwrap_or(("", url));
+    let named = address.rsplit_once(':').and_then(|(host, port)| Loopback::of(host, port.parse().ok()?));
+    named.expect("the URL names a port of this machine")
 }

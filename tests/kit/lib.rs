@@ -17,7 +17,7 @@ mod wine;
 
 pub use cluster::{AgentFlags, Cluster};
 pub use daemon::Daemon;
-pub use home::Home;
+pub use home::{Home, loopback};
 pub use machine::{Machine, Master};
 pub use place::{binary, wasm, windows_binary};
 pub use ran::Ran;

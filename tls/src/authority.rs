@@ -12,9 +12,7 @@ use rcgen::{
 use rustls::RootCertStore;
 use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
-use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
-use zeroize::Zeroizing;
 
 use crate::certificate::{agent_uri, authority_uri};
 use crate::request::RequestedKey;
@@ -88,17 +86,6 @@ impl Authority {
     /// What peers believe.
     pub fn certificate(&self) -> &Certificate {
         &self.certificate
-    }
-
-    /// A secret that follows from its key: the same wherever and whenever that key is, and of no use to find the key by.
-    pub fn secret(&self, purpose: &str) -> Zeroizing<[u8; 32]> {
-        let mut hash = Sha256::new();
-        // Each part with its length, so that none runs into the next.
-        for part in [b"haggle secret".as_slice(), purpose.as_bytes(), self.issuer.key().der().secret_der()] {
-            hash.update((part.len() as u64).to_be_bytes());
-            hash.update(part);
-        }
-        Zeroizing::new(hash.finalize().into())
     }
 
     /// What a token says of it.

@@ -8,7 +8,8 @@
 //!
 //! - [`Token`] is what people copy; [`Bearer`] the part of it that is shown to a master.
 //! - [`Connector`] dials a master and believes it by a [`Trust`]; it shows an [`Identity`], which may change.
-//! - [`Pass`] is both, and a token, as one connection has them; [`OwnerTokens`] has those of a user's masters on this machine.
+//! - [`Pass`] is both, and a token, as one connection has them; [`OwnerTokens`] has those of a user's masters on this machine,
+//!   which is dialled by [`Loopback`].
 //! - [`Authorities`] are those that a cluster believes, of which one [`Authority`] signs; [`ServerIdentity`] is the
 //!   certificate that a master shows. [`Pins`] are those that the holder of a token believes, as they change.
 //! - [`Seal`] hides from etcd what several masters keep there.
@@ -27,6 +28,7 @@ mod der;
 mod explain;
 mod fingerprint;
 mod key;
+mod loopback;
 mod owner;
 mod pass;
 mod pem;
@@ -50,6 +52,7 @@ pub use credentials::{Credentials, CredentialsError, Identity};
 pub use explain::{distrust, explain, refusal, untimely};
 pub use fingerprint::Fingerprint;
 pub use key::{KeyError, PrivateKey};
+pub use loopback::Loopback;
 pub use owner::OwnerTokens;
 pub use pass::{Authorized, Pass};
 pub use pem::certificates_from_pem;

@@ -1,9 +1,10 @@
 //! The tokens by which the user of a machine is the owner of the masters that run there.
 //!
 //! A master draws a token at each start, and leaves it in a folder that only its user can enter. The same user's commands
-//! find it there by the master's port; everybody else on the machine is a stranger.
+//! find it there by where the master listens; everybody else on the machine is a stranger.
 
 use std::env;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use tracing::debug;
@@ -36,38 +37,52 @@ impl OwnerTokens {
         &self.0
     }
 
-    /// The file in which the token of a port is, as long as its master runs.
-    pub fn file(&self, port: u16) -> PathBuf {
-        self.0.join(name(port))
+    /// The file in which the token of a master is, as long as it runs and listens there.
+    pub fn file(&self, listening: SocketAddr) -> PathBuf {
+        self.0.join(name(listening, TOKEN))
     }
 
-    /// Leaves the token of the master that listens on a port, in the place of one before. Nobody else can read it.
+    /// The file of [`Self::publish_header`].
+    pub fn header_file(&self, listening: SocketAddr) -> PathBuf {
+        self.0.join(name(listening, HEADER))
+    }
+
+    /// Leaves the token of the master that listens there, in the place of one before. Nobody else can read it.
     ///
     /// # Errors
     /// When it cannot be written, or when others can enter the folder.
-    pub fn publish(&self, port: u16, token: &Token) -> Result<(), PrivateFolderError> {
-        PrivateFolder::open(&self.0)?.write(&name(port), token.text().as_bytes())
+    pub fn publish(&self, listening: SocketAddr, token: &Token) -> Result<(), PrivateFolderError> {
+        PrivateFolder::open(&self.0)?.write(&name(listening, TOKEN), token.text().as_bytes())
     }
 
-    /// Leaves beside it the header by which a program without a library shows it, and says where: `curl -H @FILE` reads
-    /// it, so that the secret is on no command line. [`Self::withdraw`] removes it too.
+    /// Leaves beside it the header by which a program without a library shows it: `curl -H @FILE` reads it, so that the
+    /// secret is on no command line. [`Self::withdraw`] removes it too.
     ///
     /// # Errors
     /// As [`Self::publish`].
-    pub fn publish_header(&self, port: u16, token: &Token) -> Result<PathBuf, PrivateFolderError> {
+    pub fn publish_header(&self, listening: SocketAddr, token: &Token) -> Result<(), PrivateFolderError> {
         let header = Zeroizing::new(format!("Authorization: {}\n", token.bearer().authorization().as_str()));
-        PrivateFolder::open(&self.0)?.write(&header_name(port), header.as_bytes())?;
-        Ok(self.0.join(header_name(port)))
+        PrivateFolder::open(&self.0)?.write(&name(listening, HEADER), header.as_bytes())
     }
 
-    /// The token of the master that listens on a port, if it is this user's. One that cannot be read is none; the log
-    /// says why.
-    pub fn find(&self, port: u16) -> Option<Token> {
+    /// The token of the master that a connection to this address comes to, if it is this user's: of one that listens there
+    /// and nowhere else, or else on all addresses. One that cannot be read is none; the log says why.
+    pub fn find(&self, dialled: SocketAddr) -> Option<Token> {
         // Whoever only looks makes no folder.
         if !self.0.is_dir() {
             return None;
         }
-        let read = PrivateFolder::open(&self.0).and_then(|folder| folder.read(&name(port)));
+        let everywhere: [IpAddr; 2] = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
+        let dialled_ip = dialled.ip().to_canonical();
+        // One of version 6 alone is never reached by an address of version 4, but one of version 6 may serve both.
+        let everywhere = everywhere.into_iter().filter(|all| all.is_ipv6() || dialled_ip.is_ipv4());
+        let mut listening = [dialled_ip].into_iter().chain(everywhere);
+        listening.find_map(|ip| self.read(SocketAddr::new(ip, dialled.port())))
+    }
+
+    fn read(&self, listening: SocketAddr) -> Option<Token> {
+        let name = name(listening, TOKEN);
+        let read = PrivateFolder::open(&self.0).and_then(|folder| folder.read(&name));
         let text = match read {
             Ok(text) => text?,
             Err(error) => {
@@ -77,7 +92,7 @@ impl OwnerTokens {
         };
         let token = std::str::from_utf8(&text).ok().and_then(|text| text.trim().parse().ok());
         if token.is_none() {
-            debug!("{} holds no token", self.0.join(name(port)).display());
+            debug!("{} holds no token", self.0.join(name).display());
         }
         token
     }
@@ -86,22 +101,23 @@ impl OwnerTokens {
     ///
     /// # Errors
     /// When a file cannot be removed, or when others can enter the folder.
-    pub fn withdraw(&self, port: u16, token: TokenId) -> Result<(), PrivateFolderError> {
-        if self.find(port).is_none_or(|left| left.id != token) {
+    pub fn withdraw(&self, listening: SocketAddr, token: TokenId) -> Result<(), PrivateFolderError> {
+        if !self.0.is_dir() || self.read(listening).is_none_or(|left| left.id != token) {
             return Ok(());
         }
         let folder = PrivateFolder::open(&self.0)?;
-        folder.remove(&header_name(port))?;
-        folder.remove(&name(port))
+        folder.remove(&name(listening, HEADER))?;
+        folder.remove(&name(listening, TOKEN))
     }
 }
 
-fn name(port: u16) -> String {
-    format!("{port}.token")
-}
+const TOKEN: &str = "token";
+const HEADER: &str = "header";
 
-fn header_name(port: u16) -> String {
-    format!("{port}.header")
+/// Masters of one port may listen on different addresses of this machine. Not every system takes a colon in a name.
+fn name(listening: SocketAddr, kind: &str) -> String {
+    let ip = listening.ip().to_canonical().to_string().replace(':', "_");
+    format!("{ip}-{}.{kind}", listening.port())
 }
 
 #[cfg(test)]
@@ -111,7 +127,11 @@ mod tests {
     use haggle_core::ClusterId;
 
     use super::*;
-    use crate::{Bearer, Secret, TokenKind};
+    use crate::{Bearer, Loopback, Pass, Secret, TokenKind};
+
+    fn at(address: &str) -> SocketAddr {
+        address.parse().unwrap()
+    }
 
     fn token() -> Token {
         Token {
@@ -126,21 +146,59 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_found_by_the_port_of_its_master_until_that_stops() {
+    fn a_token_is_found_by_where_its_master_listens_until_that_stops() {
         let above = tempfile::tempdir().unwrap();
         let tokens = OwnerTokens::in_folder(above.path().join("masters"));
-        assert_eq!(tokens.find(5050), None);
+        let [first, second] = ["127.0.0.1:5050", "127.0.0.1:5051"].map(at);
+        assert_eq!(tokens.find(first), None);
         assert!(!tokens.folder().exists(), "whoever looks makes nothing");
 
         let (one, two) = (token(), token());
-        tokens.publish(5050, &token()).unwrap();
-        tokens.publish(5050, &one).unwrap();
+        tokens.publish(first, &token()).unwrap();
+        tokens.publish(first, &one).unwrap();
         let id = one.id;
-        tokens.publish(5051, &two).unwrap();
+        tokens.publish(second, &two).unwrap();
 
-        assert_eq!((tokens.find(5050), tokens.find(5051)), (Some(one), Some(two.clone())));
-        tokens.withdraw(5050, id).unwrap();
-        assert_eq!((tokens.find(5050), tokens.find(5051)), (None, Some(two)));
+        assert_eq!((tokens.find(first), tokens.find(second)), (Some(one), Some(two.clone())));
+        tokens.withdraw(first, id).unwrap();
+        assert_eq!((tokens.find(first), tokens.find(second)), (None, Some(two)));
+    }
+
+    #[test]
+    fn masters_of_one_port_on_several_addresses_have_a_token_each() {
+        let above = tempfile::tempdir().unwrap();
+        let tokens = OwnerTokens::in_folder(above.path().join("masters"));
+        let listening = ["127.0.0.1:5050", "127.0.0.2:5050", "[::1]:5050"].map(at);
+        let all = listening.map(|listening| {
+            let token = token();
+            tokens.publish(listening, &token).unwrap();
+            Some(token)
+        });
+
+        assert_eq!(listening.map(|listening| tokens.find(listening)), all);
+        // Another user may listen there.
+        assert_eq!(tokens.find(at("127.0.0.3:5050")), None);
+        let found = |host| Pass::owner(&tokens, Loopback::of(host, 5050).unwrap());
+        assert_eq!(found("127.0.0.2"), Pass::token(all[1].as_ref().unwrap()));
+        assert_eq!(found("localhost"), Pass::token(all[0].as_ref().unwrap()));
+        tokens.withdraw(listening[0], all[0].as_ref().unwrap().id).unwrap();
+        assert_eq!(found("localhost"), Pass::token(all[2].as_ref().unwrap()));
+    }
+
+    #[test]
+    fn who_listens_on_all_addresses_is_found_by_each_on_which_nobody_else_does() {
+        let above = tempfile::tempdir().unwrap();
+        let tokens = OwnerTokens::in_folder(above.path().join("masters"));
+        let [everywhere, one] = [token(), token()];
+        tokens.publish(at("0.0.0.0:5050"), &everywhere).unwrap();
+        tokens.publish(at("127.0.0.2:5050"), &one).unwrap();
+
+        assert_eq!(tokens.find(at("127.0.0.1:5050")), Some(everywhere));
+        assert_eq!(tokens.find(at("127.0.0.2:5050")), Some(one));
+        assert_eq!(tokens.find(at("[::1]:5050")), None, "it does not listen there");
+        let both = token();
+        tokens.publish(at("[::]:5051"), &both).unwrap();
+        assert_eq!(tokens.find(at("127.0.0.1:5051")), Some(both));
     }
 
     #[test]
@@ -148,27 +206,28 @@ mod tests {
         let above = tempfile::tempdir().unwrap();
         let tokens = OwnerTokens::in_folder(above.path().join("masters"));
         let (old, new) = (token(), token());
-        tokens.publish(5050, &old).unwrap();
-        tokens.publish(5050, &new).unwrap();
+        tokens.publish(at("127.0.0.1:5050"), &old).unwrap();
+        tokens.publish(at("127.0.0.1:5050"), &new).unwrap();
 
-        tokens.withdraw(5050, old.id).unwrap();
+        tokens.withdraw(at("127.0.0.1:5050"), old.id).unwrap();
 
-        assert_eq!(tokens.find(5050), Some(new));
+        assert_eq!(tokens.find(at("127.0.0.1:5050")), Some(new));
     }
 
     #[test]
     fn a_header_shows_the_token_and_goes_with_it() {
         let above = tempfile::tempdir().unwrap();
         let tokens = OwnerTokens::in_folder(above.path().join("masters"));
-        let token = token();
-        tokens.publish(5050, &token).unwrap();
+        let (token, listening) = (token(), at("127.0.0.1:5050"));
+        tokens.publish(listening, &token).unwrap();
 
-        let file = tokens.publish_header(5050, &token).unwrap();
+        tokens.publish_header(listening, &token).unwrap();
+        let file = tokens.header_file(listening);
 
         let line = std::fs::read_to_string(&file).unwrap();
         let shown = line.strip_prefix("Authorization: ").unwrap().trim_end();
         assert_eq!(Bearer::from_authorization(shown).unwrap(), token.bearer());
-        tokens.withdraw(5050, token.id).unwrap();
+        tokens.withdraw(listening, token.id).unwrap();
         assert!(!file.exists());
     }
 
@@ -179,10 +238,10 @@ mod tests {
         use std::os::unix::fs::PermissionsExt;
         let above = tempfile::tempdir().unwrap();
         let tokens = OwnerTokens::in_folder(above.path().join("masters"));
-        tokens.publish(5050, &token()).unwrap();
+        tokens.publish(at("127.0.0.1:5050"), &token()).unwrap();
 
-        set_permissions(tokens.folder().join("5050.token"), Permissions::from_mode(0o644)).unwrap();
+        set_permissions(tokens.file(at("127.0.0.1:5050")), Permissions::from_mode(0o644)).unwrap();
 
-        assert_eq!(tokens.find(5050), None);
+        assert_eq!(tokens.find(at("127.0.0.1:5050")), None);
     }
 }

@@ -7,7 +7,7 @@ use http::header::AUTHORIZATION;
 use http::{HeaderValue, Request};
 use tower::Service;
 
-use crate::{Connector, Credentials, Fingerprint, Identity, OwnerTokens, Token, Trust, TrustError};
+use crate::{Connector, Credentials, Fingerprint, Identity, Loopback, OwnerTokens, Token, Trust, TrustError};
 
 /// How a master is known, and as whom to come. `Debug` shows no secret. Two are equal when they know the same masters and
 /// show the same token; a certificate may have been renewed meanwhile.
@@ -32,9 +32,10 @@ impl Pass {
         Self { trust: token.trust(), identity: None, authorization: Some(authorization) }
     }
 
-    /// As the user that runs the master on this port of this machine; as nobody, where it is another user that does.
-    pub fn owner(tokens: &OwnerTokens, port: u16) -> Self {
-        tokens.find(port).map_or_else(Self::nobody, |token| Self::token(&token))
+    /// As the user that runs the master there, on this machine; as nobody, where it is another user that does.
+    pub fn owner(tokens: &OwnerTokens, master: Loopback) -> Self {
+        let token = master.addresses().find_map(|address| tokens.find(address));
+        token.map_or_else(Self::nobody, |token| Self::token(&token))
     }
 
     /// As an agent, by the certificate that `identity` shows.

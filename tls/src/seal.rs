@@ -1,4 +1,4 @@
-//! A key that masters share and etcd does not have: what they keep there is sealed with it.
+//! Keys that masters share and etcd does not have: what they keep there is sealed with one of them.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -8,21 +8,27 @@ use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundK
 use ring::hmac;
 use zeroize::Zeroizing;
 
-use crate::PrivateFolderError;
 use crate::private::{create_private, read_private};
+use crate::{PrivateFolderError, Secret};
 
-/// Of the key, in bytes.
+/// Of a key, in bytes.
 const KEY: usize = 32;
+
+/// Keys of one file. Two are needed while one follows the other.
+const KEYS_MAX: usize = 4;
 
 /// What sealed bytes begin with: the version of their form, and by which key they are sealed.
 const VERSION: u8 = 1;
 const NAME: usize = 8;
 
-/// What the key's file begins with, before 64 hexadecimal digits.
+/// What a line of the keys' file begins with, before 64 hexadecimal digits.
 const PREFIX: &str = "haggle-seal-1-";
 
-/// A key that seals. `Debug` shows its name alone.
-pub struct Seal(Zeroizing<[u8; KEY]>);
+/// The keys of one file: the first one seals, and what was sealed with any of them is opened. So a key is replaced while
+/// masters run: all learn of the next one before any seals with it. `Debug` shows their names alone.
+pub struct Seal(Vec<Key>);
+
+struct Key(Zeroizing<[u8; KEY]>);
 
 impl Seal {
     /// A fresh one.
@@ -32,36 +38,42 @@ impl Seal {
     pub fn generate() -> Self {
         let mut key = Zeroizing::new([0; KEY]);
         getrandom::fill(key.as_mut_slice()).expect("the system has no randomness");
-        Self(key)
+        Self(vec![Key(key)])
     }
 
-    /// The one in a file; `None` when there is no such file.
+    /// Those in a file, one a line; `None` when there is no such file.
     ///
     /// # Errors
     /// When it cannot be read, others can read it too, or it holds something else.
     pub fn read(path: &Path) -> Result<Option<Self>, SealFileError> {
         let Some(text) = read_private(path)? else { return Ok(None) };
-        let read = std::str::from_utf8(&text).ok().and_then(|text| Self::parse(text.trim()));
+        let read = std::str::from_utf8(&text).ok().and_then(Self::parse);
         read.map(Some).ok_or_else(|| SealFileError::NotASeal(path.to_owned()))
     }
 
-    /// Writes it into a file that is not there yet.
+    /// Writes the one that seals into a file that is not there yet.
     ///
     /// # Errors
     /// When it cannot be written, or somebody else has made it meanwhile.
     pub fn create(&self, path: &Path) -> Result<(), SealFileError> {
-        let digits: Zeroizing<String> = Zeroizing::new(self.0.iter().map(|byte| format!("{byte:02x}")).collect());
-        let text = Zeroizing::new(format!("{PREFIX}{}\n", digits.as_str()));
-        Ok(create_private(path, text.as_bytes())?)
+        let line = Zeroizing::new(format!("{}\n", self.line().as_str()));
+        Ok(create_private(path, line.as_bytes())?)
+    }
+
+    /// The one that seals, as a line of a file. A secret.
+    pub fn line(&self) -> Zeroizing<String> {
+        let digits: Zeroizing<String> = Zeroizing::new(hex(self.first().0.as_slice()));
+        Zeroizing::new(format!("{PREFIX}{}", digits.as_str()))
     }
 
     fn parse(text: &str) -> Option<Self> {
-        let digits = text.strip_prefix(PREFIX).filter(|digits| digits.len() == 2 * KEY && digits.is_ascii())?;
-        let mut key = Zeroizing::new([0; KEY]);
-        for (at, byte) in key.iter_mut().enumerate() {
-            *byte = u8::from_str_radix(&digits[2 * at..2 * at + 2], 16).ok()?;
-        }
-        Some(Self(key))
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        let keys = lines.map(Key::parse).collect::<Option<Vec<_>>>()?;
+        (1..=KEYS_MAX).contains(&keys.len()).then_some(Self(keys))
+    }
+
+    fn first(&self) -> &Key {
+        self.0.first().expect("there is one at least")
     }
 
     /// Seals something of a cluster's. The same is sealed in another way each time.
@@ -72,10 +84,10 @@ impl Seal {
         let mut nonce = [0; NONCE_LEN];
         getrandom::fill(&mut nonce).expect("the system has no randomness");
         let mut sealed = vec![VERSION];
-        sealed.extend_from_slice(&self.name());
+        sealed.extend_from_slice(&self.first().name());
         sealed.extend_from_slice(&nonce);
         let mut text = Zeroizing::new(plain.to_vec());
-        let tag = self.key().seal_in_place_separate_tag(
+        let tag = self.first().cipher().seal_in_place_separate_tag(
             Nonce::assume_unique_for_key(nonce),
             about(cluster),
             text.as_mut_slice(),
@@ -85,7 +97,7 @@ impl Seal {
         sealed
     }
 
-    /// Opens what [`Seal::seal`] sealed for the same cluster.
+    /// Opens what [`Seal::seal`] sealed for the same cluster, with any of the keys.
     ///
     /// # Errors
     /// When it was sealed with another key, for another cluster, or changed since.
@@ -95,21 +107,49 @@ impl Seal {
             return Err(SealError::Version(version));
         }
         let (name, rest) = rest.split_first_chunk::<NAME>().ok_or(SealError::Changed)?;
-        if *name != self.name() {
-            return Err(SealError::OtherKey { wanted: hex(name), has: hex(&self.name()) });
-        }
+        let Some(key) = self.0.iter().find(|key| key.name() == *name) else {
+            return Err(SealError::OtherKey { wanted: hex(name), has: self.names() });
+        };
         let (nonce, text) = rest.split_first_chunk::<NONCE_LEN>().ok_or(SealError::Changed)?;
         let mut text = Zeroizing::new(text.to_vec());
         let opened =
-            self.key().open_in_place(Nonce::assume_unique_for_key(*nonce), about(cluster), text.as_mut_slice());
+            key.cipher().open_in_place(Nonce::assume_unique_for_key(*nonce), about(cluster), text.as_mut_slice());
         let length = opened.map_err(|_| SealError::Changed)?.len();
         text.truncate(length);
         Ok(text)
     }
 
-    /// What the masters of a cluster know each other by: nobody has it who has not the key.
-    pub fn secret(&self, cluster: ClusterId) -> [u8; 32] {
-        self.derived("masters", &cluster.0.to_be_bytes())
+    /// Whether it was sealed with the key that seals now, and not with one that is to go.
+    pub fn is_current(&self, sealed: &[u8]) -> bool {
+        sealed.get(1..=NAME).is_some_and(|name| name == self.first().name())
+    }
+
+    /// What the masters of a cluster know each other by: nobody has it who has not the key. The first one is shown, and
+    /// each is believed.
+    pub fn secrets(&self, cluster: ClusterId) -> Vec<[u8; 32]> {
+        self.0.iter().map(|key| key.derived("masters", &cluster.0.to_be_bytes())).collect()
+    }
+
+    /// What they know the passes of artifacts by, which outlive each of them and the authority. Those of the first are
+    /// given, and those of each believed.
+    pub fn pass_keys(&self, cluster: ClusterId) -> Vec<Secret> {
+        let of = |key: &Key| Secret::new(key.derived("artifact passes", &cluster.0.to_be_bytes()));
+        self.0.iter().map(of).collect()
+    }
+
+    fn names(&self) -> String {
+        self.0.iter().map(|key| hex(&key.name())).collect::<Vec<_>>().join(" and ")
+    }
+}
+
+impl Key {
+    fn parse(line: &str) -> Option<Self> {
+        let digits = line.strip_prefix(PREFIX).filter(|digits| digits.len() == 2 * KEY && digits.is_ascii())?;
+        let mut key = Zeroizing::new([0; KEY]);
+        for (at, byte) in key.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(&digits[2 * at..2 * at + 2], 16).ok()?;
+        }
+        Some(Self(key))
     }
 
     /// By which it is told from another one. No secret.
@@ -117,7 +157,7 @@ impl Seal {
         *self.derived("name", &[]).first_chunk().expect("it is shorter")
     }
 
-    fn key(&self) -> LessSafeKey {
+    fn cipher(&self) -> LessSafeKey {
         let key = Zeroizing::new(self.derived("seal", &[]));
         LessSafeKey::new(UnboundKey::new(&CHACHA20_POLY1305, key.as_slice()).expect("it has 32 bytes"))
     }
@@ -143,7 +183,7 @@ fn hex(bytes: &[u8]) -> String {
 
 impl fmt::Debug for Seal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Seal({})", hex(&self.name()))
+        write!(f, "Seal({})", self.names())
     }
 }
 
@@ -151,11 +191,11 @@ impl fmt::Debug for Seal {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SealError {
     /// By another key.
-    #[error("it is sealed with the key {wanted}, and this one is {has}")]
+    #[error("it is sealed with the key {wanted}, and there is {has}")]
     OtherKey {
         /// The name of the key that opens it.
         wanted: String,
-        /// The name of this one.
+        /// The names of those that are there.
         has: String,
     },
     /// It is not what was sealed, or not for this cluster.
@@ -173,7 +213,7 @@ pub enum SealFileError {
     #[error(transparent)]
     File(#[from] PrivateFolderError),
     /// It holds something else.
-    #[error("{} is no seal key: it is one line, {PREFIX} and 64 hexadecimal digits; copy it once more", .0.display())]
+    #[error("{} is no seal key: that is one line, {PREFIX} and 64 hexadecimal digits, and {KEYS_MAX} lines at most; copy it once more", .0.display())]
     NotASeal(PathBuf),
 }
 
@@ -223,13 +263,32 @@ mod tests {
 
         let copied = Seal::read(&path).unwrap().unwrap();
         assert_eq!(copied.open(CLUSTER, &seal.seal(CLUSTER, b"x")).unwrap().as_slice(), b"x");
-        assert_eq!(copied.secret(CLUSTER), seal.secret(CLUSTER));
-        assert_ne!(copied.secret(ClusterId(2)), seal.secret(CLUSTER));
+        assert_eq!(copied.secrets(CLUSTER), seal.secrets(CLUSTER));
+        assert_ne!(copied.secrets(ClusterId(2)), seal.secrets(CLUSTER));
+        assert!(copied.pass_keys(CLUSTER) == seal.pass_keys(CLUSTER));
+        assert!(copied.pass_keys(ClusterId(2)) != seal.pass_keys(CLUSTER));
+        assert!(*seal.pass_keys(CLUSTER)[0].bytes() != seal.secrets(CLUSTER)[0]);
         Seal::generate().create(&path).unwrap_err();
         let text = std::fs::read_to_string(&path).unwrap();
         std::fs::write(&path, &text[..40]).unwrap();
         let cut = Seal::read(&path).unwrap_err().to_string();
         assert!(cut.contains("is no seal key") && cut.contains("copy it once more"), "{cut}");
+    }
+
+    #[test]
+    fn a_key_is_followed_by_the_next_while_both_are_known() {
+        let [old, new] = [Seal::generate(), Seal::generate()].map(|seal| seal.line());
+        let parse = |lines: &[&str]| Seal::parse(&lines.join("\n")).unwrap();
+        let (before, during, after) = (parse(&[&old]), parse(&[&old, &new]), parse(&[&new, "", &old]));
+        let (by_old, by_new) = (during.seal(CLUSTER, b"x"), after.seal(CLUSTER, b"x"));
+
+        assert!(before.open(CLUSTER, &by_old).is_ok(), "as long as the old one is first, who has not heard goes on");
+        assert!([&during, &after].iter().all(|seal| seal.open(CLUSTER, &by_old).is_ok()));
+        assert!([&during, &after].iter().all(|seal| seal.open(CLUSTER, &by_new).is_ok()));
+        assert!(during.is_current(&by_old) && after.is_current(&by_new) && !after.is_current(&by_old));
+        assert!(matches!(before.open(CLUSTER, &by_new), Err(SealError::OtherKey { .. })));
+        assert_eq!(after.secrets(CLUSTER)[0], during.secrets(CLUSTER)[1]);
+        assert!(Seal::parse(&[old.as_str(); 5].join("\n")).is_none() && Seal::parse("").is_none());
     }
 
     #[cfg(unix)]

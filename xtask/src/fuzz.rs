@@ -9,8 +9,11 @@ use crate::process::{self, step};
 use crate::tools;
 use crate::workspace::Workspace;
 
-/// What a target may cost for one input. libFuzzer ends the run with the input that costs more.
-struct Bounds {
+/// A program of `fuzz/targets`, and what it may cost for one input. libFuzzer ends the run with the input that costs more.
+struct Target {
+    name: &'static str,
+    /// What it is built with, see `fuzz/Cargo.toml`.
+    feature: &'static str,
     /// Bytes of input.
     length: u32,
     /// Seconds; some hundred times what the slowest of the seeds takes with coverage on.
@@ -19,24 +22,26 @@ struct Bounds {
     memory: u32,
 }
 
-/// Every target in `fuzz/targets`, and what bounds it.
-const TARGETS: [(&str, Bounds); 3] = [
-    ("intake", Bounds { length: 64 << 10, seconds: 10, memory: 1024 }),
-    ("limits", Bounds { length: 16 << 10, seconds: 20, memory: 1024 }),
-    ("calls", Bounds { length: 16 << 10, seconds: 20, memory: 1024 }),
+/// Every one of them.
+const TARGETS: [Target; 5] = [
+    Target { name: "intake", feature: "guests", length: 64 << 10, seconds: 10, memory: 1024 },
+    Target { name: "limits", feature: "guests", length: 16 << 10, seconds: 20, memory: 1024 },
+    Target { name: "calls", feature: "guests", length: 16 << 10, seconds: 20, memory: 1024 },
+    Target { name: "token", feature: "strangers", length: 12 << 10, seconds: 5, memory: 512 },
+    Target { name: "request", feature: "strangers", length: 8 << 10, seconds: 5, memory: 512 },
 ];
 
 /// Runs one target, or all one after the other, for so many minutes each. Fails with the first input that breaks one;
 /// libFuzzer says where it is kept.
 pub(crate) fn run(workspace: &Workspace, target: Option<&str>, minutes: u32) -> anyhow::Result<()> {
-    let chosen: Vec<_> = TARGETS.iter().filter(|(name, _)| target.is_none_or(|wanted| wanted == *name)).collect();
+    let chosen: Vec<_> = TARGETS.iter().filter(|one| target.is_none_or(|wanted| wanted == one.name)).collect();
     if chosen.is_empty() {
-        let names: Vec<&str> = TARGETS.iter().map(|(name, _)| *name).collect();
+        let names: Vec<&str> = TARGETS.iter().map(|one| one.name).collect();
         bail!("no such fuzz target; there are: {}", names.join(", "));
     }
     nightly()?;
     let fuzz = tools::FUZZ.ensure(workspace)?;
-    for (name, bounds) in chosen {
+    for Target { name, feature, length, seconds, memory } in chosen {
         let folder = workspace.root.join("fuzz");
         let corpus = folder.join("corpus").join(name);
         fs::create_dir_all(&corpus).with_context(|| format!("cannot make {}", corpus.display()))?;
@@ -47,16 +52,16 @@ pub(crate) fn run(workspace: &Workspace, target: Option<&str>, minutes: u32) -> 
             // them, what a guest makes the host hold can be measured, and four times as much is tried.
             .env("RUSTUP_TOOLCHAIN", "nightly")
             .env_remove("CARGO")
-            .args(["run", "--sanitizer", "none", "--target-dir"])
+            .args(["run", "--sanitizer", "none", "--features", feature, "--target-dir"])
             .arg(workspace.target.join("fuzz"))
             .arg(name)
             .arg(corpus)
             .arg(folder.join("seeds").join(name))
             .arg("--")
             .arg(format!("-max_total_time={}", minutes * 60))
-            .arg(format!("-max_len={}", bounds.length))
-            .arg(format!("-timeout={}", bounds.seconds))
-            .arg(format!("-rss_limit_mb={}", bounds.memory))
+            .arg(format!("-max_len={}", length))
+            .arg(format!("-timeout={}", seconds))
+            .arg(format!("-rss_limit_mb={}", memory))
             .arg("-print_final_stats=1");
         step(&format!("fuzzing {name} for {minutes} min"), &mut command)?;
     }

@@ -25,7 +25,21 @@ pub(crate) enum CaCommand {
     /// Show the authority that signs and, while it changes, the one before and who still needs it
     Show(ListArgs),
     Rotate(RotateArgs),
+    SealKey(SealKeyArgs),
 }
+
+/// Print a fresh seal key, a secret, for the files of several masters
+///
+/// With it masters seal the authority that they keep in etcd. Each has a file of keys, a line each: it seals with the first,
+/// and knows them all. To replace a key while the masters run, tell all of the new one, have each seal with it, and forget the
+/// old one. If the old one may be known to others, change the authority after that: `haggle ca rotate`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  haggle ca seal-key >> m/pki/seal.key     behind the old one; copy the file to every master, and restart one after the other
+  tac seal.key > next && mv next seal.key  put the new line first, in each file; restart one after the other
+  sed -i 2d seal.key                       remove the old line, in each file; restart one after the other")]
+pub(crate) struct SealKeyArgs {}
 
 /// Make a new authority, or end the one before
 ///

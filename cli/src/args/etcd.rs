@@ -27,7 +27,7 @@ pub(crate) struct EtcdArgs {
     #[arg(long = "etcd", value_name = "URL,URL,…", value_delimiter = ',', value_parser = url)]
     urls: Vec<String>,
     /// Keep everything below this key, so that several clusters can share an etcd
-    #[arg(long = "etcd-prefix", value_name = "KEY", default_value = EtcdConfig::PREFIX, value_parser = prefix)]
+    #[arg(long = "etcd-prefix", value_name = "KEY", default_value = EtcdConfig::PREFIX, value_parser = prefix, requires = "urls")]
     prefix: String,
     /// The user to be in etcd; its role must be allowed to read and write below the prefix
     #[arg(long = "etcd-user", value_name = "NAME", requires = "urls", requires = "password_file")]
@@ -134,6 +134,13 @@ mod tests {
         let several = read_line(&line).unwrap().unwrap();
 
         assert_eq!(several.etcd.user, Some(("me".to_owned(), "secret".to_owned())));
+    }
+
+    #[test]
+    fn what_is_said_of_an_etcd_is_nothing_without_one() {
+        for alone in ["--etcd-prefix /other", "--etcd-ca c", "--ca-key-file k", "--etcd-cert c --etcd-key k"] {
+            assert!(read_line(&format!("haggle {alone}")).is_err_and(|why| why.contains("--etcd <URL")), "{alone}");
+        }
     }
 
     #[test]

@@ -22,7 +22,7 @@ use haggle_tls::TokenKind;
 pub(crate) use access::{
     ContextArgs, ContextCommand, CreateArgs, ForgetArgs, LoginArgs, RevokeArgs, TokenArgs, TokenCommand, UseArgs,
 };
-pub(crate) use authority::{CaArgs, CaCommand, RotateArgs};
+pub(crate) use authority::{CaArgs, CaCommand, RotateArgs, SealKeyArgs};
 pub(crate) use daemon::{AgentArgs, LogArgs, LogFormat, MasterArgs, ModuleArgs, UpArgs};
 pub(crate) use etcd::Unreadable;
 pub(crate) use operator::{

@@ -3,9 +3,10 @@
 use std::fmt::Write;
 
 use haggle_sdk::{Authority, AuthorityInfo};
+use haggle_tls::Seal;
 
 use super::Verdict;
-use crate::args::{CaArgs, CaCommand, ListArgs, RotateArgs};
+use crate::args::{CaArgs, CaCommand, ListArgs, RotateArgs, SealKeyArgs};
 use crate::error::CommandError;
 use crate::output;
 use crate::target::Target;
@@ -15,6 +16,10 @@ pub(super) async fn run(target: &Target, args: CaArgs) -> Verdict {
         CaCommand::Show(args) => show(target, &args).await,
         CaCommand::Rotate(args) if args.finish => finish(target, &args).await,
         CaCommand::Rotate(args) => rotate(target, &args).await,
+        CaCommand::SealKey(SealKeyArgs {}) => {
+            output::line(&Seal::generate().line())?;
+            Ok(0)
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! `haggle proxy`.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -40,7 +41,7 @@ pub(super) async fn run(target: &Target, args: ProxyArgs) -> Verdict {
         secret: Secret::random(),
         expires: SystemTime::now() + LIVES,
     };
-    let left = Left::publish(tokens, address.port(), &token)?;
+    let left = Left::publish(tokens, address, &token)?;
     let url = format!("http://{address}");
     output::bytes(welcome(&url, &client.url(), &who, &left).as_bytes())?;
     tokio::select! {
@@ -52,27 +53,22 @@ pub(super) async fn run(target: &Target, args: ProxyArgs) -> Verdict {
 /// Where the token was left; taken away again in the end.
 struct Left {
     tokens: OwnerTokens,
-    port: u16,
+    listening: SocketAddr,
     id: TokenId,
-    header: std::path::PathBuf,
 }
 
 impl Left {
-    fn publish(tokens: OwnerTokens, port: u16, token: &Token) -> Result<Self, PrivateFolderError> {
-        tokens.publish(port, token)?;
-        let mut left = Self { tokens, port, id: token.id, header: Default::default() };
-        left.header = left.tokens.publish_header(port, token)?;
+    fn publish(tokens: OwnerTokens, listening: SocketAddr, token: &Token) -> Result<Self, PrivateFolderError> {
+        tokens.publish(listening, token)?;
+        let left = Self { tokens, listening, id: token.id };
+        left.tokens.publish_header(listening, token)?;
         Ok(left)
-    }
-
-    fn token(&self) -> std::path::PathBuf {
-        self.tokens.file(self.port)
     }
 }
 
 impl Drop for Left {
     fn drop(&mut self) {
-        if let Err(error) = self.tokens.withdraw(self.port, self.id) {
+        if let Err(error) = self.tokens.withdraw(self.listening, self.id) {
             debug!("the token of the proxy is still there, and lets nobody in: {error}");
         }
     }
@@ -81,7 +77,8 @@ impl Drop for Left {
 /// What listens, for whom, and what to type. No secret: the files have it.
 fn welcome(url: &str, master: &str, who: &Principal, left: &Left) -> String {
     let who = output::printable(&format!("{} ({})", who.name, who.kind));
-    let (header, token) = (quoted(&left.header), quoted(&left.token()));
+    let files = [left.tokens.header_file(left.listening), left.tokens.file(left.listening)];
+    let [header, token] = files.map(|file| quoted(&file));
     format!(
         "\
 {url} carries your requests to {master} as {who}.

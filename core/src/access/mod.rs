@@ -7,7 +7,7 @@ mod roles;
 mod table;
 mod token;
 
-pub use principal::{Denied, Kind, Principal, Tenant};
+pub use principal::{Denied, Kind, PlainKind, Principal, PrincipalId, Tenant};
 pub use roles::{InvalidRoles, Roles, is_role};
 pub use table::{Right, Verb, right};
 pub use token::{Enrolment, InvalidToken, Over, TokenId, TokenKind, TokenRecord};

@@ -5,11 +5,12 @@ use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
+use core::str::FromStr;
 
 use super::roles::Roles;
 use super::table::{Right, Verb, right};
 use super::token::TokenId;
-use crate::id::AgentId;
+use crate::id::{AgentId, NotAnId};
 
 /// Who says or asks something. Two of the same name and kind are one principal, whichever tokens they come with.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,23 +45,106 @@ pub enum Kind {
 impl Kind {
     /// One word for people.
     pub const fn word(&self) -> &'static str {
+        self.plain().word()
+    }
+
+    /// Without what it is confined to.
+    pub const fn plain(&self) -> PlainKind {
+        match self {
+            Self::Owner => PlainKind::Owner,
+            Self::Operator => PlainKind::Operator,
+            Self::Framework(_) => PlainKind::Framework,
+            Self::Viewer(_) => PlainKind::Viewer,
+            Self::Agent(_) => PlainKind::Agent,
+            Self::Joiner => PlainKind::Joiner,
+            Self::Master => PlainKind::Master,
+        }
+    }
+}
+
+/// A [`Kind`] without what it is confined to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PlainKind {
+    /// [`Kind::Owner`].
+    Owner,
+    /// [`Kind::Operator`].
+    Operator,
+    /// [`Kind::Framework`].
+    Framework,
+    /// [`Kind::Viewer`].
+    Viewer,
+    /// [`Kind::Agent`].
+    Agent,
+    /// [`Kind::Joiner`].
+    Joiner,
+    /// [`Kind::Master`].
+    Master,
+}
+
+impl PlainKind {
+    const ALL: [Self; 7] =
+        [Self::Owner, Self::Operator, Self::Framework, Self::Viewer, Self::Agent, Self::Joiner, Self::Master];
+
+    /// One word for people; two for a join token.
+    pub const fn word(self) -> &'static str {
         match self {
             Self::Owner => "owner",
             Self::Operator => "operator",
-            Self::Framework(_) => "framework",
-            Self::Viewer(_) => "viewer",
-            Self::Agent(_) => "agent",
+            Self::Framework => "framework",
+            Self::Viewer => "viewer",
+            Self::Agent => "agent",
             Self::Joiner => "join token",
             Self::Master => "master",
         }
     }
 }
 
+/// One principal, whichever tokens it comes with: whose something is. Sorted by name. Prints as `framework:ci`, and can be
+/// read from that.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PrincipalId {
+    /// As people call it.
+    pub name: Arc<str>,
+    /// An operator and a framework of one name are two.
+    pub kind: PlainKind,
+}
+
+impl PrincipalId {
+    /// The user that runs the master.
+    pub fn owner() -> Self {
+        Self { name: Principal::OWNER.into(), kind: PlainKind::Owner }
+    }
+
+    /// Whether it is the user that runs the master.
+    pub const fn is_owner(&self) -> bool {
+        matches!(self.kind, PlainKind::Owner)
+    }
+}
+
+impl fmt::Display for PrincipalId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.kind.word(), self.name)
+    }
+}
+
+impl FromStr for PrincipalId {
+    type Err = NotAnId;
+
+    fn from_str(text: &str) -> Result<Self, NotAnId> {
+        let read = || {
+            let (word, name) = text.split_once(':')?;
+            let kind = PlainKind::ALL.into_iter().find(|kind| kind.word() == word)?;
+            Some(Self { name: name.into(), kind })
+        };
+        read().ok_or_else(|| NotAnId::new("a principal like framework:ci", text))
+    }
+}
+
 /// Whose a framework is, and so its tasks and offers. Shared by all of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tenant {
-    /// The name of the principal that subscribed it first.
-    pub principal: Arc<str>,
+    /// The principal that subscribed it first.
+    pub principal: Arc<PrincipalId>,
     /// The role that its tasks count towards.
     pub role: Arc<str>,
 }
@@ -123,6 +207,11 @@ impl Principal {
         matches!(self.kind, Kind::Owner)
     }
 
+    /// Which principal it is, whichever token it came with.
+    pub fn id(&self) -> PrincipalId {
+        PrincipalId { name: Arc::clone(&self.name), kind: self.kind.plain() }
+    }
+
     /// How far it may do something.
     pub const fn right(&self, verb: Verb) -> Right {
         right(&self.kind, verb)
@@ -176,7 +265,7 @@ impl Principal {
 
     fn owns(&self, tenant: &Tenant) -> bool {
         match &self.kind {
-            Kind::Framework(_) => tenant.principal == self.name,
+            Kind::Framework(_) => *tenant.principal == self.id(),
             Kind::Viewer(roles) => roles.hold(&tenant.role),
             _ => false,
         }

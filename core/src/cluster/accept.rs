@@ -10,7 +10,7 @@ use super::effect::{AgentOrder, Announcement, Effect, FrameworkEvent};
 use super::offers;
 use super::refusal::Refusal;
 use super::state::{State, Task};
-use crate::access::{Principal, Verb};
+use crate::access::{PrincipalId, Verb};
 use crate::allocator::Promise;
 use crate::id::{AgentId, FrameworkId, OfferId, SessionId, TaskId, UpdateId};
 use crate::planted::{self, Bug};
@@ -44,9 +44,10 @@ enum NotLaunched {
     #[error("{0} is one too many: {1} has {2} tasks that run or whose end it has not acknowledged")]
     TooMany(TaskId, FrameworkId, usize),
     #[error(
-        "{task} is one too many: {principal:?} is at its limit tasks={most}: it has {has} that run or whose end it has not acknowledged"
+        "{task} is one too many: {name:?} is at its limit tasks={most}: it has {has} that run or whose end it has not acknowledged",
+        name = principal.name
     )]
-    TooManyOfPrincipal { task: TaskId, principal: Arc<str>, most: usize, has: usize },
+    TooManyOfPrincipal { task: TaskId, principal: Arc<PrincipalId>, most: usize, has: usize },
     #[error("{0} is not launched while {1} has {2} ends to acknowledge")]
     Unacknowledged(TaskId, FrameworkId, usize),
     #[error("{0} is not of {1}")]
@@ -94,7 +95,7 @@ pub(super) fn accept(
     };
     // The owner is not bounded, and on loopback every framework is its own.
     let principal = &state.frameworks[&framework].tenant.principal;
-    let mut has = if **principal == *Principal::OWNER { 0 } else { state.tasks_of_principal(principal) };
+    let mut has = if principal.is_owner() { 0 } else { state.tasks_of_principal(principal) };
     let mut left = Resources::default();
     for &id in offers {
         let resources = match planted::is(Bug::OfferNotRemoved) {
@@ -175,7 +176,7 @@ fn fit(
         return Err(NotLaunched::TooMany(task.id, framework, known.tasks.len()));
     }
     let (most, principal) = (state.config.tasks_per_principal, &known.tenant.principal);
-    if has >= most && **principal != *Principal::OWNER {
+    if has >= most && !principal.is_owner() {
         return Err(NotLaunched::TooManyOfPrincipal { task: task.id, principal: Arc::clone(principal), most, has });
     }
     if known.ended >= state.config.unacknowledged_per_framework {

@@ -1,5 +1,6 @@
 //! Agents that fall silent, drain, leave, or are given up.
 
+use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::vec::Vec;
 
@@ -9,7 +10,7 @@ use super::state::{Agent, Presence, State};
 use super::timers::Timer;
 use super::{enrol, offers, reconcile, updates};
 use crate::access::Verb;
-use crate::id::{AgentId, SessionId, TaskId};
+use crate::id::{AgentId, FrameworkId, SessionId, TaskId};
 use crate::lifecycle::TaskEvent;
 use crate::planted::{self, Bug};
 use crate::task::Reason;
@@ -37,9 +38,10 @@ pub(super) fn drain(state: &mut State, now: Now, session: SessionId, out: &mut V
 
 pub(super) fn leave(state: &mut State, now: Now, session: SessionId, out: &mut Vec<Effect>) -> Result<(), Refusal> {
     let id = heard_from(state, now, session, Verb::Leave)?;
+    let concerned = concerned(state, id);
     cut_off(state, now, id, out);
     give_up(state, now, id, TaskEvent::AgentLeft, Reason::AgentDraining, "its agent left", out);
-    mourn(state, id, out);
+    mourn(state, id, &concerned, out);
     out.push(Effect::Close(session));
     Ok(())
 }
@@ -58,16 +60,18 @@ pub(super) fn declare_gone(state: &mut State, now: Now, id: AgentId, out: &mut V
         Presence::Disconnected | Presence::Recovering => true,
         Presence::Unreachable { .. } => false,
     };
+    let concerned = concerned(state, id);
     let why = "an operator declared its agent gone";
     give_up(state, now, id, TaskEvent::AgentGoneByOperator, Reason::AgentRemoved, why, out);
     if was_known {
-        mourn(state, id, out);
+        mourn(state, id, &concerned, out);
     }
     Ok(())
 }
 
 /// An operator's word that an agent is nobody's any more. What runs there ends; its certificate lets it in no more.
 pub(super) fn remove(state: &mut State, now: Now, id: AgentId, out: &mut Vec<Effect>) -> Result<(), Refusal> {
+    let concerned = concerned(state, id);
     let Some(agent) = state.agents.get_mut(&id) else {
         let was_kept = state.enrolled.contains(id);
         enrol::end(state, id, out);
@@ -86,7 +90,7 @@ pub(super) fn remove(state: &mut State, now: Now, id: AgentId, out: &mut Vec<Eff
     let why = "an operator removed its agent";
     give_up(state, now, id, TaskEvent::AgentGoneByOperator, Reason::AgentRemoved, why, out);
     if was_known {
-        mourn(state, id, out);
+        mourn(state, id, &concerned, out);
     }
     Ok(())
 }
@@ -108,11 +112,13 @@ pub(super) fn time_out(state: &mut State, now: Now, id: AgentId, out: &mut Vec<E
         agent.timer = later;
         return state.timers.set(later, Timer::Agent(id));
     }
-    if let Presence::Connected(session) = agent.presence {
+    let presence = agent.presence;
+    let concerned = concerned(state, id);
+    if let Presence::Connected(session) = presence {
         cut_off(state, now, id, out);
         out.push(Effect::Close(session));
     }
-    become_unreachable(state, now, id, out);
+    become_unreachable(state, now, id, &concerned, out);
 }
 
 /// Ends an agent's session from our side: nothing can be launched there any more, and what it told last is the
@@ -137,7 +143,13 @@ pub(super) fn cut_off(state: &mut State, now: Now, id: AgentId, out: &mut Vec<Ef
     }
 }
 
-fn become_unreachable(state: &mut State, now: Now, id: AgentId, out: &mut Vec<Effect>) {
+fn become_unreachable(
+    state: &mut State,
+    now: Now,
+    id: AgentId,
+    concerned: &BTreeSet<FrameworkId>,
+    out: &mut Vec<Effect>,
+) {
     let agent = state.agents.get_mut(&id).expect("the caller has seen the agent");
     agent.presence = Presence::Unreachable { since: now };
     agent.timer = now + state.config.agent_gone_after;
@@ -155,7 +167,7 @@ fn become_unreachable(state: &mut State, now: Now, id: AgentId, out: &mut Vec<Ef
         };
         state.declare(now, task, event, Reason::AgentRemoved, "its agent is silent", out);
     }
-    mourn(state, id, out);
+    mourn(state, id, concerned, out);
     reconcile::answer_questions(state, id, out);
     while let Some(oldest) = one_too_many(state) {
         let why = "its agent never came back, and too many are unreachable";
@@ -201,10 +213,22 @@ fn give_up(
     reconcile::answer_questions(state, id, out);
 }
 
-/// Takes an agent out of what can be offered, and tells everybody.
-fn mourn(state: &mut State, id: AgentId, out: &mut Vec<Effect>) {
+/// Those who have something on an agent: tasks whose end they have not acknowledged, or offers. Nobody else need know that
+/// there was such an agent.
+fn concerned(state: &State, id: AgentId) -> BTreeSet<FrameworkId> {
+    let Some(agent) = state.agents.get(&id) else { return BTreeSet::new() };
+    if state.unseen.contains(&id) {
+        // It has not come since this master leads, and whose tasks it runs nobody has told.
+        return state.frameworks.keys().copied().collect();
+    }
+    let by_task = agent.tasks.iter().map(|task| task.framework);
+    by_task.chain(agent.offers.iter().map(|offer| state.offers[offer].framework)).collect()
+}
+
+/// Takes an agent out of what can be offered, and tells those who had something there.
+fn mourn(state: &mut State, id: AgentId, concerned: &BTreeSet<FrameworkId>, out: &mut Vec<Effect>) {
     state.allocator.remove_agent(id);
-    for session in state.framework_sessions() {
+    for session in concerned.iter().filter_map(|framework| state.framework_session(*framework)) {
         out.push(Effect::ToFramework(session, FrameworkEvent::AgentLost(id)));
     }
     out.push(Effect::Announce(Announcement::AgentRemoved(id)));

@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crate::access::{Enrolment, TokenId, TokenRecord};
+use crate::access::{Enrolment, PrincipalId, TokenId, TokenRecord};
 use crate::agent::AgentInfo;
 use crate::cluster::command::FrameworkInfo;
 use crate::id::{AgentId, AgentKey, ClusterId, Epoch, FrameworkId, Member, OfferId, SessionId, TaskId, UpdateId};
@@ -50,7 +50,7 @@ pub enum FrameworkEvent {
     Rescinded(Vec<OfferId>),
     /// News of a task. To be acknowledged unless its update id is [`UpdateId::UNACKNOWLEDGED`].
     Update(TaskStatus),
-    /// An agent is gone; its tasks are told of one by one.
+    /// An agent is gone on which the framework had tasks or offers; the tasks are told of one by one.
     AgentLost(AgentId),
     /// The last word on this session.
     Error(String),
@@ -120,8 +120,8 @@ pub struct AgentRecord {
 pub struct FrameworkRecord {
     /// What it is.
     pub info: FrameworkInfo,
-    /// The name of the principal that subscribed it first: only the same one can come back as it.
-    pub principal: Arc<str>,
+    /// The principal that subscribed it first: only the same one can come back as it.
+    pub principal: PrincipalId,
 }
 
 /// A change of what the registry remembers. Nothing about offers or tasks is among them.

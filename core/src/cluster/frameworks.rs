@@ -14,7 +14,7 @@ use super::sessions::Peer;
 use super::state::{Framework, Link, State};
 use super::timers::Timer;
 use super::{offers, reconcile, updates};
-use crate::access::{Principal, Tenant, Verb};
+use crate::access::{Principal, PrincipalId, Tenant, Verb};
 use crate::id::{AgentId, FrameworkId, Member, SessionId, TaskId, UpdateId};
 use crate::lifecycle::TaskEvent;
 use crate::planted::{self, Bug};
@@ -39,13 +39,13 @@ pub(super) fn subscribe(
         return Err(Refusal::RoleDenied(who, info.role));
     }
     let Some(Member { cluster, id }) = member else {
-        let (has, most) = (state.principals.frameworks(&who.name).len(), state.config.frameworks_per_principal);
+        let (has, most) = (state.principals.frameworks(&who.id()).len(), state.config.frameworks_per_principal);
         if has >= most && !who.is_owner() {
             return Err(Refusal::TooManyFrameworks { who, most, has });
         }
         check_roles(state, &who, None, &info.role)?;
         match state.frameworks.len() < state.config.frameworks {
-            true => join(state, session, who.name, info, out),
+            true => join(state, session, who.id(), info, out),
             false => {
                 turn_away(session, format!("{} frameworks are known, more are not taken", state.frameworks.len()), out);
             }
@@ -69,11 +69,12 @@ pub(super) fn subscribe(
 /// Makes sure that a framework in this role leaves its principal in no more roles than it may be in. `same` is the framework
 /// when it is known already.
 fn check_roles(state: &State, who: &Principal, same: Option<FrameworkId>, role: &str) -> Result<(), Refusal> {
-    let principal = same.map_or(&who.name, |id| &state.frameworks[&id].tenant.principal);
+    let asks = who.id();
+    let principal = same.map_or(&asks, |id| &state.frameworks[&id].tenant.principal);
     let most = state.config.roles_per_principal;
     let own = state.principals.frameworks(principal);
     // With fewer frameworks than roles nothing need be counted.
-    if own.len() < most || who.is_owner() || **principal == *Principal::OWNER {
+    if own.len() < most || who.is_owner() || principal.is_owner() {
         return Ok(());
     }
     let others = own.iter().filter(|id| same != Some(**id));
@@ -165,7 +166,7 @@ fn kill_unheard(state: &mut State, id: TaskId, out: &mut Vec<Effect>) {
     out.push(Effect::Announce(Announcement::Task(task.status.clone())));
 }
 
-fn join(state: &mut State, session: SessionId, principal: Arc<str>, info: FrameworkInfo, out: &mut Vec<Effect>) {
+fn join(state: &mut State, session: SessionId, principal: PrincipalId, info: FrameworkInfo, out: &mut Vec<Effect>) {
     state.last_framework += 1;
     let id = FrameworkId(state.last_framework);
     state.principals.insert(&principal, id);

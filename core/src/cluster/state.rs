@@ -15,7 +15,7 @@ use super::principals::Principals;
 use super::sessions::Sessions;
 use super::timers::{Timer, Timers};
 use super::tokens::Tokens;
-use crate::access::Tenant;
+use crate::access::{PlainKind, PrincipalId, Tenant};
 use crate::agent::AgentInfo;
 use crate::allocator::Allocator;
 use crate::id::{AgentId, AgentKey, ClusterId, Epoch, FrameworkId, Member, SessionId, TaskId, UpdateId};
@@ -249,14 +249,6 @@ impl State {
         }
     }
 
-    /// Every framework that can hear something.
-    pub(super) fn framework_sessions(&self) -> impl Iterator<Item = SessionId> {
-        self.frameworks.values().filter_map(|framework| match framework.link {
-            Link::Connected(session) => Some(session),
-            Link::LostUntil(_) => None,
-        })
-    }
-
     /// A key finds an agent no more. One with a certificate is not found by its key, which may be another's then.
     pub(super) fn forget_key(&mut self, id: AgentId, key: AgentKey) {
         if self.agents_by_key.get(&key) == Some(&id) {
@@ -292,13 +284,16 @@ impl State {
     }
 
     /// Tasks of a principal's frameworks that run, or whose end is not acknowledged.
-    pub(super) fn tasks_of_principal(&self, name: &str) -> usize {
-        self.principals.frameworks(name).iter().map(|id| self.frameworks[id].tasks.len()).sum()
+    pub(super) fn tasks_of_principal(&self, who: &PrincipalId) -> usize {
+        self.principals.frameworks(who).iter().map(|id| self.frameworks[id].tasks.len()).sum()
     }
 
     /// Whose a framework is; nobody's when it is gone.
     pub(super) fn tenant_of(&self, framework: FrameworkId) -> Arc<Tenant> {
-        let nobody = || Arc::new(Tenant { principal: Arc::from(""), role: Arc::from("") });
+        let nobody = || {
+            let principal = PrincipalId { name: Arc::from(""), kind: PlainKind::Framework };
+            Arc::new(Tenant { principal: Arc::new(principal), role: Arc::from("") })
+        };
         self.frameworks.get(&framework).map_or_else(nobody, |framework| Arc::clone(&framework.tenant))
     }
 }
@@ -333,8 +328,8 @@ impl Agent {
 }
 
 impl Framework {
-    pub(super) fn new(info: FrameworkInfo, principal: Arc<str>, link: Link) -> Self {
-        let tenant = Arc::new(Tenant { principal, role: Arc::from(info.role.as_str()) });
+    pub(super) fn new(info: FrameworkInfo, principal: PrincipalId, link: Link) -> Self {
+        let tenant = Arc::new(Tenant { principal: Arc::new(principal), role: Arc::from(info.role.as_str()) });
         Self {
             info,
             tenant,
@@ -351,6 +346,6 @@ impl Framework {
 
     /// What the registry is to remember of it.
     pub(super) fn record(&self) -> FrameworkRecord {
-        FrameworkRecord { info: self.info.clone(), principal: Arc::clone(&self.tenant.principal) }
+        FrameworkRecord { info: self.info.clone(), principal: (*self.tenant.principal).clone() }
     }
 }

@@ -1,10 +1,10 @@
 //! What an operator sees: copies, so that nobody holds on to the state.
 
 use alloc::string::String;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use crate::access::PrincipalId;
 use crate::agent::AgentInfo;
 use crate::allocator::Hindrance;
 use crate::cluster::command::FrameworkInfo;
@@ -130,8 +130,8 @@ pub struct TaskView {
 /// What a principal that has frameworks has of what the cluster counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PrincipalView {
-    /// Its name.
-    pub name: Arc<str>,
+    /// Who.
+    pub id: PrincipalId,
     /// Its frameworks, connected or to come back.
     pub frameworks: usize,
     /// The roles that these are in.

@@ -10,7 +10,7 @@ use super::Cluster;
 use super::principals::Owned;
 use super::state::{Agent, Framework, Link, Presence, State, Task};
 use super::view::{AgentView, Counts, FrameworkView, OfferView, PrincipalView, RoleView, TaskView, Why};
-use crate::access::{Principal, Tenant, TokenId, TokenRecord, Verb};
+use crate::access::{Principal, PrincipalId, Tenant, TokenId, TokenRecord, Verb};
 use crate::allocator::{Promise, RoleStanding, Waits};
 use crate::id::{AgentId, FrameworkId, OfferId, SessionId, TaskId};
 use crate::resources::{Ports, Resources};
@@ -123,17 +123,17 @@ impl Cluster {
     }
 
     /// Of the principals that have frameworks, those behind `after`, the next `max` by name.
-    pub fn principals_page(&self, after: Option<&str>, max: usize) -> Page<PrincipalView, Arc<str>> {
+    pub fn principals_page(&self, after: Option<&PrincipalId>, max: usize) -> Page<PrincipalView, PrincipalId> {
         let state = &self.state;
         let mut last = None;
-        let view = |(at, (name, owned)): (usize, (&Arc<str>, &Owned))| {
-            last = (at + 1 == max).then(|| Arc::clone(name));
+        let view = |(at, (id, owned)): (usize, (&PrincipalId, &Owned))| {
+            last = (at + 1 == max).then(|| id.clone());
             let roles: BTreeSet<&str> = owned.frameworks.iter().map(|id| &*state.frameworks[id].tenant.role).collect();
             PrincipalView {
-                name: Arc::clone(name),
+                id: id.clone(),
                 frameworks: owned.frameworks.len(),
                 roles: roles.len(),
-                tasks: state.tasks_of_principal(name),
+                tasks: state.tasks_of_principal(id),
                 dropped: owned.dropped,
             }
         };

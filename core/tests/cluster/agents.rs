@@ -29,6 +29,25 @@ fn a_silent_agent_is_cut_off_and_its_tasks_are_unreachable() {
     assert_eq!(world.cluster.frameworks()[0].used, size(0, 0));
 }
 
+/// A tenant that has nothing there learns nothing of the machines of the cluster.
+#[test]
+fn that_an_agent_is_lost_is_told_to_those_who_have_something_there() {
+    let (mut world, first, launched, _) = with_running();
+    let bystander = world.framework("other");
+    let told_of = |world: &mut World, agent: Agent| {
+        let effects = world.agent_says(agent, AgentCommand::Leave);
+        [launched, bystander].map(|who| events(&effects, who).contains(&FrameworkEvent::AgentLost(agent.id)))
+    };
+    assert_eq!(told_of(&mut world, first), [true, false]);
+
+    // Who has nothing yet is offered it.
+    let second = world.agent(1, 512);
+    let offered = world.cluster.offers().into_iter().map(|offer| offer.framework).collect::<Vec<_>>();
+    assert_eq!(offered, [bystander.id]);
+
+    assert_eq!(told_of(&mut world, second), [false, true]);
+}
+
 #[test]
 fn a_heartbeat_keeps_an_agent_alive() {
     let (mut world, agent, framework, task) = with_running();

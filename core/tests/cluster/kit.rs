@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use haggle_core::access::Principal;
+use haggle_core::access::{Principal, PrincipalId};
 use haggle_core::cluster::{
     Acknowledgement, AgentCommand, AgentIdentity, AgentOrder, AgentRecord, Cluster, Command, Config, Effect,
     FrameworkCommand, FrameworkEvent, FrameworkInfo, FrameworkRecord, HeldTask, Recovered, Refusal,
@@ -273,7 +273,7 @@ pub(crate) fn framework_info(role: &str) -> FrameworkInfo {
 
 /// What a registry remembers of a framework of the owner's.
 pub(crate) fn framework_record(role: &str) -> FrameworkRecord {
-    FrameworkRecord { info: framework_info(role), principal: Principal::OWNER.into() }
+    FrameworkRecord { info: framework_info(role), principal: PrincipalId::owner() }
 }
 
 pub(crate) fn task(framework: Framework, number: u64, cpus: u64, mib: u64) -> TaskSpec {

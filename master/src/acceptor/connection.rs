@@ -13,8 +13,7 @@ use tonic::transport::server::Connected;
 
 use super::Secured;
 use super::stream::Stream;
-use super::unfinished::Source;
-use crate::limits::{Counted, Seat};
+use crate::limits::{Counted, Seat, Source};
 
 /// Who is at the other end of a connection, as far as the connection tells. An extension of every request.
 #[derive(Clone, Debug)]

@@ -25,12 +25,12 @@ use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsAcceptor;
 use tracing::{debug, warn};
 
-use crate::limits::{Door, LOBBY};
+use crate::limits::{Door, LOBBY, Source};
 
 use complaints::Complaints;
 use connection::Finished;
 use stream::Stream;
-use unfinished::{Source, Unfinished};
+use unfinished::Unfinished;
 
 pub(crate) use connection::{Connection, Remote, Signer};
 pub(crate) use places::given;

@@ -2,21 +2,8 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
-use std::net::IpAddr;
 
-/// Where a connection comes from, as far as limits go: an address, of version 6 the network that a provider gives to one
-/// customer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Source(IpAddr);
-
-impl Source {
-    pub(super) fn of(address: IpAddr) -> Self {
-        Self(match address.to_canonical() {
-            IpAddr::V6(address) => IpAddr::V6((address.to_bits() >> 64 << 64).into()),
-            v4 @ IpAddr::V4(_) => v4,
-        })
-    }
-}
+use crate::limits::Source;
 
 /// All of them, and for each a handle to give it up by.
 #[derive(Debug)]

@@ -19,7 +19,7 @@ use tower::Service;
 use super::{Caller, Known, Owner, wall_clock_ms};
 use crate::acceptor::{Remote, Signer};
 use crate::audit::{Audit, Entry};
-use crate::limits::{House, Limiter, Place, held};
+use crate::limits::{Asker, House, Limiter, Place, Source, held};
 
 /// What somebody is told who shows nothing.
 const NOBODY: &str = "this master lets nobody in without a token: use one with `haggle login`, or have HAGGLE_TOKEN hold it; \
@@ -136,6 +136,18 @@ impl Guard {
         Ok(places)
     }
 
+    /// A call of anybody's is begun: a certificate is to be renewed, which is checked when it is read.
+    fn begin_openly(&self, remote: Option<&Remote>) -> Result<Vec<Place>, Status> {
+        let is_believed = |remote: &&Remote| remote.signer.as_ref().is_some_and(Signer::is_believed);
+        let agent = remote.filter(is_believed).and_then(|remote| remote.agent);
+        let who = match agent.filter(|agent| self.known.is_member(*agent)) {
+            Some(agent) => Asker::Agent(agent),
+            None => Asker::Stranger(remote.map(|remote| Source::of(remote.address.ip()))),
+        };
+        self.house.renewal(who, Instant::now())?;
+        Ok(Vec::new())
+    }
+
     /// Writes down what became of a call, when that is to be known.
     fn write_down(&self, verb: Verb, caller: &Caller, code: Code, why: &str) {
         let refused = matches!(code, Code::PermissionDenied | Code::Unauthenticated)
@@ -185,7 +197,10 @@ impl Service<Request<Body>> for Guarded {
                 Box::pin(async { Ok(status.into_http()) })
             }
             Ok(who) => {
-                let begun = who.as_ref().map_or_else(|| Ok(Vec::new()), |who| self.guard.begin(who, verb, remote));
+                let begun = match &who {
+                    Some(who) => self.guard.begin(who, verb, remote),
+                    None => self.guard.begin_openly(remote),
+                };
                 let places = match begun {
                     Ok(places) => places,
                     // Not for the audit, which whoever wants too much would fill.

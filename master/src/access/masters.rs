@@ -32,7 +32,8 @@ const SCHEME: &str = "Haggle-Master ";
 pub(crate) struct MastersSecret {
     /// Where it is; `None` when it was read already.
     campaign: Option<Campaign>,
-    read: Arc<OnceCell<MetadataValue<Ascii>>>,
+    /// What is believed. The first is shown, of which there is one at least.
+    read: Arc<OnceCell<Vec<MetadataValue<Ascii>>>>,
 }
 
 impl MastersSecret {
@@ -41,9 +42,10 @@ impl MastersSecret {
         Self { campaign: Some(campaign), read: Arc::default() }
     }
 
-    /// One that etcd does not have.
-    pub(crate) fn sealed(secret: [u8; 32]) -> Self {
-        Self { campaign: None, read: Arc::new(OnceCell::new_with(Some(value(secret)))) }
+    /// Those that etcd does not have, one at least. While the seal's key is replaced there are two.
+    pub(crate) fn sealed(secrets: &[[u8; 32]]) -> Self {
+        let values = secrets.iter().map(|secret| value(*secret)).collect();
+        Self { campaign: None, read: Arc::new(OnceCell::new_with(Some(values))) }
     }
 
     /// What a call between masters says in its `authorization`.
@@ -51,13 +53,17 @@ impl MastersSecret {
     /// # Errors
     /// `UNAVAILABLE` while etcd cannot be asked.
     pub(crate) async fn authorization(&self) -> Result<&MetadataValue<Ascii>, Status> {
+        Ok(self.believed().await?.first().expect("there is one at least"))
+    }
+
+    async fn believed(&self) -> Result<&[MetadataValue<Ascii>], Status> {
         let read = async {
             let campaign =
                 self.campaign.as_ref().ok_or_else(|| Status::internal("there is no secret; this is a bug"))?;
             let secret = campaign.secret().await.map_err(|error| Status::unavailable(error.to_string()))?;
-            Ok::<_, Status>(value(secret))
+            Ok::<_, Status>(vec![value(secret)])
         };
-        self.read.get_or_try_init(|| read).await
+        Ok(self.read.get_or_try_init(|| read).await?)
     }
 }
 
@@ -82,9 +88,12 @@ impl BetweenMasters {
     }
 
     async fn admit(&self, shown: Option<HeaderValue>) -> Result<(), Status> {
-        let wanted = self.secret.authorization().await?;
+        let believed = self.secret.believed().await?;
         let hash = |text: &[u8]| Digest(Sha256::digest(text).into());
-        let is_one = |shown: HeaderValue| is_same(&hash(wanted.as_encoded_bytes()), &hash(shown.as_bytes()));
+        let is_one = |shown: HeaderValue| {
+            let shown = hash(shown.as_bytes());
+            believed.iter().any(|wanted| is_same(&hash(wanted.as_encoded_bytes()), &shown))
+        };
         if shown.is_some_and(is_one) {
             return Ok(());
         }

@@ -27,8 +27,8 @@ pub(crate) struct Owner {
     hash: Digest,
     /// Of the users that run the other masters of the cluster: who stands by has its user ask the one that leads.
     others: RwLock<Vec<(TokenId, Digest)>>,
-    /// Where it was left, and for which port.
-    left: Mutex<Option<(OwnerTokens, u16)>>,
+    /// Where it was left, and as of which address.
+    left: Mutex<Option<(OwnerTokens, SocketAddr)>>,
 }
 
 impl Owner {
@@ -83,10 +83,10 @@ impl Owner {
 
     /// Leaves it among the user's, until [`Self::withdraw`] or the end. Without, the master serves those with tokens of the
     /// cluster's.
-    pub(crate) fn publish(&self, tokens: &OwnerTokens, port: u16, token: &Token) {
-        match tokens.publish(port, token) {
+    pub(crate) fn publish(&self, tokens: &OwnerTokens, listening: SocketAddr, token: &Token) {
+        match tokens.publish(listening, token) {
             Ok(()) => {
-                *self.left.lock().unwrap_or_else(PoisonError::into_inner) = Some((tokens.clone(), port));
+                *self.left.lock().unwrap_or_else(PoisonError::into_inner) = Some((tokens.clone(), listening));
             }
             Err(error) => warn!("nobody is the owner of this master, whose token cannot be kept: {error}"),
         }
@@ -95,8 +95,8 @@ impl Owner {
     /// Takes it away again.
     pub(crate) fn withdraw(&self) {
         let left = self.left.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some((tokens, port)) = left
-            && let Err(error) = tokens.withdraw(port, self.id)
+        if let Some((tokens, listening)) = left
+            && let Err(error) = tokens.withdraw(listening, self.id)
         {
             debug!("the owner's token is still there, and lets nobody in: {error}");
         }

@@ -3,38 +3,29 @@
 //! A pass is a keyed hash of the agent and the artifact, so that nobody has to remember it: a master that was not there when the
 //! task was launched knows it all the same.
 
-use std::sync::{Arc, Mutex, PoisonError};
-
 use haggle_core::cluster::AgentOrder;
 use haggle_core::{AgentId, Digest, TaskSpec};
 use haggle_proto::{PASS, v1};
-use haggle_tls::Fingerprint;
+use haggle_tls::Secret;
 use sha2::{Digest as _, Sha256};
 use tonic::metadata::MetadataMap;
 use zeroize::Zeroizing;
 
 use super::known::is_same;
 use crate::agent_mail::AgentMail;
-use crate::security::Security;
-
-/// What the key is for.
-const PURPOSE: &str = "artifact passes";
 
 /// What a block of SHA-256 has, in bytes.
 const BLOCK: usize = 64;
 
-type Key = Zeroizing<[u8; 32]>;
-
 /// Makes passes, and knows them again.
 pub(crate) struct Passes {
-    security: Arc<Security>,
-    /// The authority's, the latest last: what was launched before it changed is fetched after.
-    keys: Mutex<Vec<(Fingerprint, Key)>>,
+    /// The same for all masters of the cluster, and through changes of its authority. Passes are made with the first.
+    keys: Vec<Secret>,
 }
 
 impl Passes {
-    pub(crate) fn new(security: Arc<Security>) -> Self {
-        Self { security, keys: Mutex::default() }
+    pub(crate) fn new(keys: Vec<Secret>) -> Self {
+        Self { keys }
     }
 
     /// Those for all that these orders launch.
@@ -45,8 +36,7 @@ impl Passes {
         }
         digests.sort_unstable_by_key(|digest| digest.0);
         digests.dedup();
-        let keys = self.keys();
-        let (_, key) = keys.last().expect("there is an authority");
+        let key = self.keys.first().expect("there is a key");
         let pass = |digest: Digest| v1::ArtifactPass {
             digest: digest.0.to_vec(),
             proof: proof(key, agent, digest).0.to_vec(),
@@ -58,17 +48,7 @@ impl Passes {
     pub(crate) fn are_shown(&self, metadata: &MetadataMap, agent: AgentId, digest: Digest) -> bool {
         let shown = metadata.get_bin(PASS).and_then(|shown| shown.to_bytes().ok());
         let Some(shown) = shown.and_then(|shown| <[u8; 32]>::try_from(&*shown).ok()) else { return false };
-        self.keys().iter().any(|(_, key)| is_same(&proof(key, agent, digest), &Digest(shown)))
-    }
-
-    fn keys(&self) -> std::sync::MutexGuard<'_, Vec<(Fingerprint, Key)>> {
-        let authorities = self.security.authorities();
-        let authority = authorities.current();
-        let mut keys = self.keys.lock().unwrap_or_else(PoisonError::into_inner);
-        if keys.last().is_none_or(|(of, _)| *of != authority.fingerprint()) {
-            keys.push((authority.fingerprint(), authority.secret(PURPOSE)));
-        }
-        keys
+        self.keys.iter().any(|key| is_same(&proof(key, agent, digest), &Digest(shown)))
     }
 }
 
@@ -84,10 +64,10 @@ fn named(spec: &TaskSpec) -> impl Iterator<Item = Digest> {
 }
 
 /// HMAC-SHA-256 of both.
-fn proof(key: &Key, agent: AgentId, digest: Digest) -> Digest {
+fn proof(key: &Secret, agent: AgentId, digest: Digest) -> Digest {
     let keyed = |with: u8| {
         let mut block = Zeroizing::new([with; BLOCK]);
-        block.iter_mut().zip(key.iter()).for_each(|(byte, key)| *byte ^= key);
+        block.iter_mut().zip(key.bytes().iter()).for_each(|(byte, key)| *byte ^= key);
         let mut hash = Sha256::new();
         hash.update(*block);
         hash
@@ -106,7 +86,7 @@ mod tests {
 
     #[test]
     fn a_proof_is_of_one_agent_and_one_artifact_by_one_key() {
-        let keys = [1, 2].map(|byte| Zeroizing::new([byte; 32]));
+        let keys = [1, 2].map(|byte| Secret::new([byte; 32]));
         let mut proofs = Vec::new();
         for key in &keys {
             for agent in [1, 2] {
@@ -123,7 +103,7 @@ mod tests {
     /// What Python's `hmac` makes of the same.
     #[test]
     fn a_proof_is_what_hmac_says() {
-        let key = Zeroizing::new([0x0b; 32]);
+        let key = Secret::new([0x0b; 32]);
 
         let proof = proof(&key, AgentId(0x0102_0304_0506_0708), Digest([0xaa; 32]));
 

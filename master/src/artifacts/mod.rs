@@ -8,13 +8,15 @@ use std::fs::{self, DirEntry, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use haggle_core::access::PrincipalId;
 use haggle_core::{Bytes, Digest};
 use tempfile::TempDir;
 
 use crate::config::ArtifactLimits;
-use crate::limits::Over;
+use crate::limits::{Over, Shared};
 
 pub(crate) use upload::Upload;
 pub(crate) use uploaders::Uploader;
@@ -59,7 +61,7 @@ impl From<io::Error> for ArtifactError {
 /// The store. Everything here blocks on the disk.
 ///
 /// A file below `sha256` is whole and has the digest of its name: it is written under `partial`, and moved when
-/// it was verified. A file below `uploaders` has its name, and holds those of the principals that have brought it.
+/// it was verified. A file below `uploaders` has its name, and holds the principals that have brought it.
 #[derive(Debug)]
 pub(crate) struct Store {
     kept: PathBuf,
@@ -69,6 +71,8 @@ pub(crate) struct Store {
     /// Whether artifacts outlive the master, and so a power cut.
     durable: bool,
     used: Mutex<Used>,
+    /// How often there was no room for more.
+    full: AtomicU64,
     /// Removes a temporary store when it is dropped.
     _temporary: Option<TempDir>,
 }
@@ -92,7 +96,8 @@ impl Store {
             fs::remove_file(left_over?.path())?;
         }
         let durable = temporary.is_none();
-        let store = Self { kept, partial, uploaders, limits, durable, used: Mutex::default(), _temporary: temporary };
+        let (used, full) = (Mutex::default(), AtomicU64::default());
+        let store = Self { kept, partial, uploaders, limits, durable, used, full, _temporary: temporary };
         *store.used() = store.count()?;
         Ok(store)
     }
@@ -134,9 +139,21 @@ impl Store {
         }
     }
 
-    /// Bytes kept, or on their way, that the principal of this name has brought.
-    pub(crate) fn brought(&self, name: &str) -> u64 {
-        self.used().brought.get(name).copied().unwrap_or(0)
+    /// Bytes kept, or on their way, that this principal has brought.
+    pub(crate) fn brought(&self, who: &PrincipalId) -> u64 {
+        self.used().brought.get(who).copied().unwrap_or(0)
+    }
+
+    /// How full it is.
+    pub(crate) fn report(&self) -> Shared {
+        Shared {
+            name: "artifact-bytes",
+            what: "bytes of all artifacts that are kept",
+            most: self.limits.total.get(),
+            has: self.used().all,
+            refused: self.full.load(Ordering::Relaxed),
+            in_bytes: true,
+        }
     }
 
     fn path(&self, digest: Digest) -> PathBuf {
@@ -151,8 +168,8 @@ impl Store {
             let Some(digest) = digest_of(&entry) else { continue };
             let size = entry.metadata()?.len();
             used.all += size;
-            for name in self.uploaders(digest)?.lines() {
-                *used.brought.entry(name.into()).or_default() += size;
+            for who in self.uploaders(digest)? {
+                *used.brought.entry(who).or_default() += size;
             }
         }
         Ok(used)
@@ -168,7 +185,7 @@ impl Store {
 struct Used {
     all: u64,
     /// By who has brought or brings them: of what several have brought, each has all. No name of nothing.
-    brought: HashMap<Arc<str>, u64>,
+    brought: HashMap<PrincipalId, u64>,
 }
 
 /// Which artifact a file is, if it is one.

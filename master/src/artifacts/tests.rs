@@ -1,5 +1,6 @@
 use std::io::Read;
 
+use haggle_core::access::PlainKind;
 use sha2::{Digest as _, Sha256};
 
 use super::*;
@@ -37,18 +38,24 @@ fn who_brought_an_artifact_is_remembered_over_a_restart() {
     let (digest, _) = upload(&store, None, b"some bytes").unwrap();
 
     for name in ["ci", "other", "ci"] {
-        store.note_uploader(digest, name).unwrap();
+        store.note_uploader(digest, &framework(name)).unwrap();
     }
     drop(store);
 
     let limits = ArtifactLimits { total: Bytes::new(100), single: Bytes::new(100) };
     let store = Store::open(Some(folder.path()), limits).unwrap();
-    let brought = ["ci", "other", "c", "ci\nother", ""].map(|name| store.was_brought_by(digest, name).unwrap());
+    let is_its = |who: PrincipalId| store.was_brought_by(digest, &who).unwrap();
+    let brought = ["ci", "other", "c", "ci\nother", ""].map(|name| is_its(framework(name)));
     assert_eq!(brought, [true, true, false, false, false]);
+    assert!(!is_its("operator:ci".parse().unwrap()), "an operator of that name is somebody else");
+}
+
+fn framework(name: &str) -> PrincipalId {
+    PrincipalId { name: name.into(), kind: PlainKind::Framework }
 }
 
 fn brings(store: &Arc<Store>, name: &str, most: u64, bytes: &[u8]) -> Result<(Digest, u64), ArtifactError> {
-    let mut upload = store.begin(None, Some(Uploader { name: name.into(), most: Some(most) }))?;
+    let mut upload = store.begin(None, Some(Uploader { id: framework(name), most: Some(most) }))?;
     for chunk in bytes.chunks(3) {
         upload.write(chunk)?;
     }
@@ -64,7 +71,7 @@ fn what_one_has_brought_counts_for_it_alone_and_once() {
 
     let error = brings(&store, "ci", 16, b"third 8.").unwrap_err().to_string();
 
-    assert!(error.starts_with("\"ci\" is at its limit upload-bytes=16 B"), "{error}");
+    assert!(error.starts_with("\"ci\" (framework) is at its limit upload-bytes=16 B"), "{error}");
     brings(&store, "other", 16, b"third 8.").unwrap();
     let used = store.used();
     assert_eq!((used.all, used.brought.len()), (24, 2));
@@ -84,7 +91,7 @@ fn what_several_have_brought_each_has_whole() {
 #[test]
 fn what_did_not_come_to_its_end_counts_for_nobody() {
     let (_folder, store) = store_with(100, 100);
-    let mut upload = store.begin(None, Some(Uploader { name: "ci".into(), most: Some(8) })).unwrap();
+    let mut upload = store.begin(None, Some(Uploader { id: framework("ci"), most: Some(8) })).unwrap();
     upload.write(b"half").unwrap();
     assert!(brings(&store, "ci", 8, b"5 byt").is_err());
 
@@ -99,13 +106,13 @@ fn of_too_many_who_bring_the_same_the_next_is_told_so() {
     let (_folder, store) = store_with(100, 100);
     let (digest, _) = upload(&store, None, b"some bytes").unwrap();
     for number in 0..1_000 {
-        store.note_uploader(digest, &number.to_string()).unwrap();
+        store.note_uploader(digest, &framework(&number.to_string())).unwrap();
     }
 
-    let error = store.note_uploader(digest, "one too many").unwrap_err();
+    let error = store.note_uploader(digest, &framework("one too many")).unwrap_err();
 
     assert!(error.to_string().starts_with("1000 principals have brought sha256:"), "{error}");
-    store.note_uploader(digest, "7").unwrap();
+    store.note_uploader(digest, &framework("7")).unwrap();
 }
 
 #[test]

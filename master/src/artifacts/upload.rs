@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::Write;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use haggle_core::{Bytes, Digest};
 use sha2::{Digest as _, Sha256};
@@ -61,7 +62,7 @@ impl Upload {
             sync_folder(&store)?;
         }
         if let Some(uploader) = &room.uploader
-            && store.note_uploader(digest, &uploader.name)?
+            && store.note_uploader(digest, &uploader.id)?
         {
             room.brought = 0;
         }
@@ -86,16 +87,17 @@ impl Room {
         }
         let mut used = self.store.used();
         if used.all + more > limits.total.get() {
+            self.store.full.fetch_add(1, Ordering::Relaxed);
             return Err(ArtifactError::StoreFull { used: Bytes::new(used.all), limit: limits.total });
         }
         if let Some(uploader) = &self.uploader {
-            let brought = used.brought.get(&uploader.name).copied().unwrap_or_default();
+            let brought = used.brought.get(&uploader.id).copied().unwrap_or_default();
             if let Some(most) = uploader.most.filter(|most| brought + more > *most) {
-                let who = format!("{:?}", uploader.name);
+                let who = format!("{:?} ({})", uploader.id.name, uploader.id.kind.word());
                 let over = Over { who, limit: Limit::UploadBytes, most, has: brought, after: None };
                 return Err(over.into());
             }
-            used.brought.insert(Arc::clone(&uploader.name), brought + more);
+            used.brought.insert(uploader.id.clone(), brought + more);
             self.brought += more;
         }
         used.all += more;
@@ -109,10 +111,10 @@ impl Drop for Room {
         let mut used = self.store.used();
         used.all -= self.bytes;
         let Some(uploader) = self.uploader.as_ref().filter(|_| self.brought > 0) else { return };
-        if let Some(brought) = used.brought.get_mut(&uploader.name) {
+        if let Some(brought) = used.brought.get_mut(&uploader.id) {
             *brought -= self.brought;
             if *brought == 0 {
-                used.brought.remove(&uploader.name);
+                used.brought.remove(&uploader.id);
             }
         }
     }

@@ -2,9 +2,9 @@
 
 use std::fs;
 use std::io::{self, Write};
-use std::sync::Arc;
 
 use haggle_core::Digest;
+use haggle_core::access::PrincipalId;
 use tempfile::NamedTempFile;
 
 use super::{ArtifactError, Store};
@@ -15,32 +15,32 @@ const UPLOADERS_MAX: usize = 1_000;
 /// Who brings an artifact.
 #[derive(Clone, Debug)]
 pub(crate) struct Uploader {
-    pub(crate) name: Arc<str>,
+    pub(crate) id: PrincipalId,
     /// How many bytes may be there that it has brought. `None`: as many as the store takes.
     pub(crate) most: Option<u64>,
 }
 
 impl Store {
-    /// Whether the principal of this name has brought the artifact.
-    pub(crate) fn was_brought_by(&self, digest: Digest, name: &str) -> Result<bool, ArtifactError> {
-        Ok(self.uploaders(digest)?.lines().any(|uploader| uploader == name))
+    /// Whether this principal has brought the artifact.
+    pub(crate) fn was_brought_by(&self, digest: Digest, who: &PrincipalId) -> Result<bool, ArtifactError> {
+        Ok(self.uploaders(digest)?.contains(who))
     }
 
     /// Remembers that it has, beside the artifact, which is here. Whether that was not known before.
-    pub(super) fn note_uploader(&self, digest: Digest, name: &str) -> Result<bool, ArtifactError> {
+    pub(super) fn note_uploader(&self, digest: Digest, who: &PrincipalId) -> Result<bool, ArtifactError> {
         let _one_at_a_time = self.used();
         let mut uploaders = self.uploaders(digest)?;
-        if uploaders.lines().any(|uploader| uploader == name) {
+        if uploaders.contains(who) {
             return Ok(false);
         }
-        if uploaders.lines().count() >= UPLOADERS_MAX {
+        if uploaders.len() >= UPLOADERS_MAX {
             return Err(ArtifactError::TooManyUploaders { digest, limit: UPLOADERS_MAX });
         }
+        uploaders.push(who.clone());
         // A name holds no line break, or it would not have become a principal's.
-        uploaders.push_str(name);
-        uploaders.push('\n');
+        let lines: String = uploaders.iter().map(|uploader| format!("{uploader}\n")).collect();
         let mut file = NamedTempFile::new_in(&self.partial)?;
-        file.write_all(uploaders.as_bytes())?;
+        file.write_all(lines.as_bytes())?;
         if self.durable {
             file.as_file().sync_all()?;
         }
@@ -48,10 +48,11 @@ impl Store {
         Ok(true)
     }
 
-    pub(super) fn uploaders(&self, digest: Digest) -> io::Result<String> {
+    /// All that have brought it, the first one first.
+    pub(super) fn uploaders(&self, digest: Digest) -> io::Result<Vec<PrincipalId>> {
         match fs::read_to_string(self.uploaders.join(digest.hex())) {
-            Ok(uploaders) => Ok(uploaders),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+            Ok(lines) => Ok(lines.lines().filter_map(|line| line.parse().ok()).collect()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
             Err(error) => Err(error),
         }
     }

@@ -87,28 +87,103 @@ fn only_its_user_can_read_an_audit() {
 }
 
 #[test]
-fn strangers_do_not_wash_the_audit_away() {
-    let (mut strangers, start) = (Strangers::default(), Instant::now());
-    let mut admitted = |after_ms| {
-        let at = start + Duration::from_millis(after_ms);
-        (0..1_000).filter(|_| strangers.admit(at)).count()
-    };
-
-    assert_eq!((admitted(0), admitted(999), admitted(1_000)), (100, 0, 100));
-    assert_eq!(strangers.left_out, 2_800);
-}
-
-#[test]
-fn what_was_left_out_is_counted() {
+fn what_one_is_refused_again_and_again_is_counted_and_nothing_else_is_left_out() {
     let folder = TempDir::new().unwrap();
     let path = folder.path().join("audit");
     let audit = Audit::open(&path).unwrap();
-    audit.0.as_ref().unwrap().lock().unwrap().strangers.left_out = 7;
+    let (ci, stranger) = (caller(Some(ci())), caller(None));
+    let write = |caller: &Caller, verb, code| audit.write(&Entry { caller, verb, object: "x", code, why: "no" });
 
+    for _ in 0..1_000 {
+        write(&ci, Verb::KillTask, Code::NotFound);
+        write(&ci, Verb::FrameworkSession, Code::Ok);
+        write(&stranger, Verb::KillTask, Code::Unauthenticated);
+    }
+    for _ in 0..200 {
+        write(&ci, Verb::CreateToken, Code::Ok);
+        write(&stranger, Verb::Renew, Code::Ok);
+    }
+    audit.finish();
+
+    let lines = lines(&path);
+    let count = |words: &[&str]| lines.iter().filter(|line| words.iter().all(|word| line.contains(word))).count();
+    assert_eq!(count(&["\"principal\":\"ci\"", "\"object\":\"x\"", "Session\""]), 50);
+    assert_eq!(count(&["\"principal\":\"ci\"", "\"object\":\"x\"", "KillTask"]), 50);
+    assert_eq!(count(&["\"kind\":\"stranger\"", "\"object\":\"x\"", "KillTask"]), 100);
+    assert_eq!((count(&["CreateToken"]), count(&["Renew"])), (200, 200), "what changed something is all there");
+    assert_eq!(count(&["ci", "KillTask", "\"code\":\"NotFound\",\"left_out\":950,"]), 1);
+    assert_eq!(count(&["ci", "FrameworkSession", "\"verdict\":\"ok\",\"left_out\":950,"]), 1);
+    assert_eq!(count(&["stranger", "KillTask", "\"left_out\":900,"]), 1);
+}
+
+/// A disk with so much room.
+struct Tight {
+    room: usize,
+    holds: Vec<u8>,
+}
+
+impl Write for Tight {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let taken = bytes.len().min(self.room);
+        if taken == 0 {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.room -= taken;
+        self.holds.extend(&bytes[..taken]);
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_line_that_a_full_disk_has_cut_leaves_the_next_one_whole() {
+    let (mut disk, mut tail) = (Tight { room: 8, holds: Vec::new() }, Tail::default());
+    assert!(tail.append(&mut disk, "first\n").1.is_ok());
+
+    let (written, outcome) = tail.append(&mut disk, "second\n");
+    assert_eq!((written, outcome.unwrap_err().kind()), (2, io::ErrorKind::StorageFull));
+    assert!(tail.append(&mut disk, "lost\n").1.is_err());
+    disk.room = 100;
+    assert_eq!(tail.append(&mut disk, "third\n").0, 7);
+    tail.append(&mut disk, "fourth\n").1.unwrap();
+
+    assert_eq!(String::from_utf8(disk.holds).unwrap(), "first\nse\nthird\nfourth\n");
+}
+
+#[test]
+fn a_line_that_was_cut_by_the_end_of_a_master_leaves_the_next_one_whole() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("audit");
+    std::fs::write(&path, "{\"time\":\"20").unwrap();
+
+    let audit = Audit::open(&path).unwrap();
     let caller = caller(Some(ci()));
     audit.write(&Entry { caller: &caller, verb: Verb::KillTask, object: "", code: Code::Ok, why: "" });
 
     let lines = lines(&path);
-    assert!(lines[0].starts_with("{\"left_out\":7,"), "{lines:?}");
-    assert!(lines[1].contains("\"principal\":\"ci\""));
+    assert_eq!((lines.len(), lines[0].as_str()), (2, "{\"time\":\"20"));
+    assert!(lines[1].starts_with("{\"time\":\"") && lines[1].ends_with('}'), "{lines:?}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn lines_that_could_not_be_written_are_counted_when_one_can() {
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().join("audit");
+    let audit = Audit::open(&path).unwrap();
+    let caller = caller(Some(ci()));
+    let write = || audit.write(&Entry { caller: &caller, verb: Verb::KillTask, object: "", code: Code::Ok, why: "" });
+    let file =
+        std::mem::replace(&mut audit.lock().unwrap().file, OpenOptions::new().write(true).open("/dev/full").unwrap());
+    write();
+    write();
+
+    audit.lock().unwrap().file = file;
+    write();
+
+    let lines = lines(&path);
+    assert_eq!((lines.len(), lines[0].as_str()), (2, "{\"left_out\":2,\"why\":\"they could not be written\"}"));
 }

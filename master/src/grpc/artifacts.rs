@@ -8,10 +8,9 @@ use std::time::Instant;
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{BoxStream, try_unfold};
 use haggle_core::Digest;
-use haggle_core::access::{Kind, Right, Verb};
+use haggle_core::access::{Kind, PrincipalId, Right, Verb};
 use haggle_proto::convert::digest;
 use haggle_proto::{ARTIFACT_CHUNK, v1};
-use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
@@ -20,38 +19,36 @@ use super::arriving::{Arriving, STALLED};
 use super::taken::while_taken;
 use crate::access::{Caller, Known, Passes, caller};
 use crate::artifacts::{ArtifactError, Store, Uploader};
-use crate::limits::{Limit, Limiter};
+use crate::limits::{Limit, Limiter, Room};
 use crate::replicas::Replicas;
 
 /// A chunk and what is around it.
 pub(super) const MESSAGE_MAX: usize = ARTIFACT_CHUNK + (4 << 10);
 
-/// Uploads and downloads at once; more wait their turn. Each holds a file and a few chunks.
-const TRANSFERS_MAX: usize = 128;
-
 pub(super) struct Artifacts {
     store: Arc<Store>,
     /// What the other masters have; `None` when there are none.
     replicas: Option<Arc<Replicas>>,
-    room: Arc<Semaphore>,
+    room: Room,
     limiter: Limiter,
     known: Known,
     /// What agents show that come by certificates; `None` when there are none.
     passes: Option<Arc<Passes>>,
 }
 
-/// The name of who brought an artifact to another master first, in the metadata of a call between them.
+/// Who brought an artifact to another master first, in the metadata of a call between them.
 pub(crate) const UPLOADER: &str = "haggle-uploader-bin";
 
 impl Artifacts {
     pub(super) fn new(
         store: Arc<Store>,
         replicas: Option<Arc<Replicas>>,
+        room: Room,
         limiter: Limiter,
         known: Known,
         passes: Option<Arc<Passes>>,
     ) -> Self {
-        Self { store, replicas, room: Arc::new(Semaphore::new(TRANSFERS_MAX)), limiter, known, passes }
+        Self { store, replicas, room, limiter, known, passes }
     }
 
     async fn take_in(
@@ -60,16 +57,16 @@ impl Artifacts {
         request: Request<Streaming<v1::UploadChunk>>,
     ) -> Result<Response<v1::Artifact>, Status> {
         let who = caller.principal()?;
-        let name = uploader(caller, request.metadata())?;
+        let id = uploader(caller, request.metadata())?;
         let chunks = request.into_inner();
         // First the turn, so that who waits for it has nothing here yet.
-        let _turn = self.room.acquire().await.map_err(|_| closed())?;
+        let _turn = self.room.turn().await;
         let mut chunks = Arriving::new(chunks);
         let first = chunks.next().await?.unwrap_or_default();
         let expected = if first.expected.is_empty() { None } else { Some(digest(&first.expected)?) };
 
         let store = Arc::clone(&self.store);
-        let uploader = Uploader { name: Arc::clone(&name), most: self.limiter.most(who, Limit::UploadBytes) };
+        let uploader = Uploader { id: id.clone(), most: self.limiter.most(who, Limit::UploadBytes) };
         let mut upload = blocking(move || store.begin(expected, Some(uploader))).await?;
         let mut next = Some(first);
         while let Some(v1::UploadChunk { data, .. }) = next {
@@ -92,7 +89,7 @@ impl Artifacts {
         let (digest, size) = blocking(move || upload.finish()).await?;
         caller.about(digest);
         if let Some(replicas) = &self.replicas {
-            replicas.spread(digest, &name).await?;
+            replicas.spread(digest, &id).await?;
         }
         Ok(Response::new(artifact(digest, size)))
     }
@@ -108,8 +105,8 @@ impl Artifacts {
             let named = self.passes.as_ref().is_some_and(|passes| passes.are_shown(shown, id, digest));
             return if named { Ok(()) } else { Err(not_found(digest)) };
         }
-        let (store, name) = (Arc::clone(&self.store), Arc::clone(&who.name));
-        let is_its = blocking(move || store.was_brought_by(digest, &name)).await?;
+        let (store, id) = (Arc::clone(&self.store), who.id());
+        let is_its = blocking(move || store.was_brought_by(digest, &id)).await?;
         if is_its { Ok(()) } else { Err(not_found(digest)) }
     }
 
@@ -153,7 +150,7 @@ impl v1::artifacts_server::Artifacts for Artifacts {
         let (shown, _, asked) = request.into_parts();
         let digest = digest(&asked.digest)?;
         self.check(&caller, Verb::Download, digest, &shown).await?;
-        let turn = Arc::clone(&self.room).acquire_owned().await.map_err(|_| closed())?;
+        let turn = self.room.turn().await;
         let file = self.find(digest, Store::read).await?;
         let chunks = try_unfold((file, turn), |(file, turn)| async {
             let (file, data) = blocking(move || next_chunk(file)).await?;
@@ -170,7 +167,7 @@ impl v1::artifacts_server::Artifacts for Artifacts {
         self.check(&caller, Verb::Stat, digest, &shown).await?;
         let size = self.find(digest, Store::stat).await?;
         if let Some(replicas) = &self.replicas {
-            replicas.make_up(digest, &caller.principal()?.name).await?;
+            replicas.make_up(digest, &caller.principal()?.id()).await?;
         }
         Ok(Response::new(artifact(digest, size)))
     }
@@ -183,23 +180,23 @@ impl From<ArtifactError> for Status {
             ArtifactError::WrongDigest { .. } => Self::invalid_argument(message),
             ArtifactError::TooLarge { .. }
             | ArtifactError::StoreFull { .. }
-            | ArtifactError::OverLimit(_)
             | ArtifactError::TooManyUploaders { .. }
             | ArtifactError::DiskFull(_) => Self::resource_exhausted(message),
+            ArtifactError::OverLimit(over) => over.into(),
             ArtifactError::Disk(_) => Self::internal(message),
         }
     }
 }
 
 /// Whose an upload is: the caller's, or, when that is another master, whose it was there.
-fn uploader(caller: &Caller, metadata: &MetadataMap) -> Result<Arc<str>, Status> {
+fn uploader(caller: &Caller, metadata: &MetadataMap) -> Result<PrincipalId, Status> {
     let who = caller.principal()?;
     if who.kind != Kind::Master {
-        return Ok(Arc::clone(&who.name));
+        return Ok(who.id());
     }
-    let name = metadata.get_bin(UPLOADER).and_then(|name| name.to_bytes().ok());
-    let name = name.and_then(|name| String::from_utf8(name.to_vec()).ok());
-    name.map(Into::into).ok_or_else(|| Status::invalid_argument("a master does not say who brought the artifact"))
+    let told = metadata.get_bin(UPLOADER).and_then(|told| told.to_bytes().ok());
+    let told = told.and_then(|told| std::str::from_utf8(&told).ok()?.parse().ok());
+    told.ok_or_else(|| Status::invalid_argument("a master does not say who brought the artifact"))
 }
 
 fn artifact(digest: Digest, size_bytes: u64) -> v1::Artifact {
@@ -208,10 +205,6 @@ fn artifact(digest: Digest, size_bytes: u64) -> v1::Artifact {
 
 fn not_found(digest: Digest) -> Status {
     Status::not_found(format!("the master has no artifact {digest}"))
-}
-
-fn closed() -> Status {
-    Status::unavailable("the master is stopping")
 }
 
 /// As much as one message carries; empty at the end.

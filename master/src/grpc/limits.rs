@@ -1,12 +1,12 @@
 //! What is limited, how much of it everybody has, and how often more was wanted.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::StreamExt;
 use futures_util::stream::{BoxStream, iter};
-use haggle_core::access::{Principal, Right, Verb};
+use haggle_core::access::{PlainKind, Principal, PrincipalId, Right, Verb};
 use haggle_core::cluster::{Cluster, PrincipalView};
 use haggle_proto::v1;
 use tonic::Status;
@@ -38,12 +38,12 @@ impl LimitList {
         who: &Principal,
     ) -> Result<BoxStream<'static, Result<v1::ListLimitsResponse, Status>>, Status> {
         let all = who.right(Verb::ListLimits) == Right::All;
-        let clustered = self.clustered((!all).then(|| Arc::clone(&who.name))).await?;
+        let clustered = self.clustered((!all).then(|| who.id())).await?;
         let mut reports = self.guard.limiter().report(Instant::now());
-        reports.retain(|report| all || (report.name == who.name && report.kind == who.kind.word()));
+        reports.retain(|report| all || report.id == who.id());
         let mut uses = Vec::new();
         if all {
-            uses.extend(self.guard.house().report().map(shared));
+            uses.extend(self.guard.house().report(Instant::now()).chain([self.store.report()]).map(shared));
         }
         uses.extend(self.merge(reports, clustered));
         let messages: Vec<_> =
@@ -52,15 +52,15 @@ impl LimitList {
     }
 
     /// What the cluster counts, of everybody or of one.
-    async fn clustered(&self, only: Option<Arc<str>>) -> Result<HashMap<Arc<str>, PrincipalView>, Status> {
+    async fn clustered(&self, only: Option<PrincipalId>) -> Result<HashMap<PrincipalId, PrincipalView>, Status> {
         let mut views = HashMap::new();
-        let mut after: Option<Arc<str>> = None;
+        let mut after: Option<PrincipalId> = None;
         loop {
             let from = after.clone();
-            let ask = move |cluster: &Cluster, _| cluster.principals_page(from.as_deref(), PAGE);
+            let ask = move |cluster: &Cluster, _| cluster.principals_page(from.as_ref(), PAGE);
             let (page, next) = self.handle.ask(ask).await?;
-            let wanted = page.into_iter().filter(|view| only.as_ref().is_none_or(|only| *only == view.name));
-            views.extend(wanted.map(|view| (Arc::clone(&view.name), view)));
+            let wanted = page.into_iter().filter(|view| only.as_ref().is_none_or(|only| *only == view.id));
+            views.extend(wanted.map(|view| (view.id.clone(), view)));
             match next {
                 Some(next) => after = Some(next),
                 None => return Ok(views),
@@ -68,37 +68,34 @@ impl LimitList {
         }
     }
 
-    /// The same names in one list, sorted. What the cluster and the store count, they count by name alone: it is told with the
-    /// framework of that name, if there is one.
-    fn merge(&self, mut reports: Vec<Report>, mut clustered: HashMap<Arc<str>, PrincipalView>) -> Vec<v1::LimitUse> {
-        reports.sort_by(|one, other| (&one.name, rank(one.kind)).cmp(&(&other.name, rank(other.kind))));
+    /// Everybody in one list, sorted.
+    fn merge(&self, mut reports: Vec<Report>, mut clustered: HashMap<PrincipalId, PrincipalView>) -> Vec<v1::LimitUse> {
+        let heard: HashSet<&PrincipalId> = reports.iter().map(|report| &report.id).collect();
+        // They have frameworks, and were not heard of lately.
+        let silent = clustered.keys().filter(|id| !heard.contains(id)).cloned();
+        let rows: Vec<_> = Limit::all().map(|limit| (limit, None, 0)).collect();
+        let silent: Vec<_> = silent.map(|id| Report { id, rows: rows.clone() }).collect();
+        reports.extend(silent);
+        reports.sort_by(|one, other| one.id.cmp(&other.id));
         let mut uses = Vec::new();
         for report in reports {
-            let view = clustered.remove(&report.name);
+            let view = clustered.remove(&report.id);
             self.tell(&report, view.as_ref(), &mut uses);
-        }
-        // They have frameworks, and were not heard of lately.
-        let mut rest: Vec<_> = clustered.into_values().collect();
-        rest.sort_by(|one, other| one.name.cmp(&other.name));
-        for view in rest {
-            let kind = if *view.name == *Principal::OWNER { "owner" } else { "framework" };
-            let rows = Limit::all().map(|limit| (limit, None, 0)).collect();
-            self.tell(&Report { name: Arc::clone(&view.name), kind, rows }, Some(&view), &mut uses);
         }
         uses
     }
 
     fn tell(&self, report: &Report, view: Option<&PrincipalView>, uses: &mut Vec<v1::LimitUse>) {
-        let principal =
-            v1::Principal { name: report.name.to_string(), kind: kind(report.kind).into(), roles: Vec::new() };
-        let has_no_limits = report.kind == "owner";
+        let PrincipalId { name, kind } = &report.id;
+        let principal = v1::Principal { name: name.to_string(), kind: wire(*kind).into(), roles: Vec::new() };
+        let has_no_limits = report.id.is_owner();
         for &(limit, has, refused) in &report.rows {
             let count = |count: fn(&PrincipalView) -> usize| view.map_or(0, |view| count(view) as u64);
             let (has, more_refused) = match limit {
                 Limit::Frameworks => (count(|view| view.frameworks), 0),
                 Limit::Roles => (count(|view| view.roles), 0),
                 Limit::Tasks => (count(|view| view.tasks), view.map_or(0, |view| view.dropped)),
-                Limit::UploadBytes => (self.store.brought(&report.name), 0),
+                Limit::UploadBytes => (self.store.brought(&report.id), 0),
                 _ => (has.unwrap_or(0), 0),
             };
             let most = self.guard.limiter().limit(limit);
@@ -116,7 +113,7 @@ impl LimitList {
 }
 
 fn shared(shared: Shared) -> v1::LimitUse {
-    let Shared { name, what, most, has, refused } = shared;
+    let Shared { name, what, most, has, refused, in_bytes } = shared;
     v1::LimitUse {
         principal: None,
         limit: name.to_owned(),
@@ -124,22 +121,17 @@ fn shared(shared: Shared) -> v1::LimitUse {
         most: (most != u64::MAX).then_some(most),
         has,
         refused,
-        in_bytes: false,
+        in_bytes,
     }
 }
 
-/// Frameworks first.
-fn rank(kind: &str) -> (bool, &str) {
-    (kind != "framework", kind)
-}
-
-fn kind(word: &str) -> v1::PrincipalKind {
-    match word {
-        "owner" => v1::PrincipalKind::Owner,
-        "operator" => v1::PrincipalKind::Operator,
-        "framework" => v1::PrincipalKind::Framework,
-        "viewer" => v1::PrincipalKind::Viewer,
-        "agent" | "join token" => v1::PrincipalKind::Agent,
-        _ => v1::PrincipalKind::Unspecified,
+fn wire(kind: PlainKind) -> v1::PrincipalKind {
+    match kind {
+        PlainKind::Owner => v1::PrincipalKind::Owner,
+        PlainKind::Operator => v1::PrincipalKind::Operator,
+        PlainKind::Framework => v1::PrincipalKind::Framework,
+        PlainKind::Viewer => v1::PrincipalKind::Viewer,
+        PlainKind::Agent | PlainKind::Joiner => v1::PrincipalKind::Agent,
+        PlainKind::Master => v1::PrincipalKind::Unspecified,
     }
 }

@@ -1,6 +1,5 @@
 //! Lists as streams: the driver is asked for one page after another, as the reader takes them.
 
-use std::sync::Arc;
 use std::time::Duration;
 use std::vec::IntoIter;
 
@@ -9,7 +8,7 @@ use futures_util::stream::{BoxStream, try_unfold};
 use haggle_core::Now;
 use haggle_core::cluster::{Cluster, Page};
 use prost::Message;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 use tonic::Status;
 
 use super::taken::while_taken;
@@ -19,21 +18,17 @@ use crate::outbox::MESSAGE_TARGET;
 /// Items that the driver looks at at once: tens of microseconds, in which no task waits.
 pub(super) const PAGE: usize = 1_000;
 
-/// Lists that may be read at once. Each holds a page, however slowly it is read.
-const LISTS: usize = 256;
-
 /// How long nothing may be taken of a list. It holds a place that others want.
 const STALLED: Duration = Duration::from_secs(30);
 
 /// Hands out lists.
 pub(super) struct Lists {
     handle: Handle,
-    room: Arc<Semaphore>,
 }
 
 impl Lists {
     pub(super) fn new(handle: Handle) -> Self {
-        Self { handle, room: Arc::new(Semaphore::new(LISTS)) }
+        Self { handle }
     }
 
     /// Streams what `page` gives, called with `None` first and then with where the last page ended. `message` wraps as
@@ -52,9 +47,7 @@ impl Lists {
         W: From<V> + Message + 'static,
         M: Send + 'static,
     {
-        let place = Arc::clone(&self.room)
-            .try_acquire_owned()
-            .map_err(|_| Status::resource_exhausted(format!("{LISTS} lists are being read, more are not taken")))?;
+        let place = self.handle.house().list()?;
         let reader = Reader {
             handle: self.handle.clone(),
             page,
@@ -138,6 +131,7 @@ mod tests {
     use crate::clock::Clock;
     use crate::driver;
     use crate::handle::Reign;
+    use crate::limits::LISTS;
     use crate::registry::LocalRegistry;
 
     const TASKS: u64 = 100_000;

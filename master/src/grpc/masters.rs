@@ -12,7 +12,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::artifacts::Artifacts;
 use crate::access::Known;
 use crate::artifacts::Store;
-use crate::limits::Limiter;
+use crate::limits::{Limiter, Room};
 
 /// Digests in one piece of a list: well below the largest message.
 const PIECE: usize = 10_000;
@@ -23,9 +23,9 @@ pub(super) struct Masters {
 }
 
 impl Masters {
-    pub(super) fn new(store: Arc<Store>, limiter: Limiter) -> Self {
+    pub(super) fn new(store: Arc<Store>, room: Room, limiter: Limiter) -> Self {
         // No master comes with a token that could end.
-        Self { own: Artifacts::new(Arc::clone(&store), None, limiter, Known::default(), None), store }
+        Self { own: Artifacts::new(Arc::clone(&store), None, room, limiter, Known::default(), None), store }
     }
 }
 

@@ -40,7 +40,7 @@ use crate::artifacts::Store;
 use crate::election::Switch;
 use crate::handle::Handle;
 use crate::inbox::Kind;
-use crate::limits::Limiter;
+use crate::limits::{House, Limiter};
 use crate::logs::LogRelay;
 use crate::reach::Reach;
 use crate::replicas::Replicas;
@@ -80,7 +80,8 @@ pub(crate) fn leading(
     reach: Reach,
 ) -> Guarded {
     let logs = Arc::new(LogRelay::default());
-    let (security, passes) = (reach.security.clone(), reach.security.clone().map(|at| Arc::new(Passes::new(at))));
+    let security = reach.security.clone();
+    let passes = security.as_ref().map(|security| Arc::new(Passes::new(security.pass_keys())));
     let agents = AgentsServer::new(agents::Agents::new(handle.clone(), Arc::clone(&logs), security, passes.clone()))
         .max_decoding_message_size(MESSAGE_MAX)
         .max_encoding_message_size(ORDERS_MAX);
@@ -99,6 +100,7 @@ pub(crate) fn leading(
     let artifacts = ArtifactsServer::new(artifacts::Artifacts::new(
         store,
         replicas,
+        guard.house().transfers().clone(),
         guard.limiter().clone(),
         guard.known().clone(),
         passes,
@@ -110,8 +112,8 @@ pub(crate) fn leading(
 }
 
 /// What one of several masters answers the others.
-pub(crate) fn between_masters(store: Arc<Store>, limiter: Limiter) -> Routes {
-    let masters = MastersServer::new(masters::Masters::new(store, limiter))
+pub(crate) fn between_masters(store: Arc<Store>, house: &House, limiter: Limiter) -> Routes {
+    let masters = MastersServer::new(masters::Masters::new(store, house.copies().clone(), limiter))
         .max_decoding_message_size(artifacts::MESSAGE_MAX)
         .max_encoding_message_size(MESSAGE_MAX);
     Routes::new(masters).prepare()

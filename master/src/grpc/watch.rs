@@ -4,23 +4,24 @@ use futures_util::StreamExt;
 use futures_util::stream::{BoxStream, try_unfold};
 use haggle_core::access::{Principal, Verb};
 use haggle_proto::v1;
-use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{OwnedSemaphorePermit, broadcast};
 use tonic::Status;
 
 use crate::handle::Happening;
 
-/// Everything that happens from now on and that `who` may see.
+/// Everything that happens from now on and that `who` may see. The place is held until the end.
 pub(super) fn watch(
     happenings: broadcast::Receiver<Happening>,
+    place: OwnedSemaphorePermit,
     who: Principal,
 ) -> BoxStream<'static, Result<v1::WatchEvent, Status>> {
-    try_unfold((happenings, who), |(mut happenings, who)| async {
+    try_unfold((happenings, who, place), |(mut happenings, who, place)| async {
         loop {
             match happenings.recv().await {
                 Ok(happening) if sees(&who, &happening) => {
                     let Happening { time_ms, what, .. } = happening;
-                    return Ok(Some((v1::WatchEvent { time_ms, event: Some(what.into()) }, (happenings, who))));
+                    return Ok(Some((v1::WatchEvent { time_ms, event: Some(what.into()) }, (happenings, who, place))));
                 }
                 Ok(_) => {}
                 Err(RecvError::Closed) => return Ok(None),
@@ -51,13 +52,18 @@ mod tests {
     use tonic::Code;
 
     use super::*;
+    use crate::limits::{House, Places};
+
+    fn place() -> OwnedSemaphorePermit {
+        House::new(Places::default(), usize::MAX).watch().unwrap()
+    }
 
     fn of_agent(id: u64) -> Happening {
         Happening { time_ms: 0, what: Announcement::AgentUp(AgentId(id)), tenant: None }
     }
 
     fn of_framework(id: u64, principal: &str, role: &str) -> Happening {
-        let tenant = Tenant { principal: principal.into(), role: role.into() };
+        let tenant = Tenant { principal: Arc::new(principal.parse().unwrap()), role: role.into() };
         Happening { time_ms: 0, what: Announcement::FrameworkUp(FrameworkId(id)), tenant: Some(Arc::new(tenant)) }
     }
 
@@ -68,7 +74,7 @@ mod tests {
             happenings.send(of_agent(id)).unwrap();
         }
 
-        let mut events = watch(watched, Principal::owner());
+        let mut events = watch(watched, place(), Principal::owner());
 
         assert_eq!(events.next().await.unwrap().unwrap_err().code(), Code::ResourceExhausted);
         assert!(events.next().await.is_none());
@@ -80,11 +86,13 @@ mod tests {
         let eng = Roles::parse(&["eng/*"]).unwrap();
         let seen = |who: Principal| async {
             let (happenings, watched) = broadcast::channel(8);
-            for happening in [of_agent(1), of_framework(2, "ci", "eng/a"), of_framework(3, "other", "ops")] {
+            for happening in
+                [of_agent(1), of_framework(2, "framework:ci", "eng/a"), of_framework(3, "operator:ci", "ops")]
+            {
                 happenings.send(happening).unwrap();
             }
             drop(happenings);
-            watch(watched, who).map(|event| event.unwrap().event.unwrap()).collect::<Vec<_>>().await
+            watch(watched, place(), who).map(|event| event.unwrap().event.unwrap()).collect::<Vec<_>>().await
         };
         use v1::watch_event::Event::{AgentUp, FrameworkUp};
 

@@ -1,8 +1,10 @@
-//! Places at a master: those of agents, of frameworks and of operators are apart, so that no kind shuts out another.
+//! Places at a master, and what else everybody shares: those of agents, of frameworks and of operators are apart, so that no
+//! kind shuts out another.
 
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use haggle_core::access::{Kind, Principal, Verb};
 use haggle_tls::Tally;
@@ -10,6 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::Status;
 
 use super::at_limit;
+use super::renewals::{Asker, Renewals, TooMany};
 use super::table::NONE;
 
 /// Connections on which nobody was let in yet, beside all others: so whoever comes to a full house is heard, and told.
@@ -123,6 +126,11 @@ pub(crate) struct House {
     peers: Room,
     /// All others on which somebody was.
     operators: Room,
+    watches: Room,
+    lists: Room,
+    transfers: Room,
+    copies: Room,
+    renewals: Renewals,
     door: Door,
 }
 
@@ -135,26 +143,46 @@ pub(crate) struct Door {
     pub(crate) turned_away: Arc<AtomicU64>,
 }
 
-/// A number of places, and how often there was none.
+/// Watches at once. Each has a buffer of its own at the socket, and reads one that all share.
+const WATCHES: usize = 1_024;
+
+/// Lists that may be read at once. Each holds a page, however slowly it is read.
+pub(crate) const LISTS: usize = 256;
+
+/// Uploads and downloads at once; more wait their turn. Each holds a file and a few chunks.
+const TRANSFERS: usize = 128;
+
+/// What whoever finds no place can have done about it.
+const MORE_PLACES: &str = "try again later, or have it started with more --places";
+const LATER: &str = "try again later";
+
+/// A number of places, and how often there was none. Clones are the same.
 #[derive(Clone, Debug)]
-struct Room {
+pub(crate) struct Room {
     name: &'static str,
     what: &'static str,
     most: usize,
+    /// What to do when there is none.
+    then: &'static str,
     free: Arc<Semaphore>,
     refused: Arc<AtomicU64>,
 }
 
 impl Room {
-    fn new(name: &'static str, what: &'static str, most: usize) -> Self {
-        Self { name, what, most, free: Arc::new(Semaphore::new(most)), refused: Arc::default() }
+    fn new(name: &'static str, what: &'static str, most: usize, then: &'static str) -> Self {
+        Self { name, what, most, then, free: Arc::new(Semaphore::new(most)), refused: Arc::default() }
     }
 
     fn take(&self) -> Result<OwnedSemaphorePermit, Full> {
         Arc::clone(&self.free).try_acquire_owned().map_err(|_| {
             self.refused.fetch_add(1, Ordering::Relaxed);
-            Full { name: self.name, what: self.what, most: self.most }
+            Full { name: self.name, what: self.what, most: self.most, then: self.then }
         })
+    }
+
+    /// Waits for one.
+    pub(crate) async fn turn(&self) -> OwnedSemaphorePermit {
+        Arc::clone(&self.free).acquire_owned().await.expect("a room is never closed")
     }
 
     fn report(&self) -> Shared {
@@ -164,17 +192,19 @@ impl Room {
             most: self.most as u64,
             has: (self.most - self.free.available_permits()) as u64,
             refused: self.refused.load(Ordering::Relaxed),
+            in_bytes: false,
         }
     }
 }
 
 /// There is no place left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the master is full: all {most} {what} are taken; try again later, or have it started with more --places")]
+#[error("the master is full: all {most} {what} are taken; {then}")]
 pub(crate) struct Full {
     name: &'static str,
     what: &'static str,
     most: usize,
+    then: &'static str,
 }
 
 impl From<Full> for Status {
@@ -192,6 +222,7 @@ pub(crate) struct Shared {
     pub(crate) has: u64,
     /// How often more was wanted.
     pub(crate) refused: u64,
+    pub(crate) in_bytes: bool,
 }
 
 impl House {
@@ -203,10 +234,15 @@ impl House {
         let operators = part(places.operators as usize);
         let peers = given.saturating_sub(operators + part(LOBBY)).max(1);
         Self {
-            agents: Room::new("places-agents", "places of agents", places.agents as usize),
-            frameworks: Room::new("places-frameworks", "places of frameworks", places.frameworks as usize),
-            peers: Room::new("places-connections", "connections of agents and frameworks", peers),
-            operators: Room::new("places-operators", "places of operators", operators),
+            agents: Room::new("places-agents", "places of agents", places.agents as usize, MORE_PLACES),
+            frameworks: Room::new("places-frameworks", "places of frameworks", places.frameworks as usize, MORE_PLACES),
+            peers: Room::new("places-connections", "connections of agents and frameworks", peers, MORE_PLACES),
+            operators: Room::new("places-operators", "places of operators", operators, MORE_PLACES),
+            watches: Room::new("all-watches", "watches at once, of everybody", WATCHES, LATER),
+            lists: Room::new("all-lists", "lists read at once, by everybody", LISTS, LATER),
+            transfers: Room::new("all-transfers", "uploads and downloads that have their turn", TRANSFERS, LATER),
+            copies: Room::new("all-copies", "copies between masters that have their turn", TRANSFERS, LATER),
+            renewals: Renewals::default(),
             door: Door::default(),
         }
     }
@@ -226,8 +262,36 @@ impl House {
         self.frameworks.take()
     }
 
-    /// How full each room is, and who is before the door.
-    pub(crate) fn report(&self) -> impl Iterator<Item = Shared> {
+    /// A place for a watch.
+    pub(crate) fn watch(&self) -> Result<OwnedSemaphorePermit, Full> {
+        self.watches.take()
+    }
+
+    /// A place for a list that is read.
+    pub(crate) fn list(&self) -> Result<OwnedSemaphorePermit, Full> {
+        self.lists.take()
+    }
+
+    /// Turns of artifacts that are brought or fetched.
+    pub(crate) fn transfers(&self) -> &Room {
+        &self.transfers
+    }
+
+    /// Turns of artifacts that masters hand each other: apart, or two masters that are full would wait for each other.
+    pub(crate) fn copies(&self) -> &Room {
+        &self.copies
+    }
+
+    /// A certificate is to be renewed.
+    ///
+    /// # Errors
+    /// When that is asked for too often.
+    pub(crate) fn renewal(&self, who: Asker, now: Instant) -> Result<(), TooMany> {
+        self.renewals.ask(who, now)
+    }
+
+    /// How full each room is, who is before the door, and what else is bounded for everybody together.
+    pub(crate) fn report(&self, now: Instant) -> impl Iterator<Item = Shared> {
         let Door { strangers, turned_away } = &self.door;
         let strangers = Shared {
             name: "strangers",
@@ -235,6 +299,7 @@ impl House {
             most: LOBBY as u64,
             has: strangers.now(),
             refused: strangers.turned_out(),
+            in_bytes: false,
         };
         let handshakes = Shared {
             name: "handshakes",
@@ -242,9 +307,11 @@ impl House {
             most: NONE,
             has: 0,
             refused: turned_away.load(Ordering::Relaxed),
+            in_bytes: false,
         };
-        let rooms = [&self.agents, &self.frameworks, &self.peers, &self.operators].map(Room::report);
-        rooms.into_iter().chain([strangers, handshakes])
+        let Self { agents, frameworks, peers, operators, watches, lists, transfers, copies, renewals, .. } = self;
+        let rooms = [agents, frameworks, peers, operators, watches, lists, transfers, copies].map(Room::report);
+        rooms.into_iter().chain([strangers, handshakes]).chain(renewals.report(now))
     }
 
     fn room_of(&self, who: &Principal, verb: Verb) -> &Room {
@@ -317,7 +384,7 @@ mod tests {
         drop(first);
 
         second.take(&house, &Principal::owner(), Verb::WhoAmI).unwrap();
-        let report = house.report().find(|room| room.name == "places-operators").unwrap();
+        let report = house.report(Instant::now()).find(|room| room.name == "places-operators").unwrap();
         assert_eq!((report.most, report.has, report.refused), (1, 1, 1));
     }
 
@@ -325,7 +392,7 @@ mod tests {
     fn where_the_system_gives_few_connections_each_kind_has_its_part() {
         let house = House::new(Places::default(), 512);
 
-        let most = |name| house.report().find(|room| room.name == name).unwrap().most;
+        let most = |name| house.report(Instant::now()).find(|room| room.name == name).unwrap().most;
 
         assert!(most("places-operators") > 16 && most("places-connections") > 256);
         assert!(most("places-operators") + most("places-connections") < 512);

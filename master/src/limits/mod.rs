@@ -13,6 +13,8 @@ mod bucket;
 mod count;
 mod held;
 mod house;
+mod renewals;
+mod source;
 mod table;
 
 use std::fmt::Display;
@@ -30,7 +32,11 @@ pub use table::{Limit, LimitSetting, Limits, NotALimit};
 
 pub(crate) use count::{Over, Report};
 pub(crate) use held::held;
-pub(crate) use house::{Door, House, LOBBY, Seat, Shared};
+#[cfg(test)]
+pub(crate) use house::LISTS;
+pub(crate) use house::{Door, House, LOBBY, Room, Seat, Shared};
+pub(crate) use renewals::Asker;
+pub(crate) use source::Source;
 
 use count::{Key, Principals};
 

@@ -5,7 +5,7 @@
 
 use std::num::NonZeroU32;
 
-use haggle_core::access::{Enrolment, Principal, Roles, TokenId, TokenKind, TokenRecord};
+use haggle_core::access::{Enrolment, PlainKind, Principal, PrincipalId, Roles, TokenId, TokenKind, TokenRecord};
 use haggle_core::cluster::{AgentRecord, FrameworkRecord};
 use haggle_core::{AgentKey, Now, RoleRecord};
 use haggle_proto::convert::{Malformed, digest, weight};
@@ -46,6 +46,9 @@ pub(super) struct FrameworkRow {
     /// Empty in rows of version 2, when everybody on the machine was the owner.
     #[prost(string, tag = "2")]
     principal: String,
+    /// Unspecified in rows of version 3, when a name was one principal of whichever kind: then it is a framework's.
+    #[prost(enumeration = "v1::PrincipalKind", tag = "3")]
+    kind: i32,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -117,14 +120,30 @@ pub(super) fn read_agent(row: &[u8]) -> Result<AgentRecord, BadRow> {
 
 pub(super) fn write_framework(framework: &FrameworkRecord) -> Vec<u8> {
     let FrameworkRecord { info, principal } = framework.clone();
-    FrameworkRow { info: Some(info.into()), principal: principal.to_string() }.encode_to_vec()
+    let kind = match principal.kind {
+        PlainKind::Owner => PrincipalKind::Owner,
+        PlainKind::Operator => PrincipalKind::Operator,
+        PlainKind::Framework | PlainKind::Viewer | PlainKind::Agent | PlainKind::Joiner | PlainKind::Master => {
+            PrincipalKind::Framework
+        }
+    };
+    FrameworkRow { info: Some(info.into()), principal: principal.name.to_string(), kind: kind.into() }.encode_to_vec()
 }
 
 pub(super) fn read_framework(row: &[u8]) -> Result<FrameworkRecord, BadRow> {
-    let FrameworkRow { info, principal } = FrameworkRow::decode(row)?;
-    let info = info.ok_or(Malformed::Missing("info of a framework"))?.into();
-    let principal = if principal.is_empty() { Principal::OWNER } else { &principal };
-    Ok(FrameworkRecord { info, principal: principal.into() })
+    let row = FrameworkRow::decode(row)?;
+    let kind = match row.kind() {
+        PrincipalKind::Owner => PlainKind::Owner,
+        PrincipalKind::Operator => PlainKind::Operator,
+        PrincipalKind::Framework | PrincipalKind::Viewer | PrincipalKind::Agent | PrincipalKind::Unspecified => {
+            PlainKind::Framework
+        }
+    };
+    let info = row.info.ok_or(Malformed::Missing("info of a framework"))?.into();
+    // No token has the owner's name.
+    let is_owners = row.principal.is_empty() || row.principal == Principal::OWNER;
+    let named = || PrincipalId { name: row.principal.as_str().into(), kind };
+    Ok(FrameworkRecord { info, principal: if is_owners { PrincipalId::owner() } else { named() } })
 }
 
 pub(super) fn write_enrolment(enrolment: &Enrolment) -> Vec<u8> {

@@ -29,6 +29,18 @@ pub enum SecurityError {
         /// What is wrong with it.
         why: String,
     },
+    /// The key of passes cannot be used.
+    #[error(
+        "{} has {has} bytes, wanted were 32: put back the file, or remove it, and tasks that were launched before fetch \
+         nothing any more",
+        path.display()
+    )]
+    PassKey {
+        /// Which file.
+        path: PathBuf,
+        /// How many bytes it has.
+        has: usize,
+    },
     /// What was given does not make a master.
     #[error("cannot speak TLS: {0}")]
     Config(rustls::Error),

@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 
 use haggle_core::{AgentId, ClusterId};
 use haggle_tls::{
-    Authorities, Certificate, Connector, Fingerprint, LEAF_LIFE, PrivateFolder, RenewalError, RequestError,
+    Authorities, Certificate, Connector, Fingerprint, LEAF_LIFE, PrivateFolder, RenewalError, RequestError, Secret,
     ServerCertificate, ServerIdentity, Trust, TrustError, server_config,
 };
 use rustls::pki_types::CertificateDer;
@@ -40,6 +40,9 @@ const LOOK_AT_OTHERS_EVERY: Duration = Duration::from_secs(1);
 /// Where a master that listens to others keeps its authority, below its state folder.
 const FOLDER: &str = "pki";
 
+/// In it, 32 random bytes by which passes of artifacts are known.
+const PASS_KEY: &str = "passes.key";
+
 /// What a master that speaks TLS has.
 #[derive(Debug)]
 pub(crate) struct Security {
@@ -53,6 +56,9 @@ pub(crate) struct Security {
     origin: Origin,
     /// Under which names and addresses others reach it.
     hosts: Vec<String>,
+    /// By which the masters know what agents may fetch; passes are made with the first. None is of the authority's, so that
+    /// they outlive that one.
+    pass_keys: Vec<Secret>,
     /// Further ones whose certificates agents may have.
     clients: Vec<CertificateDer<'static>>,
     made_now: bool,
@@ -81,11 +87,15 @@ impl Security {
         now: SystemTime,
     ) -> Result<Self, SecurityError> {
         match state {
-            None => Self::new(tls, Keeper::Memory, (Authorities::make(cluster, now), true), hosts, now),
+            None => {
+                let made = (Authorities::make(cluster, now), true);
+                Self::new(tls, Keeper::Memory, made, vec![Secret::random()], hosts, now)
+            }
             Some(state) => {
                 let folder = PrivateFolder::open(&state.join(FOLDER))?;
                 let opened = Authorities::open(&folder, cluster, now)?;
-                Self::new(tls, Keeper::Folder(folder), opened, hosts, now)
+                let pass_keys = vec![kept_pass_key(&folder)?];
+                Self::new(tls, Keeper::Folder(folder), opened, pass_keys, hosts, now)
             }
         }
     }
@@ -98,13 +108,15 @@ impl Security {
         now: SystemTime,
     ) -> Result<Self, SecurityError> {
         let Shared { keeper, authorities, made_now } = shared;
-        Self::new(tls, Keeper::Etcd(keeper), (authorities, made_now), hosts, now)
+        let pass_keys = keeper.pass_keys();
+        Self::new(tls, Keeper::Etcd(keeper), (authorities, made_now), pass_keys, hosts, now)
     }
 
     fn new(
         tls: &Tls,
         keeper: Keeper,
         (authorities, made_now): (Authorities, bool),
+        pass_keys: Vec<Secret>,
         hosts: Vec<String>,
         now: SystemTime,
     ) -> Result<Self, SecurityError> {
@@ -126,6 +138,7 @@ impl Security {
             secured,
             origin,
             hosts,
+            pass_keys,
             clients,
             made_now,
             held: Held::default(),
@@ -136,6 +149,11 @@ impl Security {
     /// Those that are believed at the moment.
     pub(crate) fn authorities(&self) -> Arc<Authorities> {
         Arc::clone(&self.authorities.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// By which the masters of the cluster know what agents may fetch; passes are made with the first.
+    pub(crate) fn pass_keys(&self) -> Vec<Secret> {
+        self.pass_keys.clone()
     }
 
     /// Whether the authority was made at this start.
@@ -363,6 +381,17 @@ impl Origin {
         certificate.check(authorities.current().cluster(), hosts, now).map_err(|why| unusable(chain, why))?;
         Ok(certificate)
     }
+}
+
+/// The key of passes in this folder, made at the first start.
+fn kept_pass_key(folder: &PrivateFolder) -> Result<Secret, SecurityError> {
+    let Some(kept) = folder.read(PASS_KEY)? else {
+        let key = Secret::random();
+        folder.write(PASS_KEY, key.bytes())?;
+        return Ok(key);
+    };
+    let key = <[u8; 32]>::try_from(kept.as_slice()).map(Secret::new);
+    key.map_err(|_| SecurityError::PassKey { path: folder.path().join(PASS_KEY), has: kept.len() })
 }
 
 fn secured(

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::SystemTime;
 
 use haggle_core::ClusterId;
-use haggle_tls::{Authorities, PrivateFolder, Seal};
+use haggle_tls::{Authorities, PrivateFolder, Seal, Secret};
 
 use super::{FOLDER, SecurityError};
 use crate::registry::Campaign;
@@ -23,9 +23,9 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// What the masters know each other by.
-    pub(crate) fn secret(&self) -> [u8; 32] {
-        self.keeper.seal.secret(self.keeper.cluster)
+    /// What the masters know each other by; the first is shown.
+    pub(crate) fn secrets(&self) -> Vec<[u8; 32]> {
+        self.keeper.seal.secrets(self.keeper.cluster)
     }
 }
 
@@ -84,6 +84,10 @@ pub(crate) async fn share(campaign: Campaign, place: &Place, now: SystemTime) ->
     let seal = seal.ok_or_else(|| SecurityError::SealMissing { path: path.to_owned(), cluster })?;
     let keeper = Sealed { campaign, cluster, seal, place: place.clone(), revision: revision.into() };
     let authorities = keeper.open(&row)?;
+    if !keeper.seal.is_current(&row) && !keeper.replace(&authorities).await? {
+        // Another master has just written it.
+        return Box::pin(share(keeper.campaign, place, now)).await;
+    }
     Ok(Shared { keeper, authorities, made_now: false })
 }
 
@@ -98,6 +102,10 @@ pub(super) struct Sealed {
 }
 
 impl Sealed {
+    pub(super) fn pass_keys(&self) -> Vec<Secret> {
+        self.seal.pass_keys(self.cluster)
+    }
+
     pub(super) async fn replace(&self, next: &Authorities) -> Result<bool, SecurityError> {
         let row = self.seal.seal(self.cluster, next.pem().as_bytes());
         let written = self.campaign.put_authority(row, self.revision.load(Ordering::Relaxed)).await?;

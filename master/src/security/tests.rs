@@ -26,6 +26,23 @@ fn the_authority_is_made_at_the_first_start_and_kept() {
     assert_eq!(first.believed(), [first.authorities().current().certificate().der().to_vec()]);
 }
 
+/// So that what was launched before both can be fetched after them.
+#[tokio::test]
+async fn the_key_of_passes_outlives_a_change_of_the_authority_and_a_restart() {
+    let state = TempDir::new().unwrap();
+    let first = open(&Tls::default(), Some(state.path())).unwrap();
+
+    first.rotate(first.fingerprint(), SystemTime::now()).await.unwrap();
+    first.finish(first.authorities().former().unwrap().fingerprint(), SystemTime::now()).await.unwrap();
+
+    let second = open(&Tls::default(), Some(state.path())).unwrap();
+    assert!(second.pass_keys() == first.pass_keys());
+    assert!(second.pass_keys() != open(&Tls::default(), None).unwrap().pass_keys(), "each cluster has its own");
+    std::fs::write(state.path().join(FOLDER).join(PASS_KEY), "too short").unwrap();
+    let told = open(&Tls::default(), Some(state.path())).unwrap_err().to_string();
+    assert!(told.contains("passes.key has 9 bytes, wanted were 32"), "{told}");
+}
+
 #[test]
 fn without_a_state_folder_each_start_is_a_first_one() {
     let (first, second) = (open(&Tls::default(), None).unwrap(), open(&Tls::default(), None).unwrap());

@@ -77,7 +77,8 @@ async fn nobody_else_can_read_a_masters_keys_and_a_folder_that_others_can_is_ref
 
     let files: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
 
-    assert_eq!((mode(&folder), files.len()), (0o700, 1));
+    // The authority, and what passes of artifacts are known by.
+    assert_eq!((mode(&folder), files.len()), (0o700, 2));
     assert!(files.iter().all(|file| mode(file) == 0o600), "{files:?}");
 
     fs::set_permissions(folder.join("authority.pem"), fs::Permissions::from_mode(0o640)).unwrap();

@@ -261,12 +261,12 @@ type Wire = InterceptedService<Channel, Owner>;
 /// Looked for at each call: the master may not have been there before.
 #[derive(Clone)]
 struct Owner {
-    port: u16,
+    master: SocketAddr,
 }
 
 impl Interceptor for Owner {
     fn call(&mut self, mut call: Request<()>) -> Result<Request<()>, Status> {
-        if let Some(token) = owner_tokens().find(self.port) {
+        if let Some(token) = owner_tokens().find(self.master) {
             call.metadata_mut().insert("authorization", token.bearer().authorization().parse().unwrap());
         }
         Ok(call)
@@ -279,8 +279,8 @@ fn owner_tokens() -> OwnerTokens {
 }
 
 fn channel(url: &str) -> Wire {
-    let port = url.rsplit(':').next().and_then(|port| port.parse().ok()).unwrap();
-    InterceptedService::new(plain(url), Owner { port })
+    let master = url.trim_start_matches("http://").parse().unwrap();
+    InterceptedService::new(plain(url), Owner { master })
 }
 
 /// A connection whose calls show nothing.

@@ -250,14 +250,30 @@ async fn tokens_outlive_the_master_and_the_owner_is_another_one_then() {
 }
 
 #[tokio::test]
+async fn what_is_said_of_tls_to_a_master_in_plain_text_is_refused() {
+    let mut config = Config::new(loopback());
+    config.tls.client_authorities = Some("authorities.pem".into());
+
+    let refused = Master::start(config).await.unwrap_err().to_string();
+
+    assert!(refused.starts_with("--tls-client-ca says whose certificates agents may show"), "{refused}");
+    assert!(refused.contains("speaks plain text: add --tls"), "{refused}");
+    let mut config = Config::new(loopback());
+    let etcd = haggle_master::EtcdConfig::new(vec!["http://127.0.0.1:1".to_owned()]);
+    config.several = Some(haggle_master::Several { etcd, seal_key: Some("seal.key".into()) });
+    let refused = Master::start(config).await.unwrap_err().to_string();
+    assert!(refused.starts_with("--ca-key-file says what seals the authority"), "{refused}");
+}
+
+#[tokio::test]
 async fn the_owners_token_is_where_its_user_alone_finds_it_while_the_master_runs() {
     let folder = TempDir::new().unwrap();
     let tokens = OwnerTokens::in_folder(folder.path().join("masters"));
     let config = Config { owner_tokens: Some(tokens.clone()), ..Config::new(loopback()) };
     let master = Master::start(config).await.unwrap();
-    let port = master.addr().port();
+    let listening = master.addr();
 
-    let found = tokens.find(port).unwrap();
+    let found = tokens.find(listening).unwrap();
 
     let shown = Shows(Some(found.bearer().authorization().to_string()));
     assert_eq!(who_am_i(wire(&master, shown).await).await.unwrap().name, "owner");
@@ -265,11 +281,10 @@ async fn the_owners_token_is_where_its_user_alone_finds_it_while_the_master_runs
     {
         use std::os::unix::fs::PermissionsExt;
         let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
-        let file = tokens.folder().join(format!("{port}.token"));
-        assert_eq!((mode(tokens.folder()), mode(&file)), (0o700, 0o600));
+        assert_eq!((mode(tokens.folder()), mode(&tokens.file(listening))), (0o700, 0o600));
     }
     master.stop().await;
-    assert_eq!(tokens.find(port), None);
+    assert_eq!(tokens.find(listening), None);
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use haggle_proto::v1;
 use haggle_proto::v1::artifacts_client::ArtifactsClient;
 use haggle_proto::v1::framework_call::Call;
 use haggle_proto::v1::framework_event::Event;
+use haggle_proto::v1::join_client::JoinClient;
 use haggle_proto::v1::operator_client::OperatorClient;
 use haggle_proto::v1::{OutputStream, PrincipalKind, TaskState};
 use tempfile::TempDir;
@@ -14,7 +15,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Status};
 
 use crate::access::{create, newcomer, shows, two_tenants, wanted, who_am_i};
-use crate::peers::{self, Agent, Framework, Wire, artifacts, loopback, operator, spec, upload_on, wire};
+use crate::peers::{self, Agent, Framework, Shows, Wire, artifacts, loopback, operator, spec, upload_on, wire};
 
 fn limited(settings: &[&str]) -> Config {
     let mut config = Config::new(loopback());
@@ -296,8 +297,39 @@ async fn each_limit_can_be_listed_with_what_there_is_and_what_was_refused() {
     assert_eq!(of(&all, "ci", "connections").map(|(has, ..)| has), Some(1));
     assert_eq!(of(&all, "", "places-frameworks"), Some((1, 0, Some(4096))));
     assert!(of(&all, "", "strangers").is_some() && of(&all, "other", "watches").is_some());
+    assert_eq!(of(&all, "", "all-watches"), Some((1, 0, Some(1024))));
+    assert_eq!(of(&all, "", "all-lists").map(|(.., most)| most), Some(Some(256)));
+    assert_eq!(of(&all, "", "all-transfers"), Some((0, 0, Some(128))));
+    assert_eq!(of(&all, "", "artifact-bytes"), Some((8, 0, Some(16 << 30))));
+    assert_eq!(of(&all, "", "renewals"), Some((0, 0, Some(6000))));
     assert!(of(&own, "other", "watches").is_some());
     assert!(own.iter().all(|one| one.principal.as_ref().is_some_and(|who| who.name == "other")));
+}
+
+#[tokio::test]
+async fn whoever_has_certificates_renewed_without_end_is_refused_and_nobody_else() {
+    let master = master(&[]).await;
+    let client = JoinClient::new(wire(&master, Shows::default()).await);
+    let renew = || {
+        let mut client = client.clone();
+        async move { client.renew(v1::RenewRequest::default()).await.unwrap_err() }
+    };
+
+    let mut refused = renew().await;
+    let mut calls = 1;
+    while refused.code() != Code::ResourceExhausted {
+        // What the certificate is worth is another question.
+        assert_eq!(refused.code(), Code::FailedPrecondition, "{refused}");
+        refused = renew().await;
+        calls += 1;
+    }
+
+    assert!((1_201..2_000).contains(&calls), "{calls}");
+    assert_eq!(refused.metadata().get(haggle_proto::LIMIT).unwrap(), "renewals-per-address");
+    assert!(refused.message().contains("from 127.0.0.1"), "{refused}");
+    let all = limits(wire(&master, peers::owner(&master)).await).await;
+    let (has, refused, most) = of(&all, "", "renewals-per-address").unwrap();
+    assert!(has > 1_000 && refused == 1 && most == Some(1_200), "{has} {refused}");
 }
 
 #[tokio::test]

@@ -29,7 +29,7 @@ pub(crate) fn loopback() -> SocketAddr {
 pub(crate) type Wire = InterceptedService<Channel, Shows>;
 
 /// Shows a token with each call, or nothing.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(crate) struct Shows(pub(crate) Option<String>);
 
 impl Interceptor for Shows {

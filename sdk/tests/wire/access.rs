@@ -75,8 +75,8 @@ async fn the_token_that_a_master_has_left_for_its_user_is_found_and_found_anew()
     let first = token(&played);
     admit(&played, &first);
     let folder = tempfile::tempdir().unwrap();
-    let (tokens, port) = (OwnerTokens::in_folder(folder.path().join("masters")), played.address.port());
-    tokens.publish(port, &first).unwrap();
+    let tokens = OwnerTokens::in_folder(folder.path().join("masters"));
+    tokens.publish(played.address, &first).unwrap();
     let client = Client::builder().master(played.url()).owner_tokens(tokens.clone()).connect().await.unwrap();
     assert_eq!(client.whoami().await.unwrap().name, "played");
     let joining = tokio::spawn({
@@ -90,7 +90,7 @@ async fn the_token_that_a_master_has_left_for_its_user_is_found_and_found_anew()
     // The master is started anew, on the same port and with another token.
     let second = token(&played);
     admit(&played, &second);
-    tokens.publish(port, &second).unwrap();
+    tokens.publish(played.address, &second).unwrap();
     session.fail(tonic::Status::unavailable("it stops")).await;
     let back = tokio::spawn(async move { [events.next().await, events.next().await] });
     played.session().await.welcome().await;

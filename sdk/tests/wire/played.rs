@@ -1,5 +1,8 @@
 //! A master that does what a test tells it, and nothing of itself.
 
+mod session;
+mod shelf;
+
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -7,25 +10,23 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use haggle_core::Resources;
-use haggle_core::cluster::{FrameworkCall, FrameworkCommand, FrameworkEvent};
 use haggle_proto::v1;
-use haggle_proto::v1::artifacts_server::{Artifacts, ArtifactsServer};
+use haggle_proto::v1::artifacts_server::ArtifactsServer;
 use haggle_proto::v1::frameworks_server::{Frameworks, FrameworksServer};
 use haggle_proto::v1::operator_server::{Operator, OperatorServer};
-use haggle_sdk::{
-    AgentId, Bytes, ClusterId, Epoch, FrameworkId, Member, MilliCpu, Offer, OfferId, Source, TaskId, TaskState,
-    TaskStatus, UpdateId,
-};
+use haggle_sdk::{Bytes, ClusterId, FrameworkId, Member, MilliCpu, TaskId};
 use haggle_tls::Bearer;
-use sha2::{Digest as _, Sha256};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+use tokio_stream::Stream;
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
-use tokio_stream::{Stream, StreamExt};
 use tonic::transport::Server;
 use tonic::{Request, Response, Status, Streaming};
+
+pub(crate) use session::Session;
+use shelf::Shelf;
 
 /// Long enough for the slowest machine; a test that waits for this has failed.
 const TOO_LONG: Duration = Duration::from_secs(20);
@@ -121,101 +122,6 @@ impl Played {
         let _ = self.stop.send(());
         timeout(TOO_LONG, self.server).await.expect("every stream has ended").unwrap();
         (self.address, self.stage)
-    }
-}
-
-/// One session of one framework, from the master's side.
-pub(crate) struct Session {
-    calls: Streaming<v1::FrameworkCalls>,
-    heard: std::collections::VecDeque<FrameworkCall>,
-    events: mpsc::Sender<Result<v1::FrameworkEvents, Status>>,
-}
-
-impl Session {
-    /// The next thing that the framework says.
-    pub(crate) async fn hear(&mut self) -> FrameworkCommand {
-        self.hear_call().await.command
-    }
-
-    /// The next thing that the framework says, with its number.
-    pub(crate) async fn hear_call(&mut self) -> FrameworkCall {
-        loop {
-            if let Some(call) = self.heard.pop_front() {
-                return call;
-            }
-            let message = timeout(TOO_LONG, self.calls.message()).await.expect("the framework says something");
-            let message = message.unwrap().expect("the framework has not left");
-            self.heard.extend(message.calls.into_iter().map(|call| FrameworkCall::try_from(call).unwrap()));
-        }
-    }
-
-    /// The next command that is neither an acknowledgement nor about which offers are wanted.
-    pub(crate) async fn hear_deed(&mut self) -> FrameworkCommand {
-        loop {
-            match self.hear().await {
-                FrameworkCommand::Acknowledge(_)
-                | FrameworkCommand::Suppress
-                | FrameworkCommand::Revive
-                | FrameworkCommand::Demand(_) => {}
-                deed => return deed,
-            }
-        }
-    }
-
-    /// Waits until the framework ends its side.
-    pub(crate) async fn until_left(&mut self) {
-        let left = async { while let Ok(Some(_)) = self.calls.message().await {} };
-        timeout(TOO_LONG, left).await.expect("the framework leaves");
-    }
-
-    pub(crate) async fn tell(&self, events: impl IntoIterator<Item = FrameworkEvent>) {
-        let events = events.into_iter().map(Into::into).collect();
-        self.events.send(Ok(v1::FrameworkEvents { events })).await.unwrap();
-    }
-
-    /// Hears the subscription and takes it; as whom the framework comes.
-    pub(crate) async fn welcome(&mut self) -> Option<FrameworkId> {
-        self.welcome_by(1, 0).await
-    }
-
-    /// As [`Self::welcome`], by the master of this epoch, which has heard calls up to `last_call`.
-    pub(crate) async fn welcome_by(&mut self, epoch: u64, last_call: u64) -> Option<FrameworkId> {
-        let FrameworkCommand::Subscribe { member: back, .. } = self.hear().await else {
-            panic!("wanted a subscription first")
-        };
-        let member = back.unwrap_or(member(1));
-        self.tell([FrameworkEvent::Subscribed { member, epoch: Epoch(epoch), last_call }]).await;
-        back.map(|member| member.id)
-    }
-
-    /// Offers so much of agent-1.
-    pub(crate) async fn offer(&self, id: u64, milli: u64) {
-        self.tell([FrameworkEvent::Offers(vec![Offer {
-            id: OfferId(id),
-            agent: AgentId(1),
-            agent_name: "a1".to_owned(),
-            attributes: Default::default(),
-            resources: resources(milli),
-        }])])
-        .await;
-    }
-
-    pub(crate) async fn update(&self, task: TaskId, state: TaskState) {
-        let status = TaskStatus::new(task, UpdateId(1), state, Source::Executor);
-        self.tell([FrameworkEvent::Update(status)]).await;
-    }
-
-    /// Hears an accept; the tasks in it.
-    pub(crate) async fn launched(&mut self) -> Vec<TaskId> {
-        match self.hear_deed().await {
-            FrameworkCommand::Accept { tasks, .. } => tasks.iter().map(|task| task.id).collect(),
-            other => panic!("wanted an accept, got {other:?}"),
-        }
-    }
-
-    /// Ends the session as a master does that is stopping.
-    pub(crate) async fn fail(self, status: Status) {
-        self.events.send(Err(status)).await.unwrap();
     }
 }
 
@@ -506,47 +412,5 @@ impl Operator for Office {
         self.0.log_requests.lock().unwrap().push(request.into_inner());
         let pieces = self.0.logs.lock().unwrap().remove(0);
         Ok(Response::new(Box::pin(tokio_stream::iter(pieces))))
-    }
-}
-
-struct Shelf(Arc<Stage>);
-
-#[tonic::async_trait]
-impl Artifacts for Shelf {
-    type DownloadStream = Answers<v1::DownloadChunk>;
-
-    async fn upload(&self, request: Request<Streaming<v1::UploadChunk>>) -> Result<Response<v1::Artifact>, Status> {
-        *self.0.uploads.lock().unwrap() += 1;
-        let mut chunks = request.into_inner();
-        let (mut expected, mut data) = (Vec::new(), Vec::new());
-        while let Some(chunk) = chunks.next().await {
-            let chunk = chunk?;
-            expected.extend(chunk.expected);
-            data.extend_from_slice(&chunk.data);
-        }
-        let digest = Sha256::digest(&data).to_vec();
-        if !expected.is_empty() && expected != digest {
-            return Err(Status::invalid_argument("the bytes have another digest"));
-        }
-        let size_bytes = data.len() as u64;
-        self.0.artifacts.lock().unwrap().insert(digest.clone(), data);
-        Ok(Response::new(v1::Artifact { digest, size_bytes }))
-    }
-
-    async fn download(&self, request: Request<v1::ArtifactRef>) -> Result<Response<Self::DownloadStream>, Status> {
-        let digest = request.into_inner().digest;
-        let data = self.0.artifacts.lock().unwrap().get(&digest).cloned();
-        let data = data.ok_or_else(|| Status::not_found("the master has no such artifact"))?;
-        let chunks: Vec<_> =
-            data.chunks(1 << 16).map(|data| Ok(v1::DownloadChunk { data: data.to_vec().into() })).collect();
-        Ok(Response::new(Box::pin(tokio_stream::iter(chunks))))
-    }
-
-    async fn stat(&self, request: Request<v1::ArtifactRef>) -> Result<Response<v1::Artifact>, Status> {
-        self.0.refuse()?;
-        let digest = request.into_inner().digest;
-        let size = self.0.artifacts.lock().unwrap().get(&digest).map(Vec::len);
-        let size_bytes = size.ok_or_else(|| Status::not_found("the master has no such artifact"))? as u64;
-        Ok(Response::new(v1::Artifact { digest, size_bytes }))
     }
 }

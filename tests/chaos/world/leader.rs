@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use haggle_kit::PATIENCE;
+use haggle_kit::{PATIENCE, loopback};
 use haggle_proto::v1::GetMasterRequest;
 use haggle_proto::v1::operator_client::OperatorClient;
-use haggle_tls::{Authorized, OwnerTokens, Pass};
+use haggle_tls::{Authorized, Loopback, OwnerTokens, Pass};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -76,12 +76,11 @@ impl Drop for Masters {
 }
 
 async fn ask(urls: Vec<String>, tokens: OwnerTokens, told: watch::Sender<Option<Reign>>) {
-    let port = |url: &String| url.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).expect("it has a port");
     let endpoint = |url: &String| Endpoint::from_shared(url.clone()).expect("the address of a master").connect_lazy();
-    let masters: Vec<(u16, Channel)> = urls.iter().map(|url| (port(url), endpoint(url))).collect();
+    let masters: Vec<(Loopback, Channel)> = urls.iter().map(|url| (loopback(url), endpoint(url))).collect();
     loop {
         // Another one after each start.
-        let shown = masters.iter().map(|(port, channel)| Pass::owner(&tokens, *port).show(channel.clone()));
+        let shown = masters.iter().map(|(at, channel)| Pass::owner(&tokens, *at).show(channel.clone()));
         let answers = futures_util::future::join_all(shown.map(epoch)).await;
         let led = answers.into_iter().enumerate().filter_map(|(master, epoch)| Some(Reign { master, epoch: epoch? }));
         let latest = led.max_by_key(|reign| reign.epoch);

@@ -1,6 +1,6 @@
 //! The way from one agent to whoever leads. It can be cut, with or without a word.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use haggle_tls::OwnerTokens;
@@ -22,7 +22,7 @@ pub(crate) enum Way {
 }
 
 pub(crate) struct Proxy {
-    port: u16,
+    address: SocketAddr,
     way: watch::Sender<Way>,
     serving: JoinHandle<()>,
 }
@@ -32,24 +32,24 @@ impl Proxy {
     /// that master has left for its user is left for this port as well.
     pub(crate) async fn start(masters: Arc<Masters>, tokens: OwnerTokens) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port is free");
-        let port = listener.local_addr().expect("a bound socket has an address").port();
+        let address = listener.local_addr().expect("a bound socket has an address");
         let (way, is) = watch::channel(Way::Open);
         let serving = tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
                 let far = masters.address();
-                if let Some(far) = far.as_deref().and_then(|far| far.rsplit_once(':')?.1.parse().ok())
+                if let Some(far) = far.as_deref().and_then(|far| far.parse().ok())
                     && let Some(token) = tokens.find(far)
                 {
-                    tokens.publish(port, &token).expect("the token of a master can be left once more");
+                    tokens.publish(address, &token).expect("the token of a master can be left once more");
                 }
                 tokio::spawn(carry(near, far, is.clone()));
             }
         });
-        Self { port, way, serving }
+        Self { address, way, serving }
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        format!("http://{}", self.address)
     }
 
     pub(crate) fn set(&self, way: Way) {

@@ -8,7 +8,9 @@ use haggle_sdk::Client;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use super::several::{OneOfSeveral, one_of};
 use super::{Machine, Master, mode};
+use crate::etcd::Etcd;
 
 /// A running `haggle proxy`.
 struct Proxy {
@@ -34,21 +36,19 @@ impl Proxy {
         self.url.strip_prefix("http://").unwrap()
     }
 
-    fn port(&self) -> &str {
-        self.url.rsplit_once(':').unwrap().1
-    }
-
     fn haggle(&self, machine: &Machine, args: &[&str]) -> Ran {
         machine.haggle(&[&["--master", &self.url], args].concat())
     }
 
     /// The header that `curl -H @FILE` would send.
     fn header(&self, machine: &Machine) -> String {
-        fs::read_to_string(self.file(machine, "header")).unwrap().trim().to_owned()
+        fs::read_to_string(&self.files(machine)[1]).unwrap().trim().to_owned()
     }
 
-    fn file(&self, machine: &Machine, kind: &str) -> PathBuf {
-        machine.home().owner_tokens().folder().join(format!("{}.{kind}", self.port()))
+    /// Where its token is, and the header with it.
+    fn files(&self, machine: &Machine) -> [PathBuf; 2] {
+        let (tokens, listening) = (machine.home().owner_tokens(), self.address().parse().unwrap());
+        [tokens.file(listening), tokens.header_file(listening)]
     }
 
     /// Asks in HTTP/1.1, and answers all of the answer.
@@ -124,7 +124,7 @@ async fn the_token_of_the_port_is_its_users_alone_is_told_in_no_log_and_ends_wit
     let laptop = laptop_of(&master).await;
     let mut proxy = Proxy::start(&laptop, &["--log-level", "trace"]).await;
     proxy.haggle(&laptop, &["ps"]).well();
-    let files = ["token", "header"].map(|kind| proxy.file(&laptop, kind));
+    let files = proxy.files(&laptop);
     let header = proxy.header(&laptop);
     let secret = header.rsplit('.').next().unwrap();
 
@@ -177,6 +177,50 @@ async fn a_proxy_outlives_its_master_and_serves_the_next_one() {
     master.restart().await;
 
     proxy.haggle(&laptop, &["ps"]).well();
+}
+
+#[tokio::test]
+async fn a_proxy_stands_through_a_change_of_the_leader_and_what_goes_through_it_goes_on() {
+    let etcd = Etcd::start(1);
+    let mut first = one_of(&etcd, "127.0.0.2", &[]).await;
+    let mut second = one_of(&etcd, "127.0.0.3", &["--ca-key-file", &first.seal()]).await;
+    let (other, laptop) = (Machine::new(), laptop_of(&first).await);
+    let _agent = other.agent("a", &["--join", &other.keep(&first.token(&["--kind", "agent"]))]);
+    first.has_agents(1).await;
+    let mut proxy = Proxy::start(&laptop, &[]).await;
+    let through =
+        Client::builder().master(&proxy.url).owner_tokens(laptop.home().owner_tokens()).connect().await.unwrap();
+    let hello = wasm("hello").display().to_string();
+    assert_eq!(proxy.haggle(&laptop, &["run", &hello]).stdout, "hello, world\n");
+    let task =
+        laptop.spawn("task", &["--master", &proxy.url, "run", &wasm("sleeper").display().to_string(), "--", "8"]);
+    until("its task runs", async || {
+        second.haggle(&["ps", "--json"]).json().iter().any(|task| task["state"] == "RUNNING").then_some(())
+    })
+    .await;
+
+    first.daemon.kill();
+
+    until("the second leads", async || second.leads().then_some(())).await;
+    let run = proxy.haggle(&laptop, &["run", &hello]);
+    assert_eq!(run.stdout, "hello, world\n", "{run:?}");
+    assert_eq!(through.whoami().await.unwrap().name, "me", "a connection that was there goes on");
+    let answer = proxy.get(&[&proxy.header(&laptop)]).await;
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("grpc-status: 12"), "{answer}");
+    let mut task = task;
+    assert!(task.exited().await.success(), "a session that went through it: {}", task.log());
+
+    // And back, with large ones.
+    first.restart().await;
+    second.daemon.kill();
+    until("the first leads again", async || first.leads().then_some(())).await;
+    let large: Vec<u8> = (0..8_u32 << 20).map(|at| (at ^ (at >> 11)) as u8).collect();
+    let digest = through.upload_bytes(large.clone()).await.unwrap();
+    let path = laptop.path("back");
+    through.download(digest, &path).await.unwrap();
+    assert!(fs::read(&path).unwrap() == large);
+    assert!(proxy.daemon.is_running(), "{}", proxy.daemon.log());
+    second.restart().await;
 }
 
 #[tokio::test]

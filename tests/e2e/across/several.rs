@@ -3,14 +3,15 @@
 use std::fs;
 use std::net::TcpListener;
 
-use haggle_kit::{Daemon, until, wasm};
+use haggle_kit::{Daemon, PATIENCE, until, wasm};
+use haggle_sdk::Client;
 use haggle_tls::Token;
 
 use super::{Machine, Master, mode};
 use crate::etcd::Etcd;
 
 /// A master of several, on a machine of its own.
-async fn one_of(etcd: &Etcd, host: &str, more: &[&str]) -> Master {
+pub(super) async fn one_of(etcd: &Etcd, host: &str, more: &[&str]) -> Master {
     let urls = etcd.urls().join(",");
     Master::start(host, &[&["--tls", "--etcd", &urls], more].concat()).await
 }
@@ -22,7 +23,7 @@ fn refused(etcd: &Etcd, machine: &Machine, more: &[&str]) -> Daemon {
     machine.spawn("refused", &[&["master", "--listen", &listen, "--tls", "--etcd", &urls], more].concat())
 }
 
-trait OneOfSeveral {
+pub(super) trait OneOfSeveral {
     /// Where the key is that seals the authority.
     fn seal(&self) -> String;
 
@@ -85,6 +86,65 @@ async fn an_agent_and_a_laptop_outlive_the_master_that_let_them_in() {
 }
 
 #[tokio::test]
+async fn the_key_that_seals_the_authority_is_replaced_while_a_master_stands_by() {
+    let etcd = Etcd::start(1);
+    let mut first = one_of(&etcd, "127.0.0.2", &[]).await;
+    let (seal, copy) = (first.seal(), first.machine.path("copy").display().to_string());
+    let write = |lines: &[&str]| {
+        for path in [&seal, &copy] {
+            fs::write(path, lines.join("\n")).unwrap();
+            fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        }
+    };
+    let old = fs::read_to_string(&seal).unwrap();
+    write(&[&old]);
+    let mut second = one_of(&etcd, "127.0.0.3", &["--ca-key-file", &copy]).await;
+    let laptop = Machine::new();
+    let token: Token = first.token(&["--kind", "operator"]).parse().unwrap();
+    let client = Client::builder().token(token).connect().await.unwrap();
+    let new = laptop.haggle(&["ca", "seal-key"]).well();
+    let mut uploads = 0_u8..;
+    // What is brought to one master is handed to the other, by a secret that comes of the key.
+    let mut upload = async || client.upload_bytes(vec![uploads.next().unwrap()]).await.unwrap();
+
+    // Learned by all, used by all, and the old one forgotten by all: never are both masters away.
+    for lines in [&[old.trim(), new.trim()][..], &[new.trim(), old.trim()], &[new.trim()]] {
+        write(lines);
+        first.restart().await;
+        upload().await;
+        second.restart().await;
+        upload().await;
+    }
+
+    write(&[&old]);
+    let mut refused = refused(&etcd, &first.machine, &["--ca-key-file", &copy]);
+    assert!(!refused.exited().await.success());
+    assert!(refused.log().contains("cannot be opened with the key in"), "{}", refused.log());
+}
+
+/// As in the second in which one master has a new authority and another has not heard of it.
+#[tokio::test]
+async fn who_follows_an_authority_goes_on_while_no_master_has_heard_of_it() {
+    let mut right = Master::secure().await;
+    let token: Token = right.token(&["--kind", "operator", "--name", "me"]).parse().unwrap();
+    right.daemon.kill();
+    let elsewhere = Machine::new();
+    let state = elsewhere.path("state").display().to_string();
+    let flags = ["master", "--listen", &right.address, "--tls", "--state", &state, "--log-level", "trace"];
+    let mut of_another = elsewhere.spawn("master", &flags);
+    until("it listens", async || of_another.log().contains("listening on").then_some(())).await;
+
+    let addresses = format!("{0},{0}", right.address);
+    let connecting = Client::builder().master(addresses).token(token).patience(PATIENCE).connect();
+    let connecting = tokio::spawn(connecting);
+    until("it was met and not believed", async || of_another.log().contains("closed a connection").then_some(())).await;
+    of_another.kill();
+    right.restart().await;
+
+    assert_eq!(connecting.await.unwrap().unwrap().whoami().await.unwrap().name, "me");
+}
+
+#[tokio::test]
 async fn a_master_without_the_key_of_the_authority_is_told_what_to_do() {
     let etcd = Etcd::start(1);
     let first = one_of(&etcd, "127.0.0.2", &[]).await;
@@ -136,8 +196,7 @@ async fn masters_that_start_together_agree_on_one_authority() {
     let token: Token = leader.token(&["--kind", "viewer"]).parse().unwrap();
     assert_eq!(token.addresses.len(), 2);
     for master in [&one, &two] {
-        let port = master.address.rsplit_once(':').unwrap().1.parse().unwrap();
-        let owner = master.machine.home().owner_tokens().find(port).unwrap();
+        let owner = master.machine.home().owner_tokens().find(master.address.parse().unwrap()).unwrap();
         assert_eq!(owner.authority, token.authority);
     }
     until("one of them has made it, and says how others get in", async || {

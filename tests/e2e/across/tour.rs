@@ -96,6 +96,15 @@ async fn no_secret_is_in_a_log() {
 }
 
 #[tokio::test]
+async fn the_user_of_a_master_in_tls_is_told_that_it_is() {
+    let master = Master::secure().await;
+
+    let who = master.haggle(&["whoami", "--json"]).json().remove(0);
+
+    assert_eq!(who["master"], format!("https://{}", master.address));
+}
+
+#[tokio::test]
 async fn an_agent_waits_for_a_master_that_is_away_and_joins_then() {
     let mut master = Master::secure().await;
     let other = Machine::new();
@@ -111,6 +120,5 @@ async fn an_agent_waits_for_a_master_that_is_away_and_joins_then() {
 
 /// Where a master has left the token of its user.
 fn owner_token(master: &Master) -> PathBuf {
-    let port = master.address.rsplit_once(':').unwrap().1;
-    master.machine.home().owner_tokens().folder().join(format!("{port}.token"))
+    master.machine.home().owner_tokens().file(master.address.parse().unwrap())
 }

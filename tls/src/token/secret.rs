@@ -62,11 +62,13 @@ impl Secret {
         Sha256::digest(self.0).into()
     }
 
-    pub(super) const fn new(bytes: [u8; 32]) -> Self {
+    /// One that was kept.
+    pub const fn new(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 
-    pub(super) const fn bytes(&self) -> &[u8; 32] {
+    /// The bits themselves, to be kept where nobody else can read them.
+    pub const fn bytes(&self) -> &[u8; 32] {
         &self.0
     }
 }

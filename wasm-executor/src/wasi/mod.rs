@@ -5,6 +5,7 @@ mod descriptors;
 mod disk;
 mod files;
 mod listing;
+mod names;
 mod nap;
 mod net;
 mod preview1;

@@ -68,7 +68,7 @@ impl Preview1 {
         Self { inner, descriptors, files, memory }
     }
 
-    fn scratch_folder(&self, folder: Fd) -> Option<Arc<Disk>> {
+    pub(super) fn scratch_folder(&self, folder: Fd) -> Option<Arc<Disk>> {
         self.descriptors.folder(folder)
     }
 
@@ -107,16 +107,6 @@ impl Preview1 {
         let polled = self.inner.poll_oneoff(memory, subscriptions, events, count).await;
         let _: WasiFilesystemCtx = std::mem::replace(self.inner.ctx().ctx.filesystem(), blocking);
         polled
-    }
-
-    /// What has this name, not following links.
-    async fn named(
-        &mut self,
-        memory: &mut GuestMemory<'_>,
-        folder: Fd,
-        path: GuestPtr<str>,
-    ) -> Option<types::Filestat> {
-        self.inner.path_filestat_get(memory, folder, types::Lookupflags::empty(), path).await.ok()
     }
 }
 
@@ -400,16 +390,7 @@ impl WasiSnapshotPreview1 for Preview1 {
         folder: Fd,
         path: GuestPtr<str>,
     ) -> Result<(), Error> {
-        check_path(memory, path)?;
-        let disk = self.scratch_folder(folder);
-        if let Some(disk) = &disk {
-            disk.may_add_entry()?;
-        }
-        self.inner.path_create_directory(memory, folder, path).await?;
-        if let Some(disk) = disk {
-            disk.entry_added();
-        }
-        Ok(())
+        self.create_folder(memory, folder, path).await
     }
 
     async fn path_remove_directory(
@@ -418,12 +399,7 @@ impl WasiSnapshotPreview1 for Preview1 {
         folder: Fd,
         path: GuestPtr<str>,
     ) -> Result<(), Error> {
-        check_path(memory, path)?;
-        self.inner.path_remove_directory(memory, folder, path).await?;
-        if let Some(disk) = self.scratch_folder(folder) {
-            disk.entry_removed();
-        }
-        Ok(())
+        self.remove_folder(memory, folder, path).await
     }
 
     async fn path_unlink_file(
@@ -432,16 +408,7 @@ impl WasiSnapshotPreview1 for Preview1 {
         folder: Fd,
         path: GuestPtr<str>,
     ) -> Result<(), Error> {
-        check_path(memory, path)?;
-        let Some(disk) = self.scratch_folder(folder) else {
-            return self.inner.path_unlink_file(memory, folder, path).await;
-        };
-        let file = self.named(memory, folder, path).await;
-        self.inner.path_unlink_file(memory, folder, path).await?;
-        if let Some(file) = file {
-            disk.unlinked(file.ino);
-        }
-        Ok(())
+        self.unlink(memory, folder, path).await
     }
 
     async fn path_rename(
@@ -452,25 +419,7 @@ impl WasiSnapshotPreview1 for Preview1 {
         to: Fd,
         new: GuestPtr<str>,
     ) -> Result<(), Error> {
-        check_path(memory, old)?;
-        check_path(memory, new)?;
-        let Some(disk) = self.scratch_folder(to) else {
-            return self.inner.path_rename(memory, from, old, to, new).await;
-        };
-        let moved = self.named(memory, from, old).await;
-        let replaced = self.named(memory, to, new).await;
-        self.inner.path_rename(memory, from, old, to, new).await?;
-        match (moved, replaced) {
-            (Some(moved), Some(replaced)) if moved.ino != replaced.ino => {
-                if replaced.filetype == types::Filetype::Directory {
-                    disk.entry_removed();
-                } else {
-                    disk.unlinked(replaced.ino);
-                }
-            }
-            _ => {}
-        }
-        Ok(())
+        self.rename(memory, from, old, to, new).await
     }
 
     async fn path_link(
@@ -482,19 +431,7 @@ impl WasiSnapshotPreview1 for Preview1 {
         to: Fd,
         new: GuestPtr<str>,
     ) -> Result<(), Error> {
-        check_path(memory, old)?;
-        check_path(memory, new)?;
-        // Between other folders wasmtime refuses, since they cannot be written.
-        let (Some(disk), Some(_)) = (self.scratch_folder(to), self.scratch_folder(from)) else {
-            return self.inner.path_link(memory, from, lookup, old, to, new).await;
-        };
-        disk.may_add_entry()?;
-        let file = self.named(memory, from, old).await;
-        self.inner.path_link(memory, from, lookup, old, to, new).await?;
-        if let Some(file) = file {
-            disk.linked(file.ino);
-        }
-        Ok(())
+        self.link(memory, from, lookup, old, to, new).await
     }
 
     async fn path_symlink(
@@ -504,17 +441,6 @@ impl WasiSnapshotPreview1 for Preview1 {
         folder: Fd,
         path: GuestPtr<str>,
     ) -> Result<(), Error> {
-        check_path(memory, text)?;
-        check_path(memory, path)?;
-        let Some(disk) = self.scratch_folder(folder) else {
-            return self.inner.path_symlink(memory, text, folder, path).await;
-        };
-        disk.may_add_entry()?;
-        disk.may_grow(text.len().into())?;
-        self.inner.path_symlink(memory, text, folder, path).await?;
-        if let Some(link) = self.named(memory, folder, path).await {
-            disk.link_made(link.ino, link.size);
-        }
-        Ok(())
+        self.symlink(memory, text, folder, path).await
     }
 }

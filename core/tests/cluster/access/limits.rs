@@ -61,7 +61,7 @@ fn the_frameworks_that_are_remembered_count() {
     let mut world = World::new();
     let ci = tenant("ci", "*");
     let framework = world.subscribes(&ci, None, "role").unwrap();
-    let record = haggle_core::cluster::FrameworkRecord { info: framework_info("role"), principal: "ci".into() };
+    let record = haggle_core::cluster::FrameworkRecord { info: framework_info("role"), principal: ci.id() };
     recovered.frameworks = vec![(framework.id, record)];
     let mut world = World::with(Config { frameworks_per_principal: 1, ..Config::default() }, recovered);
 
@@ -112,12 +112,12 @@ fn what_a_principal_has_can_be_listed() {
     world.accept(framework, &[offer], &[task(framework, 1, 1, 512), task(framework, 2, 1, 512)]);
 
     let (first, next) = world.cluster.principals_page(None, 1);
-    let (rest, none) = world.cluster.principals_page(next.as_deref(), 10);
+    let (rest, none) = world.cluster.principals_page(next.as_ref(), 10);
 
     let listed: Vec<_> = first.into_iter().chain(rest).collect();
     let ci = &listed[0];
-    assert_eq!((&*ci.name, ci.frameworks, ci.roles, ci.tasks, ci.dropped), ("ci", 2, 2, 1, 1));
-    assert_eq!((listed.len(), &*listed[1].name, listed[1].frameworks, none), (2, "other", 1, None));
+    assert_eq!((&*ci.id.name, ci.frameworks, ci.roles, ci.tasks, ci.dropped), ("ci", 2, 2, 1, 1));
+    assert_eq!((listed.len(), &*listed[1].id.name, listed[1].frameworks, none), (2, "other", 1, None));
 }
 
 #[test]

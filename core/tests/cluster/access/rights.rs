@@ -97,6 +97,24 @@ fn a_framework_is_bound_to_the_principal_that_subscribed_it() {
 }
 
 #[test]
+fn an_operator_and_a_framework_of_one_name_are_two_principals() {
+    let config = Config { frameworks_per_principal: 1, ..Config::default() };
+    let mut world = World::with(config, remembered());
+    let (ci, namesake) = (tenant("ci", "*"), operator("ci"));
+    let framework = world.subscribes(&namesake, None, "role").unwrap();
+
+    let stolen = world.subscribes(&ci, Some(framework.id), "role");
+
+    assert_eq!(stolen, Err("framework has been removed".to_string()), "as if it were not there");
+    assert!(world.cluster.frameworks_page(&ci, None, 10).0.is_empty());
+    assert!(world.subscribes(&ci, None, "role").is_ok(), "each has its own limits");
+    let (views, _) = world.cluster.principals_page(None, 10);
+    let known: Vec<_> = views.iter().map(|view| (view.id.to_string(), view.frameworks)).collect();
+    assert_eq!(known, [("operator:ci".to_string(), 1), ("framework:ci".to_string(), 1)]);
+    assert!(views.iter().all(|view| view.id.to_string().parse() == Ok(view.id.clone())));
+}
+
+#[test]
 fn an_operator_that_helps_out_does_not_take_a_framework_from_its_principal() {
     let mut world = World::new();
     let ci = tenant("ci", "*");

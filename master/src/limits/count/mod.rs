@@ -2,10 +2,9 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use haggle_core::access::{Kind, Principal};
+use haggle_core::access::{Kind, Principal, PrincipalId};
 
 use super::bucket::Bucket;
 use super::table::{Limit, Limits, NONE};
@@ -23,12 +22,9 @@ const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Two of the same name and kind are one principal, whichever tokens they come with.
+/// A principal that is limited.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Key {
-    name: Arc<str>,
-    kind: &'static str,
-}
+pub(super) struct Key(PrincipalId);
 
 impl Key {
     /// Whose it is counted as; nobody's for those who are not limited. The owner runs the master and can end it, so that a
@@ -36,7 +32,7 @@ impl Key {
     pub(super) fn of(who: &Principal) -> Option<Self> {
         match who.kind {
             Kind::Owner | Kind::Master => None,
-            _ => Some(Self { name: Arc::clone(&who.name), kind: who.kind.word() }),
+            _ => Some(Self(who.id())),
         }
     }
 }
@@ -105,8 +101,7 @@ impl Usage {
 /// What one principal has.
 #[derive(Clone, Debug)]
 pub(crate) struct Report {
-    pub(crate) name: Arc<str>,
-    pub(crate) kind: &'static str,
+    pub(crate) id: PrincipalId,
     /// Of each limit how much it has, where that is counted here, and how often it wanted more.
     pub(crate) rows: Vec<(Limit, Option<u64>, u64)>,
 }
@@ -167,7 +162,7 @@ impl Principals {
                 _ => HELD.iter().position(|held| *held == limit).map(|at| usage.held[at]),
             };
             let rows = Limit::all().map(|limit| (limit, has(limit), usage.refused[limit as usize])).collect();
-            Report { name: Arc::clone(&key.name), kind: key.kind, rows }
+            Report { id: key.0.clone(), rows }
         };
         self.known.iter().map(of).collect()
     }

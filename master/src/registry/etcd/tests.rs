@@ -85,7 +85,7 @@ async fn the_next_leader_finds_what_the_last_one_wrote_under_the_next_epoch() {
     assert_eq!((first.epoch, first.agents.len(), first.last_agent), (Epoch(1), 0, 0));
 
     let info = FrameworkInfo { name: "f".to_owned(), role: "r".to_owned(), failover_timeout: Duration::from_secs(1) };
-    let framework = FrameworkRecord { info, principal: "ci".into() };
+    let framework = FrameworkRecord { info, principal: "framework:ci".parse().unwrap() };
     let enrolment = Enrolment { until: Now::from_millis(5), by: Some((TokenId(6), Digest([7; 32]))) };
     let token = TokenRecord {
         name: "rack".into(),

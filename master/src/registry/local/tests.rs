@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use haggle_core::access::{Enrolment, Principal, Roles, TokenKind, TokenRecord};
+use haggle_core::access::{Enrolment, PrincipalId, Roles, TokenKind, TokenRecord};
 use haggle_core::cluster::{AgentRecord, FrameworkInfo, FrameworkRecord};
 use haggle_core::{AgentInfo, AgentKey, Bytes, Ceiling, Digest, MilliCpu, Quota, Resources, RoleRecord};
 use haggle_proto::v1;
@@ -85,7 +85,7 @@ fn framework(name: &str) -> FrameworkRecord {
         role: FrameworkInfo::DEFAULT_ROLE.to_owned(),
         failover_timeout: Duration::from_secs(7),
     };
-    FrameworkRecord { info, principal: "ci".into() }
+    FrameworkRecord { info, principal: "framework:ci".parse().unwrap() }
 }
 
 fn token(kind: TokenKind) -> TokenRecord {
@@ -281,7 +281,7 @@ fn the_frameworks_of_a_registry_of_version_2_are_the_owners() {
 
     let (registry, recovered, _) = open(&folder);
 
-    let old = FrameworkRecord { principal: Principal::OWNER.into(), ..framework("f") };
+    let old = FrameworkRecord { principal: PrincipalId::owner(), ..framework("f") };
     assert_eq!(recovered.frameworks, [(FrameworkId(3), old)]);
     assert_eq!((recovered.cluster, recovered.tokens, recovered.enrolled), (ClusterId(7), vec![], vec![]));
     let version = read_number(&registry.database.unwrap().begin_write().unwrap(), VERSION_KEY).unwrap();
