@@ -139,6 +139,11 @@ impl Store {
         self.used().brought.get(name).copied().unwrap_or(0)
     }
 
+    /// Holds those that are whole, under the hexadecimal names of their digests.
+    pub(crate) fn kept(&self) -> &Path {
+        &self.kept
+    }
+
     fn path(&self, digest: Digest) -> PathBuf {
         self.kept.join(digest.hex())
     }

@@ -38,7 +38,7 @@ impl Driven {
         let mut registry = Box::new(disk.registry());
         let (recovered, origin) = registry.recover().unwrap();
         let cluster = Cluster::new(Config::default(), recovered, origin);
-        let (happenings, _) = broadcast::channel(16);
+        let happenings = Arc::new(Happenings::new(16));
         let start = Instant::now();
         let clock = Clock::starting_at(origin, start);
         Self {
@@ -327,10 +327,10 @@ async fn a_master_can_be_stopped_while_its_disk_is_full() {
 
 #[tokio::test]
 async fn while_the_registry_rests_only_what_asks_for_a_write_is_held() {
-    let (happenings, _) = broadcast::channel(1);
+    let happenings = Arc::new(Happenings::new(1));
     let reign = Reign { cluster: Default::default(), epoch: Default::default() };
     let house = House::new(Places::default(), usize::MAX);
-    let (handle, mut inbox) = Handle::new(reign, Room::default(), happenings.downgrade(), house);
+    let (handle, mut inbox) = Handle::new(reign, Room::default(), Arc::downgrade(&happenings), house);
     let [comes, works] = [FRAMEWORK, AGENT].map(|_| outbox::<FrameworkEvent>().0);
     let (comes, _place) = open(&handle, Peer::Framework(comes)).await.unwrap();
     let (works, _other_place) = open(&handle, Peer::Framework(works)).await.unwrap();

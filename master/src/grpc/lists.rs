@@ -137,7 +137,7 @@ mod tests {
     use crate::clock::Clock;
     use crate::driver;
     use crate::handle::Reign;
-    use crate::registry::LocalRegistry;
+    use crate::registry::NoRegistry;
 
     const TASKS: u64 = 100_000;
 
@@ -179,8 +179,7 @@ mod tests {
         }
         let clock = Clock::starting_at(Now::ZERO, Instant::now());
         let reign = Reign::from(&Recovered::default());
-        let (handle, _) =
-            driver::start(cluster, Box::new(LocalRegistry::new(None)), clock, reign, Guard::for_tests()).unwrap();
+        let (handle, _) = driver::start(cluster, Box::new(NoRegistry), clock, reign, Guard::for_tests()).unwrap();
         Lists::new(handle)
     }
 

@@ -8,7 +8,7 @@ use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 use tonic::Status;
 
-use crate::handle::Happening;
+use crate::happenings::Happening;
 
 /// Everything that happens from now on and that `who` may see.
 pub(super) fn watch(
