@@ -54,6 +54,8 @@ pub enum WorkDirError {
 #[derive(Debug)]
 pub(crate) struct WorkDir {
     root: PathBuf,
+    /// Whether what is written down outlasts a power cut.
+    is_durable: bool,
     /// Locked. Held, not read.
     _claim: File,
 }
@@ -74,11 +76,16 @@ impl WorkDir {
             TryLockError::WouldBlock => WorkDirError::InUse { path: root.to_owned() },
             TryLockError::Error(source) => failed("lock", &lock)(source),
         })?;
-        let dir = Self { root: root.to_owned(), _claim: claim };
+        let dir = Self { root: root.to_owned(), is_durable: true, _claim: claim };
         for folder in [dir.artifacts(), dir.logs(), dir.inputs(), dir.executors()] {
             fs::create_dir_all(&folder).map_err(failed("create", &folder))?;
         }
         Ok(dir)
+    }
+
+    /// The same folder, which goes with this process: nothing in it has to outlast a power cut.
+    pub(crate) fn transient(self) -> Self {
+        Self { is_durable: false, ..self }
     }
 
     pub(crate) fn artifacts(&self) -> PathBuf {
@@ -131,7 +138,7 @@ impl WorkDir {
         })
     }
 
-    /// Writes the identity down, all of it or nothing. It is on disk when this returns.
+    /// Writes the identity down, all of it or nothing. It is on disk when this returns, unless the folder is transient.
     ///
     /// # Errors
     /// When the disk refuses.
@@ -141,9 +148,11 @@ impl WorkDir {
         let write = || -> io::Result<()> {
             let mut file = private(&new)?;
             file.write_all(identity.to_string().as_bytes())?;
-            file.sync_all()?;
+            if self.is_durable {
+                file.sync_all()?;
+            }
             fs::rename(&new, &path)?;
-            sync_folder(&self.root)
+            self.sync()
         };
         write().map_err(failed("write", &path))
     }
@@ -156,8 +165,12 @@ impl WorkDir {
         let path = self.identity_file();
         match fs::remove_file(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            removed => removed.and_then(|()| sync_folder(&self.root)).map_err(failed("remove", &path)),
+            removed => removed.and_then(|()| self.sync()).map_err(failed("remove", &path)),
         }
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        if self.is_durable { sync_folder(&self.root) } else { Ok(()) }
     }
 
     fn identity_file(&self) -> PathBuf {

@@ -56,7 +56,7 @@ pub(super) fn run(target: &Target, args: RunArgs) -> Verdict {
         {
             eprintln!("haggle: on the cluster of {}", target.origin);
         }
-        at(super::client(target), Some(target), plan, &mut signals).await
+        at(super::client(target), Some(target), async { Ok(()) }, plan, &mut signals).await
     })
 }
 
@@ -79,14 +79,20 @@ async fn embedded(plan: Plan, signals: &mut Signals) -> Verdict {
         cluster = starting => cluster?,
         () = signals.next() => return Ok(exit::INTERRUPTED),
     };
-    let verdict = at(cluster.client(), None, plan, signals).await;
+    let verdict = at(cluster.client(), None, cluster.joined(), plan, signals).await;
     cluster.stop().await;
     verdict
 }
 
-/// On a cluster, which is the target's if there is one.
-async fn at(cluster: ClientBuilder, target: Option<&Target>, plan: Plan, signals: &mut Signals) -> Verdict {
-    let preparing = async {
+/// On a cluster, which is the target's if there is one, and which is `ready` for tasks when that resolves.
+async fn at(
+    cluster: ClientBuilder,
+    target: Option<&Target>,
+    ready: impl Future<Output = Result<(), CommandError>>,
+    plan: Plan,
+    signals: &mut Signals,
+) -> Verdict {
+    let storing = async {
         let client = cluster.connect().await?;
         if let Some(target) = target {
             follow_authority(target, &client).await;
@@ -94,8 +100,8 @@ async fn at(cluster: ClientBuilder, target: Option<&Target>, plan: Plan, signals
         let stored = store(&client, &plan).await?;
         Ok::<_, CommandError>((client, stored))
     };
-    let (client, stored) = tokio::select! {
-        prepared = preparing => prepared?,
+    let ((client, stored), ()) = tokio::select! {
+        prepared = async { tokio::try_join!(storing, ready) } => prepared?,
         () = signals.next() => return Ok(exit::INTERRUPTED),
     };
 
