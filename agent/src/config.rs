@@ -34,8 +34,8 @@ pub struct Config {
     pub attributes: BTreeMap<String, String>,
     /// Holds the agent's id, artifacts, logs and executors. One agent at a time may use it.
     pub work_dir: PathBuf,
-    /// Whether the work folder goes with this process: nothing in it has to outlast a power cut then, and executors need no
-    /// time to put their things in order.
+    /// Whether the work folder goes with this process: no identity is kept in it then, and executors are given no time to put
+    /// their things in order.
     pub is_transient: bool,
     /// A folder of artifacts under the hexadecimal names of their digests. What is there is linked instead of fetched: for
     /// an agent in the process of its master.

@@ -61,7 +61,7 @@ pub(super) fn run(target: &Target, args: RunArgs) -> Verdict {
 }
 
 /// On a cluster that is gone afterwards.
-async fn embedded(plan: Plan, signals: &mut Signals) -> Verdict {
+async fn embedded(mut plan: Plan, signals: &mut Signals) -> Verdict {
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     // It is the user's own machine and own task: what they grant is theirs to give.
     let starting = Cluster::start(embedded::Plan {
@@ -79,6 +79,8 @@ async fn embedded(plan: Plan, signals: &mut Signals) -> Verdict {
         cluster = starting => cluster?,
         () = signals.next() => return Ok(exit::INTERRUPTED),
     };
+    let largest = cluster.agents().iter().map(|agent| agent.resources().cpus).max();
+    plan.cpus = plan.cpus.or(largest.map(default_cpus));
     let verdict = at(cluster.client(), None, cluster.joined(), plan, signals).await;
     cluster.stop().await;
     verdict
@@ -144,15 +146,20 @@ async fn store(client: &Client, plan: &Plan) -> Result<Stored, CommandError> {
     Ok(Stored { module, inputs })
 }
 
-/// One core, or all of the largest agent when that has less. Waits for an agent while there is none.
-async fn default_cpus(client: &Client, plan: &Plan, account: &mut Account) -> Result<MilliCpu, CommandError> {
+/// One core, or all of the largest agent when that has less.
+fn default_cpus(largest: MilliCpu) -> MilliCpu {
+    largest.min(Task::DEFAULT_CPUS)
+}
+
+/// What the largest agent has. Waits for an agent while there is none.
+async fn largest_cpus(client: &Client, plan: &Plan, account: &mut Account) -> Result<MilliCpu, CommandError> {
     let began = Instant::now();
     let mut is_told = false;
     loop {
         let agents = client.agents().await?;
         let largest = agents.iter().filter(|agent| agent.connected).map(|agent| agent.info.resources.cpus).max();
         if let Some(largest) = largest {
-            return Ok(largest.min(Task::DEFAULT_CPUS));
+            return Ok(largest);
         }
         if began.elapsed() >= TELL_AFTER && !std::mem::replace(&mut is_told, true) {
             let (since, waiting) = (began.elapsed(), plan.count as usize);
@@ -173,7 +180,7 @@ async fn drive(
     let cpus = match plan.cpus {
         Some(cpus) => cpus,
         None => tokio::select! {
-            cpus = default_cpus(client, plan, account) => cpus?,
+            largest = largest_cpus(client, plan, account) => default_cpus(largest?),
             () = signals.next() => return Ok(true),
         },
     };
