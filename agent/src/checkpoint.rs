@@ -54,6 +54,8 @@ pub enum WorkDirError {
 #[derive(Debug)]
 pub(crate) struct WorkDir {
     root: PathBuf,
+    /// Whether it goes with this process: nobody comes back to what is written down here.
+    is_transient: bool,
     /// Locked. Held, not read.
     _claim: File,
 }
@@ -74,11 +76,16 @@ impl WorkDir {
             TryLockError::WouldBlock => WorkDirError::InUse { path: root.to_owned() },
             TryLockError::Error(source) => failed("lock", &lock)(source),
         })?;
-        let dir = Self { root: root.to_owned(), _claim: claim };
+        let dir = Self { root: root.to_owned(), is_transient: false, _claim: claim };
         for folder in [dir.artifacts(), dir.logs(), dir.inputs(), dir.executors()] {
             fs::create_dir_all(&folder).map_err(failed("create", &folder))?;
         }
         Ok(dir)
+    }
+
+    /// The same folder, which goes with this process.
+    pub(crate) fn transient(self) -> Self {
+        Self { is_transient: true, ..self }
     }
 
     pub(crate) fn artifacts(&self) -> PathBuf {
@@ -131,11 +138,15 @@ impl WorkDir {
         })
     }
 
-    /// Writes the identity down, all of it or nothing. It is on disk when this returns.
+    /// Writes the identity down, all of it or nothing. It is on disk when this returns, unless the folder is transient: then
+    /// nobody will ask for it.
     ///
     /// # Errors
     /// When the disk refuses.
     pub(crate) fn remember(&self, identity: &Identity) -> Result<(), WorkDirError> {
+        if self.is_transient {
+            return Ok(());
+        }
         let path = self.identity_file();
         let new = self.root.join("agent.new");
         let write = || -> io::Result<()> {
@@ -225,6 +236,17 @@ mod tests {
         drop(dir);
 
         assert_eq!(WorkDir::open(root.path()).unwrap().identity().unwrap(), identity);
+    }
+
+    #[test]
+    fn a_folder_that_goes_with_its_agent_holds_no_identity() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = WorkDir::open(root.path()).unwrap().transient();
+
+        dir.remember(&dir.identity().unwrap()).unwrap();
+        dir.forget().unwrap();
+
+        assert!(!root.path().join("agent").exists());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use haggle_core::resources::Ports;
-use haggle_core::{Bytes, MilliCpu};
+use haggle_core::{Bytes, FrameworkId, MilliCpu};
 use haggle_executor::CompileLimits;
 use haggle_proto::DEFAULT_PORT;
 use haggle_tls::Token;
@@ -34,6 +34,14 @@ pub struct Config {
     pub attributes: BTreeMap<String, String>,
     /// Holds the agent's id, artifacts, logs and executors. One agent at a time may use it.
     pub work_dir: PathBuf,
+    /// Whether the work folder goes with this process: no identity is kept in it then, and executors are given no time to put
+    /// their things in order.
+    pub is_transient: bool,
+    /// A folder of artifacts under the hexadecimal names of their digests. What is there is linked instead of fetched: for
+    /// an agent in the process of its master.
+    pub nearby_artifacts: Option<PathBuf>,
+    /// The framework that is likely to come first: an executor is started for it ahead.
+    pub expected: Option<FrameworkId>,
     /// Holds compiled modules. Agents of one user may share it.
     pub cache_dir: PathBuf,
     /// The `haggle` executable, which executors are started from and modules are compiled by.
@@ -88,6 +96,9 @@ impl Config {
             resources: Declared::default(),
             attributes: BTreeMap::new(),
             work_dir: work_dir.into(),
+            is_transient: false,
+            nearby_artifacts: None,
+            expected: None,
             cache_dir: cache_dir.into(),
             program: this_program(),
             compile: CompileLimits::default(),

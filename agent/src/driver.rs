@@ -46,6 +46,8 @@ pub(crate) enum Message {
     Started(TaskId),
     /// The executor saw a task end.
     Ended(TaskId, Ending),
+    /// Something is fetched or compiled before a task can start.
+    Preparing(TaskId),
     /// A fetch is over.
     Fetched(Digest, Result<Bytes, FetchError>),
     /// A compilation is over that this framework asked for.
@@ -210,6 +212,7 @@ impl Driver {
                 self.runner.executor().ended(task);
                 self.apply(now, Command::Ended(task, ending), effects);
             }
+            Message::Preparing(task) => self.apply(now, Command::Preparing(task), effects),
             Message::Fetched(digest, outcome) => {
                 let began = self.runner.fetched(digest, outcome);
                 self.go_on(now, began, effects);
@@ -333,8 +336,12 @@ impl Driver {
     fn perform(&mut self, effect: Effect) {
         match effect {
             Effect::Run(spec) => {
-                self.logs.open(spec.id);
+                let task = spec.id;
+                self.logs.open(task);
                 let Began { work, never_ran } = self.runner.run(spec);
+                if self.runner.prepares(task) {
+                    self.inbox.push(Message::Preparing(task));
+                }
                 work.into_iter().for_each(|work| self.begin(work));
                 for never_ran in never_ran {
                     self.inbox.push(Message::NeverRan(never_ran));

@@ -57,6 +57,15 @@ pub(crate) enum FetchError {
     Unreachable { digest: Digest, why: String },
 }
 
+/// Where artifacts are on this machine.
+#[derive(Clone, Debug)]
+pub(crate) struct Folders {
+    /// The agent's own.
+    pub(crate) own: PathBuf,
+    /// Of a master in this process. What is there is linked.
+    pub(crate) nearby: Option<PathBuf>,
+}
+
 /// Fetches artifacts in the background.
 #[derive(Clone, Debug)]
 pub(crate) struct Fetcher {
@@ -66,28 +75,28 @@ pub(crate) struct Fetcher {
     dialer: Dialer,
     /// To that one. Apart from the session's, so that a large module does not stand in front of a heartbeat.
     connection: Arc<Mutex<Option<(Uri, Pass, Connection)>>>,
-    dir: PathBuf,
+    folders: Folders,
     max: Bytes,
     runtime: Handle,
     permits: Arc<Semaphore>,
 }
 
 impl Fetcher {
-    /// Fetches into `dir`, nothing larger than `max`.
+    /// Fetches into the agent's own folder, nothing larger than `max`.
     pub(crate) fn new(
         master: watch::Receiver<Uri>,
         passes: Passes,
         dialer: Dialer,
-        dir: PathBuf,
+        folders: Folders,
         max: Bytes,
         runtime: Handle,
     ) -> Self {
         let (connection, permits) = (Arc::default(), Arc::new(Semaphore::new(PARALLEL)));
-        Self { master, passes, dialer, connection, dir, max, runtime, permits }
+        Self { master, passes, dialer, connection, folders, max, runtime, permits }
     }
 
-    /// Fetches one artifact, from the folder if it is there and right, else from the master; then calls `done` with
-    /// its size. Without success nothing is in the folder under its name.
+    /// Fetches one artifact, from one of the folders if it is there and right, else from the master; then calls `done` with
+    /// its size. Without success nothing is in the own folder under its name.
     pub(crate) fn start(&self, digest: Digest, done: impl FnOnce(Result<Bytes, FetchError>) + Send + 'static) {
         let this = self.clone();
         self.runtime.spawn(async move {
@@ -99,8 +108,8 @@ impl Fetcher {
     }
 
     async fn fetch(&self, digest: Digest) -> Result<Bytes, FetchError> {
-        let path = artifacts::file(&self.dir, digest);
-        let check = blocking(move || check(&path, digest)).await;
+        let Folders { own, nearby } = self.folders.clone();
+        let check = blocking(move || find(&own, nearby.as_deref(), digest)).await;
         if let Some(size) = check.map_err(|source| FetchError::Disk { digest, source })? {
             return Ok(size);
         }
@@ -146,7 +155,7 @@ impl Fetcher {
 
         // Hashing and writing take long enough to hold up a network thread.
         let (to_disk, from_wire) = mpsc::channel(CHUNKS_AHEAD);
-        let (dir, max) = (self.dir.clone(), self.max);
+        let (dir, max) = (self.folders.own.clone(), self.max);
         let store = tokio::task::spawn_blocking(move || store(&dir, digest, max, from_wire));
         loop {
             let chunk = timeout(CHUNK_TIMEOUT, chunks.message()).await.map_err(|_| unreachable(&"it went silent"))?;
@@ -170,6 +179,19 @@ fn refused(digest: Digest, status: &tonic::Status) -> FetchError {
     match status.code() {
         Code::NotFound => FetchError::NotFound(digest),
         _ => FetchError::Unreachable { digest, why: format!("{} ({:?})", status.message(), status.code()) },
+    }
+}
+
+/// The size of the artifact when it is on this machine already; then it is in the own folder.
+fn find(own: &Path, nearby: Option<&Path>, digest: Digest) -> io::Result<Option<Bytes>> {
+    let path = artifacts::file(own, digest);
+    if let Some(size) = check(&path, digest)? {
+        return Ok(Some(size));
+    }
+    match nearby.map(|nearby| fs::hard_link(artifacts::file(nearby, digest), &path)) {
+        Some(Ok(())) => check(&path, digest),
+        // It is not there, or on another file system: the master is asked.
+        Some(Err(_)) | None => Ok(None),
     }
 }
 
@@ -311,6 +333,23 @@ mod tests {
 
         assert!(matches!(refused, FetchError::TooLarge { .. }), "{refused}");
         assert_eq!(files(dir.path()), 0);
+    }
+
+    #[test]
+    fn what_lies_nearby_is_linked_if_it_is_right() {
+        let (own, nearby) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (right, wrong) = (digest_of(b"hello"), digest_of(b"other"));
+        for digest in [right, wrong] {
+            fs::write(artifacts::file(nearby.path(), digest), b"hello").unwrap();
+        }
+        let found = |digest| find(own.path(), Some(nearby.path()), digest).unwrap();
+
+        assert_eq!(found(right), Some(Bytes::new(5)));
+        assert_eq!(found(right), Some(Bytes::new(5)), "it is in the own folder now");
+        assert_eq!(found(wrong), None);
+        assert_eq!(found(digest_of(b"elsewhere")), None);
+
+        assert_eq!((files(own.path()), files(nearby.path())), (1, 2));
     }
 
     #[test]

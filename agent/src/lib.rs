@@ -198,6 +198,7 @@ impl Agent {
     fn start_blocking(config: Config, runtime: &Handle) -> Result<Self, StartError> {
         admission::check(&config)?;
         let work_dir = WorkDir::open(&config.work_dir)?;
+        let work_dir = if config.is_transient { work_dir.transient() } else { work_dir };
         let mut identity = work_dir.identity()?;
         let membership = Membership::of(work_dir.pki());
         let random = checkpoint::random()? as u64;
@@ -222,7 +223,10 @@ impl Agent {
         let leftovers = Leftovers::find(&work_dir.logs()).map_err(unusable(work_dir.logs()))?;
         let plan = Plan::new(&config, &work_dir, &resources).map_err(unusable(config.cache_dir.clone()))?;
         let usual = plan.setup.executor.meter;
-        let (executors, recovered) = executors::recover(plan, Arc::clone(&inbox), Arc::clone(&logs), &leftovers)?;
+        let (mut executors, recovered) = executors::recover(plan, Arc::clone(&inbox), Arc::clone(&logs), &leftovers)?;
+        if let Some(framework) = config.expected {
+            executors.prepare(framework);
+        }
         let living: HashSet<TaskId> = recovered.iter().map(|recovered| recovered.task.id).collect();
         leftovers.sweep(|task| living.contains(&task)).map_err(unusable(work_dir.logs()))?;
         let artifacts = Artifacts::open(work_dir.artifacts(), artifacts::CACHE_MAX).map_err(StartError::Artifacts)?;
@@ -238,7 +242,7 @@ impl Agent {
             master,
             passes.clone(),
             admission.dialer().clone(),
-            artifacts.dir().to_owned(),
+            fetch::Folders { own: artifacts.dir().to_owned(), nearby: config.nearby_artifacts.clone() },
             artifacts::CACHE_MAX,
             runtime.clone(),
         );

@@ -248,6 +248,11 @@ impl<E: Runs> Runner<E> {
         self.tasks.insert(task, Running { held: Vec::new(), has_inputs: true, waiting: None });
     }
 
+    /// Whether something is fetched or compiled before it is launched.
+    pub(crate) fn prepares(&self, task: TaskId) -> bool {
+        self.tasks.get(&task).is_some_and(|running| running.waiting.is_some())
+    }
+
     /// Where the tasks run.
     pub(crate) fn executor(&mut self) -> &mut E {
         &mut self.executor

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use haggle_agent::{Agent, Declared};
-use haggle_core::{Bytes, MilliCpu};
+use haggle_core::{Bytes, FrameworkId, MilliCpu};
 use haggle_master::Master;
 use haggle_sdk::{Client, ClientBuilder, OwnerTokens};
 use tempfile::TempDir;
@@ -45,7 +45,7 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    /// Starts everything, and waits until every agent has joined.
+    /// Starts everything; see [`Self::joined`].
     ///
     /// # Errors
     /// When a part does not start; then the others are gone as well.
@@ -54,6 +54,7 @@ impl Cluster {
         let modules = cache::modules().unwrap_or_else(|| folder.path().join("modules"));
         let declared = share(&plan, folder.path())?;
 
+        let is_forgotten = plan.state.is_none();
         let mut config = haggle_master::Config::new(plan.listen);
         config.state = plan.state;
         // So that the same user's commands are let in.
@@ -70,16 +71,33 @@ impl Cluster {
             config.resources = declared.clone();
             // The folder goes with this process, and so do its tasks.
             config.recovery_timeout = Duration::ZERO;
+            config.is_transient = true;
+            config.nearby_artifacts = Some(master.artifacts().to_owned());
+            // Whoever comes first gets the first number, and runs on the only agent.
+            config.expected = (is_forgotten && plan.agents == 1).then_some(FrameworkId(1));
             config.allowed_folders.clone_from(&plan.allowed_folders);
             config.allow_network = plan.allow_network;
             if let Some(modules) = &plan.modules {
                 modules.enter(&mut config);
             }
             let agent = Agent::start(config).await?;
-            agent.registered().await?;
+            if number < plan.agents {
+                agent.registered().await?;
+            }
             agents.push(agent);
         }
         Ok(Self { agents, master, _folder: folder })
+    }
+
+    /// Waits until every agent is a part of the cluster.
+    ///
+    /// # Errors
+    /// When one will not be.
+    pub(crate) async fn joined(&self) -> Result<(), CommandError> {
+        for agent in &self.agents {
+            agent.registered().await?;
+        }
+        Ok(())
     }
 
     /// Where the master is.

@@ -1,16 +1,17 @@
 //! What everyone but the driver holds: a way to tell it something, and to ask.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use haggle_core::access::{Principal, Tenant};
-use haggle_core::cluster::{Announcement, Cluster, FrameworkEvent, OperatorCommand, Recovered, Refusal};
+use haggle_core::access::Principal;
+use haggle_core::cluster::{Cluster, FrameworkEvent, OperatorCommand, Recovered, Refusal};
 use haggle_core::{AgentId, ClusterId, Epoch, Member, Now, RequestId, SessionId};
 use tokio::sync::{OwnedSemaphorePermit, broadcast, mpsc, oneshot};
 use tonic::Status;
 
 use crate::access::Caller;
 use crate::agent_mail::AgentMail;
+use crate::happenings::{Happening, Happenings};
 use crate::inbox::{Hearing, Intake, Kind, Speaker, Speakers, inbox};
 use crate::limits::House;
 use crate::outbox::Outbox;
@@ -86,17 +87,6 @@ impl Room {
     }
 }
 
-/// Something that happened, for watchers.
-#[derive(Clone, Debug)]
-pub(crate) struct Happening {
-    /// Milliseconds since 1970.
-    pub(crate) time_ms: u64,
-    /// What.
-    pub(crate) what: Announcement,
-    /// Whose it is, when it is about a framework or a task.
-    pub(crate) tenant: Option<Arc<Tenant>>,
-}
-
 /// Which cluster a master leads, as which of its masters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Reign {
@@ -117,7 +107,7 @@ pub(crate) struct Handle {
     speakers: Speakers,
     requests: mpsc::Sender<Request>,
     /// Weak, so that watchers' streams end with the driver.
-    happenings: broadcast::WeakSender<Happening>,
+    happenings: Weak<Happenings>,
     room: Room,
     last_session: Arc<AtomicU64>,
     house: House,
@@ -130,12 +120,7 @@ pub(crate) struct Inbox {
 }
 
 impl Handle {
-    pub(crate) fn new(
-        reign: Reign,
-        room: Room,
-        happenings: broadcast::WeakSender<Happening>,
-        house: House,
-    ) -> (Self, Inbox) {
+    pub(crate) fn new(reign: Reign, room: Room, happenings: Weak<Happenings>, house: House) -> (Self, Inbox) {
         let (speakers, said) = inbox();
         let (requests, requested) = mpsc::channel(REQUESTS);
         let handle = Self { reign, speakers, requests, happenings, room, last_session: Arc::default(), house };
@@ -211,7 +196,7 @@ impl Handle {
     pub(crate) fn watch(&self) -> Result<(broadcast::Receiver<Happening>, OwnedSemaphorePermit), Status> {
         let happenings = self.happenings.upgrade().ok_or(Stopping)?;
         let place = self.house.watch()?;
-        Ok((happenings.subscribe(), place))
+        Ok((happenings.watch(), place))
     }
 
     /// Who has which place at this master.

@@ -19,6 +19,7 @@ mod error;
 mod first;
 mod grpc;
 mod handle;
+mod happenings;
 mod inbox;
 mod limits;
 mod logs;
@@ -33,7 +34,7 @@ use std::fs::{File, TryLockError};
 use std::future::pending;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -66,7 +67,7 @@ use first::First;
 use handle::{Handle, Reign};
 use limits::{House, Limiter};
 use reach::Reach;
-use registry::{Announced, Campaign, LocalRegistry, Registry};
+use registry::{Announced, Campaign, LocalRegistry, NoRegistry, Registry};
 use replicas::Replicas;
 use security::{Place, Security, Shared};
 
@@ -82,6 +83,7 @@ const TRY_EVERY: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Master {
     address: SocketAddr,
+    artifacts: PathBuf,
     owner: Token,
     first: Option<FirstTokens>,
     stop: oneshot::Sender<()>,
@@ -121,15 +123,20 @@ impl Master {
         let mut seal_key = None;
 
         let (role, current) = watch::channel(Role::StandsBy(Standby::Vacant));
+        let artifacts;
         let (stop, stopping) = oneshot::channel();
         let (halt, halted) = oneshot::channel();
         let (failed, failure) = watch::channel(None);
         let run = match config.several.take() {
             None => {
-                let mut registry: Box<dyn Registry> = Box::new(LocalRegistry::new(config.state.as_deref()));
+                let mut registry: Box<dyn Registry> = match &config.state {
+                    Some(state) => Box::new(LocalRegistry::new(state)),
+                    None => Box::new(NoRegistry),
+                };
                 let (recovered, origin) = recover(registry.as_mut()).await?;
                 // Behind the registry's lock: nobody else uses the folder.
                 let store = open_store(config.state.as_deref(), config.artifacts)?;
+                artifacts = store.kept().to_owned();
                 announce(&recovered);
                 let security = secure(&config, address, recovered.cluster)?.map(Arc::new);
                 let reign = Reign::from(&recovered);
@@ -157,6 +164,7 @@ impl Master {
             Some(several) => {
                 let lock = config.state.as_deref().map(lock_state).transpose()?;
                 let store = open_store(config.state.as_deref(), config.artifacts)?;
+                artifacts = store.kept().to_owned();
                 let is_secured = is_secured(&config, address);
                 let scheme = if is_secured { "https" } else { "http" };
                 let url = format!("{scheme}://{}", reach.addresses[0]);
@@ -249,7 +257,7 @@ impl Master {
                 failed.send_replace(Some(why));
             }
         });
-        let mut master = Self { address, owner: now, first: None, stop, run, failure };
+        let mut master = Self { address, artifacts, owner: now, first: None, stop, run, failure };
         if is_founded {
             master.first = first_term.tokens(seal_key).await?;
         }
@@ -260,6 +268,12 @@ impl Master {
     /// Where it listens.
     pub fn addr(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where artifacts lie that are whole, under the hexadecimal names of their digests. Files there are never changed, and
+    /// are gone with their master when it has no state folder.
+    pub fn artifacts(&self) -> &Path {
+        &self.artifacts
     }
 
     /// The token of the user that runs it, which does everything. Good until the master stops.

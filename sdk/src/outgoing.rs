@@ -33,6 +33,9 @@ const SENT_MAX: usize = 4096;
 /// Bytes of such calls. The connection and both sides' buffers hold less.
 const SENT_BYTES_MAX: usize = haggle_proto::MESSAGE_MAX;
 
+/// Acknowledgements that wait for another call to go along with. More of them are worth a message.
+const COMPANY_MAX: usize = 256;
+
 /// Acknowledgements or questions in one call: a third of a megabyte.
 const PIECE_MAX: usize = 10_000;
 
@@ -69,6 +72,8 @@ struct State {
     leaving: bool,
     closed: bool,
     waker: Option<Waker>,
+    /// Whether the outbox looks again before long by itself: acknowledgements alone need not wake it.
+    looks_again: bool,
 }
 
 impl Queue {
@@ -103,7 +108,9 @@ impl Queue {
             return Err(SessionOver);
         }
         state.push(command);
-        state.wake();
+        if !(state.looks_again && state.waits_for_company()) {
+            state.wake();
+        }
         Ok(())
     }
 
@@ -115,6 +122,7 @@ impl Queue {
         state.admitted = false;
         let wish = state.wish.clone();
         state.opened_with.clone_from(&wish);
+        state.looks_again = false;
         state.wake();
         (state.session, wish)
     }
@@ -213,6 +221,14 @@ pub struct StaleMaster {
 impl State {
     fn is_empty(&self) -> bool {
         self.waiting.is_empty() && self.again.is_empty()
+    }
+
+    /// Whether a few acknowledgements are all there is to send. Most are followed by a launch within a millisecond, and
+    /// nobody waits for them.
+    fn waits_for_company(&self) -> bool {
+        let few = |command: &FrameworkCommand| matches!(command, FrameworkCommand::Acknowledge(updates) if updates.len() < COMPANY_MAX);
+        let is_all = self.waiting.len() == 1 && self.again.is_empty() && !self.deserted;
+        is_all && self.waiting.front().is_some_and(few)
     }
 
     fn wake(&mut self) {

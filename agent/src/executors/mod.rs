@@ -59,6 +59,8 @@ pub(crate) struct Plan {
     pub(crate) dir: PathBuf,
     /// What each is told, but for its own folder.
     pub(crate) setup: Setup,
+    /// Whether nothing of them is of any use to who comes after this agent.
+    pub(crate) is_transient: bool,
 }
 
 impl Plan {
@@ -82,7 +84,8 @@ impl Plan {
             memory: Some(Bytes::new(has.mem.get().saturating_add(EXECUTOR_OVERHEAD.get()))),
         };
         let setup = Setup { executor, lockdown, recovery_timeout: config.recovery_timeout, idle_after: IDLE_AFTER };
-        Ok(Self { program: config.program.clone(), dir: work_dir.executors(), setup })
+        let (program, is_transient) = (config.program.clone(), config.is_transient);
+        Ok(Self { program, dir: work_dir.executors(), setup, is_transient })
     }
 }
 
@@ -118,6 +121,11 @@ impl Executors {
             lived,
             settled: false,
         }
+    }
+
+    /// Has an executor ready for a framework that is expected. Whatever goes wrong with it is told when a task wants it.
+    pub(crate) fn prepare(&mut self, framework: FrameworkId) {
+        let _ = self.with_room(framework);
     }
 
     /// Sends what executors were told since the last time, what goes to one of them at once.
@@ -160,6 +168,10 @@ impl Executors {
     /// Ends every executor and every task, and waits for that.
     pub(crate) fn end(&mut self) {
         self.peers.values_mut().for_each(Peer::end);
+        if self.plan.is_transient {
+            // What they would put in order goes with their folders.
+            self.peers.values().for_each(Peer::kill);
+        }
         if !self.wait(END_MAX) {
             tracing::warn!("an executor did not end; it is killed");
             self.peers.values().for_each(Peer::kill);

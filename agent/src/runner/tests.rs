@@ -126,10 +126,12 @@ fn one_fetch_serves_every_task_that_waits_for_it() {
     let mut fixture = fixture();
     assert_eq!(fixture.run(task(1, 7, &[])), [digest(7)]);
     assert_eq!(fixture.run(task(2, 7, &[])), []);
+    assert!(fixture.runner.prepares(id(1)) && fixture.runner.prepares(id(2)));
 
     assert_eq!(fixture.fetched(7, 10), []);
 
     assert_eq!(fixture.executor.take(), ["launch task-1.1", "launch task-1.2"]);
+    assert!(!fixture.runner.prepares(id(1)) && !fixture.runner.prepares(id(2)));
 }
 
 #[test]

@@ -116,3 +116,24 @@ async fn a_task_whose_executor_does_not_start_fails_and_says_why() {
     assert_eq!(end.reason(), v1::Reason::ExecutorTerminated);
     assert!(end.message.starts_with("the executor did not start: cannot start "), "{}", end.message);
 }
+
+#[tokio::test]
+async fn an_executor_is_ready_for_a_framework_that_is_expected_and_gone_with_a_transient_agent() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut master = Master::start().await;
+    let mut config = master.agent(dir.path());
+    config.expected = Some(id(1).framework);
+    config.is_transient = true;
+    let agent = Agent::start(config).await.unwrap();
+    let mut session = master.welcome().await;
+    while executors(dir.path()) == 0 {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+
+    session.launch(task(1, master.module(HELLO))).await;
+    session.hear_of(id(1), v1::TaskState::Finished).await;
+
+    assert_eq!(executors(dir.path()), 1, "the task runs in the one that was ready");
+    soon(agent.stop()).await;
+    assert_eq!(executors(dir.path()), 0);
+}

@@ -23,8 +23,13 @@ pub(super) async fn run(args: UpArgs) -> Verdict {
         allow_network: args.allowed.network,
         modules: Some(args.modules),
     };
+    let starting = async {
+        let cluster = Cluster::start(plan).await?;
+        cluster.joined().await?;
+        Ok::<_, CommandError>(cluster)
+    };
     let mut cluster = tokio::select! {
-        cluster = Cluster::start(plan) => cluster?,
+        cluster = starting => cluster?,
         () = signals.next() => return Ok(crate::exit::INTERRUPTED),
     };
 

@@ -23,6 +23,8 @@ pub enum Command {
     Resend(FrameworkId),
     /// From the master: this framework is gone.
     RemoveFramework(FrameworkId),
+    /// Something that the task needs is not here: it is fetched or compiled before the task can start.
+    Preparing(TaskId),
     /// The agent gives a task up: something that it needs cannot be had, or its executor is gone.
     GivenUp {
         /// Which task.

@@ -124,6 +124,7 @@ impl Node {
             Command::Acknowledge(task, update) => self.acknowledge(task, update, out),
             Command::Resend(framework) => self.resend(framework),
             Command::RemoveFramework(framework) => self.remove_framework(framework, out),
+            Command::Preparing(task) => return self.preparing(task),
             Command::GivenUp { task, reason, message } => return self.given_up(now, task, reason, message),
             Command::Recover { task, started, ending, incarnation } => {
                 return self.recover(now, task, started, ending, incarnation);
@@ -152,6 +153,7 @@ impl Node {
     /// there is an update that tells where it stands, though it may not be sent yet.
     pub fn held(&mut self) -> Vec<HeldTask> {
         let held = |(&id, task): (&TaskId, &mut Task)| {
+            task.arrived();
             task.tell();
             task.drop_superseded();
             HeldTask {

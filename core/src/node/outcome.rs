@@ -18,6 +18,14 @@ impl Node {
         Ok(())
     }
 
+    pub(super) fn preparing(&mut self, id: TaskId) -> Result<(), Refusal> {
+        let task = self.tasks.get_mut(&id).ok_or(Refusal::NotHeld(id))?;
+        if task.arrived() {
+            self.enqueue(id);
+        }
+        Ok(())
+    }
+
     pub(super) fn given_up(&mut self, now: Now, id: TaskId, reason: Reason, message: String) -> Result<(), Refusal> {
         let ending = Ending {
             state: TaskState::Failed,

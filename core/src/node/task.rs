@@ -78,14 +78,15 @@ impl Task {
         }
     }
 
+    /// It is here and has not started. Most tasks start at once, and that is the first that is told of them.
+    pub(super) fn arrived(&mut self) -> bool {
+        self.happen(TaskEvent::Reported(TaskState::Starting))
+    }
+
     /// Makes the update that tells of the present state, if that is news worth telling.
     pub(super) fn tell(&mut self) {
-        if self.state == TaskState::Staging {
-            // Not started within the batch that launched it: it has to be fetched.
-            self.state = TaskState::Starting;
-        }
-        // Whoever asked for its end knows that it was asked for.
-        if self.told == Some(self.state) || self.state == TaskState::Killing {
+        // The master knows that it was launched, and whoever asked for its end that it was asked for.
+        if self.told == Some(self.state) || matches!(self.state, TaskState::Staging | TaskState::Killing) {
             return;
         }
         self.told = Some(self.state);

@@ -126,9 +126,29 @@ fn a_task_that_starts_within_the_batch_was_never_starting() {
 fn a_task_that_has_to_be_fetched_says_so() {
     let mut world = World::new();
 
-    assert_eq!(world.sent([Command::Launch(spec(T))]), [(T, 1, TaskState::Starting, None)]);
+    world.batch([Command::Launch(spec(T))]);
+
+    assert_eq!(world.sent([Command::Preparing(T)]), [(T, 1, TaskState::Starting, None)]);
     assert_eq!(world.sent([Command::Started(T)]), [(T, 2, TaskState::Running, None)]);
     assert_eq!(world.sent([Command::Ended(T, ending(TaskState::Failed))]), [(T, 3, TaskState::Failed, None)]);
+}
+
+#[test]
+fn a_task_that_needs_nothing_is_first_told_of_when_it_runs() {
+    let mut world = World::new();
+
+    assert_eq!(world.sent([Command::Launch(spec(T))]), []);
+    assert_eq!(world.sent([Command::Started(T)]), [(T, 1, TaskState::Running, None)]);
+}
+
+#[test]
+fn that_something_is_fetched_is_no_news_of_a_task_that_has_gone_on() {
+    let mut world = World::with_running(T);
+
+    assert_eq!(world.sent([Command::Preparing(T)]), []);
+    world.batch([Command::Kill(T)]);
+    assert_eq!(world.sent([Command::Preparing(T)]), []);
+    assert_eq!(world.node.held()[0].state, TaskState::Killing);
 }
 
 #[test]
@@ -173,7 +193,7 @@ fn an_acknowledged_end_is_forgotten() {
 #[test]
 fn an_acknowledgement_covers_all_earlier_updates() {
     let mut world = World::new();
-    world.batch([Command::Launch(spec(T))]);
+    world.batch([Command::Launch(spec(T)), Command::Preparing(T)]);
     world.batch([Command::Started(T)]);
 
     world.batch([Command::Acknowledge(T, UpdateId(2))]);
@@ -228,7 +248,7 @@ fn updates_made_without_a_master_wait_for_one() {
 #[test]
 fn a_task_keeps_no_more_than_two_updates() {
     let mut world = World::new();
-    world.batch([Command::Launch(spec(T))]);
+    world.batch([Command::Launch(spec(T)), Command::Preparing(T)]);
     world.batch([Command::Started(T)]);
     world.batch([Command::Ended(T, ending(TaskState::Finished))]);
 
@@ -249,7 +269,7 @@ fn a_framework_that_is_back_hears_everything_unacknowledged_again() {
 #[test]
 fn a_task_that_cannot_be_fetched_fails_with_the_reason() {
     let mut world = World::new();
-    world.batch([Command::Launch(spec(T))]);
+    world.batch([Command::Launch(spec(T)), Command::Preparing(T)]);
 
     let sent = world.sent([Command::GivenUp {
         task: T,
@@ -478,13 +498,14 @@ fn who_does_not_acknowledge_is_given_no_more() {
     assert_eq!(sent, [(number(3), 0, TaskState::Dropped, Some(Reason::FrameworkLimit))]);
 
     world.batch([Command::Acknowledge(number(1), UpdateId(1))]);
-    assert!(matches!(world.batch([Command::Launch(spec(number(4)))])[..], [Effect::Run(_), Effect::Send(_)]));
+    assert!(matches!(world.batch([Command::Launch(spec(number(4)))])[..], [Effect::Run(_)]));
 }
 
 #[test]
 fn what_it_registers_with_names_the_update_that_tells_where_a_task_stands() {
     let mut world = World::with_running(T);
-    world.batch([Command::Disconnected, Command::Launch(spec(number(2)))]);
+    world.batch([Command::Launch(spec(number(2)))]);
+    world.batch([Command::Disconnected]);
     world.batch([Command::Ended(T, ending(TaskState::Finished))]);
 
     let held: Vec<_> = world.node.held().into_iter().map(|task| (task.id, task.state, task.update.0)).collect();

@@ -156,6 +156,11 @@ impl Store {
         }
     }
 
+    /// Holds those that are whole, under the hexadecimal names of their digests.
+    pub(crate) fn kept(&self) -> &Path {
+        &self.kept
+    }
+
     fn path(&self, digest: Digest) -> PathBuf {
         self.kept.join(digest.hex())
     }

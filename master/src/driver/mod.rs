@@ -20,7 +20,7 @@ use futures_util::FutureExt;
 use haggle_core::cluster::{Announcement, Cluster, Command, Effect, Refusal};
 use haggle_core::{Now, SessionId};
 use tokio::runtime;
-use tokio::sync::{broadcast, oneshot};
+use tokio::sync::oneshot;
 use tokio::time::sleep_until;
 use tonic::Status;
 use tracing::{debug, enabled, error, info, warn};
@@ -33,7 +33,8 @@ use self::tenants::Tenants;
 use crate::access::{Caller, Guard, limit_of, status_of, wall_clock_ms};
 use crate::clock::Clock;
 use crate::error::Failure;
-use crate::handle::{Answer, Handle, Happening, Inbox, Peer, Question, REQUESTS, Reign, Request, Room, Verdict};
+use crate::handle::{Answer, Handle, Inbox, Peer, Question, REQUESTS, Reign, Request, Room, Verdict};
+use crate::happenings::{Happening, Happenings};
 use crate::inbox::{Heard, Kind, LargePlace, Place, Round, Saying, Share};
 use crate::registry::{Registry, RegistryError};
 
@@ -53,9 +54,9 @@ pub(crate) fn start(
     reign: Reign,
     guard: Guard,
 ) -> io::Result<(Handle, oneshot::Receiver<Result<(), Failure>>)> {
-    let (happenings, _) = broadcast::channel(HAPPENINGS);
+    let happenings = Arc::new(Happenings::new(HAPPENINGS));
     let room = Room::default();
-    let (handle, inbox) = Handle::new(reign, room.clone(), happenings.downgrade(), guard.house().clone());
+    let (handle, inbox) = Handle::new(reign, room.clone(), Arc::downgrade(&happenings), guard.house().clone());
     let (done, ended) = oneshot::channel();
     // Not one of the runtime's threads: what serves sockets must not wait for the registry's disk, and this
     // thread must not wait for what serves sockets.
@@ -79,7 +80,7 @@ struct Driver {
     peers: Peers,
     guard: Guard,
     tenants: Tenants,
-    happenings: broadcast::Sender<Happening>,
+    happenings: Arc<Happenings>,
     /// Of this batch. They stay here until what is to be remembered of them is.
     effects: Vec<Effect>,
     /// Which of them are of a large message, in order.
@@ -122,7 +123,7 @@ impl Driver {
         registry: Box<dyn Registry>,
         clock: Clock,
         room: Room,
-        happenings: broadcast::Sender<Happening>,
+        happenings: Arc<Happenings>,
         guard: Guard,
     ) -> Self {
         Self {
@@ -366,7 +367,7 @@ impl Driver {
     }
 
     fn let_out(&mut self) {
-        let watched = self.happenings.receiver_count() > 0;
+        let watched = self.happenings.watchers() > 0;
         let time_ms = if watched { wall_clock_ms() } else { 0 };
         let mut large = mem::take(&mut self.large).into_iter().peekable();
         for (at, effect) in self.effects.drain(..).enumerate() {
@@ -387,8 +388,7 @@ impl Driver {
                         what => self.tenants.of(what, &self.cluster),
                     };
                     if watched {
-                        // The last watcher may have gone meanwhile.
-                        let _ = self.happenings.send(Happening { time_ms, what, tenant });
+                        self.happenings.tell(Happening { time_ms, what, tenant });
                     }
                 }
             }

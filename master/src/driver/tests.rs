@@ -40,7 +40,7 @@ impl Driven {
         let mut registry = Box::new(disk.registry());
         let (recovered, origin) = registry.recover().unwrap();
         let cluster = Cluster::new(Config::default(), recovered, origin);
-        let (happenings, _) = broadcast::channel(16);
+        let happenings = Arc::new(Happenings::new(16));
         let start = Instant::now();
         let clock = Clock::starting_at(origin, start);
         Self {

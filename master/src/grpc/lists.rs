@@ -132,7 +132,7 @@ mod tests {
     use crate::driver;
     use crate::handle::Reign;
     use crate::limits::LISTS;
-    use crate::registry::LocalRegistry;
+    use crate::registry::NoRegistry;
 
     const TASKS: u64 = 100_000;
 
@@ -174,8 +174,7 @@ mod tests {
         }
         let clock = Clock::starting_at(Now::ZERO, Instant::now());
         let reign = Reign::from(&Recovered::default());
-        let (handle, _) =
-            driver::start(cluster, Box::new(LocalRegistry::new(None)), clock, reign, Guard::for_tests()).unwrap();
+        let (handle, _) = driver::start(cluster, Box::new(NoRegistry), clock, reign, Guard::for_tests()).unwrap();
         Lists::new(handle)
     }
 

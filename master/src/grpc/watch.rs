@@ -8,7 +8,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{OwnedSemaphorePermit, broadcast};
 use tonic::Status;
 
-use crate::handle::Happening;
+use crate::happenings::Happening;
 
 /// Everything that happens from now on and that `who` may see. The place is held until the end.
 pub(super) fn watch(

@@ -2,6 +2,7 @@
 
 mod etcd;
 mod local;
+mod memory;
 mod row;
 
 use std::error::Error;
@@ -15,6 +16,7 @@ pub use local::LocalError;
 pub(crate) use local::LocalRegistry;
 #[cfg(test)]
 pub(crate) use local::tests;
+pub(crate) use memory::NoRegistry;
 pub use row::BadRow;
 
 /// Where the master's memory is kept. One master has it at a time. Every call may block for as long as a disk or

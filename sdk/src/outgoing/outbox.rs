@@ -3,10 +3,12 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures_util::Stream;
 use haggle_core::cluster::{FrameworkCall, FrameworkCommand};
 use haggle_proto::{MESSAGE_MAX, v1};
+use tokio::time::{Instant, Sleep, sleep};
 
 use super::{Queue, State, command_size};
 
@@ -16,6 +18,10 @@ const BATCH_MAX: usize = 256;
 /// A message is closed once it holds this much, so that one more call cannot take it over [`MESSAGE_MAX`].
 const MESSAGE_FULL: usize = MESSAGE_MAX / 4;
 
+/// How long acknowledgements wait for another call to go along with: a message of their own costs everybody on the way as
+/// much as a launch. Agents repeat what is not acknowledged after a second.
+pub(super) const COMPANY_WAIT: Duration = Duration::from_millis(2);
+
 /// The stream of a session. Its first message is the opening; the next one follows when the master has admitted the
 /// framework.
 pub(crate) struct Outbox {
@@ -23,6 +29,8 @@ pub(crate) struct Outbox {
     session: u64,
     opening: Vec<FrameworkCommand>,
     torn_down: bool,
+    /// Runs while the queue counts on it, see [`State::looks_again`].
+    look: Option<Pin<Box<Sleep>>>,
 }
 
 impl Outbox {
@@ -30,7 +38,7 @@ impl Outbox {
     pub(crate) fn begin(queue: &Arc<Queue>, mut opening: Vec<FrameworkCommand>) -> Self {
         let (session, wish) = queue.begin();
         opening.extend(wish);
-        Self { queue: Arc::clone(queue), session, opening, torn_down: false }
+        Self { queue: Arc::clone(queue), session, opening, torn_down: false, look: None }
     }
 }
 
@@ -78,9 +86,21 @@ impl Stream for Outbox {
             let opening = std::mem::take(&mut this.opening).into_iter().map(FrameworkCall::from);
             return Poll::Ready(Some(v1::FrameworkCalls { calls: opening.map(Into::into).collect() }));
         }
+        let is_time = state.looks_again && this.look.as_mut().is_none_or(|look| look.as_mut().poll(cx).is_ready());
+        state.looks_again &= !is_time;
         if !state.admitted || state.is_empty() {
             if state.admitted && state.deserted {
                 return Poll::Ready(None);
+            }
+            state.waker = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        if !is_time && state.waits_for_company() {
+            if !state.looks_again {
+                let look = this.look.get_or_insert_with(|| Box::pin(sleep(COMPANY_WAIT)));
+                look.as_mut().reset(Instant::now() + COMPANY_WAIT);
+                // It wakes this task from now on.
+                state.looks_again = look.as_mut().poll(cx).is_pending();
             }
             state.waker = Some(cx.waker().clone());
             return Poll::Pending;

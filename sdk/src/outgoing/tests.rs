@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::{FutureExt, StreamExt};
 use haggle_core::cluster::{Acknowledgement, FrameworkCall, FrameworkCommand, Question};
 use haggle_core::{
     AgentId, Bytes, ClusterId, Constraint, Digest, Epoch, FrameworkId, Member, MilliCpu, OfferId, Resources, Sharing,
     TaskId, TaskSpec, Test, UpdateId, Want,
 };
 
+use super::outbox::COMPANY_WAIT;
 use super::*;
 
 const MEMBER: Member<FrameworkId> = Member { cluster: ClusterId(7), id: FrameworkId(1) };
@@ -106,6 +108,73 @@ fn neighbouring_acknowledgements_become_one() {
     let sent = sent(&queue);
     assert!(matches!(&sent[0].1, FrameworkCommand::Acknowledge(updates) if updates.len() == 2));
     assert_eq!(sent.len(), 3);
+}
+
+/// A stream whose session has begun, and what it has to send if it is asked now.
+fn outbox(queue: &Arc<Queue>) -> Outbox {
+    let outbox = Outbox::begin(queue, Vec::new());
+    queue.admit(MEMBER, Epoch(1), 0).unwrap();
+    outbox
+}
+
+fn calls_in(message: Option<haggle_proto::v1::FrameworkCalls>) -> usize {
+    message.map_or(0, |message| message.calls.len())
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_acknowledgement_goes_with_the_next_call() {
+    let queue = Arc::default();
+    let mut outbox = outbox(&queue);
+
+    said(&queue, [ack(1)]);
+    assert!(outbox.next().now_or_never().is_none(), "it waits for company");
+    said(&queue, [accept(2)]);
+
+    assert_eq!(outbox.next().now_or_never().map(calls_in), Some(2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_acknowledgement_that_nothing_follows_goes_by_itself() {
+    let queue = Arc::default();
+    let mut outbox = outbox(&queue);
+    for round in 1..=3 {
+        let began = tokio::time::Instant::now();
+        assert!(outbox.next().now_or_never().is_none(), "there is nothing to send");
+
+        said(&queue, [ack(round)]);
+
+        assert_eq!(calls_in(outbox.next().await), 1);
+        assert!(began.elapsed() <= COMPANY_WAIT + Duration::from_millis(1), "{:?}", began.elapsed());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_acknowledgement_that_comes_while_another_call_is_sent_is_not_forgotten() {
+    let queue = Arc::default();
+    let mut outbox = outbox(&queue);
+    said(&queue, [ack(1)]);
+    assert!(outbox.next().now_or_never().is_none());
+    said(&queue, [accept(2)]);
+    assert_eq!(calls_in(outbox.next().await), 2);
+    let waiting = tokio::spawn(async move { calls_in(outbox.next().await) });
+    tokio::task::yield_now().await;
+
+    said(&queue, [ack(3)]);
+
+    assert_eq!(waiting.await.unwrap(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_who_leaves_waits_for_company() {
+    let queue = Arc::default();
+    let mut outbox = outbox(&queue);
+    said(&queue, [ack(1)]);
+    assert!(outbox.next().now_or_never().is_none());
+
+    queue.desert();
+
+    assert_eq!(outbox.next().now_or_never().map(calls_in), Some(1));
+    assert_eq!(outbox.next().now_or_never(), Some(None));
 }
 
 #[test]

@@ -83,6 +83,8 @@ pub(crate) enum AgentEvent {
     Heartbeat,
     /// Its node has a deadline.
     Tick,
+    /// Something that a task needs is being fetched.
+    Preparing(TaskId),
     /// What a task needs is there.
     Fetched(TaskId),
     /// The executor says that a task has started.

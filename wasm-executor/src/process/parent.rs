@@ -187,16 +187,28 @@ impl Process {
         }
     }
 
+    /// Waits for its end for so long.
+    fn ends_within(&self, at_most: Duration) -> bool {
+        let is_child = self.child.lock().is_some();
+        if is_child && let Some(ended) = system::ends_within(self.id, at_most) {
+            return ended;
+        }
+        let deadline = Instant::now() + at_most;
+        while self.runs() {
+            if Instant::now() >= deadline {
+                return false;
+            }
+            thread::sleep(Duration::from_millis(2));
+        }
+        true
+    }
+
     /// How it came to its end, in one line. Waits for that end for a moment, and then brings it about.
     pub fn obituary(&self) -> String {
         const MOMENT: Duration = Duration::from_secs(10);
-        let deadline = Instant::now() + MOMENT;
-        while self.runs() {
-            if Instant::now() >= deadline {
-                self.kill();
-                return "the executor hung up and did not end; it was killed".to_owned();
-            }
-            thread::sleep(Duration::from_millis(2));
+        if !self.ends_within(MOMENT) {
+            self.kill();
+            return "the executor hung up and did not end; it was killed".to_owned();
         }
         let status = self.child.lock().as_mut().and_then(|child| child.try_wait().ok().flatten());
         let Some(status) = status else { return "the executor is gone".to_owned() };

@@ -143,6 +143,11 @@ impl Cell {
         })
     }
 
+    /// Whether it had no turn yet.
+    pub(super) fn is_new(&self) -> bool {
+        self.output.get().is_none()
+    }
+
     /// Sends on what it wrote so far. A turn is over.
     pub(super) fn flush(&self) {
         if let Some(output) = self.output.get() {

@@ -131,7 +131,7 @@ impl Scheduler {
             }
         }
         Arc::new(Self {
-            ticker: Ticker::new(Arc::clone(&site.engines)),
+            ticker: Ticker::new(),
             site,
             next_key: AtomicU64::new(0),
             arrivals: Arrivals::new(workers),

@@ -1,4 +1,5 @@
-//! Begins a new epoch every few milliseconds while a guest runs that is preempted by epochs, and sleeps otherwise.
+//! Does what is due every few milliseconds while workers ask for it, and sleeps otherwise: a new epoch, where a guest runs
+//! that is preempted by epochs, and the end of the wait of news that a worker holds back.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,21 +10,23 @@ use parking_lot::{Condvar, Mutex};
 use wasmtime::Engine;
 
 use super::Scheduler;
-use crate::engine::Engines;
+use super::worker::guarded;
 use crate::event::Meter;
+use crate::run::Site;
 
 /// An epoch. Each costs some 40 µs of CPU, by a thread that is woken: 3 % of a core when there was one in every millisecond.
 pub(crate) const EPOCH: Duration = Duration::from_micros(2500);
 
-/// Epochs without such a guest before the ticker sleeps. Waking it costs a call of the kernel, which a guest that
+/// Epochs without a worker that needs them before the ticker sleeps. Waking it costs a call of the kernel, which a guest that
 /// sleeps and computes by turns should not pay for each time.
 const IDLE_EPOCHS: u32 = 8;
 
 /// Shared between the workers, who say that they need it, and its one thread.
 pub(super) struct Ticker {
-    engines: Arc<Engines>,
-    /// A worker polled such a guest since the last epoch began.
+    /// A worker polled a guest that is preempted by epochs since the last one began.
     needed: AtomicBool,
+    /// A worker has held news back since the last epoch began.
+    holds_news: AtomicBool,
     /// The thread sleeps. Changes under the lock.
     asleep: AtomicBool,
     stopped: Mutex<bool>,
@@ -31,10 +34,10 @@ pub(super) struct Ticker {
 }
 
 impl Ticker {
-    pub(super) fn new(engines: Arc<Engines>) -> Self {
+    pub(super) fn new() -> Self {
         Self {
-            engines,
             needed: AtomicBool::new(false),
+            holds_news: AtomicBool::new(false),
             asleep: AtomicBool::new(false),
             stopped: Mutex::new(false),
             wake: Condvar::new(),
@@ -43,7 +46,16 @@ impl Ticker {
 
     /// Epochs go on from now for a while. To be said before each slice that they are to end.
     pub(super) fn needed(&self) {
-        self.needed.store(true, Ordering::SeqCst);
+        self.wanted(&self.needed);
+    }
+
+    /// News is held back. It is passed on within two epochs, if no worker does so before.
+    pub(super) fn holds_news(&self) {
+        self.wanted(&self.holds_news);
+    }
+
+    fn wanted(&self, what: &AtomicBool) {
+        what.store(true, Ordering::SeqCst);
         // Whoever stores first sees the other's: either the thread finds that it is needed, or it is woken here.
         if self.asleep.load(Ordering::SeqCst) {
             let _stopped = self.stopped.lock();
@@ -56,27 +68,36 @@ impl Ticker {
         self.wake.notify_one();
     }
 
-    fn run(&self) {
+    fn run(&self, site: &Site) {
         let mut idle = IDLE_EPOCHS;
         let mut stopped = self.stopped.lock();
         while !*stopped {
-            idle = if self.needed.swap(false, Ordering::SeqCst) { 0 } else { idle + 1 };
+            let news = self.holds_news.swap(false, Ordering::SeqCst);
+            let needed = self.needed.swap(false, Ordering::SeqCst) || news;
+            idle = if needed { 0 } else { idle + 1 };
             if idle > IDLE_EPOCHS {
                 self.asleep.store(true, Ordering::SeqCst);
-                if !self.needed.load(Ordering::SeqCst) {
+                if !self.is_wanted() {
                     self.wake.wait(&mut stopped);
                 }
                 self.asleep.store(false, Ordering::SeqCst);
                 continue;
             }
             self.wake.wait_for(&mut stopped, EPOCH);
-            self.engines.of(Meter::Epochs).for_each(Engine::increment_epoch);
+            site.engines.of(Meter::Epochs).for_each(Engine::increment_epoch);
+            if news {
+                guarded(|| site.listener.pause());
+            }
         }
+    }
+
+    fn is_wanted(&self) -> bool {
+        self.needed.load(Ordering::SeqCst) || self.holds_news.load(Ordering::SeqCst)
     }
 }
 
 /// Starts the thread. It ends when the executor does.
 pub(super) fn start(scheduler: &Arc<Scheduler>) -> std::io::Result<JoinHandle<()>> {
     let scheduler = Arc::clone(scheduler);
-    thread::Builder::new().name("haggle-epochs".to_owned()).spawn(move || scheduler.ticker.run())
+    thread::Builder::new().name("haggle-epochs".to_owned()).spawn(move || scheduler.ticker.run(&scheduler.site))
 }

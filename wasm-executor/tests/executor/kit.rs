@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use haggle_core::{
@@ -11,7 +11,7 @@ use haggle_core::{
     TaskSpec, TaskState,
 };
 use haggle_executor::inputs::{LaidOut, lay_out};
-use haggle_executor::{Config, Event, Executor, Launch, Meter, Stream, compile_here};
+use haggle_executor::{Config, Event, Executor, Launch, Listener, Meter, Stream, compile_here};
 use parking_lot::Mutex;
 use tempfile::TempDir;
 
@@ -135,15 +135,31 @@ impl Bench {
         dir: Arc<TempDir>,
         hear: impl Fn(&Event) + Send + Sync + 'static,
     ) -> Self {
+        Self::listening(workers, max_tasks, allow_network, dir, |sender| {
+            move |event| {
+                hear(&event);
+                // The bench may be gone before the last event.
+                let _ = sender.send(taken(event));
+            }
+        })
+    }
+
+    /// With one worker, and whoever passes events on to the bench.
+    pub(crate) fn heard_by<L: Listener>(listener: impl FnOnce(Sender<Event>) -> L) -> Self {
+        Self::listening(1, 256, true, Arc::new(TempDir::new().unwrap()), listener)
+    }
+
+    fn listening<L: Listener>(
+        workers: usize,
+        max_tasks: usize,
+        allow_network: bool,
+        dir: Arc<TempDir>,
+        listener: impl FnOnce(Sender<Event>) -> L,
+    ) -> Self {
         let (sender, events) = channel();
         let config =
             Config { workers, scratch_dir: dir.path().join("scratch"), max_tasks, meter: Meter::Fuel, allow_network };
-        let executor = Executor::start(config, move |event| {
-            hear(&event);
-            // The bench may be gone before the last event.
-            let _ = sender.send(taken(event));
-        });
-        let executor = executor.unwrap();
+        let executor = Executor::start(config, listener(sender)).unwrap();
         Self { executor, events, kept: Mutex::default(), dir, next: AtomicU64::new(1) }
     }
 

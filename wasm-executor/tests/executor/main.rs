@@ -10,6 +10,7 @@ mod kit;
 mod lifecycle;
 mod modules;
 mod net;
+mod news;
 mod output;
 mod pools;
 mod quotas;

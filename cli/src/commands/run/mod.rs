@@ -58,12 +58,12 @@ pub(super) fn run(target: &Target, args: RunArgs) -> Verdict {
         {
             eprintln!("haggle: on the cluster of {}", target.origin);
         }
-        at(super::client(target), Some(target), plan, &mut signals).await
+        at(super::client(target), Some(target), async { Ok(()) }, plan, &mut signals).await
     })
 }
 
 /// On a cluster that is gone afterwards.
-async fn embedded(plan: Plan, signals: &mut Signals) -> Verdict {
+async fn embedded(mut plan: Plan, signals: &mut Signals) -> Verdict {
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     // It is the user's own machine and own task: what they grant is theirs to give.
     let starting = Cluster::start(embedded::Plan {
@@ -81,14 +81,22 @@ async fn embedded(plan: Plan, signals: &mut Signals) -> Verdict {
         cluster = starting => cluster?,
         () = signals.next() => return Ok(exit::INTERRUPTED),
     };
-    let verdict = at(cluster.client(), None, plan, signals).await;
+    let largest = cluster.agents().iter().map(|agent| agent.resources().cpus).max();
+    plan.cpus = plan.cpus.or(largest.map(default_cpus));
+    let verdict = at(cluster.client(), None, cluster.joined(), plan, signals).await;
     cluster.stop().await;
     verdict
 }
 
-/// On a cluster, which is the target's if there is one.
-async fn at(cluster: ClientBuilder, target: Option<&Target>, plan: Plan, signals: &mut Signals) -> Verdict {
-    let preparing = async {
+/// On a cluster, which is the target's if there is one, and which is `ready` for tasks when that resolves.
+async fn at(
+    cluster: ClientBuilder,
+    target: Option<&Target>,
+    ready: impl Future<Output = Result<(), CommandError>>,
+    plan: Plan,
+    signals: &mut Signals,
+) -> Verdict {
+    let storing = async {
         let client = cluster.connect().await?;
         if let Some(target) = target {
             follow_authority(target, &client).await;
@@ -96,8 +104,8 @@ async fn at(cluster: ClientBuilder, target: Option<&Target>, plan: Plan, signals
         let stored = store(&client, &plan).await?;
         Ok::<_, CommandError>((client, stored))
     };
-    let (client, stored) = tokio::select! {
-        prepared = preparing => prepared?,
+    let ((client, stored), ()) = tokio::select! {
+        prepared = async { tokio::try_join!(storing, ready) } => prepared?,
         () = signals.next() => return Ok(exit::INTERRUPTED),
     };
 
@@ -140,15 +148,20 @@ async fn store(client: &Client, plan: &Plan) -> Result<Stored, CommandError> {
     Ok(Stored { module, inputs })
 }
 
-/// One core, or all of the largest agent when that has less. Waits for an agent while there is none.
-async fn default_cpus(client: &Client, plan: &Plan, account: &mut Account) -> Result<MilliCpu, CommandError> {
+/// One core, or all of the largest agent when that has less.
+fn default_cpus(largest: MilliCpu) -> MilliCpu {
+    largest.min(Task::DEFAULT_CPUS)
+}
+
+/// What the largest agent has. Waits for an agent while there is none.
+async fn largest_cpus(client: &Client, plan: &Plan, account: &mut Account) -> Result<MilliCpu, CommandError> {
     let began = Instant::now();
     let mut is_told = false;
     loop {
         let agents = client.agents().await?;
         let largest = agents.iter().filter(|agent| agent.connected).map(|agent| agent.info.resources.cpus).max();
         if let Some(largest) = largest {
-            return Ok(largest.min(Task::DEFAULT_CPUS));
+            return Ok(largest);
         }
         if began.elapsed() >= TELL_AFTER && !std::mem::replace(&mut is_told, true) {
             let (since, waiting) = (began.elapsed(), plan.count as usize);
@@ -169,7 +182,7 @@ async fn drive(
     let cpus = match plan.cpus {
         Some(cpus) => cpus,
         None => tokio::select! {
-            cpus = default_cpus(client, plan, account) => cpus?,
+            largest = largest_cpus(client, plan, account) => default_cpus(largest?),
             () = signals.next() => return Ok(true),
         },
     };

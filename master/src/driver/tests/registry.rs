@@ -138,10 +138,10 @@ async fn a_master_can_be_stopped_while_its_disk_is_full() {
 
 #[tokio::test]
 async fn while_the_registry_rests_only_what_asks_for_a_write_is_held() {
-    let (happenings, _) = broadcast::channel(1);
+    let happenings = Arc::new(Happenings::new(1));
     let reign = Reign { cluster: Default::default(), epoch: Default::default() };
     let house = House::new(Places::default(), usize::MAX);
-    let (handle, mut inbox) = Handle::new(reign, Room::default(), happenings.downgrade(), house);
+    let (handle, mut inbox) = Handle::new(reign, Room::default(), Arc::downgrade(&happenings), house);
     let [comes, works] = [FRAMEWORK, AGENT].map(|_| outbox::<FrameworkEvent>().0);
     let (comes, _place) = open(&handle, Peer::Framework(comes)).await.unwrap();
     let (works, _other_place) = open(&handle, Peer::Framework(works)).await.unwrap();

@@ -14,8 +14,8 @@ use haggle_core::access::TokenId;
 use haggle_core::cluster::{Change, Recovered};
 use haggle_core::{AgentId, ClusterId, Epoch, FrameworkId, Now};
 use haggle_tls::PrivateFolder;
-use redb::backends::{FileBackend, InMemoryBackend};
-use redb::{Database, DatabaseError, ReadableTable, StorageBackend, StorageError, TableDefinition, WriteTransaction};
+use redb::backends::FileBackend;
+use redb::{Database, DatabaseError, ReadableTable, StorageBackend, TableDefinition, WriteTransaction};
 
 use super::{BadRow, Registry, RegistryError, row};
 use disk::Disk;
@@ -136,29 +136,13 @@ pub(crate) struct LocalRegistry {
 }
 
 impl LocalRegistry {
-    /// The registry in `folder`, which is made if need be. Without a folder it lives in memory, and remembers
-    /// nothing.
-    pub(crate) fn new(folder: Option<&Path>) -> Self {
-        let Some(folder) = folder.map(Path::to_owned) else {
-            return Self::on(|| Ok(InMemoryBackend::new()));
-        };
+    /// The registry in `folder`, which is made if need be.
+    pub(crate) fn new(folder: &Path) -> Self {
+        let folder = folder.to_owned();
         let file = folder.join("registry.redb");
         let open = {
             let file = file.clone();
             move || open_file(&folder, &file)
-        };
-        Self { open: Box::new(open), file, database: None, epoch: Epoch::default() }
-    }
-
-    /// A registry on something that is no file. `backend` gives the same bytes each time.
-    pub(crate) fn on<B: StorageBackend>(backend: impl Fn() -> io::Result<B> + Send + 'static) -> Self {
-        let file = PathBuf::from("(not in a file)");
-        let open = {
-            let file = file.clone();
-            move || {
-                let backend = backend().map_err(|source| store_error(&file, StorageError::Io(source)))?;
-                open_on(backend).map_err(|source| store_error(&file, source))
-            }
         };
         Self { open: Box::new(open), file, database: None, epoch: Epoch::default() }
     }
@@ -266,7 +250,8 @@ fn lead(database: &Database, file: &Path) -> Result<Rows, LocalError> {
     Ok(rows)
 }
 
-fn draw_cluster() -> Result<ClusterId, LocalError> {
+/// An id for a cluster that is new.
+pub(super) fn draw_cluster() -> Result<ClusterId, LocalError> {
     let mut bits = [0; 16];
     getrandom::fill(&mut bits).map_err(LocalError::Random)?;
     Ok(ClusterId(u128::from_be_bytes(bits)))

@@ -9,9 +9,27 @@ use haggle_core::cluster::{AgentRecord, FrameworkInfo, FrameworkRecord};
 use haggle_core::{AgentInfo, AgentKey, Bytes, Ceiling, Digest, MilliCpu, Quota, Resources, RoleRecord};
 use haggle_proto::v1;
 use prost::Message;
+use redb::StorageError;
+use redb::backends::InMemoryBackend;
 use tempfile::TempDir;
 
 use super::*;
+use crate::registry::NoRegistry;
+
+impl LocalRegistry {
+    /// A registry on something that is no file. `backend` gives the same bytes each time.
+    fn on<B: StorageBackend>(backend: impl Fn() -> io::Result<B> + Send + 'static) -> Self {
+        let file = PathBuf::from("(not in a file)");
+        let open = {
+            let file = file.clone();
+            move || {
+                let backend = backend().map_err(|source| store_error(&file, StorageError::Io(source)))?;
+                open_on(backend).map_err(|source| store_error(&file, source))
+            }
+        };
+        Self { open: Box::new(open), file, database: None, epoch: Epoch::default() }
+    }
+}
 
 /// A disk that outlives the store above it, and can be told to fail.
 #[derive(Clone, Debug, Default)]
@@ -108,13 +126,13 @@ fn role(weight: u32) -> RoleRecord {
 }
 
 fn open(folder: &TempDir) -> (LocalRegistry, Recovered, Now) {
-    let mut registry = LocalRegistry::new(Some(folder.path()));
+    let mut registry = LocalRegistry::new(folder.path());
     let (recovered, clock) = registry.recover().unwrap();
     (registry, recovered, clock)
 }
 
 fn refusal(folder: &Path) -> RegistryError {
-    LocalRegistry::new(Some(folder)).recover().unwrap_err()
+    LocalRegistry::new(folder).recover().unwrap_err()
 }
 
 #[test]
@@ -186,9 +204,11 @@ fn a_token_of_each_kind_is_remembered_as_it_was() {
 
 #[test]
 fn each_registry_is_of_another_cluster() {
-    let cluster = || LocalRegistry::new(None).recover().unwrap().0.cluster;
+    let disks = [FailingDisk::default(), FailingDisk::default()];
+    let [first, second] = disks.map(|disk| disk.registry().recover().unwrap().0.cluster);
+    let unremembered = NoRegistry.recover().unwrap().0.cluster;
 
-    assert_ne!(cluster(), cluster());
+    assert!(first != second && first != unremembered && unremembered != NoRegistry.recover().unwrap().0.cluster);
 }
 
 #[test]
@@ -321,7 +341,7 @@ fn nobody_else_can_look_into_a_state_folder_that_is_new() {
     let above = TempDir::new().unwrap();
     let state = above.path().join("haggle").join("master");
 
-    LocalRegistry::new(Some(&state)).recover().unwrap();
+    LocalRegistry::new(&state).recover().unwrap();
 
     assert_eq!(fs::metadata(&state).unwrap().permissions().mode() & 0o777, 0o700);
 }

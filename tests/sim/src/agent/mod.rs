@@ -221,6 +221,7 @@ impl World {
                 self.agents[at].process.as_mut().expect("it runs").tick_at = None;
                 self.node_does(at, Command::Tick);
             }
+            AgentEvent::Preparing(task) => self.node_does(at, Command::Preparing(task)),
             AgentEvent::Fetched(task) => self.fetched(at, task),
             AgentEvent::Started(task) => self.node_does(at, Command::Started(task)),
             AgentEvent::Ended(task, ending) => self.node_does(at, Command::Ended(task, *ending)),

@@ -48,7 +48,15 @@ impl World {
                 let task = spec.id;
                 self.agents[at].process.as_mut().expect("it runs").fetching.insert(task, spec);
                 self.check_machine(at);
-                let takes = if self.rng.chance(200) { self.rng.range(MS, 3 * S) } else { self.rng.range(MS, 20 * MS) };
+                let is_here = self.rng.chance(500);
+                let takes = match is_here {
+                    true => 0,
+                    false if self.rng.chance(400) => self.rng.range(MS, 3 * S),
+                    false => self.rng.range(MS, 20 * MS),
+                };
+                if !is_here {
+                    self.agent_later(at, 0, AgentEvent::Preparing(task));
+                }
                 self.agent_later(at, takes, AgentEvent::Fetched(task));
             }
             Effect::Stop(task) => {

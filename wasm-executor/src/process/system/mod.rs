@@ -6,9 +6,9 @@ mod unix;
 mod windows;
 
 #[cfg(unix)]
-pub(crate) use unix::{kill, manner, set_apart, start_outliving, tie};
+pub(crate) use unix::{ends_within, kill, manner, set_apart, start_outliving, tie};
 #[cfg(windows)]
-pub(crate) use windows::{KILLED, kill, manner, set_apart, start_outliving, tie};
+pub(crate) use windows::{KILLED, ends_within, kill, manner, set_apart, start_outliving, tie};
 
 /// What no program runs without on Windows.
 const ENVIRONMENT: [&str; 2] = ["SystemRoot", "TEMP"];

@@ -3,8 +3,11 @@
 use std::io;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
 /// What is typed at the agent's terminal is for the agent.
 pub(crate) fn set_apart(command: &mut Command) {
@@ -26,6 +29,29 @@ pub(crate) fn tie(_: &Child) -> io::Result<()> {
 pub(crate) fn kill(id: u32) -> io::Result<()> {
     let id = i32::try_from(id).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::NotFound)?;
     Ok(kill_process(id, Signal::KILL)?)
+}
+
+/// Whether a child of this process ends in so much time, or has; `None` when it cannot be waited for. It is still to be
+/// asked how.
+pub(crate) fn ends_within(id: u32, at_most: Duration) -> Option<bool> {
+    let id = i32::try_from(id).ok().and_then(Pid::from_raw)?;
+    let (sender, ended) = mpsc::channel();
+    let wait = move || {
+        let ended = loop {
+            match waitid(WaitId::Pid(id), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT) {
+                Err(rustix::io::Errno::INTR) => {}
+                outcome => break outcome.is_ok(),
+            }
+        };
+        let _ = sender.send(ended);
+    };
+    thread::Builder::new().name("haggle-wait".to_owned()).spawn(wait).ok()?;
+    match ended.recv_timeout(at_most) {
+        Ok(true) => Some(true),
+        // Somebody else has asked how it ended.
+        Ok(false) => None,
+        Err(_) => Some(false),
+    }
 }
 
 /// How a process came to its end, to follow who it was.

@@ -4,8 +4,9 @@ use std::io;
 use std::os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle};
 use std::os::windows::process::CommandExt;
 use std::process::{Child, Command, ExitStatus};
+use std::time::Duration;
 
-use windows_sys::Win32::Foundation::ERROR_ACCESS_DENIED;
+use windows_sys::Win32::Foundation::{ERROR_ACCESS_DENIED, WAIT_OBJECT_0, WAIT_TIMEOUT};
 use windows_sys::Win32::System::Threading::{
     BELOW_NORMAL_PRIORITY_CLASS, CREATE_BREAKAWAY_FROM_JOB, CREATE_NEW_PROCESS_GROUP, DETACHED_PROCESS, OpenProcess,
     PROCESS_SYNCHRONIZE, PROCESS_TERMINATE, TerminateProcess, WaitForSingleObject,
@@ -37,6 +38,27 @@ pub(crate) fn start_outliving(command: &mut Command) -> io::Result<Child> {
             command.spawn()
         }
         started => started,
+    }
+}
+
+/// Whether a child of this process ends in so much time, or has; `None` when it cannot be waited for. It is still to be
+/// asked how.
+pub(crate) fn ends_within(id: u32, at_most: Duration) -> Option<bool> {
+    let at_most = u32::try_from(at_most.as_millis()).unwrap_or(u32::MAX - 1);
+    #[expect(unsafe_code, reason = "calls of the system")]
+    // SAFETY: the handle is checked before it is owned, and open while it is used.
+    let waited = unsafe {
+        let process = OpenProcess(PROCESS_SYNCHRONIZE, 0, id);
+        if process.is_null() {
+            return None;
+        }
+        let process = OwnedHandle::from_raw_handle(process);
+        WaitForSingleObject(process.as_raw_handle(), at_most)
+    };
+    match waited {
+        WAIT_OBJECT_0 => Some(true),
+        WAIT_TIMEOUT => Some(false),
+        _ => None,
     }
 }
 
