@@ -254,8 +254,9 @@ fn read_role(role: v1::Role) -> Result<RoleInfo, Malformed> {
 }
 
 fn read_event(event: v1::WatchEvent) -> Result<WatchEvent, Malformed> {
+    let at = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(event.time_ms));
     Ok(WatchEvent {
-        at: SystemTime::UNIX_EPOCH + Duration::from_millis(event.time_ms),
+        at: at.ok_or(Malformed::Missing("time of an event"))?,
         what: event.event.ok_or(Malformed::Missing("event"))?.try_into()?,
     })
 }
