@@ -17,6 +17,9 @@ const WHILE: Duration = Duration::from_secs(12);
 /// How far off a task may be.
 const OFF: f64 = 0.02;
 
+/// What the process may need beside its tasks, unoptimised and on Wine.
+const ITSELF: f64 = 0.03;
+
 /// What the kernel says of all threads of a process: time on a processor, and time that they waited for one.
 struct Counted {
     ran: f64,
@@ -67,18 +70,26 @@ async fn the_cpu_rate_holds_within_two_percent() {
     .await;
     let (passed, after) = (last.0.as_secs_f64(), last.1.expect("the executor runs"));
 
-    // Threads that wait for a processor say how busy others keep the machine: what they leave is no quota's fault.
-    let busy = (after.waited - before.waited) / passed;
+    // What a task is short of, it must have waited for: for a processor that others had. Whoever reads on is told.
+    let waited = after.waited - before.waited;
     let ran = (after.ran - before.ran) / passed;
     let wanted: f64 = QUOTAS.iter().sum();
-    println!("of {wanted:.3} cpus, the executor ran {ran:.3} by the kernel, and waited {busy:.3}");
-    assert!(ran <= wanted * (1.0 + OFF) + 0.03, "by the kernel, with what the process needs itself: {ran}");
+    println!(
+        "of {wanted:.3} cpus, the executor ran {ran:.3} by the kernel; its threads waited {waited:.2} of {passed:.2} s"
+    );
+    if waited > OFF * passed {
+        println!("WARNING: this machine was too busy to show that a task gets its rate. It shows that none gets more");
+    }
+    let least = |wanted: f64, wall: f64| wanted * (1.0 - OFF) - waited / wall;
+    assert!(ran <= wanted * (1.0 + OFF) + ITSELF, "by the kernel, with what the process needs itself: {ran}");
+    assert!(ran >= least(wanted, passed), "by the kernel: {ran} of {wanted}");
     for (quota, handle) in QUOTAS.into_iter().zip(handles) {
         let usage = handle.ended().await.unwrap().usage.expect("an end tells what was used");
-        let rate = usage.cpu.as_secs_f64() / usage.wall.as_secs_f64();
-        println!("{quota} cpus: {rate:.4}");
+        let (cpu, wall) = (usage.cpu.as_secs_f64(), usage.wall.as_secs_f64());
+        let rate = cpu / wall;
+        println!("{quota} cpus: {rate:.4}, which is {:.4} of it", rate / quota);
         assert!(rate <= quota * (1.0 + OFF), "{rate} of {quota}");
-        assert!(rate >= quota * (1.0 - OFF) || busy > OFF, "{rate} of {quota} on a machine that was idle");
+        assert!(rate >= least(quota, wall), "{rate} of {quota}, and its threads waited {waited} s only");
     }
     session.close().await;
 }
