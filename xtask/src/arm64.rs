@@ -4,8 +4,8 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::cross::{self, System};
-use crate::process::{self, step};
-use crate::tools;
+use crate::process::{self, step, timed};
+use crate::{tasks, tools};
 use crate::workspace::Workspace;
 
 /// Tests of what qemu's user mode has not got, and what that is. Cargo leaves out whatever has these words in its name.
@@ -33,10 +33,12 @@ exec "$@"
 /// When something that this needs cannot be had, or a test fails.
 pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<()> {
     let qemu = tools::ensure_qemu(workspace)?;
+    timed("example tasks to WebAssembly", || tasks::build(workspace))?;
     let mut build = cross::cargo(workspace, System::LinuxArm)?;
     step("build for arm64", build.args(["test", "--quiet", "--no-run"]).args(TESTS))?;
 
     let mut tests = cross::cargo(workspace, System::LinuxArm)?;
+    tests.env("HAGGLE_TEST_WASM", workspace.wasm());
     tests.args(["test", "--no-fail-fast"]).args(TESTS).arg("--");
     for (test, _) in LEFT_OUT {
         tests.args(["--skip", test]);
