@@ -232,8 +232,9 @@ pub(crate) fn request_bytes() -> Vec<u8> {
 }
 
 fn read_event(event: v1::WatchEvent) -> Result<WatchEvent, Malformed> {
+    let at = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(event.time_ms));
     Ok(WatchEvent {
-        at: SystemTime::UNIX_EPOCH + Duration::from_millis(event.time_ms),
+        at: at.ok_or(Malformed::Missing("time of an event"))?,
         what: event.event.ok_or(Malformed::Missing("event"))?.try_into()?,
     })
 }

@@ -1,4 +1,5 @@
-//! The same figures from these programs and from older ones, in turn, so that the machine's mood touches both alike.
+//! The same figures from these programs and from those of another build, in turn, so that the machine's mood touches both
+//! alike.
 
 use std::env::consts::EXE_SUFFIX;
 use std::path::Path;
@@ -9,33 +10,32 @@ use anyhow::Context;
 use crate::Group;
 use crate::figure::{Figure, Goal};
 
-/// Medians of a group's figures, each as these programs' over the older ones': one sample for each turn.
+/// Medians of a group's figures, each as these programs' over the others': one sample for each turn.
 ///
-/// `older` holds `haggle` and `haggle-bench` as an optimised build leaves them. Who goes first changes with each turn.
+/// `others` holds `haggle` and `haggle-bench` as an optimised build leaves them. Who goes first changes with each turn.
 ///
 /// # Errors
 /// When either is not measured, or the two do not measure the same.
-pub(crate) fn measure(group: Group, older: &Path, turns: usize) -> anyhow::Result<Vec<Figure>> {
+pub(crate) fn measure(group: Group, others: &Path, turns: usize) -> anyhow::Result<Vec<Figure>> {
     anyhow::ensure!(turns > 0, "no turn gives no ratio");
     let mut ratios: Vec<(String, Vec<f64>)> = Vec::new();
     for turn in 0..turns {
-        let (old, new) = if turn % 2 == 0 {
-            let old = of_older(group, older)?;
-            (old, of_these(group)?)
+        let (theirs, ours) = if turn % 2 == 0 {
+            let theirs = of_others(group, others)?;
+            (theirs, of_these(group)?)
         } else {
-            let new = of_these(group)?;
-            (of_older(group, older)?, new)
+            let ours = of_these(group)?;
+            (of_others(group, others)?, ours)
         };
-        anyhow::ensure!(old.len() == new.len(), "the older programs print {} figures, these {}", old.len(), new.len());
-        for (place, ((name, new), (_, old))) in new.into_iter().zip(old).enumerate() {
+        anyhow::ensure!(theirs.len() == ours.len(), "the others print {} figures, these {}", theirs.len(), ours.len());
+        for (place, ((name, ours), (_, theirs))) in ours.into_iter().zip(theirs).enumerate() {
             if ratios.len() == place {
                 ratios.push((name, Vec::new()));
             }
-            ratios[place].1.push(new / old);
+            ratios[place].1.push(ours / theirs);
         }
     }
-    let figure =
-        |(name, samples)| Figure::new(format!("{name}: over the older programs'"), "times", Goal::Reported, samples);
+    let figure = |(name, samples)| Figure::new(format!("{name}: over the others'"), "times", Goal::Reported, samples);
     Ok(ratios.into_iter().map(figure).collect())
 }
 
@@ -43,9 +43,9 @@ fn of_these(group: Group) -> anyhow::Result<Vec<(String, f64)>> {
     medians(Command::new(std::env::current_exe()?), group)
 }
 
-fn of_older(group: Group, older: &Path) -> anyhow::Result<Vec<(String, f64)>> {
-    let mut command = Command::new(older.join(format!("haggle-bench{EXE_SUFFIX}")));
-    command.env("HAGGLE_TEST_BIN", older);
+fn of_others(group: Group, others: &Path) -> anyhow::Result<Vec<(String, f64)>> {
+    let mut command = Command::new(others.join(format!("haggle-bench{EXE_SUFFIX}")));
+    command.env("HAGGLE_TEST_BIN", others);
     medians(command, group)
 }
 

@@ -40,7 +40,7 @@ struct Args {
     /// Fail when a figure misses its goal.
     #[arg(long)]
     strict: bool,
-    /// Measure one group in turn with the older programs in this folder, and print the ratios.
+    /// Measure each group in turn with the programs of another build, in this folder, and print the ratios.
     #[arg(long, value_name = "DIR", conflicts_with = "rows")]
     against: Option<PathBuf>,
     /// How many turns each takes.
@@ -57,7 +57,7 @@ enum Group {
     Decisions,
     /// Who is offered what, at the size of large clusters.
     Allocator,
-    /// What the executor promises, which is all of the next eight.
+    /// What the executor promises, which is all of the next nine.
     Executor,
     /// Start of a cached no-op, on one core and on two.
     Start,
@@ -65,6 +65,8 @@ enum Group {
     Rate,
     /// What metering costs, and what the control of rates adds, over ten kernels.
     Overhead,
+    /// The same kernels in milliseconds, to be compared between builds.
+    Kernels,
     /// Suspended tasks in one executor: how large, how quickly started.
     Density,
     /// Ten times as many in one agent.
@@ -113,8 +115,17 @@ impl Group {
         Self::Held,
         Self::Heartbeat,
     ];
-    const EXECUTOR: [Self; 8] =
-        [Self::Start, Self::Rate, Self::Overhead, Self::Density, Self::Crowd, Self::Kill, Self::Memory, Self::Peers];
+    const EXECUTOR: [Self; 9] = [
+        Self::Start,
+        Self::Rate,
+        Self::Overhead,
+        Self::Kernels,
+        Self::Density,
+        Self::Crowd,
+        Self::Kill,
+        Self::Memory,
+        Self::Peers,
+    ];
     const TASKS: [Self; 3] = [Self::Latency, Self::Throughput, Self::Threads];
 
     /// What is measured each in a process of its own.
@@ -138,6 +149,7 @@ impl Group {
             Self::Start => executor::start::measure(effort),
             Self::Rate => executor::rate::measure(effort),
             Self::Overhead => executor::overhead::measure(effort),
+            Self::Kernels => executor::kernels::measure(effort),
             Self::Density => executor::density::measure(effort),
             Self::Crowd => runtime()?.block_on(executor::crowd::measure(effort)),
             Self::Kill => executor::kill::measure(effort),
@@ -190,8 +202,8 @@ fn main() -> anyhow::Result<ExitCode> {
     let groups = if args.groups.is_empty() { &Group::ALL } else { &args.groups[..] };
     let mut missed = Vec::new();
     for group in groups.iter().flat_map(|group| group.parts()) {
-        if let Some(older) = &args.against {
-            against::measure(group, older, args.turns)?.iter().for_each(|ratio| println!("{ratio}"));
+        if let Some(others) = &args.against {
+            against::measure(group, others, args.turns)?.iter().for_each(|ratio| println!("{ratio}"));
             continue;
         }
         let status = command(group, args.quick)?.status()?;

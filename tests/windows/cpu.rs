@@ -17,24 +17,35 @@ const WHILE: Duration = Duration::from_secs(12);
 /// How far off a task may be.
 const OFF: f64 = 0.02;
 
-/// What the kernel says of all threads of a process: time on a processor, and time that they waited for one.
+/// What the process may need beside its tasks, unoptimised and on Wine.
+const ITSELF: f64 = 0.03;
+
+/// Cores that stand idle on average where a machine had more to give. On one that is busy, tasks and what Wine does for them
+/// wait for others.
+const ROOM: f64 = 0.1;
+
+/// What the kernel says, in seconds.
 struct Counted {
+    /// All threads of a process were on a processor.
     ran: f64,
-    waited: f64,
+    /// All processors had nothing to do.
+    idle: f64,
 }
 
 /// Of the process whose working folder this is: so an executor is found whose id only Wine knows.
 fn counted(folder: &Path) -> Option<Counted> {
     let is_it = |process: &Path| fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd == folder);
     let process = fs::read_dir("/proc").ok()?.filter_map(|entry| Some(entry.ok()?.path())).find(|path| is_it(path))?;
-    let mut all = Counted { ran: 0.0, waited: 0.0 };
+    let mut ran = 0.0;
     for thread in fs::read_dir(process.join("task")).ok()? {
         let stat = fs::read_to_string(thread.ok()?.path().join("schedstat")).unwrap_or_default();
-        let mut seconds = stat.split_whitespace().map(|number| number.parse::<f64>().unwrap_or_default() / 1e9);
-        all.ran += seconds.next().unwrap_or_default();
-        all.waited += seconds.next().unwrap_or_default();
+        let nanos = stat.split_whitespace().next().and_then(|nanos| nanos.parse::<f64>().ok());
+        ran += nanos.unwrap_or_default() / 1e9;
     }
-    Some(all)
+    // cpu, user, nice, system, idle: in ticks, of all processors.
+    let stat = fs::read_to_string("/proc/stat").ok()?;
+    let idle: f64 = stat.split_whitespace().nth(4)?.parse().ok()?;
+    Some(Counted { ran, idle: idle / rustix::param::clock_ticks_per_second() as f64 })
 }
 
 #[tokio::test]
@@ -67,18 +78,24 @@ async fn the_cpu_rate_holds_within_two_percent() {
     .await;
     let (passed, after) = (last.0.as_secs_f64(), last.1.expect("the executor runs"));
 
-    // Threads that wait for a processor say how busy others keep the machine: what they leave is no quota's fault.
-    let busy = (after.waited - before.waited) / passed;
-    let ran = (after.ran - before.ran) / passed;
+    let per_second = |of: fn(&Counted) -> f64| (of(&after) - of(&before)) / passed;
+    let (ran, idle) = (per_second(|counted| counted.ran), per_second(|counted| counted.idle));
     let wanted: f64 = QUOTAS.iter().sum();
-    println!("of {wanted:.3} cpus, the executor ran {ran:.3} by the kernel, and waited {busy:.3}");
-    assert!(ran <= wanted * (1.0 + OFF) + 0.03, "by the kernel, with what the process needs itself: {ran}");
+    println!("of {wanted:.3} cpus, the executor ran {ran:.3} by the kernel, and {idle:.3} were idle");
+    let had_room = idle >= ROOM;
+    if !had_room {
+        println!(
+            "WARNING: this machine was too busy to show that a task gets its rate; only that none gets more was tested"
+        );
+    }
+    assert!(ran <= wanted * (1.0 + OFF) + ITSELF, "by the kernel, with what the process needs itself: {ran}");
+    assert!(ran >= wanted * (1.0 - OFF) || !had_room, "by the kernel: {ran} of {wanted}");
     for (quota, handle) in QUOTAS.into_iter().zip(handles) {
         let usage = handle.ended().await.unwrap().usage.expect("an end tells what was used");
         let rate = usage.cpu.as_secs_f64() / usage.wall.as_secs_f64();
-        println!("{quota} cpus: {rate:.4}");
+        println!("{quota} cpus: {rate:.4}, which is {:.4} of it", rate / quota);
         assert!(rate <= quota * (1.0 + OFF), "{rate} of {quota}");
-        assert!(rate >= quota * (1.0 - OFF) || busy > OFF, "{rate} of {quota} on a machine that was idle");
+        assert!(rate >= quota * (1.0 - OFF) || !had_room, "{rate} of {quota}, and {idle} cores were idle");
     }
     session.close().await;
 }

@@ -12,7 +12,7 @@ use std::time::Instant;
 use haggle_core::Now;
 
 #[cfg(windows)]
-pub(crate) use windows::thread_cpu_time;
+pub(crate) use windows::{thread_cpu_time, thread_slept};
 
 /// Monotonic time since the executor started.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +41,11 @@ pub(crate) fn thread_cpu_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
+
+/// To be said by a thread that computes by turns and has just slept, before it asks for its CPU time again: where that is
+/// counted in long steps, it is told more closely then.
+#[cfg(not(windows))]
+pub(crate) fn thread_slept() {}
 
 /// Where there is no such clock, wall-clock time stands in for it. A task is charged for time in which the
 /// system ran something else; its quota then holds as a ceiling, and its share is right on an idle machine.

@@ -1,6 +1,7 @@
 //! Compiling for other systems than this one: the standard library from rustup, and a C compiler for what dependencies
 //! have in C.
 
+use std::env::consts::{ARCH, OS};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -50,6 +51,13 @@ impl System {
         }
     }
 
+    /// The one whose static programs this machine runs.
+    pub(crate) fn here() -> Option<Self> {
+        [(Self::LinuxX86, "x86_64"), (Self::LinuxArm, "aarch64")]
+            .into_iter()
+            .find_map(|(system, processor)| (OS == "linux" && ARCH == processor).then_some(system))
+    }
+
     pub(crate) fn is_linux(self) -> bool {
         matches!(self, Self::LinuxX86 | Self::LinuxArm)
     }
@@ -86,6 +94,11 @@ pub(crate) fn cargo(workspace: &Workspace, system: System) -> anyhow::Result<Com
         cargo.env(format!("CARGO_TARGET_{upper}_LINKER"), linker);
     }
     Ok(cargo)
+}
+
+/// Where optimised builds for this system leave their programs.
+pub(crate) fn release(workspace: &Workspace, system: System) -> PathBuf {
+    workspace.target.join(system.triple()).join("release")
 }
 
 /// Lints everything as this system compiles it.

@@ -109,7 +109,7 @@ fn build(workspace: &Workspace, archive: Archive) -> anyhow::Result<PathBuf> {
     let mut cargo = cross::cargo(workspace, system)?;
     cargo.args(["build", "--release", "--locked", "--bin", "haggle"]).args(bench::PACKAGES);
     step(&format!("build for {}", archive.name()), &mut cargo)?;
-    Ok(workspace.target.join(system.triple()).join("release").join(archive.program()))
+    Ok(cross::release(workspace, system).join(archive.program()))
 }
 
 /// Runs a task with it, where this machine can run it at all: in an empty folder that is all it has.
@@ -129,9 +129,8 @@ fn attempt_in(workspace: &Workspace, archive: Archive, program: &Path, place: &P
         command.env_remove(variable);
     }
     let said = match archive {
-        Archive::LinuxX86 if cfg!(all(target_os = "linux", target_arch = "x86_64")) => process::output(&mut command)?,
+        here if System::here() == Some(here.system()) => process::output(&mut command)?,
         Archive::LinuxX86 => return Ok(Tried::NotHere("this is not Linux on x86-64".to_owned())),
-        Archive::LinuxArm if cfg!(all(target_os = "linux", target_arch = "aarch64")) => process::output(&mut command)?,
         Archive::LinuxArm => match tools::ensure_qemu(workspace).and_then(|qemu| arm64::emulated(&qemu, &command)) {
             Ok(mut emulated) => process::output(&mut emulated)?,
             Err(error) => return Ok(Tried::NotHere(format!("{error:#}"))),

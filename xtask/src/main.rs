@@ -49,6 +49,9 @@ enum Command {
     Test,
     /// Measure, and print the figures with unit, spread and machine
     Bench {
+        /// Static programs in turn with those of this system's own C library, as ratios
+        #[arg(long = "static")]
+        in_turn: bool,
         /// Handed on to the benchmark; `-- --help` lists them
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
@@ -149,7 +152,7 @@ fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Demo => demo::run(&workspace),
         Command::Test => test::run(&workspace),
-        Command::Bench { args } => bench::run(&workspace, &args),
+        Command::Bench { in_turn, args } => bench::run(&workspace, in_turn, &args),
         Command::Deny { require_advisories } => {
             deny::run(&workspace, require_advisories)?.warn();
             Ok(())

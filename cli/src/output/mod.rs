@@ -163,7 +163,8 @@ mod tests {
         let after = |seconds| time(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
 
         assert_eq!(after(0), "1970-01-01T00:00:00Z");
-        assert_eq!([after(253_402_300_799), after(u64::MAX / 1000)], ["9999-12-31T23:59:59Z"; 2]);
+        // Systems can say moments up to very different years. This one, 19,390 or so, all of them can.
+        assert_eq!([after(253_402_300_799), after(1 << 39)], ["9999-12-31T23:59:59Z"; 2]);
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use haggle_core::access::{Principal, TokenId, TokenKind, TokenRecord};
-use haggle_core::cluster::OperatorCommand;
+use haggle_core::access::{InvalidToken, Principal, TokenId, TokenKind, TokenRecord};
+use haggle_core::cluster::{OperatorCommand, Refusal};
 use haggle_core::{Digest, RequestId};
 use haggle_proto::convert::token_kind;
 use haggle_proto::v1;
@@ -65,6 +65,8 @@ impl Draft {
             revoked: false,
             authority: reach.authority(),
         };
+        // Windows ends at the year 30,828.
+        let expires = UNIX_EPOCH.checked_add(Duration::from_millis(record.expires_ms));
         let kind = match record.kind {
             TokenKind::Agent { .. } => tls::TokenKind::Agent,
             TokenKind::Framework(_) => tls::TokenKind::Framework,
@@ -78,7 +80,7 @@ impl Draft {
             authority: record.authority.map(|authority| tls::Fingerprint(authority.0)),
             id: tls::TokenId(id.0.to_be_bytes()),
             secret,
-            expires: UNIX_EPOCH + Duration::from_millis(record.expires_ms),
+            expires: expires.ok_or_else(|| status_of(&Refusal::TokenInvalid(InvalidToken::Ttl)))?,
         };
         Ok(Self { id, record, token })
     }

@@ -3,6 +3,7 @@
 pub(crate) mod crowd;
 pub(crate) mod density;
 mod guests;
+pub(crate) mod kernels;
 pub(crate) mod kill;
 pub(crate) mod memory;
 pub(crate) mod overhead;

@@ -125,9 +125,9 @@ impl Metered {
 }
 
 /// What is done in one sample.
-struct Work {
-    kernel: Kernel,
-    rounds: u64,
+pub(super) struct Work {
+    pub(super) kernel: Kernel,
+    pub(super) rounds: u64,
 }
 
 impl Work {
@@ -156,20 +156,20 @@ impl Work {
 
 /// So many tasks, each below this ceiling.
 #[derive(Clone, Copy)]
-struct Held {
-    tasks: usize,
-    ceiling: MilliCpu,
+pub(super) struct Held {
+    pub(super) tasks: usize,
+    pub(super) ceiling: MilliCpu,
 }
 
 /// An executor with one worker that holds tasks to their rate.
-struct Controlled {
+pub(super) struct Controlled {
     local: Local,
     spec: haggle_core::TaskSpec,
     tasks: usize,
 }
 
 impl Controlled {
-    fn start(meter: Meter, module: &[u8], Held { tasks, ceiling }: Held) -> anyhow::Result<Self> {
+    pub(super) fn start(meter: Meter, module: &[u8], Held { tasks, ceiling }: Held) -> anyhow::Result<Self> {
         let mut local = Local::metered(meter, 1, tasks)?;
         let mut spec = local.task(module)?;
         spec.resources.cpus = ceiling;
@@ -181,7 +181,7 @@ impl Controlled {
     }
 
     /// CPU time that this process uses for each task, whoever in it uses it.
-    fn run(&mut self, work: &Work) -> anyhow::Result<Duration> {
+    pub(super) fn run(&mut self, work: &Work) -> anyhow::Result<Duration> {
         self.spec.args = work.args()[1..].to_vec();
         let began = proc::cpu();
         for _ in 0..self.tasks {

@@ -29,6 +29,12 @@ impl Coarse {
     /// What is told in any case.
     const LEAST: Duration = Duration::from_nanos(1);
 
+    /// The thread has slept until this time on the wall: what has passed since it last asked was not used. Without this a
+    /// short sleep counts as work, of nobody in particular, which is then missing from what is told of the work itself.
+    pub(super) fn slept(&mut self, time: Duration) {
+        self.asked = time;
+    }
+
     /// CPU time that the thread has used, at this time on the wall: it never goes back, it is never behind what the
     /// system counts, and never more than two steps and what is fresh ahead of it. So what a thread uses is off by that
     /// much once, however long it runs.
@@ -90,6 +96,21 @@ mod tests {
 
         assert_eq!(ended - began, Duration::from_millis(3));
         assert!(coarse.at(Duration::from_secs(20), STEP, || Duration::ZERO) > ended, "it has asked, at least");
+    }
+
+    #[test]
+    fn work_between_short_sleeps_is_told_as_work() {
+        let (mut coarse, mut used, mut charged) = (Coarse::NEW, 0, Duration::ZERO);
+        for period in 0..2_000 {
+            let began = 1_000_000 + period * 4_000;
+            let counted = |used: u64| STEP * u32::try_from(used / 10_000).unwrap();
+            coarse.slept(Duration::from_micros(began));
+            let before = coarse.at(Duration::from_micros(began), STEP, || counted(used));
+            used += 3_000;
+            charged += coarse.at(Duration::from_micros(began + 3_000), STEP, || counted(used)) - before;
+        }
+
+        assert!(charged.abs_diff(Duration::from_micros(used)) <= 3 * STEP, "{charged:?} of {used} µs");
     }
 
     #[test]

@@ -20,11 +20,25 @@ const STEP: Duration = Duration::from_micros(15_625);
 /// How long the two counters are compared, once in a process.
 const COMPARED: Duration = Duration::from_millis(5);
 
+/// How fast cycles are counted, where they are.
+static RATE: LazyLock<Option<f64>> = LazyLock::new(cycles_per_nanosecond);
+
+thread_local! {
+    static COARSE: Cell<Coarse> = const { Cell::new(Coarse::NEW) };
+}
+
 pub(crate) fn thread_cpu_time() -> Duration {
-    static RATE: LazyLock<Option<f64>> = LazyLock::new(cycles_per_nanosecond);
     match *RATE {
         Some(rate) => cycles().map_or(Duration::ZERO, |cycles| nanoseconds(cycles, rate)),
         None => by_times(),
+    }
+}
+
+pub(crate) fn thread_slept() {
+    if RATE.is_none() {
+        let mut coarse = COARSE.get();
+        coarse.slept(on_the_wall());
+        COARSE.set(coarse);
     }
 }
 
@@ -73,16 +87,16 @@ fn cycles() -> Option<u64> {
 }
 
 fn by_times() -> Duration {
-    thread_local! {
-        static COARSE: Cell<Coarse> = const { Cell::new(Coarse::NEW) };
-    }
-    static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
-    // A thread that was never asked is told apart by a time of 0.
-    let time = ORIGIN.elapsed() + Duration::from_nanos(1);
     let mut coarse = COARSE.get();
-    let used = coarse.at(time, STEP, counted);
+    let used = coarse.at(on_the_wall(), STEP, counted);
     COARSE.set(coarse);
     used
+}
+
+/// Never 0, which tells a thread that was never asked.
+fn on_the_wall() -> Duration {
+    static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+    ORIGIN.elapsed() + Duration::from_nanos(1)
 }
 
 /// User and kernel time, in units of 100 ns.

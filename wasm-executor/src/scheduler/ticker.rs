@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use wasmtime::Engine;
 
 use super::Scheduler;
@@ -83,7 +83,8 @@ impl Ticker {
                 self.asleep.store(false, Ordering::SeqCst);
                 continue;
             }
-            self.wake.wait_for(&mut stopped, EPOCH);
+            // Windows ends this on time. Waits for a call it ends with a tick of its timer, every 16 ms.
+            MutexGuard::unlocked(&mut stopped, || thread::sleep(EPOCH));
             site.engines.of(Meter::Epochs).for_each(Engine::increment_epoch);
             if news {
                 guarded(|| site.listener.pause());

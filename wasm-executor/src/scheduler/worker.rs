@@ -16,7 +16,7 @@ use super::ticker;
 use super::turn::{Pressure, Turn};
 use super::{After, Next, Scheduler, Stay};
 use crate::charge::Debt;
-use crate::clock::thread_cpu_time;
+use crate::clock::{thread_cpu_time, thread_slept};
 use crate::event::Meter;
 use crate::outcome::Outcome;
 use crate::pace;
@@ -98,6 +98,9 @@ impl Worker {
         let mut next = None;
         let mut held_back = 0;
         while let Some(Next { turn, cell, waited }) = next.or_else(|| self.scheduler.next_turn(self.number)) {
+            if waited {
+                thread_slept();
+            }
             // From one turn to the next it is a few steps, which the next task pays for: asking the clock, which is a
             // call of the kernel, would take as long again. After a task's last turn it may be more, and nobody's.
             if waited || matches!(payer, Payer::Nobody(ended) if ended.elapsed() >= STEPS_MAX) {
