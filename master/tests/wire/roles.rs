@@ -33,7 +33,8 @@ fn weight(weight: Option<u32>) -> v1::SetWeightRequest {
 }
 
 fn want(milli_cpus: u64, waiting: u32) -> v1::Want {
-    v1::Want { resources: Some(resources(milli_cpus, 1 << 20)), waiting, ..Default::default() }
+    let resources = v1::Resources { milli_cpus, mem_bytes: 1 << 20, ..Default::default() };
+    v1::Want { resources: Some(resources), waiting, ..Default::default() }
 }
 
 #[tokio::test]
