@@ -31,6 +31,11 @@ impl Happenings {
         Self { room, channel: OnceLock::new() }
     }
 
+    /// How many watch.
+    pub(crate) fn watchers(&self) -> usize {
+        self.channel.get().map_or(0, broadcast::Sender::receiver_count)
+    }
+
     /// Everything that happens from now on, until this is dropped.
     pub(crate) fn watch(&self) -> broadcast::Receiver<Happening> {
         self.channel.get_or_init(|| broadcast::channel(self.room).0).subscribe()
@@ -60,6 +65,7 @@ mod tests {
         let mut watched = happenings.watch();
         happens(2);
 
+        assert_eq!(happenings.watchers(), 1);
         assert_eq!(watched.recv().await.unwrap().time_ms, 2);
         drop(happenings);
         assert!(watched.recv().await.is_err());

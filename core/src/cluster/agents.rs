@@ -222,7 +222,9 @@ fn concerned(state: &State, id: AgentId) -> BTreeSet<FrameworkId> {
         return state.frameworks.keys().copied().collect();
     }
     let by_task = agent.tasks.iter().map(|task| task.framework);
-    by_task.chain(agent.offers.iter().map(|offer| state.offers[offer].framework)).collect()
+    let offers = state.allocator.offers_of(id);
+    let by_offer = offers.iter().filter_map(|offer| state.allocator.offer(*offer)).map(|offer| offer.framework);
+    by_task.chain(by_offer).collect()
 }
 
 /// Takes an agent out of what can be offered, and tells those who had something there.

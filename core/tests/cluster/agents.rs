@@ -42,7 +42,7 @@ fn that_an_agent_is_lost_is_told_to_those_who_have_something_there() {
 
     // Who has nothing yet is offered it.
     let second = world.agent(1, 512);
-    let offered = world.cluster.offers().into_iter().map(|offer| offer.framework).collect::<Vec<_>>();
+    let offered = world.cluster.offers(world.now).into_iter().map(|offer| offer.framework).collect::<Vec<_>>();
     assert_eq!(offered, [bystander.id]);
 
     assert_eq!(told_of(&mut world, second), [false, true]);
