@@ -267,7 +267,7 @@ fn while_the_disk_is_full_questions_are_answered_and_newcomers_are_told_why_not(
     let (outbox, mut newcomer) = outbox();
     driven.driver.refuse(Request::Open(SessionId(9), owner(), Peer::Framework(outbox)), &why);
     let (answer, mut heard) = oneshot::channel();
-    let ask = move |cluster: &Cluster| answer.send(cluster.agents().len()).unwrap();
+    let ask = move |cluster: &Cluster, _| answer.send(cluster.agents().len()).unwrap();
     driven.driver.refuse(Request::Ask(Box::new(ask)), &why);
     let (verdict, mut decided) = oneshot::channel();
     driven
