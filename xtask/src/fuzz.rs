@@ -59,9 +59,9 @@ pub(crate) fn run(workspace: &Workspace, target: Option<&str>, minutes: u32) -> 
             .arg(folder.join("seeds").join(name))
             .arg("--")
             .arg(format!("-max_total_time={}", minutes * 60))
-            .arg(format!("-max_len={}", length))
-            .arg(format!("-timeout={}", seconds))
-            .arg(format!("-rss_limit_mb={}", memory))
+            .arg(format!("-max_len={length}"))
+            .arg(format!("-timeout={seconds}"))
+            .arg(format!("-rss_limit_mb={memory}"))
             .arg("-print_final_stats=1");
         step(&format!("fuzzing {name} for {minutes} min"), &mut command)?;
     }

@@ -21,9 +21,9 @@ pub enum QuotaRefusal {
         /// Whose.
         role: String,
         /// What tasks hold.
-        used: Resources,
+        used: String,
         /// What was to be the most.
-        limit: Ceiling,
+        limit: String,
     },
     /// More would be promised than there is.
     #[error(
@@ -31,9 +31,9 @@ pub enum QuotaRefusal {
     )]
     Overcommitted {
         /// To all roles.
-        promised: Resources,
+        promised: String,
         /// Of all agents.
-        total: Resources,
+        total: String,
     },
     /// A role above is not allowed what one below it is promised.
     #[error("{role:?} may have at most {limit}, and roles in it would be promised {promised}")]
@@ -41,9 +41,9 @@ pub enum QuotaRefusal {
         /// The one above.
         role: String,
         /// What it may have at most.
-        limit: Ceiling,
+        limit: String,
         /// What those below are promised.
-        promised: Resources,
+        promised: String,
     },
 }
 
@@ -65,7 +65,8 @@ impl Allocator {
         let known = self.tree.find(role).map(|id| self.tree.role(id));
         let used = known.map(|role| role.account.used()).unwrap_or_default();
         if !quota.limit.admits(&used) {
-            return Err(QuotaRefusal::BelowUse { role: role.to_string(), used, limit: quota.limit.clone() });
+            let (used, limit) = (used.to_string(), quota.limit.to_string());
+            return Err(QuotaRefusal::BelowUse { role: role.to_string(), used, limit });
         }
         let promised_below = |path: &str| self.promised_below(path, role, quota);
         let mut above = role;
@@ -73,7 +74,7 @@ impl Allocator {
             let own = if above == role { Some(quota) } else { self.quota_of(above) };
             let promised = promised_below(above);
             if let Some(own) = own.filter(|own| !own.limit.admits(&promised)) {
-                let (role, limit) = (above.to_string(), own.limit.clone());
+                let (role, limit, promised) = (above.to_string(), own.limit.to_string(), promised.to_string());
                 return Err(QuotaRefusal::AboveParent { role, limit, promised });
             }
             match above.rsplit_once('/') {
@@ -85,7 +86,10 @@ impl Allocator {
         promised.ports = Default::default();
         match self.total.contains(&promised) {
             true => Ok(()),
-            false => Err(QuotaRefusal::Overcommitted { promised, total: self.total.clone() }),
+            false => {
+                let (promised, total) = (promised.to_string(), self.total.to_string());
+                Err(QuotaRefusal::Overcommitted { promised, total })
+            }
         }
     }
 

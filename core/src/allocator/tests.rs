@@ -66,11 +66,11 @@ impl World {
     }
 
     fn agent(&mut self, id: u64, total: Resources) {
-        self.agent_like(id, AgentInfo { name: AgentId(id).to_string(), resources: total, ..AgentInfo::default() });
+        self.agent_like(id, &AgentInfo { name: AgentId(id).to_string(), resources: total, ..AgentInfo::default() });
     }
 
-    fn agent_like(&mut self, id: u64, info: AgentInfo) {
-        self.allocator.set_agent(AgentId(id), &info);
+    fn agent_like(&mut self, id: u64, info: &AgentInfo) {
+        self.allocator.set_agent(AgentId(id), info);
         self.allocator.set_agent_active(AgentId(id), true);
     }
 
@@ -105,7 +105,7 @@ impl World {
     }
 
     /// The frameworks to which something is offered now.
-    fn to_whom(&mut self) -> Vec<u64> {
+    fn receivers(&mut self) -> Vec<u64> {
         self.offers().into_iter().map(|(_, offer)| offer.framework.0).collect()
     }
 

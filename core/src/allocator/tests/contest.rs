@@ -92,7 +92,7 @@ fn who_lets_offers_lapse_has_less_time_for_the_next() {
         world.wants(2, []);
         world.decline(2, 0);
         world.pass(200);
-        assert_eq!(world.to_whom(), [1]);
+        assert_eq!(world.receivers(), [1]);
     }
     assert_eq!(lasted, [100, 50, 25, 13]);
 }
@@ -110,9 +110,9 @@ fn who_uses_offers_has_as_much_time_again() {
     assert_eq!(rescinded(&world.allocate()), [1]);
     world.launch(2, &size(1, 256));
     world.pass(100);
-    assert_eq!(world.to_whom(), [1]);
+    assert_eq!(world.receivers(), [1]);
     world.launch(1, &size(1, 128));
-    assert_eq!(world.to_whom(), [1]);
+    assert_eq!(world.receivers(), [1]);
 
     world.wants(2, [want(size(1, 256), 1, 0)]);
     world.allocate();

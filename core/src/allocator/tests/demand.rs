@@ -148,8 +148,8 @@ fn only_agents_that_are_what_is_needed_are_offered() {
         resources: size(2, 8192),
         attributes: [("os".to_string(), os.to_string())].into(),
     };
-    world.agent_like(1, like("a1", "windows"));
-    world.agent_like(2, like("a2", "linux"));
+    world.agent_like(1, &like("a1", "windows"));
+    world.agent_like(2, &like("a2", "linux"));
 
     assert_eq!(world.offered(), [(1, 2, size(2, 512))]);
 }

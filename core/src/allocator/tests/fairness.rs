@@ -15,7 +15,7 @@ fn the_worked_example_of_the_paper_comes_out_as_printed() {
     world.agent(1, size(9, 18 * 1024));
 
     let mut order = Vec::new();
-    while let [framework] = world.to_whom()[..] {
+    while let [framework] = world.receivers()[..] {
         let task = if framework == a { size(1, 4 * 1024) } else { size(3, 1024) };
         let offered = world.allocator.offer(world.open(framework)[0]).unwrap().resources.clone();
         if !offered.contains(&task) {
@@ -50,7 +50,7 @@ fn roles_compete_before_their_frameworks_do() {
     let mut joined = Vec::new();
     let mut join = |world: &mut World, agent, total| {
         world.agent(agent, total);
-        joined.extend(world.to_whom());
+        joined.extend(world.receivers());
     };
 
     world.framework(1, "role1");
@@ -73,18 +73,18 @@ fn a_role_counts_what_the_roles_below_it_have() {
     let mut world = World::default();
     world.framework(1, "a/b");
     world.agent(1, size(2, 1024));
-    assert_eq!(world.to_whom(), [1]);
+    assert_eq!(world.receivers(), [1]);
     world.framework(2, "a/c");
     world.framework(3, "d/e");
     world.agent(2, size(2, 1024));
-    assert_eq!(world.to_whom(), [3]);
+    assert_eq!(world.receivers(), [3]);
     world.framework(4, "d/f");
     world.agent(3, size(1, 1024));
 
     // a and d have the same, and d was chosen as often: d/f has nothing, and neither has a/c. Once a has more, d is next.
-    let third = world.to_whom();
+    let third = world.receivers();
     world.agent(4, size(1, 1024));
-    assert_eq!([third, world.to_whom()].concat(), [2, 4]);
+    assert_eq!([third, world.receivers()].concat(), [2, 4]);
 }
 
 /// S2, second half: the share of the subtree decides, not that of the role.
@@ -93,15 +93,15 @@ fn a_role_with_nothing_waits_behind_another_when_its_parent_has_more() {
     let mut world = World::default();
     world.framework(1, "a/b");
     world.agent(1, size(4, 4096));
-    assert_eq!(world.to_whom(), [1]);
+    assert_eq!(world.receivers(), [1]);
     world.framework(2, "a/c");
     world.framework(3, "d/e");
     world.agent(2, size(1, 1024));
-    assert_eq!(world.to_whom(), [3]);
+    assert_eq!(world.receivers(), [3]);
     world.framework(4, "d/f");
     world.agent(3, size(1, 1024));
 
-    assert_eq!(world.to_whom(), [4], "d has a quarter of what a has, so that a/c has to wait");
+    assert_eq!(world.receivers(), [4], "d has a quarter of what a has, so that a/c has to wait");
 }
 
 #[test]
@@ -115,7 +115,7 @@ fn frameworks_in_a_role_compete_with_the_roles_below_it_as_one_of_weight_one() {
         world.agent(agent, size(1, 1024));
     }
 
-    let offered = world.to_whom();
+    let offered = world.receivers();
 
     let count = |id| offered.iter().filter(|&&to| to == id).count();
     assert_eq!((count(1), count(2), count(3)), (1, 1, 4));
@@ -133,7 +133,7 @@ fn a_weight_changes_what_roles_get_from_then_on() {
         for agent in 1..=6 {
             world.agent(agent, size(2, 1024));
         }
-        let offered = world.to_whom();
+        let offered = world.receivers();
         (1..=weights.len() as u64).map(|id| offered.iter().filter(|&&to| to == id).count()).collect::<Vec<_>>()
     };
     assert_eq!(shares(&[("role1", 1), ("role2", 1)]), [3, 3]);
@@ -150,7 +150,7 @@ fn a_weight_changes_what_roles_get_from_then_on() {
     world.decline(1, 0);
     world.decline(2, 0);
     world.role("role2", 2, None);
-    let offered = world.to_whom();
+    let offered = world.receivers();
     assert_eq!(offered.iter().filter(|&&to| to == 2).count(), 4);
 }
 
@@ -164,7 +164,7 @@ fn frameworks_with_equal_shares_take_turns() {
 
     let mut order = Vec::new();
     for _ in 0..6 {
-        let framework = world.to_whom()[0];
+        let framework = world.receivers()[0];
         world.decline(framework, 0);
         order.push(framework);
     }
@@ -223,7 +223,7 @@ fn what_a_removed_framework_holds_is_not_free() {
     assert_eq!(world.offered(), []);
 
     world.end(1, 1, &size(2, 1024));
-    assert_eq!(world.to_whom(), [2]);
+    assert_eq!(world.receivers(), [2]);
 }
 
 #[test]

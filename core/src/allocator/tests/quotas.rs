@@ -16,13 +16,13 @@ fn what_a_role_is_promised_is_kept_for_it_though_it_declines() {
     world.framework(2, "other");
     world.agent(1, size(1, 512));
     world.agent(2, size(1, 512));
-    assert_eq!(world.to_whom(), [1, 1]);
+    assert_eq!(world.receivers(), [1, 1]);
 
     world.decline(1, 5000);
     assert_eq!(world.offered(), []);
 
     world.pass(5000);
-    assert_eq!(world.to_whom(), [1, 1]);
+    assert_eq!(world.receivers(), [1, 1]);
 }
 
 /// S17, `QuotaProvidesLimit`.
@@ -33,7 +33,7 @@ fn a_role_is_offered_no_more_than_its_limit() {
     world.framework(1, "limited");
     world.framework(2, "other");
     world.agent(1, size(1, 512));
-    assert_eq!(world.to_whom(), [2]);
+    assert_eq!(world.receivers(), [2]);
 
     world.role("limited", 1, Some(limit(&size(1, 512))));
     world.agent(2, size(2, 1024));
@@ -62,12 +62,12 @@ fn a_promise_brings_a_starving_role_before_those_with_smaller_shares() {
     world.framework(1, "starving");
     world.framework(2, "greedy");
     world.agent(1, size(1, 512));
-    assert_eq!(world.to_whom(), [2].map(|_| 2), "by name");
+    assert_eq!(world.receivers(), [2].map(|_| 2), "by name");
     world.launch(2, &milli(0, 0));
     world.role("starving", 1, Some(guarantee(size(2, 1024))));
     world.agent(2, size(1, 512));
 
-    assert!(world.to_whom().iter().all(|&to| to == 1));
+    assert!(world.receivers().iter().all(|&to| to == 1));
 }
 
 /// S20, `QuotaAbsentFrameworkWholeAgent`.
@@ -116,13 +116,13 @@ fn once_a_quota_is_removed_shares_decide_again() {
     world.framework(1, "promised");
     world.framework(2, "other");
     world.agent(1, size(1, 512));
-    assert_eq!(world.to_whom(), [1]);
+    assert_eq!(world.receivers(), [1]);
     world.launch(1, &size(1, 512));
 
     world.role("promised", 0, None);
     world.agent(2, size(1, 512));
 
-    assert_eq!(world.to_whom(), [2]);
+    assert_eq!(world.receivers(), [2]);
 }
 
 #[test]
@@ -215,11 +215,11 @@ fn what_agents_lose_and_gain_is_counted_in_what_is_kept() {
     world.framework(1, "other");
     world.agent(1, size(2, 1024));
     world.agent(2, size(2, 1024));
-    assert_eq!(world.to_whom(), [1]);
+    assert_eq!(world.receivers(), [1]);
     world.decline(1, 0);
 
     world.allocator.set_agent_active(AgentId(2), false);
     assert_eq!(world.offered(), []);
     world.allocator.set_agent_active(AgentId(2), true);
-    assert_eq!(world.to_whom(), [1]);
+    assert_eq!(world.receivers(), [1]);
 }

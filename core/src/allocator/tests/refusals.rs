@@ -36,7 +36,7 @@ fn what_was_refused_is_offered_again_once_the_refusal_ends() {
 
     world.pass(1);
 
-    assert_eq!(world.to_whom(), [1]);
+    assert_eq!(world.receivers(), [1]);
     assert_eq!(world.allocator.next_deadline(), None);
 }
 
@@ -47,10 +47,10 @@ fn however_short_a_refusal_is_somebody_else_is_asked_meanwhile() {
     world.framework(1, "role");
     world.framework(2, "role");
     world.agent(1, size(2, 1024));
-    assert_eq!(world.to_whom(), [1]);
+    assert_eq!(world.receivers(), [1]);
     world.decline(1, 1);
 
-    assert_eq!(world.to_whom(), [2]);
+    assert_eq!(world.receivers(), [2]);
 }
 
 /// S10, `ReviveOffers`.
@@ -65,7 +65,7 @@ fn a_framework_that_revives_is_offered_at_once_what_it_refused() {
 
     world.allocator.revive(FrameworkId(1));
 
-    assert_eq!(world.to_whom(), [1]);
+    assert_eq!(world.receivers(), [1]);
 }
 
 /// S11, `SuppressAndReviveOffers`.
@@ -80,7 +80,7 @@ fn a_suppressed_framework_is_offered_nothing_until_it_revives() {
 
     world.allocator.revive(FrameworkId(1));
 
-    assert_eq!(world.to_whom(), [1, 1]);
+    assert_eq!(world.receivers(), [1, 1]);
 }
 
 /// S12, `DeactivateAndReactivateFramework`.
@@ -95,7 +95,7 @@ fn a_framework_that_comes_back_has_forgotten_its_suppression() {
 
     world.allocator.set_framework_active(FrameworkId(1), true);
 
-    assert_eq!(world.to_whom(), [1]);
+    assert_eq!(world.receivers(), [1]);
 }
 
 #[test]
@@ -123,7 +123,7 @@ fn an_agent_that_leaves_takes_its_refusals_along() {
     (1..=3).for_each(|id| world.framework(id, "role"));
     world.agent(1, size(2, 1024));
     for _ in 1..=3 {
-        let framework = world.to_whom()[0];
+        let framework = world.receivers()[0];
         world.decline(framework, 60_000);
     }
     assert_eq!(world.offered(), []);
@@ -134,7 +134,7 @@ fn an_agent_that_leaves_takes_its_refusals_along() {
     assert_eq!(world.allocator.filters.refusals(), 0);
     assert_eq!(world.allocator.next_deadline(), None);
     world.agent(1, size(2, 1024));
-    assert_eq!(world.to_whom().len(), 1);
+    assert_eq!(world.receivers().len(), 1);
 }
 
 /// The shortcut for agents that everybody refused must not outlive what it stands on.
@@ -145,7 +145,7 @@ fn an_agent_that_everybody_refused_is_offered_as_soon_as_one_of_them_would_take_
         (1..=3).for_each(|id| world.framework(id, "role"));
         world.agent(1, size(4, 4096));
         for _ in 1..=3 {
-            let framework = world.to_whom()[0];
+            let framework = world.receivers()[0];
             world.decline(framework, 60_000);
         }
         assert_eq!(world.offered(), []);
@@ -158,20 +158,20 @@ fn an_agent_that_everybody_refused_is_offered_as_soon_as_one_of_them_would_take_
     assert_eq!(world.offered(), []);
     world.framework(4, "role");
     touch(&mut world);
-    assert_eq!(world.to_whom(), [4], "one that is new");
+    assert_eq!(world.receivers(), [4], "one that is new");
 
     let mut world = refused_by_all();
     world.agent(1, size(5, 4096));
-    assert_eq!(world.to_whom().len(), 1, "there is more than was refused");
+    assert_eq!(world.receivers().len(), 1, "there is more than was refused");
 
     let mut world = refused_by_all();
     world.allocator.remove_framework(FrameworkId(2));
     world.framework(2, "role");
-    assert_eq!(world.to_whom(), [2], "its next instance");
+    assert_eq!(world.receivers(), [2], "its next instance");
 
     let mut world = refused_by_all();
     world.pass(60_000);
-    assert_eq!(world.to_whom().len(), 1, "the refusals are over");
+    assert_eq!(world.receivers().len(), 1, "the refusals are over");
 }
 
 #[test]
@@ -190,7 +190,7 @@ fn of_two_refusals_of_one_framework_the_shorter_does_not_end_the_longer() {
     assert_eq!(world.offered(), []);
 
     world.pass(100);
-    assert_eq!(world.to_whom(), [1], "it refuses two cores still, and there are four");
+    assert_eq!(world.receivers(), [1], "it refuses two cores still, and there are four");
 }
 
 /// S19, first half.
@@ -201,7 +201,7 @@ fn a_framework_that_declines_for_no_time_is_asked_again_and_again() {
     world.agent(1, size(2, 1024));
     let asked: Vec<_> = (0..5)
         .flat_map(|_| {
-            let asked = world.to_whom();
+            let asked = world.receivers();
             world.decline(1, 0);
             asked
         })
