@@ -240,8 +240,6 @@ impl Scheduler {
         self.publish(&state);
         self.work.notify_all();
         self.timekeeper.notify_all();
-        drop(state);
-        self.ticker.stop();
     }
 
     pub(crate) fn tasks(&self) -> usize {
@@ -308,6 +306,8 @@ impl Scheduler {
                 return Some(Next { turn, cell, waited });
             }
             if state.shut_down && state.cells.is_empty() {
+                // Not before: a guest whose slice began just before it was killed is interrupted by an epoch.
+                self.ticker.stop();
                 return None;
             }
             state = self.wait(state);

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use parking_lot::{Condvar, Mutex, MutexGuard};
+use parking_lot::{Condvar, Mutex};
 use wasmtime::Engine;
 
 use super::Scheduler;
@@ -83,8 +83,7 @@ impl Ticker {
                 self.asleep.store(false, Ordering::SeqCst);
                 continue;
             }
-            // Windows ends this on time. Waits for a call it ends with a tick of its timer, every 16 ms.
-            MutexGuard::unlocked(&mut stopped, || thread::sleep(EPOCH));
+            self.wake.wait_for(&mut stopped, EPOCH);
             site.engines.of(Meter::Epochs).for_each(Engine::increment_epoch);
             if news {
                 guarded(|| site.listener.pause());

@@ -40,6 +40,15 @@ fn rate(usage: &Usage) -> f64 {
     usage.cpu.as_secs_f64() / usage.wall.as_secs_f64()
 }
 
+/// By how much the turn in which a task is ended may be too long: the thread that ends it may come late, and CPU time may be
+/// counted in steps. That of every turn before was made good.
+const LAST_TURN: Duration = Duration::from_millis(if cfg!(windows) { 20 } else { 5 });
+
+/// Whether a task used no more than this rate brings, but for its last turn.
+fn is_below(usage: &Usage, ceiling: f64) -> bool {
+    usage.cpu <= usage.wall.mul_f64(ceiling * 1.03) + LAST_TURN
+}
+
 #[test]
 fn a_ceiling_holds_in_both_forms() {
     let bench = Bench::new();
@@ -48,7 +57,7 @@ fn a_ceiling_holds_in_both_forms() {
 
         // A machine that is busy with others may give less, and never more.
         for (usage, ceiling) in usages.iter().zip([0.1, 0.3]) {
-            assert!(rate(usage) <= ceiling * 1.03, "{} of {ceiling} with {meter:?}", rate(usage));
+            assert!(is_below(usage, ceiling), "{} of {ceiling} with {meter:?}", rate(usage));
         }
         assert_eq!(usages[0].fuel == Fuel::ZERO, meter == Meter::Epochs, "only fuel is counted");
     }
@@ -82,7 +91,7 @@ fn a_burst_takes_what_is_left_and_no_more() {
         // How much there is to be had, a machine that is busy with others does not promise.
         assert!(alone[0].cpu > Duration::ZERO, "it never ran with {meter:?}");
         for (usage, at_most) in alone.iter().chain(&usages).zip([0.5, 0.3, 0.4]) {
-            assert!(rate(usage) <= at_most * 1.03, "{} of {at_most} with {meter:?}", rate(usage));
+            assert!(is_below(usage, at_most), "{} of {at_most} with {meter:?}", rate(usage));
         }
     }
 }
