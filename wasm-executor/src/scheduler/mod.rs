@@ -306,6 +306,7 @@ impl Scheduler {
                 return Some(Next { turn, cell, waited });
             }
             if state.shut_down && state.cells.is_empty() {
+                drop(state);
                 // Not before: a guest whose slice began just before it was killed is interrupted by an epoch.
                 self.ticker.stop();
                 return None;
