@@ -3,12 +3,13 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::future::BoxFuture;
 use haggle_core::AgentId;
 use haggle_core::access::{Principal, Verb};
 use haggle_tls::Bearer;
+use tokio::time::sleep;
 use tonic::body::Body;
 use tonic::codegen::http::header::AUTHORIZATION;
 use tonic::codegen::http::{HeaderMap, Request, Response};
@@ -25,6 +26,10 @@ use crate::limits::{Asker, House, Limiter, Place, Source, held};
 const NOBODY: &str = "this master lets nobody in without a token: use one with `haggle login`, or have HAGGLE_TOKEN hold it; \
                       the user that runs the master needs none on its machine, and everybody else has an operator make one \
                       with `haggle token create`";
+
+/// After how long whoever wants too much hears so. Most ask again at once: a refusal costs the master as much as a small answer,
+/// and one connection has room for no more than so many calls that wait.
+const LATE: Duration = Duration::from_millis(250);
 
 /// What an agent is told whose certificate is of an authority in which the trust has ended.
 pub(crate) const ENDED: &str = "the authority of this agent's certificate is not believed any more: the agent joins anew, with a new \
@@ -159,6 +164,11 @@ impl Guard {
     }
 }
 
+async fn too_much(status: Status) -> Result<Response<Body>, Infallible> {
+    sleep(LATE).await;
+    Ok(status.into_http())
+}
+
 /// Services behind the guard.
 #[derive(Clone)]
 pub(crate) struct Guarded {
@@ -190,7 +200,7 @@ impl Service<Request<Body>> for Guarded {
                 let often = who.as_ref().map_or(Ok(()), |who| self.guard.limiter.denied(who, Instant::now()));
                 // Not for the audit either.
                 if let Err(over) = often {
-                    return Box::pin(async { Ok(Status::from(over).into_http()) });
+                    return Box::pin(too_much(over.into()));
                 }
                 let caller = Caller::new(who, address);
                 self.guard.write_down(verb, &caller, status.code(), status.message());
@@ -204,7 +214,7 @@ impl Service<Request<Body>> for Guarded {
                 let places = match begun {
                     Ok(places) => places,
                     // Not for the audit, which whoever wants too much would fill.
-                    Err(too_much) => return Box::pin(async { Ok(too_much.into_http()) }),
+                    Err(status) => return Box::pin(too_much(status)),
                 };
                 let caller = Caller::new(who, address);
                 request.extensions_mut().insert(caller.clone());
@@ -218,9 +228,37 @@ impl Service<Request<Body>> for Guarded {
                     let (code, why) =
                         status.as_ref().map_or((Code::Ok, ""), |status| (status.code(), status.message()));
                     guard.write_down(verb, &caller, code, why);
+                    if code == Code::ResourceExhausted {
+                        sleep(LATE).await;
+                    }
                     Ok(response.map(|body| held(body, places)))
                 })
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_wants_too_much_hears_so_late_and_everybody_else_at_once() {
+        let mut guarded = Guard::for_tests().protect(Routes::default());
+        let began = Instant::now();
+        loop {
+            // Needs no token, and has a limit for all strangers together.
+            let renew = Request::post("/haggle.v1.Join/Renew").body(Body::empty()).unwrap();
+            let asked = Instant::now();
+            let answer = guarded.call(renew).await.unwrap();
+            if Status::from_header_map(answer.headers()).is_some_and(|status| status.code() == Code::ResourceExhausted)
+            {
+                assert_eq!(asked.elapsed(), LATE);
+                break;
+            }
+            assert_eq!(began.elapsed(), Duration::ZERO);
         }
     }
 }
