@@ -21,9 +21,6 @@ use crate::time::Now;
 /// For how long room at hand is left to whoever has the smaller share. Who runs one task after another uses it within that.
 const AT_HAND: Duration = Duration::from_millis(250);
 
-/// For how long whoever let an offer lapse is not asked about as much there. Long enough that who waits is served.
-const AFTER_LAPSE: Duration = Duration::from_millis(100);
-
 /// How many of those that wait are looked at in one allocation, and how many open offers for each of them: the rest has its turn
 /// in the next.
 const LOOKED_AT: (usize, usize) = (8, 64);
@@ -171,9 +168,10 @@ impl Allocator {
         if let Some(holder) = self.frameworks.get_mut(&promise.framework)
             && !holder.is_idle()
         {
+            let until = now + holder.patience.rest();
             holder.patience.lapsed();
             self.tree.each_patience(holder.role, Patience::lapsed);
-            self.refuse(promise.framework, promise.agent, promise.resources.clone(), now + AFTER_LAPSE);
+            self.refuse(promise.framework, promise.agent, promise.resources.clone(), until);
         }
         allocation.rescinded.push((id, promise));
     }

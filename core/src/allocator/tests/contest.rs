@@ -79,7 +79,7 @@ fn who_lets_offers_lapse_has_less_time_for_the_next() {
     world.wants(2, []);
     world.agent(1, size(1, 256));
     world.offers();
-    let mut lasted = Vec::new();
+    let (mut lasted, mut rested) = (Vec::new(), Vec::new());
     for _ in 0..4 {
         let from = world.now;
         world.wants(2, [want(size(1, 256), 1, 0)]);
@@ -91,10 +91,14 @@ fn who_lets_offers_lapse_has_less_time_for_the_next() {
         lasted.push(world.now.since(from).as_millis());
         world.wants(2, []);
         world.decline(2, 0);
-        world.pass(200);
-        assert_eq!(world.receivers(), [1]);
+        let asked_again = world.now;
+        while world.receivers() != [1] {
+            world.pass(100);
+        }
+        rested.push(world.now.since(asked_again).as_millis());
     }
     assert_eq!(lasted, [100, 50, 25, 13]);
+    assert_eq!(rested, [100, 200, 400, 800], "and is asked again the later");
 }
 
 #[test]
