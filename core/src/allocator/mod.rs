@@ -250,9 +250,10 @@ impl Allocator {
         among: Option<&BTreeSet<FrameworkId>>,
         offers: &mut Vec<OfferId>,
     ) {
-        let mut pending: Vec<Pending> = Vec::new();
+        let (mut pending, mut turns): (Vec<Pending>, u32) = (Vec::new(), 0);
         while let Some(free) = self.agents.get(&agent).filter(|holding| holding.active).map(Holding::free) {
-            let (next, bounds) = Turn::new(self, agent, &free, now, among).next();
+            let (next, bounds) = Turn::new(self, agent, &free, now, among, turns).next();
+            turns = turns.saturating_add(1);
             self.note_bounds(agent, bounds);
             let Some((framework, take)) = next else { break };
             self.give(framework, agent, &take);

@@ -12,6 +12,10 @@ use crate::id::{AgentId, FrameworkId};
 use crate::resources::Resources;
 use crate::time::Now;
 
+/// So many turns on one agent give one task each, and as many after these give two, four and so on: tasks may be small, and
+/// billions.
+const ONE_BY_ONE: u32 = 256;
+
 /// A look at one agent.
 pub(super) struct Turn<'a> {
     allocator: &'a Allocator,
@@ -33,8 +37,10 @@ impl<'a> Turn<'a> {
         free: &'a Resources,
         now: Now,
         among: Option<&'a BTreeSet<FrameworkId>>,
+        before: u32,
     ) -> Self {
-        let most = if allocator.blind + allocator.hungry.len() > 1 { 1 } else { u32::MAX };
+        let competes = allocator.blind + allocator.hungry.len() > 1;
+        let most = if competes { 1_u32.checked_shl(before / ONE_BY_ONE).unwrap_or(u32::MAX) } else { u32::MAX };
         Self { allocator, agent, free, now, among, most, bounds: RefCell::default() }
     }
 

@@ -139,14 +139,25 @@ impl Allocator {
     }
 }
 
-/// How often a task fits, `most` at most and at least once, and what that is together.
+/// How often a task fits, `most` at most and at least once, and what that is together. Without a loop over tasks: they may be
+/// small, and billions.
 fn times(unit: &Resources, room: &Resources, most: u32) -> (u32, Resources) {
-    let (mut count, mut sum, mut left) = (1, unit.clone(), room.clone());
-    left.take_up_to(unit);
-    while count < most && left.contains(unit) {
-        left.take_up_to(unit);
-        sum.give(unit);
-        count += 1;
+    if !unit.ports.is_empty() {
+        return (1, unit.clone());
+    }
+    let scalars = unit.scalars().map(|(name, each)| (each, room.scalar(name)));
+    let amounts =
+        [(unit.cpus.get(), room.cpus.get()), (unit.mem.get(), room.mem.get()), (unit.disk.get(), room.disk.get())];
+    let fits = amounts.into_iter().chain(scalars).filter_map(|(each, has)| has.checked_div(each)).min().unwrap_or(1);
+    let count = u32::try_from(fits).unwrap_or(u32::MAX).min(most).max(1);
+    let each = |amount: u64| amount.saturating_mul(count.into());
+    let mut sum = Resources::new(
+        MilliCpu::new(each(unit.cpus.get())),
+        Bytes::new(each(unit.mem.get())),
+        Bytes::new(each(unit.disk.get())),
+    );
+    for (name, amount) in unit.scalars() {
+        sum = sum.with_scalar(name, each(amount));
     }
     (count, sum)
 }

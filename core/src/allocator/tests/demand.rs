@@ -5,6 +5,8 @@ use super::{World, milli, size, want};
 use crate::agent::AgentInfo;
 use crate::demand::{Constraint, Test, Want};
 use crate::id::FrameworkId;
+use crate::quantity::{Bytes, MilliCpu};
+use crate::resources::Resources;
 
 #[test]
 fn a_framework_is_offered_what_it_wants_and_the_rest_goes_to_others() {
@@ -180,4 +182,27 @@ fn a_framework_that_wakes_takes_the_smallest_agent_that_will_do() {
     world.wants(1, [want(size(2, 256), 1, 0)]);
 
     assert_eq!(world.offered(), [(1, 3, size(2, 256))]);
+}
+
+/// One byte for each of four billion tasks: the master must not count them one by one.
+#[test]
+fn billions_of_tiny_tasks_are_shared_out_at_once() {
+    let tiny = || {
+        let byte = Resources::new(MilliCpu::ZERO, Bytes::new(1), Bytes::ZERO);
+        want(byte, u32::MAX, 0)
+    };
+    let mut world = World::default();
+    world.framework(1, "a");
+    world.wants(1, [tiny()]);
+    world.agent(1, size(64, 1 << 20));
+    assert_eq!(world.offered()[0].2.mem, Bytes::new(u32::MAX.into()));
+
+    let mut world = World::default();
+    for (id, role) in [(1, "a"), (2, "b")] {
+        world.framework(id, role);
+        world.wants(id, [tiny()]);
+    }
+    world.agent(1, size(64, 1024));
+    let mem: u64 = world.offered().iter().map(|offer| offer.2.mem.get()).sum();
+    assert_eq!(mem, 1 << 30);
 }
