@@ -18,6 +18,7 @@ pub mod allocator;
 pub mod cluster;
 pub mod demand;
 pub mod grants;
+pub mod histogram;
 pub mod id;
 pub mod lifecycle;
 pub mod node;
@@ -33,6 +34,7 @@ pub mod time;
 pub use agent::AgentInfo;
 pub use demand::{Constraint, Test, Want};
 pub use grants::{Endpoint, Folder, FolderSource, Grants, HttpHost};
+pub use histogram::Histogram;
 pub use id::{
     AgentId, AgentKey, ClusterId, Digest, Epoch, FrameworkId, Member, OfferId, RequestId, SessionId, TaskId, UpdateId,
 };

@@ -39,7 +39,7 @@ impl Allocator {
                 }
                 let before = allocation.offers.len();
                 self.rank();
-                self.share_out(agent, now, Some(&BTreeSet::from([id])), &mut allocation.offers);
+                self.share_out(agent, now, Some(&BTreeSet::from([id])), allocation);
                 self.rank();
                 self.dirty_agents.insert(agent);
                 if allocation.offers.len() == before {

@@ -136,6 +136,8 @@ pub struct Allocation {
     pub rescinded: Vec<(OfferId, Promise)>,
     /// New offers.
     pub offers: Vec<OfferId>,
+    /// How often an agent was looked at.
+    pub examined: usize,
 }
 
 /// What is to be offered of one agent to one framework.
@@ -154,17 +156,17 @@ impl Allocator {
     /// Chooses, for everything that changed since the last call, who is offered what.
     pub fn allocate(&mut self, now: Now) -> Allocation {
         let mut allocation = Allocation::default();
-        self.look(now, &mut allocation.offers);
+        self.look(now, &mut allocation);
         self.contest(now, &mut allocation);
         if !allocation.rescinded.is_empty() {
-            self.look(now, &mut allocation.offers);
+            self.look(now, &mut allocation);
         }
         self.rank();
         self.note_surplus();
         self.note_waits(now);
         if !allocation.rescinded.is_empty() {
             // What was offered and taken back at once was never offered.
-            let Allocation { rescinded, offers } = &mut allocation;
+            let Allocation { rescinded, offers, .. } = &mut allocation;
             rescinded.retain(|(id, _)| !offers.contains(id));
             offers.retain(|id| self.promises.get(*id).is_some());
         }
@@ -185,7 +187,7 @@ impl Allocator {
         }
     }
 
-    fn look(&mut self, now: Now, offers: &mut Vec<OfferId>) {
+    fn look(&mut self, now: Now, allocation: &mut Allocation) {
         self.rank();
         self.look_again();
         let mut woken = mem::take(&mut self.woken);
@@ -198,10 +200,10 @@ impl Allocator {
         self.dirty_agents.extend(many.map(|(&agent, _)| agent));
         while let Some(agent) = self.dirty_agents.pop_first() {
             woken_on.remove(&agent);
-            self.share_out(agent, now, None, offers);
+            self.share_out(agent, now, None, allocation);
         }
         for (agent, few) in woken_on {
-            self.share_out(agent, now, Some(&few), offers);
+            self.share_out(agent, now, Some(&few), allocation);
         }
         if woken.is_empty() {
             return;
@@ -215,7 +217,7 @@ impl Allocator {
             }
             let Some(&(cpus, agent)) = self.idle.range(from..).next() else { break };
             next = agent.0.checked_add(1).map(|above| (cpus, AgentId(above)));
-            self.share_out(agent, now, Some(&woken), offers);
+            self.share_out(agent, now, Some(&woken), allocation);
         }
     }
 
@@ -248,8 +250,9 @@ impl Allocator {
         agent: AgentId,
         now: Now,
         among: Option<&BTreeSet<FrameworkId>>,
-        offers: &mut Vec<OfferId>,
+        allocation: &mut Allocation,
     ) {
+        allocation.examined += 1;
         let (mut pending, mut turns): (Vec<Pending>, u32) = (Vec::new(), 0);
         while let Some(free) = self.agents.get(&agent).filter(|holding| holding.active).map(Holding::free) {
             let (next, bounds) = Turn::new(self, agent, &free, now, among, turns).next();
@@ -268,7 +271,7 @@ impl Allocator {
         }
         self.note_idle(agent);
         self.dirty_agents.remove(&agent);
-        offers.extend(pending.into_iter().map(|pending| self.promise(agent, pending, now)));
+        allocation.offers.extend(pending.into_iter().map(|pending| self.promise(agent, pending, now)));
     }
 
     /// Counts what a framework takes as allocated, and as promised.

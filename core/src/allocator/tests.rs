@@ -93,7 +93,7 @@ impl World {
 
     /// What is offered now, in the order in which it was decided; nothing is taken back.
     fn offers(&mut self) -> Vec<(OfferId, Promise)> {
-        let Allocation { offers, rescinded } = self.allocate();
+        let Allocation { offers, rescinded, .. } = self.allocate();
         assert_eq!(rescinded, []);
         offers.into_iter().map(|id| (id, self.allocator.offer(id).expect("it was just made").clone())).collect()
     }

@@ -10,6 +10,7 @@ use super::effect::{AgentOrder, Announcement, Effect, FrameworkEvent};
 use super::offers;
 use super::refusal::Refusal;
 use super::state::{State, Task};
+use super::tally::OfferEnd;
 use crate::access::{PrincipalId, Verb};
 use crate::allocator::Promise;
 use crate::id::{AgentId, FrameworkId, OfferId, SessionId, TaskId, UpdateId};
@@ -86,9 +87,9 @@ pub(super) fn accept(
         Err(bad) => {
             let own = |id: &OfferId| state.allocator.offer(*id).is_some_and(|offer| offer.framework == framework);
             let own: BTreeSet<_> = offers.iter().copied().filter(own).collect();
-            offers::give_back(state, own);
+            offers::give_back(state, own, OfferEnd::Accepted);
             for task in tasks {
-                report(session, task.id, &NotLaunched::Offers(bad.clone()), out);
+                report(state, session, task.id, &NotLaunched::Offers(bad.clone()), out);
             }
             return Ok(());
         }
@@ -100,7 +101,7 @@ pub(super) fn accept(
     for &id in offers {
         let resources = match planted::is(Bug::OfferNotRemoved) {
             true => state.allocator.offer(id).map(|offer| offer.resources.clone()).unwrap_or_default(),
-            false => offers::close(state, id).resources,
+            false => offers::close(state, id, OfferEnd::Accepted).resources,
         };
         left.give(&resources);
     }
@@ -110,13 +111,13 @@ pub(super) fn accept(
             Ok(()) => {
                 has += 1;
                 launched.push(Arc::clone(&task));
-                launch(state, framework, agent, task, out);
+                launch(state, now, framework, agent, task, out);
             }
             Err(why) => {
                 if let NotLaunched::TooManyOfPrincipal { principal, .. } = &why {
                     state.principals.note_dropped(principal);
                 }
-                report(session, task.id, &why, out);
+                report(state, session, task.id, &why, out);
             }
         }
     }
@@ -188,7 +189,14 @@ fn fit(
     })
 }
 
-fn launch(state: &mut State, framework: FrameworkId, agent: AgentId, spec: Arc<TaskSpec>, out: &mut Vec<Effect>) {
+fn launch(
+    state: &mut State,
+    now: Now,
+    framework: FrameworkId,
+    agent: AgentId,
+    spec: Arc<TaskSpec>,
+    out: &mut Vec<Effect>,
+) {
     let id = spec.id;
     let status = TaskStatus {
         agent: Some(agent),
@@ -202,19 +210,22 @@ fn launch(state: &mut State, framework: FrameworkId, agent: AgentId, spec: Arc<T
         // The offer's promise becomes the task's.
         holds: true,
         kill: false,
+        launched: Some(now),
         latest_update: UpdateId::UNACKNOWLEDGED,
         status: status.clone(),
         kept: false,
     };
     state.insert_task(id, task);
+    state.tally.launches();
     let session = state.agent_session(agent).expect("offers of an agent end with its connection");
     out.push(Effect::ToAgent(session, AgentOrder::Launch(spec)));
     out.push(Effect::Announce(Announcement::Task(status)));
 }
 
 /// Tells the framework that asked, whosever id it used. The master keeps nothing of a task that never was.
-fn report(session: SessionId, task: TaskId, why: &NotLaunched, out: &mut Vec<Effect>) {
+fn report(state: &mut State, session: SessionId, task: TaskId, why: &NotLaunched, out: &mut Vec<Effect>) {
     let (verdict, reason) = why.verdict();
+    state.tally.refuses_launch(reason);
     let status = TaskStatus {
         reason: Some(reason),
         message: why.to_string(),

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use super::effect::{AgentOrder, Announcement, Change, Effect, FrameworkEvent, Rejection};
 use super::refusal::Refusal;
 use super::state::{Agent, Presence, State};
+use super::tally::OfferEnd;
 use super::timers::Timer;
 use super::{enrol, offers, reconcile, updates};
 use crate::access::Verb;
@@ -31,7 +32,7 @@ pub(super) fn drain(state: &mut State, now: Now, session: SessionId, out: &mut V
         agent.draining = true;
         let open = state.allocator.offers_of(id);
         state.allocator.set_agent_active(id, false);
-        offers::rescind(state, open, out);
+        offers::rescind(state, open, OfferEnd::Rescinded, out);
     }
     Ok(())
 }
@@ -139,7 +140,7 @@ pub(super) fn cut_off(state: &mut State, now: Now, id: AgentId, out: &mut Vec<Ef
     }
     state.allocator.set_agent_active(id, false);
     if !planted::is(Bug::OfferOutlivesAgent) {
-        offers::rescind(state, open, out);
+        offers::rescind(state, open, OfferEnd::Rescinded, out);
     }
 }
 

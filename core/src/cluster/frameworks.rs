@@ -12,6 +12,7 @@ use super::refusal::Refusal;
 use super::register::of_another_cluster;
 use super::sessions::Peer;
 use super::state::{Framework, Link, State};
+use super::tally::OfferEnd;
 use super::timers::Timer;
 use super::{offers, reconcile, updates};
 use crate::access::{Principal, PrincipalId, Tenant, Verb};
@@ -96,7 +97,7 @@ pub(super) fn disconnect(state: &mut State, now: Now, id: FrameworkId, out: &mut
     framework.link = Link::LostUntil(until);
     let open = state.allocator.offers_to(id);
     state.timers.set(until, Timer::Framework(id));
-    offers::give_back(state, open);
+    offers::give_back(state, open, OfferEnd::Returned);
     state.allocator.set_framework_active(id, false);
     out.push(Effect::Announce(Announcement::FrameworkDown(id)));
     if at_once {
@@ -118,7 +119,7 @@ pub(super) fn remove(state: &mut State, now: Now, id: FrameworkId, out: &mut Vec
         return;
     }
     let open = state.allocator.offers_to(id);
-    offers::give_back(state, open);
+    offers::give_back(state, open, OfferEnd::Returned);
     updates::stop_resending(state, id);
     reconcile::forget_questions(state, id);
     let framework = state.frameworks.remove(&id).expect("it was just there");
@@ -155,15 +156,16 @@ pub(super) fn remove(state: &mut State, now: Now, id: FrameworkId, out: &mut Vec
 
 /// Notes that a task is to end, of which nobody is left to be told.
 fn kill_unheard(state: &mut State, id: TaskId, out: &mut Vec<Effect>) {
-    let task = state.tasks.get_mut(&id).expect("the caller has seen the task");
+    let task = &state.tasks[&id];
     let Some(next) = task.status.state.next(TaskEvent::KillRequested) else { return };
-    task.status = TaskStatus {
+    let status = TaskStatus {
         reason: Some(Reason::FrameworkRemoved),
         message: WHY.to_string(),
         agent: Some(task.agent),
         ..TaskStatus::new(id, UpdateId::UNACKNOWLEDGED, next, Source::Master)
     };
-    out.push(Effect::Announce(Announcement::Task(task.status.clone())));
+    state.note(id, status.clone());
+    out.push(Effect::Announce(Announcement::Task(status)));
 }
 
 fn join(state: &mut State, session: SessionId, principal: PrincipalId, info: FrameworkInfo, out: &mut Vec<Effect>) {
@@ -199,7 +201,7 @@ fn come_back(
         Link::LostUntil(until) => state.timers.cancel(until, Timer::Framework(id)),
     }
     let open = state.allocator.offers_to(id);
-    offers::give_back(state, open);
+    offers::give_back(state, open, OfferEnd::Returned);
     welcome(state, session, id, out);
     updates::tell_all(state, now, id, out);
     for agent in agents_with_tasks(state, &state.frameworks[&id]) {

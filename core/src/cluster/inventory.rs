@@ -110,8 +110,9 @@ fn take_in_one(state: &mut State, now: Now, session: SessionId, agent: AgentId, 
         state.declare(now, id, event, Reason::AgentReregistered, "its agent came back", out);
     } else if let Some(next) = task.status.state.next(TaskEvent::Reported(reported)) {
         // Its update, which follows, tells the framework.
-        task.status.state = next;
-        out.push(Effect::Announce(Announcement::Task(task.status.clone())));
+        let status = TaskStatus { state: next, ..task.status.clone() };
+        state.note(id, status.clone());
+        out.push(Effect::Announce(Announcement::Task(status)));
     }
     if state.tasks[&id].kill {
         out.push(Effect::ToAgent(session, AgentOrder::Kill(id)));
@@ -136,6 +137,7 @@ pub(super) fn adopt(state: &mut State, agent: AgentId, held: HeldTask, out: &mut
         resources,
         holds: false,
         kill: false,
+        launched: None,
         latest_update: update,
         status: status.clone(),
         kept: false,

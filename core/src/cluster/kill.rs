@@ -10,7 +10,7 @@ use crate::access::{Denied, Principal, Verb};
 use crate::id::{SessionId, TaskId};
 use crate::lifecycle::TaskEvent;
 use crate::planted::{self, Bug};
-use crate::task::TaskState;
+use crate::task::{TaskState, TaskStatus};
 
 /// A task that does not run, or whose agent cannot be told now, is answered for, as a question would be.
 pub(super) fn by_framework(
@@ -64,10 +64,11 @@ fn kill(state: &mut State, id: TaskId, out: &mut Vec<Effect>) {
     task.kill = true;
     if let Some(next) = task.status.state.next(TaskEvent::KillRequested) {
         debug_assert_eq!(next, TaskState::Killing);
-        task.status.state = next;
-        out.push(Effect::Announce(Announcement::Task(task.status.clone())));
+        let status = TaskStatus { state: next, ..task.status.clone() };
+        state.note(id, status.clone());
+        out.push(Effect::Announce(Announcement::Task(status)));
     }
-    let agent = task.agent;
+    let agent = state.tasks[&id].agent;
     if let Some(session) = state.agent_session(agent) {
         out.push(Effect::ToAgent(session, AgentOrder::Kill(id)));
     }

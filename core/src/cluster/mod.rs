@@ -24,6 +24,7 @@ mod register;
 mod roles;
 mod sessions;
 mod state;
+mod tally;
 mod tasks;
 mod timers;
 mod tokens;
@@ -42,6 +43,7 @@ pub use effect::{
     AgentOrder, AgentRecord, Announcement, Change, Effect, FrameworkEvent, FrameworkRecord, Recovered, Rejection,
 };
 pub use refusal::Refusal;
+pub use tally::{OfferEnd, Tally};
 pub use view::{AgentView, Counts, FrameworkView, OfferView, PrincipalView, RoleView, TaskView, Why};
 pub use views::{Page, TaskCursor};
 

@@ -7,6 +7,7 @@ use core::time::Duration;
 use super::effect::{Effect, FrameworkEvent};
 use super::refusal::Refusal;
 use super::state::State;
+use super::tally::OfferEnd;
 use super::timers::Timer;
 use crate::access::Verb;
 use crate::allocator::{Allocation, Promise};
@@ -21,7 +22,10 @@ const AFTER_EXPIRY: Duration = Duration::from_millis(100);
 
 /// Turns what the allocator decides into offers and rescinds, one event of each kind for each framework.
 pub(super) fn make(state: &mut State, now: Now, out: &mut Vec<Effect>) {
-    let Allocation { rescinded, offers: made } = state.allocator.allocate(now);
+    let Allocation { rescinded, offers: made, examined } = state.allocator.allocate(now);
+    state.tally.examined(examined);
+    state.tally.offered(made.len());
+    state.tally.offer_ends(OfferEnd::Rescinded, rescinded.len());
     let mut gone: BTreeMap<FrameworkId, Vec<OfferId>> = BTreeMap::new();
     for (id, promise) in rescinded {
         state.timers.cancel(promise.since + state.config.offer_timeout, Timer::Offer(id));
@@ -59,7 +63,7 @@ pub(super) fn decline(
     let framework = state.framework_of(session, Verb::Decline)?;
     for &id in offers {
         if state.allocator.offer(id).is_some_and(|offer| offer.framework == framework) {
-            let offer = close(state, id);
+            let offer = close(state, id, OfferEnd::Declined);
             state.allocator.free(framework, offer.agent, &offer.resources);
             if !refuse.is_zero() {
                 state.allocator.refuse(framework, offer.agent, offer.resources, now + refuse);
@@ -90,7 +94,7 @@ pub(super) fn suppress(state: &mut State, session: SessionId) -> Result<(), Refu
 
 /// Takes back what nobody answered in time.
 pub(super) fn expire(state: &mut State, now: Now, offers: &[OfferId], out: &mut Vec<Effect>) {
-    for Promise { framework, agent, resources, .. } in rescind(state, offers.iter().copied(), out) {
+    for Promise { framework, agent, resources, .. } in rescind(state, offers.iter().copied(), OfferEnd::Expired, out) {
         state.allocator.refuse(framework, agent, resources, now + AFTER_EXPIRY);
     }
 }
@@ -99,13 +103,14 @@ pub(super) fn expire(state: &mut State, now: Now, offers: &[OfferId], out: &mut 
 pub(super) fn rescind(
     state: &mut State,
     offers: impl IntoIterator<Item = OfferId>,
+    end: OfferEnd,
     out: &mut Vec<Effect>,
 ) -> Vec<Promise> {
     let mut rescinded = Vec::new();
     let mut told: BTreeMap<FrameworkId, Vec<OfferId>> = BTreeMap::new();
     for id in offers {
         if state.allocator.offer(id).is_some() {
-            let offer = close(state, id);
+            let offer = close(state, id, end);
             state.allocator.free(offer.framework, offer.agent, &offer.resources);
             told.entry(offer.framework).or_default().push(id);
             rescinded.push(offer);
@@ -124,16 +129,17 @@ fn tell_rescinded(state: &State, offers: BTreeMap<FrameworkId, Vec<OfferId>>, ou
 }
 
 /// Takes offers back from a framework that does not listen, or named them itself.
-pub(super) fn give_back(state: &mut State, offers: impl IntoIterator<Item = OfferId>) {
+pub(super) fn give_back(state: &mut State, offers: impl IntoIterator<Item = OfferId>, end: OfferEnd) {
     for id in offers {
-        let offer = close(state, id);
+        let offer = close(state, id, end);
         state.allocator.free(offer.framework, offer.agent, &offer.resources);
     }
 }
 
 /// Ends an open offer. What it promised stays allocated: the caller frees it, or launches tasks on it.
-pub(super) fn close(state: &mut State, id: OfferId) -> Promise {
+pub(super) fn close(state: &mut State, id: OfferId, end: OfferEnd) -> Promise {
     let offer = state.allocator.close(id).expect("the caller has seen the offer");
     state.timers.cancel(offer.since + state.config.offer_timeout, Timer::Offer(id));
+    state.tally.offer_ends(end, 1);
     offer
 }

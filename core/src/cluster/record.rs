@@ -29,6 +29,7 @@ impl State {
             framework.tasks.insert(id);
             framework.ended += usize::from(task.status.state.is_terminal());
         }
+        self.tally.comes(task.status.state);
         self.tasks.insert(id, task);
     }
 
@@ -53,6 +54,7 @@ impl State {
     pub(super) fn note(&mut self, id: TaskId, status: TaskStatus) {
         let task = self.tasks.get_mut(&id).expect("the caller has seen the task");
         let ends = status.state.is_terminal() && !task.status.state.is_terminal();
+        self.tally.moves(&task.tenant.role, task.status.state, &status);
         task.status = status;
         if ends {
             if let Some(framework) = self.frameworks.get_mut(&id.framework) {
@@ -125,6 +127,7 @@ impl State {
         self.detach(id);
         updates::let_go(self, id);
         let task = self.tasks.remove(&id).expect("the caller has seen the task");
+        self.tally.goes(task.status.state);
         if let Some(framework) = self.frameworks.get_mut(&id.framework) {
             framework.tasks.remove(&id);
             framework.ended -= usize::from(task.status.state.is_terminal());

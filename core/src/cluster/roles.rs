@@ -8,6 +8,7 @@ use super::effect::{Change, Effect};
 use super::offers;
 use super::refusal::Refusal;
 use super::state::State;
+use super::tally::OfferEnd;
 use crate::access::is_role;
 use crate::quota::{InvalidQuota, Quota, RoleRecord};
 
@@ -42,7 +43,7 @@ pub(super) fn set_quota(
     remember(state, role, RoleRecord { quota, ..known }, out);
     // What was offered while more was allowed is taken back, the newest first.
     let above = state.allocator.above_limits();
-    offers::rescind(state, above, out);
+    offers::rescind(state, above, OfferEnd::Rescinded, out);
     Ok(())
 }
 

@@ -13,6 +13,7 @@ use super::history::History;
 use super::operator::Requests;
 use super::principals::Principals;
 use super::sessions::Sessions;
+use super::tally::Tally;
 use super::timers::{Timer, Timers};
 use super::tokens::Tokens;
 use crate::access::{PlainKind, PrincipalId, Tenant};
@@ -51,6 +52,7 @@ pub(super) struct State {
     pub(super) timers: Timers,
     pub(super) guard: StormGuard,
     pub(super) requests: Requests,
+    pub(super) tally: Tally,
     pub(super) last_agent: u64,
     pub(super) last_framework: u64,
     /// Updates that this master made.
@@ -146,6 +148,8 @@ pub(super) struct Task {
     pub(super) holds: bool,
     /// Whether somebody wants its end: said again to an agent that was away.
     pub(super) kill: bool,
+    /// When it was launched, until it starts. `None` when another master did that.
+    pub(super) launched: Option<Now>,
     /// The latest update of its agent.
     pub(super) latest_update: UpdateId,
     /// The last that is known of it.
@@ -175,6 +179,7 @@ impl State {
             timers: Timers::default(),
             guard: StormGuard::default(),
             requests: Requests::default(),
+            tally: Tally::default(),
             last_agent: recovered.last_agent,
             last_framework: recovered.last_framework,
             last_update: 0,

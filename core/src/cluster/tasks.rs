@@ -2,6 +2,7 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use super::agents::heard_from;
 use super::command::HeldTask;
@@ -14,7 +15,7 @@ use crate::id::{AgentId, SessionId, TaskId, UpdateId};
 use crate::lifecycle::TaskEvent;
 use crate::planted::{self, Bug};
 use crate::resources::Resources;
-use crate::task::TaskStatus;
+use crate::task::{TaskState, TaskStatus};
 use crate::time::Now;
 
 /// Bytes of a message that are kept with a task. An agent's own are one line for people.
@@ -63,11 +64,15 @@ fn update_one(
         return acknowledge_ourselves(session, id, update, out);
     };
     task.latest_update = task.latest_update.max(update);
+    let started = started_after(task, &status, now);
     let moves = task.status.state.next(TaskEvent::Reported(status.state)).is_some();
     // The same from the master's own mouth, or from a registration, says less.
     if moves || task.status.state == status.state {
         updates::let_go(state, id);
         state.note(id, status.clone());
+    }
+    if let Some(after) = started {
+        state.tally.starts(after);
     }
     if moves {
         out.push(Effect::Announce(Announcement::Task(status.clone())));
@@ -85,6 +90,17 @@ fn update_one(
         // A repeat is forwarded too: its framework may have missed the first, and has to acknowledge it.
         state.tell(status, out);
     }
+}
+
+/// How long a task took to start, when this is the first that is heard of its start. One that ran for less than it takes to tell
+/// so is heard of at its end.
+fn started_after(task: &mut Task, status: &TaskStatus, now: Now) -> Option<Duration> {
+    let ran = match status.state {
+        TaskState::Running => Duration::ZERO,
+        state if state.is_terminal() => status.usage.as_ref()?.wall,
+        _ => return None,
+    };
+    task.launched.take().map(|launched| now.since(launched).saturating_sub(ran))
 }
 
 /// Whether the framework was told an end that the master declared: nothing can follow it.

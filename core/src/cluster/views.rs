@@ -9,6 +9,7 @@ use core::ops::Bound;
 use super::Cluster;
 use super::principals::Owned;
 use super::state::{Agent, Framework, Link, Presence, State, Task};
+use super::tally::Tally;
 use super::view::{AgentView, Counts, FrameworkView, OfferView, PrincipalView, RoleView, TaskView, Why};
 use crate::access::{Principal, PrincipalId, Tenant, TokenId, TokenRecord, Verb};
 use crate::allocator::{Promise, RoleStanding, Waits};
@@ -263,6 +264,11 @@ impl Cluster {
             tokens: state.tokens.len(),
             enrolled: state.enrolled.len(),
         }
+    }
+
+    /// What happened since this master began to lead.
+    pub fn tally(&self) -> &Tally {
+        &self.state.tally
     }
 
     /// The connection of an agent, while there is one.

@@ -15,4 +15,5 @@ mod offers;
 mod properties;
 mod reconcile;
 mod registration;
+mod tally;
 mod updates;

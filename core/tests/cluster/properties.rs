@@ -16,6 +16,7 @@ use haggle_core::{
 use proptest::prelude::*;
 
 use crate::kit::{Peer, agent_info, framework_info, member, remembered, size, task};
+use crate::tally::check_tally;
 
 /// One thing that peers or time may do. Numbers choose among what there is.
 #[derive(Clone, Copy, Debug)]
@@ -234,6 +235,7 @@ impl Chaos {
     /// For each agent: what is used and what is offered is there, and is what tasks and offers say. On the host
     /// itself no more runs than there is.
     fn check_books(&self) {
+        check_tally(&self.cluster, self.now);
         let mut offered: BTreeMap<AgentId, Resources> = BTreeMap::new();
         for offer in self.cluster.offers(self.now) {
             offered.entry(offer.agent).or_default().give(&offer.resources);

@@ -341,6 +341,10 @@ impl World {
                 wrong = Some(format!("{} has {}, and {promised} are promised", view.id, view.info.resources));
             }
         }
+        let known: usize = TaskState::ALL.into_iter().map(|state| lead.cluster.tally().tasks(state)).sum();
+        if known != counts.tasks {
+            wrong = Some(format!("{known} tasks are counted by their states, and {} are known", counts.tasks));
+        }
         let most_timers = counts.offers + counts.agents + 2 * counts.frameworks;
         if counts.ended > self.plan.history
             || counts.timers > most_timers
