@@ -14,6 +14,7 @@ use crate::agent_mail::AgentMail;
 use crate::happenings::{Happening, Happenings};
 use crate::inbox::{Hearing, Intake, Kind, Speaker, Speakers, inbox};
 use crate::limits::House;
+use crate::metrics::Timings;
 use crate::outbox::Outbox;
 
 /// Requests that wait for the driver: one for each call that an operator has open.
@@ -111,6 +112,7 @@ pub(crate) struct Handle {
     room: Room,
     last_session: Arc<AtomicU64>,
     house: House,
+    timings: Timings,
 }
 
 /// The driver's end of a [`Handle`].
@@ -120,10 +122,16 @@ pub(crate) struct Inbox {
 }
 
 impl Handle {
-    pub(crate) fn new(reign: Reign, room: Room, happenings: Weak<Happenings>, house: House) -> (Self, Inbox) {
+    pub(crate) fn new(
+        reign: Reign,
+        room: Room,
+        happenings: Weak<Happenings>,
+        house: House,
+        timings: Timings,
+    ) -> (Self, Inbox) {
         let (speakers, said) = inbox();
         let (requests, requested) = mpsc::channel(REQUESTS);
-        let handle = Self { reign, speakers, requests, happenings, room, last_session: Arc::default(), house };
+        let handle = Self { reign, speakers, requests, happenings, room, last_session: Arc::default(), house, timings };
         (handle, Inbox { sayings: said, requests: requested })
     }
 
@@ -197,6 +205,16 @@ impl Handle {
         let happenings = self.happenings.upgrade().ok_or(Stopping)?;
         let place = self.house.watch()?;
         Ok((happenings.watch(), place))
+    }
+
+    /// What the driver measures of itself.
+    pub(crate) fn timings(&self) -> &Timings {
+        &self.timings
+    }
+
+    /// Requests that the driver has not taken yet.
+    pub(crate) fn requests_waiting(&self) -> usize {
+        REQUESTS - self.requests.capacity()
     }
 
     /// Who has which place at this master.

@@ -23,6 +23,7 @@ mod happenings;
 mod inbox;
 mod limits;
 mod logs;
+mod metrics;
 mod outbox;
 mod reach;
 mod registry;

@@ -31,7 +31,7 @@ macro_rules! table {
             /// Every one, in the order of the table.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
 
-            /// The call that it is, as `Service/Method`; `None` when it is said on a session.
+            /// The call that it is, as `Service/Method`; `None` when it is said on a session, or is none of `haggle.v1`.
             pub const fn rpc(self) -> Option<&'static str> {
                 let rpc = match self { $(Self::$name => $rpc,)* };
                 if rpc.is_empty() { None } else { Some(rpc) }
@@ -89,6 +89,7 @@ table! {
     ReadLog        "Operator/ReadLog"    "read the output of tasks"     [All, All, Own, Own, No,  No,  No];
     ListLimits     "Operator/ListLimits" "list limits"                  [All, All, Own, Own, Own, No,  No];
     Why            "Operator/Why"        "ask why something waits"      [All, All, Own, Own, No,  No,  No];
+    ReadMetrics    ""                    "read metrics"                 [All, All, No,  Own, No,  No,  No];
     SetWeight      "Operator/SetWeight"  "set weights of roles"         [All, All, No,  No,  No,  No,  No];
     SetQuota       "Operator/SetQuota"   "set quotas of roles"          [All, All, No,  No,  No,  No,  No];
     KillTask       "Operator/KillTask"   "kill tasks"                   [All, All, Own, No,  No,  No,  No];
@@ -126,8 +127,14 @@ pub const fn right(kind: &Kind, verb: Verb) -> Right {
 }
 
 impl Verb {
-    /// Which verb a call is, by its path: `/haggle.v1.Service/Method`.
+    /// Where metrics are read.
+    pub const METRICS: &str = "/metrics";
+
+    /// Which verb a call is, by its path: `/haggle.v1.Service/Method`, or a page of its own.
     pub fn of_path(path: &str) -> Option<Self> {
+        if path == Self::METRICS {
+            return Some(Self::ReadMetrics);
+        }
         let rpc = path.strip_prefix("/haggle.v1.")?;
         Self::ALL.iter().copied().find(|verb| verb.rpc() == Some(rpc))
     }

@@ -48,7 +48,7 @@ use crate::time::Now;
 
 pub use promises::Promise;
 pub use quota::QuotaRefusal;
-pub use standing::RoleStanding;
+pub use standing::{RoleStanding, Standing};
 pub use why::{Hindrance, Obstacle, Waits};
 
 use demand::{Demand, Units, Urgency, WantKey};

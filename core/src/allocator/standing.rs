@@ -4,6 +4,7 @@ use alloc::collections::BTreeSet;
 use core::num::NonZeroU32;
 
 use super::demand::Demand;
+use super::tree::ROOT;
 use super::{Allocator, Promise};
 use crate::id::{AgentId, FrameworkId, OfferId};
 use crate::quota::Quota;
@@ -32,7 +33,34 @@ pub struct RoleStanding<'a> {
     pub quota: Option<&'a Quota>,
 }
 
+/// The cluster as a whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing<'a> {
+    /// What all agents have.
+    pub total: &'a Resources,
+    /// What tasks hold of it, without ports.
+    pub used: Resources,
+    /// What open offers promise of it, without ports.
+    pub offered: &'a Resources,
+    /// Frameworks that would take something that they are not offered.
+    pub waiting: usize,
+    /// How often a framework refuses something of an agent.
+    pub refusals: usize,
+}
+
 impl Allocator {
+    /// How the cluster stands as a whole. Takes time in proportion to the frameworks, and to the agents that were refused.
+    pub fn standing(&self) -> Standing<'_> {
+        let all = &self.tree.role(ROOT).account;
+        Standing {
+            total: &self.total,
+            used: all.used(),
+            offered: &all.promised,
+            waiting: self.frameworks.values().filter(|known| known.waits_since.is_some()).count(),
+            refusals: self.filters.pairs(),
+        }
+    }
+
     /// What is allocated on an agent, or nothing when it is not known.
     pub fn allocated_on(&self, agent: AgentId) -> Resources {
         self.agents.get(&agent).map(|holding| holding.allocated.clone()).unwrap_or_default()

@@ -9,6 +9,7 @@ mod command;
 mod config;
 mod effect;
 mod enrol;
+mod figures;
 mod frameworks;
 mod guard;
 mod history;
@@ -42,6 +43,7 @@ pub use config::Config;
 pub use effect::{
     AgentOrder, AgentRecord, Announcement, Change, Effect, FrameworkEvent, FrameworkRecord, Recovered, Rejection,
 };
+pub use figures::Figures;
 pub use refusal::Refusal;
 pub use tally::{OfferEnd, Tally};
 pub use view::{AgentView, Counts, FrameworkView, OfferView, PrincipalView, RoleView, TaskView, Why};

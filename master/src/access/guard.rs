@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, Either};
 use haggle_core::AgentId;
 use haggle_core::access::{Principal, Verb};
 use haggle_tls::Bearer;
@@ -17,10 +17,12 @@ use tonic::service::Routes;
 use tonic::{Code, Status};
 use tower::Service;
 
+use super::plain::{check_method, is_page, plain};
 use super::{Caller, Known, Owner, wall_clock_ms};
 use crate::acceptor::{Remote, Signer};
 use crate::audit::{Audit, Entry};
 use crate::limits::{Asker, House, Limiter, Place, Source, held};
+use crate::metrics::Metrics;
 
 /// What somebody is told who shows nothing.
 const NOBODY: &str = "this master lets nobody in without a token: use one with `haggle login`, or have HAGGLE_TOKEN hold it; \
@@ -82,9 +84,9 @@ impl Guard {
         &self.house
     }
 
-    /// These services, behind the guard.
-    pub(crate) fn protect(&self, routes: Routes) -> Guarded {
-        Guarded { guard: self.clone(), routes }
+    /// These services and pages, behind the guard.
+    pub(crate) fn protect(&self, routes: Routes, metrics: Option<Metrics>) -> Guarded {
+        Guarded { guard: self.clone(), routes, metrics }
     }
 
     /// Who makes a call, and whether it may be made at all. A token says more than a certificate.
@@ -174,6 +176,7 @@ async fn too_much(status: Status) -> Result<Response<Body>, Infallible> {
 pub(crate) struct Guarded {
     guard: Guard,
     routes: Routes,
+    metrics: Option<Metrics>,
 }
 
 impl Service<Request<Body>> for Guarded {
@@ -186,11 +189,25 @@ impl Service<Request<Body>> for Guarded {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        let Some(verb) = Verb::of_path(request.uri().path()) else {
-            let unknown = format!("there is no {}", request.uri().path().escape_debug());
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let path = request.uri().path();
+        let Some(verb) = Verb::of_path(path) else {
+            let unknown = format!("there is no {}", path.escape_debug());
             return Box::pin(async { Ok(Status::unimplemented(unknown).into_http()) });
         };
+        if !is_page(path) {
+            return self.answer(verb, request);
+        }
+        if let Some(refused) = check_method(request.method()) {
+            return Box::pin(async { Ok(refused) });
+        }
+        let answer = self.answer(verb, request);
+        Box::pin(async { Ok(plain(answer.await?)) })
+    }
+}
+
+impl Guarded {
+    fn answer(&mut self, verb: Verb, mut request: Request<Body>) -> <Self as Service<Request<Body>>>::Future {
         let remote = request.extensions().get::<Remote>().cloned();
         let remote = remote.as_ref();
         let address = remote.map(|remote| remote.address);
@@ -216,11 +233,18 @@ impl Service<Request<Body>> for Guarded {
                     // Not for the audit, which whoever wants too much would fill.
                     Err(status) => return Box::pin(too_much(status)),
                 };
+                let metrics = self.metrics.clone().filter(|_| verb == Verb::ReadMetrics).zip(who.clone());
                 let caller = Caller::new(who, address);
                 request.extensions_mut().insert(caller.clone());
                 // Nobody below need know it.
                 request.headers_mut().remove(AUTHORIZATION);
-                let (guard, call) = (self.guard.clone(), self.routes.call(request));
+                let call = match metrics {
+                    Some((metrics, who)) => Either::Left(async move {
+                        Ok::<_, Infallible>(metrics.answer(&who).await.unwrap_or_else(Status::into_http))
+                    }),
+                    None => Either::Right(self.routes.call(request)),
+                };
+                let guard = self.guard.clone();
                 Box::pin(async move {
                     let response = call.await?;
                     // A call that fails before its answer begins says so in its headers.
@@ -246,7 +270,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn whoever_wants_too_much_hears_so_late_and_everybody_else_at_once() {
-        let mut guarded = Guard::for_tests().protect(Routes::default());
+        let mut guarded = Guard::for_tests().protect(Routes::default(), None);
         let began = Instant::now();
         loop {
             // Needs no token, and has a limit for all strangers together.

@@ -36,6 +36,7 @@ use crate::error::Failure;
 use crate::handle::{Answer, Handle, Inbox, Peer, Question, REQUESTS, Reign, Request, Room, Verdict};
 use crate::happenings::{Happening, Happenings};
 use crate::inbox::{Heard, Kind, LargePlace, Place, Round, Saying, Share};
+use crate::metrics::Timings;
 use crate::registry::{Registry, RegistryError};
 
 /// Happenings that a watcher may be behind: about half a second of a cluster that starts 5,000 tasks a second.
@@ -56,13 +57,15 @@ pub(crate) fn start(
 ) -> io::Result<(Handle, oneshot::Receiver<Result<(), Failure>>)> {
     let happenings = Arc::new(Happenings::new(HAPPENINGS));
     let room = Room::default();
-    let (handle, inbox) = Handle::new(reign, room.clone(), Arc::downgrade(&happenings), guard.house().clone());
+    let timings = Timings::default();
+    let (handle, inbox) =
+        Handle::new(reign, room.clone(), Arc::downgrade(&happenings), guard.house().clone(), timings.clone());
     let (done, ended) = oneshot::channel();
     // Not one of the runtime's threads: what serves sockets must not wait for the registry's disk, and this
     // thread must not wait for what serves sockets.
     let runtime = runtime::Builder::new_current_thread().enable_time().build()?;
     guard.known().begin(&cluster);
-    let driver = Driver::new(cluster, registry, clock, room, happenings, guard);
+    let driver = Driver::new(cluster, registry, clock, room, happenings, guard, timings);
     thread::Builder::new().name("haggle-driver".to_owned()).spawn(move || {
         let outcome = runtime.block_on(driver.run(inbox));
         // Nobody waits any more when the master was dropped without being stopped.
@@ -80,6 +83,7 @@ struct Driver {
     peers: Peers,
     guard: Guard,
     tenants: Tenants,
+    timings: Timings,
     happenings: Arc<Happenings>,
     /// Of this batch. They stay here until what is to be remembered of them is.
     effects: Vec<Effect>,
@@ -125,6 +129,7 @@ impl Driver {
         room: Room,
         happenings: Arc<Happenings>,
         guard: Guard,
+        timings: Timings,
     ) -> Self {
         Self {
             cluster,
@@ -135,6 +140,7 @@ impl Driver {
             peers: Peers::default(),
             guard,
             tenants: Tenants::default(),
+            timings,
             happenings,
             effects: Vec::new(),
             large: Vec::new(),
@@ -270,7 +276,9 @@ impl Driver {
     fn settle(&mut self) -> Result<(), RegistryError> {
         let now = self.clock.now();
         loop {
+            let began = Instant::now();
             self.cluster.allocate(now, &mut self.effects);
+            self.timings.allocated(began.elapsed());
             self.remember(now)?;
             // After the write: that may have taken longer than the lead lasts.
             self.registry.confirm()?;
@@ -362,7 +370,9 @@ impl Driver {
         }
         let began = Instant::now();
         let written = self.registry.write(now, &changes);
-        self.pace.wrote(began, Instant::now());
+        let ended = Instant::now();
+        self.pace.wrote(began, ended);
+        self.timings.wrote(ended - began);
         written
     }
 

@@ -44,7 +44,15 @@ impl Driven {
         let start = Instant::now();
         let clock = Clock::starting_at(origin, start);
         Self {
-            driver: Driver::new(cluster, registry, clock, Room::default(), happenings, Guard::for_tests()),
+            driver: Driver::new(
+                cluster,
+                registry,
+                clock,
+                Room::default(),
+                happenings,
+                Guard::for_tests(),
+                Timings::default(),
+            ),
             disk,
             start,
         }

@@ -155,7 +155,8 @@ fn held_by(verb: Verb) -> Option<Limit> {
         | Verb::ListTasks
         | Verb::ListTokens
         | Verb::ListLimits
-        | Verb::Why => Some(Limit::Lists),
+        | Verb::Why
+        | Verb::ReadMetrics => Some(Limit::Lists),
         Verb::ReadLog => Some(Limit::LogReads),
         Verb::Upload | Verb::Download => Some(Limit::Transfers),
         _ => None,

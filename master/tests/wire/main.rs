@@ -4,5 +4,6 @@ mod peers;
 
 mod access;
 mod limits;
+mod metrics;
 mod roles;
 mod services;

@@ -141,7 +141,8 @@ async fn while_the_registry_rests_only_what_asks_for_a_write_is_held() {
     let happenings = Arc::new(Happenings::new(1));
     let reign = Reign { cluster: Default::default(), epoch: Default::default() };
     let house = House::new(Places::default(), usize::MAX);
-    let (handle, mut inbox) = Handle::new(reign, Room::default(), Arc::downgrade(&happenings), house);
+    let (handle, mut inbox) =
+        Handle::new(reign, Room::default(), Arc::downgrade(&happenings), house, Timings::default());
     let [comes, works] = [FRAMEWORK, AGENT].map(|_| outbox::<FrameworkEvent>().0);
     let (comes, _place) = open(&handle, Peer::Framework(comes)).await.unwrap();
     let (works, _other_place) = open(&handle, Peer::Framework(works)).await.unwrap();
