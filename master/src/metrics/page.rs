@@ -53,7 +53,7 @@ impl Page<'_> {
 
     /// How long something took.
     pub(super) fn histogram(&mut self, name: &'static str, help: &str, histogram: &Histogram) -> fmt::Result {
-        let bound = |bound: Option<Duration>| bound.map_or(f64::MAX, |bound| bound.as_secs_f64());
+        let bound = |bound: Option<Duration>| bound.map_or(f64::INFINITY, |bound| bound.as_secs_f64());
         let buckets: Vec<_> = histogram.buckets().map(|(upper, count)| (bound(upper), count)).collect();
         self.begin(name, help, Some(&Unit::Seconds), MetricType::Histogram)?.encode_histogram::<NoLabelSet>(
             histogram.sum().as_secs_f64(),

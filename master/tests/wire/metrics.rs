@@ -54,6 +54,7 @@ async fn the_owner_reads_what_happened_in_the_cluster() {
         (r#"haggle_offers_ended_total{end="accepted"}"#, 1.0),
         ("haggle_tasks_launched_total", 1.0),
         ("haggle_task_start_seconds_count", 1.0),
+        (r#"haggle_task_start_seconds_bucket{le="+Inf"}"#, 1.0),
         (r#"haggle_limit{limit="log-reads"}"#, 128.0),
         (r#"haggle_role_weight{role="default"}"#, 1.0),
     ] {
