@@ -14,7 +14,7 @@ use crate::daemon::Daemon;
 use crate::home::Home;
 use crate::place::binary;
 use crate::ran::Ran;
-use crate::wait::{PATIENCE, until};
+use crate::wait::{PATIENCE, until, until_free};
 use crate::wine;
 
 /// A machine, as far as Haggle can tell: a user with a home that no other has.
@@ -147,6 +147,7 @@ impl Master {
     /// Kills it and starts it again, in the same place.
     pub async fn restart(&mut self) {
         self.daemon.kill();
+        until_free(self.address.as_str()).await;
         let flags: Vec<&str> = self.flags.iter().map(String::as_str).collect();
         self.daemon = self.machine.spawn("master", &flags);
         self.ready().await;
