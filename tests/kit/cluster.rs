@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use crate::daemon::Daemon;
 use crate::home::Home;
 use crate::place::binary;
-use crate::wait::until;
+use crate::wait::{until, until_free};
 use crate::wine;
 
 /// What an agent of a test cluster has to give.
@@ -136,8 +136,8 @@ impl Cluster {
     }
 
     /// Kills the master and starts another on the same port and state.
-    pub fn restart_master(&mut self) {
-        self.master.kill();
+    pub async fn restart_master(&mut self) {
+        self.kill_master().await;
         self.master = spawn_master(self.port, self.master_flags, &self.dir);
     }
 
@@ -145,10 +145,15 @@ impl Cluster {
     ///
     /// # Panics
     /// When the state cannot be removed.
-    pub fn lose_registry(&mut self) {
-        self.master.kill();
+    pub async fn lose_registry(&mut self) {
+        self.kill_master().await;
         std::fs::remove_dir_all(self.dir.path().join("state")).expect("the state can be removed");
         self.master = spawn_master(self.port, self.master_flags, &self.dir);
+    }
+
+    async fn kill_master(&mut self) {
+        self.master.kill();
+        until_free(("127.0.0.1", self.port)).await;
     }
 
     /// Waits until the master answers and this many agents are connected.
