@@ -25,6 +25,6 @@ pub async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T 
 ///
 /// # Panics
 /// After [`PATIENCE`].
-pub async fn until_free(address: impl ToSocketAddrs + Copy) {
+pub(crate) async fn until_free(address: impl ToSocketAddrs + Copy) {
     until("its port is free", async || TcpListener::bind(address).is_ok().then_some(())).await;
 }
