@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use haggle_core::quantity::NotAnAmount;
 use haggle_core::{
-    Bytes, Constraint, Digest, Endpoint, Folder, FolderSource, FrameworkId, Fuel, Grants, HttpHost, Input, Limits,
-    MilliCpu, OutputOverrun, Resources, Sharing, TaskId, TaskSpec, Want,
+    AgentInfo, Bytes, Constraint, Digest, Endpoint, Folder, FolderSource, FrameworkId, Fuel, Grants, HttpHost, Input,
+    Limits, MilliCpu, OutputOverrun, Resources, Sharing, TaskId, TaskSpec, Want,
 };
 
 use crate::runner::need::Need;
@@ -265,6 +265,14 @@ impl Task {
         &self.spec.resources
     }
 
+    /// Whether an agent is and allows what it needs, be it large enough or not.
+    ///
+    /// # Errors
+    /// The first constraint that the agent does not meet.
+    pub fn suits(&self, agent: &AgentInfo) -> Result<(), Constraint> {
+        self.need().suits(agent.traits()).map_err(Clone::clone)
+    }
+
     /// What it needs of an agent. Of more constraints than can be asked for at once, those of its grants are left to the agents.
     pub(crate) fn need(&self) -> Need {
         let mut constraints = self.constraints.clone();
@@ -456,6 +464,8 @@ mod tests {
         let said: Vec<String> = need.constraints.iter().map(ToString::to_string).collect();
         assert_eq!(said, ["zone = a", "has no slow", "has haggle.net", "has haggle.dir:/srv/data"]);
         assert_eq!(need.resources.scalar("gpu"), 1500);
+        assert_eq!(task().constraint("zone").suits(&AgentInfo::default()), Err("zone".parse().unwrap()));
+        assert_eq!(task().constraint("!zone").suits(&AgentInfo::default()), Ok(()));
         assert!(why(&task().constraint("a b")).contains(r#""a b" is no constraint like zone=a"#));
         let many = (0..=Want::CONSTRAINTS_MAX).fold(task(), |task, at| task.constraint(format!("a{at}").as_str()));
         assert!(why(&many).contains("17 constraints, at most 16 are taken"));

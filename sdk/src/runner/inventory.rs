@@ -149,7 +149,7 @@ impl Inventory {
             .map(|agent| (agent.info.name.as_str(), &agent.free))
     }
 
-    fn suitable<'a>(&'a self, need: &'a Need) -> impl Iterator<Item = &'a Entry> {
+    fn suitable<'a>(&'a self, need: &Need) -> impl Iterator<Item = &'a Entry> {
         self.agents.iter().filter(|agent| need.suits(agent.info.traits()).is_ok())
     }
 

@@ -229,7 +229,7 @@ mod tests {
 
         assert_eq!(line.take_where(|need| need.resources.cpus < MilliCpu::from_cores(4)), [0, 2, 3]);
 
-        assert_eq!(line.kinds().collect::<Vec<_>>(), [(&wants(4000, 1).into(), 1)]);
+        assert_eq!(line.kinds().collect::<Vec<_>>(), [(&Need::from(wants(4000, 1)), 1)]);
         assert_eq!((line.len(), line.clear(), line.len()), (1, vec![1], 0));
     }
 

@@ -132,6 +132,11 @@ impl Plan {
 
     /// The tasks, once the artifacts have their digests and the default of cpus is known.
     pub(super) fn tasks(&self, module: Digest, inputs: &[(String, Digest)], cpus: MilliCpu) -> Vec<Task> {
+        vec![self.task(module, inputs, cpus); self.count as usize]
+    }
+
+    /// One of them.
+    pub(super) fn task(&self, module: Digest, inputs: &[(String, Digest)], cpus: MilliCpu) -> Task {
         let mut task = Task::new(module)
             .name(&self.label)
             .args(&self.args)
@@ -180,7 +185,7 @@ impl Plan {
         for (name, value) in &self.env {
             task = task.env(name, value);
         }
-        vec![task; self.count as usize]
+        task
     }
 }
 
