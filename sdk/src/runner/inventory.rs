@@ -150,7 +150,7 @@ impl Inventory {
     }
 
     fn suitable<'a>(&'a self, need: &Need) -> impl Iterator<Item = &'a Entry> {
-        self.agents.iter().filter(|agent| need.suits(agent.info.traits()).is_ok())
+        self.agents.iter().filter(move |agent| need.suits(agent.info.traits()).is_ok())
     }
 
     fn lacks(&self, need: &Need) -> Vec<Lack> {
@@ -170,7 +170,7 @@ impl Inventory {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use haggle_core::{AgentId, AgentInfo, Bytes, MilliCpu};
+    use haggle_core::{AgentId, Bytes, MilliCpu};
 
     fn resources(cores: u64, mib: u64) -> Resources {
         Resources::new(MilliCpu::from_cores(cores), Bytes::from_mib(mib), Bytes::ZERO)
