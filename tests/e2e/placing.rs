@@ -13,13 +13,13 @@ use crate::run::{assert_success, text};
 
 const SMALL: AgentFlags = AgentFlags { cpus: "2", mem: "1GiB" };
 
-/// A cluster of agents with these flags each.
+/// A cluster of agents with these flags each, which have joined in this order.
 async fn cluster(agents: &[&[&str]]) -> Cluster {
     let mut cluster = Cluster::start(&[]).await;
-    for more in agents {
+    for (before, more) in agents.iter().enumerate() {
         cluster.spawn_agent_with(&SMALL, more);
+        cluster.registered(before + 1).await;
     }
-    cluster.registered(agents.len()).await;
     cluster
 }
 
