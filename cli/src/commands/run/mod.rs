@@ -185,10 +185,11 @@ async fn drive(
     account: &mut Account,
     signals: &mut Signals,
 ) -> Result<bool, CommandError> {
+    let any = plan.task(module, &inputs, MilliCpu::ZERO);
     let cpus = match plan.cpus {
         Some(cpus) => cpus,
         None => tokio::select! {
-            largest = largest_cpus(client, plan, &plan.task(module, &inputs, MilliCpu::ZERO), account) => {
+            largest = largest_cpus(client, plan, &any, account) => {
                 default_cpus(largest?)
             }
             () = signals.next() => return Ok(true),
