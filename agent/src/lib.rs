@@ -5,6 +5,7 @@
 //! messages, and act on its word.
 
 mod admission;
+mod advertise;
 mod artifacts;
 mod backoff;
 mod checkpoint;
@@ -40,6 +41,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+pub use advertise::ReservedAttribute;
 pub use checkpoint::WorkDirError;
 pub use config::{BadMaster, Config, Declared};
 pub use executors::RecoveryError;
@@ -68,6 +70,9 @@ pub enum StartError {
     /// The master's address is not one.
     #[error(transparent)]
     Master(#[from] BadMaster),
+    /// An attribute is not for its operator to say.
+    #[error(transparent)]
+    Attribute(#[from] ReservedAttribute),
     /// It cannot join, or cannot come back.
     #[error(transparent)]
     Membership(#[from] MembershipError),
@@ -197,6 +202,7 @@ impl Agent {
     #[expect(clippy::needless_pass_by_value, reason = "it is moved to the thread that this runs on")]
     fn start_blocking(config: Config, runtime: &Handle) -> Result<Self, StartError> {
         admission::check(&config)?;
+        let attributes = advertise::attributes(&config)?;
         let work_dir = WorkDir::open(&config.work_dir)?;
         let work_dir = if config.is_transient { work_dir.transient() } else { work_dir };
         let mut identity = work_dir.identity()?;
@@ -211,11 +217,7 @@ impl Agent {
         let masters = Masters::new(admission.masters().to_vec());
         let highest = identity.epoch;
         let resources = host::resources(&config.resources, &config.work_dir)?;
-        let info = AgentInfo {
-            name: config.name.clone(),
-            resources: resources.clone(),
-            attributes: config.attributes.clone(),
-        };
+        let info = AgentInfo { name: config.name.clone(), resources: resources.clone(), attributes };
 
         let inbox = Arc::new(Inbox::new());
         let logs = Arc::new(Logs::new(work_dir.logs(), logs::Bounds::DEFAULT));

@@ -59,7 +59,7 @@ pub(crate) fn hindrance_in_words(hindrance: &Hindrance) -> String {
         Obstacle::KeptForOthers { kept } => {
             format!("{agents}: what is free is kept for what other roles are promised ({kept})")
         }
-        Obstacle::Constraint(constraint) => format!("{agents}: {constraint} is not met"),
+        Obstacle::Constraint(constraint) => format!("{agents}: {}", constraint.unmet()),
         Obstacle::TooLarge { largest } => {
             format!("{agents} {is} too small, were nothing else there: the nearest has {largest}")
         }

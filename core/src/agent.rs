@@ -15,3 +15,19 @@ pub struct AgentInfo {
     /// What a framework may choose it by.
     pub attributes: BTreeMap<String, String>,
 }
+
+/// What constraints are held against: an agent's name and its attributes.
+#[derive(Clone, Copy, Debug)]
+pub struct Traits<'a> {
+    /// The agent's name.
+    pub name: &'a str,
+    /// Its attributes.
+    pub attributes: &'a BTreeMap<String, String>,
+}
+
+impl AgentInfo {
+    /// What constraints are held against.
+    pub fn traits(&self) -> Traits<'_> {
+        Traits { name: &self.name, attributes: &self.attributes }
+    }
+}

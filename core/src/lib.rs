@@ -15,6 +15,7 @@ extern crate std;
 pub mod access;
 pub mod agent;
 pub mod allocator;
+pub mod attributes;
 pub mod cluster;
 pub mod demand;
 pub mod grants;
@@ -23,6 +24,7 @@ pub mod id;
 pub mod lifecycle;
 pub mod node;
 pub mod offer;
+pub mod placement;
 pub mod planted;
 pub mod quantity;
 pub mod quota;
@@ -31,7 +33,7 @@ pub mod spec;
 pub mod task;
 pub mod time;
 
-pub use agent::AgentInfo;
+pub use agent::{AgentInfo, Traits};
 pub use demand::{Constraint, Test, Want};
 pub use grants::{Endpoint, Folder, FolderSource, Grants, HttpHost};
 pub use histogram::Histogram;
@@ -39,6 +41,7 @@ pub use id::{
     AgentId, AgentKey, ClusterId, Digest, Epoch, FrameworkId, Member, OfferId, RequestId, SessionId, TaskId, UpdateId,
 };
 pub use offer::Offer;
+pub use placement::Placement;
 pub use quantity::{Bytes, Fuel, MilliCpu};
 pub use quota::{Ceiling, Quota, RoleRecord};
 pub use resources::Resources;

@@ -3,6 +3,7 @@
 use alloc::collections::BTreeMap;
 use alloc::string::String;
 
+use crate::agent::Traits;
 use crate::id::{AgentId, OfferId};
 use crate::resources::Resources;
 
@@ -19,4 +20,11 @@ pub struct Offer {
     pub attributes: BTreeMap<String, String>,
     /// How much may be taken.
     pub resources: Resources,
+}
+
+impl Offer {
+    /// What constraints are held against.
+    pub fn traits(&self) -> Traits<'_> {
+        Traits { name: &self.agent_name, attributes: &self.attributes }
+    }
 }

@@ -133,8 +133,8 @@ pub use log::{LogStream, OutputStream};
 pub use operator::{LimitUse, MasterInfo, WatchEvent};
 pub use roles::RoleInfo;
 pub use runner::{
-    COUNT_VARIABLE, INDEX_VARIABLE, Outcome, Progress, Report, RunError, Runner, Session, TaskHandle, TooBig,
-    WaitReason,
+    COUNT_VARIABLE, INDEX_VARIABLE, Lack, Outcome, Progress, Report, RunError, Runner, Session, TaskHandle, TooBig,
+    Unsuitable, WaitReason,
 };
 #[cfg(feature = "etcd")]
 pub use store::EtcdStore;
@@ -148,6 +148,7 @@ pub use task::{Amount, BadTask, Task};
 pub mod simulation {
     pub use crate::events::{back_again, heard};
     pub use crate::outgoing::{Queue, StaleMaster};
+    pub use crate::runner::NoAgent;
     pub use crate::runner::state::{Decisions, News, Policy, RunnerState};
 }
 
@@ -162,6 +163,6 @@ pub use haggle_core::cluster::{
 pub use haggle_core::quantity::NotAnAmount;
 pub use haggle_core::{
     AgentId, AgentInfo, Bytes, Ceiling, ClusterId, Constraint, Digest, Endpoint, Epoch, Exceeded, Folder, FolderSource,
-    FrameworkId, Fuel, Grants, HttpHost, Input, Limits, Member, MilliCpu, Offer, OfferId, OutputOverrun, Quota, Reason,
-    Resources, Sharing, Source, TaskId, TaskSpec, TaskState, TaskStatus, Test, UpdateId, Usage, Want,
+    FrameworkId, Fuel, Grants, HttpHost, Input, Limits, Member, MilliCpu, Offer, OfferId, OutputOverrun, Placement,
+    Quota, Reason, Resources, Sharing, Source, TaskId, TaskSpec, TaskState, TaskStatus, Test, UpdateId, Usage, Want,
 };

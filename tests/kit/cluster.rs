@@ -70,17 +70,24 @@ impl Cluster {
         self.spawn_agent_of(binary("haggle"), flags);
     }
 
+    /// The same with more flags.
+    pub fn spawn_agent_with(&mut self, flags: &AgentFlags, more: &[&str]) {
+        self.programs.push(binary("haggle"));
+        let agent = self.agent(self.agents.len(), flags, more);
+        self.agents.push(agent);
+    }
+
     /// The same of another build of `haggle`.
     pub fn spawn_agent_of(&mut self, program: PathBuf, flags: &AgentFlags) {
         self.programs.push(program);
-        let agent = self.agent(self.agents.len(), flags);
+        let agent = self.agent(self.agents.len(), flags, &[]);
         self.agents.push(agent);
     }
 
     /// Starts an agent that was killed again, in its old folder, and does not wait for it.
     pub fn restart_agent(&mut self, index: usize, flags: &AgentFlags) {
         self.agents[index].kill();
-        self.agents[index] = self.agent(index, flags);
+        self.agents[index] = self.agent(index, flags, &[]);
     }
 
     /// Where an agent keeps everything.
@@ -88,12 +95,14 @@ impl Cluster {
         self.dir.path().join(agent_name(index))
     }
 
-    fn agent(&self, index: usize, flags: &AgentFlags) -> Daemon {
+    fn agent(&self, index: usize, flags: &AgentFlags, more: &[&str]) -> Daemon {
         let name = agent_name(index);
         let work_dir = self.work_dir(index);
         let args =
             ["agent", "--master", &self.url, "--name", &name, "--cpus", flags.cpus, "--mem", flags.mem, "--work-dir"];
-        let args = args.map(str::to_owned).into_iter().chain([work_dir.display().to_string()]).collect::<Vec<_>>();
+        let more = more.iter().copied().map(str::to_owned);
+        let args = args.map(str::to_owned).into_iter().chain([work_dir.display().to_string()]).chain(more);
+        let args = args.collect::<Vec<_>>();
         Daemon::spawn(&self.programs[index], &args, self.dir.path().join(format!("{name}.log")))
     }
 

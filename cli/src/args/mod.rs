@@ -30,7 +30,8 @@ pub(crate) use operator::{
 };
 pub(crate) use proxy::ProxyArgs;
 pub(crate) use roles::{
-    OffersArgs, QuotaArgs, QuotaCommand, QuotaRmArgs, QuotaSetArgs, RolesArgs, WeightArgs, WhyArgs,
+    OffersArgs, QuotaArgs, QuotaCommand, QuotaRmArgs, QuotaSetArgs, RolesArgs, RolesCommand, RolesSetArgs, WeightArgs,
+    WhyArgs,
 };
 pub(crate) use run::{BuildArgs, InspectArgs, RunArgs};
 pub(crate) use service::{Daemon, InstallArgs, ServiceArgs, ServiceCommand};

@@ -109,6 +109,10 @@ pub(crate) struct RoleRecord {
     fair_share: f64,
     /// `null`: none.
     quota: Option<QuotaRecord>,
+    /// How agents are chosen for its offers.
+    placement: &'static str,
+    /// The least that makes an offer to it; `null`: that of the cluster.
+    min_allocatable: Option<ResourcesRecord>,
 }
 
 /// What a role is promised, and may have at most.
@@ -160,6 +164,8 @@ impl From<&RoleInfo> for RoleRecord {
             share: role.share,
             fair_share: role.fair_share,
             quota: role.quota.as_ref().map(Into::into),
+            placement: role.placement.name(),
+            min_allocatable: role.min_allocatable.as_ref().map(Into::into),
         }
     }
 }

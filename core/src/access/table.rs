@@ -92,6 +92,8 @@ table! {
     ReadMetrics    ""                    "read metrics"                 [All, All, No,  Own, No,  No,  No];
     SetWeight      "Operator/SetWeight"  "set weights of roles"         [All, All, No,  No,  No,  No,  No];
     SetQuota       "Operator/SetQuota"   "set quotas of roles"          [All, All, No,  No,  No,  No,  No];
+    SetPlacement   "Operator/SetPlacement" "choose how agents are chosen for roles" [All, All, No, No, No, No, No];
+    SetMinAllocatable "Operator/SetMinAllocatable" "set the least that roles are offered" [All, All, No, No, No, No, No];
     KillTask       "Operator/KillTask"   "kill tasks"                   [All, All, Own, No,  No,  No,  No];
     MarkAgentGone  "Operator/MarkAgentGone" "declare agents gone"       [All, All, No,  No,  No,  No,  No];
     RemoveAgent    "Operator/RemoveAgent" "remove agents"               [All, All, No,  No,  No,  No,  No];
@@ -157,6 +159,8 @@ impl Verb {
                 | Self::RemoveAgent
                 | Self::SetWeight
                 | Self::SetQuota
+                | Self::SetPlacement
+                | Self::SetMinAllocatable
                 | Self::CreateToken
                 | Self::RevokeToken
                 | Self::RotateAuthority

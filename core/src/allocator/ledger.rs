@@ -3,9 +3,9 @@
 use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 
+use super::place::RoomLeft;
 use crate::agent::AgentInfo;
 use crate::id::OfferId;
-use crate::quantity::MilliCpu;
 use crate::resources::{Ports, Resources};
 
 /// What a role or a framework was given.
@@ -57,7 +57,7 @@ pub(super) struct Holding {
     /// The open offers of it.
     pub(super) promises: BTreeSet<OfferId>,
     /// Its place among the idle agents, while it is one.
-    pub(super) idle: Option<MilliCpu>,
+    pub(super) idle: Option<RoomLeft>,
 }
 
 impl Holding {
@@ -67,5 +67,11 @@ impl Holding {
         let mut free = self.info.resources.clone();
         free.take_up_to(&self.allocated);
         free
+    }
+
+    /// Its place in the order of what is free; `None` when nothing is.
+    pub(super) fn room_left(&self) -> Option<RoomLeft> {
+        let free = self.free();
+        (!free.is_empty()).then_some((free.cpus, free.mem))
     }
 }

@@ -193,14 +193,20 @@ impl Allocator {
         Some(promise)
     }
 
-    /// A framework has launched tasks on an offer, which need this much each: they wait for room no longer.
-    pub fn launched<'a>(&mut self, framework: FrameworkId, tasks: impl IntoIterator<Item = &'a Resources>) {
+    /// A framework has launched tasks on an offer of this agent, which need this much each: they wait for room no longer.
+    pub fn launched<'a>(
+        &mut self,
+        framework: FrameworkId,
+        agent: AgentId,
+        tasks: impl IntoIterator<Item = &'a Resources>,
+    ) {
         let Some(known) = self.frameworks.get_mut(&framework) else { return };
+        let Some(info) = self.agents.get(&agent).map(|holding| &holding.info) else { return };
         let mut any = false;
         for resources in tasks {
             any = true;
             if let Some(demand) = &mut known.demand {
-                demand.launched(resources);
+                demand.launched(resources, info.traits());
             }
         }
         if any {

@@ -7,6 +7,7 @@ use super::demand::Demand;
 use super::tree::ROOT;
 use super::{Allocator, Promise};
 use crate::id::{AgentId, FrameworkId, OfferId};
+use crate::placement::Placement;
 use crate::quota::Quota;
 use crate::resources::{Resources, Share};
 
@@ -31,6 +32,10 @@ pub struct RoleStanding<'a> {
     pub fair_share: Share,
     /// What it is promised, and may have at most.
     pub quota: Option<&'a Quota>,
+    /// Which agents its offers are made of, as in the nearest role above where nothing is said of it.
+    pub placement: Placement,
+    /// The least that makes an offer to it, likewise; `None` is that of the cluster.
+    pub min_allocatable: Option<&'a Resources>,
 }
 
 /// The cluster as a whole.
@@ -118,6 +123,8 @@ impl Allocator {
                 share: role.account.allocated.dominant_share(&self.total),
                 fair_share: self.tree.fair_share(id),
                 quota: role.quota.as_ref(),
+                placement: self.placement_of(id),
+                min_allocatable: self.least_of(id),
             }
         })
     }

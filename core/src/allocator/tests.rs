@@ -4,9 +4,11 @@ mod contest;
 mod demand;
 mod fairness;
 mod model;
+mod place;
 mod quotas;
 mod refusals;
 mod why;
+mod worth;
 
 use alloc::string::ToString;
 use alloc::vec::Vec;
@@ -17,7 +19,7 @@ use crate::agent::AgentInfo;
 use crate::demand::Want;
 use crate::id::{AgentId, FrameworkId, OfferId};
 use crate::quantity::{Bytes, MilliCpu};
-use crate::quota::{Ceiling, Quota};
+use crate::quota::{Ceiling, Quota, RoleRecord};
 use crate::resources::Resources;
 use crate::time::Now;
 
@@ -75,7 +77,12 @@ impl World {
     }
 
     fn role(&mut self, role: &str, weight: u32, quota: Option<Quota>) {
-        self.allocator.configure_role(role, weight.try_into().ok(), quota);
+        let weight = weight.try_into().ok();
+        self.decide(role, RoleRecord { weight, quota, ..RoleRecord::default() });
+    }
+
+    fn decide(&mut self, role: &str, record: RoleRecord) {
+        self.allocator.configure_role(role, record);
     }
 
     fn wants(&mut self, id: u64, wants: impl Into<Vec<Want>>) {
@@ -129,7 +136,7 @@ impl World {
         let offer = self.open(id)[0];
         let Promise { framework, agent, mut resources, .. } = self.allocator.close(offer).expect("it is open");
         resources.take(task).expect("the task fits the offer");
-        self.allocator.launched(framework, [task]);
+        self.allocator.launched(framework, agent, [task]);
         self.allocator.free(framework, agent, &resources);
     }
 

@@ -12,18 +12,8 @@ use crate::quantity::{Bytes, MilliCpu};
 use crate::resources::Resources;
 use crate::time::Now;
 
-/// The least processor time or memory that makes an offer to a framework that has not said what it wants: Mesos's `MIN_CPUS`
-/// and `MIN_MEM`. With less of both than this, the message costs more than a task that small is worth.
-const WORTH_OFFERING: (MilliCpu, Bytes) = (MilliCpu::new(10), Bytes::from_mib(32));
-
-/// Whether a task could be launched on this: it needs some of both, and enough of one of them.
-pub(super) fn is_worth_offering(free: &Resources) -> bool {
-    let (cpus, mem) = WORTH_OFFERING;
-    !free.cpus.is_zero() && !free.mem.is_zero() && (free.cpus >= cpus || free.mem >= mem)
-}
-
 /// On whose account something is offered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Stage {
     /// A role has less than it is promised.
     Guarantee(RoleId),
@@ -76,11 +66,11 @@ impl Allocator {
             if stage == Stage::Spare {
                 return Err(Passed::WantsNothing);
             }
-            if !is_worth_offering(case.free) {
+            if !self.is_enough_for(case.framework.role, case.free) {
                 return Err(Passed::TooLittle);
             }
             let room = self.room_in(case, stage);
-            if !is_worth_offering(&room) {
+            if !self.is_enough_for(case.framework.role, &room) {
                 return Err(self.bound(case.framework.role, case.free));
             }
             self.not_refused(case, &room)?;
@@ -103,7 +93,7 @@ impl Allocator {
 
     /// Whether the framework would take room for one task there.
     pub(super) fn one_task<'a>(&self, case: &Case<'a>, want: &'a Want, room: &Resources) -> Result<(), Passed<'a>> {
-        want.suits(&case.holding.info).map_err(Passed::Constraint)?;
+        want.suits(case.holding.info.traits()).map_err(Passed::Constraint)?;
         if !room.contains(&want.resources) {
             let is_bounded = case.free.contains(&want.resources);
             return Err(if is_bounded { self.bound(case.framework.role, &want.resources) } else { Passed::TooLittle });

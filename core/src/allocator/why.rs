@@ -7,7 +7,7 @@ use core::time::Duration;
 
 use super::demand::Urgency;
 use super::tree::ROOT;
-use super::verdict::{Case, Passed, Stage, is_worth_offering};
+use super::verdict::{Case, Passed, Stage};
 use super::{Allocator, Framework, Promise};
 use crate::demand::{Constraint, Want};
 use crate::id::FrameworkId;
@@ -185,7 +185,7 @@ impl Allocator {
     fn too_little(&self, case: &Case<'_>, want: Option<&Want>) -> Obstacle {
         let is_enough = |room: &Resources| match want {
             Some(want) => room.contains(&want.resources),
-            None => is_worth_offering(room),
+            None => self.is_enough_for(case.framework.role, room),
         };
         let has = &case.holding.info.resources;
         if !is_enough(has) {

@@ -121,7 +121,7 @@ pub(super) fn accept(
             }
         }
     }
-    state.allocator.launched(framework, launched.iter().map(|task| &task.resources));
+    state.allocator.launched(framework, agent, launched.iter().map(|task| &task.resources));
     if !left.is_empty() {
         state.allocator.free(framework, agent, &left);
         if !refuse.is_zero() {

@@ -10,6 +10,7 @@ use crate::access::{Principal, TokenId, TokenRecord, is_role};
 use crate::agent::AgentInfo;
 use crate::demand::Want;
 use crate::id::{AgentId, AgentKey, Digest, FrameworkId, Member, OfferId, RequestId, SessionId, TaskId, UpdateId};
+use crate::placement::Placement;
 use crate::quota::Quota;
 use crate::resources::Resources;
 use crate::task::{TaskSpec, TaskState, TaskStatus};
@@ -66,6 +67,20 @@ pub enum OperatorCommand {
         quota: Option<Quota>,
         /// Whether it holds though more is promised than there is, or the role has more than it may.
         force: bool,
+    },
+    /// Which agents the offers to a role are made of from now on; `None`: as in the role above.
+    SetPlacement {
+        /// Its path.
+        role: String,
+        /// How they are chosen.
+        placement: Option<Placement>,
+    },
+    /// The least that makes an offer to a role from now on; `None`: as in the role above.
+    SetMinAllocatable {
+        /// Its path.
+        role: String,
+        /// All of this. Without ports.
+        least: Option<Resources>,
     },
     /// Who comes by a token knows the masters by this authority from now on.
     FollowAuthority(Digest),

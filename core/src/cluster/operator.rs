@@ -48,6 +48,8 @@ impl OperatorCommand {
             Self::RevokeToken(_) => Verb::RevokeToken,
             Self::SetWeight { .. } => Verb::SetWeight,
             Self::SetQuota { .. } => Verb::SetQuota,
+            Self::SetPlacement { .. } => Verb::SetPlacement,
+            Self::SetMinAllocatable { .. } => Verb::SetMinAllocatable,
             Self::FollowAuthority(_) => Verb::FollowAuthority,
             Self::Enrol { .. } => Verb::Enroll,
         }
@@ -85,6 +87,8 @@ pub(super) fn decide(
         OperatorCommand::RevokeToken(id) => tokens::revoke(state, now, id, out),
         OperatorCommand::SetWeight { role, weight } => roles::set_weight(state, role, weight, out),
         OperatorCommand::SetQuota { role, quota, force } => roles::set_quota(state, role, quota, force, out),
+        OperatorCommand::SetPlacement { role, placement } => roles::set_placement(state, role, placement, out),
+        OperatorCommand::SetMinAllocatable { role, least } => roles::set_min_allocatable(state, role, least, out),
         OperatorCommand::FollowAuthority(authority) => tokens::follow(state, who, authority, out),
         OperatorCommand::Enrol { key } => enrol::enrol(state, now, who, key, out),
     };

@@ -103,7 +103,9 @@ pub enum Refusal {
     #[error(transparent)]
     QuotaRefused(#[from] QuotaRefusal),
     /// Something is remembered of too many roles.
-    #[error("something is decided of {0} roles, more are not taken: remove weights and quotas that nobody needs")]
+    #[error(
+        "something is decided of {0} roles, more are not taken: remove weights, quotas and rules of offers that nobody needs"
+    )]
     TooManyRoleRecords(usize),
     /// There are too many agents.
     #[error("{0} agents are known, more are not taken")]

@@ -186,7 +186,7 @@ impl State {
             config,
         };
         for (role, weight) in state.config.weights.clone() {
-            state.configure_role(&role, &RoleRecord { weight: Some(weight), quota: None });
+            state.configure_role(&role, &RoleRecord { weight: Some(weight), ..RoleRecord::default() });
         }
         for (role, record) in recovered.roles {
             state.configure_role(&role, &record);
@@ -233,7 +233,7 @@ impl State {
     /// A weight that is not recorded is that of the configuration.
     pub(super) fn configure_role(&mut self, role: &str, record: &RoleRecord) {
         let configured = self.config.weights.get(role).copied();
-        self.allocator.configure_role(role, record.weight.or(configured), record.quota.clone());
+        self.allocator.configure_role(role, RoleRecord { weight: record.weight.or(configured), ..record.clone() });
     }
 
     pub(super) fn member<Id>(&self, id: Id) -> Member<Id> {

@@ -9,6 +9,7 @@ use crate::agent::AgentInfo;
 use crate::allocator::Hindrance;
 use crate::cluster::command::FrameworkInfo;
 use crate::id::{AgentId, FrameworkId, OfferId, TaskId};
+use crate::placement::Placement;
 use crate::quota::Quota;
 use crate::resources::{Resources, Share};
 use crate::task::TaskStatus;
@@ -72,6 +73,10 @@ pub struct RoleView {
     pub fair_share: Share,
     /// What it is promised, and may have at most.
     pub quota: Option<Quota>,
+    /// Which agents its offers are made of, as in the nearest role above where nothing is said of it.
+    pub placement: Placement,
+    /// The least that makes an offer to it, likewise; `None` is that of the cluster.
+    pub min_allocatable: Option<Resources>,
 }
 
 /// An open offer.

@@ -367,6 +367,8 @@ fn role_view(role: &RoleStanding<'_>) -> RoleView {
         share: role.share,
         fair_share: role.fair_share,
         quota: role.quota.cloned(),
+        placement: role.placement,
+        min_allocatable: role.min_allocatable.cloned(),
     }
 }
 

@@ -110,6 +110,12 @@ pub(crate) fn object_of(command: &OperatorCommand) -> String {
             format!("role {role:?}: guarantee {guarantee}; limit {limit}{force}")
         }
         OperatorCommand::SetQuota { role, quota: None, .. } => format!("role {role:?}: no quota"),
+        OperatorCommand::SetPlacement { role, placement: Some(placement) } => format!("role {role:?}: {placement}"),
+        OperatorCommand::SetPlacement { role, placement: None } => format!("role {role:?}: placement as above"),
+        OperatorCommand::SetMinAllocatable { role, least: Some(least) } => {
+            format!("role {role:?}: at least {least} in an offer")
+        }
+        OperatorCommand::SetMinAllocatable { role, least: None } => format!("role {role:?}: least offer as above"),
         OperatorCommand::FollowAuthority(authority) => format!("authority {}", &authority.hex()[..8]),
         OperatorCommand::Enrol { .. } => String::new(),
     }

@@ -6,8 +6,8 @@ use std::time::Instant;
 use futures_util::stream::BoxStream;
 use haggle_core::access::{Principal, Verb};
 use haggle_core::cluster::{Cluster, OperatorCommand, Page, Refusal, TaskView};
-use haggle_core::{AgentId, FrameworkId, Now, Quota, SessionId, TaskId};
-use haggle_proto::convert::{request_id, token_id, weight};
+use haggle_core::{AgentId, FrameworkId, Now, Quota, Resources, SessionId, TaskId};
+use haggle_proto::convert::{placement, request_id, token_id, weight};
 use haggle_proto::v1;
 use haggle_proto::v1::OutputStream;
 use tonic::{Request, Response, Status};
@@ -187,6 +187,28 @@ impl v1::operator_server::Operator for Operator {
         let quota = quota.map(Quota::try_from).transpose()?;
         self.decide(&caller, &request, OperatorCommand::SetQuota { role, quota, force }).await?;
         Ok(Response::new(v1::SetQuotaResponse {}))
+    }
+
+    async fn set_placement(
+        &self,
+        request: Request<v1::SetPlacementRequest>,
+    ) -> Result<Response<v1::SetPlacementResponse>, Status> {
+        let caller = caller(&request)?;
+        let v1::SetPlacementRequest { role, placement: wanted, request } = request.into_inner();
+        let command = OperatorCommand::SetPlacement { role, placement: placement(wanted)? };
+        self.decide(&caller, &request, command).await?;
+        Ok(Response::new(v1::SetPlacementResponse {}))
+    }
+
+    async fn set_min_allocatable(
+        &self,
+        request: Request<v1::SetMinAllocatableRequest>,
+    ) -> Result<Response<v1::SetMinAllocatableResponse>, Status> {
+        let caller = caller(&request)?;
+        let v1::SetMinAllocatableRequest { role, least, request } = request.into_inner();
+        let least = least.map(Resources::try_from).transpose()?;
+        self.decide(&caller, &request, OperatorCommand::SetMinAllocatable { role, least }).await?;
+        Ok(Response::new(v1::SetMinAllocatableResponse {}))
     }
 
     async fn kill_task(&self, request: Request<v1::KillTaskRequest>) -> Result<Response<v1::KillTaskResponse>, Status> {

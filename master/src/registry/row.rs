@@ -8,7 +8,7 @@ use std::num::NonZeroU32;
 use haggle_core::access::{Enrolment, PlainKind, Principal, PrincipalId, Roles, TokenId, TokenKind, TokenRecord};
 use haggle_core::cluster::{AgentRecord, FrameworkRecord};
 use haggle_core::{AgentKey, Now, RoleRecord};
-use haggle_proto::convert::{Malformed, digest, weight};
+use haggle_proto::convert::{Malformed, digest, placement, weight};
 use haggle_proto::v1;
 use haggle_proto::v1::PrincipalKind;
 use prost::Message;
@@ -97,6 +97,11 @@ pub(super) struct RoleRow {
     weight: Option<u32>,
     #[prost(message, optional, tag = "2")]
     quota: Option<v1::Quota>,
+    /// Unspecified, and absent, in rows of version 4.
+    #[prost(enumeration = "v1::Placement", tag = "3")]
+    placement: i32,
+    #[prost(message, optional, tag = "4")]
+    min_allocatable: Option<v1::Resources>,
 }
 
 pub(super) fn write_agent(agent: &AgentRecord) -> Vec<u8> {
@@ -159,13 +164,24 @@ pub(super) fn read_enrolment(row: &[u8]) -> Result<Enrolment, BadRow> {
 }
 
 pub(super) fn write_role(role: &RoleRecord) -> Vec<u8> {
-    let RoleRecord { weight, quota } = role.clone();
-    RoleRow { weight: weight.map(NonZeroU32::get), quota: quota.map(Into::into) }.encode_to_vec()
+    let RoleRecord { weight, quota, placement, min_allocatable } = role.clone();
+    let row = RoleRow {
+        weight: weight.map(NonZeroU32::get),
+        quota: quota.map(Into::into),
+        placement: placement.map_or(v1::Placement::Unspecified, Into::into).into(),
+        min_allocatable: min_allocatable.map(Into::into),
+    };
+    row.encode_to_vec()
 }
 
 pub(super) fn read_role(row: &[u8]) -> Result<RoleRecord, BadRow> {
     let row = RoleRow::decode(row)?;
-    Ok(RoleRecord { weight: weight(row.weight)?, quota: row.quota.map(TryInto::try_into).transpose()? })
+    Ok(RoleRecord {
+        weight: weight(row.weight)?,
+        quota: row.quota.map(TryInto::try_into).transpose()?,
+        placement: placement(row.placement)?,
+        min_allocatable: row.min_allocatable.map(TryInto::try_into).transpose()?,
+    })
 }
 
 pub(super) fn write_token(token: &TokenRecord) -> Vec<u8> {

@@ -16,7 +16,7 @@ mod task;
 mod why;
 
 pub use access::{token_id, token_kind};
-pub use quota::weight;
+pub use quota::{placement, weight};
 
 use haggle_core::{AgentId, ClusterId, Digest, FrameworkId, Member, RequestId};
 

@@ -90,6 +90,8 @@ impl From<RoleView> for v1::Role {
             waiting: count(role.waiting),
             fair_share: role.fair_share.as_f64(),
             quota: role.quota.map(Into::into),
+            placement: v1::Placement::from(role.placement).into(),
+            min_allocatable: role.min_allocatable.map(Into::into),
         }
     }
 }

@@ -9,7 +9,7 @@ use haggle_core::cluster::{
 use haggle_core::resources::{PortRange, Ports, Share};
 use haggle_core::*;
 
-use super::Malformed;
+use super::{Malformed, placement};
 use crate::v1;
 
 const CLUSTER: ClusterId = ClusterId(11 << 70);
@@ -59,7 +59,7 @@ fn wants() -> Vec<Want> {
         constraint("gpu", Test::Exists),
         constraint("spot", Test::NotExists),
         constraint("os", Test::Equals("linux".into())),
-        constraint(Constraint::HOSTNAME, Test::NotEquals("a".into())),
+        constraint(attributes::HOSTNAME, Test::NotEquals("a".into())),
     ];
     vec![Want { resources: resources(), constraints, waiting: 3, spare: 1 }]
 }
@@ -323,6 +323,8 @@ fn a_role_tells_what_it_has_beside_what_it_should_have() {
         share: Share::new(1, 4),
         fair_share: Share::new(1, 2),
         quota: Some(quota.clone()),
+        placement: Placement::Spread,
+        min_allocatable: Some(resources()),
     };
 
     let wire = v1::Role::from(role);
@@ -330,4 +332,8 @@ fn a_role_tells_what_it_has_beside_what_it_should_have() {
     assert_eq!((wire.share, wire.fair_share, wire.waiting), (0.25, 0.5, 1));
     assert_eq!((wire.used, wire.offered), (Some(resources().into()), Some(Resources::default().into())));
     assert_eq!(wire.quota.map(Quota::try_from), Some(Ok(quota)));
+    assert_eq!(
+        (placement(wire.placement), wire.min_allocatable),
+        (Ok(Some(Placement::Spread)), Some(resources().into()))
+    );
 }

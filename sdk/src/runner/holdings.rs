@@ -1,15 +1,17 @@
 //! The offers that a runner has in hand.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use haggle_core::{AgentId, Offer, OfferId, Resources};
+use haggle_core::{AgentId, AgentInfo, Offer, OfferId, Resources};
 
 use super::pack::Room;
 
 /// What one agent offers, all its open offers together.
 #[derive(Debug)]
 pub(super) struct Hold {
-    pub(super) agent_name: String,
+    /// Its name and attributes.
+    pub(super) info: Arc<AgentInfo>,
     offers: Vec<(OfferId, Resources)>,
     free: Resources,
 }
@@ -31,7 +33,11 @@ impl Holdings {
             return;
         }
         let hold = self.agents.entry(offer.agent).or_insert_with(|| Hold {
-            agent_name: offer.agent_name,
+            info: Arc::new(AgentInfo {
+                name: offer.agent_name,
+                resources: Resources::default(),
+                attributes: offer.attributes,
+            }),
             offers: Vec::new(),
             free: Resources::default(),
         });
@@ -66,7 +72,7 @@ impl Holdings {
     }
 
     pub(super) fn rooms(&self) -> Vec<Room> {
-        self.agents.iter().map(|(&agent, hold)| Room::new(agent, hold.free.clone())).collect()
+        self.agents.iter().map(|(&agent, hold)| Room::new(agent, Arc::clone(&hold.info), hold.free.clone())).collect()
     }
 
     /// Takes out of hand what goes beyond `room` in all.

@@ -62,6 +62,8 @@ pub(crate) struct Stage {
     pub(crate) why: Mutex<Option<v1::WhyResponse>>,
     /// Without the names of the requests.
     pub(crate) weights: Mutex<Vec<v1::SetWeightRequest>>,
+    pub(crate) placements: Mutex<Vec<v1::SetPlacementRequest>>,
+    pub(crate) least_offers: Mutex<Vec<v1::SetMinAllocatableRequest>>,
     pub(crate) quotas: Mutex<Vec<v1::SetQuotaRequest>>,
     /// Whom alone it lets in, if not everybody.
     pub(crate) admits: Mutex<Option<Bearer>>,
@@ -385,6 +387,28 @@ impl Operator for Office {
         self.0.quotas.lock().unwrap().push(v1::SetQuotaRequest { request: Vec::new(), ..request });
         self.0.requested(name)?;
         Ok(Response::new(v1::SetQuotaResponse {}))
+    }
+
+    async fn set_placement(
+        &self,
+        request: Request<v1::SetPlacementRequest>,
+    ) -> Result<Response<v1::SetPlacementResponse>, Status> {
+        let request = request.into_inner();
+        let name = request.request.clone();
+        self.0.placements.lock().unwrap().push(v1::SetPlacementRequest { request: Vec::new(), ..request });
+        self.0.requested(name)?;
+        Ok(Response::new(v1::SetPlacementResponse {}))
+    }
+
+    async fn set_min_allocatable(
+        &self,
+        request: Request<v1::SetMinAllocatableRequest>,
+    ) -> Result<Response<v1::SetMinAllocatableResponse>, Status> {
+        let request = request.into_inner();
+        let name = request.request.clone();
+        self.0.least_offers.lock().unwrap().push(v1::SetMinAllocatableRequest { request: Vec::new(), ..request });
+        self.0.requested(name)?;
+        Ok(Response::new(v1::SetMinAllocatableResponse {}))
     }
 
     async fn kill_task(&self, request: Request<v1::KillTaskRequest>) -> Result<Response<v1::KillTaskResponse>, Status> {

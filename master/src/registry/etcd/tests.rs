@@ -7,7 +7,9 @@ use std::num::NonZeroU32;
 
 use haggle_core::access::{Enrolment, TokenKind, TokenRecord};
 use haggle_core::cluster::{AgentRecord, FrameworkInfo, FrameworkRecord};
-use haggle_core::{AgentInfo, AgentKey, Bytes, Ceiling, Digest, Epoch, MilliCpu, Quota, Resources, RoleRecord};
+use haggle_core::{
+    AgentInfo, AgentKey, Bytes, Ceiling, Digest, Epoch, MilliCpu, Placement, Quota, Resources, RoleRecord,
+};
 use haggle_etcd::{Client, EtcdConfig, Moment, Session};
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
@@ -98,7 +100,12 @@ async fn the_next_leader_finds_what_the_last_one_wrote_under_the_next_epoch() {
         authority: Some(Digest([3; 32])),
     };
     let guarantee = Resources::new(MilliCpu::from_cores(1), Bytes::ZERO, Bytes::ZERO);
-    let role = RoleRecord { weight: NonZeroU32::new(3), quota: Some(Quota { guarantee, limit: Ceiling::default() }) };
+    let role = RoleRecord {
+        weight: NonZeroU32::new(3),
+        quota: Some(Quota { guarantee: guarantee.clone(), limit: Ceiling::default() }),
+        placement: Some(Placement::Spread),
+        min_allocatable: Some(guarantee),
+    };
     let subscribed = Change::FrameworkSubscribed(FrameworkId(4), framework.clone());
     let gone = [recorded(8, "gone"), Change::AgentRemoved(AgentId(8))];
     let joined = [

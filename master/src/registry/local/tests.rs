@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use haggle_core::access::{Enrolment, PrincipalId, Roles, TokenKind, TokenRecord};
 use haggle_core::cluster::{AgentRecord, FrameworkInfo, FrameworkRecord};
-use haggle_core::{AgentInfo, AgentKey, Bytes, Ceiling, Digest, MilliCpu, Quota, Resources, RoleRecord};
+use haggle_core::{AgentInfo, AgentKey, Bytes, Ceiling, Digest, MilliCpu, Placement, Quota, Resources, RoleRecord};
 use haggle_proto::v1;
 use prost::Message;
 use redb::StorageError;
@@ -122,7 +122,12 @@ fn token(kind: TokenKind) -> TokenRecord {
 fn role(weight: u32) -> RoleRecord {
     let guarantee = Resources::new(MilliCpu::from_cores(2), Bytes::from_mib(64), Bytes::ZERO);
     let limit = Ceiling { cpus: Some(MilliCpu::from_cores(4)), ..Ceiling::default() };
-    RoleRecord { weight: NonZeroU32::new(weight), quota: Some(Quota { guarantee, limit }) }
+    RoleRecord {
+        weight: NonZeroU32::new(weight),
+        quota: Some(Quota { guarantee, limit }),
+        placement: Some(Placement::Spread),
+        min_allocatable: Some(Resources::new(MilliCpu::new(500), Bytes::ZERO, Bytes::ZERO).with_scalar("gpu", 1000)),
+    }
 }
 
 fn open(folder: &TempDir) -> (LocalRegistry, Recovered, Now) {
@@ -305,7 +310,7 @@ fn the_frameworks_of_a_registry_of_version_2_are_the_owners() {
     assert_eq!(recovered.frameworks, [(FrameworkId(3), old)]);
     assert_eq!((recovered.cluster, recovered.tokens, recovered.enrolled), (ClusterId(7), vec![], vec![]));
     let version = read_number(&registry.database.unwrap().begin_write().unwrap(), VERSION_KEY).unwrap();
-    assert_eq!(version, 4);
+    assert_eq!(version, VERSION);
 }
 
 #[test]
@@ -330,7 +335,7 @@ fn a_registry_of_a_later_version_is_refused_and_left_as_it_is() {
 
     for _ in 0..2 {
         let error = refusal(folder.path());
-        assert!(error.to_string().contains("is a registry of version 5, this master knows 4"), "{error}");
+        assert!(error.to_string().contains("is a registry of version 6, this master knows 5"), "{error}");
     }
 }
 

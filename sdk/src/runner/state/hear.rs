@@ -17,7 +17,9 @@ impl RunnerState {
             Event::Offers(offers) => {
                 for offer in offers {
                     // Whatever fits an offer fits an agent.
-                    for index in self.unvetted.take_where(|wants| offer.resources.contains(wants)) {
+                    for index in self.unvetted.take_where(|need| {
+                        offer.resources.contains(&need.resources) && need.suits(offer.traits()).is_ok()
+                    }) {
                         self.line_up(index);
                     }
                     self.holdings.add(offer);
@@ -113,7 +115,7 @@ impl RunnerState {
     fn launch_ended(&mut self, now: Now, index: u64, status: TaskStatus) {
         let Some(job) = self.jobs.get_mut(&index) else { return };
         let Some(launch) = self.launches.remove(&status.task.number) else { return };
-        self.spare.ended(job.task.wants());
+        self.spare.ended(&job.need);
         if let Some(since) = launch.unreachable_since {
             self.unreachable.remove(&(since, status.task.number));
         }
