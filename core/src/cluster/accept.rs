@@ -19,9 +19,9 @@ use crate::spec::InvalidSpec;
 use crate::task::{Reason, Source, TaskSpec, TaskState, TaskStatus};
 use crate::time::Now;
 
-/// For how long whoever has as many tasks as it may is offered nothing more of the agent: everybody else could use it. Short,
-/// for the end of a task makes room at any moment.
-const AT_LIMIT: Duration = Duration::from_secs(1);
+/// For how long whoever has as many tasks as it may is offered nothing more of the agent, unless it asks for offers again:
+/// everybody else could use it. As long as it would hold an offer at most.
+const AT_LIMIT: Duration = Duration::from_secs(5);
 
 /// What is wrong with the offers of an accept: nothing can be launched on them.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
