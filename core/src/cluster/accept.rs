@@ -20,6 +20,10 @@ use crate::spec::InvalidSpec;
 use crate::task::{Reason, Source, TaskSpec, TaskState, TaskStatus};
 use crate::time::Now;
 
+/// For how long whoever has as many tasks as it may is offered nothing more of the agent, unless it asks for offers again:
+/// everybody else could use it. As long as it would hold an offer at most.
+const AT_LIMIT: Duration = Duration::from_secs(5);
+
 /// What is wrong with the offers of an accept: nothing can be launched on them.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 enum BadOffers {
@@ -59,7 +63,23 @@ enum NotLaunched {
     Invalid(TaskId, InvalidSpec),
 }
 
+/// Who has as many tasks as it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Limited {
+    Framework,
+    Principal,
+}
+
 impl NotLaunched {
+    /// Who is at a limit, when that is why.
+    fn limits(&self) -> Option<Limited> {
+        match self {
+            Self::TooMany(..) | Self::Unacknowledged(..) => Some(Limited::Framework),
+            Self::TooManyOfPrincipal { .. } => Some(Limited::Principal),
+            Self::Offers(_) | Self::TooBig(..) | Self::NotIts(..) | Self::Reused(..) | Self::Invalid(..) => None,
+        }
+    }
+
     /// A spec that is wrong stays wrong; everything else may work on another offer.
     fn verdict(&self) -> (TaskState, Reason) {
         match self {
@@ -105,7 +125,7 @@ pub(super) fn accept(
         };
         left.give(&resources);
     }
-    let mut launched = Vec::new();
+    let (mut launched, mut at_limit) = (Vec::new(), None);
     for task in tasks {
         match fit(state, framework, &task, offers, has, &mut left) {
             Ok(()) => {
@@ -117,6 +137,7 @@ pub(super) fn accept(
                 if let NotLaunched::TooManyOfPrincipal { principal, .. } = &why {
                     state.principals.note_dropped(principal);
                 }
+                at_limit = at_limit.max(why.limits());
                 report(state, session, task.id, &why, out);
             }
         }
@@ -128,7 +149,23 @@ pub(super) fn accept(
             state.allocator.refuse(framework, agent, left, now + refuse);
         }
     }
+    if let Some(limited) = at_limit {
+        rest(state, now, framework, agent, limited);
+    }
     Ok(())
+}
+
+/// Whoever is at a limit is not offered anything of this agent for a while.
+fn rest(state: &mut State, now: Now, framework: FrameworkId, agent: AgentId, limited: Limited) {
+    let Some(all) = state.agents.get(&agent).map(|known| known.info.resources.clone()) else { return };
+    let principal = &state.frameworks[&framework].tenant.principal;
+    let its: Vec<_> = match limited {
+        Limited::Framework => Vec::from([framework]),
+        Limited::Principal => state.principals.frameworks(principal).iter().copied().collect(),
+    };
+    for one in its {
+        state.allocator.refuse(one, agent, all.clone(), now + AT_LIMIT);
+    }
 }
 
 /// The one agent that all these offers are of.

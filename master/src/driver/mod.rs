@@ -17,8 +17,8 @@ use std::thread;
 use std::time::Instant;
 
 use futures_util::FutureExt;
-use haggle_core::cluster::{Announcement, Cluster, Command, Effect, Refusal};
-use haggle_core::{Now, SessionId};
+use haggle_core::cluster::{Announcement, Cluster, Command, Effect, FrameworkEvent, Refusal};
+use haggle_core::{Now, SessionId, TaskState};
 use tokio::runtime;
 use tokio::sync::oneshot;
 use tokio::time::sleep_until;
@@ -309,6 +309,12 @@ impl Driver {
     fn said(&mut self, now: Now, session: SessionId, commands: Vec<Command>, place: Place) {
         let before = self.effects.len();
         self.decide(now, session, commands);
+        if self.peers.caller(session).is_some_and(Caller::is_limited) {
+            let refused = self.effects[before..].iter().filter(|effect| is_refusal(effect, session)).count();
+            if refused > 0 {
+                place.refused(refused as u64, Instant::now());
+            }
+        }
         if let Some(large) = place.into_large() {
             self.large.push((before..self.effects.len(), Arc::new(large)));
         }
@@ -436,6 +442,12 @@ impl Batch {
         let _ = inbox.requests.recv_many(&mut self.requests, REQUESTS).now_or_never();
         Next::GoOn
     }
+}
+
+/// Whether a session hears by it that a task of its was not launched.
+fn is_refusal(effect: &Effect, session: SessionId) -> bool {
+    matches!(effect, Effect::ToFramework(to, FrameworkEvent::Update(status))
+        if *to == session && matches!(status.state, TaskState::Dropped | TaskState::Error))
 }
 
 /// Peers come and go rarely enough to be told to operators; tasks are not.
