@@ -143,7 +143,7 @@ async fn a_role_is_placed_as_its_operator_said_and_so_after_a_restart() {
     assert_eq!(agents_of_two_tasks(&cluster, "ops").await, 1, "by default agents are filled");
     assert_eq!(agents_of_two_tasks(&cluster, "eng/batch").await, 2);
 
-    cluster.restart_master();
+    cluster.restart_master().await;
     cluster.registered(2).await;
 
     let roles = lines(&cluster.haggle(&["roles", "--json"]).await);
