@@ -24,8 +24,10 @@ pub mod node;
 pub mod offer;
 pub mod planted;
 pub mod quantity;
+pub mod queue;
 pub mod quota;
 pub mod resources;
+pub mod runs;
 pub mod spec;
 pub mod task;
 pub mod time;
@@ -38,6 +40,7 @@ pub use id::{
 };
 pub use offer::Offer;
 pub use quantity::{Bytes, Fuel, MilliCpu};
+pub use queue::{AllocationSpec, HeldQueue, HeldRun, QueueEnd, QueueUpdate, QueuedTasks};
 pub use quota::{Ceiling, Quota, RoleRecord};
 pub use resources::Resources;
 pub use task::{

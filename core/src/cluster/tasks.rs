@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 use super::agents::heard_from;
 use super::command::HeldTask;
 use super::effect::{AgentOrder, Announcement, Effect};
+use super::enqueue::TOO_LATE;
 use super::refusal::Refusal;
 use super::state::{State, Task};
 use super::{inventory, updates};
@@ -13,6 +14,7 @@ use crate::access::Verb;
 use crate::id::{AgentId, SessionId, TaskId, UpdateId};
 use crate::lifecycle::TaskEvent;
 use crate::planted::{self, Bug};
+use crate::queue;
 use crate::resources::Resources;
 use crate::task::TaskStatus;
 use crate::time::Now;
@@ -63,6 +65,12 @@ fn update_one(
         return acknowledge_ourselves(session, id, update, out);
     };
     task.latest_update = task.latest_update.max(update);
+    if ended {
+        // Its agent tells of the tasks in it before: what is left never arrived there.
+        let why = queue::came_too_late(id);
+        state.end_queue(now, id, (TOO_LATE.0, TOO_LATE.1, &why), out);
+    }
+    let task = &state.tasks[&id];
     let moves = task.status.state.next(TaskEvent::Reported(status.state)).is_some();
     // The same from the master's own mouth, or from a registration, says less.
     if moves || task.status.state == status.state {
