@@ -32,9 +32,12 @@ impl RunnerState {
                 continue;
             }
             let Some((hold, offers)) = self.holdings.take(room.agent) else { continue };
+            if self.open(now, (room.agent, &hold.agent_name), &offers, &room.taken) {
+                continue;
+            }
             let mut tasks = Vec::with_capacity(room.taken.len());
             for index in room.taken {
-                tasks.extend(self.launch_one(now, index, room.agent, &hold.agent_name));
+                tasks.extend(self.launch_one(now, index, room.agent, &hold.agent_name, None));
             }
             // What is left over is offered again as far as it is wanted.
             self.out.commands.push(FrameworkCommand::Accept { offers, tasks, refuse: Duration::ZERO });
@@ -42,17 +45,27 @@ impl RunnerState {
         }
     }
 
-    fn launch_one(&mut self, now: Now, index: u64, agent: AgentId, agent_name: &str) -> Option<Arc<TaskSpec>> {
+    /// Launches a task by itself, or in the queue of an allocation, whose room is counted already.
+    pub(super) fn launch_one(
+        &mut self,
+        now: Now,
+        index: u64,
+        agent: AgentId,
+        agent_name: &str,
+        allocation: Option<u64>,
+    ) -> Option<Arc<TaskSpec>> {
         let job = self.jobs.get_mut(&index)?;
-        self.stated.launched(job.task.wants());
-        self.spare.launched(now, job.task.wants());
+        if allocation.is_none() {
+            self.stated.launched(job.task.wants());
+            self.spare.launched(now, job.task.wants());
+        }
         self.last_number += 1;
         let number = self.last_number;
         let task = TaskId { framework: self.framework, number };
         job.phase = Phase::Live { number, running: false };
         job.launches += 1;
         job.agent_name = Some(agent_name.to_owned());
-        self.launches.insert(number, Launch { index, agent, is_known: false, unreachable_since: None });
+        self.launches.insert(number, Launch { index, agent, is_known: false, unreachable_since: None, allocation });
         self.out.news.push(News::Progress(Progress::Launched {
             index,
             task,
