@@ -168,11 +168,24 @@ impl Node {
                 self.queued.take(TaskId { number: first, ..id }, count);
             }
         }
+        self.patience_anew(now, id);
         if ends > 0 {
             out.push(Effect::Settled { allocation: id, ends });
         }
         self.enqueue(id);
         self.close_if_over(now, id);
+    }
+
+    /// What is on its way behind an acknowledgement is not late: it is sent again when nothing is heard from now on.
+    fn patience_anew(&mut self, now: Now, id: TaskId) {
+        let Some(task) = self.tasks.get_mut(&id).filter(|task| task.has_pending()) else { return };
+        if let Some(at) = task.retry.take() {
+            self.retries.remove(&(at, id));
+            task.wait = self.config.retry_first;
+            let at = now + task.wait;
+            task.retry = Some(at);
+            self.retries.insert((at, id));
+        }
     }
 
     /// Counts the time from now on, if there is nothing in its queue, and stops counting if there is.

@@ -103,6 +103,18 @@ fn ends_are_sent_again_until_they_are_acknowledged() {
 }
 
 #[test]
+fn ends_behind_an_acknowledgement_are_not_late() {
+    let mut world = with_three();
+    world.batch([news(vec![], vec![end(1)])]);
+    world.now = Now::from_millis(900);
+    world.batch([news(vec![], vec![end(2)])]);
+
+    world.batch([Command::Acknowledge(A, UpdateId(2))]);
+
+    assert_eq!(world.node.next_deadline(), Some(Now::from_millis(1_900)));
+}
+
+#[test]
 fn an_end_is_told_once_however_often_the_executor_says_it() {
     let mut world = with_three();
     world.batch([news(vec![], vec![end(1)])]);
