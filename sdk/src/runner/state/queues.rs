@@ -215,7 +215,13 @@ impl RunnerState {
         if allocation.queued > 0 {
             let its = self.launches.iter().filter(|(_, launch)| launch.allocation == Some(number));
             for launched in its.map(|(&number, _)| number).collect::<Vec<_>>() {
-                self.set_silent(now, launched, status.state == TaskState::Unreachable);
+                let task = TaskId { number: launched, ..status.task };
+                match status.state {
+                    TaskState::Unreachable => {
+                        self.status(now, TaskStatus { task, update: UpdateId::UNACKNOWLEDGED, ..status.clone() });
+                    }
+                    _ => self.set_silent(now, launched, false),
+                }
             }
         }
         true
