@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use haggle_core::{Bytes, Digest, MilliCpu};
 use haggle_kit::{AgentFlags, Cluster, guests};
-use haggle_sdk::{AllocationSpec, Event, Events, Framework, FrameworkInfo, QueuedTasks, Resources, TaskId, TaskState};
+use haggle_sdk::{
+    AllocationSpec, Event, Events, Framework, FrameworkInfo, QueuedTasks, Resources, TaskId, TaskState, UpdateId,
+};
 
 use crate::Effort;
 use crate::figure::{Figure, Goal};
@@ -29,7 +31,7 @@ pub(crate) async fn measure(effort: Effort) -> anyhow::Result<Vec<Figure>> {
     let info =
         FrameworkInfo { name: "queue".to_owned(), role: "bench".to_owned(), failover_timeout: Duration::from_secs(60) };
     let (framework, events) = Framework::connect(&client, info).await?;
-    let mut queue = Queue { framework, events, module, next: FIRST };
+    let mut queue = Queue { framework, events, module, next: FIRST, heard: UpdateId::UNACKNOWLEDGED };
     queue.open().await?;
     queue.run(1_000).await?;
     let mut samples = Vec::new();
@@ -50,6 +52,8 @@ struct Queue {
     events: Events,
     module: Digest,
     next: u64,
+    /// The latest update of the allocation: one may be told again.
+    heard: UpdateId,
 }
 
 impl Queue {
@@ -89,6 +93,10 @@ impl Queue {
             match self.next().await? {
                 Event::Queue(update) => {
                     self.framework.acknowledge_queue(&update).await?;
+                    if update.update <= self.heard {
+                        continue;
+                    }
+                    self.heard = update.update;
                     for end in &update.ended {
                         anyhow::ensure!(end.ending.state == TaskState::Finished, "a no-op is {:?}", end.ending);
                         ended += end.count;
