@@ -34,8 +34,9 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use haggle_core::node::Node;
+use haggle_core::node::{Node, RecoveredQueue};
 use haggle_core::{AgentId, AgentInfo, Resources, TaskId};
+use haggle_executor::process::HeldBatch;
 use haggle_executor::{Compiler, CompilerConfig};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -230,11 +231,18 @@ impl Agent {
             executors.prepare(framework);
         }
         let living: HashSet<TaskId> = recovered.iter().map(|recovered| recovered.task.id).collect();
-        leftovers.sweep(|task| living.contains(&task)).map_err(unusable(work_dir.logs()))?;
+        let queues: Vec<_> = recovered.iter().filter_map(|recovered| recovered.queue.as_ref()).collect();
+        let in_queue = |task| queues.iter().any(|(queue, _)| queue.lives(task) || queue.has_ended(task));
+        leftovers.sweep(|task| living.contains(&task) || in_queue(task)).map_err(unusable(work_dir.logs()))?;
         let artifacts = Artifacts::open(work_dir.artifacts(), artifacts::CACHE_MAX).map_err(StartError::Artifacts)?;
         let folders = Folders::new(work_dir.inputs(), &config.allowed_folders)
             .map_err(|(folder, source)| StartError::AllowedFolder { folder, source })?;
-        let swept = folders.sweep(|name| name.parse().is_ok_and(|task| living.contains(&task)));
+        let is_batch = |task: TaskId| {
+            let of =
+                |queue: &RecoveredQueue, batch: &HeldBatch| TaskId { number: batch.first, ..queue.spec.id } == task;
+            queues.iter().any(|(queue, batches)| batches.iter().any(|batch| of(queue, batch)))
+        };
+        let swept = folders.sweep(|name| name.parse().is_ok_and(|task| living.contains(&task) || is_batch(task)));
         swept.map_err(|(path, source)| StartError::Leftovers { path, source })?;
         let (current, master) = watch::channel(masters.current().clone());
         // A channel that connects by itself needs to know its runtime.

@@ -27,8 +27,10 @@ pub mod offer;
 pub mod placement;
 pub mod planted;
 pub mod quantity;
+pub mod queue;
 pub mod quota;
 pub mod resources;
+pub mod runs;
 pub mod spec;
 pub mod task;
 pub mod time;
@@ -43,6 +45,7 @@ pub use id::{
 pub use offer::Offer;
 pub use placement::Placement;
 pub use quantity::{Bytes, Fuel, MilliCpu};
+pub use queue::{AllocationSpec, HeldQueue, HeldRun, QueueEnd, QueueUpdate, QueuedTasks};
 pub use quota::{Ceiling, Quota, RoleRecord};
 pub use resources::Resources;
 pub use task::{

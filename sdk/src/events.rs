@@ -12,7 +12,7 @@ use futures_util::Stream;
 use futures_util::future::BoxFuture;
 use haggle_core::cluster::{FrameworkCommand, FrameworkEvent, FrameworkInfo};
 use haggle_core::{
-    AgentId, FrameworkId, Member, Offer, OfferId, Reason, Source, TaskId, TaskState, TaskStatus, UpdateId,
+    AgentId, FrameworkId, Member, Offer, OfferId, QueueUpdate, Reason, Source, TaskId, TaskState, TaskStatus, UpdateId,
 };
 use haggle_proto::convert::Malformed;
 use haggle_proto::v1::frameworks_client::FrameworksClient;
@@ -50,6 +50,9 @@ pub enum Event {
     Rescinded(Vec<OfferId>),
     /// News of a task. To be acknowledged unless its update id is `UpdateId::UNACKNOWLEDGED`.
     Update(TaskStatus),
+    /// News of the tasks in an allocation: see [`Framework::open`](crate::Framework::open). To be acknowledged as an update of
+    /// the allocation, unless its update id is `UpdateId::UNACKNOWLEDGED`; [`QueueUpdate::ends`] tells of each task.
+    Queue(Arc<QueueUpdate>),
     /// An agent is gone on which the framework had tasks or offers; the tasks are told of one by one.
     AgentLost(AgentId),
     /// The master was lost, and why. All offers are void. The way back is tried for as long as the framework's
@@ -67,11 +70,15 @@ pub fn heard(queue: &Queue, event: FrameworkEvent) -> Option<Event> {
     {
         queue.ended(status.task);
     }
+    if let FrameworkEvent::Queue(update) = &event {
+        queue.ended_in_queue(update);
+    }
     Some(match event {
         FrameworkEvent::Subscribed { .. } => return None,
         FrameworkEvent::Offers(offers) => Event::Offers(offers),
         FrameworkEvent::Rescinded(offers) => Event::Rescinded(offers),
         FrameworkEvent::Update(status) => Event::Update(status),
+        FrameworkEvent::Queue(update) => Event::Queue(update),
         FrameworkEvent::AgentLost(agent) => Event::AgentLost(agent),
         FrameworkEvent::Error(why) => Event::Error(why),
     })

@@ -61,6 +61,44 @@
 //! # }
 //! ```
 //!
+//! # Very short tasks
+//!
+//! A task of some milliseconds ends before its framework could use the room for the next one. So a framework can open an
+//! *allocation* on its offers, and put tasks into its queue, thousands alike in one word. They run in the allocation's resources, as
+//! many at once as fit, each under its own limits, and the next one begins where one ends. They are tasks as any others: listed,
+//! killed and asked after by their ids.
+//!
+//! ```no_run
+//! # use std::{sync::Arc, time::Duration};
+//! # use haggle_sdk::{AllocationSpec, Event, Framework, Index, Offer, QueuedTasks, Task, TaskId};
+//! # async fn say(framework: &Framework, offer: &Offer, hello: &Task, event: Event) -> Result<(), Box<dyn std::error::Error>> {
+//! let id = |number| TaskId { framework: framework.id(), number };
+//! let spec = AllocationSpec {
+//!     id: id(1),
+//!     name: "hellos".into(),
+//!     resources: offer.resources.clone(),
+//!     idle_timeout: AllocationSpec::IDLE_DEFAULT,
+//! };
+//! framework.open([offer.id], spec, Duration::ZERO).await?;
+//!
+//! // Tasks 2 to 10,001, each with its own number in the variable N.
+//! let index = Some(Index { variable: "N".into(), first: 0 });
+//! let tasks = QueuedTasks { spec: Arc::new(hello.spec(id(2))), count: 10_000, index };
+//! framework.enqueue(id(1), [tasks], true).await?;
+//!
+//! // Their ends come many at a time, and are acknowledged so.
+//! if let Event::Queue(update) = event {
+//!     framework.acknowledge_queue(&update).await?;
+//!     for status in Arc::unwrap_or_clone(update).ends() {
+//!         println!("{} is {}", status.task, status.state);
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A [`Runner`] does this by itself where short tasks wait.
+//!
 //! # A list of tasks
 //!
 //! Most programs only want tasks done. A [`Runner`] is a framework that does that: it packs tasks into offers,
@@ -161,8 +199,10 @@ pub use haggle_core::cluster::{
     TaskView, Why,
 };
 pub use haggle_core::quantity::NotAnAmount;
+pub use haggle_core::queue::Index;
 pub use haggle_core::{
-    AgentId, AgentInfo, Bytes, Ceiling, ClusterId, Constraint, Digest, Endpoint, Epoch, Exceeded, Folder, FolderSource,
-    FrameworkId, Fuel, Grants, HttpHost, Input, Limits, Member, MilliCpu, Offer, OfferId, OutputOverrun, Placement,
-    Quota, Reason, Resources, Sharing, Source, TaskId, TaskSpec, TaskState, TaskStatus, Test, UpdateId, Usage, Want,
+    AgentId, AgentInfo, AllocationSpec, Bytes, Ceiling, ClusterId, Constraint, Digest, Endpoint, Epoch, Exceeded,
+    Folder, FolderSource, FrameworkId, Fuel, Grants, HttpHost, Input, Limits, Member, MilliCpu, Offer, OfferId,
+    OutputOverrun, Placement, QueueEnd, QueueUpdate, QueuedTasks, Quota, Reason, Resources, Sharing, Source, TaskId,
+    TaskSpec, TaskState, TaskStatus, Test, UpdateId, Usage, Want,
 };

@@ -14,7 +14,7 @@ use std::task::Waker;
 
 use haggle_core::cluster::{FrameworkCall, FrameworkCommand, Question};
 use haggle_core::planted::{self, Bug};
-use haggle_core::{Epoch, FrameworkId, Member, TaskId, Test, Want};
+use haggle_core::{Epoch, FrameworkId, Member, QueueUpdate, TaskId, Test, Want};
 use tokio::sync::Notify;
 
 pub(crate) use outbox::{Attempt, Outbox};
@@ -182,6 +182,19 @@ impl Queue {
         self.locked().kills.remove(&task);
     }
 
+    /// The same of tasks in the queue of an allocation.
+    pub(crate) fn ended_in_queue(&self, update: &QueueUpdate) {
+        let mut state = self.locked();
+        if state.kills.is_empty() {
+            return;
+        }
+        let framework = update.allocation.framework;
+        for (first, count) in update.ended_runs() {
+            let has_ended = |task: &TaskId| task.number.checked_sub(first).is_some_and(|at| at < count);
+            state.kills.retain(|task, _| task.framework != framework || !has_ended(task));
+        }
+    }
+
     /// Nobody is left to speak: once everything is sent, the session ends.
     pub(crate) fn desert(&self) {
         let mut state = self.locked();
@@ -319,6 +332,10 @@ impl State {
                 void.extend(tasks.iter().map(|task| task.id));
                 false
             }
+            FrameworkCommand::Open { allocation, .. } => {
+                void.push(allocation.id);
+                false
+            }
             FrameworkCommand::Decline { .. } => false,
             command => !is_wish(command),
         });
@@ -368,6 +385,8 @@ fn command_size(command: &FrameworkCommand) -> usize {
     const ID_SIZE: usize = 32;
     match command {
         FrameworkCommand::Accept { tasks, .. } => tasks.iter().map(|task| wire_size(task)).sum(),
+        FrameworkCommand::Enqueue { tasks, .. } => tasks.iter().map(|tasks| ID_SIZE + wire_size(&tasks.spec)).sum(),
+        FrameworkCommand::Open { allocation, .. } => ID_SIZE + allocation.name.len(),
         FrameworkCommand::Acknowledge(updates) => updates.len() * ID_SIZE,
         FrameworkCommand::Reconcile(tasks) => tasks.len() * ID_SIZE,
         FrameworkCommand::Demand(wants) => wants.iter().map(want_size).sum(),

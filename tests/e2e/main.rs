@@ -12,6 +12,7 @@ mod frameworks;
 mod languages;
 mod network;
 mod placing;
+mod queues;
 mod roles;
 mod run;
 mod sessions;

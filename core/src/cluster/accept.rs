@@ -1,5 +1,6 @@
-//! Launching tasks on offers.
+//! Launching tasks and opening allocations on offers.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
@@ -15,6 +16,7 @@ use crate::access::{PrincipalId, Verb};
 use crate::allocator::Promise;
 use crate::id::{AgentId, FrameworkId, OfferId, SessionId, TaskId, UpdateId};
 use crate::planted::{self, Bug};
+use crate::queue::{AllocationSpec, InvalidAllocation, InvalidQueued};
 use crate::resources::{Resources, Shortage};
 use crate::spec::InvalidSpec;
 use crate::task::{Reason, Source, TaskSpec, TaskState, TaskStatus};
@@ -26,7 +28,7 @@ const AT_LIMIT: Duration = Duration::from_secs(5);
 
 /// What is wrong with the offers of an accept: nothing can be launched on them.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-enum BadOffers {
+pub(super) enum BadOffers {
     #[error("no offer to launch on was named")]
     None,
     #[error("{0} is gone: it was answered, rescinded or expired")]
@@ -41,7 +43,7 @@ enum BadOffers {
 
 /// Why one task was not launched.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-enum NotLaunched {
+pub(super) enum NotLaunched {
     #[error(transparent)]
     Offers(#[from] BadOffers),
     #[error("{0} does not fit {1}: {2}")]
@@ -61,6 +63,14 @@ enum NotLaunched {
     Reused(TaskId, TaskState),
     #[error("{0} cannot run anywhere: {1}")]
     Invalid(TaskId, InvalidSpec),
+    #[error("{0} cannot be opened anywhere: {1}")]
+    InvalidAllocation(TaskId, InvalidAllocation),
+    #[error("{0} cannot be in {1}: {2}")]
+    InvalidQueued(TaskId, TaskId, InvalidQueued),
+    #[error("{0} cannot be in {1}: {2}")]
+    NoAllocation(TaskId, TaskId, &'static str),
+    #[error("{task} and what came with it are too many: {allocation} has {has} in its queue, and there may be {most}")]
+    QueueFull { task: TaskId, allocation: TaskId, has: usize, most: usize },
 }
 
 /// Who has as many tasks as it may.
@@ -76,18 +86,30 @@ impl NotLaunched {
         match self {
             Self::TooMany(..) | Self::Unacknowledged(..) => Some(Limited::Framework),
             Self::TooManyOfPrincipal { .. } => Some(Limited::Principal),
-            Self::Offers(_) | Self::TooBig(..) | Self::NotIts(..) | Self::Reused(..) | Self::Invalid(..) => None,
+            Self::Offers(_)
+            | Self::TooBig(..)
+            | Self::NotIts(..)
+            | Self::Reused(..)
+            | Self::Invalid(..)
+            | Self::InvalidAllocation(..)
+            | Self::InvalidQueued(..)
+            | Self::NoAllocation(..)
+            | Self::QueueFull { .. } => None,
         }
     }
 
     /// A spec that is wrong stays wrong; everything else may work on another offer.
-    fn verdict(&self) -> (TaskState, Reason) {
+    pub(super) fn verdict(&self) -> (TaskState, Reason) {
         match self {
-            Self::Offers(_) | Self::TooBig(..) => (TaskState::Dropped, Reason::InvalidOffers),
-            Self::TooMany(..) | Self::TooManyOfPrincipal { .. } | Self::Unacknowledged(..) => {
+            Self::Offers(_) | Self::TooBig(..) | Self::NoAllocation(..) => (TaskState::Dropped, Reason::InvalidOffers),
+            Self::TooMany(..) | Self::TooManyOfPrincipal { .. } | Self::Unacknowledged(..) | Self::QueueFull { .. } => {
                 (TaskState::Dropped, Reason::FrameworkLimit)
             }
-            Self::NotIts(..) | Self::Reused(..) | Self::Invalid(..) => (TaskState::Error, Reason::TaskInvalid),
+            Self::NotIts(..)
+            | Self::Reused(..)
+            | Self::Invalid(..)
+            | Self::InvalidAllocation(..)
+            | Self::InvalidQueued(..) => (TaskState::Error, Reason::TaskInvalid),
         }
     }
 }
@@ -102,21 +124,98 @@ pub(super) fn accept(
     out: &mut Vec<Effect>,
 ) -> Result<(), Refusal> {
     let framework = state.framework_of(session, Verb::Launch)?;
-    let agent = match agent_of(state, now, framework, offers) {
-        Ok(agent) => agent,
+    let (agent, mut left) = match take(state, now, framework, offers) {
+        Ok(taken) => taken,
         Err(bad) => {
-            let own = |id: &OfferId| state.allocator.offer(*id).is_some_and(|offer| offer.framework == framework);
-            let own: BTreeSet<_> = offers.iter().copied().filter(own).collect();
-            offers::give_back(state, own, OfferEnd::Accepted);
             for task in tasks {
                 report(state, session, task.id, &NotLaunched::Offers(bad.clone()), out);
             }
             return Ok(());
         }
     };
-    // The owner is not bounded, and on loopback every framework is its own.
+    let mut has = tasks_of_principal(state, framework);
+    let (mut launched, mut at_limit) = (Vec::new(), None);
+    for task in tasks {
+        let checked = task.check().map_err(|invalid| NotLaunched::Invalid(task.id, invalid));
+        let fits = checked.and_then(|()| fit(state, framework, task.id, &task.resources, offers, has, &mut left));
+        match fits {
+            Ok(()) => {
+                has += 1;
+                launched.push(Arc::clone(&task));
+                let order = AgentOrder::Launch(Arc::clone(&task));
+                launch(state, now, agent, (task.id, &task.name, &task.resources), order, out);
+            }
+            Err(why) => {
+                at_limit = at_limit.max(why.limits());
+                refuse_one(state, session, task.id, &why, out);
+            }
+        }
+    }
+    state.allocator.launched(framework, agent, launched.iter().map(|task| &task.resources));
+    decline_rest(state, now, framework, agent, left, refuse);
+    if let Some(limited) = at_limit {
+        rest(state, now, framework, agent, limited);
+    }
+    Ok(())
+}
+
+/// Opens an allocation on offers. It is launched as a task is, and its resources are its own until it ends.
+pub(super) fn open(
+    state: &mut State,
+    now: Now,
+    session: SessionId,
+    offers: &[OfferId],
+    spec: Arc<AllocationSpec>,
+    refuse: Duration,
+    out: &mut Vec<Effect>,
+) -> Result<(), Refusal> {
+    let framework = state.framework_of(session, Verb::Launch)?;
+    let id = spec.id;
+    let (agent, mut left) = match take(state, now, framework, offers) {
+        Ok(taken) => taken,
+        Err(bad) => {
+            report(state, session, id, &NotLaunched::Offers(bad), out);
+            return Ok(());
+        }
+    };
+    let has = tasks_of_principal(state, framework);
+    let checked = spec.check().map_err(|invalid| NotLaunched::InvalidAllocation(id, invalid));
+    let fits = checked.and_then(|()| fit(state, framework, id, &spec.resources, offers, has, &mut left));
+    match fits {
+        Ok(()) => {
+            state.allocator.launched(framework, agent, [&spec.resources]);
+            let order = AgentOrder::Open(Arc::clone(&spec));
+            launch(state, now, agent, (id, &spec.name, &spec.resources), order, out);
+        }
+        Err(ref why) => refuse_one(state, session, id, why, out),
+    }
+    decline_rest(state, now, framework, agent, left, refuse);
+    if let Some(limited) = fits.err().and_then(|why| why.limits()) {
+        rest(state, now, framework, agent, limited);
+    }
+    Ok(())
+}
+
+/// How many tasks its principal has, which counts only where that is bounded: the owner is not, and on loopback every
+/// framework is its own.
+pub(super) fn tasks_of_principal(state: &State, framework: FrameworkId) -> usize {
     let principal = &state.frameworks[&framework].tenant.principal;
-    let mut has = if principal.is_owner() { 0 } else { state.tasks_of_principal(principal) };
+    if principal.is_owner() { 0 } else { state.tasks_of_principal(principal) }
+}
+
+/// Closes offers of one agent that are the framework's: what they promised is in hand. Of others it gets nothing, and
+/// loses what it named.
+fn take(
+    state: &mut State,
+    now: Now,
+    framework: FrameworkId,
+    offers: &[OfferId],
+) -> Result<(AgentId, Resources), BadOffers> {
+    let agent = agent_of(state, now, framework, offers).inspect_err(|_| {
+        let own = |id: &OfferId| state.allocator.offer(*id).is_some_and(|offer| offer.framework == framework);
+        let own: BTreeSet<_> = offers.iter().copied().filter(own).collect();
+        offers::give_back(state, own, OfferEnd::Accepted);
+    })?;
     let mut left = Resources::default();
     for &id in offers {
         let resources = match planted::is(Bug::OfferNotRemoved) {
@@ -125,34 +224,23 @@ pub(super) fn accept(
         };
         left.give(&resources);
     }
-    let (mut launched, mut at_limit) = (Vec::new(), None);
-    for task in tasks {
-        match fit(state, framework, &task, offers, has, &mut left) {
-            Ok(()) => {
-                has += 1;
-                launched.push(Arc::clone(&task));
-                launch(state, now, framework, agent, task, out);
-            }
-            Err(why) => {
-                if let NotLaunched::TooManyOfPrincipal { principal, .. } = &why {
-                    state.principals.note_dropped(principal);
-                }
-                at_limit = at_limit.max(why.limits());
-                report(state, session, task.id, &why, out);
-            }
-        }
-    }
-    state.allocator.launched(framework, agent, launched.iter().map(|task| &task.resources));
+    Ok((agent, left))
+}
+
+fn decline_rest(
+    state: &mut State,
+    now: Now,
+    framework: FrameworkId,
+    agent: AgentId,
+    left: Resources,
+    refuse: Duration,
+) {
     if !left.is_empty() {
         state.allocator.free(framework, agent, &left);
         if !refuse.is_zero() {
             state.allocator.refuse(framework, agent, left, now + refuse);
         }
     }
-    if let Some(limited) = at_limit {
-        rest(state, now, framework, agent, limited);
-    }
-    Ok(())
 }
 
 /// Whoever is at a limit is not offered anything of this agent for a while.
@@ -192,58 +280,70 @@ fn agent_of(state: &State, now: Now, framework: FrameworkId, offers: &[OfferId])
     first.map(|(_, agent)| agent).ok_or(BadOffers::None)
 }
 
-/// Takes what the task wants out of what is left, when nothing speaks against it. The framework's principal `has` so many
+/// Takes what a task wants out of what is left, when nothing speaks against it. The framework's principal `has` so many
 /// tasks already.
 fn fit(
     state: &State,
     framework: FrameworkId,
-    task: &TaskSpec,
+    id: TaskId,
+    wants: &Resources,
     offers: &[OfferId],
     has: usize,
     left: &mut Resources,
 ) -> Result<(), NotLaunched> {
-    if task.id.framework != framework {
-        return Err(NotLaunched::NotIts(task.id, framework));
+    if id.framework != framework {
+        return Err(NotLaunched::NotIts(id, framework));
     }
-    if let Some(known) = state.task(task.id).filter(|_| !planted::is(Bug::NumberReused)) {
-        return Err(NotLaunched::Reused(task.id, known.status.state));
+    let known = state.task(id).map(|known| known.status.state).or_else(|| state.queued_state(id));
+    if let Some(known) = known.filter(|_| !planted::is(Bug::NumberReused)) {
+        return Err(NotLaunched::Reused(id, known));
     }
-    task.check().map_err(|invalid| NotLaunched::Invalid(task.id, invalid))?;
+    check_limits(state, framework, id, 1, has)?;
+    left.take(wants).map_err(|shortage| {
+        let offers: Vec<_> = offers.iter().map(ToString::to_string).collect();
+        NotLaunched::TooBig(id, offers.join(" and "), shortage)
+    })
+}
+
+/// Whether a framework may have so many tasks more, whose principal `has` so many.
+pub(super) fn check_limits(
+    state: &State,
+    framework: FrameworkId,
+    id: TaskId,
+    more: usize,
+    has: usize,
+) -> Result<(), NotLaunched> {
     let known = &state.frameworks[&framework];
-    if known.tasks.len() >= state.config.tasks_per_framework {
-        return Err(NotLaunched::TooMany(task.id, framework, known.tasks.len()));
+    if known.held_tasks() + more > state.config.tasks_per_framework {
+        return Err(NotLaunched::TooMany(id, framework, known.held_tasks()));
     }
     let (most, principal) = (state.config.tasks_per_principal, &known.tenant.principal);
-    if has >= most && !principal.is_owner() {
-        return Err(NotLaunched::TooManyOfPrincipal { task: task.id, principal: Arc::clone(principal), most, has });
+    if has + more > most && !principal.is_owner() {
+        return Err(NotLaunched::TooManyOfPrincipal { task: id, principal: Arc::clone(principal), most, has });
     }
-    if known.ended >= state.config.unacknowledged_per_framework {
-        return Err(NotLaunched::Unacknowledged(task.id, framework, known.ended));
+    if known.unacknowledged() >= state.config.unacknowledged_per_framework {
+        return Err(NotLaunched::Unacknowledged(id, framework, known.unacknowledged()));
     }
-    left.take(&task.resources).map_err(|shortage| {
-        let offers: Vec<_> = offers.iter().map(ToString::to_string).collect();
-        NotLaunched::TooBig(task.id, offers.join(" and "), shortage)
-    })
+    Ok(())
 }
 
 fn launch(
     state: &mut State,
     now: Now,
-    framework: FrameworkId,
     agent: AgentId,
-    spec: Arc<TaskSpec>,
+    (id, name, resources): (TaskId, &str, &Resources),
+    order: AgentOrder,
     out: &mut Vec<Effect>,
 ) {
-    let id = spec.id;
     let status = TaskStatus {
         agent: Some(agent),
         ..TaskStatus::new(id, UpdateId::UNACKNOWLEDGED, TaskState::Staging, Source::Master)
     };
     let task = Task {
-        name: spec.name.clone(),
-        tenant: Arc::clone(&state.frameworks[&framework].tenant),
+        name: name.into(),
+        tenant: Arc::clone(&state.frameworks[&id.framework].tenant),
         agent,
-        resources: spec.resources.clone(),
+        resources: resources.clone(),
         // The offer's promise becomes the task's.
         holds: true,
         kill: false,
@@ -251,18 +351,26 @@ fn launch(
         latest_update: UpdateId::UNACKNOWLEDGED,
         status: status.clone(),
         kept: false,
+        allocation: matches!(order, AgentOrder::Open(_)).then(Box::default),
     };
     state.insert_task(id, task);
-    state.tally.launches();
+    state.tally.launches(1);
     let session = state.agent_session(agent).expect("offers of an agent end with its connection");
-    out.push(Effect::ToAgent(session, AgentOrder::Launch(spec)));
+    out.push(Effect::ToAgent(session, order));
     out.push(Effect::Announce(Announcement::Task(status)));
+}
+
+fn refuse_one(state: &mut State, session: SessionId, id: TaskId, why: &NotLaunched, out: &mut Vec<Effect>) {
+    if let NotLaunched::TooManyOfPrincipal { principal, .. } = why {
+        state.principals.note_dropped(principal);
+    }
+    report(state, session, id, why, out);
 }
 
 /// Tells the framework that asked, whosever id it used. The master keeps nothing of a task that never was.
 fn report(state: &mut State, session: SessionId, task: TaskId, why: &NotLaunched, out: &mut Vec<Effect>) {
     let (verdict, reason) = why.verdict();
-    state.tally.refuses_launch(reason);
+    state.tally.refuses_launch(reason, 1);
     let status = TaskStatus {
         reason: Some(reason),
         message: why.to_string(),

@@ -11,6 +11,7 @@ use crate::agent::AgentInfo;
 use crate::demand::Want;
 use crate::id::{AgentId, AgentKey, Digest, FrameworkId, Member, OfferId, RequestId, SessionId, TaskId, UpdateId};
 use crate::placement::Placement;
+use crate::queue::{AllocationSpec, HeldQueue, QueueUpdate, QueuedTasks};
 use crate::quota::Quota;
 use crate::resources::Resources;
 use crate::task::{TaskSpec, TaskState, TaskStatus};
@@ -124,10 +125,19 @@ pub enum AgentCommand {
         /// Whether these are the last.
         complete: bool,
     },
+    /// Of the allocations among these tasks, what is in their queues.
+    HoldsQueues {
+        /// In no certain order. One whose queue is empty is named, too.
+        queues: Vec<HeldQueue>,
+        /// Whether these are the last of all.
+        complete: bool,
+    },
     /// It lives. Every other command says so as well.
     Heartbeat,
     /// News of tasks, in the order in which they happened.
     Updates(Vec<TaskStatus>),
+    /// News of the tasks in allocations, in the order in which they happened.
+    QueueUpdates(Vec<Arc<QueueUpdate>>),
     /// It takes no more tasks and will leave.
     Drain,
     /// It leaves for good: it holds no task any more.
@@ -182,6 +192,12 @@ impl From<&TaskStatus> for Acknowledgement {
     }
 }
 
+impl From<&QueueUpdate> for Acknowledgement {
+    fn from(update: &QueueUpdate) -> Self {
+        Self { task: update.allocation, update: update.update, agent: update.agent }
+    }
+}
+
 /// A task of which a framework wants to know where it stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Question {
@@ -209,6 +225,25 @@ pub enum FrameworkCommand {
         tasks: Vec<Arc<TaskSpec>>,
         /// For how long the rest of this agent need not be offered again.
         refuse: Duration,
+    },
+    /// Opens an allocation on offers of one agent; what is left over is declined with the filter `refuse`. Its id is of
+    /// this framework and new.
+    Open {
+        /// All of one agent.
+        offers: Vec<OfferId>,
+        /// What it holds.
+        allocation: Arc<AllocationSpec>,
+        /// For how long the rest of this agent need not be offered again.
+        refuse: Duration,
+    },
+    /// Puts tasks into the queue of an allocation. Their ids are of this framework and new.
+    Enqueue {
+        /// Which one.
+        allocation: TaskId,
+        /// In this order.
+        tasks: Vec<QueuedTasks>,
+        /// Whether none follow: it ends, `FINISHED`, once all in it have.
+        last: bool,
     },
     /// Takes nothing.
     Decline {

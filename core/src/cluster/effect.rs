@@ -9,6 +9,7 @@ use crate::agent::AgentInfo;
 use crate::cluster::command::FrameworkInfo;
 use crate::id::{AgentId, AgentKey, ClusterId, Epoch, FrameworkId, Member, OfferId, SessionId, TaskId, UpdateId};
 use crate::offer::Offer;
+use crate::queue::{AllocationSpec, QueueUpdate, QueuedTasks};
 use crate::quota::RoleRecord;
 use crate::task::{TaskSpec, TaskStatus};
 use crate::time::Now;
@@ -50,6 +51,8 @@ pub enum FrameworkEvent {
     Rescinded(Vec<OfferId>),
     /// News of a task. To be acknowledged unless its update id is [`UpdateId::UNACKNOWLEDGED`].
     Update(TaskStatus),
+    /// News of the tasks in an allocation. To be acknowledged as an update of the allocation.
+    Queue(Arc<QueueUpdate>),
     /// An agent is gone on which the framework had tasks or offers; the tasks are told of one by one.
     AgentLost(AgentId),
     /// The last word on this session.
@@ -70,6 +73,17 @@ pub enum AgentOrder {
     Refused(Rejection),
     /// Run this.
     Launch(Arc<TaskSpec>),
+    /// Hold these resources for a queue of tasks.
+    Open(Arc<AllocationSpec>),
+    /// Put tasks into the queue of an allocation.
+    Enqueue {
+        /// Which one.
+        allocation: TaskId,
+        /// In this order.
+        tasks: Vec<QueuedTasks>,
+        /// Whether none follow: it ends once all in it have.
+        last: bool,
+    },
     /// End this. An agent that does not know it answers with an update nonetheless.
     Kill(TaskId),
     /// The framework has taken note of this update.

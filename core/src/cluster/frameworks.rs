@@ -131,6 +131,7 @@ pub(super) fn remove(state: &mut State, now: Now, id: FrameworkId, out: &mut Vec
             out.push(Effect::ToAgent(session, AgentOrder::RemoveFramework(id)));
         }
     }
+    state.forget_queued(id);
     for task in framework.tasks {
         let known = state.tasks.get_mut(&task).expect("a framework's task is known");
         known.kept = false;
@@ -204,6 +205,7 @@ fn come_back(
     offers::give_back(state, open, OfferEnd::Returned);
     welcome(state, session, id, out);
     updates::tell_all(state, now, id, out);
+    state.tell_unacknowledged_queues(id, out);
     for agent in agents_with_tasks(state, &state.frameworks[&id]) {
         if let Some(session) = state.agent_session(agent) {
             out.push(Effect::ToAgent(session, AgentOrder::Resend(id)));

@@ -8,6 +8,7 @@ mod agents;
 mod command;
 mod config;
 mod effect;
+mod enqueue;
 mod enrol;
 mod figures;
 mod frameworks;
@@ -18,6 +19,7 @@ mod kill;
 mod offers;
 mod operator;
 mod principals;
+mod queued;
 mod reconcile;
 mod record;
 mod refusal;
@@ -144,8 +146,12 @@ fn agent_says(
             register::register(state, now, session, registration, out)
         }
         AgentCommand::Holds { tasks, complete } => register::holds(state, now, session, tasks, complete, out),
+        AgentCommand::HoldsQueues { queues, complete } => {
+            register::holds_queues(state, now, session, queues, complete, out)
+        }
         AgentCommand::Heartbeat => agents::heard_from(state, now, session, Verb::Report).map(|_| ()),
         AgentCommand::Updates(updates) => tasks::update(state, now, session, updates, out),
+        AgentCommand::QueueUpdates(updates) => enqueue::update(state, now, session, updates, out),
         AgentCommand::Drain => agents::drain(state, now, session, out),
         AgentCommand::Leave => agents::leave(state, now, session, out),
     }
@@ -186,6 +192,12 @@ fn framework_says(
         FrameworkCommand::Subscribe { member, info } => frameworks::subscribe(state, now, session, member, info, out),
         FrameworkCommand::Accept { offers, tasks, refuse } => {
             accept::accept(state, now, session, &offers, tasks, refuse, out)
+        }
+        FrameworkCommand::Open { offers, allocation, refuse } => {
+            accept::open(state, now, session, &offers, allocation, refuse, out)
+        }
+        FrameworkCommand::Enqueue { allocation, tasks, last } => {
+            enqueue::enqueue(state, session, allocation, tasks, last, out)
         }
         FrameworkCommand::Decline { offers, refuse } => offers::decline(state, now, session, &offers, refuse),
         FrameworkCommand::Demand(wants) => offers::demand(state, session, wants),

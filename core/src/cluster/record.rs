@@ -80,6 +80,9 @@ impl State {
         let task = &self.tasks[&id];
         let Some(next) = task.status.state.next(event) else { return };
         let agent = task.agent;
+        if next.is_terminal() {
+            self.end_queue(now, id, (next, reason, why), out);
+        }
         self.last_update += 1;
         let status = TaskStatus {
             reason: Some(reason),

@@ -12,6 +12,7 @@ use super::guard::StormGuard;
 use super::history::History;
 use super::operator::Requests;
 use super::principals::Principals;
+use super::queued::{Allocation, Queued};
 use super::sessions::Sessions;
 use super::tally::Tally;
 use super::timers::{Timer, Timers};
@@ -23,6 +24,7 @@ use crate::id::{AgentId, AgentKey, ClusterId, Epoch, FrameworkId, Member, Sessio
 use crate::planted::{self, Bug};
 use crate::quota::RoleRecord;
 use crate::resources::Resources;
+use crate::runs::Runs;
 use crate::task::TaskStatus;
 use crate::time::Now;
 
@@ -42,6 +44,8 @@ pub(super) struct State {
     pub(super) principals: Principals,
     /// Tasks that run, and ended ones whose end is not acknowledged.
     pub(super) tasks: BTreeMap<TaskId, Task>,
+    /// Tasks in the queues of allocations that have not ended, or whose end is not acknowledged.
+    pub(super) queued: Runs<Queued>,
     /// Tasks whose end is acknowledged.
     pub(super) history: History,
     /// Questions about unknown tasks, of which no agent is named: answered once no agent is expected back.
@@ -92,6 +96,8 @@ pub(super) struct Agent {
 pub(super) struct Registering {
     /// Those of its tasks that it has not named so far.
     pub(super) unnamed: BTreeSet<TaskId>,
+    /// Tasks in the queues of its allocations that it has not named so far.
+    pub(super) unnamed_queued: Runs<()>,
     /// Those of its tasks that were archived since it began. A later piece may name them all the same.
     pub(super) archived: BTreeSet<TaskId>,
 }
@@ -118,6 +124,10 @@ pub(super) struct Framework {
     pub(super) tasks: BTreeSet<TaskId>,
     /// How many of its tasks have ended.
     pub(super) ended: usize,
+    /// Its tasks in queues that have not ended. They are not among `tasks`.
+    pub(super) queued: usize,
+    /// Of those that have ended, how many of whose ends are not acknowledged.
+    pub(super) ended_queued: usize,
     /// Updates that the master keeps until they are acknowledged, in the order in which they were made.
     pub(super) kept: BTreeSet<(UpdateId, TaskId)>,
     /// When they are sent again, and how long after that once more.
@@ -156,6 +166,8 @@ pub(super) struct Task {
     pub(super) status: TaskStatus,
     /// Whether the master repeats that until it is acknowledged. Else its agent does.
     pub(super) kept: bool,
+    /// Of an allocation, what there is to know of its queue.
+    pub(super) allocation: Option<alloc::boxed::Box<Allocation>>,
 }
 
 impl State {
@@ -174,6 +186,7 @@ impl State {
             frameworks: BTreeMap::new(),
             principals: Principals::default(),
             tasks: BTreeMap::new(),
+            queued: Runs::default(),
             history: History::default(),
             questions: BTreeSet::new(),
             timers: Timers::default(),
@@ -288,9 +301,9 @@ impl State {
         self.tasks.get(&id).or_else(|| self.history.get(id))
     }
 
-    /// Tasks of a principal's frameworks that run, or whose end is not acknowledged.
+    /// Tasks of a principal's frameworks that run or wait in queues, or whose end is not acknowledged.
     pub(super) fn tasks_of_principal(&self, who: &PrincipalId) -> usize {
-        self.principals.frameworks(who).iter().map(|id| self.frameworks[id].tasks.len()).sum()
+        self.principals.frameworks(who).iter().map(|id| self.frameworks[id].held_tasks()).sum()
     }
 
     /// Whose a framework is; nobody's when it is gone.
@@ -341,12 +354,24 @@ impl Framework {
             link,
             tasks: BTreeSet::new(),
             ended: 0,
+            queued: 0,
+            ended_queued: 0,
             kept: BTreeSet::new(),
             resend: None,
             kills: BTreeSet::new(),
             questions: 0,
             last_call: 0,
         }
+    }
+
+    /// Tasks that have not ended or whose end it has not acknowledged, those in queues among them.
+    pub(super) fn held_tasks(&self) -> usize {
+        self.tasks.len() + self.queued + self.ended_queued
+    }
+
+    /// Those of them that have ended.
+    pub(super) fn unacknowledged(&self) -> usize {
+        self.ended + self.ended_queued
     }
 
     /// What the registry is to remember of it.

@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use core::time::Duration;
 
 use crate::histogram::Histogram;
-use crate::task::{Reason, TaskState, TaskStatus};
+use crate::task::{Reason, TaskState, TaskStatus, Usage};
 
 /// Roles whose processor time is told apart. That of more is counted under [`Tally::OTHER_ROLES`].
 const ROLES_MAX: usize = 1_000;
@@ -74,7 +74,7 @@ impl Tally {
         self.agents_examined
     }
 
-    /// Tasks that were sent to an agent.
+    /// Tasks that were sent to an agent, by themselves or for a queue, and allocations.
     pub fn launched(&self) -> u64 {
         self.launched
     }
@@ -84,7 +84,7 @@ impl Tally {
         self.not_launched.iter().map(|(&reason, &count)| (reason, count))
     }
 
-    /// Tasks that stand there now: that run, or whose end is not acknowledged.
+    /// Tasks that stand there now: that run, or whose end is not acknowledged. Without those in the queues of allocations.
     pub fn tasks(&self, state: TaskState) -> usize {
         self.known[state as usize]
     }
@@ -116,12 +116,12 @@ impl Tally {
         self.agents_examined += agents as u64;
     }
 
-    pub(super) fn launches(&mut self) {
-        self.launched += 1;
+    pub(super) fn launches(&mut self, tasks: u64) {
+        self.launched += tasks;
     }
 
-    pub(super) fn refuses_launch(&mut self, reason: Reason) {
-        *self.not_launched.entry(reason).or_default() += 1;
+    pub(super) fn refuses_launch(&mut self, reason: Reason, tasks: u64) {
+        *self.not_launched.entry(reason).or_default() += tasks;
     }
 
     pub(super) fn starts(&mut self, after: Duration) {
@@ -138,13 +138,24 @@ impl Tally {
         self.goes(from);
         self.comes(to.state);
         if to.state.is_terminal() && !from.is_terminal() {
-            *self.ended.entry((to.state, to.reason)).or_default() += 1;
-            if let Some(usage) = &to.usage {
-                let known = self.cpu.contains_key(role) || self.cpu.len() < ROLES_MAX;
-                let role = if known { Arc::clone(role) } else { Arc::from(Self::OTHER_ROLES) };
-                let cpu = self.cpu.entry(role).or_default();
-                *cpu = cpu.saturating_add(usage.cpu);
-            }
+            self.ends(role, (to.state, to.reason), to.usage.as_ref(), 1);
+        }
+    }
+
+    /// So many tasks of this role have come to the same end.
+    pub(super) fn ends(
+        &mut self,
+        role: &Arc<str>,
+        end: (TaskState, Option<Reason>),
+        usage: Option<&Usage>,
+        tasks: u64,
+    ) {
+        *self.ended.entry(end).or_default() += tasks;
+        if let Some(usage) = usage {
+            let known = self.cpu.contains_key(role) || self.cpu.len() < ROLES_MAX;
+            let role = if known { Arc::clone(role) } else { Arc::from(Self::OTHER_ROLES) };
+            let cpu = self.cpu.entry(role).or_default();
+            *cpu = cpu.saturating_add(usage.cpu);
         }
     }
 

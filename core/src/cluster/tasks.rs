@@ -7,6 +7,7 @@ use core::time::Duration;
 use super::agents::heard_from;
 use super::command::HeldTask;
 use super::effect::{AgentOrder, Announcement, Effect};
+use super::enqueue::TOO_LATE;
 use super::refusal::Refusal;
 use super::state::{State, Task};
 use super::{inventory, updates};
@@ -14,6 +15,7 @@ use crate::access::Verb;
 use crate::id::{AgentId, SessionId, TaskId, UpdateId};
 use crate::lifecycle::TaskEvent;
 use crate::planted::{self, Bug};
+use crate::queue;
 use crate::resources::Resources;
 use crate::task::{TaskState, TaskStatus};
 use crate::time::Now;
@@ -65,6 +67,12 @@ fn update_one(
     };
     task.latest_update = task.latest_update.max(update);
     let started = started_after(task, &status, now);
+    if ended {
+        // Its agent tells of the tasks in it before: what is left never arrived there.
+        let why = queue::came_too_late(id);
+        state.end_queue(now, id, (TOO_LATE.0, TOO_LATE.1, &why), out);
+    }
+    let task = &state.tasks[&id];
     let moves = task.status.state.next(TaskEvent::Reported(status.state)).is_some();
     // The same from the master's own mouth, or from a registration, says less.
     if moves || task.status.state == status.state {

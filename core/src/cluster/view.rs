@@ -160,6 +160,8 @@ pub struct Counts {
     pub offers: usize,
     /// Tasks that run, or whose end is not acknowledged.
     pub tasks: usize,
+    /// Tasks in the queues of allocations, and of those that have ended the ones whose end is not acknowledged.
+    pub queued: usize,
     /// Tasks whose end is acknowledged.
     pub ended: usize,
     /// Tasks that agents run though they should not, and were told to end.

@@ -8,13 +8,16 @@ use core::ops::Bound;
 
 use super::Cluster;
 use super::principals::Owned;
+use super::queued::{Live, Queued};
 use super::state::{Agent, Framework, Link, Presence, State, Task};
 use super::tally::Tally;
 use super::view::{AgentView, Counts, FrameworkView, OfferView, PrincipalView, RoleView, TaskView, Why};
 use crate::access::{Principal, PrincipalId, Tenant, TokenId, TokenRecord, Verb};
 use crate::allocator::{Promise, RoleStanding, Waits};
 use crate::id::{AgentId, FrameworkId, OfferId, SessionId, TaskId};
+use crate::queue::Shape;
 use crate::resources::{Ports, Resources};
+use crate::task::TaskStatus;
 use crate::time::Now;
 
 /// How far a list of tasks was read: up to this one.
@@ -149,8 +152,8 @@ impl Cluster {
 
     /// The tasks of which the last word is said, from the one that ended first; then the others, by id.
     pub fn tasks(&self) -> Vec<TaskView> {
-        let others = self.state.tasks.iter().map(|(&id, task)| (id, task));
-        self.state.history.iter().chain(others).map(|(id, task)| view(id, task)).collect()
+        let ended = self.state.history.iter().map(|(id, task)| view(id, task));
+        ended.chain(self.state.live(None).filter_map(|(id, task)| live_view(&self.state, id, &task))).collect()
     }
 
     /// Of the tasks behind `after`, the next `max`: those of them that `who` may see. Without `ended`, only those that have not ended. A task that ends while the list is read may be told of
@@ -170,10 +173,14 @@ impl Cluster {
         };
         let mut last = None;
         let mut looked_at = 0;
-        for (&id, task) in self.state.tasks.range((above(live_after), Bound::Unbounded)).take(max) {
-            if (ended || !task.status.state.is_terminal()) && who.may(Verb::ListTasks, &task.tenant) {
-                page.push(view(id, task));
-            }
+        for (id, task) in self.state.live(live_after).take(max) {
+            let is_shown = match &task {
+                Live::Task(task) => {
+                    (ended || !task.status.state.is_terminal()) && who.may(Verb::ListTasks, &task.tenant)
+                }
+                Live::Queued(_) => who.may(Verb::ListTasks, &self.state.tenant_of(id.framework)),
+            };
+            page.extend(is_shown.then(|| live_view(&self.state, id, &task)).flatten());
             last = Some(id);
             looked_at += 1;
         }
@@ -212,14 +219,19 @@ impl Cluster {
 
     /// One task, unless it ended long ago or never was.
     pub fn task(&self, id: TaskId) -> Option<TaskView> {
-        let task = self.state.task(id)?;
-        Some(view(id, task))
+        let queued = || self.state.queued.get(id).and_then(|queued| queued_view(&self.state, id, queued));
+        let known = self.state.task(id).map(|task| view(id, task)).or_else(queued);
+        known.or_else(|| {
+            let (tenant, shape, status) = self.state.history.queued(id)?;
+            shape_view(id, shape, tenant, status)
+        })
     }
 
     /// One task, if `who` may do that to it.
     pub fn task_for(&self, who: &Principal, verb: Verb, id: TaskId) -> Option<TaskView> {
-        let task = self.state.task(id).filter(|task| who.may(verb, &task.tenant))?;
-        Some(view(id, task))
+        let tenant =
+            self.state.task(id).map(|task| Arc::clone(&task.tenant)).or_else(|| self.tenant_of(id.framework))?;
+        self.task(id).filter(|_| who.may(verb, &tenant))
     }
 
     /// Whose a framework is, while it is known.
@@ -255,6 +267,7 @@ impl Cluster {
             frameworks: state.frameworks.len(),
             offers: state.allocator.open_offers(),
             tasks: state.tasks.len(),
+            queued: usize::try_from(state.queued.tasks()).unwrap_or(usize::MAX),
             ended: state.history.iter().count(),
             orphans: of_agents(|agent| agent.orphans.len()),
             kept_updates: of_frameworks(|framework| framework.kept.len()),
@@ -386,6 +399,30 @@ fn view(id: TaskId, task: &Task) -> TaskView {
         resources: task.resources.clone(),
         status: task.status.clone(),
     }
+}
+
+fn live_view(state: &State, id: TaskId, task: &Live<'_>) -> Option<TaskView> {
+    match task {
+        Live::Task(task) => Some(view(id, task)),
+        Live::Queued(queued) => queued_view(state, id, queued),
+    }
+}
+
+/// Of one in a queue that has not ended.
+fn queued_view(state: &State, id: TaskId, queued: &Queued) -> Option<TaskView> {
+    let status = state.queued_status(id)?;
+    shape_view(id, &queued.shape, &state.tenant_of(id.framework), status)
+}
+
+fn shape_view(id: TaskId, shape: &Shape, tenant: &Tenant, status: TaskStatus) -> Option<TaskView> {
+    Some(TaskView {
+        id,
+        name: shape.name.clone(),
+        role: tenant.role.to_string(),
+        agent: status.agent?,
+        resources: shape.resources.clone(),
+        status,
+    })
 }
 
 fn sum(state: &State, offers: impl IntoIterator<Item = OfferId>) -> Resources {

@@ -12,6 +12,8 @@ use crate::resources::Resources;
 use crate::task::{Ending, Limits, Reason, Sharing, Source, TaskSpec, TaskState, TaskStatus, TaskSummary, Usage};
 use crate::time::Now;
 
+mod queues;
+
 const FRAMEWORK: FrameworkId = FrameworkId(1);
 const T: TaskId = TaskId { framework: FRAMEWORK, number: 1 };
 

@@ -55,6 +55,11 @@ impl World {
         }
     }
 
+    /// Another master takes over, with what the registry remembers. Connections, keys and the time go on.
+    pub(crate) fn fail_over(&mut self, config: Config, recovered: Recovered) {
+        self.cluster = Cluster::new(config, recovered, self.now);
+    }
+
     /// One command, and the allocation after it.
     pub(crate) fn try_apply(&mut self, command: Command) -> Result<Vec<Effect>, Refusal> {
         let mut effects = Vec::new();

@@ -13,6 +13,8 @@ mod frameworks;
 mod kill;
 mod offers;
 mod properties;
+mod queues;
+mod queues_together;
 mod reconcile;
 mod registration;
 mod tally;

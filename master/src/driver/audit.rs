@@ -25,7 +25,9 @@ impl Decision {
             Command::Agent(_, AgentCommand::Leave) => Verb::Leave,
             Command::Framework(_, call) => match &call.command {
                 FrameworkCommand::Subscribe { .. } => Verb::Subscribe,
-                FrameworkCommand::Accept { .. } => Verb::Launch,
+                FrameworkCommand::Accept { .. } | FrameworkCommand::Open { .. } | FrameworkCommand::Enqueue { .. } => {
+                    Verb::Launch
+                }
                 FrameworkCommand::Decline { .. } => Verb::Decline,
                 FrameworkCommand::Revive => Verb::Revive,
                 FrameworkCommand::Suppress => Verb::Suppress,

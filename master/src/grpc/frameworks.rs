@@ -87,6 +87,8 @@ fn introduction(first: Option<&Call>) -> Result<&str, Status> {
             return Ok(subscribe.info.as_ref().map_or("", |info| &info.role));
         }
         Some(Call::Accept(_)) => "accept",
+        Some(Call::Open(_)) => "open",
+        Some(Call::Enqueue(_)) => "enqueue",
         Some(Call::Decline(_)) => "decline",
         Some(Call::Revive(_)) => "revive",
         Some(Call::Suppress(_)) => "suppress",

@@ -118,6 +118,12 @@ impl Whole {
         let tally = &self.tally;
         let states = TaskState::ALL.map(|state| (state.name(), tally.tasks(state)));
         page.gauges("haggle_tasks", "Tasks that run, or whose end is not acknowledged", None, by("state", states))?;
+        let queued = float(self.counts.queued);
+        page.gauge(
+            "haggle_tasks_queued",
+            "Tasks in the queues of allocations, or whose end there is not acknowledged",
+            queued,
+        )?;
         page.counter("haggle_tasks_launched", "Tasks that were sent to an agent", tally.launched())?;
         let refused = tally.not_launched().map(|(reason, count)| ([("reason", reason.name())], count as f64));
         page.counters("haggle_launches_refused", "Tasks that were to be launched and were not", None, refused)?;

@@ -2,7 +2,7 @@
 
 use haggle_core::cluster::{AgentOrder, FrameworkEvent};
 use haggle_core::resources::PortRange;
-use haggle_core::{Folder, FolderSource, Grants, Offer, OfferId, Resources, TaskSpec};
+use haggle_core::{Folder, FolderSource, Grants, Offer, OfferId, QueueUpdate, Resources, TaskSpec};
 
 use crate::agent_mail::AgentMail;
 
@@ -25,6 +25,7 @@ impl Weigh for FrameworkEvent {
                 Self::Offers(offers) => offers.iter().map(offer_weight).sum(),
                 Self::Rescinded(offers) => rescinded_weight(offers),
                 Self::Update(status) => status.message.len(),
+                Self::Queue(update) => queue_weight(update),
                 Self::Error(why) => why.len(),
                 Self::Subscribed { .. } | Self::AgentLost(_) => 0,
             }
@@ -80,6 +81,11 @@ fn offer_weight(offer: &Offer) -> usize {
     PLAIN + offer.agent_name.len() + attributes + resources_weight(&offer.resources)
 }
 
+fn queue_weight(update: &QueueUpdate) -> usize {
+    let ended: usize = update.ended.iter().map(|end| size_of_val(end) + end.ending.message.len()).sum();
+    ended + size_of_val(update.started.as_slice())
+}
+
 /// An id takes at most ten bytes on the wire.
 fn rescinded_weight(offers: &[OfferId]) -> usize {
     10 * offers.len()
@@ -88,6 +94,8 @@ fn rescinded_weight(offers: &[OfferId]) -> usize {
 fn order_weight(order: &AgentOrder) -> usize {
     match order {
         AgentOrder::Launch(spec) => spec_weight(spec),
+        AgentOrder::Enqueue { tasks, .. } => tasks.iter().map(|tasks| PLAIN + spec_weight(&tasks.spec)).sum(),
+        AgentOrder::Open(spec) => spec.name.len() + resources_weight(&spec.resources),
         AgentOrder::Refused(rejection) => rejection.why().len(),
         _ => 0,
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use haggle_core::cluster::{Acknowledgement, FrameworkCall, FrameworkCommand, FrameworkEvent, FrameworkInfo, Question};
 use haggle_core::{AgentId, Epoch, Offer, OfferId, TaskSpec, UpdateId};
 
+use super::queue::{enqueue, enqueued};
 use super::task::millis;
 use super::{Malformed, required};
 use crate::v1;
@@ -131,6 +132,12 @@ impl From<FrameworkCommand> for Call {
             FrameworkCommand::Reconcile(tasks) => {
                 Call::Reconcile(v1::Reconcile { tasks: tasks.into_iter().map(Into::into).collect() })
             }
+            FrameworkCommand::Open { offers, allocation, refuse } => Call::Open(v1::Open {
+                offers: offers.into_iter().map(|offer| offer.0).collect(),
+                allocation: Some(Arc::unwrap_or_clone(allocation).into()),
+                refuse_ms: millis(refuse),
+            }),
+            FrameworkCommand::Enqueue { allocation, tasks, last } => Call::Enqueue(enqueue(allocation, tasks, last)),
             FrameworkCommand::Teardown => Call::Teardown(v1::Teardown {}),
         }
     }
@@ -171,6 +178,15 @@ impl TryFrom<Call> for FrameworkCommand {
             Call::Reconcile(reconcile) => {
                 Self::Reconcile(reconcile.tasks.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?)
             }
+            Call::Open(open) => Self::Open {
+                offers: ids(open.offers),
+                allocation: Arc::new(required(open.allocation, "allocation to open")?.try_into()?),
+                refuse: Duration::from_millis(open.refuse_ms),
+            },
+            Call::Enqueue(wire) => {
+                let (allocation, tasks, last) = enqueued(wire)?;
+                Self::Enqueue { allocation, tasks, last }
+            }
             Call::Teardown(_) => Self::Teardown,
         })
     }
@@ -189,6 +205,7 @@ impl From<FrameworkEvent> for v1::FrameworkEvent {
                 Event::Rescinded(v1::Rescinded { offers: offers.into_iter().map(|offer| offer.0).collect() })
             }
             FrameworkEvent::Update(status) => Event::Update(status.into()),
+            FrameworkEvent::Queue(update) => Event::Queue(Arc::unwrap_or_clone(update).into()),
             FrameworkEvent::AgentLost(agent) => Event::AgentLost(agent.0),
             FrameworkEvent::Error(why) => Event::Error(why),
         };
@@ -211,6 +228,7 @@ impl TryFrom<v1::FrameworkEvent> for FrameworkEvent {
             }
             Event::Rescinded(rescinded) => Self::Rescinded(rescinded.offers.into_iter().map(OfferId).collect()),
             Event::Update(status) => Self::Update(status.try_into()?),
+            Event::Queue(update) => Self::Queue(Arc::new(update.try_into()?)),
             Event::AgentLost(agent) => Self::AgentLost(AgentId(agent)),
             Event::Error(why) => Self::Error(why),
         })

@@ -9,6 +9,7 @@ mod demand;
 mod framework;
 mod grants;
 mod operator;
+mod queue;
 mod quota;
 mod resources;
 mod status;

@@ -141,6 +141,7 @@ fn everything_a_framework_hears_survives_the_wire() {
         FrameworkEvent::Offers(vec![offer]),
         FrameworkEvent::Rescinded(vec![OfferId(1)]),
         FrameworkEvent::Update(status(TaskState::Running, None, Source::Agent)),
+        FrameworkEvent::Queue(Arc::new(queue_update())),
         FrameworkEvent::AgentLost(AgentId(2)),
         FrameworkEvent::Error("why".into()),
     ];
@@ -165,6 +166,8 @@ fn everything_an_agent_says_and_hears_survives_the_wire() {
     let said = [
         AgentCommand::Register { identity, info, tasks: vec![held.clone()], complete: false },
         AgentCommand::Holds { tasks: vec![held], complete: true },
+        AgentCommand::HoldsQueues { queues: vec![held_queue()], complete: true },
+        AgentCommand::QueueUpdates(vec![Arc::new(queue_update())]),
         AgentCommand::Heartbeat,
         AgentCommand::Updates(vec![status(TaskState::Running, None, Source::Agent)]),
         AgentCommand::Drain,
@@ -177,6 +180,8 @@ fn everything_an_agent_says_and_hears_survives_the_wire() {
         AgentOrder::Refused(Rejection::OtherCluster("why".into())),
         AgentOrder::Refused(Rejection::Final("why".into())),
         AgentOrder::Launch(Arc::new(spec())),
+        AgentOrder::Open(Arc::new(allocation())),
+        AgentOrder::Enqueue { allocation: TASK, tasks: vec![queued()], last: true },
         AgentOrder::Kill(TASK),
         AgentOrder::Acknowledge(TASK, UpdateId(1)),
         AgentOrder::Resend(FrameworkId(3)),
@@ -188,6 +193,61 @@ fn everything_an_agent_says_and_hears_survives_the_wire() {
     }
     for heard in heard {
         assert_eq!(AgentOrder::try_from(v1::AgentOrder::from(heard.clone())), Ok(heard));
+    }
+}
+
+fn allocation() -> AllocationSpec {
+    AllocationSpec { id: TASK, name: "q".into(), resources: resources(), idle_timeout: Duration::from_millis(7) }
+}
+
+fn queued() -> QueuedTasks {
+    let index = Some(haggle_core::queue::Index { variable: "N".into(), first: 3 });
+    QueuedTasks { spec: Arc::new(spec()), count: 5, index }
+}
+
+fn queue_update() -> QueueUpdate {
+    let told = status(TaskState::Failed, Some(Reason::Exit), Source::Executor);
+    let ending = Ending {
+        state: told.state,
+        reason: told.reason,
+        message: told.message,
+        exit_code: told.exit_code,
+        exceeded: told.exceeded,
+        usage: told.usage.unwrap_or_default(),
+    };
+    let killed = QueueEnd::never_ran(20, 9, Source::Agent, TaskState::Killed, Reason::KillRequested, "why");
+    QueueUpdate {
+        allocation: TASK,
+        update: UpdateId(4),
+        agent: Some(AgentId(2)),
+        started: vec![8, 9],
+        ended: vec![QueueEnd { first: 10, count: 1, source: Source::Executor, ending }, killed],
+    }
+}
+
+fn held_queue() -> HeldQueue {
+    let shape = Arc::new(haggle_core::queue::Shape { name: "t".into(), resources: resources() });
+    let run = HeldRun { first: 3, count: 4, state: TaskState::Running, update: UpdateId(2), shape };
+    HeldQueue { allocation: TASK, runs: vec![run] }
+}
+
+#[test]
+fn an_allocation_that_names_no_time_closes_soon() {
+    let wire = v1::Allocation { idle_timeout_ms: None, ..allocation().into() };
+
+    assert_eq!(AllocationSpec::try_from(wire).unwrap().idle_timeout, AllocationSpec::IDLE_DEFAULT);
+}
+
+#[test]
+fn ends_of_more_tasks_than_there_are_numbers_or_of_none_that_ended_are_malformed() {
+    let end = || v1::QueueEnd::from(queue_update().ended.remove(0));
+
+    for wrong in [
+        v1::QueueEnd { count: QueuedTasks::MAX + 1, ..end() },
+        v1::QueueEnd { first: u64::MAX, count: 2, ..end() },
+        v1::QueueEnd { state: v1::TaskState::Running.into(), ..end() },
+    ] {
+        assert!(QueueEnd::try_from(wrong).is_err());
     }
 }
 

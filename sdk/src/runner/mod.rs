@@ -104,7 +104,8 @@ impl Outcome {
 }
 
 /// Drives tasks to their end: says how much room they need, fits as many as it can into each offer, and launches those
-/// again that were lost or failed.
+/// again that were lost or failed. Where more short tasks of a kind wait than an offer has room for, it opens an allocation and
+/// puts them into its queue, for a second at a time: then the next begins where one ends, without a way to the master.
 #[derive(Clone, Debug)]
 pub struct Runner {
     client: Client,

@@ -116,6 +116,30 @@ impl Line {
         self.wishes.iter().map(|wish| (&wish.need, u32::try_from(wish.waiters.len()).unwrap_or(u32::MAX)))
     }
 
+    /// How many wait for this.
+    pub(super) fn count(&self, need: &Need) -> usize {
+        self.wishes.iter().find(|wish| wish.need == *need).map_or(0, |wish| wish.waiters.len())
+    }
+
+    /// Those leave who have waited longest for this, so many at most and as many as fit into one message.
+    pub(super) fn take_first(&mut self, need: &Need, most: usize) -> Vec<u64> {
+        let Some(at) = self.wishes.iter().position(|wish| wish.need == *need) else { return Vec::new() };
+        let waiters = &mut self.wishes[at].waiters;
+        let (mut taken, mut bytes) = (Vec::new(), 0);
+        while taken.len() < most
+            && bytes < LAUNCH_BYTES_MAX
+            && let Some(waiter) = waiters.pop_front()
+        {
+            bytes += waiter.size;
+            taken.push(waiter.index);
+        }
+        if waiters.is_empty() {
+            self.wishes.remove(at);
+        }
+        self.len -= taken.len();
+        taken
+    }
+
     /// Who has waited longest.
     pub(super) fn first(&self) -> Option<u64> {
         let heads = self.wishes.iter().filter_map(|wish| wish.waiters.front());

@@ -3,6 +3,7 @@
 
 mod hear;
 mod launch;
+mod queues;
 #[cfg(test)]
 mod tests;
 
@@ -13,6 +14,7 @@ use std::time::Duration;
 use haggle_core::cluster::{Acknowledgement, AgentView, FrameworkCommand};
 use haggle_core::{AgentId, FrameworkId, Now, TaskId, TaskStatus, Want};
 
+use self::queues::{Allocation, Pace};
 use super::demand::Stated;
 use super::holdings::Holdings;
 use super::inventory::{Fit, Inventory, NoAgent};
@@ -90,6 +92,9 @@ pub struct RunnerState {
     away: bool,
     stated: Stated,
     spare: Spare,
+    pace: Pace,
+    /// By their number.
+    allocations: BTreeMap<u64, Allocation>,
     acks: Vec<Acknowledgement>,
     out: Decisions,
 }
@@ -117,6 +122,8 @@ struct Launch {
     /// Whether any master was heard to know it.
     is_known: bool,
     unreachable_since: Option<Now>,
+    /// In the queue of which allocation it is.
+    allocation: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,6 +157,8 @@ impl RunnerState {
             away: false,
             stated: Stated::with(stated),
             spare: Spare::new(policy.linger),
+            pace: Pace::default(),
+            allocations: BTreeMap::new(),
             acks: Vec::new(),
             out: Decisions::default(),
         }
@@ -251,6 +260,7 @@ impl RunnerState {
         self.give_up_unreachable(now);
         self.reconcile(now);
         self.launch(now);
+        self.refill(now);
         self.bargain(now);
         self.survey(now);
         let mut out = std::mem::take(&mut self.out);
@@ -268,7 +278,7 @@ impl RunnerState {
         let question = self.reconciliation.next_deadline().filter(|_| !self.away);
         let unreachable = self.unreachable.first().filter(|_| !self.away);
         let patience = unreachable.map(|&(since, _)| since + self.policy.unreachable_patience);
-        [rested, survey, question, patience, self.spare.next_deadline(), self.stall.next_deadline()]
+        [rested, survey, question, patience, self.next_turn(), self.spare.next_deadline(), self.stall.next_deadline()]
             .into_iter()
             .flatten()
             .min()

@@ -132,6 +132,8 @@ impl Recorder {
                     self.record.write(Entry::Update(heard))?;
                     acknowledged.push(Acknowledgement::from(&status));
                 }
+                // It opens no allocation.
+                Event::Queue(_) => {}
                 Event::AgentLost(agent) => self.record.write(Entry::AgentLost { agent: agent.0 })?,
                 Event::Disconnected(why) => {
                     self.offers.clear();

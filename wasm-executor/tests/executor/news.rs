@@ -31,7 +31,7 @@ impl Listener for Post {
         (self.hears)(&event);
     }
 
-    fn pause(&self) {
+    fn pause(&self) -> bool {
         let mut unsent = self.unsent.lock();
         let ends = unsent.iter().filter(|event| matches!(event, Event::Ended { .. })).count();
         if ends > 0 {
@@ -40,6 +40,7 @@ impl Listener for Post {
         for event in unsent.drain(..) {
             let _ = self.bench.send(event);
         }
+        false
     }
 }
 

@@ -94,6 +94,8 @@ async fn drive(client: &Client, framework: &Framework, events: &mut Events, slee
                     return finish(client, &status).await;
                 }
             }
+            // It opens no allocation.
+            Event::Queue(_) => {}
             Event::AgentLost(agent) => println!("{agent} is gone"),
             Event::Disconnected(why) => println!("lost the master ({why}); looking for it"),
             Event::Subscribed(id) => println!("back at the master as {id}"),

@@ -32,9 +32,12 @@ impl RunnerState {
                 continue;
             }
             let Some((hold, offers)) = self.holdings.take(room.agent) else { continue };
+            if self.open(now, (room.agent, &hold.info), &offers, &room.taken) {
+                continue;
+            }
             let mut tasks = Vec::with_capacity(room.taken.len());
             for index in room.taken {
-                tasks.extend(self.launch_one(now, index, room.agent, &hold.info));
+                tasks.extend(self.launch_one(now, index, (room.agent, &hold.info), None));
             }
             // What is left over is offered again as far as it is wanted.
             self.out.commands.push(FrameworkCommand::Accept { offers, tasks, refuse: Duration::ZERO });
@@ -42,17 +45,26 @@ impl RunnerState {
         }
     }
 
-    fn launch_one(&mut self, now: Now, index: u64, agent: AgentId, info: &AgentInfo) -> Option<Arc<TaskSpec>> {
+    /// Launches a task by itself, or in the queue of an allocation, whose room is counted already.
+    pub(super) fn launch_one(
+        &mut self,
+        now: Now,
+        index: u64,
+        (agent, info): (AgentId, &AgentInfo),
+        allocation: Option<u64>,
+    ) -> Option<Arc<TaskSpec>> {
         let job = self.jobs.get_mut(&index)?;
-        self.stated.launched(job.task.wants(), info.traits());
-        self.spare.launched(now, &job.need);
+        if allocation.is_none() {
+            self.stated.launched(job.task.wants(), info.traits());
+            self.spare.launched(now, &job.need);
+        }
         self.last_number += 1;
         let number = self.last_number;
         let task = TaskId { framework: self.framework, number };
         job.phase = Phase::Live { number, running: false };
         job.launches += 1;
         job.agent_name = Some(info.name.clone());
-        self.launches.insert(number, Launch { index, agent, is_known: false, unreachable_since: None });
+        self.launches.insert(number, Launch { index, agent, is_known: false, unreachable_since: None, allocation });
         self.out.news.push(News::Progress(Progress::Launched {
             index,
             task,

@@ -2,6 +2,7 @@
 
 mod demanding;
 mod launching;
+mod queues;
 mod reconnecting;
 mod retrying;
 mod silence;
@@ -130,6 +131,8 @@ fn said(decisions: &Decisions) -> Vec<&'static str> {
     let name = |command: &FrameworkCommand| match command {
         FrameworkCommand::Subscribe { .. } => "subscribe",
         FrameworkCommand::Accept { .. } => "accept",
+        FrameworkCommand::Open { .. } => "open",
+        FrameworkCommand::Enqueue { .. } => "enqueue",
         FrameworkCommand::Decline { .. } => "decline",
         FrameworkCommand::Revive => "revive",
         FrameworkCommand::Demand(_) => "demand",

@@ -164,6 +164,10 @@ impl World {
             }
             AgentOrder::Refused(rejection) => self.agent_refused(at, conn, &rejection),
             AgentOrder::Launch(spec) => self.node_does(at, Command::Launch(spec)),
+            AgentOrder::Open(spec) => self.node_does(at, Command::Open(spec)),
+            AgentOrder::Enqueue { allocation, tasks, last } => {
+                self.node_does(at, Command::Enqueue { allocation, tasks, last });
+            }
             AgentOrder::Kill(task) => self.node_does(at, Command::Kill(task)),
             AgentOrder::Acknowledge(task, update) => self.node_does(at, Command::Acknowledge(task, update)),
             AgentOrder::Resend(framework) => self.node_does(at, Command::Resend(framework)),

@@ -101,6 +101,10 @@ impl World {
                 }
             }
             Heard::Rescinded(_) | Heard::AgentLost(_) => {}
+            Heard::Queue(update) => {
+                let allocation = update.allocation;
+                self.oracle.fail(format!("framework {at} hears of {allocation}, and never opened one"));
+            }
             Heard::Update(status) => self.updated(at, life, epoch, &status),
             Heard::Error(why) => self.cast_out(at, life, &why),
         }
