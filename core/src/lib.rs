@@ -29,12 +29,14 @@ pub mod resources;
 pub mod spec;
 pub mod task;
 pub mod time;
+pub mod upkeep;
 
 pub use agent::AgentInfo;
 pub use demand::{Constraint, Test, Want};
 pub use grants::{Endpoint, Folder, FolderSource, Grants, HttpHost};
 pub use id::{
-    AgentId, AgentKey, ClusterId, Digest, Epoch, FrameworkId, Member, OfferId, RequestId, SessionId, TaskId, UpdateId,
+    AgentId, AgentKey, ClusterId, Digest, Epoch, FrameworkId, InverseOfferId, MaintenanceId, Member, OfferId,
+    RequestId, SessionId, TaskId, UpdateId,
 };
 pub use offer::Offer;
 pub use quantity::{Bytes, Fuel, MilliCpu};
@@ -45,3 +47,4 @@ pub use task::{
     TaskSummary, Usage,
 };
 pub use time::Now;
+pub use upkeep::{Cause, Drain, InvalidMaintenance, InverseOffer, Maintenance, Phase, Unavailability, Withdrawal};

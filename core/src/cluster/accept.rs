@@ -207,6 +207,7 @@ fn launch(state: &mut State, framework: FrameworkId, agent: AgentId, spec: Arc<T
         kept: false,
     };
     state.insert_task(id, task);
+    state.note_holder(agent, framework);
     let session = state.agent_session(agent).expect("offers of an agent end with its connection");
     out.push(Effect::ToAgent(session, AgentOrder::Launch(spec)));
     out.push(Effect::Announce(Announcement::Task(status)));

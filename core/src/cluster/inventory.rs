@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 use super::command::HeldTask;
 use super::effect::{AgentOrder, Announcement, Effect};
 use super::state::{Registering, State, Task};
-use super::{reconcile, updates};
+use super::{reconcile, updates, withdrawal};
 use crate::id::{AgentId, SessionId, UpdateId};
 use crate::lifecycle::TaskEvent;
 use crate::planted::{self, Bug};
@@ -60,7 +60,7 @@ pub(super) fn complete(state: &mut State, now: Now, session: SessionId, id: Agen
     end_unwanted(state, session, id, out);
     state.has_seen(id);
     reconcile::answer_questions(state, id, out);
-    state.allocator.set_agent_active(id, true);
+    withdrawal::came_back(state, now, id, out);
 }
 
 /// Ends those of its tasks whose kill came while nobody knew them.

@@ -121,6 +121,7 @@ impl Node {
             Command::Disconnected => self.connected = false,
             Command::Launch(spec) => return self.launch(spec, out),
             Command::Kill(task) => self.kill(task, out),
+            Command::StopAll => self.stop_all(out),
             Command::Acknowledge(task, update) => self.acknowledge(task, update, out),
             Command::Resend(framework) => self.resend(framework),
             Command::RemoveFramework(framework) => self.remove_framework(framework, out),

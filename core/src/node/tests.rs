@@ -437,6 +437,18 @@ fn a_drain_with_grace_lets_a_task_end_by_itself_and_stops_the_rest() {
     assert_eq!(world.batch(acknowledged), [Effect::Forget(T), Effect::Forget(LONGER), Effect::Drained]);
 }
 
+/// The agent goes on: it is the master that gives it no more.
+#[test]
+fn an_agent_that_its_master_drains_ends_every_task_and_stays() {
+    let mut world = World::with_running(T);
+
+    assert_eq!(world.batch([Command::StopAll]), [Effect::Stop(T)]);
+    assert_eq!(world.batch([Command::StopAll]), [], "the executor does not forget");
+    let sent = world.sent([Command::Ended(T, ending(TaskState::Killed))]);
+    assert_eq!(sent, [(T, 2, TaskState::Killed, Some(Reason::AgentDraining))]);
+    assert_eq!(world.batch([Command::Acknowledge(T, UpdateId(2))]), [Effect::Forget(T)]);
+}
+
 #[test]
 fn a_draining_agent_drops_what_it_is_given() {
     let mut world = World::new();

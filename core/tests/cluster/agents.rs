@@ -58,7 +58,7 @@ fn a_heartbeat_keeps_an_agent_alive() {
     }
 
     assert_eq!(world.state_of(task), Some(TaskState::Running));
-    assert_eq!(world.cluster.agents().len(), 1);
+    assert_eq!(world.cluster.agents(world.now).len(), 1);
     assert_eq!(world.cluster.frameworks()[0].id, framework.id);
 }
 
@@ -204,7 +204,7 @@ fn an_agent_that_leaves_takes_its_tasks_along() {
     assert_eq!(briefs(&effects, framework), [(task, TaskState::Lost, Some(Reason::AgentDraining))]);
     assert!(effects.contains(&Effect::Remember(Change::AgentRemoved(agent.id))));
     assert!(effects.contains(&Effect::Announce(Announcement::AgentRemoved(agent.id))));
-    assert_eq!(world.cluster.agents(), []);
+    assert_eq!(world.cluster.agents(world.now), []);
     assert_eq!(world.cluster.frameworks()[0].used, size(0, 0));
 }
 
@@ -316,10 +316,10 @@ fn of_many_silent_agents_ten_are_unreachable_at_once_and_the_others_by_and_by() 
     }
 
     world.wait(AGENT_TIMEOUT);
-    assert_eq!(world.cluster.agents().len(), 5);
+    assert_eq!(world.cluster.agents(world.now).len(), 5);
 
     world.wait(Duration::from_secs(1));
-    assert_eq!(world.cluster.agents().len(), 4);
+    assert_eq!(world.cluster.agents(world.now).len(), 4);
     world.wait(Duration::from_secs(4));
-    assert_eq!(world.cluster.agents(), []);
+    assert_eq!(world.cluster.agents(world.now), []);
 }

@@ -16,3 +16,4 @@ mod properties;
 mod reconcile;
 mod registration;
 mod updates;
+mod upkeep;

@@ -91,7 +91,7 @@ fn a_draining_agent_is_offered_no_more() {
     let effects = world.agent_says(agent, AgentCommand::Drain);
 
     assert_eq!(events(&effects, framework), [FrameworkEvent::Rescinded(vec![offer])]);
-    assert!(world.cluster.agents()[0].draining);
+    assert!(world.cluster.agents(world.now)[0].draining);
     assert_eq!(world.open_offers(framework), []);
 }
 
