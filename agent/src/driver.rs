@@ -262,6 +262,7 @@ impl Driver {
             AgentOrder::Refused(rejection) => return self.refused(rejection),
             AgentOrder::Launch(spec) => Command::Launch(spec),
             AgentOrder::Kill(task) => Command::Kill(task),
+            AgentOrder::StopAll => Command::StopAll,
             AgentOrder::Acknowledge(task, update) => Command::Acknowledge(task, update),
             AgentOrder::Resend(framework) => Command::Resend(framework),
             AgentOrder::RemoveFramework(framework) => {

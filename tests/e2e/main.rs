@@ -16,3 +16,4 @@ mod run;
 mod sessions;
 mod standby;
 mod survival;
+mod upkeep;

@@ -6,3 +6,4 @@ mod access;
 mod limits;
 mod roles;
 mod services;
+mod upkeep;

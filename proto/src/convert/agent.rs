@@ -131,6 +131,7 @@ impl From<AgentOrder> for v1::AgentOrder {
             AgentOrder::Refused(rejection) => Order::Refused(rejection.into()),
             AgentOrder::Launch(spec) => Order::Launch(Arc::unwrap_or_clone(spec).into()),
             AgentOrder::Kill(task) => Order::Kill(task.into()),
+            AgentOrder::StopAll => Order::StopAll(v1::StopAll {}),
             AgentOrder::Acknowledge(task, update) => {
                 Order::Acknowledge(v1::UpdateAck { task: Some(task.into()), update: update.0, agent: None })
             }
@@ -154,6 +155,7 @@ impl TryFrom<v1::AgentOrder> for AgentOrder {
             Order::Refused(refused) => Self::Refused(refused.into()),
             Order::Launch(spec) => Self::Launch(Arc::new(TaskSpec::try_from(spec)?)),
             Order::Kill(task) => Self::Kill(task.into()),
+            Order::StopAll(_) => Self::StopAll,
             Order::Acknowledge(ack) => {
                 let task = required(ack.task, "task of an acknowledgement")?.into();
                 Self::Acknowledge(task, UpdateId(ack.update))

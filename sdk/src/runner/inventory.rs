@@ -42,7 +42,7 @@ pub(super) enum Fit {
 }
 
 impl Inventory {
-    /// Agents that leave take no more tasks, and do not count.
+    /// Agents that leave, or are taken out of use, take no more tasks and do not count.
     pub(super) fn new(agents: Vec<AgentView>) -> Self {
         let entry = |AgentView { info, used, offered, .. }| {
             let mut free = info.resources.clone();
@@ -50,7 +50,7 @@ impl Inventory {
             free.take_up_to(&offered);
             Entry { name: info.name, has: info.resources, free }
         };
-        Self { agents: agents.into_iter().filter(|agent| !agent.draining).map(entry).collect() }
+        Self { agents: agents.into_iter().filter(takes_tasks).map(entry).collect() }
     }
 
     pub(super) fn fit(&self, wants: &Resources) -> Fit {
@@ -78,6 +78,10 @@ impl Inventory {
     }
 }
 
+fn takes_tasks(agent: &AgentView) -> bool {
+    !agent.draining && agent.withdrawal.is_none()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -94,6 +98,8 @@ mod tests {
             info,
             connected: true,
             draining: false,
+            withdrawal: None,
+            unavailability: None,
             used: Resources::default(),
             offered: Resources::default(),
             tasks: 0,

@@ -132,7 +132,8 @@ impl<S: Store> Instance<S> {
                     is_in_doubt |= status.state == TaskState::Unknown;
                     self.update(status).await?;
                 }
-                Event::Rescinded(_) => {}
+                // What is ended for maintenance is an item that is left, as any other.
+                Event::Rescinded(_) | Event::InverseOffers(_) | Event::InverseRescinded(_) => {}
                 Event::AgentLost(agent) => println!("{agent} is gone"),
                 Event::Disconnected(why) => println!("lost the master ({why}); looking for it"),
                 Event::Subscribed(id) => {
