@@ -99,8 +99,6 @@ pub(crate) enum CommandError {
     NoSuchAgent(AgentId),
     #[error("the master knows no {0}; it has ended, or was cancelled before")]
     NoSuchMaintenance(MaintenanceId),
-    #[error("the master tells no more of {0}; the drain goes on, and `haggle agents` says how far it is")]
-    WatchEnded(AgentId),
     #[error("the master knows no {0}; it expired, was used up, or was revoked before")]
     NoSuchToken(TokenId),
     #[error("the role {0} has no quota; `haggle quota ls` lists those that have one")]

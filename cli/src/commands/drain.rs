@@ -1,11 +1,12 @@
 //! `haggle drain` and `haggle undrain`.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use futures_util::StreamExt;
+use futures_util::{Stream, StreamExt};
 use haggle_core::AgentId;
 use haggle_core::cluster::{AgentView, Announcement, PhaseView};
-use haggle_sdk::{CallError, Client};
+use haggle_sdk::{CallError, Client, WatchEvent};
+use tokio::time::sleep;
 
 use super::Verdict;
 use crate::args::{DrainArgs, UndrainArgs};
@@ -13,34 +14,60 @@ use crate::error::CommandError;
 use crate::output;
 use crate::target::Target;
 
+/// How long a master may be away while somebody waits: as long as its agents have to find the next one.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Between two tries to find a master.
+const RETRY: Duration = Duration::from_secs(1);
+
 pub(super) async fn run(target: &Target, args: DrainArgs) -> Verdict {
     let client = super::connect(target).await?;
     let grace = args.grace.unwrap_or(Duration::ZERO);
     // What happens from here on is not missed.
-    let events = if args.wait { Some(client.watch().await?) } else { None };
+    let events = if args.wait { Some(watch(&client, Duration::ZERO).await?) } else { None };
     client.drain_agent(args.agent, grace, args.mark_gone).await.map_err(|error| unknown(args.agent, error))?;
     let mut left = Left { agent: args.agent, is_json: args.list.json, told: None };
     left.look(&client).await?;
     let Some(mut events) = events else { return Ok(0) };
     while !left.is_over() {
-        let what = match events.next().await {
-            Some(event) => event?.what,
-            None => return Err(CommandError::WatchEnded(args.agent)),
-        };
-        let concerns = match &what {
-            Announcement::AgentWithdrawn(id, _)
-            | Announcement::AgentReactivated(id)
-            | Announcement::AgentRemoved(id)
-            | Announcement::AgentUp(id)
-            | Announcement::AgentDown(id) => *id == args.agent,
-            Announcement::Task(status) => status.agent == Some(args.agent) && status.state.is_terminal(),
-            _ => false,
-        };
-        if concerns {
-            left.look(&client).await?;
+        match events.next().await {
+            Some(Ok(event)) if concerns(&event.what, args.agent) => left.look(&client).await?,
+            Some(Ok(_)) => {}
+            // The master is lost, or this was read too slowly. The drain goes on, and whoever looks sees how far it is.
+            Some(Err(_)) | None => {
+                events = watch(&client, PATIENCE).await?;
+                left.look(&client).await?;
+            }
         }
     }
     Ok(0)
+}
+
+/// What happens from now on; a master is looked for for so long.
+async fn watch(
+    client: &Client,
+    patience: Duration,
+) -> Result<impl Stream<Item = Result<WatchEvent, CallError>> + Unpin, CallError> {
+    let began = Instant::now();
+    loop {
+        match client.watch().await {
+            Err(_) if began.elapsed() < patience => sleep(RETRY).await,
+            watched => return watched,
+        }
+    }
+}
+
+/// Whether it may have changed how far the agent is.
+fn concerns(what: &Announcement, agent: AgentId) -> bool {
+    match what {
+        Announcement::AgentWithdrawn(id, _)
+        | Announcement::AgentReactivated(id)
+        | Announcement::AgentRemoved(id)
+        | Announcement::AgentUp(id)
+        | Announcement::AgentDown(id) => *id == agent,
+        Announcement::Task(status) => status.agent == Some(agent) && status.state.is_terminal(),
+        _ => false,
+    }
 }
 
 pub(super) async fn undo(target: &Target, args: UndrainArgs) -> Verdict {
@@ -128,7 +155,7 @@ fn sentence(standing: Standing, kill_in: Option<Duration>) -> String {
         }
         Standing::Drained => "is DRAINED: nothing runs there any more".to_owned(),
         Standing::Reactivated => "takes tasks: somebody has reactivated it".to_owned(),
-        Standing::Gone => "is gone: nothing ran there any more".to_owned(),
+        Standing::Gone => "is not there any more, and nothing runs there".to_owned(),
     }
 }
 

@@ -230,7 +230,7 @@ fn repeated_and_unexpected_acknowledgements_are_ignored() {
     assert_eq!(world.node, before);
 }
 
-/// Mesos: `SlaveRecoveryTest.RecoverTaskStatusUpdateManager`, over a lost connection.
+/// Scenario 40. Mesos: `SlaveRecoveryTest.RecoverTaskStatusUpdateManager`, over a lost connection.
 #[test]
 fn updates_made_without_a_master_wait_for_one() {
     let mut world = World::with_running(T);
