@@ -18,7 +18,7 @@ use crate::allocator::Withheld;
 use crate::id::{AgentId, TaskId};
 use crate::lifecycle::TaskEvent;
 use crate::planted::{self, Bug};
-use crate::task::Reason;
+use crate::task::{Reason, TaskState};
 use crate::time::Now;
 use crate::upkeep::{Cause, Drain, Phase, Withdrawal};
 
@@ -149,20 +149,19 @@ pub(super) fn reactivate(state: &mut State, id: AgentId, out: &mut Vec<Effect>) 
     Ok(())
 }
 
-/// A maintenance window has ended, and with it what it brought about. An agent that still drains takes tasks once it has.
+/// A maintenance window has ended, and with it what it brought about. What was told to end ends all the same: an agent
+/// with such tasks takes new ones after that. One that was away all the time keeps what it runs.
 pub(super) fn end_cause(state: &mut State, id: AgentId, cause: Cause, out: &mut Vec<Effect>) {
-    if state.withdrawn.get(id).is_some_and(|known| known.cause == cause && known.phase == Phase::Drained) {
+    let is_to_end = |task: &TaskId| state.tasks[task].status.state == TaskState::Killing;
+    let ends_tasks = state.agents.get(&id).is_some_and(|agent| agent.tasks.iter().any(is_to_end));
+    if state.withdrawn.get(id).is_some_and(|known| known.cause == cause) && !ends_tasks {
         restore(state, id, out);
     }
 }
 
 /// What was decided of an agent's id means nothing any more: nobody can come back under it.
 pub(super) fn forget(state: &mut State, id: AgentId, out: &mut Vec<Effect>) {
-    settle_no_more(state, id);
-    state.withdrawn.changed.remove(&id);
-    if let Some(drain) = state.withdrawn.draining(id) {
-        state.timers.cancel(drain.kill_at, Timer::Drain(id));
-    }
+    drain_no_more(state, id);
     if state.withdrawn.all.remove(&id).is_some() {
         out.push(Effect::Remember(Change::AgentReactivated(id)));
     }
@@ -191,8 +190,7 @@ pub(super) fn settle(state: &mut State, now: Now, out: &mut Vec<Effect>) {
         if !is_empty(state, now, id) {
             continue;
         }
-        settle_no_more(state, id);
-        state.timers.cancel(drain.kill_at, Timer::Drain(id));
+        drain_no_more(state, id);
         if drain.mark_gone {
             agents::retire(state, now, id, out);
             continue;
@@ -228,6 +226,15 @@ fn is_empty(state: &mut State, now: Now, id: AgentId) -> bool {
             state.timers.set(until, Timer::Drain(id));
             false
         }
+    }
+}
+
+/// Nothing is due of a drain any more.
+fn drain_no_more(state: &mut State, id: AgentId) {
+    settle_no_more(state, id);
+    state.withdrawn.changed.remove(&id);
+    if let Some(drain) = state.withdrawn.draining(id) {
+        state.timers.cancel(drain.kill_at, Timer::Drain(id));
     }
 }
 
@@ -281,6 +288,7 @@ fn withdraw(state: &mut State, id: AgentId, withdrawal: Withdrawal, out: &mut Ve
 }
 
 fn restore(state: &mut State, id: AgentId, out: &mut Vec<Effect>) {
+    drain_no_more(state, id);
     state.withdrawn.all.remove(&id);
     out.push(Effect::Remember(Change::AgentReactivated(id)));
     out.push(Effect::Announce(Announcement::AgentReactivated(id)));

@@ -77,6 +77,22 @@ fn an_agent_that_still_drains_when_its_window_ends_takes_tasks_once_it_has() {
 }
 
 #[test]
+fn an_agent_that_was_away_for_all_of_its_window_keeps_its_tasks() {
+    let (mut world, agent, _, task) = with_running();
+    world.schedule(&[agent.id], 10).unwrap();
+    world.disconnect(agent);
+    world.wait(80 * SECOND);
+    world.wall_clock(10);
+    world.wall_clock(70);
+
+    let runs = vec![held(task, TaskState::Running, size(2, 1024))];
+    let (agent, effects) = world.register(Some(agent.id), size(2, 1024), runs);
+
+    assert!(!orders(&effects, agent).contains(&AgentOrder::StopAll));
+    assert_eq!((world.phase(agent), world.state_of(task)), (None, Some(TaskState::Running)));
+}
+
+#[test]
 fn what_an_operator_drained_stays_so_beyond_the_end_of_a_window() {
     let mut world = World::new();
     let [by_hand, before, during] = [(); 3].map(|()| world.agent(2, 1024));
