@@ -195,10 +195,16 @@ pub(super) fn settle(state: &mut State, now: Now, out: &mut Vec<Effect>) {
             agents::retire(state, now, id, out);
             continue;
         }
-        let cause = state.withdrawn.all[&id].cause;
+        let cause = match state.withdrawn.all[&id].cause {
+            // That window has ended meanwhile; another may have begun.
+            Cause::Maintenance(window) if !state.maintenance.is_known(window) => {
+                state.maintenance.under_way(id).map(Cause::Maintenance)
+            }
+            cause => Some(cause),
+        };
         match cause {
-            Cause::Maintenance(window) if !state.maintenance.is_known(window) => restore(state, id, out),
-            _ => withdraw(state, id, Withdrawal { phase: Phase::Drained, since: now, cause }, out),
+            Some(cause) => withdraw(state, id, Withdrawal { phase: Phase::Drained, since: now, cause }, out),
+            None => restore(state, id, out),
         }
     }
 }

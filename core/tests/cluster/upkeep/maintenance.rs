@@ -125,6 +125,23 @@ fn a_window_follows_upon_another() {
 }
 
 #[test]
+fn an_agent_that_still_drains_for_one_window_is_in_the_next() {
+    let (mut world, agent, framework, task) = with_running();
+    world.schedule(&[agent.id], 10).unwrap();
+    let (second, _) = world.schedule(&[agent.id], 70).unwrap();
+    world.wall_clock(10);
+    world.wall_clock(70);
+
+    world.update(agent, task, 2, TaskState::Killed);
+    world.acknowledge(framework, task, 2);
+
+    let withdrawal = world.cluster.agents(world.now)[0].withdrawal.unwrap();
+    assert_eq!((withdrawal.phase, withdrawal.cause), (PhaseView::Drained, Cause::Maintenance(second)));
+    world.wall_clock(130);
+    assert_eq!(world.phase(agent), None);
+}
+
+#[test]
 fn a_wall_clock_that_jumps_or_is_set_back_confuses_nobody() {
     let mut world = World::new();
     let agent = world.agent(2, 1024);
