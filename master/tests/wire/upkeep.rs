@@ -36,7 +36,7 @@ async fn windows(operator: &mut OperatorClient<Wire>) -> Vec<v1::Maintenance> {
 }
 
 async fn phase(operator: &mut OperatorClient<Wire>) -> Option<Withheld> {
-    Some(agents(operator).await.first()?.withdrawal?.phase())
+    Some(agents(operator).await.first()?.withdrawal.as_ref()?.phase())
 }
 
 #[tokio::test]
