@@ -70,9 +70,10 @@ impl Holdings {
     }
 
     pub(super) fn rooms(&self) -> Vec<Room> {
-        let room = |(&agent, hold): (&AgentId, &Hold)| Room {
-            away_from: hold.away_from.unwrap_or(u64::MAX),
-            ..Room::new(agent, hold.free.clone())
+        let room = |(&agent, hold): (&AgentId, &Hold)| {
+            let mut room = Room::new(agent, hold.free.clone());
+            room.away_from = hold.away_from.unwrap_or(u64::MAX);
+            room
         };
         self.agents.iter().map(room).collect()
     }
