@@ -130,7 +130,9 @@ fn begin_drain(state: &mut State, now: Now, id: AgentId, drain: Drain, cause: Ca
         state.timers.cancel(before.kill_at, Timer::Drain(id));
     }
     let since = if before.is_some() { state.withdrawn.all[&id].since } else { now };
-    state.timers.set(drain.kill_at, Timer::Drain(id));
+    if drain.kill_at > now {
+        state.timers.set(drain.kill_at, Timer::Drain(id));
+    }
     withdraw(state, id, Withdrawal { phase: Phase::Draining(drain), since, cause }, out);
     end_tasks(state, now, id, out);
     state.withdrawn.note(id);
