@@ -34,13 +34,15 @@ pub mod runs;
 pub mod spec;
 pub mod task;
 pub mod time;
+pub mod upkeep;
 
 pub use agent::{AgentInfo, Traits};
 pub use demand::{Constraint, Test, Want};
 pub use grants::{Endpoint, Folder, FolderSource, Grants, HttpHost};
 pub use histogram::Histogram;
 pub use id::{
-    AgentId, AgentKey, ClusterId, Digest, Epoch, FrameworkId, Member, OfferId, RequestId, SessionId, TaskId, UpdateId,
+    AgentId, AgentKey, ClusterId, Digest, Epoch, FrameworkId, InverseOfferId, MaintenanceId, Member, OfferId,
+    RequestId, SessionId, TaskId, UpdateId,
 };
 pub use offer::Offer;
 pub use placement::Placement;
@@ -53,3 +55,4 @@ pub use task::{
     TaskSummary, Usage,
 };
 pub use time::Now;
+pub use upkeep::{Cause, Drain, InvalidMaintenance, InverseOffer, Maintenance, Phase, Unavailability, Withdrawal};

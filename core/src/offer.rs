@@ -6,6 +6,7 @@ use alloc::string::String;
 use crate::agent::Traits;
 use crate::id::{AgentId, OfferId};
 use crate::resources::Resources;
+use crate::upkeep::Unavailability;
 
 /// Free resources of one agent, promised to one framework until it answers or the offer expires.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub struct Offer {
     pub attributes: BTreeMap<String, String>,
     /// How much may be taken.
     pub resources: Resources,
+    /// When the agent will not be there: the maintenance window of it that is next, if there is one.
+    pub unavailability: Option<Unavailability>,
 }
 
 impl Offer {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use haggle_core::access::Principal;
 use haggle_core::cluster::{Cluster, FrameworkEvent, OperatorCommand, Recovered, Refusal};
-use haggle_core::{AgentId, ClusterId, Epoch, Member, Now, RequestId, SessionId};
+use haggle_core::{AgentId, ClusterId, Epoch, MaintenanceId, Member, Now, RequestId, SessionId};
 use tokio::sync::{OwnedSemaphorePermit, broadcast, mpsc, oneshot};
 use tonic::Status;
 
@@ -34,10 +34,16 @@ pub(crate) enum Request {
 }
 
 /// What became of a command that was not said on a session.
-pub(crate) type Verdict = Result<Result<Answer, Refusal>, NoRoom>;
+pub(crate) type Verdict = Result<Result<Option<Answer>, Refusal>, NoRoom>;
 
-/// What is told beside that it was done: to a machine that joined, which agent it is.
-pub(crate) type Answer = Option<Member<AgentId>>;
+/// What is told beside that it was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// To a machine that joined: which agent it is.
+    Enrolled(Member<AgentId>),
+    /// To whoever made a maintenance window: which one.
+    Scheduled(MaintenanceId),
+}
 
 /// Runs on the driver's thread, between two batches.
 pub(crate) type Question = Box<dyn FnOnce(&Cluster, Now) + Send>;
@@ -175,7 +181,7 @@ impl Handle {
         who: Principal,
         request: Option<RequestId>,
         command: OperatorCommand,
-    ) -> Result<Result<Answer, Refusal>, Status> {
+    ) -> Result<Result<Option<Answer>, Refusal>, Status> {
         self.room.check()?;
         let (verdict, heard) = oneshot::channel();
         self.request(Request::Decide(who, request, command, verdict)).await?;

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use haggle_core::cluster::{Acknowledgement, FrameworkCommand, FrameworkInfo, Question};
 use haggle_core::{
-    AllocationSpec, FrameworkId, Member, OfferId, QueueUpdate, QueuedTasks, TaskId, TaskSpec, UpdateId, Want,
+    AllocationSpec, FrameworkId, InverseOfferId, Member, OfferId, QueueUpdate, QueuedTasks, TaskId, TaskSpec, UpdateId,
+    Want,
 };
 use tokio::time::timeout;
 
@@ -171,6 +172,27 @@ impl Framework {
         refuse: Duration,
     ) -> Result<(), SessionOver> {
         self.say(FrameworkCommand::Decline { offers: offers.into_iter().collect(), refuse }).await
+    }
+
+    /// Will be off the agents of these inverse offers by the start of their maintenance.
+    ///
+    /// # Errors
+    /// When the session is over.
+    pub async fn accept_inverse(&self, offers: impl IntoIterator<Item = InverseOfferId>) -> Result<(), SessionOver> {
+        self.say(FrameworkCommand::AcceptInverse(offers.into_iter().collect())).await
+    }
+
+    /// Will not be off the agents of these inverse offers in time. It is asked again after `refuse`, if it still has
+    /// something there. What runs there at the start of the maintenance is ended all the same.
+    ///
+    /// # Errors
+    /// When the session is over.
+    pub async fn decline_inverse(
+        &self,
+        offers: impl IntoIterator<Item = InverseOfferId>,
+        refuse: Duration,
+    ) -> Result<(), SessionOver> {
+        self.say(FrameworkCommand::DeclineInverse { offers: offers.into_iter().collect(), refuse }).await
     }
 
     /// Asks for a task's end. Its terminal update says how that went.

@@ -158,6 +158,7 @@ mod runner;
 mod store;
 mod stored;
 mod task;
+mod upkeep;
 
 pub use access::{MadeToken, NewToken, Principal, TokenInfo};
 pub use authority::{Authority, AuthorityInfo};
@@ -179,6 +180,7 @@ pub use store::EtcdStore;
 pub use store::{Entry, FileStore, Hold, Launched, Memory, Store, StoreError};
 pub use stored::{StoredError, StoredFramework};
 pub use task::{Amount, BadTask, Task};
+pub use upkeep::WindowStart;
 
 /// What the simulation of whole clusters drives: what a runner decides, what it hears and what it has to send, without a
 /// clock and without a connection. Not meant for programs; it changes as it must.
@@ -193,16 +195,17 @@ pub mod simulation {
 pub use haggle_tls::{ArgumentError, Fingerprint, OwnerTokens, Token, TokenError, TokenKind, secret_argument};
 
 pub use haggle_core::access::TokenId;
-pub use haggle_core::allocator::{Hindrance, Obstacle};
+pub use haggle_core::allocator::{Hindrance, Obstacle, Withheld};
 pub use haggle_core::cluster::{
-    Acknowledgement, AgentView, Announcement, FrameworkCommand, FrameworkInfo, FrameworkView, OfferView, Question,
-    TaskView, Why,
+    Acknowledgement, AgentView, Announcement, FrameworkCommand, FrameworkInfo, FrameworkView, MaintenanceView,
+    OfferView, PhaseView, Question, TaskView, Why, WithdrawalView,
 };
 pub use haggle_core::quantity::NotAnAmount;
 pub use haggle_core::queue::Index;
 pub use haggle_core::{
-    AgentId, AgentInfo, AllocationSpec, Bytes, Ceiling, ClusterId, Constraint, Digest, Endpoint, Epoch, Exceeded,
-    Folder, FolderSource, FrameworkId, Fuel, Grants, HttpHost, Input, Limits, Member, MilliCpu, Offer, OfferId,
-    OutputOverrun, Placement, QueueEnd, QueueUpdate, QueuedTasks, Quota, Reason, Resources, Sharing, Source, TaskId,
-    TaskSpec, TaskState, TaskStatus, Test, UpdateId, Usage, Want,
+    AgentId, AgentInfo, AllocationSpec, Bytes, Cause, Ceiling, ClusterId, Constraint, Digest, Endpoint, Epoch,
+    Exceeded, Folder, FolderSource, FrameworkId, Fuel, Grants, HttpHost, Input, InverseOffer, InverseOfferId, Limits,
+    Maintenance, MaintenanceId, Member, MilliCpu, Offer, OfferId, OutputOverrun, Placement, QueueEnd, QueueUpdate,
+    QueuedTasks, Quota, Reason, Resources, Sharing, Source, TaskId, TaskSpec, TaskState, TaskStatus, Test,
+    Unavailability, UpdateId, Usage, Want,
 };

@@ -278,7 +278,7 @@ impl State {
                 }
             }
             // The offers are void.
-            FrameworkCommand::Decline { .. } if !self.admitted => {}
+            command if is_answer(&command) && !self.admitted => {}
             command => self.waiting.push_back(command),
         }
     }
@@ -336,8 +336,7 @@ impl State {
                 void.push(allocation.id);
                 false
             }
-            FrameworkCommand::Decline { .. } => false,
-            command => !is_wish(command),
+            command => !is_answer(command) && !is_wish(command),
         });
         void
     }
@@ -358,7 +357,7 @@ impl State {
             }
         };
         self.leaving |= call.command == FrameworkCommand::Teardown;
-        if !is_wish(&call.command) && !matches!(call.command, FrameworkCommand::Decline { .. }) {
+        if !is_wish(&call.command) && !is_answer(&call.command) {
             self.keep(call.clone());
         }
         Some(call)
@@ -377,6 +376,14 @@ impl State {
 /// Whether it only says if and which offers are wanted: of such, the last one counts.
 fn is_wish(command: &FrameworkCommand) -> bool {
     matches!(command, FrameworkCommand::Suppress | FrameworkCommand::Revive | FrameworkCommand::Demand(_))
+}
+
+/// Whether it takes nothing, and means something to the session alone in which it was asked for.
+fn is_answer(command: &FrameworkCommand) -> bool {
+    matches!(
+        command,
+        FrameworkCommand::Decline { .. } | FrameworkCommand::AcceptInverse(_) | FrameworkCommand::DeclineInverse { .. }
+    )
 }
 
 /// About the bytes of a command on the wire.

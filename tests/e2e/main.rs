@@ -18,3 +18,4 @@ mod run;
 mod sessions;
 mod standby;
 mod survival;
+mod upkeep;

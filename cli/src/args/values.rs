@@ -13,6 +13,7 @@ use haggle_core::{
     Bytes, Ceiling, Constraint, Endpoint, FrameworkId, Fuel, HttpHost, MilliCpu, OutputOverrun, Placement, Resources,
     TaskId,
 };
+use haggle_sdk::WindowStart;
 
 /// Processor time, more than none: `0.5`.
 pub(super) fn cpus(text: &str) -> Result<MilliCpu, String> {
@@ -67,6 +68,20 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let duration =
         humantime::parse_duration(text).map_err(|_| format!("{text:?} is not a time span like 500ms, 30s or 1m30s"))?;
     if duration < Duration::from_millis(1) { Err("must be 1ms or more".into()) } else { Ok(duration) }
+}
+
+/// When something begins: `now`, `2h`, `2027-01-10T03:00:00Z`.
+pub(super) fn moment(text: &str) -> Result<WindowStart, String> {
+    if text == "now" {
+        return Ok(WindowStart::In(Duration::ZERO));
+    }
+    if let Ok(after) = humantime::parse_duration(text) {
+        return Ok(WindowStart::In(after));
+    }
+    // Without a zone it would be that of this machine, and the master may be elsewhere.
+    humantime::parse_rfc3339(text).map(WindowStart::At).map_err(|_| {
+        format!("{text:?} is neither now, nor a time from now like 2h, nor a moment like 2027-01-10T03:00:00Z")
+    })
 }
 
 /// A variable of the environment: `NAME=VALUE`. The value may be empty and may hold further `=`.

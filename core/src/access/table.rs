@@ -68,6 +68,7 @@ table! {
     Revive         ""                    "ask for offers again"         [All, All, Own, No,  No,  No,  No];
     Suppress       ""                    "ask for no offers"            [All, All, Own, No,  No,  No,  No];
     Demand         ""                    "say what it wants"            [All, All, Own, No,  No,  No,  No];
+    AnswerInverse  ""                    "answer inverse offers"        [All, All, Own, No,  No,  No,  No];
     Kill           ""                    "kill as a framework"          [All, All, Own, No,  No,  No,  No];
     Acknowledge    ""                    "acknowledge updates"          [All, All, Own, No,  No,  No,  No];
     Reconcile      ""                    "ask where tasks stand"        [All, All, Own, No,  No,  No,  No];
@@ -97,6 +98,12 @@ table! {
     KillTask       "Operator/KillTask"   "kill tasks"                   [All, All, Own, No,  No,  No,  No];
     MarkAgentGone  "Operator/MarkAgentGone" "declare agents gone"       [All, All, No,  No,  No,  No,  No];
     RemoveAgent    "Operator/RemoveAgent" "remove agents"               [All, All, No,  No,  No,  No,  No];
+    DeactivateAgent "Operator/DeactivateAgent" "deactivate agents"      [All, All, No,  No,  No,  No,  No];
+    DrainAgent     "Operator/DrainAgent" "drain agents"                 [All, All, No,  No,  No,  No,  No];
+    ReactivateAgent "Operator/ReactivateAgent" "reactivate agents"      [All, All, No,  No,  No,  No,  No];
+    Schedule       "Operator/ScheduleMaintenance" "schedule maintenance" [All, All, No, No,  No,  No,  No];
+    CancelMaintenance "Operator/CancelMaintenance" "cancel maintenance" [All, All, No,  No,  No,  No,  No];
+    ListMaintenance "Operator/ListMaintenance" "list maintenance"       [All, All, No,  No,  No,  No,  No];
     CreateToken    "Operator/CreateToken" "create tokens"               [All, All, No,  No,  No,  No,  No];
     ListTokens     "Operator/ListTokens" "list tokens"                  [All, All, No,  No,  No,  No,  No];
     RevokeToken    "Operator/RevokeToken" "revoke tokens"               [All, All, No,  No,  No,  No,  No];
@@ -157,6 +164,11 @@ impl Verb {
                 | Self::KillTask
                 | Self::MarkAgentGone
                 | Self::RemoveAgent
+                | Self::DeactivateAgent
+                | Self::DrainAgent
+                | Self::ReactivateAgent
+                | Self::Schedule
+                | Self::CancelMaintenance
                 | Self::SetWeight
                 | Self::SetQuota
                 | Self::SetPlacement

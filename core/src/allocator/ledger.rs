@@ -48,12 +48,27 @@ impl Account {
     }
 }
 
+/// Why an agent is offered to nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Withheld {
+    /// An operator has deactivated it.
+    Deactivated,
+    /// It is being drained.
+    Draining,
+    /// It was drained.
+    Drained,
+    /// It leaves by itself.
+    Leaving,
+}
+
 /// What an agent is, has and has given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Holding {
     pub(super) info: Arc<AgentInfo>,
     pub(super) allocated: Resources,
     pub(super) active: bool,
+    /// What keeps it from being active, though it is there.
+    pub(super) withheld: Option<Withheld>,
     /// The open offers of it.
     pub(super) promises: BTreeSet<OfferId>,
     /// Its place among the idle agents, while it is one.

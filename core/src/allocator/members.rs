@@ -5,7 +5,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::demand::Demand;
-use super::ledger::{Account, Holding};
+use super::ledger::{Account, Holding, Withheld};
 use super::patience::Patience;
 use super::promises::Promise;
 use super::{Allocator, Framework};
@@ -30,6 +30,13 @@ impl Allocator {
     /// Whether the free resources of an agent may be offered.
     pub fn set_agent_active(&mut self, agent: AgentId, active: bool) {
         self.change_holding(agent, |holding| holding.active = active);
+    }
+
+    /// What is in the way of an agent that is not active: for whoever asks why.
+    pub fn set_agent_withheld(&mut self, agent: AgentId, withheld: Option<Withheld>) {
+        if let Some(holding) = self.agents.get_mut(&agent) {
+            holding.withheld = withheld;
+        }
     }
 
     /// Forgets an agent with its refusals. Its offers are to be closed before; what is allocated there is to be freed one by

@@ -50,6 +50,7 @@ use crate::quantity::{Bytes, MilliCpu};
 use crate::resources::Resources;
 use crate::time::Now;
 
+pub use ledger::Withheld;
 pub use promises::Promise;
 pub use quota::QuotaRefusal;
 pub use standing::{RoleStanding, Standing};

@@ -355,6 +355,7 @@ fn launch(
     };
     state.insert_task(id, task);
     state.tally.launches(1);
+    state.note_holder(agent, id.framework);
     let session = state.agent_session(agent).expect("offers of an agent end with its connection");
     out.push(Effect::ToAgent(session, order));
     out.push(Effect::Announce(Announcement::Task(status)));

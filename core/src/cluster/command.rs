@@ -9,12 +9,16 @@ use core::time::Duration;
 use crate::access::{Principal, TokenId, TokenRecord, is_role};
 use crate::agent::AgentInfo;
 use crate::demand::Want;
-use crate::id::{AgentId, AgentKey, Digest, FrameworkId, Member, OfferId, RequestId, SessionId, TaskId, UpdateId};
+use crate::id::{
+    AgentId, AgentKey, Digest, FrameworkId, InverseOfferId, MaintenanceId, Member, OfferId, RequestId, SessionId,
+    TaskId, UpdateId,
+};
 use crate::placement::Placement;
 use crate::queue::{AllocationSpec, HeldQueue, QueueUpdate, QueuedTasks};
 use crate::quota::Quota;
 use crate::resources::Resources;
 use crate::task::{TaskSpec, TaskState, TaskStatus};
+use crate::upkeep::Maintenance;
 
 /// One thing to decide. Commands of agents and frameworks carry the session they came in on, so that a peer
 /// that was replaced cannot speak for its successor.
@@ -48,6 +52,28 @@ pub enum OperatorCommand {
     AgentGone(AgentId),
     /// Ends an agent's identity, connected or not: its tasks are `GONE_BY_OPERATOR`, and its certificate is void.
     RemoveAgent(AgentId),
+    /// An agent takes no new tasks from now on. Those that it has go on.
+    Deactivate(AgentId),
+    /// An agent takes no new tasks from now on, and those that it has end.
+    Drain {
+        /// Which agent.
+        agent: AgentId,
+        /// How long its tasks may still run before they are killed. At most [`crate::Drain::GRACE_MAX`].
+        grace: Duration,
+        /// Whether it is removed for good once nothing runs there any more.
+        mark_gone: bool,
+    },
+    /// An agent that was deactivated or drained takes tasks again.
+    Reactivate(AgentId),
+    /// Agents will not be there for a while. Answered by [`super::Effect::Scheduled`].
+    Schedule {
+        /// Which, and when.
+        maintenance: Maintenance,
+        /// What the wall clock says now: milliseconds since 1970.
+        wall_ms: u64,
+    },
+    /// A maintenance window ends now, or does not come.
+    CancelMaintenance(MaintenanceId),
     /// A token exists from now on. Of the same id and from the same principal it takes the place of the one before: who
     /// asked has not heard the first answer.
     CreateToken(TokenId, TokenRecord),
@@ -250,6 +276,15 @@ pub enum FrameworkCommand {
         /// Which offers.
         offers: Vec<OfferId>,
         /// For how long the same need not be offered again.
+        refuse: Duration,
+    },
+    /// Will be off these agents in time.
+    AcceptInverse(Vec<InverseOfferId>),
+    /// Will not be off these agents in time.
+    DeclineInverse {
+        /// Which inverse offers.
+        offers: Vec<InverseOfferId>,
+        /// After that it is asked again, if it still holds something there.
         refuse: Duration,
     },
     /// Wants offers again, of whatever there is: forgets all filters, the suppression, and what it said it wants.

@@ -14,7 +14,7 @@ use super::sessions::Peer;
 use super::state::{Framework, Link, State};
 use super::tally::OfferEnd;
 use super::timers::Timer;
-use super::{offers, reconcile, updates};
+use super::{inverse, offers, reconcile, updates};
 use crate::access::{Principal, PrincipalId, Tenant, Verb};
 use crate::id::{AgentId, FrameworkId, Member, SessionId, TaskId, UpdateId};
 use crate::lifecycle::TaskEvent;
@@ -98,6 +98,7 @@ pub(super) fn disconnect(state: &mut State, now: Now, id: FrameworkId, out: &mut
     let open = state.allocator.offers_to(id);
     state.timers.set(until, Timer::Framework(id));
     offers::give_back(state, open, OfferEnd::Returned);
+    inverse::forget_framework(state, id);
     state.allocator.set_framework_active(id, false);
     out.push(Effect::Announce(Announcement::FrameworkDown(id)));
     if at_once {
@@ -120,6 +121,7 @@ pub(super) fn remove(state: &mut State, now: Now, id: FrameworkId, out: &mut Vec
     }
     let open = state.allocator.offers_to(id);
     offers::give_back(state, open, OfferEnd::Returned);
+    inverse::forget_framework(state, id);
     updates::stop_resending(state, id);
     reconcile::forget_questions(state, id);
     let framework = state.frameworks.remove(&id).expect("it was just there");
@@ -203,10 +205,12 @@ fn come_back(
     }
     let open = state.allocator.offers_to(id);
     offers::give_back(state, open, OfferEnd::Returned);
+    inverse::forget_framework(state, id);
     welcome(state, session, id, out);
     updates::tell_all(state, now, id, out);
     state.tell_unacknowledged_queues(id, out);
     for agent in agents_with_tasks(state, &state.frameworks[&id]) {
+        state.note_holder(agent, id);
         if let Some(session) = state.agent_session(agent) {
             out.push(Effect::ToAgent(session, AgentOrder::Resend(id)));
         }

@@ -8,7 +8,7 @@ use super::command::HeldTask;
 use super::effect::{AgentOrder, Announcement, Effect};
 use super::queued::{Queued, Stands, with_queue};
 use super::state::{Registering, State, Task};
-use super::{enqueue, reconcile, updates};
+use super::{enqueue, reconcile, updates, withdrawal};
 use crate::id::{AgentId, FrameworkId, SessionId, TaskId, UpdateId};
 use crate::lifecycle::TaskEvent;
 use crate::planted::{self, Bug};
@@ -65,7 +65,7 @@ pub(super) fn complete(state: &mut State, now: Now, session: SessionId, id: Agen
     end_unwanted(state, session, id, out);
     state.has_seen(id);
     reconcile::answer_questions(state, id, out);
-    state.allocator.set_agent_active(id, true);
+    withdrawal::came_back(state, now, id, out);
 }
 
 /// Ends the tasks in queues that their agent came back without. What the same process does not know never came to it.

@@ -15,7 +15,9 @@ mod frameworks;
 mod guard;
 mod history;
 mod inventory;
+mod inverse;
 mod kill;
+mod maintenance;
 mod offers;
 mod operator;
 mod principals;
@@ -34,6 +36,7 @@ mod tokens;
 mod updates;
 mod view;
 mod views;
+mod withdrawal;
 
 use alloc::vec::Vec;
 
@@ -48,7 +51,10 @@ pub use effect::{
 pub use figures::Figures;
 pub use refusal::Refusal;
 pub use tally::{OfferEnd, Tally};
-pub use view::{AgentView, Counts, FrameworkView, OfferView, PrincipalView, RoleView, TaskView, Why};
+pub use view::{
+    AgentView, Counts, FrameworkView, MaintenanceView, OfferView, PhaseView, PrincipalView, RoleView, TaskView, Why,
+    WithdrawalView,
+};
 pub use views::{Page, TaskCursor};
 
 use crate::access::Verb;
@@ -96,14 +102,18 @@ impl Cluster {
             }
             Command::WallClock(wall_ms) => {
                 tokens::wall_clock(state, now, wall_ms, out);
+                maintenance::wall_clock(state, now, wall_ms, out);
                 Ok(())
             }
         }
     }
 
-    /// Offers what became free since the last call: once, at the end of a batch of commands.
+    /// Offers what became free since the last call, and sees who is drained by now: once, at the end of a batch of
+    /// commands.
     pub fn allocate(&mut self, now: Now, out: &mut Vec<Effect>) {
+        withdrawal::settle(&mut self.state, now, out);
         offers::make(&mut self.state, now, out);
+        inverse::make(&mut self.state, out);
     }
 
     /// When to send [`Command::Tick`] at the latest.
@@ -113,7 +123,7 @@ impl Cluster {
 
     /// Whether to send [`Command::WallClock`] with what the wall clock says now: milliseconds since 1970.
     pub fn wall_clock_is_due(&self, wall_ms: u64) -> bool {
-        self.state.tokens.is_due(wall_ms)
+        self.state.tokens.is_due(wall_ms) || self.state.maintenance.is_due(wall_ms)
     }
 
     fn tick(&mut self, now: Now, out: &mut Vec<Effect>) {
@@ -125,7 +135,9 @@ impl Cluster {
                 Timer::Agent(id) => agents::time_out(state, now, id, out),
                 Timer::Framework(id) => frameworks::remove(state, now, id, out),
                 Timer::Resend(id) => updates::resend_due(state, now, id, out),
-                Timer::Enrolment(id) => enrol::end(state, id, out),
+                Timer::Enrolment(id) => agents::end_enrolment(state, id, out),
+                Timer::Drain(id) => withdrawal::time_out(state, now, id, out),
+                Timer::Inverse(agent, framework) => inverse::time_out(state, agent, framework),
             }
         }
         offers::expire(state, now, &expired, out);
@@ -200,6 +212,8 @@ fn framework_says(
             enqueue::enqueue(state, session, allocation, tasks, last, out)
         }
         FrameworkCommand::Decline { offers, refuse } => offers::decline(state, now, session, &offers, refuse),
+        FrameworkCommand::AcceptInverse(offers) => inverse::accept(state, session, &offers),
+        FrameworkCommand::DeclineInverse { offers, refuse } => inverse::decline(state, now, session, &offers, refuse),
         FrameworkCommand::Demand(wants) => offers::demand(state, session, wants),
         FrameworkCommand::Revive => offers::revive(state, session),
         FrameworkCommand::Suppress => offers::suppress(state, session),

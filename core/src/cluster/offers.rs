@@ -30,6 +30,7 @@ pub(super) fn make(state: &mut State, now: Now, out: &mut Vec<Effect>) {
     for (id, promise) in rescinded {
         state.timers.cancel(promise.since + state.config.offer_timeout, Timer::Offer(id));
         gone.entry(promise.framework).or_default().push(id);
+        state.note_holder(promise.agent, promise.framework);
     }
     tell_rescinded(state, gone, out);
     let mut offers: BTreeMap<FrameworkId, Vec<Offer>> = BTreeMap::new();
@@ -38,13 +39,18 @@ pub(super) fn make(state: &mut State, now: Now, out: &mut Vec<Effect>) {
             *state.allocator.offer(id).expect("it was just made");
         let info = &state.agents.get(&agent).expect("only known agents are active").info;
         state.timers.set(since + state.config.offer_timeout, Timer::Offer(id));
+        let unavailability = state.maintenance.next_of(agent);
         offers.entry(framework).or_default().push(Offer {
             id,
             agent,
             agent_name: info.name.clone(),
             attributes: info.attributes.clone(),
             resources: resources.clone(),
+            unavailability,
         });
+        if unavailability.is_some() {
+            state.note_holder(agent, framework);
+        }
     }
     for (framework, offers) in offers {
         let session = state.framework_session(framework).expect("only connected frameworks are active");
@@ -141,5 +147,6 @@ pub(super) fn close(state: &mut State, id: OfferId, end: OfferEnd) -> Promise {
     let offer = state.allocator.close(id).expect("the caller has seen the offer");
     state.timers.cancel(offer.since + state.config.offer_timeout, Timer::Offer(id));
     state.tally.offer_ends(end, 1);
+    state.note_holder(offer.agent, offer.framework);
     offer
 }

@@ -39,6 +39,8 @@ impl State {
         if !task.holds || planted::is(Bug::CountedTwice) {
             task.holds = true;
             self.allocator.charge(id.framework, task.agent, &task.resources);
+            let agent = task.agent;
+            self.note_holder(agent, id.framework);
         }
     }
 
@@ -47,6 +49,9 @@ impl State {
         if task.holds {
             task.holds = false;
             self.allocator.free(id.framework, task.agent, &task.resources);
+            let agent = task.agent;
+            self.withdrawn.note(agent);
+            self.note_holder(agent, id.framework);
         }
     }
 
@@ -109,6 +114,7 @@ impl State {
     /// Its agent does not hold a task any more.
     pub(super) fn detach(&mut self, id: TaskId) {
         let agent = self.tasks[&id].agent;
+        self.withdrawn.note(agent);
         if let Some(agent) = self.agents.get_mut(&agent) {
             agent.tasks.remove(&id);
             // An agent that registers need not name what is settled meanwhile.

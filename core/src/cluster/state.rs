@@ -10,6 +10,8 @@ use super::effect::{AgentRecord, FrameworkRecord, Recovered};
 use super::enrol::{self, Enrolled};
 use super::guard::StormGuard;
 use super::history::History;
+use super::inverse::InverseOffers;
+use super::maintenance::Windows;
 use super::operator::Requests;
 use super::principals::Principals;
 use super::queued::{Allocation, Queued};
@@ -17,6 +19,7 @@ use super::sessions::Sessions;
 use super::tally::Tally;
 use super::timers::{Timer, Timers};
 use super::tokens::Tokens;
+use super::withdrawal::{self, Withdrawn};
 use crate::access::{PlainKind, PrincipalId, Tenant};
 use crate::agent::AgentInfo;
 use crate::allocator::Allocator;
@@ -50,6 +53,10 @@ pub(super) struct State {
     pub(super) history: History,
     /// Questions about unknown tasks, of which no agent is named: answered once no agent is expected back.
     pub(super) questions: BTreeSet<TaskId>,
+    /// Agents that take no tasks, because somebody wants it so.
+    pub(super) withdrawn: Withdrawn,
+    pub(super) maintenance: Windows,
+    pub(super) inverse: InverseOffers,
     /// What operators have decided of roles.
     pub(super) roles: BTreeMap<String, RoleRecord>,
     pub(super) allocator: Allocator,
@@ -75,6 +82,7 @@ pub(super) struct Agent {
     /// Of the process that registered last.
     pub(super) run: u64,
     pub(super) presence: Presence,
+    /// Whether it says itself that it takes no more tasks, and will leave.
     pub(super) draining: bool,
     pub(super) last_seen: Now,
     /// When its timer is set. May be earlier than it needs to be: hearing from an agent moves no timer.
@@ -172,11 +180,15 @@ pub(super) struct Task {
 
 impl State {
     pub(super) fn new(config: Config, recovered: Recovered, now: Now) -> Self {
+        let last_offer = recovered.epoch.0.saturating_sub(1).saturating_mul(OFFERS_PER_EPOCH);
         let mut state = Self {
             cluster: recovered.cluster,
             epoch: recovered.epoch,
             roles: BTreeMap::new(),
-            allocator: Allocator::new(recovered.epoch.0.saturating_sub(1).saturating_mul(OFFERS_PER_EPOCH)),
+            allocator: Allocator::new(last_offer),
+            withdrawn: Withdrawn::default(),
+            maintenance: Windows::above(recovered.last_maintenance),
+            inverse: InverseOffers::above(last_offer),
             sessions: Sessions::default(),
             tokens: Tokens::new(recovered.tokens),
             enrolled: Enrolled::default(),
@@ -210,6 +222,12 @@ impl State {
         }
         for (id, enrolment) in recovered.enrolled {
             enrol::recover(&mut state, id, enrolment);
+        }
+        for (id, maintenance) in recovered.maintenance {
+            state.maintenance.insert(id, maintenance);
+        }
+        for (id, withdrawal) in recovered.withdrawn {
+            withdrawal::recover(&mut state, id, withdrawal);
         }
         for (id, FrameworkRecord { info, principal }) in recovered.frameworks {
             state.last_framework = state.last_framework.max(id.0);

@@ -124,6 +124,7 @@ fn end_orphan(state: &mut State, agent: AgentId, id: TaskId, ended: bool) -> boo
     }
     let Some(resources) = known.orphans.remove(&id) else { return false };
     state.allocator.free(id.framework, agent, &resources);
+    state.withdrawn.note(agent);
     true
 }
 

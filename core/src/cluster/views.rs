@@ -7,18 +7,24 @@ use alloc::vec::Vec;
 use core::ops::Bound;
 
 use super::Cluster;
+use super::inverse::Asked;
+use super::maintenance::Window;
 use super::principals::Owned;
 use super::queued::{Live, Queued};
 use super::state::{Agent, Framework, Link, Presence, State, Task};
 use super::tally::Tally;
-use super::view::{AgentView, Counts, FrameworkView, OfferView, PrincipalView, RoleView, TaskView, Why};
+use super::view::{
+    AgentView, Counts, FrameworkView, MaintenanceView, OfferView, PhaseView, PrincipalView, RoleView, TaskView, Why,
+    WithdrawalView,
+};
 use crate::access::{Principal, PrincipalId, Tenant, TokenId, TokenRecord, Verb};
 use crate::allocator::{Promise, RoleStanding, Waits};
-use crate::id::{AgentId, FrameworkId, OfferId, SessionId, TaskId};
+use crate::id::{AgentId, FrameworkId, MaintenanceId, OfferId, SessionId, TaskId};
 use crate::queue::Shape;
 use crate::resources::{Ports, Resources};
 use crate::task::TaskStatus;
 use crate::time::Now;
+use crate::upkeep::{Drain, Phase, Withdrawal};
 
 /// How far a list of tasks was read: up to this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,19 +40,27 @@ pub type Page<V, C> = (Vec<V>, Option<C>);
 
 impl Cluster {
     /// The agents that are connected or may be back soon, by id.
-    pub fn agents(&self) -> Vec<AgentView> {
+    pub fn agents(&self, now: Now) -> Vec<AgentView> {
         let agents = self.state.agents.iter();
         let there = agents.filter(|(_, agent)| !matches!(agent.presence, Presence::Unreachable { .. }));
-        there.map(|(&id, agent)| agent_view(&self.state, id, agent)).collect()
+        there.map(|(&id, agent)| agent_view(&self.state, now, id, agent)).collect()
     }
 
     /// Of every known agent behind `after`, unreachable ones among them, the next `max` by id: those of them that `who` may
     /// see. A framework sees an agent on which it has a task or an offer; a viewer of certain roles, where these have.
-    pub fn agents_page(&self, who: &Principal, after: Option<AgentId>, max: usize) -> Page<AgentView, AgentId> {
+    pub fn agents_page(
+        &self,
+        now: Now,
+        who: &Principal,
+        after: Option<AgentId>,
+        max: usize,
+    ) -> Page<AgentView, AgentId> {
         let state = &self.state;
         let sees = who.may_all(Verb::ListAgents);
         let rest = state.agents.range((above(after), Bound::Unbounded)).map(by_id);
-        page(rest, max, |id, agent| (sees || has_there(state, who, id, agent)).then(|| agent_view(state, id, agent)))
+        page(rest, max, |id, agent| {
+            (sees || has_there(state, who, id, agent)).then(|| agent_view(state, now, id, agent))
+        })
     }
 
     /// The frameworks that are connected or may be back soon, by id. Their resources are sums over all agents,
@@ -108,6 +122,12 @@ impl Cluster {
             let tenant = &state.frameworks[&offer.framework].tenant;
             who.may(Verb::ListOffers, tenant).then(|| offer_view(id, offer, now))
         })
+    }
+
+    /// The maintenance windows behind `after` that are under way or to come, the next `max` by number.
+    pub fn maintenance_page(&self, after: Option<MaintenanceId>, max: usize) -> Page<MaintenanceView, MaintenanceId> {
+        let rest = self.state.maintenance.iter_after(after);
+        page(rest, max, |id, window| Some(maintenance_view(&self.state, id, window)))
     }
 
     /// Why a framework is not offered what it wants; `None` when it is not known, or not for `who` to see.
@@ -273,6 +293,8 @@ impl Cluster {
             kept_updates: of_frameworks(|framework| framework.kept.len()),
             questions: state.questions.len() + of_agents(|agent| agent.questions.len()),
             kills: of_frameworks(|framework| framework.kills.len()),
+            maintenance: state.maintenance.len(),
+            inverse_offers: state.inverse.len(),
             timers: state.timers.len(),
             tokens: state.tokens.len(),
             enrolled: state.enrolled.len(),
@@ -339,7 +361,7 @@ fn has_there(state: &State, who: &Principal, id: AgentId, agent: &Agent) -> bool
     false
 }
 
-fn agent_view(state: &State, id: AgentId, agent: &Agent) -> AgentView {
+fn agent_view(state: &State, now: Now, id: AgentId, agent: &Agent) -> AgentView {
     let offered = sum(state, state.allocator.offers_of(id));
     let mut used = state.allocator.allocated_on(id);
     used.take_up_to(&offered);
@@ -348,10 +370,44 @@ fn agent_view(state: &State, id: AgentId, agent: &Agent) -> AgentView {
         info: agent.info.clone(),
         connected: matches!(agent.presence, Presence::Connected(_)),
         draining: agent.draining,
+        withdrawal: state.withdrawn.get(id).map(|known| withdrawal_view(&known, now)),
+        unavailability: state.maintenance.next_of(id),
         used,
         offered,
         tasks: running(state, &agent.tasks),
     }
+}
+
+fn withdrawal_view(withdrawal: &Withdrawal, now: Now) -> WithdrawalView {
+    let phase = match withdrawal.phase {
+        Phase::Deactivated => PhaseView::Deactivated,
+        Phase::Draining(Drain { kill_at, mark_gone }) => PhaseView::Draining { kill_in: kill_at.since(now), mark_gone },
+        Phase::Drained => PhaseView::Drained,
+    };
+    WithdrawalView { phase, age: now.since(withdrawal.since), cause: withdrawal.cause }
+}
+
+fn maintenance_view(state: &State, id: MaintenanceId, window: &Window) -> MaintenanceView {
+    let mut view = MaintenanceView {
+        id,
+        maintenance: window.maintenance.clone(),
+        has_begun: window.has_begun,
+        unanswered: 0,
+        accepted: 0,
+        declined: 0,
+    };
+    // Frameworks are asked about the window of an agent that is next.
+    let asked_about = |agent: &&AgentId| state.maintenance.upcoming(**agent) == Some(view.maintenance.when);
+    let agents = window.maintenance.agents.iter().filter(asked_about);
+    let asked: Vec<_> = agents.flat_map(|&agent| state.inverse.about(agent)).collect();
+    for (_, asked) in asked {
+        match asked {
+            Asked::Open(_) => view.unanswered += 1,
+            Asked::Accepted => view.accepted += 1,
+            Asked::Declined { .. } => view.declined += 1,
+        }
+    }
+    view
 }
 
 fn framework_view(state: &State, id: FrameworkId, framework: &Framework) -> FrameworkView {

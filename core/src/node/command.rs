@@ -30,6 +30,8 @@ pub enum Command {
     },
     /// From the master: end this.
     Kill(TaskId),
+    /// From the master: the agent is drained. End everything.
+    StopAll,
     /// From the master: the framework has taken note of this update.
     Acknowledge(TaskId, UpdateId),
     /// From the master: send this framework's unacknowledged updates again.

@@ -136,6 +136,7 @@ impl Node {
                 return self.enqueue_tasks(now, allocation, tasks, last, out);
             }
             Command::Kill(task) => self.kill(task, out),
+            Command::StopAll => self.stop_all(out),
             Command::Acknowledge(task, update) => self.acknowledge(now, task, update, out),
             Command::Resend(framework) => self.resend(framework),
             Command::RemoveFramework(framework) => self.remove_framework(framework, out),

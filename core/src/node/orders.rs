@@ -102,6 +102,14 @@ impl Node {
         }
     }
 
+    /// Ends every task, for the agent is drained.
+    pub(super) fn stop_all(&mut self, out: &mut Vec<Effect>) {
+        let all: Vec<TaskId> = self.tasks.keys().copied().collect();
+        for id in all {
+            self.stop(id, Reason::AgentDraining, out);
+        }
+    }
+
     pub(super) fn resend(&mut self, framework: FrameworkId) {
         for id in self.tasks_of(framework) {
             self.tasks.get_mut(&id).expect("it is held").forget_sent();

@@ -123,6 +123,7 @@ fn no_timer_is_left_of_offers_that_gave_way() {
 }
 
 /// S31, `MasterQuota.RescindOffersEnforcingLimits`.
+/// Scenario 31. Mesos: `MasterQuotaTest.RescindOffersEnforcingLimits`.
 #[test]
 fn a_lowered_limit_takes_back_the_offers_above_it() {
     let mut world = World::new();
@@ -138,6 +139,7 @@ fn a_lowered_limit_takes_back_the_offers_above_it() {
 }
 
 /// S31, `ValidateLimitAgainstConsumed`.
+/// Scenario 31. Mesos: `MasterQuotaTest.ValidateLimitAgainstConsumed`.
 #[test]
 fn a_limit_below_what_runs_is_refused_unless_it_is_forced() {
     let mut world = World::new();

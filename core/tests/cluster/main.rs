@@ -19,3 +19,4 @@ mod reconcile;
 mod registration;
 mod tally;
 mod updates;
+mod upkeep;

@@ -17,6 +17,7 @@ use std::thread;
 use std::time::Instant;
 
 use futures_util::FutureExt;
+use haggle_core::allocator::Withheld;
 use haggle_core::cluster::{Announcement, Cluster, Command, Effect, FrameworkEvent, Refusal};
 use haggle_core::{Now, SessionId, TaskState};
 use tokio::runtime;
@@ -90,7 +91,7 @@ struct Driver {
     /// Which of them are of a large message, in order.
     large: Vec<(Range<usize>, Arc<LargePlace>)>,
     /// Told after the batch is durable: a verdict is an effect as well.
-    verdicts: Vec<(oneshot::Sender<Verdict>, Result<Answer, Refusal>)>,
+    verdicts: Vec<(oneshot::Sender<Verdict>, Result<Option<Answer>, Refusal>)>,
     /// Answered at the end of the batch.
     questions: Vec<Question>,
     /// Sessions that end with these words, once the batch is let out.
@@ -209,7 +210,8 @@ impl Driver {
                     let before = self.effects.len();
                     let decided = self.apply(now, Command::Operator(who, request, command));
                     let answer = self.effects[before..].iter().find_map(|effect| match effect {
-                        Effect::Enrolled(member) => Some(*member),
+                        Effect::Enrolled(member) => Some(Answer::Enrolled(*member)),
+                        Effect::Scheduled(id) => Some(Answer::Scheduled(*id)),
                         _ => None,
                     });
                     self.verdicts.push((verdict, decided.map(|()| answer)));
@@ -233,7 +235,7 @@ impl Driver {
         self.settle()
     }
 
-    /// Tokens end by the time of people.
+    /// Tokens and maintenance windows go by the time of people.
     fn look_at_wall_clock(&mut self, now: Now) {
         let wall_ms = wall_clock_ms();
         if self.cluster.wall_clock_is_due(wall_ms) {
@@ -392,7 +394,7 @@ impl Driver {
             match effect {
                 Effect::Remember(change) => self.guard.known().note(&change),
                 // It was told who asked.
-                Effect::Enrolled(_) => {}
+                Effect::Enrolled(_) | Effect::Scheduled(_) => {}
                 Effect::ToFramework(session, event) => self.peers.tell_framework(session, event),
                 Effect::ToAgent(session, order) => self.peers.tell_agent(session, order, place),
                 Effect::Close(session) => self.peers.close(session),
@@ -456,6 +458,12 @@ fn log(what: &Announcement) {
         Announcement::AgentUp(id) => info!("{id} is connected"),
         Announcement::AgentDown(id) => info!("{id} is disconnected"),
         Announcement::AgentRemoved(id) => info!("{id} is removed"),
+        Announcement::AgentWithdrawn(id, Withheld::Deactivated) => info!("{id} is deactivated"),
+        Announcement::AgentWithdrawn(id, Withheld::Draining) => info!("{id} is draining"),
+        Announcement::AgentWithdrawn(id, Withheld::Drained) => info!("{id} is drained"),
+        // It says so itself.
+        Announcement::AgentWithdrawn(_, Withheld::Leaving) => {}
+        Announcement::AgentReactivated(id) => info!("{id} is reactivated"),
         Announcement::FrameworkUp(id) => info!("{id} is connected"),
         Announcement::FrameworkDown(id) => info!("{id} is disconnected"),
         Announcement::FrameworkRemoved(id) => info!("{id} is removed"),

@@ -87,6 +87,10 @@ fn framework(command: &FrameworkCommand, f: &mut fmt::Formatter<'_>) -> fmt::Res
             write!(f, "enqueue {count} tasks in {allocation}{}", if *last { ", the last" } else { "" })
         }
         FrameworkCommand::Decline { offers, refuse } => write!(f, "decline {} offers for {refuse:?}", offers.len()),
+        FrameworkCommand::AcceptInverse(offers) => write!(f, "accept {} inverse offers", offers.len()),
+        FrameworkCommand::DeclineInverse { offers, refuse } => {
+            write!(f, "decline {} inverse offers for {refuse:?}", offers.len())
+        }
         FrameworkCommand::Revive => f.write_str("revive"),
         FrameworkCommand::Suppress => f.write_str("suppress"),
         FrameworkCommand::Demand(wants) => {

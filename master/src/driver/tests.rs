@@ -79,7 +79,7 @@ impl Driven {
     }
 
     fn agent_is_connected(&self) -> bool {
-        self.driver.cluster.agents()[0].connected
+        self.driver.cluster.agents(Now::ZERO)[0].connected
     }
 }
 

@@ -2,7 +2,9 @@
 
 use haggle_core::cluster::{AgentOrder, FrameworkEvent};
 use haggle_core::resources::PortRange;
-use haggle_core::{Folder, FolderSource, Grants, Offer, OfferId, QueueUpdate, Resources, TaskSpec};
+use haggle_core::{
+    Folder, FolderSource, Grants, InverseOffer, InverseOfferId, Offer, OfferId, QueueUpdate, Resources, TaskSpec,
+};
 
 use crate::agent_mail::AgentMail;
 
@@ -23,7 +25,9 @@ impl Weigh for FrameworkEvent {
         PLAIN
             + match self {
                 Self::Offers(offers) => offers.iter().map(offer_weight).sum(),
-                Self::Rescinded(offers) => rescinded_weight(offers),
+                Self::Rescinded(offers) => ids_weight(offers),
+                Self::InverseOffers(offers) => inverse_weight(offers),
+                Self::InverseRescinded(offers) => ids_weight(offers),
                 Self::Update(status) => status.message.len(),
                 Self::Queue(update) => queue_weight(update),
                 Self::Error(why) => why.len(),
@@ -36,8 +40,16 @@ impl Weigh for FrameworkEvent {
         match self {
             Self::Offers(offers) => parts(offers, room, offer_weight).into_iter().map(Self::Offers).collect(),
             Self::Rescinded(offers) => {
-                let weight = |offer: &OfferId| rescinded_weight(std::slice::from_ref(offer));
+                let weight = |offer: &OfferId| ids_weight(std::slice::from_ref(offer));
                 parts(offers, room, weight).into_iter().map(Self::Rescinded).collect()
+            }
+            Self::InverseOffers(offers) => {
+                let weight = |offer: &InverseOffer| inverse_weight(std::slice::from_ref(offer));
+                parts(offers, room, weight).into_iter().map(Self::InverseOffers).collect()
+            }
+            Self::InverseRescinded(offers) => {
+                let weight = |offer: &InverseOfferId| ids_weight(std::slice::from_ref(offer));
+                parts(offers, room, weight).into_iter().map(Self::InverseRescinded).collect()
             }
             whole => vec![whole],
         }
@@ -87,8 +99,13 @@ fn queue_weight(update: &QueueUpdate) -> usize {
 }
 
 /// An id takes at most ten bytes on the wire.
-fn rescinded_weight(offers: &[OfferId]) -> usize {
-    10 * offers.len()
+fn ids_weight<Id>(ids: &[Id]) -> usize {
+    10 * ids.len()
+}
+
+/// Two ids, two numbers and what frames them.
+fn inverse_weight(offers: &[InverseOffer]) -> usize {
+    48 * offers.len()
 }
 
 fn order_weight(order: &AgentOrder) -> usize {

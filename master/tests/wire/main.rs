@@ -7,3 +7,4 @@ mod limits;
 mod metrics;
 mod roles;
 mod services;
+mod upkeep;

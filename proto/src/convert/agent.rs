@@ -152,6 +152,7 @@ impl From<AgentOrder> for v1::AgentOrder {
             AgentOrder::Open(spec) => Order::Open(Arc::unwrap_or_clone(spec).into()),
             AgentOrder::Enqueue { allocation, tasks, last } => Order::Enqueue(enqueue(allocation, tasks, last)),
             AgentOrder::Kill(task) => Order::Kill(task.into()),
+            AgentOrder::StopAll => Order::StopAll(v1::StopAll {}),
             AgentOrder::Acknowledge(task, update) => {
                 Order::Acknowledge(v1::UpdateAck { task: Some(task.into()), update: update.0, agent: None })
             }
@@ -180,6 +181,7 @@ impl TryFrom<v1::AgentOrder> for AgentOrder {
                 Self::Enqueue { allocation, tasks, last }
             }
             Order::Kill(task) => Self::Kill(task.into()),
+            Order::StopAll(_) => Self::StopAll,
             Order::Acknowledge(ack) => {
                 let task = required(ack.task, "task of an acknowledgement")?.into();
                 Self::Acknowledge(task, UpdateId(ack.update))

@@ -8,6 +8,7 @@ use haggle_core::{AgentId, Epoch, Offer, OfferId, TaskSpec, UpdateId};
 
 use super::queue::{enqueue, enqueued};
 use super::task::millis;
+use super::upkeep::{inverse, inverse_ids};
 use super::{Malformed, required};
 use crate::v1;
 use crate::v1::framework_call::Call;
@@ -41,6 +42,7 @@ impl From<Offer> for v1::Offer {
             agent_name: offer.agent_name,
             attributes: offer.attributes.into_iter().collect(),
             resources: Some(offer.resources.into()),
+            unavailability: offer.unavailability.map(Into::into),
         }
     }
 }
@@ -55,6 +57,7 @@ impl TryFrom<v1::Offer> for Offer {
             agent_name: wire.agent_name,
             attributes: wire.attributes.into_iter().collect(),
             resources: required(wire.resources, "resources of an offer")?.try_into()?,
+            unavailability: wire.unavailability.map(Into::into),
         })
     }
 }
@@ -124,6 +127,12 @@ impl From<FrameworkCommand> for Call {
             FrameworkCommand::Demand(wants) => {
                 Call::Demand(v1::Demand { wants: wants.into_iter().map(Into::into).collect() })
             }
+            FrameworkCommand::AcceptInverse(offers) => {
+                Call::AcceptInverse(v1::AcceptInverse { offers: inverse(offers) })
+            }
+            FrameworkCommand::DeclineInverse { offers, refuse } => {
+                Call::DeclineInverse(v1::DeclineInverse { offers: inverse(offers), refuse_ms: Some(millis(refuse)) })
+            }
             FrameworkCommand::Suppress => Call::Suppress(v1::Suppress {}),
             FrameworkCommand::Kill(task) => Call::Kill(task.into()),
             FrameworkCommand::Acknowledge(updates) => {
@@ -170,6 +179,11 @@ impl TryFrom<Call> for FrameworkCommand {
             Call::Demand(demand) => {
                 Self::Demand(demand.wants.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?)
             }
+            Call::AcceptInverse(accept) => Self::AcceptInverse(inverse_ids(accept.offers)),
+            Call::DeclineInverse(decline) => Self::DeclineInverse {
+                offers: inverse_ids(decline.offers),
+                refuse: decline.refuse_ms.map_or(DEFAULT_REFUSE, Duration::from_millis),
+            },
             Call::Suppress(_) => Self::Suppress,
             Call::Kill(task) => Self::Kill(task.into()),
             Call::Acknowledge(acknowledge) => Self::Acknowledge(
@@ -204,6 +218,12 @@ impl From<FrameworkEvent> for v1::FrameworkEvent {
             FrameworkEvent::Rescinded(offers) => {
                 Event::Rescinded(v1::Rescinded { offers: offers.into_iter().map(|offer| offer.0).collect() })
             }
+            FrameworkEvent::InverseOffers(offers) => {
+                Event::InverseOffers(v1::InverseOffers { offers: offers.into_iter().map(Into::into).collect() })
+            }
+            FrameworkEvent::InverseRescinded(offers) => {
+                Event::InverseRescinded(v1::InverseRescinded { offers: inverse(offers) })
+            }
             FrameworkEvent::Update(status) => Event::Update(status.into()),
             FrameworkEvent::Queue(update) => Event::Queue(Arc::unwrap_or_clone(update).into()),
             FrameworkEvent::AgentLost(agent) => Event::AgentLost(agent.0),
@@ -227,6 +247,10 @@ impl TryFrom<v1::FrameworkEvent> for FrameworkEvent {
                 Self::Offers(offers.offers.into_iter().map(Offer::try_from).collect::<Result<_, _>>()?)
             }
             Event::Rescinded(rescinded) => Self::Rescinded(rescinded.offers.into_iter().map(OfferId).collect()),
+            Event::InverseOffers(offers) => {
+                Self::InverseOffers(offers.offers.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?)
+            }
+            Event::InverseRescinded(rescinded) => Self::InverseRescinded(inverse_ids(rescinded.offers)),
             Event::Update(status) => Self::Update(status.try_into()?),
             Event::Queue(update) => Self::Queue(Arc::new(update.try_into()?)),
             Event::AgentLost(agent) => Self::AgentLost(AgentId(agent)),

@@ -14,10 +14,12 @@ mod quota;
 mod resources;
 mod status;
 mod task;
+mod upkeep;
 mod why;
 
 pub use access::{token_id, token_kind};
 pub use quota::{placement, weight};
+pub use upkeep::maintenance;
 
 use haggle_core::{AgentId, ClusterId, Digest, FrameworkId, Member, RequestId};
 

@@ -6,6 +6,7 @@ use haggle_core::cluster::{AgentView, Announcement, FrameworkView, OfferView, Ro
 use haggle_core::{AgentId, FrameworkId, OfferId};
 
 use super::task::millis;
+use super::upkeep::{withheld, withheld_of};
 use super::{Malformed, required};
 use crate::v1;
 use crate::v1::watch_event::Event;
@@ -28,6 +29,8 @@ impl From<AgentView> for v1::Agent {
             used: Some(agent.used.into()),
             offered: Some(agent.offered.into()),
             tasks: count(agent.tasks),
+            withdrawal: agent.withdrawal.map(Into::into),
+            unavailability: agent.unavailability.map(Into::into),
         }
     }
 }
@@ -44,6 +47,8 @@ impl TryFrom<v1::Agent> for AgentView {
             used: required(wire.used, "used resources of an agent")?.try_into()?,
             offered: required(wire.offered, "offered resources of an agent")?.try_into()?,
             tasks: size(wire.tasks),
+            withdrawal: wire.withdrawal.map(TryInto::try_into).transpose()?,
+            unavailability: wire.unavailability.map(Into::into),
         })
     }
 }
@@ -156,6 +161,10 @@ impl From<Announcement> for Event {
             Announcement::AgentUp(id) => Self::AgentUp(id.0),
             Announcement::AgentDown(id) => Self::AgentDown(id.0),
             Announcement::AgentRemoved(id) => Self::AgentRemoved(id.0),
+            Announcement::AgentWithdrawn(id, phase) => {
+                Self::AgentWithdrawn(v1::AgentWithdrawn { agent: id.0, phase: withheld_of(phase).into() })
+            }
+            Announcement::AgentReactivated(id) => Self::AgentReactivated(id.0),
             Announcement::FrameworkUp(id) => Self::FrameworkUp(id.0),
             Announcement::FrameworkDown(id) => Self::FrameworkDown(id.0),
             Announcement::FrameworkRemoved(id) => Self::FrameworkRemoved(id.0),
@@ -172,6 +181,8 @@ impl TryFrom<Event> for Announcement {
             Event::AgentUp(id) => Self::AgentUp(AgentId(id)),
             Event::AgentDown(id) => Self::AgentDown(AgentId(id)),
             Event::AgentRemoved(id) => Self::AgentRemoved(AgentId(id)),
+            Event::AgentWithdrawn(wire) => Self::AgentWithdrawn(AgentId(wire.agent), withheld(wire.phase)?),
+            Event::AgentReactivated(id) => Self::AgentReactivated(AgentId(id)),
             Event::FrameworkUp(id) => Self::FrameworkUp(FrameworkId(id)),
             Event::FrameworkDown(id) => Self::FrameworkDown(FrameworkId(id)),
             Event::FrameworkRemoved(id) => Self::FrameworkRemoved(FrameworkId(id)),

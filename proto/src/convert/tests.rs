@@ -1,10 +1,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use haggle_core::allocator::{Hindrance, Obstacle};
+use haggle_core::allocator::{Hindrance, Obstacle, Withheld};
 use haggle_core::cluster::{
-    Acknowledgement, AgentCommand, AgentIdentity, AgentOrder, FrameworkCall, FrameworkCommand, FrameworkEvent,
-    FrameworkInfo, HeldTask, OfferView, Question, Rejection, RoleView, Why,
+    Acknowledgement, AgentCommand, AgentIdentity, AgentOrder, AgentView, Announcement, FrameworkCall, FrameworkCommand,
+    FrameworkEvent, FrameworkInfo, HeldTask, MaintenanceView, OfferView, PhaseView, Question, Rejection, RoleView, Why,
+    WithdrawalView,
 };
 use haggle_core::resources::{PortRange, Ports, Share};
 use haggle_core::*;
@@ -13,6 +14,7 @@ use super::{Malformed, placement};
 use crate::v1;
 
 const CLUSTER: ClusterId = ClusterId(11 << 70);
+const WHEN: Unavailability = Unavailability { start_ms: 1_000, duration_ms: 60_000 };
 const TASK: TaskId = TaskId { framework: FrameworkId(3), number: 7 };
 
 fn resources() -> Resources {
@@ -107,6 +109,8 @@ fn everything_a_framework_says_survives_the_wire() {
         FrameworkCommand::Suppress,
         FrameworkCommand::Demand(wants()),
         FrameworkCommand::Demand(Vec::new()),
+        FrameworkCommand::AcceptInverse(vec![InverseOfferId(1), InverseOfferId(2)]),
+        FrameworkCommand::DeclineInverse { offers: vec![InverseOfferId(1)], refuse: Duration::from_secs(5) },
         FrameworkCommand::Kill(TASK),
         FrameworkCommand::Acknowledge(vec![Acknowledgement {
             task: TASK,
@@ -131,6 +135,7 @@ fn everything_a_framework_hears_survives_the_wire() {
         agent_name: "a".into(),
         attributes: [("rack".into(), "1".into())].into(),
         resources: resources(),
+        unavailability: Some(WHEN),
     };
     let events = [
         FrameworkEvent::Subscribed {
@@ -140,6 +145,8 @@ fn everything_a_framework_hears_survives_the_wire() {
         },
         FrameworkEvent::Offers(vec![offer]),
         FrameworkEvent::Rescinded(vec![OfferId(1)]),
+        FrameworkEvent::InverseOffers(vec![InverseOffer { id: InverseOfferId(1), agent: AgentId(2), when: WHEN }]),
+        FrameworkEvent::InverseRescinded(vec![InverseOfferId(1)]),
         FrameworkEvent::Update(status(TaskState::Running, None, Source::Agent)),
         FrameworkEvent::Queue(Arc::new(queue_update())),
         FrameworkEvent::AgentLost(AgentId(2)),
@@ -183,6 +190,7 @@ fn everything_an_agent_says_and_hears_survives_the_wire() {
         AgentOrder::Open(Arc::new(allocation())),
         AgentOrder::Enqueue { allocation: TASK, tasks: vec![queued()], last: true },
         AgentOrder::Kill(TASK),
+        AgentOrder::StopAll,
         AgentOrder::Acknowledge(TASK, UpdateId(1)),
         AgentOrder::Resend(FrameworkId(3)),
         AgentOrder::RemoveFramework(FrameworkId(3)),
@@ -291,6 +299,10 @@ fn an_answer_to_why_survives_the_wire() {
         Obstacle::NoAgent,
         Obstacle::AtLimit { role: "eng".into(), limit: ceiling(), has: resources() },
         Obstacle::KeptForOthers { kept: resources() },
+        Obstacle::Withheld(Withheld::Deactivated),
+        Obstacle::Withheld(Withheld::Draining),
+        Obstacle::Withheld(Withheld::Drained),
+        Obstacle::Withheld(Withheld::Leaving),
         Obstacle::Constraint(constraint("os", Test::Equals("linux".into()))),
         Obstacle::TooLarge { largest: resources() },
         Obstacle::InUse { free: resources() },
@@ -368,6 +380,57 @@ fn an_open_offer_tells_its_age() {
     };
 
     assert_eq!(OfferView::try_from(v1::OpenOffer::from(offer.clone())), Ok(offer));
+}
+
+#[test]
+fn an_agent_tells_that_it_takes_no_tasks_and_for_how_long() {
+    let kill_in = Duration::from_secs(20);
+    let phases = [PhaseView::Deactivated, PhaseView::Draining { kill_in, mark_gone: true }, PhaseView::Drained];
+    let causes = [Cause::Operator, Cause::Maintenance(MaintenanceId(4))];
+    let withdrawal =
+        |phase| causes.map(|cause| Some(WithdrawalView { phase, age: Duration::from_millis(1500), cause }));
+
+    for withdrawal in phases.into_iter().flat_map(withdrawal).chain([None]) {
+        let agent = AgentView {
+            id: AgentId(3),
+            info: AgentInfo { name: "a".into(), resources: resources(), attributes: Default::default() },
+            connected: true,
+            draining: false,
+            withdrawal,
+            unavailability: Some(WHEN),
+            used: resources(),
+            offered: Resources::default(),
+            tasks: 2,
+        };
+        assert_eq!(AgentView::try_from(v1::Agent::from(agent.clone())), Ok(agent));
+    }
+    for withheld in [Withheld::Deactivated, Withheld::Draining, Withheld::Drained] {
+        let happened = Announcement::AgentWithdrawn(AgentId(3), withheld);
+        assert_eq!(Announcement::try_from(v1::watch_event::Event::from(happened.clone())), Ok(happened));
+    }
+}
+
+#[test]
+fn a_maintenance_window_survives_the_wire() {
+    let maintenance =
+        Maintenance { agents: [AgentId(3), AgentId(4)].into(), when: WHEN, grace: Duration::from_secs(30) };
+    let view =
+        MaintenanceView { id: MaintenanceId(2), maintenance, has_begun: true, unanswered: 1, accepted: 2, declined: 3 };
+
+    assert_eq!(MaintenanceView::try_from(v1::Maintenance::from(view.clone())), Ok(view));
+}
+
+#[test]
+fn a_maintenance_window_begins_at_a_moment_or_so_long_after_it_is_heard_of() {
+    use v1::schedule_maintenance_request::Start;
+    let start = |start| {
+        let wire = v1::ScheduleMaintenanceRequest { agents: vec![1], start, duration_ms: 60_000, ..Default::default() };
+        super::maintenance(&wire, 5_000).map(|window| window.when.start_ms)
+    };
+
+    assert_eq!(start(Some(Start::StartMs(7_000))), Ok(7_000));
+    assert_eq!(start(Some(Start::StartInMs(7_000))), Ok(12_000));
+    assert_eq!(start(None), Err(Malformed::Missing("start of a maintenance window")));
 }
 
 #[test]

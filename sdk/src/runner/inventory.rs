@@ -94,7 +94,7 @@ pub(super) enum Fit {
 }
 
 impl Inventory {
-    /// Agents that leave take no more tasks, and do not count.
+    /// Agents that leave, or are taken out of use, take no more tasks and do not count.
     pub(super) fn new(agents: Vec<AgentView>) -> Self {
         let entry = |AgentView { info, used, offered, .. }| {
             let mut free = info.resources.clone();
@@ -102,7 +102,7 @@ impl Inventory {
             free.take_up_to(&offered);
             Entry { info, free }
         };
-        Self { agents: agents.into_iter().filter(|agent| !agent.draining).map(entry).collect() }
+        Self { agents: agents.into_iter().filter(takes_tasks).map(entry).collect() }
     }
 
     /// Whether some agent could run a task, or none is known.
@@ -167,6 +167,10 @@ impl Inventory {
     }
 }
 
+fn takes_tasks(agent: &AgentView) -> bool {
+    !agent.draining && agent.withdrawal.is_none()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -183,6 +187,8 @@ mod tests {
             info,
             connected: true,
             draining: false,
+            withdrawal: None,
+            unavailability: None,
             used: Resources::default(),
             offered: Resources::default(),
             tasks: 0,

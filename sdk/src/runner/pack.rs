@@ -48,6 +48,8 @@ pub(super) struct Room {
     pub(super) agent: AgentId,
     pub(super) info: Arc<AgentInfo>,
     pub(super) free: Resources,
+    /// When its agent will not be there any more, in milliseconds since 1970; the end of time when none is known.
+    pub(super) away_from: u64,
     /// Indexes of the tasks.
     pub(super) taken: Vec<u64>,
     bytes: usize,
@@ -55,7 +57,7 @@ pub(super) struct Room {
 
 impl Room {
     pub(super) fn new(agent: AgentId, info: Arc<AgentInfo>, free: Resources) -> Self {
-        Self { agent, info, free, taken: Vec::new(), bytes: 0 }
+        Self { agent, info, free, away_from: u64::MAX, taken: Vec::new(), bytes: 0 }
     }
 
     fn has_room(&self, need: &Need, waiter: &Waiter) -> bool {
@@ -146,8 +148,8 @@ impl Line {
         heads.min_by_key(|waiter| waiter.ticket).map(|waiter| waiter.index)
     }
 
-    /// Fills the rooms: who has waited longest first, each into the room with the most processor time left, so
-    /// that tasks spread over the agents as long as there is a choice. A task that fits nowhere lets others pass.
+    /// Fills the rooms: who has waited longest first, each into the room that is there for longest, and of those into the one
+    /// with the most processor time left, so that tasks spread over the agents as long as there is a choice. A task that fits nowhere lets others pass.
     pub(super) fn fill(&mut self, rooms: &mut [Room]) {
         let mut open: Vec<usize> = (0..self.wishes.len()).collect();
         while let Some((position, &at)) =
@@ -158,7 +160,7 @@ impl Line {
                 rooms
                     .iter_mut()
                     .filter(|room| room.has_room(need, head))
-                    .max_by_key(|room| (room.free.cpus, Reverse(room.taken.len()), Reverse(room.agent)))
+                    .max_by_key(|room| (room.away_from, room.free.cpus, Reverse(room.taken.len()), Reverse(room.agent)))
             });
             let (Some(room), Some(head)) = (room, waiters.front()) else {
                 open.swap_remove(position);
@@ -213,6 +215,17 @@ mod tests {
 
         assert_eq!(taken, [vec![0, 1, 2]]);
         assert_eq!((line.len(), line.first()), (2, Some(3)));
+    }
+
+    #[test]
+    fn an_agent_that_will_not_be_there_is_the_last_resort() {
+        let mut line = line(&vec![wants(500, 1); 3]);
+        let room = |agent, away_from| Room { away_from, ..room(agent, "a", wants(500, 64)) };
+        let mut rooms = [room(1, 1_000), room(2, 2_000), room(3, u64::MAX)];
+
+        line.fill(&mut rooms);
+
+        assert_eq!(rooms.map(|room| room.taken), [vec![2], vec![1], vec![0]]);
     }
 
     #[test]

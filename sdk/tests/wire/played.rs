@@ -141,6 +141,8 @@ pub(crate) fn agent(milli: u64) -> v1::Agent {
         }),
         connected: true,
         draining: false,
+        withdrawal: None,
+        unavailability: None,
         used: Some(Resources::default().into()),
         offered: Some(Resources::default().into()),
         tasks: 0,
@@ -222,6 +224,7 @@ impl Operator for Office {
     type ListTasksStream = Answers<v1::ListTasksResponse>;
     type ListTokensStream = Answers<v1::ListTokensResponse>;
     type ListLimitsStream = Answers<v1::ListLimitsResponse>;
+    type ListMaintenanceStream = Answers<v1::ListMaintenanceResponse>;
     type WatchStream = Answers<v1::WatchEvent>;
     type ReadLogStream = Answers<v1::LogData>;
 
@@ -287,6 +290,53 @@ impl Operator for Office {
             403 => Err(Status::permission_denied("\"played\" (viewer) may not remove agents")),
             _ => Ok(Response::new(v1::RemoveAgentResponse {})),
         }
+    }
+
+    async fn deactivate_agent(
+        &self,
+        request: Request<v1::DeactivateAgentRequest>,
+    ) -> Result<Response<v1::DeactivateAgentResponse>, Status> {
+        self.0.requested(request.into_inner().request)?;
+        Ok(Response::new(v1::DeactivateAgentResponse {}))
+    }
+
+    async fn drain_agent(
+        &self,
+        request: Request<v1::DrainAgentRequest>,
+    ) -> Result<Response<v1::DrainAgentResponse>, Status> {
+        self.0.requested(request.into_inner().request)?;
+        Ok(Response::new(v1::DrainAgentResponse {}))
+    }
+
+    async fn reactivate_agent(
+        &self,
+        request: Request<v1::ReactivateAgentRequest>,
+    ) -> Result<Response<v1::ReactivateAgentResponse>, Status> {
+        self.0.requested(request.into_inner().request)?;
+        Ok(Response::new(v1::ReactivateAgentResponse {}))
+    }
+
+    async fn schedule_maintenance(
+        &self,
+        request: Request<v1::ScheduleMaintenanceRequest>,
+    ) -> Result<Response<v1::ScheduleMaintenanceResponse>, Status> {
+        self.0.requested(request.into_inner().request)?;
+        Ok(Response::new(v1::ScheduleMaintenanceResponse { id: 1 }))
+    }
+
+    async fn cancel_maintenance(
+        &self,
+        request: Request<v1::CancelMaintenanceRequest>,
+    ) -> Result<Response<v1::CancelMaintenanceResponse>, Status> {
+        self.0.requested(request.into_inner().request)?;
+        Ok(Response::new(v1::CancelMaintenanceResponse {}))
+    }
+
+    async fn list_maintenance(
+        &self,
+        _: Request<v1::ListMaintenanceRequest>,
+    ) -> Result<Response<Self::ListMaintenanceStream>, Status> {
+        Ok(pieces(Vec::new(), |maintenance| v1::ListMaintenanceResponse { maintenance }))
     }
 
     async fn show_authority(

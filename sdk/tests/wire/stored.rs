@@ -26,6 +26,7 @@ fn offer() -> Offer {
         agent_name: "a4".to_owned(),
         attributes: Default::default(),
         resources: resources(1000),
+        unavailability: None,
     }
 }
 

@@ -126,6 +126,7 @@ impl Recorder {
             match event {
                 Event::Offers(offers) => self.offers.extend(offers),
                 Event::Rescinded(gone) => self.offers.retain(|offer| !gone.contains(&offer.id)),
+                Event::InverseOffers(_) | Event::InverseRescinded(_) => {}
                 Event::Update(status) => {
                     let heard = heard(&status);
                     self.open.heard(now_us(), &heard);

@@ -16,6 +16,7 @@ use tokio::time::{sleep, timeout};
 
 use self::etcd::{Etcd, LOOK_EVERY, PATIENCE};
 use super::*;
+use crate::registry::local::tests::{draining, maintenance};
 
 fn campaign(etcd: &Etcd, url: &str) -> Campaign {
     campaign_below(etcd, &EtcdConfig::new(etcd.urls()).prefix, url)
@@ -118,6 +119,12 @@ async fn the_next_leader_finds_what_the_last_one_wrote_under_the_next_epoch() {
         Change::RoleRecorded("eng/batch".to_owned(), role.clone()),
         Change::RoleRecorded("ops".to_owned(), role.clone()),
         Change::RoleRecorded("ops".to_owned(), RoleRecord::default()),
+        Change::AgentWithdrawn(AgentId(5), draining()),
+        Change::AgentWithdrawn(AgentId(11), draining()),
+        Change::AgentReactivated(AgentId(11)),
+        Change::MaintenanceRecorded(MaintenanceId(3), maintenance(&[5])),
+        Change::MaintenanceRecorded(MaintenanceId(6), maintenance(&[5])),
+        Change::MaintenanceEnded(MaintenanceId(6)),
     ];
     let (registry, written) = write(registry, vec![recorded(5, "a"), recorded(5, "b"), subscribed]).await;
     written.unwrap();
@@ -135,6 +142,9 @@ async fn the_next_leader_finds_what_the_last_one_wrote_under_the_next_epoch() {
     assert_eq!(second.enrolled, [(AgentId(11), enrolment)]);
     assert_eq!(second.tokens, [(TokenId(u64::MAX), token)]);
     assert_eq!(second.roles, [("eng/batch".to_owned(), role)]);
+    assert_eq!(second.withdrawn, [(AgentId(5), draining())]);
+    assert_eq!(second.maintenance, [(MaintenanceId(3), maintenance(&[5]))]);
+    assert_eq!(second.last_maintenance, 6);
     assert_eq!((second.last_agent, second.last_framework, clock), (12, 4, Now::from_millis(7)));
 }
 

@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use haggle_core::access::{Enrolment, PrincipalId, Roles, TokenKind, TokenRecord};
 use haggle_core::cluster::{AgentRecord, FrameworkInfo, FrameworkRecord};
-use haggle_core::{AgentInfo, AgentKey, Bytes, Ceiling, Digest, MilliCpu, Placement, Quota, Resources, RoleRecord};
+use haggle_core::{
+    AgentInfo, AgentKey, Bytes, Cause, Ceiling, Digest, Drain, Maintenance, MilliCpu, Phase, Placement, Quota,
+    Resources, RoleRecord, Unavailability, Withdrawal,
+};
 use haggle_proto::v1;
 use prost::Message;
 use redb::StorageError;
@@ -163,6 +166,15 @@ fn a_restart_remembers_who_was_there_and_when() {
         Change::RoleRecorded("eng/batch".to_owned(), role(2)),
         Change::RoleRecorded("ops".to_owned(), role(1)),
         Change::RoleRecorded("ops".to_owned(), RoleRecord::default()),
+        Change::AgentWithdrawn(AgentId(1), withdrawal(Phase::Deactivated, Cause::Operator)),
+        Change::AgentWithdrawn(AgentId(1), draining()),
+        Change::AgentWithdrawn(AgentId(7), withdrawal(Phase::Drained, Cause::Maintenance(MaintenanceId(3)))),
+        Change::AgentWithdrawn(AgentId(8), draining()),
+        Change::AgentReactivated(AgentId(8)),
+        Change::MaintenanceRecorded(MaintenanceId(3), maintenance(&[1, 7])),
+        Change::MaintenanceRecorded(MaintenanceId(3), maintenance(&[7])),
+        Change::MaintenanceRecorded(MaintenanceId(5), maintenance(&[1])),
+        Change::MaintenanceEnded(MaintenanceId(5)),
     ];
     registry.write(Now::from_millis(1234), &changes.iter().collect::<Vec<_>>()).unwrap();
     drop(registry);
@@ -174,12 +186,31 @@ fn a_restart_remembers_who_was_there_and_when() {
         enrolled: vec![(AgentId(7), enrolment(true)), (AgentId(8), enrolment(false))],
         tokens: vec![(TokenId(u64::MAX), token(TokenKind::Operator))],
         roles: vec![("eng/batch".to_owned(), role(2))],
+        withdrawn: vec![
+            (AgentId(1), draining()),
+            (AgentId(7), withdrawal(Phase::Drained, Cause::Maintenance(MaintenanceId(3)))),
+        ],
+        maintenance: vec![(MaintenanceId(3), maintenance(&[7]))],
+        last_maintenance: 5,
         last_agent: 9,
         last_framework: 4,
         ..nothing
     };
     let (_registry, recovered, clock) = open(&folder);
     assert_eq!((recovered, clock), (remembered, Now::from_millis(1234)));
+}
+
+pub(crate) fn withdrawal(phase: Phase, cause: Cause) -> Withdrawal {
+    Withdrawal { phase, since: Now::from_millis(11), cause }
+}
+
+pub(crate) fn draining() -> Withdrawal {
+    withdrawal(Phase::Draining(Drain { kill_at: Now::from_millis(12), mark_gone: true }), Cause::Operator)
+}
+
+pub(crate) fn maintenance(agents: &[u64]) -> Maintenance {
+    let when = Unavailability { start_ms: 1_000, duration_ms: 60_000 };
+    Maintenance { agents: agents.iter().copied().map(AgentId).collect(), when, grace: Duration::from_millis(1500) }
 }
 
 fn enrolment(by_token: bool) -> Enrolment {

@@ -26,6 +26,12 @@ impl RunnerState {
                 }
             }
             Event::Rescinded(offers) => self.holdings.remove(&offers),
+            // What runs there until then has a chance to end by itself. What does not is launched again elsewhere.
+            Event::InverseOffers(offers) => {
+                let offers = offers.into_iter().map(|offer| offer.id).collect();
+                self.out.commands.push(FrameworkCommand::AcceptInverse(offers));
+            }
+            Event::InverseRescinded(_) => {}
             Event::Update(status) => self.update(now, status),
             Event::Queue(update) => self.queue_update(now, update),
             Event::AgentLost(agent) => {

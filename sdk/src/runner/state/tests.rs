@@ -37,6 +37,8 @@ fn agent(milli: u64) -> AgentView {
         info: AgentInfo { name: "a1".to_owned(), resources: room(milli), attributes: Default::default() },
         connected: true,
         draining: false,
+        withdrawal: None,
+        unavailability: None,
         used: Resources::default(),
         offered: Resources::default(),
         tasks: 0,
@@ -50,6 +52,7 @@ fn offer(id: u64, agent: u64, milli: u64) -> Event {
         agent_name: format!("a{agent}"),
         attributes: Default::default(),
         resources: room(milli),
+        unavailability: None,
     }])
 }
 
@@ -61,6 +64,7 @@ fn units(id: u64, agent: u64, milli: u64, count: u64) -> Event {
         agent_name: format!("a{agent}"),
         attributes: Default::default(),
         resources: Resources::new(MilliCpu::new(count * milli), Bytes::from_mib(count * 64), Bytes::ZERO),
+        unavailability: None,
     }])
 }
 
@@ -134,6 +138,8 @@ fn said(decisions: &Decisions) -> Vec<&'static str> {
         FrameworkCommand::Open { .. } => "open",
         FrameworkCommand::Enqueue { .. } => "enqueue",
         FrameworkCommand::Decline { .. } => "decline",
+        FrameworkCommand::AcceptInverse(_) => "accept inverse",
+        FrameworkCommand::DeclineInverse { .. } => "decline inverse",
         FrameworkCommand::Revive => "revive",
         FrameworkCommand::Demand(_) => "demand",
         FrameworkCommand::Suppress => "suppress",

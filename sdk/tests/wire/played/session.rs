@@ -83,6 +83,7 @@ impl Session {
             agent_name: "a1".to_owned(),
             attributes: Default::default(),
             resources: resources(milli),
+            unavailability: None,
         }])])
         .await;
     }

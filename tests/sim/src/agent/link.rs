@@ -169,6 +169,7 @@ impl World {
                 self.node_does(at, Command::Enqueue { allocation, tasks, last });
             }
             AgentOrder::Kill(task) => self.node_does(at, Command::Kill(task)),
+            AgentOrder::StopAll => self.node_does(at, Command::StopAll),
             AgentOrder::Acknowledge(task, update) => self.node_does(at, Command::Acknowledge(task, update)),
             AgentOrder::Resend(framework) => self.node_does(at, Command::Resend(framework)),
             AgentOrder::RemoveFramework(framework) => self.node_does(at, Command::RemoveFramework(framework)),
@@ -219,8 +220,12 @@ impl World {
             return self.start_agent(at, 2 * S);
         }
         let member = self.agents[at].disk.member;
-        if let Rejection::Final(why) | Rejection::OtherCluster(why) = rejection {
-            self.oracle.turned_away(at, member, why);
+        // An operator may have wanted it gone once it was drained.
+        let is_gone = member.is_some_and(|member| self.oracle.gone.contains(&member.id));
+        match rejection {
+            Rejection::Final(_) if is_gone => {}
+            Rejection::Final(why) | Rejection::OtherCluster(why) => self.oracle.turned_away(at, member, why),
+            Rejection::Gone(_) | Rejection::Later(_) => {}
         }
         if let Rejection::Gone(_) = rejection {
             self.oracle.void(at, member);

@@ -132,8 +132,8 @@ impl<S: Store> Instance<S> {
                     is_in_doubt |= status.state == TaskState::Unknown;
                     self.update(status).await?;
                 }
-                // It opens no allocation.
-                Event::Rescinded(_) | Event::Queue(_) => {}
+                // What is ended for maintenance is an item that is left, as any other, and it opens no allocation.
+                Event::Rescinded(_) | Event::InverseOffers(_) | Event::InverseRescinded(_) | Event::Queue(_) => {}
                 Event::AgentLost(agent) => println!("{agent} is gone"),
                 Event::Disconnected(why) => println!("lost the master ({why}); looking for it"),
                 Event::Subscribed(id) => {

@@ -60,6 +60,7 @@ fn what_tasks_are_granted_is_asked_for_and_tasks_go_where_it_is_allowed() {
         agent_name: "a2".to_owned(),
         attributes: networked.info.attributes,
         resources: cpus(500),
+        unavailability: None,
     };
     runner.hear(START, Event::Offers(vec![offer]));
     assert_eq!(accepted(&runner.decide(START)), [(vec![2], vec![2])]);
