@@ -165,7 +165,7 @@ pub(super) fn open(
     now: Now,
     session: SessionId,
     offers: &[OfferId],
-    spec: Arc<AllocationSpec>,
+    spec: &Arc<AllocationSpec>,
     refuse: Duration,
     out: &mut Vec<Effect>,
 ) -> Result<(), Refusal> {
@@ -184,7 +184,7 @@ pub(super) fn open(
     match fits {
         Ok(()) => {
             state.allocator.launched(framework, agent, [&spec.resources]);
-            let order = AgentOrder::Open(Arc::clone(&spec));
+            let order = AgentOrder::Open(Arc::clone(spec));
             launch(state, now, agent, (id, &spec.name, &spec.resources), order, out);
         }
         Err(ref why) => refuse_one(state, session, id, why, out),

@@ -206,7 +206,7 @@ fn framework_says(
             accept::accept(state, now, session, &offers, tasks, refuse, out)
         }
         FrameworkCommand::Open { offers, allocation, refuse } => {
-            accept::open(state, now, session, &offers, allocation, refuse, out)
+            accept::open(state, now, session, &offers, &allocation, refuse, out)
         }
         FrameworkCommand::Enqueue { allocation, tasks, last } => {
             enqueue::enqueue(state, session, allocation, tasks, last, out)

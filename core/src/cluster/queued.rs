@@ -179,7 +179,7 @@ impl State {
         }
         for status in told.into_values().flat_map(|update| Arc::unwrap_or_clone(update).ends()) {
             for run in self.take_queued(status.task, 1) {
-                self.let_go_queued(now, status.task, run.value.shape, status.clone(), out);
+                self.let_go_queued(now, status.task, &run.value.shape, status.clone(), out);
             }
         }
         // What is left was named by its agent as ended, and how was lost with the agent.
@@ -206,12 +206,12 @@ impl State {
                     agent,
                     ..TaskStatus::new(id, UpdateId::UNACKNOWLEDGED, ended, Source::Master)
                 };
-                self.let_go_queued(now, id, Arc::clone(&value.shape), status, out);
+                self.let_go_queued(now, id, &value.shape, status, out);
             }
         }
     }
 
-    fn let_go_queued(&mut self, now: Now, id: TaskId, shape: Arc<Shape>, status: TaskStatus, out: &mut Vec<Effect>) {
+    fn let_go_queued(&mut self, now: Now, id: TaskId, shape: &Shape, status: TaskStatus, out: &mut Vec<Effect>) {
         if !self.frameworks.contains_key(&id.framework) {
             return;
         }

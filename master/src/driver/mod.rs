@@ -75,6 +75,9 @@ pub(crate) fn start(
     Ok((handle, ended))
 }
 
+/// What became of a command that was not said on a session.
+type Decided = Result<Option<Answer>, Refusal>;
+
 struct Driver {
     cluster: Cluster,
     registry: Box<dyn Registry>,
@@ -91,7 +94,7 @@ struct Driver {
     /// Which of them are of a large message, in order.
     large: Vec<(Range<usize>, Arc<LargePlace>)>,
     /// Told after the batch is durable: a verdict is an effect as well.
-    verdicts: Vec<(oneshot::Sender<Verdict>, Result<Option<Answer>, Refusal>)>,
+    verdicts: Vec<(oneshot::Sender<Verdict>, Decided)>,
     /// Answered at the end of the batch.
     questions: Vec<Question>,
     /// Sessions that end with these words, once the batch is let out.

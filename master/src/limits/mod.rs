@@ -197,6 +197,7 @@ fn held_by(verb: Verb) -> Option<Limit> {
         | Verb::ListTasks
         | Verb::ListTokens
         | Verb::ListLimits
+        | Verb::ListMaintenance
         | Verb::Why
         | Verb::ReadMetrics => Some(Limit::Lists),
         Verb::ReadLog => Some(Limit::LogReads),
@@ -243,6 +244,6 @@ mod tests {
 
         let counted: Vec<_> = lists.map(|&verb| held_by(verb)).collect();
 
-        assert_eq!(counted, [Some(Limit::Lists); 7]);
+        assert_eq!(counted, [Some(Limit::Lists); 8]);
     }
 }

@@ -47,7 +47,7 @@ pub struct Lack {
 pub enum NoAgent {
     /// None is large enough.
     #[error(transparent)]
-    TooBig(TooBig),
+    TooBig(Box<TooBig>),
     /// None is what it needs.
     #[error(transparent)]
     Unsuitable(Unsuitable),
@@ -114,7 +114,7 @@ impl Inventory {
         match self.fit(&task.need()) {
             Fit::Fits | Fit::NobodyKnown => Ok(()),
             Fit::TooBig { agent_name, has } => {
-                Err(NoAgent::TooBig(TooBig { name: name(), wants: task.wants().clone(), agent_name, has }))
+                Err(NoAgent::TooBig(Box::new(TooBig { name: name(), wants: task.wants().clone(), agent_name, has })))
             }
             Fit::Unsuitable(lacks) => Err(NoAgent::Unsuitable(Unsuitable { name: name(), lacks })),
         }

@@ -289,7 +289,7 @@ impl Runner {
 impl From<NoAgent> for RunError {
     fn from(why: NoAgent) -> Self {
         match why {
-            NoAgent::TooBig(why) => Box::new(why).into(),
+            NoAgent::TooBig(why) => why.into(),
             NoAgent::Unsuitable(why) => Box::new(why).into(),
         }
     }

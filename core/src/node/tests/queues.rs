@@ -35,8 +35,10 @@ fn news(started: Vec<u64>, ended: Vec<QueueEnd>) -> Command {
     Command::QueueNews { allocation: A, started, ended }
 }
 
-/// What is sent of the queue: update, started, and the numbers that have ended.
-fn told(effects: &[Effect]) -> Vec<(u64, Vec<u64>, Vec<(u64, u64)>)> {
+/// What is sent of a queue: update, started, and the numbers that have ended.
+type Told = (u64, Vec<u64>, Vec<(u64, u64)>);
+
+fn told(effects: &[Effect]) -> Vec<Told> {
     let sends = effects.iter().filter_map(|effect| match effect {
         Effect::SendQueue(updates) => Some(updates),
         _ => None,

@@ -29,8 +29,10 @@ fn ended(numbers: &[u64], wall: Duration) -> Event {
     }))
 }
 
-/// What was put into queues: allocation, first number, how many, and whether none follow.
-fn enqueued(decisions: &Decisions) -> Vec<(u64, Vec<(u64, u32)>, bool)> {
+/// What was put into a queue: allocation, first number, how many, and whether none follow.
+type Enqueued = (u64, Vec<(u64, u32)>, bool);
+
+fn enqueued(decisions: &Decisions) -> Vec<Enqueued> {
     let enqueue = |command: &FrameworkCommand| match command {
         FrameworkCommand::Enqueue { allocation, tasks, last } => {
             let tasks = tasks.iter().map(|tasks| (tasks.spec.id.number, tasks.count)).collect();
