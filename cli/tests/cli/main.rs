@@ -2,9 +2,11 @@
 
 mod array;
 mod bad_input;
+mod doctor;
 mod guests;
 mod haggle;
 mod inspect;
+mod man;
 #[cfg(unix)]
 mod master;
 mod run;
