@@ -38,11 +38,12 @@ const OBSERVERS: [&str; 1] = ["haggle-tests"];
 
 /// Dependencies that live in one place, so that changing one of them changes one folder: what their names start with,
 /// and who may use them.
-const ISOLATED: [(&str, &[&str]); 4] = [
+const ISOLATED: [(&str, &[&str]); 5] = [
     ("wasmtime", &["haggle-executor"]),
     ("tonic", &["haggle-etcd", "haggle-proto", "haggle-master", "haggle-agent", "haggle-sdk"]),
     ("redb", &["haggle-master"]),
     ("rcgen", &["haggle-tls"]),
+    ("ratatui", &["haggle-cli"]),
 ];
 
 #[test]

@@ -79,6 +79,12 @@ pub(crate) enum CommandError {
     NoHome,
     #[error("the token of the proxy cannot be kept: {0}")]
     ProxyToken(#[from] PrivateFolderError),
+    #[error(
+        "haggle top draws on a terminal, and what it reads or writes here is none: `haggle top --once` prints how it is now"
+    )]
+    NoTerminal,
+    #[error("the terminal cannot be drawn on: {0}")]
+    Terminal(io::Error),
     #[error(transparent)]
     Target(#[from] TargetError),
     #[error(transparent)]

@@ -20,6 +20,7 @@ mod signals;
 mod state;
 mod target;
 mod toolchain;
+mod top;
 mod why;
 
 use std::io::Write;

@@ -21,4 +21,6 @@ mod run;
 mod sessions;
 mod standby;
 mod survival;
+#[cfg(unix)]
+mod top;
 mod upkeep;

@@ -6,7 +6,7 @@ use crate::{tasks, test, tools};
 
 /// Runs its rows one after the other, and shows what they print.
 pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<()> {
-    tools::ensure_network(workspace);
+    tools::ensure_programs(workspace);
     timed("example tasks to WebAssembly", || tasks::build(workspace))?;
     step("build", workspace.cargo().args(["build", "--quiet", "--locked"]).args(test::EVERYTHING))?;
     let args =

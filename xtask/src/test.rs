@@ -64,7 +64,7 @@ fn checks(workspace: &Workspace) -> anyhow::Result<Advisories> {
     sim::planted(workspace)?;
     let not_run = languages(workspace)?;
     tools::ensure_etcd(workspace)?;
-    tools::ensure_network(workspace);
+    tools::ensure_programs(workspace);
     // Last, so that its summary is the last thing to be read.
     step("tests", &mut tests(workspace))?;
     for language in not_run {
@@ -115,7 +115,7 @@ pub(crate) fn given(workspace: &Workspace, args: &[&str]) -> Command {
     let mut cargo = workspace.cargo();
     let path = env::var_os("PATH").unwrap_or_default();
     // Behind those of the system. A folder whose name has a separator in it cannot be on a path.
-    let ours = tools::network_programs(workspace).chain([tools::etcd_programs(workspace)]);
+    let ours = tools::programs(workspace).chain([tools::etcd_programs(workspace)]);
     if let Ok(path) = env::join_paths(env::split_paths(&path).chain(ours)) {
         cargo.env("PATH", path);
     }

@@ -71,14 +71,16 @@ pub(crate) fn ensure_qemu(workspace: &Workspace) -> anyhow::Result<PathBuf> {
     Ok(ours)
 }
 
-/// What makes networks of hosts: the program, its package, and the libraries behind it that a plain Debian may lack.
-const NETWORK: [(&str, &str, &[&str]); 2] = [
+/// What makes networks of hosts and what plays a terminal: the program, its package, and the libraries behind it that a
+/// plain Debian may lack.
+const PROGRAMS: [(&str, &str, &[&str]); 3] = [
     (
         "ip",
         "iproute2",
         &["libbpf", "libbsd", "libcap2", "libdb", "libelf", "libmnl", "libmd", "libtirpc", "libxtables"],
     ),
     ("nft", "nftables", &["libedit", "libbsd", "libgmp", "libjansson", "libmd", "libmnl", "libnft", "libxtables"]),
+    ("tmux", "tmux", &["libevent", "libjemalloc", "libsystemd", "libutempter"]),
 ];
 
 /// Starts a program of a folder with the libraries beside it. It finds the folder from its own place.
@@ -96,36 +98,36 @@ echo "no NAME below $root" >&2
 exit 127
 "#;
 
-/// The programs that make networks of hosts: Debian's, where the system has none. Without them those tests are left out,
-/// and say so; only Linux has them.
-pub(crate) fn ensure_network(workspace: &Workspace) {
+/// Those programs: Debian's, where the system has none. Without them the tests that need them are left out, and say so; only
+/// Linux has them.
+pub(crate) fn ensure_programs(workspace: &Workspace) {
     if !cfg!(target_os = "linux") {
         return;
     }
-    for (program, package, libraries) in NETWORK {
-        let ours = network_root(workspace, program).join("programs").join(program);
+    for (program, package, libraries) in PROGRAMS {
+        let ours = program_root(workspace, program).join("programs").join(program);
         let there = |program: &Path| process::output(Command::new(program).arg("-V")).is_ok();
         if there(Path::new(program)) || there(&ours) {
             continue;
         }
-        let root = network_root(workspace, program);
+        let root = program_root(workspace, program);
         let fetched = timed(&format!("fetch {program} from Debian's packages"), || {
             debian::unpack(&root, &[package], libraries)?;
             debian::write_program(&ours, &WITH_LIBRARIES.replace("NAME", program))?;
             process::output(Command::new(&ours).arg("-V")).map(drop)
         });
         if let Err(error) = fetched {
-            eprintln!("no {program}: install {package} by hand, or tests of hosts are left out: {error:#}");
+            eprintln!("no {program}: install {package} by hand, or the tests that need it are left out: {error:#}");
         }
     }
 }
 
-/// Where the programs of [`ensure_network`] are, when the system has none.
-pub(crate) fn network_programs(workspace: &Workspace) -> impl Iterator<Item = PathBuf> {
-    NETWORK.map(|(program, ..)| network_root(workspace, program).join("programs")).into_iter()
+/// Where the programs of [`ensure_programs`] are, when the system has none.
+pub(crate) fn programs(workspace: &Workspace) -> impl Iterator<Item = PathBuf> {
+    PROGRAMS.map(|(program, ..)| program_root(workspace, program).join("programs")).into_iter()
 }
 
-fn network_root(workspace: &Workspace, program: &str) -> PathBuf {
+fn program_root(workspace: &Workspace, program: &str) -> PathBuf {
     workspace.target.join("tools").join(program)
 }
 

@@ -38,7 +38,7 @@ pub(crate) use roles::{
 };
 pub(crate) use run::{BuildArgs, InspectArgs, RunArgs};
 pub(crate) use service::{Daemon, InstallArgs, ServiceArgs, ServiceCommand};
-pub(crate) use terminal::{CompletionsArgs, DoctorArgs, ManArgs, Shell};
+pub(crate) use terminal::{CompletionsArgs, DoctorArgs, ManArgs, Shell, TopArgs};
 
 pub(crate) use upkeep::{CancelArgs, DrainArgs, MaintenanceArgs, MaintenanceCommand, ScheduleArgs, UndrainArgs};
 
@@ -187,6 +187,7 @@ pub(crate) enum Command {
     Logs(LogsArgs),
     Kill(KillArgs),
     Watch(WatchArgs),
+    Top(TopArgs),
     Token(TokenArgs),
     Ca(CaArgs),
     Login(LoginArgs),

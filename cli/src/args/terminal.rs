@@ -6,6 +6,25 @@ use clap::{Args, ValueEnum, ValueHint};
 
 use super::ListArgs;
 
+/// Watch the cluster live: what is used, who waits, what runs, and what a task writes
+///
+/// Pages for the whole, agents, roles, frameworks and tasks, and one for each task with why it waits and the end of its output; keys
+/// as in k9s, and ? lists them. It listens to what happens, as `haggle watch` does, and asks the master for no more than is shown.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  haggle top
+  haggle top --once                        the first page as text
+  haggle top --once --json | jq .roles     everything, as one JSON object")]
+pub(crate) struct TopArgs {
+    /// Print how it is now, and end
+    #[arg(long)]
+    pub(crate) once: bool,
+    /// With --once: everything as one JSON object
+    #[arg(long, requires = "once")]
+    pub(crate) json: bool,
+}
+
 /// Print what has a shell complete commands, flags and names
 ///
 /// Names of tasks, agents, frameworks, roles and the like are those of the cluster that the line is for. It is asked while you

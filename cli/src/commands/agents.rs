@@ -106,7 +106,7 @@ fn table(agents: &[AgentView]) -> Table {
 }
 
 /// What becomes of it, and since when: `DRAINING for 3min`.
-fn state(agent: &AgentView) -> String {
+pub(crate) fn state(agent: &AgentView) -> String {
     let link = if agent.connected { "" } else { ", disconnected" };
     match (agent.withdrawal, agent.connected, agent.draining) {
         (Some(withdrawal), ..) => {

@@ -32,7 +32,7 @@ fn table(frameworks: &[FrameworkView]) -> Table {
     table
 }
 
-fn state(framework: &FrameworkView) -> &'static str {
+pub(crate) fn state(framework: &FrameworkView) -> &'static str {
     match (framework.connected, framework.suppressed) {
         (false, _) => "disconnected",
         (true, true) => "suppressed",

@@ -1,13 +1,13 @@
 //! Every command: which function runs it, and on how many threads.
 
 mod agent;
-mod agents;
+pub(crate) mod agents;
 mod build;
 mod ca;
 mod context;
 mod drain;
 mod follow;
-mod frameworks;
+pub(crate) mod frameworks;
 mod inspect;
 mod kill;
 mod limits;
@@ -19,12 +19,12 @@ mod offers;
 mod proxy;
 mod ps;
 mod quota;
-mod roles;
+pub(crate) mod roles;
 mod run;
 mod service;
 mod token;
 mod up;
-mod watch;
+pub(crate) mod watch;
 mod weight;
 mod whoami;
 mod why;
@@ -37,7 +37,7 @@ use tokio::runtime::Builder;
 use crate::args::{Cli, Command};
 use crate::error::CommandError;
 use crate::target::{Origin, Target};
-use crate::{completions, doctor, logging, man};
+use crate::{completions, doctor, logging, man, top};
 
 /// What a command that worked ends with.
 pub(crate) type Verdict = Result<u8, CommandError>;
@@ -92,6 +92,7 @@ fn ask(target: &Target, command: Command) -> Verdict {
         Command::Logs(args) => on_this_thread(logs::run(target, args)),
         Command::Kill(args) => on_this_thread(kill::run(target, args)),
         Command::Watch(args) => on_this_thread(watch::run(target, args)),
+        Command::Top(args) => on_this_thread(top::run(target, args)),
         Command::Ca(args) => on_this_thread(ca::run(target, args)),
         Command::Token(args) => on_this_thread(token::run(target, args)),
         Command::Proxy(args) => logged(on_threads(CLUSTER_THREADS, proxy::run(target, args))),
@@ -101,7 +102,7 @@ fn ask(target: &Target, command: Command) -> Verdict {
 }
 
 /// A connection for a command that needs a cluster.
-async fn connect(target: &Target) -> Result<Client, CommandError> {
+pub(crate) async fn connect(target: &Target) -> Result<Client, CommandError> {
     let connected = client(target).connect().await.map_err(|error| match (error, &target.origin) {
         (error @ ConnectError::Unanswered { .. }, Origin::Nobody | Origin::Master(_)) => CommandError::NoCluster(error),
         (source, Origin::Nobody | Origin::Master(_)) => source.into(),

@@ -134,7 +134,7 @@ pub(super) fn amounts(resources: &Resources) -> String {
 }
 
 /// The same of what is bounded, where 0 is a bound.
-pub(super) fn bounds(ceiling: &Ceiling) -> String {
+pub(crate) fn bounds(ceiling: &Ceiling) -> String {
     let size =
         |name: &str, size: Option<Bytes>| size.map(|size| format!("{name}={}", size.to_string().replace(' ', "")));
     let cpus = ceiling.cpus.map(|cpus| format!("cpus={}", cpus.as_cores()));

@@ -27,7 +27,8 @@ pub(super) async fn run(target: &Target, args: WatchArgs) -> Verdict {
     Ok(0)
 }
 
-fn sentence(announcement: &Announcement) -> String {
+/// What happened, in words.
+pub(crate) fn sentence(announcement: &Announcement) -> String {
     match announcement {
         Announcement::AgentUp(id) => format!("{id} is up"),
         Announcement::AgentDown(id) => format!("{id} is disconnected"),
