@@ -9,6 +9,8 @@ mod error;
 mod executor;
 mod exit;
 mod logging;
+#[cfg(all(target_arch = "x86_64", any(target_env = "musl", test)))]
+mod memmove;
 mod module;
 mod output;
 mod proxy;
