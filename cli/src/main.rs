@@ -9,8 +9,6 @@ mod error;
 mod executor;
 mod exit;
 mod logging;
-#[cfg(all(target_arch = "x86_64", any(target_env = "musl", test)))]
-mod memmove;
 mod module;
 mod output;
 mod proxy;
@@ -28,6 +26,7 @@ use clap::builder::styling::{AnsiColor, Style};
 use clap::error::ErrorKind;
 
 use error::CommandError;
+use haggle_memmove as _;
 use mimalloc::MiMalloc;
 use output::OutputError;
 

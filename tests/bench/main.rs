@@ -24,6 +24,7 @@ use std::process::{Command, ExitCode};
 use clap::{Parser, ValueEnum};
 
 use figure::Figure;
+use haggle_memmove as _;
 use mimalloc::MiMalloc;
 
 /// As in the `haggle` command.
