@@ -79,6 +79,7 @@ mod tests {
         HeldTask {
             id: TaskId { framework: FrameworkId(1), number },
             name: name.to_owned(),
+            role: "role".to_owned(),
             resources: Resources::default(),
             state: TaskState::Running,
             update: UpdateId(1),

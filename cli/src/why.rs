@@ -107,6 +107,7 @@ mod tests {
             framework: FrameworkId(3),
             name: "haggle run primes".into(),
             role: "eng/batch".into(),
+            roles: vec!["eng/batch".into()],
             waits_for: Some(Duration::from_millis(12_400)),
             offers: 0,
             rank: Some(2),

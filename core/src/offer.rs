@@ -17,6 +17,8 @@ pub struct Offer {
     pub agent_name: String,
     /// The agent's attributes.
     pub attributes: BTreeMap<String, String>,
+    /// Which of the framework's roles it is for: what is launched on it counts towards that.
+    pub role: String,
     /// How much may be taken.
     pub resources: Resources,
 }

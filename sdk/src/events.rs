@@ -203,6 +203,7 @@ impl Events {
     }
 
     fn come_back(&mut self, reason: String) -> VecDeque<Event> {
+        self.info = self.queue.info().unwrap_or_else(|| self.info.clone());
         self.link = Link::Down(Box::pin(open_patiently(
             self.client.clone(),
             Arc::clone(&self.queue),

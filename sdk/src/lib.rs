@@ -16,7 +16,7 @@
 //!     let hello = Task::new(client.upload("hello.wasm").await?).cpus("0.5").mem("32MiB");
 //!     let info = FrameworkInfo {
 //!         name: "three hellos".into(),
-//!         role: FrameworkInfo::DEFAULT_ROLE.into(),
+//!         roles: vec![FrameworkInfo::DEFAULT_ROLE.into()],
 //!         failover_timeout: Duration::from_secs(10),
 //!     };
 //!     let (framework, mut events) = Framework::connect(&client, info).await?;

@@ -55,8 +55,11 @@ fn accepts() -> anyhow::Result<Vec<f64>> {
     let mut cluster = Cluster::new(Config::default(), Recovered::default(), Now::ZERO);
     let mut effects = Vec::new();
     for framework in 1..=200 {
-        let info =
-            FrameworkInfo { name: "bench".into(), role: format!("role{}", framework % 20), failover_timeout: AN_HOUR };
+        let info = FrameworkInfo {
+            name: "bench".into(),
+            roles: vec![format!("role{}", framework % 20)],
+            failover_timeout: AN_HOUR,
+        };
         cluster.apply(Now::ZERO, Command::Connected(SessionId(framework), Principal::owner()), &mut effects)?;
         let subscribe = FrameworkCommand::Subscribe { member: None, info };
         cluster.apply(Now::ZERO, Command::Framework(SessionId(framework), subscribe.into()), &mut effects)?;
@@ -105,15 +108,18 @@ fn short_tasks(at_once: u64, beside: Beside) -> anyhow::Result<f64> {
     let mut machine =
         Machine { cluster: Cluster::new(Config::default(), Recovered::default(), Now::ZERO), offers: Vec::new() };
     machine.apply(Command::Connected(FRAMEWORK, Principal::owner()))?;
-    let info = FrameworkInfo { name: "bench".into(), role: "bench".into(), failover_timeout: AN_HOUR };
+    let info = FrameworkInfo { name: "bench".into(), roles: vec!["bench".into()], failover_timeout: AN_HOUR };
     machine.apply(Command::Framework(FRAMEWORK, FrameworkCommand::Subscribe { member: None, info }.into()))?;
     for other in 1..=beside.frameworks {
         let session = SessionId(1_000_000 + other);
-        let info =
-            FrameworkInfo { name: "other".into(), role: format!("other/{}", other % 50), failover_timeout: AN_HOUR };
+        let info = FrameworkInfo {
+            name: "other".into(),
+            roles: vec![format!("other/{}", other % 50)],
+            failover_timeout: AN_HOUR,
+        };
         machine.apply(Command::Connected(session, Principal::owner()))?;
         machine.apply(Command::Framework(session, FrameworkCommand::Subscribe { member: None, info }.into()))?;
-        machine.apply(Command::Framework(session, FrameworkCommand::Suppress.into()))?;
+        machine.apply(Command::Framework(session, FrameworkCommand::Suppress { role: None }.into()))?;
     }
     for agent in 0..beside.agents {
         machine.join(SessionId(AGENT.0 + 1 + agent))?;
@@ -169,6 +175,7 @@ fn spec(id: TaskId) -> TaskSpec {
     TaskSpec {
         id,
         name: "noop".into(),
+        role: String::new(),
         module: Digest([1; 32]),
         args: Vec::new(),
         env: Vec::new(),

@@ -31,6 +31,7 @@ fn sentence(announcement: &Announcement) -> String {
         Announcement::AgentDown(id) => format!("{id} is disconnected"),
         Announcement::AgentRemoved(id) => format!("{id} is gone"),
         Announcement::FrameworkUp(id) => format!("{id} is up"),
+        Announcement::FrameworkUpdated(id) => format!("{id} has other properties"),
         Announcement::FrameworkDown(id) => format!("{id} is disconnected"),
         Announcement::FrameworkRemoved(id) => format!("{id} is gone"),
         Announcement::Task(status) => task_sentence(status),

@@ -70,7 +70,7 @@ impl From<&AgentView> for AgentRecord {
 pub(crate) struct FrameworkRecord {
     id: String,
     name: String,
-    role: String,
+    roles: Vec<String>,
     connected: bool,
     suppressed: bool,
     used: ResourcesRecord,
@@ -84,7 +84,7 @@ impl From<&FrameworkView> for FrameworkRecord {
         Self {
             id: framework.id.to_string(),
             name: framework.info.name.clone(),
-            role: framework.info.role.clone(),
+            roles: framework.info.roles.clone(),
             connected: framework.connected,
             suppressed: framework.suppressed,
             used: (&framework.used).into(),
@@ -195,6 +195,7 @@ impl From<&LimitUse> for LimitRecord {
 pub(crate) struct OfferRecord {
     id: String,
     framework: String,
+    role: String,
     agent: String,
     resources: ResourcesRecord,
     age_seconds: f64,
@@ -205,6 +206,7 @@ impl From<&OfferView> for OfferRecord {
         Self {
             id: offer.id.to_string(),
             framework: offer.framework.to_string(),
+            role: offer.role.clone(),
             agent: offer.agent.to_string(),
             resources: (&offer.resources).into(),
             age_seconds: offer.age.as_secs_f64(),
@@ -350,6 +352,7 @@ impl EventRecord {
             Announcement::AgentDown(id) => Self { agent: Some(id.to_string()), ..bare("agent_down") },
             Announcement::AgentRemoved(id) => Self { agent: Some(id.to_string()), ..bare("agent_removed") },
             Announcement::FrameworkUp(id) => Self { framework: Some(id.to_string()), ..bare("framework_up") },
+            Announcement::FrameworkUpdated(id) => Self { framework: Some(id.to_string()), ..bare("framework_updated") },
             Announcement::FrameworkDown(id) => Self { framework: Some(id.to_string()), ..bare("framework_down") },
             Announcement::FrameworkRemoved(id) => Self { framework: Some(id.to_string()), ..bare("framework_removed") },
             Announcement::Task(status) => Self {

@@ -71,6 +71,7 @@ table! {
     Kill           ""                    "kill as a framework"          [All, All, Own, No,  No,  No,  No];
     Acknowledge    ""                    "acknowledge updates"          [All, All, Own, No,  No,  No,  No];
     Reconcile      ""                    "ask where tasks stand"        [All, All, Own, No,  No,  No,  No];
+    UpdateFramework ""                   "change what a framework is"   [All, All, Own, No,  No,  No,  No];
     Teardown       ""                    "tear a framework down"        [All, All, Own, No,  No,  No,  No];
     // Artifacts. What an agent's tasks name is not known to the master after a failover, so an agent shows what it was
     // given with the launch.

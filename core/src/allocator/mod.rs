@@ -14,7 +14,9 @@
 //! | `filters` | what frameworks refused |
 //! | `promises` | open offers |
 //! | `contest`, `patience` | which open offers give way to somebody who waits |
+//! | `seat` | a framework in one of its roles: whoever competes |
 //! | `members`, `ledger` | agents and frameworks come, go, hold and free |
+//! | `subscriptions` | in which roles frameworks are, and what they want there |
 //! | `why`, `standing` | what an operator sees of it |
 //!
 //! Mesos's allocator looks at every agent and every framework once a second. This one has no cycle: [`Allocator::allocate`]
@@ -30,18 +32,21 @@ mod patience;
 mod promises;
 mod quota;
 mod room;
+mod seat;
 mod share;
 mod standing;
+mod subscriptions;
 mod tree;
 mod turn;
 mod verdict;
 mod why;
 
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::mem;
 
-use crate::id::{AgentId, FrameworkId, OfferId};
+use crate::id::{AgentId, OfferId};
 use crate::quantity::MilliCpu;
 use crate::resources::Resources;
 use crate::time::Now;
@@ -57,8 +62,9 @@ use heldback::HeldBack;
 use ledger::{Account, Holding};
 use patience::Patience;
 use promises::Promises;
+use seat::Seat;
 use share::Place;
-use tree::{RoleId, Tree};
+use tree::Tree;
 use turn::Turn;
 use verdict::{Take, is_worth_offering};
 
@@ -72,7 +78,7 @@ const FEW: usize = 16;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Allocator {
     agents: BTreeMap<AgentId, Holding>,
-    frameworks: BTreeMap<FrameworkId, Framework>,
+    members: BTreeMap<Seat, Member>,
     tree: Tree,
     filters: Filters,
     promises: Promises,
@@ -88,22 +94,22 @@ pub struct Allocator {
     idle: BTreeSet<(MilliCpu, AgentId)>,
     /// Agents to look at for every framework.
     dirty_agents: BTreeSet<AgentId>,
-    /// Frameworks for which the idle agents are to be looked at again.
-    woken: BTreeSet<FrameworkId>,
-    /// Frameworks for which one agent is to be looked at again.
-    woken_on: BTreeMap<AgentId, BTreeSet<FrameworkId>>,
-    /// Frameworks whose place in the ranking is out of date.
-    unranked: BTreeSet<FrameworkId>,
-    /// How many active frameworks take whatever there is.
+    /// Members for which the idle agents are to be looked at again.
+    woken: BTreeSet<Seat>,
+    /// Members for which one agent is to be looked at again.
+    woken_on: BTreeMap<AgentId, BTreeSet<Seat>>,
+    /// Members whose place in the ranking is out of date.
+    unranked: BTreeSet<Seat>,
+    /// How many active members take whatever there is.
     blind: usize,
-    /// Frameworks with tasks that wait, and no offers for these.
-    hungry: BTreeSet<FrameworkId>,
-    /// Frameworks that would like to have more at hand, those first that were chosen least often.
-    sparing: BTreeSet<(u64, FrameworkId)>,
-    /// Frameworks with open offers only to have room at hand.
-    idlers: BTreeSet<FrameworkId>,
-    /// Frameworks of which it is to be noted since when they wait.
-    unnoted: BTreeSet<FrameworkId>,
+    /// Members with tasks that wait, and no offers for these.
+    hungry: BTreeSet<Seat>,
+    /// Members that would like to have more at hand, those first that were chosen least often.
+    sparing: BTreeSet<(u64, Seat)>,
+    /// Members with open offers only to have room at hand.
+    idlers: BTreeSet<Seat>,
+    /// Members of which it is to be noted since when they wait.
+    unnoted: BTreeSet<Seat>,
     /// What quotas kept from somebody.
     held_back: HeldBack,
     /// When an open offer can be contested that somebody waits for and that cannot be now.
@@ -111,11 +117,12 @@ pub struct Allocator {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Framework {
-    role: RoleId,
+struct Member {
     account: Account,
     /// Its place in its role.
     place: Option<Place>,
+    /// Whether the framework is in the role. Else it has left it, and has tasks here that count.
+    subscribed: bool,
     active: bool,
     suppressed: bool,
     /// What it said that it wants; `None`: whatever there is.
@@ -138,9 +145,9 @@ pub struct Allocation {
     pub offers: Vec<OfferId>,
 }
 
-/// What is to be offered of one agent to one framework.
+/// What is to be offered of one agent to one member.
 struct Pending {
-    framework: FrameworkId,
+    seat: Seat,
     resources: Resources,
     units: Units,
 }
@@ -180,8 +187,8 @@ impl Allocator {
     /// allocation finds out.
     pub fn expire(&mut self, now: Now) {
         self.contestable = self.contestable.filter(|&from| from > now);
-        for (agent, framework) in self.filters.expire(now) {
-            self.woken_on.entry(agent).or_default().insert(framework);
+        for (agent, seat) in self.filters.expire(now) {
+            self.woken_on.entry(agent).or_default().insert(seat);
         }
     }
 
@@ -210,7 +217,7 @@ impl Allocator {
         // processor time than any of their tasks needs an agent is not even looked at.
         let mut next = Some((self.least_cpus(&woken), AgentId(0)));
         while let Some(from) = next {
-            if !woken.iter().any(|framework| self.would_take(*framework)) {
+            if !woken.iter().any(|seat| self.would_take(*seat)) {
                 break;
             }
             let Some(&(cpus, agent)) = self.idle.range(from..).next() else { break };
@@ -220,18 +227,18 @@ impl Allocator {
     }
 
     /// The least processor time that a task of these needs.
-    fn least_cpus(&self, frameworks: &BTreeSet<FrameworkId>) -> MilliCpu {
-        let of = |framework: &FrameworkId| {
-            let demand = self.frameworks.get(framework)?.demand.as_ref();
+    fn least_cpus(&self, seats: &BTreeSet<Seat>) -> MilliCpu {
+        let of = |seat: &Seat| {
+            let demand = self.members.get(seat)?.demand.as_ref();
             let least = demand.map(|demand| demand.wants().map(|want| want.resources.cpus).min());
             Some(least.flatten().unwrap_or(MilliCpu::ZERO))
         };
-        frameworks.iter().filter_map(of).min().unwrap_or(MilliCpu::ZERO)
+        seats.iter().filter_map(of).min().unwrap_or(MilliCpu::ZERO)
     }
 
-    /// Whether a framework would take anything at all.
-    fn would_take(&self, framework: FrameworkId) -> bool {
-        self.frameworks.get(&framework).is_some_and(|known| {
+    /// Whether a member would take anything at all.
+    fn would_take(&self, seat: Seat) -> bool {
+        self.members.get(&seat).is_some_and(|known| {
             let takes = |demand: &Demand| demand.is_open(Urgency::Waiting) || demand.is_open(Urgency::Spare);
             known.active && !known.suppressed && known.demand.as_ref().is_none_or(takes)
         })
@@ -243,24 +250,18 @@ impl Allocator {
     }
 
     /// Offers what is free on one agent to whoever is next and wants it, of all or of `among`, until nobody does.
-    fn share_out(
-        &mut self,
-        agent: AgentId,
-        now: Now,
-        among: Option<&BTreeSet<FrameworkId>>,
-        offers: &mut Vec<OfferId>,
-    ) {
+    fn share_out(&mut self, agent: AgentId, now: Now, among: Option<&BTreeSet<Seat>>, offers: &mut Vec<OfferId>) {
         let (mut pending, mut turns): (Vec<Pending>, u32) = (Vec::new(), 0);
         while let Some(free) = self.agents.get(&agent).filter(|holding| holding.active).map(Holding::free) {
             let (next, bounds) = Turn::new(self, agent, &free, now, among, turns).next();
             turns = turns.saturating_add(1);
             self.note_bounds(agent, bounds);
-            let Some((framework, take)) = next else { break };
-            self.give(framework, agent, &take);
+            let Some((seat, take)) = next else { break };
+            self.give(seat, agent, &take);
             let Take { resources, units } = take;
-            match pending.iter_mut().find(|other| other.framework == framework) {
+            match pending.iter_mut().find(|other| other.seat == seat) {
                 Some(other) => other.add(&resources, units),
-                None => pending.push(Pending { framework, resources, units: units.into_iter().collect() }),
+                None => pending.push(Pending { seat, resources, units: units.into_iter().collect() }),
             }
         }
         if among.is_none() {
@@ -271,11 +272,11 @@ impl Allocator {
         offers.extend(pending.into_iter().map(|pending| self.promise(agent, pending, now)));
     }
 
-    /// Counts what a framework takes as allocated, and as promised.
-    fn give(&mut self, framework: FrameworkId, agent: AgentId, take: &Take) {
+    /// Counts what a member takes as allocated, and as promised.
+    fn give(&mut self, seat: Seat, agent: AgentId, take: &Take) {
         let resources = &take.resources;
         self.change_holding(agent, |holding| holding.allocated.give(resources));
-        let known = self.frameworks.get_mut(&framework).expect("whoever takes something is known");
+        let known = self.members.get_mut(&seat).expect("whoever takes something is known");
         if let Some((key, count)) = take.units
             && let Some(demand) = &mut known.demand
         {
@@ -287,19 +288,21 @@ impl Allocator {
             account.grants += 1;
         };
         grant(&mut known.account);
-        self.tree.each_account(known.role, grant);
-        self.unranked.insert(framework);
+        self.tree.each_account(seat.role, grant);
+        self.unranked.insert(seat);
         self.rank();
     }
 
-    /// Makes an offer of what a framework was given.
+    /// Makes an offer of what a member was given.
     fn promise(&mut self, agent: AgentId, pending: Pending, now: Now) -> OfferId {
-        let Pending { framework, resources, units } = pending;
-        let id = self.promises.add(Promise { framework, agent, resources, since: now, units });
-        let known = self.frameworks.get_mut(&framework).expect("whoever takes something is known");
+        let Pending { seat, resources, units } = pending;
+        let role = Arc::clone(&self.tree.role(seat.role).path);
+        let framework = seat.framework;
+        let id = self.promises.add(Promise { framework, role, agent, resources, since: now, seat, units });
+        let known = self.members.get_mut(&seat).expect("whoever takes something is known");
         known.promises.insert(id);
         self.agents.get_mut(&agent).expect("only known agents are shared out").promises.insert(id);
-        self.unranked.insert(framework);
+        self.unranked.insert(seat);
         id
     }
 
@@ -329,12 +332,12 @@ impl Allocator {
     /// Brings all places up to date.
     fn rank(&mut self) {
         if mem::take(&mut self.total_changed) {
-            let has_some = |(_, known): &(&FrameworkId, &Framework)| !known.account.allocated.is_empty();
-            self.unranked.extend(self.frameworks.iter().filter(has_some).map(|(&id, _)| id));
+            let has_some = |(_, known): &(&Seat, &Member)| !known.account.allocated.is_empty();
+            self.unranked.extend(self.members.iter().filter(has_some).map(|(&id, _)| id));
             self.tree.set_all_stale();
         }
         while let Some(id) = self.unranked.pop_first() {
-            let Some(known) = self.frameworks.get_mut(&id) else { continue };
+            let Some(known) = self.members.get_mut(&id) else { continue };
             let takes_part = known.active && !known.suppressed;
             let is_open = |urgency| known.demand.as_ref().is_some_and(|demand| demand.is_open(urgency));
             let is_blind = takes_part && known.demand.is_none();
@@ -358,7 +361,7 @@ impl Allocator {
             }
             let share = known.account.allocated.dominant_share(&self.total);
             let place = (is_blind || is_hungry).then_some((share, known.account.grants));
-            self.tree.set_eager(known.role, id, &mut known.place, place);
+            self.tree.set_eager(id, &mut known.place, place);
             self.unnoted.insert(id);
         }
         self.tree.rank(&self.total);
@@ -368,14 +371,14 @@ impl Allocator {
     fn note_waits(&mut self, now: Now) {
         while let Some(id) = self.unnoted.pop_first() {
             let is_hungry = self.hungry.contains(&id);
-            let Some(known) = self.frameworks.get_mut(&id) else { continue };
+            let Some(known) = self.members.get_mut(&id) else { continue };
             let waits = is_hungry || (known.counts_as_blind && known.promises.is_empty());
             known.waits_since = waits.then(|| known.waits_since.unwrap_or(now));
         }
     }
 }
 
-impl Framework {
+impl Member {
     /// Whether its offers are only to have room at hand.
     fn is_idle(&self) -> bool {
         self.demand.as_ref().is_some_and(|demand| !demand.has_waiting())

@@ -139,8 +139,7 @@ impl Allocator {
                 if limit.admits(&has) {
                     break;
                 }
-                let holder = &self.frameworks[&promise.framework];
-                if self.tree.up_from(holder.role).any(|(id, _)| id == role) {
+                if self.tree.up_from(promise.seat.role).any(|(id, _)| id == role) {
                     has.take_up_to(&promise.resources);
                     above.push(id);
                 }

@@ -4,7 +4,8 @@ use alloc::collections::BTreeSet;
 use core::num::NonZeroU32;
 
 use super::demand::Demand;
-use super::{Allocator, Promise};
+use super::seat::Seat;
+use super::{Allocator, Member, Promise};
 use crate::id::{AgentId, FrameworkId, OfferId};
 use crate::quota::Quota;
 use crate::resources::{Resources, Share};
@@ -38,16 +39,20 @@ impl Allocator {
         self.agents.get(&agent).map(|holding| holding.allocated.clone()).unwrap_or_default()
     }
 
-    /// What is allocated to a framework, without ports.
+    /// What is allocated to a framework in all of its roles, without ports.
     pub fn allocated_to(&self, framework: FrameworkId) -> Resources {
-        self.frameworks.get(&framework).map(|known| known.account.allocated.clone()).unwrap_or_default()
+        let mut sum = Resources::default();
+        for (_, known) in self.members.range(Seat::all_of(framework)) {
+            sum.give(&known.account.allocated);
+        }
+        sum
     }
 
-    /// Whether a framework wants no offers.
+    /// Whether a framework wants no offers in any of its roles.
     pub fn is_suppressed(&self, framework: FrameworkId) -> bool {
-        self.frameworks
-            .get(&framework)
-            .is_some_and(|known| known.suppressed || known.demand.as_ref().is_some_and(Demand::is_empty))
+        let wants_none = |known: &Member| known.suppressed || known.demand.as_ref().is_some_and(Demand::is_empty);
+        let mut seats = self.members.range(Seat::all_of(framework)).filter(|(_, known)| known.subscribed).peekable();
+        seats.peek().is_some() && seats.all(|(_, known)| wants_none(known))
     }
 
     /// An open offer.
@@ -72,19 +77,19 @@ impl Allocator {
 
     /// The open offers to a framework.
     pub fn offers_to(&self, framework: FrameworkId) -> BTreeSet<OfferId> {
-        self.frameworks.get(&framework).map(|known| known.promises.clone()).unwrap_or_default()
+        self.members.range(Seat::all_of(framework)).flat_map(|(_, known)| &known.promises).copied().collect()
     }
 
     /// The roles behind this one, by path: those with frameworks, those above one that has some, and those of which an
     /// operator has decided something.
     pub fn roles_after(&self, path: Option<&str>) -> impl Iterator<Item = RoleStanding<'_>> {
         self.tree.iter_after(path).map(|(id, role)| {
-            let waits = |id: &FrameworkId| self.frameworks.get(id).is_some_and(|known| known.waits_since.is_some());
+            let waits = |seat: &Seat| self.members.get(seat).is_some_and(|known| known.waits_since.is_some());
             RoleStanding {
                 name: &role.path,
                 weight: role.weight,
                 frameworks: role.members.len(),
-                waiting: self.tree.members_below(id).iter().filter(|id| waits(id)).count(),
+                waiting: self.tree.members_below(id).iter().filter(|seat| waits(seat)).count(),
                 used: role.account.used(),
                 offered: &role.account.promised,
                 share: role.account.allocated.dominant_share(&self.total),

@@ -6,6 +6,7 @@ mod fairness;
 mod model;
 mod quotas;
 mod refusals;
+mod roles;
 mod why;
 
 use alloc::string::ToString;
@@ -61,7 +62,11 @@ struct World {
 
 impl World {
     fn framework(&mut self, id: u64, role: &str) {
-        self.allocator.set_framework(FrameworkId(id), role);
+        self.framework_in(id, &[role]);
+    }
+
+    fn framework_in(&mut self, id: u64, roles: &[&str]) {
+        self.allocator.set_framework(FrameworkId(id), roles);
         self.allocator.set_framework_active(FrameworkId(id), true);
     }
 
@@ -79,7 +84,7 @@ impl World {
     }
 
     fn wants(&mut self, id: u64, wants: impl Into<Vec<Want>>) {
-        self.allocator.demand(FrameworkId(id), wants.into());
+        self.allocator.demand(FrameworkId(id), None, wants.into());
     }
 
     fn pass(&mut self, millis: u64) {
@@ -116,10 +121,10 @@ impl World {
     /// The framework declines all it has, and does not want as much for so long.
     fn decline(&mut self, id: u64, refuse_ms: u64) {
         for offer in self.open(id) {
-            let Promise { framework, agent, resources, .. } = self.allocator.close(offer).expect("it is open");
-            self.allocator.free(framework, agent, &resources);
+            let Promise { framework, role, agent, resources, .. } = self.allocator.close(offer).expect("it is open");
+            self.allocator.free(framework, &role, agent, &resources);
             if refuse_ms > 0 {
-                self.allocator.refuse(framework, agent, resources, self.now + Duration::from_millis(refuse_ms));
+                self.allocator.refuse(framework, &role, agent, resources, self.now + Duration::from_millis(refuse_ms));
             }
         }
     }
@@ -127,13 +132,20 @@ impl World {
     /// The framework launches one task of this size on its oldest offer, and gives back the rest.
     fn launch(&mut self, id: u64, task: &Resources) {
         let offer = self.open(id)[0];
-        let Promise { framework, agent, mut resources, .. } = self.allocator.close(offer).expect("it is open");
+        let Promise { framework, role, agent, mut resources, .. } = self.allocator.close(offer).expect("it is open");
         resources.take(task).expect("the task fits the offer");
-        self.allocator.launched(framework, [task]);
-        self.allocator.free(framework, agent, &resources);
+        self.allocator.launched(framework, &role, [task]);
+        self.allocator.free(framework, &role, agent, &resources);
     }
 
+    /// A task of a framework ends that is in one role.
     fn end(&mut self, id: u64, agent: u64, task: &Resources) {
-        self.allocator.free(FrameworkId(id), AgentId(agent), task);
+        let seats = self.allocator.subscribed(FrameworkId(id), None);
+        let role = seats.first().map(|seat| self.allocator.tree.path(seat.role)).unwrap_or_default();
+        self.end_in(id, &role, agent, task);
+    }
+
+    fn end_in(&mut self, id: u64, role: &str, agent: u64, task: &Resources) {
+        self.allocator.free(FrameworkId(id), role, AgentId(agent), task);
     }
 }

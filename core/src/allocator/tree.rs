@@ -14,6 +14,7 @@ use core::ops::Bound;
 
 use super::ledger::Account;
 use super::patience::Patience;
+use super::seat::Seat;
 use super::share::{Place, Ranking};
 use crate::id::FrameworkId;
 use crate::quota::Quota;
@@ -22,6 +23,11 @@ use crate::resources::{Resources, Share};
 /// A role, by its place in the tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct RoleId(usize);
+
+impl RoleId {
+    pub(super) const FIRST: Self = Self(0);
+    pub(super) const LAST: Self = Self(usize::MAX);
+}
 
 /// Above all roles.
 pub(super) const ROOT: RoleId = RoleId(0);
@@ -48,6 +54,8 @@ pub(super) struct Role {
     pub(super) own: Account,
     /// The frameworks in it.
     pub(super) members: BTreeSet<FrameworkId>,
+    /// Those that have left it and have something here all the same.
+    left: BTreeSet<FrameworkId>,
     /// The roles right below it.
     pub(super) children: BTreeSet<RoleId>,
     /// The frameworks in it that would take something, in the order in which they are served.
@@ -106,6 +114,7 @@ impl Role {
             account: Account::default(),
             own: Account::default(),
             members: BTreeSet::new(),
+            left: BTreeSet::new(),
             children: BTreeSet::new(),
             eager: Ranking::default(),
             competing: Ranking::default(),
@@ -183,6 +192,7 @@ impl Tree {
     fn prune(&mut self, mut id: RoleId) {
         while let Some(parent) = self.role(id).parent
             && self.role(id).members.is_empty()
+            && self.role(id).left.is_empty()
             && self.role(id).children.is_empty()
             && !self.role(id).configured
         {
@@ -213,21 +223,29 @@ impl Tree {
         self.prune(id);
     }
 
-    /// A framework is in this role from now on, with what it has.
-    pub(super) fn join(&mut self, path: &str, framework: FrameworkId, account: &Account) -> RoleId {
+    /// A framework is in this role from now on.
+    pub(super) fn join(&mut self, path: &str, framework: FrameworkId) -> RoleId {
         let id = self.make(path);
-        self.role_mut(id).members.insert(framework);
-        self.each_account(id, |of| {
-            of.give(&account.allocated);
-            of.promise(&account.promised);
-        });
+        let role = self.role_mut(id);
+        role.left.remove(&framework);
+        role.members.insert(framework);
         id
     }
 
-    /// A framework leaves this role with all it has.
-    pub(super) fn leave(&mut self, id: RoleId, framework: FrameworkId, place: &mut Option<Place>, account: &Account) {
+    /// A framework is not in this role, and has something here all the same.
+    pub(super) fn keep(&mut self, path: &str, framework: FrameworkId) -> RoleId {
+        let id = self.make(path);
         let role = self.role_mut(id);
         role.members.remove(&framework);
+        role.left.insert(framework);
+        id
+    }
+
+    /// A framework has nothing to do with this role any more, and what it has is nobody's.
+    pub(super) fn forget(&mut self, Seat { framework, role: id }: Seat, place: &mut Option<Place>, account: &Account) {
+        let role = self.role_mut(id);
+        role.members.remove(&framework);
+        role.left.remove(&framework);
         role.eager.move_to(&framework, place, None);
         self.each_account(id, |of| {
             of.take(&account.allocated);
@@ -263,8 +281,7 @@ impl Tree {
     /// Moves a framework to another place in its role; `None` when it would take nothing.
     pub(super) fn set_eager(
         &mut self,
-        id: RoleId,
-        framework: FrameworkId,
+        Seat { framework, role: id }: Seat,
         from: &mut Option<Place>,
         to: Option<Place>,
     ) {
@@ -300,10 +317,10 @@ impl Tree {
     }
 
     /// Asks the frameworks below a role that would take something, in the order in which they are served, until one answers.
-    pub(super) fn ask<T>(&self, id: RoleId, ask: &mut impl FnMut(FrameworkId) -> Option<T>) -> Option<T> {
+    pub(super) fn ask<T>(&self, id: RoleId, ask: &mut impl FnMut(Seat) -> Option<T>) -> Option<T> {
         let role = self.role(id);
         role.competing.in_order().find_map(|child| match child {
-            Child::Own => role.eager.in_order().copied().find_map(&mut *ask),
+            Child::Own => role.eager.in_order().find_map(|&framework| ask(Seat { framework, role: id })),
             Child::Role(_, below) => self.ask(*below, ask),
         })
     }
@@ -371,9 +388,9 @@ impl Tree {
     }
 
     /// Every framework in a role and in those below it.
-    pub(super) fn members_below(&self, id: RoleId) -> Vec<FrameworkId> {
+    pub(super) fn members_below(&self, id: RoleId) -> Vec<Seat> {
         let role = self.role(id);
-        let mut members: Vec<_> = role.members.iter().copied().collect();
+        let mut members: Vec<_> = role.members.iter().map(|&framework| Seat { framework, role: id }).collect();
         for child in &role.children {
             members.extend(self.members_below(*child));
         }

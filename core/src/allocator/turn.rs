@@ -6,9 +6,10 @@ use core::cell::RefCell;
 
 use super::Allocator;
 use super::heldback::Bounds;
+use super::seat::Seat;
 use super::tree::{ROOT, RoleId};
 use super::verdict::{Case, Passed, Stage, Take};
-use crate::id::{AgentId, FrameworkId};
+use crate::id::AgentId;
 use crate::resources::Resources;
 use crate::time::Now;
 
@@ -23,7 +24,7 @@ pub(super) struct Turn<'a> {
     free: &'a Resources,
     now: Now,
     /// Who is asked; `None`: everybody.
-    among: Option<&'a BTreeSet<FrameworkId>>,
+    among: Option<&'a BTreeSet<Seat>>,
     /// Whoever competes with nobody takes all it wants at once; else it is one task at a time.
     most: u32,
     /// What quotas keep from those that were asked.
@@ -36,7 +37,7 @@ impl<'a> Turn<'a> {
         agent: AgentId,
         free: &'a Resources,
         now: Now,
-        among: Option<&'a BTreeSet<FrameworkId>>,
+        among: Option<&'a BTreeSet<Seat>>,
         before: u32,
     ) -> Self {
         let competes = allocator.blind + allocator.hungry.len() > 1;
@@ -45,7 +46,7 @@ impl<'a> Turn<'a> {
     }
 
     /// Who is to be offered something of this agent, and what; and what quotas kept from those before.
-    pub(super) fn next(self) -> (Option<(FrameworkId, Take)>, Bounds) {
+    pub(super) fn next(self) -> (Option<(Seat, Take)>, Bounds) {
         // Whoever takes whatever there is does not take too little.
         let is_enough = super::verdict::is_worth_offering(self.free)
             || !self.free.is_empty() && self.allocator.is_anything_wanted();
@@ -54,7 +55,7 @@ impl<'a> Turn<'a> {
     }
 
     /// Whoever is in a role that has less than it is promised comes before all others.
-    fn promised(&self) -> Option<(FrameworkId, Take)> {
+    fn promised(&self) -> Option<(Seat, Take)> {
         let tree = &self.allocator.tree;
         tree.needy().find_map(|role| {
             tree.ask(role, &mut |id| {
@@ -64,13 +65,13 @@ impl<'a> Turn<'a> {
         })
     }
 
-    fn fair(&self) -> Option<(FrameworkId, Take)> {
-        let Allocator { tree, filters, frameworks, hungry, blind, .. } = self.allocator;
+    fn fair(&self) -> Option<(Seat, Take)> {
+        let Allocator { tree, filters, members, hungry, blind, .. } = self.allocator;
         let ask = |id| self.take(id, Stage::FairShare, self.most);
         if let Some(few) = self.among {
-            let place = |&id: &FrameworkId| {
-                let known = frameworks.get(&id)?;
-                Some((tree.place(known.role, known.place)?, id))
+            let place = |&seat: &Seat| {
+                let known = members.get(&seat)?;
+                Some((tree.place(seat.role, known.place)?, seat))
             };
             let mut takers: Vec<_> = few.iter().filter_map(place).collect();
             takers.sort_unstable();
@@ -82,7 +83,7 @@ impl<'a> Turn<'a> {
         tree.ask(ROOT, &mut |id| ask(id))
     }
 
-    fn spare(&self) -> Option<(FrameworkId, Take)> {
+    fn spare(&self) -> Option<(Seat, Take)> {
         let is_asked = |id| self.among.is_none_or(|few| few.contains(&id));
         let sparing = self.allocator.sparing.iter().map(|&(_, id)| id).filter(|id| is_asked(*id));
         sparing.into_iter().find_map(|id| self.take(id, Stage::Spare, u32::MAX))
@@ -103,13 +104,13 @@ impl<'a> Turn<'a> {
         }
     }
 
-    fn take(&self, id: FrameworkId, stage: Stage, most: u32) -> Option<(FrameworkId, Take)> {
+    fn take(&self, seat: Seat, stage: Stage, most: u32) -> Option<(Seat, Take)> {
         let Self { allocator, agent, free, now, .. } = *self;
-        let (framework, holding) = (&allocator.frameworks[&id], &allocator.agents[&agent]);
-        match allocator.verdict(&Case { id, framework, agent, holding, free, now }, stage, most) {
-            Ok(take) => Some((id, take)),
+        let (member, holding) = (&allocator.members[&seat], &allocator.agents[&agent]);
+        match allocator.verdict(&Case { seat, member, agent, holding, free, now }, stage, most) {
+            Ok(take) => Some((seat, take)),
             Err(passed) => {
-                self.note(passed, framework.role);
+                self.note(passed, seat.role);
                 None
             }
         }

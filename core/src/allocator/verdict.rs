@@ -1,13 +1,14 @@
-//! What a framework would take of an agent, or what is in the way: asked by whoever allocates, and by whoever wants to know why.
+//! What a framework in one of its roles would take of an agent, or what is in the way: asked by whoever allocates, and by whoever wants to know why.
 
 use alloc::borrow::Cow;
 
 use super::demand::{Urgency, WantKey};
 use super::ledger::Holding;
+use super::seat::Seat;
 use super::tree::{ROOT, Role, RoleId};
-use super::{Allocator, Framework};
+use super::{Allocator, Member};
 use crate::demand::{Constraint, Want};
-use crate::id::{AgentId, FrameworkId};
+use crate::id::AgentId;
 use crate::quantity::{Bytes, MilliCpu};
 use crate::resources::Resources;
 use crate::time::Now;
@@ -58,11 +59,11 @@ pub(super) enum Passed<'a> {
     Kept,
 }
 
-/// A framework, an agent, and what is free there.
+/// A framework in one of its roles, an agent, and what is free there.
 #[derive(Clone, Copy)]
 pub(super) struct Case<'a> {
-    pub(super) id: FrameworkId,
-    pub(super) framework: &'a Framework,
+    pub(super) seat: Seat,
+    pub(super) member: &'a Member,
     pub(super) agent: AgentId,
     pub(super) holding: &'a Holding,
     pub(super) free: &'a Resources,
@@ -72,7 +73,7 @@ pub(super) struct Case<'a> {
 impl Allocator {
     /// What the framework would take there, `most` units at most of what it said that it wants.
     pub(super) fn verdict<'a>(&self, case: &Case<'a>, stage: Stage, most: u32) -> Result<Take, Passed<'a>> {
-        let Some(demand) = &case.framework.demand else {
+        let Some(demand) = &case.member.demand else {
             if stage == Stage::Spare {
                 return Err(Passed::WantsNothing);
             }
@@ -81,7 +82,7 @@ impl Allocator {
             }
             let room = self.room_in(case, stage);
             if !is_worth_offering(&room) {
-                return Err(self.bound(case.framework.role, case.free));
+                return Err(self.bound(case.seat.role, case.free));
             }
             self.not_refused(case, &room)?;
             return Ok(Take { resources: room.into_owned(), units: None });
@@ -106,21 +107,23 @@ impl Allocator {
         want.suits(&case.holding.info).map_err(Passed::Constraint)?;
         if !room.contains(&want.resources) {
             let is_bounded = case.free.contains(&want.resources);
-            return Err(if is_bounded { self.bound(case.framework.role, &want.resources) } else { Passed::TooLittle });
+            return Err(if is_bounded { self.bound(case.seat.role, &want.resources) } else { Passed::TooLittle });
         }
         self.not_refused(case, &want.resources)
     }
 
     fn not_refused<'a>(&self, case: &Case<'a>, resources: &Resources) -> Result<(), Passed<'a>> {
-        self.filters.hold(case.id, case.agent, resources, case.now).map_or(Ok(()), |until| Err(Passed::Refused(until)))
+        self.filters
+            .hold(case.seat, case.agent, resources, case.now)
+            .map_or(Ok(()), |until| Err(Passed::Refused(until)))
     }
 
     /// What is free there, as far as quotas leave it to the framework.
     pub(super) fn room_in<'a>(&self, case: &Case<'a>, stage: Stage) -> Cow<'a, Resources> {
-        if self.tree.quotas == 0 || stage == Stage::FairShare && self.leaves(case.framework.role, case.free) {
+        if self.tree.quotas == 0 || stage == Stage::FairShare && self.leaves(case.seat.role, case.free) {
             return Cow::Borrowed(case.free);
         }
-        Cow::Owned(self.tree.room(case.framework.role, stage, &self.free).cut(case.free))
+        Cow::Owned(self.tree.room(case.seat.role, stage, &self.free).cut(case.free))
     }
 
     /// Whether no quota is in the way of so much for a role.

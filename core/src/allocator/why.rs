@@ -6,9 +6,10 @@ use core::mem::discriminant;
 use core::time::Duration;
 
 use super::demand::Urgency;
+use super::seat::Seat;
 use super::tree::ROOT;
 use super::verdict::{Case, Passed, Stage, is_worth_offering};
-use super::{Allocator, Framework, Promise};
+use super::{Allocator, Member, Promise};
 use crate::demand::{Constraint, Want};
 use crate::id::FrameworkId;
 use crate::quota::Ceiling;
@@ -96,9 +97,11 @@ pub enum Obstacle {
 }
 
 impl Allocator {
-    /// Why a framework is not offered what it wants, by the same verdicts that decide on it.
-    pub fn why(&self, id: FrameworkId, now: Now) -> Option<Waits> {
-        let known = self.frameworks.get(&id)?;
+    /// Why a framework is not offered what it wants in one of its roles, by the same verdicts that decide on it. `None` when
+    /// it is not in that role.
+    pub fn why(&self, framework: FrameworkId, role: &str, now: Now) -> Option<Waits> {
+        let id = self.subscribed(framework, Some(role)).first().copied()?;
+        let known = self.members.get(&id)?;
         let (mut rank, mut ranked) = (None, 0);
         self.tree.ask(ROOT, &mut |other| {
             ranked += 1;
@@ -109,7 +112,7 @@ impl Allocator {
         Some(Waits { since: known.waits_since, offers, rank, ranked, hindrances: self.hindrances(id, known, now) })
     }
 
-    fn hindrances(&self, id: FrameworkId, known: &Framework, now: Now) -> Vec<Hindrance> {
+    fn hindrances(&self, id: Seat, known: &Member, now: Now) -> Vec<Hindrance> {
         let of_itself = |obstacle| Vec::from([Hindrance { obstacle, want: None, agents: 0 }]);
         if !known.active {
             return of_itself(Obstacle::NotConnected);
@@ -139,17 +142,10 @@ impl Allocator {
     }
 
     /// What is in the way of one want, over all agents.
-    fn hinders(
-        &self,
-        id: FrameworkId,
-        known: &Framework,
-        want: Option<&Want>,
-        now: Now,
-        hindrances: &mut Vec<Hindrance>,
-    ) {
+    fn hinders(&self, id: Seat, known: &Member, want: Option<&Want>, now: Now, hindrances: &mut Vec<Hindrance>) {
         for (&agent, holding) in self.agents.iter().filter(|(_, holding)| holding.active) {
             let free = holding.free();
-            let case = Case { id, framework: known, agent, holding, free: &free, now };
+            let case = Case { seat: id, member: known, agent, holding, free: &free, now };
             let Some(obstacle) = self.obstacle(&case, want) else { continue };
             let resources = want.map(|want| want.resources.clone());
             match hindrances.iter_mut().find(|other| other.want == resources && other.obstacle.is_like(&obstacle)) {
@@ -194,7 +190,7 @@ impl Allocator {
         let mut room = case.free.clone();
         let mut oldest: Option<&Promise> = None;
         for offer in &case.holding.promises {
-            let Some(promise) = self.promises.get(*offer).filter(|promise| promise.framework != case.id) else {
+            let Some(promise) = self.promises.get(*offer).filter(|promise| promise.seat != case.seat) else {
                 continue;
             };
             room.give(&promise.resources);

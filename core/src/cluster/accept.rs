@@ -32,6 +32,8 @@ enum BadOffers {
     Twice(OfferId),
     #[error("{0} is of {1} and {2} of {3}: offers can be combined when they are of one agent")]
     Mixed(OfferId, AgentId, OfferId, AgentId),
+    #[error("{0} is for {1:?} and {2} for {3:?}: offers can be combined when they are for one role")]
+    MixedRoles(OfferId, Arc<str>, OfferId, Arc<str>),
 }
 
 /// Why one task was not launched.
@@ -81,8 +83,8 @@ pub(super) fn accept(
     out: &mut Vec<Effect>,
 ) -> Result<(), Refusal> {
     let framework = state.framework_of(session, Verb::Launch)?;
-    let agent = match agent_of(state, now, framework, offers) {
-        Ok(agent) => agent,
+    let (agent, role) = match place_of(state, now, framework, offers) {
+        Ok(place) => place,
         Err(bad) => {
             let own = |id: &OfferId| state.allocator.offer(*id).is_some_and(|offer| offer.framework == framework);
             let own: BTreeSet<_> = offers.iter().copied().filter(own).collect();
@@ -109,6 +111,7 @@ pub(super) fn accept(
         match fit(state, framework, &task, offers, has, &mut left) {
             Ok(()) => {
                 has += 1;
+                let task = counts_towards(task, &role);
                 launched.push(Arc::clone(&task));
                 launch(state, framework, agent, task, out);
             }
@@ -120,19 +123,31 @@ pub(super) fn accept(
             }
         }
     }
-    state.allocator.launched(framework, launched.iter().map(|task| &task.resources));
+    state.allocator.launched(framework, &role, launched.iter().map(|task| &task.resources));
     if !left.is_empty() {
-        state.allocator.free(framework, agent, &left);
+        state.allocator.free(framework, &role, agent, &left);
         if !refuse.is_zero() {
-            state.allocator.refuse(framework, agent, left, now + refuse);
+            state.allocator.refuse(framework, &role, agent, left, now + refuse);
         }
     }
     Ok(())
 }
 
-/// The one agent that all these offers are of.
-fn agent_of(state: &State, now: Now, framework: FrameworkId, offers: &[OfferId]) -> Result<AgentId, BadOffers> {
-    let mut first: Option<(OfferId, AgentId)> = None;
+/// The task as its agent is told of it, which knows its role.
+fn counts_towards(mut task: Arc<TaskSpec>, role: &str) -> Arc<TaskSpec> {
+    // Nobody else holds it, so nothing is copied.
+    Arc::make_mut(&mut task).role = role.to_string();
+    task
+}
+
+/// The one agent that all these offers are of, and the one role that they are for.
+fn place_of(
+    state: &State,
+    now: Now,
+    framework: FrameworkId,
+    offers: &[OfferId],
+) -> Result<(AgentId, Arc<str>), BadOffers> {
+    let mut first: Option<(OfferId, AgentId, &Arc<str>)> = None;
     let mut seen = BTreeSet::new();
     for &id in offers {
         let stands = |offer: &&Promise| now < offer.since + state.config.offer_timeout;
@@ -144,14 +159,17 @@ fn agent_of(state: &State, now: Now, framework: FrameworkId, offers: &[OfferId])
             return Err(BadOffers::Twice(id));
         }
         match first {
-            Some((other, agent)) if agent != offer.agent => {
+            Some((other, agent, _)) if agent != offer.agent => {
                 return Err(BadOffers::Mixed(other, agent, id, offer.agent));
             }
+            Some((other, _, role)) if *role != offer.role => {
+                return Err(BadOffers::MixedRoles(other, Arc::clone(role), id, Arc::clone(&offer.role)));
+            }
             Some(_) => {}
-            None => first = Some((id, offer.agent)),
+            None => first = Some((id, offer.agent, &offer.role)),
         }
     }
-    first.map(|(_, agent)| agent).ok_or(BadOffers::None)
+    first.map(|(_, agent, role)| (agent, Arc::clone(role))).ok_or(BadOffers::None)
 }
 
 /// Takes what the task wants out of what is left, when nothing speaks against it. The framework's principal `has` so many
@@ -196,7 +214,7 @@ fn launch(state: &mut State, framework: FrameworkId, agent: AgentId, spec: Arc<T
     };
     let task = Task {
         name: spec.name.clone(),
-        tenant: Arc::clone(&state.frameworks[&framework].tenant),
+        tenant: state.tenant_in(framework, &spec.role),
         agent,
         resources: spec.resources.clone(),
         // The offer's promise becomes the task's.

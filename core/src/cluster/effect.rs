@@ -181,6 +181,8 @@ pub enum Announcement {
     AgentRemoved(AgentId),
     /// A framework joined or came back.
     FrameworkUp(FrameworkId),
+    /// A framework has other properties than before.
+    FrameworkUpdated(FrameworkId),
     /// A framework's connection was lost; it may come back.
     FrameworkDown(FrameworkId),
     /// A framework is gone.

@@ -184,9 +184,10 @@ fn framework_says(
             accept::accept(state, now, session, &offers, tasks, refuse, out)
         }
         FrameworkCommand::Decline { offers, refuse } => offers::decline(state, now, session, &offers, refuse),
-        FrameworkCommand::Demand(wants) => offers::demand(state, session, wants),
-        FrameworkCommand::Revive => offers::revive(state, session),
-        FrameworkCommand::Suppress => offers::suppress(state, session),
+        FrameworkCommand::Demand { role, wants } => offers::demand(state, session, role, wants),
+        FrameworkCommand::Revive { role } => offers::revive(state, session, role),
+        FrameworkCommand::Suppress { role } => offers::suppress(state, session, role),
+        FrameworkCommand::Update(info) => frameworks::update(state, session, info, out),
         FrameworkCommand::Kill(task) => kill::by_framework(state, session, task, out),
         FrameworkCommand::Acknowledge(acknowledgements) => updates::acknowledge(state, session, &acknowledgements, out),
         FrameworkCommand::Reconcile(questions) => reconcile::reconcile(state, session, &questions, out),

@@ -4,8 +4,9 @@ use alloc::string::String;
 
 use crate::access::{Denied, InvalidToken, Over, Principal, TokenId};
 use crate::allocator::QuotaRefusal;
+use crate::cluster::command::InvalidFramework;
 use crate::demand::InvalidDemand;
-use crate::id::{AgentId, SessionId, TaskId};
+use crate::id::{AgentId, FrameworkId, SessionId, TaskId};
 use crate::quota::InvalidQuota;
 use crate::task::TaskState;
 
@@ -18,6 +19,12 @@ pub enum Refusal {
     /// A framework may not subscribe in this role.
     #[error("{0} may not subscribe in the role {1:?}: its roles are {roles}", roles = .0.roles().join(", "))]
     RoleDenied(Principal, String),
+    /// A framework cannot be this.
+    #[error(transparent)]
+    FrameworkInvalid(#[from] InvalidFramework),
+    /// A framework speaks of a role that it is not in.
+    #[error("{0} is not in the role {1:?}: it is in {2}")]
+    NotInRole(FrameworkId, String, String),
     /// A principal has as many frameworks as one may have.
     #[error(
         "{who} is at its limit frameworks={most}: it has {has}, and needs another one to end, or the master a higher --limit"

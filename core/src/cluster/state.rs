@@ -3,6 +3,7 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use super::command::FrameworkInfo;
 use super::config::Config;
@@ -80,9 +81,16 @@ pub(super) struct Agent {
     /// While it registers: whether it is another process than the one that its tasks were launched on.
     pub(super) restarted: bool,
     /// What it runs though it should not: told to end, and counted as allocated until it has.
-    pub(super) orphans: BTreeMap<TaskId, Resources>,
+    pub(super) orphans: BTreeMap<TaskId, Orphan>,
     /// Questions about unknown tasks that were launched here: answered once it is known what runs here.
     pub(super) questions: BTreeSet<TaskId>,
+}
+
+/// What an agent runs though it should not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Orphan {
+    pub(super) role: String,
+    pub(super) resources: Resources,
 }
 
 /// An agent that names what it holds, piece by piece.
@@ -110,8 +118,10 @@ pub(super) enum Presence {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Framework {
     pub(super) info: FrameworkInfo,
-    /// Whose it is, shared with its tasks.
+    /// Whose it is, in all of its roles.
     pub(super) tenant: Arc<Tenant>,
+    /// The same in each of its roles, shared with its tasks.
+    by_role: BTreeMap<Arc<str>, Arc<Tenant>>,
     pub(super) link: Link,
     pub(super) tasks: BTreeSet<TaskId>,
     /// How many of its tasks have ended.
@@ -201,7 +211,7 @@ impl State {
             }
             state.principals.insert(&principal, id);
             let framework = Framework::new(info, principal, Link::LostUntil(until));
-            state.allocator.set_framework(id, &framework.tenant.role);
+            state.allocator.set_framework(id, &framework.info.roles);
             state.frameworks.insert(id, framework);
         }
         state
@@ -273,8 +283,8 @@ impl State {
     /// Counts nothing as allocated any more that an agent runs though it should not: it will tell anew, or never.
     pub(super) fn drop_orphans(&mut self, id: AgentId) {
         let orphans = self.agents.get_mut(&id).map(|agent| core::mem::take(&mut agent.orphans));
-        for (task, resources) in orphans.unwrap_or_default() {
-            self.allocator.free(task.framework, id, &resources);
+        for (task, Orphan { role, resources }) in orphans.unwrap_or_default() {
+            self.allocator.free(task.framework, &role, id, &resources);
         }
     }
 
@@ -288,13 +298,13 @@ impl State {
         self.principals.frameworks(who).iter().map(|id| self.frameworks[id].tasks.len()).sum()
     }
 
-    /// Whose a framework is; nobody's when it is gone.
-    pub(super) fn tenant_of(&self, framework: FrameworkId) -> Arc<Tenant> {
+    /// Whose a task of a framework in this role is; nobody's when the framework is gone.
+    pub(super) fn tenant_in(&self, framework: FrameworkId, role: &str) -> Arc<Tenant> {
         let nobody = || {
             let principal = PrincipalId { name: Arc::from(""), kind: PlainKind::Framework };
-            Arc::new(Tenant { principal: Arc::new(principal), role: Arc::from("") })
+            Arc::new(Tenant::new(Arc::new(principal), [Arc::from(role)]))
         };
-        self.frameworks.get(&framework).map_or_else(nobody, |framework| Arc::clone(&framework.tenant))
+        self.frameworks.get(&framework).map_or_else(nobody, |framework| framework.tenant_in(role))
     }
 }
 
@@ -329,10 +339,11 @@ impl Agent {
 
 impl Framework {
     pub(super) fn new(info: FrameworkInfo, principal: PrincipalId, link: Link) -> Self {
-        let tenant = Arc::new(Tenant { principal: Arc::new(principal), role: Arc::from(info.role.as_str()) });
-        Self {
-            info,
+        let tenant = Arc::new(Tenant::new(Arc::new(principal), []));
+        let mut framework = Self {
+            info: FrameworkInfo { roles: Vec::new(), ..info.clone() },
             tenant,
+            by_role: BTreeMap::new(),
             link,
             tasks: BTreeSet::new(),
             ended: 0,
@@ -341,7 +352,25 @@ impl Framework {
             kills: BTreeSet::new(),
             questions: 0,
             last_call: 0,
-        }
+        };
+        framework.become_another(info);
+        framework
+    }
+
+    /// Is this from now on. Tasks are whose they were.
+    pub(super) fn become_another(&mut self, info: FrameworkInfo) {
+        let principal = &self.tenant.principal;
+        let roles: Vec<Arc<str>> = info.roles.iter().map(|role| Arc::from(role.as_str())).collect();
+        let in_one = |role: &Arc<str>| (role.clone(), Arc::new(Tenant::new(Arc::clone(principal), [role.clone()])));
+        self.by_role = roles.iter().map(in_one).collect();
+        self.tenant = Arc::new(Tenant::new(Arc::clone(principal), roles));
+        self.info = info;
+    }
+
+    /// Whose its tasks in this role are, be it one that it has left.
+    pub(super) fn tenant_in(&self, role: &str) -> Arc<Tenant> {
+        let left = || Arc::new(Tenant::new(Arc::clone(&self.tenant.principal), [Arc::from(role)]));
+        self.by_role.get(role).map_or_else(left, Arc::clone)
     }
 
     /// What the registry is to remember of it.

@@ -81,6 +81,8 @@ pub struct OfferView {
     pub id: OfferId,
     /// To whom.
     pub framework: FrameworkId,
+    /// For which of its roles.
+    pub role: String,
     /// Where.
     pub agent: AgentId,
     /// How much.
@@ -96,8 +98,10 @@ pub struct Why {
     pub framework: FrameworkId,
     /// Its name, for people.
     pub name: String,
-    /// Its role.
+    /// The role that this is about.
     pub role: String,
+    /// All of its roles that whoever asks may see.
+    pub roles: Vec<String>,
     /// For how long it has wanted something that it is not offered. `None`: it wants nothing, or has an offer for all it wants.
     pub waits_for: Option<Duration>,
     /// Its open offers.

@@ -101,19 +101,24 @@ impl Cluster {
         let state = &self.state;
         let rest = state.allocator.offers_after(after);
         page(rest, max, |id, offer| {
-            let tenant = &state.frameworks[&offer.framework].tenant;
-            who.may(Verb::ListOffers, tenant).then(|| offer_view(id, offer, now))
+            let tenant = state.tenant_in(offer.framework, &offer.role);
+            who.may(Verb::ListOffers, &tenant).then(|| offer_view(id, offer, now))
         })
     }
 
-    /// Why a framework is not offered what it wants; `None` when it is not known, or not for `who` to see.
-    pub fn why(&self, now: Now, who: &Principal, id: FrameworkId) -> Option<Why> {
-        let framework = self.state.frameworks.get(&id).filter(|framework| who.may(Verb::Why, &framework.tenant))?;
-        let Waits { since, offers, rank, ranked, hindrances } = self.state.allocator.why(id, now)?;
+    /// Why a framework is not offered what it wants in one of its roles, or in the first of them; `None` when it is not known,
+    /// is not in that role, or is not for `who` to see.
+    pub fn why(&self, now: Now, who: &Principal, id: FrameworkId, role: Option<&str>) -> Option<Why> {
+        let framework = self.state.frameworks.get(&id)?;
+        let visible = |role: &&String| who.may(Verb::Why, &framework.tenant_in(role));
+        let roles: Vec<String> = framework.info.roles.iter().filter(visible).cloned().collect();
+        let role = roles.iter().find(|own| role.is_none_or(|role| role == own.as_str()))?.clone();
+        let Waits { since, offers, rank, ranked, hindrances } = self.state.allocator.why(id, &role, now)?;
         Some(Why {
             framework: id,
             name: framework.info.name.clone(),
-            role: framework.info.role.clone(),
+            role,
+            roles,
             waits_for: since.map(|since| now.since(since)),
             offers,
             rank,
@@ -128,7 +133,8 @@ impl Cluster {
         let mut last = None;
         let view = |(at, (id, owned)): (usize, (&PrincipalId, &Owned))| {
             last = (at + 1 == max).then(|| id.clone());
-            let roles: BTreeSet<&str> = owned.frameworks.iter().map(|id| &*state.frameworks[id].tenant.role).collect();
+            let roles: BTreeSet<&String> =
+                owned.frameworks.iter().flat_map(|id| &state.frameworks[id].info.roles).collect();
             PrincipalView {
                 id: id.clone(),
                 frameworks: owned.frameworks.len(),
@@ -224,6 +230,11 @@ impl Cluster {
     /// Whose a framework is, while it is known.
     pub fn tenant_of(&self, id: FrameworkId) -> Option<Arc<Tenant>> {
         self.state.frameworks.get(&id).map(|framework| Arc::clone(&framework.tenant))
+    }
+
+    /// Whose a task is, unless it ended long ago.
+    pub fn tenant_of_task(&self, id: TaskId) -> Option<Arc<Tenant>> {
+        self.state.task(id).map(|task| Arc::clone(&task.tenant))
     }
 
     /// Whether the id is an agent's, which is there or may come back: else its certificate is void.
@@ -366,14 +377,21 @@ fn role_view(role: &RoleStanding<'_>) -> RoleView {
 
 fn offer_view(id: OfferId, offer: &Promise, now: Now) -> OfferView {
     let age = now.since(offer.since);
-    OfferView { id, framework: offer.framework, agent: offer.agent, resources: offer.resources.clone(), age }
+    OfferView {
+        id,
+        framework: offer.framework,
+        role: offer.role.to_string(),
+        agent: offer.agent,
+        resources: offer.resources.clone(),
+        age,
+    }
 }
 
 fn view(id: TaskId, task: &Task) -> TaskView {
     TaskView {
         id,
         name: task.name.clone(),
-        role: task.tenant.role.to_string(),
+        role: task.tenant.role().to_string(),
         agent: task.agent,
         resources: task.resources.clone(),
         status: task.status.clone(),

@@ -169,6 +169,11 @@ impl World {
     /// Task `number` of the framework, launched on its only offer, which it takes whole.
     pub(crate) fn launch(&mut self, framework: Framework, number: u64) -> TaskId {
         let offer = self.open_offer(framework);
+        self.launch_on(framework, offer, number)
+    }
+
+    /// The same on one of several.
+    pub(crate) fn launch_on(&mut self, framework: Framework, offer: OfferId, number: u64) -> TaskId {
         let all =
             self.cluster.offers(self.now).into_iter().find(|open| open.id == offer).expect("it is open").resources;
         let spec = TaskSpec { resources: all, ..task(framework, number, 1, 1) };
@@ -266,7 +271,7 @@ pub(crate) fn agent_info(resources: Resources) -> AgentInfo {
 pub(crate) fn framework_info(role: &str) -> FrameworkInfo {
     FrameworkInfo {
         name: "framework".into(),
-        role: role.into(),
+        roles: vec![role.into()],
         failover_timeout: FrameworkInfo::DEFAULT_FAILOVER_TIMEOUT,
     }
 }
@@ -280,6 +285,7 @@ pub(crate) fn task(framework: Framework, number: u64, cpus: u64, mib: u64) -> Ta
     TaskSpec {
         id: TaskId { framework: framework.id, number },
         name: format!("task {number}"),
+        role: String::new(),
         module: Digest([7; 32]),
         args: vec![],
         env: vec![],
@@ -293,7 +299,7 @@ pub(crate) fn task(framework: Framework, number: u64, cpus: u64, mib: u64) -> Ta
 }
 
 pub(crate) fn held(id: TaskId, state: TaskState, resources: Resources) -> HeldTask {
-    HeldTask { id, name: "held".into(), resources, state, update: UpdateId(2) }
+    HeldTask { id, name: "held".into(), resources, role: "role".into(), state, update: UpdateId(2) }
 }
 
 /// The updates that a framework is sent.

@@ -15,4 +15,5 @@ mod offers;
 mod properties;
 mod reconcile;
 mod registration;
+mod several_roles;
 mod updates;

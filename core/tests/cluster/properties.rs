@@ -27,7 +27,8 @@ enum Step {
     AgentLeaves(usize),
     TaskMoves(usize, usize, TaskState),
     FrameworkJoins(usize),
-    FrameworkReturns(usize),
+    FrameworkReturns(usize, usize),
+    FrameworkChanges(usize, usize),
     FrameworkDisconnects(usize),
     Accepts { offers: [usize; 2], cpus: [u64; 2], refuse: u64 },
     Declines(usize, u64),
@@ -37,9 +38,9 @@ enum Step {
     TokenRevoked(usize),
     Acknowledges(usize),
     Reconciles(usize),
-    Revives(usize),
-    Suppresses(usize),
-    Wants(usize, [u32; 2]),
+    Revives(usize, usize),
+    Suppresses(usize, usize),
+    Wants(usize, usize, [u32; 2]),
     Quota(usize, u64, u64),
     TearsDown(usize),
     Nonsense(usize),
@@ -63,7 +64,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => one().prop_map(Step::AgentLeaves),
         12 => (one(), one(), moves).prop_map(|(agent, task, state)| Step::TaskMoves(agent, task, state)),
         3 => one().prop_map(Step::FrameworkJoins),
-        2 => one().prop_map(Step::FrameworkReturns),
+        2 => (one(), one()).prop_map(|(framework, roles)| Step::FrameworkReturns(framework, roles)),
+        2 => (one(), one()).prop_map(|(framework, roles)| Step::FrameworkChanges(framework, roles)),
         1 => one().prop_map(Step::FrameworkDisconnects),
         12 => ([one(), one()], [0..4_u64, 1..4_u64], 0..3_u64)
             .prop_map(|(offers, cpus, refuse)| Step::Accepts { offers, cpus, refuse }),
@@ -74,9 +76,10 @@ fn step() -> impl Strategy<Value = Step> {
         1 => one().prop_map(Step::TokenRevoked),
         4 => one().prop_map(Step::Acknowledges),
         1 => one().prop_map(Step::Reconciles),
-        1 => one().prop_map(Step::Revives),
-        1 => one().prop_map(Step::Suppresses),
-        3 => (one(), [0..4_u32, 0..3_u32]).prop_map(|(framework, wants)| Step::Wants(framework, wants)),
+        1 => (one(), one()).prop_map(|(framework, role)| Step::Revives(framework, role)),
+        1 => (one(), one()).prop_map(|(framework, role)| Step::Suppresses(framework, role)),
+        3 => (one(), one(), [0..4_u32, 0..3_u32])
+            .prop_map(|(framework, role, wants)| Step::Wants(framework, role, wants)),
         1 => (one(), 0..3_u64, 0..9_u64).prop_map(|(role, least, most)| Step::Quota(role, least, most)),
         1 => one().prop_map(Step::TearsDown),
         2 => one().prop_map(Step::Nonsense),
@@ -173,6 +176,7 @@ impl Chaos {
             self.see(effect);
         }
         self.check_books();
+        self.check_roles();
     }
 
     fn see(&mut self, effect: Effect) {
@@ -215,6 +219,7 @@ impl Chaos {
                     id: spec.id,
                     name: spec.name.clone(),
                     resources: spec.resources.clone(),
+                    role: spec.role.clone(),
                     state: TaskState::Staging,
                     update: UpdateId::UNACKNOWLEDGED,
                 };
@@ -262,6 +267,33 @@ impl Chaos {
             less.take_up_to(&framework.used);
             assert!(less.is_empty(), "{} holds {used}, and is charged {}", framework.id, framework.used);
         }
+    }
+
+    /// What each role holds is what is offered for it, and what its tasks hold that can be told.
+    fn check_roles(&self) {
+        let mut of_roles: BTreeMap<String, (Resources, Resources)> = BTreeMap::new();
+        let mut add = |role: &str, used: &Resources, offered: &Resources| {
+            for at in role.match_indices('/').map(|(at, _)| at).chain([role.len()]) {
+                let sums = of_roles.entry(role[..at].to_owned()).or_default();
+                sums.0.give(used);
+                sums.1.give(offered);
+            }
+        };
+        let nothing = Resources::default();
+        let holding = |state: TaskState| !state.is_terminal() && state != TaskState::Unreachable;
+        for task in self.cluster.tasks().iter().filter(|task| holding(task.status.state)) {
+            if self.cluster.tenant_of(task.id.framework).is_some() {
+                add(&task.role, &task.resources, &nothing);
+            }
+        }
+        self.cluster.offers(self.now).iter().for_each(|offer| add(&offer.role, &nothing, &offer.resources));
+        for role in self.cluster.roles() {
+            let (used, offered) = of_roles.remove(&role.name).unwrap_or_default();
+            assert_eq!(role.offered, offered, "{}", role.name);
+            // What an agent runs though it should not counts as well.
+            assert!(role.used.contains(&used), "{} holds {used}, and is charged {}", role.name, role.used);
+        }
+        assert!(of_roles.is_empty(), "of roles that are not there: {of_roles:?}");
     }
 
     fn connected_agent(&self, pick: usize) -> Option<(AgentId, SessionId)> {
@@ -390,17 +422,20 @@ impl Chaos {
                         self.session_of(who)
                     }
                 };
-                let info = framework_info(["a", "b", "a/c"][role % 3]);
+                let info = in_roles(role);
                 self.apply(Command::Framework(session, FrameworkCommand::Subscribe { member: None, info }.into()));
             }
-            Step::FrameworkReturns(pick) => {
+            Step::FrameworkReturns(pick, roles) => {
                 let all: Vec<_> = self.frameworks.keys().copied().collect();
                 if let Some(&id) = all.get(pick % all.len().max(1)) {
                     let session = self.session();
-                    let info = FrameworkInfo { failover_timeout: Duration::from_secs(20), ..framework_info("a") };
+                    let info = FrameworkInfo { failover_timeout: Duration::from_secs(20), ..in_roles(roles) };
                     let subscribe = FrameworkCommand::Subscribe { member: Some(member(id)), info };
                     self.apply(Command::Framework(session, subscribe.into()));
                 }
+            }
+            Step::FrameworkChanges(pick, roles) => {
+                self.framework_says(pick, |_, _| FrameworkCommand::Update(in_roles(roles)));
             }
             Step::FrameworkDisconnects(pick) => {
                 if let Some(framework) = self.connected_framework(pick) {
@@ -434,18 +469,21 @@ impl Chaos {
             Step::Reconciles(pick) => self.framework_says(pick, |world, framework| {
                 FrameworkCommand::Reconcile(vec![Question { task: world.any_task(framework.id, pick), agent: None }])
             }),
-            Step::Revives(pick) => self.framework_says(pick, |_, _| FrameworkCommand::Revive),
-            Step::Wants(pick, [waiting, spare]) => self.framework_says(pick, |_, _| {
-                FrameworkCommand::Demand(vec![Want { resources: size(1, 128), constraints: vec![], waiting, spare }])
+            Step::Revives(pick, of) => self.framework_says(pick, |_, _| FrameworkCommand::Revive { role: one_of(of) }),
+            Step::Wants(pick, of, [waiting, spare]) => self.framework_says(pick, |_, _| {
+                let want = Want { resources: size(1, 128), constraints: vec![], waiting, spare };
+                FrameworkCommand::Demand { role: one_of(of), wants: vec![want] }
             }),
             Step::Quota(pick, least, most) => {
                 let limit = Ceiling { cpus: Some(MilliCpu::from_cores(most)), ..Ceiling::default() };
                 let quota = Some(Quota { guarantee: size(least, 0), limit });
-                let role = ["a", "b", "a/c"][pick % 3].to_owned();
+                let role = ROLES[pick % 3].to_owned();
                 let command = OperatorCommand::SetQuota { role, quota: quota.filter(|_| most > 0), force: true };
                 self.apply(Command::Operator(Principal::owner(), None, command));
             }
-            Step::Suppresses(pick) => self.framework_says(pick, |_, _| FrameworkCommand::Suppress),
+            Step::Suppresses(pick, of) => {
+                self.framework_says(pick, |_, _| FrameworkCommand::Suppress { role: one_of(of) });
+            }
             Step::TearsDown(pick) => self.framework_says(pick, |_, _| FrameworkCommand::Teardown),
             Step::Nonsense(pick) => self.nonsense(pick),
             Step::TimePasses(seconds) => {
@@ -483,6 +521,19 @@ impl Chaos {
             }
         }
     }
+}
+
+const ROLES: [&str; 3] = ["a", "b", "a/c"];
+
+/// A framework in one to three roles.
+fn in_roles(pick: usize) -> FrameworkInfo {
+    let roles = (0..3).filter(|at| (pick % 7 + 1) & (1 << at) != 0).map(|at| ROLES[at].to_owned());
+    FrameworkInfo { roles: roles.collect(), ..framework_info("a") }
+}
+
+/// One role, or all.
+fn one_of(pick: usize) -> Option<String> {
+    ROLES.get(pick % 4).map(|role| (*role).to_owned())
 }
 
 proptest! {

@@ -435,6 +435,7 @@ fn log(what: &Announcement) {
         Announcement::AgentDown(id) => info!("{id} is disconnected"),
         Announcement::AgentRemoved(id) => info!("{id} is removed"),
         Announcement::FrameworkUp(id) => info!("{id} is connected"),
+        Announcement::FrameworkUpdated(id) => info!("{id} has other properties"),
         Announcement::FrameworkDown(id) => info!("{id} is disconnected"),
         Announcement::FrameworkRemoved(id) => info!("{id} is removed"),
         Announcement::Task(_) => {}

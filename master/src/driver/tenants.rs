@@ -16,14 +16,16 @@ impl Tenants {
     pub(super) fn of(&mut self, what: &Announcement, cluster: &Cluster) -> Option<Arc<Tenant>> {
         match what {
             Announcement::AgentUp(_) | Announcement::AgentDown(_) | Announcement::AgentRemoved(_) => None,
-            // It may have come back with another role.
-            Announcement::FrameworkUp(id) => {
+            // It may be in other roles.
+            Announcement::FrameworkUp(id) | Announcement::FrameworkUpdated(id) => {
                 self.0.remove(id);
                 self.find(*id, cluster)
             }
             Announcement::FrameworkDown(id) => self.find(*id, cluster),
             Announcement::FrameworkRemoved(id) => self.0.remove(id),
-            Announcement::Task(status) => self.find(status.task.framework, cluster),
+            Announcement::Task(status) => {
+                cluster.tenant_of_task(status.task).or_else(|| self.find(status.task.framework, cluster))
+            }
         }
     }
 

@@ -105,7 +105,7 @@ fn register() -> Command {
 fn subscribe() -> Command {
     let info = FrameworkInfo {
         name: "f".to_owned(),
-        role: FrameworkInfo::DEFAULT_ROLE.to_owned(),
+        roles: vec![FrameworkInfo::DEFAULT_ROLE.to_owned()],
         failover_timeout: FrameworkInfo::DEFAULT_FAILOVER_TIMEOUT,
     };
     call(FrameworkCommand::Subscribe { member: None, info })
@@ -121,6 +121,7 @@ fn accept(offer: &Offer, numbers: std::ops::Range<u64>, stdin: usize) -> Command
         Arc::new(TaskSpec {
             id: TaskId { framework: FrameworkId(1), number },
             name: String::new(),
+            role: String::new(),
             module: Digest([7; 32]),
             args: Vec::new(),
             env: Vec::new(),
@@ -344,7 +345,7 @@ fn a_framework_that_was_replaced_hears_of_that_and_not_that_it_is_unknown() {
     let again = Command::Framework(SessionId(77), FrameworkCommand::Subscribe { member, info }.into());
     let mut batch = said(SessionId(77), vec![again]);
     batch.requests.push(Request::Open(SessionId(77), owner(), Peer::Framework(second_box)));
-    batch.said(FRAMEWORK, vec![call(FrameworkCommand::Revive)]);
+    batch.said(FRAMEWORK, vec![call(FrameworkCommand::Revive { role: None })]);
 
     driven.step(batch).unwrap();
 

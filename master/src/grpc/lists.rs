@@ -141,6 +141,7 @@ mod tests {
         HeldTask {
             id: TaskId { framework: FrameworkId(1), number },
             name: "a task with a name as people give them".to_owned(),
+            role: "role".to_owned(),
             resources: Resources::new(MilliCpu::new(1), Bytes::from_mib(1), Bytes::ZERO),
             state: if number.is_multiple_of(2) { TaskState::Finished } else { TaskState::Running },
             update: UpdateId(1),
@@ -152,7 +153,7 @@ mod tests {
         let mut cluster = Cluster::new(Config::default(), Recovered::default(), Now::ZERO);
         let info = FrameworkInfo {
             name: "f".to_owned(),
-            role: FrameworkInfo::DEFAULT_ROLE.to_owned(),
+            roles: vec![FrameworkInfo::DEFAULT_ROLE.to_owned()],
             failover_timeout: Duration::from_secs(60),
         };
         let subscribe = FrameworkCommand::Subscribe { member: None, info };

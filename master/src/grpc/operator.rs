@@ -164,10 +164,14 @@ impl v1::operator_server::Operator for Operator {
     async fn why(&self, request: Request<v1::WhyRequest>) -> Result<Response<v1::WhyResponse>, Status> {
         let caller = caller(&request)?;
         let framework = FrameworkId(request.get_ref().framework);
+        let role = Some(request.get_ref().role.clone()).filter(|role| !role.is_empty());
         caller.about(framework);
         let who = caller.principal()?.clone();
-        let why = self.whys.ask(who, framework).await?;
-        let unknown = || Status::not_found(format!("there is no {framework}"));
+        let why = self.whys.ask(who, framework, role.clone()).await?;
+        let unknown = || match &role {
+            Some(role) => Status::not_found(format!("there is no {framework} in the role {role:?}")),
+            None => Status::not_found(format!("there is no {framework}")),
+        };
         Ok(Response::new(why.ok_or_else(unknown)?.into()))
     }
 

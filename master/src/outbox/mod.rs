@@ -259,6 +259,7 @@ mod tests {
             agent: AgentId(id),
             agent_name: "an agent".to_owned(),
             attributes: [("rack".to_owned(), "b7".to_owned())].into(),
+            role: "role".to_owned(),
             resources: Resources::default().with_scalar("licences", 1),
         }
     }

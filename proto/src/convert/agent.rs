@@ -39,6 +39,7 @@ impl From<HeldTask> for v1::HeldTask {
         Self {
             id: Some(task.id.into()),
             name: task.name,
+            role: task.role,
             resources: Some(task.resources.into()),
             state: v1::TaskState::from(task.state).into(),
             update: task.update.0,
@@ -53,6 +54,7 @@ impl TryFrom<v1::HeldTask> for HeldTask {
         Ok(Self {
             id: required(wire.id, "id of a held task")?.into(),
             name: wire.name,
+            role: wire.role,
             resources: required(wire.resources, "resources of a held task")?.try_into()?,
             state: task_state(wire.state)?,
             update: UpdateId(wire.update),

@@ -17,7 +17,7 @@ const DEFAULT_REFUSE: Duration = Duration::from_secs(5);
 
 impl From<FrameworkInfo> for v1::FrameworkInfo {
     fn from(info: FrameworkInfo) -> Self {
-        Self { name: info.name, role: info.role, failover_timeout_ms: Some(millis(info.failover_timeout)) }
+        Self { name: info.name, roles: info.roles, failover_timeout_ms: Some(millis(info.failover_timeout)) }
     }
 }
 
@@ -26,7 +26,7 @@ impl From<v1::FrameworkInfo> for FrameworkInfo {
         let failover_timeout = wire.failover_timeout_ms.map(Duration::from_millis);
         Self {
             name: wire.name,
-            role: if wire.role.is_empty() { Self::DEFAULT_ROLE.to_owned() } else { wire.role },
+            roles: if wire.roles.is_empty() { vec![Self::DEFAULT_ROLE.to_owned()] } else { wire.roles },
             failover_timeout: failover_timeout.unwrap_or(Self::DEFAULT_FAILOVER_TIMEOUT),
         }
     }
@@ -40,6 +40,7 @@ impl From<Offer> for v1::Offer {
             agent_name: offer.agent_name,
             attributes: offer.attributes.into_iter().collect(),
             resources: Some(offer.resources.into()),
+            role: offer.role,
         }
     }
 }
@@ -53,6 +54,7 @@ impl TryFrom<v1::Offer> for Offer {
             agent: AgentId(wire.agent),
             agent_name: wire.agent_name,
             attributes: wire.attributes.into_iter().collect(),
+            role: wire.role,
             resources: required(wire.resources, "resources of an offer")?.try_into()?,
         })
     }
@@ -119,11 +121,13 @@ impl From<FrameworkCommand> for Call {
             FrameworkCommand::Decline { offers, refuse } => {
                 Call::Decline(v1::Decline { offers: ids(offers), refuse_ms: Some(millis(refuse)) })
             }
-            FrameworkCommand::Revive => Call::Revive(v1::Revive {}),
-            FrameworkCommand::Demand(wants) => {
-                Call::Demand(v1::Demand { wants: wants.into_iter().map(Into::into).collect() })
-            }
-            FrameworkCommand::Suppress => Call::Suppress(v1::Suppress {}),
+            FrameworkCommand::Revive { role } => Call::Revive(v1::Revive { role: role.unwrap_or_default() }),
+            FrameworkCommand::Demand { role, wants } => Call::Demand(v1::Demand {
+                wants: wants.into_iter().map(Into::into).collect(),
+                role: role.unwrap_or_default(),
+            }),
+            FrameworkCommand::Suppress { role } => Call::Suppress(v1::Suppress { role: role.unwrap_or_default() }),
+            FrameworkCommand::Update(info) => Call::Update(info.into()),
             FrameworkCommand::Kill(task) => Call::Kill(task.into()),
             FrameworkCommand::Acknowledge(updates) => {
                 Call::Acknowledge(v1::Acknowledge { updates: updates.into_iter().map(Into::into).collect() })
@@ -159,11 +163,13 @@ impl TryFrom<Call> for FrameworkCommand {
                 offers: ids(decline.offers),
                 refuse: decline.refuse_ms.map_or(DEFAULT_REFUSE, Duration::from_millis),
             },
-            Call::Revive(_) => Self::Revive,
-            Call::Demand(demand) => {
-                Self::Demand(demand.wants.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?)
-            }
-            Call::Suppress(_) => Self::Suppress,
+            Call::Revive(revive) => Self::Revive { role: one_or_all(revive.role) },
+            Call::Demand(demand) => Self::Demand {
+                role: one_or_all(demand.role),
+                wants: demand.wants.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
+            },
+            Call::Suppress(suppress) => Self::Suppress { role: one_or_all(suppress.role) },
+            Call::Update(info) => Self::Update(info.into()),
             Call::Kill(task) => Self::Kill(task.into()),
             Call::Acknowledge(acknowledge) => Self::Acknowledge(
                 acknowledge.updates.into_iter().map(TryInto::try_into).collect::<Result<_, Malformed>>()?,
@@ -174,6 +180,11 @@ impl TryFrom<Call> for FrameworkCommand {
             Call::Teardown(_) => Self::Teardown,
         })
     }
+}
+
+/// A role that is not named stands for all.
+fn one_or_all(role: String) -> Option<String> {
+    Some(role).filter(|role| !role.is_empty())
 }
 
 impl From<FrameworkEvent> for v1::FrameworkEvent {

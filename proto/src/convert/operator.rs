@@ -99,6 +99,7 @@ impl From<OfferView> for v1::OpenOffer {
         Self {
             id: offer.id.0,
             framework: offer.framework.0,
+            role: offer.role,
             agent: offer.agent.0,
             resources: Some(offer.resources.into()),
             age_ms: millis(offer.age),
@@ -113,6 +114,7 @@ impl TryFrom<v1::OpenOffer> for OfferView {
         Ok(Self {
             id: OfferId(wire.id),
             framework: FrameworkId(wire.framework),
+            role: wire.role,
             agent: AgentId(wire.agent),
             resources: required(wire.resources, "resources of an offer")?.try_into()?,
             age: Duration::from_millis(wire.age_ms),
@@ -155,6 +157,7 @@ impl From<Announcement> for Event {
             Announcement::AgentDown(id) => Self::AgentDown(id.0),
             Announcement::AgentRemoved(id) => Self::AgentRemoved(id.0),
             Announcement::FrameworkUp(id) => Self::FrameworkUp(id.0),
+            Announcement::FrameworkUpdated(id) => Self::FrameworkUpdated(id.0),
             Announcement::FrameworkDown(id) => Self::FrameworkDown(id.0),
             Announcement::FrameworkRemoved(id) => Self::FrameworkRemoved(id.0),
             Announcement::Task(status) => Self::Task(status.into()),
@@ -171,6 +174,7 @@ impl TryFrom<Event> for Announcement {
             Event::AgentDown(id) => Self::AgentDown(AgentId(id)),
             Event::AgentRemoved(id) => Self::AgentRemoved(AgentId(id)),
             Event::FrameworkUp(id) => Self::FrameworkUp(FrameworkId(id)),
+            Event::FrameworkUpdated(id) => Self::FrameworkUpdated(FrameworkId(id)),
             Event::FrameworkDown(id) => Self::FrameworkDown(FrameworkId(id)),
             Event::FrameworkRemoved(id) => Self::FrameworkRemoved(FrameworkId(id)),
             Event::Task(status) => Self::Task(status.try_into()?),

@@ -25,6 +25,7 @@ fn spec() -> TaskSpec {
     TaskSpec {
         id: TASK,
         name: "count".into(),
+        role: String::new(),
         module: Digest([7; 32]),
         args: vec!["a".into()],
         env: vec![("K".into(), "V".into())],
@@ -98,15 +99,20 @@ fn every_state_reason_and_source_survives_the_wire() {
 #[test]
 fn everything_a_framework_says_survives_the_wire() {
     let offers = vec![OfferId(1), OfferId(2)];
-    let info = FrameworkInfo { name: "f".into(), role: "r".into(), failover_timeout: Duration::from_secs(1) };
+    let roles = vec!["r".into(), "s/t".into()];
+    let info = FrameworkInfo { name: "f".into(), roles, failover_timeout: Duration::from_secs(1) };
+    let member = Some(Member { cluster: CLUSTER, id: FrameworkId(3) });
     let commands = [
-        FrameworkCommand::Subscribe { member: Some(Member { cluster: CLUSTER, id: FrameworkId(3) }), info },
+        FrameworkCommand::Subscribe { member, info: info.clone() },
+        FrameworkCommand::Update(info),
         FrameworkCommand::Accept { offers: offers.clone(), tasks: vec![Arc::new(spec())], refuse: Duration::ZERO },
         FrameworkCommand::Decline { offers, refuse: Duration::from_secs(5) },
-        FrameworkCommand::Revive,
-        FrameworkCommand::Suppress,
-        FrameworkCommand::Demand(wants()),
-        FrameworkCommand::Demand(Vec::new()),
+        FrameworkCommand::Revive { role: None },
+        FrameworkCommand::Suppress { role: None },
+        FrameworkCommand::Revive { role: Some("a".into()) },
+        FrameworkCommand::Suppress { role: Some("a/b".into()) },
+        FrameworkCommand::Demand { role: Some("a".into()), wants: wants() },
+        FrameworkCommand::Demand { role: None, wants: Vec::new() },
         FrameworkCommand::Kill(TASK),
         FrameworkCommand::Acknowledge(vec![Acknowledgement {
             task: TASK,
@@ -130,6 +136,7 @@ fn everything_a_framework_hears_survives_the_wire() {
         agent: AgentId(2),
         agent_name: "a".into(),
         attributes: [("rack".into(), "1".into())].into(),
+        role: "role".into(),
         resources: resources(),
     };
     let events = [
@@ -156,6 +163,7 @@ fn everything_an_agent_says_and_hears_survives_the_wire() {
     let held = HeldTask {
         id: TASK,
         name: "count".into(),
+        role: "role".to_owned(),
         resources: resources(),
         state: TaskState::Running,
         update: UpdateId(3),
@@ -218,7 +226,7 @@ fn an_amount_beyond_exact_arithmetic_is_malformed() {
 fn a_framework_without_a_role_is_in_the_default_role() {
     let info = FrameworkInfo::from(v1::FrameworkInfo { name: "f".into(), ..Default::default() });
 
-    assert_eq!(info.role, FrameworkInfo::DEFAULT_ROLE);
+    assert_eq!(info.roles, [FrameworkInfo::DEFAULT_ROLE]);
     assert_eq!(info.failover_timeout, Duration::from_secs(60));
 }
 
@@ -242,6 +250,7 @@ fn an_answer_to_why_survives_the_wire() {
         framework: FrameworkId(3),
         name: "f".into(),
         role: "eng/batch".into(),
+        roles: vec!["eng".into(), "eng/batch".into()],
         waits_for: Some(Duration::from_secs(12)),
         offers: 1,
         rank: Some(2),
@@ -302,6 +311,7 @@ fn an_open_offer_tells_its_age() {
     let offer = OfferView {
         id: OfferId(1),
         framework: FrameworkId(2),
+        role: "eng/batch".into(),
         agent: AgentId(3),
         resources: resources(),
         age: Duration::from_millis(1500),

@@ -95,6 +95,7 @@ mod tests {
             agent: AgentId(agent),
             agent_name: format!("a{agent}"),
             attributes: Default::default(),
+            role: "role".to_owned(),
             resources: cpus(milli),
         }
     }

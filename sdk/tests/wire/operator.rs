@@ -106,6 +106,7 @@ async fn why_a_framework_waits_comes_as_the_master_says_it() {
         framework: FrameworkId(1),
         name: "f".into(),
         role: "eng".into(),
+        roles: vec!["eng".into()],
         waits_for: Some(Duration::from_secs(12)),
         offers: 0,
         rank: Some(1),
@@ -115,8 +116,8 @@ async fn why_a_framework_waits_comes_as_the_master_says_it() {
     *played.stage.why.lock().unwrap() = Some(why.clone().into());
     let client = client(&played).await;
 
-    assert_eq!(client.why(FrameworkId(1)).await.unwrap(), Some(why));
-    assert_eq!(client.why(FrameworkId(2)).await.unwrap(), None);
+    assert_eq!(client.why(FrameworkId(1), None).await.unwrap(), Some(why));
+    assert_eq!(client.why(FrameworkId(2), None).await.unwrap(), None);
 }
 
 #[tokio::test]

@@ -240,7 +240,7 @@ impl Recorder {
 async fn join(args: &Args, member: Option<Member<FrameworkId>>) -> anyhow::Result<(Framework, Events)> {
     let info = FrameworkInfo {
         name: args.name.clone(),
-        role: args.name.clone(),
+        roles: vec![args.name.clone()],
         failover_timeout: Duration::from_secs(args.failover_seconds),
     };
     let once = async || -> anyhow::Result<(Framework, Events)> {

@@ -330,6 +330,7 @@ impl World {
                     tasks: vec![HeldTask {
                         id: task,
                         name: String::new(),
+                        role: "role".to_owned(),
                         resources: Resources::new(MilliCpu::new(most), Bytes::new(most), Bytes::new(0)),
                         state: TaskState::Running,
                         update: UpdateId(u64::MAX),
@@ -361,7 +362,7 @@ impl World {
         };
         let info = FrameworkInfo {
             name: "rogue".to_string(),
-            role: "default".to_string(),
+            roles: vec!["default".to_string()],
             failover_timeout: Duration::from_millis(self.rng.below(4_000)),
         };
         self.send(conn, Way::Up, Msg::Call(FrameworkCommand::Subscribe { member: id, info }.into()));
@@ -384,7 +385,7 @@ impl World {
                     tasks: vec![],
                     refuse: Duration::MAX,
                 },
-                _ => FrameworkCommand::Suppress,
+                _ => FrameworkCommand::Suppress { role: None },
             };
             let number = self.number_of_rogue();
             self.send(conn, Way::Up, Msg::Call(FrameworkCall { number, command }));

@@ -107,8 +107,8 @@ impl Fault {
 /// How a framework behaves.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Temper {
-    /// Whose share its tasks count towards.
-    pub(crate) role: String,
+    /// Its roles. The first stays; the others change.
+    pub(crate) roles: Vec<String>,
     /// Tasks that it launches before the faults stop.
     pub(crate) tasks: u64,
     /// Acknowledges nothing before the faults stop.
@@ -225,6 +225,13 @@ fn role(rng: &mut Rng) -> String {
     ROLES[rng.index(ROLES.len())].to_string()
 }
 
+/// One role, or two.
+fn roles(rng: &mut Rng) -> Vec<String> {
+    let (first, second) = (role(rng), role(rng));
+    let second = Some(second).filter(|second| *second != first);
+    core::iter::once(first).chain(second).collect()
+}
+
 /// One in two has a weight of its own.
 fn weight(rng: &mut Rng, role: &str) -> Option<(String, NonZeroU32)> {
     let more = u32::try_from(rng.below(5)).expect("small");
@@ -234,7 +241,7 @@ fn weight(rng: &mut Rng, role: &str) -> Option<(String, NonZeroU32)> {
 fn temper(rng: &mut Rng) -> Temper {
     let rarely = |rng: &mut Rng, most: u64| if rng.chance(300) { rng.range(1, most) } else { 0 };
     Temper {
-        role: role(rng),
+        roles: roles(rng),
         tasks: rng.range(3, 40),
         never_acks: rng.chance(100),
         acks_twice: rarely(rng, 500),

@@ -164,7 +164,7 @@ fn a_framework_that_revives_takes_whatever_there_is() {
     world.agent(1, size(4, 8192));
     assert_eq!(world.offered(), [(1, 1, size(1, 256))]);
 
-    world.allocator.revive(FrameworkId(1));
+    world.allocator.revive(FrameworkId(1), None);
 
     assert_eq!(world.offered(), [(1, 1, size(3, 7936))]);
 }

@@ -10,6 +10,7 @@ use core::time::Duration;
 use proptest::prelude::*;
 
 use super::super::ledger::Holding;
+use super::super::seat::Seat;
 use super::super::verdict::{Stage, is_worth_offering};
 use super::super::{Allocation, Promise};
 use super::{World, guarantee, limit, milli, size, want};
@@ -24,7 +25,7 @@ const AGENTS: u64 = 4;
 
 #[derive(Clone, Debug)]
 enum Step {
-    Joins(u64, usize),
+    Joins(u64, usize, usize),
     Leaves(u64),
     AgentComes(u64, u64),
     AgentGoes(u64),
@@ -34,9 +35,9 @@ enum Step {
     Declines(u64, u64),
     Launches(u64, u64),
     Ends(usize),
-    Suppresses(u64),
-    Revives(u64),
-    Wants(u64, Vec<(u64, u32, u32)>),
+    Suppresses(u64, Option<usize>),
+    Revives(u64, Option<usize>),
+    Wants(u64, Option<usize>, Vec<(u64, u32, u32)>),
     Passes(u64),
 }
 
@@ -47,9 +48,10 @@ fn framework() -> impl Strategy<Value = u64> {
 /// What any framework and agent may do.
 fn step() -> impl Strategy<Value = Step> {
     let role = || 0..ROLES.len();
+    let of = || prop::option::of(0..ROLES.len());
     let wants = prop::collection::vec((1..5_u64, 0..4_u32, 0..3_u32), 0..3);
     prop_oneof![
-        3 => (framework(), role()).prop_map(|(id, role)| Step::Joins(id, role)),
+        3 => (framework(), role(), role()).prop_map(|(id, one, other)| Step::Joins(id, one, other)),
         1 => framework().prop_map(Step::Leaves),
         4 => (1..=AGENTS, 1..9_u64).prop_map(|(id, cpus)| Step::AgentComes(id, cpus)),
         1 => (1..=AGENTS).prop_map(Step::AgentGoes),
@@ -59,19 +61,25 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (framework(), 0..300_u64).prop_map(|(id, millis)| Step::Declines(id, millis)),
         4 => (framework(), 1..4_u64).prop_map(|(id, cpus)| Step::Launches(id, cpus)),
         3 => any::<usize>().prop_map(Step::Ends),
-        1 => framework().prop_map(Step::Suppresses),
-        2 => framework().prop_map(Step::Revives),
-        4 => (framework(), wants).prop_map(|(id, wants)| Step::Wants(id, wants)),
+        1 => (framework(), of()).prop_map(|(id, of)| Step::Suppresses(id, of)),
+        2 => (framework(), of()).prop_map(|(id, of)| Step::Revives(id, of)),
+        4 => (framework(), of(), wants).prop_map(|(id, of, wants)| Step::Wants(id, of, wants)),
         2 => (1..400_u64).prop_map(Step::Passes),
     ]
 }
+
+/// Whose it is, where, how much, and of which role.
+type Task = (u64, u64, Resources, String);
+
+/// Who refuses, where, how much, in which role, and until when.
+type Refusal = (u64, u64, Resources, String, Now);
 
 /// The world, and what is known of it beside the allocator.
 #[derive(Default)]
 struct Model {
     world: World,
-    tasks: Vec<(u64, u64, Resources)>,
-    refusals: Vec<(u64, u64, Resources, Now)>,
+    tasks: Vec<Task>,
+    refusals: Vec<Refusal>,
     quotas: BTreeMap<usize, Quota>,
     weights: BTreeMap<usize, u32>,
 }
@@ -80,8 +88,17 @@ impl Model {
     fn apply(&mut self, step: &Step) {
         let world = &mut self.world;
         match *step {
-            Step::Joins(id, role) => {
-                world.framework(id, ROLES[role]);
+            Step::Joins(id, one, other) => {
+                // In one role, or in two.
+                let mut roles = vec![ROLES[one]];
+                roles.extend(Some(ROLES[other]).filter(|other| *other != ROLES[one] && *other > "a/x"));
+                for offer in world.open(id) {
+                    if !roles.contains(&&*world.allocator.offer(offer).expect("it is open").role) {
+                        let Promise { framework, role, agent, resources, .. } = world.allocator.close(offer).unwrap();
+                        world.allocator.free(framework, &role, agent, &resources);
+                    }
+                }
+                world.framework_in(id, &roles);
                 self.refusals.retain(|refusal| refusal.0 != id);
             }
             Step::Leaves(id) => {
@@ -94,14 +111,14 @@ impl Model {
             Step::AgentComes(id, cpus) => world.agent(id, size(cpus, cpus * 512)),
             Step::AgentGoes(id) => {
                 for offer in world.allocator.offers_of(AgentId(id)) {
-                    let Promise { framework, agent, resources, .. } = world.allocator.close(offer).expect("it is open");
-                    world.allocator.free(framework, agent, &resources);
+                    let Promise { framework, role, agent, resources, .. } = world.allocator.close(offer).unwrap();
+                    world.allocator.free(framework, &role, agent, &resources);
                 }
                 world.allocator.remove_agent(AgentId(id));
                 self.refusals.retain(|refusal| refusal.1 != id);
                 // As its tasks are, which it names again when it comes back.
-                for (framework, _, resources) in self.tasks.extract_if(.., |task| task.1 == id) {
-                    world.allocator.free(FrameworkId(framework), AgentId(id), &resources);
+                for (framework, _, resources, role) in self.tasks.extract_if(.., |task| task.1 == id) {
+                    world.allocator.free(FrameworkId(framework), &role, AgentId(id), &resources);
                 }
             }
             Step::Weighs(role, weight) => {
@@ -122,7 +139,7 @@ impl Model {
                 for offer in world.open(id) {
                     let offer = world.allocator.offer(offer).expect("it is open");
                     let until = world.now + Duration::from_millis(millis);
-                    self.refusals.push((id, offer.agent.0, offer.resources.clone(), until));
+                    self.refusals.push((id, offer.agent.0, offer.resources.clone(), offer.role.to_string(), until));
                 }
                 world.decline(id, millis);
             }
@@ -132,30 +149,34 @@ impl Model {
                 let task = size(cpus, cpus * 128);
                 if offer.resources.contains(&task) {
                     world.launch(id, &task);
-                    self.tasks.push((id, offer.agent.0, task));
+                    self.tasks.push((id, offer.agent.0, task, offer.role.to_string()));
                 }
             }
             Step::Ends(pick) => {
                 if !self.tasks.is_empty() {
-                    let (id, agent, task) = self.tasks.swap_remove(pick % self.tasks.len());
-                    world.end(id, agent, &task);
+                    let (id, agent, task, role) = self.tasks.swap_remove(pick % self.tasks.len());
+                    world.end_in(id, &role, agent, &task);
                 }
             }
-            Step::Suppresses(id) => {
-                world.allocator.suppress(FrameworkId(id));
-                self.refusals.retain(|refusal| refusal.0 != id);
+            Step::Suppresses(id, of) => {
+                world.allocator.suppress(FrameworkId(id), of.map(|role| ROLES[role]));
+                self.forget_refusals(id, of);
             }
-            Step::Revives(id) => {
-                world.allocator.revive(FrameworkId(id));
-                self.refusals.retain(|refusal| refusal.0 != id);
+            Step::Revives(id, of) => {
+                world.allocator.revive(FrameworkId(id), of.map(|role| ROLES[role]));
+                self.forget_refusals(id, of);
             }
-            Step::Wants(id, ref wants) => {
+            Step::Wants(id, of, ref wants) => {
                 let wants = wants.iter().map(|&(cpus, waiting, spare)| want(size(cpus, cpus * 128), waiting, spare));
-                world.wants(id, wants.collect::<Vec<_>>());
-                self.refusals.retain(|refusal| refusal.0 != id);
+                world.allocator.demand(FrameworkId(id), of.map(|role| ROLES[role]), wants.collect());
+                self.forget_refusals(id, of);
             }
             Step::Passes(millis) => world.pass(millis),
         }
+    }
+
+    fn forget_refusals(&mut self, id: u64, of: Option<usize>) {
+        self.refusals.retain(|refusal| refusal.0 != id || of.is_some_and(|role| ROLES[role] != refusal.3));
     }
 
     fn configure(&mut self, role: usize) {
@@ -167,14 +188,17 @@ impl Model {
     fn check_books(&self) {
         let allocator = &self.world.allocator;
         let mut of_roles: BTreeMap<String, (Resources, Resources)> = BTreeMap::new();
-        for (id, known) in &allocator.frameworks {
+        for (seat, known) in &allocator.members {
+            let path = allocator.tree.path(seat.role);
             let mut offered = Resources::default();
             known.promises.iter().for_each(|offer| offered.give(&allocator.offer(*offer).unwrap().resources));
             let mut held = offered.clone();
-            self.tasks.iter().filter(|task| task.0 == id.0).for_each(|task| held.give(&task.2));
-            assert_eq!(known.account.allocated, held, "{id}");
-            assert_eq!(known.account.promised, offered, "{id}");
-            for (_, role) in allocator.tree.up_from(known.role) {
+            let its = |task: &&Task| task.0 == seat.framework.0 && task.3 == path;
+            self.tasks.iter().filter(its).for_each(|task| held.give(&task.2));
+            assert_eq!(known.account.allocated, held, "{seat:?}");
+            assert_eq!(known.account.promised, offered, "{seat:?}");
+            assert!(known.subscribed || !held.is_empty(), "{seat:?} has nothing to do there");
+            for (_, role) in allocator.tree.up_from(seat.role) {
                 let sums = of_roles.entry(role.path.to_string()).or_default();
                 sums.0.give(&known.account.allocated);
                 sums.1.give(&known.account.promised);
@@ -239,23 +263,25 @@ impl Model {
         }
         let mut after = self.world.allocator.clone();
         let framework = FrameworkId(99);
-        after.set_framework(framework, role);
-        let room = after.tree.room(after.frameworks[&framework].role, Stage::FairShare, &after.free);
+        after.set_framework(framework, &[role]);
+        let id = after.tree.find(role).expect("it has a framework");
+        let room = after.tree.room(id, Stage::FairShare, &after.free);
         !room.admits(wanted)
     }
 
-    fn refuses(&self, id: u64, agent: u64, wanted: &Resources) -> bool {
-        let now = self.world.now;
-        let holds = |refusal: &&(u64, u64, Resources, Now)| refusal.0 == id && refusal.1 == agent && now < refusal.3;
-        self.refusals.iter().filter(holds).any(|refusal| refusal.2.contains(wanted))
-            || self.world.allocator.filters.hold(FrameworkId(id), AgentId(agent), wanted, now).is_some()
+    fn refuses(&self, seat: Seat, agent: u64, wanted: &Resources) -> bool {
+        let (now, path) = (self.world.now, self.world.allocator.tree.path(seat.role));
+        let is_its = |refusal: &&Refusal| (refusal.0, refusal.1) == (seat.framework.0, agent) && refusal.3 == path;
+        let mut holding = self.refusals.iter().filter(is_its).filter(|refusal| now < refusal.4);
+        holding.any(|refusal| refusal.2.contains(wanted))
+            || self.world.allocator.filters.hold(seat, AgentId(agent), wanted, now).is_some()
     }
 
     /// Nobody is left out who would take what is free.
     fn check_work_is_conserved(&self) {
         let allocator = &self.world.allocator;
-        for (id, known) in allocator.frameworks.iter().filter(|(_, known)| known.active && !known.suppressed) {
-            let role = allocator.tree.role(known.role).path.to_string();
+        for (id, known) in allocator.members.iter().filter(|(_, known)| known.active && !known.suppressed) {
+            let role = allocator.tree.path(id.role);
             for (agent, holding) in allocator.agents.iter().filter(|(_, holding)| holding.active) {
                 let wanted: Vec<Resources> = match &known.demand {
                     None => Vec::from([holding.free()]),
@@ -267,15 +293,13 @@ impl Model {
                 for wanted in wanted {
                     let fits = holding.free().contains(&wanted);
                     let is_enough = known.demand.is_some() || is_worth_offering(&wanted);
-                    let is_left_out = fits && is_enough && !self.refuses(id.0, agent.0, &wanted);
+                    let is_left_out = fits && is_enough && !self.refuses(*id, agent.0, &wanted);
                     // Of a whole agent a part may be allowed.
-                    let forbidden = self.is_forbidden(&role, &wanted)
-                        || known.demand.is_none()
-                            && !allocator.tree.role(known.role).path.is_empty()
-                            && allocator.tree.quotas > 0;
+                    let forbidden =
+                        self.is_forbidden(&role, &wanted) || known.demand.is_none() && allocator.tree.quotas > 0;
                     assert!(
                         !is_left_out || forbidden,
-                        "{id} wants {wanted} of {agent}, where {} is free",
+                        "{id:?} wants {wanted} of {agent}, where {} is free",
                         holding.free()
                     );
                 }
@@ -286,12 +310,13 @@ impl Model {
     /// Whoever waits has a reason, and whoever does not has none.
     fn check_reasons(&self) {
         let allocator = &self.world.allocator;
-        for (id, known) in &allocator.frameworks {
-            let why = allocator.why(*id, self.world.now).expect("it is known");
+        for (id, known) in allocator.members.iter().filter(|(_, known)| known.subscribed) {
+            let path = allocator.tree.path(id.role);
+            let why = allocator.why(id.framework, &path, self.world.now).expect("it is known");
             if why.since.is_some() {
-                assert!(!why.hindrances.is_empty(), "{id} waits for no reason: {known:?}");
+                assert!(!why.hindrances.is_empty(), "{id:?} waits for no reason: {known:?}");
             } else if known.active && !known.suppressed && !known.promises.is_empty() {
-                assert!(why.hindrances.is_empty(), "{id} has all it wants: {why:?}");
+                assert!(why.hindrances.is_empty(), "{id:?} has all it wants: {why:?}");
             }
         }
     }

@@ -105,7 +105,7 @@ fn what_a_principal_has_can_be_listed() {
     let framework = world.subscribes(&ci, None, "a").unwrap();
     for (who, role) in [(&ci, "b"), (&tenant("other", "*"), "a")] {
         let quiet = world.subscribes(who, None, role).unwrap();
-        world.framework_says(quiet, FrameworkCommand::Suppress);
+        world.framework_says(quiet, FrameworkCommand::Suppress { role: None });
     }
     world.agent(2, 1024);
     let offer = world.open_offer(framework);
@@ -128,7 +128,7 @@ fn a_principals_tasks_are_counted_over_all_its_frameworks() {
     world.agent(2, 1024);
     world.launch(first, 1);
     let second = world.subscribes(&ci, None, "role").unwrap();
-    world.framework_says(first, FrameworkCommand::Suppress);
+    world.framework_says(first, FrameworkCommand::Suppress { role: None });
     world.agent(2, 1024);
     let offer = world.open_offer(second);
 

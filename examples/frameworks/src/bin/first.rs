@@ -54,7 +54,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
 
     let info = FrameworkInfo {
         name: "first".to_owned(),
-        role: FrameworkInfo::DEFAULT_ROLE.to_owned(),
+        roles: vec![FrameworkInfo::DEFAULT_ROLE.to_owned()],
         failover_timeout: FAILOVER_TIMEOUT,
     };
     let (framework, mut events) = Framework::connect(&client, info).await?;

@@ -84,7 +84,8 @@ async fn the_next_leader_finds_what_the_last_one_wrote_under_the_next_epoch() {
     let (registry, first, _) = lead(&campaign, &session).await;
     assert_eq!((first.epoch, first.agents.len(), first.last_agent), (Epoch(1), 0, 0));
 
-    let info = FrameworkInfo { name: "f".to_owned(), role: "r".to_owned(), failover_timeout: Duration::from_secs(1) };
+    let info =
+        FrameworkInfo { name: "f".to_owned(), roles: vec!["r".to_owned()], failover_timeout: Duration::from_secs(1) };
     let framework = FrameworkRecord { info, principal: "framework:ci".parse().unwrap() };
     let enrolment = Enrolment { until: Now::from_millis(5), by: Some((TokenId(6), Digest([7; 32]))) };
     let token = TokenRecord {

@@ -100,7 +100,7 @@ fn agent(name: &str) -> AgentRecord {
 fn framework(name: &str) -> FrameworkRecord {
     let info = FrameworkInfo {
         name: name.to_owned(),
-        role: FrameworkInfo::DEFAULT_ROLE.to_owned(),
+        roles: vec![FrameworkInfo::DEFAULT_ROLE.to_owned()],
         failover_timeout: Duration::from_secs(7),
     };
     FrameworkRecord { info, principal: "framework:ci".parse().unwrap() }

@@ -48,6 +48,7 @@ fn offer(id: u64, agent: u64, milli: u64) -> Event {
         agent: AgentId(agent),
         agent_name: format!("a{agent}"),
         attributes: Default::default(),
+        role: "role".to_owned(),
         resources: room(milli),
     }])
 }
@@ -59,6 +60,7 @@ fn units(id: u64, agent: u64, milli: u64, count: u64) -> Event {
         agent: AgentId(agent),
         agent_name: format!("a{agent}"),
         attributes: Default::default(),
+        role: "role".to_owned(),
         resources: Resources::new(MilliCpu::new(count * milli), Bytes::from_mib(count * 64), Bytes::ZERO),
     }])
 }
@@ -131,9 +133,10 @@ fn said(decisions: &Decisions) -> Vec<&'static str> {
         FrameworkCommand::Subscribe { .. } => "subscribe",
         FrameworkCommand::Accept { .. } => "accept",
         FrameworkCommand::Decline { .. } => "decline",
-        FrameworkCommand::Revive => "revive",
-        FrameworkCommand::Demand(_) => "demand",
-        FrameworkCommand::Suppress => "suppress",
+        FrameworkCommand::Revive { .. } => "revive",
+        FrameworkCommand::Demand { .. } => "demand",
+        FrameworkCommand::Suppress { .. } => "suppress",
+        FrameworkCommand::Update(_) => "update",
         FrameworkCommand::Kill(_) => "kill",
         FrameworkCommand::Acknowledge(_) => "acknowledge",
         FrameworkCommand::Reconcile(_) => "reconcile",
@@ -145,7 +148,7 @@ fn said(decisions: &Decisions) -> Vec<&'static str> {
 /// What the master is told that is wanted.
 fn demanded(decisions: &Decisions) -> Vec<Vec<Want>> {
     let demand = |command: &FrameworkCommand| match command {
-        FrameworkCommand::Demand(wants) => Some(wants.clone()),
+        FrameworkCommand::Demand { wants, .. } => Some(wants.clone()),
         _ => None,
     };
     decisions.commands.iter().filter_map(demand).collect()

@@ -84,6 +84,7 @@ impl Simulated {
         let task = |of: u64| HeldTask {
             id: TaskId { framework: self.framework, number: self.number * self.tasks + of + 1 },
             name: "held".to_owned(),
+            role: "role".to_owned(),
             resources: each.clone(),
             state: TaskState::Running,
             update: UpdateId(1),

@@ -167,6 +167,7 @@ pub(crate) fn spec(id: TaskId, resources: Resources) -> TaskSpec {
     TaskSpec {
         id,
         name: String::new(),
+        role: String::new(),
         module: Digest([0; 32]),
         args: Vec::new(),
         env: Vec::new(),

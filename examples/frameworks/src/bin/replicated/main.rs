@@ -83,7 +83,7 @@ async fn work(args: Args, store: impl Store) -> anyhow::Result<()> {
 
     let info = FrameworkInfo {
         name: "replicated".to_owned(),
-        role: FrameworkInfo::DEFAULT_ROLE.to_owned(),
+        roles: vec![FrameworkInfo::DEFAULT_ROLE.to_owned()],
         failover_timeout: FAILOVER_TIMEOUT,
     };
     let (framework, mut events) = Framework::connect_stored(&client, info, store).await?;
