@@ -64,7 +64,7 @@ fn size(task: &v1::HeldTask) -> usize {
         let scalars: usize = resources.scalars.keys().map(|name| ENTRY + name.len()).sum();
         scalars + ENTRY * resources.ports.len()
     });
-    NUMBERS + task.name.len() + resources
+    NUMBERS + task.name.len() + task.role.len() + resources
 }
 
 #[cfg(test)]

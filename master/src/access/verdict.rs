@@ -15,7 +15,10 @@ pub(crate) fn status_of(refusal: &Refusal) -> Status {
         Refusal::Denied(_) | Refusal::RoleDenied(..) => Code::PermissionDenied,
         Refusal::TaskUnknown(_) | Refusal::AgentUnknown(_) | Refusal::TokenUnknown(_) => Code::NotFound,
         Refusal::TokenOver(..) => Code::Unauthenticated,
-        Refusal::TokenInvalid(_) | Refusal::DemandInvalid(_) | Refusal::QuotaInvalid(_) => Code::InvalidArgument,
+        Refusal::TokenInvalid(_)
+        | Refusal::DemandInvalid(_)
+        | Refusal::FrameworkInvalid(_)
+        | Refusal::QuotaInvalid(_) => Code::InvalidArgument,
         Refusal::TokenExists(_) => Code::AlreadyExists,
         Refusal::TooManyTokens(_)
         | Refusal::TooManyAgents(_)
@@ -26,6 +29,7 @@ pub(crate) fn status_of(refusal: &Refusal) -> Status {
         Refusal::NotConnected(_)
         | Refusal::NotAnAgent(_)
         | Refusal::NotAFramework(_)
+        | Refusal::NotInRole(..)
         | Refusal::IntroducedTwice(_)
         | Refusal::RegisteredAlready(_)
         | Refusal::StillRegistering(_)

@@ -77,7 +77,7 @@ fn parts<T>(items: Vec<T>, room: usize, weight: impl Fn(&T) -> usize) -> Vec<Vec
 
 fn offer_weight(offer: &Offer) -> usize {
     let attributes: usize = offer.attributes.iter().map(|(name, value)| entry(name) + value.len()).sum();
-    PLAIN + offer.agent_name.len() + attributes + resources_weight(&offer.resources)
+    PLAIN + offer.agent_name.len() + offer.role.len() + attributes + resources_weight(&offer.resources)
 }
 
 /// An id takes at most ten bytes on the wire.
@@ -97,7 +97,7 @@ fn spec_weight(spec: &TaskSpec) -> usize {
     let args: usize = spec.args.iter().map(|arg| size_of::<String>() + arg.len()).sum();
     let env: usize = spec.env.iter().map(|(name, value)| entry(name) + value.len()).sum();
     let inputs: usize = spec.inputs.iter().map(|input| size_of_val(input) + input.guest_path.len()).sum();
-    let own = spec.name.len() + spec.stdin.len();
+    let own = spec.name.len() + spec.role.len() + spec.stdin.len();
     own + args + env + inputs + resources_weight(&spec.resources) + grants_weight(&spec.grants)
 }
 
