@@ -34,6 +34,7 @@ use std::thread;
 use std::time::Duration;
 
 use haggle_core::node::Node;
+use haggle_core::reservation::InvalidReservation;
 use haggle_core::{AgentId, AgentInfo, Resources, TaskId};
 use haggle_executor::{Compiler, CompilerConfig};
 use tokio::runtime::Handle;
@@ -77,6 +78,9 @@ pub enum StartError {
     /// The machine has nothing to give.
     #[error(transparent)]
     Host(#[from] HostError),
+    /// It is to keep for roles what it has not.
+    #[error("the agent cannot keep that for roles: {0}")]
+    Reserved(#[from] InvalidReservation),
     /// The artifact folder cannot be read.
     #[error("cannot take stock of the artifacts: {0}")]
     Artifacts(std::io::Error),
@@ -214,8 +218,10 @@ impl Agent {
         let info = AgentInfo {
             name: config.name.clone(),
             resources: resources.clone(),
+            reserved: config.reserved.clone(),
             attributes: config.attributes.clone(),
         };
+        info.check_reserved()?;
 
         let inbox = Arc::new(Inbox::new());
         let logs = Arc::new(Logs::new(work_dir.logs(), logs::Bounds::DEFAULT));

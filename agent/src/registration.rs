@@ -69,8 +69,6 @@ fn size(task: &v1::HeldTask) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use haggle_core::{AgentKey, FrameworkId, Resources, TaskId, TaskState, UpdateId};
 
     use super::*;
@@ -89,7 +87,7 @@ mod tests {
     /// Of each piece: how many tasks, and whether more are to come. The tasks come as they are held.
     fn pieces(held: Vec<HeldTask>) -> Vec<(usize, bool)> {
         let identity = AgentIdentity { member: None, key: AgentKey(1), run: 2 };
-        let info = AgentInfo { name: "a".to_owned(), resources: Resources::default(), attributes: BTreeMap::new() };
+        let info = AgentInfo { name: "a".to_owned(), ..AgentInfo::default() };
         let mut numbers = held.iter().map(|task| task.id.number).collect::<Vec<_>>().into_iter();
         let piece = |(at, report): (usize, v1::AgentReport)| {
             let (tasks, more) = match report.report.unwrap() {

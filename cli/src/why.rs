@@ -63,6 +63,9 @@ pub(crate) fn hindrance_in_words(hindrance: &Hindrance) -> String {
         Obstacle::TooLarge { largest } => {
             format!("{agents} {is} too small, were nothing else there: the nearest has {largest}")
         }
+        Obstacle::Reserved { reserved } => {
+            format!("{agents}: what it would need there is reserved for other roles (at most {reserved})")
+        }
         Obstacle::InUse { free } => {
             format!("{agents} {is} large enough, and tasks run there (at most {free} is free)")
         }

@@ -25,6 +25,7 @@ pub mod offer;
 pub mod planted;
 pub mod quantity;
 pub mod quota;
+pub mod reservation;
 pub mod resources;
 pub mod spec;
 pub mod task;
@@ -39,6 +40,7 @@ pub use id::{
 pub use offer::Offer;
 pub use quantity::{Bytes, Fuel, MilliCpu};
 pub use quota::{Ceiling, Quota, RoleRecord};
+pub use reservation::{Operation, Portion, Reservation, Reserved};
 pub use resources::Resources;
 pub use task::{
     Ending, Exceeded, Input, Limits, OutputOverrun, Reason, Sharing, Source, TaskSpec, TaskState, TaskStatus,

@@ -2,8 +2,10 @@
 
 use alloc::collections::BTreeMap;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use crate::id::{AgentId, OfferId};
+use crate::reservation::Reserved;
 use crate::resources::Resources;
 
 /// Free resources of one agent, promised to one framework until it answers or the offer expires.
@@ -21,4 +23,6 @@ pub struct Offer {
     pub role: String,
     /// How much may be taken.
     pub resources: Resources,
+    /// What of that is reserved, and for whom. A task takes from that first.
+    pub reserved: Vec<Reserved>,
 }

@@ -12,7 +12,7 @@ use futures_util::Stream;
 use futures_util::future::BoxFuture;
 use haggle_core::cluster::{FrameworkCommand, FrameworkEvent, FrameworkInfo};
 use haggle_core::{
-    AgentId, FrameworkId, Member, Offer, OfferId, Reason, Source, TaskId, TaskState, TaskStatus, UpdateId,
+    AgentId, FrameworkId, Member, Offer, OfferId, Operation, Reason, Source, TaskId, TaskState, TaskStatus, UpdateId,
 };
 use haggle_proto::convert::Malformed;
 use haggle_proto::v1::frameworks_client::FrameworksClient;
@@ -50,6 +50,13 @@ pub enum Event {
     Rescinded(Vec<OfferId>),
     /// News of a task. To be acknowledged unless its update id is `UpdateId::UNACKNOWLEDGED`.
     Update(TaskStatus),
+    /// Something that it wanted done in an accept was not done. Told once.
+    OperationDropped {
+        /// What.
+        operation: Operation,
+        /// What speaks against it.
+        why: String,
+    },
     /// An agent is gone on which the framework had tasks or offers; the tasks are told of one by one.
     AgentLost(AgentId),
     /// The master was lost, and why. All offers are void. The way back is tried for as long as the framework's
@@ -72,6 +79,7 @@ pub fn heard(queue: &Queue, event: FrameworkEvent) -> Option<Event> {
         FrameworkEvent::Offers(offers) => Event::Offers(offers),
         FrameworkEvent::Rescinded(offers) => Event::Rescinded(offers),
         FrameworkEvent::Update(status) => Event::Update(status),
+        FrameworkEvent::OperationDropped { operation, why } => Event::OperationDropped { operation, why },
         FrameworkEvent::AgentLost(agent) => Event::AgentLost(agent),
         FrameworkEvent::Error(why) => Event::Error(why),
     })

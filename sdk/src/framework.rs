@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use haggle_core::cluster::{Acknowledgement, FrameworkCommand, FrameworkInfo, Question};
-use haggle_core::{FrameworkId, Member, OfferId, TaskId, TaskSpec, UpdateId, Want};
+use haggle_core::{FrameworkId, Member, OfferId, Operation, TaskId, TaskSpec, UpdateId, Want};
 use tokio::time::timeout;
 
 use crate::client::Client;
@@ -113,9 +113,26 @@ impl Framework {
         tasks: impl IntoIterator<Item = impl Into<Arc<TaskSpec>>>,
         refuse: Duration,
     ) -> Result<(), SessionOver> {
+        self.accept_with(offers, [], tasks, refuse).await
+    }
+
+    /// [`Self::accept`], and before anything is launched these operations, in this order: what is offered can be reserved for the
+    /// role of the offers or one below it, and what is reserved so unreserved. What it comes to the next offers show; of one that
+    /// cannot be done an [`Event::OperationDropped`](crate::Event) tells why.
+    ///
+    /// # Errors
+    /// When the session is over.
+    pub async fn accept_with(
+        &self,
+        offers: impl IntoIterator<Item = OfferId>,
+        operations: impl IntoIterator<Item = Operation>,
+        tasks: impl IntoIterator<Item = impl Into<Arc<TaskSpec>>>,
+        refuse: Duration,
+    ) -> Result<(), SessionOver> {
         let offers = offers.into_iter().collect();
+        let operations = operations.into_iter().collect();
         let tasks = tasks.into_iter().map(Into::into).collect();
-        self.say(FrameworkCommand::Accept { offers, tasks, refuse }).await
+        self.say(FrameworkCommand::Accept { offers, operations, tasks, refuse }).await
     }
 
     /// Takes nothing of these offers, and does not want the same again for as long as `refuse`.

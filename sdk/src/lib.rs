@@ -157,11 +157,12 @@ pub use haggle_core::access::TokenId;
 pub use haggle_core::allocator::{Hindrance, Obstacle};
 pub use haggle_core::cluster::{
     Acknowledgement, AgentView, Announcement, FrameworkCommand, FrameworkInfo, FrameworkView, OfferView, Question,
-    TaskView, Why,
+    ReservationView, TaskView, Why,
 };
 pub use haggle_core::quantity::NotAnAmount;
 pub use haggle_core::{
     AgentId, AgentInfo, Bytes, Ceiling, ClusterId, Constraint, Digest, Endpoint, Epoch, Exceeded, Folder, FolderSource,
-    FrameworkId, Fuel, Grants, HttpHost, Input, Limits, Member, MilliCpu, Offer, OfferId, OutputOverrun, Quota, Reason,
-    Resources, Sharing, Source, TaskId, TaskSpec, TaskState, TaskStatus, Test, UpdateId, Usage, Want,
+    FrameworkId, Fuel, Grants, HttpHost, Input, Limits, Member, MilliCpu, Offer, OfferId, Operation, OutputOverrun,
+    Quota, Reason, Reservation, Reserved, Resources, Sharing, Source, TaskId, TaskSpec, TaskState, TaskStatus, Test,
+    UpdateId, Usage, Want,
 };

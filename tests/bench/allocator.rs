@@ -4,7 +4,9 @@
 use std::time::{Duration, Instant};
 
 use haggle_core::allocator::Allocator;
-use haggle_core::{AgentId, AgentInfo, Bytes, Ceiling, FrameworkId, MilliCpu, Now, OfferId, Quota, Resources, Want};
+use haggle_core::{
+    AgentId, AgentInfo, Bytes, Ceiling, FrameworkId, MilliCpu, Now, OfferId, Portion, Quota, Resources, Want,
+};
 
 use crate::Effort;
 use crate::figure::{Figure, Goal};
@@ -109,9 +111,15 @@ impl World {
     fn decline(&mut self, offers: Vec<OfferId>, refuse: bool) {
         for id in offers {
             let offer = self.allocator.close(id).expect("it is open");
-            self.allocator.free(offer.framework, &offer.role, offer.agent, &offer.resources);
+            self.allocator.free(offer.framework, &offer.role, offer.agent, &offer.portion);
             if refuse {
-                self.allocator.refuse(offer.framework, &offer.role, offer.agent, offer.resources, Now::ZERO + AN_HOUR);
+                self.allocator.refuse(
+                    offer.framework,
+                    &offer.role,
+                    offer.agent,
+                    offer.portion.resources,
+                    Now::ZERO + AN_HOUR,
+                );
             }
         }
     }
@@ -210,7 +218,7 @@ fn one_task_ends() -> Vec<f64> {
     for id in made {
         world.allocator.close(id);
     }
-    let task = size(1, 128);
+    let task = Portion::from(size(1, 128));
     let roles: Vec<String> = (0..=1_000).map(|agent| format!("role{}", (agent % 2_000 + 1) % 50)).collect();
     let end = |agent| {
         let began = Instant::now();
@@ -251,7 +259,7 @@ fn one_percent_dirty(agents: u64) -> f64 {
     let dirty = agents / 100;
     for at in 1..=dirty {
         let role = format!("role{}", (at % 200 + 1) % 20);
-        world.allocator.free(FrameworkId(at % 200 + 1), &role, AgentId(at * 100), &size(1, 128));
+        world.allocator.free(FrameworkId(at % 200 + 1), &role, AgentId(at * 100), &size(1, 128).into());
     }
     let (made, took) = world.allocate();
     assert_eq!(made.len() as u64, dirty);

@@ -1,6 +1,5 @@
 //! The master's machine alone: what its decisions about one short task cost, beside many idle agents and none.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -84,7 +83,12 @@ fn accepts() -> anyhow::Result<Vec<f64>> {
     let mut samples = Vec::with_capacity(offers.len());
     for (number, (session, offer)) in offers.into_iter().enumerate() {
         let id = TaskId { framework: FrameworkId(session.0), number: number as u64 };
-        let accept = FrameworkCommand::Accept { offers: vec![offer], tasks: vec![Arc::new(spec(id))], refuse: AN_HOUR };
+        let accept = FrameworkCommand::Accept {
+            offers: vec![offer],
+            operations: Vec::new(),
+            tasks: vec![Arc::new(spec(id))],
+            refuse: AN_HOUR,
+        };
         effects.clear();
         let began = Instant::now();
         cluster.apply(Now::ZERO, Command::Framework(session, accept.into()), &mut effects)?;
@@ -98,7 +102,7 @@ fn accepts() -> anyhow::Result<Vec<f64>> {
 fn register(session: SessionId) -> AgentCommand {
     let resources = Resources::new(MilliCpu::from_cores(2), Bytes::from_mib(4096), Bytes::ZERO);
     let identity = AgentIdentity { member: None, key: AgentKey(u128::from(session.0)), run: 1 };
-    let info = AgentInfo { name: session.to_string(), resources, attributes: BTreeMap::new() };
+    let info = AgentInfo { name: session.to_string(), resources, ..AgentInfo::default() };
     AgentCommand::Register { identity, info, tasks: Vec::new(), complete: true }
 }
 
@@ -135,7 +139,7 @@ fn short_tasks(at_once: u64, beside: Beside) -> anyhow::Result<f64> {
         let offers = std::mem::take(&mut machine.offers);
         let tasks = ids().map(|id| Arc::new(spec(id))).collect();
         let ended = |id| TaskStatus::new(id, UpdateId(1), TaskState::Finished, Source::Executor);
-        let accept = FrameworkCommand::Accept { offers, tasks, refuse: AN_HOUR };
+        let accept = FrameworkCommand::Accept { offers, operations: Vec::new(), tasks, refuse: AN_HOUR };
         machine.apply(Command::Framework(FRAMEWORK, accept.into()))?;
         machine.apply(Command::Agent(AGENT, AgentCommand::Updates(ids().map(ended).collect())))?;
         let seen = ids().map(|task| Acknowledgement { task, update: UpdateId(1), agent: None }).collect();

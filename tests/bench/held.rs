@@ -133,7 +133,7 @@ fn is_registered(message: &v1::AgentOrders) -> anyhow::Result<bool> {
 
 fn pieces(framework: FrameworkId, held: u64) -> impl Iterator<Item = AgentCommand> {
     let resources = Resources::new(MilliCpu::new(held), Bytes::from_mib(held), Bytes::ZERO);
-    let info = AgentInfo { name: "holds".into(), resources, attributes: Default::default() };
+    let info = AgentInfo { name: "holds".into(), resources, ..AgentInfo::default() };
     let mut who = Some((AgentIdentity { member: None, key: AgentKey(1), run: 1 }, info));
     (1..=held).step_by(PIECE as usize).map(move |first| {
         let last = (first + PIECE - 1).min(held);

@@ -11,6 +11,7 @@ mod folders;
 mod frameworks;
 mod languages;
 mod network;
+mod reservations;
 mod roles;
 mod run;
 mod sessions;

@@ -22,11 +22,13 @@ pub struct AgentFlags {
     pub cpus: &'static str,
     /// As on the command line: `1GiB`.
     pub mem: &'static str,
+    /// Others, as on the command line.
+    pub more: &'static [&'static str],
 }
 
 impl Default for AgentFlags {
     fn default() -> Self {
-        Self { cpus: "2", mem: "2GiB" }
+        Self { cpus: "2", mem: "2GiB", more: &[] }
     }
 }
 
@@ -93,7 +95,9 @@ impl Cluster {
         let work_dir = self.work_dir(index);
         let args =
             ["agent", "--master", &self.url, "--name", &name, "--cpus", flags.cpus, "--mem", flags.mem, "--work-dir"];
-        let args = args.map(str::to_owned).into_iter().chain([work_dir.display().to_string()]).collect::<Vec<_>>();
+        let more = flags.more.iter().map(|flag| (*flag).to_owned());
+        let args = args.map(str::to_owned).into_iter().chain([work_dir.display().to_string()]).chain(more);
+        let args = args.collect::<Vec<_>>();
         Daemon::spawn(&self.programs[index], &args, self.dir.path().join(format!("{name}.log")))
     }
 

@@ -30,7 +30,8 @@ pub(crate) use operator::{
 };
 pub(crate) use proxy::ProxyArgs;
 pub(crate) use roles::{
-    OffersArgs, QuotaArgs, QuotaCommand, QuotaRmArgs, QuotaSetArgs, RolesArgs, WeightArgs, WhyArgs,
+    OffersArgs, QuotaArgs, QuotaCommand, QuotaRmArgs, QuotaSetArgs, ReserveArgs, RolesArgs, UnreserveArgs, WeightArgs,
+    WhyArgs,
 };
 pub(crate) use run::{BuildArgs, InspectArgs, RunArgs};
 pub(crate) use service::{Daemon, InstallArgs, ServiceArgs, ServiceCommand};
@@ -170,6 +171,8 @@ pub(crate) enum Command {
     Roles(RolesArgs),
     Quota(QuotaArgs),
     Weight(WeightArgs),
+    Reserve(ReserveArgs),
+    Unreserve(UnreserveArgs),
     Offers(OffersArgs),
     Why(WhyArgs),
     Limits(LimitsArgs),

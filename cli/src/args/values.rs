@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use haggle_core::access::is_role;
 use haggle_core::grants::NotAHost;
-use haggle_core::{Bytes, Endpoint, FrameworkId, Fuel, HttpHost, MilliCpu, OutputOverrun, TaskId};
+use haggle_core::{Bytes, Endpoint, FrameworkId, Fuel, HttpHost, MilliCpu, OutputOverrun, Resources, TaskId};
 
 /// Processor time, more than none: `0.5`.
 pub(super) fn cpus(text: &str) -> Result<MilliCpu, String> {
@@ -187,6 +187,14 @@ pub(crate) struct Amounts {
     pub(crate) disk: Option<Bytes>,
 }
 
+impl Amounts {
+    /// Nothing of what was not named.
+    pub(crate) fn resources(self) -> Resources {
+        let Self { cpus, mem, disk } = self;
+        Resources::new(cpus.unwrap_or_default(), mem.unwrap_or_default(), disk.unwrap_or_default())
+    }
+}
+
 /// Amounts of one resource or more: `cpus=2,mem=1GiB`.
 pub(super) fn amounts(text: &str) -> Result<Amounts, String> {
     fn once<T>(amount: &mut Option<T>, name: &str, read: Result<T, String>) -> Result<(), String> {
@@ -204,6 +212,18 @@ pub(super) fn amounts(text: &str) -> Result<Amounts, String> {
         }
     }
     Ok(amounts)
+}
+
+/// What an agent keeps for a role: `eng/batch:cpus=2,mem=1GiB`.
+pub(super) fn kept_for_role(text: &str) -> Result<(String, Amounts), String> {
+    let (name, kept) = text.split_once(':').ok_or("it is not of the form ROLE:cpus=2,mem=1GiB")?;
+    Ok((role(name)?, some_amounts(kept)?))
+}
+
+/// Amounts of which one at least is more than nothing.
+pub(super) fn some_amounts(text: &str) -> Result<Amounts, String> {
+    let amounts = amounts(text)?;
+    if amounts.resources().is_empty() { Err("nothing is no amount to reserve".into()) } else { Ok(amounts) }
 }
 
 /// Of whom it is asked what is in the way.

@@ -17,6 +17,7 @@ mod offers;
 mod proxy;
 mod ps;
 mod quota;
+mod reserve;
 mod roles;
 mod run;
 mod service;
@@ -78,6 +79,8 @@ fn ask(target: &Target, command: Command) -> Verdict {
         Command::Roles(args) => on_this_thread(roles::run(target, args)),
         Command::Quota(args) => on_this_thread(quota::run(target, args)),
         Command::Weight(args) => on_this_thread(weight::run(target, args)),
+        Command::Reserve(args) => on_this_thread(reserve::reserve(target, args)),
+        Command::Unreserve(args) => on_this_thread(reserve::unreserve(target, args)),
         Command::Offers(args) => on_this_thread(offers::run(target, args)),
         Command::Why(args) => on_this_thread(why::run(target, args)),
         Command::Limits(args) => on_this_thread(limits::run(target, args)),

@@ -33,8 +33,7 @@ async fn set(target: &Target, args: QuotaSetArgs) -> Verdict {
 }
 
 fn quota(guarantee: Option<Amounts>, limit: Option<Amounts>) -> Quota {
-    let Amounts { cpus, mem, disk } = guarantee.unwrap_or_default();
-    let guarantee = Resources::new(cpus.unwrap_or_default(), mem.unwrap_or_default(), disk.unwrap_or_default());
+    let guarantee = guarantee.unwrap_or_default().resources();
     let Amounts { cpus, mem, disk } = limit.unwrap_or_default();
     Quota { guarantee, limit: Ceiling { cpus, mem, disk, ..Ceiling::default() } }
 }

@@ -4,8 +4,10 @@ mod why;
 
 use std::collections::BTreeMap;
 
-use haggle_core::cluster::{AgentView, Announcement, FrameworkView, OfferView, TaskView};
-use haggle_core::{Bytes, Ceiling, Exceeded, MilliCpu, Quota, Reason, Resources, TaskState, TaskStatus, Usage};
+use haggle_core::cluster::{AgentView, Announcement, FrameworkView, OfferView, ReservationView, TaskView};
+use haggle_core::{
+    Bytes, Ceiling, Exceeded, MilliCpu, Quota, Reason, Reserved, Resources, TaskState, TaskStatus, Usage,
+};
 use haggle_sdk::{LimitUse, RoleInfo, TokenInfo};
 use serde::Serialize;
 
@@ -46,6 +48,8 @@ pub(crate) struct AgentRecord {
     resources: ResourcesRecord,
     used: ResourcesRecord,
     offered: ResourcesRecord,
+    /// What of it is reserved.
+    reserved: Vec<ReservedPartRecord>,
     tasks: usize,
     attributes: BTreeMap<String, String>,
 }
@@ -60,9 +64,49 @@ impl From<&AgentView> for AgentRecord {
             resources: (&agent.info.resources).into(),
             used: (&agent.used).into(),
             offered: (&agent.offered).into(),
+            reserved: agent.reserved.iter().map(Into::into).collect(),
             tasks: agent.tasks,
             attributes: agent.info.attributes.clone(),
         }
+    }
+}
+
+/// Something that is reserved.
+#[derive(Serialize)]
+pub(crate) struct ReservedRecord {
+    /// For whom.
+    role: String,
+    /// From whose it was refined, from the outermost on.
+    within: Vec<String>,
+    /// Whether the outermost is of the agent's own flags.
+    fixed: bool,
+    resources: ResourcesRecord,
+}
+
+impl From<&Reserved> for ReservedRecord {
+    fn from(Reserved { reservation, resources }: &Reserved) -> Self {
+        let roles = reservation.roles();
+        Self {
+            role: reservation.role().to_owned(),
+            within: roles[..roles.len() - 1].to_vec(),
+            fixed: reservation.is_fixed(),
+            resources: resources.into(),
+        }
+    }
+}
+
+/// A part of an agent that is reserved.
+#[derive(Serialize)]
+pub(crate) struct ReservedPartRecord {
+    #[serde(flatten)]
+    reserved: ReservedRecord,
+    used: ResourcesRecord,
+    offered: ResourcesRecord,
+}
+
+impl From<&ReservationView> for ReservedPartRecord {
+    fn from(part: &ReservationView) -> Self {
+        Self { reserved: (&part.reserved).into(), used: (&part.used).into(), offered: (&part.offered).into() }
     }
 }
 
@@ -103,6 +147,7 @@ pub(crate) struct RoleRecord {
     waiting: u64,
     used: ResourcesRecord,
     offered: ResourcesRecord,
+    reserved: ResourcesRecord,
     /// The dominant share, from 0 to 1, not divided by the weight.
     share: f64,
     /// What it would be if every role beside it took all that it may.
@@ -157,6 +202,7 @@ impl From<&RoleInfo> for RoleRecord {
             waiting: role.waiting,
             used: (&role.used).into(),
             offered: (&role.offered).into(),
+            reserved: (&role.reserved).into(),
             share: role.share,
             fair_share: role.fair_share,
             quota: role.quota.as_ref().map(Into::into),
@@ -198,6 +244,8 @@ pub(crate) struct OfferRecord {
     role: String,
     agent: String,
     resources: ResourcesRecord,
+    /// What of that is reserved.
+    reserved: Vec<ReservedRecord>,
     age_seconds: f64,
 }
 
@@ -209,6 +257,7 @@ impl From<&OfferView> for OfferRecord {
             role: offer.role.clone(),
             agent: offer.agent.to_string(),
             resources: (&offer.resources).into(),
+            reserved: offer.reserved.iter().map(Into::into).collect(),
             age_seconds: offer.age.as_secs_f64(),
         }
     }

@@ -68,6 +68,8 @@ table! {
     Revive         ""                    "ask for offers again"         [All, All, Own, No,  No,  No,  No];
     Suppress       ""                    "ask for no offers"            [All, All, Own, No,  No,  No,  No];
     Demand         ""                    "say what it wants"            [All, All, Own, No,  No,  No,  No];
+    ReserveOffered ""                    "reserve what it is offered"   [All, All, Own, No,  No,  No,  No];
+    UnreserveOffered ""                  "unreserve what it is offered" [All, All, Own, No,  No,  No,  No];
     Kill           ""                    "kill as a framework"          [All, All, Own, No,  No,  No,  No];
     Acknowledge    ""                    "acknowledge updates"          [All, All, Own, No,  No,  No,  No];
     Reconcile      ""                    "ask where tasks stand"        [All, All, Own, No,  No,  No,  No];
@@ -92,6 +94,8 @@ table! {
     Why            "Operator/Why"        "ask why something waits"      [All, All, Own, Own, No,  No,  No];
     SetWeight      "Operator/SetWeight"  "set weights of roles"         [All, All, No,  No,  No,  No,  No];
     SetQuota       "Operator/SetQuota"   "set quotas of roles"          [All, All, No,  No,  No,  No,  No];
+    Reserve        "Operator/Reserve"    "reserve for roles"            [All, All, No,  No,  No,  No,  No];
+    Unreserve      "Operator/Unreserve"  "end reservations"             [All, All, No,  No,  No,  No,  No];
     KillTask       "Operator/KillTask"   "kill tasks"                   [All, All, Own, No,  No,  No,  No];
     MarkAgentGone  "Operator/MarkAgentGone" "declare agents gone"       [All, All, No,  No,  No,  No,  No];
     RemoveAgent    "Operator/RemoveAgent" "remove agents"               [All, All, No,  No,  No,  No,  No];
@@ -151,6 +155,8 @@ impl Verb {
                 | Self::RemoveAgent
                 | Self::SetWeight
                 | Self::SetQuota
+                | Self::Reserve
+                | Self::Unreserve
                 | Self::CreateToken
                 | Self::RevokeToken
                 | Self::RotateAuthority

@@ -16,6 +16,7 @@ use super::tree::ROOT;
 use super::verdict::Stage;
 use super::{Allocation, Allocator};
 use crate::id::{AgentId, OfferId};
+use crate::reservation::Portion;
 use crate::resources::Resources;
 use crate::time::Now;
 
@@ -116,27 +117,30 @@ impl Allocator {
                 *later = later.iter().copied().chain([from]).min();
                 continue;
             }
-            room.give(&promise.resources);
+            room.give(&promise.portion);
             offers.push(offer);
-            if room.contains(unit) {
-                return self.may_have(id, unit, &offers).then_some(offers);
+            let usable = room.usable(&self.tree.role(id.role).path);
+            if usable.resources.contains(unit) {
+                return self.may_have(id, unit, &usable, &offers).then_some(offers);
             }
         }
         None
     }
 
     /// Whether quotas leave a framework this much, once these offers are taken back.
-    fn may_have(&self, id: Seat, unit: &Resources, offers: &[OfferId]) -> bool {
+    fn may_have(&self, id: Seat, unit: &Resources, usable: &Portion, offers: &[OfferId]) -> bool {
         if self.tree.quotas == 0 {
             return true;
         }
         // What is taken from a role may be kept for it from then on.
         let (mut tree, mut free) = (self.tree.clone(), self.free.clone());
         for promise in offers.iter().filter_map(|offer| self.promises.get(*offer)) {
-            free.give(&promise.resources);
-            tree.each_account(promise.seat.role, |account| account.take(&promise.resources));
+            let Portion { resources, reserved } = &promise.portion;
+            free.give(&promise.portion.unreserved());
+            reserved.iter().for_each(|part| tree.change_idle(part, |idle| idle.give(&part.resources)));
+            tree.each_account(promise.seat.role, |account| account.take(resources));
         }
-        tree.room(id.role, Stage::FairShare, &free).admits(unit)
+        tree.room_of(id.role, Stage::FairShare, &free, usable).resources.contains(unit)
     }
 
     /// From when on an offer gives way to a framework that waits; `None`: not at all.
@@ -164,14 +168,14 @@ impl Allocator {
 
     fn take_back(&mut self, id: OfferId, now: Now, allocation: &mut Allocation) {
         let Some(promise) = self.close(id) else { return };
-        self.free_of(promise.seat, promise.agent, &promise.resources);
+        self.free_of(promise.seat, promise.agent, &promise.portion);
         if let Some(holder) = self.members.get_mut(&promise.seat)
             && !holder.is_idle()
         {
             let until = now + holder.patience.rest();
             holder.patience.lapsed();
             self.tree.each_patience(promise.seat.role, Patience::lapsed);
-            self.refuse_as(promise.seat, promise.agent, promise.resources.clone(), until);
+            self.refuse_as(promise.seat, promise.agent, promise.portion.resources.clone(), until);
         }
         allocation.rescinded.push((id, promise));
     }

@@ -2,10 +2,12 @@
 
 use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use crate::agent::AgentInfo;
 use crate::id::OfferId;
 use crate::quantity::MilliCpu;
+use crate::reservation::{Portion, Reserved};
 use crate::resources::{Ports, Resources};
 
 /// What a role or a framework was given.
@@ -52,7 +54,9 @@ impl Account {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Holding {
     pub(super) info: Arc<AgentInfo>,
-    pub(super) allocated: Resources,
+    /// What of it is reserved, by its own configuration and beside that; none of it empty.
+    pub(super) reserved: Vec<Reserved>,
+    pub(super) allocated: Portion,
     pub(super) active: bool,
     /// The open offers of it.
     pub(super) promises: BTreeSet<OfferId>,
@@ -62,10 +66,24 @@ pub(super) struct Holding {
 
 impl Holding {
     /// What is left. Nothing of a resource of which more is allocated than the agent has, as when it came back
-    /// smaller than what it runs.
-    pub(super) fn free(&self) -> Resources {
-        let mut free = self.info.resources.clone();
-        free.take_up_to(&self.allocated);
+    /// smaller than what it runs. What is allocated beyond a reservation, as when that became smaller, is of what is reserved for
+    /// nobody.
+    pub(super) fn free(&self) -> Portion {
+        let mut free = Portion::from(self.info.resources.clone());
+        free.resources.take_up_to(&self.allocated.resources);
+        if self.reserved.is_empty() {
+            return free;
+        }
+        let mut rest = free.resources.clone();
+        for part in &self.reserved {
+            let mut left = part.resources.clone();
+            left.take_up_to(&self.allocated.of(Some(&part.reservation)));
+            left.cut_to(&rest);
+            rest.take_up_to(&left);
+            if !left.is_empty() {
+                free.reserved.push(Reserved { reservation: part.reservation.clone(), resources: left });
+            }
+        }
         free
     }
 }

@@ -10,6 +10,7 @@ use super::promises::Promise;
 use super::seat::Seat;
 use crate::agent::AgentInfo;
 use crate::id::{AgentId, FrameworkId, OfferId};
+use crate::reservation::Portion;
 use crate::resources::{Ports, Resources};
 use crate::time::Now;
 
@@ -20,6 +21,7 @@ impl Allocator {
         let before = self.change_holding(agent, |holding| {
             core::mem::replace(&mut holding.info, Arc::new(info.clone())).resources.clone()
         });
+        self.reserve(agent, &[]);
         self.total.take_up_to(&before.unwrap_or_default());
         self.add_to_total(&info.resources);
         self.total_has_changed();
@@ -33,6 +35,7 @@ impl Allocator {
     /// Forgets an agent with its refusals. Its offers are to be closed before; what is allocated there is to be freed one by
     /// one, before or after.
     pub fn remove_agent(&mut self, agent: AgentId) {
+        self.reserve_nothing(agent);
         let Some(has) = self.change_holding(agent, |holding| {
             holding.active = false;
             holding.info.resources.clone()
@@ -68,8 +71,11 @@ impl Allocator {
 
     /// Counts resources of an agent as allocated to a framework in a role, be it one that it has left. A framework that is not
     /// known has no share, but what it holds is not free all the same.
-    pub fn charge(&mut self, framework: FrameworkId, role: &str, agent: AgentId, resources: &Resources) {
-        self.change_holding(agent, |holding| holding.allocated.give(resources));
+    /// Gives back what of it is of which reservation: whatever the framework may use of what is reserved there, first.
+    pub fn charge(&mut self, framework: FrameworkId, role: &str, agent: AgentId, resources: &Resources) -> Portion {
+        let portion = self.agents.get(&agent).map(|holding| holding.share_of(role, resources));
+        let portion = portion.unwrap_or_else(|| resources.clone().into());
+        self.change_holding(agent, |holding| holding.allocated.give(&portion));
         if let Some(seat) = self.seat_or_kept(framework, role)
             && let Some(known) = self.members.get_mut(&seat)
         {
@@ -77,18 +83,20 @@ impl Allocator {
             self.tree.each_account(seat.role, |account| account.give(resources));
             self.unranked.insert(seat);
         }
+        portion
     }
 
     /// Takes back what was charged, or what an offer promised that is closed.
-    pub fn free(&mut self, framework: FrameworkId, role: &str, agent: AgentId, resources: &Resources) {
+    pub fn free(&mut self, framework: FrameworkId, role: &str, agent: AgentId, portion: &Portion) {
         match self.seat(framework, role) {
-            Some(seat) => self.free_of(seat, agent, resources),
-            None => drop(self.change_holding(agent, |holding| holding.allocated.take_up_to(resources))),
+            Some(seat) => self.free_of(seat, agent, portion),
+            None => drop(self.change_holding(agent, |holding| holding.allocated.take_up_to(portion))),
         }
     }
 
-    pub(super) fn free_of(&mut self, seat: Seat, agent: AgentId, resources: &Resources) {
-        self.change_holding(agent, |holding| holding.allocated.take_up_to(resources));
+    pub(super) fn free_of(&mut self, seat: Seat, agent: AgentId, portion: &Portion) {
+        let resources = &portion.resources;
+        self.change_holding(agent, |holding| holding.allocated.take_up_to(portion));
         if let Some(known) = self.members.get_mut(&seat) {
             known.account.take(resources);
             self.tree.each_account(seat.role, |account| account.take(resources));
@@ -107,11 +115,11 @@ impl Allocator {
         let seat = promise.seat;
         if let Some(known) = self.members.get_mut(&seat) {
             known.promises.remove(&id);
-            known.account.close(&promise.resources);
+            known.account.close(&promise.portion.resources);
             if let Some(demand) = &mut known.demand {
                 demand.release(&promise.units);
             }
-            self.tree.each_account(seat.role, |account| account.close(&promise.resources));
+            self.tree.each_account(seat.role, |account| account.close(&promise.portion.resources));
             self.unranked.insert(seat);
             // What it gave back may be wanted elsewhere.
             self.woken.extend(Some(seat).filter(|_| known.demand.is_some()));
@@ -141,25 +149,36 @@ impl Allocator {
     pub(super) fn change_holding<T>(&mut self, agent: AgentId, change: impl FnOnce(&mut Holding) -> T) -> Option<T> {
         let holding = self.agents.get_mut(&agent)?;
         let is_kept = self.tree.quotas > 0;
-        if is_kept && holding.active {
-            self.free.take_up_to(&holding.free());
-        }
+        let before = (is_kept && holding.active).then(|| holding.free());
         let changed = change(holding);
-        if is_kept && holding.active {
-            self.free.give(&holding.free());
-            self.free.ports = Ports::default();
-        }
+        let after = (is_kept && holding.active).then(|| holding.free());
+        self.note_free(before, after);
         self.dirty_agents.insert(agent);
         Some(changed)
+    }
+
+    /// What is free on an active agent was this, and is that.
+    fn note_free(&mut self, before: Option<Portion>, after: Option<Portion>) {
+        if let Some(before) = before {
+            self.free.take_up_to(&before.unreserved());
+            before
+                .reserved
+                .iter()
+                .for_each(|part| self.tree.change_idle(part, |idle| idle.take_up_to(&part.resources)));
+        }
+        if let Some(after) = after {
+            self.free.give(&after.unreserved());
+            self.free.ports = Ports::default();
+            after.reserved.iter().for_each(|part| self.tree.change_idle(part, |idle| idle.give(&part.resources)));
+        }
     }
 
     /// Adds up what is free on all active agents.
     pub(super) fn add_up_free(&mut self) {
         self.free = Resources::default();
-        for holding in self.agents.values().filter(|holding| holding.active) {
-            self.free.give(&holding.free());
-            self.free.ports = Ports::default();
-        }
+        self.tree.forget_idle();
+        let free: Vec<Portion> = self.agents.values().filter(|holding| holding.active).map(Holding::free).collect();
+        free.into_iter().for_each(|free| self.note_free(None, Some(free)));
     }
 
     /// The same port exists on many agents: a sum of them has no meaning, and no share.

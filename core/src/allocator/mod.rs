@@ -9,7 +9,8 @@
 //! | `verdict` | what one framework would take of one agent, or what is in the way |
 //! | `demand` | what frameworks said that they want |
 //! | `quota` | what roles are promised, and may have at most |
-//! | `room` | how much quotas leave to a role |
+//! | `reserves` | what of agents is reserved, and for whom |
+//! | `room` | how much quotas and reservations leave to a role |
 //! | `heldback` | what quotas kept from somebody, to be looked at again |
 //! | `filters` | what frameworks refused |
 //! | `promises` | open offers |
@@ -31,6 +32,7 @@ mod members;
 mod patience;
 mod promises;
 mod quota;
+mod reserves;
 mod room;
 mod seat;
 mod share;
@@ -48,11 +50,13 @@ use core::mem;
 
 use crate::id::{AgentId, OfferId};
 use crate::quantity::MilliCpu;
+use crate::reservation::Portion;
 use crate::resources::Resources;
 use crate::time::Now;
 
 pub use promises::Promise;
 pub use quota::QuotaRefusal;
+pub use reserves::ReservedPart;
 pub use standing::RoleStanding;
 pub use why::{Hindrance, Obstacle, Waits};
 
@@ -88,7 +92,7 @@ pub struct Allocator {
     total_is_cut: bool,
     /// Whether `total` changed, and with it every share.
     total_changed: bool,
-    /// What is free on all active agents together. Kept while there are quotas.
+    /// What is free on all active agents together and reserved for nobody. Kept while there are quotas.
     free: Resources,
     /// Active agents with something to offer that nobody wanted when it was last looked at, by their free processor time.
     idle: BTreeSet<(MilliCpu, AgentId)>,
@@ -148,7 +152,7 @@ pub struct Allocation {
 /// What is to be offered of one agent to one member.
 struct Pending {
     seat: Seat,
-    resources: Resources,
+    portion: Portion,
     units: Units,
 }
 
@@ -258,10 +262,10 @@ impl Allocator {
             self.note_bounds(agent, bounds);
             let Some((seat, take)) = next else { break };
             self.give(seat, agent, &take);
-            let Take { resources, units } = take;
+            let Take { portion, units } = take;
             match pending.iter_mut().find(|other| other.seat == seat) {
-                Some(other) => other.add(&resources, units),
-                None => pending.push(Pending { seat, resources, units: units.into_iter().collect() }),
+                Some(other) => other.add(&portion, units),
+                None => pending.push(Pending { seat, portion, units: units.into_iter().collect() }),
             }
         }
         if among.is_none() {
@@ -274,8 +278,8 @@ impl Allocator {
 
     /// Counts what a member takes as allocated, and as promised.
     fn give(&mut self, seat: Seat, agent: AgentId, take: &Take) {
-        let resources = &take.resources;
-        self.change_holding(agent, |holding| holding.allocated.give(resources));
+        let resources = &take.portion.resources;
+        self.change_holding(agent, |holding| holding.allocated.give(&take.portion));
         let known = self.members.get_mut(&seat).expect("whoever takes something is known");
         if let Some((key, count)) = take.units
             && let Some(demand) = &mut known.demand
@@ -295,10 +299,10 @@ impl Allocator {
 
     /// Makes an offer of what a member was given.
     fn promise(&mut self, agent: AgentId, pending: Pending, now: Now) -> OfferId {
-        let Pending { seat, resources, units } = pending;
+        let Pending { seat, portion, units } = pending;
         let role = Arc::clone(&self.tree.role(seat.role).path);
         let framework = seat.framework;
-        let id = self.promises.add(Promise { framework, role, agent, resources, since: now, seat, units });
+        let id = self.promises.add(Promise { framework, role, agent, portion, since: now, seat, units });
         let known = self.members.get_mut(&seat).expect("whoever takes something is known");
         known.promises.insert(id);
         self.agents.get_mut(&agent).expect("only known agents are shared out").promises.insert(id);
@@ -310,8 +314,9 @@ impl Allocator {
     fn note_refusals(&mut self, agent: AgentId) {
         let Some(free) = self.agents.get(&agent).filter(|holding| holding.active).map(Holding::free) else { return };
         // Where something else may have been in the way, who was passed over need not have refused it.
-        if self.tree.quotas == 0 && self.hungry.is_empty() && is_worth_offering(&free) {
-            self.filters.note_everybodys(self.blind, agent, &free);
+        let is_plain = self.tree.quotas == 0 && free.reserved.is_empty();
+        if is_plain && self.hungry.is_empty() && is_worth_offering(&free.resources) {
+            self.filters.note_everybodys(self.blind, agent, &free.resources);
         }
     }
 
@@ -319,7 +324,7 @@ impl Allocator {
     fn note_idle(&mut self, agent: AgentId) {
         let Some(holding) = self.agents.get_mut(&agent) else { return };
         let free = Some(holding.free()).filter(|free| holding.active && !free.is_empty());
-        let place = free.as_ref().map(|free| free.cpus);
+        let place = free.as_ref().map(|free| free.resources.cpus);
         let before = mem::replace(&mut holding.idle, place);
         if before != place {
             if let Some(cpus) = before {
@@ -387,8 +392,8 @@ impl Member {
 
 impl Pending {
     /// More of the same agent, in one offer.
-    fn add(&mut self, more: &Resources, units: Option<(WantKey, u32)>) {
-        self.resources.give(more);
+    fn add(&mut self, more: &Portion, units: Option<(WantKey, u32)>) {
+        self.portion.give(more);
         let Some((key, count)) = units else { return };
         match self.units.iter_mut().find(|(other, _)| *other == key) {
             Some((_, sum)) => *sum += count,

@@ -6,7 +6,7 @@ use alloc::sync::Arc;
 use super::demand::Units;
 use super::seat::Seat;
 use crate::id::{AgentId, FrameworkId, OfferId};
-use crate::resources::Resources;
+use crate::reservation::Portion;
 use crate::time::Now;
 
 /// What an open offer promises. Its resources count as allocated.
@@ -18,8 +18,8 @@ pub struct Promise {
     pub role: Arc<str>,
     /// Where.
     pub agent: AgentId,
-    /// How much.
-    pub resources: Resources,
+    /// How much, and what of it is reserved.
+    pub portion: Portion,
     /// When it was made.
     pub since: Now,
     pub(super) seat: Seat,

@@ -25,7 +25,9 @@ pub struct RoleStanding<'a> {
     pub used: Resources,
     /// What open offers promise, without ports.
     pub offered: &'a Resources,
-    /// The dominant share of both, not divided by the weight.
+    /// What agents keep for it, used or not, without ports.
+    pub reserved: &'a Resources,
+    /// The dominant share of what is used and offered, not divided by the weight.
     pub share: Share,
     /// The share that it would have if all its siblings with frameworks took all they may.
     pub fair_share: Share,
@@ -36,7 +38,7 @@ pub struct RoleStanding<'a> {
 impl Allocator {
     /// What is allocated on an agent, or nothing when it is not known.
     pub fn allocated_on(&self, agent: AgentId) -> Resources {
-        self.agents.get(&agent).map(|holding| holding.allocated.clone()).unwrap_or_default()
+        self.agents.get(&agent).map(|holding| holding.allocated.resources.clone()).unwrap_or_default()
     }
 
     /// What is allocated to a framework in all of its roles, without ports.
@@ -80,8 +82,8 @@ impl Allocator {
         self.members.range(Seat::all_of(framework)).flat_map(|(_, known)| &known.promises).copied().collect()
     }
 
-    /// The roles behind this one, by path: those with frameworks, those above one that has some, and those of which an
-    /// operator has decided something.
+    /// The roles behind this one, by path: those with frameworks, those above one that has some, those of which an
+    /// operator has decided something, and those for which something is reserved.
     pub fn roles_after(&self, path: Option<&str>) -> impl Iterator<Item = RoleStanding<'_>> {
         self.tree.iter_after(path).map(|(id, role)| {
             let waits = |seat: &Seat| self.members.get(seat).is_some_and(|known| known.waits_since.is_some());
@@ -92,6 +94,7 @@ impl Allocator {
                 waiting: self.tree.members_below(id).iter().filter(|seat| waits(seat)).count(),
                 used: role.account.used(),
                 offered: &role.account.promised,
+                reserved: &role.reserved,
                 share: role.account.allocated.dominant_share(&self.total),
                 fair_share: self.tree.fair_share(id),
                 quota: role.quota.as_ref(),

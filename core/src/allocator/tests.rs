@@ -6,6 +6,7 @@ mod fairness;
 mod model;
 mod quotas;
 mod refusals;
+mod reserves;
 mod roles;
 mod why;
 
@@ -19,6 +20,7 @@ use crate::demand::Want;
 use crate::id::{AgentId, FrameworkId, OfferId};
 use crate::quantity::{Bytes, MilliCpu};
 use crate::quota::{Ceiling, Quota};
+use crate::reservation::{Portion, Reserved};
 use crate::resources::Resources;
 use crate::time::Now;
 
@@ -79,6 +81,12 @@ impl World {
         self.allocator.set_agent_active(AgentId(id), true);
     }
 
+    /// The agent is there, and this is reserved on it.
+    fn agent_with(&mut self, id: u64, total: Resources, reserved: &[Reserved]) {
+        self.agent(id, total);
+        self.allocator.reserve(AgentId(id), reserved);
+    }
+
     fn role(&mut self, role: &str, weight: u32, quota: Option<Quota>) {
         self.allocator.configure_role(role, weight.try_into().ok(), quota);
     }
@@ -105,7 +113,7 @@ impl World {
 
     /// The same, as framework, agent and how much.
     fn offered(&mut self) -> Vec<(u64, u64, Resources)> {
-        let plain = |(_, offer): (OfferId, Promise)| (offer.framework.0, offer.agent.0, offer.resources);
+        let plain = |(_, offer): (OfferId, Promise)| (offer.framework.0, offer.agent.0, offer.portion.resources);
         self.offers().into_iter().map(plain).collect()
     }
 
@@ -121,31 +129,38 @@ impl World {
     /// The framework declines all it has, and does not want as much for so long.
     fn decline(&mut self, id: u64, refuse_ms: u64) {
         for offer in self.open(id) {
-            let Promise { framework, role, agent, resources, .. } = self.allocator.close(offer).expect("it is open");
-            self.allocator.free(framework, &role, agent, &resources);
+            let Promise { framework, role, agent, portion, .. } = self.allocator.close(offer).expect("it is open");
+            self.allocator.free(framework, &role, agent, &portion);
             if refuse_ms > 0 {
-                self.allocator.refuse(framework, &role, agent, resources, self.now + Duration::from_millis(refuse_ms));
+                self.allocator.refuse(
+                    framework,
+                    &role,
+                    agent,
+                    portion.resources,
+                    self.now + Duration::from_millis(refuse_ms),
+                );
             }
         }
     }
 
     /// The framework launches one task of this size on its oldest offer, and gives back the rest.
-    fn launch(&mut self, id: u64, task: &Resources) {
+    fn launch(&mut self, id: u64, task: &Resources) -> Portion {
         let offer = self.open(id)[0];
-        let Promise { framework, role, agent, mut resources, .. } = self.allocator.close(offer).expect("it is open");
-        resources.take(task).expect("the task fits the offer");
+        let Promise { framework, role, agent, mut portion, .. } = self.allocator.close(offer).expect("it is open");
+        let held = portion.take(task).expect("the task fits the offer");
         self.allocator.launched(framework, &role, [task]);
-        self.allocator.free(framework, &role, agent, &resources);
+        self.allocator.free(framework, &role, agent, &portion);
+        held
     }
 
     /// A task of a framework ends that is in one role.
     fn end(&mut self, id: u64, agent: u64, task: &Resources) {
         let seats = self.allocator.subscribed(FrameworkId(id), None);
         let role = seats.first().map(|seat| self.allocator.tree.path(seat.role)).unwrap_or_default();
-        self.end_in(id, &role, agent, task);
+        self.end_in(id, &role, agent, &task.clone().into());
     }
 
-    fn end_in(&mut self, id: u64, role: &str, agent: u64, task: &Resources) {
+    fn end_in(&mut self, id: u64, role: &str, agent: u64, task: &Portion) {
         self.allocator.free(FrameworkId(id), role, AgentId(agent), task);
     }
 }

@@ -4,6 +4,7 @@
 //! dominant shares. Frameworks that are in a role which has children compete together as one more child, of weight 1 (Mesos's
 //! virtual leaf `eng/.`), and by their own shares among themselves.
 
+use alloc::borrow::Cow;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -18,7 +19,8 @@ use super::seat::Seat;
 use super::share::{Place, Ranking};
 use crate::id::FrameworkId;
 use crate::quota::Quota;
-use crate::resources::{Resources, Share};
+use crate::reservation::Reserved;
+use crate::resources::{Ports, Resources, Share};
 
 /// A role, by its place in the tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,6 +72,12 @@ pub(super) struct Role {
     pub(super) shortfall: Resources,
     /// The sum of that over the roles right below.
     pub(super) shortfall_below: Resources,
+    /// What agents keep for it, and for the roles below it, used or not.
+    pub(super) reserved: Resources,
+    /// What of that is free on active agents. Kept while there are quotas.
+    idle: Resources,
+    /// How many parts of agents are reserved for this very role.
+    parts: usize,
     pub(super) patience: Patience,
 }
 
@@ -123,6 +131,9 @@ impl Role {
             needy_place: None,
             shortfall: Resources::default(),
             shortfall_below: Resources::default(),
+            reserved: Resources::default(),
+            idle: Resources::default(),
+            parts: 0,
             patience: Patience::default(),
         }
     }
@@ -130,8 +141,18 @@ impl Role {
     /// What it is promised itself and has not.
     pub(super) fn own_shortfall(&self) -> Resources {
         let mut short = self.quota.as_ref().map(|quota| quota.guarantee.clone()).unwrap_or_default();
-        short.take_up_to(&self.account.allocated);
+        short.take_up_to(&self.consumed());
         short
+    }
+
+    /// What counts towards its quota: what is allocated to it, and what is reserved for it though nobody uses it.
+    pub(super) fn consumed(&self) -> Cow<'_, Resources> {
+        if self.idle.is_empty() {
+            return Cow::Borrowed(&self.account.allocated);
+        }
+        let mut sum = self.account.allocated.clone();
+        sum.give(&self.idle);
+        Cow::Owned(sum)
     }
 }
 
@@ -193,6 +214,7 @@ impl Tree {
         while let Some(parent) = self.role(id).parent
             && self.role(id).members.is_empty()
             && self.role(id).left.is_empty()
+            && self.role(id).parts == 0
             && self.role(id).children.is_empty()
             && !self.role(id).configured
         {
@@ -221,6 +243,44 @@ impl Tree {
         self.note_shortfall(id);
         self.set_stale(id);
         self.prune(id);
+    }
+
+    /// Something is reserved for a role on an agent.
+    pub(super) fn reserve(&mut self, part: &Reserved) {
+        let id = self.make(part.reservation.role());
+        self.role_mut(id).parts += 1;
+        self.each_above(id, |role| {
+            role.reserved.give(&part.resources);
+            role.reserved.ports = Ports::default();
+        });
+    }
+
+    /// It is not any more.
+    pub(super) fn unreserve(&mut self, part: &Reserved) {
+        let Some(id) = self.find(part.reservation.role()) else { return };
+        self.role_mut(id).parts -= 1;
+        self.each_above(id, |role| role.reserved.take_up_to(&part.resources));
+        self.prune(id);
+    }
+
+    /// More or less is free of what is reserved for a role.
+    pub(super) fn change_idle(&mut self, part: &Reserved, change: impl Fn(&mut Resources)) {
+        let Some(id) = self.find(part.reservation.role()) else { return };
+        self.each_above(id, |role| {
+            change(&mut role.idle);
+            role.idle.ports = Ports::default();
+        });
+        self.note_shortfall(id);
+        self.set_stale(id);
+    }
+
+    /// It is added up anew.
+    pub(super) fn forget_idle(&mut self) {
+        for role in self.roles.iter_mut().flatten() {
+            role.idle = Resources::default();
+        }
+        let ids: Vec<RoleId> = self.by_path.values().copied().collect();
+        ids.into_iter().for_each(|id| self.note_shortfall(id));
     }
 
     /// A framework is in this role from now on.
@@ -257,16 +317,20 @@ impl Tree {
     /// Changes what the frameworks of a role have, in it and in all roles above.
     pub(super) fn each_account(&mut self, id: RoleId, change: impl Fn(&mut Account)) {
         change(&mut self.role_mut(id).own);
-        let mut next = Some(id);
-        while let Some(id) = next {
-            let role = self.role_mut(id);
-            change(&mut role.account);
-            next = role.parent;
-        }
+        self.each_above(id, |role| change(&mut role.account));
         if self.quotas > 0 {
             self.note_shortfall(id);
         }
         self.set_stale(id);
+    }
+
+    fn each_above(&mut self, id: RoleId, change: impl Fn(&mut Role)) {
+        let mut next = Some(id);
+        while let Some(id) = next {
+            let role = self.role_mut(id);
+            change(role);
+            next = role.parent;
+        }
     }
 
     pub(super) fn set_stale(&mut self, id: RoleId) {
@@ -399,12 +463,7 @@ impl Tree {
 
     /// What lapsed or was answered changes the patience with a role and with all above it.
     pub(super) fn each_patience(&mut self, id: RoleId, change: impl Fn(&mut Patience)) {
-        let mut next = Some(id);
-        while let Some(id) = next {
-            let role = self.role_mut(id);
-            change(&mut role.patience);
-            next = role.parent;
-        }
+        self.each_above(id, |role| change(&mut role.patience));
     }
 
     /// Brings up to date what a role, and all above it, are promised and have not.

@@ -10,7 +10,7 @@ use super::seat::Seat;
 use super::tree::{ROOT, RoleId};
 use super::verdict::{Case, Passed, Stage, Take};
 use crate::id::AgentId;
-use crate::resources::Resources;
+use crate::reservation::Portion;
 use crate::time::Now;
 
 /// So many turns on one agent give one task each, and as many after these give two, four and so on: tasks may be small, and
@@ -21,7 +21,7 @@ const ONE_BY_ONE: u32 = 256;
 pub(super) struct Turn<'a> {
     allocator: &'a Allocator,
     agent: AgentId,
-    free: &'a Resources,
+    free: &'a Portion,
     now: Now,
     /// Who is asked; `None`: everybody.
     among: Option<&'a BTreeSet<Seat>>,
@@ -35,7 +35,7 @@ impl<'a> Turn<'a> {
     pub(super) fn new(
         allocator: &'a Allocator,
         agent: AgentId,
-        free: &'a Resources,
+        free: &'a Portion,
         now: Now,
         among: Option<&'a BTreeSet<Seat>>,
         before: u32,
@@ -48,7 +48,7 @@ impl<'a> Turn<'a> {
     /// Who is to be offered something of this agent, and what; and what quotas kept from those before.
     pub(super) fn next(self) -> (Option<(Seat, Take)>, Bounds) {
         // Whoever takes whatever there is does not take too little.
-        let is_enough = super::verdict::is_worth_offering(self.free)
+        let is_enough = super::verdict::is_worth_offering(&self.free.resources)
             || !self.free.is_empty() && self.allocator.is_anything_wanted();
         let next = is_enough.then(|| self.promised().or_else(|| self.fair()).or_else(|| self.spare())).flatten();
         (next, self.bounds.into_inner())
@@ -77,7 +77,8 @@ impl<'a> Turn<'a> {
             takers.sort_unstable();
             return takers.into_iter().find_map(|(_, id)| ask(id));
         }
-        if hungry.is_empty() && filters.are_everybodys(*blind, self.agent, self.free, self.now) {
+        let is_plain = self.free.reserved.is_empty();
+        if is_plain && hungry.is_empty() && filters.are_everybodys(*blind, self.agent, &self.free.resources, self.now) {
             return None;
         }
         tree.ask(ROOT, &mut |id| ask(id))

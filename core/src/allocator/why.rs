@@ -77,6 +77,11 @@ pub enum Obstacle {
         /// What the one that comes nearest has.
         largest: Resources,
     },
+    /// The agents are large enough, and keep what it would need of them for other roles.
+    Reserved {
+        /// The most that one of them keeps for others.
+        reserved: Resources,
+    },
     /// The agents are large enough, and tasks run there.
     InUse {
         /// The most that is free on one of them.
@@ -187,18 +192,26 @@ impl Allocator {
         if !is_enough(has) {
             return Obstacle::TooLarge { largest: has.clone() };
         }
-        let mut room = case.free.clone();
+        let role = &self.tree.role(case.seat.role).path;
+        let of_others = case.holding.reserved_for_others(role);
+        let mut largest = has.clone();
+        largest.take_up_to(&of_others);
+        // It would not do though nothing ran there, or what is free there would if it were not kept for others.
+        if !is_enough(&largest) || is_enough(&case.free.resources) {
+            return Obstacle::Reserved { reserved: of_others };
+        }
+        let mut room = self.usable(case).into_owned();
         let mut oldest: Option<&Promise> = None;
         for offer in &case.holding.promises {
             let Some(promise) = self.promises.get(*offer).filter(|promise| promise.seat != case.seat) else {
                 continue;
             };
-            room.give(&promise.resources);
+            room.give(&promise.portion);
             oldest = oldest.or(Some(promise));
         }
-        match oldest.filter(|_| is_enough(&room)) {
+        match oldest.filter(|_| is_enough(&room.usable(role).resources)) {
             Some(oldest) => Obstacle::Offered { to: oldest.framework, age: case.now.since(oldest.since) },
-            None => Obstacle::InUse { free: case.free.clone() },
+            None => Obstacle::InUse { free: self.usable(case).resources.clone() },
         }
     }
 }
@@ -218,6 +231,7 @@ impl Obstacle {
         match (self, other) {
             (Self::TooLarge { largest }, Self::TooLarge { largest: other }) => keep_larger(largest, other),
             (Self::InUse { free }, Self::InUse { free: other }) => keep_larger(free, other),
+            (Self::Reserved { reserved }, Self::Reserved { reserved: other }) => keep_larger(reserved, other),
             (Self::Refused { lasts }, Self::Refused { lasts: other }) => *lasts = other.max(*lasts),
             (Self::Offered { to, age }, Self::Offered { to: other, age: older }) if older > *age => {
                 (*to, *age) = (other, older);

@@ -1,4 +1,4 @@
-//! Launching tasks on offers.
+//! What is done with offers: reserving, and launching tasks.
 
 use alloc::collections::BTreeSet;
 use alloc::string::{String, ToString};
@@ -7,14 +7,15 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::effect::{AgentOrder, Announcement, Effect, FrameworkEvent};
-use super::offers;
 use super::refusal::Refusal;
 use super::state::{State, Task};
+use super::{offers, reserve};
 use crate::access::{PrincipalId, Verb};
 use crate::allocator::Promise;
 use crate::id::{AgentId, FrameworkId, OfferId, SessionId, TaskId, UpdateId};
 use crate::planted::{self, Bug};
-use crate::resources::{Resources, Shortage};
+use crate::reservation::{Operation, Portion};
+use crate::resources::Shortage;
 use crate::spec::InvalidSpec;
 use crate::task::{Reason, Source, TaskSpec, TaskState, TaskStatus};
 use crate::time::Now;
@@ -73,22 +74,35 @@ impl NotLaunched {
     }
 }
 
+/// What is to be done with offers.
+pub(super) struct Accepted {
+    /// First these.
+    pub(super) operations: Vec<Operation>,
+    pub(super) tasks: Vec<Arc<TaskSpec>>,
+    /// For how long the rest need not be offered again.
+    pub(super) refuse: Duration,
+}
+
 pub(super) fn accept(
     state: &mut State,
     now: Now,
     session: SessionId,
     offers: &[OfferId],
-    tasks: Vec<Arc<TaskSpec>>,
-    refuse: Duration,
+    accepted: Accepted,
     out: &mut Vec<Effect>,
 ) -> Result<(), Refusal> {
+    let Accepted { operations, tasks, refuse } = accepted;
     let framework = state.framework_of(session, Verb::Launch)?;
+    let who = state.sessions.principal(session)?.clone();
     let (agent, role) = match place_of(state, now, framework, offers) {
         Ok(place) => place,
         Err(bad) => {
             let own = |id: &OfferId| state.allocator.offer(*id).is_some_and(|offer| offer.framework == framework);
             let own: BTreeSet<_> = offers.iter().copied().filter(own).collect();
             offers::give_back(state, own);
+            for operation in operations {
+                drop_operation(session, operation, bad.to_string(), out);
+            }
             for task in tasks {
                 report(session, task.id, &NotLaunched::Offers(bad.clone()), out);
             }
@@ -98,22 +112,35 @@ pub(super) fn accept(
     // The owner is not bounded, and on loopback every framework is its own.
     let principal = &state.frameworks[&framework].tenant.principal;
     let mut has = if principal.is_owner() { 0 } else { state.tasks_of_principal(principal) };
-    let mut left = Resources::default();
+    let mut left = Portion::default();
     for &id in offers {
-        let resources = match planted::is(Bug::OfferNotRemoved) {
-            true => state.allocator.offer(id).map(|offer| offer.resources.clone()).unwrap_or_default(),
-            false => offers::close(state, id).resources,
+        let portion = match planted::is(Bug::OfferNotRemoved) {
+            true => state.allocator.offer(id).map(|offer| offer.portion.clone()).unwrap_or_default(),
+            false => offers::close(state, id).portion,
         };
-        left.give(&resources);
+        left.give(&portion);
+    }
+    for operation in operations {
+        let verb = match operation {
+            Operation::Reserve { .. } => Verb::ReserveOffered,
+            Operation::Unreserve { .. } => Verb::UnreserveOffered,
+        };
+        let done = match who.may_use(verb, operation.role()) {
+            true => reserve::by_framework(state, agent, &role, &operation, &mut left, out),
+            false => Err(Refusal::RoleDenied(who.clone(), operation.role().to_string())),
+        };
+        if let Err(why) = done {
+            drop_operation(session, operation, why.to_string(), out);
+        }
     }
     let mut launched = Vec::new();
     for task in tasks {
         match fit(state, framework, &task, offers, has, &mut left) {
-            Ok(()) => {
+            Ok(portion) => {
                 has += 1;
                 let task = counts_towards(task, &role);
                 launched.push(Arc::clone(&task));
-                launch(state, framework, agent, task, out);
+                launch(state, framework, agent, task, portion, out);
             }
             Err(why) => {
                 if let NotLaunched::TooManyOfPrincipal { principal, .. } = &why {
@@ -127,7 +154,7 @@ pub(super) fn accept(
     if !left.is_empty() {
         state.allocator.free(framework, &role, agent, &left);
         if !refuse.is_zero() {
-            state.allocator.refuse(framework, &role, agent, left, now + refuse);
+            state.allocator.refuse(framework, &role, agent, left.resources, now + refuse);
         }
     }
     Ok(())
@@ -180,8 +207,8 @@ fn fit(
     task: &TaskSpec,
     offers: &[OfferId],
     has: usize,
-    left: &mut Resources,
-) -> Result<(), NotLaunched> {
+    left: &mut Portion,
+) -> Result<Portion, NotLaunched> {
     if task.id.framework != framework {
         return Err(NotLaunched::NotIts(task.id, framework));
     }
@@ -206,7 +233,14 @@ fn fit(
     })
 }
 
-fn launch(state: &mut State, framework: FrameworkId, agent: AgentId, spec: Arc<TaskSpec>, out: &mut Vec<Effect>) {
+fn launch(
+    state: &mut State,
+    framework: FrameworkId,
+    agent: AgentId,
+    spec: Arc<TaskSpec>,
+    portion: Portion,
+    out: &mut Vec<Effect>,
+) {
     let id = spec.id;
     let status = TaskStatus {
         agent: Some(agent),
@@ -216,7 +250,7 @@ fn launch(state: &mut State, framework: FrameworkId, agent: AgentId, spec: Arc<T
         name: spec.name.clone(),
         tenant: state.tenant_in(framework, &spec.role),
         agent,
-        resources: spec.resources.clone(),
+        portion,
         // The offer's promise becomes the task's.
         holds: true,
         kill: false,
@@ -228,6 +262,11 @@ fn launch(state: &mut State, framework: FrameworkId, agent: AgentId, spec: Arc<T
     let session = state.agent_session(agent).expect("offers of an agent end with its connection");
     out.push(Effect::ToAgent(session, AgentOrder::Launch(spec)));
     out.push(Effect::Announce(Announcement::Task(status)));
+}
+
+/// Tells the framework of something that is not done.
+fn drop_operation(session: SessionId, operation: Operation, why: String, out: &mut Vec<Effect>) {
+    out.push(Effect::ToFramework(session, FrameworkEvent::OperationDropped { operation, why }));
 }
 
 /// Tells the framework that asked, whosever id it used. The master keeps nothing of a task that never was.

@@ -12,6 +12,7 @@ use crate::agent::AgentInfo;
 use crate::demand::Want;
 use crate::id::{AgentId, AgentKey, Digest, FrameworkId, Member, OfferId, RequestId, SessionId, TaskId, UpdateId};
 use crate::quota::Quota;
+use crate::reservation::Operation;
 use crate::resources::Resources;
 use crate::task::{TaskSpec, TaskState, TaskStatus};
 
@@ -59,6 +60,8 @@ pub enum OperatorCommand {
         /// How much.
         weight: Option<NonZeroU32>,
     },
+    /// Something of what no task holds on an agent is reserved from now on, or not any more.
+    Reserve(AgentId, Operation),
     /// What a role is promised and may have from now on; `None`: nothing, and whatever there is.
     SetQuota {
         /// Its path.
@@ -189,10 +192,13 @@ pub enum FrameworkCommand {
         /// What it is.
         info: FrameworkInfo,
     },
-    /// Launches tasks on offers of one agent for one role; what is left over is declined with the filter `refuse`.
+    /// Takes something of offers of one agent for one role; what is left over is declined with the filter `refuse`.
     Accept {
         /// All of one agent, and for one role.
         offers: Vec<OfferId>,
+        /// What to do with what is offered, in this order, before anything is launched. One that cannot be done is dropped, and the
+        /// framework is told.
+        operations: Vec<Operation>,
         /// What to launch there. Their ids are of this framework and new.
         tasks: Vec<Arc<TaskSpec>>,
         /// For how long the rest of this agent need not be offered again.

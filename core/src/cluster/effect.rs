@@ -10,6 +10,7 @@ use crate::cluster::command::FrameworkInfo;
 use crate::id::{AgentId, AgentKey, ClusterId, Epoch, FrameworkId, Member, OfferId, SessionId, TaskId, UpdateId};
 use crate::offer::Offer;
 use crate::quota::RoleRecord;
+use crate::reservation::{Operation, Reserved};
 use crate::task::{TaskSpec, TaskStatus};
 use crate::time::Now;
 
@@ -50,6 +51,13 @@ pub enum FrameworkEvent {
     Rescinded(Vec<OfferId>),
     /// News of a task. To be acknowledged unless its update id is [`UpdateId::UNACKNOWLEDGED`].
     Update(TaskStatus),
+    /// Something that it wanted done in an accept was not done.
+    OperationDropped {
+        /// What.
+        operation: Operation,
+        /// What speaks against it.
+        why: String,
+    },
     /// An agent is gone on which the framework had tasks or offers; the tasks are told of one by one.
     AgentLost(AgentId),
     /// The last word on this session.
@@ -113,6 +121,8 @@ pub struct AgentRecord {
     pub unreachable_since: Option<Now>,
     /// Whether it proves its id with a certificate. Then the id stays its own when it is given up.
     pub certified: bool,
+    /// What of it is reserved beside its own configuration.
+    pub reserved: Vec<Reserved>,
 }
 
 /// What the registry remembers of a framework.
@@ -127,7 +137,7 @@ pub struct FrameworkRecord {
 /// A change of what the registry remembers. Nothing about offers or tasks is among them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// An agent was admitted, came back with other properties, or can no longer be reached.
+    /// An agent was admitted, came back with other properties, can no longer be reached, or something of it is reserved.
     AgentRecorded(AgentId, AgentRecord),
     /// An agent is gone for good.
     AgentRemoved(AgentId),

@@ -100,10 +100,10 @@ fn take_in_one(state: &mut State, now: Now, session: SessionId, agent: AgentId, 
         // Its end is told by the update that follows.
         return state.release(id);
     }
-    if task.resources != held.resources {
+    if task.portion.resources != held.resources {
         // What it really holds counts, whatever was launched.
         state.release(id);
-        state.tasks.get_mut(&id).expect("it was just there").resources = held.resources;
+        state.tasks.get_mut(&id).expect("it was just there").portion = held.resources.into();
     }
     state.hold(id);
     let task = state.tasks.get_mut(&id).expect("it was just there");
@@ -135,7 +135,7 @@ pub(super) fn adopt(state: &mut State, agent: AgentId, held: HeldTask, out: &mut
         tenant: state.tenant_in(id.framework, &role_of(state, id, role)),
         agent,
         name,
-        resources,
+        portion: resources.into(),
         holds: false,
         kill: false,
         latest_update: update,
@@ -166,12 +166,12 @@ fn orphan(state: &mut State, session: SessionId, agent: AgentId, held: HeldTask,
         return;
     }
     let role = role_of(state, held.id, held.role);
-    state.allocator.charge(held.id.framework, &role, agent, &held.resources);
+    let portion = state.allocator.charge(held.id.framework, &role, agent, &held.resources);
     let known = state.agents.get_mut(&agent).expect("it registers");
     known.tasks.remove(&held.id);
-    if let Some(before) = known.orphans.insert(held.id, Orphan { role, resources: held.resources }) {
+    if let Some(before) = known.orphans.insert(held.id, Orphan { role, portion }) {
         // Whoever names it twice runs it once.
-        state.allocator.free(held.id.framework, &before.role, agent, &before.resources);
+        state.allocator.free(held.id.framework, &before.role, agent, &before.portion);
     }
     if state.frameworks.contains_key(&held.id.framework) && !planted::is(Bug::OrphansNotKilled) {
         out.push(Effect::ToAgent(session, AgentOrder::Kill(held.id)));

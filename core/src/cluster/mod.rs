@@ -21,6 +21,7 @@ mod reconcile;
 mod record;
 mod refusal;
 mod register;
+mod reserve;
 mod roles;
 mod sessions;
 mod state;
@@ -42,7 +43,7 @@ pub use effect::{
     AgentOrder, AgentRecord, Announcement, Change, Effect, FrameworkEvent, FrameworkRecord, Recovered, Rejection,
 };
 pub use refusal::Refusal;
-pub use view::{AgentView, Counts, FrameworkView, OfferView, PrincipalView, RoleView, TaskView, Why};
+pub use view::{AgentView, Counts, FrameworkView, OfferView, PrincipalView, ReservationView, RoleView, TaskView, Why};
 pub use views::{Page, TaskCursor};
 
 use crate::access::Verb;
@@ -180,8 +181,9 @@ fn framework_says(
 ) -> Result<(), Refusal> {
     match command {
         FrameworkCommand::Subscribe { member, info } => frameworks::subscribe(state, now, session, member, info, out),
-        FrameworkCommand::Accept { offers, tasks, refuse } => {
-            accept::accept(state, now, session, &offers, tasks, refuse, out)
+        FrameworkCommand::Accept { offers, operations, tasks, refuse } => {
+            let accepted = accept::Accepted { operations, tasks, refuse };
+            accept::accept(state, now, session, &offers, accepted, out)
         }
         FrameworkCommand::Decline { offers, refuse } => offers::decline(state, now, session, &offers, refuse),
         FrameworkCommand::Demand { role, wants } => offers::demand(state, session, role, wants),

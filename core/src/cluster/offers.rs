@@ -31,7 +31,7 @@ pub(super) fn make(state: &mut State, now: Now, out: &mut Vec<Effect>) {
     tell_rescinded(state, gone, out);
     let mut offers: BTreeMap<FrameworkId, Vec<Offer>> = BTreeMap::new();
     for id in made {
-        let Promise { framework, agent, ref role, ref resources, since, .. } =
+        let Promise { framework, agent, ref role, ref portion, since, .. } =
             *state.allocator.offer(id).expect("it was just made");
         let info = &state.agents.get(&agent).expect("only known agents are active").info;
         state.timers.set(since + state.config.offer_timeout, Timer::Offer(id));
@@ -41,7 +41,8 @@ pub(super) fn make(state: &mut State, now: Now, out: &mut Vec<Effect>) {
             agent_name: info.name.clone(),
             attributes: info.attributes.clone(),
             role: role.to_string(),
-            resources: resources.clone(),
+            resources: portion.resources.clone(),
+            reserved: portion.reserved.clone(),
         });
     }
     for (framework, offers) in offers {
@@ -62,9 +63,9 @@ pub(super) fn decline(
     for &id in offers {
         if state.allocator.offer(id).is_some_and(|offer| offer.framework == framework) {
             let offer = close(state, id);
-            state.allocator.free(framework, &offer.role, offer.agent, &offer.resources);
+            state.allocator.free(framework, &offer.role, offer.agent, &offer.portion);
             if !refuse.is_zero() {
-                state.allocator.refuse(framework, &offer.role, offer.agent, offer.resources, now + refuse);
+                state.allocator.refuse(framework, &offer.role, offer.agent, offer.portion.resources, now + refuse);
             }
         }
     }
@@ -109,8 +110,8 @@ fn its_role(state: &State, framework: FrameworkId, role: Option<String>) -> Resu
 
 /// Takes back what nobody answered in time.
 pub(super) fn expire(state: &mut State, now: Now, offers: &[OfferId], out: &mut Vec<Effect>) {
-    for Promise { framework, role, agent, resources, .. } in rescind(state, offers.iter().copied(), out) {
-        state.allocator.refuse(framework, &role, agent, resources, now + AFTER_EXPIRY);
+    for Promise { framework, role, agent, portion, .. } in rescind(state, offers.iter().copied(), out) {
+        state.allocator.refuse(framework, &role, agent, portion.resources, now + AFTER_EXPIRY);
     }
 }
 
@@ -125,7 +126,7 @@ pub(super) fn rescind(
     for id in offers {
         if state.allocator.offer(id).is_some() {
             let offer = close(state, id);
-            state.allocator.free(offer.framework, &offer.role, offer.agent, &offer.resources);
+            state.allocator.free(offer.framework, &offer.role, offer.agent, &offer.portion);
             told.entry(offer.framework).or_default().push(id);
             rescinded.push(offer);
         }
@@ -146,7 +147,7 @@ fn tell_rescinded(state: &State, offers: BTreeMap<FrameworkId, Vec<OfferId>>, ou
 pub(super) fn give_back(state: &mut State, offers: impl IntoIterator<Item = OfferId>) {
     for id in offers {
         let offer = close(state, id);
-        state.allocator.free(offer.framework, &offer.role, offer.agent, &offer.resources);
+        state.allocator.free(offer.framework, &offer.role, offer.agent, &offer.portion);
     }
 }
 

@@ -7,9 +7,10 @@ use super::command::OperatorCommand;
 use super::effect::Effect;
 use super::refusal::Refusal;
 use super::state::State;
-use super::{agents, enrol, kill, roles, tokens};
+use super::{agents, enrol, kill, reserve, roles, tokens};
 use crate::access::{Principal, Verb};
 use crate::id::RequestId;
+use crate::reservation::Operation;
 use crate::time::Now;
 
 /// Requests whose verdicts are remembered. A client that repeats one does so within seconds.
@@ -48,6 +49,8 @@ impl OperatorCommand {
             Self::RevokeToken(_) => Verb::RevokeToken,
             Self::SetWeight { .. } => Verb::SetWeight,
             Self::SetQuota { .. } => Verb::SetQuota,
+            Self::Reserve(_, Operation::Reserve { .. }) => Verb::Reserve,
+            Self::Reserve(_, Operation::Unreserve { .. }) => Verb::Unreserve,
             Self::FollowAuthority(_) => Verb::FollowAuthority,
             Self::Enrol { .. } => Verb::Enroll,
         }
@@ -85,6 +88,7 @@ pub(super) fn decide(
         OperatorCommand::RevokeToken(id) => tokens::revoke(state, now, id, out),
         OperatorCommand::SetWeight { role, weight } => roles::set_weight(state, role, weight, out),
         OperatorCommand::SetQuota { role, quota, force } => roles::set_quota(state, role, quota, force, out),
+        OperatorCommand::Reserve(agent, operation) => reserve::by_operator(state, agent, &operation, out),
         OperatorCommand::FollowAuthority(authority) => tokens::follow(state, who, authority, out),
         OperatorCommand::Enrol { key } => enrol::enrol(state, now, who, key, out),
     };

@@ -37,7 +37,8 @@ impl State {
         let task = self.tasks.get_mut(&id).expect("the caller has seen the task");
         if !task.holds || planted::is(Bug::CountedTwice) {
             task.holds = true;
-            self.allocator.charge(id.framework, task.tenant.role(), task.agent, &task.resources);
+            let resources = &task.portion.resources;
+            task.portion = self.allocator.charge(id.framework, task.tenant.role(), task.agent, resources);
         }
     }
 
@@ -45,7 +46,7 @@ impl State {
         let task = self.tasks.get_mut(&id).expect("the caller has seen the task");
         if task.holds {
             task.holds = false;
-            self.allocator.free(id.framework, task.tenant.role(), task.agent, &task.resources);
+            self.allocator.free(id.framework, task.tenant.role(), task.agent, &task.portion);
         }
     }
 

@@ -8,6 +8,7 @@ use crate::cluster::command::InvalidFramework;
 use crate::demand::InvalidDemand;
 use crate::id::{AgentId, FrameworkId, SessionId, TaskId};
 use crate::quota::InvalidQuota;
+use crate::reservation::InvalidReservation;
 use crate::task::TaskState;
 
 /// Nothing was changed and nothing is to be done.
@@ -106,6 +107,32 @@ pub enum Refusal {
     /// No role can have this quota.
     #[error(transparent)]
     QuotaInvalid(#[from] InvalidQuota),
+    /// Nothing can be reserved like this.
+    #[error(transparent)]
+    ReservationInvalid(#[from] InvalidReservation),
+    /// A framework was offered something for another role than it wants to reserve it for.
+    #[error(
+        "what is reserved for {0:?} is not a matter of what was offered for {1:?}: that takes this role, or one below"
+    )]
+    NotItsRole(String, String),
+    /// There is not so much, or it is in use.
+    #[error(
+        "of what can be had on {agent}, there is {has}, and {wanted} is wanted: what tasks hold, or what the agent's own flags reserve, stays as it is"
+    )]
+    NotToBeHad {
+        /// Where.
+        agent: AgentId,
+        /// How much.
+        wanted: String,
+        /// How much there is.
+        has: String,
+    },
+    /// What is reserved for a role counts towards its limit.
+    #[error("the role {0:?} may have at most {1}, and {2} more is to be reserved: raise its limit first")]
+    ReservedAboveLimit(String, String, String),
+    /// An agent is in too many pieces.
+    #[error("{0} has {1} reservations, more are not taken: end some that nobody needs")]
+    TooManyReservations(AgentId, usize),
     /// The quota cannot hold as things are.
     #[error(transparent)]
     QuotaRefused(#[from] QuotaRefusal),

@@ -22,7 +22,7 @@ use crate::allocator::Allocator;
 use crate::id::{AgentId, AgentKey, ClusterId, Epoch, FrameworkId, Member, SessionId, TaskId, UpdateId};
 use crate::planted::{self, Bug};
 use crate::quota::RoleRecord;
-use crate::resources::Resources;
+use crate::reservation::{Portion, Reserved};
 use crate::task::TaskStatus;
 use crate::time::Now;
 
@@ -67,6 +67,8 @@ pub(super) struct Agent {
     pub(super) key: AgentKey,
     /// Whether it proves its id with a certificate.
     pub(super) certified: bool,
+    /// What of it is reserved beside its own configuration.
+    pub(super) reserved: Vec<Reserved>,
     /// Of the process that registered last.
     pub(super) run: u64,
     pub(super) presence: Presence,
@@ -90,7 +92,7 @@ pub(super) struct Agent {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Orphan {
     pub(super) role: String,
-    pub(super) resources: Resources,
+    pub(super) portion: Portion,
 }
 
 /// An agent that names what it holds, piece by piece.
@@ -151,7 +153,8 @@ pub(super) struct Task {
     pub(super) name: String,
     pub(super) tenant: Arc<Tenant>,
     pub(super) agent: AgentId,
-    pub(super) resources: Resources,
+    /// What it holds, and what of it is reserved.
+    pub(super) portion: Portion,
     /// Whether the resources count as allocated. Its end frees them, once.
     pub(super) holds: bool,
     /// Whether somebody wants its end: said again to an agent that was away.
@@ -218,7 +221,7 @@ impl State {
     }
 
     fn recover_agent(&mut self, now: Now, id: AgentId, record: AgentRecord) {
-        let AgentRecord { info, key, unreachable_since, certified } = record;
+        let AgentRecord { info, key, unreachable_since, certified, reserved } = record;
         let (presence, timer) = match unreachable_since {
             Some(since) => (Presence::Unreachable { since }, since + self.config.agent_gone_after),
             None => (Presence::Recovering, now + self.config.reregister_timeout),
@@ -227,6 +230,7 @@ impl State {
         self.timers.set(timer, Timer::Agent(id));
         let mut agent = Agent::new(info, key, presence, now, timer);
         agent.certified = certified;
+        agent.reserved = reserved;
         self.agents.insert(id, agent);
         // A registry of an earlier version knows no keys.
         if key != AgentKey::default() && !certified {
@@ -283,8 +287,8 @@ impl State {
     /// Counts nothing as allocated any more that an agent runs though it should not: it will tell anew, or never.
     pub(super) fn drop_orphans(&mut self, id: AgentId) {
         let orphans = self.agents.get_mut(&id).map(|agent| core::mem::take(&mut agent.orphans));
-        for (task, Orphan { role, resources }) in orphans.unwrap_or_default() {
-            self.allocator.free(task.framework, &role, id, &resources);
+        for (task, Orphan { role, portion }) in orphans.unwrap_or_default() {
+            self.allocator.free(task.framework, &role, id, &portion);
         }
     }
 
@@ -314,6 +318,7 @@ impl Agent {
             info,
             key,
             certified: false,
+            reserved: Vec::new(),
             run: 0,
             presence,
             draining: false,
@@ -333,7 +338,13 @@ impl Agent {
             Presence::Unreachable { since } => Some(since),
             _ => None,
         };
-        AgentRecord { info: self.info.clone(), key: self.key, unreachable_since, certified: self.certified }
+        AgentRecord {
+            info: self.info.clone(),
+            key: self.key,
+            unreachable_since,
+            certified: self.certified,
+            reserved: self.reserved.clone(),
+        }
     }
 }
 

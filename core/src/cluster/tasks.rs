@@ -105,8 +105,8 @@ fn end_orphan(state: &mut State, agent: AgentId, id: TaskId, ended: bool) -> boo
     if !ended {
         return known.orphans.contains_key(&id);
     }
-    let Some(Orphan { role, resources }) = known.orphans.remove(&id) else { return false };
-    state.allocator.free(id.framework, &role, agent, &resources);
+    let Some(Orphan { role, portion }) = known.orphans.remove(&id) else { return false };
+    state.allocator.free(id.framework, &role, agent, &portion);
     true
 }
 

@@ -10,6 +10,7 @@ use crate::allocator::Hindrance;
 use crate::cluster::command::FrameworkInfo;
 use crate::id::{AgentId, FrameworkId, OfferId, TaskId};
 use crate::quota::Quota;
+use crate::reservation::Reserved;
 use crate::resources::{Resources, Share};
 use crate::task::TaskStatus;
 
@@ -28,8 +29,21 @@ pub struct AgentView {
     pub used: Resources,
     /// Promised in open offers.
     pub offered: Resources,
+    /// What of it is reserved.
+    pub reserved: Vec<ReservationView>,
     /// Tasks on it that have not ended.
     pub tasks: usize,
+}
+
+/// A part of an agent that is reserved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReservationView {
+    /// For whom, and how much.
+    pub reserved: Reserved,
+    /// What of it tasks hold.
+    pub used: Resources,
+    /// What of it open offers promise.
+    pub offered: Resources,
 }
 
 /// A framework.
@@ -66,6 +80,8 @@ pub struct RoleView {
     pub used: Resources,
     /// Promised to its frameworks, and to those of the roles below it, in open offers.
     pub offered: Resources,
+    /// What agents keep for it and for the roles below it, used or not.
+    pub reserved: Resources,
     /// The dominant share of what is used and offered, not divided by the weight.
     pub share: Share,
     /// What share it would have if every sibling took all it may: by the weights of those that have frameworks.
@@ -87,6 +103,8 @@ pub struct OfferView {
     pub agent: AgentId,
     /// How much.
     pub resources: Resources,
+    /// What of that is reserved, and for whom.
+    pub reserved: Vec<Reserved>,
     /// For how long it has been open.
     pub age: Duration,
 }

@@ -9,10 +9,13 @@ use core::ops::Bound;
 use super::Cluster;
 use super::principals::Owned;
 use super::state::{Agent, Framework, Link, Presence, State, Task};
-use super::view::{AgentView, Counts, FrameworkView, OfferView, PrincipalView, RoleView, TaskView, Why};
+use super::view::{
+    AgentView, Counts, FrameworkView, OfferView, PrincipalView, ReservationView, RoleView, TaskView, Why,
+};
 use crate::access::{Principal, PrincipalId, Tenant, TokenId, TokenRecord, Verb};
-use crate::allocator::{Promise, RoleStanding, Waits};
+use crate::allocator::{Promise, ReservedPart, RoleStanding, Waits};
 use crate::id::{AgentId, FrameworkId, OfferId, SessionId, TaskId};
+use crate::reservation::Portion;
 use crate::resources::{Ports, Resources};
 use crate::time::Now;
 
@@ -342,8 +345,23 @@ fn agent_view(state: &State, id: AgentId, agent: &Agent) -> AgentView {
         draining: agent.draining,
         used,
         offered,
+        reserved: reserved_on(state, id),
         tasks: running(state, &agent.tasks),
     }
+}
+
+fn reserved_on(state: &State, id: AgentId) -> Vec<ReservationView> {
+    let mut offered = Portion::default();
+    for offer in state.allocator.offers_of(id).into_iter().filter_map(|id| state.allocator.offer(id)) {
+        offered.give(&offer.portion);
+    }
+    let view = |ReservedPart { reserved, allocated }: ReservedPart| {
+        let offered = offered.of(Some(&reserved.reservation)).into_owned();
+        let mut used = allocated;
+        used.take_up_to(&offered);
+        ReservationView { reserved, used, offered }
+    };
+    state.allocator.reserved_on(id).into_iter().map(view).collect()
 }
 
 fn framework_view(state: &State, id: FrameworkId, framework: &Framework) -> FrameworkView {
@@ -369,6 +387,7 @@ fn role_view(role: &RoleStanding<'_>) -> RoleView {
         waiting: role.waiting,
         used: role.used.clone(),
         offered: role.offered.clone(),
+        reserved: role.reserved.clone(),
         share: role.share,
         fair_share: role.fair_share,
         quota: role.quota.cloned(),
@@ -382,7 +401,8 @@ fn offer_view(id: OfferId, offer: &Promise, now: Now) -> OfferView {
         framework: offer.framework,
         role: offer.role.to_string(),
         agent: offer.agent,
-        resources: offer.resources.clone(),
+        resources: offer.portion.resources.clone(),
+        reserved: offer.portion.reserved.clone(),
         age,
     }
 }
@@ -393,7 +413,7 @@ fn view(id: TaskId, task: &Task) -> TaskView {
         name: task.name.clone(),
         role: task.tenant.role().to_string(),
         agent: task.agent,
-        resources: task.resources.clone(),
+        resources: task.portion.resources.clone(),
         status: task.status.clone(),
     }
 }
@@ -401,7 +421,7 @@ fn view(id: TaskId, task: &Task) -> TaskView {
 fn sum(state: &State, offers: impl IntoIterator<Item = OfferId>) -> Resources {
     let mut sum = Resources::default();
     for offer in offers.into_iter().filter_map(|id| state.allocator.offer(id)) {
-        sum.give(&offer.resources);
+        sum.give(&offer.portion.resources);
     }
     sum
 }

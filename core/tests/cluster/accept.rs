@@ -85,6 +85,7 @@ fn two_offers_of_one_agent_launch_one_larger_task() {
     let small = TaskId { framework: framework.id, number: 1 };
     let command = FrameworkCommand::Accept {
         offers: vec![first],
+        operations: vec![],
         tasks: vec![Arc::new(task(framework, 1, 1, 512))],
         refuse: NO_REFUSAL,
     };

@@ -159,7 +159,10 @@ impl World {
 
     pub(crate) fn accept(&mut self, framework: Framework, offers: &[OfferId], tasks: &[TaskSpec]) -> Vec<Effect> {
         let tasks = tasks.iter().cloned().map(Arc::new).collect();
-        self.framework_says(framework, FrameworkCommand::Accept { offers: offers.into(), tasks, refuse: AN_HOUR })
+        self.framework_says(
+            framework,
+            FrameworkCommand::Accept { offers: offers.into(), operations: vec![], tasks, refuse: AN_HOUR },
+        )
     }
 
     pub(crate) fn decline(&mut self, framework: Framework, offers: &[OfferId], refuse: Duration) -> Vec<Effect> {
@@ -257,6 +260,7 @@ pub(crate) fn record(resources: Resources, id: u64) -> AgentRecord {
         key: AgentKey(u128::from(id)),
         unreachable_since: None,
         certified: false,
+        reserved: vec![],
     }
 }
 
@@ -265,7 +269,12 @@ pub(crate) fn size(cpus: u64, mib: u64) -> Resources {
 }
 
 pub(crate) fn agent_info(resources: Resources) -> AgentInfo {
-    AgentInfo { name: "host".into(), resources, attributes: [("zone".into(), "a".into())].into() }
+    AgentInfo {
+        name: "host".into(),
+        resources,
+        attributes: [("zone".into(), "a".into())].into(),
+        ..AgentInfo::default()
+    }
 }
 
 pub(crate) fn framework_info(role: &str) -> FrameworkInfo {

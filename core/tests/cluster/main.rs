@@ -15,5 +15,6 @@ mod offers;
 mod properties;
 mod reconcile;
 mod registration;
+mod reservations;
 mod several_roles;
 mod updates;

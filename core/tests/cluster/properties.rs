@@ -10,8 +10,8 @@ use haggle_core::cluster::{
     FrameworkCommand, FrameworkEvent, FrameworkInfo, HeldTask, OperatorCommand, Question,
 };
 use haggle_core::{
-    AgentId, AgentKey, Ceiling, Digest, FrameworkId, MilliCpu, Now, OfferId, Quota, Resources, SessionId, Source,
-    TaskId, TaskSpec, TaskState, TaskStatus, UpdateId, Want,
+    AgentId, AgentInfo, AgentKey, Ceiling, Digest, FrameworkId, MilliCpu, Now, OfferId, Operation, Quota, Resources,
+    SessionId, Source, TaskId, TaskSpec, TaskState, TaskStatus, UpdateId, Want,
 };
 use proptest::prelude::*;
 
@@ -30,7 +30,8 @@ enum Step {
     FrameworkReturns(usize, usize),
     FrameworkChanges(usize, usize),
     FrameworkDisconnects(usize),
-    Accepts { offers: [usize; 2], cpus: [u64; 2], refuse: u64 },
+    Accepts { offers: [usize; 2], operation: usize, cpus: [u64; 2], refuse: u64 },
+    Reserves(usize, usize),
     Declines(usize, u64),
     Kills(usize),
     KilledByOperator(usize),
@@ -67,8 +68,9 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (one(), one()).prop_map(|(framework, roles)| Step::FrameworkReturns(framework, roles)),
         2 => (one(), one()).prop_map(|(framework, roles)| Step::FrameworkChanges(framework, roles)),
         1 => one().prop_map(Step::FrameworkDisconnects),
-        12 => ([one(), one()], [0..4_u64, 1..4_u64], 0..3_u64)
-            .prop_map(|(offers, cpus, refuse)| Step::Accepts { offers, cpus, refuse }),
+        12 => ([one(), one()], one(), [0..4_u64, 1..4_u64], 0..3_u64)
+            .prop_map(|(offers, operation, cpus, refuse)| Step::Accepts { offers, operation, cpus, refuse }),
+        2 => (one(), one()).prop_map(|(agent, operation)| Step::Reserves(agent, operation)),
         3 => (one(), 0..10_u64).prop_map(|(offer, refuse)| Step::Declines(offer, refuse)),
         2 => one().prop_map(Step::Kills),
         1 => one().prop_map(Step::KilledByOperator),
@@ -248,6 +250,18 @@ impl Chaos {
             free.take(&agent.used).unwrap_or_else(|short| panic!("{} is overused: {short}", agent.id));
             free.take(&agent.offered).unwrap_or_else(|short| panic!("{} is promised twice: {short}", agent.id));
             assert_eq!(agent.offered, offered.get(&agent.id).cloned().unwrap_or_default());
+            // And so it is of each part of it that is reserved, and of what is reserved for nobody.
+            let mut unreserved = (agent.info.resources.clone(), agent.used.clone());
+            unreserved.1.give(&agent.offered);
+            for part in &agent.reserved {
+                let mut allocated = part.used.clone();
+                allocated.give(&part.offered);
+                let has = &part.reserved.resources;
+                assert!(has.contains(&allocated), "{}: {part:?}", agent.id);
+                unreserved.0.take(has).unwrap_or_else(|short| panic!("{} keeps too much: {short}", agent.id));
+                unreserved.1.take_up_to(&allocated);
+            }
+            assert!(unreserved.0.contains(&unreserved.1), "{}: {unreserved:?}", agent.id);
             let Some(host) = self.hosts.get(&agent.id).filter(|host| host.session.is_some()) else { continue };
             let mut running = Resources::default();
             for task in host.tasks.values().filter(|task| !task.state.is_terminal()) {
@@ -319,7 +333,8 @@ impl Chaos {
         its.get(pick % (its.len() + 1)).map_or(TaskId { framework, number: 999_999 }, |&&task| task)
     }
 
-    fn accept(&mut self, offers: [usize; 2], cpus: [u64; 2], refuse: u64) {
+    fn accept(&mut self, offers: [usize; 2], operation: usize, cpus: [u64; 2], refuse: u64) {
+        let operation = operation.is_multiple_of(3).then(|| operation_of(operation));
         self.framework_says(offers[0], |world, framework| {
             let open = world.cluster.offers(world.now);
             let pick = |pick: usize| open.get(pick % open.len().max(1)).map_or(OfferId(999_999), |offer| offer.id);
@@ -333,7 +348,12 @@ impl Chaos {
                 world.last_task += 1;
                 Arc::new(TaskSpec { ..task(framework, world.last_task, cpus, 128 * cpus) })
             });
-            FrameworkCommand::Accept { offers, tasks: tasks.to_vec(), refuse: Duration::from_secs(refuse) }
+            FrameworkCommand::Accept {
+                offers,
+                operations: operation.into_iter().collect(),
+                tasks: tasks.to_vec(),
+                refuse: Duration::from_secs(refuse),
+            }
         });
     }
 
@@ -345,7 +365,7 @@ impl Chaos {
             host.tasks.clear();
         }
         let tasks = host.tasks.values().cloned().collect();
-        let info = agent_info(size(4, 512));
+        let info = AgentInfo { reserved: keeps(id.0 as usize), ..agent_info(size(4, 512)) };
         let identity = AgentIdentity { member: Some(member(id)), key: AgentKey(u128::from(id.0)), run: 1 };
         self.apply(Command::Agent(session, AgentCommand::Register { identity, info, tasks, complete: true }));
     }
@@ -367,8 +387,8 @@ impl Chaos {
         match step {
             Step::AgentJoins => {
                 let session = self.session();
-                let info = agent_info(size(4, 512));
                 self.last_agent += 1;
+                let info = AgentInfo { reserved: keeps(self.last_agent as usize), ..agent_info(size(4, 512)) };
                 let identity = AgentIdentity { member: None, key: AgentKey(self.last_agent), run: 1 };
                 let register = AgentCommand::Register { identity, info, tasks: vec![], complete: true };
                 self.apply(Command::Agent(session, register));
@@ -443,7 +463,13 @@ impl Chaos {
                     self.apply(Command::Disconnected(framework.session));
                 }
             }
-            Step::Accepts { offers, cpus, refuse } => self.accept(offers, cpus, refuse),
+            Step::Accepts { offers, operation, cpus, refuse } => self.accept(offers, operation, cpus, refuse),
+            Step::Reserves(pick, operation) => {
+                let all: Vec<_> = self.hosts.keys().copied().collect();
+                if let Some(&id) = all.get(pick % all.len().max(1)) {
+                    self.operator_says(OperatorCommand::Reserve(id, operation_of(operation)));
+                }
+            }
             Step::Declines(pick, refuse) => self.framework_says(pick, |world, framework| {
                 let open = world.cluster.offers(world.now).into_iter().filter(|offer| offer.framework == framework.id);
                 let refuse = Duration::from_secs(refuse);
@@ -529,6 +555,21 @@ const ROLES: [&str; 3] = ["a", "b", "a/c"];
 fn in_roles(pick: usize) -> FrameworkInfo {
     let roles = (0..3).filter(|at| (pick % 7 + 1) & (1 << at) != 0).map(|at| ROLES[at].to_owned());
     FrameworkInfo { roles: roles.collect(), ..framework_info("a") }
+}
+
+/// Something that can be done to what an agent has, or not.
+fn operation_of(pick: usize) -> Operation {
+    let (role, resources) = (ROLES[pick % 3].to_owned(), size(pick as u64 / 9 % 3 + 1, 128));
+    match pick / 3 % 3 {
+        0 => Operation::Unreserve { role, resources },
+        1 => Operation::Reserve { role, within: None, resources },
+        _ => Operation::Reserve { role: "a/c".to_owned(), within: Some("a".to_owned()), resources },
+    }
+}
+
+/// What agents keep by their own configuration: nothing, or one core for one of the roles.
+fn keeps(pick: usize) -> BTreeMap<String, Resources> {
+    ROLES.get(pick % 5).map(|role| ((*role).to_owned(), size(1, 128))).into_iter().collect()
 }
 
 /// One role, or all.

@@ -18,6 +18,7 @@ pub(crate) fn status_of(refusal: &Refusal) -> Status {
         Refusal::TokenInvalid(_)
         | Refusal::DemandInvalid(_)
         | Refusal::FrameworkInvalid(_)
+        | Refusal::ReservationInvalid(_)
         | Refusal::QuotaInvalid(_) => Code::InvalidArgument,
         Refusal::TokenExists(_) => Code::AlreadyExists,
         Refusal::TooManyTokens(_)
@@ -25,11 +26,15 @@ pub(crate) fn status_of(refusal: &Refusal) -> Status {
         | Refusal::TooManyFrameworks { .. }
         | Refusal::TooManyHeld(..)
         | Refusal::TooManyRoles { .. }
+        | Refusal::TooManyReservations(..)
         | Refusal::TooManyRoleRecords(_) => Code::ResourceExhausted,
         Refusal::NotConnected(_)
         | Refusal::NotAnAgent(_)
         | Refusal::NotAFramework(_)
         | Refusal::NotInRole(..)
+        | Refusal::NotItsRole(..)
+        | Refusal::NotToBeHad { .. }
+        | Refusal::ReservedAboveLimit(..)
         | Refusal::IntroducedTwice(_)
         | Refusal::RegisteredAlready(_)
         | Refusal::StillRegistering(_)

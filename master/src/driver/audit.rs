@@ -4,7 +4,7 @@ use haggle_core::access::Verb;
 use haggle_core::cluster::{
     AgentCommand, AgentOrder, Announcement, Command, Effect, FrameworkCommand, FrameworkEvent, OperatorCommand, Refusal,
 };
-use haggle_core::{Quota, SessionId};
+use haggle_core::{Operation, Quota, SessionId};
 use tonic::Code;
 
 use crate::access::{Caller, status_of};
@@ -111,6 +111,15 @@ pub(crate) fn object_of(command: &OperatorCommand) -> String {
             format!("role {role:?}: guarantee {guarantee}; limit {limit}{force}")
         }
         OperatorCommand::SetQuota { role, quota: None, .. } => format!("role {role:?}: no quota"),
+        OperatorCommand::Reserve(agent, operation) => match operation {
+            Operation::Reserve { role, within: None, resources } => {
+                format!("{agent}: {resources} for role {role:?}")
+            }
+            Operation::Reserve { role, within: Some(within), resources } => {
+                format!("{agent}: {resources} of role {within:?} for role {role:?}")
+            }
+            Operation::Unreserve { role, resources } => format!("{agent}: {resources} of role {role:?}"),
+        },
         OperatorCommand::FollowAuthority(authority) => format!("authority {}", &authority.hex()[..8]),
         OperatorCommand::Enrol { .. } => String::new(),
     }

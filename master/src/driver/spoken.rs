@@ -72,8 +72,9 @@ fn framework(command: &FrameworkCommand, f: &mut fmt::Formatter<'_>) -> fmt::Res
             write!(f, "subscribe framework {:?} in {:?}", info.name, info.roles)?;
             member.map_or(Ok(()), |member| write!(f, " as {} of {}", member.id, member.cluster))
         }
-        FrameworkCommand::Accept { offers, tasks, .. } => {
-            write!(f, "accept {} offers for {} tasks", offers.len(), tasks.len())
+        FrameworkCommand::Accept { offers, operations, tasks, .. } => {
+            let (offers, operations, tasks) = (offers.len(), operations.len(), tasks.len());
+            write!(f, "accept {offers} offers for {operations} operations and {tasks} tasks")
         }
         FrameworkCommand::Decline { offers, refuse } => write!(f, "decline {} offers for {refuse:?}", offers.len()),
         FrameworkCommand::Revive { role } => write!(f, "revive {}", one_or_all(role)),

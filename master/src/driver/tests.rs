@@ -97,7 +97,7 @@ fn a_little() -> Resources {
 
 fn register() -> Command {
     let resources = Resources::new(MilliCpu::from_cores(8), Bytes::from_mib(1024), Bytes::ZERO);
-    let info = AgentInfo { name: "a".to_owned(), resources, attributes: Default::default() };
+    let info = AgentInfo { name: "a".to_owned(), resources, ..AgentInfo::default() };
     let identity = AgentIdentity { member: None, key: AgentKey(1), run: 1 };
     Command::Agent(AGENT, AgentCommand::Register { identity, info, tasks: Vec::new(), complete: true })
 }
@@ -134,7 +134,7 @@ fn accept(offer: &Offer, numbers: std::ops::Range<u64>, stdin: usize) -> Command
         })
     };
     let (offers, tasks) = (vec![offer.id], numbers.map(task).collect());
-    call(FrameworkCommand::Accept { offers, tasks, refuse: Duration::ZERO })
+    call(FrameworkCommand::Accept { offers, operations: Vec::new(), tasks, refuse: Duration::ZERO })
 }
 
 fn owner() -> Caller {

@@ -160,7 +160,7 @@ mod tests {
         let resources = Resources::new(MilliCpu::new(TASKS), Bytes::from_mib(TASKS), Bytes::ZERO);
         let register = AgentCommand::Register {
             identity: AgentIdentity { member: None, key: AgentKey(1), run: 1 },
-            info: AgentInfo { name: "a".to_owned(), resources, attributes: Default::default() },
+            info: AgentInfo { name: "a".to_owned(), resources, ..AgentInfo::default() },
             tasks: (0..TASKS).map(held).collect(),
             complete: true,
         };

@@ -193,6 +193,27 @@ impl v1::operator_server::Operator for Operator {
         Ok(Response::new(v1::SetQuotaResponse {}))
     }
 
+    async fn reserve(&self, request: Request<v1::ReserveRequest>) -> Result<Response<v1::ReserveResponse>, Status> {
+        let caller = caller(&request)?;
+        let v1::ReserveRequest { agent, reserve, request } = request.into_inner();
+        let missing = || Status::invalid_argument("what to reserve is missing");
+        let operation = reserve.ok_or_else(missing)?.try_into()?;
+        self.decide(&caller, &request, OperatorCommand::Reserve(AgentId(agent), operation)).await?;
+        Ok(Response::new(v1::ReserveResponse {}))
+    }
+
+    async fn unreserve(
+        &self,
+        request: Request<v1::UnreserveRequest>,
+    ) -> Result<Response<v1::UnreserveResponse>, Status> {
+        let caller = caller(&request)?;
+        let v1::UnreserveRequest { agent, unreserve, request } = request.into_inner();
+        let missing = || Status::invalid_argument("what to unreserve is missing");
+        let operation = unreserve.ok_or_else(missing)?.try_into()?;
+        self.decide(&caller, &request, OperatorCommand::Reserve(AgentId(agent), operation)).await?;
+        Ok(Response::new(v1::UnreserveResponse {}))
+    }
+
     async fn kill_task(&self, request: Request<v1::KillTaskRequest>) -> Result<Response<v1::KillTaskResponse>, Status> {
         let caller = caller(&request)?;
         let v1::KillTaskRequest { task, request } = request.into_inner();

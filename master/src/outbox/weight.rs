@@ -2,7 +2,7 @@
 
 use haggle_core::cluster::{AgentOrder, FrameworkEvent};
 use haggle_core::resources::PortRange;
-use haggle_core::{Folder, FolderSource, Grants, Offer, OfferId, Resources, TaskSpec};
+use haggle_core::{Folder, FolderSource, Grants, Offer, OfferId, Reserved, Resources, TaskSpec};
 
 use crate::agent_mail::AgentMail;
 
@@ -26,6 +26,9 @@ impl Weigh for FrameworkEvent {
                 Self::Rescinded(offers) => rescinded_weight(offers),
                 Self::Update(status) => status.message.len(),
                 Self::Error(why) => why.len(),
+                Self::OperationDropped { operation, why } => {
+                    why.len() + operation.role().len() + resources_weight(operation.resources())
+                }
                 Self::Subscribed { .. } | Self::AgentLost(_) => 0,
             }
     }
@@ -77,7 +80,20 @@ fn parts<T>(items: Vec<T>, room: usize, weight: impl Fn(&T) -> usize) -> Vec<Vec
 
 fn offer_weight(offer: &Offer) -> usize {
     let attributes: usize = offer.attributes.iter().map(|(name, value)| entry(name) + value.len()).sum();
-    PLAIN + offer.agent_name.len() + offer.role.len() + attributes + resources_weight(&offer.resources)
+    PLAIN
+        + offer.agent_name.len()
+        + offer.role.len()
+        + reserved_weight(&offer.reserved)
+        + attributes
+        + resources_weight(&offer.resources)
+}
+
+fn reserved_weight(reserved: &[Reserved]) -> usize {
+    let one = |part: &Reserved| {
+        let roles: usize = part.reservation.roles().iter().map(|role| entry(role)).sum();
+        PLAIN + roles + resources_weight(&part.resources)
+    };
+    reserved.iter().map(one).sum()
 }
 
 /// An id takes at most ten bytes on the wire.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use haggle_core::cluster::{AgentCommand, AgentIdentity, AgentOrder, HeldTask, Rejection};
 use haggle_core::{AgentInfo, AgentKey, Epoch, FrameworkId, TaskSpec, TaskStatus, UpdateId};
 
+use super::reservation::{kept, read_kept};
 use super::status::task_state;
 use super::{Malformed, random, required};
 use crate::v1;
@@ -18,6 +19,7 @@ impl From<AgentInfo> for v1::AgentInfo {
             name: info.name,
             resources: Some(info.resources.into()),
             attributes: info.attributes.into_iter().collect(),
+            reserved: kept(info.reserved),
         }
     }
 }
@@ -30,6 +32,7 @@ impl TryFrom<v1::AgentInfo> for AgentInfo {
             name: wire.name,
             resources: required(wire.resources, "resources of an agent")?.try_into()?,
             attributes: wire.attributes.into_iter().collect(),
+            reserved: read_kept(wire.reserved)?,
         })
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use haggle_core::cluster::{Acknowledgement, FrameworkCall, FrameworkCommand, FrameworkEvent, FrameworkInfo, Question};
 use haggle_core::{AgentId, Epoch, Offer, OfferId, TaskSpec, UpdateId};
 
+use super::reservation::all_reserved;
 use super::task::millis;
 use super::{Malformed, required};
 use crate::v1;
@@ -41,6 +42,7 @@ impl From<Offer> for v1::Offer {
             attributes: offer.attributes.into_iter().collect(),
             resources: Some(offer.resources.into()),
             role: offer.role,
+            reserved: offer.reserved.into_iter().map(Into::into).collect(),
         }
     }
 }
@@ -55,6 +57,7 @@ impl TryFrom<v1::Offer> for Offer {
             agent_name: wire.agent_name,
             attributes: wire.attributes.into_iter().collect(),
             role: wire.role,
+            reserved: all_reserved(wire.reserved)?,
             resources: required(wire.resources, "resources of an offer")?.try_into()?,
         })
     }
@@ -113,10 +116,11 @@ impl From<FrameworkCommand> for Call {
             FrameworkCommand::Subscribe { member, info } => {
                 Call::Subscribe(v1::Subscribe { member: member.map(Into::into), info: Some(info.into()) })
             }
-            FrameworkCommand::Accept { offers, tasks, refuse } => Call::Accept(v1::Accept {
+            FrameworkCommand::Accept { offers, operations, tasks, refuse } => Call::Accept(v1::Accept {
                 offers: ids(offers),
                 tasks: tasks.into_iter().map(|task| Arc::unwrap_or_clone(task).into()).collect(),
                 refuse_ms: millis(refuse),
+                operations: operations.into_iter().map(Into::into).collect(),
             }),
             FrameworkCommand::Decline { offers, refuse } => {
                 Call::Decline(v1::Decline { offers: ids(offers), refuse_ms: Some(millis(refuse)) })
@@ -152,6 +156,7 @@ impl TryFrom<Call> for FrameworkCommand {
             },
             Call::Accept(accept) => Self::Accept {
                 offers: ids(accept.offers),
+                operations: accept.operations.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
                 tasks: accept
                     .tasks
                     .into_iter()
@@ -200,6 +205,9 @@ impl From<FrameworkEvent> for v1::FrameworkEvent {
                 Event::Rescinded(v1::Rescinded { offers: offers.into_iter().map(|offer| offer.0).collect() })
             }
             FrameworkEvent::Update(status) => Event::Update(status.into()),
+            FrameworkEvent::OperationDropped { operation, why } => {
+                Event::OperationDropped(v1::OperationDropped { operation: Some(operation.into()), why })
+            }
             FrameworkEvent::AgentLost(agent) => Event::AgentLost(agent.0),
             FrameworkEvent::Error(why) => Event::Error(why),
         };
@@ -222,6 +230,10 @@ impl TryFrom<v1::FrameworkEvent> for FrameworkEvent {
             }
             Event::Rescinded(rescinded) => Self::Rescinded(rescinded.offers.into_iter().map(OfferId).collect()),
             Event::Update(status) => Self::Update(status.try_into()?),
+            Event::OperationDropped(dropped) => Self::OperationDropped {
+                operation: required(dropped.operation, "operation that was dropped")?.try_into()?,
+                why: dropped.why,
+            },
             Event::AgentLost(agent) => Self::AgentLost(AgentId(agent)),
             Event::Error(why) => Self::Error(why),
         })

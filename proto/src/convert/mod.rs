@@ -10,6 +10,7 @@ mod framework;
 mod grants;
 mod operator;
 mod quota;
+mod reservation;
 mod resources;
 mod status;
 mod task;
@@ -17,6 +18,7 @@ mod why;
 
 pub use access::{token_id, token_kind};
 pub use quota::weight;
+pub use reservation::all_reserved;
 
 use haggle_core::{AgentId, ClusterId, Digest, FrameworkId, Member, RequestId};
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use haggle_core::cluster::{AgentView, Announcement, FrameworkView, OfferView, RoleView, TaskView};
 use haggle_core::{AgentId, FrameworkId, OfferId};
 
+use super::reservation::all_reserved;
 use super::task::millis;
 use super::{Malformed, required};
 use crate::v1;
@@ -27,6 +28,7 @@ impl From<AgentView> for v1::Agent {
             draining: agent.draining,
             used: Some(agent.used.into()),
             offered: Some(agent.offered.into()),
+            reserved: agent.reserved.into_iter().map(Into::into).collect(),
             tasks: count(agent.tasks),
         }
     }
@@ -43,6 +45,7 @@ impl TryFrom<v1::Agent> for AgentView {
             draining: wire.draining,
             used: required(wire.used, "used resources of an agent")?.try_into()?,
             offered: required(wire.offered, "offered resources of an agent")?.try_into()?,
+            reserved: wire.reserved.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
             tasks: size(wire.tasks),
         })
     }
@@ -87,6 +90,7 @@ impl From<RoleView> for v1::Role {
             share: role.share.as_f64(),
             used: Some(role.used.into()),
             offered: Some(role.offered.into()),
+            reserved: Some(role.reserved.into()),
             waiting: count(role.waiting),
             fair_share: role.fair_share.as_f64(),
             quota: role.quota.map(Into::into),
@@ -102,6 +106,7 @@ impl From<OfferView> for v1::OpenOffer {
             role: offer.role,
             agent: offer.agent.0,
             resources: Some(offer.resources.into()),
+            reserved: offer.reserved.into_iter().map(Into::into).collect(),
             age_ms: millis(offer.age),
         }
     }
@@ -117,6 +122,7 @@ impl TryFrom<v1::OpenOffer> for OfferView {
             role: wire.role,
             agent: AgentId(wire.agent),
             resources: required(wire.resources, "resources of an offer")?.try_into()?,
+            reserved: all_reserved(wire.reserved)?,
             age: Duration::from_millis(wire.age_ms),
         })
     }

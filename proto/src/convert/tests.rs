@@ -96,6 +96,19 @@ fn every_state_reason_and_source_survives_the_wire() {
     }
 }
 
+fn reserved() -> Reserved {
+    let reservation = Reservation::fixed("eng").unwrap().refined("eng/batch").unwrap();
+    Reserved { reservation, resources: resources() }
+}
+
+fn operations() -> Vec<Operation> {
+    vec![
+        Operation::Reserve { role: "eng".into(), within: None, resources: resources() },
+        Operation::Reserve { role: "eng/x".into(), within: Some("eng".into()), resources: resources() },
+        Operation::Unreserve { role: "eng".into(), resources: resources() },
+    ]
+}
+
 #[test]
 fn everything_a_framework_says_survives_the_wire() {
     let offers = vec![OfferId(1), OfferId(2)];
@@ -105,7 +118,12 @@ fn everything_a_framework_says_survives_the_wire() {
     let commands = [
         FrameworkCommand::Subscribe { member, info: info.clone() },
         FrameworkCommand::Update(info),
-        FrameworkCommand::Accept { offers: offers.clone(), tasks: vec![Arc::new(spec())], refuse: Duration::ZERO },
+        FrameworkCommand::Accept {
+            offers: offers.clone(),
+            operations: operations(),
+            tasks: vec![Arc::new(spec())],
+            refuse: Duration::ZERO,
+        },
         FrameworkCommand::Decline { offers, refuse: Duration::from_secs(5) },
         FrameworkCommand::Revive { role: None },
         FrameworkCommand::Suppress { role: None },
@@ -137,6 +155,7 @@ fn everything_a_framework_hears_survives_the_wire() {
         agent_name: "a".into(),
         attributes: [("rack".into(), "1".into())].into(),
         role: "role".into(),
+        reserved: vec![reserved()],
         resources: resources(),
     };
     let events = [
@@ -148,6 +167,7 @@ fn everything_a_framework_hears_survives_the_wire() {
         FrameworkEvent::Offers(vec![offer]),
         FrameworkEvent::Rescinded(vec![OfferId(1)]),
         FrameworkEvent::Update(status(TaskState::Running, None, Source::Agent)),
+        FrameworkEvent::OperationDropped { operation: operations().remove(1), why: "too much".into() },
         FrameworkEvent::AgentLost(AgentId(2)),
         FrameworkEvent::Error("why".into()),
     ];
@@ -159,7 +179,12 @@ fn everything_a_framework_hears_survives_the_wire() {
 
 #[test]
 fn everything_an_agent_says_and_hears_survives_the_wire() {
-    let info = AgentInfo { name: "a".into(), resources: resources(), attributes: [("k".into(), "v".into())].into() };
+    let info = AgentInfo {
+        name: "a".into(),
+        resources: resources(),
+        reserved: [("eng".into(), resources())].into(),
+        attributes: [("k".into(), "v".into())].into(),
+    };
     let held = HeldTask {
         id: TASK,
         name: "count".into(),
@@ -241,6 +266,7 @@ fn an_answer_to_why_survives_the_wire() {
         Obstacle::KeptForOthers { kept: resources() },
         Obstacle::Constraint(constraint("os", Test::Equals("linux".into()))),
         Obstacle::TooLarge { largest: resources() },
+        Obstacle::Reserved { reserved: resources() },
         Obstacle::InUse { free: resources() },
         Obstacle::Offered { to: FrameworkId(9), age: Duration::from_secs(3) },
         Obstacle::Refused { lasts: Duration::from_secs(4) },
@@ -314,6 +340,7 @@ fn an_open_offer_tells_its_age() {
         role: "eng/batch".into(),
         agent: AgentId(3),
         resources: resources(),
+        reserved: vec![reserved()],
         age: Duration::from_millis(1500),
     };
 
@@ -330,6 +357,7 @@ fn a_role_tells_what_it_has_beside_what_it_should_have() {
         waiting: 1,
         used: resources(),
         offered: Resources::default(),
+        reserved: resources(),
         share: Share::new(1, 4),
         fair_share: Share::new(1, 2),
         quota: Some(quota.clone()),
@@ -338,6 +366,7 @@ fn a_role_tells_what_it_has_beside_what_it_should_have() {
     let wire = v1::Role::from(role);
 
     assert_eq!((wire.share, wire.fair_share, wire.waiting), (0.25, 0.5, 1));
+    assert_eq!(wire.reserved, Some(resources().into()));
     assert_eq!((wire.used, wire.offered), (Some(resources().into()), Some(Resources::default().into())));
     assert_eq!(wire.quota.map(Quota::try_from), Some(Ok(quota)));
 }

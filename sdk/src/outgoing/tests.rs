@@ -46,7 +46,12 @@ fn accept(number: u64) -> FrameworkCommand {
         inputs: Vec::new(),
         grants: Default::default(),
     };
-    FrameworkCommand::Accept { offers: vec![OfferId(number)], tasks: vec![Arc::new(spec)], refuse: Duration::ZERO }
+    FrameworkCommand::Accept {
+        offers: vec![OfferId(number)],
+        operations: Vec::new(),
+        tasks: vec![Arc::new(spec)],
+        refuse: Duration::ZERO,
+    }
 }
 
 fn demand(waiting: u32) -> FrameworkCommand {

@@ -96,6 +96,7 @@ mod tests {
             agent_name: format!("a{agent}"),
             attributes: Default::default(),
             role: "role".to_owned(),
+            reserved: Vec::new(),
             resources: cpus(milli),
         }
     }

@@ -88,7 +88,7 @@ mod tests {
     }
 
     fn agent(name: &str, resources: Resources) -> AgentView {
-        let info = AgentInfo { name: name.to_owned(), resources, attributes: Default::default() };
+        let info = AgentInfo { name: name.to_owned(), resources, ..AgentInfo::default() };
         AgentView {
             id: AgentId(1),
             info,
@@ -96,6 +96,7 @@ mod tests {
             draining: false,
             used: Resources::default(),
             offered: Resources::default(),
+            reserved: Vec::new(),
             tasks: 0,
         }
     }

@@ -26,6 +26,7 @@ fn offer() -> Offer {
         agent_name: "a4".to_owned(),
         attributes: Default::default(),
         role: "role".to_owned(),
+        reserved: Vec::new(),
         resources: resources(1000),
     }
 }

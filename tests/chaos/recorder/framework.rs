@@ -125,6 +125,8 @@ impl Recorder {
         for event in batch {
             match event {
                 Event::Offers(offers) => self.offers.extend(offers),
+                // It asks for none.
+                Event::OperationDropped { .. } => {}
                 Event::Rescinded(gone) => self.offers.retain(|offer| !gone.contains(&offer.id)),
                 Event::Update(status) => {
                     let heard = heard(&status);

@@ -318,7 +318,7 @@ impl World {
             AgentIdentity { member: (!joins).then_some(member), key: AgentKey(self.rng.wide()), run: self.rng.next() };
         let most = [1, 4_000, u64::MAX][self.rng.index(3)];
         let resources = Resources::new(MilliCpu::new(most), Bytes::new(most), Bytes::new(most));
-        let info = AgentInfo { name: "rogue".to_string(), resources, attributes: Default::default() };
+        let info = AgentInfo { name: "rogue".to_string(), resources, ..AgentInfo::default() };
         let complete = self.rng.chance(500);
         let mut register = vec![AgentCommand::Register { identity, info, tasks: Vec::new(), complete }];
         // It claims no tasks of others: whoever is believed to run a task may tell its end.
@@ -382,6 +382,7 @@ impl World {
                 },
                 4 => FrameworkCommand::Accept {
                     offers: vec![OfferId(self.rng.below(40))],
+                    operations: Vec::new(),
                     tasks: vec![],
                     refuse: Duration::MAX,
                 },

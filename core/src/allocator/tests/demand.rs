@@ -149,6 +149,7 @@ fn only_agents_that_are_what_is_needed_are_offered() {
         name: name.to_string(),
         resources: size(2, 8192),
         attributes: [("os".to_string(), os.to_string())].into(),
+        ..AgentInfo::default()
     };
     world.agent_like(1, &like("a1", "windows"));
     world.agent_like(2, &like("a2", "linux"));

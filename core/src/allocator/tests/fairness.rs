@@ -18,7 +18,7 @@ fn the_worked_example_of_the_paper_comes_out_as_printed() {
     let mut order = Vec::new();
     while let [framework] = world.receivers()[..] {
         let task = if framework == a { size(1, 4 * 1024) } else { size(3, 1024) };
-        let offered = world.allocator.offer(world.open(framework)[0]).unwrap().resources.clone();
+        let offered = world.allocator.offer(world.open(framework)[0]).unwrap().portion.resources.clone();
         if !offered.contains(&task) {
             break;
         }
@@ -213,7 +213,7 @@ fn a_framework_that_changes_its_role_leaves_nothing_behind_but_what_it_holds() {
     let held = size(2, 1024);
     let nothing = || ("new".to_string(), Resources::default());
     assert_eq!(roles(&world), [nothing(), ("old".to_string(), held.clone()), ("old/one".to_string(), held.clone())]);
-    world.end_in(1, "old/one", 1, &held);
+    world.end_in(1, "old/one", 1, &held.into());
     assert_eq!(roles(&world), [nothing()]);
 }
 

@@ -1,6 +1,6 @@
 //! Random commands, against rules that are written down once more in a slow and obvious way.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec;
@@ -16,6 +16,7 @@ use super::super::{Allocation, Promise};
 use super::{World, guarantee, limit, milli, size, want};
 use crate::id::{AgentId, FrameworkId};
 use crate::quota::Quota;
+use crate::reservation::{Operation, Portion, Reserved, is_at_or_below};
 use crate::resources::{Resources, Share};
 use crate::time::Now;
 
@@ -38,6 +39,9 @@ enum Step {
     Suppresses(u64, Option<usize>),
     Revives(u64, Option<usize>),
     Wants(u64, Option<usize>, Vec<(u64, u32, u32)>),
+    Keeps(u64, usize, u64),
+    Reserves(u64, usize, Option<usize>, u64),
+    Unreserves(u64, usize, u64),
     Passes(u64),
 }
 
@@ -64,12 +68,15 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (framework(), of()).prop_map(|(id, of)| Step::Suppresses(id, of)),
         2 => (framework(), of()).prop_map(|(id, of)| Step::Revives(id, of)),
         4 => (framework(), of(), wants).prop_map(|(id, of, wants)| Step::Wants(id, of, wants)),
+        1 => (1..=AGENTS, role(), 0..4_u64).prop_map(|(id, role, cpus)| Step::Keeps(id, role, cpus)),
+        3 => (1..=AGENTS, role(), of(), 1..4_u64).prop_map(|(id, role, of, cpus)| Step::Reserves(id, role, of, cpus)),
+        1 => (1..=AGENTS, role(), 1..4_u64).prop_map(|(id, role, cpus)| Step::Unreserves(id, role, cpus)),
         2 => (1..400_u64).prop_map(Step::Passes),
     ]
 }
 
 /// Whose it is, where, how much, and of which role.
-type Task = (u64, u64, Resources, String);
+type Task = (u64, u64, Portion, String);
 
 /// Who refuses, where, how much, in which role, and until when.
 type Refusal = (u64, u64, Resources, String, Now);
@@ -79,6 +86,10 @@ type Refusal = (u64, u64, Resources, String, Now);
 struct Model {
     world: World,
     tasks: Vec<Task>,
+    /// What is reserved on each agent beside its configuration.
+    reserved: BTreeMap<u64, Vec<Reserved>>,
+    /// Agents that came back with less, or keep other things than before: what was reserved may be in use by others.
+    shrank: BTreeSet<u64>,
     refusals: Vec<Refusal>,
     quotas: BTreeMap<usize, Quota>,
     weights: BTreeMap<usize, u32>,
@@ -94,8 +105,8 @@ impl Model {
                 roles.extend(Some(ROLES[other]).filter(|other| *other != ROLES[one] && *other > "a/x"));
                 for offer in world.open(id) {
                     if !roles.contains(&&*world.allocator.offer(offer).expect("it is open").role) {
-                        let Promise { framework, role, agent, resources, .. } = world.allocator.close(offer).unwrap();
-                        world.allocator.free(framework, &role, agent, &resources);
+                        let Promise { framework, role, agent, portion, .. } = world.allocator.close(offer).unwrap();
+                        world.allocator.free(framework, &role, agent, &portion);
                     }
                 }
                 world.framework_in(id, &roles);
@@ -108,17 +119,22 @@ impl Model {
                 self.tasks.iter_mut().filter(|task| task.0 == id).for_each(|task| task.0 += 1_000);
                 self.refusals.retain(|refusal| refusal.0 != id);
             }
-            Step::AgentComes(id, cpus) => world.agent(id, size(cpus, cpus * 512)),
+            Step::AgentComes(id, cpus) => {
+                self.shrank.insert(id);
+                world.agent_with(id, size(cpus, cpus * 512), self.reserved.get(&id).map_or(&[][..], |all| all));
+            }
             Step::AgentGoes(id) => {
                 for offer in world.allocator.offers_of(AgentId(id)) {
-                    let Promise { framework, role, agent, resources, .. } = world.allocator.close(offer).unwrap();
-                    world.allocator.free(framework, &role, agent, &resources);
+                    let Promise { framework, role, agent, portion, .. } = world.allocator.close(offer).unwrap();
+                    world.allocator.free(framework, &role, agent, &portion);
                 }
                 world.allocator.remove_agent(AgentId(id));
                 self.refusals.retain(|refusal| refusal.1 != id);
+                self.reserved.remove(&id);
+                self.shrank.remove(&id);
                 // As its tasks are, which it names again when it comes back.
-                for (framework, _, resources, role) in self.tasks.extract_if(.., |task| task.1 == id) {
-                    world.allocator.free(FrameworkId(framework), &role, AgentId(id), &resources);
+                for (framework, _, portion, role) in self.tasks.extract_if(.., |task| task.1 == id) {
+                    world.allocator.free(FrameworkId(framework), &role, AgentId(id), &portion);
                 }
             }
             Step::Weighs(role, weight) => {
@@ -139,7 +155,13 @@ impl Model {
                 for offer in world.open(id) {
                     let offer = world.allocator.offer(offer).expect("it is open");
                     let until = world.now + Duration::from_millis(millis);
-                    self.refusals.push((id, offer.agent.0, offer.resources.clone(), offer.role.to_string(), until));
+                    self.refusals.push((
+                        id,
+                        offer.agent.0,
+                        offer.portion.resources.clone(),
+                        offer.role.to_string(),
+                        until,
+                    ));
                 }
                 world.decline(id, millis);
             }
@@ -147,9 +169,9 @@ impl Model {
                 let Some(&offer) = world.open(id).first() else { return };
                 let offer = world.allocator.offer(offer).expect("it is open").clone();
                 let task = size(cpus, cpus * 128);
-                if offer.resources.contains(&task) {
-                    world.launch(id, &task);
-                    self.tasks.push((id, offer.agent.0, task, offer.role.to_string()));
+                if offer.portion.resources.contains(&task) {
+                    let held = world.launch(id, &task);
+                    self.tasks.push((id, offer.agent.0, held, offer.role.to_string()));
                 }
             }
             Step::Ends(pick) => {
@@ -171,7 +193,44 @@ impl Model {
                 world.allocator.demand(FrameworkId(id), of.map(|role| ROLES[role]), wants.collect());
                 self.forget_refusals(id, of);
             }
+            Step::Keeps(id, role, cpus) => {
+                // As an agent does that comes back with other flags.
+                let Some(holding) = world.allocator.agents.get(&AgentId(id)) else { return };
+                let mut info = (*holding.info).clone();
+                info.reserved = [(ROLES[role].to_string(), size(cpus, cpus * 128))].into();
+                if cpus == 0 {
+                    info.reserved.clear();
+                }
+                if info.check_reserved().is_ok() {
+                    self.shrank.insert(id);
+                    world.agent_like(id, &info);
+                    world.allocator.reserve(AgentId(id), self.reserved.get(&id).map_or(&[][..], |all| all));
+                }
+            }
+            Step::Reserves(id, role, within, cpus) => {
+                let (role, within) = (ROLES[role].to_string(), within.map(|role| ROLES[role].to_string()));
+                self.operate(id, &Operation::Reserve { role, within, resources: size(cpus, cpus * 128) });
+            }
+            Step::Unreserves(id, role, cpus) => {
+                let role = ROLES[role].to_string();
+                self.operate(id, &Operation::Unreserve { role, resources: size(cpus, cpus * 128) });
+            }
             Step::Passes(millis) => world.pass(millis),
+        }
+    }
+
+    /// As an operator does, when it can be done with what is free.
+    fn operate(&mut self, id: u64, operation: &Operation) {
+        let agent = AgentId(id);
+        if operation.check().is_err() || !self.world.allocator.agents.contains_key(&agent) {
+            return;
+        }
+        let mut free = self.world.allocator.free_on(agent);
+        let mut reserved = self.reserved.get(&id).cloned().unwrap_or_default();
+        if operation.carry_out(&mut free, &mut reserved).is_ok() {
+            self.world.allocator.reserve(agent, &reserved);
+            assert_eq!(self.world.allocator.free_on(agent).resources, free.resources);
+            self.reserved.insert(id, reserved);
         }
     }
 
@@ -191,10 +250,10 @@ impl Model {
         for (seat, known) in &allocator.members {
             let path = allocator.tree.path(seat.role);
             let mut offered = Resources::default();
-            known.promises.iter().for_each(|offer| offered.give(&allocator.offer(*offer).unwrap().resources));
+            known.promises.iter().for_each(|offer| offered.give(&allocator.offer(*offer).unwrap().portion.resources));
             let mut held = offered.clone();
             let its = |task: &&Task| task.0 == seat.framework.0 && task.3 == path;
-            self.tasks.iter().filter(its).for_each(|task| held.give(&task.2));
+            self.tasks.iter().filter(its).for_each(|task| held.give(&task.2.resources));
             assert_eq!(known.account.allocated, held, "{seat:?}");
             assert_eq!(known.account.promised, offered, "{seat:?}");
             assert!(known.subscribed || !held.is_empty(), "{seat:?} has nothing to do there");
@@ -208,20 +267,37 @@ impl Model {
             let (allocated, promised) = of_roles.remove(path).unwrap_or_default();
             assert_eq!((&role.account.allocated, &role.account.promised), (&allocated, &promised), "{path}");
         }
-        let mut free = Resources::default();
+        let (mut free, mut idle) = (Resources::default(), Vec::new());
         for (id, holding) in &allocator.agents {
-            let mut held = Resources::default();
+            let mut held = Portion::default();
             self.tasks.iter().filter(|task| task.1 == id.0).for_each(|task| held.give(&task.2));
             for offer in &holding.promises {
-                held.give(&allocator.offer(*offer).expect("it is open").resources);
+                held.give(&allocator.offer(*offer).expect("it is open").portion);
             }
             assert_eq!(holding.allocated, held, "{id}");
+            // Each part of it is free or allocated, or the agent came back smaller.
+            let left = holding.free();
+            for part in &holding.reserved {
+                let one = Some(&part.reservation);
+                let mut sum = left.of(one).into_owned();
+                sum.give(&held.of(one));
+                let is_smaller = !holding.info.resources.contains(&held.resources);
+                assert!(part.resources.contains(&left.of(one)), "{id}");
+                assert!(is_smaller || self.shrank.contains(&id.0) || sum == part.resources, "{id}: {part:?}, {left:?}");
+            }
             if holding.active {
-                free.give(&holding.free());
+                free.give(&left.unreserved());
+                idle.extend(left.reserved);
             }
         }
         if allocator.tree.quotas > 0 {
             assert_eq!(allocator.free, free);
+            for (path, role) in allocator.tree.iter() {
+                let mut sum = role.account.allocated.clone();
+                let its = idle.iter().filter(|part| is_at_or_below(part.reservation.role(), path));
+                its.for_each(|part| sum.give(&part.resources));
+                assert_eq!(*role.consumed(), sum, "{path}");
+            }
         }
     }
 
@@ -235,7 +311,7 @@ impl Model {
         let Some(id) = allocator.tree.find(path) else { return sum };
         let role = allocator.tree.role(id);
         let mut own = role.quota.as_ref().map(|quota| quota.guarantee.clone()).unwrap_or_default();
-        own.take_up_to(&role.account.allocated);
+        own.take_up_to(&role.consumed());
         own.raise_to(&sum);
         own
     }
@@ -247,7 +323,7 @@ impl Model {
         loop {
             if let Some(id) = allocator.tree.find(path)
                 && let Some(quota) = &allocator.tree.role(id).quota
-                && !quota.limit.left(&allocator.tree.role(id).account.allocated).admits(wanted)
+                && !quota.limit.left(&allocator.tree.role(id).consumed()).admits(wanted)
             {
                 return true;
             }
@@ -284,14 +360,14 @@ impl Model {
             let role = allocator.tree.path(id.role);
             for (agent, holding) in allocator.agents.iter().filter(|(_, holding)| holding.active) {
                 let wanted: Vec<Resources> = match &known.demand {
-                    None => Vec::from([holding.free()]),
+                    None => Vec::from([holding.free().usable(&role).resources.clone()]),
                     Some(demand) => demand
                         .open(super::super::demand::Urgency::Waiting)
                         .map(|(_, want, _)| want.resources.clone())
                         .collect(),
                 };
                 for wanted in wanted {
-                    let fits = holding.free().contains(&wanted);
+                    let fits = holding.free().usable(&role).resources.contains(&wanted);
                     let is_enough = known.demand.is_some() || is_worth_offering(&wanted);
                     let is_left_out = fits && is_enough && !self.refuses(*id, agent.0, &wanted);
                     // Of a whole agent a part may be allowed.
@@ -300,7 +376,7 @@ impl Model {
                     assert!(
                         !is_left_out || forbidden,
                         "{id:?} wants {wanted} of {agent}, where {} is free",
-                        holding.free()
+                        holding.free().resources
                     );
                 }
             }
@@ -328,15 +404,15 @@ impl Model {
             let Some(quota) = &role.quota else { continue };
             let was_within = quota.limit.admits(before.get(path).unwrap_or(&Resources::default()));
             if was_within && allocation.rescinded.is_empty() {
-                let has = &role.account.allocated;
-                assert!(quota.limit.admits(has), "{path} has {has}, and may have {}", quota.limit);
+                let has = role.consumed();
+                assert!(quota.limit.admits(&has), "{path} has {has}, and may have {}", quota.limit);
             }
         }
     }
 
     fn allocate(&mut self) -> Allocation {
         let roles = self.world.allocator.tree.iter();
-        let before = roles.map(|(path, role)| (path.to_string(), role.account.allocated.clone())).collect();
+        let before = roles.map(|(path, role)| (path.to_string(), role.consumed().into_owned())).collect();
         let allocation = self.world.allocate();
         self.check_limits(&before, &allocation);
         allocation
@@ -537,6 +613,6 @@ fn what_is_free_counts_active_agents_alone() {
     world.agent(1, size(4, 1024));
     world.agent(2, size(2, 1024));
     world.allocator.set_agent_active(AgentId(2), false);
-    let free: Vec<Resources> = world.allocator.agents.values().map(Holding::free).collect();
+    let free: Vec<Portion> = world.allocator.agents.values().map(Holding::free).collect();
     assert_eq!((world.allocator.free.clone(), free.len()), (size(4, 1024), 2));
 }

@@ -9,7 +9,7 @@ use crate::resources::Resources;
 
 /// What is offered now, as role and how much.
 fn offered_for(world: &mut World) -> Vec<(alloc::string::String, Resources)> {
-    world.offers().into_iter().map(|(_, offer)| (offer.role.to_string(), offer.resources)).collect()
+    world.offers().into_iter().map(|(_, offer)| (offer.role.to_string(), offer.portion.resources)).collect()
 }
 
 fn used_by(world: &World, role: &str) -> Resources {
@@ -110,7 +110,7 @@ fn what_a_framework_holds_in_a_role_that_it_left_counts_there_until_it_ends() {
     assert_eq!(offered_for(&mut world), [("b".into(), size(2, 1024))], "never again for a");
     assert_eq!(used_by(&world, "a"), size(2, 1024));
 
-    world.end_in(1, "a", 1, &size(2, 1024));
+    world.end_in(1, "a", 1, &size(2, 1024).into());
     let roles: Vec<_> = world.allocator.roles_after(None).map(|role| role.name.to_string()).collect();
     assert_eq!(roles, ["b"], "nothing is left in a");
 }

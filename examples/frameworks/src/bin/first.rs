@@ -95,6 +95,7 @@ async fn drive(client: &Client, framework: &Framework, events: &mut Events, slee
                 }
             }
             Event::AgentLost(agent) => println!("{agent} is gone"),
+            Event::OperationDropped { why, .. } => println!("an operation was not done: {why}"),
             Event::Disconnected(why) => println!("lost the master ({why}); looking for it"),
             Event::Subscribed(id) => println!("back at the master as {id}"),
             Event::Error(why) => bail!("the master ended the session: {why}"),

@@ -12,7 +12,7 @@ use super::keys::Keys;
 
 /// The layout below the prefix. One of a later version is not touched. In version 1 nobody had a principal, a token or a
 /// certificate, and the masters no secret; before version 3 no role had a quota, before version 4 no framework had several
-/// roles, which older masters would not keep. They are read, and become version 4.
+/// roles and nothing was reserved, which older masters would not keep. They are read, and become version 4.
 const VERSION: u64 = 4;
 
 /// How long a lease is. The least that etcd grants by default (one and a half times its election timeout): with a

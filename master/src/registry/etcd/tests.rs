@@ -7,7 +7,9 @@ use std::num::NonZeroU32;
 
 use haggle_core::access::{Enrolment, TokenKind, TokenRecord};
 use haggle_core::cluster::{AgentRecord, FrameworkInfo, FrameworkRecord};
-use haggle_core::{AgentInfo, AgentKey, Bytes, Ceiling, Digest, Epoch, MilliCpu, Quota, Resources, RoleRecord};
+use haggle_core::{
+    AgentInfo, AgentKey, Bytes, Ceiling, Digest, Epoch, MilliCpu, Quota, Reservation, Reserved, Resources, RoleRecord,
+};
 use haggle_etcd::{Client, EtcdConfig, Moment, Session};
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
@@ -66,10 +68,23 @@ async fn write(mut registry: EtcdRegistry, changes: Vec<Change>) -> (EtcdRegistr
     .unwrap()
 }
 
+/// Something of an agent that is reserved.
+fn reserved() -> Vec<Reserved> {
+    let reservation = Reservation::new("eng").unwrap().refined("eng/batch").unwrap();
+    let resources = Resources::new(MilliCpu::from_cores(1), Bytes::from_mib(512), Bytes::ZERO);
+    vec![Reserved { reservation, resources }]
+}
+
 fn agent(name: &str) -> AgentRecord {
     let resources = Resources::new(MilliCpu::new(100), Bytes::from_mib(1), Bytes::ZERO);
-    let info = AgentInfo { name: name.to_owned(), resources, attributes: Default::default() };
-    AgentRecord { info, key: AgentKey(9), unreachable_since: Some(Now::from_millis(3)), certified: true }
+    let info = AgentInfo { name: name.to_owned(), resources, ..AgentInfo::default() };
+    AgentRecord {
+        info,
+        key: AgentKey(9),
+        unreachable_since: Some(Now::from_millis(3)),
+        certified: true,
+        reserved: reserved(),
+    }
 }
 
 fn recorded(id: u64, name: &str) -> Change {

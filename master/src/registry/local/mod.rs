@@ -22,7 +22,7 @@ use disk::Disk;
 
 /// The layout below. A registry of a later version is not touched. In version 1 there were no keys of agents, no
 /// cluster and no epochs; before version 3 nobody had a principal, a token or a certificate; before version 4 no role had
-/// a quota, before version 5 no framework had several roles, which older masters would not keep. They are read, and become
+/// a quota, before version 5 no framework had several roles and nothing was reserved, which older masters would not keep. They are read, and become
 /// version 5.
 const VERSION: u64 = 5;
 

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use haggle_core::access::{Enrolment, PrincipalId, Roles, TokenKind, TokenRecord};
 use haggle_core::cluster::{AgentRecord, FrameworkInfo, FrameworkRecord};
-use haggle_core::{AgentInfo, AgentKey, Bytes, Ceiling, Digest, MilliCpu, Quota, Resources, RoleRecord};
+use haggle_core::{
+    AgentInfo, AgentKey, Bytes, Ceiling, Digest, MilliCpu, Quota, Reservation, Reserved, Resources, RoleRecord,
+};
 use haggle_proto::v1;
 use prost::Message;
 use redb::StorageError;
@@ -86,14 +88,22 @@ impl StorageBackend for FailingDisk {
     }
 }
 
+/// Something of an agent that is reserved.
+fn reserved() -> Vec<Reserved> {
+    let reservation = Reservation::new("eng").unwrap().refined("eng/batch").unwrap();
+    let resources = Resources::new(MilliCpu::from_cores(1), Bytes::from_mib(512), Bytes::ZERO);
+    vec![Reserved { reservation, resources }]
+}
+
 fn agent(name: &str) -> AgentRecord {
     let resources = Resources::new(MilliCpu::from_cores(2), Bytes::from_mib(64), Bytes::ZERO).with_scalar("gpu", 500);
     let attributes = [("zone".to_owned(), "a".to_owned())].into();
     AgentRecord {
-        info: AgentInfo { name: name.to_owned(), resources, attributes },
+        info: AgentInfo { name: name.to_owned(), resources, attributes, ..AgentInfo::default() },
         key: AgentKey(7 << 100),
         unreachable_since: Some(Now::from_millis(3)),
         certified: true,
+        reserved: reserved(),
     }
 }
 
@@ -270,8 +280,13 @@ fn a_registry_of_version_1_is_read_and_its_agents_have_no_key_yet() {
     let (registry, recovered, clock) = open(&folder);
 
     assert_eq!(recovered.roles, []);
-    let old =
-        AgentRecord { info: agent("old").info, key: AgentKey::default(), unreachable_since: None, certified: false };
+    let old = AgentRecord {
+        info: agent("old").info,
+        key: AgentKey::default(),
+        unreachable_since: None,
+        certified: false,
+        reserved: Vec::new(),
+    };
     assert_eq!(recovered.agents, [(AgentId(9), old)]);
     assert_eq!((recovered.last_agent, recovered.last_framework, clock), (9, 8, Now::from_nanos(7)));
     assert_ne!(recovered.cluster, ClusterId::default());

@@ -33,11 +33,12 @@ fn task(milli: u64) -> Task {
 fn agent(milli: u64) -> AgentView {
     AgentView {
         id: AgentId(1),
-        info: AgentInfo { name: "a1".to_owned(), resources: room(milli), attributes: Default::default() },
+        info: AgentInfo { name: "a1".to_owned(), resources: room(milli), ..AgentInfo::default() },
         connected: true,
         draining: false,
         used: Resources::default(),
         offered: Resources::default(),
+        reserved: Vec::new(),
         tasks: 0,
     }
 }
@@ -49,6 +50,7 @@ fn offer(id: u64, agent: u64, milli: u64) -> Event {
         agent_name: format!("a{agent}"),
         attributes: Default::default(),
         role: "role".to_owned(),
+        reserved: Vec::new(),
         resources: room(milli),
     }])
 }
@@ -61,6 +63,7 @@ fn units(id: u64, agent: u64, milli: u64, count: u64) -> Event {
         agent_name: format!("a{agent}"),
         attributes: Default::default(),
         role: "role".to_owned(),
+        reserved: Vec::new(),
         resources: Resources::new(MilliCpu::new(count * milli), Bytes::from_mib(count * 64), Bytes::ZERO),
     }])
 }

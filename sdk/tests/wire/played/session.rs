@@ -84,6 +84,7 @@ impl Session {
             agent_name: "a1".to_owned(),
             attributes: Default::default(),
             role: "role".to_owned(),
+            reserved: Vec::new(),
             resources: resources(milli),
         }])])
         .await;

@@ -92,11 +92,7 @@ impl Simulated {
         let holds = *self.holds.borrow();
         AgentCommand::Register {
             identity: AgentIdentity { member, key: AgentKey(u128::from(self.number) + 1), run: self.number + 1 },
-            info: AgentInfo {
-                name: format!("simulated{}", self.number),
-                resources: has,
-                attributes: Default::default(),
-            },
+            info: AgentInfo { name: format!("simulated{}", self.number), resources: has, ..AgentInfo::default() },
             tasks: if holds { (0..self.tasks).map(task).collect() } else { Vec::new() },
             complete: true,
         }

@@ -1,7 +1,5 @@
 //! An agent's sessions with masters.
 
-use std::collections::BTreeMap;
-
 use haggle_core::cluster::{AgentCommand, AgentIdentity, AgentOrder, Rejection};
 use haggle_core::node::Command;
 use haggle_core::planted::{self, Bug};
@@ -34,11 +32,8 @@ impl World {
         process.heard = now;
         let mut held = process.node.held();
         let identity = AgentIdentity { member: agent.disk.member, key: agent.disk.key, run: process.run };
-        let info = AgentInfo {
-            name: format!("machine-{at}"),
-            resources: agent.resources.clone(),
-            attributes: BTreeMap::default(),
-        };
+        let info =
+            AgentInfo { name: format!("machine-{at}"), resources: agent.resources.clone(), ..AgentInfo::default() };
         let piece = self.rng.index(3) + 1;
         let rest = held.split_off(held.len().min(piece));
         let complete = rest.is_empty();

@@ -106,7 +106,7 @@ impl World {
                     self.offered(at, life, &offer);
                 }
             }
-            Heard::Rescinded(_) | Heard::AgentLost(_) => {}
+            Heard::Rescinded(_) | Heard::AgentLost(_) | Heard::OperationDropped { .. } => {}
             Heard::Update(status) => self.updated(at, life, epoch, &status),
             Heard::Error(why) => self.cast_out(at, life, &why),
         }

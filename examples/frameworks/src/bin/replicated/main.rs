@@ -132,7 +132,7 @@ impl<S: Store> Instance<S> {
                     is_in_doubt |= status.state == TaskState::Unknown;
                     self.update(status).await?;
                 }
-                Event::Rescinded(_) => {}
+                Event::Rescinded(_) | Event::OperationDropped { .. } => {}
                 Event::AgentLost(agent) => println!("{agent} is gone"),
                 Event::Disconnected(why) => println!("lost the master ({why}); looking for it"),
                 Event::Subscribed(id) => {

@@ -1,0 +1,139 @@
+//! What of agents is reserved, and for whom.
+
+use alloc::vec::Vec;
+
+use super::Allocator;
+use super::ledger::Holding;
+use crate::id::AgentId;
+use crate::quota::Ceiling;
+use crate::reservation::{Portion, Reservation, Reserved};
+use crate::resources::Resources;
+
+/// A part of an agent that is reserved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReservedPart {
+    /// For whom, and how much.
+    pub reserved: Reserved,
+    /// What of it tasks hold, or open offers promise.
+    pub allocated: Resources,
+}
+
+impl Allocator {
+    /// What is reserved on an agent beside its own configuration, from now on. What is allocated there stays of the reservation
+    /// that it was taken from.
+    pub fn reserve(&mut self, agent: AgentId, reserved: &[Reserved]) {
+        self.change_reserved(agent, |holding| all_reserved(holding, reserved));
+    }
+
+    /// The same, and something that is allocated there becomes of another reservation.
+    pub fn reserve_allocated(&mut self, agent: AgentId, reserved: &[Reserved], before: &Portion, after: &Portion) {
+        self.change_reserved(agent, |holding| {
+            holding.allocated.take_up_to(before);
+            holding.allocated.give(after);
+            all_reserved(holding, reserved)
+        });
+    }
+
+    pub(super) fn reserve_nothing(&mut self, agent: AgentId) {
+        self.change_reserved(agent, |_| Vec::new());
+    }
+
+    fn change_reserved(&mut self, agent: AgentId, change: impl FnOnce(&mut Holding) -> Vec<Reserved>) {
+        let Some(holding) = self.agents.get(&agent) else { return };
+        let mut next = holding.clone();
+        let reserved = change(&mut next);
+        // Roles are there before something is reserved for them, and for as long as it is.
+        reserved.iter().for_each(|part| self.tree.reserve(part));
+        let before = self.change_holding(agent, |holding| {
+            holding.allocated = next.allocated;
+            core::mem::replace(&mut holding.reserved, reserved)
+        });
+        for part in before.unwrap_or_default() {
+            if let Some(role) = self.tree.find(part.reservation.role()) {
+                // Limits may be in nobody's way any more.
+                self.note_less(role);
+            }
+            self.tree.unreserve(&part);
+        }
+    }
+
+    /// What of an agent neither tasks hold nor open offers promise.
+    pub fn free_on(&self, agent: AgentId) -> Portion {
+        self.agents.get(&agent).map(Holding::free).unwrap_or_default()
+    }
+
+    /// What of an agent is reserved.
+    pub fn reserved_on(&self, agent: AgentId) -> Vec<ReservedPart> {
+        let Some(holding) = self.agents.get(&agent) else { return Vec::new() };
+        let part = |reserved: &Reserved| ReservedPart {
+            allocated: holding.allocated.of(Some(&reserved.reservation)).into_owned(),
+            reserved: reserved.clone(),
+        };
+        holding.reserved.iter().map(part).collect()
+    }
+
+    /// The limit of a role, or of one above it, that keeps so much more from being reserved for it, of what is reserved for another
+    /// one above it or for nobody.
+    pub fn limit_on_reserving(&self, role: &str, within: Option<&str>, more: &Resources) -> Option<(&str, &Ceiling)> {
+        let mut path = Some(role).filter(|_| within != Some(role));
+        while let Some(at) = path {
+            let known = self.tree.find(at).map(|id| self.tree.role(id));
+            if let Some(known) = known
+                && let Some(quota) = &known.quota
+                && !quota.limit.leaves(&known.consumed(), more)
+            {
+                return Some((&known.path, &quota.limit));
+            }
+            // What is of a role above counts there already.
+            path = at.rsplit_once('/').map(|(above, _)| above).filter(|above| within != Some(*above));
+        }
+        None
+    }
+}
+
+impl Holding {
+    /// What of the agent is reserved for roles whose resources somebody in this role may not use.
+    pub(super) fn reserved_for_others(&self, role: &str) -> Resources {
+        let mut sum = Resources::default();
+        let others = self.reserved.iter().filter(|part| !part.reservation.is_for(role));
+        others.for_each(|part| sum.give(&part.resources));
+        sum
+    }
+
+    /// So much of the agent, of whatever somebody in a role may use of what is reserved there and free, first.
+    pub(super) fn share_of(&self, role: &str, resources: &Resources) -> Portion {
+        let (mut share, mut rest) = (Portion::from(resources.clone()), resources.clone());
+        if self.reserved.is_empty() {
+            return share;
+        }
+        for part in self.free().reserved.into_iter().filter(|part| part.reservation.is_for(role)) {
+            let mut own = part.resources;
+            own.cut_to(&rest);
+            rest.take_up_to(&own);
+            if !own.is_empty() {
+                share.reserved.push(Reserved { reservation: part.reservation, resources: own });
+            }
+        }
+        share
+    }
+}
+
+/// What is reserved on an agent altogether, in the order in which it is used.
+fn all_reserved(holding: &Holding, beside: &[Reserved]) -> Vec<Reserved> {
+    if holding.info.reserved.is_empty() && beside.is_empty() {
+        return Vec::new();
+    }
+    let mut all = Portion::default();
+    for (role, resources) in &holding.info.reserved {
+        // Checked when it registered.
+        all.give(&Portion::of_one(Reservation::fixed(role).ok(), resources.clone()));
+    }
+    for part in beside {
+        if part.reservation.is_fixed() {
+            let base = Reservation::fixed(&part.reservation.roles()[0]).ok();
+            all.take_up_to(&Portion::of_one(base, part.resources.clone()));
+        }
+        all.give(&Portion::of_one(Some(part.reservation.clone()), part.resources.clone()));
+    }
+    all.reserved
+}

@@ -1,0 +1,88 @@
+//! Reserving what agents have, by operators and frameworks.
+
+use alloc::string::ToString;
+use alloc::vec::Vec;
+
+use super::effect::{Change, Effect};
+use super::offers;
+use super::refusal::Refusal;
+use super::state::State;
+use crate::id::{AgentId, OfferId};
+use crate::reservation::{Operation, Portion, Reserved, is_at_or_below};
+
+/// Parts of one agent that are reserved beside its own configuration: each is looked at whenever the agent is offered.
+const PARTS_MAX: usize = 64;
+
+/// Carries out an operator's word on what no task holds. Offers that are in the way are taken back, the newest first.
+pub(super) fn by_operator(
+    state: &mut State,
+    id: AgentId,
+    operation: &Operation,
+    out: &mut Vec<Effect>,
+) -> Result<(), Refusal> {
+    operation.check()?;
+    let agent = state.agents.get(&id).ok_or(Refusal::AgentUnknown(id))?;
+    check_limits(state, operation)?;
+    let (mut free, mut reserved) = (state.allocator.free_on(id), agent.reserved.clone());
+    let mut in_the_way: Vec<OfferId> = Vec::new();
+    let mut open = state.allocator.offers_of(id).into_iter().rev();
+    while let Err(has) = operation.carry_out(&mut free, &mut reserved) {
+        let Some(offer) = open.next() else {
+            let (wanted, has) = (operation.resources().to_string(), has.to_string());
+            return Err(Refusal::NotToBeHad { agent: id, wanted, has });
+        };
+        in_the_way.push(offer);
+        free.give(&state.allocator.offer(offer).expect("it is open").portion);
+    }
+    check_parts(&reserved, id)?;
+    offers::rescind(state, in_the_way, out);
+    state.allocator.reserve(id, &reserved);
+    remember(state, id, reserved, out);
+    Ok(())
+}
+
+/// Carries out what a framework wants done to what it was offered for a role: to that role, and those below it, alone.
+pub(super) fn by_framework(
+    state: &mut State,
+    id: AgentId,
+    role: &str,
+    operation: &Operation,
+    left: &mut Portion,
+    out: &mut Vec<Effect>,
+) -> Result<(), Refusal> {
+    operation.check()?;
+    if !is_at_or_below(operation.role(), role) {
+        return Err(Refusal::NotItsRole(operation.role().to_string(), role.to_string()));
+    }
+    check_limits(state, operation)?;
+    let agent = state.agents.get(&id).ok_or(Refusal::AgentUnknown(id))?;
+    let (mut has, mut reserved) = (left.clone(), agent.reserved.clone());
+    let (before, after) = operation.carry_out(&mut has, &mut reserved).map_err(|has| {
+        let (wanted, has) = (operation.resources().to_string(), has.to_string());
+        Refusal::NotToBeHad { agent: id, wanted, has }
+    })?;
+    check_parts(&reserved, id)?;
+    *left = has;
+    state.allocator.reserve_allocated(id, &reserved, &before, &after);
+    remember(state, id, reserved, out);
+    Ok(())
+}
+
+/// What is reserved counts towards the role though nobody uses it.
+fn check_limits(state: &State, operation: &Operation) -> Result<(), Refusal> {
+    let Operation::Reserve { role, within, resources } = operation else { return Ok(()) };
+    match state.allocator.limit_on_reserving(role, within.as_deref(), resources) {
+        Some((at, limit)) => Err(Refusal::ReservedAboveLimit(at.to_string(), limit.to_string(), resources.to_string())),
+        None => Ok(()),
+    }
+}
+
+fn check_parts(reserved: &[Reserved], id: AgentId) -> Result<(), Refusal> {
+    if reserved.len() > PARTS_MAX { Err(Refusal::TooManyReservations(id, PARTS_MAX)) } else { Ok(()) }
+}
+
+fn remember(state: &mut State, id: AgentId, reserved: Vec<Reserved>, out: &mut Vec<Effect>) {
+    let agent = state.agents.get_mut(&id).expect("the caller has seen the agent");
+    agent.reserved = reserved;
+    out.push(Effect::Remember(Change::AgentRecorded(id, agent.record())));
+}
