@@ -22,6 +22,10 @@ impl Allocator {
     /// What is reserved on an agent beside its own configuration, from now on. What is allocated there stays of the reservation
     /// that it was taken from.
     pub fn reserve(&mut self, agent: AgentId, reserved: &[Reserved]) {
+        let is_plain = |holding: &Holding| holding.reserved.is_empty() && holding.info.reserved.is_empty();
+        if reserved.is_empty() && self.agents.get(&agent).is_none_or(is_plain) {
+            return;
+        }
         self.change_reserved(agent, |holding| all_reserved(holding, reserved));
     }
 
@@ -35,7 +39,9 @@ impl Allocator {
     }
 
     pub(super) fn reserve_nothing(&mut self, agent: AgentId) {
-        self.change_reserved(agent, |_| Vec::new());
+        if self.agents.get(&agent).is_some_and(|holding| !holding.reserved.is_empty()) {
+            self.change_reserved(agent, |_| Vec::new());
+        }
     }
 
     fn change_reserved(&mut self, agent: AgentId, change: impl FnOnce(&mut Holding) -> Vec<Reserved>) {

@@ -84,7 +84,7 @@ impl Allocator {
             }
             let room = self.room_in(case, stage);
             if !is_worth_offering(&room.resources) {
-                return Err(self.bound(case.seat.role, &usable.unreserved()));
+                return Err(self.bound(case.seat.role, &usable.resources));
             }
             self.not_refused(case, &room.resources)?;
             return Ok(Take { portion: room.into_owned(), units: None });
