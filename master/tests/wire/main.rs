@@ -4,5 +4,6 @@ mod peers;
 
 mod access;
 mod limits;
+mod reservations;
 mod roles;
 mod services;
