@@ -125,7 +125,7 @@ impl Allocator {
     }
 
     /// What counts towards a role's quota, and would if all offers were taken back.
-    fn consumed_without_offers(&self, role: RoleId) -> Resources {
+    pub(super) fn consumed_without_offers(&self, role: RoleId) -> Resources {
         let mut consumed = self.tree.role(role).consumed().into_owned();
         for (_, promise) in self.promises.iter() {
             consumed.take_up_to(&self.counts_only_while_offered(promise, role));

@@ -78,17 +78,16 @@ impl Allocator {
         holding.reserved.iter().map(part).collect()
     }
 
-    /// The limit of a role, or of one above it, that keeps so much more from being reserved for it, of what is reserved for another
-    /// one above it or for nobody.
+    /// The limit of a role, or of one above it, that keeps so much more from being reserved for it, which counts towards that role
+    /// above `within` already. Offers could give way.
     pub fn limit_on_reserving(&self, role: &str, within: Option<&str>, more: &Resources) -> Option<(&str, &Ceiling)> {
         let mut path = Some(role).filter(|_| within != Some(role));
         while let Some(at) = path {
-            let known = self.tree.find(at).map(|id| self.tree.role(id));
-            if let Some(known) = known
-                && let Some(quota) = &known.quota
-                && !quota.limit.leaves(&known.consumed(), more)
+            if let Some(id) = self.tree.find(at)
+                && let Some(quota) = &self.tree.role(id).quota
+                && !quota.limit.leaves(&self.consumed_without_offers(id), more)
             {
-                return Some((&known.path, &quota.limit));
+                return Some((&self.tree.role(id).path, &quota.limit));
             }
             // What is of a role above counts there already.
             path = at.rsplit_once('/').map(|(above, _)| above).filter(|above| within != Some(*above));

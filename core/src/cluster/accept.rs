@@ -93,7 +93,6 @@ pub(super) fn accept(
 ) -> Result<(), Refusal> {
     let Accepted { operations, tasks, refuse } = accepted;
     let framework = state.framework_of(session, Verb::Launch)?;
-    let who = state.sessions.principal(session)?.clone();
     let (agent, role) = match place_of(state, now, framework, offers) {
         Ok(place) => place,
         Err(bad) => {
@@ -121,13 +120,14 @@ pub(super) fn accept(
         left.give(&portion);
     }
     for operation in operations {
+        let who = state.sessions.principal(session)?.clone();
         let verb = match operation {
             Operation::Reserve { .. } => Verb::ReserveOffered,
             Operation::Unreserve { .. } => Verb::UnreserveOffered,
         };
         let done = match who.may_use(verb, operation.role()) {
             true => reserve::by_framework(state, agent, &role, &operation, &mut left, out),
-            false => Err(Refusal::RoleDenied(who.clone(), operation.role().to_string())),
+            false => Err(Refusal::RoleDenied(who, operation.role().to_string())),
         };
         if let Err(why) = done {
             drop_operation(session, operation, why.to_string(), out);

@@ -22,7 +22,7 @@ pub(super) fn by_operator(
 ) -> Result<(), Refusal> {
     operation.check()?;
     let agent = state.agents.get(&id).ok_or(Refusal::AgentUnknown(id))?;
-    check_limits(state, operation)?;
+    check_limits(state, operation, None)?;
     let (mut free, mut reserved) = (state.allocator.free_on(id), agent.reserved.clone());
     let mut in_the_way: Vec<OfferId> = Vec::new();
     let mut open = state.allocator.offers_of(id).into_iter().rev();
@@ -38,6 +38,7 @@ pub(super) fn by_operator(
     offers::rescind(state, in_the_way, out);
     state.allocator.reserve(id, &reserved);
     remember(state, id, reserved, out);
+    rescind_above_limits(state, out);
     Ok(())
 }
 
@@ -54,7 +55,7 @@ pub(super) fn by_framework(
     if !is_at_or_below(operation.role(), role) {
         return Err(Refusal::NotItsRole(operation.role().to_string(), role.to_string()));
     }
-    check_limits(state, operation)?;
+    check_limits(state, operation, Some(role))?;
     let agent = state.agents.get(&id).ok_or(Refusal::AgentUnknown(id))?;
     let (mut has, mut reserved) = (left.clone(), agent.reserved.clone());
     let (before, after) = operation.carry_out(&mut has, &mut reserved).map_err(|has| {
@@ -65,16 +66,26 @@ pub(super) fn by_framework(
     *left = has;
     state.allocator.reserve_allocated(id, &reserved, &before, &after);
     remember(state, id, reserved, out);
+    rescind_above_limits(state, out);
     Ok(())
 }
 
-/// What is reserved counts towards the role though nobody uses it.
-fn check_limits(state: &State, operation: &Operation) -> Result<(), Refusal> {
+/// What is reserved counts towards the role though nobody uses it. It may count towards one above it already: that of which it
+/// is refined, or for which it was `offered`.
+fn check_limits(state: &State, operation: &Operation, offered: Option<&str>) -> Result<(), Refusal> {
     let Operation::Reserve { role, within, resources } = operation else { return Ok(()) };
-    match state.allocator.limit_on_reserving(role, within.as_deref(), resources) {
+    // The deeper of the two, which are on one path.
+    let counts_in = within.as_deref().into_iter().chain(offered).max_by_key(|role| role.len());
+    match state.allocator.limit_on_reserving(role, counts_in, resources) {
         Some((at, limit)) => Err(Refusal::ReservedAboveLimit(at.to_string(), limit.to_string(), resources.to_string())),
         None => Ok(()),
     }
+}
+
+/// With what is reserved, open offers may be more than a role may have.
+fn rescind_above_limits(state: &mut State, out: &mut Vec<Effect>) {
+    let above = state.allocator.above_limits();
+    offers::rescind(state, above, out);
 }
 
 fn check_parts(reserved: &[Reserved], id: AgentId) -> Result<(), Refusal> {

@@ -262,6 +262,26 @@ fn what_is_reserved_is_within_the_limit_of_its_role() {
 }
 
 #[test]
+fn a_framework_at_its_limit_reserves_what_it_is_offered() {
+    let mut world = World::new();
+    let limit = Ceiling { cpus: Some(MilliCpu::from_cores(2)), ..Ceiling::default() };
+    let quota = Some(Quota { guarantee: Resources::default(), limit });
+    let set = OperatorCommand::SetQuota { role: "eng".to_owned(), quota, force: false };
+    world.try_apply(Command::Operator(Principal::owner(), None, set)).unwrap();
+    let eng = world.framework("eng");
+    let agent = world.agent(4, 4096);
+    let offer = world.open_offer(eng);
+
+    let effects = accepts(&mut world, eng, offer, vec![reserve("eng", None, size(2, 1024))], &[]);
+
+    assert_eq!(dropped(&effects, eng), [] as [String; 0]);
+    assert_eq!(offers(&effects, eng)[0].resources.cpus, MilliCpu::from_cores(2), "it counts once");
+    assert_eq!(reserved_on(&world, agent), [part("eng", size(2, 1024))]);
+    decides(&mut world, agent, unreserve("eng", size(2, 1024))).unwrap();
+    decides(&mut world, agent, reserve("eng", None, size(2, 1024))).unwrap();
+}
+
+#[test]
 fn a_framework_reserves_for_roles_that_its_principal_may_use() {
     let mut world = World::new();
     let who = Principal { name: "ci".into(), kind: Kind::Framework(Roles::parse(&["eng"]).unwrap()), token: None };

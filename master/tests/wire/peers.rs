@@ -277,7 +277,13 @@ impl Framework {
 
     pub(crate) async fn accept(&self, offer: &v1::Offer, tasks: Vec<v1::TaskSpec>) {
         // The rest is not wanted for an hour, so that no other offer comes between.
-        self.say(Call::Accept(v1::Accept { offers: vec![offer.id], tasks, refuse_ms: 3_600_000 })).await;
+        self.say(Call::Accept(v1::Accept {
+            offers: vec![offer.id],
+            tasks,
+            refuse_ms: 3_600_000,
+            ..Default::default()
+        }))
+        .await;
     }
 
     pub(crate) async fn acknowledge(&self, status: &v1::TaskStatus) {

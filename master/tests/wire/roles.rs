@@ -181,7 +181,7 @@ async fn why_a_framework_waits_is_told_to_those_who_may_see_it() {
     framework.accept(&offer, vec![spec(framework.id, 1)]).await;
     agent.launched().await;
     framework.say(Call::Demand(v1::Demand { wants: vec![want(500, 2)], ..Default::default() })).await;
-    let asked = v1::WhyRequest { framework: framework.id };
+    let asked = v1::WhyRequest { framework: framework.id, ..Default::default() };
 
     for wire in [eng, eye] {
         let mut client = OperatorClient::new(wire);
@@ -199,7 +199,7 @@ async fn why_a_framework_waits_is_told_to_those_who_may_see_it() {
     }
     let hidden = OperatorClient::new(ops).why(asked).await.unwrap_err();
     assert_eq!((hidden.code(), hidden.message()), (Code::NotFound, "there is no framework-1"));
-    let unknown = operator(&master).await.why(v1::WhyRequest { framework: 9 }).await.unwrap_err();
+    let unknown = operator(&master).await.why(v1::WhyRequest { framework: 9, ..Default::default() }).await.unwrap_err();
     assert_eq!(unknown.code(), Code::NotFound);
 }
 
