@@ -187,7 +187,7 @@ async fn why_a_framework_waits_is_told_to_those_who_may_see_it() {
         let mut client = OperatorClient::new(wire);
         // What was said on the session may still be on its way.
         let why = loop {
-            let why = client.why(asked).await.unwrap().into_inner();
+            let why = client.why(asked.clone()).await.unwrap().into_inner();
             if why.waits_ms.is_some() {
                 break why;
             }
@@ -197,7 +197,7 @@ async fn why_a_framework_waits_is_told_to_those_who_may_see_it() {
         assert!(matches!(&hindrance.obstacle, Some(Obstacle::AtLimit(at)) if at.role == "eng/batch"), "{why:?}");
         assert_eq!(hindrance.want.as_ref().map(|want| want.milli_cpus), Some(500));
     }
-    let hidden = OperatorClient::new(ops).why(asked).await.unwrap_err();
+    let hidden = OperatorClient::new(ops).why(asked.clone()).await.unwrap_err();
     assert_eq!((hidden.code(), hidden.message()), (Code::NotFound, "there is no framework-1"));
     let unknown = operator(&master).await.why(v1::WhyRequest { framework: 9, ..Default::default() }).await.unwrap_err();
     assert_eq!(unknown.code(), Code::NotFound);
