@@ -144,6 +144,7 @@ pub(crate) fn agent(milli: u64) -> v1::Agent {
         used: Some(Resources::default().into()),
         offered: Some(Resources::default().into()),
         tasks: 0,
+        ..Default::default()
     }
 }
 
