@@ -105,11 +105,8 @@ async fn an_operator_reserves_for_a_role_and_that_survives_the_master() {
     );
     let told = lines(&cluster.haggle(&["unreserve", "agent-1", "eng", "cpus=1.5,mem=512MiB", "--json"]).await);
     assert_eq!((&told[0]["agent"], &told[0]["role"]), (&json!("agent-1"), &json!("eng")));
-    let free = async || {
-        let offers = lines(&cluster.haggle(&["offers", "--json"]).await);
-        offers.iter().any(|offer| offer["resources"]["cpus"] == 1.0).then_some(())
-    };
-    until("web is offered what was reserved", free).await;
+    let (_next, mut hears) = in_role(&cluster.client().await, "web").await;
+    assert_eq!(offer(&mut hears).await.resources.cpus, MilliCpu::from_cores(2), "all of it is free again");
 }
 
 /// `Reservation.ReserveThenUnreserve` and `DropReserveTooLarge` of Mesos.
