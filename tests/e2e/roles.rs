@@ -293,7 +293,7 @@ async fn a_run_that_waits_is_told_the_masters_reason() {
 async fn a_framework_in_two_roles_launches_for_each_and_leaves_one_while_its_task_runs_on() {
     let (mut cluster, client) = two_cores().await;
     for role in ["web", "batch"] {
-        said(&cluster, &["quota", "set", role, "--limit", "cpus=0.5"]).await;
+        said(&cluster, &["quota", "set", role, "--limit", "cpus=0.5,mem=256MiB"]).await;
     }
     let mut tenant = Tenant::join_as(&client, in_roles(&["web", "batch/night"])).await;
     let offers = tenant.offers(2).await;
@@ -331,7 +331,7 @@ async fn a_framework_in_two_roles_launches_for_each_and_leaves_one_while_its_tas
 async fn offers_for_two_roles_launch_nothing_together() {
     let (cluster, client) = two_cores().await;
     for role in ["a", "b"] {
-        said(&cluster, &["quota", "set", role, "--limit", "cpus=0.5"]).await;
+        said(&cluster, &["quota", "set", role, "--limit", "cpus=0.5,mem=256MiB"]).await;
     }
     let mut tenant = Tenant::join_as(&client, in_roles(&["a", "b"])).await;
     let both: Vec<_> = tenant.offers(2).await.iter().map(|offer| offer.id).collect();

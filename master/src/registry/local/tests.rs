@@ -320,7 +320,7 @@ fn the_frameworks_of_a_registry_of_version_2_are_the_owners() {
     assert_eq!(recovered.frameworks, [(FrameworkId(3), old)]);
     assert_eq!((recovered.cluster, recovered.tokens, recovered.enrolled), (ClusterId(7), vec![], vec![]));
     let version = read_number(&registry.database.unwrap().begin_write().unwrap(), VERSION_KEY).unwrap();
-    assert_eq!(version, 4);
+    assert_eq!(version, 5);
 }
 
 #[test]
@@ -345,7 +345,7 @@ fn a_registry_of_a_later_version_is_refused_and_left_as_it_is() {
 
     for _ in 0..2 {
         let error = refusal(folder.path());
-        assert!(error.to_string().contains("is a registry of version 5, this master knows 4"), "{error}");
+        assert!(error.to_string().contains("is a registry of version 6, this master knows 5"), "{error}");
     }
 }
 
