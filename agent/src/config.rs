@@ -30,7 +30,8 @@ pub struct Config {
     pub name: String,
     /// What it has to give, where that is not what was detected.
     pub resources: Declared,
-    /// What a framework may choose it by.
+    /// What a framework may choose it by, beside what the agent says of itself: `hostname` and names that begin with `haggle.` are
+    /// refused.
     pub attributes: BTreeMap<String, String>,
     /// What of its resources it keeps for roles, and for whoever is in a role below: no more than it has.
     pub reserved: BTreeMap<String, Resources>,

@@ -8,7 +8,8 @@ use std::time::Instant;
 use haggle_core::cluster::{AgentCommand, AgentIdentity, AgentOrder, Rejection};
 use haggle_core::node::{Command, Effect, Node};
 use haggle_core::{
-    AgentId, AgentInfo, Bytes, Digest, Ending, Epoch, FrameworkId, Member, Now, Reason, TaskId, TaskStatus,
+    AgentId, AgentInfo, Bytes, Digest, Ending, Epoch, FrameworkId, Member, Now, QueueEnd, QueueUpdate, Reason, Source,
+    TaskId, TaskStatus,
 };
 use haggle_executor::{Compiler, Meter, ModuleError};
 use haggle_proto::v1;
@@ -23,7 +24,7 @@ use crate::link::{Session, status_size};
 use crate::logs::Logs;
 use crate::reads::Reads;
 use crate::registration::Registration;
-use crate::runner::{Began, NeverRan, Runner, Runs as _, Work};
+use crate::runner::{Began, NeverQueued, NeverRan, Runner, Runs as _, Work};
 
 /// Bytes of updates in one report: a resend of everything is cut into pieces. Small enough that several fit into a
 /// message, and large enough that those of a million tasks find room in the link.
@@ -52,6 +53,8 @@ pub(crate) enum Message {
     Fetched(Digest, Result<Bytes, FetchError>),
     /// A compilation is over that this framework asked for.
     Compiled(FrameworkId, Digest, Meter, Result<PathBuf, ModuleError>),
+    /// Tasks in the queue of an allocation began, or ended.
+    QueueNews { allocation: TaskId, started: Vec<u64>, ended: Vec<QueueEnd> },
     /// A task came to its end before the executor had it.
     NeverRan(NeverRan),
     /// An executor is no more, and its tasks with it; why.
@@ -155,12 +158,19 @@ impl Driver {
         let origin = Instant::now();
         let mut batch = Vec::new();
         let mut effects = Vec::new();
-        for Recovered { task, started, ending, incarnation } in mem::take(&mut self.recovered) {
-            self.runner.recovered(task.id);
+        for Recovered { task, started, ending, queue, incarnation } in mem::take(&mut self.recovered) {
+            let id = task.id;
+            if queue.is_none() {
+                self.runner.recovered(id);
+            }
             if ending.is_some() {
-                self.runner.ended(task.id);
+                self.runner.ended(id);
             }
             self.apply(Now::ZERO, Command::Recover { task, started, ending, incarnation }, &mut effects);
+            if let Some((queue, batches)) = queue {
+                batches.into_iter().for_each(|batch| self.runner.recovered_batch(id, batch));
+                self.apply(Now::ZERO, Command::RecoverQueue(queue), &mut effects);
+            }
         }
         while !self.progress.borrow().is_final() {
             let deadline = self.node.next_deadline().map(|due| origin + due.since(Now::ZERO));
@@ -221,6 +231,12 @@ impl Driver {
                 let began = self.runner.compiled(framework, module, meter, &outcome);
                 self.go_on(now, began, effects);
             }
+            Message::QueueNews { allocation, started, ended } => {
+                for end in &ended {
+                    self.runner.queued_ended(TaskId { number: end.first, ..allocation }, end.count);
+                }
+                self.apply(now, Command::QueueNews { allocation, started, ended }, effects);
+            }
             Message::NeverRan(never_ran) => self.never_ran(now, never_ran, effects),
             Message::ExecutorGone(executor, why) => {
                 let tasks = self.runner.executor().gone(executor);
@@ -228,6 +244,7 @@ impl Driver {
                     tracing::warn!(framework = %executor.0, tasks = tasks.len(), why, "an executor is gone");
                 }
                 for task in tasks {
+                    self.runner.forget_queue(task);
                     let reason = Reason::ExecutorTerminated;
                     self.never_ran(now, NeverRan { task, reason, message: why.clone() }, effects);
                 }
@@ -261,7 +278,10 @@ impl Driver {
             }
             AgentOrder::Refused(rejection) => return self.refused(rejection),
             AgentOrder::Launch(spec) => Command::Launch(spec),
+            AgentOrder::Open(spec) => Command::Open(spec),
+            AgentOrder::Enqueue { allocation, tasks, last } => Command::Enqueue { allocation, tasks, last },
             AgentOrder::Kill(task) => Command::Kill(task),
+            AgentOrder::StopAll => Command::StopAll,
             AgentOrder::Acknowledge(task, update) => Command::Acknowledge(task, update),
             AgentOrder::Resend(framework) => Command::Resend(framework),
             AgentOrder::RemoveFramework(framework) => {
@@ -292,7 +312,8 @@ impl Driver {
         self.session = Some(session);
         self.registered = false;
         let identity = AgentIdentity { member: self.identity.member, key: self.identity.key, run: self.run };
-        let registration = Registration { identity, info: self.info.clone(), held: self.node.held() };
+        let held = self.node.held();
+        let registration = Registration { identity, info: self.info.clone(), held, queues: self.node.held_queues() };
         // A session that is over already is told next.
         let _ = register.send(registration);
     }
@@ -338,14 +359,29 @@ impl Driver {
             Effect::Run(spec) => {
                 let task = spec.id;
                 self.logs.open(task);
-                let Began { work, never_ran } = self.runner.run(spec);
+                let began = self.runner.run(spec);
                 if self.runner.prepares(task) {
                     self.inbox.push(Message::Preparing(task));
                 }
-                work.into_iter().for_each(|work| self.begin(work));
-                for never_ran in never_ran {
-                    self.inbox.push(Message::NeverRan(never_ran));
+                self.go_on_later(began);
+            }
+            Effect::Open(spec) => self.runner.executor().open(&spec),
+            Effect::Enqueue { allocation, tasks, last } => {
+                for tasks in tasks {
+                    let began = self.runner.enqueue(allocation, tasks);
+                    self.go_on_later(began);
                 }
+                if last {
+                    self.runner.executor().close(allocation);
+                }
+            }
+            Effect::StopQueued { allocation, task } => {
+                let never_queued = self.runner.stop_queued(allocation, task);
+                never_queued.into_iter().for_each(|never_queued| self.tell_later(never_queued));
+            }
+            Effect::StopQueue(allocation) => {
+                let never_queued = self.runner.stop_queue(allocation);
+                never_queued.into_iter().for_each(|never_queued| self.tell_later(never_queued));
             }
             Effect::Stop(task) => {
                 if let Some(never_ran) = self.runner.stop(task) {
@@ -353,6 +389,8 @@ impl Driver {
                 }
             }
             Effect::Send(updates) => self.send(updates),
+            Effect::SendQueue(updates) => self.send_queue(updates),
+            Effect::Settled { allocation, ends } => self.runner.executor().settled(allocation, ends),
             // Artifacts were let go at the task's end, and its log goes when room is needed.
             Effect::Forget(task) => self.runner.executor().forget(task),
             Effect::Drained => self.departing = true,
@@ -364,6 +402,20 @@ impl Driver {
         for never_ran in began.never_ran {
             self.never_ran(now, never_ran, effects);
         }
+        began.never_queued.into_iter().for_each(|never_queued| self.tell_later(never_queued));
+    }
+
+    /// The same, of what an effect has led to: what follows is decided in the next batch.
+    fn go_on_later(&self, began: Began) {
+        began.work.into_iter().for_each(|work| self.begin(work));
+        for never_ran in began.never_ran {
+            self.inbox.push(Message::NeverRan(never_ran));
+        }
+        began.never_queued.into_iter().for_each(|never_queued| self.tell_later(never_queued));
+    }
+
+    fn tell_later(&self, NeverQueued { allocation, ended }: NeverQueued) {
+        self.inbox.push(Message::QueueNews { allocation, started: Vec::new(), ended });
     }
 
     fn begin(&self, work: Work) {
@@ -394,8 +446,25 @@ impl Driver {
         }
     }
 
+    /// One in a report: each is large.
+    fn send_queue(&mut self, updates: Vec<Arc<QueueUpdate>>) {
+        for update in updates {
+            for end in update.ended.iter().filter(|end| end.source == Source::Agent) {
+                // Some of these may have run, in an executor that is gone.
+                for number in end.first..end.first + end.count {
+                    self.logs.end(TaskId { number, ..update.allocation });
+                }
+            }
+            self.report(AgentCommand::QueueUpdates(vec![update]));
+        }
+    }
+
     fn answer(&mut self) {
         for order in self.questions.drain(..) {
+            if let Some(task) = order.task.map(TaskId::from).filter(|&task| self.node.is_queued(task)) {
+                // It may be there to be waited for before it has written anything.
+                self.logs.open(task);
+            }
             if let Some(session) = &self.session {
                 self.reads.answer(order, session.reports.clone());
             }

@@ -251,8 +251,8 @@ fn store(
     if got != wanted {
         return Some(Err(FetchError::Corrupt { wanted, got }));
     }
-    let named = file.persist(artifacts::file(dir, wanted));
-    Some(named.map(|_| Bytes::new(size)).map_err(|error| disk(error.error)))
+    let named = haggle_tls::replace_file(file, &artifacts::file(dir, wanted));
+    Some(named.map(|()| Bytes::new(size)).map_err(disk))
 }
 
 fn finish(hash: Sha256) -> Digest {

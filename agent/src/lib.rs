@@ -5,6 +5,7 @@
 //! messages, and act on its word.
 
 mod admission;
+mod advertise;
 mod artifacts;
 mod backoff;
 mod checkpoint;
@@ -33,14 +34,16 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use haggle_core::node::Node;
+use haggle_core::node::{Node, RecoveredQueue};
 use haggle_core::reservation::InvalidReservation;
 use haggle_core::{AgentId, AgentInfo, Resources, TaskId};
+use haggle_executor::process::HeldBatch;
 use haggle_executor::{Compiler, CompilerConfig};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+pub use advertise::ReservedAttribute;
 pub use checkpoint::WorkDirError;
 pub use config::{BadMaster, Config, Declared};
 pub use executors::RecoveryError;
@@ -69,6 +72,9 @@ pub enum StartError {
     /// The master's address is not one.
     #[error(transparent)]
     Master(#[from] BadMaster),
+    /// An attribute is not for its operator to say.
+    #[error(transparent)]
+    Attribute(#[from] ReservedAttribute),
     /// It cannot join, or cannot come back.
     #[error(transparent)]
     Membership(#[from] MembershipError),
@@ -201,6 +207,7 @@ impl Agent {
     #[expect(clippy::needless_pass_by_value, reason = "it is moved to the thread that this runs on")]
     fn start_blocking(config: Config, runtime: &Handle) -> Result<Self, StartError> {
         admission::check(&config)?;
+        let attributes = advertise::attributes(&config)?;
         let work_dir = WorkDir::open(&config.work_dir)?;
         let work_dir = if config.is_transient { work_dir.transient() } else { work_dir };
         let mut identity = work_dir.identity()?;
@@ -219,7 +226,7 @@ impl Agent {
             name: config.name.clone(),
             resources: resources.clone(),
             reserved: config.reserved.clone(),
-            attributes: config.attributes.clone(),
+            attributes,
         };
         info.check_reserved()?;
 
@@ -234,11 +241,18 @@ impl Agent {
             executors.prepare(framework);
         }
         let living: HashSet<TaskId> = recovered.iter().map(|recovered| recovered.task.id).collect();
-        leftovers.sweep(|task| living.contains(&task)).map_err(unusable(work_dir.logs()))?;
+        let queues: Vec<_> = recovered.iter().filter_map(|recovered| recovered.queue.as_ref()).collect();
+        let in_queue = |task| queues.iter().any(|(queue, _)| queue.lives(task) || queue.has_ended(task));
+        leftovers.sweep(|task| living.contains(&task) || in_queue(task)).map_err(unusable(work_dir.logs()))?;
         let artifacts = Artifacts::open(work_dir.artifacts(), artifacts::CACHE_MAX).map_err(StartError::Artifacts)?;
         let folders = Folders::new(work_dir.inputs(), &config.allowed_folders)
             .map_err(|(folder, source)| StartError::AllowedFolder { folder, source })?;
-        let swept = folders.sweep(|name| name.parse().is_ok_and(|task| living.contains(&task)));
+        let is_batch = |task: TaskId| {
+            let of =
+                |queue: &RecoveredQueue, batch: &HeldBatch| TaskId { number: batch.first, ..queue.spec.id } == task;
+            queues.iter().any(|(queue, batches)| batches.iter().any(|batch| of(queue, batch)))
+        };
+        let swept = folders.sweep(|name| name.parse().is_ok_and(|task| living.contains(&task) || is_batch(task)));
         swept.map_err(|(path, source)| StartError::Leftovers { path, source })?;
         let (current, master) = watch::channel(masters.current().clone());
         // A channel that connects by itself needs to know its runtime.

@@ -316,9 +316,15 @@ fn size(report: &v1::AgentReport) -> usize {
     match &report.report {
         Some(Report::Log(chunk)) => chunk.data.len(),
         Some(Report::Updates(updates)) => updates.statuses.iter().map(|status| status_size(&status.message)).sum(),
+        Some(Report::QueueUpdates(updates)) => {
+            updates.updates.iter().map(|update| update.ended.len() * END + update.started.len() * 10).sum()
+        }
         _ => 0,
     }
 }
+
+/// About how many bytes an end in a queue takes on the wire, which seldom has a message.
+const END: usize = 64;
 
 /// About how many bytes a status with this message takes on the wire.
 pub(crate) fn status_size(message: &str) -> usize {

@@ -130,8 +130,11 @@ impl Logs {
         self.tasks().logs.entry(task).or_insert_with(log);
     }
 
-    /// The same, for a task that an earlier agent ran: what that one had in files is kept.
+    /// The same, for a task that an earlier agent ran: what that one had in files is kept. One that is open goes on.
     pub(crate) fn recover(&self, task: TaskId, files: &Leftovers) {
+        if self.find(task).is_some() {
+            return;
+        }
         self.open(task);
         let Some(log) = self.find(task) else { return };
         self.change(&log, |outputs| {

@@ -2,8 +2,8 @@
 
 use std::iter;
 
-use haggle_core::AgentInfo;
 use haggle_core::cluster::{AgentCommand, AgentIdentity, HeldTask};
+use haggle_core::{AgentInfo, HeldQueue};
 use haggle_proto::v1;
 use haggle_proto::v1::agent_report::Report;
 
@@ -17,17 +17,28 @@ pub(crate) struct Registration {
     pub(crate) info: AgentInfo,
     /// All of them.
     pub(crate) held: Vec<HeldTask>,
+    /// Of the allocations among them, what is in their queues.
+    pub(crate) queues: Vec<HeldQueue>,
 }
 
 impl Registration {
     /// The registration, and then what else it holds. Each piece is made when it is asked for.
     pub(crate) fn pieces(self) -> impl Iterator<Item = v1::AgentReport> + Send {
         let mut held = self.held.into_iter().peekable();
+        let mut queues = self.queues;
+        // The last is taken first.
+        queues.reverse();
         let mut who = Some((self.identity, self.info));
         let mut complete = false;
         iter::from_fn(move || {
             if complete {
                 return None;
+            }
+            if who.is_none() && held.peek().is_none() {
+                let piece = queue_piece(&mut queues);
+                complete = queues.is_empty();
+                let queues = v1::HeldQueues { queues: piece, more: !complete };
+                return Some(v1::AgentReport { report: Some(Report::HoldsQueues(queues)) });
             }
             let (mut tasks, mut size) = (Vec::new(), 0);
             while size < PIECE
@@ -37,7 +48,7 @@ impl Registration {
                 size += self::size(&task);
                 tasks.push(task);
             }
-            complete = held.peek().is_none();
+            complete = held.peek().is_none() && queues.is_empty();
             let report = match who.take() {
                 Some((identity, info)) => {
                     let command = AgentCommand::Register { identity, info, tasks: Vec::new(), complete };
@@ -54,6 +65,31 @@ impl Registration {
     }
 }
 
+/// Takes what goes into one piece. A long queue is taken in several.
+fn queue_piece(queues: &mut Vec<HeldQueue>) -> Vec<v1::HeldQueue> {
+    let (mut piece, mut size) = (Vec::new(), 0);
+    while size < PIECE
+        && let Some(mut queue) = queues.pop()
+    {
+        let mut runs = Vec::new();
+        size += RUN;
+        while size < PIECE
+            && let Some(run) = queue.runs.pop()
+        {
+            size += RUN + run.shape.name.len();
+            runs.push(run);
+        }
+        piece.push(v1::HeldQueue::from(HeldQueue { allocation: queue.allocation, runs }));
+        if !queue.runs.is_empty() {
+            queues.push(queue);
+        }
+    }
+    piece
+}
+
+/// About how many bytes a run of tasks takes on the wire, without its name.
+const RUN: usize = 256;
+
 /// About how many bytes a task takes on the wire: not fewer than it does.
 fn size(task: &v1::HeldTask) -> usize {
     /// Everything that is a number.
@@ -69,7 +105,10 @@ fn size(task: &v1::HeldTask) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use haggle_core::{AgentKey, FrameworkId, Resources, TaskId, TaskState, UpdateId};
+    use std::sync::Arc;
+
+    use haggle_core::queue::Shape;
+    use haggle_core::{AgentKey, FrameworkId, HeldRun, Resources, TaskId, TaskState, UpdateId};
 
     use super::*;
 
@@ -100,7 +139,8 @@ mod tests {
             }
             (tasks.len(), more)
         };
-        let pieces = Registration { identity, info, held }.pieces().enumerate().map(piece).collect();
+        let pieces =
+            Registration { identity, info, held, queues: Vec::new() }.pieces().enumerate().map(piece).collect();
         assert_eq!(numbers.next(), None, "every task is told");
         pieces
     }
@@ -124,5 +164,43 @@ mod tests {
         assert!((50..=150).contains(&pieces.len()), "{}", pieces.len());
         assert!(pieces.iter().all(|&(tasks, _)| tasks <= 20_000));
         assert!(pieces.iter().rev().skip(1).all(|&(_, more)| more) && !pieces.last().unwrap().1);
+    }
+
+    #[test]
+    fn what_is_in_queues_comes_after_the_tasks_and_in_pieces() {
+        let shape = Arc::new(Shape { name: "task".to_owned(), resources: Resources::default() });
+        let run = |first| HeldRun {
+            first,
+            count: 1,
+            state: TaskState::Running,
+            update: UpdateId::UNACKNOWLEDGED,
+            shape: Arc::clone(&shape),
+        };
+        let allocation = |number| TaskId { framework: FrameworkId(1), number };
+        let queues = vec![
+            HeldQueue { allocation: allocation(1), runs: (10..10_010).map(run).collect() },
+            HeldQueue { allocation: allocation(2), runs: Vec::new() },
+        ];
+        let identity = AgentIdentity { member: None, key: AgentKey(1), run: 2 };
+        let info = AgentInfo { name: "a".to_owned(), ..AgentInfo::default() };
+        let registration = Registration { identity, info, held: vec![held(1, "a"), held(2, "b")], queues };
+
+        let mut told = BTreeMap::<u64, usize>::new();
+        let mut last = None;
+        for (at, report) in registration.pieces().enumerate() {
+            match report.report.unwrap() {
+                Report::Register(register) => assert!(at == 0 && register.tasks.len() == 2 && register.more),
+                Report::HoldsQueues(held) => {
+                    for queue in held.queues {
+                        *told.entry(queue.allocation.unwrap().number).or_default() += queue.runs.len();
+                    }
+                    last = Some(held.more);
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+
+        assert_eq!(told, [(1, 10_000), (2, 0)].into());
+        assert_eq!(last, Some(false));
     }
 }

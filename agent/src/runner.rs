@@ -1,10 +1,14 @@
 //! What every task needs before it runs, and who gets it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use haggle_core::{Bytes, Digest, FrameworkId, Reason, TaskId, TaskSpec};
+use haggle_core::queue::Index;
+use haggle_core::{
+    AllocationSpec, Bytes, Digest, FrameworkId, QueueEnd, QueuedTasks, Reason, Source, TaskId, TaskSpec, TaskState,
+};
+use haggle_executor::process::{HeldBatch, TASK_VARIABLE};
 use haggle_executor::{Compiler, Launch, Meter, ModuleError};
 
 use crate::artifacts::Artifacts;
@@ -19,6 +23,12 @@ pub(crate) trait Runs {
     fn kill(&mut self, task: TaskId);
     /// Its end was told and acknowledged.
     fn forget(&mut self, task: TaskId);
+    /// Holds a queue for this allocation.
+    fn open(&mut self, spec: &AllocationSpec);
+    /// Puts tasks of a batch into the queue of an allocation: so many, from this one of it on. News of them follow.
+    fn enqueue(&mut self, allocation: TaskId, launch: Launch, index: Option<Index>, at: u64, count: u64);
+    /// Ends one task in the queue of an allocation, wherever it stands. Its end follows.
+    fn kill_queued(&mut self, allocation: TaskId, task: TaskId);
 }
 
 /// What knows compiled modules. The compiler, but for tests.
@@ -65,6 +75,17 @@ pub(crate) struct Began {
     pub(crate) work: Vec<Work>,
     /// Tasks that will never run.
     pub(crate) never_ran: Vec<NeverRan>,
+    /// The same of tasks in queues.
+    pub(crate) never_queued: Vec<NeverQueued>,
+}
+
+/// Tasks for a queue that never came to an executor.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct NeverQueued {
+    /// In the queue of which allocation.
+    pub(crate) allocation: TaskId,
+    /// How they ended.
+    pub(crate) ended: Vec<QueueEnd>,
 }
 
 /// The tasks between the order to run them and their end. It belongs to the driver.
@@ -82,6 +103,19 @@ pub(crate) struct Runner<E> {
     /// Who waits for the compilation of which module. Each framework has asked for it by itself, since each stands in a line
     /// of its own for the compiler.
     compiling: HashMap<(FrameworkId, Digest, Meter), Vec<TaskId>>,
+    /// Batches in queues of which some tasks have not ended, by the first task of each. What they need is in `tasks`.
+    batches: BTreeMap<TaskId, Batch>,
+}
+
+/// Tasks of one kind in the queue of an allocation.
+struct Batch {
+    allocation: TaskId,
+    index: Option<Index>,
+    count: u64,
+    /// How many have not ended.
+    left: u64,
+    /// Those that were killed before the batch came to an executor, by their place in it.
+    left_out: BTreeSet<u64>,
 }
 
 struct Running {
@@ -112,8 +146,8 @@ impl<E: Runs> Runner<E> {
         agent_name: String,
         usual: Meter,
     ) -> Self {
-        let (tasks, fetching, compiling) = (HashMap::new(), HashMap::new(), HashMap::new());
-        Self { executor, compiler, artifacts, folders, agent_name, usual, tasks, fetching, compiling }
+        let (tasks, fetching, compiling, batches) = (HashMap::new(), HashMap::new(), HashMap::new(), BTreeMap::new());
+        Self { executor, compiler, artifacts, folders, agent_name, usual, tasks, fetching, compiling, batches }
     }
 
     /// Launches the task: now when everything is there, else when it has been fetched and compiled. Or it will never
@@ -121,8 +155,8 @@ impl<E: Runs> Runner<E> {
     pub(crate) fn run(&mut self, spec: Arc<TaskSpec>) -> Began {
         let mut began = Began::default();
         // Nothing is fetched for a task that may not run.
-        if let Err(why) = self.folders.granted(&spec) {
-            began.never_ran.push(NeverRan::without(&spec, why));
+        if let Err(NoFolders { reason, message }) = self.folders.granted(&spec) {
+            self.never_ran(spec.id, reason, &message, &mut began);
             return began;
         }
         let (task, module) = (spec.id, spec.module);
@@ -149,6 +183,13 @@ impl<E: Runs> Runner<E> {
             self.compile(task, &mut began);
         }
         began
+    }
+
+    /// The same for tasks of one kind in the queue of an allocation, which need the same.
+    pub(crate) fn enqueue(&mut self, allocation: TaskId, QueuedTasks { spec, count, index }: QueuedTasks) -> Began {
+        let (count, left) = (u64::from(count), u64::from(count));
+        self.batches.insert(spec.id, Batch { allocation, index, count, left, left_out: BTreeSet::new() });
+        self.run(spec)
     }
 
     /// A fetch is over.
@@ -223,8 +264,80 @@ impl<E: Runs> Runner<E> {
 
     fn give_up(&mut self, task: TaskId, reason: Reason, message: &str, began: &mut Began) {
         if self.forget(task).is_some() {
-            began.never_ran.push(NeverRan { task, reason, message: message.to_owned() });
+            self.never_ran(task, reason, message, began);
         }
+    }
+
+    /// It will never run; of a batch, none of those that are left.
+    fn never_ran(&mut self, task: TaskId, reason: Reason, message: &str, began: &mut Began) {
+        match self.batches.remove(&task) {
+            Some(batch) => began.never_queued.push(batch.never_ran(task, TaskState::Failed, reason, message)),
+            None => began.never_ran.push(NeverRan { task, reason, message: message.to_owned() }),
+        }
+    }
+
+    /// Ends one task in the queue of an allocation. Gives it back at once when its batch had not come to an executor.
+    #[must_use]
+    pub(crate) fn stop_queued(&mut self, allocation: TaskId, task: TaskId) -> Option<NeverQueued> {
+        let waits = self.batch_of(task).filter(|first| self.waiting(*first).is_some());
+        let Some(first) = waits else {
+            self.executor.kill_queued(allocation, task);
+            return None;
+        };
+        let batch = self.batches.get_mut(&first)?;
+        batch.left_out.insert(task.number - first.number);
+        Some(NeverQueued { allocation, ended: vec![killed(task.number, 1)] })
+    }
+
+    /// Ends every task in the queue of an allocation. Gives those back at once whose batches had not come to an executor.
+    #[must_use]
+    pub(crate) fn stop_queue(&mut self, allocation: TaskId) -> Vec<NeverQueued> {
+        self.executor.kill(allocation);
+        let its = self.batches.iter().filter(|(_, batch)| batch.allocation == allocation);
+        let its: Vec<TaskId> = its.map(|(&first, _)| first).collect();
+        let mut ended = Vec::new();
+        for first in its {
+            if self.waiting(first).is_some() && self.forget(first).is_some() {
+                let batch = self.batches.remove(&first).expect("it was just there");
+                ended.push(batch.never_ran(first, TaskState::Killed, Reason::KilledDuringLaunch, KILLED));
+            }
+        }
+        ended
+    }
+
+    /// Tasks in the queue of an allocation have ended: with the last of its batch, what they held may go.
+    pub(crate) fn queued_ended(&mut self, task: TaskId, count: u64) {
+        let Some(first) = self.batch_of(task) else { return };
+        let Some(batch) = self.batches.get_mut(&first) else { return };
+        batch.left = batch.left.saturating_sub(count);
+        if batch.left == 0 {
+            self.batches.remove(&first);
+            self.forget(first);
+        }
+    }
+
+    /// An allocation is no more, nor its queue.
+    pub(crate) fn forget_queue(&mut self, allocation: TaskId) {
+        let its = self.batches.extract_if(.., |_, batch| batch.allocation == allocation);
+        let its: Vec<TaskId> = its.map(|(first, _)| first).collect();
+        for first in its {
+            self.forget(first);
+        }
+    }
+
+    /// A batch that an earlier agent put into the queue of an allocation, of which so many have not ended. Whether it has inputs
+    /// is not known.
+    pub(crate) fn recovered_batch(&mut self, allocation: TaskId, HeldBatch { first, left }: HeldBatch) {
+        let first = TaskId { number: first, ..allocation };
+        let count = u64::from(QueuedTasks::MAX);
+        self.batches.insert(first, Batch { allocation, index: None, count, left, left_out: BTreeSet::new() });
+        self.recovered(first);
+    }
+
+    /// The first task of the batch that a task is of.
+    fn batch_of(&self, task: TaskId) -> Option<TaskId> {
+        let (&first, batch) = self.batches.range(..=task).next_back()?;
+        (first.framework == task.framework && task.number - first.number < batch.count).then_some(first)
     }
 
     /// Ends the task. Gives it back at once when it had not been launched; else its end follows from the executor.
@@ -235,8 +348,7 @@ impl<E: Runs> Runner<E> {
             return None;
         }
         self.forget(task)?;
-        let message = "killed while its module or inputs were being fetched or compiled".to_owned();
-        Some(NeverRan { task, reason: Reason::KillRequested, message })
+        Some(NeverRan { task, reason: Reason::KillRequested, message: KILLED.to_owned() })
     }
 
     fn meter(&self, spec: &TaskSpec) -> Meter {
@@ -289,16 +401,41 @@ impl<E: Runs> Runner<E> {
         match laid_out {
             Ok((folders, copies)) => {
                 let env = told(&spec, &self.agent_name);
-                self.executor.launch(Launch { module, meter, folders, copies, env, spec });
+                let launch = Launch { module, meter, folders, copies, env, spec };
+                let Some(batch) = self.batches.get(&task) else { return self.executor.launch(launch) };
+                for (at, count) in batch.rest() {
+                    let (launch, index) = (launch.clone(), batch.index.clone());
+                    self.executor.enqueue(batch.allocation, launch, index, at, count);
+                }
             }
             Err(NoFolders { reason, message }) => self.give_up(task, reason, &message, began),
         }
     }
 }
 
-impl NeverRan {
-    fn without(spec: &TaskSpec, NoFolders { reason, message }: NoFolders) -> Self {
-        Self { task: spec.id, reason, message }
+/// What people are told of a task that was killed before it came to an executor.
+const KILLED: &str = "killed while its module or inputs were being fetched or compiled";
+
+fn killed(first: u64, count: u64) -> QueueEnd {
+    QueueEnd::never_ran(first, count, Source::Agent, TaskState::Killed, Reason::KilledDuringLaunch, KILLED)
+}
+
+impl Batch {
+    /// What is not left out: from which place on, and how many.
+    fn rest(&self) -> Vec<(u64, u64)> {
+        let mut rest = Vec::new();
+        let mut at = 0;
+        for &hole in self.left_out.iter().chain([&self.count]) {
+            rest.extend((at < hole).then(|| (at, hole - at)));
+            at = hole + 1;
+        }
+        rest
+    }
+
+    /// None of those that are left came to an executor.
+    fn never_ran(&self, first: TaskId, state: TaskState, reason: Reason, message: &str) -> NeverQueued {
+        let end = |(at, count)| QueueEnd::never_ran(first.number + at, count, Source::Agent, state, reason, message);
+        NeverQueued { allocation: self.allocation, ended: self.rest().into_iter().map(end).collect() }
     }
 }
 
@@ -307,7 +444,7 @@ fn told(spec: &TaskSpec, agent_name: &str) -> Vec<(String, String)> {
     if spec.grants.anonymous {
         return Vec::new();
     }
-    vec![("HAGGLE_TASK_ID".to_owned(), spec.id.to_string()), ("HAGGLE_AGENT".to_owned(), agent_name.to_owned())]
+    vec![(TASK_VARIABLE.to_owned(), spec.id.to_string()), ("HAGGLE_AGENT".to_owned(), agent_name.to_owned())]
 }
 
 /// The artifacts of a task, each once.

@@ -182,7 +182,7 @@ impl Contexts {
         let mut file = NamedTempFile::with_prefix_in("contexts-", folder)?;
         file.write_all(self.to_string().as_bytes())?;
         file.as_file().sync_all()?;
-        file.persist(path)?;
+        haggle_tls::replace_file(file, path)?;
         sync_folder(folder)
     }
 }

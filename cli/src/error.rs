@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use haggle_core::access::TokenId;
-use haggle_core::{AgentId, Bytes, Digest, FrameworkId, TaskId};
+use haggle_core::{AgentId, Bytes, Digest, FrameworkId, MaintenanceId, TaskId};
 use haggle_executor::inspect::NotAModule;
 use haggle_sdk::{ArtifactError, CallError, ConnectError, RunError};
 use haggle_tls::PrivateFolderError;
@@ -97,6 +97,8 @@ pub(crate) enum CommandError {
     NoSuchTask(TaskId),
     #[error("the master knows no {0}; it left, or was declared gone before")]
     NoSuchAgent(AgentId),
+    #[error("the master knows no {0}; it has ended, or was cancelled before")]
+    NoSuchMaintenance(MaintenanceId),
     #[error("the master knows no {0}; it expired, was used up, or was revoked before")]
     NoSuchToken(TokenId),
     #[error("the role {0} has no quota; `haggle quota ls` lists those that have one")]

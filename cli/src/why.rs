@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use haggle_core::Resources;
-use haggle_sdk::{Hindrance, Obstacle, Why};
+use haggle_sdk::{Hindrance, Obstacle, Why, Withheld};
 
 /// What a framework wants, and a line for each thing that is in its way. Below a line about tasks of one size, those that
 /// are about them are indented.
@@ -59,7 +59,14 @@ pub(crate) fn hindrance_in_words(hindrance: &Hindrance) -> String {
         Obstacle::KeptForOthers { kept } => {
             format!("{agents}: what is free is kept for what other roles are promised ({kept})")
         }
-        Obstacle::Constraint(constraint) => format!("{agents}: {constraint} is not met"),
+        Obstacle::Withheld(Withheld::Deactivated) => format!("{agents} would do, and {is} deactivated"),
+        Obstacle::Withheld(Withheld::Draining) => format!("{agents} would do, and {is} being drained"),
+        Obstacle::Withheld(Withheld::Drained) => {
+            format!("{agents} would do, and {is} drained, by an operator or for maintenance")
+        }
+        Obstacle::Withheld(Withheld::Leaving) if count == 1 => format!("{agents} would do, and leaves"),
+        Obstacle::Withheld(Withheld::Leaving) => format!("{agents} would do, and leave"),
+        Obstacle::Constraint(constraint) => format!("{agents}: {}", constraint.unmet()),
         Obstacle::TooLarge { largest } => {
             format!("{agents} {is} too small, were nothing else there: the nearest has {largest}")
         }
@@ -79,7 +86,7 @@ pub(crate) fn hindrance_in_words(hindrance: &Hindrance) -> String {
 }
 
 /// A time as people say it, in the largest unit of which there are two or more.
-fn span(time: Duration) -> String {
+pub(crate) fn span(time: Duration) -> String {
     const MINUTE: u64 = 60;
     const HOUR: u64 = 60 * MINUTE;
     match time.as_secs() {
@@ -177,6 +184,8 @@ mod tests {
             said(Obstacle::Refused { lasts: Duration::from_secs(300) }, 2),
             "2 agents: it declined what is free, and is asked again within 5 min"
         );
+        assert_eq!(said(Obstacle::Withheld(Withheld::Deactivated), 1), "1 agent would do, and is deactivated");
+        assert_eq!(said(Obstacle::Withheld(Withheld::Leaving), 2), "2 agents would do, and leave");
         assert_eq!(said(Obstacle::NoAgent, 0), "no agent takes tasks");
         assert_eq!(said(Obstacle::NotConnected, 0), "it is not connected");
         assert_eq!(said(Obstacle::Suppressed, 0), "it asked for no offers");

@@ -19,7 +19,21 @@ pub struct AgentInfo {
     pub attributes: BTreeMap<String, String>,
 }
 
+/// What constraints are held against: an agent's name and its attributes.
+#[derive(Clone, Copy, Debug)]
+pub struct Traits<'a> {
+    /// The agent's name.
+    pub name: &'a str,
+    /// Its attributes.
+    pub attributes: &'a BTreeMap<String, String>,
+}
+
 impl AgentInfo {
+    /// What constraints are held against.
+    pub fn traits(&self) -> Traits<'_> {
+        Traits { name: &self.name, attributes: &self.attributes }
+    }
+
     /// Whether it can keep what it says that it keeps for roles.
     ///
     /// # Errors

@@ -1,9 +1,12 @@
 //! What a framework wants, in its own words: how much for one task, where, and how often.
 
-use alloc::string::String;
+use alloc::format;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use crate::agent::AgentInfo;
+use crate::agent::Traits;
+use crate::attributes;
+use crate::grants::{FolderSource, Grants};
 use crate::resources::Resources;
 
 /// Room for tasks of one kind.
@@ -26,7 +29,7 @@ pub struct Want {
 /// Something that an agent must be.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Constraint {
-    /// The name of an attribute, or [`Constraint::HOSTNAME`] for the agent's name.
+    /// The name of an attribute, or [`attributes::HOSTNAME`] for the agent's name.
     pub attribute: String,
     /// What must hold of it.
     pub test: Test,
@@ -75,8 +78,18 @@ impl Want {
     ///
     /// # Errors
     /// The first constraint that the agent does not meet.
-    pub fn suits(&self, agent: &AgentInfo) -> Result<(), &Constraint> {
-        self.constraints.iter().find(|constraint| !constraint.holds(agent)).map_or(Ok(()), Err)
+    pub fn suits(&self, agent: Traits<'_>) -> Result<(), &Constraint> {
+        Constraint::all_hold(&self.constraints, agent)
+    }
+
+    /// Which of these is for one less once a task of this size was launched on such an agent: the first for which some wait.
+    /// A master and a framework that count by themselves agree on that.
+    pub fn of_launched<'a>(
+        mut wants: impl Iterator<Item = &'a Self>,
+        resources: &Resources,
+        agent: Traits<'_>,
+    ) -> Option<usize> {
+        wants.position(|want| want.waiting > 0 && want.resources == *resources && want.suits(agent).is_ok())
     }
 
     /// Whether all of these can be wanted at once.
@@ -101,22 +114,52 @@ impl Want {
 }
 
 impl Constraint {
-    /// Stands for the agent's name among the attributes.
-    pub const HOSTNAME: &str = "hostname";
     /// The longest name, and the longest value, in bytes.
     pub const TEXT_MAX: usize = 256;
 
     /// Whether an agent meets it.
-    pub fn holds(&self, agent: &AgentInfo) -> bool {
-        let has = match self.attribute.as_str() {
-            Self::HOSTNAME => Some(&agent.name),
-            name => agent.attributes.get(name),
-        };
+    pub fn holds(&self, agent: Traits<'_>) -> bool {
+        let has = attributes::find(&self.attribute, agent.name, agent.attributes);
         match &self.test {
             Test::Exists => has.is_some(),
             Test::NotExists => has.is_none(),
             Test::Equals(wanted) => has == Some(wanted),
             Test::NotEquals(unwanted) => has != Some(unwanted),
+        }
+    }
+
+    /// Whether an agent meets all of these.
+    ///
+    /// # Errors
+    /// The first that it does not meet.
+    pub fn all_hold<'a>(constraints: &'a [Self], agent: Traits<'_>) -> Result<(), &'a Self> {
+        constraints.iter().find(|constraint| !constraint.holds(agent)).map_or(Ok(()), Err)
+    }
+
+    /// What an agent must allow so that a task is given what it is granted. A folder of so long a path that no constraint can name
+    /// it is left to the agent.
+    pub fn of_grants(grants: &Grants) -> Vec<Self> {
+        let mut names: Vec<String> = grants.reach_out().then(|| attributes::NET.to_string()).into_iter().collect();
+        for folder in &grants.folders {
+            let FolderSource::Host(path) = &folder.source else { continue };
+            let name = attributes::folder(path);
+            if name.len() <= Self::TEXT_MAX && !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names.into_iter().map(|attribute| Self { attribute, test: Test::Exists }).collect()
+    }
+
+    /// What is in the way where an agent does not meet it, and what its operator could do about that.
+    pub fn unmet(&self) -> String {
+        match (self.attribute.as_str(), &self.test, attributes::folder_of(&self.attribute)) {
+            (attributes::NET, Test::Exists, _) => {
+                "no network is given to tasks (haggle agent --allow-network)".to_string()
+            }
+            (_, Test::Exists, Some(folder)) => {
+                format!("tasks may not read {folder} (haggle agent --allow-folder)")
+            }
+            _ => format!("{self} is not met"),
         }
     }
 
@@ -142,6 +185,40 @@ impl core::fmt::Display for Constraint {
             Test::Equals(value) => write!(f, "{} = {value}", self.attribute),
             Test::NotEquals(value) => write!(f, "{} != {value}", self.attribute),
         }
+    }
+}
+
+/// A text that is no constraint.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no constraint like zone=a, zone!=a, gpu (the attribute is there) or !gpu (it is not)")]
+pub struct NotAConstraint(String);
+
+impl core::str::FromStr for Constraint {
+    type Err = NotAConstraint;
+
+    fn from_str(text: &str) -> Result<Self, NotAConstraint> {
+        let (attribute, test) = match (text.split_once("!="), text.split_once('=')) {
+            (Some((attribute, value)), _) if !attribute.contains('=') => (attribute, Test::NotEquals(value.into())),
+            (_, Some((attribute, value))) => (attribute, Test::Equals(value.into())),
+            _ => match text.strip_prefix('!') {
+                Some(attribute) => (attribute, Test::NotExists),
+                None => (text, Test::Exists),
+            },
+        };
+        let constraint = Self { attribute: attribute.into(), test };
+        let is_name = !attribute.starts_with('!') && !attribute.contains(char::is_whitespace);
+        match constraint.check() {
+            Ok(()) if is_name => Ok(constraint),
+            _ => Err(NotAConstraint(text.into())),
+        }
+    }
+}
+
+impl TryFrom<&str> for Constraint {
+    type Error = NotAConstraint;
+
+    fn try_from(text: &str) -> Result<Self, NotAConstraint> {
+        text.parse()
     }
 }
 

@@ -59,6 +59,14 @@ numbered! {
     OfferId, "offer-", "offer-1"
 }
 numbered! {
+    /// An inverse offer: asks a framework to be off an agent in time. Numbered like offers.
+    InverseOfferId, "inverse-offer-", "inverse-offer-1"
+}
+numbered! {
+    /// A maintenance window, numbered by the master that made it; kept over failovers of the master.
+    MaintenanceId, "maintenance-", "maintenance-1"
+}
+numbered! {
     /// One connection of one peer, numbered by the driver that holds it. A peer that comes back has a new one.
     SessionId, "session-", "session-1"
 }

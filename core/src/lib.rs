@@ -15,30 +15,40 @@ extern crate std;
 pub mod access;
 pub mod agent;
 pub mod allocator;
+pub mod attributes;
 pub mod cluster;
 pub mod demand;
 pub mod grants;
+pub mod histogram;
 pub mod id;
 pub mod lifecycle;
 pub mod node;
 pub mod offer;
+pub mod placement;
 pub mod planted;
 pub mod quantity;
+pub mod queue;
 pub mod quota;
 pub mod reservation;
 pub mod resources;
+pub mod runs;
 pub mod spec;
 pub mod task;
 pub mod time;
+pub mod upkeep;
 
-pub use agent::AgentInfo;
+pub use agent::{AgentInfo, Traits};
 pub use demand::{Constraint, Test, Want};
 pub use grants::{Endpoint, Folder, FolderSource, Grants, HttpHost};
+pub use histogram::Histogram;
 pub use id::{
-    AgentId, AgentKey, ClusterId, Digest, Epoch, FrameworkId, Member, OfferId, RequestId, SessionId, TaskId, UpdateId,
+    AgentId, AgentKey, ClusterId, Digest, Epoch, FrameworkId, InverseOfferId, MaintenanceId, Member, OfferId,
+    RequestId, SessionId, TaskId, UpdateId,
 };
 pub use offer::Offer;
+pub use placement::Placement;
 pub use quantity::{Bytes, Fuel, MilliCpu};
+pub use queue::{AllocationSpec, HeldQueue, HeldRun, QueueEnd, QueueUpdate, QueuedTasks};
 pub use quota::{Ceiling, Quota, RoleRecord};
 pub use reservation::{Operation, Portion, Reservation, Reserved};
 pub use resources::Resources;
@@ -47,3 +57,4 @@ pub use task::{
     TaskSummary, Usage,
 };
 pub use time::Now;
+pub use upkeep::{Cause, Drain, InvalidMaintenance, InverseOffer, Maintenance, Phase, Unavailability, Withdrawal};

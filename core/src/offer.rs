@@ -4,9 +4,11 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use crate::agent::Traits;
 use crate::id::{AgentId, OfferId};
 use crate::reservation::Reserved;
 use crate::resources::Resources;
+use crate::upkeep::Unavailability;
 
 /// Free resources of one agent, promised to one framework until it answers or the offer expires.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,4 +27,13 @@ pub struct Offer {
     pub resources: Resources,
     /// What of that is reserved, and for whom. A task takes from that first.
     pub reserved: Vec<Reserved>,
+    /// When the agent will not be there: the maintenance window of it that is next, if there is one.
+    pub unavailability: Option<Unavailability>,
+}
+
+impl Offer {
+    /// What constraints are held against.
+    pub fn traits(&self) -> Traits<'_> {
+        Traits { name: &self.agent_name, attributes: &self.attributes }
+    }
 }

@@ -39,6 +39,10 @@ bugs! {
     ResendsAfterFailover,
     /// An accepted offer can be accepted again.
     OfferNotRemoved,
+    /// An agent that is drained or deactivated is offered as ever.
+    DrainedIsOffered,
+    /// An agent is called drained while something runs there.
+    DrainedTooEarly,
     /// A filter never ends.
     FilterKept,
     /// An end that the master declares is told once, and not again.

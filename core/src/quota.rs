@@ -7,6 +7,7 @@ use core::num::NonZeroU32;
 
 use serde::{Deserialize, Serialize};
 
+use crate::placement::Placement;
 use crate::quantity::{Bytes, MilliCpu};
 use crate::resources::Resources;
 
@@ -39,6 +40,10 @@ pub struct RoleRecord {
     pub weight: Option<NonZeroU32>,
     /// Its quota, if it has one.
     pub quota: Option<Quota>,
+    /// Which agents the offers to it are made of, if it is not as in the role above.
+    pub placement: Option<Placement>,
+    /// The least that makes an offer to it, if it is not as in the role above. Without ports.
+    pub min_allocatable: Option<Resources>,
 }
 
 /// Why this is no quota.
@@ -50,6 +55,9 @@ pub enum InvalidQuota {
     /// Ports are not counted.
     #[error("a quota has no ports: they cannot be added up over agents")]
     Ports,
+    /// The least of a port has no meaning.
+    #[error("the least that is offered has no ports: name cpus, mem, disk and scalars")]
+    LeastPorts,
     /// A promise that its own limit forbids.
     #[error("a guarantee of {guarantee} is above the limit of {limit}")]
     AboveLimit {

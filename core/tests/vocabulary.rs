@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use haggle_core::resources::{PortRange, Ports, Share};
 use haggle_core::{
-    AgentId, Bytes, Digest, FrameworkId, Fuel, MilliCpu, Now, OfferId, Resources, SessionId, TaskId, UpdateId,
+    AgentId, Bytes, Digest, FrameworkId, Fuel, InverseOfferId, MaintenanceId, MilliCpu, Now, OfferId, Resources,
+    SessionId, TaskId, UpdateId,
 };
 use proptest::prelude::*;
 
@@ -35,6 +36,8 @@ fn ids_read_as_they_print() {
     round_trip(&AgentId(1), "agent-1");
     round_trip(&FrameworkId(2), "framework-2");
     round_trip(&OfferId(3), "offer-3");
+    round_trip(&InverseOfferId(3), "inverse-offer-3");
+    round_trip(&MaintenanceId(3), "maintenance-3");
     round_trip(&SessionId(4), "session-4");
     round_trip(&UpdateId(5), "update-5");
     round_trip(&TaskId { framework: FrameworkId(3), number: 7 }, "task-3.7");

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use haggle_core::access::Principal;
 use haggle_core::cluster::{Cluster, FrameworkEvent, OperatorCommand, Recovered, Refusal};
-use haggle_core::{AgentId, ClusterId, Epoch, Member, Now, RequestId, SessionId};
+use haggle_core::{AgentId, ClusterId, Epoch, MaintenanceId, Member, Now, RequestId, SessionId};
 use tokio::sync::{OwnedSemaphorePermit, broadcast, mpsc, oneshot};
 use tonic::Status;
 
@@ -14,6 +14,7 @@ use crate::agent_mail::AgentMail;
 use crate::happenings::{Happening, Happenings};
 use crate::inbox::{Hearing, Intake, Kind, Speaker, Speakers, inbox};
 use crate::limits::House;
+use crate::metrics::Timings;
 use crate::outbox::Outbox;
 
 /// Requests that wait for the driver: one for each call that an operator has open.
@@ -33,10 +34,16 @@ pub(crate) enum Request {
 }
 
 /// What became of a command that was not said on a session.
-pub(crate) type Verdict = Result<Result<Answer, Refusal>, NoRoom>;
+pub(crate) type Verdict = Result<Result<Option<Answer>, Refusal>, NoRoom>;
 
-/// What is told beside that it was done: to a machine that joined, which agent it is.
-pub(crate) type Answer = Option<Member<AgentId>>;
+/// What is told beside that it was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// To a machine that joined: which agent it is.
+    Enrolled(Member<AgentId>),
+    /// To whoever made a maintenance window: which one.
+    Scheduled(MaintenanceId),
+}
 
 /// Runs on the driver's thread, between two batches.
 pub(crate) type Question = Box<dyn FnOnce(&Cluster, Now) + Send>;
@@ -111,6 +118,7 @@ pub(crate) struct Handle {
     room: Room,
     last_session: Arc<AtomicU64>,
     house: House,
+    timings: Timings,
 }
 
 /// The driver's end of a [`Handle`].
@@ -120,10 +128,16 @@ pub(crate) struct Inbox {
 }
 
 impl Handle {
-    pub(crate) fn new(reign: Reign, room: Room, happenings: Weak<Happenings>, house: House) -> (Self, Inbox) {
+    pub(crate) fn new(
+        reign: Reign,
+        room: Room,
+        happenings: Weak<Happenings>,
+        house: House,
+        timings: Timings,
+    ) -> (Self, Inbox) {
         let (speakers, said) = inbox();
         let (requests, requested) = mpsc::channel(REQUESTS);
-        let handle = Self { reign, speakers, requests, happenings, room, last_session: Arc::default(), house };
+        let handle = Self { reign, speakers, requests, happenings, room, last_session: Arc::default(), house, timings };
         (handle, Inbox { sayings: said, requests: requested })
     }
 
@@ -167,7 +181,7 @@ impl Handle {
         who: Principal,
         request: Option<RequestId>,
         command: OperatorCommand,
-    ) -> Result<Result<Answer, Refusal>, Status> {
+    ) -> Result<Result<Option<Answer>, Refusal>, Status> {
         self.room.check()?;
         let (verdict, heard) = oneshot::channel();
         self.request(Request::Decide(who, request, command, verdict)).await?;
@@ -197,6 +211,16 @@ impl Handle {
         let happenings = self.happenings.upgrade().ok_or(Stopping)?;
         let place = self.house.watch()?;
         Ok((happenings.watch(), place))
+    }
+
+    /// What the driver measures of itself.
+    pub(crate) fn timings(&self) -> &Timings {
+        &self.timings
+    }
+
+    /// Requests that the driver has not taken yet.
+    pub(crate) fn requests_waiting(&self) -> usize {
+        REQUESTS - self.requests.capacity()
     }
 
     /// Who has which place at this master.

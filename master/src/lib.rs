@@ -23,6 +23,7 @@ mod happenings;
 mod inbox;
 mod limits;
 mod logs;
+mod metrics;
 mod outbox;
 mod reach;
 mod registry;
@@ -158,7 +159,7 @@ impl Master {
                     .await
                 };
                 let secured = security.as_ref().map(|security| security.secured());
-                let connections = acceptor::accept(listener, secured, doors, door);
+                let connections = acceptor::accept(listener, secured, doors, door).map_err(StartError::Thread)?;
                 run(connections, Switch::new(current, None), alone.boxed(), halt, stopping).boxed()
             }
             Some(several) => {
@@ -219,7 +220,7 @@ impl Master {
                 let between = BetweenMasters::new(secret, audit.clone(), grpc::between_masters(store, &house, limiter));
                 let switch = Switch::new(current, Some(between));
                 let secured = security.as_ref().map(|security| security.secured());
-                let connections = acceptor::accept(listener, secured, doors, door);
+                let connections = acceptor::accept(listener, secured, doors, door).map_err(StartError::Thread)?;
                 run(connections, switch, among_others.boxed(), halt, stopping).boxed()
             }
         };

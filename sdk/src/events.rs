@@ -12,7 +12,8 @@ use futures_util::Stream;
 use futures_util::future::BoxFuture;
 use haggle_core::cluster::{FrameworkCommand, FrameworkEvent, FrameworkInfo};
 use haggle_core::{
-    AgentId, FrameworkId, Member, Offer, OfferId, Operation, Reason, Source, TaskId, TaskState, TaskStatus, UpdateId,
+    AgentId, FrameworkId, InverseOffer, InverseOfferId, Member, Offer, OfferId, Operation, QueueUpdate, Reason, Source,
+    TaskId, TaskState, TaskStatus, UpdateId,
 };
 use haggle_proto::convert::Malformed;
 use haggle_proto::v1::frameworks_client::FrameworksClient;
@@ -48,8 +49,17 @@ pub enum Event {
     Offers(Vec<Offer>),
     /// These are no longer to be had.
     Rescinded(Vec<OfferId>),
+    /// These agents, on which the framework has tasks or offers, will not be there: it is to
+    /// [accept](crate::Framework::accept_inverse) to be off them in time, or to
+    /// [decline](crate::Framework::decline_inverse). At the start of the window what still runs there is ended.
+    InverseOffers(Vec<InverseOffer>),
+    /// These inverse offers need no answer any more.
+    InverseRescinded(Vec<InverseOfferId>),
     /// News of a task. To be acknowledged unless its update id is `UpdateId::UNACKNOWLEDGED`.
     Update(TaskStatus),
+    /// News of the tasks in an allocation: see [`Framework::open`](crate::Framework::open). To be acknowledged as an update of
+    /// the allocation, unless its update id is `UpdateId::UNACKNOWLEDGED`; [`QueueUpdate::ends`] tells of each task.
+    Queue(Arc<QueueUpdate>),
     /// Something that it wanted done in an accept was not done. Told once.
     OperationDropped {
         /// What.
@@ -59,7 +69,7 @@ pub enum Event {
     },
     /// An agent is gone on which the framework had tasks or offers; the tasks are told of one by one.
     AgentLost(AgentId),
-    /// The master was lost, and why. All offers are void. The way back is tried for as long as the framework's
+    /// The master was lost, and why. All offers and inverse offers are void. The way back is tried for as long as the framework's
     /// failover timeout, as long as events are read; what it says meanwhile is sent then.
     Disconnected(String),
     /// The last event: the master wants nothing more of this framework, or did not come back.
@@ -74,11 +84,17 @@ pub fn heard(queue: &Queue, event: FrameworkEvent) -> Option<Event> {
     {
         queue.ended(status.task);
     }
+    if let FrameworkEvent::Queue(update) = &event {
+        queue.ended_in_queue(update);
+    }
     Some(match event {
         FrameworkEvent::Subscribed { .. } => return None,
         FrameworkEvent::Offers(offers) => Event::Offers(offers),
         FrameworkEvent::Rescinded(offers) => Event::Rescinded(offers),
+        FrameworkEvent::InverseOffers(offers) => Event::InverseOffers(offers),
+        FrameworkEvent::InverseRescinded(offers) => Event::InverseRescinded(offers),
         FrameworkEvent::Update(status) => Event::Update(status),
+        FrameworkEvent::Queue(update) => Event::Queue(update),
         FrameworkEvent::OperationDropped { operation, why } => Event::OperationDropped { operation, why },
         FrameworkEvent::AgentLost(agent) => Event::AgentLost(agent),
         FrameworkEvent::Error(why) => Event::Error(why),

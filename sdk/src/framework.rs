@@ -4,7 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use haggle_core::cluster::{Acknowledgement, FrameworkCommand, FrameworkInfo, Question};
-use haggle_core::{FrameworkId, Member, OfferId, Operation, TaskId, TaskSpec, UpdateId, Want};
+use haggle_core::{
+    AllocationSpec, FrameworkId, InverseOfferId, Member, OfferId, Operation, QueueUpdate, QueuedTasks, TaskId,
+    TaskSpec, UpdateId, Want,
+};
 use tokio::time::timeout;
 
 use crate::client::Client;
@@ -135,6 +138,47 @@ impl Framework {
         self.say(FrameworkCommand::Accept { offers, operations, tasks, refuse }).await
     }
 
+    /// Opens an allocation on offers, all of one agent: resources in which the tasks of a queue run, as many at once as fit, the
+    /// next one as soon as one ends and without asking anybody. It is a task as any other, with an id of its own that updates,
+    /// kills and acknowledgements name, and without a module. What is left over of the offers is declined. It ends, `FINISHED`,
+    /// after the last task of an [`Self::enqueue`] that says so, or after its idle timeout; `KILLED` with all that is in it when it is killed.
+    ///
+    /// # Errors
+    /// When the session is over.
+    pub async fn open(
+        &self,
+        offers: impl IntoIterator<Item = OfferId>,
+        allocation: impl Into<Arc<AllocationSpec>>,
+        refuse: Duration,
+    ) -> Result<(), SessionOver> {
+        let (offers, allocation) = (offers.into_iter().collect(), allocation.into());
+        self.say(FrameworkCommand::Open { offers, allocation, refuse }).await
+    }
+
+    /// Puts tasks into the queue of an allocation, which may be said right after [`Self::open`]. Their ids are new, and are
+    /// tasks as any others. How they ended comes as [`Event::Queue`](crate::Event::Queue), many at a time, and is acknowledged as
+    /// an update of the allocation. A task that is lost with its agent, or came too late, is told by an update of its own.
+    /// Refill the queue before it is empty: 100,000 tasks are held at most.
+    ///
+    /// # Errors
+    /// When the session is over.
+    pub async fn enqueue(
+        &self,
+        allocation: TaskId,
+        tasks: impl IntoIterator<Item = QueuedTasks>,
+        last: bool,
+    ) -> Result<(), SessionOver> {
+        self.say(FrameworkCommand::Enqueue { allocation, tasks: tasks.into_iter().collect(), last }).await
+    }
+
+    /// Takes note of news of an allocation's tasks, and of all before them.
+    ///
+    /// # Errors
+    /// When the session is over.
+    pub async fn acknowledge_queue(&self, update: &QueueUpdate) -> Result<(), SessionOver> {
+        self.acknowledge([Acknowledgement::from(update)]).await
+    }
+
     /// Takes nothing of these offers, and does not want the same again for as long as `refuse`.
     ///
     /// # Errors
@@ -145,6 +189,27 @@ impl Framework {
         refuse: Duration,
     ) -> Result<(), SessionOver> {
         self.say(FrameworkCommand::Decline { offers: offers.into_iter().collect(), refuse }).await
+    }
+
+    /// Will be off the agents of these inverse offers by the start of their maintenance.
+    ///
+    /// # Errors
+    /// When the session is over.
+    pub async fn accept_inverse(&self, offers: impl IntoIterator<Item = InverseOfferId>) -> Result<(), SessionOver> {
+        self.say(FrameworkCommand::AcceptInverse(offers.into_iter().collect())).await
+    }
+
+    /// Will not be off the agents of these inverse offers in time. It is asked again after `refuse`, if it still has
+    /// something there. What runs there at the start of the maintenance is ended all the same.
+    ///
+    /// # Errors
+    /// When the session is over.
+    pub async fn decline_inverse(
+        &self,
+        offers: impl IntoIterator<Item = InverseOfferId>,
+        refuse: Duration,
+    ) -> Result<(), SessionOver> {
+        self.say(FrameworkCommand::DeclineInverse { offers: offers.into_iter().collect(), refuse }).await
     }
 
     /// Asks for a task's end. Its terminal update says how that went.

@@ -61,6 +61,45 @@
 //! # }
 //! ```
 //!
+//! # Very short tasks
+//!
+//! A task of some milliseconds ends before its framework could use the room for the next one. So a framework can open an
+//! *allocation* on its offers, and put tasks into its queue, thousands alike in one word. They run in the allocation's resources, as
+//! many at once as fit, each under its own limits, and the next one begins where one ends. They are tasks as any others: listed,
+//! killed and asked after by their ids.
+//!
+//! ```no_run
+//! # use std::{sync::Arc, time::Duration};
+//! # use haggle_sdk::{AllocationSpec, Event, Framework, Index, Offer, QueuedTasks, Task, TaskId};
+//! # async fn say(framework: &Framework, offer: &Offer, hello: &Task, event: Event) -> Result<(), Box<dyn std::error::Error>> {
+//! let id = |number| TaskId { framework: framework.id(), number };
+//! let spec = AllocationSpec {
+//!     id: id(1),
+//!     name: "hellos".into(),
+//!     role: String::new(),
+//!     resources: offer.resources.clone(),
+//!     idle_timeout: AllocationSpec::IDLE_DEFAULT,
+//! };
+//! framework.open([offer.id], spec, Duration::ZERO).await?;
+//!
+//! // Tasks 2 to 10,001, each with its own number in the variable N.
+//! let index = Some(Index { variable: "N".into(), first: 0 });
+//! let tasks = QueuedTasks { spec: Arc::new(hello.spec(id(2))), count: 10_000, index };
+//! framework.enqueue(id(1), [tasks], true).await?;
+//!
+//! // Their ends come many at a time, and are acknowledged so.
+//! if let Event::Queue(update) = event {
+//!     framework.acknowledge_queue(&update).await?;
+//!     for status in Arc::unwrap_or_clone(update).ends() {
+//!         println!("{} is {}", status.task, status.state);
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A [`Runner`] does this by itself where short tasks wait.
+//!
 //! # A list of tasks
 //!
 //! Most programs only want tasks done. A [`Runner`] is a framework that does that: it packs tasks into offers,
@@ -120,6 +159,7 @@ mod runner;
 mod store;
 mod stored;
 mod task;
+mod upkeep;
 
 pub use access::{MadeToken, NewToken, Principal, TokenInfo};
 pub use authority::{Authority, AuthorityInfo};
@@ -133,14 +173,15 @@ pub use log::{LogStream, OutputStream};
 pub use operator::{LimitUse, MasterInfo, WatchEvent};
 pub use roles::RoleInfo;
 pub use runner::{
-    COUNT_VARIABLE, INDEX_VARIABLE, Outcome, Progress, Report, RunError, Runner, Session, TaskHandle, TooBig,
-    WaitReason,
+    COUNT_VARIABLE, INDEX_VARIABLE, Lack, Outcome, Progress, Report, RunError, Runner, Session, TaskHandle, TooBig,
+    Unsuitable, WaitReason,
 };
 #[cfg(feature = "etcd")]
 pub use store::EtcdStore;
 pub use store::{Entry, FileStore, Hold, Launched, Memory, Store, StoreError};
 pub use stored::{StoredError, StoredFramework};
 pub use task::{Amount, BadTask, Task};
+pub use upkeep::WindowStart;
 
 /// What the simulation of whole clusters drives: what a runner decides, what it hears and what it has to send, without a
 /// clock and without a connection. Not meant for programs; it changes as it must.
@@ -148,21 +189,24 @@ pub use task::{Amount, BadTask, Task};
 pub mod simulation {
     pub use crate::events::{back_again, heard};
     pub use crate::outgoing::{Queue, StaleMaster};
+    pub use crate::runner::NoAgent;
     pub use crate::runner::state::{Decisions, News, Policy, RunnerState};
 }
 
 pub use haggle_tls::{ArgumentError, Fingerprint, OwnerTokens, Token, TokenError, TokenKind, secret_argument};
 
 pub use haggle_core::access::TokenId;
-pub use haggle_core::allocator::{Hindrance, Obstacle};
+pub use haggle_core::allocator::{Hindrance, Obstacle, Withheld};
 pub use haggle_core::cluster::{
-    Acknowledgement, AgentView, Announcement, FrameworkCommand, FrameworkInfo, FrameworkView, OfferView, Question,
-    ReservationView, TaskView, Why,
+    Acknowledgement, AgentView, Announcement, FrameworkCommand, FrameworkInfo, FrameworkView, MaintenanceView,
+    OfferView, PhaseView, Question, ReservationView, TaskView, Why, WithdrawalView,
 };
 pub use haggle_core::quantity::NotAnAmount;
+pub use haggle_core::queue::Index;
 pub use haggle_core::{
-    AgentId, AgentInfo, Bytes, Ceiling, ClusterId, Constraint, Digest, Endpoint, Epoch, Exceeded, Folder, FolderSource,
-    FrameworkId, Fuel, Grants, HttpHost, Input, Limits, Member, MilliCpu, Offer, OfferId, Operation, OutputOverrun,
-    Quota, Reason, Reservation, Reserved, Resources, Sharing, Source, TaskId, TaskSpec, TaskState, TaskStatus, Test,
-    UpdateId, Usage, Want,
+    AgentId, AgentInfo, AllocationSpec, Bytes, Cause, Ceiling, ClusterId, Constraint, Digest, Endpoint, Epoch,
+    Exceeded, Folder, FolderSource, FrameworkId, Fuel, Grants, HttpHost, Input, InverseOffer, InverseOfferId, Limits,
+    Maintenance, MaintenanceId, Member, MilliCpu, Offer, OfferId, Operation, OutputOverrun, Placement, QueueEnd,
+    QueueUpdate, QueuedTasks, Quota, Reason, Reservation, Reserved, Resources, Sharing, Source, TaskId, TaskSpec,
+    TaskState, TaskStatus, Test, Unavailability, UpdateId, Usage, Want,
 };

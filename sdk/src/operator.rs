@@ -216,7 +216,7 @@ impl Client {
         self.read_all(pieces.into_iter().flat_map(|piece| piece.tasks))
     }
 
-    fn read_all<W, T: TryFrom<W, Error = Malformed>>(
+    pub(crate) fn read_all<W, T: TryFrom<W, Error = Malformed>>(
         &self,
         wire: impl Iterator<Item = W>,
     ) -> Result<Vec<T>, CallError> {

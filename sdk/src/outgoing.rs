@@ -15,7 +15,7 @@ use std::task::Waker;
 
 use haggle_core::cluster::{FrameworkCall, FrameworkCommand, FrameworkInfo, Question};
 use haggle_core::planted::{self, Bug};
-use haggle_core::{Epoch, FrameworkId, Member, TaskId, Test, Want};
+use haggle_core::{Epoch, FrameworkId, Member, QueueUpdate, TaskId, Test, Want};
 use tokio::sync::Notify;
 
 pub(crate) use outbox::{Attempt, Outbox};
@@ -192,6 +192,19 @@ impl Queue {
         self.locked().kills.remove(&task);
     }
 
+    /// The same of tasks in the queue of an allocation.
+    pub(crate) fn ended_in_queue(&self, update: &QueueUpdate) {
+        let mut state = self.locked();
+        if state.kills.is_empty() {
+            return;
+        }
+        let framework = update.allocation.framework;
+        for (first, count) in update.ended_runs() {
+            let has_ended = |task: &TaskId| task.number.checked_sub(first).is_some_and(|at| at < count);
+            state.kills.retain(|task, _| task.framework != framework || !has_ended(task));
+        }
+    }
+
     /// Nobody is left to speak: once everything is sent, the session ends.
     pub(crate) fn desert(&self) {
         let mut state = self.locked();
@@ -280,7 +293,7 @@ impl State {
                 self.waiting.push_back(FrameworkCommand::Update(info));
             }
             // The offers are void.
-            FrameworkCommand::Decline { .. } if !self.admitted => {}
+            command if is_answer(&command) && !self.admitted => {}
             command => self.waiting.push_back(command),
         }
     }
@@ -334,8 +347,11 @@ impl State {
                 void.extend(tasks.iter().map(|task| task.id));
                 false
             }
-            FrameworkCommand::Decline { .. } => false,
-            command => !is_wish(command),
+            FrameworkCommand::Open { allocation, .. } => {
+                void.push(allocation.id);
+                false
+            }
+            command => !is_answer(command) && !is_wish(command),
         });
         void
     }
@@ -356,7 +372,7 @@ impl State {
             }
         };
         self.leaving |= call.command == FrameworkCommand::Teardown;
-        if !is_wish(&call.command) && !matches!(call.command, FrameworkCommand::Decline { .. }) {
+        if !is_wish(&call.command) && !is_answer(&call.command) {
             self.keep(call.clone());
         }
         Some(call)
@@ -372,12 +388,22 @@ impl State {
     }
 }
 
+/// Whether it takes nothing, and means something to the session alone in which it was asked for.
+fn is_answer(command: &FrameworkCommand) -> bool {
+    matches!(
+        command,
+        FrameworkCommand::Decline { .. } | FrameworkCommand::AcceptInverse(_) | FrameworkCommand::DeclineInverse { .. }
+    )
+}
+
 /// About the bytes of a command on the wire.
 fn command_size(command: &FrameworkCommand) -> usize {
     /// Two ids and a number, as varints with their tags.
     const ID_SIZE: usize = 32;
     match command {
         FrameworkCommand::Accept { tasks, .. } => tasks.iter().map(|task| wire_size(task)).sum(),
+        FrameworkCommand::Enqueue { tasks, .. } => tasks.iter().map(|tasks| ID_SIZE + wire_size(&tasks.spec)).sum(),
+        FrameworkCommand::Open { allocation, .. } => ID_SIZE + allocation.name.len(),
         FrameworkCommand::Acknowledge(updates) => updates.len() * ID_SIZE,
         FrameworkCommand::Reconcile(tasks) => tasks.len() * ID_SIZE,
         FrameworkCommand::Demand { wants, .. } => wants.iter().map(want_size).sum(),

@@ -2,8 +2,8 @@
 
 use std::num::NonZeroU32;
 
-use haggle_core::{AgentId, Quota, Resources};
-use haggle_proto::convert::Malformed;
+use haggle_core::{AgentId, Placement, Quota, Resources};
+use haggle_proto::convert::{Malformed, placement};
 use haggle_proto::v1;
 
 use crate::client::Client;
@@ -33,6 +33,10 @@ pub struct RoleInfo {
     pub fair_share: f64,
     /// What it is promised, and may have at most.
     pub quota: Option<Quota>,
+    /// Which agents its offers are made of: what was said of it, or of the nearest role above.
+    pub placement: Placement,
+    /// The least that makes an offer to it, likewise; `None` is that of the cluster.
+    pub min_allocatable: Option<Resources>,
 }
 
 impl Client {
@@ -125,6 +129,39 @@ impl Client {
         .await?;
         Ok(())
     }
+
+    /// Has the offers to a role be made of agents chosen like this, from now on and after a restart; `None`: as in the role above
+    /// it, or binpack. It counts for frameworks that say what they want. A call that has to be made again is carried out once.
+    ///
+    /// # Errors
+    /// When it is no role, or the master cannot be reached.
+    pub async fn set_placement(&self, role: &str, placement: Option<Placement>) -> Result<(), CallError> {
+        let request = request_bytes();
+        self.call(|channel| {
+            let placement = placement.map_or(v1::Placement::Unspecified, Into::into).into();
+            let request = v1::SetPlacementRequest { role: role.to_owned(), placement, request: request.clone() };
+            async move { operator(channel).set_placement(request).await }
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// Offers a role all of this or nothing, from now on and after a restart; `None`: as in the role above it, or the least of the
+    /// cluster, which is small. It counts for frameworks that do not say what they want. A call that has to be made again is
+    /// carried out once.
+    ///
+    /// # Errors
+    /// When it is no role, or names ports, or the master cannot be reached.
+    pub async fn set_min_allocatable(&self, role: &str, least: Option<&Resources>) -> Result<(), CallError> {
+        let request = request_bytes();
+        self.call(|channel| {
+            let least = least.cloned().map(Into::into);
+            let request = v1::SetMinAllocatableRequest { role: role.to_owned(), least, request: request.clone() };
+            async move { operator(channel).set_min_allocatable(request).await }
+        })
+        .await?;
+        Ok(())
+    }
 }
 
 fn read_role(role: v1::Role) -> Result<RoleInfo, Malformed> {
@@ -139,5 +176,7 @@ fn read_role(role: v1::Role) -> Result<RoleInfo, Malformed> {
         share: role.share,
         fair_share: role.fair_share,
         quota: role.quota.map(TryInto::try_into).transpose()?,
+        placement: placement(role.placement)?.unwrap_or_default(),
+        min_allocatable: role.min_allocatable.map(TryInto::try_into).transpose()?,
     })
 }

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use haggle_core::quantity::NotAnAmount;
 use haggle_core::{
-    Bytes, Digest, Endpoint, Folder, FolderSource, FrameworkId, Fuel, Grants, HttpHost, Input, Limits, MilliCpu,
-    OutputOverrun, Resources, Sharing, TaskId, TaskSpec,
+    AgentInfo, Bytes, Constraint, Digest, Endpoint, Folder, FolderSource, FrameworkId, Fuel, Grants, HttpHost, Input,
+    Limits, MilliCpu, OutputOverrun, Resources, Sharing, TaskId, TaskSpec, Want,
 };
+
+use crate::runner::need::Need;
 
 /// The id of a task that has none yet.
 const NOBODY: TaskId = TaskId { framework: FrameworkId(0), number: 0 };
@@ -41,6 +43,8 @@ pub struct BadTask {
 pub struct Task {
     /// All of it but the id, which is of nobody.
     spec: TaskSpec,
+    /// What its agent must be, beside what its grants ask for.
+    constraints: Vec<Constraint>,
     /// The first text that could not be read.
     unread: Option<String>,
 }
@@ -67,7 +71,7 @@ impl Task {
             inputs: Vec::new(),
             grants: Grants::default(),
         };
-        Self { spec, unread: None }
+        Self { spec, constraints: Vec::new(), unread: None }
     }
 
     /// A label for people.
@@ -148,6 +152,24 @@ impl Task {
     #[must_use]
     pub fn resources(mut self, resources: Resources) -> Self {
         self.spec.resources = resources;
+        self
+    }
+
+    /// So much of a resource of the operator's own making, as agents have it (`haggle agent --resources gpu=2`), in thousandths of
+    /// one.
+    #[must_use]
+    pub fn scalar(mut self, name: &str, thousandths: u64) -> Self {
+        self.spec.resources = std::mem::take(&mut self.spec.resources).with_scalar(name, thousandths);
+        self
+    }
+
+    /// What its agent must be, by an attribute of that or by its name, `hostname`: `"zone=a"`, `"zone!=a"`, `"gpu"` (it has the
+    /// attribute), `"!gpu"`, or a [`Constraint`]. A [`Runner`](crate::Runner) launches it nowhere else, and sees by itself to what is granted to the
+    /// task: to agents that allow its folders and the network.
+    #[must_use]
+    pub fn constraint<C: TryInto<Constraint, Error: fmt::Display>>(mut self, constraint: C) -> Self {
+        let constraint = constraint.try_into().map_err(|error| self.cannot_read(&error)).ok();
+        self.constraints.extend(constraint);
         self
     }
 
@@ -244,6 +266,25 @@ impl Task {
         &self.spec.resources
     }
 
+    /// Whether an agent is and allows what it needs, be it large enough or not.
+    ///
+    /// # Errors
+    /// The first constraint that the agent does not meet.
+    pub fn suits(&self, agent: &AgentInfo) -> Result<(), Constraint> {
+        self.need().suits(agent.traits()).map_err(Clone::clone)
+    }
+
+    /// What it needs of an agent. Of more constraints than can be asked for at once, those of its grants are left to the agents.
+    pub(crate) fn need(&self) -> Need {
+        let mut constraints = self.constraints.clone();
+        for granted in Constraint::of_grants(&self.spec.grants) {
+            if constraints.len() < Want::CONSTRAINTS_MAX && !constraints.contains(&granted) {
+                constraints.push(granted);
+            }
+        }
+        Need { resources: self.spec.resources.clone(), constraints }
+    }
+
     /// Whether it could run at all, given an agent that is large enough.
     ///
     /// # Errors
@@ -252,6 +293,10 @@ impl Task {
         let bad = |why: &dyn fmt::Display| BadTask { name: self.spec.name.clone(), why: why.to_string() };
         if let Some(unread) = &self.unread {
             return Err(bad(unread));
+        }
+        let (has, max) = (self.constraints.len(), Want::CONSTRAINTS_MAX);
+        if has > max {
+            return Err(bad(&format_args!("{has} constraints, at most {max} are taken")));
         }
         self.spec.check().map_err(|invalid| bad(&invalid))
     }
@@ -405,6 +450,26 @@ mod tests {
     fn a_text_that_is_no_host_is_told_of_by_check() {
         assert!(why(&task().allow_net("db.example")).contains(r#""db.example" is not a host and a port"#));
         assert!(why(&task().allow_http("a b")).contains(r#""a b" is not a host"#));
+    }
+
+    #[test]
+    fn it_needs_an_agent_that_is_as_was_said_and_allows_what_it_is_granted() {
+        let need = task()
+            .scalar("gpu", 1500)
+            .constraint("zone=a")
+            .constraint("!slow")
+            .host_folder("/srv", "/srv/data")
+            .allow_http("api.example")
+            .need();
+
+        let said: Vec<String> = need.constraints.iter().map(ToString::to_string).collect();
+        assert_eq!(said, ["zone = a", "has no slow", "has haggle.net", "has haggle.dir:/srv/data"]);
+        assert_eq!(need.resources.scalar("gpu"), 1500);
+        assert_eq!(task().constraint("zone").suits(&AgentInfo::default()), Err("zone".parse().unwrap()));
+        assert_eq!(task().constraint("!zone").suits(&AgentInfo::default()), Ok(()));
+        assert!(why(&task().constraint("a b")).contains(r#""a b" is no constraint like zone=a"#));
+        let many = (0..=Want::CONSTRAINTS_MAX).fold(task(), |task, at| task.constraint(format!("a{at}").as_str()));
+        assert!(why(&many).contains("17 constraints, at most 16 are taken"));
     }
 
     #[test]

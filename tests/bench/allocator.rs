@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use haggle_core::allocator::Allocator;
 use haggle_core::{
-    AgentId, AgentInfo, Bytes, Ceiling, FrameworkId, MilliCpu, Now, OfferId, Portion, Quota, Resources, Want,
+    AgentId, AgentInfo, Bytes, Ceiling, FrameworkId, MilliCpu, Now, OfferId, Placement, Portion, Quota, Resources,
+    RoleRecord, Want,
 };
 
 use crate::Effort;
@@ -60,6 +61,11 @@ pub(crate) fn measure(effort: Effort) -> Vec<Figure> {
             sample(one_revives),
         ),
     ];
+    for placement in [Placement::Binpack, Placement::Spread] {
+        let samples = (0..runs).map(|_| many_tasks(placement)).collect();
+        let name = format!("room for 10,000 tasks of one framework on 20,000 idle agents: {placement}, for each task");
+        figures.push(Figure::new(name, "µs", Goal::Reported, samples));
+    }
     for (agents, name) in [(1_000, "1,000"), (10_000, "10,000"), (100_000, "100,000")] {
         let samples = (0..runs).map(|_| one_percent_dirty(agents)).collect();
         let name = format!("an allocation for each agent that changed, {name} agents of which 1 % did");
@@ -130,7 +136,8 @@ fn teams(world: &mut World, each: &Resources) {
     for team in 0..100 {
         let limit = Ceiling { cpus: Some(MilliCpu::MAX), ..Ceiling::default() };
         let quota = Quota { guarantee: each.clone(), limit };
-        world.allocator.configure_role(&format!("team{team}"), None, Some(quota));
+        let record = RoleRecord { quota: Some(quota), ..RoleRecord::default() };
+        world.allocator.configure_role(&format!("team{team}"), record);
     }
 }
 
@@ -201,7 +208,8 @@ fn nothing_moved() -> Vec<f64> {
     for role in 0..3_000 {
         let guarantee = if role % 10 == 0 { size(10, 10 * 1024) } else { size(1, 1024) };
         let quota = Quota { guarantee, limit: Ceiling::default() };
-        world.allocator.configure_role(&format!("role{role}"), None, Some(quota));
+        let record = RoleRecord { quota: Some(quota), ..RoleRecord::default() };
+        world.allocator.configure_role(&format!("role{role}"), record);
     }
     world.frameworks(3_000, |id| format!("role{}", id - 1));
     world.agents(3_000, &size(24, 4096));
@@ -245,6 +253,22 @@ fn one_revives() -> Vec<f64> {
         began.elapsed().as_secs_f64() * 1e6
     };
     (1..=500).map(revive).collect()
+}
+
+/// Microseconds for each of 10,000 tasks that a framework wants to run, by a placement of its role.
+fn many_tasks(placement: Placement) -> f64 {
+    let mut world = World::new();
+    let record = RoleRecord { placement: Some(placement), ..RoleRecord::default() };
+    world.allocator.configure_role("role", record);
+    world.frameworks(1, |_| "role".to_owned());
+    world.allocator.demand(FrameworkId(1), Vec::new());
+    world.agents(20_000, &size(24, 4096));
+    world.allocate();
+    let want = Want { resources: size(1, 128), constraints: Vec::new(), waiting: 10_000, spare: 0 };
+    world.allocator.demand(FrameworkId(1), vec![want]);
+    let (made, took) = world.allocate();
+    assert!(made.len() >= 10_000 / 24);
+    took * 1e3 / 1e4
 }
 
 /// Microseconds for each agent on which something ended, when one in a hundred had that.

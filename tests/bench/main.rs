@@ -12,6 +12,7 @@ mod held;
 mod local;
 mod machine;
 mod processes;
+mod queue;
 mod secure;
 mod secured;
 mod startup;
@@ -83,12 +84,14 @@ enum Group {
     /// The executor beside which the start is measured.
     #[value(hide = true)]
     Other,
-    /// The cluster over sockets, which is all of the next three.
+    /// The cluster over sockets, which is all of the next four.
     Tasks,
     /// One no-op task after another.
     Latency,
     /// 10,000 no-op tasks at once.
     Throughput,
+    /// No-op tasks through the queue of an allocation.
+    Queue,
     /// The same work as tasks and on plain threads.
     Threads,
     /// From nothing to a result: `haggle up`, `haggle run`, and the memory of an idle cluster.
@@ -126,7 +129,7 @@ impl Group {
         Self::Memory,
         Self::Peers,
     ];
-    const TASKS: [Self; 3] = [Self::Latency, Self::Throughput, Self::Threads];
+    const TASKS: [Self; 4] = [Self::Latency, Self::Throughput, Self::Queue, Self::Threads];
 
     /// What is measured each in a process of its own.
     fn parts(self) -> Vec<Self> {
@@ -159,6 +162,7 @@ impl Group {
             Self::Other => executor::start::be_the_other(),
             Self::Latency => runtime()?.block_on(tasks::latency()),
             Self::Throughput => runtime()?.block_on(tasks::throughput()),
+            Self::Queue => runtime()?.block_on(queue::measure(effort)),
             Self::Threads => runtime()?.block_on(tasks::against_threads()),
             Self::Startup => runtime()?.block_on(startup::measure()),
             Self::Held => runtime()?.block_on(held::measure(effort)),

@@ -53,7 +53,9 @@ async fn reserved_of(cluster: &Cluster, name: &str) -> Value {
 #[tokio::test]
 async fn what_an_agent_keeps_by_its_flags_is_its_roles_alone() {
     let more = &["--reserve", "eng/batch:cpus=1.5,mem=512MiB"];
-    let cluster = Cluster::start(&[AgentFlags { cpus: "2", mem: "1GiB", more }]).await;
+    let mut cluster = Cluster::start(&[]).await;
+    cluster.spawn_agent_with(&AgentFlags { cpus: "2", mem: "1GiB" }, more);
+    cluster.registered(1).await;
     let client = cluster.client().await;
     let (_web, mut web_hears) = in_role(&client, "web").await;
     assert_eq!(offer(&mut web_hears).await.resources.cpus, MilliCpu::new(500));

@@ -193,7 +193,7 @@ async fn what_was_decided_of_roles_survives_the_master() {
     said(&cluster, &["weight", "eng", "4"]).await;
     let before = (role(&cluster, "eng").await, lines(&cluster.haggle(&["quota", "ls", "--json"]).await));
 
-    cluster.restart_master();
+    cluster.restart_master().await;
     cluster.registered(1).await;
 
     let after = (role(&cluster, "eng").await, lines(&cluster.haggle(&["quota", "ls", "--json"]).await));

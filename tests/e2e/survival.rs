@@ -29,7 +29,7 @@ async fn a_running_task_survives_a_restart_of_the_master() {
     let session = Runner::new(&client).name("survivor").start().await.unwrap();
     let (handle, id) = running(&client, &session, spinner(&client).await).await;
 
-    cluster.restart_master();
+    cluster.restart_master().await;
     cluster.registered(1).await;
 
     let client = cluster.client().await;
@@ -135,7 +135,7 @@ async fn an_agent_of_another_cluster_is_told_so_and_leaves_its_tasks_running() {
     let session = Runner::new(&client).name("elsewhere").start().await.unwrap();
     let _running = running(&client, &session, spinner(&client).await).await;
 
-    cluster.lose_registry();
+    cluster.lose_registry().await;
 
     let exit = cluster.agents[0].exited().await;
     assert!(!exit.success());

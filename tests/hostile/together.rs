@@ -23,7 +23,7 @@ const SECONDS: u64 = 5;
 const PATIENCE: Duration = Duration::from_secs(240);
 
 /// The machine of the cluster: two cores, and room for all guests at once.
-const AGENT: AgentFlags = AgentFlags { cpus: "2", mem: "8GiB", more: &[] };
+const AGENT: AgentFlags = AgentFlags { cpus: "2", mem: "8GiB" };
 
 /// What a hostile guest is promised, so that all of them fit; beyond it, they may have what nobody else wants.
 const HOSTILE_CPUS: MilliCpu = MilliCpu::new(5);

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use crate::daemon::Daemon;
 use crate::home::Home;
 use crate::place::binary;
-use crate::wait::until;
+use crate::wait::{until, until_free};
 use crate::wine;
 
 /// What an agent of a test cluster has to give.
@@ -22,13 +22,11 @@ pub struct AgentFlags {
     pub cpus: &'static str,
     /// As on the command line: `1GiB`.
     pub mem: &'static str,
-    /// Others, as on the command line.
-    pub more: &'static [&'static str],
 }
 
 impl Default for AgentFlags {
     fn default() -> Self {
-        Self { cpus: "2", mem: "2GiB", more: &[] }
+        Self { cpus: "2", mem: "2GiB" }
     }
 }
 
@@ -72,17 +70,24 @@ impl Cluster {
         self.spawn_agent_of(binary("haggle"), flags);
     }
 
+    /// The same with more flags.
+    pub fn spawn_agent_with(&mut self, flags: &AgentFlags, more: &[&str]) {
+        self.programs.push(binary("haggle"));
+        let agent = self.agent(self.agents.len(), flags, more);
+        self.agents.push(agent);
+    }
+
     /// The same of another build of `haggle`.
     pub fn spawn_agent_of(&mut self, program: PathBuf, flags: &AgentFlags) {
         self.programs.push(program);
-        let agent = self.agent(self.agents.len(), flags);
+        let agent = self.agent(self.agents.len(), flags, &[]);
         self.agents.push(agent);
     }
 
     /// Starts an agent that was killed again, in its old folder, and does not wait for it.
     pub fn restart_agent(&mut self, index: usize, flags: &AgentFlags) {
         self.agents[index].kill();
-        self.agents[index] = self.agent(index, flags);
+        self.agents[index] = self.agent(index, flags, &[]);
     }
 
     /// Where an agent keeps everything.
@@ -90,12 +95,12 @@ impl Cluster {
         self.dir.path().join(agent_name(index))
     }
 
-    fn agent(&self, index: usize, flags: &AgentFlags) -> Daemon {
+    fn agent(&self, index: usize, flags: &AgentFlags, more: &[&str]) -> Daemon {
         let name = agent_name(index);
         let work_dir = self.work_dir(index);
         let args =
             ["agent", "--master", &self.url, "--name", &name, "--cpus", flags.cpus, "--mem", flags.mem, "--work-dir"];
-        let more = flags.more.iter().map(|flag| (*flag).to_owned());
+        let more = more.iter().copied().map(str::to_owned);
         let args = args.map(str::to_owned).into_iter().chain([work_dir.display().to_string()]).chain(more);
         let args = args.collect::<Vec<_>>();
         Daemon::spawn(&self.programs[index], &args, self.dir.path().join(format!("{name}.log")))
@@ -140,8 +145,8 @@ impl Cluster {
     }
 
     /// Kills the master and starts another on the same port and state.
-    pub fn restart_master(&mut self) {
-        self.master.kill();
+    pub async fn restart_master(&mut self) {
+        self.kill_master().await;
         self.master = spawn_master(self.port, self.master_flags, &self.dir);
     }
 
@@ -149,10 +154,15 @@ impl Cluster {
     ///
     /// # Panics
     /// When the state cannot be removed.
-    pub fn lose_registry(&mut self) {
-        self.master.kill();
+    pub async fn lose_registry(&mut self) {
+        self.kill_master().await;
         std::fs::remove_dir_all(self.dir.path().join("state")).expect("the state can be removed");
         self.master = spawn_master(self.port, self.master_flags, &self.dir);
+    }
+
+    async fn kill_master(&mut self) {
+        self.master.kill();
+        until_free(("127.0.0.1", self.port)).await;
     }
 
     /// Waits until the master answers and this many agents are connected.

@@ -6,6 +6,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
 use tempfile::TempDir;
 
@@ -13,7 +14,7 @@ use crate::daemon::Daemon;
 use crate::home::Home;
 use crate::place::binary;
 use crate::ran::Ran;
-use crate::wait::until;
+use crate::wait::{PATIENCE, until, until_free};
 use crate::wine;
 
 /// A machine, as far as Haggle can tell: a user with a home that no other has.
@@ -146,15 +147,20 @@ impl Master {
     /// Kills it and starts it again, in the same place.
     pub async fn restart(&mut self) {
         self.daemon.kill();
+        until_free(self.address.as_str()).await;
         let flags: Vec<&str> = self.flags.iter().map(String::as_str).collect();
         self.daemon = self.machine.spawn("master", &flags);
         self.ready().await;
     }
 
     async fn ready(&mut self) {
+        let began = Instant::now();
         until("the master answers its user", async || {
             assert!(self.daemon.is_running(), "{}", self.daemon.log());
-            (self.haggle(&["whoami"]).code == Some(0)).then_some(())
+            let said = self.haggle(&["whoami"]);
+            let late = began.elapsed() > PATIENCE;
+            assert!(!late, "the master does not answer its user: {said:?}\n{}", self.daemon.log());
+            (said.code == Some(0)).then_some(())
         })
         .await;
     }

@@ -1,5 +1,6 @@
 //! Waiting for a condition, never for a time.
 
+use std::net::{TcpListener, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
 /// How long anything may take on a slow and busy machine before a test gives up.
@@ -18,4 +19,12 @@ pub async fn until<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T 
         assert!(started.elapsed() < PATIENCE, "gave up waiting until {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+/// Waits until nobody listens there any more. What a killed program for Windows had is Wine's for some time.
+///
+/// # Panics
+/// After [`PATIENCE`].
+pub(crate) async fn until_free(address: impl ToSocketAddrs + Copy) {
+    until("its port is free", async || TcpListener::bind(address).is_ok().then_some(())).await;
 }

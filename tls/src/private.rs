@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 use zeroize::Zeroizing;
 
+use crate::replace::replace_file;
+
 /// Bytes of a file, at most: many certificates.
 const FILE_MAX: u64 = 1 << 20;
 
@@ -77,7 +79,7 @@ impl PrivateFolder {
         let mut file = NamedTempFile::new_in(&self.path)?;
         file.write_all(bytes)?;
         file.as_file().sync_all()?;
-        file.persist(path)?;
+        replace_file(file, path)?;
         sync_folder(&self.path)
     }
 }

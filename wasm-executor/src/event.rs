@@ -66,8 +66,10 @@ pub trait Listener: Send + Sync + 'static {
     fn hear(&self, event: Event);
 
     /// The executor does something else now, and the next event may be milliseconds away: what was heard is to be
-    /// passed on.
-    fn pause(&self) {}
+    /// passed on. True when some of it can wait for a few milliseconds: then this is called again.
+    fn pause(&self) -> bool {
+        false
+    }
 }
 
 impl Listener for Arc<dyn Listener> {
@@ -75,8 +77,8 @@ impl Listener for Arc<dyn Listener> {
         (**self).hear(event);
     }
 
-    fn pause(&self) {
-        (**self).pause();
+    fn pause(&self) -> bool {
+        (**self).pause()
     }
 }
 

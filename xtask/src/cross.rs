@@ -115,11 +115,13 @@ pub(crate) fn lint(mut cargo: Command, system: System) -> anyhow::Result<()> {
 }
 
 /// zig's clang for this system. Without the flags that Rust's build scripts give every clang and zig reads in its own
-/// way, and without the checks that would need a library of zig's when the program is linked.
+/// way, and without the checks that would need a library of zig's when the program is linked. No program says when it was
+/// compiled: it would be another one each time, which zig refuses.
 fn compiler(workspace: &Workspace, system: System) -> anyhow::Result<PathBuf> {
     let target = system.zig();
     let script = "for arg; do shift; case \"$arg\" in --target=*) ;; *) set -- \"$@\" \"$arg\";; esac; done\n";
-    let flags = format!("cc -target {target} -fno-sanitize=undefined");
+    let undated = "-Wno-builtin-macro-redefined -D__DATE__='\"\"' -D__TIME__='\"\"'";
+    let flags = format!("cc -target {target} -fno-sanitize=undefined {undated}");
     zig(workspace, &format!("{target}-cc"), script, &flags)
 }
 

@@ -17,7 +17,8 @@ const TARGET: &str = "x86_64-pc-windows-gnu";
 
 /// What is built for it, in one selection, so that nothing is compiled twice: the command, and the crates whose own tests
 /// have something to say there. The others' tests drive the command from this system.
-const SELECTION: [&str; 8] = ["-p", "haggle-cli", "-p", "haggle-executor", "-p", "haggle-agent", "--bins", "--tests"];
+const SELECTION: [&str; 10] =
+    ["-p", "haggle-cli", "-p", "haggle-executor", "-p", "haggle-agent", "-p", "haggle-tls", "--bins", "--tests"];
 
 /// What is built for this system: masters and agents of a mixed cluster, and the tests that drive the other's program. Of the
 /// whole workspace, as every build is, so that nothing is compiled in another shape.

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
 
-use haggle_core::{Bytes, FrameworkId, Reason, Resources, TaskId};
+use haggle_core::queue::Index;
+use haggle_core::{AllocationSpec, Bytes, FrameworkId, QueueEnd, Reason, Resources, Source, TaskId, TaskState};
 use haggle_executor::process::{Lockdown, Order, Setup};
 use haggle_executor::{Launch, Meter};
 
@@ -218,12 +219,42 @@ impl Executors {
         Ok(key)
     }
 
+    /// No more tasks follow for an allocation: kept for the next agent.
+    pub(crate) fn close(&mut self, allocation: TaskId) {
+        self.tell(allocation, &Order::Close(allocation));
+    }
+
+    /// So many ends more of an allocation's queue need not be kept.
+    pub(crate) fn settled(&mut self, allocation: TaskId, ends: u64) {
+        self.tell(allocation, &Order::Settled { allocation, ends });
+    }
+
+    /// Tells the executor of a task or an allocation something that holds no path.
+    fn tell(&mut self, home_of: TaskId, order: &Order) {
+        if let Some(&key) = self.homes.get(&home_of)
+            && let Some(peer) = self.peers.get(&key)
+        {
+            let _ = peer.tell(order);
+            self.unsent.insert(key);
+        }
+    }
+
+    fn nowhere(&self, task: TaskId, error: &NoExecutor) {
+        let never_ran = NeverRan { task, reason: Reason::ExecutorTerminated, message: error.to_string() };
+        self.ears.inbox.push(Message::NeverRan(never_ran));
+    }
+
     fn try_launch(&mut self, launch: Launch) -> Result<(), NoExecutor> {
         let task = launch.spec.id;
+        self.try_tell(task, &Order::Launch(launch))
+    }
+
+    /// Gives a new task or allocation to an executor with room.
+    fn try_tell(&mut self, task: TaskId, order: &Order) -> Result<(), NoExecutor> {
         let key = self.with_room(task.framework)?;
         self.unsent.insert(key);
         let peer = self.peers.get_mut(&key).expect("it was just found or started");
-        peer.tell(&Order::Launch(launch)).map_err(|error| NoExecutor::Untold(error.to_string()))?;
+        peer.tell(order).map_err(|error| NoExecutor::Untold(error.to_string()))?;
         peer.running.insert(task);
         peer.held += 1;
         self.homes.insert(task, key);
@@ -246,17 +277,35 @@ impl Runs for Executors {
     fn launch(&mut self, launch: Launch) {
         let task = launch.spec.id;
         if let Err(error) = self.try_launch(launch) {
-            let message = error.to_string();
-            self.ears.inbox.push(Message::NeverRan(NeverRan { task, reason: Reason::ExecutorTerminated, message }));
+            self.nowhere(task, &error);
         }
     }
 
     fn kill(&mut self, task: TaskId) {
-        if let Some(peer) = self.homes.get(&task).and_then(|key| self.peers.get_mut(key)) {
-            // It holds no path.
-            let _ = peer.tell(&Order::Kill(task));
-            self.unsent.extend(self.homes.get(&task));
+        self.tell(task, &Order::Kill(task));
+    }
+
+    fn open(&mut self, spec: &AllocationSpec) {
+        if let Err(error) = self.try_tell(spec.id, &Order::Open(spec.clone())) {
+            self.nowhere(spec.id, &error);
         }
+    }
+
+    fn enqueue(&mut self, allocation: TaskId, launch: Launch, index: Option<Index>, at: u64, count: u64) {
+        let Some(&key) = self.homes.get(&allocation) else { return };
+        let Some(peer) = self.peers.get(&key) else { return };
+        self.unsent.insert(key);
+        let first = launch.spec.id.number + at;
+        if let Err(error) = peer.tell(&Order::Enqueue { allocation, launch, index, at, count }) {
+            let error = NoExecutor::Untold(error.to_string()).to_string();
+            let (state, reason) = (TaskState::Failed, Reason::ExecutorTerminated);
+            let ended = vec![QueueEnd::never_ran(first, count, Source::Agent, state, reason, &error)];
+            self.ears.inbox.push(Message::QueueNews { allocation, started: Vec::new(), ended });
+        }
+    }
+
+    fn kill_queued(&mut self, allocation: TaskId, task: TaskId) {
+        self.tell(allocation, &Order::Kill(task));
     }
 
     fn forget(&mut self, task: TaskId) {
@@ -265,6 +314,8 @@ impl Runs for Executors {
             let _ = peer.tell(&Order::Forget(task));
             self.unsent.insert(key);
             peer.held -= 1;
+            // An allocation is said to have ended by nobody but this.
+            peer.running.remove(&task);
             peer.end_if_done();
         }
     }

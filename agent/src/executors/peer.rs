@@ -7,7 +7,7 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, OnceLock};
 use std::thread;
 
-use haggle_core::TaskId;
+use haggle_core::{QueueEnd, Source, TaskId};
 use haggle_executor::Stream;
 use haggle_executor::process::{self, Connection, Folder, Order, Outbox, Process, Report, StartFailure, WireError};
 
@@ -191,6 +191,10 @@ impl Ears {
             match report {
                 Report::Started(task) => news.push(Message::Started(task)),
                 Report::Output { task, stream, offset, bytes } => {
+                    if offset == 0 {
+                        // One in a queue has a log from its first output on: most never write anything.
+                        self.logs.open(task);
+                    }
                     let stored = self.logs.append(task, stream, offset, &bytes);
                     taken.insert((task, stream), (offset + bytes.len() as u64, stored));
                 }
@@ -201,9 +205,19 @@ impl Ears {
                     taken.remove(&(task, Stream::Stderr));
                     news.push(Message::Ended(task, ending));
                 }
+                Report::QueueNews { allocation, started, ended } => {
+                    for &(number, ..) in ended.iter().filter(|(_, count, _)| *count == 1) {
+                        let task = TaskId { number, ..allocation };
+                        self.logs.end(task);
+                        taken.retain(|(of, _), _| *of != task);
+                    }
+                    let end = |(first, count, ending)| QueueEnd { first, count, source: Source::Executor, ending };
+                    let ended = ended.into_iter().map(end).collect();
+                    news.push(Message::QueueNews { allocation, started, ended });
+                }
                 Report::Idle => news.push(Message::ExecutorIdle(key)),
                 // What it held was taken stock of when it was found.
-                Report::Held(_) | Report::Complete { .. } => {}
+                Report::Held(_) | Report::HeldQueue { .. } | Report::Complete { .. } => {}
             }
         }
         self.inbox.push_all(news);

@@ -6,8 +6,9 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use haggle_core::{Ending, FrameworkId, TaskId, TaskSummary};
-use haggle_executor::process::{self, Connection, Folder, Order, Outbox, Report, StartFailure, WireError};
+use haggle_core::node::RecoveredQueue;
+use haggle_core::{Ending, FrameworkId, HeldRun, QueueEnd, Source, TaskId, TaskSummary, UpdateId};
+use haggle_executor::process::{self, Connection, Folder, HeldBatch, Order, Outbox, Report, StartFailure, WireError};
 
 use super::peer::{Ears, Peer};
 use super::{Executors, Key, Plan};
@@ -21,6 +22,8 @@ pub(crate) struct Recovered {
     pub(crate) task: TaskSummary,
     pub(crate) started: bool,
     pub(crate) ending: Option<Ending>,
+    /// Of an allocation, what is in its queue, and in which batches that came.
+    pub(crate) queue: Option<(RecoveredQueue, Vec<HeldBatch>)>,
     /// How many agents its executor had before this one.
     pub(crate) incarnation: u32,
 }
@@ -130,14 +133,39 @@ fn take_stock(
                 Report::Held(task) => {
                     let id = task.id;
                     ears.logs.recover(id, leftovers);
-                    found.insert(id, Recovered { task, started: false, ending: None, incarnation: 0 });
+                    found.insert(id, Recovered { task, started: false, ending: None, queue: None, incarnation: 0 });
                 }
                 Report::Started(task) => {
                     if let Some(task) = found.get_mut(&task) {
                         task.started = true;
                     }
                 }
-                output @ Report::Output { .. } => ears.hear(key, [output].into_iter(), orders),
+                Report::HeldQueue { spec, last, runs, batches } => {
+                    let run = |(first, count, state, shape)| HeldRun {
+                        first,
+                        count,
+                        state,
+                        update: UpdateId::UNACKNOWLEDGED,
+                        shape: Arc::new(shape),
+                    };
+                    let runs = runs.into_iter().map(run).collect();
+                    let (id, name, role) = (spec.id, spec.name.clone(), spec.role.clone());
+                    let task = TaskSummary { id, name, role, resources: spec.resources.clone() };
+                    let queue = RecoveredQueue { spec, last, runs, ended: Vec::new() };
+                    let queue = Some((queue, batches));
+                    found.insert(id, Recovered { task, started: true, ending: None, queue, incarnation: 0 });
+                }
+                Report::QueueNews { allocation, ended, .. } => {
+                    let end = |(first, count, ending)| QueueEnd { first, count, source: Source::Executor, ending };
+                    if let Some((queue, _)) = found.get_mut(&allocation).and_then(|task| task.queue.as_mut()) {
+                        queue.ended.extend(ended.into_iter().map(end));
+                    }
+                }
+                Report::Output { task, stream, offset, bytes } => {
+                    ears.logs.recover(task, leftovers);
+                    let output = Report::Output { task, stream, offset, bytes };
+                    ears.hear(key, [output].into_iter(), orders);
+                }
                 Report::Ended(task, ending) => {
                     ears.logs.end(task);
                     if let Some(task) = found.get_mut(&task) {
@@ -146,11 +174,25 @@ fn take_stock(
                 }
                 Report::Idle => {}
                 Report::Complete { incarnation } => {
+                    recover_logs(&found, ears, leftovers);
                     connection.hurry(false)?;
                     ears.hear(key, reports, orders);
                     return Ok(found.into_values().map(|task| Recovered { incarnation, ..task }).collect());
                 }
             }
+        }
+    }
+}
+
+/// Keeps what an earlier agent had in files of the output of tasks in queues.
+fn recover_logs(found: &BTreeMap<TaskId, Recovered>, ears: &Ears, leftovers: &Leftovers) {
+    for queue in found.values().filter_map(|task| task.queue.as_ref()) {
+        for task in leftovers.tasks().filter(|task| queue.0.lives(*task)) {
+            ears.logs.recover(task, leftovers);
+        }
+        for task in leftovers.tasks().filter(|task| queue.0.has_ended(*task)) {
+            ears.logs.recover(task, leftovers);
+            ears.logs.end(task);
         }
     }
 }

@@ -54,6 +54,11 @@ impl Leftovers {
         Ok(found)
     }
 
+    /// Whose they are; one of two files is named twice.
+    pub(crate) fn tasks(&self) -> impl Iterator<Item = TaskId> {
+        self.files.keys().map(|&(task, _)| task)
+    }
+
     /// The offset of the first byte that is left of an output, and how many there are.
     pub(super) fn of(&self, task: TaskId, stream: Stream) -> Option<(u64, u64)> {
         self.files.get(&(task, stream)).map(|file| (file.start, file.len))

@@ -30,6 +30,19 @@ impl Runs for Recorder {
     fn forget(&mut self, task: TaskId) {
         self.0.borrow_mut().push(format!("forget {task}"));
     }
+
+    fn open(&mut self, spec: &AllocationSpec) {
+        self.0.borrow_mut().push(format!("open {}", spec.id));
+    }
+
+    fn enqueue(&mut self, allocation: TaskId, launch: Launch, _: Option<Index>, at: u64, count: u64) {
+        assert!(launch.module.exists(), "the module is there");
+        self.0.borrow_mut().push(format!("{allocation} takes {count} like {} from {at} on", launch.spec.id));
+    }
+
+    fn kill_queued(&mut self, allocation: TaskId, task: TaskId) {
+        self.0.borrow_mut().push(format!("kill {task} in {allocation}"));
+    }
 }
 
 /// Knows this of every module.
@@ -76,7 +89,7 @@ impl Fixture {
 
     /// What has to be fetched for it.
     fn run(&mut self, task: Arc<TaskSpec>) -> Vec<Digest> {
-        let Began { work, never_ran } = self.runner.run(task);
+        let Began { work, never_ran, .. } = self.runner.run(task);
         assert_eq!(never_ran, []);
         let to_fetch = |work| match work {
             Work::Fetch(digest) => digest,
@@ -356,4 +369,71 @@ fn a_task_that_wants_to_read_elsewhere_never_runs() {
         let told = format!("folder {path:?} of the agent's machine is not allowed by its operator (--allow-folder)");
         assert_eq!(never_ran.message, told);
     }
+}
+
+fn batch(first: u64, count: u32, module: u8) -> QueuedTasks {
+    QueuedTasks { spec: task(first, module, &[]), count, index: None }
+}
+
+/// First, how many, and how they ended.
+fn ends(never_queued: &[NeverQueued]) -> Vec<(u64, u64, TaskState)> {
+    let ended = never_queued.iter().flat_map(|never_queued| &never_queued.ended);
+    ended.map(|end| (end.first, end.count, end.ending.state)).collect()
+}
+
+#[test]
+fn what_a_batch_needs_is_fetched_once_and_goes_with_its_last_task() {
+    let mut fixture = fixture();
+    let began = fixture.runner.enqueue(id(1), batch(10, 3, 7));
+    assert_eq!(began.work, [Work::Fetch(digest(7))]);
+
+    let _ = fixture.fetched(7, 60);
+    assert_eq!(fixture.executor.take(), ["task-1.1 takes 3 like task-1.10 from 0 on"]);
+
+    fixture.runner.queued_ended(id(11), 1);
+    fixture.runner.queued_ended(id(10), 1);
+    fixture.run(task(2, 8, &[]));
+    assert!(fixture.fetched(8, 60)[0].message.contains("do not fit"), "the module is still in use");
+    fixture.runner.queued_ended(id(12), 1);
+    fixture.run(task(3, 8, &[]));
+    assert_eq!(fixture.fetched(8, 60), []);
+}
+
+#[test]
+fn a_task_killed_out_of_a_batch_that_is_fetched_is_left_out() {
+    let mut fixture = fixture();
+    let _ = fixture.runner.enqueue(id(1), batch(10, 4, 7));
+
+    let killed = fixture.runner.stop_queued(id(1), id(11));
+
+    assert_eq!(ends(killed.as_slice()), [(11, 1, TaskState::Killed)]);
+    let _ = fixture.fetched(7, 10);
+    let told = fixture.executor.take();
+    assert_eq!(told, ["task-1.1 takes 1 like task-1.10 from 0 on", "task-1.1 takes 2 like task-1.10 from 2 on"]);
+    assert_eq!(fixture.runner.stop_queued(id(1), id(12)), None);
+    assert_eq!(fixture.executor.take(), ["kill task-1.12 in task-1.1"]);
+}
+
+#[test]
+fn with_its_allocation_a_batch_that_is_fetched_ends() {
+    let mut fixture = fixture();
+    let _ = fixture.runner.enqueue(id(1), batch(10, 4, 7));
+    let _ = fixture.runner.stop_queued(id(1), id(10));
+
+    let ended = fixture.runner.stop_queue(id(1));
+
+    assert_eq!(ends(&ended), [(11, 3, TaskState::Killed)]);
+    assert_eq!(fixture.fetched(7, 10), []);
+    assert_eq!(fixture.executor.take(), ["kill task-1.1"]);
+}
+
+#[test]
+fn a_module_that_cannot_be_had_fails_all_of_its_batch() {
+    let mut fixture = fixture();
+    let _ = fixture.runner.enqueue(id(1), batch(10, 4, 7));
+
+    let began = fixture.runner.fetched(digest(7), Err(FetchError::NotFound(digest(7))));
+
+    assert_eq!((began.never_ran.len(), ends(&began.never_queued)), (0, vec![(10, 4, TaskState::Failed)]));
+    assert_eq!(began.never_queued[0].ended[0].ending.reason, Some(Reason::ArtifactUnavailable));
 }

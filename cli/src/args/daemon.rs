@@ -1,5 +1,6 @@
 //! What can be typed after `up`, `master` and `agent`.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
@@ -158,6 +159,7 @@ Examples:
   haggle agent --master http://127.0.0.1:5050
   haggle agent --master 127.0.0.1:5050,127.0.0.1:5051,127.0.0.1:5052
   haggle agent --name small --cpus 0.5 --mem 256MiB --attribute rack=b7
+  haggle agent --resources gpu=2 --attribute zone=a --allow-folder /srv/data
   haggle agent --reserve eng/batch:cpus=2,mem=1GiB")]
 pub(crate) struct AgentArgs {
     /// Join a cluster by a token of `haggle token create --kind agent`: itself, @FILE, or - for standard input [env:
@@ -179,7 +181,14 @@ pub(crate) struct AgentArgs {
     /// What it offers of disk for scratch folders [default: what is free below the work folder]
     #[arg(long, value_name = "SIZE", value_parser = values::size)]
     pub(crate) disk: Option<Bytes>,
+    /// What it offers of resources of your own making, like gpu=2,licence=0.5: tasks ask for them, and hold them alone
+    #[arg(long, value_name = "NAME=N", value_parser = values::scalars)]
+    pub(crate) resources: Option<BTreeMap<String, u64>>,
     /// Something frameworks may choose agents by; repeatable
+    ///
+    /// Beside these it says by itself what it is and allows: haggle.os, haggle.arch, haggle.runtime.NAME, haggle.net with
+    /// --allow-network, and haggle.dir:DIR for each --allow-folder. Tasks that are granted a network or a folder go to agents
+    /// that say so.
     #[arg(long = "attribute", value_name = "NAME=VALUE", value_parser = values::attribute)]
     pub(crate) attributes: Vec<(String, String)>,
     /// Keep this much of it for a role and those below; repeatable

@@ -10,6 +10,7 @@ mod roles;
 mod run;
 mod service;
 mod tls;
+mod upkeep;
 pub(crate) mod values;
 
 use std::ffi::OsString;
@@ -26,15 +27,18 @@ pub(crate) use authority::{CaArgs, CaCommand, RotateArgs, SealKeyArgs};
 pub(crate) use daemon::{AgentArgs, LogArgs, LogFormat, MasterArgs, ModuleArgs, UpArgs};
 pub(crate) use etcd::Unreadable;
 pub(crate) use operator::{
-    AgentsArgs, AgentsCommand, GoneArgs, KillArgs, LimitsArgs, ListArgs, LogsArgs, PsArgs, RemoveArgs, WatchArgs,
+    AgentsArgs, AgentsCommand, DeactivateArgs, GoneArgs, KillArgs, LimitsArgs, ListArgs, LogsArgs, PsArgs, RemoveArgs,
+    WatchArgs,
 };
 pub(crate) use proxy::ProxyArgs;
 pub(crate) use roles::{
-    OffersArgs, QuotaArgs, QuotaCommand, QuotaRmArgs, QuotaSetArgs, ReserveArgs, RolesArgs, UnreserveArgs, WeightArgs,
-    WhyArgs,
+    OffersArgs, QuotaArgs, QuotaCommand, QuotaRmArgs, QuotaSetArgs, ReserveArgs, RolesArgs, RolesCommand, RolesSetArgs,
+    UnreserveArgs, WeightArgs, WhyArgs,
 };
 pub(crate) use run::{BuildArgs, InspectArgs, RunArgs};
 pub(crate) use service::{Daemon, InstallArgs, ServiceArgs, ServiceCommand};
+
+pub(crate) use upkeep::{CancelArgs, DrainArgs, MaintenanceArgs, MaintenanceCommand, ScheduleArgs, UndrainArgs};
 
 use crate::target::{self, Said, Target, TargetError};
 
@@ -173,6 +177,9 @@ pub(crate) enum Command {
     Weight(WeightArgs),
     Reserve(ReserveArgs),
     Unreserve(UnreserveArgs),
+    Drain(DrainArgs),
+    Undrain(UndrainArgs),
+    Maintenance(MaintenanceArgs),
     Offers(OffersArgs),
     Why(WhyArgs),
     Limits(LimitsArgs),
@@ -201,6 +208,8 @@ pub(crate) fn in_one_line(error: &clap::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use haggle_sdk::WindowStart;
+
     use super::*;
 
     #[test]
@@ -248,6 +257,26 @@ mod tests {
         };
         assert_eq!((gone.agent.0, gone.list.json), (3, true));
         assert!(read("haggle agents gone 3").is_err());
+    }
+
+    #[test]
+    fn a_maintenance_window_begins_at_a_moment_or_from_now_on() {
+        let start = |start: &str| {
+            let line = ["haggle", "maintenance", "schedule", "agent-1", "agent-2", "--start", start, "--for", "2h"];
+            let command = Cli::read(line).map(|cli| cli.command).map_err(|error| in_one_line(&error))?;
+            let Command::Maintenance(MaintenanceArgs { command: MaintenanceCommand::Schedule(args) }) = command else {
+                panic!("not read")
+            };
+            Ok::<_, String>(args.start)
+        };
+        let seconds = |seconds| std::time::Duration::from_secs(seconds);
+
+        assert_eq!(start("now"), Ok(WindowStart::In(seconds(0))));
+        assert_eq!(start("90m"), Ok(WindowStart::In(seconds(5400))));
+        let at = std::time::SystemTime::UNIX_EPOCH + seconds(1_799_550_000);
+        assert_eq!(start("2027-01-10T03:00:00Z"), Ok(WindowStart::At(at)));
+        let wrong = start("tomorrow").unwrap_err();
+        assert!(wrong.contains("neither now, nor a time from now like 2h, nor a moment like"), "{wrong}");
     }
 
     #[test]

@@ -50,6 +50,7 @@ pub(crate) struct LimitsArgs {
     after_help = "\
 Examples:
   haggle agents                            every agent that is connected or may come back
+  haggle agents deactivate agent-3         no new tasks there, until `haggle undrain agent-3`
   haggle agents gone agent-3               that machine is scrapped: its tasks may start elsewhere
   haggle agents rm agent-3                 that machine is not to be trusted any more"
 )]
@@ -62,8 +63,25 @@ pub(crate) struct AgentsArgs {
 
 #[derive(Subcommand, Debug)]
 pub(crate) enum AgentsCommand {
+    Deactivate(DeactivateArgs),
     Gone(GoneArgs),
     Rm(RemoveArgs),
+}
+
+/// Offer an agent to nobody any more; its tasks go on
+///
+/// It stays DEACTIVATED, over restarts of the agent and of the master, until `haggle undrain`. To have its tasks end as well
+/// there is `haggle drain`.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  haggle agents deactivate agent-3")]
+pub(crate) struct DeactivateArgs {
+    /// Its id, as `haggle agents` shows it
+    #[arg(value_name = "AGENT")]
+    pub(crate) agent: AgentId,
+    #[command(flatten)]
+    pub(crate) list: ListArgs,
 }
 
 /// Declare that an agent will never come back

@@ -3,10 +3,10 @@
 use std::num::NonZeroU32;
 
 use clap::{Args, Subcommand};
-use haggle_core::AgentId;
+use haggle_core::{AgentId, Placement};
 
 use super::operator::ListArgs;
-use super::values::{self, Amounts, Whom};
+use super::values::{self, Amounts, Said, Whom};
 
 /// List the roles as a tree: what they weigh, may have, have, and should have
 ///
@@ -14,12 +14,63 @@ use super::values::{self, Amounts, Whom};
 /// largest part that this is of any resource of the cluster, FAIR what it would be if every role beside it took all that it
 /// may: the role that is furthest below, by its weight, is offered next. WAITING counts its frameworks that would take something
 /// they are not offered; `haggle why ROLE` says why.
+///
+/// PLACED is how agents are chosen for its offers, AT LEAST the least that makes an offer: see `haggle roles set`.
+#[derive(Args, Debug)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "\
+Examples:
+  haggle roles
+  haggle roles --json | jq -r 'select(.waiting > 0) | .name'
+  haggle roles set eng --placement spread"
+)]
+pub(crate) struct RolesArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<RolesCommand>,
+    #[command(flatten)]
+    pub(crate) list: ListArgs,
+}
+
+#[derive(Subcommand, Debug)]
+pub(crate) enum RolesCommand {
+    Set(RolesSetArgs),
+}
+
+/// Say of which agents the offers to a role are made, and from which size on
+///
+/// It counts for the role and all roles below it of which nothing else is said, holds at once, and outlives the master.
+///
+/// The placement is for frameworks that say what they want, as `haggle run` and the SDK's runner do. With binpack agents are filled
+/// one after the other, which leaves large ones free for large tasks; with spread the tasks are on as many agents as there are,
+/// so that little is lost with one of them. The least is for frameworks that do not say what they want: they are offered all of it,
+/// or nothing of that agent.
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
-  haggle roles
-  haggle roles --json | jq -r 'select(.waiting > 0) | .name'")]
-pub(crate) struct RolesArgs {
+  haggle roles set eng --placement spread
+  haggle roles set eng/batch --placement default       as the role above it, or binpack
+  haggle roles set web --min-allocatable cpus=0.5,mem=256MiB")]
+pub(crate) struct RolesSetArgs {
+    /// Its path, like eng/batch; it need not have a framework yet
+    #[arg(value_name = "ROLE", value_parser = values::role)]
+    pub(crate) role: String,
+    /// Which of the agents that would do: binpack, that on which the least is free; spread, the most; or default
+    #[arg(
+        long,
+        value_name = "PLACEMENT",
+        required_unless_present = "min_allocatable",
+        value_parser = values::placement
+    )]
+    pub(crate) placement: Option<Said<Placement>>,
+    /// The least that makes an offer, or default
+    #[arg(
+        long,
+        value_name = "cpus=N,mem=SIZE,disk=SIZE,NAME=N",
+        required_unless_present = "placement",
+        value_parser = values::amounts_or_default
+    )]
+    pub(crate) min_allocatable: Option<Said<Amounts>>,
     #[command(flatten)]
     pub(crate) list: ListArgs,
 }
@@ -66,6 +117,7 @@ pub(crate) enum QuotaCommand {
 Examples:
   haggle quota set eng --guarantee cpus=2,mem=1GiB
   haggle quota set eng/batch --limit cpus=4
+  haggle quota set eng --limit gpu=2       of a resource that agents have by --resources gpu=N
   haggle quota set guests --guarantee cpus=0.5 --limit cpus=1,mem=512MiB,disk=1GiB")]
 pub(crate) struct QuotaSetArgs {
     /// Its path, like eng/batch; it need not have a framework yet
@@ -74,7 +126,7 @@ pub(crate) struct QuotaSetArgs {
     /// What is kept free for it
     #[arg(
         long,
-        value_name = "cpus=N,mem=SIZE,disk=SIZE",
+        value_name = "cpus=N,mem=SIZE,disk=SIZE,NAME=N",
         required_unless_present = "limit",
         value_parser = values::amounts
     )]
@@ -82,7 +134,7 @@ pub(crate) struct QuotaSetArgs {
     /// What it may have at most
     #[arg(
         long,
-        value_name = "cpus=N,mem=SIZE,disk=SIZE",
+        value_name = "cpus=N,mem=SIZE,disk=SIZE,NAME=N",
         required_unless_present = "guarantee",
         value_parser = values::amounts
     )]

@@ -1,11 +1,12 @@
 //! What can be typed after `run`, `build` and `inspect`.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 use haggle_core::cluster::FrameworkInfo;
-use haggle_core::{Bytes, Endpoint, Fuel, HttpHost, MilliCpu, OutputOverrun};
+use haggle_core::{Bytes, Constraint, Endpoint, Fuel, HttpHost, MilliCpu, OutputOverrun};
 
 use super::values::{self, OpenFolder};
 
@@ -56,6 +57,7 @@ Examples:
   haggle run chatty.wasm --output-limit 10KiB:truncate -- 100000
   haggle run app.wasm --dir .::/ --allow-http api.example
   haggle run primes.wasm --instances 100 --retries 2
+  haggle run train.wasm --constraint zone=a --resources gpu=1
   echo hello | haggle run upper.wasm --stdin -
   haggle run primes.wasm --instances 8 --json | jq .usage.cpu_seconds")]
 pub(crate) struct RunArgs {
@@ -81,6 +83,9 @@ pub(crate) struct RunArgs {
     /// Room in a scratch folder [default: none; with --dir, 64MiB more than the copies take]
     #[arg(long, value_name = "SIZE", help_heading = "Quotas", value_parser = values::size)]
     pub(crate) disk: Option<Bytes>,
+    /// Resources of the operator's own making that it holds, as agents have them (`haggle agent --resources`)
+    #[arg(long, value_name = "NAME=N", help_heading = "Quotas", value_parser = values::scalars)]
+    pub(crate) resources: Option<BTreeMap<String, u64>>,
     /// Executed instructions [default: no limit]
     #[arg(long, value_name = "N", help_heading = "Quotas", value_parser = values::fuel)]
     pub(crate) fuel: Option<Fuel>,
@@ -126,6 +131,13 @@ pub(crate) struct RunArgs {
     /// Tell it nothing of the cluster: no HAGGLE_ variables [default for one task that needs no cluster]
     #[arg(long, help_heading = "What it gets")]
     pub(crate) anonymous: bool,
+
+    /// What its agent must be, by an attribute or by hostname: zone=a, zone!=a, gpu (it is there), !gpu; repeatable
+    ///
+    /// `haggle agents` shows what each agent says of itself. A task that is granted folders or a network goes to agents that allow
+    /// them without a word. When no agent is what it needs, the command ends at once and says which agents lack what.
+    #[arg(long = "constraint", value_name = "ATTR[=VALUE]", help_heading = "Where it runs", value_parser = values::constraint)]
+    pub(crate) constraints: Vec<Constraint>,
 
     /// Run an array of this many tasks
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=INSTANCES_MAX))]

@@ -1,13 +1,19 @@
 //! Reads one value of one flag, so that nothing behind clap is left to parse.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use haggle_core::access::is_role;
+use haggle_core::attributes;
 use haggle_core::grants::NotAHost;
-use haggle_core::{Bytes, Endpoint, FrameworkId, Fuel, HttpHost, MilliCpu, OutputOverrun, Resources, TaskId};
+use haggle_core::{
+    Bytes, Ceiling, Constraint, Endpoint, FrameworkId, Fuel, HttpHost, MilliCpu, OutputOverrun, Placement, Resources,
+    TaskId,
+};
+use haggle_sdk::WindowStart;
 
 /// Processor time, more than none: `0.5`.
 pub(super) fn cpus(text: &str) -> Result<MilliCpu, String> {
@@ -64,6 +70,20 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     if duration < Duration::from_millis(1) { Err("must be 1ms or more".into()) } else { Ok(duration) }
 }
 
+/// When something begins: `now`, `2h`, `2027-01-10T03:00:00Z`.
+pub(super) fn moment(text: &str) -> Result<WindowStart, String> {
+    if text == "now" {
+        return Ok(WindowStart::In(Duration::ZERO));
+    }
+    if let Ok(after) = humantime::parse_duration(text) {
+        return Ok(WindowStart::In(after));
+    }
+    // Without a zone it would be that of this machine, and the master may be elsewhere.
+    humantime::parse_rfc3339(text).map(WindowStart::At).map_err(|_| {
+        format!("{text:?} is neither now, nor a time from now like 2h, nor a moment like 2027-01-10T03:00:00Z")
+    })
+}
+
 /// A variable of the environment: `NAME=VALUE`. The value may be empty and may hold further `=`.
 pub(super) fn variable(text: &str) -> Result<(String, String), String> {
     let (name, value) = pair(text, "NAME=VALUE")?;
@@ -72,7 +92,11 @@ pub(super) fn variable(text: &str) -> Result<(String, String), String> {
 
 /// An attribute of an agent: `rack=b7`.
 pub(super) fn attribute(text: &str) -> Result<(String, String), String> {
-    pair(text, "NAME=VALUE")
+    let (name, value) = pair(text, "NAME=VALUE")?;
+    if attributes::is_reserved(&name) {
+        return Err(format!("{name} is not for you to say: the agent says it of itself"));
+    }
+    Ok((name, value))
 }
 
 /// A role's weight: `batch=2`.
@@ -180,22 +204,31 @@ pub(super) fn whole_weight(text: &str) -> Result<NonZeroU32, String> {
 }
 
 /// Amounts of some resources. What was not named is not there.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Amounts {
     pub(crate) cpus: Option<MilliCpu>,
     pub(crate) mem: Option<Bytes>,
     pub(crate) disk: Option<Bytes>,
+    /// Of resources of the operator's own making, in thousandths of one.
+    pub(crate) scalars: BTreeMap<String, u64>,
 }
 
 impl Amounts {
-    /// Nothing of what was not named.
+    /// The same, with nothing of what was not named.
     pub(crate) fn resources(self) -> Resources {
-        let Self { cpus, mem, disk } = self;
-        Resources::new(cpus.unwrap_or_default(), mem.unwrap_or_default(), disk.unwrap_or_default())
+        let Self { cpus, mem, disk, scalars } = self;
+        let plain = Resources::new(cpus.unwrap_or_default(), mem.unwrap_or_default(), disk.unwrap_or_default());
+        scalars.iter().fold(plain, |all, (name, amount)| all.with_scalar(name, *amount))
+    }
+
+    /// The same, with no bound on what was not named.
+    pub(crate) fn ceiling(self) -> Ceiling {
+        let Self { cpus, mem, disk, scalars } = self;
+        Ceiling { cpus, mem, disk, scalars }
     }
 }
 
-/// Amounts of one resource or more: `cpus=2,mem=1GiB`.
+/// Amounts of one resource or more: `cpus=2,mem=1GiB,gpu=1`.
 pub(super) fn amounts(text: &str) -> Result<Amounts, String> {
     fn once<T>(amount: &mut Option<T>, name: &str, read: Result<T, String>) -> Result<(), String> {
         let read = read.map_err(|why| format!("{name}: {why}"))?;
@@ -203,12 +236,16 @@ pub(super) fn amounts(text: &str) -> Result<Amounts, String> {
     }
     let mut amounts = Amounts::default();
     for part in text.split(',') {
-        let (name, amount) = pair(part.trim(), "cpus=2,mem=1GiB,disk=1GiB, of which some may be left out")?;
+        let (name, amount) = pair(part.trim(), "cpus=2,mem=1GiB,disk=1GiB,gpu=1, of which some may be left out")?;
         match name.as_str() {
             "cpus" => once(&mut amounts.cpus, "cpus", cpus_or_none(&amount))?,
             "mem" => once(&mut amounts.mem, "mem", size(&amount))?,
             "disk" => once(&mut amounts.disk, "disk", size(&amount))?,
-            other => return Err(format!("{other:?} is none of the resources cpus, mem and disk")),
+            own => {
+                let mut known = amounts.scalars.remove(scalar_name(own)?);
+                once(&mut known, own, thousandths(&amount))?;
+                amounts.scalars.extend(known.map(|amount| (own.to_owned(), amount)));
+            }
         }
     }
     Ok(amounts)
@@ -224,6 +261,69 @@ pub(super) fn kept_for_role(text: &str) -> Result<(String, Amounts), String> {
 pub(super) fn some_amounts(text: &str) -> Result<Amounts, String> {
     let amounts = amounts(text)?;
     if amounts.resources().is_empty() { Err("nothing is no amount to reserve".into()) } else { Ok(amounts) }
+}
+
+/// Amounts of resources of the operator's own making alone, more than none of each: `gpu=2,licence=0.5`.
+pub(super) fn scalars(text: &str) -> Result<BTreeMap<String, u64>, String> {
+    let Amounts { cpus, mem, disk, scalars } = amounts(text)?;
+    let flag = match (cpus, mem, disk) {
+        (Some(_), ..) => "cpus",
+        (_, Some(_), _) => "mem",
+        (.., Some(_)) => "disk",
+        (None, None, None) => {
+            return match scalars.iter().find(|(_, amount)| **amount == 0) {
+                Some((name, _)) => Err(format!("{name}: 0 of it is none; leave it out")),
+                None => Ok(scalars),
+            };
+        }
+    };
+    Err(format!("{flag} has a flag of its own, --{flag}"))
+}
+
+/// Something of a role, or that the role above says it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Said<T>(pub(crate) Option<T>);
+
+impl<T> Said<T> {
+    fn read(text: &str, read: impl FnOnce(&str) -> Result<T, String>) -> Result<Self, String> {
+        if text == "default" { Ok(Self(None)) } else { read(text).map(|said| Self(Some(said))) }
+    }
+}
+
+/// Amounts, or `default`.
+pub(super) fn amounts_or_default(text: &str) -> Result<Said<Amounts>, String> {
+    Said::read(text, amounts)
+}
+
+/// The name of a placement, or `default`.
+pub(super) fn placement(text: &str) -> Result<Said<Placement>, String> {
+    Said::read(text, |text| text.parse().map_err(|error| format!("{error}, nor default")))
+}
+
+/// What an agent must be: `zone=a`, `zone!=a`, `gpu`, `!gpu`.
+pub(super) fn constraint(text: &str) -> Result<Constraint, String> {
+    text.parse().map_err(|error| format!("{error}"))
+}
+
+/// The name of a resource of the operator's own making. What is too like the name of another one was meant for that.
+fn scalar_name(name: &str) -> Result<&str, String> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    match name {
+        "cpu" | "memory" | "disks" => Err(format!("{name:?} is none of the resources cpus, mem and disk")),
+        "port" | "ports" => Err("ports are no amount: they are of one agent each".to_owned()),
+        own if own.len() <= 64 && own.as_bytes()[0].is_ascii_alphabetic() && own.bytes().all(is_plain) => Ok(own),
+        other => Err(format!(
+            "{other:?} is no name of a resource: letters, digits, hyphens, underscores and dots, a letter first, at most 64"
+        )),
+    }
+}
+
+/// A number, in thousandths of one.
+fn thousandths(text: &str) -> Result<u64, String> {
+    let amount: Result<MilliCpu, _> = text.parse();
+    amount
+        .map(MilliCpu::get)
+        .map_err(|_| format!("{text:?} is not a number like 2 or 0.5, in thousandths at the finest"))
 }
 
 /// Of whom it is asked what is in the way.
@@ -396,8 +496,8 @@ mod tests {
     #[test]
     fn amounts_name_each_resource_once_and_none_that_there_is_not() {
         let (cpus, mem) = (Some(MilliCpu::new(1_500)), Some(Bytes::from_mib(64)));
-        assert_eq!(amounts("cpus=1.5,mem=64MiB"), Ok(Amounts { cpus, mem, disk: None }));
-        assert_eq!(amounts("mem=64MiB, cpus=1.5"), Ok(Amounts { cpus, mem, disk: None }));
+        assert_eq!(amounts("cpus=1.5,mem=64MiB"), Ok(Amounts { cpus, mem, ..Amounts::default() }));
+        assert_eq!(amounts("mem=64MiB, cpus=1.5"), Ok(Amounts { cpus, mem, ..Amounts::default() }));
         assert_eq!(amounts("disk=0"), Ok(Amounts { disk: Some(Bytes::ZERO), ..Amounts::default() }));
         for (wrong, why) in [
             ("", "is not of the form"),
@@ -407,9 +507,40 @@ mod tests {
             ("cpus=2,cpus=3", "cpus is named twice"),
             ("cpus=lots", "cpus: \"lots\" is not a number of cores"),
             ("mem=1GB", "mem: \"1GB\" is not a size"),
+            ("gpu=1,gpu=2", "gpu is named twice"),
+            ("gpu=one", "gpu: \"one\" is not a number like 2 or 0.5"),
+            ("1gpu=1", "\"1gpu\" is no name of a resource"),
+            ("ports=80", "ports are no amount"),
         ] {
             assert!(amounts(wrong).unwrap_err().contains(why), "{wrong}: {:?}", amounts(wrong));
         }
+    }
+
+    #[test]
+    fn resources_of_an_operators_own_making_have_names_of_their_own() {
+        let own: BTreeMap<String, u64> = [("gpu".to_owned(), 2000), ("licence".to_owned(), 500)].into();
+        assert_eq!(scalars("gpu=2,licence=0.5"), Ok(own.clone()));
+        assert_eq!(amounts("cpus=1,gpu=2,licence=0.5").unwrap().scalars, own);
+        assert_eq!(amounts("gpu=0").unwrap().ceiling().scalars, [("gpu".to_owned(), 0)].into());
+        for (wrong, why) in [("cpus=2", "--cpus"), ("gpu=1,mem=1GiB", "--mem"), ("gpu=0", "leave it out")] {
+            assert!(scalars(wrong).unwrap_err().contains(why), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_an_agent_says_of_itself_is_no_attribute_for_its_operator() {
+        assert_eq!(attribute("rack=b7"), Ok(("rack".into(), "b7".into())));
+        for wrong in ["haggle.net=allowed", "haggle.dir:/srv=read", "hostname=h1"] {
+            assert!(attribute(wrong).unwrap_err().contains("the agent says it of itself"), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_placement_has_a_name() {
+        assert_eq!(placement("spread"), Ok(Said(Some(Placement::Spread))));
+        assert_eq!(placement("default"), Ok(Said(None)));
+        assert!(placement("random").unwrap_err().contains("none of the placements binpack and spread"));
+        assert_eq!(amounts_or_default("default"), Ok(Said(None)));
     }
 
     #[test]

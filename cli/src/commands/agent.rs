@@ -39,7 +39,8 @@ pub(super) async fn run(master: Option<String>, args: AgentArgs) -> Verdict {
     // The folders are found below.
     let mut config = Config::new(String::new(), name, PathBuf::new(), PathBuf::new());
     config.master = master.or_else(|| target::environment().master);
-    config.resources = Declared { cpus: args.cpus, mem: args.mem, disk: args.disk, ..Declared::default() };
+    let scalars = args.resources.unwrap_or_default();
+    config.resources = Declared { cpus: args.cpus, mem: args.mem, disk: args.disk, scalars, ..Declared::default() };
     config.allow_network = args.allowed.network;
     args.modules.enter(&mut config);
     config.attributes = args.attributes.into_iter().collect();

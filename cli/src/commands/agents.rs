@@ -1,22 +1,35 @@
 //! `haggle agents`.
 
-use haggle_core::AgentId;
-use haggle_core::cluster::AgentView;
+use haggle_core::cluster::{AgentView, PhaseView};
+use haggle_core::{AgentId, Unavailability};
 use haggle_sdk::CallError;
 
 use super::Verdict;
-use crate::args::{AgentsArgs, AgentsCommand, GoneArgs, ListArgs, RemoveArgs};
+use crate::args::{AgentsArgs, AgentsCommand, DeactivateArgs, GoneArgs, ListArgs, RemoveArgs};
 use crate::error::CommandError;
 use crate::output::record::AgentRecord;
 use crate::output::{self, Table};
 use crate::target::Target;
+use crate::why;
 
 pub(super) async fn run(target: &Target, args: AgentsArgs) -> Verdict {
     match args.command {
         None => list(target, args.list).await,
+        Some(AgentsCommand::Deactivate(args)) => deactivate(target, args).await,
         Some(AgentsCommand::Gone(args)) => gone(target, args).await,
         Some(AgentsCommand::Rm(args)) => remove(target, args).await,
     }
+}
+
+async fn deactivate(target: &Target, args: DeactivateArgs) -> Verdict {
+    let client = super::connect(target).await?;
+    client.deactivate_agent(args.agent).await.map_err(|error| unknown(args.agent, error))?;
+    if args.list.json {
+        output::json(&serde_json::json!({ "id": args.agent.to_string(), "state": "DEACTIVATED" }))?;
+    } else {
+        output::line(&format!("{} is DEACTIVATED: it takes no new tasks", args.agent))?;
+    }
+    Ok(0)
 }
 
 async fn gone(target: &Target, args: GoneArgs) -> Verdict {
@@ -68,6 +81,7 @@ fn table(agents: &[AgentView]) -> Table {
         ">DISK",
         ">USED",
         ">TASKS",
+        "AWAY",
         "ATTRIBUTES",
     ]);
     for agent in agents {
@@ -76,7 +90,7 @@ fn table(agents: &[AgentView]) -> Table {
         table.row([
             agent.id.to_string(),
             agent.info.name.clone(),
-            state(agent).into(),
+            state(agent),
             all.cpus.as_cores().to_string(),
             agent.used.cpus.as_cores().to_string(),
             all.mem.to_string(),
@@ -84,16 +98,66 @@ fn table(agents: &[AgentView]) -> Table {
             all.disk.to_string(),
             agent.used.disk.to_string(),
             agent.tasks.to_string(),
+            agent.unavailability.map(absence).unwrap_or_default(),
             attributes.join(" "),
         ]);
     }
     table
 }
 
-fn state(agent: &AgentView) -> &'static str {
-    match (agent.connected, agent.draining) {
-        (false, _) => "disconnected",
-        (true, true) => "draining",
-        (true, false) => "up",
+/// What becomes of it, and since when: `DRAINING for 3min`.
+fn state(agent: &AgentView) -> String {
+    let link = if agent.connected { "" } else { ", disconnected" };
+    match (agent.withdrawal, agent.connected, agent.draining) {
+        (Some(withdrawal), ..) => {
+            let phase = match withdrawal.phase {
+                PhaseView::Deactivated => "DEACTIVATED",
+                PhaseView::Draining { .. } => "DRAINING",
+                PhaseView::Drained => "DRAINED",
+            };
+            format!("{phase} for {}{link}", why::span(withdrawal.age))
+        }
+        (None, false, _) => "disconnected".to_owned(),
+        (None, true, true) => "draining".to_owned(),
+        (None, true, false) => "up".to_owned(),
+    }
+}
+
+/// When it will not be there.
+fn absence(when: Unavailability) -> String {
+    let (start, end) = output::window(when);
+    format!("{start} to {end}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use haggle_core::{AgentInfo, Cause, Resources};
+    use haggle_sdk::WithdrawalView;
+
+    use super::*;
+
+    #[test]
+    fn an_agent_that_takes_no_tasks_is_shown_with_since_when() {
+        let up = AgentView {
+            id: AgentId(1),
+            info: AgentInfo::default(),
+            connected: true,
+            draining: false,
+            withdrawal: None,
+            unavailability: None,
+            used: Resources::default(),
+            offered: Resources::default(),
+            tasks: 0,
+        };
+        let age = Duration::from_secs(300);
+        let withdrawn = |phase| Some(WithdrawalView { phase, age, cause: Cause::Operator });
+        let drained = AgentView { withdrawal: withdrawn(PhaseView::Drained), ..up.clone() };
+        let away = AgentView { connected: false, ..drained.clone() };
+
+        assert_eq!(state(&up), "up");
+        assert_eq!(state(&drained), "DRAINED for 5 min");
+        assert_eq!(state(&away), "DRAINED for 5 min, disconnected");
     }
 }

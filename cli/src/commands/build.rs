@@ -33,6 +33,5 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
     let mut partial = tempfile::Builder::new().prefix(".haggle-build-").tempfile_in(folder)?;
     io::copy(&mut fs::File::open(from)?, &mut partial)?;
     fs::set_permissions(partial.path(), fs::metadata(from)?.permissions())?;
-    partial.persist(&to).map_err(|error| error.error)?;
-    Ok(())
+    haggle_tls::replace_file(partial, &to)
 }

@@ -5,6 +5,7 @@ mod agents;
 mod build;
 mod ca;
 mod context;
+mod drain;
 mod follow;
 mod frameworks;
 mod inspect;
@@ -12,6 +13,7 @@ mod kill;
 mod limits;
 mod login;
 mod logs;
+mod maintenance;
 mod master;
 mod offers;
 mod proxy;
@@ -81,6 +83,9 @@ fn ask(target: &Target, command: Command) -> Verdict {
         Command::Weight(args) => on_this_thread(weight::run(target, args)),
         Command::Reserve(args) => on_this_thread(reserve::reserve(target, args)),
         Command::Unreserve(args) => on_this_thread(reserve::unreserve(target, args)),
+        Command::Drain(args) => on_this_thread(drain::run(target, args)),
+        Command::Undrain(args) => on_this_thread(drain::undo(target, args)),
+        Command::Maintenance(args) => on_this_thread(maintenance::run(target, args)),
         Command::Offers(args) => on_this_thread(offers::run(target, args)),
         Command::Why(args) => on_this_thread(why::run(target, args)),
         Command::Limits(args) => on_this_thread(limits::run(target, args)),

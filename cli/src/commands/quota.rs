@@ -1,6 +1,6 @@
 //! `haggle quota`.
 
-use haggle_core::{Ceiling, Quota, Resources};
+use haggle_core::{Quota, Resources};
 use haggle_sdk::RoleInfo;
 
 use super::Verdict;
@@ -33,9 +33,7 @@ async fn set(target: &Target, args: QuotaSetArgs) -> Verdict {
 }
 
 fn quota(guarantee: Option<Amounts>, limit: Option<Amounts>) -> Quota {
-    let guarantee = guarantee.unwrap_or_default().resources();
-    let Amounts { cpus, mem, disk } = limit.unwrap_or_default();
-    Quota { guarantee, limit: Ceiling { cpus, mem, disk, ..Ceiling::default() } }
+    Quota { guarantee: guarantee.unwrap_or_default().resources(), limit: limit.unwrap_or_default().ceiling() }
 }
 
 /// `is promised cpus=2, and may have cpus=4 at most`.

@@ -1,19 +1,62 @@
 //! `haggle roles`.
 
-use haggle_core::{Bytes, Ceiling, Resources};
+use haggle_core::{Bytes, Ceiling, Placement, Resources};
 use haggle_sdk::RoleInfo;
 
 use super::Verdict;
-use crate::args::RolesArgs;
-use crate::output::record::RoleRecord;
+use crate::args::values::{Amounts, Said};
+use crate::args::{ListArgs, RolesArgs, RolesCommand, RolesSetArgs};
+use crate::output::record::{ResourcesRecord, RoleRecord};
 use crate::output::{self, Table};
 use crate::target::Target;
 
 pub(super) async fn run(target: &Target, args: RolesArgs) -> Verdict {
+    match args.command {
+        Some(RolesCommand::Set(args)) => set(target, args).await,
+        None => list(target, args.list).await,
+    }
+}
+
+async fn set(target: &Target, args: RolesSetArgs) -> Verdict {
+    let client = super::connect(target).await?;
+    let (role, placement) = (&args.role, args.placement.map(|Said(placement)| placement));
+    let least = args.min_allocatable.map(|Said(least)| least.map(Amounts::resources));
+    if let Some(placement) = placement {
+        client.set_placement(role, placement).await?;
+    }
+    if let Some(least) = &least {
+        client.set_min_allocatable(role, least.as_ref()).await?;
+    }
+    if args.list.json {
+        let mut said = serde_json::json!({ "name": role });
+        if let Some(placement) = placement {
+            said["placement"] = placement.map(Placement::name).into();
+        }
+        if let Some(least) = &least {
+            said["min_allocatable"] = serde_json::json!(least.as_ref().map(ResourcesRecord::from));
+        }
+        output::json(&said)?;
+        return Ok(0);
+    }
+    let placed = placement.map(|placement| match placement {
+        Some(placement) => format!("{role} is placed by {placement}"),
+        None => format!("{role} is placed as the role above it"),
+    });
+    let offered = least.map(|least| match least {
+        Some(least) => format!("{role} is offered {} or more", at_least(&least)),
+        None => format!("{role} is offered as little as the role above it"),
+    });
+    for line in placed.into_iter().chain(offered) {
+        output::line(&output::printable(&line))?;
+    }
+    Ok(0)
+}
+
+async fn list(target: &Target, args: ListArgs) -> Verdict {
     let mut roles = super::connect(target).await?.roles().await?;
     in_order_of_the_tree(&mut roles);
     let records: Vec<RoleRecord> = roles.iter().map(Into::into).collect();
-    output::list(&records, args.list.json, || table(&roles))?;
+    output::list(&records, args.json, || table(&roles))?;
     Ok(0)
 }
 
@@ -35,6 +78,8 @@ fn table(roles: &[RoleInfo]) -> Table {
         ">FAIR",
         ">FRAMEWORKS",
         ">WAITING",
+        "PLACED",
+        "AT LEAST",
     ]);
     let percent = |share: f64| format!("{:.1} %", share * 100.0);
     for (role, label) in roles.iter().zip(labels(roles)) {
@@ -51,6 +96,8 @@ fn table(roles: &[RoleInfo]) -> Table {
             percent(role.fair_share),
             role.frameworks.to_string(),
             role.waiting.to_string(),
+            role.placement.to_string(),
+            role.min_allocatable.as_ref().map_or_else(|| "-".to_owned(), at_least),
         ]);
     }
     table
@@ -71,6 +118,11 @@ fn labels(roles: &[RoleInfo]) -> Vec<String> {
         above.push(&role.name);
     }
     labels
+}
+
+/// The least that makes an offer, as it is typed.
+fn at_least(least: &Resources) -> String {
+    if least.is_empty() { "anything".to_owned() } else { amounts(least) }
 }
 
 /// Amounts as they are typed: `cpus=2,mem=1GiB`, and `-` for nothing.
@@ -112,6 +164,8 @@ mod tests {
             share: 0.25,
             fair_share: 0.5,
             quota,
+            placement: Placement::default(),
+            min_allocatable: None,
         }
     }
 

@@ -4,6 +4,8 @@ use futures_util::StreamExt;
 use haggle_core::TaskStatus;
 use haggle_core::cluster::Announcement;
 
+use haggle_sdk::Withheld;
+
 use super::Verdict;
 use crate::args::WatchArgs;
 use crate::output;
@@ -30,6 +32,11 @@ fn sentence(announcement: &Announcement) -> String {
         Announcement::AgentUp(id) => format!("{id} is up"),
         Announcement::AgentDown(id) => format!("{id} is disconnected"),
         Announcement::AgentRemoved(id) => format!("{id} is gone"),
+        Announcement::AgentWithdrawn(id, Withheld::Deactivated) => format!("{id} is DEACTIVATED"),
+        Announcement::AgentWithdrawn(id, Withheld::Draining) => format!("{id} is DRAINING"),
+        Announcement::AgentWithdrawn(id, Withheld::Drained) => format!("{id} is DRAINED"),
+        Announcement::AgentWithdrawn(id, Withheld::Leaving) => format!("{id} leaves"),
+        Announcement::AgentReactivated(id) => format!("{id} takes tasks again"),
         Announcement::FrameworkUp(id) => format!("{id} is up"),
         Announcement::FrameworkUpdated(id) => format!("{id} has other properties"),
         Announcement::FrameworkDown(id) => format!("{id} is disconnected"),

@@ -7,6 +7,7 @@ mod table;
 use std::io::{self, ErrorKind, Write};
 use std::time::{Duration, SystemTime};
 
+use haggle_core::Unavailability;
 use serde::Serialize;
 
 pub(crate) use table::Table;
@@ -120,6 +121,12 @@ fn is_deceptive(letter: char) -> bool {
 pub(crate) fn time(at: SystemTime) -> String {
     let last = SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_799);
     humantime::format_rfc3339_seconds(at.clamp(SystemTime::UNIX_EPOCH, last)).to_string()
+}
+
+/// When an agent will not be there, as tables show it: from when to when.
+pub(crate) fn window(when: Unavailability) -> (String, String) {
+    let at = |ms| SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(ms)).unwrap_or(SystemTime::UNIX_EPOCH);
+    (time(at(when.start_ms)), time(at(when.end_ms())))
 }
 
 /// A time as tables show it.

@@ -1,5 +1,6 @@
 //! What is said of each thing in JSON; the tables show the same.
 
+mod upkeep;
 mod why;
 
 use std::collections::BTreeMap;
@@ -8,12 +9,13 @@ use haggle_core::cluster::{AgentView, Announcement, FrameworkView, OfferView, Re
 use haggle_core::{
     Bytes, Ceiling, Exceeded, MilliCpu, Quota, Reason, Reserved, Resources, TaskState, TaskStatus, Usage,
 };
-use haggle_sdk::{LimitUse, RoleInfo, TokenInfo};
+use haggle_sdk::{LimitUse, RoleInfo, TokenInfo, Withheld};
 use serde::Serialize;
 
 use crate::contexts::Context;
 use crate::output;
 
+pub(crate) use upkeep::{MaintenanceRecord, UnavailabilityRecord, WithdrawalRecord};
 pub(crate) use why::{TaskWhyRecord, WhyRecord};
 
 #[derive(Serialize)]
@@ -45,6 +47,10 @@ pub(crate) struct AgentRecord {
     name: String,
     connected: bool,
     draining: bool,
+    /// `null`: nobody keeps it from taking tasks.
+    withdrawn: Option<WithdrawalRecord>,
+    /// When it will not be there, or is not now.
+    unavailable: Option<UnavailabilityRecord>,
     resources: ResourcesRecord,
     used: ResourcesRecord,
     offered: ResourcesRecord,
@@ -61,6 +67,8 @@ impl From<&AgentView> for AgentRecord {
             name: agent.info.name.clone(),
             connected: agent.connected,
             draining: agent.draining,
+            withdrawn: agent.withdrawal.as_ref().map(Into::into),
+            unavailable: agent.unavailability.map(Into::into),
             resources: (&agent.info.resources).into(),
             used: (&agent.used).into(),
             offered: (&agent.offered).into(),
@@ -154,6 +162,10 @@ pub(crate) struct RoleRecord {
     fair_share: f64,
     /// `null`: none.
     quota: Option<QuotaRecord>,
+    /// How agents are chosen for its offers.
+    placement: &'static str,
+    /// The least that makes an offer to it; `null`: that of the cluster.
+    min_allocatable: Option<ResourcesRecord>,
 }
 
 /// What a role is promised, and may have at most.
@@ -206,6 +218,8 @@ impl From<&RoleInfo> for RoleRecord {
             share: role.share,
             fair_share: role.fair_share,
             quota: role.quota.as_ref().map(Into::into),
+            placement: role.placement.name(),
+            min_allocatable: role.min_allocatable.as_ref().map(Into::into),
         }
     }
 }
@@ -400,6 +414,16 @@ impl EventRecord {
             Announcement::AgentUp(id) => Self { agent: Some(id.to_string()), ..bare("agent_up") },
             Announcement::AgentDown(id) => Self { agent: Some(id.to_string()), ..bare("agent_down") },
             Announcement::AgentRemoved(id) => Self { agent: Some(id.to_string()), ..bare("agent_removed") },
+            Announcement::AgentWithdrawn(id, withheld) => Self {
+                agent: Some(id.to_string()),
+                ..bare(match withheld {
+                    Withheld::Deactivated => "agent_deactivated",
+                    Withheld::Draining => "agent_draining",
+                    Withheld::Drained => "agent_drained",
+                    Withheld::Leaving => "agent_leaving",
+                })
+            },
+            Announcement::AgentReactivated(id) => Self { agent: Some(id.to_string()), ..bare("agent_reactivated") },
             Announcement::FrameworkUp(id) => Self { framework: Some(id.to_string()), ..bare("framework_up") },
             Announcement::FrameworkUpdated(id) => Self { framework: Some(id.to_string()), ..bare("framework_updated") },
             Announcement::FrameworkDown(id) => Self { framework: Some(id.to_string()), ..bare("framework_down") },

@@ -291,6 +291,5 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), ManagerError> {
     fs::create_dir_all(folder).map_err(failed)?;
     let mut draft = tempfile::NamedTempFile::new_in(folder).map_err(failed)?;
     io::Write::write_all(&mut draft, bytes).map_err(failed)?;
-    draft.persist(path).map_err(|error| failed(error.error))?;
-    Ok(())
+    haggle_tls::replace_file(draft, path).map_err(failed)
 }

@@ -31,7 +31,7 @@ macro_rules! table {
             /// Every one, in the order of the table.
             pub const ALL: &[Self] = &[$(Self::$name,)*];
 
-            /// The call that it is, as `Service/Method`; `None` when it is said on a session.
+            /// The call that it is, as `Service/Method`; `None` when it is said on a session, or is none of `haggle.v1`.
             pub const fn rpc(self) -> Option<&'static str> {
                 let rpc = match self { $(Self::$name => $rpc,)* };
                 if rpc.is_empty() { None } else { Some(rpc) }
@@ -70,6 +70,7 @@ table! {
     Demand         ""                    "say what it wants"            [All, All, Own, No,  No,  No,  No];
     ReserveOffered ""                    "reserve what it is offered"   [All, All, Own, No,  No,  No,  No];
     UnreserveOffered ""                  "unreserve what it is offered" [All, All, Own, No,  No,  No,  No];
+    AnswerInverse  ""                    "answer inverse offers"        [All, All, Own, No,  No,  No,  No];
     Kill           ""                    "kill as a framework"          [All, All, Own, No,  No,  No,  No];
     Acknowledge    ""                    "acknowledge updates"          [All, All, Own, No,  No,  No,  No];
     Reconcile      ""                    "ask where tasks stand"        [All, All, Own, No,  No,  No,  No];
@@ -92,13 +93,22 @@ table! {
     ReadLog        "Operator/ReadLog"    "read the output of tasks"     [All, All, Own, Own, No,  No,  No];
     ListLimits     "Operator/ListLimits" "list limits"                  [All, All, Own, Own, Own, No,  No];
     Why            "Operator/Why"        "ask why something waits"      [All, All, Own, Own, No,  No,  No];
+    ReadMetrics    ""                    "read metrics"                 [All, All, No,  Own, No,  No,  No];
     SetWeight      "Operator/SetWeight"  "set weights of roles"         [All, All, No,  No,  No,  No,  No];
     SetQuota       "Operator/SetQuota"   "set quotas of roles"          [All, All, No,  No,  No,  No,  No];
     Reserve        "Operator/Reserve"    "reserve for roles"            [All, All, No,  No,  No,  No,  No];
     Unreserve      "Operator/Unreserve"  "end reservations"             [All, All, No,  No,  No,  No,  No];
+    SetPlacement   "Operator/SetPlacement" "choose how agents are chosen for roles" [All, All, No, No, No, No, No];
+    SetMinAllocatable "Operator/SetMinAllocatable" "set the least that roles are offered" [All, All, No, No, No, No, No];
     KillTask       "Operator/KillTask"   "kill tasks"                   [All, All, Own, No,  No,  No,  No];
     MarkAgentGone  "Operator/MarkAgentGone" "declare agents gone"       [All, All, No,  No,  No,  No,  No];
     RemoveAgent    "Operator/RemoveAgent" "remove agents"               [All, All, No,  No,  No,  No,  No];
+    DeactivateAgent "Operator/DeactivateAgent" "deactivate agents"      [All, All, No,  No,  No,  No,  No];
+    DrainAgent     "Operator/DrainAgent" "drain agents"                 [All, All, No,  No,  No,  No,  No];
+    ReactivateAgent "Operator/ReactivateAgent" "reactivate agents"      [All, All, No,  No,  No,  No,  No];
+    Schedule       "Operator/ScheduleMaintenance" "schedule maintenance" [All, All, No, No,  No,  No,  No];
+    CancelMaintenance "Operator/CancelMaintenance" "cancel maintenance" [All, All, No,  No,  No,  No,  No];
+    ListMaintenance "Operator/ListMaintenance" "list maintenance"       [All, All, No,  No,  No,  No,  No];
     CreateToken    "Operator/CreateToken" "create tokens"               [All, All, No,  No,  No,  No,  No];
     ListTokens     "Operator/ListTokens" "list tokens"                  [All, All, No,  No,  No,  No,  No];
     RevokeToken    "Operator/RevokeToken" "revoke tokens"               [All, All, No,  No,  No,  No,  No];
@@ -131,8 +141,14 @@ pub const fn right(kind: &Kind, verb: Verb) -> Right {
 }
 
 impl Verb {
-    /// Which verb a call is, by its path: `/haggle.v1.Service/Method`.
+    /// Where metrics are read.
+    pub const METRICS: &str = "/metrics";
+
+    /// Which verb a call is, by its path: `/haggle.v1.Service/Method`, or a page of its own.
     pub fn of_path(path: &str) -> Option<Self> {
+        if path == Self::METRICS {
+            return Some(Self::ReadMetrics);
+        }
         let rpc = path.strip_prefix("/haggle.v1.")?;
         Self::ALL.iter().copied().find(|verb| verb.rpc() == Some(rpc))
     }
@@ -153,10 +169,17 @@ impl Verb {
                 | Self::KillTask
                 | Self::MarkAgentGone
                 | Self::RemoveAgent
+                | Self::DeactivateAgent
+                | Self::DrainAgent
+                | Self::ReactivateAgent
+                | Self::Schedule
+                | Self::CancelMaintenance
                 | Self::SetWeight
                 | Self::SetQuota
                 | Self::Reserve
                 | Self::Unreserve
+                | Self::SetPlacement
+                | Self::SetMinAllocatable
                 | Self::CreateToken
                 | Self::RevokeToken
                 | Self::RotateAuthority

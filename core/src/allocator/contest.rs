@@ -10,6 +10,7 @@ use core::time::Duration;
 use super::demand::Urgency;
 use super::ledger::Holding;
 use super::patience::Patience;
+use super::place::Look;
 use super::promises::Promise;
 use super::seat::Seat;
 use super::tree::ROOT;
@@ -39,12 +40,14 @@ impl Allocator {
                 for offer in offers {
                     self.take_back(offer, now, allocation);
                 }
-                let before = allocation.offers.len();
                 self.rank();
-                self.share_out(agent, now, Some(&BTreeSet::from([id])), &mut allocation.offers);
+                let mut look = Look::default();
+                self.share_out(agent, now, Some(&BTreeSet::from([id])), &mut look);
                 self.rank();
                 self.dirty_agents.insert(agent);
-                if allocation.offers.len() == before {
+                let made_none = look.offers.is_empty();
+                allocation.take_in(look);
+                if made_none {
                     break;
                 }
             }
@@ -75,7 +78,7 @@ impl Allocator {
             let mut seen = BTreeSet::new();
             for (agent, holding) in self.agents_with_offers(&mut seen) {
                 let unit = &want.resources;
-                let suits = want.suits(&holding.info).is_ok() && holding.info.resources.contains(unit);
+                let suits = want.suits(holding.info.traits()).is_ok() && holding.info.resources.contains(unit);
                 if !holding.active || !suits || self.filters.hold(id, agent, unit, now).is_some() {
                     continue;
                 }

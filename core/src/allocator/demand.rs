@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 
+use crate::agent::Traits;
 use crate::demand::Want;
 use crate::resources::Resources;
 
@@ -108,10 +109,10 @@ impl Demand {
         self.wants.retain(|wanted| wanted.held > 0 || wanted.want.waiting > 0 || wanted.want.spare > 0);
     }
 
-    /// A task waits no longer.
-    pub(super) fn launched(&mut self, resources: &Resources) {
-        let waits = |wanted: &&mut Wanted| wanted.want.waiting > 0 && wanted.want.resources == *resources;
-        if let Some(wanted) = self.wants.iter_mut().find(waits) {
+    /// A task waits no longer, for it was launched on this agent.
+    pub(super) fn launched(&mut self, resources: &Resources, agent: Traits<'_>) {
+        let waits = Want::of_launched(self.wants(), resources, agent);
+        if let Some(wanted) = waits.and_then(|at| self.wants.get_mut(at)) {
             wanted.want.waiting -= 1;
         }
     }

@@ -153,6 +153,11 @@ impl Filters {
         }
     }
 
+    /// Frameworks that refuse something of an agent, with the agents that they do so on.
+    pub(super) fn pairs(&self) -> usize {
+        self.on.values().map(|on| on.refused.len()).sum()
+    }
+
     #[cfg(test)]
     pub(super) fn refusals(&self) -> usize {
         self.on.values().flat_map(|on| on.refused.values()).map(|refusals| refusals.iter().count()).sum()

@@ -4,9 +4,9 @@ use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::place::RoomLeft;
 use crate::agent::AgentInfo;
 use crate::id::OfferId;
-use crate::quantity::MilliCpu;
 use crate::reservation::{Portion, Reserved};
 use crate::resources::{Ports, Resources};
 
@@ -50,6 +50,19 @@ impl Account {
     }
 }
 
+/// Why an agent is offered to nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Withheld {
+    /// An operator has deactivated it.
+    Deactivated,
+    /// It is being drained.
+    Draining,
+    /// It was drained.
+    Drained,
+    /// It leaves by itself.
+    Leaving,
+}
+
 /// What an agent is, has and has given.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Holding {
@@ -58,10 +71,12 @@ pub(super) struct Holding {
     pub(super) reserved: Vec<Reserved>,
     pub(super) allocated: Portion,
     pub(super) active: bool,
+    /// What keeps it from being active, though it is there.
+    pub(super) withheld: Option<Withheld>,
     /// The open offers of it.
     pub(super) promises: BTreeSet<OfferId>,
     /// Its place among the idle agents, while it is one.
-    pub(super) idle: Option<MilliCpu>,
+    pub(super) idle: Option<RoomLeft>,
 }
 
 impl Holding {
@@ -85,5 +100,16 @@ impl Holding {
             }
         }
         free
+    }
+
+    /// What would be free if nothing were allocated.
+    pub(super) fn all(&self) -> Portion {
+        Portion { resources: self.info.resources.clone(), reserved: self.reserved.clone() }
+    }
+
+    /// Its place in the order of what is free; `None` when nothing is.
+    pub(super) fn room_left(&self) -> Option<RoomLeft> {
+        let free = self.free();
+        (!free.is_empty()).then_some((free.resources.cpus, free.resources.mem))
     }
 }

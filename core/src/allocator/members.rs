@@ -4,7 +4,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::Allocator;
-use super::ledger::Holding;
+use super::ledger::{Holding, Withheld};
 use super::patience::Patience;
 use super::promises::Promise;
 use super::seat::Seat;
@@ -30,6 +30,13 @@ impl Allocator {
     /// Whether the free resources of an agent may be offered.
     pub fn set_agent_active(&mut self, agent: AgentId, active: bool) {
         self.change_holding(agent, |holding| holding.active = active);
+    }
+
+    /// What is in the way of an agent that is not active: for whoever asks why.
+    pub fn set_agent_withheld(&mut self, agent: AgentId, withheld: Option<Withheld>) {
+        if let Some(holding) = self.agents.get_mut(&agent) {
+            holding.withheld = withheld;
+        }
     }
 
     /// Forgets an agent with its refusals. Its offers are to be closed before; what is allocated there is to be freed one by
@@ -127,15 +134,23 @@ impl Allocator {
         Some(promise)
     }
 
-    /// A framework has launched tasks on an offer for this role, which need this much each: they wait for room no longer.
-    pub fn launched<'a>(&mut self, framework: FrameworkId, role: &str, tasks: impl IntoIterator<Item = &'a Resources>) {
+    /// A framework has launched tasks on an offer of this agent for this role, which need this much each: they wait for room no
+    /// longer.
+    pub fn launched<'a>(
+        &mut self,
+        framework: FrameworkId,
+        role: &str,
+        agent: AgentId,
+        tasks: impl IntoIterator<Item = &'a Resources>,
+    ) {
         let Some(seat) = self.seat(framework, role) else { return };
         let Some(known) = self.members.get_mut(&seat) else { return };
+        let Some(info) = self.agents.get(&agent).map(|holding| &holding.info) else { return };
         let mut any = false;
         for resources in tasks {
             any = true;
             if let Some(demand) = &mut known.demand {
-                demand.launched(resources);
+                demand.launched(resources, info.traits());
             }
         }
         if any {

@@ -6,7 +6,9 @@
 //! | [`tree`](self) | roles, their accounts, and who is next at every level |
 //! | `share` | claimants in the order in which they are served |
 //! | `turn` | whose turn it is on one agent: who is promised something, who is next, who would like more |
+//! | `place` | which agents whoever is next takes that of: spread, binpack |
 //! | `verdict` | what one framework would take of one agent, or what is in the way |
+//! | `worth` | the least that makes an offer |
 //! | `demand` | what frameworks said that they want |
 //! | `quota` | what roles are promised, and may have at most |
 //! | `reserves` | what of agents is reserved, and for whom |
@@ -30,6 +32,7 @@ mod heldback;
 mod ledger;
 mod members;
 mod patience;
+mod place;
 mod promises;
 mod quota;
 mod reserves;
@@ -42,6 +45,7 @@ mod tree;
 mod turn;
 mod verdict;
 mod why;
+mod worth;
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
@@ -49,28 +53,30 @@ use alloc::vec::Vec;
 use core::mem;
 
 use crate::id::{AgentId, OfferId};
-use crate::quantity::MilliCpu;
-use crate::reservation::Portion;
+use crate::quantity::{Bytes, MilliCpu};
 use crate::resources::Resources;
 use crate::time::Now;
 
+pub use ledger::Withheld;
 pub use promises::Promise;
 pub use quota::QuotaRefusal;
 pub use reserves::ReservedPart;
-pub use standing::RoleStanding;
+pub use standing::{RoleStanding, Standing};
 pub use why::{Hindrance, Obstacle, Waits};
 
-use demand::{Demand, Units, Urgency, WantKey};
+use demand::{Demand, Urgency};
 use filters::Filters;
 use heldback::HeldBack;
 use ledger::{Account, Holding};
 use patience::Patience;
+use place::{Look, Pending, Slot};
 use promises::Promises;
 use seat::Seat;
 use share::Place;
 use tree::Tree;
 use turn::Turn;
-use verdict::{Take, is_worth_offering};
+use verdict::Take;
+use worth::is_worth_offering;
 
 /// With more frameworks than these that want to be asked about all idle agents, everybody is: that is found out sooner than who
 /// of so many comes first.
@@ -94,8 +100,8 @@ pub struct Allocator {
     total_changed: bool,
     /// What is free on all active agents together and reserved for nobody. Kept while there are quotas.
     free: Resources,
-    /// Active agents with something to offer that nobody wanted when it was last looked at, by their free processor time.
-    idle: BTreeSet<(MilliCpu, AgentId)>,
+    /// Active agents with something to offer that nobody wanted when it was last looked at, by what is free there.
+    idle: BTreeSet<Slot>,
     /// Agents to look at for every framework.
     dirty_agents: BTreeSet<AgentId>,
     /// Members for which the idle agents are to be looked at again.
@@ -147,13 +153,15 @@ pub struct Allocation {
     pub rescinded: Vec<(OfferId, Promise)>,
     /// New offers.
     pub offers: Vec<OfferId>,
+    /// How often an agent was looked at.
+    pub examined: usize,
 }
 
-/// What is to be offered of one agent to one member.
-struct Pending {
-    seat: Seat,
-    portion: Portion,
-    units: Units,
+impl Allocation {
+    fn take_in(&mut self, look: Look) {
+        self.examined += look.examined;
+        self.offers.extend(look.offers);
+    }
 }
 
 impl Allocator {
@@ -165,17 +173,17 @@ impl Allocator {
     /// Chooses, for everything that changed since the last call, who is offered what.
     pub fn allocate(&mut self, now: Now) -> Allocation {
         let mut allocation = Allocation::default();
-        self.look(now, &mut allocation.offers);
+        self.look(now, &mut allocation);
         self.contest(now, &mut allocation);
         if !allocation.rescinded.is_empty() {
-            self.look(now, &mut allocation.offers);
+            self.look(now, &mut allocation);
         }
         self.rank();
         self.note_surplus();
         self.note_waits(now);
         if !allocation.rescinded.is_empty() {
             // What was offered and taken back at once was never offered.
-            let Allocation { rescinded, offers } = &mut allocation;
+            let Allocation { rescinded, offers, .. } = &mut allocation;
             rescinded.retain(|(id, _)| !offers.contains(id));
             offers.retain(|id| self.promises.get(*id).is_some());
         }
@@ -196,7 +204,7 @@ impl Allocator {
         }
     }
 
-    fn look(&mut self, now: Now, offers: &mut Vec<OfferId>) {
+    fn look(&mut self, now: Now, allocation: &mut Allocation) {
         self.rank();
         self.look_again();
         let mut woken = mem::take(&mut self.woken);
@@ -207,26 +215,35 @@ impl Allocator {
         let mut woken_on = mem::take(&mut self.woken_on);
         let many = woken_on.iter().filter(|(_, woken)| woken.len() > FEW);
         self.dirty_agents.extend(many.map(|(&agent, _)| agent));
+        let mut look = self.begin_look(&woken);
         while let Some(agent) = self.dirty_agents.pop_first() {
             woken_on.remove(&agent);
-            self.share_out(agent, now, None, offers);
+            self.share_out(agent, now, None, &mut look);
         }
         for (agent, few) in woken_on {
-            self.share_out(agent, now, Some(&few), offers);
+            self.share_out(agent, now, Some(&few), &mut look);
         }
-        if woken.is_empty() {
-            return;
-        }
+        self.look_at_idle(now, &woken, &mut look);
+        self.make_offers(now, &mut look);
+        allocation.take_in(look);
+    }
+
+    /// Looks at the idle agents for frameworks that want more than before.
+    fn look_at_idle(&mut self, now: Now, woken: &BTreeSet<Seat>, look: &mut Look) {
         // An idle agent is one that everybody else has passed over already, so only the newly eager are asked. With less
         // processor time than any of their tasks needs an agent is not even looked at.
-        let mut next = Some((self.least_cpus(&woken), AgentId(0)));
+        let mut next = Some(((self.least_cpus(woken), Bytes::ZERO), AgentId(0)));
         while let Some(from) = next {
             if !woken.iter().any(|seat| self.would_take(*seat)) {
-                break;
+                return;
             }
-            let Some(&(cpus, agent)) = self.idle.range(from..).next() else { break };
-            next = agent.0.checked_add(1).map(|above| (cpus, AgentId(above)));
-            self.share_out(agent, now, Some(&woken), offers);
+            let Some(&(room, agent)) = self.idle.range(from..).next() else { break };
+            next = agent.0.checked_add(1).map(|above| (room, AgentId(above)));
+            self.share_out(agent, now, Some(woken), look);
+        }
+        // Who was passed over before by those that chose may be behind now.
+        while let Some(agent) = look.next_chosen() {
+            self.share_out(agent, now, Some(woken), look);
         }
     }
 
@@ -253,27 +270,38 @@ impl Allocator {
         !self.hungry.is_empty() || !self.sparing.is_empty()
     }
 
-    /// Offers what is free on one agent to whoever is next and wants it, of all or of `among`, until nobody does.
-    fn share_out(&mut self, agent: AgentId, now: Now, among: Option<&BTreeSet<Seat>>, offers: &mut Vec<OfferId>) {
-        let (mut pending, mut turns): (Vec<Pending>, u32) = (Vec::new(), 0);
+    /// Offers what is free on one agent to whoever is next and wants it, of all or of `among`, until nobody does. Who may choose
+    /// is offered something of another one instead.
+    fn share_out(&mut self, agent: AgentId, now: Now, among: Option<&BTreeSet<Seat>>, look: &mut Look) {
+        look.examined += 1;
+        let mut turns: u32 = 0;
         while let Some(free) = self.agents.get(&agent).filter(|holding| holding.active).map(Holding::free) {
             let (next, bounds) = Turn::new(self, agent, &free, now, among, turns).next();
             turns = turns.saturating_add(1);
             self.note_bounds(agent, bounds);
-            let Some((seat, take)) = next else { break };
-            self.give(seat, agent, &take);
-            let Take { portion, units } = take;
-            match pending.iter_mut().find(|other| other.seat == seat) {
-                Some(other) => other.add(&portion, units),
-                None => pending.push(Pending { seat, portion, units: units.into_iter().collect() }),
-            }
+            let Some(next) = next else { break };
+            let seat = next.seat;
+            let (place, take) = self.choose(next, agent, now, look);
+            let was_dirty = self.dirty_agents.contains(&place);
+            self.give(seat, place, &take);
+            self.note_given(place, agent, was_dirty, look);
+            look.add(place, seat, take);
         }
         if among.is_none() {
             self.note_refusals(agent);
         }
         self.note_idle(agent);
         self.dirty_agents.remove(&agent);
-        offers.extend(pending.into_iter().map(|pending| self.promise(agent, pending, now)));
+        if !look.is_a_choice() {
+            self.make_offers(now, look);
+        }
+    }
+
+    /// Makes offers of what was given.
+    fn make_offers(&mut self, now: Now, look: &mut Look) {
+        for (agent, pending) in look.take_pending() {
+            look.offers.extend(pending.into_iter().map(|pending| self.promise(agent, pending, now)));
+        }
     }
 
     /// Counts what a member takes as allocated, and as promised.
@@ -314,7 +342,7 @@ impl Allocator {
     fn note_refusals(&mut self, agent: AgentId) {
         let Some(free) = self.agents.get(&agent).filter(|holding| holding.active).map(Holding::free) else { return };
         // Where something else may have been in the way, who was passed over need not have refused it.
-        let is_plain = self.tree.quotas == 0 && free.reserved.is_empty();
+        let is_plain = self.tree.quotas + self.tree.minima == 0 && free.reserved.is_empty();
         if is_plain && self.hungry.is_empty() && is_worth_offering(&free.resources) {
             self.filters.note_everybodys(self.blind, agent, &free.resources);
         }
@@ -323,14 +351,13 @@ impl Allocator {
     /// Puts an agent among the idle ones, or takes it out.
     fn note_idle(&mut self, agent: AgentId) {
         let Some(holding) = self.agents.get_mut(&agent) else { return };
-        let free = Some(holding.free()).filter(|free| holding.active && !free.is_empty());
-        let place = free.as_ref().map(|free| free.resources.cpus);
-        let before = mem::replace(&mut holding.idle, place);
-        if before != place {
-            if let Some(cpus) = before {
-                self.idle.remove(&(cpus, agent));
+        let room = if holding.active { holding.room_left() } else { None };
+        let before = mem::replace(&mut holding.idle, room);
+        if before != room {
+            if let Some(before) = before {
+                self.idle.remove(&(before, agent));
             }
-            self.idle.extend(place.map(|cpus| (cpus, agent)));
+            self.idle.extend(room.map(|room| (room, agent)));
         }
     }
 
@@ -387,18 +414,6 @@ impl Member {
     /// Whether its offers are only to have room at hand.
     fn is_idle(&self) -> bool {
         self.demand.as_ref().is_some_and(|demand| !demand.has_waiting())
-    }
-}
-
-impl Pending {
-    /// More of the same agent, in one offer.
-    fn add(&mut self, more: &Portion, units: Option<(WantKey, u32)>) {
-        self.portion.give(more);
-        let Some((key, count)) = units else { return };
-        match self.units.iter_mut().find(|(other, _)| *other == key) {
-            Some((_, sum)) => *sum += count,
-            None => self.units.push((key, count)),
-        }
     }
 }
 

@@ -2,12 +2,11 @@
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use core::num::NonZeroU32;
 
 use super::tree::{ROOT, RoleId};
 use super::{Allocator, Promise};
 use crate::id::OfferId;
-use crate::quota::{Ceiling, Quota};
+use crate::quota::{Ceiling, Quota, RoleRecord};
 use crate::reservation::is_at_or_below;
 use crate::resources::Resources;
 
@@ -49,12 +48,12 @@ pub enum QuotaRefusal {
 }
 
 impl Allocator {
-    /// Sets the weight of a role, 1 without one, and its quota.
-    pub fn configure_role(&mut self, role: &str, weight: Option<NonZeroU32>, quota: Option<Quota>) {
-        self.tree.configure(role, weight, quota);
+    /// What an operator has decided of a role: weight, 1 without one, quota, placement and least offer.
+    pub fn configure_role(&mut self, role: &str, record: RoleRecord) {
+        self.tree.configure(role, record);
         self.add_up_free();
         self.forget_all_bounds();
-        // What a limit or a promise to others kept from somebody may be free now.
+        // What a limit, a promise to others or a least offer kept from somebody may be free now.
         self.dirty_agents.extend(self.idle.iter().map(|&(_, agent)| agent));
     }
 

@@ -5,8 +5,10 @@ use core::num::NonZeroU32;
 
 use super::demand::Demand;
 use super::seat::Seat;
+use super::tree::ROOT;
 use super::{Allocator, Member, Promise};
 use crate::id::{AgentId, FrameworkId, OfferId};
+use crate::placement::Placement;
 use crate::quota::Quota;
 use crate::resources::{Resources, Share};
 
@@ -33,9 +35,42 @@ pub struct RoleStanding<'a> {
     pub fair_share: Share,
     /// What it is promised, and may have at most.
     pub quota: Option<&'a Quota>,
+    /// Which agents its offers are made of, as in the nearest role above where nothing is said of it.
+    pub placement: Placement,
+    /// The least that makes an offer to it, likewise; `None` is that of the cluster.
+    pub min_allocatable: Option<&'a Resources>,
+}
+
+/// The cluster as a whole.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing<'a> {
+    /// What all agents have.
+    pub total: &'a Resources,
+    /// What tasks hold of it, without ports.
+    pub used: Resources,
+    /// What open offers promise of it, without ports.
+    pub offered: &'a Resources,
+    /// Frameworks that would take something that they are not offered in some role.
+    pub waiting: usize,
+    /// How often a framework refuses something of an agent.
+    pub refusals: usize,
 }
 
 impl Allocator {
+    /// How the cluster stands as a whole. Takes time in proportion to the frameworks, and to the agents that were refused.
+    pub fn standing(&self) -> Standing<'_> {
+        let all = &self.tree.role(ROOT).account;
+        let waiting = self.members.iter().filter(|(_, known)| known.waits_since.is_some());
+        let waiting: BTreeSet<FrameworkId> = waiting.map(|(seat, _)| seat.framework).collect();
+        Standing {
+            total: &self.total,
+            used: all.used(),
+            offered: &all.promised,
+            waiting: waiting.len(),
+            refusals: self.filters.pairs(),
+        }
+    }
+
     /// What is allocated on an agent, or nothing when it is not known.
     pub fn allocated_on(&self, agent: AgentId) -> Resources {
         self.agents.get(&agent).map(|holding| holding.allocated.resources.clone()).unwrap_or_default()
@@ -98,6 +133,8 @@ impl Allocator {
                 share: role.account.allocated.dominant_share(&self.total),
                 fair_share: self.tree.fair_share(id),
                 quota: role.quota.as_ref(),
+                placement: self.placement_of(id),
+                min_allocatable: self.least_of(id),
             }
         })
     }

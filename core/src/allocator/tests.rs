@@ -4,11 +4,13 @@ mod contest;
 mod demand;
 mod fairness;
 mod model;
+mod place;
 mod quotas;
 mod refusals;
 mod reserves;
 mod roles;
 mod why;
+mod worth;
 
 use alloc::string::ToString;
 use alloc::vec::Vec;
@@ -19,7 +21,7 @@ use crate::agent::AgentInfo;
 use crate::demand::Want;
 use crate::id::{AgentId, FrameworkId, OfferId};
 use crate::quantity::{Bytes, MilliCpu};
-use crate::quota::{Ceiling, Quota};
+use crate::quota::{Ceiling, Quota, RoleRecord};
 use crate::reservation::{Portion, Reserved};
 use crate::resources::Resources;
 use crate::time::Now;
@@ -88,7 +90,12 @@ impl World {
     }
 
     fn role(&mut self, role: &str, weight: u32, quota: Option<Quota>) {
-        self.allocator.configure_role(role, weight.try_into().ok(), quota);
+        let weight = weight.try_into().ok();
+        self.decide(role, RoleRecord { weight, quota, ..RoleRecord::default() });
+    }
+
+    fn decide(&mut self, role: &str, record: RoleRecord) {
+        self.allocator.configure_role(role, record);
     }
 
     fn wants(&mut self, id: u64, wants: impl Into<Vec<Want>>) {
@@ -106,7 +113,7 @@ impl World {
 
     /// What is offered now, in the order in which it was decided; nothing is taken back.
     fn offers(&mut self) -> Vec<(OfferId, Promise)> {
-        let Allocation { offers, rescinded } = self.allocate();
+        let Allocation { offers, rescinded, .. } = self.allocate();
         assert_eq!(rescinded, []);
         offers.into_iter().map(|id| (id, self.allocator.offer(id).expect("it was just made").clone())).collect()
     }
@@ -148,7 +155,7 @@ impl World {
         let offer = self.open(id)[0];
         let Promise { framework, role, agent, mut portion, .. } = self.allocator.close(offer).expect("it is open");
         let held = portion.take(task).expect("the task fits the offer");
-        self.allocator.launched(framework, &role, [task]);
+        self.allocator.launched(framework, &role, agent, [task]);
         self.allocator.free(framework, &role, agent, &portion);
         held
     }

@@ -18,7 +18,8 @@ use super::patience::Patience;
 use super::seat::Seat;
 use super::share::{Place, Ranking};
 use crate::id::FrameworkId;
-use crate::quota::Quota;
+use crate::placement::Placement;
+use crate::quota::{Quota, RoleRecord};
 use crate::reservation::Reserved;
 use crate::resources::{Ports, Resources, Share};
 
@@ -48,6 +49,9 @@ pub(super) struct Role {
     depth: usize,
     pub(super) weight: NonZeroU32,
     pub(super) quota: Option<Quota>,
+    /// Where an operator has said so of this role itself.
+    pub(super) placement: Option<Placement>,
+    pub(super) min_allocatable: Option<Resources>,
     /// Whether an operator has decided something of it: then it stays without frameworks.
     configured: bool,
     /// With all roles below.
@@ -94,6 +98,8 @@ pub(super) struct Tree {
     needy: Ranking<(Arc<str>, RoleId)>,
     /// How many roles have a quota.
     pub(super) quotas: usize,
+    /// How many roles have a least offer of their own.
+    pub(super) minima: usize,
 }
 
 impl Default for Tree {
@@ -106,6 +112,7 @@ impl Default for Tree {
             stale: BTreeSet::new(),
             needy: Ranking::default(),
             quotas: 0,
+            minima: 0,
         }
     }
 }
@@ -118,6 +125,8 @@ impl Role {
             depth,
             weight: NonZeroU32::MIN,
             quota: None,
+            placement: None,
+            min_allocatable: None,
             configured: false,
             account: Account::default(),
             own: Account::default(),
@@ -231,15 +240,18 @@ impl Tree {
         }
     }
 
-    /// Weight and quota of a role; of weight 1 and without quota it stands as if nothing was ever said of it.
-    pub(super) fn configure(&mut self, path: &str, weight: Option<NonZeroU32>, quota: Option<Quota>) {
+    /// What an operator has decided of a role; without a word it stands as if nothing was ever said of it.
+    pub(super) fn configure(&mut self, path: &str, record: RoleRecord) {
         let id = self.make(path);
         let role = self.role_mut(id);
-        role.configured = weight.is_some() || quota.is_some();
-        role.weight = weight.unwrap_or(NonZeroU32::MIN);
-        let had = core::mem::replace(&mut role.quota, quota).is_some();
-        self.quotas -= usize::from(had);
-        self.quotas += usize::from(self.role(id).quota.is_some());
+        role.configured = !record.is_default();
+        role.weight = record.weight.unwrap_or(NonZeroU32::MIN);
+        role.placement = record.placement;
+        let had_quota = core::mem::replace(&mut role.quota, record.quota).is_some();
+        let had_least = core::mem::replace(&mut role.min_allocatable, record.min_allocatable).is_some();
+        let (has_quota, has_least) = (role.quota.is_some(), role.min_allocatable.is_some());
+        self.quotas = self.quotas - usize::from(had_quota) + usize::from(has_quota);
+        self.minima = self.minima - usize::from(had_least) + usize::from(has_least);
         self.note_shortfall(id);
         self.set_stale(id);
         self.prune(id);

@@ -17,6 +17,15 @@ use crate::time::Now;
 /// billions.
 const ONE_BY_ONE: u32 = 256;
 
+/// Whose turn it is, and what it would take there.
+pub(super) struct Next {
+    pub(super) seat: Seat,
+    pub(super) stage: Stage,
+    /// So many units at most, of what it said that it wants.
+    pub(super) most: u32,
+    pub(super) take: Take,
+}
+
 /// A look at one agent.
 pub(super) struct Turn<'a> {
     allocator: &'a Allocator,
@@ -46,16 +55,16 @@ impl<'a> Turn<'a> {
     }
 
     /// Who is to be offered something of this agent, and what; and what quotas kept from those before.
-    pub(super) fn next(self) -> (Option<(Seat, Take)>, Bounds) {
+    pub(super) fn next(self) -> (Option<Next>, Bounds) {
         // Whoever takes whatever there is does not take too little.
-        let is_enough = super::verdict::is_worth_offering(&self.free.resources)
+        let is_enough = self.allocator.is_enough_for_some(&self.free.resources)
             || !self.free.is_empty() && self.allocator.is_anything_wanted();
         let next = is_enough.then(|| self.promised().or_else(|| self.fair()).or_else(|| self.spare())).flatten();
         (next, self.bounds.into_inner())
     }
 
     /// Whoever is in a role that has less than it is promised comes before all others.
-    fn promised(&self) -> Option<(Seat, Take)> {
+    fn promised(&self) -> Option<Next> {
         let tree = &self.allocator.tree;
         tree.needy().find_map(|role| {
             tree.ask(role, &mut |id| {
@@ -65,7 +74,7 @@ impl<'a> Turn<'a> {
         })
     }
 
-    fn fair(&self) -> Option<(Seat, Take)> {
+    fn fair(&self) -> Option<Next> {
         let Allocator { tree, filters, members, hungry, blind, .. } = self.allocator;
         let ask = |id| self.take(id, Stage::FairShare, self.most);
         if let Some(few) = self.among {
@@ -84,7 +93,7 @@ impl<'a> Turn<'a> {
         tree.ask(ROOT, &mut |id| ask(id))
     }
 
-    fn spare(&self) -> Option<(Seat, Take)> {
+    fn spare(&self) -> Option<Next> {
         let is_asked = |id| self.among.is_none_or(|few| few.contains(&id));
         let sparing = self.allocator.sparing.iter().map(|&(_, id)| id).filter(|id| is_asked(*id));
         sparing.into_iter().find_map(|id| self.take(id, Stage::Spare, u32::MAX))
@@ -105,11 +114,11 @@ impl<'a> Turn<'a> {
         }
     }
 
-    fn take(&self, seat: Seat, stage: Stage, most: u32) -> Option<(Seat, Take)> {
+    fn take(&self, seat: Seat, stage: Stage, most: u32) -> Option<Next> {
         let Self { allocator, agent, free, now, .. } = *self;
         let (member, holding) = (&allocator.members[&seat], &allocator.agents[&agent]);
         match allocator.verdict(&Case { seat, member, agent, holding, free, now }, stage, most) {
-            Ok(take) => Some((seat, take)),
+            Ok(take) => Some(Next { seat, stage, most, take }),
             Err(passed) => {
                 self.note(passed, seat.role);
                 None

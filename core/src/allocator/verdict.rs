@@ -14,18 +14,8 @@ use crate::reservation::Portion;
 use crate::resources::Resources;
 use crate::time::Now;
 
-/// The least processor time or memory that makes an offer to a framework that has not said what it wants: Mesos's `MIN_CPUS`
-/// and `MIN_MEM`. With less of both than this, the message costs more than a task that small is worth.
-const WORTH_OFFERING: (MilliCpu, Bytes) = (MilliCpu::new(10), Bytes::from_mib(32));
-
-/// Whether a task could be launched on this: it needs some of both, and enough of one of them.
-pub(super) fn is_worth_offering(free: &Resources) -> bool {
-    let (cpus, mem) = WORTH_OFFERING;
-    !free.cpus.is_zero() && !free.mem.is_zero() && (free.cpus >= cpus || free.mem >= mem)
-}
-
 /// On whose account something is offered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Stage {
     /// A role has less than it is promised.
     Guarantee(RoleId),
@@ -79,11 +69,11 @@ impl Allocator {
                 return Err(Passed::WantsNothing);
             }
             let usable = self.usable(case);
-            if !is_worth_offering(&usable.resources) {
+            if !self.is_enough_for(case.seat.role, &usable.resources) {
                 return Err(Passed::TooLittle);
             }
             let room = self.room_in(case, stage);
-            if !is_worth_offering(&room.resources) {
+            if !self.is_enough_for(case.seat.role, &room.resources) {
                 return Err(self.bound(case.seat.role, &usable.resources));
             }
             self.not_refused(case, &room.resources)?;
@@ -107,7 +97,7 @@ impl Allocator {
 
     /// Whether the framework would take room for one task there.
     pub(super) fn one_task<'a>(&self, case: &Case<'a>, want: &'a Want, room: &Portion) -> Result<(), Passed<'a>> {
-        want.suits(&case.holding.info).map_err(Passed::Constraint)?;
+        want.suits(case.holding.info.traits()).map_err(Passed::Constraint)?;
         if !room.resources.contains(&want.resources) {
             let is_bounded = self.usable(case).resources.contains(&want.resources);
             return Err(if is_bounded { self.bound(case.seat.role, &want.resources) } else { Passed::TooLittle });

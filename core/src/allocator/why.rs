@@ -8,8 +8,8 @@ use core::time::Duration;
 use super::demand::Urgency;
 use super::seat::Seat;
 use super::tree::ROOT;
-use super::verdict::{Case, Passed, Stage, is_worth_offering};
-use super::{Allocator, Member, Promise};
+use super::verdict::{Case, Passed, Stage};
+use super::{Allocator, Member, Promise, Withheld};
 use crate::demand::{Constraint, Want};
 use crate::id::FrameworkId;
 use crate::quota::Ceiling;
@@ -70,6 +70,8 @@ pub enum Obstacle {
         /// How much of what is free is kept.
         kept: Resources,
     },
+    /// The agents would suit, and an operator, a maintenance window or they themselves keep them from being offered.
+    Withheld(Withheld),
     /// The agents are not what it needs.
     Constraint(Constraint),
     /// The agents are too small, were they empty.
@@ -130,7 +132,7 @@ impl Allocator {
             let wants_nothing = known.promises.is_empty();
             return if wants_nothing { of_itself(Obstacle::WantsNothing) } else { Vec::new() };
         }
-        if !self.agents.values().any(|holding| holding.active) {
+        if !self.agents.values().any(|holding| holding.active || holding.withheld.is_some()) {
             return of_itself(Obstacle::NoAgent);
         }
         let mut hindrances = Vec::new();
@@ -152,13 +154,15 @@ impl Allocator {
             let free = holding.free();
             let case = Case { seat: id, member: known, agent, holding, free: &free, now };
             let Some(obstacle) = self.obstacle(&case, want) else { continue };
-            let resources = want.map(|want| want.resources.clone());
-            match hindrances.iter_mut().find(|other| other.want == resources && other.obstacle.is_like(&obstacle)) {
-                Some(other) => {
-                    other.agents += 1;
-                    other.obstacle.add(obstacle);
-                }
-                None => hindrances.push(Hindrance { obstacle, want: resources, agents: 1 }),
+            note(hindrances, obstacle, want);
+        }
+        // One that would not be offered either way is not in the way.
+        let withheld = self.agents.iter().filter_map(|(&agent, holding)| Some((agent, holding, holding.withheld?)));
+        for (agent, holding, withheld) in withheld.filter(|(_, holding, _)| !holding.active) {
+            let free = holding.all();
+            let case = Case { seat: id, member: known, agent, holding, free: &free, now };
+            if self.obstacle(&case, want).is_none() {
+                note(hindrances, Obstacle::Withheld(withheld), want);
             }
         }
     }
@@ -186,7 +190,7 @@ impl Allocator {
     fn too_little(&self, case: &Case<'_>, want: Option<&Want>) -> Obstacle {
         let is_enough = |room: &Resources| match want {
             Some(want) => room.contains(&want.resources),
-            None => is_worth_offering(room),
+            None => self.is_enough_for(case.seat.role, room),
         };
         let has = &case.holding.info.resources;
         if !is_enough(has) {
@@ -222,6 +226,7 @@ impl Obstacle {
         match (self, other) {
             (Self::Constraint(one), Self::Constraint(other)) => one == other,
             (Self::AtLimit { role, .. }, Self::AtLimit { role: other, .. }) => role == other,
+            (Self::Withheld(one), Self::Withheld(other)) => one == other,
             _ => discriminant(self) == discriminant(other),
         }
     }
@@ -238,6 +243,18 @@ impl Obstacle {
             }
             _ => {}
         }
+    }
+}
+
+/// Counts one more agent on which something is in the way.
+fn note(hindrances: &mut Vec<Hindrance>, obstacle: Obstacle, want: Option<&Want>) {
+    let resources = want.map(|want| want.resources.clone());
+    match hindrances.iter_mut().find(|other| other.want == resources && other.obstacle.is_like(&obstacle)) {
+        Some(other) => {
+            other.agents += 1;
+            other.obstacle.add(obstacle);
+        }
+        None => hindrances.push(Hindrance { obstacle, want: resources, agents: 1 }),
     }
 }
 

@@ -1,5 +1,6 @@
-//! What is done with offers: reserving, and launching tasks.
+//! What is done with offers: reserving, launching tasks and opening allocations.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
@@ -9,20 +10,26 @@ use core::time::Duration;
 use super::effect::{AgentOrder, Announcement, Effect, FrameworkEvent};
 use super::refusal::Refusal;
 use super::state::{State, Task};
+use super::tally::OfferEnd;
 use super::{offers, reserve};
 use crate::access::{PrincipalId, Verb};
 use crate::allocator::Promise;
 use crate::id::{AgentId, FrameworkId, OfferId, SessionId, TaskId, UpdateId};
 use crate::planted::{self, Bug};
+use crate::queue::{AllocationSpec, InvalidAllocation, InvalidQueued};
 use crate::reservation::{Operation, Portion};
-use crate::resources::Shortage;
+use crate::resources::{Resources, Shortage};
 use crate::spec::InvalidSpec;
 use crate::task::{Reason, Source, TaskSpec, TaskState, TaskStatus};
 use crate::time::Now;
 
+/// For how long whoever has as many tasks as it may is offered nothing more of the agent, unless it asks for offers again:
+/// everybody else could use it. As long as it would hold an offer at most.
+const AT_LIMIT: Duration = Duration::from_secs(5);
+
 /// What is wrong with the offers of an accept: nothing can be launched on them.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-enum BadOffers {
+pub(super) enum BadOffers {
     #[error("no offer to launch on was named")]
     None,
     #[error("{0} is gone: it was answered, rescinded or expired")]
@@ -39,7 +46,7 @@ enum BadOffers {
 
 /// Why one task was not launched.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-enum NotLaunched {
+pub(super) enum NotLaunched {
     #[error(transparent)]
     Offers(#[from] BadOffers),
     #[error("{0} does not fit {1}: {2}")]
@@ -59,17 +66,53 @@ enum NotLaunched {
     Reused(TaskId, TaskState),
     #[error("{0} cannot run anywhere: {1}")]
     Invalid(TaskId, InvalidSpec),
+    #[error("{0} cannot be opened anywhere: {1}")]
+    InvalidAllocation(TaskId, InvalidAllocation),
+    #[error("{0} cannot be in {1}: {2}")]
+    InvalidQueued(TaskId, TaskId, InvalidQueued),
+    #[error("{0} cannot be in {1}: {2}")]
+    NoAllocation(TaskId, TaskId, &'static str),
+    #[error("{task} and what came with it are too many: {allocation} has {has} in its queue, and there may be {most}")]
+    QueueFull { task: TaskId, allocation: TaskId, has: usize, most: usize },
+}
+
+/// Who has as many tasks as it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Limited {
+    Framework,
+    Principal,
 }
 
 impl NotLaunched {
-    /// A spec that is wrong stays wrong; everything else may work on another offer.
-    fn verdict(&self) -> (TaskState, Reason) {
+    /// Who is at a limit, when that is why.
+    fn limits(&self) -> Option<Limited> {
         match self {
-            Self::Offers(_) | Self::TooBig(..) => (TaskState::Dropped, Reason::InvalidOffers),
-            Self::TooMany(..) | Self::TooManyOfPrincipal { .. } | Self::Unacknowledged(..) => {
+            Self::TooMany(..) | Self::Unacknowledged(..) => Some(Limited::Framework),
+            Self::TooManyOfPrincipal { .. } => Some(Limited::Principal),
+            Self::Offers(_)
+            | Self::TooBig(..)
+            | Self::NotIts(..)
+            | Self::Reused(..)
+            | Self::Invalid(..)
+            | Self::InvalidAllocation(..)
+            | Self::InvalidQueued(..)
+            | Self::NoAllocation(..)
+            | Self::QueueFull { .. } => None,
+        }
+    }
+
+    /// A spec that is wrong stays wrong; everything else may work on another offer.
+    pub(super) fn verdict(&self) -> (TaskState, Reason) {
+        match self {
+            Self::Offers(_) | Self::TooBig(..) | Self::NoAllocation(..) => (TaskState::Dropped, Reason::InvalidOffers),
+            Self::TooMany(..) | Self::TooManyOfPrincipal { .. } | Self::Unacknowledged(..) | Self::QueueFull { .. } => {
                 (TaskState::Dropped, Reason::FrameworkLimit)
             }
-            Self::NotIts(..) | Self::Reused(..) | Self::Invalid(..) => (TaskState::Error, Reason::TaskInvalid),
+            Self::NotIts(..)
+            | Self::Reused(..)
+            | Self::Invalid(..)
+            | Self::InvalidAllocation(..)
+            | Self::InvalidQueued(..) => (TaskState::Error, Reason::TaskInvalid),
         }
     }
 }
@@ -93,32 +136,133 @@ pub(super) fn accept(
 ) -> Result<(), Refusal> {
     let Accepted { operations, tasks, refuse } = accepted;
     let framework = state.framework_of(session, Verb::Launch)?;
-    let (agent, role) = match place_of(state, now, framework, offers) {
-        Ok(place) => place,
+    let mut taken = match take(state, now, framework, offers) {
+        Ok(taken) => taken,
         Err(bad) => {
-            let own = |id: &OfferId| state.allocator.offer(*id).is_some_and(|offer| offer.framework == framework);
-            let own: BTreeSet<_> = offers.iter().copied().filter(own).collect();
-            offers::give_back(state, own);
             for operation in operations {
                 drop_operation(session, operation, bad.to_string(), out);
             }
             for task in tasks {
-                report(session, task.id, &NotLaunched::Offers(bad.clone()), out);
+                report(state, session, task.id, &NotLaunched::Offers(bad.clone()), out);
             }
             return Ok(());
         }
     };
-    // The owner is not bounded, and on loopback every framework is its own.
+    operate(state, session, operations, &mut taken, out)?;
+    let mut has = tasks_of_principal(state, framework);
+    let (mut launched, mut at_limit) = (Vec::new(), None);
+    for task in tasks {
+        let checked = task.check().map_err(|invalid| NotLaunched::Invalid(task.id, invalid));
+        let fits = checked.and_then(|()| fit(state, framework, task.id, &task.resources, offers, has, &mut taken.left));
+        match fits {
+            Ok(portion) => {
+                has += 1;
+                let task = counts_towards(task, &taken.role);
+                launched.push(Arc::clone(&task));
+                let order = AgentOrder::Launch(Arc::clone(&task));
+                launch(state, now, taken.agent, (task.id, &task.name, &task.role), portion, order, out);
+            }
+            Err(why) => {
+                at_limit = at_limit.max(why.limits());
+                refuse_one(state, session, task.id, &why, out);
+            }
+        }
+    }
+    let agent = taken.agent;
+    state.allocator.launched(framework, &taken.role, agent, launched.iter().map(|task| &task.resources));
+    decline_rest(state, now, framework, taken, refuse);
+    if let Some(limited) = at_limit {
+        rest(state, now, framework, agent, limited);
+    }
+    Ok(())
+}
+
+/// Opens an allocation on offers. It is launched as a task is, and its resources are its own until it ends.
+pub(super) fn open(
+    state: &mut State,
+    now: Now,
+    session: SessionId,
+    offers: &[OfferId],
+    mut spec: Arc<AllocationSpec>,
+    refuse: Duration,
+    out: &mut Vec<Effect>,
+) -> Result<(), Refusal> {
+    let framework = state.framework_of(session, Verb::Launch)?;
+    let id = spec.id;
+    let mut taken = match take(state, now, framework, offers) {
+        Ok(taken) => taken,
+        Err(bad) => {
+            report(state, session, id, &NotLaunched::Offers(bad), out);
+            return Ok(());
+        }
+    };
+    let has = tasks_of_principal(state, framework);
+    let checked = spec.check().map_err(|invalid| NotLaunched::InvalidAllocation(id, invalid));
+    let fits = checked.and_then(|()| fit(state, framework, id, &spec.resources, offers, has, &mut taken.left));
+    let agent = taken.agent;
+    let mut at_limit = None;
+    match fits {
+        Ok(portion) => {
+            // Nobody else holds it, so nothing is copied.
+            Arc::make_mut(&mut spec).role = taken.role.to_string();
+            state.allocator.launched(framework, &taken.role, agent, [&spec.resources]);
+            let order = AgentOrder::Open(Arc::clone(&spec));
+            launch(state, now, agent, (id, &spec.name, &spec.role), portion, order, out);
+        }
+        Err(why) => {
+            at_limit = why.limits();
+            refuse_one(state, session, id, &why, out);
+        }
+    }
+    decline_rest(state, now, framework, taken, refuse);
+    if let Some(limited) = at_limit {
+        rest(state, now, framework, agent, limited);
+    }
+    Ok(())
+}
+
+/// How many tasks its principal has, which counts only where that is bounded: the owner is not, and on loopback every
+/// framework is its own.
+pub(super) fn tasks_of_principal(state: &State, framework: FrameworkId) -> usize {
     let principal = &state.frameworks[&framework].tenant.principal;
-    let mut has = if principal.is_owner() { 0 } else { state.tasks_of_principal(principal) };
+    if principal.is_owner() { 0 } else { state.tasks_of_principal(principal) }
+}
+
+/// What offers promised that were taken in hand.
+struct Taken {
+    agent: AgentId,
+    role: Arc<str>,
+    left: Portion,
+}
+
+/// Closes offers of one agent and one role that are the framework's: what they promised is in hand. Of others it gets nothing,
+/// and loses what it named.
+fn take(state: &mut State, now: Now, framework: FrameworkId, offers: &[OfferId]) -> Result<Taken, BadOffers> {
+    let (agent, role) = place_of(state, now, framework, offers).inspect_err(|_| {
+        let own = |id: &OfferId| state.allocator.offer(*id).is_some_and(|offer| offer.framework == framework);
+        let own: BTreeSet<_> = offers.iter().copied().filter(own).collect();
+        offers::give_back(state, own, OfferEnd::Accepted);
+    })?;
     let mut left = Portion::default();
     for &id in offers {
         let portion = match planted::is(Bug::OfferNotRemoved) {
             true => state.allocator.offer(id).map(|offer| offer.portion.clone()).unwrap_or_default(),
-            false => offers::close(state, id).portion,
+            false => offers::close(state, id, OfferEnd::Accepted).portion,
         };
         left.give(&portion);
     }
+    Ok(Taken { agent, role, left })
+}
+
+/// Carries out what a framework wants done to what it was offered, one after the other.
+fn operate(
+    state: &mut State,
+    session: SessionId,
+    operations: Vec<Operation>,
+    taken: &mut Taken,
+    out: &mut Vec<Effect>,
+) -> Result<(), Refusal> {
+    let Taken { agent, role, left } = taken;
     for operation in operations {
         let who = state.sessions.principal(session)?.clone();
         let verb = match operation {
@@ -126,38 +270,39 @@ pub(super) fn accept(
             Operation::Unreserve { .. } => Verb::UnreserveOffered,
         };
         let done = match who.may_use(verb, operation.role()) {
-            true => reserve::by_framework(state, agent, &role, &operation, &mut left, out),
+            true => reserve::by_framework(state, *agent, role, &operation, left, out),
             false => Err(Refusal::RoleDenied(who, operation.role().to_string())),
         };
         if let Err(why) = done {
             drop_operation(session, operation, why.to_string(), out);
         }
     }
-    let mut launched = Vec::new();
-    for task in tasks {
-        match fit(state, framework, &task, offers, has, &mut left) {
-            Ok(portion) => {
-                has += 1;
-                let task = counts_towards(task, &role);
-                launched.push(Arc::clone(&task));
-                launch(state, framework, agent, task, portion, out);
-            }
-            Err(why) => {
-                if let NotLaunched::TooManyOfPrincipal { principal, .. } = &why {
-                    state.principals.note_dropped(principal);
-                }
-                report(session, task.id, &why, out);
-            }
-        }
-    }
-    state.allocator.launched(framework, &role, launched.iter().map(|task| &task.resources));
+    Ok(())
+}
+
+fn decline_rest(state: &mut State, now: Now, framework: FrameworkId, taken: Taken, refuse: Duration) {
+    let Taken { agent, role, left } = taken;
     if !left.is_empty() {
         state.allocator.free(framework, &role, agent, &left);
         if !refuse.is_zero() {
             state.allocator.refuse(framework, &role, agent, left.resources, now + refuse);
         }
     }
-    Ok(())
+}
+
+/// Whoever is at a limit is not offered anything of this agent for a while.
+fn rest(state: &mut State, now: Now, framework: FrameworkId, agent: AgentId, limited: Limited) {
+    let Some(all) = state.agents.get(&agent).map(|known| known.info.resources.clone()) else { return };
+    let principal = &state.frameworks[&framework].tenant.principal;
+    let its: Vec<_> = match limited {
+        Limited::Framework => Vec::from([framework]),
+        Limited::Principal => state.principals.frameworks(principal).iter().copied().collect(),
+    };
+    for one in its {
+        for role in &state.frameworks[&one].info.roles {
+            state.allocator.refuse(one, role, agent, all.clone(), now + AT_LIMIT);
+        }
+    }
 }
 
 /// The task as its agent is told of it, which knows its role.
@@ -199,68 +344,85 @@ fn place_of(
     first.map(|(_, agent, role)| (agent, Arc::clone(role))).ok_or(BadOffers::None)
 }
 
-/// Takes what the task wants out of what is left, when nothing speaks against it. The framework's principal `has` so many
+/// Takes what a task wants out of what is left, when nothing speaks against it. The framework's principal `has` so many
 /// tasks already.
 fn fit(
     state: &State,
     framework: FrameworkId,
-    task: &TaskSpec,
+    id: TaskId,
+    wants: &Resources,
     offers: &[OfferId],
     has: usize,
     left: &mut Portion,
 ) -> Result<Portion, NotLaunched> {
-    if task.id.framework != framework {
-        return Err(NotLaunched::NotIts(task.id, framework));
+    if id.framework != framework {
+        return Err(NotLaunched::NotIts(id, framework));
     }
-    if let Some(known) = state.task(task.id).filter(|_| !planted::is(Bug::NumberReused)) {
-        return Err(NotLaunched::Reused(task.id, known.status.state));
+    let known = state.task(id).map(|known| known.status.state).or_else(|| state.queued_state(id));
+    if let Some(known) = known.filter(|_| !planted::is(Bug::NumberReused)) {
+        return Err(NotLaunched::Reused(id, known));
     }
-    task.check().map_err(|invalid| NotLaunched::Invalid(task.id, invalid))?;
+    check_limits(state, framework, id, 1, has)?;
+    left.take(wants).map_err(|shortage| {
+        let offers: Vec<_> = offers.iter().map(ToString::to_string).collect();
+        NotLaunched::TooBig(id, offers.join(" and "), shortage)
+    })
+}
+
+/// Whether a framework may have so many tasks more, whose principal `has` so many.
+pub(super) fn check_limits(
+    state: &State,
+    framework: FrameworkId,
+    id: TaskId,
+    more: usize,
+    has: usize,
+) -> Result<(), NotLaunched> {
     let known = &state.frameworks[&framework];
-    if known.tasks.len() >= state.config.tasks_per_framework {
-        return Err(NotLaunched::TooMany(task.id, framework, known.tasks.len()));
+    if known.held_tasks() + more > state.config.tasks_per_framework {
+        return Err(NotLaunched::TooMany(id, framework, known.held_tasks()));
     }
     let (most, principal) = (state.config.tasks_per_principal, &known.tenant.principal);
-    if has >= most && !principal.is_owner() {
-        return Err(NotLaunched::TooManyOfPrincipal { task: task.id, principal: Arc::clone(principal), most, has });
+    if has + more > most && !principal.is_owner() {
+        return Err(NotLaunched::TooManyOfPrincipal { task: id, principal: Arc::clone(principal), most, has });
     }
-    if known.ended >= state.config.unacknowledged_per_framework {
-        return Err(NotLaunched::Unacknowledged(task.id, framework, known.ended));
+    if known.unacknowledged() >= state.config.unacknowledged_per_framework {
+        return Err(NotLaunched::Unacknowledged(id, framework, known.unacknowledged()));
     }
-    left.take(&task.resources).map_err(|shortage| {
-        let offers: Vec<_> = offers.iter().map(ToString::to_string).collect();
-        NotLaunched::TooBig(task.id, offers.join(" and "), shortage)
-    })
+    Ok(())
 }
 
 fn launch(
     state: &mut State,
-    framework: FrameworkId,
+    now: Now,
     agent: AgentId,
-    spec: Arc<TaskSpec>,
+    (id, name, role): (TaskId, &str, &str),
     portion: Portion,
+    order: AgentOrder,
     out: &mut Vec<Effect>,
 ) {
-    let id = spec.id;
     let status = TaskStatus {
         agent: Some(agent),
         ..TaskStatus::new(id, UpdateId::UNACKNOWLEDGED, TaskState::Staging, Source::Master)
     };
     let task = Task {
-        name: spec.name.clone(),
-        tenant: state.tenant_in(framework, &spec.role),
+        name: name.into(),
+        tenant: state.tenant_in(id.framework, role),
         agent,
         portion,
         // The offer's promise becomes the task's.
         holds: true,
         kill: false,
+        launched: Some(now),
         latest_update: UpdateId::UNACKNOWLEDGED,
         status: status.clone(),
         kept: false,
+        allocation: matches!(order, AgentOrder::Open(_)).then(Box::default),
     };
     state.insert_task(id, task);
+    state.tally.launches(1);
+    state.note_holder(agent, id.framework);
     let session = state.agent_session(agent).expect("offers of an agent end with its connection");
-    out.push(Effect::ToAgent(session, AgentOrder::Launch(spec)));
+    out.push(Effect::ToAgent(session, order));
     out.push(Effect::Announce(Announcement::Task(status)));
 }
 
@@ -269,9 +431,17 @@ fn drop_operation(session: SessionId, operation: Operation, why: String, out: &m
     out.push(Effect::ToFramework(session, FrameworkEvent::OperationDropped { operation, why }));
 }
 
+fn refuse_one(state: &mut State, session: SessionId, id: TaskId, why: &NotLaunched, out: &mut Vec<Effect>) {
+    if let NotLaunched::TooManyOfPrincipal { principal, .. } = why {
+        state.principals.note_dropped(principal);
+    }
+    report(state, session, id, why, out);
+}
+
 /// Tells the framework that asked, whosever id it used. The master keeps nothing of a task that never was.
-fn report(session: SessionId, task: TaskId, why: &NotLaunched, out: &mut Vec<Effect>) {
+fn report(state: &mut State, session: SessionId, task: TaskId, why: &NotLaunched, out: &mut Vec<Effect>) {
     let (verdict, reason) = why.verdict();
+    state.tally.refuses_launch(reason, 1);
     let status = TaskStatus {
         reason: Some(reason),
         message: why.to_string(),

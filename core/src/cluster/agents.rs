@@ -7,8 +7,9 @@ use alloc::vec::Vec;
 use super::effect::{AgentOrder, Announcement, Change, Effect, FrameworkEvent, Rejection};
 use super::refusal::Refusal;
 use super::state::{Agent, Presence, State};
+use super::tally::OfferEnd;
 use super::timers::Timer;
-use super::{enrol, offers, reconcile, updates};
+use super::{enrol, maintenance, offers, reconcile, updates, withdrawal};
 use crate::access::Verb;
 use crate::id::{AgentId, FrameworkId, SessionId, TaskId};
 use crate::lifecycle::TaskEvent;
@@ -30,8 +31,8 @@ pub(super) fn drain(state: &mut State, now: Now, session: SessionId, out: &mut V
     if let Some(agent) = state.agents.get_mut(&id) {
         agent.draining = true;
         let open = state.allocator.offers_of(id);
-        state.allocator.set_agent_active(id, false);
-        offers::rescind(state, open, out);
+        withdrawal::offer_or_not(state, id);
+        offers::rescind(state, open, OfferEnd::Rescinded, out);
     }
     Ok(())
 }
@@ -71,28 +72,52 @@ pub(super) fn declare_gone(state: &mut State, now: Now, id: AgentId, out: &mut V
 
 /// An operator's word that an agent is nobody's any more. What runs there ends; its certificate lets it in no more.
 pub(super) fn remove(state: &mut State, now: Now, id: AgentId, out: &mut Vec<Effect>) -> Result<(), Refusal> {
+    if !state.agents.contains_key(&id) && !state.enrolled.contains(id) {
+        return Err(Refusal::AgentUnknown(id));
+    }
+    // It ends its tasks, and finds then that it cannot come back.
+    let last_word = Rejection::Gone(format!("{id} was removed by an operator"));
+    void(state, now, id, last_word, "an operator removed its agent", out);
+    Ok(())
+}
+
+/// Nothing runs any more on an agent that an operator wants gone once it is drained.
+pub(super) fn retire(state: &mut State, now: Now, id: AgentId, out: &mut Vec<Effect>) {
+    let last_word = Rejection::Final(format!(
+        "{id} was drained and marked gone by an operator: to have the machine join anew, start its agent with an empty work \
+         folder"
+    ));
+    void(state, now, id, last_word, "an operator marked its agent gone", out);
+}
+
+/// An id that was kept for an agent is kept no longer, and nobody can come back under it.
+pub(super) fn end_enrolment(state: &mut State, id: AgentId, out: &mut Vec<Effect>) {
+    enrol::end(state, id, out);
+    forget_decisions(state, id, out);
+}
+
+/// What was decided of an agent's id means nothing any more.
+fn forget_decisions(state: &mut State, id: AgentId, out: &mut Vec<Effect>) {
+    withdrawal::forget(state, id, out);
+    maintenance::forget_agent(state, id, out);
+}
+
+/// Makes an agent's id nobody's.
+fn void(state: &mut State, now: Now, id: AgentId, last_word: Rejection, why: &str, out: &mut Vec<Effect>) {
     let concerned = concerned(state, id);
-    let Some(agent) = state.agents.get_mut(&id) else {
-        let was_kept = state.enrolled.contains(id);
-        enrol::end(state, id, out);
-        return if was_kept { Ok(()) } else { Err(Refusal::AgentUnknown(id)) };
-    };
+    let Some(agent) = state.agents.get_mut(&id) else { return end_enrolment(state, id, out) };
     // Its id is nobody's then.
     agent.certified = false;
     let was_known = !matches!(agent.presence, Presence::Unreachable { .. });
     if let Presence::Connected(session) = agent.presence {
         cut_off(state, now, id, out);
-        // It ends its tasks, and finds then that it cannot come back.
-        let why = format!("{id} was removed by an operator");
-        out.push(Effect::ToAgent(session, AgentOrder::Refused(Rejection::Gone(why))));
+        out.push(Effect::ToAgent(session, AgentOrder::Refused(last_word)));
         out.push(Effect::Close(session));
     }
-    let why = "an operator removed its agent";
     give_up(state, now, id, TaskEvent::AgentGoneByOperator, Reason::AgentRemoved, why, out);
     if was_known {
         mourn(state, id, &concerned, out);
     }
-    Ok(())
 }
 
 /// The timer of an agent went off: it may be silent, away, or just have spoken.
@@ -139,7 +164,7 @@ pub(super) fn cut_off(state: &mut State, now: Now, id: AgentId, out: &mut Vec<Ef
     }
     state.allocator.set_agent_active(id, false);
     if !planted::is(Bug::OfferOutlivesAgent) {
-        offers::rescind(state, open, out);
+        offers::rescind(state, open, OfferEnd::Rescinded, out);
     }
 }
 
@@ -207,6 +232,10 @@ fn give_up(
     let Some(Agent { key, certified, questions, .. }) = state.agents.remove(&id) else { return };
     if certified {
         enrol::keep_for_later(state, now, id, out);
+        // Nothing runs there any more that anybody could wait for.
+        state.withdrawn.note(id);
+    } else {
+        forget_decisions(state, id, out);
     }
     state.forget_key(id, key);
     reconcile::answer_all(state, questions, Some(id), out);

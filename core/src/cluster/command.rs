@@ -10,11 +10,17 @@ use core::time::Duration;
 use crate::access::{Principal, TokenId, TokenRecord, is_role};
 use crate::agent::AgentInfo;
 use crate::demand::Want;
-use crate::id::{AgentId, AgentKey, Digest, FrameworkId, Member, OfferId, RequestId, SessionId, TaskId, UpdateId};
+use crate::id::{
+    AgentId, AgentKey, Digest, FrameworkId, InverseOfferId, MaintenanceId, Member, OfferId, RequestId, SessionId,
+    TaskId, UpdateId,
+};
+use crate::placement::Placement;
+use crate::queue::{AllocationSpec, HeldQueue, QueueUpdate, QueuedTasks};
 use crate::quota::Quota;
 use crate::reservation::Operation;
 use crate::resources::Resources;
 use crate::task::{TaskSpec, TaskState, TaskStatus};
+use crate::upkeep::Maintenance;
 
 /// One thing to decide. Commands of agents and frameworks carry the session they came in on, so that a peer
 /// that was replaced cannot speak for its successor.
@@ -48,6 +54,28 @@ pub enum OperatorCommand {
     AgentGone(AgentId),
     /// Ends an agent's identity, connected or not: its tasks are `GONE_BY_OPERATOR`, and its certificate is void.
     RemoveAgent(AgentId),
+    /// An agent takes no new tasks from now on. Those that it has go on.
+    Deactivate(AgentId),
+    /// An agent takes no new tasks from now on, and those that it has end.
+    Drain {
+        /// Which agent.
+        agent: AgentId,
+        /// How long its tasks may still run before they are killed. At most [`crate::Drain::GRACE_MAX`].
+        grace: Duration,
+        /// Whether it is removed for good once nothing runs there any more.
+        mark_gone: bool,
+    },
+    /// An agent that was deactivated or drained takes tasks again.
+    Reactivate(AgentId),
+    /// Agents will not be there for a while. Answered by [`super::Effect::Scheduled`].
+    Schedule {
+        /// Which, and when.
+        maintenance: Maintenance,
+        /// What the wall clock says now: milliseconds since 1970.
+        wall_ms: u64,
+    },
+    /// A maintenance window ends now, or does not come.
+    CancelMaintenance(MaintenanceId),
     /// A token exists from now on. Of the same id and from the same principal it takes the place of the one before: who
     /// asked has not heard the first answer.
     CreateToken(TokenId, TokenRecord),
@@ -70,6 +98,20 @@ pub enum OperatorCommand {
         quota: Option<Quota>,
         /// Whether it holds though more is promised than there is, or the role has more than it may.
         force: bool,
+    },
+    /// Which agents the offers to a role are made of from now on; `None`: as in the role above.
+    SetPlacement {
+        /// Its path.
+        role: String,
+        /// How they are chosen.
+        placement: Option<Placement>,
+    },
+    /// The least that makes an offer to a role from now on; `None`: as in the role above.
+    SetMinAllocatable {
+        /// Its path.
+        role: String,
+        /// All of this. Without ports.
+        least: Option<Resources>,
     },
     /// Who comes by a token knows the masters by this authority from now on.
     FollowAuthority(Digest),
@@ -113,10 +155,19 @@ pub enum AgentCommand {
         /// Whether these are the last.
         complete: bool,
     },
+    /// Of the allocations among these tasks, what is in their queues.
+    HoldsQueues {
+        /// In no certain order. One whose queue is empty is named, too.
+        queues: Vec<HeldQueue>,
+        /// Whether these are the last of all.
+        complete: bool,
+    },
     /// It lives. Every other command says so as well.
     Heartbeat,
     /// News of tasks, in the order in which they happened.
     Updates(Vec<TaskStatus>),
+    /// News of the tasks in allocations, in the order in which they happened.
+    QueueUpdates(Vec<Arc<QueueUpdate>>),
     /// It takes no more tasks and will leave.
     Drain,
     /// It leaves for good: it holds no task any more.
@@ -173,6 +224,12 @@ impl From<&TaskStatus> for Acknowledgement {
     }
 }
 
+impl From<&QueueUpdate> for Acknowledgement {
+    fn from(update: &QueueUpdate) -> Self {
+        Self { task: update.allocation, update: update.update, agent: update.agent }
+    }
+}
+
 /// A task of which a framework wants to know where it stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Question {
@@ -204,11 +261,39 @@ pub enum FrameworkCommand {
         /// For how long the rest of this agent need not be offered again.
         refuse: Duration,
     },
+    /// Opens an allocation on offers of one agent; what is left over is declined with the filter `refuse`. Its id is of
+    /// this framework and new.
+    Open {
+        /// All of one agent.
+        offers: Vec<OfferId>,
+        /// What it holds.
+        allocation: Arc<AllocationSpec>,
+        /// For how long the rest of this agent need not be offered again.
+        refuse: Duration,
+    },
+    /// Puts tasks into the queue of an allocation. Their ids are of this framework and new.
+    Enqueue {
+        /// Which one.
+        allocation: TaskId,
+        /// In this order.
+        tasks: Vec<QueuedTasks>,
+        /// Whether none follow: it ends, `FINISHED`, once all in it have.
+        last: bool,
+    },
     /// Takes nothing.
     Decline {
         /// Which offers.
         offers: Vec<OfferId>,
         /// For how long the same need not be offered again.
+        refuse: Duration,
+    },
+    /// Will be off these agents in time.
+    AcceptInverse(Vec<InverseOfferId>),
+    /// Will not be off these agents in time.
+    DeclineInverse {
+        /// Which inverse offers.
+        offers: Vec<InverseOfferId>,
+        /// After that it is asked again, if it still holds something there.
         refuse: Duration,
     },
     /// Wants offers again, of whatever there is: forgets all filters, the suppression, and what it said it wants.

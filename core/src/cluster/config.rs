@@ -24,6 +24,8 @@ pub struct Config {
     pub tasks_per_framework: usize,
     /// Ends of one framework's tasks that it has not acknowledged. With more of them, its launches are dropped.
     pub unacknowledged_per_framework: usize,
+    /// Tasks in the queue of one allocation that have not ended. More are dropped at once.
+    pub queued_per_allocation: usize,
     /// Agents that are known. More are asked to come later.
     pub agents: usize,
     /// Unreachable agents whose tasks may still come back. With more than these, those that went first are given up.
@@ -60,6 +62,8 @@ impl Default for Config {
             tasks_per_framework: 1_000_000,
             // Ten seconds of a cluster that ends 10,000 tasks a second.
             unacknowledged_per_framework: 100_000,
+            // A second of the fastest agent that we have measured: a queue is refilled before it is empty.
+            queued_per_allocation: 100_000,
             // More than the largest cluster that we have measured. Their sum of resources stays exact.
             agents: 100_000,
             // A rack, or a data centre of our size.

@@ -6,13 +6,19 @@ use alloc::vec::Vec;
 
 use crate::access::{Enrolment, PrincipalId, TokenId, TokenRecord};
 use crate::agent::AgentInfo;
+use crate::allocator::Withheld;
 use crate::cluster::command::FrameworkInfo;
-use crate::id::{AgentId, AgentKey, ClusterId, Epoch, FrameworkId, Member, OfferId, SessionId, TaskId, UpdateId};
+use crate::id::{
+    AgentId, AgentKey, ClusterId, Epoch, FrameworkId, InverseOfferId, MaintenanceId, Member, OfferId, SessionId,
+    TaskId, UpdateId,
+};
 use crate::offer::Offer;
+use crate::queue::{AllocationSpec, QueueUpdate, QueuedTasks};
 use crate::quota::RoleRecord;
 use crate::reservation::{Operation, Reserved};
 use crate::task::{TaskSpec, TaskStatus};
 use crate::time::Now;
+use crate::upkeep::{InverseOffer, Maintenance, Withdrawal};
 
 /// One thing to do, in the order given. Within a batch of commands every [`Effect::Remember`] is made durable,
 /// in one transaction, before anything else is let out.
@@ -30,6 +36,8 @@ pub enum Effect {
     Announce(Announcement),
     /// Answers the command that had this effect: the agent that joins has this id.
     Enrolled(Member<AgentId>),
+    /// Answers the command that had this effect: the maintenance window has this id.
+    Scheduled(MaintenanceId),
 }
 
 /// What a framework hears.
@@ -49,6 +57,10 @@ pub enum FrameworkEvent {
     Offers(Vec<Offer>),
     /// These are no longer to be had.
     Rescinded(Vec<OfferId>),
+    /// These agents will not be there: it is to be off them in time, or to say that it will not be.
+    InverseOffers(Vec<InverseOffer>),
+    /// These need no answer any more.
+    InverseRescinded(Vec<InverseOfferId>),
     /// News of a task. To be acknowledged unless its update id is [`UpdateId::UNACKNOWLEDGED`].
     Update(TaskStatus),
     /// Something that it wanted done in an accept was not done.
@@ -58,6 +70,8 @@ pub enum FrameworkEvent {
         /// What speaks against it.
         why: String,
     },
+    /// News of the tasks in an allocation. To be acknowledged as an update of the allocation.
+    Queue(Arc<QueueUpdate>),
     /// An agent is gone on which the framework had tasks or offers; the tasks are told of one by one.
     AgentLost(AgentId),
     /// The last word on this session.
@@ -78,8 +92,21 @@ pub enum AgentOrder {
     Refused(Rejection),
     /// Run this.
     Launch(Arc<TaskSpec>),
+    /// Hold these resources for a queue of tasks.
+    Open(Arc<AllocationSpec>),
+    /// Put tasks into the queue of an allocation.
+    Enqueue {
+        /// Which one.
+        allocation: TaskId,
+        /// In this order.
+        tasks: Vec<QueuedTasks>,
+        /// Whether none follow: it ends once all in it have.
+        last: bool,
+    },
     /// End this. An agent that does not know it answers with an update nonetheless.
     Kill(TaskId),
+    /// End every task, for the agent is drained.
+    StopAll,
     /// The framework has taken note of this update.
     Acknowledge(TaskId, UpdateId),
     /// The framework is back: send it every update that is not acknowledged again.
@@ -155,6 +182,14 @@ pub enum Change {
     TokenRemoved(TokenId),
     /// An operator has decided something of a role. A record that says nothing is forgotten.
     RoleRecorded(String, RoleRecord),
+    /// An agent takes no tasks, or has come further in its drain.
+    AgentWithdrawn(AgentId, Withdrawal),
+    /// An agent takes tasks again, or nobody can come back under its id.
+    AgentReactivated(AgentId),
+    /// A maintenance window was made, or is of fewer agents. The highest number ever given is at least that.
+    MaintenanceRecorded(MaintenanceId, Maintenance),
+    /// A maintenance window is over, or was cancelled.
+    MaintenanceEnded(MaintenanceId),
 }
 
 /// What the registry remembered when a master starts.
@@ -172,12 +207,18 @@ pub struct Recovered {
     pub enrolled: Vec<(AgentId, Enrolment)>,
     /// What operators have decided of roles.
     pub roles: Vec<(String, RoleRecord)>,
+    /// Agents that take no tasks.
+    pub withdrawn: Vec<(AgentId, Withdrawal)>,
+    /// The maintenance windows that are under way or to come.
+    pub maintenance: Vec<(MaintenanceId, Maintenance)>,
     /// The tokens that are remembered, used-up and revoked ones among them.
     pub tokens: Vec<(TokenId, TokenRecord)>,
     /// The highest agent number ever given, or 0.
     pub last_agent: u64,
     /// The highest framework number ever given, or 0.
     pub last_framework: u64,
+    /// The highest number ever given to a maintenance window, or 0.
+    pub last_maintenance: u64,
 }
 
 /// What `haggle watch` shows.
@@ -189,6 +230,10 @@ pub enum Announcement {
     AgentDown(AgentId),
     /// An agent is gone.
     AgentRemoved(AgentId),
+    /// An agent takes no tasks from now on, or has come further in its drain.
+    AgentWithdrawn(AgentId, Withheld),
+    /// An agent takes tasks again.
+    AgentReactivated(AgentId),
     /// A framework joined or came back.
     FrameworkUp(FrameworkId),
     /// A framework has other properties than before.

@@ -11,8 +11,9 @@ use super::refusal::Refusal;
 use super::register::of_another_cluster;
 use super::sessions::Peer;
 use super::state::{Framework, Link, State};
+use super::tally::OfferEnd;
 use super::timers::Timer;
-use super::{offers, reconcile, updates};
+use super::{inverse, offers, reconcile, updates};
 use crate::access::{Principal, PrincipalId, Verb};
 use crate::allocator::Promise;
 use crate::id::{AgentId, FrameworkId, Member, SessionId, TaskId, UpdateId};
@@ -85,7 +86,7 @@ pub(super) fn update(
     let left = |offer: &Promise| !state.frameworks[&id].info.roles.iter().any(|role| **role == *offer.role);
     let offers = state.allocator.offers_to(id).into_iter();
     let of_no_role: Vec<_> = offers.filter(|offer| state.allocator.offer(*offer).is_some_and(left)).collect();
-    offers::rescind(state, of_no_role, out);
+    offers::rescind(state, of_no_role, OfferEnd::Rescinded, out);
     state.allocator.set_framework(id, &state.frameworks[&id].info.roles);
     out.push(Effect::Announce(Announcement::FrameworkUpdated(id)));
     Ok(())
@@ -131,7 +132,8 @@ pub(super) fn disconnect(state: &mut State, now: Now, id: FrameworkId, out: &mut
     framework.link = Link::LostUntil(until);
     let open = state.allocator.offers_to(id);
     state.timers.set(until, Timer::Framework(id));
-    offers::give_back(state, open);
+    offers::give_back(state, open, OfferEnd::Returned);
+    inverse::forget_framework(state, id);
     state.allocator.set_framework_active(id, false);
     out.push(Effect::Announce(Announcement::FrameworkDown(id)));
     if at_once {
@@ -153,7 +155,8 @@ pub(super) fn remove(state: &mut State, now: Now, id: FrameworkId, out: &mut Vec
         return;
     }
     let open = state.allocator.offers_to(id);
-    offers::give_back(state, open);
+    offers::give_back(state, open, OfferEnd::Returned);
+    inverse::forget_framework(state, id);
     updates::stop_resending(state, id);
     reconcile::forget_questions(state, id);
     let framework = state.frameworks.remove(&id).expect("it was just there");
@@ -165,6 +168,7 @@ pub(super) fn remove(state: &mut State, now: Now, id: FrameworkId, out: &mut Vec
             out.push(Effect::ToAgent(session, AgentOrder::RemoveFramework(id)));
         }
     }
+    state.forget_queued(id);
     for task in framework.tasks {
         let known = state.tasks.get_mut(&task).expect("a framework's task is known");
         known.kept = false;
@@ -190,15 +194,16 @@ pub(super) fn remove(state: &mut State, now: Now, id: FrameworkId, out: &mut Vec
 
 /// Notes that a task is to end, of which nobody is left to be told.
 fn kill_unheard(state: &mut State, id: TaskId, out: &mut Vec<Effect>) {
-    let task = state.tasks.get_mut(&id).expect("the caller has seen the task");
+    let task = &state.tasks[&id];
     let Some(next) = task.status.state.next(TaskEvent::KillRequested) else { return };
-    task.status = TaskStatus {
+    let status = TaskStatus {
         reason: Some(Reason::FrameworkRemoved),
         message: WHY.to_string(),
         agent: Some(task.agent),
         ..TaskStatus::new(id, UpdateId::UNACKNOWLEDGED, next, Source::Master)
     };
-    out.push(Effect::Announce(Announcement::Task(task.status.clone())));
+    state.note(id, status.clone());
+    out.push(Effect::Announce(Announcement::Task(status)));
 }
 
 fn join(state: &mut State, session: SessionId, principal: PrincipalId, info: FrameworkInfo, out: &mut Vec<Effect>) {
@@ -232,10 +237,13 @@ fn come_back(
         Link::LostUntil(until) => state.timers.cancel(until, Timer::Framework(id)),
     }
     let open = state.allocator.offers_to(id);
-    offers::give_back(state, open);
+    offers::give_back(state, open, OfferEnd::Returned);
+    inverse::forget_framework(state, id);
     welcome(state, session, id, out);
     updates::tell_all(state, now, id, out);
+    state.tell_unacknowledged_queues(id, out);
     for agent in agents_with_tasks(state, &state.frameworks[&id]) {
+        state.note_holder(agent, id);
         if let Some(session) = state.agent_session(agent) {
             out.push(Effect::ToAgent(session, AgentOrder::Resend(id)));
         }

@@ -1,9 +1,16 @@
 //! The tasks that ended last.
 
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
 
+use super::queued::Queued;
 use super::state::Task;
-use crate::id::TaskId;
+use crate::access::Tenant;
+use crate::id::{TaskId, UpdateId};
+use crate::queue::{QueueEnd, QueueUpdate, Shape};
+use crate::runs::Run;
+use crate::task::TaskStatus;
 
 /// Tasks whose end is told and acknowledged, so that questions about them have answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -11,6 +18,33 @@ pub(super) struct History {
     tasks: BTreeMap<TaskId, (u64, Task)>,
     order: BTreeMap<u64, TaskId>,
     pushed: u64,
+    /// Of tasks that were in queues, which are not among `tasks`: they end too fast to be looked at one by one.
+    queues: VecDeque<EndedQueued>,
+    /// How many tasks those are.
+    queued: usize,
+}
+
+/// Tasks of a queue whose ends were told and acknowledged together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct EndedQueued {
+    pub(super) tenant: Arc<Tenant>,
+    pub(super) update: Arc<QueueUpdate>,
+    pub(super) runs: Vec<Run<Queued>>,
+}
+
+impl EndedQueued {
+    /// What is known of one of them.
+    pub(super) fn find(&self, id: TaskId) -> Option<(&Shape, TaskStatus)> {
+        let run = self.runs.iter().find(|run| run.first <= id && id <= run.last())?;
+        let within = |end: &&QueueEnd| id.number.checked_sub(end.first).is_some_and(|at| at < end.count);
+        let end = self.update.ended.iter().find(within)?;
+        let status = TaskStatus::ended(id, UpdateId::UNACKNOWLEDGED, end.source, end.ending.clone());
+        Some((&run.value.shape, TaskStatus { agent: self.update.agent, ..status }))
+    }
+
+    fn tasks(&self) -> usize {
+        self.runs.iter().map(|run| usize::try_from(run.count).unwrap_or(usize::MAX)).sum()
+    }
 }
 
 impl History {
@@ -18,9 +52,31 @@ impl History {
         self.tasks.get(&id).map(|(_, task)| task)
     }
 
+    /// The first of these that is remembered.
+    pub(super) fn first_in(&self, first: TaskId, last: TaskId) -> Option<(TaskId, &Task)> {
+        self.tasks.range(first..=last).next().map(|(&id, (_, task))| (id, task))
+    }
+
     /// From the one that ended first.
     pub(super) fn iter(&self) -> impl Iterator<Item = (TaskId, &Task)> {
         self.order.values().map(|&id| (id, &self.tasks[&id].1))
+    }
+
+    /// One that was in a queue, and whose it was.
+    pub(super) fn queued(&self, id: TaskId) -> Option<(&Arc<Tenant>, &Shape, TaskStatus)> {
+        let ended = self.queues.iter().filter(|ended| ended.update.allocation.framework == id.framework);
+        ended.rev().find_map(|ended| ended.find(id).map(|(shape, status)| (&ended.tenant, shape, status)))
+    }
+
+    /// Adds some that were in a queue, and drops the oldest when there are more than `max`.
+    pub(super) fn push_queued(&mut self, ended: EndedQueued, max: usize) {
+        self.queued += ended.tasks();
+        self.queues.push_back(ended);
+        while self.queued > max
+            && let Some(oldest) = self.queues.pop_front()
+        {
+            self.queued -= oldest.tasks();
+        }
     }
 
     /// Adds one, and drops the oldest when there are more than `max`.

@@ -2,16 +2,20 @@
 
 use alloc::collections::BTreeSet;
 use alloc::string::{String, ToString};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::command::HeldTask;
 use super::effect::{AgentOrder, Announcement, Effect};
+use super::queued::{Queued, Stands, with_queue};
 use super::state::{Orphan, Registering, State, Task};
-use super::{reconcile, updates};
+use super::{enqueue, reconcile, updates, withdrawal};
 use crate::access::is_role;
-use crate::id::{AgentId, SessionId, TaskId, UpdateId};
+use crate::id::{AgentId, FrameworkId, SessionId, TaskId, UpdateId};
 use crate::lifecycle::TaskEvent;
 use crate::planted::{self, Bug};
+use crate::queue::{HeldQueue, HeldRun};
+use crate::runs::{Run, Runs};
 use crate::spec::NAME_MAX;
 use crate::task::{Reason, Source, TaskState, TaskStatus};
 use crate::time::Now;
@@ -43,7 +47,7 @@ pub(super) fn take_in(
 /// Everything is named: what was not, is not there. From here on the agent can be offered.
 pub(super) fn complete(state: &mut State, now: Now, session: SessionId, id: AgentId, out: &mut Vec<Effect>) {
     let agent = state.agents.get_mut(&id).expect("it registers");
-    let Registering { unnamed, .. } = agent.registering.take().unwrap_or_default();
+    let Registering { unnamed, unnamed_queued, .. } = agent.registering.take().unwrap_or_default();
     let missing = match core::mem::take(&mut agent.restarted) {
         true => TaskEvent::AgentRestarted,
         false => TaskEvent::AgentForgot,
@@ -59,14 +63,109 @@ pub(super) fn complete(state: &mut State, now: Now, session: SessionId, id: Agen
             }
         }
     }
+    end_missing_queued(state, now, &unnamed_queued, missing, out);
     end_unwanted(state, session, id, out);
     state.has_seen(id);
     reconcile::answer_questions(state, id, out);
-    state.allocator.set_agent_active(id, true);
+    withdrawal::came_back(state, now, id, out);
+}
+
+/// Ends the tasks in queues that their agent came back without. What the same process does not know never came to it.
+fn end_missing_queued(state: &mut State, now: Now, missing: &Runs<()>, event: TaskEvent, out: &mut Vec<Effect>) {
+    let ended = match event {
+        TaskEvent::AgentForgot => TaskState::Dropped,
+        _ => TaskState::Gone,
+    };
+    let first = TaskId { framework: FrameworkId(0), number: 0 };
+    for Run { first, count, .. } in missing.from(first) {
+        // One whose allocation is missing as well has ended with it.
+        state.end_queued(now, (first, count), (ended, Reason::AgentRestarted, "its agent came back without it"), out);
+    }
+}
+
+/// Takes in a part of what is in a queue.
+pub(super) fn take_in_queue(
+    state: &mut State,
+    session: SessionId,
+    agent: AgentId,
+    HeldQueue { allocation: id, runs }: HeldQueue,
+    out: &mut Vec<Effect>,
+) {
+    let its = state.tasks.get_mut(&id).filter(|task| task.agent == agent && !task.status.state.is_terminal());
+    // Else it is an orphan, and is told to end with all that is in it.
+    let Some(task) = its.filter(|_| state.frameworks.contains_key(&id.framework)) else { return };
+    with_queue(task);
+    for held in runs {
+        take_in_run(state, session, id, held, out);
+    }
+}
+
+fn take_in_run(state: &mut State, session: SessionId, allocation: TaskId, held: HeldRun, out: &mut Vec<Effect>) {
+    let HeldRun { first, count, state: told, update, shape } = held;
+    let Some(last) = count.checked_sub(1).and_then(|more| first.checked_add(more)) else { return };
+    let start = TaskId { number: first, ..allocation };
+    let agent = state.tasks[&allocation].agent;
+    if let Some(registering) = state.agents.get_mut(&agent).and_then(|agent| agent.registering.as_mut()) {
+        registering.unnamed_queued.take(start, count);
+    }
+    let stands = match told {
+        TaskState::Running => Stands::Running,
+        ended if ended.is_terminal() => Stands::Ended(update, ended),
+        _ => Stands::Waiting,
+    };
+    let known = state.take_queued(start, count);
+    let mut next = first;
+    let mut adopted = Vec::new();
+    for run in known {
+        adopted.extend((next < run.first.number).then(|| (next, run.first.number - next)));
+        next = run.last().number.saturating_add(1);
+        let stands = match run.value.stands {
+            // Its end is told by the update that follows.
+            known @ (Stands::Waiting | Stands::Running) if told.is_terminal() => known,
+            Stands::Waiting | Stands::Running => stands,
+            kept @ (Stands::Killing | Stands::Ended(..)) => kept,
+        };
+        if stands == Stands::Killing {
+            let order = |task| Effect::ToAgent(session, AgentOrder::Kill(task));
+            out.extend((Run { first: run.first, count: run.count, value: () }).tasks().map(order));
+        }
+        state.insert_queued(allocation, run.first.number, run.count, Queued { stands, ..run.value });
+    }
+    adopted.extend((next <= last).then(|| (next, last - next + 1)));
+    let allocated = with_queue(state.tasks.get_mut(&allocation).expect("the caller has seen it"));
+    if told.is_terminal() {
+        if update <= allocated.acknowledged {
+            return;
+        }
+        // Until the update comes, a question about it is not answered with a guess.
+        allocated.named_ended |= !adopted.is_empty();
+    }
+    for (first, count) in adopted {
+        let queued = Queued { allocation: allocation.number, shape: Arc::clone(&shape), stands };
+        state.insert_queued(allocation, first, count, queued);
+        // An earlier master took them in. Their framework is told.
+        for number in first..=first + (count - 1) {
+            let id = TaskId { number, ..allocation };
+            let Some(status) = state.queued_status(id) else { continue };
+            state.tell(TaskStatus { reason: Some(Reason::AgentReregistered), source: Source::Agent, ..status }, out);
+        }
+    }
 }
 
 /// Ends those of its tasks whose kill came while nobody knew them.
 fn end_unwanted(state: &mut State, session: SessionId, id: AgentId, out: &mut Vec<Effect>) {
+    let is_here = |task: &TaskId| {
+        let queued = state.queued.get(*task)?;
+        (state.tasks.get(&queued.of(*task))?.agent == id).then_some(*task)
+    };
+    let kills = state.frameworks.values().flat_map(|framework| &framework.kills);
+    let unwanted: Vec<TaskId> = kills.filter_map(is_here).collect();
+    for task in unwanted {
+        if let Some(framework) = state.frameworks.get_mut(&task.framework) {
+            framework.kills.remove(&task);
+        }
+        enqueue::kill(state, task, out);
+    }
     for task in &state.agents[&id].tasks {
         let known = state.tasks.get_mut(task).expect("an agent's task is known");
         let kills = state.frameworks.get_mut(&task.framework).map(|framework| &mut framework.kills);
@@ -112,8 +211,9 @@ fn take_in_one(state: &mut State, now: Now, session: SessionId, agent: AgentId, 
         state.declare(now, id, event, Reason::AgentReregistered, "its agent came back", out);
     } else if let Some(next) = task.status.state.next(TaskEvent::Reported(reported)) {
         // Its update, which follows, tells the framework.
-        task.status.state = next;
-        out.push(Effect::Announce(Announcement::Task(task.status.clone())));
+        let status = TaskStatus { state: next, ..task.status.clone() };
+        state.note(id, status.clone());
+        out.push(Effect::Announce(Announcement::Task(status)));
     }
     if state.tasks[&id].kill {
         out.push(Effect::ToAgent(session, AgentOrder::Kill(id)));
@@ -138,9 +238,11 @@ pub(super) fn adopt(state: &mut State, agent: AgentId, held: HeldTask, out: &mut
         portion: resources.into(),
         holds: false,
         kill: false,
+        launched: None,
         latest_update: update,
         status: status.clone(),
         kept: false,
+        allocation: None,
     };
     state.insert_task(id, task);
     if !reported.is_terminal() {

@@ -3,6 +3,7 @@
 use alloc::vec::Vec;
 
 use super::effect::{AgentOrder, Announcement, Effect};
+use super::enqueue;
 use super::reconcile::{self, WAITING_MAX};
 use super::refusal::Refusal;
 use super::state::{State, Task};
@@ -10,7 +11,7 @@ use crate::access::{Denied, Principal, Verb};
 use crate::id::{SessionId, TaskId};
 use crate::lifecycle::TaskEvent;
 use crate::planted::{self, Bug};
-use crate::task::TaskState;
+use crate::task::{TaskState, TaskStatus};
 
 /// A task that does not run, or whose agent cannot be told now, is answered for, as a question would be.
 pub(super) fn by_framework(
@@ -22,6 +23,14 @@ pub(super) fn by_framework(
     let framework = state.framework_of(session, Verb::Kill)?;
     if id.framework != framework {
         reconcile::not_its_task(session, framework, id, out);
+        return Ok(());
+    }
+    if let Some(queued) = state.queued.get(id) {
+        let agent = state.tasks.get(&queued.of(id)).map(|allocation| allocation.agent);
+        let reachable = agent.is_some_and(|agent| state.agent_session(agent).is_some());
+        if !enqueue::kill(state, id, out) || !reachable {
+            reconcile::answer(state, id, None, out);
+        }
         return Ok(());
     }
     let Some(task) = state.tasks.get(&id).filter(|task| !task.status.state.is_terminal()) else {
@@ -46,6 +55,18 @@ pub(super) fn by_principal(
     id: TaskId,
     out: &mut Vec<Effect>,
 ) -> Result<(), Refusal> {
+    if let Some(known) = state.queued_state(id)
+        && let Some(tenant) = state.frameworks.get(&id.framework).map(|framework| &framework.tenant)
+        && who.may(Verb::ListTasks, tenant)
+    {
+        if !who.may(Verb::KillTask, tenant) {
+            return Err(Denied { who: who.clone(), verb: Verb::KillTask }.into());
+        }
+        return match enqueue::kill(state, id, out) {
+            true => Ok(()),
+            false => Err(Refusal::TaskEnded(id, known)),
+        };
+    }
     let visible = |task: &&Task| who.may(Verb::ListTasks, &task.tenant);
     let task = state.task(id).filter(visible).ok_or(Refusal::TaskUnknown(id))?;
     if !who.may(Verb::KillTask, &task.tenant) {
@@ -64,10 +85,11 @@ fn kill(state: &mut State, id: TaskId, out: &mut Vec<Effect>) {
     task.kill = true;
     if let Some(next) = task.status.state.next(TaskEvent::KillRequested) {
         debug_assert_eq!(next, TaskState::Killing);
-        task.status.state = next;
-        out.push(Effect::Announce(Announcement::Task(task.status.clone())));
+        let status = TaskStatus { state: next, ..task.status.clone() };
+        state.note(id, status.clone());
+        out.push(Effect::Announce(Announcement::Task(status)));
     }
-    let agent = task.agent;
+    let agent = state.tasks[&id].agent;
     if let Some(session) = state.agent_session(agent) {
         out.push(Effect::ToAgent(session, AgentOrder::Kill(id)));
     }
@@ -75,7 +97,11 @@ fn kill(state: &mut State, id: TaskId, out: &mut Vec<Effect>) {
 
 /// An agent that has not been seen may still come with an unknown task: it is ended then. False when too many wait.
 fn remember(state: &mut State, id: TaskId) -> bool {
-    if state.task(id).is_some() || state.unseen.is_empty() || planted::is(Bug::KillForgotten) {
+    if state.task(id).is_some()
+        || state.queued.get(id).is_some()
+        || state.unseen.is_empty()
+        || planted::is(Bug::KillForgotten)
+    {
         return true;
     }
     let Some(framework) = state.frameworks.get_mut(&id.framework) else { return true };

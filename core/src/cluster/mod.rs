@@ -8,15 +8,20 @@ mod agents;
 mod command;
 mod config;
 mod effect;
+mod enqueue;
 mod enrol;
+mod figures;
 mod frameworks;
 mod guard;
 mod history;
 mod inventory;
+mod inverse;
 mod kill;
+mod maintenance;
 mod offers;
 mod operator;
 mod principals;
+mod queued;
 mod reconcile;
 mod record;
 mod refusal;
@@ -25,12 +30,14 @@ mod reserve;
 mod roles;
 mod sessions;
 mod state;
+mod tally;
 mod tasks;
 mod timers;
 mod tokens;
 mod updates;
 mod view;
 mod views;
+mod withdrawal;
 
 use alloc::vec::Vec;
 
@@ -42,8 +49,13 @@ pub use config::Config;
 pub use effect::{
     AgentOrder, AgentRecord, Announcement, Change, Effect, FrameworkEvent, FrameworkRecord, Recovered, Rejection,
 };
+pub use figures::Figures;
 pub use refusal::Refusal;
-pub use view::{AgentView, Counts, FrameworkView, OfferView, PrincipalView, ReservationView, RoleView, TaskView, Why};
+pub use tally::{OfferEnd, Tally};
+pub use view::{
+    AgentView, Counts, FrameworkView, MaintenanceView, OfferView, PhaseView, PrincipalView, ReservationView, RoleView,
+    TaskView, Why, WithdrawalView,
+};
 pub use views::{Page, TaskCursor};
 
 use crate::access::Verb;
@@ -91,14 +103,18 @@ impl Cluster {
             }
             Command::WallClock(wall_ms) => {
                 tokens::wall_clock(state, now, wall_ms, out);
+                maintenance::wall_clock(state, now, wall_ms, out);
                 Ok(())
             }
         }
     }
 
-    /// Offers what became free since the last call: once, at the end of a batch of commands.
+    /// Offers what became free since the last call, and sees who is drained by now: once, at the end of a batch of
+    /// commands.
     pub fn allocate(&mut self, now: Now, out: &mut Vec<Effect>) {
+        withdrawal::settle(&mut self.state, now, out);
         offers::make(&mut self.state, now, out);
+        inverse::make(&mut self.state, out);
     }
 
     /// When to send [`Command::Tick`] at the latest.
@@ -108,7 +124,7 @@ impl Cluster {
 
     /// Whether to send [`Command::WallClock`] with what the wall clock says now: milliseconds since 1970.
     pub fn wall_clock_is_due(&self, wall_ms: u64) -> bool {
-        self.state.tokens.is_due(wall_ms)
+        self.state.tokens.is_due(wall_ms) || self.state.maintenance.is_due(wall_ms)
     }
 
     fn tick(&mut self, now: Now, out: &mut Vec<Effect>) {
@@ -120,7 +136,9 @@ impl Cluster {
                 Timer::Agent(id) => agents::time_out(state, now, id, out),
                 Timer::Framework(id) => frameworks::remove(state, now, id, out),
                 Timer::Resend(id) => updates::resend_due(state, now, id, out),
-                Timer::Enrolment(id) => enrol::end(state, id, out),
+                Timer::Enrolment(id) => agents::end_enrolment(state, id, out),
+                Timer::Drain(id) => withdrawal::time_out(state, now, id, out),
+                Timer::Inverse(agent, framework) => inverse::time_out(state, agent, framework),
             }
         }
         offers::expire(state, now, &expired, out);
@@ -141,8 +159,12 @@ fn agent_says(
             register::register(state, now, session, registration, out)
         }
         AgentCommand::Holds { tasks, complete } => register::holds(state, now, session, tasks, complete, out),
+        AgentCommand::HoldsQueues { queues, complete } => {
+            register::holds_queues(state, now, session, queues, complete, out)
+        }
         AgentCommand::Heartbeat => agents::heard_from(state, now, session, Verb::Report).map(|_| ()),
         AgentCommand::Updates(updates) => tasks::update(state, now, session, updates, out),
+        AgentCommand::QueueUpdates(updates) => enqueue::update(state, now, session, updates, out),
         AgentCommand::Drain => agents::drain(state, now, session, out),
         AgentCommand::Leave => agents::leave(state, now, session, out),
     }
@@ -185,7 +207,15 @@ fn framework_says(
             let accepted = accept::Accepted { operations, tasks, refuse };
             accept::accept(state, now, session, &offers, accepted, out)
         }
+        FrameworkCommand::Open { offers, allocation, refuse } => {
+            accept::open(state, now, session, &offers, allocation, refuse, out)
+        }
+        FrameworkCommand::Enqueue { allocation, tasks, last } => {
+            enqueue::enqueue(state, session, allocation, tasks, last, out)
+        }
         FrameworkCommand::Decline { offers, refuse } => offers::decline(state, now, session, &offers, refuse),
+        FrameworkCommand::AcceptInverse(offers) => inverse::accept(state, session, &offers),
+        FrameworkCommand::DeclineInverse { offers, refuse } => inverse::decline(state, now, session, &offers, refuse),
         FrameworkCommand::Demand { role, wants } => offers::demand(state, session, role, wants),
         FrameworkCommand::Revive { role } => offers::revive(state, session, role),
         FrameworkCommand::Suppress { role } => offers::suppress(state, session, role),

@@ -8,6 +8,7 @@ use core::time::Duration;
 use super::effect::{Effect, FrameworkEvent};
 use super::refusal::Refusal;
 use super::state::State;
+use super::tally::OfferEnd;
 use super::timers::Timer;
 use crate::access::Verb;
 use crate::allocator::{Allocation, Promise};
@@ -22,11 +23,15 @@ const AFTER_EXPIRY: Duration = Duration::from_millis(100);
 
 /// Turns what the allocator decides into offers and rescinds, one event of each kind for each framework.
 pub(super) fn make(state: &mut State, now: Now, out: &mut Vec<Effect>) {
-    let Allocation { rescinded, offers: made } = state.allocator.allocate(now);
+    let Allocation { rescinded, offers: made, examined } = state.allocator.allocate(now);
+    state.tally.examined(examined);
+    state.tally.offered(made.len());
+    state.tally.offer_ends(OfferEnd::Rescinded, rescinded.len());
     let mut gone: BTreeMap<FrameworkId, Vec<OfferId>> = BTreeMap::new();
     for (id, promise) in rescinded {
         state.timers.cancel(promise.since + state.config.offer_timeout, Timer::Offer(id));
         gone.entry(promise.framework).or_default().push(id);
+        state.note_holder(promise.agent, promise.framework);
     }
     tell_rescinded(state, gone, out);
     let mut offers: BTreeMap<FrameworkId, Vec<Offer>> = BTreeMap::new();
@@ -35,6 +40,7 @@ pub(super) fn make(state: &mut State, now: Now, out: &mut Vec<Effect>) {
             *state.allocator.offer(id).expect("it was just made");
         let info = &state.agents.get(&agent).expect("only known agents are active").info;
         state.timers.set(since + state.config.offer_timeout, Timer::Offer(id));
+        let unavailability = state.maintenance.next_of(agent);
         offers.entry(framework).or_default().push(Offer {
             id,
             agent,
@@ -43,7 +49,11 @@ pub(super) fn make(state: &mut State, now: Now, out: &mut Vec<Effect>) {
             role: role.to_string(),
             resources: portion.resources.clone(),
             reserved: portion.reserved.clone(),
+            unavailability,
         });
+        if unavailability.is_some() {
+            state.note_holder(agent, framework);
+        }
     }
     for (framework, offers) in offers {
         let session = state.framework_session(framework).expect("only connected frameworks are active");
@@ -62,7 +72,7 @@ pub(super) fn decline(
     let framework = state.framework_of(session, Verb::Decline)?;
     for &id in offers {
         if state.allocator.offer(id).is_some_and(|offer| offer.framework == framework) {
-            let offer = close(state, id);
+            let offer = close(state, id, OfferEnd::Declined);
             state.allocator.free(framework, &offer.role, offer.agent, &offer.portion);
             if !refuse.is_zero() {
                 state.allocator.refuse(framework, &offer.role, offer.agent, offer.portion.resources, now + refuse);
@@ -110,7 +120,9 @@ fn its_role(state: &State, framework: FrameworkId, role: Option<String>) -> Resu
 
 /// Takes back what nobody answered in time.
 pub(super) fn expire(state: &mut State, now: Now, offers: &[OfferId], out: &mut Vec<Effect>) {
-    for Promise { framework, role, agent, portion, .. } in rescind(state, offers.iter().copied(), out) {
+    for Promise { framework, role, agent, portion, .. } in
+        rescind(state, offers.iter().copied(), OfferEnd::Expired, out)
+    {
         state.allocator.refuse(framework, &role, agent, portion.resources, now + AFTER_EXPIRY);
     }
 }
@@ -119,13 +131,14 @@ pub(super) fn expire(state: &mut State, now: Now, offers: &[OfferId], out: &mut 
 pub(super) fn rescind(
     state: &mut State,
     offers: impl IntoIterator<Item = OfferId>,
+    end: OfferEnd,
     out: &mut Vec<Effect>,
 ) -> Vec<Promise> {
     let mut rescinded = Vec::new();
     let mut told: BTreeMap<FrameworkId, Vec<OfferId>> = BTreeMap::new();
     for id in offers {
         if state.allocator.offer(id).is_some() {
-            let offer = close(state, id);
+            let offer = close(state, id, end);
             state.allocator.free(offer.framework, &offer.role, offer.agent, &offer.portion);
             told.entry(offer.framework).or_default().push(id);
             rescinded.push(offer);
@@ -144,16 +157,18 @@ fn tell_rescinded(state: &State, offers: BTreeMap<FrameworkId, Vec<OfferId>>, ou
 }
 
 /// Takes offers back from a framework that does not listen, or named them itself.
-pub(super) fn give_back(state: &mut State, offers: impl IntoIterator<Item = OfferId>) {
+pub(super) fn give_back(state: &mut State, offers: impl IntoIterator<Item = OfferId>, end: OfferEnd) {
     for id in offers {
-        let offer = close(state, id);
+        let offer = close(state, id, end);
         state.allocator.free(offer.framework, &offer.role, offer.agent, &offer.portion);
     }
 }
 
 /// Ends an open offer. What it promised stays allocated: the caller frees it, or launches tasks on it.
-pub(super) fn close(state: &mut State, id: OfferId) -> Promise {
+pub(super) fn close(state: &mut State, id: OfferId, end: OfferEnd) -> Promise {
     let offer = state.allocator.close(id).expect("the caller has seen the offer");
     state.timers.cancel(offer.since + state.config.offer_timeout, Timer::Offer(id));
+    state.tally.offer_ends(end, 1);
+    state.note_holder(offer.agent, offer.framework);
     offer
 }

@@ -39,6 +39,9 @@ pub(super) fn reconcile(
         for &task in &state.frameworks[&framework].tasks {
             tell_known(state, task, out);
         }
+        for task in state.queued.of(framework).flat_map(|run| run.tasks()) {
+            tell_known(state, task, out);
+        }
     }
     for &Question { task, agent } in questions {
         match task.framework == framework {
@@ -51,7 +54,7 @@ pub(super) fn reconcile(
 
 /// Tells the framework where a task stands; when that cannot be known yet, as soon as it is.
 pub(super) fn answer(state: &mut State, id: TaskId, agent: Option<AgentId>, out: &mut Vec<Effect>) {
-    if state.task(id).is_some() {
+    if state.task(id).is_some() || state.queued.get(id).is_some() {
         return tell_known(state, id, out);
     }
     let known_so_far = match agent {
@@ -160,8 +163,14 @@ fn remember(state: &mut State, id: TaskId, agent: Option<AgentId>) -> bool {
     true
 }
 
+/// An end that was told and not acknowledged is told again as it was: of a task in a queue with all that ended along with it.
 fn tell_known(state: &State, id: TaskId, out: &mut Vec<Effect>) {
-    if let Some(task) = state.task(id) {
+    if state.tell_queued_end(id, out) {
+        return;
+    }
+    if let Some(status) = state.queued_status(id) {
+        tell(state, status, out);
+    } else if let Some(task) = state.task(id) {
         tell(state, TaskStatus { update: UpdateId::UNACKNOWLEDGED, ..task.status.clone() }, out);
     }
 }

@@ -29,6 +29,7 @@ impl State {
             framework.tasks.insert(id);
             framework.ended += usize::from(task.status.state.is_terminal());
         }
+        self.tally.comes(task.status.state);
         self.tasks.insert(id, task);
     }
 
@@ -39,6 +40,8 @@ impl State {
             task.holds = true;
             let resources = &task.portion.resources;
             task.portion = self.allocator.charge(id.framework, task.tenant.role(), task.agent, resources);
+            let agent = task.agent;
+            self.note_holder(agent, id.framework);
         }
     }
 
@@ -47,6 +50,9 @@ impl State {
         if task.holds {
             task.holds = false;
             self.allocator.free(id.framework, task.tenant.role(), task.agent, &task.portion);
+            let agent = task.agent;
+            self.withdrawn.note(agent);
+            self.note_holder(agent, id.framework);
         }
     }
 
@@ -54,6 +60,7 @@ impl State {
     pub(super) fn note(&mut self, id: TaskId, status: TaskStatus) {
         let task = self.tasks.get_mut(&id).expect("the caller has seen the task");
         let ends = status.state.is_terminal() && !task.status.state.is_terminal();
+        self.tally.moves(task.tenant.role(), task.status.state, &status);
         task.status = status;
         if ends {
             if let Some(framework) = self.frameworks.get_mut(&id.framework) {
@@ -79,6 +86,9 @@ impl State {
         let task = &self.tasks[&id];
         let Some(next) = task.status.state.next(event) else { return };
         let agent = task.agent;
+        if next.is_terminal() {
+            self.end_queue(now, id, (next, reason, why), out);
+        }
         self.last_update += 1;
         let status = TaskStatus {
             reason: Some(reason),
@@ -105,6 +115,7 @@ impl State {
     /// Its agent does not hold a task any more.
     pub(super) fn detach(&mut self, id: TaskId) {
         let agent = self.tasks[&id].agent;
+        self.withdrawn.note(agent);
         if let Some(agent) = self.agents.get_mut(&agent) {
             agent.tasks.remove(&id);
             // An agent that registers need not name what is settled meanwhile.
@@ -126,6 +137,7 @@ impl State {
         self.detach(id);
         updates::let_go(self, id);
         let task = self.tasks.remove(&id).expect("the caller has seen the task");
+        self.tally.goes(task.status.state);
         if let Some(framework) = self.frameworks.get_mut(&id.framework) {
             framework.tasks.remove(&id);
             framework.ended -= usize::from(task.status.state.is_terminal());

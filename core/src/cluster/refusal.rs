@@ -1,15 +1,17 @@
 //! Why a command was not carried out.
 
 use alloc::string::String;
+use core::time::Duration;
 
 use crate::access::{Denied, InvalidToken, Over, Principal, TokenId};
 use crate::allocator::QuotaRefusal;
 use crate::cluster::command::InvalidFramework;
 use crate::demand::InvalidDemand;
-use crate::id::{AgentId, FrameworkId, SessionId, TaskId};
+use crate::id::{AgentId, FrameworkId, MaintenanceId, SessionId, TaskId};
 use crate::quota::InvalidQuota;
 use crate::reservation::InvalidReservation;
 use crate::task::TaskState;
+use crate::upkeep::{Drain, InvalidMaintenance, Phase};
 
 /// Nothing was changed and nothing is to be done.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -86,6 +88,38 @@ pub enum Refusal {
     /// An agent that is there is not gone.
     #[error("{0} is connected: stop it, or have it drain, before it is declared gone")]
     AgentConnected(AgentId),
+    /// An operator wants an agent withdrawn that is.
+    #[error("{0} takes no tasks already: it is {1}")]
+    Withdrawn(AgentId, Phase),
+    /// An operator wants an agent back that is not away.
+    #[error("{0} takes tasks already: it is neither deactivated nor drained")]
+    NotWithdrawn(AgentId),
+    /// A drain is not undone half-way.
+    #[error(
+        "{0} is DRAINING, and can be reactivated once it is DRAINED: nothing may run there any more, or it must come back first"
+    )]
+    StillDraining(AgentId),
+    /// A maintenance window wants the agent off.
+    #[error("{0} is in the window {1}, at whose end it takes tasks again: to have it back before, cancel that")]
+    InMaintenance(AgentId, MaintenanceId),
+    /// Tasks cannot be given so much time.
+    #[error("a grace of {0:?} is too long: tasks are given at most {max:?} (deactivate the agent to wait for longer)", max = Drain::GRACE_MAX)]
+    GraceTooLong(Duration),
+    /// There can be no such maintenance window.
+    #[error(transparent)]
+    MaintenanceInvalid(#[from] InvalidMaintenance),
+    /// An agent is in one maintenance window at a time.
+    #[error("{0} is in the window {1} for some of that time: windows of one agent do not overlap")]
+    MaintenanceOverlaps(AgentId, MaintenanceId),
+    /// There is no such maintenance window.
+    #[error("{0} is not known: it never was, has ended, or was cancelled")]
+    MaintenanceUnknown(MaintenanceId),
+    /// There are too many maintenance windows.
+    #[error("{0} maintenance windows are known, more are not taken: cancel those that nobody needs")]
+    TooManyMaintenances(usize),
+    /// There are too many agents in maintenance windows.
+    #[error("maintenance windows are of at most {0} agents together, counting each as often as it is named")]
+    TooManyInMaintenance(usize),
     /// There can be no such token.
     #[error(transparent)]
     TokenInvalid(#[from] InvalidToken),
@@ -137,7 +171,9 @@ pub enum Refusal {
     #[error(transparent)]
     QuotaRefused(#[from] QuotaRefusal),
     /// Something is remembered of too many roles.
-    #[error("something is decided of {0} roles, more are not taken: remove weights and quotas that nobody needs")]
+    #[error(
+        "something is decided of {0} roles, more are not taken: remove weights, quotas and rules of offers that nobody needs"
+    )]
     TooManyRoleRecords(usize),
     /// There are too many agents.
     #[error("{0} agents are known, more are not taken")]

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use super::command::{AgentIdentity, HeldTask};
 use super::effect::{AgentOrder, Announcement, Change, Effect, Rejection};
 use super::inventory;
+use super::queued::Stands;
 use super::refusal::Refusal;
 use super::sessions::Peer;
 use super::state::{Agent, Presence, Registering, State};
@@ -16,6 +17,7 @@ use crate::access::{Kind, Verb};
 use crate::agent::AgentInfo;
 use crate::id::{AgentId, AgentKey, SessionId};
 use crate::planted::{self, Bug};
+use crate::queue::HeldQueue;
 use crate::time::Now;
 
 /// What an agent says when it registers.
@@ -84,10 +86,35 @@ pub(super) fn holds(
     Ok(())
 }
 
+/// More of what a registering agent holds: what is in the queues of its allocations, all of which it has named.
+pub(super) fn holds_queues(
+    state: &mut State,
+    now: Now,
+    session: SessionId,
+    queues: Vec<HeldQueue>,
+    complete: bool,
+    out: &mut Vec<Effect>,
+) -> Result<(), Refusal> {
+    let id = state.agent_of(session, Verb::Report)?;
+    if state.agents[&id].registering.is_none() {
+        return Err(Refusal::RegisteredAlready(session));
+    }
+    let named = queues.iter().flat_map(|queue| &queue.runs).fold(0_u64, |sum, run| sum.saturating_add(run.count));
+    check_held(state, id, usize::try_from(named).unwrap_or(usize::MAX))?;
+    agents::heard_from(state, now, session, Verb::Report)?;
+    for queue in queues {
+        inventory::take_in_queue(state, session, id, queue, out);
+    }
+    if complete {
+        inventory::complete(state, now, session, id, out);
+    }
+    Ok(())
+}
+
 /// Whether an agent may hold so many tasks more. What it is known to hold and names again counts twice.
 fn check_held(state: &State, id: AgentId, named: usize) -> Result<(), Refusal> {
     let held = state.agents.get(&id).map_or(0, |agent| agent.tasks.len() + agent.orphans.len());
-    match held + named > state.config.tasks_per_agent {
+    match held.saturating_add(named) > state.config.tasks_per_agent {
         true => Err(Refusal::TooManyHeld(id, state.config.tasks_per_agent)),
         false => Ok(()),
     }
@@ -221,6 +248,13 @@ fn admit(
         agent.certified |= known.certified;
         state.forget_key(id, known.key);
         registering.unnamed = known.tasks.clone();
+        for task in &known.tasks {
+            for run in state.queue_of(*task) {
+                if !matches!(run.value.stands, Stands::Ended(..)) {
+                    registering.unnamed_queued.insert(run.first, run.count, ());
+                }
+            }
+        }
         agent.restarted = known.restarted || known.run != identity.run;
         agent.tasks = known.tasks;
         agent.questions = known.questions;

@@ -7,6 +7,7 @@ use super::effect::{Change, Effect};
 use super::offers;
 use super::refusal::Refusal;
 use super::state::State;
+use super::tally::OfferEnd;
 use crate::id::{AgentId, OfferId};
 use crate::reservation::{Operation, Portion, Reserved, is_at_or_below};
 
@@ -35,7 +36,7 @@ pub(super) fn by_operator(
         free.give(&state.allocator.offer(offer).expect("it is open").portion);
     }
     check_parts(&reserved, id)?;
-    offers::rescind(state, in_the_way, out);
+    offers::rescind(state, in_the_way, OfferEnd::Rescinded, out);
     state.allocator.reserve(id, &reserved);
     remember(state, id, reserved, out);
     rescind_above_limits(state, out);
@@ -85,7 +86,7 @@ fn check_limits(state: &State, operation: &Operation, offered: Option<&str>) -> 
 /// With what is reserved, open offers may be more than a role may have.
 fn rescind_above_limits(state: &mut State, out: &mut Vec<Effect>) {
     let above = state.allocator.above_limits();
-    offers::rescind(state, above, out);
+    offers::rescind(state, above, OfferEnd::Rescinded, out);
 }
 
 fn check_parts(reserved: &[Reserved], id: AgentId) -> Result<(), Refusal> {

@@ -8,8 +8,11 @@ use super::effect::{Change, Effect};
 use super::offers;
 use super::refusal::Refusal;
 use super::state::State;
+use super::tally::OfferEnd;
 use crate::access::is_role;
+use crate::placement::Placement;
 use crate::quota::{InvalidQuota, Quota, RoleRecord};
+use crate::resources::Resources;
 
 /// Roles of which something is remembered. Each takes a few hundred bytes.
 pub(super) const RECORDS_MAX: usize = 10_000;
@@ -42,7 +45,32 @@ pub(super) fn set_quota(
     remember(state, role, RoleRecord { quota, ..known }, out);
     // What was offered while more was allowed is taken back, the newest first.
     let above = state.allocator.above_limits();
-    offers::rescind(state, above, out);
+    offers::rescind(state, above, OfferEnd::Rescinded, out);
+    Ok(())
+}
+
+pub(super) fn set_placement(
+    state: &mut State,
+    role: String,
+    placement: Option<Placement>,
+    out: &mut Vec<Effect>,
+) -> Result<(), Refusal> {
+    let known = record(state, &role)?;
+    remember(state, role, RoleRecord { placement, ..known }, out);
+    Ok(())
+}
+
+pub(super) fn set_min_allocatable(
+    state: &mut State,
+    role: String,
+    least: Option<Resources>,
+    out: &mut Vec<Effect>,
+) -> Result<(), Refusal> {
+    let known = record(state, &role)?;
+    if least.as_ref().is_some_and(|least| !least.ports.is_empty()) {
+        return Err(InvalidQuota::LeastPorts.into());
+    }
+    remember(state, role, RoleRecord { min_allocatable: least, ..known }, out);
     Ok(())
 }
 

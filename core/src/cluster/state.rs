@@ -11,11 +11,16 @@ use super::effect::{AgentRecord, FrameworkRecord, Recovered};
 use super::enrol::{self, Enrolled};
 use super::guard::StormGuard;
 use super::history::History;
+use super::inverse::InverseOffers;
+use super::maintenance::Windows;
 use super::operator::Requests;
 use super::principals::Principals;
+use super::queued::{Allocation, Queued};
 use super::sessions::Sessions;
+use super::tally::Tally;
 use super::timers::{Timer, Timers};
 use super::tokens::Tokens;
+use super::withdrawal::{self, Withdrawn};
 use crate::access::{PlainKind, PrincipalId, Tenant};
 use crate::agent::AgentInfo;
 use crate::allocator::Allocator;
@@ -23,6 +28,7 @@ use crate::id::{AgentId, AgentKey, ClusterId, Epoch, FrameworkId, Member, Sessio
 use crate::planted::{self, Bug};
 use crate::quota::RoleRecord;
 use crate::reservation::{Portion, Reserved};
+use crate::runs::Runs;
 use crate::task::TaskStatus;
 use crate::time::Now;
 
@@ -42,16 +48,23 @@ pub(super) struct State {
     pub(super) principals: Principals,
     /// Tasks that run, and ended ones whose end is not acknowledged.
     pub(super) tasks: BTreeMap<TaskId, Task>,
+    /// Tasks in the queues of allocations that have not ended, or whose end is not acknowledged.
+    pub(super) queued: Runs<Queued>,
     /// Tasks whose end is acknowledged.
     pub(super) history: History,
     /// Questions about unknown tasks, of which no agent is named: answered once no agent is expected back.
     pub(super) questions: BTreeSet<TaskId>,
+    /// Agents that take no tasks, because somebody wants it so.
+    pub(super) withdrawn: Withdrawn,
+    pub(super) maintenance: Windows,
+    pub(super) inverse: InverseOffers,
     /// What operators have decided of roles.
     pub(super) roles: BTreeMap<String, RoleRecord>,
     pub(super) allocator: Allocator,
     pub(super) timers: Timers,
     pub(super) guard: StormGuard,
     pub(super) requests: Requests,
+    pub(super) tally: Tally,
     pub(super) last_agent: u64,
     pub(super) last_framework: u64,
     /// Updates that this master made.
@@ -72,6 +85,7 @@ pub(super) struct Agent {
     /// Of the process that registered last.
     pub(super) run: u64,
     pub(super) presence: Presence,
+    /// Whether it says itself that it takes no more tasks, and will leave.
     pub(super) draining: bool,
     pub(super) last_seen: Now,
     /// When its timer is set. May be earlier than it needs to be: hearing from an agent moves no timer.
@@ -100,6 +114,8 @@ pub(super) struct Orphan {
 pub(super) struct Registering {
     /// Those of its tasks that it has not named so far.
     pub(super) unnamed: BTreeSet<TaskId>,
+    /// Tasks in the queues of its allocations that it has not named so far.
+    pub(super) unnamed_queued: Runs<()>,
     /// Those of its tasks that were archived since it began. A later piece may name them all the same.
     pub(super) archived: BTreeSet<TaskId>,
 }
@@ -128,6 +144,10 @@ pub(super) struct Framework {
     pub(super) tasks: BTreeSet<TaskId>,
     /// How many of its tasks have ended.
     pub(super) ended: usize,
+    /// Its tasks in queues that have not ended. They are not among `tasks`.
+    pub(super) queued: usize,
+    /// Of those that have ended, how many of whose ends are not acknowledged.
+    pub(super) ended_queued: usize,
     /// Updates that the master keeps until they are acknowledged, in the order in which they were made.
     pub(super) kept: BTreeSet<(UpdateId, TaskId)>,
     /// When they are sent again, and how long after that once more.
@@ -159,21 +179,29 @@ pub(super) struct Task {
     pub(super) holds: bool,
     /// Whether somebody wants its end: said again to an agent that was away.
     pub(super) kill: bool,
+    /// When it was launched, until it starts. `None` when another master did that.
+    pub(super) launched: Option<Now>,
     /// The latest update of its agent.
     pub(super) latest_update: UpdateId,
     /// The last that is known of it.
     pub(super) status: TaskStatus,
     /// Whether the master repeats that until it is acknowledged. Else its agent does.
     pub(super) kept: bool,
+    /// Of an allocation, what there is to know of its queue.
+    pub(super) allocation: Option<alloc::boxed::Box<Allocation>>,
 }
 
 impl State {
     pub(super) fn new(config: Config, recovered: Recovered, now: Now) -> Self {
+        let last_offer = recovered.epoch.0.saturating_sub(1).saturating_mul(OFFERS_PER_EPOCH);
         let mut state = Self {
             cluster: recovered.cluster,
             epoch: recovered.epoch,
             roles: BTreeMap::new(),
-            allocator: Allocator::new(recovered.epoch.0.saturating_sub(1).saturating_mul(OFFERS_PER_EPOCH)),
+            allocator: Allocator::new(last_offer),
+            withdrawn: Withdrawn::default(),
+            maintenance: Windows::above(recovered.last_maintenance),
+            inverse: InverseOffers::above(last_offer),
             sessions: Sessions::default(),
             tokens: Tokens::new(recovered.tokens),
             enrolled: Enrolled::default(),
@@ -183,18 +211,20 @@ impl State {
             frameworks: BTreeMap::new(),
             principals: Principals::default(),
             tasks: BTreeMap::new(),
+            queued: Runs::default(),
             history: History::default(),
             questions: BTreeSet::new(),
             timers: Timers::default(),
             guard: StormGuard::default(),
             requests: Requests::default(),
+            tally: Tally::default(),
             last_agent: recovered.last_agent,
             last_framework: recovered.last_framework,
             last_update: 0,
             config,
         };
         for (role, weight) in state.config.weights.clone() {
-            state.configure_role(&role, &RoleRecord { weight: Some(weight), quota: None });
+            state.configure_role(&role, &RoleRecord { weight: Some(weight), ..RoleRecord::default() });
         }
         for (role, record) in recovered.roles {
             state.configure_role(&role, &record);
@@ -205,6 +235,12 @@ impl State {
         }
         for (id, enrolment) in recovered.enrolled {
             enrol::recover(&mut state, id, enrolment);
+        }
+        for (id, maintenance) in recovered.maintenance {
+            state.maintenance.insert(id, maintenance);
+        }
+        for (id, withdrawal) in recovered.withdrawn {
+            withdrawal::recover(&mut state, id, withdrawal);
         }
         for (id, FrameworkRecord { info, principal }) in recovered.frameworks {
             state.last_framework = state.last_framework.max(id.0);
@@ -242,7 +278,7 @@ impl State {
     /// A weight that is not recorded is that of the configuration.
     pub(super) fn configure_role(&mut self, role: &str, record: &RoleRecord) {
         let configured = self.config.weights.get(role).copied();
-        self.allocator.configure_role(role, record.weight.or(configured), record.quota.clone());
+        self.allocator.configure_role(role, RoleRecord { weight: record.weight.or(configured), ..record.clone() });
     }
 
     pub(super) fn member<Id>(&self, id: Id) -> Member<Id> {
@@ -297,9 +333,9 @@ impl State {
         self.tasks.get(&id).or_else(|| self.history.get(id))
     }
 
-    /// Tasks of a principal's frameworks that run, or whose end is not acknowledged.
+    /// Tasks of a principal's frameworks that run or wait in queues, or whose end is not acknowledged.
     pub(super) fn tasks_of_principal(&self, who: &PrincipalId) -> usize {
-        self.principals.frameworks(who).iter().map(|id| self.frameworks[id].tasks.len()).sum()
+        self.principals.frameworks(who).iter().map(|id| self.frameworks[id].held_tasks()).sum()
     }
 
     /// Whose a task of a framework in this role is; nobody's when the framework is gone.
@@ -358,6 +394,8 @@ impl Framework {
             link,
             tasks: BTreeSet::new(),
             ended: 0,
+            queued: 0,
+            ended_queued: 0,
             kept: BTreeSet::new(),
             resend: None,
             kills: BTreeSet::new(),
@@ -382,6 +420,16 @@ impl Framework {
     pub(super) fn tenant_in(&self, role: &str) -> Arc<Tenant> {
         let left = || Arc::new(Tenant::new(Arc::clone(&self.tenant.principal), [Arc::from(role)]));
         self.by_role.get(role).map_or_else(left, Arc::clone)
+    }
+
+    /// Tasks that have not ended or whose end it has not acknowledged, those in queues among them.
+    pub(super) fn held_tasks(&self) -> usize {
+        self.tasks.len() + self.queued + self.ended_queued
+    }
+
+    /// Those of them that have ended.
+    pub(super) fn unacknowledged(&self) -> usize {
+        self.ended + self.ended_queued
     }
 
     /// What the registry is to remember of it.

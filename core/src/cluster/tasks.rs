@@ -2,10 +2,12 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use super::agents::heard_from;
 use super::command::HeldTask;
 use super::effect::{AgentOrder, Announcement, Effect};
+use super::enqueue::TOO_LATE;
 use super::refusal::Refusal;
 use super::state::{Orphan, State, Task};
 use super::{inventory, updates};
@@ -13,8 +15,9 @@ use crate::access::Verb;
 use crate::id::{AgentId, SessionId, TaskId, UpdateId};
 use crate::lifecycle::TaskEvent;
 use crate::planted::{self, Bug};
+use crate::queue;
 use crate::resources::Resources;
-use crate::task::TaskStatus;
+use crate::task::{TaskState, TaskStatus};
 use crate::time::Now;
 
 /// Bytes of a message that are kept with a task. An agent's own are one line for people.
@@ -70,11 +73,21 @@ fn update_one(
         return acknowledge_ourselves(session, id, update, out);
     };
     task.latest_update = task.latest_update.max(update);
+    let started = started_after(task, &status, now);
+    if ended {
+        // Its agent tells of the tasks in it before: what is left never arrived there.
+        let why = queue::came_too_late(id);
+        state.end_queue(now, id, (TOO_LATE.0, TOO_LATE.1, &why), out);
+    }
+    let task = &state.tasks[&id];
     let moves = task.status.state.next(TaskEvent::Reported(status.state)).is_some();
     // The same from the master's own mouth, or from a registration, says less.
     if moves || task.status.state == status.state {
         updates::let_go(state, id);
         state.note(id, status.clone());
+    }
+    if let Some(after) = started {
+        state.tally.starts(after);
     }
     if moves {
         out.push(Effect::Announce(Announcement::Task(status.clone())));
@@ -94,6 +107,17 @@ fn update_one(
     }
 }
 
+/// How long a task took to start, when this is the first that is heard of its start. One that ran for less than it takes to tell
+/// so is heard of at its end.
+fn started_after(task: &mut Task, status: &TaskStatus, now: Now) -> Option<Duration> {
+    let ran = match status.state {
+        TaskState::Running => Duration::ZERO,
+        state if state.is_terminal() => status.usage.as_ref()?.wall,
+        _ => return None,
+    };
+    task.launched.take().map(|launched| now.since(launched).saturating_sub(ran))
+}
+
 /// Whether the framework was told an end that the master declared: nothing can follow it.
 fn told_otherwise(task: &Task) -> bool {
     task.status.state.is_terminal() && task.status.update.is_by_master()
@@ -107,6 +131,7 @@ fn end_orphan(state: &mut State, agent: AgentId, id: TaskId, ended: bool) -> boo
     }
     let Some(Orphan { role, portion }) = known.orphans.remove(&id) else { return false };
     state.allocator.free(id.framework, &role, agent, &portion);
+    state.withdrawn.note(agent);
     true
 }
 

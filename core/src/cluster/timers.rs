@@ -18,6 +18,10 @@ pub(super) enum Timer {
     Resend(FrameworkId),
     /// An id is kept no longer for an agent that is not there.
     Enrolment(AgentId),
+    /// What still runs on an agent that drains is killed, or its ends are waited for no longer.
+    Drain(AgentId),
+    /// A framework that declined an inverse offer of an agent is asked again.
+    Inverse(AgentId, FrameworkId),
 }
 
 /// Every deadline but those of filters, which are the allocator's.

@@ -8,6 +8,7 @@ use core::time::Duration;
 
 use super::command::Acknowledgement;
 use super::effect::{AgentOrder, Effect};
+use super::enqueue;
 use super::refusal::Refusal;
 use super::state::State;
 use super::timers::Timer;
@@ -109,6 +110,10 @@ pub(super) fn acknowledge(
         if by_its_agent && let Some(session) = state.agent_session(task.agent) {
             out.push(Effect::ToAgent(session, AgentOrder::Acknowledge(id, update)));
         }
+        if by_its_agent && task.allocation.is_some() {
+            enqueue::acknowledged(state, id, update);
+        }
+        let task = &state.tasks[&id];
         // Else it is of an earlier master's, of another life of its agent, or of nothing at all.
         let exact = update == task.status.update || planted::is(Bug::LateAckArchives);
         let settles = exact && (by_its_agent || task.kept);

@@ -8,11 +8,13 @@ use crate::access::PrincipalId;
 use crate::agent::AgentInfo;
 use crate::allocator::Hindrance;
 use crate::cluster::command::FrameworkInfo;
-use crate::id::{AgentId, FrameworkId, OfferId, TaskId};
+use crate::id::{AgentId, FrameworkId, MaintenanceId, OfferId, TaskId};
+use crate::placement::Placement;
 use crate::quota::Quota;
 use crate::reservation::Reserved;
 use crate::resources::{Resources, Share};
 use crate::task::TaskStatus;
+use crate::upkeep::{Cause, Maintenance, Unavailability};
 
 /// An agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,8 +25,12 @@ pub struct AgentView {
     pub info: AgentInfo,
     /// Whether it is connected.
     pub connected: bool,
-    /// Whether it takes no more tasks.
+    /// Whether it says itself that it takes no more tasks, and will leave.
     pub draining: bool,
+    /// Whether an operator or a maintenance window wants it to take none.
+    pub withdrawal: Option<WithdrawalView>,
+    /// When it will not be there, or is not now.
+    pub unavailability: Option<Unavailability>,
     /// Held by tasks.
     pub used: Resources,
     /// Promised in open offers.
@@ -44,6 +50,50 @@ pub struct ReservationView {
     pub used: Resources,
     /// What of it open offers promise.
     pub offered: Resources,
+}
+
+/// An agent that takes no tasks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WithdrawalView {
+    /// How far it is withdrawn.
+    pub phase: PhaseView,
+    /// For how long it has been so.
+    pub age: Duration,
+    /// On whose account.
+    pub cause: Cause,
+}
+
+/// How far an agent is withdrawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PhaseView {
+    /// Its tasks go on.
+    Deactivated,
+    /// Its tasks end.
+    Draining {
+        /// When those that still run are killed.
+        kill_in: Duration,
+        /// Whether it is removed for good afterwards.
+        mark_gone: bool,
+    },
+    /// Nothing runs there any more.
+    Drained,
+}
+
+/// A maintenance window.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MaintenanceView {
+    /// Its name.
+    pub id: MaintenanceId,
+    /// Of which agents, when, and how long tasks may still run once it has begun.
+    pub maintenance: Maintenance,
+    /// Whether it has begun.
+    pub has_begun: bool,
+    /// How often a framework was asked to be off one of the agents and has not answered.
+    pub unanswered: usize,
+    /// How often one will be off in time.
+    pub accepted: usize,
+    /// How often one will not.
+    pub declined: usize,
 }
 
 /// A framework.
@@ -88,6 +138,10 @@ pub struct RoleView {
     pub fair_share: Share,
     /// What it is promised, and may have at most.
     pub quota: Option<Quota>,
+    /// Which agents its offers are made of, as in the nearest role above where nothing is said of it.
+    pub placement: Placement,
+    /// The least that makes an offer to it, likewise; `None` is that of the cluster.
+    pub min_allocatable: Option<Resources>,
 }
 
 /// An open offer.
@@ -177,6 +231,8 @@ pub struct Counts {
     pub offers: usize,
     /// Tasks that run, or whose end is not acknowledged.
     pub tasks: usize,
+    /// Tasks in the queues of allocations, and of those that have ended the ones whose end is not acknowledged.
+    pub queued: usize,
     /// Tasks whose end is acknowledged.
     pub ended: usize,
     /// Tasks that agents run though they should not, and were told to end.
@@ -187,6 +243,10 @@ pub struct Counts {
     pub questions: usize,
     /// Kills of unknown tasks that wait for agents.
     pub kills: usize,
+    /// Maintenance windows that are under way or to come.
+    pub maintenance: usize,
+    /// Answers of frameworks to inverse offers, and those that are waited for.
+    pub inverse_offers: usize,
     /// Deadlines.
     pub timers: usize,
     /// Tokens, used-up and revoked ones among them.

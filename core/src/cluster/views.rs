@@ -7,17 +7,25 @@ use alloc::vec::Vec;
 use core::ops::Bound;
 
 use super::Cluster;
+use super::inverse::Asked;
+use super::maintenance::Window;
 use super::principals::Owned;
+use super::queued::{Live, Queued};
 use super::state::{Agent, Framework, Link, Presence, State, Task};
+use super::tally::Tally;
 use super::view::{
-    AgentView, Counts, FrameworkView, OfferView, PrincipalView, ReservationView, RoleView, TaskView, Why,
+    AgentView, Counts, FrameworkView, MaintenanceView, OfferView, PhaseView, PrincipalView, ReservationView, RoleView,
+    TaskView, Why, WithdrawalView,
 };
 use crate::access::{Principal, PrincipalId, Tenant, TokenId, TokenRecord, Verb};
 use crate::allocator::{Promise, ReservedPart, RoleStanding, Waits};
-use crate::id::{AgentId, FrameworkId, OfferId, SessionId, TaskId};
+use crate::id::{AgentId, FrameworkId, MaintenanceId, OfferId, SessionId, TaskId};
+use crate::queue::Shape;
 use crate::reservation::Portion;
 use crate::resources::{Ports, Resources};
+use crate::task::TaskStatus;
 use crate::time::Now;
+use crate::upkeep::{Drain, Phase, Withdrawal};
 
 /// How far a list of tasks was read: up to this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,19 +41,27 @@ pub type Page<V, C> = (Vec<V>, Option<C>);
 
 impl Cluster {
     /// The agents that are connected or may be back soon, by id.
-    pub fn agents(&self) -> Vec<AgentView> {
+    pub fn agents(&self, now: Now) -> Vec<AgentView> {
         let agents = self.state.agents.iter();
         let there = agents.filter(|(_, agent)| !matches!(agent.presence, Presence::Unreachable { .. }));
-        there.map(|(&id, agent)| agent_view(&self.state, id, agent)).collect()
+        there.map(|(&id, agent)| agent_view(&self.state, now, id, agent)).collect()
     }
 
     /// Of every known agent behind `after`, unreachable ones among them, the next `max` by id: those of them that `who` may
     /// see. A framework sees an agent on which it has a task or an offer; a viewer of certain roles, where these have.
-    pub fn agents_page(&self, who: &Principal, after: Option<AgentId>, max: usize) -> Page<AgentView, AgentId> {
+    pub fn agents_page(
+        &self,
+        now: Now,
+        who: &Principal,
+        after: Option<AgentId>,
+        max: usize,
+    ) -> Page<AgentView, AgentId> {
         let state = &self.state;
         let sees = who.may_all(Verb::ListAgents);
         let rest = state.agents.range((above(after), Bound::Unbounded)).map(by_id);
-        page(rest, max, |id, agent| (sees || has_there(state, who, id, agent)).then(|| agent_view(state, id, agent)))
+        page(rest, max, |id, agent| {
+            (sees || has_there(state, who, id, agent)).then(|| agent_view(state, now, id, agent))
+        })
     }
 
     /// The frameworks that are connected or may be back soon, by id. Their resources are sums over all agents,
@@ -109,6 +125,12 @@ impl Cluster {
         })
     }
 
+    /// The maintenance windows behind `after` that are under way or to come, the next `max` by number.
+    pub fn maintenance_page(&self, after: Option<MaintenanceId>, max: usize) -> Page<MaintenanceView, MaintenanceId> {
+        let rest = self.state.maintenance.iter_after(after);
+        page(rest, max, |id, window| Some(maintenance_view(&self.state, id, window)))
+    }
+
     /// Why a framework is not offered what it wants in one of its roles, or in the first of them; `None` when it is not known,
     /// is not in that role, or is not for `who` to see.
     pub fn why(&self, now: Now, who: &Principal, id: FrameworkId, role: Option<&str>) -> Option<Why> {
@@ -157,8 +179,8 @@ impl Cluster {
 
     /// The tasks of which the last word is said, from the one that ended first; then the others, by id.
     pub fn tasks(&self) -> Vec<TaskView> {
-        let others = self.state.tasks.iter().map(|(&id, task)| (id, task));
-        self.state.history.iter().chain(others).map(|(id, task)| view(id, task)).collect()
+        let ended = self.state.history.iter().map(|(id, task)| view(id, task));
+        ended.chain(self.state.live(None).filter_map(|(id, task)| live_view(&self.state, id, &task))).collect()
     }
 
     /// Of the tasks behind `after`, the next `max`: those of them that `who` may see. Without `ended`, only those that have not ended. A task that ends while the list is read may be told of
@@ -178,10 +200,14 @@ impl Cluster {
         };
         let mut last = None;
         let mut looked_at = 0;
-        for (&id, task) in self.state.tasks.range((above(live_after), Bound::Unbounded)).take(max) {
-            if (ended || !task.status.state.is_terminal()) && who.may(Verb::ListTasks, &task.tenant) {
-                page.push(view(id, task));
-            }
+        for (id, task) in self.state.live(live_after).take(max) {
+            let is_shown = match &task {
+                Live::Task(task) => {
+                    (ended || !task.status.state.is_terminal()) && who.may(Verb::ListTasks, &task.tenant)
+                }
+                Live::Queued(queued) => who.may(Verb::ListTasks, &self.state.tenant_of_queue(queued.of(id))),
+            };
+            page.extend(is_shown.then(|| live_view(&self.state, id, &task)).flatten());
             last = Some(id);
             looked_at += 1;
         }
@@ -220,14 +246,18 @@ impl Cluster {
 
     /// One task, unless it ended long ago or never was.
     pub fn task(&self, id: TaskId) -> Option<TaskView> {
-        let task = self.state.task(id)?;
-        Some(view(id, task))
+        let queued = || self.state.queued.get(id).and_then(|queued| queued_view(&self.state, id, queued));
+        let known = self.state.task(id).map(|task| view(id, task)).or_else(queued);
+        known.or_else(|| {
+            let (tenant, shape, status) = self.state.history.queued(id)?;
+            shape_view(id, shape, tenant, status)
+        })
     }
 
     /// One task, if `who` may do that to it.
     pub fn task_for(&self, who: &Principal, verb: Verb, id: TaskId) -> Option<TaskView> {
-        let task = self.state.task(id).filter(|task| who.may(verb, &task.tenant))?;
-        Some(view(id, task))
+        let tenant = self.tenant_of_task(id)?;
+        self.task(id).filter(|_| who.may(verb, &tenant))
     }
 
     /// Whose a framework is, while it is known.
@@ -237,7 +267,10 @@ impl Cluster {
 
     /// Whose a task is, unless it ended long ago.
     pub fn tenant_of_task(&self, id: TaskId) -> Option<Arc<Tenant>> {
-        self.state.task(id).map(|task| Arc::clone(&task.tenant))
+        let state = &self.state;
+        let known = state.task(id).map(|task| Arc::clone(&task.tenant));
+        let queued = || state.queued.get(id).map(|queued| state.tenant_of_queue(queued.of(id)));
+        known.or_else(queued).or_else(|| state.history.queued(id).map(|(tenant, ..)| Arc::clone(tenant)))
     }
 
     /// Whether the id is an agent's, which is there or may come back: else its certificate is void.
@@ -268,15 +301,23 @@ impl Cluster {
             frameworks: state.frameworks.len(),
             offers: state.allocator.open_offers(),
             tasks: state.tasks.len(),
+            queued: usize::try_from(state.queued.tasks()).unwrap_or(usize::MAX),
             ended: state.history.iter().count(),
             orphans: of_agents(|agent| agent.orphans.len()),
             kept_updates: of_frameworks(|framework| framework.kept.len()),
             questions: state.questions.len() + of_agents(|agent| agent.questions.len()),
             kills: of_frameworks(|framework| framework.kills.len()),
+            maintenance: state.maintenance.len(),
+            inverse_offers: state.inverse.len(),
             timers: state.timers.len(),
             tokens: state.tokens.len(),
             enrolled: state.enrolled.len(),
         }
+    }
+
+    /// What happened since this master began to lead.
+    pub fn tally(&self) -> &Tally {
+        &self.state.tally
     }
 
     /// The connection of an agent, while there is one.
@@ -334,7 +375,7 @@ fn has_there(state: &State, who: &Principal, id: AgentId, agent: &Agent) -> bool
     false
 }
 
-fn agent_view(state: &State, id: AgentId, agent: &Agent) -> AgentView {
+fn agent_view(state: &State, now: Now, id: AgentId, agent: &Agent) -> AgentView {
     let offered = sum(state, state.allocator.offers_of(id));
     let mut used = state.allocator.allocated_on(id);
     used.take_up_to(&offered);
@@ -343,6 +384,8 @@ fn agent_view(state: &State, id: AgentId, agent: &Agent) -> AgentView {
         info: agent.info.clone(),
         connected: matches!(agent.presence, Presence::Connected(_)),
         draining: agent.draining,
+        withdrawal: state.withdrawn.get(id).map(|known| withdrawal_view(&known, now)),
+        unavailability: state.maintenance.next_of(id),
         used,
         offered,
         reserved: reserved_on(state, id),
@@ -362,6 +405,38 @@ fn reserved_on(state: &State, id: AgentId) -> Vec<ReservationView> {
         ReservationView { reserved, used, offered }
     };
     state.allocator.reserved_on(id).into_iter().map(view).collect()
+}
+
+fn withdrawal_view(withdrawal: &Withdrawal, now: Now) -> WithdrawalView {
+    let phase = match withdrawal.phase {
+        Phase::Deactivated => PhaseView::Deactivated,
+        Phase::Draining(Drain { kill_at, mark_gone }) => PhaseView::Draining { kill_in: kill_at.since(now), mark_gone },
+        Phase::Drained => PhaseView::Drained,
+    };
+    WithdrawalView { phase, age: now.since(withdrawal.since), cause: withdrawal.cause }
+}
+
+fn maintenance_view(state: &State, id: MaintenanceId, window: &Window) -> MaintenanceView {
+    let mut view = MaintenanceView {
+        id,
+        maintenance: window.maintenance.clone(),
+        has_begun: window.has_begun,
+        unanswered: 0,
+        accepted: 0,
+        declined: 0,
+    };
+    // Frameworks are asked about the window of an agent that is next.
+    let asked_about = |agent: &&AgentId| state.maintenance.upcoming(**agent) == Some(view.maintenance.when);
+    let agents = window.maintenance.agents.iter().filter(asked_about);
+    let asked: Vec<_> = agents.flat_map(|&agent| state.inverse.about(agent)).collect();
+    for (_, asked) in asked {
+        match asked {
+            Asked::Open(_) => view.unanswered += 1,
+            Asked::Accepted => view.accepted += 1,
+            Asked::Declined { .. } => view.declined += 1,
+        }
+    }
+    view
 }
 
 fn framework_view(state: &State, id: FrameworkId, framework: &Framework) -> FrameworkView {
@@ -391,6 +466,8 @@ fn role_view(role: &RoleStanding<'_>) -> RoleView {
         share: role.share,
         fair_share: role.fair_share,
         quota: role.quota.cloned(),
+        placement: role.placement,
+        min_allocatable: role.min_allocatable.cloned(),
     }
 }
 
@@ -416,6 +493,30 @@ fn view(id: TaskId, task: &Task) -> TaskView {
         resources: task.portion.resources.clone(),
         status: task.status.clone(),
     }
+}
+
+fn live_view(state: &State, id: TaskId, task: &Live<'_>) -> Option<TaskView> {
+    match task {
+        Live::Task(task) => Some(view(id, task)),
+        Live::Queued(queued) => queued_view(state, id, queued),
+    }
+}
+
+/// Of one in a queue that has not ended.
+fn queued_view(state: &State, id: TaskId, queued: &Queued) -> Option<TaskView> {
+    let status = state.queued_status(id)?;
+    shape_view(id, &queued.shape, &state.tenant_of_queue(queued.of(id)), status)
+}
+
+fn shape_view(id: TaskId, shape: &Shape, tenant: &Tenant, status: TaskStatus) -> Option<TaskView> {
+    Some(TaskView {
+        id,
+        name: shape.name.clone(),
+        role: tenant.role().to_string(),
+        agent: status.agent?,
+        resources: shape.resources.clone(),
+        status,
+    })
 }
 
 fn sum(state: &State, offers: impl IntoIterator<Item = OfferId>) -> Resources {

@@ -2,8 +2,10 @@
 
 use alloc::string::String;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use crate::id::{AgentId, FrameworkId, TaskId, UpdateId};
+use crate::queue::{AllocationSpec, HeldRun, QueueEnd, QueuedTasks};
 use crate::task::{Ending, Reason, TaskSpec, TaskSummary};
 
 /// One thing to decide: from the master, from the executor, or from the driver itself.
@@ -15,8 +17,21 @@ pub enum Command {
     Disconnected,
     /// From the master: run this.
     Launch(Arc<TaskSpec>),
+    /// From the master: hold these resources for a queue of tasks.
+    Open(Arc<AllocationSpec>),
+    /// From the master: put tasks into the queue of an allocation.
+    Enqueue {
+        /// Which one.
+        allocation: TaskId,
+        /// In this order.
+        tasks: Vec<QueuedTasks>,
+        /// Whether none follow.
+        last: bool,
+    },
     /// From the master: end this.
     Kill(TaskId),
+    /// From the master: the agent is drained. End everything.
+    StopAll,
     /// From the master: the framework has taken note of this update.
     Acknowledge(TaskId, UpdateId),
     /// From the master: send this framework's unacknowledged updates again.
@@ -45,6 +60,17 @@ pub enum Command {
         /// How many agents its executor had before this one.
         incarnation: u32,
     },
+    /// From the driver, after the allocation itself: what is in its queue.
+    RecoverQueue(RecoveredQueue),
+    /// Tasks in an allocation's queue started, or ended: as the executor says, or the agent, which gives them up.
+    QueueNews {
+        /// Which allocation.
+        allocation: TaskId,
+        /// Those that have begun and not ended.
+        started: Vec<u64>,
+        /// Those that have ended, in the order in which they did.
+        ended: Vec<QueueEnd>,
+    },
     /// The executor started it.
     Started(TaskId),
     /// The executor saw it end.
@@ -53,4 +79,31 @@ pub enum Command {
     Drain,
     /// Time has passed: whatever is due at `now` happens.
     Tick,
+}
+
+/// An allocation's queue as an executor of an earlier agent has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecoveredQueue {
+    /// What was opened.
+    pub spec: AllocationSpec,
+    /// Whether its framework has said that no more tasks follow.
+    pub last: bool,
+    /// Tasks in it that have not ended.
+    pub runs: Vec<HeldRun>,
+    /// Those that have, in the order in which they did.
+    pub ended: Vec<QueueEnd>,
+}
+
+impl RecoveredQueue {
+    /// Whether a task in it has not ended.
+    pub fn lives(&self, task: TaskId) -> bool {
+        let within = |first: u64, count| task.number.checked_sub(first).is_some_and(|at| at < count);
+        task.framework == self.spec.id.framework && self.runs.iter().any(|run| within(run.first, run.count))
+    }
+
+    /// Whether a task in it has ended.
+    pub fn has_ended(&self, task: TaskId) -> bool {
+        let within = |first: u64, count| task.number.checked_sub(first).is_some_and(|at| at < count);
+        task.framework == self.spec.id.framework && self.ended.iter().any(|end| within(end.first, end.count))
+    }
 }

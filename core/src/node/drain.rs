@@ -3,8 +3,6 @@
 use alloc::vec::Vec;
 
 use super::{Effect, Node};
-use crate::id::TaskId;
-use crate::task::Reason;
 use crate::time::Now;
 
 /// A drain under way, or over.
@@ -31,10 +29,7 @@ impl Node {
     fn end_grace(&mut self, now: Now, out: &mut Vec<Effect>) {
         let Some(drain) = self.drain.as_mut().filter(|drain| drain.stop_at.is_some_and(|at| at <= now)) else { return };
         drain.stop_at = None;
-        let all: Vec<TaskId> = self.tasks.keys().copied().collect();
-        for id in all {
-            self.stop(id, Reason::AgentDraining, out);
-        }
+        self.stop_all(out);
     }
 
     pub(super) fn finish_drain(&mut self, now: Now, out: &mut Vec<Effect>) {

@@ -8,6 +8,8 @@ mod drain;
 mod effect;
 mod orders;
 mod outcome;
+mod queue;
+mod queue_orders;
 mod recover;
 mod task;
 mod updates;
@@ -16,16 +18,19 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::time::Duration;
 
-pub use command::Command;
+pub use command::{Command, RecoveredQueue};
 pub use effect::Effect;
 
 use crate::cluster::HeldTask;
 use crate::id::{AgentId, FrameworkId, TaskId};
+use crate::queue::HeldQueue;
 use crate::resources::Resources;
+use crate::runs::Runs;
 use crate::task::{TaskState, TaskStatus};
 use crate::time::Now;
 
 use drain::Drain;
+use queue::Queued;
 use task::Task;
 
 /// The settings of a node.
@@ -82,6 +87,8 @@ pub struct Node {
     id: Option<AgentId>,
     connected: bool,
     tasks: BTreeMap<TaskId, Task>,
+    /// Tasks in the queues of allocations that have not ended, or whose end is not acknowledged.
+    queued: Runs<Queued>,
     /// Tasks with something to send at the next flush, in the order in which it happened.
     queue: Vec<TaskId>,
     /// Updates about tasks that are not held, to be sent at the next flush and not again.
@@ -90,6 +97,8 @@ pub struct Node {
     ended: BTreeMap<FrameworkId, usize>,
     /// When tasks are to be sent again.
     retries: BTreeSet<(Now, TaskId)>,
+    /// When allocations with nothing in their queues close.
+    idle: BTreeSet<(Now, TaskId)>,
     drain: Option<Drain>,
 }
 
@@ -103,6 +112,8 @@ impl Node {
             id: None,
             connected: false,
             tasks: BTreeMap::new(),
+            queued: Runs::default(),
+            idle: BTreeSet::new(),
             queue: Vec::new(),
             answers: Vec::new(),
             ended: BTreeMap::new(),
@@ -120,14 +131,23 @@ impl Node {
             Command::Registered(id) => self.registered(id),
             Command::Disconnected => self.connected = false,
             Command::Launch(spec) => return self.launch(spec, out),
+            Command::Open(spec) => return self.open(now, spec, out),
+            Command::Enqueue { allocation, tasks, last } => {
+                return self.enqueue_tasks(now, allocation, tasks, last, out);
+            }
             Command::Kill(task) => self.kill(task, out),
-            Command::Acknowledge(task, update) => self.acknowledge(task, update, out),
+            Command::StopAll => self.stop_all(out),
+            Command::Acknowledge(task, update) => self.acknowledge(now, task, update, out),
             Command::Resend(framework) => self.resend(framework),
             Command::RemoveFramework(framework) => self.remove_framework(framework, out),
             Command::Preparing(task) => return self.preparing(task),
             Command::GivenUp { task, reason, message } => return self.given_up(now, task, reason, message),
             Command::Recover { task, started, ending, incarnation } => {
                 return self.recover(now, task, started, ending, incarnation);
+            }
+            Command::RecoverQueue(queue) => return self.recover_queue(now, queue),
+            Command::QueueNews { allocation, started, ended } => {
+                return self.queue_news(now, allocation, started, ended);
             }
             Command::Started(task) => return self.started(task),
             Command::Ended(task, ending) => return self.ended(now, task, ending),
@@ -146,15 +166,18 @@ impl Node {
     /// When to send [`Command::Tick`], and to flush after it, at the latest.
     pub fn next_deadline(&self) -> Option<Now> {
         let retry = self.retries.first().map(|&(at, _)| at).filter(|_| self.connected);
-        retry.into_iter().chain(self.drain_deadline()).min()
+        let idle = self.idle.first().map(|&(at, _)| at);
+        retry.into_iter().chain(idle).chain(self.drain_deadline()).min()
     }
 
     /// Every task that has not ended, and every ended one whose end is not acknowledged: what to register with. Of each
     /// there is an update that tells where it stands, though it may not be sent yet.
     pub fn held(&mut self) -> Vec<HeldTask> {
+        let agent = self.id;
         let held = |(&id, task): (&TaskId, &mut Task)| {
             task.arrived();
             task.tell();
+            task.tell_queue(agent);
             task.drop_superseded();
             HeldTask {
                 id,
@@ -173,9 +196,21 @@ impl Node {
         self.tasks.iter().map(|(&id, task)| (id, task.state))
     }
 
-    /// How many tasks have not ended.
+    /// What is in the queues of the allocations among [`Self::held`], to be asked for right after it.
+    pub fn held_queues(&self) -> Vec<HeldQueue> {
+        let allocations = self.tasks.iter().filter(|(_, task)| task.queue.is_some());
+        let ids: Vec<TaskId> = allocations.map(|(&id, _)| id).collect();
+        ids.into_iter().map(|id| self.held_queue(id)).collect()
+    }
+
+    /// Whether a task is in a queue and has not ended.
+    pub fn is_queued(&self, id: TaskId) -> bool {
+        self.queued.get(id).is_some_and(|queued| !queued.stands.is_terminal())
+    }
+
+    /// How many tasks have not ended. An allocation has once nothing in it runs and it is to end.
     pub fn running(&self) -> usize {
-        self.tasks.values().filter(|task| !task.state.is_terminal()).count()
+        self.tasks.values().filter(|task| !task.state.is_terminal() && !task.is_over()).count()
     }
 
     /// The id that a master gave it.

@@ -12,6 +12,7 @@ use crate::lifecycle::TaskEvent;
 use crate::planted::{self, Bug};
 use crate::resources::Resources;
 use crate::task::{Reason, Source, TaskSpec, TaskState, TaskStatus, TaskSummary};
+use crate::time::Now;
 
 impl Node {
     /// The new connection knows nothing of what was sent on the old one.
@@ -33,23 +34,7 @@ impl Node {
 
     pub(super) fn launch(&mut self, spec: Arc<TaskSpec>, out: &mut Vec<Effect>) -> Result<(), Refusal> {
         let id = spec.id;
-        if let Some(held) = self.tasks.get(&id) {
-            return Err(Refusal::AlreadyHeld(id, held.state));
-        }
-        if self.drain.is_some() {
-            let why = "its agent takes no more tasks";
-            self.answer(id, TaskState::Dropped, Reason::AgentDraining, why);
-            return Ok(());
-        }
-        let unacknowledged = self.ended.get(&id.framework).copied().unwrap_or_default();
-        if unacknowledged >= self.config.unacknowledged_per_framework {
-            let why = format!("{unacknowledged} ends of {}'s tasks on this agent are not acknowledged", id.framework);
-            self.answer(id, TaskState::Dropped, Reason::FrameworkLimit, &why);
-            return Ok(());
-        }
-        if let Err(shortage) = self.free().fits(&spec.resources) {
-            let why = format!("its agent has no room for it: {shortage}");
-            self.answer(id, TaskState::Dropped, Reason::InvalidOffers, &why);
+        if !self.admits(id, &spec.resources)? {
             return Ok(());
         }
         self.used.give(&spec.resources);
@@ -57,6 +42,30 @@ impl Node {
         self.enqueue(id);
         out.push(Effect::Run(spec));
         Ok(())
+    }
+
+    /// Whether so much can be had for a new task; else it is answered for.
+    pub(super) fn admits(&mut self, id: TaskId, resources: &Resources) -> Result<bool, Refusal> {
+        if let Some(held) = self.tasks.get(&id) {
+            return Err(Refusal::AlreadyHeld(id, held.state));
+        }
+        if self.drain.is_some() {
+            let why = "its agent takes no more tasks";
+            self.answer(id, TaskState::Dropped, Reason::AgentDraining, why);
+            return Ok(false);
+        }
+        let unacknowledged = self.ended.get(&id.framework).copied().unwrap_or_default();
+        if unacknowledged >= self.config.unacknowledged_per_framework {
+            let why = format!("{unacknowledged} ends of {}'s tasks on this agent are not acknowledged", id.framework);
+            self.answer(id, TaskState::Dropped, Reason::FrameworkLimit, &why);
+            return Ok(false);
+        }
+        if let Err(shortage) = self.free().fits(resources) {
+            let why = format!("its agent has no room for it: {shortage}");
+            self.answer(id, TaskState::Dropped, Reason::InvalidOffers, &why);
+            return Ok(false);
+        }
+        Ok(true)
     }
 
     /// What no task holds. A master offers no more than this; should it be mistaken, what runs here must not pay for it.
@@ -68,6 +77,9 @@ impl Node {
 
     /// What is not held is answered for: whoever asked waits for an end.
     pub(super) fn kill(&mut self, id: TaskId, out: &mut Vec<Effect>) {
+        if self.kill_queued(id, out) {
+            return;
+        }
         let Some(task) = self.tasks.get_mut(&id) else {
             let why = "its agent does not hold it";
             return self.answer(id, TaskState::Lost, Reason::AgentRestarted, why);
@@ -85,7 +97,16 @@ impl Node {
         let task = self.tasks.get_mut(&id).expect("the caller has seen the task");
         if task.happen(TaskEvent::KillRequested) {
             task.stopped = Some(why);
-            out.push(Effect::Stop(id));
+            out.push(if task.queue.is_some() { Effect::StopQueue(id) } else { Effect::Stop(id) });
+            self.enqueue(id);
+        }
+    }
+
+    /// Ends every task, for the agent is drained.
+    pub(super) fn stop_all(&mut self, out: &mut Vec<Effect>) {
+        let all: Vec<TaskId> = self.tasks.keys().copied().collect();
+        for id in all {
+            self.stop(id, Reason::AgentDraining, out);
         }
     }
 
@@ -104,7 +125,8 @@ impl Node {
         }
     }
 
-    pub(super) fn acknowledge(&mut self, id: TaskId, update: UpdateId, out: &mut Vec<Effect>) {
+    pub(super) fn acknowledge(&mut self, now: Now, id: TaskId, update: UpdateId, out: &mut Vec<Effect>) {
+        self.settle_queue(now, id, update, out);
         let Some(task) = self.tasks.get_mut(&id) else { return };
         task.acknowledge(update);
         if !task.has_pending()

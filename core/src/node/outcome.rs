@@ -35,6 +35,9 @@ impl Node {
             exceeded: None,
             usage: Usage::default(),
         };
+        if self.tasks.get(&id).is_some_and(|task| task.queue.is_some()) {
+            return self.give_up_queue(now, id, ending);
+        }
         self.end(now, id, Source::Agent, ending)
     }
 
@@ -42,7 +45,7 @@ impl Node {
         self.end(now, id, Source::Executor, ending)
     }
 
-    fn end(&mut self, now: Now, id: TaskId, source: Source, ending: Ending) -> Result<(), Refusal> {
+    pub(super) fn end(&mut self, now: Now, id: TaskId, source: Source, ending: Ending) -> Result<(), Refusal> {
         let task = self.tasks.get_mut(&id).ok_or(Refusal::NotHeld(id))?;
         let ending = match task.stopped {
             // Nobody needs to know how far a fetch had come. But what ran may have ended by itself just before the

@@ -1,8 +1,10 @@
 //! One task on its agent.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use super::queue::Queue;
 use crate::id::UpdateId;
 use crate::lifecycle::TaskEvent;
 use crate::task::{Ending, Reason, Source, TaskState, TaskStatus, TaskSummary};
@@ -32,6 +34,8 @@ pub(super) struct Task {
     pub(super) retry: Option<Now>,
     /// How long after that once more.
     pub(super) wait: Duration,
+    /// Of an allocation, its queue.
+    pub(super) queue: Option<Box<Queue>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +58,7 @@ impl Task {
             pending: Vec::new(),
             retry: None,
             wait: Duration::ZERO,
+            queue: None,
         }
     }
 
@@ -121,6 +126,9 @@ impl Task {
         for pending in &mut self.pending {
             pending.sent = false;
         }
+        if let Some(queue) = &mut self.queue {
+            queue.forget_sent();
+        }
     }
 
     /// Has everything that is pending sent again, with the patience of a first try.
@@ -131,7 +139,7 @@ impl Task {
     }
 
     pub(super) fn has_pending(&self) -> bool {
-        !self.pending.is_empty()
+        !self.pending.is_empty() || self.queue.as_ref().is_some_and(|queue| queue.has_pending())
     }
 
     /// Takes note of an acknowledgement, which covers every update up to its own. One of an update that was never
@@ -142,6 +150,11 @@ impl Task {
             // Most of a task's life there are none, and an agent holds a hundred thousand tasks.
             self.pending.shrink_to_fit();
         }
+    }
+
+    /// Whether it is an allocation in which nothing runs and that is to end.
+    pub(super) fn is_over(&self) -> bool {
+        self.queue.as_ref().is_some_and(|queue| queue.live == 0 && (self.stopped.is_some() || queue.is_closing()))
     }
 
     /// Whether its end is told and acknowledged.

@@ -12,6 +12,8 @@ use crate::resources::Resources;
 use crate::task::{Ending, Limits, Reason, Sharing, Source, TaskSpec, TaskState, TaskStatus, TaskSummary, Usage};
 use crate::time::Now;
 
+mod queues;
+
 const FRAMEWORK: FrameworkId = FrameworkId(1);
 const T: TaskId = TaskId { framework: FRAMEWORK, number: 1 };
 
@@ -231,7 +233,7 @@ fn repeated_and_unexpected_acknowledgements_are_ignored() {
     assert_eq!(world.node, before);
 }
 
-/// Mesos: `SlaveRecoveryTest.RecoverTaskStatusUpdateManager`, over a lost connection.
+/// Scenario 40. Mesos: `SlaveRecoveryTest.RecoverTaskStatusUpdateManager`, over a lost connection.
 #[test]
 fn updates_made_without_a_master_wait_for_one() {
     let mut world = World::with_running(T);
@@ -436,6 +438,18 @@ fn a_drain_with_grace_lets_a_task_end_by_itself_and_stops_the_rest() {
     world.batch([Command::Ended(LONGER, ending(TaskState::Killed))]);
     let acknowledged = [Command::Acknowledge(T, UpdateId(2)), Command::Acknowledge(LONGER, UpdateId(2))];
     assert_eq!(world.batch(acknowledged), [Effect::Forget(T), Effect::Forget(LONGER), Effect::Drained]);
+}
+
+/// The agent goes on: it is the master that gives it no more.
+#[test]
+fn an_agent_that_its_master_drains_ends_every_task_and_stays() {
+    let mut world = World::with_running(T);
+
+    assert_eq!(world.batch([Command::StopAll]), [Effect::Stop(T)]);
+    assert_eq!(world.batch([Command::StopAll]), [], "the executor does not forget");
+    let sent = world.sent([Command::Ended(T, ending(TaskState::Killed))]);
+    assert_eq!(sent, [(T, 2, TaskState::Killed, Some(Reason::AgentDraining))]);
+    assert_eq!(world.batch([Command::Acknowledge(T, UpdateId(2))]), [Effect::Forget(T)]);
 }
 
 #[test]

@@ -10,6 +10,7 @@ use crate::time::Now;
 impl Node {
     /// Has what is due sent again.
     pub(super) fn retry(&mut self, now: Now) {
+        self.close_idle(now);
         if !self.connected {
             return;
         }
@@ -27,17 +28,21 @@ impl Node {
     /// them if there is a master to send them to.
     pub(super) fn send(&mut self, now: Now, out: &mut Vec<Effect>) {
         let mut batch = mem::take(&mut self.answers);
+        let mut of_queues = Vec::new();
         let agent = self.id;
         for id in mem::take(&mut self.queue) {
+            self.close_if_over(now, id);
             let Some(task) = self.tasks.get_mut(&id) else { continue };
             task.queued = false;
             task.tell();
+            task.tell_queue(agent);
             if !self.connected {
                 continue;
             }
             let before = batch.len();
             batch.extend(task.take_unsent());
-            if batch.len() > before && task.retry.is_none() {
+            let sends_ends = task.queue.as_mut().is_some_and(|queue| queue.take_unsent(&mut of_queues));
+            if (batch.len() > before || sends_ends) && task.retry.is_none() {
                 if task.wait.is_zero() {
                     task.wait = self.config.retry_first;
                 }
@@ -48,6 +53,9 @@ impl Node {
         }
         if self.connected && !batch.is_empty() {
             out.push(Effect::Send(batch.into_iter().map(|status| TaskStatus { agent, ..status }).collect()));
+        }
+        if !of_queues.is_empty() {
+            out.push(Effect::SendQueue(of_queues));
         }
     }
 }

@@ -78,7 +78,7 @@ fn an_accept_without_tasks_is_a_decline() {
     assert_eq!(world.open_offers(framework), []);
 }
 
-/// Mesos: `MasterTest.LaunchCombinedOfferTest`.
+/// Scenario 27. Mesos: `MasterTest.LaunchCombinedOfferTest`.
 #[test]
 fn two_offers_of_one_agent_launch_one_larger_task() {
     let (mut world, agent, framework, first) = with_offer();
@@ -100,7 +100,7 @@ fn two_offers_of_one_agent_launch_one_larger_task() {
     assert_eq!(world.used_on(agent), size(2, 1024));
 }
 
-/// Mesos: `MasterTest.LaunchAcrossSlavesDropped`.
+/// Scenario 27. Mesos: `MasterTest.LaunchAcrossSlavesDropped`.
 #[test]
 fn offers_of_two_agents_launch_nothing_and_are_returned() {
     let mut world = World::new();
@@ -116,7 +116,7 @@ fn offers_of_two_agents_launch_nothing_and_are_returned() {
     assert_eq!(world.open_offers(framework), [OfferId(3), OfferId(4)]);
 }
 
-/// Mesos: `MasterTest.LaunchDuplicateOfferDropped`.
+/// Scenario 27. Mesos: `MasterTest.LaunchDuplicateOfferDropped`.
 #[test]
 fn an_offer_named_twice_launches_nothing_and_is_returned() {
     let (mut world, _, framework, offer) = with_offer();

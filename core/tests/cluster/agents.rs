@@ -14,7 +14,7 @@ use crate::registration::rejected_as;
 
 const AGENT_TIMEOUT: Duration = Duration::from_secs(75);
 
-/// Mesos: `PartitionTest.PartitionedSlave`.
+/// Scenario 34. Mesos: `PartitionTest.PartitionedSlave`.
 #[test]
 fn a_silent_agent_is_cut_off_and_its_tasks_are_unreachable() {
     let (mut world, agent, framework, task) = with_running();
@@ -58,7 +58,7 @@ fn a_heartbeat_keeps_an_agent_alive() {
     }
 
     assert_eq!(world.state_of(task), Some(TaskState::Running));
-    assert_eq!(world.cluster.agents().len(), 1);
+    assert_eq!(world.cluster.agents(world.now).len(), 1);
     assert_eq!(world.cluster.frameworks()[0].id, framework.id);
 }
 
@@ -78,7 +78,7 @@ fn the_tasks_of_an_agent_that_is_away_go_on_until_it_is_too_late() {
     assert_eq!(world.state_of(task), Some(TaskState::Unreachable));
 }
 
-/// Mesos: `PartitionTest.ReregisterSlavePartitionAware`.
+/// Scenario 35. Mesos: `PartitionTest.ReregisterSlavePartitionAware`.
 #[test]
 fn a_task_on_an_agent_that_returns_runs_again() {
     let (mut world, agent, framework, task) = with_running();
@@ -92,7 +92,7 @@ fn a_task_on_an_agent_that_returns_runs_again() {
     assert_eq!(offers(&effects, framework), []);
 }
 
-/// Mesos: `PartitionTest.PartitionedSlaveOrphanedTask`.
+/// Scenario 35. Mesos: `PartitionTest.PartitionedSlaveOrphanedTask`.
 #[test]
 fn an_agent_that_returns_with_the_tasks_of_a_removed_framework_ends_them() {
     let (mut world, agent, framework, task) = with_running();
@@ -111,7 +111,7 @@ fn an_agent_that_returns_with_the_tasks_of_a_removed_framework_ends_them() {
     assert_eq!(world.state_of(task), Some(TaskState::Lost), "a terminal state never changes");
 }
 
-/// Mesos: `MasterSlaveReconciliationTest.ReconcileLostTask` and `SlaveRecoveryTest.ReconcileTasksMissingFromSlave`.
+/// Scenario 40. Mesos: `MasterSlaveReconciliationTest.ReconcileLostTask` and `SlaveRecoveryTest.ReconcileTasksMissingFromSlave`.
 #[test]
 fn a_task_that_never_arrived_is_dropped_when_its_agent_returns_without_it() {
     let mut world = World::new();
@@ -161,7 +161,7 @@ fn a_task_that_ran_is_gone_when_its_agent_returns_without_it() {
     assert_eq!(briefs(&effects, framework), [(task, TaskState::Gone, Some(Reason::AgentRestarted))]);
 }
 
-/// Mesos: `SlaveRecoveryTest.RecoverTaskStatusUpdateManager`.
+/// Scenario 40. Mesos: `SlaveRecoveryTest.RecoverTaskStatusUpdateManager`.
 #[test]
 fn an_end_that_was_never_acknowledged_is_told_again_after_the_agent_is_back() {
     let (mut world, agent, framework, task) = with_running();
@@ -204,7 +204,7 @@ fn an_agent_that_leaves_takes_its_tasks_along() {
     assert_eq!(briefs(&effects, framework), [(task, TaskState::Lost, Some(Reason::AgentDraining))]);
     assert!(effects.contains(&Effect::Remember(Change::AgentRemoved(agent.id))));
     assert!(effects.contains(&Effect::Announce(Announcement::AgentRemoved(agent.id))));
-    assert_eq!(world.cluster.agents(), []);
+    assert_eq!(world.cluster.agents(world.now), []);
     assert_eq!(world.cluster.frameworks()[0].used, size(0, 0));
 }
 
@@ -316,10 +316,10 @@ fn of_many_silent_agents_ten_are_unreachable_at_once_and_the_others_by_and_by() 
     }
 
     world.wait(AGENT_TIMEOUT);
-    assert_eq!(world.cluster.agents().len(), 5);
+    assert_eq!(world.cluster.agents(world.now).len(), 5);
 
     world.wait(Duration::from_secs(1));
-    assert_eq!(world.cluster.agents().len(), 4);
+    assert_eq!(world.cluster.agents(world.now).len(), 4);
     world.wait(Duration::from_secs(4));
-    assert_eq!(world.cluster.agents(), []);
+    assert_eq!(world.cluster.agents(world.now), []);
 }

@@ -7,7 +7,8 @@ use haggle_core::allocator::Obstacle;
 use haggle_core::cluster::{
     Change, Command, Config, Effect, FrameworkCommand, FrameworkEvent, OperatorCommand, Recovered, Refusal,
 };
-use haggle_core::{Ceiling, MilliCpu, OfferId, Quota, Resources, RoleRecord, Want};
+use haggle_core::resources::{PortRange, Ports};
+use haggle_core::{Ceiling, MilliCpu, OfferId, Placement, Quota, Resources, RoleRecord, Want};
 
 use crate::kit::*;
 
@@ -122,6 +123,7 @@ fn no_timer_is_left_of_offers_that_gave_way() {
 }
 
 /// S31, `MasterQuota.RescindOffersEnforcingLimits`.
+/// Scenario 31. Mesos: `MasterQuotaTest.RescindOffersEnforcingLimits`.
 #[test]
 fn a_lowered_limit_takes_back_the_offers_above_it() {
     let mut world = World::new();
@@ -137,6 +139,7 @@ fn a_lowered_limit_takes_back_the_offers_above_it() {
 }
 
 /// S31, `ValidateLimitAgainstConsumed`.
+/// Scenario 31. Mesos: `MasterQuotaTest.ValidateLimitAgainstConsumed`.
 #[test]
 fn a_limit_below_what_runs_is_refused_unless_it_is_forced() {
     let mut world = World::new();
@@ -158,7 +161,7 @@ fn quotas_and_weights_are_remembered_until_they_say_nothing() {
     let mut world = World::new();
     let weight = OperatorCommand::SetWeight { role: "eng".to_owned(), weight: 3.try_into().ok() };
     let first = decides(&mut world, weight).unwrap();
-    let record = RoleRecord { weight: 3.try_into().ok(), quota: None };
+    let record = RoleRecord { weight: 3.try_into().ok(), ..RoleRecord::default() };
     assert_eq!(first, [Effect::Remember(Change::RoleRecorded("eng".to_owned(), record.clone()))]);
     decides(&mut world, set_quota("eng", Some(limit(1)), false)).unwrap();
     let both = RoleRecord { quota: Some(limit(1)), ..record };
@@ -243,4 +246,40 @@ fn the_tree_of_roles_tells_shares_and_who_waits() {
     let offer = world.open_offer(batch);
     world.accept(batch, &[offer], &[task(batch, 1, 1, 1024)]);
     assert_eq!(world.cluster.roles()[0].used, size(1, 1024));
+}
+
+#[test]
+fn how_a_role_is_offered_agents_is_remembered_and_shown() {
+    let mut world = World::new();
+    let placement = |placement| OperatorCommand::SetPlacement { role: "eng".to_owned(), placement };
+    let least = |least| OperatorCommand::SetMinAllocatable { role: "eng".to_owned(), least };
+    decides(&mut world, placement(Some(Placement::Spread))).unwrap();
+    let told = decides(&mut world, least(Some(size(1, 64)))).unwrap();
+    let record =
+        RoleRecord { placement: Some(Placement::Spread), min_allocatable: Some(size(1, 64)), ..RoleRecord::default() };
+    assert_eq!(told, [Effect::Remember(Change::RoleRecorded("eng".to_owned(), record.clone()))]);
+
+    let recovered = Recovered { roles: vec![("eng".to_owned(), record)], ..remembered() };
+    let mut next = World::with(Config::default(), recovered);
+    next.framework("eng/batch");
+    let shown: Vec<_> =
+        next.cluster.roles().into_iter().map(|role| (role.name, role.placement, role.min_allocatable)).collect();
+    let both = |name: &str| (name.to_owned(), Placement::Spread, Some(size(1, 64)));
+    assert_eq!(shown, [both("eng"), both("eng/batch")]);
+
+    decides(&mut next, placement(None)).unwrap();
+    let last = decides(&mut next, least(None)).unwrap();
+    assert_eq!(last, [Effect::Remember(Change::RoleRecorded("eng".to_owned(), RoleRecord::default()))]);
+}
+
+#[test]
+fn a_least_offer_of_ports_and_of_what_is_no_role_is_refused() {
+    let mut world = World::new();
+    let ports = Resources::default().with_ports(Ports::new([PortRange { first: 80, last: 90 }]));
+    let ports = OperatorCommand::SetMinAllocatable { role: "eng".to_owned(), least: Some(ports) };
+    let refused = decides(&mut world, ports).unwrap_err();
+    assert!(refused.to_string().contains("has no ports"), "{refused}");
+    let nowhere = OperatorCommand::SetPlacement { role: "a//b".to_owned(), placement: Some(Placement::Spread) };
+    assert!(decides(&mut world, nowhere).is_err());
+    assert_eq!(world.cluster.roles(), []);
 }

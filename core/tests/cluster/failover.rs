@@ -28,7 +28,7 @@ fn agent_returns(world: &mut World) -> (Agent, Vec<Effect>) {
     world.register(Some(AgentId(1)), size(2, 1024), runs)
 }
 
-/// Mesos: `MasterAllocatorTest.FrameworkReregistersFirst`.
+/// Scenario 39. Mesos: `MasterAllocatorTest.FrameworkReregistersFirst`.
 #[test]
 fn a_framework_that_is_back_first_is_offered_what_its_tasks_leave() {
     let mut world = new_master();
@@ -41,7 +41,7 @@ fn a_framework_that_is_back_first_is_offered_what_its_tasks_leave() {
     assert_eq!(world.cluster.task(T).expect("it is known").role, "role");
 }
 
-/// Mesos: `MasterAllocatorTest.SlaveReregistersFirst`.
+/// Scenario 39. Mesos: `MasterAllocatorTest.SlaveReregistersFirst`.
 #[test]
 fn an_agent_that_is_back_first_keeps_its_tasks() {
     let mut world = new_master();
@@ -63,7 +63,7 @@ fn ids_go_on_where_the_last_master_stopped() {
     assert_eq!(world.framework("role").id, FrameworkId(5));
 }
 
-/// Mesos: `MasterTest.RecoveredSlaveCanReregister` and `UnreachableTaskAfterFailover`.
+/// Scenario 37. Mesos: `MasterTest.RecoveredSlaveCanReregister` and `UnreachableTaskAfterFailover`.
 #[test]
 fn an_agent_that_is_not_back_in_time_is_lost_and_may_still_return() {
     let mut world = new_master();

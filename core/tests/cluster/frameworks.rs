@@ -45,7 +45,7 @@ fn a_new_framework_is_remembered_before_it_is_told_its_id() {
     );
 }
 
-/// Mesos: `MasterTest.RejectFrameworkWithInvalidRole`.
+/// Scenario 30. Mesos: `MasterTest.RejectFrameworkWithInvalidRole`.
 #[test]
 fn a_framework_with_an_invalid_role_or_name_is_told_so() {
     let mut world = World::new();
@@ -59,7 +59,7 @@ fn a_framework_with_an_invalid_role_or_name_is_told_so() {
     assert_eq!(why, "framework name \"\" is empty, longer than 128 bytes, or not printable");
 }
 
-/// Mesos: `FaultToleranceTest.SchedulerFailover`.
+/// Scenario 38. Mesos: `FaultToleranceTest.SchedulerFailover`.
 #[test]
 fn a_second_instance_takes_the_place_of_the_first() {
     let (mut world, agent, first, task) = with_running();
@@ -76,7 +76,7 @@ fn a_second_instance_takes_the_place_of_the_first() {
     assert_eq!(late, Err(Refusal::NotAFramework(first.session)));
 }
 
-/// Mesos: `FaultToleranceTest.SchedulerFailoverStatusUpdate`.
+/// Scenario 38. Mesos: `FaultToleranceTest.SchedulerFailoverStatusUpdate`.
 #[test]
 fn the_second_instance_hears_what_the_first_did_not_acknowledge() {
     let (mut world, agent, first, task) = with_running();
@@ -116,7 +116,7 @@ fn a_framework_may_come_back_within_its_failover_timeout() {
     assert_eq!(world.cluster.frameworks()[0].id, framework.id);
 }
 
-/// Mesos: `FaultToleranceTest.SchedulerReregisterAfterFailoverTimeout`.
+/// Scenario 38. Mesos: `FaultToleranceTest.SchedulerReregisterAfterFailoverTimeout`.
 #[test]
 fn a_framework_that_comes_back_too_late_is_told_that_it_was_removed() {
     let (mut world, agent, framework, task) = with_running();
@@ -230,6 +230,35 @@ fn of_too_many_frameworks_the_next_is_turned_away() {
     let why = turned_away(&mut world, None, framework_info("role"));
 
     assert_eq!(why, "1 frameworks are known, more are not taken");
+}
+
+/// Scenario 33. Where Mesos has the id of a stream, the stream itself says who calls. Mesos:
+/// `SchedulerHttpApiTest.TeardownWithoutStreamId` and `TeardownWrongStreamId`.
+#[test]
+fn a_framework_is_torn_down_on_its_own_session_and_on_no_other() {
+    let (mut world, _, framework, task) = with_running();
+    let teardown = |session| Command::Framework(session, FrameworkCommand::Teardown.into());
+    let strange = world.session();
+    assert_eq!(world.try_apply(teardown(strange)), Err(Refusal::NotAFramework(strange)));
+
+    world.subscribe(Some(framework.id), framework_info("role"));
+    let former = framework.session;
+
+    assert_eq!(world.try_apply(teardown(former)), Err(Refusal::NotAFramework(former)));
+    assert_eq!(world.state_of(task), Some(TaskState::Running));
+}
+
+/// Scenario 30. No length is refused, for none overflows. Mesos: `MasterTest.InvalidFailoverTimeout`.
+#[test]
+fn the_longest_failover_timeout_is_never_over() {
+    let mut world = World::new();
+    let info = FrameworkInfo { failover_timeout: Duration::MAX, ..framework_info("role") };
+    let (framework, _) = world.subscribe(None, info.clone());
+    world.disconnect(framework);
+
+    world.wait(Duration::from_secs(100 * 365 * 24 * 60 * 60));
+
+    assert_eq!(world.subscribe(Some(framework.id), info).0.id, framework.id);
 }
 
 #[test]

@@ -54,7 +54,7 @@ fn a_kill_waits_for_an_agent_that_is_away() {
     assert_eq!(world.state_of(task), Some(TaskState::Killing));
 }
 
-/// Mesos: `MasterTest.KillUnknownTask`.
+/// Scenario 28. Mesos: `MasterTest.KillUnknownTask`.
 #[test]
 fn a_kill_of_what_nobody_knows_is_answered() {
     let (mut world, _, framework, _) = with_running();
@@ -65,7 +65,7 @@ fn a_kill_of_what_nobody_knows_is_answered() {
     assert_eq!(briefs(&effects, framework), [(stranger, TaskState::Unknown, Some(Reason::Reconciliation))]);
 }
 
-/// Mesos: `MasterTest.KillUnknownTaskSlaveInTransition`.
+/// Scenario 28. Mesos: `MasterTest.KillUnknownTaskSlaveInTransition`.
 #[test]
 fn a_kill_of_what_an_agent_may_still_come_with_has_no_answer() {
     let recovered = Recovered { agents: vec![(AgentId(1), record(size(2, 1024), 1))], last_agent: 1, ..remembered() };

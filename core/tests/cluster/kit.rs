@@ -55,6 +55,11 @@ impl World {
         }
     }
 
+    /// Another master takes over, with what the registry remembers. Connections, keys and the time go on.
+    pub(crate) fn fail_over(&mut self, config: Config, recovered: Recovered) {
+        self.cluster = Cluster::new(config, recovered, self.now);
+    }
+
     /// One command, and the allocation after it.
     pub(crate) fn try_apply(&mut self, command: Command) -> Result<Vec<Effect>, Refusal> {
         let mut effects = Vec::new();
@@ -223,7 +228,7 @@ impl World {
 
     /// What an agent has that is neither used nor offered.
     pub(crate) fn free_on(&self, agent: Agent) -> Resources {
-        let view = self.cluster.agents().into_iter().find(|view| view.id == agent.id).expect("it is there");
+        let view = self.cluster.agents(self.now).into_iter().find(|view| view.id == agent.id).expect("it is there");
         let mut free = view.info.resources;
         free.take(&view.used).expect("no more is used than there is");
         free.take(&view.offered).expect("no more is offered than there is");
@@ -231,7 +236,7 @@ impl World {
     }
 
     pub(crate) fn used_on(&self, agent: Agent) -> Resources {
-        self.cluster.agents().into_iter().find(|view| view.id == agent.id).expect("it is there").used
+        self.cluster.agents(self.now).into_iter().find(|view| view.id == agent.id).expect("it is there").used
     }
 }
 

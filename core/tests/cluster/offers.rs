@@ -6,7 +6,7 @@ use haggle_core::cluster::{AgentCommand, FrameworkEvent};
 
 use crate::kit::*;
 
-/// Mesos: `MasterTest.OfferTimeout`.
+/// Scenario 26. Mesos: `MasterTest.OfferTimeout`.
 #[test]
 fn an_offer_without_an_answer_is_rescinded_and_made_again() {
     let mut world = World::new();
@@ -37,7 +37,7 @@ fn a_silent_framework_does_not_starve_a_lively_one_that_has_more() {
     assert_eq!(offers(&effects, lively).len(), 1);
 }
 
-/// Mesos: `MasterTest.OfferNotRescindedOnceUsed` and `OfferNotRescindedOnceDeclined`.
+/// Scenario 26. Mesos: `MasterTest.OfferNotRescindedOnceUsed` and `OfferNotRescindedOnceDeclined`.
 #[test]
 fn an_offer_that_was_answered_is_not_rescinded() {
     let mut world = World::new();
@@ -91,7 +91,7 @@ fn a_draining_agent_is_offered_no_more() {
     let effects = world.agent_says(agent, AgentCommand::Drain);
 
     assert_eq!(events(&effects, framework), [FrameworkEvent::Rescinded(vec![offer])]);
-    assert!(world.cluster.agents()[0].draining);
+    assert!(world.cluster.agents(world.now)[0].draining);
     assert_eq!(world.open_offers(framework), []);
 }
 

@@ -6,16 +6,18 @@ use std::time::Duration;
 
 use haggle_core::access::{Principal, Roles, TokenId, TokenKind, TokenRecord};
 use haggle_core::cluster::{
-    Acknowledgement, AgentCommand, AgentIdentity, AgentOrder, Announcement, Cluster, Command, Config, Effect,
-    FrameworkCommand, FrameworkEvent, FrameworkInfo, HeldTask, OperatorCommand, Question,
+    Acknowledgement, AgentCommand, AgentIdentity, AgentOrder, AgentView, Announcement, Cluster, Command, Config,
+    Effect, FrameworkCommand, FrameworkEvent, FrameworkInfo, HeldTask, OperatorCommand, PhaseView, Question,
 };
 use haggle_core::{
-    AgentId, AgentInfo, AgentKey, Ceiling, Digest, FrameworkId, MilliCpu, Now, OfferId, Operation, Quota, Resources,
-    SessionId, Source, TaskId, TaskSpec, TaskState, TaskStatus, UpdateId, Want,
+    AgentId, AgentInfo, AgentKey, Ceiling, Digest, FrameworkId, InverseOfferId, Maintenance, MaintenanceId, MilliCpu,
+    Now, OfferId, Operation, Quota, Resources, SessionId, Source, TaskId, TaskSpec, TaskState, TaskStatus,
+    Unavailability, UpdateId, Want,
 };
 use proptest::prelude::*;
 
 use crate::kit::{Peer, agent_info, framework_info, member, remembered, size, task};
+use crate::tally::check_tally;
 
 /// One thing that peers or time may do. Numbers choose among what there is.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +38,11 @@ enum Step {
     Kills(usize),
     KilledByOperator(usize),
     AgentRemoved(usize),
+    AgentWithdrawn(usize, Option<(u64, bool)>),
+    AgentReactivated(usize),
+    MaintenanceScheduled([usize; 2], u64, u64),
+    MaintenanceCancelled(u64),
+    AnswersInverse(usize, Option<u64>),
     TokenRevoked(usize),
     Acknowledges(usize),
     Reconciles(usize),
@@ -75,6 +82,14 @@ fn step() -> impl Strategy<Value = Step> {
         2 => one().prop_map(Step::Kills),
         1 => one().prop_map(Step::KilledByOperator),
         1 => one().prop_map(Step::AgentRemoved),
+        2 => (one(), prop::option::weighted(0.8, (0..20_u64, prop::bool::weighted(0.2))))
+            .prop_map(|(agent, drain)| Step::AgentWithdrawn(agent, drain)),
+        3 => one().prop_map(Step::AgentReactivated),
+        2 => ([one(), one()], 0..60_u64, 1..60_u64)
+            .prop_map(|(agents, start, lasts)| Step::MaintenanceScheduled(agents, start, lasts)),
+        1 => (1..5_u64).prop_map(Step::MaintenanceCancelled),
+        3 => (one(), prop::option::of(0..10_u64))
+            .prop_map(|(framework, refuse)| Step::AnswersInverse(framework, refuse)),
         1 => one().prop_map(Step::TokenRevoked),
         4 => one().prop_map(Step::Acknowledges),
         1 => one().prop_map(Step::Reconciles),
@@ -107,6 +122,8 @@ struct Chaos {
     last_token: u64,
     hosts: BTreeMap<AgentId, Host>,
     frameworks: BTreeMap<FrameworkId, Option<SessionId>>,
+    /// Inverse offers that frameworks have heard and may answer.
+    asked: Vec<(SessionId, InverseOfferId)>,
     /// Updates that frameworks have heard and may acknowledge.
     heard: Vec<(TaskId, UpdateId)>,
     launched: BTreeSet<TaskId>,
@@ -125,6 +142,7 @@ impl Chaos {
             last_token: 0,
             hosts: BTreeMap::new(),
             frameworks: BTreeMap::new(),
+            asked: Vec::new(),
             heard: Vec::new(),
             launched: BTreeSet::new(),
             ended: BTreeMap::new(),
@@ -195,6 +213,9 @@ impl Chaos {
             Effect::ToFramework(session, FrameworkEvent::Subscribed { member, .. }) => {
                 self.frameworks.insert(member.id, Some(session));
             }
+            Effect::ToFramework(session, FrameworkEvent::InverseOffers(offers)) => {
+                self.asked.extend(offers.iter().map(|offer| (session, offer.id)));
+            }
             Effect::ToFramework(_, FrameworkEvent::Update(status)) if status.update.0 > 0 => {
                 self.heard.push((status.task, status.update));
             }
@@ -241,11 +262,12 @@ impl Chaos {
     /// For each agent: what is used and what is offered is there, and is what tasks and offers say. On the host
     /// itself no more runs than there is.
     fn check_books(&self) {
+        check_tally(&self.cluster, self.now);
         let mut offered: BTreeMap<AgentId, Resources> = BTreeMap::new();
         for offer in self.cluster.offers(self.now) {
             offered.entry(offer.agent).or_default().give(&offer.resources);
         }
-        for agent in self.cluster.agents() {
+        for agent in self.cluster.agents(self.now) {
             let mut free = agent.info.resources.clone();
             free.take(&agent.used).unwrap_or_else(|short| panic!("{} is overused: {short}", agent.id));
             free.take(&agent.offered).unwrap_or_else(|short| panic!("{} is promised twice: {short}", agent.id));
@@ -268,7 +290,12 @@ impl Chaos {
                 running.give(&task.resources);
             }
             assert_eq!(agent.used, running, "{} runs something else than the master believes", agent.id);
+            let Some(withdrawal) = agent.withdrawal else { continue };
+            assert!(agent.offered.is_empty(), "{} takes no tasks, and is offered", agent.id);
+            let is_empty = withdrawal.phase != PhaseView::Drained || running.is_empty();
+            assert!(is_empty, "{} is called drained, and runs {running}", agent.id);
         }
+        self.check_inverse_offers();
         for framework in self.cluster.frameworks() {
             let mut used = Resources::default();
             let holding = |state: TaskState| !state.is_terminal() && state != TaskState::Unreachable;
@@ -310,6 +337,37 @@ impl Chaos {
         assert!(of_roles.is_empty(), "of roles that are not there: {of_roles:?}");
     }
 
+    /// Whoever holds something on an agent that will not be there is asked about it once, and nobody else is.
+    fn check_inverse_offers(&self) {
+        let agents = self.cluster.agents(self.now);
+        let connected: BTreeSet<_> =
+            self.cluster.frameworks().iter().filter(|view| view.connected).map(|view| view.id).collect();
+        let offers = self.cluster.offers(self.now);
+        let holders = |agent: &AgentId| {
+            let host = &self.hosts[agent];
+            let runs = |id: &TaskId| {
+                let known = self.cluster.task(*id).is_some_and(|task| !task.status.state.is_terminal());
+                known && !host.tasks[id].state.is_terminal()
+            };
+            let by_task = host.tasks.keys().filter(|id| runs(id)).map(|id| id.framework);
+            let by_offer = offers.iter().filter(|offer| offer.agent == *agent).map(|offer| offer.framework);
+            by_task.chain(by_offer).filter(|id| connected.contains(id)).collect::<BTreeSet<_>>().len()
+        };
+        for window in self.cluster.maintenance_page(None, 1_000).0 {
+            let is_next = |view: &&AgentView| {
+                window.maintenance.agents.contains(&view.id) && view.unavailability == Some(window.maintenance.when)
+            };
+            let there: Vec<_> = agents.iter().filter(is_next).collect();
+            let is_host = |id: &AgentId| self.hosts.get(id).is_some_and(|host| host.session.is_some());
+            let are_all_known = window.maintenance.agents.iter().all(is_host);
+            if !window.has_begun && are_all_known && there.len() == window.maintenance.agents.len() {
+                let asked = window.unanswered + window.accepted + window.declined;
+                let holding: usize = there.iter().map(|view| holders(&view.id)).sum();
+                assert_eq!(asked, holding, "asked about {}", window.id);
+            }
+        }
+    }
+
     fn connected_agent(&self, pick: usize) -> Option<(AgentId, SessionId)> {
         let connected: Vec<_> = self.hosts.iter().filter_map(|(&id, host)| Some((id, host.session?))).collect();
         connected.get(pick % connected.len().max(1)).copied()
@@ -326,6 +384,16 @@ impl Chaos {
             let command = command(self, framework);
             self.apply(Command::Framework(framework.session, command.into()));
         }
+    }
+
+    fn any_agent(&self, pick: usize) -> Option<AgentId> {
+        let all: Vec<_> = self.hosts.keys().copied().collect();
+        all.get(pick % all.len().max(1)).copied()
+    }
+
+    /// The wall clock goes with the cluster's time here.
+    fn wall_ms(&self) -> u64 {
+        1_000_000 + self.now.as_nanos() / 1_000_000
     }
 
     fn any_task(&self, framework: FrameworkId, pick: usize) -> TaskId {
@@ -394,8 +462,7 @@ impl Chaos {
                 self.apply(Command::Agent(session, register));
             }
             Step::AgentReturns(pick, forgets) => {
-                let all: Vec<_> = self.hosts.keys().copied().collect();
-                if let Some(&id) = all.get(pick % all.len().max(1)) {
+                if let Some(id) = self.any_agent(pick) {
                     self.return_agent(id, forgets);
                 }
             }
@@ -424,12 +491,43 @@ impl Chaos {
                 }
             }
             Step::AgentRemoved(pick) => {
-                let all: Vec<_> = self.hosts.keys().copied().collect();
-                if let Some(&id) = all.get(pick % all.len().max(1)) {
+                if let Some(id) = self.any_agent(pick) {
                     self.hosts.get_mut(&id).expect("it was picked").tasks.clear();
                     self.operator_says(OperatorCommand::RemoveAgent(id));
                 }
             }
+            Step::AgentWithdrawn(pick, drain) => {
+                let Some(agent) = self.any_agent(pick) else { return };
+                self.operator_says(match drain {
+                    None => OperatorCommand::Deactivate(agent),
+                    Some((grace, mark_gone)) => {
+                        OperatorCommand::Drain { agent, grace: Duration::from_secs(grace), mark_gone }
+                    }
+                });
+            }
+            Step::AgentReactivated(pick) => {
+                if let Some(agent) = self.any_agent(pick) {
+                    self.operator_says(OperatorCommand::Reactivate(agent));
+                }
+            }
+            Step::MaintenanceScheduled(agents, start, lasts) => {
+                let agents = agents.into_iter().filter_map(|pick| self.any_agent(pick)).collect();
+                let wall_ms = self.wall_ms();
+                let when = Unavailability { start_ms: wall_ms + start * 1_000, duration_ms: lasts * 1_000 };
+                let maintenance = Maintenance { agents, when, grace: Duration::from_secs(lasts / 4) };
+                self.operator_says(OperatorCommand::Schedule { maintenance, wall_ms });
+            }
+            Step::MaintenanceCancelled(id) => {
+                self.operator_says(OperatorCommand::CancelMaintenance(MaintenanceId(id)));
+            }
+            Step::AnswersInverse(pick, refuse) => self.framework_says(pick, |world, framework| {
+                let its = world.asked.extract_if(.., |(session, _)| *session == framework.session);
+                let offers = its.map(|(_, id)| id).collect();
+                match refuse.map(Duration::from_secs) {
+                    None => FrameworkCommand::AcceptInverse(offers),
+                    Some(refuse) => FrameworkCommand::DeclineInverse { offers, refuse },
+                }
+            }),
             Step::TokenRevoked(pick) => {
                 let id = TokenId(pick as u64 % (self.last_token + 1));
                 self.operator_says(OperatorCommand::RevokeToken(id));
@@ -515,6 +613,10 @@ impl Chaos {
             Step::TimePasses(seconds) => {
                 self.now = self.now + Duration::from_secs(seconds);
                 self.apply(Command::Tick);
+                let wall_ms = self.wall_ms();
+                if self.cluster.wall_clock_is_due(wall_ms) {
+                    self.apply(Command::WallClock(wall_ms));
+                }
             }
         }
     }

@@ -20,7 +20,7 @@ fn ask(world: &mut World, framework: Framework, tasks: &[TaskId]) -> Vec<(TaskId
         .collect()
 }
 
-/// Mesos: `ReconciliationTest.TaskStateMatch` and `TaskStateMismatch`.
+/// Scenario 36. Mesos: `ReconciliationTest.TaskStateMatch` and `TaskStateMismatch`.
 #[test]
 fn a_known_task_is_where_it_was_last_seen() {
     let (mut world, agent, framework, task) = with_running();
@@ -33,7 +33,7 @@ fn a_known_task_is_where_it_was_last_seen() {
     assert_eq!(ask(&mut world, framework, &[task]), [(task, TaskState::Finished)]);
 }
 
-/// Mesos: `ReconciliationTest.UnknownSlave`.
+/// Scenario 36. Mesos: `ReconciliationTest.UnknownSlave`.
 #[test]
 fn a_task_that_was_never_seen_is_unknown() {
     let (mut world, _, framework, task) = with_running();
@@ -42,7 +42,7 @@ fn a_task_that_was_never_seen_is_unknown() {
     assert_eq!(ask(&mut world, framework, &[stranger]), [(stranger, TaskState::Unknown)]);
 }
 
-/// Mesos: `ReconciliationTest.RecoveredAgent` and `MasterTest.RecoveredSlaves`.
+/// Scenario 36. Mesos: `ReconciliationTest.RecoveredAgent` and `MasterTest.RecoveredSlaves`.
 #[test]
 fn a_task_that_may_still_be_seen_has_no_answer_until_its_agents_are_too_late() {
     let recovered = Recovered { agents: vec![(AgentId(1), record(size(2, 1024), 1))], last_agent: 1, ..remembered() };
@@ -57,7 +57,7 @@ fn a_task_that_may_still_be_seen_has_no_answer_until_its_agents_are_too_late() {
     assert_eq!(ask(&mut world, framework, &[stranger]), [(stranger, TaskState::Unknown)]);
 }
 
-/// Mesos: `ReconciliationTest.ImplicitNonTerminalTask` and `ImplicitTerminalTask`.
+/// Scenario 36. Mesos: `ReconciliationTest.ImplicitNonTerminalTask` and `ImplicitTerminalTask`.
 #[test]
 fn an_empty_question_is_about_all_that_runs_or_is_unacknowledged() {
     let (mut world, agent, framework, first) = with_running();

@@ -162,7 +162,7 @@ fn an_agent_that_never_heard_its_id_gets_the_same_again() {
     world.apply(Command::Agent(session, register(again, size(2, 1024))));
 
     assert_eq!(world.cluster.session_of_agent(first.id), Some(session));
-    assert_eq!(world.cluster.agents().len(), 1);
+    assert_eq!(world.cluster.agents(world.now).len(), 1);
 }
 
 /// Breach: an agent with many tasks could never register, since its registration was one message.

@@ -52,7 +52,7 @@ fn dropped(effects: &[Effect], framework: Framework) -> Vec<String> {
 }
 
 fn reserved_on(world: &World, agent: Agent) -> Vec<Reserved> {
-    let view = world.cluster.agents().into_iter().find(|view| view.id == agent.id).expect("it is there");
+    let view = world.cluster.agents(world.now).into_iter().find(|view| view.id == agent.id).expect("it is there");
     view.reserved.into_iter().map(|view| view.reserved).collect()
 }
 
@@ -193,7 +193,7 @@ fn an_agent_keeps_what_its_flags_say_and_nobody_else_ends_that() {
     let mut world = World::new();
     let eng = world.framework("eng");
     registers(&mut world, &[("eng", size(1, 512))]);
-    let [agent] = &world.cluster.agents()[..] else { panic!("it is one") };
+    let [agent] = &world.cluster.agents(world.now)[..] else { panic!("it is one") };
     let agent = Agent { id: agent.id, session: haggle_core::SessionId(0) };
     let fixed = Reservation::fixed("eng").unwrap();
     assert_eq!(reserved_on(&world, agent), [Reserved { reservation: fixed, resources: size(1, 512) }]);
@@ -240,10 +240,10 @@ fn reservations_survive_the_master_and_what_runs_on_them_counts_there_again() {
 
     let (agent, _) = world.register(Some(haggle_core::AgentId(1)), size(4, 4096), vec![running]);
 
-    let view = world.cluster.agents().remove(0).reserved.remove(0);
+    let view = world.cluster.agents(world.now).remove(0).reserved.remove(0);
     assert_eq!((view.reserved, view.used), (part("eng", size(2, 2048)), size(2, 1024)));
     world.update(agent, id, 3, TaskState::Finished);
-    assert_eq!(world.cluster.agents()[0].reserved[0].used, Resources::default());
+    assert_eq!(world.cluster.agents(world.now)[0].reserved[0].used, Resources::default());
 }
 
 #[test]

@@ -29,7 +29,7 @@ fn an_acknowledgement_reaches_the_agent_of_the_task() {
     assert_eq!(orders(&effects, agent), [AgentOrder::Acknowledge(task, UpdateId(2))]);
 }
 
-/// Mesos: `MasterTest.UnacknowledgedTerminalTask`.
+/// Scenario 29. Mesos: `MasterTest.UnacknowledgedTerminalTask`.
 #[test]
 fn an_end_frees_its_resources_before_it_is_acknowledged() {
     let (mut world, agent, framework, task) = with_running();

@@ -3,17 +3,22 @@
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
+use std::time::Instant;
 
 use haggle_core::AgentId;
 use haggle_tls::{Fingerprint, LetIn, Strangers, Visit};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::time::{Sleep, sleep};
 use tonic::transport::server::Connected;
 
 use super::Secured;
 use super::stream::Stream;
-use crate::limits::{Counted, Seat, Source};
+use crate::limits::{Counted, Seat, Source, Valve};
+
+/// Bytes that are read of one connection before others have their turn: some hundred microseconds.
+const TURN: usize = 64 << 10;
 
 /// Who is at the other end of a connection, as far as the connection tells. An extension of every request.
 #[derive(Clone, Debug)]
@@ -29,6 +34,8 @@ pub(crate) struct Remote {
     pub(crate) let_in: LetIn,
     /// The place that it takes then.
     pub(crate) seat: Seat,
+    /// When more of it may be read.
+    pub(crate) valve: Valve,
 }
 
 /// Who has signed the certificate of a connection.
@@ -50,7 +57,27 @@ impl Signer {
 pub(crate) struct Connection {
     stream: Visit<Stream>,
     remote: Remote,
+    /// Until more may be read.
+    rest: Option<Pin<Box<Sleep>>>,
+    /// What was read since others had their turn.
+    in_turn: usize,
     _place: OwnedSemaphorePermit,
+}
+
+impl Connection {
+    fn poll_open(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        loop {
+            if let Some(rest) = &mut self.rest {
+                ready!(rest.as_mut().poll(context));
+                self.rest = None;
+            }
+            let wait = self.remote.valve.wait(Instant::now());
+            if wait.is_zero() {
+                return Poll::Ready(());
+            }
+            self.rest = Some(Box::pin(sleep(wait)));
+        }
+    }
 }
 
 /// A connection that may be used, and on which nobody has been let in yet.
@@ -71,8 +98,8 @@ impl Finished {
         let Self { stream, address, agent, signer, place } = self;
         let stream = strangers.watch(Source::of(address.ip()), stream);
         let (counted, let_in, seat) = (Counted::default(), stream.let_in(), Seat::default());
-        let remote = Remote { address, agent, signer, counted, let_in, seat };
-        Connection { stream, remote, _place: place }
+        let remote = Remote { address, agent, signer, counted, let_in, seat, valve: Valve::default() };
+        Connection { stream, remote, rest: None, in_turn: 0, _place: place }
     }
 }
 
@@ -86,7 +113,23 @@ impl Connected for Connection {
 
 impl AsyncRead for Connection {
     fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, into)
+        ready!(self.poll_open(context));
+        if self.in_turn >= TURN {
+            self.in_turn = 0;
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let before = into.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(context, into);
+        if read.is_pending() {
+            self.in_turn = 0;
+        }
+        let bytes = into.filled().len() - before;
+        if bytes > 0 {
+            self.in_turn += bytes;
+            self.remote.valve.took(Instant::now(), bytes);
+        }
+        read
     }
 }
 

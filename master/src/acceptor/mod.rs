@@ -5,12 +5,15 @@ mod complaints;
 mod connection;
 mod places;
 mod stream;
+mod turns;
 mod unfinished;
 
+use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::Stream as Sequence;
@@ -19,17 +22,19 @@ use haggle_tls::{Authorities, StrangerBounds, Strangers, agent_of};
 use rustls::ServerConfig;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::runtime::{self, Handle};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
-use tokio::time::{sleep, timeout};
+use tokio::time::{sleep, timeout_at};
 use tokio_rustls::TlsAcceptor;
 use tracing::{debug, warn};
 
-use crate::limits::{Door, LOBBY, Source};
+use crate::limits::{Door, HANDSHAKES, HANDSHAKES_OF_ONE, LOBBY, Source};
 
 use complaints::Complaints;
 use connection::Finished;
 use stream::Stream;
+use turns::Turns;
 use unfinished::Unfinished;
 
 pub(crate) use connection::{Connection, Remote, Signer};
@@ -45,7 +50,8 @@ pub(crate) struct Limits {
     pub(crate) handshake: Duration,
     /// Handshakes at once, in all. When there are more, the oldest is given up: it is the slowest.
     pub(crate) unfinished: usize,
-    /// Handshakes at once from one address. More are turned away, so that one address never fills the rest.
+    /// Handshakes at once from one address, those among them that wait for their turn. More are turned away, so that one
+    /// address never fills the rest.
     pub(crate) from_one: usize,
     /// Connections whose handshakes are over, or that have none, and on which nobody was let in yet.
     pub(crate) strangers: StrangerBounds,
@@ -58,8 +64,8 @@ impl Limits {
     pub(crate) fn of(all: usize) -> Self {
         Self {
             handshake: Duration::from_secs(5),
-            unfinished: 1_000,
-            from_one: 64,
+            unfinished: HANDSHAKES,
+            from_one: HANDSHAKES_OF_ONE,
             // Whoever may come in asks for something at once. Many agents may share one address, behind NAT.
             strangers: StrangerBounds { all: LOBBY, from_one: LOBBY / 2, within: Duration::from_secs(30) },
             all,
@@ -75,25 +81,65 @@ pub(crate) struct Secured {
     pub(crate) authorities: Arc<Authorities>,
 }
 
-/// Accepts for as long as it is polled; with `secured` in TLS, else in plain text.
+/// Connections that wait to be served. Whoever serves them does so at once.
+const WAITING: usize = 64;
+
+/// Accepts until nobody takes them any more; with `secured` in TLS, else in plain text.
+///
+/// What strangers do costs time before anybody knows who they are. So it is done by a thread of its own, behind everybody whose
+/// connection is there.
+///
+/// # Errors
+/// When there is no thread to be had.
 pub(crate) fn accept(
     listener: TcpListener,
     secured: Option<watch::Receiver<Secured>>,
     limits: Limits,
     door: Door,
-) -> impl Sequence<Item = io::Result<Connection>> {
-    let acceptor = Acceptor {
+) -> io::Result<impl Sequence<Item = io::Result<Connection>>> {
+    let mut acceptor = Acceptor {
         listener,
         room: Arc::new(Semaphore::new(limits.all)),
         secured,
         limits,
         handshakes: JoinSet::new(),
-        unfinished: Unfinished::new(limits.unfinished, limits.from_one),
+        unfinished: Unfinished::new(limits.unfinished, limits.from_one, door.handshakes.clone()),
+        turns: Arc::default(),
         strangers: Strangers::new(limits.strangers, door.strangers.clone()),
         complaints: Complaints::default(),
         door,
+        inside: Handle::current(),
     };
-    unfold(acceptor, |mut acceptor| async move { Some((acceptor.next().await, acceptor)) })
+    let outside = runtime::Builder::new_current_thread().enable_time().build()?;
+    let (let_in, accepted) = mpsc::channel::<io::Result<Connection>>(WAITING);
+    thread::Builder::new().name("haggle-door".to_owned()).spawn(move || {
+        step_back();
+        outside.block_on(async {
+            loop {
+                let next = tokio::select! {
+                    next = acceptor.next() => next,
+                    () = let_in.closed() => return,
+                };
+                if let_in.send(Ok(next)).await.is_err() {
+                    return;
+                }
+            }
+        });
+    })?;
+    Ok(unfold(accepted, |mut accepted| async { Some((accepted.recv().await?, accepted)) }))
+}
+
+/// This thread runs when those of everybody who is known leave it time, and a little beside them. Elsewhere than on Linux that is
+/// said of whole processes alone.
+fn step_back() {
+    #[cfg(target_os = "linux")]
+    {
+        /// A tenth of what others have.
+        const BEHIND: i32 = 10;
+        if let Err(error) = rustix::process::nice(BEHIND) {
+            debug!("strangers are served as quickly as everybody: {error}");
+        }
+    }
 }
 
 /// What a handshake with this address came to.
@@ -106,21 +152,24 @@ struct Acceptor {
     limits: Limits,
     handshakes: JoinSet<Outcome>,
     unfinished: Unfinished<Id, AbortHandle>,
+    turns: Arc<Mutex<Turns>>,
     strangers: Strangers<Source>,
     complaints: Complaints,
     door: Door,
+    /// Where connections are served. Their sockets and timers belong there.
+    inside: Handle,
 }
 
 impl Acceptor {
-    async fn next(&mut self) -> io::Result<Connection> {
+    async fn next(&mut self) -> Connection {
         loop {
             tokio::select! {
                 Some(outcome) = self.handshakes.join_next_with_id() => {
                     if let Some(finished) = self.shaken(outcome) {
-                        return Ok(finished.watched(&mut self.strangers));
+                        return self.hand_over(finished);
                     }
                 }
-                (stream, address, place) = dialled(&self.listener, &self.room) => {
+                (stream, address, place) = dialled(&self.listener, &self.room, &self.inside) => {
                     // Messages are small, and somebody waits for each.
                     if let Err(error) = stream.set_nodelay(true) {
                         debug!("{address} has gone already: {error}");
@@ -129,14 +178,18 @@ impl Acceptor {
                     match self.secured.clone() {
                         None => {
                             let stream = Stream::Plain(stream);
-                            let finished = Finished { stream, address, agent: None, signer: None, place };
-                            return Ok(finished.watched(&mut self.strangers));
+                            return self.hand_over(Finished { stream, address, agent: None, signer: None, place });
                         }
                         Some(secured) => self.shake(stream, address, place, secured),
                     }
                 }
             }
         }
+    }
+
+    fn hand_over(&mut self, finished: Finished) -> Connection {
+        let _inside = self.inside.enter();
+        finished.watched(&mut self.strangers)
     }
 
     /// Begins a handshake, unless its address has too many.
@@ -149,7 +202,7 @@ impl Acceptor {
     ) {
         let source = Source::of(address.ip());
         if !self.unfinished.has_room(source) {
-            self.door.turned_away.fetch_add(1, Ordering::Relaxed);
+            self.door.turned_away_of_one.fetch_add(1, Ordering::Relaxed);
             let max = self.limits.from_one;
             self.complaints.say(
                 Instant::now(),
@@ -160,10 +213,21 @@ impl Acceptor {
             );
             return;
         }
-        let within = self.limits.handshake;
+        let (within, turns) = (self.limits.handshake, Arc::clone(&self.turns));
         let task = self.handshakes.spawn(async move {
-            let outcome = timeout(within, handshake(stream, address, place, secured)).await;
-            (address, outcome.unwrap_or(Err(Stranger::Slow(within))))
+            let slow = |_| Stranger::Slow(within);
+            let mut deadline = tokio::time::Instant::now() + within;
+            let outcome = async {
+                timeout_at(deadline, begins(&stream)).await.map_err(slow)??;
+                let turn = turns.lock().unwrap_or_else(PoisonError::into_inner).next(source, Instant::now());
+                if !turn.is_zero() {
+                    // It is not the stranger that takes so long.
+                    deadline += turn;
+                    sleep(turn).await;
+                }
+                timeout_at(deadline, handshake(stream, address, place, secured)).await.map_err(slow)?
+            };
+            (address, outcome.await)
         });
         if let Some(slowest) = self.unfinished.insert(task.id(), source, task) {
             self.door.turned_away.fetch_add(1, Ordering::Relaxed);
@@ -193,10 +257,18 @@ impl Acceptor {
 }
 
 /// The next connection, with its place among all of them.
-async fn dialled(listener: &TcpListener, room: &Arc<Semaphore>) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
+async fn dialled(
+    listener: &TcpListener,
+    room: &Arc<Semaphore>,
+    inside: &Handle,
+) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
     let place = Arc::clone(room).acquire_owned().await.expect("the room is never closed");
     loop {
-        match listener.accept().await {
+        let accept = poll_fn(|context| {
+            let _inside = inside.enter();
+            listener.poll_accept(context)
+        });
+        match accept.await {
             Ok((stream, address)) => return (stream, address, place),
             Err(error) => {
                 warn!("cannot accept a connection: {error}");
@@ -206,21 +278,25 @@ async fn dialled(listener: &TcpListener, room: &Arc<Semaphore>) -> (TcpStream, S
     }
 }
 
+/// Waits for the first byte of a handshake.
+async fn begins(stream: &TcpStream) -> Result<(), Stranger> {
+    /// What every connection in TLS begins with.
+    const HANDSHAKE: u8 = 0x16;
+    let mut first = [0];
+    match stream.peek(&mut first).await {
+        Ok(0) => Err(Stranger::Silent),
+        Ok(_) if first[0] != HANDSHAKE => Err(Stranger::Plain),
+        Ok(_) => Ok(()),
+        Err(error) => Err(Stranger::Broken(error)),
+    }
+}
+
 async fn handshake(
     stream: TcpStream,
     address: SocketAddr,
     place: OwnedSemaphorePermit,
     changing: watch::Receiver<Secured>,
 ) -> Result<Finished, Stranger> {
-    /// What every connection in TLS begins with.
-    const HANDSHAKE: u8 = 0x16;
-    let mut first = [0];
-    match stream.peek(&mut first).await {
-        Ok(0) => return Err(Stranger::Silent),
-        Ok(_) if first[0] != HANDSHAKE => return Err(Stranger::Plain),
-        Ok(_) => {}
-        Err(error) => return Err(Stranger::Broken(error)),
-    }
     // As it is at the moment: the authority may change.
     let secured = changing.borrow().clone();
     let stream = match TlsAcceptor::from(secured.config).accept(stream).into_fallible().await {

@@ -7,6 +7,8 @@ use std::sync::{Arc, OnceLock};
 use haggle_core::access::Principal;
 use tonic::{Request, Status};
 
+use crate::limits::is_limited;
+
 /// In the extensions of every call that the guard has let through. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
@@ -29,6 +31,11 @@ impl Caller {
     /// What the call is about; empty when nobody said so.
     pub(crate) fn object(&self) -> &str {
         self.object.get().map_or("", String::as_str)
+    }
+
+    /// Whether there are limits to what it may do.
+    pub(crate) fn is_limited(&self) -> bool {
+        self.who.as_ref().is_some_and(is_limited)
     }
 
     /// Who it is.

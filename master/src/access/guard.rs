@@ -17,19 +17,17 @@ use tonic::service::Routes;
 use tonic::{Code, Status};
 use tower::Service;
 
+use super::plain::{check_method, is_page, plain};
 use super::{Caller, Known, Owner, wall_clock_ms};
 use crate::acceptor::{Remote, Signer};
 use crate::audit::{Audit, Entry};
-use crate::limits::{Asker, House, Limiter, Place, Source, held};
+use crate::limits::{Asker, Begun, House, LATE, Limiter, Source, held};
+use crate::metrics::Metrics;
 
 /// What somebody is told who shows nothing.
 const NOBODY: &str = "this master lets nobody in without a token: use one with `haggle login`, or have HAGGLE_TOKEN hold it; \
                       the user that runs the master needs none on its machine, and everybody else has an operator make one \
                       with `haggle token create`";
-
-/// After how long whoever wants too much hears so. Most ask again at once: a refusal costs the master as much as a small answer,
-/// and one connection has room for no more than so many calls that wait.
-const LATE: Duration = Duration::from_millis(250);
 
 /// What an agent is told whose certificate is of an authority in which the trust has ended.
 pub(crate) const ENDED: &str = "the authority of this agent's certificate is not believed any more: the agent joins anew, with a new \
@@ -82,9 +80,9 @@ impl Guard {
         &self.house
     }
 
-    /// These services, behind the guard.
-    pub(crate) fn protect(&self, routes: Routes) -> Guarded {
-        Guarded { guard: self.clone(), routes }
+    /// These services and pages, behind the guard.
+    pub(crate) fn protect(&self, routes: Routes, metrics: Option<Metrics>) -> Guarded {
+        Guarded { guard: self.clone(), routes, metrics }
     }
 
     /// Who makes a call, and whether it may be made at all. A token says more than a certificate.
@@ -130,19 +128,20 @@ impl Guard {
     }
 
     /// A call of somebody's is begun on that connection: what it holds until its end.
-    fn begin(&self, who: &Principal, verb: Verb, remote: Option<&Remote>) -> Result<Vec<Place>, Status> {
+    fn begin(&self, who: &Principal, verb: Verb, remote: Option<&Remote>) -> Result<Begun, Status> {
         if let Some(remote) = remote {
             remote.seat.take(&self.house, who, verb)?;
         }
-        let places = self.limiter.begin(who, verb, remote.map(|remote| &remote.counted), Instant::now())?;
+        let connection = remote.map(|remote| (&remote.counted, &remote.valve));
+        let begun = self.limiter.begin(who, verb, connection, Instant::now())?;
         if let Some(remote) = remote {
             remote.let_in.note();
         }
-        Ok(places)
+        Ok(begun)
     }
 
     /// A call of anybody's is begun: a certificate is to be renewed, which is checked when it is read.
-    fn begin_openly(&self, remote: Option<&Remote>) -> Result<Vec<Place>, Status> {
+    fn begin_openly(&self, remote: Option<&Remote>) -> Result<Begun, Status> {
         let is_believed = |remote: &&Remote| remote.signer.as_ref().is_some_and(Signer::is_believed);
         let agent = remote.filter(is_believed).and_then(|remote| remote.agent);
         let who = match agent.filter(|agent| self.known.is_member(*agent)) {
@@ -150,7 +149,17 @@ impl Guard {
             None => Asker::Stranger(remote.map(|remote| Source::of(remote.address.ip()))),
         };
         self.house.renewal(who, Instant::now())?;
-        Ok(Vec::new())
+        Ok(Begun::default())
+    }
+
+    /// How late somebody hears that it wants too much. Meanwhile nothing more is read of its connection.
+    fn late(&self, who: Option<&Principal>, remote: Option<&Remote>) -> Duration {
+        let now = Instant::now();
+        let late = self.limiter.late(who, now);
+        if let Some(remote) = remote {
+            remote.valve.shut(now + late);
+        }
+        late
     }
 
     /// Writes down what became of a call, when that is to be known.
@@ -164,8 +173,8 @@ impl Guard {
     }
 }
 
-async fn too_much(status: Status) -> Result<Response<Body>, Infallible> {
-    sleep(LATE).await;
+async fn too_much(status: Status, late: Duration) -> Result<Response<Body>, Infallible> {
+    sleep(late).await;
     Ok(status.into_http())
 }
 
@@ -174,6 +183,7 @@ async fn too_much(status: Status) -> Result<Response<Body>, Infallible> {
 pub(crate) struct Guarded {
     guard: Guard,
     routes: Routes,
+    metrics: Option<Metrics>,
 }
 
 impl Service<Request<Body>> for Guarded {
@@ -186,11 +196,25 @@ impl Service<Request<Body>> for Guarded {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        let Some(verb) = Verb::of_path(request.uri().path()) else {
-            let unknown = format!("there is no {}", request.uri().path().escape_debug());
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let path = request.uri().path();
+        let Some(verb) = Verb::of_path(path) else {
+            let unknown = format!("there is no {}", path.escape_debug());
             return Box::pin(async { Ok(Status::unimplemented(unknown).into_http()) });
         };
+        if !is_page(path) {
+            return self.answer(verb, request);
+        }
+        if let Some(refused) = check_method(request.method()) {
+            return Box::pin(async { Ok(refused) });
+        }
+        let answer = self.answer(verb, request);
+        Box::pin(async { Ok(plain(answer.await?)) })
+    }
+}
+
+impl Guarded {
+    fn answer(&mut self, verb: Verb, mut request: Request<Body>) -> <Self as Service<Request<Body>>>::Future {
         let remote = request.extensions().get::<Remote>().cloned();
         let remote = remote.as_ref();
         let address = remote.map(|remote| remote.address);
@@ -200,7 +224,11 @@ impl Service<Request<Body>> for Guarded {
                 let often = who.as_ref().map_or(Ok(()), |who| self.guard.limiter.denied(who, Instant::now()));
                 // Not for the audit either.
                 if let Err(over) = often {
-                    return Box::pin(too_much(over.into()));
+                    return Box::pin(too_much(over.into(), self.guard.late(who.as_ref(), remote)));
+                }
+                // A stranger hears it at once, and is not heard again as soon.
+                if let (None, Some(remote)) = (&who, remote) {
+                    remote.valve.shut(Instant::now() + LATE);
                 }
                 let caller = Caller::new(who, address);
                 self.guard.write_down(verb, &caller, status.code(), status.message());
@@ -211,25 +239,34 @@ impl Service<Request<Body>> for Guarded {
                     Some(who) => self.guard.begin(who, verb, remote),
                     None => self.guard.begin_openly(remote),
                 };
-                let places = match begun {
-                    Ok(places) => places,
+                let Begun { wait, places } = match begun {
+                    Ok(begun) => begun,
                     // Not for the audit, which whoever wants too much would fill.
-                    Err(status) => return Box::pin(too_much(status)),
+                    Err(status) => {
+                        return Box::pin(too_much(status, self.guard.late(who.as_ref(), remote)));
+                    }
                 };
+                let metrics = self.metrics.clone().filter(|_| verb == Verb::ReadMetrics).zip(who.clone());
                 let caller = Caller::new(who, address);
                 request.extensions_mut().insert(caller.clone());
                 // Nobody below need know it.
                 request.headers_mut().remove(AUTHORIZATION);
-                let (guard, call) = (self.guard.clone(), self.routes.call(request));
+                let (guard, remote, mut routes) = (self.guard.clone(), remote.cloned(), self.routes.clone());
                 Box::pin(async move {
-                    let response = call.await?;
+                    if !wait.is_zero() {
+                        sleep(wait).await;
+                    }
+                    let response = match metrics {
+                        Some((metrics, who)) => metrics.answer(&who).await.unwrap_or_else(Status::into_http),
+                        None => routes.call(request).await?,
+                    };
                     // A call that fails before its answer begins says so in its headers.
                     let status = Status::from_header_map(response.headers());
                     let (code, why) =
                         status.as_ref().map_or((Code::Ok, ""), |status| (status.code(), status.message()));
                     guard.write_down(verb, &caller, code, why);
                     if code == Code::ResourceExhausted {
-                        sleep(LATE).await;
+                        sleep(guard.late(caller.who.as_ref(), remote.as_ref())).await;
                     }
                     Ok(response.map(|body| held(body, places)))
                 })
@@ -240,25 +277,66 @@ impl Service<Request<Body>> for Guarded {
 
 #[cfg(test)]
 mod tests {
-    use tokio::time::Instant;
+    use haggle_tls::{StrangerBounds, Strangers, Tally};
+    use tokio::time;
 
     use super::*;
 
+    /// Needs no token, and has a limit for all strangers together.
+    fn renewal() -> Request<Body> {
+        Request::post("/haggle.v1.Join/Renew").body(Body::empty()).unwrap()
+    }
+
+    fn is_too_much(answer: &Response<Body>) -> bool {
+        Status::from_header_map(answer.headers()).is_some_and(|status| status.code() == Code::ResourceExhausted)
+    }
+
+    fn stranger() -> Remote {
+        let bounds = StrangerBounds { all: 1, from_one: 1, within: Duration::from_secs(60) };
+        let stream = Strangers::new(bounds, Tally::default()).watch((), tokio::io::empty());
+        Remote {
+            address: ([127, 0, 0, 1], 1).into(),
+            agent: None,
+            signer: None,
+            counted: Default::default(),
+            let_in: stream.let_in(),
+            seat: Default::default(),
+            valve: Default::default(),
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn whoever_wants_too_much_hears_so_late_and_everybody_else_at_once() {
-        let mut guarded = Guard::for_tests().protect(Routes::default());
-        let began = Instant::now();
+        let mut guarded = Guard::for_tests().protect(Routes::default(), None);
+        let began = time::Instant::now();
         loop {
-            // Needs no token, and has a limit for all strangers together.
-            let renew = Request::post("/haggle.v1.Join/Renew").body(Body::empty()).unwrap();
-            let asked = Instant::now();
-            let answer = guarded.call(renew).await.unwrap();
-            if Status::from_header_map(answer.headers()).is_some_and(|status| status.code() == Code::ResourceExhausted)
-            {
+            let asked = time::Instant::now();
+            let answer = guarded.call(renewal()).await.unwrap();
+            if is_too_much(&answer) {
                 assert_eq!(asked.elapsed(), LATE);
                 break;
             }
             assert_eq!(began.elapsed(), Duration::ZERO);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn until_somebody_hears_that_it_wants_too_much_its_connection_is_not_read() {
+        let mut guarded = Guard::for_tests().protect(Routes::default(), None);
+        let remote = stranger();
+        loop {
+            let mut request = renewal();
+            request.extensions_mut().insert(remote.clone());
+            let asked = Instant::now();
+            assert_eq!(remote.valve.wait(asked), Duration::ZERO);
+
+            let answer = guarded.call(request);
+
+            let waits = remote.valve.wait(asked);
+            if is_too_much(&answer.await.unwrap()) {
+                assert!(waits >= LATE, "{waits:?}");
+                break;
+            }
         }
     }
 }

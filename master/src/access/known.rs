@@ -66,7 +66,13 @@ impl Known {
             Change::TokenRemoved(id) => self.tokens.send_modify(|tokens| drop(tokens.remove(id))),
             Change::AgentRecorded(id, _) | Change::AgentEnrolled(id, _) => drop(members().insert(*id)),
             Change::AgentRemoved(id) | Change::EnrolmentEnded(id) => drop(members().remove(id)),
-            Change::FrameworkSubscribed(..) | Change::FrameworkRemoved(_) | Change::RoleRecorded(..) => {}
+            Change::FrameworkSubscribed(..)
+            | Change::FrameworkRemoved(_)
+            | Change::RoleRecorded(..)
+            | Change::AgentWithdrawn(..)
+            | Change::AgentReactivated(_)
+            | Change::MaintenanceRecorded(..)
+            | Change::MaintenanceEnded(_) => {}
         }
     }
 

@@ -14,6 +14,7 @@ mod known;
 mod masters;
 mod owner;
 mod passes;
+mod plain;
 mod verdict;
 
 pub(crate) use caller::{Caller, caller};
@@ -22,6 +23,7 @@ pub(crate) use known::Known;
 pub(crate) use masters::{BetweenMasters, MastersSecret};
 pub(crate) use owner::Owner;
 pub(crate) use passes::Passes;
+pub(crate) use plain::{is_page, plain};
 pub(crate) use verdict::{limit_of, status_of};
 
 use std::time::{SystemTime, UNIX_EPOCH};

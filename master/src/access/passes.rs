@@ -30,7 +30,7 @@ impl Passes {
 
     /// Those for all that these orders launch.
     pub(crate) fn of(&self, agent: AgentId, orders: &[AgentMail]) -> Vec<v1::ArtifactPass> {
-        let mut digests: Vec<Digest> = orders.iter().filter_map(launched).flat_map(named).collect();
+        let mut digests: Vec<Digest> = orders.iter().flat_map(launched).flat_map(named).collect();
         if digests.is_empty() {
             return Vec::new();
         }
@@ -52,11 +52,16 @@ impl Passes {
     }
 }
 
-fn launched(mail: &AgentMail) -> Option<&TaskSpec> {
-    match mail {
-        AgentMail::Order(AgentOrder::Launch(spec)) | AgentMail::Large(AgentOrder::Launch(spec), _) => Some(spec),
-        _ => None,
-    }
+fn launched(mail: &AgentMail) -> impl Iterator<Item = &TaskSpec> {
+    let (one, queued) = match mail {
+        AgentMail::Order(AgentOrder::Launch(spec)) | AgentMail::Large(AgentOrder::Launch(spec), _) => {
+            (Some(spec), &[][..])
+        }
+        AgentMail::Order(AgentOrder::Enqueue { tasks, .. })
+        | AgentMail::Large(AgentOrder::Enqueue { tasks, .. }, _) => (None, tasks.as_slice()),
+        _ => (None, &[][..]),
+    };
+    one.into_iter().chain(queued.iter().map(|tasks| &tasks.spec)).map(|spec| &**spec)
 }
 
 fn named(spec: &TaskSpec) -> impl Iterator<Item = Digest> {

@@ -13,13 +13,18 @@ pub(crate) fn status_of(refusal: &Refusal) -> Status {
     }
     let code = match refusal {
         Refusal::Denied(_) | Refusal::RoleDenied(..) => Code::PermissionDenied,
-        Refusal::TaskUnknown(_) | Refusal::AgentUnknown(_) | Refusal::TokenUnknown(_) => Code::NotFound,
+        Refusal::TaskUnknown(_)
+        | Refusal::AgentUnknown(_)
+        | Refusal::TokenUnknown(_)
+        | Refusal::MaintenanceUnknown(_) => Code::NotFound,
         Refusal::TokenOver(..) => Code::Unauthenticated,
         Refusal::TokenInvalid(_)
         | Refusal::DemandInvalid(_)
         | Refusal::FrameworkInvalid(_)
         | Refusal::ReservationInvalid(_)
-        | Refusal::QuotaInvalid(_) => Code::InvalidArgument,
+        | Refusal::QuotaInvalid(_)
+        | Refusal::GraceTooLong(_)
+        | Refusal::MaintenanceInvalid(_) => Code::InvalidArgument,
         Refusal::TokenExists(_) => Code::AlreadyExists,
         Refusal::TooManyTokens(_)
         | Refusal::TooManyAgents(_)
@@ -27,7 +32,9 @@ pub(crate) fn status_of(refusal: &Refusal) -> Status {
         | Refusal::TooManyHeld(..)
         | Refusal::TooManyRoles { .. }
         | Refusal::TooManyReservations(..)
-        | Refusal::TooManyRoleRecords(_) => Code::ResourceExhausted,
+        | Refusal::TooManyRoleRecords(_)
+        | Refusal::TooManyMaintenances(_)
+        | Refusal::TooManyInMaintenance(_) => Code::ResourceExhausted,
         Refusal::NotConnected(_)
         | Refusal::NotAnAgent(_)
         | Refusal::NotAFramework(_)
@@ -40,6 +47,11 @@ pub(crate) fn status_of(refusal: &Refusal) -> Status {
         | Refusal::StillRegistering(_)
         | Refusal::TaskEnded(..)
         | Refusal::AgentConnected(_)
+        | Refusal::Withdrawn(..)
+        | Refusal::NotWithdrawn(_)
+        | Refusal::StillDraining(_)
+        | Refusal::InMaintenance(..)
+        | Refusal::MaintenanceOverlaps(..)
         | Refusal::QuotaRefused(_) => Code::FailedPrecondition,
     };
     Status::new(code, refusal.to_string())

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use haggle_core::{Bytes, Digest};
+use haggle_tls::replace_file;
 use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 
@@ -54,7 +55,7 @@ impl Upload {
             // Of several who bring the same at once, the first one's is kept and counted.
             let _one_at_a_time = store.used();
             if store.stat(digest)?.is_none() {
-                file.persist(store.path(digest)).map_err(|failed| failed.error)?;
+                replace_file(file, &store.path(digest))?;
                 room.bytes = 0;
             }
         }

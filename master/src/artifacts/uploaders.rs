@@ -5,6 +5,7 @@ use std::io::{self, Write};
 
 use haggle_core::Digest;
 use haggle_core::access::PrincipalId;
+use haggle_tls::replace_file;
 use tempfile::NamedTempFile;
 
 use super::{ArtifactError, Store};
@@ -44,7 +45,7 @@ impl Store {
         if self.durable {
             file.as_file().sync_all()?;
         }
-        file.persist(self.uploaders.join(digest.hex())).map_err(|failed| failed.error)?;
+        replace_file(file, &self.uploaders.join(digest.hex()))?;
         Ok(true)
     }
 

@@ -1,14 +1,19 @@
 //! What of the sessions is written down: who began to speak for whom, and what was refused.
 
+use std::time::Duration;
+
 use haggle_core::access::Verb;
 use haggle_core::cluster::{
     AgentCommand, AgentOrder, Announcement, Command, Effect, FrameworkCommand, FrameworkEvent, OperatorCommand, Refusal,
 };
-use haggle_core::{Operation, Quota, SessionId};
+use haggle_core::{Maintenance, Operation, Quota, SessionId};
 use tonic::Code;
 
 use crate::access::{Caller, status_of};
 use crate::audit::{Audit, Entry};
+
+/// Agents that are named one by one; the rest is counted.
+const NAMED_MAX: usize = 8;
 
 /// A decision that is to be written down, should it be one.
 pub(super) struct Decision {
@@ -25,12 +30,15 @@ impl Decision {
             Command::Agent(_, AgentCommand::Leave) => Verb::Leave,
             Command::Framework(_, call) => match &call.command {
                 FrameworkCommand::Subscribe { .. } => Verb::Subscribe,
-                FrameworkCommand::Accept { .. } => Verb::Launch,
+                FrameworkCommand::Accept { .. } | FrameworkCommand::Open { .. } | FrameworkCommand::Enqueue { .. } => {
+                    Verb::Launch
+                }
                 FrameworkCommand::Decline { .. } => Verb::Decline,
                 FrameworkCommand::Revive { .. } => Verb::Revive,
                 FrameworkCommand::Suppress { .. } => Verb::Suppress,
                 FrameworkCommand::Demand { .. } => Verb::Demand,
                 FrameworkCommand::Update(_) => Verb::UpdateFramework,
+                FrameworkCommand::AcceptInverse(_) | FrameworkCommand::DeclineInverse { .. } => Verb::AnswerInverse,
                 FrameworkCommand::Kill(_) => Verb::Kill,
                 FrameworkCommand::Acknowledge(_) => Verb::Acknowledge,
                 FrameworkCommand::Reconcile(_) => Verb::Reconcile,
@@ -99,7 +107,25 @@ fn told(session: SessionId, effects: &[Effect]) -> (String, Option<String>) {
 pub(crate) fn object_of(command: &OperatorCommand) -> String {
     match command {
         OperatorCommand::KillTask(task) => task.to_string(),
-        OperatorCommand::AgentGone(agent) | OperatorCommand::RemoveAgent(agent) => agent.to_string(),
+        OperatorCommand::AgentGone(agent)
+        | OperatorCommand::RemoveAgent(agent)
+        | OperatorCommand::Deactivate(agent)
+        | OperatorCommand::Reactivate(agent) => agent.to_string(),
+        OperatorCommand::Drain { agent, grace, mark_gone } => {
+            let gone = if *mark_gone { ", then gone" } else { "" };
+            format!("{agent}: grace {grace:?}{gone}")
+        }
+        OperatorCommand::Schedule { maintenance: Maintenance { agents, when, grace }, .. } => {
+            let (start, lasts) = (when.start_ms, Duration::from_millis(when.duration_ms));
+            let named: Vec<_> = agents.iter().take(NAMED_MAX).map(ToString::to_string).collect();
+            let more = if agents.len() > NAMED_MAX {
+                format!(" and {} more", agents.len() - NAMED_MAX)
+            } else {
+                String::new()
+            };
+            format!("{}{more}: from {start} ms for {lasts:?}, grace {grace:?}", named.join(", "))
+        }
+        OperatorCommand::CancelMaintenance(id) => id.to_string(),
         OperatorCommand::CreateToken(id, record) => {
             format!("{id} for {}", record.principal(*id))
         }
@@ -120,6 +146,12 @@ pub(crate) fn object_of(command: &OperatorCommand) -> String {
             }
             Operation::Unreserve { role, resources } => format!("{agent}: {resources} of role {role:?}"),
         },
+        OperatorCommand::SetPlacement { role, placement: Some(placement) } => format!("role {role:?}: {placement}"),
+        OperatorCommand::SetPlacement { role, placement: None } => format!("role {role:?}: placement as above"),
+        OperatorCommand::SetMinAllocatable { role, least: Some(least) } => {
+            format!("role {role:?}: at least {least} in an offer")
+        }
+        OperatorCommand::SetMinAllocatable { role, least: None } => format!("role {role:?}: least offer as above"),
         OperatorCommand::FollowAuthority(authority) => format!("authority {}", &authority.hex()[..8]),
         OperatorCommand::Enrol { .. } => String::new(),
     }

@@ -17,8 +17,9 @@ use std::thread;
 use std::time::Instant;
 
 use futures_util::FutureExt;
-use haggle_core::cluster::{Announcement, Cluster, Command, Effect, Refusal};
-use haggle_core::{Now, SessionId};
+use haggle_core::allocator::Withheld;
+use haggle_core::cluster::{Announcement, Cluster, Command, Effect, FrameworkEvent, Refusal};
+use haggle_core::{Now, SessionId, TaskState};
 use tokio::runtime;
 use tokio::sync::oneshot;
 use tokio::time::sleep_until;
@@ -36,6 +37,7 @@ use crate::error::Failure;
 use crate::handle::{Answer, Handle, Inbox, Peer, Question, REQUESTS, Reign, Request, Room, Verdict};
 use crate::happenings::{Happening, Happenings};
 use crate::inbox::{Heard, Kind, LargePlace, Place, Round, Saying, Share};
+use crate::metrics::Timings;
 use crate::registry::{Registry, RegistryError};
 
 /// Happenings that a watcher may be behind: about half a second of a cluster that starts 5,000 tasks a second.
@@ -56,13 +58,15 @@ pub(crate) fn start(
 ) -> io::Result<(Handle, oneshot::Receiver<Result<(), Failure>>)> {
     let happenings = Arc::new(Happenings::new(HAPPENINGS));
     let room = Room::default();
-    let (handle, inbox) = Handle::new(reign, room.clone(), Arc::downgrade(&happenings), guard.house().clone());
+    let timings = Timings::default();
+    let (handle, inbox) =
+        Handle::new(reign, room.clone(), Arc::downgrade(&happenings), guard.house().clone(), timings.clone());
     let (done, ended) = oneshot::channel();
     // Not one of the runtime's threads: what serves sockets must not wait for the registry's disk, and this
     // thread must not wait for what serves sockets.
     let runtime = runtime::Builder::new_current_thread().enable_time().build()?;
     guard.known().begin(&cluster);
-    let driver = Driver::new(cluster, registry, clock, room, happenings, guard);
+    let driver = Driver::new(cluster, registry, clock, room, happenings, guard, timings);
     thread::Builder::new().name("haggle-driver".to_owned()).spawn(move || {
         let outcome = runtime.block_on(driver.run(inbox));
         // Nobody waits any more when the master was dropped without being stopped.
@@ -70,6 +74,9 @@ pub(crate) fn start(
     })?;
     Ok((handle, ended))
 }
+
+/// What became of a command that was not said on a session.
+type Decided = Result<Option<Answer>, Refusal>;
 
 struct Driver {
     cluster: Cluster,
@@ -80,13 +87,14 @@ struct Driver {
     peers: Peers,
     guard: Guard,
     tenants: Tenants,
+    timings: Timings,
     happenings: Arc<Happenings>,
     /// Of this batch. They stay here until what is to be remembered of them is.
     effects: Vec<Effect>,
     /// Which of them are of a large message, in order.
     large: Vec<(Range<usize>, Arc<LargePlace>)>,
     /// Told after the batch is durable: a verdict is an effect as well.
-    verdicts: Vec<(oneshot::Sender<Verdict>, Result<Answer, Refusal>)>,
+    verdicts: Vec<(oneshot::Sender<Verdict>, Decided)>,
     /// Answered at the end of the batch.
     questions: Vec<Question>,
     /// Sessions that end with these words, once the batch is let out.
@@ -125,6 +133,7 @@ impl Driver {
         room: Room,
         happenings: Arc<Happenings>,
         guard: Guard,
+        timings: Timings,
     ) -> Self {
         Self {
             cluster,
@@ -135,6 +144,7 @@ impl Driver {
             peers: Peers::default(),
             guard,
             tenants: Tenants::default(),
+            timings,
             happenings,
             effects: Vec::new(),
             large: Vec::new(),
@@ -203,7 +213,8 @@ impl Driver {
                     let before = self.effects.len();
                     let decided = self.apply(now, Command::Operator(who, request, command));
                     let answer = self.effects[before..].iter().find_map(|effect| match effect {
-                        Effect::Enrolled(member) => Some(*member),
+                        Effect::Enrolled(member) => Some(Answer::Enrolled(*member)),
+                        Effect::Scheduled(id) => Some(Answer::Scheduled(*id)),
                         _ => None,
                     });
                     self.verdicts.push((verdict, decided.map(|()| answer)));
@@ -227,7 +238,7 @@ impl Driver {
         self.settle()
     }
 
-    /// Tokens end by the time of people.
+    /// Tokens and maintenance windows go by the time of people.
     fn look_at_wall_clock(&mut self, now: Now) {
         let wall_ms = wall_clock_ms();
         if self.cluster.wall_clock_is_due(wall_ms) {
@@ -270,7 +281,9 @@ impl Driver {
     fn settle(&mut self) -> Result<(), RegistryError> {
         let now = self.clock.now();
         loop {
+            let began = Instant::now();
             self.cluster.allocate(now, &mut self.effects);
+            self.timings.allocated(began.elapsed());
             self.remember(now)?;
             // After the write: that may have taken longer than the lead lasts.
             self.registry.confirm()?;
@@ -301,6 +314,12 @@ impl Driver {
     fn said(&mut self, now: Now, session: SessionId, commands: Vec<Command>, place: Place) {
         let before = self.effects.len();
         self.decide(now, session, commands);
+        if self.peers.caller(session).is_some_and(Caller::is_limited) {
+            let refused = self.effects[before..].iter().filter(|effect| is_refusal(effect, session)).count();
+            if refused > 0 {
+                place.refused(refused as u64, Instant::now());
+            }
+        }
         if let Some(large) = place.into_large() {
             self.large.push((before..self.effects.len(), Arc::new(large)));
         }
@@ -362,7 +381,9 @@ impl Driver {
         }
         let began = Instant::now();
         let written = self.registry.write(now, &changes);
-        self.pace.wrote(began, Instant::now());
+        let ended = Instant::now();
+        self.pace.wrote(began, ended);
+        self.timings.wrote(ended - began);
         written
     }
 
@@ -376,7 +397,7 @@ impl Driver {
             match effect {
                 Effect::Remember(change) => self.guard.known().note(&change),
                 // It was told who asked.
-                Effect::Enrolled(_) => {}
+                Effect::Enrolled(_) | Effect::Scheduled(_) => {}
                 Effect::ToFramework(session, event) => self.peers.tell_framework(session, event),
                 Effect::ToAgent(session, order) => self.peers.tell_agent(session, order, place),
                 Effect::Close(session) => self.peers.close(session),
@@ -428,12 +449,24 @@ impl Batch {
     }
 }
 
+/// Whether a session hears by it that a task of its was not launched.
+fn is_refusal(effect: &Effect, session: SessionId) -> bool {
+    matches!(effect, Effect::ToFramework(to, FrameworkEvent::Update(status))
+        if *to == session && matches!(status.state, TaskState::Dropped | TaskState::Error))
+}
+
 /// Peers come and go rarely enough to be told to operators; tasks are not.
 fn log(what: &Announcement) {
     match what {
         Announcement::AgentUp(id) => info!("{id} is connected"),
         Announcement::AgentDown(id) => info!("{id} is disconnected"),
         Announcement::AgentRemoved(id) => info!("{id} is removed"),
+        Announcement::AgentWithdrawn(id, Withheld::Deactivated) => info!("{id} is deactivated"),
+        Announcement::AgentWithdrawn(id, Withheld::Draining) => info!("{id} is draining"),
+        Announcement::AgentWithdrawn(id, Withheld::Drained) => info!("{id} is drained"),
+        // It says so itself.
+        Announcement::AgentWithdrawn(_, Withheld::Leaving) => {}
+        Announcement::AgentReactivated(id) => info!("{id} is reactivated"),
         Announcement::FrameworkUp(id) => info!("{id} is connected"),
         Announcement::FrameworkUpdated(id) => info!("{id} has other properties"),
         Announcement::FrameworkDown(id) => info!("{id} is disconnected"),

@@ -61,7 +61,9 @@ impl Peers {
     pub(super) fn tell_agent(&mut self, session: SessionId, order: AgentOrder, place: Option<&Arc<LargePlace>>) {
         if let Some(Line::Agent(line)) = self.lines.get_mut(&session) {
             let mail = match place {
-                Some(place) if matches!(order, AgentOrder::Launch(_)) => AgentMail::Large(order, Arc::clone(place)),
+                Some(place) if matches!(order, AgentOrder::Launch(_) | AgentOrder::Enqueue { .. }) => {
+                    AgentMail::Large(order, Arc::clone(place))
+                }
                 _ => AgentMail::Order(order),
             };
             line.collect(session, mail, &mut self.touched);

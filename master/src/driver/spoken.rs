@@ -48,6 +48,14 @@ fn agent(command: &AgentCommand, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             write!(f, " with {} and {} tasks{}", info.resources, tasks.len(), rest(*complete))
         }
         AgentCommand::Holds { tasks, complete } => write!(f, "holds {} tasks{}", tasks.len(), rest(*complete)),
+        AgentCommand::HoldsQueues { queues, complete } => {
+            let tasks: u64 = queues.iter().flat_map(|queue| &queue.runs).map(|run| run.count).sum();
+            write!(f, "holds {tasks} tasks in {} queues{}", queues.len(), rest(*complete))
+        }
+        AgentCommand::QueueUpdates(updates) => {
+            let ended: u64 = updates.iter().flat_map(|update| &update.ended).map(|end| end.count).sum();
+            write!(f, "{} updates of queues, {ended} tasks ended", updates.len())
+        }
         AgentCommand::Heartbeat => f.write_str("heartbeat"),
         AgentCommand::Updates(updates) => match updates.as_slice() {
             [update] => write!(f, "update {} {}", update.task, update.state),
@@ -76,7 +84,18 @@ fn framework(command: &FrameworkCommand, f: &mut fmt::Formatter<'_>) -> fmt::Res
             let (offers, operations, tasks) = (offers.len(), operations.len(), tasks.len());
             write!(f, "accept {offers} offers for {operations} operations and {tasks} tasks")
         }
+        FrameworkCommand::Open { offers, allocation, .. } => {
+            write!(f, "open {} with {} on {} offers", allocation.id, allocation.resources, offers.len())
+        }
+        FrameworkCommand::Enqueue { allocation, tasks, last } => {
+            let count: u64 = tasks.iter().map(|tasks| u64::from(tasks.count)).sum();
+            write!(f, "enqueue {count} tasks in {allocation}{}", if *last { ", the last" } else { "" })
+        }
         FrameworkCommand::Decline { offers, refuse } => write!(f, "decline {} offers for {refuse:?}", offers.len()),
+        FrameworkCommand::AcceptInverse(offers) => write!(f, "accept {} inverse offers", offers.len()),
+        FrameworkCommand::DeclineInverse { offers, refuse } => {
+            write!(f, "decline {} inverse offers for {refuse:?}", offers.len())
+        }
         FrameworkCommand::Revive { role } => write!(f, "revive {}", one_or_all(role)),
         FrameworkCommand::Suppress { role } => write!(f, "suppress {}", one_or_all(role)),
         FrameworkCommand::Demand { role, wants } => {

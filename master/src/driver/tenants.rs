@@ -15,7 +15,11 @@ impl Tenants {
     /// Whose it is; nobody's when it is about agents.
     pub(super) fn of(&mut self, what: &Announcement, cluster: &Cluster) -> Option<Arc<Tenant>> {
         match what {
-            Announcement::AgentUp(_) | Announcement::AgentDown(_) | Announcement::AgentRemoved(_) => None,
+            Announcement::AgentUp(_)
+            | Announcement::AgentDown(_)
+            | Announcement::AgentRemoved(_)
+            | Announcement::AgentWithdrawn(..)
+            | Announcement::AgentReactivated(_) => None,
             // It may be in other roles.
             Announcement::FrameworkUp(id) | Announcement::FrameworkUpdated(id) => {
                 self.0.remove(id);

@@ -44,7 +44,15 @@ impl Driven {
         let start = Instant::now();
         let clock = Clock::starting_at(origin, start);
         Self {
-            driver: Driver::new(cluster, registry, clock, Room::default(), happenings, Guard::for_tests()),
+            driver: Driver::new(
+                cluster,
+                registry,
+                clock,
+                Room::default(),
+                happenings,
+                Guard::for_tests(),
+                Timings::default(),
+            ),
             disk,
             start,
         }
@@ -71,7 +79,7 @@ impl Driven {
     }
 
     fn agent_is_connected(&self) -> bool {
-        self.driver.cluster.agents()[0].connected
+        self.driver.cluster.agents(Now::ZERO)[0].connected
     }
 }
 

@@ -154,6 +154,8 @@ fn introduction(first: Option<&Report>) -> Result<(), Status> {
         }
         Some(Report::Heartbeat(_)) => "heartbeat",
         Some(Report::Updates(_)) => "updates",
+        Some(Report::HoldsQueues(_)) => "holds_queues",
+        Some(Report::QueueUpdates(_)) => "queue_updates",
         Some(Report::Drain(_)) => "drain",
         Some(Report::Leave(_)) => "leave",
         Some(Report::Log(_)) => "log",

@@ -88,7 +88,11 @@ fn introduction(first: Option<&Call>) -> Result<&str, Status> {
             return Ok(roles.first().map_or("", String::as_str));
         }
         Some(Call::Accept(_)) => "accept",
+        Some(Call::Open(_)) => "open",
+        Some(Call::Enqueue(_)) => "enqueue",
         Some(Call::Decline(_)) => "decline",
+        Some(Call::AcceptInverse(_)) => "accept_inverse",
+        Some(Call::DeclineInverse(_)) => "decline_inverse",
         Some(Call::Revive(_)) => "revive",
         Some(Call::Suppress(_)) => "suppress",
         Some(Call::Demand(_)) => "demand",

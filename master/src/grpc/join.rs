@@ -11,7 +11,7 @@ use haggle_tls::{Fingerprint, RenewalError};
 use tonic::{Request, Response, Status};
 
 use crate::access::{Known, caller, status_of};
-use crate::handle::Handle;
+use crate::handle::{Answer, Handle};
 use crate::security::Security;
 
 /// A certificate and a request, with room to spare. Whoever renews need not be known, so that nobody sends more.
@@ -45,8 +45,10 @@ impl Join {
     async fn enrol(&self, who: Principal, key: Fingerprint) -> Result<AgentId, Status> {
         let verdict = self.handle.decide(who, None, OperatorCommand::Enrol { key: Digest(key.0) }).await?;
         let answer = verdict.map_err(|refusal| status_of(&refusal))?;
-        let member = answer.ok_or_else(|| Status::internal("an agent joined and has no id; this is a bug"))?;
-        Ok(member.id)
+        match answer {
+            Some(Answer::Enrolled(member)) => Ok(member.id),
+            Some(Answer::Scheduled(_)) | None => Err(Status::internal("an agent joined and has no id; this is a bug")),
+        }
     }
 
     fn sign(&self, security: &Security, id: AgentId, request: &[u8], now: SystemTime) -> Result<v1::Enrolled, Status> {

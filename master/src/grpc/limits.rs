@@ -20,8 +20,9 @@ use crate::limits::{Limit, Report, Shared};
 /// Uses in one message: some hundred bytes each.
 const IN_ONE: usize = 1_000;
 
-/// Asks everybody who counts.
-pub(super) struct LimitList {
+/// Asks everybody who counts. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct LimitList {
     handle: Handle,
     guard: Guard,
     store: Arc<Store>,
@@ -38,17 +39,28 @@ impl LimitList {
         who: &Principal,
     ) -> Result<BoxStream<'static, Result<v1::ListLimitsResponse, Status>>, Status> {
         let all = who.right(Verb::ListLimits) == Right::All;
-        let clustered = self.clustered((!all).then(|| who.id())).await?;
-        let mut reports = self.guard.limiter().report(Instant::now());
-        reports.retain(|report| all || report.id == who.id());
-        let mut uses = Vec::new();
-        if all {
-            uses.extend(self.guard.house().report(Instant::now()).chain([self.store.report()]).map(shared));
-        }
-        uses.extend(self.merge(reports, clustered));
+        let uses = self.uses((!all).then(|| who.id())).await?;
         let messages: Vec<_> =
             uses.chunks(IN_ONE).map(|limits| Ok(v1::ListLimitsResponse { limits: limits.to_vec() })).collect();
         Ok(iter(messages).boxed())
+    }
+
+    /// Of everybody, and what they share; or of one.
+    pub(crate) async fn uses(&self, only: Option<PrincipalId>) -> Result<Vec<v1::LimitUse>, Status> {
+        let mut reports = self.guard.limiter().report(Instant::now());
+        let mut uses = Vec::new();
+        match &only {
+            Some(one) => reports.retain(|report| report.id == *one),
+            None => uses.extend(self.guard.house().report(Instant::now()).chain([self.store.report()]).map(shared)),
+        }
+        let clustered = self.clustered(only).await?;
+        uses.extend(self.merge(reports, clustered));
+        Ok(uses)
+    }
+
+    /// Each limit that principals have, and how high it is; `u64::MAX` for none.
+    pub(crate) fn each_has(&self) -> Vec<(&'static str, u64)> {
+        Limit::all().map(|limit| (limit.name(), self.guard.limiter().limit(limit))).collect()
     }
 
     /// What the cluster counts, of everybody or of one.

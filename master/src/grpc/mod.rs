@@ -42,12 +42,14 @@ use crate::handle::Handle;
 use crate::inbox::Kind;
 use crate::limits::{House, Limiter};
 use crate::logs::LogRelay;
+use crate::metrics::Metrics;
 use crate::reach::Reach;
 use crate::replicas::Replicas;
 
 use intake::Metered;
 
 pub(crate) use artifacts::{UPLOADER, blocking, next_chunk};
+pub(crate) use limits::LimitList;
 pub(crate) use tokens::first_token;
 
 /// Calls that one connection may have open. A framework or an agent has one stream; a command line has a few.
@@ -93,7 +95,8 @@ pub(crate) fn leading(
     let join = JoinServer::new(join::Join::new(handle.clone(), guard.known().clone(), reach.security.clone()))
         .max_decoding_message_size(join::MESSAGE_MAX)
         .max_encoding_message_size(MESSAGE_MAX);
-    let limits = limits::LimitList::new(handle.clone(), guard.clone(), Arc::clone(&store));
+    let limits = LimitList::new(handle.clone(), guard.clone(), Arc::clone(&store));
+    let metrics = Metrics::new(handle.clone(), limits.clone());
     let operator = OperatorServer::new(operator::Operator::new(handle, logs, guard.known().clone(), reach, limits))
         .max_decoding_message_size(MESSAGE_MAX)
         .max_encoding_message_size(MESSAGE_MAX);
@@ -108,7 +111,7 @@ pub(crate) fn leading(
     .max_decoding_message_size(artifacts::MESSAGE_MAX)
     .max_encoding_message_size(artifacts::MESSAGE_MAX);
     let services = Routes::new(agents).add_service(frameworks).add_service(join).add_service(operator);
-    guard.protect(services.add_service(artifacts).prepare())
+    guard.protect(services.add_service(artifacts).prepare(), Some(metrics))
 }
 
 /// What one of several masters answers the others.
@@ -126,6 +129,8 @@ pub(crate) async fn serve(
     stopping: impl Future<Output = ()>,
 ) -> Result<(), tonic::transport::Error> {
     Server::builder()
+        // What is no session: `GET /metrics`.
+        .accept_http1(true)
         .max_concurrent_streams(STREAMS_MAX)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)

@@ -1,13 +1,13 @@
 //! What people and their tools ask.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::stream::BoxStream;
 use haggle_core::access::{Principal, Verb};
 use haggle_core::cluster::{Cluster, OperatorCommand, Page, Refusal, TaskView};
-use haggle_core::{AgentId, FrameworkId, Now, Quota, SessionId, TaskId};
-use haggle_proto::convert::{request_id, token_id, weight};
+use haggle_core::{AgentId, FrameworkId, MaintenanceId, Now, Quota, Resources, SessionId, TaskId};
+use haggle_proto::convert::{maintenance, placement, request_id, token_id, weight};
 use haggle_proto::v1;
 use haggle_proto::v1::OutputStream;
 use tonic::{Request, Response, Status};
@@ -18,9 +18,9 @@ use super::lists::{Lists, PAGE};
 use super::tokens::{Draft, is_live};
 use super::why::Whys;
 use super::{read_log, watch};
-use crate::access::{Caller, Known, caller, status_of};
+use crate::access::{Caller, Known, caller, status_of, wall_clock_ms};
 use crate::driver::object_of;
-use crate::handle::Handle;
+use crate::handle::{Answer, Handle};
 use crate::logs::LogRelay;
 use crate::reach::Reach;
 
@@ -45,11 +45,16 @@ impl Operator {
     }
 
     /// Has a request decided. Made again, it has the same answer.
-    async fn decide(&self, caller: &Caller, request: &[u8], command: OperatorCommand) -> Result<(), Status> {
+    async fn decide(
+        &self,
+        caller: &Caller,
+        request: &[u8],
+        command: OperatorCommand,
+    ) -> Result<Option<Answer>, Status> {
         caller.about(object_of(&command));
         let request = request_id(request)?;
         let decided = self.handle.decide(caller.principal()?.clone(), request, command).await?;
-        decided.map(|_| ()).map_err(|refusal| status_of(&refusal))
+        decided.map_err(|refusal| status_of(&refusal))
     }
 
     /// Streams what `page` gives of what the caller may see.
@@ -71,6 +76,9 @@ impl Operator {
     }
 }
 
+/// Maintenance windows in one look at the cluster.
+const MAINTENANCE_PAGE: usize = 16;
+
 /// A list on its way to an operator.
 type List<M> = BoxStream<'static, Result<M, Status>>;
 
@@ -83,6 +91,7 @@ impl v1::operator_server::Operator for Operator {
     type ListTasksStream = List<v1::ListTasksResponse>;
     type ListTokensStream = List<v1::ListTokensResponse>;
     type ListLimitsStream = List<v1::ListLimitsResponse>;
+    type ListMaintenanceStream = List<v1::ListMaintenanceResponse>;
     type WatchStream = BoxStream<'static, Result<v1::WatchEvent, Status>>;
     type ReadLogStream = BoxStream<'static, Result<v1::LogData, Status>>;
 
@@ -100,7 +109,7 @@ impl v1::operator_server::Operator for Operator {
         &self,
         request: Request<v1::ListAgentsRequest>,
     ) -> Result<Response<Self::ListAgentsStream>, Status> {
-        let page = |cluster: &Cluster, _, who: &Principal, after| cluster.agents_page(who, after, PAGE);
+        let page = |cluster: &Cluster, now, who: &Principal, after| cluster.agents_page(now, who, after, PAGE);
         self.list(&request, page, |agents| v1::ListAgentsResponse { agents })
     }
 
@@ -214,6 +223,28 @@ impl v1::operator_server::Operator for Operator {
         Ok(Response::new(v1::UnreserveResponse {}))
     }
 
+    async fn set_placement(
+        &self,
+        request: Request<v1::SetPlacementRequest>,
+    ) -> Result<Response<v1::SetPlacementResponse>, Status> {
+        let caller = caller(&request)?;
+        let v1::SetPlacementRequest { role, placement: wanted, request } = request.into_inner();
+        let command = OperatorCommand::SetPlacement { role, placement: placement(wanted)? };
+        self.decide(&caller, &request, command).await?;
+        Ok(Response::new(v1::SetPlacementResponse {}))
+    }
+
+    async fn set_min_allocatable(
+        &self,
+        request: Request<v1::SetMinAllocatableRequest>,
+    ) -> Result<Response<v1::SetMinAllocatableResponse>, Status> {
+        let caller = caller(&request)?;
+        let v1::SetMinAllocatableRequest { role, least, request } = request.into_inner();
+        let least = least.map(Resources::try_from).transpose()?;
+        self.decide(&caller, &request, OperatorCommand::SetMinAllocatable { role, least }).await?;
+        Ok(Response::new(v1::SetMinAllocatableResponse {}))
+    }
+
     async fn kill_task(&self, request: Request<v1::KillTaskRequest>) -> Result<Response<v1::KillTaskResponse>, Status> {
         let caller = caller(&request)?;
         let v1::KillTaskRequest { task, request } = request.into_inner();
@@ -292,6 +323,72 @@ impl v1::operator_server::Operator for Operator {
         let v1::RemoveAgentRequest { agent, request } = request.into_inner();
         self.decide(&caller, &request, OperatorCommand::RemoveAgent(AgentId(agent))).await?;
         Ok(Response::new(v1::RemoveAgentResponse {}))
+    }
+
+    async fn deactivate_agent(
+        &self,
+        request: Request<v1::DeactivateAgentRequest>,
+    ) -> Result<Response<v1::DeactivateAgentResponse>, Status> {
+        let caller = caller(&request)?;
+        let v1::DeactivateAgentRequest { agent, request } = request.into_inner();
+        self.decide(&caller, &request, OperatorCommand::Deactivate(AgentId(agent))).await?;
+        Ok(Response::new(v1::DeactivateAgentResponse {}))
+    }
+
+    async fn drain_agent(
+        &self,
+        request: Request<v1::DrainAgentRequest>,
+    ) -> Result<Response<v1::DrainAgentResponse>, Status> {
+        let caller = caller(&request)?;
+        let v1::DrainAgentRequest { agent, grace_ms, mark_gone, request } = request.into_inner();
+        let grace = Duration::from_millis(grace_ms);
+        self.decide(&caller, &request, OperatorCommand::Drain { agent: AgentId(agent), grace, mark_gone }).await?;
+        Ok(Response::new(v1::DrainAgentResponse {}))
+    }
+
+    async fn reactivate_agent(
+        &self,
+        request: Request<v1::ReactivateAgentRequest>,
+    ) -> Result<Response<v1::ReactivateAgentResponse>, Status> {
+        let caller = caller(&request)?;
+        let v1::ReactivateAgentRequest { agent, request } = request.into_inner();
+        self.decide(&caller, &request, OperatorCommand::Reactivate(AgentId(agent))).await?;
+        Ok(Response::new(v1::ReactivateAgentResponse {}))
+    }
+
+    async fn schedule_maintenance(
+        &self,
+        request: Request<v1::ScheduleMaintenanceRequest>,
+    ) -> Result<Response<v1::ScheduleMaintenanceResponse>, Status> {
+        let caller = caller(&request)?;
+        let request = request.into_inner();
+        let wall_ms = wall_clock_ms();
+        let command = OperatorCommand::Schedule { maintenance: maintenance(&request, wall_ms)?, wall_ms };
+        match self.decide(&caller, &request.request, command).await? {
+            Some(Answer::Scheduled(id)) => Ok(Response::new(v1::ScheduleMaintenanceResponse { id: id.0 })),
+            Some(Answer::Enrolled(_)) | None => {
+                Err(Status::internal("the window was made, and its number was not told"))
+            }
+        }
+    }
+
+    async fn cancel_maintenance(
+        &self,
+        request: Request<v1::CancelMaintenanceRequest>,
+    ) -> Result<Response<v1::CancelMaintenanceResponse>, Status> {
+        let caller = caller(&request)?;
+        let v1::CancelMaintenanceRequest { id, request } = request.into_inner();
+        self.decide(&caller, &request, OperatorCommand::CancelMaintenance(MaintenanceId(id))).await?;
+        Ok(Response::new(v1::CancelMaintenanceResponse {}))
+    }
+
+    async fn list_maintenance(
+        &self,
+        request: Request<v1::ListMaintenanceRequest>,
+    ) -> Result<Response<Self::ListMaintenanceStream>, Status> {
+        // Each may name thousands of agents.
+        let page = |cluster: &Cluster, _, _: &Principal, after| cluster.maintenance_page(after, MAINTENANCE_PAGE);
+        self.list(&request, page, |maintenance| v1::ListMaintenanceResponse { maintenance })
     }
 
     async fn show_authority(

@@ -1,11 +1,14 @@
 //! How much of what peers say may be between the wire and the driver.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::sleep;
 
 use super::Kind;
+use crate::limits::Bucket;
 
 /// Bytes of one share that wait for the driver at most, and then who sends waits: some thousand small messages. One that
 /// is larger has all of the room.
@@ -25,6 +28,15 @@ const UNIT: usize = 1 << 10;
 /// everybody's messages busy with those of one.
 const LARGE_OF_SHARE: usize = 2;
 
+/// Tasks of one share that are refused within a second, and so many at once, before it is made to wait: some milliseconds of the
+/// driver's time.
+const REFUSED: u64 = 2_000;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// The longest that anybody waits for what was refused. Above, its agents and programs would take the master for dead.
+const REST_MAX: Duration = Duration::from_secs(5);
+
 /// The room of everybody.
 pub(super) struct Rooms {
     large_of_agents: Arc<Semaphore>,
@@ -40,17 +52,27 @@ pub(crate) struct Room {
     waiting: Arc<Semaphore>,
     large: Arc<Semaphore>,
     large_of_kind: Arc<Semaphore>,
+    /// Its tasks that were refused.
+    refused: Mutex<Bucket>,
 }
 
 /// The place that a message takes up until it is dropped: from the wire until the driver has heard it. That of a large one
 /// until what it launches has left for the agents.
 #[derive(Debug, Default)]
 pub(crate) struct Place {
+    room: Option<Arc<Room>>,
     _waiting: Option<OwnedSemaphorePermit>,
     large: Option<LargePlace>,
 }
 
 impl Place {
+    /// So many tasks of the message were refused. Above so many, everybody of its share waits with the next one.
+    pub(crate) fn refused(&self, tasks: u64, now: Instant) {
+        if let Some(room) = &self.room {
+            room.refused().owe(now, tasks, REFUSED, SECOND);
+        }
+    }
+
     /// The part of it that outlasts the driver's hearing.
     pub(crate) fn into_large(self) -> Option<LargePlace> {
         self.large
@@ -103,7 +125,25 @@ impl Room {
             waiting: Arc::new(Semaphore::new(WAITING as usize)),
             large: Arc::new(Semaphore::new(LARGE_OF_SHARE)),
             large_of_kind: Arc::clone(large_of_kind),
+            refused: Mutex::default(),
         }
+    }
+
+    /// Waits while its share has had too much refused.
+    async fn rested(&self) {
+        let until = Instant::now() + REST_MAX;
+        loop {
+            let now = Instant::now();
+            let wait = self.refused().wait(now, SECOND).min(until.saturating_duration_since(now));
+            if wait.is_zero() {
+                return;
+            }
+            sleep(wait).await;
+        }
+    }
+
+    fn refused(&self) -> MutexGuard<'_, Bucket> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits for a place for a large message of so many bytes. Whoever waits for it has nothing but the message's first
@@ -111,15 +151,19 @@ impl Room {
     pub(crate) async fn large(&self, bytes: usize) -> LargePlace {
         // First that of its own, so that nobody waits with a place of everybody's.
         let of_share = acquire(&self.large, 1).await;
+        self.rested().await;
         let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(LARGE_OF_KIND).min(LARGE_OF_KIND);
         let of_kind = acquire(&self.large_of_kind, units).await;
         LargePlace { _of_share: of_share, _of_kind: of_kind }
     }
 
     /// Waits for room for so many bytes.
-    pub(super) async fn place(&self, bytes: usize, large: Option<LargePlace>) -> Place {
+    pub(super) async fn place(self: Arc<Self>, bytes: usize, large: Option<LargePlace>) -> Place {
         let bytes = u32::try_from(bytes).unwrap_or(WAITING).min(WAITING);
-        Place { _waiting: Some(acquire(&self.waiting, bytes).await), large }
+        let waiting = acquire(&self.waiting, bytes).await;
+        // Then: of many that wait, few go on at once.
+        self.rested().await;
+        Place { _waiting: Some(waiting), large, room: Some(self) }
     }
 }
 
@@ -170,11 +214,26 @@ mod tests {
     #[test]
     fn who_has_said_much_waits_until_it_was_heard() {
         let room = Rooms::new().of_newcomer(Kind::Framework);
-        let first = room.place(WAITING as usize - 10, None).now_or_never();
+        let first = Arc::clone(&room).place(WAITING as usize - 10, None).now_or_never();
 
-        assert!(room.place(11, None).now_or_never().is_none());
+        assert!(Arc::clone(&room).place(11, None).now_or_never().is_none());
         drop(first);
         assert!(room.place(64 << 20, None).now_or_never().is_some(), "what is larger has all of the room");
+    }
+
+    #[tokio::test]
+    async fn who_has_very_many_tasks_refused_waits_with_its_next_message_and_nobody_else() {
+        let rooms = Rooms::new();
+        let [greedy, other] = ["greedy", "other"].map(|role| rooms.of_role(&role.into()));
+        let place = Arc::clone(&greedy).place(100, None).await;
+        place.refused(REFUSED, Instant::now());
+        assert!(Arc::clone(&greedy).place(100, None).now_or_never().is_some(), "so many are none too many");
+
+        place.refused(3 * REFUSED, Instant::now());
+
+        assert!(Arc::clone(&greedy).place(100, None).now_or_never().is_none());
+        assert!(rooms.of_role(&"greedy".into()).large(LARGEST).now_or_never().is_none());
+        assert!(other.place(100, None).now_or_never().is_some());
     }
 
     #[test]

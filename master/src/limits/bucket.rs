@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 /// A token bucket. Full at first, and full again once a whole period has passed without use.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Bucket {
+pub(crate) struct Bucket {
     /// When it is full again. `None`: it has never been used.
     full_at: Option<Instant>,
 }
@@ -14,7 +14,7 @@ impl Bucket {
     ///
     /// # Errors
     /// When there is not enough: after how long there is. Nothing is taken then.
-    pub(super) fn take(&mut self, now: Instant, amount: u64, most: u64, period: Duration) -> Result<(), Duration> {
+    pub(crate) fn take(&mut self, now: Instant, amount: u64, most: u64, period: Duration) -> Result<(), Duration> {
         let full_at = self.full_at.map_or(now, |at| at.max(now)) + cost(amount, most, period);
         let missing = full_at.duration_since(now);
         if missing > period {
@@ -24,15 +24,27 @@ impl Bucket {
         Ok(())
     }
 
+    /// Takes that many in any case: what is missing is owed, a hundred periods of it at most.
+    pub(crate) fn owe(&mut self, now: Instant, amount: u64, most: u64, period: Duration) {
+        let full_at = self.full_at.map_or(now, |at| at.max(now)) + cost(amount, most, period);
+        self.full_at = Some(full_at.min(now + 100 * period));
+    }
+
+    /// After how long no more than `part` of a period's fill is gone: whoever waits for that each time comes as evenly as the
+    /// bucket fills up.
+    pub(crate) fn wait(&self, now: Instant, part: Duration) -> Duration {
+        self.full_at.map_or(Duration::ZERO, |at| at.saturating_duration_since(now).saturating_sub(part))
+    }
+
     /// How much of `most` is gone.
-    pub(super) fn used(&self, now: Instant, most: u64, period: Duration) -> u64 {
+    pub(crate) fn used(&self, now: Instant, most: u64, period: Duration) -> u64 {
         let missing = self.full_at.map_or(Duration::ZERO, |at| at.saturating_duration_since(now));
         let used = missing.as_nanos() * u128::from(most) / period.as_nanos();
         u64::try_from(used).unwrap_or(u64::MAX).min(most)
     }
 
     /// Whether it is as good as new.
-    pub(super) fn is_full(&self, now: Instant) -> bool {
+    pub(crate) fn is_full(&self, now: Instant) -> bool {
         self.full_at.is_none_or(|at| at <= now)
     }
 }
@@ -96,6 +108,32 @@ mod tests {
         let taken = (0..1_000_000).filter(|_| bucket.take(start, 1, most, DAY).is_ok()).count() as u64;
 
         assert!(bucket.used(start, most, DAY) >= taken);
+    }
+
+    #[test]
+    fn whoever_waits_each_time_comes_as_evenly_as_it_fills_up() {
+        let (start, mut bucket) = (Instant::now(), Bucket::default());
+        let waits: Vec<_> = (0..30)
+            .map(|_| {
+                bucket.owe(start, 1, 20, SECOND);
+                bucket.wait(start, SECOND / 4)
+            })
+            .collect();
+
+        assert_eq!(waits[..5], [Duration::ZERO; 5]);
+        let evenly: Vec<_> = (1..=25).map(|count| count * SECOND / 20).collect();
+        assert_eq!(waits[5..], evenly);
+        assert_eq!(bucket.wait(start + 2 * SECOND, SECOND / 4), Duration::ZERO);
+    }
+
+    #[test]
+    fn no_debt_lasts_for_ever() {
+        let (start, mut bucket) = (Instant::now(), Bucket::default());
+        for _ in 0..100 {
+            bucket.owe(start, u64::MAX, 1, SECOND);
+        }
+
+        assert_eq!(bucket.wait(start, Duration::ZERO), 100 * SECOND);
     }
 
     #[test]

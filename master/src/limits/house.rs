@@ -1,9 +1,11 @@
 //! Places at a master, and what else everybody shares: those of agents, of frameworks and of operators are apart, so that no
 //! kind shuts out another.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use haggle_core::access::{Kind, Principal, Verb};
@@ -13,10 +15,19 @@ use tonic::Status;
 
 use super::at_limit;
 use super::renewals::{Asker, Renewals, TooMany};
-use super::table::NONE;
+use super::source::Source;
 
 /// Connections on which nobody was let in yet, beside all others: so whoever comes to a full house is heard, and told.
 pub(crate) const LOBBY: usize = 512;
+
+/// TLS handshakes at once.
+pub(crate) const HANDSHAKES: usize = 1_000;
+
+/// TLS handshakes at once from one address, with those that wait for their turn.
+pub(crate) const HANDSHAKES_OF_ONE: usize = 256;
+
+/// TLS handshakes a second of one address: a tenth of a processor. A thousand agents behind NAT are through in five seconds.
+pub(crate) const HANDSHAKES_A_SECOND: u64 = 200;
 
 /// How many of each kind may be connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,8 +150,48 @@ pub(crate) struct House {
 pub(crate) struct Door {
     /// Connections on which nobody was let in yet.
     pub(crate) strangers: Tally,
-    /// Handshakes for which there was no room.
+    /// Handshakes that are not over.
+    pub(crate) handshakes: BySource,
+    /// Handshakes for which there was no room among all.
     pub(crate) turned_away: Arc<AtomicU64>,
+    /// The same, among those of one address.
+    pub(crate) turned_away_of_one: Arc<AtomicU64>,
+}
+
+/// How many of something each source has. Clones are the same.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct BySource(Arc<Mutex<HashMap<Source, usize>>>);
+
+impl BySource {
+    pub(crate) fn add(&self, source: Source) {
+        *self.lock().entry(source).or_default() += 1;
+    }
+
+    pub(crate) fn remove(&self, source: Source) {
+        if let Entry::Occupied(mut count) = self.lock().entry(source) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+    }
+
+    pub(crate) fn of(&self, source: Source) -> usize {
+        self.lock().get(&source).copied().unwrap_or_default()
+    }
+
+    pub(crate) fn all(&self) -> usize {
+        self.lock().values().sum()
+    }
+
+    /// Of whoever has most.
+    pub(crate) fn most(&self) -> usize {
+        self.lock().values().copied().max().unwrap_or_default()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Source, usize>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Watches at once. Each has a buffer of its own at the socket, and reads one that all share.
@@ -292,26 +343,37 @@ impl House {
 
     /// How full each room is, who is before the door, and what else is bounded for everybody together.
     pub(crate) fn report(&self, now: Instant) -> impl Iterator<Item = Shared> {
-        let Door { strangers, turned_away } = &self.door;
-        let strangers = Shared {
-            name: "strangers",
-            what: "connections on which nobody was let in yet",
-            most: LOBBY as u64,
-            has: strangers.now(),
-            refused: strangers.turned_out(),
-            in_bytes: false,
-        };
-        let handshakes = Shared {
-            name: "handshakes",
-            what: "TLS handshakes that were turned away",
-            most: NONE,
-            has: 0,
-            refused: turned_away.load(Ordering::Relaxed),
-            in_bytes: false,
-        };
+        let Door { strangers, handshakes, turned_away, turned_away_of_one } = &self.door;
+        let of = |name, what, most, has, refused| Shared { name, what, most, has, refused, in_bytes: false };
+        let (all, most) = (handshakes.all() as u64, handshakes.most() as u64);
+        let [away, away_of_one] = [turned_away, turned_away_of_one].map(|counter| counter.load(Ordering::Relaxed));
+        let before_the_door = [
+            of(
+                "strangers",
+                "connections on which nobody was let in yet",
+                LOBBY as u64,
+                strangers.now(),
+                strangers.turned_out(),
+            ),
+            of("handshakes", "TLS handshakes at once", HANDSHAKES as u64, all, away),
+            of(
+                "handshakes-per-address",
+                "TLS handshakes at once from one address",
+                HANDSHAKES_OF_ONE as u64,
+                most,
+                away_of_one,
+            ),
+            of(
+                "handshakes-per-second",
+                "TLS handshakes a second from one address; more wait",
+                HANDSHAKES_A_SECOND,
+                0,
+                0,
+            ),
+        ];
         let Self { agents, frameworks, peers, operators, watches, lists, transfers, copies, renewals, .. } = self;
         let rooms = [agents, frameworks, peers, operators, watches, lists, transfers, copies].map(Room::report);
-        rooms.into_iter().chain([strangers, handshakes]).chain(renewals.report(now))
+        rooms.into_iter().chain(before_the_door).chain(renewals.report(now))
     }
 
     fn room_of(&self, who: &Principal, verb: Verb) -> &Room {

@@ -11,6 +11,7 @@
 
 mod bucket;
 mod count;
+mod flow;
 mod held;
 mod house;
 mod renewals;
@@ -19,7 +20,7 @@ mod table;
 
 use std::fmt::Display;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use haggle_core::access::{Principal, Verb};
 use haggle_proto::LIMIT;
@@ -30,11 +31,15 @@ use tracing::warn;
 pub use house::{NotPlaces, Places, PlacesSetting};
 pub use table::{Limit, LimitSetting, Limits, NotALimit};
 
-pub(crate) use count::{Over, Report};
+pub(crate) use bucket::Bucket;
+pub(crate) use count::{LATE, Over, Report};
+pub(crate) use flow::Valve;
 pub(crate) use held::held;
 #[cfg(test)]
 pub(crate) use house::LISTS;
-pub(crate) use house::{Door, House, LOBBY, Room, Seat, Shared};
+pub(crate) use house::{
+    BySource, Door, HANDSHAKES, HANDSHAKES_A_SECOND, HANDSHAKES_OF_ONE, House, LOBBY, Room, Seat, Shared,
+};
 pub(crate) use renewals::Asker;
 pub(crate) use source::Source;
 
@@ -70,20 +75,29 @@ impl Limiter {
         &self,
         who: &Principal,
         verb: Verb,
-        connection: Option<&Counted>,
+        connection: Option<(&Counted, &Valve)>,
         now: Instant,
-    ) -> Result<Vec<Place>, Over> {
-        let Some(key) = Key::of(who) else { return Ok(Vec::new()) };
-        let begin = || -> Result<Vec<Place>, Over> {
-            self.lock().call(who, &key, now)?;
-            if let Some(connection) = connection {
-                connection.count(|| self.hold(who, &key, Limit::Connections, now))?;
+    ) -> Result<Begun, Over> {
+        let Some(key) = Key::of(who) else { return Ok(Begun::default()) };
+        let begin = || -> Result<Begun, Over> {
+            let wait = self.lock().call(who, &key, now, cost(verb))?;
+            if let Some((counted, valve)) = connection {
+                counted.count(|| {
+                    let place = self.hold(who, &key, Limit::Connections, now)?;
+                    if let Some(flow) = self.lock().flow(&key, now) {
+                        valve.join(flow);
+                    }
+                    Ok(place)
+                })?;
             }
             let mut places = vec![self.hold(who, &key, Limit::CallsOpen, now)?];
             if let Some(limit) = held_by(verb) {
                 places.push(self.hold(who, &key, limit, now)?);
             }
-            Ok(places)
+            if verb == Verb::Upload {
+                self.lock().may_bring(who, &key, now)?;
+            }
+            Ok(Begun { wait, places })
         };
         begin().inspect_err(|over| self.complain(who, over.limit, over, now))
     }
@@ -94,8 +108,13 @@ impl Limiter {
     /// When the caller makes too many.
     pub(crate) fn denied(&self, who: &Principal, now: Instant) -> Result<(), Over> {
         let Some(key) = Key::of(who) else { return Ok(()) };
-        let called = self.lock().call(who, &key, now);
-        called.inspect_err(|over| self.complain(who, over.limit, over, now))
+        let called = self.lock().call(who, &key, now, 1);
+        called.map(drop).inspect_err(|over| self.complain(who, over.limit, over, now))
+    }
+
+    /// How late somebody is to hear that it wants too much: the later, the more often it does.
+    pub(crate) fn late(&self, who: Option<&Principal>, now: Instant) -> Duration {
+        who.and_then(Key::of).map_or(LATE, |key| self.lock().late(&key, now))
     }
 
     /// So many bytes of an artifact have come.
@@ -144,6 +163,29 @@ impl Limiter {
     }
 }
 
+/// Whether somebody has limits.
+pub(crate) fn is_limited(who: &Principal) -> bool {
+    Key::of(who).is_some()
+}
+
+/// A call that may be made.
+#[derive(Debug, Default)]
+pub(crate) struct Begun {
+    /// Before it is looked at any further: so that many calls of one principal come evenly.
+    pub(crate) wait: Duration,
+    /// What it holds until its end.
+    pub(crate) places: Vec<Place>,
+}
+
+/// As how many small calls one counts: an agent has a part in a log that is read, and a list is read from the one thread that
+/// decides.
+fn cost(verb: Verb) -> u64 {
+    match held_by(verb) {
+        Some(Limit::LogReads | Limit::Lists) => 2,
+        _ => 1,
+    }
+}
+
 /// What a call holds beside a place among all calls.
 fn held_by(verb: Verb) -> Option<Limit> {
     match verb {
@@ -155,7 +197,9 @@ fn held_by(verb: Verb) -> Option<Limit> {
         | Verb::ListTasks
         | Verb::ListTokens
         | Verb::ListLimits
-        | Verb::Why => Some(Limit::Lists),
+        | Verb::ListMaintenance
+        | Verb::Why
+        | Verb::ReadMetrics => Some(Limit::Lists),
         Verb::ReadLog => Some(Limit::LogReads),
         Verb::Upload | Verb::Download => Some(Limit::Transfers),
         _ => None,
@@ -200,6 +244,6 @@ mod tests {
 
         let counted: Vec<_> = lists.map(|&verb| held_by(verb)).collect();
 
-        assert_eq!(counted, [Some(Limit::Lists); 7]);
+        assert_eq!(counted, [Some(Limit::Lists); 8]);
     }
 }

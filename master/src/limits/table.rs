@@ -14,6 +14,8 @@ pub enum Limit {
     CallsOpen,
     /// Calls that are begun within a second.
     CallsPerSecond,
+    /// Bytes that its connections bring within a second.
+    BytesPerSecond,
     /// Logs that are read at once.
     LogReads,
     /// Watches at once.
@@ -45,7 +47,7 @@ struct Row {
 }
 
 /// In the order of the variants.
-const ROWS: [Row; 12] = [
+const ROWS: [Row; 13] = [
     Row {
         limit: Limit::Connections,
         name: "connections",
@@ -72,6 +74,15 @@ const ROWS: [Row; 12] = [
         counted: "guard",
         what: "calls a second, and so many at once",
         why: "all of its frameworks come back in a second",
+    },
+    Row {
+        limit: Limit::BytesPerSecond,
+        name: "bytes-per-second",
+        default: 64 << 20,
+        in_bytes: true,
+        counted: "connection",
+        what: "bytes that its connections bring a second",
+        why: "a fifth of a core; what is above waits",
     },
     Row {
         limit: Limit::LogReads,

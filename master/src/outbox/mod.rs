@@ -262,6 +262,7 @@ mod tests {
             role: "role".to_owned(),
             reserved: Vec::new(),
             resources: Resources::default().with_scalar("licences", 1),
+            unavailability: None,
         }
     }
 

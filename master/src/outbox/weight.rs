@@ -2,7 +2,10 @@
 
 use haggle_core::cluster::{AgentOrder, FrameworkEvent};
 use haggle_core::resources::PortRange;
-use haggle_core::{Folder, FolderSource, Grants, Offer, OfferId, Reserved, Resources, TaskSpec};
+use haggle_core::{
+    Folder, FolderSource, Grants, InverseOffer, InverseOfferId, Offer, OfferId, QueueUpdate, Reserved, Resources,
+    TaskSpec,
+};
 
 use crate::agent_mail::AgentMail;
 
@@ -23,8 +26,11 @@ impl Weigh for FrameworkEvent {
         PLAIN
             + match self {
                 Self::Offers(offers) => offers.iter().map(offer_weight).sum(),
-                Self::Rescinded(offers) => rescinded_weight(offers),
+                Self::Rescinded(offers) => ids_weight(offers),
+                Self::InverseOffers(offers) => inverse_weight(offers),
+                Self::InverseRescinded(offers) => ids_weight(offers),
                 Self::Update(status) => status.message.len(),
+                Self::Queue(update) => queue_weight(update),
                 Self::Error(why) => why.len(),
                 Self::OperationDropped { operation, why } => {
                     why.len() + operation.role().len() + resources_weight(operation.resources())
@@ -38,8 +44,16 @@ impl Weigh for FrameworkEvent {
         match self {
             Self::Offers(offers) => parts(offers, room, offer_weight).into_iter().map(Self::Offers).collect(),
             Self::Rescinded(offers) => {
-                let weight = |offer: &OfferId| rescinded_weight(std::slice::from_ref(offer));
+                let weight = |offer: &OfferId| ids_weight(std::slice::from_ref(offer));
                 parts(offers, room, weight).into_iter().map(Self::Rescinded).collect()
+            }
+            Self::InverseOffers(offers) => {
+                let weight = |offer: &InverseOffer| inverse_weight(std::slice::from_ref(offer));
+                parts(offers, room, weight).into_iter().map(Self::InverseOffers).collect()
+            }
+            Self::InverseRescinded(offers) => {
+                let weight = |offer: &InverseOfferId| ids_weight(std::slice::from_ref(offer));
+                parts(offers, room, weight).into_iter().map(Self::InverseRescinded).collect()
             }
             whole => vec![whole],
         }
@@ -96,14 +110,26 @@ fn reserved_weight(reserved: &[Reserved]) -> usize {
     reserved.iter().map(one).sum()
 }
 
+fn queue_weight(update: &QueueUpdate) -> usize {
+    let ended: usize = update.ended.iter().map(|end| size_of_val(end) + end.ending.message.len()).sum();
+    ended + size_of_val(update.started.as_slice())
+}
+
 /// An id takes at most ten bytes on the wire.
-fn rescinded_weight(offers: &[OfferId]) -> usize {
-    10 * offers.len()
+fn ids_weight<Id>(ids: &[Id]) -> usize {
+    10 * ids.len()
+}
+
+/// Two ids, two numbers and what frames them.
+fn inverse_weight(offers: &[InverseOffer]) -> usize {
+    48 * offers.len()
 }
 
 fn order_weight(order: &AgentOrder) -> usize {
     match order {
         AgentOrder::Launch(spec) => spec_weight(spec),
+        AgentOrder::Enqueue { tasks, .. } => tasks.iter().map(|tasks| PLAIN + spec_weight(&tasks.spec)).sum(),
+        AgentOrder::Open(spec) => spec.name.len() + resources_weight(&spec.resources),
         AgentOrder::Refused(rejection) => rejection.why().len(),
         _ => 0,
     }

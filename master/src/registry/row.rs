@@ -4,13 +4,14 @@
 //! the words of the wire, which are bound to stay readable.
 
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use haggle_core::access::{Enrolment, PlainKind, Principal, PrincipalId, Roles, TokenId, TokenKind, TokenRecord};
 use haggle_core::cluster::{AgentRecord, FrameworkRecord};
-use haggle_core::{AgentKey, Now, RoleRecord};
-use haggle_proto::convert::{Malformed, all_reserved, digest, weight};
+use haggle_core::{AgentId, AgentKey, Cause, Drain, Maintenance, MaintenanceId, Now, Phase, RoleRecord, Withdrawal};
+use haggle_proto::convert::{Malformed, all_reserved, digest, placement, weight};
 use haggle_proto::v1;
-use haggle_proto::v1::PrincipalKind;
+use haggle_proto::v1::{PrincipalKind, Withheld};
 use prost::Message;
 
 /// A row that cannot be read.
@@ -100,6 +101,39 @@ pub(super) struct RoleRow {
     weight: Option<u32>,
     #[prost(message, optional, tag = "2")]
     quota: Option<v1::Quota>,
+    /// Unspecified, and absent, in rows of version 4.
+    #[prost(enumeration = "v1::Placement", tag = "3")]
+    placement: i32,
+    #[prost(message, optional, tag = "4")]
+    min_allocatable: Option<v1::Resources>,
+}
+
+/// An agent that takes no tasks.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct WithdrawalRow {
+    #[prost(enumeration = "v1::Withheld", tag = "1")]
+    phase: i32,
+    /// The cluster's time, in nanoseconds.
+    #[prost(uint64, tag = "2")]
+    since: u64,
+    /// The cluster's time, in nanoseconds. Of one that drains.
+    #[prost(uint64, tag = "3")]
+    kill_at: u64,
+    #[prost(bool, tag = "4")]
+    mark_gone: bool,
+    /// The number of the maintenance window that wants it so; absent when an operator does.
+    #[prost(uint64, optional, tag = "5")]
+    maintenance: Option<u64>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct MaintenanceRow {
+    #[prost(uint64, repeated, tag = "1")]
+    agents: Vec<u64>,
+    #[prost(message, optional, tag = "2")]
+    when: Option<v1::Unavailability>,
+    #[prost(uint64, tag = "3")]
+    grace_ms: u64,
 }
 
 pub(super) fn write_agent(agent: &AgentRecord) -> Vec<u8> {
@@ -164,13 +198,67 @@ pub(super) fn read_enrolment(row: &[u8]) -> Result<Enrolment, BadRow> {
 }
 
 pub(super) fn write_role(role: &RoleRecord) -> Vec<u8> {
-    let RoleRecord { weight, quota } = role.clone();
-    RoleRow { weight: weight.map(NonZeroU32::get), quota: quota.map(Into::into) }.encode_to_vec()
+    let RoleRecord { weight, quota, placement, min_allocatable } = role.clone();
+    let row = RoleRow {
+        weight: weight.map(NonZeroU32::get),
+        quota: quota.map(Into::into),
+        placement: placement.map_or(v1::Placement::Unspecified, Into::into).into(),
+        min_allocatable: min_allocatable.map(Into::into),
+    };
+    row.encode_to_vec()
 }
 
 pub(super) fn read_role(row: &[u8]) -> Result<RoleRecord, BadRow> {
     let row = RoleRow::decode(row)?;
-    Ok(RoleRecord { weight: weight(row.weight)?, quota: row.quota.map(TryInto::try_into).transpose()? })
+    Ok(RoleRecord {
+        weight: weight(row.weight)?,
+        quota: row.quota.map(TryInto::try_into).transpose()?,
+        placement: placement(row.placement)?,
+        min_allocatable: row.min_allocatable.map(TryInto::try_into).transpose()?,
+    })
+}
+
+pub(super) fn write_withdrawal(withdrawal: &Withdrawal) -> Vec<u8> {
+    let (phase, kill_at, mark_gone) = match withdrawal.phase {
+        Phase::Deactivated => (Withheld::Deactivated, 0, false),
+        Phase::Draining(Drain { kill_at, mark_gone }) => (Withheld::Draining, kill_at.as_nanos(), mark_gone),
+        Phase::Drained => (Withheld::Drained, 0, false),
+    };
+    let maintenance = match withdrawal.cause {
+        Cause::Operator => None,
+        Cause::Maintenance(id) => Some(id.0),
+    };
+    let since = withdrawal.since.as_nanos();
+    WithdrawalRow { phase: phase.into(), since, kill_at, mark_gone, maintenance }.encode_to_vec()
+}
+
+pub(super) fn read_withdrawal(row: &[u8]) -> Result<Withdrawal, BadRow> {
+    let row = WithdrawalRow::decode(row)?;
+    let drain = Drain { kill_at: Now::from_nanos(row.kill_at), mark_gone: row.mark_gone };
+    let phase = match row.phase() {
+        Withheld::Deactivated => Phase::Deactivated,
+        Withheld::Draining => Phase::Draining(drain),
+        Withheld::Drained => Phase::Drained,
+        Withheld::Leaving | Withheld::Unspecified => return Err(Malformed::Missing("phase of a withdrawal").into()),
+    };
+    let cause = row.maintenance.map_or(Cause::Operator, |id| Cause::Maintenance(MaintenanceId(id)));
+    Ok(Withdrawal { phase, since: Now::from_nanos(row.since), cause })
+}
+
+pub(super) fn write_maintenance(maintenance: &Maintenance) -> Vec<u8> {
+    let Maintenance { agents, when, grace } = maintenance;
+    let agents = agents.iter().map(|agent| agent.0).collect();
+    let grace_ms = u64::try_from(grace.as_millis()).unwrap_or(u64::MAX);
+    MaintenanceRow { agents, when: Some((*when).into()), grace_ms }.encode_to_vec()
+}
+
+pub(super) fn read_maintenance(row: &[u8]) -> Result<Maintenance, BadRow> {
+    let MaintenanceRow { agents, when, grace_ms } = MaintenanceRow::decode(row)?;
+    Ok(Maintenance {
+        agents: agents.into_iter().map(AgentId).collect(),
+        when: when.ok_or(Malformed::Missing("time of a maintenance window"))?.into(),
+        grace: Duration::from_millis(grace_ms),
+    })
 }
 
 pub(super) fn write_token(token: &TokenRecord) -> Vec<u8> {

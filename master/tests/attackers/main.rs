@@ -5,6 +5,7 @@ mod certificates;
 mod floods;
 mod frames;
 mod half_open;
+mod http1;
 mod joining;
 mod kit;
 mod messages;

@@ -1,5 +1,7 @@
 //! What one principal may have and do, and that nobody else notices when it wants more.
 
+use std::time::{Duration, Instant};
+
 use futures_util::future::join_all;
 use haggle_master::{Config, Master};
 use haggle_proto::v1;
@@ -68,6 +70,42 @@ async fn who_calls_too_often_is_refused_and_nobody_else() {
     for owned in join_all((0..50).map(async |_| who_am_i(wire(&master, peers::owner(&master)).await).await)).await {
         owned.unwrap();
     }
+}
+
+#[tokio::test]
+async fn calls_that_come_at_once_are_spread_over_the_second() {
+    let master = master(&["calls-per-second=40"]).await;
+    let ci = framework(&master, "ci").await;
+    let began = Instant::now();
+
+    let answers = join_all((0..40).map(|_| who_am_i(ci.clone()))).await;
+
+    answers.into_iter().for_each(|answer| drop(answer.unwrap()));
+    // A quarter of them comes at once.
+    assert!(began.elapsed() >= Duration::from_millis(750), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn what_one_brings_too_quickly_waits_and_nobody_else_does() {
+    let master = master(&["bytes-per-second=1MiB"]).await;
+    let (ci, other) = (framework(&master, "ci").await, framework(&master, "other").await);
+    who_am_i(ci.clone()).await.unwrap();
+    let began = Instant::now();
+    let mut upload = Box::pin(upload_on(ci, None, &[7; 2 << 20]));
+
+    let meanwhile = async {
+        while began.elapsed() < Duration::from_millis(500) {
+            who_am_i(other.clone()).await.unwrap();
+        }
+    };
+    let uploaded = tokio::select! {
+        uploaded = &mut upload => panic!("it did not wait: {uploaded:?}"),
+        () = meanwhile => upload.await,
+    };
+
+    assert_eq!(uploaded.unwrap().size_bytes, 2 << 20);
+    // A quarter of a second's bytes comes at once.
+    assert!(began.elapsed() >= Duration::from_millis(1_500), "{:?}", began.elapsed());
 }
 
 #[tokio::test]
@@ -293,10 +331,14 @@ async fn each_limit_can_be_listed_with_what_there_is_and_what_was_refused() {
     assert_eq!(of(&all, "ci", "frameworks"), Some((1, 1, Some(1))));
     assert_eq!(of(&all, "ci", "upload-bytes"), Some((8, 0, Some(16))));
     assert!(of(&all, "ci", "upload-bytes-per-day").is_some());
+    assert_eq!(of(&all, "ci", "bytes-per-second").map(|(.., most)| most), Some(Some(64 << 20)));
     assert_eq!(of(&all, "ci", "roles").map(|(has, ..)| has), Some(1));
     assert_eq!(of(&all, "ci", "connections").map(|(has, ..)| has), Some(1));
     assert_eq!(of(&all, "", "places-frameworks"), Some((1, 0, Some(4096))));
     assert!(of(&all, "", "strangers").is_some() && of(&all, "other", "watches").is_some());
+    assert_eq!(of(&all, "", "handshakes"), Some((0, 0, Some(1_000))));
+    assert_eq!(of(&all, "", "handshakes-per-address"), Some((0, 0, Some(256))));
+    assert_eq!(of(&all, "", "handshakes-per-second"), Some((0, 0, Some(200))));
     assert_eq!(of(&all, "", "all-watches"), Some((1, 0, Some(1024))));
     assert_eq!(of(&all, "", "all-lists").map(|(.., most)| most), Some(Some(256)));
     assert_eq!(of(&all, "", "all-transfers"), Some((0, 0, Some(128))));

@@ -4,6 +4,8 @@ mod peers;
 
 mod access;
 mod limits;
+mod metrics;
 mod reservations;
 mod roles;
 mod services;
+mod upkeep;

@@ -3,8 +3,11 @@
 use std::sync::Arc;
 
 use haggle_core::cluster::{AgentCommand, AgentIdentity, AgentOrder, HeldTask, Rejection};
-use haggle_core::{AgentInfo, AgentKey, Epoch, FrameworkId, TaskSpec, TaskStatus, UpdateId};
+use haggle_core::{
+    AgentInfo, AgentKey, AllocationSpec, Epoch, FrameworkId, HeldQueue, QueueUpdate, TaskSpec, TaskStatus, UpdateId,
+};
 
+use super::queue::{enqueue, enqueued};
 use super::reservation::{kept, read_kept};
 use super::status::task_state;
 use super::{Malformed, random, required};
@@ -79,6 +82,14 @@ impl From<AgentCommand> for v1::AgentReport {
             AgentCommand::Holds { tasks, complete } => {
                 Report::Holds(v1::HeldTasks { tasks: tasks.into_iter().map(Into::into).collect(), more: !complete })
             }
+            AgentCommand::HoldsQueues { queues, complete } => Report::HoldsQueues(v1::HeldQueues {
+                queues: queues.into_iter().map(Into::into).collect(),
+                more: !complete,
+            }),
+            AgentCommand::QueueUpdates(updates) => {
+                let updates = updates.into_iter().map(|update| Arc::unwrap_or_clone(update).into()).collect();
+                Report::QueueUpdates(v1::QueueUpdates { updates })
+            }
             AgentCommand::Heartbeat => Report::Heartbeat(v1::Heartbeat::default()),
             AgentCommand::Updates(updates) => {
                 Report::Updates(v1::TaskStatuses { statuses: updates.into_iter().map(Into::into).collect() })
@@ -110,6 +121,14 @@ impl TryFrom<v1::AgentReport> for AgentCommand {
                 tasks: held.tasks.into_iter().map(HeldTask::try_from).collect::<Result<_, _>>()?,
                 complete: !held.more,
             },
+            Report::HoldsQueues(held) => Self::HoldsQueues {
+                queues: held.queues.into_iter().map(HeldQueue::try_from).collect::<Result<_, _>>()?,
+                complete: !held.more,
+            },
+            Report::QueueUpdates(updates) => {
+                let update = |wire| QueueUpdate::try_from(wire).map(Arc::new);
+                Self::QueueUpdates(updates.updates.into_iter().map(update).collect::<Result<_, _>>()?)
+            }
             Report::Heartbeat(_) => Self::Heartbeat,
             Report::Updates(updates) => {
                 Self::Updates(updates.statuses.into_iter().map(TaskStatus::try_from).collect::<Result<_, _>>()?)
@@ -135,7 +154,10 @@ impl From<AgentOrder> for v1::AgentOrder {
             }
             AgentOrder::Refused(rejection) => Order::Refused(rejection.into()),
             AgentOrder::Launch(spec) => Order::Launch(Arc::unwrap_or_clone(spec).into()),
+            AgentOrder::Open(spec) => Order::Open(Arc::unwrap_or_clone(spec).into()),
+            AgentOrder::Enqueue { allocation, tasks, last } => Order::Enqueue(enqueue(allocation, tasks, last)),
             AgentOrder::Kill(task) => Order::Kill(task.into()),
+            AgentOrder::StopAll => Order::StopAll(v1::StopAll {}),
             AgentOrder::Acknowledge(task, update) => {
                 Order::Acknowledge(v1::UpdateAck { task: Some(task.into()), update: update.0, agent: None })
             }
@@ -158,7 +180,13 @@ impl TryFrom<v1::AgentOrder> for AgentOrder {
             },
             Order::Refused(refused) => Self::Refused(refused.into()),
             Order::Launch(spec) => Self::Launch(Arc::new(TaskSpec::try_from(spec)?)),
+            Order::Open(spec) => Self::Open(Arc::new(AllocationSpec::try_from(spec)?)),
+            Order::Enqueue(wire) => {
+                let (allocation, tasks, last) = enqueued(wire)?;
+                Self::Enqueue { allocation, tasks, last }
+            }
             Order::Kill(task) => Self::Kill(task.into()),
+            Order::StopAll(_) => Self::StopAll,
             Order::Acknowledge(ack) => {
                 let task = required(ack.task, "task of an acknowledgement")?.into();
                 Self::Acknowledge(task, UpdateId(ack.update))

@@ -6,8 +6,10 @@ use std::time::Duration;
 use haggle_core::cluster::{Acknowledgement, FrameworkCall, FrameworkCommand, FrameworkEvent, FrameworkInfo, Question};
 use haggle_core::{AgentId, Epoch, Offer, OfferId, TaskSpec, UpdateId};
 
+use super::queue::{enqueue, enqueued};
 use super::reservation::all_reserved;
 use super::task::millis;
+use super::upkeep::{inverse, inverse_ids};
 use super::{Malformed, required};
 use crate::v1;
 use crate::v1::framework_call::Call;
@@ -43,6 +45,7 @@ impl From<Offer> for v1::Offer {
             resources: Some(offer.resources.into()),
             role: offer.role,
             reserved: offer.reserved.into_iter().map(Into::into).collect(),
+            unavailability: offer.unavailability.map(Into::into),
         }
     }
 }
@@ -59,6 +62,7 @@ impl TryFrom<v1::Offer> for Offer {
             role: wire.role,
             reserved: all_reserved(wire.reserved)?,
             resources: required(wire.resources, "resources of an offer")?.try_into()?,
+            unavailability: wire.unavailability.map(Into::into),
         })
     }
 }
@@ -132,6 +136,12 @@ impl From<FrameworkCommand> for Call {
             }),
             FrameworkCommand::Suppress { role } => Call::Suppress(v1::Suppress { role: role.unwrap_or_default() }),
             FrameworkCommand::Update(info) => Call::Update(info.into()),
+            FrameworkCommand::AcceptInverse(offers) => {
+                Call::AcceptInverse(v1::AcceptInverse { offers: inverse(offers) })
+            }
+            FrameworkCommand::DeclineInverse { offers, refuse } => {
+                Call::DeclineInverse(v1::DeclineInverse { offers: inverse(offers), refuse_ms: Some(millis(refuse)) })
+            }
             FrameworkCommand::Kill(task) => Call::Kill(task.into()),
             FrameworkCommand::Acknowledge(updates) => {
                 Call::Acknowledge(v1::Acknowledge { updates: updates.into_iter().map(Into::into).collect() })
@@ -139,6 +149,12 @@ impl From<FrameworkCommand> for Call {
             FrameworkCommand::Reconcile(tasks) => {
                 Call::Reconcile(v1::Reconcile { tasks: tasks.into_iter().map(Into::into).collect() })
             }
+            FrameworkCommand::Open { offers, allocation, refuse } => Call::Open(v1::Open {
+                offers: offers.into_iter().map(|offer| offer.0).collect(),
+                allocation: Some(Arc::unwrap_or_clone(allocation).into()),
+                refuse_ms: millis(refuse),
+            }),
+            FrameworkCommand::Enqueue { allocation, tasks, last } => Call::Enqueue(enqueue(allocation, tasks, last)),
             FrameworkCommand::Teardown => Call::Teardown(v1::Teardown {}),
         }
     }
@@ -175,12 +191,26 @@ impl TryFrom<Call> for FrameworkCommand {
             },
             Call::Suppress(suppress) => Self::Suppress { role: one_or_all(suppress.role) },
             Call::Update(info) => Self::Update(info.into()),
+            Call::AcceptInverse(accept) => Self::AcceptInverse(inverse_ids(accept.offers)),
+            Call::DeclineInverse(decline) => Self::DeclineInverse {
+                offers: inverse_ids(decline.offers),
+                refuse: decline.refuse_ms.map_or(DEFAULT_REFUSE, Duration::from_millis),
+            },
             Call::Kill(task) => Self::Kill(task.into()),
             Call::Acknowledge(acknowledge) => Self::Acknowledge(
                 acknowledge.updates.into_iter().map(TryInto::try_into).collect::<Result<_, Malformed>>()?,
             ),
             Call::Reconcile(reconcile) => {
                 Self::Reconcile(reconcile.tasks.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?)
+            }
+            Call::Open(open) => Self::Open {
+                offers: ids(open.offers),
+                allocation: Arc::new(required(open.allocation, "allocation to open")?.try_into()?),
+                refuse: Duration::from_millis(open.refuse_ms),
+            },
+            Call::Enqueue(wire) => {
+                let (allocation, tasks, last) = enqueued(wire)?;
+                Self::Enqueue { allocation, tasks, last }
             }
             Call::Teardown(_) => Self::Teardown,
         })
@@ -204,7 +234,14 @@ impl From<FrameworkEvent> for v1::FrameworkEvent {
             FrameworkEvent::Rescinded(offers) => {
                 Event::Rescinded(v1::Rescinded { offers: offers.into_iter().map(|offer| offer.0).collect() })
             }
+            FrameworkEvent::InverseOffers(offers) => {
+                Event::InverseOffers(v1::InverseOffers { offers: offers.into_iter().map(Into::into).collect() })
+            }
+            FrameworkEvent::InverseRescinded(offers) => {
+                Event::InverseRescinded(v1::InverseRescinded { offers: inverse(offers) })
+            }
             FrameworkEvent::Update(status) => Event::Update(status.into()),
+            FrameworkEvent::Queue(update) => Event::Queue(Arc::unwrap_or_clone(update).into()),
             FrameworkEvent::OperationDropped { operation, why } => {
                 Event::OperationDropped(v1::OperationDropped { operation: Some(operation.into()), why })
             }
@@ -229,7 +266,12 @@ impl TryFrom<v1::FrameworkEvent> for FrameworkEvent {
                 Self::Offers(offers.offers.into_iter().map(Offer::try_from).collect::<Result<_, _>>()?)
             }
             Event::Rescinded(rescinded) => Self::Rescinded(rescinded.offers.into_iter().map(OfferId).collect()),
+            Event::InverseOffers(offers) => {
+                Self::InverseOffers(offers.offers.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?)
+            }
+            Event::InverseRescinded(rescinded) => Self::InverseRescinded(inverse_ids(rescinded.offers)),
             Event::Update(status) => Self::Update(status.try_into()?),
+            Event::Queue(update) => Self::Queue(Arc::new(update.try_into()?)),
             Event::OperationDropped(dropped) => Self::OperationDropped {
                 operation: required(dropped.operation, "operation that was dropped")?.try_into()?,
                 why: dropped.why,

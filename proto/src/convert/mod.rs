@@ -9,16 +9,19 @@ mod demand;
 mod framework;
 mod grants;
 mod operator;
+mod queue;
 mod quota;
 mod reservation;
 mod resources;
 mod status;
 mod task;
+mod upkeep;
 mod why;
 
 pub use access::{token_id, token_kind};
-pub use quota::weight;
+pub use quota::{placement, weight};
 pub use reservation::all_reserved;
+pub use upkeep::maintenance;
 
 use haggle_core::{AgentId, ClusterId, Digest, FrameworkId, Member, RequestId};
 

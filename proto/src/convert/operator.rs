@@ -7,6 +7,7 @@ use haggle_core::{AgentId, FrameworkId, OfferId};
 
 use super::reservation::all_reserved;
 use super::task::millis;
+use super::upkeep::{withheld, withheld_of};
 use super::{Malformed, required};
 use crate::v1;
 use crate::v1::watch_event::Event;
@@ -30,6 +31,8 @@ impl From<AgentView> for v1::Agent {
             offered: Some(agent.offered.into()),
             reserved: agent.reserved.into_iter().map(Into::into).collect(),
             tasks: count(agent.tasks),
+            withdrawal: agent.withdrawal.map(Into::into),
+            unavailability: agent.unavailability.map(Into::into),
         }
     }
 }
@@ -47,6 +50,8 @@ impl TryFrom<v1::Agent> for AgentView {
             offered: required(wire.offered, "offered resources of an agent")?.try_into()?,
             reserved: wire.reserved.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
             tasks: size(wire.tasks),
+            withdrawal: wire.withdrawal.map(TryInto::try_into).transpose()?,
+            unavailability: wire.unavailability.map(Into::into),
         })
     }
 }
@@ -94,6 +99,8 @@ impl From<RoleView> for v1::Role {
             waiting: count(role.waiting),
             fair_share: role.fair_share.as_f64(),
             quota: role.quota.map(Into::into),
+            placement: v1::Placement::from(role.placement).into(),
+            min_allocatable: role.min_allocatable.map(Into::into),
         }
     }
 }
@@ -162,6 +169,10 @@ impl From<Announcement> for Event {
             Announcement::AgentUp(id) => Self::AgentUp(id.0),
             Announcement::AgentDown(id) => Self::AgentDown(id.0),
             Announcement::AgentRemoved(id) => Self::AgentRemoved(id.0),
+            Announcement::AgentWithdrawn(id, phase) => {
+                Self::AgentWithdrawn(v1::AgentWithdrawn { agent: id.0, phase: withheld_of(phase).into() })
+            }
+            Announcement::AgentReactivated(id) => Self::AgentReactivated(id.0),
             Announcement::FrameworkUp(id) => Self::FrameworkUp(id.0),
             Announcement::FrameworkUpdated(id) => Self::FrameworkUpdated(id.0),
             Announcement::FrameworkDown(id) => Self::FrameworkDown(id.0),
@@ -179,6 +190,8 @@ impl TryFrom<Event> for Announcement {
             Event::AgentUp(id) => Self::AgentUp(AgentId(id)),
             Event::AgentDown(id) => Self::AgentDown(AgentId(id)),
             Event::AgentRemoved(id) => Self::AgentRemoved(AgentId(id)),
+            Event::AgentWithdrawn(wire) => Self::AgentWithdrawn(AgentId(wire.agent), withheld(wire.phase)?),
+            Event::AgentReactivated(id) => Self::AgentReactivated(AgentId(id)),
             Event::FrameworkUp(id) => Self::FrameworkUp(FrameworkId(id)),
             Event::FrameworkUpdated(id) => Self::FrameworkUpdated(FrameworkId(id)),
             Event::FrameworkDown(id) => Self::FrameworkDown(FrameworkId(id)),

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use haggle_core::{Bytes, Ceiling, MilliCpu, Quota};
+use haggle_core::{Bytes, Ceiling, MilliCpu, Placement, Quota};
 
 use super::Malformed;
 use super::resources::amount;
@@ -48,6 +48,28 @@ impl TryFrom<v1::Ceiling> for Ceiling {
             disk: most("disk_bytes of a limit", wire.disk_bytes)?.map(Bytes::new),
             scalars: wire.scalars.into_iter().map(scalar).collect::<Result<_, Malformed>>()?,
         })
+    }
+}
+
+impl From<Placement> for v1::Placement {
+    fn from(placement: Placement) -> Self {
+        match placement {
+            Placement::Binpack => Self::Binpack,
+            Placement::Spread => Self::Spread,
+        }
+    }
+}
+
+/// Reads how agents are chosen for a role; none means as in the role above.
+///
+/// # Errors
+/// When it is none of the placements.
+pub fn placement(wire: i32) -> Result<Option<Placement>, Malformed> {
+    match v1::Placement::try_from(wire) {
+        Ok(v1::Placement::Unspecified) => Ok(None),
+        Ok(v1::Placement::Binpack) => Ok(Some(Placement::Binpack)),
+        Ok(v1::Placement::Spread) => Ok(Some(Placement::Spread)),
+        Err(_) => Err(Malformed::Invalid { field: "placement", got: wire.to_string(), wanted: "binpack or spread" }),
     }
 }
 

@@ -46,6 +46,14 @@ pub(super) fn task_state(wire: i32) -> Result<TaskState, Malformed> {
     })
 }
 
+pub(super) fn reason(wire: i32) -> Option<Reason> {
+    read_reason(wire)
+}
+
+pub(super) fn source(wire: i32) -> Result<Source, Malformed> {
+    read_source(wire).ok_or(Malformed::Missing("source of a status"))
+}
+
 impl From<TaskStatus> for v1::TaskStatus {
     fn from(status: TaskStatus) -> Self {
         Self {
@@ -71,8 +79,8 @@ impl TryFrom<v1::TaskStatus> for TaskStatus {
             task: required(wire.task, "task of a status")?.into(),
             update: UpdateId(wire.update),
             state: task_state(wire.state)?,
-            reason: read_reason(wire.reason),
-            source: read_source(wire.source).ok_or(Malformed::Missing("source of a status"))?,
+            reason: reason(wire.reason),
+            source: source(wire.source)?,
             message: wire.message,
             agent: wire.agent.map(AgentId),
             exit_code: wire.exit_code,

@@ -1,18 +1,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use haggle_core::allocator::{Hindrance, Obstacle};
+use haggle_core::allocator::{Hindrance, Obstacle, Withheld};
 use haggle_core::cluster::{
-    Acknowledgement, AgentCommand, AgentIdentity, AgentOrder, FrameworkCall, FrameworkCommand, FrameworkEvent,
-    FrameworkInfo, HeldTask, OfferView, Question, Rejection, RoleView, Why,
+    Acknowledgement, AgentCommand, AgentIdentity, AgentOrder, AgentView, Announcement, FrameworkCall, FrameworkCommand,
+    FrameworkEvent, FrameworkInfo, HeldTask, MaintenanceView, OfferView, PhaseView, Question, Rejection, RoleView, Why,
+    WithdrawalView,
 };
 use haggle_core::resources::{PortRange, Ports, Share};
 use haggle_core::*;
 
-use super::Malformed;
+use super::{Malformed, placement};
 use crate::v1;
 
 const CLUSTER: ClusterId = ClusterId(11 << 70);
+const WHEN: Unavailability = Unavailability { start_ms: 1_000, duration_ms: 60_000 };
 const TASK: TaskId = TaskId { framework: FrameworkId(3), number: 7 };
 
 fn resources() -> Resources {
@@ -60,7 +62,7 @@ fn wants() -> Vec<Want> {
         constraint("gpu", Test::Exists),
         constraint("spot", Test::NotExists),
         constraint("os", Test::Equals("linux".into())),
-        constraint(Constraint::HOSTNAME, Test::NotEquals("a".into())),
+        constraint(attributes::HOSTNAME, Test::NotEquals("a".into())),
     ];
     vec![Want { resources: resources(), constraints, waiting: 3, spare: 1 }]
 }
@@ -131,6 +133,8 @@ fn everything_a_framework_says_survives_the_wire() {
         FrameworkCommand::Suppress { role: Some("a/b".into()) },
         FrameworkCommand::Demand { role: Some("a".into()), wants: wants() },
         FrameworkCommand::Demand { role: None, wants: Vec::new() },
+        FrameworkCommand::AcceptInverse(vec![InverseOfferId(1), InverseOfferId(2)]),
+        FrameworkCommand::DeclineInverse { offers: vec![InverseOfferId(1)], refuse: Duration::from_secs(5) },
         FrameworkCommand::Kill(TASK),
         FrameworkCommand::Acknowledge(vec![Acknowledgement {
             task: TASK,
@@ -157,6 +161,7 @@ fn everything_a_framework_hears_survives_the_wire() {
         role: "role".into(),
         reserved: vec![reserved()],
         resources: resources(),
+        unavailability: Some(WHEN),
     };
     let events = [
         FrameworkEvent::Subscribed {
@@ -166,7 +171,10 @@ fn everything_a_framework_hears_survives_the_wire() {
         },
         FrameworkEvent::Offers(vec![offer]),
         FrameworkEvent::Rescinded(vec![OfferId(1)]),
+        FrameworkEvent::InverseOffers(vec![InverseOffer { id: InverseOfferId(1), agent: AgentId(2), when: WHEN }]),
+        FrameworkEvent::InverseRescinded(vec![InverseOfferId(1)]),
         FrameworkEvent::Update(status(TaskState::Running, None, Source::Agent)),
+        FrameworkEvent::Queue(Arc::new(queue_update())),
         FrameworkEvent::OperationDropped { operation: operations().remove(1), why: "too much".into() },
         FrameworkEvent::AgentLost(AgentId(2)),
         FrameworkEvent::Error("why".into()),
@@ -198,6 +206,8 @@ fn everything_an_agent_says_and_hears_survives_the_wire() {
     let said = [
         AgentCommand::Register { identity, info, tasks: vec![held.clone()], complete: false },
         AgentCommand::Holds { tasks: vec![held], complete: true },
+        AgentCommand::HoldsQueues { queues: vec![held_queue()], complete: true },
+        AgentCommand::QueueUpdates(vec![Arc::new(queue_update())]),
         AgentCommand::Heartbeat,
         AgentCommand::Updates(vec![status(TaskState::Running, None, Source::Agent)]),
         AgentCommand::Drain,
@@ -210,7 +220,10 @@ fn everything_an_agent_says_and_hears_survives_the_wire() {
         AgentOrder::Refused(Rejection::OtherCluster("why".into())),
         AgentOrder::Refused(Rejection::Final("why".into())),
         AgentOrder::Launch(Arc::new(spec())),
+        AgentOrder::Open(Arc::new(allocation())),
+        AgentOrder::Enqueue { allocation: TASK, tasks: vec![queued()], last: true },
         AgentOrder::Kill(TASK),
+        AgentOrder::StopAll,
         AgentOrder::Acknowledge(TASK, UpdateId(1)),
         AgentOrder::Resend(FrameworkId(3)),
         AgentOrder::RemoveFramework(FrameworkId(3)),
@@ -221,6 +234,67 @@ fn everything_an_agent_says_and_hears_survives_the_wire() {
     }
     for heard in heard {
         assert_eq!(AgentOrder::try_from(v1::AgentOrder::from(heard.clone())), Ok(heard));
+    }
+}
+
+fn allocation() -> AllocationSpec {
+    AllocationSpec {
+        id: TASK,
+        name: "q".into(),
+        role: "a/b".into(),
+        resources: resources(),
+        idle_timeout: Duration::from_millis(7),
+    }
+}
+
+fn queued() -> QueuedTasks {
+    let index = Some(haggle_core::queue::Index { variable: "N".into(), first: 3 });
+    QueuedTasks { spec: Arc::new(spec()), count: 5, index }
+}
+
+fn queue_update() -> QueueUpdate {
+    let told = status(TaskState::Failed, Some(Reason::Exit), Source::Executor);
+    let ending = Ending {
+        state: told.state,
+        reason: told.reason,
+        message: told.message,
+        exit_code: told.exit_code,
+        exceeded: told.exceeded,
+        usage: told.usage.unwrap_or_default(),
+    };
+    let killed = QueueEnd::never_ran(20, 9, Source::Agent, TaskState::Killed, Reason::KillRequested, "why");
+    QueueUpdate {
+        allocation: TASK,
+        update: UpdateId(4),
+        agent: Some(AgentId(2)),
+        started: vec![8, 9],
+        ended: vec![QueueEnd { first: 10, count: 1, source: Source::Executor, ending }, killed],
+    }
+}
+
+fn held_queue() -> HeldQueue {
+    let shape = Arc::new(haggle_core::queue::Shape { name: "t".into(), resources: resources() });
+    let run = HeldRun { first: 3, count: 4, state: TaskState::Running, update: UpdateId(2), shape };
+    HeldQueue { allocation: TASK, runs: vec![run] }
+}
+
+#[test]
+fn an_allocation_that_names_no_time_closes_soon() {
+    let wire = v1::Allocation { idle_timeout_ms: None, ..allocation().into() };
+
+    assert_eq!(AllocationSpec::try_from(wire).unwrap().idle_timeout, AllocationSpec::IDLE_DEFAULT);
+}
+
+#[test]
+fn ends_of_more_tasks_than_there_are_numbers_or_of_none_that_ended_are_malformed() {
+    let end = || v1::QueueEnd::from(queue_update().ended.remove(0));
+
+    for wrong in [
+        v1::QueueEnd { count: QueuedTasks::MAX + 1, ..end() },
+        v1::QueueEnd { first: u64::MAX, count: 2, ..end() },
+        v1::QueueEnd { state: v1::TaskState::Running.into(), ..end() },
+    ] {
+        assert!(QueueEnd::try_from(wrong).is_err());
     }
 }
 
@@ -264,6 +338,10 @@ fn an_answer_to_why_survives_the_wire() {
         Obstacle::NoAgent,
         Obstacle::AtLimit { role: "eng".into(), limit: ceiling(), has: resources() },
         Obstacle::KeptForOthers { kept: resources() },
+        Obstacle::Withheld(Withheld::Deactivated),
+        Obstacle::Withheld(Withheld::Draining),
+        Obstacle::Withheld(Withheld::Drained),
+        Obstacle::Withheld(Withheld::Leaving),
         Obstacle::Constraint(constraint("os", Test::Equals("linux".into()))),
         Obstacle::TooLarge { largest: resources() },
         Obstacle::Reserved { reserved: resources() },
@@ -348,6 +426,57 @@ fn an_open_offer_tells_its_age() {
 }
 
 #[test]
+fn an_agent_tells_that_it_takes_no_tasks_and_for_how_long() {
+    let kill_in = Duration::from_secs(20);
+    let phases = [PhaseView::Deactivated, PhaseView::Draining { kill_in, mark_gone: true }, PhaseView::Drained];
+    let causes = [Cause::Operator, Cause::Maintenance(MaintenanceId(4))];
+    let withdrawal =
+        |phase| causes.map(|cause| Some(WithdrawalView { phase, age: Duration::from_millis(1500), cause }));
+
+    for withdrawal in phases.into_iter().flat_map(withdrawal).chain([None]) {
+        let agent = AgentView {
+            id: AgentId(3),
+            info: AgentInfo { name: "a".into(), resources: resources(), ..AgentInfo::default() },
+            connected: true,
+            draining: false,
+            withdrawal,
+            unavailability: Some(WHEN),
+            used: resources(),
+            offered: Resources::default(),
+            tasks: 2,
+        };
+        assert_eq!(AgentView::try_from(v1::Agent::from(agent.clone())), Ok(agent));
+    }
+    for withheld in [Withheld::Deactivated, Withheld::Draining, Withheld::Drained] {
+        let happened = Announcement::AgentWithdrawn(AgentId(3), withheld);
+        assert_eq!(Announcement::try_from(v1::watch_event::Event::from(happened.clone())), Ok(happened));
+    }
+}
+
+#[test]
+fn a_maintenance_window_survives_the_wire() {
+    let maintenance =
+        Maintenance { agents: [AgentId(3), AgentId(4)].into(), when: WHEN, grace: Duration::from_secs(30) };
+    let view =
+        MaintenanceView { id: MaintenanceId(2), maintenance, has_begun: true, unanswered: 1, accepted: 2, declined: 3 };
+
+    assert_eq!(MaintenanceView::try_from(v1::Maintenance::from(view.clone())), Ok(view));
+}
+
+#[test]
+fn a_maintenance_window_begins_at_a_moment_or_so_long_after_it_is_heard_of() {
+    use v1::schedule_maintenance_request::Start;
+    let start = |start| {
+        let wire = v1::ScheduleMaintenanceRequest { agents: vec![1], start, duration_ms: 60_000, ..Default::default() };
+        super::maintenance(&wire, 5_000).map(|window| window.when.start_ms)
+    };
+
+    assert_eq!(start(Some(Start::StartMs(7_000))), Ok(7_000));
+    assert_eq!(start(Some(Start::StartInMs(7_000))), Ok(12_000));
+    assert_eq!(start(None), Err(Malformed::Missing("start of a maintenance window")));
+}
+
+#[test]
 fn a_role_tells_what_it_has_beside_what_it_should_have() {
     let quota = Quota { guarantee: resources(), limit: ceiling() };
     let role = RoleView {
@@ -361,6 +490,8 @@ fn a_role_tells_what_it_has_beside_what_it_should_have() {
         share: Share::new(1, 4),
         fair_share: Share::new(1, 2),
         quota: Some(quota.clone()),
+        placement: Placement::Spread,
+        min_allocatable: Some(resources()),
     };
 
     let wire = v1::Role::from(role);
@@ -369,4 +500,8 @@ fn a_role_tells_what_it_has_beside_what_it_should_have() {
     assert_eq!(wire.reserved, Some(resources().into()));
     assert_eq!((wire.used, wire.offered), (Some(resources().into()), Some(Resources::default().into())));
     assert_eq!(wire.quota.map(Quota::try_from), Some(Ok(quota)));
+    assert_eq!(
+        (placement(wire.placement), wire.min_allocatable),
+        (Ok(Some(Placement::Spread)), Some(resources().into()))
+    );
 }

@@ -8,6 +8,7 @@ use haggle_core::cluster::Why;
 
 use super::operator::{count, size};
 use super::task::millis;
+use super::upkeep::withheld_of;
 use super::{Malformed, required};
 use crate::v1;
 use crate::v1::hindrance;
@@ -79,6 +80,7 @@ impl From<Obstacle> for hindrance::Obstacle {
                 Self::AtLimit(v1::AtLimit { role, limit: Some(limit.into()), has: Some(has.into()) })
             }
             Obstacle::KeptForOthers { kept } => Self::KeptForOthers(v1::KeptForOthers { kept: Some(kept.into()) }),
+            Obstacle::Withheld(withheld) => Self::Withheld(withheld_of(withheld).into()),
             Obstacle::Constraint(constraint) => Self::Constraint(constraint.into()),
             Obstacle::TooLarge { largest } => Self::TooLarge(v1::TooLarge { largest: Some(largest.into()) }),
             Obstacle::Reserved { reserved } => {
@@ -109,6 +111,7 @@ impl TryFrom<hindrance::Obstacle> for Obstacle {
             Wire::KeptForOthers(wire) => {
                 Self::KeptForOthers { kept: required(wire.kept, "resources kept for others")?.try_into()? }
             }
+            Wire::Withheld(withheld) => Self::Withheld(super::upkeep::withheld(withheld)?),
             Wire::Constraint(constraint) => Self::Constraint(constraint.try_into()?),
             Wire::TooLarge(wire) => {
                 Self::TooLarge { largest: required(wire.largest, "resources of the largest agent")?.try_into()? }

@@ -17,7 +17,7 @@
 use std::time::Duration;
 
 use haggle_core::cluster::FrameworkCommand;
-use haggle_core::{Resources, Want};
+use haggle_core::{Resources, Traits, Want};
 
 use super::pack::Line;
 use super::spare::Spare;
@@ -27,29 +27,23 @@ use crate::task::Task;
 /// these are launched.
 pub(super) fn wants(lines: [&Line; 2], spare: &Spare) -> Vec<Want> {
     let [line, unvetted] = lines;
-    let want = |resources: &Resources, waiting, spare| Want {
-        resources: resources.clone(),
-        constraints: Vec::new(),
-        waiting,
-        spare,
-    };
-    let mut wants: Vec<Want> = line.kinds().map(|(resources, count)| want(resources, count, 0)).collect();
-    for (resources, count) in unvetted.kinds() {
-        match wants.iter_mut().find(|want| want.resources == *resources) {
+    let mut wants: Vec<Want> = line.kinds().map(|(need, count)| need.want(count, 0)).collect();
+    for (need, count) in unvetted.kinds() {
+        match wants.iter_mut().find(|want| need.is_of(want)) {
             Some(want) => want.waiting = want.waiting.saturating_add(count),
-            None => wants.push(want(resources, count, 0)),
+            None => wants.push(need.want(count, 0)),
         }
     }
-    let holds_all = |room: &Resources| wants.iter().all(|want| room.contains(&want.resources));
-    let spare: Vec<_> = spare.kinds().filter(|(room, _)| holds_all(room)).collect();
+    let waits = || line.kinds().chain(unvetted.kinds()).map(|(need, _)| need);
+    let spare: Vec<_> = spare.kinds().filter(|(room, _)| waits().all(|need| room.covers(need))).collect();
     if wants.len() > Want::MAX {
         wants.sort_by_key(|want| std::cmp::Reverse(want.waiting));
         wants.truncate(Want::MAX);
     }
-    for (resources, count) in spare {
-        match wants.iter().position(|want| want.resources == *resources) {
+    for (need, count) in spare {
+        match wants.iter().position(|want| need.is_of(want)) {
             Some(at) => wants[at].spare = count,
-            None if wants.len() < Want::MAX => wants.push(want(resources, 0, count)),
+            None if wants.len() < Want::MAX => wants.push(need.want(0, count)),
             None => {}
         }
     }
@@ -60,7 +54,7 @@ pub(super) fn wants(lines: [&Line; 2], spare: &Spare) -> Vec<Want> {
 pub(super) fn opening(tasks: &[Task]) -> Vec<Want> {
     let mut line = Line::default();
     for (index, task) in tasks.iter().enumerate() {
-        line.push(index as u64, task.wants(), task.size());
+        line.push(index as u64, &task.need(), task.size());
     }
     wants([&line, &Line::default()], &Spare::new(Duration::ZERO))
 }
@@ -75,13 +69,13 @@ impl Stated {
         Self(Some(wants))
     }
 
-    /// A task was launched.
-    pub(super) fn launched(&mut self, resources: &Resources) {
+    /// A task was launched on such an agent. The order of the wants stays, for the master counts the first that it may be.
+    pub(super) fn launched(&mut self, resources: &Resources, agent: Traits<'_>) {
         let Some(wants) = &mut self.0 else { return };
-        if let Some(at) = wants.iter().position(|want| want.waiting > 0 && want.resources == *resources) {
+        if let Some(at) = Want::of_launched(wants.iter(), resources, agent) {
             wants[at].waiting -= 1;
             if wants[at].waiting == 0 && wants[at].spare == 0 {
-                wants.swap_remove(at);
+                wants.remove(at);
             }
         }
     }

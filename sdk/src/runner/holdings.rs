@@ -1,17 +1,21 @@
 //! The offers that a runner has in hand.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use haggle_core::{AgentId, Offer, OfferId, Resources};
+use haggle_core::{AgentId, AgentInfo, Offer, OfferId, Resources};
 
 use super::pack::Room;
 
 /// What one agent offers, all its open offers together.
 #[derive(Debug)]
 pub(super) struct Hold {
-    pub(super) agent_name: String,
+    /// Its name and attributes.
+    pub(super) info: Arc<AgentInfo>,
     offers: Vec<(OfferId, Resources)>,
     free: Resources,
+    /// When the agent will not be there, in milliseconds since 1970.
+    away_from: Option<u64>,
 }
 
 /// The open offers, by agent.
@@ -31,10 +35,12 @@ impl Holdings {
             return;
         }
         let hold = self.agents.entry(offer.agent).or_insert_with(|| Hold {
-            agent_name: offer.agent_name,
+            info: Arc::new(AgentInfo { name: offer.agent_name, attributes: offer.attributes, ..AgentInfo::default() }),
             offers: Vec::new(),
             free: Resources::default(),
+            away_from: None,
         });
+        hold.away_from = offer.unavailability.map(|when| when.start_ms);
         hold.free.give(&offer.resources);
         hold.offers.push((offer.id, offer.resources));
     }
@@ -66,7 +72,12 @@ impl Holdings {
     }
 
     pub(super) fn rooms(&self) -> Vec<Room> {
-        self.agents.iter().map(|(&agent, hold)| Room::new(agent, hold.free.clone())).collect()
+        let room = |(&agent, hold): (&AgentId, &Hold)| {
+            let mut room = Room::new(agent, Arc::clone(&hold.info), hold.free.clone());
+            room.away_from = hold.away_from.unwrap_or(u64::MAX);
+            room
+        };
+        self.agents.iter().map(room).collect()
     }
 
     /// Takes out of hand what goes beyond `room` in all.
@@ -83,7 +94,7 @@ impl Holdings {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use haggle_core::{Bytes, MilliCpu};
+    use haggle_core::{Bytes, MilliCpu, Unavailability};
 
     fn cpus(milli: u64) -> Resources {
         Resources::new(MilliCpu::new(milli), Bytes::ZERO, Bytes::ZERO)
@@ -98,6 +109,7 @@ mod tests {
             role: "role".to_owned(),
             reserved: Vec::new(),
             resources: cpus(milli),
+            unavailability: None,
         }
     }
 
@@ -116,6 +128,16 @@ mod tests {
         let rooms: Vec<_> = holdings.rooms().into_iter().map(|room| (room.agent.0, room.free)).collect();
 
         assert_eq!(rooms, [(1, cpus(1000)), (2, cpus(250))]);
+    }
+
+    #[test]
+    fn a_room_is_there_until_its_agent_is_not() {
+        let when = Unavailability { start_ms: 1_000, duration_ms: 1 };
+        let leaves = Offer { unavailability: Some(when), ..offer(1, 1, 500) };
+
+        let rooms: Vec<_> = held(&[leaves, offer(2, 2, 500)]).rooms().into_iter().map(|room| room.away_from).collect();
+
+        assert_eq!(rooms, [1_000, u64::MAX]);
     }
 
     #[test]

@@ -4,6 +4,7 @@ mod demand;
 mod driver;
 mod holdings;
 mod inventory;
+pub(crate) mod need;
 mod pack;
 mod progress;
 mod reconcile;
@@ -22,7 +23,7 @@ use haggle_core::cluster::{AgentView, FrameworkInfo};
 use haggle_core::{FrameworkId, TaskState, Want};
 use tokio::time::{Instant, sleep_until};
 
-pub use inventory::TooBig;
+pub use inventory::{Lack, NoAgent, TooBig, Unsuitable};
 pub use progress::{Outcome, Progress, WaitReason};
 pub use session::{Session, TaskHandle};
 
@@ -30,7 +31,7 @@ use crate::client::Client;
 use crate::error::CallError;
 use crate::task::{BadTask, Task};
 use driver::Driver;
-use inventory::{Fit, Inventory};
+use inventory::Inventory;
 use state::{News, Policy};
 
 /// How long tasks have to end after they were cancelled. A kill takes an agent 100 ms.
@@ -58,6 +59,9 @@ pub enum RunError {
     /// A task that no agent could ever run.
     #[error(transparent)]
     TooBig(#[from] Box<TooBig>),
+    /// A task for which no agent is what it needs.
+    #[error(transparent)]
+    Unsuitable(#[from] Box<Unsuitable>),
     /// The master did not answer, or refused the framework.
     #[error(transparent)]
     Call(#[from] CallError),
@@ -100,7 +104,8 @@ impl Outcome {
 }
 
 /// Drives tasks to their end: says how much room they need, fits as many as it can into each offer, and launches those
-/// again that were lost or failed.
+/// again that were lost or failed. Where more short tasks of a kind wait than an offer has room for, it opens an allocation and
+/// puts them into its queue, for a second at a time: then the next begins where one ends, without a way to the master.
 #[derive(Clone, Debug)]
 pub struct Runner {
     client: Client,
@@ -183,7 +188,7 @@ impl Runner {
     /// [`INDEX_VARIABLE`] and the length of the list in [`COUNT_VARIABLE`], unless it is [anonymous](Task::anonymous).
     ///
     /// # Errors
-    /// When a task is wrong or too big for every agent: then, unless the cluster was empty before, none was
+    /// When a task is wrong, or no agent is large enough for it, or as it needs one: then, unless the cluster was empty before, none was
     /// launched. When the master cannot be reached, or is lost for good. Tasks that fail are no errors: they are
     /// in the report.
     pub async fn run(self, tasks: Vec<Task>, on_progress: impl FnMut(&Progress)) -> Result<Report, RunError> {
@@ -207,7 +212,7 @@ impl Runner {
         let agents = self.client.agents().await?;
         let inventory = Inventory::new(agents.clone());
         for task in &tasks {
-            refuse_too_big(&inventory, task)?;
+            inventory.check(task)?;
         }
         let policy = Policy { linger: Duration::ZERO, ..self.policy };
         let mut driver = self.join(agents, policy, demand::opening(&tasks)).await?;
@@ -230,7 +235,7 @@ impl Runner {
                     }
                     News::Refused { why, .. } => {
                         driver.leave().await;
-                        return Err(Box::new(why).into());
+                        return Err(why.into());
                     }
                 }
             }
@@ -281,11 +286,11 @@ impl Runner {
     }
 }
 
-fn refuse_too_big(inventory: &Inventory, task: &Task) -> Result<(), Box<TooBig>> {
-    match inventory.fit(task.wants()) {
-        Fit::Fits | Fit::NobodyKnown => Ok(()),
-        Fit::TooBig { agent_name, has } => {
-            Err(Box::new(TooBig { name: task.label().to_owned(), wants: task.wants().clone(), agent_name, has }))
+impl From<NoAgent> for RunError {
+    fn from(why: NoAgent) -> Self {
+        match why {
+            NoAgent::TooBig(why) => why.into(),
+            NoAgent::Unsuitable(why) => Box::new(why).into(),
         }
     }
 }

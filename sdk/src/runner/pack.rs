@@ -2,8 +2,11 @@
 
 use std::cmp::Reverse;
 use std::collections::VecDeque;
+use std::sync::Arc;
 
-use haggle_core::{AgentId, Resources};
+use haggle_core::{AgentId, AgentInfo, Resources};
+
+use super::need::Need;
 
 /// Tasks in one launch. Above this, the first of them waits longer and throughput no longer grows.
 pub(super) const LAUNCH_MAX: usize = 512;
@@ -35,7 +38,7 @@ pub(super) struct Line {
 
 #[derive(Debug)]
 struct Wish {
-    wants: Resources,
+    need: Need,
     waiters: VecDeque<Waiter>,
 }
 
@@ -43,21 +46,25 @@ struct Wish {
 #[derive(Debug)]
 pub(super) struct Room {
     pub(super) agent: AgentId,
+    pub(super) info: Arc<AgentInfo>,
     pub(super) free: Resources,
+    /// When its agent will not be there any more, in milliseconds since 1970; the end of time when none is known.
+    pub(super) away_from: u64,
     /// Indexes of the tasks.
     pub(super) taken: Vec<u64>,
     bytes: usize,
 }
 
 impl Room {
-    pub(super) fn new(agent: AgentId, free: Resources) -> Self {
-        Self { agent, free, taken: Vec::new(), bytes: 0 }
+    pub(super) fn new(agent: AgentId, info: Arc<AgentInfo>, free: Resources) -> Self {
+        Self { agent, info, free, away_from: u64::MAX, taken: Vec::new(), bytes: 0 }
     }
 
-    fn has_room(&self, wants: &Resources, waiter: &Waiter) -> bool {
+    fn has_room(&self, need: &Need, waiter: &Waiter) -> bool {
         self.taken.len() < LAUNCH_MAX
             && (self.taken.is_empty() || self.bytes + waiter.size <= LAUNCH_BYTES_MAX)
-            && self.free.fits(wants).is_ok()
+            && self.free.contains(&need.resources)
+            && need.suits(self.info.traits()).is_ok()
     }
 }
 
@@ -71,13 +78,13 @@ impl Line {
     }
 
     /// Joins the end of the line.
-    pub(super) fn push(&mut self, index: u64, wants: &Resources, size: usize) {
+    pub(super) fn push(&mut self, index: u64, need: &Need, size: usize) {
         let waiter = Waiter { ticket: self.next, index, size };
         self.next += 1;
         self.len += 1;
-        match self.wishes.iter_mut().find(|wish| wish.wants == *wants) {
+        match self.wishes.iter_mut().find(|wish| wish.need == *need) {
             Some(wish) => wish.waiters.push_back(waiter),
-            None => self.wishes.push(Wish { wants: wants.clone(), waiters: VecDeque::from([waiter]) }),
+            None => self.wishes.push(Wish { need: need.clone(), waiters: VecDeque::from([waiter]) }),
         }
     }
 
@@ -98,8 +105,8 @@ impl Line {
     }
 
     /// Everybody leaves who wants something of this kind; who did, in the order of the line.
-    pub(super) fn take_where(&mut self, is_wanted: impl Fn(&Resources) -> bool) -> Vec<u64> {
-        let leaving = self.wishes.extract_if(.., |wish| is_wanted(&wish.wants));
+    pub(super) fn take_where(&mut self, is_wanted: impl Fn(&Need) -> bool) -> Vec<u64> {
+        let leaving = self.wishes.extract_if(.., |wish| is_wanted(&wish.need));
         let mut waiters: Vec<Waiter> = leaving.flat_map(|wish| wish.waiters).collect();
         waiters.sort_unstable_by_key(|waiter| waiter.ticket);
         self.len -= waiters.len();
@@ -107,8 +114,32 @@ impl Line {
     }
 
     /// What is waited for, and by how many.
-    pub(super) fn kinds(&self) -> impl Iterator<Item = (&Resources, u32)> {
-        self.wishes.iter().map(|wish| (&wish.wants, u32::try_from(wish.waiters.len()).unwrap_or(u32::MAX)))
+    pub(super) fn kinds(&self) -> impl Iterator<Item = (&Need, u32)> {
+        self.wishes.iter().map(|wish| (&wish.need, u32::try_from(wish.waiters.len()).unwrap_or(u32::MAX)))
+    }
+
+    /// How many wait for this.
+    pub(super) fn count(&self, need: &Need) -> usize {
+        self.wishes.iter().find(|wish| wish.need == *need).map_or(0, |wish| wish.waiters.len())
+    }
+
+    /// Those leave who have waited longest for this, so many at most and as many as fit into one message.
+    pub(super) fn take_first(&mut self, need: &Need, most: usize) -> Vec<u64> {
+        let Some(at) = self.wishes.iter().position(|wish| wish.need == *need) else { return Vec::new() };
+        let waiters = &mut self.wishes[at].waiters;
+        let (mut taken, mut bytes) = (Vec::new(), 0);
+        while taken.len() < most
+            && bytes < LAUNCH_BYTES_MAX
+            && let Some(waiter) = waiters.pop_front()
+        {
+            bytes += waiter.size;
+            taken.push(waiter.index);
+        }
+        if waiters.is_empty() {
+            self.wishes.remove(at);
+        }
+        self.len -= taken.len();
+        taken
     }
 
     /// Who has waited longest.
@@ -117,25 +148,25 @@ impl Line {
         heads.min_by_key(|waiter| waiter.ticket).map(|waiter| waiter.index)
     }
 
-    /// Fills the rooms: who has waited longest first, each into the room with the most processor time left, so
-    /// that tasks spread over the agents as long as there is a choice. A task that fits nowhere lets others pass.
+    /// Fills the rooms: who has waited longest first, each into the room that is there for longest, and of those into the one
+    /// with the most processor time left, so that tasks spread over the agents as long as there is a choice. A task that fits nowhere lets others pass.
     pub(super) fn fill(&mut self, rooms: &mut [Room]) {
         let mut open: Vec<usize> = (0..self.wishes.len()).collect();
         while let Some((position, &at)) =
             open.iter().enumerate().min_by_key(|&(_, &at)| self.wishes[at].waiters.front().map(|head| head.ticket))
         {
-            let Wish { wants, waiters } = &mut self.wishes[at];
+            let Wish { need, waiters } = &mut self.wishes[at];
             let room = waiters.front().and_then(|head| {
                 rooms
                     .iter_mut()
-                    .filter(|room| room.has_room(wants, head))
-                    .max_by_key(|room| (room.free.cpus, Reverse(room.taken.len()), Reverse(room.agent)))
+                    .filter(|room| room.has_room(need, head))
+                    .max_by_key(|room| (room.away_from, room.free.cpus, Reverse(room.taken.len()), Reverse(room.agent)))
             });
             let (Some(room), Some(head)) = (room, waiters.front()) else {
                 open.swap_remove(position);
                 continue;
             };
-            room.free.take(wants).expect("a room was only chosen because the task fits");
+            room.free.take(&need.resources).expect("a room was only chosen because the task fits");
             room.taken.push(head.index);
             room.bytes += head.size;
             waiters.pop_front();
@@ -160,14 +191,18 @@ mod tests {
     fn line(wishes: &[Resources]) -> Line {
         let mut line = Line::default();
         for (index, wish) in wishes.iter().enumerate() {
-            line.push(index as u64, wish, 100);
+            line.push(index as u64, &wish.clone().into(), 100);
         }
         line
     }
 
+    fn room(agent: u64, zone: &str, free: Resources) -> Room {
+        let attributes = [("zone".to_owned(), zone.to_owned())].into();
+        Room::new(AgentId(agent), Arc::new(AgentInfo { attributes, ..AgentInfo::default() }), free)
+    }
+
     fn filled(line: &mut Line, free: &[Resources]) -> Vec<Vec<u64>> {
-        let mut rooms: Vec<_> =
-            free.iter().enumerate().map(|(agent, free)| Room::new(AgentId(agent as u64), free.clone())).collect();
+        let mut rooms: Vec<_> = (0..).zip(free).map(|(agent, free)| room(agent, "a", free.clone())).collect();
         line.fill(&mut rooms);
         rooms.into_iter().map(|room| room.taken).collect()
     }
@@ -180,6 +215,17 @@ mod tests {
 
         assert_eq!(taken, [vec![0, 1, 2]]);
         assert_eq!((line.len(), line.first()), (2, Some(3)));
+    }
+
+    #[test]
+    fn an_agent_that_will_not_be_there_is_the_last_resort() {
+        let mut line = line(&vec![wants(500, 1); 3]);
+        let room = |agent, away_from| Room { away_from, ..room(agent, "a", wants(500, 64)) };
+        let mut rooms = [room(1, 1_000), room(2, 2_000), room(3, u64::MAX)];
+
+        line.fill(&mut rooms);
+
+        assert_eq!(rooms.map(|room| room.taken), [vec![2], vec![1], vec![0]]);
     }
 
     #[test]
@@ -209,7 +255,7 @@ mod tests {
 
         let mut large = Line::default();
         for index in 0..3 {
-            large.push(index, &wants(1, 0), LAUNCH_BYTES_MAX / 2);
+            large.push(index, &wants(1, 0).into(), LAUNCH_BYTES_MAX / 2);
         }
         assert_eq!(filled(&mut large, &[wants(1000, 0)]), [vec![0, 1]]);
     }
@@ -218,10 +264,23 @@ mod tests {
     fn who_leaves_by_kind_leaves_in_the_order_of_the_line() {
         let mut line = line(&[wants(500, 1), wants(4000, 1), wants(250, 1), wants(500, 1)]);
 
-        assert_eq!(line.take_where(|wants| wants.cpus < MilliCpu::from_cores(4)), [0, 2, 3]);
+        assert_eq!(line.take_where(|need| need.resources.cpus < MilliCpu::from_cores(4)), [0, 2, 3]);
 
-        assert_eq!(line.kinds().collect::<Vec<_>>(), [(&wants(4000, 1), 1)]);
+        assert_eq!(line.kinds().collect::<Vec<_>>(), [(&Need::from(wants(4000, 1)), 1)]);
         assert_eq!((line.len(), line.clear(), line.len()), (1, vec![1], 0));
+    }
+
+    #[test]
+    fn a_task_goes_to_an_agent_that_is_what_it_needs_alone() {
+        let mut line = line(&vec![wants(500, 1); 2]);
+        let need = Need { resources: wants(500, 1), constraints: vec!["zone=b".parse().unwrap()] };
+        (2..4).for_each(|index| line.push(index, &need, 100));
+        let mut rooms = [room(1, "a", wants(8000, 64)), room(2, "b", wants(500, 64))];
+
+        line.fill(&mut rooms);
+
+        assert_eq!(rooms.map(|room| room.taken), [vec![0, 1], vec![2]]);
+        assert_eq!(line.kinds().collect::<Vec<_>>(), [(&need, 1)]);
     }
 
     #[test]

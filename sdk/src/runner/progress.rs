@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use haggle_core::{AgentId, Resources, TaskId, TaskStatus};
 
+use super::inventory::Lack;
+
 /// News of one task of a list, named by its `index` there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Progress {
@@ -79,6 +81,11 @@ pub enum WaitReason {
         /// What it wants.
         wants: Resources,
     },
+    /// There are agents, and none is now what it needs.
+    NoAgentSuits {
+        /// What they lack.
+        lacks: Vec<Lack>,
+    },
     /// Agents that could run it are free in part, and none is free enough.
     TooLittleFree {
         /// What it wants.
@@ -110,6 +117,7 @@ impl fmt::Display for WaitReason {
             Self::MasterAway => f.write_str("the connection to the master is lost"),
             Self::NoAgents => f.write_str("no agent has joined the cluster"),
             Self::NoAgentLargeEnough { wants } => write!(f, "wants {wants}, and no agent is as large as that now"),
+            Self::NoAgentSuits { lacks } => f.write_str(&Lack::in_words(lacks)),
             Self::TooLittleFree { wants, agent_name, free } => {
                 write!(f, "wants {wants}, and the most that is free on one agent is {free} on {agent_name}")
             }

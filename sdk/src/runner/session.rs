@@ -160,7 +160,7 @@ fn tell(
     on_progress: &mut impl FnMut(&Progress),
 ) {
     let (index, end) = match news {
-        News::Refused { index, why } => (index, Err(Box::new(why).into())),
+        News::Refused { index, why } => (index, Err(why.into())),
         News::Progress(progress) => {
             on_progress(&progress);
             match progress {

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use haggle_core::{Now, Resources};
 
+use super::need::Need;
+
 /// How long it is counted how many tasks ran at once, before the room that is kept follows.
 const WINDOW: Duration = Duration::from_secs(1);
 
@@ -26,7 +28,7 @@ pub(super) struct Spare {
 
 #[derive(Debug)]
 struct Kind {
-    resources: Resources,
+    need: Need,
     running: u32,
     /// The most that ran at once since the last turn.
     most: u32,
@@ -41,11 +43,11 @@ impl Spare {
         Self { linger, kinds: Vec::new(), turn: None, room: Resources::default() }
     }
 
-    pub(super) fn launched(&mut self, now: Now, resources: &Resources) {
+    pub(super) fn launched(&mut self, now: Now, need: &Need) {
         if self.linger.is_zero() {
             return;
         }
-        let at = self.find(resources).unwrap_or_else(|| self.begin(now, resources));
+        let at = self.find(need).unwrap_or_else(|| self.begin(now, need));
         let kind = &mut self.kinds[at];
         kind.launched = now;
         kind.running += 1;
@@ -57,8 +59,8 @@ impl Spare {
         }
     }
 
-    pub(super) fn ended(&mut self, resources: &Resources) {
-        if let Some(at) = self.find(resources) {
+    pub(super) fn ended(&mut self, need: &Need) {
+        if let Some(at) = self.find(need) {
             self.kinds[at].running = self.kinds[at].running.saturating_sub(1);
         }
     }
@@ -95,8 +97,8 @@ impl Spare {
     }
 
     /// The kinds that room is kept for, and for how many tasks.
-    pub(super) fn kinds(&self) -> impl Iterator<Item = (&Resources, u32)> {
-        self.kinds.iter().filter(|kind| kind.kept > 0).map(|kind| (&kind.resources, kind.kept))
+    pub(super) fn kinds(&self) -> impl Iterator<Item = (&Need, u32)> {
+        self.kinds.iter().filter(|kind| kind.kept > 0).map(|kind| (&kind.need, kind.kept))
     }
 
     /// All of that together.
@@ -104,17 +106,17 @@ impl Spare {
         &self.room
     }
 
-    fn find(&self, resources: &Resources) -> Option<usize> {
-        self.kinds.iter().position(|kind| kind.resources == *resources)
+    fn find(&self, need: &Need) -> Option<usize> {
+        self.kinds.iter().position(|kind| kind.need == *need)
     }
 
-    fn begin(&mut self, now: Now, resources: &Resources) -> usize {
+    fn begin(&mut self, now: Now, need: &Need) -> usize {
         if self.kinds.len() >= KINDS_MAX
             && let Some(at) = (0..self.kinds.len()).min_by_key(|&at| self.kinds[at].launched)
         {
             self.kinds.swap_remove(at);
         }
-        self.kinds.push(Kind { resources: resources.clone(), running: 0, most: 0, kept: 0, launched: now });
+        self.kinds.push(Kind { need: need.clone(), running: 0, most: 0, kept: 0, launched: now });
         self.kinds.len() - 1
     }
 
@@ -122,7 +124,7 @@ impl Spare {
         self.room = Resources::default();
         for kind in &self.kinds {
             for _ in 0..kind.kept {
-                self.room.give(&kind.resources);
+                self.room.give(&kind.need.resources);
             }
         }
     }
@@ -136,8 +138,8 @@ mod tests {
     const START: Now = Now::from_millis(1000);
     const LINGER: Duration = Duration::from_secs(5);
 
-    fn cpus(milli: u64) -> Resources {
-        Resources::new(MilliCpu::new(milli), Bytes::from_mib(1), Bytes::ZERO)
+    fn cpus(milli: u64) -> Need {
+        Resources::new(MilliCpu::new(milli), Bytes::from_mib(1), Bytes::ZERO).into()
     }
 
     fn kept(spare: &mut Spare, now: Now) -> Vec<u32> {
@@ -153,7 +155,7 @@ mod tests {
         spare.launched(START, &cpus(500));
 
         assert_eq!(kept(&mut spare, START), [1]);
-        assert_eq!(spare.room(), &cpus(500));
+        assert_eq!(spare.room(), &cpus(500).resources);
         assert_eq!(kept(&mut spare, START + (LINGER - Duration::from_nanos(1))), [1]);
         assert_eq!(kept(&mut spare, START + LINGER), [0; 0]);
         assert_eq!((spare.room(), spare.next_deadline()), (&Resources::default(), None));
@@ -207,6 +209,6 @@ mod tests {
         let kept = kept(&mut spare, START + WINDOW * 2);
 
         assert_eq!((kept.len(), kept.last()), (KINDS_MAX, Some(&UNITS_MAX)));
-        assert!(spare.kinds().all(|(resources, _)| resources.cpus > MilliCpu::new(84)));
+        assert!(spare.kinds().all(|(need, _)| need.resources.cpus > MilliCpu::new(84)));
     }
 }

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use haggle_core::{Now, Resources};
+use haggle_core::Now;
 
 use super::inventory::{Fit, Inventory};
+use super::need::Need;
 use super::progress::{Progress, WaitReason};
 
 /// How long nothing may be launched before it is told of.
@@ -24,7 +25,7 @@ pub(super) struct Stall {
 pub(super) struct Scene<'a> {
     /// The task that has waited longest.
     pub(super) index: u64,
-    pub(super) wants: &'a Resources,
+    pub(super) need: &'a Need,
     pub(super) since: Duration,
     pub(super) waiting: usize,
     pub(super) running: usize,
@@ -70,17 +71,18 @@ impl Scene<'_> {
     }
 
     fn why(&self) -> WaitReason {
-        let wants = self.wants.clone();
+        let wants = self.need.resources.clone();
         if self.away {
             return WaitReason::MasterAway;
         }
-        match self.inventory.fit(self.wants) {
+        match self.inventory.fit(self.need) {
             Fit::NobodyKnown => return WaitReason::NoAgents,
             Fit::TooBig { .. } => return WaitReason::NoAgentLargeEnough { wants },
+            Fit::Unsuitable(lacks) => return WaitReason::NoAgentSuits { lacks },
             Fit::Fits => {}
         }
-        match self.inventory.most_free(self.wants) {
-            Some((agent_name, free)) if free.contains(self.wants) => {
+        match self.inventory.most_free(self.need) {
+            Some((agent_name, free)) if free.contains(&wants) => {
                 WaitReason::NotOffered { wants, agent_name: agent_name.to_owned() }
             }
             Some((agent_name, free)) => {

@@ -3,6 +3,7 @@
 
 mod hear;
 mod launch;
+mod queues;
 #[cfg(test)]
 mod tests;
 
@@ -13,9 +14,11 @@ use std::time::Duration;
 use haggle_core::cluster::{Acknowledgement, AgentView, FrameworkCommand};
 use haggle_core::{AgentId, FrameworkId, Now, TaskId, TaskStatus, Want};
 
+use self::queues::{Allocation, Pace};
 use super::demand::Stated;
 use super::holdings::Holdings;
-use super::inventory::{Fit, Inventory, TooBig};
+use super::inventory::{Fit, Inventory, NoAgent};
+use super::need::Need;
 use super::pack::Line;
 use super::progress::{Outcome, Progress};
 use super::reconcile::Reconciliation;
@@ -58,7 +61,7 @@ pub enum News {
         /// Which task.
         index: u64,
         /// Why.
-        why: TooBig,
+        why: NoAgent,
     },
 }
 
@@ -77,7 +80,7 @@ pub struct RunnerState {
     last_number: u64,
     line: Line,
     resting: BTreeSet<(Now, u64)>,
-    /// Larger than any agent that is known of; a survey will tell, or an offer.
+    /// Nothing for any agent that is known of; a survey will tell, or an offer.
     unvetted: Line,
     holdings: Holdings,
     inventory: Inventory,
@@ -89,6 +92,9 @@ pub struct RunnerState {
     away: bool,
     stated: Stated,
     spare: Spare,
+    pace: Pace,
+    /// By their number.
+    allocations: BTreeMap<u64, Allocation>,
     acks: Vec<Acknowledgement>,
     out: Decisions,
 }
@@ -96,6 +102,7 @@ pub struct RunnerState {
 #[derive(Debug)]
 struct Job {
     task: Arc<Task>,
+    need: Need,
     since: Now,
     phase: Phase,
     launches: u32,
@@ -115,6 +122,8 @@ struct Launch {
     /// Whether any master was heard to know it.
     is_known: bool,
     unreachable_since: Option<Now>,
+    /// In the queue of which allocation it is.
+    allocation: Option<u64>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,6 +157,8 @@ impl RunnerState {
             away: false,
             stated: Stated::with(stated),
             spare: Spare::new(policy.linger),
+            pace: Pace::default(),
+            allocations: BTreeMap::new(),
             acks: Vec::new(),
             out: Decisions::default(),
         }
@@ -161,6 +172,7 @@ impl RunnerState {
     /// Takes a task on. `index` is new.
     pub fn submit(&mut self, now: Now, index: u64, task: Task) {
         let mut job = Job {
+            need: task.need(),
             task: Arc::new(task),
             since: now,
             phase: Phase::InLine,
@@ -171,11 +183,11 @@ impl RunnerState {
             last: None,
             killed: false,
         };
-        if self.inventory.fit(job.task.wants()) == Fit::Fits {
-            self.line.push(index, job.task.wants(), job.task.size());
+        if self.inventory.fit(&job.need) == Fit::Fits {
+            self.line.push(index, &job.need, job.task.size());
         } else {
             job.phase = Phase::Unvetted;
-            self.unvetted.push(index, job.task.wants(), job.task.size());
+            self.unvetted.push(index, &job.need, job.task.size());
             self.survey_due = Some(now);
         }
         self.jobs.insert(index, job);
@@ -188,14 +200,14 @@ impl RunnerState {
         if let Some(agents) = agents {
             self.inventory = Inventory::new(agents);
         }
-        for index in self.unvetted.take_where(|wants| self.inventory.fit(wants) != Fit::NobodyKnown) {
+        for index in self.unvetted.take_where(|need| self.inventory.fit(need) != Fit::NobodyKnown) {
             let Some(job) = self.jobs.get(&index) else { continue };
-            if let Fit::TooBig { agent_name, has } = self.inventory.fit(job.task.wants()) {
-                let (name, wants) = (job.task.label().to_owned(), job.task.wants().clone());
-                self.jobs.remove(&index);
-                self.out.news.push(News::Refused { index, why: TooBig { name, wants, agent_name, has } });
-            } else {
-                self.line_up(index);
+            match self.inventory.check(&job.task) {
+                Ok(()) => self.line_up(index),
+                Err(why) => {
+                    self.jobs.remove(&index);
+                    self.out.news.push(News::Refused { index, why });
+                }
             }
         }
         if !self.unvetted.is_empty() {
@@ -248,6 +260,7 @@ impl RunnerState {
         self.give_up_unreachable(now);
         self.reconcile(now);
         self.launch(now);
+        self.refill(now);
         self.bargain(now);
         self.survey(now);
         let mut out = std::mem::take(&mut self.out);
@@ -265,7 +278,7 @@ impl RunnerState {
         let question = self.reconciliation.next_deadline().filter(|_| !self.away);
         let unreachable = self.unreachable.first().filter(|_| !self.away);
         let patience = unreachable.map(|&(since, _)| since + self.policy.unreachable_patience);
-        [rested, survey, question, patience, self.spare.next_deadline(), self.stall.next_deadline()]
+        [rested, survey, question, patience, self.next_turn(), self.spare.next_deadline(), self.stall.next_deadline()]
             .into_iter()
             .flatten()
             .min()
@@ -277,7 +290,7 @@ impl RunnerState {
         if let Some(job) = first.and_then(|index| self.jobs.get(&index)) {
             let scene = Scene {
                 index: first.unwrap_or_default(),
-                wants: job.task.wants(),
+                need: &job.need,
                 since: now.since(job.since),
                 waiting,
                 running: self.launches.len(),
@@ -302,7 +315,7 @@ impl RunnerState {
     fn line_up(&mut self, index: u64) {
         self.set_phase(index, Phase::InLine);
         if let Some(job) = self.jobs.get(&index) {
-            self.line.push(index, job.task.wants(), job.task.size());
+            self.line.push(index, &job.need, job.task.size());
         }
     }
 

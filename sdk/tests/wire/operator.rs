@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 use futures_util::StreamExt;
 use haggle_proto::v1;
 use haggle_sdk::{
-    AgentId, Announcement, CallError, Ceiling, Client, FrameworkId, Hindrance, MilliCpu, Obstacle, OutputStream, Quota,
-    Resources, TaskId, Why,
+    AgentId, Announcement, CallError, Ceiling, Client, FrameworkId, Hindrance, MilliCpu, Obstacle, OutputStream,
+    Placement, Quota, Resources, TaskId, Why,
 };
 use tonic::Status;
 
@@ -73,6 +73,25 @@ async fn an_answer_that_breaks_the_contract_names_the_field() {
 
     assert!(matches!(error, CallError::Garbled { .. }));
     assert!(error.to_string().ends_with("used resources of a role is missing"), "{error}");
+}
+
+#[tokio::test]
+async fn how_a_role_is_offered_agents_is_set_once_under_the_name_of_its_request() {
+    let played = Played::start().await;
+    *played.stage.answers_lost.lock().unwrap() = 1;
+    let client = client(&played).await;
+
+    client.set_placement("eng", Some(Placement::Spread)).await.unwrap();
+    client.set_placement("eng", None).await.unwrap();
+    client.set_min_allocatable("eng", Some(&resources(500))).await.unwrap();
+    client.set_min_allocatable("eng", None).await.unwrap();
+
+    let placements: Vec<_> = played.stage.placements.lock().unwrap().iter().map(|set| set.placement()).collect();
+    assert_eq!(placements, [v1::Placement::Spread, v1::Placement::Spread, v1::Placement::Unspecified]);
+    let least: Vec<_> = played.stage.least_offers.lock().unwrap().iter().map(|set| set.least.clone()).collect();
+    assert_eq!(least, [Some(resources(500).into()), None]);
+    let requests = played.stage.requests.lock().unwrap();
+    assert!(requests[0] == requests[1] && requests[1..].windows(2).all(|two| two[0] != two[1]), "{requests:?}");
 }
 
 #[tokio::test]

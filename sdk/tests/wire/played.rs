@@ -62,6 +62,8 @@ pub(crate) struct Stage {
     pub(crate) why: Mutex<Option<v1::WhyResponse>>,
     /// Without the names of the requests.
     pub(crate) weights: Mutex<Vec<v1::SetWeightRequest>>,
+    pub(crate) placements: Mutex<Vec<v1::SetPlacementRequest>>,
+    pub(crate) least_offers: Mutex<Vec<v1::SetMinAllocatableRequest>>,
     pub(crate) quotas: Mutex<Vec<v1::SetQuotaRequest>>,
     pub(crate) reserved: Mutex<Vec<v1::ReserveRequest>>,
     pub(crate) unreserved: Mutex<Vec<v1::UnreserveRequest>>,
@@ -141,6 +143,8 @@ pub(crate) fn agent(milli: u64) -> v1::Agent {
         }),
         connected: true,
         draining: false,
+        withdrawal: None,
+        unavailability: None,
         used: Some(Resources::default().into()),
         offered: Some(Resources::default().into()),
         tasks: 0,
@@ -223,6 +227,7 @@ impl Operator for Office {
     type ListTasksStream = Answers<v1::ListTasksResponse>;
     type ListTokensStream = Answers<v1::ListTokensResponse>;
     type ListLimitsStream = Answers<v1::ListLimitsResponse>;
+    type ListMaintenanceStream = Answers<v1::ListMaintenanceResponse>;
     type WatchStream = Answers<v1::WatchEvent>;
     type ReadLogStream = Answers<v1::LogData>;
 
@@ -288,6 +293,53 @@ impl Operator for Office {
             403 => Err(Status::permission_denied("\"played\" (viewer) may not remove agents")),
             _ => Ok(Response::new(v1::RemoveAgentResponse {})),
         }
+    }
+
+    async fn deactivate_agent(
+        &self,
+        request: Request<v1::DeactivateAgentRequest>,
+    ) -> Result<Response<v1::DeactivateAgentResponse>, Status> {
+        self.0.requested(request.into_inner().request)?;
+        Ok(Response::new(v1::DeactivateAgentResponse {}))
+    }
+
+    async fn drain_agent(
+        &self,
+        request: Request<v1::DrainAgentRequest>,
+    ) -> Result<Response<v1::DrainAgentResponse>, Status> {
+        self.0.requested(request.into_inner().request)?;
+        Ok(Response::new(v1::DrainAgentResponse {}))
+    }
+
+    async fn reactivate_agent(
+        &self,
+        request: Request<v1::ReactivateAgentRequest>,
+    ) -> Result<Response<v1::ReactivateAgentResponse>, Status> {
+        self.0.requested(request.into_inner().request)?;
+        Ok(Response::new(v1::ReactivateAgentResponse {}))
+    }
+
+    async fn schedule_maintenance(
+        &self,
+        request: Request<v1::ScheduleMaintenanceRequest>,
+    ) -> Result<Response<v1::ScheduleMaintenanceResponse>, Status> {
+        self.0.requested(request.into_inner().request)?;
+        Ok(Response::new(v1::ScheduleMaintenanceResponse { id: 1 }))
+    }
+
+    async fn cancel_maintenance(
+        &self,
+        request: Request<v1::CancelMaintenanceRequest>,
+    ) -> Result<Response<v1::CancelMaintenanceResponse>, Status> {
+        self.0.requested(request.into_inner().request)?;
+        Ok(Response::new(v1::CancelMaintenanceResponse {}))
+    }
+
+    async fn list_maintenance(
+        &self,
+        _: Request<v1::ListMaintenanceRequest>,
+    ) -> Result<Response<Self::ListMaintenanceStream>, Status> {
+        Ok(pieces(Vec::new(), |maintenance| v1::ListMaintenanceResponse { maintenance }))
     }
 
     async fn show_authority(
@@ -405,6 +457,28 @@ impl Operator for Office {
         self.0.quotas.lock().unwrap().push(v1::SetQuotaRequest { request: Vec::new(), ..request });
         self.0.requested(name)?;
         Ok(Response::new(v1::SetQuotaResponse {}))
+    }
+
+    async fn set_placement(
+        &self,
+        request: Request<v1::SetPlacementRequest>,
+    ) -> Result<Response<v1::SetPlacementResponse>, Status> {
+        let request = request.into_inner();
+        let name = request.request.clone();
+        self.0.placements.lock().unwrap().push(v1::SetPlacementRequest { request: Vec::new(), ..request });
+        self.0.requested(name)?;
+        Ok(Response::new(v1::SetPlacementResponse {}))
+    }
+
+    async fn set_min_allocatable(
+        &self,
+        request: Request<v1::SetMinAllocatableRequest>,
+    ) -> Result<Response<v1::SetMinAllocatableResponse>, Status> {
+        let request = request.into_inner();
+        let name = request.request.clone();
+        self.0.least_offers.lock().unwrap().push(v1::SetMinAllocatableRequest { request: Vec::new(), ..request });
+        self.0.requested(name)?;
+        Ok(Response::new(v1::SetMinAllocatableResponse {}))
     }
 
     async fn kill_task(&self, request: Request<v1::KillTaskRequest>) -> Result<Response<v1::KillTaskResponse>, Status> {

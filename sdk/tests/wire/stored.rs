@@ -28,6 +28,7 @@ fn offer() -> Offer {
         role: "role".to_owned(),
         reserved: Vec::new(),
         resources: resources(1000),
+        unavailability: None,
     }
 }
 

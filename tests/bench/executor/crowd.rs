@@ -18,7 +18,7 @@ const TASKS: usize = 100_000;
 const AN_HOUR: u64 = 3_600_000_000_000;
 
 /// An agent promises memory that this machine need not have: none of these tasks takes what it might.
-const AGENT: AgentFlags = AgentFlags { cpus: "2", mem: "128GiB", more: &[] };
+const AGENT: AgentFlags = AgentFlags { cpus: "2", mem: "128GiB" };
 
 /// Longer than it takes to start them all on a machine that is busy with others.
 const PATIENCE: Duration = Duration::from_secs(180);

@@ -5,13 +5,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use haggle_core::Digest;
+use haggle_core::{Digest, TaskState};
 use haggle_sdk::{Client, Event, Framework, FrameworkInfo, OutputStream, Task, TaskId, Token};
 use rustix::process::nice;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use crate::secured::Secured;
 
@@ -20,6 +20,9 @@ const AT_ONCE: usize = 64;
 
 /// Tasks in one accept.
 const BATCH: u64 = 5_000;
+
+/// How long it waits for an offer before it launches tasks on one that is gone.
+const PATIENCE: Duration = Duration::from_millis(10);
 
 /// After a refusal that comes at once. Without, one core would do nothing but be refused.
 const BREATH: Duration = Duration::from_millis(1);
@@ -67,7 +70,7 @@ impl Way {
 }
 
 /// A flood that goes on until it is ended. What it costs the principal to ask for so much is its own affair: on machines of
-/// its own it would take nothing from others, so here its threads run when nobody else's do.
+/// its own it would take nothing from others, so here its threads run when nobody else's do, and give way at once.
 pub(crate) struct Flood {
     tried: Arc<AtomicUsize>,
     threads: Runtime,
@@ -75,10 +78,7 @@ pub(crate) struct Flood {
 
 impl Flood {
     pub(crate) fn start(way: Way, token: &Token, address: &str, noop: Digest) -> anyhow::Result<Self> {
-        let politely = || {
-            let _ = nice(19);
-        };
-        let threads = Builder::new_multi_thread().worker_threads(2).enable_all().on_thread_start(politely).build()?;
+        let threads = Builder::new_multi_thread().worker_threads(2).enable_all().on_thread_start(give_way).build()?;
         let tried = Arc::new(AtomicUsize::new(0));
         for number in 0..AT_ONCE {
             let one =
@@ -97,6 +97,19 @@ impl Flood {
     pub(crate) fn end(self) -> usize {
         self.threads.shutdown_background();
         self.tried.load(Ordering::Relaxed)
+    }
+}
+
+/// This thread runs when no other one wants to. At the lowest priority alone it would still keep its processor for some
+/// milliseconds from whoever wakes.
+fn give_way() {
+    let _ = nice(19);
+    #[cfg(target_os = "linux")]
+    {
+        let nothing = libc::sched_param { sched_priority: 0 };
+        // SAFETY: the system reads the parameter during the call. It is a call of the system since musl has no such function.
+        #[expect(unsafe_code, reason = "no crate that we have sets how a thread is scheduled")]
+        let _ = unsafe { libc::syscall(libc::SYS_sched_setscheduler, 0, libc::SCHED_IDLE, &raw const nothing) };
     }
 }
 
@@ -160,22 +173,36 @@ impl One {
                 let Ok((framework, mut events)) = Framework::connect(client, info("greedy")).await else {
                     return false;
                 };
-                let mut last = 0;
-                while let Some(event) = events.next().await {
-                    let Event::Offers(offers) = event else { continue };
+                let (mut last, mut latest) = (0, None);
+                loop {
+                    let news = match timeout(PATIENCE, events.next()).await {
+                        Ok(None) => return false,
+                        Ok(news) => news,
+                        Err(_) => None,
+                    };
+                    let offers = match news {
+                        Some(Event::Offers(offers)) => offers.into_iter().map(|offer| offer.id).collect(),
+                        Some(Event::Update(status)) => {
+                            if status.state == TaskState::Dropped {
+                                self.tried.fetch_add(1, Ordering::Relaxed);
+                            }
+                            continue;
+                        }
+                        Some(_) => continue,
+                        // There is none for whoever is at its limit. It tries all the same.
+                        None => Vec::from_iter(latest),
+                    };
                     for offer in offers {
-                        // Far more tasks than it has room for.
+                        latest = Some(offer);
                         let task = Task::new(self.noop).cpus("0.001").mem("1MiB").name("waiting");
                         let (first, id) = (last + 1, framework.id());
                         last += BATCH;
                         let tasks = (first..=last).map(|number| task.clone().spec(TaskId { framework: id, number }));
-                        self.tried.fetch_add(BATCH as usize, Ordering::Relaxed);
-                        if framework.accept([offer.id], tasks, Duration::ZERO).await.is_err() {
+                        if framework.accept([offer], tasks, Duration::ZERO).await.is_err() {
                             return false;
                         }
                     }
                 }
-                return false;
             }
             Way::LogReads => {
                 let Ok(tasks) = client.tasks(true).await else { return false };

@@ -128,12 +128,15 @@ impl Recorder {
                 // It asks for none.
                 Event::OperationDropped { .. } => {}
                 Event::Rescinded(gone) => self.offers.retain(|offer| !gone.contains(&offer.id)),
+                Event::InverseOffers(_) | Event::InverseRescinded(_) => {}
                 Event::Update(status) => {
                     let heard = heard(&status);
                     self.open.heard(now_us(), &heard);
                     self.record.write(Entry::Update(heard))?;
                     acknowledged.push(Acknowledgement::from(&status));
                 }
+                // It opens no allocation.
+                Event::Queue(_) => {}
                 Event::AgentLost(agent) => self.record.write(Entry::AgentLost { agent: agent.0 })?,
                 Event::Disconnected(why) => {
                     self.offers.clear();

@@ -7,8 +7,8 @@ use haggle_core::cluster::{
     AgentCommand, AgentIdentity, FrameworkCall, FrameworkCommand, FrameworkInfo, HeldTask, OperatorCommand, Question,
 };
 use haggle_core::{
-    AgentId, AgentInfo, AgentKey, Bytes, Ceiling, ClusterId, FrameworkId, Member, MilliCpu, OfferId, Quota, RequestId,
-    Resources, TaskId, TaskState, TaskStatus, UpdateId,
+    AgentId, AgentInfo, AgentKey, Bytes, Ceiling, ClusterId, FrameworkId, InverseOfferId, Maintenance, MaintenanceId,
+    Member, MilliCpu, OfferId, Quota, RequestId, Resources, TaskId, TaskState, TaskStatus, Unavailability, UpdateId,
 };
 
 use crate::master::COUNTED_MAX;
@@ -140,8 +140,7 @@ impl World {
                 }
             }
             Fault::OperatorGone => {
-                let member = self.agents[at].disk.member.map(|member| member.id);
-                let id = member.filter(|_| self.rng.chance(700)).unwrap_or(AgentId(self.rng.below(9)));
+                let id = self.some_agent(at);
                 let request = RequestId(self.rng.wide());
                 self.operator(request, &OperatorCommand::AgentGone(id));
             }
@@ -155,6 +154,40 @@ impl World {
                     let limit = Ceiling { cpus: Some(cpus(self.rng.range(2, 6))), ..Ceiling::default() };
                     let quota = self.rng.chance(700).then_some(Quota { guarantee, limit });
                     OperatorCommand::SetQuota { role, quota, force: self.rng.chance(500) }
+                };
+                let request = RequestId(self.rng.wide());
+                self.operator(request, &command);
+            }
+            Fault::OperatorDrain => {
+                let agent = self.some_agent(at);
+                let command = match self.rng.below(6) {
+                    0 => OperatorCommand::Deactivate(agent),
+                    1 | 2 => OperatorCommand::Reactivate(agent),
+                    _ => {
+                        let grace = if self.rng.chance(300) { 0 } else { self.rng.below(15_000) };
+                        let grace = Duration::from_millis(grace);
+                        OperatorCommand::Drain { agent, grace, mark_gone: self.rng.chance(200) }
+                    }
+                };
+                let request = RequestId(self.rng.wide());
+                self.operator(request, &command);
+            }
+            Fault::Maintenance => {
+                let command = if self.rng.chance(300) {
+                    OperatorCommand::CancelMaintenance(MaintenanceId(self.rng.range(1, 6)))
+                } else {
+                    let agents = (0..self.rng.range(1, 3)).map(|_| {
+                        let at = self.rng.index(self.plan.agents);
+                        self.some_agent(at)
+                    });
+                    let agents = agents.collect();
+                    let wall_ms = self.wall_ms();
+                    let when = Unavailability {
+                        start_ms: wall_ms + self.rng.below(20_000),
+                        duration_ms: self.rng.range(1_000, 20_000),
+                    };
+                    let grace = Duration::from_millis(self.rng.below(when.duration_ms));
+                    OperatorCommand::Schedule { maintenance: Maintenance { agents, when, grace }, wall_ms }
                 };
                 let request = RequestId(self.rng.wide());
                 self.operator(request, &command);
@@ -177,6 +210,12 @@ impl World {
                 self.oracle.begins_anew(cluster);
             }
         }
+    }
+
+    /// Mostly the agent of that machine.
+    fn some_agent(&mut self, at: usize) -> AgentId {
+        let member = self.agents[at].disk.member.map(|member| member.id);
+        member.filter(|_| self.rng.chance(700)).unwrap_or(AgentId(self.rng.below(9)))
     }
 
     fn some_conn(&mut self) -> Option<u64> {
@@ -368,7 +407,8 @@ impl World {
         self.send(conn, Way::Up, Msg::Call(FrameworkCommand::Subscribe { member: id, info }.into()));
         for _ in 0..self.rng.below(6) {
             let task = self.task_of_rogue();
-            let command = match self.rng.below(6) {
+            let command = match self.rng.below(7) {
+                6 => FrameworkCommand::AcceptInverse(vec![InverseOfferId(self.rng.below(40))]),
                 0 => FrameworkCommand::Kill(task),
                 1 => FrameworkCommand::Reconcile(vec![Question { task, agent: Some(AgentId(self.number_of_rogue())) }]),
                 2 => FrameworkCommand::Acknowledge(vec![haggle_core::cluster::Acknowledgement {

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use haggle_core::cluster::{AgentOrder, Change, Effect, FrameworkEvent, OperatorCommand};
-use haggle_core::{AgentId, ClusterId, FrameworkId, Member, RequestId, Resources, TaskId, TaskState};
+use haggle_core::{
+    AgentId, ClusterId, FrameworkId, Member, Now, Phase, RequestId, Resources, TaskId, TaskState, Withdrawal,
+};
 
 use crate::agent::{Agent, Disk};
 use crate::clock::Clock;
@@ -155,6 +157,7 @@ impl World {
             self.run_until(self.now + 5 * S);
             self.sweep_conns();
             self.lift_quotas();
+            self.bring_back();
             let Some(still) = missing(self) else { return };
             if self.now > end {
                 return self.oracle.fail(format!("waited for {what}, and still {still}"));
@@ -174,6 +177,17 @@ impl World {
         }
     }
 
+    /// No agent is kept out of use for ever.
+    fn bring_back(&mut self) {
+        let windows = self.store.maintenance().map(OperatorCommand::CancelMaintenance);
+        let agents = self.store.withdrawn().map(OperatorCommand::Reactivate);
+        let commands: Vec<OperatorCommand> = windows.chain(agents).collect();
+        for command in commands {
+            let request = RequestId(self.rng.wide());
+            self.operator(request, &command);
+        }
+    }
+
     /// An operator declares gone what no machine is any more.
     fn give_up_lost_agents(&mut self) {
         let of_this = |member: &Member<AgentId>| member.cluster == self.store.cluster;
@@ -182,7 +196,7 @@ impl World {
         let Some(at) = self.leader() else { return };
         let Some(lead) = &self.masters[at].lead else { return };
         let connected: BTreeSet<AgentId> =
-            lead.cluster.agents().into_iter().filter(|view| view.connected).map(|view| view.id).collect();
+            lead.cluster.agents(Now::ZERO).into_iter().filter(|view| view.connected).map(|view| view.id).collect();
         let lost: Vec<AgentId> =
             self.store.agents().filter(|id| !own.contains(id) && !connected.contains(id)).collect();
         for id in lost {
@@ -225,13 +239,16 @@ impl World {
         }
         let lead = self.masters[at].lead.as_ref()?;
         let counts = lead.cluster.counts();
-        let known = lead.cluster.agents();
+        let known = lead.cluster.agents(Now::ZERO);
         if known.len() != self.agents.len() || known.iter().any(|view| !view.connected) || counts.agents != known.len()
         {
             return Some(format!("the master knows {} agents", counts.agents));
         }
         if let Some(view) = known.iter().find(|view| view.used != Resources::default() || view.tasks != 0) {
             return Some(format!("the master counts {} as used on {}", view.used, view.id));
+        }
+        if let Some(view) = known.iter().find(|view| view.withdrawal.is_some()) {
+            return Some(format!("{} is out of use: {:?}", view.id, view.withdrawal));
         }
         if (counts.tasks, counts.kept_updates, counts.orphans, counts.questions) != (0, 0, 0, 0) {
             let tasks = lead.cluster.tasks();
@@ -332,7 +349,10 @@ impl World {
         let counts = lead.cluster.counts();
         let mut wrong = None;
         // One that follows no rule may claim to run more than it has.
-        for view in lead.cluster.agents().into_iter().filter(|view| view.info.name != "rogue") {
+        for view in lead.cluster.agents(Now::ZERO).into_iter().filter(|view| view.info.name != "rogue") {
+            if let Some(withdrawal) = view.withdrawal.filter(|_| !view.offered.is_empty()) {
+                wrong = Some(format!("{} is offered, and is {:?}", view.id, withdrawal.phase));
+            }
             let mut promised = view.used.clone();
             promised.give(&view.offered);
             // Tasks of two agents under one id are counted together until the later one has named all of its own.
@@ -341,7 +361,12 @@ impl World {
                 wrong = Some(format!("{} has {}, and {promised} are promised", view.id, view.info.resources));
             }
         }
-        let most_timers = counts.offers + counts.agents + 2 * counts.frameworks;
+        let known: usize = TaskState::ALL.into_iter().map(|state| lead.cluster.tally().tasks(state)).sum();
+        if known != counts.tasks {
+            wrong = Some(format!("{known} tasks are counted by their states, and {} are known", counts.tasks));
+        }
+        // An agent may drain, until its tasks are killed and until their ends are acknowledged.
+        let most_timers = counts.offers + 3 * counts.agents + 2 * counts.frameworks + counts.inverse_offers;
         if counts.ended > self.plan.history
             || counts.timers > most_timers
             || counts.kept_updates > counts.tasks
@@ -421,6 +446,20 @@ impl World {
             if ran.saturating_sub(heard) + S < timeout * 6 / 10 {
                 let ago = (ran - heard) / MS;
                 self.oracle.fail(format!("master {at} declares {place:?} away, and heard it {ago} ms ago: {change:?}"));
+            }
+        }
+    }
+
+    /// Nothing runs on an agent of which it is written that it is drained.
+    pub(crate) fn check_drained(&mut self, changes: &[Change]) {
+        for change in changes {
+            let Change::AgentWithdrawn(id, Withdrawal { phase: Phase::Drained, .. }) = change else { continue };
+            let it = Some(Member { cluster: self.store.cluster, id: *id });
+            let machine = self.agents.iter().position(|agent| agent.disk.member == it);
+            let Some(machine) = machine.filter(|_| !self.oracle.copied.contains(id)) else { continue };
+            let used = self.agents[machine].in_use();
+            if !used.is_empty() {
+                self.oracle.fail(format!("{id} is called drained, and agent {machine} runs {used}"));
             }
         }
     }

@@ -65,6 +65,10 @@ pub(crate) enum Fault {
     OperatorGone,
     /// An operator changes what a role weighs, is promised, or may have.
     OperatorQuota,
+    /// An operator takes an agent out of use, or brings it back.
+    OperatorDrain,
+    /// An operator makes a maintenance window, or cancels one.
+    Maintenance,
     /// Somebody comes with ids that are not his.
     Rogue,
     /// A peer reads what it is sent slowly.
@@ -74,7 +78,7 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    const ALL: [(Self, u64); 26] = [
+    const ALL: [(Self, u64); 28] = [
         (Self::Break, 10),
         (Self::HalfOpen, 6),
         (Self::Partition, 6),
@@ -98,6 +102,8 @@ impl Fault {
         (Self::OperatorKill, 5),
         (Self::OperatorGone, 2),
         (Self::OperatorQuota, 4),
+        (Self::OperatorDrain, 6),
+        (Self::Maintenance, 3),
         (Self::Rogue, 5),
         (Self::SlowReader, 5),
         (Self::RegistryLost, 1),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use haggle_core::cluster::{AgentRecord, Change, FrameworkRecord, Recovered};
 use haggle_core::planted::{self, Bug};
-use haggle_core::{AgentId, ClusterId, Epoch, FrameworkId, RoleRecord};
+use haggle_core::{AgentId, ClusterId, Epoch, FrameworkId, Maintenance, MaintenanceId, Phase, RoleRecord, Withdrawal};
 
 use crate::plan::{S, Time};
 
@@ -42,8 +42,11 @@ pub(crate) struct Store {
     agents: BTreeMap<AgentId, AgentRecord>,
     frameworks: BTreeMap<FrameworkId, FrameworkRecord>,
     roles: BTreeMap<String, RoleRecord>,
+    withdrawn: BTreeMap<AgentId, Withdrawal>,
+    maintenance: BTreeMap<MaintenanceId, Maintenance>,
     last_agent: u64,
     last_framework: u64,
+    last_maintenance: u64,
     last_lease: u64,
 }
 
@@ -85,6 +88,9 @@ impl Store {
             roles: self.roles.iter().map(|(role, record)| (role.clone(), record.clone())).collect(),
             last_agent: self.last_agent,
             last_framework: self.last_framework,
+            withdrawn: self.withdrawn.iter().map(|(&id, &withdrawal)| (id, withdrawal)).collect(),
+            maintenance: self.maintenance.iter().map(|(&id, window)| (id, window.clone())).collect(),
+            last_maintenance: self.last_maintenance,
             ..Recovered::default()
         }
     }
@@ -111,6 +117,13 @@ impl Store {
                 | Change::TokenRemoved(_) => {}
                 Change::RoleRecorded(role, record) if record.is_default() => drop(self.roles.remove(role)),
                 Change::RoleRecorded(role, record) => drop(self.roles.insert(role.clone(), record.clone())),
+                Change::AgentWithdrawn(id, withdrawal) => drop(self.withdrawn.insert(*id, *withdrawal)),
+                Change::AgentReactivated(id) => drop(self.withdrawn.remove(id)),
+                Change::MaintenanceRecorded(id, window) => {
+                    self.last_maintenance = self.last_maintenance.max(id.0);
+                    self.maintenance.insert(*id, window.clone());
+                }
+                Change::MaintenanceEnded(id) => drop(self.maintenance.remove(id)),
             }
         }
     }
@@ -137,8 +150,20 @@ impl Store {
         self.agents.keys().copied()
     }
 
+    /// The agents that take no tasks, and do not end any either.
+    pub(crate) fn withdrawn(&self) -> impl Iterator<Item = AgentId> {
+        let is_at_rest = |withdrawal: &Withdrawal| !matches!(withdrawal.phase, Phase::Draining(_));
+        self.withdrawn.iter().filter(move |(_, withdrawal)| is_at_rest(withdrawal)).map(|(&id, _)| id)
+    }
+
+    /// The maintenance windows that have not ended.
+    pub(crate) fn maintenance(&self) -> impl Iterator<Item = MaintenanceId> {
+        self.maintenance.keys().copied()
+    }
+
     /// Whether it remembers nobody.
     pub(crate) fn is_empty(&self) -> bool {
-        self.agents.is_empty() && self.frameworks.is_empty()
+        let nothing_decided = self.withdrawn.is_empty() && self.maintenance.is_empty();
+        self.agents.is_empty() && self.frameworks.is_empty() && nothing_decided
     }
 }

@@ -70,6 +70,7 @@ pub fn serve() -> Result<(), ServeError> {
 
     let records = Arc::new(TaskRecords::new());
     let executor = Executor::start(setup.executor, Listening(Arc::clone(&records)))?;
+    records.launch_with(executor.clone());
     let (end, ended) = mpsc::channel();
     let agents = {
         let (records, executor, end) = (Arc::clone(&records), executor.clone(), end.clone());
@@ -79,7 +80,7 @@ pub fn serve() -> Result<(), ServeError> {
     };
     spawn("haggle-agents", agents)?;
     let watching = {
-        let here = here.clone();
+        let (here, records) = (here.clone(), Arc::clone(&records));
         move || {
             watch(&records, &here, setup.recovery_timeout, setup.idle_after);
             let _ = end.send("it was left alone");
@@ -89,6 +90,7 @@ pub fn serve() -> Result<(), ServeError> {
 
     let why = ended.recv().unwrap_or("its threads are gone");
     tracing::info!(why, "the executor ends");
+    records.end_queues();
     end_tasks(executor);
     if let Err(error) = here.empty() {
         tracing::warn!(%error, "the folder cannot be emptied");
@@ -169,7 +171,13 @@ fn listen(from: impl Read, records: &TaskRecords, executor: &Executor) -> Result
                         executor.launch(launch);
                     }
                 }
-                Order::Kill(task) => executor.kill(task),
+                Order::Open(spec) => records.open_queue(spec),
+                Order::Enqueue { allocation, launch, index, at, count } => {
+                    records.enqueue(allocation, launch, index, at, count);
+                }
+                Order::Close(allocation) => records.close_queue(allocation),
+                Order::Kill(task) => records.kill(task),
+                Order::Settled { allocation, ends } => records.settle(allocation, ends),
                 Order::Forget(task) => records.forget(task),
                 Order::Taken { task, stream, received, stored } => records.taken(task, stream, received, stored),
                 Order::Leave => return Ok(false),

@@ -9,6 +9,7 @@ mod folder;
 pub(crate) mod lockdown;
 mod outbox;
 mod parent;
+mod queue;
 mod records;
 mod socket;
 pub(crate) mod system;
@@ -24,8 +25,9 @@ pub use folder::Folder;
 pub use lockdown::{Kept, Lockdown, raise_open_files};
 pub use outbox::Outbox;
 pub use parent::{Connection, Process, StartFailure, adopt, spawn};
+pub use queue::TASK_VARIABLE;
 pub use socket::Socket;
-pub use wire::{Incoming, Order, Report, WireError};
+pub use wire::{HeldBatch, Incoming, Order, Report, WireError};
 
 use crate::config::Config;
 

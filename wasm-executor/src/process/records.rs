@@ -1,17 +1,24 @@
-//! What an executor's process keeps in mind: a record of every task, and what its agent is still to be told.
+//! What an executor's process keeps in mind: a record of every task and every queue, and what its agent is still to be told.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use haggle_core::{Ending, TaskId, TaskSpec, TaskSummary};
+use haggle_core::queue::Index;
+use haggle_core::{AllocationSpec, Ending, TaskId, TaskSpec, TaskSummary};
 use parking_lot::{Condvar, Mutex};
 
 use super::outbox::Outbox;
+use super::queue::{Killed, Queue};
 use super::wire::Report;
-use crate::event::{Event, Listener, Stream};
+use crate::event::{Event, Launch, Listener, Stream};
+use crate::executor::Executor;
+
+/// Ends of tasks in queues are told together for so long, as long as others run there: each message costs everybody on the way to
+/// the framework as much as some short tasks.
+const TOGETHER: Duration = Duration::from_millis(2);
 
 /// Shared by the workers, who report, and the threads that speak to the agent.
 ///
@@ -24,11 +31,23 @@ pub(super) struct TaskRecords {
     unsent: AtomicBool,
     /// There is no task or no agent any more.
     quieter: Condvar,
+    /// Who runs the tasks of queues.
+    executor: OnceLock<Executor>,
 }
 
 #[derive(Default)]
 struct State {
     tasks: BTreeMap<TaskId, Record>,
+    /// Of allocations.
+    queues: BTreeMap<TaskId, Queue>,
+    /// In whose queue the tasks of queues are that run.
+    homes: HashMap<TaskId, TaskId>,
+    /// The process ends: nothing is begun any more.
+    ends: bool,
+    /// Something other than news of queues is to be told.
+    urgent: bool,
+    /// When the news of queues were told last.
+    reported: Option<Instant>,
     /// To the agent, while there is one.
     outbox: Option<Arc<Outbox<Report>>>,
     /// Agents so far.
@@ -37,6 +56,15 @@ struct State {
     idle_since: Option<Instant>,
     /// Since when there has been no agent. Before the first, since the start.
     alone_since: Option<Instant>,
+}
+
+/// What follows from news of a task in a queue.
+#[derive(Default)]
+struct Next {
+    /// There is room for these.
+    launches: Vec<Launch>,
+    /// It is to end, and may not have been there when that was said.
+    kill: Option<TaskId>,
 }
 
 /// All that there is to say of a task. Of its spec only what an agent that comes back needs: arguments, environment
@@ -50,8 +78,8 @@ struct Record {
 }
 
 /// The end of an output: what no agent has in a file yet.
-#[derive(Default)]
-struct Tail {
+#[derive(Debug, Default)]
+pub(super) struct Tail {
     /// Offset of the first piece.
     start: u64,
     /// Offset behind the last piece.
@@ -92,6 +120,9 @@ impl TaskRecords {
         for (&task, record) in &mut state.tasks {
             record.tell(task, &outbox);
         }
+        for queue in state.queues.values_mut() {
+            queue.tell(|report| put(&report, &outbox));
+        }
         put(&Report::Complete { incarnation }, &outbox);
         state.outbox = Some(Arc::clone(&outbox));
         (incarnation, outbox)
@@ -124,25 +155,113 @@ impl TaskRecords {
         new
     }
 
+    /// The tasks of queues are launched here from now on.
+    pub(super) fn launch_with(&self, executor: Executor) {
+        // It is said once.
+        let _ = self.executor.set(executor);
+    }
+
+    /// An allocation is opened. Again, it goes on as it is.
+    pub(super) fn open_queue(&self, spec: AllocationSpec) {
+        let mut state = self.state.lock();
+        state.idle_since = None;
+        state.queues.entry(spec.id).or_insert_with(|| Queue::new(spec));
+    }
+
+    /// Tasks come to a queue, and those that fit begin.
+    pub(super) fn enqueue(&self, allocation: TaskId, launch: Launch, index: Option<Index>, at: u64, count: u64) {
+        self.change(allocation, |queue| queue.push(launch, index, at, count));
+    }
+
+    /// No more tasks come to a queue.
+    pub(super) fn close_queue(&self, allocation: TaskId) {
+        self.change(allocation, Queue::close);
+    }
+
+    /// The agent has let the framework take note of ends.
+    pub(super) fn settle(&self, allocation: TaskId, ends: u64) {
+        self.change(allocation, |queue| queue.settle(ends));
+    }
+
+    /// Ends a task, or all that is in a queue.
+    pub(super) fn kill(&self, task: TaskId) {
+        let mut state = self.state.lock();
+        if let Some(queue) = state.queues.get_mut(&task) {
+            let running = queue.kill_all();
+            self.unsent.store(true, Ordering::Release);
+            drop(state);
+            running.into_iter().for_each(|task| self.kill_running(task));
+            return self.flush();
+        }
+        // What runs, and what waits for nothing but its turn, is the executor's to end.
+        let waited = state.queues.values_mut().any(|queue| queue.kill(task.number) == Killed::Waited);
+        drop(state);
+        match waited {
+            true => {
+                self.unsent.store(true, Ordering::Release);
+                self.flush();
+            }
+            false => self.kill_running(task),
+        }
+    }
+
+    /// Nothing in a queue begins any more: the process ends.
+    pub(super) fn end_queues(&self) {
+        self.state.lock().ends = true;
+    }
+
+    fn kill_running(&self, task: TaskId) {
+        if let Some(executor) = self.executor.get() {
+            executor.kill(task);
+        }
+    }
+
+    /// Changes a queue, and launches what there is room for then.
+    fn change(&self, allocation: TaskId, change: impl FnOnce(&mut Queue)) {
+        let mut state = self.state.lock();
+        if let Some(queue) = state.queues.get_mut(&allocation) {
+            change(queue);
+            let next = state.next(allocation);
+            drop(state);
+            self.launch(next);
+        }
+    }
+
+    fn launch(&self, next: Vec<Launch>) {
+        if let Some(executor) = self.executor.get() {
+            next.into_iter().for_each(|launch| executor.launch(launch));
+        }
+    }
+
     /// What the executor reports of a task.
     fn hear(&self, event: Event) {
+        let (Event::Started { task } | Event::Output { task, .. } | Event::Ended { task, .. }) = event;
         let mut state = self.state.lock();
+        if let Some(home) = state.homes.get(&task).copied() {
+            let Next { launches, kill } = state.hear_queued(home, event);
+            drop(state);
+            self.unsent.store(true, Ordering::Release);
+            kill.into_iter().for_each(|task| self.kill_running(task));
+            return self.launch(launches);
+        }
+        state.urgent = true;
         let State { tasks, outbox, .. } = &mut *state;
+        let Some(record) = tasks.get_mut(&task) else { return };
         let report = match event {
-            Event::Started { task } => tasks.get_mut(&task).map(|record| {
+            Event::Started { .. } => {
                 record.started = true;
                 Report::Started(task)
-            }),
-            Event::Output { task, stream, bytes } => tasks.get_mut(&task).map(|record| {
+            }
+            Event::Output { stream, bytes, .. } => {
                 let offset = record.of(stream).append(bytes.clone());
                 Report::Output { task, stream, offset, bytes }
-            }),
-            Event::Ended { task, ending } => tasks.get_mut(&task).map(|record| {
+            }
+            Event::Ended { ending, .. } => {
                 record.ending = Some(Box::new(ending.clone()));
                 Report::Ended(task, ending)
-            }),
+            }
         };
-        if let (Some(report), Some(outbox)) = (report, outbox) {
+        if let Some(outbox) = outbox {
             put(&report, outbox);
             self.unsent.store(true, Ordering::Release);
         }
@@ -151,24 +270,36 @@ impl TaskRecords {
     /// Sends what the agent is to be told.
     fn flush(&self) {
         if self.unsent.swap(false, Ordering::AcqRel) {
-            let outbox = self.state.lock().outbox.clone();
+            let outbox = self.state.lock().report_queues();
             outbox.inspect(|outbox| outbox.flush());
         }
+    }
+
+    /// The same, but waits for more where few tasks of queues have ended since the last time, and others run. True when it does.
+    fn flush_unless_it_can_wait(&self) -> bool {
+        let waits = self.unsent.load(Ordering::Acquire) && self.state.lock().can_wait();
+        if !waits {
+            self.flush();
+        }
+        waits
     }
 
     /// Output has come to the agent, and some of it is safe there.
     pub(super) fn taken(&self, task: TaskId, stream: Stream, received: u64, stored: u64) {
         let mut state = self.state.lock();
         if let Some(record) = state.tasks.get_mut(&task) {
-            record.of(stream).taken(received, stored);
+            return record.of(stream).taken(received, stored);
+        }
+        for queue in state.queues.values_mut() {
+            queue.taken(task.number, stream, received, stored);
         }
     }
 
     /// Nobody will ask for this task again.
     pub(super) fn forget(&self, task: TaskId) {
         let mut state = self.state.lock();
-        let forgotten = state.tasks.remove(&task);
-        if state.tasks.is_empty() && state.idle_since.is_none() {
+        let forgotten = (state.tasks.remove(&task), state.queues.remove(&task));
+        if state.tasks.is_empty() && state.queues.is_empty() && state.idle_since.is_none() {
             state.idle_since = Some(Instant::now());
             self.quieter.notify_all();
         }
@@ -180,7 +311,7 @@ impl TaskRecords {
     /// Tells the agent that there has been nothing to do, and begins to count anew.
     pub(super) fn say_idle(&self) {
         let mut state = self.state.lock();
-        if state.tasks.is_empty() {
+        if state.tasks.is_empty() && state.queues.is_empty() {
             state.idle_since = Some(Instant::now());
             if let Some(outbox) = &state.outbox {
                 put(&Report::Idle, outbox);
@@ -216,12 +347,60 @@ impl Listener for Listening {
         self.0.hear(event);
     }
 
-    fn pause(&self) {
-        self.0.flush();
+    fn pause(&self) -> bool {
+        self.0.flush_unless_it_can_wait()
     }
 }
 
 impl State {
+    /// Takes out of a queue what there is room for.
+    fn next(&mut self, allocation: TaskId) -> Vec<Launch> {
+        let Some(queue) = self.queues.get_mut(&allocation).filter(|_| !self.ends) else { return Vec::new() };
+        let next: Vec<Launch> = std::iter::from_fn(|| queue.next()).collect();
+        self.homes.extend(next.iter().map(|launch| (launch.spec.id, allocation)));
+        next
+    }
+
+    /// What the executor reports of a task in a queue.
+    fn hear_queued(&mut self, home: TaskId, event: Event) -> Next {
+        let mut next = Next::default();
+        let Some(queue) = self.queues.get_mut(&home) else { return next };
+        match event {
+            Event::Started { task } => next.kill = queue.started(task.number).then_some(task),
+            Event::Output { task, stream, bytes } => {
+                if let Some(offset) = queue.output(task.number, stream, bytes.clone())
+                    && let Some(outbox) = &self.outbox
+                {
+                    self.urgent = true;
+                    put(&Report::Output { task, stream, offset, bytes }, outbox);
+                }
+            }
+            Event::Ended { task, ending } => {
+                self.homes.remove(&task);
+                queue.ended(task.number, ending);
+                next.launches = self.next(home);
+            }
+        }
+        next
+    }
+
+    /// Whether all that the agent is to be told is of queues, and may be told along with more.
+    fn can_wait(&self) -> bool {
+        let is_fresh = self.reported.is_some_and(|at| at.elapsed() < TOGETHER);
+        is_fresh && !self.urgent && self.queues.values().all(Queue::can_wait)
+    }
+
+    /// Has the agent told what is new in queues, all of each in one report.
+    fn report_queues(&mut self) -> Option<Arc<Outbox<Report>>> {
+        let outbox = self.outbox.clone()?;
+        self.urgent = false;
+        self.reported = Some(Instant::now());
+        for report in self.queues.values_mut().filter_map(Queue::news) {
+            put(&report, &outbox);
+        }
+        Some(outbox)
+    }
+
     fn quiet(&self) -> Quiet {
         Quiet { agents: self.agents, idle_since: self.idle_since, alone_since: self.alone_since }
     }
@@ -249,11 +428,7 @@ impl Record {
             put(&Report::Started(task), outbox);
         }
         for stream in [Stream::Stdout, Stream::Stderr] {
-            let mut offset = self.of(stream).start;
-            for bytes in &self.of(stream).pieces {
-                put(&Report::Output { task, stream, offset, bytes: bytes.clone() }, outbox);
-                offset += bytes.len() as u64;
-            }
+            self.of(stream).tell(task, stream, &mut |report| put(&report, outbox));
         }
         if let Some(ending) = &self.ending {
             put(&Report::Ended(task, Ending::clone(ending)), outbox);
@@ -262,8 +437,17 @@ impl Record {
 }
 
 impl Tail {
+    /// Tells what no agent has in a file.
+    pub(super) fn tell(&self, task: TaskId, stream: Stream, report: &mut impl FnMut(Report)) {
+        let mut offset = self.start;
+        for bytes in &self.pieces {
+            report(Report::Output { task, stream, offset, bytes: bytes.clone() });
+            offset += bytes.len() as u64;
+        }
+    }
+
     /// Adds a piece, and says at which offset.
-    fn append(&mut self, bytes: Bytes) -> u64 {
+    pub(super) fn append(&mut self, bytes: Bytes) -> u64 {
         let offset = self.end;
         self.end += bytes.len() as u64;
         self.pieces.push_back(bytes);
@@ -272,7 +456,7 @@ impl Tail {
 
     /// Lets go of what is stored. What has only come to the agent is kept as a copy, so that the piece itself, for
     /// which the guest may be waiting, is free.
-    fn taken(&mut self, received: u64, stored: u64) {
+    pub(super) fn taken(&mut self, received: u64, stored: u64) {
         while let Some(first) = self.pieces.front() {
             let end = self.start + first.len() as u64;
             if end > stored {
@@ -356,6 +540,10 @@ mod tests {
             }
             Report::Ended(task, _) => format!("ended {task}"),
             Report::Idle => "idle".to_owned(),
+            Report::HeldQueue { spec, runs, .. } => format!("queue {} with {} runs", spec.id, runs.len()),
+            Report::QueueNews { allocation, started, ended } => {
+                format!("news of {allocation}: {} began, {} ended", started.len(), ended.len())
+            }
         };
         reports.iter().map(word).collect()
     }

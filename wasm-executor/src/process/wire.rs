@@ -7,7 +7,8 @@ use std::io::{self, Read, Write};
 use std::marker::PhantomData;
 
 use bytes::Bytes;
-use haggle_core::{Ending, TaskId, TaskSummary};
+use haggle_core::queue::{Index, Shape};
+use haggle_core::{AllocationSpec, Ending, TaskId, TaskState, TaskSummary};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -33,8 +34,32 @@ const READ: usize = 64 << 10;
 pub enum Order {
     /// Run this. The executor keeps a record of it until it is told to forget it.
     Launch(Launch),
-    /// End this task, if it has not ended.
+    /// Hold a queue for this allocation. Kept until it is told to forget it.
+    Open(AllocationSpec),
+    /// Put tasks into the queue of an allocation.
+    Enqueue {
+        /// Which one.
+        allocation: TaskId,
+        /// The first of a batch, from which the others differ by their numbers.
+        launch: Launch,
+        /// The variable that tells them apart.
+        index: Option<Index>,
+        /// Of the batch, how many are left out at its begin.
+        at: u64,
+        /// How many come from there on.
+        count: u64,
+    },
+    /// No more tasks follow for this allocation. Kept for the next agent.
+    Close(TaskId),
+    /// End this task, if it has not ended; of an allocation, every task in its queue.
     Kill(TaskId),
+    /// The first so many ends of those in an allocation's queue were told and acknowledged.
+    Settled {
+        /// Which allocation.
+        allocation: TaskId,
+        /// How many more.
+        ends: u64,
+    },
     /// The end of this task was told and acknowledged: nobody will ask for it again.
     Forget(TaskId),
     /// Output came to the agent.
@@ -60,6 +85,17 @@ pub enum Order {
 pub enum Report {
     /// A task that an earlier agent launched.
     Held(TaskSummary),
+    /// A queue that an earlier agent opened. Its ends follow as news.
+    HeldQueue {
+        /// What was opened.
+        spec: AllocationSpec,
+        /// Whether no more tasks follow.
+        last: bool,
+        /// Tasks that have not ended: first, how many, where they stand, what they have in common.
+        runs: Vec<(u64, u64, TaskState, Shape)>,
+        /// Which batches these are of.
+        batches: Vec<HeldBatch>,
+    },
     /// All that it holds is told.
     Complete {
         /// How many agents it had before this one.
@@ -81,8 +117,26 @@ pub enum Report {
     },
     /// As [`Event::Ended`](crate::Event::Ended).
     Ended(TaskId, Ending),
+    /// Of tasks in a queue: which have begun and not ended, and which have ended, in that order: first, how many, and how.
+    QueueNews {
+        /// In the queue of which allocation.
+        allocation: TaskId,
+        /// Their numbers.
+        started: Vec<u64>,
+        /// More than one in a row where none of them began.
+        ended: Vec<(u64, u64, Ending)>,
+    },
     /// It has held no task for a while, and may be ended.
     Idle,
+}
+
+/// What is left of tasks that were put into a queue together.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct HeldBatch {
+    /// The number of the first of them, which may have ended.
+    pub first: u64,
+    /// How many have not ended.
+    pub left: u64,
 }
 
 /// Why two processes do not understand each other.

@@ -13,7 +13,7 @@ use tokio::runtime::Handle;
 
 use super::Scheduler;
 use super::cell::Cell;
-use super::worker::guarded;
+use super::worker::pause;
 use crate::clock::thread_cpu_time;
 use crate::outcome::Outcome;
 use crate::run::Remains;
@@ -63,7 +63,9 @@ impl Heavy {
         scheduler.end_left(&cell, used + releasing);
         scheduler.tell_end(&cell, outcome, cpu + releasing);
         // The next one may take long.
-        guarded(|| scheduler.site.listener.pause());
+        if pause(&*scheduler.site.listener) {
+            scheduler.ticker.holds_news();
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use parking_lot::{Condvar, Mutex};
 use wasmtime::Engine;
 
 use super::Scheduler;
-use super::worker::guarded;
+use super::worker::pause;
 use crate::event::Meter;
 use crate::run::Site;
 
@@ -85,8 +85,8 @@ impl Ticker {
             }
             self.wake.wait_for(&mut stopped, EPOCH);
             site.engines.of(Meter::Epochs).for_each(Engine::increment_epoch);
-            if news {
-                guarded(|| site.listener.pause());
+            if news && pause(&*site.listener) {
+                self.holds_news.store(true, Ordering::SeqCst);
             }
         }
     }

@@ -17,7 +17,7 @@ use super::turn::{Pressure, Turn};
 use super::{After, Next, Scheduler, Stay};
 use crate::charge::Debt;
 use crate::clock::{thread_cpu_time, thread_slept};
-use crate::event::Meter;
+use crate::event::{Listener, Meter};
 use crate::outcome::Outcome;
 use crate::pace;
 use crate::run::{Remains, Site};
@@ -120,8 +120,15 @@ impl Worker {
                 self.scheduler.ticker.holds_news();
             } else {
                 held_back = 0;
-                guarded(|| self.site.listener.pause());
+                self.pass_on();
             }
+        }
+    }
+
+    /// Has the news passed on, or later by the ticker what can wait.
+    fn pass_on(&self) {
+        if pause(&*self.site.listener) {
+            self.scheduler.ticker.holds_news();
         }
     }
 
@@ -207,7 +214,7 @@ impl Worker {
                 }
             }
             // What it wrote is sent on at its own expense.
-            guarded(|| self.site.listener.pause());
+            self.pass_on();
             let used = thread_cpu_time() - since;
             let crowded = turn.spare.is_some() && began.elapsed() >= used - before + CROWDED;
             before = used;
@@ -259,10 +266,17 @@ fn over(cell: &Cell, outcome: Outcome, remains: Remains, since: Duration) -> (En
 }
 
 /// The listener may break; the worker goes on.
-pub(super) fn guarded(tell: impl FnOnce()) {
+fn guarded(tell: impl FnOnce()) {
     if catch_unwind(AssertUnwindSafe(tell)).is_err() {
         tracing::error!("the executor's listener panicked");
     }
+}
+
+/// Has the listener pass on what it has heard. True when it waits for more.
+pub(super) fn pause(listener: &dyn Listener) -> bool {
+    let mut waits = false;
+    guarded(|| waits = listener.pause());
+    waits
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {

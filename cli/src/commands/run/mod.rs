@@ -153,14 +153,20 @@ fn default_cpus(largest: MilliCpu) -> MilliCpu {
     largest.min(Task::DEFAULT_CPUS)
 }
 
-/// What the largest agent has. Waits for an agent while there is none.
-async fn largest_cpus(client: &Client, plan: &Plan, account: &mut Account) -> Result<MilliCpu, CommandError> {
+/// What the largest agent has that the task can run on, or else the largest of all. Waits for an agent while there is none.
+async fn largest_cpus(
+    client: &Client,
+    plan: &Plan,
+    task: &Task,
+    account: &mut Account,
+) -> Result<MilliCpu, CommandError> {
     let began = Instant::now();
     let mut is_told = false;
     loop {
         let agents = client.agents().await?;
-        let largest = agents.iter().filter(|agent| agent.connected).map(|agent| agent.info.resources.cpus).max();
-        if let Some(largest) = largest {
+        let connected = agents.iter().filter(|agent| agent.connected).map(|agent| &agent.info);
+        let largest = connected.map(|info| (task.suits(info).is_ok(), info.resources.cpus)).max();
+        if let Some((_, largest)) = largest {
             return Ok(largest);
         }
         if began.elapsed() >= TELL_AFTER && !std::mem::replace(&mut is_told, true) {
@@ -179,10 +185,13 @@ async fn drive(
     account: &mut Account,
     signals: &mut Signals,
 ) -> Result<bool, CommandError> {
+    let any = plan.task(module, &inputs, MilliCpu::ZERO);
     let cpus = match plan.cpus {
         Some(cpus) => cpus,
         None => tokio::select! {
-            largest = largest_cpus(client, plan, account) => default_cpus(largest?),
+            largest = largest_cpus(client, plan, &any, account) => {
+                default_cpus(largest?)
+            }
             () = signals.next() => return Ok(true),
         },
     };

@@ -1,11 +1,12 @@
 //! What `haggle run` is to do, once everything on this machine was looked at.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use haggle_core::{Bytes, Digest, Endpoint, Fuel, HttpHost, MilliCpu, OutputOverrun};
+use haggle_core::{Bytes, Constraint, Digest, Endpoint, Fuel, HttpHost, MilliCpu, OutputOverrun};
 use haggle_sdk::Task;
 
 use super::inputs::Inputs;
@@ -49,6 +50,8 @@ pub(super) struct Plan {
     output: (Bytes, OutputOverrun),
     weight: Option<MilliCpu>,
     burst: MilliCpu,
+    resources: BTreeMap<String, u64>,
+    constraints: Vec<Constraint>,
     host_dirs: Vec<OpenFolder>,
     net: Vec<Endpoint>,
     http: Vec<HttpHost>,
@@ -102,6 +105,8 @@ impl Plan {
             output: args.output_limit,
             weight: args.weight,
             burst: args.burst,
+            resources: args.resources.unwrap_or_default(),
+            constraints: args.constraints,
             host_dirs: args.host_dirs,
             net: args.allow_net,
             http: args.allow_http,
@@ -127,6 +132,11 @@ impl Plan {
 
     /// The tasks, once the artifacts have their digests and the default of cpus is known.
     pub(super) fn tasks(&self, module: Digest, inputs: &[(String, Digest)], cpus: MilliCpu) -> Vec<Task> {
+        vec![self.task(module, inputs, cpus); self.count as usize]
+    }
+
+    /// One of them.
+    pub(super) fn task(&self, module: Digest, inputs: &[(String, Digest)], cpus: MilliCpu) -> Task {
         let mut task = Task::new(module)
             .name(&self.label)
             .args(&self.args)
@@ -157,6 +167,12 @@ impl Plan {
         for (guest_path, copy) in &self.inputs.copies {
             task = task.folder(guest_path, copy);
         }
+        for (name, amount) in &self.resources {
+            task = task.scalar(name, *amount);
+        }
+        for constraint in &self.constraints {
+            task = task.constraint(constraint.clone());
+        }
         for folder in &self.host_dirs {
             task = task.host_folder(&folder.guest, folder.host.to_string_lossy());
         }
@@ -169,7 +185,7 @@ impl Plan {
         for (name, value) in &self.env {
             task = task.env(name, value);
         }
-        vec![task; self.count as usize]
+        task
     }
 }
 

@@ -1,6 +1,6 @@
 //! Why somebody waits, in JSON.
 
-use haggle_sdk::{Hindrance, Obstacle, Why};
+use haggle_sdk::{Hindrance, Obstacle, Why, Withheld};
 use serde::Serialize;
 
 use super::{CeilingRecord, ResourcesRecord, TaskRecord};
@@ -67,6 +67,7 @@ enum ObstacleRecord {
     NoAgent,
     AtLimit { role: String, limit: CeilingRecord, has: ResourcesRecord },
     KeptForOthers { kept: ResourcesRecord },
+    Withheld { withheld: &'static str },
     Constraint { constraint: String },
     TooLarge { largest: ResourcesRecord },
     ReservedForOthers { reserved: ResourcesRecord },
@@ -86,6 +87,14 @@ impl From<&Obstacle> for ObstacleRecord {
                 Self::AtLimit { role: role.clone(), limit: limit.into(), has: has.into() }
             }
             Obstacle::KeptForOthers { kept } => Self::KeptForOthers { kept: kept.into() },
+            Obstacle::Withheld(withheld) => Self::Withheld {
+                withheld: match withheld {
+                    Withheld::Deactivated => "DEACTIVATED",
+                    Withheld::Draining => "DRAINING",
+                    Withheld::Drained => "DRAINED",
+                    Withheld::Leaving => "leaving",
+                },
+            },
             Obstacle::Constraint(constraint) => Self::Constraint { constraint: constraint.to_string() },
             Obstacle::TooLarge { largest } => Self::TooLarge { largest: largest.into() },
             Obstacle::Reserved { reserved } => Self::ReservedForOthers { reserved: reserved.into() },

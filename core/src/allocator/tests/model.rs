@@ -11,11 +11,12 @@ use proptest::prelude::*;
 
 use super::super::ledger::Holding;
 use super::super::seat::Seat;
-use super::super::verdict::{Stage, is_worth_offering};
+use super::super::verdict::Stage;
 use super::super::{Allocation, Promise};
 use super::{World, guarantee, limit, milli, size, want};
 use crate::id::{AgentId, FrameworkId};
-use crate::quota::Quota;
+use crate::placement::Placement;
+use crate::quota::{Quota, RoleRecord};
 use crate::reservation::{Operation, Portion, Reserved, is_at_or_below};
 use crate::resources::{Resources, Share};
 use crate::time::Now;
@@ -33,6 +34,8 @@ enum Step {
     Weighs(usize, u32),
     Limits(usize, Option<u64>),
     Promises(usize, u64),
+    Places(usize, Option<bool>),
+    OffersAtLeast(usize, Option<u64>),
     Declines(u64, u64),
     Launches(u64, u64),
     Ends(usize),
@@ -62,6 +65,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (role(), 1..4_u32).prop_map(|(role, weight)| Step::Weighs(role, weight)),
         1 => (role(), prop::option::of(0..6_u64)).prop_map(|(role, most)| Step::Limits(role, most)),
         1 => (role(), 0..4_u64).prop_map(|(role, least)| Step::Promises(role, least)),
+        1 => (role(), any::<Option<bool>>()).prop_map(|(role, spread)| Step::Places(role, spread)),
+        1 => (role(), prop::option::of(0..3_u64)).prop_map(|(role, cpus)| Step::OffersAtLeast(role, cpus)),
         3 => (framework(), 0..300_u64).prop_map(|(id, millis)| Step::Declines(id, millis)),
         4 => (framework(), 1..4_u64).prop_map(|(id, cpus)| Step::Launches(id, cpus)),
         3 => any::<usize>().prop_map(Step::Ends),
@@ -93,6 +98,8 @@ struct Model {
     refusals: Vec<Refusal>,
     quotas: BTreeMap<usize, Quota>,
     weights: BTreeMap<usize, u32>,
+    placements: BTreeMap<usize, Placement>,
+    least: BTreeMap<usize, Resources>,
 }
 
 impl Model {
@@ -149,6 +156,17 @@ impl Model {
             }
             Step::Promises(role, least) => {
                 self.quotas.insert(role, guarantee(size(least, least * 512)));
+                self.configure(role);
+            }
+            Step::Places(role, spread) => {
+                self.placements.remove(&role);
+                let placement = spread.map(|spread| if spread { Placement::Spread } else { Placement::Binpack });
+                self.placements.extend(placement.map(|placement| (role, placement)));
+                self.configure(role);
+            }
+            Step::OffersAtLeast(role, cpus) => {
+                self.least.remove(&role);
+                self.least.extend(cpus.map(|cpus| (role, milli(cpus * 1000, 64))));
                 self.configure(role);
             }
             Step::Declines(id, millis) => {
@@ -239,8 +257,13 @@ impl Model {
     }
 
     fn configure(&mut self, role: usize) {
-        let weight = self.weights.get(&role).copied().unwrap_or(1);
-        self.world.role(ROLES[role], weight, self.quotas.get(&role).cloned());
+        let record = RoleRecord {
+            weight: self.weights.get(&role).and_then(|weight| (*weight).try_into().ok()),
+            quota: self.quotas.get(&role).cloned(),
+            placement: self.placements.get(&role).copied(),
+            min_allocatable: self.least.get(&role).cloned(),
+        };
+        self.world.decide(ROLES[role], record);
     }
 
     /// No agent has given more than it has, and every sum is what its parts make.
@@ -368,7 +391,7 @@ impl Model {
                 };
                 for wanted in wanted {
                     let fits = holding.free().usable(&role).resources.contains(&wanted);
-                    let is_enough = known.demand.is_some() || is_worth_offering(&wanted);
+                    let is_enough = known.demand.is_some() || allocator.is_enough_for(id.role, &wanted);
                     let is_left_out = fits && is_enough && !self.refuses(*id, agent.0, &wanted);
                     // Of a whole agent a part may be allowed.
                     let forbidden =

@@ -1,5 +1,7 @@
 //! How much of the cluster one principal may have.
 
+use std::time::Duration;
+
 use haggle_core::access::Principal;
 use haggle_core::cluster::{Config, Effect, FrameworkCommand, FrameworkEvent};
 use haggle_core::{Reason, TaskState};
@@ -155,4 +157,26 @@ fn of_a_message_that_launches_too_many_the_first_are_launched() {
 
     let states: Vec<_> = tasks.iter().map(|task| world.state_of(task.id)).collect();
     assert_eq!(states, [Some(TaskState::Staging), Some(TaskState::Staging), None]);
+}
+
+#[test]
+fn whoever_has_as_many_tasks_as_it_may_is_passed_over_for_a_while_with_all_its_frameworks() {
+    let mut world = World::with(Config { tasks_per_principal: 1, ..Config::default() }, remembered());
+    let ci = tenant("ci", "*");
+    let first = world.subscribes(&ci, None, "a").unwrap();
+    world.agent(4, 4096);
+    let offer = world.open_offer(first);
+    let second = world.subscribes(&ci, None, "b").unwrap();
+
+    world.accept(first, &[offer], &[task(first, 1, 1, 512), task(first, 2, 1, 512)]);
+
+    assert!(world.open_offers(first).is_empty() && world.open_offers(second).is_empty());
+    let other = world.subscribes(&tenant("other", "*"), None, "c").unwrap();
+    assert_eq!(world.open_offers(other).len(), 1);
+    world.framework_says(other, FrameworkCommand::Suppress { role: None });
+    let theirs = world.open_offers(other);
+    world.decline(other, &theirs, Duration::ZERO);
+    assert!(world.open_offers(first).is_empty() && world.open_offers(second).is_empty());
+    world.wait(Duration::from_secs(5));
+    assert_eq!(world.open_offers(first).len() + world.open_offers(second).len(), 1);
 }

@@ -209,7 +209,7 @@ fn seen(world: &World, who: &Principal) -> [usize; 5] {
     [
         cluster.frameworks_page(who, None, 100).0.len(),
         cluster.tasks_page(who, None, true, 100).0.len(),
-        cluster.agents_page(who, None, 100).0.len(),
+        cluster.agents_page(Now::ZERO, who, None, 100).0.len(),
         cluster.offers_page(Now::ZERO, who, None, 100).0.len(),
         cluster.roles_page(who, None, 100).0.len(),
     ]

@@ -86,6 +86,11 @@ async fn drive(client: &Client, framework: &Framework, events: &mut Events, slee
                 }
             }
             Event::Rescinded(offers) => println!("{} offers were taken back", offers.len()),
+            Event::InverseOffers(offers) => {
+                // Its task takes a moment: it is off any agent in time.
+                framework.accept_inverse(offers.iter().map(|offer| offer.id)).await?;
+            }
+            Event::InverseRescinded(_) => {}
             Event::Update(status) => {
                 println!("{} is {}", status.task, status.state);
                 // Until it is acknowledged, an update is sent again and again.
@@ -94,6 +99,8 @@ async fn drive(client: &Client, framework: &Framework, events: &mut Events, slee
                     return finish(client, &status).await;
                 }
             }
+            // It opens no allocation.
+            Event::Queue(_) => {}
             Event::AgentLost(agent) => println!("{agent} is gone"),
             Event::OperationDropped { why, .. } => println!("an operation was not done: {why}"),
             Event::Disconnected(why) => println!("lost the master ({why}); looking for it"),

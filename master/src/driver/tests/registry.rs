@@ -78,7 +78,7 @@ fn while_the_disk_is_full_questions_are_answered_and_newcomers_are_told_why_not(
     let (outbox, mut newcomer) = outbox();
     driven.driver.refuse(Request::Open(SessionId(9), owner(), Peer::Framework(outbox)), &why);
     let (answer, mut heard) = oneshot::channel();
-    let ask = move |cluster: &Cluster, _| answer.send(cluster.agents().len()).unwrap();
+    let ask = move |cluster: &Cluster, now| answer.send(cluster.agents(now).len()).unwrap();
     driven.driver.refuse(Request::Ask(Box::new(ask)), &why);
     let (verdict, mut decided) = oneshot::channel();
     driven
@@ -112,7 +112,7 @@ async fn a_full_disk_passes_while_the_master_runs() {
         handle.decide(Principal::owner(), None, OperatorCommand::AgentGone(AgentId(1))).await.unwrap_err().code(),
         Code::Unavailable
     );
-    assert_eq!(handle.ask(|cluster, _| cluster.agents().len()).await, Ok(1));
+    assert_eq!(handle.ask(|cluster, now| cluster.agents(now).len()).await, Ok(1));
 
     disk.set_full(false);
     let orders = agent.next().await.unwrap().unwrap();
@@ -141,7 +141,8 @@ async fn while_the_registry_rests_only_what_asks_for_a_write_is_held() {
     let happenings = Arc::new(Happenings::new(1));
     let reign = Reign { cluster: Default::default(), epoch: Default::default() };
     let house = House::new(Places::default(), usize::MAX);
-    let (handle, mut inbox) = Handle::new(reign, Room::default(), Arc::downgrade(&happenings), house);
+    let (handle, mut inbox) =
+        Handle::new(reign, Room::default(), Arc::downgrade(&happenings), house, Timings::default());
     let [comes, works] = [FRAMEWORK, AGENT].map(|_| outbox::<FrameworkEvent>().0);
     let (comes, _place) = open(&handle, Peer::Framework(comes)).await.unwrap();
     let (works, _other_place) = open(&handle, Peer::Framework(works)).await.unwrap();

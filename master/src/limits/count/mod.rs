@@ -2,11 +2,13 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use haggle_core::access::{Kind, Principal, PrincipalId};
 
 use super::bucket::Bucket;
+use super::flow::Flow;
 use super::table::{Limit, Limits, NONE};
 
 /// With so many, those who hold nothing are forgotten, and have their budgets anew: some megabytes. Above the connections
@@ -18,6 +20,19 @@ const FEW: usize = 1_024;
 
 /// Of a principal at a limit, one line in so much time.
 const COMPLAIN_EVERY: Duration = Duration::from_secs(60);
+
+/// How soon whoever wants too much hears so. Most ask again at once: a refusal costs the master as much as a small answer, and one
+/// connection has room for no more than so many calls that wait.
+pub(crate) const LATE: Duration = Duration::from_millis(250);
+
+/// The latest. Above, programs would take the master for dead.
+const LATEST: Duration = Duration::from_secs(5);
+
+/// Refusals that one principal hears in a second: above that, each is later.
+const REFUSALS: u64 = 64;
+
+/// Calls may come at once in so much of a second as is due; more of them are spread over it.
+const AT_ONCE: Duration = Duration::from_millis(250);
 
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -64,11 +79,14 @@ impl fmt::Display for Over {
 }
 
 /// What one principal has.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Usage {
     held: [u64; HELD.len()],
     calls: Bucket,
     bytes: Bucket,
+    /// What its connections bring.
+    flow: Arc<Flow>,
+    refusals: Bucket,
     /// How often it wanted more than each limit.
     refused: [u64; Limit::COUNT],
     /// Of which limits was complained when, and of how many refusals not.
@@ -80,6 +98,18 @@ const HELD: [Limit; 6] =
     [Limit::Connections, Limit::CallsOpen, Limit::LogReads, Limit::Watches, Limit::Lists, Limit::Transfers];
 
 impl Usage {
+    fn new(limits: &Limits) -> Self {
+        Self {
+            held: Default::default(),
+            calls: Bucket::default(),
+            bytes: Bucket::default(),
+            flow: Arc::new(Flow::new(limits.get(Limit::BytesPerSecond))),
+            refusals: Bucket::default(),
+            refused: Default::default(),
+            complaints: Vec::new(),
+        }
+    }
+
     fn held(&mut self, limit: Limit) -> &mut u64 {
         let at = HELD.iter().position(|held| *held == limit).expect("only these are held");
         &mut self.held[at]
@@ -94,6 +124,8 @@ impl Usage {
         !self.holds()
             && self.calls.is_full(now)
             && self.bytes.is_full(now)
+            && self.flow.is_full(now)
+            && self.refusals.is_full(now)
             && self.complaints.iter().all(|(_, said, _)| now >= *said + COMPLAIN_EVERY)
     }
 }
@@ -124,9 +156,33 @@ impl Principals {
         self.limits.get(limit)
     }
 
-    /// A call is begun.
-    pub(super) fn call(&mut self, who: &Principal, key: &Key, now: Instant) -> Result<(), Over> {
-        self.take(who, key, now, Limit::CallsPerSecond, 1)
+    /// A call is begun that costs as much as so many small ones. It is to wait for so long, so that many come evenly.
+    pub(super) fn call(&mut self, who: &Principal, key: &Key, now: Instant, cost: u64) -> Result<Duration, Over> {
+        // With a limit below that, it is all there is.
+        let cost = cost.min(self.limits.get(Limit::CallsPerSecond));
+        self.take(who, key, now, Limit::CallsPerSecond, cost)?;
+        Ok(self.usage(key, now).calls.wait(now, AT_ONCE))
+    }
+
+    /// How late somebody hears that it wants too much.
+    pub(super) fn late(&mut self, key: &Key, now: Instant) -> Duration {
+        let refusals = &mut self.usage(key, now).refusals;
+        refusals.owe(now, 1, REFUSALS, SECOND);
+        refusals.wait(now, Duration::ZERO).clamp(LATE, LATEST)
+    }
+
+    /// What its connections bring; `None` when that has no limit.
+    pub(super) fn flow(&mut self, key: &Key, now: Instant) -> Option<Arc<Flow>> {
+        let most = self.limits.get(Limit::BytesPerSecond);
+        (most != NONE).then(|| Arc::clone(&self.usage(key, now).flow))
+    }
+
+    /// More bytes are to be brought.
+    pub(super) fn may_bring(&mut self, who: &Principal, key: &Key, now: Instant) -> Result<(), Over> {
+        let spent = self.usage(key, now).bytes;
+        let may = self.take(who, key, now, Limit::UploadBytesPerDay, 1);
+        self.usage(key, now).bytes = spent;
+        may
     }
 
     /// So many bytes are brought.
@@ -159,6 +215,7 @@ impl Principals {
             let has = |limit| match limit {
                 Limit::CallsPerSecond => Some(usage.calls.used(now, self.limits.get(limit), SECOND)),
                 Limit::UploadBytesPerDay => Some(usage.bytes.used(now, self.limits.get(limit), DAY)),
+                Limit::BytesPerSecond => Some(usage.flow.used(now)),
                 _ => HELD.iter().position(|held| *held == limit).map(|at| usage.held[at]),
             };
             let rows = Limit::all().map(|limit| (limit, has(limit), usage.refused[limit as usize])).collect();
@@ -212,7 +269,7 @@ impl Principals {
             }
             self.forget_at = (2 * self.known.len()).clamp(FEW, MANY);
         }
-        self.known.entry(key.clone()).or_default()
+        self.known.entry(key.clone()).or_insert_with(|| Usage::new(&self.limits))
     }
 }
 

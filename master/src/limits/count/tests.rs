@@ -52,9 +52,9 @@ fn one_principal_at_its_limit_is_nothing_to_another() {
     let viewer = Principal { kind: Kind::Viewer(Roles::parse::<&str>(&[]).unwrap()), ..framework("ci") };
 
     for who in [framework("ci"), framework("other"), viewer, Principal::agent(AgentId(1))] {
-        principals.call(&who, &key(&who), now).unwrap();
+        principals.call(&who, &key(&who), now, 1).unwrap();
         principals.hold(&who, &key(&who), now, Limit::CallsOpen).unwrap();
-        assert!(principals.call(&who, &key(&who), now).is_err());
+        assert!(principals.call(&who, &key(&who), now, 1).is_err());
         assert!(principals.hold(&who, &key(&who), now, Limit::CallsOpen).is_err());
     }
 }
@@ -64,9 +64,9 @@ fn two_tokens_of_one_name_are_one_principal() {
     let now = Instant::now();
     let mut principals = limited(&["calls-per-second=1"]);
     let [one, other] = [1, 2].map(|id| Principal { token: Some(TokenId(id)), ..framework("ci") });
-    principals.call(&one, &key(&one), now).unwrap();
+    principals.call(&one, &key(&one), now, 1).unwrap();
 
-    assert!(principals.call(&other, &key(&other), now).is_err());
+    assert!(principals.call(&other, &key(&other), now, 1).is_err());
 }
 
 #[test]
@@ -79,14 +79,14 @@ fn who_calls_too_often_hears_when_to_come_again() {
     let (now, who) = (Instant::now(), framework("ci"));
     let mut principals = limited(&["calls-per-second=10"]);
     for _ in 0..10 {
-        principals.call(&who, &key(&who), now).unwrap();
+        principals.call(&who, &key(&who), now, 1).unwrap();
     }
 
-    let over = principals.call(&who, &key(&who), now).unwrap_err();
+    let over = principals.call(&who, &key(&who), now, 1).unwrap_err();
 
     assert_eq!((over.limit, over.most, over.has), (Limit::CallsPerSecond, 10, 10));
     assert!(over.to_string().contains("it has 10; try again in 1 s, or"), "{over}");
-    assert!(principals.call(&who, &key(&who), now + over.after.unwrap()).is_ok());
+    assert!(principals.call(&who, &key(&who), now + over.after.unwrap(), 1).is_ok());
 }
 
 #[test]
@@ -108,7 +108,7 @@ fn without_a_limit_nothing_is_too_much() {
     let mut principals = limited(&["calls-per-second=none", "upload-bytes-per-day=none"]);
 
     for _ in 0..100_000 {
-        principals.call(&who, &key(&who), now).unwrap();
+        principals.call(&who, &key(&who), now, 1).unwrap();
     }
     assert!(principals.bring(&who, &key(&who), now, u64::MAX).is_ok());
 }
@@ -130,7 +130,7 @@ fn of_each_limit_it_is_said_once_a_minute_and_how_often_it_was_not() {
 fn many(principals: &mut Principals, now: Instant, ids: std::ops::Range<usize>) {
     for id in ids {
         let who = Principal::agent(AgentId(id as u64));
-        principals.call(&who, &key(&who), now).unwrap();
+        principals.call(&who, &key(&who), now, 1).unwrap();
     }
 }
 
@@ -157,4 +157,55 @@ fn there_is_an_end_to_how_many_are_counted() {
 
     assert!(principals.known.len() <= MANY, "{}", principals.known.len());
     principals.release(&key(&who), Limit::Watches);
+}
+
+#[test]
+fn many_calls_at_once_are_spread_over_the_second_that_they_may_take() {
+    let (now, who) = (Instant::now(), framework("ci"));
+    let mut principals = limited(&["calls-per-second=100"]);
+
+    let waits: Vec<_> = (0..100).map(|_| principals.call(&who, &key(&who), now, 1).unwrap()).collect();
+
+    assert!(waits[..25].iter().all(Duration::is_zero));
+    assert_eq!((waits[25], waits[99]), (SECOND / 100, 3 * SECOND / 4));
+    assert!(principals.call(&who, &key(&who), now, 1).is_err());
+}
+
+#[test]
+fn a_call_that_costs_more_counts_as_more_and_may_be_made_all_the_same() {
+    let (now, who) = (Instant::now(), framework("ci"));
+    let mut principals = limited(&["calls-per-second=3"]);
+
+    principals.call(&who, &key(&who), now, 2).unwrap();
+
+    assert!(principals.call(&who, &key(&who), now, 2).is_err());
+    assert!(principals.call(&who, &key(&who), now + SECOND, 5).is_ok());
+}
+
+#[test]
+fn the_more_often_somebody_is_refused_the_later_it_hears_so() {
+    let (now, who) = (Instant::now(), framework("ci"));
+    let mut principals = limited(&[]);
+
+    let late: Vec<_> = (0..1_000).map(|_| principals.late(&key(&who), now)).collect();
+
+    assert_eq!((late[0], late[15]), (LATE, LATE));
+    assert_eq!(late[127], 2 * SECOND);
+    assert_eq!(late[999], LATEST);
+    assert_eq!(principals.late(&key(&framework("other")), now), LATE);
+    assert_eq!(principals.late(&key(&who), now + 100 * SECOND), LATE);
+}
+
+#[test]
+fn whoever_has_brought_all_it_may_within_a_day_hears_so_before_it_brings_more() {
+    let (now, who) = (Instant::now(), framework("ci"));
+    let mut principals = limited(&["upload-bytes-per-day=24KiB"]);
+    for _ in 0..3 {
+        principals.may_bring(&who, &key(&who), now).unwrap();
+    }
+    principals.bring(&who, &key(&who), now, 24 << 10).unwrap();
+
+    let over = principals.may_bring(&who, &key(&who), now).unwrap_err();
+
+    assert_eq!(over.limit, Limit::UploadBytesPerDay);
 }

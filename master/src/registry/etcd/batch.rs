@@ -26,6 +26,10 @@ pub(super) fn add(batch: &mut Batch, keys: &Keys, change: &Change) {
         Change::TokenRemoved(id) => batch.delete(keys.token(id.0)),
         Change::RoleRecorded(role, record) if record.is_default() => batch.delete(keys.role(role)),
         Change::RoleRecorded(role, record) => batch.put(keys.role(role), row::write_role(record)),
+        Change::AgentWithdrawn(id, withdrawal) => batch.put(keys.withdrawal(id.0), row::write_withdrawal(withdrawal)),
+        Change::AgentReactivated(id) => batch.delete(keys.withdrawal(id.0)),
+        Change::MaintenanceRecorded(id, window) => batch.put(keys.window(id.0), row::write_maintenance(window)),
+        Change::MaintenanceEnded(id) => batch.delete(keys.window(id.0)),
     }
 }
 

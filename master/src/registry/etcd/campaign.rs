@@ -11,8 +11,9 @@ use haggle_etcd::{
 use super::keys::Keys;
 
 /// The layout below the prefix. One of a later version is not touched. In version 1 nobody had a principal, a token or a
-/// certificate, and the masters no secret; before version 3 no role had a quota, before version 4 no framework had several
-/// roles and nothing was reserved, which older masters would not keep. They are read, and become version 4.
+/// certificate, and the masters no secret; before version 3 no role had a quota; before version 4 none had a placement or a least
+/// offer, no agent was drained and none in maintenance, no framework had several roles and nothing was reserved, which an older
+/// master would not keep. They are read, and become version 4.
 const VERSION: u64 = 4;
 
 /// How long a lease is. The least that etcd grants by default (one and a half times its election timeout): with a

@@ -83,6 +83,10 @@ impl Keys {
         self.key("last-framework")
     }
 
+    pub(super) fn last_maintenance(&self) -> String {
+        self.key("last-maintenance")
+    }
+
     pub(super) fn agents(&self) -> String {
         self.key("agents/")
     }
@@ -121,6 +125,22 @@ impl Keys {
 
     pub(super) fn role(&self, path: &str) -> String {
         self.key(&format!("roles/{path}"))
+    }
+
+    pub(super) fn withdrawn(&self) -> String {
+        self.key("withdrawn/")
+    }
+
+    pub(super) fn withdrawal(&self, id: u64) -> String {
+        self.key(&format!("withdrawn/{id:020}"))
+    }
+
+    pub(super) fn maintenance(&self) -> String {
+        self.key("maintenance/")
+    }
+
+    pub(super) fn window(&self, id: u64) -> String {
+        self.key(&format!("maintenance/{id:020}"))
     }
 
     /// What the masters know each other by, in 64 hexadecimal digits.

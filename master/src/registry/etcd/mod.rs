@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use haggle_core::access::TokenId;
 use haggle_core::cluster::{Change, Recovered};
-use haggle_core::{AgentId, FrameworkId, Now, RoleRecord};
+use haggle_core::{AgentId, FrameworkId, MaintenanceId, Now, RoleRecord};
 use haggle_etcd::{Batch, EtcdError, Fence, KeyValue, Lease, RequestOp, put};
 use tokio::runtime::Handle;
 use tracing::warn;
@@ -38,13 +38,23 @@ pub(crate) struct EtcdRegistry {
     runtime: Handle,
     last_agent: u64,
     last_framework: u64,
+    last_maintenance: u64,
 }
 
 impl EtcdRegistry {
     /// Must be called on the runtime that is to speak to etcd.
     pub(crate) fn new(campaign: Campaign, term: Term, lease: Arc<Lease>) -> Self {
         let fence = campaign.fence(&term);
-        Self { campaign, term, lease, fence, runtime: Handle::current(), last_agent: 0, last_framework: 0 }
+        Self {
+            campaign,
+            term,
+            lease,
+            fence,
+            runtime: Handle::current(),
+            last_agent: 0,
+            last_framework: 0,
+            last_maintenance: 0,
+        }
     }
 
     /// Has something done where etcd is spoken to, and waits for it.
@@ -88,21 +98,30 @@ impl EtcdRegistry {
 
     fn try_recover(&mut self) -> Result<(Recovered, Now), EtcdError> {
         let campaign = self.campaign.clone();
-        let (cluster, numbers, [agents, frameworks, enrolled, tokens, roles]) = self.wait_for(async move {
-            let (client, keys) = (&campaign.client, &campaign.keys);
-            let mut numbers = Vec::new();
-            for key in [keys.clock(), keys.last_agent(), keys.last_framework()] {
-                let row = client.get(&key, READ_WITHIN).await?;
-                numbers.push(number(&key, row)?.unwrap_or(0));
-            }
-            let mut rows = [const { Vec::new() }; 5];
-            let lists = [keys.agents(), keys.frameworks(), keys.enrolled(), keys.tokens(), keys.roles()];
-            for (rows, list) in rows.iter_mut().zip(lists) {
-                *rows = client.list(&list, READ_WITHIN).await?;
-            }
-            Ok((campaign.found().await?, numbers, rows))
-        })?;
-        (self.last_agent, self.last_framework) = (numbers[1], numbers[2]);
+        let (cluster, numbers, [agents, frameworks, enrolled, tokens, roles, withdrawn, maintenance]) =
+            self.wait_for(async move {
+                let (client, keys) = (&campaign.client, &campaign.keys);
+                let mut numbers = Vec::new();
+                for key in [keys.clock(), keys.last_agent(), keys.last_framework(), keys.last_maintenance()] {
+                    let row = client.get(&key, READ_WITHIN).await?;
+                    numbers.push(number(&key, row)?.unwrap_or(0));
+                }
+                let mut rows = [const { Vec::new() }; 7];
+                let lists = [
+                    keys.agents(),
+                    keys.frameworks(),
+                    keys.enrolled(),
+                    keys.tokens(),
+                    keys.roles(),
+                    keys.withdrawn(),
+                    keys.maintenance(),
+                ];
+                for (rows, list) in rows.iter_mut().zip(lists) {
+                    *rows = client.list(&list, READ_WITHIN).await?;
+                }
+                Ok((campaign.found().await?, numbers, rows))
+            })?;
+        (self.last_agent, self.last_framework, self.last_maintenance) = (numbers[1], numbers[2], numbers[3]);
         let recovered = Recovered {
             cluster,
             epoch: self.term.epoch,
@@ -111,8 +130,11 @@ impl EtcdRegistry {
             enrolled: read_rows(enrolled, AgentId, row::read_enrolment)?,
             tokens: read_rows(tokens, TokenId, row::read_token)?,
             roles: read_roles(roles, &self.campaign.keys)?,
+            withdrawn: read_rows(withdrawn, AgentId, row::read_withdrawal)?,
+            maintenance: read_rows(maintenance, MaintenanceId, row::read_maintenance)?,
             last_agent: self.last_agent,
             last_framework: self.last_framework,
+            last_maintenance: self.last_maintenance,
         };
         Ok((recovered, Now::from_nanos(numbers[0])))
     }
@@ -133,7 +155,11 @@ impl Registry for EtcdRegistry {
                     self.last_agent = self.last_agent.max(id.0);
                 }
                 Change::FrameworkSubscribed(id, _) => self.last_framework = self.last_framework.max(id.0),
+                Change::MaintenanceRecorded(id, _) => self.last_maintenance = self.last_maintenance.max(id.0),
                 Change::AgentRemoved(_)
+                | Change::AgentWithdrawn(..)
+                | Change::AgentReactivated(_)
+                | Change::MaintenanceEnded(_)
                 | Change::FrameworkRemoved(_)
                 | Change::EnrolmentEnded(_)
                 | Change::TokenRecorded(..)
@@ -147,6 +173,7 @@ impl Registry for EtcdRegistry {
             put(&keys.clock(), now.as_nanos().to_string()),
             put(&keys.last_agent(), self.last_agent.to_string()),
             put(&keys.last_framework(), self.last_framework.to_string()),
+            put(&keys.last_maintenance(), self.last_maintenance.to_string()),
         ];
         for transaction in batch.into_transactions(numbers) {
             self.commit(&transaction)?;

@@ -8,7 +8,8 @@ use std::num::NonZeroU32;
 use haggle_core::access::{Enrolment, TokenKind, TokenRecord};
 use haggle_core::cluster::{AgentRecord, FrameworkInfo, FrameworkRecord};
 use haggle_core::{
-    AgentInfo, AgentKey, Bytes, Ceiling, Digest, Epoch, MilliCpu, Quota, Reservation, Reserved, Resources, RoleRecord,
+    AgentInfo, AgentKey, Bytes, Ceiling, Digest, Epoch, MilliCpu, Placement, Quota, Reservation, Reserved, Resources,
+    RoleRecord,
 };
 use haggle_etcd::{Client, EtcdConfig, Moment, Session};
 use tokio::task::spawn_blocking;
@@ -16,6 +17,7 @@ use tokio::time::{sleep, timeout};
 
 use self::etcd::{Etcd, LOOK_EVERY, PATIENCE};
 use super::*;
+use crate::registry::local::tests::{draining, maintenance};
 
 fn campaign(etcd: &Etcd, url: &str) -> Campaign {
     campaign_below(etcd, &EtcdConfig::new(etcd.urls()).prefix, url)
@@ -114,7 +116,12 @@ async fn the_next_leader_finds_what_the_last_one_wrote_under_the_next_epoch() {
         authority: Some(Digest([3; 32])),
     };
     let guarantee = Resources::new(MilliCpu::from_cores(1), Bytes::ZERO, Bytes::ZERO);
-    let role = RoleRecord { weight: NonZeroU32::new(3), quota: Some(Quota { guarantee, limit: Ceiling::default() }) };
+    let role = RoleRecord {
+        weight: NonZeroU32::new(3),
+        quota: Some(Quota { guarantee: guarantee.clone(), limit: Ceiling::default() }),
+        placement: Some(Placement::Spread),
+        min_allocatable: Some(guarantee),
+    };
     let subscribed = Change::FrameworkSubscribed(FrameworkId(4), framework.clone());
     let gone = [recorded(8, "gone"), Change::AgentRemoved(AgentId(8))];
     let joined = [
@@ -127,6 +134,12 @@ async fn the_next_leader_finds_what_the_last_one_wrote_under_the_next_epoch() {
         Change::RoleRecorded("eng/batch".to_owned(), role.clone()),
         Change::RoleRecorded("ops".to_owned(), role.clone()),
         Change::RoleRecorded("ops".to_owned(), RoleRecord::default()),
+        Change::AgentWithdrawn(AgentId(5), draining()),
+        Change::AgentWithdrawn(AgentId(11), draining()),
+        Change::AgentReactivated(AgentId(11)),
+        Change::MaintenanceRecorded(MaintenanceId(3), maintenance(&[5])),
+        Change::MaintenanceRecorded(MaintenanceId(6), maintenance(&[5])),
+        Change::MaintenanceEnded(MaintenanceId(6)),
     ];
     let (registry, written) = write(registry, vec![recorded(5, "a"), recorded(5, "b"), subscribed]).await;
     written.unwrap();
@@ -144,6 +157,9 @@ async fn the_next_leader_finds_what_the_last_one_wrote_under_the_next_epoch() {
     assert_eq!(second.enrolled, [(AgentId(11), enrolment)]);
     assert_eq!(second.tokens, [(TokenId(u64::MAX), token)]);
     assert_eq!(second.roles, [("eng/batch".to_owned(), role)]);
+    assert_eq!(second.withdrawn, [(AgentId(5), draining())]);
+    assert_eq!(second.maintenance, [(MaintenanceId(3), maintenance(&[5]))]);
+    assert_eq!(second.last_maintenance, 6);
     assert_eq!((second.last_agent, second.last_framework, clock), (12, 4, Now::from_millis(7)));
 }
 

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use haggle_core::access::TokenId;
 use haggle_core::cluster::{Change, Recovered};
-use haggle_core::{AgentId, ClusterId, Epoch, FrameworkId, Now};
+use haggle_core::{AgentId, ClusterId, Epoch, FrameworkId, MaintenanceId, Now};
 use haggle_tls::PrivateFolder;
 use redb::backends::FileBackend;
 use redb::{Database, DatabaseError, ReadableTable, StorageBackend, TableDefinition, WriteTransaction};
@@ -22,14 +22,15 @@ use disk::Disk;
 
 /// The layout below. A registry of a later version is not touched. In version 1 there were no keys of agents, no
 /// cluster and no epochs; before version 3 nobody had a principal, a token or a certificate; before version 4 no role had
-/// a quota, before version 5 no framework had several roles and nothing was reserved, which older masters would not keep. They are read, and become
-/// version 5.
+/// a quota; before version 5 none had a placement or a least offer, no agent was drained and none in maintenance, no framework
+/// had several roles and nothing was reserved, which an older master would not keep. They are read, and become version 5.
 const VERSION: u64 = 5;
 
 /// Pages kept in memory, in bytes. A few thousand agents fit, and rows are read at start only.
 const CACHE: usize = 1 << 20;
 
-/// Numbers by name: [`VERSION_KEY`], [`LAST_AGENT`], [`LAST_FRAMEWORK`], [`CLOCK`], [`EPOCH`].
+/// Numbers by name: [`VERSION_KEY`], [`LAST_AGENT`], [`LAST_FRAMEWORK`],
+/// [`LAST_MAINTENANCE`], [`CLOCK`], [`EPOCH`].
 const NUMBERS: TableDefinition<&str, u64> = TableDefinition::new("numbers");
 /// The one cluster that this is the registry of, under the key 0.
 const CLUSTER: TableDefinition<u64, u128> = TableDefinition::new("cluster");
@@ -45,10 +46,16 @@ const TOKENS: TableDefinition<u64, &[u8]> = TableDefinition::new("tokens");
 /// What operators have decided of roles, by path.
 const ROLES: TableDefinition<&str, &[u8]> = TableDefinition::new("roles");
 
+/// Agents that take no tasks, by id.
+const WITHDRAWN: TableDefinition<u64, &[u8]> = TableDefinition::new("withdrawn");
+/// Maintenance windows that are under way or to come, by number.
+const MAINTENANCE: TableDefinition<u64, &[u8]> = TableDefinition::new("maintenance");
+
 const VERSION_KEY: &str = "version";
 /// The highest number ever given; ids are never used twice.
 const LAST_AGENT: &str = "last-agent";
 const LAST_FRAMEWORK: &str = "last-framework";
+const LAST_MAINTENANCE: &str = "last-maintenance";
 /// The cluster's time at the last write, in nanoseconds.
 const CLOCK: &str = "clock";
 /// Of the last master that led.
@@ -183,8 +190,11 @@ impl LocalRegistry {
             enrolled: read_rows(&rows.enrolled, AgentId, row::read_enrolment, &file)?,
             tokens: read_rows(&rows.tokens, TokenId, row::read_token, &file)?,
             roles: read_rows(&rows.roles, identity, row::read_role, &file)?,
+            withdrawn: read_rows(&rows.withdrawn, AgentId, row::read_withdrawal, &file)?,
+            maintenance: read_rows(&rows.maintenance, MaintenanceId, row::read_maintenance, &file)?,
             last_agent: rows.last_agent,
             last_framework: rows.last_framework,
+            last_maintenance: rows.last_maintenance,
         };
         self.epoch = recovered.epoch;
         Ok((recovered, Now::from_nanos(rows.clock)))
@@ -264,11 +274,14 @@ struct Rows {
     clock: u64,
     last_agent: u64,
     last_framework: u64,
+    last_maintenance: u64,
     agents: Vec<(u64, Vec<u8>)>,
     frameworks: Vec<(u64, Vec<u8>)>,
     enrolled: Vec<(u64, Vec<u8>)>,
     tokens: Vec<(u64, Vec<u8>)>,
     roles: Vec<(String, Vec<u8>)>,
+    withdrawn: Vec<(u64, Vec<u8>)>,
+    maintenance: Vec<(u64, Vec<u8>)>,
 }
 
 fn read_all(transaction: &WriteTransaction) -> Result<Rows, redb::Error> {
@@ -280,11 +293,14 @@ fn read_all(transaction: &WriteTransaction) -> Result<Rows, redb::Error> {
         clock: number(&numbers, CLOCK)?,
         last_agent: number(&numbers, LAST_AGENT)?,
         last_framework: number(&numbers, LAST_FRAMEWORK)?,
+        last_maintenance: number(&numbers, LAST_MAINTENANCE)?,
         agents: copy_rows(&transaction.open_table(AGENTS)?, identity)?,
         frameworks: copy_rows(&transaction.open_table(FRAMEWORKS)?, identity)?,
         enrolled: copy_rows(&transaction.open_table(ENROLLED)?, identity)?,
         tokens: copy_rows(&transaction.open_table(TOKENS)?, identity)?,
         roles: copy_rows(&transaction.open_table(ROLES)?, str::to_owned)?,
+        withdrawn: copy_rows(&transaction.open_table(WITHDRAWN)?, identity)?,
+        maintenance: copy_rows(&transaction.open_table(MAINTENANCE)?, identity)?,
     })
 }
 
@@ -314,6 +330,8 @@ fn write(database: &Database, now: Now, changes: &[&Change]) -> Result<(), redb:
         let mut enrolled = transaction.open_table(ENROLLED)?;
         let mut tokens = transaction.open_table(TOKENS)?;
         let mut roles = transaction.open_table(ROLES)?;
+        let mut withdrawn = transaction.open_table(WITHDRAWN)?;
+        let mut maintenance = transaction.open_table(MAINTENANCE)?;
         numbers.insert(CLOCK, now.as_nanos())?;
         for change in changes {
             match change {
@@ -349,6 +367,19 @@ fn write(database: &Database, now: Now, changes: &[&Change]) -> Result<(), redb:
                 }
                 Change::RoleRecorded(role, record) => {
                     roles.insert(role.as_str(), row::write_role(record).as_slice())?;
+                }
+                Change::AgentWithdrawn(id, withdrawal) => {
+                    withdrawn.insert(id.0, row::write_withdrawal(withdrawal).as_slice())?;
+                }
+                Change::AgentReactivated(id) => {
+                    withdrawn.remove(id.0)?;
+                }
+                Change::MaintenanceRecorded(id, window) => {
+                    maintenance.insert(id.0, row::write_maintenance(window).as_slice())?;
+                    raise(&mut numbers, LAST_MAINTENANCE, id.0)?;
+                }
+                Change::MaintenanceEnded(id) => {
+                    maintenance.remove(id.0)?;
                 }
             }
         }

@@ -7,7 +7,8 @@ use std::time::Duration;
 use haggle_core::access::{Enrolment, PrincipalId, Roles, TokenKind, TokenRecord};
 use haggle_core::cluster::{AgentRecord, FrameworkInfo, FrameworkRecord};
 use haggle_core::{
-    AgentInfo, AgentKey, Bytes, Ceiling, Digest, MilliCpu, Quota, Reservation, Reserved, Resources, RoleRecord,
+    AgentInfo, AgentKey, Bytes, Cause, Ceiling, Digest, Drain, Maintenance, MilliCpu, Phase, Placement, Quota,
+    Reservation, Reserved, Resources, RoleRecord, Unavailability, Withdrawal,
 };
 use haggle_proto::v1;
 use prost::Message;
@@ -132,7 +133,12 @@ fn token(kind: TokenKind) -> TokenRecord {
 fn role(weight: u32) -> RoleRecord {
     let guarantee = Resources::new(MilliCpu::from_cores(2), Bytes::from_mib(64), Bytes::ZERO);
     let limit = Ceiling { cpus: Some(MilliCpu::from_cores(4)), ..Ceiling::default() };
-    RoleRecord { weight: NonZeroU32::new(weight), quota: Some(Quota { guarantee, limit }) }
+    RoleRecord {
+        weight: NonZeroU32::new(weight),
+        quota: Some(Quota { guarantee, limit }),
+        placement: Some(Placement::Spread),
+        min_allocatable: Some(Resources::new(MilliCpu::new(500), Bytes::ZERO, Bytes::ZERO).with_scalar("gpu", 1000)),
+    }
 }
 
 fn open(folder: &TempDir) -> (LocalRegistry, Recovered, Now) {
@@ -168,6 +174,15 @@ fn a_restart_remembers_who_was_there_and_when() {
         Change::RoleRecorded("eng/batch".to_owned(), role(2)),
         Change::RoleRecorded("ops".to_owned(), role(1)),
         Change::RoleRecorded("ops".to_owned(), RoleRecord::default()),
+        Change::AgentWithdrawn(AgentId(1), withdrawal(Phase::Deactivated, Cause::Operator)),
+        Change::AgentWithdrawn(AgentId(1), draining()),
+        Change::AgentWithdrawn(AgentId(7), withdrawal(Phase::Drained, Cause::Maintenance(MaintenanceId(3)))),
+        Change::AgentWithdrawn(AgentId(8), draining()),
+        Change::AgentReactivated(AgentId(8)),
+        Change::MaintenanceRecorded(MaintenanceId(3), maintenance(&[1, 7])),
+        Change::MaintenanceRecorded(MaintenanceId(3), maintenance(&[7])),
+        Change::MaintenanceRecorded(MaintenanceId(5), maintenance(&[1])),
+        Change::MaintenanceEnded(MaintenanceId(5)),
     ];
     registry.write(Now::from_millis(1234), &changes.iter().collect::<Vec<_>>()).unwrap();
     drop(registry);
@@ -179,12 +194,31 @@ fn a_restart_remembers_who_was_there_and_when() {
         enrolled: vec![(AgentId(7), enrolment(true)), (AgentId(8), enrolment(false))],
         tokens: vec![(TokenId(u64::MAX), token(TokenKind::Operator))],
         roles: vec![("eng/batch".to_owned(), role(2))],
+        withdrawn: vec![
+            (AgentId(1), draining()),
+            (AgentId(7), withdrawal(Phase::Drained, Cause::Maintenance(MaintenanceId(3)))),
+        ],
+        maintenance: vec![(MaintenanceId(3), maintenance(&[7]))],
+        last_maintenance: 5,
         last_agent: 9,
         last_framework: 4,
         ..nothing
     };
     let (_registry, recovered, clock) = open(&folder);
     assert_eq!((recovered, clock), (remembered, Now::from_millis(1234)));
+}
+
+pub(crate) fn withdrawal(phase: Phase, cause: Cause) -> Withdrawal {
+    Withdrawal { phase, since: Now::from_millis(11), cause }
+}
+
+pub(crate) fn draining() -> Withdrawal {
+    withdrawal(Phase::Draining(Drain { kill_at: Now::from_millis(12), mark_gone: true }), Cause::Operator)
+}
+
+pub(crate) fn maintenance(agents: &[u64]) -> Maintenance {
+    let when = Unavailability { start_ms: 1_000, duration_ms: 60_000 };
+    Maintenance { agents: agents.iter().copied().map(AgentId).collect(), when, grace: Duration::from_millis(1500) }
 }
 
 fn enrolment(by_token: bool) -> Enrolment {
@@ -320,7 +354,7 @@ fn the_frameworks_of_a_registry_of_version_2_are_the_owners() {
     assert_eq!(recovered.frameworks, [(FrameworkId(3), old)]);
     assert_eq!((recovered.cluster, recovered.tokens, recovered.enrolled), (ClusterId(7), vec![], vec![]));
     let version = read_number(&registry.database.unwrap().begin_write().unwrap(), VERSION_KEY).unwrap();
-    assert_eq!(version, 5);
+    assert_eq!(version, VERSION);
 }
 
 #[test]

@@ -17,14 +17,23 @@ impl RunnerState {
             Event::Offers(offers) => {
                 for offer in offers {
                     // Whatever fits an offer fits an agent.
-                    for index in self.unvetted.take_where(|wants| offer.resources.contains(wants)) {
+                    for index in self.unvetted.take_where(|need| {
+                        offer.resources.contains(&need.resources) && need.suits(offer.traits()).is_ok()
+                    }) {
                         self.line_up(index);
                     }
                     self.holdings.add(offer);
                 }
             }
             Event::Rescinded(offers) => self.holdings.remove(&offers),
+            // What runs there until then has a chance to end by itself. What does not is launched again elsewhere.
+            Event::InverseOffers(offers) => {
+                let offers = offers.into_iter().map(|offer| offer.id).collect();
+                self.out.commands.push(FrameworkCommand::AcceptInverse(offers));
+            }
+            Event::InverseRescinded(_) => {}
             Event::Update(status) => self.update(now, status),
+            Event::Queue(update) => self.queue_update(now, update),
             Event::AgentLost(agent) => {
                 self.holdings.take(agent);
             }
@@ -35,6 +44,7 @@ impl RunnerState {
                 self.holdings = Holdings::default();
                 // The next master is told with the subscription, of what is said from now on.
                 self.stated.forget();
+                self.leave_queues();
             }
             Event::Subscribed(_) => self.resubscribed(now),
             Event::Error(_) => {}
@@ -42,13 +52,20 @@ impl RunnerState {
     }
 
     fn update(&mut self, now: Now, status: TaskStatus) {
-        let TaskId { framework, number } = status.task;
-        if framework != self.framework {
+        if status.task.framework != self.framework {
             return;
         }
         if status.update != UpdateId::UNACKNOWLEDGED {
             self.acks.push((&status).into());
         }
+        if !self.allocation_update(now, &status) {
+            self.status(now, status);
+        }
+    }
+
+    /// Hears where one task stands.
+    pub(super) fn status(&mut self, now: Now, status: TaskStatus) {
+        let number = status.task.number;
         let Some(launch) = self.launches.get_mut(&number) else {
             return self.update_of_given_up(now, &status);
         };
@@ -67,13 +84,7 @@ impl RunnerState {
         }
         // That an agent is silent is said of every task that may be there.
         launch.is_known |= !is_answer(&status, TaskState::Unreachable);
-        if status.state == TaskState::Unreachable {
-            let first = if planted::is(Bug::GivenUpTooEarly) { Now::ZERO } else { now };
-            let since = *launch.unreachable_since.get_or_insert(first);
-            self.unreachable.insert((since, number));
-        } else if let Some(since) = launch.unreachable_since.take() {
-            self.unreachable.remove(&(since, number));
-        }
+        self.set_silent(now, number, status.state == TaskState::Unreachable);
         if runs(status.state) && self.jobs.get(&index).is_some_and(|job| job.killed) {
             // The wish may have been lost with a connection or a master.
             self.kill_again(status.task);
@@ -84,6 +95,18 @@ impl RunnerState {
             self.out.news.push(News::Progress(Progress::Running { index, task: status.task }));
         }
         job.last = Some(status);
+    }
+
+    /// Whether the agent of a launch is silent.
+    pub(super) fn set_silent(&mut self, now: Now, number: u64, is_silent: bool) {
+        let Some(launch) = self.launches.get_mut(&number) else { return };
+        if is_silent {
+            let first = if planted::is(Bug::GivenUpTooEarly) { Now::ZERO } else { now };
+            let since = *launch.unreachable_since.get_or_insert(first);
+            self.unreachable.insert((since, number));
+        } else if let Some(since) = launch.unreachable_since.take() {
+            self.unreachable.remove(&(since, number));
+        }
     }
 
     /// Ends a launch that was given up, or was told to have ended, and runs all the same.
@@ -113,9 +136,15 @@ impl RunnerState {
     }
 
     fn launch_ended(&mut self, now: Now, index: u64, status: TaskStatus) {
-        let Some(job) = self.jobs.get_mut(&index) else { return };
         let Some(launch) = self.launches.remove(&status.task.number) else { return };
-        self.spare.ended(job.task.wants());
+        launch.allocation.into_iter().for_each(|number| self.queued_ended(number));
+        let Some(job) = self.jobs.get_mut(&index) else { return };
+        if launch.allocation.is_none() {
+            self.spare.ended(&job.need);
+        }
+        if let Some(usage) = status.usage {
+            self.pace.ended(&job.need, usage.wall);
+        }
         if let Some(since) = launch.unreachable_since {
             self.unreachable.remove(&(since, status.task.number));
         }

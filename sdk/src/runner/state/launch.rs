@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use haggle_core::cluster::FrameworkCommand;
 use haggle_core::planted::{self, Bug};
-use haggle_core::{AgentId, Now, Resources, TaskId, TaskSpec};
+use haggle_core::{AgentId, AgentInfo, Now, Resources, TaskId, TaskSpec};
 
 use super::{Launch, News, Phase, RunnerState};
 use crate::runner::demand;
@@ -32,9 +32,12 @@ impl RunnerState {
                 continue;
             }
             let Some((hold, offers)) = self.holdings.take(room.agent) else { continue };
+            if self.open(now, (room.agent, &hold.info), &offers, &room.taken) {
+                continue;
+            }
             let mut tasks = Vec::with_capacity(room.taken.len());
             for index in room.taken {
-                tasks.extend(self.launch_one(now, index, room.agent, &hold.agent_name));
+                tasks.extend(self.launch_one(now, index, (room.agent, &hold.info), None));
             }
             // What is left over is offered again as far as it is wanted.
             self.out.commands.push(FrameworkCommand::Accept {
@@ -47,22 +50,31 @@ impl RunnerState {
         }
     }
 
-    fn launch_one(&mut self, now: Now, index: u64, agent: AgentId, agent_name: &str) -> Option<Arc<TaskSpec>> {
+    /// Launches a task by itself, or in the queue of an allocation, whose room is counted already.
+    pub(super) fn launch_one(
+        &mut self,
+        now: Now,
+        index: u64,
+        (agent, info): (AgentId, &AgentInfo),
+        allocation: Option<u64>,
+    ) -> Option<Arc<TaskSpec>> {
         let job = self.jobs.get_mut(&index)?;
-        self.stated.launched(job.task.wants());
-        self.spare.launched(now, job.task.wants());
+        if allocation.is_none() {
+            self.stated.launched(job.task.wants(), info.traits());
+            self.spare.launched(now, &job.need);
+        }
         self.last_number += 1;
         let number = self.last_number;
         let task = TaskId { framework: self.framework, number };
         job.phase = Phase::Live { number, running: false };
         job.launches += 1;
-        job.agent_name = Some(agent_name.to_owned());
-        self.launches.insert(number, Launch { index, agent, is_known: false, unreachable_since: None });
+        job.agent_name = Some(info.name.clone());
+        self.launches.insert(number, Launch { index, agent, is_known: false, unreachable_since: None, allocation });
         self.out.news.push(News::Progress(Progress::Launched {
             index,
             task,
             agent,
-            agent_name: agent_name.to_owned(),
+            agent_name: info.name.clone(),
             attempt: job.launches,
         }));
         Some(Arc::new(job.task.spec(task)))

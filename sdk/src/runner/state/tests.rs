@@ -2,6 +2,7 @@
 
 mod demanding;
 mod launching;
+mod queues;
 mod reconnecting;
 mod retrying;
 mod silence;
@@ -36,6 +37,8 @@ fn agent(milli: u64) -> AgentView {
         info: AgentInfo { name: "a1".to_owned(), resources: room(milli), ..AgentInfo::default() },
         connected: true,
         draining: false,
+        withdrawal: None,
+        unavailability: None,
         used: Resources::default(),
         offered: Resources::default(),
         reserved: Vec::new(),
@@ -52,6 +55,7 @@ fn offer(id: u64, agent: u64, milli: u64) -> Event {
         role: "role".to_owned(),
         reserved: Vec::new(),
         resources: room(milli),
+        unavailability: None,
     }])
 }
 
@@ -65,6 +69,7 @@ fn units(id: u64, agent: u64, milli: u64, count: u64) -> Event {
         role: "role".to_owned(),
         reserved: Vec::new(),
         resources: Resources::new(MilliCpu::new(count * milli), Bytes::from_mib(count * 64), Bytes::ZERO),
+        unavailability: None,
     }])
 }
 
@@ -135,7 +140,11 @@ fn said(decisions: &Decisions) -> Vec<&'static str> {
     let name = |command: &FrameworkCommand| match command {
         FrameworkCommand::Subscribe { .. } => "subscribe",
         FrameworkCommand::Accept { .. } => "accept",
+        FrameworkCommand::Open { .. } => "open",
+        FrameworkCommand::Enqueue { .. } => "enqueue",
         FrameworkCommand::Decline { .. } => "decline",
+        FrameworkCommand::AcceptInverse(_) => "accept inverse",
+        FrameworkCommand::DeclineInverse { .. } => "decline inverse",
         FrameworkCommand::Revive { .. } => "revive",
         FrameworkCommand::Demand { .. } => "demand",
         FrameworkCommand::Suppress { .. } => "suppress",

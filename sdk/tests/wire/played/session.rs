@@ -86,6 +86,7 @@ impl Session {
             role: "role".to_owned(),
             reserved: Vec::new(),
             resources: resources(milli),
+            unavailability: None,
         }])])
         .await;
     }

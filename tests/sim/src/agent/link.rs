@@ -159,7 +159,12 @@ impl World {
             }
             AgentOrder::Refused(rejection) => self.agent_refused(at, conn, &rejection),
             AgentOrder::Launch(spec) => self.node_does(at, Command::Launch(spec)),
+            AgentOrder::Open(spec) => self.node_does(at, Command::Open(spec)),
+            AgentOrder::Enqueue { allocation, tasks, last } => {
+                self.node_does(at, Command::Enqueue { allocation, tasks, last });
+            }
             AgentOrder::Kill(task) => self.node_does(at, Command::Kill(task)),
+            AgentOrder::StopAll => self.node_does(at, Command::StopAll),
             AgentOrder::Acknowledge(task, update) => self.node_does(at, Command::Acknowledge(task, update)),
             AgentOrder::Resend(framework) => self.node_does(at, Command::Resend(framework)),
             AgentOrder::RemoveFramework(framework) => self.node_does(at, Command::RemoveFramework(framework)),
@@ -210,8 +215,12 @@ impl World {
             return self.start_agent(at, 2 * S);
         }
         let member = self.agents[at].disk.member;
-        if let Rejection::Final(why) | Rejection::OtherCluster(why) = rejection {
-            self.oracle.turned_away(at, member, why);
+        // An operator may have wanted it gone once it was drained.
+        let is_gone = member.is_some_and(|member| self.oracle.gone.contains(&member.id));
+        match rejection {
+            Rejection::Final(_) if is_gone => {}
+            Rejection::Final(why) | Rejection::OtherCluster(why) => self.oracle.turned_away(at, member, why),
+            Rejection::Gone(_) | Rejection::Later(_) => {}
         }
         if let Rejection::Gone(_) = rejection {
             self.oracle.void(at, member);

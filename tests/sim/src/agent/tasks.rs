@@ -81,6 +81,14 @@ impl World {
                 }
                 self.agents[at].executor.remove(&task);
             }
+            Effect::Open(_)
+            | Effect::Enqueue { .. }
+            | Effect::StopQueued { .. }
+            | Effect::StopQueue(_)
+            | Effect::SendQueue(_)
+            | Effect::Settled { .. } => {
+                self.oracle.fail(format!("agent {at} has an allocation, and no framework here opens one: {effect:?}"));
+            }
             Effect::Drained => {
                 self.agents[at].process.as_mut().expect("it runs").leaving = true;
                 self.report(at, AgentCommand::Leave);

@@ -1,5 +1,7 @@
 //! A framework's sessions with masters.
 
+use std::time::Duration;
+
 use haggle_core::cluster::{FrameworkCall, FrameworkCommand, FrameworkEvent as Heard, FrameworkInfo, Question};
 use haggle_core::planted::{self, Bug};
 use haggle_core::{Epoch, FrameworkId, Member, TaskId};
@@ -106,7 +108,23 @@ impl World {
                     self.offered(at, life, &offer);
                 }
             }
-            Heard::Rescinded(_) | Heard::AgentLost(_) | Heard::OperationDropped { .. } => {}
+            Heard::InverseOffers(offers) => {
+                let offers = offers.into_iter().map(|offer| offer.id).collect();
+                match self.rng.below(3) {
+                    0 => self.call(at, life, FrameworkCommand::AcceptInverse(offers)),
+                    1 => {
+                        let refuse = Duration::from_millis(self.rng.below(5_000));
+                        self.call(at, life, FrameworkCommand::DeclineInverse { offers, refuse });
+                    }
+                    _ => {}
+                }
+            }
+            Heard::Rescinded(_) | Heard::InverseRescinded(_) | Heard::AgentLost(_) | Heard::OperationDropped { .. } => {
+            }
+            Heard::Queue(update) => {
+                let allocation = update.allocation;
+                self.oracle.fail(format!("framework {at} hears of {allocation}, and never opened one"));
+            }
             Heard::Update(status) => self.updated(at, life, epoch, &status),
             Heard::Error(why) => self.cast_out(at, life, &why),
         }

@@ -94,6 +94,11 @@ impl World {
         }
     }
 
+    /// What every wall clock says: milliseconds since 1970.
+    pub(crate) fn wall_ms(&self) -> u64 {
+        1_700_000_000_000 + self.now / MS
+    }
+
     /// An operator asks the master that leads, if there is one. The same request may come twice.
     pub(crate) fn operator(&mut self, request: RequestId, command: &OperatorCommand) {
         let Some(at) = self.leader() else { return };
@@ -124,6 +129,13 @@ impl World {
         let mut lead = self.masters[at].lead.take().expect("it was just there");
         let mut hit = None;
         let mut effects = mem::take(&mut lead.held_back);
+        let wall_ms = self.wall_ms();
+        if lead.cluster.wall_clock_is_due(wall_ms) {
+            let before = effects.len();
+            let verdict = lead.cluster.apply(now, Command::WallClock(wall_ms), &mut effects);
+            self.oracle_hears(&lead, &effects[before..]);
+            say!(self, "master {at} looks at the wall clock at {now}: {verdict:?}{}", Done(&effects[before..]));
+        }
         if planted::is(Bug::PausesCount) {
             self.tick(at, &mut lead, now, &mut effects);
         }

@@ -62,6 +62,7 @@ impl World {
         }
         self.store.write(writing.clock, &writing.changes);
         self.oracle.written(&writing.changes);
+        self.check_drained(&writing.changes);
     }
 
     pub(super) fn written(&mut self, at: usize, how: WriteEnd) {

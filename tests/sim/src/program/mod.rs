@@ -243,8 +243,9 @@ impl World {
                     self.masters[leader].paused_until <= now
                         && self.net.connects(Place::Program(at), Place::Master(leader))
                 });
-                let agents =
-                    agents.and_then(|leader| self.masters[leader].lead.as_ref()).map(|lead| lead.cluster.agents());
+                let agents = agents
+                    .and_then(|leader| self.masters[leader].lead.as_ref())
+                    .map(|lead| lead.cluster.agents(Now::ZERO));
                 let run = self.run_of(at, life).expect("it was just there");
                 let shows = run.now(now);
                 if let Some(state) = &mut run.state {

@@ -1,7 +1,7 @@
 //! A runner's sessions with masters: found, opened, lost, and what is said and heard on them.
 
 use haggle_core::cluster::{FrameworkCommand, FrameworkEvent as Heard, FrameworkInfo};
-use haggle_core::{Epoch, FrameworkId, Member, TaskState};
+use haggle_core::{Epoch, FrameworkId, Member, Now, TaskState};
 use haggle_sdk::Event as News;
 use haggle_sdk::simulation::{RunnerState, back_again, heard};
 
@@ -116,7 +116,8 @@ impl World {
     fn program_subscribed(&mut self, at: usize, life: u64, member: Member<FrameworkId>, epoch: Epoch, last_call: u64) {
         let now = self.now;
         let knows = self.leader().filter(|_| self.rng.chance(500));
-        let agents = knows.and_then(|leader| self.masters[leader].lead.as_ref()).map(|lead| lead.cluster.agents());
+        let agents =
+            knows.and_then(|leader| self.masters[leader].lead.as_ref()).map(|lead| lead.cluster.agents(Now::ZERO));
         let policy = self.programs[at].manner.policy;
         let run = self.run_of(at, life).expect("it hears");
         let Ok(void) = run.queue.admit(member, epoch, last_call) else {

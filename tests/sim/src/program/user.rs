@@ -2,7 +2,7 @@
 
 use haggle_core::cluster::FrameworkCommand;
 use haggle_core::{Bytes, Digest, MilliCpu, Reason, Resources, TaskId, TaskState, TaskStatus};
-use haggle_sdk::simulation::News;
+use haggle_sdk::simulation::{News, NoAgent};
 use haggle_sdk::{Progress, Task};
 
 use super::{Launch, Told, Wish};
@@ -65,6 +65,7 @@ impl World {
         say!(self, "program {at} is told {news:?}");
         match news {
             News::Refused { index, why } => {
+                let NoAgent::TooBig(why) = why else { panic!("its tasks go anywhere: {why}") };
                 let fits = |agent: &crate::agent::Agent| agent.resources.contains(&why.wants);
                 // It may know of nobody but one that follows no rule.
                 if self.agents.iter().all(fits) && why.agent_name != "rogue" {

@@ -132,7 +132,12 @@ impl<S: Store> Instance<S> {
                     is_in_doubt |= status.state == TaskState::Unknown;
                     self.update(status).await?;
                 }
-                Event::Rescinded(_) | Event::OperationDropped { .. } => {}
+                // What is ended for maintenance is an item that is left, as any other, and it opens no allocation.
+                Event::Rescinded(_)
+                | Event::OperationDropped { .. }
+                | Event::InverseOffers(_)
+                | Event::InverseRescinded(_)
+                | Event::Queue(_) => {}
                 Event::AgentLost(agent) => println!("{agent} is gone"),
                 Event::Disconnected(why) => println!("lost the master ({why}); looking for it"),
                 Event::Subscribed(id) => {

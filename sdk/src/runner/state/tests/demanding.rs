@@ -39,6 +39,52 @@ fn a_batch_says_nothing_more_than_its_launches() {
     assert_eq!(runner.deadline(), None);
 }
 
+#[test]
+fn what_tasks_are_granted_is_asked_for_and_tasks_go_where_it_is_allowed() {
+    let mut networked = agent(4000);
+    networked.info.attributes.insert("haggle.net".to_owned(), "allowed".to_owned());
+    let policy = Policy { retries: 0, linger: Duration::ZERO, unreachable_patience: PATIENCE };
+    let mut runner = RunnerState::new(FRAMEWORK, vec![agent(4000), networked.clone()], policy, Vec::new());
+    runner.submit(START, 0, task(500));
+    runner.submit(START, 1, task(500).allow_http("api.example"));
+    let net = Want { constraints: vec!["haggle.net".parse().unwrap()], ..want(500, 1, 0) };
+    assert_eq!(demanded(&runner.decide(START)), [[want(500, 1, 0), net]]);
+
+    runner.hear(START, units(1, 1, 500, 2));
+    let decisions = runner.decide(START);
+    assert_eq!(accepted(&decisions), [(vec![1], vec![1])], "the other one waits for an agent with a network");
+
+    let offer = Offer {
+        id: OfferId(2),
+        agent: AgentId(2),
+        agent_name: "a2".to_owned(),
+        attributes: networked.info.attributes,
+        role: "role".to_owned(),
+        reserved: Vec::new(),
+        resources: cpus(500),
+        unavailability: None,
+    };
+    runner.hear(START, Event::Offers(vec![offer]));
+    assert_eq!(accepted(&runner.decide(START)), [(vec![2], vec![2])]);
+    assert_eq!(said(&runner.decide(START)), [""; 0], "the master has counted both");
+}
+
+#[test]
+fn a_task_that_is_allowed_nowhere_is_refused_with_what_agents_lack() {
+    let mut runner = batch();
+    runner.submit(START, 0, task(500).host_folder("/data", "/srv/data"));
+    assert!(runner.decide(START).survey, "an agent may have come that allows it");
+
+    runner.surveyed(START, Some(vec![agent(4000)]));
+
+    let decisions = runner.decide(START);
+    let [News::Refused { index: 0, why }] = &decisions.news[..] else { panic!("{:?}", decisions.news) };
+    assert_eq!(
+        why.to_string(),
+        "task \"t\" can run on no agent: a1: tasks may not read /srv/data (haggle agent --allow-folder)"
+    );
+}
+
 /// A session that has run a task, and has an offer in hand for the next one.
 fn used() -> RunnerState {
     let mut runner = session();

@@ -1,0 +1,63 @@
+//! The cluster in a few numbers, as metrics have them.
+
+use super::Cluster;
+use super::state::{Link, Presence};
+use crate::resources::Resources;
+
+/// How many there are of each kind, and how much there is in all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    /// Agents that are connected and take tasks.
+    pub agents_active: usize,
+    /// Agents that are connected and take no more tasks.
+    pub agents_draining: usize,
+    /// Agents whose connection was lost, or that a new master expects back.
+    pub agents_disconnected: usize,
+    /// Agents that were away for too long.
+    pub agents_unreachable: usize,
+    /// Frameworks that are connected.
+    pub frameworks_connected: usize,
+    /// Frameworks that may come back.
+    pub frameworks_disconnected: usize,
+    /// Frameworks that would take something that they are not offered.
+    pub frameworks_waiting: usize,
+    /// What all agents have that are there or may be back soon.
+    pub total: Resources,
+    /// What tasks hold of it, without ports.
+    pub used: Resources,
+    /// What open offers promise of it, without ports.
+    pub offered: Resources,
+    /// How often a framework refuses something of an agent.
+    pub refusals: usize,
+}
+
+impl Cluster {
+    /// Takes time in proportion to the agents and frameworks.
+    pub fn figures(&self) -> Figures {
+        let state = &self.state;
+        let standing = state.allocator.standing();
+        let mut figures = Figures {
+            frameworks_waiting: standing.waiting,
+            total: standing.total.clone(),
+            used: standing.used,
+            offered: standing.offered.clone(),
+            refusals: standing.refusals,
+            ..Figures::default()
+        };
+        for agent in state.agents.values() {
+            *match agent.presence {
+                Presence::Connected(_) if agent.draining => &mut figures.agents_draining,
+                Presence::Connected(_) => &mut figures.agents_active,
+                Presence::Disconnected | Presence::Recovering => &mut figures.agents_disconnected,
+                Presence::Unreachable { .. } => &mut figures.agents_unreachable,
+            } += 1;
+        }
+        for framework in state.frameworks.values() {
+            *match framework.link {
+                Link::Connected(_) => &mut figures.frameworks_connected,
+                Link::LostUntil(_) => &mut figures.frameworks_disconnected,
+            } += 1;
+        }
+        figures
+    }
+}

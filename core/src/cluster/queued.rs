@@ -1,0 +1,295 @@
+//! Tasks in the queues of allocations: where they stand, as runs of neighbours that stand alike.
+
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::ops::Bound;
+
+use super::effect::{Effect, FrameworkEvent};
+use super::state::{State, Task};
+use super::updates;
+use super::views::above;
+use crate::access::Tenant;
+use crate::id::{AgentId, FrameworkId, TaskId, UpdateId};
+use crate::queue::{QueueUpdate, Shape};
+use crate::runs::Run;
+use crate::task::{Reason, Source, TaskState, TaskStatus};
+use crate::time::Now;
+
+/// What there is to know of an allocation beside what holds of every task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Allocation {
+    /// Tasks in its queue that have not ended.
+    pub(super) queued: usize,
+    /// Its framework has said that no more follow.
+    pub(super) last: bool,
+    /// News that the framework has not acknowledged. Its agent repeats them; should it be lost, they are all that is known.
+    pub(super) unacknowledged: BTreeMap<UpdateId, Arc<QueueUpdate>>,
+    /// The latest of its updates that was acknowledged.
+    pub(super) acknowledged: UpdateId,
+    /// Its agent has named tasks as ended of which this master had not heard.
+    pub(super) named_ended: bool,
+}
+
+impl Default for Allocation {
+    fn default() -> Self {
+        Self {
+            queued: 0,
+            last: false,
+            unacknowledged: BTreeMap::new(),
+            acknowledged: UpdateId::UNACKNOWLEDGED,
+            named_ended: false,
+        }
+    }
+}
+
+/// What is known of each task of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Queued {
+    /// The number of its allocation.
+    pub(super) allocation: u64,
+    pub(super) shape: Arc<Shape>,
+    pub(super) stands: Stands,
+}
+
+/// Where a task in a queue stands, as far as its allocation can be reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stands {
+    Waiting,
+    Running,
+    /// It is to end. Said again to an agent that was away.
+    Killing,
+    /// It has ended, and this update of its allocation says how. The state is what is known before that has come.
+    Ended(UpdateId, TaskState),
+}
+
+impl State {
+    /// Where a task in a queue stands; `None` when it is in none.
+    pub(super) fn queued_state(&self, id: TaskId) -> Option<TaskState> {
+        let queued = self.queued.get(id)?;
+        let allocation = self.tasks.get(&queued.of(id)).map(|task| task.status.state);
+        Some(match queued.stands {
+            Stands::Ended(_, ended) => ended,
+            _ if allocation == Some(TaskState::Unreachable) => TaskState::Unreachable,
+            Stands::Waiting => TaskState::Staging,
+            Stands::Running => TaskState::Running,
+            Stands::Killing => TaskState::Killing,
+        })
+    }
+
+    /// What is said of a task in a queue that has not ended.
+    pub(super) fn queued_status(&self, id: TaskId) -> Option<TaskStatus> {
+        let state = self.queued_state(id).filter(|state| !state.is_terminal())?;
+        let agent = self.tasks.get(&self.queued.get(id)?.of(id))?.agent;
+        let status = TaskStatus::new(id, UpdateId::UNACKNOWLEDGED, state, Source::Master);
+        Some(TaskStatus { agent: Some(agent), ..status })
+    }
+
+    /// Says once more how a task in a queue ended, if that is known and not acknowledged.
+    pub(super) fn tell_queued_end(&self, id: TaskId, out: &mut Vec<Effect>) -> bool {
+        let Some(Queued { stands: Stands::Ended(update, _), .. }) = self.queued.get(id) else { return false };
+        let allocation = self.tasks.get(&self.queued.get(id).expect("it is there").of(id));
+        let told = allocation.and_then(|task| task.allocation.as_ref()?.unacknowledged.get(update));
+        if let Some(told) = told {
+            self.tell_queue(Arc::clone(told), out);
+        }
+        true
+    }
+
+    /// Tells a framework of the tasks in an allocation, if it is there to hear it.
+    pub(super) fn tell_queue(&self, update: Arc<QueueUpdate>, out: &mut Vec<Effect>) {
+        if let Some(session) = self.framework_session(update.allocation.framework) {
+            out.push(Effect::ToFramework(session, FrameworkEvent::Queue(update)));
+        }
+    }
+
+    /// Tells a framework that is back of everything that agents repeat which are away.
+    pub(super) fn tell_unacknowledged_queues(&self, framework: FrameworkId, out: &mut Vec<Effect>) {
+        for id in &self.frameworks[&framework].tasks {
+            let task = &self.tasks[id];
+            if self.agent_session(task.agent).is_none()
+                && let Some(allocation) = &task.allocation
+            {
+                allocation.unacknowledged.values().for_each(|update| self.tell_queue(Arc::clone(update), out));
+            }
+        }
+    }
+
+    /// Whose the tasks in the queue of an allocation are: whose that is, in its role.
+    pub(super) fn tenant_of_queue(&self, allocation: TaskId) -> Arc<Tenant> {
+        let known = self.tasks.get(&allocation).map(|task| Arc::clone(&task.tenant));
+        known.unwrap_or_else(|| self.tenant_in(allocation.framework, ""))
+    }
+
+    /// Adds tasks to the queue of an allocation. None of them is known.
+    pub(super) fn insert_queued(&mut self, allocation: TaskId, first: u64, count: u64, queued: Queued) {
+        let is_live = !matches!(queued.stands, Stands::Ended(..));
+        self.queued.insert(TaskId { number: first, ..allocation }, count, queued);
+        self.count_queued(allocation, count, is_live, true);
+    }
+
+    /// Takes tasks out of whatever queues they are in.
+    pub(super) fn take_queued(&mut self, first: TaskId, count: u64) -> Vec<Run<Queued>> {
+        let taken = self.queued.take(first, count);
+        for Run { first, count, value } in &taken {
+            let is_live = !matches!(value.stands, Stands::Ended(..));
+            self.count_queued(value.of(*first), *count, is_live, false);
+        }
+        taken
+    }
+
+    fn count_queued(&mut self, allocation: TaskId, count: u64, is_live: bool, is_more: bool) {
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        let change = |counted: &mut usize| match is_more {
+            true => *counted += count,
+            false => *counted -= count,
+        };
+        if let Some(framework) = self.frameworks.get_mut(&allocation.framework) {
+            change(if is_live { &mut framework.queued } else { &mut framework.ended_queued });
+        }
+        let known = self.tasks.get_mut(&allocation).and_then(|task| task.allocation.as_mut());
+        if let Some(allocation) = known.filter(|_| is_live) {
+            change(&mut allocation.queued);
+        }
+    }
+
+    /// The runs in the queue of one allocation.
+    pub(super) fn queue_of(&self, allocation: TaskId) -> Vec<Run<Queued>> {
+        let runs = self.queued.of(allocation.framework).filter(|run| run.value.allocation == allocation.number);
+        runs.map(|run| Run { first: run.first, count: run.count, value: run.value.clone() }).collect()
+    }
+
+    /// Forgets all that is in the queues of a framework that is gone.
+    pub(super) fn forget_queued(&mut self, framework: FrameworkId) {
+        self.queued.take(TaskId { framework, number: 0 }, u64::MAX);
+        self.queued.take(TaskId { framework, number: u64::MAX }, 1);
+    }
+
+    /// An allocation has ended: nobody will tell what became of the tasks that are left in its queue. Each of them is a
+    /// task by itself from now on, with this end, or the one that was told and not acknowledged; its framework is told until
+    /// it has taken note.
+    pub(super) fn end_queue(
+        &mut self,
+        now: Now,
+        allocation: TaskId,
+        (ended, reason, why): (TaskState, Reason, &str),
+        out: &mut Vec<Effect>,
+    ) {
+        let known = self.tasks.get_mut(&allocation).and_then(|task| task.allocation.as_mut());
+        let Some(known) = known else { return };
+        let told = core::mem::take(&mut known.unacknowledged);
+        for run in self.queue_of(allocation) {
+            if !matches!(run.value.stands, Stands::Ended(..)) {
+                self.end_queued(now, (run.first, run.count), (ended, reason, why), out);
+            }
+        }
+        for status in told.into_values().flat_map(|update| Arc::unwrap_or_clone(update).ends()) {
+            for run in self.take_queued(status.task, 1) {
+                let tenant = self.tenant_of_queue(run.value.of(status.task));
+                self.let_go_queued(now, tenant, &run.value.shape, status.clone(), out);
+            }
+        }
+        // What is left was named by its agent as ended, and how was lost with the agent.
+        for run in self.queue_of(allocation) {
+            let told = if let Stands::Ended(_, told) = run.value.stands { told } else { ended };
+            self.end_queued(now, (run.first, run.count), (told, reason, why), out);
+        }
+    }
+
+    /// Ends tasks of which nobody will tell, and makes each of them a task by itself.
+    pub(super) fn end_queued(
+        &mut self,
+        now: Now,
+        (first, count): (TaskId, u64),
+        (ended, reason, why): (TaskState, Reason, &str),
+        out: &mut Vec<Effect>,
+    ) {
+        for Run { first, count, value } in self.take_queued(first, count) {
+            let agent = self.tasks.get(&value.of(first)).map(|allocation| allocation.agent);
+            let tenant = self.tenant_of_queue(value.of(first));
+            for id in (Run { first, count, value: () }).tasks() {
+                let status = TaskStatus {
+                    reason: Some(reason),
+                    message: why.into(),
+                    agent,
+                    ..TaskStatus::new(id, UpdateId::UNACKNOWLEDGED, ended, Source::Master)
+                };
+                self.let_go_queued(now, Arc::clone(&tenant), &value.shape, status, out);
+            }
+        }
+    }
+
+    fn let_go_queued(
+        &mut self,
+        now: Now,
+        tenant: Arc<Tenant>,
+        shape: &Shape,
+        status: TaskStatus,
+        out: &mut Vec<Effect>,
+    ) {
+        let id = status.task;
+        if !self.frameworks.contains_key(&id.framework) {
+            return;
+        }
+        let agent = status.agent.unwrap_or(AgentId(0));
+        self.last_update += 1;
+        let update = UpdateId::by_master(self.epoch, self.last_update);
+        let status = TaskStatus { update, ..status };
+        let task = Task {
+            name: shape.name.clone(),
+            tenant,
+            agent,
+            portion: shape.resources.clone().into(),
+            // What it held is its allocation's.
+            holds: false,
+            kill: false,
+            launched: None,
+            latest_update: UpdateId::UNACKNOWLEDGED,
+            status: status.clone(),
+            kept: false,
+            allocation: None,
+        };
+        self.insert_task(id, task);
+        self.detach(id);
+        self.tell(status, out);
+        updates::keep(self, now, id);
+    }
+}
+
+/// A task that has not ended, or whose end is not acknowledged.
+pub(super) enum Live<'a> {
+    Task(&'a Task),
+    Queued(&'a Queued),
+}
+
+impl State {
+    /// All of them behind `after`, by id.
+    pub(super) fn live(&self, after: Option<TaskId>) -> impl Iterator<Item = (TaskId, Live<'_>)> {
+        let tasks = self.tasks.range((above(after), Bound::Unbounded)).map(|(&id, task)| (id, Live::Task(task)));
+        let first = after.map_or(TaskId { framework: FrameworkId(0), number: 0 }, |after| match after.number {
+            u64::MAX => TaskId { framework: FrameworkId(after.framework.0.saturating_add(1)), number: 0 },
+            number => TaskId { number: number + 1, ..after },
+        });
+        let in_queues =
+            self.queued.from(first).flat_map(|run| run.tasks().map(move |id| (id, Live::Queued(run.value))));
+        let (mut tasks, mut in_queues) = (tasks.peekable(), in_queues.peekable());
+        core::iter::from_fn(move || match (tasks.peek(), in_queues.peek()) {
+            (Some((task, _)), Some((queued, _))) if queued < task => in_queues.next(),
+            (None, _) => in_queues.next(),
+            _ => tasks.next(),
+        })
+    }
+}
+
+impl Queued {
+    /// The allocation in whose queue this task is.
+    pub(super) fn of(&self, id: TaskId) -> TaskId {
+        TaskId { number: self.allocation, ..id }
+    }
+}
+
+/// An allocation of which nothing is known but its queue.
+pub(super) fn with_queue(task: &mut Task) -> &mut Allocation {
+    task.allocation.get_or_insert_with(Box::default)
+}

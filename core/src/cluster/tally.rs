@@ -1,0 +1,163 @@
+//! What happened since this master began to lead, in numbers that only grow, and how many tasks stand where.
+
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use core::time::Duration;
+
+use crate::histogram::Histogram;
+use crate::task::{Reason, TaskState, TaskStatus, Usage};
+
+/// Roles whose processor time is told apart. That of more is counted under [`Tally::OTHER_ROLES`].
+const ROLES_MAX: usize = 1_000;
+
+/// How an offer came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OfferEnd {
+    /// Its framework launched something on it, or wanted to.
+    Accepted,
+    /// Its framework did not want it.
+    Declined,
+    /// Nobody answered in time.
+    Expired,
+    /// It was taken back: for somebody who waits with less, for a quota, or because its agent left.
+    Rescinded,
+    /// Its framework left.
+    Returned,
+}
+
+impl OfferEnd {
+    /// Every one.
+    pub const ALL: [Self; 5] = [Self::Accepted, Self::Declined, Self::Expired, Self::Rescinded, Self::Returned];
+
+    /// As metrics call it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Declined => "declined",
+            Self::Expired => "expired",
+            Self::Rescinded => "rescinded",
+            Self::Returned => "returned",
+        }
+    }
+}
+
+/// The numbers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    offers_made: u64,
+    offers_ended: [u64; OfferEnd::ALL.len()],
+    agents_examined: u64,
+    launched: u64,
+    not_launched: BTreeMap<Reason, u64>,
+    known: [usize; TaskState::ALL.len()],
+    ended: BTreeMap<(TaskState, Option<Reason>), u64>,
+    start: Histogram,
+    cpu: BTreeMap<Arc<str>, Duration>,
+}
+
+impl Tally {
+    /// The role under which the processor time of all roles beyond the first thousand is counted. No role is called so.
+    pub const OTHER_ROLES: &str = "/other";
+
+    /// Offers that were made.
+    pub fn offers_made(&self) -> u64 {
+        self.offers_made
+    }
+
+    /// Offers that came to this end.
+    pub fn offers_ended(&self, end: OfferEnd) -> u64 {
+        self.offers_ended[end as usize]
+    }
+
+    /// How often an agent was looked at for whoever would take what is free there.
+    pub fn agents_examined(&self) -> u64 {
+        self.agents_examined
+    }
+
+    /// Tasks that were sent to an agent, by themselves or for a queue, and allocations.
+    pub fn launched(&self) -> u64 {
+        self.launched
+    }
+
+    /// Tasks that were to be launched and were not, by the reason.
+    pub fn not_launched(&self) -> impl Iterator<Item = (Reason, u64)> {
+        self.not_launched.iter().map(|(&reason, &count)| (reason, count))
+    }
+
+    /// Tasks that stand there now: that run, or whose end is not acknowledged. Without those in the queues of allocations.
+    pub fn tasks(&self, state: TaskState) -> usize {
+        self.known[state as usize]
+    }
+
+    /// Tasks that ended, by how and why.
+    pub fn ended(&self) -> impl Iterator<Item = (TaskState, Option<Reason>, u64)> {
+        self.ended.iter().map(|(&(state, reason), &count)| (state, reason, count))
+    }
+
+    /// From the launch of a task to its start, as the master hears of it.
+    pub fn start_latency(&self) -> &Histogram {
+        &self.start
+    }
+
+    /// Processor time of tasks that ended, by role.
+    pub fn cpu(&self) -> impl Iterator<Item = (&str, Duration)> {
+        self.cpu.iter().map(|(role, &cpu)| (&**role, cpu))
+    }
+
+    pub(super) fn offered(&mut self, offers: usize) {
+        self.offers_made += offers as u64;
+    }
+
+    pub(super) fn offer_ends(&mut self, end: OfferEnd, offers: usize) {
+        self.offers_ended[end as usize] += offers as u64;
+    }
+
+    pub(super) fn examined(&mut self, agents: usize) {
+        self.agents_examined += agents as u64;
+    }
+
+    pub(super) fn launches(&mut self, tasks: u64) {
+        self.launched += tasks;
+    }
+
+    pub(super) fn refuses_launch(&mut self, reason: Reason, tasks: u64) {
+        *self.not_launched.entry(reason).or_default() += tasks;
+    }
+
+    pub(super) fn starts(&mut self, after: Duration) {
+        self.start.record(after);
+    }
+
+    /// A task is known from now on.
+    pub(super) fn comes(&mut self, state: TaskState) {
+        self.known[state as usize] += 1;
+    }
+
+    /// A task of this role is in another state.
+    pub(super) fn moves(&mut self, role: &str, from: TaskState, to: &TaskStatus) {
+        self.goes(from);
+        self.comes(to.state);
+        if to.state.is_terminal() && !from.is_terminal() {
+            self.ends(role, (to.state, to.reason), to.usage.as_ref(), 1);
+        }
+    }
+
+    /// So many tasks of this role have come to the same end.
+    pub(super) fn ends(&mut self, role: &str, end: (TaskState, Option<Reason>), usage: Option<&Usage>, tasks: u64) {
+        *self.ended.entry(end).or_default() += tasks;
+        if let Some(usage) = usage {
+            let known = self.cpu.contains_key(role) || self.cpu.len() < ROLES_MAX;
+            let role = if known { role } else { Self::OTHER_ROLES };
+            match self.cpu.get_mut(role) {
+                Some(cpu) => *cpu = cpu.saturating_add(usage.cpu),
+                None => drop(self.cpu.insert(Arc::from(role), usage.cpu)),
+            }
+        }
+    }
+
+    /// A task is the history's from now on.
+    pub(super) fn goes(&mut self, state: TaskState) {
+        let known = &mut self.known[state as usize];
+        *known = known.saturating_sub(1);
+    }
+}

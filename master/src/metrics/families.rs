@@ -1,0 +1,259 @@
+//! Which metrics there are.
+
+use std::fmt;
+
+use haggle_core::cluster::{Counts, Figures, OfferEnd, RoleView, Tally};
+use haggle_core::{Ceiling, Resources, TaskState};
+use haggle_proto::v1;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::DescriptorEncoder;
+use prometheus_client::registry::Unit;
+
+use super::page::Page;
+use super::process::Process;
+use super::timings::Measured;
+use crate::handle::Reign;
+
+/// What is told to one that asks, as it was at that moment.
+#[derive(Debug)]
+pub(super) struct Scrape {
+    pub(super) roles: Vec<RoleView>,
+    /// Roles beyond those.
+    pub(super) more_roles: bool,
+    /// `None` for whoever may see certain roles alone.
+    pub(super) whole: Option<Whole>,
+}
+
+/// The cluster as a whole, and the master.
+#[derive(Debug)]
+pub(super) struct Whole {
+    pub(super) reign: Reign,
+    pub(super) figures: Figures,
+    pub(super) counts: Counts,
+    pub(super) tally: Tally,
+    pub(super) measured: Measured,
+    pub(super) requests_waiting: usize,
+    /// Each limit that principals have, with how high it is.
+    pub(super) each_has: Vec<(&'static str, u64)>,
+    pub(super) limits: Vec<v1::LimitUse>,
+    pub(super) process: Option<Process>,
+}
+
+impl Collector for Scrape {
+    fn encode(&self, encoder: DescriptorEncoder) -> fmt::Result {
+        let mut page = Page(encoder);
+        if let Some(whole) = &self.whole {
+            whole.encode(&mut page)?;
+        }
+        self.roles(&mut page)
+    }
+}
+
+impl Whole {
+    fn encode(&self, page: &mut Page<'_>) -> fmt::Result {
+        let (cluster, epoch) = (self.reign.cluster.to_string(), self.reign.epoch.0.to_string());
+        let labels = [("version", env!("CARGO_PKG_VERSION")), ("cluster", &cluster), ("epoch", &epoch)];
+        page.info("haggle_master", "The master that leads", &labels)?;
+        if let Some(process) = &self.process {
+            process.encode(page)?;
+        }
+        self.peers(page)?;
+        self.resources(page)?;
+        self.offers(page)?;
+        self.tasks(page)?;
+        self.driver(page)?;
+        self.limits(page)
+    }
+
+    fn peers(&self, page: &mut Page<'_>) -> fmt::Result {
+        let Figures { agents_active, agents_draining, agents_disconnected, agents_unreachable, .. } = self.figures;
+        let agents = [
+            ("active", agents_active),
+            ("draining", agents_draining),
+            ("disconnected", agents_disconnected),
+            ("unreachable", agents_unreachable),
+        ];
+        page.gauges("haggle_agents", "Known agents", None, by("state", agents))?;
+        let Figures { frameworks_connected, frameworks_disconnected, .. } = self.figures;
+        let frameworks = [("connected", frameworks_connected), ("disconnected", frameworks_disconnected)];
+        page.gauges("haggle_frameworks", "Known frameworks", None, by("state", frameworks))?;
+        let waiting = float(self.figures.frameworks_waiting);
+        page.gauge(
+            "haggle_frameworks_waiting",
+            "Frameworks that would take something that they are not offered",
+            waiting,
+        )?;
+        page.gauge("haggle_sessions", "Connections of agents and frameworks", float(self.counts.sessions))
+    }
+
+    fn resources(&self, page: &mut Page<'_>) -> fmt::Result {
+        let Figures { total, used, offered, .. } = &self.figures;
+        let uses = [("total", total), ("used", used), ("offered", offered)];
+        let of = |amount: fn(&Resources) -> f64| uses.map(|(name, resources)| ([("use", name)], amount(resources)));
+        page.gauges("haggle_cpus", "Processors of all agents", None, of(cpus))?;
+        page.gauges("haggle_memory", "Memory of all agents", Some(&Unit::Bytes), of(memory))?;
+        page.gauges("haggle_disk", "Disk of all agents", Some(&Unit::Bytes), of(disk))
+    }
+
+    fn offers(&self, page: &mut Page<'_>) -> fmt::Result {
+        page.gauge("haggle_offers_open", "Offers that wait for an answer", float(self.counts.offers))?;
+        page.counter("haggle_offers_made", "Offers that were made", self.tally.offers_made())?;
+        let ends = OfferEnd::ALL.map(|end| ([("end", end.name())], self.tally.offers_ended(end) as f64));
+        page.counters("haggle_offers_ended", "Offers by how they ended", None, ends)?;
+        let refusals = float(self.figures.refusals);
+        page.gauge("haggle_filters", "How often a framework refuses something of an agent for now", refusals)?;
+        page.counter(
+            "haggle_allocation_agents_examined",
+            "How often an agent was looked at for whoever would take what is free there",
+            self.tally.agents_examined(),
+        )?;
+        page.histogram(
+            "haggle_allocation",
+            "How long it took to choose who is offered what, for each batch of commands",
+            &self.measured.allocations,
+        )
+    }
+
+    fn tasks(&self, page: &mut Page<'_>) -> fmt::Result {
+        let tally = &self.tally;
+        let states = TaskState::ALL.map(|state| (state.name(), tally.tasks(state)));
+        page.gauges("haggle_tasks", "Tasks that run, or whose end is not acknowledged", None, by("state", states))?;
+        let queued = float(self.counts.queued);
+        page.gauge(
+            "haggle_tasks_queued",
+            "Tasks in the queues of allocations, or whose end there is not acknowledged",
+            queued,
+        )?;
+        page.counter("haggle_tasks_launched", "Tasks that were sent to an agent", tally.launched())?;
+        let refused = tally.not_launched().map(|(reason, count)| ([("reason", reason.name())], count as f64));
+        page.counters("haggle_launches_refused", "Tasks that were to be launched and were not", None, refused)?;
+        let ended = tally.ended().map(|(state, reason, count)| {
+            ([("state", state.name()), ("reason", reason.map_or("", |reason| reason.name()))], count as f64)
+        });
+        page.counters("haggle_tasks_ended", "Tasks by how and why they ended", None, ended)?;
+        page.histogram(
+            "haggle_task_start",
+            "From the launch of a task to its start, as the master hears of it",
+            tally.start_latency(),
+        )?;
+        let cpu = tally.cpu().map(|(role, cpu)| ([("role", role)], cpu.as_secs_f64()));
+        page.counters("haggle_task_cpu", "Processor time of tasks that ended", Some(&Unit::Seconds), cpu)
+    }
+
+    fn driver(&self, page: &mut Page<'_>) -> fmt::Result {
+        page.histogram("haggle_registry_write", "How long a write to the registry took", &self.measured.writes)?;
+        let Counts { kept_updates, questions, kills, orphans, ended, timers, tokens, enrolled, .. } = self.counts;
+        let held = [
+            ("requests", self.requests_waiting),
+            ("updates", kept_updates),
+            ("questions", questions),
+            ("kills", kills),
+            ("orphans", orphans),
+            ("history", ended),
+            ("timers", timers),
+            ("tokens", tokens),
+            ("enrolled", enrolled),
+        ];
+        page.gauges("haggle_master_held", "What waits at the master, or is kept there", None, by("what", held))
+    }
+
+    /// Those of everybody by their name, those that each principal has by who has most.
+    fn limits(&self, page: &mut Page<'_>) -> fmt::Result {
+        let bounded = |most: u64| (most != u64::MAX).then_some(most);
+        let mut limits: Vec<(&str, Option<u64>, u64, u64)> =
+            self.each_has.iter().map(|&(name, most)| (name, bounded(most), 0, 0)).collect();
+        for limit in &self.limits {
+            match limits.iter_mut().find(|(name, ..)| *name == limit.limit) {
+                Some((.., has, refused)) => {
+                    *has = limit.has.max(*has);
+                    *refused += limit.refused;
+                }
+                None => limits.push((&limit.limit, limit.most, limit.has, limit.refused)),
+            }
+        }
+        let most = limits.iter().filter_map(|&(name, most, ..)| Some(([("limit", name)], most? as f64)));
+        page.gauges("haggle_limit", "How high each limit is", None, most)?;
+        let used = limits.iter().map(|&(name, _, has, _)| ([("limit", name)], has as f64));
+        page.gauges("haggle_limit_used", "How much of it whoever has most of it has", None, used)?;
+        let refused = limits.iter().map(|&(name, .., refused)| ([("limit", name)], refused as f64));
+        page.counters("haggle_limit_refusals", "How often somebody wanted more, of those that are known", None, refused)
+    }
+}
+
+impl Scrape {
+    fn roles(&self, page: &mut Page<'_>) -> fmt::Result {
+        let of =
+            |value: fn(&RoleView) -> f64| self.roles.iter().map(move |role| ([("role", &*role.name)], value(role)));
+        page.gauges(
+            "haggle_role_weight",
+            "Weights of roles against their siblings",
+            None,
+            of(|role| role.weight.into()),
+        )?;
+        page.gauges("haggle_role_share", "Dominant shares of roles", None, of(|role| role.share.as_f64()))?;
+        page.gauges(
+            "haggle_role_fair_share",
+            "What share each role would have if every sibling took all it may",
+            None,
+            of(|role| role.fair_share.as_f64()),
+        )?;
+        let waiting = of(|role| float(role.waiting));
+        page.gauges("haggle_role_frameworks_waiting", "Frameworks of a role that wait for an offer", None, waiting)?;
+        let uses = |amount: fn(&Resources) -> f64| {
+            self.roles.iter().flat_map(move |role| {
+                [("used", &role.used), ("offered", &role.offered)]
+                    .map(|(name, resources)| ([("role", &*role.name), ("use", name)], amount(resources)))
+            })
+        };
+        page.gauges("haggle_role_cpus", "Processors of roles", None, uses(cpus))?;
+        page.gauges("haggle_role_memory", "Memory of roles", Some(&Unit::Bytes), uses(memory))?;
+        page.gauges("haggle_role_disk", "Disk of roles", Some(&Unit::Bytes), uses(disk))?;
+        self.quotas(page)?;
+        page.gauge("haggle_roles_left_out", "Whether there are more roles than these", u8::from(self.more_roles))
+    }
+
+    fn quotas(&self, page: &mut Page<'_>) -> fmt::Result {
+        let quotas = || self.roles.iter().filter_map(|role| Some((&*role.name, role.quota.as_ref()?)));
+        let guarantees = |amount: fn(&Resources) -> f64| {
+            quotas().map(move |(role, quota)| ([("role", role), ("bound", "guarantee")], amount(&quota.guarantee)))
+        };
+        let limits = |amount: fn(&Ceiling) -> Option<f64>| {
+            quotas()
+                .filter_map(move |(role, quota)| Some(([("role", role), ("bound", "limit")], amount(&quota.limit)?)))
+        };
+        let processors = guarantees(cpus).chain(limits(|limit| Some(limit.cpus?.as_cores())));
+        page.gauges("haggle_role_quota_cpus", "Processors that roles are promised, or may have", None, processors)?;
+        let bytes = guarantees(memory).chain(limits(|limit| Some(limit.mem?.get() as f64)));
+        page.gauges(
+            "haggle_role_quota_memory",
+            "Memory that roles are promised, or may have",
+            Some(&Unit::Bytes),
+            bytes,
+        )?;
+        let bytes = guarantees(disk).chain(limits(|limit| Some(limit.disk?.get() as f64)));
+        page.gauges("haggle_role_quota_disk", "Disk that roles are promised, or may have", Some(&Unit::Bytes), bytes)
+    }
+}
+
+fn by<const N: usize>(
+    label: &'static str,
+    rows: [(&'static str, usize); N],
+) -> impl Iterator<Item = ([(&'static str, &'static str); 1], f64)> {
+    rows.into_iter().map(move |(value, count)| ([(label, value)], float(count)))
+}
+
+fn float(count: usize) -> f64 {
+    count as f64
+}
+
+fn cpus(resources: &Resources) -> f64 {
+    resources.cpus.as_cores()
+}
+
+fn memory(resources: &Resources) -> f64 {
+    resources.mem.get() as f64
+}
+
+fn disk(resources: &Resources) -> f64 {
+    resources.disk.get() as f64
+}

@@ -1,0 +1,85 @@
+//! `GET /metrics`: the cluster and its master in numbers, in the OpenMetrics format.
+//!
+//! Nothing is kept for it: whoever asks has a look at the cluster between two batches, as every list has.
+
+mod families;
+mod page;
+mod process;
+mod timings;
+
+use haggle_core::access::{Principal, Verb};
+use haggle_core::cluster::Cluster;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::registry::Registry;
+use tokio::task::spawn_blocking;
+use tonic::Status;
+use tonic::body::Body;
+use tonic::codegen::http::header::CONTENT_TYPE;
+use tonic::codegen::http::{HeaderValue, Response};
+
+use crate::grpc::LimitList;
+use crate::handle::Handle;
+use families::{Scrape, Whole};
+use process::Process;
+
+pub(crate) use timings::Timings;
+
+/// Roles in one answer, by path. An answer with so many has half a MiB.
+const ROLES_MAX: usize = 1_000;
+
+const OPEN_METRICS: HeaderValue =
+    HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
+
+/// Answers who may ask. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Metrics {
+    handle: Handle,
+    limits: LimitList,
+}
+
+impl Metrics {
+    pub(crate) fn new(handle: Handle, limits: LimitList) -> Self {
+        Self { handle, limits }
+    }
+
+    /// What `who` may see: everything, or what is of its roles.
+    ///
+    /// # Errors
+    /// `UNAVAILABLE` when the master is stopping, `RESOURCE_EXHAUSTED` when too many read lists.
+    pub(crate) async fn answer(&self, who: &Principal) -> Result<Response<Body>, Status> {
+        let _place = self.handle.house().list()?;
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(self.scrape(who).await?));
+        let mut text = String::new();
+        encode(&mut text, &registry).map_err(|_| Status::internal("a metric cannot be written"))?;
+        let mut response = Response::new(Body::new(http_body_util::Full::new(bytes::Bytes::from(text))));
+        response.headers_mut().insert(CONTENT_TYPE, OPEN_METRICS);
+        Ok(response)
+    }
+
+    async fn scrape(&self, who: &Principal) -> Result<Scrape, Status> {
+        let of = who.clone();
+        let roles = move |cluster: &Cluster, _| cluster.roles_page(&of, None, ROLES_MAX);
+        let (roles, next) = self.handle.ask(roles).await?;
+        let whole = if who.may_all(Verb::ReadMetrics) { Some(self.whole().await?) } else { None };
+        Ok(Scrape { roles, more_roles: next.is_some(), whole })
+    }
+
+    async fn whole(&self) -> Result<Whole, Status> {
+        let look = |cluster: &Cluster, _| (cluster.figures(), cluster.counts(), cluster.tally().clone());
+        let (figures, counts, tally) = self.handle.ask(look).await?;
+        // It reads files.
+        let process = spawn_blocking(Process::look).await.ok().flatten();
+        Ok(Whole {
+            reign: self.handle.reign(),
+            figures,
+            counts,
+            tally,
+            measured: self.handle.timings().get(),
+            requests_waiting: self.handle.requests_waiting(),
+            each_has: self.limits.each_has(),
+            limits: self.limits.uses(None).await?,
+            process,
+        })
+    }
+}

@@ -1,0 +1,93 @@
+//! `GET /metrics`, as Prometheus and curl read it.
+
+use haggle_master::{Config, Master};
+use haggle_proto::v1::{PrincipalKind, TaskState};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::access::{create, wanted};
+use crate::peers::{Agent, Framework, loopback, owner, spec};
+
+/// What is answered to a request in HTTP/1.1, with these further lines.
+async fn ask(master: &Master, method: &str, path: &str, lines: &[String]) -> String {
+    let mut stream = TcpStream::connect(master.addr()).await.unwrap();
+    let lines: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
+    let request = format!("{method} {path} HTTP/1.1\r\nhost: master\r\nconnection: close\r\n{lines}\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+async fn scrape(master: &Master, bearer: &str) -> String {
+    ask(master, "GET", "/metrics", &[format!("authorization: {bearer}")]).await
+}
+
+fn owners(master: &Master) -> String {
+    owner(master).0.unwrap()
+}
+
+/// The value of a metric, by its name and labels.
+fn value(answer: &str, metric: &str) -> Option<f64> {
+    let line = answer.lines().find_map(|line| line.strip_prefix(metric)?.strip_prefix(' '));
+    line.map(|value| value.parse().unwrap())
+}
+
+#[tokio::test]
+async fn the_owner_reads_what_happened_in_the_cluster() {
+    let master = Master::start(Config::new(loopback())).await.unwrap();
+    let mut agent = Agent::register(&master, None).await;
+    let mut framework = Framework::subscribe(&master, None).await;
+    let offer = framework.offer().await;
+    framework.accept(&offer, vec![spec(framework.id, 1)]).await;
+    let task = agent.launched().await;
+    agent.update(&task, 1, TaskState::Running).await;
+    framework.update().await;
+
+    let answer = scrape(&master, &owners(&master)).await;
+
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("application/openmetrics-text"), "{answer}");
+    for (metric, expected) in [
+        (r#"haggle_agents{state="active"}"#, 1.0),
+        (r#"haggle_frameworks{state="connected"}"#, 1.0),
+        (r#"haggle_tasks{state="RUNNING"}"#, 1.0),
+        (r#"haggle_offers_ended_total{end="accepted"}"#, 1.0),
+        ("haggle_tasks_launched_total", 1.0),
+        ("haggle_task_start_seconds_count", 1.0),
+        (r#"haggle_task_start_seconds_bucket{le="+Inf"}"#, 1.0),
+        (r#"haggle_limit{limit="log-reads"}"#, 128.0),
+        (r#"haggle_role_weight{role="default"}"#, 1.0),
+    ] {
+        assert_eq!(value(&answer, metric), Some(expected), "{metric}: {answer}");
+    }
+    assert!(value(&answer, "haggle_allocation_seconds_count").unwrap() > 0.0);
+    assert!(answer.trim_end().ends_with("# EOF"), "{answer}");
+}
+
+#[tokio::test]
+async fn whoever_sees_some_roles_alone_reads_of_those_alone() {
+    let master = Master::start(Config::new(loopback())).await.unwrap();
+    let _framework = Framework::subscribe(&master, None).await;
+    let viewer = |roles: &'static [&'static str]| create(&master, wanted(PrincipalKind::Viewer, "", roles));
+
+    let some = scrape(&master, &format!("Bearer {}", viewer(&["eng"]).await.text)).await;
+    let all = scrape(&master, &format!("Bearer {}", viewer(&["*"]).await.text)).await;
+
+    assert!(some.starts_with("HTTP/1.1 200") && all.starts_with("HTTP/1.1 200"), "{some}{all}");
+    assert!(!some.contains("role=\"default\"") && !some.contains("haggle_agents"), "{some}");
+    assert!(all.contains("role=\"default\"") && all.contains("haggle_agents"), "{all}");
+}
+
+#[tokio::test]
+async fn whoever_may_not_is_told_so_in_the_words_of_http() {
+    let master = Master::start(Config::new(loopback())).await.unwrap();
+    let framework = create(&master, wanted(PrincipalKind::Framework, "", &[])).await.text;
+
+    let nobody = ask(&master, "GET", "/metrics", &[]).await;
+    let denied = scrape(&master, &format!("Bearer {framework}")).await;
+    let posted = ask(&master, "POST", "/metrics", &[format!("authorization: {}", owners(&master))]).await;
+
+    assert!(nobody.starts_with("HTTP/1.1 401") && nobody.contains("www-authenticate: Bearer"), "{nobody}");
+    assert!(denied.starts_with("HTTP/1.1 403") && denied.contains("read metrics"), "{denied}");
+    assert!(posted.starts_with("HTTP/1.1 405") && posted.contains("allow: GET"), "{posted}");
+}

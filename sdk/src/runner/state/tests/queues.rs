@@ -1,0 +1,178 @@
+//! Short tasks, in the queues of allocations.
+
+use std::sync::Arc;
+
+use haggle_core::{Ending, QueueEnd, QueueUpdate, Usage};
+
+use super::*;
+
+/// How the allocation 2 of these tests is told of.
+const ALLOCATION: u64 = 2;
+
+fn used(wall: Duration) -> Usage {
+    Usage { wall, ..Usage::default() }
+}
+
+fn ended(numbers: &[u64], wall: Duration) -> Event {
+    let end = |&number: &u64| {
+        let (reason, message) = (None, String::new());
+        let state = TaskState::Finished;
+        let ending = Ending { state, reason, message, exit_code: Some(0), exceeded: None, usage: used(wall) };
+        QueueEnd { first: number, count: 1, source: Source::Executor, ending }
+    };
+    Event::Queue(Arc::new(QueueUpdate {
+        allocation: TaskId { framework: FRAMEWORK, number: ALLOCATION },
+        update: UpdateId(7),
+        agent: Some(AgentId(1)),
+        started: Vec::new(),
+        ended: numbers.iter().map(end).collect(),
+    }))
+}
+
+/// What was put into a queue: allocation, first number, how many, and whether none follow.
+type Enqueued = (u64, Vec<(u64, u32)>, bool);
+
+fn enqueued(decisions: &Decisions) -> Vec<Enqueued> {
+    let enqueue = |command: &FrameworkCommand| match command {
+        FrameworkCommand::Enqueue { allocation, tasks, last } => {
+            let tasks = tasks.iter().map(|tasks| (tasks.spec.id.number, tasks.count)).collect();
+            Some((allocation.number, tasks, *last))
+        }
+        _ => None,
+    };
+    decisions.commands.iter().filter_map(enqueue).collect()
+}
+
+/// A runner of which the first task took so long, and so many wait.
+fn after_one(took: Duration, waiting: u64) -> RunnerState {
+    let mut runner = batch();
+    for index in 0..=waiting {
+        runner.submit(START, index, task(1000));
+    }
+    runner.decide(START);
+    runner.hear(START, offer(1, 1, 1000));
+    runner.decide(START);
+    let end = TaskStatus::new(id(1), UpdateId(1), TaskState::Finished, Source::Executor);
+    runner.hear(START, Event::Update(TaskStatus { usage: Some(used(took)), ..end }));
+    runner.decide(START);
+    runner
+}
+
+#[test]
+fn short_tasks_go_into_the_queue_of_an_allocation() {
+    let mut runner = after_one(Duration::from_millis(20), 100);
+
+    runner.hear(START, offer(2, 1, 1000));
+    let decisions = runner.decide(START);
+
+    let opened = decisions.commands.iter().find_map(|command| match command {
+        FrameworkCommand::Open { offers, allocation, .. } => Some((offers.clone(), allocation.resources.clone())),
+        _ => None,
+    });
+    assert_eq!(opened, Some((vec![OfferId(2)], cpus(1000))));
+    assert_eq!(enqueued(&decisions), [(ALLOCATION, vec![(3, 1)], false), (ALLOCATION, vec![(4, 4)], false)]);
+    assert_eq!(accepted(&decisions), []);
+}
+
+#[test]
+fn long_tasks_are_launched_one_by_one() {
+    let mut runner = after_one(Duration::from_millis(200), 100);
+
+    runner.hear(START, offer(2, 1, 1000));
+
+    assert_eq!(accepted(&runner.decide(START)), [(vec![2], vec![2])]);
+}
+
+#[test]
+fn a_queue_is_refilled_when_it_is_half_empty_and_its_ends_are_acknowledged() {
+    let mut runner = after_one(Duration::from_millis(20), 100);
+    runner.hear(START, offer(2, 1, 1000));
+    runner.decide(START);
+
+    runner.hear(START, ended(&[3], Duration::from_millis(20)));
+    let decisions = runner.decide(START);
+    assert_eq!((ends(&decisions), enqueued(&decisions)), (vec![(1, Some(TaskState::Finished), 1)], vec![]));
+    assert_eq!(said(&decisions)[0], "acknowledge");
+
+    runner.hear(START, ended(&[4, 5], Duration::from_millis(20)));
+    assert_eq!(enqueued(&runner.decide(START)), [(ALLOCATION, vec![(8, 3)], false)]);
+}
+
+#[test]
+fn what_is_left_is_shared_so_that_nobody_works_alone_at_the_end() {
+    let mut runner = after_one(Duration::from_millis(1), 10);
+
+    runner.hear(START, offer(2, 1, 1000));
+    let decisions = runner.decide(START);
+
+    assert_eq!(enqueued(&decisions), [(ALLOCATION, vec![(3, 1)], false), (ALLOCATION, vec![(4, 4)], false)]);
+}
+
+#[test]
+fn an_allocation_is_given_back_after_a_second() {
+    let mut runner = after_one(Duration::from_millis(20), 100);
+    runner.hear(START, offer(2, 1, 1000));
+    runner.decide(START);
+
+    let later = START + Duration::from_secs(1);
+    assert!(runner.deadline().is_some_and(|deadline| deadline <= later));
+    assert_eq!(enqueued(&runner.decide(later)), [(ALLOCATION, vec![], true)]);
+
+    runner.hear(later, ended(&[3, 4, 5, 6, 7], Duration::from_millis(20)));
+    assert_eq!(enqueued(&runner.decide(later)), []);
+}
+
+#[test]
+fn tasks_that_differ_in_their_index_are_one_batch() {
+    let mut runner = batch();
+    for index in 0..40 {
+        let task = task(1000).env(crate::runner::INDEX_VARIABLE, index.to_string()).env("N", "40");
+        runner.submit(START, index, if index == 5 { task.arg("other") } else { task });
+    }
+    runner.hear(START, offer(1, 1, 1000));
+    runner.decide(START);
+    let end = TaskStatus::new(id(1), UpdateId(1), TaskState::Finished, Source::Executor);
+    runner.hear(START, Event::Update(TaskStatus { usage: Some(used(Duration::from_micros(10))), ..end }));
+    runner.hear(START, offer(2, 1, 1000));
+
+    let decisions = runner.decide(START);
+
+    let batches = decisions.commands.iter().filter_map(|command| match command {
+        FrameworkCommand::Enqueue { tasks, .. } => Some(tasks),
+        _ => None,
+    });
+    let brief: Vec<(u32, Option<u64>, usize)> = batches
+        .flatten()
+        .map(|tasks| (tasks.count, tasks.index.as_ref().map(|index| index.first), tasks.spec.env.len()))
+        .collect();
+    assert_eq!(brief, [(1, Some(1), 1), (3, Some(2), 1), (1, Some(5), 1), (14, Some(6), 1)]);
+}
+
+#[test]
+fn tasks_that_came_too_late_are_launched_again() {
+    let mut runner = after_one(Duration::from_millis(20), 3);
+    runner.hear(START, offer(2, 1, 1000));
+    runner.decide(START);
+
+    let reason = Some(Reason::InvalidOffers);
+    runner.hear(START, update(ALLOCATION, TaskState::Finished, None));
+    runner.hear(START, update(3, TaskState::Dropped, reason));
+    runner.hear(START, offer(3, 1, 1000));
+
+    let decisions = runner.decide(START);
+    assert!(said(&decisions).contains(&"open"), "{:?}", said(&decisions));
+    assert_eq!(enqueued(&decisions).iter().flat_map(|(_, tasks, _)| tasks).map(|&(_, count)| count).sum::<u32>(), 2);
+}
+
+#[test]
+fn with_a_silent_agent_all_that_is_in_its_queue_is_waited_for_in_vain() {
+    let mut runner = after_one(Duration::from_millis(20), 3);
+    runner.hear(START, offer(2, 1, 1000));
+    runner.decide(START);
+
+    runner.hear(START, update(ALLOCATION, TaskState::Unreachable, Some(Reason::AgentRemoved)));
+
+    let patience = runner.policy.unreachable_patience;
+    let decisions = runner.decide(START + patience);
+    assert!(said(&decisions).iter().filter(|said| **said == "kill").count() >= 2, "{:?}", said(&decisions));
+}
