@@ -210,6 +210,14 @@ impl QueueUpdate {
         })
     }
 
+    /// How this task ended, if the update says so.
+    pub fn end_of(&self, task: TaskId) -> Option<TaskStatus> {
+        let is_its = |end: &&QueueEnd| task.number.checked_sub(end.first).is_some_and(|at| at < end.count);
+        let end = self.ended.iter().find(is_its).filter(|_| task.framework == self.allocation.framework)?;
+        let told = TaskStatus::ended(task, UpdateId::UNACKNOWLEDGED, end.source, end.ending.clone());
+        Some(TaskStatus { agent: self.agent, ..told })
+    }
+
     /// The numbers of the tasks that have ended as runs: first and count, in order.
     pub fn ended_runs(&self) -> Vec<(u64, u64)> {
         let mut runs: Vec<(u64, u64)> = self.ended.iter().map(|end| (end.first, end.count)).collect();

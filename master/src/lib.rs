@@ -58,7 +58,7 @@ pub use limits::{Limit, LimitSetting, Limits, NotALimit, NotPlaces, Places, Plac
 pub use registry::{BadRow, LocalError, RegistryError};
 pub use security::SecurityError;
 
-use acceptor::Connection;
+use acceptor::{Closed, Connection};
 use access::{BetweenMasters, Guard, Known, MastersSecret, Owner};
 use artifacts::Store;
 use audit::Audit;
@@ -159,8 +159,8 @@ impl Master {
                     .await
                 };
                 let secured = security.as_ref().map(|security| security.secured());
-                let connections = acceptor::accept(listener, secured, doors, door).map_err(StartError::Thread)?;
-                run(connections, Switch::new(current, None), alone.boxed(), halt, stopping).boxed()
+                let accepting = acceptor::accept(listener, secured, doors, door).map_err(StartError::Thread)?;
+                run(accepting, Switch::new(current, None), alone.boxed(), halt, stopping).boxed()
             }
             Some(several) => {
                 let lock = config.state.as_deref().map(lock_state).transpose()?;
@@ -220,8 +220,8 @@ impl Master {
                 let between = BetweenMasters::new(secret, audit.clone(), grpc::between_masters(store, &house, limiter));
                 let switch = Switch::new(current, Some(between));
                 let secured = security.as_ref().map(|security| security.secured());
-                let connections = acceptor::accept(listener, secured, doors, door).map_err(StartError::Thread)?;
-                run(connections, switch, among_others.boxed(), halt, stopping).boxed()
+                let accepting = acceptor::accept(listener, secured, doors, door).map_err(StartError::Thread)?;
+                run(accepting, switch, among_others.boxed(), halt, stopping).boxed()
             }
         };
         let security = reach.security;
@@ -461,7 +461,7 @@ async fn lead(
 
 /// Serves until told to stop, or until the server or `part` ends: the part that this master plays. `halt` ends that.
 async fn run(
-    connections: impl Stream<Item = io::Result<Connection>>,
+    (connections, port): (impl Stream<Item = io::Result<Connection>>, Closed),
     switch: Switch,
     mut part: BoxFuture<'static, Result<(), Failure>>,
     halt: oneshot::Sender<()>,
@@ -492,5 +492,7 @@ async fn run(
     // Every session has ended; what is left are calls that somebody waits for.
     drop(close);
     let _ = timeout(LAST_CALLS, server).await;
+    // Whoever starts another one finds the port free.
+    let _ = timeout(LAST_CALLS, port).await;
     outcome
 }

@@ -9,8 +9,10 @@ use crate::resources::Resources;
 pub struct Figures {
     /// Agents that are connected and take tasks.
     pub agents_active: usize,
-    /// Agents that are connected and take no more tasks.
+    /// Agents that are connected and leave.
     pub agents_draining: usize,
+    /// Agents that are connected and out of use: deactivated, drained, or in a maintenance window.
+    pub agents_withdrawn: usize,
     /// Agents whose connection was lost, or that a new master expects back.
     pub agents_disconnected: usize,
     /// Agents that were away for too long.
@@ -44,9 +46,10 @@ impl Cluster {
             refusals: standing.refusals,
             ..Figures::default()
         };
-        for agent in state.agents.values() {
+        for (&id, agent) in &state.agents {
             *match agent.presence {
                 Presence::Connected(_) if agent.draining => &mut figures.agents_draining,
+                Presence::Connected(_) if state.withdrawn.get(id).is_some() => &mut figures.agents_withdrawn,
                 Presence::Connected(_) => &mut figures.agents_active,
                 Presence::Disconnected | Presence::Recovering => &mut figures.agents_disconnected,
                 Presence::Unreachable { .. } => &mut figures.agents_unreachable,

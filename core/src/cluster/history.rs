@@ -7,8 +7,8 @@ use alloc::vec::Vec;
 use super::queued::Queued;
 use super::state::Task;
 use crate::access::Tenant;
-use crate::id::{TaskId, UpdateId};
-use crate::queue::{QueueEnd, QueueUpdate, Shape};
+use crate::id::TaskId;
+use crate::queue::{QueueUpdate, Shape};
 use crate::runs::Run;
 use crate::task::TaskStatus;
 
@@ -36,10 +36,7 @@ impl EndedQueued {
     /// What is known of one of them.
     pub(super) fn find(&self, id: TaskId) -> Option<(&Shape, TaskStatus)> {
         let run = self.runs.iter().find(|run| run.first <= id && id <= run.last())?;
-        let within = |end: &&QueueEnd| id.number.checked_sub(end.first).is_some_and(|at| at < end.count);
-        let end = self.update.ended.iter().find(within)?;
-        let status = TaskStatus::ended(id, UpdateId::UNACKNOWLEDGED, end.source, end.ending.clone());
-        Some((&run.value.shape, TaskStatus { agent: self.update.agent, ..status }))
+        Some((&run.value.shape, self.update.end_of(id)?))
     }
 
     fn tasks(&self) -> usize {

@@ -86,6 +86,13 @@ impl State {
         Some(TaskStatus { agent: Some(agent), ..status })
     }
 
+    /// How a task in a queue ended, if that is known and not acknowledged.
+    pub(super) fn queued_end(&self, id: TaskId) -> Option<TaskStatus> {
+        let queued = self.queued.get(id)?;
+        let Stands::Ended(update, _) = &queued.stands else { return None };
+        self.tasks.get(&queued.of(id))?.allocation.as_ref()?.unacknowledged.get(update)?.end_of(id)
+    }
+
     /// Says once more how a task in a queue ended, if that is known and not acknowledged.
     pub(super) fn tell_queued_end(&self, id: TaskId, out: &mut Vec<Effect>) -> bool {
         let Some(Queued { stands: Stands::Ended(update, _), .. }) = self.queued.get(id) else { return false };

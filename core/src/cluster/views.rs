@@ -502,9 +502,9 @@ fn live_view(state: &State, id: TaskId, task: &Live<'_>) -> Option<TaskView> {
     }
 }
 
-/// Of one in a queue that has not ended.
+/// Of one in a queue that has not ended, or whose end is not acknowledged.
 fn queued_view(state: &State, id: TaskId, queued: &Queued) -> Option<TaskView> {
-    let status = state.queued_status(id)?;
+    let status = state.queued_status(id).or_else(|| state.queued_end(id))?;
     shape_view(id, &queued.shape, &state.tenant_of_queue(queued.of(id)), status)
 }
 

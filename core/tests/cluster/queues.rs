@@ -211,7 +211,7 @@ fn ends_come_in_one_update_and_one_acknowledgement_settles_them() {
     assert_eq!(told(&effects, framework), [(2, vec![(11, TaskState::Finished), (10, TaskState::Finished)])]);
     let [FrameworkEvent::Queue(update)] = &events(&effects, framework)[..] else { panic!() };
     assert_eq!(update.agent, Some(agent.id));
-    assert_eq!(states(&world, framework, &[10, 12]), [None, Some(TaskState::Running)]);
+    assert_eq!(states(&world, framework, &[10, 12]), [Some(TaskState::Finished), Some(TaskState::Running)]);
 
     let effects = world.acknowledge(framework, id(framework, 1), 2);
     assert_eq!(orders(&effects, agent), [AgentOrder::Acknowledge(id(framework, 1), UpdateId(2))]);
@@ -237,6 +237,20 @@ fn the_end_of_an_allocation_frees_it_and_drops_what_came_too_late() {
     world.acknowledge_kept(framework);
     let counts = world.cluster.counts();
     assert_eq!((counts.tasks, counts.queued, counts.kept_updates), (0, 0, 0));
+}
+
+#[test]
+fn a_task_of_a_queue_is_found_from_its_launch_until_after_its_end() {
+    let (mut world, agent, framework) = with_three();
+    let stands = |world: &World| states(world, framework, &[10])[0];
+
+    assert_eq!(stands(&world), Some(TaskState::Staging));
+    say(&mut world, agent, news(framework, 0, vec![10], &[]));
+    assert_eq!(stands(&world), Some(TaskState::Running));
+    say(&mut world, agent, news(framework, 2, vec![], &[10]));
+    assert_eq!(stands(&world), Some(TaskState::Finished));
+    world.acknowledge(framework, id(framework, 1), 2);
+    assert_eq!(stands(&world), Some(TaskState::Finished));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What is reserved on agents, by themselves, by operators and by frameworks.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use haggle_core::access::{Kind, Principal, Roles};
 use haggle_core::cluster::{
@@ -310,4 +311,35 @@ fn so_many_parts_of_one_agent_are_reserved_and_no_more() {
     let refused = decides(&mut world, agent, reserve("one-more", None, size(1, 128)));
 
     assert_eq!(refused, Err(Refusal::TooManyReservations(agent.id, 64)));
+}
+
+#[test]
+fn an_allocation_takes_of_what_is_reserved_and_counts_with_its_queue_towards_the_role_of_its_offer() {
+    let mut world = World::new();
+    let framework = world.framework("eng");
+    let agent = world.agent(4, 4096);
+    decides(&mut world, agent, reserve("eng", None, size(2, 1024))).unwrap();
+    let offer = world.open_offer(framework);
+    let number = |number| haggle_core::TaskId { framework: framework.id, number };
+    let allocation = Arc::new(haggle_core::AllocationSpec {
+        id: number(1),
+        name: "queue".to_owned(),
+        role: "web".to_owned(),
+        resources: size(1, 512),
+        idle_timeout: Duration::from_secs(1),
+    });
+
+    let open = FrameworkCommand::Open { offers: vec![offer], allocation, refuse: Duration::ZERO };
+    let effects = world.framework_says(framework, open);
+
+    let opened = orders(&effects, agent);
+    assert!(matches!(&opened[..], [AgentOrder::Open(spec)] if spec.role == "eng"), "{opened:?}");
+    let view = world.cluster.agents(world.now).remove(0).reserved.remove(0);
+    assert_eq!((view.used, view.offered), (size(1, 512), size(1, 512)));
+
+    let spec = Arc::new(task(framework, 2, 1, 512));
+    let tasks = vec![haggle_core::QueuedTasks { spec, count: 1, index: None }];
+    world.framework_says(framework, FrameworkCommand::Enqueue { allocation: number(1), tasks, last: true });
+    assert_eq!(world.cluster.task(number(2)).expect("it waits").role, "eng");
+    assert_eq!(world.used_on(agent), size(1, 512));
 }

@@ -8,6 +8,7 @@ mod stream;
 mod turns;
 mod unfinished;
 
+use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
 use std::net::SocketAddr;
@@ -23,7 +24,7 @@ use rustls::ServerConfig;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::{self, Handle};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
 use tokio::time::{sleep, timeout_at};
 use tokio_rustls::TlsAcceptor;
@@ -84,10 +85,13 @@ pub(crate) struct Secured {
 /// Connections that wait to be served. Whoever serves them does so at once.
 const WAITING: usize = 64;
 
+/// Resolves, to an error, when the port is nobody's any more.
+pub(crate) type Closed = oneshot::Receiver<Infallible>;
+
 /// Accepts until nobody takes them any more; with `secured` in TLS, else in plain text.
 ///
 /// What strangers do costs time before anybody knows who they are. So it is done by a thread of its own, behind everybody whose
-/// connection is there.
+/// connection is there. What comes second resolves when that has ended, and nobody listens any more.
 ///
 /// # Errors
 /// When there is no thread to be had.
@@ -96,7 +100,7 @@ pub(crate) fn accept(
     secured: Option<watch::Receiver<Secured>>,
     limits: Limits,
     door: Door,
-) -> io::Result<impl Sequence<Item = io::Result<Connection>>> {
+) -> io::Result<(impl Sequence<Item = io::Result<Connection>>, Closed)> {
     let mut acceptor = Acceptor {
         listener,
         room: Arc::new(Semaphore::new(limits.all)),
@@ -112,9 +116,12 @@ pub(crate) fn accept(
     };
     let outside = runtime::Builder::new_current_thread().enable_time().build()?;
     let (let_in, accepted) = mpsc::channel::<io::Result<Connection>>(WAITING);
+    let (open, closed) = oneshot::channel();
     thread::Builder::new().name("haggle-door".to_owned()).spawn(move || {
         step_back();
-        outside.block_on(async {
+        // Goes last, with the thread.
+        let _open: oneshot::Sender<Infallible> = open;
+        outside.block_on(async move {
             loop {
                 let next = tokio::select! {
                     next = acceptor.next() => next,
@@ -126,7 +133,8 @@ pub(crate) fn accept(
             }
         });
     })?;
-    Ok(unfold(accepted, |mut accepted| async { Some((accepted.recv().await?, accepted)) }))
+    let connections = unfold(accepted, |mut accepted| async { Some((accepted.recv().await?, accepted)) });
+    Ok((connections, closed))
 }
 
 /// This thread runs when those of everybody who is known leave it time, and a little beside them. Elsewhere than on Linux that is

@@ -36,7 +36,7 @@ impl Port {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (_, secured) = watch::channel(Secured { config, authorities: Arc::clone(&authorities) });
-        let accepted = accept(listener, Some(secured), limits, Door::default()).unwrap().boxed();
+        let accepted = accept(listener, Some(secured), limits, Door::default()).unwrap().0.boxed();
         Self { address, authorities, accepted }
     }
 
@@ -165,7 +165,7 @@ async fn half_open_connections_keep_nobody_else_out() {
 async fn in_plain_text_everybody_gets_in_and_nobody_is_known() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let mut accepted = accept(listener, None, PATIENT, Door::default()).unwrap().boxed();
+    let mut accepted = accept(listener, None, PATIENT, Door::default()).unwrap().0.boxed();
 
     let (connection, stream) = tokio::join!(accepted.next(), TcpStream::connect(address));
 
@@ -201,7 +201,7 @@ async fn finished_connections_of_one_address_make_room_for_the_next() {
     let strangers = StrangerBounds { from_one: 2, ..PATIENT.strangers };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let mut accepted = accept(listener, None, Limits { strangers, ..PATIENT }, Door::default()).unwrap().boxed();
+    let mut accepted = accept(listener, None, Limits { strangers, ..PATIENT }, Door::default()).unwrap().0.boxed();
     let (mut near, mut far) = (Vec::new(), Vec::new());
     for _ in 0..3 {
         let (connection, stream) = tokio::join!(accepted.next(), TcpStream::connect(address));

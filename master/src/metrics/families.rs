@@ -66,10 +66,13 @@ impl Whole {
     }
 
     fn peers(&self, page: &mut Page<'_>) -> fmt::Result {
-        let Figures { agents_active, agents_draining, agents_disconnected, agents_unreachable, .. } = self.figures;
+        let Figures {
+            agents_active, agents_draining, agents_withdrawn, agents_disconnected, agents_unreachable, ..
+        } = self.figures;
         let agents = [
             ("active", agents_active),
             ("draining", agents_draining),
+            ("withdrawn", agents_withdrawn),
             ("disconnected", agents_disconnected),
             ("unreachable", agents_unreachable),
         ];

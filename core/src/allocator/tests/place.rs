@@ -129,6 +129,26 @@ fn whoever_chooses_looks_for_what_it_needs() {
 }
 
 #[test]
+fn whoever_chooses_passes_over_what_is_reserved_for_others() {
+    for placement in [Placement::Binpack, Placement::Spread] {
+        let mut world = World::default();
+        world.places("a", placement);
+        world.framework(1, "a");
+        world.wants(1, []);
+        for (id, cpus, kept) in [(1, 2, 2), (2, 4, 2), (3, 8, 8)] {
+            let reserved = [("b".into(), size(kept, 1024))].into();
+            let info = AgentInfo { resources: size(cpus, 8192), reserved, ..AgentInfo::default() };
+            world.agent_like(id, &info);
+        }
+        world.allocate();
+
+        world.wants(1, [want(size(1, 64), 3, 0)]);
+
+        assert_eq!(world.offered(), [(1, 2, size(2, 128))], "{placement}");
+    }
+}
+
+#[test]
 fn roles_that_place_differently_have_their_fair_shares() {
     let mut world = World::default();
     world.places("a", Placement::Spread);
