@@ -105,6 +105,7 @@ fn size(task: &v1::HeldTask) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
     use std::sync::Arc;
 
     use haggle_core::queue::Shape;

@@ -261,11 +261,11 @@ fn many_tasks(placement: Placement) -> f64 {
     let record = RoleRecord { placement: Some(placement), ..RoleRecord::default() };
     world.allocator.configure_role("role", record);
     world.frameworks(1, |_| "role".to_owned());
-    world.allocator.demand(FrameworkId(1), Vec::new());
+    world.allocator.demand(FrameworkId(1), None, Vec::new());
     world.agents(20_000, &size(24, 4096));
     world.allocate();
     let want = Want { resources: size(1, 128), constraints: Vec::new(), waiting: 10_000, spare: 0 };
-    world.allocator.demand(FrameworkId(1), vec![want]);
+    world.allocator.demand(FrameworkId(1), None, vec![want]);
     let (made, took) = world.allocate();
     assert!(made.len() >= 10_000 / 24);
     took * 1e3 / 1e4

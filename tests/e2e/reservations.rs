@@ -93,7 +93,7 @@ async fn an_operator_reserves_for_a_role_and_that_survives_the_master() {
     });
     assert_eq!(why.await["hindrances"][0]["obstacle"], "reserved_for_others");
 
-    cluster.restart_master();
+    cluster.restart_master().await;
     cluster.registered(1).await;
 
     assert_eq!(

@@ -317,7 +317,7 @@ async fn a_framework_in_two_roles_launches_for_each_and_leaves_one_while_its_tas
     assert_eq!(used(&cluster, "batch").await, Some(0.5.into()), "its task runs on");
 
     // Another master hears from the agent where each task counts.
-    cluster.restart_master();
+    cluster.restart_master().await;
     cluster.registered(1).await;
     let counted = async || {
         let both = (used(&cluster, "web").await, used(&cluster, "batch").await);

@@ -260,7 +260,7 @@ pub(super) fn kept_for_role(text: &str) -> Result<(String, Amounts), String> {
 /// Amounts of which one at least is more than nothing.
 pub(super) fn some_amounts(text: &str) -> Result<Amounts, String> {
     let amounts = amounts(text)?;
-    if amounts.resources().is_empty() { Err("nothing is no amount to reserve".into()) } else { Ok(amounts) }
+    if amounts.clone().resources().is_empty() { Err("nothing is no amount to reserve".into()) } else { Ok(amounts) }
 }
 
 /// Amounts of resources of the operator's own making alone, more than none of each: `gpu=2,licence=0.5`.

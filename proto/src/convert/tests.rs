@@ -4,8 +4,8 @@ use std::time::Duration;
 use haggle_core::allocator::{Hindrance, Obstacle, Withheld};
 use haggle_core::cluster::{
     Acknowledgement, AgentCommand, AgentIdentity, AgentOrder, AgentView, Announcement, FrameworkCall, FrameworkCommand,
-    FrameworkEvent, FrameworkInfo, HeldTask, MaintenanceView, OfferView, PhaseView, Question, Rejection, RoleView, Why,
-    WithdrawalView,
+    FrameworkEvent, FrameworkInfo, HeldTask, MaintenanceView, OfferView, PhaseView, Question, Rejection,
+    ReservationView, RoleView, Why, WithdrawalView,
 };
 use haggle_core::resources::{PortRange, Ports, Share};
 use haggle_core::*;
@@ -443,6 +443,7 @@ fn an_agent_tells_that_it_takes_no_tasks_and_for_how_long() {
             unavailability: Some(WHEN),
             used: resources(),
             offered: Resources::default(),
+            reserved: vec![ReservationView { reserved: reserved(), used: resources(), offered: Resources::default() }],
             tasks: 2,
         };
         assert_eq!(AgentView::try_from(v1::Agent::from(agent.clone())), Ok(agent));

@@ -347,6 +347,7 @@ mod tests {
         let spec = TaskSpec {
             id: id(first),
             name: "task".to_owned(),
+            role: String::new(),
             module: Digest([0; 32]),
             args: Vec::new(),
             env: Vec::new(),
