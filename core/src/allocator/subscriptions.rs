@@ -103,7 +103,10 @@ impl Allocator {
 
     /// A framework in a role that it is in, or in which it holds something.
     pub(super) fn seat(&self, framework: FrameworkId, role: &str) -> Option<Seat> {
-        let mut seats = self.members.range(Seat::all_of(framework)).map(|(&seat, _)| seat);
+        // Without an upper bound it is one descent, not two.
+        let first = *Seat::all_of(framework).start();
+        let from = self.members.range(first..).map(|(&seat, _)| seat);
+        let mut seats = from.take_while(|seat| seat.framework == framework);
         seats.find(|seat| *self.tree.role(seat.role).path == *role)
     }
 
