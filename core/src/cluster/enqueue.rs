@@ -177,8 +177,10 @@ fn update_one(state: &mut State, agent: AgentId, session: SessionId, update: Arc
         return;
     };
     let most = state.config.unacknowledged_per_framework.saturating_mul(UNACKNOWLEDGED_MAX);
-    if state.frameworks[&id.framework].ended_queued >= most {
-        // Its agent keeps it, and says it again.
+    let told = update.ended.iter().fold(0, |sum: u64, end| sum.saturating_add(end.count));
+    let told = usize::try_from(told).unwrap_or(usize::MAX);
+    if state.frameworks[&id.framework].ended_queued.saturating_add(told) > most {
+        // Its agent keeps it, and says it again. One that makes up ends is never heard.
         return;
     }
     let is_news = number > task.latest_update;

@@ -15,7 +15,7 @@ use super::timers::Timer;
 use super::{agents, enrol};
 use crate::access::{Kind, Verb};
 use crate::agent::AgentInfo;
-use crate::id::{AgentId, AgentKey, SessionId};
+use crate::id::{AgentId, AgentKey, SessionId, TaskId};
 use crate::planted::{self, Bug};
 use crate::queue::HeldQueue;
 use crate::time::Now;
@@ -100,7 +100,7 @@ pub(super) fn holds_queues(
         return Err(Refusal::RegisteredAlready(session));
     }
     let named = queues.iter().flat_map(|queue| &queue.runs).fold(0_u64, |sum, run| sum.saturating_add(run.count));
-    check_held(state, id, usize::try_from(named).unwrap_or(usize::MAX))?;
+    check_held(state, id, usize::try_from(named).unwrap_or(usize::MAX).saturating_add(in_queues(state, id)))?;
     agents::heard_from(state, now, session, Verb::Report)?;
     for queue in queues {
         inventory::take_in_queue(state, session, id, queue, out);
@@ -109,6 +109,13 @@ pub(super) fn holds_queues(
         inventory::complete(state, now, session, id, out);
     }
     Ok(())
+}
+
+/// How many tasks are known to be in the queues of an agent's allocations.
+fn in_queues(state: &State, id: AgentId) -> usize {
+    let allocation = |task: &TaskId| state.tasks.get(task)?.allocation.as_ref();
+    let its = state.agents.get(&id).into_iter().flat_map(|agent| &agent.tasks);
+    its.filter_map(allocation).fold(0, |sum: usize, allocation| sum.saturating_add(allocation.queued))
 }
 
 /// Whether an agent may hold so many tasks more. What it is known to hold and names again counts twice.

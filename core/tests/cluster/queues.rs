@@ -254,6 +254,17 @@ fn a_task_of_a_queue_is_found_from_its_launch_until_after_its_end() {
 }
 
 #[test]
+fn an_agent_that_makes_up_millions_of_ends_is_not_heard() {
+    let (mut world, agent, framework) = with_three();
+    let made_up = (0..1_000).map(|run| QueueEnd { count: 65_536, ..ended(1_000 + run * 65_536) }).collect();
+
+    let effects = say(&mut world, agent, QueueUpdate { ended: made_up, ..news(framework, 2, vec![], &[]) });
+
+    assert_eq!(told(&effects, framework), []);
+    assert_eq!(world.cluster.counts().queued, 3);
+}
+
+#[test]
 fn one_task_in_a_queue_is_killed_as_any_other() {
     let (mut world, agent, framework) = with_three();
     let twelve = id(framework, 12);
