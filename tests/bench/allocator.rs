@@ -247,7 +247,7 @@ fn one_revives() -> Vec<f64> {
     let revive = |id| {
         let want = Want { resources: size(1, 128), constraints: Vec::new(), waiting: 1, spare: 0 };
         let began = Instant::now();
-        world.allocator.demand(FrameworkId(id), None, vec![want]);
+        world.allocator.demand(FrameworkId(id), None, &[want]);
         let made = world.allocator.allocate(Now::ZERO).offers;
         assert_eq!(made.len(), 1);
         began.elapsed().as_secs_f64() * 1e6
@@ -261,11 +261,11 @@ fn many_tasks(placement: Placement) -> f64 {
     let record = RoleRecord { placement: Some(placement), ..RoleRecord::default() };
     world.allocator.configure_role("role", record);
     world.frameworks(1, |_| "role".to_owned());
-    world.allocator.demand(FrameworkId(1), None, Vec::new());
+    world.allocator.demand(FrameworkId(1), None, &[]);
     world.agents(20_000, &size(24, 4096));
     world.allocate();
     let want = Want { resources: size(1, 128), constraints: Vec::new(), waiting: 10_000, spare: 0 };
-    world.allocator.demand(FrameworkId(1), None, vec![want]);
+    world.allocator.demand(FrameworkId(1), None, &[want]);
     let (made, took) = world.allocate();
     assert!(made.len() >= 10_000 / 24);
     took * 1e3 / 1e4

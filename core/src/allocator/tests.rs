@@ -99,7 +99,7 @@ impl World {
     }
 
     fn wants(&mut self, id: u64, wants: impl Into<Vec<Want>>) {
-        self.allocator.demand(FrameworkId(id), None, wants.into());
+        self.allocator.demand(FrameworkId(id), None, &wants.into());
     }
 
     fn pass(&mut self, millis: u64) {

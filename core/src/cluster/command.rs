@@ -136,6 +136,7 @@ pub struct AgentIdentity {
 
 /// From an agent. The first command of a session is `Register`.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "they are decided as they come, and none is kept")]
 pub enum AgentCommand {
     /// Joins, or comes back.
     Register {

@@ -216,7 +216,7 @@ fn framework_says(
         FrameworkCommand::Decline { offers, refuse } => offers::decline(state, now, session, &offers, refuse),
         FrameworkCommand::AcceptInverse(offers) => inverse::accept(state, session, &offers),
         FrameworkCommand::DeclineInverse { offers, refuse } => inverse::decline(state, now, session, &offers, refuse),
-        FrameworkCommand::Demand { role, wants } => offers::demand(state, session, role, wants),
+        FrameworkCommand::Demand { role, wants } => offers::demand(state, session, role, &wants),
         FrameworkCommand::Revive { role } => offers::revive(state, session, role),
         FrameworkCommand::Suppress { role } => offers::suppress(state, session, role),
         FrameworkCommand::Update(info) => frameworks::update(state, session, info, out),

@@ -138,7 +138,7 @@ fn a_framework_is_in_roles_that_its_principal_may_use_and_in_each_once() {
     let mut world = World::new();
     let kind = Kind::Framework(Roles::parse(&["a", "a/*"]).unwrap());
     let who = Principal { name: "ci".into(), kind, token: None };
-    let session = world.session_of(who.clone());
+    let session = world.session_of(who);
     let subscribe = FrameworkCommand::Subscribe { member: None, info: in_roles(&["a", "b"]) };
     assert!(denied(&world.try_apply(Command::Framework(session, subscribe.into()))));
     let subscribe = FrameworkCommand::Subscribe { member: None, info: in_roles(&["a", "a/x"]) };

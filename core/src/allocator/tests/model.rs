@@ -209,7 +209,7 @@ impl Model {
             }
             Step::Wants(id, of, ref wants) => {
                 let wants = wants.iter().map(|&(cpus, waiting, spare)| want(size(cpus, cpus * 128), waiting, spare));
-                world.allocator.demand(FrameworkId(id), of.map(|role| ROLES[role]), wants.collect());
+                world.allocator.demand(FrameworkId(id), of.map(|role| ROLES[role]), &wants.collect::<Vec<_>>());
                 self.forget_refusals(id, of);
             }
             Step::Keeps(id, role, cpus) => {

@@ -405,7 +405,7 @@ fn in_a_registry_of_version_5_a_framework_has_one_role_and_nothing_is_reserved()
         let kind = v1::PrincipalKind::Framework.into();
         let row = FrameworkRow { info: Some(info), principal: "ci".into(), kind }.encode_to_vec();
         transaction.open_table(FRAMEWORKS).unwrap().insert(3, row.as_slice()).unwrap();
-        let info = AgentInfo { name: "a".into(), resources: Some(resources.clone().into()) };
+        let info = AgentInfo { name: "a".into(), resources: Some(resources.into()) };
         let key = agent("a").key.0.to_be_bytes().to_vec();
         let row = AgentRow { info: Some(info), key, certified: true }.encode_to_vec();
         transaction.open_table(AGENTS).unwrap().insert(4, row.as_slice()).unwrap();
