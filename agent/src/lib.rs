@@ -35,6 +35,7 @@ use std::thread;
 use std::time::Duration;
 
 use haggle_core::node::{Node, RecoveredQueue};
+use haggle_core::reservation::InvalidReservation;
 use haggle_core::{AgentId, AgentInfo, Resources, TaskId};
 use haggle_executor::process::HeldBatch;
 use haggle_executor::{Compiler, CompilerConfig};
@@ -83,6 +84,9 @@ pub enum StartError {
     /// The machine has nothing to give.
     #[error(transparent)]
     Host(#[from] HostError),
+    /// It is to keep for roles what it has not.
+    #[error("the agent cannot keep that for roles: {0}")]
+    Reserved(#[from] InvalidReservation),
     /// The artifact folder cannot be read.
     #[error("cannot take stock of the artifacts: {0}")]
     Artifacts(std::io::Error),
@@ -218,7 +222,13 @@ impl Agent {
         let masters = Masters::new(admission.masters().to_vec());
         let highest = identity.epoch;
         let resources = host::resources(&config.resources, &config.work_dir)?;
-        let info = AgentInfo { name: config.name.clone(), resources: resources.clone(), attributes };
+        let info = AgentInfo {
+            name: config.name.clone(),
+            resources: resources.clone(),
+            reserved: config.reserved.clone(),
+            attributes,
+        };
+        info.check_reserved()?;
 
         let inbox = Arc::new(Inbox::new());
         let logs = Arc::new(Logs::new(work_dir.logs(), logs::Bounds::DEFAULT));

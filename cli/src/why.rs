@@ -70,6 +70,9 @@ pub(crate) fn hindrance_in_words(hindrance: &Hindrance) -> String {
         Obstacle::TooLarge { largest } => {
             format!("{agents} {is} too small, were nothing else there: the nearest has {largest}")
         }
+        Obstacle::Reserved { reserved } => {
+            format!("{agents}: what it would need there is reserved for other roles (at most {reserved})")
+        }
         Obstacle::InUse { free } => {
             format!("{agents} {is} large enough, and tasks run there (at most {free} is free)")
         }
@@ -114,6 +117,7 @@ mod tests {
             framework: FrameworkId(3),
             name: "haggle run primes".into(),
             role: "eng/batch".into(),
+            roles: vec!["eng/batch".into()],
             waits_for: Some(Duration::from_millis(12_400)),
             offers: 0,
             rank: Some(2),

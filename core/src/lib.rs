@@ -29,6 +29,7 @@ pub mod planted;
 pub mod quantity;
 pub mod queue;
 pub mod quota;
+pub mod reservation;
 pub mod resources;
 pub mod runs;
 pub mod spec;
@@ -49,6 +50,7 @@ pub use placement::Placement;
 pub use quantity::{Bytes, Fuel, MilliCpu};
 pub use queue::{AllocationSpec, HeldQueue, HeldRun, QueueEnd, QueueUpdate, QueuedTasks};
 pub use quota::{Ceiling, Quota, RoleRecord};
+pub use reservation::{Operation, Portion, Reservation, Reserved};
 pub use resources::Resources;
 pub use task::{
     Ending, Exceeded, Input, Limits, OutputOverrun, Reason, Sharing, Source, TaskSpec, TaskState, TaskStatus,

@@ -2,9 +2,11 @@
 
 use alloc::collections::BTreeMap;
 use alloc::string::String;
+use alloc::vec::Vec;
 
 use crate::agent::Traits;
 use crate::id::{AgentId, OfferId};
+use crate::reservation::Reserved;
 use crate::resources::Resources;
 use crate::upkeep::Unavailability;
 
@@ -19,8 +21,12 @@ pub struct Offer {
     pub agent_name: String,
     /// The agent's attributes.
     pub attributes: BTreeMap<String, String>,
+    /// Which of the framework's roles it is for: what is launched on it counts towards that.
+    pub role: String,
     /// How much may be taken.
     pub resources: Resources,
+    /// What of that is reserved, and for whom. A task takes from that first.
+    pub reserved: Vec<Reserved>,
     /// When the agent will not be there: the maintenance window of it that is next, if there is one.
     pub unavailability: Option<Unavailability>,
 }

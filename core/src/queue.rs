@@ -23,6 +23,8 @@ pub struct AllocationSpec {
     pub id: TaskId,
     /// A label for people; need not be unique.
     pub name: String,
+    /// Which role it counts towards: that of the offer it is opened on, whatever a framework says here.
+    pub role: String,
     /// What its tasks share. As many run at once as fit into it.
     pub resources: Resources,
     /// How long it stays open with nothing in its queue.

@@ -19,6 +19,8 @@ pub struct TaskSpec {
     pub id: TaskId,
     /// A label for people; need not be unique.
     pub name: String,
+    /// Which role it counts towards: that of the offer it is launched on, whatever a framework says here.
+    pub role: String,
     /// The WebAssembly module: a core module with WASI 0.1, or a component with WASI 0.2.
     pub module: Digest,
     /// Arguments after the program's name.
@@ -46,13 +48,15 @@ pub struct TaskSummary {
     pub id: TaskId,
     /// Its label.
     pub name: String,
+    /// Which role it counts towards.
+    pub role: String,
     /// What it holds while it lives.
     pub resources: Resources,
 }
 
 impl From<&TaskSpec> for TaskSummary {
     fn from(spec: &TaskSpec) -> Self {
-        Self { id: spec.id, name: spec.name.clone(), resources: spec.resources.clone() }
+        Self { id: spec.id, name: spec.name.clone(), role: spec.role.clone(), resources: spec.resources.clone() }
     }
 }
 

@@ -195,6 +195,7 @@ fn spec(id: TaskId, module: Digest, quotas: Quotas, stdin: Vec<u8>) -> TaskSpec 
     TaskSpec {
         id,
         name: "guest".to_owned(),
+        role: String::new(),
         module,
         args: vec!["argument".to_owned()],
         env: vec![("KEY".to_owned(), "value".to_owned())],

@@ -16,7 +16,7 @@
 //!     let hello = Task::new(client.upload("hello.wasm").await?).cpus("0.5").mem("32MiB");
 //!     let info = FrameworkInfo {
 //!         name: "three hellos".into(),
-//!         role: FrameworkInfo::DEFAULT_ROLE.into(),
+//!         roles: vec![FrameworkInfo::DEFAULT_ROLE.into()],
 //!         failover_timeout: Duration::from_secs(10),
 //!     };
 //!     let (framework, mut events) = Framework::connect(&client, info).await?;
@@ -76,6 +76,7 @@
 //! let spec = AllocationSpec {
 //!     id: id(1),
 //!     name: "hellos".into(),
+//!     role: String::new(),
 //!     resources: offer.resources.clone(),
 //!     idle_timeout: AllocationSpec::IDLE_DEFAULT,
 //! };
@@ -198,14 +199,14 @@ pub use haggle_core::access::TokenId;
 pub use haggle_core::allocator::{Hindrance, Obstacle, Withheld};
 pub use haggle_core::cluster::{
     Acknowledgement, AgentView, Announcement, FrameworkCommand, FrameworkInfo, FrameworkView, MaintenanceView,
-    OfferView, PhaseView, Question, TaskView, Why, WithdrawalView,
+    OfferView, PhaseView, Question, ReservationView, TaskView, Why, WithdrawalView,
 };
 pub use haggle_core::quantity::NotAnAmount;
 pub use haggle_core::queue::Index;
 pub use haggle_core::{
     AgentId, AgentInfo, AllocationSpec, Bytes, Cause, Ceiling, ClusterId, Constraint, Digest, Endpoint, Epoch,
     Exceeded, Folder, FolderSource, FrameworkId, Fuel, Grants, HttpHost, Input, InverseOffer, InverseOfferId, Limits,
-    Maintenance, MaintenanceId, Member, MilliCpu, Offer, OfferId, OutputOverrun, Placement, QueueEnd, QueueUpdate,
-    QueuedTasks, Quota, Reason, Resources, Sharing, Source, TaskId, TaskSpec, TaskState, TaskStatus, Test,
-    Unavailability, UpdateId, Usage, Want,
+    Maintenance, MaintenanceId, Member, MilliCpu, Offer, OfferId, Operation, OutputOverrun, Placement, QueueEnd,
+    QueueUpdate, QueuedTasks, Quota, Reason, Reservation, Reserved, Resources, Sharing, Source, TaskId, TaskSpec,
+    TaskState, TaskStatus, Test, Unavailability, UpdateId, Usage, Want,
 };

@@ -60,6 +60,7 @@ impl Task {
         let spec = TaskSpec {
             id: NOBODY,
             name: "task".to_owned(),
+            role: String::new(),
             module,
             args: Vec::new(),
             env: Vec::new(),

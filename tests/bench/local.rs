@@ -130,6 +130,7 @@ impl Modules {
         Ok(TaskSpec {
             id: TaskId { framework: FrameworkId(1), number: 0 },
             name: "bench".to_owned(),
+            role: String::new(),
             module: digest,
             args: Vec::new(),
             env: Vec::new(),

@@ -13,6 +13,7 @@ mod languages;
 mod network;
 mod placing;
 mod queues;
+mod reservations;
 mod roles;
 mod run;
 mod sessions;

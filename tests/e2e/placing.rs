@@ -156,7 +156,7 @@ async fn a_role_is_placed_as_its_operator_said_and_so_after_a_restart() {
 
 /// On how many agents a framework in this role is offered room for two tasks.
 async fn agents_of_two_tasks(cluster: &Cluster, role: &str) -> usize {
-    let info = FrameworkInfo { name: "two".to_owned(), role: role.to_owned(), failover_timeout: Duration::ZERO };
+    let info = FrameworkInfo { name: "two".to_owned(), roles: vec![role.to_owned()], failover_timeout: Duration::ZERO };
     let resources = Resources::new("0.5".parse().unwrap(), "16MiB".parse().unwrap(), "0".parse().unwrap());
     let client = cluster.client().await;
     let (framework, mut events) = Framework::connect(&client, info).await.unwrap();

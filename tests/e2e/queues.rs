@@ -29,7 +29,7 @@ impl Owner {
     async fn open(client: &Client) -> Self {
         let info = FrameworkInfo {
             name: "owner".to_owned(),
-            role: "role".to_owned(),
+            roles: vec!["role".to_owned()],
             failover_timeout: Duration::from_secs(60),
         };
         let (framework, mut events) = Framework::connect(client, info).await.unwrap();
@@ -43,6 +43,7 @@ impl Owner {
         let spec = AllocationSpec {
             id: owner.id(ALLOCATION),
             name: "queue".to_owned(),
+            role: String::new(),
             resources,
             idle_timeout: Duration::from_secs(60),
         };

@@ -67,6 +67,7 @@ pub(crate) fn bytes(module: Vec<u8>) -> Guest {
     let spec = TaskSpec {
         id: TaskId { framework: FrameworkId(1), number: 0 },
         name: "guest".to_owned(),
+        role: String::new(),
         module: Digest([0; 32]),
         args: Vec::new(),
         env: Vec::new(),

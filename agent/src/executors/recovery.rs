@@ -141,7 +141,6 @@ fn take_stock(
                     }
                 }
                 Report::HeldQueue { spec, last, runs, batches } => {
-                    let (id, name, resources) = (spec.id, spec.name.clone(), spec.resources.clone());
                     let run = |(first, count, state, shape)| HeldRun {
                         first,
                         count,
@@ -150,8 +149,9 @@ fn take_stock(
                         shape: Arc::new(shape),
                     };
                     let runs = runs.into_iter().map(run).collect();
+                    let (id, name, role) = (spec.id, spec.name.clone(), spec.role.clone());
+                    let task = TaskSummary { id, name, role, resources: spec.resources.clone() };
                     let queue = RecoveredQueue { spec, last, runs, ended: Vec::new() };
-                    let task = TaskSummary { id, name, resources };
                     let queue = Some((queue, batches));
                     found.insert(id, Recovered { task, started: true, ending: None, queue, incarnation: 0 });
                 }

@@ -122,6 +122,7 @@ fn task(number: u64, module: u8, inputs: &[u8]) -> Arc<TaskSpec> {
     Arc::new(TaskSpec {
         id: id(number),
         name: String::new(),
+        role: String::new(),
         module: digest(module),
         args: Vec::new(),
         env: Vec::new(),

@@ -318,6 +318,7 @@ pub(crate) fn task(number: u64, module: Digest) -> TaskSpec {
     TaskSpec {
         id: id(number),
         name: format!("task {number}"),
+        role: String::new(),
         module,
         args: Vec::new(),
         env: Vec::new(),

@@ -12,7 +12,7 @@ use haggle_master::{LimitSetting, Limits, PlacesSetting};
 
 use super::etcd::EtcdArgs;
 use super::tls::TlsArgs;
-use super::values;
+use super::values::{self, Amounts};
 
 /// More agents than this on one machine show nothing that fewer do not, and each has its threads.
 const AGENTS_MAX: i64 = 64;
@@ -159,7 +159,8 @@ Examples:
   haggle agent --master http://127.0.0.1:5050
   haggle agent --master 127.0.0.1:5050,127.0.0.1:5051,127.0.0.1:5052
   haggle agent --name small --cpus 0.5 --mem 256MiB --attribute rack=b7
-  haggle agent --resources gpu=2 --attribute zone=a --allow-folder /srv/data")]
+  haggle agent --resources gpu=2 --attribute zone=a --allow-folder /srv/data
+  haggle agent --reserve eng/batch:cpus=2,mem=1GiB")]
 pub(crate) struct AgentArgs {
     /// Join a cluster by a token of `haggle token create --kind agent`: itself, @FILE, or - for standard input [env:
     /// HAGGLE_JOIN]
@@ -190,6 +191,12 @@ pub(crate) struct AgentArgs {
     /// that say so.
     #[arg(long = "attribute", value_name = "NAME=VALUE", value_parser = values::attribute)]
     pub(crate) attributes: Vec<(String, String)>,
+    /// Keep this much of it for a role and those below; repeatable
+    ///
+    /// Nobody else is offered it, used or not. What is kept so no operator and no framework can end, only refine for roles
+    /// below: the agent is started with other flags. `haggle reserve` reserves what an agent has without a restart.
+    #[arg(long = "reserve", value_name = "ROLE:cpus=N,mem=SIZE,disk=SIZE", value_parser = values::kept_for_role)]
+    pub(crate) reserved: Vec<(String, Amounts)>,
     /// Keep executors, logs and the agent's identity here [default: haggle/agent in $XDG_STATE_HOME or ~/.local/state;
     /// where another agent is in it, agent-2, agent-3, … beside it]
     #[arg(long, value_name = "DIR")]

@@ -32,8 +32,8 @@ pub(crate) use operator::{
 };
 pub(crate) use proxy::ProxyArgs;
 pub(crate) use roles::{
-    OffersArgs, QuotaArgs, QuotaCommand, QuotaRmArgs, QuotaSetArgs, RolesArgs, RolesCommand, RolesSetArgs, WeightArgs,
-    WhyArgs,
+    OffersArgs, QuotaArgs, QuotaCommand, QuotaRmArgs, QuotaSetArgs, ReserveArgs, RolesArgs, RolesCommand, RolesSetArgs,
+    UnreserveArgs, WeightArgs, WhyArgs,
 };
 pub(crate) use run::{BuildArgs, InspectArgs, RunArgs};
 pub(crate) use service::{Daemon, InstallArgs, ServiceArgs, ServiceCommand};
@@ -175,6 +175,8 @@ pub(crate) enum Command {
     Roles(RolesArgs),
     Quota(QuotaArgs),
     Weight(WeightArgs),
+    Reserve(ReserveArgs),
+    Unreserve(UnreserveArgs),
     Drain(DrainArgs),
     Undrain(UndrainArgs),
     Maintenance(MaintenanceArgs),

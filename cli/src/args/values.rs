@@ -251,6 +251,18 @@ pub(super) fn amounts(text: &str) -> Result<Amounts, String> {
     Ok(amounts)
 }
 
+/// What an agent keeps for a role: `eng/batch:cpus=2,mem=1GiB`.
+pub(super) fn kept_for_role(text: &str) -> Result<(String, Amounts), String> {
+    let (name, kept) = text.split_once(':').ok_or("it is not of the form ROLE:cpus=2,mem=1GiB")?;
+    Ok((role(name)?, some_amounts(kept)?))
+}
+
+/// Amounts of which one at least is more than nothing.
+pub(super) fn some_amounts(text: &str) -> Result<Amounts, String> {
+    let amounts = amounts(text)?;
+    if amounts.clone().resources().is_empty() { Err("nothing is no amount to reserve".into()) } else { Ok(amounts) }
+}
+
 /// Amounts of resources of the operator's own making alone, more than none of each: `gpu=2,licence=0.5`.
 pub(super) fn scalars(text: &str) -> Result<BTreeMap<String, u64>, String> {
     let Amounts { cpus, mem, disk, scalars } = amounts(text)?;

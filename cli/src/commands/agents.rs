@@ -149,6 +149,7 @@ mod tests {
             unavailability: None,
             used: Resources::default(),
             offered: Resources::default(),
+            reserved: Vec::new(),
             tasks: 0,
         };
         let age = Duration::from_secs(300);

@@ -19,6 +19,7 @@ mod offers;
 mod proxy;
 mod ps;
 mod quota;
+mod reserve;
 mod roles;
 mod run;
 mod service;
@@ -80,6 +81,8 @@ fn ask(target: &Target, command: Command) -> Verdict {
         Command::Roles(args) => on_this_thread(roles::run(target, args)),
         Command::Quota(args) => on_this_thread(quota::run(target, args)),
         Command::Weight(args) => on_this_thread(weight::run(target, args)),
+        Command::Reserve(args) => on_this_thread(reserve::reserve(target, args)),
+        Command::Unreserve(args) => on_this_thread(reserve::unreserve(target, args)),
         Command::Drain(args) => on_this_thread(drain::run(target, args)),
         Command::Undrain(args) => on_this_thread(drain::undo(target, args)),
         Command::Maintenance(args) => on_this_thread(maintenance::run(target, args)),

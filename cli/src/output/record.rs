@@ -5,8 +5,10 @@ mod why;
 
 use std::collections::BTreeMap;
 
-use haggle_core::cluster::{AgentView, Announcement, FrameworkView, OfferView, TaskView};
-use haggle_core::{Bytes, Ceiling, Exceeded, MilliCpu, Quota, Reason, Resources, TaskState, TaskStatus, Usage};
+use haggle_core::cluster::{AgentView, Announcement, FrameworkView, OfferView, ReservationView, TaskView};
+use haggle_core::{
+    Bytes, Ceiling, Exceeded, MilliCpu, Quota, Reason, Reserved, Resources, TaskState, TaskStatus, Usage,
+};
 use haggle_sdk::{LimitUse, RoleInfo, TokenInfo, Withheld};
 use serde::Serialize;
 
@@ -52,6 +54,8 @@ pub(crate) struct AgentRecord {
     resources: ResourcesRecord,
     used: ResourcesRecord,
     offered: ResourcesRecord,
+    /// What of it is reserved.
+    reserved: Vec<ReservedPartRecord>,
     tasks: usize,
     attributes: BTreeMap<String, String>,
 }
@@ -68,9 +72,49 @@ impl From<&AgentView> for AgentRecord {
             resources: (&agent.info.resources).into(),
             used: (&agent.used).into(),
             offered: (&agent.offered).into(),
+            reserved: agent.reserved.iter().map(Into::into).collect(),
             tasks: agent.tasks,
             attributes: agent.info.attributes.clone(),
         }
+    }
+}
+
+/// Something that is reserved.
+#[derive(Serialize)]
+pub(crate) struct ReservedRecord {
+    /// For whom.
+    role: String,
+    /// From whose it was refined, from the outermost on.
+    within: Vec<String>,
+    /// Whether the outermost is of the agent's own flags.
+    fixed: bool,
+    resources: ResourcesRecord,
+}
+
+impl From<&Reserved> for ReservedRecord {
+    fn from(Reserved { reservation, resources }: &Reserved) -> Self {
+        let roles = reservation.roles();
+        Self {
+            role: reservation.role().to_owned(),
+            within: roles[..roles.len() - 1].to_vec(),
+            fixed: reservation.is_fixed(),
+            resources: resources.into(),
+        }
+    }
+}
+
+/// A part of an agent that is reserved.
+#[derive(Serialize)]
+pub(crate) struct ReservedPartRecord {
+    #[serde(flatten)]
+    reserved: ReservedRecord,
+    used: ResourcesRecord,
+    offered: ResourcesRecord,
+}
+
+impl From<&ReservationView> for ReservedPartRecord {
+    fn from(part: &ReservationView) -> Self {
+        Self { reserved: (&part.reserved).into(), used: (&part.used).into(), offered: (&part.offered).into() }
     }
 }
 
@@ -78,7 +122,7 @@ impl From<&AgentView> for AgentRecord {
 pub(crate) struct FrameworkRecord {
     id: String,
     name: String,
-    role: String,
+    roles: Vec<String>,
     connected: bool,
     suppressed: bool,
     used: ResourcesRecord,
@@ -92,7 +136,7 @@ impl From<&FrameworkView> for FrameworkRecord {
         Self {
             id: framework.id.to_string(),
             name: framework.info.name.clone(),
-            role: framework.info.role.clone(),
+            roles: framework.info.roles.clone(),
             connected: framework.connected,
             suppressed: framework.suppressed,
             used: (&framework.used).into(),
@@ -111,6 +155,7 @@ pub(crate) struct RoleRecord {
     waiting: u64,
     used: ResourcesRecord,
     offered: ResourcesRecord,
+    reserved: ResourcesRecord,
     /// The dominant share, from 0 to 1, not divided by the weight.
     share: f64,
     /// What it would be if every role beside it took all that it may.
@@ -169,6 +214,7 @@ impl From<&RoleInfo> for RoleRecord {
             waiting: role.waiting,
             used: (&role.used).into(),
             offered: (&role.offered).into(),
+            reserved: (&role.reserved).into(),
             share: role.share,
             fair_share: role.fair_share,
             quota: role.quota.as_ref().map(Into::into),
@@ -209,8 +255,11 @@ impl From<&LimitUse> for LimitRecord {
 pub(crate) struct OfferRecord {
     id: String,
     framework: String,
+    role: String,
     agent: String,
     resources: ResourcesRecord,
+    /// What of that is reserved.
+    reserved: Vec<ReservedRecord>,
     age_seconds: f64,
 }
 
@@ -219,8 +268,10 @@ impl From<&OfferView> for OfferRecord {
         Self {
             id: offer.id.to_string(),
             framework: offer.framework.to_string(),
+            role: offer.role.clone(),
             agent: offer.agent.to_string(),
             resources: (&offer.resources).into(),
+            reserved: offer.reserved.iter().map(Into::into).collect(),
             age_seconds: offer.age.as_secs_f64(),
         }
     }
@@ -374,6 +425,7 @@ impl EventRecord {
             },
             Announcement::AgentReactivated(id) => Self { agent: Some(id.to_string()), ..bare("agent_reactivated") },
             Announcement::FrameworkUp(id) => Self { framework: Some(id.to_string()), ..bare("framework_up") },
+            Announcement::FrameworkUpdated(id) => Self { framework: Some(id.to_string()), ..bare("framework_updated") },
             Announcement::FrameworkDown(id) => Self { framework: Some(id.to_string()), ..bare("framework_down") },
             Announcement::FrameworkRemoved(id) => Self { framework: Some(id.to_string()), ..bare("framework_removed") },
             Announcement::Task(status) => Self {

@@ -6,9 +6,10 @@ use core::mem::discriminant;
 use core::time::Duration;
 
 use super::demand::Urgency;
+use super::seat::Seat;
 use super::tree::ROOT;
 use super::verdict::{Case, Passed, Stage};
-use super::{Allocator, Framework, Promise, Withheld};
+use super::{Allocator, Member, Promise, Withheld};
 use crate::demand::{Constraint, Want};
 use crate::id::FrameworkId;
 use crate::quota::Ceiling;
@@ -78,6 +79,11 @@ pub enum Obstacle {
         /// What the one that comes nearest has.
         largest: Resources,
     },
+    /// The agents are large enough, and keep what it would need of them for other roles.
+    Reserved {
+        /// The most that one of them keeps for others.
+        reserved: Resources,
+    },
     /// The agents are large enough, and tasks run there.
     InUse {
         /// The most that is free on one of them.
@@ -98,9 +104,11 @@ pub enum Obstacle {
 }
 
 impl Allocator {
-    /// Why a framework is not offered what it wants, by the same verdicts that decide on it.
-    pub fn why(&self, id: FrameworkId, now: Now) -> Option<Waits> {
-        let known = self.frameworks.get(&id)?;
+    /// Why a framework is not offered what it wants in one of its roles, by the same verdicts that decide on it. `None` when
+    /// it is not in that role.
+    pub fn why(&self, framework: FrameworkId, role: &str, now: Now) -> Option<Waits> {
+        let id = self.subscribed(framework, Some(role)).first().copied()?;
+        let known = self.members.get(&id)?;
         let (mut rank, mut ranked) = (None, 0);
         self.tree.ask(ROOT, &mut |other| {
             ranked += 1;
@@ -111,7 +119,7 @@ impl Allocator {
         Some(Waits { since: known.waits_since, offers, rank, ranked, hindrances: self.hindrances(id, known, now) })
     }
 
-    fn hindrances(&self, id: FrameworkId, known: &Framework, now: Now) -> Vec<Hindrance> {
+    fn hindrances(&self, id: Seat, known: &Member, now: Now) -> Vec<Hindrance> {
         let of_itself = |obstacle| Vec::from([Hindrance { obstacle, want: None, agents: 0 }]);
         if !known.active {
             return of_itself(Obstacle::NotConnected);
@@ -141,24 +149,18 @@ impl Allocator {
     }
 
     /// What is in the way of one want, over all agents.
-    fn hinders(
-        &self,
-        id: FrameworkId,
-        known: &Framework,
-        want: Option<&Want>,
-        now: Now,
-        hindrances: &mut Vec<Hindrance>,
-    ) {
+    fn hinders(&self, id: Seat, known: &Member, want: Option<&Want>, now: Now, hindrances: &mut Vec<Hindrance>) {
         for (&agent, holding) in self.agents.iter().filter(|(_, holding)| holding.active) {
             let free = holding.free();
-            let case = Case { id, framework: known, agent, holding, free: &free, now };
+            let case = Case { seat: id, member: known, agent, holding, free: &free, now };
             let Some(obstacle) = self.obstacle(&case, want) else { continue };
             note(hindrances, obstacle, want);
         }
         // One that would not be offered either way is not in the way.
         let withheld = self.agents.iter().filter_map(|(&agent, holding)| Some((agent, holding, holding.withheld?)));
         for (agent, holding, withheld) in withheld.filter(|(_, holding, _)| !holding.active) {
-            let case = Case { id, framework: known, agent, holding, free: &holding.info.resources, now };
+            let free = holding.all();
+            let case = Case { seat: id, member: known, agent, holding, free: &free, now };
             if self.obstacle(&case, want).is_none() {
                 note(hindrances, Obstacle::Withheld(withheld), want);
             }
@@ -188,24 +190,32 @@ impl Allocator {
     fn too_little(&self, case: &Case<'_>, want: Option<&Want>) -> Obstacle {
         let is_enough = |room: &Resources| match want {
             Some(want) => room.contains(&want.resources),
-            None => self.is_enough_for(case.framework.role, room),
+            None => self.is_enough_for(case.seat.role, room),
         };
         let has = &case.holding.info.resources;
         if !is_enough(has) {
             return Obstacle::TooLarge { largest: has.clone() };
         }
-        let mut room = case.free.clone();
+        let role = &self.tree.role(case.seat.role).path;
+        let of_others = case.holding.reserved_for_others(role);
+        let mut largest = has.clone();
+        largest.take_up_to(&of_others);
+        // It would not do though nothing ran there, or what is free there would if it were not kept for others.
+        if !is_enough(&largest) || is_enough(&case.free.resources) {
+            return Obstacle::Reserved { reserved: of_others };
+        }
+        let mut room = self.usable(case).into_owned();
         let mut oldest: Option<&Promise> = None;
         for offer in &case.holding.promises {
-            let Some(promise) = self.promises.get(*offer).filter(|promise| promise.framework != case.id) else {
+            let Some(promise) = self.promises.get(*offer).filter(|promise| promise.seat != case.seat) else {
                 continue;
             };
-            room.give(&promise.resources);
+            room.give(&promise.portion);
             oldest = oldest.or(Some(promise));
         }
-        match oldest.filter(|_| is_enough(&room)) {
+        match oldest.filter(|_| is_enough(&room.usable(role).resources)) {
             Some(oldest) => Obstacle::Offered { to: oldest.framework, age: case.now.since(oldest.since) },
-            None => Obstacle::InUse { free: case.free.clone() },
+            None => Obstacle::InUse { free: self.usable(case).resources.clone() },
         }
     }
 }
@@ -226,6 +236,7 @@ impl Obstacle {
         match (self, other) {
             (Self::TooLarge { largest }, Self::TooLarge { largest: other }) => keep_larger(largest, other),
             (Self::InUse { free }, Self::InUse { free: other }) => keep_larger(free, other),
+            (Self::Reserved { reserved }, Self::Reserved { reserved: other }) => keep_larger(reserved, other),
             (Self::Refused { lasts }, Self::Refused { lasts: other }) => *lasts = other.max(*lasts),
             (Self::Offered { to, age }, Self::Offered { to: other, age: older }) if older > *age => {
                 (*to, *age) = (other, older);

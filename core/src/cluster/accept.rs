@@ -1,4 +1,4 @@
-//! Launching tasks and opening allocations on offers.
+//! What is done with offers: reserving, launching tasks and opening allocations.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
@@ -8,15 +8,16 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::effect::{AgentOrder, Announcement, Effect, FrameworkEvent};
-use super::offers;
 use super::refusal::Refusal;
 use super::state::{State, Task};
 use super::tally::OfferEnd;
+use super::{offers, reserve};
 use crate::access::{PrincipalId, Verb};
 use crate::allocator::Promise;
 use crate::id::{AgentId, FrameworkId, OfferId, SessionId, TaskId, UpdateId};
 use crate::planted::{self, Bug};
 use crate::queue::{AllocationSpec, InvalidAllocation, InvalidQueued};
+use crate::reservation::{Operation, Portion};
 use crate::resources::{Resources, Shortage};
 use crate::spec::InvalidSpec;
 use crate::task::{Reason, Source, TaskSpec, TaskState, TaskStatus};
@@ -39,6 +40,8 @@ pub(super) enum BadOffers {
     Twice(OfferId),
     #[error("{0} is of {1} and {2} of {3}: offers can be combined when they are of one agent")]
     Mixed(OfferId, AgentId, OfferId, AgentId),
+    #[error("{0} is for {1:?} and {2} for {3:?}: offers can be combined when they are for one role")]
+    MixedRoles(OfferId, Arc<str>, OfferId, Arc<str>),
 }
 
 /// Why one task was not launched.
@@ -114,36 +117,56 @@ impl NotLaunched {
     }
 }
 
+/// What is to be done with offers.
+pub(super) struct Accepted {
+    /// First these.
+    pub(super) operations: Vec<Operation>,
+    pub(super) tasks: Vec<Arc<TaskSpec>>,
+    /// For how long the rest need not be offered again.
+    pub(super) refuse: Duration,
+}
+
 pub(super) fn accept(
     state: &mut State,
     now: Now,
     session: SessionId,
     offers: &[OfferId],
-    tasks: Vec<Arc<TaskSpec>>,
-    refuse: Duration,
+    accepted: Accepted,
     out: &mut Vec<Effect>,
 ) -> Result<(), Refusal> {
+    let Accepted { operations, tasks, refuse } = accepted;
     let framework = state.framework_of(session, Verb::Launch)?;
-    let (agent, mut left) = match take(state, now, framework, offers) {
+    if operations.len() > Operation::MAX {
+        return Err(Refusal::TooManyOperations(operations.len()));
+    }
+    let mut taken = match take(state, now, framework, offers) {
         Ok(taken) => taken,
         Err(bad) => {
+            for operation in operations {
+                drop_operation(session, operation, bad.to_string(), out);
+            }
             for task in tasks {
                 report(state, session, task.id, &NotLaunched::Offers(bad.clone()), out);
             }
             return Ok(());
         }
     };
+    if !operations.is_empty() {
+        operate(state, session, operations, &mut taken, out)?;
+        give_back_to_others(state, framework, &mut taken);
+    }
     let mut has = tasks_of_principal(state, framework);
     let (mut launched, mut at_limit) = (Vec::new(), None);
     for task in tasks {
         let checked = task.check().map_err(|invalid| NotLaunched::Invalid(task.id, invalid));
-        let fits = checked.and_then(|()| fit(state, framework, task.id, &task.resources, offers, has, &mut left));
+        let fits = checked.and_then(|()| fit(state, framework, task.id, &task.resources, offers, has, &mut taken.left));
         match fits {
-            Ok(()) => {
+            Ok(portion) => {
                 has += 1;
+                let task = counts_towards(task, &taken.role);
                 launched.push(Arc::clone(&task));
                 let order = AgentOrder::Launch(Arc::clone(&task));
-                launch(state, now, agent, (task.id, &task.name, &task.resources), order, out);
+                launch(state, now, taken.agent, (task.id, &task.name, &task.role), portion, order, out);
             }
             Err(why) => {
                 at_limit = at_limit.max(why.limits());
@@ -151,8 +174,9 @@ pub(super) fn accept(
             }
         }
     }
-    state.allocator.launched(framework, agent, launched.iter().map(|task| &task.resources));
-    decline_rest(state, now, framework, agent, left, refuse);
+    let agent = taken.agent;
+    state.allocator.launched(framework, &taken.role, agent, launched.iter().map(|task| &task.resources));
+    decline_rest(state, now, framework, taken, refuse);
     if let Some(limited) = at_limit {
         rest(state, now, framework, agent, limited);
     }
@@ -165,13 +189,13 @@ pub(super) fn open(
     now: Now,
     session: SessionId,
     offers: &[OfferId],
-    spec: &Arc<AllocationSpec>,
+    mut spec: Arc<AllocationSpec>,
     refuse: Duration,
     out: &mut Vec<Effect>,
 ) -> Result<(), Refusal> {
     let framework = state.framework_of(session, Verb::Launch)?;
     let id = spec.id;
-    let (agent, mut left) = match take(state, now, framework, offers) {
+    let mut taken = match take(state, now, framework, offers) {
         Ok(taken) => taken,
         Err(bad) => {
             report(state, session, id, &NotLaunched::Offers(bad), out);
@@ -180,17 +204,24 @@ pub(super) fn open(
     };
     let has = tasks_of_principal(state, framework);
     let checked = spec.check().map_err(|invalid| NotLaunched::InvalidAllocation(id, invalid));
-    let fits = checked.and_then(|()| fit(state, framework, id, &spec.resources, offers, has, &mut left));
+    let fits = checked.and_then(|()| fit(state, framework, id, &spec.resources, offers, has, &mut taken.left));
+    let agent = taken.agent;
+    let mut at_limit = None;
     match fits {
-        Ok(()) => {
-            state.allocator.launched(framework, agent, [&spec.resources]);
-            let order = AgentOrder::Open(Arc::clone(spec));
-            launch(state, now, agent, (id, &spec.name, &spec.resources), order, out);
+        Ok(portion) => {
+            // Nobody else holds it, so nothing is copied.
+            Arc::make_mut(&mut spec).role = taken.role.to_string();
+            state.allocator.launched(framework, &taken.role, agent, [&spec.resources]);
+            let order = AgentOrder::Open(Arc::clone(&spec));
+            launch(state, now, agent, (id, &spec.name, &spec.role), portion, order, out);
         }
-        Err(ref why) => refuse_one(state, session, id, why, out),
+        Err(why) => {
+            at_limit = why.limits();
+            refuse_one(state, session, id, &why, out);
+        }
     }
-    decline_rest(state, now, framework, agent, left, refuse);
-    if let Some(limited) = fits.err().and_then(|why| why.limits()) {
+    decline_rest(state, now, framework, taken, refuse);
+    if let Some(limited) = at_limit {
         rest(state, now, framework, agent, limited);
     }
     Ok(())
@@ -203,42 +234,80 @@ pub(super) fn tasks_of_principal(state: &State, framework: FrameworkId) -> usize
     if principal.is_owner() { 0 } else { state.tasks_of_principal(principal) }
 }
 
-/// Closes offers of one agent that are the framework's: what they promised is in hand. Of others it gets nothing, and
-/// loses what it named.
-fn take(
-    state: &mut State,
-    now: Now,
-    framework: FrameworkId,
-    offers: &[OfferId],
-) -> Result<(AgentId, Resources), BadOffers> {
-    let agent = agent_of(state, now, framework, offers).inspect_err(|_| {
+/// What offers promised that were taken in hand.
+struct Taken {
+    agent: AgentId,
+    role: Arc<str>,
+    left: Portion,
+}
+
+/// Closes offers of one agent and one role that are the framework's: what they promised is in hand. Of others it gets nothing,
+/// and loses what it named.
+fn take(state: &mut State, now: Now, framework: FrameworkId, offers: &[OfferId]) -> Result<Taken, BadOffers> {
+    let (agent, role) = place_of(state, now, framework, offers).inspect_err(|_| {
         let own = |id: &OfferId| state.allocator.offer(*id).is_some_and(|offer| offer.framework == framework);
         let own: BTreeSet<_> = offers.iter().copied().filter(own).collect();
         offers::give_back(state, own, OfferEnd::Accepted);
     })?;
-    let mut left = Resources::default();
+    let mut left = Portion::default();
     for &id in offers {
-        let resources = match planted::is(Bug::OfferNotRemoved) {
-            true => state.allocator.offer(id).map(|offer| offer.resources.clone()).unwrap_or_default(),
-            false => offers::close(state, id, OfferEnd::Accepted).resources,
+        let portion = match planted::is(Bug::OfferNotRemoved) {
+            true => state.allocator.offer(id).map(|offer| offer.portion.clone()).unwrap_or_default(),
+            false => offers::close(state, id, OfferEnd::Accepted).portion,
         };
-        left.give(&resources);
+        left.give(&portion);
     }
-    Ok((agent, left))
+    Ok(Taken { agent, role, left })
 }
 
-fn decline_rest(
+/// Carries out what a framework wants done to what it was offered, one after the other.
+fn operate(
     state: &mut State,
-    now: Now,
-    framework: FrameworkId,
-    agent: AgentId,
-    left: Resources,
-    refuse: Duration,
-) {
+    session: SessionId,
+    operations: Vec<Operation>,
+    taken: &mut Taken,
+    out: &mut Vec<Effect>,
+) -> Result<(), Refusal> {
+    let Taken { agent, role, left } = taken;
+    let mut any = false;
+    for operation in operations {
+        let who = state.sessions.principal(session)?.clone();
+        let verb = match operation {
+            Operation::Reserve { .. } => Verb::ReserveOffered,
+            Operation::Unreserve { .. } => Verb::UnreserveOffered,
+        };
+        let done = match who.may_use(verb, operation.role()) {
+            true => reserve::by_framework(state, *agent, role, &operation, left, out),
+            false => Err(Refusal::RoleDenied(who, operation.role().to_string())),
+        };
+        match done {
+            Ok(()) => any = true,
+            Err(why) => drop_operation(session, operation, why.to_string(), out),
+        }
+    }
+    if any {
+        reserve::remember(state, *agent, out);
+    }
+    Ok(())
+}
+
+/// What is reserved for a role below that of the offers now is not for the tasks launched on them.
+fn give_back_to_others(state: &mut State, framework: FrameworkId, taken: &mut Taken) {
+    let Taken { agent, role, left } = taken;
+    let own = left.usable(role).into_owned();
+    let mut others = core::mem::replace(left, own);
+    others.take_up_to(left);
+    if !others.is_empty() {
+        state.allocator.free(framework, role, *agent, &others);
+    }
+}
+
+fn decline_rest(state: &mut State, now: Now, framework: FrameworkId, taken: Taken, refuse: Duration) {
+    let Taken { agent, role, left } = taken;
     if !left.is_empty() {
-        state.allocator.free(framework, agent, &left);
+        state.allocator.free(framework, &role, agent, &left);
         if !refuse.is_zero() {
-            state.allocator.refuse(framework, agent, left, now + refuse);
+            state.allocator.refuse(framework, &role, agent, left.resources, now + refuse);
         }
     }
 }
@@ -252,13 +321,27 @@ fn rest(state: &mut State, now: Now, framework: FrameworkId, agent: AgentId, lim
         Limited::Principal => state.principals.frameworks(principal).iter().copied().collect(),
     };
     for one in its {
-        state.allocator.refuse(one, agent, all.clone(), now + AT_LIMIT);
+        for role in &state.frameworks[&one].info.roles {
+            state.allocator.refuse(one, role, agent, all.clone(), now + AT_LIMIT);
+        }
     }
 }
 
-/// The one agent that all these offers are of.
-fn agent_of(state: &State, now: Now, framework: FrameworkId, offers: &[OfferId]) -> Result<AgentId, BadOffers> {
-    let mut first: Option<(OfferId, AgentId)> = None;
+/// The task as its agent is told of it, which knows its role.
+fn counts_towards(mut task: Arc<TaskSpec>, role: &str) -> Arc<TaskSpec> {
+    // Nobody else holds it, so nothing is copied.
+    Arc::make_mut(&mut task).role = role.to_string();
+    task
+}
+
+/// The one agent that all these offers are of, and the one role that they are for.
+fn place_of(
+    state: &State,
+    now: Now,
+    framework: FrameworkId,
+    offers: &[OfferId],
+) -> Result<(AgentId, Arc<str>), BadOffers> {
+    let mut first: Option<(OfferId, AgentId, &Arc<str>)> = None;
     let mut seen = BTreeSet::new();
     for &id in offers {
         let stands = |offer: &&Promise| now < offer.since + state.config.offer_timeout;
@@ -270,14 +353,17 @@ fn agent_of(state: &State, now: Now, framework: FrameworkId, offers: &[OfferId])
             return Err(BadOffers::Twice(id));
         }
         match first {
-            Some((other, agent)) if agent != offer.agent => {
+            Some((other, agent, _)) if agent != offer.agent => {
                 return Err(BadOffers::Mixed(other, agent, id, offer.agent));
             }
+            Some((other, _, role)) if *role != offer.role => {
+                return Err(BadOffers::MixedRoles(other, Arc::clone(role), id, Arc::clone(&offer.role)));
+            }
             Some(_) => {}
-            None => first = Some((id, offer.agent)),
+            None => first = Some((id, offer.agent, &offer.role)),
         }
     }
-    first.map(|(_, agent)| agent).ok_or(BadOffers::None)
+    first.map(|(_, agent, role)| (agent, Arc::clone(role))).ok_or(BadOffers::None)
 }
 
 /// Takes what a task wants out of what is left, when nothing speaks against it. The framework's principal `has` so many
@@ -289,8 +375,8 @@ fn fit(
     wants: &Resources,
     offers: &[OfferId],
     has: usize,
-    left: &mut Resources,
-) -> Result<(), NotLaunched> {
+    left: &mut Portion,
+) -> Result<Portion, NotLaunched> {
     if id.framework != framework {
         return Err(NotLaunched::NotIts(id, framework));
     }
@@ -331,7 +417,8 @@ fn launch(
     state: &mut State,
     now: Now,
     agent: AgentId,
-    (id, name, resources): (TaskId, &str, &Resources),
+    (id, name, role): (TaskId, &str, &str),
+    portion: Portion,
     order: AgentOrder,
     out: &mut Vec<Effect>,
 ) {
@@ -341,9 +428,9 @@ fn launch(
     };
     let task = Task {
         name: name.into(),
-        tenant: Arc::clone(&state.frameworks[&id.framework].tenant),
+        tenant: state.tenant_in(id.framework, role),
         agent,
-        resources: resources.clone(),
+        portion,
         // The offer's promise becomes the task's.
         holds: true,
         kill: false,
@@ -359,6 +446,11 @@ fn launch(
     let session = state.agent_session(agent).expect("offers of an agent end with its connection");
     out.push(Effect::ToAgent(session, order));
     out.push(Effect::Announce(Announcement::Task(status)));
+}
+
+/// Tells the framework of something that is not done.
+fn drop_operation(session: SessionId, operation: Operation, why: String, out: &mut Vec<Effect>) {
+    out.push(Effect::ToFramework(session, FrameworkEvent::OperationDropped { operation, why }));
 }
 
 fn refuse_one(state: &mut State, session: SessionId, id: TaskId, why: &NotLaunched, out: &mut Vec<Effect>) {

@@ -1,5 +1,6 @@
 //! What a master can be told.
 
+use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -16,6 +17,7 @@ use crate::id::{
 use crate::placement::Placement;
 use crate::queue::{AllocationSpec, HeldQueue, QueueUpdate, QueuedTasks};
 use crate::quota::Quota;
+use crate::reservation::Operation;
 use crate::resources::Resources;
 use crate::task::{TaskSpec, TaskState, TaskStatus};
 use crate::upkeep::Maintenance;
@@ -86,6 +88,8 @@ pub enum OperatorCommand {
         /// How much.
         weight: Option<NonZeroU32>,
     },
+    /// Something of what no task holds on an agent is reserved from now on, or not any more.
+    Reserve(AgentId, Operation),
     /// What a role is promised and may have from now on; `None`: nothing, and whatever there is.
     SetQuota {
         /// Its path.
@@ -132,6 +136,7 @@ pub struct AgentIdentity {
 
 /// From an agent. The first command of a session is `Register`.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "they are decided as they come, and none is kept")]
 pub enum AgentCommand {
     /// Joins, or comes back.
     Register {
@@ -179,6 +184,8 @@ pub struct HeldTask {
     pub name: String,
     /// What it holds.
     pub resources: Resources,
+    /// Which role it counts towards. Empty when its agent does not know: then the first of its framework's.
+    pub role: String,
     /// Where it stands.
     pub state: TaskState,
     /// Its latest update. The one that told of its end, when it has ended.
@@ -243,10 +250,13 @@ pub enum FrameworkCommand {
         /// What it is.
         info: FrameworkInfo,
     },
-    /// Launches tasks on offers of one agent; what is left over is declined with the filter `refuse`.
+    /// Takes something of offers of one agent for one role; what is left over is declined with the filter `refuse`.
     Accept {
-        /// All of one agent.
+        /// All of one agent, and for one role.
         offers: Vec<OfferId>,
+        /// What to do with what is offered, in this order, before anything is launched. One that cannot be done is dropped, and the
+        /// framework is told. At most [`Operation::MAX`].
+        operations: Vec<Operation>,
         /// What to launch there. Their ids are of this framework and new.
         tasks: Vec<Arc<TaskSpec>>,
         /// For how long the rest of this agent need not be offered again.
@@ -288,12 +298,26 @@ pub enum FrameworkCommand {
         refuse: Duration,
     },
     /// Wants offers again, of whatever there is: forgets all filters, the suppression, and what it said it wants.
-    Revive,
+    Revive {
+        /// For which of its roles; `None`: for each.
+        role: Option<String>,
+    },
     /// Says what it wants: it is offered what fits that, and no more. Takes the place of what it said before, and forgets
-    /// all filters and the suppression. Nothing: it wants no offers.
-    Demand(Vec<Want>),
+    /// all filters and the suppression.
+    Demand {
+        /// For which of its roles; `None`: for each, as much in each.
+        role: Option<String>,
+        /// Nothing: it wants no offers.
+        wants: Vec<Want>,
+    },
     /// Wants no offers until it revives.
-    Suppress,
+    Suppress {
+        /// For which of its roles; `None`: for any.
+        role: Option<String>,
+    },
+    /// Is something else from now on: other roles, another name or failover timeout. Offers for roles that it leaves are
+    /// rescinded; tasks count where they were launched.
+    Update(FrameworkInfo),
     /// Wants a task ended.
     Kill(TaskId),
     /// Has taken note of updates.
@@ -309,8 +333,9 @@ pub enum FrameworkCommand {
 pub struct FrameworkInfo {
     /// For people; need not be unique.
     pub name: String,
-    /// Whose share its tasks count towards. Not empty; no `/` at either end, no spaces.
-    pub role: String,
+    /// Its roles: each offer is made for one of them, and what is launched on it counts towards that. At least one, each once,
+    /// [`Self::ROLES_MAX`] at most; no `/` at either end, no spaces.
+    pub roles: Vec<String>,
     /// How long its tasks live on after its connection is lost.
     pub failover_timeout: Duration,
 }
@@ -320,6 +345,8 @@ impl FrameworkInfo {
     pub const DEFAULT_FAILOVER_TIMEOUT: Duration = Duration::from_secs(60);
     /// The role of a framework that names none.
     pub const DEFAULT_ROLE: &str = "default";
+    /// Roles of one framework: in each it has a place of its own among those that wait.
+    pub const ROLES_MAX: usize = 64;
 }
 
 /// Why nobody can subscribe like this.
@@ -331,6 +358,12 @@ pub enum InvalidFramework {
     /// The role is no path of names.
     #[error("role {0:?} is no role: names joined by /, none empty, . or .., no spaces, at most 128 bytes")]
     Role(String),
+    /// A role is named twice.
+    #[error("role {0:?} is named twice")]
+    RoleTwice(String),
+    /// There are none, or too many.
+    #[error("a framework is in {0} roles, and needs at least one and may have {max}", max = FrameworkInfo::ROLES_MAX)]
+    Roles(usize),
 }
 
 impl FrameworkInfo {
@@ -346,9 +379,16 @@ impl FrameworkInfo {
         if !fits(&self.name) || self.name.contains(char::is_control) {
             return Err(InvalidFramework::Name(self.name.clone()));
         }
-        if !is_role(&self.role) {
-            return Err(InvalidFramework::Role(self.role.clone()));
+        if self.roles.is_empty() || self.roles.len() > Self::ROLES_MAX {
+            return Err(InvalidFramework::Roles(self.roles.len()));
         }
-        Ok(())
+        if let Some(role) = self.roles.iter().find(|role| !is_role(role)) {
+            return Err(InvalidFramework::Role(role.clone()));
+        }
+        let mut seen = BTreeSet::new();
+        self.roles
+            .iter()
+            .find(|role| !seen.insert(*role))
+            .map_or(Ok(()), |role| Err(InvalidFramework::RoleTwice(role.clone())))
     }
 }

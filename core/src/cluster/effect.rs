@@ -15,6 +15,7 @@ use crate::id::{
 use crate::offer::Offer;
 use crate::queue::{AllocationSpec, QueueUpdate, QueuedTasks};
 use crate::quota::RoleRecord;
+use crate::reservation::{Operation, Reserved};
 use crate::task::{TaskSpec, TaskStatus};
 use crate::time::Now;
 use crate::upkeep::{InverseOffer, Maintenance, Withdrawal};
@@ -62,6 +63,13 @@ pub enum FrameworkEvent {
     InverseRescinded(Vec<InverseOfferId>),
     /// News of a task. To be acknowledged unless its update id is [`UpdateId::UNACKNOWLEDGED`].
     Update(TaskStatus),
+    /// Something that it wanted done in an accept was not done.
+    OperationDropped {
+        /// What.
+        operation: Operation,
+        /// What speaks against it.
+        why: String,
+    },
     /// News of the tasks in an allocation. To be acknowledged as an update of the allocation.
     Queue(Arc<QueueUpdate>),
     /// An agent is gone on which the framework had tasks or offers; the tasks are told of one by one.
@@ -140,6 +148,8 @@ pub struct AgentRecord {
     pub unreachable_since: Option<Now>,
     /// Whether it proves its id with a certificate. Then the id stays its own when it is given up.
     pub certified: bool,
+    /// What of it is reserved beside its own configuration.
+    pub reserved: Vec<Reserved>,
 }
 
 /// What the registry remembers of a framework.
@@ -154,7 +164,7 @@ pub struct FrameworkRecord {
 /// A change of what the registry remembers. Nothing about offers or tasks is among them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// An agent was admitted, came back with other properties, or can no longer be reached.
+    /// An agent was admitted, came back with other properties, can no longer be reached, or something of it is reserved.
     AgentRecorded(AgentId, AgentRecord),
     /// An agent is gone for good.
     AgentRemoved(AgentId),
@@ -226,6 +236,8 @@ pub enum Announcement {
     AgentReactivated(AgentId),
     /// A framework joined or came back.
     FrameworkUp(FrameworkId),
+    /// A framework has other properties than before.
+    FrameworkUpdated(FrameworkId),
     /// A framework's connection was lost; it may come back.
     FrameworkDown(FrameworkId),
     /// A framework is gone.

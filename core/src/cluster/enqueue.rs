@@ -107,7 +107,7 @@ fn check(
         return Err(NotLaunched::NotIts(first, framework));
     }
     let task = &state.tasks[&allocation];
-    tasks.check(&task.resources).map_err(|invalid| NotLaunched::InvalidQueued(first, allocation, invalid))?;
+    tasks.check(&task.portion.resources).map_err(|invalid| NotLaunched::InvalidQueued(first, allocation, invalid))?;
     let count = u64::from(tasks.count);
     let last = TaskId { number: first.number + (count - 1), ..first };
     let known = state.tasks.range(first..=last).next().map(|(&id, task)| (id, task.status.state));
@@ -191,9 +191,9 @@ fn update_one(state: &mut State, agent: AgentId, session: SessionId, update: Arc
         allocation.unacknowledged.insert(number, Arc::clone(&update));
     }
     if is_news {
-        let role = Arc::clone(&task.tenant.role);
+        let tenant = Arc::clone(&task.tenant);
         for QueueEnd { count, ending, .. } in &update.ended {
-            state.tally.ends(&role, (ending.state, ending.reason), Some(&ending.usage), *count);
+            state.tally.ends(tenant.role(), (ending.state, ending.reason), Some(&ending.usage), *count);
         }
     }
     for &number in &update.started {
@@ -252,7 +252,7 @@ pub(super) fn acknowledged(state: &mut State, id: TaskId, up_to: UpdateId) {
                 }
             }
         }
-        let tenant = state.tenant_of(id.framework);
+        let tenant = state.tenant_of_queue(id);
         state.history.push_queued(EndedQueued { tenant, update, runs }, state.config.history);
     }
     // How these ended an earlier master has told.

@@ -1,14 +1,16 @@
 //! What an agent holds when it registers, compared with what it should hold.
 
 use alloc::collections::BTreeSet;
+use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::command::HeldTask;
 use super::effect::{AgentOrder, Announcement, Effect};
 use super::queued::{Queued, Stands, with_queue};
-use super::state::{Registering, State, Task};
+use super::state::{Orphan, Registering, State, Task};
 use super::{enqueue, reconcile, updates, withdrawal};
+use crate::access::is_role;
 use crate::id::{AgentId, FrameworkId, SessionId, TaskId, UpdateId};
 use crate::lifecycle::TaskEvent;
 use crate::planted::{self, Bug};
@@ -197,10 +199,10 @@ fn take_in_one(state: &mut State, now: Now, session: SessionId, agent: AgentId, 
         // Its end is told by the update that follows.
         return state.release(id);
     }
-    if task.resources != held.resources {
+    if task.portion.resources != held.resources {
         // What it really holds counts, whatever was launched.
         state.release(id);
-        state.tasks.get_mut(&id).expect("it was just there").resources = held.resources;
+        state.tasks.get_mut(&id).expect("it was just there").portion = held.resources.into();
     }
     state.hold(id);
     let task = state.tasks.get_mut(&id).expect("it was just there");
@@ -220,7 +222,7 @@ fn take_in_one(state: &mut State, now: Now, session: SessionId, agent: AgentId, 
 
 /// Takes in a task of which this master has never heard: an earlier one launched it. Its framework is told.
 pub(super) fn adopt(state: &mut State, agent: AgentId, held: HeldTask, out: &mut Vec<Effect>) {
-    let HeldTask { id, mut name, resources, state: reported, update } = held;
+    let HeldTask { id, mut name, resources, role, state: reported, update } = held;
     name.truncate(name.floor_char_boundary(NAME_MAX));
     let status = TaskStatus {
         agent: Some(agent),
@@ -230,10 +232,10 @@ pub(super) fn adopt(state: &mut State, agent: AgentId, held: HeldTask, out: &mut
     // Of its end, the number is kept: only an acknowledgement of that one settles it.
     let status = if reported.is_terminal() { TaskStatus { update, reason: None, ..status } } else { status };
     let task = Task {
-        tenant: state.tenant_of(id.framework),
+        tenant: state.tenant_in(id.framework, &role_of(state, id, role)),
         agent,
         name,
-        resources,
+        portion: resources.into(),
         holds: false,
         kill: false,
         launched: None,
@@ -249,6 +251,15 @@ pub(super) fn adopt(state: &mut State, agent: AgentId, held: HeldTask, out: &mut
     }
 }
 
+/// Which role a task counts towards that an agent names: what it says, or the first of its framework's.
+fn role_of(state: &State, id: TaskId, named: String) -> String {
+    if is_role(&named) {
+        return named;
+    }
+    let framework = state.frameworks.get(&id.framework);
+    framework.map(|framework| framework.tenant.role().to_string()).unwrap_or_default()
+}
+
 /// Has an agent end what it should not run: a task whose end was told, that runs elsewhere, or whose framework is gone.
 /// All tasks of a framework that is gone are ended with one order.
 fn orphan(state: &mut State, session: SessionId, agent: AgentId, held: HeldTask, out: &mut Vec<Effect>) {
@@ -256,12 +267,13 @@ fn orphan(state: &mut State, session: SessionId, agent: AgentId, held: HeldTask,
         // The update that follows is the master's to acknowledge.
         return;
     }
-    state.allocator.charge(held.id.framework, agent, &held.resources);
+    let role = role_of(state, held.id, held.role);
+    let portion = state.allocator.charge(held.id.framework, &role, agent, &held.resources);
     let known = state.agents.get_mut(&agent).expect("it registers");
     known.tasks.remove(&held.id);
-    if let Some(named_before) = known.orphans.insert(held.id, held.resources) {
+    if let Some(before) = known.orphans.insert(held.id, Orphan { role, portion }) {
         // Whoever names it twice runs it once.
-        state.allocator.free(held.id.framework, agent, &named_before);
+        state.allocator.free(held.id.framework, &before.role, agent, &before.portion);
     }
     if state.frameworks.contains_key(&held.id.framework) && !planted::is(Bug::OrphansNotKilled) {
         out.push(Effect::ToAgent(session, AgentOrder::Kill(held.id)));

@@ -26,6 +26,7 @@ mod reconcile;
 mod record;
 mod refusal;
 mod register;
+mod reserve;
 mod roles;
 mod sessions;
 mod state;
@@ -52,8 +53,8 @@ pub use figures::Figures;
 pub use refusal::Refusal;
 pub use tally::{OfferEnd, Tally};
 pub use view::{
-    AgentView, Counts, FrameworkView, MaintenanceView, OfferView, PhaseView, PrincipalView, RoleView, TaskView, Why,
-    WithdrawalView,
+    AgentView, Counts, FrameworkView, MaintenanceView, OfferView, PhaseView, PrincipalView, ReservationView, RoleView,
+    TaskView, Why, WithdrawalView,
 };
 pub use views::{Page, TaskCursor};
 
@@ -202,11 +203,12 @@ fn framework_says(
 ) -> Result<(), Refusal> {
     match command {
         FrameworkCommand::Subscribe { member, info } => frameworks::subscribe(state, now, session, member, info, out),
-        FrameworkCommand::Accept { offers, tasks, refuse } => {
-            accept::accept(state, now, session, &offers, tasks, refuse, out)
+        FrameworkCommand::Accept { offers, operations, tasks, refuse } => {
+            let accepted = accept::Accepted { operations, tasks, refuse };
+            accept::accept(state, now, session, &offers, accepted, out)
         }
         FrameworkCommand::Open { offers, allocation, refuse } => {
-            accept::open(state, now, session, &offers, &allocation, refuse, out)
+            accept::open(state, now, session, &offers, allocation, refuse, out)
         }
         FrameworkCommand::Enqueue { allocation, tasks, last } => {
             enqueue::enqueue(state, session, allocation, tasks, last, out)
@@ -214,9 +216,10 @@ fn framework_says(
         FrameworkCommand::Decline { offers, refuse } => offers::decline(state, now, session, &offers, refuse),
         FrameworkCommand::AcceptInverse(offers) => inverse::accept(state, session, &offers),
         FrameworkCommand::DeclineInverse { offers, refuse } => inverse::decline(state, now, session, &offers, refuse),
-        FrameworkCommand::Demand(wants) => offers::demand(state, session, wants),
-        FrameworkCommand::Revive => offers::revive(state, session),
-        FrameworkCommand::Suppress => offers::suppress(state, session),
+        FrameworkCommand::Demand { role, wants } => offers::demand(state, session, role, &wants),
+        FrameworkCommand::Revive { role } => offers::revive(state, session, role),
+        FrameworkCommand::Suppress { role } => offers::suppress(state, session, role),
+        FrameworkCommand::Update(info) => frameworks::update(state, session, info, out),
         FrameworkCommand::Kill(task) => kill::by_framework(state, session, task, out),
         FrameworkCommand::Acknowledge(acknowledgements) => updates::acknowledge(state, session, &acknowledgements, out),
         FrameworkCommand::Reconcile(questions) => reconcile::reconcile(state, session, &questions, out),

@@ -7,9 +7,10 @@ use super::command::OperatorCommand;
 use super::effect::Effect;
 use super::refusal::Refusal;
 use super::state::State;
-use super::{agents, enrol, kill, maintenance, roles, tokens, withdrawal};
+use super::{agents, enrol, kill, maintenance, reserve, roles, tokens, withdrawal};
 use crate::access::{Principal, Verb};
 use crate::id::{MaintenanceId, RequestId};
+use crate::reservation::Operation;
 use crate::time::Now;
 
 /// Requests that are remembered. A client that repeats one does so within seconds.
@@ -53,6 +54,8 @@ impl OperatorCommand {
             Self::RevokeToken(_) => Verb::RevokeToken,
             Self::SetWeight { .. } => Verb::SetWeight,
             Self::SetQuota { .. } => Verb::SetQuota,
+            Self::Reserve(_, Operation::Reserve { .. }) => Verb::Reserve,
+            Self::Reserve(_, Operation::Unreserve { .. }) => Verb::Unreserve,
             Self::SetPlacement { .. } => Verb::SetPlacement,
             Self::SetMinAllocatable { .. } => Verb::SetMinAllocatable,
             Self::FollowAuthority(_) => Verb::FollowAuthority,
@@ -103,6 +106,7 @@ pub(super) fn decide(
         OperatorCommand::RevokeToken(id) => tokens::revoke(state, now, id, out),
         OperatorCommand::SetWeight { role, weight } => roles::set_weight(state, role, weight, out),
         OperatorCommand::SetQuota { role, quota, force } => roles::set_quota(state, role, quota, force, out),
+        OperatorCommand::Reserve(agent, operation) => reserve::by_operator(state, agent, &operation, out),
         OperatorCommand::SetPlacement { role, placement } => roles::set_placement(state, role, placement, out),
         OperatorCommand::SetMinAllocatable { role, least } => roles::set_min_allocatable(state, role, least, out),
         OperatorCommand::FollowAuthority(authority) => tokens::follow(state, who, authority, out),

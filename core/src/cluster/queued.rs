@@ -10,6 +10,7 @@ use super::effect::{Effect, FrameworkEvent};
 use super::state::{State, Task};
 use super::updates;
 use super::views::above;
+use crate::access::Tenant;
 use crate::id::{AgentId, FrameworkId, TaskId, UpdateId};
 use crate::queue::{QueueUpdate, Shape};
 use crate::runs::Run;
@@ -122,6 +123,12 @@ impl State {
         }
     }
 
+    /// Whose the tasks in the queue of an allocation are: whose that is, in its role.
+    pub(super) fn tenant_of_queue(&self, allocation: TaskId) -> Arc<Tenant> {
+        let known = self.tasks.get(&allocation).map(|task| Arc::clone(&task.tenant));
+        known.unwrap_or_else(|| self.tenant_in(allocation.framework, ""))
+    }
+
     /// Adds tasks to the queue of an allocation. None of them is known.
     pub(super) fn insert_queued(&mut self, allocation: TaskId, first: u64, count: u64, queued: Queued) {
         let is_live = !matches!(queued.stands, Stands::Ended(..));
@@ -186,7 +193,8 @@ impl State {
         }
         for status in told.into_values().flat_map(|update| Arc::unwrap_or_clone(update).ends()) {
             for run in self.take_queued(status.task, 1) {
-                self.let_go_queued(now, status.task, &run.value.shape, status.clone(), out);
+                let tenant = self.tenant_of_queue(run.value.of(status.task));
+                self.let_go_queued(now, tenant, &run.value.shape, status.clone(), out);
             }
         }
         // What is left was named by its agent as ended, and how was lost with the agent.
@@ -206,6 +214,7 @@ impl State {
     ) {
         for Run { first, count, value } in self.take_queued(first, count) {
             let agent = self.tasks.get(&value.of(first)).map(|allocation| allocation.agent);
+            let tenant = self.tenant_of_queue(value.of(first));
             for id in (Run { first, count, value: () }).tasks() {
                 let status = TaskStatus {
                     reason: Some(reason),
@@ -213,12 +222,20 @@ impl State {
                     agent,
                     ..TaskStatus::new(id, UpdateId::UNACKNOWLEDGED, ended, Source::Master)
                 };
-                self.let_go_queued(now, id, &value.shape, status, out);
+                self.let_go_queued(now, Arc::clone(&tenant), &value.shape, status, out);
             }
         }
     }
 
-    fn let_go_queued(&mut self, now: Now, id: TaskId, shape: &Shape, status: TaskStatus, out: &mut Vec<Effect>) {
+    fn let_go_queued(
+        &mut self,
+        now: Now,
+        tenant: Arc<Tenant>,
+        shape: &Shape,
+        status: TaskStatus,
+        out: &mut Vec<Effect>,
+    ) {
+        let id = status.task;
         if !self.frameworks.contains_key(&id.framework) {
             return;
         }
@@ -228,9 +245,9 @@ impl State {
         let status = TaskStatus { update, ..status };
         let task = Task {
             name: shape.name.clone(),
-            tenant: self.tenant_of(id.framework),
+            tenant,
             agent,
-            resources: shape.resources.clone(),
+            portion: shape.resources.clone().into(),
             // What it held is its allocation's.
             holds: false,
             kill: false,

@@ -38,7 +38,8 @@ impl State {
         let task = self.tasks.get_mut(&id).expect("the caller has seen the task");
         if !task.holds || planted::is(Bug::CountedTwice) {
             task.holds = true;
-            self.allocator.charge(id.framework, task.agent, &task.resources);
+            let resources = &task.portion.resources;
+            task.portion = self.allocator.charge(id.framework, task.tenant.role(), task.agent, resources);
             let agent = task.agent;
             self.note_holder(agent, id.framework);
         }
@@ -48,7 +49,7 @@ impl State {
         let task = self.tasks.get_mut(&id).expect("the caller has seen the task");
         if task.holds {
             task.holds = false;
-            self.allocator.free(id.framework, task.agent, &task.resources);
+            self.allocator.free(id.framework, task.tenant.role(), task.agent, &task.portion);
             let agent = task.agent;
             self.withdrawn.note(agent);
             self.note_holder(agent, id.framework);
@@ -59,7 +60,7 @@ impl State {
     pub(super) fn note(&mut self, id: TaskId, status: TaskStatus) {
         let task = self.tasks.get_mut(&id).expect("the caller has seen the task");
         let ends = status.state.is_terminal() && !task.status.state.is_terminal();
-        self.tally.moves(&task.tenant.role, task.status.state, &status);
+        self.tally.moves(task.tenant.role(), task.status.state, &status);
         task.status = status;
         if ends {
             if let Some(framework) = self.frameworks.get_mut(&id.framework) {

@@ -132,6 +132,9 @@ fn identify(state: &State, who: &Kind, identity: &AgentIdentity, info: &AgentInf
     if info.resources.is_empty() {
         return Err(Rejection::Final("an agent needs something to offer, and has nothing".to_string()));
     }
+    if let Err(invalid) = info.check_reserved() {
+        return Err(Rejection::Final(invalid.to_string()));
+    }
     if let Kind::Agent(id) = *who {
         return certified(state, id, identity);
     }
@@ -262,9 +265,11 @@ fn admit(
         agent.restarted = known.restarted || known.run != identity.run;
         agent.tasks = known.tasks;
         agent.questions = known.questions;
+        agent.reserved = known.reserved;
     }
     agent.registering = Some(registering);
     state.allocator.set_agent(id, &agent.info);
+    state.allocator.reserve(id, &agent.reserved);
     state.allocator.set_agent_active(id, planted::is(Bug::OfferedTooEarly));
     enrol::end(state, id, out);
     let record = agent.record();

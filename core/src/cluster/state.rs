@@ -3,6 +3,7 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use super::command::FrameworkInfo;
 use super::config::Config;
@@ -26,7 +27,7 @@ use crate::allocator::Allocator;
 use crate::id::{AgentId, AgentKey, ClusterId, Epoch, FrameworkId, Member, SessionId, TaskId, UpdateId};
 use crate::planted::{self, Bug};
 use crate::quota::RoleRecord;
-use crate::resources::Resources;
+use crate::reservation::{Portion, Reserved};
 use crate::runs::Runs;
 use crate::task::TaskStatus;
 use crate::time::Now;
@@ -79,6 +80,8 @@ pub(super) struct Agent {
     pub(super) key: AgentKey,
     /// Whether it proves its id with a certificate.
     pub(super) certified: bool,
+    /// What of it is reserved beside its own configuration.
+    pub(super) reserved: Vec<Reserved>,
     /// Of the process that registered last.
     pub(super) run: u64,
     pub(super) presence: Presence,
@@ -94,9 +97,16 @@ pub(super) struct Agent {
     /// While it registers: whether it is another process than the one that its tasks were launched on.
     pub(super) restarted: bool,
     /// What it runs though it should not: told to end, and counted as allocated until it has.
-    pub(super) orphans: BTreeMap<TaskId, Resources>,
+    pub(super) orphans: BTreeMap<TaskId, Orphan>,
     /// Questions about unknown tasks that were launched here: answered once it is known what runs here.
     pub(super) questions: BTreeSet<TaskId>,
+}
+
+/// What an agent runs though it should not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Orphan {
+    pub(super) role: String,
+    pub(super) portion: Portion,
 }
 
 /// An agent that names what it holds, piece by piece.
@@ -126,8 +136,10 @@ pub(super) enum Presence {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Framework {
     pub(super) info: FrameworkInfo,
-    /// Whose it is, shared with its tasks.
+    /// Whose it is, in all of its roles.
     pub(super) tenant: Arc<Tenant>,
+    /// The same in each of its roles, shared with its tasks.
+    by_role: BTreeMap<Arc<str>, Arc<Tenant>>,
     pub(super) link: Link,
     pub(super) tasks: BTreeSet<TaskId>,
     /// How many of its tasks have ended.
@@ -161,7 +173,8 @@ pub(super) struct Task {
     pub(super) name: String,
     pub(super) tenant: Arc<Tenant>,
     pub(super) agent: AgentId,
-    pub(super) resources: Resources,
+    /// What it holds, and what of it is reserved.
+    pub(super) portion: Portion,
     /// Whether the resources count as allocated. Its end frees them, once.
     pub(super) holds: bool,
     /// Whether somebody wants its end: said again to an agent that was away.
@@ -237,14 +250,14 @@ impl State {
             }
             state.principals.insert(&principal, id);
             let framework = Framework::new(info, principal, Link::LostUntil(until));
-            state.allocator.set_framework(id, &framework.tenant.role);
+            state.allocator.set_framework(id, &framework.info.roles);
             state.frameworks.insert(id, framework);
         }
         state
     }
 
     fn recover_agent(&mut self, now: Now, id: AgentId, record: AgentRecord) {
-        let AgentRecord { info, key, unreachable_since, certified } = record;
+        let AgentRecord { info, key, unreachable_since, certified, reserved } = record;
         let (presence, timer) = match unreachable_since {
             Some(since) => (Presence::Unreachable { since }, since + self.config.agent_gone_after),
             None => (Presence::Recovering, now + self.config.reregister_timeout),
@@ -253,6 +266,7 @@ impl State {
         self.timers.set(timer, Timer::Agent(id));
         let mut agent = Agent::new(info, key, presence, now, timer);
         agent.certified = certified;
+        agent.reserved = reserved;
         self.agents.insert(id, agent);
         // A registry of an earlier version knows no keys.
         if key != AgentKey::default() && !certified {
@@ -309,8 +323,8 @@ impl State {
     /// Counts nothing as allocated any more that an agent runs though it should not: it will tell anew, or never.
     pub(super) fn drop_orphans(&mut self, id: AgentId) {
         let orphans = self.agents.get_mut(&id).map(|agent| core::mem::take(&mut agent.orphans));
-        for (task, resources) in orphans.unwrap_or_default() {
-            self.allocator.free(task.framework, id, &resources);
+        for (task, Orphan { role, portion }) in orphans.unwrap_or_default() {
+            self.allocator.free(task.framework, &role, id, &portion);
         }
     }
 
@@ -324,13 +338,13 @@ impl State {
         self.principals.frameworks(who).iter().map(|id| self.frameworks[id].held_tasks()).sum()
     }
 
-    /// Whose a framework is; nobody's when it is gone.
-    pub(super) fn tenant_of(&self, framework: FrameworkId) -> Arc<Tenant> {
+    /// Whose a task of a framework in this role is; nobody's when the framework is gone.
+    pub(super) fn tenant_in(&self, framework: FrameworkId, role: &str) -> Arc<Tenant> {
         let nobody = || {
             let principal = PrincipalId { name: Arc::from(""), kind: PlainKind::Framework };
-            Arc::new(Tenant { principal: Arc::new(principal), role: Arc::from("") })
+            Arc::new(Tenant::new(Arc::new(principal), [Arc::from(role)]))
         };
-        self.frameworks.get(&framework).map_or_else(nobody, |framework| Arc::clone(&framework.tenant))
+        self.frameworks.get(&framework).map_or_else(nobody, |framework| framework.tenant_in(role))
     }
 }
 
@@ -340,6 +354,7 @@ impl Agent {
             info,
             key,
             certified: false,
+            reserved: Vec::new(),
             run: 0,
             presence,
             draining: false,
@@ -359,16 +374,23 @@ impl Agent {
             Presence::Unreachable { since } => Some(since),
             _ => None,
         };
-        AgentRecord { info: self.info.clone(), key: self.key, unreachable_since, certified: self.certified }
+        AgentRecord {
+            info: self.info.clone(),
+            key: self.key,
+            unreachable_since,
+            certified: self.certified,
+            reserved: self.reserved.clone(),
+        }
     }
 }
 
 impl Framework {
     pub(super) fn new(info: FrameworkInfo, principal: PrincipalId, link: Link) -> Self {
-        let tenant = Arc::new(Tenant { principal: Arc::new(principal), role: Arc::from(info.role.as_str()) });
-        Self {
-            info,
+        let tenant = Arc::new(Tenant::new(Arc::new(principal), []));
+        let mut framework = Self {
+            info: FrameworkInfo { roles: Vec::new(), ..info.clone() },
             tenant,
+            by_role: BTreeMap::new(),
             link,
             tasks: BTreeSet::new(),
             ended: 0,
@@ -379,7 +401,25 @@ impl Framework {
             kills: BTreeSet::new(),
             questions: 0,
             last_call: 0,
-        }
+        };
+        framework.become_another(info);
+        framework
+    }
+
+    /// Is this from now on. Tasks are whose they were.
+    pub(super) fn become_another(&mut self, info: FrameworkInfo) {
+        let principal = &self.tenant.principal;
+        let roles: Vec<Arc<str>> = info.roles.iter().map(|role| Arc::from(role.as_str())).collect();
+        let in_one = |role: &Arc<str>| (role.clone(), Arc::new(Tenant::new(Arc::clone(principal), [role.clone()])));
+        self.by_role = roles.iter().map(in_one).collect();
+        self.tenant = Arc::new(Tenant::new(Arc::clone(principal), roles));
+        self.info = info;
+    }
+
+    /// Whose its tasks in this role are, be it one that it has left.
+    pub(super) fn tenant_in(&self, role: &str) -> Arc<Tenant> {
+        let left = || Arc::new(Tenant::new(Arc::clone(&self.tenant.principal), [Arc::from(role)]));
+        self.by_role.get(role).map_or_else(left, Arc::clone)
     }
 
     /// Tasks that have not ended or whose end it has not acknowledged, those in queues among them.

@@ -11,6 +11,7 @@ use crate::cluster::command::FrameworkInfo;
 use crate::id::{AgentId, FrameworkId, MaintenanceId, OfferId, TaskId};
 use crate::placement::Placement;
 use crate::quota::Quota;
+use crate::reservation::Reserved;
 use crate::resources::{Resources, Share};
 use crate::task::TaskStatus;
 use crate::upkeep::{Cause, Maintenance, Unavailability};
@@ -34,8 +35,21 @@ pub struct AgentView {
     pub used: Resources,
     /// Promised in open offers.
     pub offered: Resources,
+    /// What of it is reserved.
+    pub reserved: Vec<ReservationView>,
     /// Tasks on it that have not ended.
     pub tasks: usize,
+}
+
+/// A part of an agent that is reserved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReservationView {
+    /// For whom, and how much.
+    pub reserved: Reserved,
+    /// What of it tasks hold.
+    pub used: Resources,
+    /// What of it open offers promise.
+    pub offered: Resources,
 }
 
 /// An agent that takes no tasks.
@@ -116,6 +130,8 @@ pub struct RoleView {
     pub used: Resources,
     /// Promised to its frameworks, and to those of the roles below it, in open offers.
     pub offered: Resources,
+    /// What agents keep for it and for the roles below it, used or not.
+    pub reserved: Resources,
     /// The dominant share of what is used and offered, not divided by the weight.
     pub share: Share,
     /// What share it would have if every sibling took all it may: by the weights of those that have frameworks.
@@ -135,10 +151,14 @@ pub struct OfferView {
     pub id: OfferId,
     /// To whom.
     pub framework: FrameworkId,
+    /// For which of its roles.
+    pub role: String,
     /// Where.
     pub agent: AgentId,
     /// How much.
     pub resources: Resources,
+    /// What of that is reserved, and for whom.
+    pub reserved: Vec<Reserved>,
     /// For how long it has been open.
     pub age: Duration,
 }
@@ -150,8 +170,10 @@ pub struct Why {
     pub framework: FrameworkId,
     /// Its name, for people.
     pub name: String,
-    /// Its role.
+    /// The role that this is about.
     pub role: String,
+    /// All of its roles that whoever asks may see.
+    pub roles: Vec<String>,
     /// For how long it has wanted something that it is not offered. `None`: it wants nothing, or has an offer for all it wants.
     pub waits_for: Option<Duration>,
     /// Its open offers.

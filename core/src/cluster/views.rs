@@ -14,14 +14,15 @@ use super::queued::{Live, Queued};
 use super::state::{Agent, Framework, Link, Presence, State, Task};
 use super::tally::Tally;
 use super::view::{
-    AgentView, Counts, FrameworkView, MaintenanceView, OfferView, PhaseView, PrincipalView, RoleView, TaskView, Why,
-    WithdrawalView,
+    AgentView, Counts, FrameworkView, MaintenanceView, OfferView, PhaseView, PrincipalView, ReservationView, RoleView,
+    TaskView, Why, WithdrawalView,
 };
 use crate::access::{Principal, PrincipalId, Tenant, TokenId, TokenRecord, Verb};
 use crate::allocator::{Promise, RoleStanding, Waits};
 use crate::id::{AgentId, FrameworkId, MaintenanceId, OfferId, SessionId, TaskId};
 use crate::queue::Shape;
-use crate::resources::{Ports, Resources};
+use crate::reservation::{Portion, Reserved};
+use crate::resources::Ports;
 use crate::task::TaskStatus;
 use crate::time::Now;
 use crate::upkeep::{Drain, Phase, Withdrawal};
@@ -59,7 +60,13 @@ impl Cluster {
         let sees = who.may_all(Verb::ListAgents);
         let rest = state.agents.range((above(after), Bound::Unbounded)).map(by_id);
         page(rest, max, |id, agent| {
-            (sees || has_there(state, who, id, agent)).then(|| agent_view(state, now, id, agent))
+            (sees || has_there(state, who, id, agent)).then(|| {
+                let mut view = agent_view(state, now, id, agent);
+                if !sees {
+                    view.reserved.retain(|part| who.may_use(Verb::ListRoles, part.reserved.reservation.role()));
+                }
+                view
+            })
         })
     }
 
@@ -119,8 +126,8 @@ impl Cluster {
         let state = &self.state;
         let rest = state.allocator.offers_after(after);
         page(rest, max, |id, offer| {
-            let tenant = &state.frameworks[&offer.framework].tenant;
-            who.may(Verb::ListOffers, tenant).then(|| offer_view(id, offer, now))
+            let tenant = state.tenant_in(offer.framework, &offer.role);
+            who.may(Verb::ListOffers, &tenant).then(|| offer_view(id, offer, now))
         })
     }
 
@@ -130,14 +137,19 @@ impl Cluster {
         page(rest, max, |id, window| Some(maintenance_view(&self.state, id, window)))
     }
 
-    /// Why a framework is not offered what it wants; `None` when it is not known, or not for `who` to see.
-    pub fn why(&self, now: Now, who: &Principal, id: FrameworkId) -> Option<Why> {
-        let framework = self.state.frameworks.get(&id).filter(|framework| who.may(Verb::Why, &framework.tenant))?;
-        let Waits { since, offers, rank, ranked, hindrances } = self.state.allocator.why(id, now)?;
+    /// Why a framework is not offered what it wants in one of its roles, or in the first of them; `None` when it is not known,
+    /// is not in that role, or is not for `who` to see.
+    pub fn why(&self, now: Now, who: &Principal, id: FrameworkId, role: Option<&str>) -> Option<Why> {
+        let framework = self.state.frameworks.get(&id)?;
+        let visible = |role: &&String| who.may(Verb::Why, &framework.tenant_in(role));
+        let roles: Vec<String> = framework.info.roles.iter().filter(visible).cloned().collect();
+        let role = roles.iter().find(|own| role.is_none_or(|role| role == own.as_str()))?.clone();
+        let Waits { since, offers, rank, ranked, hindrances } = self.state.allocator.why(id, &role, now)?;
         Some(Why {
             framework: id,
             name: framework.info.name.clone(),
-            role: framework.info.role.clone(),
+            role,
+            roles,
             waits_for: since.map(|since| now.since(since)),
             offers,
             rank,
@@ -152,7 +164,8 @@ impl Cluster {
         let mut last = None;
         let view = |(at, (id, owned)): (usize, (&PrincipalId, &Owned))| {
             last = (at + 1 == max).then(|| id.clone());
-            let roles: BTreeSet<&str> = owned.frameworks.iter().map(|id| &*state.frameworks[id].tenant.role).collect();
+            let roles: BTreeSet<&String> =
+                owned.frameworks.iter().flat_map(|id| &state.frameworks[id].info.roles).collect();
             PrincipalView {
                 id: id.clone(),
                 frameworks: owned.frameworks.len(),
@@ -198,7 +211,7 @@ impl Cluster {
                 Live::Task(task) => {
                     (ended || !task.status.state.is_terminal()) && who.may(Verb::ListTasks, &task.tenant)
                 }
-                Live::Queued(_) => who.may(Verb::ListTasks, &self.state.tenant_of(id.framework)),
+                Live::Queued(queued) => who.may(Verb::ListTasks, &self.state.tenant_of_queue(queued.of(id))),
             };
             page.extend(is_shown.then(|| live_view(&self.state, id, &task)).flatten());
             last = Some(id);
@@ -249,14 +262,21 @@ impl Cluster {
 
     /// One task, if `who` may do that to it.
     pub fn task_for(&self, who: &Principal, verb: Verb, id: TaskId) -> Option<TaskView> {
-        let tenant =
-            self.state.task(id).map(|task| Arc::clone(&task.tenant)).or_else(|| self.tenant_of(id.framework))?;
+        let tenant = self.tenant_of_task(id)?;
         self.task(id).filter(|_| who.may(verb, &tenant))
     }
 
     /// Whose a framework is, while it is known.
     pub fn tenant_of(&self, id: FrameworkId) -> Option<Arc<Tenant>> {
         self.state.frameworks.get(&id).map(|framework| Arc::clone(&framework.tenant))
+    }
+
+    /// Whose a task is, unless it ended long ago.
+    pub fn tenant_of_task(&self, id: TaskId) -> Option<Arc<Tenant>> {
+        let state = &self.state;
+        let known = state.task(id).map(|task| Arc::clone(&task.tenant));
+        let queued = || state.queued.get(id).map(|queued| state.tenant_of_queue(queued.of(id)));
+        known.or_else(queued).or_else(|| state.history.queued(id).map(|(tenant, ..)| Arc::clone(tenant)))
     }
 
     /// Whether the id is an agent's, which is there or may come back: else its certificate is void.
@@ -365,6 +385,13 @@ fn agent_view(state: &State, now: Now, id: AgentId, agent: &Agent) -> AgentView 
     let offered = sum(state, state.allocator.offers_of(id));
     let mut used = state.allocator.allocated_on(id);
     used.take_up_to(&offered);
+    let part = |reserved: Reserved| {
+        let reservation = Some(&reserved.reservation);
+        let (used, offered) = (used.of(reservation).into_owned(), offered.of(reservation).into_owned());
+        ReservationView { reserved, used, offered }
+    };
+    // Also of one that is away, where all of it is promised to nobody.
+    let reserved = agent.info.all_reserved(&agent.reserved).into_iter().map(part).collect();
     AgentView {
         id,
         info: agent.info.clone(),
@@ -372,8 +399,9 @@ fn agent_view(state: &State, now: Now, id: AgentId, agent: &Agent) -> AgentView 
         draining: agent.draining,
         withdrawal: state.withdrawn.get(id).map(|known| withdrawal_view(&known, now)),
         unavailability: state.maintenance.next_of(id),
-        used,
-        offered,
+        reserved,
+        used: used.resources,
+        offered: offered.resources,
         tasks: running(state, &agent.tasks),
     }
 }
@@ -411,7 +439,7 @@ fn maintenance_view(state: &State, id: MaintenanceId, window: &Window) -> Mainte
 }
 
 fn framework_view(state: &State, id: FrameworkId, framework: &Framework) -> FrameworkView {
-    let offered = sum(state, state.allocator.offers_to(id)).with_ports(Ports::default());
+    let offered = sum(state, state.allocator.offers_to(id)).resources.with_ports(Ports::default());
     let mut used = state.allocator.allocated_to(id);
     used.take_up_to(&offered);
     FrameworkView {
@@ -433,6 +461,7 @@ fn role_view(role: &RoleStanding<'_>) -> RoleView {
         waiting: role.waiting,
         used: role.used.clone(),
         offered: role.offered.clone(),
+        reserved: role.reserved.clone(),
         share: role.share,
         fair_share: role.fair_share,
         quota: role.quota.cloned(),
@@ -443,16 +472,24 @@ fn role_view(role: &RoleStanding<'_>) -> RoleView {
 
 fn offer_view(id: OfferId, offer: &Promise, now: Now) -> OfferView {
     let age = now.since(offer.since);
-    OfferView { id, framework: offer.framework, agent: offer.agent, resources: offer.resources.clone(), age }
+    OfferView {
+        id,
+        framework: offer.framework,
+        role: offer.role.to_string(),
+        agent: offer.agent,
+        resources: offer.portion.resources.clone(),
+        reserved: offer.portion.reserved.clone(),
+        age,
+    }
 }
 
 fn view(id: TaskId, task: &Task) -> TaskView {
     TaskView {
         id,
         name: task.name.clone(),
-        role: task.tenant.role.to_string(),
+        role: task.tenant.role().to_string(),
         agent: task.agent,
-        resources: task.resources.clone(),
+        resources: task.portion.resources.clone(),
         status: task.status.clone(),
     }
 }
@@ -467,24 +504,24 @@ fn live_view(state: &State, id: TaskId, task: &Live<'_>) -> Option<TaskView> {
 /// Of one in a queue that has not ended, or whose end is not acknowledged.
 fn queued_view(state: &State, id: TaskId, queued: &Queued) -> Option<TaskView> {
     let status = state.queued_status(id).or_else(|| state.queued_end(id))?;
-    shape_view(id, &queued.shape, &state.tenant_of(id.framework), status)
+    shape_view(id, &queued.shape, &state.tenant_of_queue(queued.of(id)), status)
 }
 
 fn shape_view(id: TaskId, shape: &Shape, tenant: &Tenant, status: TaskStatus) -> Option<TaskView> {
     Some(TaskView {
         id,
         name: shape.name.clone(),
-        role: tenant.role.to_string(),
+        role: tenant.role().to_string(),
         agent: status.agent?,
         resources: shape.resources.clone(),
         status,
     })
 }
 
-fn sum(state: &State, offers: impl IntoIterator<Item = OfferId>) -> Resources {
-    let mut sum = Resources::default();
+fn sum(state: &State, offers: impl IntoIterator<Item = OfferId>) -> Portion {
+    let mut sum = Portion::default();
     for offer in offers.into_iter().filter_map(|id| state.allocator.offer(id)) {
-        sum.give(&offer.resources);
+        sum.give(&offer.portion);
     }
     sum
 }

@@ -12,7 +12,7 @@ use crate::resources::Resources;
 
 fn linux() -> AgentInfo {
     let attributes = [("os".to_string(), "linux".to_string())].into();
-    AgentInfo { name: "a1".to_string(), resources: Resources::default(), attributes }
+    AgentInfo { name: "a1".to_string(), attributes, ..AgentInfo::default() }
 }
 
 fn on(attribute: &str, test: Test) -> Constraint {

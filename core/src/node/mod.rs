@@ -183,6 +183,7 @@ impl Node {
                 id,
                 name: task.summary.name.clone(),
                 resources: task.summary.resources.clone(),
+                role: task.summary.role.clone(),
                 state: task.state,
                 update: task.last_update,
             }

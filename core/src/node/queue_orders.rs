@@ -23,7 +23,8 @@ impl Node {
             return Ok(());
         }
         self.used.give(&spec.resources);
-        let summary = TaskSummary { id, name: spec.name.clone(), resources: spec.resources.clone() };
+        let summary =
+            TaskSummary { id, name: spec.name.clone(), role: spec.role.clone(), resources: spec.resources.clone() };
         let mut task = Task::new(summary);
         task.queue = Some(alloc::boxed::Box::new(Queue::new(&spec)));
         task.started = true;

@@ -21,6 +21,7 @@ fn spec(id: TaskId) -> Arc<TaskSpec> {
     Arc::new(TaskSpec {
         id,
         name: "noop".to_string(),
+        role: String::new(),
         module: Digest([7; 32]),
         args: vec![],
         env: vec![],

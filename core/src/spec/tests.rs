@@ -13,6 +13,7 @@ fn good() -> TaskSpec {
     TaskSpec {
         id: TaskId { framework: FrameworkId(1), number: 1 },
         name: "good".to_string(),
+        role: String::new(),
         module: Digest([7; 32]),
         args: vec!["-v".to_string()],
         env: vec![("LANG".to_string(), "C".to_string())],

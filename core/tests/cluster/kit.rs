@@ -164,7 +164,10 @@ impl World {
 
     pub(crate) fn accept(&mut self, framework: Framework, offers: &[OfferId], tasks: &[TaskSpec]) -> Vec<Effect> {
         let tasks = tasks.iter().cloned().map(Arc::new).collect();
-        self.framework_says(framework, FrameworkCommand::Accept { offers: offers.into(), tasks, refuse: AN_HOUR })
+        self.framework_says(
+            framework,
+            FrameworkCommand::Accept { offers: offers.into(), operations: vec![], tasks, refuse: AN_HOUR },
+        )
     }
 
     pub(crate) fn decline(&mut self, framework: Framework, offers: &[OfferId], refuse: Duration) -> Vec<Effect> {
@@ -174,6 +177,11 @@ impl World {
     /// Task `number` of the framework, launched on its only offer, which it takes whole.
     pub(crate) fn launch(&mut self, framework: Framework, number: u64) -> TaskId {
         let offer = self.open_offer(framework);
+        self.launch_on(framework, offer, number)
+    }
+
+    /// The same on one of several.
+    pub(crate) fn launch_on(&mut self, framework: Framework, offer: OfferId, number: u64) -> TaskId {
         let all =
             self.cluster.offers(self.now).into_iter().find(|open| open.id == offer).expect("it is open").resources;
         let spec = TaskSpec { resources: all, ..task(framework, number, 1, 1) };
@@ -257,6 +265,7 @@ pub(crate) fn record(resources: Resources, id: u64) -> AgentRecord {
         key: AgentKey(u128::from(id)),
         unreachable_since: None,
         certified: false,
+        reserved: vec![],
     }
 }
 
@@ -265,13 +274,18 @@ pub(crate) fn size(cpus: u64, mib: u64) -> Resources {
 }
 
 pub(crate) fn agent_info(resources: Resources) -> AgentInfo {
-    AgentInfo { name: "host".into(), resources, attributes: [("zone".into(), "a".into())].into() }
+    AgentInfo {
+        name: "host".into(),
+        resources,
+        attributes: [("zone".into(), "a".into())].into(),
+        ..AgentInfo::default()
+    }
 }
 
 pub(crate) fn framework_info(role: &str) -> FrameworkInfo {
     FrameworkInfo {
         name: "framework".into(),
-        role: role.into(),
+        roles: vec![role.into()],
         failover_timeout: FrameworkInfo::DEFAULT_FAILOVER_TIMEOUT,
     }
 }
@@ -285,6 +299,7 @@ pub(crate) fn task(framework: Framework, number: u64, cpus: u64, mib: u64) -> Ta
     TaskSpec {
         id: TaskId { framework: framework.id, number },
         name: format!("task {number}"),
+        role: String::new(),
         module: Digest([7; 32]),
         args: vec![],
         env: vec![],
@@ -298,7 +313,7 @@ pub(crate) fn task(framework: Framework, number: u64, cpus: u64, mib: u64) -> Ta
 }
 
 pub(crate) fn held(id: TaskId, state: TaskState, resources: Resources) -> HeldTask {
-    HeldTask { id, name: "held".into(), resources, state, update: UpdateId(2) }
+    HeldTask { id, name: "held".into(), resources, role: "role".into(), state, update: UpdateId(2) }
 }
 
 /// The updates that a framework is sent.

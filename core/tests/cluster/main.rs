@@ -17,6 +17,8 @@ mod queues;
 mod queues_together;
 mod reconcile;
 mod registration;
+mod reservations;
+mod several_roles;
 mod tally;
 mod updates;
 mod upkeep;

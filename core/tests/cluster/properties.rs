@@ -10,9 +10,9 @@ use haggle_core::cluster::{
     Effect, FrameworkCommand, FrameworkEvent, FrameworkInfo, HeldTask, OperatorCommand, PhaseView, Question,
 };
 use haggle_core::{
-    AgentId, AgentKey, Ceiling, Digest, FrameworkId, InverseOfferId, Maintenance, MaintenanceId, MilliCpu, Now,
-    OfferId, Quota, Resources, SessionId, Source, TaskId, TaskSpec, TaskState, TaskStatus, Unavailability, UpdateId,
-    Want,
+    AgentId, AgentInfo, AgentKey, Ceiling, Digest, FrameworkId, InverseOfferId, Maintenance, MaintenanceId, MilliCpu,
+    Now, OfferId, Operation, Quota, Resources, SessionId, Source, TaskId, TaskSpec, TaskState, TaskStatus,
+    Unavailability, UpdateId, Want,
 };
 use proptest::prelude::*;
 
@@ -29,9 +29,11 @@ enum Step {
     AgentLeaves(usize),
     TaskMoves(usize, usize, TaskState),
     FrameworkJoins(usize),
-    FrameworkReturns(usize),
+    FrameworkReturns(usize, usize),
+    FrameworkChanges(usize, usize),
     FrameworkDisconnects(usize),
-    Accepts { offers: [usize; 2], cpus: [u64; 2], refuse: u64 },
+    Accepts { offers: [usize; 2], operation: usize, cpus: [u64; 2], refuse: u64 },
+    Reserves(usize, usize),
     Declines(usize, u64),
     Kills(usize),
     KilledByOperator(usize),
@@ -44,9 +46,9 @@ enum Step {
     TokenRevoked(usize),
     Acknowledges(usize),
     Reconciles(usize),
-    Revives(usize),
-    Suppresses(usize),
-    Wants(usize, [u32; 2]),
+    Revives(usize, usize),
+    Suppresses(usize, usize),
+    Wants(usize, usize, [u32; 2]),
     Quota(usize, u64, u64),
     TearsDown(usize),
     Nonsense(usize),
@@ -70,10 +72,12 @@ fn step() -> impl Strategy<Value = Step> {
         1 => one().prop_map(Step::AgentLeaves),
         12 => (one(), one(), moves).prop_map(|(agent, task, state)| Step::TaskMoves(agent, task, state)),
         3 => one().prop_map(Step::FrameworkJoins),
-        2 => one().prop_map(Step::FrameworkReturns),
+        2 => (one(), one()).prop_map(|(framework, roles)| Step::FrameworkReturns(framework, roles)),
+        2 => (one(), one()).prop_map(|(framework, roles)| Step::FrameworkChanges(framework, roles)),
         1 => one().prop_map(Step::FrameworkDisconnects),
-        12 => ([one(), one()], [0..4_u64, 1..4_u64], 0..3_u64)
-            .prop_map(|(offers, cpus, refuse)| Step::Accepts { offers, cpus, refuse }),
+        12 => ([one(), one()], one(), [0..4_u64, 1..4_u64], 0..3_u64)
+            .prop_map(|(offers, operation, cpus, refuse)| Step::Accepts { offers, operation, cpus, refuse }),
+        2 => (one(), one()).prop_map(|(agent, operation)| Step::Reserves(agent, operation)),
         3 => (one(), 0..10_u64).prop_map(|(offer, refuse)| Step::Declines(offer, refuse)),
         2 => one().prop_map(Step::Kills),
         1 => one().prop_map(Step::KilledByOperator),
@@ -89,9 +93,10 @@ fn step() -> impl Strategy<Value = Step> {
         1 => one().prop_map(Step::TokenRevoked),
         4 => one().prop_map(Step::Acknowledges),
         1 => one().prop_map(Step::Reconciles),
-        1 => one().prop_map(Step::Revives),
-        1 => one().prop_map(Step::Suppresses),
-        3 => (one(), [0..4_u32, 0..3_u32]).prop_map(|(framework, wants)| Step::Wants(framework, wants)),
+        1 => (one(), one()).prop_map(|(framework, role)| Step::Revives(framework, role)),
+        1 => (one(), one()).prop_map(|(framework, role)| Step::Suppresses(framework, role)),
+        3 => (one(), one(), [0..4_u32, 0..3_u32])
+            .prop_map(|(framework, role, wants)| Step::Wants(framework, role, wants)),
         1 => (one(), 0..3_u64, 0..9_u64).prop_map(|(role, least, most)| Step::Quota(role, least, most)),
         1 => one().prop_map(Step::TearsDown),
         2 => one().prop_map(Step::Nonsense),
@@ -191,6 +196,7 @@ impl Chaos {
             self.see(effect);
         }
         self.check_books();
+        self.check_roles();
     }
 
     fn see(&mut self, effect: Effect) {
@@ -236,6 +242,7 @@ impl Chaos {
                     id: spec.id,
                     name: spec.name.clone(),
                     resources: spec.resources.clone(),
+                    role: spec.role.clone(),
                     state: TaskState::Staging,
                     update: UpdateId::UNACKNOWLEDGED,
                 };
@@ -265,6 +272,18 @@ impl Chaos {
             free.take(&agent.used).unwrap_or_else(|short| panic!("{} is overused: {short}", agent.id));
             free.take(&agent.offered).unwrap_or_else(|short| panic!("{} is promised twice: {short}", agent.id));
             assert_eq!(agent.offered, offered.get(&agent.id).cloned().unwrap_or_default());
+            // And so it is of each part of it that is reserved, and of what is reserved for nobody.
+            let mut unreserved = (agent.info.resources.clone(), agent.used.clone());
+            unreserved.1.give(&agent.offered);
+            for part in &agent.reserved {
+                let mut allocated = part.used.clone();
+                allocated.give(&part.offered);
+                let has = &part.reserved.resources;
+                assert!(has.contains(&allocated), "{}: {part:?}", agent.id);
+                unreserved.0.take(has).unwrap_or_else(|short| panic!("{} keeps too much: {short}", agent.id));
+                unreserved.1.take_up_to(&allocated);
+            }
+            assert!(unreserved.0.contains(&unreserved.1), "{}: {unreserved:?}", agent.id);
             let Some(host) = self.hosts.get(&agent.id).filter(|host| host.session.is_some()) else { continue };
             let mut running = Resources::default();
             for task in host.tasks.values().filter(|task| !task.state.is_terminal()) {
@@ -289,6 +308,33 @@ impl Chaos {
             less.take_up_to(&framework.used);
             assert!(less.is_empty(), "{} holds {used}, and is charged {}", framework.id, framework.used);
         }
+    }
+
+    /// What each role holds is what is offered for it, and what its tasks hold that can be told.
+    fn check_roles(&self) {
+        let mut of_roles: BTreeMap<String, (Resources, Resources)> = BTreeMap::new();
+        let mut add = |role: &str, used: &Resources, offered: &Resources| {
+            for at in role.match_indices('/').map(|(at, _)| at).chain([role.len()]) {
+                let sums = of_roles.entry(role[..at].to_owned()).or_default();
+                sums.0.give(used);
+                sums.1.give(offered);
+            }
+        };
+        let nothing = Resources::default();
+        let holding = |state: TaskState| !state.is_terminal() && state != TaskState::Unreachable;
+        for task in self.cluster.tasks().iter().filter(|task| holding(task.status.state)) {
+            if self.cluster.tenant_of(task.id.framework).is_some() {
+                add(&task.role, &task.resources, &nothing);
+            }
+        }
+        self.cluster.offers(self.now).iter().for_each(|offer| add(&offer.role, &nothing, &offer.resources));
+        for role in self.cluster.roles() {
+            let (used, offered) = of_roles.remove(&role.name).unwrap_or_default();
+            assert_eq!(role.offered, offered, "{}", role.name);
+            // What an agent runs though it should not counts as well.
+            assert!(role.used.contains(&used), "{} holds {used}, and is charged {}", role.name, role.used);
+        }
+        assert!(of_roles.is_empty(), "of roles that are not there: {of_roles:?}");
     }
 
     /// Whoever holds something on an agent that will not be there is asked about it once, and nobody else is.
@@ -355,7 +401,8 @@ impl Chaos {
         its.get(pick % (its.len() + 1)).map_or(TaskId { framework, number: 999_999 }, |&&task| task)
     }
 
-    fn accept(&mut self, offers: [usize; 2], cpus: [u64; 2], refuse: u64) {
+    fn accept(&mut self, offers: [usize; 2], operation: usize, cpus: [u64; 2], refuse: u64) {
+        let operation = operation.is_multiple_of(3).then(|| operation_of(operation));
         self.framework_says(offers[0], |world, framework| {
             let open = world.cluster.offers(world.now);
             let pick = |pick: usize| open.get(pick % open.len().max(1)).map_or(OfferId(999_999), |offer| offer.id);
@@ -369,7 +416,12 @@ impl Chaos {
                 world.last_task += 1;
                 Arc::new(TaskSpec { ..task(framework, world.last_task, cpus, 128 * cpus) })
             });
-            FrameworkCommand::Accept { offers, tasks: tasks.to_vec(), refuse: Duration::from_secs(refuse) }
+            FrameworkCommand::Accept {
+                offers,
+                operations: operation.into_iter().collect(),
+                tasks: tasks.to_vec(),
+                refuse: Duration::from_secs(refuse),
+            }
         });
     }
 
@@ -381,7 +433,7 @@ impl Chaos {
             host.tasks.clear();
         }
         let tasks = host.tasks.values().cloned().collect();
-        let info = agent_info(size(4, 512));
+        let info = AgentInfo { reserved: keeps(id.0 as usize), ..agent_info(size(4, 512)) };
         let identity = AgentIdentity { member: Some(member(id)), key: AgentKey(u128::from(id.0)), run: 1 };
         self.apply(Command::Agent(session, AgentCommand::Register { identity, info, tasks, complete: true }));
     }
@@ -403,8 +455,8 @@ impl Chaos {
         match step {
             Step::AgentJoins => {
                 let session = self.session();
-                let info = agent_info(size(4, 512));
                 self.last_agent += 1;
+                let info = AgentInfo { reserved: keeps(self.last_agent as usize), ..agent_info(size(4, 512)) };
                 let identity = AgentIdentity { member: None, key: AgentKey(self.last_agent), run: 1 };
                 let register = AgentCommand::Register { identity, info, tasks: vec![], complete: true };
                 self.apply(Command::Agent(session, register));
@@ -488,17 +540,20 @@ impl Chaos {
                         self.session_of(who)
                     }
                 };
-                let info = framework_info(["a", "b", "a/c"][role % 3]);
+                let info = in_roles(role);
                 self.apply(Command::Framework(session, FrameworkCommand::Subscribe { member: None, info }.into()));
             }
-            Step::FrameworkReturns(pick) => {
+            Step::FrameworkReturns(pick, roles) => {
                 let all: Vec<_> = self.frameworks.keys().copied().collect();
                 if let Some(&id) = all.get(pick % all.len().max(1)) {
                     let session = self.session();
-                    let info = FrameworkInfo { failover_timeout: Duration::from_secs(20), ..framework_info("a") };
+                    let info = FrameworkInfo { failover_timeout: Duration::from_secs(20), ..in_roles(roles) };
                     let subscribe = FrameworkCommand::Subscribe { member: Some(member(id)), info };
                     self.apply(Command::Framework(session, subscribe.into()));
                 }
+            }
+            Step::FrameworkChanges(pick, roles) => {
+                self.framework_says(pick, |_, _| FrameworkCommand::Update(in_roles(roles)));
             }
             Step::FrameworkDisconnects(pick) => {
                 if let Some(framework) = self.connected_framework(pick) {
@@ -506,7 +561,13 @@ impl Chaos {
                     self.apply(Command::Disconnected(framework.session));
                 }
             }
-            Step::Accepts { offers, cpus, refuse } => self.accept(offers, cpus, refuse),
+            Step::Accepts { offers, operation, cpus, refuse } => self.accept(offers, operation, cpus, refuse),
+            Step::Reserves(pick, operation) => {
+                let all: Vec<_> = self.hosts.keys().copied().collect();
+                if let Some(&id) = all.get(pick % all.len().max(1)) {
+                    self.operator_says(OperatorCommand::Reserve(id, operation_of(operation)));
+                }
+            }
             Step::Declines(pick, refuse) => self.framework_says(pick, |world, framework| {
                 let open = world.cluster.offers(world.now).into_iter().filter(|offer| offer.framework == framework.id);
                 let refuse = Duration::from_secs(refuse);
@@ -532,18 +593,21 @@ impl Chaos {
             Step::Reconciles(pick) => self.framework_says(pick, |world, framework| {
                 FrameworkCommand::Reconcile(vec![Question { task: world.any_task(framework.id, pick), agent: None }])
             }),
-            Step::Revives(pick) => self.framework_says(pick, |_, _| FrameworkCommand::Revive),
-            Step::Wants(pick, [waiting, spare]) => self.framework_says(pick, |_, _| {
-                FrameworkCommand::Demand(vec![Want { resources: size(1, 128), constraints: vec![], waiting, spare }])
+            Step::Revives(pick, of) => self.framework_says(pick, |_, _| FrameworkCommand::Revive { role: one_of(of) }),
+            Step::Wants(pick, of, [waiting, spare]) => self.framework_says(pick, |_, _| {
+                let want = Want { resources: size(1, 128), constraints: vec![], waiting, spare };
+                FrameworkCommand::Demand { role: one_of(of), wants: vec![want] }
             }),
             Step::Quota(pick, least, most) => {
                 let limit = Ceiling { cpus: Some(MilliCpu::from_cores(most)), ..Ceiling::default() };
                 let quota = Some(Quota { guarantee: size(least, 0), limit });
-                let role = ["a", "b", "a/c"][pick % 3].to_owned();
+                let role = ROLES[pick % 3].to_owned();
                 let command = OperatorCommand::SetQuota { role, quota: quota.filter(|_| most > 0), force: true };
                 self.apply(Command::Operator(Principal::owner(), None, command));
             }
-            Step::Suppresses(pick) => self.framework_says(pick, |_, _| FrameworkCommand::Suppress),
+            Step::Suppresses(pick, of) => {
+                self.framework_says(pick, |_, _| FrameworkCommand::Suppress { role: one_of(of) });
+            }
             Step::TearsDown(pick) => self.framework_says(pick, |_, _| FrameworkCommand::Teardown),
             Step::Nonsense(pick) => self.nonsense(pick),
             Step::TimePasses(seconds) => {
@@ -585,6 +649,34 @@ impl Chaos {
             }
         }
     }
+}
+
+const ROLES: [&str; 3] = ["a", "b", "a/c"];
+
+/// A framework in one to three roles.
+fn in_roles(pick: usize) -> FrameworkInfo {
+    let roles = (0..3).filter(|at| (pick % 7 + 1) & (1 << at) != 0).map(|at| ROLES[at].to_owned());
+    FrameworkInfo { roles: roles.collect(), ..framework_info("a") }
+}
+
+/// Something that can be done to what an agent has, or not.
+fn operation_of(pick: usize) -> Operation {
+    let (role, resources) = (ROLES[pick % 3].to_owned(), size(pick as u64 / 9 % 3 + 1, 128));
+    match pick / 3 % 3 {
+        0 => Operation::Unreserve { role, resources },
+        1 => Operation::Reserve { role, within: None, resources },
+        _ => Operation::Reserve { role: "a/c".to_owned(), within: Some("a".to_owned()), resources },
+    }
+}
+
+/// What agents keep by their own configuration: nothing, or one core for one of the roles.
+fn keeps(pick: usize) -> BTreeMap<String, Resources> {
+    ROLES.get(pick % 5).map(|role| ((*role).to_owned(), size(1, 128))).into_iter().collect()
+}
+
+/// One role, or all.
+fn one_of(pick: usize) -> Option<String> {
+    ROLES.get(pick % 4).map(|role| (*role).to_owned())
 }
 
 proptest! {

@@ -22,7 +22,13 @@ fn id(framework: Framework, number: u64) -> TaskId {
 }
 
 fn allocation(framework: Framework, resources: Resources) -> AllocationSpec {
-    AllocationSpec { id: id(framework, 1), name: "queue".into(), resources, idle_timeout: Duration::from_secs(1) }
+    AllocationSpec {
+        id: id(framework, 1),
+        name: "queue".into(),
+        role: "role".into(),
+        resources,
+        idle_timeout: Duration::from_secs(1),
+    }
 }
 
 fn queued(framework: Framework, first: u64, count: u32) -> QueuedTasks {

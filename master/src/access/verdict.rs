@@ -20,6 +20,9 @@ pub(crate) fn status_of(refusal: &Refusal) -> Status {
         Refusal::TokenOver(..) => Code::Unauthenticated,
         Refusal::TokenInvalid(_)
         | Refusal::DemandInvalid(_)
+        | Refusal::FrameworkInvalid(_)
+        | Refusal::ReservationInvalid(_)
+        | Refusal::TooManyOperations(_)
         | Refusal::QuotaInvalid(_)
         | Refusal::GraceTooLong(_)
         | Refusal::MaintenanceInvalid(_) => Code::InvalidArgument,
@@ -29,12 +32,19 @@ pub(crate) fn status_of(refusal: &Refusal) -> Status {
         | Refusal::TooManyFrameworks { .. }
         | Refusal::TooManyHeld(..)
         | Refusal::TooManyRoles { .. }
+        | Refusal::TooManyReservations(..)
+        | Refusal::TooManyReservationsOfRole(..)
         | Refusal::TooManyRoleRecords(_)
         | Refusal::TooManyMaintenances(_)
         | Refusal::TooManyInMaintenance(_) => Code::ResourceExhausted,
         Refusal::NotConnected(_)
         | Refusal::NotAnAgent(_)
         | Refusal::NotAFramework(_)
+        | Refusal::NotInRole(..)
+        | Refusal::NotItsRole(..)
+        | Refusal::AgentAway(_)
+        | Refusal::NotToBeHad { .. }
+        | Refusal::ReservedAboveLimit(..)
         | Refusal::IntroducedTwice(_)
         | Refusal::RegisteredAlready(_)
         | Refusal::StillRegistering(_)

@@ -468,6 +468,7 @@ fn log(what: &Announcement) {
         Announcement::AgentWithdrawn(_, Withheld::Leaving) => {}
         Announcement::AgentReactivated(id) => info!("{id} is reactivated"),
         Announcement::FrameworkUp(id) => info!("{id} is connected"),
+        Announcement::FrameworkUpdated(id) => info!("{id} has other properties"),
         Announcement::FrameworkDown(id) => info!("{id} is disconnected"),
         Announcement::FrameworkRemoved(id) => info!("{id} is removed"),
         Announcement::Task(_) => {}

@@ -20,14 +20,16 @@ impl Tenants {
             | Announcement::AgentRemoved(_)
             | Announcement::AgentWithdrawn(..)
             | Announcement::AgentReactivated(_) => None,
-            // It may have come back with another role.
-            Announcement::FrameworkUp(id) => {
+            // It may be in other roles.
+            Announcement::FrameworkUp(id) | Announcement::FrameworkUpdated(id) => {
                 self.0.remove(id);
                 self.find(*id, cluster)
             }
             Announcement::FrameworkDown(id) => self.find(*id, cluster),
             Announcement::FrameworkRemoved(id) => self.0.remove(id),
-            Announcement::Task(status) => self.find(status.task.framework, cluster),
+            Announcement::Task(status) => {
+                cluster.tenant_of_task(status.task).or_else(|| self.find(status.task.framework, cluster))
+            }
         }
     }
 

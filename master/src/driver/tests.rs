@@ -105,7 +105,7 @@ fn a_little() -> Resources {
 
 fn register() -> Command {
     let resources = Resources::new(MilliCpu::from_cores(8), Bytes::from_mib(1024), Bytes::ZERO);
-    let info = AgentInfo { name: "a".to_owned(), resources, attributes: Default::default() };
+    let info = AgentInfo { name: "a".to_owned(), resources, ..AgentInfo::default() };
     let identity = AgentIdentity { member: None, key: AgentKey(1), run: 1 };
     Command::Agent(AGENT, AgentCommand::Register { identity, info, tasks: Vec::new(), complete: true })
 }
@@ -113,7 +113,7 @@ fn register() -> Command {
 fn subscribe() -> Command {
     let info = FrameworkInfo {
         name: "f".to_owned(),
-        role: FrameworkInfo::DEFAULT_ROLE.to_owned(),
+        roles: vec![FrameworkInfo::DEFAULT_ROLE.to_owned()],
         failover_timeout: FrameworkInfo::DEFAULT_FAILOVER_TIMEOUT,
     };
     call(FrameworkCommand::Subscribe { member: None, info })
@@ -129,6 +129,7 @@ fn accept(offer: &Offer, numbers: std::ops::Range<u64>, stdin: usize) -> Command
         Arc::new(TaskSpec {
             id: TaskId { framework: FrameworkId(1), number },
             name: String::new(),
+            role: String::new(),
             module: Digest([7; 32]),
             args: Vec::new(),
             env: Vec::new(),
@@ -141,7 +142,7 @@ fn accept(offer: &Offer, numbers: std::ops::Range<u64>, stdin: usize) -> Command
         })
     };
     let (offers, tasks) = (vec![offer.id], numbers.map(task).collect());
-    call(FrameworkCommand::Accept { offers, tasks, refuse: Duration::ZERO })
+    call(FrameworkCommand::Accept { offers, operations: Vec::new(), tasks, refuse: Duration::ZERO })
 }
 
 fn owner() -> Caller {
@@ -352,7 +353,7 @@ fn a_framework_that_was_replaced_hears_of_that_and_not_that_it_is_unknown() {
     let again = Command::Framework(SessionId(77), FrameworkCommand::Subscribe { member, info }.into());
     let mut batch = said(SessionId(77), vec![again]);
     batch.requests.push(Request::Open(SessionId(77), owner(), Peer::Framework(second_box)));
-    batch.said(FRAMEWORK, vec![call(FrameworkCommand::Revive)]);
+    batch.said(FRAMEWORK, vec![call(FrameworkCommand::Revive { role: None })]);
 
     driven.step(batch).unwrap();
 

@@ -173,10 +173,14 @@ impl v1::operator_server::Operator for Operator {
     async fn why(&self, request: Request<v1::WhyRequest>) -> Result<Response<v1::WhyResponse>, Status> {
         let caller = caller(&request)?;
         let framework = FrameworkId(request.get_ref().framework);
+        let role = Some(request.get_ref().role.clone()).filter(|role| !role.is_empty());
         caller.about(framework);
         let who = caller.principal()?.clone();
-        let why = self.whys.ask(who, framework).await?;
-        let unknown = || Status::not_found(format!("there is no {framework}"));
+        let why = self.whys.ask(who, framework, role.clone()).await?;
+        let unknown = || match &role {
+            Some(role) => Status::not_found(format!("there is no {framework} in the role {role:?}")),
+            None => Status::not_found(format!("there is no {framework}")),
+        };
         Ok(Response::new(why.ok_or_else(unknown)?.into()))
     }
 
@@ -196,6 +200,27 @@ impl v1::operator_server::Operator for Operator {
         let quota = quota.map(Quota::try_from).transpose()?;
         self.decide(&caller, &request, OperatorCommand::SetQuota { role, quota, force }).await?;
         Ok(Response::new(v1::SetQuotaResponse {}))
+    }
+
+    async fn reserve(&self, request: Request<v1::ReserveRequest>) -> Result<Response<v1::ReserveResponse>, Status> {
+        let caller = caller(&request)?;
+        let v1::ReserveRequest { agent, reserve, request } = request.into_inner();
+        let missing = || Status::invalid_argument("what to reserve is missing");
+        let operation = reserve.ok_or_else(missing)?.try_into()?;
+        self.decide(&caller, &request, OperatorCommand::Reserve(AgentId(agent), operation)).await?;
+        Ok(Response::new(v1::ReserveResponse {}))
+    }
+
+    async fn unreserve(
+        &self,
+        request: Request<v1::UnreserveRequest>,
+    ) -> Result<Response<v1::UnreserveResponse>, Status> {
+        let caller = caller(&request)?;
+        let v1::UnreserveRequest { agent, unreserve, request } = request.into_inner();
+        let missing = || Status::invalid_argument("what to unreserve is missing");
+        let operation = unreserve.ok_or_else(missing)?.try_into()?;
+        self.decide(&caller, &request, OperatorCommand::Reserve(AgentId(agent), operation)).await?;
+        Ok(Response::new(v1::UnreserveResponse {}))
     }
 
     async fn set_placement(

@@ -63,7 +63,7 @@ mod tests {
     }
 
     fn of_framework(id: u64, principal: &str, role: &str) -> Happening {
-        let tenant = Tenant { principal: Arc::new(principal.parse().unwrap()), role: role.into() };
+        let tenant = Tenant::new(Arc::new(principal.parse().unwrap()), [role.into()]);
         Happening { time_ms: 0, what: Announcement::FrameworkUp(FrameworkId(id)), tenant: Some(Arc::new(tenant)) }
     }
 

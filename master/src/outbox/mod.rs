@@ -259,6 +259,8 @@ mod tests {
             agent: AgentId(id),
             agent_name: "an agent".to_owned(),
             attributes: [("rack".to_owned(), "b7".to_owned())].into(),
+            role: "role".to_owned(),
+            reserved: Vec::new(),
             resources: Resources::default().with_scalar("licences", 1),
             unavailability: None,
         }

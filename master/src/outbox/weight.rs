@@ -3,7 +3,8 @@
 use haggle_core::cluster::{AgentOrder, FrameworkEvent};
 use haggle_core::resources::PortRange;
 use haggle_core::{
-    Folder, FolderSource, Grants, InverseOffer, InverseOfferId, Offer, OfferId, QueueUpdate, Resources, TaskSpec,
+    Folder, FolderSource, Grants, InverseOffer, InverseOfferId, Offer, OfferId, QueueUpdate, Reserved, Resources,
+    TaskSpec,
 };
 
 use crate::agent_mail::AgentMail;
@@ -31,6 +32,9 @@ impl Weigh for FrameworkEvent {
                 Self::Update(status) => status.message.len(),
                 Self::Queue(update) => queue_weight(update),
                 Self::Error(why) => why.len(),
+                Self::OperationDropped { operation, why } => {
+                    why.len() + operation.role().len() + resources_weight(operation.resources())
+                }
                 Self::Subscribed { .. } | Self::AgentLost(_) => 0,
             }
     }
@@ -90,7 +94,20 @@ fn parts<T>(items: Vec<T>, room: usize, weight: impl Fn(&T) -> usize) -> Vec<Vec
 
 fn offer_weight(offer: &Offer) -> usize {
     let attributes: usize = offer.attributes.iter().map(|(name, value)| entry(name) + value.len()).sum();
-    PLAIN + offer.agent_name.len() + attributes + resources_weight(&offer.resources)
+    PLAIN
+        + offer.agent_name.len()
+        + offer.role.len()
+        + reserved_weight(&offer.reserved)
+        + attributes
+        + resources_weight(&offer.resources)
+}
+
+fn reserved_weight(reserved: &[Reserved]) -> usize {
+    let one = |part: &Reserved| {
+        let roles: usize = part.reservation.roles().iter().map(|role| entry(role)).sum();
+        PLAIN + roles + resources_weight(&part.resources)
+    };
+    reserved.iter().map(one).sum()
 }
 
 fn queue_weight(update: &QueueUpdate) -> usize {
@@ -122,7 +139,7 @@ fn spec_weight(spec: &TaskSpec) -> usize {
     let args: usize = spec.args.iter().map(|arg| size_of::<String>() + arg.len()).sum();
     let env: usize = spec.env.iter().map(|(name, value)| entry(name) + value.len()).sum();
     let inputs: usize = spec.inputs.iter().map(|input| size_of_val(input) + input.guest_path.len()).sum();
-    let own = spec.name.len() + spec.stdin.len();
+    let own = spec.name.len() + spec.role.len() + spec.stdin.len();
     own + args + env + inputs + resources_weight(&spec.resources) + grants_weight(&spec.grants)
 }
 

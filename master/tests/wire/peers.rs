@@ -81,6 +81,7 @@ pub(crate) fn spec(framework: u64, number: u64) -> v1::TaskSpec {
     v1::TaskSpec {
         id: Some(v1::TaskId { framework, number }),
         name: "played".to_owned(),
+        role: String::new(),
         module: vec![7; 32],
         args: vec!["an argument".to_owned()],
         resources: Some(resources(500, 64 << 20)),
@@ -254,7 +255,11 @@ impl Framework {
     /// In a role, or the default one.
     pub(crate) async fn subscribe_on(wire: Wire, member: Option<v1::Member>, role: &str) -> Result<Self, Status> {
         let mut framework = Self::connect_on(wire).await?;
-        let info = v1::FrameworkInfo { name: "played".to_owned(), role: role.to_owned(), ..Default::default() };
+        let info = v1::FrameworkInfo {
+            name: "played".to_owned(),
+            roles: Some(role.to_owned()).filter(|role| !role.is_empty()).into_iter().collect(),
+            ..Default::default()
+        };
         framework.say(Call::Subscribe(v1::Subscribe { member, info: Some(info) })).await;
         match framework.next_event().await? {
             Event::Subscribed(subscribed) => framework.member = subscribed.member.unwrap(),
@@ -272,7 +277,13 @@ impl Framework {
 
     pub(crate) async fn accept(&self, offer: &v1::Offer, tasks: Vec<v1::TaskSpec>) {
         // The rest is not wanted for an hour, so that no other offer comes between.
-        self.say(Call::Accept(v1::Accept { offers: vec![offer.id], tasks, refuse_ms: 3_600_000 })).await;
+        self.say(Call::Accept(v1::Accept {
+            offers: vec![offer.id],
+            tasks,
+            refuse_ms: 3_600_000,
+            ..Default::default()
+        }))
+        .await;
     }
 
     pub(crate) async fn acknowledge(&self, status: &v1::TaskStatus) {

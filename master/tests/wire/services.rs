@@ -66,7 +66,7 @@ async fn a_session_begins_with_an_introduction() {
     assert_eq!(last_word.message(), "the first report of a session must be register, it is heartbeat");
 
     let framework = Framework::connect(&master).await;
-    framework.say(Call::Revive(v1::Revive {})).await;
+    framework.say(Call::Revive(v1::Revive::default())).await;
     let last_word = framework.last_word().await;
     assert_eq!(last_word.code(), Code::FailedPrecondition);
     assert_eq!(last_word.message(), "the first call of a session must be subscribe, it is revive");

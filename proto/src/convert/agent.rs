@@ -8,6 +8,7 @@ use haggle_core::{
 };
 
 use super::queue::{enqueue, enqueued};
+use super::reservation::{kept, read_kept};
 use super::status::task_state;
 use super::{Malformed, random, required};
 use crate::v1;
@@ -21,6 +22,7 @@ impl From<AgentInfo> for v1::AgentInfo {
             name: info.name,
             resources: Some(info.resources.into()),
             attributes: info.attributes.into_iter().collect(),
+            reserved: kept(info.reserved),
         }
     }
 }
@@ -33,6 +35,7 @@ impl TryFrom<v1::AgentInfo> for AgentInfo {
             name: wire.name,
             resources: required(wire.resources, "resources of an agent")?.try_into()?,
             attributes: wire.attributes.into_iter().collect(),
+            reserved: read_kept(wire.reserved)?,
         })
     }
 }
@@ -42,6 +45,7 @@ impl From<HeldTask> for v1::HeldTask {
         Self {
             id: Some(task.id.into()),
             name: task.name,
+            role: task.role,
             resources: Some(task.resources.into()),
             state: v1::TaskState::from(task.state).into(),
             update: task.update.0,
@@ -56,6 +60,7 @@ impl TryFrom<v1::HeldTask> for HeldTask {
         Ok(Self {
             id: required(wire.id, "id of a held task")?.into(),
             name: wire.name,
+            role: wire.role,
             resources: required(wire.resources, "resources of a held task")?.try_into()?,
             state: task_state(wire.state)?,
             update: UpdateId(wire.update),

@@ -11,6 +11,7 @@ mod grants;
 mod operator;
 mod queue;
 mod quota;
+mod reservation;
 mod resources;
 mod status;
 mod task;
@@ -19,6 +20,7 @@ mod why;
 
 pub use access::{token_id, token_kind};
 pub use quota::{placement, weight};
+pub use reservation::all_reserved;
 pub use upkeep::maintenance;
 
 use haggle_core::{AgentId, ClusterId, Digest, FrameworkId, Member, RequestId};

@@ -5,6 +5,7 @@ use std::time::Duration;
 use haggle_core::cluster::{AgentView, Announcement, FrameworkView, OfferView, RoleView, TaskView};
 use haggle_core::{AgentId, FrameworkId, OfferId};
 
+use super::reservation::all_reserved;
 use super::task::millis;
 use super::upkeep::{withheld, withheld_of};
 use super::{Malformed, required};
@@ -28,6 +29,7 @@ impl From<AgentView> for v1::Agent {
             draining: agent.draining,
             used: Some(agent.used.into()),
             offered: Some(agent.offered.into()),
+            reserved: agent.reserved.into_iter().map(Into::into).collect(),
             tasks: count(agent.tasks),
             withdrawal: agent.withdrawal.map(Into::into),
             unavailability: agent.unavailability.map(Into::into),
@@ -46,6 +48,7 @@ impl TryFrom<v1::Agent> for AgentView {
             draining: wire.draining,
             used: required(wire.used, "used resources of an agent")?.try_into()?,
             offered: required(wire.offered, "offered resources of an agent")?.try_into()?,
+            reserved: wire.reserved.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
             tasks: size(wire.tasks),
             withdrawal: wire.withdrawal.map(TryInto::try_into).transpose()?,
             unavailability: wire.unavailability.map(Into::into),
@@ -92,6 +95,7 @@ impl From<RoleView> for v1::Role {
             share: role.share.as_f64(),
             used: Some(role.used.into()),
             offered: Some(role.offered.into()),
+            reserved: Some(role.reserved.into()),
             waiting: count(role.waiting),
             fair_share: role.fair_share.as_f64(),
             quota: role.quota.map(Into::into),
@@ -106,8 +110,10 @@ impl From<OfferView> for v1::OpenOffer {
         Self {
             id: offer.id.0,
             framework: offer.framework.0,
+            role: offer.role,
             agent: offer.agent.0,
             resources: Some(offer.resources.into()),
+            reserved: offer.reserved.into_iter().map(Into::into).collect(),
             age_ms: millis(offer.age),
         }
     }
@@ -120,8 +126,10 @@ impl TryFrom<v1::OpenOffer> for OfferView {
         Ok(Self {
             id: OfferId(wire.id),
             framework: FrameworkId(wire.framework),
+            role: wire.role,
             agent: AgentId(wire.agent),
             resources: required(wire.resources, "resources of an offer")?.try_into()?,
+            reserved: all_reserved(wire.reserved)?,
             age: Duration::from_millis(wire.age_ms),
         })
     }
@@ -166,6 +174,7 @@ impl From<Announcement> for Event {
             }
             Announcement::AgentReactivated(id) => Self::AgentReactivated(id.0),
             Announcement::FrameworkUp(id) => Self::FrameworkUp(id.0),
+            Announcement::FrameworkUpdated(id) => Self::FrameworkUpdated(id.0),
             Announcement::FrameworkDown(id) => Self::FrameworkDown(id.0),
             Announcement::FrameworkRemoved(id) => Self::FrameworkRemoved(id.0),
             Announcement::Task(status) => Self::Task(status.into()),
@@ -184,6 +193,7 @@ impl TryFrom<Event> for Announcement {
             Event::AgentWithdrawn(wire) => Self::AgentWithdrawn(AgentId(wire.agent), withheld(wire.phase)?),
             Event::AgentReactivated(id) => Self::AgentReactivated(AgentId(id)),
             Event::FrameworkUp(id) => Self::FrameworkUp(FrameworkId(id)),
+            Event::FrameworkUpdated(id) => Self::FrameworkUpdated(FrameworkId(id)),
             Event::FrameworkDown(id) => Self::FrameworkDown(FrameworkId(id)),
             Event::FrameworkRemoved(id) => Self::FrameworkRemoved(FrameworkId(id)),
             Event::Task(status) => Self::Task(status.try_into()?),

@@ -25,6 +25,7 @@ impl From<TaskSpec> for v1::TaskSpec {
         Self {
             id: Some(spec.id.into()),
             name: spec.name,
+            role: spec.role,
             module: spec.module.0.to_vec(),
             args: spec.args,
             env: spec.env.into_iter().map(|(name, value)| v1::EnvVar { name, value }).collect(),
@@ -46,6 +47,7 @@ impl TryFrom<v1::TaskSpec> for TaskSpec {
         Ok(Self {
             id: required(wire.id, "id of a task")?.into(),
             name: wire.name,
+            role: wire.role,
             module: digest(&wire.module)?,
             args: wire.args,
             env: wire.env.into_iter().map(|var| (var.name, var.value)).collect(),

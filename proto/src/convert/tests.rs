@@ -4,8 +4,8 @@ use std::time::Duration;
 use haggle_core::allocator::{Hindrance, Obstacle, Withheld};
 use haggle_core::cluster::{
     Acknowledgement, AgentCommand, AgentIdentity, AgentOrder, AgentView, Announcement, FrameworkCall, FrameworkCommand,
-    FrameworkEvent, FrameworkInfo, HeldTask, MaintenanceView, OfferView, PhaseView, Question, Rejection, RoleView, Why,
-    WithdrawalView,
+    FrameworkEvent, FrameworkInfo, HeldTask, MaintenanceView, OfferView, PhaseView, Question, Rejection,
+    ReservationView, RoleView, Why, WithdrawalView,
 };
 use haggle_core::resources::{PortRange, Ports, Share};
 use haggle_core::*;
@@ -27,6 +27,7 @@ fn spec() -> TaskSpec {
     TaskSpec {
         id: TASK,
         name: "count".into(),
+        role: String::new(),
         module: Digest([7; 32]),
         args: vec!["a".into()],
         env: vec![("K".into(), "V".into())],
@@ -97,18 +98,41 @@ fn every_state_reason_and_source_survives_the_wire() {
     }
 }
 
+fn reserved() -> Reserved {
+    let reservation = Reservation::fixed("eng").unwrap().refined("eng/batch").unwrap();
+    Reserved { reservation, resources: resources() }
+}
+
+fn operations() -> Vec<Operation> {
+    vec![
+        Operation::Reserve { role: "eng".into(), within: None, resources: resources() },
+        Operation::Reserve { role: "eng/x".into(), within: Some("eng".into()), resources: resources() },
+        Operation::Unreserve { role: "eng".into(), resources: resources() },
+    ]
+}
+
 #[test]
 fn everything_a_framework_says_survives_the_wire() {
     let offers = vec![OfferId(1), OfferId(2)];
-    let info = FrameworkInfo { name: "f".into(), role: "r".into(), failover_timeout: Duration::from_secs(1) };
+    let roles = vec!["r".into(), "s/t".into()];
+    let info = FrameworkInfo { name: "f".into(), roles, failover_timeout: Duration::from_secs(1) };
+    let member = Some(Member { cluster: CLUSTER, id: FrameworkId(3) });
     let commands = [
-        FrameworkCommand::Subscribe { member: Some(Member { cluster: CLUSTER, id: FrameworkId(3) }), info },
-        FrameworkCommand::Accept { offers: offers.clone(), tasks: vec![Arc::new(spec())], refuse: Duration::ZERO },
+        FrameworkCommand::Subscribe { member, info: info.clone() },
+        FrameworkCommand::Update(info),
+        FrameworkCommand::Accept {
+            offers: offers.clone(),
+            operations: operations(),
+            tasks: vec![Arc::new(spec())],
+            refuse: Duration::ZERO,
+        },
         FrameworkCommand::Decline { offers, refuse: Duration::from_secs(5) },
-        FrameworkCommand::Revive,
-        FrameworkCommand::Suppress,
-        FrameworkCommand::Demand(wants()),
-        FrameworkCommand::Demand(Vec::new()),
+        FrameworkCommand::Revive { role: None },
+        FrameworkCommand::Suppress { role: None },
+        FrameworkCommand::Revive { role: Some("a".into()) },
+        FrameworkCommand::Suppress { role: Some("a/b".into()) },
+        FrameworkCommand::Demand { role: Some("a".into()), wants: wants() },
+        FrameworkCommand::Demand { role: None, wants: Vec::new() },
         FrameworkCommand::AcceptInverse(vec![InverseOfferId(1), InverseOfferId(2)]),
         FrameworkCommand::DeclineInverse { offers: vec![InverseOfferId(1)], refuse: Duration::from_secs(5) },
         FrameworkCommand::Kill(TASK),
@@ -134,6 +158,8 @@ fn everything_a_framework_hears_survives_the_wire() {
         agent: AgentId(2),
         agent_name: "a".into(),
         attributes: [("rack".into(), "1".into())].into(),
+        role: "role".into(),
+        reserved: vec![reserved()],
         resources: resources(),
         unavailability: Some(WHEN),
     };
@@ -149,6 +175,7 @@ fn everything_a_framework_hears_survives_the_wire() {
         FrameworkEvent::InverseRescinded(vec![InverseOfferId(1)]),
         FrameworkEvent::Update(status(TaskState::Running, None, Source::Agent)),
         FrameworkEvent::Queue(Arc::new(queue_update())),
+        FrameworkEvent::OperationDropped { operation: operations().remove(1), why: "too much".into() },
         FrameworkEvent::AgentLost(AgentId(2)),
         FrameworkEvent::Error("why".into()),
     ];
@@ -160,10 +187,16 @@ fn everything_a_framework_hears_survives_the_wire() {
 
 #[test]
 fn everything_an_agent_says_and_hears_survives_the_wire() {
-    let info = AgentInfo { name: "a".into(), resources: resources(), attributes: [("k".into(), "v".into())].into() };
+    let info = AgentInfo {
+        name: "a".into(),
+        resources: resources(),
+        reserved: [("eng".into(), resources())].into(),
+        attributes: [("k".into(), "v".into())].into(),
+    };
     let held = HeldTask {
         id: TASK,
         name: "count".into(),
+        role: "role".to_owned(),
         resources: resources(),
         state: TaskState::Running,
         update: UpdateId(3),
@@ -205,7 +238,13 @@ fn everything_an_agent_says_and_hears_survives_the_wire() {
 }
 
 fn allocation() -> AllocationSpec {
-    AllocationSpec { id: TASK, name: "q".into(), resources: resources(), idle_timeout: Duration::from_millis(7) }
+    AllocationSpec {
+        id: TASK,
+        name: "q".into(),
+        role: "a/b".into(),
+        resources: resources(),
+        idle_timeout: Duration::from_millis(7),
+    }
 }
 
 fn queued() -> QueuedTasks {
@@ -286,7 +325,7 @@ fn an_amount_beyond_exact_arithmetic_is_malformed() {
 fn a_framework_without_a_role_is_in_the_default_role() {
     let info = FrameworkInfo::from(v1::FrameworkInfo { name: "f".into(), ..Default::default() });
 
-    assert_eq!(info.role, FrameworkInfo::DEFAULT_ROLE);
+    assert_eq!(info.roles, [FrameworkInfo::DEFAULT_ROLE]);
     assert_eq!(info.failover_timeout, Duration::from_secs(60));
 }
 
@@ -305,6 +344,7 @@ fn an_answer_to_why_survives_the_wire() {
         Obstacle::Withheld(Withheld::Leaving),
         Obstacle::Constraint(constraint("os", Test::Equals("linux".into()))),
         Obstacle::TooLarge { largest: resources() },
+        Obstacle::Reserved { reserved: resources() },
         Obstacle::InUse { free: resources() },
         Obstacle::Offered { to: FrameworkId(9), age: Duration::from_secs(3) },
         Obstacle::Refused { lasts: Duration::from_secs(4) },
@@ -314,6 +354,7 @@ fn an_answer_to_why_survives_the_wire() {
         framework: FrameworkId(3),
         name: "f".into(),
         role: "eng/batch".into(),
+        roles: vec!["eng".into(), "eng/batch".into()],
         waits_for: Some(Duration::from_secs(12)),
         offers: 1,
         rank: Some(2),
@@ -374,8 +415,10 @@ fn an_open_offer_tells_its_age() {
     let offer = OfferView {
         id: OfferId(1),
         framework: FrameworkId(2),
+        role: "eng/batch".into(),
         agent: AgentId(3),
         resources: resources(),
+        reserved: vec![reserved()],
         age: Duration::from_millis(1500),
     };
 
@@ -393,13 +436,14 @@ fn an_agent_tells_that_it_takes_no_tasks_and_for_how_long() {
     for withdrawal in phases.into_iter().flat_map(withdrawal).chain([None]) {
         let agent = AgentView {
             id: AgentId(3),
-            info: AgentInfo { name: "a".into(), resources: resources(), attributes: Default::default() },
+            info: AgentInfo { name: "a".into(), resources: resources(), ..AgentInfo::default() },
             connected: true,
             draining: false,
             withdrawal,
             unavailability: Some(WHEN),
             used: resources(),
             offered: Resources::default(),
+            reserved: vec![ReservationView { reserved: reserved(), used: resources(), offered: Resources::default() }],
             tasks: 2,
         };
         assert_eq!(AgentView::try_from(v1::Agent::from(agent.clone())), Ok(agent));
@@ -443,6 +487,7 @@ fn a_role_tells_what_it_has_beside_what_it_should_have() {
         waiting: 1,
         used: resources(),
         offered: Resources::default(),
+        reserved: resources(),
         share: Share::new(1, 4),
         fair_share: Share::new(1, 2),
         quota: Some(quota.clone()),
@@ -453,6 +498,7 @@ fn a_role_tells_what_it_has_beside_what_it_should_have() {
     let wire = v1::Role::from(role);
 
     assert_eq!((wire.share, wire.fair_share, wire.waiting), (0.25, 0.5, 1));
+    assert_eq!(wire.reserved, Some(resources().into()));
     assert_eq!((wire.used, wire.offered), (Some(resources().into()), Some(Resources::default().into())));
     assert_eq!(wire.quota.map(Quota::try_from), Some(Ok(quota)));
     assert_eq!(

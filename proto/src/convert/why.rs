@@ -19,6 +19,7 @@ impl From<Why> for v1::WhyResponse {
             framework: why.framework.0,
             name: why.name,
             role: why.role,
+            roles: why.roles,
             waits_ms: why.waits_for.map(millis),
             offers: count(why.offers),
             rank: why.rank.map(count),
@@ -36,6 +37,7 @@ impl TryFrom<v1::WhyResponse> for Why {
             framework: FrameworkId(wire.framework),
             name: wire.name,
             role: wire.role,
+            roles: wire.roles,
             waits_for: wire.waits_ms.map(Duration::from_millis),
             offers: size(wire.offers),
             rank: wire.rank.map(size),
@@ -81,6 +83,9 @@ impl From<Obstacle> for hindrance::Obstacle {
             Obstacle::Withheld(withheld) => Self::Withheld(withheld_of(withheld).into()),
             Obstacle::Constraint(constraint) => Self::Constraint(constraint.into()),
             Obstacle::TooLarge { largest } => Self::TooLarge(v1::TooLarge { largest: Some(largest.into()) }),
+            Obstacle::Reserved { reserved } => {
+                Self::Reserved(v1::ReservedForOthers { reserved: Some(reserved.into()) })
+            }
             Obstacle::InUse { free } => Self::InUse(v1::InUse { free: Some(free.into()) }),
             Obstacle::Offered { to, age } => Self::Offered(v1::HeldInOffers { to: to.0, age_ms: millis(age) }),
             Obstacle::Refused { lasts } => Self::Refused(v1::RefusedBefore { lasts_ms: millis(lasts) }),
@@ -110,6 +115,10 @@ impl TryFrom<hindrance::Obstacle> for Obstacle {
             Wire::Constraint(constraint) => Self::Constraint(constraint.try_into()?),
             Wire::TooLarge(wire) => {
                 Self::TooLarge { largest: required(wire.largest, "resources of the largest agent")?.try_into()? }
+            }
+            Wire::Reserved(wire) => {
+                let reserved = required(wire.reserved, "resources reserved for others")?;
+                Self::Reserved { reserved: reserved.try_into()? }
             }
             Wire::InUse(wire) => Self::InUse { free: required(wire.free, "resources that are free")?.try_into()? },
             Wire::Offered(wire) => Self::Offered { to: FrameworkId(wire.to), age: Duration::from_millis(wire.age_ms) },

@@ -98,6 +98,6 @@ impl Stated {
             return None;
         }
         self.0 = Some(wants.clone());
-        Some(FrameworkCommand::Demand(wants))
+        Some(FrameworkCommand::Demand { role: None, wants })
     }
 }

@@ -35,11 +35,7 @@ impl Holdings {
             return;
         }
         let hold = self.agents.entry(offer.agent).or_insert_with(|| Hold {
-            info: Arc::new(AgentInfo {
-                name: offer.agent_name,
-                resources: Resources::default(),
-                attributes: offer.attributes,
-            }),
+            info: Arc::new(AgentInfo { name: offer.agent_name, attributes: offer.attributes, ..AgentInfo::default() }),
             offers: Vec::new(),
             free: Resources::default(),
             away_from: None,
@@ -110,6 +106,8 @@ mod tests {
             agent: AgentId(agent),
             agent_name: format!("a{agent}"),
             attributes: Default::default(),
+            role: "role".to_owned(),
+            reserved: Vec::new(),
             resources: cpus(milli),
             unavailability: None,
         }

@@ -181,7 +181,7 @@ mod tests {
     }
 
     fn agent(name: &str, resources: Resources) -> AgentView {
-        let info = AgentInfo { name: name.to_owned(), resources, attributes: Default::default() };
+        let info = AgentInfo { name: name.to_owned(), resources, ..AgentInfo::default() };
         AgentView {
             id: AgentId(1),
             info,
@@ -191,6 +191,7 @@ mod tests {
             unavailability: None,
             used: Resources::default(),
             offered: Resources::default(),
+            reserved: Vec::new(),
             tasks: 0,
         }
     }

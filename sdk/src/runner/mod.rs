@@ -119,7 +119,7 @@ impl Runner {
     pub fn new(client: &Client) -> Self {
         let info = FrameworkInfo {
             name: "runner".to_owned(),
-            role: FrameworkInfo::DEFAULT_ROLE.to_owned(),
+            roles: vec![FrameworkInfo::DEFAULT_ROLE.to_owned()],
             failover_timeout: FrameworkInfo::DEFAULT_FAILOVER_TIMEOUT,
         };
         let policy = Policy { retries: 0, linger: LINGER, unreachable_patience: UNREACHABLE_PATIENCE };
@@ -136,7 +136,7 @@ impl Runner {
     /// Whose share its tasks count towards.
     #[must_use]
     pub fn role(mut self, role: impl Into<String>) -> Self {
-        self.info.role = role.into();
+        self.info.roles = vec![role.into()];
         self
     }
 

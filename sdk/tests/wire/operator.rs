@@ -118,6 +118,22 @@ async fn weights_and_quotas_are_set_once_under_the_name_of_their_request() {
 }
 
 #[tokio::test]
+async fn what_is_reserved_is_said_as_it_is() {
+    let played = Played::start().await;
+    let client = client(&played).await;
+
+    client.reserve(AgentId(3), "eng/batch", Some("eng"), &resources(500)).await.unwrap();
+    client.unreserve(AgentId(3), "eng/batch", &resources(500)).await.unwrap();
+
+    let wanted = v1::Reserve { role: "eng/batch".into(), within: "eng".into(), resources: Some(resources(500).into()) };
+    let reserved = v1::ReserveRequest { agent: 3, reserve: Some(wanted), request: vec![] };
+    assert_eq!(*played.stage.reserved.lock().unwrap(), [reserved]);
+    let ended = v1::Unreserve { role: "eng/batch".into(), resources: Some(resources(500).into()) };
+    let unreserved = v1::UnreserveRequest { agent: 3, unreserve: Some(ended), request: vec![] };
+    assert_eq!(*played.stage.unreserved.lock().unwrap(), [unreserved]);
+}
+
+#[tokio::test]
 async fn why_a_framework_waits_comes_as_the_master_says_it() {
     let played = Played::start().await;
     let hindrance = Hindrance { obstacle: Obstacle::NoAgent, want: Some(resources(500)), agents: 0 };
@@ -125,6 +141,7 @@ async fn why_a_framework_waits_comes_as_the_master_says_it() {
         framework: FrameworkId(1),
         name: "f".into(),
         role: "eng".into(),
+        roles: vec!["eng".into()],
         waits_for: Some(Duration::from_secs(12)),
         offers: 0,
         rank: Some(1),
@@ -134,8 +151,8 @@ async fn why_a_framework_waits_comes_as_the_master_says_it() {
     *played.stage.why.lock().unwrap() = Some(why.clone().into());
     let client = client(&played).await;
 
-    assert_eq!(client.why(FrameworkId(1)).await.unwrap(), Some(why));
-    assert_eq!(client.why(FrameworkId(2)).await.unwrap(), None);
+    assert_eq!(client.why(FrameworkId(1), None).await.unwrap(), Some(why));
+    assert_eq!(client.why(FrameworkId(2), None).await.unwrap(), None);
 }
 
 #[tokio::test]

@@ -65,6 +65,8 @@ pub(crate) struct Stage {
     pub(crate) placements: Mutex<Vec<v1::SetPlacementRequest>>,
     pub(crate) least_offers: Mutex<Vec<v1::SetMinAllocatableRequest>>,
     pub(crate) quotas: Mutex<Vec<v1::SetQuotaRequest>>,
+    pub(crate) reserved: Mutex<Vec<v1::ReserveRequest>>,
+    pub(crate) unreserved: Mutex<Vec<v1::UnreserveRequest>>,
     /// Whom alone it lets in, if not everybody.
     pub(crate) admits: Mutex<Option<Bearer>>,
     pub(crate) turned_away: Mutex<usize>,
@@ -137,7 +139,7 @@ pub(crate) fn agent(milli: u64) -> v1::Agent {
         info: Some(v1::AgentInfo {
             name: "a1".to_owned(),
             resources: Some(resources(milli).into()),
-            attributes: HashMap::new(),
+            ..Default::default()
         }),
         connected: true,
         draining: false,
@@ -146,6 +148,7 @@ pub(crate) fn agent(milli: u64) -> v1::Agent {
         used: Some(Resources::default().into()),
         offered: Some(Resources::default().into()),
         tasks: 0,
+        ..Default::default()
     }
 }
 
@@ -429,6 +432,23 @@ impl Operator for Office {
         self.0.weights.lock().unwrap().push(v1::SetWeightRequest { request: Vec::new(), ..request });
         self.0.requested(name)?;
         Ok(Response::new(v1::SetWeightResponse {}))
+    }
+
+    async fn reserve(&self, request: Request<v1::ReserveRequest>) -> Result<Response<v1::ReserveResponse>, Status> {
+        let request = request.into_inner();
+        assert_eq!(request.request.len(), 16);
+        self.0.reserved.lock().unwrap().push(v1::ReserveRequest { request: Vec::new(), ..request });
+        Ok(Response::new(v1::ReserveResponse {}))
+    }
+
+    async fn unreserve(
+        &self,
+        request: Request<v1::UnreserveRequest>,
+    ) -> Result<Response<v1::UnreserveResponse>, Status> {
+        let request = request.into_inner();
+        assert_eq!(request.request.len(), 16);
+        self.0.unreserved.lock().unwrap().push(v1::UnreserveRequest { request: Vec::new(), ..request });
+        Ok(Response::new(v1::UnreserveResponse {}))
     }
 
     async fn set_quota(&self, request: Request<v1::SetQuotaRequest>) -> Result<Response<v1::SetQuotaResponse>, Status> {

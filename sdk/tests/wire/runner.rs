@@ -161,7 +161,8 @@ async fn a_run_outlives_a_failover_of_the_master() {
 
 /// Room for so many of these tasks, of which none is to be kept at hand.
 fn demand(task: &Task, waiting: u32) -> FrameworkCommand {
-    FrameworkCommand::Demand(vec![Want { resources: task.wants().clone(), constraints: Vec::new(), waiting, spare: 0 }])
+    let want = Want { resources: task.wants().clone(), constraints: Vec::new(), waiting, spare: 0 };
+    FrameworkCommand::Demand { role: None, wants: vec![want] }
 }
 
 #[tokio::test]
@@ -195,7 +196,7 @@ async fn a_session_takes_one_task_after_another_on_an_offer_in_hand() {
     let mut master = played.session().await;
     master.welcome().await;
     let session = starting.await.unwrap().unwrap();
-    assert_eq!(master.hear().await, FrameworkCommand::Demand(Vec::new()));
+    assert_eq!(master.hear().await, FrameworkCommand::Demand { role: None, wants: Vec::new() });
     let mut task = session.submit(one()).await.unwrap();
     assert_eq!(master.hear().await, demand(&one(), 1));
     for offer in 1..=3 {

@@ -12,7 +12,7 @@ use haggle_sdk::{
 use crate::played::{Played, Session, resources};
 
 fn info() -> FrameworkInfo {
-    FrameworkInfo { name: "f".to_owned(), role: "default".to_owned(), failover_timeout: Duration::from_secs(20) }
+    FrameworkInfo { name: "f".to_owned(), roles: vec!["default".to_owned()], failover_timeout: Duration::from_secs(20) }
 }
 
 fn task() -> Task {
@@ -25,6 +25,8 @@ fn offer() -> Offer {
         agent: AgentId(4),
         agent_name: "a4".to_owned(),
         attributes: Default::default(),
+        role: "role".to_owned(),
+        reserved: Vec::new(),
         resources: resources(1000),
         unavailability: None,
     }

@@ -245,5 +245,5 @@ struct Held {
 
 fn info(role: &str) -> FrameworkInfo {
     // It is of no use to anybody once it is gone.
-    FrameworkInfo { name: "greedy".into(), role: role.into(), failover_timeout: Duration::from_millis(1) }
+    FrameworkInfo { name: "greedy".into(), roles: vec![role.into()], failover_timeout: Duration::from_millis(1) }
 }

@@ -82,6 +82,7 @@ pub(crate) fn spec() -> TaskSpec {
     TaskSpec {
         id: TaskId { framework: FrameworkId(1), number: 0 },
         name: "guest".to_owned(),
+        role: String::new(),
         module: Digest([0; 32]),
         args: Vec::new(),
         env: Vec::new(),

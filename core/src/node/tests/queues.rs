@@ -10,6 +10,7 @@ fn allocation() -> AllocationSpec {
     AllocationSpec {
         id: A,
         name: "queue".to_string(),
+        role: "role".to_string(),
         resources: Resources::new(MilliCpu::from_cores(1), Bytes::from_mib(64), Bytes::ZERO),
         idle_timeout: Duration::from_secs(1),
     }
@@ -252,7 +253,8 @@ fn a_registration_names_what_is_in_queues_and_tells_its_ends_after_it() {
 #[test]
 fn an_agent_that_restarts_takes_its_queues_over() {
     let mut world = World { node: Node::new(Config::default(), roomy()), now: Now::ZERO };
-    let summary = TaskSummary { id: A, name: "queue".to_string(), resources: allocation().resources };
+    let summary =
+        TaskSummary { id: A, name: "queue".to_string(), role: "role".to_string(), resources: allocation().resources };
     let shape = Arc::new(Shape { name: "noop".to_string(), resources: spec(T).resources.clone() });
     let run = |first, count, state| HeldRun {
         first,

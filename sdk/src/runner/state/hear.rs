@@ -37,6 +37,8 @@ impl RunnerState {
             Event::AgentLost(agent) => {
                 self.holdings.take(agent);
             }
+            // It asks for none.
+            Event::OperationDropped { .. } => {}
             Event::Disconnected(_) => {
                 self.away = true;
                 self.holdings = Holdings::default();

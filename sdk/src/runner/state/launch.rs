@@ -40,7 +40,12 @@ impl RunnerState {
                 tasks.extend(self.launch_one(now, index, (room.agent, &hold.info), None));
             }
             // What is left over is offered again as far as it is wanted.
-            self.out.commands.push(FrameworkCommand::Accept { offers, tasks, refuse: Duration::ZERO });
+            self.out.commands.push(FrameworkCommand::Accept {
+                offers,
+                operations: Vec::new(),
+                tasks,
+                refuse: Duration::ZERO,
+            });
             self.stall.launched(now);
         }
     }

@@ -34,13 +34,14 @@ fn task(milli: u64) -> Task {
 fn agent(milli: u64) -> AgentView {
     AgentView {
         id: AgentId(1),
-        info: AgentInfo { name: "a1".to_owned(), resources: room(milli), attributes: Default::default() },
+        info: AgentInfo { name: "a1".to_owned(), resources: room(milli), ..AgentInfo::default() },
         connected: true,
         draining: false,
         withdrawal: None,
         unavailability: None,
         used: Resources::default(),
         offered: Resources::default(),
+        reserved: Vec::new(),
         tasks: 0,
     }
 }
@@ -51,6 +52,8 @@ fn offer(id: u64, agent: u64, milli: u64) -> Event {
         agent: AgentId(agent),
         agent_name: format!("a{agent}"),
         attributes: Default::default(),
+        role: "role".to_owned(),
+        reserved: Vec::new(),
         resources: room(milli),
         unavailability: None,
     }])
@@ -63,6 +66,8 @@ fn units(id: u64, agent: u64, milli: u64, count: u64) -> Event {
         agent: AgentId(agent),
         agent_name: format!("a{agent}"),
         attributes: Default::default(),
+        role: "role".to_owned(),
+        reserved: Vec::new(),
         resources: Resources::new(MilliCpu::new(count * milli), Bytes::from_mib(count * 64), Bytes::ZERO),
         unavailability: None,
     }])
@@ -140,9 +145,10 @@ fn said(decisions: &Decisions) -> Vec<&'static str> {
         FrameworkCommand::Decline { .. } => "decline",
         FrameworkCommand::AcceptInverse(_) => "accept inverse",
         FrameworkCommand::DeclineInverse { .. } => "decline inverse",
-        FrameworkCommand::Revive => "revive",
-        FrameworkCommand::Demand(_) => "demand",
-        FrameworkCommand::Suppress => "suppress",
+        FrameworkCommand::Revive { .. } => "revive",
+        FrameworkCommand::Demand { .. } => "demand",
+        FrameworkCommand::Suppress { .. } => "suppress",
+        FrameworkCommand::Update(_) => "update",
         FrameworkCommand::Kill(_) => "kill",
         FrameworkCommand::Acknowledge(_) => "acknowledge",
         FrameworkCommand::Reconcile(_) => "reconcile",
@@ -154,7 +160,7 @@ fn said(decisions: &Decisions) -> Vec<&'static str> {
 /// What the master is told that is wanted.
 fn demanded(decisions: &Decisions) -> Vec<Vec<Want>> {
     let demand = |command: &FrameworkCommand| match command {
-        FrameworkCommand::Demand(wants) => Some(wants.clone()),
+        FrameworkCommand::Demand { wants, .. } => Some(wants.clone()),
         _ => None,
     };
     decisions.commands.iter().filter_map(demand).collect()

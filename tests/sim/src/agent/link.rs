@@ -1,7 +1,5 @@
 //! An agent's sessions with masters.
 
-use std::collections::BTreeMap;
-
 use haggle_core::cluster::{AgentCommand, AgentIdentity, AgentOrder, Rejection};
 use haggle_core::node::Command;
 use haggle_core::planted::{self, Bug};
@@ -37,7 +35,8 @@ impl World {
         let info = AgentInfo {
             name: format!("machine-{at}"),
             resources: agent.resources.clone(),
-            attributes: BTreeMap::default(),
+            reserved: agent.keeps.clone(),
+            ..AgentInfo::default()
         };
         let piece = self.rng.index(3) + 1;
         let rest = held.split_off(held.len().min(piece));

@@ -59,6 +59,8 @@ fn what_tasks_are_granted_is_asked_for_and_tasks_go_where_it_is_allowed() {
         agent: AgentId(2),
         agent_name: "a2".to_owned(),
         attributes: networked.info.attributes,
+        role: "role".to_owned(),
+        reserved: Vec::new(),
         resources: cpus(500),
         unavailability: None,
     };

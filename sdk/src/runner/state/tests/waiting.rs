@@ -52,7 +52,7 @@ fn a_task_that_no_agent_can_run_is_wanted_no_more() {
 
     runner.surveyed(START, Some(vec![agent(4000)]));
 
-    assert_eq!(runner.decide(START).commands, [FrameworkCommand::Demand(Vec::new())]);
+    assert_eq!(runner.decide(START).commands, [FrameworkCommand::Demand { role: None, wants: Vec::new() }]);
 }
 
 #[test]
