@@ -491,6 +491,7 @@ fn view(id: TaskId, task: &Task) -> TaskView {
         role: task.tenant.role().to_string(),
         agent: task.agent,
         resources: task.portion.resources.clone(),
+        group: task.group,
         status: task.status.clone(),
     }
 }
@@ -515,6 +516,7 @@ fn shape_view(id: TaskId, shape: &Shape, tenant: &Tenant, status: TaskStatus) ->
         role: tenant.role().to_string(),
         agent: status.agent?,
         resources: shape.resources.clone(),
+        group: None,
         status,
     })
 }

@@ -266,6 +266,7 @@ fn manner(rng: &mut Rng) -> Manner {
         retries: u32::try_from(rng.below(4)).expect("small"),
         linger: Duration::from_millis(if rng.chance(500) { 0 } else { rng.range(1, 5_000) }),
         unreachable_patience: Duration::from_secs(rng.range(5, 60)),
+        gang: false,
     };
     Manner {
         role: role(rng),

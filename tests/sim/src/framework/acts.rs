@@ -80,6 +80,7 @@ impl World {
                     constraints: Vec::new(),
                     waiting: rng.below(4) as u32,
                     spare: rng.below(3) as u32,
+                    gang: 0,
                 };
                 let wants = (0..self.rng.below(3)).map(|_| want(&mut self.rng)).collect();
                 let role = self.a_role(at);

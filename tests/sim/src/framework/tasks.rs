@@ -177,5 +177,6 @@ pub(crate) fn spec(id: TaskId, resources: Resources) -> TaskSpec {
         limits: Limits::default(),
         inputs: Vec::new(),
         grants: Grants::default(),
+        group: None,
     }
 }
