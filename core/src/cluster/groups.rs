@@ -53,6 +53,13 @@ impl Groups {
         self.changed.insert(id);
     }
 
+    /// Whether a task of which this master has never heard can be of this group: not of one that it has launched itself, for it knows
+    /// all of those. What is over takes in whatever is brought, for it is ended.
+    pub(super) fn can_adopt(&self, task: TaskId, group: Group) -> bool {
+        let is_open = |known: &Known| known.over.is_some() || known.adopted && known.tasks.len() < known.size as usize;
+        self.all.get(&group.id(task.framework)).is_none_or(is_open)
+    }
+
     /// Its agent brought a task of which this master has never heard.
     pub(super) fn is_adopted(&mut self, task: TaskId, group: Group) {
         if let Some(known) = self.all.get_mut(&group.id(task.framework)) {

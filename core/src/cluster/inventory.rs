@@ -224,6 +224,7 @@ fn take_in_one(state: &mut State, now: Now, session: SessionId, agent: AgentId, 
 pub(super) fn adopt(state: &mut State, agent: AgentId, held: HeldTask, out: &mut Vec<Effect>) {
     let HeldTask { id, mut name, resources, role, state: reported, update, group } = held;
     name.truncate(name.floor_char_boundary(NAME_MAX));
+    let group = group.filter(|group| state.groups.can_adopt(id, *group));
     let status = TaskStatus {
         agent: Some(agent),
         reason: Some(Reason::AgentReregistered),

@@ -460,6 +460,17 @@ fn another_master_ends_a_group_of_which_no_agent_holds_a_task() {
 }
 
 #[test]
+fn an_agent_cannot_bring_a_task_into_a_group_that_this_master_has_launched() {
+    let mut gang = Gang::running();
+    gang.world.disconnect(gang.agents[0]);
+
+    let effects = gang.return_with(0, &[(1, TaskState::Running), (9, TaskState::Failed)]);
+
+    assert_eq!(gang.ended(&effects), Vec::<u64>::new());
+    assert_eq!(gang.states(), [Some(TaskState::Running); 3]);
+}
+
+#[test]
 fn a_group_whose_framework_is_gone_leaves_nothing_behind() {
     let mut gang = Gang::running();
     gang.report(1, 2, TaskState::Finished);

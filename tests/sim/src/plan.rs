@@ -131,6 +131,8 @@ pub(crate) struct Temper {
     pub(crate) repeats_calls: u64,
     /// Ends its own tasks, in so many of a thousand looks.
     pub(crate) kills: u64,
+    /// Launches a group on all that it is offered, in so many of a thousand cases.
+    pub(crate) groups: u64,
     /// How long its tasks live on without it.
     pub(crate) failover_timeout: Duration,
 }
@@ -256,6 +258,7 @@ fn temper(rng: &mut Rng) -> Temper {
         ignores_offers: rarely(rng, 600),
         repeats_calls: rarely(rng, 300),
         kills: rarely(rng, 400),
+        groups: rarely(rng, 800),
         failover_timeout: Duration::from_secs(rng.range(10, 60)),
     }
 }

@@ -1,6 +1,7 @@
 //! What a runner decides, as sentences.
 
 mod demanding;
+mod gang;
 mod launching;
 mod queues;
 mod reconnecting;
@@ -140,6 +141,7 @@ fn said(decisions: &Decisions) -> Vec<&'static str> {
     let name = |command: &FrameworkCommand| match command {
         FrameworkCommand::Subscribe { .. } => "subscribe",
         FrameworkCommand::Accept { .. } => "accept",
+        FrameworkCommand::LaunchGroup { .. } => "launch group",
         FrameworkCommand::Open { .. } => "open",
         FrameworkCommand::Enqueue { .. } => "enqueue",
         FrameworkCommand::Decline { .. } => "decline",

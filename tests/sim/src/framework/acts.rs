@@ -123,7 +123,7 @@ impl World {
             .iter()
             .filter(|(_, record)| !record.is_over() && !record.kill)
             .map(|(&number, _)| TaskId { framework, number })
-            .filter(|&task| self.oracle.is_endless(task))
+            .filter(|&task| self.oracle.is_endless(task) && !self.oracle.is_doomed(task))
             .collect();
         // A number that was used twice may run although an end of it is known; so may what ran on an agent whose place
         // another took.
