@@ -10,9 +10,9 @@ use core::cmp::Reverse;
 
 use super::demand::{Gang, GangId};
 use super::ledger::Holding;
-use super::place::Slot;
 use super::promises::Promise;
 use super::seat::Seat;
+use super::slots::Slot;
 use super::verdict::{Case, Passed, Stage, Take};
 use super::{Allocator, Member};
 use crate::demand::Want;
@@ -26,7 +26,7 @@ use crate::time::Now;
 pub(super) type NoRoom = RefCell<BTreeSet<(Seat, GangId)>>;
 
 /// What is usable on agents for somebody.
-pub(super) type Rooms = BTreeMap<AgentId, Portion>;
+pub(super) type Usable = BTreeMap<AgentId, Portion>;
 
 /// Where each of a gang's tasks goes.
 pub(super) type Places = Vec<(AgentId, Take)>;
@@ -70,12 +70,13 @@ impl Allocator {
     }
 
     /// What is free and may be used by somebody, of every agent that has something free.
-    pub(super) fn rooms_for(&self, seat: Seat, member: &Member, also: Option<AgentId>, now: Now) -> Rooms {
+    pub(super) fn rooms_for(&self, seat: Seat, member: &Member, also: Option<AgentId>, now: Now) -> Usable {
         let least = member.demand.as_ref().map(|demand| demand.wants().map(|want| want.resources.cpus).min());
         let least = least.flatten().unwrap_or(MilliCpu::ZERO);
-        let idle = self.idle.range(((least, Bytes::ZERO), AgentId(0))..).map(|&(_, agent)| agent);
+        let orders = self.idle.of(&self.tree, seat.role).map(|(_, slots)| slots);
+        let idle = orders.flat_map(|slots| slots.range(((least, Bytes::ZERO), AgentId(0))..)).map(|&(_, agent)| agent);
         let agents = idle.chain(self.dirty_agents.iter().copied()).chain(also);
-        let mut rooms = Rooms::new();
+        let mut rooms = Usable::new();
         for agent in agents {
             let Some(holding) = self.agents.get(&agent).filter(|holding| holding.active) else { continue };
             rooms.entry(agent).or_insert_with(|| {
@@ -93,7 +94,7 @@ impl Allocator {
         seat: Seat,
         member: &Member,
         gang: &Gang<'_>,
-        mut rooms: Rooms,
+        mut rooms: Usable,
         now: Now,
     ) -> Result<Places, Unmet<'a>> {
         let placement = self.placement_of(seat.role);
@@ -206,7 +207,7 @@ impl Allocator {
 
 /// Which of these offers are needed for the places, beside what is free.
 fn in_the_way(
-    free: &Rooms,
+    free: &Usable,
     given: &BTreeMap<AgentId, Vec<(OfferId, Portion)>>,
     places: &Places,
 ) -> Vec<(AgentId, OfferId)> {
