@@ -281,6 +281,7 @@ impl Driver {
             AgentOrder::Open(spec) => Command::Open(spec),
             AgentOrder::Enqueue { allocation, tasks, last } => Command::Enqueue { allocation, tasks, last },
             AgentOrder::Kill(task) => Command::Kill(task),
+            AgentOrder::End { task, reason, why } => Command::End { task, reason, why },
             AgentOrder::StopAll => Command::StopAll,
             AgentOrder::Acknowledge(task, update) => Command::Acknowledge(task, update),
             AgentOrder::Resend(framework) => Command::Resend(framework),

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use crate::agent::Traits;
 use crate::attributes;
 use crate::grants::{FolderSource, Grants};
+use crate::group::Group;
 use crate::resources::Resources;
 
 /// Room for tasks of one kind.
@@ -24,6 +25,9 @@ pub struct Want {
     /// For how many more the framework would like to have room at hand. It is given that while nobody waits for it, and it is taken
     /// back as soon as somebody does.
     pub spare: u32,
+    /// 0: each of these tasks is offered room by itself. Else the tasks that wait in all wants of this number are offered room at once or not
+    /// at all, to be launched as a group; [`Group::SIZE_MAX`] at most, and nothing to spare.
+    pub gang: u32,
 }
 
 /// Something that an agent must be.
@@ -60,6 +64,12 @@ pub enum InvalidDemand {
     /// There are too many constraints on one kind of tasks.
     #[error("want {0} has {1} constraints, at most {max} are taken", max = Want::CONSTRAINTS_MAX)]
     TooManyConstraints(usize, usize),
+    /// Room at hand is given one by one.
+    #[error("want {0} is of a gang and has {1} to spare: what is wanted all at once is not kept at hand")]
+    SpareOfGang(usize, u32),
+    /// A gang is launched as a group.
+    #[error("{1} tasks wait in gang {0}, and there may be {max}", max = Group::SIZE_MAX)]
+    GangTooLarge(u32, u64),
     /// No agent has such an attribute.
     #[error("{0:?} is the name of no attribute: it is empty or longer than {max} bytes", max = Constraint::TEXT_MAX)]
     Attribute(String),
@@ -82,14 +92,22 @@ impl Want {
         Constraint::all_hold(&self.constraints, agent)
     }
 
-    /// Which of these is for one less once a task of this size was launched on such an agent: the first for which some wait.
-    /// A master and a framework that count by themselves agree on that.
+    /// Whether it is for the same tasks, be there more of them or fewer.
+    pub fn is_like(&self, other: &Self) -> bool {
+        self.resources == other.resources && self.constraints == other.constraints && self.gang == other.gang
+    }
+
+    /// Which of these is for one less once a task of this size was launched on such an agent, by itself or in a group: the first for which
+    /// some wait. A master and a framework that count by themselves agree on that.
     pub fn of_launched<'a>(
         mut wants: impl Iterator<Item = &'a Self>,
         resources: &Resources,
         agent: Traits<'_>,
+        in_group: bool,
     ) -> Option<usize> {
-        wants.position(|want| want.waiting > 0 && want.resources == *resources && want.suits(agent).is_ok())
+        wants.position(|want| {
+            want.waiting > 0 && (want.gang > 0) == in_group && want.resources == *resources && want.suits(agent).is_ok()
+        })
     }
 
     /// Whether all of these can be wanted at once.
@@ -106,6 +124,14 @@ impl Want {
             }
             if want.constraints.len() > Self::CONSTRAINTS_MAX {
                 return Err(InvalidDemand::TooManyConstraints(at, want.constraints.len()));
+            }
+            if want.gang > 0 && want.spare > 0 {
+                return Err(InvalidDemand::SpareOfGang(at, want.spare));
+            }
+            let in_gang = wants.iter().filter(|other| want.gang > 0 && other.gang == want.gang);
+            let tasks: u64 = in_gang.map(|want| u64::from(want.waiting)).sum();
+            if tasks > Group::SIZE_MAX as u64 {
+                return Err(InvalidDemand::GangTooLarge(want.gang, tasks));
             }
             want.constraints.iter().try_for_each(Constraint::check)?;
         }

@@ -8,6 +8,7 @@ use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::grants::Grants;
+use crate::group::Group;
 use crate::id::{AgentId, Digest, TaskId, UpdateId};
 use crate::quantity::{Bytes, Fuel, MilliCpu};
 use crate::resources::Resources;
@@ -39,6 +40,8 @@ pub struct TaskSpec {
     pub inputs: Vec<Input>,
     /// What else it may touch.
     pub grants: Grants,
+    /// Which group it is in: set by the master that launches one, whatever a framework says here.
+    pub group: Option<Group>,
 }
 
 /// What is to be known of a task once it was launched: all of its spec that an agent's books need.
@@ -52,11 +55,19 @@ pub struct TaskSummary {
     pub role: String,
     /// What it holds while it lives.
     pub resources: Resources,
+    /// Which group it is in.
+    pub group: Option<Group>,
 }
 
 impl From<&TaskSpec> for TaskSummary {
     fn from(spec: &TaskSpec) -> Self {
-        Self { id: spec.id, name: spec.name.clone(), role: spec.role.clone(), resources: spec.resources.clone() }
+        Self {
+            id: spec.id,
+            name: spec.name.clone(),
+            role: spec.role.clone(),
+            resources: spec.resources.clone(),
+            group: spec.group,
+        }
     }
 }
 
@@ -277,6 +288,8 @@ reasons! {
     FrameworkLimit = "FRAMEWORK_LIMIT",
     /// The executor broke; no fault of the task's.
     ExecutorTerminated = "EXECUTOR_TERMINATED",
+    /// Another task of its group could not be launched, or came to an end that is no success.
+    TaskGroup = "TASK_GROUP",
 }
 
 impl fmt::Display for Reason {

@@ -56,7 +56,7 @@
 //! # use haggle_sdk::{Framework, Task, Want};
 //! # async fn say(framework: &Framework, hello: &Task) -> Result<(), Box<dyn std::error::Error>> {
 //! let resources = hello.wants().clone();
-//! framework.demand([Want { resources, constraints: Vec::new(), waiting: 3, spare: 0 }]).await?;
+//! framework.demand([Want { resources, constraints: Vec::new(), waiting: 3, spare: 0, gang: 0 }]).await?;
 //! # Ok(())
 //! # }
 //! ```
@@ -173,8 +173,8 @@ pub use log::{LogStream, OutputStream};
 pub use operator::{LimitUse, MasterInfo, WatchEvent};
 pub use roles::RoleInfo;
 pub use runner::{
-    COUNT_VARIABLE, INDEX_VARIABLE, Lack, Outcome, Progress, Report, RunError, Runner, Session, TaskHandle, TooBig,
-    Unsuitable, WaitReason,
+    COUNT_VARIABLE, GANG_SIZE_VARIABLE, INDEX_VARIABLE, Lack, Outcome, Progress, Report, RunError, Runner, Session,
+    TaskHandle, TooBig, Unsuitable, WaitReason,
 };
 #[cfg(feature = "etcd")]
 pub use store::EtcdStore;
@@ -205,8 +205,8 @@ pub use haggle_core::quantity::NotAnAmount;
 pub use haggle_core::queue::Index;
 pub use haggle_core::{
     AgentId, AgentInfo, AllocationSpec, Bytes, Cause, Ceiling, ClusterId, Constraint, Digest, Endpoint, Epoch,
-    Exceeded, Folder, FolderSource, FrameworkId, Fuel, Grants, HttpHost, Input, InverseOffer, InverseOfferId, Limits,
-    Maintenance, MaintenanceId, Member, MilliCpu, Offer, OfferId, Operation, OutputOverrun, Placement, QueueEnd,
-    QueueUpdate, QueuedTasks, Quota, Reason, Reservation, Reserved, Resources, Sharing, Source, TaskId, TaskSpec,
-    TaskState, TaskStatus, Test, Unavailability, UpdateId, Usage, Want,
+    Exceeded, Folder, FolderSource, FrameworkId, Fuel, Grants, Group, HttpHost, Input, InverseOffer, InverseOfferId,
+    Limits, Maintenance, MaintenanceId, Member, MilliCpu, Offer, OfferId, Operation, OutputOverrun, Placed, Placement,
+    QueueEnd, QueueUpdate, QueuedTasks, Quota, Reason, Reservation, Reserved, Resources, Sharing, Source, TaskId,
+    TaskSpec, TaskState, TaskStatus, Test, Unavailability, UpdateId, Usage, Want,
 };

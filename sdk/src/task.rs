@@ -70,6 +70,7 @@ impl Task {
             limits: Limits::default(),
             inputs: Vec::new(),
             grants: Grants::default(),
+            group: None,
         };
         Self { spec, constraints: Vec::new(), unread: None }
     }

@@ -140,6 +140,7 @@ impl Modules {
             limits: Limits::default(),
             inputs: Vec::new(),
             grants: Grants::default(),
+            group: None,
         })
     }
 

@@ -9,6 +9,7 @@ mod etcd;
 mod executors;
 mod folders;
 mod frameworks;
+mod gangs;
 mod languages;
 mod network;
 mod placing;

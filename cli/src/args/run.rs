@@ -33,10 +33,12 @@ Exit codes:
   125    the cluster was at fault, or what the command line names is not there
   130    Ctrl-C: the tasks were ended first
   2      the command line cannot be read
-With --instances: 0 when every task finished, else the code of the first that did not, by index.
+With --instances: 0 when every task finished, else the code of the first that did not, by index; with --gang, of
+those that were not ended for another one's sake.
 
 What a task of an array (--instances) or of a cluster (--master) is told, unless it is --anonymous:
   HAGGLE_TASK_INDEX, HAGGLE_TASK_COUNT     which of how many it is, from 0
+  HAGGLE_GANG_SIZE                         with --gang: how many started together
   HAGGLE_TASK_ID, HAGGLE_AGENT             its id, and the name of the agent that runs it
 
 What a task may touch: nothing, but for what is named.
@@ -57,6 +59,7 @@ Examples:
   haggle run chatty.wasm --output-limit 10KiB:truncate -- 100000
   haggle run app.wasm --dir .::/ --allow-http api.example
   haggle run primes.wasm --instances 100 --retries 2
+  haggle run solver.wasm --instances 8 --gang           # all eight at once, or none
   haggle run train.wasm --constraint zone=a --resources gpu=1
   echo hello | haggle run upper.wasm --stdin -
   haggle run primes.wasm --instances 8 --json | jq .usage.cpu_seconds")]
@@ -142,6 +145,11 @@ pub(crate) struct RunArgs {
     /// Run an array of this many tasks
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=INSTANCES_MAX))]
     pub(crate) instances: Option<u32>,
+    /// Start all --instances at once or none of them, over agents; when one ends otherwise than well, end the others
+    ///
+    /// They wait until there is room for all, and hold nothing while they wait. With --retries, all of them start again.
+    #[arg(long, requires = "instances")]
+    pub(crate) gang: bool,
     /// Run a task that failed or was lost again, up to this many times
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=RETRIES_MAX))]
     pub(crate) retries: u32,

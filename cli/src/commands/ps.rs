@@ -20,11 +20,23 @@ pub(super) async fn run(target: &Target, args: PsArgs) -> Verdict {
 }
 
 fn table(tasks: &[TaskView]) -> Table {
-    let mut table =
-        Table::new(["TASK", "NAME", "ROLE", "STATE", "REASON", "AGENT", ">CPUS", ">MEM", ">CPU TIME", "MESSAGE"]);
+    let mut table = Table::new([
+        "TASK",
+        "GROUP",
+        "NAME",
+        "ROLE",
+        "STATE",
+        "REASON",
+        "AGENT",
+        ">CPUS",
+        ">MEM",
+        ">CPU TIME",
+        "MESSAGE",
+    ]);
     for task in tasks {
         table.row([
             task.id.to_string(),
+            task.group.map_or_else(String::new, |group| group.id(task.id.framework).to_string()),
             task.name.clone(),
             task.role.clone(),
             task.status.state.to_string(),

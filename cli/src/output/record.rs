@@ -374,6 +374,8 @@ pub(crate) struct TaskRecord {
     role: String,
     agent: String,
     resources: ResourcesRecord,
+    /// The id of the first task of its group; `null`: it is in none.
+    group: Option<String>,
     #[serde(flatten)]
     status: StatusRecord,
 }
@@ -386,6 +388,7 @@ impl From<&TaskView> for TaskRecord {
             role: task.role.clone(),
             agent: task.agent.to_string(),
             resources: (&task.resources).into(),
+            group: task.group.map(|group| group.id(task.id.framework).to_string()),
             status: (&task.status).into(),
         }
     }

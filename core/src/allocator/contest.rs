@@ -87,11 +87,11 @@ impl Allocator {
                 }
             }
         }
-        None
+        self.contested_by_gang(id, now, later)
     }
 
     /// Agents with open offers: first of those that hold them only to have room at hand, then the oldest.
-    fn agents_with_offers<'a>(
+    pub(super) fn agents_with_offers<'a>(
         &'a self,
         seen: &'a mut BTreeSet<AgentId>,
     ) -> impl Iterator<Item = (AgentId, &'a Holding)> {
@@ -147,7 +147,7 @@ impl Allocator {
     }
 
     /// From when on an offer gives way to a framework that waits; `None`: not at all.
-    fn contestable_from(&self, promise: &Promise, id: Seat) -> Option<Now> {
+    pub(super) fn contestable_from(&self, promise: &Promise, id: Seat) -> Option<Now> {
         let (holder, waiting) = (self.members.get(&promise.seat)?, self.members.get(&id)?);
         if promise.seat == id {
             return None;

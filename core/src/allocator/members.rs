@@ -134,14 +134,15 @@ impl Allocator {
         Some(promise)
     }
 
-    /// A framework has launched tasks on an offer of this agent for this role, which need this much each: they wait for room no
-    /// longer.
+    /// A framework has launched tasks on an offer of this agent for this role, by themselves or in a group, which need this much
+    /// each: they wait for room no longer.
     pub fn launched<'a>(
         &mut self,
         framework: FrameworkId,
         role: &str,
         agent: AgentId,
         tasks: impl IntoIterator<Item = &'a Resources>,
+        in_group: bool,
     ) {
         let Some(seat) = self.seat(framework, role) else { return };
         let Some(known) = self.members.get_mut(&seat) else { return };
@@ -150,7 +151,7 @@ impl Allocator {
         for resources in tasks {
             any = true;
             if let Some(demand) = &mut known.demand {
-                demand.launched(resources, info.traits());
+                demand.launched(resources, info.traits(), in_group);
             }
         }
         if any {

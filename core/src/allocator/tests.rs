@@ -3,6 +3,7 @@
 mod contest;
 mod demand;
 mod fairness;
+mod gang;
 mod model;
 mod place;
 mod quotas;
@@ -37,7 +38,7 @@ fn milli(cpus: u64, mib: u64) -> Resources {
 }
 
 fn want(resources: Resources, waiting: u32, spare: u32) -> Want {
-    Want { resources, constraints: Vec::new(), waiting, spare }
+    Want { resources, constraints: Vec::new(), waiting, spare, gang: 0 }
 }
 
 fn at_most(most: &Resources) -> Ceiling {
@@ -155,7 +156,7 @@ impl World {
         let offer = self.open(id)[0];
         let Promise { framework, role, agent, mut portion, .. } = self.allocator.close(offer).expect("it is open");
         let held = portion.take(task).expect("the task fits the offer");
-        self.allocator.launched(framework, &role, agent, [task]);
+        self.allocator.launched(framework, &role, agent, [task], false);
         self.allocator.free(framework, &role, agent, &portion);
         held
     }

@@ -137,7 +137,7 @@ impl Allocator {
     }
 
     /// Which bound keeps so much from the frameworks of a role.
-    fn bound(&self, role: RoleId, wanted: &Resources) -> Passed<'static> {
+    pub(super) fn bound(&self, role: RoleId, wanted: &Resources) -> Passed<'static> {
         let at_limit = |(_, role): &(RoleId, &Role)| {
             role.quota.as_ref().is_some_and(|quota| !quota.limit.leaves(&role.consumed(), wanted))
         };

@@ -5,7 +5,8 @@ use alloc::vec::Vec;
 use core::mem::discriminant;
 use core::time::Duration;
 
-use super::demand::Urgency;
+use super::demand::{Gang, Urgency};
+use super::gang::Unmet;
 use super::seat::Seat;
 use super::tree::ROOT;
 use super::verdict::{Case, Passed, Stage};
@@ -96,6 +97,13 @@ pub enum Obstacle {
         /// For how long it has been open.
         age: Duration,
     },
+    /// It wants all of a gang at once, and there is not room for all.
+    Gang {
+        /// How many tasks that is.
+        tasks: u32,
+        /// For how many there is room now.
+        fit: u32,
+    },
     /// It declined what is free there.
     Refused {
         /// After that it is asked again, if nothing changes there before. The longest of all.
@@ -142,9 +150,13 @@ impl Allocator {
                 for (_, want, _) in demand.open(Urgency::Waiting).take(WANTS) {
                     self.hinders(id, known, Some(want), now, &mut hindrances);
                 }
+                for gang in demand.gangs().take(WANTS) {
+                    self.hinders_gang(id, known, &gang, now, &mut hindrances);
+                }
             }
         }
-        hindrances.sort_by_key(|hindrance| core::cmp::Reverse(hindrance.agents));
+        let is_of_gang = |hindrance: &Hindrance| matches!(hindrance.obstacle, Obstacle::Gang { .. });
+        hindrances.sort_by_key(|hindrance| core::cmp::Reverse((is_of_gang(hindrance), hindrance.agents)));
         hindrances
     }
 
@@ -167,14 +179,38 @@ impl Allocator {
         }
     }
 
+    /// What is in the way of a gang as a whole, and where one of its tasks would not run.
+    fn hinders_gang(&self, id: Seat, known: &Member, gang: &Gang<'_>, now: Now, hindrances: &mut Vec<Hindrance>) {
+        let rooms = self.rooms_for(id, known, None, now);
+        let want = (gang.wants.len() == 1).then(|| gang.wants[0].1.resources.clone());
+        let obstacle = match self.places_in(id, known, gang, rooms, now) {
+            Ok(_) => return,
+            Err(Unmet::Room(fit)) => Some(Obstacle::Gang { tasks: gang.tasks(), fit }),
+            Err(Unmet::Bound(passed)) => self.in_words(passed, now, || None),
+        };
+        hindrances.extend(obstacle.map(|obstacle| Hindrance { obstacle, want, agents: 0 }));
+        for (_, want, _) in gang.wants.iter().take(WANTS) {
+            self.hinders(id, known, Some(want), now, hindrances);
+        }
+    }
+
     fn obstacle(&self, case: &Case<'_>, want: Option<&Want>) -> Option<Obstacle> {
         let passed = match want {
             Some(want) => self.one_task(case, want, &self.room_in(case, Stage::FairShare)).err(),
             None => self.verdict(case, Stage::FairShare, 1).err(),
         };
-        Some(match passed? {
+        self.in_words(passed?, case.now, || Some(self.too_little(case, want)))
+    }
+
+    fn in_words(
+        &self,
+        passed: Passed<'_>,
+        now: Now,
+        too_little: impl FnOnce() -> Option<Obstacle>,
+    ) -> Option<Obstacle> {
+        Some(match passed {
             Passed::WantsNothing => return None,
-            Passed::Refused(until) => Obstacle::Refused { lasts: until.since(case.now) },
+            Passed::Refused(until) => Obstacle::Refused { lasts: until.since(now) },
             Passed::Constraint(unmet) => Obstacle::Constraint(unmet.clone()),
             Passed::AtLimit(role) => {
                 let at_limit = self.tree.role(role);
@@ -182,7 +218,7 @@ impl Allocator {
                 Obstacle::AtLimit { role: self.tree.path(role), limit, has: at_limit.account.allocated.clone() }
             }
             Passed::Kept => Obstacle::KeptForOthers { kept: self.tree.role(ROOT).shortfall_below.clone() },
-            Passed::TooLittle => self.too_little(case, want),
+            Passed::TooLittle => return too_little(),
         })
     }
 

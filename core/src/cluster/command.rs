@@ -10,6 +10,7 @@ use core::time::Duration;
 use crate::access::{Principal, TokenId, TokenRecord, is_role};
 use crate::agent::AgentInfo;
 use crate::demand::Want;
+use crate::group::{Group, Placed};
 use crate::id::{
     AgentId, AgentKey, Digest, FrameworkId, InverseOfferId, MaintenanceId, Member, OfferId, RequestId, SessionId,
     TaskId, UpdateId,
@@ -190,6 +191,8 @@ pub struct HeldTask {
     pub state: TaskState,
     /// Its latest update. The one that told of its end, when it has ended.
     pub update: UpdateId,
+    /// Which group it is in.
+    pub group: Option<Group>,
 }
 
 /// A command of a framework with its number.
@@ -260,6 +263,17 @@ pub enum FrameworkCommand {
         /// What to launch there. Their ids are of this framework and new.
         tasks: Vec<Arc<TaskSpec>>,
         /// For how long the rest of this agent need not be offered again.
+        refuse: Duration,
+    },
+    /// Launches a group of tasks on offers of one or of several agents, for one role: all of them, or none when something speaks against one. What is
+    /// left over is declined with the filter `refuse`. From then on they live and die together: when one comes to any end but
+    /// `FINISHED`, or its agent is silent for too long, the others are ended, with [`Reason::TaskGroup`](crate::Reason).
+    LaunchGroup {
+        /// For one role.
+        offers: Vec<OfferId>,
+        /// [`Group::SIZE_MAX`] at most. Their ids are of this framework and new.
+        tasks: Vec<Placed>,
+        /// For how long the rest of these agents need not be offered again.
         refuse: Duration,
     },
     /// Opens an allocation on offers of one agent; what is left over is declined with the filter `refuse`. Its id is of

@@ -12,11 +12,13 @@ mod enqueue;
 mod enrol;
 mod figures;
 mod frameworks;
+mod groups;
 mod guard;
 mod history;
 mod inventory;
 mod inverse;
 mod kill;
+mod launch_group;
 mod maintenance;
 mod offers;
 mod operator;
@@ -109,9 +111,10 @@ impl Cluster {
         }
     }
 
-    /// Offers what became free since the last call, and sees who is drained by now: once, at the end of a batch of
+    /// Offers what became free since the last call, ends what is left of groups of which a task failed, and sees who is drained by now: once, at the end of a batch of
     /// commands.
     pub fn allocate(&mut self, now: Now, out: &mut Vec<Effect>) {
+        groups::settle(&mut self.state, out);
         withdrawal::settle(&mut self.state, now, out);
         offers::make(&mut self.state, now, out);
         inverse::make(&mut self.state, out);
@@ -206,6 +209,9 @@ fn framework_says(
         FrameworkCommand::Accept { offers, operations, tasks, refuse } => {
             let accepted = accept::Accepted { operations, tasks, refuse };
             accept::accept(state, now, session, &offers, accepted, out)
+        }
+        FrameworkCommand::LaunchGroup { offers, tasks, refuse } => {
+            launch_group::launch_group(state, now, session, &offers, tasks, refuse, out)
         }
         FrameworkCommand::Open { offers, allocation, refuse } => {
             accept::open(state, now, session, &offers, allocation, refuse, out)

@@ -255,6 +255,7 @@ impl State {
             latest_update: UpdateId::UNACKNOWLEDGED,
             status: status.clone(),
             kept: false,
+            group: None,
             allocation: None,
         };
         self.insert_task(id, task);

@@ -30,6 +30,9 @@ impl State {
             framework.ended += usize::from(task.status.state.is_terminal());
         }
         self.tally.comes(task.status.state);
+        if let Some(group) = task.group {
+            self.groups.joins(id, group);
+        }
         self.tasks.insert(id, task);
     }
 
@@ -62,6 +65,9 @@ impl State {
         let ends = status.state.is_terminal() && !task.status.state.is_terminal();
         self.tally.moves(task.tenant.role(), task.status.state, &status);
         task.status = status;
+        if let Some(group) = task.group {
+            self.groups.note(id, group);
+        }
         if ends {
             if let Some(framework) = self.frameworks.get_mut(&id.framework) {
                 framework.ended += 1;
@@ -138,6 +144,9 @@ impl State {
         updates::let_go(self, id);
         let task = self.tasks.remove(&id).expect("the caller has seen the task");
         self.tally.goes(task.status.state);
+        if let Some(group) = task.group {
+            self.groups.leaves(id, group);
+        }
         if let Some(framework) = self.frameworks.get_mut(&id.framework) {
             framework.tasks.remove(&id);
             framework.ended -= usize::from(task.status.state.is_terminal());

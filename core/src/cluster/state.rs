@@ -9,6 +9,7 @@ use super::command::FrameworkInfo;
 use super::config::Config;
 use super::effect::{AgentRecord, FrameworkRecord, Recovered};
 use super::enrol::{self, Enrolled};
+use super::groups::Groups;
 use super::guard::StormGuard;
 use super::history::History;
 use super::inverse::InverseOffers;
@@ -24,6 +25,7 @@ use super::withdrawal::{self, Withdrawn};
 use crate::access::{PlainKind, PrincipalId, Tenant};
 use crate::agent::AgentInfo;
 use crate::allocator::Allocator;
+use crate::group::Group;
 use crate::id::{AgentId, AgentKey, ClusterId, Epoch, FrameworkId, Member, SessionId, TaskId, UpdateId};
 use crate::planted::{self, Bug};
 use crate::quota::RoleRecord;
@@ -48,6 +50,7 @@ pub(super) struct State {
     pub(super) principals: Principals,
     /// Tasks that run, and ended ones whose end is not acknowledged.
     pub(super) tasks: BTreeMap<TaskId, Task>,
+    pub(super) groups: Groups,
     /// Tasks in the queues of allocations that have not ended, or whose end is not acknowledged.
     pub(super) queued: Runs<Queued>,
     /// Tasks whose end is acknowledged.
@@ -187,6 +190,8 @@ pub(super) struct Task {
     pub(super) status: TaskStatus,
     /// Whether the master repeats that until it is acknowledged. Else its agent does.
     pub(super) kept: bool,
+    /// Which group it is in.
+    pub(super) group: Option<Group>,
     /// Of an allocation, what there is to know of its queue.
     pub(super) allocation: Option<alloc::boxed::Box<Allocation>>,
 }
@@ -211,6 +216,7 @@ impl State {
             frameworks: BTreeMap::new(),
             principals: Principals::default(),
             tasks: BTreeMap::new(),
+            groups: Groups::default(),
             queued: Runs::default(),
             history: History::default(),
             questions: BTreeSet::new(),

@@ -8,6 +8,7 @@ use crate::access::PrincipalId;
 use crate::agent::AgentInfo;
 use crate::allocator::Hindrance;
 use crate::cluster::command::FrameworkInfo;
+use crate::group::Group;
 use crate::id::{AgentId, FrameworkId, MaintenanceId, OfferId, TaskId};
 use crate::placement::Placement;
 use crate::quota::Quota;
@@ -199,6 +200,8 @@ pub struct TaskView {
     pub agent: AgentId,
     /// What it holds or held.
     pub resources: Resources,
+    /// Which group it is in.
+    pub group: Option<Group>,
     /// The last that was said of it.
     pub status: TaskStatus,
 }

@@ -490,6 +490,7 @@ fn view(id: TaskId, task: &Task) -> TaskView {
         role: task.tenant.role().to_string(),
         agent: task.agent,
         resources: task.portion.resources.clone(),
+        group: task.group,
         status: task.status.clone(),
     }
 }
@@ -514,6 +515,7 @@ fn shape_view(id: TaskId, shape: &Shape, tenant: &Tenant, status: TaskStatus) ->
         role: tenant.role().to_string(),
         agent: status.agent?,
         resources: shape.resources.clone(),
+        group: None,
         status,
     })
 }

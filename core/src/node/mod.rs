@@ -26,7 +26,7 @@ use crate::id::{AgentId, FrameworkId, TaskId};
 use crate::queue::HeldQueue;
 use crate::resources::Resources;
 use crate::runs::Runs;
-use crate::task::{TaskState, TaskStatus};
+use crate::task::{Reason, TaskState, TaskStatus};
 use crate::time::Now;
 
 use drain::Drain;
@@ -135,7 +135,8 @@ impl Node {
             Command::Enqueue { allocation, tasks, last } => {
                 return self.enqueue_tasks(now, allocation, tasks, last, out);
             }
-            Command::Kill(task) => self.kill(task, out),
+            Command::Kill(task) => self.kill(task, Reason::KillRequested, None, out),
+            Command::End { task, reason, why } => self.kill(task, reason, Some(why), out),
             Command::StopAll => self.stop_all(out),
             Command::Acknowledge(task, update) => self.acknowledge(now, task, update, out),
             Command::Resend(framework) => self.resend(framework),
@@ -186,6 +187,7 @@ impl Node {
                 role: task.summary.role.clone(),
                 state: task.state,
                 update: task.last_update,
+                group: task.summary.group,
             }
         };
         self.tasks.iter_mut().map(held).collect()

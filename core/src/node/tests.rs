@@ -31,6 +31,7 @@ fn spec(id: TaskId) -> Arc<TaskSpec> {
         limits: Limits::default(),
         inputs: vec![],
         grants: Grants::default(),
+        group: None,
     })
 }
 

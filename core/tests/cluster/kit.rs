@@ -309,11 +309,12 @@ pub(crate) fn task(framework: Framework, number: u64, cpus: u64, mib: u64) -> Ta
         limits: Limits::default(),
         inputs: vec![],
         grants: Grants::default(),
+        group: None,
     }
 }
 
 pub(crate) fn held(id: TaskId, state: TaskState, resources: Resources) -> HeldTask {
-    HeldTask { id, name: "held".into(), resources, role: "role".into(), state, update: UpdateId(2) }
+    HeldTask { id, name: "held".into(), resources, role: "role".into(), state, update: UpdateId(2), group: None }
 }
 
 /// The updates that a framework is sent.

@@ -10,6 +10,7 @@ mod bargaining;
 mod cost;
 mod failover;
 mod frameworks;
+mod groups;
 mod kill;
 mod offers;
 mod properties;

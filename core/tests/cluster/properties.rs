@@ -11,7 +11,7 @@ use haggle_core::cluster::{
 };
 use haggle_core::{
     AgentId, AgentInfo, AgentKey, Ceiling, Digest, FrameworkId, InverseOfferId, Maintenance, MaintenanceId, MilliCpu,
-    Now, OfferId, Operation, Quota, Resources, SessionId, Source, TaskId, TaskSpec, TaskState, TaskStatus,
+    Now, OfferId, Operation, Placed, Quota, Resources, SessionId, Source, TaskId, TaskSpec, TaskState, TaskStatus,
     Unavailability, UpdateId, Want,
 };
 use proptest::prelude::*;
@@ -33,6 +33,7 @@ enum Step {
     FrameworkChanges(usize, usize),
     FrameworkDisconnects(usize),
     Accepts { offers: [usize; 2], operation: usize, cpus: [u64; 2], refuse: u64 },
+    LaunchesGroup { framework: usize, cpus: [u64; 3], whole: bool },
     Reserves(usize, usize),
     Declines(usize, u64),
     Kills(usize),
@@ -77,6 +78,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => one().prop_map(Step::FrameworkDisconnects),
         12 => ([one(), one()], one(), [0..4_u64, 1..4_u64], 0..3_u64)
             .prop_map(|(offers, operation, cpus, refuse)| Step::Accepts { offers, operation, cpus, refuse }),
+        6 => (one(), [0..3_u64, 1..3_u64, 1..3_u64], prop::bool::weighted(0.8))
+            .prop_map(|(framework, cpus, whole)| Step::LaunchesGroup { framework, cpus, whole }),
         2 => (one(), one()).prop_map(|(agent, operation)| Step::Reserves(agent, operation)),
         3 => (one(), 0..10_u64).prop_map(|(offer, refuse)| Step::Declines(offer, refuse)),
         2 => one().prop_map(Step::Kills),
@@ -110,6 +113,8 @@ struct Host {
     session: Option<SessionId>,
     tasks: BTreeMap<TaskId, HeldTask>,
     updates: BTreeMap<TaskId, u64>,
+    /// What it was told to end since it is connected.
+    told: BTreeSet<TaskId>,
 }
 
 /// A cluster with peers that do what they please, and books about it.
@@ -127,6 +132,8 @@ struct Chaos {
     /// Updates that frameworks have heard and may acknowledge.
     heard: Vec<(TaskId, UpdateId)>,
     launched: BTreeSet<TaskId>,
+    /// The tasks of each group.
+    groups: BTreeMap<TaskId, BTreeSet<TaskId>>,
     ended: BTreeMap<TaskId, TaskState>,
 }
 
@@ -145,6 +152,7 @@ impl Chaos {
             asked: Vec::new(),
             heard: Vec::new(),
             launched: BTreeSet::new(),
+            groups: BTreeMap::new(),
             ended: BTreeMap::new(),
         }
     }
@@ -192,10 +200,12 @@ impl Chaos {
             assert_eq!(effects, [], "what was refused has effects: {refusal}");
         }
         self.cluster.allocate(self.now, &mut effects);
+        check_groups_are_launched_whole(&effects);
         for effect in effects {
             self.see(effect);
         }
         self.check_books();
+        self.check_groups();
         self.check_roles();
     }
 
@@ -245,9 +255,20 @@ impl Chaos {
                     role: spec.role.clone(),
                     state: TaskState::Staging,
                     update: UpdateId::UNACKNOWLEDGED,
+                    group: spec.group,
                 };
                 assert!(self.launched.insert(spec.id), "{} was launched twice", spec.id);
+                if let Some(group) = spec.group {
+                    self.groups.entry(group.id(spec.id.framework)).or_default().insert(spec.id);
+                }
                 self.hosts.get_mut(&agent).expect("it is connected").tasks.insert(spec.id, held);
+            }
+            AgentOrder::Kill(task) | AgentOrder::End { task, .. } => {
+                self.hosts.get_mut(&agent).expect("it is connected").told.insert(task);
+            }
+            AgentOrder::StopAll => {
+                let host = self.hosts.get_mut(&agent).expect("it is connected");
+                host.told.extend(host.tasks.keys());
             }
             AgentOrder::Acknowledge(task, _) => {
                 let host = self.hosts.get_mut(&agent).expect("it is connected");
@@ -307,6 +328,33 @@ impl Chaos {
             let mut less = used.clone();
             less.take_up_to(&framework.used);
             assert!(less.is_empty(), "{} holds {used}, and is charged {}", framework.id, framework.used);
+        }
+    }
+
+    /// Of a group of which a task came to a bad end, or cannot be seen any more, nothing goes on: what runs on an agent that is
+    /// there was told to end.
+    fn check_groups(&self) {
+        for (group, tasks) in &self.groups {
+            if self.cluster.tenant_of(group.framework).is_none() {
+                continue;
+            }
+            let state = |task: &TaskId| self.cluster.task(*task).map(|view| view.status.state);
+            let is_bad = |state: TaskState| {
+                state == TaskState::Unreachable || state.is_terminal() && state != TaskState::Finished
+            };
+            if !tasks.iter().filter_map(state).any(is_bad) {
+                continue;
+            }
+            for task in tasks {
+                let goes_on =
+                    matches!(state(task), Some(TaskState::Staging | TaskState::Starting | TaskState::Running));
+                assert!(!goes_on, "{task} goes on, though {group} has failed");
+            }
+            for (id, host) in self.hosts.iter().filter(|(_, host)| host.session.is_some()) {
+                let lives = |task: &&TaskId| host.tasks.get(task).is_some_and(|held| !held.state.is_terminal());
+                let untold = tasks.iter().filter(lives).find(|task| !host.told.contains(task));
+                assert_eq!(untold, None, "{id} runs it, though {group} has failed");
+            }
         }
     }
 
@@ -425,10 +473,31 @@ impl Chaos {
         });
     }
 
+    /// On all that a framework is offered for one role, or with a task too many.
+    fn launch_group(&mut self, framework: usize, cpus: [u64; 3], whole: bool) {
+        self.framework_says(framework, |world, framework| {
+            let mut open = world.cluster.offers(world.now);
+            open.retain(|offer| offer.framework == framework.id);
+            let role = open.first().map(|offer| offer.role.clone());
+            open.retain(|offer| Some(&offer.role) == role.as_ref());
+            let mut tasks = Vec::new();
+            for (at, cpus) in cpus.into_iter().enumerate() {
+                let Some(offer) = open.get(at % open.len().max(1)) else { continue };
+                world.last_task += 1;
+                let cpus = if whole { cpus.min(offer.resources.cpus.get() / 3_000).max(1) } else { cpus };
+                let task = Arc::new(TaskSpec { ..task(framework, world.last_task, cpus, 128) });
+                tasks.push(Placed { agent: offer.agent, task });
+            }
+            let offers = open.iter().map(|offer| offer.id).collect();
+            FrameworkCommand::LaunchGroup { offers, tasks, refuse: Duration::ZERO }
+        });
+    }
+
     fn return_agent(&mut self, id: AgentId, forgets: bool) {
         let session = self.session();
         let host = self.hosts.get_mut(&id).expect("it was picked");
         host.session = Some(session);
+        host.told.clear();
         if forgets {
             host.tasks.clear();
         }
@@ -562,6 +631,7 @@ impl Chaos {
                 }
             }
             Step::Accepts { offers, operation, cpus, refuse } => self.accept(offers, operation, cpus, refuse),
+            Step::LaunchesGroup { framework, cpus, whole } => self.launch_group(framework, cpus, whole),
             Step::Reserves(pick, operation) => {
                 let all: Vec<_> = self.hosts.keys().copied().collect();
                 if let Some(&id) = all.get(pick % all.len().max(1)) {
@@ -595,7 +665,7 @@ impl Chaos {
             }),
             Step::Revives(pick, of) => self.framework_says(pick, |_, _| FrameworkCommand::Revive { role: one_of(of) }),
             Step::Wants(pick, of, [waiting, spare]) => self.framework_says(pick, |_, _| {
-                let want = Want { resources: size(1, 128), constraints: vec![], waiting, spare };
+                let want = Want { resources: size(1, 128), constraints: vec![], waiting, spare, gang: 0 };
                 FrameworkCommand::Demand { role: one_of(of), wants: vec![want] }
             }),
             Step::Quota(pick, least, most) => {
@@ -648,6 +718,22 @@ impl Chaos {
                 self.move_task(id, session, task, TaskState::Killed);
             }
         }
+    }
+}
+
+/// All tasks of a group are launched in one go.
+fn check_groups_are_launched_whole(effects: &[Effect]) {
+    let mut launched: BTreeMap<TaskId, (u32, u32)> = BTreeMap::new();
+    for effect in effects {
+        if let Effect::ToAgent(_, AgentOrder::Launch(spec)) = effect
+            && let Some(group) = spec.group
+        {
+            let (count, size) = launched.entry(group.id(spec.id.framework)).or_default();
+            (*count, *size) = (*count + 1, group.size);
+        }
+    }
+    for (group, (count, size)) in launched {
+        assert_eq!(count, size, "of {group}");
     }
 }
 

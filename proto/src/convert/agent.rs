@@ -9,7 +9,7 @@ use haggle_core::{
 
 use super::queue::{enqueue, enqueued};
 use super::reservation::{kept, read_kept};
-use super::status::task_state;
+use super::status::{reason, task_state};
 use super::{Malformed, random, required};
 use crate::v1;
 use crate::v1::agent_order::Order;
@@ -49,6 +49,7 @@ impl From<HeldTask> for v1::HeldTask {
             resources: Some(task.resources.into()),
             state: v1::TaskState::from(task.state).into(),
             update: task.update.0,
+            group: task.group.map(Into::into),
         }
     }
 }
@@ -64,6 +65,7 @@ impl TryFrom<v1::HeldTask> for HeldTask {
             resources: required(wire.resources, "resources of a held task")?.try_into()?,
             state: task_state(wire.state)?,
             update: UpdateId(wire.update),
+            group: wire.group.map(Into::into),
         })
     }
 }
@@ -157,6 +159,9 @@ impl From<AgentOrder> for v1::AgentOrder {
             AgentOrder::Open(spec) => Order::Open(Arc::unwrap_or_clone(spec).into()),
             AgentOrder::Enqueue { allocation, tasks, last } => Order::Enqueue(enqueue(allocation, tasks, last)),
             AgentOrder::Kill(task) => Order::Kill(task.into()),
+            AgentOrder::End { task, reason, why } => {
+                Order::End(v1::EndTask { task: Some(task.into()), reason: v1::Reason::from(reason).into(), why })
+            }
             AgentOrder::StopAll => Order::StopAll(v1::StopAll {}),
             AgentOrder::Acknowledge(task, update) => {
                 Order::Acknowledge(v1::UpdateAck { task: Some(task.into()), update: update.0, agent: None })
@@ -186,6 +191,11 @@ impl TryFrom<v1::AgentOrder> for AgentOrder {
                 Self::Enqueue { allocation, tasks, last }
             }
             Order::Kill(task) => Self::Kill(task.into()),
+            Order::End(end) => Self::End {
+                task: required(end.task, "task to end")?.into(),
+                reason: reason(end.reason).ok_or(Malformed::Missing("reason to end a task"))?,
+                why: end.why,
+            },
             Order::StopAll(_) => Self::StopAll,
             Order::Acknowledge(ack) => {
                 let task = required(ack.task, "task of an acknowledgement")?.into();

@@ -13,6 +13,7 @@ impl From<Want> for v1::Want {
             constraints: want.constraints.into_iter().map(Into::into).collect(),
             waiting: want.waiting,
             spare: want.spare,
+            gang: want.gang,
         }
     }
 }
@@ -26,6 +27,7 @@ impl TryFrom<v1::Want> for Want {
             constraints: wire.constraints.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
             waiting: wire.waiting,
             spare: wire.spare,
+            gang: wire.gang,
         })
     }
 }

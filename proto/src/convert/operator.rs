@@ -143,6 +143,7 @@ impl From<TaskView> for v1::Task {
             role: task.role,
             agent: task.agent.0,
             resources: Some(task.resources.into()),
+            group: task.group.map(Into::into),
             status: Some(task.status.into()),
         }
     }
@@ -158,6 +159,7 @@ impl TryFrom<v1::Task> for TaskView {
             role: wire.role,
             agent: AgentId(wire.agent),
             resources: required(wire.resources, "resources of a task")?.try_into()?,
+            group: wire.group.map(Into::into),
             status: required(wire.status, "status of a task")?.try_into()?,
         })
     }

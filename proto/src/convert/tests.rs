@@ -50,6 +50,7 @@ fn spec() -> TaskSpec {
             http: vec![HttpHost { host: "api.example".into(), port: None }],
             anonymous: true,
         },
+        group: Some(Group { first: 6, size: 2 }),
     }
 }
 
@@ -64,7 +65,8 @@ fn wants() -> Vec<Want> {
         constraint("os", Test::Equals("linux".into())),
         constraint(attributes::HOSTNAME, Test::NotEquals("a".into())),
     ];
-    vec![Want { resources: resources(), constraints, waiting: 3, spare: 1 }]
+    let together = Want { resources: resources(), constraints: Vec::new(), waiting: 2, spare: 0, gang: 7 };
+    vec![Want { resources: resources(), constraints, waiting: 3, spare: 1, gang: 0 }, together]
 }
 
 fn ceiling() -> Ceiling {
@@ -125,6 +127,11 @@ fn everything_a_framework_says_survives_the_wire() {
             operations: operations(),
             tasks: vec![Arc::new(spec())],
             refuse: Duration::ZERO,
+        },
+        FrameworkCommand::LaunchGroup {
+            offers: offers.clone(),
+            tasks: vec![Placed { agent: AgentId(2), task: Arc::new(spec()) }],
+            refuse: Duration::from_secs(3),
         },
         FrameworkCommand::Decline { offers, refuse: Duration::from_secs(5) },
         FrameworkCommand::Revive { role: None },
@@ -200,6 +207,7 @@ fn everything_an_agent_says_and_hears_survives_the_wire() {
         resources: resources(),
         state: TaskState::Running,
         update: UpdateId(3),
+        group: Some(Group { first: 6, size: 2 }),
     };
     let member = Member { cluster: CLUSTER, id: AgentId(2) };
     let identity = AgentIdentity { member: Some(member), key: AgentKey(5), run: 6 };
@@ -223,6 +231,7 @@ fn everything_an_agent_says_and_hears_survives_the_wire() {
         AgentOrder::Open(Arc::new(allocation())),
         AgentOrder::Enqueue { allocation: TASK, tasks: vec![queued()], last: true },
         AgentOrder::Kill(TASK),
+        AgentOrder::End { task: TASK, reason: Reason::TaskGroup, why: "why".into() },
         AgentOrder::StopAll,
         AgentOrder::Acknowledge(TASK, UpdateId(1)),
         AgentOrder::Resend(FrameworkId(3)),
@@ -347,6 +356,7 @@ fn an_answer_to_why_survives_the_wire() {
         Obstacle::Reserved { reserved: resources() },
         Obstacle::InUse { free: resources() },
         Obstacle::Offered { to: FrameworkId(9), age: Duration::from_secs(3) },
+        Obstacle::Gang { tasks: 3, fit: 2 },
         Obstacle::Refused { lasts: Duration::from_secs(4) },
     ];
     let hindrances = obstacles.map(|obstacle| Hindrance { obstacle, want: Some(resources()), agents: 2 });

@@ -88,6 +88,7 @@ impl From<Obstacle> for hindrance::Obstacle {
             }
             Obstacle::InUse { free } => Self::InUse(v1::InUse { free: Some(free.into()) }),
             Obstacle::Offered { to, age } => Self::Offered(v1::HeldInOffers { to: to.0, age_ms: millis(age) }),
+            Obstacle::Gang { tasks, fit } => Self::Gang(v1::GangWithoutRoom { tasks, fit }),
             Obstacle::Refused { lasts } => Self::Refused(v1::RefusedBefore { lasts_ms: millis(lasts) }),
         }
     }
@@ -122,6 +123,7 @@ impl TryFrom<hindrance::Obstacle> for Obstacle {
             }
             Wire::InUse(wire) => Self::InUse { free: required(wire.free, "resources that are free")?.try_into()? },
             Wire::Offered(wire) => Self::Offered { to: FrameworkId(wire.to), age: Duration::from_millis(wire.age_ms) },
+            Wire::Gang(v1::GangWithoutRoom { tasks, fit }) => Self::Gang { tasks, fit },
             Wire::Refused(wire) => Self::Refused { lasts: Duration::from_millis(wire.lasts_ms) },
         })
     }

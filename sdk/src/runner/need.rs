@@ -26,7 +26,7 @@ impl Need {
 
     /// So many tasks with this need wait, and for so many room is kept.
     pub(crate) fn want(&self, waiting: u32, spare: u32) -> Want {
-        Want { resources: self.resources.clone(), constraints: self.constraints.clone(), waiting, spare }
+        Want { resources: self.resources.clone(), constraints: self.constraints.clone(), waiting, spare, gang: 0 }
     }
 
     /// Whether a want is for tasks with this need.

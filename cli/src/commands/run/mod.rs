@@ -200,6 +200,7 @@ async fn drive(
     // Holds a few events for each task. A bound would hold up the session with the master instead.
     let (news, mut heard) = mpsc::unbounded_channel();
     let runner = Runner::new(client).name(plan.framework_name()).role(&plan.role).retries(plan.retries);
+    let runner = if plan.gang { runner.gang() } else { runner };
     let mut running = tokio::spawn(async move {
         let stop = async {
             if interrupted.await.is_err() {

@@ -36,6 +36,8 @@ pub(super) struct Plan {
     pub(super) count: u32,
     /// Whether it is an array, be it of one.
     pub(super) array: bool,
+    /// Whether all of them start together, and live and die together.
+    pub(super) gang: bool,
     pub(super) retries: u32,
     pub(super) role: String,
     pub(super) json: bool,
@@ -91,6 +93,7 @@ impl Plan {
             cpus: args.cpus,
             count,
             array,
+            gang: args.gang,
             retries: args.retries,
             role: args.role,
             json: args.json,

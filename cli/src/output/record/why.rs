@@ -73,6 +73,7 @@ enum ObstacleRecord {
     ReservedForOthers { reserved: ResourcesRecord },
     InUse { free: ResourcesRecord },
     Offered { to: String, age_seconds: f64 },
+    Gang { tasks: u32, fit: u32 },
     Refused { lasts_seconds: f64 },
 }
 
@@ -100,6 +101,7 @@ impl From<&Obstacle> for ObstacleRecord {
             Obstacle::Reserved { reserved } => Self::ReservedForOthers { reserved: reserved.into() },
             Obstacle::InUse { free } => Self::InUse { free: free.into() },
             Obstacle::Offered { to, age } => Self::Offered { to: to.to_string(), age_seconds: age.as_secs_f64() },
+            Obstacle::Gang { tasks, fit } => Self::Gang { tasks: *tasks, fit: *fit },
             Obstacle::Refused { lasts } => Self::Refused { lasts_seconds: lasts.as_secs_f64() },
         }
     }

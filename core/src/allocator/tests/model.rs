@@ -15,6 +15,7 @@ use super::super::slots::{Rooms, Slots};
 use super::super::verdict::Stage;
 use super::super::{Allocation, Promise};
 use super::{World, guarantee, limit, milli, size, want};
+use crate::demand::Want;
 use crate::id::{AgentId, FrameworkId};
 use crate::placement::Placement;
 use crate::quota::{Quota, RoleRecord};
@@ -42,7 +43,7 @@ enum Step {
     Ends(usize),
     Suppresses(u64, Option<usize>),
     Revives(u64, Option<usize>),
-    Wants(u64, Option<usize>, Vec<(u64, u32, u32)>),
+    Wants(u64, Option<usize>, Vec<(u64, u32, u32)>, bool),
     Keeps(u64, usize, u64),
     Reserves(u64, usize, Option<usize>, u64),
     Unreserves(u64, usize, u64),
@@ -73,7 +74,8 @@ fn step() -> impl Strategy<Value = Step> {
         3 => any::<usize>().prop_map(Step::Ends),
         1 => (framework(), of()).prop_map(|(id, of)| Step::Suppresses(id, of)),
         2 => (framework(), of()).prop_map(|(id, of)| Step::Revives(id, of)),
-        4 => (framework(), of(), wants).prop_map(|(id, of, wants)| Step::Wants(id, of, wants)),
+        4 => (framework(), of(), wants, prop::bool::weighted(0.4))
+            .prop_map(|(id, of, wants, together)| Step::Wants(id, of, wants, together)),
         1 => (1..=AGENTS, role(), 0..4_u64).prop_map(|(id, role, cpus)| Step::Keeps(id, role, cpus)),
         3 => (1..=AGENTS, role(), of(), 1..4_u64).prop_map(|(id, role, of, cpus)| Step::Reserves(id, role, of, cpus)),
         1 => (1..=AGENTS, role(), 1..4_u64).prop_map(|(id, role, cpus)| Step::Unreserves(id, role, cpus)),
@@ -207,8 +209,11 @@ impl Model {
                 world.allocator.revive(FrameworkId(id), of.map(|role| ROLES[role]));
                 self.forget_refusals(id, of);
             }
-            Step::Wants(id, of, ref wants) => {
-                let wants = wants.iter().map(|&(cpus, waiting, spare)| want(size(cpus, cpus * 128), waiting, spare));
+            Step::Wants(id, of, ref wants, together) => {
+                let wants = wants.iter().map(|&(cpus, waiting, spare)| match together {
+                    true => Want { gang: 1, ..want(size(cpus, cpus * 128), waiting, 0) },
+                    false => want(size(cpus, cpus * 128), waiting, spare),
+                });
                 world.allocator.demand(FrameworkId(id), of.map(|role| ROLES[role]), &wants.collect::<Vec<_>>());
                 self.forget_refusals(id, of);
             }
@@ -411,6 +416,44 @@ impl Model {
         }
     }
 
+    /// No gang of one kind of tasks is left out that has room for all of them, wherever that is.
+    fn check_gangs_are_served(&self) {
+        let (allocator, now) = (&self.world.allocator, self.world.now);
+        for (seat, known) in allocator.members.iter().filter(|(_, known)| known.active && !known.suppressed) {
+            let role = allocator.tree.path(seat.role);
+            for gang in known.demand.iter().flat_map(|demand| demand.gangs()) {
+                let &[(_, wanted, count)] = gang.wants.as_slice() else { continue };
+                let (mut fit, mut sum) = (0, Resources::default());
+                for (agent, holding) in allocator.agents.iter().filter(|(_, holding)| holding.active) {
+                    let mut room = holding.free().usable(&role).resources.clone();
+                    let refused = allocator.filters.hold(*seat, *agent, &wanted.resources, now).is_some();
+                    while !refused && fit < count && room.take(&wanted.resources).is_ok() {
+                        fit += 1;
+                        sum.give(&wanted.resources);
+                    }
+                }
+                let is_free = allocator.tree.quotas == 0;
+                assert!(fit < count || !is_free, "{seat:?} wants {count} of {}, and there is room", wanted.resources);
+            }
+        }
+    }
+
+    /// Of a gang, nothing is offered but all of it.
+    fn check_gangs_are_whole(&self, allocation: &Allocation) {
+        let mut offered: BTreeMap<(Seat, u32), u32> = BTreeMap::new();
+        for (seat, key, count) in allocation.offers.iter().flat_map(|id| {
+            let promise = self.world.allocator.offer(*id).expect("it was just made");
+            promise.units.iter().map(|&(key, count)| (promise.seat, key, count))
+        }) {
+            *offered.entry((seat, key)).or_default() += count;
+        }
+        for ((seat, key), count) in offered {
+            let demand = self.world.allocator.members[&seat].demand.as_ref();
+            let wanted = demand.and_then(|demand| demand.of_gang(key));
+            assert!(wanted.is_none_or(|wanted| wanted == count), "{seat:?} is offered {count} of {wanted:?}");
+        }
+    }
+
     /// Whoever waits has a reason, and whoever does not has none.
     fn check_reasons(&self) {
         let allocator = &self.world.allocator;
@@ -443,6 +486,7 @@ impl Model {
         let before = roles.map(|(path, role)| (path.to_string(), role.consumed().into_owned())).collect();
         let allocation = self.world.allocate();
         self.check_limits(&before, &allocation);
+        self.check_gangs_are_whole(&allocation);
         allocation
     }
 }
@@ -460,6 +504,7 @@ proptest! {
             model.allocate();
             model.check_books();
             model.check_work_is_conserved();
+            model.check_gangs_are_served();
             model.check_reasons();
         }
         // Once nothing moves, there is nothing to do: after offers that were contested, at the latest.
