@@ -293,6 +293,9 @@ fn decline_rest(state: &mut State, now: Now, framework: FrameworkId, taken: Take
 /// Whoever is at a limit is not offered anything of this agent for a while.
 fn rest(state: &mut State, now: Now, framework: FrameworkId, agent: AgentId, limited: Limited) {
     let Some(all) = state.agents.get(&agent).map(|known| known.info.resources.clone()) else { return };
+    // No more of it is revocable than there is.
+    let most = all.cpus;
+    let all = all.with_revocable(most);
     let principal = &state.frameworks[&framework].tenant.principal;
     let its: Vec<_> = match limited {
         Limited::Framework => Vec::from([framework]),
@@ -412,6 +415,8 @@ fn launch(
         // The offer's promise becomes the task's.
         holds: true,
         kill: false,
+        preempted: false,
+        nth: state.next_task(),
         launched: Some(now),
         latest_update: UpdateId::UNACKNOWLEDGED,
         status: status.clone(),

@@ -105,6 +105,8 @@ pub enum AgentOrder {
     },
     /// End this. An agent that does not know it answers with an update nonetheless.
     Kill(TaskId),
+    /// End this, which runs on revocable processor time that is there no longer: it is told as GONE, PREEMPTED.
+    Preempt(TaskId),
     /// End every task, for the agent is drained.
     StopAll,
     /// The framework has taken note of this update.

@@ -215,8 +215,10 @@ fn take_in_one(state: &mut State, now: Now, session: SessionId, agent: AgentId, 
         state.note(id, status.clone());
         out.push(Effect::Announce(Announcement::Task(status)));
     }
-    if state.tasks[&id].kill {
-        out.push(Effect::ToAgent(session, AgentOrder::Kill(id)));
+    match &state.tasks[&id] {
+        task if task.kill => out.push(Effect::ToAgent(session, AgentOrder::Kill(id))),
+        task if task.preempted => out.push(Effect::ToAgent(session, AgentOrder::Preempt(id))),
+        _ => {}
     }
 }
 
@@ -238,6 +240,8 @@ pub(super) fn adopt(state: &mut State, agent: AgentId, held: HeldTask, out: &mut
         portion: resources.into(),
         holds: false,
         kill: false,
+        preempted: false,
+        nth: state.next_task(),
         launched: None,
         latest_update: update,
         status: status.clone(),

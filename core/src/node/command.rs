@@ -30,6 +30,8 @@ pub enum Command {
     },
     /// From the master: end this.
     Kill(TaskId),
+    /// From the master: end this, which runs on revocable processor time that is there no longer.
+    Preempt(TaskId),
     /// From the master: the agent is drained. End everything.
     StopAll,
     /// From the master: the framework has taken note of this update.

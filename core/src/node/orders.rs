@@ -76,7 +76,7 @@ impl Node {
     }
 
     /// What is not held is answered for: whoever asked waits for an end.
-    pub(super) fn kill(&mut self, id: TaskId, out: &mut Vec<Effect>) {
+    pub(super) fn kill(&mut self, id: TaskId, why: Reason, out: &mut Vec<Effect>) {
         if self.kill_queued(id, out) {
             return;
         }
@@ -88,7 +88,7 @@ impl Node {
             task.forget_sent();
             self.enqueue(id);
         } else {
-            self.stop(id, Reason::KillRequested, out);
+            self.stop(id, why, out);
         }
     }
 

@@ -71,9 +71,16 @@ impl Node {
 /// An ending that was asked for.
 fn killed(why: Reason, started: bool, ending: Ending) -> Ending {
     let (reason, message) = match (why, started) {
+        (Reason::Preempted, _) => (why, "the idle processor time that it ran on is wanted back".to_string()),
         (Reason::KillRequested, false) => (Reason::KilledDuringLaunch, "killed before it started".to_string()),
         (why, false) => (why, "killed before it started".to_string()),
         (why, true) => (why, ending.message),
     };
-    Ending { state: TaskState::Killed, reason: Some(reason), message, ..ending }
+    Ending { state: end_for(why), reason: Some(reason), message, ..ending }
+}
+
+/// The state in which a task ends that was told to end for this reason. As in Mesos, what is preempted is gone: nobody wanted its
+/// end, and it may be worth another try.
+pub(super) fn end_for(why: Reason) -> TaskState {
+    if why == Reason::Preempted { TaskState::Gone } else { TaskState::Killed }
 }

@@ -18,6 +18,7 @@ mod queues_together;
 mod reconcile;
 mod registration;
 mod reservations;
+mod revocable;
 mod several_roles;
 mod tally;
 mod updates;
