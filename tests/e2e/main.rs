@@ -14,6 +14,7 @@ mod network;
 mod placing;
 mod queues;
 mod reservations;
+mod revocable;
 mod roles;
 mod run;
 mod sessions;

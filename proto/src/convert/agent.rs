@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use haggle_core::cluster::{AgentCommand, AgentIdentity, AgentOrder, HeldTask, Rejection};
 use haggle_core::{
-    AgentInfo, AgentKey, AllocationSpec, Epoch, FrameworkId, HeldQueue, QueueUpdate, TaskSpec, TaskStatus, UpdateId,
+    AgentInfo, AgentKey, AllocationSpec, Epoch, FrameworkId, HeldQueue, MilliCpu, QueueUpdate, TaskSpec, TaskStatus,
+    UpdateId,
 };
 
 use super::queue::{enqueue, enqueued};
 use super::reservation::{kept, read_kept};
+use super::resources::amount;
 use super::status::task_state;
 use super::{Malformed, random, required};
 use crate::v1;
@@ -94,6 +96,7 @@ impl From<AgentCommand> for v1::AgentReport {
             AgentCommand::Updates(updates) => {
                 Report::Updates(v1::TaskStatuses { statuses: updates.into_iter().map(Into::into).collect() })
             }
+            AgentCommand::Unused(cpus) => Report::UnusedMilliCpus(cpus.get()),
             AgentCommand::Drain => Report::Drain(v1::Drain {}),
             AgentCommand::Leave => Report::Leave(v1::Leave {}),
         };
@@ -133,6 +136,7 @@ impl TryFrom<v1::AgentReport> for AgentCommand {
             Report::Updates(updates) => {
                 Self::Updates(updates.statuses.into_iter().map(TaskStatus::try_from).collect::<Result<_, _>>()?)
             }
+            Report::UnusedMilliCpus(cpus) => Self::Unused(MilliCpu::new(amount("unused_milli_cpus", cpus)?)),
             Report::Drain(_) => Self::Drain,
             Report::Leave(_) => Self::Leave,
             Report::Log(_) => {
@@ -157,6 +161,7 @@ impl From<AgentOrder> for v1::AgentOrder {
             AgentOrder::Open(spec) => Order::Open(Arc::unwrap_or_clone(spec).into()),
             AgentOrder::Enqueue { allocation, tasks, last } => Order::Enqueue(enqueue(allocation, tasks, last)),
             AgentOrder::Kill(task) => Order::Kill(task.into()),
+            AgentOrder::Preempt(task) => Order::Preempt(task.into()),
             AgentOrder::StopAll => Order::StopAll(v1::StopAll {}),
             AgentOrder::Acknowledge(task, update) => {
                 Order::Acknowledge(v1::UpdateAck { task: Some(task.into()), update: update.0, agent: None })
@@ -186,6 +191,7 @@ impl TryFrom<v1::AgentOrder> for AgentOrder {
                 Self::Enqueue { allocation, tasks, last }
             }
             Order::Kill(task) => Self::Kill(task.into()),
+            Order::Preempt(task) => Self::Preempt(task.into()),
             Order::StopAll(_) => Self::StopAll,
             Order::Acknowledge(ack) => {
                 let task = required(ack.task, "task of an acknowledgement")?.into();

@@ -164,6 +164,7 @@ impl World {
                 self.node_does(at, Command::Enqueue { allocation, tasks, last });
             }
             AgentOrder::Kill(task) => self.node_does(at, Command::Kill(task)),
+            AgentOrder::Preempt(task) => self.node_does(at, Command::Preempt(task)),
             AgentOrder::StopAll => self.node_does(at, Command::StopAll),
             AgentOrder::Acknowledge(task, update) => self.node_does(at, Command::Acknowledge(task, update)),
             AgentOrder::Resend(framework) => self.node_does(at, Command::Resend(framework)),
