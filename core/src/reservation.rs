@@ -182,6 +182,9 @@ impl Operation {
         }
     }
 
+    /// Operations in one accept.
+    pub const MAX: usize = 64;
+
     /// Whether it could be carried out anywhere.
     ///
     /// # Errors

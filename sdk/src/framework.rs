@@ -121,7 +121,7 @@ impl Framework {
 
     /// [`Self::accept`], and before anything is launched these operations, in this order: what is offered can be reserved for the
     /// role of the offers or one below it, and what is reserved so unreserved. What it comes to the next offers show; of one that
-    /// cannot be done an [`Event::OperationDropped`](crate::Event) tells why.
+    /// cannot be done an [`Event::OperationDropped`](crate::Event) tells why. More than [`Operation::MAX`] end the session.
     ///
     /// # Errors
     /// When the session is over.

@@ -4,7 +4,7 @@ use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::place::RoomLeft;
+use super::slots::Rooms;
 use crate::agent::AgentInfo;
 use crate::id::OfferId;
 use crate::quantity::MilliCpu;
@@ -78,8 +78,8 @@ pub(super) struct Holding {
     pub(super) withheld: Option<Withheld>,
     /// The open offers of it.
     pub(super) promises: BTreeSet<OfferId>,
-    /// Its place among the idle agents, while it is one.
-    pub(super) idle: Option<RoomLeft>,
+    /// Its places among the idle agents, while it is one.
+    pub(super) idle: Rooms,
 }
 
 impl Holding {
@@ -113,11 +113,5 @@ impl Holding {
     /// What would be free if nothing were allocated.
     pub(super) fn all(&self) -> Portion {
         Portion { resources: self.has(), reserved: self.reserved.clone() }
-    }
-
-    /// Its place in the order of what is free; `None` when nothing is.
-    pub(super) fn room_left(&self) -> Option<RoomLeft> {
-        let free = self.free();
-        (!free.is_empty()).then_some((free.resources.cpus, free.resources.mem))
     }
 }

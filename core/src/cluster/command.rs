@@ -258,7 +258,7 @@ pub enum FrameworkCommand {
         /// All of one agent, and for one role.
         offers: Vec<OfferId>,
         /// What to do with what is offered, in this order, before anything is launched. One that cannot be done is dropped, and the
-        /// framework is told.
+        /// framework is told. At most [`Operation::MAX`].
         operations: Vec<Operation>,
         /// What to launch there. Their ids are of this framework and new.
         tasks: Vec<Arc<TaskSpec>>,

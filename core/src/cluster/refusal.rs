@@ -9,7 +9,7 @@ use crate::cluster::command::InvalidFramework;
 use crate::demand::InvalidDemand;
 use crate::id::{AgentId, FrameworkId, MaintenanceId, SessionId, TaskId};
 use crate::quota::InvalidQuota;
-use crate::reservation::InvalidReservation;
+use crate::reservation::{InvalidReservation, Operation};
 use crate::task::TaskState;
 use crate::upkeep::{Drain, InvalidMaintenance, Phase};
 
@@ -167,6 +167,15 @@ pub enum Refusal {
     /// An agent is in too many pieces.
     #[error("{0} has {1} reservations, more are not taken: end some that nobody needs")]
     TooManyReservations(AgentId, usize),
+    /// A role has as many parts of agents as its frameworks may reserve.
+    #[error(
+        "{1} parts of agents are reserved for {0:?} and the roles below it, more are not taken: unreserve some that nobody needs, or have an \
+         operator reserve"
+    )]
+    TooManyReservationsOfRole(String, usize),
+    /// An accept is to do too much at once.
+    #[error("an accept wants {0} operations done, at most {max} are taken", max = Operation::MAX)]
+    TooManyOperations(usize),
     /// The quota cannot hold as things are.
     #[error(transparent)]
     QuotaRefused(#[from] QuotaRefusal),

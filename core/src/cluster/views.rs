@@ -60,7 +60,13 @@ impl Cluster {
         let sees = who.may_all(Verb::ListAgents);
         let rest = state.agents.range((above(after), Bound::Unbounded)).map(by_id);
         page(rest, max, |id, agent| {
-            (sees || has_there(state, who, id, agent)).then(|| agent_view(state, now, id, agent))
+            (sees || has_there(state, who, id, agent)).then(|| {
+                let mut view = agent_view(state, now, id, agent);
+                if !sees {
+                    view.reserved.retain(|part| who.may_use(Verb::ListRoles, part.reserved.reservation.role()));
+                }
+                view
+            })
         })
     }
 

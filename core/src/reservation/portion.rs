@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::cmp::Reverse;
 
 use super::{Reservation, Reserved};
+use crate::planted::{self, Bug};
 use crate::resources::{Resources, Shortage};
 
 /// Resources of one agent, and what of them is reserved.
@@ -60,7 +61,7 @@ impl Portion {
 
     /// The part of it that whoever is in a role may use.
     pub fn usable(&self, role: &str) -> Cow<'_, Self> {
-        if self.reserved.iter().all(|part| part.reservation.is_for(role)) {
+        if self.reserved.iter().all(|part| part.reservation.is_for(role)) || planted::is(Bug::ReservedForAll) {
             return Cow::Borrowed(self);
         }
         let (own, others): (Vec<_>, Vec<_>) = self.reserved.iter().partition(|part| part.reservation.is_for(role));

@@ -22,6 +22,7 @@ pub(crate) fn status_of(refusal: &Refusal) -> Status {
         | Refusal::DemandInvalid(_)
         | Refusal::FrameworkInvalid(_)
         | Refusal::ReservationInvalid(_)
+        | Refusal::TooManyOperations(_)
         | Refusal::QuotaInvalid(_)
         | Refusal::GraceTooLong(_)
         | Refusal::MaintenanceInvalid(_) => Code::InvalidArgument,
@@ -32,6 +33,7 @@ pub(crate) fn status_of(refusal: &Refusal) -> Status {
         | Refusal::TooManyHeld(..)
         | Refusal::TooManyRoles { .. }
         | Refusal::TooManyReservations(..)
+        | Refusal::TooManyReservationsOfRole(..)
         | Refusal::TooManyRoleRecords(_)
         | Refusal::TooManyMaintenances(_)
         | Refusal::TooManyInMaintenance(_) => Code::ResourceExhausted,
