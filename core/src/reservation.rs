@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::access::is_role;
+use crate::agent::AgentInfo;
 use crate::resources::Resources;
 
 pub use portion::Portion;
@@ -66,6 +67,9 @@ pub enum InvalidReservation {
     /// What is revocable cannot be kept.
     #[error("revocable cpus cannot be reserved: they are there for as long as others leave them unused")]
     Revocable,
+    /// An agent keeps something for too many roles.
+    #[error("an agent keeps something for {0} roles, at most {max} are taken", max = AgentInfo::RESERVED_MAX)]
+    TooManyRoles(usize),
     /// An agent keeps more for roles than it has.
     #[error("{reserved} is reserved on an agent that has {has}")]
     TooMuch {

@@ -18,11 +18,11 @@ use super::view::{
     TaskView, Why, WithdrawalView,
 };
 use crate::access::{Principal, PrincipalId, Tenant, TokenId, TokenRecord, Verb};
-use crate::allocator::{Promise, ReservedPart, RoleStanding, Waits};
+use crate::allocator::{Promise, RoleStanding, Waits};
 use crate::id::{AgentId, FrameworkId, MaintenanceId, OfferId, SessionId, TaskId};
 use crate::queue::Shape;
-use crate::reservation::Portion;
-use crate::resources::{Ports, Resources};
+use crate::reservation::{Portion, Reserved};
+use crate::resources::Ports;
 use crate::task::TaskStatus;
 use crate::time::Now;
 use crate::upkeep::{Drain, Phase, Withdrawal};
@@ -385,6 +385,13 @@ fn agent_view(state: &State, now: Now, id: AgentId, agent: &Agent) -> AgentView 
     let offered = sum(state, state.allocator.offers_of(id));
     let mut used = state.allocator.allocated_on(id);
     used.take_up_to(&offered);
+    let part = |reserved: Reserved| {
+        let reservation = Some(&reserved.reservation);
+        let (used, offered) = (used.of(reservation).into_owned(), offered.of(reservation).into_owned());
+        ReservationView { reserved, used, offered }
+    };
+    // Also of one that is away, where all of it is promised to nobody.
+    let reserved = agent.info.all_reserved(&agent.reserved).into_iter().map(part).collect();
     AgentView {
         id,
         info: agent.info.clone(),
@@ -392,26 +399,18 @@ fn agent_view(state: &State, now: Now, id: AgentId, agent: &Agent) -> AgentView 
         draining: agent.draining,
         withdrawal: state.withdrawn.get(id).map(|known| withdrawal_view(&known, now)),
         unavailability: state.maintenance.next_of(id),
+<<<<<<< HEAD
         revocable: state.allocator.revocable_on(id),
         used,
         offered,
         reserved: reserved_on(state, id),
+=======
+        reserved,
+        used: used.resources,
+        offered: offered.resources,
+>>>>>>> h/pools
         tasks: running(state, &agent.tasks),
     }
-}
-
-fn reserved_on(state: &State, id: AgentId) -> Vec<ReservationView> {
-    let mut offered = Portion::default();
-    for offer in state.allocator.offers_of(id).into_iter().filter_map(|id| state.allocator.offer(id)) {
-        offered.give(&offer.portion);
-    }
-    let view = |ReservedPart { reserved, allocated }: ReservedPart| {
-        let offered = offered.of(Some(&reserved.reservation)).into_owned();
-        let mut used = allocated;
-        used.take_up_to(&offered);
-        ReservationView { reserved, used, offered }
-    };
-    state.allocator.reserved_on(id).into_iter().map(view).collect()
 }
 
 fn withdrawal_view(withdrawal: &Withdrawal, now: Now) -> WithdrawalView {
@@ -447,7 +446,7 @@ fn maintenance_view(state: &State, id: MaintenanceId, window: &Window) -> Mainte
 }
 
 fn framework_view(state: &State, id: FrameworkId, framework: &Framework) -> FrameworkView {
-    let offered = sum(state, state.allocator.offers_to(id)).with_ports(Ports::default());
+    let offered = sum(state, state.allocator.offers_to(id)).resources.with_ports(Ports::default());
     let mut used = state.allocator.allocated_to(id);
     used.take_up_to(&offered);
     FrameworkView {
@@ -526,10 +525,10 @@ fn shape_view(id: TaskId, shape: &Shape, tenant: &Tenant, status: TaskStatus) ->
     })
 }
 
-fn sum(state: &State, offers: impl IntoIterator<Item = OfferId>) -> Resources {
-    let mut sum = Resources::default();
+fn sum(state: &State, offers: impl IntoIterator<Item = OfferId>) -> Portion {
+    let mut sum = Portion::default();
     for offer in offers.into_iter().filter_map(|id| state.allocator.offer(id)) {
-        sum.give(&offer.portion.resources);
+        sum.give(&offer.portion);
     }
     sum
 }

@@ -42,6 +42,7 @@ pub(crate) fn status_of(refusal: &Refusal) -> Status {
         | Refusal::NotAFramework(_)
         | Refusal::NotInRole(..)
         | Refusal::NotItsRole(..)
+        | Refusal::AgentAway(_)
         | Refusal::NotToBeHad { .. }
         | Refusal::ReservedAboveLimit(..)
         | Refusal::IntroducedTwice(_)
