@@ -46,7 +46,7 @@ pub(super) fn measured(
 
 /// How much more of an agent is allocated than it measures to be unused.
 fn beyond(state: &State, id: AgentId) -> MilliCpu {
-    state.allocator.allocated_on(id).revocable.saturating_sub(state.allocator.revocable_on(id))
+    state.allocator.allocated_on(id).resources.revocable.saturating_sub(state.allocator.revocable_on(id))
 }
 
 /// The offers that are to be taken back, the newest first.

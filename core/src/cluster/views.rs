@@ -399,16 +399,10 @@ fn agent_view(state: &State, now: Now, id: AgentId, agent: &Agent) -> AgentView 
         draining: agent.draining,
         withdrawal: state.withdrawn.get(id).map(|known| withdrawal_view(&known, now)),
         unavailability: state.maintenance.next_of(id),
-<<<<<<< HEAD
         revocable: state.allocator.revocable_on(id),
-        used,
-        offered,
-        reserved: reserved_on(state, id),
-=======
         reserved,
         used: used.resources,
         offered: offered.resources,
->>>>>>> h/pools
         tasks: running(state, &agent.tasks),
     }
 }
