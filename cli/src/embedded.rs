@@ -32,6 +32,8 @@ pub(crate) struct Plan {
     pub(crate) allowed_folders: Vec<PathBuf>,
     /// Whether tasks are given the network that their grants name.
     pub(crate) allow_network: bool,
+    /// Over how long agents measure what tasks leave unused, if they do.
+    pub(crate) oversubscribe: Option<Duration>,
     /// How modules are compiled, where that was said.
     pub(crate) modules: Option<ModuleArgs>,
 }
@@ -77,6 +79,7 @@ impl Cluster {
             config.expected = (is_forgotten && plan.agents == 1).then_some(FrameworkId(1));
             config.allowed_folders.clone_from(&plan.allowed_folders);
             config.allow_network = plan.allow_network;
+            config.oversubscribe = plan.oversubscribe;
             if let Some(modules) = &plan.modules {
                 modules.enter(&mut config);
             }

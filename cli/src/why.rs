@@ -73,6 +73,11 @@ pub(crate) fn hindrance_in_words(hindrance: &Hindrance) -> String {
         Obstacle::Reserved { reserved } => {
             format!("{agents}: what it would need there is reserved for other roles (at most {reserved})")
         }
+        Obstacle::NotUnused { most } => {
+            format!(
+                "{agents}: tasks there leave no more than {most} unused of what they hold (haggle agent --oversubscribe)"
+            )
+        }
         Obstacle::InUse { free } => {
             format!("{agents} {is} large enough, and tasks run there (at most {free} is free)")
         }

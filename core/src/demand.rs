@@ -61,6 +61,9 @@ pub enum InvalidDemand {
     /// A task that needs nothing fits everywhere, and nowhere.
     #[error("want {0} is for tasks that need nothing: a task needs some cpus or memory")]
     Empty(usize),
+    /// It wants processor time of both kinds for one task.
+    #[error("want {0} has cpus of its own and revocable ones: a task has one or the other")]
+    BothCpus(usize),
     /// There are too many constraints on one kind of tasks.
     #[error("want {0} has {1} constraints, at most {max} are taken", max = Want::CONSTRAINTS_MAX)]
     TooManyConstraints(usize, usize),
@@ -121,6 +124,9 @@ impl Want {
         for (at, want) in wants.iter().enumerate() {
             if want.resources.cpus.is_zero() && want.resources.mem.is_zero() {
                 return Err(InvalidDemand::Empty(at));
+            }
+            if !want.resources.cpus.is_zero() && !want.resources.revocable.is_zero() {
+                return Err(InvalidDemand::BothCpus(at));
             }
             if want.constraints.len() > Self::CONSTRAINTS_MAX {
                 return Err(InvalidDemand::TooManyConstraints(at, want.constraints.len()));

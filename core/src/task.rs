@@ -282,6 +282,8 @@ reasons! {
     AgentRestarted = "AGENT_RESTARTED",
     /// Its agent is leaving.
     AgentDraining = "AGENT_DRAINING",
+    /// It ran on processor time that was revocable, and is wanted back.
+    Preempted = "PREEMPTED",
     /// The answer to a question of its framework.
     Reconciliation = "RECONCILIATION",
     /// Its framework has as many tasks as it may, or too many ends that it has not acknowledged.

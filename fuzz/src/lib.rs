@@ -74,6 +74,7 @@ impl Bench {
             max_tasks: 4,
             meter: Meter::Fuel,
             allow_network: false,
+            idle_only: false,
         };
         let executor = Executor::start(config, move |event| {
             // Nobody listens any more when the process ends.

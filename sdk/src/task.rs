@@ -116,6 +116,16 @@ impl Task {
     #[must_use]
     pub fn cpus(mut self, cpus: impl Amount<MilliCpu>) -> Self {
         self.spec.resources.cpus = self.read(cpus);
+        self.spec.resources.revocable = MilliCpu::ZERO;
+        self
+    }
+
+    /// The processor time that it has is revocable: what others hold and do not use. It runs while nothing else wants the processor,
+    /// and ends as `GONE`, `PREEMPTED` when they want it back; a runner with retries runs it again.
+    #[must_use]
+    pub fn revocable(mut self, cpus: impl Amount<MilliCpu>) -> Self {
+        self.spec.resources.revocable = self.read(cpus);
+        self.spec.resources.cpus = MilliCpu::ZERO;
         self
     }
 

@@ -13,6 +13,7 @@ mod local;
 mod machine;
 mod processes;
 mod queue;
+mod revocable;
 mod secure;
 mod secured;
 mod startup;
@@ -103,12 +104,14 @@ enum Group {
     Secure,
     /// How late an honest framework's tasks are while one principal floods the master in each way that has a limit.
     Flood,
+    /// What it adds to offer again what tasks leave unused, and whether these notice.
+    Revocable,
     /// How late a message to an agent is answered while guests spin on every CPU.
     Heartbeat,
 }
 
 impl Group {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Decisions,
         Self::Allocator,
         Self::Executor,
@@ -117,6 +120,7 @@ impl Group {
         Self::Flood,
         Self::Startup,
         Self::Held,
+        Self::Revocable,
         Self::Heartbeat,
     ];
     const EXECUTOR: [Self; 9] = [
@@ -169,6 +173,7 @@ impl Group {
             Self::Held => runtime()?.block_on(held::measure(effort)),
             Self::Secure => runtime()?.block_on(secure::measure(effort)),
             Self::Flood => runtime()?.block_on(flood::measure(effort)),
+            Self::Revocable => runtime()?.block_on(revocable::measure(effort)),
             Self::Heartbeat => runtime()?.block_on(heartbeat::measure()),
         }
     }

@@ -15,6 +15,7 @@ mod network;
 mod placing;
 mod queues;
 mod reservations;
+mod revocable;
 mod roles;
 mod run;
 mod sessions;

@@ -1,4 +1,5 @@
-//! The executors of this agent: one process for each framework, another when that is full, none for who has no tasks.
+//! The executors of this agent: one process for each framework, another when that is full, none for who has no tasks. What of a
+//! framework is revocable runs in processes of its own, which give way to all others.
 
 mod peer;
 mod recovery;
@@ -75,6 +76,8 @@ impl Plan {
             max_tasks: TASKS_PER_EXECUTOR,
             meter: if config.metering { Meter::Fuel } else { Meter::Epochs },
             allow_network: config.allow_network,
+            // So are those alone that run what is revocable.
+            idle_only: false,
         };
         let allowed = config.allowed_folders.iter().map(path::absolute).collect::<io::Result<Vec<_>>>()?;
         let lockdown = Lockdown {
@@ -102,6 +105,8 @@ pub(crate) struct Executors {
     unsent: BTreeSet<Key>,
     /// The highest number so far.
     last: u64,
+    /// CPU time of those whose tasks have cpus of their own, as far as they were looked at.
+    cpu: Duration,
     /// Cloned by every peer's thread, so that the end of the last one is heard.
     living: Sender<()>,
     lived: Receiver<()>,
@@ -118,6 +123,7 @@ impl Executors {
             homes: HashMap::new(),
             unsent: BTreeSet::new(),
             last: 0,
+            cpu: Duration::ZERO,
             living,
             lived,
             settled: false,
@@ -126,7 +132,16 @@ impl Executors {
 
     /// Has an executor ready for a framework that is expected. Whatever goes wrong with it is told when a task wants it.
     pub(crate) fn prepare(&mut self, framework: FrameworkId) {
-        let _ = self.with_room(framework);
+        let _ = self.with_room(framework, false);
+    }
+
+    /// CPU time that executors have used so far whose tasks have cpus of their own, while they were looked at here. What one used
+    /// between the last look and its end is missing.
+    pub(crate) fn cpu_time(&mut self) -> Duration {
+        for peer in self.peers.values_mut().filter(|peer| !peer.is_idle_only) {
+            self.cpu += peer.cpu_since_last();
+        }
+        self.cpu
     }
 
     /// Sends what executors were told since the last time, what goes to one of them at once.
@@ -201,10 +216,11 @@ impl Executors {
         }
     }
 
-    /// An executor of this framework that has room; started if there is none.
-    fn with_room(&mut self, framework: FrameworkId) -> Result<Key, NoExecutor> {
+    /// An executor of this framework that has room, for what is revocable or for all else; started if there is none.
+    fn with_room(&mut self, framework: FrameworkId, idle_only: bool) -> Result<Key, NoExecutor> {
         let mut its = self.peers.range((framework, 0)..=(framework, u64::MAX));
-        if let Some((&key, _)) = its.find(|(_, peer)| !peer.ends && peer.running.len() < TASKS_PER_EXECUTOR) {
+        let has_room = |peer: &Peer| !peer.ends && peer.running.len() < TASKS_PER_EXECUTOR;
+        if let Some((&key, _)) = its.find(|(_, peer)| peer.is_idle_only == idle_only && has_room(peer)) {
             return Ok(key);
         }
         if self.peers.len() >= EXECUTORS_MAX {
@@ -214,7 +230,7 @@ impl Executors {
         }
         self.last += 1;
         let key = (framework, self.last);
-        let peer = Peer::start(key, Arc::clone(&self.plan), self.ears.clone(), self.living.clone());
+        let peer = Peer::start(key, idle_only, Arc::clone(&self.plan), self.ears.clone(), self.living.clone());
         self.peers.insert(key, peer.map_err(NoExecutor::Thread)?);
         Ok(key)
     }
@@ -245,13 +261,13 @@ impl Executors {
     }
 
     fn try_launch(&mut self, launch: Launch) -> Result<(), NoExecutor> {
-        let task = launch.spec.id;
-        self.try_tell(task, &Order::Launch(launch))
+        let (task, idle_only) = (launch.spec.id, is_revocable(&launch.spec.resources));
+        self.try_tell(task, idle_only, &Order::Launch(launch))
     }
 
     /// Gives a new task or allocation to an executor with room.
-    fn try_tell(&mut self, task: TaskId, order: &Order) -> Result<(), NoExecutor> {
-        let key = self.with_room(task.framework)?;
+    fn try_tell(&mut self, task: TaskId, idle_only: bool, order: &Order) -> Result<(), NoExecutor> {
+        let key = self.with_room(task.framework, idle_only)?;
         self.unsent.insert(key);
         let peer = self.peers.get_mut(&key).expect("it was just found or started");
         peer.tell(order).map_err(|error| NoExecutor::Untold(error.to_string()))?;
@@ -260,6 +276,11 @@ impl Executors {
         self.homes.insert(task, key);
         Ok(())
     }
+}
+
+/// Whether who holds this runs on what is idle only.
+fn is_revocable(resources: &Resources) -> bool {
+    !resources.revocable.is_zero()
 }
 
 /// Why a task has nowhere to run.
@@ -286,7 +307,7 @@ impl Runs for Executors {
     }
 
     fn open(&mut self, spec: &AllocationSpec) {
-        if let Err(error) = self.try_tell(spec.id, &Order::Open(spec.clone())) {
+        if let Err(error) = self.try_tell(spec.id, is_revocable(&spec.resources), &Order::Open(spec.clone())) {
             self.nowhere(spec.id, &error);
         }
     }

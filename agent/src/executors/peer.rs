@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, OnceLock};
 use std::thread;
+use std::time::Duration;
 
 use haggle_core::{QueueEnd, Source, TaskId};
 use haggle_executor::Stream;
 use haggle_executor::process::{self, Connection, Folder, Order, Outbox, Process, Report, StartFailure, WireError};
 
-use super::{Key, Plan};
+use super::{Key, Plan, recovery};
 use crate::driver::Message;
 use crate::inbox::Inbox;
 use crate::logs::Logs;
@@ -35,6 +36,10 @@ pub(super) struct Peer {
     pub(super) unwanted: bool,
     /// It was told to end.
     pub(super) ends: bool,
+    /// Whether its tasks run on what is idle only.
+    pub(super) is_idle_only: bool,
+    /// CPU time that it had used when it was last looked at.
+    cpu: Duration,
 }
 
 /// What the peer and its thread share.
@@ -52,8 +57,14 @@ impl Peer {
     ///
     /// # Errors
     /// When there is no thread to be had. Everything else that goes wrong is told as its end.
-    pub(super) fn start(key: Key, plan: Arc<Plan>, ears: Ears, living: Sender<()>) -> io::Result<Self> {
-        Self::on_thread(key, Arc::default(), ears, living, move || start(key, &plan))
+    pub(super) fn start(
+        key: Key,
+        is_idle_only: bool,
+        plan: Arc<Plan>,
+        ears: Ears,
+        living: Sender<()>,
+    ) -> io::Result<Self> {
+        Self::on_thread(key, is_idle_only, Arc::default(), ears, living, move || start(key, is_idle_only, &plan))
     }
 
     /// Goes on with one that is connected already.
@@ -62,23 +73,33 @@ impl Peer {
     /// When there is no thread to be had.
     pub(super) fn adopted(
         key: Key,
+        is_idle_only: bool,
         connection: Connection,
         orders: Arc<Outbox<Order>>,
         ears: Ears,
         living: Sender<()>,
     ) -> io::Result<Self> {
-        Self::on_thread(key, orders, ears, living, move || Ok(connection))
+        Self::on_thread(key, is_idle_only, orders, ears, living, move || Ok(connection))
     }
 
     fn on_thread(
         key: Key,
+        is_idle_only: bool,
         orders: Arc<Outbox<Order>>,
         ears: Ears,
         living: Sender<()>,
         connect: impl FnOnce() -> Result<Connection, StartFailure> + Send + 'static,
     ) -> io::Result<Self> {
         let line = Arc::new(Line { orders, process: OnceLock::new(), left: AtomicBool::new(false) });
-        let peer = Self { line: Arc::clone(&line), running: HashSet::new(), held: 0, unwanted: false, ends: false };
+        let peer = Self {
+            line: Arc::clone(&line),
+            running: HashSet::new(),
+            held: 0,
+            unwanted: false,
+            ends: false,
+            is_idle_only,
+            cpu: Duration::ZERO,
+        };
         let hearing = move || {
             let end = match connect() {
                 Ok(connection) => attend(key, connection, &line, &ears),
@@ -105,6 +126,13 @@ impl Peer {
     /// Sends what it is to be told.
     pub(super) fn flush(&self) {
         self.line.orders.flush();
+    }
+
+    /// CPU time that it has used since this was asked last, with all its threads.
+    pub(super) fn cpu_since_last(&mut self) -> Duration {
+        let told = self.line.process.get().and_then(|process| process.cpu_time());
+        let now = told.unwrap_or(self.cpu);
+        now.saturating_sub(std::mem::replace(&mut self.cpu, now))
     }
 
     /// Has it end with its tasks.
@@ -138,11 +166,12 @@ impl Peer {
     }
 }
 
-fn start((framework, number): Key, plan: &Plan) -> Result<Connection, StartFailure> {
-    let path = plan.dir.join(format!("{}-{number}", framework.0));
+fn start(key: Key, is_idle_only: bool, plan: &Plan) -> Result<Connection, StartFailure> {
+    let path = plan.dir.join(recovery::folder_name(key, is_idle_only));
     let folder = Folder::create(&path).map_err(|source| StartFailure::Folder { folder: path, source })?;
     let mut setup = plan.setup.clone();
     setup.executor.scratch_dir = folder.scratch();
+    setup.executor.idle_only = is_idle_only;
     process::spawn(&plan.program, &folder, &setup)
 }
 

@@ -47,6 +47,8 @@ pub(crate) struct UpArgs {
     #[command(flatten)]
     pub(crate) allowed: AllowArgs,
     #[command(flatten)]
+    pub(crate) unused: OversubscribeArgs,
+    #[command(flatten)]
     pub(crate) modules: ModuleArgs,
     #[command(flatten)]
     pub(crate) log: LogArgs,
@@ -160,7 +162,8 @@ Examples:
   haggle agent --master 127.0.0.1:5050,127.0.0.1:5051,127.0.0.1:5052
   haggle agent --name small --cpus 0.5 --mem 256MiB --attribute rack=b7
   haggle agent --resources gpu=2 --attribute zone=a --allow-folder /srv/data
-  haggle agent --reserve eng/batch:cpus=2,mem=1GiB")]
+  haggle agent --reserve eng/batch:cpus=2,mem=1GiB
+  haggle agent --oversubscribe             for tasks that run on what others leave unused")]
 pub(crate) struct AgentArgs {
     /// Join a cluster by a token of `haggle token create --kind agent`: itself, @FILE, or - for standard input [env:
     /// HAGGLE_JOIN]
@@ -204,6 +207,8 @@ pub(crate) struct AgentArgs {
     #[command(flatten)]
     pub(crate) allowed: AllowArgs,
     #[command(flatten)]
+    pub(crate) unused: OversubscribeArgs,
+    #[command(flatten)]
     pub(crate) modules: ModuleArgs,
     #[command(flatten)]
     pub(crate) log: LogArgs,
@@ -218,6 +223,24 @@ pub(crate) struct AllowArgs {
     /// A folder of this machine that tasks may ask to read, with all that is in it; repeatable
     #[arg(long = "allow-folder", value_name = "DIR")]
     pub(crate) folders: Vec<PathBuf>,
+}
+
+/// What an agent does with what its tasks leave unused.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct OversubscribeArgs {
+    /// Offer again, as revocable, what tasks hold of cpus and left unused in the last TIME [default TIME: 10s]
+    ///
+    /// It is offered to whoever asks for it (`haggle run --revocable`), runs while nothing else wants the processor, and is ended as
+    /// PREEMPTED when tasks use what they hold. Memory is never offered twice.
+    #[arg(
+        long,
+        value_name = "TIME",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "10s",
+        value_parser = values::duration
+    )]
+    pub(crate) oversubscribe: Option<Duration>,
 }
 
 /// How an agent's modules are compiled.

@@ -55,6 +55,8 @@ pub(crate) enum Contradiction {
     UsesOfOthers(TokenKind),
     #[error("--role is for a token of kind framework or viewer; one of kind {0} is not bound to roles")]
     RolesOfOthers(TokenKind),
+    #[error("--revocable runs on what the tasks of a cluster leave unused: name one with --master, or a context")]
+    NobodyToLeaveAnything,
     #[error("{0} has no meaning for this command: `haggle login TOKEN` and `haggle agent --join TOKEN` name their own")]
     NoLogin(&'static str),
 }
@@ -82,7 +84,7 @@ impl Cli {
         let cli = Self::try_parse_from(words)?;
         if let Command::Run(run) = &cli.command
             && run.cpus.is_some_and(MilliCpu::is_zero)
-            && run.burst.is_zero()
+            && (run.burst.is_zero() || run.revocable)
         {
             const NO_CPU: &str = "invalid value '0' for '--cpus <N>': 0 cpus would never run; the least is 0.001, and a \
                                   task that shall live from what others leave needs a --burst";

@@ -60,6 +60,7 @@ Examples:
   haggle run app.wasm --dir .::/ --allow-http api.example
   haggle run primes.wasm --instances 100 --retries 2
   haggle run solver.wasm --instances 8 --gang           # all eight at once, or none
+  haggle run index.wasm --revocable --retries 100       # on what others leave unused, again when that is wanted back
   haggle run train.wasm --constraint zone=a --resources gpu=1
   echo hello | haggle run upper.wasm --stdin -
   haggle run primes.wasm --instances 8 --json | jq .usage.cpu_seconds")]
@@ -74,6 +75,10 @@ pub(crate) struct RunArgs {
     /// Processor cores: a share and a ceiling [default: 1, or all of the largest agent when that has less]
     #[arg(long, value_name = "N", help_heading = "Quotas", value_parser = values::cpus_or_none)]
     pub(crate) cpus: Option<MilliCpu>,
+    /// Its --cpus are revocable: what other tasks hold and do not use. It runs while nothing else wants the processor, and ends
+    /// as GONE, PREEMPTED when they want it back; --retries runs it again
+    #[arg(long, help_heading = "Quotas")]
+    pub(crate) revocable: bool,
     /// Share beside other tasks of its framework that want the same processor, as one of N cpus has it [default: its --cpus]
     #[arg(long, value_name = "N", help_heading = "Quotas", value_parser = values::share)]
     pub(crate) weight: Option<MilliCpu>,

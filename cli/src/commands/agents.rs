@@ -76,6 +76,8 @@ fn table(agents: &[AgentView]) -> Table {
         "STATE",
         ">CPUS",
         ">USED",
+        ">REVOCABLE",
+        ">USED",
         ">MEM",
         ">USED",
         ">DISK",
@@ -93,6 +95,8 @@ fn table(agents: &[AgentView]) -> Table {
             state(agent),
             all.cpus.as_cores().to_string(),
             agent.used.cpus.as_cores().to_string(),
+            agent.revocable.as_cores().to_string(),
+            agent.used.revocable.as_cores().to_string(),
             all.mem.to_string(),
             agent.used.mem.to_string(),
             all.disk.to_string(),
@@ -133,7 +137,7 @@ fn absence(when: Unavailability) -> String {
 mod tests {
     use std::time::Duration;
 
-    use haggle_core::{AgentInfo, Cause, Resources};
+    use haggle_core::{AgentInfo, Cause, MilliCpu, Resources};
     use haggle_sdk::WithdrawalView;
 
     use super::*;
@@ -147,6 +151,7 @@ mod tests {
             draining: false,
             withdrawal: None,
             unavailability: None,
+            revocable: MilliCpu::ZERO,
             used: Resources::default(),
             offered: Resources::default(),
             reserved: Vec::new(),

@@ -1,6 +1,7 @@
 //! `haggle ps`.
 
 use haggle_core::cluster::TaskView;
+use haggle_core::{MilliCpu, Resources};
 
 use super::Verdict;
 use crate::args::PsArgs;
@@ -17,6 +18,14 @@ pub(super) async fn run(target: &Target, args: PsArgs) -> Verdict {
     let records: Vec<TaskRecord> = tasks.iter().map(Into::into).collect();
     output::list(&records, args.list.json, || table(&tasks))?;
     Ok(0)
+}
+
+/// Of its own, or revocable ones.
+fn cpus(resources: &Resources) -> String {
+    match resources.revocable {
+        MilliCpu::ZERO => resources.cpus.as_cores().to_string(),
+        revocable => format!("{} revocable", revocable.as_cores()),
+    }
 }
 
 fn table(tasks: &[TaskView]) -> Table {
@@ -42,7 +51,7 @@ fn table(tasks: &[TaskView]) -> Table {
             task.status.state.to_string(),
             task.status.reason.map_or_else(String::new, |reason| reason.to_string()),
             task.agent.to_string(),
-            task.resources.cpus.as_cores().to_string(),
+            cpus(&task.resources),
             task.resources.mem.to_string(),
             task.status.usage.map_or_else(String::new, |usage| output::seconds(usage.cpu)),
             output::shortened(&task.status.message),

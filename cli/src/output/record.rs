@@ -21,6 +21,8 @@ pub(crate) use why::{TaskWhyRecord, WhyRecord};
 #[derive(Serialize)]
 pub(crate) struct ResourcesRecord {
     cpus: f64,
+    #[serde(skip_serializing_if = "is_none")]
+    revocable_cpus: f64,
     mem_bytes: u64,
     disk_bytes: u64,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -29,10 +31,16 @@ pub(crate) struct ResourcesRecord {
     scalars: BTreeMap<String, f64>,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde has it")]
+fn is_none(amount: &f64) -> bool {
+    *amount == 0.0
+}
+
 impl From<&Resources> for ResourcesRecord {
     fn from(resources: &Resources) -> Self {
         Self {
             cpus: resources.cpus.as_cores(),
+            revocable_cpus: resources.revocable.as_cores(),
             mem_bytes: resources.mem.get(),
             disk_bytes: resources.disk.get(),
             ports: resources.ports.ranges().iter().map(|range| (range.first, range.last)).collect(),
@@ -69,7 +77,7 @@ impl From<&AgentView> for AgentRecord {
             draining: agent.draining,
             withdrawn: agent.withdrawal.as_ref().map(Into::into),
             unavailable: agent.unavailability.map(Into::into),
-            resources: (&agent.info.resources).into(),
+            resources: (&agent.info.resources.clone().with_revocable(agent.revocable)).into(),
             used: (&agent.used).into(),
             offered: (&agent.offered).into(),
             reserved: agent.reserved.iter().map(Into::into).collect(),

@@ -78,7 +78,7 @@ impl Allocator {
             let mut seen = BTreeSet::new();
             for (agent, holding) in self.agents_with_offers(&mut seen) {
                 let unit = &want.resources;
-                let suits = want.suits(holding.info.traits()).is_ok() && holding.info.resources.contains(unit);
+                let suits = want.suits(holding.info.traits()).is_ok() && holding.has().contains(unit);
                 if !holding.active || !suits || self.filters.hold(id, agent, unit, now).is_some() {
                     continue;
                 }

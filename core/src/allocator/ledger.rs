@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use super::slots::Rooms;
 use crate::agent::AgentInfo;
 use crate::id::OfferId;
+use crate::quantity::MilliCpu;
 use crate::reservation::{Portion, Reserved};
 use crate::resources::{Ports, Resources};
 
@@ -70,6 +71,8 @@ pub(super) struct Holding {
     /// What of it is reserved, by its own configuration and beside that; none of it empty.
     pub(super) reserved: Vec<Reserved>,
     pub(super) allocated: Portion,
+    /// What it measures to be unused of the processor time that its tasks hold.
+    pub(super) revocable: MilliCpu,
     pub(super) active: bool,
     /// What keeps it from being active, though it is there.
     pub(super) withheld: Option<Withheld>,
@@ -80,11 +83,16 @@ pub(super) struct Holding {
 }
 
 impl Holding {
+    /// Everything that it has to give, be it revocable or not.
+    pub(super) fn has(&self) -> Resources {
+        self.info.resources.clone().with_revocable(self.revocable)
+    }
+
     /// What is left. Nothing of a resource of which more is allocated than the agent has, as when it came back
     /// smaller than what it runs. What is allocated beyond a reservation, as when that became smaller, is of what is reserved for
     /// nobody.
     pub(super) fn free(&self) -> Portion {
-        let mut free = Portion::from(self.info.resources.clone());
+        let mut free = Portion::from(self.has());
         free.resources.take_up_to(&self.allocated.resources);
         if self.reserved.is_empty() {
             return free;
@@ -104,6 +112,6 @@ impl Holding {
 
     /// What would be free if nothing were allocated.
     pub(super) fn all(&self) -> Portion {
-        Portion { resources: self.info.resources.clone(), reserved: self.reserved.clone() }
+        Portion { resources: self.has(), reserved: self.reserved.clone() }
     }
 }

@@ -10,6 +10,7 @@ use super::promises::Promise;
 use super::seat::Seat;
 use crate::agent::AgentInfo;
 use crate::id::{AgentId, FrameworkId, OfferId};
+use crate::quantity::MilliCpu;
 use crate::reservation::Portion;
 use crate::resources::{Ports, Resources};
 use crate::time::Now;
@@ -25,6 +26,14 @@ impl Allocator {
         self.total.take_up_to(&before.unwrap_or_default());
         self.add_to_total(&info.resources);
         self.total_has_changed();
+    }
+
+    /// What an agent measures to be unused of the processor time that its tasks hold. With less than is allocated of it, none is
+    /// offered; what is taken back, and from whom, is the caller's to decide.
+    pub fn set_revocable(&mut self, agent: AgentId, revocable: MilliCpu) {
+        if self.agents.get(&agent).is_some_and(|holding| holding.revocable != revocable) {
+            self.change_holding(agent, |holding| holding.revocable = revocable);
+        }
     }
 
     /// Whether the free resources of an agent may be offered.

@@ -9,6 +9,7 @@ mod place;
 mod quotas;
 mod refusals;
 mod reserves;
+mod revocable;
 mod roles;
 mod why;
 mod worth;

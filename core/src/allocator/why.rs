@@ -13,6 +13,7 @@ use super::verdict::{Case, Passed, Stage};
 use super::{Allocator, Member, Promise, Withheld};
 use crate::demand::{Constraint, Want};
 use crate::id::FrameworkId;
+use crate::quantity::MilliCpu;
 use crate::quota::Ceiling;
 use crate::resources::Resources;
 use crate::time::Now;
@@ -84,6 +85,11 @@ pub enum Obstacle {
     Reserved {
         /// The most that one of them keeps for others.
         reserved: Resources,
+    },
+    /// The agents' tasks use what they hold, or the agents do not measure that: there is not so much that is revocable.
+    NotUnused {
+        /// The most that one of them measures to be unused.
+        most: MilliCpu,
     },
     /// The agents are large enough, and tasks run there.
     InUse {
@@ -228,7 +234,11 @@ impl Allocator {
             Some(want) => room.contains(&want.resources),
             None => self.is_enough_for(case.seat.role, room),
         };
-        let has = &case.holding.info.resources;
+        let most = case.holding.revocable;
+        if want.is_some_and(|want| want.resources.revocable > most) {
+            return Obstacle::NotUnused { most };
+        }
+        let has = &case.holding.has();
         if !is_enough(has) {
             return Obstacle::TooLarge { largest: has.clone() };
         }
@@ -271,6 +281,7 @@ impl Obstacle {
     fn add(&mut self, other: Self) {
         match (self, other) {
             (Self::TooLarge { largest }, Self::TooLarge { largest: other }) => keep_larger(largest, other),
+            (Self::NotUnused { most }, Self::NotUnused { most: other }) => *most = other.max(*most),
             (Self::InUse { free }, Self::InUse { free: other }) => keep_larger(free, other),
             (Self::Reserved { reserved }, Self::Reserved { reserved: other }) => keep_larger(reserved, other),
             (Self::Refused { lasts }, Self::Refused { lasts: other }) => *lasts = other.max(*lasts),

@@ -334,6 +334,9 @@ pub(super) fn decline_rest(state: &mut State, now: Now, framework: FrameworkId, 
 /// Whoever is at a limit is not offered anything of this agent for a while.
 pub(super) fn rest(state: &mut State, now: Now, framework: FrameworkId, agent: AgentId, limited: Limited) {
     let Some(all) = state.agents.get(&agent).map(|known| known.info.resources.clone()) else { return };
+    // No more of it is revocable than there is.
+    let most = all.cpus;
+    let all = all.with_revocable(most);
     let principal = &state.frameworks[&framework].tenant.principal;
     let its: Vec<_> = match limited {
         Limited::Framework => Vec::from([framework]),
@@ -468,6 +471,8 @@ pub(super) fn launch(
         // The offer's promise becomes the task's.
         holds: true,
         kill: false,
+        preempted: false,
+        nth: state.next_task(),
         launched: Some(now),
         latest_update: UpdateId::UNACKNOWLEDGED,
         status: status.clone(),

@@ -16,6 +16,7 @@ use crate::id::{
     TaskId, UpdateId,
 };
 use crate::placement::Placement;
+use crate::quantity::MilliCpu;
 use crate::queue::{AllocationSpec, HeldQueue, QueueUpdate, QueuedTasks};
 use crate::quota::Quota;
 use crate::reservation::Operation;
@@ -170,6 +171,9 @@ pub enum AgentCommand {
     Updates(Vec<TaskStatus>),
     /// News of the tasks in allocations, in the order in which they happened.
     QueueUpdates(Vec<Arc<QueueUpdate>>),
+    /// So much of the processor time that its tasks hold do they leave unused, as it measures: that may be offered as revocable.
+    /// Takes the place of what it said before, in this session.
+    Unused(MilliCpu),
     /// It takes no more tasks and will leave.
     Drain,
     /// It leaves for good: it holds no task any more.

@@ -9,7 +9,7 @@ use super::command::HeldTask;
 use super::effect::{AgentOrder, Announcement, Effect};
 use super::queued::{Queued, Stands, with_queue};
 use super::state::{Orphan, Registering, State, Task};
-use super::{enqueue, groups, reconcile, updates, withdrawal};
+use super::{enqueue, groups, reconcile, revocable, updates, withdrawal};
 use crate::access::is_role;
 use crate::id::{AgentId, FrameworkId, SessionId, TaskId, UpdateId};
 use crate::lifecycle::TaskEvent;
@@ -215,8 +215,10 @@ fn take_in_one(state: &mut State, now: Now, session: SessionId, agent: AgentId, 
         state.note(id, status.clone());
         out.push(Effect::Announce(Announcement::Task(status)));
     }
-    if state.tasks[&id].kill {
-        out.push(Effect::ToAgent(session, groups::order_to_end(state, id)));
+    match &state.tasks[&id] {
+        task if task.kill => out.push(Effect::ToAgent(session, groups::order_to_end(state, id))),
+        task if task.preempted => out.push(Effect::ToAgent(session, revocable::order_to_end(id))),
+        _ => {}
     }
 }
 
@@ -239,6 +241,8 @@ pub(super) fn adopt(state: &mut State, agent: AgentId, held: HeldTask, out: &mut
         portion: resources.into(),
         holds: false,
         kill: false,
+        preempted: false,
+        nth: state.next_task(),
         launched: None,
         latest_update: update,
         status: status.clone(),

@@ -29,6 +29,7 @@ mod record;
 mod refusal;
 mod register;
 mod reserve;
+mod revocable;
 mod roles;
 mod sessions;
 mod state;
@@ -168,6 +169,7 @@ fn agent_says(
         AgentCommand::Heartbeat => agents::heard_from(state, now, session, Verb::Report).map(|_| ()),
         AgentCommand::Updates(updates) => tasks::update(state, now, session, updates, out),
         AgentCommand::QueueUpdates(updates) => enqueue::update(state, now, session, updates, out),
+        AgentCommand::Unused(cpus) => revocable::measured(state, now, session, cpus, out),
         AgentCommand::Drain => agents::drain(state, now, session, out),
         AgentCommand::Leave => agents::leave(state, now, session, out),
     }

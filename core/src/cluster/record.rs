@@ -36,6 +36,12 @@ impl State {
         self.tasks.insert(id, task);
     }
 
+    /// The place of a task among all those of which this master hears.
+    pub(super) fn next_task(&mut self) -> u64 {
+        self.last_task += 1;
+        self.last_task
+    }
+
     /// Counts what a task holds as allocated. [`Self::release`] is its opposite; both act once.
     pub(super) fn hold(&mut self, id: TaskId) {
         let task = self.tasks.get_mut(&id).expect("the caller has seen the task");

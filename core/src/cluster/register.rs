@@ -17,6 +17,7 @@ use crate::access::{Kind, Verb};
 use crate::agent::AgentInfo;
 use crate::id::{AgentId, AgentKey, SessionId, TaskId};
 use crate::planted::{self, Bug};
+use crate::quantity::MilliCpu;
 use crate::queue::HeldQueue;
 use crate::time::Now;
 
@@ -131,6 +132,11 @@ fn check_held(state: &State, id: AgentId, named: usize) -> Result<(), Refusal> {
 fn identify(state: &State, who: &Kind, identity: &AgentIdentity, info: &AgentInfo) -> Result<AgentId, Rejection> {
     if info.resources.is_empty() {
         return Err(Rejection::Final("an agent needs something to offer, and has nothing".to_string()));
+    }
+    if !info.resources.revocable.is_zero() {
+        return Err(Rejection::Final(
+            "what an agent has is not revocable: it measures later what of it is unused".to_string(),
+        ));
     }
     if let Err(invalid) = info.check_reserved() {
         return Err(Rejection::Final(invalid.to_string()));
@@ -269,6 +275,7 @@ fn admit(
     }
     agent.registering = Some(registering);
     state.allocator.set_agent(id, &agent.info);
+    state.allocator.set_revocable(id, MilliCpu::ZERO);
     state.allocator.reserve(id, &agent.reserved);
     state.allocator.set_agent_active(id, planted::is(Bug::OfferedTooEarly));
     enrol::end(state, id, out);

@@ -72,6 +72,8 @@ pub(super) struct State {
     pub(super) last_framework: u64,
     /// Updates that this master made.
     pub(super) last_update: u64,
+    /// Tasks that this master has heard of.
+    pub(super) last_task: u64,
 }
 
 /// More offers than any master makes: an answer to an offer of an earlier master must not pass for one to a new offer.
@@ -182,6 +184,10 @@ pub(super) struct Task {
     pub(super) holds: bool,
     /// Whether somebody wants its end: said again to an agent that was away.
     pub(super) kill: bool,
+    /// Whether it is to end since what it runs on is wanted back: said again likewise.
+    pub(super) preempted: bool,
+    /// Which of this master's tasks it is, in the order in which it heard of them.
+    pub(super) nth: u64,
     /// When it was launched, until it starts. `None` when another master did that.
     pub(super) launched: Option<Now>,
     /// The latest update of its agent.
@@ -227,6 +233,7 @@ impl State {
             last_agent: recovered.last_agent,
             last_framework: recovered.last_framework,
             last_update: 0,
+            last_task: 0,
             config,
         };
         for (role, weight) in state.config.weights.clone() {

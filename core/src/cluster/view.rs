@@ -11,6 +11,7 @@ use crate::cluster::command::FrameworkInfo;
 use crate::group::Group;
 use crate::id::{AgentId, FrameworkId, MaintenanceId, OfferId, TaskId};
 use crate::placement::Placement;
+use crate::quantity::MilliCpu;
 use crate::quota::Quota;
 use crate::reservation::Reserved;
 use crate::resources::{Resources, Share};
@@ -32,6 +33,8 @@ pub struct AgentView {
     pub withdrawal: Option<WithdrawalView>,
     /// When it will not be there, or is not now.
     pub unavailability: Option<Unavailability>,
+    /// What it measures to be unused of the processor time that its tasks hold: beside what it has.
+    pub revocable: MilliCpu,
     /// Held by tasks.
     pub used: Resources,
     /// Promised in open offers.

@@ -399,6 +399,7 @@ fn agent_view(state: &State, now: Now, id: AgentId, agent: &Agent) -> AgentView 
         draining: agent.draining,
         withdrawal: state.withdrawn.get(id).map(|known| withdrawal_view(&known, now)),
         unavailability: state.maintenance.next_of(id),
+        revocable: state.allocator.revocable_on(id),
         reserved,
         used: used.resources,
         offered: offered.resources,

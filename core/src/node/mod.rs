@@ -103,11 +103,13 @@ pub struct Node {
 }
 
 impl Node {
-    /// A node without tasks, and without a master, that offers `total`.
+    /// A node without tasks, and without a master, that offers `total`. How much of its processor time is revocable the master
+    /// knows; all of it at most.
     pub fn new(config: Config, total: Resources) -> Self {
+        let cpus = total.cpus;
         Self {
             config,
-            total,
+            total: total.with_revocable(cpus),
             used: Resources::default(),
             id: None,
             connected: false,
@@ -213,6 +215,11 @@ impl Node {
     /// How many tasks have not ended. An allocation has once nothing in it runs and it is to end.
     pub fn running(&self) -> usize {
         self.tasks.values().filter(|task| !task.state.is_terminal() && !task.is_over()).count()
+    }
+
+    /// What tasks hold that have not ended.
+    pub fn used(&self) -> &Resources {
+        &self.used
     }
 
     /// The id that a master gave it.

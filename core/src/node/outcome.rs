@@ -77,5 +77,11 @@ fn killed(why: Reason, said: Option<Box<str>>, started: bool, ending: Ending) ->
         (why, true) => (why, ending.message),
     };
     let message = said.map_or(message, String::from);
-    Ending { state: TaskState::Killed, reason: Some(reason), message, ..ending }
+    Ending { state: end_for(why), reason: Some(reason), message, ..ending }
+}
+
+/// The state in which a task ends that was told to end for this reason. As in Mesos, what is preempted is gone: nobody wanted its
+/// end, and it may be worth another try.
+pub(super) fn end_for(why: Reason) -> TaskState {
+    if why == Reason::Preempted { TaskState::Gone } else { TaskState::Killed }
 }

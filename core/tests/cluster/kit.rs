@@ -229,7 +229,7 @@ impl World {
     /// What an agent has that is neither used nor offered.
     pub(crate) fn free_on(&self, agent: Agent) -> Resources {
         let view = self.cluster.agents(self.now).into_iter().find(|view| view.id == agent.id).expect("it is there");
-        let mut free = view.info.resources;
+        let mut free = view.info.resources.with_revocable(view.revocable);
         free.take(&view.used).expect("no more is used than there is");
         free.take(&view.offered).expect("no more is offered than there is");
         free

@@ -19,6 +19,7 @@ mod queues_together;
 mod reconcile;
 mod registration;
 mod reservations;
+mod revocable;
 mod several_roles;
 mod tally;
 mod updates;

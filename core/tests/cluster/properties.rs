@@ -11,8 +11,8 @@ use haggle_core::cluster::{
 };
 use haggle_core::{
     AgentId, AgentInfo, AgentKey, Ceiling, Digest, FrameworkId, InverseOfferId, Maintenance, MaintenanceId, MilliCpu,
-    Now, OfferId, Operation, Placed, Quota, Resources, SessionId, Source, TaskId, TaskSpec, TaskState, TaskStatus,
-    Unavailability, UpdateId, Want,
+    Now, OfferId, Operation, Placed, Quota, Reason, Resources, SessionId, Source, TaskId, TaskSpec, TaskState,
+    TaskStatus, Unavailability, UpdateId, Want,
 };
 use proptest::prelude::*;
 
@@ -51,6 +51,7 @@ enum Step {
     Suppresses(usize, usize),
     Wants(usize, usize, [u32; 2]),
     Quota(usize, u64, u64),
+    Measures(usize, u64),
     TearsDown(usize),
     Nonsense(usize),
     TimePasses(u64),
@@ -101,6 +102,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (one(), one(), [0..4_u32, 0..3_u32])
             .prop_map(|(framework, role, wants)| Step::Wants(framework, role, wants)),
         1 => (one(), 0..3_u64, 0..9_u64).prop_map(|(role, least, most)| Step::Quota(role, least, most)),
+        4 => (one(), 0..5_u64).prop_map(|(agent, cpus)| Step::Measures(agent, cpus)),
         1 => one().prop_map(Step::TearsDown),
         2 => one().prop_map(Step::Nonsense),
         6 => (0..40_u64).prop_map(Step::TimePasses),
@@ -263,8 +265,14 @@ impl Chaos {
                 }
                 self.hosts.get_mut(&agent).expect("it is connected").tasks.insert(spec.id, held);
             }
-            AgentOrder::Kill(task) | AgentOrder::End { task, .. } => {
+            AgentOrder::Kill(task) => {
                 self.hosts.get_mut(&agent).expect("it is connected").told.insert(task);
+            }
+            AgentOrder::End { task, reason, .. } => {
+                let host = self.hosts.get_mut(&agent).expect("it is connected");
+                let is_revocable = !host.tasks[&task].resources.revocable.is_zero();
+                assert!(is_revocable || reason != Reason::Preempted, "{task} has cpus of its own, and is preempted");
+                host.told.insert(task);
             }
             AgentOrder::StopAll => {
                 let host = self.hosts.get_mut(&agent).expect("it is connected");
@@ -289,12 +297,15 @@ impl Chaos {
             offered.entry(offer.agent).or_default().give(&offer.resources);
         }
         for agent in self.cluster.agents(self.now) {
-            let mut free = agent.info.resources.clone();
+            // What is revocable is in books of its own: it may be overused until those end that are preempted, and is not offered
+            // meanwhile.
+            let has = agent.info.resources.clone().with_revocable(agent.revocable.max(agent.used.revocable));
+            let mut free = has.clone();
             free.take(&agent.used).unwrap_or_else(|short| panic!("{} is overused: {short}", agent.id));
             free.take(&agent.offered).unwrap_or_else(|short| panic!("{} is promised twice: {short}", agent.id));
             assert_eq!(agent.offered, offered.get(&agent.id).cloned().unwrap_or_default());
             // And so it is of each part of it that is reserved, and of what is reserved for nobody.
-            let mut unreserved = (agent.info.resources.clone(), agent.used.clone());
+            let mut unreserved = (has, agent.used.clone());
             unreserved.1.give(&agent.offered);
             for part in &agent.reserved {
                 let mut allocated = part.used.clone();
@@ -460,9 +471,13 @@ impl Chaos {
                 (Some(its), 1..) => vec![its],
                 _ => offers.map(pick).to_vec(),
             };
+            let revocable = offers
+                .iter()
+                .any(|offer| open.iter().any(|open| open.id == *offer && !open.resources.revocable.is_zero()));
             let tasks = cpus.map(|cpus| {
                 world.last_task += 1;
-                Arc::new(TaskSpec { ..task(framework, world.last_task, cpus, 128 * cpus) })
+                let spec = task(framework, world.last_task, cpus, 128 * cpus);
+                Arc::new(if revocable { TaskSpec { resources: revocable_size(cpus), ..spec } } else { spec })
             });
             FrameworkCommand::Accept {
                 offers,
@@ -665,7 +680,8 @@ impl Chaos {
             }),
             Step::Revives(pick, of) => self.framework_says(pick, |_, _| FrameworkCommand::Revive { role: one_of(of) }),
             Step::Wants(pick, of, [waiting, spare]) => self.framework_says(pick, |_, _| {
-                let want = Want { resources: size(1, 128), constraints: vec![], waiting, spare, gang: 0 };
+                let resources = if pick.is_multiple_of(3) { revocable_size(1) } else { size(1, 128) };
+                let want = Want { resources, constraints: vec![], waiting, spare, gang: 0 };
                 FrameworkCommand::Demand { role: one_of(of), wants: vec![want] }
             }),
             Step::Quota(pick, least, most) => {
@@ -674,6 +690,15 @@ impl Chaos {
                 let role = ROLES[pick % 3].to_owned();
                 let command = OperatorCommand::SetQuota { role, quota: quota.filter(|_| most > 0), force: true };
                 self.apply(Command::Operator(Principal::owner(), None, command));
+            }
+            Step::Measures(pick, cpus) => {
+                let Some((id, session)) = self.connected_agent(pick) else { return };
+                self.apply(Command::Agent(session, AgentCommand::Unused(MilliCpu::from_cores(cpus))));
+                let ends = |state: TaskState| state.is_terminal() || state == TaskState::Killing;
+                let tasks = self.cluster.tasks();
+                let live = tasks.iter().filter(|task| task.agent == id && !ends(task.status.state));
+                let live: u64 = live.map(|task| task.resources.revocable.get()).sum();
+                assert!(live <= cpus * 1000, "{id} has {cpus} revocable cpus, and runs {live} thousandths on them");
             }
             Step::Suppresses(pick, of) => {
                 self.framework_says(pick, |_, _| FrameworkCommand::Suppress { role: one_of(of) });
@@ -738,6 +763,11 @@ fn check_groups_are_launched_whole(effects: &[Effect]) {
 }
 
 const ROLES: [&str; 3] = ["a", "b", "a/c"];
+
+/// What a task holds that runs on what is idle.
+fn revocable_size(cpus: u64) -> Resources {
+    size(0, 128 * cpus).with_revocable(MilliCpu::from_cores(cpus))
+}
 
 /// A framework in one to three roles.
 fn in_roles(pick: usize) -> FrameworkInfo {

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use haggle_core::cluster::{AgentCommand, AgentIdentity, AgentOrder, HeldTask, Rejection};
 use haggle_core::{
-    AgentInfo, AgentKey, AllocationSpec, Epoch, FrameworkId, HeldQueue, QueueUpdate, TaskSpec, TaskStatus, UpdateId,
+    AgentInfo, AgentKey, AllocationSpec, Epoch, FrameworkId, HeldQueue, MilliCpu, QueueUpdate, TaskSpec, TaskStatus,
+    UpdateId,
 };
 
 use super::queue::{enqueue, enqueued};
 use super::reservation::{kept, read_kept};
+use super::resources::amount;
 use super::status::{reason, task_state};
 use super::{Malformed, random, required};
 use crate::v1;
@@ -96,6 +98,7 @@ impl From<AgentCommand> for v1::AgentReport {
             AgentCommand::Updates(updates) => {
                 Report::Updates(v1::TaskStatuses { statuses: updates.into_iter().map(Into::into).collect() })
             }
+            AgentCommand::Unused(cpus) => Report::UnusedMilliCpus(cpus.get()),
             AgentCommand::Drain => Report::Drain(v1::Drain {}),
             AgentCommand::Leave => Report::Leave(v1::Leave {}),
         };
@@ -135,6 +138,7 @@ impl TryFrom<v1::AgentReport> for AgentCommand {
             Report::Updates(updates) => {
                 Self::Updates(updates.statuses.into_iter().map(TaskStatus::try_from).collect::<Result<_, _>>()?)
             }
+            Report::UnusedMilliCpus(cpus) => Self::Unused(MilliCpu::new(amount("unused_milli_cpus", cpus)?)),
             Report::Drain(_) => Self::Drain,
             Report::Leave(_) => Self::Leave,
             Report::Log(_) => {

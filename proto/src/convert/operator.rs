@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use haggle_core::cluster::{AgentView, Announcement, FrameworkView, OfferView, RoleView, TaskView};
-use haggle_core::{AgentId, FrameworkId, OfferId};
+use haggle_core::{AgentId, FrameworkId, MilliCpu, OfferId};
 
 use super::reservation::all_reserved;
+use super::resources::amount;
 use super::task::millis;
 use super::upkeep::{withheld, withheld_of};
 use super::{Malformed, required};
@@ -33,6 +34,7 @@ impl From<AgentView> for v1::Agent {
             tasks: count(agent.tasks),
             withdrawal: agent.withdrawal.map(Into::into),
             unavailability: agent.unavailability.map(Into::into),
+            revocable_milli_cpus: agent.revocable.get(),
         }
     }
 }
@@ -52,6 +54,7 @@ impl TryFrom<v1::Agent> for AgentView {
             tasks: size(wire.tasks),
             withdrawal: wire.withdrawal.map(TryInto::try_into).transpose()?,
             unavailability: wire.unavailability.map(Into::into),
+            revocable: MilliCpu::new(amount("revocable_milli_cpus", wire.revocable_milli_cpus)?),
         })
     }
 }

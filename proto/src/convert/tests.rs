@@ -21,6 +21,7 @@ fn resources() -> Resources {
     Resources::new(MilliCpu::new(250), Bytes::from_mib(64), Bytes::from_mib(1))
         .with_ports(Ports::new([PortRange { first: 80, last: 90 }]))
         .with_scalar("licence", 1500)
+        .with_revocable(MilliCpu::new(50))
 }
 
 fn spec() -> TaskSpec {
@@ -218,6 +219,7 @@ fn everything_an_agent_says_and_hears_survives_the_wire() {
         AgentCommand::QueueUpdates(vec![Arc::new(queue_update())]),
         AgentCommand::Heartbeat,
         AgentCommand::Updates(vec![status(TaskState::Running, None, Source::Agent)]),
+        AgentCommand::Unused(MilliCpu::new(1_400)),
         AgentCommand::Drain,
         AgentCommand::Leave,
     ];
@@ -354,6 +356,7 @@ fn an_answer_to_why_survives_the_wire() {
         Obstacle::Constraint(constraint("os", Test::Equals("linux".into()))),
         Obstacle::TooLarge { largest: resources() },
         Obstacle::Reserved { reserved: resources() },
+        Obstacle::NotUnused { most: MilliCpu::new(30) },
         Obstacle::InUse { free: resources() },
         Obstacle::Offered { to: FrameworkId(9), age: Duration::from_secs(3) },
         Obstacle::Gang { tasks: 3, fit: 2 },
@@ -451,6 +454,7 @@ fn an_agent_tells_that_it_takes_no_tasks_and_for_how_long() {
             draining: false,
             withdrawal,
             unavailability: Some(WHEN),
+            revocable: MilliCpu::new(700),
             used: resources(),
             offered: Resources::default(),
             reserved: vec![ReservationView { reserved: reserved(), used: resources(), offered: Resources::default() }],

@@ -20,7 +20,7 @@ pub(crate) use inputs::InputError;
 
 use super::follow::follow_authority;
 use super::{CLUSTER_THREADS, Verdict, on_threads};
-use crate::args::RunArgs;
+use crate::args::{Contradiction, RunArgs};
 use crate::embedded::{self, Cluster};
 use crate::error::CommandError;
 use crate::module::Module;
@@ -46,6 +46,9 @@ const AGENTS_PERIOD: Duration = Duration::from_millis(100);
 const TELL_AFTER: Duration = Duration::from_secs(5);
 
 pub(super) fn run(target: &Target, args: RunArgs) -> Verdict {
+    if args.revocable && target.is_default() {
+        return Err(Contradiction::NobodyToLeaveAnything.into());
+    }
     let plan = Plan::of(args)?;
     on_threads(CLUSTER_THREADS, async {
         logging::start_if_asked()?;
@@ -75,6 +78,7 @@ async fn embedded(mut plan: Plan, signals: &mut Signals) -> Verdict {
         mem: None,
         allowed_folders: plan.host_folders(),
         allow_network: true,
+        oversubscribe: None,
         modules: None,
     });
     let cluster = tokio::select! {

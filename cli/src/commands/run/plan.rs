@@ -33,6 +33,8 @@ pub(super) struct Plan {
     pub(super) label: String,
     pub(super) inputs: Inputs,
     pub(super) cpus: Option<MilliCpu>,
+    /// Whether these are revocable.
+    pub(super) revocable: bool,
     pub(super) count: u32,
     /// Whether it is an array, be it of one.
     pub(super) array: bool,
@@ -91,6 +93,7 @@ impl Plan {
             label,
             inputs,
             cpus: args.cpus,
+            revocable: args.revocable,
             count,
             array,
             gang: args.gang,
@@ -149,6 +152,9 @@ impl Plan {
             .disk(self.disk)
             .burst(self.burst)
             .output_limit(self.output.0);
+        if self.revocable {
+            task = task.revocable(cpus);
+        }
         if self.output.1 == OutputOverrun::Truncate {
             task = task.truncate_output();
         }

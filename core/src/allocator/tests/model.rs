@@ -18,10 +18,16 @@ use super::{World, guarantee, limit, milli, size, want};
 use crate::demand::Want;
 use crate::id::{AgentId, FrameworkId};
 use crate::placement::Placement;
+use crate::quantity::MilliCpu;
 use crate::quota::{Quota, RoleRecord};
 use crate::reservation::{Operation, Portion, Reserved, is_at_or_below};
 use crate::resources::{Resources, Share};
 use crate::time::Now;
+
+/// What a task holds that runs on what is idle.
+fn revocable(cpus: u64) -> Resources {
+    size(0, cpus * 128).with_revocable(MilliCpu::from_cores(cpus))
+}
 
 const ROLES: [&str; 6] = ["a", "a/x", "a/y", "b", "b/z", "c"];
 const FRAMEWORKS: u64 = 6;
@@ -43,7 +49,8 @@ enum Step {
     Ends(usize),
     Suppresses(u64, Option<usize>),
     Revives(u64, Option<usize>),
-    Wants(u64, Option<usize>, Vec<(u64, u32, u32)>, bool),
+    Wants(u64, Option<usize>, Vec<(u64, u32, u32, bool)>, bool),
+    Measures(u64, u64),
     Keeps(u64, usize, u64),
     Reserves(u64, usize, Option<usize>, u64),
     Unreserves(u64, usize, u64),
@@ -58,7 +65,7 @@ fn framework() -> impl Strategy<Value = u64> {
 fn step() -> impl Strategy<Value = Step> {
     let role = || 0..ROLES.len();
     let of = || prop::option::of(0..ROLES.len());
-    let wants = prop::collection::vec((1..5_u64, 0..4_u32, 0..3_u32), 0..3);
+    let wants = prop::collection::vec((1..5_u64, 0..4_u32, 0..3_u32, prop::bool::weighted(0.3)), 0..3);
     prop_oneof![
         3 => (framework(), role(), role()).prop_map(|(id, one, other)| Step::Joins(id, one, other)),
         1 => framework().prop_map(Step::Leaves),
@@ -76,6 +83,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (framework(), of()).prop_map(|(id, of)| Step::Revives(id, of)),
         4 => (framework(), of(), wants, prop::bool::weighted(0.4))
             .prop_map(|(id, of, wants, together)| Step::Wants(id, of, wants, together)),
+        3 => (1..=AGENTS, 0..9_u64).prop_map(|(id, cpus)| Step::Measures(id, cpus)),
         1 => (1..=AGENTS, role(), 0..4_u64).prop_map(|(id, role, cpus)| Step::Keeps(id, role, cpus)),
         3 => (1..=AGENTS, role(), of(), 1..4_u64).prop_map(|(id, role, of, cpus)| Step::Reserves(id, role, of, cpus)),
         1 => (1..=AGENTS, role(), 1..4_u64).prop_map(|(id, role, cpus)| Step::Unreserves(id, role, cpus)),
@@ -189,7 +197,8 @@ impl Model {
             Step::Launches(id, cpus) => {
                 let Some(&offer) = world.open(id).first() else { return };
                 let offer = world.allocator.offer(offer).expect("it is open").clone();
-                let task = size(cpus, cpus * 128);
+                let is_revocable = !offer.portion.resources.revocable.is_zero();
+                let task = if is_revocable { revocable(cpus) } else { size(cpus, cpus * 128) };
                 if offer.portion.resources.contains(&task) {
                     let held = world.launch(id, &task);
                     self.tasks.push((id, offer.agent.0, held, offer.role.to_string()));
@@ -210,13 +219,17 @@ impl Model {
                 self.forget_refusals(id, of);
             }
             Step::Wants(id, of, ref wants, together) => {
-                let wants = wants.iter().map(|&(cpus, waiting, spare)| match together {
-                    true => Want { gang: 1, ..want(size(cpus, cpus * 128), waiting, 0) },
-                    false => want(size(cpus, cpus * 128), waiting, spare),
+                let wants = wants.iter().map(|&(cpus, waiting, spare, is_revocable)| {
+                    let resources = if is_revocable { revocable(cpus) } else { size(cpus, cpus * 128) };
+                    match together {
+                        true => Want { gang: 1, ..want(resources, waiting, 0) },
+                        false => want(resources, waiting, spare),
+                    }
                 });
                 world.allocator.demand(FrameworkId(id), of.map(|role| ROLES[role]), &wants.collect::<Vec<_>>());
                 self.forget_refusals(id, of);
             }
+            Step::Measures(id, cpus) => world.allocator.set_revocable(AgentId(id), MilliCpu::from_cores(cpus)),
             Step::Keeps(id, role, cpus) => {
                 // As an agent does that comes back with other flags.
                 let Some(holding) = world.allocator.agents.get(&AgentId(id)) else { return };
@@ -313,10 +326,13 @@ impl Model {
                 let one = Some(&part.reservation);
                 let mut sum = left.of(one).into_owned();
                 sum.give(&held.of(one));
-                let is_smaller = !holding.info.resources.contains(&held.resources);
+                let is_smaller = !holding.has().contains(&held.resources);
                 assert!(part.resources.contains(&left.of(one)), "{id}");
                 assert!(is_smaller || self.shrank.contains(&id.0) || sum == part.resources, "{id}: {part:?}, {left:?}");
             }
+            // What is revocable is beside all that, and may be overused once it became less.
+            let (unused, of_it) = (left.resources.revocable, held.resources.revocable);
+            assert_eq!(unused, holding.revocable.saturating_sub(of_it), "{id}");
             if holding.active {
                 free.give(&left.unreserved());
                 idle.extend(left.reserved);
@@ -393,7 +409,7 @@ impl Model {
             let role = allocator.tree.path(id.role);
             for (agent, holding) in allocator.agents.iter().filter(|(_, holding)| holding.active) {
                 let wanted: Vec<Resources> = match &known.demand {
-                    None => Vec::from([holding.free().usable(&role).resources.clone()]),
+                    None => Vec::from([holding.free().usable(&role).resources.clone().with_revocable(MilliCpu::ZERO)]),
                     Some(demand) => demand
                         .open(super::super::demand::Urgency::Waiting)
                         .map(|(_, want, _)| want.resources.clone())
@@ -481,12 +497,23 @@ impl Model {
         }
     }
 
+    /// Nobody is offered what is revocable who has not asked for it.
+    fn check_revocable(&self, allocation: &Allocation) {
+        let allocator = &self.world.allocator;
+        for promise in allocation.offers.iter().filter_map(|offer| allocator.offer(*offer)) {
+            let demand = allocator.members[&promise.seat].demand.as_ref();
+            let asks = demand.is_some_and(|demand| demand.wants().any(|want| !want.resources.revocable.is_zero()));
+            assert!(asks || promise.portion.resources.revocable.is_zero(), "{promise:?}");
+        }
+    }
+
     fn allocate(&mut self) -> Allocation {
         let roles = self.world.allocator.tree.iter();
         let before = roles.map(|(path, role)| (path.to_string(), role.consumed().into_owned())).collect();
         let allocation = self.world.allocate();
         self.check_limits(&before, &allocation);
         self.check_gangs_are_whole(&allocation);
+        self.check_revocable(&allocation);
         allocation
     }
 }
