@@ -2,6 +2,7 @@
 //! spread and what it must reach.
 
 mod against;
+mod agents;
 mod allocator;
 mod decisions;
 mod executor;
@@ -13,6 +14,7 @@ mod local;
 mod machine;
 mod processes;
 mod queue;
+mod records;
 mod secure;
 mod secured;
 mod startup;
@@ -98,6 +100,10 @@ enum Group {
     Startup,
     /// Very many tasks: an agent that registers with a million, and `haggle ps` with 300,000.
     Held,
+    /// 10,000 idle agents at one master: its CPU, its memory for each, and how long a list of them takes.
+    Agents,
+    /// What the master's machine alone holds for each agent, framework and running task.
+    Records,
     /// What TLS, certificates and tokens cost beside plain text on loopback.
     Secure,
     /// How late an honest framework's tasks are while one principal floods the master in each way that has a limit.
@@ -107,7 +113,7 @@ enum Group {
 }
 
 impl Group {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 11] = [
         Self::Decisions,
         Self::Allocator,
         Self::Executor,
@@ -116,6 +122,8 @@ impl Group {
         Self::Flood,
         Self::Startup,
         Self::Held,
+        Self::Agents,
+        Self::Records,
         Self::Heartbeat,
     ];
     const EXECUTOR: [Self; 9] = [
@@ -166,6 +174,8 @@ impl Group {
             Self::Threads => runtime()?.block_on(tasks::against_threads()),
             Self::Startup => runtime()?.block_on(startup::measure()),
             Self::Held => runtime()?.block_on(held::measure(effort)),
+            Self::Agents => runtime()?.block_on(agents::measure(effort)),
+            Self::Records => records::measure(effort),
             Self::Secure => runtime()?.block_on(secure::measure(effort)),
             Self::Flood => runtime()?.block_on(flood::measure(effort)),
             Self::Heartbeat => runtime()?.block_on(heartbeat::measure()),

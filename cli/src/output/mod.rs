@@ -50,7 +50,7 @@ pub(crate) fn json(value: &impl Serialize) -> Result<(), OutputError> {
 /// # Errors
 /// When it cannot be written as JSON.
 pub(crate) fn json_text(value: &impl Serialize) -> Result<String, OutputError> {
-    Ok(printable_json(&serde_json::to_string(value).map_err(io::Error::from)?))
+    Ok(printable_json(serde_json::to_string(value).map_err(io::Error::from)?))
 }
 
 /// Writes `bytes` as they are.
@@ -95,7 +95,11 @@ pub(crate) fn printable(text: &str) -> String {
 }
 
 /// JSON as it may be shown on a terminal. Such letters stand in its strings only, where they may be escaped as well.
-fn printable_json(json: &str) -> String {
+fn printable_json(json: String) -> String {
+    // So is nearly all of it: seen at once, where letter by letter took most of the time of a long list.
+    if json.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return json;
+    }
     let mut text = String::with_capacity(json.len());
     for letter in json.chars() {
         if is_deceptive(letter) {

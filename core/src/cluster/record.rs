@@ -1,5 +1,6 @@
 //! The record of one task: what it holds, where it stands, and who is to be told.
 
+use alloc::boxed::Box;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
@@ -30,7 +31,7 @@ impl State {
             framework.ended += usize::from(task.status.state.is_terminal());
         }
         self.tally.comes(task.status.state);
-        self.tasks.insert(id, task);
+        self.tasks.insert(id, Box::new(task));
     }
 
     /// Counts what a task holds as allocated. [`Self::release`] is its opposite; both act once.

@@ -62,7 +62,7 @@ impl v1::agents_server::Agents for Agents {
             let session = speaker.session();
             logs.joined(session, outbox.clone());
             let mut listener = Listener { session, registered: false, outbox: &outbox, logs: &logs, shown: &shown };
-            let understand = |message, _: &mut Speaker| listener.understand(message);
+            let understand = |message, speaker: &mut Speaker| listener.understand(message, speaker);
             tokio::select! {
                 () = session::read(request.into_inner(), &mut speaker, &outbox, understand) => {}
                 () = shown.void() => outbox.fail(Status::unauthenticated(ENDED)),
@@ -120,24 +120,26 @@ struct Listener<'a> {
 
 impl Listener<'_> {
     /// Answers what the shell can answer, and passes on the rest.
-    fn understand(&mut self, message: v1::AgentReports) -> Result<Vec<Command>, Status> {
+    fn understand(&mut self, message: v1::AgentReports, speaker: &Speaker) -> Result<Vec<Command>, Status> {
         let mut commands = Vec::with_capacity(message.reports.len());
-        for report in message.reports {
+        for v1::AgentReport { report } in message.reports {
             if !self.registered {
-                introduction(report.report.as_ref())?;
+                introduction(report.as_ref())?;
                 self.registered = true;
             }
-            if let Some(Report::Log(chunk)) = report.report {
-                self.logs.answered(self.session, chunk);
-                continue;
+            match report {
+                Some(Report::Log(chunk)) => self.logs.answered(self.session, chunk),
+                Some(Report::Heartbeat(_)) => {
+                    speaker.beat();
+                    // From here, not from the driver: a busy master is not a dead one. An agent that has fallen
+                    // behind is cut off by this, which ends the session.
+                    let _ = self.outbox.put(&mut vec![AgentMail::Heartbeat { renew: self.shown.must_be_renewed() }]);
+                }
+                report => {
+                    let command = AgentCommand::try_from(v1::AgentReport { report })?;
+                    commands.push(Command::Agent(self.session, command));
+                }
             }
-            let command = AgentCommand::try_from(report)?;
-            if command == AgentCommand::Heartbeat {
-                // From here, not from the driver: a busy master is not a dead one. An agent that has fallen
-                // behind is cut off by this, which ends the session.
-                let _ = self.outbox.put(&mut vec![AgentMail::Heartbeat { renew: self.shown.must_be_renewed() }]);
-            }
-            commands.push(Command::Agent(self.session, command));
         }
         Ok(commands)
     }
