@@ -69,10 +69,17 @@ struct Machine {
 }
 
 impl Machine {
-    /// Carries out one command, and gives the offers that it brings about.
+    /// Carries out a command, and gives the offers that it brings about.
     fn apply(&mut self, command: Command) -> anyhow::Result<Vec<(AgentId, OfferId)>> {
+        self.apply_all([command])
+    }
+
+    /// The same of a batch.
+    fn apply_all(&mut self, batch: impl IntoIterator<Item = Command>) -> anyhow::Result<Vec<(AgentId, OfferId)>> {
         let mut effects = Vec::new();
-        self.cluster.apply(Now::ZERO, command, &mut effects)?;
+        for command in batch {
+            self.cluster.apply(Now::ZERO, command, &mut effects)?;
+        }
         self.cluster.allocate(Now::ZERO, &mut effects);
         let offers = effects.into_iter().filter_map(|effect| match effect {
             Effect::ToFramework(_, FrameworkEvent::Offers(offers)) => Some(offers),
@@ -91,8 +98,9 @@ impl Machine {
         let (name, role) = (format!("pipeline-{}", session.0), format!("team-{}/nightly", session.0 / 10));
         let info = FrameworkInfo { name, role, failover_timeout: AN_HOUR };
         let subscribe = FrameworkCommand::Subscribe { member: None, info };
-        self.apply(Command::Framework(session, subscribe.into()))?;
-        self.apply(Command::Framework(session, FrameworkCommand::Suppress.into())).map(drop)
+        let suppress = FrameworkCommand::Suppress;
+        let batch = [subscribe, suppress].map(|command| Command::Framework(session, command.into()));
+        self.apply_all(batch).map(drop)
     }
 
     /// Some tasks, from the wish for them until they run.

@@ -4,7 +4,7 @@ pub(crate) mod printer;
 pub(crate) mod record;
 mod table;
 
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, BufWriter, ErrorKind, Write};
 use std::time::{Duration, SystemTime};
 
 use haggle_core::Unavailability;
@@ -72,12 +72,14 @@ pub(crate) fn list<R: Serialize>(
     table: impl FnOnce() -> Table,
 ) -> Result<(), OutputError> {
     if as_json {
-        let mut lines = String::new();
+        // Long lists have megabytes.
+        let mut stdout = BufWriter::with_capacity(64 << 10, io::stdout().lock());
         for record in records {
-            lines += &json_text(record)?;
-            lines.push('\n');
+            let mut line = json_text(record)?;
+            line.push('\n');
+            stdout.write_all(line.as_bytes())?;
         }
-        bytes(lines.as_bytes())
+        Ok(stdout.flush()?)
     } else {
         line(&table().to_string())
     }
