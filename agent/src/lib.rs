@@ -382,9 +382,16 @@ impl Agent {
         Drained::Unheard
     }
 
+    /// Has it end at once, and every task. When this resolves it hears and says nothing more; see [`Self::stop`] for when all of it
+    /// is over.
+    pub async fn halt(&mut self) {
+        self.inbox.push(Message::Stop);
+        let _ = self.progress.wait_for(Progress::is_final).await;
+    }
+
     /// Ends at once, and every task. The agent may come back under its id.
     pub async fn stop(mut self) {
-        self.inbox.push(Message::Stop);
+        self.halt().await;
         self.ended().await;
     }
 

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use haggle_agent::{Agent, Declared};
 use haggle_core::{Bytes, FrameworkId, MilliCpu};
 use haggle_master::Master;
@@ -126,10 +126,10 @@ impl Cluster {
         }
     }
 
-    /// Ends everything: the agents first, so that nothing is left to report to a master that is gone.
-    pub(crate) async fn stop(self) {
-        join_all(self.agents.into_iter().map(Agent::stop)).await;
-        self.master.stop().await;
+    /// Ends everything: the agents first, so that none of them misses a master that is gone. How their tasks end nobody hears.
+    pub(crate) async fn stop(mut self) {
+        join_all(self.agents.iter_mut().map(Agent::halt)).await;
+        join(join_all(self.agents.into_iter().map(Agent::stop)), self.master.stop()).await;
     }
 }
 

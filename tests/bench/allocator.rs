@@ -1,6 +1,7 @@
 //! Who is offered what, at the size of large clusters: the first rows are Mesos's own benchmarks of its allocator
 //! (`HierarchicalAllocator_BENCHMARK_Test`), re-created on ours.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use haggle_core::allocator::Allocator;
@@ -95,7 +96,7 @@ impl World {
             self.agents += 1;
             let id = AgentId(self.agents);
             let info = AgentInfo { name: id.to_string(), resources: total.clone(), ..AgentInfo::default() };
-            self.allocator.set_agent(id, &info);
+            self.allocator.set_agent(id, Arc::new(info));
             self.allocator.set_agent_active(id, true);
         }
     }

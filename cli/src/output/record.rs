@@ -50,9 +50,9 @@ impl From<&Resources> for ResourcesRecord {
 }
 
 #[derive(Serialize)]
-pub(crate) struct AgentRecord {
+pub(crate) struct AgentRecord<'a> {
     id: String,
-    name: String,
+    name: &'a str,
     connected: bool,
     draining: bool,
     /// `null`: nobody keeps it from taking tasks.
@@ -65,14 +65,14 @@ pub(crate) struct AgentRecord {
     /// What of it is reserved.
     reserved: Vec<ReservedPartRecord>,
     tasks: usize,
-    attributes: BTreeMap<String, String>,
+    attributes: &'a BTreeMap<String, String>,
 }
 
-impl From<&AgentView> for AgentRecord {
-    fn from(agent: &AgentView) -> Self {
+impl<'a> From<&'a AgentView> for AgentRecord<'a> {
+    fn from(agent: &'a AgentView) -> Self {
         Self {
             id: agent.id.to_string(),
-            name: agent.info.name.clone(),
+            name: &agent.info.name,
             connected: agent.connected,
             draining: agent.draining,
             withdrawn: agent.withdrawal.as_ref().map(Into::into),
@@ -82,7 +82,7 @@ impl From<&AgentView> for AgentRecord {
             offered: (&agent.offered).into(),
             reserved: agent.reserved.iter().map(Into::into).collect(),
             tasks: agent.tasks,
-            attributes: agent.info.attributes.clone(),
+            attributes: &agent.info.attributes,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::mem;
 
 use super::Allocator;
 use super::ledger::{Holding, Withheld};
@@ -17,13 +18,13 @@ use crate::time::Now;
 
 impl Allocator {
     /// Adds an agent, or changes what it is and has. It is offered once it is active.
-    pub fn set_agent(&mut self, agent: AgentId, info: &AgentInfo) {
+    pub fn set_agent(&mut self, agent: AgentId, info: Arc<AgentInfo>) {
         self.agents.entry(agent).or_default();
-        let before = self.change_holding(agent, |holding| {
-            core::mem::replace(&mut holding.info, Arc::new(info.clone())).resources.clone()
-        });
+        let before = self.change_holding(agent, |holding| mem::replace(&mut holding.info, Arc::clone(&info)));
         self.reserve(agent, &[]);
-        self.total.take_up_to(&before.unwrap_or_default());
+        if let Some(before) = before {
+            self.total.take_up_to(&before.resources);
+        }
         self.add_to_total(&info.resources);
         self.total_has_changed();
     }

@@ -15,6 +15,7 @@ mod why;
 mod worth;
 
 use alloc::string::ToString;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -81,7 +82,7 @@ impl World {
     }
 
     fn agent_like(&mut self, id: u64, info: &AgentInfo) {
-        self.allocator.set_agent(AgentId(id), info);
+        self.allocator.set_agent(AgentId(id), Arc::new(info.clone()));
         self.allocator.set_agent_active(AgentId(id), true);
     }
 

@@ -1,5 +1,6 @@
 //! The record of one task: what it holds, where it stands, and who is to be told.
 
+use alloc::boxed::Box;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
@@ -33,7 +34,7 @@ impl State {
         if let Some(group) = task.group {
             self.groups.joins(id, group);
         }
-        self.tasks.insert(id, task);
+        self.tasks.insert(id, Box::new(task));
     }
 
     /// The place of a task among all those of which this master hears.

@@ -1,7 +1,9 @@
 //! Agents that join, or come back.
 
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::command::{AgentIdentity, HeldTask};
@@ -248,7 +250,7 @@ fn admit(
 ) {
     state.last_agent = state.last_agent.max(id.0);
     let timer = now + state.config.agent_timeout;
-    let mut agent = Agent::new(info, identity.key, Presence::Connected(session), now, timer);
+    let mut agent = Agent::new(Arc::new(info), identity.key, Presence::Connected(session), now, timer);
     agent.run = identity.run;
     agent.certified =
         matches!(state.sessions.get(session), Some(known) if matches!(known.principal.kind, Kind::Agent(_)));
@@ -274,7 +276,7 @@ fn admit(
         agent.reserved = known.reserved;
     }
     agent.registering = Some(registering);
-    state.allocator.set_agent(id, &agent.info);
+    state.allocator.set_agent(id, Arc::clone(&agent.info));
     state.allocator.set_revocable(id, MilliCpu::ZERO);
     state.allocator.reserve(id, &agent.reserved);
     state.allocator.set_agent_active(id, planted::is(Bug::OfferedTooEarly));
@@ -288,6 +290,6 @@ fn admit(
     if !agent.certified {
         state.agents_by_key.insert(identity.key, id);
     }
-    state.agents.insert(id, agent);
+    state.agents.insert(id, Box::new(agent));
     state.sessions.introduce(session, Peer::Agent(id));
 }

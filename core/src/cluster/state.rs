@@ -1,5 +1,6 @@
 //! What a master knows.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -42,14 +43,15 @@ pub(super) struct State {
     pub(super) sessions: Sessions,
     pub(super) tokens: Tokens,
     pub(super) enrolled: Enrolled,
-    pub(super) agents: BTreeMap<AgentId, Agent>,
+    /// Boxed, as tasks are: half of the room in the nodes of such a tree is empty.
+    pub(super) agents: BTreeMap<AgentId, Box<Agent>>,
     pub(super) agents_by_key: BTreeMap<AgentKey, AgentId>,
     /// Agents of the registry that have not registered with this master: nobody knows what runs there.
     pub(super) unseen: BTreeSet<AgentId>,
     pub(super) frameworks: BTreeMap<FrameworkId, Framework>,
     pub(super) principals: Principals,
     /// Tasks that run, and ended ones whose end is not acknowledged.
-    pub(super) tasks: BTreeMap<TaskId, Task>,
+    pub(super) tasks: BTreeMap<TaskId, Box<Task>>,
     pub(super) groups: Groups,
     /// Tasks in the queues of allocations that have not ended, or whose end is not acknowledged.
     pub(super) queued: Runs<Queued>,
@@ -81,7 +83,8 @@ const OFFERS_PER_EPOCH: u64 = 1_000_000_000_000;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Agent {
-    pub(super) info: AgentInfo,
+    /// Shared with the allocator.
+    pub(super) info: Arc<AgentInfo>,
     pub(super) key: AgentKey,
     /// Whether it proves its id with a certificate.
     pub(super) certified: bool,
@@ -199,7 +202,7 @@ pub(super) struct Task {
     /// Which group it is in.
     pub(super) group: Option<Group>,
     /// Of an allocation, what there is to know of its queue.
-    pub(super) allocation: Option<alloc::boxed::Box<Allocation>>,
+    pub(super) allocation: Option<Box<Allocation>>,
 }
 
 impl State {
@@ -277,10 +280,10 @@ impl State {
         };
         self.last_agent = self.last_agent.max(id.0);
         self.timers.set(timer, Timer::Agent(id));
-        let mut agent = Agent::new(info, key, presence, now, timer);
+        let mut agent = Agent::new(Arc::new(info), key, presence, now, timer);
         agent.certified = certified;
         agent.reserved = reserved;
-        self.agents.insert(id, agent);
+        self.agents.insert(id, Box::new(agent));
         // A registry of an earlier version knows no keys.
         if key != AgentKey::default() && !certified {
             self.agents_by_key.insert(key, id);
@@ -343,7 +346,7 @@ impl State {
 
     /// A task that runs, whose end is not acknowledged, or that is among the last that ended.
     pub(super) fn task(&self, id: TaskId) -> Option<&Task> {
-        self.tasks.get(&id).or_else(|| self.history.get(id))
+        self.tasks.get(&id).map(Box::as_ref).or_else(|| self.history.get(id))
     }
 
     /// Tasks of a principal's frameworks that run or wait in queues, or whose end is not acknowledged.
@@ -362,7 +365,7 @@ impl State {
 }
 
 impl Agent {
-    pub(super) fn new(info: AgentInfo, key: AgentKey, presence: Presence, now: Now, timer: Now) -> Self {
+    pub(super) fn new(info: Arc<AgentInfo>, key: AgentKey, presence: Presence, now: Now, timer: Now) -> Self {
         Self {
             info,
             key,
@@ -388,7 +391,7 @@ impl Agent {
             _ => None,
         };
         AgentRecord {
-            info: self.info.clone(),
+            info: (*self.info).clone(),
             key: self.key,
             unreachable_since,
             certified: self.certified,

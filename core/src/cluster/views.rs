@@ -299,7 +299,7 @@ impl Cluster {
     /// How much of everything the master holds in mind.
     pub fn counts(&self) -> Counts {
         let state = &self.state;
-        let of_agents = |count: fn(&Agent) -> usize| state.agents.values().map(count).sum();
+        let of_agents = |count: fn(&Agent) -> usize| state.agents.values().map(|agent| count(agent)).sum();
         let of_frameworks = |count: fn(&Framework) -> usize| state.frameworks.values().map(count).sum();
         Counts {
             sessions: state.sessions.len(),
@@ -394,7 +394,7 @@ fn agent_view(state: &State, now: Now, id: AgentId, agent: &Agent) -> AgentView 
     let reserved = agent.info.all_reserved(&agent.reserved).into_iter().map(part).collect();
     AgentView {
         id,
-        info: agent.info.clone(),
+        info: (*agent.info).clone(),
         connected: matches!(agent.presence, Presence::Connected(_)),
         draining: agent.draining,
         withdrawal: state.withdrawn.get(id).map(|known| withdrawal_view(&known, now)),

@@ -199,6 +199,9 @@ impl Process {
 
     /// Waits for its end for so long.
     fn ends_within(&self, at_most: Duration) -> bool {
+        if !self.runs() {
+            return true;
+        }
         let is_child = self.child.lock().is_some();
         if is_child && let Some(ended) = system::ends_within(self.id, at_most) {
             return ended;
