@@ -155,6 +155,7 @@ mod operator;
 mod outgoing;
 mod roles;
 mod runner;
+mod script;
 mod store;
 mod stored;
 mod task;
@@ -175,6 +176,7 @@ pub use runner::{
     COUNT_VARIABLE, INDEX_VARIABLE, Lack, Outcome, Progress, Report, RunError, Runner, Session, TaskHandle, TooBig,
     Unsuitable, WaitReason,
 };
+pub use script::Language;
 #[cfg(feature = "etcd")]
 pub use store::EtcdStore;
 pub use store::{Entry, FileStore, Hold, Launched, Memory, Store, StoreError};
