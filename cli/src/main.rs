@@ -12,6 +12,8 @@ mod logging;
 mod module;
 mod output;
 mod proxy;
+mod runtime;
+mod script;
 mod service;
 mod signals;
 mod state;

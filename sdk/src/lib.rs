@@ -156,6 +156,7 @@ mod operator;
 mod outgoing;
 mod roles;
 mod runner;
+mod script;
 mod store;
 mod stored;
 mod task;
@@ -176,6 +177,7 @@ pub use runner::{
     COUNT_VARIABLE, GANG_SIZE_VARIABLE, INDEX_VARIABLE, Lack, Outcome, Progress, Report, RunError, Runner, Session,
     TaskHandle, TooBig, Unsuitable, WaitReason,
 };
+pub use script::Language;
 #[cfg(feature = "etcd")]
 pub use store::EtcdStore;
 pub use store::{Entry, FileStore, Hold, Launched, Memory, Store, StoreError};

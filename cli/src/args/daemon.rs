@@ -252,6 +252,9 @@ pub(crate) struct ModuleArgs {
     /// Memory that the compilation of one module may take; more is a MODULE_INVALID (on Linux)
     #[arg(long, value_name = "SIZE", default_value = "2GiB", value_parser = values::positive_size)]
     compile_mem: Bytes,
+    /// Size of a module without its custom sections, like names; more is a MODULE_INVALID. Its file may be four times as large
+    #[arg(long, value_name = "SIZE", default_value = "128MiB", value_parser = values::positive_size)]
+    module_size: Bytes,
     /// Count the fuel of those tasks only that have a fuel limit; the others run a little faster
     #[arg(long = "no-metering")]
     unmetered: bool,
@@ -262,6 +265,7 @@ impl ModuleArgs {
     pub(crate) fn enter(&self, config: &mut haggle_agent::Config) {
         config.compile.cpu = self.compile_cpu;
         config.compile.mem = self.compile_mem;
+        config.compile.module = self.module_size;
         config.metering = !self.unmetered;
     }
 }

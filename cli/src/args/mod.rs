@@ -8,6 +8,7 @@ mod operator;
 mod proxy;
 mod roles;
 mod run;
+mod runtime;
 mod service;
 mod tls;
 mod upkeep;
@@ -36,6 +37,7 @@ pub(crate) use roles::{
     UnreserveArgs, WeightArgs, WhyArgs,
 };
 pub(crate) use run::{BuildArgs, InspectArgs, RunArgs};
+pub(crate) use runtime::{AddRuntimeArgs, RmRuntimeArgs, RuntimeArgs, RuntimeCommand};
 pub(crate) use service::{Daemon, InstallArgs, ServiceArgs, ServiceCommand};
 
 pub(crate) use upkeep::{CancelArgs, DrainArgs, MaintenanceArgs, MaintenanceCommand, ScheduleArgs, UndrainArgs};
@@ -51,6 +53,10 @@ pub(crate) enum Contradiction {
     OwnVariable(String),
     #[error("the inputs {file} and {below} exclude each other: the first is a file, so nothing can lie below it")]
     FileAndFolder { file: String, below: String },
+    #[error("{0} is the script, and cannot be an --input as well")]
+    ScriptTwice(String),
+    #[error("--digest says what a FILE has to be, and none was named")]
+    DigestOfNothing,
     #[error("--uses is for a token that lets agents join; one of kind {0} may be used until it expires")]
     UsesOfOthers(TokenKind),
     #[error("--role is for a token of kind framework or viewer; one of kind {0} is not bound to roles")]
@@ -148,6 +154,7 @@ const EXAMPLES: &str = "\
 Examples:
   haggle run hello.wasm                      run a module; no cluster needed
   haggle run ./my-task -- --verbose          build a cargo package to wasm and run it
+  haggle run job.py -- --verbose             run a script; its interpreter is fetched once
   haggle run hungry.wasm --mem 32MiB         under a quota of memory
   haggle up --agents 3                       a whole cluster on this machine, until Ctrl-C
   haggle --master http://127.0.0.1:5050 run primes.wasm --instances 100
@@ -170,6 +177,7 @@ pub(crate) enum Command {
     Run(Box<RunArgs>),
     Build(BuildArgs),
     Inspect(InspectArgs),
+    Runtime(RuntimeArgs),
     Ps(PsArgs),
     Agents(AgentsArgs),
     /// List the frameworks that are subscribed or may still come back

@@ -8,6 +8,7 @@ use clap::Args;
 use haggle_core::cluster::FrameworkInfo;
 use haggle_core::{Bytes, Constraint, Endpoint, Fuel, HttpHost, MilliCpu, OutputOverrun};
 
+use super::runtime::ScriptArgs;
 use super::values::{self, OpenFolder};
 
 /// What a task holds of memory when it names nothing: plenty for a Rust or C program, and sixteen fit in a GiB.
@@ -63,14 +64,24 @@ Examples:
   haggle run index.wasm --revocable --retries 100       # on what others leave unused, again when that is wanted back
   haggle run train.wasm --constraint zone=a --resources gpu=1
   echo hello | haggle run upper.wasm --stdin -
-  haggle run primes.wasm --instances 8 --json | jq .usage.cpu_seconds")]
+  haggle run primes.wasm --instances 8 --json | jq .usage.cpu_seconds
+
+Scripts, whose interpreter is fetched once (`haggle runtime ls`); the task finds them below /script:
+  haggle run job.py --mem 128MiB -- --verbose
+  haggle run -c 'print(6 * 7)' --runtime python
+  echo 'console.log(6 * 7)' | haggle run - --runtime javascript
+  haggle run job.py --with ./packages --requirements requirements.txt")]
 pub(crate) struct RunArgs {
-    /// A .wasm or .wat file, the folder of a cargo package, or sha256:DIGEST of a module that the master has
-    #[arg(value_name = "MODULE")]
-    pub(crate) module: String,
+    /// A .wasm or .wat file, a script (.py, .js, or with a #! line), - for a script on standard input, the folder of a cargo
+    /// package, or sha256:DIGEST of a module that the master has
+    #[arg(value_name = "MODULE", required_unless_present = "code")]
+    pub(crate) module: Option<String>,
     /// Arguments for the task
     #[arg(last = true, value_name = "ARGS")]
     pub(crate) args: Vec<String>,
+
+    #[command(flatten)]
+    pub(crate) script: ScriptArgs,
 
     /// Processor cores: a share and a ceiling [default: 1, or all of the largest agent when that has less]
     #[arg(long, value_name = "N", help_heading = "Quotas", value_parser = values::cpus_or_none)]
@@ -195,16 +206,20 @@ pub(crate) struct BuildArgs {
     pub(crate) bin: Option<String>,
 }
 
-/// Show what a module is, what it needs, and its digest
+/// Show what a module is, what it needs, and its digest; of a script, what would run it
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
   haggle inspect hello.wasm
+  haggle inspect job.py
   haggle inspect hello.wat --json | jq -r .digest")]
 pub(crate) struct InspectArgs {
-    /// A .wasm or .wat file, or the folder of a cargo package
+    /// A .wasm or .wat file, a script, or the folder of a cargo package
     #[arg(value_name = "MODULE")]
     pub(crate) module: String,
+    /// The interpreter of a script [default: by its name's end or its #! line]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) runtime: Option<String>,
     /// Which program of a package that has several
     #[arg(long, value_name = "NAME")]
     pub(crate) bin: Option<String>,

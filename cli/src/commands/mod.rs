@@ -22,6 +22,7 @@ mod quota;
 mod reserve;
 mod roles;
 mod run;
+mod runtime;
 mod service;
 mod token;
 mod up;
@@ -30,7 +31,7 @@ mod weight;
 mod whoami;
 mod why;
 
-pub(crate) use run::InputError;
+pub(crate) use run::{InputError, PackageError};
 
 use haggle_sdk::{Client, ClientBuilder, ConnectError};
 use tokio::runtime::Builder;
@@ -62,6 +63,7 @@ pub(crate) fn run(cli: Cli) -> Verdict {
         Command::Service(args) => service::run(cluster.only_master()?.as_deref(), args),
         Command::Build(args) => build::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Runtime(args) => runtime::run(args),
         Command::Login(args) => on_this_thread(login::run(cluster.only_master()?, args)),
         Command::Context(args) => context::run(args),
         asking => {
