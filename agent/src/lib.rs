@@ -48,7 +48,7 @@ pub use advertise::ReservedAttribute;
 pub use checkpoint::WorkDirError;
 pub use config::{BadMaster, Config, Declared};
 pub use executors::RecoveryError;
-pub use host::{HostError, resources};
+pub use host::{HostError, free_disk, resources};
 pub use membership::{MembershipError, has_joined};
 
 use admission::{Admission, Found};

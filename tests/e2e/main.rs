@@ -3,6 +3,9 @@
 mod across;
 mod bad_input;
 mod cluster;
+#[cfg(target_os = "linux")]
+mod completions;
+mod doctor;
 #[expect(dead_code, reason = "shared with others, who use the rest")]
 #[path = "../../etcd/tests/kit/mod.rs"]
 mod etcd;

@@ -4,12 +4,12 @@ use std::path::Path;
 
 use haggle_core::Bytes;
 
-/// What this user may still write there.
+/// What this user may still write to the file system that holds a folder.
 ///
 /// # Errors
 /// Says what went wrong.
 #[cfg(windows)]
-pub(super) fn free(folder: &Path) -> Result<Bytes, String> {
+pub fn free(folder: &Path) -> Result<Bytes, String> {
     use std::os::windows::ffi::OsStrExt;
     use windows_sys::Win32::Storage::FileSystem::GetDiskFreeSpaceExW;
 
@@ -22,12 +22,12 @@ pub(super) fn free(folder: &Path) -> Result<Bytes, String> {
     if told == 0 { Err(std::io::Error::last_os_error().to_string()) } else { Ok(Bytes::new(free)) }
 }
 
-/// What this user may still write there.
+/// What this user may still write to the file system that holds a folder.
 ///
 /// # Errors
 /// Says what went wrong.
 #[cfg(not(windows))]
-pub(super) fn free(folder: &Path) -> Result<Bytes, String> {
+pub fn free(folder: &Path) -> Result<Bytes, String> {
     let told = rustix::fs::statvfs(folder).map_err(|error| error.to_string())?;
     Ok(Bytes::new(told.f_bavail.saturating_mul(told.f_frsize)))
 }

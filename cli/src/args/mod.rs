@@ -10,6 +10,7 @@ mod roles;
 mod run;
 mod runtime;
 mod service;
+mod terminal;
 mod tls;
 mod upkeep;
 pub(crate) mod values;
@@ -39,9 +40,11 @@ pub(crate) use roles::{
 pub(crate) use run::{BuildArgs, InspectArgs, RunArgs};
 pub(crate) use runtime::{AddRuntimeArgs, RmRuntimeArgs, RuntimeArgs, RuntimeCommand};
 pub(crate) use service::{Daemon, InstallArgs, ServiceArgs, ServiceCommand};
+pub(crate) use terminal::{CompletionsArgs, DoctorArgs, ManArgs, Shell};
 
 pub(crate) use upkeep::{CancelArgs, DrainArgs, MaintenanceArgs, MaintenanceCommand, ScheduleArgs, UndrainArgs};
 
+use crate::completions;
 use crate::target::{self, Said, Target, TargetError};
 
 /// Two flags which cannot both be meant.
@@ -120,7 +123,7 @@ pub(crate) struct ClusterArgs {
     token: Option<String>,
 
     /// The cluster to speak to, by the name that `haggle login` gave it [default: as `haggle context use` said]
-    #[arg(long, global = true, value_name = "NAME", conflicts_with = "token")]
+    #[arg(long, global = true, value_name = "NAME", conflicts_with = "token", add = completions::contexts())]
     context: Option<String>,
 }
 
@@ -203,6 +206,9 @@ pub(crate) enum Command {
     Proxy(ProxyArgs),
     /// Say who you are to the cluster, and what told so
     Whoami(ListArgs),
+    Doctor(DoctorArgs),
+    Completions(CompletionsArgs),
+    Man(ManArgs),
 }
 
 /// What is wrong with a command line, without the usage and the hints that clap draws below it.

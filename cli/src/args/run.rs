@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueHint};
 use haggle_core::cluster::FrameworkInfo;
 use haggle_core::{Bytes, Constraint, Endpoint, Fuel, HttpHost, MilliCpu, OutputOverrun};
 
 use super::runtime::ScriptArgs;
 use super::values::{self, OpenFolder};
+use crate::completions;
 
 /// What a task holds of memory when it names nothing: plenty for a Rust or C program, and sixteen fit in a GiB.
 pub(crate) const DEFAULT_MEM: &str = "64MiB";
@@ -74,7 +75,7 @@ Scripts, whose interpreter is fetched once (`haggle runtime ls`); the task finds
 pub(crate) struct RunArgs {
     /// A .wasm or .wat file, a script (.py, .js, or with a #! line), - for a script on standard input, the folder of a cargo
     /// package, or sha256:DIGEST of a module that the master has
-    #[arg(value_name = "MODULE", required_unless_present = "code")]
+    #[arg(value_name = "MODULE", required_unless_present = "code", value_hint = ValueHint::AnyPath)]
     pub(crate) module: Option<String>,
     /// Arguments for the task
     #[arg(last = true, value_name = "ARGS")]
@@ -170,7 +171,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=RETRIES_MAX))]
     pub(crate) retries: u32,
     /// Whose share it counts towards
-    #[arg(long, value_name = "ROLE", default_value = FrameworkInfo::DEFAULT_ROLE, value_parser = values::role)]
+    #[arg(long, value_name = "ROLE", default_value = FrameworkInfo::DEFAULT_ROLE, value_parser = values::role, add = completions::roles())]
     pub(crate) role: String,
     /// A label for people [default: the module's name]
     #[arg(long, value_name = "NAME")]
@@ -215,7 +216,7 @@ Examples:
   haggle inspect hello.wat --json | jq -r .digest")]
 pub(crate) struct InspectArgs {
     /// A .wasm or .wat file, a script, or the folder of a cargo package
-    #[arg(value_name = "MODULE")]
+    #[arg(value_name = "MODULE", value_hint = ValueHint::AnyPath)]
     pub(crate) module: String,
     /// The interpreter of a script [default: by its name's end or its #! line]
     #[arg(long, value_name = "NAME")]

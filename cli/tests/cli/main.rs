@@ -2,16 +2,16 @@
 
 mod array;
 mod bad_input;
-#[cfg(unix)]
-mod documents;
+mod doctor;
 mod guests;
 mod haggle;
 mod inspect;
+mod man;
 #[cfg(unix)]
 mod master;
 mod run;
 mod runtimes;
-mod scripts;
+
 #[cfg(target_os = "linux")]
 mod service;
 #[cfg(unix)]
