@@ -232,7 +232,7 @@ pub(super) fn adopt(state: &mut State, agent: AgentId, held: HeldTask, out: &mut
     let task = Task {
         tenant: state.tenant_of(id.framework),
         agent,
-        name,
+        name: name.into(),
         resources,
         holds: false,
         kill: false,

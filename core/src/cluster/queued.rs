@@ -227,7 +227,7 @@ impl State {
         let update = UpdateId::by_master(self.epoch, self.last_update);
         let status = TaskStatus { update, ..status };
         let task = Task {
-            name: shape.name.clone(),
+            name: shape.name.as_str().into(),
             tenant: self.tenant_of(id.framework),
             agent,
             resources: shape.resources.clone(),

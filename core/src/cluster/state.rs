@@ -161,7 +161,7 @@ pub(super) enum Link {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Task {
-    pub(super) name: String,
+    pub(super) name: Box<str>,
     pub(super) tenant: Arc<Tenant>,
     pub(super) agent: AgentId,
     pub(super) resources: Resources,
