@@ -8,7 +8,7 @@ use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::grants::Grants;
-use crate::id::{AgentId, Digest, TaskId, UpdateId};
+use crate::id::{AgentId, Digest, TaskId, UpdateId, VolumeId};
 use crate::quantity::{Bytes, Fuel, MilliCpu};
 use crate::resources::Resources;
 
@@ -52,11 +52,26 @@ pub struct TaskSummary {
     pub role: String,
     /// What it holds while it lives.
     pub resources: Resources,
+    /// The volumes that it mounts.
+    pub volumes: Vec<VolumeId>,
+}
+
+impl TaskSpec {
+    /// The volumes that it mounts.
+    pub fn volumes(&self) -> Vec<VolumeId> {
+        self.grants.volumes().map(|(volume, _)| volume).collect()
+    }
 }
 
 impl From<&TaskSpec> for TaskSummary {
     fn from(spec: &TaskSpec) -> Self {
-        Self { id: spec.id, name: spec.name.clone(), role: spec.role.clone(), resources: spec.resources.clone() }
+        Self {
+            id: spec.id,
+            name: spec.name.clone(),
+            role: spec.role.clone(),
+            resources: spec.resources.clone(),
+            volumes: spec.volumes(),
+        }
     }
 }
 

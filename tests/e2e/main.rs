@@ -20,3 +20,4 @@ mod sessions;
 mod standby;
 mod survival;
 mod upkeep;
+mod volumes;

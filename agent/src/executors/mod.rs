@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use haggle_core::queue::Index;
 use haggle_core::{AllocationSpec, Bytes, FrameworkId, QueueEnd, Reason, Resources, Source, TaskId, TaskState};
 use haggle_executor::process::{Lockdown, Order, Setup};
-use haggle_executor::{Launch, Meter};
+use haggle_executor::{Launch, Meter, MountedVolume};
 
 use crate::checkpoint::WorkDir;
 use crate::config::Config;
@@ -47,6 +47,15 @@ const END_MAX: Duration = Duration::from_secs(8);
 
 /// How long executors may take to close a connection that is left to them.
 const LEAVE_MAX: Duration = Duration::from_secs(1);
+
+/// A volume's folder that an executor reaches, and whether it may write there.
+type Mount = (PathBuf, bool);
+
+fn mounts(volumes: &[MountedVolume]) -> Vec<Mount> {
+    let mut mounts: Vec<Mount> = volumes.iter().map(|volume| (volume.host.clone(), volume.writable)).collect();
+    mounts.sort_unstable();
+    mounts
+}
 
 /// Which executor: the n-th of its framework.
 pub(crate) type Key = (FrameworkId, u64);
@@ -126,7 +135,7 @@ impl Executors {
 
     /// Has an executor ready for a framework that is expected. Whatever goes wrong with it is told when a task wants it.
     pub(crate) fn prepare(&mut self, framework: FrameworkId) {
-        let _ = self.with_room(framework);
+        let _ = self.with_room(framework, Vec::new());
     }
 
     /// Sends what executors were told since the last time, what goes to one of them at once.
@@ -201,10 +210,13 @@ impl Executors {
         }
     }
 
-    /// An executor of this framework that has room; started if there is none.
-    fn with_room(&mut self, framework: FrameworkId) -> Result<Key, NoExecutor> {
+    /// An executor of this framework that has room and reaches these volumes, and no others; started if there is none.
+    fn with_room(&mut self, framework: FrameworkId, reaches: Vec<Mount>) -> Result<Key, NoExecutor> {
         let mut its = self.peers.range((framework, 0)..=(framework, u64::MAX));
-        if let Some((&key, _)) = its.find(|(_, peer)| !peer.ends && peer.running.len() < TASKS_PER_EXECUTOR) {
+        let does = |peer: &Peer| {
+            !peer.ends && peer.running.len() < TASKS_PER_EXECUTOR && peer.reaches.as_ref() == Some(&reaches)
+        };
+        if let Some((&key, _)) = its.find(|(_, peer)| does(peer)) {
             return Ok(key);
         }
         if self.peers.len() >= EXECUTORS_MAX {
@@ -214,7 +226,7 @@ impl Executors {
         }
         self.last += 1;
         let key = (framework, self.last);
-        let peer = Peer::start(key, Arc::clone(&self.plan), self.ears.clone(), self.living.clone());
+        let peer = Peer::start(key, Arc::clone(&self.plan), reaches, self.ears.clone(), self.living.clone());
         self.peers.insert(key, peer.map_err(NoExecutor::Thread)?);
         Ok(key)
     }
@@ -246,12 +258,13 @@ impl Executors {
 
     fn try_launch(&mut self, launch: Launch) -> Result<(), NoExecutor> {
         let task = launch.spec.id;
-        self.try_tell(task, &Order::Launch(launch))
+        let reaches = mounts(&launch.volumes);
+        self.try_tell(task, reaches, &Order::Launch(launch))
     }
 
     /// Gives a new task or allocation to an executor with room.
-    fn try_tell(&mut self, task: TaskId, order: &Order) -> Result<(), NoExecutor> {
-        let key = self.with_room(task.framework)?;
+    fn try_tell(&mut self, task: TaskId, reaches: Vec<Mount>, order: &Order) -> Result<(), NoExecutor> {
+        let key = self.with_room(task.framework, reaches)?;
         self.unsent.insert(key);
         let peer = self.peers.get_mut(&key).expect("it was just found or started");
         peer.tell(order).map_err(|error| NoExecutor::Untold(error.to_string()))?;
@@ -286,7 +299,7 @@ impl Runs for Executors {
     }
 
     fn open(&mut self, spec: &AllocationSpec) {
-        if let Err(error) = self.try_tell(spec.id, &Order::Open(spec.clone())) {
+        if let Err(error) = self.try_tell(spec.id, Vec::new(), &Order::Open(spec.clone())) {
             self.nowhere(spec.id, &error);
         }
     }

@@ -1,7 +1,9 @@
 //! One executor, as its agent sees it: what it is told, and the thread that hears it.
 
 use std::collections::{HashMap, HashSet};
+use std::fs;
 use std::io;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, OnceLock};
@@ -11,7 +13,7 @@ use haggle_core::{QueueEnd, Source, TaskId};
 use haggle_executor::Stream;
 use haggle_executor::process::{self, Connection, Folder, Order, Outbox, Process, Report, StartFailure, WireError};
 
-use super::{Key, Plan};
+use super::{Key, Mount, Plan};
 use crate::driver::Message;
 use crate::inbox::Inbox;
 use crate::logs::Logs;
@@ -27,6 +29,9 @@ pub(super) struct Ears {
 #[derive(Debug)]
 pub(super) struct Peer {
     line: Arc<Line>,
+    /// The volumes that it reaches. What one of an earlier agent reaches is not known, unless it is none: then it is given nothing
+    /// more.
+    pub(super) reaches: Option<Vec<Mount>>,
     /// Its tasks that have not ended.
     pub(super) running: HashSet<TaskId>,
     /// Its tasks that are not forgotten.
@@ -52,8 +57,15 @@ impl Peer {
     ///
     /// # Errors
     /// When there is no thread to be had. Everything else that goes wrong is told as its end.
-    pub(super) fn start(key: Key, plan: Arc<Plan>, ears: Ears, living: Sender<()>) -> io::Result<Self> {
-        Self::on_thread(key, Arc::default(), ears, living, move || start(key, &plan))
+    pub(super) fn start(
+        key: Key,
+        plan: Arc<Plan>,
+        reaches: Vec<Mount>,
+        ears: Ears,
+        living: Sender<()>,
+    ) -> io::Result<Self> {
+        let known = Some(reaches.clone());
+        Self::on_thread(key, known, Arc::default(), ears, living, move || start(key, &plan, &reaches))
     }
 
     /// Goes on with one that is connected already.
@@ -67,18 +79,21 @@ impl Peer {
         ears: Ears,
         living: Sender<()>,
     ) -> io::Result<Self> {
-        Self::on_thread(key, orders, ears, living, move || Ok(connection))
+        let reaches = (!marker(connection.process.folder()).exists()).then(Vec::new);
+        Self::on_thread(key, reaches, orders, ears, living, move || Ok(connection))
     }
 
     fn on_thread(
         key: Key,
+        reaches: Option<Vec<Mount>>,
         orders: Arc<Outbox<Order>>,
         ears: Ears,
         living: Sender<()>,
         connect: impl FnOnce() -> Result<Connection, StartFailure> + Send + 'static,
     ) -> io::Result<Self> {
         let line = Arc::new(Line { orders, process: OnceLock::new(), left: AtomicBool::new(false) });
-        let peer = Self { line: Arc::clone(&line), running: HashSet::new(), held: 0, unwanted: false, ends: false };
+        let line_of_its = Arc::clone(&line);
+        let peer = Self { line: line_of_its, reaches, running: HashSet::new(), held: 0, unwanted: false, ends: false };
         let hearing = move || {
             let end = match connect() {
                 Ok(connection) => attend(key, connection, &line, &ears),
@@ -138,10 +153,23 @@ impl Peer {
     }
 }
 
-fn start((framework, number): Key, plan: &Plan) -> Result<Connection, StartFailure> {
+/// In the folder of an executor that reaches volumes, so that the next agent knows.
+fn marker(folder: &Folder) -> PathBuf {
+    folder.path().join("reaches-volumes")
+}
+
+fn start((framework, number): Key, plan: &Plan, reaches: &[Mount]) -> Result<Connection, StartFailure> {
     let path = plan.dir.join(format!("{}-{number}", framework.0));
-    let folder = Folder::create(&path).map_err(|source| StartFailure::Folder { folder: path, source })?;
+    let failed = |source| StartFailure::Folder { folder: path.clone(), source };
+    let folder = Folder::create(&path).map_err(failed)?;
+    if !reaches.is_empty() {
+        fs::write(marker(&folder), []).map_err(failed)?;
+    }
     let mut setup = plan.setup.clone();
+    for (volume, writable) in reaches {
+        let lockdown = &mut setup.lockdown;
+        if *writable { &mut lockdown.write } else { &mut lockdown.read }.push(volume.clone());
+    }
     setup.executor.scratch_dir = folder.scratch();
     process::spawn(&plan.program, &folder, &setup)
 }

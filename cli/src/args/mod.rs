@@ -12,6 +12,7 @@ mod service;
 mod tls;
 mod upkeep;
 pub(crate) mod values;
+mod volume;
 
 use std::ffi::OsString;
 
@@ -37,6 +38,8 @@ pub(crate) use roles::{
 };
 pub(crate) use run::{BuildArgs, InspectArgs, RunArgs};
 pub(crate) use service::{Daemon, InstallArgs, ServiceArgs, ServiceCommand};
+
+pub(crate) use volume::{VolumeArgs, VolumeCommand, VolumeCreateArgs, VolumeLsArgs, VolumeRmArgs, VolumeShareArgs};
 
 pub(crate) use upkeep::{CancelArgs, DrainArgs, MaintenanceArgs, MaintenanceCommand, ScheduleArgs, UndrainArgs};
 
@@ -177,6 +180,7 @@ pub(crate) enum Command {
     Weight(WeightArgs),
     Reserve(ReserveArgs),
     Unreserve(UnreserveArgs),
+    Volume(VolumeArgs),
     Drain(DrainArgs),
     Undrain(UndrainArgs),
     Maintenance(MaintenanceArgs),

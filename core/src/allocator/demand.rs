@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use crate::agent::Traits;
 use crate::demand::Want;
+use crate::id::VolumeId;
 use crate::resources::Resources;
 
 /// Tells one want of a framework from its others, for as long as something is held for it.
@@ -51,8 +52,9 @@ impl Demand {
     pub(super) fn restate(&mut self, wants: Vec<Want>) {
         let mut before = core::mem::take(&mut self.wants);
         for want in wants {
-            let is_same =
-                |old: &Wanted| old.want.resources == want.resources && old.want.constraints == want.constraints;
+            let is_same = |Wanted { want: old, .. }: &Wanted| {
+                (&old.resources, &old.constraints, &old.volumes) == (&want.resources, &want.constraints, &want.volumes)
+            };
             let wanted = match before.iter().position(is_same) {
                 Some(at) => Wanted { want, ..before.swap_remove(at) },
                 None => {
@@ -109,9 +111,9 @@ impl Demand {
         self.wants.retain(|wanted| wanted.held > 0 || wanted.want.waiting > 0 || wanted.want.spare > 0);
     }
 
-    /// A task waits no longer, for it was launched on this agent.
-    pub(super) fn launched(&mut self, resources: &Resources, agent: Traits<'_>) {
-        let waits = Want::of_launched(self.wants(), resources, agent);
+    /// A task that mounts these volumes waits no longer, for it was launched on this agent.
+    pub(super) fn launched(&mut self, resources: &Resources, volumes: &[VolumeId], agent: Traits<'_>) {
+        let waits = Want::of_launched(self.wants(), resources, volumes, agent);
         if let Some(wanted) = waits.and_then(|at| self.wants.get_mut(at)) {
             wanted.want.waiting -= 1;
         }

@@ -16,6 +16,8 @@ pub struct ReservedPart {
     pub reserved: Reserved,
     /// What of it tasks hold, or open offers promise.
     pub allocated: Resources,
+    /// What of it is the room of volumes.
+    pub kept: Resources,
 }
 
 impl Allocator {
@@ -26,7 +28,7 @@ impl Allocator {
         if reserved.is_empty() && self.agents.get(&agent).is_none_or(is_plain) {
             return;
         }
-        self.change_reserved(agent, |holding| all_reserved(holding, reserved));
+        self.change_reserved(agent, |holding| holding.all_reserved(reserved));
     }
 
     /// The same, and something that is allocated there becomes of another reservation.
@@ -34,25 +36,29 @@ impl Allocator {
         self.change_reserved(agent, |holding| {
             holding.allocated.take_up_to(before);
             holding.allocated.give(after);
-            all_reserved(holding, reserved)
+            holding.all_reserved(reserved)
         });
     }
 
     pub(super) fn reserve_nothing(&mut self, agent: AgentId) {
         if self.agents.get(&agent).is_some_and(|holding| !holding.reserved.is_empty()) {
-            self.change_reserved(agent, |_| Vec::new());
+            self.change_reserved(agent, |holding| {
+                holding.volumes.clear();
+                holding.kept = Portion::default();
+                Vec::new()
+            });
         }
     }
 
-    fn change_reserved(&mut self, agent: AgentId, change: impl FnOnce(&mut Holding) -> Vec<Reserved>) {
+    pub(super) fn change_reserved(&mut self, agent: AgentId, change: impl FnOnce(&mut Holding) -> Vec<Reserved>) {
         let Some(holding) = self.agents.get(&agent) else { return };
         let mut next = holding.clone();
         let reserved = change(&mut next);
         // Roles are there before something is reserved for them, and for as long as it is.
         reserved.iter().for_each(|part| self.tree.reserve(part));
         let before = self.change_holding(agent, |holding| {
-            holding.allocated = next.allocated;
-            core::mem::replace(&mut holding.reserved, reserved)
+            let before = core::mem::replace(holding, Holding { reserved, ..next });
+            before.reserved
         });
         for part in before.unwrap_or_default() {
             if let Some(role) = self.tree.find(part.reservation.role()) {
@@ -73,6 +79,7 @@ impl Allocator {
         let Some(holding) = self.agents.get(&agent) else { return Vec::new() };
         let part = |reserved: &Reserved| ReservedPart {
             allocated: holding.allocated.of(Some(&reserved.reservation)).into_owned(),
+            kept: holding.kept_of(&reserved.reservation).into_owned(),
             reserved: reserved.clone(),
         };
         holding.reserved.iter().map(part).collect()
@@ -121,24 +128,30 @@ impl Holding {
         }
         share
     }
-}
 
-/// What is reserved on an agent altogether, in the order in which it is used.
-fn all_reserved(holding: &Holding, beside: &[Reserved]) -> Vec<Reserved> {
-    if holding.info.reserved.is_empty() && beside.is_empty() {
-        return Vec::new();
-    }
-    let mut all = Portion::default();
-    for (role, resources) in &holding.info.reserved {
-        // Checked when it registered.
-        all.give(&Portion::of_one(Reservation::fixed(role).ok(), resources.clone()));
-    }
-    for part in beside {
-        if part.reservation.is_fixed() {
-            let base = Reservation::fixed(&part.reservation.roles()[0]).ok();
-            all.take_up_to(&Portion::of_one(base, part.resources.clone()));
+    /// What is reserved altogether, in the order in which it is used.
+    pub(super) fn all_reserved(&self, beside: &[Reserved]) -> Vec<Reserved> {
+        if self.info.reserved.is_empty() && beside.is_empty() && self.kept.is_empty() {
+            return Vec::new();
         }
-        all.give(&Portion::of_one(Some(part.reservation.clone()), part.resources.clone()));
+        let mut all = Portion::default();
+        for (role, resources) in &self.info.reserved {
+            // Checked when it registered.
+            all.give(&Portion::of_one(Reservation::fixed(role).ok(), resources.clone()));
+        }
+        for part in beside {
+            if part.reservation.is_fixed() {
+                let base = Reservation::fixed(&part.reservation.roles()[0]).ok();
+                all.take_up_to(&Portion::of_one(base, part.resources.clone()));
+            }
+            all.give(&Portion::of_one(Some(part.reservation.clone()), part.resources.clone()));
+        }
+        for kept in &self.kept.reserved {
+            // The agent's flags may say less than when the volume was made.
+            let mut lacks = kept.clone();
+            lacks.resources.take_up_to(&all.of(Some(&kept.reservation)));
+            all.give(&Portion { reserved: Vec::from([lacks]), ..Portion::default() });
+        }
+        all.reserved
     }
-    all.reserved
 }

@@ -12,9 +12,11 @@ use crate::agent::AgentInfo;
 use crate::demand::Want;
 use crate::id::{
     AgentId, AgentKey, Digest, FrameworkId, InverseOfferId, MaintenanceId, Member, OfferId, RequestId, SessionId,
-    TaskId, UpdateId,
+    TaskId, UpdateId, VolumeId,
 };
+use crate::offer::OfferOperation;
 use crate::placement::Placement;
+use crate::quantity::Bytes;
 use crate::queue::{AllocationSpec, HeldQueue, QueueUpdate, QueuedTasks};
 use crate::quota::Quota;
 use crate::reservation::Operation;
@@ -90,6 +92,26 @@ pub enum OperatorCommand {
     },
     /// Something of what no task holds on an agent is reserved from now on, or not any more.
     Reserve(AgentId, Operation),
+    /// Of disk on an agent that is reserved for a role a volume becomes. Answered by [`super::Effect::VolumeCreated`].
+    CreateVolume {
+        /// Where.
+        agent: AgentId,
+        /// For which role.
+        role: String,
+        /// What people call it.
+        name: String,
+        /// How much may be in it.
+        size: Bytes,
+    },
+    /// A volume that no task uses is removed with all that is in it; or a folder of an agent's of which nobody knows any more.
+    DestroyVolume(VolumeId),
+    /// Whether any number of tasks may read a volume at once, and none write it. No task may use it now.
+    ShareVolume {
+        /// Which one.
+        volume: VolumeId,
+        /// Whether they may.
+        shared: bool,
+    },
     /// What a role is promised and may have from now on; `None`: nothing, and whatever there is.
     SetQuota {
         /// Its path.
@@ -168,6 +190,8 @@ pub enum AgentCommand {
     Updates(Vec<TaskStatus>),
     /// News of the tasks in allocations, in the order in which they happened.
     QueueUpdates(Vec<Arc<QueueUpdate>>),
+    /// The volumes whose folders it holds, all of them: once it has registered, and whenever that has changed.
+    Volumes(Vec<VolumeId>),
     /// It takes no more tasks and will leave.
     Drain,
     /// It leaves for good: it holds no task any more.
@@ -185,6 +209,8 @@ pub struct HeldTask {
     pub resources: Resources,
     /// Which role it counts towards. Empty when its agent does not know: then the first of its framework's.
     pub role: String,
+    /// The volumes that it mounts.
+    pub volumes: Vec<VolumeId>,
     /// Where it stands.
     pub state: TaskState,
     /// Its latest update. The one that told of its end, when it has ended.
@@ -255,7 +281,7 @@ pub enum FrameworkCommand {
         offers: Vec<OfferId>,
         /// What to do with what is offered, in this order, before anything is launched. One that cannot be done is dropped, and the
         /// framework is told.
-        operations: Vec<Operation>,
+        operations: Vec<OfferOperation>,
         /// What to launch there. Their ids are of this framework and new.
         tasks: Vec<Arc<TaskSpec>>,
         /// For how long the rest of this agent need not be offered again.

@@ -20,6 +20,7 @@ use super::sessions::Sessions;
 use super::tally::Tally;
 use super::timers::{Timer, Timers};
 use super::tokens::Tokens;
+use super::volumes::Volumes;
 use super::withdrawal::{self, Withdrawn};
 use crate::access::{PlainKind, PrincipalId, Tenant};
 use crate::agent::AgentInfo;
@@ -82,6 +83,7 @@ pub(super) struct Agent {
     pub(super) certified: bool,
     /// What of it is reserved beside its own configuration.
     pub(super) reserved: Vec<Reserved>,
+    pub(super) volumes: Volumes,
     /// Of the process that registered last.
     pub(super) run: u64,
     pub(super) presence: Presence,
@@ -257,7 +259,7 @@ impl State {
     }
 
     fn recover_agent(&mut self, now: Now, id: AgentId, record: AgentRecord) {
-        let AgentRecord { info, key, unreachable_since, certified, reserved } = record;
+        let AgentRecord { info, key, unreachable_since, certified, reserved, volumes, last_volume } = record;
         let (presence, timer) = match unreachable_since {
             Some(since) => (Presence::Unreachable { since }, since + self.config.agent_gone_after),
             None => (Presence::Recovering, now + self.config.reregister_timeout),
@@ -267,6 +269,7 @@ impl State {
         let mut agent = Agent::new(info, key, presence, now, timer);
         agent.certified = certified;
         agent.reserved = reserved;
+        agent.volumes = Volumes::recovered(volumes, last_volume);
         self.agents.insert(id, agent);
         // A registry of an earlier version knows no keys.
         if key != AgentKey::default() && !certified {
@@ -355,6 +358,7 @@ impl Agent {
             key,
             certified: false,
             reserved: Vec::new(),
+            volumes: Volumes::default(),
             run: 0,
             presence,
             draining: false,
@@ -380,6 +384,8 @@ impl Agent {
             unreachable_since,
             certified: self.certified,
             reserved: self.reserved.clone(),
+            volumes: self.volumes.known.values().cloned().collect(),
+            last_volume: self.volumes.last,
         }
     }
 }

@@ -15,17 +15,19 @@ use super::state::{Agent, Framework, Link, Presence, State, Task};
 use super::tally::Tally;
 use super::view::{
     AgentView, Counts, FrameworkView, MaintenanceView, OfferView, PhaseView, PrincipalView, ReservationView, RoleView,
-    TaskView, Why, WithdrawalView,
+    TaskView, VolumeStanding, VolumeView, Why, WithdrawalView,
 };
 use crate::access::{Principal, PrincipalId, Tenant, TokenId, TokenRecord, Verb};
 use crate::allocator::{Promise, ReservedPart, RoleStanding, Waits};
 use crate::id::{AgentId, FrameworkId, MaintenanceId, OfferId, SessionId, TaskId};
+use crate::quantity::Bytes;
 use crate::queue::Shape;
 use crate::reservation::Portion;
 use crate::resources::{Ports, Resources};
 use crate::task::TaskStatus;
 use crate::time::Now;
 use crate::upkeep::{Drain, Phase, Withdrawal};
+use crate::volume::Volume;
 
 /// How far a list of tasks was read: up to this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,7 +108,7 @@ impl Cluster {
 
     /// The open offers, by id.
     pub fn offers(&self, now: Now) -> Vec<OfferView> {
-        self.state.allocator.offers_after(None).map(|(id, offer)| offer_view(id, offer, now)).collect()
+        self.state.allocator.offers_after(None).map(|(id, offer)| offer_view(&self.state, id, offer, now)).collect()
     }
 
     /// Of [`Self::offers`] behind `after`, the next `max`: those of them that `who` may see.
@@ -121,8 +123,17 @@ impl Cluster {
         let rest = state.allocator.offers_after(after);
         page(rest, max, |id, offer| {
             let tenant = state.tenant_in(offer.framework, &offer.role);
-            who.may(Verb::ListOffers, &tenant).then(|| offer_view(id, offer, now))
+            who.may(Verb::ListOffers, &tenant).then(|| offer_view(state, id, offer, now))
         })
+    }
+
+    /// The volumes of the agents behind `after`, of the next `max` agents: those of them that `who` may use or see. What nobody
+    /// knows any more is shown to whoever sees all.
+    pub fn volumes_page(&self, who: &Principal, after: Option<AgentId>, max: usize) -> Page<VolumeView, AgentId> {
+        let state = &self.state;
+        let rest = state.agents.range((above(after), Bound::Unbounded)).map(by_id);
+        let (pages, last) = page(rest, max, |id, agent| Some(volume_views(state, who, id, agent)));
+        (pages.into_iter().flatten().collect(), last)
     }
 
     /// The maintenance windows behind `after` that are under way or to come, the next `max` by number.
@@ -389,6 +400,8 @@ fn agent_view(state: &State, now: Now, id: AgentId, agent: &Agent) -> AgentView 
         used,
         offered,
         reserved: reserved_on(state, id),
+        volumes: agent.volumes.known.len(),
+        kept: agent.volumes.known.values().fold(Bytes::ZERO, |sum, volume| sum.saturating_add(volume.size)),
         tasks: running(state, &agent.tasks),
     }
 }
@@ -398,13 +411,36 @@ fn reserved_on(state: &State, id: AgentId) -> Vec<ReservationView> {
     for offer in state.allocator.offers_of(id).into_iter().filter_map(|id| state.allocator.offer(id)) {
         offered.give(&offer.portion);
     }
-    let view = |ReservedPart { reserved, allocated }: ReservedPart| {
+    let view = |ReservedPart { reserved, allocated, kept }: ReservedPart| {
         let offered = offered.of(Some(&reserved.reservation)).into_owned();
         let mut used = allocated;
         used.take_up_to(&offered);
-        ReservationView { reserved, used, offered }
+        ReservationView { reserved, used, offered, kept }
     };
     state.allocator.reserved_on(id).into_iter().map(view).collect()
+}
+
+fn volume_views(state: &State, who: &Principal, agent: AgentId, holder: &Agent) -> Vec<VolumeView> {
+    let is_connected = state.agent_session(agent).is_some();
+    let view = |id, known: Option<&Volume>| VolumeView {
+        id,
+        agent,
+        known: known.cloned(),
+        standing: match known {
+            _ if !is_connected => VolumeStanding::Away,
+            Some(volume) => holder.volumes.standing(volume),
+            None => VolumeStanding::Unknown,
+        },
+        user: state.users_of(agent, id).next(),
+        users: state.users_of(agent, id).count(),
+        offers: state.allocator.offers_with(agent, id).len(),
+    };
+    let its = holder.volumes.known.values().filter(|volume| who.may_use(Verb::ListVolumes, volume.role()));
+    let mut views: Vec<_> = its.map(|volume| view(volume.id, Some(volume))).collect();
+    if who.may_all(Verb::ListVolumes) {
+        views.extend(holder.volumes.strays().map(|id| view(id, None)));
+    }
+    views
 }
 
 fn withdrawal_view(withdrawal: &Withdrawal, now: Now) -> WithdrawalView {
@@ -471,7 +507,7 @@ fn role_view(role: &RoleStanding<'_>) -> RoleView {
     }
 }
 
-fn offer_view(id: OfferId, offer: &Promise, now: Now) -> OfferView {
+fn offer_view(state: &State, id: OfferId, offer: &Promise, now: Now) -> OfferView {
     let age = now.since(offer.since);
     OfferView {
         id,
@@ -480,6 +516,7 @@ fn offer_view(id: OfferId, offer: &Promise, now: Now) -> OfferView {
         agent: offer.agent,
         resources: offer.portion.resources.clone(),
         reserved: offer.portion.reserved.clone(),
+        volumes: state.volumes_of(offer.agent, &offer.portion.volumes),
         age,
     }
 }

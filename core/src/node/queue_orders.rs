@@ -23,8 +23,13 @@ impl Node {
             return Ok(());
         }
         self.used.give(&spec.resources);
-        let summary =
-            TaskSummary { id, name: spec.name.clone(), role: spec.role.clone(), resources: spec.resources.clone() };
+        let summary = TaskSummary {
+            id,
+            name: spec.name.clone(),
+            role: spec.role.clone(),
+            resources: spec.resources.clone(),
+            volumes: Vec::new(),
+        };
         let mut task = Task::new(summary);
         task.queue = Some(alloc::boxed::Box::new(Queue::new(&spec)));
         task.started = true;

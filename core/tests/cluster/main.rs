@@ -22,3 +22,4 @@ mod several_roles;
 mod tally;
 mod updates;
 mod upkeep;
+mod volumes;

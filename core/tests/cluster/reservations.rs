@@ -39,7 +39,12 @@ fn accepts(
     tasks: &[TaskSpec],
 ) -> Vec<Effect> {
     let tasks = tasks.iter().cloned().map(Arc::new).collect();
-    let accept = FrameworkCommand::Accept { offers: vec![offer], operations, tasks, refuse: NO_REFUSAL };
+    let accept = FrameworkCommand::Accept {
+        offers: vec![offer],
+        operations: operations.into_iter().map(Into::into).collect(),
+        tasks,
+        refuse: NO_REFUSAL,
+    };
     world.framework_says(framework, accept)
 }
 

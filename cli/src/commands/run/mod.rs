@@ -5,6 +5,7 @@ mod inputs;
 mod outputs;
 mod plan;
 mod tally;
+mod volumes;
 mod waiting;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -101,6 +102,7 @@ async fn at(
         if let Some(target) = target {
             follow_authority(target, &client).await;
         }
+        volumes::check(&client, &plan).await?;
         let stored = store(&client, &plan).await?;
         Ok::<_, CommandError>((client, stored))
     };

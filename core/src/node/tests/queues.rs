@@ -253,8 +253,13 @@ fn a_registration_names_what_is_in_queues_and_tells_its_ends_after_it() {
 #[test]
 fn an_agent_that_restarts_takes_its_queues_over() {
     let mut world = World { node: Node::new(Config::default(), roomy()), now: Now::ZERO };
-    let summary =
-        TaskSummary { id: A, name: "queue".to_string(), role: "role".to_string(), resources: allocation().resources };
+    let summary = TaskSummary {
+        id: A,
+        name: "queue".to_string(),
+        role: "role".to_string(),
+        resources: allocation().resources,
+        volumes: Vec::new(),
+    };
     let shape = Arc::new(Shape { name: "noop".to_string(), resources: spec(T).resources.clone() });
     let run = |first, count, state| HeldRun {
         first,
