@@ -43,6 +43,11 @@ pub enum OfferOperation {
     Volume(VolumeOperation),
 }
 
+impl OfferOperation {
+    /// Operations in one accept.
+    pub const MAX: usize = 64;
+}
+
 impl From<Operation> for OfferOperation {
     fn from(operation: Operation) -> Self {
         Self::Reservation(operation)

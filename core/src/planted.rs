@@ -109,6 +109,10 @@ bugs! {
     OutboxUnbounded,
     /// A runner acknowledges an end and tells nobody.
     EndSwallowed,
+    /// What a framework reserves is not written down.
+    ReservationForgotten,
+    /// What is reserved for a role is offered to everybody.
+    ReservedForAll,
 }
 
 /// Which bug is planted: its place in [`Bug::ALL`] and one, or 0.

@@ -122,6 +122,7 @@ impl Framework {
     /// [`Self::accept`], and before anything is launched these operations, in this order: what is offered can be reserved for the
     /// role of the offers or one below it, and what is reserved so unreserved; volumes can be made of reserved disk, and destroyed or
     /// shared. What it comes to the next offers show; of one that cannot be done an [`Event::OperationDropped`](crate::Event) tells why.
+    /// More than [`OfferOperation::MAX`] end the session.
     ///
     /// # Errors
     /// When the session is over.

@@ -4,7 +4,7 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::place::RoomLeft;
+use super::slots::Rooms;
 use super::volumes::HeldVolume;
 use crate::agent::AgentInfo;
 use crate::id::{OfferId, VolumeId};
@@ -80,8 +80,8 @@ pub(super) struct Holding {
     pub(super) withheld: Option<Withheld>,
     /// The open offers of it.
     pub(super) promises: BTreeSet<OfferId>,
-    /// Its place among the idle agents, while it is one.
-    pub(super) idle: Option<RoomLeft>,
+    /// Its places among the idle agents, while it is one.
+    pub(super) idle: Rooms,
 }
 
 impl Holding {
@@ -120,11 +120,5 @@ impl Holding {
         let mut unused = self.free();
         unused.give(&self.kept);
         unused
-    }
-
-    /// Its place in the order of what is free; `None` when nothing is.
-    pub(super) fn room_left(&self) -> Option<RoomLeft> {
-        let free = self.free();
-        (!free.is_empty()).then_some((free.resources.cpus, free.resources.mem))
     }
 }

@@ -7,6 +7,7 @@
 //! | `share` | claimants in the order in which they are served |
 //! | `turn` | whose turn it is on one agent: who is promised something, who is next, who would like more |
 //! | `place` | which agents whoever is next takes that of: spread, binpack |
+//! | `slots` | agents in the order of what is free on them for a role |
 //! | `verdict` | what one framework would take of one agent, or what is in the way |
 //! | `worth` | the least that makes an offer |
 //! | `demand` | what frameworks said that they want |
@@ -40,6 +41,7 @@ mod reserves;
 mod room;
 mod seat;
 mod share;
+mod slots;
 mod standing;
 mod subscriptions;
 mod tree;
@@ -72,10 +74,11 @@ use filters::Filters;
 use heldback::HeldBack;
 use ledger::{Account, Holding};
 use patience::Patience;
-use place::{Look, Pending, Slot};
+use place::{Look, Pending};
 use promises::Promises;
 use seat::Seat;
 use share::Place;
+use slots::{Rooms, Slots};
 use tree::Tree;
 use turn::Turn;
 use verdict::Take;
@@ -104,7 +107,7 @@ pub struct Allocator {
     /// What is free on all active agents together and reserved for nobody. Kept while there are quotas.
     free: Resources,
     /// Active agents with something to offer that nobody wanted when it was last looked at, by what is free there.
-    idle: BTreeSet<Slot>,
+    idle: Slots,
     /// Agents to look at for every framework.
     dirty_agents: BTreeSet<AgentId>,
     /// Members for which the idle agents are to be looked at again.
@@ -213,7 +216,7 @@ impl Allocator {
         let mut woken = mem::take(&mut self.woken);
         if woken.len() > FEW {
             woken.clear();
-            self.dirty_agents.extend(self.idle.iter().map(|&(_, agent)| agent));
+            self.dirty_agents.extend(self.idle.agents());
         }
         let mut woken_on = mem::take(&mut self.woken_on);
         let many = woken_on.iter().filter(|(_, woken)| woken.len() > FEW);
@@ -235,14 +238,17 @@ impl Allocator {
     fn look_at_idle(&mut self, now: Now, woken: &BTreeSet<Seat>, look: &mut Look) {
         // An idle agent is one that everybody else has passed over already, so only the newly eager are asked. With less
         // processor time than any of their tasks needs an agent is not even looked at.
-        let mut next = Some(((self.least_cpus(woken), Bytes::ZERO), AgentId(0)));
-        while let Some(from) = next {
-            if !woken.iter().any(|seat| self.would_take(*seat)) {
-                return;
+        let least = (self.least_cpus(woken), Bytes::ZERO);
+        for order in self.idle.orders(&self.tree, woken.iter().map(|seat| seat.role)) {
+            let mut next = Some((least, AgentId(0)));
+            while let Some(from) = next {
+                if !woken.iter().any(|seat| self.would_take(*seat)) {
+                    return;
+                }
+                let Some((room, agent)) = self.idle.next(&order, from) else { break };
+                next = agent.0.checked_add(1).map(|above| (room, AgentId(above)));
+                self.share_out(agent, now, Some(woken), look);
             }
-            let Some(&(room, agent)) = self.idle.range(from..).next() else { break };
-            next = agent.0.checked_add(1).map(|above| (room, AgentId(above)));
-            self.share_out(agent, now, Some(woken), look);
         }
         // Who was passed over before by those that chose may be behind now.
         while let Some(agent) = look.next_chosen() {
@@ -354,13 +360,11 @@ impl Allocator {
     /// Puts an agent among the idle ones, or takes it out.
     fn note_idle(&mut self, agent: AgentId) {
         let Some(holding) = self.agents.get_mut(&agent) else { return };
-        let room = if holding.active { holding.room_left() } else { None };
-        let before = mem::replace(&mut holding.idle, room);
-        if before != room {
-            if let Some(before) = before {
-                self.idle.remove(&(before, agent));
-            }
-            self.idle.extend(room.map(|room| (room, agent)));
+        let rooms = Rooms::of(holding, &self.tree);
+        if holding.idle != rooms {
+            self.idle.remove(agent, &holding.idle);
+            self.idle.insert(agent, &rooms);
+            holding.idle = rooms;
         }
     }
 

@@ -54,7 +54,7 @@ impl Allocator {
         self.add_up_free();
         self.forget_all_bounds();
         // What a limit, a promise to others or a least offer kept from somebody may be free now.
-        self.dirty_agents.extend(self.idle.iter().map(|&(_, agent)| agent));
+        self.dirty_agents.extend(self.idle.agents());
     }
 
     /// Whether a quota can hold as things are.

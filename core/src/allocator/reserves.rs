@@ -74,6 +74,11 @@ impl Allocator {
         self.agents.get(&agent).map(Holding::free).unwrap_or_default()
     }
 
+    /// How many parts of agents are reserved for a role and those below it, beside what agents keep by their configuration.
+    pub fn parts_of(&self, role: &str) -> usize {
+        self.tree.find(role).map_or(0, |id| self.tree.role(id).parts_below)
+    }
+
     /// What of an agent is reserved.
     pub fn reserved_on(&self, agent: AgentId) -> Vec<ReservedPart> {
         let Some(holding) = self.agents.get(&agent) else { return Vec::new() };

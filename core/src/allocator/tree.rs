@@ -82,6 +82,8 @@ pub(super) struct Role {
     idle: Resources,
     /// How many parts of agents are reserved for this very role.
     parts: usize,
+    /// How many are for it and the roles below it, without those that are of agents' own configuration.
+    pub(super) parts_below: usize,
     pub(super) patience: Patience,
 }
 
@@ -143,6 +145,7 @@ impl Role {
             reserved: Resources::default(),
             idle: Resources::default(),
             parts: 0,
+            parts_below: 0,
             patience: Patience::default(),
         }
     }
@@ -261,9 +264,11 @@ impl Tree {
     pub(super) fn reserve(&mut self, part: &Reserved) {
         let id = self.make(part.reservation.role());
         self.role_mut(id).parts += 1;
+        let counts = usize::from(part.reservation.can_end());
         self.each_above(id, |role| {
             role.reserved.give(&part.resources);
             role.reserved.ports = Ports::default();
+            role.parts_below += counts;
         });
     }
 
@@ -271,7 +276,11 @@ impl Tree {
     pub(super) fn unreserve(&mut self, part: &Reserved) {
         let Some(id) = self.find(part.reservation.role()) else { return };
         self.role_mut(id).parts -= 1;
-        self.each_above(id, |role| role.reserved.take_up_to(&part.resources));
+        let counts = usize::from(part.reservation.can_end());
+        self.each_above(id, |role| {
+            role.reserved.take_up_to(&part.resources);
+            role.parts_below -= counts;
+        });
         self.prune(id);
     }
 

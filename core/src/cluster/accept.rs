@@ -148,6 +148,9 @@ pub(super) fn accept(
 ) -> Result<(), Refusal> {
     let Accepted { operations, tasks, refuse } = accepted;
     let framework = state.framework_of(session, Verb::Launch)?;
+    if operations.len() > OfferOperation::MAX {
+        return Err(Refusal::TooManyOperations(operations.len()));
+    }
     let mut taken = match take(state, now, framework, offers) {
         Ok(taken) => taken,
         Err(bad) => {
@@ -160,7 +163,10 @@ pub(super) fn accept(
             return Ok(());
         }
     };
-    operate(state, session, framework, operations, &mut taken, out)?;
+    if !operations.is_empty() {
+        operate(state, session, framework, operations, &mut taken, out)?;
+        give_back_to_others(state, framework, &mut taken);
+    }
     let mut has = tasks_of_principal(state, framework);
     let (mut launched, mut at_limit) = (Vec::new(), None);
     for task in tasks {
@@ -283,6 +289,7 @@ fn operate(
     out: &mut Vec<Effect>,
 ) -> Result<(), Refusal> {
     let Taken { agent, role, left } = taken;
+    let mut any = false;
     for operation in operations {
         let who = state.sessions.principal(session)?.clone();
         let done = match &operation {
@@ -301,11 +308,26 @@ fn operate(
                 volumes::by_framework(state, &who, in_hand, operation, out)
             }
         };
-        if let Err(why) = done {
-            drop_operation(session, operation, why.to_string(), out);
+        match done {
+            Ok(()) => any = true,
+            Err(why) => drop_operation(session, operation, why.to_string(), out),
         }
     }
+    if any {
+        reserve::remember(state, *agent, out);
+    }
     Ok(())
+}
+
+/// What is reserved for a role below that of the offers now is not for the tasks launched on them.
+fn give_back_to_others(state: &mut State, framework: FrameworkId, taken: &mut Taken) {
+    let Taken { agent, role, left } = taken;
+    let own = left.usable(role).into_owned();
+    let mut others = core::mem::replace(left, own);
+    others.take_up_to(left);
+    if !others.is_empty() {
+        state.allocator.free(framework, role, *agent, &others);
+    }
 }
 
 fn decline_rest(state: &mut State, now: Now, framework: FrameworkId, taken: Taken, refuse: Duration) {

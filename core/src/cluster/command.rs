@@ -280,7 +280,7 @@ pub enum FrameworkCommand {
         /// All of one agent, and for one role.
         offers: Vec<OfferId>,
         /// What to do with what is offered, in this order, before anything is launched. One that cannot be done is dropped, and the
-        /// framework is told.
+        /// framework is told. At most [`OfferOperation::MAX`].
         operations: Vec<OfferOperation>,
         /// What to launch there. Their ids are of this framework and new.
         tasks: Vec<Arc<TaskSpec>>,

@@ -8,6 +8,7 @@ use crate::allocator::QuotaRefusal;
 use crate::cluster::command::InvalidFramework;
 use crate::demand::InvalidDemand;
 use crate::id::{AgentId, FrameworkId, MaintenanceId, SessionId, TaskId, VolumeId};
+use crate::offer::OfferOperation;
 use crate::quantity::Bytes;
 use crate::quota::InvalidQuota;
 use crate::reservation::InvalidReservation;
@@ -218,6 +219,15 @@ pub enum Refusal {
         /// Which.
         volumes: String,
     },
+    /// A role has as many parts of agents as its frameworks may reserve.
+    #[error(
+        "{1} parts of agents are reserved for {0:?} and the roles below it, more are not taken: unreserve some that nobody needs, or have an \
+         operator reserve"
+    )]
+    TooManyReservationsOfRole(String, usize),
+    /// An accept is to do too much at once.
+    #[error("an accept wants {0} operations done, at most {max} are taken", max = OfferOperation::MAX)]
+    TooManyOperations(usize),
     /// The quota cannot hold as things are.
     #[error(transparent)]
     QuotaRefused(#[from] QuotaRefusal),

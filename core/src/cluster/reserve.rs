@@ -9,11 +9,15 @@ use super::state::{Agent, State};
 use super::tally::OfferEnd;
 use super::{offers, volumes};
 use crate::id::{AgentId, OfferId};
-use crate::reservation::{Operation, Portion, Reserved, is_at_or_below};
+use crate::planted::{self, Bug};
+use crate::reservation::{Operation, Portion, is_at_or_below};
 use crate::resources::Resources;
 
 /// Parts of one agent that are reserved beside its own configuration: each is looked at whenever the agent is offered.
 const PARTS_MAX: usize = 64;
+
+/// With more than these, frameworks reserve no more there: operators can at any time.
+const PARTS_FOR_FRAMEWORKS: usize = PARTS_MAX / 2;
 
 /// Carries out an operator's word on what no task holds. Offers that are in the way are taken back, the newest first.
 pub(super) fn by_operator(
@@ -33,15 +37,17 @@ pub(super) fn by_operator(
         in_the_way.push(offer);
         free.give(&state.allocator.offer(offer).expect("it is open").portion);
     }
-    check_parts(&reserved, id)?;
+    check_parts(id, agent.reserved.len(), reserved.len(), PARTS_MAX)?;
     offers::rescind(state, in_the_way, OfferEnd::Rescinded, out);
     state.allocator.reserve(id, &reserved);
-    remember(state, id, reserved, out);
+    state.agents.get_mut(&id).expect("it was just seen").reserved = reserved;
+    remember(state, id, out);
     rescind_above_limits(state, out);
     Ok(())
 }
 
-/// Carries out what a framework wants done to what it was offered for a role: to that role, and those below it, alone.
+/// Carries out what a framework wants done to what it was offered for a role: to that role, and those below it, alone. What comes
+/// of it is not [remembered](remember) yet.
 pub(super) fn by_framework(
     state: &mut State,
     id: AgentId,
@@ -59,10 +65,15 @@ pub(super) fn by_framework(
     let (mut has, mut reserved) = (left.clone(), agent.reserved.clone());
     let carried_out = operation.carry_out(&mut has, &mut reserved);
     let (before, after) = carried_out.map_err(|has| not_to_be_had(id, agent, operation, &has))?;
-    check_parts(&reserved, id)?;
+    let (had, has_now) = (agent.reserved.len(), reserved.len());
+    check_parts(id, had, has_now, PARTS_FOR_FRAMEWORKS)?;
+    let (parts, most) = (state.allocator.parts_of(role), state.config.reservations_per_role);
+    if matches!(operation, Operation::Reserve { .. }) && parts + has_now > most + had {
+        return Err(Refusal::TooManyReservationsOfRole(role.to_string(), most));
+    }
     *left = has;
     state.allocator.reserve_allocated(id, &reserved, &before, &after);
-    remember(state, id, reserved, out);
+    state.agents.get_mut(&id).expect("it was just seen").reserved = reserved;
     rescind_above_limits(state, out);
     Ok(())
 }
@@ -99,12 +110,16 @@ fn not_to_be_had(id: AgentId, agent: &Agent, operation: &Operation, has: &Resour
     }
 }
 
-fn check_parts(reserved: &[Reserved], id: AgentId) -> Result<(), Refusal> {
-    if reserved.len() > PARTS_MAX { Err(Refusal::TooManyReservations(id, PARTS_MAX)) } else { Ok(()) }
+/// An agent was in so many parts, and is to be in that many.
+fn check_parts(id: AgentId, had: usize, has: usize, most: usize) -> Result<(), Refusal> {
+    if has > had && has > most { Err(Refusal::TooManyReservations(id, most)) } else { Ok(()) }
 }
 
-fn remember(state: &mut State, id: AgentId, reserved: Vec<Reserved>, out: &mut Vec<Effect>) {
-    let agent = state.agents.get_mut(&id).expect("the caller has seen the agent");
-    agent.reserved = reserved;
+/// Remembers what is reserved on an agent.
+pub(super) fn remember(state: &State, id: AgentId, out: &mut Vec<Effect>) {
+    let agent = state.agents.get(&id).expect("the caller has seen the agent");
+    if planted::is(Bug::ReservationForgotten) {
+        return;
+    }
     out.push(Effect::Remember(Change::AgentRecorded(id, agent.record())));
 }

@@ -62,7 +62,16 @@ impl Cluster {
         let sees = who.may_all(Verb::ListAgents);
         let rest = state.agents.range((above(after), Bound::Unbounded)).map(by_id);
         page(rest, max, |id, agent| {
-            (sees || has_there(state, who, id, agent)).then(|| agent_view(state, now, id, agent))
+            (sees || has_there(state, who, id, agent)).then(|| {
+                let mut view = agent_view(state, now, id, agent);
+                if !sees {
+                    view.reserved.retain(|part| who.may_use(Verb::ListRoles, part.reserved.reservation.role()));
+                    let its =
+                        agent.volumes.known.values().filter(|volume| who.may_use(Verb::ListVolumes, volume.role()));
+                    (view.volumes, view.kept) = summed(its);
+                }
+                view
+            })
         })
     }
 
@@ -390,6 +399,7 @@ fn agent_view(state: &State, now: Now, id: AgentId, agent: &Agent) -> AgentView 
     let offered = sum(state, state.allocator.offers_of(id));
     let mut used = state.allocator.allocated_on(id);
     used.take_up_to(&offered);
+    let (volumes, kept) = summed(agent.volumes.known.values());
     AgentView {
         id,
         info: agent.info.clone(),
@@ -400,8 +410,8 @@ fn agent_view(state: &State, now: Now, id: AgentId, agent: &Agent) -> AgentView 
         used,
         offered,
         reserved: reserved_on(state, id),
-        volumes: agent.volumes.known.len(),
-        kept: agent.volumes.known.values().fold(Bytes::ZERO, |sum, volume| sum.saturating_add(volume.size)),
+        volumes,
+        kept,
         tasks: running(state, &agent.tasks),
     }
 }
@@ -418,6 +428,11 @@ fn reserved_on(state: &State, id: AgentId) -> Vec<ReservationView> {
         ReservationView { reserved, used, offered, kept }
     };
     state.allocator.reserved_on(id).into_iter().map(view).collect()
+}
+
+/// How many, and their room.
+fn summed<'a>(volumes: impl Iterator<Item = &'a Volume>) -> (usize, Bytes) {
+    volumes.fold((0, Bytes::ZERO), |(count, room), volume| (count + 1, room.saturating_add(volume.size)))
 }
 
 fn volume_views(state: &State, who: &Principal, agent: AgentId, holder: &Agent) -> Vec<VolumeView> {

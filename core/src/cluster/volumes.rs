@@ -5,13 +5,12 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use super::agents;
-use super::effect::{AgentOrder, Change, Effect};
-use super::offers;
+use super::effect::{AgentOrder, Effect};
 use super::refusal::Refusal;
 use super::state::{Agent, State};
 use super::tally::OfferEnd;
 use super::view::VolumeStanding;
+use super::{agents, offers, reserve};
 use crate::access::{Principal, Verb};
 use crate::allocator::HeldVolume;
 use crate::id::{AgentId, FrameworkId, OfferId, SessionId, TaskId, VolumeId};
@@ -22,6 +21,9 @@ use crate::volume::{Volume, VolumeOperation};
 
 /// Volumes of one agent: each is looked at whenever the agent is offered.
 const VOLUMES_MAX: usize = 64;
+
+/// With more than these, frameworks make no more there: operators can at any time.
+const VOLUMES_FOR_FRAMEWORKS: usize = VOLUMES_MAX / 2;
 
 /// Folders that an agent may name, those of its volumes and those of which nobody knows any more.
 const HELD_MAX: usize = 1024;
@@ -81,7 +83,7 @@ pub(super) fn create(
     out: &mut Vec<Effect>,
 ) -> Result<VolumeId, Refusal> {
     VolumeOperation::Create { role: role.to_string(), name: name.clone(), size }.check()?;
-    check_new(state, id, role, &name)?;
+    check_new(state, id, (role, &name), VOLUMES_MAX)?;
     let mut free = state.allocator.free_on(id);
     let mut in_the_way: Vec<OfferId> = Vec::new();
     let mut open = state.allocator.offers_of(id).into_iter().rev();
@@ -97,6 +99,7 @@ pub(super) fn create(
     };
     offers::rescind(state, in_the_way, OfferEnd::Rescinded, out);
     let volume = add(state, who, id, (reservation, name, size), out);
+    reserve::remember(state, id, out);
     settle(state, id);
     out.push(Effect::VolumeCreated(volume));
     Ok(volume)
@@ -107,7 +110,9 @@ pub(super) fn destroy(state: &mut State, volume: VolumeId, out: &mut Vec<Effect>
     let id = holder_of(state, volume).ok_or(Refusal::VolumeUnknown(volume))?;
     check_unused(state, id, volume)?;
     rescind(state, id, volume, out);
-    remove(state, id, volume, out)
+    remove(state, id, volume, out)?;
+    reserve::remember(state, id, out);
+    Ok(())
 }
 
 /// Has any number of tasks read a volume at once, or one at a time use it. Offers of it are taken back.
@@ -118,7 +123,8 @@ pub(super) fn share(state: &mut State, volume: VolumeId, shared: bool, out: &mut
     }
     check_unused(state, volume.agent, volume)?;
     rescind(state, volume.agent, volume, out);
-    change_shared(state, volume, shared, out);
+    change_shared(state, volume, shared);
+    reserve::remember(state, volume.agent, out);
     Ok(())
 }
 
@@ -132,7 +138,7 @@ pub(super) struct InHand<'a> {
 }
 
 /// Carries out what a framework wants done to what it was offered. A volume that is made, or is shared from now on or not any
-/// more, is in a later offer.
+/// more, is in a later offer. What comes of it is not [remembered](reserve::remember) yet.
 pub(super) fn by_framework(
     state: &mut State,
     who: &Principal,
@@ -162,7 +168,7 @@ pub(super) fn by_framework(
     }
     let taken = match operation {
         VolumeOperation::Create { role: of, name, size } => {
-            check_new(state, id, of, name)?;
+            check_new(state, id, (of, name), VOLUMES_FOR_FRAMEWORKS)?;
             let reservation = place(left, of, *size).map_err(|has| no_disk(id, of, *size, has))?;
             let volume = add(state, who, id, (reservation, name.clone(), *size), out);
             state.agents[&id].volumes.known[&volume].portion()
@@ -178,7 +184,7 @@ pub(super) fn by_framework(
     match operation {
         VolumeOperation::Create { .. } => settle(state, id),
         VolumeOperation::Destroy(volume) => remove(state, id, *volume, out)?,
-        VolumeOperation::Share { volume, shared } => change_shared(state, *volume, *shared, out),
+        VolumeOperation::Share { volume, shared } => change_shared(state, *volume, *shared),
     }
     Ok(())
 }
@@ -217,7 +223,7 @@ pub(super) fn held(
     }
     agent.volumes.held = Some(held);
     if is_news {
-        out.push(Effect::Remember(Change::AgentRecorded(id, agent.record())));
+        reserve::remember(state, id, out);
     }
     settle(state, id);
     for role in new {
@@ -264,7 +270,7 @@ pub(super) fn named(agent: &Agent, role: &str) -> String {
 }
 
 /// Whether one more of this name can be made.
-fn check_new(state: &State, id: AgentId, role: &str, name: &str) -> Result<(), Refusal> {
+fn check_new(state: &State, id: AgentId, (role, name): (&str, &str), most: usize) -> Result<(), Refusal> {
     let agent = state.agents.get(&id).ok_or(Refusal::AgentUnknown(id))?;
     if state.agent_session(id).is_none() {
         return Err(Refusal::VolumesAway(id));
@@ -273,8 +279,8 @@ fn check_new(state: &State, id: AgentId, role: &str, name: &str) -> Result<(), R
     if let Some(Volume { id, name, .. }) = namesake {
         return Err(Refusal::VolumeNamed(*id, role.to_string(), name.clone()));
     }
-    match agent.volumes.known.len() >= VOLUMES_MAX {
-        true => Err(Refusal::TooManyVolumes(id, VOLUMES_MAX)),
+    match agent.volumes.known.len() >= most {
+        true => Err(Refusal::TooManyVolumes(id, most)),
         false => Ok(()),
     }
 }
@@ -307,7 +313,6 @@ fn add(
     let made = Volume { id: volume, name, reservation, size, shared: false, creator: who.id(), made: false };
     out.push(Effect::ToAgent(session, order_to_make(&made)));
     agent.volumes.known.insert(volume, made);
-    out.push(Effect::Remember(Change::AgentRecorded(id, agent.record())));
     volume
 }
 
@@ -345,17 +350,14 @@ fn remove(state: &mut State, id: AgentId, volume: VolumeId, out: &mut Vec<Effect
     if let Some(held) = &mut agent.volumes.held {
         held.remove(&volume);
     }
-    if agent.volumes.known.remove(&volume).is_some() {
-        out.push(Effect::Remember(Change::AgentRecorded(id, agent.record())));
-    }
+    agent.volumes.known.remove(&volume);
     out.push(Effect::ToAgent(session, AgentOrder::DestroyVolume(volume)));
     settle(state, id);
     Ok(())
 }
 
-fn change_shared(state: &mut State, volume: VolumeId, shared: bool, out: &mut Vec<Effect>) {
+fn change_shared(state: &mut State, volume: VolumeId, shared: bool) {
     let agent = state.agents.get_mut(&volume.agent).expect("the caller has seen the volume");
     agent.volumes.known.get_mut(&volume).expect("the caller has seen it").shared = shared;
-    out.push(Effect::Remember(Change::AgentRecorded(volume.agent, agent.record())));
     settle(state, volume.agent);
 }

@@ -319,6 +319,122 @@ fn so_many_parts_of_one_agent_are_reserved_and_no_more() {
 }
 
 #[test]
+fn a_task_takes_nothing_that_its_accept_has_reserved_for_a_role_below() {
+    let mut world = World::new();
+    let framework = world.framework("eng");
+    let agent = world.agent(2, 1024);
+    let offer = world.open_offer(framework);
+
+    let tasks = [task(framework, 1, 1, 512), task(framework, 2, 1, 256)];
+    let operations = vec![reserve("eng/x", None, size(1, 512))];
+    let effects = accepts(&mut world, framework, offer, operations, &tasks);
+
+    let told: Vec<_> =
+        updates(&effects, framework).into_iter().map(|status| (status.task.number, status.state)).collect();
+    assert_eq!(told, [(2, TaskState::Dropped)]);
+    let view = world.cluster.agents(world.now).remove(0).reserved.remove(0);
+    assert_eq!((view.reserved, view.used), (part("eng/x", size(1, 512)), Resources::default()));
+    let below = world.framework("eng/x");
+    assert_eq!(world.open_offers(below).len(), 1);
+    assert_eq!(world.used_on(agent), size(1, 512));
+}
+
+#[test]
+fn what_one_accept_reserves_is_remembered_once() {
+    let mut world = World::new();
+    let framework = world.framework("eng");
+    world.agent(4, 4096);
+    let offer = world.open_offer(framework);
+
+    let operations = vec![reserve("eng/a", None, size(1, 512)), reserve("eng/b", None, size(1, 512))];
+    let effects = accepts(&mut world, framework, offer, operations, &[]);
+
+    let remembered = effects.iter().filter(|effect| matches!(effect, Effect::Remember(_))).count();
+    assert_eq!(remembered, 1);
+    assert_eq!(remembered_of(&effects), Some(vec![part("eng/a", size(1, 512)), part("eng/b", size(1, 512))]));
+}
+
+#[test]
+fn an_accept_that_wants_too_much_done_is_refused_and_its_offer_stays_open() {
+    let mut world = World::new();
+    let framework = world.framework("eng");
+    world.agent(4, 4096);
+    let offer = world.open_offer(framework);
+
+    let operations = vec![unreserve("eng", size(1, 1)).into(); 65];
+    let accept = FrameworkCommand::Accept { offers: vec![offer], operations, tasks: vec![], refuse: NO_REFUSAL };
+    let refused = world.try_apply(Command::Framework(framework.session, accept.into()));
+
+    assert_eq!(refused, Err(Refusal::TooManyOperations(65)));
+    assert_eq!(world.open_offers(framework), [offer]);
+}
+
+#[test]
+fn frameworks_leave_operators_parts_of_each_agent_to_reserve() {
+    let mut world = World::new();
+    let framework = world.framework("eng");
+    let agent = world.agent(100, 65_536);
+    let offer = world.open_offer(framework);
+
+    let each = (0..33).map(|at| reserve(&format!("eng/x{at}"), None, size(1, 128))).collect();
+    let effects = accepts(&mut world, framework, offer, each, &[]);
+
+    let why = dropped(&effects, framework);
+    assert_eq!(why, ["agent-1 has 32 reservations, more are not taken: end some that nobody needs"]);
+    decides(&mut world, agent, reserve("web", None, size(1, 128))).unwrap();
+    let offer = world.open_offer(framework);
+    let effects = accepts(&mut world, framework, offer, vec![unreserve("eng/x0", size(1, 128))], &[]);
+    assert_eq!(dropped(&effects, framework).len(), 1, "what was offered for eng is none of eng/x0");
+    let below = world.framework("eng/x0");
+    let offer = world.open_offer(below);
+    let effects = accepts(&mut world, below, offer, vec![unreserve("eng/x0", size(1, 128))], &[]);
+    assert_eq!(dropped(&effects, below), [] as [String; 0]);
+    assert_eq!(reserved_on(&world, agent).len(), 32);
+}
+
+#[test]
+fn the_frameworks_of_a_role_reserve_so_many_parts_over_all_agents_and_operators_more() {
+    let mut world = World::with(Config { reservations_per_role: 2, ..Config::default() }, remembered());
+    registers(&mut world, &[("eng", size(1, 512))]);
+    let agent = world.agent(4, 4096);
+    let framework = world.framework("eng");
+    let view = world.cluster.offers(world.now).into_iter().find(|offer| offer.agent == agent.id).unwrap();
+
+    let three = ["eng", "eng/a", "eng/b"].map(|role| reserve(role, None, size(1, 512))).into();
+    let effects = accepts(&mut world, framework, view.id, three, &[]);
+
+    let [why] = &dropped(&effects, framework)[..] else { panic!("one is too many") };
+    assert!(why.starts_with("2 parts of agents are reserved for \"eng\" and the roles below it"), "{why}");
+    let kept = vec![part("eng/a", size(1, 512)), part("eng", size(1, 512))];
+    assert_eq!(reserved_on(&world, agent), kept, "what the other agent keeps by its flags does not count");
+    decides(&mut world, agent, reserve("eng/b", None, size(1, 512))).unwrap();
+    decides(&mut world, agent, unreserve("eng/a", size(1, 512))).unwrap();
+    decides(&mut world, agent, unreserve("eng/b", size(1, 512))).unwrap();
+    let offer = world.cluster.offers(world.now).into_iter().find(|offer| offer.agent == agent.id).unwrap();
+    let effects = accepts(&mut world, framework, offer.id, vec![reserve("eng/b", None, size(1, 512))], &[]);
+    assert_eq!(dropped(&effects, framework), [] as [String; 0], "what has ended makes room");
+}
+
+#[test]
+fn who_may_see_some_roles_sees_what_is_reserved_for_these() {
+    let mut world = World::new();
+    let who = Principal { name: "ci".into(), kind: Kind::Framework(Roles::parse(&["eng"]).unwrap()), token: None };
+    let session = world.session_of(who.clone());
+    let subscribe = FrameworkCommand::Subscribe { member: None, info: framework_info("eng") };
+    world.apply(Command::Framework(session, subscribe.into()));
+    let agent = world.agent(4, 4096);
+    decides(&mut world, agent, reserve("eng", None, size(1, 512))).unwrap();
+    decides(&mut world, agent, reserve("web", None, size(1, 512))).unwrap();
+    let seen_by = |who: &Principal| {
+        let (agents, _) = world.cluster.agents_page(world.now, who, None, 10);
+        agents.into_iter().flat_map(|view| view.reserved).map(|view| view.reserved).collect::<Vec<_>>()
+    };
+
+    assert_eq!(seen_by(&who), [part("eng", size(1, 512))]);
+    assert_eq!(seen_by(&Principal::owner()).len(), 2);
+}
+
+#[test]
 fn an_allocation_takes_of_what_is_reserved_and_counts_with_its_queue_towards_the_role_of_its_offer() {
     let mut world = World::new();
     let framework = world.framework("eng");

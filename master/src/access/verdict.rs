@@ -24,6 +24,7 @@ pub(crate) fn status_of(refusal: &Refusal) -> Status {
         | Refusal::FrameworkInvalid(_)
         | Refusal::ReservationInvalid(_)
         | Refusal::VolumeInvalid(_)
+        | Refusal::TooManyOperations(_)
         | Refusal::QuotaInvalid(_)
         | Refusal::GraceTooLong(_)
         | Refusal::MaintenanceInvalid(_) => Code::InvalidArgument,
@@ -35,6 +36,7 @@ pub(crate) fn status_of(refusal: &Refusal) -> Status {
         | Refusal::TooManyRoles { .. }
         | Refusal::TooManyReservations(..)
         | Refusal::TooManyVolumes(..)
+        | Refusal::TooManyReservationsOfRole(..)
         | Refusal::TooManyRoleRecords(_)
         | Refusal::TooManyMaintenances(_)
         | Refusal::TooManyInMaintenance(_) => Code::ResourceExhausted,

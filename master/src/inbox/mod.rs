@@ -62,16 +62,18 @@ pub(crate) enum Saying {
 
 impl Saying {
     /// Whether the registry is to remember something of it, as far as that can be known before it is decided: who comes to
-    /// stay and who leaves.
+    /// stay, who leaves, what they are from now on, and what is reserved.
     fn is_written(&self) -> bool {
         let Self::Said(_, commands, _) = self else { return false };
         commands.iter().any(|command| match command {
             Command::Agent(_, said) => {
                 matches!(said, AgentCommand::Register { .. } | AgentCommand::Drain | AgentCommand::Leave)
             }
-            Command::Framework(_, call) => {
-                matches!(call.command, FrameworkCommand::Subscribe { .. } | FrameworkCommand::Teardown)
-            }
+            Command::Framework(_, call) => match &call.command {
+                FrameworkCommand::Subscribe { .. } | FrameworkCommand::Update(_) | FrameworkCommand::Teardown => true,
+                FrameworkCommand::Accept { operations, .. } => !operations.is_empty(),
+                _ => false,
+            },
             _ => false,
         })
     }
@@ -284,8 +286,11 @@ fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use futures_util::FutureExt;
-    use haggle_core::cluster::AgentCommand;
+    use haggle_core::cluster::{AgentCommand, FrameworkInfo};
+    use haggle_core::{OfferOperation, Operation, Resources};
 
     use super::*;
 
@@ -334,6 +339,44 @@ mod tests {
         assert!(other.say(heartbeat(1), 100_000).now_or_never().is_some());
         drop(heard(&hearing));
         assert!(second.say(heartbeat(1), 100_000).now_or_never().is_some());
+    }
+
+    #[tokio::test]
+    async fn what_the_registry_is_to_remember_is_held_with_the_rest_of_its_session_while_that_rests() {
+        let (speakers, hearing) = inbox();
+        let say = async |session: u64, command: FrameworkCommand| {
+            let mut framework = speaker(&speakers, Kind::Framework, session);
+            framework.introduce("eng");
+            framework.say(vec![Command::Framework(SessionId(session), command.into())], 10).await.unwrap();
+        };
+        let accept = |operations: Vec<OfferOperation>| FrameworkCommand::Accept {
+            offers: vec![],
+            operations,
+            tasks: vec![],
+            refuse: Duration::ZERO,
+        };
+        let unreserve = Operation::Unreserve { role: "eng".to_owned(), resources: Resources::default() };
+        let info = FrameworkInfo {
+            name: "f".to_owned(),
+            roles: vec!["eng".to_owned()],
+            failover_timeout: FrameworkInfo::DEFAULT_FAILOVER_TIMEOUT,
+        };
+        say(1, accept(vec![unreserve.into()])).await;
+        say(1, accept(vec![])).await;
+        say(2, FrameworkCommand::Update(info)).await;
+        say(3, accept(vec![])).await;
+
+        let mut batch = Vec::new();
+        hearing.take(&mut batch, false);
+        let sessions = |batch: &[Heard]| -> Vec<u64> {
+            let of = |heard: &Heard| match heard.saying {
+                Saying::Said(session, ..) | Saying::Ended(session) => session.0,
+            };
+            batch.iter().map(of).collect()
+        };
+        assert_eq!(sessions(&batch), [3]);
+
+        assert_eq!(sessions(&heard(&hearing)), [1, 2, 1]);
     }
 
     #[tokio::test]

@@ -38,7 +38,7 @@ pub(super) struct AgentRow {
     unreachable_since: Option<u64>,
     #[prost(bool, tag = "4")]
     certified: bool,
-    /// Beside what the agent keeps by its own configuration.
+    /// Beside what the agent keeps by its own configuration. None in rows of version 5.
     #[prost(message, repeated, tag = "10")]
     reserved: Vec<v1::Reserved>,
     #[prost(message, repeated, tag = "40")]

@@ -158,6 +158,10 @@ impl World {
                 let request = RequestId(self.rng.wide());
                 self.operator(request, &command);
             }
+            Fault::OperatorReserve => {
+                let agent = self.some_agent(at);
+                self.operator_reserves(agent);
+            }
             Fault::OperatorDrain => {
                 let agent = self.some_agent(at);
                 let command = match self.rng.below(6) {

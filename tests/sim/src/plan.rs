@@ -65,6 +65,8 @@ pub(crate) enum Fault {
     OperatorGone,
     /// An operator changes what a role weighs, is promised, or may have.
     OperatorQuota,
+    /// An operator reserves something of an agent, or ends that.
+    OperatorReserve,
     /// An operator takes an agent out of use, or brings it back.
     OperatorDrain,
     /// An operator makes a maintenance window, or cancels one.
@@ -78,7 +80,7 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    const ALL: [(Self, u64); 28] = [
+    const ALL: [(Self, u64); 29] = [
         (Self::Break, 10),
         (Self::HalfOpen, 6),
         (Self::Partition, 6),
@@ -102,6 +104,7 @@ impl Fault {
         (Self::OperatorKill, 5),
         (Self::OperatorGone, 2),
         (Self::OperatorQuota, 4),
+        (Self::OperatorReserve, 5),
         (Self::OperatorDrain, 6),
         (Self::Maintenance, 3),
         (Self::Rogue, 5),
@@ -131,6 +134,8 @@ pub(crate) struct Temper {
     pub(crate) repeats_calls: u64,
     /// Ends its own tasks, in so many of a thousand looks.
     pub(crate) kills: u64,
+    /// Reserves or unreserves as it accepts, in so many of a thousand cases.
+    pub(crate) reserves: u64,
     /// How long its tasks live on without it.
     pub(crate) failover_timeout: Duration,
 }
@@ -186,6 +191,8 @@ pub(crate) struct Plan {
     pub(crate) history: usize,
     /// Tasks that never end by themselves, of a thousand.
     pub(crate) endless: u64,
+    /// Agents that keep something for a role, of a thousand that start.
+    pub(crate) keeps: u64,
 }
 
 impl Plan {
@@ -220,6 +227,7 @@ impl Plan {
             offer_timeout: Duration::from_secs(rng.range(1, 6)),
             history: if rng.chance(800) { 10_000 } else { rng.index(60) + 1 },
             endless: knob(rng, 200),
+            keeps: knob(rng, 500),
         }
     }
 }
@@ -256,6 +264,7 @@ fn temper(rng: &mut Rng) -> Temper {
         ignores_offers: rarely(rng, 600),
         repeats_calls: rarely(rng, 300),
         kills: rarely(rng, 400),
+        reserves: rarely(rng, 500),
         failover_timeout: Duration::from_secs(rng.range(10, 60)),
     }
 }

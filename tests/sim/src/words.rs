@@ -73,9 +73,10 @@ impl Display for Said<'_> {
             Command::Framework(session, call) => {
                 write!(f, "{session} call {} ", call.number)?;
                 match &call.command {
-                    FrameworkCommand::Accept { offers, tasks, .. } => {
+                    FrameworkCommand::Accept { offers, operations, tasks, .. } => {
                         f.write_str("accepts")?;
                         offers.iter().try_for_each(|offer| write!(f, " {offer}"))?;
+                        operations.iter().try_for_each(|operation| write!(f, " to {operation:?},"))?;
                         tasks.iter().try_for_each(|task| write!(f, " for {} {},", task.id, task.resources))
                     }
                     FrameworkCommand::Acknowledge(acks) => {

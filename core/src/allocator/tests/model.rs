@@ -11,6 +11,7 @@ use proptest::prelude::*;
 
 use super::super::ledger::Holding;
 use super::super::seat::Seat;
+use super::super::slots::{Rooms, Slots};
 use super::super::verdict::Stage;
 use super::super::{Allocation, Promise};
 use super::{World, guarantee, limit, milli, size, want};
@@ -290,8 +291,11 @@ impl Model {
             let (allocated, promised) = of_roles.remove(path).unwrap_or_default();
             assert_eq!((&role.account.allocated, &role.account.promised), (&allocated, &promised), "{path}");
         }
-        let (mut free, mut idle) = (Resources::default(), Vec::new());
+        let (mut free, mut idle, mut slots) = (Resources::default(), Vec::new(), Slots::default());
         for (id, holding) in &allocator.agents {
+            let rooms = Rooms::of(holding, &allocator.tree);
+            assert_eq!(holding.idle, rooms, "{id}");
+            slots.insert(*id, &rooms);
             let mut held = Portion::default();
             self.tasks.iter().filter(|task| task.1 == id.0).for_each(|task| held.give(&task.2));
             for offer in &holding.promises {
@@ -313,6 +317,7 @@ impl Model {
                 idle.extend(left.reserved);
             }
         }
+        assert_eq!(allocator.idle, slots);
         if allocator.tree.quotas > 0 {
             assert_eq!(allocator.free, free);
             for (path, role) in allocator.tree.iter() {

@@ -11,7 +11,7 @@ use haggle_core::{
     AgentInfo, AgentKey, Bytes, Ceiling, Digest, Epoch, MilliCpu, Placement, Quota, Reservation, Reserved, Resources,
     RoleRecord, Volume, VolumeId,
 };
-use haggle_etcd::{Client, EtcdConfig, Moment, Session};
+use haggle_etcd::{Client, EtcdConfig, Moment, Session, TxnRequest};
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 
@@ -316,6 +316,28 @@ async fn two_clusters_share_an_etcd_under_two_prefixes() {
 
     assert_ne!(one.cluster, two.cluster);
     assert_eq!((one.epoch, two.epoch), (Epoch(1), Epoch(1)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_layout_is_led_as_the_one_of_today_and_a_newer_one_is_refused() {
+    let etcd = Etcd::start(1);
+    let campaign = campaign(&etcd, "http://one");
+    let cluster = until("founding", async || campaign.found().await.ok()).await;
+    let key = campaign.keys.version();
+    let write = async |version: &str| {
+        let success = vec![put(&key, version)];
+        campaign.client.txn(TxnRequest { success, ..Default::default() }, PATIENCE).await.unwrap();
+    };
+    let version = async || campaign.client.get(&key, PATIENCE).await.unwrap().map(|row| row.value);
+
+    write("4").await;
+    assert_eq!(campaign.found().await.unwrap(), cluster);
+    assert_eq!(version().await.as_deref(), Some(&b"5"[..]), "no older master leads it any more");
+
+    write("6").await;
+    let refusal = campaign.found().await.unwrap_err().to_string();
+    assert!(refusal.contains("it is of version 6, this master knows 5: run a newer one"), "{refusal}");
+    assert_eq!(version().await.as_deref(), Some(&b"6"[..]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

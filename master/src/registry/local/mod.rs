@@ -22,9 +22,10 @@ use disk::Disk;
 
 /// The layout below. A registry of a later version is not touched. In version 1 there were no keys of agents, no
 /// cluster and no epochs; before version 3 nobody had a principal, a token or a certificate; before version 4 no role had
-/// a quota; before version 5 none had a placement or a least offer, no agent was drained and none in maintenance, no framework
-/// had several roles and nothing was reserved, which an older master would not keep. They are read, and become version 5.
-const VERSION: u64 = 5;
+/// a quota; before version 5 none had a placement or a least offer, no agent was drained and none in maintenance; before version 6
+/// no framework had several roles and nothing was reserved, which an older master would not keep. They are read, and become
+/// version 6.
+const VERSION: u64 = 6;
 
 /// Pages kept in memory, in bytes. A few thousand agents fit, and rows are read at start only.
 const CACHE: usize = 1 << 20;

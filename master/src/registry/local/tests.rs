@@ -369,6 +369,74 @@ fn the_frameworks_of_a_registry_of_version_2_are_the_owners() {
     assert_eq!(version, VERSION);
 }
 
+/// What a master of version 5 left behind: a framework had one role, and nothing was reserved.
+#[test]
+fn in_a_registry_of_version_5_a_framework_has_one_role_and_nothing_is_reserved() {
+    #[derive(Clone, PartialEq, Message)]
+    struct FrameworkInfo {
+        #[prost(string, tag = "1")]
+        name: String,
+        #[prost(string, tag = "2")]
+        role: String,
+        #[prost(uint64, optional, tag = "3")]
+        failover_timeout_ms: Option<u64>,
+    }
+    #[derive(Clone, PartialEq, Message)]
+    struct FrameworkRow {
+        #[prost(message, optional, tag = "1")]
+        info: Option<FrameworkInfo>,
+        #[prost(string, tag = "2")]
+        principal: String,
+        #[prost(enumeration = "v1::PrincipalKind", tag = "3")]
+        kind: i32,
+    }
+    #[derive(Clone, PartialEq, Message)]
+    struct AgentInfo {
+        #[prost(string, tag = "1")]
+        name: String,
+        #[prost(message, optional, tag = "2")]
+        resources: Option<v1::Resources>,
+    }
+    #[derive(Clone, PartialEq, Message)]
+    struct AgentRow {
+        #[prost(message, optional, tag = "1")]
+        info: Option<AgentInfo>,
+        #[prost(bytes = "vec", tag = "2")]
+        key: Vec<u8>,
+        #[prost(bool, tag = "4")]
+        certified: bool,
+    }
+    let folder = TempDir::new().unwrap();
+    let database = Database::create(folder.path().join("registry.redb")).unwrap();
+    let transaction = database.begin_write().unwrap();
+    let resources = agent("a").info.resources;
+    {
+        transaction.open_table(NUMBERS).unwrap().insert(VERSION_KEY, 5).unwrap();
+        transaction.open_table(CLUSTER).unwrap().insert(0, 7).unwrap();
+        let info = FrameworkInfo { name: "f".into(), role: "eng/batch".into(), failover_timeout_ms: Some(7_000) };
+        let kind = v1::PrincipalKind::Framework.into();
+        let row = FrameworkRow { info: Some(info), principal: "ci".into(), kind }.encode_to_vec();
+        transaction.open_table(FRAMEWORKS).unwrap().insert(3, row.as_slice()).unwrap();
+        let info = AgentInfo { name: "a".into(), resources: Some(resources.clone().into()) };
+        let key = agent("a").key.0.to_be_bytes().to_vec();
+        let row = AgentRow { info: Some(info), key, certified: true }.encode_to_vec();
+        transaction.open_table(AGENTS).unwrap().insert(4, row.as_slice()).unwrap();
+    }
+    transaction.commit().unwrap();
+    drop(database);
+
+    let (registry, recovered, _) = open(&folder);
+
+    let mut expected = framework("f");
+    expected.info.roles = vec!["eng/batch".to_owned()];
+    assert_eq!(recovered.frameworks, [(FrameworkId(3), expected)]);
+    let mut expected = AgentRecord { unreachable_since: None, reserved: Vec::new(), ..agent("a") };
+    expected.info.attributes.clear();
+    assert_eq!(recovered.agents, [(AgentId(4), expected)]);
+    let version = read_number(&registry.database.unwrap().begin_write().unwrap(), VERSION_KEY).unwrap();
+    assert_eq!(version, VERSION);
+}
+
 #[test]
 fn a_second_master_is_refused() {
     let folder = TempDir::new().unwrap();
@@ -391,7 +459,7 @@ fn a_registry_of_a_later_version_is_refused_and_left_as_it_is() {
 
     for _ in 0..2 {
         let error = refusal(folder.path());
-        assert!(error.to_string().contains("is a registry of version 6, this master knows 5"), "{error}");
+        assert!(error.to_string().contains("is a registry of version 7, this master knows 6"), "{error}");
     }
 }
 

@@ -32,8 +32,12 @@ impl World {
         process.heard = now;
         let mut held = process.node.held();
         let identity = AgentIdentity { member: agent.disk.member, key: agent.disk.key, run: process.run };
-        let info =
-            AgentInfo { name: format!("machine-{at}"), resources: agent.resources.clone(), ..AgentInfo::default() };
+        let info = AgentInfo {
+            name: format!("machine-{at}"),
+            resources: agent.resources.clone(),
+            reserved: agent.keeps.clone(),
+            ..AgentInfo::default()
+        };
         let piece = self.rng.index(3) + 1;
         let rest = held.split_off(held.len().min(piece));
         let complete = rest.is_empty();
