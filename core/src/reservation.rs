@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use core::fmt;
 
 use crate::access::is_role;
+use crate::agent::AgentInfo;
 use crate::resources::Resources;
 
 pub use portion::Portion;
@@ -63,6 +64,9 @@ pub enum InvalidReservation {
     /// Nothing is nobody's.
     #[error("a reservation needs an amount, and this one has none")]
     Nothing,
+    /// An agent keeps something for too many roles.
+    #[error("an agent keeps something for {0} roles, at most {max} are taken", max = AgentInfo::RESERVED_MAX)]
+    TooManyRoles(usize),
     /// An agent keeps more for roles than it has.
     #[error("{reserved} is reserved on an agent that has {has}")]
     TooMuch {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use haggle_core::quantity::NotAnAmount;
 use haggle_core::{
     AgentInfo, Bytes, Constraint, Digest, Endpoint, Folder, FolderSource, FrameworkId, Fuel, Grants, HttpHost, Input,
-    Limits, MilliCpu, OutputOverrun, Resources, Sharing, TaskId, TaskSpec, Want,
+    Limits, MilliCpu, OutputOverrun, Resources, Sharing, TaskId, TaskSpec, VolumeId, Want,
 };
 
 use crate::runner::need::Need;

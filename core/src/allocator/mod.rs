@@ -64,7 +64,6 @@ use crate::time::Now;
 pub use ledger::Withheld;
 pub use promises::Promise;
 pub use quota::QuotaRefusal;
-pub use reserves::ReservedPart;
 pub use standing::{RoleStanding, Standing};
 pub use volumes::HeldVolume;
 pub use why::{Hindrance, Obstacle, Waits};

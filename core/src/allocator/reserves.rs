@@ -6,19 +6,8 @@ use super::Allocator;
 use super::ledger::Holding;
 use crate::id::AgentId;
 use crate::quota::Ceiling;
-use crate::reservation::{Portion, Reservation, Reserved};
+use crate::reservation::{Portion, Reserved};
 use crate::resources::Resources;
-
-/// A part of an agent that is reserved.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReservedPart {
-    /// For whom, and how much.
-    pub reserved: Reserved,
-    /// What of it tasks hold, or open offers promise.
-    pub allocated: Resources,
-    /// What of it is the room of volumes.
-    pub kept: Resources,
-}
 
 impl Allocator {
     /// What is reserved on an agent beside its own configuration, from now on. What is allocated there stays of the reservation
@@ -28,7 +17,7 @@ impl Allocator {
         if reserved.is_empty() && self.agents.get(&agent).is_none_or(is_plain) {
             return;
         }
-        self.change_reserved(agent, |holding| holding.all_reserved(reserved));
+        self.change_reserved(agent, |holding| holding.info.all_reserved(reserved, &holding.kept));
     }
 
     /// The same, and something that is allocated there becomes of another reservation.
@@ -36,7 +25,7 @@ impl Allocator {
         self.change_reserved(agent, |holding| {
             holding.allocated.take_up_to(before);
             holding.allocated.give(after);
-            holding.all_reserved(reserved)
+            holding.info.all_reserved(reserved, &holding.kept)
         });
     }
 
@@ -77,17 +66,6 @@ impl Allocator {
     /// How many parts of agents are reserved for a role and those below it, beside what agents keep by their configuration.
     pub fn parts_of(&self, role: &str) -> usize {
         self.tree.find(role).map_or(0, |id| self.tree.role(id).parts_below)
-    }
-
-    /// What of an agent is reserved.
-    pub fn reserved_on(&self, agent: AgentId) -> Vec<ReservedPart> {
-        let Some(holding) = self.agents.get(&agent) else { return Vec::new() };
-        let part = |reserved: &Reserved| ReservedPart {
-            allocated: holding.allocated.of(Some(&reserved.reservation)).into_owned(),
-            kept: holding.kept_of(&reserved.reservation).into_owned(),
-            reserved: reserved.clone(),
-        };
-        holding.reserved.iter().map(part).collect()
     }
 
     /// The limit of a role, or of one above it, that keeps so much more from being reserved for it, which counts towards that role
@@ -132,31 +110,5 @@ impl Holding {
             }
         }
         share
-    }
-
-    /// What is reserved altogether, in the order in which it is used.
-    pub(super) fn all_reserved(&self, beside: &[Reserved]) -> Vec<Reserved> {
-        if self.info.reserved.is_empty() && beside.is_empty() && self.kept.is_empty() {
-            return Vec::new();
-        }
-        let mut all = Portion::default();
-        for (role, resources) in &self.info.reserved {
-            // Checked when it registered.
-            all.give(&Portion::of_one(Reservation::fixed(role).ok(), resources.clone()));
-        }
-        for part in beside {
-            if part.reservation.is_fixed() {
-                let base = Reservation::fixed(&part.reservation.roles()[0]).ok();
-                all.take_up_to(&Portion::of_one(base, part.resources.clone()));
-            }
-            all.give(&Portion::of_one(Some(part.reservation.clone()), part.resources.clone()));
-        }
-        for kept in &self.kept.reserved {
-            // The agent's flags may say less than when the volume was made.
-            let mut lacks = kept.clone();
-            lacks.resources.take_up_to(&all.of(Some(&kept.reservation)));
-            all.give(&Portion { reserved: Vec::from([lacks]), ..Portion::default() });
-        }
-        all.reserved
     }
 }

@@ -72,17 +72,19 @@ impl Slots {
             self.0.insert(rooms.kept.clone(), group);
         }
         let group = self.0.get_mut(&rooms.kept).expect("it was just made");
-        group.others.extend(rooms.others.map(|room| (room, agent)));
-        for (slots, room) in group.own.iter_mut().zip(&rooms.own) {
+        let orders = group.own.iter_mut().zip(&rooms.own).chain([(&mut group.others, &rooms.others)]);
+        for (slots, room) in orders {
             slots.extend(room.map(|room| (room, agent)));
         }
     }
 
     pub(super) fn remove(&mut self, agent: AgentId, rooms: &Rooms) {
         let Some(group) = self.0.get_mut(&rooms.kept) else { return };
-        rooms.others.inspect(|&room| drop(group.others.remove(&(room, agent))));
-        for (slots, room) in group.own.iter_mut().zip(&rooms.own) {
-            room.inspect(|&room| drop(slots.remove(&(room, agent))));
+        let orders = group.own.iter_mut().zip(&rooms.own).chain([(&mut group.others, &rooms.others)]);
+        for (slots, room) in orders {
+            if let Some(room) = *room {
+                slots.remove(&(room, agent));
+            }
         }
         if group.others.is_empty() && group.own.iter().all(BTreeSet::is_empty) {
             self.0.remove(&rooms.kept);

@@ -10,6 +10,7 @@ use super::{Allocator, Member, Promise};
 use crate::id::{AgentId, FrameworkId, OfferId};
 use crate::placement::Placement;
 use crate::quota::Quota;
+use crate::reservation::Portion;
 use crate::resources::{Resources, Share};
 
 /// A role, with all roles below it where nothing else is said.
@@ -72,8 +73,13 @@ impl Allocator {
     }
 
     /// What is allocated on an agent, or nothing when it is not known.
-    pub fn allocated_on(&self, agent: AgentId) -> Resources {
-        self.agents.get(&agent).map(|holding| holding.allocated.resources.clone()).unwrap_or_default()
+    pub fn allocated_on(&self, agent: AgentId) -> Portion {
+        self.agents.get(&agent).map(|holding| holding.allocated.clone()).unwrap_or_default()
+    }
+
+    /// Whether it could be offered, were it not for what keeps it from that.
+    pub fn has_agent(&self, agent: AgentId) -> bool {
+        self.agents.contains_key(&agent)
     }
 
     /// What is allocated to a framework in all of its roles, without ports.

@@ -11,7 +11,6 @@ use super::Allocator;
 use super::ledger::Holding;
 use crate::id::{AgentId, OfferId, VolumeId};
 use crate::reservation::{Portion, Reservation, Reserved, is_at_or_below};
-use crate::resources::Resources;
 use crate::volume::Volume;
 
 /// A volume, as far as it matters for who may have it.
@@ -52,7 +51,7 @@ impl Allocator {
             let is_held = |id: &VolumeId| volumes.get(id).is_none_or(|volume| !volume.shared);
             holding.allocated.volumes.retain(is_held);
             holding.volumes = volumes;
-            holding.all_reserved(reserved)
+            holding.info.all_reserved(reserved, &holding.kept)
         });
         self.volumes_freed(agent, &new);
     }
@@ -128,10 +127,5 @@ impl Holding {
     /// Whether one task at a time has one of these.
     pub(super) fn is_one_at_a_time(&self, volumes: &[VolumeId]) -> bool {
         volumes.iter().any(|id| self.volumes.get(id).is_none_or(|volume| !volume.shared))
-    }
-
-    /// The room of volumes that is of a reservation.
-    pub(super) fn kept_of(&self, reservation: &Reservation) -> Cow<'_, Resources> {
-        self.kept.of(Some(reservation))
     }
 }

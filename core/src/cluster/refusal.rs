@@ -152,6 +152,9 @@ pub enum Refusal {
         "what is reserved for {0:?} is not a matter of what was offered for {1:?}: that takes this role, or one below"
     )]
     NotItsRole(String, String),
+    /// Nobody knows what tasks hold on an agent that is away.
+    #[error("{0} is away: what is reserved there can be changed once it is back")]
+    AgentAway(AgentId),
     /// There is not so much, or it is in use.
     #[error(
         "of what can be had on {agent}, there is {has}, and {wanted} is wanted: what tasks hold, or what the agent's own flags reserve, stays as it is"

@@ -28,6 +28,9 @@ pub(super) fn by_operator(
 ) -> Result<(), Refusal> {
     operation.check()?;
     let agent = state.agents.get(&id).ok_or(Refusal::AgentUnknown(id))?;
+    if !state.allocator.has_agent(id) {
+        return Err(Refusal::AgentAway(id));
+    }
     check_limits(state, operation, None)?;
     let (mut free, mut reserved) = (state.allocator.free_on(id), agent.reserved.clone());
     let mut in_the_way: Vec<OfferId> = Vec::new();

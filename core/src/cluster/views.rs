@@ -18,12 +18,12 @@ use super::view::{
     TaskView, VolumeStanding, VolumeView, Why, WithdrawalView,
 };
 use crate::access::{Principal, PrincipalId, Tenant, TokenId, TokenRecord, Verb};
-use crate::allocator::{Promise, ReservedPart, RoleStanding, Waits};
+use crate::allocator::{Promise, RoleStanding, Waits};
 use crate::id::{AgentId, FrameworkId, MaintenanceId, OfferId, SessionId, TaskId};
 use crate::quantity::Bytes;
 use crate::queue::Shape;
-use crate::reservation::Portion;
-use crate::resources::{Ports, Resources};
+use crate::reservation::{Portion, Reserved};
+use crate::resources::Ports;
 use crate::task::TaskStatus;
 use crate::time::Now;
 use crate::upkeep::{Drain, Phase, Withdrawal};
@@ -399,7 +399,15 @@ fn agent_view(state: &State, now: Now, id: AgentId, agent: &Agent) -> AgentView 
     let offered = sum(state, state.allocator.offers_of(id));
     let mut used = state.allocator.allocated_on(id);
     used.take_up_to(&offered);
-    let (volumes, kept) = summed(agent.volumes.known.values());
+    let room = agent.volumes.room();
+    let part = |reserved: Reserved| {
+        let reservation = Some(&reserved.reservation);
+        let (used, offered) = (used.of(reservation).into_owned(), offered.of(reservation).into_owned());
+        let kept = room.of(reservation).into_owned();
+        ReservationView { reserved, used, offered, kept }
+    };
+    // Also of one that is away, where all of it is promised to nobody.
+    let reserved = agent.info.all_reserved(&agent.reserved, &room).into_iter().map(part).collect();
     AgentView {
         id,
         info: agent.info.clone(),
@@ -407,27 +415,13 @@ fn agent_view(state: &State, now: Now, id: AgentId, agent: &Agent) -> AgentView 
         draining: agent.draining,
         withdrawal: state.withdrawn.get(id).map(|known| withdrawal_view(&known, now)),
         unavailability: state.maintenance.next_of(id),
-        used,
-        offered,
-        reserved: reserved_on(state, id),
-        volumes,
-        kept,
+        reserved,
+        used: used.resources,
+        offered: offered.resources,
+        volumes: agent.volumes.known.len(),
+        kept: room.resources.disk,
         tasks: running(state, &agent.tasks),
     }
-}
-
-fn reserved_on(state: &State, id: AgentId) -> Vec<ReservationView> {
-    let mut offered = Portion::default();
-    for offer in state.allocator.offers_of(id).into_iter().filter_map(|id| state.allocator.offer(id)) {
-        offered.give(&offer.portion);
-    }
-    let view = |ReservedPart { reserved, allocated, kept }: ReservedPart| {
-        let offered = offered.of(Some(&reserved.reservation)).into_owned();
-        let mut used = allocated;
-        used.take_up_to(&offered);
-        ReservationView { reserved, used, offered, kept }
-    };
-    state.allocator.reserved_on(id).into_iter().map(view).collect()
 }
 
 /// How many, and their room.
@@ -491,7 +485,7 @@ fn maintenance_view(state: &State, id: MaintenanceId, window: &Window) -> Mainte
 }
 
 fn framework_view(state: &State, id: FrameworkId, framework: &Framework) -> FrameworkView {
-    let offered = sum(state, state.allocator.offers_to(id)).with_ports(Ports::default());
+    let offered = sum(state, state.allocator.offers_to(id)).resources.with_ports(Ports::default());
     let mut used = state.allocator.allocated_to(id);
     used.take_up_to(&offered);
     FrameworkView {
@@ -571,10 +565,10 @@ fn shape_view(id: TaskId, shape: &Shape, tenant: &Tenant, status: TaskStatus) ->
     })
 }
 
-fn sum(state: &State, offers: impl IntoIterator<Item = OfferId>) -> Resources {
-    let mut sum = Resources::default();
+fn sum(state: &State, offers: impl IntoIterator<Item = OfferId>) -> Portion {
+    let mut sum = Portion::default();
     for offer in offers.into_iter().filter_map(|id| state.allocator.offer(id)) {
-        sum.give(&offer.portion.resources);
+        sum.give(&offer.portion);
     }
     sum
 }

@@ -50,6 +50,13 @@ impl Volumes {
         Self { held: None, ..self }
     }
 
+    /// The room of all of them.
+    pub(super) fn room(&self) -> Portion {
+        let mut room = Portion::default();
+        self.known.values().for_each(|volume| room.give(&volume.portion()));
+        room
+    }
+
     fn is_there(&self, volume: &Volume) -> bool {
         volume.made && self.holds(volume.id)
     }

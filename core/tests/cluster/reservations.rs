@@ -215,12 +215,15 @@ fn an_agent_keeps_what_its_flags_say_and_nobody_else_ends_that() {
 #[test]
 fn an_agent_that_keeps_more_than_it_has_is_turned_away() {
     let mut world = World::new();
+    let roles: Vec<String> = (0..65).map(|at| format!("role{at}")).collect();
+    let many: Vec<_> = roles.iter().map(|role| (role.as_str(), size(0, 1))).collect();
     for (wrong, why) in [
         (
             &[("eng", size(1, 512)), ("web", size(2, 512))][..],
             "3.000 cpu, 1 GiB mem is reserved on an agent that has 2.000 cpu",
         ),
         (&[("a//b", size(1, 512))], "role \"a//b\" is no role"),
+        (&many[..], "an agent keeps something for 65 roles, at most 64 are taken"),
         (&[("eng", size(0, 0))], "a reservation needs an amount"),
     ] {
         let effects = registers(&mut world, wrong);
@@ -250,6 +253,24 @@ fn reservations_survive_the_master_and_what_runs_on_them_counts_there_again() {
     assert_eq!((view.reserved, view.used), (part("eng", size(2, 2048)), size(2, 1024)));
     world.update(agent, id, 3, TaskState::Finished);
     assert_eq!(world.cluster.agents(world.now)[0].reserved[0].used, Resources::default());
+}
+
+#[test]
+fn what_is_reserved_on_an_agent_that_is_away_is_shown_and_stays_as_it_is() {
+    let mut world = World::new();
+    let agent = world.agent(2, 1024);
+    decides(&mut world, agent, reserve("eng", None, size(1, 512))).unwrap();
+    world.wait(Duration::from_secs(75));
+
+    let shown = world.cluster.agents_page(world.now, &Principal::owner(), None, 1).0.remove(0);
+    assert!(!shown.connected);
+    assert_eq!(shown.reserved[0].reserved, part("eng", size(1, 512)));
+    let refused = decides(&mut world, agent, unreserve("eng", size(1, 512)));
+    assert_eq!(refused, Err(Refusal::AgentAway(agent.id)));
+
+    world.register(Some(agent.id), size(2, 1024), vec![]);
+    decides(&mut world, agent, unreserve("eng", size(1, 512))).unwrap();
+    assert_eq!(reserved_on(&world, agent), []);
 }
 
 #[test]

@@ -1,18 +1,19 @@
 //! Volumes: made of reserved disk, mounted by one task after the other, read by many at once. After Mesos's
 //! `persistent_volume_tests`.
 
+mod kept;
+mod offered;
+
 use std::sync::Arc;
-use std::time::Duration;
 
 use haggle_core::access::Principal;
-use haggle_core::allocator::Obstacle;
 use haggle_core::cluster::{
-    AgentCommand, AgentOrder, AgentRecord, Change, Command, Config, Effect, FrameworkCommand, FrameworkEvent, HeldTask,
-    OperatorCommand, Recovered, Refusal, VolumeStanding, VolumeView,
+    AgentCommand, AgentOrder, AgentRecord, Change, Command, Effect, FrameworkCommand, FrameworkEvent, OperatorCommand,
+    Refusal, VolumeStanding, VolumeView,
 };
 use haggle_core::{
-    AgentId, Bytes, Ceiling, Folder, FolderSource, MilliCpu, Offer, OfferId, OfferOperation, Operation, Quota, Reason,
-    RequestId, Resources, TaskId, TaskSpec, TaskState, VolumeId, VolumeOperation, Want,
+    AgentId, Bytes, Ceiling, Folder, FolderSource, MilliCpu, Offer, Operation, Quota, Reason, RequestId, Resources,
+    TaskId, TaskSpec, TaskState, VolumeId,
 };
 
 use crate::kit::*;
@@ -89,19 +90,6 @@ fn mounts(framework: Framework, number: u64, volume: VolumeId, writable: bool) -
     spec
 }
 
-fn operate(world: &mut World, framework: Framework, offer: OfferId, operation: VolumeOperation) -> Vec<Effect> {
-    let operations = vec![OfferOperation::from(operation)];
-    let accept = FrameworkCommand::Accept { offers: vec![offer], operations, tasks: vec![], refuse: NO_REFUSAL };
-    world.framework_says(framework, accept)
-}
-
-fn dropped(effects: &[Effect], framework: Framework) -> Option<String> {
-    events(effects, framework).into_iter().find_map(|event| match event {
-        FrameworkEvent::OperationDropped { why, .. } => Some(why),
-        _ => None,
-    })
-}
-
 fn remembered_of(effects: &[Effect]) -> Option<AgentRecord> {
     effects.iter().rev().find_map(|effect| match effect {
         Effect::Remember(Change::AgentRecorded(_, record)) => Some(record.clone()),
@@ -127,10 +115,6 @@ fn with_user() -> (World, Agent, Framework, VolumeId, TaskId) {
     world.update(agent, task, 1, TaskState::Running);
     world.acknowledge(framework, task, 1);
     (world, agent, framework, volume, task)
-}
-
-fn held_with(id: TaskId, volume: VolumeId) -> HeldTask {
-    HeldTask { role: "eng".to_owned(), volumes: vec![volume], ..held(id, TaskState::Running, size(1, 256)) }
 }
 
 /// `PersistentVolumeTest.CreateAndDestroyPersistentVolumes`, by an operator.
@@ -296,125 +280,6 @@ fn what_cannot_be_a_volume_is_refused_with_the_reason() {
     assert_eq!(destroyed, Err(Refusal::VolumeUnknown(unknown)));
 }
 
-/// `PersistentVolumeTest.CreateAndDestroyPersistentVolumes`, by a framework.
-#[test]
-fn a_framework_makes_and_destroys_volumes_of_what_it_is_offered() {
-    let mut world = World::new();
-    let agent = agent_of_eng(&mut world);
-    let framework = world.framework("eng");
-    let offer = world.open_offer(framework);
-    let (role, name, size) = ("eng".to_owned(), "data".to_owned(), mib(512));
-
-    let effects = operate(&mut world, framework, offer, VolumeOperation::Create { role, name: name.clone(), size });
-
-    assert_eq!(dropped(&effects, framework), None);
-    let volume = VolumeId { agent: agent.id, number: 1 };
-    world.agent_says(agent, AgentCommand::Volumes(vec![volume]));
-    assert_eq!(offered(&world, framework), [volume]);
-    let known = views(&world).remove(0).known.expect("it is known");
-    assert_eq!((known.role(), known.size), ("eng", size));
-    assert_eq!(known.name, name);
-
-    let offer = world.open_offer(framework);
-    let effects = operate(&mut world, framework, offer, VolumeOperation::Destroy(volume));
-
-    assert_eq!(dropped(&effects, framework), None);
-    assert_eq!(orders(&effects, agent), [AgentOrder::DestroyVolume(volume)]);
-    assert_eq!((views(&world), offered(&world, framework)), (vec![], vec![]));
-    let free = world
-        .cluster
-        .offers(world.now)
-        .into_iter()
-        .fold(Bytes::ZERO, |sum, offer| sum.saturating_add(offer.resources.disk));
-    assert_eq!(free, mib(4096), "all of the disk is to be had again");
-}
-
-/// `PersistentVolumeTest.BadACLNoPrincipal` and its like.
-#[test]
-fn nobody_makes_or_destroys_volumes_of_another_role() {
-    let mut world = World::new();
-    let agent = agent_of_eng(&mut world);
-    let volume = create(&mut world, agent, "eng", "data", mib(512));
-    let batch = world.framework("eng/batch");
-    let mut tries = |operation| {
-        let offer = world.open_offer(batch);
-        let effects = operate(&mut world, batch, offer, operation);
-        dropped(&effects, batch).expect("it is not done")
-    };
-
-    let create = |role: &str| VolumeOperation::Create { role: role.to_owned(), name: "x".to_owned(), size: mib(1) };
-    assert!(tries(create("eng")).contains("\"eng\" is not a matter of what was offered for \"eng/batch\""));
-    assert!(tries(create("eng/batch")).contains("and there is 0 B"));
-    assert!(tries(VolumeOperation::Destroy(volume)).contains("\"eng\" is not a matter"));
-    let unknown = VolumeId { number: 9, ..volume };
-    assert_eq!(tries(VolumeOperation::Destroy(unknown)), "volume-1.9 is not in the offers that were accepted");
-    assert_eq!(standing(&world, volume), Some(VolumeStanding::Ready));
-}
-
-/// `PersistentVolumeTest.SharedPersistentVolumeMultipleTasks`, `SharedPersistentVolumeRescindOnDestroy`.
-#[test]
-fn a_shared_volume_is_read_by_many_at_once_and_written_by_nobody() {
-    let mut world = World::new();
-    let agent = agent_of_eng(&mut world);
-    let volume = create(&mut world, agent, "eng", "data", mib(512));
-    operator(&mut world, OperatorCommand::ShareVolume { volume, shared: true }).unwrap();
-    let framework = world.framework("eng");
-    let offer = world.open_offer(framework);
-
-    let readers = [1, 2].map(|number| mounts(framework, number, volume, false));
-    let effects = world.framework_says(
-        framework,
-        FrameworkCommand::Accept {
-            offers: vec![offer],
-            operations: vec![],
-            tasks: readers.into_iter().chain([mounts(framework, 3, volume, true)]).map(Arc::new).collect(),
-            refuse: NO_REFUSAL,
-        },
-    );
-
-    assert_eq!(orders(&effects, agent).len(), 2);
-    let status = updates(&effects, framework).remove(0);
-    assert_eq!((status.state, status.reason), (TaskState::Error, Some(Reason::TaskInvalid)));
-    let why =
-        format!("task-1.3 is to write {volume}, which is shared: any number of tasks read it, and none writes it");
-    assert_eq!(status.message, why);
-    let view = views(&world).remove(0);
-    assert_eq!((view.users, offered(&world, framework)), (2, vec![volume]));
-
-    // Somebody else may read it as well, and nobody may have it for itself.
-    world.accept(framework, &world.open_offers(framework), &[]);
-    let other = world.framework("eng/batch");
-    assert_eq!(offered(&world, other), [volume]);
-    let first = TaskId { framework: framework.id, number: 1 };
-    let alone = OperatorCommand::ShareVolume { volume, shared: false };
-    assert_eq!(operator(&mut world, alone.clone()), Err(Refusal::VolumeInUse(volume, first)));
-    world.update(agent, first, 1, TaskState::Finished);
-    world.update(agent, TaskId { number: 2, ..first }, 1, TaskState::Finished);
-
-    operator(&mut world, alone).unwrap();
-
-    let holders: Vec<_> = [framework, other].into_iter().filter(|one| !offered(&world, *one).is_empty()).collect();
-    assert_eq!(holders.len(), 1, "one has it now");
-}
-
-#[test]
-fn a_framework_fills_a_volume_and_shares_it_then() {
-    let (mut world, agent, framework, volume, task) = with_user();
-    world.update(agent, task, 2, TaskState::Finished);
-    let offer = world.open_offer(framework);
-
-    let effects = operate(&mut world, framework, offer, VolumeOperation::Share { volume, shared: true });
-
-    assert_eq!(dropped(&effects, framework), None);
-    let others = ["eng/a", "eng/b"].map(|role| world.framework(role));
-    let offer = world.open_offer(framework);
-    world.accept(framework, &[offer], &[mounts(framework, 2, volume, false)]);
-    for other in others {
-        assert_eq!(offered(&world, other).len(), world.open_offers(other).len());
-    }
-    assert_eq!(views(&world)[0].users, 1);
-}
-
 #[test]
 fn a_volume_is_mounted_once_by_a_task_and_not_in_a_queue() {
     let volume = VolumeId { agent: AgentId(1), number: 1 };
@@ -429,176 +294,6 @@ fn a_volume_is_mounted_once_by_a_task_and_not_in_a_queue() {
     let queued = haggle_core::QueuedTasks { spec, count: 1, index: None };
     let why = queued.check(&size(1, 256)).unwrap_err().to_string();
     assert!(why.starts_with("tasks in a queue mount no volumes, and these mount volume-1.1"), "{why}");
-}
-
-/// `PersistentVolumeTest.SlaveRecovery`, `MasterFailover`.
-#[test]
-fn volumes_and_who_uses_them_survive_the_agents_connection_and_the_master() {
-    let (mut world, agent, framework, volume, task) = with_user();
-    let key = world.identity(agent.id).key;
-    let reserved = views(&world).remove(0).known.unwrap();
-    let record = AgentRecord {
-        key,
-        reserved: vec![haggle_core::Reserved { reservation: reserved.reservation.clone(), resources: disk(2048) }],
-        volumes: vec![reserved],
-        last_volume: 1,
-        ..record(with_disk(4, 4096, 4096), 1)
-    };
-    let recovered = Recovered {
-        agents: vec![(agent.id, record)],
-        frameworks: vec![(framework.id, framework_record("eng"))],
-        ..remembered()
-    };
-
-    for fails_over in [false, true] {
-        if fails_over {
-            world.fail_over(Config::default(), recovered.clone());
-        } else {
-            world.disconnect(agent);
-        }
-        let tasks = vec![held_with(task, volume)];
-        let (agent, _) = world.register(Some(agent.id), with_disk(4, 4096, 4096), tasks);
-        assert_eq!(standing(&world, volume), Some(VolumeStanding::Away));
-        world.agent_says(agent, AgentCommand::Volumes(vec![volume]));
-
-        let view = views(&world).remove(0);
-        assert_eq!((view.standing, view.user), (VolumeStanding::Ready, Some(task)));
-        let destroyed = operator(&mut world, OperatorCommand::DestroyVolume(volume));
-        assert_eq!(destroyed, Err(Refusal::VolumeInUse(volume, task)));
-        let other = world.framework("eng");
-        assert_eq!(offered(&world, other), []);
-        world.framework_says(other, FrameworkCommand::Teardown);
-    }
-    let (agent, _) = world.register(Some(agent.id), with_disk(4, 4096, 4096), vec![held_with(task, volume)]);
-    world.agent_says(agent, AgentCommand::Volumes(vec![volume]));
-    let (framework, _) = world.subscribe(Some(framework.id), framework_info("eng"));
-    world.update(agent, task, 3, TaskState::Finished);
-    assert_eq!(offered(&world, framework), [volume]);
-    assert_eq!(created(&try_create(&mut world, agent, "eng", "next", mib(1)).unwrap()).number, 2);
-}
-
-#[test]
-fn a_volume_without_which_its_agent_comes_back_is_missing_until_it_has_it_again() {
-    let mut world = World::new();
-    let agent = agent_of_eng(&mut world);
-    let volume = create(&mut world, agent, "eng", "data", mib(512));
-    world.disconnect(agent);
-    let (agent, _) = world.register(Some(agent.id), with_disk(4, 4096, 4096), vec![]);
-
-    let effects = world.agent_says(agent, AgentCommand::Volumes(vec![]));
-
-    assert_eq!(standing(&world, volume), Some(VolumeStanding::Missing));
-    assert_eq!(orders(&effects, agent), [], "what was in it does not come back by making it anew");
-    let framework = world.framework("eng");
-    assert_eq!(offered(&world, framework), []);
-
-    world.agent_says(agent, AgentCommand::Volumes(vec![volume]));
-    assert_eq!((standing(&world, volume), offered(&world, framework)), (Some(VolumeStanding::Ready), vec![volume]));
-}
-
-#[test]
-fn an_order_to_make_a_volume_that_was_lost_is_given_again() {
-    let mut world = World::new();
-    let agent = agent_of_eng(&mut world);
-    let volume = created(&try_create(&mut world, agent, "eng", "data", mib(512)).unwrap());
-    world.disconnect(agent);
-    let (agent, _) = world.register(Some(agent.id), with_disk(4, 4096, 4096), vec![]);
-
-    let effects = world.agent_says(agent, AgentCommand::Volumes(vec![]));
-
-    let order = AgentOrder::CreateVolume { volume, role: "eng".to_owned(), size: mib(512) };
-    assert_eq!(orders(&effects, agent), [order]);
-}
-
-#[test]
-fn a_volume_that_the_registry_does_not_know_is_shown_and_kept_until_an_operator_removes_it() {
-    let mut world = World::new();
-    let agent = agent_of_eng(&mut world);
-    let stray = VolumeId { agent: AgentId(77), number: 3 };
-
-    let effects = world.agent_says(agent, AgentCommand::Volumes(vec![stray]));
-
-    assert_eq!(orders(&effects, agent), []);
-    assert_eq!(standing(&world, stray), Some(VolumeStanding::Unknown));
-    let framework = world.framework("eng");
-    assert_eq!(offered(&world, framework), []);
-
-    let effects = operator(&mut world, OperatorCommand::DestroyVolume(stray)).unwrap();
-    assert_eq!(orders(&effects, agent), [AgentOrder::DestroyVolume(stray)]);
-    assert_eq!(views(&world), []);
-}
-
-#[test]
-fn a_volume_stays_reserved_though_its_agents_flags_do_not_say_so_any_more() {
-    let mut world = World::new();
-    let session = world.session();
-    let key = haggle_core::AgentKey(99);
-    let identity = haggle_core::cluster::AgentIdentity { member: None, key, run: 1 };
-    let flags = haggle_core::AgentInfo {
-        reserved: [("eng".to_owned(), disk(1024))].into(),
-        ..agent_info(with_disk(2, 1024, 1024))
-    };
-    let register = |identity, info| AgentCommand::Register { identity, info, tasks: vec![], complete: true };
-    world.apply(Command::Agent(session, register(identity, flags)));
-    let agent = Agent { id: AgentId(1), session };
-    let volume = create(&mut world, agent, "eng", "data", mib(512));
-    world.disconnect(agent);
-
-    let session = world.session();
-    let identity = haggle_core::cluster::AgentIdentity { member: Some(member(agent.id)), ..identity };
-    world.apply(Command::Agent(session, register(identity, agent_info(with_disk(2, 1024, 1024)))));
-    let agent = Agent { session, ..agent };
-    world.agent_says(agent, AgentCommand::Volumes(vec![volume]));
-
-    let web = world.framework("web");
-    assert_eq!(offered(&world, web), []);
-    assert_eq!(world.cluster.offers(world.now)[0].resources.disk, mib(512));
-    world.framework_says(web, FrameworkCommand::Teardown);
-    let eng = world.framework("eng");
-    assert_eq!(offered(&world, eng), [volume]);
-}
-
-#[test]
-fn who_wants_a_volume_is_offered_the_agent_that_holds_it_and_one_task_at_a_time() {
-    let mut world = World::new();
-    let agent = agent_of_eng(&mut world);
-    world.register(None, with_disk(8, 8192, 8192), vec![]);
-    let volume = create(&mut world, agent, "eng", "data", mib(512));
-    let framework = world.framework("eng");
-    let want = Want { resources: size(1, 256), constraints: vec![], volumes: vec![volume], waiting: 2, spare: 0 };
-
-    world.framework_says(framework, FrameworkCommand::Demand { role: None, wants: vec![want] });
-    world.decline(framework, &world.open_offers(framework), NO_REFUSAL);
-
-    let [offer] = &world.cluster.offers(world.now)[..] else { panic!("one offer") };
-    assert_eq!((offer.agent, offer.resources.clone()), (agent.id, size(1, 256)));
-    assert_eq!(offered(&world, framework), [volume]);
-    let offer = offer.id;
-    world.accept(framework, &[offer], &[mounts(framework, 1, volume, true)]);
-    assert_eq!(offered(&world, framework), []);
-    let why = world.cluster.why(world.now, &Principal::owner(), framework.id, None).expect("it is known");
-    let hindrances: Vec<_> = why.hindrances.into_iter().map(|hindrance| hindrance.obstacle).collect();
-    assert_eq!(hindrances, [Obstacle::VolumeInUse(volume), Obstacle::NoVolume(volume)]);
-
-    world.update(agent, TaskId { framework: framework.id, number: 1 }, 1, TaskState::Finished);
-
-    assert_eq!(offered(&world, framework), [volume]);
-}
-
-#[test]
-fn an_offer_that_only_holds_a_volume_gives_way_to_who_waits_for_it() {
-    let mut world = World::new();
-    let agent = agent_of_eng(&mut world);
-    let volume = create(&mut world, agent, "eng", "data", mib(512));
-    let holder = world.framework("eng");
-    assert_eq!(offered(&world, holder), [volume]);
-    let waits = world.framework("eng");
-    let want = Want { resources: size(1, 256), constraints: vec![], volumes: vec![volume], waiting: 1, spare: 0 };
-    world.framework_says(waits, FrameworkCommand::Demand { role: None, wants: vec![want] });
-
-    world.wait(Duration::from_secs(1));
-
-    assert_eq!(offered(&world, waits), [volume]);
 }
 
 #[test]

@@ -45,6 +45,7 @@ pub(crate) fn status_of(refusal: &Refusal) -> Status {
         | Refusal::NotAFramework(_)
         | Refusal::NotInRole(..)
         | Refusal::NotItsRole(..)
+        | Refusal::AgentAway(_)
         | Refusal::NotToBeHad { .. }
         | Refusal::ReservedAboveLimit(..)
         | Refusal::NoReservedDisk { .. }

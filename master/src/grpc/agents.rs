@@ -156,6 +156,7 @@ fn introduction(first: Option<&Report>) -> Result<(), Status> {
         Some(Report::Updates(_)) => "updates",
         Some(Report::HoldsQueues(_)) => "holds_queues",
         Some(Report::QueueUpdates(_)) => "queue_updates",
+        Some(Report::Volumes(_)) => "volumes",
         Some(Report::Drain(_)) => "drain",
         Some(Report::Leave(_)) => "leave",
         Some(Report::Log(_)) => "log",

@@ -4,7 +4,7 @@ use alloc::string::ToString;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::super::{Obstacle, ReservedPart};
+use super::super::Obstacle;
 use super::{World, at_most, exactly, guarantee, limit, size, want};
 use crate::agent::AgentInfo;
 use crate::id::{AgentId, FrameworkId};
@@ -68,8 +68,7 @@ fn a_task_takes_of_what_is_reserved_first_and_gives_it_back_there() {
     world.allocate();
     let held = world.launch(1, &size(1, 512));
     assert_eq!(held.reserved, [part("eng", size(1, 512))]);
-    let [ReservedPart { allocated, .. }] = &world.allocator.reserved_on(AgentId(1))[..] else { panic!("it is one") };
-    assert_eq!(*allocated, size(1, 512));
+    assert_eq!(world.allocator.allocated_on(AgentId(1)).reserved, [part("eng", size(1, 512))]);
 
     world.allocator.revive(FrameworkId(2), None);
     assert_eq!(world.offered(), [(2, 1, size(2, 2048))], "to others, all that is not reserved");
