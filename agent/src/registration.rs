@@ -93,7 +93,7 @@ const RUN: usize = 256;
 /// About how many bytes a task takes on the wire: not fewer than it does.
 fn size(task: &v1::HeldTask) -> usize {
     /// Everything that is a number.
-    const NUMBERS: usize = 96;
+    const NUMBERS: usize = 128;
     /// Two numbers of a port, or one and its name's length.
     const ENTRY: usize = 16;
     let resources = task.resources.as_ref().map_or(0, |resources| {
@@ -122,6 +122,7 @@ mod tests {
             resources: Resources::default(),
             state: TaskState::Running,
             update: UpdateId(1),
+            group: None,
         }
     }
 

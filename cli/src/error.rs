@@ -12,10 +12,12 @@ use haggle_sdk::{ArtifactError, CallError, ConnectError, RunError};
 use haggle_tls::PrivateFolderError;
 
 use crate::args::{Contradiction, Unreadable};
-use crate::commands::InputError;
+use crate::commands::{InputError, PackageError};
 use crate::contexts::ContextError;
 use crate::module::ModuleError;
 use crate::output::OutputError;
+use crate::runtime::RuntimeError;
+use crate::script::ScriptError;
 use crate::service::ManagerError;
 use crate::service::flags::FlagError;
 use crate::target::{Origin, TargetError};
@@ -37,6 +39,12 @@ pub(crate) enum CommandError {
     StdinTooLarge(Bytes),
     #[error(transparent)]
     Input(#[from] InputError),
+    #[error(transparent)]
+    Script(#[from] ScriptError),
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+    #[error(transparent)]
+    Packages(#[from] PackageError),
     #[error("{path} cannot be written: {source}", path = path.display())]
     Unwritable { path: PathBuf, source: io::Error },
     #[error("cannot make a temporary folder: {0}")]

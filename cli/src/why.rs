@@ -80,11 +80,19 @@ pub(crate) fn hindrance_in_words(hindrance: &Hindrance) -> String {
         Obstacle::Reserved { reserved } => {
             format!("{agents}: what it would need there is reserved for other roles (at most {reserved})")
         }
+        Obstacle::NotUnused { most } => {
+            format!(
+                "{agents}: tasks there leave no more than {most} unused of what they hold (haggle agent --oversubscribe)"
+            )
+        }
         Obstacle::InUse { free } => {
             format!("{agents} {is} large enough, and tasks run there (at most {free} is free)")
         }
         Obstacle::Offered { to, age } => {
             format!("{agents}: what is free is offered to {to}, which has not answered for {}", span(*age))
+        }
+        Obstacle::Gang { tasks, fit } => {
+            format!("all {tasks} tasks want room at once, and now there is room for {fit}")
         }
         Obstacle::Refused { lasts } => {
             format!("{agents}: it declined what is free, and is asked again within {}", span(*lasts))
@@ -190,6 +198,10 @@ mod tests {
         assert_eq!(
             said(Obstacle::Refused { lasts: Duration::from_secs(300) }, 2),
             "2 agents: it declined what is free, and is asked again within 5 min"
+        );
+        assert_eq!(
+            said(Obstacle::Gang { tasks: 3, fit: 2 }, 0),
+            "all 3 tasks want room at once, and now there is room for 2"
         );
         assert_eq!(said(Obstacle::Withheld(Withheld::Deactivated), 1), "1 agent would do, and is deactivated");
         assert_eq!(said(Obstacle::Withheld(Withheld::Leaving), 2), "2 agents would do, and leave");

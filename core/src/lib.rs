@@ -19,6 +19,7 @@ pub mod attributes;
 pub mod cluster;
 pub mod demand;
 pub mod grants;
+pub mod group;
 pub mod histogram;
 pub mod id;
 pub mod lifecycle;
@@ -41,6 +42,7 @@ pub mod volume;
 pub use agent::{AgentInfo, Traits};
 pub use demand::{Constraint, Test, Want};
 pub use grants::{Endpoint, Folder, FolderSource, Grants, HttpHost};
+pub use group::{Group, Placed};
 pub use histogram::Histogram;
 pub use id::{
     AgentId, AgentKey, ClusterId, Digest, Epoch, FrameworkId, InverseOfferId, MaintenanceId, Member, OfferId,

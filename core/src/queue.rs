@@ -37,6 +37,9 @@ pub enum InvalidAllocation {
     /// It holds nothing.
     #[error("an allocation needs some cpus and some memory for its tasks")]
     Empty,
+    /// It wants processor time of both kinds.
+    #[error("an allocation has cpus of its own or revocable ones, and not both")]
+    BothCpus,
     /// Its name is too long.
     #[error("a name of {0} bytes, and there may be {NAME_MAX}")]
     Name(usize),
@@ -56,8 +59,12 @@ impl AllocationSpec {
     /// # Errors
     /// The first thing that is wrong with it.
     pub fn check(&self) -> Result<(), InvalidAllocation> {
-        if self.resources.cpus.is_zero() || self.resources.mem.is_zero() {
+        let Resources { cpus, revocable, mem, .. } = self.resources;
+        if cpus.is_zero() && revocable.is_zero() || mem.is_zero() {
             return Err(InvalidAllocation::Empty);
+        }
+        if !cpus.is_zero() && !revocable.is_zero() {
+            return Err(InvalidAllocation::BothCpus);
         }
         if self.name.len() > NAME_MAX {
             return Err(InvalidAllocation::Name(self.name.len()));

@@ -64,6 +64,9 @@ pub enum InvalidReservation {
     /// Nothing is nobody's.
     #[error("a reservation needs an amount, and this one has none")]
     Nothing,
+    /// What is revocable cannot be kept.
+    #[error("revocable cpus cannot be reserved: they are there for as long as others leave them unused")]
+    Revocable,
     /// An agent keeps something for too many roles.
     #[error("an agent keeps something for {0} roles, at most {max} are taken", max = AgentInfo::RESERVED_MAX)]
     TooManyRoles(usize),
@@ -190,6 +193,7 @@ impl Operation {
     pub fn check(&self) -> Result<(), InvalidReservation> {
         match self {
             _ if self.resources().is_empty() => Err(InvalidReservation::Nothing),
+            _ if !self.resources().revocable.is_zero() => Err(InvalidReservation::Revocable),
             Self::Reserve { role, within: Some(within), .. } => {
                 Reservation::of([within.clone(), role.clone()].into(), false).map(drop)
             }

@@ -10,6 +10,7 @@ use haggle_core::{
 };
 
 use crate::runner::need::Need;
+use crate::script::Language;
 
 /// The id of a task that has none yet.
 const NOBODY: TaskId = TaskId { framework: FrameworkId(0), number: 0 };
@@ -70,8 +71,27 @@ impl Task {
             limits: Limits::default(),
             inputs: Vec::new(),
             grants: Grants::default(),
+            group: None,
         };
         Self { spec, constraints: Vec::new(), unread: None }
+    }
+
+    /// Runs a script: `runtime` is its language's interpreter, compiled to a WASI program, and `script` its content, both in
+    /// the artifact store. The task finds it as `/script/NAME`, read-only, and what is given as an argument later is the
+    /// script's. Everything else of a task holds as for any other.
+    ///
+    /// ```no_run
+    /// # use haggle_sdk::{Client, Language, Task};
+    /// # async fn task(client: Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// let python = client.upload("python.wasm").await?;
+    /// let script = client.upload_bytes("import sys; print(sys.argv[1])").await?;
+    /// let task = Task::script(Language::Python, python, "hello.py", script).arg("hello");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn script(language: Language, runtime: Digest, file_name: &str, script: Digest) -> Self {
+        let path = Language::script_path(file_name);
+        Self::new(runtime).name(file_name).args(language.flags().iter().copied()).arg(&path).input(path, script)
     }
 
     /// A label for people.
@@ -115,6 +135,16 @@ impl Task {
     #[must_use]
     pub fn cpus(mut self, cpus: impl Amount<MilliCpu>) -> Self {
         self.spec.resources.cpus = self.read(cpus);
+        self.spec.resources.revocable = MilliCpu::ZERO;
+        self
+    }
+
+    /// The processor time that it has is revocable: what others hold and do not use. It runs while nothing else wants the processor,
+    /// and ends as `GONE`, `PREEMPTED` when they want it back; a runner with retries runs it again.
+    #[must_use]
+    pub fn revocable(mut self, cpus: impl Amount<MilliCpu>) -> Self {
+        self.spec.resources.revocable = self.read(cpus);
+        self.spec.resources.cpus = MilliCpu::ZERO;
         self
     }
 
@@ -390,6 +420,19 @@ mod tests {
 
     fn why(task: &Task) -> String {
         task.check().expect_err("the task is wrong").to_string()
+    }
+
+    #[test]
+    fn a_script_is_an_input_of_its_interpreter() {
+        let (runtime, script) = (Digest([1; 32]), Digest([2; 32]));
+
+        let python = Task::script(Language::Python, runtime, "job.py", script).args(["-v", "x"]).spec(NOBODY);
+        let javascript = Task::script(Language::JavaScript, runtime, "job.js", script).spec(NOBODY);
+
+        assert_eq!((python.module, python.name.as_str()), (runtime, "job.py"));
+        assert_eq!(python.args, ["/script/job.py", "-v", "x"]);
+        assert_eq!(python.inputs, [Input { guest_path: "/script/job.py".into(), content: script }]);
+        assert_eq!(javascript.args, ["--std", "/script/job.js"]);
     }
 
     #[test]

@@ -115,6 +115,7 @@ impl Modules {
             max_tasks,
             meter: self.meter,
             allow_network: false,
+            idle_only: false,
         };
         Ok(Executor::start(config, events)?)
     }
@@ -140,6 +141,7 @@ impl Modules {
             limits: Limits::default(),
             inputs: Vec::new(),
             grants: Grants::default(),
+            group: None,
         })
     }
 

@@ -73,11 +73,8 @@ fn an_agent_talks_to_another_machine_by_its_certificate_alone() {
 
 #[tokio::test]
 async fn a_task_that_no_agent_could_ever_run_is_refused_with_the_largest_agents_size() {
-    let cluster = Cluster::start(&[
-        AgentFlags { cpus: "1", mem: "256MiB", ..AgentFlags::default() },
-        AgentFlags { cpus: "2", mem: "512MiB", ..AgentFlags::default() },
-    ])
-    .await;
+    let cluster =
+        Cluster::start(&[AgentFlags { cpus: "1", mem: "256MiB" }, AgentFlags { cpus: "2", mem: "512MiB" }]).await;
     let module = wasm("hello").display().to_string();
 
     let output = cluster.haggle(&["run", &module, "--mem", "1GiB"]).await;

@@ -41,7 +41,7 @@ async fn a_task_waits_for_the_first_agent_and_wants_no_more_cpus_than_that_has()
     let run = run.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     until("the module is there", async || client.has_artifact(module).await.ok()?.then_some(())).await;
 
-    cluster.spawn_agent(&AgentFlags { cpus: "0.5", mem: "1GiB", ..AgentFlags::default() });
+    cluster.spawn_agent(&AgentFlags { cpus: "0.5", mem: "1GiB" });
 
     let output = tokio::task::spawn_blocking(|| run.wait_with_output().unwrap()).await.unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stdout), "hello, world\n", "{output:?}");
@@ -49,7 +49,7 @@ async fn a_task_waits_for_the_first_agent_and_wants_no_more_cpus_than_that_has()
 
 #[tokio::test]
 async fn every_list_shows_what_is_there() {
-    let cluster = Cluster::start(&[AgentFlags { cpus: "2", mem: "1GiB", ..AgentFlags::default() }]).await;
+    let cluster = Cluster::start(&[AgentFlags { cpus: "2", mem: "1GiB" }]).await;
     let client = cluster.client().await;
     let module = client.upload(wasm("spinner")).await.unwrap();
     let session = Runner::new(&client).name("lists").role("science").start().await.unwrap();
@@ -123,7 +123,7 @@ async fn a_watcher_sees_a_task_come_and_go() {
 
 #[tokio::test]
 async fn two_roles_with_more_work_than_room_both_come_to_their_end() {
-    let cluster = Cluster::start(&[AgentFlags { cpus: "2", mem: "1GiB", ..AgentFlags::default() }]).await;
+    let cluster = Cluster::start(&[AgentFlags { cpus: "2", mem: "1GiB" }]).await;
     let module = wasm("sleeper").display().to_string();
     let flags = ["--cpus", "1", "--mem", "16MiB", "--instances", "4", "--json", "--", "0.05"];
     let run = |role: &'static str| {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::process::Output;
 use std::time::{Duration, Instant};
 
-use haggle_kit::{AgentFlags, Cluster, wasm};
+use haggle_kit::{AgentFlags, Cluster, system, wasm};
 use haggle_sdk::{Event, Framework, FrameworkInfo, Resources, Want};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -110,7 +110,7 @@ async fn agents_show_what_they_say_of_themselves() {
 
     let said = &agent["attributes"];
     assert_eq!((&said["rack"], &said["haggle.net"]), (&json!("b7"), &json!("allowed")), "{agent}");
-    assert_eq!(said["haggle.os"], std::env::consts::OS, "{agent}");
+    assert_eq!(said["haggle.os"], system(), "{agent}");
     assert_eq!(said["haggle.arch"], std::env::consts::ARCH, "{agent}");
     let refused = cluster.haggle(&["agent", "--attribute", "haggle.net=allowed"]).await;
     assert_eq!(refused.status.code(), Some(2));
@@ -161,7 +161,7 @@ async fn agents_of_two_tasks(cluster: &Cluster, role: &str) -> usize {
     let client = cluster.client().await;
     let (framework, mut events) = Framework::connect(&client, info).await.unwrap();
     framework
-        .demand([Want { resources, constraints: Vec::new(), volumes: Vec::new(), waiting: 2, spare: 0 }])
+        .demand([Want { resources, constraints: Vec::new(), volumes: Vec::new(), waiting: 2, spare: 0, gang: 0 }])
         .await
         .unwrap();
     let (mut agents, mut milli) = (BTreeSet::new(), 0);

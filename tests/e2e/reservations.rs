@@ -78,7 +78,7 @@ async fn what_an_agent_keeps_by_its_flags_is_its_roles_alone() {
 
 #[tokio::test]
 async fn an_operator_reserves_for_a_role_and_that_survives_the_master() {
-    let mut cluster = Cluster::start(&[AgentFlags { cpus: "2", mem: "1GiB", ..AgentFlags::default() }]).await;
+    let mut cluster = Cluster::start(&[AgentFlags { cpus: "2", mem: "1GiB" }]).await;
     let client = cluster.client().await;
     let told = said(&cluster, &["reserve", "agent-1", "eng", "cpus=1.5,mem=512MiB"]).await;
     assert_eq!(told, "cpus=1.5,mem=512MiB of agent-1 is reserved for eng\n");
@@ -86,7 +86,8 @@ async fn an_operator_reserves_for_a_role_and_that_survives_the_master() {
     let (web, mut hears) = in_role(&client, "web").await;
     assert_eq!(offer(&mut hears).await.resources.cpus, MilliCpu::new(500));
     let resources = Resources::new(MilliCpu::from_cores(1), Bytes::from_mib(64), Bytes::ZERO);
-    let want = haggle_sdk::Want { resources, constraints: Vec::new(), volumes: Vec::new(), waiting: 1, spare: 0 };
+    let want =
+        haggle_sdk::Want { resources, constraints: Vec::new(), volumes: Vec::new(), waiting: 1, spare: 0, gang: 0 };
     web.demand([want]).await.unwrap();
     let why = until("web waits", async || {
         lines(&cluster.haggle(&["why", "web", "--json"]).await).pop().filter(|why| why["hindrances"][0].is_object())
@@ -114,7 +115,7 @@ async fn an_operator_reserves_for_a_role_and_that_survives_the_master() {
 /// `Reservation.ReserveThenUnreserve` and `DropReserveTooLarge` of Mesos.
 #[tokio::test]
 async fn a_framework_reserves_what_it_is_offered_and_gives_it_back() {
-    let cluster = Cluster::start(&[AgentFlags { cpus: "2", mem: "1GiB", ..AgentFlags::default() }]).await;
+    let cluster = Cluster::start(&[AgentFlags { cpus: "2", mem: "1GiB" }]).await;
     let client = cluster.client().await;
     let (framework, mut hears) = in_role(&client, "eng").await;
     let nothing = || Vec::<TaskSpec>::new();

@@ -34,7 +34,7 @@ async fn role(cluster: &Cluster, name: &str) -> Option<Value> {
 
 /// A cluster of one agent with two cores.
 async fn two_cores() -> (Cluster, Client) {
-    let cluster = Cluster::start(&[AgentFlags { cpus: "2", mem: "1GiB", ..AgentFlags::default() }]).await;
+    let cluster = Cluster::start(&[AgentFlags { cpus: "2", mem: "1GiB" }]).await;
     let client = cluster.client().await;
     (cluster, client)
 }
@@ -66,7 +66,7 @@ impl Tenant {
     async fn wants(&self, cpus: &str, waiting: u32) {
         let resources = self.task(cpus).wants().clone();
         self.framework
-            .demand([Want { resources, constraints: Vec::new(), volumes: Vec::new(), waiting, spare: 0 }])
+            .demand([Want { resources, constraints: Vec::new(), volumes: Vec::new(), waiting, spare: 0, gang: 0 }])
             .await
             .unwrap();
     }

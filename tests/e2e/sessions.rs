@@ -12,11 +12,7 @@ const FOR_GOOD: Duration = Duration::from_secs(3600);
 
 /// A cluster of one agent with two cores, whose offers do not end by themselves; and a task that does nothing.
 async fn two_cores() -> (Cluster, Client, Digest) {
-    let cluster = Cluster::start_with(
-        &["--offer-timeout", "1h"],
-        &[AgentFlags { cpus: "2", mem: "1GiB", ..AgentFlags::default() }],
-    )
-    .await;
+    let cluster = Cluster::start_with(&["--offer-timeout", "1h"], &[AgentFlags { cpus: "2", mem: "1GiB" }]).await;
     let client = cluster.client().await;
     let noop = client.upload_bytes(guests::compile(guests::NOOP)).await.unwrap();
     (cluster, client, noop)

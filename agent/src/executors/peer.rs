@@ -8,12 +8,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, OnceLock};
 use std::thread;
+use std::time::Duration;
 
 use haggle_core::{QueueEnd, Source, TaskId};
 use haggle_executor::Stream;
 use haggle_executor::process::{self, Connection, Folder, Order, Outbox, Process, Report, StartFailure, WireError};
 
-use super::{Key, Mount, Plan};
+use super::{Key, Mount, Plan, recovery};
 use crate::driver::Message;
 use crate::inbox::Inbox;
 use crate::logs::Logs;
@@ -40,6 +41,10 @@ pub(super) struct Peer {
     pub(super) unwanted: bool,
     /// It was told to end.
     pub(super) ends: bool,
+    /// Whether its tasks run on what is idle only.
+    pub(super) is_idle_only: bool,
+    /// CPU time that it had used when it was last looked at.
+    cpu: Duration,
 }
 
 /// What the peer and its thread share.
@@ -59,13 +64,15 @@ impl Peer {
     /// When there is no thread to be had. Everything else that goes wrong is told as its end.
     pub(super) fn start(
         key: Key,
+        is_idle_only: bool,
         plan: Arc<Plan>,
         reaches: Vec<Mount>,
         ears: Ears,
         living: Sender<()>,
     ) -> io::Result<Self> {
         let known = Some(reaches.clone());
-        Self::on_thread(key, known, Arc::default(), ears, living, move || start(key, &plan, &reaches))
+        let begin = move || start(key, is_idle_only, &plan, &reaches);
+        Self::on_thread(key, is_idle_only, known, Arc::default(), ears, living, begin)
     }
 
     /// Goes on with one that is connected already.
@@ -74,17 +81,19 @@ impl Peer {
     /// When there is no thread to be had.
     pub(super) fn adopted(
         key: Key,
+        is_idle_only: bool,
         connection: Connection,
         orders: Arc<Outbox<Order>>,
         ears: Ears,
         living: Sender<()>,
     ) -> io::Result<Self> {
         let reaches = (!marker(connection.process.folder()).exists()).then(Vec::new);
-        Self::on_thread(key, reaches, orders, ears, living, move || Ok(connection))
+        Self::on_thread(key, is_idle_only, reaches, orders, ears, living, move || Ok(connection))
     }
 
     fn on_thread(
         key: Key,
+        is_idle_only: bool,
         reaches: Option<Vec<Mount>>,
         orders: Arc<Outbox<Order>>,
         ears: Ears,
@@ -92,8 +101,16 @@ impl Peer {
         connect: impl FnOnce() -> Result<Connection, StartFailure> + Send + 'static,
     ) -> io::Result<Self> {
         let line = Arc::new(Line { orders, process: OnceLock::new(), left: AtomicBool::new(false) });
-        let line_of_its = Arc::clone(&line);
-        let peer = Self { line: line_of_its, reaches, running: HashSet::new(), held: 0, unwanted: false, ends: false };
+        let peer = Self {
+            line: Arc::clone(&line),
+            reaches,
+            running: HashSet::new(),
+            held: 0,
+            unwanted: false,
+            ends: false,
+            is_idle_only,
+            cpu: Duration::ZERO,
+        };
         let hearing = move || {
             let end = match connect() {
                 Ok(connection) => attend(key, connection, &line, &ears),
@@ -120,6 +137,13 @@ impl Peer {
     /// Sends what it is to be told.
     pub(super) fn flush(&self) {
         self.line.orders.flush();
+    }
+
+    /// CPU time that it has used since this was asked last, with all its threads.
+    pub(super) fn cpu_since_last(&mut self) -> Duration {
+        let told = self.line.process.get().and_then(|process| process.cpu_time());
+        let now = told.unwrap_or(self.cpu);
+        now.saturating_sub(std::mem::replace(&mut self.cpu, now))
     }
 
     /// Has it end with its tasks.
@@ -158,8 +182,8 @@ fn marker(folder: &Folder) -> PathBuf {
     folder.path().join("reaches-volumes")
 }
 
-fn start((framework, number): Key, plan: &Plan, reaches: &[Mount]) -> Result<Connection, StartFailure> {
-    let path = plan.dir.join(format!("{}-{number}", framework.0));
+fn start(key: Key, is_idle_only: bool, plan: &Plan, reaches: &[Mount]) -> Result<Connection, StartFailure> {
+    let path = plan.dir.join(recovery::folder_name(key, is_idle_only));
     let failed = |source| StartFailure::Folder { folder: path.clone(), source };
     let folder = Folder::create(&path).map_err(failed)?;
     if !reaches.is_empty() {
@@ -171,6 +195,7 @@ fn start((framework, number): Key, plan: &Plan, reaches: &[Mount]) -> Result<Con
         if *writable { &mut lockdown.write } else { &mut lockdown.read }.push(volume.clone());
     }
     setup.executor.scratch_dir = folder.scratch();
+    setup.executor.idle_only = is_idle_only;
     process::spawn(&plan.program, &folder, &setup)
 }
 

@@ -76,6 +76,8 @@ fn table(agents: &[AgentView]) -> Table {
         "STATE",
         ">CPUS",
         ">USED",
+        ">REVOCABLE",
+        ">USED",
         ">MEM",
         ">USED",
         ">DISK",
@@ -94,6 +96,8 @@ fn table(agents: &[AgentView]) -> Table {
             state(agent),
             all.cpus.as_cores().to_string(),
             agent.used.cpus.as_cores().to_string(),
+            agent.revocable.as_cores().to_string(),
+            agent.used.revocable.as_cores().to_string(),
             all.mem.to_string(),
             agent.used.mem.to_string(),
             all.disk.to_string(),
@@ -135,7 +139,7 @@ fn absence(when: Unavailability) -> String {
 mod tests {
     use std::time::Duration;
 
-    use haggle_core::{AgentInfo, Bytes, Cause, Resources};
+    use haggle_core::{AgentInfo, Bytes, Cause, MilliCpu, Resources};
     use haggle_sdk::WithdrawalView;
 
     use super::*;
@@ -149,6 +153,7 @@ mod tests {
             draining: false,
             withdrawal: None,
             unavailability: None,
+            revocable: MilliCpu::ZERO,
             used: Resources::default(),
             offered: Resources::default(),
             reserved: Vec::new(),

@@ -123,7 +123,7 @@ mod tests {
             ..TaskStatus::new(id, UpdateId(1), TaskState::Unreachable, Source::Master)
         };
         let (role, resources) = ("default".into(), Resources::default());
-        let task = TaskView { id, name: "primes".into(), role, agent: AgentId(2), resources, status };
+        let task = TaskView { id, name: "primes".into(), role, agent: AgentId(2), resources, group: None, status };
 
         assert_eq!(
             standing(id, Some(&task)),

@@ -21,6 +21,8 @@ pub(crate) use why::{TaskWhyRecord, WhyRecord};
 #[derive(Serialize)]
 pub(crate) struct ResourcesRecord {
     cpus: f64,
+    #[serde(skip_serializing_if = "is_none")]
+    revocable_cpus: f64,
     mem_bytes: u64,
     disk_bytes: u64,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -29,10 +31,16 @@ pub(crate) struct ResourcesRecord {
     scalars: BTreeMap<String, f64>,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde has it")]
+fn is_none(amount: &f64) -> bool {
+    *amount == 0.0
+}
+
 impl From<&Resources> for ResourcesRecord {
     fn from(resources: &Resources) -> Self {
         Self {
             cpus: resources.cpus.as_cores(),
+            revocable_cpus: resources.revocable.as_cores(),
             mem_bytes: resources.mem.get(),
             disk_bytes: resources.disk.get(),
             ports: resources.ports.ranges().iter().map(|range| (range.first, range.last)).collect(),
@@ -42,9 +50,9 @@ impl From<&Resources> for ResourcesRecord {
 }
 
 #[derive(Serialize)]
-pub(crate) struct AgentRecord {
+pub(crate) struct AgentRecord<'a> {
     id: String,
-    name: String,
+    name: &'a str,
     connected: bool,
     draining: bool,
     /// `null`: nobody keeps it from taking tasks.
@@ -60,26 +68,26 @@ pub(crate) struct AgentRecord {
     volumes: usize,
     volume_bytes: u64,
     tasks: usize,
-    attributes: BTreeMap<String, String>,
+    attributes: &'a BTreeMap<String, String>,
 }
 
-impl From<&AgentView> for AgentRecord {
-    fn from(agent: &AgentView) -> Self {
+impl<'a> From<&'a AgentView> for AgentRecord<'a> {
+    fn from(agent: &'a AgentView) -> Self {
         Self {
             id: agent.id.to_string(),
-            name: agent.info.name.clone(),
+            name: &agent.info.name,
             connected: agent.connected,
             draining: agent.draining,
             withdrawn: agent.withdrawal.as_ref().map(Into::into),
             unavailable: agent.unavailability.map(Into::into),
-            resources: (&agent.info.resources).into(),
+            resources: (&agent.info.resources.clone().with_revocable(agent.revocable)).into(),
             used: (&agent.used).into(),
             offered: (&agent.offered).into(),
             reserved: agent.reserved.iter().map(Into::into).collect(),
             volumes: agent.volumes,
             volume_bytes: agent.kept.get(),
             tasks: agent.tasks,
-            attributes: agent.info.attributes.clone(),
+            attributes: &agent.info.attributes,
         }
     }
 }
@@ -426,6 +434,8 @@ pub(crate) struct TaskRecord {
     role: String,
     agent: String,
     resources: ResourcesRecord,
+    /// The id of the first task of its group; `null`: it is in none.
+    group: Option<String>,
     #[serde(flatten)]
     status: StatusRecord,
 }
@@ -438,6 +448,7 @@ impl From<&TaskView> for TaskRecord {
             role: task.role.clone(),
             agent: task.agent.to_string(),
             resources: (&task.resources).into(),
+            group: task.group.map(|group| group.id(task.id.framework).to_string()),
             status: (&task.status).into(),
         }
     }

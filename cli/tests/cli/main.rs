@@ -2,12 +2,16 @@
 
 mod array;
 mod bad_input;
+mod doctor;
 mod guests;
 mod haggle;
 mod inspect;
+mod man;
 #[cfg(unix)]
 mod master;
 mod run;
+mod runtimes;
+
 #[cfg(target_os = "linux")]
 mod service;
 #[cfg(unix)]

@@ -81,7 +81,7 @@ impl Allocator {
                 let unit = &want.resources;
                 let role = &self.tree.role(id.role).path;
                 let suits = want.suits(holding.info.traits()).is_ok()
-                    && holding.info.resources.contains(unit)
+                    && holding.has().contains(unit)
                     && want.volumes.iter().all(|&volume| holding.holds_for(volume, role));
                 if !holding.active || !suits || self.filters.hold(id, agent, unit, now).is_some() {
                     continue;
@@ -91,11 +91,11 @@ impl Allocator {
                 }
             }
         }
-        None
+        self.contested_by_gang(id, now, later)
     }
 
     /// Agents with open offers: first of those that hold them only to have room at hand, then the oldest.
-    fn agents_with_offers<'a>(
+    pub(super) fn agents_with_offers<'a>(
         &'a self,
         seen: &'a mut BTreeSet<AgentId>,
     ) -> impl Iterator<Item = (AgentId, &'a Holding)> {
@@ -151,7 +151,7 @@ impl Allocator {
     }
 
     /// From when on an offer gives way to a framework that waits; `None`: not at all.
-    fn contestable_from(&self, promise: &Promise, id: Seat) -> Option<Now> {
+    pub(super) fn contestable_from(&self, promise: &Promise, id: Seat) -> Option<Now> {
         let (holder, waiting) = (self.members.get(&promise.seat)?, self.members.get(&id)?);
         if promise.seat == id {
             return None;

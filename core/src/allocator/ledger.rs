@@ -8,6 +8,7 @@ use super::slots::Rooms;
 use super::volumes::HeldVolume;
 use crate::agent::AgentInfo;
 use crate::id::{OfferId, VolumeId};
+use crate::quantity::MilliCpu;
 use crate::reservation::{Portion, Reserved};
 use crate::resources::{Ports, Resources};
 
@@ -75,6 +76,8 @@ pub(super) struct Holding {
     pub(super) volumes: BTreeMap<VolumeId, HeldVolume>,
     /// The room of its volumes: nobody else's, whether somebody uses them or not.
     pub(super) kept: Portion,
+    /// What it measures to be unused of the processor time that its tasks hold.
+    pub(super) revocable: MilliCpu,
     pub(super) active: bool,
     /// What keeps it from being active, though it is there.
     pub(super) withheld: Option<Withheld>,
@@ -85,11 +88,16 @@ pub(super) struct Holding {
 }
 
 impl Holding {
+    /// Everything that it has to give, be it revocable or not.
+    pub(super) fn has(&self) -> Resources {
+        self.info.resources.clone().with_revocable(self.revocable)
+    }
+
     /// What is left. Nothing of a resource of which more is allocated than the agent has, as when it came back
     /// smaller than what it runs. What is allocated beyond a reservation, as when that became smaller, is of what is reserved for
     /// nobody.
     pub(super) fn free(&self) -> Portion {
-        let mut free = Portion::from(self.info.resources.clone());
+        let mut free = Portion::from(self.has());
         free.resources.take_up_to(&self.allocated.resources);
         if self.reserved.is_empty() {
             return free;

@@ -2,6 +2,7 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::mem;
 
 use super::Allocator;
 use super::ledger::{Holding, Withheld};
@@ -10,21 +11,30 @@ use super::promises::Promise;
 use super::seat::Seat;
 use crate::agent::AgentInfo;
 use crate::id::{AgentId, FrameworkId, OfferId, VolumeId};
+use crate::quantity::MilliCpu;
 use crate::reservation::Portion;
 use crate::resources::{Ports, Resources};
 use crate::time::Now;
 
 impl Allocator {
     /// Adds an agent, or changes what it is and has. It is offered once it is active.
-    pub fn set_agent(&mut self, agent: AgentId, info: &AgentInfo) {
+    pub fn set_agent(&mut self, agent: AgentId, info: Arc<AgentInfo>) {
         self.agents.entry(agent).or_default();
-        let before = self.change_holding(agent, |holding| {
-            core::mem::replace(&mut holding.info, Arc::new(info.clone())).resources.clone()
-        });
+        let before = self.change_holding(agent, |holding| mem::replace(&mut holding.info, Arc::clone(&info)));
         self.reserve(agent, &[]);
-        self.total.take_up_to(&before.unwrap_or_default());
+        if let Some(before) = before {
+            self.total.take_up_to(&before.resources);
+        }
         self.add_to_total(&info.resources);
         self.total_has_changed();
+    }
+
+    /// What an agent measures to be unused of the processor time that its tasks hold. With less than is allocated of it, none is
+    /// offered; what is taken back, and from whom, is the caller's to decide.
+    pub fn set_revocable(&mut self, agent: AgentId, revocable: MilliCpu) {
+        if self.agents.get(&agent).is_some_and(|holding| holding.revocable != revocable) {
+            self.change_holding(agent, |holding| holding.revocable = revocable);
+        }
     }
 
     /// Whether the free resources of an agent may be offered.
@@ -142,14 +152,15 @@ impl Allocator {
         Some(promise)
     }
 
-    /// A framework has launched tasks on an offer of this agent for this role, which need this much each, and these volumes: they
-    /// wait for room no longer.
+    /// A framework has launched tasks on an offer of this agent for this role, by themselves or in a group, which need this much
+    /// each, and these volumes: they wait for room no longer.
     pub fn launched<'a>(
         &mut self,
         framework: FrameworkId,
         role: &str,
         agent: AgentId,
         tasks: impl IntoIterator<Item = (&'a Resources, Vec<VolumeId>)>,
+        in_group: bool,
     ) {
         let Some(seat) = self.seat(framework, role) else { return };
         let Some(known) = self.members.get_mut(&seat) else { return };
@@ -158,7 +169,7 @@ impl Allocator {
         for (resources, volumes) in tasks {
             any = true;
             if let Some(demand) = &mut known.demand {
-                demand.launched(resources, &volumes, info.traits());
+                demand.launched(resources, &volumes, info.traits(), in_group);
             }
         }
         if any {

@@ -11,6 +11,7 @@
 //! | `verdict` | what one framework would take of one agent, or what is in the way |
 //! | `worth` | the least that makes an offer |
 //! | `demand` | what frameworks said that they want |
+//! | `gang` | wants that are met together or not at all |
 //! | `quota` | what roles are promised, and may have at most |
 //! | `reserves` | what of agents is reserved, and for whom |
 //! | `volumes` | which volumes agents hold, and who may have them |
@@ -30,6 +31,7 @@
 mod contest;
 mod demand;
 mod filters;
+mod gang;
 mod heldback;
 mod ledger;
 mod members;
@@ -79,7 +81,7 @@ use seat::Seat;
 use share::Place;
 use slots::{Rooms, Slots};
 use tree::Tree;
-use turn::Turn;
+use turn::{Next, Turn};
 use verdict::Take;
 use worth::is_worth_offering;
 
@@ -284,16 +286,22 @@ impl Allocator {
         look.examined += 1;
         let mut turns: u32 = 0;
         while let Some(free) = self.agents.get(&agent).filter(|holding| holding.active).map(Holding::free) {
-            let (next, bounds) = Turn::new(self, agent, &free, now, among, turns).next();
+            let (next, bounds) = Turn::new(self, agent, &free, now, among, turns, &look.no_room).next();
             turns = turns.saturating_add(1);
             self.note_bounds(agent, bounds);
-            let Some(next) = next else { break };
-            let seat = next.seat;
-            let (place, take) = self.choose(next, agent, now, look);
-            let was_dirty = self.dirty_agents.contains(&place);
-            self.give(seat, place, &take);
-            self.note_given(place, agent, was_dirty, look);
-            look.add(place, seat, take);
+            match next {
+                None => break,
+                Some(Next::One(next)) => {
+                    let seat = next.seat;
+                    let (place, take) = self.choose(next, agent, now, look);
+                    self.hand_out(seat, place, take, agent, look);
+                }
+                Some(Next::Gang(seat, places)) => {
+                    for (place, take) in places {
+                        self.hand_out(seat, place, take, agent, look);
+                    }
+                }
+            }
         }
         if among.is_none() {
             self.note_refusals(agent);
@@ -303,6 +311,14 @@ impl Allocator {
         if !look.is_a_choice() {
             self.make_offers(now, look);
         }
+    }
+
+    /// Gives somebody something of an agent whose turn it was on `here`.
+    fn hand_out(&mut self, seat: Seat, place: AgentId, take: Take, here: AgentId, look: &mut Look) {
+        let was_dirty = self.dirty_agents.contains(&place);
+        self.give(seat, place, &take);
+        self.note_given(place, here, was_dirty, look);
+        look.add(place, seat, take);
     }
 
     /// Makes offers of what was given.

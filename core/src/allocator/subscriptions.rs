@@ -75,9 +75,9 @@ impl Allocator {
     }
 
     /// A framework wants this, and no more, in one of its roles, or in each. Forgets its refusals and its suppression there.
-    pub fn demand(&mut self, framework: FrameworkId, role: Option<&str>, wants: Vec<Want>) {
+    pub fn demand(&mut self, framework: FrameworkId, role: Option<&str>, wants: &[Want]) {
         for seat in self.subscribed(framework, role) {
-            self.wants(seat, Some(wants.clone()));
+            self.wants(seat, Some(wants.to_vec()));
         }
     }
 

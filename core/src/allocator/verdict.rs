@@ -125,12 +125,17 @@ impl Allocator {
             .map_or(Ok(()), |until| Err(Passed::Refused(until)))
     }
 
-    /// What is free there and not reserved for others.
+    /// What is free there and not reserved for others. What is revocable is for those that ask for it by its name: whoever takes
+    /// whatever there is may not know what it is.
     pub(super) fn usable<'a>(&self, case: &Case<'a>) -> Cow<'a, Portion> {
-        if case.free.reserved.is_empty() && case.free.volumes.is_empty() {
-            return Cow::Borrowed(case.free);
+        let mut usable = match case.free.reserved.is_empty() && case.free.volumes.is_empty() {
+            true => Cow::Borrowed(case.free),
+            false => case.holding.usable(case.free, &self.tree.role(case.seat.role).path),
+        };
+        if case.member.demand.is_none() && !usable.resources.revocable.is_zero() {
+            usable.to_mut().resources.revocable = MilliCpu::ZERO;
         }
-        case.holding.usable(case.free, &self.tree.role(case.seat.role).path)
+        usable
     }
 
     /// The same, as far as quotas leave it to the framework.
@@ -151,7 +156,7 @@ impl Allocator {
     }
 
     /// Which bound keeps so much from the frameworks of a role.
-    fn bound(&self, role: RoleId, wanted: &Resources) -> Passed<'static> {
+    pub(super) fn bound(&self, role: RoleId, wanted: &Resources) -> Passed<'static> {
         let at_limit = |(_, role): &(RoleId, &Role)| {
             role.quota.as_ref().is_some_and(|quota| !quota.limit.leaves(&role.consumed(), wanted))
         };
@@ -166,8 +171,12 @@ fn times(unit: &Resources, room: &Resources, most: u32) -> (u32, Resources) {
         return (1, unit.clone());
     }
     let scalars = unit.scalars().map(|(name, each)| (each, room.scalar(name)));
-    let amounts =
-        [(unit.cpus.get(), room.cpus.get()), (unit.mem.get(), room.mem.get()), (unit.disk.get(), room.disk.get())];
+    let amounts = [
+        (unit.cpus.get(), room.cpus.get()),
+        (unit.revocable.get(), room.revocable.get()),
+        (unit.mem.get(), room.mem.get()),
+        (unit.disk.get(), room.disk.get()),
+    ];
     let fits = amounts.into_iter().chain(scalars).filter_map(|(each, has)| has.checked_div(each)).min().unwrap_or(1);
     let count = u32::try_from(fits).unwrap_or(u32::MAX).min(most).max(1);
     let each = |amount: u64| amount.saturating_mul(count.into());
@@ -175,7 +184,8 @@ fn times(unit: &Resources, room: &Resources, most: u32) -> (u32, Resources) {
         MilliCpu::new(each(unit.cpus.get())),
         Bytes::new(each(unit.mem.get())),
         Bytes::new(each(unit.disk.get())),
-    );
+    )
+    .with_revocable(MilliCpu::new(each(unit.revocable.get())));
     for (name, amount) in unit.scalars() {
         sum = sum.with_scalar(name, each(amount));
     }

@@ -16,6 +16,7 @@ use super::{offers, reserve};
 use crate::access::{PrincipalId, Verb};
 use crate::allocator::Promise;
 use crate::grants::Grants;
+use crate::group::Group;
 use crate::id::{AgentId, FrameworkId, OfferId, SessionId, TaskId, UpdateId, VolumeId};
 use crate::offer::OfferOperation;
 use crate::planted::{self, Bug};
@@ -79,20 +80,29 @@ pub(super) enum NotLaunched {
     InvalidQueued(TaskId, TaskId, InvalidQueued),
     #[error("{0} cannot be in {1}: {2}")]
     NoAllocation(TaskId, TaskId, &'static str),
+    #[error("{0} is to run on {1}, and none of the offers that were named is of it")]
+    NoOffer(TaskId, AgentId),
+    #[error("{0} is in its group twice")]
+    Twice(TaskId),
+    #[error("{0} is in a group of {1} tasks, and there may be {max}", max = Group::SIZE_MAX)]
+    GroupTooLarge(TaskId, usize),
+    /// Something is wrong with another task of its group.
+    #[error("{0} is not launched, as its group is all or none: {1}")]
+    Group(TaskId, String),
     #[error("{task} and what came with it are too many: {allocation} has {has} in its queue, and there may be {most}")]
     QueueFull { task: TaskId, allocation: TaskId, has: usize, most: usize },
 }
 
 /// Who has as many tasks as it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Limited {
+pub(super) enum Limited {
     Framework,
     Principal,
 }
 
 impl NotLaunched {
     /// Who is at a limit, when that is why.
-    fn limits(&self) -> Option<Limited> {
+    pub(super) fn limits(&self) -> Option<Limited> {
         match self {
             Self::TooMany(..) | Self::Unacknowledged(..) => Some(Limited::Framework),
             Self::TooManyOfPrincipal { .. } => Some(Limited::Principal),
@@ -106,6 +116,10 @@ impl NotLaunched {
             | Self::InvalidAllocation(..)
             | Self::InvalidQueued(..)
             | Self::NoAllocation(..)
+            | Self::NoOffer(..)
+            | Self::Twice(..)
+            | Self::GroupTooLarge(..)
+            | Self::Group(..)
             | Self::QueueFull { .. } => None,
         }
     }
@@ -113,15 +127,18 @@ impl NotLaunched {
     /// A spec that is wrong stays wrong; everything else may work on another offer.
     pub(super) fn verdict(&self) -> (TaskState, Reason) {
         match self {
-            Self::Offers(_) | Self::TooBig(..) | Self::NoVolume(..) | Self::NoAllocation(..) => {
+            Self::Offers(_) | Self::TooBig(..) | Self::NoVolume(..) | Self::NoAllocation(..) | Self::NoOffer(..) => {
                 (TaskState::Dropped, Reason::InvalidOffers)
             }
+            Self::Group(..) => (TaskState::Dropped, Reason::TaskGroup),
             Self::TooMany(..) | Self::TooManyOfPrincipal { .. } | Self::Unacknowledged(..) | Self::QueueFull { .. } => {
                 (TaskState::Dropped, Reason::FrameworkLimit)
             }
             Self::VolumeShared(..)
             | Self::NotIts(..)
             | Self::Reused(..)
+            | Self::Twice(..)
+            | Self::GroupTooLarge(..)
             | Self::Invalid(..)
             | Self::InvalidAllocation(..)
             | Self::InvalidQueued(..) => (TaskState::Error, Reason::TaskInvalid),
@@ -176,10 +193,10 @@ pub(super) fn accept(
         match fits {
             Ok(portion) => {
                 has += 1;
-                let task = counts_towards(task, &taken.role);
+                let task = counts_towards(task, &taken.role, None);
                 launched.push(Arc::clone(&task));
                 let order = AgentOrder::Launch(Arc::clone(&task));
-                launch(state, now, taken.agent, (task.id, &task.name, &task.role), portion, order, out);
+                launch(state, now, taken.agent, (task.id, &task.name, &task.role), None, portion, order, out);
             }
             Err(why) => {
                 at_limit = at_limit.max(why.limits());
@@ -193,6 +210,7 @@ pub(super) fn accept(
         &taken.role,
         agent,
         launched.iter().map(|task| (&task.resources, task.volumes())),
+        false,
     );
     decline_rest(state, now, framework, taken, refuse);
     if let Some(limited) = at_limit {
@@ -230,9 +248,9 @@ pub(super) fn open(
         Ok(portion) => {
             // Nobody else holds it, so nothing is copied.
             Arc::make_mut(&mut spec).role = taken.role.to_string();
-            state.allocator.launched(framework, &taken.role, agent, [(&spec.resources, Vec::new())]);
+            state.allocator.launched(framework, &taken.role, agent, [(&spec.resources, Vec::new())], false);
             let order = AgentOrder::Open(Arc::clone(&spec));
-            launch(state, now, agent, (id, &spec.name, &spec.role), portion, order, out);
+            launch(state, now, agent, (id, &spec.name, &spec.role), None, portion, order, out);
         }
         Err(why) => {
             at_limit = why.limits();
@@ -254,10 +272,10 @@ pub(super) fn tasks_of_principal(state: &State, framework: FrameworkId) -> usize
 }
 
 /// What offers promised that were taken in hand.
-struct Taken {
-    agent: AgentId,
-    role: Arc<str>,
-    left: Portion,
+pub(super) struct Taken {
+    pub(super) agent: AgentId,
+    pub(super) role: Arc<str>,
+    pub(super) left: Portion,
 }
 
 /// Closes offers of one agent and one role that are the framework's: what they promised is in hand. Of others it gets nothing,
@@ -330,7 +348,7 @@ fn give_back_to_others(state: &mut State, framework: FrameworkId, taken: &mut Ta
     }
 }
 
-fn decline_rest(state: &mut State, now: Now, framework: FrameworkId, taken: Taken, refuse: Duration) {
+pub(super) fn decline_rest(state: &mut State, now: Now, framework: FrameworkId, taken: Taken, refuse: Duration) {
     let Taken { agent, role, left } = taken;
     if !left.is_empty() {
         state.allocator.free(framework, &role, agent, &left);
@@ -341,8 +359,11 @@ fn decline_rest(state: &mut State, now: Now, framework: FrameworkId, taken: Take
 }
 
 /// Whoever is at a limit is not offered anything of this agent for a while.
-fn rest(state: &mut State, now: Now, framework: FrameworkId, agent: AgentId, limited: Limited) {
+pub(super) fn rest(state: &mut State, now: Now, framework: FrameworkId, agent: AgentId, limited: Limited) {
     let Some(all) = state.agents.get(&agent).map(|known| known.info.resources.clone()) else { return };
+    // No more of it is revocable than there is.
+    let most = all.cpus;
+    let all = all.with_revocable(most);
     let principal = &state.frameworks[&framework].tenant.principal;
     let its: Vec<_> = match limited {
         Limited::Framework => Vec::from([framework]),
@@ -355,10 +376,12 @@ fn rest(state: &mut State, now: Now, framework: FrameworkId, agent: AgentId, lim
     }
 }
 
-/// The task as its agent is told of it, which knows its role.
-fn counts_towards(mut task: Arc<TaskSpec>, role: &str) -> Arc<TaskSpec> {
+/// The task as its agent is told of it, which knows its role and its group.
+pub(super) fn counts_towards(mut task: Arc<TaskSpec>, role: &str, group: Option<Group>) -> Arc<TaskSpec> {
     // Nobody else holds it, so nothing is copied.
-    Arc::make_mut(&mut task).role = role.to_string();
+    let spec = Arc::make_mut(&mut task);
+    spec.role = role.to_string();
+    spec.group = group;
     task
 }
 
@@ -372,14 +395,7 @@ fn place_of(
     let mut first: Option<(OfferId, AgentId, &Arc<str>)> = None;
     let mut seen = BTreeSet::new();
     for &id in offers {
-        let stands = |offer: &&Promise| now < offer.since + state.config.offer_timeout;
-        let offer = state.allocator.offer(id).filter(stands).ok_or(BadOffers::Gone(id))?;
-        if offer.framework != framework {
-            return Err(BadOffers::NotIts(id, framework));
-        }
-        if !seen.insert(id) {
-            return Err(BadOffers::Twice(id));
-        }
+        let offer = own_offer(state, now, framework, id, &mut seen)?;
         match first {
             Some((other, agent, _)) if agent != offer.agent => {
                 return Err(BadOffers::Mixed(other, agent, id, offer.agent));
@@ -394,9 +410,28 @@ fn place_of(
     first.map(|(_, agent, role)| (agent, Arc::clone(role))).ok_or(BadOffers::None)
 }
 
+/// An open offer to a framework that it has not named before.
+pub(super) fn own_offer<'a>(
+    state: &'a State,
+    now: Now,
+    framework: FrameworkId,
+    id: OfferId,
+    seen: &mut BTreeSet<OfferId>,
+) -> Result<&'a Promise, BadOffers> {
+    let stands = |offer: &&Promise| now < offer.since + state.config.offer_timeout;
+    let offer = state.allocator.offer(id).filter(stands).ok_or(BadOffers::Gone(id))?;
+    if offer.framework != framework {
+        return Err(BadOffers::NotIts(id, framework));
+    }
+    if !seen.insert(id) {
+        return Err(BadOffers::Twice(id));
+    }
+    Ok(offer)
+}
+
 /// Takes what a task wants out of what is left, when nothing speaks against it. The framework's principal `has` so many
 /// tasks already.
-fn fit(
+pub(super) fn fit(
     state: &State,
     framework: FrameworkId,
     id: TaskId,
@@ -457,11 +492,12 @@ pub(super) fn check_limits(
     Ok(())
 }
 
-fn launch(
+pub(super) fn launch(
     state: &mut State,
     now: Now,
     agent: AgentId,
     (id, name, role): (TaskId, &str, &str),
+    group: Option<Group>,
     portion: Portion,
     order: AgentOrder,
     out: &mut Vec<Effect>,
@@ -478,10 +514,13 @@ fn launch(
         // The offer's promise becomes the task's.
         holds: true,
         kill: false,
+        preempted: false,
+        nth: state.next_task(),
         launched: Some(now),
         latest_update: UpdateId::UNACKNOWLEDGED,
         status: status.clone(),
         kept: false,
+        group,
         allocation: matches!(order, AgentOrder::Open(_)).then(Box::default),
     };
     state.insert_task(id, task);
@@ -497,7 +536,7 @@ fn drop_operation(session: SessionId, operation: OfferOperation, why: String, ou
     out.push(Effect::ToFramework(session, FrameworkEvent::OperationDropped { operation, why }));
 }
 
-fn refuse_one(state: &mut State, session: SessionId, id: TaskId, why: &NotLaunched, out: &mut Vec<Effect>) {
+pub(super) fn refuse_one(state: &mut State, session: SessionId, id: TaskId, why: &NotLaunched, out: &mut Vec<Effect>) {
     if let NotLaunched::TooManyOfPrincipal { principal, .. } = why {
         state.principals.note_dropped(principal);
     }
@@ -505,7 +544,7 @@ fn refuse_one(state: &mut State, session: SessionId, id: TaskId, why: &NotLaunch
 }
 
 /// Tells the framework that asked, whosever id it used. The master keeps nothing of a task that never was.
-fn report(state: &mut State, session: SessionId, task: TaskId, why: &NotLaunched, out: &mut Vec<Effect>) {
+pub(super) fn report(state: &mut State, session: SessionId, task: TaskId, why: &NotLaunched, out: &mut Vec<Effect>) {
     let (verdict, reason) = why.verdict();
     state.tally.refuses_launch(reason, 1);
     let status = TaskStatus {

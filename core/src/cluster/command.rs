@@ -10,13 +10,14 @@ use core::time::Duration;
 use crate::access::{Principal, TokenId, TokenRecord, is_role};
 use crate::agent::AgentInfo;
 use crate::demand::Want;
+use crate::group::{Group, Placed};
 use crate::id::{
     AgentId, AgentKey, Digest, FrameworkId, InverseOfferId, MaintenanceId, Member, OfferId, RequestId, SessionId,
     TaskId, UpdateId, VolumeId,
 };
 use crate::offer::OfferOperation;
 use crate::placement::Placement;
-use crate::quantity::Bytes;
+use crate::quantity::{Bytes, MilliCpu};
 use crate::queue::{AllocationSpec, HeldQueue, QueueUpdate, QueuedTasks};
 use crate::quota::Quota;
 use crate::reservation::Operation;
@@ -158,6 +159,7 @@ pub struct AgentIdentity {
 
 /// From an agent. The first command of a session is `Register`.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "they are decided as they come, and none is kept")]
 pub enum AgentCommand {
     /// Joins, or comes back.
     Register {
@@ -192,6 +194,9 @@ pub enum AgentCommand {
     QueueUpdates(Vec<Arc<QueueUpdate>>),
     /// The volumes whose folders it holds, all of them: once it has registered, and whenever that has changed.
     Volumes(Vec<VolumeId>),
+    /// So much of the processor time that its tasks hold do they leave unused, as it measures: that may be offered as revocable.
+    /// Takes the place of what it said before, in this session.
+    Unused(MilliCpu),
     /// It takes no more tasks and will leave.
     Drain,
     /// It leaves for good: it holds no task any more.
@@ -215,6 +220,8 @@ pub struct HeldTask {
     pub state: TaskState,
     /// Its latest update. The one that told of its end, when it has ended.
     pub update: UpdateId,
+    /// Which group it is in.
+    pub group: Option<Group>,
 }
 
 /// A command of a framework with its number.
@@ -285,6 +292,17 @@ pub enum FrameworkCommand {
         /// What to launch there. Their ids are of this framework and new.
         tasks: Vec<Arc<TaskSpec>>,
         /// For how long the rest of this agent need not be offered again.
+        refuse: Duration,
+    },
+    /// Launches a group of tasks on offers of one or of several agents, for one role: all of them, or none when something speaks against one. What is
+    /// left over is declined with the filter `refuse`. From then on they live and die together: when one comes to any end but
+    /// `FINISHED`, or its agent is silent for too long, the others are ended, with [`Reason::TaskGroup`](crate::Reason).
+    LaunchGroup {
+        /// For one role.
+        offers: Vec<OfferId>,
+        /// [`Group::SIZE_MAX`] at most. Their ids are of this framework and new.
+        tasks: Vec<Placed>,
+        /// For how long the rest of these agents need not be offered again.
         refuse: Duration,
     },
     /// Opens an allocation on offers of one agent; what is left over is declined with the filter `refuse`. Its id is of

@@ -17,7 +17,7 @@ use crate::quantity::Bytes;
 use crate::queue::{AllocationSpec, QueueUpdate, QueuedTasks};
 use crate::quota::RoleRecord;
 use crate::reservation::Reserved;
-use crate::task::{TaskSpec, TaskStatus};
+use crate::task::{Reason, TaskSpec, TaskStatus};
 use crate::time::Now;
 use crate::upkeep::{InverseOffer, Maintenance, Withdrawal};
 use crate::volume::Volume;
@@ -109,6 +109,15 @@ pub enum AgentOrder {
     },
     /// End this. An agent that does not know it answers with an update nonetheless.
     Kill(TaskId),
+    /// End this as [`Self::Kill`] does, and say why.
+    End {
+        /// Which task.
+        task: TaskId,
+        /// What its end is told with.
+        reason: Reason,
+        /// One line for people.
+        why: String,
+    },
     /// End every task, for the agent is drained.
     StopAll,
     /// The framework has taken note of this update.

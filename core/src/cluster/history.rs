@@ -1,5 +1,6 @@
 //! The tasks that ended last.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -15,7 +16,7 @@ use crate::task::TaskStatus;
 /// Tasks whose end is told and acknowledged, so that questions about them have answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct History {
-    tasks: BTreeMap<TaskId, (u64, Task)>,
+    tasks: BTreeMap<TaskId, (u64, Box<Task>)>,
     order: BTreeMap<u64, TaskId>,
     pushed: u64,
     /// Of tasks that were in queues, which are not among `tasks`: they end too fast to be looked at one by one.
@@ -46,17 +47,17 @@ impl EndedQueued {
 
 impl History {
     pub(super) fn get(&self, id: TaskId) -> Option<&Task> {
-        self.tasks.get(&id).map(|(_, task)| task)
+        self.tasks.get(&id).map(|(_, task)| &**task)
     }
 
     /// The first of these that is remembered.
     pub(super) fn first_in(&self, first: TaskId, last: TaskId) -> Option<(TaskId, &Task)> {
-        self.tasks.range(first..=last).next().map(|(&id, (_, task))| (id, task))
+        self.tasks.range(first..=last).next().map(|(&id, (_, task))| (id, &**task))
     }
 
     /// From the one that ended first.
     pub(super) fn iter(&self) -> impl Iterator<Item = (TaskId, &Task)> {
-        self.order.values().map(|&id| (id, &self.tasks[&id].1))
+        self.order.values().map(|&id| (id, &*self.tasks[&id].1))
     }
 
     /// One that was in a queue, and whose it was.
@@ -77,7 +78,7 @@ impl History {
     }
 
     /// Adds one, and drops the oldest when there are more than `max`.
-    pub(super) fn push(&mut self, id: TaskId, task: Task, max: usize) {
+    pub(super) fn push(&mut self, id: TaskId, task: Box<Task>, max: usize) {
         if let Some((at, _)) = self.tasks.remove(&id) {
             self.order.remove(&at);
         }

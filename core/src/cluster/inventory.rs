@@ -9,7 +9,7 @@ use super::command::HeldTask;
 use super::effect::{AgentOrder, Announcement, Effect};
 use super::queued::{Queued, Stands, with_queue};
 use super::state::{Orphan, Registering, State, Task};
-use super::{enqueue, reconcile, updates, withdrawal};
+use super::{enqueue, groups, reconcile, revocable, updates, withdrawal};
 use crate::access::is_role;
 use crate::id::{AgentId, FrameworkId, SessionId, TaskId, UpdateId, VolumeId};
 use crate::lifecycle::TaskEvent;
@@ -217,15 +217,18 @@ fn take_in_one(state: &mut State, now: Now, session: SessionId, agent: AgentId, 
         state.note(id, status.clone());
         out.push(Effect::Announce(Announcement::Task(status)));
     }
-    if state.tasks[&id].kill {
-        out.push(Effect::ToAgent(session, AgentOrder::Kill(id)));
+    match &state.tasks[&id] {
+        task if task.kill => out.push(Effect::ToAgent(session, groups::order_to_end(state, id))),
+        task if task.preempted => out.push(Effect::ToAgent(session, revocable::order_to_end(id))),
+        _ => {}
     }
 }
 
 /// Takes in a task of which this master has never heard: an earlier one launched it. Its framework is told.
 pub(super) fn adopt(state: &mut State, agent: AgentId, held: HeldTask, out: &mut Vec<Effect>) {
-    let HeldTask { id, mut name, resources, role, volumes, state: reported, update } = held;
+    let HeldTask { id, mut name, resources, role, volumes, state: reported, update, group } = held;
     name.truncate(name.floor_char_boundary(NAME_MAX));
+    let group = group.filter(|group| state.groups.can_adopt(id, *group));
     let status = TaskStatus {
         agent: Some(agent),
         reason: Some(Reason::AgentReregistered),
@@ -240,13 +243,19 @@ pub(super) fn adopt(state: &mut State, agent: AgentId, held: HeldTask, out: &mut
         portion: holds(resources, &volumes),
         holds: false,
         kill: false,
+        preempted: false,
+        nth: state.next_task(),
         launched: None,
         latest_update: update,
         status: status.clone(),
         kept: false,
+        group,
         allocation: None,
     };
     state.insert_task(id, task);
+    if let Some(group) = group {
+        state.groups.is_adopted(id, group);
+    }
     if !reported.is_terminal() {
         state.hold(id);
         state.tell(status, out);

@@ -12,11 +12,13 @@ mod enqueue;
 mod enrol;
 mod figures;
 mod frameworks;
+mod groups;
 mod guard;
 mod history;
 mod inventory;
 mod inverse;
 mod kill;
+mod launch_group;
 mod maintenance;
 mod offers;
 mod operator;
@@ -27,6 +29,7 @@ mod record;
 mod refusal;
 mod register;
 mod reserve;
+mod revocable;
 mod roles;
 mod sessions;
 mod state;
@@ -110,9 +113,10 @@ impl Cluster {
         }
     }
 
-    /// Offers what became free since the last call, and sees who is drained by now: once, at the end of a batch of
+    /// Offers what became free since the last call, ends what is left of groups of which a task failed, and sees who is drained by now: once, at the end of a batch of
     /// commands.
     pub fn allocate(&mut self, now: Now, out: &mut Vec<Effect>) {
+        groups::settle(&mut self.state, out);
         withdrawal::settle(&mut self.state, now, out);
         offers::make(&mut self.state, now, out);
         inverse::make(&mut self.state, out);
@@ -167,6 +171,7 @@ fn agent_says(
         AgentCommand::Updates(updates) => tasks::update(state, now, session, updates, out),
         AgentCommand::QueueUpdates(updates) => enqueue::update(state, now, session, updates, out),
         AgentCommand::Volumes(volumes) => volumes::held(state, now, session, volumes, out),
+        AgentCommand::Unused(cpus) => revocable::measured(state, now, session, cpus, out),
         AgentCommand::Drain => agents::drain(state, now, session, out),
         AgentCommand::Leave => agents::leave(state, now, session, out),
     }
@@ -209,6 +214,9 @@ fn framework_says(
             let accepted = accept::Accepted { operations, tasks, refuse };
             accept::accept(state, now, session, &offers, accepted, out)
         }
+        FrameworkCommand::LaunchGroup { offers, tasks, refuse } => {
+            launch_group::launch_group(state, now, session, &offers, tasks, refuse, out)
+        }
         FrameworkCommand::Open { offers, allocation, refuse } => {
             accept::open(state, now, session, &offers, allocation, refuse, out)
         }
@@ -218,7 +226,7 @@ fn framework_says(
         FrameworkCommand::Decline { offers, refuse } => offers::decline(state, now, session, &offers, refuse),
         FrameworkCommand::AcceptInverse(offers) => inverse::accept(state, session, &offers),
         FrameworkCommand::DeclineInverse { offers, refuse } => inverse::decline(state, now, session, &offers, refuse),
-        FrameworkCommand::Demand { role, wants } => offers::demand(state, session, role, wants),
+        FrameworkCommand::Demand { role, wants } => offers::demand(state, session, role, &wants),
         FrameworkCommand::Revive { role } => offers::revive(state, session, role),
         FrameworkCommand::Suppress { role } => offers::suppress(state, session, role),
         FrameworkCommand::Update(info) => frameworks::update(state, session, info, out),

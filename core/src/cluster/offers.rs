@@ -87,11 +87,11 @@ pub(super) fn demand(
     state: &mut State,
     session: SessionId,
     role: Option<String>,
-    wants: Vec<Want>,
+    wants: &[Want],
 ) -> Result<(), Refusal> {
     let framework = state.framework_of(session, Verb::Demand)?;
     let role = its_role(state, framework, role)?;
-    Want::check_all(&wants)?;
+    Want::check_all(wants)?;
     state.allocator.demand(framework, role.as_deref(), wants);
     Ok(())
 }

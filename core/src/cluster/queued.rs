@@ -251,10 +251,13 @@ impl State {
             // What it held is its allocation's.
             holds: false,
             kill: false,
+            preempted: false,
+            nth: self.next_task(),
             launched: None,
             latest_update: UpdateId::UNACKNOWLEDGED,
             status: status.clone(),
             kept: false,
+            group: None,
             allocation: None,
         };
         self.insert_task(id, task);

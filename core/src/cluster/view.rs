@@ -8,9 +8,10 @@ use crate::access::PrincipalId;
 use crate::agent::AgentInfo;
 use crate::allocator::Hindrance;
 use crate::cluster::command::FrameworkInfo;
+use crate::group::Group;
 use crate::id::{AgentId, FrameworkId, MaintenanceId, OfferId, TaskId, VolumeId};
 use crate::placement::Placement;
-use crate::quantity::Bytes;
+use crate::quantity::{Bytes, MilliCpu};
 use crate::quota::Quota;
 use crate::reservation::Reserved;
 use crate::resources::{Resources, Share};
@@ -33,6 +34,8 @@ pub struct AgentView {
     pub withdrawal: Option<WithdrawalView>,
     /// When it will not be there, or is not now.
     pub unavailability: Option<Unavailability>,
+    /// What it measures to be unused of the processor time that its tasks hold: beside what it has.
+    pub revocable: MilliCpu,
     /// Held by tasks.
     pub used: Resources,
     /// Promised in open offers.
@@ -243,6 +246,8 @@ pub struct TaskView {
     pub agent: AgentId,
     /// What it holds or held.
     pub resources: Resources,
+    /// Which group it is in.
+    pub group: Option<Group>,
     /// The last that was said of it.
     pub status: TaskStatus,
 }

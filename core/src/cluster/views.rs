@@ -313,7 +313,7 @@ impl Cluster {
     /// How much of everything the master holds in mind.
     pub fn counts(&self) -> Counts {
         let state = &self.state;
-        let of_agents = |count: fn(&Agent) -> usize| state.agents.values().map(count).sum();
+        let of_agents = |count: fn(&Agent) -> usize| state.agents.values().map(|agent| count(agent)).sum();
         let of_frameworks = |count: fn(&Framework) -> usize| state.frameworks.values().map(count).sum();
         Counts {
             sessions: state.sessions.len(),
@@ -410,11 +410,12 @@ fn agent_view(state: &State, now: Now, id: AgentId, agent: &Agent) -> AgentView 
     let reserved = agent.info.all_reserved(&agent.reserved, &room).into_iter().map(part).collect();
     AgentView {
         id,
-        info: agent.info.clone(),
+        info: (*agent.info).clone(),
         connected: matches!(agent.presence, Presence::Connected(_)),
         draining: agent.draining,
         withdrawal: state.withdrawn.get(id).map(|known| withdrawal_view(&known, now)),
         unavailability: state.maintenance.next_of(id),
+        revocable: state.allocator.revocable_on(id),
         reserved,
         used: used.resources,
         offered: offered.resources,
@@ -537,6 +538,7 @@ fn view(id: TaskId, task: &Task) -> TaskView {
         role: task.tenant.role().to_string(),
         agent: task.agent,
         resources: task.portion.resources.clone(),
+        group: task.group,
         status: task.status.clone(),
     }
 }
@@ -561,6 +563,7 @@ fn shape_view(id: TaskId, shape: &Shape, tenant: &Tenant, status: TaskStatus) ->
         role: tenant.role().to_string(),
         agent: status.agent?,
         resources: shape.resources.clone(),
+        group: None,
         status,
     })
 }

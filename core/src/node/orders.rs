@@ -1,7 +1,7 @@
 //! What the master orders.
 
 use alloc::format;
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -76,7 +76,7 @@ impl Node {
     }
 
     /// What is not held is answered for: whoever asked waits for an end.
-    pub(super) fn kill(&mut self, id: TaskId, out: &mut Vec<Effect>) {
+    pub(super) fn kill(&mut self, id: TaskId, reason: Reason, why: Option<String>, out: &mut Vec<Effect>) {
         if self.kill_queued(id, out) {
             return;
         }
@@ -88,7 +88,10 @@ impl Node {
             task.forget_sent();
             self.enqueue(id);
         } else {
-            self.stop(id, Reason::KillRequested, out);
+            if task.stopped.is_none() {
+                task.stopped_why = why.map(String::into_boxed_str);
+            }
+            self.stop(id, reason, out);
         }
     }
 

@@ -31,6 +31,7 @@ fn spec(id: TaskId) -> Arc<TaskSpec> {
         limits: Limits::default(),
         inputs: vec![],
         grants: Grants::default(),
+        group: None,
     })
 }
 
@@ -40,6 +41,10 @@ fn ending(state: TaskState) -> Ending {
 }
 
 /// Room for ten thousand of these tasks.
+fn preempt(task: TaskId) -> Command {
+    Command::End { task, reason: Reason::Preempted, why: "it is wanted back".to_string() }
+}
+
 fn roomy() -> Resources {
     Resources::new(MilliCpu::from_cores(1000), Bytes::from_mib(160_000), Bytes::ZERO)
 }
@@ -389,6 +394,45 @@ fn it_registers_with_what_runs_and_what_is_unacknowledged() {
     let held: Vec<_> = world.node.held().into_iter().map(|task| (task.id, task.state)).collect();
 
     assert_eq!(held, [(T, TaskState::Running), (number(2), TaskState::Failed)]);
+}
+
+#[test]
+fn a_preempted_task_is_gone_whoever_wanted_it() {
+    let mut world = World::with_running(T);
+
+    assert_eq!(world.batch([preempt(T)]), [Effect::Stop(T)]);
+    assert_eq!(world.batch([preempt(T)]), [], "said once");
+    let sent = world.sent([Command::Ended(T, ending(TaskState::Killed))]);
+    assert_eq!(sent, [(T, 2, TaskState::Gone, Some(Reason::Preempted))]);
+    assert_eq!(*world.node.used(), Resources::default());
+}
+
+#[test]
+fn a_task_that_ended_before_it_was_preempted_ended_as_it_did() {
+    let mut world = World::with_running(T);
+    world.batch([preempt(T)]);
+
+    let sent = world.sent([Command::Ended(T, ending(TaskState::Finished))]);
+
+    assert_eq!(sent, [(T, 2, TaskState::Finished, None)]);
+}
+
+#[test]
+fn what_runs_on_what_is_idle_is_in_the_way_of_nothing_that_is_promised() {
+    let mut world = World::new();
+    let all = roomy().cpus;
+    let launch = |number, resources: Resources| {
+        let id = TaskId { number, ..T };
+        Command::Launch(Arc::new(TaskSpec { resources, ..(*spec(id)).clone() }))
+    };
+    let mem = Resources::new(MilliCpu::ZERO, Bytes::from_mib(16), Bytes::ZERO);
+    world.batch([launch(1, mem.clone().with_revocable(all))]);
+
+    let effects = world.batch([launch(2, Resources::new(all, Bytes::from_mib(16), Bytes::ZERO))]);
+    assert!(matches!(effects[0], Effect::Run(_)), "{effects:?}");
+    let sent = world.sent([launch(3, mem.with_revocable(MilliCpu::new(1)))]);
+    assert_eq!(sent[0].3, Some(Reason::InvalidOffers), "no more is revocable than there is");
+    assert_eq!((world.node.used().cpus, world.node.used().revocable), (all, all));
 }
 
 #[test]

@@ -11,8 +11,9 @@ use haggle_core::cluster::{
 };
 use haggle_core::{
     AgentId, AgentInfo, AgentKey, Bytes, Ceiling, Digest, Folder, FolderSource, FrameworkId, InverseOfferId,
-    Maintenance, MaintenanceId, MilliCpu, Now, OfferId, OfferOperation, Operation, Quota, Resources, SessionId, Source,
-    TaskId, TaskState, TaskStatus, Unavailability, UpdateId, VolumeId, VolumeOperation, Want,
+    Maintenance, MaintenanceId, MilliCpu, Now, OfferId, OfferOperation, Operation, Placed, Quota, Reason, Resources,
+    SessionId, Source, TaskId, TaskSpec, TaskState, TaskStatus, Unavailability, UpdateId, VolumeId, VolumeOperation,
+    Want,
 };
 use proptest::prelude::*;
 
@@ -33,6 +34,7 @@ enum Step {
     FrameworkChanges(usize, usize),
     FrameworkDisconnects(usize),
     Accepts { offers: [usize; 2], operation: usize, cpus: [u64; 2], refuse: u64 },
+    LaunchesGroup { framework: usize, cpus: [u64; 3], whole: bool },
     Reserves(usize, usize),
     VolumeMade(usize, usize),
     VolumeDestroyed(usize),
@@ -54,6 +56,7 @@ enum Step {
     Suppresses(usize, usize),
     Wants(usize, usize, [u32; 2]),
     Quota(usize, u64, u64),
+    Measures(usize, u64),
     TearsDown(usize),
     Nonsense(usize),
     TimePasses(u64),
@@ -81,6 +84,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => one().prop_map(Step::FrameworkDisconnects),
         12 => ([one(), one()], one(), [0..4_u64, 1..4_u64], 0..3_u64)
             .prop_map(|(offers, operation, cpus, refuse)| Step::Accepts { offers, operation, cpus, refuse }),
+        6 => (one(), [0..3_u64, 1..3_u64, 1..3_u64], prop::bool::weighted(0.8))
+            .prop_map(|(framework, cpus, whole)| Step::LaunchesGroup { framework, cpus, whole }),
         2 => (one(), one()).prop_map(|(agent, operation)| Step::Reserves(agent, operation)),
         3 => (one(), one()).prop_map(|(agent, role)| Step::VolumeMade(agent, role)),
         1 => one().prop_map(Step::VolumeDestroyed),
@@ -106,6 +111,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (one(), one(), [0..4_u32, 0..3_u32])
             .prop_map(|(framework, role, wants)| Step::Wants(framework, role, wants)),
         1 => (one(), 0..3_u64, 0..9_u64).prop_map(|(role, least, most)| Step::Quota(role, least, most)),
+        4 => (one(), 0..5_u64).prop_map(|(agent, cpus)| Step::Measures(agent, cpus)),
         1 => one().prop_map(Step::TearsDown),
         2 => one().prop_map(Step::Nonsense),
         6 => (0..40_u64).prop_map(Step::TimePasses),
@@ -119,6 +125,8 @@ struct Host {
     tasks: BTreeMap<TaskId, HeldTask>,
     updates: BTreeMap<TaskId, u64>,
     volumes: BTreeSet<VolumeId>,
+    /// What it was told to end since it is connected.
+    told: BTreeSet<TaskId>,
 }
 
 impl Host {
@@ -142,6 +150,8 @@ struct Chaos {
     /// Updates that frameworks have heard and may acknowledge.
     heard: Vec<(TaskId, UpdateId)>,
     launched: BTreeSet<TaskId>,
+    /// The tasks of each group.
+    groups: BTreeMap<TaskId, BTreeSet<TaskId>>,
     ended: BTreeMap<TaskId, TaskState>,
 }
 
@@ -160,6 +170,7 @@ impl Chaos {
             asked: Vec::new(),
             heard: Vec::new(),
             launched: BTreeSet::new(),
+            groups: BTreeMap::new(),
             ended: BTreeMap::new(),
         }
     }
@@ -207,10 +218,12 @@ impl Chaos {
             assert_eq!(effects, [], "what was refused has effects: {refusal}");
         }
         self.cluster.allocate(self.now, &mut effects);
+        check_groups_are_launched_whole(&effects);
         for effect in effects {
             self.see(effect);
         }
         self.check_books();
+        self.check_groups();
         self.check_roles();
     }
 
@@ -261,8 +274,12 @@ impl Chaos {
                     volumes: spec.volumes(),
                     state: TaskState::Staging,
                     update: UpdateId::UNACKNOWLEDGED,
+                    group: spec.group,
                 };
                 assert!(self.launched.insert(spec.id), "{} was launched twice", spec.id);
+                if let Some(group) = spec.group {
+                    self.groups.entry(group.id(spec.id.framework)).or_default().insert(spec.id);
+                }
                 self.hosts.get_mut(&agent).expect("it is connected").tasks.insert(spec.id, held);
             }
             AgentOrder::CreateVolume { volume, .. } => {
@@ -273,6 +290,19 @@ impl Chaos {
                 host.volumes.remove(&volume);
                 let user = host.running().find(|task| task.volumes.contains(&volume));
                 assert!(user.is_none(), "{volume} is destroyed under {user:?}");
+            }
+            AgentOrder::Kill(task) => {
+                self.hosts.get_mut(&agent).expect("it is connected").told.insert(task);
+            }
+            AgentOrder::End { task, reason, .. } => {
+                let host = self.hosts.get_mut(&agent).expect("it is connected");
+                let is_revocable = !host.tasks[&task].resources.revocable.is_zero();
+                assert!(is_revocable || reason != Reason::Preempted, "{task} has cpus of its own, and is preempted");
+                host.told.insert(task);
+            }
+            AgentOrder::StopAll => {
+                let host = self.hosts.get_mut(&agent).expect("it is connected");
+                host.told.extend(host.tasks.keys());
             }
             AgentOrder::Acknowledge(task, _) => {
                 let host = self.hosts.get_mut(&agent).expect("it is connected");
@@ -293,13 +323,16 @@ impl Chaos {
             offered.entry(offer.agent).or_default().give(&offer.resources);
         }
         for agent in self.cluster.agents(self.now) {
-            let mut free = agent.info.resources.clone();
+            // What is revocable is in books of its own: it may be overused until those end that are preempted, and is not offered
+            // meanwhile.
+            let has = agent.info.resources.clone().with_revocable(agent.revocable.max(agent.used.revocable));
+            let mut free = has.clone();
             free.take(&agent.used).unwrap_or_else(|short| panic!("{} is overused: {short}", agent.id));
             free.take(&agent.offered).unwrap_or_else(|short| panic!("{} is promised twice: {short}", agent.id));
             assert!(agent.kept <= free.disk, "{}: volumes hold {} of {}", agent.id, agent.kept, free.disk);
             assert_eq!(agent.offered, offered.get(&agent.id).cloned().unwrap_or_default());
             // And so it is of each part of it that is reserved, and of what is reserved for nobody.
-            let mut unreserved = (agent.info.resources.clone(), agent.used.clone());
+            let mut unreserved = (has, agent.used.clone());
             unreserved.1.give(&agent.offered);
             unreserved.1.disk = unreserved.1.disk.saturating_add(agent.kept);
             for part in &agent.reserved {
@@ -336,6 +369,33 @@ impl Chaos {
             let mut less = used.clone();
             less.take_up_to(&framework.used);
             assert!(less.is_empty(), "{} holds {used}, and is charged {}", framework.id, framework.used);
+        }
+    }
+
+    /// Of a group of which a task came to a bad end, or cannot be seen any more, nothing goes on: what runs on an agent that is
+    /// there was told to end.
+    fn check_groups(&self) {
+        for (group, tasks) in &self.groups {
+            if self.cluster.tenant_of(group.framework).is_none() {
+                continue;
+            }
+            let state = |task: &TaskId| self.cluster.task(*task).map(|view| view.status.state);
+            let is_bad = |state: TaskState| {
+                state == TaskState::Unreachable || state.is_terminal() && state != TaskState::Finished
+            };
+            if !tasks.iter().filter_map(state).any(is_bad) {
+                continue;
+            }
+            for task in tasks {
+                let goes_on =
+                    matches!(state(task), Some(TaskState::Staging | TaskState::Starting | TaskState::Running));
+                assert!(!goes_on, "{task} goes on, though {group} has failed");
+            }
+            for (id, host) in self.hosts.iter().filter(|(_, host)| host.session.is_some()) {
+                let lives = |task: &&TaskId| host.tasks.get(task).is_some_and(|held| !held.state.is_terminal());
+                let untold = tasks.iter().filter(lives).find(|task| !host.told.contains(task));
+                assert_eq!(untold, None, "{id} runs it, though {group} has failed");
+            }
         }
     }
 
@@ -468,9 +528,15 @@ impl Chaos {
             };
             let has = open.iter().filter(|offer| offers.contains(&offer.id)).flat_map(|offer| &offer.volumes);
             let has: Vec<VolumeId> = has.map(|volume| volume.id).collect();
+            let revocable = offers
+                .iter()
+                .any(|offer| open.iter().any(|open| open.id == *offer && !open.resources.revocable.is_zero()));
             let tasks = cpus.map(|cpus| {
                 world.last_task += 1;
                 let mut spec = task(framework, world.last_task, cpus, 128 * cpus);
+                if revocable {
+                    spec.resources = revocable_size(cpus);
+                }
                 for &volume in has.iter().filter(|_| volumes) {
                     let source = FolderSource::Volume { volume, writable: writes };
                     spec.grants.folders.push(Folder { guest_path: format!("/{volume}"), source });
@@ -496,10 +562,31 @@ impl Chaos {
         });
     }
 
+    /// On all that a framework is offered for one role, or with a task too many.
+    fn launch_group(&mut self, framework: usize, cpus: [u64; 3], whole: bool) {
+        self.framework_says(framework, |world, framework| {
+            let mut open = world.cluster.offers(world.now);
+            open.retain(|offer| offer.framework == framework.id);
+            let role = open.first().map(|offer| offer.role.clone());
+            open.retain(|offer| Some(&offer.role) == role.as_ref());
+            let mut tasks = Vec::new();
+            for (at, cpus) in cpus.into_iter().enumerate() {
+                let Some(offer) = open.get(at % open.len().max(1)) else { continue };
+                world.last_task += 1;
+                let cpus = if whole { cpus.min(offer.resources.cpus.get() / 3_000).max(1) } else { cpus };
+                let task = Arc::new(TaskSpec { ..task(framework, world.last_task, cpus, 128) });
+                tasks.push(Placed { agent: offer.agent, task });
+            }
+            let offers = open.iter().map(|offer| offer.id).collect();
+            FrameworkCommand::LaunchGroup { offers, tasks, refuse: Duration::ZERO }
+        });
+    }
+
     fn return_agent(&mut self, id: AgentId, forgets: bool) {
         let session = self.session();
         let host = self.hosts.get_mut(&id).expect("it was picked");
         host.session = Some(session);
+        host.told.clear();
         if forgets {
             host.tasks.clear();
         }
@@ -642,6 +729,7 @@ impl Chaos {
                 }
             }
             Step::Accepts { offers, operation, cpus, refuse } => self.accept(offers, operation, cpus, refuse),
+            Step::LaunchesGroup { framework, cpus, whole } => self.launch_group(framework, cpus, whole),
             Step::Reserves(pick, operation) => {
                 let all: Vec<_> = self.hosts.keys().copied().collect();
                 if let Some(&id) = all.get(pick % all.len().max(1)) {
@@ -699,7 +787,8 @@ impl Chaos {
             }),
             Step::Revives(pick, of) => self.framework_says(pick, |_, _| FrameworkCommand::Revive { role: one_of(of) }),
             Step::Wants(pick, of, [waiting, spare]) => self.framework_says(pick, |_, _| {
-                let want = Want { resources: size(1, 128), constraints: vec![], volumes: vec![], waiting, spare };
+                let resources = if pick.is_multiple_of(3) { revocable_size(1) } else { size(1, 128) };
+                let want = Want { resources, constraints: vec![], volumes: vec![], waiting, spare, gang: 0 };
                 FrameworkCommand::Demand { role: one_of(of), wants: vec![want] }
             }),
             Step::Quota(pick, least, most) => {
@@ -708,6 +797,15 @@ impl Chaos {
                 let role = ROLES[pick % 3].to_owned();
                 let command = OperatorCommand::SetQuota { role, quota: quota.filter(|_| most > 0), force: true };
                 self.apply(Command::Operator(Principal::owner(), None, command));
+            }
+            Step::Measures(pick, cpus) => {
+                let Some((id, session)) = self.connected_agent(pick) else { return };
+                self.apply(Command::Agent(session, AgentCommand::Unused(MilliCpu::from_cores(cpus))));
+                let ends = |state: TaskState| state.is_terminal() || state == TaskState::Killing;
+                let tasks = self.cluster.tasks();
+                let live = tasks.iter().filter(|task| task.agent == id && !ends(task.status.state));
+                let live: u64 = live.map(|task| task.resources.revocable.get()).sum();
+                assert!(live <= cpus * 1000, "{id} has {cpus} revocable cpus, and runs {live} thousandths on them");
             }
             Step::Suppresses(pick, of) => {
                 self.framework_says(pick, |_, _| FrameworkCommand::Suppress { role: one_of(of) });
@@ -755,7 +853,28 @@ impl Chaos {
     }
 }
 
+/// All tasks of a group are launched in one go.
+fn check_groups_are_launched_whole(effects: &[Effect]) {
+    let mut launched: BTreeMap<TaskId, (u32, u32)> = BTreeMap::new();
+    for effect in effects {
+        if let Effect::ToAgent(_, AgentOrder::Launch(spec)) = effect
+            && let Some(group) = spec.group
+        {
+            let (count, size) = launched.entry(group.id(spec.id.framework)).or_default();
+            (*count, *size) = (*count + 1, group.size);
+        }
+    }
+    for (group, (count, size)) in launched {
+        assert_eq!(count, size, "of {group}");
+    }
+}
+
 const ROLES: [&str; 3] = ["a", "b", "a/c"];
+
+/// What a task holds that runs on what is idle.
+fn revocable_size(cpus: u64) -> Resources {
+    size(0, 128 * cpus).with_revocable(MilliCpu::from_cores(cpus))
+}
 
 /// A framework in one to three roles.
 fn in_roles(pick: usize) -> FrameworkInfo {

@@ -51,8 +51,9 @@ fn an_offer_names_the_role_that_it_is_for_and_tasks_count_there() {
 fn offers_for_different_roles_launch_nothing_together_and_are_given_back() {
     let mut world = World::new();
     let (framework, _) = world.subscribe(None, in_roles(&["a", "b"]));
-    let want =
-        |cpus| vec![Want { resources: size(cpus, 512), constraints: vec![], volumes: vec![], waiting: 1, spare: 0 }];
+    let want = |cpus| {
+        vec![Want { resources: size(cpus, 512), constraints: vec![], volumes: vec![], waiting: 1, spare: 0, gang: 0 }]
+    };
     for (role, cpus) in [("a", 1), ("b", 2)] {
         let demand = FrameworkCommand::Demand { role: Some(role.to_owned()), wants: want(cpus) };
         world.framework_says(framework, demand);
@@ -139,7 +140,7 @@ fn a_framework_is_in_roles_that_its_principal_may_use_and_in_each_once() {
     let mut world = World::new();
     let kind = Kind::Framework(Roles::parse(&["a", "a/*"]).unwrap());
     let who = Principal { name: "ci".into(), kind, token: None };
-    let session = world.session_of(who.clone());
+    let session = world.session_of(who);
     let subscribe = FrameworkCommand::Subscribe { member: None, info: in_roles(&["a", "b"]) };
     assert!(denied(&world.try_apply(Command::Framework(session, subscribe.into()))));
     let subscribe = FrameworkCommand::Subscribe { member: None, info: in_roles(&["a", "a/x"]) };

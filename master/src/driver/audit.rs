@@ -30,9 +30,10 @@ impl Decision {
             Command::Agent(_, AgentCommand::Leave) => Verb::Leave,
             Command::Framework(_, call) => match &call.command {
                 FrameworkCommand::Subscribe { .. } => Verb::Subscribe,
-                FrameworkCommand::Accept { .. } | FrameworkCommand::Open { .. } | FrameworkCommand::Enqueue { .. } => {
-                    Verb::Launch
-                }
+                FrameworkCommand::Accept { .. }
+                | FrameworkCommand::LaunchGroup { .. }
+                | FrameworkCommand::Open { .. }
+                | FrameworkCommand::Enqueue { .. } => Verb::Launch,
                 FrameworkCommand::Decline { .. } => Verb::Decline,
                 FrameworkCommand::Revive { .. } => Verb::Revive,
                 FrameworkCommand::Suppress { .. } => Verb::Suppress,

@@ -18,7 +18,7 @@ use std::time::Instant;
 
 use futures_util::FutureExt;
 use haggle_core::allocator::Withheld;
-use haggle_core::cluster::{Announcement, Cluster, Command, Effect, FrameworkEvent, Refusal};
+use haggle_core::cluster::{AgentCommand, Announcement, Cluster, Command, Effect, FrameworkEvent, Refusal};
 use haggle_core::{Now, SessionId, TaskState};
 use tokio::runtime;
 use tokio::sync::oneshot;
@@ -111,6 +111,8 @@ struct Driver {
 struct Batch {
     requests: Vec<Request>,
     sayings: Vec<Heard>,
+    /// Sessions of agents that said that they live.
+    beats: Vec<SessionId>,
     /// What asks for a write is held for now.
     rests: bool,
     /// How far the turns of agents and of frameworks have come with it.
@@ -234,6 +236,10 @@ impl Driver {
                 }
             }
             batch.effects.push((kind, share, self.effects.len() - before));
+        }
+        for session in batch.beats.drain(..) {
+            // Refused to one whose registration waits, and which is nobody yet: that is no reason to end its session.
+            let _ = self.apply(now, Command::Agent(session, AgentCommand::Heartbeat));
         }
         self.tick_when_due(now, batch);
         self.settle()
@@ -445,6 +451,7 @@ impl Batch {
         self.rests = rest.is_some_and(|rest| Instant::now() < rest);
         // Words first: a session is opened by a request, which then waits by the time that the first word does.
         self.rounds = inbox.sayings.take(&mut self.sayings, !self.rests);
+        inbox.sayings.take_beats(&mut self.beats);
         let _ = inbox.requests.recv_many(&mut self.requests, REQUESTS).now_or_never();
         Next::GoOn
     }

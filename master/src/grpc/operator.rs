@@ -106,6 +106,7 @@ impl v1::operator_server::Operator for Operator {
             uptime_ms: u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX),
             cluster: reign.cluster.0.to_be_bytes().to_vec(),
             epoch: reign.epoch.0,
+            time_ms: wall_clock_ms(),
         }))
     }
 

@@ -142,6 +142,7 @@ fn order_weight(order: &AgentOrder) -> usize {
         AgentOrder::Launch(spec) => spec_weight(spec),
         AgentOrder::Enqueue { tasks, .. } => tasks.iter().map(|tasks| PLAIN + spec_weight(&tasks.spec)).sum(),
         AgentOrder::Open(spec) => spec.name.len() + resources_weight(&spec.resources),
+        AgentOrder::End { why, .. } => why.len(),
         AgentOrder::Refused(rejection) => rejection.why().len(),
         _ => 0,
     }

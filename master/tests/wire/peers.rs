@@ -223,6 +223,14 @@ impl Agent {
         end_of(self.orders).await.unwrap_err()
     }
 
+    /// Everything that it is still told, to the end.
+    pub(crate) async fn rest(mut self) -> Vec<Order> {
+        while let Some(message) = self.orders.message().await.unwrap() {
+            self.heard.extend(message.orders.into_iter().map(|order| order.order.unwrap()));
+        }
+        self.heard.into()
+    }
+
     pub(crate) async fn ended(self) {
         end_of(self.orders).await.unwrap();
     }

@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use haggle_core::cluster::{AgentCommand, AgentIdentity, AgentOrder, HeldTask, Rejection};
 use haggle_core::{
-    AgentInfo, AgentKey, AllocationSpec, Bytes, Epoch, FrameworkId, HeldQueue, QueueUpdate, TaskSpec, TaskStatus,
-    UpdateId,
+    AgentInfo, AgentKey, AllocationSpec, Bytes, Epoch, FrameworkId, HeldQueue, MilliCpu, QueueUpdate, TaskSpec,
+    TaskStatus, UpdateId,
 };
 
 use super::queue::{enqueue, enqueued};
 use super::reservation::{kept, read_kept};
-use super::status::task_state;
+use super::resources::amount;
+use super::status::{reason, task_state};
 use super::volume::{ids, read_ids};
 use super::{Malformed, random, required};
 use crate::v1;
@@ -52,6 +53,7 @@ impl From<HeldTask> for v1::HeldTask {
             resources: Some(task.resources.into()),
             state: v1::TaskState::from(task.state).into(),
             update: task.update.0,
+            group: task.group.map(Into::into),
         }
     }
 }
@@ -68,6 +70,7 @@ impl TryFrom<v1::HeldTask> for HeldTask {
             resources: required(wire.resources, "resources of a held task")?.try_into()?,
             state: task_state(wire.state)?,
             update: UpdateId(wire.update),
+            group: wire.group.map(Into::into),
         })
     }
 }
@@ -99,6 +102,7 @@ impl From<AgentCommand> for v1::AgentReport {
                 Report::Updates(v1::TaskStatuses { statuses: updates.into_iter().map(Into::into).collect() })
             }
             AgentCommand::Volumes(volumes) => Report::Volumes(v1::HeldVolumes { volumes: ids(volumes) }),
+            AgentCommand::Unused(cpus) => Report::UnusedMilliCpus(cpus.get()),
             AgentCommand::Drain => Report::Drain(v1::Drain {}),
             AgentCommand::Leave => Report::Leave(v1::Leave {}),
         };
@@ -139,6 +143,7 @@ impl TryFrom<v1::AgentReport> for AgentCommand {
                 Self::Updates(updates.statuses.into_iter().map(TaskStatus::try_from).collect::<Result<_, _>>()?)
             }
             Report::Volumes(held) => Self::Volumes(read_ids(held.volumes)),
+            Report::UnusedMilliCpus(cpus) => Self::Unused(MilliCpu::new(amount("unused_milli_cpus", cpus)?)),
             Report::Drain(_) => Self::Drain,
             Report::Leave(_) => Self::Leave,
             Report::Log(_) => {
@@ -163,6 +168,9 @@ impl From<AgentOrder> for v1::AgentOrder {
             AgentOrder::Open(spec) => Order::Open(Arc::unwrap_or_clone(spec).into()),
             AgentOrder::Enqueue { allocation, tasks, last } => Order::Enqueue(enqueue(allocation, tasks, last)),
             AgentOrder::Kill(task) => Order::Kill(task.into()),
+            AgentOrder::End { task, reason, why } => {
+                Order::End(v1::EndTask { task: Some(task.into()), reason: v1::Reason::from(reason).into(), why })
+            }
             AgentOrder::StopAll => Order::StopAll(v1::StopAll {}),
             AgentOrder::Acknowledge(task, update) => {
                 Order::Acknowledge(v1::UpdateAck { task: Some(task.into()), update: update.0, agent: None })
@@ -196,6 +204,11 @@ impl TryFrom<v1::AgentOrder> for AgentOrder {
                 Self::Enqueue { allocation, tasks, last }
             }
             Order::Kill(task) => Self::Kill(task.into()),
+            Order::End(end) => Self::End {
+                task: required(end.task, "task to end")?.into(),
+                reason: reason(end.reason).ok_or(Malformed::Missing("reason to end a task"))?,
+                why: end.why,
+            },
             Order::StopAll(_) => Self::StopAll,
             Order::Acknowledge(ack) => {
                 let task = required(ack.task, "task of an acknowledgement")?.into();

@@ -15,6 +15,7 @@ impl From<Want> for v1::Want {
             volumes: ids(want.volumes),
             waiting: want.waiting,
             spare: want.spare,
+            gang: want.gang,
         }
     }
 }
@@ -29,6 +30,7 @@ impl TryFrom<v1::Want> for Want {
             volumes: read_ids(wire.volumes),
             waiting: wire.waiting,
             spare: wire.spare,
+            gang: wire.gang,
         })
     }
 }

@@ -129,6 +129,11 @@ impl From<FrameworkCommand> for Call {
                 refuse_ms: millis(refuse),
                 operations: operations.into_iter().map(Into::into).collect(),
             }),
+            FrameworkCommand::LaunchGroup { offers, tasks, refuse } => Call::LaunchGroup(v1::LaunchGroup {
+                offers: ids(offers),
+                tasks: tasks.into_iter().map(Into::into).collect(),
+                refuse_ms: millis(refuse),
+            }),
             FrameworkCommand::Decline { offers, refuse } => {
                 Call::Decline(v1::Decline { offers: ids(offers), refuse_ms: Some(millis(refuse)) })
             }
@@ -182,6 +187,11 @@ impl TryFrom<Call> for FrameworkCommand {
                     .map(|spec| TaskSpec::try_from(spec).map(Arc::new))
                     .collect::<Result<_, _>>()?,
                 refuse: Duration::from_millis(accept.refuse_ms),
+            },
+            Call::LaunchGroup(launch) => Self::LaunchGroup {
+                offers: ids(launch.offers),
+                tasks: launch.tasks.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
+                refuse: Duration::from_millis(launch.refuse_ms),
             },
             Call::Decline(decline) => Self::Decline {
                 offers: ids(decline.offers),

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use haggle_core::cluster::{AgentView, Announcement, FrameworkView, OfferView, RoleView, TaskView};
-use haggle_core::{AgentId, Bytes, FrameworkId, OfferId};
+use haggle_core::{AgentId, Bytes, FrameworkId, MilliCpu, OfferId};
 
 use super::reservation::all_reserved;
+use super::resources::amount;
 use super::task::millis;
 use super::upkeep::{withheld, withheld_of};
 use super::volume::volumes;
@@ -36,6 +37,7 @@ impl From<AgentView> for v1::Agent {
             tasks: count(agent.tasks),
             withdrawal: agent.withdrawal.map(Into::into),
             unavailability: agent.unavailability.map(Into::into),
+            revocable_milli_cpus: agent.revocable.get(),
         }
     }
 }
@@ -57,6 +59,7 @@ impl TryFrom<v1::Agent> for AgentView {
             tasks: size(wire.tasks),
             withdrawal: wire.withdrawal.map(TryInto::try_into).transpose()?,
             unavailability: wire.unavailability.map(Into::into),
+            revocable: MilliCpu::new(amount("revocable_milli_cpus", wire.revocable_milli_cpus)?),
         })
     }
 }
@@ -150,6 +153,7 @@ impl From<TaskView> for v1::Task {
             role: task.role,
             agent: task.agent.0,
             resources: Some(task.resources.into()),
+            group: task.group.map(Into::into),
             status: Some(task.status.into()),
         }
     }
@@ -165,6 +169,7 @@ impl TryFrom<v1::Task> for TaskView {
             role: wire.role,
             agent: AgentId(wire.agent),
             resources: required(wire.resources, "resources of a task")?.try_into()?,
+            group: wire.group.map(Into::into),
             status: required(wire.status, "status of a task")?.try_into()?,
         })
     }

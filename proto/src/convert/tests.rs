@@ -21,6 +21,7 @@ fn resources() -> Resources {
     Resources::new(MilliCpu::new(250), Bytes::from_mib(64), Bytes::from_mib(1))
         .with_ports(Ports::new([PortRange { first: 80, last: 90 }]))
         .with_scalar("licence", 1500)
+        .with_revocable(MilliCpu::new(50))
 }
 
 fn spec() -> TaskSpec {
@@ -54,6 +55,7 @@ fn spec() -> TaskSpec {
             http: vec![HttpHost { host: "api.example".into(), port: None }],
             anonymous: true,
         },
+        group: Some(Group { first: 6, size: 2 }),
     }
 }
 
@@ -68,7 +70,9 @@ fn wants() -> Vec<Want> {
         constraint("os", Test::Equals("linux".into())),
         constraint(attributes::HOSTNAME, Test::NotEquals("a".into())),
     ];
-    vec![Want { resources: resources(), constraints, volumes: volumes(), waiting: 3, spare: 1 }]
+    let together =
+        Want { resources: resources(), constraints: Vec::new(), volumes: Vec::new(), waiting: 2, spare: 0, gang: 7 };
+    vec![Want { resources: resources(), constraints, volumes: volumes(), waiting: 3, spare: 1, gang: 0 }, together]
 }
 
 fn ceiling() -> Ceiling {
@@ -170,6 +174,11 @@ fn everything_a_framework_says_survives_the_wire() {
             tasks: vec![Arc::new(spec())],
             refuse: Duration::ZERO,
         },
+        FrameworkCommand::LaunchGroup {
+            offers: offers.clone(),
+            tasks: vec![Placed { agent: AgentId(2), task: Arc::new(spec()) }],
+            refuse: Duration::from_secs(3),
+        },
         FrameworkCommand::Decline { offers, refuse: Duration::from_secs(5) },
         FrameworkCommand::Revive { role: None },
         FrameworkCommand::Suppress { role: None },
@@ -246,6 +255,7 @@ fn everything_an_agent_says_and_hears_survives_the_wire() {
         resources: resources(),
         state: TaskState::Running,
         update: UpdateId(3),
+        group: Some(Group { first: 6, size: 2 }),
     };
     let member = Member { cluster: CLUSTER, id: AgentId(2) };
     let identity = AgentIdentity { member: Some(member), key: AgentKey(5), run: 6 };
@@ -257,6 +267,7 @@ fn everything_an_agent_says_and_hears_survives_the_wire() {
         AgentCommand::Heartbeat,
         AgentCommand::Updates(vec![status(TaskState::Running, None, Source::Agent)]),
         AgentCommand::Volumes(volumes()),
+        AgentCommand::Unused(MilliCpu::new(1_400)),
         AgentCommand::Drain,
         AgentCommand::Leave,
     ];
@@ -270,6 +281,7 @@ fn everything_an_agent_says_and_hears_survives_the_wire() {
         AgentOrder::Open(Arc::new(allocation())),
         AgentOrder::Enqueue { allocation: TASK, tasks: vec![queued()], last: true },
         AgentOrder::Kill(TASK),
+        AgentOrder::End { task: TASK, reason: Reason::TaskGroup, why: "why".into() },
         AgentOrder::StopAll,
         AgentOrder::Acknowledge(TASK, UpdateId(1)),
         AgentOrder::Resend(FrameworkId(3)),
@@ -396,8 +408,10 @@ fn an_answer_to_why_survives_the_wire() {
         Obstacle::Constraint(constraint("os", Test::Equals("linux".into()))),
         Obstacle::TooLarge { largest: resources() },
         Obstacle::Reserved { reserved: resources() },
+        Obstacle::NotUnused { most: MilliCpu::new(30) },
         Obstacle::InUse { free: resources() },
         Obstacle::Offered { to: FrameworkId(9), age: Duration::from_secs(3) },
+        Obstacle::Gang { tasks: 3, fit: 2 },
         Obstacle::Refused { lasts: Duration::from_secs(4) },
     ];
     let hindrances = obstacles.map(|obstacle| Hindrance { obstacle, want: Some(resources()), agents: 2 });
@@ -493,6 +507,7 @@ fn an_agent_tells_that_it_takes_no_tasks_and_for_how_long() {
             draining: false,
             withdrawal,
             unavailability: Some(WHEN),
+            revocable: MilliCpu::new(700),
             used: resources(),
             offered: Resources::default(),
             reserved: vec![ReservationView {

@@ -33,6 +33,7 @@ impl Need {
             volumes: self.volumes.clone(),
             waiting,
             spare,
+            gang: 0,
         }
     }
 

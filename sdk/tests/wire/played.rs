@@ -378,7 +378,8 @@ impl Operator for Office {
     async fn get_master(&self, _: Request<v1::GetMasterRequest>) -> Result<Response<v1::MasterInfo>, Status> {
         self.0.refuse()?;
         let cluster = CLUSTER.0.to_be_bytes().to_vec();
-        Ok(Response::new(v1::MasterInfo { version: "played".to_owned(), uptime_ms: 1500, cluster, epoch: 1 }))
+        let (version, time_ms) = ("played".to_owned(), 1_799_550_000_000);
+        Ok(Response::new(v1::MasterInfo { version, uptime_ms: 1500, cluster, epoch: 1, time_ms }))
     }
 
     async fn list_agents(

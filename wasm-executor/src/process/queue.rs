@@ -357,6 +357,7 @@ mod tests {
             limits: Limits::default(),
             inputs: Vec::new(),
             grants: Grants::default(),
+            group: None,
         };
         let launch = Launch {
             spec: Arc::new(spec),

@@ -92,6 +92,7 @@ pub(crate) fn spec() -> TaskSpec {
         limits: Limits::default(),
         inputs: Vec::new(),
         grants: Grants::default(),
+        group: None,
     }
 }
 
@@ -158,8 +159,14 @@ impl Bench {
         listener: impl FnOnce(Sender<Event>) -> L,
     ) -> Self {
         let (sender, events) = channel();
-        let config =
-            Config { workers, scratch_dir: dir.path().join("scratch"), max_tasks, meter: Meter::Fuel, allow_network };
+        let config = Config {
+            workers,
+            scratch_dir: dir.path().join("scratch"),
+            max_tasks,
+            meter: Meter::Fuel,
+            allow_network,
+            idle_only: false,
+        };
         let executor = Executor::start(config, listener(sender)).unwrap();
         Self { executor, events, kept: Mutex::default(), dir, next: AtomicU64::new(1) }
     }

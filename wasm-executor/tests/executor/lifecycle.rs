@@ -238,7 +238,7 @@ fn tasks_that_are_launched_by_the_ends_of_others_all_end_once() {
 
 fn config(dir: &TempDir, workers: usize) -> Config {
     let scratch_dir = dir.path().join("scratch");
-    Config { workers, scratch_dir, max_tasks: 64, meter: Meter::Fuel, allow_network: false }
+    Config { workers, scratch_dir, max_tasks: 64, meter: Meter::Fuel, allow_network: false, idle_only: false }
 }
 
 /// A task with this number that does this.

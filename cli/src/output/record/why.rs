@@ -73,8 +73,10 @@ enum ObstacleRecord {
     VolumeInUse { volume: String },
     TooLarge { largest: ResourcesRecord },
     ReservedForOthers { reserved: ResourcesRecord },
+    NotUnused { most_cpus: f64 },
     InUse { free: ResourcesRecord },
     Offered { to: String, age_seconds: f64 },
+    Gang { tasks: u32, fit: u32 },
     Refused { lasts_seconds: f64 },
 }
 
@@ -102,8 +104,10 @@ impl From<&Obstacle> for ObstacleRecord {
             Obstacle::VolumeInUse(volume) => Self::VolumeInUse { volume: volume.to_string() },
             Obstacle::TooLarge { largest } => Self::TooLarge { largest: largest.into() },
             Obstacle::Reserved { reserved } => Self::ReservedForOthers { reserved: reserved.into() },
+            Obstacle::NotUnused { most } => Self::NotUnused { most_cpus: most.as_cores() },
             Obstacle::InUse { free } => Self::InUse { free: free.into() },
             Obstacle::Offered { to, age } => Self::Offered { to: to.to_string(), age_seconds: age.as_secs_f64() },
+            Obstacle::Gang { tasks, fit } => Self::Gang { tasks: *tasks, fit: *fit },
             Obstacle::Refused { lasts } => Self::Refused { lasts_seconds: lasts.as_secs_f64() },
         }
     }

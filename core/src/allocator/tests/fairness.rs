@@ -208,7 +208,7 @@ fn a_framework_that_changes_its_role_leaves_nothing_behind_but_what_it_holds() {
     world.framework(1, "new");
 
     let roles = |world: &World| -> Vec<_> {
-        world.allocator.roles_after(None).map(|role| (role.name.to_string(), role.used.clone())).collect()
+        world.allocator.roles_after(None).map(|role| (role.name.to_string(), role.used)).collect()
     };
     let held = size(2, 1024);
     let nothing = || ("new".to_string(), Resources::default());

@@ -21,7 +21,7 @@ impl World {
     }
 
     /// An agent of which so much is for anybody, and so many cores more are kept for a role without frameworks.
-    fn agent_beside(&mut self, id: u64, free: Resources, kept: u64) {
+    fn agent_beside(&mut self, id: u64, free: &Resources, kept: u64) {
         let reserved = Some(("kept".into(), size(kept, 1024))).filter(|_| kept > 0).into_iter().collect();
         let resources = size(free.cpus.get() / 1000 + kept, 2048);
         self.agent_like(id, &AgentInfo { resources, reserved, ..AgentInfo::default() });
@@ -269,7 +269,7 @@ proptest! {
         world.framework(1, "a");
         world.wants(1, if join_first { Vec::new() } else { vec![want(unit.clone(), waiting, 0)] });
         for id in 1..=agents {
-            world.agent_beside(id, size(cores, 1024), kept[id as usize]);
+            world.agent_beside(id, &size(cores, 1024), kept[id as usize]);
         }
         let mut units = world.units(&unit);
         if join_first {
@@ -299,7 +299,7 @@ proptest! {
         world.framework(1, "a");
         world.wants(1, if join_first { Vec::new() } else { vec![want(unit.clone(), waiting, 0)] });
         for id in 1..=agents {
-            world.agent_beside(id, size(cores, 1024), kept[id as usize]);
+            world.agent_beside(id, &size(cores, 1024), kept[id as usize]);
         }
         let mut units = world.units(&unit);
         if join_first {

@@ -76,8 +76,8 @@ fn suppressing_one_role_leaves_the_others() {
 fn each_role_has_a_demand_of_its_own() {
     let mut world = World::default();
     world.framework_in(1, &["a", "b"]);
-    world.allocator.demand(FrameworkId(1), Some("a"), [want(size(1, 128), 2, 0)].into());
-    world.allocator.demand(FrameworkId(1), Some("b"), [want(size(1, 256), 1, 0)].into());
+    world.allocator.demand(FrameworkId(1), Some("a"), &[want(size(1, 128), 2, 0)]);
+    world.allocator.demand(FrameworkId(1), Some("b"), &[want(size(1, 256), 1, 0)]);
     world.agent(1, size(8, 8192));
 
     assert_eq!(offered_for(&mut world), [("a".into(), size(2, 256)), ("b".into(), size(1, 256))]);

@@ -259,6 +259,7 @@ fn an_agent_that_restarts_takes_its_queues_over() {
         role: "role".to_string(),
         resources: allocation().resources,
         volumes: Vec::new(),
+        group: None,
     };
     let shape = Arc::new(Shape { name: "noop".to_string(), resources: spec(T).resources.clone() });
     let run = |first, count, state| HeldRun {
@@ -287,4 +288,21 @@ fn an_agent_that_restarts_takes_its_queues_over() {
     world.batch([news(vec![], vec![end(2), end(3), end(4)])]);
     let effects = world.batch([Command::Acknowledge(A, UpdateId(later + 3))]);
     assert_eq!(said(&effects), [(A, later + 4, TaskState::Finished, None)]);
+}
+
+#[test]
+fn a_preempted_allocation_is_gone_with_all_that_is_in_it() {
+    let mut world = with_three();
+    assert_eq!(world.batch([preempt(A)]), [Effect::StopQueue(A)]);
+
+    let effects = world.batch([news(vec![], vec![killed(1, 3)])]);
+    let sends = effects.iter().filter_map(|effect| match effect {
+        Effect::SendQueue(updates) => Some(updates),
+        _ => None,
+    });
+    let ended: Vec<_> = sends.flatten().flat_map(|update| &update.ended).map(|end| &end.ending).collect();
+    assert_eq!((ended[0].state, ended[0].reason), (TaskState::Gone, Some(Reason::Preempted)));
+
+    let sent = world.sent([Command::Acknowledge(A, UpdateId(2))]);
+    assert_eq!(sent, [(A, 3, TaskState::Gone, Some(Reason::Preempted))]);
 }

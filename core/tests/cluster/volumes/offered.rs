@@ -151,7 +151,8 @@ fn who_wants_a_volume_is_offered_the_agent_that_holds_it_and_one_task_at_a_time(
     world.register(None, with_disk(8, 8192, 8192), vec![]);
     let volume = create(&mut world, agent, "eng", "data", mib(512));
     let framework = world.framework("eng");
-    let want = Want { resources: size(1, 256), constraints: vec![], volumes: vec![volume], waiting: 2, spare: 0 };
+    let want =
+        Want { resources: size(1, 256), constraints: vec![], volumes: vec![volume], waiting: 2, spare: 0, gang: 0 };
 
     world.framework_says(framework, FrameworkCommand::Demand { role: None, wants: vec![want] });
     world.decline(framework, &world.open_offers(framework), NO_REFUSAL);
@@ -179,7 +180,8 @@ fn an_offer_that_only_holds_a_volume_gives_way_to_who_waits_for_it() {
     let holder = world.framework("eng");
     assert_eq!(offered(&world, holder), [volume]);
     let waits = world.framework("eng");
-    let want = Want { resources: size(1, 256), constraints: vec![], volumes: vec![volume], waiting: 1, spare: 0 };
+    let want =
+        Want { resources: size(1, 256), constraints: vec![], volumes: vec![volume], waiting: 1, spare: 0, gang: 0 };
     world.framework_says(waits, FrameworkCommand::Demand { role: None, wants: vec![want] });
 
     world.wait(Duration::from_secs(1));

@@ -296,6 +296,23 @@ fn numbers_of_those_who_are_gone_are_not_given_again() {
     assert_eq!((recovered.last_agent, recovered.last_framework), (2, 3));
 }
 
+#[cfg(unix)]
+#[test]
+fn nobody_else_reads_it_even_in_a_folder_that_is_open_to_all() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("registry.redb");
+    let mode = || fs::metadata(&file).unwrap().permissions().mode() & 0o777;
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+
+    drop(open(&folder));
+    assert_eq!(mode(), 0o600);
+
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+    drop(open(&folder));
+    assert_eq!(mode(), 0o600, "one that an older master made");
+}
+
 /// What a master of version 1 left behind: no cluster, no epoch, no keys.
 fn registry_of_version_1(folder: &TempDir) {
     #[derive(Clone, PartialEq, Message)]
@@ -417,7 +434,7 @@ fn in_a_registry_of_version_5_a_framework_has_one_role_and_nothing_is_reserved()
         let kind = v1::PrincipalKind::Framework.into();
         let row = FrameworkRow { info: Some(info), principal: "ci".into(), kind }.encode_to_vec();
         transaction.open_table(FRAMEWORKS).unwrap().insert(3, row.as_slice()).unwrap();
-        let info = AgentInfo { name: "a".into(), resources: Some(resources.clone().into()) };
+        let info = AgentInfo { name: "a".into(), resources: Some(resources.into()) };
         let key = agent("a").key.0.to_be_bytes().to_vec();
         let row = AgentRow { info: Some(info), key, certified: true }.encode_to_vec();
         transaction.open_table(AGENTS).unwrap().insert(4, row.as_slice()).unwrap();

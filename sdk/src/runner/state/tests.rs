@@ -1,6 +1,7 @@
 //! What a runner decides, as sentences.
 
 mod demanding;
+mod gang;
 mod launching;
 mod queues;
 mod reconnecting;
@@ -79,7 +80,7 @@ fn units(id: u64, agent: u64, milli: u64, count: u64) -> Event {
 
 /// So many tasks that wait and so many to keep room for, of so much processor time.
 fn want(milli: u64, waiting: u32, spare: u32) -> Want {
-    Want { resources: cpus(milli), constraints: Vec::new(), volumes: Vec::new(), waiting, spare }
+    Want { resources: cpus(milli), constraints: Vec::new(), volumes: Vec::new(), waiting, spare, gang: 0 }
 }
 
 fn id(number: u64) -> TaskId {
@@ -103,7 +104,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A runner of a cluster whose one agent has four cores. The master knows that it wants nothing.
 fn runner(retries: u32, linger: Duration) -> RunnerState {
-    let policy = Policy { retries, linger, unreachable_patience: PATIENCE };
+    let policy = Policy { retries, linger, unreachable_patience: PATIENCE, gang: false };
     RunnerState::new(FRAMEWORK, vec![agent(4000)], policy, Vec::new())
 }
 
@@ -144,6 +145,7 @@ fn said(decisions: &Decisions) -> Vec<&'static str> {
     let name = |command: &FrameworkCommand| match command {
         FrameworkCommand::Subscribe { .. } => "subscribe",
         FrameworkCommand::Accept { .. } => "accept",
+        FrameworkCommand::LaunchGroup { .. } => "launch group",
         FrameworkCommand::Open { .. } => "open",
         FrameworkCommand::Enqueue { .. } => "enqueue",
         FrameworkCommand::Decline { .. } => "decline",
