@@ -45,6 +45,7 @@ fn agent(milli: u64) -> AgentView {
         reserved: Vec::new(),
         volumes: 0,
         kept: Bytes::ZERO,
+        revocable: MilliCpu::ZERO,
         tasks: 0,
     }
 }
