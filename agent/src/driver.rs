@@ -1,5 +1,6 @@
 //! The one thread that owns the node: takes what waits, decides, then acts.
 
+use std::io;
 use std::mem;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use haggle_core::cluster::{AgentCommand, AgentIdentity, AgentOrder, Rejection};
 use haggle_core::node::{Command, Effect, Node};
 use haggle_core::{
     AgentId, AgentInfo, Bytes, Digest, Ending, Epoch, FrameworkId, Member, MilliCpu, Now, QueueEnd, QueueUpdate,
-    Reason, Source, TaskId, TaskStatus,
+    Reason, Source, TaskId, TaskStatus, VolumeId,
 };
 use haggle_executor::{Compiler, Meter, ModuleError};
 use haggle_proto::v1;
@@ -296,6 +297,14 @@ impl Driver {
                 self.runner.executor().framework_gone(framework);
                 Command::RemoveFramework(framework)
             }
+            AgentOrder::CreateVolume { volume, role, size } => {
+                let made = self.runner.volumes().make(volume, &role, size);
+                return self.volume_changed(volume, "made", made);
+            }
+            AgentOrder::DestroyVolume(volume) => {
+                let removed = self.runner.volumes().remove(volume);
+                return self.volume_changed(volume, "removed", removed);
+            }
         };
         self.apply(now, command, effects);
     }
@@ -341,6 +350,7 @@ impl Driver {
         tracing::info!(%agent, %cluster, %epoch, name, %resources, "registered with the master");
         self.registered = self.session.is_some();
         self.advance(Progress::Registered(agent));
+        self.tell_volumes();
         if self.draining {
             self.report(AgentCommand::Drain);
         }
@@ -353,6 +363,20 @@ impl Driver {
             self.report(AgentCommand::Unused(unused));
         }
         true
+    }
+
+    /// Says what is held, whatever came of it.
+    fn volume_changed(&mut self, volume: VolumeId, what: &str, done: io::Result<()>) {
+        match done {
+            Ok(()) => tracing::info!(%volume, "a volume is {what}"),
+            Err(error) => tracing::error!(%volume, %error, "a volume cannot be {what}"),
+        }
+        self.tell_volumes();
+    }
+
+    fn tell_volumes(&mut self) {
+        let held = self.runner.volumes().held();
+        self.report(AgentCommand::Volumes(held));
     }
 
     /// Looks at what tasks leave unused, and tells the master of it where that is news.

@@ -29,6 +29,7 @@ mod registration;
 mod renewal;
 mod runner;
 mod unused;
+mod volumes;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -67,6 +68,7 @@ use passes::Passes;
 use reads::Reads;
 use runner::Runner;
 use unused::Unused;
+use volumes::Volumes;
 
 /// Why an agent does not start.
 #[derive(Debug, thiserror::Error)]
@@ -270,6 +272,8 @@ impl Agent {
         let artifacts = Artifacts::open(work_dir.artifacts(), artifacts::CACHE_MAX).map_err(StartError::Artifacts)?;
         let folders = Folders::new(work_dir.inputs(), &config.allowed_folders)
             .map_err(|(folder, source)| StartError::AllowedFolder { folder, source })?;
+        let volumes =
+            Volumes::open(work_dir.volumes()).map_err(|(path, source)| StartError::Leftovers { path, source })?;
         let is_batch = |task: TaskId| {
             let of =
                 |queue: &RecoveredQueue, batch: &HeldBatch| TaskId { number: batch.first, ..queue.spec.id } == task;
@@ -305,7 +309,15 @@ impl Agent {
             run: checkpoint::random()? as u64,
             info,
             work_dir,
-            runner: Runner::new(executors, Box::new(compiler.clone()), artifacts, folders, config.name.clone(), usual),
+            runner: Runner::new(
+                executors,
+                Box::new(compiler.clone()),
+                artifacts,
+                folders,
+                volumes,
+                config.name.clone(),
+                usual,
+            ),
             fetcher,
             compiler,
             reads: Reads::new(Arc::clone(&logs), runtime.clone()),

@@ -100,7 +100,7 @@ fn size(task: &v1::HeldTask) -> usize {
         let scalars: usize = resources.scalars.keys().map(|name| ENTRY + name.len()).sum();
         scalars + ENTRY * resources.ports.len()
     });
-    NUMBERS + task.name.len() + task.role.len() + resources
+    NUMBERS + task.name.len() + task.role.len() + resources + ENTRY * task.volumes.len()
 }
 
 #[cfg(test)]
@@ -117,6 +117,7 @@ mod tests {
         HeldTask {
             id: TaskId { framework: FrameworkId(1), number },
             name: name.to_owned(),
+            volumes: Vec::new(),
             role: "role".to_owned(),
             resources: Resources::default(),
             state: TaskState::Running,

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use haggle_core::access::TokenId;
-use haggle_core::{AgentId, Bytes, Digest, FrameworkId, MaintenanceId, TaskId};
+use haggle_core::{AgentId, Bytes, Digest, FrameworkId, MaintenanceId, TaskId, VolumeId};
 use haggle_executor::inspect::NotAModule;
 use haggle_sdk::{ArtifactError, CallError, ConnectError, RunError};
 use haggle_tls::PrivateFolderError;
@@ -107,6 +107,10 @@ pub(crate) enum CommandError {
     NoSuchAgent(AgentId),
     #[error("the master knows no {0}; it has ended, or was cancelled before")]
     NoSuchMaintenance(MaintenanceId),
+    #[error("the master knows no {0}; `haggle volume ls` lists those that there are")]
+    NoSuchVolume(VolumeId),
+    #[error("the task cannot mount {volume}: {why}")]
+    Volume { volume: VolumeId, why: String },
     #[error("the master knows no {0}; it expired, was used up, or was revoked before")]
     NoSuchToken(TokenId),
     #[error("the role {0} has no quota; `haggle quota ls` lists those that have one")]

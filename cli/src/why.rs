@@ -67,6 +67,13 @@ pub(crate) fn hindrance_in_words(hindrance: &Hindrance) -> String {
         Obstacle::Withheld(Withheld::Leaving) if count == 1 => format!("{agents} would do, and leaves"),
         Obstacle::Withheld(Withheld::Leaving) => format!("{agents} would do, and leave"),
         Obstacle::Constraint(constraint) => format!("{agents}: {}", constraint.unmet()),
+        Obstacle::NoVolume(volume) => {
+            let hold = if count == 1 { "does" } else { "do" };
+            format!("{agents} {hold} not hold {volume} for its role")
+        }
+        Obstacle::VolumeInUse(volume) => {
+            format!("{agents}: {volume} is there, and a task or an offer has it (`haggle volume ls`)")
+        }
         Obstacle::TooLarge { largest } => {
             format!("{agents} {is} too small, were nothing else there: the nearest has {largest}")
         }
@@ -108,7 +115,7 @@ pub(crate) fn span(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use haggle_core::{Bytes, MilliCpu};
-    use haggle_sdk::{Ceiling, Constraint, FrameworkId, Test};
+    use haggle_sdk::{AgentId, Ceiling, Constraint, FrameworkId, Test, VolumeId};
 
     use super::*;
 
@@ -198,6 +205,12 @@ mod tests {
         );
         assert_eq!(said(Obstacle::Withheld(Withheld::Deactivated), 1), "1 agent would do, and is deactivated");
         assert_eq!(said(Obstacle::Withheld(Withheld::Leaving), 2), "2 agents would do, and leave");
+        let volume = VolumeId { agent: AgentId(1), number: 3 };
+        assert_eq!(said(Obstacle::NoVolume(volume), 2), "2 agents do not hold volume-1.3 for its role");
+        assert_eq!(
+            said(Obstacle::VolumeInUse(volume), 1),
+            "1 agent: volume-1.3 is there, and a task or an offer has it (`haggle volume ls`)"
+        );
         assert_eq!(said(Obstacle::NoAgent, 0), "no agent takes tasks");
         assert_eq!(said(Obstacle::NotConnected, 0), "it is not connected");
         assert_eq!(said(Obstacle::Suppressed, 0), "it asked for no offers");

@@ -11,7 +11,7 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{AgentId, TaskId, UpdateId};
+use crate::id::{AgentId, TaskId, UpdateId, VolumeId};
 use crate::resources::{Resources, Shortage};
 use crate::spec::{InvalidSpec, NAME_MAX};
 use crate::task::{Ending, Reason, Source, TaskSpec, TaskState, TaskStatus, Usage};
@@ -111,6 +111,9 @@ pub enum InvalidQueued {
     /// The tasks themselves.
     #[error(transparent)]
     Spec(#[from] InvalidSpec),
+    /// They mount volumes, which are offered to a task or not at all.
+    #[error("tasks in a queue mount no volumes, and these mount {0}: launch them on an offer that has it")]
+    Volume(VolumeId),
     /// They never fit.
     #[error("does not fit its allocation: {0}")]
     TooBig(Shortage),
@@ -137,6 +140,9 @@ impl QueuedTasks {
             return Err(InvalidQueued::Variable(variable.clone()));
         }
         self.spec.check()?;
+        if let Some((volume, _)) = self.spec.grants.volumes().next() {
+            return Err(InvalidQueued::Volume(volume));
+        }
         within.fits(&self.spec.resources).map_err(InvalidQueued::TooBig)
     }
 

@@ -186,9 +186,6 @@ impl Operation {
         }
     }
 
-    /// Operations in one accept.
-    pub const MAX: usize = 64;
-
     /// Whether it could be carried out anywhere.
     ///
     /// # Errors
@@ -252,12 +249,12 @@ impl Operation {
 
 /// Notes in the list of what is reserved beside an agent's configuration that something is of another reservation.
 fn note(reserved: &mut Vec<Reserved>, before: &Portion, after: &Portion) {
-    let mut list = Portion { resources: Resources::default(), reserved: core::mem::take(reserved) };
+    let mut list = Portion { reserved: core::mem::take(reserved), ..Portion::default() };
     list.take_up_to(before);
     let is_listed = |part: &Reserved| part.reservation.can_end();
     list.give(&Portion {
-        resources: Resources::default(),
         reserved: after.reserved.iter().filter(|part| is_listed(part)).cloned().collect(),
+        ..Portion::default()
     });
     *reserved = list.reserved;
 }

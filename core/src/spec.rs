@@ -4,6 +4,7 @@ use alloc::collections::BTreeSet;
 use alloc::string::String;
 
 use crate::grants::SCRATCH;
+use crate::id::VolumeId;
 use crate::quantity::{Bytes, MilliCpu};
 use crate::resources::Resources;
 use crate::task::TaskSpec;
@@ -80,6 +81,9 @@ pub enum InvalidSpec {
     /// An input that has no place.
     #[error("input path {0:?} is not absolute, or has an empty, . or .. part or a backslash")]
     InputPath(String),
+    /// A volume in two places: a file in it would be counted twice.
+    #[error("{0} is mounted twice")]
+    VolumeTwice(VolumeId),
     /// Two inputs in one place.
     #[error("input path {0:?} is used twice, or lies below another input")]
     InputTwice(String),

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::grants::Grants;
 use crate::group::Group;
-use crate::id::{AgentId, Digest, TaskId, UpdateId};
+use crate::id::{AgentId, Digest, TaskId, UpdateId, VolumeId};
 use crate::quantity::{Bytes, Fuel, MilliCpu};
 use crate::resources::Resources;
 
@@ -55,8 +55,17 @@ pub struct TaskSummary {
     pub role: String,
     /// What it holds while it lives.
     pub resources: Resources,
+    /// The volumes that it mounts.
+    pub volumes: Vec<VolumeId>,
     /// Which group it is in.
     pub group: Option<Group>,
+}
+
+impl TaskSpec {
+    /// The volumes that it mounts.
+    pub fn volumes(&self) -> Vec<VolumeId> {
+        self.grants.volumes().map(|(volume, _)| volume).collect()
+    }
 }
 
 impl From<&TaskSpec> for TaskSummary {
@@ -66,6 +75,7 @@ impl From<&TaskSpec> for TaskSummary {
             name: spec.name.clone(),
             role: spec.role.clone(),
             resources: spec.resources.clone(),
+            volumes: spec.volumes(),
             group: spec.group,
         }
     }

@@ -119,6 +119,7 @@ impl Bench {
             module: module.path.clone(),
             meter: module.meter,
             folders: Vec::new(),
+            volumes: Vec::new(),
             copies: None,
             env: Vec::new(),
         });

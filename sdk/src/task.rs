@@ -6,7 +6,7 @@ use std::time::Duration;
 use haggle_core::quantity::NotAnAmount;
 use haggle_core::{
     AgentInfo, Bytes, Constraint, Digest, Endpoint, Folder, FolderSource, FrameworkId, Fuel, Grants, HttpHost, Input,
-    Limits, MilliCpu, OutputOverrun, Resources, Sharing, TaskId, TaskSpec, Want,
+    Limits, MilliCpu, OutputOverrun, Resources, Sharing, TaskId, TaskSpec, VolumeId, Want,
 };
 
 use crate::runner::need::Need;
@@ -252,6 +252,13 @@ impl Task {
         self.granted(guest_path, FolderSource::Host(host_path.into()))
     }
 
+    /// A volume that it mounts, and whether it may change what is in it. It waits for an offer of that volume, which is made to its
+    /// role and those below it; nobody writes one that is shared.
+    #[must_use]
+    pub fn volume(self, guest_path: impl Into<String>, volume: VolumeId, writable: bool) -> Self {
+        self.granted(guest_path, FolderSource::Volume { volume, writable })
+    }
+
     fn granted(mut self, guest_path: impl Into<String>, source: FolderSource) -> Self {
         self.spec.grants.folders.push(Folder { guest_path: guest_path.into(), source });
         self
@@ -312,7 +319,7 @@ impl Task {
                 constraints.push(granted);
             }
         }
-        Need { resources: self.spec.resources.clone(), constraints }
+        Need { resources: self.spec.resources.clone(), constraints, volumes: self.spec.volumes() }
     }
 
     /// Whether it could run at all, given an agent that is large enough.
@@ -362,8 +369,12 @@ pub(crate) fn wire_size(spec: &TaskSpec) -> usize {
     let args = spec.args.iter().map(|arg| arg.len() + FRAME);
     let env = spec.env.iter().map(|(name, value)| name.len() + value.len() + 2 * FRAME);
     let inputs = spec.inputs.iter().map(|input| input.guest_path.len() + input.content.0.len() + 2 * FRAME);
-    let folder = |Folder { guest_path, source: FolderSource::Scratch(path) | FolderSource::Host(path) }: &Folder| {
-        guest_path.len() + path.len() + 3 * FRAME
+    let folder = |Folder { guest_path, source }: &Folder| {
+        let source = match source {
+            FolderSource::Scratch(path) | FolderSource::Host(path) => path.len(),
+            FolderSource::Volume { .. } => 2 * FRAME,
+        };
+        guest_path.len() + source + 3 * FRAME
     };
     let folders = spec.grants.folders.iter().map(folder);
     let hosts = spec.grants.net.iter().map(|endpoint| &endpoint.host);

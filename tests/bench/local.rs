@@ -150,6 +150,14 @@ impl Modules {
         let mut spec = spec.clone();
         spec.id.number = number;
         let module = self.paths[&spec.module].clone();
-        Launch { spec: Arc::new(spec), module, meter: self.meter, folders: Vec::new(), copies: None, env: Vec::new() }
+        Launch {
+            spec: Arc::new(spec),
+            module,
+            meter: self.meter,
+            folders: Vec::new(),
+            volumes: Vec::new(),
+            copies: None,
+            env: Vec::new(),
+        }
     }
 }

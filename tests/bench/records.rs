@@ -107,7 +107,14 @@ impl Machine {
     fn launch(&mut self, first: u64) -> anyhow::Result<()> {
         let resources = Resources::new(MilliCpu::new(800), Bytes::from_mib(64), Bytes::ZERO);
         let waiting = u32::try_from(TASKS)?;
-        let want = Want { resources: resources.clone(), constraints: Vec::new(), waiting, spare: 0, gang: 0 };
+        let want = Want {
+            resources: resources.clone(),
+            constraints: Vec::new(),
+            volumes: Vec::new(),
+            waiting,
+            spare: 0,
+            gang: 0,
+        };
         let offers = self
             .apply(Command::Framework(FRAMEWORK, FrameworkCommand::Demand { role: None, wants: vec![want] }.into()))?;
         let [(agent, offer)] = offers[..] else { anyhow::bail!("not one offer, but {}", offers.len()) };

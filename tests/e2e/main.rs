@@ -25,3 +25,4 @@ mod sessions;
 mod standby;
 mod survival;
 mod upkeep;
+mod volumes;

@@ -264,7 +264,15 @@ impl Bench {
         let (executor, ends, meter) = (self.executor.clone(), self.ends.clone(), Meter::Fuel);
         self.compiler.compile(spec.id.framework, spec.module, &wasm, meter, move |compiled| match compiled {
             Ok(module) => {
-                executor.launch(Launch { spec: Arc::new(spec), module, meter, folders, copies, env: Vec::new() });
+                executor.launch(Launch {
+                    spec: Arc::new(spec),
+                    module,
+                    meter,
+                    folders,
+                    volumes: Vec::new(),
+                    copies,
+                    env: Vec::new(),
+                });
             }
             Err(error) => {
                 let ending = Ending {

@@ -1,7 +1,9 @@
 //! One executor, as its agent sees it: what it is told, and the thread that hears it.
 
 use std::collections::{HashMap, HashSet};
+use std::fs;
 use std::io;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, OnceLock};
@@ -12,7 +14,7 @@ use haggle_core::{QueueEnd, Source, TaskId};
 use haggle_executor::Stream;
 use haggle_executor::process::{self, Connection, Folder, Order, Outbox, Process, Report, StartFailure, WireError};
 
-use super::{Key, Plan, recovery};
+use super::{Key, Mount, Plan, recovery};
 use crate::driver::Message;
 use crate::inbox::Inbox;
 use crate::logs::Logs;
@@ -28,6 +30,9 @@ pub(super) struct Ears {
 #[derive(Debug)]
 pub(super) struct Peer {
     line: Arc<Line>,
+    /// The volumes that it reaches. What one of an earlier agent reaches is not known, unless it is none: then it is given nothing
+    /// more.
+    pub(super) reaches: Option<Vec<Mount>>,
     /// Its tasks that have not ended.
     pub(super) running: HashSet<TaskId>,
     /// Its tasks that are not forgotten.
@@ -61,10 +66,13 @@ impl Peer {
         key: Key,
         is_idle_only: bool,
         plan: Arc<Plan>,
+        reaches: Vec<Mount>,
         ears: Ears,
         living: Sender<()>,
     ) -> io::Result<Self> {
-        Self::on_thread(key, is_idle_only, Arc::default(), ears, living, move || start(key, is_idle_only, &plan))
+        let known = Some(reaches.clone());
+        let begin = move || start(key, is_idle_only, &plan, &reaches);
+        Self::on_thread(key, is_idle_only, known, Arc::default(), ears, living, begin)
     }
 
     /// Goes on with one that is connected already.
@@ -79,12 +87,14 @@ impl Peer {
         ears: Ears,
         living: Sender<()>,
     ) -> io::Result<Self> {
-        Self::on_thread(key, is_idle_only, orders, ears, living, move || Ok(connection))
+        let reaches = (!marker(connection.process.folder()).exists()).then(Vec::new);
+        Self::on_thread(key, is_idle_only, reaches, orders, ears, living, move || Ok(connection))
     }
 
     fn on_thread(
         key: Key,
         is_idle_only: bool,
+        reaches: Option<Vec<Mount>>,
         orders: Arc<Outbox<Order>>,
         ears: Ears,
         living: Sender<()>,
@@ -93,6 +103,7 @@ impl Peer {
         let line = Arc::new(Line { orders, process: OnceLock::new(), left: AtomicBool::new(false) });
         let peer = Self {
             line: Arc::clone(&line),
+            reaches,
             running: HashSet::new(),
             held: 0,
             unwanted: false,
@@ -166,10 +177,23 @@ impl Peer {
     }
 }
 
-fn start(key: Key, is_idle_only: bool, plan: &Plan) -> Result<Connection, StartFailure> {
+/// In the folder of an executor that reaches volumes, so that the next agent knows.
+fn marker(folder: &Folder) -> PathBuf {
+    folder.path().join("reaches-volumes")
+}
+
+fn start(key: Key, is_idle_only: bool, plan: &Plan, reaches: &[Mount]) -> Result<Connection, StartFailure> {
     let path = plan.dir.join(recovery::folder_name(key, is_idle_only));
-    let folder = Folder::create(&path).map_err(|source| StartFailure::Folder { folder: path, source })?;
+    let failed = |source| StartFailure::Folder { folder: path.clone(), source };
+    let folder = Folder::create(&path).map_err(failed)?;
+    if !reaches.is_empty() {
+        fs::write(marker(&folder), []).map_err(failed)?;
+    }
     let mut setup = plan.setup.clone();
+    for (volume, writable) in reaches {
+        let lockdown = &mut setup.lockdown;
+        if *writable { &mut lockdown.write } else { &mut lockdown.read }.push(volume.clone());
+    }
     setup.executor.scratch_dir = folder.scratch();
     setup.executor.idle_only = is_idle_only;
     process::spawn(&plan.program, &folder, &setup)

@@ -14,6 +14,7 @@ mod terminal;
 mod tls;
 mod upkeep;
 pub(crate) mod values;
+mod volume;
 
 use std::ffi::OsString;
 
@@ -41,6 +42,8 @@ pub(crate) use run::{BuildArgs, InspectArgs, RunArgs};
 pub(crate) use runtime::{AddRuntimeArgs, RmRuntimeArgs, RuntimeArgs, RuntimeCommand};
 pub(crate) use service::{Daemon, InstallArgs, ServiceArgs, ServiceCommand};
 pub(crate) use terminal::{CompletionsArgs, DoctorArgs, ManArgs, Shell};
+
+pub(crate) use volume::{VolumeArgs, VolumeCommand, VolumeCreateArgs, VolumeLsArgs, VolumeRmArgs, VolumeShareArgs};
 
 pub(crate) use upkeep::{CancelArgs, DrainArgs, MaintenanceArgs, MaintenanceCommand, ScheduleArgs, UndrainArgs};
 
@@ -190,6 +193,7 @@ pub(crate) enum Command {
     Weight(WeightArgs),
     Reserve(ReserveArgs),
     Unreserve(UnreserveArgs),
+    Volume(VolumeArgs),
     Drain(DrainArgs),
     Undrain(UndrainArgs),
     Maintenance(MaintenanceArgs),

@@ -9,7 +9,7 @@ use haggle_core::cluster::FrameworkInfo;
 use haggle_core::{Bytes, Constraint, Endpoint, Fuel, HttpHost, MilliCpu, OutputOverrun};
 
 use super::runtime::ScriptArgs;
-use super::values::{self, OpenFolder};
+use super::values::{self, Mount, OpenFolder};
 use crate::completions;
 
 /// What a task holds of memory when it names nothing: plenty for a Rust or C program, and sixteen fit in a GiB.
@@ -48,6 +48,8 @@ What a task may touch: nothing, but for what is named.
   --disk 64MiB                writes to an empty folder of its own, /scratch, which is gone when the task is
   --dir ./work::/work         finds a copy of ./work in there, open as /work, and may change the copy. ./work stays
                               as it is: what shall be kept goes to standard output
+  --volume volume-1.3:/data   reads and writes a volume, which is there for the next task (`haggle volume`); with :ro
+                              at the end it only reads
   --host-dir /srv::/srv       reads a folder of the agent's machine, where the agent's operator allows it
   --allow-net db:5432         connects there; --allow-http api.example sends requests there. Everything else on the
                               network stays out of reach, this machine's own ports included
@@ -142,6 +144,12 @@ pub(crate) struct RunArgs {
         value_parser = values::host_folder
     )]
     pub(crate) host_dirs: Vec<OpenFolder>,
+    /// A volume that it mounts, which stays when the task has ended; with :ro, to read only; repeatable
+    ///
+    /// It is launched on the agent that holds the volume, once no other task has it, and in the volume's role or one below
+    /// it (--role). `haggle volume ls` lists those that there are.
+    #[arg(long = "volume", value_name = "VOLUME:GUEST_DIR[:ro]", help_heading = "What it gets", value_parser = values::mount)]
+    pub(crate) volumes: Vec<Mount>,
     /// A port of a host that it may connect to over TCP and send to over UDP; repeatable
     #[arg(long = "allow-net", value_name = "HOST:PORT", help_heading = "What it gets", value_parser = values::endpoint)]
     pub(crate) allow_net: Vec<Endpoint>,

@@ -82,6 +82,7 @@ fn table(agents: &[AgentView]) -> Table {
         ">USED",
         ">DISK",
         ">USED",
+        ">VOLUMES",
         ">TASKS",
         "AWAY",
         "ATTRIBUTES",
@@ -101,6 +102,7 @@ fn table(agents: &[AgentView]) -> Table {
             agent.used.mem.to_string(),
             all.disk.to_string(),
             agent.used.disk.to_string(),
+            agent.volumes.to_string(),
             agent.tasks.to_string(),
             agent.unavailability.map(absence).unwrap_or_default(),
             attributes.join(" "),
@@ -137,7 +139,7 @@ fn absence(when: Unavailability) -> String {
 mod tests {
     use std::time::Duration;
 
-    use haggle_core::{AgentInfo, Cause, MilliCpu, Resources};
+    use haggle_core::{AgentInfo, Bytes, Cause, MilliCpu, Resources};
     use haggle_sdk::WithdrawalView;
 
     use super::*;
@@ -155,6 +157,8 @@ mod tests {
             used: Resources::default(),
             offered: Resources::default(),
             reserved: Vec::new(),
+            volumes: 0,
+            kept: Bytes::ZERO,
             tasks: 0,
         };
         let age = Duration::from_secs(300);

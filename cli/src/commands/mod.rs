@@ -26,6 +26,7 @@ mod runtime;
 mod service;
 mod token;
 mod up;
+mod volume;
 mod watch;
 mod weight;
 mod whoami;
@@ -88,6 +89,7 @@ fn ask(target: &Target, command: Command) -> Verdict {
         Command::Weight(args) => on_this_thread(weight::run(target, args)),
         Command::Reserve(args) => on_this_thread(reserve::reserve(target, args)),
         Command::Unreserve(args) => on_this_thread(reserve::unreserve(target, args)),
+        Command::Volume(args) => on_this_thread(volume::run(target, args)),
         Command::Drain(args) => on_this_thread(drain::run(target, args)),
         Command::Undrain(args) => on_this_thread(drain::undo(target, args)),
         Command::Maintenance(args) => on_this_thread(maintenance::run(target, args)),

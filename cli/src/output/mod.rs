@@ -8,6 +8,7 @@ use std::io::{self, BufWriter, ErrorKind, Write};
 use std::time::{Duration, SystemTime};
 
 use haggle_core::Unavailability;
+use haggle_core::cluster::VolumeStanding;
 use serde::Serialize;
 
 pub(crate) use table::Table;
@@ -133,6 +134,17 @@ pub(crate) fn time(at: SystemTime) -> String {
 pub(crate) fn window(when: Unavailability) -> (String, String) {
     let at = |ms| SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(ms)).unwrap_or(SystemTime::UNIX_EPOCH);
     (time(at(when.start_ms)), time(at(when.end_ms())))
+}
+
+/// Whether a volume is there, in a word or two.
+pub(crate) fn volume_state(standing: VolumeStanding) -> &'static str {
+    match standing {
+        VolumeStanding::Making => "being made",
+        VolumeStanding::Ready => "ready",
+        VolumeStanding::Missing => "missing",
+        VolumeStanding::Away => "away",
+        VolumeStanding::Unknown => "unknown",
+    }
 }
 
 /// A time as tables show it.

@@ -5,7 +5,7 @@ mod why;
 
 use std::collections::BTreeMap;
 
-use haggle_core::cluster::{AgentView, Announcement, FrameworkView, OfferView, ReservationView, TaskView};
+use haggle_core::cluster::{AgentView, Announcement, FrameworkView, OfferView, ReservationView, TaskView, VolumeView};
 use haggle_core::{
     Bytes, Ceiling, Exceeded, MilliCpu, Quota, Reason, Reserved, Resources, TaskState, TaskStatus, Usage,
 };
@@ -59,6 +59,9 @@ pub(crate) struct AgentRecord<'a> {
     offered: ResourcesRecord,
     /// What of it is reserved.
     reserved: Vec<ReservedPartRecord>,
+    /// How many volumes it holds, or is to hold, and their room, which is neither used nor offered.
+    volumes: usize,
+    volume_bytes: u64,
     tasks: usize,
     attributes: &'a BTreeMap<String, String>,
 }
@@ -76,6 +79,8 @@ impl<'a> From<&'a AgentView> for AgentRecord<'a> {
             used: (&agent.used).into(),
             offered: (&agent.offered).into(),
             reserved: agent.reserved.iter().map(Into::into).collect(),
+            volumes: agent.volumes,
+            volume_bytes: agent.kept.get(),
             tasks: agent.tasks,
             attributes: &agent.info.attributes,
         }
@@ -113,11 +118,18 @@ pub(crate) struct ReservedPartRecord {
     reserved: ReservedRecord,
     used: ResourcesRecord,
     offered: ResourcesRecord,
+    /// The room of volumes.
+    volumes: ResourcesRecord,
 }
 
 impl From<&ReservationView> for ReservedPartRecord {
     fn from(part: &ReservationView) -> Self {
-        Self { reserved: (&part.reserved).into(), used: (&part.used).into(), offered: (&part.offered).into() }
+        Self {
+            reserved: (&part.reserved).into(),
+            used: (&part.used).into(),
+            offered: (&part.offered).into(),
+            volumes: (&part.kept).into(),
+        }
     }
 }
 
@@ -263,6 +275,8 @@ pub(crate) struct OfferRecord {
     resources: ResourcesRecord,
     /// What of that is reserved.
     reserved: Vec<ReservedRecord>,
+    /// Their ids.
+    volumes: Vec<String>,
     age_seconds: f64,
 }
 
@@ -275,7 +289,45 @@ impl From<&OfferView> for OfferRecord {
             agent: offer.agent.to_string(),
             resources: (&offer.resources).into(),
             reserved: offer.reserved.iter().map(Into::into).collect(),
+            volumes: offer.volumes.iter().map(|volume| volume.id.to_string()).collect(),
             age_seconds: offer.age.as_secs_f64(),
+        }
+    }
+}
+
+/// A volume of `haggle volume ls`.
+#[derive(Serialize)]
+pub(crate) struct VolumeRecord {
+    id: String,
+    agent: String,
+    state: &'static str,
+    /// `null` here and below: nothing is known of it.
+    name: Option<String>,
+    role: Option<String>,
+    size_bytes: Option<u64>,
+    shared: Option<bool>,
+    creator: Option<String>,
+    /// A task that uses it, the first of them.
+    user: Option<String>,
+    users: usize,
+    offers: usize,
+}
+
+impl From<&VolumeView> for VolumeRecord {
+    fn from(volume: &VolumeView) -> Self {
+        let known = volume.known.as_ref();
+        Self {
+            id: volume.id.to_string(),
+            agent: volume.agent.to_string(),
+            state: output::volume_state(volume.standing),
+            name: known.map(|known| known.name.clone()),
+            role: known.map(|known| known.role().to_owned()),
+            size_bytes: known.map(|known| known.size.get()),
+            shared: known.map(|known| known.shared),
+            creator: known.map(|known| known.creator.to_string()),
+            user: volume.user.map(|user| user.to_string()),
+            users: volume.users,
+            offers: volume.offers,
         }
     }
 }

@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use crate::agent::Traits;
 use crate::demand::Want;
+use crate::id::VolumeId;
 use crate::resources::Resources;
 
 /// Tells one want of a framework from its others, for as long as something is held for it.
@@ -146,9 +147,9 @@ impl Demand {
         self.wants.retain(|wanted| wanted.held > 0 || wanted.want.waiting > 0 || wanted.want.spare > 0);
     }
 
-    /// A task waits no longer, for it was launched on this agent, by itself or in a group.
-    pub(super) fn launched(&mut self, resources: &Resources, agent: Traits<'_>, in_group: bool) {
-        let waits = Want::of_launched(self.wants(), resources, agent, in_group);
+    /// A task that mounts these volumes waits no longer, for it was launched on this agent, by itself or in a group.
+    pub(super) fn launched(&mut self, resources: &Resources, volumes: &[VolumeId], agent: Traits<'_>, in_group: bool) {
+        let waits = Want::of_launched(self.wants(), resources, volumes, agent, in_group);
         if let Some(wanted) = waits.and_then(|at| self.wants.get_mut(at)) {
             wanted.want.waiting -= 1;
         }

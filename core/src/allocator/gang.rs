@@ -118,7 +118,9 @@ impl Allocator {
                 if !self.one_of_gang(&case, want, room) {
                     continue;
                 }
-                let Ok(portion) = room.take(&want.resources) else { continue };
+                let Ok(mut portion) = room.take(&want.resources) else { continue };
+                portion.give(&Portion { volumes: want.volumes.clone(), ..Portion::default() });
+                room.volumes.retain(|volume| !want.volumes.contains(volume) || !holding.is_one_at_a_time(&[*volume]));
                 order.insert(slot((&agent, room)));
                 add(&mut places, agent, key, portion);
                 (left, fit) = (left - 1, fit + 1);
@@ -134,6 +136,7 @@ impl Allocator {
     /// Whether there is room for one task of a gang on an agent, as far as quotas do not matter.
     fn one_of_gang(&self, case: &Case<'_>, want: &Want, room: &Portion) -> bool {
         room.resources.contains(&want.resources)
+            && room.has_volumes(&want.volumes)
             && want.suits(case.holding.info.traits()).is_ok()
             && self.filters.hold(case.seat, case.agent, &want.resources, case.now).is_none()
     }
@@ -169,8 +172,8 @@ impl Allocator {
             for (agent, holding) in self.agents_with_offers(&mut seen).filter(|(_, holding)| holding.active) {
                 for (offer, promise) in self.contestable_now(seat, holding, now, later) {
                     let path = &self.tree.role(seat.role).path;
-                    let portion = promise.portion.usable(path).into_owned();
-                    let room = rooms.entry(agent).or_insert_with(|| holding.free().usable(path).into_owned());
+                    let portion = holding.usable(&promise.portion, path).into_owned();
+                    let room = rooms.entry(agent).or_insert_with(|| holding.usable(&holding.free(), path).into_owned());
                     room.give(&portion);
                     given.entry(agent).or_default().push((offer, portion));
                 }
@@ -217,7 +220,7 @@ fn in_the_way(
     for (agent, needed) in needed {
         let mut room = free.get(&agent).cloned().unwrap_or_default();
         for (offer, portion) in given.get(&agent).into_iter().flatten() {
-            if room.resources.contains(&needed.resources) {
+            if room.resources.contains(&needed.resources) && room.has_volumes(&needed.volumes) {
                 break;
             }
             room.give(portion);

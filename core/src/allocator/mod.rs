@@ -14,6 +14,7 @@
 //! | `gang` | wants that are met together or not at all |
 //! | `quota` | what roles are promised, and may have at most |
 //! | `reserves` | what of agents is reserved, and for whom |
+//! | `volumes` | which volumes agents hold, and who may have them |
 //! | `room` | how much quotas and reservations leave to a role |
 //! | `heldback` | what quotas kept from somebody, to be looked at again |
 //! | `filters` | what frameworks refused |
@@ -48,6 +49,7 @@ mod subscriptions;
 mod tree;
 mod turn;
 mod verdict;
+mod volumes;
 mod why;
 mod worth;
 
@@ -65,6 +67,7 @@ pub use ledger::Withheld;
 pub use promises::Promise;
 pub use quota::QuotaRefusal;
 pub use standing::{RoleStanding, Standing};
+pub use volumes::HeldVolume;
 pub use why::{Hindrance, Obstacle, Waits};
 
 use demand::{Demand, Urgency};
@@ -328,7 +331,7 @@ impl Allocator {
     /// Counts what a member takes as allocated, and as promised.
     fn give(&mut self, seat: Seat, agent: AgentId, take: &Take) {
         let resources = &take.portion.resources;
-        self.change_holding(agent, |holding| holding.allocated.give(&take.portion));
+        self.change_holding(agent, |holding| holding.allocate(&take.portion));
         let known = self.members.get_mut(&seat).expect("whoever takes something is known");
         if let Some((key, count)) = take.units
             && let Some(demand) = &mut known.demand

@@ -40,7 +40,7 @@ fn milli(cpus: u64, mib: u64) -> Resources {
 }
 
 fn want(resources: Resources, waiting: u32, spare: u32) -> Want {
-    Want { resources, constraints: Vec::new(), waiting, spare, gang: 0 }
+    Want { resources, constraints: Vec::new(), volumes: Vec::new(), waiting, spare, gang: 0 }
 }
 
 fn at_most(most: &Resources) -> Ceiling {
@@ -158,7 +158,7 @@ impl World {
         let offer = self.open(id)[0];
         let Promise { framework, role, agent, mut portion, .. } = self.allocator.close(offer).expect("it is open");
         let held = portion.take(task).expect("the task fits the offer");
-        self.allocator.launched(framework, &role, agent, [task], false);
+        self.allocator.launched(framework, &role, agent, [(task, Vec::new())], false);
         self.allocator.free(framework, &role, agent, &portion);
         held
     }

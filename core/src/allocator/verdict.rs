@@ -8,7 +8,7 @@ use super::seat::Seat;
 use super::tree::{ROOT, Role, RoleId};
 use super::{Allocator, Member};
 use crate::demand::{Constraint, Want};
-use crate::id::AgentId;
+use crate::id::{AgentId, VolumeId};
 use crate::quantity::{Bytes, MilliCpu};
 use crate::reservation::Portion;
 use crate::resources::Resources;
@@ -42,6 +42,10 @@ pub(super) enum Passed<'a> {
     Refused(Now),
     /// The agent is not what it needs.
     Constraint(&'a Constraint),
+    /// The agent does not hold this volume for its role.
+    NoVolume(VolumeId),
+    /// This volume is in use, or in an offer.
+    VolumeInUse(VolumeId),
     /// There is too little.
     TooLittle,
     /// There would be enough, were it not for the limit of this role.
@@ -85,8 +89,11 @@ impl Allocator {
         for (key, want, open) in demand.open(urgency) {
             match self.one_task(case, want, &room) {
                 Ok(()) => {
-                    let (count, resources) = times(&want.resources, &room.resources, open.min(most));
-                    let portion = room.into_owned().take(&resources).map_err(|_| Passed::TooLittle)?;
+                    let one_at_a_time = case.holding.is_one_at_a_time(&want.volumes);
+                    let most = if one_at_a_time { 1 } else { open.min(most) };
+                    let (count, resources) = times(&want.resources, &room.resources, most);
+                    let mut portion = room.into_owned().take(&resources).map_err(|_| Passed::TooLittle)?;
+                    portion.give(&Portion { volumes: want.volumes.clone(), ..Portion::default() });
                     return Ok(Take { portion, units: Some((key, count)) });
                 }
                 Err(other) => passed = other,
@@ -98,6 +105,13 @@ impl Allocator {
     /// Whether the framework would take room for one task there.
     pub(super) fn one_task<'a>(&self, case: &Case<'a>, want: &'a Want, room: &Portion) -> Result<(), Passed<'a>> {
         want.suits(case.holding.info.traits()).map_err(Passed::Constraint)?;
+        let role = &self.tree.role(case.seat.role).path;
+        if let Some(volume) = want.volumes.iter().find(|volume| !case.holding.holds_for(**volume, role)) {
+            return Err(Passed::NoVolume(*volume));
+        }
+        if let Some(volume) = want.volumes.iter().find(|volume| !room.volumes.contains(volume)) {
+            return Err(Passed::VolumeInUse(*volume));
+        }
         if !room.resources.contains(&want.resources) {
             let is_bounded = self.usable(case).resources.contains(&want.resources);
             return Err(if is_bounded { self.bound(case.seat.role, &want.resources) } else { Passed::TooLittle });
@@ -114,9 +128,9 @@ impl Allocator {
     /// What is free there and not reserved for others. What is revocable is for those that ask for it by its name: whoever takes
     /// whatever there is may not know what it is.
     pub(super) fn usable<'a>(&self, case: &Case<'a>) -> Cow<'a, Portion> {
-        let mut usable = match case.free.reserved.is_empty() {
+        let mut usable = match case.free.reserved.is_empty() && case.free.volumes.is_empty() {
             true => Cow::Borrowed(case.free),
-            false => case.free.usable(&self.tree.role(case.seat.role).path),
+            false => case.holding.usable(case.free, &self.tree.role(case.seat.role).path),
         };
         if case.member.demand.is_none() && !usable.resources.revocable.is_zero() {
             usable.to_mut().resources.revocable = MilliCpu::ZERO;

@@ -12,7 +12,7 @@ use super::tree::ROOT;
 use super::verdict::{Case, Passed, Stage};
 use super::{Allocator, Member, Promise, Withheld};
 use crate::demand::{Constraint, Want};
-use crate::id::FrameworkId;
+use crate::id::{FrameworkId, VolumeId};
 use crate::quantity::MilliCpu;
 use crate::quota::Ceiling;
 use crate::resources::Resources;
@@ -76,6 +76,10 @@ pub enum Obstacle {
     Withheld(Withheld),
     /// The agents are not what it needs.
     Constraint(Constraint),
+    /// The agents do not hold this volume for its role.
+    NoVolume(VolumeId),
+    /// The agent holds this volume, and it is in use, or in an offer.
+    VolumeInUse(VolumeId),
     /// The agents are too small, were they empty.
     TooLarge {
         /// What the one that comes nearest has.
@@ -218,6 +222,8 @@ impl Allocator {
             Passed::WantsNothing => return None,
             Passed::Refused(until) => Obstacle::Refused { lasts: until.since(now) },
             Passed::Constraint(unmet) => Obstacle::Constraint(unmet.clone()),
+            Passed::NoVolume(volume) => Obstacle::NoVolume(volume),
+            Passed::VolumeInUse(volume) => Obstacle::VolumeInUse(volume),
             Passed::AtLimit(role) => {
                 let at_limit = self.tree.role(role);
                 let limit = at_limit.quota.as_ref().map(|quota| quota.limit.clone()).unwrap_or_default();
@@ -259,7 +265,7 @@ impl Allocator {
             room.give(&promise.portion);
             oldest = oldest.or(Some(promise));
         }
-        match oldest.filter(|_| is_enough(&room.usable(role).resources)) {
+        match oldest.filter(|_| is_enough(&case.holding.usable(&room, role).resources)) {
             Some(oldest) => Obstacle::Offered { to: oldest.framework, age: case.now.since(oldest.since) },
             None => Obstacle::InUse { free: self.usable(case).resources.clone() },
         }
@@ -273,6 +279,9 @@ impl Obstacle {
             (Self::Constraint(one), Self::Constraint(other)) => one == other,
             (Self::AtLimit { role, .. }, Self::AtLimit { role: other, .. }) => role == other,
             (Self::Withheld(one), Self::Withheld(other)) => one == other,
+            (Self::NoVolume(one), Self::NoVolume(other)) | (Self::VolumeInUse(one), Self::VolumeInUse(other)) => {
+                one == other
+            }
             _ => discriminant(self) == discriminant(other),
         }
     }

@@ -11,11 +11,14 @@ use super::effect::{AgentOrder, Announcement, Effect, FrameworkEvent};
 use super::refusal::Refusal;
 use super::state::{State, Task};
 use super::tally::OfferEnd;
+use super::volumes::{self, InHand};
 use super::{offers, reserve};
 use crate::access::{PrincipalId, Verb};
 use crate::allocator::Promise;
+use crate::grants::Grants;
 use crate::group::Group;
-use crate::id::{AgentId, FrameworkId, OfferId, SessionId, TaskId, UpdateId};
+use crate::id::{AgentId, FrameworkId, OfferId, SessionId, TaskId, UpdateId, VolumeId};
+use crate::offer::OfferOperation;
 use crate::planted::{self, Bug};
 use crate::queue::{AllocationSpec, InvalidAllocation, InvalidQueued};
 use crate::reservation::{Operation, Portion};
@@ -52,6 +55,10 @@ pub(super) enum NotLaunched {
     Offers(#[from] BadOffers),
     #[error("{0} does not fit {1}: {2}")]
     TooBig(TaskId, String, Shortage),
+    #[error("{0} mounts {1}, which is not in {2}: it is another role's, in use, or on another agent")]
+    NoVolume(TaskId, VolumeId, String),
+    #[error("{0} is to write {1}, which is shared: any number of tasks read it, and none writes it")]
+    VolumeShared(TaskId, VolumeId),
     #[error("{0} is one too many: {1} has {2} tasks that run or whose end it has not acknowledged")]
     TooMany(TaskId, FrameworkId, usize),
     #[error(
@@ -101,6 +108,8 @@ impl NotLaunched {
             Self::TooManyOfPrincipal { .. } => Some(Limited::Principal),
             Self::Offers(_)
             | Self::TooBig(..)
+            | Self::NoVolume(..)
+            | Self::VolumeShared(..)
             | Self::NotIts(..)
             | Self::Reused(..)
             | Self::Invalid(..)
@@ -118,14 +127,15 @@ impl NotLaunched {
     /// A spec that is wrong stays wrong; everything else may work on another offer.
     pub(super) fn verdict(&self) -> (TaskState, Reason) {
         match self {
-            Self::Offers(_) | Self::TooBig(..) | Self::NoAllocation(..) | Self::NoOffer(..) => {
+            Self::Offers(_) | Self::TooBig(..) | Self::NoVolume(..) | Self::NoAllocation(..) | Self::NoOffer(..) => {
                 (TaskState::Dropped, Reason::InvalidOffers)
             }
             Self::Group(..) => (TaskState::Dropped, Reason::TaskGroup),
             Self::TooMany(..) | Self::TooManyOfPrincipal { .. } | Self::Unacknowledged(..) | Self::QueueFull { .. } => {
                 (TaskState::Dropped, Reason::FrameworkLimit)
             }
-            Self::NotIts(..)
+            Self::VolumeShared(..)
+            | Self::NotIts(..)
             | Self::Reused(..)
             | Self::Twice(..)
             | Self::GroupTooLarge(..)
@@ -139,7 +149,7 @@ impl NotLaunched {
 /// What is to be done with offers.
 pub(super) struct Accepted {
     /// First these.
-    pub(super) operations: Vec<Operation>,
+    pub(super) operations: Vec<OfferOperation>,
     pub(super) tasks: Vec<Arc<TaskSpec>>,
     /// For how long the rest need not be offered again.
     pub(super) refuse: Duration,
@@ -155,7 +165,7 @@ pub(super) fn accept(
 ) -> Result<(), Refusal> {
     let Accepted { operations, tasks, refuse } = accepted;
     let framework = state.framework_of(session, Verb::Launch)?;
-    if operations.len() > Operation::MAX {
+    if operations.len() > OfferOperation::MAX {
         return Err(Refusal::TooManyOperations(operations.len()));
     }
     let mut taken = match take(state, now, framework, offers) {
@@ -171,14 +181,15 @@ pub(super) fn accept(
         }
     };
     if !operations.is_empty() {
-        operate(state, session, operations, &mut taken, out)?;
+        operate(state, session, framework, operations, &mut taken, out)?;
         give_back_to_others(state, framework, &mut taken);
     }
     let mut has = tasks_of_principal(state, framework);
     let (mut launched, mut at_limit) = (Vec::new(), None);
     for task in tasks {
         let checked = task.check().map_err(|invalid| NotLaunched::Invalid(task.id, invalid));
-        let fits = checked.and_then(|()| fit(state, framework, task.id, &task.resources, offers, has, &mut taken.left));
+        let wants = (&task.resources, &task.grants);
+        let fits = checked.and_then(|()| fit(state, framework, task.id, wants, offers, has, &mut taken.left));
         match fits {
             Ok(portion) => {
                 has += 1;
@@ -194,7 +205,13 @@ pub(super) fn accept(
         }
     }
     let agent = taken.agent;
-    state.allocator.launched(framework, &taken.role, agent, launched.iter().map(|task| &task.resources), false);
+    state.allocator.launched(
+        framework,
+        &taken.role,
+        agent,
+        launched.iter().map(|task| (&task.resources, task.volumes())),
+        false,
+    );
     decline_rest(state, now, framework, taken, refuse);
     if let Some(limited) = at_limit {
         rest(state, now, framework, agent, limited);
@@ -223,14 +240,15 @@ pub(super) fn open(
     };
     let has = tasks_of_principal(state, framework);
     let checked = spec.check().map_err(|invalid| NotLaunched::InvalidAllocation(id, invalid));
-    let fits = checked.and_then(|()| fit(state, framework, id, &spec.resources, offers, has, &mut taken.left));
+    let fits = checked
+        .and_then(|()| fit(state, framework, id, (&spec.resources, &Grants::default()), offers, has, &mut taken.left));
     let agent = taken.agent;
     let mut at_limit = None;
     match fits {
         Ok(portion) => {
             // Nobody else holds it, so nothing is copied.
             Arc::make_mut(&mut spec).role = taken.role.to_string();
-            state.allocator.launched(framework, &taken.role, agent, [&spec.resources], false);
+            state.allocator.launched(framework, &taken.role, agent, [(&spec.resources, Vec::new())], false);
             let order = AgentOrder::Open(Arc::clone(&spec));
             launch(state, now, agent, (id, &spec.name, &spec.role), None, portion, order, out);
         }
@@ -283,7 +301,8 @@ fn take(state: &mut State, now: Now, framework: FrameworkId, offers: &[OfferId])
 fn operate(
     state: &mut State,
     session: SessionId,
-    operations: Vec<Operation>,
+    framework: FrameworkId,
+    operations: Vec<OfferOperation>,
     taken: &mut Taken,
     out: &mut Vec<Effect>,
 ) -> Result<(), Refusal> {
@@ -291,13 +310,21 @@ fn operate(
     let mut any = false;
     for operation in operations {
         let who = state.sessions.principal(session)?.clone();
-        let verb = match operation {
-            Operation::Reserve { .. } => Verb::ReserveOffered,
-            Operation::Unreserve { .. } => Verb::UnreserveOffered,
-        };
-        let done = match who.may_use(verb, operation.role()) {
-            true => reserve::by_framework(state, *agent, role, &operation, left, out),
-            false => Err(Refusal::RoleDenied(who, operation.role().to_string())),
+        let done = match &operation {
+            OfferOperation::Reservation(operation) => {
+                let verb = match operation {
+                    Operation::Reserve { .. } => Verb::ReserveOffered,
+                    Operation::Unreserve { .. } => Verb::UnreserveOffered,
+                };
+                match who.may_use(verb, operation.role()) {
+                    true => reserve::by_framework(state, *agent, role, operation, left, out),
+                    false => Err(Refusal::RoleDenied(who, operation.role().to_string())),
+                }
+            }
+            OfferOperation::Volume(operation) => {
+                let in_hand = InHand { framework, role, agent: *agent, left };
+                volumes::by_framework(state, &who, in_hand, operation, out)
+            }
         };
         match done {
             Ok(()) => any = true,
@@ -408,7 +435,7 @@ pub(super) fn fit(
     state: &State,
     framework: FrameworkId,
     id: TaskId,
-    wants: &Resources,
+    (resources, grants): (&Resources, &Grants),
     offers: &[OfferId],
     has: usize,
     left: &mut Portion,
@@ -421,10 +448,26 @@ pub(super) fn fit(
         return Err(NotLaunched::Reused(id, known));
     }
     check_limits(state, framework, id, 1, has)?;
-    left.take(wants).map_err(|shortage| {
-        let offers: Vec<_> = offers.iter().map(ToString::to_string).collect();
-        NotLaunched::TooBig(id, offers.join(" and "), shortage)
-    })
+    let named = || offers.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ");
+    for (volume, writable) in grants.volumes() {
+        if !left.volumes.contains(&volume) {
+            return Err(NotLaunched::NoVolume(id, volume, named()));
+        }
+        if writable && is_shared(state, volume) {
+            return Err(NotLaunched::VolumeShared(id, volume));
+        }
+    }
+    let mut portion = left.take(resources).map_err(|shortage| NotLaunched::TooBig(id, named(), shortage))?;
+    let mounted = Portion { volumes: grants.volumes().map(|(volume, _)| volume).collect(), ..Portion::default() };
+    portion.give(&mounted);
+    // What is shared is there for the next task as well.
+    left.volumes.retain(|volume| !portion.volumes.contains(volume) || is_shared(state, *volume));
+    Ok(portion)
+}
+
+fn is_shared(state: &State, volume: VolumeId) -> bool {
+    let known = state.agents.get(&volume.agent).and_then(|agent| agent.volumes.known.get(&volume));
+    known.is_some_and(|volume| volume.shared)
 }
 
 /// Whether a framework may have so many tasks more, whose principal `has` so many.
@@ -489,7 +532,7 @@ pub(super) fn launch(
 }
 
 /// Tells the framework of something that is not done.
-fn drop_operation(session: SessionId, operation: Operation, why: String, out: &mut Vec<Effect>) {
+fn drop_operation(session: SessionId, operation: OfferOperation, why: String, out: &mut Vec<Effect>) {
     out.push(Effect::ToFramework(session, FrameworkEvent::OperationDropped { operation, why }));
 }
 

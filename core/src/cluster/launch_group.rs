@@ -17,7 +17,7 @@ use super::state::State;
 use super::tally::OfferEnd;
 use crate::access::Verb;
 use crate::group::{Group, Placed};
-use crate::id::{AgentId, FrameworkId, OfferId, SessionId, TaskId};
+use crate::id::{AgentId, FrameworkId, OfferId, SessionId, TaskId, VolumeId};
 use crate::reservation::Portion;
 use crate::resources::Resources;
 use crate::time::Now;
@@ -129,7 +129,8 @@ fn place(
             }
             task.check().map_err(|invalid| NotLaunched::Invalid(id, invalid))?;
             let on_agent = left.agents.get_mut(agent).ok_or(NotLaunched::NoOffer(id, *agent))?;
-            fit(state, framework, id, &task.resources, &on_agent.offers, has, &mut on_agent.left)
+            let wants = (&task.resources, &task.grants);
+            fit(state, framework, id, wants, &on_agent.offers, has, &mut on_agent.left)
         };
         portions.push(place_one().map_err(|why| (id, why))?);
     }
@@ -146,15 +147,16 @@ fn carry_out(
 ) {
     let size = u32::try_from(tasks.len()).unwrap_or(u32::MAX);
     let mut group = None;
-    let mut launched: BTreeMap<AgentId, Vec<Resources>> = BTreeMap::new();
+    let mut launched: BTreeMap<AgentId, Vec<(Resources, Vec<VolumeId>)>> = BTreeMap::new();
     for (Placed { agent, task }, portion) in tasks {
         let group = *group.get_or_insert(Group { first: task.id.number, size });
-        launched.entry(agent).or_default().push(task.resources.clone());
+        launched.entry(agent).or_default().push((task.resources.clone(), task.volumes()));
         let task = counts_towards(task, role, Some(group));
         let order = AgentOrder::Launch(Arc::clone(&task));
         launch(state, now, agent, (task.id, &task.name, &task.role), Some(group), portion, order, out);
     }
     for (agent, tasks) in launched {
-        state.allocator.launched(framework, role, agent, &tasks, true);
+        let tasks = tasks.iter().map(|(resources, volumes)| (resources, volumes.clone()));
+        state.allocator.launched(framework, role, agent, tasks, true);
     }
 }

@@ -40,6 +40,7 @@ mod tokens;
 mod updates;
 mod view;
 mod views;
+mod volumes;
 mod withdrawal;
 
 use alloc::vec::Vec;
@@ -57,7 +58,7 @@ pub use refusal::Refusal;
 pub use tally::{OfferEnd, Tally};
 pub use view::{
     AgentView, Counts, FrameworkView, MaintenanceView, OfferView, PhaseView, PrincipalView, ReservationView, RoleView,
-    TaskView, Why, WithdrawalView,
+    TaskView, VolumeStanding, VolumeView, Why, WithdrawalView,
 };
 pub use views::{Page, TaskCursor};
 
@@ -169,6 +170,7 @@ fn agent_says(
         AgentCommand::Heartbeat => agents::heard_from(state, now, session, Verb::Report).map(|_| ()),
         AgentCommand::Updates(updates) => tasks::update(state, now, session, updates, out),
         AgentCommand::QueueUpdates(updates) => enqueue::update(state, now, session, updates, out),
+        AgentCommand::Volumes(volumes) => volumes::held(state, now, session, volumes, out),
         AgentCommand::Unused(cpus) => revocable::measured(state, now, session, cpus, out),
         AgentCommand::Drain => agents::drain(state, now, session, out),
         AgentCommand::Leave => agents::leave(state, now, session, out),

@@ -10,6 +10,7 @@ use super::updates;
 use crate::id::{AgentId, TaskId, UpdateId};
 use crate::lifecycle::TaskEvent;
 use crate::planted::{self, Bug};
+use crate::reservation::Portion;
 use crate::task::{Reason, Source, TaskState, TaskStatus};
 use crate::time::Now;
 
@@ -48,8 +49,8 @@ impl State {
         let task = self.tasks.get_mut(&id).expect("the caller has seen the task");
         if !task.holds || planted::is(Bug::CountedTwice) {
             task.holds = true;
-            let resources = &task.portion.resources;
-            task.portion = self.allocator.charge(id.framework, task.tenant.role(), task.agent, resources);
+            let Portion { resources, volumes, .. } = &task.portion;
+            task.portion = self.allocator.charge(id.framework, task.tenant.role(), task.agent, resources, volumes);
             let agent = task.agent;
             self.note_holder(agent, id.framework);
         }
@@ -60,6 +61,7 @@ impl State {
         if task.holds {
             task.holds = false;
             self.allocator.free(id.framework, task.tenant.role(), task.agent, &task.portion);
+            self.allocator.volumes_freed(task.agent, &task.portion.volumes);
             let agent = task.agent;
             self.withdrawn.note(agent);
             self.note_holder(agent, id.framework);

@@ -14,7 +14,7 @@ use super::refusal::Refusal;
 use super::sessions::Peer;
 use super::state::{Agent, Presence, Registering, State};
 use super::timers::Timer;
-use super::{agents, enrol};
+use super::{agents, enrol, volumes};
 use crate::access::{Kind, Verb};
 use crate::agent::AgentInfo;
 use crate::id::{AgentId, AgentKey, SessionId, TaskId};
@@ -274,6 +274,7 @@ fn admit(
         agent.tasks = known.tasks;
         agent.questions = known.questions;
         agent.reserved = known.reserved;
+        agent.volumes = known.volumes.unconfirmed();
     }
     agent.registering = Some(registering);
     state.allocator.set_agent(id, Arc::clone(&agent.info));
@@ -291,5 +292,6 @@ fn admit(
         state.agents_by_key.insert(identity.key, id);
     }
     state.agents.insert(id, Box::new(agent));
+    volumes::settle(state, id);
     state.sessions.introduce(session, Peer::Agent(id));
 }

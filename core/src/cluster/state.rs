@@ -22,6 +22,7 @@ use super::sessions::Sessions;
 use super::tally::Tally;
 use super::timers::{Timer, Timers};
 use super::tokens::Tokens;
+use super::volumes::Volumes;
 use super::withdrawal::{self, Withdrawn};
 use crate::access::{PlainKind, PrincipalId, Tenant};
 use crate::agent::AgentInfo;
@@ -90,6 +91,7 @@ pub(super) struct Agent {
     pub(super) certified: bool,
     /// What of it is reserved beside its own configuration.
     pub(super) reserved: Vec<Reserved>,
+    pub(super) volumes: Volumes,
     /// Of the process that registered last.
     pub(super) run: u64,
     pub(super) presence: Presence,
@@ -273,7 +275,7 @@ impl State {
     }
 
     fn recover_agent(&mut self, now: Now, id: AgentId, record: AgentRecord) {
-        let AgentRecord { info, key, unreachable_since, certified, reserved } = record;
+        let AgentRecord { info, key, unreachable_since, certified, reserved, volumes, last_volume } = record;
         let (presence, timer) = match unreachable_since {
             Some(since) => (Presence::Unreachable { since }, since + self.config.agent_gone_after),
             None => (Presence::Recovering, now + self.config.reregister_timeout),
@@ -283,6 +285,7 @@ impl State {
         let mut agent = Agent::new(Arc::new(info), key, presence, now, timer);
         agent.certified = certified;
         agent.reserved = reserved;
+        agent.volumes = Volumes::recovered(volumes, last_volume);
         self.agents.insert(id, Box::new(agent));
         // A registry of an earlier version knows no keys.
         if key != AgentKey::default() && !certified {
@@ -371,6 +374,7 @@ impl Agent {
             key,
             certified: false,
             reserved: Vec::new(),
+            volumes: Volumes::default(),
             run: 0,
             presence,
             draining: false,
@@ -396,6 +400,8 @@ impl Agent {
             unreachable_since,
             certified: self.certified,
             reserved: self.reserved.clone(),
+            volumes: self.volumes.known.values().cloned().collect(),
+            last_volume: self.volumes.last,
         }
     }
 }

@@ -62,6 +62,7 @@ fn update_one(
             name: String::new(),
             resources: Resources::default(),
             role: String::new(),
+            volumes: Vec::new(),
             state: status.state,
             update,
             group: None,

@@ -15,17 +15,19 @@ use super::state::{Agent, Framework, Link, Presence, State, Task};
 use super::tally::Tally;
 use super::view::{
     AgentView, Counts, FrameworkView, MaintenanceView, OfferView, PhaseView, PrincipalView, ReservationView, RoleView,
-    TaskView, Why, WithdrawalView,
+    TaskView, VolumeStanding, VolumeView, Why, WithdrawalView,
 };
 use crate::access::{Principal, PrincipalId, Tenant, TokenId, TokenRecord, Verb};
 use crate::allocator::{Promise, RoleStanding, Waits};
 use crate::id::{AgentId, FrameworkId, MaintenanceId, OfferId, SessionId, TaskId};
+use crate::quantity::Bytes;
 use crate::queue::Shape;
 use crate::reservation::{Portion, Reserved};
 use crate::resources::Ports;
 use crate::task::TaskStatus;
 use crate::time::Now;
 use crate::upkeep::{Drain, Phase, Withdrawal};
+use crate::volume::Volume;
 
 /// How far a list of tasks was read: up to this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +66,9 @@ impl Cluster {
                 let mut view = agent_view(state, now, id, agent);
                 if !sees {
                     view.reserved.retain(|part| who.may_use(Verb::ListRoles, part.reserved.reservation.role()));
+                    let its =
+                        agent.volumes.known.values().filter(|volume| who.may_use(Verb::ListVolumes, volume.role()));
+                    (view.volumes, view.kept) = summed(its);
                 }
                 view
             })
@@ -112,7 +117,7 @@ impl Cluster {
 
     /// The open offers, by id.
     pub fn offers(&self, now: Now) -> Vec<OfferView> {
-        self.state.allocator.offers_after(None).map(|(id, offer)| offer_view(id, offer, now)).collect()
+        self.state.allocator.offers_after(None).map(|(id, offer)| offer_view(&self.state, id, offer, now)).collect()
     }
 
     /// Of [`Self::offers`] behind `after`, the next `max`: those of them that `who` may see.
@@ -127,8 +132,17 @@ impl Cluster {
         let rest = state.allocator.offers_after(after);
         page(rest, max, |id, offer| {
             let tenant = state.tenant_in(offer.framework, &offer.role);
-            who.may(Verb::ListOffers, &tenant).then(|| offer_view(id, offer, now))
+            who.may(Verb::ListOffers, &tenant).then(|| offer_view(state, id, offer, now))
         })
+    }
+
+    /// The volumes of the agents behind `after`, of the next `max` agents: those of them that `who` may use or see. What nobody
+    /// knows any more is shown to whoever sees all.
+    pub fn volumes_page(&self, who: &Principal, after: Option<AgentId>, max: usize) -> Page<VolumeView, AgentId> {
+        let state = &self.state;
+        let rest = state.agents.range((above(after), Bound::Unbounded)).map(by_id);
+        let (pages, last) = page(rest, max, |id, agent| Some(volume_views(state, who, id, agent)));
+        (pages.into_iter().flatten().collect(), last)
     }
 
     /// The maintenance windows behind `after` that are under way or to come, the next `max` by number.
@@ -385,13 +399,15 @@ fn agent_view(state: &State, now: Now, id: AgentId, agent: &Agent) -> AgentView 
     let offered = sum(state, state.allocator.offers_of(id));
     let mut used = state.allocator.allocated_on(id);
     used.take_up_to(&offered);
+    let room = agent.volumes.room();
     let part = |reserved: Reserved| {
         let reservation = Some(&reserved.reservation);
         let (used, offered) = (used.of(reservation).into_owned(), offered.of(reservation).into_owned());
-        ReservationView { reserved, used, offered }
+        let kept = room.of(reservation).into_owned();
+        ReservationView { reserved, used, offered, kept }
     };
     // Also of one that is away, where all of it is promised to nobody.
-    let reserved = agent.info.all_reserved(&agent.reserved).into_iter().map(part).collect();
+    let reserved = agent.info.all_reserved(&agent.reserved, &room).into_iter().map(part).collect();
     AgentView {
         id,
         info: (*agent.info).clone(),
@@ -403,8 +419,38 @@ fn agent_view(state: &State, now: Now, id: AgentId, agent: &Agent) -> AgentView 
         reserved,
         used: used.resources,
         offered: offered.resources,
+        volumes: agent.volumes.known.len(),
+        kept: room.resources.disk,
         tasks: running(state, &agent.tasks),
     }
+}
+
+/// How many, and their room.
+fn summed<'a>(volumes: impl Iterator<Item = &'a Volume>) -> (usize, Bytes) {
+    volumes.fold((0, Bytes::ZERO), |(count, room), volume| (count + 1, room.saturating_add(volume.size)))
+}
+
+fn volume_views(state: &State, who: &Principal, agent: AgentId, holder: &Agent) -> Vec<VolumeView> {
+    let is_connected = state.agent_session(agent).is_some();
+    let view = |id, known: Option<&Volume>| VolumeView {
+        id,
+        agent,
+        known: known.cloned(),
+        standing: match known {
+            _ if !is_connected => VolumeStanding::Away,
+            Some(volume) => holder.volumes.standing(volume),
+            None => VolumeStanding::Unknown,
+        },
+        user: state.users_of(agent, id).next(),
+        users: state.users_of(agent, id).count(),
+        offers: state.allocator.offers_with(agent, id).len(),
+    };
+    let its = holder.volumes.known.values().filter(|volume| who.may_use(Verb::ListVolumes, volume.role()));
+    let mut views: Vec<_> = its.map(|volume| view(volume.id, Some(volume))).collect();
+    if who.may_all(Verb::ListVolumes) {
+        views.extend(holder.volumes.strays().map(|id| view(id, None)));
+    }
+    views
 }
 
 fn withdrawal_view(withdrawal: &Withdrawal, now: Now) -> WithdrawalView {
@@ -471,7 +517,7 @@ fn role_view(role: &RoleStanding<'_>) -> RoleView {
     }
 }
 
-fn offer_view(id: OfferId, offer: &Promise, now: Now) -> OfferView {
+fn offer_view(state: &State, id: OfferId, offer: &Promise, now: Now) -> OfferView {
     let age = now.since(offer.since);
     OfferView {
         id,
@@ -480,6 +526,7 @@ fn offer_view(id: OfferId, offer: &Promise, now: Now) -> OfferView {
         agent: offer.agent,
         resources: offer.portion.resources.clone(),
         reserved: offer.portion.reserved.clone(),
+        volumes: state.volumes_of(offer.agent, &offer.portion.volumes),
         age,
     }
 }

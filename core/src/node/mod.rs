@@ -187,6 +187,7 @@ impl Node {
                 name: task.summary.name.clone(),
                 resources: task.summary.resources.clone(),
                 role: task.summary.role.clone(),
+                volumes: task.summary.volumes.clone(),
                 state: task.state,
                 update: task.last_update,
                 group: task.summary.group,

@@ -29,6 +29,7 @@ impl Node {
             name: spec.name.clone(),
             role: spec.role.clone(),
             resources: spec.resources.clone(),
+            volumes: Vec::new(),
             group: None,
         };
         let mut task = Task::new(summary);

@@ -266,6 +266,8 @@ pub(crate) fn record(resources: Resources, id: u64) -> AgentRecord {
         unreachable_since: None,
         certified: false,
         reserved: vec![],
+        volumes: vec![],
+        last_volume: 0,
     }
 }
 
@@ -314,7 +316,8 @@ pub(crate) fn task(framework: Framework, number: u64, cpus: u64, mib: u64) -> Ta
 }
 
 pub(crate) fn held(id: TaskId, state: TaskState, resources: Resources) -> HeldTask {
-    HeldTask { id, name: "held".into(), resources, role: "role".into(), state, update: UpdateId(2), group: None }
+    let (name, role) = ("held".into(), "role".into());
+    HeldTask { id, name, resources, role, volumes: vec![], state, update: UpdateId(2), group: None }
 }
 
 /// The updates that a framework is sent.

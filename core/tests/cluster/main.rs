@@ -24,3 +24,4 @@ mod several_roles;
 mod tally;
 mod updates;
 mod upkeep;
+mod volumes;

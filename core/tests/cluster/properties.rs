@@ -10,9 +10,10 @@ use haggle_core::cluster::{
     Effect, FrameworkCommand, FrameworkEvent, FrameworkInfo, HeldTask, OperatorCommand, PhaseView, Question,
 };
 use haggle_core::{
-    AgentId, AgentInfo, AgentKey, Ceiling, Digest, FrameworkId, InverseOfferId, Maintenance, MaintenanceId, MilliCpu,
-    Now, OfferId, Operation, Placed, Quota, Reason, Resources, SessionId, Source, TaskId, TaskSpec, TaskState,
-    TaskStatus, Unavailability, UpdateId, Want,
+    AgentId, AgentInfo, AgentKey, Bytes, Ceiling, Digest, Folder, FolderSource, FrameworkId, InverseOfferId,
+    Maintenance, MaintenanceId, MilliCpu, Now, OfferId, OfferOperation, Operation, Placed, Quota, Reason, Resources,
+    SessionId, Source, TaskId, TaskSpec, TaskState, TaskStatus, Unavailability, UpdateId, VolumeId, VolumeOperation,
+    Want,
 };
 use proptest::prelude::*;
 
@@ -35,6 +36,10 @@ enum Step {
     Accepts { offers: [usize; 2], operation: usize, cpus: [u64; 2], refuse: u64 },
     LaunchesGroup { framework: usize, cpus: [u64; 3], whole: bool },
     Reserves(usize, usize),
+    VolumeMade(usize, usize),
+    VolumeDestroyed(usize),
+    VolumeShared(usize, bool),
+    AgentTellsVolumes(usize),
     Declines(usize, u64),
     Kills(usize),
     KilledByOperator(usize),
@@ -82,6 +87,10 @@ fn step() -> impl Strategy<Value = Step> {
         6 => (one(), [0..3_u64, 1..3_u64, 1..3_u64], prop::bool::weighted(0.8))
             .prop_map(|(framework, cpus, whole)| Step::LaunchesGroup { framework, cpus, whole }),
         2 => (one(), one()).prop_map(|(agent, operation)| Step::Reserves(agent, operation)),
+        3 => (one(), one()).prop_map(|(agent, role)| Step::VolumeMade(agent, role)),
+        1 => one().prop_map(Step::VolumeDestroyed),
+        2 => (one(), any::<bool>()).prop_map(|(volume, shared)| Step::VolumeShared(volume, shared)),
+        3 => one().prop_map(Step::AgentTellsVolumes),
         3 => (one(), 0..10_u64).prop_map(|(offer, refuse)| Step::Declines(offer, refuse)),
         2 => one().prop_map(Step::Kills),
         1 => one().prop_map(Step::KilledByOperator),
@@ -115,8 +124,15 @@ struct Host {
     session: Option<SessionId>,
     tasks: BTreeMap<TaskId, HeldTask>,
     updates: BTreeMap<TaskId, u64>,
+    volumes: BTreeSet<VolumeId>,
     /// What it was told to end since it is connected.
     told: BTreeSet<TaskId>,
+}
+
+impl Host {
+    fn running(&self) -> impl Iterator<Item = &HeldTask> {
+        self.tasks.values().filter(|task| !task.state.is_terminal())
+    }
 }
 
 /// A cluster with peers that do what they please, and books about it.
@@ -255,6 +271,7 @@ impl Chaos {
                     name: spec.name.clone(),
                     resources: spec.resources.clone(),
                     role: spec.role.clone(),
+                    volumes: spec.volumes(),
                     state: TaskState::Staging,
                     update: UpdateId::UNACKNOWLEDGED,
                     group: spec.group,
@@ -264,6 +281,15 @@ impl Chaos {
                     self.groups.entry(group.id(spec.id.framework)).or_default().insert(spec.id);
                 }
                 self.hosts.get_mut(&agent).expect("it is connected").tasks.insert(spec.id, held);
+            }
+            AgentOrder::CreateVolume { volume, .. } => {
+                self.hosts.get_mut(&agent).expect("it is connected").volumes.insert(volume);
+            }
+            AgentOrder::DestroyVolume(volume) => {
+                let host = self.hosts.get_mut(&agent).expect("it is connected");
+                host.volumes.remove(&volume);
+                let user = host.running().find(|task| task.volumes.contains(&volume));
+                assert!(user.is_none(), "{volume} is destroyed under {user:?}");
             }
             AgentOrder::Kill(task) => {
                 self.hosts.get_mut(&agent).expect("it is connected").told.insert(task);
@@ -303,13 +329,16 @@ impl Chaos {
             let mut free = has.clone();
             free.take(&agent.used).unwrap_or_else(|short| panic!("{} is overused: {short}", agent.id));
             free.take(&agent.offered).unwrap_or_else(|short| panic!("{} is promised twice: {short}", agent.id));
+            assert!(agent.kept <= free.disk, "{}: volumes hold {} of {}", agent.id, agent.kept, free.disk);
             assert_eq!(agent.offered, offered.get(&agent.id).cloned().unwrap_or_default());
             // And so it is of each part of it that is reserved, and of what is reserved for nobody.
             let mut unreserved = (has, agent.used.clone());
             unreserved.1.give(&agent.offered);
+            unreserved.1.disk = unreserved.1.disk.saturating_add(agent.kept);
             for part in &agent.reserved {
                 let mut allocated = part.used.clone();
                 allocated.give(&part.offered);
+                allocated.give(&part.kept);
                 let has = &part.reserved.resources;
                 assert!(has.contains(&allocated), "{}: {part:?}", agent.id);
                 unreserved.0.take(has).unwrap_or_else(|short| panic!("{} keeps too much: {short}", agent.id));
@@ -318,7 +347,7 @@ impl Chaos {
             assert!(unreserved.0.contains(&unreserved.1), "{}: {unreserved:?}", agent.id);
             let Some(host) = self.hosts.get(&agent.id).filter(|host| host.session.is_some()) else { continue };
             let mut running = Resources::default();
-            for task in host.tasks.values().filter(|task| !task.state.is_terminal()) {
+            for task in host.running() {
                 running.give(&task.resources);
             }
             assert_eq!(agent.used, running, "{} runs something else than the master believes", agent.id);
@@ -327,6 +356,7 @@ impl Chaos {
             let is_empty = withdrawal.phase != PhaseView::Drained || running.is_empty();
             assert!(is_empty, "{} is called drained, and runs {running}", agent.id);
         }
+        self.check_volumes();
         self.check_inverse_offers();
         for framework in self.cluster.frameworks() {
             let mut used = Resources::default();
@@ -396,6 +426,24 @@ impl Chaos {
         assert!(of_roles.is_empty(), "of roles that are not there: {of_roles:?}");
     }
 
+    /// A volume that is not shared is in one offer, or used by one task. None is in an offer of another role, or of another
+    /// agent.
+    fn check_volumes(&self) {
+        let offers = self.cluster.offers(self.now);
+        for view in self.cluster.volumes_page(&Principal::owner(), None, 1_000).0 {
+            let Some(host) = self.hosts.get(&view.agent).filter(|host| host.session.is_some()) else { continue };
+            let users = host.running().filter(|task| task.volumes.contains(&view.id)).count();
+            let its: Vec<_> =
+                offers.iter().filter(|offer| offer.volumes.iter().any(|volume| volume.id == view.id)).collect();
+            assert_eq!((view.users, view.offers), (users, its.len()), "{view:?}");
+            assert!(its.iter().all(|offer| offer.agent == view.agent), "{view:?} is in {its:?}");
+            let Some(volume) = view.known else { continue };
+            assert!(volume.shared || users + its.len() <= 1, "{volume:?} is had by {users} tasks and in {its:?}");
+            let is_its = |role: &str| role == volume.role() || role.starts_with(&format!("{}/", volume.role()));
+            assert!(its.iter().all(|offer| is_its(&offer.role)), "{volume:?} is in {its:?}");
+        }
+    }
+
     /// Whoever holds something on an agent that will not be there is asked about it once, and nobody else is.
     fn check_inverse_offers(&self) {
         let agents = self.cluster.agents(self.now);
@@ -450,6 +498,11 @@ impl Chaos {
         all.get(pick % all.len().max(1)).copied()
     }
 
+    fn any_volume(&self, pick: usize) -> Option<VolumeId> {
+        let all = self.cluster.volumes_page(&Principal::owner(), None, 1_000).0;
+        all.get(pick % all.len().max(1)).map(|view| view.id)
+    }
+
     /// The wall clock goes with the cluster's time here.
     fn wall_ms(&self) -> u64 {
         1_000_000 + self.now.as_nanos() / 1_000_000
@@ -461,6 +514,8 @@ impl Chaos {
     }
 
     fn accept(&mut self, offers: [usize; 2], operation: usize, cpus: [u64; 2], refuse: u64) {
+        let (writes, volumes) = (operation % 4 < 2, operation % 5 < 3);
+        let wanted = operation;
         let operation = operation.is_multiple_of(3).then(|| operation_of(operation));
         self.framework_says(offers[0], |world, framework| {
             let open = world.cluster.offers(world.now);
@@ -471,17 +526,36 @@ impl Chaos {
                 (Some(its), 1..) => vec![its],
                 _ => offers.map(pick).to_vec(),
             };
+            let has = open.iter().filter(|offer| offers.contains(&offer.id)).flat_map(|offer| &offer.volumes);
+            let has: Vec<VolumeId> = has.map(|volume| volume.id).collect();
             let revocable = offers
                 .iter()
                 .any(|offer| open.iter().any(|open| open.id == *offer && !open.resources.revocable.is_zero()));
             let tasks = cpus.map(|cpus| {
                 world.last_task += 1;
-                let spec = task(framework, world.last_task, cpus, 128 * cpus);
-                Arc::new(if revocable { TaskSpec { resources: revocable_size(cpus), ..spec } } else { spec })
+                let mut spec = task(framework, world.last_task, cpus, 128 * cpus);
+                if revocable {
+                    spec.resources = revocable_size(cpus);
+                }
+                for &volume in has.iter().filter(|_| volumes) {
+                    let source = FolderSource::Volume { volume, writable: writes };
+                    spec.grants.folders.push(Folder { guest_path: format!("/{volume}"), source });
+                }
+                Arc::new(spec)
             });
+            let of_volume = has.first().filter(|_| wanted % 7 < 2).map(|&volume| match wanted % 7 {
+                0 => VolumeOperation::Destroy(volume),
+                _ => VolumeOperation::Share { volume, shared: wanted.is_multiple_of(2) },
+            });
+            let made = (wanted % 7 == 2).then(|| VolumeOperation::Create {
+                role: ROLES[wanted % 3].to_owned(),
+                name: format!("volume {}", wanted % 5),
+                size: Bytes::from_mib(64),
+            });
+            let of_volumes = of_volume.into_iter().chain(made).map(OfferOperation::from);
             FrameworkCommand::Accept {
                 offers,
-                operations: operation.into_iter().collect(),
+                operations: operation.into_iter().map(OfferOperation::from).chain(of_volumes).collect(),
                 tasks: tasks.to_vec(),
                 refuse: Duration::from_secs(refuse),
             }
@@ -517,9 +591,18 @@ impl Chaos {
             host.tasks.clear();
         }
         let tasks = host.tasks.values().cloned().collect();
-        let info = AgentInfo { reserved: keeps(id.0 as usize), ..agent_info(size(4, 512)) };
+        let info = AgentInfo { reserved: keeps(id.0 as usize), ..agent_info(whole()) };
         let identity = AgentIdentity { member: Some(member(id)), key: AgentKey(u128::from(id.0)), run: 1 };
         self.apply(Command::Agent(session, AgentCommand::Register { identity, info, tasks, complete: true }));
+        self.tell_volumes(id);
+    }
+
+    fn tell_volumes(&mut self, id: AgentId) {
+        let host = &self.hosts[&id];
+        if let Some(session) = host.session {
+            let volumes = host.volumes.iter().copied().collect();
+            self.apply(Command::Agent(session, AgentCommand::Volumes(volumes)));
+        }
     }
 
     fn move_task(&mut self, id: AgentId, session: SessionId, task: TaskId, state: TaskState) {
@@ -540,7 +623,7 @@ impl Chaos {
             Step::AgentJoins => {
                 let session = self.session();
                 self.last_agent += 1;
-                let info = AgentInfo { reserved: keeps(self.last_agent as usize), ..agent_info(size(4, 512)) };
+                let info = AgentInfo { reserved: keeps(self.last_agent as usize), ..agent_info(whole()) };
                 let identity = AgentIdentity { member: None, key: AgentKey(self.last_agent), run: 1 };
                 let register = AgentCommand::Register { identity, info, tasks: vec![], complete: true };
                 self.apply(Command::Agent(session, register));
@@ -653,6 +736,30 @@ impl Chaos {
                     self.operator_says(OperatorCommand::Reserve(id, operation_of(operation)));
                 }
             }
+            Step::VolumeMade(pick, role) => {
+                let Some(agent) = self.any_agent(pick) else { return };
+                self.operator_says(OperatorCommand::CreateVolume {
+                    agent,
+                    role: ROLES[role % 3].to_owned(),
+                    name: format!("volume {}", role % 5),
+                    size: Bytes::from_mib(64),
+                });
+            }
+            Step::VolumeDestroyed(pick) => {
+                if let Some(volume) = self.any_volume(pick) {
+                    self.operator_says(OperatorCommand::DestroyVolume(volume));
+                }
+            }
+            Step::VolumeShared(pick, shared) => {
+                if let Some(volume) = self.any_volume(pick) {
+                    self.operator_says(OperatorCommand::ShareVolume { volume, shared });
+                }
+            }
+            Step::AgentTellsVolumes(pick) => {
+                if let Some((id, _)) = self.connected_agent(pick) {
+                    self.tell_volumes(id);
+                }
+            }
             Step::Declines(pick, refuse) => self.framework_says(pick, |world, framework| {
                 let open = world.cluster.offers(world.now).into_iter().filter(|offer| offer.framework == framework.id);
                 let refuse = Duration::from_secs(refuse);
@@ -681,7 +788,7 @@ impl Chaos {
             Step::Revives(pick, of) => self.framework_says(pick, |_, _| FrameworkCommand::Revive { role: one_of(of) }),
             Step::Wants(pick, of, [waiting, spare]) => self.framework_says(pick, |_, _| {
                 let resources = if pick.is_multiple_of(3) { revocable_size(1) } else { size(1, 128) };
-                let want = Want { resources, constraints: vec![], waiting, spare, gang: 0 };
+                let want = Want { resources, constraints: vec![], volumes: vec![], waiting, spare, gang: 0 };
                 FrameworkCommand::Demand { role: one_of(of), wants: vec![want] }
             }),
             Step::Quota(pick, least, most) => {
@@ -780,7 +887,8 @@ fn in_roles(pick: usize) -> FrameworkInfo {
 
 /// Something that can be done to what an agent has, or not.
 fn operation_of(pick: usize) -> Operation {
-    let (role, resources) = (ROLES[pick % 3].to_owned(), size(pick as u64 / 9 % 3 + 1, 128));
+    let resources = with_disk(size(pick as u64 / 9 % 3 + 1, 128), 128);
+    let role = ROLES[pick % 3].to_owned();
     match pick / 3 % 3 {
         0 => Operation::Unreserve { role, resources },
         1 => Operation::Reserve { role, within: None, resources },
@@ -790,7 +898,16 @@ fn operation_of(pick: usize) -> Operation {
 
 /// What agents keep by their own configuration: nothing, or one core for one of the roles.
 fn keeps(pick: usize) -> BTreeMap<String, Resources> {
-    ROLES.get(pick % 5).map(|role| ((*role).to_owned(), size(1, 128))).into_iter().collect()
+    ROLES.get(pick % 5).map(|role| ((*role).to_owned(), with_disk(size(1, 128), 128))).into_iter().collect()
+}
+
+/// All that an agent has.
+fn whole() -> Resources {
+    with_disk(size(4, 512), 512)
+}
+
+fn with_disk(resources: Resources, mib: u64) -> Resources {
+    Resources::new(resources.cpus, resources.mem, Bytes::from_mib(mib))
 }
 
 /// One role, or all.

@@ -353,6 +353,7 @@ impl Together {
             name: "queue".into(),
             role: "role".into(),
             resources: size(2, 1024),
+            volumes: vec![],
             group: None,
         };
         let incarnation = self.incarnation;

@@ -28,7 +28,7 @@ fn measures(world: &mut World, agent: Agent, cpus: u64) -> Vec<Effect> {
 }
 
 fn wants(world: &mut World, framework: Framework, cpus: u64, waiting: u32) -> Vec<Effect> {
-    let want = Want { resources: idle(cpus), constraints: vec![], waiting, spare: 0, gang: 0 };
+    let want = Want { resources: idle(cpus), constraints: vec![], volumes: vec![], waiting, spare: 0, gang: 0 };
     world.framework_says(framework, FrameworkCommand::Demand { role: None, wants: vec![want] })
 }
 

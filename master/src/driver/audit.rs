@@ -147,6 +147,13 @@ pub(crate) fn object_of(command: &OperatorCommand) -> String {
             }
             Operation::Unreserve { role, resources } => format!("{agent}: {resources} of role {role:?}"),
         },
+        OperatorCommand::CreateVolume { agent, role, name, size } => {
+            format!("{agent}: {size} for role {role:?}, called {name:?}")
+        }
+        OperatorCommand::DestroyVolume(volume) => volume.to_string(),
+        OperatorCommand::ShareVolume { volume, shared } => {
+            format!("{volume}: {}", if *shared { "shared" } else { "not shared" })
+        }
         OperatorCommand::SetPlacement { role, placement: Some(placement) } => format!("role {role:?}: {placement}"),
         OperatorCommand::SetPlacement { role, placement: None } => format!("role {role:?}: placement as above"),
         OperatorCommand::SetMinAllocatable { role, least: Some(least) } => {

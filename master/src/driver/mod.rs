@@ -217,6 +217,7 @@ impl Driver {
                     let answer = self.effects[before..].iter().find_map(|effect| match effect {
                         Effect::Enrolled(member) => Some(Answer::Enrolled(*member)),
                         Effect::Scheduled(id) => Some(Answer::Scheduled(*id)),
+                        Effect::VolumeCreated(volume) => Some(Answer::VolumeCreated(*volume)),
                         _ => None,
                     });
                     self.verdicts.push((verdict, decided.map(|()| answer)));
@@ -403,7 +404,7 @@ impl Driver {
             match effect {
                 Effect::Remember(change) => self.guard.known().note(&change),
                 // It was told who asked.
-                Effect::Enrolled(_) | Effect::Scheduled(_) => {}
+                Effect::Enrolled(_) | Effect::Scheduled(_) | Effect::VolumeCreated(_) => {}
                 Effect::ToFramework(session, event) => self.peers.tell_framework(session, event),
                 Effect::ToAgent(session, order) => self.peers.tell_agent(session, order, place),
                 Effect::Close(session) => self.peers.close(session),

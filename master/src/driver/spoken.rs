@@ -61,6 +61,7 @@ fn agent(command: &AgentCommand, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             [update] => write!(f, "update {} {}", update.task, update.state),
             _ => write!(f, "{} updates", updates.len()),
         },
+        AgentCommand::Volumes(volumes) => write!(f, "holds {} volumes", volumes.len()),
         AgentCommand::Unused(cpus) => write!(f, "{cpus} of what its tasks hold is unused"),
         AgentCommand::Drain => f.write_str("drain"),
         AgentCommand::Leave => f.write_str("leave"),

@@ -176,6 +176,7 @@ fn introduction(first: Option<&Report>) -> Result<(), Status> {
         Some(Report::Updates(_)) => "updates",
         Some(Report::HoldsQueues(_)) => "holds_queues",
         Some(Report::QueueUpdates(_)) => "queue_updates",
+        Some(Report::Volumes(_)) => "volumes",
         Some(Report::UnusedMilliCpus(_)) => "unused_milli_cpus",
         Some(Report::Drain(_)) => "drain",
         Some(Report::Leave(_)) => "leave",

@@ -309,7 +309,7 @@ mod tests {
 
     use futures_util::FutureExt;
     use haggle_core::cluster::{AgentCommand, FrameworkInfo};
-    use haggle_core::{Operation, Resources};
+    use haggle_core::{OfferOperation, Operation, Resources};
 
     use super::*;
 
@@ -368,7 +368,7 @@ mod tests {
             framework.introduce("eng");
             framework.say(vec![Command::Framework(SessionId(session), command.into())], 10).await.unwrap();
         };
-        let accept = |operations: Vec<Operation>| FrameworkCommand::Accept {
+        let accept = |operations: Vec<OfferOperation>| FrameworkCommand::Accept {
             offers: vec![],
             operations,
             tasks: vec![],
@@ -380,7 +380,7 @@ mod tests {
             roles: vec!["eng".to_owned()],
             failover_timeout: FrameworkInfo::DEFAULT_FAILOVER_TIMEOUT,
         };
-        say(1, accept(vec![unreserve])).await;
+        say(1, accept(vec![unreserve.into()])).await;
         say(1, accept(vec![])).await;
         say(2, FrameworkCommand::Update(info)).await;
         say(3, accept(vec![])).await;

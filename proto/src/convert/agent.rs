@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use haggle_core::cluster::{AgentCommand, AgentIdentity, AgentOrder, HeldTask, Rejection};
 use haggle_core::{
-    AgentInfo, AgentKey, AllocationSpec, Epoch, FrameworkId, HeldQueue, MilliCpu, QueueUpdate, TaskSpec, TaskStatus,
-    UpdateId,
+    AgentInfo, AgentKey, AllocationSpec, Bytes, Epoch, FrameworkId, HeldQueue, MilliCpu, QueueUpdate, TaskSpec,
+    TaskStatus, UpdateId,
 };
 
 use super::queue::{enqueue, enqueued};
 use super::reservation::{kept, read_kept};
 use super::resources::amount;
 use super::status::{reason, task_state};
+use super::volume::{ids, read_ids};
 use super::{Malformed, random, required};
 use crate::v1;
 use crate::v1::agent_order::Order;
@@ -48,6 +49,7 @@ impl From<HeldTask> for v1::HeldTask {
             id: Some(task.id.into()),
             name: task.name,
             role: task.role,
+            volumes: ids(task.volumes),
             resources: Some(task.resources.into()),
             state: v1::TaskState::from(task.state).into(),
             update: task.update.0,
@@ -64,6 +66,7 @@ impl TryFrom<v1::HeldTask> for HeldTask {
             id: required(wire.id, "id of a held task")?.into(),
             name: wire.name,
             role: wire.role,
+            volumes: read_ids(wire.volumes),
             resources: required(wire.resources, "resources of a held task")?.try_into()?,
             state: task_state(wire.state)?,
             update: UpdateId(wire.update),
@@ -98,6 +101,7 @@ impl From<AgentCommand> for v1::AgentReport {
             AgentCommand::Updates(updates) => {
                 Report::Updates(v1::TaskStatuses { statuses: updates.into_iter().map(Into::into).collect() })
             }
+            AgentCommand::Volumes(volumes) => Report::Volumes(v1::HeldVolumes { volumes: ids(volumes) }),
             AgentCommand::Unused(cpus) => Report::UnusedMilliCpus(cpus.get()),
             AgentCommand::Drain => Report::Drain(v1::Drain {}),
             AgentCommand::Leave => Report::Leave(v1::Leave {}),
@@ -138,6 +142,7 @@ impl TryFrom<v1::AgentReport> for AgentCommand {
             Report::Updates(updates) => {
                 Self::Updates(updates.statuses.into_iter().map(TaskStatus::try_from).collect::<Result<_, _>>()?)
             }
+            Report::Volumes(held) => Self::Volumes(read_ids(held.volumes)),
             Report::UnusedMilliCpus(cpus) => Self::Unused(MilliCpu::new(amount("unused_milli_cpus", cpus)?)),
             Report::Drain(_) => Self::Drain,
             Report::Leave(_) => Self::Leave,
@@ -172,6 +177,10 @@ impl From<AgentOrder> for v1::AgentOrder {
             }
             AgentOrder::Resend(framework) => Order::Resend(framework.0),
             AgentOrder::RemoveFramework(framework) => Order::RemoveFramework(framework.0),
+            AgentOrder::CreateVolume { volume, role, size } => {
+                Order::CreateVolume(v1::MakeVolume { volume: Some(volume.into()), role, size_bytes: size.get() })
+            }
+            AgentOrder::DestroyVolume(volume) => Order::DestroyVolume(volume.into()),
         };
         Self { order: Some(order) }
     }
@@ -207,6 +216,12 @@ impl TryFrom<v1::AgentOrder> for AgentOrder {
             }
             Order::Resend(framework) => Self::Resend(FrameworkId(framework)),
             Order::RemoveFramework(framework) => Self::RemoveFramework(FrameworkId(framework)),
+            Order::CreateVolume(v1::MakeVolume { volume, role, size_bytes }) => Self::CreateVolume {
+                volume: required(volume, "volume to make")?.into(),
+                role,
+                size: Bytes::new(size_bytes),
+            },
+            Order::DestroyVolume(volume) => Self::DestroyVolume(volume.into()),
             Order::ReadLog(_) | Order::Heartbeat(_) => {
                 return Err(Malformed::Invalid {
                     field: "order",

@@ -10,6 +10,7 @@ use super::queue::{enqueue, enqueued};
 use super::reservation::all_reserved;
 use super::task::millis;
 use super::upkeep::{inverse, inverse_ids};
+use super::volume::volumes;
 use super::{Malformed, required};
 use crate::v1;
 use crate::v1::framework_call::Call;
@@ -45,6 +46,7 @@ impl From<Offer> for v1::Offer {
             resources: Some(offer.resources.into()),
             role: offer.role,
             reserved: offer.reserved.into_iter().map(Into::into).collect(),
+            volumes: offer.volumes.into_iter().map(Into::into).collect(),
             unavailability: offer.unavailability.map(Into::into),
         }
     }
@@ -61,6 +63,7 @@ impl TryFrom<v1::Offer> for Offer {
             attributes: wire.attributes.into_iter().collect(),
             role: wire.role,
             reserved: all_reserved(wire.reserved)?,
+            volumes: volumes(wire.volumes)?,
             resources: required(wire.resources, "resources of an offer")?.try_into()?,
             unavailability: wire.unavailability.map(Into::into),
         })

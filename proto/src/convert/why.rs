@@ -87,6 +87,8 @@ impl From<Obstacle> for hindrance::Obstacle {
             Obstacle::Reserved { reserved } => {
                 Self::Reserved(v1::ReservedForOthers { reserved: Some(reserved.into()) })
             }
+            Obstacle::NoVolume(volume) => Self::NoVolume(volume.into()),
+            Obstacle::VolumeInUse(volume) => Self::VolumeInUse(volume.into()),
             Obstacle::NotUnused { most } => Self::NotUnused(v1::NotUnused { most_milli_cpus: most.get() }),
             Obstacle::InUse { free } => Self::InUse(v1::InUse { free: Some(free.into()) }),
             Obstacle::Offered { to, age } => Self::Offered(v1::HeldInOffers { to: to.0, age_ms: millis(age) }),
@@ -119,6 +121,8 @@ impl TryFrom<hindrance::Obstacle> for Obstacle {
             Wire::TooLarge(wire) => {
                 Self::TooLarge { largest: required(wire.largest, "resources of the largest agent")?.try_into()? }
             }
+            Wire::NoVolume(volume) => Self::NoVolume(volume.into()),
+            Wire::VolumeInUse(volume) => Self::VolumeInUse(volume.into()),
             Wire::Reserved(wire) => {
                 let reserved = required(wire.reserved, "resources reserved for others")?;
                 Self::Reserved { reserved: reserved.try_into()? }

@@ -17,7 +17,7 @@
 use std::time::Duration;
 
 use haggle_core::cluster::FrameworkCommand;
-use haggle_core::{Resources, Traits, Want};
+use haggle_core::{Resources, Traits, VolumeId, Want};
 
 use super::pack::Line;
 use super::spare::Spare;
@@ -76,9 +76,9 @@ impl Stated {
     }
 
     /// A task was launched on such an agent. The order of the wants stays, for the master counts the first that it may be.
-    pub(super) fn launched(&mut self, resources: &Resources, agent: Traits<'_>, in_group: bool) {
+    pub(super) fn launched(&mut self, resources: &Resources, volumes: &[VolumeId], agent: Traits<'_>, in_group: bool) {
         let Some(wants) = &mut self.0 else { return };
-        if let Some(at) = Want::of_launched(wants.iter(), resources, agent, in_group) {
+        if let Some(at) = Want::of_launched(wants.iter(), resources, volumes, agent, in_group) {
             wants[at].waiting -= 1;
             if wants[at].waiting == 0 && wants[at].spare == 0 {
                 wants.remove(at);

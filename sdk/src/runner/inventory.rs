@@ -200,6 +200,8 @@ mod tests {
             used: Resources::default(),
             offered: Resources::default(),
             reserved: Vec::new(),
+            volumes: 0,
+            kept: Bytes::ZERO,
             tasks: 0,
         }
     }
@@ -281,7 +283,7 @@ mod tests {
         let mut small = agent("small", resources(1, 64));
         small.info.attributes.insert("zone".to_owned(), "a".to_owned());
         let inventory = Inventory::new(vec![small, agent("large", resources(8, 64))]);
-        let need = Need { resources: resources(2, 1), constraints: vec!["zone=a".parse().unwrap()] };
+        let need = Need { resources: resources(2, 1), constraints: vec!["zone=a".parse().unwrap()], ..Need::default() };
 
         let fit = inventory.fit(&need);
 

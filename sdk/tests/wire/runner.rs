@@ -184,7 +184,14 @@ async fn a_run_outlives_a_failover_of_the_master() {
 
 /// Room for so many of these tasks, of which none is to be kept at hand.
 fn demand(task: &Task, waiting: u32) -> FrameworkCommand {
-    let want = Want { resources: task.wants().clone(), constraints: Vec::new(), waiting, spare: 0, gang: 0 };
+    let want = Want {
+        resources: task.wants().clone(),
+        constraints: Vec::new(),
+        volumes: Vec::new(),
+        waiting,
+        spare: 0,
+        gang: 0,
+    };
     FrameworkCommand::Demand { role: None, wants: vec![want] }
 }
 

@@ -27,6 +27,7 @@ fn offer() -> Offer {
         attributes: Default::default(),
         role: "role".to_owned(),
         reserved: Vec::new(),
+        volumes: Vec::new(),
         resources: resources(1000),
         unavailability: None,
     }

@@ -374,6 +374,7 @@ impl World {
                         id: task,
                         name: String::new(),
                         role: "role".to_owned(),
+                        volumes: Vec::new(),
                         resources: Resources::new(MilliCpu::new(most), Bytes::new(most), Bytes::new(0)),
                         state: TaskState::Running,
                         update: UpdateId(u64::MAX),

@@ -364,6 +364,7 @@ mod tests {
             module: PathBuf::from("/module"),
             meter: Meter::Fuel,
             folders: Vec::new(),
+            volumes: Vec::new(),
             copies: None,
             env: vec![(TASK_VARIABLE.to_owned(), id(first).to_string())],
         };

@@ -248,8 +248,15 @@ fn launch(dir: &TempDir, number: u64, body: &str) -> Launch {
     std::fs::write(&module, compile_here(text.as_bytes(), Meter::Fuel).unwrap()).unwrap();
     // Any name will do that is its own.
     let spec = TaskSpec { module: Digest([u8::try_from(body.len()).unwrap(); 32]), ..spec() };
-    let launch =
-        Launch { spec: Arc::new(spec), module, meter: Meter::Fuel, folders: Vec::new(), copies: None, env: Vec::new() };
+    let launch = Launch {
+        spec: Arc::new(spec),
+        module,
+        meter: Meter::Fuel,
+        folders: Vec::new(),
+        volumes: Vec::new(),
+        copies: None,
+        env: Vec::new(),
+    };
     numbered(&launch, number)
 }
 

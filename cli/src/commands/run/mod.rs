@@ -6,6 +6,7 @@ mod outputs;
 mod packages;
 mod plan;
 mod tally;
+mod volumes;
 mod waiting;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -107,6 +108,7 @@ async fn at(
         if let Some(target) = target {
             follow_authority(target, &client).await;
         }
+        volumes::check(&client, &plan).await?;
         let stored = store(&client, &plan).await?;
         Ok::<_, CommandError>((client, stored))
     };

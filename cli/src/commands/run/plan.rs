@@ -11,7 +11,7 @@ use haggle_sdk::{Language, Task};
 
 use super::inputs::Inputs;
 use super::packages::{self, Packages};
-use crate::args::values::{OpenFolder, without_duplicates};
+use crate::args::values::{Mount, OpenFolder, without_duplicates};
 use crate::args::{Contradiction, RunArgs};
 use crate::error::CommandError;
 use crate::module::{self, Module};
@@ -70,6 +70,7 @@ pub(super) struct Plan {
     resources: BTreeMap<String, u64>,
     constraints: Vec<Constraint>,
     host_dirs: Vec<OpenFolder>,
+    pub(super) volumes: Vec<Mount>,
     net: Vec<Endpoint>,
     http: Vec<HttpHost>,
     anonymous: bool,
@@ -88,7 +89,8 @@ impl Plan {
             return Err(Contradiction::OwnVariable(name.clone()).into());
         }
         let folders = args.dirs.iter().chain(&args.host_dirs);
-        without_duplicates("--dir", folders.map(|folder| folder.guest.as_str()))?;
+        let folders = folders.map(|folder| &folder.guest).chain(args.volumes.iter().map(|mount| &mount.guest));
+        without_duplicates("--dir", folders.map(String::as_str))?;
         let mut inputs = Inputs::of(&args.inputs, &args.dirs)?;
         let disk = args.disk.unwrap_or(match args.dirs.as_slice() {
             [] => Bytes::ZERO,
@@ -146,6 +148,7 @@ impl Plan {
             resources: args.resources.unwrap_or_default(),
             constraints: args.constraints,
             host_dirs: args.host_dirs,
+            volumes: args.volumes,
             net: args.allow_net,
             http: args.allow_http,
             anonymous: args.anonymous,
@@ -222,6 +225,9 @@ impl Plan {
         }
         for folder in &self.host_dirs {
             task = task.host_folder(&folder.guest, folder.host.to_string_lossy());
+        }
+        for Mount { volume, guest, writable } in &self.volumes {
+            task = task.volume(guest, *volume, *writable);
         }
         for endpoint in &self.net {
             task = task.allow_net(&endpoint.to_string());

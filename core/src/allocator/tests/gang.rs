@@ -32,7 +32,7 @@ fn launch_all(world: &mut World, id: u64) -> Vec<(u64, Resources)> {
     let mut held = Vec::new();
     for offer in world.open(id) {
         let Promise { framework, role, agent, portion, .. } = world.allocator.close(offer).expect("it is open");
-        world.allocator.launched(framework, &role, agent, [&portion.resources], true);
+        world.allocator.launched(framework, &role, agent, [(&portion.resources, Vec::new())], true);
         held.push((agent.0, portion.resources));
     }
     held
@@ -250,7 +250,7 @@ proptest! {
                     let Promise { framework, role, agent, portion, .. } = world.allocator.close(offer).expect("it is open");
                     let tasks = portion.resources.cpus.get() / 1000;
                     let task = size(1, 128);
-                    world.allocator.launched(framework, &role, agent, (0..tasks).map(|_| &task), true);
+                    world.allocator.launched(framework, &role, agent, (0..tasks).map(|_| (&task, Vec::new())), true);
                     world.allocator.free(framework, &role, agent, &portion);
                 }
                 left.retain(|(other, _)| *other != id);

@@ -258,6 +258,7 @@ fn an_agent_that_restarts_takes_its_queues_over() {
         name: "queue".to_string(),
         role: "role".to_string(),
         resources: allocation().resources,
+        volumes: Vec::new(),
         group: None,
     };
     let shape = Arc::new(Shape { name: "noop".to_string(), resources: spec(T).resources.clone() });

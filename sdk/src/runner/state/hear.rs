@@ -18,7 +18,10 @@ impl RunnerState {
                 for offer in offers {
                     // Whatever fits an offer fits an agent.
                     for index in self.unvetted.take_where(|need| {
-                        offer.resources.contains(&need.resources) && need.suits(offer.traits()).is_ok()
+                        let mounts = |volume| offer.volumes.iter().any(|offered| offered.id == volume);
+                        offer.resources.contains(&need.resources)
+                            && need.suits(offer.traits()).is_ok()
+                            && need.volumes.iter().copied().all(mounts)
                     }) {
                         self.line_up(index);
                     }

@@ -64,7 +64,7 @@ impl RunnerState {
     ) -> Option<Arc<TaskSpec>> {
         let job = self.jobs.get_mut(&index)?;
         if allocation.is_none() {
-            self.stated.launched(job.task.wants(), info.traits(), self.policy.gang);
+            self.stated.launched(job.task.wants(), &job.need.volumes, info.traits(), self.policy.gang);
             self.spare.launched(now, &job.need);
         }
         self.last_number += 1;

@@ -43,6 +43,8 @@ fn agent(milli: u64) -> AgentView {
         used: Resources::default(),
         offered: Resources::default(),
         reserved: Vec::new(),
+        volumes: 0,
+        kept: Bytes::ZERO,
         revocable: MilliCpu::ZERO,
         tasks: 0,
     }
@@ -56,6 +58,7 @@ fn offer(id: u64, agent: u64, milli: u64) -> Event {
         attributes: Default::default(),
         role: "role".to_owned(),
         reserved: Vec::new(),
+        volumes: Vec::new(),
         resources: room(milli),
         unavailability: None,
     }])
@@ -70,6 +73,7 @@ fn units(id: u64, agent: u64, milli: u64, count: u64) -> Event {
         attributes: Default::default(),
         role: "role".to_owned(),
         reserved: Vec::new(),
+        volumes: Vec::new(),
         resources: Resources::new(MilliCpu::new(count * milli), Bytes::from_mib(count * 64), Bytes::ZERO),
         unavailability: None,
     }])
@@ -77,7 +81,7 @@ fn units(id: u64, agent: u64, milli: u64, count: u64) -> Event {
 
 /// So many tasks that wait and so many to keep room for, of so much processor time.
 fn want(milli: u64, waiting: u32, spare: u32) -> Want {
-    Want { resources: cpus(milli), constraints: Vec::new(), waiting, spare, gang: 0 }
+    Want { resources: cpus(milli), constraints: Vec::new(), volumes: Vec::new(), waiting, spare, gang: 0 }
 }
 
 fn id(number: u64) -> TaskId {

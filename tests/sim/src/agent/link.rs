@@ -173,6 +173,8 @@ impl World {
             AgentOrder::Acknowledge(task, update) => self.node_does(at, Command::Acknowledge(task, update)),
             AgentOrder::Resend(framework) => self.node_does(at, Command::Resend(framework)),
             AgentOrder::RemoveFramework(framework) => self.node_does(at, Command::RemoveFramework(framework)),
+            // Nobody makes any here.
+            AgentOrder::CreateVolume { .. } | AgentOrder::DestroyVolume(_) => {}
         }
     }
 

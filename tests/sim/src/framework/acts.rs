@@ -78,6 +78,7 @@ impl World {
                 let want = |rng: &mut Rng| Want {
                     resources: Resources::new(MilliCpu::new(rng.range(100, 2000)), Bytes::from_mib(64), Bytes::ZERO),
                     constraints: Vec::new(),
+                    volumes: Vec::new(),
                     waiting: rng.below(4) as u32,
                     spare: rng.below(3) as u32,
                     gang: 0,

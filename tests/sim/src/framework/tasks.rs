@@ -103,6 +103,7 @@ impl World {
         let refuse = Duration::from_nanos(self.rng.range(0, 2 * S));
         let reserves = !canary && self.faulty && self.rng.chance(self.frameworks[at].temper.reserves);
         let operations = if reserves { self.operations(offer) } else { Vec::new() };
+        let operations = operations.into_iter().map(Into::into).collect();
         self.call(at, life, FrameworkCommand::Accept { offers: vec![offer.id], operations, tasks, refuse });
         // Now and then it takes what it has taken.
         if !again && !canary && self.faulty && self.rng.chance(self.frameworks[at].temper.meddles) {

@@ -61,6 +61,7 @@ fn what_tasks_are_granted_is_asked_for_and_tasks_go_where_it_is_allowed() {
         attributes: networked.info.attributes,
         role: "role".to_owned(),
         reserved: Vec::new(),
+        volumes: Vec::new(),
         resources: cpus(500),
         unavailability: None,
     };
