@@ -99,7 +99,6 @@ mod tests {
             let unused = Unused::over(Duration::from_secs(10));
             let mut world = Self { unused, seconds: 0, cpu: Duration::ZERO };
             assert_eq!(world.unused.look(Now::ZERO, TWO, Duration::ZERO), None);
-            world.seconds = 0;
             world
         }
 

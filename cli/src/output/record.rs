@@ -21,8 +21,8 @@ pub(crate) use why::{TaskWhyRecord, WhyRecord};
 #[derive(Serialize)]
 pub(crate) struct ResourcesRecord {
     cpus: f64,
-    #[serde(skip_serializing_if = "is_none")]
-    revocable_cpus: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revocable_cpus: Option<f64>,
     mem_bytes: u64,
     disk_bytes: u64,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -31,16 +31,11 @@ pub(crate) struct ResourcesRecord {
     scalars: BTreeMap<String, f64>,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde has it")]
-fn is_none(amount: &f64) -> bool {
-    *amount == 0.0
-}
-
 impl From<&Resources> for ResourcesRecord {
     fn from(resources: &Resources) -> Self {
         Self {
             cpus: resources.cpus.as_cores(),
-            revocable_cpus: resources.revocable.as_cores(),
+            revocable_cpus: (!resources.revocable.is_zero()).then(|| resources.revocable.as_cores()),
             mem_bytes: resources.mem.get(),
             disk_bytes: resources.disk.get(),
             ports: resources.ports.ranges().iter().map(|range| (range.first, range.last)).collect(),

@@ -487,7 +487,7 @@ fn offer_view(id: OfferId, offer: &Promise, now: Now) -> OfferView {
 fn view(id: TaskId, task: &Task) -> TaskView {
     TaskView {
         id,
-        name: task.name.clone(),
+        name: task.name.to_string(),
         role: task.tenant.role().to_string(),
         agent: task.agent,
         resources: task.portion.resources.clone(),

@@ -156,7 +156,11 @@ mod tests {
 
     #[test]
     fn what_is_no_order_is_none() {
-        for args in [&["fuel", "1", "2", "3"][..], &["fuel", "1", "2", "3", "4", "5"], &["gas", "1", "2", "3", "4"]] {
+        for args in [
+            &["fuel", "1", "2", "3", "4"][..],
+            &["fuel", "1", "2", "3", "4", "5", "6"],
+            &["gas", "1", "2", "3", "4", "5"],
+        ] {
             assert_eq!(Order::from_args(args.iter().map(OsString::from)), None, "{args:?}");
         }
     }

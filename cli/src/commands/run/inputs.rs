@@ -40,6 +40,8 @@ pub(crate) enum InputError {
 pub(crate) enum Found {
     /// The content of this file.
     File(PathBuf),
+    /// This text.
+    Text(String),
     /// A folder with nothing in it.
     EmptyFolder,
 }
@@ -150,7 +152,9 @@ impl<'a> Walk<'a> {
         self.add(guest, Found::File(host.into()))
     }
 
-    fn add(&mut self, guest: String, found: Found) -> Result<(), InputError> {
+    /// # Errors
+    /// When there are too many, or something is there already.
+    pub(super) fn add(&mut self, guest: String, found: Found) -> Result<(), InputError> {
         if self.into.found.len() == INPUTS_MAX {
             return Err(InputError::Many { flag: self.flag });
         }

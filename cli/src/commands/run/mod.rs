@@ -143,6 +143,7 @@ async fn store(client: &Client, plan: &Plan) -> Result<Stored, CommandError> {
     let upload = async |(guest, found): (&String, &Found)| {
         let input = match found {
             Found::File(host) => (guest.clone(), client.upload(host).await?),
+            Found::Text(text) => (guest.clone(), client.upload_bytes(text.clone()).await?),
             Found::EmptyFolder => (format!("{guest}/"), client.upload_bytes(Vec::new()).await?),
         };
         Ok::<_, CommandError>(input)

@@ -8,11 +8,15 @@ use haggle_sdk::Language;
 use serde::Deserialize;
 use tempfile::TempDir;
 
-use super::inputs::{InputError, Inputs, Walk};
+use super::inputs::{Found, InputError, Inputs, Walk};
 use crate::runtime::{Pip, PipError};
 
 /// Where a task finds its packages: each folder and each wheel in a folder with a number of its own.
 const FOLDER: &str = "/packages";
+
+/// Says where each of them is from. A task is given folders that files lie in, and no others: without a file in this one it
+/// would find the packages, and not the folders that they lie in.
+const ORIGINS: &str = "/packages/origins";
 
 /// What Python calls the folders and archives in which it looks for modules, and what is between them.
 pub(super) const VARIABLE: &str = "PYTHONPATH";
@@ -68,6 +72,8 @@ fn listed(names: &[String]) -> String {
 pub(super) struct Packages {
     /// Where the task finds them, for [`VARIABLE`].
     pub(super) path: Vec<String>,
+    /// A line for each folder and wheel that was named.
+    origins: String,
     /// What pip fetched; there for as long as it may have to be read.
     _fetched: Option<TempDir>,
 }
@@ -99,12 +105,16 @@ impl Packages {
             packages.add(REQUIREMENTS, fetched.path(), inputs)?;
             packages._fetched = Some(fetched);
         }
+        if !packages.path.is_empty() {
+            Walk::inputs(WITH, inputs).add(ORIGINS.to_owned(), Found::Text(packages.origins.clone()))?;
+        }
         Ok(packages)
     }
 
     fn add(&mut self, flag: &'static str, path: &Path, inputs: &mut Inputs) -> Result<(), PackageError> {
         let unreadable = |source| PackageError::Unreadable { path: path.into(), source };
         let guest = format!("{FOLDER}/{}", self.path.len());
+        self.origins += &format!("{guest} {flag} {}\n", path.display());
         let metadata = fs::metadata(path).map_err(unreadable)?;
         if metadata.is_file() {
             if !is_wheel(path) {
@@ -266,7 +276,7 @@ mod tests {
 
         let (a, b) = ("/packages/0/a-1.0-py2.py3-none-any.whl", "/packages/0/b-1.0-py3-none-any.whl");
         assert_eq!(path, ["/packages/0", a, b]);
-        assert_eq!(found, [a, b, "/packages/0/one.py", "/packages/0/pack/__init__.py"]);
+        assert_eq!(found, [a, b, "/packages/0/one.py", "/packages/0/pack/__init__.py", ORIGINS]);
     }
 
     #[test]
@@ -276,7 +286,7 @@ mod tests {
         let (path, found) = with(&folder.path().join("pack")).unwrap();
 
         assert_eq!(path, ["/packages/0"]);
-        assert_eq!(found, ["/packages/0/pack/__init__.py", "/packages/0/pack/deep/one.py"]);
+        assert_eq!(found, ["/packages/0/pack/__init__.py", "/packages/0/pack/deep/one.py", ORIGINS]);
     }
 
     #[test]
