@@ -13,6 +13,7 @@ use super::state::State;
 use crate::group::Group;
 use crate::id::TaskId;
 use crate::lifecycle::TaskEvent;
+use crate::planted::{self, Bug};
 use crate::task::{Reason, TaskState, TaskStatus};
 
 /// Every group of which a task is known.
@@ -150,7 +151,7 @@ fn look_at(state: &mut State, id: TaskId, out: &mut Vec<Effect>) {
         let over = failure(state, &tasks).or(lost);
         state.groups.all.get_mut(&id).expect("it was just there").over = over;
     }
-    if state.groups.all[&id].over.is_some() {
+    if state.groups.all[&id].over.is_some() && !planted::is(Bug::GroupLivesOn) {
         tasks.iter().for_each(|task| end(state, *task, out));
     }
     if !some_run {
