@@ -202,8 +202,8 @@ fn tasks_with_a_promise_have_the_same_beside_those_that_live_from_what_is_left()
     for (alone, beside) in alone.iter().zip(&beside) {
         assert!((beside / alone - 1.0).abs() < 0.01, "{alone} alone, and {beside} beside others");
     }
-    // Of two cores, 1.3 are promised.
-    assert_close(left, 0.7, 0.03);
+    // Of two cores, 1.3 are promised. Where one with a promise is about to run, the rest of a slice is nobody's.
+    assert_close(left, 0.7, 0.05);
 }
 
 #[test]

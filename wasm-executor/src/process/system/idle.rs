@@ -9,10 +9,11 @@ use std::io;
 /// What the system said that does not allow it.
 #[cfg(target_os = "linux")]
 pub(crate) fn run_when_idle() -> io::Result<()> {
-    let parameters = libc::sched_param { sched_priority: 0 };
+    // The system's `sched_param` is this one number. That of musl has more, and its function for this does nothing.
+    let priority: libc::c_int = 0;
     #[expect(unsafe_code, reason = "a call of the system")]
-    // SAFETY: 0 is the calling thread, and the parameters are read while they live.
-    let outcome = unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &raw const parameters) };
+    // SAFETY: 0 is the calling thread, and the number is read while it lives.
+    let outcome = unsafe { libc::syscall(libc::SYS_sched_setscheduler, 0, libc::SCHED_IDLE, &raw const priority) };
     if outcome == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
