@@ -266,7 +266,7 @@ fn admit(
         agent.questions = known.questions;
     }
     agent.registering = Some(registering);
-    state.allocator.set_agent(id, Arc::clone(&agent.info));
+    state.allocator.set_agent(id, &agent.info);
     state.allocator.set_agent_active(id, planted::is(Bug::OfferedTooEarly));
     enrol::end(state, id, out);
     let record = agent.record();
