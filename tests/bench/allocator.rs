@@ -96,7 +96,7 @@ impl World {
             self.agents += 1;
             let id = AgentId(self.agents);
             let info = AgentInfo { name: id.to_string(), resources: total.clone(), ..AgentInfo::default() };
-            self.allocator.set_agent(id, Arc::new(info));
+            self.allocator.set_agent(id, &Arc::new(info));
             self.allocator.set_agent_active(id, true);
         }
     }

@@ -18,9 +18,9 @@ use crate::time::Now;
 
 impl Allocator {
     /// Adds an agent, or changes what it is and has. It is offered once it is active.
-    pub fn set_agent(&mut self, agent: AgentId, info: Arc<AgentInfo>) {
+    pub fn set_agent(&mut self, agent: AgentId, info: &Arc<AgentInfo>) {
         self.agents.entry(agent).or_default();
-        let before = self.change_holding(agent, |holding| mem::replace(&mut holding.info, Arc::clone(&info)));
+        let before = self.change_holding(agent, |holding| mem::replace(&mut holding.info, Arc::clone(info)));
         self.reserve(agent, &[]);
         if let Some(before) = before {
             self.total.take_up_to(&before.resources);

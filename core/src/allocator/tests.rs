@@ -82,7 +82,7 @@ impl World {
     }
 
     fn agent_like(&mut self, id: u64, info: &AgentInfo) {
-        self.allocator.set_agent(AgentId(id), Arc::new(info.clone()));
+        self.allocator.set_agent(AgentId(id), &Arc::new(info.clone()));
         self.allocator.set_agent_active(AgentId(id), true);
     }
 

@@ -277,7 +277,7 @@ fn admit(
         agent.volumes = known.volumes.unconfirmed();
     }
     agent.registering = Some(registering);
-    state.allocator.set_agent(id, Arc::clone(&agent.info));
+    state.allocator.set_agent(id, &agent.info);
     state.allocator.set_revocable(id, MilliCpu::ZERO);
     state.allocator.reserve(id, &agent.reserved);
     state.allocator.set_agent_active(id, planted::is(Bug::OfferedTooEarly));
