@@ -15,7 +15,8 @@ pub(crate) fn has(runtime: &str) -> bool {
         return true;
     }
     let is_out_of_reach = added.stderr.contains("cannot reach the registry") || added.stderr.contains("no pip here");
-    assert!(is_out_of_reach && std::env::var_os("CI").is_none(), "{added:?}");
+    let may_be_missing = cfg!(windows) || std::env::var_os("CI").is_none();
+    assert!(is_out_of_reach && may_be_missing, "{added:?}");
     eprintln!("\nNOT RUN: there is no runtime {runtime}: {}", added.stderr);
     false
 }
