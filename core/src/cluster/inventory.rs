@@ -239,7 +239,7 @@ pub(super) fn adopt(state: &mut State, agent: AgentId, held: HeldTask, out: &mut
     let task = Task {
         tenant: state.tenant_in(id.framework, &role_of(state, id, role)),
         agent,
-        name,
+        name: name.into(),
         portion: holds(resources, &volumes),
         holds: false,
         kill: false,

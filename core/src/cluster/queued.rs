@@ -244,7 +244,7 @@ impl State {
         let update = UpdateId::by_master(self.epoch, self.last_update);
         let status = TaskStatus { update, ..status };
         let task = Task {
-            name: shape.name.clone(),
+            name: shape.name.as_str().into(),
             tenant,
             agent,
             portion: shape.resources.clone().into(),

@@ -180,7 +180,7 @@ pub(super) enum Link {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Task {
-    pub(super) name: String,
+    pub(super) name: Box<str>,
     pub(super) tenant: Arc<Tenant>,
     pub(super) agent: AgentId,
     /// What it holds, and what of it is reserved.

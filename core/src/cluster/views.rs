@@ -534,7 +534,7 @@ fn offer_view(state: &State, id: OfferId, offer: &Promise, now: Now) -> OfferVie
 fn view(id: TaskId, task: &Task) -> TaskView {
     TaskView {
         id,
-        name: task.name.clone(),
+        name: task.name.to_string(),
         role: task.tenant.role().to_string(),
         agent: task.agent,
         resources: task.portion.resources.clone(),

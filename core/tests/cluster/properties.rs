@@ -847,7 +847,10 @@ impl Chaos {
             let Some(session) = self.hosts[&id].session else { continue };
             let held: Vec<_> = self.hosts[&id].tasks.keys().copied().collect();
             for task in held {
-                self.move_task(id, session, task, TaskState::Killed);
+                // The end of one in a group may settle another that had ended before.
+                if self.hosts[&id].tasks.contains_key(&task) {
+                    self.move_task(id, session, task, TaskState::Killed);
+                }
             }
         }
     }

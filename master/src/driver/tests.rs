@@ -80,7 +80,7 @@ impl Driven {
     }
 
     fn agent_is_connected(&self) -> bool {
-        self.driver.cluster.agents(Now::ZERO)[0].connected
+        self.driver.cluster.agents(Now::ZERO).first().is_some_and(|agent| agent.connected)
     }
 }
 
