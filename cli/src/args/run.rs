@@ -148,7 +148,7 @@ pub(crate) struct RunArgs {
     ///
     /// It is launched on the agent that holds the volume, once no other task has it, and in the volume's role or one below
     /// it (--role). `haggle volume ls` lists those that there are.
-    #[arg(long = "volume", value_name = "VOLUME:GUEST_DIR[:ro]", help_heading = "What it gets", value_parser = values::mount)]
+    #[arg(long = "volume", value_name = "VOLUME:GUEST_DIR[:ro]", help_heading = "What it gets", value_parser = values::mount, add = completions::volumes())]
     pub(crate) volumes: Vec<Mount>,
     /// A port of a host that it may connect to over TCP and send to over UDP; repeatable
     #[arg(long = "allow-net", value_name = "HOST:PORT", help_heading = "What it gets", value_parser = values::endpoint)]

@@ -5,6 +5,7 @@ use haggle_core::{AgentId, Bytes, VolumeId};
 
 use super::operator::ListArgs;
 use super::values;
+use crate::completions;
 
 /// Make, list, share and remove volumes: folders on agents that outlive the tasks which use them
 ///
@@ -43,10 +44,10 @@ Examples:
   haggle volume create agent-1 eng model 1GiB")]
 pub(crate) struct VolumeCreateArgs {
     /// Where, as `haggle agents` shows it
-    #[arg(value_name = "AGENT")]
+    #[arg(value_name = "AGENT", add = completions::agents())]
     pub(crate) agent: AgentId,
     /// Whose it is: the path of a role, like eng/batch
-    #[arg(value_name = "ROLE", value_parser = values::role)]
+    #[arg(value_name = "ROLE", value_parser = values::role, add = completions::roles())]
     pub(crate) role: String,
     /// What people call it: no two of one role on one agent have the same name
     #[arg(value_name = "NAME")]
@@ -82,7 +83,7 @@ Examples:
   haggle volume share volume-1.1 --off        one task at a time reads and writes it again")]
 pub(crate) struct VolumeShareArgs {
     /// Its id, as `haggle volume ls` shows it
-    #[arg(value_name = "VOLUME")]
+    #[arg(value_name = "VOLUME", add = completions::volumes())]
     pub(crate) volume: VolumeId,
     /// Have one task at a time use it again, which may write it
     #[arg(long)]
@@ -100,7 +101,7 @@ Examples:
   haggle volume rm volume-1.1")]
 pub(crate) struct VolumeRmArgs {
     /// Its id, as `haggle volume ls` shows it
-    #[arg(value_name = "VOLUME")]
+    #[arg(value_name = "VOLUME", add = completions::volumes())]
     pub(crate) volume: VolumeId,
     #[command(flatten)]
     pub(crate) list: ListArgs,

@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::time::Duration;
 
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
-use haggle_core::cluster::TaskView;
+use haggle_core::cluster::{TaskView, VolumeView};
 use haggle_sdk::{CallError, Client};
 use tokio::runtime::Builder;
 use tokio::time::timeout;
@@ -59,6 +59,14 @@ pub(crate) fn maintenance() -> ArgValueCompleter {
     from_cluster(async |client| {
         let windows = client.maintenance().await?;
         Ok(windows.into_iter().map(|window| (window.id.to_string(), String::new())).collect())
+    })
+}
+
+pub(crate) fn volumes() -> ArgValueCompleter {
+    from_cluster(async |client| {
+        let named =
+            |volume: VolumeView| (volume.id.to_string(), volume.known.map_or_else(String::new, |known| known.name));
+        Ok(client.volumes().await?.into_iter().map(named).collect())
     })
 }
 

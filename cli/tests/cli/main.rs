@@ -3,6 +3,8 @@
 mod array;
 mod bad_input;
 mod doctor;
+#[cfg(unix)]
+mod documents;
 mod guests;
 mod haggle;
 mod inspect;
@@ -11,7 +13,7 @@ mod man;
 mod master;
 mod run;
 mod runtimes;
-
+mod scripts;
 #[cfg(target_os = "linux")]
 mod service;
 #[cfg(unix)]

@@ -329,8 +329,7 @@ fn order_to_make(volume: &Volume) -> AgentOrder {
 
 /// The agent on which a volume is, be it that nobody knows of it any more.
 fn holder_of(state: &State, volume: VolumeId) -> Option<AgentId> {
-    let knows = |agent: &Agent| agent.volumes.known.contains_key(&volume);
-    if state.agents.get(&volume.agent).is_some_and(|agent| knows(agent)) {
+    if state.agents.get(&volume.agent).is_some_and(|agent| agent.volumes.known.contains_key(&volume)) {
         return Some(volume.agent);
     }
     state.agents.iter().find(|(_, agent)| agent.volumes.holds(volume)).map(|(&id, _)| id)

@@ -65,15 +65,25 @@ impl Room {
     fn has_room(&self, need: &Need, waiter: &Waiter) -> bool {
         self.taken.len() < LAUNCH_MAX
             && (self.taken.is_empty() || self.bytes + waiter.size <= LAUNCH_BYTES_MAX)
-            && self.free.contains(&need.resources)
+            && self.fits(need)
+    }
+
+    /// Whether a task could be launched there.
+    pub(super) fn fits(&self, need: &Need) -> bool {
+        self.free.contains(&need.resources)
             && need.suits(self.info.traits()).is_ok()
             && need.volumes.iter().all(|volume| self.volumes.contains_key(volume))
     }
 
-    fn take(&mut self, need: &Need, waiter: &Waiter) {
+    /// A task is to be launched there, which fits.
+    pub(super) fn use_for(&mut self, need: &Need) {
         self.free.take(&need.resources).expect("a room was only chosen because the task fits");
         // One that is shared is there for the next as well.
         self.volumes.retain(|volume, shared| *shared || !need.volumes.contains(volume));
+    }
+
+    fn take(&mut self, need: &Need, waiter: &Waiter) {
+        self.use_for(need);
         self.taken.push(waiter.index);
         self.bytes += waiter.size;
     }

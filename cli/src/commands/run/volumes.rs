@@ -16,7 +16,7 @@ pub(super) async fn check(client: &Client, plan: &Plan) -> Result<(), CommandErr
     let there = client.volumes().await?;
     plan.volumes.iter().try_for_each(|mount| {
         let known = there.iter().find(|volume| volume.id == mount.volume);
-        check_one(mount, known, &plan.role)
+        check_one(mount, known, &plan.role, plan.gang && plan.count > 1)
             .map_err(|why| CommandError::Volume { volume: mount.volume, why: why.to_string() })
     })
 }
@@ -34,9 +34,13 @@ enum Unmountable {
     OtherRole(String, String),
     #[error("it is shared, and can only be read: mount it as {0}:{1}:ro")]
     Shared(haggle_core::VolumeId, String),
+    #[error(
+        "one task at a time has it, and a gang wants it for all of its tasks at once: share it (`haggle volume share`)"
+    )]
+    OneAtATime,
 }
 
-fn check_one(mount: &Mount, known: Option<&VolumeView>, role: &str) -> Result<(), Unmountable> {
+fn check_one(mount: &Mount, known: Option<&VolumeView>, role: &str, at_once: bool) -> Result<(), Unmountable> {
     let view = known.ok_or(Unmountable::NotThere)?;
     let volume = view.known.as_ref().ok_or(Unmountable::Unknown)?;
     if view.standing == VolumeStanding::Missing {
@@ -45,9 +49,10 @@ fn check_one(mount: &Mount, known: Option<&VolumeView>, role: &str) -> Result<()
     if !volume.reservation.is_for(role) {
         return Err(Unmountable::OtherRole(volume.role().to_owned(), role.to_owned()));
     }
-    match volume.shared && mount.writable {
-        true => Err(Unmountable::Shared(mount.volume, mount.guest.clone())),
-        false => Ok(()),
+    match volume.shared {
+        true if mount.writable => Err(Unmountable::Shared(mount.volume, mount.guest.clone())),
+        false if at_once => Err(Unmountable::OneAtATime),
+        true | false => Ok(()),
     }
 }
 
@@ -79,14 +84,15 @@ mod tests {
             users: 0,
             offers: 0,
         };
-        let check = |view: &VolumeView, role| check_one(&mount, Some(view), role).map_err(|why| why.to_string());
+        let check = |view: &VolumeView, role| check_one(&mount, Some(view), role, false).map_err(|why| why.to_string());
 
-        assert_eq!(check_one(&mount, None, "eng"), Err(Unmountable::NotThere));
+        assert_eq!(check_one(&mount, None, "eng", false), Err(Unmountable::NotThere));
         assert_eq!((check(&ready, "eng"), check(&ready, "eng/batch")), (Ok(()), Ok(())));
         let other = "it is of the role eng, and this runs in web: say --role eng, or one below it";
         assert_eq!(check(&ready, "web").unwrap_err(), other);
         let away = VolumeView { standing: VolumeStanding::Away, ..ready.clone() };
         assert_eq!(check(&away, "eng"), Ok(()), "it may come back");
+        assert_eq!(check_one(&mount, Some(&ready), "eng", true), Err(Unmountable::OneAtATime));
         let missing = VolumeView { standing: VolumeStanding::Missing, ..ready.clone() };
         assert!(check(&missing, "eng").unwrap_err().contains("without it"));
         let shared = VolumeView { known: Some(Volume { shared: true, ..volume }), ..ready };

@@ -8,7 +8,7 @@ use haggle_core::allocator::Obstacle;
 use haggle_core::cluster::{
     AgentCommand, AgentOrder, FrameworkCommand, FrameworkEvent, OperatorCommand, Refusal, VolumeStanding,
 };
-use haggle_core::{Bytes, OfferId, OfferOperation, Reason, TaskId, TaskState, VolumeId, VolumeOperation, Want};
+use haggle_core::{Bytes, OfferId, OfferOperation, Placed, Reason, TaskId, TaskState, VolumeId, VolumeOperation, Want};
 
 use super::*;
 
@@ -187,4 +187,75 @@ fn an_offer_that_only_holds_a_volume_gives_way_to_who_waits_for_it() {
     world.wait(Duration::from_secs(1));
 
     assert_eq!(offered(&world, waits), [volume]);
+}
+
+/// Two agents with a volume each, and a framework that wants two tasks at once which mount these.
+fn gang_on(volumes: impl Fn([VolumeId; 2]) -> [VolumeId; 2]) -> (World, [Agent; 2], Framework, [VolumeId; 2]) {
+    let mut world = World::new();
+    let agents = [0; 2].map(|_| agent_of_eng(&mut world));
+    let held = agents.map(|agent| create(&mut world, agent, "eng", "data", mib(512)));
+    let framework = world.framework("eng");
+    let want = |volume| Want {
+        resources: size(1, 256),
+        constraints: vec![],
+        volumes: vec![volume],
+        waiting: 1,
+        spare: 0,
+        gang: 1,
+    };
+    let wants = match volumes(held) {
+        [one, other] if one == other => vec![Want { waiting: 2, ..want(one) }],
+        [one, other] => vec![want(one), want(other)],
+    };
+    world.framework_says(framework, FrameworkCommand::Demand { role: None, wants });
+    world.decline(framework, &world.open_offers(framework), NO_REFUSAL);
+    (world, agents, framework, held)
+}
+
+#[test]
+fn a_gang_is_offered_the_agents_that_hold_its_volumes_all_at_once() {
+    let (mut world, agents, framework, held) = gang_on(|held| held);
+    let offers = world.open_offers(framework);
+    assert_eq!((offers.len(), offered(&world, framework)), (2, held.to_vec()));
+    let placed =
+        |at: usize| Placed { agent: agents[at].id, task: Arc::new(mounts(framework, at as u64 + 1, held[at], true)) };
+    let tasks = vec![placed(0), placed(1)];
+
+    world.framework_says(framework, FrameworkCommand::LaunchGroup { offers, tasks, refuse: NO_REFUSAL });
+
+    assert_eq!(views(&world).iter().map(|view| view.users).collect::<Vec<_>>(), [1, 1]);
+    assert_eq!(offered(&world, framework), [], "nothing of it is wanted any more");
+}
+
+#[test]
+fn a_gang_is_not_offered_one_volume_for_two_tasks_at_once_unless_it_is_shared() {
+    let (mut world, agents, framework, held) = gang_on(|[one, _]| [one, one]);
+    assert_eq!(world.open_offers(framework), []);
+
+    operator(&mut world, OperatorCommand::ShareVolume { volume: held[0], shared: true }).unwrap();
+
+    let offers = world.open_offers(framework);
+    assert_eq!(offered(&world, framework), [held[0]]);
+    let reader = |number| Placed { agent: agents[0].id, task: Arc::new(mounts(framework, number, held[0], false)) };
+    let tasks = vec![reader(1), reader(2)];
+    world.framework_says(framework, FrameworkCommand::LaunchGroup { offers, tasks, refuse: NO_REFUSAL });
+    assert_eq!(views(&world)[0].users, 2);
+}
+
+#[test]
+fn a_group_that_mounts_what_it_was_not_offered_is_not_launched_at_all() {
+    let (mut world, agents, framework, held) = gang_on(|held| held);
+    let offers = world.open_offers(framework);
+    let both = [0, 1].map(|at| Placed {
+        agent: agents[at].id,
+        // The second is to mount what the other agent holds.
+        task: Arc::new(mounts(framework, at as u64 + 1, held[0], true)),
+    });
+
+    let launch = FrameworkCommand::LaunchGroup { offers, tasks: both.to_vec(), refuse: NO_REFUSAL };
+    let effects = world.framework_says(framework, launch);
+
+    let ends: Vec<_> = updates(&effects, framework).into_iter().map(|status| status.reason).collect();
+    assert_eq!(ends, [Some(Reason::TaskGroup), Some(Reason::InvalidOffers)]);
+    assert_eq!(views(&world).iter().map(|view| view.users).collect::<Vec<_>>(), [0, 0]);
 }

@@ -34,7 +34,7 @@ impl RunnerState {
         for (need, count) in &kinds {
             for _ in 0..*count {
                 let Some(room) = tightest(&mut rooms, need) else { return };
-                room.free.take(&need.resources).expect("a room was only chosen because the task fits");
+                room.use_for(need);
                 places.push(room.agent);
             }
         }
@@ -104,6 +104,5 @@ impl RunnerState {
 
 /// The room with the least left that has enough for this.
 fn tightest<'a>(rooms: &'a mut [Room], need: &Need) -> Option<&'a mut Room> {
-    let has_room = |room: &&mut Room| room.free.contains(&need.resources) && need.suits(room.info.traits()).is_ok();
-    rooms.iter_mut().filter(has_room).min_by_key(|room| (room.free.cpus, room.free.mem, room.agent))
+    rooms.iter_mut().filter(|room| room.fits(need)).min_by_key(|room| (room.free.cpus, room.free.mem, room.agent))
 }
