@@ -193,6 +193,9 @@ fn update_one(state: &mut State, agent: AgentId, session: SessionId, update: Arc
     if is_news {
         let tenant = Arc::clone(&task.tenant);
         tally(state, &tenant, &update);
+        if !update.ended.is_empty() {
+            out.push(Effect::AnnounceEnds(Arc::clone(&update)));
+        }
     }
     if !has_framework {
         acknowledge_ourselves(session, &update, out);

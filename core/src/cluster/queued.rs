@@ -3,6 +3,7 @@
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
+use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::Bound;
 
@@ -195,7 +196,12 @@ impl State {
     }
 
     /// The same when their allocation has ended, and nothing more is heard of them.
-    fn left_behind(&mut self, allocation: TaskId, (ended, reason, why): (TaskState, Reason, &str)) {
+    fn left_behind(
+        &mut self,
+        allocation: TaskId,
+        (ended, reason, why): (TaskState, Reason, &str),
+        out: &mut Vec<Effect>,
+    ) {
         let Some(task) = self.tasks.get_mut(&allocation) else { return };
         let agent = Some(task.agent);
         let Some(known) = &mut task.allocation else { return };
@@ -211,7 +217,9 @@ impl State {
         if ended.is_empty() {
             return;
         }
-        self.left_ended(allocation, Arc::new(QueueUpdate::by_master(allocation, agent, ended)));
+        let update = Arc::new(QueueUpdate::by_master(allocation, agent, ended));
+        out.push(Effect::AnnounceEnds(Arc::clone(&update)));
+        self.left_ended(allocation, update);
     }
 
     /// An allocation has ended: nobody will tell what became of the tasks that are left in its queue. Each of them is a
@@ -225,7 +233,7 @@ impl State {
         out: &mut Vec<Effect>,
     ) {
         if !self.frameworks.contains_key(&allocation.framework) {
-            return self.left_behind(allocation, (ended, reason, why));
+            return self.left_behind(allocation, (ended, reason, why), out);
         }
         let known = self.tasks.get_mut(&allocation).and_then(|task| task.allocation.as_mut());
         let Some(known) = known else { return };
@@ -260,6 +268,8 @@ impl State {
             let allocation = value.of(first);
             let agent = self.tasks.get(&allocation).map(|allocation| allocation.agent);
             let tenant = self.tenant_of_queue(allocation);
+            let told = vec![QueueEnd::never_ran(first.number, count, Source::Master, ended, reason, why)];
+            out.push(Effect::AnnounceEnds(Arc::new(QueueUpdate::by_master(allocation, agent, told))));
             for id in (Run { first, count, value: () }).tasks() {
                 let status = TaskStatus {
                     reason: Some(reason),

@@ -234,3 +234,35 @@ fn many_that_ended_together_are_one_entry_and_are_listed_one_by_one() {
     let ended: Vec<u64> = listed.iter().map(|task| task.id.number).filter(|&number| number >= 1_000).collect();
     assert_eq!(ended, (51_000..61_000).collect::<Vec<_>>(), "the last 10,000");
 }
+
+/// What whoever watches hears of the ends of tasks in queues: which tasks, and how.
+fn announced(effects: &[Effect]) -> Vec<(u64, TaskState)> {
+    let updates = effects.iter().filter_map(|effect| match effect {
+        Effect::AnnounceEnds(update) => Some(QueueUpdate::clone(update)),
+        _ => None,
+    });
+    updates.flat_map(QueueUpdate::ends).map(|status| (status.task.number, status.state)).collect()
+}
+
+#[test]
+fn whoever_watches_hears_once_of_each_end_in_a_queue() {
+    let (mut world, agent, framework) = with_three();
+    let finished = |numbers: &[u64]| numbers.iter().map(|&number| (number, TaskState::Finished)).collect::<Vec<_>>();
+
+    assert_eq!(announced(&say(&mut world, agent, news(framework, 0, vec![11], &[]))), []);
+    assert_eq!(announced(&say(&mut world, agent, news(framework, 2, vec![], &[11, 10]))), finished(&[11, 10]));
+    assert_eq!(announced(&say(&mut world, agent, news(framework, 2, vec![], &[11, 10]))), []);
+    world.framework_says(framework, FrameworkCommand::Teardown);
+    assert_eq!(announced(&say(&mut world, agent, news(framework, 3, vec![], &[12]))), finished(&[12]));
+}
+
+#[test]
+fn whoever_watches_hears_what_was_lost_with_an_agent() {
+    let (mut world, agent, framework) = with_three();
+    say(&mut world, agent, news(framework, 2, vec![], &[10]));
+    world.disconnect(agent);
+
+    let effects = world.apply(Command::Operator(Principal::owner(), None, OperatorCommand::AgentGone(agent.id)));
+
+    assert_eq!(announced(&effects), [(11, TaskState::GoneByOperator), (12, TaskState::GoneByOperator)]);
+}
