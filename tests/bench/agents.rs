@@ -1,5 +1,6 @@
 //! A real master with very many idle agents: what it computes for them, what it holds for each, how long a list of them takes.
 
+use std::collections::BTreeMap;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -143,6 +144,7 @@ pub(crate) fn registration(number: u64) -> AgentCommand {
             name: format!("node-{number}.example.net"),
             resources,
             attributes: machine.into_iter().chain(runtimes).collect(),
+            reserved: BTreeMap::new(),
         },
         tasks: Vec::new(),
         complete: true,

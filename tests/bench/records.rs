@@ -96,9 +96,9 @@ impl Machine {
     fn subscribe(&mut self, session: SessionId) -> anyhow::Result<()> {
         self.connect(session)?;
         let (name, role) = (format!("pipeline-{}", session.0), format!("team-{}/nightly", session.0 / 10));
-        let info = FrameworkInfo { name, role, failover_timeout: AN_HOUR };
+        let info = FrameworkInfo { name, roles: [role].into(), failover_timeout: AN_HOUR };
         let subscribe = FrameworkCommand::Subscribe { member: None, info };
-        let suppress = FrameworkCommand::Suppress;
+        let suppress = FrameworkCommand::Suppress { role: None };
         let batch = [subscribe, suppress].map(|command| Command::Framework(session, command.into()));
         self.apply_all(batch).map(drop)
     }
@@ -107,12 +107,14 @@ impl Machine {
     fn launch(&mut self, first: u64) -> anyhow::Result<()> {
         let resources = Resources::new(MilliCpu::new(800), Bytes::from_mib(64), Bytes::ZERO);
         let waiting = u32::try_from(TASKS)?;
-        let want = Want { resources: resources.clone(), constraints: Vec::new(), waiting, spare: 0 };
-        let offers = self.apply(Command::Framework(FRAMEWORK, FrameworkCommand::Demand(vec![want]).into()))?;
+        let want = Want { resources: resources.clone(), constraints: Vec::new(), waiting, spare: 0, gang: 0 };
+        let offers = self
+            .apply(Command::Framework(FRAMEWORK, FrameworkCommand::Demand { role: None, wants: vec![want] }.into()))?;
         let [(agent, offer)] = offers[..] else { anyhow::bail!("not one offer, but {}", offers.len()) };
         let ids = || (first..first + TASKS).map(|number| TaskId { framework: FrameworkId(1), number });
         let tasks = ids().map(|id| Arc::new(spec(id, &resources))).collect();
-        let accept = FrameworkCommand::Accept { offers: vec![offer], tasks, refuse: Duration::ZERO };
+        let accept =
+            FrameworkCommand::Accept { offers: vec![offer], tasks, operations: Vec::new(), refuse: Duration::ZERO };
         self.apply(Command::Framework(FRAMEWORK, accept.into()))?;
         let runs = |id| TaskStatus::new(id, UpdateId(1), TaskState::Running, Source::Executor);
         let session = SessionId(AGENTS + agent.0 - 1);
@@ -126,6 +128,7 @@ fn spec(id: TaskId, resources: &Resources) -> TaskSpec {
     TaskSpec {
         id,
         name: format!("part-{}", id.number),
+        role: String::new(),
         module: Digest([1; 32]),
         args: Vec::new(),
         env: Vec::new(),
@@ -135,5 +138,6 @@ fn spec(id: TaskId, resources: &Resources) -> TaskSpec {
         limits: Limits::default(),
         inputs: Vec::new(),
         grants: Grants::default(),
+        group: None,
     }
 }

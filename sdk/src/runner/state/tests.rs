@@ -43,6 +43,7 @@ fn agent(milli: u64) -> AgentView {
         used: Resources::default(),
         offered: Resources::default(),
         reserved: Vec::new(),
+        revocable: MilliCpu::ZERO,
         tasks: 0,
     }
 }
