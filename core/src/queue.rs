@@ -211,6 +211,11 @@ pub struct QueueUpdate {
 }
 
 impl QueueUpdate {
+    /// What the master itself has found out. There is nothing to be acknowledged.
+    pub(crate) fn by_master(allocation: TaskId, agent: Option<AgentId>, ended: Vec<QueueEnd>) -> Self {
+        Self { allocation, update: UpdateId::UNACKNOWLEDGED, agent, started: Vec::new(), ended }
+    }
+
     /// The same as the status of each task that has ended. None of them is to be acknowledged by itself.
     pub fn ends(self) -> impl Iterator<Item = TaskStatus> {
         let (framework, agent) = (self.allocation.framework, self.agent);
@@ -227,8 +232,13 @@ impl QueueUpdate {
     pub fn end_of(&self, task: TaskId) -> Option<TaskStatus> {
         let is_its = |end: &&QueueEnd| task.number.checked_sub(end.first).is_some_and(|at| at < end.count);
         let end = self.ended.iter().find(is_its).filter(|_| task.framework == self.allocation.framework)?;
+        Some(self.status_of(task, end))
+    }
+
+    /// The same as the status of one of the tasks of which an end in it tells.
+    pub(crate) fn status_of(&self, task: TaskId, end: &QueueEnd) -> TaskStatus {
         let told = TaskStatus::ended(task, UpdateId::UNACKNOWLEDGED, end.source, end.ending.clone());
-        Some(TaskStatus { agent: self.agent, ..told })
+        TaskStatus { agent: self.agent, ..told }
     }
 
     /// The numbers of the tasks that have ended as runs: first and count, in order.

@@ -5,7 +5,7 @@ use haggle_core::{MilliCpu, Resources};
 
 use super::Verdict;
 use crate::args::PsArgs;
-use crate::output::record::TaskRecord;
+use crate::output::record::{TaskRecord, kind};
 use crate::output::{self, Table};
 use crate::target::Target;
 
@@ -31,6 +31,7 @@ fn cpus(resources: &Resources) -> String {
 fn table(tasks: &[TaskView]) -> Table {
     let mut table = Table::new([
         "TASK",
+        "KIND",
         "GROUP",
         "NAME",
         "ROLE",
@@ -45,6 +46,7 @@ fn table(tasks: &[TaskView]) -> Table {
     for task in tasks {
         table.row([
             task.id.to_string(),
+            kind(task).to_owned(),
             task.group.map_or_else(String::new, |group| group.id(task.id.framework).to_string()),
             task.name.clone(),
             task.role.clone(),

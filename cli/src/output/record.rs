@@ -425,6 +425,7 @@ pub(crate) struct RunRecord<'a> {
 #[derive(Serialize)]
 pub(crate) struct TaskRecord {
     id: String,
+    kind: &'static str,
     name: String,
     role: String,
     agent: String,
@@ -439,6 +440,7 @@ impl From<&TaskView> for TaskRecord {
     fn from(task: &TaskView) -> Self {
         Self {
             id: task.id.to_string(),
+            kind: kind(task),
             name: task.name.clone(),
             role: task.role.clone(),
             agent: task.agent.to_string(),
@@ -447,6 +449,11 @@ impl From<&TaskView> for TaskRecord {
             status: (&task.status).into(),
         }
     }
+}
+
+/// Whether it is a task that somebody wrote, or the allocation that holds room for such tasks.
+pub(crate) fn kind(task: &TaskView) -> &'static str {
+    if task.is_allocation { "allocation" } else { "task" }
 }
 
 /// An event of `haggle watch`. One of `agent`, `framework` and `task` is there.

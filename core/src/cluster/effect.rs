@@ -36,6 +36,8 @@ pub enum Effect {
     Close(SessionId),
     /// Tell whoever watches.
     Announce(Announcement),
+    /// Tell the same people of tasks in an allocation that have ended.
+    AnnounceEnds(Arc<QueueUpdate>),
     /// Answers the command that had this effect: the agent that joins has this id.
     Enrolled(Member<AgentId>),
     /// Answers the command that had this effect: the maintenance window has this id.

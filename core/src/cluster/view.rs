@@ -233,7 +233,7 @@ pub struct Why {
     pub hindrances: Vec<Hindrance>,
 }
 
-/// A task that has not ended, or one of the last that ended.
+/// A task that has not ended, or one of the last that ended: by itself, in a queue, or the allocation that has one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskView {
     /// Its name in the cluster.
@@ -248,6 +248,8 @@ pub struct TaskView {
     pub resources: Resources,
     /// Which group it is in.
     pub group: Option<Group>,
+    /// Whether it is an allocation: no task that anybody wrote, but room that is held for those in its queue.
+    pub is_allocation: bool,
     /// The last that was said of it.
     pub status: TaskStatus,
 }

@@ -7,6 +7,7 @@ use alloc::vec::Vec;
 use core::ops::Bound;
 
 use super::Cluster;
+use super::history::Ended;
 use super::inverse::Asked;
 use super::maintenance::Window;
 use super::principals::Owned;
@@ -34,8 +35,8 @@ use crate::volume::Volume;
 pub enum TaskCursor {
     /// Of those that run, or whose end is not acknowledged, which come first: by id.
     Live(TaskId),
-    /// Of those of which the last word is said: from the one that ended first.
-    Archived(Option<TaskId>),
+    /// Of those of which the last word is said, from the one that ended first: up to the one in this place, which is next.
+    Archived(u64),
 }
 
 /// Some items of a list, and where to read on; `None` when there are no more.
@@ -199,7 +200,7 @@ impl Cluster {
 
     /// The tasks of which the last word is said, from the one that ended first; then the others, by id.
     pub fn tasks(&self) -> Vec<TaskView> {
-        let ended = self.state.history.iter().map(|(id, task)| view(id, task));
+        let ended = self.state.history.from(0).filter_map(|(_, id, ended)| ended_view(id, ended));
         ended.chain(self.state.live(None).filter_map(|(id, task)| live_view(&self.state, id, &task))).collect()
     }
 
@@ -214,7 +215,7 @@ impl Cluster {
     ) -> Page<TaskView, TaskCursor> {
         let mut page = Vec::new();
         let live_after = match after {
-            Some(TaskCursor::Archived(after)) => return self.archived_page(who, page, after, max),
+            Some(TaskCursor::Archived(next)) => return self.archived_page(who, page, next, max),
             Some(TaskCursor::Live(id)) => Some(id),
             None => None,
         };
@@ -234,7 +235,7 @@ impl Cluster {
         if looked_at == max {
             (page, last.map(TaskCursor::Live))
         } else if ended {
-            self.archived_page(who, page, None, max - looked_at)
+            self.archived_page(who, page, 0, max - looked_at)
         } else {
             (page, None)
         }
@@ -244,23 +245,17 @@ impl Cluster {
         &self,
         who: &Principal,
         mut page: Vec<TaskView>,
-        after: Option<TaskId>,
+        from: u64,
         max: usize,
     ) -> Page<TaskView, TaskCursor> {
-        let history = &self.state.history;
-        let mut rest = history.iter();
-        // One that was forgotten meanwhile was the oldest: all that are left came after it.
-        if let Some(after) = after.filter(|&after| history.get(after).is_some()) {
-            rest.find(|&(id, _)| id == after);
-        }
-        let mut last = after;
-        for (id, task) in rest.by_ref().take(max) {
-            if who.may(Verb::ListTasks, &task.tenant) {
-                page.push(view(id, task));
+        // Those that were forgotten meanwhile were the oldest: all that are left came after them.
+        let mut rest = self.state.history.from(from);
+        for (_, id, ended) in rest.by_ref().take(max) {
+            if who.may(Verb::ListTasks, ended.tenant()) {
+                page.extend(ended_view(id, ended));
             }
-            last = Some(id);
         }
-        let next = rest.next().map(|_| TaskCursor::Archived(last));
+        let next = rest.next().map(|(place, ..)| TaskCursor::Archived(place));
         (page, next)
     }
 
@@ -268,10 +263,7 @@ impl Cluster {
     pub fn task(&self, id: TaskId) -> Option<TaskView> {
         let queued = || self.state.queued.get(id).and_then(|queued| queued_view(&self.state, id, queued));
         let known = self.state.task(id).map(|task| view(id, task)).or_else(queued);
-        known.or_else(|| {
-            let (tenant, shape, status) = self.state.history.queued(id)?;
-            shape_view(id, shape, tenant, status)
-        })
+        known.or_else(|| ended_view(id, self.state.history.queued(id)?))
     }
 
     /// One task, if `who` may do that to it.
@@ -290,7 +282,7 @@ impl Cluster {
         let state = &self.state;
         let known = state.task(id).map(|task| Arc::clone(&task.tenant));
         let queued = || state.queued.get(id).map(|queued| state.tenant_of_queue(queued.of(id)));
-        known.or_else(queued).or_else(|| state.history.queued(id).map(|(tenant, ..)| Arc::clone(tenant)))
+        known.or_else(queued).or_else(|| state.history.queued(id).map(|ended| Arc::clone(ended.tenant())))
     }
 
     /// Whether the id is an agent's, which is there or may come back: else its certificate is void.
@@ -322,7 +314,7 @@ impl Cluster {
             offers: state.allocator.open_offers(),
             tasks: state.tasks.len(),
             queued: usize::try_from(state.queued.tasks()).unwrap_or(usize::MAX),
-            ended: state.history.iter().count(),
+            ended: state.history.len(),
             orphans: of_agents(|agent| agent.orphans.len()),
             kept_updates: of_frameworks(|framework| framework.kept.len()),
             questions: state.questions.len() + of_agents(|agent| agent.questions.len()),
@@ -539,7 +531,15 @@ fn view(id: TaskId, task: &Task) -> TaskView {
         agent: task.agent,
         resources: task.portion.resources.clone(),
         group: task.group,
+        is_allocation: task.allocation.is_some(),
         status: task.status.clone(),
+    }
+}
+
+fn ended_view(id: TaskId, ended: Ended<'_>) -> Option<TaskView> {
+    match ended {
+        Ended::Task(task) => Some(view(id, task)),
+        Ended::Queued { tenant, shape, update, end } => shape_view(id, shape, tenant, update.status_of(id, end)),
     }
 }
 
@@ -564,6 +564,7 @@ fn shape_view(id: TaskId, shape: &Shape, tenant: &Tenant, status: TaskStatus) ->
         agent: status.agent?,
         resources: shape.resources.clone(),
         group: None,
+        is_allocation: false,
         status,
     })
 }

@@ -120,11 +120,16 @@ impl Node {
         }
     }
 
-    /// Its tasks end. Their updates are kept as ever: the master waits for their resources, and acknowledges.
+    /// Its tasks end. Their updates are kept as ever: the master waits for their resources, and acknowledges. What has nothing
+    /// in its queue closes: nothing follows.
     pub(super) fn remove_framework(&mut self, framework: FrameworkId, out: &mut Vec<Effect>) {
         self.resend(framework);
         for id in self.tasks_of(framework) {
-            self.stop(id, Reason::FrameworkRemoved, out);
+            let queue = self.tasks.get_mut(&id).and_then(|task| task.queue.as_mut());
+            match queue.filter(|queue| queue.live == 0) {
+                Some(queue) => queue.last = true,
+                None => self.stop(id, Reason::FrameworkRemoved, out),
+            }
         }
     }
 

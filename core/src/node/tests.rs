@@ -169,7 +169,7 @@ fn an_update_says_which_agent_and_who_saw_it() {
     assert_eq!((status.agent, status.source), (Some(AgentId(1)), Source::Executor));
 }
 
-/// Mesos: `TaskStatusUpdateManagerTest.RetryStatusUpdate`.
+/// Scenario 41. Mesos: `TaskStatusUpdateManagerTest.RetryStatusUpdate`.
 #[test]
 fn an_unacknowledged_update_is_sent_again_after_a_second_and_then_ever_later() {
     let mut world = World::with_running(T);
@@ -221,7 +221,7 @@ fn an_acknowledgement_of_an_earlier_update_leaves_the_later_one() {
     assert_eq!(said(&world.wait(10)), [(T, 2, TaskState::Finished, None)]);
 }
 
-/// Mesos: `TaskStatusUpdateManagerTest.IgnoreDuplicateStatusUpdateAck` and `IgnoreUnexpectedStatusUpdateAck`.
+/// Scenario 41. Mesos: `TaskStatusUpdateManagerTest.IgnoreDuplicateStatusUpdateAck` and `IgnoreUnexpectedStatusUpdateAck`.
 #[test]
 fn repeated_and_unexpected_acknowledgements_are_ignored() {
     let mut world = World::with_running(T);

@@ -15,6 +15,7 @@ mod kill;
 mod offers;
 mod properties;
 mod queues;
+mod queues_ended;
 mod queues_together;
 mod reconcile;
 mod registration;

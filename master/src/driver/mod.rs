@@ -35,7 +35,7 @@ use crate::access::{Caller, Guard, limit_of, status_of, wall_clock_ms};
 use crate::clock::Clock;
 use crate::error::Failure;
 use crate::handle::{Answer, Handle, Inbox, Peer, Question, REQUESTS, Reign, Request, Room, Verdict};
-use crate::happenings::{Happening, Happenings};
+use crate::happenings::{Happening, Happenings, What};
 use crate::inbox::{Heard, Kind, LargePlace, Place, Round, Saying, Share};
 use crate::metrics::Timings;
 use crate::registry::{Registry, RegistryError};
@@ -416,9 +416,14 @@ impl Driver {
                         what => self.tenants.of(what, &self.cluster),
                     };
                     if watched {
-                        self.happenings.tell(Happening { time_ms, what, tenant });
+                        self.happenings.tell(Happening { time_ms, what: What::Said(what), tenant });
                     }
                 }
+                Effect::AnnounceEnds(update) if watched => {
+                    let tenant = self.tenants.of_task(update.allocation, &self.cluster);
+                    self.happenings.tell(Happening { time_ms, what: What::Ended(update), tenant });
+                }
+                Effect::AnnounceEnds(_) => {}
             }
         }
         self.peers.let_out(&mut self.cut_off);

@@ -154,6 +154,7 @@ impl From<TaskView> for v1::Task {
             agent: task.agent.0,
             resources: Some(task.resources.into()),
             group: task.group.map(Into::into),
+            is_allocation: task.is_allocation,
             status: Some(task.status.into()),
         }
     }
@@ -170,6 +171,7 @@ impl TryFrom<v1::Task> for TaskView {
             agent: AgentId(wire.agent),
             resources: required(wire.resources, "resources of a task")?.try_into()?,
             group: wire.group.map(Into::into),
+            is_allocation: wire.is_allocation,
             status: required(wire.status, "status of a task")?.try_into()?,
         })
     }

@@ -182,6 +182,30 @@ fn killing_an_allocation_ends_all_that_is_in_it() {
     assert_eq!(said(&effects), [(A, 3, TaskState::Killed, Some(Reason::KillRequested))]);
 }
 
+/// The master settles what it acknowledges for a framework that is gone.
+#[test]
+fn an_allocation_with_nothing_in_its_queue_has_finished_when_its_framework_is_gone() {
+    let mut world = with_three();
+    world.batch([news(vec![], vec![end(1), end(2), end(3)])]);
+
+    let effects = world.batch([Command::RemoveFramework(FRAMEWORK)]);
+    assert!(!effects.contains(&Effect::StopQueue(A)), "{effects:?}");
+    let effects = world.batch([Command::Acknowledge(A, UpdateId(2))]);
+
+    assert_eq!(said(&effects), [(A, 3, TaskState::Finished, None)]);
+}
+
+#[test]
+fn an_allocation_that_is_cut_short_with_its_framework_says_so() {
+    let mut world = with_three();
+
+    assert_eq!(world.batch([Command::RemoveFramework(FRAMEWORK)]), [Effect::StopQueue(A)]);
+    world.batch([news(vec![], vec![killed(1, 3)])]);
+    let effects = world.batch([Command::Acknowledge(A, UpdateId(2))]);
+
+    assert_eq!(said(&effects), [(A, 3, TaskState::Killed, Some(Reason::FrameworkRemoved))]);
+}
+
 #[test]
 fn a_drain_says_why_tasks_in_queues_end() {
     let mut world = with_three();
