@@ -67,7 +67,7 @@ pub(crate) fn run(cli: Cli) -> Verdict {
         Command::Runtime(args) => runtime::run(args),
         Command::Login(args) => on_this_thread(login::run(cluster.only_master()?, args)),
         Command::Context(args) => context::run(args),
-        Command::Completions(args) => completions::run(args),
+        Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
         Command::Doctor(args) => on_this_thread(doctor::run(cluster.target(), args)),
         asking => {

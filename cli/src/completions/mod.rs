@@ -28,7 +28,7 @@ const VARIABLE: &str = "HAGGLE_COMPLETE";
 const PROGRAM: &str = "haggle";
 
 /// Prints the script of a shell.
-pub(crate) fn run(args: CompletionsArgs) -> Verdict {
+pub(crate) fn run(args: &CompletionsArgs) -> Verdict {
     output::bytes(&script(args.shell, &program()).map_err(OutputError::from)?)?;
     Ok(0)
 }
