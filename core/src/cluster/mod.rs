@@ -34,6 +34,7 @@ mod roles;
 mod sessions;
 mod state;
 mod tally;
+mod task_views;
 mod tasks;
 mod timers;
 mod tokens;
@@ -56,11 +57,12 @@ pub use effect::{
 pub use figures::Figures;
 pub use refusal::Refusal;
 pub use tally::{OfferEnd, Tally};
+pub use task_views::TaskCursor;
 pub use view::{
     AgentView, Counts, FrameworkView, MaintenanceView, OfferView, PhaseView, PrincipalView, ReservationView, RoleView,
     TaskView, VolumeStanding, VolumeView, Why, WithdrawalView,
 };
-pub use views::{Page, TaskCursor};
+pub use views::Page;
 
 use crate::access::Verb;
 use crate::id::SessionId;

@@ -7,37 +7,24 @@ use alloc::vec::Vec;
 use core::ops::Bound;
 
 use super::Cluster;
-use super::history::Ended;
 use super::inverse::Asked;
 use super::maintenance::Window;
 use super::principals::Owned;
-use super::queued::{Live, Queued};
-use super::state::{Agent, Framework, Link, Presence, State, Task};
+use super::state::{Agent, Framework, Link, Presence, State};
 use super::tally::Tally;
 use super::view::{
     AgentView, Counts, FrameworkView, MaintenanceView, OfferView, PhaseView, PrincipalView, ReservationView, RoleView,
-    TaskView, VolumeStanding, VolumeView, Why, WithdrawalView,
+    VolumeStanding, VolumeView, Why, WithdrawalView,
 };
 use crate::access::{Principal, PrincipalId, Tenant, TokenId, TokenRecord, Verb};
 use crate::allocator::{Promise, RoleStanding, Waits};
 use crate::id::{AgentId, FrameworkId, MaintenanceId, OfferId, SessionId, TaskId};
 use crate::quantity::Bytes;
-use crate::queue::Shape;
 use crate::reservation::{Portion, Reserved};
 use crate::resources::Ports;
-use crate::task::TaskStatus;
 use crate::time::Now;
 use crate::upkeep::{Drain, Phase, Withdrawal};
 use crate::volume::Volume;
-
-/// How far a list of tasks was read: up to this one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TaskCursor {
-    /// Of those that run, or whose end is not acknowledged, which come first: by id.
-    Live(TaskId),
-    /// Of those of which the last word is said, from the one that ended first: up to the one in this place, which is next.
-    Archived(u64),
-}
 
 /// Some items of a list, and where to read on; `None` when there are no more.
 pub type Page<V, C> = (Vec<V>, Option<C>);
@@ -198,91 +185,9 @@ impl Cluster {
         page(self.state.tokens.iter_after(after), max, |id, record| Some((id, record.clone())))
     }
 
-    /// The tasks of which the last word is said, from the one that ended first; then the others, by id.
-    pub fn tasks(&self) -> Vec<TaskView> {
-        let ended = self.state.history.from(0).filter_map(|(_, id, ended)| ended_view(id, ended));
-        ended.chain(self.state.live(None).filter_map(|(id, task)| live_view(&self.state, id, &task))).collect()
-    }
-
-    /// Of the tasks behind `after`, the next `max`: those of them that `who` may see. Without `ended`, only those that have not ended. A task that ends while the list is read may be told of
-    /// twice, the second time with its end.
-    pub fn tasks_page(
-        &self,
-        who: &Principal,
-        after: Option<TaskCursor>,
-        ended: bool,
-        max: usize,
-    ) -> Page<TaskView, TaskCursor> {
-        let mut page = Vec::new();
-        let live_after = match after {
-            Some(TaskCursor::Archived(next)) => return self.archived_page(who, page, next, max),
-            Some(TaskCursor::Live(id)) => Some(id),
-            None => None,
-        };
-        let mut last = None;
-        let mut looked_at = 0;
-        for (id, task) in self.state.live(live_after).take(max) {
-            let is_shown = match &task {
-                Live::Task(task) => {
-                    (ended || !task.status.state.is_terminal()) && who.may(Verb::ListTasks, &task.tenant)
-                }
-                Live::Queued(queued) => who.may(Verb::ListTasks, &self.state.tenant_of_queue(queued.of(id))),
-            };
-            page.extend(is_shown.then(|| live_view(&self.state, id, &task)).flatten());
-            last = Some(id);
-            looked_at += 1;
-        }
-        if looked_at == max {
-            (page, last.map(TaskCursor::Live))
-        } else if ended {
-            self.archived_page(who, page, 0, max - looked_at)
-        } else {
-            (page, None)
-        }
-    }
-
-    fn archived_page(
-        &self,
-        who: &Principal,
-        mut page: Vec<TaskView>,
-        from: u64,
-        max: usize,
-    ) -> Page<TaskView, TaskCursor> {
-        // Those that were forgotten meanwhile were the oldest: all that are left came after them.
-        let mut rest = self.state.history.from(from);
-        for (_, id, ended) in rest.by_ref().take(max) {
-            if who.may(Verb::ListTasks, ended.tenant()) {
-                page.extend(ended_view(id, ended));
-            }
-        }
-        let next = rest.next().map(|(place, ..)| TaskCursor::Archived(place));
-        (page, next)
-    }
-
-    /// One task, unless it ended long ago or never was.
-    pub fn task(&self, id: TaskId) -> Option<TaskView> {
-        let queued = || self.state.queued.get(id).and_then(|queued| queued_view(&self.state, id, queued));
-        let known = self.state.task(id).map(|task| view(id, task)).or_else(queued);
-        known.or_else(|| ended_view(id, self.state.history.queued(id)?))
-    }
-
-    /// One task, if `who` may do that to it.
-    pub fn task_for(&self, who: &Principal, verb: Verb, id: TaskId) -> Option<TaskView> {
-        let tenant = self.tenant_of_task(id)?;
-        self.task(id).filter(|_| who.may(verb, &tenant))
-    }
-
     /// Whose a framework is, while it is known.
     pub fn tenant_of(&self, id: FrameworkId) -> Option<Arc<Tenant>> {
         self.state.frameworks.get(&id).map(|framework| Arc::clone(&framework.tenant))
-    }
-
-    /// Whose a task is, unless it ended long ago.
-    pub fn tenant_of_task(&self, id: TaskId) -> Option<Arc<Tenant>> {
-        let state = &self.state;
-        let known = state.task(id).map(|task| Arc::clone(&task.tenant));
-        let queued = || state.queued.get(id).map(|queued| state.tenant_of_queue(queued.of(id)));
-        known.or_else(queued).or_else(|| state.history.queued(id).map(|ended| Arc::clone(ended.tenant())))
     }
 
     /// Whether the id is an agent's, which is there or may come back: else its certificate is void.
@@ -521,52 +426,6 @@ fn offer_view(state: &State, id: OfferId, offer: &Promise, now: Now) -> OfferVie
         volumes: state.volumes_of(offer.agent, &offer.portion.volumes),
         age,
     }
-}
-
-fn view(id: TaskId, task: &Task) -> TaskView {
-    TaskView {
-        id,
-        name: task.name.to_string(),
-        role: task.tenant.role().to_string(),
-        agent: task.agent,
-        resources: task.portion.resources.clone(),
-        group: task.group,
-        is_allocation: task.allocation.is_some(),
-        status: task.status.clone(),
-    }
-}
-
-fn ended_view(id: TaskId, ended: Ended<'_>) -> Option<TaskView> {
-    match ended {
-        Ended::Task(task) => Some(view(id, task)),
-        Ended::Queued { tenant, shape, update, end } => shape_view(id, shape, tenant, update.status_of(id, end)),
-    }
-}
-
-fn live_view(state: &State, id: TaskId, task: &Live<'_>) -> Option<TaskView> {
-    match task {
-        Live::Task(task) => Some(view(id, task)),
-        Live::Queued(queued) => queued_view(state, id, queued),
-    }
-}
-
-/// Of one in a queue that has not ended, or whose end is not acknowledged.
-fn queued_view(state: &State, id: TaskId, queued: &Queued) -> Option<TaskView> {
-    let status = state.queued_status(id).or_else(|| state.queued_end(id))?;
-    shape_view(id, &queued.shape, &state.tenant_of_queue(queued.of(id)), status)
-}
-
-fn shape_view(id: TaskId, shape: &Shape, tenant: &Tenant, status: TaskStatus) -> Option<TaskView> {
-    Some(TaskView {
-        id,
-        name: shape.name.clone(),
-        role: tenant.role().to_string(),
-        agent: status.agent?,
-        resources: shape.resources.clone(),
-        group: None,
-        is_allocation: false,
-        status,
-    })
 }
 
 fn sum(state: &State, offers: impl IntoIterator<Item = OfferId>) -> Portion {
