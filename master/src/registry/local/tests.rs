@@ -388,7 +388,7 @@ fn the_frameworks_of_a_registry_of_version_2_are_the_owners() {
 
 /// What a master of version 5 left behind: a framework had one role, and nothing was reserved.
 #[test]
-fn in_a_registry_of_version_5_a_framework_has_one_role_and_nothing_is_reserved() {
+fn in_a_registry_of_version_5_a_framework_has_one_role_nothing_is_reserved_and_no_volume_is_there() {
     #[derive(Clone, PartialEq, Message)]
     struct FrameworkInfo {
         #[prost(string, tag = "1")]
@@ -447,7 +447,13 @@ fn in_a_registry_of_version_5_a_framework_has_one_role_and_nothing_is_reserved()
     let mut expected = framework("f");
     expected.info.roles = vec!["eng/batch".to_owned()];
     assert_eq!(recovered.frameworks, [(FrameworkId(3), expected)]);
-    let mut expected = AgentRecord { unreachable_since: None, reserved: Vec::new(), ..agent("a") };
+    let mut expected = AgentRecord {
+        unreachable_since: None,
+        reserved: Vec::new(),
+        volumes: Vec::new(),
+        last_volume: 0,
+        ..agent("a")
+    };
     expected.info.attributes.clear();
     assert_eq!(recovered.agents, [(AgentId(4), expected)]);
     let version = read_number(&registry.database.unwrap().begin_write().unwrap(), VERSION_KEY).unwrap();
