@@ -108,7 +108,7 @@ async fn a_task_runs_on_what_another_one_leaves_unused_and_goes_when_that_is_wan
     std::fs::write(folder.path().join("go"), "").unwrap();
 
     let output = revocable.ended().await;
-    let ended: Value = text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).last().unwrap();
+    let ended: Value = serde_json::from_str(text(&output.stdout).lines().last().unwrap()).unwrap();
     assert_eq!((&ended["state"], &ended["reason"]), (&json!("GONE"), &json!("PREEMPTED")), "{output:?}");
     assert_eq!(output.status.code(), Some(125));
     assert!(ended["usage"]["cpu_seconds"].as_f64().unwrap() > 0.0, "it ran: {ended}");

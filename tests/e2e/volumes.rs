@@ -169,7 +169,7 @@ async fn what_a_task_writes_the_next_one_of_its_role_reads_after_agent_and_maste
     web.teardown(hears).await.unwrap();
     let (_eng, mut hears) = in_role(&client, "eng/batch").await;
     let offered = offer(&mut hears).await.volumes;
-    assert_eq!(offered.iter().map(|volume| volume.id.to_string()).collect::<Vec<_>>(), [volume.clone()]);
+    assert_eq!(offered.iter().map(|volume| volume.id.to_string()).collect::<Vec<_>>(), std::slice::from_ref(&volume));
     let reader = modules.path("reader");
     let why = refused(&cluster, &["run", &reader, "--role", "web", "--volume", &mount]).await;
     assert!(why.contains("it is of the role eng, and this runs in web: say --role eng"), "{why}");

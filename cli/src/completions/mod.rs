@@ -61,7 +61,7 @@ fn script(shell: Shell, program: &str) -> io::Result<Vec<u8>> {
         Shell::Bash => &Bash,
         Shell::Zsh => &Zsh,
         Shell::Fish => &Fish,
-        Shell::PowerShell => &Powershell,
+        Shell::Power => &Powershell,
     };
     let mut script = Vec::new();
     shell.write_registration(VARIABLE, PROGRAM, PROGRAM, program, &mut script)?;

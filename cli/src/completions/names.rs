@@ -101,7 +101,7 @@ fn from_cluster(
 }
 
 /// What the cluster answers that the line is for, if there is one that answers in time.
-fn asked(ask: impl AsyncFn(&Client) -> Result<Vec<Name>, CallError>) -> Option<Vec<Name>> {
+fn asked(ask: &impl AsyncFn(&Client) -> Result<Vec<Name>, CallError>) -> Option<Vec<Name>> {
     let target = words::target(env::args_os())?;
     let runtime = Builder::new_current_thread().enable_all().build().ok()?;
     let asking = async {

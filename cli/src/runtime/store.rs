@@ -309,7 +309,7 @@ mod tests {
 
         store.lock().unwrap().keep(&python, b"one", &[licence]).unwrap();
 
-        assert_eq!(store.records().unwrap(), [python.clone()]);
+        assert_eq!(store.records().unwrap(), std::slice::from_ref(&python));
         assert_eq!(store.load(&python).unwrap(), b"one");
         let place = store.place(python.digest().unwrap());
         assert_eq!(fs::read(place.join("licences/LICENCE")).unwrap(), b"terms");

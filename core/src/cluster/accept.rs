@@ -196,7 +196,8 @@ pub(super) fn accept(
                 let task = counts_towards(task, &taken.role, None);
                 launched.push(Arc::clone(&task));
                 let order = AgentOrder::Launch(Arc::clone(&task));
-                launch(state, now, taken.agent, (task.id, &task.name, &task.role), None, portion, order, out);
+                let launched = Launched { id: task.id, name: &task.name, role: &task.role, group: None };
+                launch(state, now, taken.agent, launched, portion, order, out);
             }
             Err(why) => {
                 at_limit = at_limit.max(why.limits());
@@ -250,7 +251,8 @@ pub(super) fn open(
             Arc::make_mut(&mut spec).role = taken.role.to_string();
             state.allocator.launched(framework, &taken.role, agent, [(&spec.resources, Vec::new())], false);
             let order = AgentOrder::Open(Arc::clone(&spec));
-            launch(state, now, agent, (id, &spec.name, &spec.role), None, portion, order, out);
+            let launched = Launched { id, name: &spec.name, role: &spec.role, group: None };
+            launch(state, now, agent, launched, portion, order, out);
         }
         Err(why) => {
             at_limit = why.limits();
@@ -492,12 +494,20 @@ pub(super) fn check_limits(
     Ok(())
 }
 
+/// A task or an allocation that is launched.
+pub(super) struct Launched<'a> {
+    pub(super) id: TaskId,
+    pub(super) name: &'a str,
+    /// For which role.
+    pub(super) role: &'a str,
+    pub(super) group: Option<Group>,
+}
+
 pub(super) fn launch(
     state: &mut State,
     now: Now,
     agent: AgentId,
-    (id, name, role): (TaskId, &str, &str),
-    group: Option<Group>,
+    Launched { id, name, role, group }: Launched<'_>,
     portion: Portion,
     order: AgentOrder,
     out: &mut Vec<Effect>,

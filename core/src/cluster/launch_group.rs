@@ -7,8 +7,8 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::accept::{
-    BadOffers, NotLaunched, Taken, check_limits, counts_towards, decline_rest, fit, launch, own_offer, refuse_one,
-    report, rest, tasks_of_principal,
+    BadOffers, Launched, NotLaunched, Taken, check_limits, counts_towards, decline_rest, fit, launch, own_offer,
+    refuse_one, report, rest, tasks_of_principal,
 };
 use super::effect::{AgentOrder, Effect};
 use super::offers;
@@ -153,7 +153,8 @@ fn carry_out(
         launched.entry(agent).or_default().push((task.resources.clone(), task.volumes()));
         let task = counts_towards(task, role, Some(group));
         let order = AgentOrder::Launch(Arc::clone(&task));
-        launch(state, now, agent, (task.id, &task.name, &task.role), Some(group), portion, order, out);
+        let launched = Launched { id: task.id, name: &task.name, role: &task.role, group: Some(group) };
+        launch(state, now, agent, launched, portion, order, out);
     }
     for (agent, tasks) in launched {
         let tasks = tasks.iter().map(|(resources, volumes)| (resources, volumes.clone()));

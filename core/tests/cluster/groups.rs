@@ -198,7 +198,8 @@ fn when_one_task_does_not_fit_none_is_launched_and_each_is_told_which_one() {
 
 #[test]
 fn whatever_speaks_against_one_task_speaks_against_all() {
-    let wrong: [(&str, fn(&Gang) -> Vec<Placed>, TaskState, Reason); 5] = [
+    type Wrong = (&'static str, fn(&Gang) -> Vec<Placed>, TaskState, Reason);
+    let wrong: [Wrong; 5] = [
         (
             "a spec that is wrong",
             |gang| {

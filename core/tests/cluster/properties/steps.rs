@@ -115,7 +115,7 @@ pub(super) fn in_roles(pick: usize) -> FrameworkInfo {
 
 /// Something that can be done to what an agent has, or not.
 pub(super) fn operation_of(pick: usize) -> Operation {
-    let resources = with_disk(size(pick as u64 / 9 % 3 + 1, 128), 128);
+    let resources = with_disk(&size(pick as u64 / 9 % 3 + 1, 128), 128);
     let role = ROLES[pick % 3].to_owned();
     match pick / 3 % 3 {
         0 => Operation::Unreserve { role, resources },
@@ -126,15 +126,15 @@ pub(super) fn operation_of(pick: usize) -> Operation {
 
 /// What agents keep by their own configuration: nothing, or one core for one of the roles.
 pub(super) fn keeps(pick: usize) -> BTreeMap<String, Resources> {
-    ROLES.get(pick % 5).map(|role| ((*role).to_owned(), with_disk(size(1, 128), 128))).into_iter().collect()
+    ROLES.get(pick % 5).map(|role| ((*role).to_owned(), with_disk(&size(1, 128), 128))).into_iter().collect()
 }
 
 /// All that an agent has.
 pub(super) fn whole() -> Resources {
-    with_disk(size(4, 512), 512)
+    with_disk(&size(4, 512), 512)
 }
 
-pub(super) fn with_disk(resources: Resources, mib: u64) -> Resources {
+pub(super) fn with_disk(resources: &Resources, mib: u64) -> Resources {
     Resources::new(resources.cpus, resources.mem, Bytes::from_mib(mib))
 }
 

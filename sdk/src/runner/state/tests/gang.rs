@@ -18,8 +18,11 @@ fn wanted() -> Vec<Want> {
     vec![Want { gang: 1, ..want(1000, 3, 0) }]
 }
 
-/// Offers of one group's launch, and where its tasks go.
-fn launched(decisions: &Decisions) -> Option<(Vec<u64>, Vec<(u64, u64)>)> {
+/// Offers, and to which agent each task goes.
+type Launch = (Vec<u64>, Vec<(u64, u64)>);
+
+/// One group's launch.
+fn launched(decisions: &Decisions) -> Option<Launch> {
     let launch = |command: &FrameworkCommand| match command {
         FrameworkCommand::LaunchGroup { offers, tasks, .. } => {
             let place = |placed: &Placed| (placed.task.id.number, placed.agent.0);
@@ -98,7 +101,7 @@ fn a_gang_that_is_retried_starts_again_as_a_whole_with_what_had_finished() {
     runner.hear(START, update(1, TaskState::Finished, None));
     runner.hear(START, update(2, TaskState::Failed, Some(Reason::Exit)));
     // Room for a part of it is of no use.
-    assert_eq!(demanded(&runner.decide(START)), [vec![]; 0]);
+    assert_eq!(demanded(&runner.decide(START)), Vec::<Vec<Want>>::new());
 
     runner.hear(START, group_killed(3));
     let decisions = runner.decide(START);
