@@ -62,6 +62,9 @@ pub struct Config {
     /// Whether tasks are given the network that their grants name. Where it is false, which is the default, a task
     /// with such a grant ends as `TASK_INVALID`.
     pub allow_network: bool,
+    /// Over how long it is measured what tasks leave unused of the processor time that they hold, to be offered again as revocable.
+    /// `None`: it is not.
+    pub oversubscribe: Option<Duration>,
     /// How long tasks may still run once the agent drains, before they are killed.
     pub kill_grace: Duration,
     /// How long after that grace a drain may take: for the last acknowledgements, and for a master that is away.
@@ -110,6 +113,7 @@ impl Config {
             recovery_timeout: Self::DEFAULT_RECOVERY_TIMEOUT,
             allowed_folders: Vec::new(),
             allow_network: false,
+            oversubscribe: None,
             kill_grace: Self::DEFAULT_KILL_GRACE,
             drain_margin: Self::DEFAULT_DRAIN_MARGIN,
             heartbeat: Self::DEFAULT_HEARTBEAT,

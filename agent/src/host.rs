@@ -3,6 +3,8 @@
 mod disk;
 mod limits;
 
+pub use disk::free as free_disk;
+
 use std::path::Path;
 
 use haggle_core::{Bytes, MilliCpu, Resources};

@@ -93,14 +93,14 @@ const RUN: usize = 256;
 /// About how many bytes a task takes on the wire: not fewer than it does.
 fn size(task: &v1::HeldTask) -> usize {
     /// Everything that is a number.
-    const NUMBERS: usize = 96;
+    const NUMBERS: usize = 128;
     /// Two numbers of a port, or one and its name's length.
     const ENTRY: usize = 16;
     let resources = task.resources.as_ref().map_or(0, |resources| {
         let scalars: usize = resources.scalars.keys().map(|name| ENTRY + name.len()).sum();
         scalars + ENTRY * resources.ports.len()
     });
-    NUMBERS + task.name.len() + task.role.len() + resources
+    NUMBERS + task.name.len() + task.role.len() + resources + ENTRY * task.volumes.len()
 }
 
 #[cfg(test)]
@@ -117,10 +117,12 @@ mod tests {
         HeldTask {
             id: TaskId { framework: FrameworkId(1), number },
             name: name.to_owned(),
+            volumes: Vec::new(),
             role: "role".to_owned(),
             resources: Resources::default(),
             state: TaskState::Running,
             update: UpdateId(1),
+            group: None,
         }
     }
 

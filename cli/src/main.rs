@@ -3,15 +3,20 @@
 mod args;
 mod cache;
 mod commands;
+mod completions;
 mod contexts;
+mod doctor;
 mod embedded;
 mod error;
 mod executor;
 mod exit;
 mod logging;
+mod man;
 mod module;
 mod output;
 mod proxy;
+mod runtime;
+mod script;
 mod service;
 mod signals;
 mod state;
@@ -38,7 +43,9 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 fn main() -> ExitCode {
     // The children of an agent have no command line to speak of; a compiler must be limited before anything else.
     let args = std::env::args_os;
-    if let Some(code) = haggle_executor::compile_child(args()).or_else(|| executor::child(args())) {
+    let child =
+        haggle_executor::compile_child(args()).or_else(|| executor::child(args())).or_else(|| doctor::child(args()));
+    if let Some(code) = child.or_else(completions::answer) {
         return code;
     }
     match args::Cli::read(args()).map_err(CommandError::Usage).and_then(commands::run) {

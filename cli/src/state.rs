@@ -7,13 +7,18 @@ use crate::cache;
 /// The work folders of this user's agents, the first before the others: `$XDG_STATE_HOME/haggle/agent` or
 /// `~/.local/state/haggle/agent`, then `agent-2`, `agent-3`, … beside it. `None` for a user without a home.
 pub(crate) fn agents() -> Option<impl Iterator<Item = PathBuf>> {
-    cache::user_folder("XDG_STATE_HOME", ".local/state").map(|state| numbered(&state))
+    folder().map(|state| numbered(&state))
+}
+
+/// Where all of it is; `None` for a user without a home.
+pub(crate) fn folder() -> Option<PathBuf> {
+    cache::user_folder("XDG_STATE_HOME", ".local/state")
 }
 
 /// The state folder of this user's master: `$XDG_STATE_HOME/haggle/master` or `~/.local/state/haggle/master`. `None` for a
 /// user without a home.
 pub(crate) fn master() -> Option<PathBuf> {
-    cache::user_folder("XDG_STATE_HOME", ".local/state").map(|state| state.join("master"))
+    folder().map(|state| state.join("master"))
 }
 
 fn numbered(state: &Path) -> impl Iterator<Item = PathBuf> + use<> {

@@ -10,10 +10,10 @@ use serde::Deserialize;
 use crate::cache;
 
 /// What tasks are compiled for.
-const TARGET: &str = "wasm32-wasip1";
+pub(crate) const TARGET: &str = "wasm32-wasip1";
 
 /// Names the cargo to use, for whoever has one of their own.
-const CARGO_VARIABLE: &str = "HAGGLE_WASM_CARGO";
+pub(crate) const CARGO_VARIABLE: &str = "HAGGLE_WASM_CARGO";
 
 /// Why there is no module.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +48,7 @@ pub(crate) fn build(dir: &Path, bin: Option<&str>, quiet: bool) -> Result<PathBu
         return Err(BuildError::NotAPackage { dir: dir.into(), why: "it has no Cargo.toml" });
     }
 
-    let program = wasm_cargo(dir)?;
+    let program = WasmCargo::find(dir).ok_or(BuildError::NoTarget)?.program();
     let mut command = Command::new(&program);
     command
         .args(["build", "--release", "--target", TARGET, "--message-format=json-render-diagnostics"])
@@ -80,20 +80,37 @@ pub(crate) fn build(dir: &Path, bin: Option<&str>, quiet: bool) -> Result<PathBu
     }
 }
 
-/// Named by the user; else the one on the path, when its rustc has the target; else the one that `cargo xtask wasm` set
-/// up.
-fn wasm_cargo(dir: &Path) -> Result<OsString, BuildError> {
-    if let Some(named) = std::env::var_os(CARGO_VARIABLE).filter(|named| !named.is_empty()) {
-        return Ok(named);
+/// A cargo that can compile for [`TARGET`], or is said to.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum WasmCargo {
+    /// The user has named it.
+    Named(OsString),
+    /// It is on the path, and its rustc has the target.
+    OnPath,
+    /// `cargo xtask wasm` has set it up.
+    Own(PathBuf),
+}
+
+impl WasmCargo {
+    /// The one that compiles what is in this folder, if there is any.
+    pub(crate) fn find(dir: &Path) -> Option<Self> {
+        if let Some(named) = std::env::var_os(CARGO_VARIABLE).filter(|named| !named.is_empty()) {
+            return Some(Self::Named(named));
+        }
+        if rustc_has_target(dir) {
+            return Some(Self::OnPath);
+        }
+        let own = cache::folder()?.join("wasm-toolchain/current/bin/cargo");
+        own.is_file().then_some(Self::Own(own))
     }
-    if rustc_has_target(dir) {
-        return Ok("cargo".into());
+
+    fn program(self) -> OsString {
+        match self {
+            Self::Named(named) => named,
+            Self::OnPath => "cargo".into(),
+            Self::Own(own) => own.into_os_string(),
+        }
     }
-    cache::folder()
-        .map(|cache| cache.join("wasm-toolchain/current/bin/cargo"))
-        .filter(|own| own.is_file())
-        .map(PathBuf::into_os_string)
-        .ok_or(BuildError::NoTarget)
 }
 
 /// Asked in the package's folder, because rustup chooses the toolchain by it.

@@ -65,9 +65,10 @@ impl AgentInfo {
         Ok(())
     }
 
-    /// What of it is reserved with this `beside` what it keeps itself, in the order in which it is used.
-    pub fn all_reserved(&self, beside: &[Reserved]) -> Vec<Reserved> {
-        if self.reserved.is_empty() && beside.is_empty() {
+    /// What of it is reserved with this `beside` what it keeps itself, in the order in which it is used. What volumes hold is
+    /// reserved, whatever it keeps now.
+    pub fn all_reserved(&self, beside: &[Reserved], volumes: &Portion) -> Vec<Reserved> {
+        if self.reserved.is_empty() && beside.is_empty() && volumes.is_empty() {
             return Vec::new();
         }
         let mut all = Portion::default();
@@ -81,6 +82,11 @@ impl AgentInfo {
                 all.take_up_to(&Portion::of_one(base, part.resources.clone()));
             }
             all.give(&Portion::of_one(Some(part.reservation.clone()), part.resources.clone()));
+        }
+        for room in &volumes.reserved {
+            let mut lacks = room.clone();
+            lacks.resources.take_up_to(&all.of(Some(&room.reservation)));
+            all.give(&Portion { reserved: Vec::from([lacks]), ..Portion::default() });
         }
         all.reserved
     }

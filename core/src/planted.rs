@@ -107,6 +107,8 @@ bugs! {
     NeverRevived,
     /// A peer that does not read what it is sent is never cut off.
     OutboxUnbounded,
+    /// A group of which a task failed lives on.
+    GroupLivesOn,
     /// A runner acknowledges an end and tells nobody.
     EndSwallowed,
     /// What a framework reserves is not written down.

@@ -64,6 +64,9 @@ pub enum InvalidReservation {
     /// Nothing is nobody's.
     #[error("a reservation needs an amount, and this one has none")]
     Nothing,
+    /// What is revocable cannot be kept.
+    #[error("revocable cpus cannot be reserved: they are there for as long as others leave them unused")]
+    Revocable,
     /// An agent keeps something for too many roles.
     #[error("an agent keeps something for {0} roles, at most {max} are taken", max = AgentInfo::RESERVED_MAX)]
     TooManyRoles(usize),
@@ -183,9 +186,6 @@ impl Operation {
         }
     }
 
-    /// Operations in one accept.
-    pub const MAX: usize = 64;
-
     /// Whether it could be carried out anywhere.
     ///
     /// # Errors
@@ -193,6 +193,7 @@ impl Operation {
     pub fn check(&self) -> Result<(), InvalidReservation> {
         match self {
             _ if self.resources().is_empty() => Err(InvalidReservation::Nothing),
+            _ if !self.resources().revocable.is_zero() => Err(InvalidReservation::Revocable),
             Self::Reserve { role, within: Some(within), .. } => {
                 Reservation::of([within.clone(), role.clone()].into(), false).map(drop)
             }
@@ -248,12 +249,12 @@ impl Operation {
 
 /// Notes in the list of what is reserved beside an agent's configuration that something is of another reservation.
 fn note(reserved: &mut Vec<Reserved>, before: &Portion, after: &Portion) {
-    let mut list = Portion { resources: Resources::default(), reserved: core::mem::take(reserved) };
+    let mut list = Portion { reserved: core::mem::take(reserved), ..Portion::default() };
     list.take_up_to(before);
     let is_listed = |part: &Reserved| part.reservation.can_end();
     list.give(&Portion {
-        resources: Resources::default(),
         reserved: after.reserved.iter().filter(|part| is_listed(part)).cloned().collect(),
+        ..Portion::default()
     });
     *reserved = list.reserved;
 }

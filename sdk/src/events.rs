@@ -12,8 +12,8 @@ use futures_util::Stream;
 use futures_util::future::BoxFuture;
 use haggle_core::cluster::{FrameworkCommand, FrameworkEvent, FrameworkInfo};
 use haggle_core::{
-    AgentId, FrameworkId, InverseOffer, InverseOfferId, Member, Offer, OfferId, Operation, QueueUpdate, Reason, Source,
-    TaskId, TaskState, TaskStatus, UpdateId,
+    AgentId, FrameworkId, InverseOffer, InverseOfferId, Member, Offer, OfferId, OfferOperation, QueueUpdate, Reason,
+    Source, TaskId, TaskState, TaskStatus, UpdateId,
 };
 use haggle_proto::convert::Malformed;
 use haggle_proto::v1::frameworks_client::FrameworksClient;
@@ -63,7 +63,7 @@ pub enum Event {
     /// Something that it wanted done in an accept was not done. Told once.
     OperationDropped {
         /// What.
-        operation: Operation,
+        operation: OfferOperation,
         /// What speaks against it.
         why: String,
     },

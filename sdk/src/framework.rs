@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use haggle_core::cluster::{Acknowledgement, FrameworkCommand, FrameworkInfo, Question};
 use haggle_core::{
-    AllocationSpec, FrameworkId, InverseOfferId, Member, OfferId, Operation, QueueUpdate, QueuedTasks, TaskId,
-    TaskSpec, UpdateId, Want,
+    AllocationSpec, FrameworkId, InverseOfferId, Member, OfferId, OfferOperation, Placed, QueueUpdate, QueuedTasks,
+    TaskId, TaskSpec, UpdateId, Want,
 };
 use tokio::time::timeout;
 
@@ -116,26 +116,46 @@ impl Framework {
         tasks: impl IntoIterator<Item = impl Into<Arc<TaskSpec>>>,
         refuse: Duration,
     ) -> Result<(), SessionOver> {
-        self.accept_with(offers, [], tasks, refuse).await
+        self.accept_with(offers, [] as [OfferOperation; 0], tasks, refuse).await
     }
 
     /// [`Self::accept`], and before anything is launched these operations, in this order: what is offered can be reserved for the
-    /// role of the offers or one below it, and what is reserved so unreserved. What it comes to the next offers show; of one that
-    /// cannot be done an [`Event::OperationDropped`](crate::Event) tells why. More than [`Operation::MAX`] end the session.
+    /// role of the offers or one below it, and what is reserved so unreserved; volumes can be made of reserved disk, and destroyed or
+    /// shared. What it comes to the next offers show; of one that cannot be done an [`Event::OperationDropped`](crate::Event) tells why.
+    /// More than [`OfferOperation::MAX`] end the session.
     ///
     /// # Errors
     /// When the session is over.
     pub async fn accept_with(
         &self,
         offers: impl IntoIterator<Item = OfferId>,
-        operations: impl IntoIterator<Item = Operation>,
+        operations: impl IntoIterator<Item = impl Into<OfferOperation>>,
         tasks: impl IntoIterator<Item = impl Into<Arc<TaskSpec>>>,
         refuse: Duration,
     ) -> Result<(), SessionOver> {
         let offers = offers.into_iter().collect();
-        let operations = operations.into_iter().collect();
+        let operations = operations.into_iter().map(Into::into).collect();
         let tasks = tasks.into_iter().map(Into::into).collect();
         self.say(FrameworkCommand::Accept { offers, operations, tasks, refuse }).await
+    }
+
+    /// Launches a group of tasks on offers of one or of several agents, for one role: all of them, or none when something speaks against
+    /// one. Then each ends at once, as `DROPPED` or in `ERROR`, and says which was the cause. What is left over is declined.
+    ///
+    /// Once launched they live and die together: when one comes to any end but `FINISHED`, or its agent is silent for too long, the
+    /// others are ended, with [`Reason::TaskGroup`](crate::Reason). A [`Want::gang`] is offered room for all of them at once. At most
+    /// [`Group::SIZE_MAX`](crate::Group) tasks.
+    ///
+    /// # Errors
+    /// When the session is over.
+    pub async fn launch_group(
+        &self,
+        offers: impl IntoIterator<Item = OfferId>,
+        tasks: impl IntoIterator<Item = Placed>,
+        refuse: Duration,
+    ) -> Result<(), SessionOver> {
+        let (offers, tasks) = (offers.into_iter().collect(), tasks.into_iter().collect());
+        self.say(FrameworkCommand::LaunchGroup { offers, tasks, refuse }).await
     }
 
     /// Opens an allocation on offers, all of one agent: resources in which the tasks of a queue run, as many at once as fit, the

@@ -56,7 +56,7 @@
 //! # use haggle_sdk::{Framework, Task, Want};
 //! # async fn say(framework: &Framework, hello: &Task) -> Result<(), Box<dyn std::error::Error>> {
 //! let resources = hello.wants().clone();
-//! framework.demand([Want { resources, constraints: Vec::new(), waiting: 3, spare: 0 }]).await?;
+//! framework.demand([Want { resources, constraints: Vec::new(), volumes: Vec::new(), waiting: 3, spare: 0, gang: 0 }]).await?;
 //! # Ok(())
 //! # }
 //! ```
@@ -156,10 +156,12 @@ mod operator;
 mod outgoing;
 mod roles;
 mod runner;
+mod script;
 mod store;
 mod stored;
 mod task;
 mod upkeep;
+mod volumes;
 
 pub use access::{MadeToken, NewToken, Principal, TokenInfo};
 pub use authority::{Authority, AuthorityInfo};
@@ -173,9 +175,10 @@ pub use log::{LogStream, OutputStream};
 pub use operator::{LimitUse, MasterInfo, WatchEvent};
 pub use roles::RoleInfo;
 pub use runner::{
-    COUNT_VARIABLE, INDEX_VARIABLE, Lack, Outcome, Progress, Report, RunError, Runner, Session, TaskHandle, TooBig,
-    Unsuitable, WaitReason,
+    COUNT_VARIABLE, GANG_SIZE_VARIABLE, INDEX_VARIABLE, Lack, Outcome, Progress, Report, RunError, Runner, Session,
+    TaskHandle, TooBig, Unsuitable, WaitReason,
 };
+pub use script::Language;
 #[cfg(feature = "etcd")]
 pub use store::EtcdStore;
 pub use store::{Entry, FileStore, Hold, Launched, Memory, Store, StoreError};
@@ -199,14 +202,15 @@ pub use haggle_core::access::TokenId;
 pub use haggle_core::allocator::{Hindrance, Obstacle, Withheld};
 pub use haggle_core::cluster::{
     Acknowledgement, AgentView, Announcement, FrameworkCommand, FrameworkInfo, FrameworkView, MaintenanceView,
-    OfferView, PhaseView, Question, ReservationView, TaskView, Why, WithdrawalView,
+    OfferView, PhaseView, Question, ReservationView, TaskView, VolumeStanding, VolumeView, Why, WithdrawalView,
 };
 pub use haggle_core::quantity::NotAnAmount;
 pub use haggle_core::queue::Index;
 pub use haggle_core::{
     AgentId, AgentInfo, AllocationSpec, Bytes, Cause, Ceiling, ClusterId, Constraint, Digest, Endpoint, Epoch,
-    Exceeded, Folder, FolderSource, FrameworkId, Fuel, Grants, HttpHost, Input, InverseOffer, InverseOfferId, Limits,
-    Maintenance, MaintenanceId, Member, MilliCpu, Offer, OfferId, Operation, OutputOverrun, Placement, QueueEnd,
-    QueueUpdate, QueuedTasks, Quota, Reason, Reservation, Reserved, Resources, Sharing, Source, TaskId, TaskSpec,
-    TaskState, TaskStatus, Test, Unavailability, UpdateId, Usage, Want,
+    Exceeded, Folder, FolderSource, FrameworkId, Fuel, Grants, Group, HttpHost, Input, InverseOffer, InverseOfferId,
+    Limits, Maintenance, MaintenanceId, Member, MilliCpu, Offer, OfferId, OfferOperation, Operation, OutputOverrun,
+    Placed, Placement, QueueEnd, QueueUpdate, QueuedTasks, Quota, Reason, Reservation, Reserved, Resources, Sharing,
+    Source, TaskId, TaskSpec, TaskState, TaskStatus, Test, Unavailability, UpdateId, Usage, Volume, VolumeId,
+    VolumeOperation, Want,
 };

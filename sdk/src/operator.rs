@@ -27,6 +27,8 @@ pub struct MasterInfo {
     pub cluster: ClusterId,
     /// Which of the cluster's masters it is.
     pub epoch: Epoch,
+    /// What its clock said when it answered; `None` of a master that does not tell.
+    pub time: Option<SystemTime>,
 }
 
 /// A limit, how much there is of what it bounds, and how often more was wanted.
@@ -70,6 +72,7 @@ impl Client {
             uptime: Duration::from_millis(info.uptime_ms),
             cluster: convert::cluster(&info.cluster).map_err(|source| self.garbled(source))?,
             epoch: Epoch(info.epoch),
+            time: SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(info.time_ms)).filter(|_| info.time_ms > 0),
         })
     }
 

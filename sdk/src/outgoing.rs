@@ -347,6 +347,10 @@ impl State {
                 void.extend(tasks.iter().map(|task| task.id));
                 false
             }
+            FrameworkCommand::LaunchGroup { tasks, .. } => {
+                void.extend(tasks.iter().map(|placed| placed.task.id));
+                false
+            }
             FrameworkCommand::Open { allocation, .. } => {
                 void.push(allocation.id);
                 false
@@ -402,6 +406,9 @@ fn command_size(command: &FrameworkCommand) -> usize {
     const ID_SIZE: usize = 32;
     match command {
         FrameworkCommand::Accept { tasks, .. } => tasks.iter().map(|task| wire_size(task)).sum(),
+        FrameworkCommand::LaunchGroup { tasks, .. } => {
+            tasks.iter().map(|placed| ID_SIZE + wire_size(&placed.task)).sum()
+        }
         FrameworkCommand::Enqueue { tasks, .. } => tasks.iter().map(|tasks| ID_SIZE + wire_size(&tasks.spec)).sum(),
         FrameworkCommand::Open { allocation, .. } => ID_SIZE + allocation.name.len(),
         FrameworkCommand::Acknowledge(updates) => updates.len() * ID_SIZE,

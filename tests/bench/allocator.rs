@@ -1,6 +1,7 @@
 //! Who is offered what, at the size of large clusters: the first rows are Mesos's own benchmarks of its allocator
 //! (`HierarchicalAllocator_BENCHMARK_Test`), re-created on ours.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use haggle_core::allocator::Allocator;
@@ -95,7 +96,7 @@ impl World {
             self.agents += 1;
             let id = AgentId(self.agents);
             let info = AgentInfo { name: id.to_string(), resources: total.clone(), ..AgentInfo::default() };
-            self.allocator.set_agent(id, &info);
+            self.allocator.set_agent(id, &Arc::new(info));
             self.allocator.set_agent_active(id, true);
         }
     }
@@ -245,7 +246,14 @@ fn one_revives() -> Vec<f64> {
     world.agents(50_000, &size(24, 4096));
     world.allocate();
     let revive = |id| {
-        let want = Want { resources: size(1, 128), constraints: Vec::new(), waiting: 1, spare: 0 };
+        let want = Want {
+            resources: size(1, 128),
+            constraints: Vec::new(),
+            volumes: Vec::new(),
+            waiting: 1,
+            spare: 0,
+            gang: 0,
+        };
         let began = Instant::now();
         world.allocator.demand(FrameworkId(id), None, &[want]);
         let made = world.allocator.allocate(Now::ZERO).offers;
@@ -264,7 +272,14 @@ fn many_tasks(placement: Placement) -> f64 {
     world.allocator.demand(FrameworkId(1), None, &[]);
     world.agents(20_000, &size(24, 4096));
     world.allocate();
-    let want = Want { resources: size(1, 128), constraints: Vec::new(), waiting: 10_000, spare: 0 };
+    let want = Want {
+        resources: size(1, 128),
+        constraints: Vec::new(),
+        volumes: Vec::new(),
+        waiting: 10_000,
+        spare: 0,
+        gang: 0,
+    };
     world.allocator.demand(FrameworkId(1), None, &[want]);
     let (made, took) = world.allocate();
     assert!(made.len() >= 10_000 / 24);

@@ -151,9 +151,11 @@ fn task(id: TaskId) -> HeldTask {
         id,
         name: "one of very many".into(),
         role: "role".to_owned(),
+        volumes: Vec::new(),
         resources: Resources::new(MilliCpu::new(1), Bytes::from_mib(1), Bytes::ZERO),
         state: if id.number.is_multiple_of(2) { TaskState::Finished } else { TaskState::Running },
         update: UpdateId(2),
+        group: None,
     }
 }
 

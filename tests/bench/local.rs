@@ -115,6 +115,7 @@ impl Modules {
             max_tasks,
             meter: self.meter,
             allow_network: false,
+            idle_only: false,
         };
         Ok(Executor::start(config, events)?)
     }
@@ -140,6 +141,7 @@ impl Modules {
             limits: Limits::default(),
             inputs: Vec::new(),
             grants: Grants::default(),
+            group: None,
         })
     }
 
@@ -148,6 +150,14 @@ impl Modules {
         let mut spec = spec.clone();
         spec.id.number = number;
         let module = self.paths[&spec.module].clone();
-        Launch { spec: Arc::new(spec), module, meter: self.meter, folders: Vec::new(), copies: None, env: Vec::new() }
+        Launch {
+            spec: Arc::new(spec),
+            module,
+            meter: self.meter,
+            folders: Vec::new(),
+            volumes: Vec::new(),
+            copies: None,
+            env: Vec::new(),
+        }
     }
 }

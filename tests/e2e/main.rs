@@ -3,20 +3,26 @@
 mod across;
 mod bad_input;
 mod cluster;
+#[cfg(target_os = "linux")]
+mod completions;
+mod doctor;
 #[expect(dead_code, reason = "shared with others, who use the rest")]
 #[path = "../../etcd/tests/kit/mod.rs"]
 mod etcd;
 mod executors;
 mod folders;
 mod frameworks;
+mod gangs;
 mod languages;
 mod network;
 mod placing;
 mod queues;
 mod reservations;
+mod revocable;
 mod roles;
 mod run;
 mod sessions;
 mod standby;
 mod survival;
 mod upkeep;
+mod volumes;

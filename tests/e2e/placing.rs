@@ -160,7 +160,10 @@ async fn agents_of_two_tasks(cluster: &Cluster, role: &str) -> usize {
     let resources = Resources::new("0.5".parse().unwrap(), "16MiB".parse().unwrap(), "0".parse().unwrap());
     let client = cluster.client().await;
     let (framework, mut events) = Framework::connect(&client, info).await.unwrap();
-    framework.demand([Want { resources, constraints: Vec::new(), waiting: 2, spare: 0 }]).await.unwrap();
+    framework
+        .demand([Want { resources, constraints: Vec::new(), volumes: Vec::new(), waiting: 2, spare: 0, gang: 0 }])
+        .await
+        .unwrap();
     let (mut agents, mut milli) = (BTreeSet::new(), 0);
     while milli < 1000 {
         match events.next().await.expect("the session lasts") {

@@ -86,7 +86,8 @@ async fn an_operator_reserves_for_a_role_and_that_survives_the_master() {
     let (web, mut hears) = in_role(&client, "web").await;
     assert_eq!(offer(&mut hears).await.resources.cpus, MilliCpu::new(500));
     let resources = Resources::new(MilliCpu::from_cores(1), Bytes::from_mib(64), Bytes::ZERO);
-    let want = haggle_sdk::Want { resources, constraints: Vec::new(), waiting: 1, spare: 0 };
+    let want =
+        haggle_sdk::Want { resources, constraints: Vec::new(), volumes: Vec::new(), waiting: 1, spare: 0, gang: 0 };
     web.demand([want]).await.unwrap();
     let why = until("web waits", async || {
         lines(&cluster.haggle(&["why", "web", "--json"]).await).pop().filter(|why| why["hindrances"][0].is_object())

@@ -65,7 +65,10 @@ impl Tenant {
     /// Wants room for so many tasks of so many cpus.
     async fn wants(&self, cpus: &str, waiting: u32) {
         let resources = self.task(cpus).wants().clone();
-        self.framework.demand([Want { resources, constraints: Vec::new(), waiting, spare: 0 }]).await.unwrap();
+        self.framework
+            .demand([Want { resources, constraints: Vec::new(), volumes: Vec::new(), waiting, spare: 0, gang: 0 }])
+            .await
+            .unwrap();
     }
 
     /// The next offer; what comes before is acknowledged.

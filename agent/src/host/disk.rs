@@ -4,12 +4,12 @@ use std::path::Path;
 
 use haggle_core::Bytes;
 
-/// What this user may still write there.
+/// What this user may still write to the file system that holds a folder.
 ///
 /// # Errors
 /// Says what went wrong.
 #[cfg(windows)]
-pub(super) fn free(folder: &Path) -> Result<Bytes, String> {
+pub fn free(folder: &Path) -> Result<Bytes, String> {
     use std::os::windows::ffi::OsStrExt;
     use windows_sys::Win32::Storage::FileSystem::GetDiskFreeSpaceExW;
 
@@ -22,20 +22,14 @@ pub(super) fn free(folder: &Path) -> Result<Bytes, String> {
     if told == 0 { Err(std::io::Error::last_os_error().to_string()) } else { Ok(Bytes::new(free)) }
 }
 
-/// What this user may still write there.
+/// What this user may still write to the file system that holds a folder.
 ///
 /// # Errors
 /// Says what went wrong.
 #[cfg(not(windows))]
-pub(super) fn free(folder: &Path) -> Result<Bytes, String> {
-    let folder = folder.canonicalize().map_err(|error| error.to_string())?;
-    let disks = sysinfo::Disks::new_with_refreshed_list().map_err(|error| error.to_string())?;
-    disks
-        .iter()
-        .filter(|disk| folder.starts_with(disk.mount_point()))
-        .max_by_key(|disk| disk.mount_point().components().count())
-        .map(|disk| Bytes::new(disk.available_space()))
-        .ok_or_else(|| format!("no file system is known to hold {}", folder.display()))
+pub fn free(folder: &Path) -> Result<Bytes, String> {
+    let told = rustix::fs::statvfs(folder).map_err(|error| error.to_string())?;
+    Ok(Bytes::new(told.f_bavail.saturating_mul(told.f_frsize)))
 }
 
 #[cfg(test)]

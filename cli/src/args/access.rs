@@ -8,6 +8,7 @@ use haggle_tls::TokenKind;
 
 use super::operator::ListArgs;
 use super::{Contradiction, values};
+use crate::completions;
 
 /// Let others in: make, list and revoke tokens
 ///
@@ -106,7 +107,7 @@ Examples:
   haggle token revoke token-00c0ffee00c0ffee")]
 pub(crate) struct RevokeArgs {
     /// Its id, as `haggle token ls` shows it
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", add = completions::tokens())]
     pub(crate) id: TokenId,
     #[command(flatten)]
     pub(crate) list: ListArgs,
@@ -163,7 +164,7 @@ pub(crate) enum ContextCommand {
 #[derive(Args, Debug)]
 pub(crate) struct UseArgs {
     /// Its name, as `haggle context ls` shows it
-    #[arg(value_name = "NAME", required_unless_present = "none")]
+    #[arg(value_name = "NAME", required_unless_present = "none", add = completions::contexts())]
     pub(crate) name: Option<String>,
     /// None of them
     #[arg(long, conflicts_with = "name")]
@@ -175,7 +176,7 @@ pub(crate) struct UseArgs {
 #[derive(Args, Debug)]
 pub(crate) struct ForgetArgs {
     /// Its name, as `haggle context ls` shows it
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", add = completions::contexts())]
     pub(crate) name: String,
     #[command(flatten)]
     pub(crate) list: ListArgs,

@@ -3,6 +3,8 @@
 use clap::{Args, Subcommand};
 use haggle_core::{AgentId, TaskId};
 
+use crate::completions;
+
 /// List the tasks
 #[derive(Args, Debug)]
 #[command(after_help = "\
@@ -78,7 +80,7 @@ Examples:
   haggle agents deactivate agent-3")]
 pub(crate) struct DeactivateArgs {
     /// Its id, as `haggle agents` shows it
-    #[arg(value_name = "AGENT")]
+    #[arg(value_name = "AGENT", add = completions::agents())]
     pub(crate) agent: AgentId,
     #[command(flatten)]
     pub(crate) list: ListArgs,
@@ -95,7 +97,7 @@ Examples:
   haggle agents gone agent-3")]
 pub(crate) struct GoneArgs {
     /// Its id, as `haggle agents` shows it
-    #[arg(value_name = "AGENT")]
+    #[arg(value_name = "AGENT", add = completions::agents())]
     pub(crate) agent: AgentId,
     #[command(flatten)]
     pub(crate) list: ListArgs,
@@ -111,7 +113,7 @@ Examples:
   haggle agents rm agent-3")]
 pub(crate) struct RemoveArgs {
     /// Its id, as `haggle agents` shows it
-    #[arg(value_name = "AGENT")]
+    #[arg(value_name = "AGENT", add = completions::agents())]
     pub(crate) agent: AgentId,
     #[command(flatten)]
     pub(crate) list: ListArgs,
@@ -126,7 +128,7 @@ Examples:
   haggle logs task-1.1 --stderr")]
 pub(crate) struct LogsArgs {
     /// Its id, as `haggle ps` shows it
-    #[arg(value_name = "TASK")]
+    #[arg(value_name = "TASK", add = completions::tasks())]
     pub(crate) task: TaskId,
     /// Wait for more until the task has ended
     #[arg(long, short)]
@@ -145,7 +147,7 @@ Examples:
   haggle kill task-1.1")]
 pub(crate) struct KillArgs {
     /// Its id, as `haggle ps` shows it
-    #[arg(value_name = "TASK")]
+    #[arg(value_name = "TASK", add = completions::living_tasks())]
     pub(crate) task: TaskId,
     #[command(flatten)]
     pub(crate) list: ListArgs,

@@ -7,6 +7,7 @@ use haggle_core::{AgentId, Placement};
 
 use super::operator::ListArgs;
 use super::values::{self, Amounts, Said, Whom};
+use crate::completions;
 
 /// List the roles as a tree: what they weigh, may have, have, and should have
 ///
@@ -53,7 +54,7 @@ Examples:
   haggle roles set web --min-allocatable cpus=0.5,mem=256MiB")]
 pub(crate) struct RolesSetArgs {
     /// Its path, like eng/batch; it need not have a framework yet
-    #[arg(value_name = "ROLE", value_parser = values::role)]
+    #[arg(value_name = "ROLE", value_parser = values::role, add = completions::roles())]
     pub(crate) role: String,
     /// Which of the agents that would do: binpack, that on which the least is free; spread, the most; or default
     #[arg(
@@ -121,7 +122,7 @@ Examples:
   haggle quota set guests --guarantee cpus=0.5 --limit cpus=1,mem=512MiB,disk=1GiB")]
 pub(crate) struct QuotaSetArgs {
     /// Its path, like eng/batch; it need not have a framework yet
-    #[arg(value_name = "ROLE", value_parser = values::role)]
+    #[arg(value_name = "ROLE", value_parser = values::role, add = completions::roles())]
     pub(crate) role: String,
     /// What is kept free for it
     #[arg(
@@ -153,7 +154,7 @@ Examples:
   haggle quota rm eng/batch")]
 pub(crate) struct QuotaRmArgs {
     /// Its path, as `haggle quota ls` shows it
-    #[arg(value_name = "ROLE", value_parser = values::role)]
+    #[arg(value_name = "ROLE", value_parser = values::role, add = completions::roles())]
     pub(crate) role: String,
     #[command(flatten)]
     pub(crate) list: ListArgs,
@@ -219,7 +220,7 @@ Examples:
   haggle weight eng/batch --default        what the master was started with")]
 pub(crate) struct WeightArgs {
     /// Its path, like eng/batch; it need not have a framework yet
-    #[arg(value_name = "ROLE", value_parser = values::role)]
+    #[arg(value_name = "ROLE", value_parser = values::role, add = completions::roles())]
     pub(crate) role: String,
     /// How much: a whole number from 1 up
     #[arg(value_name = "N", required_unless_present = "default", conflicts_with = "default", value_parser = values::whole_weight)]
@@ -246,7 +247,7 @@ Examples:
   haggle why eng --json | jq -r '.hindrances[].text'")]
 pub(crate) struct WhyArgs {
     /// The id of a task or a framework, the path of a role, or the name of a framework
-    #[arg(value_name = "TASK|FRAMEWORK|ROLE|NAME", value_parser = values::whom)]
+    #[arg(value_name = "TASK|FRAMEWORK|ROLE|NAME", value_parser = values::whom, add = completions::whom())]
     pub(crate) whom: Whom,
     #[command(flatten)]
     pub(crate) list: ListArgs,

@@ -8,6 +8,7 @@ use haggle_sdk::WindowStart;
 
 use super::ListArgs;
 use super::values;
+use crate::completions;
 
 /// Take an agent out of use: it is offered to nobody, and its tasks end
 ///
@@ -23,7 +24,7 @@ Examples:
   haggle drain agent-3 --mark-gone         that machine is scrapped, once nothing runs there")]
 pub(crate) struct DrainArgs {
     /// Its id, as `haggle agents` shows it
-    #[arg(value_name = "AGENT")]
+    #[arg(value_name = "AGENT", add = completions::agents())]
     pub(crate) agent: AgentId,
     /// How long its tasks may still run before they are killed; 7 days at most [default: not at all]
     #[arg(long, value_name = "TIME", value_parser = values::duration)]
@@ -47,7 +48,7 @@ Examples:
   haggle undrain agent-3")]
 pub(crate) struct UndrainArgs {
     /// Its id, as `haggle agents` shows it
-    #[arg(value_name = "AGENT")]
+    #[arg(value_name = "AGENT", add = completions::agents())]
     pub(crate) agent: AgentId,
     #[command(flatten)]
     pub(crate) list: ListArgs,
@@ -80,7 +81,7 @@ Examples:
   haggle maintenance schedule agent-3 --start now --for 1h")]
 pub(crate) struct ScheduleArgs {
     /// Which agents, as `haggle agents` shows them
-    #[arg(value_name = "AGENT", required = true)]
+    #[arg(value_name = "AGENT", required = true, add = completions::agents())]
     pub(crate) agents: Vec<AgentId>,
     /// When it begins: now, a time from now like 2h, or a moment like 2027-01-10T03:00:00Z
     #[arg(long, value_name = "WHEN", value_parser = values::moment)]
@@ -102,7 +103,7 @@ Examples:
   haggle maintenance cancel maintenance-1")]
 pub(crate) struct CancelArgs {
     /// Its id, as `haggle maintenance ls` shows it
-    #[arg(value_name = "MAINTENANCE")]
+    #[arg(value_name = "MAINTENANCE", add = completions::maintenance())]
     pub(crate) id: MaintenanceId,
     #[command(flatten)]
     pub(crate) list: ListArgs,

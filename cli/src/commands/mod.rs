@@ -22,29 +22,31 @@ mod quota;
 mod reserve;
 mod roles;
 mod run;
+mod runtime;
 mod service;
 mod token;
 mod up;
+mod volume;
 mod watch;
 mod weight;
 mod whoami;
 mod why;
 
-pub(crate) use run::InputError;
+pub(crate) use run::{InputError, PackageError};
 
 use haggle_sdk::{Client, ClientBuilder, ConnectError};
 use tokio::runtime::Builder;
 
 use crate::args::{Cli, Command};
 use crate::error::CommandError;
-use crate::logging;
 use crate::target::{Origin, Target};
+use crate::{completions, doctor, logging, man};
 
 /// What a command that worked ends with.
-type Verdict = Result<u8, CommandError>;
+pub(crate) type Verdict = Result<u8, CommandError>;
 
 /// Where a master is expected when none is named.
-const DEFAULT_MASTER: &str = "http://127.0.0.1:5050";
+pub(crate) const DEFAULT_MASTER: &str = "http://127.0.0.1:5050";
 
 /// A whole cluster in one process: one thread may be held up by the other's work.
 const CLUSTER_THREADS: usize = 2;
@@ -62,8 +64,12 @@ pub(crate) fn run(cli: Cli) -> Verdict {
         Command::Service(args) => service::run(cluster.only_master()?.as_deref(), args),
         Command::Build(args) => build::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Runtime(args) => runtime::run(args),
         Command::Login(args) => on_this_thread(login::run(cluster.only_master()?, args)),
         Command::Context(args) => context::run(args),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
+        Command::Doctor(args) => on_this_thread(doctor::run(cluster.target(), args)),
         asking => {
             let target = cluster.target()?;
             ask(&target, asking).map_err(|error| error.of(&target.origin))
@@ -83,6 +89,7 @@ fn ask(target: &Target, command: Command) -> Verdict {
         Command::Weight(args) => on_this_thread(weight::run(target, args)),
         Command::Reserve(args) => on_this_thread(reserve::reserve(target, args)),
         Command::Unreserve(args) => on_this_thread(reserve::unreserve(target, args)),
+        Command::Volume(args) => on_this_thread(volume::run(target, args)),
         Command::Drain(args) => on_this_thread(drain::run(target, args)),
         Command::Undrain(args) => on_this_thread(drain::undo(target, args)),
         Command::Maintenance(args) => on_this_thread(maintenance::run(target, args)),
@@ -112,7 +119,7 @@ async fn connect(target: &Target) -> Result<Client, CommandError> {
 }
 
 /// How the cluster that is meant is connected to.
-fn client(target: &Target) -> ClientBuilder {
+pub(crate) fn client(target: &Target) -> ClientBuilder {
     let master = match (&target.master, &target.token) {
         (None, None) => Some(DEFAULT_MASTER),
         (master, _) => master.as_deref(),

@@ -25,7 +25,7 @@ fn table(offers: &[OfferView]) -> Table {
             offer.role.clone(),
             offer.agent.to_string(),
             output::seconds(offer.age),
-            offer.resources.to_string(),
+            offer.volumes.iter().fold(offer.resources.to_string(), |all, volume| format!("{all}, {}", volume.id)),
         ]);
     }
     table

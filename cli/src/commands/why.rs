@@ -123,7 +123,16 @@ mod tests {
             ..TaskStatus::new(id, UpdateId(1), TaskState::Unreachable, Source::Master)
         };
         let (role, resources) = ("default".into(), Resources::default());
-        let task = TaskView { id, name: "primes".into(), role, agent: AgentId(2), resources, status };
+        let task = TaskView {
+            id,
+            name: "primes".into(),
+            role,
+            agent: AgentId(2),
+            resources,
+            group: None,
+            is_allocation: false,
+            status,
+        };
 
         assert_eq!(
             standing(id, Some(&task)),

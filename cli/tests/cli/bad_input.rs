@@ -74,6 +74,7 @@ fn a_command_line_that_cannot_be_read_is_refused() {
         ("master --weight a=0", "not a whole number from 1 up"),
         ("up --agents 0", "0 is not in 1.."),
         ("up --listen 0.0.0.0:0", "haggle up is for this machine alone"),
+        ("completions csh", "invalid value 'csh' for '<SHELL>'"),
         ("dance", "unrecognized subcommand 'dance'"),
     ] {
         place().haggle(words).assert_refused(2, line);

@@ -16,6 +16,7 @@ use super::seat::Seat;
 use super::tree::ROOT;
 use super::verdict::Stage;
 use super::{Allocation, Allocator};
+use crate::demand::Want;
 use crate::id::{AgentId, OfferId};
 use crate::reservation::Portion;
 use crate::resources::Resources;
@@ -78,20 +79,23 @@ impl Allocator {
             let mut seen = BTreeSet::new();
             for (agent, holding) in self.agents_with_offers(&mut seen) {
                 let unit = &want.resources;
-                let suits = want.suits(holding.info.traits()).is_ok() && holding.info.resources.contains(unit);
+                let role = &self.tree.role(id.role).path;
+                let suits = want.suits(holding.info.traits()).is_ok()
+                    && holding.has().contains(unit)
+                    && want.volumes.iter().all(|&volume| holding.holds_for(volume, role));
                 if !holding.active || !suits || self.filters.hold(id, agent, unit, now).is_some() {
                     continue;
                 }
-                if let Some(offers) = self.contested(id, holding, unit, now, later) {
+                if let Some(offers) = self.contested(id, holding, want, now, later) {
                     return Some((agent, offers));
                 }
             }
         }
-        None
+        self.contested_by_gang(id, now, later)
     }
 
     /// Agents with open offers: first of those that hold them only to have room at hand, then the oldest.
-    fn agents_with_offers<'a>(
+    pub(super) fn agents_with_offers<'a>(
         &'a self,
         seen: &'a mut BTreeSet<AgentId>,
     ) -> impl Iterator<Item = (AgentId, &'a Holding)> {
@@ -107,7 +111,7 @@ impl Allocator {
         &self,
         id: Seat,
         holding: &Holding,
-        unit: &Resources,
+        want: &Want,
         now: Now,
         later: &mut Option<Now>,
     ) -> Option<Vec<OfferId>> {
@@ -122,9 +126,9 @@ impl Allocator {
             }
             room.give(&promise.portion);
             offers.push(offer);
-            let usable = room.usable(&self.tree.role(id.role).path);
-            if usable.resources.contains(unit) {
-                return self.may_have(id, unit, &usable, &offers).then_some(offers);
+            let usable = holding.usable(&room, &self.tree.role(id.role).path);
+            if usable.resources.contains(&want.resources) && usable.has_volumes(&want.volumes) {
+                return self.may_have(id, &want.resources, &usable, &offers).then_some(offers);
             }
         }
         None
@@ -138,7 +142,7 @@ impl Allocator {
         // What is taken from a role may be kept for it from then on.
         let (mut tree, mut free) = (self.tree.clone(), self.free.clone());
         for promise in offers.iter().filter_map(|offer| self.promises.get(*offer)) {
-            let Portion { resources, reserved } = &promise.portion;
+            let Portion { resources, reserved, .. } = &promise.portion;
             free.give(&promise.portion.unreserved());
             reserved.iter().for_each(|part| tree.change_idle(part, |idle| idle.give(&part.resources)));
             tree.each_account(promise.seat.role, |account| account.take(resources));
@@ -147,7 +151,7 @@ impl Allocator {
     }
 
     /// From when on an offer gives way to a framework that waits; `None`: not at all.
-    fn contestable_from(&self, promise: &Promise, id: Seat) -> Option<Now> {
+    pub(super) fn contestable_from(&self, promise: &Promise, id: Seat) -> Option<Now> {
         let (holder, waiting) = (self.members.get(&promise.seat)?, self.members.get(&id)?);
         if promise.seat == id {
             return None;

@@ -143,6 +143,28 @@ impl Filters {
         }
     }
 
+    /// Forgets what some refuse of an agent.
+    pub(super) fn forget(&mut self, agent: AgentId, whose: impl Fn(Seat) -> bool) {
+        let Some(on) = self.on.get_mut(&agent) else { return };
+        let deadline = on.ends.first().copied();
+        let its: Vec<Seat> = on.refused.keys().copied().filter(|&seat| whose(seat)).collect();
+        for seat in its {
+            let Some(refusals) = on.refused.remove(&seat) else { continue };
+            on.blind -= usize::from(refusals.blind);
+            for refused in refusals.iter() {
+                on.ends.remove(&(refused.until, seat));
+            }
+            if let Some(agents) = self.of.get_mut(&seat) {
+                agents.remove(&agent);
+            }
+        }
+        let first = on.ends.first().copied();
+        if on.refused.is_empty() {
+            self.on.remove(&agent);
+        }
+        self.move_deadline(agent, deadline, first);
+    }
+
     pub(super) fn clear_agent(&mut self, agent: AgentId) {
         let Some(on) = self.on.remove(&agent) else { return };
         self.move_deadline(agent, on.ends.first().copied(), None);

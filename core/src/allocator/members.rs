@@ -2,6 +2,7 @@
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::mem;
 
 use super::Allocator;
 use super::ledger::{Holding, Withheld};
@@ -9,22 +10,31 @@ use super::patience::Patience;
 use super::promises::Promise;
 use super::seat::Seat;
 use crate::agent::AgentInfo;
-use crate::id::{AgentId, FrameworkId, OfferId};
+use crate::id::{AgentId, FrameworkId, OfferId, VolumeId};
+use crate::quantity::MilliCpu;
 use crate::reservation::Portion;
 use crate::resources::{Ports, Resources};
 use crate::time::Now;
 
 impl Allocator {
     /// Adds an agent, or changes what it is and has. It is offered once it is active.
-    pub fn set_agent(&mut self, agent: AgentId, info: &AgentInfo) {
+    pub fn set_agent(&mut self, agent: AgentId, info: &Arc<AgentInfo>) {
         self.agents.entry(agent).or_default();
-        let before = self.change_holding(agent, |holding| {
-            core::mem::replace(&mut holding.info, Arc::new(info.clone())).resources.clone()
-        });
+        let before = self.change_holding(agent, |holding| mem::replace(&mut holding.info, Arc::clone(info)));
         self.reserve(agent, &[]);
-        self.total.take_up_to(&before.unwrap_or_default());
+        if let Some(before) = before {
+            self.total.take_up_to(&before.resources);
+        }
         self.add_to_total(&info.resources);
         self.total_has_changed();
+    }
+
+    /// What an agent measures to be unused of the processor time that its tasks hold. With less than is allocated of it, none is
+    /// offered; what is taken back, and from whom, is the caller's to decide.
+    pub fn set_revocable(&mut self, agent: AgentId, revocable: MilliCpu) {
+        if self.agents.get(&agent).is_some_and(|holding| holding.revocable != revocable) {
+            self.change_holding(agent, |holding| holding.revocable = revocable);
+        }
     }
 
     /// Whether the free resources of an agent may be offered.
@@ -79,10 +89,18 @@ impl Allocator {
     /// Counts resources of an agent as allocated to a framework in a role, be it one that it has left. A framework that is not
     /// known has no share, but what it holds is not free all the same.
     /// Gives back what of it is of which reservation: whatever the framework may use of what is reserved there, first.
-    pub fn charge(&mut self, framework: FrameworkId, role: &str, agent: AgentId, resources: &Resources) -> Portion {
+    pub fn charge(
+        &mut self,
+        framework: FrameworkId,
+        role: &str,
+        agent: AgentId,
+        resources: &Resources,
+        volumes: &[VolumeId],
+    ) -> Portion {
         let portion = self.agents.get(&agent).map(|holding| holding.share_of(role, resources));
-        let portion = portion.unwrap_or_else(|| resources.clone().into());
-        self.change_holding(agent, |holding| holding.allocated.give(&portion));
+        let mut portion = portion.unwrap_or_else(|| resources.clone().into());
+        portion.give(&Portion { volumes: volumes.to_vec(), ..Portion::default() });
+        self.change_holding(agent, |holding| holding.allocate(&portion));
         if let Some(seat) = self.seat_or_kept(framework, role)
             && let Some(known) = self.members.get_mut(&seat)
         {
@@ -134,23 +152,24 @@ impl Allocator {
         Some(promise)
     }
 
-    /// A framework has launched tasks on an offer of this agent for this role, which need this much each: they wait for room no
-    /// longer.
+    /// A framework has launched tasks on an offer of this agent for this role, by themselves or in a group, which need this much
+    /// each, and these volumes: they wait for room no longer.
     pub fn launched<'a>(
         &mut self,
         framework: FrameworkId,
         role: &str,
         agent: AgentId,
-        tasks: impl IntoIterator<Item = &'a Resources>,
+        tasks: impl IntoIterator<Item = (&'a Resources, Vec<VolumeId>)>,
+        in_group: bool,
     ) {
         let Some(seat) = self.seat(framework, role) else { return };
         let Some(known) = self.members.get_mut(&seat) else { return };
         let Some(info) = self.agents.get(&agent).map(|holding| &holding.info) else { return };
         let mut any = false;
-        for resources in tasks {
+        for (resources, volumes) in tasks {
             any = true;
             if let Some(demand) = &mut known.demand {
-                demand.launched(resources, info.traits());
+                demand.launched(resources, &volumes, info.traits(), in_group);
             }
         }
         if any {
@@ -164,15 +183,15 @@ impl Allocator {
     pub(super) fn change_holding<T>(&mut self, agent: AgentId, change: impl FnOnce(&mut Holding) -> T) -> Option<T> {
         let holding = self.agents.get_mut(&agent)?;
         let is_kept = self.tree.quotas > 0;
-        let before = (is_kept && holding.active).then(|| holding.free());
+        let before = (is_kept && holding.active).then(|| holding.unused());
         let changed = change(holding);
-        let after = (is_kept && holding.active).then(|| holding.free());
+        let after = (is_kept && holding.active).then(|| holding.unused());
         self.note_free(before, after);
         self.dirty_agents.insert(agent);
         Some(changed)
     }
 
-    /// What is free on an active agent was this, and is that.
+    /// What nobody uses of an active agent was this, and is that.
     fn note_free(&mut self, before: Option<Portion>, after: Option<Portion>) {
         if let Some(before) = before {
             self.free.take_up_to(&before.unreserved());
@@ -192,7 +211,7 @@ impl Allocator {
     pub(super) fn add_up_free(&mut self) {
         self.free = Resources::default();
         self.tree.forget_idle();
-        let free: Vec<Portion> = self.agents.values().filter(|holding| holding.active).map(Holding::free).collect();
+        let free: Vec<Portion> = self.agents.values().filter(|holding| holding.active).map(Holding::unused).collect();
         free.into_iter().for_each(|free| self.note_free(None, Some(free)));
     }
 

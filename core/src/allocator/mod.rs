@@ -11,8 +11,10 @@
 //! | `verdict` | what one framework would take of one agent, or what is in the way |
 //! | `worth` | the least that makes an offer |
 //! | `demand` | what frameworks said that they want |
+//! | `gang` | wants that are met together or not at all |
 //! | `quota` | what roles are promised, and may have at most |
 //! | `reserves` | what of agents is reserved, and for whom |
+//! | `volumes` | which volumes agents hold, and who may have them |
 //! | `room` | how much quotas and reservations leave to a role |
 //! | `heldback` | what quotas kept from somebody, to be looked at again |
 //! | `filters` | what frameworks refused |
@@ -29,6 +31,7 @@
 mod contest;
 mod demand;
 mod filters;
+mod gang;
 mod heldback;
 mod ledger;
 mod members;
@@ -46,6 +49,7 @@ mod subscriptions;
 mod tree;
 mod turn;
 mod verdict;
+mod volumes;
 mod why;
 mod worth;
 
@@ -63,6 +67,7 @@ pub use ledger::Withheld;
 pub use promises::Promise;
 pub use quota::QuotaRefusal;
 pub use standing::{RoleStanding, Standing};
+pub use volumes::HeldVolume;
 pub use why::{Hindrance, Obstacle, Waits};
 
 use demand::{Demand, Urgency};
@@ -76,7 +81,7 @@ use seat::Seat;
 use share::Place;
 use slots::{Rooms, Slots};
 use tree::Tree;
-use turn::Turn;
+use turn::{Next, Turn};
 use verdict::Take;
 use worth::is_worth_offering;
 
@@ -281,16 +286,22 @@ impl Allocator {
         look.examined += 1;
         let mut turns: u32 = 0;
         while let Some(free) = self.agents.get(&agent).filter(|holding| holding.active).map(Holding::free) {
-            let (next, bounds) = Turn::new(self, agent, &free, now, among, turns).next();
+            let (next, bounds) = Turn::new(self, agent, &free, now, among, turns, &look.no_room).next();
             turns = turns.saturating_add(1);
             self.note_bounds(agent, bounds);
-            let Some(next) = next else { break };
-            let seat = next.seat;
-            let (place, take) = self.choose(next, agent, now, look);
-            let was_dirty = self.dirty_agents.contains(&place);
-            self.give(seat, place, &take);
-            self.note_given(place, agent, was_dirty, look);
-            look.add(place, seat, take);
+            match next {
+                None => break,
+                Some(Next::One(next)) => {
+                    let seat = next.seat;
+                    let (place, take) = self.choose(next, agent, now, look);
+                    self.hand_out(seat, place, take, agent, look);
+                }
+                Some(Next::Gang(seat, places)) => {
+                    for (place, take) in places {
+                        self.hand_out(seat, place, take, agent, look);
+                    }
+                }
+            }
         }
         if among.is_none() {
             self.note_refusals(agent);
@@ -300,6 +311,14 @@ impl Allocator {
         if !look.is_a_choice() {
             self.make_offers(now, look);
         }
+    }
+
+    /// Gives somebody something of an agent whose turn it was on `here`.
+    fn hand_out(&mut self, seat: Seat, place: AgentId, take: Take, here: AgentId, look: &mut Look) {
+        let was_dirty = self.dirty_agents.contains(&place);
+        self.give(seat, place, &take);
+        self.note_given(place, here, was_dirty, look);
+        look.add(place, seat, take);
     }
 
     /// Makes offers of what was given.
@@ -312,7 +331,7 @@ impl Allocator {
     /// Counts what a member takes as allocated, and as promised.
     fn give(&mut self, seat: Seat, agent: AgentId, take: &Take) {
         let resources = &take.portion.resources;
-        self.change_holding(agent, |holding| holding.allocated.give(&take.portion));
+        self.change_holding(agent, |holding| holding.allocate(&take.portion));
         let known = self.members.get_mut(&seat).expect("whoever takes something is known");
         if let Some((key, count)) = take.units
             && let Some(demand) = &mut known.demand

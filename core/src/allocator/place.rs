@@ -9,10 +9,11 @@ use core::mem;
 
 use super::Allocator;
 use super::demand::{Units, Urgency, WantKey};
+use super::gang::NoRoom;
 use super::seat::Seat;
 use super::slots::{Rooms, Slot, Slots};
 use super::tree::RoleId;
-use super::turn::Next;
+use super::turn::OfOne;
 use super::verdict::{Case, Stage, Take};
 use crate::id::{AgentId, OfferId};
 use crate::placement::Placement;
@@ -44,6 +45,8 @@ pub(super) struct Look {
     searches: BTreeMap<(Seat, Stage), Search>,
     /// Idle agents that were chosen by somebody whose turn it was on another one.
     chosen: BTreeSet<AgentId>,
+    /// Gangs that have no room.
+    pub(super) no_room: NoRoom,
 }
 
 /// How far somebody has looked.
@@ -142,8 +145,8 @@ impl Allocator {
     }
 
     /// Where somebody takes something whose turn it is on the agent `here`, and what.
-    pub(super) fn choose(&self, next: Next, here: AgentId, now: Now, look: &mut Look) -> (AgentId, Take) {
-        let Next { seat, stage, most, take } = next;
+    pub(super) fn choose(&self, next: OfOne, here: AgentId, now: Now, look: &mut Look) -> (AgentId, Take) {
+        let OfOne { seat, stage, most, take } = next;
         let member = &self.members[&seat];
         let Some(demand) = member.demand.as_ref().filter(|_| look.is_a_choice()) else { return (here, take) };
         let placement = self.placement_of(seat.role);
@@ -187,7 +190,7 @@ impl Allocator {
 
     /// Something was given of an agent to somebody whose turn it was on `here`.
     pub(super) fn note_given(&mut self, agent: AgentId, here: AgentId, was_dirty: bool, look: &mut Look) {
-        if !look.is_a_choice() {
+        if !look.is_a_choice() && agent == here {
             return;
         }
         self.note_idle(agent);

@@ -17,7 +17,7 @@ impl Allocator {
         if reserved.is_empty() && self.agents.get(&agent).is_none_or(is_plain) {
             return;
         }
-        self.change_reserved(agent, |holding| holding.info.all_reserved(reserved));
+        self.change_reserved(agent, |holding| holding.info.all_reserved(reserved, &holding.kept));
     }
 
     /// The same, and something that is allocated there becomes of another reservation.
@@ -25,25 +25,29 @@ impl Allocator {
         self.change_reserved(agent, |holding| {
             holding.allocated.take_up_to(before);
             holding.allocated.give(after);
-            holding.info.all_reserved(reserved)
+            holding.info.all_reserved(reserved, &holding.kept)
         });
     }
 
     pub(super) fn reserve_nothing(&mut self, agent: AgentId) {
         if self.agents.get(&agent).is_some_and(|holding| !holding.reserved.is_empty()) {
-            self.change_reserved(agent, |_| Vec::new());
+            self.change_reserved(agent, |holding| {
+                holding.volumes.clear();
+                holding.kept = Portion::default();
+                Vec::new()
+            });
         }
     }
 
-    fn change_reserved(&mut self, agent: AgentId, change: impl FnOnce(&mut Holding) -> Vec<Reserved>) {
+    pub(super) fn change_reserved(&mut self, agent: AgentId, change: impl FnOnce(&mut Holding) -> Vec<Reserved>) {
         let Some(holding) = self.agents.get(&agent) else { return };
         let mut next = holding.clone();
         let reserved = change(&mut next);
         // Roles are there before something is reserved for them, and for as long as it is.
         reserved.iter().for_each(|part| self.tree.reserve(part));
         let before = self.change_holding(agent, |holding| {
-            holding.allocated = next.allocated;
-            core::mem::replace(&mut holding.reserved, reserved)
+            let before = core::mem::replace(holding, Holding { reserved, ..next });
+            before.reserved
         });
         for part in before.unwrap_or_default() {
             if let Some(role) = self.tree.find(part.reservation.role()) {

@@ -39,7 +39,8 @@ impl Tree {
         let mut limits: Vec<(&str, Ceiling)> = (self.up_from(role))
             .filter_map(|(_, role)| Some((&*role.path, role.quota.as_ref()?.limit.left(&role.consumed()))))
             .collect();
-        let mut room = Portion::default();
+        // The room of volumes counts already.
+        let mut room = Portion { volumes: usable.volumes.clone(), ..Portion::default() };
         for part in &usable.reserved {
             let is_below = |path: &str| part.reservation.is_for(path) && path != part.reservation.role();
             let mut most = Ceiling::default();

@@ -9,6 +9,7 @@ use super::tree::ROOT;
 use super::{Allocator, Member, Promise};
 use crate::id::{AgentId, FrameworkId, OfferId};
 use crate::placement::Placement;
+use crate::quantity::MilliCpu;
 use crate::quota::Quota;
 use crate::reservation::Portion;
 use crate::resources::{Resources, Share};
@@ -47,6 +48,8 @@ pub struct RoleStanding<'a> {
 pub struct Standing<'a> {
     /// What all agents have.
     pub total: &'a Resources,
+    /// What agents measure to be unused of what tasks hold: beside the total.
+    pub revocable: MilliCpu,
     /// What tasks hold of it, without ports.
     pub used: Resources,
     /// What open offers promise of it, without ports.
@@ -58,18 +61,24 @@ pub struct Standing<'a> {
 }
 
 impl Allocator {
-    /// How the cluster stands as a whole. Takes time in proportion to the frameworks, and to the agents that were refused.
+    /// How the cluster stands as a whole. Takes time in proportion to the agents and frameworks, and to the agents that were refused.
     pub fn standing(&self) -> Standing<'_> {
         let all = &self.tree.role(ROOT).account;
         let waiting = self.members.iter().filter(|(_, known)| known.waits_since.is_some());
         let waiting: BTreeSet<FrameworkId> = waiting.map(|(seat, _)| seat.framework).collect();
         Standing {
             total: &self.total,
+            revocable: self.agents.values().fold(MilliCpu::ZERO, |sum, agent| sum.saturating_add(agent.revocable)),
             used: all.used(),
             offered: &all.promised,
             waiting: waiting.len(),
             refusals: self.filters.pairs(),
         }
+    }
+
+    /// What an agent measures to be unused of the processor time that its tasks hold, or nothing when it is not known.
+    pub fn revocable_on(&self, agent: AgentId) -> MilliCpu {
+        self.agents.get(&agent).map_or(MilliCpu::ZERO, |holding| holding.revocable)
     }
 
     /// What is allocated on an agent, or nothing when it is not known.

@@ -3,16 +3,19 @@
 mod contest;
 mod demand;
 mod fairness;
+mod gang;
 mod model;
 mod place;
 mod quotas;
 mod refusals;
 mod reserves;
+mod revocable;
 mod roles;
 mod why;
 mod worth;
 
 use alloc::string::ToString;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -37,7 +40,7 @@ fn milli(cpus: u64, mib: u64) -> Resources {
 }
 
 fn want(resources: Resources, waiting: u32, spare: u32) -> Want {
-    Want { resources, constraints: Vec::new(), waiting, spare }
+    Want { resources, constraints: Vec::new(), volumes: Vec::new(), waiting, spare, gang: 0 }
 }
 
 fn at_most(most: &Resources) -> Ceiling {
@@ -79,7 +82,7 @@ impl World {
     }
 
     fn agent_like(&mut self, id: u64, info: &AgentInfo) {
-        self.allocator.set_agent(AgentId(id), info);
+        self.allocator.set_agent(AgentId(id), &Arc::new(info.clone()));
         self.allocator.set_agent_active(AgentId(id), true);
     }
 
@@ -155,7 +158,7 @@ impl World {
         let offer = self.open(id)[0];
         let Promise { framework, role, agent, mut portion, .. } = self.allocator.close(offer).expect("it is open");
         let held = portion.take(task).expect("the task fits the offer");
-        self.allocator.launched(framework, &role, agent, [task]);
+        self.allocator.launched(framework, &role, agent, [(task, Vec::new())], false);
         self.allocator.free(framework, &role, agent, &portion);
         held
     }

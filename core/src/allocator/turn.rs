@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 use core::cell::RefCell;
 
 use super::Allocator;
+use super::gang::{NoRoom, Places};
 use super::heldback::Bounds;
 use super::seat::Seat;
 use super::tree::{ROOT, RoleId};
@@ -17,8 +18,16 @@ use crate::time::Now;
 /// billions.
 const ONE_BY_ONE: u32 = 256;
 
-/// Whose turn it is, and what it would take there.
-pub(super) struct Next {
+/// Whose turn it is, and what it would take.
+pub(super) enum Next {
+    /// Of this agent, or of one that it chooses.
+    One(OfOne),
+    /// Of all of these agents.
+    Gang(Seat, Places),
+}
+
+/// What somebody would take of one agent.
+pub(super) struct OfOne {
     pub(super) seat: Seat,
     pub(super) stage: Stage,
     /// So many units at most, of what it said that it wants.
@@ -36,6 +45,8 @@ pub(super) struct Turn<'a> {
     among: Option<&'a BTreeSet<Seat>>,
     /// Whoever competes with nobody takes all it wants at once; else it is one task at a time.
     most: u32,
+    /// Gangs that are known to have no room.
+    no_room: &'a NoRoom,
     /// What quotas keep from those that were asked.
     bounds: RefCell<Bounds>,
 }
@@ -48,10 +59,11 @@ impl<'a> Turn<'a> {
         now: Now,
         among: Option<&'a BTreeSet<Seat>>,
         before: u32,
+        no_room: &'a NoRoom,
     ) -> Self {
         let competes = allocator.blind + allocator.hungry.len() > 1;
         let most = if competes { 1_u32.checked_shl(before / ONE_BY_ONE).unwrap_or(u32::MAX) } else { u32::MAX };
-        Self { allocator, agent, free, now, among, most, bounds: RefCell::default() }
+        Self { allocator, agent, free, now, among, most, no_room, bounds: RefCell::default() }
     }
 
     /// Who is to be offered something of this agent, and what; and what quotas kept from those before.
@@ -117,10 +129,18 @@ impl<'a> Turn<'a> {
     fn take(&self, seat: Seat, stage: Stage, most: u32) -> Option<Next> {
         let Self { allocator, agent, free, now, .. } = *self;
         let (member, holding) = (&allocator.members[&seat], &allocator.agents[&agent]);
-        match allocator.verdict(&Case { seat, member, agent, holding, free, now }, stage, most) {
-            Ok(take) => Some(Next { seat, stage, most, take }),
+        let case = Case { seat, member, agent, holding, free, now };
+        match allocator.verdict(&case, stage, most) {
+            Ok(take) => return Some(Next::One(OfOne { seat, stage, most, take })),
+            Err(passed) => self.note(passed, seat.role),
+        }
+        if stage != Stage::FairShare {
+            return None;
+        }
+        match allocator.places_of_gang(&case, self.no_room) {
+            Ok(places) => Some(Next::Gang(seat, places)),
             Err(passed) => {
-                self.note(passed, seat.role);
+                passed.into_iter().for_each(|passed| self.note(passed, seat.role));
                 None
             }
         }

@@ -8,7 +8,7 @@ use super::seat::Seat;
 use super::tree::{ROOT, Role, RoleId};
 use super::{Allocator, Member};
 use crate::demand::{Constraint, Want};
-use crate::id::AgentId;
+use crate::id::{AgentId, VolumeId};
 use crate::quantity::{Bytes, MilliCpu};
 use crate::reservation::Portion;
 use crate::resources::Resources;
@@ -42,6 +42,10 @@ pub(super) enum Passed<'a> {
     Refused(Now),
     /// The agent is not what it needs.
     Constraint(&'a Constraint),
+    /// The agent does not hold this volume for its role.
+    NoVolume(VolumeId),
+    /// This volume is in use, or in an offer.
+    VolumeInUse(VolumeId),
     /// There is too little.
     TooLittle,
     /// There would be enough, were it not for the limit of this role.
@@ -85,8 +89,11 @@ impl Allocator {
         for (key, want, open) in demand.open(urgency) {
             match self.one_task(case, want, &room) {
                 Ok(()) => {
-                    let (count, resources) = times(&want.resources, &room.resources, open.min(most));
-                    let portion = room.into_owned().take(&resources).map_err(|_| Passed::TooLittle)?;
+                    let one_at_a_time = case.holding.is_one_at_a_time(&want.volumes);
+                    let most = if one_at_a_time { 1 } else { open.min(most) };
+                    let (count, resources) = times(&want.resources, &room.resources, most);
+                    let mut portion = room.into_owned().take(&resources).map_err(|_| Passed::TooLittle)?;
+                    portion.give(&Portion { volumes: want.volumes.clone(), ..Portion::default() });
                     return Ok(Take { portion, units: Some((key, count)) });
                 }
                 Err(other) => passed = other,
@@ -98,6 +105,13 @@ impl Allocator {
     /// Whether the framework would take room for one task there.
     pub(super) fn one_task<'a>(&self, case: &Case<'a>, want: &'a Want, room: &Portion) -> Result<(), Passed<'a>> {
         want.suits(case.holding.info.traits()).map_err(Passed::Constraint)?;
+        let role = &self.tree.role(case.seat.role).path;
+        if let Some(volume) = want.volumes.iter().find(|volume| !case.holding.holds_for(**volume, role)) {
+            return Err(Passed::NoVolume(*volume));
+        }
+        if let Some(volume) = want.volumes.iter().find(|volume| !room.volumes.contains(volume)) {
+            return Err(Passed::VolumeInUse(*volume));
+        }
         if !room.resources.contains(&want.resources) {
             let is_bounded = self.usable(case).resources.contains(&want.resources);
             return Err(if is_bounded { self.bound(case.seat.role, &want.resources) } else { Passed::TooLittle });
@@ -111,12 +125,17 @@ impl Allocator {
             .map_or(Ok(()), |until| Err(Passed::Refused(until)))
     }
 
-    /// What is free there and not reserved for others.
+    /// What is free there and not reserved for others. What is revocable is for those that ask for it by its name: whoever takes
+    /// whatever there is may not know what it is.
     pub(super) fn usable<'a>(&self, case: &Case<'a>) -> Cow<'a, Portion> {
-        if case.free.reserved.is_empty() {
-            return Cow::Borrowed(case.free);
+        let mut usable = match case.free.reserved.is_empty() && case.free.volumes.is_empty() {
+            true => Cow::Borrowed(case.free),
+            false => case.holding.usable(case.free, &self.tree.role(case.seat.role).path),
+        };
+        if case.member.demand.is_none() && !usable.resources.revocable.is_zero() {
+            usable.to_mut().resources.revocable = MilliCpu::ZERO;
         }
-        case.free.usable(&self.tree.role(case.seat.role).path)
+        usable
     }
 
     /// The same, as far as quotas leave it to the framework.
@@ -137,7 +156,7 @@ impl Allocator {
     }
 
     /// Which bound keeps so much from the frameworks of a role.
-    fn bound(&self, role: RoleId, wanted: &Resources) -> Passed<'static> {
+    pub(super) fn bound(&self, role: RoleId, wanted: &Resources) -> Passed<'static> {
         let at_limit = |(_, role): &(RoleId, &Role)| {
             role.quota.as_ref().is_some_and(|quota| !quota.limit.leaves(&role.consumed(), wanted))
         };
@@ -152,8 +171,12 @@ fn times(unit: &Resources, room: &Resources, most: u32) -> (u32, Resources) {
         return (1, unit.clone());
     }
     let scalars = unit.scalars().map(|(name, each)| (each, room.scalar(name)));
-    let amounts =
-        [(unit.cpus.get(), room.cpus.get()), (unit.mem.get(), room.mem.get()), (unit.disk.get(), room.disk.get())];
+    let amounts = [
+        (unit.cpus.get(), room.cpus.get()),
+        (unit.revocable.get(), room.revocable.get()),
+        (unit.mem.get(), room.mem.get()),
+        (unit.disk.get(), room.disk.get()),
+    ];
     let fits = amounts.into_iter().chain(scalars).filter_map(|(each, has)| has.checked_div(each)).min().unwrap_or(1);
     let count = u32::try_from(fits).unwrap_or(u32::MAX).min(most).max(1);
     let each = |amount: u64| amount.saturating_mul(count.into());
@@ -161,7 +184,8 @@ fn times(unit: &Resources, room: &Resources, most: u32) -> (u32, Resources) {
         MilliCpu::new(each(unit.cpus.get())),
         Bytes::new(each(unit.mem.get())),
         Bytes::new(each(unit.disk.get())),
-    );
+    )
+    .with_revocable(MilliCpu::new(each(unit.revocable.get())));
     for (name, amount) in unit.scalars() {
         sum = sum.with_scalar(name, each(amount));
     }

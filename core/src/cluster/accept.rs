@@ -11,10 +11,14 @@ use super::effect::{AgentOrder, Announcement, Effect, FrameworkEvent};
 use super::refusal::Refusal;
 use super::state::{State, Task};
 use super::tally::OfferEnd;
+use super::volumes::{self, InHand};
 use super::{offers, reserve};
 use crate::access::{PrincipalId, Verb};
 use crate::allocator::Promise;
-use crate::id::{AgentId, FrameworkId, OfferId, SessionId, TaskId, UpdateId};
+use crate::grants::Grants;
+use crate::group::Group;
+use crate::id::{AgentId, FrameworkId, OfferId, SessionId, TaskId, UpdateId, VolumeId};
+use crate::offer::OfferOperation;
 use crate::planted::{self, Bug};
 use crate::queue::{AllocationSpec, InvalidAllocation, InvalidQueued};
 use crate::reservation::{Operation, Portion};
@@ -51,6 +55,10 @@ pub(super) enum NotLaunched {
     Offers(#[from] BadOffers),
     #[error("{0} does not fit {1}: {2}")]
     TooBig(TaskId, String, Shortage),
+    #[error("{0} mounts {1}, which is not in {2}: it is another role's, in use, or on another agent")]
+    NoVolume(TaskId, VolumeId, String),
+    #[error("{0} is to write {1}, which is shared: any number of tasks read it, and none writes it")]
+    VolumeShared(TaskId, VolumeId),
     #[error("{0} is one too many: {1} has {2} tasks that run or whose end it has not acknowledged")]
     TooMany(TaskId, FrameworkId, usize),
     #[error(
@@ -72,31 +80,46 @@ pub(super) enum NotLaunched {
     InvalidQueued(TaskId, TaskId, InvalidQueued),
     #[error("{0} cannot be in {1}: {2}")]
     NoAllocation(TaskId, TaskId, &'static str),
+    #[error("{0} is to run on {1}, and none of the offers that were named is of it")]
+    NoOffer(TaskId, AgentId),
+    #[error("{0} is in its group twice")]
+    Twice(TaskId),
+    #[error("{0} is in a group of {1} tasks, and there may be {max}", max = Group::SIZE_MAX)]
+    GroupTooLarge(TaskId, usize),
+    /// Something is wrong with another task of its group.
+    #[error("{0} is not launched, as its group is all or none: {1}")]
+    Group(TaskId, String),
     #[error("{task} and what came with it are too many: {allocation} has {has} in its queue, and there may be {most}")]
     QueueFull { task: TaskId, allocation: TaskId, has: usize, most: usize },
 }
 
 /// Who has as many tasks as it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Limited {
+pub(super) enum Limited {
     Framework,
     Principal,
 }
 
 impl NotLaunched {
     /// Who is at a limit, when that is why.
-    fn limits(&self) -> Option<Limited> {
+    pub(super) fn limits(&self) -> Option<Limited> {
         match self {
             Self::TooMany(..) | Self::Unacknowledged(..) => Some(Limited::Framework),
             Self::TooManyOfPrincipal { .. } => Some(Limited::Principal),
             Self::Offers(_)
             | Self::TooBig(..)
+            | Self::NoVolume(..)
+            | Self::VolumeShared(..)
             | Self::NotIts(..)
             | Self::Reused(..)
             | Self::Invalid(..)
             | Self::InvalidAllocation(..)
             | Self::InvalidQueued(..)
             | Self::NoAllocation(..)
+            | Self::NoOffer(..)
+            | Self::Twice(..)
+            | Self::GroupTooLarge(..)
+            | Self::Group(..)
             | Self::QueueFull { .. } => None,
         }
     }
@@ -104,12 +127,18 @@ impl NotLaunched {
     /// A spec that is wrong stays wrong; everything else may work on another offer.
     pub(super) fn verdict(&self) -> (TaskState, Reason) {
         match self {
-            Self::Offers(_) | Self::TooBig(..) | Self::NoAllocation(..) => (TaskState::Dropped, Reason::InvalidOffers),
+            Self::Offers(_) | Self::TooBig(..) | Self::NoVolume(..) | Self::NoAllocation(..) | Self::NoOffer(..) => {
+                (TaskState::Dropped, Reason::InvalidOffers)
+            }
+            Self::Group(..) => (TaskState::Dropped, Reason::TaskGroup),
             Self::TooMany(..) | Self::TooManyOfPrincipal { .. } | Self::Unacknowledged(..) | Self::QueueFull { .. } => {
                 (TaskState::Dropped, Reason::FrameworkLimit)
             }
-            Self::NotIts(..)
+            Self::VolumeShared(..)
+            | Self::NotIts(..)
             | Self::Reused(..)
+            | Self::Twice(..)
+            | Self::GroupTooLarge(..)
             | Self::Invalid(..)
             | Self::InvalidAllocation(..)
             | Self::InvalidQueued(..) => (TaskState::Error, Reason::TaskInvalid),
@@ -120,7 +149,7 @@ impl NotLaunched {
 /// What is to be done with offers.
 pub(super) struct Accepted {
     /// First these.
-    pub(super) operations: Vec<Operation>,
+    pub(super) operations: Vec<OfferOperation>,
     pub(super) tasks: Vec<Arc<TaskSpec>>,
     /// For how long the rest need not be offered again.
     pub(super) refuse: Duration,
@@ -136,7 +165,7 @@ pub(super) fn accept(
 ) -> Result<(), Refusal> {
     let Accepted { operations, tasks, refuse } = accepted;
     let framework = state.framework_of(session, Verb::Launch)?;
-    if operations.len() > Operation::MAX {
+    if operations.len() > OfferOperation::MAX {
         return Err(Refusal::TooManyOperations(operations.len()));
     }
     let mut taken = match take(state, now, framework, offers) {
@@ -152,21 +181,23 @@ pub(super) fn accept(
         }
     };
     if !operations.is_empty() {
-        operate(state, session, operations, &mut taken, out)?;
+        operate(state, session, framework, operations, &mut taken, out)?;
         give_back_to_others(state, framework, &mut taken);
     }
     let mut has = tasks_of_principal(state, framework);
     let (mut launched, mut at_limit) = (Vec::new(), None);
     for task in tasks {
         let checked = task.check().map_err(|invalid| NotLaunched::Invalid(task.id, invalid));
-        let fits = checked.and_then(|()| fit(state, framework, task.id, &task.resources, offers, has, &mut taken.left));
+        let wants = (&task.resources, &task.grants);
+        let fits = checked.and_then(|()| fit(state, framework, task.id, wants, offers, has, &mut taken.left));
         match fits {
             Ok(portion) => {
                 has += 1;
-                let task = counts_towards(task, &taken.role);
+                let task = counts_towards(task, &taken.role, None);
                 launched.push(Arc::clone(&task));
                 let order = AgentOrder::Launch(Arc::clone(&task));
-                launch(state, now, taken.agent, (task.id, &task.name, &task.role), portion, order, out);
+                let launched = Launched { id: task.id, name: &task.name, role: &task.role, group: None };
+                launch(state, now, taken.agent, launched, portion, order, out);
             }
             Err(why) => {
                 at_limit = at_limit.max(why.limits());
@@ -175,7 +206,13 @@ pub(super) fn accept(
         }
     }
     let agent = taken.agent;
-    state.allocator.launched(framework, &taken.role, agent, launched.iter().map(|task| &task.resources));
+    state.allocator.launched(
+        framework,
+        &taken.role,
+        agent,
+        launched.iter().map(|task| (&task.resources, task.volumes())),
+        false,
+    );
     decline_rest(state, now, framework, taken, refuse);
     if let Some(limited) = at_limit {
         rest(state, now, framework, agent, limited);
@@ -204,16 +241,18 @@ pub(super) fn open(
     };
     let has = tasks_of_principal(state, framework);
     let checked = spec.check().map_err(|invalid| NotLaunched::InvalidAllocation(id, invalid));
-    let fits = checked.and_then(|()| fit(state, framework, id, &spec.resources, offers, has, &mut taken.left));
+    let fits = checked
+        .and_then(|()| fit(state, framework, id, (&spec.resources, &Grants::default()), offers, has, &mut taken.left));
     let agent = taken.agent;
     let mut at_limit = None;
     match fits {
         Ok(portion) => {
             // Nobody else holds it, so nothing is copied.
             Arc::make_mut(&mut spec).role = taken.role.to_string();
-            state.allocator.launched(framework, &taken.role, agent, [&spec.resources]);
+            state.allocator.launched(framework, &taken.role, agent, [(&spec.resources, Vec::new())], false);
             let order = AgentOrder::Open(Arc::clone(&spec));
-            launch(state, now, agent, (id, &spec.name, &spec.role), portion, order, out);
+            let launched = Launched { id, name: &spec.name, role: &spec.role, group: None };
+            launch(state, now, agent, launched, portion, order, out);
         }
         Err(why) => {
             at_limit = why.limits();
@@ -235,10 +274,10 @@ pub(super) fn tasks_of_principal(state: &State, framework: FrameworkId) -> usize
 }
 
 /// What offers promised that were taken in hand.
-struct Taken {
-    agent: AgentId,
-    role: Arc<str>,
-    left: Portion,
+pub(super) struct Taken {
+    pub(super) agent: AgentId,
+    pub(super) role: Arc<str>,
+    pub(super) left: Portion,
 }
 
 /// Closes offers of one agent and one role that are the framework's: what they promised is in hand. Of others it gets nothing,
@@ -264,7 +303,8 @@ fn take(state: &mut State, now: Now, framework: FrameworkId, offers: &[OfferId])
 fn operate(
     state: &mut State,
     session: SessionId,
-    operations: Vec<Operation>,
+    framework: FrameworkId,
+    operations: Vec<OfferOperation>,
     taken: &mut Taken,
     out: &mut Vec<Effect>,
 ) -> Result<(), Refusal> {
@@ -272,13 +312,21 @@ fn operate(
     let mut any = false;
     for operation in operations {
         let who = state.sessions.principal(session)?.clone();
-        let verb = match operation {
-            Operation::Reserve { .. } => Verb::ReserveOffered,
-            Operation::Unreserve { .. } => Verb::UnreserveOffered,
-        };
-        let done = match who.may_use(verb, operation.role()) {
-            true => reserve::by_framework(state, *agent, role, &operation, left, out),
-            false => Err(Refusal::RoleDenied(who, operation.role().to_string())),
+        let done = match &operation {
+            OfferOperation::Reservation(operation) => {
+                let verb = match operation {
+                    Operation::Reserve { .. } => Verb::ReserveOffered,
+                    Operation::Unreserve { .. } => Verb::UnreserveOffered,
+                };
+                match who.may_use(verb, operation.role()) {
+                    true => reserve::by_framework(state, *agent, role, operation, left, out),
+                    false => Err(Refusal::RoleDenied(who, operation.role().to_string())),
+                }
+            }
+            OfferOperation::Volume(operation) => {
+                let in_hand = InHand { framework, role, agent: *agent, left };
+                volumes::by_framework(state, &who, in_hand, operation, out)
+            }
         };
         match done {
             Ok(()) => any = true,
@@ -302,7 +350,7 @@ fn give_back_to_others(state: &mut State, framework: FrameworkId, taken: &mut Ta
     }
 }
 
-fn decline_rest(state: &mut State, now: Now, framework: FrameworkId, taken: Taken, refuse: Duration) {
+pub(super) fn decline_rest(state: &mut State, now: Now, framework: FrameworkId, taken: Taken, refuse: Duration) {
     let Taken { agent, role, left } = taken;
     if !left.is_empty() {
         state.allocator.free(framework, &role, agent, &left);
@@ -313,8 +361,11 @@ fn decline_rest(state: &mut State, now: Now, framework: FrameworkId, taken: Take
 }
 
 /// Whoever is at a limit is not offered anything of this agent for a while.
-fn rest(state: &mut State, now: Now, framework: FrameworkId, agent: AgentId, limited: Limited) {
+pub(super) fn rest(state: &mut State, now: Now, framework: FrameworkId, agent: AgentId, limited: Limited) {
     let Some(all) = state.agents.get(&agent).map(|known| known.info.resources.clone()) else { return };
+    // No more of it is revocable than there is.
+    let most = all.cpus;
+    let all = all.with_revocable(most);
     let principal = &state.frameworks[&framework].tenant.principal;
     let its: Vec<_> = match limited {
         Limited::Framework => Vec::from([framework]),
@@ -327,10 +378,12 @@ fn rest(state: &mut State, now: Now, framework: FrameworkId, agent: AgentId, lim
     }
 }
 
-/// The task as its agent is told of it, which knows its role.
-fn counts_towards(mut task: Arc<TaskSpec>, role: &str) -> Arc<TaskSpec> {
+/// The task as its agent is told of it, which knows its role and its group.
+pub(super) fn counts_towards(mut task: Arc<TaskSpec>, role: &str, group: Option<Group>) -> Arc<TaskSpec> {
     // Nobody else holds it, so nothing is copied.
-    Arc::make_mut(&mut task).role = role.to_string();
+    let spec = Arc::make_mut(&mut task);
+    spec.role = role.to_string();
+    spec.group = group;
     task
 }
 
@@ -344,14 +397,7 @@ fn place_of(
     let mut first: Option<(OfferId, AgentId, &Arc<str>)> = None;
     let mut seen = BTreeSet::new();
     for &id in offers {
-        let stands = |offer: &&Promise| now < offer.since + state.config.offer_timeout;
-        let offer = state.allocator.offer(id).filter(stands).ok_or(BadOffers::Gone(id))?;
-        if offer.framework != framework {
-            return Err(BadOffers::NotIts(id, framework));
-        }
-        if !seen.insert(id) {
-            return Err(BadOffers::Twice(id));
-        }
+        let offer = own_offer(state, now, framework, id, &mut seen)?;
         match first {
             Some((other, agent, _)) if agent != offer.agent => {
                 return Err(BadOffers::Mixed(other, agent, id, offer.agent));
@@ -366,13 +412,32 @@ fn place_of(
     first.map(|(_, agent, role)| (agent, Arc::clone(role))).ok_or(BadOffers::None)
 }
 
+/// An open offer to a framework that it has not named before.
+pub(super) fn own_offer<'a>(
+    state: &'a State,
+    now: Now,
+    framework: FrameworkId,
+    id: OfferId,
+    seen: &mut BTreeSet<OfferId>,
+) -> Result<&'a Promise, BadOffers> {
+    let stands = |offer: &&Promise| now < offer.since + state.config.offer_timeout;
+    let offer = state.allocator.offer(id).filter(stands).ok_or(BadOffers::Gone(id))?;
+    if offer.framework != framework {
+        return Err(BadOffers::NotIts(id, framework));
+    }
+    if !seen.insert(id) {
+        return Err(BadOffers::Twice(id));
+    }
+    Ok(offer)
+}
+
 /// Takes what a task wants out of what is left, when nothing speaks against it. The framework's principal `has` so many
 /// tasks already.
-fn fit(
+pub(super) fn fit(
     state: &State,
     framework: FrameworkId,
     id: TaskId,
-    wants: &Resources,
+    (resources, grants): (&Resources, &Grants),
     offers: &[OfferId],
     has: usize,
     left: &mut Portion,
@@ -385,10 +450,26 @@ fn fit(
         return Err(NotLaunched::Reused(id, known));
     }
     check_limits(state, framework, id, 1, has)?;
-    left.take(wants).map_err(|shortage| {
-        let offers: Vec<_> = offers.iter().map(ToString::to_string).collect();
-        NotLaunched::TooBig(id, offers.join(" and "), shortage)
-    })
+    let named = || offers.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ");
+    for (volume, writable) in grants.volumes() {
+        if !left.volumes.contains(&volume) {
+            return Err(NotLaunched::NoVolume(id, volume, named()));
+        }
+        if writable && is_shared(state, volume) {
+            return Err(NotLaunched::VolumeShared(id, volume));
+        }
+    }
+    let mut portion = left.take(resources).map_err(|shortage| NotLaunched::TooBig(id, named(), shortage))?;
+    let mounted = Portion { volumes: grants.volumes().map(|(volume, _)| volume).collect(), ..Portion::default() };
+    portion.give(&mounted);
+    // What is shared is there for the next task as well.
+    left.volumes.retain(|volume| !portion.volumes.contains(volume) || is_shared(state, *volume));
+    Ok(portion)
+}
+
+fn is_shared(state: &State, volume: VolumeId) -> bool {
+    let known = state.agents.get(&volume.agent).and_then(|agent| agent.volumes.known.get(&volume));
+    known.is_some_and(|volume| volume.shared)
 }
 
 /// Whether a framework may have so many tasks more, whose principal `has` so many.
@@ -413,11 +494,20 @@ pub(super) fn check_limits(
     Ok(())
 }
 
-fn launch(
+/// A task or an allocation that is launched.
+pub(super) struct Launched<'a> {
+    pub(super) id: TaskId,
+    pub(super) name: &'a str,
+    /// For which role.
+    pub(super) role: &'a str,
+    pub(super) group: Option<Group>,
+}
+
+pub(super) fn launch(
     state: &mut State,
     now: Now,
     agent: AgentId,
-    (id, name, role): (TaskId, &str, &str),
+    Launched { id, name, role, group }: Launched<'_>,
     portion: Portion,
     order: AgentOrder,
     out: &mut Vec<Effect>,
@@ -434,10 +524,13 @@ fn launch(
         // The offer's promise becomes the task's.
         holds: true,
         kill: false,
+        preempted: false,
+        nth: state.next_task(),
         launched: Some(now),
         latest_update: UpdateId::UNACKNOWLEDGED,
         status: status.clone(),
         kept: false,
+        group,
         allocation: matches!(order, AgentOrder::Open(_)).then(Box::default),
     };
     state.insert_task(id, task);
@@ -449,11 +542,11 @@ fn launch(
 }
 
 /// Tells the framework of something that is not done.
-fn drop_operation(session: SessionId, operation: Operation, why: String, out: &mut Vec<Effect>) {
+fn drop_operation(session: SessionId, operation: OfferOperation, why: String, out: &mut Vec<Effect>) {
     out.push(Effect::ToFramework(session, FrameworkEvent::OperationDropped { operation, why }));
 }
 
-fn refuse_one(state: &mut State, session: SessionId, id: TaskId, why: &NotLaunched, out: &mut Vec<Effect>) {
+pub(super) fn refuse_one(state: &mut State, session: SessionId, id: TaskId, why: &NotLaunched, out: &mut Vec<Effect>) {
     if let NotLaunched::TooManyOfPrincipal { principal, .. } = why {
         state.principals.note_dropped(principal);
     }
@@ -461,7 +554,7 @@ fn refuse_one(state: &mut State, session: SessionId, id: TaskId, why: &NotLaunch
 }
 
 /// Tells the framework that asked, whosever id it used. The master keeps nothing of a task that never was.
-fn report(state: &mut State, session: SessionId, task: TaskId, why: &NotLaunched, out: &mut Vec<Effect>) {
+pub(super) fn report(state: &mut State, session: SessionId, task: TaskId, why: &NotLaunched, out: &mut Vec<Effect>) {
     let (verdict, reason) = why.verdict();
     state.tally.refuses_launch(reason, 1);
     let status = TaskStatus {

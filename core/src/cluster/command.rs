@@ -10,11 +10,14 @@ use core::time::Duration;
 use crate::access::{Principal, TokenId, TokenRecord, is_role};
 use crate::agent::AgentInfo;
 use crate::demand::Want;
+use crate::group::{Group, Placed};
 use crate::id::{
     AgentId, AgentKey, Digest, FrameworkId, InverseOfferId, MaintenanceId, Member, OfferId, RequestId, SessionId,
-    TaskId, UpdateId,
+    TaskId, UpdateId, VolumeId,
 };
+use crate::offer::OfferOperation;
 use crate::placement::Placement;
+use crate::quantity::{Bytes, MilliCpu};
 use crate::queue::{AllocationSpec, HeldQueue, QueueUpdate, QueuedTasks};
 use crate::quota::Quota;
 use crate::reservation::Operation;
@@ -90,6 +93,26 @@ pub enum OperatorCommand {
     },
     /// Something of what no task holds on an agent is reserved from now on, or not any more.
     Reserve(AgentId, Operation),
+    /// Of disk on an agent that is reserved for a role a volume becomes. Answered by [`super::Effect::VolumeCreated`].
+    CreateVolume {
+        /// Where.
+        agent: AgentId,
+        /// For which role.
+        role: String,
+        /// What people call it.
+        name: String,
+        /// How much may be in it.
+        size: Bytes,
+    },
+    /// A volume that no task uses is removed with all that is in it; or a folder of an agent's of which nobody knows any more.
+    DestroyVolume(VolumeId),
+    /// Whether any number of tasks may read a volume at once, and none write it. No task may use it now.
+    ShareVolume {
+        /// Which one.
+        volume: VolumeId,
+        /// Whether they may.
+        shared: bool,
+    },
     /// What a role is promised and may have from now on; `None`: nothing, and whatever there is.
     SetQuota {
         /// Its path.
@@ -169,6 +192,11 @@ pub enum AgentCommand {
     Updates(Vec<TaskStatus>),
     /// News of the tasks in allocations, in the order in which they happened.
     QueueUpdates(Vec<Arc<QueueUpdate>>),
+    /// The volumes whose folders it holds, all of them: once it has registered, and whenever that has changed.
+    Volumes(Vec<VolumeId>),
+    /// So much of the processor time that its tasks hold do they leave unused, as it measures: that may be offered as revocable.
+    /// Takes the place of what it said before, in this session.
+    Unused(MilliCpu),
     /// It takes no more tasks and will leave.
     Drain,
     /// It leaves for good: it holds no task any more.
@@ -186,10 +214,14 @@ pub struct HeldTask {
     pub resources: Resources,
     /// Which role it counts towards. Empty when its agent does not know: then the first of its framework's.
     pub role: String,
+    /// The volumes that it mounts.
+    pub volumes: Vec<VolumeId>,
     /// Where it stands.
     pub state: TaskState,
     /// Its latest update. The one that told of its end, when it has ended.
     pub update: UpdateId,
+    /// Which group it is in.
+    pub group: Option<Group>,
 }
 
 /// A command of a framework with its number.
@@ -255,11 +287,22 @@ pub enum FrameworkCommand {
         /// All of one agent, and for one role.
         offers: Vec<OfferId>,
         /// What to do with what is offered, in this order, before anything is launched. One that cannot be done is dropped, and the
-        /// framework is told. At most [`Operation::MAX`].
-        operations: Vec<Operation>,
+        /// framework is told. At most [`OfferOperation::MAX`].
+        operations: Vec<OfferOperation>,
         /// What to launch there. Their ids are of this framework and new.
         tasks: Vec<Arc<TaskSpec>>,
         /// For how long the rest of this agent need not be offered again.
+        refuse: Duration,
+    },
+    /// Launches a group of tasks on offers of one or of several agents, for one role: all of them, or none when something speaks against one. What is
+    /// left over is declined with the filter `refuse`. From then on they live and die together: when one comes to any end but
+    /// `FINISHED`, or its agent is silent for too long, the others are ended, with [`Reason::TaskGroup`](crate::Reason).
+    LaunchGroup {
+        /// For one role.
+        offers: Vec<OfferId>,
+        /// [`Group::SIZE_MAX`] at most. Their ids are of this framework and new.
+        tasks: Vec<Placed>,
+        /// For how long the rest of these agents need not be offered again.
         refuse: Duration,
     },
     /// Opens an allocation on offers of one agent; what is left over is declined with the filter `refuse`. Its id is of

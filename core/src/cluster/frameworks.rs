@@ -168,13 +168,16 @@ pub(super) fn remove(state: &mut State, now: Now, id: FrameworkId, out: &mut Vec
             out.push(Effect::ToAgent(session, AgentOrder::RemoveFramework(id)));
         }
     }
-    state.forget_queued(id);
+    state.leave_queued(id);
     for task in framework.tasks {
         let known = state.tasks.get_mut(&task).expect("a framework's task is known");
         known.kept = false;
         if known.holds {
-            known.kill = true;
-            kill_unheard(state, task, out);
+            // An allocation with nothing in its queue is not killed: its agent closes it, as it would have later.
+            if known.allocation.as_mut().is_none_or(|allocation| core::mem::take(&mut allocation.queued) > 0) {
+                known.kill = true;
+                kill_unheard(state, task, out);
+            }
         } else if known.status.state.is_terminal() {
             state.archive(task);
         } else {

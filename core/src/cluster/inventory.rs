@@ -9,12 +9,14 @@ use super::command::HeldTask;
 use super::effect::{AgentOrder, Announcement, Effect};
 use super::queued::{Queued, Stands, with_queue};
 use super::state::{Orphan, Registering, State, Task};
-use super::{enqueue, reconcile, updates, withdrawal};
+use super::{enqueue, groups, reconcile, revocable, updates, withdrawal};
 use crate::access::is_role;
-use crate::id::{AgentId, FrameworkId, SessionId, TaskId, UpdateId};
+use crate::id::{AgentId, FrameworkId, SessionId, TaskId, UpdateId, VolumeId};
 use crate::lifecycle::TaskEvent;
 use crate::planted::{self, Bug};
 use crate::queue::{HeldQueue, HeldRun};
+use crate::reservation::Portion;
+use crate::resources::Resources;
 use crate::runs::{Run, Runs};
 use crate::spec::NAME_MAX;
 use crate::task::{Reason, Source, TaskState, TaskStatus};
@@ -199,10 +201,10 @@ fn take_in_one(state: &mut State, now: Now, session: SessionId, agent: AgentId, 
         // Its end is told by the update that follows.
         return state.release(id);
     }
-    if task.portion.resources != held.resources {
+    if task.portion.resources != held.resources || !same(&task.portion.volumes, &held.volumes) {
         // What it really holds counts, whatever was launched.
         state.release(id);
-        state.tasks.get_mut(&id).expect("it was just there").portion = held.resources.into();
+        state.tasks.get_mut(&id).expect("it was just there").portion = holds(held.resources, &held.volumes);
     }
     state.hold(id);
     let task = state.tasks.get_mut(&id).expect("it was just there");
@@ -215,15 +217,18 @@ fn take_in_one(state: &mut State, now: Now, session: SessionId, agent: AgentId, 
         state.note(id, status.clone());
         out.push(Effect::Announce(Announcement::Task(status)));
     }
-    if state.tasks[&id].kill {
-        out.push(Effect::ToAgent(session, AgentOrder::Kill(id)));
+    match &state.tasks[&id] {
+        task if task.kill => out.push(Effect::ToAgent(session, groups::order_to_end(state, id))),
+        task if task.preempted => out.push(Effect::ToAgent(session, revocable::order_to_end(id))),
+        _ => {}
     }
 }
 
 /// Takes in a task of which this master has never heard: an earlier one launched it. Its framework is told.
 pub(super) fn adopt(state: &mut State, agent: AgentId, held: HeldTask, out: &mut Vec<Effect>) {
-    let HeldTask { id, mut name, resources, role, state: reported, update } = held;
+    let HeldTask { id, mut name, resources, role, volumes, state: reported, update, group } = held;
     name.truncate(name.floor_char_boundary(NAME_MAX));
+    let group = group.filter(|group| state.groups.can_adopt(id, *group));
     let status = TaskStatus {
         agent: Some(agent),
         reason: Some(Reason::AgentReregistered),
@@ -234,21 +239,39 @@ pub(super) fn adopt(state: &mut State, agent: AgentId, held: HeldTask, out: &mut
     let task = Task {
         tenant: state.tenant_in(id.framework, &role_of(state, id, role)),
         agent,
-        name,
-        portion: resources.into(),
+        name: name.into(),
+        portion: holds(resources, &volumes),
         holds: false,
         kill: false,
+        preempted: false,
+        nth: state.next_task(),
         launched: None,
         latest_update: update,
         status: status.clone(),
         kept: false,
+        group,
         allocation: None,
     };
     state.insert_task(id, task);
+    if let Some(group) = group {
+        state.groups.is_adopted(id, group);
+    }
     if !reported.is_terminal() {
         state.hold(id);
         state.tell(status, out);
     }
+}
+
+/// What a task holds that an agent names.
+fn holds(resources: Resources, volumes: &[VolumeId]) -> Portion {
+    let mut portion = Portion::from(resources);
+    portion.give(&Portion { volumes: volumes.to_vec(), ..Portion::default() });
+    portion
+}
+
+/// Whether these are the same volumes, in whatever order.
+fn same(sorted: &[VolumeId], named: &[VolumeId]) -> bool {
+    sorted.len() == named.len() && named.iter().all(|volume| sorted.contains(volume))
 }
 
 /// Which role a task counts towards that an agent names: what it says, or the first of its framework's.
@@ -268,7 +291,7 @@ fn orphan(state: &mut State, session: SessionId, agent: AgentId, held: HeldTask,
         return;
     }
     let role = role_of(state, held.id, held.role);
-    let portion = state.allocator.charge(held.id.framework, &role, agent, &held.resources);
+    let portion = state.allocator.charge(held.id.framework, &role, agent, &held.resources, &held.volumes);
     let known = state.agents.get_mut(&agent).expect("it registers");
     known.tasks.remove(&held.id);
     if let Some(before) = known.orphans.insert(held.id, Orphan { role, portion }) {

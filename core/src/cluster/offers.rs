@@ -49,6 +49,7 @@ pub(super) fn make(state: &mut State, now: Now, out: &mut Vec<Effect>) {
             role: role.to_string(),
             resources: portion.resources.clone(),
             reserved: portion.reserved.clone(),
+            volumes: state.volumes_of(agent, &portion.volumes),
             unavailability,
         });
         if unavailability.is_some() {

@@ -3,17 +3,19 @@
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
+use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::Bound;
 
 use super::effect::{Effect, FrameworkEvent};
+use super::history::EndedQueued;
 use super::state::{State, Task};
 use super::updates;
 use super::views::above;
 use crate::access::Tenant;
 use crate::id::{AgentId, FrameworkId, TaskId, UpdateId};
-use crate::queue::{QueueUpdate, Shape};
-use crate::runs::Run;
+use crate::queue::{QueueEnd, QueueUpdate, Shape};
+use crate::runs::{Run, Runs};
 use crate::task::{Reason, Source, TaskState, TaskStatus};
 use crate::time::Now;
 
@@ -30,6 +32,8 @@ pub(super) struct Allocation {
     pub(super) acknowledged: UpdateId,
     /// Its agent has named tasks as ended of which this master had not heard.
     pub(super) named_ended: bool,
+    /// Its framework is gone: what was in its queue, until its agent or its own end says what became of that.
+    pub(super) left: Runs<Queued>,
 }
 
 impl Default for Allocation {
@@ -40,6 +44,7 @@ impl Default for Allocation {
             unacknowledged: BTreeMap::new(),
             acknowledged: UpdateId::UNACKNOWLEDGED,
             named_ended: false,
+            left: Runs::default(),
         }
     }
 }
@@ -167,10 +172,54 @@ impl State {
         runs.map(|run| Run { first: run.first, count: run.count, value: run.value.clone() }).collect()
     }
 
-    /// Forgets all that is in the queues of a framework that is gone.
-    pub(super) fn forget_queued(&mut self, framework: FrameworkId) {
-        self.queued.take(TaskId { framework, number: 0 }, u64::MAX);
-        self.queued.take(TaskId { framework, number: u64::MAX }, 1);
+    /// A framework is gone, and nobody asks after what is in its queues any more. How that ends is for the history.
+    pub(super) fn leave_queued(&mut self, framework: FrameworkId) {
+        let mut runs = self.queued.take(TaskId { framework, number: 0 }, u64::MAX);
+        runs.extend(self.queued.take(TaskId { framework, number: u64::MAX }, 1));
+        for Run { first, count, value } in runs {
+            let known = self.tasks.get_mut(&value.of(first)).and_then(|task| task.allocation.as_mut());
+            if let Some(allocation) = known {
+                allocation.left.insert(first, count, value);
+            }
+        }
+    }
+
+    /// Tasks that a framework which is gone left in a queue have ended.
+    pub(super) fn left_ended(&mut self, allocation: TaskId, update: Arc<QueueUpdate>) {
+        let Some(task) = self.tasks.get_mut(&allocation) else { return };
+        let tenant = Arc::clone(&task.tenant);
+        let Some(known) = &mut task.allocation else { return };
+        let ended = update.ended_runs().into_iter();
+        let runs = ended.flat_map(|(first, count)| known.left.take(TaskId { number: first, ..allocation }, count));
+        let runs = runs.collect();
+        self.history.push_queued(EndedQueued { tenant, update, runs }, self.config.history);
+    }
+
+    /// The same when their allocation has ended, and nothing more is heard of them.
+    fn left_behind(
+        &mut self,
+        allocation: TaskId,
+        (ended, reason, why): (TaskState, Reason, &str),
+        out: &mut Vec<Effect>,
+    ) {
+        let Some(task) = self.tasks.get_mut(&allocation) else { return };
+        let agent = Some(task.agent);
+        let Some(known) = &mut task.allocation else { return };
+        let told = core::mem::take(&mut known.unacknowledged);
+        told.into_values().for_each(|update| self.left_ended(allocation, update));
+        let known = self.tasks.get(&allocation).and_then(|task| task.allocation.as_ref());
+        let left = known.into_iter().flat_map(|known| known.left.of(allocation.framework));
+        let never_ran = |run: Run<&Queued>| {
+            let state = if let Stands::Ended(_, told) = run.value.stands { told } else { ended };
+            QueueEnd::never_ran(run.first.number, run.count, Source::Master, state, reason, why)
+        };
+        let ended: Vec<QueueEnd> = left.map(never_ran).collect();
+        if ended.is_empty() {
+            return;
+        }
+        let update = Arc::new(QueueUpdate::by_master(allocation, agent, ended));
+        out.push(Effect::AnnounceEnds(Arc::clone(&update)));
+        self.left_ended(allocation, update);
     }
 
     /// An allocation has ended: nobody will tell what became of the tasks that are left in its queue. Each of them is a
@@ -183,6 +232,9 @@ impl State {
         (ended, reason, why): (TaskState, Reason, &str),
         out: &mut Vec<Effect>,
     ) {
+        if !self.frameworks.contains_key(&allocation.framework) {
+            return self.left_behind(allocation, (ended, reason, why), out);
+        }
         let known = self.tasks.get_mut(&allocation).and_then(|task| task.allocation.as_mut());
         let Some(known) = known else { return };
         let told = core::mem::take(&mut known.unacknowledged);
@@ -213,8 +265,11 @@ impl State {
         out: &mut Vec<Effect>,
     ) {
         for Run { first, count, value } in self.take_queued(first, count) {
-            let agent = self.tasks.get(&value.of(first)).map(|allocation| allocation.agent);
-            let tenant = self.tenant_of_queue(value.of(first));
+            let allocation = value.of(first);
+            let agent = self.tasks.get(&allocation).map(|allocation| allocation.agent);
+            let tenant = self.tenant_of_queue(allocation);
+            let told = vec![QueueEnd::never_ran(first.number, count, Source::Master, ended, reason, why)];
+            out.push(Effect::AnnounceEnds(Arc::new(QueueUpdate::by_master(allocation, agent, told))));
             for id in (Run { first, count, value: () }).tasks() {
                 let status = TaskStatus {
                     reason: Some(reason),
@@ -244,17 +299,20 @@ impl State {
         let update = UpdateId::by_master(self.epoch, self.last_update);
         let status = TaskStatus { update, ..status };
         let task = Task {
-            name: shape.name.clone(),
+            name: shape.name.as_str().into(),
             tenant,
             agent,
             portion: shape.resources.clone().into(),
             // What it held is its allocation's.
             holds: false,
             kill: false,
+            preempted: false,
+            nth: self.next_task(),
             launched: None,
             latest_update: UpdateId::UNACKNOWLEDGED,
             status: status.clone(),
             kept: false,
+            group: None,
             allocation: None,
         };
         self.insert_task(id, task);

@@ -7,11 +7,14 @@ use crate::access::{Denied, InvalidToken, Over, Principal, TokenId};
 use crate::allocator::QuotaRefusal;
 use crate::cluster::command::InvalidFramework;
 use crate::demand::InvalidDemand;
-use crate::id::{AgentId, FrameworkId, MaintenanceId, SessionId, TaskId};
+use crate::id::{AgentId, FrameworkId, MaintenanceId, SessionId, TaskId, VolumeId};
+use crate::offer::OfferOperation;
+use crate::quantity::Bytes;
 use crate::quota::InvalidQuota;
-use crate::reservation::{InvalidReservation, Operation};
+use crate::reservation::InvalidReservation;
 use crate::task::TaskState;
 use crate::upkeep::{Drain, InvalidMaintenance, Phase};
+use crate::volume::InvalidVolume;
 
 /// Nothing was changed and nothing is to be done.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -170,6 +173,55 @@ pub enum Refusal {
     /// An agent is in too many pieces.
     #[error("{0} has {1} reservations, more are not taken: end some that nobody needs")]
     TooManyReservations(AgentId, usize),
+    /// There can be no such volume.
+    #[error(transparent)]
+    VolumeInvalid(#[from] InvalidVolume),
+    /// A volume needs disk of one reservation.
+    #[error(
+        "a volume for {role:?} needs {wanted} of the disk that is reserved for it on {agent}, in one piece that no task holds, and there is {has}: reserve more disk for that role first"
+    )]
+    NoReservedDisk {
+        /// Where.
+        agent: AgentId,
+        /// For which role.
+        role: String,
+        /// How much.
+        wanted: Bytes,
+        /// How much there is.
+        has: Bytes,
+    },
+    /// People would take one for the other.
+    #[error("{0} of the role {1:?} is called {2:?} already: give this one another name")]
+    VolumeNamed(VolumeId, String, String),
+    /// An agent has too many.
+    #[error("{0} has {1} volumes, more are not taken: destroy some that nobody needs")]
+    TooManyVolumes(AgentId, usize),
+    /// There is no such volume.
+    #[error("{0} is not known: it was never made, or was destroyed, or its agent is gone")]
+    VolumeUnknown(VolumeId),
+    /// What a task uses stays as it is.
+    #[error("{0} is used by {1}: that is to end first")]
+    VolumeInUse(VolumeId, TaskId),
+    /// Folders are made and removed where they are.
+    #[error("{0} is not connected: volumes are made, shared and destroyed while their agent is")]
+    VolumesAway(AgentId),
+    /// A framework speaks of a volume that it does not have in hand.
+    #[error("{0} is not in the offers that were accepted")]
+    VolumeNotOffered(VolumeId),
+    /// Volumes hold the disk of a reservation.
+    #[error(
+        "of what can be had on {agent}, there is {has}, and {wanted} is wanted: of the disk, volumes hold more: {volumes}"
+    )]
+    HeldByVolumes {
+        /// Where.
+        agent: AgentId,
+        /// How much.
+        wanted: String,
+        /// How much there is.
+        has: String,
+        /// Which.
+        volumes: String,
+    },
     /// A role has as many parts of agents as its frameworks may reserve.
     #[error(
         "{1} parts of agents are reserved for {0:?} and the roles below it, more are not taken: unreserve some that nobody needs, or have an \
@@ -177,7 +229,7 @@ pub enum Refusal {
     )]
     TooManyReservationsOfRole(String, usize),
     /// An accept is to do too much at once.
-    #[error("an accept wants {0} operations done, at most {max} are taken", max = Operation::MAX)]
+    #[error("an accept wants {0} operations done, at most {max} are taken", max = OfferOperation::MAX)]
     TooManyOperations(usize),
     /// The quota cannot hold as things are.
     #[error(transparent)]

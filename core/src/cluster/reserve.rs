@@ -1,16 +1,17 @@
 //! Reserving what agents have, by operators and frameworks.
 
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::effect::{Change, Effect};
-use super::offers;
 use super::refusal::Refusal;
-use super::state::State;
+use super::state::{Agent, State};
 use super::tally::OfferEnd;
+use super::{offers, volumes};
 use crate::id::{AgentId, OfferId};
 use crate::planted::{self, Bug};
 use crate::reservation::{Operation, Portion, is_at_or_below};
+use crate::resources::Resources;
 
 /// Parts of one agent that are reserved beside its own configuration: each is looked at whenever the agent is offered.
 const PARTS_MAX: usize = 64;
@@ -35,10 +36,7 @@ pub(super) fn by_operator(
     let mut in_the_way: Vec<OfferId> = Vec::new();
     let mut open = state.allocator.offers_of(id).into_iter().rev();
     while let Err(has) = operation.carry_out(&mut free, &mut reserved) {
-        let Some(offer) = open.next() else {
-            let (wanted, has) = (operation.resources().to_string(), has.to_string());
-            return Err(Refusal::NotToBeHad { agent: id, wanted, has });
-        };
+        let Some(offer) = open.next() else { return Err(not_to_be_had(id, agent, operation, &has)) };
         in_the_way.push(offer);
         free.give(&state.allocator.offer(offer).expect("it is open").portion);
     }
@@ -68,10 +66,8 @@ pub(super) fn by_framework(
     check_limits(state, operation, Some(role))?;
     let agent = state.agents.get(&id).ok_or(Refusal::AgentUnknown(id))?;
     let (mut has, mut reserved) = (left.clone(), agent.reserved.clone());
-    let (before, after) = operation.carry_out(&mut has, &mut reserved).map_err(|has| {
-        let (wanted, has) = (operation.resources().to_string(), has.to_string());
-        Refusal::NotToBeHad { agent: id, wanted, has }
-    })?;
+    let carried_out = operation.carry_out(&mut has, &mut reserved);
+    let (before, after) = carried_out.map_err(|has| not_to_be_had(id, agent, operation, &has))?;
     let (had, has_now) = (agent.reserved.len(), reserved.len());
     check_parts(id, had, has_now, PARTS_FOR_FRAMEWORKS)?;
     let (parts, most) = (state.allocator.parts_of(role), state.config.reservations_per_role);
@@ -101,6 +97,20 @@ fn check_limits(state: &State, operation: &Operation, offered: Option<&str>) -> 
 fn rescind_above_limits(state: &mut State, out: &mut Vec<Effect>) {
     let above = state.allocator.above_limits();
     offers::rescind(state, above, OfferEnd::Rescinded, out);
+}
+
+/// Why there is no more than that.
+fn not_to_be_had(id: AgentId, agent: &Agent, operation: &Operation, has: &Resources) -> Refusal {
+    let wanted = operation.resources();
+    let volumes = match operation {
+        Operation::Unreserve { role, .. } if wanted.disk > has.disk => volumes::named(agent, role),
+        _ => String::new(),
+    };
+    let (wanted, has) = (wanted.to_string(), has.to_string());
+    match volumes.is_empty() {
+        true => Refusal::NotToBeHad { agent: id, wanted, has },
+        false => Refusal::HeldByVolumes { agent: id, wanted, has, volumes },
+    }
 }
 
 /// An agent was in so many parts, and is to be in that many.

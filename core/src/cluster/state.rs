@@ -1,5 +1,6 @@
 //! What a master knows.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -9,6 +10,7 @@ use super::command::FrameworkInfo;
 use super::config::Config;
 use super::effect::{AgentRecord, FrameworkRecord, Recovered};
 use super::enrol::{self, Enrolled};
+use super::groups::Groups;
 use super::guard::StormGuard;
 use super::history::History;
 use super::inverse::InverseOffers;
@@ -20,10 +22,12 @@ use super::sessions::Sessions;
 use super::tally::Tally;
 use super::timers::{Timer, Timers};
 use super::tokens::Tokens;
+use super::volumes::Volumes;
 use super::withdrawal::{self, Withdrawn};
 use crate::access::{PlainKind, PrincipalId, Tenant};
 use crate::agent::AgentInfo;
 use crate::allocator::Allocator;
+use crate::group::Group;
 use crate::id::{AgentId, AgentKey, ClusterId, Epoch, FrameworkId, Member, SessionId, TaskId, UpdateId};
 use crate::planted::{self, Bug};
 use crate::quota::RoleRecord;
@@ -40,14 +44,16 @@ pub(super) struct State {
     pub(super) sessions: Sessions,
     pub(super) tokens: Tokens,
     pub(super) enrolled: Enrolled,
-    pub(super) agents: BTreeMap<AgentId, Agent>,
+    /// Boxed, as tasks are: half of the room in the nodes of such a tree is empty.
+    pub(super) agents: BTreeMap<AgentId, Box<Agent>>,
     pub(super) agents_by_key: BTreeMap<AgentKey, AgentId>,
     /// Agents of the registry that have not registered with this master: nobody knows what runs there.
     pub(super) unseen: BTreeSet<AgentId>,
     pub(super) frameworks: BTreeMap<FrameworkId, Framework>,
     pub(super) principals: Principals,
     /// Tasks that run, and ended ones whose end is not acknowledged.
-    pub(super) tasks: BTreeMap<TaskId, Task>,
+    pub(super) tasks: BTreeMap<TaskId, Box<Task>>,
+    pub(super) groups: Groups,
     /// Tasks in the queues of allocations that have not ended, or whose end is not acknowledged.
     pub(super) queued: Runs<Queued>,
     /// Tasks whose end is acknowledged.
@@ -69,6 +75,8 @@ pub(super) struct State {
     pub(super) last_framework: u64,
     /// Updates that this master made.
     pub(super) last_update: u64,
+    /// Tasks that this master has heard of.
+    pub(super) last_task: u64,
 }
 
 /// More offers than any master makes: an answer to an offer of an earlier master must not pass for one to a new offer.
@@ -76,12 +84,14 @@ const OFFERS_PER_EPOCH: u64 = 1_000_000_000_000;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Agent {
-    pub(super) info: AgentInfo,
+    /// Shared with the allocator.
+    pub(super) info: Arc<AgentInfo>,
     pub(super) key: AgentKey,
     /// Whether it proves its id with a certificate.
     pub(super) certified: bool,
     /// What of it is reserved beside its own configuration.
     pub(super) reserved: Vec<Reserved>,
+    pub(super) volumes: Volumes,
     /// Of the process that registered last.
     pub(super) run: u64,
     pub(super) presence: Presence,
@@ -170,7 +180,7 @@ pub(super) enum Link {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Task {
-    pub(super) name: String,
+    pub(super) name: Box<str>,
     pub(super) tenant: Arc<Tenant>,
     pub(super) agent: AgentId,
     /// What it holds, and what of it is reserved.
@@ -179,6 +189,10 @@ pub(super) struct Task {
     pub(super) holds: bool,
     /// Whether somebody wants its end: said again to an agent that was away.
     pub(super) kill: bool,
+    /// Whether it is to end since what it runs on is wanted back: said again likewise.
+    pub(super) preempted: bool,
+    /// Which of this master's tasks it is, in the order in which it heard of them.
+    pub(super) nth: u64,
     /// When it was launched, until it starts. `None` when another master did that.
     pub(super) launched: Option<Now>,
     /// The latest update of its agent.
@@ -187,8 +201,10 @@ pub(super) struct Task {
     pub(super) status: TaskStatus,
     /// Whether the master repeats that until it is acknowledged. Else its agent does.
     pub(super) kept: bool,
+    /// Which group it is in.
+    pub(super) group: Option<Group>,
     /// Of an allocation, what there is to know of its queue.
-    pub(super) allocation: Option<alloc::boxed::Box<Allocation>>,
+    pub(super) allocation: Option<Box<Allocation>>,
 }
 
 impl State {
@@ -211,6 +227,7 @@ impl State {
             frameworks: BTreeMap::new(),
             principals: Principals::default(),
             tasks: BTreeMap::new(),
+            groups: Groups::default(),
             queued: Runs::default(),
             history: History::default(),
             questions: BTreeSet::new(),
@@ -221,6 +238,7 @@ impl State {
             last_agent: recovered.last_agent,
             last_framework: recovered.last_framework,
             last_update: 0,
+            last_task: 0,
             config,
         };
         for (role, weight) in state.config.weights.clone() {
@@ -257,17 +275,18 @@ impl State {
     }
 
     fn recover_agent(&mut self, now: Now, id: AgentId, record: AgentRecord) {
-        let AgentRecord { info, key, unreachable_since, certified, reserved } = record;
+        let AgentRecord { info, key, unreachable_since, certified, reserved, volumes, last_volume } = record;
         let (presence, timer) = match unreachable_since {
             Some(since) => (Presence::Unreachable { since }, since + self.config.agent_gone_after),
             None => (Presence::Recovering, now + self.config.reregister_timeout),
         };
         self.last_agent = self.last_agent.max(id.0);
         self.timers.set(timer, Timer::Agent(id));
-        let mut agent = Agent::new(info, key, presence, now, timer);
+        let mut agent = Agent::new(Arc::new(info), key, presence, now, timer);
         agent.certified = certified;
         agent.reserved = reserved;
-        self.agents.insert(id, agent);
+        agent.volumes = Volumes::recovered(volumes, last_volume);
+        self.agents.insert(id, Box::new(agent));
         // A registry of an earlier version knows no keys.
         if key != AgentKey::default() && !certified {
             self.agents_by_key.insert(key, id);
@@ -330,7 +349,7 @@ impl State {
 
     /// A task that runs, whose end is not acknowledged, or that is among the last that ended.
     pub(super) fn task(&self, id: TaskId) -> Option<&Task> {
-        self.tasks.get(&id).or_else(|| self.history.get(id))
+        self.tasks.get(&id).map(Box::as_ref).or_else(|| self.history.get(id))
     }
 
     /// Tasks of a principal's frameworks that run or wait in queues, or whose end is not acknowledged.
@@ -349,12 +368,13 @@ impl State {
 }
 
 impl Agent {
-    pub(super) fn new(info: AgentInfo, key: AgentKey, presence: Presence, now: Now, timer: Now) -> Self {
+    pub(super) fn new(info: Arc<AgentInfo>, key: AgentKey, presence: Presence, now: Now, timer: Now) -> Self {
         Self {
             info,
             key,
             certified: false,
             reserved: Vec::new(),
+            volumes: Volumes::default(),
             run: 0,
             presence,
             draining: false,
@@ -375,11 +395,13 @@ impl Agent {
             _ => None,
         };
         AgentRecord {
-            info: self.info.clone(),
+            info: (*self.info).clone(),
             key: self.key,
             unreachable_since,
             certified: self.certified,
             reserved: self.reserved.clone(),
+            volumes: self.volumes.known.values().cloned().collect(),
+            last_volume: self.volumes.last,
         }
     }
 }

@@ -10,7 +10,7 @@ use super::effect::{AgentOrder, Announcement, Effect};
 use super::enqueue::TOO_LATE;
 use super::refusal::Refusal;
 use super::state::{Orphan, State, Task};
-use super::{inventory, updates};
+use super::{groups, inventory, updates};
 use crate::access::Verb;
 use crate::id::{AgentId, SessionId, TaskId, UpdateId};
 use crate::lifecycle::TaskEvent;
@@ -62,8 +62,10 @@ fn update_one(
             name: String::new(),
             resources: Resources::default(),
             role: String::new(),
+            volumes: Vec::new(),
             state: status.state,
             update,
+            group: None,
         };
         inventory::adopt(state, agent, held, out);
     }
@@ -101,7 +103,7 @@ fn update_one(
         // Its agent says that once. It gets a number of the master's, and is told until it is acknowledged.
         updates::keep(state, now, id);
         state.tell(state.tasks[&id].status.clone(), out);
-    } else {
+    } else if !groups::is_acknowledged(state, id) {
         // A repeat is forwarded too: its framework may have missed the first, and has to acknowledge it.
         state.tell(status, out);
     }

@@ -5,10 +5,11 @@ use alloc::vec::Vec;
 use core::cmp::Reverse;
 
 use super::{Reservation, Reserved};
+use crate::id::VolumeId;
 use crate::planted::{self, Bug};
 use crate::resources::{Resources, Shortage};
 
-/// Resources of one agent, and what of them is reserved.
+/// Resources of one agent, what of them is reserved, and volumes there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Portion {
     /// All of them, reserved or not.
@@ -16,12 +17,14 @@ pub struct Portion {
     /// What of them is reserved, none of it empty: the roles that are deepest in the tree come first, as what is theirs is of
     /// least use to others.
     pub reserved: Vec<Reserved>,
+    /// Volumes, by id. Their room is not among the resources: it is their own whoever has them.
+    pub volumes: Vec<VolumeId>,
 }
 
 impl From<Resources> for Portion {
     /// Nothing of it is reserved.
     fn from(resources: Resources) -> Self {
-        Self { resources, reserved: Vec::new() }
+        Self { resources, ..Self::default() }
     }
 }
 
@@ -29,12 +32,13 @@ impl Portion {
     /// An amount of one reservation, or of none.
     pub fn of_one(reservation: Option<Reservation>, resources: Resources) -> Self {
         let part = reservation.map(|reservation| Reserved { reservation, resources: resources.clone() });
-        Self { resources, reserved: part.into_iter().filter(|part| !part.resources.is_empty()).collect() }
+        let reserved = part.into_iter().filter(|part| !part.resources.is_empty()).collect();
+        Self { resources, reserved, ..Self::default() }
     }
 
     /// Whether there is nothing at all.
     pub fn is_empty(&self) -> bool {
-        self.resources.is_empty()
+        self.resources.is_empty() && self.volumes.is_empty()
     }
 
     /// What of it is of this reservation, or of none.
@@ -59,7 +63,7 @@ impl Portion {
         Cow::Owned(rest)
     }
 
-    /// The part of it that whoever is in a role may use.
+    /// The part of its resources that whoever is in a role may use, and all its volumes.
     pub fn usable(&self, role: &str) -> Cow<'_, Self> {
         if self.reserved.iter().all(|part| part.reservation.is_for(role)) || planted::is(Bug::ReservedForAll) {
             return Cow::Borrowed(self);
@@ -67,7 +71,13 @@ impl Portion {
         let (own, others): (Vec<_>, Vec<_>) = self.reserved.iter().partition(|part| part.reservation.is_for(role));
         let mut resources = self.resources.clone();
         others.iter().for_each(|part| resources.take_up_to(&part.resources));
-        Cow::Owned(Self { resources, reserved: own.into_iter().cloned().collect() })
+        let (reserved, volumes) = (own.into_iter().cloned().collect(), self.volumes.clone());
+        Cow::Owned(Self { resources, reserved, volumes })
+    }
+
+    /// Whether all of these volumes are in it.
+    pub fn has_volumes(&self, volumes: &[VolumeId]) -> bool {
+        volumes.iter().all(|volume| self.volumes.contains(volume))
     }
 
     /// The reservations in it whose innermost role is this one.
@@ -79,6 +89,11 @@ impl Portion {
     /// Adds another one.
     pub fn give(&mut self, more: &Self) {
         self.resources.give(&more.resources);
+        for volume in &more.volumes {
+            if let Err(at) = self.volumes.binary_search(volume) {
+                self.volumes.insert(at, *volume);
+            }
+        }
         for part in &more.reserved {
             match self.reserved.iter_mut().find(|own| own.reservation == part.reservation) {
                 Some(own) => own.resources.give(&part.resources),
@@ -96,6 +111,9 @@ impl Portion {
     /// Takes away as much of another one as there is, part by part.
     pub fn take_up_to(&mut self, less: &Self) {
         self.resources.take_up_to(&less.resources);
+        if !less.volumes.is_empty() {
+            self.volumes.retain(|volume| !less.volumes.contains(volume));
+        }
         for part in &less.reserved {
             if let Some(own) = self.reserved.iter_mut().find(|own| own.reservation == part.reservation) {
                 own.resources.take_up_to(&part.resources);

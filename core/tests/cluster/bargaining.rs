@@ -13,7 +13,7 @@ use haggle_core::{Ceiling, MilliCpu, OfferId, Placement, Quota, Resources, RoleR
 use crate::kit::*;
 
 fn want(cpus: u64, mib: u64, waiting: u32) -> Want {
-    Want { resources: size(cpus, mib), constraints: vec![], waiting, spare: 0 }
+    Want { resources: size(cpus, mib), constraints: vec![], volumes: vec![], waiting, spare: 0, gang: 0 }
 }
 
 fn limit(cpus: u64) -> Quota {

@@ -229,7 +229,7 @@ impl World {
     /// What an agent has that is neither used nor offered.
     pub(crate) fn free_on(&self, agent: Agent) -> Resources {
         let view = self.cluster.agents(self.now).into_iter().find(|view| view.id == agent.id).expect("it is there");
-        let mut free = view.info.resources;
+        let mut free = view.info.resources.with_revocable(view.revocable);
         free.take(&view.used).expect("no more is used than there is");
         free.take(&view.offered).expect("no more is offered than there is");
         free
@@ -266,6 +266,8 @@ pub(crate) fn record(resources: Resources, id: u64) -> AgentRecord {
         unreachable_since: None,
         certified: false,
         reserved: vec![],
+        volumes: vec![],
+        last_volume: 0,
     }
 }
 
@@ -309,11 +311,13 @@ pub(crate) fn task(framework: Framework, number: u64, cpus: u64, mib: u64) -> Ta
         limits: Limits::default(),
         inputs: vec![],
         grants: Grants::default(),
+        group: None,
     }
 }
 
 pub(crate) fn held(id: TaskId, state: TaskState, resources: Resources) -> HeldTask {
-    HeldTask { id, name: "held".into(), resources, role: "role".into(), state, update: UpdateId(2) }
+    let (name, role) = ("held".into(), "role".into());
+    HeldTask { id, name, resources, role, volumes: vec![], state, update: UpdateId(2), group: None }
 }
 
 /// The updates that a framework is sent.

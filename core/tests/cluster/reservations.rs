@@ -39,7 +39,12 @@ fn accepts(
     tasks: &[TaskSpec],
 ) -> Vec<Effect> {
     let tasks = tasks.iter().cloned().map(Arc::new).collect();
-    let accept = FrameworkCommand::Accept { offers: vec![offer], operations, tasks, refuse: NO_REFUSAL };
+    let accept = FrameworkCommand::Accept {
+        offers: vec![offer],
+        operations: operations.into_iter().map(Into::into).collect(),
+        tasks,
+        refuse: NO_REFUSAL,
+    };
     world.framework_says(framework, accept)
 }
 
@@ -377,7 +382,7 @@ fn an_accept_that_wants_too_much_done_is_refused_and_its_offer_stays_open() {
     world.agent(4, 4096);
     let offer = world.open_offer(framework);
 
-    let operations = vec![unreserve("eng", size(1, 1)); 65];
+    let operations = vec![unreserve("eng", size(1, 1)).into(); 65];
     let accept = FrameworkCommand::Accept { offers: vec![offer], operations, tasks: vec![], refuse: NO_REFUSAL };
     let refused = world.try_apply(Command::Framework(framework.session, accept.into()));
 

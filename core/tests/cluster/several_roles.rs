@@ -51,7 +51,9 @@ fn an_offer_names_the_role_that_it_is_for_and_tasks_count_there() {
 fn offers_for_different_roles_launch_nothing_together_and_are_given_back() {
     let mut world = World::new();
     let (framework, _) = world.subscribe(None, in_roles(&["a", "b"]));
-    let want = |cpus| vec![Want { resources: size(cpus, 512), constraints: vec![], waiting: 1, spare: 0 }];
+    let want = |cpus| {
+        vec![Want { resources: size(cpus, 512), constraints: vec![], volumes: vec![], waiting: 1, spare: 0, gang: 0 }]
+    };
     for (role, cpus) in [("a", 1), ("b", 2)] {
         let demand = FrameworkCommand::Demand { role: Some(role.to_owned()), wants: want(cpus) };
         world.framework_says(framework, demand);

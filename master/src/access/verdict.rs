@@ -16,12 +16,14 @@ pub(crate) fn status_of(refusal: &Refusal) -> Status {
         Refusal::TaskUnknown(_)
         | Refusal::AgentUnknown(_)
         | Refusal::TokenUnknown(_)
-        | Refusal::MaintenanceUnknown(_) => Code::NotFound,
+        | Refusal::MaintenanceUnknown(_)
+        | Refusal::VolumeUnknown(_) => Code::NotFound,
         Refusal::TokenOver(..) => Code::Unauthenticated,
         Refusal::TokenInvalid(_)
         | Refusal::DemandInvalid(_)
         | Refusal::FrameworkInvalid(_)
         | Refusal::ReservationInvalid(_)
+        | Refusal::VolumeInvalid(_)
         | Refusal::TooManyOperations(_)
         | Refusal::QuotaInvalid(_)
         | Refusal::GraceTooLong(_)
@@ -33,6 +35,7 @@ pub(crate) fn status_of(refusal: &Refusal) -> Status {
         | Refusal::TooManyHeld(..)
         | Refusal::TooManyRoles { .. }
         | Refusal::TooManyReservations(..)
+        | Refusal::TooManyVolumes(..)
         | Refusal::TooManyReservationsOfRole(..)
         | Refusal::TooManyRoleRecords(_)
         | Refusal::TooManyMaintenances(_)
@@ -45,6 +48,12 @@ pub(crate) fn status_of(refusal: &Refusal) -> Status {
         | Refusal::AgentAway(_)
         | Refusal::NotToBeHad { .. }
         | Refusal::ReservedAboveLimit(..)
+        | Refusal::NoReservedDisk { .. }
+        | Refusal::VolumeNamed(..)
+        | Refusal::VolumeInUse(..)
+        | Refusal::VolumesAway(_)
+        | Refusal::VolumeNotOffered(_)
+        | Refusal::HeldByVolumes { .. }
         | Refusal::IntroducedTwice(_)
         | Refusal::RegisteredAlready(_)
         | Refusal::StillRegistering(_)

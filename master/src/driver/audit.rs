@@ -30,9 +30,10 @@ impl Decision {
             Command::Agent(_, AgentCommand::Leave) => Verb::Leave,
             Command::Framework(_, call) => match &call.command {
                 FrameworkCommand::Subscribe { .. } => Verb::Subscribe,
-                FrameworkCommand::Accept { .. } | FrameworkCommand::Open { .. } | FrameworkCommand::Enqueue { .. } => {
-                    Verb::Launch
-                }
+                FrameworkCommand::Accept { .. }
+                | FrameworkCommand::LaunchGroup { .. }
+                | FrameworkCommand::Open { .. }
+                | FrameworkCommand::Enqueue { .. } => Verb::Launch,
                 FrameworkCommand::Decline { .. } => Verb::Decline,
                 FrameworkCommand::Revive { .. } => Verb::Revive,
                 FrameworkCommand::Suppress { .. } => Verb::Suppress,
@@ -146,6 +147,13 @@ pub(crate) fn object_of(command: &OperatorCommand) -> String {
             }
             Operation::Unreserve { role, resources } => format!("{agent}: {resources} of role {role:?}"),
         },
+        OperatorCommand::CreateVolume { agent, role, name, size } => {
+            format!("{agent}: {size} for role {role:?}, called {name:?}")
+        }
+        OperatorCommand::DestroyVolume(volume) => volume.to_string(),
+        OperatorCommand::ShareVolume { volume, shared } => {
+            format!("{volume}: {}", if *shared { "shared" } else { "not shared" })
+        }
         OperatorCommand::SetPlacement { role, placement: Some(placement) } => format!("role {role:?}: {placement}"),
         OperatorCommand::SetPlacement { role, placement: None } => format!("role {role:?}: placement as above"),
         OperatorCommand::SetMinAllocatable { role, least: Some(least) } => {

@@ -61,6 +61,8 @@ fn agent(command: &AgentCommand, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             [update] => write!(f, "update {} {}", update.task, update.state),
             _ => write!(f, "{} updates", updates.len()),
         },
+        AgentCommand::Volumes(volumes) => write!(f, "holds {} volumes", volumes.len()),
+        AgentCommand::Unused(cpus) => write!(f, "{cpus} of what its tasks hold is unused"),
         AgentCommand::Drain => f.write_str("drain"),
         AgentCommand::Leave => f.write_str("leave"),
     }
@@ -83,6 +85,9 @@ fn framework(command: &FrameworkCommand, f: &mut fmt::Formatter<'_>) -> fmt::Res
         FrameworkCommand::Accept { offers, operations, tasks, .. } => {
             let (offers, operations, tasks) = (offers.len(), operations.len(), tasks.len());
             write!(f, "accept {offers} offers for {operations} operations and {tasks} tasks")
+        }
+        FrameworkCommand::LaunchGroup { offers, tasks, .. } => {
+            write!(f, "launch a group of {} tasks on {} offers", tasks.len(), offers.len())
         }
         FrameworkCommand::Open { offers, allocation, .. } => {
             write!(f, "open {} with {} on {} offers", allocation.id, allocation.resources, offers.len())

@@ -88,6 +88,7 @@ fn introduction(first: Option<&Call>) -> Result<&str, Status> {
             return Ok(roles.first().map_or("", String::as_str));
         }
         Some(Call::Accept(_)) => "accept",
+        Some(Call::LaunchGroup(_)) => "launch_group",
         Some(Call::Open(_)) => "open",
         Some(Call::Enqueue(_)) => "enqueue",
         Some(Call::Decline(_)) => "decline",

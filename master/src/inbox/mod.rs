@@ -3,6 +3,7 @@
 mod room;
 mod turns;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -88,7 +89,12 @@ pub(crate) struct Heard {
 
 /// A new inbox: who speaks, and who hears.
 pub(crate) fn inbox() -> (Speakers, Hearing) {
-    let shared = Arc::new(Shared { rooms: Rooms::new(), waiting: Mutex::default(), some: Notify::new() });
+    let shared = Arc::new(Shared {
+        rooms: Rooms::new(),
+        waiting: Mutex::default(),
+        some: Notify::new(),
+        beating: Mutex::default(),
+    });
     (Speakers(Arc::clone(&shared)), Hearing(shared))
 }
 
@@ -181,6 +187,12 @@ impl Speaker {
         self.push(Saying::Said(self.session, commands, place), cost)
     }
 
+    /// Notes that the peer lives. Nobody is woken for it: the driver looks several times a second, and before it finds anybody
+    /// silent. So thousands of idle agents cost it next to nothing.
+    pub(crate) fn beat(&self) {
+        lock(&self.shared.beating).insert(self.session);
+    }
+
     /// Ends the session, behind what was said.
     pub(crate) fn end(self) -> Result<(), Stopping> {
         self.push(Saying::Ended(self.session), MESSAGE)
@@ -233,6 +245,11 @@ impl Hearing {
         })
     }
 
+    /// Takes the sessions whose peers were noted to live since the last time.
+    pub(crate) fn take_beats(&self, into: &mut Vec<SessionId>) {
+        into.extend(lock(&self.0.beating).drain());
+    }
+
     /// Charges these for so many effects.
     pub(crate) fn charge(&self, effects: impl Iterator<Item = (Kind, Share, usize)>) {
         let mut waiting = None;
@@ -256,6 +273,8 @@ struct Shared {
     waiting: Mutex<Waiting>,
     /// Told when something can be heard, and nothing could before.
     some: Notify,
+    /// Sessions whose peers live. Each is there once, however often it says so.
+    beating: Mutex<HashSet<SessionId>>,
 }
 
 #[derive(Default)]
@@ -290,7 +309,7 @@ mod tests {
 
     use futures_util::FutureExt;
     use haggle_core::cluster::{AgentCommand, FrameworkInfo};
-    use haggle_core::{Operation, Resources};
+    use haggle_core::{OfferOperation, Operation, Resources};
 
     use super::*;
 
@@ -349,7 +368,7 @@ mod tests {
             framework.introduce("eng");
             framework.say(vec![Command::Framework(SessionId(session), command.into())], 10).await.unwrap();
         };
-        let accept = |operations: Vec<Operation>| FrameworkCommand::Accept {
+        let accept = |operations: Vec<OfferOperation>| FrameworkCommand::Accept {
             offers: vec![],
             operations,
             tasks: vec![],
@@ -361,7 +380,7 @@ mod tests {
             roles: vec!["eng".to_owned()],
             failover_timeout: FrameworkInfo::DEFAULT_FAILOVER_TIMEOUT,
         };
-        say(1, accept(vec![unreserve])).await;
+        say(1, accept(vec![unreserve.into()])).await;
         say(1, accept(vec![])).await;
         say(2, FrameworkCommand::Update(info)).await;
         say(3, accept(vec![])).await;
@@ -401,6 +420,26 @@ mod tests {
         drop(hearing);
 
         assert_eq!(waiting.await, Err(Stopping));
+    }
+
+    #[test]
+    fn a_heartbeat_wakes_nobody_and_waits_once_however_often_it_comes() {
+        let (speakers, hearing) = inbox();
+        let [first, second] = [1, 2].map(|session| speaker(&speakers, Kind::Agent, session));
+
+        for _ in 0..1_000 {
+            first.beat();
+        }
+        second.beat();
+
+        assert!(hearing.some().now_or_never().is_none());
+        let mut beats = Vec::new();
+        hearing.take_beats(&mut beats);
+        beats.sort();
+        assert_eq!(beats, [SessionId(1), SessionId(2)]);
+        beats.clear();
+        hearing.take_beats(&mut beats);
+        assert_eq!(beats, []);
     }
 
     #[tokio::test]

@@ -261,6 +261,7 @@ mod tests {
             attributes: [("rack".to_owned(), "b7".to_owned())].into(),
             role: "role".to_owned(),
             reserved: Vec::new(),
+            volumes: Vec::new(),
             resources: Resources::default().with_scalar("licences", 1),
             unavailability: None,
         }

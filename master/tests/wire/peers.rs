@@ -142,14 +142,15 @@ impl Agent {
 
     /// A newcomer; with `before`, the same agent on a new connection.
     pub(crate) async fn register(master: &Master, before: Option<&Self>) -> Self {
+        Self::register_with(master, before, resources(2_000, 1 << 30)).await
+    }
+
+    /// The same, which has so much.
+    pub(crate) async fn register_with(master: &Master, before: Option<&Self>, has: v1::Resources) -> Self {
         let mut agent = Self::connect(master).await;
         let member = before.map(|before| before.member.clone());
         agent.key = before.map_or(agent.key, |before| before.key.clone());
-        let info = v1::AgentInfo {
-            name: "played".to_owned(),
-            resources: Some(resources(2_000, 1 << 30)),
-            ..Default::default()
-        };
+        let info = v1::AgentInfo { name: "played".to_owned(), resources: Some(has), ..Default::default() };
         let register =
             v1::RegisterAgent { member, info: Some(info), key: agent.key.clone(), run: 1, ..Default::default() };
         agent.say(Report::Register(register)).await;
@@ -220,6 +221,14 @@ impl Agent {
 
     pub(crate) async fn last_word(self) -> Status {
         end_of(self.orders).await.unwrap_err()
+    }
+
+    /// Everything that it is still told, to the end.
+    pub(crate) async fn rest(mut self) -> Vec<Order> {
+        while let Some(message) = self.orders.message().await.unwrap() {
+            self.heard.extend(message.orders.into_iter().map(|order| order.order.unwrap()));
+        }
+        self.heard.into()
     }
 
     pub(crate) async fn ended(self) {

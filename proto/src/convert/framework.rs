@@ -10,6 +10,7 @@ use super::queue::{enqueue, enqueued};
 use super::reservation::all_reserved;
 use super::task::millis;
 use super::upkeep::{inverse, inverse_ids};
+use super::volume::volumes;
 use super::{Malformed, required};
 use crate::v1;
 use crate::v1::framework_call::Call;
@@ -45,6 +46,7 @@ impl From<Offer> for v1::Offer {
             resources: Some(offer.resources.into()),
             role: offer.role,
             reserved: offer.reserved.into_iter().map(Into::into).collect(),
+            volumes: offer.volumes.into_iter().map(Into::into).collect(),
             unavailability: offer.unavailability.map(Into::into),
         }
     }
@@ -61,6 +63,7 @@ impl TryFrom<v1::Offer> for Offer {
             attributes: wire.attributes.into_iter().collect(),
             role: wire.role,
             reserved: all_reserved(wire.reserved)?,
+            volumes: volumes(wire.volumes)?,
             resources: required(wire.resources, "resources of an offer")?.try_into()?,
             unavailability: wire.unavailability.map(Into::into),
         })
@@ -126,6 +129,11 @@ impl From<FrameworkCommand> for Call {
                 refuse_ms: millis(refuse),
                 operations: operations.into_iter().map(Into::into).collect(),
             }),
+            FrameworkCommand::LaunchGroup { offers, tasks, refuse } => Call::LaunchGroup(v1::LaunchGroup {
+                offers: ids(offers),
+                tasks: tasks.into_iter().map(Into::into).collect(),
+                refuse_ms: millis(refuse),
+            }),
             FrameworkCommand::Decline { offers, refuse } => {
                 Call::Decline(v1::Decline { offers: ids(offers), refuse_ms: Some(millis(refuse)) })
             }
@@ -179,6 +187,11 @@ impl TryFrom<Call> for FrameworkCommand {
                     .map(|spec| TaskSpec::try_from(spec).map(Arc::new))
                     .collect::<Result<_, _>>()?,
                 refuse: Duration::from_millis(accept.refuse_ms),
+            },
+            Call::LaunchGroup(launch) => Self::LaunchGroup {
+                offers: ids(launch.offers),
+                tasks: launch.tasks.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
+                refuse: Duration::from_millis(launch.refuse_ms),
             },
             Call::Decline(decline) => Self::Decline {
                 offers: ids(decline.offers),

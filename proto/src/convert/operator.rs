@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use haggle_core::cluster::{AgentView, Announcement, FrameworkView, OfferView, RoleView, TaskView};
-use haggle_core::{AgentId, FrameworkId, OfferId};
+use haggle_core::{AgentId, Bytes, FrameworkId, MilliCpu, OfferId};
 
 use super::reservation::all_reserved;
+use super::resources::amount;
 use super::task::millis;
 use super::upkeep::{withheld, withheld_of};
+use super::volume::volumes;
 use super::{Malformed, required};
 use crate::v1;
 use crate::v1::watch_event::Event;
@@ -30,9 +32,12 @@ impl From<AgentView> for v1::Agent {
             used: Some(agent.used.into()),
             offered: Some(agent.offered.into()),
             reserved: agent.reserved.into_iter().map(Into::into).collect(),
+            volumes: count(agent.volumes),
+            kept_bytes: agent.kept.get(),
             tasks: count(agent.tasks),
             withdrawal: agent.withdrawal.map(Into::into),
             unavailability: agent.unavailability.map(Into::into),
+            revocable_milli_cpus: agent.revocable.get(),
         }
     }
 }
@@ -49,9 +54,12 @@ impl TryFrom<v1::Agent> for AgentView {
             used: required(wire.used, "used resources of an agent")?.try_into()?,
             offered: required(wire.offered, "offered resources of an agent")?.try_into()?,
             reserved: wire.reserved.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
+            volumes: size(wire.volumes),
+            kept: Bytes::new(wire.kept_bytes),
             tasks: size(wire.tasks),
             withdrawal: wire.withdrawal.map(TryInto::try_into).transpose()?,
             unavailability: wire.unavailability.map(Into::into),
+            revocable: MilliCpu::new(amount("revocable_milli_cpus", wire.revocable_milli_cpus)?),
         })
     }
 }
@@ -114,6 +122,7 @@ impl From<OfferView> for v1::OpenOffer {
             agent: offer.agent.0,
             resources: Some(offer.resources.into()),
             reserved: offer.reserved.into_iter().map(Into::into).collect(),
+            volumes: offer.volumes.into_iter().map(Into::into).collect(),
             age_ms: millis(offer.age),
         }
     }
@@ -130,6 +139,7 @@ impl TryFrom<v1::OpenOffer> for OfferView {
             agent: AgentId(wire.agent),
             resources: required(wire.resources, "resources of an offer")?.try_into()?,
             reserved: all_reserved(wire.reserved)?,
+            volumes: volumes(wire.volumes)?,
             age: Duration::from_millis(wire.age_ms),
         })
     }
@@ -143,6 +153,8 @@ impl From<TaskView> for v1::Task {
             role: task.role,
             agent: task.agent.0,
             resources: Some(task.resources.into()),
+            group: task.group.map(Into::into),
+            is_allocation: task.is_allocation,
             status: Some(task.status.into()),
         }
     }
@@ -158,6 +170,8 @@ impl TryFrom<v1::Task> for TaskView {
             role: wire.role,
             agent: AgentId(wire.agent),
             resources: required(wire.resources, "resources of a task")?.try_into()?,
+            group: wire.group.map(Into::into),
+            is_allocation: wire.is_allocation,
             status: required(wire.status, "status of a task")?.try_into()?,
         })
     }

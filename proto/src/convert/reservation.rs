@@ -66,7 +66,12 @@ pub(super) fn read_kept(wire: Vec<v1::Reserved>) -> Result<BTreeMap<String, Reso
 
 impl From<ReservationView> for v1::ReservedPart {
     fn from(view: ReservationView) -> Self {
-        Self { reserved: Some(view.reserved.into()), used: Some(view.used.into()), offered: Some(view.offered.into()) }
+        Self {
+            reserved: Some(view.reserved.into()),
+            used: Some(view.used.into()),
+            offered: Some(view.offered.into()),
+            kept: Some(view.kept.into()),
+        }
     }
 }
 
@@ -78,33 +83,22 @@ impl TryFrom<v1::ReservedPart> for ReservationView {
             reserved: required(wire.reserved, "what is reserved")?.try_into()?,
             used: required(wire.used, "used resources of what is reserved")?.try_into()?,
             offered: required(wire.offered, "offered resources of what is reserved")?.try_into()?,
+            kept: wire.kept.map(TryInto::try_into).transpose()?.unwrap_or_default(),
         })
     }
 }
 
-impl From<Operation> for v1::Operation {
+impl From<Operation> for Wire {
     fn from(operation: Operation) -> Self {
-        let operation = match operation {
-            Operation::Reserve { role, within, resources } => Wire::Reserve(v1::Reserve {
+        match operation {
+            Operation::Reserve { role, within, resources } => Self::Reserve(v1::Reserve {
                 role,
                 within: within.unwrap_or_default(),
                 resources: Some(resources.into()),
             }),
             Operation::Unreserve { role, resources } => {
-                Wire::Unreserve(v1::Unreserve { role, resources: Some(resources.into()) })
+                Self::Unreserve(v1::Unreserve { role, resources: Some(resources.into()) })
             }
-        };
-        Self { operation: Some(operation) }
-    }
-}
-
-impl TryFrom<v1::Operation> for Operation {
-    type Error = Malformed;
-
-    fn try_from(wire: v1::Operation) -> Result<Self, Malformed> {
-        match required(wire.operation, "operation")? {
-            Wire::Reserve(reserve) => reserve.try_into(),
-            Wire::Unreserve(unreserve) => unreserve.try_into(),
         }
     }
 }

@@ -5,7 +5,7 @@ use haggle_core::allocator::{Hindrance, Obstacle, Withheld};
 use haggle_core::cluster::{
     Acknowledgement, AgentCommand, AgentIdentity, AgentOrder, AgentView, Announcement, FrameworkCall, FrameworkCommand,
     FrameworkEvent, FrameworkInfo, HeldTask, MaintenanceView, OfferView, PhaseView, Question, Rejection,
-    ReservationView, RoleView, Why, WithdrawalView,
+    ReservationView, RoleView, VolumeStanding, VolumeView, Why, WithdrawalView,
 };
 use haggle_core::resources::{PortRange, Ports, Share};
 use haggle_core::*;
@@ -21,6 +21,7 @@ fn resources() -> Resources {
     Resources::new(MilliCpu::new(250), Bytes::from_mib(64), Bytes::from_mib(1))
         .with_ports(Ports::new([PortRange { first: 80, last: 90 }]))
         .with_scalar("licence", 1500)
+        .with_revocable(MilliCpu::new(50))
 }
 
 fn spec() -> TaskSpec {
@@ -45,11 +46,16 @@ fn spec() -> TaskSpec {
             folders: vec![
                 Folder { guest_path: "work".into(), source: FolderSource::Scratch("a/b".into()) },
                 Folder { guest_path: "/data".into(), source: FolderSource::Host("/srv/data".into()) },
+                Folder {
+                    guest_path: "/volume".into(),
+                    source: FolderSource::Volume { volume: VOLUME, writable: true },
+                },
             ],
             net: vec![Endpoint { host: "db.example".into(), port: 5432 }],
             http: vec![HttpHost { host: "api.example".into(), port: None }],
             anonymous: true,
         },
+        group: Some(Group { first: 6, size: 2 }),
     }
 }
 
@@ -64,7 +70,9 @@ fn wants() -> Vec<Want> {
         constraint("os", Test::Equals("linux".into())),
         constraint(attributes::HOSTNAME, Test::NotEquals("a".into())),
     ];
-    vec![Want { resources: resources(), constraints, waiting: 3, spare: 1 }]
+    let together =
+        Want { resources: resources(), constraints: Vec::new(), volumes: Vec::new(), waiting: 2, spare: 0, gang: 7 };
+    vec![Want { resources: resources(), constraints, volumes: volumes(), waiting: 3, spare: 1, gang: 0 }, together]
 }
 
 fn ceiling() -> Ceiling {
@@ -103,12 +111,52 @@ fn reserved() -> Reserved {
     Reserved { reservation, resources: resources() }
 }
 
-fn operations() -> Vec<Operation> {
+fn operations() -> Vec<OfferOperation> {
     vec![
-        Operation::Reserve { role: "eng".into(), within: None, resources: resources() },
-        Operation::Reserve { role: "eng/x".into(), within: Some("eng".into()), resources: resources() },
-        Operation::Unreserve { role: "eng".into(), resources: resources() },
+        Operation::Reserve { role: "eng".into(), within: None, resources: resources() }.into(),
+        Operation::Reserve { role: "eng/x".into(), within: Some("eng".into()), resources: resources() }.into(),
+        Operation::Unreserve { role: "eng".into(), resources: resources() }.into(),
+        VolumeOperation::Create { role: "eng".into(), name: "data".into(), size: Bytes::new(5) }.into(),
+        VolumeOperation::Destroy(VOLUME).into(),
+        VolumeOperation::Share { volume: VOLUME, shared: true }.into(),
     ]
+}
+
+const VOLUME: VolumeId = VolumeId { agent: AgentId(2), number: 7 };
+
+fn volumes() -> Vec<VolumeId> {
+    vec![VOLUME, VolumeId { number: 8, ..VOLUME }]
+}
+
+fn volume() -> Volume {
+    Volume {
+        id: VOLUME,
+        name: "data".into(),
+        reservation: Reservation::fixed("eng").unwrap().refined("eng/batch").unwrap(),
+        size: Bytes::from_mib(3),
+        shared: true,
+        creator: "framework:ci".parse().unwrap(),
+        made: true,
+    }
+}
+
+#[test]
+fn what_is_shown_of_volumes_survives_the_wire() {
+    let standings = [
+        VolumeStanding::Making,
+        VolumeStanding::Ready,
+        VolumeStanding::Missing,
+        VolumeStanding::Away,
+        VolumeStanding::Unknown,
+    ];
+    for standing in standings {
+        let known = Some(volume()).filter(|_| standing != VolumeStanding::Unknown);
+        let shown =
+            VolumeView { id: VOLUME, agent: AgentId(2), known, standing, user: Some(TASK), users: 2, offers: 3 };
+        assert_eq!(VolumeView::try_from(v1::VolumeView::from(shown.clone())), Ok(shown));
+    }
+    let nobodys = v1::Volume { creator: "nobody".into(), ..volume().into() };
+    assert!(Volume::try_from(nobodys).is_err());
 }
 
 #[test]
@@ -125,6 +173,11 @@ fn everything_a_framework_says_survives_the_wire() {
             operations: operations(),
             tasks: vec![Arc::new(spec())],
             refuse: Duration::ZERO,
+        },
+        FrameworkCommand::LaunchGroup {
+            offers: offers.clone(),
+            tasks: vec![Placed { agent: AgentId(2), task: Arc::new(spec()) }],
+            refuse: Duration::from_secs(3),
         },
         FrameworkCommand::Decline { offers, refuse: Duration::from_secs(5) },
         FrameworkCommand::Revive { role: None },
@@ -160,6 +213,7 @@ fn everything_a_framework_hears_survives_the_wire() {
         attributes: [("rack".into(), "1".into())].into(),
         role: "role".into(),
         reserved: vec![reserved()],
+        volumes: vec![volume()],
         resources: resources(),
         unavailability: Some(WHEN),
     };
@@ -197,9 +251,11 @@ fn everything_an_agent_says_and_hears_survives_the_wire() {
         id: TASK,
         name: "count".into(),
         role: "role".to_owned(),
+        volumes: volumes(),
         resources: resources(),
         state: TaskState::Running,
         update: UpdateId(3),
+        group: Some(Group { first: 6, size: 2 }),
     };
     let member = Member { cluster: CLUSTER, id: AgentId(2) };
     let identity = AgentIdentity { member: Some(member), key: AgentKey(5), run: 6 };
@@ -210,6 +266,8 @@ fn everything_an_agent_says_and_hears_survives_the_wire() {
         AgentCommand::QueueUpdates(vec![Arc::new(queue_update())]),
         AgentCommand::Heartbeat,
         AgentCommand::Updates(vec![status(TaskState::Running, None, Source::Agent)]),
+        AgentCommand::Volumes(volumes()),
+        AgentCommand::Unused(MilliCpu::new(1_400)),
         AgentCommand::Drain,
         AgentCommand::Leave,
     ];
@@ -223,10 +281,13 @@ fn everything_an_agent_says_and_hears_survives_the_wire() {
         AgentOrder::Open(Arc::new(allocation())),
         AgentOrder::Enqueue { allocation: TASK, tasks: vec![queued()], last: true },
         AgentOrder::Kill(TASK),
+        AgentOrder::End { task: TASK, reason: Reason::TaskGroup, why: "why".into() },
         AgentOrder::StopAll,
         AgentOrder::Acknowledge(TASK, UpdateId(1)),
         AgentOrder::Resend(FrameworkId(3)),
         AgentOrder::RemoveFramework(FrameworkId(3)),
+        AgentOrder::CreateVolume { volume: VOLUME, role: "eng".into(), size: Bytes::new(9) },
+        AgentOrder::DestroyVolume(VOLUME),
     ];
 
     for said in said {
@@ -338,6 +399,8 @@ fn an_answer_to_why_survives_the_wire() {
         Obstacle::NoAgent,
         Obstacle::AtLimit { role: "eng".into(), limit: ceiling(), has: resources() },
         Obstacle::KeptForOthers { kept: resources() },
+        Obstacle::NoVolume(VOLUME),
+        Obstacle::VolumeInUse(VOLUME),
         Obstacle::Withheld(Withheld::Deactivated),
         Obstacle::Withheld(Withheld::Draining),
         Obstacle::Withheld(Withheld::Drained),
@@ -345,8 +408,10 @@ fn an_answer_to_why_survives_the_wire() {
         Obstacle::Constraint(constraint("os", Test::Equals("linux".into()))),
         Obstacle::TooLarge { largest: resources() },
         Obstacle::Reserved { reserved: resources() },
+        Obstacle::NotUnused { most: MilliCpu::new(30) },
         Obstacle::InUse { free: resources() },
         Obstacle::Offered { to: FrameworkId(9), age: Duration::from_secs(3) },
+        Obstacle::Gang { tasks: 3, fit: 2 },
         Obstacle::Refused { lasts: Duration::from_secs(4) },
     ];
     let hindrances = obstacles.map(|obstacle| Hindrance { obstacle, want: Some(resources()), agents: 2 });
@@ -419,6 +484,7 @@ fn an_open_offer_tells_its_age() {
         agent: AgentId(3),
         resources: resources(),
         reserved: vec![reserved()],
+        volumes: vec![volume()],
         age: Duration::from_millis(1500),
     };
 
@@ -441,9 +507,17 @@ fn an_agent_tells_that_it_takes_no_tasks_and_for_how_long() {
             draining: false,
             withdrawal,
             unavailability: Some(WHEN),
+            revocable: MilliCpu::new(700),
             used: resources(),
             offered: Resources::default(),
-            reserved: vec![ReservationView { reserved: reserved(), used: resources(), offered: Resources::default() }],
+            reserved: vec![ReservationView {
+                reserved: reserved(),
+                used: resources(),
+                offered: Resources::default(),
+                kept: resources(),
+            }],
+            volumes: 3,
+            kept: Bytes::from_mib(5),
             tasks: 2,
         };
         assert_eq!(AgentView::try_from(v1::Agent::from(agent.clone())), Ok(agent));

@@ -45,6 +45,7 @@ fn accept(number: u64) -> FrameworkCommand {
         limits: Default::default(),
         inputs: Vec::new(),
         grants: Default::default(),
+        group: None,
     };
     FrameworkCommand::Accept {
         offers: vec![OfferId(number)],
@@ -56,7 +57,7 @@ fn accept(number: u64) -> FrameworkCommand {
 
 fn demand(waiting: u32) -> FrameworkCommand {
     let resources = Resources::new(MilliCpu::from_cores(1), Bytes::ZERO, Bytes::ZERO);
-    let want = Want { resources, constraints: Vec::new(), waiting, spare: 0 };
+    let want = Want { resources, constraints: Vec::new(), volumes: Vec::new(), waiting, spare: 0, gang: 0 };
     FrameworkCommand::Demand { role: None, wants: vec![want] }
 }
 

@@ -1,6 +1,6 @@
 //! Finding the master.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use haggle_sdk::{Client, ConnectError};
 use tokio::net::TcpListener;
@@ -17,6 +17,7 @@ async fn every_form_of_an_address_finds_the_master() {
         assert_eq!(client.url(), format!("http://{}", played.url()));
         let master = client.master().await.unwrap();
         assert_eq!((master.version.as_str(), master.uptime), ("played", Duration::from_millis(1500)));
+        assert_eq!(master.time, SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(1_799_550_000)));
     }
 }
 

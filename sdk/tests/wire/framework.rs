@@ -23,7 +23,7 @@ fn ack(update: u64) -> Acknowledgement {
 
 fn want() -> Want {
     let constraints = vec![Constraint { attribute: "os".to_owned(), test: Test::Equals("linux".to_owned()) }];
-    Want { resources: resources(500), constraints, waiting: 2, spare: 1 }
+    Want { resources: resources(500), constraints, volumes: Vec::new(), waiting: 2, spare: 1, gang: 0 }
 }
 
 async fn subscribed(played: &mut Played) -> (Framework, Events, Session) {

@@ -67,6 +67,10 @@ pub(crate) struct Stage {
     pub(crate) quotas: Mutex<Vec<v1::SetQuotaRequest>>,
     pub(crate) reserved: Mutex<Vec<v1::ReserveRequest>>,
     pub(crate) unreserved: Mutex<Vec<v1::UnreserveRequest>>,
+    pub(crate) volumes: Mutex<Vec<v1::VolumeView>>,
+    pub(crate) made: Mutex<Vec<v1::CreateVolumeRequest>>,
+    pub(crate) shared: Mutex<Vec<v1::ShareVolumeRequest>>,
+    pub(crate) destroyed: Mutex<Vec<v1::DestroyVolumeRequest>>,
     /// Whom alone it lets in, if not everybody.
     pub(crate) admits: Mutex<Option<Bearer>>,
     pub(crate) turned_away: Mutex<usize>,
@@ -227,6 +231,7 @@ impl Operator for Office {
     type ListTasksStream = Answers<v1::ListTasksResponse>;
     type ListTokensStream = Answers<v1::ListTokensResponse>;
     type ListLimitsStream = Answers<v1::ListLimitsResponse>;
+    type ListVolumesStream = Answers<v1::ListVolumesResponse>;
     type ListMaintenanceStream = Answers<v1::ListMaintenanceResponse>;
     type WatchStream = Answers<v1::WatchEvent>;
     type ReadLogStream = Answers<v1::LogData>;
@@ -373,7 +378,8 @@ impl Operator for Office {
     async fn get_master(&self, _: Request<v1::GetMasterRequest>) -> Result<Response<v1::MasterInfo>, Status> {
         self.0.refuse()?;
         let cluster = CLUSTER.0.to_be_bytes().to_vec();
-        Ok(Response::new(v1::MasterInfo { version: "played".to_owned(), uptime_ms: 1500, cluster, epoch: 1 }))
+        let (version, time_ms) = ("played".to_owned(), 1_799_550_000_000);
+        Ok(Response::new(v1::MasterInfo { version, uptime_ms: 1500, cluster, epoch: 1, time_ms }))
     }
 
     async fn list_agents(
@@ -449,6 +455,44 @@ impl Operator for Office {
         assert_eq!(request.request.len(), 16);
         self.0.unreserved.lock().unwrap().push(v1::UnreserveRequest { request: Vec::new(), ..request });
         Ok(Response::new(v1::UnreserveResponse {}))
+    }
+
+    async fn create_volume(
+        &self,
+        request: Request<v1::CreateVolumeRequest>,
+    ) -> Result<Response<v1::CreateVolumeResponse>, Status> {
+        let request = request.into_inner();
+        assert_eq!(request.request.len(), 16);
+        let volume = Some(v1::VolumeId { agent: request.agent, number: 7 });
+        self.0.made.lock().unwrap().push(v1::CreateVolumeRequest { request: Vec::new(), ..request });
+        Ok(Response::new(v1::CreateVolumeResponse { volume }))
+    }
+
+    async fn destroy_volume(
+        &self,
+        request: Request<v1::DestroyVolumeRequest>,
+    ) -> Result<Response<v1::DestroyVolumeResponse>, Status> {
+        let request = request.into_inner();
+        assert_eq!(request.request.len(), 16);
+        self.0.destroyed.lock().unwrap().push(v1::DestroyVolumeRequest { request: Vec::new(), ..request });
+        Ok(Response::new(v1::DestroyVolumeResponse {}))
+    }
+
+    async fn share_volume(
+        &self,
+        request: Request<v1::ShareVolumeRequest>,
+    ) -> Result<Response<v1::ShareVolumeResponse>, Status> {
+        let request = request.into_inner();
+        assert_eq!(request.request.len(), 16);
+        self.0.shared.lock().unwrap().push(v1::ShareVolumeRequest { request: Vec::new(), ..request });
+        Ok(Response::new(v1::ShareVolumeResponse {}))
+    }
+
+    async fn list_volumes(
+        &self,
+        _: Request<v1::ListVolumesRequest>,
+    ) -> Result<Response<Self::ListVolumesStream>, Status> {
+        Ok(pieces(self.0.volumes.lock().unwrap().clone(), |volumes| v1::ListVolumesResponse { volumes }))
     }
 
     async fn set_quota(&self, request: Request<v1::SetQuotaRequest>) -> Result<Response<v1::SetQuotaResponse>, Status> {

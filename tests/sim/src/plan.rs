@@ -134,6 +134,8 @@ pub(crate) struct Temper {
     pub(crate) repeats_calls: u64,
     /// Ends its own tasks, in so many of a thousand looks.
     pub(crate) kills: u64,
+    /// Launches a group on all that it is offered, in so many of a thousand cases.
+    pub(crate) groups: u64,
     /// Reserves or unreserves as it accepts, in so many of a thousand cases.
     pub(crate) reserves: u64,
     /// How long its tasks live on without it.
@@ -264,6 +266,7 @@ fn temper(rng: &mut Rng) -> Temper {
         ignores_offers: rarely(rng, 600),
         repeats_calls: rarely(rng, 300),
         kills: rarely(rng, 400),
+        groups: rarely(rng, 800),
         reserves: rarely(rng, 500),
         failover_timeout: Duration::from_secs(rng.range(10, 60)),
     }
@@ -275,6 +278,7 @@ fn manner(rng: &mut Rng) -> Manner {
         retries: u32::try_from(rng.below(4)).expect("small"),
         linger: Duration::from_millis(if rng.chance(500) { 0 } else { rng.range(1, 5_000) }),
         unreachable_patience: Duration::from_secs(rng.range(5, 60)),
+        gang: false,
     };
     Manner {
         role: role(rng),

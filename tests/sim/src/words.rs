@@ -102,7 +102,11 @@ impl Display for Done<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         for effect in self.0 {
             match effect {
-                Effect::Announce(_) | Effect::Enrolled(_) | Effect::Scheduled(_) => {}
+                Effect::Announce(_)
+                | Effect::AnnounceEnds(_)
+                | Effect::Enrolled(_)
+                | Effect::Scheduled(_)
+                | Effect::VolumeCreated(_) => {}
                 Effect::Remember(change) => write!(f, "\n{:>17} remember {}", "", Written(change))?,
                 Effect::Close(session) => write!(f, "\n{:>17} close {session}", "")?,
                 Effect::ToAgent(session, order) => {

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 pub use child::{ServeError, serve};
 pub use folder::Folder;
-pub use lockdown::{Kept, Lockdown, raise_open_files};
+pub use lockdown::{Kept, Lockdown, open_files_max, raise_open_files};
 pub use outbox::Outbox;
 pub use parent::{Connection, Process, StartFailure, adopt, spawn};
 pub use queue::TASK_VARIABLE;

@@ -357,12 +357,14 @@ mod tests {
             limits: Limits::default(),
             inputs: Vec::new(),
             grants: Grants::default(),
+            group: None,
         };
         let launch = Launch {
             spec: Arc::new(spec),
             module: PathBuf::from("/module"),
             meter: Meter::Fuel,
             folders: Vec::new(),
+            volumes: Vec::new(),
             copies: None,
             env: vec![(TASK_VARIABLE.to_owned(), id(first).to_string())],
         };

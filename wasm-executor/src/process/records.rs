@@ -506,6 +506,7 @@ mod tests {
             limits: Limits::default(),
             inputs: Vec::new(),
             grants: Grants::default(),
+            group: None,
         })
     }
 

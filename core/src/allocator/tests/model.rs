@@ -15,12 +15,19 @@ use super::super::slots::{Rooms, Slots};
 use super::super::verdict::Stage;
 use super::super::{Allocation, Promise};
 use super::{World, guarantee, limit, milli, size, want};
+use crate::demand::Want;
 use crate::id::{AgentId, FrameworkId};
 use crate::placement::Placement;
+use crate::quantity::MilliCpu;
 use crate::quota::{Quota, RoleRecord};
 use crate::reservation::{Operation, Portion, Reserved, is_at_or_below};
 use crate::resources::{Resources, Share};
 use crate::time::Now;
+
+/// What a task holds that runs on what is idle.
+fn revocable(cpus: u64) -> Resources {
+    size(0, cpus * 128).with_revocable(MilliCpu::from_cores(cpus))
+}
 
 const ROLES: [&str; 6] = ["a", "a/x", "a/y", "b", "b/z", "c"];
 const FRAMEWORKS: u64 = 6;
@@ -42,7 +49,8 @@ enum Step {
     Ends(usize),
     Suppresses(u64, Option<usize>),
     Revives(u64, Option<usize>),
-    Wants(u64, Option<usize>, Vec<(u64, u32, u32)>),
+    Wants(u64, Option<usize>, Vec<(u64, u32, u32, bool)>, bool),
+    Measures(u64, u64),
     Keeps(u64, usize, u64),
     Reserves(u64, usize, Option<usize>, u64),
     Unreserves(u64, usize, u64),
@@ -57,7 +65,7 @@ fn framework() -> impl Strategy<Value = u64> {
 fn step() -> impl Strategy<Value = Step> {
     let role = || 0..ROLES.len();
     let of = || prop::option::of(0..ROLES.len());
-    let wants = prop::collection::vec((1..5_u64, 0..4_u32, 0..3_u32), 0..3);
+    let wants = prop::collection::vec((1..5_u64, 0..4_u32, 0..3_u32, prop::bool::weighted(0.3)), 0..3);
     prop_oneof![
         3 => (framework(), role(), role()).prop_map(|(id, one, other)| Step::Joins(id, one, other)),
         1 => framework().prop_map(Step::Leaves),
@@ -73,7 +81,9 @@ fn step() -> impl Strategy<Value = Step> {
         3 => any::<usize>().prop_map(Step::Ends),
         1 => (framework(), of()).prop_map(|(id, of)| Step::Suppresses(id, of)),
         2 => (framework(), of()).prop_map(|(id, of)| Step::Revives(id, of)),
-        4 => (framework(), of(), wants).prop_map(|(id, of, wants)| Step::Wants(id, of, wants)),
+        4 => (framework(), of(), wants, prop::bool::weighted(0.4))
+            .prop_map(|(id, of, wants, together)| Step::Wants(id, of, wants, together)),
+        3 => (1..=AGENTS, 0..9_u64).prop_map(|(id, cpus)| Step::Measures(id, cpus)),
         1 => (1..=AGENTS, role(), 0..4_u64).prop_map(|(id, role, cpus)| Step::Keeps(id, role, cpus)),
         3 => (1..=AGENTS, role(), of(), 1..4_u64).prop_map(|(id, role, of, cpus)| Step::Reserves(id, role, of, cpus)),
         1 => (1..=AGENTS, role(), 1..4_u64).prop_map(|(id, role, cpus)| Step::Unreserves(id, role, cpus)),
@@ -187,7 +197,8 @@ impl Model {
             Step::Launches(id, cpus) => {
                 let Some(&offer) = world.open(id).first() else { return };
                 let offer = world.allocator.offer(offer).expect("it is open").clone();
-                let task = size(cpus, cpus * 128);
+                let is_revocable = !offer.portion.resources.revocable.is_zero();
+                let task = if is_revocable { revocable(cpus) } else { size(cpus, cpus * 128) };
                 if offer.portion.resources.contains(&task) {
                     let held = world.launch(id, &task);
                     self.tasks.push((id, offer.agent.0, held, offer.role.to_string()));
@@ -207,11 +218,18 @@ impl Model {
                 world.allocator.revive(FrameworkId(id), of.map(|role| ROLES[role]));
                 self.forget_refusals(id, of);
             }
-            Step::Wants(id, of, ref wants) => {
-                let wants = wants.iter().map(|&(cpus, waiting, spare)| want(size(cpus, cpus * 128), waiting, spare));
+            Step::Wants(id, of, ref wants, together) => {
+                let wants = wants.iter().map(|&(cpus, waiting, spare, is_revocable)| {
+                    let resources = if is_revocable { revocable(cpus) } else { size(cpus, cpus * 128) };
+                    match together {
+                        true => Want { gang: 1, ..want(resources, waiting, 0) },
+                        false => want(resources, waiting, spare),
+                    }
+                });
                 world.allocator.demand(FrameworkId(id), of.map(|role| ROLES[role]), &wants.collect::<Vec<_>>());
                 self.forget_refusals(id, of);
             }
+            Step::Measures(id, cpus) => world.allocator.set_revocable(AgentId(id), MilliCpu::from_cores(cpus)),
             Step::Keeps(id, role, cpus) => {
                 // As an agent does that comes back with other flags.
                 let Some(holding) = world.allocator.agents.get(&AgentId(id)) else { return };
@@ -308,10 +326,13 @@ impl Model {
                 let one = Some(&part.reservation);
                 let mut sum = left.of(one).into_owned();
                 sum.give(&held.of(one));
-                let is_smaller = !holding.info.resources.contains(&held.resources);
+                let is_smaller = !holding.has().contains(&held.resources);
                 assert!(part.resources.contains(&left.of(one)), "{id}");
                 assert!(is_smaller || self.shrank.contains(&id.0) || sum == part.resources, "{id}: {part:?}, {left:?}");
             }
+            // What is revocable is beside all that, and may be overused once it became less.
+            let (unused, of_it) = (left.resources.revocable, held.resources.revocable);
+            assert_eq!(unused, holding.revocable.saturating_sub(of_it), "{id}");
             if holding.active {
                 free.give(&left.unreserved());
                 idle.extend(left.reserved);
@@ -388,7 +409,7 @@ impl Model {
             let role = allocator.tree.path(id.role);
             for (agent, holding) in allocator.agents.iter().filter(|(_, holding)| holding.active) {
                 let wanted: Vec<Resources> = match &known.demand {
-                    None => Vec::from([holding.free().usable(&role).resources.clone()]),
+                    None => Vec::from([holding.free().usable(&role).resources.clone().with_revocable(MilliCpu::ZERO)]),
                     Some(demand) => demand
                         .open(super::super::demand::Urgency::Waiting)
                         .map(|(_, want, _)| want.resources.clone())
@@ -408,6 +429,44 @@ impl Model {
                     );
                 }
             }
+        }
+    }
+
+    /// No gang of one kind of tasks is left out that has room for all of them, wherever that is.
+    fn check_gangs_are_served(&self) {
+        let (allocator, now) = (&self.world.allocator, self.world.now);
+        for (seat, known) in allocator.members.iter().filter(|(_, known)| known.active && !known.suppressed) {
+            let role = allocator.tree.path(seat.role);
+            for gang in known.demand.iter().flat_map(|demand| demand.gangs()) {
+                let &[(_, wanted, count)] = gang.wants.as_slice() else { continue };
+                let (mut fit, mut sum) = (0, Resources::default());
+                for (agent, holding) in allocator.agents.iter().filter(|(_, holding)| holding.active) {
+                    let mut room = holding.free().usable(&role).resources.clone();
+                    let refused = allocator.filters.hold(*seat, *agent, &wanted.resources, now).is_some();
+                    while !refused && fit < count && room.take(&wanted.resources).is_ok() {
+                        fit += 1;
+                        sum.give(&wanted.resources);
+                    }
+                }
+                let is_free = allocator.tree.quotas == 0;
+                assert!(fit < count || !is_free, "{seat:?} wants {count} of {}, and there is room", wanted.resources);
+            }
+        }
+    }
+
+    /// Of a gang, nothing is offered but all of it.
+    fn check_gangs_are_whole(&self, allocation: &Allocation) {
+        let mut offered: BTreeMap<(Seat, u32), u32> = BTreeMap::new();
+        for (seat, key, count) in allocation.offers.iter().flat_map(|id| {
+            let promise = self.world.allocator.offer(*id).expect("it was just made");
+            promise.units.iter().map(|&(key, count)| (promise.seat, key, count))
+        }) {
+            *offered.entry((seat, key)).or_default() += count;
+        }
+        for ((seat, key), count) in offered {
+            let demand = self.world.allocator.members[&seat].demand.as_ref();
+            let wanted = demand.and_then(|demand| demand.of_gang(key));
+            assert!(wanted.is_none_or(|wanted| wanted == count), "{seat:?} is offered {count} of {wanted:?}");
         }
     }
 
@@ -438,11 +497,23 @@ impl Model {
         }
     }
 
+    /// Nobody is offered what is revocable who has not asked for it.
+    fn check_revocable(&self, allocation: &Allocation) {
+        let allocator = &self.world.allocator;
+        for promise in allocation.offers.iter().filter_map(|offer| allocator.offer(*offer)) {
+            let demand = allocator.members[&promise.seat].demand.as_ref();
+            let asks = demand.is_some_and(|demand| demand.wants().any(|want| !want.resources.revocable.is_zero()));
+            assert!(asks || promise.portion.resources.revocable.is_zero(), "{promise:?}");
+        }
+    }
+
     fn allocate(&mut self) -> Allocation {
         let roles = self.world.allocator.tree.iter();
         let before = roles.map(|(path, role)| (path.to_string(), role.consumed().into_owned())).collect();
         let allocation = self.world.allocate();
         self.check_limits(&before, &allocation);
+        self.check_gangs_are_whole(&allocation);
+        self.check_revocable(&allocation);
         allocation
     }
 }
@@ -460,6 +531,7 @@ proptest! {
             model.allocate();
             model.check_books();
             model.check_work_is_conserved();
+            model.check_gangs_are_served();
             model.check_reasons();
         }
         // Once nothing moves, there is nothing to do: after offers that were contested, at the latest.

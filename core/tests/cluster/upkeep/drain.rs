@@ -245,7 +245,7 @@ fn only_operators_decide_what_becomes_of_agents() {
 fn whoever_asks_why_hears_that_agents_are_taken_out_of_use() {
     let mut world = World::new();
     let framework = world.framework("role");
-    let want = Want { resources: size(1, 128), constraints: vec![], waiting: 1, spare: 0 };
+    let want = Want { resources: size(1, 128), constraints: vec![], volumes: vec![], waiting: 1, spare: 0, gang: 0 };
     let small = world.agent(1, 64);
     let [deactivated, drained] = [(); 2].map(|()| world.agent(2, 1024));
     world.operator_says(OperatorCommand::Deactivate(deactivated.id)).unwrap();

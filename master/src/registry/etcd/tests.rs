@@ -9,7 +9,7 @@ use haggle_core::access::{Enrolment, TokenKind, TokenRecord};
 use haggle_core::cluster::{AgentRecord, FrameworkInfo, FrameworkRecord};
 use haggle_core::{
     AgentInfo, AgentKey, Bytes, Ceiling, Digest, Epoch, MilliCpu, Placement, Quota, Reservation, Reserved, Resources,
-    RoleRecord,
+    RoleRecord, Volume, VolumeId,
 };
 use haggle_etcd::{Client, EtcdConfig, Moment, Session, TxnRequest};
 use tokio::task::spawn_blocking;
@@ -77,6 +77,14 @@ fn reserved() -> Vec<Reserved> {
     vec![Reserved { reservation, resources }]
 }
 
+/// A volume of that.
+fn volumes() -> Vec<Volume> {
+    let reservation = reserved().remove(0).reservation;
+    let id = VolumeId { agent: AgentId(1), number: 3 };
+    let (name, size, creator) = ("data".to_owned(), Bytes::from_mib(5), "framework:ci".parse().unwrap());
+    vec![Volume { id, name, reservation, size, shared: true, creator, made: true }]
+}
+
 fn agent(name: &str) -> AgentRecord {
     let resources = Resources::new(MilliCpu::new(100), Bytes::from_mib(1), Bytes::ZERO);
     let info = AgentInfo { name: name.to_owned(), resources, ..AgentInfo::default() };
@@ -86,6 +94,8 @@ fn agent(name: &str) -> AgentRecord {
         unreachable_since: Some(Now::from_millis(3)),
         certified: true,
         reserved: reserved(),
+        volumes: volumes(),
+        last_volume: 7,
     }
 }
 

@@ -8,7 +8,7 @@ use haggle_core::access::{Enrolment, PrincipalId, Roles, TokenKind, TokenRecord}
 use haggle_core::cluster::{AgentRecord, FrameworkInfo, FrameworkRecord};
 use haggle_core::{
     AgentInfo, AgentKey, Bytes, Cause, Ceiling, Digest, Drain, Maintenance, MilliCpu, Phase, Placement, Quota,
-    Reservation, Reserved, Resources, RoleRecord, Unavailability, Withdrawal,
+    Reservation, Reserved, Resources, RoleRecord, Unavailability, Volume, VolumeId, Withdrawal,
 };
 use haggle_proto::v1;
 use prost::Message;
@@ -96,6 +96,14 @@ fn reserved() -> Vec<Reserved> {
     vec![Reserved { reservation, resources }]
 }
 
+/// A volume of that.
+fn volumes() -> Vec<Volume> {
+    let reservation = reserved().remove(0).reservation;
+    let id = VolumeId { agent: AgentId(1), number: 3 };
+    let (name, size, creator) = ("data".to_owned(), Bytes::from_mib(5), "framework:ci".parse().unwrap());
+    vec![Volume { id, name, reservation, size, shared: true, creator, made: true }]
+}
+
 fn agent(name: &str) -> AgentRecord {
     let resources = Resources::new(MilliCpu::from_cores(2), Bytes::from_mib(64), Bytes::ZERO).with_scalar("gpu", 500);
     let attributes = [("zone".to_owned(), "a".to_owned())].into();
@@ -105,6 +113,8 @@ fn agent(name: &str) -> AgentRecord {
         unreachable_since: Some(Now::from_millis(3)),
         certified: true,
         reserved: reserved(),
+        volumes: volumes(),
+        last_volume: 7,
     }
 }
 
@@ -337,6 +347,8 @@ fn a_registry_of_version_1_is_read_and_its_agents_have_no_key_yet() {
         unreachable_since: None,
         certified: false,
         reserved: Vec::new(),
+        volumes: Vec::new(),
+        last_volume: 0,
     };
     assert_eq!(recovered.agents, [(AgentId(9), old)]);
     assert_eq!((recovered.last_agent, recovered.last_framework, clock), (9, 8, Now::from_nanos(7)));
@@ -376,7 +388,7 @@ fn the_frameworks_of_a_registry_of_version_2_are_the_owners() {
 
 /// What a master of version 5 left behind: a framework had one role, and nothing was reserved.
 #[test]
-fn in_a_registry_of_version_5_a_framework_has_one_role_and_nothing_is_reserved() {
+fn in_a_registry_of_version_5_a_framework_has_one_role_nothing_is_reserved_and_no_volume_is_there() {
     #[derive(Clone, PartialEq, Message)]
     struct FrameworkInfo {
         #[prost(string, tag = "1")]
@@ -435,7 +447,13 @@ fn in_a_registry_of_version_5_a_framework_has_one_role_and_nothing_is_reserved()
     let mut expected = framework("f");
     expected.info.roles = vec!["eng/batch".to_owned()];
     assert_eq!(recovered.frameworks, [(FrameworkId(3), expected)]);
-    let mut expected = AgentRecord { unreachable_since: None, reserved: Vec::new(), ..agent("a") };
+    let mut expected = AgentRecord {
+        unreachable_since: None,
+        reserved: Vec::new(),
+        volumes: Vec::new(),
+        last_volume: 0,
+        ..agent("a")
+    };
     expected.info.attributes.clear();
     assert_eq!(recovered.agents, [(AgentId(4), expected)]);
     let version = read_number(&registry.database.unwrap().begin_write().unwrap(), VERSION_KEY).unwrap();

@@ -1,6 +1,7 @@
 //! What a runner decides, as sentences.
 
 mod demanding;
+mod gang;
 mod launching;
 mod queues;
 mod reconnecting;
@@ -42,6 +43,9 @@ fn agent(milli: u64) -> AgentView {
         used: Resources::default(),
         offered: Resources::default(),
         reserved: Vec::new(),
+        volumes: 0,
+        kept: Bytes::ZERO,
+        revocable: MilliCpu::ZERO,
         tasks: 0,
     }
 }
@@ -54,6 +58,7 @@ fn offer(id: u64, agent: u64, milli: u64) -> Event {
         attributes: Default::default(),
         role: "role".to_owned(),
         reserved: Vec::new(),
+        volumes: Vec::new(),
         resources: room(milli),
         unavailability: None,
     }])
@@ -68,6 +73,7 @@ fn units(id: u64, agent: u64, milli: u64, count: u64) -> Event {
         attributes: Default::default(),
         role: "role".to_owned(),
         reserved: Vec::new(),
+        volumes: Vec::new(),
         resources: Resources::new(MilliCpu::new(count * milli), Bytes::from_mib(count * 64), Bytes::ZERO),
         unavailability: None,
     }])
@@ -75,7 +81,7 @@ fn units(id: u64, agent: u64, milli: u64, count: u64) -> Event {
 
 /// So many tasks that wait and so many to keep room for, of so much processor time.
 fn want(milli: u64, waiting: u32, spare: u32) -> Want {
-    Want { resources: cpus(milli), constraints: Vec::new(), waiting, spare }
+    Want { resources: cpus(milli), constraints: Vec::new(), volumes: Vec::new(), waiting, spare, gang: 0 }
 }
 
 fn id(number: u64) -> TaskId {
@@ -99,7 +105,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A runner of a cluster whose one agent has four cores. The master knows that it wants nothing.
 fn runner(retries: u32, linger: Duration) -> RunnerState {
-    let policy = Policy { retries, linger, unreachable_patience: PATIENCE };
+    let policy = Policy { retries, linger, unreachable_patience: PATIENCE, gang: false };
     RunnerState::new(FRAMEWORK, vec![agent(4000)], policy, Vec::new())
 }
 
@@ -140,6 +146,7 @@ fn said(decisions: &Decisions) -> Vec<&'static str> {
     let name = |command: &FrameworkCommand| match command {
         FrameworkCommand::Subscribe { .. } => "subscribe",
         FrameworkCommand::Accept { .. } => "accept",
+        FrameworkCommand::LaunchGroup { .. } => "launch group",
         FrameworkCommand::Open { .. } => "open",
         FrameworkCommand::Enqueue { .. } => "enqueue",
         FrameworkCommand::Decline { .. } => "decline",

@@ -85,6 +85,7 @@ impl Session {
             attributes: Default::default(),
             role: "role".to_owned(),
             reserved: Vec::new(),
+            volumes: Vec::new(),
             resources: resources(milli),
             unavailability: None,
         }])])

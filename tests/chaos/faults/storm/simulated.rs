@@ -85,9 +85,11 @@ impl Simulated {
             id: TaskId { framework: self.framework, number: self.number * self.tasks + of + 1 },
             name: "held".to_owned(),
             role: "role".to_owned(),
+            volumes: Vec::new(),
             resources: each.clone(),
             state: TaskState::Running,
             update: UpdateId(1),
+            group: None,
         };
         let holds = *self.holds.borrow();
         AgentCommand::Register {

@@ -168,10 +168,13 @@ impl World {
                 self.node_does(at, Command::Enqueue { allocation, tasks, last });
             }
             AgentOrder::Kill(task) => self.node_does(at, Command::Kill(task)),
+            AgentOrder::End { task, reason, why } => self.node_does(at, Command::End { task, reason, why }),
             AgentOrder::StopAll => self.node_does(at, Command::StopAll),
             AgentOrder::Acknowledge(task, update) => self.node_does(at, Command::Acknowledge(task, update)),
             AgentOrder::Resend(framework) => self.node_does(at, Command::Resend(framework)),
             AgentOrder::RemoveFramework(framework) => self.node_does(at, Command::RemoveFramework(framework)),
+            // Nobody makes any here.
+            AgentOrder::CreateVolume { .. } | AgentOrder::DestroyVolume(_) => {}
         }
     }
 

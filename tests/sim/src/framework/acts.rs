@@ -78,8 +78,10 @@ impl World {
                 let want = |rng: &mut Rng| Want {
                     resources: Resources::new(MilliCpu::new(rng.range(100, 2000)), Bytes::from_mib(64), Bytes::ZERO),
                     constraints: Vec::new(),
+                    volumes: Vec::new(),
                     waiting: rng.below(4) as u32,
                     spare: rng.below(3) as u32,
+                    gang: 0,
                 };
                 let wants = (0..self.rng.below(3)).map(|_| want(&mut self.rng)).collect();
                 let role = self.a_role(at);
@@ -122,7 +124,7 @@ impl World {
             .iter()
             .filter(|(_, record)| !record.is_over() && !record.kill)
             .map(|(&number, _)| TaskId { framework, number })
-            .filter(|&task| self.oracle.is_endless(task))
+            .filter(|&task| self.oracle.is_endless(task) && !self.oracle.is_doomed(task))
             .collect();
         // A number that was used twice may run although an end of it is known; so may what ran on an agent whose place
         // another took.

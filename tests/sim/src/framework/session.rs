@@ -103,6 +103,9 @@ impl World {
     fn framework_hears(&mut self, at: usize, life: u64, epoch: Epoch, heard: Heard) {
         match heard {
             Heard::Subscribed { member, epoch, last_call } => self.subscribed(at, life, member, epoch, last_call),
+            Heard::Offers(offers) if self.faulty && self.rng.chance(self.frameworks[at].temper.groups) => {
+                self.launch_group(at, life, &offers);
+            }
             Heard::Offers(offers) => {
                 for offer in offers {
                     self.offered(at, life, &offer);

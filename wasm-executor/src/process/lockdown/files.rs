@@ -21,7 +21,10 @@ const RESOLVER: [&str; 6] =
 pub(super) fn confine(left: &Lockdown) -> Result<(), String> {
     match try_confine(left) {
         Ok(RulesetStatus::NotEnforced) => Err("this kernel has no Landlock, or it is turned off".to_owned()),
-        Ok(_) => Ok(()),
+        Ok(RulesetStatus::PartiallyEnforced) => {
+            Err("not all of it: this kernel's Landlock is older than that of Linux 6.12".to_owned())
+        }
+        Ok(RulesetStatus::FullyEnforced) => Ok(()),
         Err(error) => Err(error.to_string()),
     }
 }

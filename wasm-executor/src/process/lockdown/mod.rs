@@ -98,11 +98,20 @@ pub fn raise_open_files() {
     {
         use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
         let maximum = getrlimit(Resource::Nofile).maximum;
-        // Apple's systems name no maximum, and take no number beyond their OPEN_MAX.
-        let current =
-            if cfg!(target_vendor = "apple") { Some(maximum.unwrap_or(u64::MAX).min(10_240)) } else { maximum };
-        if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current, maximum }) {
+        if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: open_files_max(), maximum }) {
             tracing::warn!(%error, "the number of open files cannot be raised");
         }
     }
+}
+
+/// How many files this process may have open once it has asked for more; `None` where the system names no number.
+pub fn open_files_max() -> Option<u64> {
+    #[cfg(unix)]
+    {
+        let maximum = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
+        // Apple's systems name no maximum, and take no number beyond their OPEN_MAX.
+        if cfg!(target_vendor = "apple") { Some(maximum.unwrap_or(u64::MAX).min(10_240)) } else { maximum }
+    }
+    #[cfg(not(unix))]
+    None
 }

@@ -1,0 +1,85 @@
+//! What bash completes a line with, by the script that `haggle completions` prints; no terminal is needed for that.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use haggle_kit::{AgentFlags, Cluster, Home, binary, until, wasm};
+use haggle_sdk::{Runner, Task, TaskState};
+use tempfile::TempDir;
+
+/// What bash would put in the place of the last of these words.
+fn completed(home: &Home, folder: &Path, line: &[&str]) -> Vec<String> {
+    const SCRIPT: &str = r#"
+        source <("$HAGGLE" completions bash) || exit 1
+        function=$(complete -p haggle | sed 's/.*-F \([^ ]*\).*/\1/')
+        COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMP_TYPE=9
+        "$function" haggle "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"
+        printf '%s\n' "${COMPREPLY[@]}"
+    "#;
+    let mut bash = Command::new("bash");
+    home.take_in(&mut bash);
+    bash.args(["--norc", "-c", SCRIPT, "bash"]).args(line).env("HAGGLE", binary("haggle")).current_dir(folder);
+    let output = bash.output().expect("bash can be run");
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn bash_completes_commands_flags_values_and_files() {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("hello.wat"), "").unwrap();
+    let completed = |line: &[&str]| completed(&Home::below(folder.path()), folder.path(), line);
+
+    assert_eq!(completed(&["haggle", "comp"]), ["completions"]);
+    assert_eq!(completed(&["haggle", "agents", "dea"]), ["deactivate"]);
+    assert_eq!(completed(&["haggle", "run", "--output-l"]), ["--output-limit"]);
+    assert_eq!(completed(&["haggle", "service", "install", "ag"]), ["agent"]);
+    assert_eq!(completed(&["haggle", "run", "hel"]), ["hello.wat"]);
+}
+
+#[test]
+fn where_no_cluster_answers_there_are_no_names_and_no_errors() {
+    let folder = TempDir::new().unwrap();
+    let completed = |line: &[&str]| completed(&Home::below(folder.path()), folder.path(), line);
+
+    assert_eq!(completed(&["haggle", "--master", "127.0.0.1:1", "kill", "task"]), [""]);
+    assert_eq!(completed(&["haggle", "--token", "-", "kill", "task"]), [""]);
+    assert_eq!(completed(&["haggle", "--context", "x"]), [""]);
+}
+
+#[tokio::test]
+async fn names_come_from_the_cluster_that_the_line_is_for() {
+    let cluster = Cluster::start(&[AgentFlags::default()]).await;
+    let client = cluster.client().await;
+    let session = Runner::new(&client).name("night").role("eng/batch").start().await.unwrap();
+    let odd = Runner::new(&client).name("$(reboot)").role("eng/$(reboot)").start().await.unwrap();
+    let spinner = client.upload(wasm("spinner")).await.unwrap();
+    let task = session.submit(Task::new(spinner).cpus("0.5").mem("32MiB")).await.unwrap();
+    let running = until("the task runs", async || {
+        let tasks = client.tasks(false).await.ok()?;
+        tasks.into_iter().find(|task| task.status.state == TaskState::Running)
+    })
+    .await;
+    let id = running.id.to_string();
+    let completed = async |line: &[&str]| {
+        let line: Vec<String> =
+            ["haggle", "--master", &cluster.url].iter().chain(line).map(|&word| word.into()).collect();
+        let home = cluster.home();
+        let complete = move || completed(&home, Path::new("/"), &line.iter().map(String::as_str).collect::<Vec<_>>());
+        tokio::task::spawn_blocking(complete).await.unwrap()
+    };
+
+    assert_eq!(completed(&["kill", "task-"]).await, [id.as_str()]);
+    assert_eq!(completed(&["logs", &id[..id.len() - 1]]).await, [id.as_str()]);
+    assert_eq!(completed(&["drain", "ag"]).await, ["agent-1"]);
+    assert_eq!(completed(&["why", "nig"]).await, ["night"]);
+    assert_eq!(completed(&["quota", "set", "eng/"]).await, ["eng/batch"], "and none that a shell would run");
+
+    client.kill(running.id).await.unwrap();
+    assert_eq!(task.ended().await.unwrap().state, TaskState::Killed);
+    assert_eq!(completed(&["kill", "task-"]).await, [""]);
+    assert_eq!(completed(&["logs", "task-"]).await, [id.as_str()]);
+    session.close().await;
+    odd.close().await;
+}
