@@ -5,6 +5,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .map(|name| format!("haggle/v1/{name}.proto"));
     let descriptors = protox::compile(&files, ["."])?;
     tonic_prost_build::configure()
+        .codec_path("crate::codec::Lean")
         .bytes(".haggle.v1.UploadChunk.data")
         .bytes(".haggle.v1.DownloadChunk.data")
         .bytes(".haggle.v1.LogChunk.data")

@@ -8,8 +8,9 @@ use serde_json::Value;
 type Arrow = (String, String);
 
 /// Our packages, and those of ours which each may use. Whoever may see everything is not listed here.
-const LAYERS: [(&str, &[&str]); 11] = [
+const LAYERS: [(&str, &[&str]); 12] = [
     ("haggle-core", &[]),
+    ("haggle-memmove", &[]),
     ("haggle-etcd", &[]),
     ("haggle-proto", &["haggle-core"]),
     ("haggle-tls", &["haggle-core"]),
@@ -21,6 +22,7 @@ const LAYERS: [(&str, &[&str]); 11] = [
         "haggle-cli",
         &[
             "haggle-core",
+            "haggle-memmove",
             "haggle-proto",
             "haggle-tls",
             "haggle-master",

@@ -37,9 +37,11 @@ pub(crate) fn attributes(config: &Config) -> Result<BTreeMap<String, String>, Re
     // Tasks may name it as its operator did, or as the system does once links are followed.
     for path in config.allowed_folders.iter().flat_map(|path| [std::path::absolute(path), path.canonicalize()]) {
         // One that is not there is told of where folders are checked, and one that is not UTF-8 cannot be asked for.
-        if let Some(path) = path.ok().as_deref().and_then(plain) {
-            say(folder(&path), "read");
+        let Some(path) = path.ok().as_deref().and_then(plain) else { continue };
+        if let Some(rest) = without_drive(&path) {
+            say(folder(&rest), "read");
         }
+        say(folder(&path), "read");
     }
     Ok(all)
 }
@@ -49,6 +51,13 @@ fn plain(path: &Path) -> Option<String> {
     let trimmed: PathBuf = path.components().collect();
     let text = trimmed.to_str()?;
     Some(text.strip_prefix(r"\\?\").unwrap_or(text).to_owned())
+}
+
+/// The name without a drive of what is on the agent's own drive, as tasks name it: Windows finds `/srv` there.
+fn without_drive(path: &str) -> Option<String> {
+    let here = std::env::current_dir().ok()?;
+    let (drive, rest) = path.split_at_checked(2).filter(|(drive, _)| drive.ends_with(':'))?;
+    here.to_str()?.get(..2)?.eq_ignore_ascii_case(drive).then(|| rest.replace('\\', "/"))
 }
 
 #[cfg(test)]
@@ -82,6 +91,19 @@ mod tests {
         let said = attributes(&config).unwrap();
 
         assert_eq!((said["haggle.net"].as_str(), said[&name].as_str()), ("allowed", "read"));
+    }
+
+    #[cfg(windows)]
+    #[test]
+    fn a_folder_on_its_own_drive_is_found_without_the_drive() {
+        let here = std::env::current_dir().unwrap();
+
+        let said = attributes(&Config { allowed_folders: vec![here.clone()], ..config() }).unwrap();
+
+        let path = here.to_str().unwrap();
+        for name in [path.to_owned(), path[2..].replace('\\', "/")] {
+            assert_eq!(haggle_core::attributes::find(&folder(&name), "a", &said), Some("read"), "{name}: {said:?}");
+        }
     }
 
     #[cfg(unix)]

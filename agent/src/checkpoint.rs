@@ -77,7 +77,7 @@ impl WorkDir {
             TryLockError::Error(source) => failed("lock", &lock)(source),
         })?;
         let dir = Self { root: root.to_owned(), is_transient: false, _claim: claim };
-        for folder in [dir.artifacts(), dir.logs(), dir.inputs(), dir.executors()] {
+        for folder in [dir.artifacts(), dir.logs(), dir.inputs(), dir.executors(), dir.volumes()] {
             fs::create_dir_all(&folder).map_err(failed("create", &folder))?;
         }
         Ok(dir)
@@ -104,6 +104,11 @@ impl WorkDir {
     /// Inputs of tasks, laid out. Beside the artifacts, so that the same files can have names in both.
     pub(crate) fn inputs(&self) -> PathBuf {
         self.root.join("inputs")
+    }
+
+    /// A folder for each volume.
+    pub(crate) fn volumes(&self) -> PathBuf {
+        self.root.join("volumes")
     }
 
     /// The folder itself.
@@ -202,13 +207,13 @@ fn private(path: &Path) -> io::Result<File> {
 
 /// A file's name is safe only once its folder is.
 #[cfg(unix)]
-fn sync_folder(path: &Path) -> io::Result<()> {
+pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 
 /// This system writes names down by itself.
 #[cfg(not(unix))]
-fn sync_folder(_: &Path) -> io::Result<()> {
+pub(crate) fn sync_folder(_: &Path) -> io::Result<()> {
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use haggle_core::resources::Ports;
-use haggle_core::{Bytes, FrameworkId, MilliCpu};
+use haggle_core::{Bytes, FrameworkId, MilliCpu, Resources};
 use haggle_executor::CompileLimits;
 use haggle_proto::DEFAULT_PORT;
 use haggle_tls::Token;
@@ -33,6 +33,8 @@ pub struct Config {
     /// What a framework may choose it by, beside what the agent says of itself: `hostname` and names that begin with `haggle.` are
     /// refused.
     pub attributes: BTreeMap<String, String>,
+    /// What of its resources it keeps for roles, and for whoever is in a role below: no more than it has.
+    pub reserved: BTreeMap<String, Resources>,
     /// Holds the agent's id, artifacts, logs and executors. One agent at a time may use it.
     pub work_dir: PathBuf,
     /// Whether the work folder goes with this process: no identity is kept in it then, and executors are given no time to put
@@ -60,6 +62,9 @@ pub struct Config {
     /// Whether tasks are given the network that their grants name. Where it is false, which is the default, a task
     /// with such a grant ends as `TASK_INVALID`.
     pub allow_network: bool,
+    /// Over how long it is measured what tasks leave unused of the processor time that they hold, to be offered again as revocable.
+    /// `None`: it is not.
+    pub oversubscribe: Option<Duration>,
     /// How long tasks may still run once the agent drains, before they are killed.
     pub kill_grace: Duration,
     /// How long after that grace a drain may take: for the last acknowledgements, and for a master that is away.
@@ -96,6 +101,7 @@ impl Config {
             name: name.into(),
             resources: Declared::default(),
             attributes: BTreeMap::new(),
+            reserved: BTreeMap::new(),
             work_dir: work_dir.into(),
             is_transient: false,
             nearby_artifacts: None,
@@ -107,6 +113,7 @@ impl Config {
             recovery_timeout: Self::DEFAULT_RECOVERY_TIMEOUT,
             allowed_folders: Vec::new(),
             allow_network: false,
+            oversubscribe: None,
             kill_grace: Self::DEFAULT_KILL_GRACE,
             drain_margin: Self::DEFAULT_DRAIN_MARGIN,
             heartbeat: Self::DEFAULT_HEARTBEAT,

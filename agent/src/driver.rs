@@ -1,5 +1,6 @@
 //! The one thread that owns the node: takes what waits, decides, then acts.
 
+use std::io;
 use std::mem;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,8 +9,8 @@ use std::time::Instant;
 use haggle_core::cluster::{AgentCommand, AgentIdentity, AgentOrder, Rejection};
 use haggle_core::node::{Command, Effect, Node};
 use haggle_core::{
-    AgentId, AgentInfo, Bytes, Digest, Ending, Epoch, FrameworkId, Member, Now, QueueEnd, QueueUpdate, Reason, Source,
-    TaskId, TaskStatus,
+    AgentId, AgentInfo, Bytes, Digest, Ending, Epoch, FrameworkId, Member, MilliCpu, Now, QueueEnd, QueueUpdate,
+    Reason, Source, TaskId, TaskStatus, VolumeId,
 };
 use haggle_executor::{Compiler, Meter, ModuleError};
 use haggle_proto::v1;
@@ -25,6 +26,7 @@ use crate::logs::Logs;
 use crate::reads::Reads;
 use crate::registration::Registration;
 use crate::runner::{Began, NeverQueued, NeverRan, Runner, Runs as _, Work};
+use crate::unused::Unused;
 
 /// Bytes of updates in one report: a resend of everything is cut into pieces. Small enough that several fit into a
 /// message, and large enough that those of a million tasks find room in the link.
@@ -124,6 +126,8 @@ pub(crate) struct Driver {
     pub(crate) reads: Reads,
     pub(crate) inbox: Arc<Inbox<Message>>,
     pub(crate) progress: watch::Sender<Progress>,
+    /// Measures what tasks leave unused of what they hold, if that is to be offered again.
+    pub(crate) unused: Option<Unused>,
     pub(crate) session: Option<Session>,
     /// Whether the master has taken the agent in, in this session.
     pub(crate) registered: bool,
@@ -173,9 +177,13 @@ impl Driver {
             }
         }
         while !self.progress.borrow().is_final() {
-            let deadline = self.node.next_deadline().map(|due| origin + due.since(Now::ZERO));
-            self.inbox.take(&mut batch, deadline);
+            let next_look = self.unused.as_ref().map(Unused::next_look);
+            let deadline = self.node.next_deadline().into_iter().chain(next_look).min();
+            self.inbox.take(&mut batch, deadline.map(|due| origin + due.since(Now::ZERO)));
             let now = Now::ZERO + origin.elapsed();
+            if next_look.is_some_and(|due| due <= now) {
+                self.measure(now);
+            }
             if self.node.next_deadline().is_some_and(|due| due <= now) {
                 self.apply(now, Command::Tick, &mut effects);
             }
@@ -281,12 +289,21 @@ impl Driver {
             AgentOrder::Open(spec) => Command::Open(spec),
             AgentOrder::Enqueue { allocation, tasks, last } => Command::Enqueue { allocation, tasks, last },
             AgentOrder::Kill(task) => Command::Kill(task),
+            AgentOrder::End { task, reason, why } => Command::End { task, reason, why },
             AgentOrder::StopAll => Command::StopAll,
             AgentOrder::Acknowledge(task, update) => Command::Acknowledge(task, update),
             AgentOrder::Resend(framework) => Command::Resend(framework),
             AgentOrder::RemoveFramework(framework) => {
                 self.runner.executor().framework_gone(framework);
                 Command::RemoveFramework(framework)
+            }
+            AgentOrder::CreateVolume { volume, role, size } => {
+                let made = self.runner.volumes().make(volume, &role, size);
+                return self.volume_changed(volume, "made", made);
+            }
+            AgentOrder::DestroyVolume(volume) => {
+                let removed = self.runner.volumes().remove(volume);
+                return self.volume_changed(volume, "removed", removed);
             }
         };
         self.apply(now, command, effects);
@@ -333,10 +350,45 @@ impl Driver {
         tracing::info!(%agent, %cluster, %epoch, name, %resources, "registered with the master");
         self.registered = self.session.is_some();
         self.advance(Progress::Registered(agent));
+        self.tell_volumes();
         if self.draining {
             self.report(AgentCommand::Drain);
         }
+        let unused = match &self.unused {
+            Some(unused) => unused.told(),
+            // An earlier agent offered what nobody measures any more.
+            None => (!self.node.used().revocable.is_zero()).then_some(MilliCpu::ZERO),
+        };
+        if let Some(unused) = unused {
+            self.report(AgentCommand::Unused(unused));
+        }
         true
+    }
+
+    /// Says what is held, whatever came of it.
+    fn volume_changed(&mut self, volume: VolumeId, what: &str, done: io::Result<()>) {
+        match done {
+            Ok(()) => tracing::info!(%volume, "a volume is {what}"),
+            Err(error) => tracing::error!(%volume, %error, "a volume cannot be {what}"),
+        }
+        self.tell_volumes();
+    }
+
+    fn tell_volumes(&mut self) {
+        let held = self.runner.volumes().held();
+        self.report(AgentCommand::Volumes(held));
+    }
+
+    /// Looks at what tasks leave unused, and tells the master of it where that is news.
+    fn measure(&mut self, now: Now) {
+        let Some(unused) = &mut self.unused else { return };
+        let (held, cpu) = (self.node.used().cpus, self.runner.executor().cpu_time());
+        if let Some(unused) = unused.look(now, held, cpu)
+            && self.registered
+        {
+            tracing::debug!(%unused, "tasks leave processor time unused that they hold");
+            self.report(AgentCommand::Unused(unused));
+        }
     }
 
     fn refused(&mut self, rejection: Rejection) {

@@ -28,6 +28,8 @@ mod reads;
 mod registration;
 mod renewal;
 mod runner;
+mod unused;
+mod volumes;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -35,8 +37,9 @@ use std::thread;
 use std::time::Duration;
 
 use haggle_core::node::{Node, RecoveredQueue};
+use haggle_core::reservation::InvalidReservation;
 use haggle_core::{AgentId, AgentInfo, Resources, TaskId};
-use haggle_executor::process::HeldBatch;
+use haggle_executor::process::{HeldBatch, Process};
 use haggle_executor::{Compiler, CompilerConfig};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -64,6 +67,8 @@ use membership::Membership;
 use passes::Passes;
 use reads::Reads;
 use runner::Runner;
+use unused::Unused;
+use volumes::Volumes;
 
 /// Why an agent does not start.
 #[derive(Debug, thiserror::Error)]
@@ -83,6 +88,19 @@ pub enum StartError {
     /// The machine has nothing to give.
     #[error(transparent)]
     Host(#[from] HostError),
+    /// It is to keep for roles what it has not.
+    #[error("the agent cannot keep that for roles: {0}")]
+    Reserved(#[from] InvalidReservation),
+    /// It is to measure what its tasks leave unused, and no process's CPU time is told here.
+    #[error("it cannot be measured on this system what tasks leave unused: start the agent without oversubscription")]
+    CannotMeasure,
+    /// It is to measure that over too short or too long a time.
+    #[error(
+        "what tasks leave unused is measured over {shortest:?} to {longest:?}, and not over {0:?}",
+        shortest = Unused::WINDOWS.0,
+        longest = Unused::WINDOWS.1
+    )]
+    MeasuredOver(Duration),
     /// The artifact folder cannot be read.
     #[error("cannot take stock of the artifacts: {0}")]
     Artifacts(std::io::Error),
@@ -160,6 +178,16 @@ impl From<Progress> for Stopped {
     }
 }
 
+/// What measures what tasks leave unused over this time.
+fn measuring(window: Duration) -> Result<Unused, StartError> {
+    let (shortest, longest) = Unused::WINDOWS;
+    match (shortest..=longest).contains(&window) {
+        true if Process::tells_cpu_time() => Ok(Unused::over(window)),
+        true => Err(StartError::CannotMeasure),
+        false => Err(StartError::MeasuredOver(window)),
+    }
+}
+
 /// What came of a drain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Drained {
@@ -203,6 +231,7 @@ impl Agent {
     #[expect(clippy::needless_pass_by_value, reason = "it is moved to the thread that this runs on")]
     fn start_blocking(config: Config, runtime: &Handle) -> Result<Self, StartError> {
         admission::check(&config)?;
+        let unused = config.oversubscribe.map(measuring).transpose()?;
         let attributes = advertise::attributes(&config)?;
         let work_dir = WorkDir::open(&config.work_dir)?;
         let work_dir = if config.is_transient { work_dir.transient() } else { work_dir };
@@ -218,7 +247,13 @@ impl Agent {
         let masters = Masters::new(admission.masters().to_vec());
         let highest = identity.epoch;
         let resources = host::resources(&config.resources, &config.work_dir)?;
-        let info = AgentInfo { name: config.name.clone(), resources: resources.clone(), attributes };
+        let info = AgentInfo {
+            name: config.name.clone(),
+            resources: resources.clone(),
+            reserved: config.reserved.clone(),
+            attributes,
+        };
+        info.check_reserved()?;
 
         let inbox = Arc::new(Inbox::new());
         let logs = Arc::new(Logs::new(work_dir.logs(), logs::Bounds::DEFAULT));
@@ -237,6 +272,8 @@ impl Agent {
         let artifacts = Artifacts::open(work_dir.artifacts(), artifacts::CACHE_MAX).map_err(StartError::Artifacts)?;
         let folders = Folders::new(work_dir.inputs(), &config.allowed_folders)
             .map_err(|(folder, source)| StartError::AllowedFolder { folder, source })?;
+        let volumes =
+            Volumes::open(work_dir.volumes()).map_err(|(path, source)| StartError::Leftovers { path, source })?;
         let is_batch = |task: TaskId| {
             let of =
                 |queue: &RecoveredQueue, batch: &HeldBatch| TaskId { number: batch.first, ..queue.spec.id } == task;
@@ -272,13 +309,22 @@ impl Agent {
             run: checkpoint::random()? as u64,
             info,
             work_dir,
-            runner: Runner::new(executors, Box::new(compiler.clone()), artifacts, folders, config.name.clone(), usual),
+            runner: Runner::new(
+                executors,
+                Box::new(compiler.clone()),
+                artifacts,
+                folders,
+                volumes,
+                config.name.clone(),
+                usual,
+            ),
             fetcher,
             compiler,
             reads: Reads::new(Arc::clone(&logs), runtime.clone()),
             logs,
             inbox: Arc::clone(&inbox),
             progress,
+            unused,
             session: None,
             registered: false,
             questions: Vec::new(),
@@ -348,9 +394,16 @@ impl Agent {
         Drained::Unheard
     }
 
+    /// Has it end at once, and every task. When this resolves it hears and says nothing more; see [`Self::stop`] for when all of it
+    /// is over.
+    pub async fn halt(&mut self) {
+        self.inbox.push(Message::Stop);
+        let _ = self.progress.wait_for(Progress::is_final).await;
+    }
+
     /// Ends at once, and every task. The agent may come back under its id.
     pub async fn stop(mut self) {
-        self.inbox.push(Message::Stop);
+        self.halt().await;
         self.ended().await;
     }
 

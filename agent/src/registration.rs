@@ -93,14 +93,14 @@ const RUN: usize = 256;
 /// About how many bytes a task takes on the wire: not fewer than it does.
 fn size(task: &v1::HeldTask) -> usize {
     /// Everything that is a number.
-    const NUMBERS: usize = 96;
+    const NUMBERS: usize = 128;
     /// Two numbers of a port, or one and its name's length.
     const ENTRY: usize = 16;
     let resources = task.resources.as_ref().map_or(0, |resources| {
         let scalars: usize = resources.scalars.keys().map(|name| ENTRY + name.len()).sum();
         scalars + ENTRY * resources.ports.len()
     });
-    NUMBERS + task.name.len() + resources
+    NUMBERS + task.name.len() + task.role.len() + resources + ENTRY * task.volumes.len()
 }
 
 #[cfg(test)]
@@ -117,16 +117,19 @@ mod tests {
         HeldTask {
             id: TaskId { framework: FrameworkId(1), number },
             name: name.to_owned(),
+            volumes: Vec::new(),
+            role: "role".to_owned(),
             resources: Resources::default(),
             state: TaskState::Running,
             update: UpdateId(1),
+            group: None,
         }
     }
 
     /// Of each piece: how many tasks, and whether more are to come. The tasks come as they are held.
     fn pieces(held: Vec<HeldTask>) -> Vec<(usize, bool)> {
         let identity = AgentIdentity { member: None, key: AgentKey(1), run: 2 };
-        let info = AgentInfo { name: "a".to_owned(), resources: Resources::default(), attributes: BTreeMap::new() };
+        let info = AgentInfo { name: "a".to_owned(), ..AgentInfo::default() };
         let mut numbers = held.iter().map(|task| task.id.number).collect::<Vec<_>>().into_iter();
         let piece = |(at, report): (usize, v1::AgentReport)| {
             let (tasks, more) = match report.report.unwrap() {
@@ -182,7 +185,7 @@ mod tests {
             HeldQueue { allocation: allocation(2), runs: Vec::new() },
         ];
         let identity = AgentIdentity { member: None, key: AgentKey(1), run: 2 };
-        let info = AgentInfo { name: "a".to_owned(), resources: Resources::default(), attributes: BTreeMap::new() };
+        let info = AgentInfo { name: "a".to_owned(), ..AgentInfo::default() };
         let registration = Registration { identity, info, held: vec![held(1, "a"), held(2, "b")], queues };
 
         let mut told = BTreeMap::<u64, usize>::new();

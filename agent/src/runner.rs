@@ -14,6 +14,7 @@ use haggle_executor::{Compiler, Launch, Meter, ModuleError};
 use crate::artifacts::Artifacts;
 use crate::fetch::FetchError;
 use crate::folders::{Folders, NoFolders};
+use crate::volumes::Volumes;
 
 /// Where tasks run. The executors, but for tests.
 pub(crate) trait Runs {
@@ -94,6 +95,7 @@ pub(crate) struct Runner<E> {
     compiler: Box<dyn Compiles + Send>,
     artifacts: Artifacts,
     folders: Folders,
+    volumes: Volumes,
     agent_name: String,
     /// The form of modules, unless a task needs the other one.
     usual: Meter,
@@ -143,11 +145,12 @@ impl<E: Runs> Runner<E> {
         compiler: Box<dyn Compiles + Send>,
         artifacts: Artifacts,
         folders: Folders,
+        volumes: Volumes,
         agent_name: String,
         usual: Meter,
     ) -> Self {
         let (tasks, fetching, compiling, batches) = (HashMap::new(), HashMap::new(), HashMap::new(), BTreeMap::new());
-        Self { executor, compiler, artifacts, folders, agent_name, usual, tasks, fetching, compiling, batches }
+        Self { executor, compiler, artifacts, folders, volumes, agent_name, usual, tasks, fetching, compiling, batches }
     }
 
     /// Launches the task: now when everything is there, else when it has been fetched and compiled. Or it will never
@@ -155,7 +158,8 @@ impl<E: Runs> Runner<E> {
     pub(crate) fn run(&mut self, spec: Arc<TaskSpec>) -> Began {
         let mut began = Began::default();
         // Nothing is fetched for a task that may not run.
-        if let Err(NoFolders { reason, message }) = self.folders.granted(&spec) {
+        let may_run = self.folders.granted(&spec).and_then(|_| self.volumes.granted(&spec));
+        if let Err(NoFolders { reason, message }) = may_run {
             self.never_ran(spec.id, reason, &message, &mut began);
             return began;
         }
@@ -365,6 +369,11 @@ impl<E: Runs> Runner<E> {
         self.tasks.get(&task).is_some_and(|running| running.waiting.is_some())
     }
 
+    /// The volumes that they may mount.
+    pub(crate) fn volumes(&mut self) -> &mut Volumes {
+        &mut self.volumes
+    }
+
     /// Where the tasks run.
     pub(crate) fn executor(&mut self) -> &mut E {
         &mut self.executor
@@ -395,13 +404,14 @@ impl<E: Runs> Runner<E> {
         let ready = running.waiting.take_if(|waiting| waiting.missing == 0 && waiting.compiled.is_some());
         let Some(Waiting { spec, meter, compiled: Some(module), .. }) = ready else { return };
         let laid_out = self.folders.granted(&spec).and_then(|granted| {
+            let volumes = self.volumes.granted(&spec)?;
             let laid_out = self.folders.lay_out(&spec, |content| self.artifacts.path(content))?;
-            Ok((laid_out.folders.into_iter().chain(granted).collect(), laid_out.copies))
+            Ok((laid_out.folders.into_iter().chain(granted).collect(), volumes, laid_out.copies))
         });
         match laid_out {
-            Ok((folders, copies)) => {
+            Ok((folders, volumes, copies)) => {
                 let env = told(&spec, &self.agent_name);
-                let launch = Launch { module, meter, folders, copies, env, spec };
+                let launch = Launch { module, meter, folders, volumes, copies, env, spec };
                 let Some(batch) = self.batches.get(&task) else { return self.executor.launch(launch) };
                 for (at, count) in batch.rest() {
                     let (launch, index) = (launch.clone(), batch.index.clone());

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 use haggle_agent::{Agent, Declared};
 use haggle_core::{Bytes, FrameworkId, MilliCpu};
 use haggle_master::Master;
@@ -32,6 +32,8 @@ pub(crate) struct Plan {
     pub(crate) allowed_folders: Vec<PathBuf>,
     /// Whether tasks are given the network that their grants name.
     pub(crate) allow_network: bool,
+    /// Over how long agents measure what tasks leave unused, if they do.
+    pub(crate) oversubscribe: Option<Duration>,
     /// How modules are compiled, where that was said.
     pub(crate) modules: Option<ModuleArgs>,
 }
@@ -77,6 +79,7 @@ impl Cluster {
             config.expected = (is_forgotten && plan.agents == 1).then_some(FrameworkId(1));
             config.allowed_folders.clone_from(&plan.allowed_folders);
             config.allow_network = plan.allow_network;
+            config.oversubscribe = plan.oversubscribe;
             if let Some(modules) = &plan.modules {
                 modules.enter(&mut config);
             }
@@ -123,10 +126,10 @@ impl Cluster {
         }
     }
 
-    /// Ends everything: the agents first, so that nothing is left to report to a master that is gone.
-    pub(crate) async fn stop(self) {
-        join_all(self.agents.into_iter().map(Agent::stop)).await;
-        self.master.stop().await;
+    /// Ends everything: the agents first, so that none of them misses a master that is gone. How their tasks end nobody hears.
+    pub(crate) async fn stop(mut self) {
+        join_all(self.agents.iter_mut().map(Agent::halt)).await;
+        join(join_all(self.agents.into_iter().map(Agent::stop)), self.master.stop()).await;
     }
 }
 

@@ -6,16 +6,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use haggle_core::access::TokenId;
-use haggle_core::{AgentId, Bytes, Digest, FrameworkId, MaintenanceId, TaskId};
+use haggle_core::{AgentId, Bytes, Digest, FrameworkId, MaintenanceId, TaskId, VolumeId};
 use haggle_executor::inspect::NotAModule;
 use haggle_sdk::{ArtifactError, CallError, ConnectError, RunError};
 use haggle_tls::PrivateFolderError;
 
 use crate::args::{Contradiction, Unreadable};
-use crate::commands::InputError;
+use crate::commands::{InputError, PackageError};
 use crate::contexts::ContextError;
 use crate::module::ModuleError;
 use crate::output::OutputError;
+use crate::runtime::RuntimeError;
+use crate::script::ScriptError;
 use crate::service::ManagerError;
 use crate::service::flags::FlagError;
 use crate::target::{Origin, TargetError};
@@ -37,6 +39,12 @@ pub(crate) enum CommandError {
     StdinTooLarge(Bytes),
     #[error(transparent)]
     Input(#[from] InputError),
+    #[error(transparent)]
+    Script(#[from] ScriptError),
+    #[error(transparent)]
+    Runtime(#[from] RuntimeError),
+    #[error(transparent)]
+    Packages(#[from] PackageError),
     #[error("{path} cannot be written: {source}", path = path.display())]
     Unwritable { path: PathBuf, source: io::Error },
     #[error("cannot make a temporary folder: {0}")]
@@ -105,6 +113,10 @@ pub(crate) enum CommandError {
     NoSuchAgent(AgentId),
     #[error("the master knows no {0}; it has ended, or was cancelled before")]
     NoSuchMaintenance(MaintenanceId),
+    #[error("the master knows no {0}; `haggle volume ls` lists those that there are")]
+    NoSuchVolume(VolumeId),
+    #[error("the task cannot mount {volume}: {why}")]
+    Volume { volume: VolumeId, why: String },
     #[error("the master knows no {0}; it expired, was used up, or was revoked before")]
     NoSuchToken(TokenId),
     #[error("the role {0} has no quota; `haggle quota ls` lists those that have one")]

@@ -15,6 +15,8 @@ mod man;
 mod module;
 mod output;
 mod proxy;
+mod runtime;
+mod script;
 mod service;
 mod signals;
 mod state;
@@ -30,6 +32,7 @@ use clap::builder::styling::{AnsiColor, Style};
 use clap::error::ErrorKind;
 
 use error::CommandError;
+use haggle_memmove as _;
 use mimalloc::MiMalloc;
 use output::OutputError;
 

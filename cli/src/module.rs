@@ -4,18 +4,19 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use haggle_core::Digest;
 use haggle_core::id::NotAnId;
 
 use crate::toolchain::{self, BuildError};
 
-/// Above this no module is sane: a Python interpreter with its library is 18 MB.
-const MODULE_MAX: u64 = 256 << 20;
+/// As much as an agent reads of a module, unless its operator says otherwise.
+pub(crate) const MODULE_MAX: u64 = 512 << 20;
 
 /// A module, as it was found.
 pub(crate) enum Module {
     /// Its bytes, and its name for people.
-    Bytes { name: String, bytes: Vec<u8> },
+    Bytes { name: String, bytes: Bytes },
     /// One that the master should have.
     Stored(Digest),
 }
@@ -24,7 +25,7 @@ pub(crate) enum Module {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ModuleError {
     #[error(
-        "{0:?} is neither a .wasm or .wat file, nor a cargo package folder, nor a sha256 digest: there is no such file"
+        "{0:?} is neither a .wasm or .wat file, nor a script, a cargo package folder or a sha256 digest: there is no such file"
     )]
     Missing(String),
     #[error(transparent)]
@@ -54,23 +55,31 @@ pub(crate) fn find(text: &str, bin: Option<&str>, quiet: bool) -> Result<Module,
     let path = Path::new(text);
     if path.is_dir() {
         let built = toolchain::build(path, bin, quiet)?;
-        return load(&built);
+        return loaded(&built);
     }
     if !path.exists() {
         return Err(ModuleError::Missing(text.to_string()));
     }
-    load(path)
+    loaded(path)
 }
 
-fn load(path: &Path) -> Result<Module, ModuleError> {
+fn loaded(path: &Path) -> Result<Module, ModuleError> {
+    let name = path.file_stem().map_or_else(|| "task".into(), |stem| stem.to_string_lossy().into_owned());
+    Ok(Module::Bytes { name, bytes: load(path)? })
+}
+
+/// A module of this machine, in the binary form.
+///
+/// # Errors
+/// When it cannot be read, or is none.
+pub(crate) fn load(path: &Path) -> Result<Bytes, ModuleError> {
     let unreadable = |source| ModuleError::Read { path: path.into(), source };
     let size = fs::metadata(path).map_err(unreadable)?.len();
     if size > MODULE_MAX {
         return Err(ModuleError::TooLarge { path: path.into(), size });
     }
     let bytes = fs::read(path).map_err(unreadable)?;
-    let name = path.file_stem().map_or_else(|| "task".into(), |stem| stem.to_string_lossy().into_owned());
-    Ok(Module::Bytes { name, bytes: as_binary(path, bytes)? })
+    Ok(as_binary(path, bytes)?.into())
 }
 
 /// Text becomes binary; binary stays as it is.
@@ -126,7 +135,7 @@ mod tests {
         };
 
         assert_eq!(name, "nothing");
-        assert_eq!(bytes, b"\0asm\x01\0\0\0");
+        assert_eq!(bytes, &b"\0asm\x01\0\0\0"[..]);
     }
 
     #[test]

@@ -67,14 +67,32 @@ pub(crate) fn hindrance_in_words(hindrance: &Hindrance) -> String {
         Obstacle::Withheld(Withheld::Leaving) if count == 1 => format!("{agents} would do, and leaves"),
         Obstacle::Withheld(Withheld::Leaving) => format!("{agents} would do, and leave"),
         Obstacle::Constraint(constraint) => format!("{agents}: {}", constraint.unmet()),
+        Obstacle::NoVolume(volume) => {
+            let hold = if count == 1 { "does" } else { "do" };
+            format!("{agents} {hold} not hold {volume} for its role")
+        }
+        Obstacle::VolumeInUse(volume) => {
+            format!("{agents}: {volume} is there, and a task or an offer has it (`haggle volume ls`)")
+        }
         Obstacle::TooLarge { largest } => {
             format!("{agents} {is} too small, were nothing else there: the nearest has {largest}")
+        }
+        Obstacle::Reserved { reserved } => {
+            format!("{agents}: what it would need there is reserved for other roles (at most {reserved})")
+        }
+        Obstacle::NotUnused { most } => {
+            format!(
+                "{agents}: tasks there leave no more than {most} unused of what they hold (haggle agent --oversubscribe)"
+            )
         }
         Obstacle::InUse { free } => {
             format!("{agents} {is} large enough, and tasks run there (at most {free} is free)")
         }
         Obstacle::Offered { to, age } => {
             format!("{agents}: what is free is offered to {to}, which has not answered for {}", span(*age))
+        }
+        Obstacle::Gang { tasks, fit } => {
+            format!("all {tasks} tasks want room at once, and now there is room for {fit}")
         }
         Obstacle::Refused { lasts } => {
             format!("{agents}: it declined what is free, and is asked again within {}", span(*lasts))
@@ -97,7 +115,7 @@ pub(crate) fn span(time: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use haggle_core::{Bytes, MilliCpu};
-    use haggle_sdk::{Ceiling, Constraint, FrameworkId, Test};
+    use haggle_sdk::{AgentId, Ceiling, Constraint, FrameworkId, Test, VolumeId};
 
     use super::*;
 
@@ -114,6 +132,7 @@ mod tests {
             framework: FrameworkId(3),
             name: "haggle run primes".into(),
             role: "eng/batch".into(),
+            roles: vec!["eng/batch".into()],
             waits_for: Some(Duration::from_millis(12_400)),
             offers: 0,
             rank: Some(2),
@@ -180,8 +199,18 @@ mod tests {
             said(Obstacle::Refused { lasts: Duration::from_secs(300) }, 2),
             "2 agents: it declined what is free, and is asked again within 5 min"
         );
+        assert_eq!(
+            said(Obstacle::Gang { tasks: 3, fit: 2 }, 0),
+            "all 3 tasks want room at once, and now there is room for 2"
+        );
         assert_eq!(said(Obstacle::Withheld(Withheld::Deactivated), 1), "1 agent would do, and is deactivated");
         assert_eq!(said(Obstacle::Withheld(Withheld::Leaving), 2), "2 agents would do, and leave");
+        let volume = VolumeId { agent: AgentId(1), number: 3 };
+        assert_eq!(said(Obstacle::NoVolume(volume), 2), "2 agents do not hold volume-1.3 for its role");
+        assert_eq!(
+            said(Obstacle::VolumeInUse(volume), 1),
+            "1 agent: volume-1.3 is there, and a task or an offer has it (`haggle volume ls`)"
+        );
         assert_eq!(said(Obstacle::NoAgent, 0), "no agent takes tasks");
         assert_eq!(said(Obstacle::NotConnected, 0), "it is not connected");
         assert_eq!(said(Obstacle::Suppressed, 0), "it asked for no offers");

@@ -6,7 +6,9 @@ use alloc::vec::Vec;
 
 use crate::agent::Traits;
 use crate::attributes;
-use crate::grants::{FolderSource, Grants};
+use crate::grants::{FOLDERS_MAX, FolderSource, Grants};
+use crate::group::Group;
+use crate::id::VolumeId;
 use crate::resources::Resources;
 
 /// Room for tasks of one kind.
@@ -19,11 +21,17 @@ pub struct Want {
     pub resources: Resources,
     /// What an agent must be for such a task; all of them. At most [`Want::CONSTRAINTS_MAX`].
     pub constraints: Vec<Constraint>,
+    /// Volumes that each such task mounts: an agent must hold all of them, and they must be to be had. At most
+    /// [`Want::VOLUMES_MAX`].
+    pub volumes: Vec<VolumeId>,
     /// How many such tasks wait for room.
     pub waiting: u32,
     /// For how many more the framework would like to have room at hand. It is given that while nobody waits for it, and it is taken
     /// back as soon as somebody does.
     pub spare: u32,
+    /// 0: each of these tasks is offered room by itself. Else the tasks that wait in all wants of this number are offered room at once or not
+    /// at all, to be launched as a group; [`Group::SIZE_MAX`] at most, and nothing to spare.
+    pub gang: u32,
 }
 
 /// Something that an agent must be.
@@ -57,9 +65,21 @@ pub enum InvalidDemand {
     /// A task that needs nothing fits everywhere, and nowhere.
     #[error("want {0} is for tasks that need nothing: a task needs some cpus or memory")]
     Empty(usize),
+    /// It wants processor time of both kinds for one task.
+    #[error("want {0} has cpus of its own and revocable ones: a task has one or the other")]
+    BothCpus(usize),
     /// There are too many constraints on one kind of tasks.
     #[error("want {0} has {1} constraints, at most {max} are taken", max = Want::CONSTRAINTS_MAX)]
     TooManyConstraints(usize, usize),
+    /// There are too many volumes for one task.
+    #[error("want {0} names {1} volumes, at most {max} are taken", max = Want::VOLUMES_MAX)]
+    TooManyVolumes(usize, usize),
+    /// Room at hand is given one by one.
+    #[error("want {0} is of a gang and has {1} to spare: what is wanted all at once is not kept at hand")]
+    SpareOfGang(usize, u32),
+    /// A gang is launched as a group.
+    #[error("{1} tasks wait in gang {0}, and there may be {max}", max = Group::SIZE_MAX)]
+    GangTooLarge(u32, u64),
     /// No agent has such an attribute.
     #[error("{0:?} is the name of no attribute: it is empty or longer than {max} bytes", max = Constraint::TEXT_MAX)]
     Attribute(String),
@@ -73,6 +93,8 @@ impl Want {
     pub const MAX: usize = 64;
     /// Constraints on one kind.
     pub const CONSTRAINTS_MAX: usize = 16;
+    /// Volumes of one task: each is a folder of it.
+    pub const VOLUMES_MAX: usize = FOLDERS_MAX;
 
     /// Whether an agent is what this needs.
     ///
@@ -82,14 +104,31 @@ impl Want {
         Constraint::all_hold(&self.constraints, agent)
     }
 
-    /// Which of these is for one less once a task of this size was launched on such an agent: the first for which some wait.
-    /// A master and a framework that count by themselves agree on that.
+    /// Whether it is for the same tasks, be there more of them or fewer.
+    pub fn is_like(&self, other: &Self) -> bool {
+        (&self.resources, &self.constraints, &self.volumes, self.gang)
+            == (&other.resources, &other.constraints, &other.volumes, other.gang)
+    }
+
+    /// Which of these is for one less once a task of this size that mounts these volumes was launched on such an agent, by itself or in
+    /// a group: the first for which some wait. A master and a framework that count by themselves agree on that.
     pub fn of_launched<'a>(
         mut wants: impl Iterator<Item = &'a Self>,
         resources: &Resources,
+        volumes: &[VolumeId],
         agent: Traits<'_>,
+        in_group: bool,
     ) -> Option<usize> {
-        wants.position(|want| want.waiting > 0 && want.resources == *resources && want.suits(agent).is_ok())
+        let mounts = |want: &Self| {
+            want.volumes.len() == volumes.len() && want.volumes.iter().all(|volume| volumes.contains(volume))
+        };
+        wants.position(|want| {
+            want.waiting > 0
+                && (want.gang > 0) == in_group
+                && want.resources == *resources
+                && mounts(want)
+                && want.suits(agent).is_ok()
+        })
     }
 
     /// Whether all of these can be wanted at once.
@@ -104,8 +143,22 @@ impl Want {
             if want.resources.cpus.is_zero() && want.resources.mem.is_zero() {
                 return Err(InvalidDemand::Empty(at));
             }
+            if !want.resources.cpus.is_zero() && !want.resources.revocable.is_zero() {
+                return Err(InvalidDemand::BothCpus(at));
+            }
             if want.constraints.len() > Self::CONSTRAINTS_MAX {
                 return Err(InvalidDemand::TooManyConstraints(at, want.constraints.len()));
+            }
+            if want.volumes.len() > Self::VOLUMES_MAX {
+                return Err(InvalidDemand::TooManyVolumes(at, want.volumes.len()));
+            }
+            if want.gang > 0 && want.spare > 0 {
+                return Err(InvalidDemand::SpareOfGang(at, want.spare));
+            }
+            let in_gang = wants.iter().filter(|other| want.gang > 0 && other.gang == want.gang);
+            let tasks: u64 = in_gang.map(|want| u64::from(want.waiting)).sum();
+            if tasks > Group::SIZE_MAX as u64 {
+                return Err(InvalidDemand::GangTooLarge(want.gang, tasks));
             }
             want.constraints.iter().try_for_each(Constraint::check)?;
         }

@@ -8,6 +8,7 @@ use core::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::id::VolumeId;
 use crate::spec::InvalidSpec;
 
 /// Folders of one task: each is a descriptor of the guest from its start.
@@ -49,6 +50,13 @@ pub enum FolderSource {
     Scratch(String),
     /// A folder of the agent's machine, by its absolute path, to read only. The agent's operator must allow it.
     Host(String),
+    /// A volume that it was offered.
+    Volume {
+        /// Which one.
+        volume: VolumeId,
+        /// Whether the guest may change what is in it. Nobody may while it is shared.
+        writable: bool,
+    },
 }
 
 /// One port of one host.
@@ -161,6 +169,14 @@ impl Grants {
         !(self.net.is_empty() && self.http.is_empty())
     }
 
+    /// The volumes that it mounts, and whether it may write them.
+    pub fn volumes(&self) -> impl Iterator<Item = (VolumeId, bool)> {
+        self.folders.iter().filter_map(|folder| match folder.source {
+            FolderSource::Volume { volume, writable } => Some((volume, writable)),
+            FolderSource::Scratch(_) | FolderSource::Host(_) => None,
+        })
+    }
+
     pub(crate) fn check(&self, has_scratch: bool) -> Result<(), InvalidSpec> {
         let few = |what, has, max| if has > max { Err(InvalidSpec::TooMany { what, has, max }) } else { Ok(()) };
         few("folders", self.folders.len(), FOLDERS_MAX)?;
@@ -172,7 +188,7 @@ impl Grants {
                 return Err(InvalidSpec::Host(host.clone()));
             }
         }
-        let mut names = BTreeSet::new();
+        let (mut names, mut volumes) = (BTreeSet::new(), BTreeSet::new());
         for Folder { guest_path, source } in &self.folders {
             let is_whole = matches!(guest_path.as_str(), "/" | ".");
             let is_path = is_inside(guest_path.strip_prefix('/').unwrap_or(guest_path));
@@ -185,7 +201,10 @@ impl Grants {
                 FolderSource::Host(path) if !is_on_a_machine(path) => {
                     return Err(InvalidSpec::HostFolder(path.clone()));
                 }
-                FolderSource::Scratch(_) | FolderSource::Host(_) => {}
+                FolderSource::Volume { volume, .. } if !volumes.insert(*volume) => {
+                    return Err(InvalidSpec::VolumeTwice(*volume));
+                }
+                FolderSource::Scratch(_) | FolderSource::Host(_) | FolderSource::Volume { .. } => {}
             }
         }
         Ok(())

@@ -184,6 +184,33 @@ impl FromStr for TaskId {
     }
 }
 
+/// A volume: the number that the master gave it, on the agent that holds it. Prints as `volume-3.7`: volume 7 of agent 3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct VolumeId {
+    /// The agent on which it was made.
+    pub agent: AgentId,
+    /// Counts up on each agent from 1; never given twice, as the ids of agents are not.
+    pub number: u64,
+}
+
+impl fmt::Display for VolumeId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "volume-{}.{}", self.agent.0, self.number)
+    }
+}
+
+impl FromStr for VolumeId {
+    type Err = NotAnId;
+
+    fn from_str(text: &str) -> Result<Self, NotAnId> {
+        let parse = || {
+            let (agent, number) = text.strip_prefix("volume-")?.split_once('.')?;
+            Some(Self { agent: AgentId(agent.parse().ok()?), number: number.parse().ok()? })
+        };
+        parse().ok_or_else(|| NotAnId { wanted: "an id like volume-3.7", got: text.to_string() })
+    }
+}
+
 /// The SHA-256 of an artifact's bytes, its name in every artifact store and cache. Prints as `sha256:` and 64
 /// hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

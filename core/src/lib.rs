@@ -19,6 +19,7 @@ pub mod attributes;
 pub mod cluster;
 pub mod demand;
 pub mod grants;
+pub mod group;
 pub mod histogram;
 pub mod id;
 pub mod lifecycle;
@@ -29,26 +30,30 @@ pub mod planted;
 pub mod quantity;
 pub mod queue;
 pub mod quota;
+pub mod reservation;
 pub mod resources;
 pub mod runs;
 pub mod spec;
 pub mod task;
 pub mod time;
 pub mod upkeep;
+pub mod volume;
 
 pub use agent::{AgentInfo, Traits};
 pub use demand::{Constraint, Test, Want};
 pub use grants::{Endpoint, Folder, FolderSource, Grants, HttpHost};
+pub use group::{Group, Placed};
 pub use histogram::Histogram;
 pub use id::{
     AgentId, AgentKey, ClusterId, Digest, Epoch, FrameworkId, InverseOfferId, MaintenanceId, Member, OfferId,
-    RequestId, SessionId, TaskId, UpdateId,
+    RequestId, SessionId, TaskId, UpdateId, VolumeId,
 };
-pub use offer::Offer;
+pub use offer::{Offer, OfferOperation};
 pub use placement::Placement;
 pub use quantity::{Bytes, Fuel, MilliCpu};
 pub use queue::{AllocationSpec, HeldQueue, HeldRun, QueueEnd, QueueUpdate, QueuedTasks};
 pub use quota::{Ceiling, Quota, RoleRecord};
+pub use reservation::{Operation, Portion, Reservation, Reserved};
 pub use resources::Resources;
 pub use task::{
     Ending, Exceeded, Input, Limits, OutputOverrun, Reason, Sharing, Source, TaskSpec, TaskState, TaskStatus,
@@ -56,3 +61,4 @@ pub use task::{
 };
 pub use time::Now;
 pub use upkeep::{Cause, Drain, InvalidMaintenance, InverseOffer, Maintenance, Phase, Unavailability, Withdrawal};
+pub use volume::{InvalidVolume, Volume, VolumeOperation};

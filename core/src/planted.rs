@@ -107,8 +107,14 @@ bugs! {
     NeverRevived,
     /// A peer that does not read what it is sent is never cut off.
     OutboxUnbounded,
+    /// A group of which a task failed lives on.
+    GroupLivesOn,
     /// A runner acknowledges an end and tells nobody.
     EndSwallowed,
+    /// What a framework reserves is not written down.
+    ReservationForgotten,
+    /// What is reserved for a role is offered to everybody.
+    ReservedForAll,
 }
 
 /// Which bug is planted: its place in [`Bug::ALL`] and one, or 0.

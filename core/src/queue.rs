@@ -11,7 +11,7 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::id::{AgentId, TaskId, UpdateId};
+use crate::id::{AgentId, TaskId, UpdateId, VolumeId};
 use crate::resources::{Resources, Shortage};
 use crate::spec::{InvalidSpec, NAME_MAX};
 use crate::task::{Ending, Reason, Source, TaskSpec, TaskState, TaskStatus, Usage};
@@ -23,6 +23,8 @@ pub struct AllocationSpec {
     pub id: TaskId,
     /// A label for people; need not be unique.
     pub name: String,
+    /// Which role it counts towards: that of the offer it is opened on, whatever a framework says here.
+    pub role: String,
     /// What its tasks share. As many run at once as fit into it.
     pub resources: Resources,
     /// How long it stays open with nothing in its queue.
@@ -35,6 +37,9 @@ pub enum InvalidAllocation {
     /// It holds nothing.
     #[error("an allocation needs some cpus and some memory for its tasks")]
     Empty,
+    /// It wants processor time of both kinds.
+    #[error("an allocation has cpus of its own or revocable ones, and not both")]
+    BothCpus,
     /// Its name is too long.
     #[error("a name of {0} bytes, and there may be {NAME_MAX}")]
     Name(usize),
@@ -54,8 +59,12 @@ impl AllocationSpec {
     /// # Errors
     /// The first thing that is wrong with it.
     pub fn check(&self) -> Result<(), InvalidAllocation> {
-        if self.resources.cpus.is_zero() || self.resources.mem.is_zero() {
+        let Resources { cpus, revocable, mem, .. } = self.resources;
+        if cpus.is_zero() && revocable.is_zero() || mem.is_zero() {
             return Err(InvalidAllocation::Empty);
+        }
+        if !cpus.is_zero() && !revocable.is_zero() {
+            return Err(InvalidAllocation::BothCpus);
         }
         if self.name.len() > NAME_MAX {
             return Err(InvalidAllocation::Name(self.name.len()));
@@ -102,6 +111,9 @@ pub enum InvalidQueued {
     /// The tasks themselves.
     #[error(transparent)]
     Spec(#[from] InvalidSpec),
+    /// They mount volumes, which are offered to a task or not at all.
+    #[error("tasks in a queue mount no volumes, and these mount {0}: launch them on an offer that has it")]
+    Volume(VolumeId),
     /// They never fit.
     #[error("does not fit its allocation: {0}")]
     TooBig(Shortage),
@@ -128,6 +140,9 @@ impl QueuedTasks {
             return Err(InvalidQueued::Variable(variable.clone()));
         }
         self.spec.check()?;
+        if let Some((volume, _)) = self.spec.grants.volumes().next() {
+            return Err(InvalidQueued::Volume(volume));
+        }
         within.fits(&self.spec.resources).map_err(InvalidQueued::TooBig)
     }
 
@@ -196,6 +211,11 @@ pub struct QueueUpdate {
 }
 
 impl QueueUpdate {
+    /// What the master itself has found out. There is nothing to be acknowledged.
+    pub(crate) fn by_master(allocation: TaskId, agent: Option<AgentId>, ended: Vec<QueueEnd>) -> Self {
+        Self { allocation, update: UpdateId::UNACKNOWLEDGED, agent, started: Vec::new(), ended }
+    }
+
     /// The same as the status of each task that has ended. None of them is to be acknowledged by itself.
     pub fn ends(self) -> impl Iterator<Item = TaskStatus> {
         let (framework, agent) = (self.allocation.framework, self.agent);
@@ -212,8 +232,13 @@ impl QueueUpdate {
     pub fn end_of(&self, task: TaskId) -> Option<TaskStatus> {
         let is_its = |end: &&QueueEnd| task.number.checked_sub(end.first).is_some_and(|at| at < end.count);
         let end = self.ended.iter().find(is_its).filter(|_| task.framework == self.allocation.framework)?;
+        Some(self.status_of(task, end))
+    }
+
+    /// The same as the status of one of the tasks of which an end in it tells.
+    pub(crate) fn status_of(&self, task: TaskId, end: &QueueEnd) -> TaskStatus {
         let told = TaskStatus::ended(task, UpdateId::UNACKNOWLEDGED, end.source, end.ending.clone());
-        Some(TaskStatus { agent: self.agent, ..told })
+        TaskStatus { agent: self.agent, ..told }
     }
 
     /// The numbers of the tasks that have ended as runs: first and count, in order.

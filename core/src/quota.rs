@@ -55,9 +55,15 @@ pub enum InvalidQuota {
     /// Ports are not counted.
     #[error("a quota has no ports: they cannot be added up over agents")]
     Ports,
+    /// What is revocable is promised to nobody.
+    #[error("a quota has no revocable cpus: they are promised to nobody, and count towards no limit")]
+    Revocable,
     /// The least of a port has no meaning.
     #[error("the least that is offered has no ports: name cpus, mem, disk and scalars")]
     LeastPorts,
+    /// Who takes whatever there is is offered nothing revocable.
+    #[error("the least that is offered has no revocable cpus: they are offered to those alone that ask for them")]
+    LeastRevocable,
     /// A promise that its own limit forbids.
     #[error("a guarantee of {guarantee} is above the limit of {limit}")]
     AboveLimit {
@@ -83,6 +89,9 @@ impl Quota {
     pub fn check(&self) -> Result<(), InvalidQuota> {
         if !self.guarantee.ports.is_empty() {
             return Err(InvalidQuota::Ports);
+        }
+        if !self.guarantee.revocable.is_zero() {
+            return Err(InvalidQuota::Revocable);
         }
         if !self.limit.admits(&self.guarantee) {
             let (guarantee, limit) = (self.guarantee.to_string(), self.limit.to_string());

@@ -1,4 +1,4 @@
-//! What an agent has and a task holds: cpus, mem, disk, ports and named scalars.
+//! What an agent has and a task holds: cpus, revocable cpus, mem, disk, ports and named scalars.
 
 mod ports;
 mod share;
@@ -27,6 +27,9 @@ pub struct Resources {
     pub disk: Bytes,
     /// TCP and UDP ports.
     pub ports: Ports,
+    /// Processor time that others hold and do not use: a task that has it runs on what is idle, and is ended when they want
+    /// it back. Beside `cpus`, and never a part of them.
+    pub revocable: MilliCpu,
     /// Named amounts of the operator's own making (licences, GPUs), in thousandths of one.
     scalars: BTreeMap<String, u64>,
 }
@@ -53,6 +56,13 @@ impl Resources {
         } else {
             self.scalars.insert(name.to_string(), thousandths);
         }
+        self
+    }
+
+    /// The same with so much revocable processor time.
+    #[must_use]
+    pub fn with_revocable(mut self, revocable: MilliCpu) -> Self {
+        self.revocable = revocable;
         self
     }
 
@@ -89,6 +99,9 @@ impl Resources {
         if wanted.cpus > self.cpus {
             return short(&wanted.cpus, &self.cpus);
         }
+        if wanted.revocable > self.revocable {
+            return short(&Revocable(wanted.revocable), &Revocable(self.revocable));
+        }
         if wanted.mem > self.mem {
             return short(&format_args!("{} mem", wanted.mem), &format_args!("{} mem", self.mem));
         }
@@ -110,6 +123,7 @@ impl Resources {
     /// Whether `wanted` can be taken from this; [`Self::fits`] for those who need no explanation.
     pub fn contains(&self, wanted: &Self) -> bool {
         wanted.cpus <= self.cpus
+            && wanted.revocable <= self.revocable
             && wanted.mem <= self.mem
             && wanted.disk <= self.disk
             && self.ports.contains(&wanted.ports)
@@ -123,6 +137,7 @@ impl Resources {
     pub fn take(&mut self, wanted: &Self) -> Result<(), Shortage> {
         self.fits(wanted)?;
         self.cpus = self.cpus.saturating_sub(wanted.cpus);
+        self.revocable = self.revocable.saturating_sub(wanted.revocable);
         self.mem = self.mem.saturating_sub(wanted.mem);
         self.disk = self.disk.saturating_sub(wanted.disk);
         self.ports.remove(&wanted.ports);
@@ -140,6 +155,7 @@ impl Resources {
     /// Takes as much of `wanted` as there is, for when an agent came back smaller than what it runs.
     pub fn take_up_to(&mut self, wanted: &Self) {
         self.cpus = self.cpus.saturating_sub(wanted.cpus);
+        self.revocable = self.revocable.saturating_sub(wanted.revocable);
         self.mem = self.mem.saturating_sub(wanted.mem);
         self.disk = self.disk.saturating_sub(wanted.disk);
         self.ports.remove(&wanted.ports);
@@ -156,6 +172,7 @@ impl Resources {
     /// Adds `back` to this. Saturates at what can be written down.
     pub fn give(&mut self, back: &Self) {
         self.cpus = self.cpus.saturating_add(back.cpus);
+        self.revocable = self.revocable.saturating_add(back.revocable);
         self.mem = self.mem.saturating_add(back.mem);
         self.disk = self.disk.saturating_add(back.disk);
         self.ports.insert(&back.ports);
@@ -168,6 +185,7 @@ impl Resources {
     /// Of each resource the larger amount of the two. Ports are put together.
     pub fn raise_to(&mut self, other: &Self) {
         self.cpus = self.cpus.max(other.cpus);
+        self.revocable = self.revocable.max(other.revocable);
         self.mem = self.mem.max(other.mem);
         self.disk = self.disk.max(other.disk);
         self.ports.insert(&other.ports);
@@ -181,6 +199,7 @@ impl Resources {
     /// Of each resource the smaller amount of the two.
     pub fn cut_to(&mut self, other: &Self) {
         self.cpus = self.cpus.min(other.cpus);
+        self.revocable = self.revocable.min(other.revocable);
         self.mem = self.mem.min(other.mem);
         self.disk = self.disk.min(other.disk);
         let mut both = self.ports.clone();
@@ -200,7 +219,7 @@ impl Resources {
     }
 
     /// The largest of the fractions of `total` that this is, over cpus, mem, disk and scalars (Ghodsi et al.,
-    /// "Dominant Resource Fairness", NSDI 2011, section 4). Ports have no share. Zero when `total` has nothing.
+    /// "Dominant Resource Fairness", NSDI 2011, section 4). Ports have no share, and nor has what is revocable. Zero when `total` has nothing.
     pub fn dominant_share(&self, total: &Self) -> Share {
         [(self.cpus.get(), total.cpus.get()), (self.mem.get(), total.mem.get()), (self.disk.get(), total.disk.get())]
             .into_iter()
@@ -209,6 +228,14 @@ impl Resources {
             .map(|(part, of)| Share::new(part, of))
             .max()
             .unwrap_or(Share::ZERO)
+    }
+}
+
+struct Revocable(MilliCpu);
+
+impl fmt::Display for Revocable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{:03} revocable cpu", self.0.get() / 1000, self.0.get() % 1000)
     }
 }
 
@@ -221,9 +248,14 @@ impl fmt::Display for Scalar<'_> {
 }
 
 impl fmt::Display for Resources {
-    /// `0.500 cpu, 64 MiB mem, 16 MiB disk`; cpu and mem always, the rest where there is some.
+    /// `0.500 cpu, 64 MiB mem, 16 MiB disk`; mem always, cpu unless there is revocable cpu instead, the rest where there is some.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}, {} mem", self.cpus, self.mem)?;
+        match (self.cpus.is_zero(), self.revocable.is_zero()) {
+            (_, true) => write!(f, "{}", self.cpus)?,
+            (true, false) => write!(f, "{}", Revocable(self.revocable))?,
+            (false, false) => write!(f, "{}, {}", self.cpus, Revocable(self.revocable))?,
+        }
+        write!(f, ", {} mem", self.mem)?;
         if !self.disk.is_zero() {
             write!(f, ", {} disk", self.disk)?;
         }

@@ -4,7 +4,9 @@ use alloc::collections::BTreeSet;
 use alloc::string::String;
 
 use crate::grants::SCRATCH;
+use crate::id::VolumeId;
 use crate::quantity::{Bytes, MilliCpu};
+use crate::resources::Resources;
 use crate::task::TaskSpec;
 
 /// Why a task can run nowhere.
@@ -13,6 +15,9 @@ pub enum InvalidSpec {
     /// It wants no processor time or no memory.
     #[error("a task needs some {0}, and wants none")]
     NoQuota(&'static str),
+    /// It wants processor time of both kinds.
+    #[error("a task has cpus of its own or revocable ones, and not both")]
+    BothCpus,
     /// A limit of zero ends the task before it starts.
     #[error("a {0} limit of zero lets nothing run: leave it out for no limit")]
     ZeroLimit(&'static str),
@@ -76,6 +81,9 @@ pub enum InvalidSpec {
     /// An input that has no place.
     #[error("input path {0:?} is not absolute, or has an empty, . or .. part or a backslash")]
     InputPath(String),
+    /// A volume in two places: a file in it would be counted twice.
+    #[error("{0} is mounted twice")]
+    VolumeTwice(VolumeId),
     /// Two inputs in one place.
     #[error("input path {0:?} is used twice, or lies below another input")]
     InputTwice(String),
@@ -108,7 +116,11 @@ impl TaskSpec {
 
     fn check_quotas(&self) -> Result<(), InvalidSpec> {
         let none = |is_none: bool, what| if is_none { Err(InvalidSpec::NoQuota(what)) } else { Ok(()) };
-        none(self.resources.cpus.is_zero() && self.sharing.burst.is_zero(), "cpus")?;
+        let Resources { cpus, revocable, .. } = self.resources;
+        none(cpus.is_zero() && revocable.is_zero() && self.sharing.burst.is_zero(), "cpus")?;
+        if !cpus.is_zero() && !revocable.is_zero() {
+            return Err(InvalidSpec::BothCpus);
+        }
         none(self.resources.mem.is_zero(), "mem")?;
         if let Some(weight) = self.sharing.weight.filter(|&weight| weight.is_zero() || weight > WEIGHT_MAX) {
             return Err(InvalidSpec::Weight(weight));

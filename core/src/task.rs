@@ -8,7 +8,8 @@ use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::grants::Grants;
-use crate::id::{AgentId, Digest, TaskId, UpdateId};
+use crate::group::Group;
+use crate::id::{AgentId, Digest, TaskId, UpdateId, VolumeId};
 use crate::quantity::{Bytes, Fuel, MilliCpu};
 use crate::resources::Resources;
 
@@ -19,6 +20,8 @@ pub struct TaskSpec {
     pub id: TaskId,
     /// A label for people; need not be unique.
     pub name: String,
+    /// Which role it counts towards: that of the offer it is launched on, whatever a framework says here.
+    pub role: String,
     /// The WebAssembly module: a core module with WASI 0.1, or a component with WASI 0.2.
     pub module: Digest,
     /// Arguments after the program's name.
@@ -37,6 +40,8 @@ pub struct TaskSpec {
     pub inputs: Vec<Input>,
     /// What else it may touch.
     pub grants: Grants,
+    /// Which group it is in: set by the master that launches one, whatever a framework says here.
+    pub group: Option<Group>,
 }
 
 /// What is to be known of a task once it was launched: all of its spec that an agent's books need.
@@ -46,13 +51,33 @@ pub struct TaskSummary {
     pub id: TaskId,
     /// Its label.
     pub name: String,
+    /// Which role it counts towards.
+    pub role: String,
     /// What it holds while it lives.
     pub resources: Resources,
+    /// The volumes that it mounts.
+    pub volumes: Vec<VolumeId>,
+    /// Which group it is in.
+    pub group: Option<Group>,
+}
+
+impl TaskSpec {
+    /// The volumes that it mounts.
+    pub fn volumes(&self) -> Vec<VolumeId> {
+        self.grants.volumes().map(|(volume, _)| volume).collect()
+    }
 }
 
 impl From<&TaskSpec> for TaskSummary {
     fn from(spec: &TaskSpec) -> Self {
-        Self { id: spec.id, name: spec.name.clone(), resources: spec.resources.clone() }
+        Self {
+            id: spec.id,
+            name: spec.name.clone(),
+            role: spec.role.clone(),
+            resources: spec.resources.clone(),
+            volumes: spec.volumes(),
+            group: spec.group,
+        }
     }
 }
 
@@ -267,12 +292,16 @@ reasons! {
     AgentRestarted = "AGENT_RESTARTED",
     /// Its agent is leaving.
     AgentDraining = "AGENT_DRAINING",
+    /// It ran on processor time that was revocable, and is wanted back.
+    Preempted = "PREEMPTED",
     /// The answer to a question of its framework.
     Reconciliation = "RECONCILIATION",
     /// Its framework has as many tasks as it may, or too many ends that it has not acknowledged.
     FrameworkLimit = "FRAMEWORK_LIMIT",
     /// The executor broke; no fault of the task's.
     ExecutorTerminated = "EXECUTOR_TERMINATED",
+    /// Another task of its group could not be launched, or came to an end that is no success.
+    TaskGroup = "TASK_GROUP",
 }
 
 impl fmt::Display for Reason {

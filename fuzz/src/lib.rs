@@ -74,6 +74,7 @@ impl Bench {
             max_tasks: 4,
             meter: Meter::Fuel,
             allow_network: false,
+            idle_only: false,
         };
         let executor = Executor::start(config, move |event| {
             // Nobody listens any more when the process ends.
@@ -118,6 +119,7 @@ impl Bench {
             module: module.path.clone(),
             meter: module.meter,
             folders: Vec::new(),
+            volumes: Vec::new(),
             copies: None,
             env: Vec::new(),
         });
@@ -195,6 +197,7 @@ fn spec(id: TaskId, module: Digest, quotas: Quotas, stdin: Vec<u8>) -> TaskSpec 
     TaskSpec {
         id,
         name: "guest".to_owned(),
+        role: String::new(),
         module,
         args: vec!["argument".to_owned()],
         env: vec![("KEY".to_owned(), "value".to_owned())],
@@ -204,6 +207,7 @@ fn spec(id: TaskId, module: Digest, quotas: Quotas, stdin: Vec<u8>) -> TaskSpec 
         limits: Limits { fuel: quotas.fuel, time: Some(quotas.time), output: quotas.output, ..Limits::default() },
         inputs: Vec::new(),
         grants: Grants::default(),
+        group: None,
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use haggle_core::access::Principal;
 use haggle_core::cluster::{Cluster, FrameworkEvent, OperatorCommand, Recovered, Refusal};
-use haggle_core::{AgentId, ClusterId, Epoch, MaintenanceId, Member, Now, RequestId, SessionId};
+use haggle_core::{AgentId, ClusterId, Epoch, MaintenanceId, Member, Now, RequestId, SessionId, VolumeId};
 use tokio::sync::{OwnedSemaphorePermit, broadcast, mpsc, oneshot};
 use tonic::Status;
 
@@ -43,6 +43,8 @@ pub(crate) enum Answer {
     Enrolled(Member<AgentId>),
     /// To whoever made a maintenance window: which one.
     Scheduled(MaintenanceId),
+    /// To whoever had a volume made: which one.
+    VolumeCreated(VolumeId),
 }
 
 /// Runs on the driver's thread, between two batches.

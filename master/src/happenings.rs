@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use haggle_core::QueueUpdate;
 use haggle_core::access::Tenant;
 use haggle_core::cluster::Announcement;
 use tokio::sync::broadcast;
@@ -12,9 +13,18 @@ pub(crate) struct Happening {
     /// Milliseconds since 1970.
     pub(crate) time_ms: u64,
     /// What.
-    pub(crate) what: Announcement,
+    pub(crate) what: What,
     /// Whose it is, when it is about a framework or a task.
     pub(crate) tenant: Option<Arc<Tenant>>,
+}
+
+/// What happened.
+#[derive(Clone, Debug)]
+pub(crate) enum What {
+    /// One thing.
+    Said(Announcement),
+    /// Tasks in an allocation have ended, many of them at once.
+    Ended(Arc<QueueUpdate>),
 }
 
 /// Tells every watcher. The room for what watchers are behind by is made for the first of them: it takes megabytes, and
@@ -58,8 +68,10 @@ mod tests {
     #[tokio::test]
     async fn a_watcher_hears_what_happens_from_then_on_until_the_end() {
         let happenings = Happenings::new(8);
-        let happens =
-            |id| happenings.tell(Happening { time_ms: id, what: Announcement::AgentUp(AgentId(id)), tenant: None });
+        let happens = |id| {
+            let what = What::Said(Announcement::AgentUp(AgentId(id)));
+            happenings.tell(Happening { time_ms: id, what, tenant: None });
+        };
         happens(1);
 
         let mut watched = happenings.watch();

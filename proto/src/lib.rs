@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+mod codec;
 pub mod convert;
 
 /// The generated messages, clients and servers of `haggle.v1`.

@@ -11,7 +11,7 @@ pub(crate) struct Backoff {
 
 impl Backoff {
     /// A master on the same machine is up a few milliseconds after it was started.
-    const FIRST: Duration = Duration::from_millis(10);
+    const FIRST: Duration = Duration::from_millis(2);
     /// A program should be back within a second of its master.
     const MOST: Duration = Duration::from_secs(1);
 

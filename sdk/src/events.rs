@@ -12,8 +12,8 @@ use futures_util::Stream;
 use futures_util::future::BoxFuture;
 use haggle_core::cluster::{FrameworkCommand, FrameworkEvent, FrameworkInfo};
 use haggle_core::{
-    AgentId, FrameworkId, InverseOffer, InverseOfferId, Member, Offer, OfferId, QueueUpdate, Reason, Source, TaskId,
-    TaskState, TaskStatus, UpdateId,
+    AgentId, FrameworkId, InverseOffer, InverseOfferId, Member, Offer, OfferId, OfferOperation, QueueUpdate, Reason,
+    Source, TaskId, TaskState, TaskStatus, UpdateId,
 };
 use haggle_proto::convert::Malformed;
 use haggle_proto::v1::frameworks_client::FrameworksClient;
@@ -60,6 +60,13 @@ pub enum Event {
     /// News of the tasks in an allocation: see [`Framework::open`](crate::Framework::open). To be acknowledged as an update of
     /// the allocation, unless its update id is `UpdateId::UNACKNOWLEDGED`; [`QueueUpdate::ends`] tells of each task.
     Queue(Arc<QueueUpdate>),
+    /// Something that it wanted done in an accept was not done. Told once.
+    OperationDropped {
+        /// What.
+        operation: OfferOperation,
+        /// What speaks against it.
+        why: String,
+    },
     /// An agent is gone on which the framework had tasks or offers; the tasks are told of one by one.
     AgentLost(AgentId),
     /// The master was lost, and why. All offers and inverse offers are void. The way back is tried for as long as the framework's
@@ -88,6 +95,7 @@ pub fn heard(queue: &Queue, event: FrameworkEvent) -> Option<Event> {
         FrameworkEvent::InverseRescinded(offers) => Event::InverseRescinded(offers),
         FrameworkEvent::Update(status) => Event::Update(status),
         FrameworkEvent::Queue(update) => Event::Queue(update),
+        FrameworkEvent::OperationDropped { operation, why } => Event::OperationDropped { operation, why },
         FrameworkEvent::AgentLost(agent) => Event::AgentLost(agent),
         FrameworkEvent::Error(why) => Event::Error(why),
     })
@@ -219,6 +227,7 @@ impl Events {
     }
 
     fn come_back(&mut self, reason: String) -> VecDeque<Event> {
+        self.info = self.queue.info().unwrap_or_else(|| self.info.clone());
         self.link = Link::Down(Box::pin(open_patiently(
             self.client.clone(),
             Arc::clone(&self.queue),

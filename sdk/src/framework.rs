@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use haggle_core::cluster::{Acknowledgement, FrameworkCommand, FrameworkInfo, Question};
 use haggle_core::{
-    AllocationSpec, FrameworkId, InverseOfferId, Member, OfferId, QueueUpdate, QueuedTasks, TaskId, TaskSpec, UpdateId,
-    Want,
+    AllocationSpec, FrameworkId, InverseOfferId, Member, OfferId, OfferOperation, Placed, QueueUpdate, QueuedTasks,
+    TaskId, TaskSpec, UpdateId, Want,
 };
 use tokio::time::timeout;
 
@@ -68,7 +68,7 @@ impl Framework {
         info: FrameworkInfo,
         wants: Vec<Want>,
     ) -> Result<(Self, Events), CallError> {
-        let queue = Queue::wanting(FrameworkCommand::Demand(wants));
+        let queue = Queue::wanting(FrameworkCommand::Demand { role: None, wants });
         Self::join_with(client, queue, None, info, Hold::for_life()).await
     }
 
@@ -105,7 +105,7 @@ impl Framework {
         self.member
     }
 
-    /// Launches tasks on offers, all of one agent; several are added up. What is left over is declined: it will
+    /// Launches tasks on offers, all of one agent and for one role; several are added up. What is left over is declined: it will
     /// not be offered again for as long as `refuse`. An offer that is gone by now ends the tasks as `DROPPED`.
     ///
     /// # Errors
@@ -116,9 +116,46 @@ impl Framework {
         tasks: impl IntoIterator<Item = impl Into<Arc<TaskSpec>>>,
         refuse: Duration,
     ) -> Result<(), SessionOver> {
+        self.accept_with(offers, [] as [OfferOperation; 0], tasks, refuse).await
+    }
+
+    /// [`Self::accept`], and before anything is launched these operations, in this order: what is offered can be reserved for the
+    /// role of the offers or one below it, and what is reserved so unreserved; volumes can be made of reserved disk, and destroyed or
+    /// shared. What it comes to the next offers show; of one that cannot be done an [`Event::OperationDropped`](crate::Event) tells why.
+    /// More than [`OfferOperation::MAX`] end the session.
+    ///
+    /// # Errors
+    /// When the session is over.
+    pub async fn accept_with(
+        &self,
+        offers: impl IntoIterator<Item = OfferId>,
+        operations: impl IntoIterator<Item = impl Into<OfferOperation>>,
+        tasks: impl IntoIterator<Item = impl Into<Arc<TaskSpec>>>,
+        refuse: Duration,
+    ) -> Result<(), SessionOver> {
         let offers = offers.into_iter().collect();
+        let operations = operations.into_iter().map(Into::into).collect();
         let tasks = tasks.into_iter().map(Into::into).collect();
-        self.say(FrameworkCommand::Accept { offers, tasks, refuse }).await
+        self.say(FrameworkCommand::Accept { offers, operations, tasks, refuse }).await
+    }
+
+    /// Launches a group of tasks on offers of one or of several agents, for one role: all of them, or none when something speaks against
+    /// one. Then each ends at once, as `DROPPED` or in `ERROR`, and says which was the cause. What is left over is declined.
+    ///
+    /// Once launched they live and die together: when one comes to any end but `FINISHED`, or its agent is silent for too long, the
+    /// others are ended, with [`Reason::TaskGroup`](crate::Reason). A [`Want::gang`] is offered room for all of them at once. At most
+    /// [`Group::SIZE_MAX`](crate::Group) tasks.
+    ///
+    /// # Errors
+    /// When the session is over.
+    pub async fn launch_group(
+        &self,
+        offers: impl IntoIterator<Item = OfferId>,
+        tasks: impl IntoIterator<Item = Placed>,
+        refuse: Duration,
+    ) -> Result<(), SessionOver> {
+        let (offers, tasks) = (offers.into_iter().collect(), tasks.into_iter().collect());
+        self.say(FrameworkCommand::LaunchGroup { offers, tasks, refuse }).await
     }
 
     /// Opens an allocation on offers, all of one agent: resources in which the tasks of a queue run, as many at once as fit, the
@@ -234,7 +271,16 @@ impl Framework {
     /// # Errors
     /// When the session is over.
     pub async fn revive(&self) -> Result<(), SessionOver> {
-        self.say(FrameworkCommand::Revive).await
+        self.say(FrameworkCommand::Revive { role: None }).await
+    }
+
+    /// [`Self::revive`] for one of its roles. The master ends the session of who is not in it; so it is with all calls that
+    /// name a role.
+    ///
+    /// # Errors
+    /// When the session is over.
+    pub async fn revive_in(&self, role: impl Into<String>) -> Result<(), SessionOver> {
+        self.say(FrameworkCommand::Revive { role: Some(role.into()) }).await
     }
 
     /// Says what it wants: it is offered what fits that, and no more. Takes the place of what it said before, and forgets all
@@ -247,7 +293,19 @@ impl Framework {
     /// # Errors
     /// When the session is over.
     pub async fn demand(&self, wants: impl IntoIterator<Item = Want>) -> Result<(), SessionOver> {
-        self.say(FrameworkCommand::Demand(wants.into_iter().collect())).await
+        self.say(FrameworkCommand::Demand { role: None, wants: wants.into_iter().collect() }).await
+    }
+
+    /// [`Self::demand`] for one of its roles. Without a role, each of them wants as much.
+    ///
+    /// # Errors
+    /// When the session is over.
+    pub async fn demand_in(
+        &self,
+        role: impl Into<String>,
+        wants: impl IntoIterator<Item = Want>,
+    ) -> Result<(), SessionOver> {
+        self.say(FrameworkCommand::Demand { role: Some(role.into()), wants: wants.into_iter().collect() }).await
     }
 
     /// Wants no offers until it revives, or says what it wants.
@@ -255,7 +313,25 @@ impl Framework {
     /// # Errors
     /// When the session is over.
     pub async fn suppress(&self) -> Result<(), SessionOver> {
-        self.say(FrameworkCommand::Suppress).await
+        self.say(FrameworkCommand::Suppress { role: None }).await
+    }
+
+    /// [`Self::suppress`] for one of its roles.
+    ///
+    /// # Errors
+    /// When the session is over.
+    pub async fn suppress_in(&self, role: impl Into<String>) -> Result<(), SessionOver> {
+        self.say(FrameworkCommand::Suppress { role: Some(role.into()) }).await
+    }
+
+    /// Is something else from now on, and on each later session: other roles, another name or failover timeout. Offers for
+    /// roles that it leaves are rescinded; its tasks count where they were launched until they end. The master ends the session of
+    /// who may not be in one of the roles.
+    ///
+    /// # Errors
+    /// When the session is over.
+    pub async fn update(&self, info: FrameworkInfo) -> Result<(), SessionOver> {
+        self.say(FrameworkCommand::Update(info)).await
     }
 
     /// Leaves for good: its tasks are killed, its offers given back. Returns once the master has seen it off, or

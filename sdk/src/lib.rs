@@ -16,7 +16,7 @@
 //!     let hello = Task::new(client.upload("hello.wasm").await?).cpus("0.5").mem("32MiB");
 //!     let info = FrameworkInfo {
 //!         name: "three hellos".into(),
-//!         role: FrameworkInfo::DEFAULT_ROLE.into(),
+//!         roles: vec![FrameworkInfo::DEFAULT_ROLE.into()],
 //!         failover_timeout: Duration::from_secs(10),
 //!     };
 //!     let (framework, mut events) = Framework::connect(&client, info).await?;
@@ -56,7 +56,7 @@
 //! # use haggle_sdk::{Framework, Task, Want};
 //! # async fn say(framework: &Framework, hello: &Task) -> Result<(), Box<dyn std::error::Error>> {
 //! let resources = hello.wants().clone();
-//! framework.demand([Want { resources, constraints: Vec::new(), waiting: 3, spare: 0 }]).await?;
+//! framework.demand([Want { resources, constraints: Vec::new(), volumes: Vec::new(), waiting: 3, spare: 0, gang: 0 }]).await?;
 //! # Ok(())
 //! # }
 //! ```
@@ -76,6 +76,7 @@
 //! let spec = AllocationSpec {
 //!     id: id(1),
 //!     name: "hellos".into(),
+//!     role: String::new(),
 //!     resources: offer.resources.clone(),
 //!     idle_timeout: AllocationSpec::IDLE_DEFAULT,
 //! };
@@ -155,10 +156,12 @@ mod operator;
 mod outgoing;
 mod roles;
 mod runner;
+mod script;
 mod store;
 mod stored;
 mod task;
 mod upkeep;
+mod volumes;
 
 pub use access::{MadeToken, NewToken, Principal, TokenInfo};
 pub use authority::{Authority, AuthorityInfo};
@@ -172,9 +175,10 @@ pub use log::{LogStream, OutputStream};
 pub use operator::{LimitUse, MasterInfo, WatchEvent};
 pub use roles::RoleInfo;
 pub use runner::{
-    COUNT_VARIABLE, INDEX_VARIABLE, Lack, Outcome, Progress, Report, RunError, Runner, Session, TaskHandle, TooBig,
-    Unsuitable, WaitReason,
+    COUNT_VARIABLE, GANG_SIZE_VARIABLE, INDEX_VARIABLE, Lack, Outcome, Progress, Report, RunError, Runner, Session,
+    TaskHandle, TooBig, Unsuitable, WaitReason,
 };
+pub use script::Language;
 #[cfg(feature = "etcd")]
 pub use store::EtcdStore;
 pub use store::{Entry, FileStore, Hold, Launched, Memory, Store, StoreError};
@@ -198,14 +202,15 @@ pub use haggle_core::access::TokenId;
 pub use haggle_core::allocator::{Hindrance, Obstacle, Withheld};
 pub use haggle_core::cluster::{
     Acknowledgement, AgentView, Announcement, FrameworkCommand, FrameworkInfo, FrameworkView, MaintenanceView,
-    OfferView, PhaseView, Question, TaskView, Why, WithdrawalView,
+    OfferView, PhaseView, Question, ReservationView, TaskView, VolumeStanding, VolumeView, Why, WithdrawalView,
 };
 pub use haggle_core::quantity::NotAnAmount;
 pub use haggle_core::queue::Index;
 pub use haggle_core::{
     AgentId, AgentInfo, AllocationSpec, Bytes, Cause, Ceiling, ClusterId, Constraint, Digest, Endpoint, Epoch,
-    Exceeded, Folder, FolderSource, FrameworkId, Fuel, Grants, HttpHost, Input, InverseOffer, InverseOfferId, Limits,
-    Maintenance, MaintenanceId, Member, MilliCpu, Offer, OfferId, OutputOverrun, Placement, QueueEnd, QueueUpdate,
-    QueuedTasks, Quota, Reason, Resources, Sharing, Source, TaskId, TaskSpec, TaskState, TaskStatus, Test,
-    Unavailability, UpdateId, Usage, Want,
+    Exceeded, Folder, FolderSource, FrameworkId, Fuel, Grants, Group, HttpHost, Input, InverseOffer, InverseOfferId,
+    Limits, Maintenance, MaintenanceId, Member, MilliCpu, Offer, OfferId, OfferOperation, Operation, OutputOverrun,
+    Placed, Placement, QueueEnd, QueueUpdate, QueuedTasks, Quota, Reason, Reservation, Reserved, Resources, Sharing,
+    Source, TaskId, TaskSpec, TaskState, TaskStatus, Test, Unavailability, UpdateId, Usage, Volume, VolumeId,
+    VolumeOperation, Want,
 };

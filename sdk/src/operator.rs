@@ -146,14 +146,18 @@ impl Client {
         }
     }
 
-    /// Why a framework has not what it wants, as the master's rules see it now; `None` when the master knows no such
-    /// framework, or this program may not see it.
+    /// Why a framework has not what it wants in one of its roles, or in the first of them, as the master's rules see it now;
+    /// `None` when the master knows no such framework in that role, or this program may not see it.
     ///
     /// # Errors
     /// When the master cannot be reached.
-    pub async fn why(&self, framework: FrameworkId) -> Result<Option<Why>, CallError> {
-        let request = v1::WhyRequest { framework: framework.0 };
-        match self.call(|channel| async move { operator(channel).why(request).await }).await {
+    pub async fn why(&self, framework: FrameworkId, role: Option<&str>) -> Result<Option<Why>, CallError> {
+        let request = v1::WhyRequest { framework: framework.0, role: role.unwrap_or_default().to_owned() };
+        let ask = |channel| {
+            let request = request.clone();
+            async move { operator(channel).why(request).await }
+        };
+        match self.call(ask).await {
             Ok(why) => why.try_into().map(Some).map_err(|source| self.garbled(source)),
             Err(CallError::NotFound(_)) => Ok(None),
             Err(error) => Err(error),

@@ -7,17 +7,19 @@
 mod outbox;
 #[cfg(test)]
 mod tests;
+mod wishes;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
-use haggle_core::cluster::{FrameworkCall, FrameworkCommand, Question};
+use haggle_core::cluster::{FrameworkCall, FrameworkCommand, FrameworkInfo, Question};
 use haggle_core::planted::{self, Bug};
 use haggle_core::{Epoch, FrameworkId, Member, QueueUpdate, TaskId, Test, Want};
 use tokio::sync::Notify;
 
 pub(crate) use outbox::{Attempt, Outbox};
+use wishes::{Wishes, is_wish, supersedes};
 
 use crate::error::SessionOver;
 use crate::task::wire_size;
@@ -57,10 +59,12 @@ struct State {
     last_number: u64,
     /// Tasks that shall end, and have not as far as is known; whether the kill is among those that wait.
     kills: HashMap<TaskId, bool>,
-    /// What was last said of offers in general: to suppress or to revive them, or what is wanted.
-    wish: Option<FrameworkCommand>,
-    /// The wish that this session was opened with.
-    opened_with: Option<FrameworkCommand>,
+    /// What was last said of offers in general.
+    wishes: Wishes,
+    /// The wishes that this session was opened with.
+    opened_with: Wishes,
+    /// What the framework said that it is, since it subscribed first.
+    info: Option<FrameworkInfo>,
     /// Who admitted the framework last.
     master: Option<(Member<FrameworkId>, Epoch)>,
     /// The session that may take from here: an outbox of an earlier one, not dropped yet, must not.
@@ -80,7 +84,9 @@ impl Queue {
     /// A queue whose first session is opened with this wish.
     pub fn wanting(wish: FrameworkCommand) -> Self {
         debug_assert!(is_wish(&wish), "{wish:?}");
-        Self { state: Mutex::new(State { wish: Some(wish), ..State::default() }), room: Notify::new() }
+        let mut state = State::default();
+        state.wishes.say(wish);
+        Self { state: Mutex::new(state), room: Notify::new() }
     }
 
     /// Says something, as soon as there is room for it.
@@ -116,15 +122,14 @@ impl Queue {
 
     /// Begins the next session. Nothing but its opening is sent before it is admitted; with that belongs what is given back
     /// here, so that the master decides on no offer before it has heard which are wanted.
-    pub fn begin(&self) -> (u64, Option<FrameworkCommand>) {
+    pub fn begin(&self) -> (u64, Vec<FrameworkCommand>) {
         let mut state = self.locked();
         state.session += 1;
         state.admitted = false;
-        let wish = state.wish.clone();
-        state.opened_with.clone_from(&wish);
+        state.opened_with = state.wishes.clone();
         state.looks_again = false;
         state.wake();
-        (state.session, wish)
+        (state.session, state.wishes.all())
     }
 
     /// A master took the framework in. Gives back the launches that no master will ever hear of: they were said when
@@ -142,9 +147,9 @@ impl Queue {
         state.take_up(is_same, last_call);
         state.admitted = true;
         let void = state.drop_void();
-        if state.wish != state.opened_with {
-            let wish = state.wish.clone();
-            state.waiting.extend(wish);
+        if state.wishes != state.opened_with {
+            let wishes = state.wishes.all();
+            state.waiting.extend(wishes);
         }
         state.wake();
         drop(state);
@@ -175,6 +180,11 @@ impl Queue {
             drop(state);
             self.room.notify_waiters();
         }
+    }
+
+    /// What the framework is, if it has said so since it subscribed first: what its next session is opened with.
+    pub fn info(&self) -> Option<FrameworkInfo> {
+        self.locked().info.clone()
     }
 
     /// A task is known to have ended, or not to be there.
@@ -268,14 +278,19 @@ impl State {
                 }
             }
             FrameworkCommand::Reconcile(questions) => self.push_questions(questions),
-            FrameworkCommand::Suppress | FrameworkCommand::Revive | FrameworkCommand::Demand(_) => {
-                self.wish = Some(command.clone());
+            command if is_wish(&command) => {
+                self.wishes.say(command.clone());
                 // What was said between the two does not change what the later one means.
-                self.waiting.retain(|other| !is_wish(other));
+                self.waiting.retain(|other| !supersedes(&command, other));
                 // Without a connection the next session is opened with it.
                 if self.admitted {
                     self.waiting.push_back(command);
                 }
+            }
+            FrameworkCommand::Update(info) => {
+                self.wishes.keep(&info.roles);
+                self.info = Some(info.clone());
+                self.waiting.push_back(FrameworkCommand::Update(info));
             }
             // The offers are void.
             command if is_answer(&command) && !self.admitted => {}
@@ -332,6 +347,10 @@ impl State {
                 void.extend(tasks.iter().map(|task| task.id));
                 false
             }
+            FrameworkCommand::LaunchGroup { tasks, .. } => {
+                void.extend(tasks.iter().map(|placed| placed.task.id));
+                false
+            }
             FrameworkCommand::Open { allocation, .. } => {
                 void.push(allocation.id);
                 false
@@ -373,11 +392,6 @@ impl State {
     }
 }
 
-/// Whether it only says if and which offers are wanted: of such, the last one counts.
-fn is_wish(command: &FrameworkCommand) -> bool {
-    matches!(command, FrameworkCommand::Suppress | FrameworkCommand::Revive | FrameworkCommand::Demand(_))
-}
-
 /// Whether it takes nothing, and means something to the session alone in which it was asked for.
 fn is_answer(command: &FrameworkCommand) -> bool {
     matches!(
@@ -392,11 +406,14 @@ fn command_size(command: &FrameworkCommand) -> usize {
     const ID_SIZE: usize = 32;
     match command {
         FrameworkCommand::Accept { tasks, .. } => tasks.iter().map(|task| wire_size(task)).sum(),
+        FrameworkCommand::LaunchGroup { tasks, .. } => {
+            tasks.iter().map(|placed| ID_SIZE + wire_size(&placed.task)).sum()
+        }
         FrameworkCommand::Enqueue { tasks, .. } => tasks.iter().map(|tasks| ID_SIZE + wire_size(&tasks.spec)).sum(),
         FrameworkCommand::Open { allocation, .. } => ID_SIZE + allocation.name.len(),
         FrameworkCommand::Acknowledge(updates) => updates.len() * ID_SIZE,
         FrameworkCommand::Reconcile(tasks) => tasks.len() * ID_SIZE,
-        FrameworkCommand::Demand(wants) => wants.iter().map(want_size).sum(),
+        FrameworkCommand::Demand { wants, .. } => wants.iter().map(want_size).sum(),
         _ => ID_SIZE,
     }
 }

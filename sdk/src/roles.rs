@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use haggle_core::{Placement, Quota, Resources};
+use haggle_core::{AgentId, Placement, Quota, Resources};
 use haggle_proto::convert::{Malformed, placement};
 use haggle_proto::v1;
 
@@ -25,6 +25,8 @@ pub struct RoleInfo {
     pub used: Resources,
     /// Promised in open offers.
     pub offered: Resources,
+    /// Kept for it by agents, used or not.
+    pub reserved: Resources,
     /// The dominant share of what is used and offered, from 0 to 1, not divided by the weight.
     pub share: f64,
     /// What share it would have if every role beside it took all that it may.
@@ -60,6 +62,51 @@ impl Client {
             let weight = weight.map(NonZeroU32::get);
             let request = v1::SetWeightRequest { role: role.to_owned(), weight, request: request.clone() };
             async move { operator(channel).set_weight(request).await }
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// Reserves for a role so much of what no task holds on an agent: for it and those below it alone, from now on and after a
+    /// restart. `within` a role above, it is refined from what is reserved for that. A call that has to be made again is carried out
+    /// once.
+    ///
+    /// # Errors
+    /// When there is not as much, the role may not have it, or the master cannot be reached.
+    pub async fn reserve(
+        &self,
+        agent: AgentId,
+        role: &str,
+        within: Option<&str>,
+        resources: &Resources,
+    ) -> Result<(), CallError> {
+        let request = request_bytes();
+        let wanted = v1::Reserve {
+            role: role.to_owned(),
+            within: within.unwrap_or_default().to_owned(),
+            resources: Some(resources.clone().into()),
+        };
+        self.call(|channel| {
+            let reserve = Some(wanted.clone());
+            let request = v1::ReserveRequest { agent: agent.0, reserve, request: request.clone() };
+            async move { operator(channel).reserve(request).await }
+        })
+        .await?;
+        Ok(())
+    }
+
+    /// Ends the reservation of so much of an agent for a role, as far as no task uses it. What was refined is reserved for the role
+    /// above again. A call that has to be made again is carried out once.
+    ///
+    /// # Errors
+    /// When less is reserved and not in use, the agent's own flags reserve it, or the master cannot be reached.
+    pub async fn unreserve(&self, agent: AgentId, role: &str, resources: &Resources) -> Result<(), CallError> {
+        let request = request_bytes();
+        let wanted = v1::Unreserve { role: role.to_owned(), resources: Some(resources.clone().into()) };
+        self.call(|channel| {
+            let unreserve = Some(wanted.clone());
+            let request = v1::UnreserveRequest { agent: agent.0, unreserve, request: request.clone() };
+            async move { operator(channel).unreserve(request).await }
         })
         .await?;
         Ok(())
@@ -125,6 +172,7 @@ fn read_role(role: v1::Role) -> Result<RoleInfo, Malformed> {
         waiting: role.waiting,
         used: role.used.ok_or(Malformed::Missing("used resources of a role"))?.try_into()?,
         offered: role.offered.ok_or(Malformed::Missing("offered resources of a role"))?.try_into()?,
+        reserved: role.reserved.map(TryInto::try_into).transpose()?.unwrap_or_default(),
         share: role.share,
         fair_share: role.fair_share,
         quota: role.quota.map(TryInto::try_into).transpose()?,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use haggle_core::cluster::{FrameworkInfo, Question};
-use haggle_core::{FrameworkId, Offer, TaskId, TaskSpec, TaskStatus};
+use haggle_core::{AgentId, FrameworkId, Offer, Placed, TaskId, TaskSpec, TaskStatus};
 
 use crate::client::Client;
 use crate::error::{CallError, SessionOver};
@@ -117,6 +117,36 @@ impl<S: Store> StoredFramework<S> {
         self.remember(specs.iter().map(entry).collect()).await?;
         let launched = specs.iter().map(|spec| spec.id).collect();
         self.framework.accept(offers.iter().map(|offer| offer.id), specs, refuse).await?;
+        Ok(launched)
+    }
+
+    /// Launches a group of tasks on offers, each on the agent that is named with it, under new numbers: all of them or none, as
+    /// [`Framework::launch_group`] does. They are in the store before the master hears of them.
+    ///
+    /// # Errors
+    /// As [`Self::accept`].
+    pub async fn launch_group(
+        &mut self,
+        offers: &[Offer],
+        tasks: &[(AgentId, Task)],
+        refuse: Duration,
+    ) -> Result<Vec<TaskId>, StoredError> {
+        let framework = self.id();
+        let numbers = self.memory.last_number + 1..;
+        let placed: Vec<_> = numbers
+            .zip(tasks)
+            .map(|(number, (agent, task))| Placed {
+                agent: *agent,
+                task: Arc::new(task.spec(TaskId { framework, number })),
+            })
+            .collect();
+        let entry = |placed: &Placed| Entry::Launched {
+            number: placed.task.id.number,
+            launched: Launched { agent: placed.agent, name: placed.task.name.clone() },
+        };
+        self.remember(placed.iter().map(entry).collect()).await?;
+        let launched = placed.iter().map(|placed| placed.task.id).collect();
+        self.framework.launch_group(offers.iter().map(|offer| offer.id), placed, refuse).await?;
         Ok(launched)
     }
 

@@ -6,10 +6,11 @@ use std::time::Duration;
 use haggle_core::quantity::NotAnAmount;
 use haggle_core::{
     AgentInfo, Bytes, Constraint, Digest, Endpoint, Folder, FolderSource, FrameworkId, Fuel, Grants, HttpHost, Input,
-    Limits, MilliCpu, OutputOverrun, Resources, Sharing, TaskId, TaskSpec, Want,
+    Limits, MilliCpu, OutputOverrun, Resources, Sharing, TaskId, TaskSpec, VolumeId, Want,
 };
 
 use crate::runner::need::Need;
+use crate::script::Language;
 
 /// The id of a task that has none yet.
 const NOBODY: TaskId = TaskId { framework: FrameworkId(0), number: 0 };
@@ -60,6 +61,7 @@ impl Task {
         let spec = TaskSpec {
             id: NOBODY,
             name: "task".to_owned(),
+            role: String::new(),
             module,
             args: Vec::new(),
             env: Vec::new(),
@@ -69,8 +71,27 @@ impl Task {
             limits: Limits::default(),
             inputs: Vec::new(),
             grants: Grants::default(),
+            group: None,
         };
         Self { spec, constraints: Vec::new(), unread: None }
+    }
+
+    /// Runs a script: `runtime` is its language's interpreter, compiled to a WASI program, and `script` its content, both in
+    /// the artifact store. The task finds it as `/script/NAME`, read-only, and what is given as an argument later is the
+    /// script's. Everything else of a task holds as for any other.
+    ///
+    /// ```no_run
+    /// # use haggle_sdk::{Client, Language, Task};
+    /// # async fn task(client: Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// let python = client.upload("python.wasm").await?;
+    /// let script = client.upload_bytes("import sys; print(sys.argv[1])").await?;
+    /// let task = Task::script(Language::Python, python, "hello.py", script).arg("hello");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn script(language: Language, runtime: Digest, file_name: &str, script: Digest) -> Self {
+        let path = Language::script_path(file_name);
+        Self::new(runtime).name(file_name).args(language.flags().iter().copied()).arg(&path).input(path, script)
     }
 
     /// A label for people.
@@ -114,6 +135,16 @@ impl Task {
     #[must_use]
     pub fn cpus(mut self, cpus: impl Amount<MilliCpu>) -> Self {
         self.spec.resources.cpus = self.read(cpus);
+        self.spec.resources.revocable = MilliCpu::ZERO;
+        self
+    }
+
+    /// The processor time that it has is revocable: what others hold and do not use. It runs while nothing else wants the processor,
+    /// and ends as `GONE`, `PREEMPTED` when they want it back; a runner with retries runs it again.
+    #[must_use]
+    pub fn revocable(mut self, cpus: impl Amount<MilliCpu>) -> Self {
+        self.spec.resources.revocable = self.read(cpus);
+        self.spec.resources.cpus = MilliCpu::ZERO;
         self
     }
 
@@ -221,6 +252,13 @@ impl Task {
         self.granted(guest_path, FolderSource::Host(host_path.into()))
     }
 
+    /// A volume that it mounts, and whether it may change what is in it. It waits for an offer of that volume, which is made to its
+    /// role and those below it; nobody writes one that is shared.
+    #[must_use]
+    pub fn volume(self, guest_path: impl Into<String>, volume: VolumeId, writable: bool) -> Self {
+        self.granted(guest_path, FolderSource::Volume { volume, writable })
+    }
+
     fn granted(mut self, guest_path: impl Into<String>, source: FolderSource) -> Self {
         self.spec.grants.folders.push(Folder { guest_path: guest_path.into(), source });
         self
@@ -281,7 +319,7 @@ impl Task {
                 constraints.push(granted);
             }
         }
-        Need { resources: self.spec.resources.clone(), constraints }
+        Need { resources: self.spec.resources.clone(), constraints, volumes: self.spec.volumes() }
     }
 
     /// Whether it could run at all, given an agent that is large enough.
@@ -331,8 +369,12 @@ pub(crate) fn wire_size(spec: &TaskSpec) -> usize {
     let args = spec.args.iter().map(|arg| arg.len() + FRAME);
     let env = spec.env.iter().map(|(name, value)| name.len() + value.len() + 2 * FRAME);
     let inputs = spec.inputs.iter().map(|input| input.guest_path.len() + input.content.0.len() + 2 * FRAME);
-    let folder = |Folder { guest_path, source: FolderSource::Scratch(path) | FolderSource::Host(path) }: &Folder| {
-        guest_path.len() + path.len() + 3 * FRAME
+    let folder = |Folder { guest_path, source }: &Folder| {
+        let source = match source {
+            FolderSource::Scratch(path) | FolderSource::Host(path) => path.len(),
+            FolderSource::Volume { .. } => 2 * FRAME,
+        };
+        guest_path.len() + source + 3 * FRAME
     };
     let folders = spec.grants.folders.iter().map(folder);
     let hosts = spec.grants.net.iter().map(|endpoint| &endpoint.host);
@@ -378,6 +420,19 @@ mod tests {
 
     fn why(task: &Task) -> String {
         task.check().expect_err("the task is wrong").to_string()
+    }
+
+    #[test]
+    fn a_script_is_an_input_of_its_interpreter() {
+        let (runtime, script) = (Digest([1; 32]), Digest([2; 32]));
+
+        let python = Task::script(Language::Python, runtime, "job.py", script).args(["-v", "x"]).spec(NOBODY);
+        let javascript = Task::script(Language::JavaScript, runtime, "job.js", script).spec(NOBODY);
+
+        assert_eq!((python.module, python.name.as_str()), (runtime, "job.py"));
+        assert_eq!(python.args, ["/script/job.py", "-v", "x"]);
+        assert_eq!(python.inputs, [Input { guest_path: "/script/job.py".into(), content: script }]);
+        assert_eq!(javascript.args, ["--std", "/script/job.js"]);
     }
 
     #[test]

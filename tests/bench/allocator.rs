@@ -1,12 +1,13 @@
 //! Who is offered what, at the size of large clusters: the first rows are Mesos's own benchmarks of its allocator
 //! (`HierarchicalAllocator_BENCHMARK_Test`), re-created on ours.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use haggle_core::allocator::Allocator;
 use haggle_core::{
-    AgentId, AgentInfo, Bytes, Ceiling, FrameworkId, MilliCpu, Now, OfferId, Placement, Quota, Resources, RoleRecord,
-    Want,
+    AgentId, AgentInfo, Bytes, Ceiling, FrameworkId, MilliCpu, Now, OfferId, Placement, Portion, Quota, Resources,
+    RoleRecord, Want,
 };
 
 use crate::Effort;
@@ -95,14 +96,14 @@ impl World {
             self.agents += 1;
             let id = AgentId(self.agents);
             let info = AgentInfo { name: id.to_string(), resources: total.clone(), ..AgentInfo::default() };
-            self.allocator.set_agent(id, &info);
+            self.allocator.set_agent(id, &Arc::new(info));
             self.allocator.set_agent_active(id, true);
         }
     }
 
     fn frameworks(&mut self, count: u64, role: impl Fn(u64) -> String) {
         for id in 1..=count {
-            self.allocator.set_framework(FrameworkId(id), &role(id));
+            self.allocator.set_framework(FrameworkId(id), &[role(id)]);
             self.allocator.set_framework_active(FrameworkId(id), true);
         }
     }
@@ -117,9 +118,15 @@ impl World {
     fn decline(&mut self, offers: Vec<OfferId>, refuse: bool) {
         for id in offers {
             let offer = self.allocator.close(id).expect("it is open");
-            self.allocator.free(offer.framework, offer.agent, &offer.resources);
+            self.allocator.free(offer.framework, &offer.role, offer.agent, &offer.portion);
             if refuse {
-                self.allocator.refuse(offer.framework, offer.agent, offer.resources, Now::ZERO + AN_HOUR);
+                self.allocator.refuse(
+                    offer.framework,
+                    &offer.role,
+                    offer.agent,
+                    offer.portion.resources,
+                    Now::ZERO + AN_HOUR,
+                );
             }
         }
     }
@@ -169,7 +176,8 @@ fn refused_by_all() -> World {
     world.decline(made, false);
     for framework in 1..=2_000 {
         for agent in 1..=1_000 {
-            world.allocator.refuse(FrameworkId(framework), AgentId(agent), size(24, 4096), Now::ZERO + AN_HOUR);
+            let until = Now::ZERO + AN_HOUR;
+            world.allocator.refuse(FrameworkId(framework), "role", AgentId(agent), size(24, 4096), until);
         }
     }
     world
@@ -219,10 +227,11 @@ fn one_task_ends() -> Vec<f64> {
     for id in made {
         world.allocator.close(id);
     }
-    let task = size(1, 128);
+    let task = Portion::from(size(1, 128));
+    let roles: Vec<String> = (0..=1_000).map(|agent| format!("role{}", (agent % 2_000 + 1) % 50)).collect();
     let end = |agent| {
         let began = Instant::now();
-        world.allocator.free(FrameworkId(agent % 2_000 + 1), AgentId(agent), &task);
+        world.allocator.free(FrameworkId(agent % 2_000 + 1), &roles[agent as usize], AgentId(agent), &task);
         let made = world.allocator.allocate(Now::ZERO).offers;
         assert_eq!(made.len(), 1);
         began.elapsed().as_secs_f64() * 1e6
@@ -233,13 +242,20 @@ fn one_task_ends() -> Vec<f64> {
 fn one_revives() -> Vec<f64> {
     let mut world = World::new();
     world.frameworks(2_000, |id| format!("role{}", id % 50));
-    (1..=2_000).for_each(|id| world.allocator.suppress(FrameworkId(id)));
+    (1..=2_000).for_each(|id| world.allocator.suppress(FrameworkId(id), None));
     world.agents(50_000, &size(24, 4096));
     world.allocate();
     let revive = |id| {
-        let want = Want { resources: size(1, 128), constraints: Vec::new(), waiting: 1, spare: 0 };
+        let want = Want {
+            resources: size(1, 128),
+            constraints: Vec::new(),
+            volumes: Vec::new(),
+            waiting: 1,
+            spare: 0,
+            gang: 0,
+        };
         let began = Instant::now();
-        world.allocator.demand(FrameworkId(id), vec![want]);
+        world.allocator.demand(FrameworkId(id), None, &[want]);
         let made = world.allocator.allocate(Now::ZERO).offers;
         assert_eq!(made.len(), 1);
         began.elapsed().as_secs_f64() * 1e6
@@ -253,11 +269,18 @@ fn many_tasks(placement: Placement) -> f64 {
     let record = RoleRecord { placement: Some(placement), ..RoleRecord::default() };
     world.allocator.configure_role("role", record);
     world.frameworks(1, |_| "role".to_owned());
-    world.allocator.demand(FrameworkId(1), Vec::new());
+    world.allocator.demand(FrameworkId(1), None, &[]);
     world.agents(20_000, &size(24, 4096));
     world.allocate();
-    let want = Want { resources: size(1, 128), constraints: Vec::new(), waiting: 10_000, spare: 0 };
-    world.allocator.demand(FrameworkId(1), vec![want]);
+    let want = Want {
+        resources: size(1, 128),
+        constraints: Vec::new(),
+        volumes: Vec::new(),
+        waiting: 10_000,
+        spare: 0,
+        gang: 0,
+    };
+    world.allocator.demand(FrameworkId(1), None, &[want]);
     let (made, took) = world.allocate();
     assert!(made.len() >= 10_000 / 24);
     took * 1e3 / 1e4
@@ -274,7 +297,8 @@ fn one_percent_dirty(agents: u64) -> f64 {
     }
     let dirty = agents / 100;
     for at in 1..=dirty {
-        world.allocator.free(FrameworkId(at % 200 + 1), AgentId(at * 100), &size(1, 128));
+        let role = format!("role{}", (at % 200 + 1) % 20);
+        world.allocator.free(FrameworkId(at % 200 + 1), &role, AgentId(at * 100), &size(1, 128).into());
     }
     let (made, took) = world.allocate();
     assert_eq!(made.len() as u64, dirty);

@@ -1,6 +1,5 @@
 //! The master's machine alone: what its decisions about one short task cost, beside many idle agents and none.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -55,8 +54,11 @@ fn accepts() -> anyhow::Result<Vec<f64>> {
     let mut cluster = Cluster::new(Config::default(), Recovered::default(), Now::ZERO);
     let mut effects = Vec::new();
     for framework in 1..=200 {
-        let info =
-            FrameworkInfo { name: "bench".into(), role: format!("role{}", framework % 20), failover_timeout: AN_HOUR };
+        let info = FrameworkInfo {
+            name: "bench".into(),
+            roles: vec![format!("role{}", framework % 20)],
+            failover_timeout: AN_HOUR,
+        };
         cluster.apply(Now::ZERO, Command::Connected(SessionId(framework), Principal::owner()), &mut effects)?;
         let subscribe = FrameworkCommand::Subscribe { member: None, info };
         cluster.apply(Now::ZERO, Command::Framework(SessionId(framework), subscribe.into()), &mut effects)?;
@@ -81,7 +83,12 @@ fn accepts() -> anyhow::Result<Vec<f64>> {
     let mut samples = Vec::with_capacity(offers.len());
     for (number, (session, offer)) in offers.into_iter().enumerate() {
         let id = TaskId { framework: FrameworkId(session.0), number: number as u64 };
-        let accept = FrameworkCommand::Accept { offers: vec![offer], tasks: vec![Arc::new(spec(id))], refuse: AN_HOUR };
+        let accept = FrameworkCommand::Accept {
+            offers: vec![offer],
+            operations: Vec::new(),
+            tasks: vec![Arc::new(spec(id))],
+            refuse: AN_HOUR,
+        };
         effects.clear();
         let began = Instant::now();
         cluster.apply(Now::ZERO, Command::Framework(session, accept.into()), &mut effects)?;
@@ -95,7 +102,7 @@ fn accepts() -> anyhow::Result<Vec<f64>> {
 fn register(session: SessionId) -> AgentCommand {
     let resources = Resources::new(MilliCpu::from_cores(2), Bytes::from_mib(4096), Bytes::ZERO);
     let identity = AgentIdentity { member: None, key: AgentKey(u128::from(session.0)), run: 1 };
-    let info = AgentInfo { name: session.to_string(), resources, attributes: BTreeMap::new() };
+    let info = AgentInfo { name: session.to_string(), resources, ..AgentInfo::default() };
     AgentCommand::Register { identity, info, tasks: Vec::new(), complete: true }
 }
 
@@ -105,15 +112,18 @@ fn short_tasks(at_once: u64, beside: Beside) -> anyhow::Result<f64> {
     let mut machine =
         Machine { cluster: Cluster::new(Config::default(), Recovered::default(), Now::ZERO), offers: Vec::new() };
     machine.apply(Command::Connected(FRAMEWORK, Principal::owner()))?;
-    let info = FrameworkInfo { name: "bench".into(), role: "bench".into(), failover_timeout: AN_HOUR };
+    let info = FrameworkInfo { name: "bench".into(), roles: vec!["bench".into()], failover_timeout: AN_HOUR };
     machine.apply(Command::Framework(FRAMEWORK, FrameworkCommand::Subscribe { member: None, info }.into()))?;
     for other in 1..=beside.frameworks {
         let session = SessionId(1_000_000 + other);
-        let info =
-            FrameworkInfo { name: "other".into(), role: format!("other/{}", other % 50), failover_timeout: AN_HOUR };
+        let info = FrameworkInfo {
+            name: "other".into(),
+            roles: vec![format!("other/{}", other % 50)],
+            failover_timeout: AN_HOUR,
+        };
         machine.apply(Command::Connected(session, Principal::owner()))?;
         machine.apply(Command::Framework(session, FrameworkCommand::Subscribe { member: None, info }.into()))?;
-        machine.apply(Command::Framework(session, FrameworkCommand::Suppress.into()))?;
+        machine.apply(Command::Framework(session, FrameworkCommand::Suppress { role: None }.into()))?;
     }
     for agent in 0..beside.agents {
         machine.join(SessionId(AGENT.0 + 1 + agent))?;
@@ -129,7 +139,7 @@ fn short_tasks(at_once: u64, beside: Beside) -> anyhow::Result<f64> {
         let offers = std::mem::take(&mut machine.offers);
         let tasks = ids().map(|id| Arc::new(spec(id))).collect();
         let ended = |id| TaskStatus::new(id, UpdateId(1), TaskState::Finished, Source::Executor);
-        let accept = FrameworkCommand::Accept { offers, tasks, refuse: AN_HOUR };
+        let accept = FrameworkCommand::Accept { offers, operations: Vec::new(), tasks, refuse: AN_HOUR };
         machine.apply(Command::Framework(FRAMEWORK, accept.into()))?;
         machine.apply(Command::Agent(AGENT, AgentCommand::Updates(ids().map(ended).collect())))?;
         let seen = ids().map(|task| Acknowledgement { task, update: UpdateId(1), agent: None }).collect();
@@ -169,6 +179,7 @@ fn spec(id: TaskId) -> TaskSpec {
     TaskSpec {
         id,
         name: "noop".into(),
+        role: String::new(),
         module: Digest([1; 32]),
         args: Vec::new(),
         env: Vec::new(),
@@ -178,5 +189,6 @@ fn spec(id: TaskId) -> TaskSpec {
         limits: Limits::default(),
         inputs: Vec::new(),
         grants: Grants::default(),
+        group: None,
     }
 }

@@ -90,7 +90,7 @@ impl Played {
     /// Registers with so many tasks in pieces; from its first word until the master knows all of them.
     async fn register(cluster: &Cluster, held: u64) -> anyhow::Result<(Self, Duration)> {
         let client = cluster.client().await;
-        let info = FrameworkInfo { name: "held".into(), role: "held".into(), failover_timeout: AN_HOUR };
+        let info = FrameworkInfo { name: "held".into(), roles: vec!["held".into()], failover_timeout: AN_HOUR };
         let (framework, events) = Framework::connect(&client, info).await?;
         let endpoint = Endpoint::from_shared(cluster.url.clone())?.tcp_nodelay(true);
         let connection = cluster.home().show(&cluster.url, endpoint.connect().await?);
@@ -133,7 +133,7 @@ fn is_registered(message: &v1::AgentOrders) -> anyhow::Result<bool> {
 
 fn pieces(framework: FrameworkId, held: u64) -> impl Iterator<Item = AgentCommand> {
     let resources = Resources::new(MilliCpu::new(held), Bytes::from_mib(held), Bytes::ZERO);
-    let info = AgentInfo { name: "holds".into(), resources, attributes: Default::default() };
+    let info = AgentInfo { name: "holds".into(), resources, ..AgentInfo::default() };
     let mut who = Some((AgentIdentity { member: None, key: AgentKey(1), run: 1 }, info));
     (1..=held).step_by(PIECE as usize).map(move |first| {
         let last = (first + PIECE - 1).min(held);
@@ -150,9 +150,12 @@ fn task(id: TaskId) -> HeldTask {
     HeldTask {
         id,
         name: "one of very many".into(),
+        role: "role".to_owned(),
+        volumes: Vec::new(),
         resources: Resources::new(MilliCpu::new(1), Bytes::from_mib(1), Bytes::ZERO),
         state: if id.number.is_multiple_of(2) { TaskState::Finished } else { TaskState::Running },
         update: UpdateId(2),
+        group: None,
     }
 }
 

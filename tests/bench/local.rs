@@ -115,6 +115,7 @@ impl Modules {
             max_tasks,
             meter: self.meter,
             allow_network: false,
+            idle_only: false,
         };
         Ok(Executor::start(config, events)?)
     }
@@ -130,6 +131,7 @@ impl Modules {
         Ok(TaskSpec {
             id: TaskId { framework: FrameworkId(1), number: 0 },
             name: "bench".to_owned(),
+            role: String::new(),
             module: digest,
             args: Vec::new(),
             env: Vec::new(),
@@ -139,6 +141,7 @@ impl Modules {
             limits: Limits::default(),
             inputs: Vec::new(),
             grants: Grants::default(),
+            group: None,
         })
     }
 
@@ -147,6 +150,14 @@ impl Modules {
         let mut spec = spec.clone();
         spec.id.number = number;
         let module = self.paths[&spec.module].clone();
-        Launch { spec: Arc::new(spec), module, meter: self.meter, folders: Vec::new(), copies: None, env: Vec::new() }
+        Launch {
+            spec: Arc::new(spec),
+            module,
+            meter: self.meter,
+            folders: Vec::new(),
+            volumes: Vec::new(),
+            copies: None,
+            env: Vec::new(),
+        }
     }
 }

@@ -2,6 +2,7 @@
 //! spread and what it must reach.
 
 mod against;
+mod agents;
 mod allocator;
 mod decisions;
 mod executor;
@@ -13,6 +14,8 @@ mod local;
 mod machine;
 mod processes;
 mod queue;
+mod records;
+mod revocable;
 mod secure;
 mod secured;
 mod startup;
@@ -24,6 +27,7 @@ use std::process::{Command, ExitCode};
 use clap::{Parser, ValueEnum};
 
 use figure::Figure;
+use haggle_memmove as _;
 use mimalloc::MiMalloc;
 
 /// As in the `haggle` command.
@@ -98,16 +102,22 @@ enum Group {
     Startup,
     /// Very many tasks: an agent that registers with a million, and `haggle ps` with 300,000.
     Held,
+    /// 10,000 idle agents at one master: its CPU, its memory for each, and how long a list of them takes.
+    Agents,
+    /// What the master's machine alone holds for each agent, framework and running task.
+    Records,
     /// What TLS, certificates and tokens cost beside plain text on loopback.
     Secure,
     /// How late an honest framework's tasks are while one principal floods the master in each way that has a limit.
     Flood,
+    /// What it adds to offer again what tasks leave unused, and whether these notice.
+    Revocable,
     /// How late a message to an agent is answered while guests spin on every CPU.
     Heartbeat,
 }
 
 impl Group {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 12] = [
         Self::Decisions,
         Self::Allocator,
         Self::Executor,
@@ -116,6 +126,9 @@ impl Group {
         Self::Flood,
         Self::Startup,
         Self::Held,
+        Self::Agents,
+        Self::Records,
+        Self::Revocable,
         Self::Heartbeat,
     ];
     const EXECUTOR: [Self; 9] = [
@@ -166,8 +179,11 @@ impl Group {
             Self::Threads => runtime()?.block_on(tasks::against_threads()),
             Self::Startup => runtime()?.block_on(startup::measure()),
             Self::Held => runtime()?.block_on(held::measure(effort)),
+            Self::Agents => runtime()?.block_on(agents::measure(effort)),
+            Self::Records => records::measure(effort),
             Self::Secure => runtime()?.block_on(secure::measure(effort)),
             Self::Flood => runtime()?.block_on(flood::measure(effort)),
+            Self::Revocable => runtime()?.block_on(revocable::measure(effort)),
             Self::Heartbeat => runtime()?.block_on(heartbeat::measure()),
         }
     }

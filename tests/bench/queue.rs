@@ -28,8 +28,11 @@ pub(crate) async fn measure(effort: Effort) -> anyhow::Result<Vec<Figure>> {
     let client = cluster.client().await;
     let module = client.upload_bytes(guests::compile(guests::NOOP)).await?;
     submit(&client, vec![noop(module)]).await?;
-    let info =
-        FrameworkInfo { name: "queue".to_owned(), role: "bench".to_owned(), failover_timeout: Duration::from_secs(60) };
+    let info = FrameworkInfo {
+        name: "queue".to_owned(),
+        roles: vec!["bench".to_owned()],
+        failover_timeout: Duration::from_secs(60),
+    };
     let (framework, events) = Framework::connect(&client, info).await?;
     let mut queue = Queue { framework, events, module, next: FIRST, heard: UpdateId::UNACKNOWLEDGED };
     queue.open().await?;
@@ -70,6 +73,7 @@ impl Queue {
         let spec = AllocationSpec {
             id: self.id(1),
             name: "queue".to_owned(),
+            role: String::new(),
             resources: Resources::new(MilliCpu::from_cores(2), Bytes::from_mib(1024), Bytes::ZERO),
             idle_timeout: Duration::from_secs(60),
         };

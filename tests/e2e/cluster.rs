@@ -67,7 +67,7 @@ async fn every_list_shows_what_is_there() {
     assert_eq!(agents.len(), 1);
     assert_eq!(agents[0]["name"], "agent0");
     assert_eq!(frameworks[0]["name"], "lists");
-    assert_eq!(frameworks[0]["role"], "science");
+    assert_eq!(frameworks[0]["roles"][0], "science");
     assert!(roles.iter().any(|role| role["name"] == "science"), "{roles:?}");
     assert_eq!((&tasks[0]["name"], &tasks[0]["state"]), (&"top".into(), &"RUNNING".into()));
 

@@ -12,10 +12,13 @@ mod etcd;
 mod executors;
 mod folders;
 mod frameworks;
+mod gangs;
 mod languages;
 mod network;
 mod placing;
 mod queues;
+mod reservations;
+mod revocable;
 mod roles;
 mod run;
 mod sessions;
@@ -24,3 +27,4 @@ mod survival;
 #[cfg(unix)]
 mod top;
 mod upkeep;
+mod volumes;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::process::Output;
 use std::time::{Duration, Instant};
 
-use haggle_kit::{AgentFlags, Cluster, wasm};
+use haggle_kit::{AgentFlags, Cluster, system, wasm};
 use haggle_sdk::{Event, Framework, FrameworkInfo, Resources, Want};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -110,7 +110,7 @@ async fn agents_show_what_they_say_of_themselves() {
 
     let said = &agent["attributes"];
     assert_eq!((&said["rack"], &said["haggle.net"]), (&json!("b7"), &json!("allowed")), "{agent}");
-    assert_eq!(said["haggle.os"], std::env::consts::OS, "{agent}");
+    assert_eq!(said["haggle.os"], system(), "{agent}");
     assert_eq!(said["haggle.arch"], std::env::consts::ARCH, "{agent}");
     let refused = cluster.haggle(&["agent", "--attribute", "haggle.net=allowed"]).await;
     assert_eq!(refused.status.code(), Some(2));
@@ -156,11 +156,14 @@ async fn a_role_is_placed_as_its_operator_said_and_so_after_a_restart() {
 
 /// On how many agents a framework in this role is offered room for two tasks.
 async fn agents_of_two_tasks(cluster: &Cluster, role: &str) -> usize {
-    let info = FrameworkInfo { name: "two".to_owned(), role: role.to_owned(), failover_timeout: Duration::ZERO };
+    let info = FrameworkInfo { name: "two".to_owned(), roles: vec![role.to_owned()], failover_timeout: Duration::ZERO };
     let resources = Resources::new("0.5".parse().unwrap(), "16MiB".parse().unwrap(), "0".parse().unwrap());
     let client = cluster.client().await;
     let (framework, mut events) = Framework::connect(&client, info).await.unwrap();
-    framework.demand([Want { resources, constraints: Vec::new(), waiting: 2, spare: 0 }]).await.unwrap();
+    framework
+        .demand([Want { resources, constraints: Vec::new(), volumes: Vec::new(), waiting: 2, spare: 0, gang: 0 }])
+        .await
+        .unwrap();
     let (mut agents, mut milli) = (BTreeSet::new(), 0);
     while milli < 1000 {
         match events.next().await.expect("the session lasts") {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use haggle_core::{Digest, Reason, TaskState};
-use haggle_kit::{AgentFlags, Cluster, guests, until};
+use haggle_kit::{AgentFlags, Cluster, guests, until, wasm};
 use haggle_sdk::{
     AllocationSpec, Client, Event, Events, Framework, FrameworkInfo, Index, QueuedTasks, Resources, Runner, Task,
     TaskId, TaskStatus,
@@ -29,7 +29,7 @@ impl Owner {
     async fn open(client: &Client) -> Self {
         let info = FrameworkInfo {
             name: "owner".to_owned(),
-            role: "role".to_owned(),
+            roles: vec!["role".to_owned()],
             failover_timeout: Duration::from_secs(60),
         };
         let (framework, mut events) = Framework::connect(client, info).await.unwrap();
@@ -43,6 +43,7 @@ impl Owner {
         let spec = AllocationSpec {
             id: owner.id(ALLOCATION),
             name: "queue".to_owned(),
+            role: String::new(),
             resources,
             idle_timeout: Duration::from_secs(60),
         };
@@ -283,6 +284,32 @@ async fn a_runner_has_short_tasks_run_in_queues_by_itself() {
     }
 
     let tasks = client.tasks(true).await.unwrap();
-    assert!(tasks.iter().any(|task| task.name == "queue"), "it has opened an allocation");
+    assert!(tasks.iter().any(|task| task.is_allocation), "it has opened an allocation");
     session.close().await;
+}
+
+#[tokio::test]
+async fn every_task_of_a_run_is_listed_after_its_end_and_its_allocations_are_told_from_them() {
+    let (cluster, client) = cluster().await;
+    let module = wasm("hello").display().to_string();
+
+    let ran = cluster.haggle(&["run", &module, "--instances", "300", "--cpus", "1", "--quiet"]).await;
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+
+    let ended = until("all has ended", async || {
+        client.tasks(false).await.ok()?.is_empty().then_some(())?;
+        Some(lines(&cluster.haggle(&["ps", "--all", "--json"]).await))
+    })
+    .await;
+    assert!(ended.iter().all(|task| task["state"] == "FINISHED" && task["reason"].is_null()), "{ended:?}");
+    let (allocations, tasks): (Vec<&Value>, Vec<&Value>) = ended.iter().partition(|task| task["kind"] == "allocation");
+    assert_eq!(tasks.len(), 300);
+    assert!(tasks.iter().all(|task| task["kind"] == "task"), "{tasks:?}");
+    assert!(tasks.iter().all(|task| !task["usage"].is_null() && !task["agent"].is_null()), "{tasks:?}");
+    assert!(!allocations.is_empty(), "short tasks run in a queue");
+    let one = allocations[0]["id"].as_str().unwrap();
+    let shown = cluster.haggle(&["ps", "--all"]).await;
+    let shown = String::from_utf8_lossy(&shown.stdout);
+    let line = shown.lines().find(|line| line.split_whitespace().next() == Some(one)).expect("it is shown");
+    assert_eq!(line.split_whitespace().nth(1), Some("allocation"), "{line}");
 }

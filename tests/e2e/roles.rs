@@ -49,12 +49,11 @@ struct Tenant {
 
 impl Tenant {
     async fn join(client: &Client, role: &str) -> Self {
+        Self::join_as(client, in_roles(&[role])).await
+    }
+
+    async fn join_as(client: &Client, info: FrameworkInfo) -> Self {
         let module = client.upload(wasm("sleeper")).await.unwrap();
-        let info = FrameworkInfo {
-            name: format!("tenant of {role}"),
-            role: role.to_owned(),
-            failover_timeout: Duration::from_secs(60),
-        };
         let (framework, events) = Framework::connect(client, info).await.unwrap();
         Self { framework, events, module, launched: 0 }
     }
@@ -66,7 +65,10 @@ impl Tenant {
     /// Wants room for so many tasks of so many cpus.
     async fn wants(&self, cpus: &str, waiting: u32) {
         let resources = self.task(cpus).wants().clone();
-        self.framework.demand([Want { resources, constraints: Vec::new(), waiting, spare: 0 }]).await.unwrap();
+        self.framework
+            .demand([Want { resources, constraints: Vec::new(), volumes: Vec::new(), waiting, spare: 0, gang: 0 }])
+            .await
+            .unwrap();
     }
 
     /// The next offer; what comes before is acknowledged.
@@ -78,6 +80,17 @@ impl Tenant {
                 _ => {}
             }
         }
+    }
+
+    /// So many offers, from the first on.
+    async fn offers(&mut self, count: usize) -> Vec<Offer> {
+        let mut offers = Vec::new();
+        while offers.len() < count {
+            if let Event::Offers(more) = self.events.next().await.expect("the session lasts") {
+                offers.extend(more);
+            }
+        }
+        offers
     }
 
     async fn rescinded(&mut self) -> Vec<OfferId> {
@@ -102,6 +115,14 @@ impl Tenant {
                 }
             }
         }
+    }
+}
+
+fn in_roles(roles: &[&str]) -> FrameworkInfo {
+    FrameworkInfo {
+        name: format!("tenant of {}", roles[0]),
+        roles: roles.iter().map(|role| (*role).to_owned()).collect(),
+        failover_timeout: Duration::from_secs(60),
     }
 }
 
@@ -269,4 +290,63 @@ async fn a_run_that_waits_is_told_the_masters_reason() {
     said(&cluster, &["quota", "rm", "eng"]).await;
     let output = tokio::task::spawn_blocking(|| run.wait_with_output().unwrap()).await.unwrap();
     assert_eq!(text(&output.stdout), "hello, world\n");
+}
+
+#[tokio::test]
+async fn a_framework_in_two_roles_launches_for_each_and_leaves_one_while_its_task_runs_on() {
+    let (mut cluster, client) = two_cores().await;
+    for role in ["web", "batch"] {
+        said(&cluster, &["quota", "set", role, "--limit", "cpus=0.5,mem=256MiB"]).await;
+    }
+    let mut tenant = Tenant::join_as(&client, in_roles(&["web", "batch/night"])).await;
+    let offers = tenant.offers(2).await;
+    let mut offered: Vec<_> = offers.iter().map(|offer| (offer.role.as_str(), cpus(&offer.resources))).collect();
+    offered.sort_unstable();
+    assert_eq!(offered, [("batch/night", 500), ("web", 500)]);
+    for offer in &offers {
+        tenant.launch(offer, "0.5").await;
+    }
+    let used = async |cluster: &Cluster, name| role(cluster, name).await.map(|role| role["used"]["cpus"].clone());
+    assert_eq!((used(&cluster, "web").await, used(&cluster, "batch").await), (Some(0.5.into()), Some(0.5.into())));
+
+    tenant.framework.update(in_roles(&["web", "day"])).await.unwrap();
+
+    let framework = tenant.framework.id().to_string();
+    let roles = async |cluster: &Cluster| lines(&cluster.haggle(&["frameworks", "--json"]).await)[0]["roles"].clone();
+    let changed = async || (roles(&cluster).await == serde_json::json!(["web", "day"])).then_some(());
+    until("it is in other roles", changed).await;
+    let why = lines(&cluster.haggle(&["why", &framework, "--json"]).await);
+    assert_eq!(why.iter().map(|why| &why["role"]).collect::<Vec<_>>(), ["web", "day"]);
+    assert_eq!(used(&cluster, "batch").await, Some(0.5.into()), "its task runs on");
+
+    // Another master hears from the agent where each task counts.
+    cluster.restart_master().await;
+    cluster.registered(1).await;
+    let counted = async || {
+        let both = (used(&cluster, "web").await, used(&cluster, "batch").await);
+        (both == (Some(0.5.into()), Some(0.5.into()))).then_some(())
+    };
+    until("each task counts where it was launched", counted).await;
+    assert_eq!(roles(&cluster).await, serde_json::json!(["web", "day"]));
+}
+
+#[tokio::test]
+async fn offers_for_two_roles_launch_nothing_together() {
+    let (cluster, client) = two_cores().await;
+    for role in ["a", "b"] {
+        said(&cluster, &["quota", "set", role, "--limit", "cpus=0.5,mem=256MiB"]).await;
+    }
+    let mut tenant = Tenant::join_as(&client, in_roles(&["a", "b"])).await;
+    let both: Vec<_> = tenant.offers(2).await.iter().map(|offer| offer.id).collect();
+
+    let id = TaskId { framework: tenant.framework.id(), number: 1 };
+    tenant.framework.accept(both, [tenant.task("0.5").spec(id)], FOR_GOOD).await.unwrap();
+
+    let dropped = loop {
+        if let Event::Update(status) = tenant.events.next().await.expect("the session lasts") {
+            break status;
+        }
+    };
+    assert_eq!(dropped.state, TaskState::Dropped);
+    assert!(dropped.message.contains("offers can be combined when they are for one role"), "{dropped:?}");
 }

@@ -120,7 +120,7 @@ async fn whoever_holds_an_agent_is_asked_to_be_off_it_before_its_maintenance() {
     let client = cluster.client().await;
     let module = client.upload(wasm("sleeper")).await.unwrap();
     let failover_timeout = Duration::from_secs(60);
-    let info = FrameworkInfo { name: "holder".to_owned(), role: "default".to_owned(), failover_timeout };
+    let info = FrameworkInfo { name: "holder".to_owned(), roles: vec!["default".to_owned()], failover_timeout };
     let (framework, mut events) = Framework::connect(&client, info).await.unwrap();
     let mut schedule = Some(["maintenance", "schedule", "agent-1", "--start", "1h", "--for", "30m", "--json"]);
     let mut launched = false;

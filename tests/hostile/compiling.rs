@@ -54,3 +54,35 @@ fn makes_more_machine_code_than_a_compilation_is_given() {
 
     assert_eq!(end.message, "compile limit: makes more than 1 MiB of machine code");
 }
+
+#[test]
+fn is_larger_than_what_an_operator_lets_be_compiled() {
+    let limits = CompileLimits { module: Bytes::from_kib(4), ..CompileLimits::default() };
+    let mut bench = Bench::compiling_within(limits);
+    let mut end = |field: &str| {
+        let task = bench.launch(&bytes(format!(r#"(module {field} (func (export "_start")))"#).into_bytes()));
+        let (ended, end) = bench.ended();
+        assert_eq!(ended, task);
+        end
+    };
+    let text = |length| "x".repeat(length);
+
+    let named = end(&format!(r#"(@custom "names" "{}")"#, text(10_000)));
+    let large = end(&format!(r#"(memory 1) (data (i32.const 0) "{}")"#, text(5_000)));
+    let stuffed = end(&format!(r#"(@custom "names" "{}")"#, text(20_000)));
+
+    assert_eq!(named.state, TaskState::Finished, "names are not compiled: {named:?}");
+    assert!(large.message.ends_with("without its custom sections, at most 4096 are compiled"), "{large:?}");
+    assert!(stuffed.message.ends_with("at most 16384 are read"), "{stuffed:?}");
+}
+
+#[test]
+fn is_a_library_that_nobody_needs_to_compile() {
+    let mut bench = Bench::compiling_within(CompileLimits { cpu: Duration::from_secs(1), ..CompileLimits::default() });
+    let library = bytes(format!("(module {})", "(func)".repeat(20_000)).into_bytes());
+
+    bench.launch(&library);
+    let (_, end) = bench.ended();
+
+    assert!(end.message.starts_with("exports no `_start` function"), "{end:?}");
+}

@@ -67,6 +67,7 @@ pub(crate) fn bytes(module: Vec<u8>) -> Guest {
     let spec = TaskSpec {
         id: TaskId { framework: FrameworkId(1), number: 0 },
         name: "guest".to_owned(),
+        role: String::new(),
         module: Digest([0; 32]),
         args: Vec::new(),
         env: Vec::new(),
@@ -76,6 +77,7 @@ pub(crate) fn bytes(module: Vec<u8>) -> Guest {
         limits: Limits::default(),
         inputs: Vec::new(),
         grants: Grants::default(),
+        group: None,
     };
     Guest { module, spec, inputs: false }
 }
@@ -235,6 +237,7 @@ impl Bench {
             max_tasks: 512,
             meter: Meter::Fuel,
             allow_network: true,
+            idle_only: false,
         };
         let executor = Executor::start(config, move |event| {
             // Nobody reads what they write. The bench may be gone before the last event.
@@ -261,7 +264,15 @@ impl Bench {
         let (executor, ends, meter) = (self.executor.clone(), self.ends.clone(), Meter::Fuel);
         self.compiler.compile(spec.id.framework, spec.module, &wasm, meter, move |compiled| match compiled {
             Ok(module) => {
-                executor.launch(Launch { spec: Arc::new(spec), module, meter, folders, copies, env: Vec::new() });
+                executor.launch(Launch {
+                    spec: Arc::new(spec),
+                    module,
+                    meter,
+                    folders,
+                    volumes: Vec::new(),
+                    copies,
+                    env: Vec::new(),
+                });
             }
             Err(error) => {
                 let ending = Ending {

@@ -50,7 +50,10 @@ hostile! {
             "(global (mut i64) (i64.const 1))".repeat(30_000), "(core instance (instantiate $m))".repeat(2)))
         .mem(Bytes::from_mib(1)) => out_of_memory();
     makes_more_instances_than_there_can_be:
-        bare(&format!(r#"(component (core module $m {}) {})"#,
+        bare(&format!(r#"(component (core module $m {} (func (export "run") (result i32) (i32.const 0))) {}
+            (core instance $last (instantiate $m))
+            (func $run (result (result)) (canon lift (core func $last "run")))
+            (instance $cli (export "run" (func $run))) (export "wasi:cli/run@0.2.0" (instance $cli)))"#,
             "(global (mut i64) (i64.const 1))".repeat(100_000), "(core instance (instantiate $m))".repeat(20)))
         => invalid("aggregated core instance runtime space which exceeds");
     has_more_globals_than_memory: declares((0..100_000).map(|_| "(global (mut i64) (i64.const 1))".to_owned()))

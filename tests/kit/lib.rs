@@ -19,7 +19,7 @@ pub use cluster::{AgentFlags, Cluster};
 pub use daemon::Daemon;
 pub use home::{Home, loopback};
 pub use machine::{Machine, Master};
-pub use place::{binary, wasm, windows_binary};
+pub use place::{binary, system, wasm, windows_binary};
 pub use ran::Ran;
 pub use wait::{PATIENCE, until};
 pub use wine::command;

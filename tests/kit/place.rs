@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::wine;
+
 /// A binary of this workspace, as built for the profile of the caller, or for Windows where its folder is one of those.
 ///
 /// # Panics
@@ -13,6 +15,11 @@ pub fn binary(name: &str) -> PathBuf {
     let found = if path.is_file() { path } else { for_windows };
     assert!(found.is_file(), "{name} is not built in {}; run `cargo build --workspace --bins`", folder.display());
     found
+}
+
+/// The system that the binaries are for, as an agent says it.
+pub fn system() -> &'static str {
+    if wine::runs(&binary("haggle")) { "windows" } else { std::env::consts::OS }
 }
 
 /// A binary of this workspace for Windows.

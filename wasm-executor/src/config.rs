@@ -23,6 +23,9 @@ pub struct Config {
     /// Whether tasks are given the network that their grants name. Where it is false, a task with such a grant is
     /// refused; one without has no network either way.
     pub allow_network: bool,
+    /// Whether its tasks run on processor time that others hold and do not use: the threads that run them give way to whatever else
+    /// wants to run on the machine.
+    pub idle_only: bool,
 }
 
 /// Why an executor or a compiler did not start.

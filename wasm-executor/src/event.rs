@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use haggle_core::{Ending, TaskId, TaskSpec};
+use haggle_core::{Bytes as Quota, Ending, TaskId, TaskSpec, VolumeId};
 use serde::{Deserialize, Serialize};
 
 /// What ends a guest's slices of processor time, and with it what is known of its work. A module is compiled for one
@@ -34,6 +34,8 @@ pub struct Launch {
     /// What the guest may read: its inputs, as [`inputs::lay_out`](crate::inputs::lay_out) puts them, and the folders
     /// of this machine that `spec.grants` names and an operator allows.
     pub folders: Vec<HostFolder>,
+    /// Volumes that it mounts.
+    pub volumes: Vec<MountedVolume>,
     /// A folder that is copied into the guest's scratch folder before it starts, and counts there.
     pub copies: Option<PathBuf>,
     /// Added to the environment that the spec asks for.
@@ -47,6 +49,21 @@ pub struct HostFolder {
     pub guest_path: String,
     /// Where it is.
     pub host: PathBuf,
+}
+
+/// A volume in a guest's view.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MountedVolume {
+    /// Which one.
+    pub id: VolumeId,
+    /// The name under which the guest finds it.
+    pub guest_path: String,
+    /// Where it is. Nothing but tasks changes what is in it, and one at a time.
+    pub host: PathBuf,
+    /// Whether the guest may change what is in it.
+    pub writable: bool,
+    /// How much may be in it.
+    pub size: Quota,
 }
 
 /// One of a task's two output streams.

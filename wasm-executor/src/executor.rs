@@ -54,7 +54,7 @@ impl Executor {
     /// # Errors
     /// When the folders cannot be used or the machine cannot provide for so many tasks.
     pub fn start(config: Config, listener: impl Listener) -> Result<Self, StartError> {
-        let Config { workers, scratch_dir, max_tasks, meter, allow_network } = config;
+        let Config { workers, scratch_dir, max_tasks, meter, allow_network, idle_only } = config;
         scratch::clear(&scratch_dir).map_err(|source| StartError::Folder {
             folder: scratch_dir.clone(),
             purpose: "a place for scratch folders",
@@ -79,7 +79,7 @@ impl Executor {
         let inner = Inner { scheduler, threads: Mutex::default() };
         let (stop, stopped) = oneshot::channel();
         let timers = start_timers(stopped)?;
-        let workers = scheduler::start(&inner.scheduler, workers, &timers)?;
+        let workers = scheduler::start(&inner.scheduler, workers, idle_only, &timers)?;
         *inner.threads.lock() = Threads { workers, timers: Some(stop) };
         Ok(Self { inner: Arc::new(inner) })
     }

@@ -1,25 +1,29 @@
-//! What one task may touch: its words, folders to read, its scratch folder, and nothing else.
+//! What one task may touch: its words, folders to read, its scratch folder, volumes, and nothing else.
 
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use haggle_core::VolumeId;
 use wasmtime_wasi::{FsPerms, WasiCtxBuilder};
 
-use crate::event::{HostFolder, Launch, Stream};
+use crate::event::{HostFolder, Launch, MountedVolume, Stream};
 use crate::meters::Meters;
 use crate::outcome::SetupError;
 use crate::run::Site;
 use crate::scratch::Scratch;
+use crate::volume;
 use crate::wasi::{self, Disk, GuestFiles, Output};
 
 /// All that a guest is given.
 pub(crate) struct Grants {
     pub(crate) builder: WasiCtxBuilder,
     pub(crate) disk: Option<Arc<Disk>>,
+    /// Those that it may write.
+    pub(crate) volumes: Vec<(VolumeId, Arc<Disk>)>,
     pub(crate) files: Arc<GuestFiles>,
-    /// How many of the builder's folders, from the first on, lie in the scratch folder.
-    pub(crate) scratch_folders: u32,
+    /// The ledgers of those of the builder's folders that may be written, which come first.
+    pub(crate) writable: Vec<Arc<Disk>>,
     /// Removed with all that is in it when the task is over. A task without a disk has none.
     pub(crate) scratch: Option<Scratch>,
 }
@@ -33,13 +37,23 @@ pub(crate) async fn grant(
     meters: &Arc<Meters>,
 ) -> Result<Grants, SetupError> {
     let files = Arc::new(GuestFiles::new(&site.files));
-    let mut grants = Grants { builder: words(launch)?, disk: None, files, scratch_folders: 0, scratch: None };
+    let mut grants =
+        Grants { builder: words(launch)?, disk: None, volumes: Vec::new(), files, writable: Vec::new(), scratch: None };
     if !launch.spec.stdin.is_empty() {
         grants.builder.stdin(wasi::stdin(&launch.spec));
     }
     grants.builder.stdout(output.pipe(Stream::Stdout)).stderr(output.pipe(Stream::Stderr));
     if !launch.spec.resources.disk.is_zero() {
         grants.scratch(launch, &site.scratch_dir, meters).await?;
+    }
+    let (to_write, to_read): (Vec<_>, Vec<_>) = launch.volumes.iter().partition(|volume| volume.writable);
+    for volume in to_write {
+        grants.volume(volume).await.map_err(|source| SetupError::Volume { volume: volume.id, source })?;
+    }
+    for MountedVolume { id, guest_path, host, .. } in to_read {
+        grants
+            .folder(host, guest_path, FsPerms::ReadOnly)
+            .map_err(|source| SetupError::Volume { volume: *id, source })?;
     }
     for HostFolder { guest_path, host } in &launch.folders {
         grants
@@ -81,10 +95,20 @@ impl Grants {
         }
         for (guest_path, host) in scratch.folders(&launch.spec.grants, &disk)? {
             self.folder(&host, &guest_path, FsPerms::ReadWrite).map_err(SetupError::Scratch)?;
-            self.scratch_folders += 1;
+            self.writable.push(Arc::clone(&disk));
         }
         self.disk = Some(disk);
         self.scratch = Some(scratch);
+        Ok(())
+    }
+
+    /// What is used of a volume is no usage of the task's own disk.
+    async fn volume(&mut self, MountedVolume { id, guest_path, host, size, .. }: &MountedVolume) -> io::Result<()> {
+        let disk = Arc::new(Disk::new(*size, Arc::default()));
+        volume::take_stock(host, &disk).await?;
+        self.folder(host, guest_path, FsPerms::ReadWrite)?;
+        self.writable.push(Arc::clone(&disk));
+        self.volumes.push((*id, disk));
         Ok(())
     }
 

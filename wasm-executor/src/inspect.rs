@@ -47,6 +47,8 @@ pub struct Inspection {
     pub memory_max: Option<u64>,
     /// Functions with a body, in all of a component's modules.
     pub functions: u64,
+    /// Bytes of its custom sections, like names and debug information, which are not compiled.
+    pub custom: u64,
     /// What it may touch.
     pub needs: BTreeSet<Need>,
     /// Whether it has the entry point of a task: `_start`, or `wasi:cli/run`.
@@ -101,6 +103,7 @@ struct Reader {
     memory_min: u64,
     memory_max: Option<u64>,
     functions: u64,
+    custom: u64,
     touched: Vec<String>,
     /// Whether an import is of something else than WASI.
     foreign: bool,
@@ -120,6 +123,7 @@ impl Reader {
             Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => self.depth += 1,
             Payload::End(_) => self.depth = self.depth.saturating_sub(1),
             Payload::CodeSectionStart { count, .. } => self.functions += u64::from(count),
+            Payload::CustomSection(section) => self.custom += section.range().len() as u64,
             Payload::MemorySection(section) => {
                 for memory in section {
                     let memory = memory.map_err(broken)?;
@@ -189,6 +193,7 @@ impl Reader {
             memory_min: self.memory_min,
             memory_max: self.memory_max,
             functions: self.functions,
+            custom: self.custom,
             is_command: self.has_entry,
         })
     }

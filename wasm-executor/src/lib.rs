@@ -41,6 +41,7 @@ pub mod process;
 mod run;
 mod scheduler;
 mod scratch;
+mod volume;
 mod wasi;
 #[cfg(windows)]
 mod windows;
@@ -50,6 +51,6 @@ pub use compile::{
     rewrite,
 };
 pub use config::{Config, StartError};
-pub use event::{Event, HostFolder, Launch, Listener, Meter, Stream};
+pub use event::{Event, HostFolder, Launch, Listener, Meter, MountedVolume, Stream};
 pub use executor::{Executor, Stats};
 pub use module::{Exhausted, ModuleError};

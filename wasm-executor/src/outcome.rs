@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use haggle_core::{Bytes, Ending, Exceeded, Fuel, Reason, TaskState, Usage};
+use haggle_core::{Bytes, Ending, Exceeded, Fuel, Reason, TaskState, Usage, VolumeId};
 use wasmtime::{Trap, WasmBacktrace};
 use wasmtime_wasi::{I32Exit, ResourceTableError};
 
@@ -31,9 +31,11 @@ pub(crate) struct Outcome {
 pub(crate) struct Refused {
     pub(crate) memory: Option<Exceeded>,
     pub(crate) disk: Option<DiskRefusal>,
+    /// The first volume that had no room.
+    pub(crate) volume: Option<(VolumeId, DiskRefusal)>,
 }
 
-/// What the scratch folder had no room for.
+/// What a scratch folder or a volume had no room for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DiskRefusal {
     /// Lengths of files.
@@ -58,6 +60,8 @@ pub(crate) enum SetupError {
     Folder { path: String, source: std::io::Error },
     #[error("cannot copy input {path:?}: {source}")]
     Copy { path: String, source: std::io::Error },
+    #[error("cannot open {volume} for the task: {source}")]
+    Volume { volume: VolumeId, source: std::io::Error },
     #[error("folder {path:?} in the scratch folder is a file: an input lies there")]
     NotAFolder { path: String },
     #[error("the disk is full")]
@@ -119,7 +123,9 @@ impl Outcome {
     }
 
     fn of_refusal(refused: &Refused) -> Option<Self> {
-        refused.memory.map(Self::memory).or_else(|| refused.disk.map(Self::disk))
+        let of_disk = || refused.disk.map(Self::disk);
+        let of_volume = || refused.volume.map(|(volume, refusal)| Self::volume(volume, refusal));
+        refused.memory.map(Self::memory).or_else(of_disk).or_else(of_volume)
     }
 
     /// The guest, or what the host holds for it, does not fit its memory.
@@ -145,6 +151,20 @@ impl Outcome {
             DiskRefusal::Entries(exceeded) => {
                 let Exceeded { used, limit } = exceeded;
                 let message = format!("wants {used} files and folders, is limited to {limit} by its disk");
+                Self::limited(Reason::DiskLimit, message, exceeded)
+            }
+        }
+    }
+
+    fn volume(volume: VolumeId, refusal: DiskRefusal) -> Self {
+        match refusal {
+            DiskRefusal::Bytes(exceeded) => {
+                let (used, limit) = amounts(exceeded);
+                Self::limited(Reason::DiskLimit, format!("wants {used} in {volume}, which has {limit}"), exceeded)
+            }
+            DiskRefusal::Entries(exceeded) => {
+                let Exceeded { used, limit } = exceeded;
+                let message = format!("wants {used} files and folders in {volume}, which has room for {limit}");
                 Self::limited(Reason::DiskLimit, message, exceeded)
             }
         }
@@ -182,7 +202,9 @@ impl Outcome {
     pub(crate) fn of_setup(error: &SetupError) -> Self {
         let reason = match error {
             SetupError::Disk(refusal) => return Self::disk(*refusal),
-            SetupError::Folder { .. } | SetupError::Copy { .. } => Reason::ArtifactUnavailable,
+            SetupError::Folder { .. } | SetupError::Copy { .. } | SetupError::Volume { .. } => {
+                Reason::ArtifactUnavailable
+            }
             SetupError::Scratch(_) => Reason::ExecutorTerminated,
             SetupError::Nul { .. }
             | SetupError::Unmetered

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use haggle_core::{Fuel, TaskSpec};
+use haggle_core::{Fuel, TaskSpec, VolumeId};
 use wasmtime::{AsContext, InstancePre, ModuleExport, Store};
 use wasmtime_wasi::p2::bindings::CommandPre;
 
@@ -85,23 +85,23 @@ pub(crate) async fn run(
     if let Err(denied) = memory.hold(held) {
         return (Outcome::memory(denied), Box::new(grants.scratch));
     }
-    let Grants { mut builder, disk, files, scratch_folders, scratch } = grants;
+    let Grants { mut builder, disk, volumes, files, writable, scratch } = grants;
     match &*compiled {
         Compiled::Core { pre, start, .. } => {
-            let wasi = Preview1::new(builder, disk.clone(), scratch_folders, files, Arc::clone(memory));
+            let wasi = Preview1::new(builder, writable, files, Arc::clone(memory));
             let store = Preview1State { wasi, limiter: Limiter::new(Arc::clone(memory)) }.store(pre.module().engine());
             let mut guest = Metered::new(store, launch, meters, instances.runs_code);
             let result = call_core(&mut guest, pre, *start).await;
-            let refused = refused(memory, disk.as_deref());
+            let refused = refused(memory, disk.as_deref(), &volumes);
             (conclude(&result, &refused, launch.spec.limits.fuel), Box::new((guest, scratch)))
         }
         Compiled::Component { pre, .. } => {
             let net = Net::new(&launch.spec.grants, meters, memory, &files, &mut builder);
-            let wasi = Preview2::new(builder, disk.clone(), files);
+            let wasi = Preview2::new(builder, writable, files);
             let store = Preview2State { wasi, net, limiter: Limiter::new(Arc::clone(memory)) }.store(pre.engine());
             let mut guest = Metered::new(store, launch, meters, instances.runs_code);
             let result = Box::pin(call_component(&mut guest, pre)).await;
-            let refused = refused(memory, disk.as_deref());
+            let refused = refused(memory, disk.as_deref(), &volumes);
             (conclude(&result, &refused, launch.spec.limits.fuel), Box::new((guest, scratch)))
         }
     }
@@ -153,8 +153,9 @@ async fn call_component(guest: &mut Metered<Preview2State>, pre: &CommandPre<Pre
     Ok(i32::from(result.is_err()))
 }
 
-fn refused(memory: &Memory, disk: Option<&Disk>) -> Refused {
-    Refused { memory: memory.denied(), disk: disk.and_then(Disk::refused) }
+fn refused(memory: &Memory, disk: Option<&Disk>, volumes: &[(VolumeId, Arc<Disk>)]) -> Refused {
+    let volume = volumes.iter().find_map(|(id, disk)| Some((*id, disk.refused()?)));
+    Refused { memory: memory.denied(), disk: disk.and_then(Disk::refused), volume }
 }
 
 fn conclude(result: &wasmtime::Result<i32>, refused: &Refused, fuel: Option<Fuel>) -> Outcome {

@@ -65,6 +65,7 @@ fn checks(workspace: &Workspace) -> anyhow::Result<Advisories> {
     let not_run = languages(workspace)?;
     tools::ensure_etcd(workspace)?;
     tools::ensure_programs(workspace);
+    tools::ensure_pip();
     // Last, so that its summary is the last thing to be read.
     step("tests", &mut tests(workspace))?;
     for language in not_run {

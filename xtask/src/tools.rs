@@ -5,6 +5,7 @@ use std::process::Command;
 
 use anyhow::Context;
 
+use crate::languages;
 use crate::process::{self, step, timed};
 use crate::toolchain::debian;
 use crate::workspace::{Workspace, program};
@@ -119,6 +120,25 @@ pub(crate) fn ensure_programs(workspace: &Workspace) {
         if let Err(error) = fetched {
             eprintln!("no {program}: install {package} by hand, or the tests that need it are left out: {error:#}");
         }
+    }
+}
+
+/// The pip that fetches interpreters for the tests of scripts: Debian's, where the system has none. Without it those tests
+/// are left out, and say so; in CI they fail.
+pub(crate) fn ensure_pip() {
+    if languages::python().is_ok() || !process::exists("apt-get") {
+        return;
+    }
+    let installed = timed("install pip", || {
+        let apt = |args: &[&str]| {
+            let mut apt = Command::new("apt-get");
+            process::output(apt.args(["-qq", "-y"]).args(args).env("DEBIAN_FRONTEND", "noninteractive"))
+        };
+        apt(&["update"])?;
+        apt(&["install", "--no-install-recommends", "python3-pip"]).map(drop)
+    });
+    if let Err(error) = installed {
+        eprintln!("no pip: install python3-pip by hand, or tests of scripts are left out: {error:#}");
     }
 }
 

@@ -1,4 +1,5 @@
-//! The executors of this agent: one process for each framework, another when that is full, none for who has no tasks.
+//! The executors of this agent: one process for each framework, another when that is full, none for who has no tasks. What of a
+//! framework is revocable runs in processes of its own, which give way to all others.
 
 mod peer;
 mod recovery;
@@ -13,7 +14,7 @@ use std::time::{Duration, Instant};
 use haggle_core::queue::Index;
 use haggle_core::{AllocationSpec, Bytes, FrameworkId, QueueEnd, Reason, Resources, Source, TaskId, TaskState};
 use haggle_executor::process::{Lockdown, Order, Setup};
-use haggle_executor::{Launch, Meter};
+use haggle_executor::{Launch, Meter, MountedVolume};
 
 use crate::checkpoint::WorkDir;
 use crate::config::Config;
@@ -48,6 +49,15 @@ const END_MAX: Duration = Duration::from_secs(8);
 /// How long executors may take to close a connection that is left to them.
 const LEAVE_MAX: Duration = Duration::from_secs(1);
 
+/// A volume's folder that an executor reaches, and whether it may write there.
+type Mount = (PathBuf, bool);
+
+fn mounts(volumes: &[MountedVolume]) -> Vec<Mount> {
+    let mut mounts: Vec<Mount> = volumes.iter().map(|volume| (volume.host.clone(), volume.writable)).collect();
+    mounts.sort_unstable();
+    mounts
+}
+
 /// Which executor: the n-th of its framework.
 pub(crate) type Key = (FrameworkId, u64);
 
@@ -75,6 +85,8 @@ impl Plan {
             max_tasks: TASKS_PER_EXECUTOR,
             meter: if config.metering { Meter::Fuel } else { Meter::Epochs },
             allow_network: config.allow_network,
+            // So are those alone that run what is revocable.
+            idle_only: false,
         };
         let allowed = config.allowed_folders.iter().map(path::absolute).collect::<io::Result<Vec<_>>>()?;
         let lockdown = Lockdown {
@@ -102,6 +114,8 @@ pub(crate) struct Executors {
     unsent: BTreeSet<Key>,
     /// The highest number so far.
     last: u64,
+    /// CPU time of those whose tasks have cpus of their own, as far as they were looked at.
+    cpu: Duration,
     /// Cloned by every peer's thread, so that the end of the last one is heard.
     living: Sender<()>,
     lived: Receiver<()>,
@@ -118,6 +132,7 @@ impl Executors {
             homes: HashMap::new(),
             unsent: BTreeSet::new(),
             last: 0,
+            cpu: Duration::ZERO,
             living,
             lived,
             settled: false,
@@ -126,7 +141,16 @@ impl Executors {
 
     /// Has an executor ready for a framework that is expected. Whatever goes wrong with it is told when a task wants it.
     pub(crate) fn prepare(&mut self, framework: FrameworkId) {
-        let _ = self.with_room(framework);
+        let _ = self.with_room(framework, false, Vec::new());
+    }
+
+    /// CPU time that executors have used so far whose tasks have cpus of their own, while they were looked at here. What one used
+    /// between the last look and its end is missing.
+    pub(crate) fn cpu_time(&mut self) -> Duration {
+        for peer in self.peers.values_mut().filter(|peer| !peer.is_idle_only) {
+            self.cpu += peer.cpu_since_last();
+        }
+        self.cpu
     }
 
     /// Sends what executors were told since the last time, what goes to one of them at once.
@@ -201,10 +225,13 @@ impl Executors {
         }
     }
 
-    /// An executor of this framework that has room; started if there is none.
-    fn with_room(&mut self, framework: FrameworkId) -> Result<Key, NoExecutor> {
+    /// An executor of this framework that has room, for what is revocable or for all else, and that reaches these volumes, and no
+    /// others; started if there is none.
+    fn with_room(&mut self, framework: FrameworkId, idle_only: bool, reaches: Vec<Mount>) -> Result<Key, NoExecutor> {
         let mut its = self.peers.range((framework, 0)..=(framework, u64::MAX));
-        if let Some((&key, _)) = its.find(|(_, peer)| !peer.ends && peer.running.len() < TASKS_PER_EXECUTOR) {
+        let has_room = |peer: &Peer| !peer.ends && peer.running.len() < TASKS_PER_EXECUTOR;
+        let is_meant = |peer: &Peer| peer.is_idle_only == idle_only && peer.reaches.as_ref() == Some(&reaches);
+        if let Some((&key, _)) = its.find(|(_, peer)| is_meant(peer) && has_room(peer)) {
             return Ok(key);
         }
         if self.peers.len() >= EXECUTORS_MAX {
@@ -214,7 +241,8 @@ impl Executors {
         }
         self.last += 1;
         let key = (framework, self.last);
-        let peer = Peer::start(key, Arc::clone(&self.plan), self.ears.clone(), self.living.clone());
+        let (plan, ears, living) = (Arc::clone(&self.plan), self.ears.clone(), self.living.clone());
+        let peer = Peer::start(key, idle_only, plan, reaches, ears, living);
         self.peers.insert(key, peer.map_err(NoExecutor::Thread)?);
         Ok(key)
     }
@@ -245,13 +273,20 @@ impl Executors {
     }
 
     fn try_launch(&mut self, launch: Launch) -> Result<(), NoExecutor> {
-        let task = launch.spec.id;
-        self.try_tell(task, &Order::Launch(launch))
+        let (task, idle_only) = (launch.spec.id, is_revocable(&launch.spec.resources));
+        let reaches = mounts(&launch.volumes);
+        self.try_tell(task, idle_only, reaches, &Order::Launch(launch))
     }
 
     /// Gives a new task or allocation to an executor with room.
-    fn try_tell(&mut self, task: TaskId, order: &Order) -> Result<(), NoExecutor> {
-        let key = self.with_room(task.framework)?;
+    fn try_tell(
+        &mut self,
+        task: TaskId,
+        idle_only: bool,
+        reaches: Vec<Mount>,
+        order: &Order,
+    ) -> Result<(), NoExecutor> {
+        let key = self.with_room(task.framework, idle_only, reaches)?;
         self.unsent.insert(key);
         let peer = self.peers.get_mut(&key).expect("it was just found or started");
         peer.tell(order).map_err(|error| NoExecutor::Untold(error.to_string()))?;
@@ -260,6 +295,11 @@ impl Executors {
         self.homes.insert(task, key);
         Ok(())
     }
+}
+
+/// Whether who holds this runs on what is idle only.
+fn is_revocable(resources: &Resources) -> bool {
+    !resources.revocable.is_zero()
 }
 
 /// Why a task has nowhere to run.
@@ -286,7 +326,8 @@ impl Runs for Executors {
     }
 
     fn open(&mut self, spec: &AllocationSpec) {
-        if let Err(error) = self.try_tell(spec.id, &Order::Open(spec.clone())) {
+        let idle_only = is_revocable(&spec.resources);
+        if let Err(error) = self.try_tell(spec.id, idle_only, Vec::new(), &Order::Open(spec.clone())) {
             self.nowhere(spec.id, &error);
         }
     }

@@ -1,17 +1,20 @@
 //! One executor, as its agent sees it: what it is told, and the thread that hears it.
 
 use std::collections::{HashMap, HashSet};
+use std::fs;
 use std::io;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, OnceLock};
 use std::thread;
+use std::time::Duration;
 
 use haggle_core::{QueueEnd, Source, TaskId};
 use haggle_executor::Stream;
 use haggle_executor::process::{self, Connection, Folder, Order, Outbox, Process, Report, StartFailure, WireError};
 
-use super::{Key, Plan};
+use super::{Key, Mount, Plan, recovery};
 use crate::driver::Message;
 use crate::inbox::Inbox;
 use crate::logs::Logs;
@@ -27,6 +30,9 @@ pub(super) struct Ears {
 #[derive(Debug)]
 pub(super) struct Peer {
     line: Arc<Line>,
+    /// The volumes that it reaches. What one of an earlier agent reaches is not known, unless it is none: then it is given nothing
+    /// more.
+    pub(super) reaches: Option<Vec<Mount>>,
     /// Its tasks that have not ended.
     pub(super) running: HashSet<TaskId>,
     /// Its tasks that are not forgotten.
@@ -35,6 +41,10 @@ pub(super) struct Peer {
     pub(super) unwanted: bool,
     /// It was told to end.
     pub(super) ends: bool,
+    /// Whether its tasks run on what is idle only.
+    pub(super) is_idle_only: bool,
+    /// CPU time that it had used when it was last looked at.
+    cpu: Duration,
 }
 
 /// What the peer and its thread share.
@@ -52,8 +62,17 @@ impl Peer {
     ///
     /// # Errors
     /// When there is no thread to be had. Everything else that goes wrong is told as its end.
-    pub(super) fn start(key: Key, plan: Arc<Plan>, ears: Ears, living: Sender<()>) -> io::Result<Self> {
-        Self::on_thread(key, Arc::default(), ears, living, move || start(key, &plan))
+    pub(super) fn start(
+        key: Key,
+        is_idle_only: bool,
+        plan: Arc<Plan>,
+        reaches: Vec<Mount>,
+        ears: Ears,
+        living: Sender<()>,
+    ) -> io::Result<Self> {
+        let known = Some(reaches.clone());
+        let begin = move || start(key, is_idle_only, &plan, &reaches);
+        Self::on_thread(key, is_idle_only, known, Arc::default(), ears, living, begin)
     }
 
     /// Goes on with one that is connected already.
@@ -62,23 +81,36 @@ impl Peer {
     /// When there is no thread to be had.
     pub(super) fn adopted(
         key: Key,
+        is_idle_only: bool,
         connection: Connection,
         orders: Arc<Outbox<Order>>,
         ears: Ears,
         living: Sender<()>,
     ) -> io::Result<Self> {
-        Self::on_thread(key, orders, ears, living, move || Ok(connection))
+        let reaches = (!marker(connection.process.folder()).exists()).then(Vec::new);
+        Self::on_thread(key, is_idle_only, reaches, orders, ears, living, move || Ok(connection))
     }
 
     fn on_thread(
         key: Key,
+        is_idle_only: bool,
+        reaches: Option<Vec<Mount>>,
         orders: Arc<Outbox<Order>>,
         ears: Ears,
         living: Sender<()>,
         connect: impl FnOnce() -> Result<Connection, StartFailure> + Send + 'static,
     ) -> io::Result<Self> {
         let line = Arc::new(Line { orders, process: OnceLock::new(), left: AtomicBool::new(false) });
-        let peer = Self { line: Arc::clone(&line), running: HashSet::new(), held: 0, unwanted: false, ends: false };
+        let peer = Self {
+            line: Arc::clone(&line),
+            reaches,
+            running: HashSet::new(),
+            held: 0,
+            unwanted: false,
+            ends: false,
+            is_idle_only,
+            cpu: Duration::ZERO,
+        };
         let hearing = move || {
             let end = match connect() {
                 Ok(connection) => attend(key, connection, &line, &ears),
@@ -105,6 +137,13 @@ impl Peer {
     /// Sends what it is to be told.
     pub(super) fn flush(&self) {
         self.line.orders.flush();
+    }
+
+    /// CPU time that it has used since this was asked last, with all its threads.
+    pub(super) fn cpu_since_last(&mut self) -> Duration {
+        let told = self.line.process.get().and_then(|process| process.cpu_time());
+        let now = told.unwrap_or(self.cpu);
+        now.saturating_sub(std::mem::replace(&mut self.cpu, now))
     }
 
     /// Has it end with its tasks.
@@ -138,11 +177,25 @@ impl Peer {
     }
 }
 
-fn start((framework, number): Key, plan: &Plan) -> Result<Connection, StartFailure> {
-    let path = plan.dir.join(format!("{}-{number}", framework.0));
-    let folder = Folder::create(&path).map_err(|source| StartFailure::Folder { folder: path, source })?;
+/// In the folder of an executor that reaches volumes, so that the next agent knows.
+fn marker(folder: &Folder) -> PathBuf {
+    folder.path().join("reaches-volumes")
+}
+
+fn start(key: Key, is_idle_only: bool, plan: &Plan, reaches: &[Mount]) -> Result<Connection, StartFailure> {
+    let path = plan.dir.join(recovery::folder_name(key, is_idle_only));
+    let failed = |source| StartFailure::Folder { folder: path.clone(), source };
+    let folder = Folder::create(&path).map_err(failed)?;
+    if !reaches.is_empty() {
+        fs::write(marker(&folder), []).map_err(failed)?;
+    }
     let mut setup = plan.setup.clone();
+    for (volume, writable) in reaches {
+        let lockdown = &mut setup.lockdown;
+        if *writable { &mut lockdown.write } else { &mut lockdown.read }.push(volume.clone());
+    }
     setup.executor.scratch_dir = folder.scratch();
+    setup.executor.idle_only = is_idle_only;
     process::spawn(&plan.program, &folder, &setup)
 }
 

@@ -55,7 +55,7 @@ pub(crate) fn recover(
         let key = path.file_name().and_then(|name| parse(name.to_str()?));
         let folder = Folder::at(path);
         let adopted = match key.filter(|_| folder.is_claimed()) {
-            Some(key) => executors.adopt(key, &folder, leftovers, &mut tasks),
+            Some((key, is_idle_only)) => executors.adopt(key, is_idle_only, &folder, leftovers, &mut tasks),
             None => Ok(false),
         };
         match adopted {
@@ -70,10 +70,19 @@ pub(crate) fn recover(
     Ok((executors, tasks))
 }
 
-/// The key in a folder's name.
-fn parse(name: &str) -> Option<Key> {
-    let (framework, number) = name.split_once('-')?;
-    Some((FrameworkId(framework.parse().ok()?), number.parse().ok()?))
+/// Ends the name of a folder whose executor's tasks run on what is idle only.
+const IDLE_ONLY: &str = "-idle";
+
+/// What the folder of an executor is called.
+pub(super) fn folder_name((framework, number): Key, is_idle_only: bool) -> String {
+    format!("{}-{number}{}", framework.0, if is_idle_only { IDLE_ONLY } else { "" })
+}
+
+/// The key in a folder's name, and whether its executor's tasks run on what is idle only.
+fn parse(name: &str) -> Option<(Key, bool)> {
+    let (framework, rest) = name.split_once('-')?;
+    let number = rest.strip_suffix(IDLE_ONLY).unwrap_or(rest);
+    Some(((FrameworkId(framework.parse().ok()?), number.parse().ok()?), number != rest))
 }
 
 impl Executors {
@@ -81,6 +90,7 @@ impl Executors {
     fn adopt(
         &mut self,
         key: Key,
+        is_idle_only: bool,
         folder: &Folder,
         leftovers: &Leftovers,
         tasks: &mut Vec<Recovered>,
@@ -94,7 +104,7 @@ impl Executors {
                 return Err(error.into());
             }
         };
-        let peer = Peer::adopted(key, connection, orders, self.ears.clone(), self.living.clone());
+        let peer = Peer::adopted(key, is_idle_only, connection, orders, self.ears.clone(), self.living.clone());
         let mut peer = peer.map_err(WireError::Io)?;
         tracing::info!(framework = %key.0, tasks = held.len(), "found an executor of an earlier agent");
         peer.held = held.len();
@@ -141,7 +151,6 @@ fn take_stock(
                     }
                 }
                 Report::HeldQueue { spec, last, runs, batches } => {
-                    let (id, name, resources) = (spec.id, spec.name.clone(), spec.resources.clone());
                     let run = |(first, count, state, shape)| HeldRun {
                         first,
                         count,
@@ -150,8 +159,10 @@ fn take_stock(
                         shape: Arc::new(shape),
                     };
                     let runs = runs.into_iter().map(run).collect();
+                    let (id, name, role) = (spec.id, spec.name.clone(), spec.role.clone());
+                    let resources = spec.resources.clone();
+                    let task = TaskSummary { id, name, role, resources, volumes: Vec::new(), group: None };
                     let queue = RecoveredQueue { spec, last, runs, ended: Vec::new() };
-                    let task = TaskSummary { id, name, resources };
                     let queue = Some((queue, batches));
                     found.insert(id, Recovered { task, started: true, ending: None, queue, incarnation: 0 });
                 }
@@ -194,5 +205,18 @@ fn recover_logs(found: &BTreeMap<TaskId, Recovered>, ears: &Ears, leftovers: &Le
             ears.logs.recover(task, leftovers);
             ears.logs.end(task);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_is_found_again_by_its_name() {
+        for (key, is_idle_only) in [((FrameworkId(7), 1), false), ((FrameworkId(7), 12), true)] {
+            assert_eq!(parse(&folder_name(key, is_idle_only)), Some((key, is_idle_only)));
+        }
+        assert_eq!(parse("7-x-idle"), None);
     }
 }

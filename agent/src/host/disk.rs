@@ -28,14 +28,8 @@ pub fn free(folder: &Path) -> Result<Bytes, String> {
 /// Says what went wrong.
 #[cfg(not(windows))]
 pub fn free(folder: &Path) -> Result<Bytes, String> {
-    let folder = folder.canonicalize().map_err(|error| error.to_string())?;
-    let disks = sysinfo::Disks::new_with_refreshed_list().map_err(|error| error.to_string())?;
-    disks
-        .iter()
-        .filter(|disk| folder.starts_with(disk.mount_point()))
-        .max_by_key(|disk| disk.mount_point().components().count())
-        .map(|disk| Bytes::new(disk.available_space()))
-        .ok_or_else(|| format!("no file system is known to hold {}", folder.display()))
+    let told = rustix::fs::statvfs(folder).map_err(|error| error.to_string())?;
+    Ok(Bytes::new(told.f_bavail.saturating_mul(told.f_frsize)))
 }
 
 #[cfg(test)]

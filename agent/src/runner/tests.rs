@@ -3,7 +3,9 @@ use std::fs;
 use std::rc::Rc;
 use std::sync::Mutex;
 
-use haggle_core::{Folder, FolderSource, FrameworkId, Fuel, Grants, Input, Limits, Resources, Sharing};
+use haggle_core::{
+    AgentId, Folder, FolderSource, FrameworkId, Fuel, Grants, Input, Limits, Resources, Sharing, VolumeId,
+};
 
 use super::*;
 
@@ -77,7 +79,10 @@ fn fixture() -> Fixture {
     fs::write(&file, "machine code").unwrap();
     let known = Arc::new(Mutex::new(Some(file.clone())));
     let compiler = Box::new(Knows(Arc::clone(&known)));
-    let runner = Runner::new(executor.clone(), compiler, artifacts, folders, "a".to_owned(), Meter::Epochs);
+    let volumes = dir.path().join("volumes");
+    std::fs::create_dir(&volumes).unwrap();
+    let volumes = Volumes::open(volumes).unwrap();
+    let runner = Runner::new(executor.clone(), compiler, artifacts, folders, volumes, "a".to_owned(), Meter::Epochs);
     Fixture { runner, executor, known, file, dir }
 }
 
@@ -122,6 +127,7 @@ fn task(number: u64, module: u8, inputs: &[u8]) -> Arc<TaskSpec> {
     Arc::new(TaskSpec {
         id: id(number),
         name: String::new(),
+        role: String::new(),
         module: digest(module),
         args: Vec::new(),
         env: Vec::new(),
@@ -131,6 +137,7 @@ fn task(number: u64, module: u8, inputs: &[u8]) -> Arc<TaskSpec> {
         limits: Limits::default(),
         inputs: inputs.iter().enumerate().map(input).collect(),
         grants: Grants::default(),
+        group: None,
     })
 }
 
@@ -350,6 +357,27 @@ fn a_task_may_read_below_folders_that_an_operator_allows() {
         let _ = fixture.fetched(1, 10);
         fixture.runner.artifacts.unfetchable(digest(1));
     }
+}
+
+#[test]
+fn a_task_whose_volume_is_not_here_never_runs_and_one_whose_is_mounts_it() {
+    let mut fixture = fixture();
+    let volume = VolumeId { agent: AgentId(1), number: 3 };
+    let mut spec = TaskSpec::clone(&task(1, 1, &[]));
+    let source = FolderSource::Volume { volume, writable: true };
+    spec.grants.folders.push(Folder { guest_path: "/data".to_owned(), source });
+    let spec = Arc::new(spec);
+
+    let began = fixture.runner.run(Arc::clone(&spec));
+    let missing = &began.never_ran[0];
+    assert_eq!(missing.reason, Reason::ArtifactUnavailable);
+    assert_eq!(missing.message, "volume-1.3 is not on this agent any more");
+
+    fixture.runner.volumes().make(volume, "eng", Bytes::new(9)).unwrap();
+    let mounted = fixture.runner.volumes().granted(&spec).unwrap();
+    assert_eq!(mounted[0].host, fixture.dir.path().join("volumes/volume-1.3/data"));
+    assert_eq!((mounted[0].size, mounted[0].writable), (Bytes::new(9), true));
+    assert_eq!(fixture.run(spec), [digest(1)]);
 }
 
 #[test]

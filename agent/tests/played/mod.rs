@@ -205,11 +205,12 @@ impl Session {
         self.order(Order::Acknowledge(v1::UpdateAck { task, update: status.update, agent: None })).await;
     }
 
-    /// The next report. Heartbeats are answered and passed over.
+    /// The next report. Heartbeats are answered and passed over, and so is that there are no volumes.
     pub(crate) async fn hear(&mut self) -> Report {
         loop {
             match self.hear_even_heartbeats().await {
                 Report::Heartbeat(_) => self.order(Order::Heartbeat(v1::Heartbeat::default())).await,
+                Report::Volumes(held) if held.volumes.is_empty() => {}
                 other => return other,
             }
         }
@@ -318,6 +319,7 @@ pub(crate) fn task(number: u64, module: Digest) -> TaskSpec {
     TaskSpec {
         id: id(number),
         name: format!("task {number}"),
+        role: String::new(),
         module,
         args: Vec::new(),
         env: Vec::new(),
@@ -327,6 +329,7 @@ pub(crate) fn task(number: u64, module: Digest) -> TaskSpec {
         limits: Limits::default(),
         inputs: Vec::new(),
         grants: Grants::default(),
+        group: None,
     }
 }
 

@@ -12,7 +12,7 @@ use haggle_master::{LimitSetting, Limits, PlacesSetting};
 
 use super::etcd::EtcdArgs;
 use super::tls::TlsArgs;
-use super::values;
+use super::values::{self, Amounts};
 
 /// More agents than this on one machine show nothing that fewer do not, and each has its threads.
 const AGENTS_MAX: i64 = 64;
@@ -46,6 +46,8 @@ pub(crate) struct UpArgs {
     pub(crate) mem: Option<Bytes>,
     #[command(flatten)]
     pub(crate) allowed: AllowArgs,
+    #[command(flatten)]
+    pub(crate) unused: OversubscribeArgs,
     #[command(flatten)]
     pub(crate) modules: ModuleArgs,
     #[command(flatten)]
@@ -159,7 +161,9 @@ Examples:
   haggle agent --master http://127.0.0.1:5050
   haggle agent --master 127.0.0.1:5050,127.0.0.1:5051,127.0.0.1:5052
   haggle agent --name small --cpus 0.5 --mem 256MiB --attribute rack=b7
-  haggle agent --resources gpu=2 --attribute zone=a --allow-folder /srv/data")]
+  haggle agent --resources gpu=2 --attribute zone=a --allow-folder /srv/data
+  haggle agent --reserve eng/batch:cpus=2,mem=1GiB
+  haggle agent --oversubscribe             for tasks that run on what others leave unused")]
 pub(crate) struct AgentArgs {
     /// Join a cluster by a token of `haggle token create --kind agent`: itself, @FILE, or - for standard input [env:
     /// HAGGLE_JOIN]
@@ -190,12 +194,20 @@ pub(crate) struct AgentArgs {
     /// that say so.
     #[arg(long = "attribute", value_name = "NAME=VALUE", value_parser = values::attribute)]
     pub(crate) attributes: Vec<(String, String)>,
+    /// Keep this much of it for a role and those below; repeatable
+    ///
+    /// Nobody else is offered it, used or not. What is kept so no operator and no framework can end, only refine for roles
+    /// below: the agent is started with other flags. `haggle reserve` reserves what an agent has without a restart.
+    #[arg(long = "reserve", value_name = "ROLE:cpus=N,mem=SIZE,disk=SIZE", value_parser = values::kept_for_role)]
+    pub(crate) reserved: Vec<(String, Amounts)>,
     /// Keep executors, logs and the agent's identity here [default: haggle/agent in $XDG_STATE_HOME or ~/.local/state;
     /// where another agent is in it, agent-2, agent-3, … beside it]
     #[arg(long, value_name = "DIR")]
     pub(crate) work_dir: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) allowed: AllowArgs,
+    #[command(flatten)]
+    pub(crate) unused: OversubscribeArgs,
     #[command(flatten)]
     pub(crate) modules: ModuleArgs,
     #[command(flatten)]
@@ -213,6 +225,24 @@ pub(crate) struct AllowArgs {
     pub(crate) folders: Vec<PathBuf>,
 }
 
+/// What an agent does with what its tasks leave unused.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct OversubscribeArgs {
+    /// Offer again, as revocable, what tasks hold of cpus and left unused in the last TIME [default TIME: 10s]
+    ///
+    /// It is offered to whoever asks for it (`haggle run --revocable`), runs while nothing else wants the processor, and is ended as
+    /// PREEMPTED when tasks use what they hold. Memory is never offered twice.
+    #[arg(
+        long,
+        value_name = "TIME",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "10s",
+        value_parser = values::duration
+    )]
+    pub(crate) oversubscribe: Option<Duration>,
+}
+
 /// How an agent's modules are compiled.
 #[derive(Args, Clone, Debug)]
 pub(crate) struct ModuleArgs {
@@ -222,6 +252,9 @@ pub(crate) struct ModuleArgs {
     /// Memory that the compilation of one module may take; more is a MODULE_INVALID (on Linux)
     #[arg(long, value_name = "SIZE", default_value = "2GiB", value_parser = values::positive_size)]
     compile_mem: Bytes,
+    /// Size of a module without its custom sections, like names; more is a MODULE_INVALID. Its file may be four times as large
+    #[arg(long, value_name = "SIZE", default_value = "128MiB", value_parser = values::positive_size)]
+    module_size: Bytes,
     /// Count the fuel of those tasks only that have a fuel limit; the others run a little faster
     #[arg(long = "no-metering")]
     unmetered: bool,
@@ -232,6 +265,7 @@ impl ModuleArgs {
     pub(crate) fn enter(&self, config: &mut haggle_agent::Config) {
         config.compile.cpu = self.compile_cpu;
         config.compile.mem = self.compile_mem;
+        config.compile.module = self.module_size;
         config.metering = !self.unmetered;
     }
 }

@@ -8,11 +8,13 @@ mod operator;
 mod proxy;
 mod roles;
 mod run;
+mod runtime;
 mod service;
 mod terminal;
 mod tls;
 mod upkeep;
 pub(crate) mod values;
+mod volume;
 
 use std::ffi::OsString;
 
@@ -33,12 +35,15 @@ pub(crate) use operator::{
 };
 pub(crate) use proxy::ProxyArgs;
 pub(crate) use roles::{
-    OffersArgs, QuotaArgs, QuotaCommand, QuotaRmArgs, QuotaSetArgs, RolesArgs, RolesCommand, RolesSetArgs, WeightArgs,
-    WhyArgs,
+    OffersArgs, QuotaArgs, QuotaCommand, QuotaRmArgs, QuotaSetArgs, ReserveArgs, RolesArgs, RolesCommand, RolesSetArgs,
+    UnreserveArgs, WeightArgs, WhyArgs,
 };
 pub(crate) use run::{BuildArgs, InspectArgs, RunArgs};
+pub(crate) use runtime::{AddRuntimeArgs, RmRuntimeArgs, RuntimeArgs, RuntimeCommand};
 pub(crate) use service::{Daemon, InstallArgs, ServiceArgs, ServiceCommand};
 pub(crate) use terminal::{CompletionsArgs, DoctorArgs, ManArgs, Shell, TopArgs};
+
+pub(crate) use volume::{VolumeArgs, VolumeCommand, VolumeCreateArgs, VolumeLsArgs, VolumeRmArgs, VolumeShareArgs};
 
 pub(crate) use upkeep::{CancelArgs, DrainArgs, MaintenanceArgs, MaintenanceCommand, ScheduleArgs, UndrainArgs};
 
@@ -54,10 +59,16 @@ pub(crate) enum Contradiction {
     OwnVariable(String),
     #[error("the inputs {file} and {below} exclude each other: the first is a file, so nothing can lie below it")]
     FileAndFolder { file: String, below: String },
+    #[error("{0} is the script, and cannot be an --input as well")]
+    ScriptTwice(String),
+    #[error("--digest says what a FILE has to be, and none was named")]
+    DigestOfNothing,
     #[error("--uses is for a token that lets agents join; one of kind {0} may be used until it expires")]
     UsesOfOthers(TokenKind),
     #[error("--role is for a token of kind framework or viewer; one of kind {0} is not bound to roles")]
     RolesOfOthers(TokenKind),
+    #[error("--revocable runs on what the tasks of a cluster leave unused: name one with --master, or a context")]
+    NobodyToLeaveAnything,
     #[error("{0} has no meaning for this command: `haggle login TOKEN` and `haggle agent --join TOKEN` name their own")]
     NoLogin(&'static str),
 }
@@ -85,7 +96,7 @@ impl Cli {
         let cli = Self::try_parse_from(words)?;
         if let Command::Run(run) = &cli.command
             && run.cpus.is_some_and(MilliCpu::is_zero)
-            && run.burst.is_zero()
+            && (run.burst.is_zero() || run.revocable)
         {
             const NO_CPU: &str = "invalid value '0' for '--cpus <N>': 0 cpus would never run; the least is 0.001, and a \
                                   task that shall live from what others leave needs a --burst";
@@ -149,6 +160,7 @@ const EXAMPLES: &str = "\
 Examples:
   haggle run hello.wasm                      run a module; no cluster needed
   haggle run ./my-task -- --verbose          build a cargo package to wasm and run it
+  haggle run job.py -- --verbose             run a script; its interpreter is fetched once
   haggle run hungry.wasm --mem 32MiB         under a quota of memory
   haggle up --agents 3                       a whole cluster on this machine, until Ctrl-C
   haggle --master http://127.0.0.1:5050 run primes.wasm --instances 100
@@ -171,6 +183,7 @@ pub(crate) enum Command {
     Run(Box<RunArgs>),
     Build(BuildArgs),
     Inspect(InspectArgs),
+    Runtime(RuntimeArgs),
     Ps(PsArgs),
     Agents(AgentsArgs),
     /// List the frameworks that are subscribed or may still come back
@@ -178,6 +191,9 @@ pub(crate) enum Command {
     Roles(RolesArgs),
     Quota(QuotaArgs),
     Weight(WeightArgs),
+    Reserve(ReserveArgs),
+    Unreserve(UnreserveArgs),
+    Volume(VolumeArgs),
     Drain(DrainArgs),
     Undrain(UndrainArgs),
     Maintenance(MaintenanceArgs),

@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 
 use clap::{Args, Subcommand};
-use haggle_core::Placement;
+use haggle_core::{AgentId, Placement};
 
 use super::operator::ListArgs;
 use super::values::{self, Amounts, Said, Whom};
@@ -156,6 +156,55 @@ pub(crate) struct QuotaRmArgs {
     /// Its path, as `haggle quota ls` shows it
     #[arg(value_name = "ROLE", value_parser = values::role, add = completions::roles())]
     pub(crate) role: String,
+    #[command(flatten)]
+    pub(crate) list: ListArgs,
+}
+
+/// Reserve part of an agent for a role and those below it
+///
+/// Nobody else is offered it, used or not; it counts towards the role's quota. It holds at once and outlives the master, until
+/// `haggle unreserve` or the end of the agent. Offers in the way are taken back; what tasks hold cannot be reserved.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  haggle reserve agent-1 eng cpus=2,mem=1GiB
+  haggle reserve agent-1 eng/batch cpus=1 --within eng     of what eng has there")]
+pub(crate) struct ReserveArgs {
+    /// Where, as `haggle agents` shows it
+    #[arg(value_name = "AGENT")]
+    pub(crate) agent: AgentId,
+    /// Its path, like eng/batch; it need not have a framework yet
+    #[arg(value_name = "ROLE", value_parser = values::role)]
+    pub(crate) role: String,
+    /// How much
+    #[arg(value_name = "cpus=N,mem=SIZE,disk=SIZE", value_parser = values::some_amounts)]
+    pub(crate) amounts: Amounts,
+    /// Take it from what is reserved there for this role, which is above the other
+    #[arg(long, value_name = "ROLE", value_parser = values::role)]
+    pub(crate) within: Option<String>,
+    #[command(flatten)]
+    pub(crate) list: ListArgs,
+}
+
+/// End the reservation of part of an agent for a role
+///
+/// As far as no task uses it. What was refined from a role above is that role's again. What an agent keeps by its own flags
+/// (`haggle agent --reserve`) stays.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  haggle unreserve agent-1 eng cpus=2,mem=1GiB
+  haggle agents --json | jq '.reserved'")]
+pub(crate) struct UnreserveArgs {
+    /// Where, as `haggle agents` shows it
+    #[arg(value_name = "AGENT")]
+    pub(crate) agent: AgentId,
+    /// Its path, like eng/batch
+    #[arg(value_name = "ROLE", value_parser = values::role)]
+    pub(crate) role: String,
+    /// How much
+    #[arg(value_name = "cpus=N,mem=SIZE,disk=SIZE", value_parser = values::some_amounts)]
+    pub(crate) amounts: Amounts,
     #[command(flatten)]
     pub(crate) list: ListArgs,
 }

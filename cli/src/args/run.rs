@@ -8,7 +8,8 @@ use clap::{Args, ValueHint};
 use haggle_core::cluster::FrameworkInfo;
 use haggle_core::{Bytes, Constraint, Endpoint, Fuel, HttpHost, MilliCpu, OutputOverrun};
 
-use super::values::{self, OpenFolder};
+use super::runtime::ScriptArgs;
+use super::values::{self, Mount, OpenFolder};
 use crate::completions;
 
 /// What a task holds of memory when it names nothing: plenty for a Rust or C program, and sixteen fit in a GiB.
@@ -34,10 +35,12 @@ Exit codes:
   125    the cluster was at fault, or what the command line names is not there
   130    Ctrl-C: the tasks were ended first
   2      the command line cannot be read
-With --instances: 0 when every task finished, else the code of the first that did not, by index.
+With --instances: 0 when every task finished, else the code of the first that did not, by index; with --gang, of
+those that were not ended for another one's sake.
 
 What a task of an array (--instances) or of a cluster (--master) is told, unless it is --anonymous:
   HAGGLE_TASK_INDEX, HAGGLE_TASK_COUNT     which of how many it is, from 0
+  HAGGLE_GANG_SIZE                         with --gang: how many started together
   HAGGLE_TASK_ID, HAGGLE_AGENT             its id, and the name of the agent that runs it
 
 What a task may touch: nothing, but for what is named.
@@ -45,6 +48,8 @@ What a task may touch: nothing, but for what is named.
   --disk 64MiB                writes to an empty folder of its own, /scratch, which is gone when the task is
   --dir ./work::/work         finds a copy of ./work in there, open as /work, and may change the copy. ./work stays
                               as it is: what shall be kept goes to standard output
+  --volume volume-1.3:/data   reads and writes a volume, which is there for the next task (`haggle volume`); with :ro
+                              at the end it only reads
   --host-dir /srv::/srv       reads a folder of the agent's machine, where the agent's operator allows it
   --allow-net db:5432         connects there; --allow-http api.example sends requests there. Everything else on the
                               network stays out of reach, this machine's own ports included
@@ -58,20 +63,36 @@ Examples:
   haggle run chatty.wasm --output-limit 10KiB:truncate -- 100000
   haggle run app.wasm --dir .::/ --allow-http api.example
   haggle run primes.wasm --instances 100 --retries 2
+  haggle run solver.wasm --instances 8 --gang           # all eight at once, or none
+  haggle run index.wasm --revocable --retries 100       # on what others leave unused, again when that is wanted back
   haggle run train.wasm --constraint zone=a --resources gpu=1
   echo hello | haggle run upper.wasm --stdin -
-  haggle run primes.wasm --instances 8 --json | jq .usage.cpu_seconds")]
+  haggle run primes.wasm --instances 8 --json | jq .usage.cpu_seconds
+
+Scripts, whose interpreter is fetched once (`haggle runtime ls`); the task finds them below /script:
+  haggle run job.py --mem 128MiB -- --verbose
+  haggle run -c 'print(6 * 7)' --runtime python
+  echo 'console.log(6 * 7)' | haggle run - --runtime javascript
+  haggle run job.py --with ./packages --requirements requirements.txt")]
 pub(crate) struct RunArgs {
-    /// A .wasm or .wat file, the folder of a cargo package, or sha256:DIGEST of a module that the master has
-    #[arg(value_name = "MODULE", value_hint = ValueHint::AnyPath)]
-    pub(crate) module: String,
+    /// A .wasm or .wat file, a script (.py, .js, or with a #! line), - for a script on standard input, the folder of a cargo
+    /// package, or sha256:DIGEST of a module that the master has
+    #[arg(value_name = "MODULE", required_unless_present = "code", value_hint = ValueHint::AnyPath)]
+    pub(crate) module: Option<String>,
     /// Arguments for the task
     #[arg(last = true, value_name = "ARGS")]
     pub(crate) args: Vec<String>,
 
+    #[command(flatten)]
+    pub(crate) script: ScriptArgs,
+
     /// Processor cores: a share and a ceiling [default: 1, or all of the largest agent when that has less]
     #[arg(long, value_name = "N", help_heading = "Quotas", value_parser = values::cpus_or_none)]
     pub(crate) cpus: Option<MilliCpu>,
+    /// Its --cpus are revocable: what other tasks hold and do not use. It runs while nothing else wants the processor, and ends
+    /// as GONE, PREEMPTED when they want it back; --retries runs it again
+    #[arg(long, help_heading = "Quotas")]
+    pub(crate) revocable: bool,
     /// Share beside other tasks of its framework that want the same processor, as one of N cpus has it [default: its --cpus]
     #[arg(long, value_name = "N", help_heading = "Quotas", value_parser = values::share)]
     pub(crate) weight: Option<MilliCpu>,
@@ -123,6 +144,12 @@ pub(crate) struct RunArgs {
         value_parser = values::host_folder
     )]
     pub(crate) host_dirs: Vec<OpenFolder>,
+    /// A volume that it mounts, which stays when the task has ended; with :ro, to read only; repeatable
+    ///
+    /// It is launched on the agent that holds the volume, once no other task has it, and in the volume's role or one below
+    /// it (--role). `haggle volume ls` lists those that there are.
+    #[arg(long = "volume", value_name = "VOLUME:GUEST_DIR[:ro]", help_heading = "What it gets", value_parser = values::mount, add = completions::volumes())]
+    pub(crate) volumes: Vec<Mount>,
     /// A port of a host that it may connect to over TCP and send to over UDP; repeatable
     #[arg(long = "allow-net", value_name = "HOST:PORT", help_heading = "What it gets", value_parser = values::endpoint)]
     pub(crate) allow_net: Vec<Endpoint>,
@@ -143,6 +170,11 @@ pub(crate) struct RunArgs {
     /// Run an array of this many tasks
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=INSTANCES_MAX))]
     pub(crate) instances: Option<u32>,
+    /// Start all --instances at once or none of them, over agents; when one ends otherwise than well, end the others
+    ///
+    /// They wait until there is room for all, and hold nothing while they wait. With --retries, all of them start again.
+    #[arg(long, requires = "instances")]
+    pub(crate) gang: bool,
     /// Run a task that failed or was lost again, up to this many times
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=RETRIES_MAX))]
     pub(crate) retries: u32,
@@ -183,16 +215,20 @@ pub(crate) struct BuildArgs {
     pub(crate) bin: Option<String>,
 }
 
-/// Show what a module is, what it needs, and its digest
+/// Show what a module is, what it needs, and its digest; of a script, what would run it
 #[derive(Args, Debug)]
 #[command(after_help = "\
 Examples:
   haggle inspect hello.wasm
+  haggle inspect job.py
   haggle inspect hello.wat --json | jq -r .digest")]
 pub(crate) struct InspectArgs {
-    /// A .wasm or .wat file, or the folder of a cargo package
+    /// A .wasm or .wat file, a script, or the folder of a cargo package
     #[arg(value_name = "MODULE", value_hint = ValueHint::AnyPath)]
     pub(crate) module: String,
+    /// The interpreter of a script [default: by its name's end or its #! line]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) runtime: Option<String>,
     /// Which program of a package that has several
     #[arg(long, value_name = "NAME")]
     pub(crate) bin: Option<String>,

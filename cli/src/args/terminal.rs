@@ -51,7 +51,7 @@ pub(crate) enum Shell {
     Zsh,
     Fish,
     #[value(name = "powershell", alias = "pwsh")]
-    PowerShell,
+    Power,
 }
 
 /// Print the manual page of haggle, or write those of all commands into a folder

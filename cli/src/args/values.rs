@@ -11,7 +11,7 @@ use haggle_core::attributes;
 use haggle_core::grants::NotAHost;
 use haggle_core::{
     Bytes, Ceiling, Constraint, Endpoint, FrameworkId, Fuel, HttpHost, MilliCpu, OutputOverrun, Placement, Resources,
-    TaskId,
+    TaskId, VolumeId,
 };
 use haggle_sdk::WindowStart;
 
@@ -137,6 +137,32 @@ pub(crate) struct OpenFolder {
     pub(crate) guest: String,
 }
 
+/// A volume that a task finds open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Mount {
+    /// Which one.
+    pub(crate) volume: VolumeId,
+    /// The name under which the task finds it.
+    pub(crate) guest: String,
+    /// Whether the task may change what is in it.
+    pub(crate) writable: bool,
+}
+
+/// A volume, where the task finds it, and whether only to read: `volume-1.3:/data` or `volume-1.3:/data:ro`.
+pub(super) fn mount(text: &str) -> Result<Mount, String> {
+    let wrong =
+        || format!("{text:?} is no volume and a path of the task's, like volume-1.3:/data or volume-1.3:/data:ro");
+    let (volume, rest) = text.split_once(':').ok_or_else(wrong)?;
+    let volume = volume.parse().map_err(|error| format!("{error}; `haggle volume ls` lists those that there are"))?;
+    let (guest, writable) = match rest.rsplit_once(':') {
+        None => (rest, true),
+        Some((guest, "ro")) => (guest, false),
+        Some((guest, "rw")) => (guest, true),
+        Some((_, other)) => return Err(format!("{other:?} is neither ro nor rw, as in volume-1.3:/data:ro")),
+    };
+    Ok(Mount { volume, guest: guest_path(guest)?, writable })
+}
+
 /// A folder of this machine, and what the task calls it if not the same: `./data` or `./data::/in`.
 pub(super) fn folder(text: &str) -> Result<OpenFolder, String> {
     let (host, named) = text.rsplit_once("::").map_or((text, None), |(host, guest)| (host, Some(guest)));
@@ -249,6 +275,18 @@ pub(super) fn amounts(text: &str) -> Result<Amounts, String> {
         }
     }
     Ok(amounts)
+}
+
+/// What an agent keeps for a role: `eng/batch:cpus=2,mem=1GiB`.
+pub(super) fn kept_for_role(text: &str) -> Result<(String, Amounts), String> {
+    let (name, kept) = text.split_once(':').ok_or("it is not of the form ROLE:cpus=2,mem=1GiB")?;
+    Ok((role(name)?, some_amounts(kept)?))
+}
+
+/// Amounts of which one at least is more than nothing.
+pub(super) fn some_amounts(text: &str) -> Result<Amounts, String> {
+    let amounts = amounts(text)?;
+    if amounts.clone().resources().is_empty() { Err("nothing is no amount to reserve".into()) } else { Ok(amounts) }
 }
 
 /// Amounts of resources of the operator's own making alone, more than none of each: `gpu=2,licence=0.5`.

@@ -24,6 +24,7 @@ use crate::target::{self, TargetError};
 pub(super) const JOIN_VARIABLE: &str = "HAGGLE_JOIN";
 
 pub(super) async fn run(master: Option<String>, args: AgentArgs) -> Verdict {
+    without_duplicates("--reserve", args.reserved.iter().map(|(role, _)| role.as_str()))?;
     without_duplicates("--attribute", args.attributes.iter().map(|(name, _)| name.as_str()))?;
     logging::start(&args.log, "info")?;
     let mut signals = Signals::catch().map_err(CommandError::Signals)?;
@@ -41,8 +42,10 @@ pub(super) async fn run(master: Option<String>, args: AgentArgs) -> Verdict {
     let scalars = args.resources.unwrap_or_default();
     config.resources = Declared { cpus: args.cpus, mem: args.mem, disk: args.disk, scalars, ..Declared::default() };
     config.allow_network = args.allowed.network;
+    config.oversubscribe = args.unused.oversubscribe;
     args.modules.enter(&mut config);
     config.attributes = args.attributes.into_iter().collect();
+    config.reserved = args.reserved.into_iter().map(|(role, kept)| (role, kept.resources())).collect();
     config.allowed_folders = args.allowed.folders;
 
     let (mut agent, _temporary) = start(config, join, args.work_dir).await?;

@@ -76,10 +76,13 @@ fn table(agents: &[AgentView]) -> Table {
         "STATE",
         ">CPUS",
         ">USED",
+        ">REVOCABLE",
+        ">USED",
         ">MEM",
         ">USED",
         ">DISK",
         ">USED",
+        ">VOLUMES",
         ">TASKS",
         "AWAY",
         "ATTRIBUTES",
@@ -93,10 +96,13 @@ fn table(agents: &[AgentView]) -> Table {
             state(agent),
             all.cpus.as_cores().to_string(),
             agent.used.cpus.as_cores().to_string(),
+            agent.revocable.as_cores().to_string(),
+            agent.used.revocable.as_cores().to_string(),
             all.mem.to_string(),
             agent.used.mem.to_string(),
             all.disk.to_string(),
             agent.used.disk.to_string(),
+            agent.volumes.to_string(),
             agent.tasks.to_string(),
             agent.unavailability.map(absence).unwrap_or_default(),
             attributes.join(" "),
@@ -133,7 +139,7 @@ fn absence(when: Unavailability) -> String {
 mod tests {
     use std::time::Duration;
 
-    use haggle_core::{AgentInfo, Cause, Resources};
+    use haggle_core::{AgentInfo, Bytes, Cause, MilliCpu, Resources};
     use haggle_sdk::WithdrawalView;
 
     use super::*;
@@ -147,8 +153,12 @@ mod tests {
             draining: false,
             withdrawal: None,
             unavailability: None,
+            revocable: MilliCpu::ZERO,
             used: Resources::default(),
             offered: Resources::default(),
+            reserved: Vec::new(),
+            volumes: 0,
+            kept: Bytes::ZERO,
             tasks: 0,
         };
         let age = Duration::from_secs(300);

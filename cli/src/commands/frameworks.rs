@@ -17,12 +17,12 @@ pub(super) async fn run(target: &Target, args: ListArgs) -> Verdict {
 }
 
 fn table(frameworks: &[FrameworkView]) -> Table {
-    let mut table = Table::new(["FRAMEWORK", "NAME", "ROLE", "STATE", ">CPUS", ">MEM", ">TASKS"]);
+    let mut table = Table::new(["FRAMEWORK", "NAME", "ROLES", "STATE", ">CPUS", ">MEM", ">TASKS"]);
     for framework in frameworks {
         table.row([
             framework.id.to_string(),
             framework.info.name.clone(),
-            framework.info.role.clone(),
+            framework.info.roles.join(", "),
             state(framework).into(),
             framework.used.cpus.as_cores().to_string(),
             framework.used.mem.to_string(),

@@ -2,6 +2,7 @@
 
 use haggle_core::{Bytes, Digest};
 use haggle_executor::inspect::{self, Inspection, Kind, Need};
+use haggle_sdk::Language;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
@@ -10,8 +11,13 @@ use crate::args::InspectArgs;
 use crate::error::CommandError;
 use crate::module::{self, Module, ModuleError};
 use crate::output;
+use crate::script::{Script, Wanted};
 
 pub(super) fn run(args: &InspectArgs) -> Verdict {
+    let wanted = Wanted { module: Some(&args.module), runtime: args.runtime.as_deref(), ..Wanted::default() };
+    if let Some(script) = wanted.find()? {
+        return show_script(&script, args.json);
+    }
     let (name, bytes) = match module::find(&args.module, args.bin.as_deref(), false)? {
         Module::Bytes { name, bytes } => (name, bytes),
         Module::Stored(digest) => return Err(ModuleError::NotHere(digest).into()),
@@ -25,6 +31,65 @@ pub(super) fn run(args: &InspectArgs) -> Verdict {
         output::bytes(sheet(&name, digest, bytes.len(), &found).as_bytes())?;
     }
     Ok(0)
+}
+
+/// What would run it: nothing is fetched for that.
+fn show_script(Script { file_name, source, runtime }: &Script, json: bool) -> Verdict {
+    let digest = Digest(Sha256::digest(source).into());
+    if json {
+        output::json(&ScriptRecord {
+            name: file_name,
+            kind: "script",
+            digest: digest.to_string(),
+            size_bytes: source.len(),
+            path: Language::script_path(file_name),
+            runtime: RuntimeRecord {
+                name: &runtime.name,
+                version: runtime.version(),
+                here: runtime.is_here(),
+                source: runtime.source(),
+                digest: runtime.digest()?.to_string(),
+                licence: runtime.licence(),
+            },
+        })?;
+        return Ok(0);
+    }
+    let there = if runtime.is_here() { "here" } else { "fetched when it is run" };
+    let version = runtime.version().map_or_else(String::new, |version| format!("{version}, "));
+    let lines = [
+        ("name", file_name.clone()),
+        ("kind", format!("script; a task finds it as {}", Language::script_path(file_name))),
+        ("digest", digest.to_string()),
+        ("size", Bytes::new(source.len() as u64).to_string()),
+        ("runtime", format!("{}: {version}{there}", runtime.name)),
+        ("from", runtime.source()),
+        ("module", runtime.digest()?.to_string()),
+        ("licence", runtime.licence().unwrap_or("unknown").to_owned()),
+    ];
+    output::bytes(
+        lines.map(|(title, value)| format!("{title:<9}{}\n", output::printable(&value))).concat().as_bytes(),
+    )?;
+    Ok(0)
+}
+
+#[derive(Serialize)]
+struct ScriptRecord<'a> {
+    name: &'a str,
+    kind: &'static str,
+    digest: String,
+    size_bytes: usize,
+    path: String,
+    runtime: RuntimeRecord<'a>,
+}
+
+#[derive(Serialize)]
+struct RuntimeRecord<'a> {
+    name: &'a str,
+    version: Option<&'a str>,
+    here: bool,
+    source: String,
+    digest: String,
+    licence: Option<&'a str>,
 }
 
 #[derive(Serialize)]

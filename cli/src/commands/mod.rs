@@ -19,17 +19,20 @@ mod offers;
 mod proxy;
 mod ps;
 mod quota;
+mod reserve;
 pub(crate) mod roles;
 mod run;
+mod runtime;
 mod service;
 mod token;
 mod up;
+mod volume;
 pub(crate) mod watch;
 mod weight;
 mod whoami;
 mod why;
 
-pub(crate) use run::InputError;
+pub(crate) use run::{InputError, PackageError};
 
 use haggle_sdk::{Client, ClientBuilder, ConnectError};
 use tokio::runtime::Builder;
@@ -61,6 +64,7 @@ pub(crate) fn run(cli: Cli) -> Verdict {
         Command::Service(args) => service::run(cluster.only_master()?.as_deref(), args),
         Command::Build(args) => build::run(&args),
         Command::Inspect(args) => inspect::run(&args),
+        Command::Runtime(args) => runtime::run(args),
         Command::Login(args) => on_this_thread(login::run(cluster.only_master()?, args)),
         Command::Context(args) => context::run(args),
         Command::Completions(args) => completions::run(&args),
@@ -83,6 +87,9 @@ fn ask(target: &Target, command: Command) -> Verdict {
         Command::Roles(args) => on_this_thread(roles::run(target, args)),
         Command::Quota(args) => on_this_thread(quota::run(target, args)),
         Command::Weight(args) => on_this_thread(weight::run(target, args)),
+        Command::Reserve(args) => on_this_thread(reserve::reserve(target, args)),
+        Command::Unreserve(args) => on_this_thread(reserve::unreserve(target, args)),
+        Command::Volume(args) => on_this_thread(volume::run(target, args)),
         Command::Drain(args) => on_this_thread(drain::run(target, args)),
         Command::Undrain(args) => on_this_thread(drain::undo(target, args)),
         Command::Maintenance(args) => on_this_thread(maintenance::run(target, args)),

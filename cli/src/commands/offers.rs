@@ -17,14 +17,15 @@ pub(super) async fn run(target: &Target, args: OffersArgs) -> Verdict {
 }
 
 fn table(offers: &[OfferView]) -> Table {
-    let mut table = Table::new(["OFFER", "FRAMEWORK", "AGENT", ">AGE", "RESOURCES"]);
+    let mut table = Table::new(["OFFER", "FRAMEWORK", "ROLE", "AGENT", ">AGE", "RESOURCES"]);
     for offer in offers {
         table.row([
             offer.id.to_string(),
             offer.framework.to_string(),
+            offer.role.clone(),
             offer.agent.to_string(),
             output::seconds(offer.age),
-            offer.resources.to_string(),
+            offer.volumes.iter().fold(offer.resources.to_string(), |all, volume| format!("{all}, {}", volume.id)),
         ]);
     }
     table

@@ -1,10 +1,11 @@
 //! `haggle ps`.
 
 use haggle_core::cluster::TaskView;
+use haggle_core::{MilliCpu, Resources};
 
 use super::Verdict;
 use crate::args::PsArgs;
-use crate::output::record::TaskRecord;
+use crate::output::record::{TaskRecord, kind};
 use crate::output::{self, Table};
 use crate::target::Target;
 
@@ -19,18 +20,40 @@ pub(super) async fn run(target: &Target, args: PsArgs) -> Verdict {
     Ok(0)
 }
 
+/// Of its own, or revocable ones.
+fn cpus(resources: &Resources) -> String {
+    match resources.revocable {
+        MilliCpu::ZERO => resources.cpus.as_cores().to_string(),
+        revocable => format!("{} revocable", revocable.as_cores()),
+    }
+}
+
 fn table(tasks: &[TaskView]) -> Table {
-    let mut table =
-        Table::new(["TASK", "NAME", "ROLE", "STATE", "REASON", "AGENT", ">CPUS", ">MEM", ">CPU TIME", "MESSAGE"]);
+    let mut table = Table::new([
+        "TASK",
+        "KIND",
+        "GROUP",
+        "NAME",
+        "ROLE",
+        "STATE",
+        "REASON",
+        "AGENT",
+        ">CPUS",
+        ">MEM",
+        ">CPU TIME",
+        "MESSAGE",
+    ]);
     for task in tasks {
         table.row([
             task.id.to_string(),
+            kind(task).to_owned(),
+            task.group.map_or_else(String::new, |group| group.id(task.id.framework).to_string()),
             task.name.clone(),
             task.role.clone(),
             task.status.state.to_string(),
             task.status.reason.map_or_else(String::new, |reason| reason.to_string()),
             task.agent.to_string(),
-            task.resources.cpus.as_cores().to_string(),
+            cpus(&task.resources),
             task.resources.mem.to_string(),
             task.status.usage.map_or_else(String::new, |usage| output::seconds(usage.cpu)),
             output::shortened(&task.status.message),

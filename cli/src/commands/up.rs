@@ -21,6 +21,7 @@ pub(super) async fn run(args: UpArgs) -> Verdict {
         mem: args.mem,
         allowed_folders: args.allowed.folders,
         allow_network: args.allowed.network,
+        oversubscribe: args.unused.oversubscribe,
         modules: Some(args.modules),
     };
     let starting = async {

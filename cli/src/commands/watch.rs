@@ -39,6 +39,7 @@ pub(crate) fn sentence(announcement: &Announcement) -> String {
         Announcement::AgentWithdrawn(id, Withheld::Leaving) => format!("{id} leaves"),
         Announcement::AgentReactivated(id) => format!("{id} takes tasks again"),
         Announcement::FrameworkUp(id) => format!("{id} is up"),
+        Announcement::FrameworkUpdated(id) => format!("{id} has other properties"),
         Announcement::FrameworkDown(id) => format!("{id} is disconnected"),
         Announcement::FrameworkRemoved(id) => format!("{id} is gone"),
         Announcement::Task(status) => task_sentence(status),

@@ -23,8 +23,15 @@ pub(super) async fn run(target: &Target, args: WhyArgs) -> Verdict {
     match args.whom {
         Whom::Task(task) => of_task(&client, task, json).await,
         Whom::Framework(framework) => {
-            let why = client.why(framework).await?.ok_or(CommandError::NoSuchFramework(framework))?;
-            tell(&why, json)
+            let mut rest = Vec::new();
+            let why = client.why(framework, None).await?.ok_or(CommandError::NoSuchFramework(framework))?;
+            for role in why.roles.iter().filter(|role| **role != why.role) {
+                rest.extend(client.why(framework, Some(role)).await?);
+            }
+            for why in [why].iter().chain(&rest) {
+                tell(why, json)?;
+            }
+            Ok(0)
         }
         Whom::Name(name) => of_name(&client, name, json).await,
     }
@@ -34,7 +41,7 @@ async fn of_task(client: &Client, id: TaskId, json: bool) -> Verdict {
     let task = client.task(id).await?;
     let runs = |task: &TaskView| task.status.state == TaskState::Running || task.status.state.is_terminal();
     // What runs or has ended waits for nothing.
-    let why = if task.as_ref().is_some_and(runs) { None } else { client.why(id.framework).await? };
+    let why = if task.as_ref().is_some_and(runs) { None } else { client.why(id.framework, None).await? };
     if task.is_none() && why.is_none() {
         return Err(CommandError::NoSuchTask(id));
     }
@@ -70,13 +77,13 @@ async fn of_name(client: &Client, name: String, json: bool) -> Verdict {
         return Err(CommandError::NobodyCalled(name));
     }
     let is_meant = |id| called.iter().any(|framework| framework.id == id);
-    let asked: Vec<FrameworkId> = frameworks
+    let asked: Vec<(FrameworkId, String)> = frameworks
         .iter()
-        .filter(|framework| is_in_it(&framework.info.role) || is_meant(framework.id))
-        .map(|framework| framework.id)
+        .flat_map(|framework| framework.info.roles.iter().map(|role| (framework.id, role.clone())))
+        .filter(|(id, role)| is_in_it(role) || is_meant(*id))
         .collect();
-    let answers: Vec<Option<Why>> =
-        stream::iter(asked).map(|id| client.why(id)).buffered(ASKED).try_collect::<Vec<_>>().await?;
+    let ask = |(id, role): (FrameworkId, String)| async move { client.why(id, Some(&role)).await };
+    let answers: Vec<Option<Why>> = stream::iter(asked).map(ask).buffered(ASKED).try_collect::<Vec<_>>().await?;
     // Of a role, whoever waits; whom the name means is told of anyhow.
     let told = answers.into_iter().flatten().filter(|why| why.waits_for.is_some() || is_meant(why.framework));
     let mut is_silent = true;
@@ -116,7 +123,16 @@ mod tests {
             ..TaskStatus::new(id, UpdateId(1), TaskState::Unreachable, Source::Master)
         };
         let (role, resources) = ("default".into(), Resources::default());
-        let task = TaskView { id, name: "primes".into(), role, agent: AgentId(2), resources, status };
+        let task = TaskView {
+            id,
+            name: "primes".into(),
+            role,
+            agent: AgentId(2),
+            resources,
+            group: None,
+            is_allocation: false,
+            status,
+        };
 
         assert_eq!(
             standing(id, Some(&task)),

@@ -19,7 +19,7 @@ use crate::commands::Verdict;
 use crate::exit;
 use crate::output::{self, OutputError};
 
-pub(crate) use names::{agents, contexts, living_tasks, maintenance, roles, tasks, tokens, whom};
+pub(crate) use names::{agents, contexts, living_tasks, maintenance, roles, tasks, tokens, volumes, whom};
 
 /// Set by the script, to the name of its shell, for a call that completes.
 const VARIABLE: &str = "HAGGLE_COMPLETE";
@@ -61,7 +61,7 @@ fn script(shell: Shell, program: &str) -> io::Result<Vec<u8>> {
         Shell::Bash => &Bash,
         Shell::Zsh => &Zsh,
         Shell::Fish => &Fish,
-        Shell::PowerShell => &Powershell,
+        Shell::Power => &Powershell,
     };
     let mut script = Vec::new();
     shell.write_registration(VARIABLE, PROGRAM, PROGRAM, program, &mut script)?;

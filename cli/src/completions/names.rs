@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use std::time::Duration;
 
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
-use haggle_core::cluster::TaskView;
+use haggle_core::cluster::{TaskView, VolumeView};
 use haggle_sdk::{CallError, Client};
 use tokio::runtime::Builder;
 use tokio::time::timeout;
@@ -62,6 +62,14 @@ pub(crate) fn maintenance() -> ArgValueCompleter {
     })
 }
 
+pub(crate) fn volumes() -> ArgValueCompleter {
+    from_cluster(async |client| {
+        let named =
+            |volume: VolumeView| (volume.id.to_string(), volume.known.map_or_else(String::new, |known| known.name));
+        Ok(client.volumes().await?.into_iter().map(named).collect())
+    })
+}
+
 pub(crate) fn tokens() -> ArgValueCompleter {
     from_cluster(async |client| {
         let tokens = client.tokens().await?;
@@ -93,7 +101,7 @@ fn from_cluster(
 }
 
 /// What the cluster answers that the line is for, if there is one that answers in time.
-fn asked(ask: impl AsyncFn(&Client) -> Result<Vec<Name>, CallError>) -> Option<Vec<Name>> {
+fn asked(ask: &impl AsyncFn(&Client) -> Result<Vec<Name>, CallError>) -> Option<Vec<Name>> {
     let target = words::target(env::args_os())?;
     let runtime = Builder::new_current_thread().enable_all().build().ok()?;
     let asking = async {

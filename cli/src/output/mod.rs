@@ -4,10 +4,11 @@ pub(crate) mod printer;
 pub(crate) mod record;
 mod table;
 
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, BufWriter, ErrorKind, Write};
 use std::time::{Duration, SystemTime};
 
 use haggle_core::Unavailability;
+use haggle_core::cluster::VolumeStanding;
 use serde::Serialize;
 
 pub(crate) use table::Table;
@@ -50,7 +51,7 @@ pub(crate) fn json(value: &impl Serialize) -> Result<(), OutputError> {
 /// # Errors
 /// When it cannot be written as JSON.
 pub(crate) fn json_text(value: &impl Serialize) -> Result<String, OutputError> {
-    Ok(printable_json(&serde_json::to_string(value).map_err(io::Error::from)?))
+    Ok(printable_json(serde_json::to_string(value).map_err(io::Error::from)?))
 }
 
 /// Writes `bytes` as they are.
@@ -72,12 +73,14 @@ pub(crate) fn list<R: Serialize>(
     table: impl FnOnce() -> Table,
 ) -> Result<(), OutputError> {
     if as_json {
-        let mut lines = String::new();
+        // Long lists have megabytes.
+        let mut stdout = BufWriter::with_capacity(64 << 10, io::stdout().lock());
         for record in records {
-            lines += &json_text(record)?;
-            lines.push('\n');
+            let mut line = json_text(record)?;
+            line.push('\n');
+            stdout.write_all(line.as_bytes())?;
         }
-        bytes(lines.as_bytes())
+        Ok(stdout.flush()?)
     } else {
         line(&table().to_string())
     }
@@ -95,7 +98,11 @@ pub(crate) fn printable(text: &str) -> String {
 }
 
 /// JSON as it may be shown on a terminal. Such letters stand in its strings only, where they may be escaped as well.
-fn printable_json(json: &str) -> String {
+fn printable_json(json: String) -> String {
+    // So is nearly all of it: seen at once, where letter by letter took most of the time of a long list.
+    if json.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return json;
+    }
     let mut text = String::with_capacity(json.len());
     for letter in json.chars() {
         if is_deceptive(letter) {
@@ -127,6 +134,17 @@ pub(crate) fn time(at: SystemTime) -> String {
 pub(crate) fn window(when: Unavailability) -> (String, String) {
     let at = |ms| SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(ms)).unwrap_or(SystemTime::UNIX_EPOCH);
     (time(at(when.start_ms)), time(at(when.end_ms())))
+}
+
+/// Whether a volume is there, in a word or two.
+pub(crate) fn volume_state(standing: VolumeStanding) -> &'static str {
+    match standing {
+        VolumeStanding::Making => "being made",
+        VolumeStanding::Ready => "ready",
+        VolumeStanding::Missing => "missing",
+        VolumeStanding::Away => "away",
+        VolumeStanding::Unknown => "unknown",
+    }
 }
 
 /// A time as tables show it.

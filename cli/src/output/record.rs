@@ -5,8 +5,10 @@ mod why;
 
 use std::collections::BTreeMap;
 
-use haggle_core::cluster::{AgentView, Announcement, FrameworkView, OfferView, TaskView};
-use haggle_core::{Bytes, Ceiling, Exceeded, MilliCpu, Quota, Reason, Resources, TaskState, TaskStatus, Usage};
+use haggle_core::cluster::{AgentView, Announcement, FrameworkView, OfferView, ReservationView, TaskView, VolumeView};
+use haggle_core::{
+    Bytes, Ceiling, Exceeded, MilliCpu, Quota, Reason, Reserved, Resources, TaskState, TaskStatus, Usage,
+};
 use haggle_sdk::{LimitUse, RoleInfo, TokenInfo, Withheld};
 use serde::Serialize;
 
@@ -19,6 +21,8 @@ pub(crate) use why::{TaskWhyRecord, WhyRecord};
 #[derive(Serialize)]
 pub(crate) struct ResourcesRecord {
     cpus: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revocable_cpus: Option<f64>,
     mem_bytes: u64,
     disk_bytes: u64,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -31,6 +35,7 @@ impl From<&Resources> for ResourcesRecord {
     fn from(resources: &Resources) -> Self {
         Self {
             cpus: resources.cpus.as_cores(),
+            revocable_cpus: (!resources.revocable.is_zero()).then(|| resources.revocable.as_cores()),
             mem_bytes: resources.mem.get(),
             disk_bytes: resources.disk.get(),
             ports: resources.ports.ranges().iter().map(|range| (range.first, range.last)).collect(),
@@ -40,9 +45,9 @@ impl From<&Resources> for ResourcesRecord {
 }
 
 #[derive(Serialize)]
-pub(crate) struct AgentRecord {
+pub(crate) struct AgentRecord<'a> {
     id: String,
-    name: String,
+    name: &'a str,
     connected: bool,
     draining: bool,
     /// `null`: nobody keeps it from taking tasks.
@@ -52,24 +57,78 @@ pub(crate) struct AgentRecord {
     resources: ResourcesRecord,
     used: ResourcesRecord,
     offered: ResourcesRecord,
+    /// What of it is reserved.
+    reserved: Vec<ReservedPartRecord>,
+    /// How many volumes it holds, or is to hold, and their room, which is neither used nor offered.
+    volumes: usize,
+    volume_bytes: u64,
     tasks: usize,
-    attributes: BTreeMap<String, String>,
+    attributes: &'a BTreeMap<String, String>,
 }
 
-impl From<&AgentView> for AgentRecord {
-    fn from(agent: &AgentView) -> Self {
+impl<'a> From<&'a AgentView> for AgentRecord<'a> {
+    fn from(agent: &'a AgentView) -> Self {
         Self {
             id: agent.id.to_string(),
-            name: agent.info.name.clone(),
+            name: &agent.info.name,
             connected: agent.connected,
             draining: agent.draining,
             withdrawn: agent.withdrawal.as_ref().map(Into::into),
             unavailable: agent.unavailability.map(Into::into),
-            resources: (&agent.info.resources).into(),
+            resources: (&agent.info.resources.clone().with_revocable(agent.revocable)).into(),
             used: (&agent.used).into(),
             offered: (&agent.offered).into(),
+            reserved: agent.reserved.iter().map(Into::into).collect(),
+            volumes: agent.volumes,
+            volume_bytes: agent.kept.get(),
             tasks: agent.tasks,
-            attributes: agent.info.attributes.clone(),
+            attributes: &agent.info.attributes,
+        }
+    }
+}
+
+/// Something that is reserved.
+#[derive(Serialize)]
+pub(crate) struct ReservedRecord {
+    /// For whom.
+    role: String,
+    /// From whose it was refined, from the outermost on.
+    within: Vec<String>,
+    /// Whether the outermost is of the agent's own flags.
+    fixed: bool,
+    resources: ResourcesRecord,
+}
+
+impl From<&Reserved> for ReservedRecord {
+    fn from(Reserved { reservation, resources }: &Reserved) -> Self {
+        let roles = reservation.roles();
+        Self {
+            role: reservation.role().to_owned(),
+            within: roles[..roles.len() - 1].to_vec(),
+            fixed: reservation.is_fixed(),
+            resources: resources.into(),
+        }
+    }
+}
+
+/// A part of an agent that is reserved.
+#[derive(Serialize)]
+pub(crate) struct ReservedPartRecord {
+    #[serde(flatten)]
+    reserved: ReservedRecord,
+    used: ResourcesRecord,
+    offered: ResourcesRecord,
+    /// The room of volumes.
+    volumes: ResourcesRecord,
+}
+
+impl From<&ReservationView> for ReservedPartRecord {
+    fn from(part: &ReservationView) -> Self {
+        Self {
+            reserved: (&part.reserved).into(),
+            used: (&part.used).into(),
+            offered: (&part.offered).into(),
+            volumes: (&part.kept).into(),
         }
     }
 }
@@ -78,7 +137,7 @@ impl From<&AgentView> for AgentRecord {
 pub(crate) struct FrameworkRecord {
     id: String,
     name: String,
-    role: String,
+    roles: Vec<String>,
     connected: bool,
     suppressed: bool,
     used: ResourcesRecord,
@@ -92,7 +151,7 @@ impl From<&FrameworkView> for FrameworkRecord {
         Self {
             id: framework.id.to_string(),
             name: framework.info.name.clone(),
-            role: framework.info.role.clone(),
+            roles: framework.info.roles.clone(),
             connected: framework.connected,
             suppressed: framework.suppressed,
             used: (&framework.used).into(),
@@ -111,6 +170,7 @@ pub(crate) struct RoleRecord {
     waiting: u64,
     used: ResourcesRecord,
     offered: ResourcesRecord,
+    reserved: ResourcesRecord,
     /// The dominant share, from 0 to 1, not divided by the weight.
     share: f64,
     /// What it would be if every role beside it took all that it may.
@@ -169,6 +229,7 @@ impl From<&RoleInfo> for RoleRecord {
             waiting: role.waiting,
             used: (&role.used).into(),
             offered: (&role.offered).into(),
+            reserved: (&role.reserved).into(),
             share: role.share,
             fair_share: role.fair_share,
             quota: role.quota.as_ref().map(Into::into),
@@ -209,8 +270,13 @@ impl From<&LimitUse> for LimitRecord {
 pub(crate) struct OfferRecord {
     id: String,
     framework: String,
+    role: String,
     agent: String,
     resources: ResourcesRecord,
+    /// What of that is reserved.
+    reserved: Vec<ReservedRecord>,
+    /// Their ids.
+    volumes: Vec<String>,
     age_seconds: f64,
 }
 
@@ -219,9 +285,49 @@ impl From<&OfferView> for OfferRecord {
         Self {
             id: offer.id.to_string(),
             framework: offer.framework.to_string(),
+            role: offer.role.clone(),
             agent: offer.agent.to_string(),
             resources: (&offer.resources).into(),
+            reserved: offer.reserved.iter().map(Into::into).collect(),
+            volumes: offer.volumes.iter().map(|volume| volume.id.to_string()).collect(),
             age_seconds: offer.age.as_secs_f64(),
+        }
+    }
+}
+
+/// A volume of `haggle volume ls`.
+#[derive(Serialize)]
+pub(crate) struct VolumeRecord {
+    id: String,
+    agent: String,
+    state: &'static str,
+    /// `null` here and below: nothing is known of it.
+    name: Option<String>,
+    role: Option<String>,
+    size_bytes: Option<u64>,
+    shared: Option<bool>,
+    creator: Option<String>,
+    /// A task that uses it, the first of them.
+    user: Option<String>,
+    users: usize,
+    offers: usize,
+}
+
+impl From<&VolumeView> for VolumeRecord {
+    fn from(volume: &VolumeView) -> Self {
+        let known = volume.known.as_ref();
+        Self {
+            id: volume.id.to_string(),
+            agent: volume.agent.to_string(),
+            state: output::volume_state(volume.standing),
+            name: known.map(|known| known.name.clone()),
+            role: known.map(|known| known.role().to_owned()),
+            size_bytes: known.map(|known| known.size.get()),
+            shared: known.map(|known| known.shared),
+            creator: known.map(|known| known.creator.to_string()),
+            user: volume.user.map(|user| user.to_string()),
+            users: volume.users,
+            offers: volume.offers,
         }
     }
 }
@@ -319,10 +425,13 @@ pub(crate) struct RunRecord<'a> {
 #[derive(Serialize)]
 pub(crate) struct TaskRecord {
     id: String,
+    kind: &'static str,
     name: String,
     role: String,
     agent: String,
     resources: ResourcesRecord,
+    /// The id of the first task of its group; `null`: it is in none.
+    group: Option<String>,
     #[serde(flatten)]
     status: StatusRecord,
 }
@@ -331,13 +440,20 @@ impl From<&TaskView> for TaskRecord {
     fn from(task: &TaskView) -> Self {
         Self {
             id: task.id.to_string(),
+            kind: kind(task),
             name: task.name.clone(),
             role: task.role.clone(),
             agent: task.agent.to_string(),
             resources: (&task.resources).into(),
+            group: task.group.map(|group| group.id(task.id.framework).to_string()),
             status: (&task.status).into(),
         }
     }
+}
+
+/// Whether it is a task that somebody wrote, or the allocation that holds room for such tasks.
+pub(crate) fn kind(task: &TaskView) -> &'static str {
+    if task.is_allocation { "allocation" } else { "task" }
 }
 
 /// An event of `haggle watch`. One of `agent`, `framework` and `task` is there.
@@ -374,6 +490,7 @@ impl EventRecord {
             },
             Announcement::AgentReactivated(id) => Self { agent: Some(id.to_string()), ..bare("agent_reactivated") },
             Announcement::FrameworkUp(id) => Self { framework: Some(id.to_string()), ..bare("framework_up") },
+            Announcement::FrameworkUpdated(id) => Self { framework: Some(id.to_string()), ..bare("framework_updated") },
             Announcement::FrameworkDown(id) => Self { framework: Some(id.to_string()), ..bare("framework_down") },
             Announcement::FrameworkRemoved(id) => Self { framework: Some(id.to_string()), ..bare("framework_removed") },
             Announcement::Task(status) => Self {

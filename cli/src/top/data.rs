@@ -138,14 +138,11 @@ impl Data {
 mod tests {
     use std::time::Duration;
 
-    use haggle_core::{AgentId, FrameworkId, Resources, Source, UpdateId};
-
     use super::*;
+    use crate::top::fixture;
 
     fn task(number: u64, state: TaskState) -> TaskView {
-        let id = TaskId { framework: FrameworkId(1), number };
-        let status = TaskStatus::new(id, UpdateId(1), state, Source::Master);
-        TaskView { id, name: "t".into(), role: "r".into(), agent: AgentId(1), resources: Resources::default(), status }
+        fixture::task(1, number, "t", state)
     }
 
     fn happened(number: u64, state: TaskState) -> WatchEvent {

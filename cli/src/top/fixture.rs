@@ -28,14 +28,18 @@ fn agent(id: u64, name: &str, used: Resources, tasks: usize) -> AgentView {
         draining: false,
         withdrawal: None,
         unavailability: None,
+        revocable: MilliCpu::ZERO,
         used,
         offered: Resources::default(),
+        reserved: Vec::new(),
+        volumes: 0,
+        kept: Bytes::ZERO,
         tasks,
     }
 }
 
 fn framework(id: u64, name: &str, role: &str, tasks: usize) -> FrameworkView {
-    let info = FrameworkInfo { name: name.into(), role: role.into(), failover_timeout: Duration::from_secs(60) };
+    let info = FrameworkInfo { name: name.into(), roles: vec![role.into()], failover_timeout: Duration::from_secs(60) };
     FrameworkView {
         id: FrameworkId(id),
         info,
@@ -55,6 +59,7 @@ fn role(name: &str, waiting: u64, share: f64) -> RoleInfo {
         waiting,
         used: resources((share * 8000.0) as u64, 512),
         offered: Resources::default(),
+        reserved: Resources::default(),
         share,
         fair_share: 0.5,
         quota: None,
@@ -75,7 +80,16 @@ pub(super) fn task(framework: u64, number: u64, name: &str, state: TaskState) ->
         status.message = "wants 65 MiB memory, is limited to 64 MiB".into();
     }
     let role = if framework == 1 { "eng/batch" } else { "default" }.into();
-    TaskView { id, name: name.into(), role, agent: AgentId(1 + number % 2), resources: resources(500, 64), status }
+    TaskView {
+        id,
+        name: name.into(),
+        role,
+        agent: AgentId(1 + number % 2),
+        resources: resources(500, 64),
+        group: None,
+        is_allocation: false,
+        status,
+    }
 }
 
 pub(super) fn at(seconds: u64) -> SystemTime {
@@ -138,6 +152,7 @@ pub(super) fn looked() -> Looked {
         framework: FrameworkId(1),
         name: HARM.into(),
         role: "eng/batch".into(),
+        roles: vec!["eng/batch".into()],
         waits_for: Some(Duration::from_secs(12)),
         offers: 0,
         rank: Some(1),

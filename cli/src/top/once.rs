@@ -19,10 +19,10 @@ const WIDTH: u16 = 100;
 const HEIGHT: u16 = 100;
 
 #[derive(Serialize)]
-struct Record {
+struct Record<'a> {
     time: String,
     master: MasterRecord,
-    agents: Vec<AgentRecord>,
+    agents: Vec<AgentRecord<'a>>,
     roles: Vec<RoleRecord>,
     frameworks: Vec<FrameworkRecord>,
     /// Those that have not ended.

@@ -195,9 +195,10 @@ impl Source {
             | Announcement::AgentRemoved(_)
             | Announcement::AgentWithdrawn(..)
             | Announcement::AgentReactivated(_) => &[Feed::Agents, Feed::Roles, Feed::Task],
-            Announcement::FrameworkUp(_) | Announcement::FrameworkDown(_) | Announcement::FrameworkRemoved(_) => {
-                &[Feed::Frameworks, Feed::Roles, Feed::Task]
-            }
+            Announcement::FrameworkUp(_)
+            | Announcement::FrameworkUpdated(_)
+            | Announcement::FrameworkDown(_)
+            | Announcement::FrameworkRemoved(_) => &[Feed::Frameworks, Feed::Roles, Feed::Task],
             Announcement::Task(status) => {
                 // What was listed is known by what is told of it.
                 if !self.known.contains(&status.task) {
@@ -239,8 +240,11 @@ async fn answer(asking: &mut Option<Asking>) -> (Feed, Result<Fetched, CallError
 async fn look(client: &Client, id: TaskId) -> Result<Looked, CallError> {
     let view = client.task(id).await?;
     let runs = |state: TaskState| state == TaskState::Running || state.is_terminal();
-    let why =
-        if view.as_ref().is_some_and(|view| runs(view.status.state)) { None } else { client.why(id.framework).await? };
+    let why = match &view {
+        Some(view) if runs(view.status.state) => None,
+        // What it waits for is of its role's.
+        view => client.why(id.framework, view.as_ref().map(|view| view.role.as_str())).await?,
+    };
     Ok(Looked { id, view, why })
 }
 

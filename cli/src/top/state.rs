@@ -195,7 +195,7 @@ impl State {
             Some(role) => of.strip_prefix(role).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
             None => true,
         };
-        self.data.frameworks.iter().flatten().filter(move |framework| is_in(&framework.info.role))
+        self.data.frameworks.iter().flatten().filter(move |framework| framework.info.roles.iter().any(|of| is_in(of)))
     }
 
     /// Some or all tasks.

@@ -3,6 +3,8 @@
 mod array;
 mod bad_input;
 mod doctor;
+#[cfg(unix)]
+mod documents;
 mod guests;
 mod haggle;
 mod inspect;
@@ -10,6 +12,8 @@ mod man;
 #[cfg(unix)]
 mod master;
 mod run;
+mod runtimes;
+mod scripts;
 #[cfg(target_os = "linux")]
 mod service;
 #[cfg(unix)]

@@ -140,13 +140,25 @@ impl FromStr for PrincipalId {
     }
 }
 
-/// Whose a framework is, and so its tasks and offers. Shared by all of them.
+/// Whose a framework is, or one of its tasks or offers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tenant {
     /// The principal that subscribed it first.
     pub principal: Arc<PrincipalId>,
-    /// The role that its tasks count towards.
-    pub role: Arc<str>,
+    /// What it counts towards: all roles of a framework, and the one of a task or an offer.
+    pub roles: Arc<[Arc<str>]>,
+}
+
+impl Tenant {
+    /// Of a principal, in these roles.
+    pub fn new(principal: Arc<PrincipalId>, roles: impl IntoIterator<Item = Arc<str>>) -> Self {
+        Self { principal, roles: roles.into_iter().collect() }
+    }
+
+    /// The first of its roles, which is the only one of a task or an offer.
+    pub fn role(&self) -> &str {
+        self.roles.first().map_or("", |role| role)
+    }
 }
 
 /// Somebody may not do something that it may know of.
@@ -266,7 +278,7 @@ impl Principal {
     fn owns(&self, tenant: &Tenant) -> bool {
         match &self.kind {
             Kind::Framework(_) => *tenant.principal == self.id(),
-            Kind::Viewer(roles) => roles.hold(&tenant.role),
+            Kind::Viewer(roles) => tenant.roles.iter().any(|role| roles.hold(role)),
             _ => false,
         }
     }

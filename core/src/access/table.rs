@@ -68,10 +68,16 @@ table! {
     Revive         ""                    "ask for offers again"         [All, All, Own, No,  No,  No,  No];
     Suppress       ""                    "ask for no offers"            [All, All, Own, No,  No,  No,  No];
     Demand         ""                    "say what it wants"            [All, All, Own, No,  No,  No,  No];
+    ReserveOffered ""                    "reserve what it is offered"   [All, All, Own, No,  No,  No,  No];
+    UnreserveOffered ""                  "unreserve what it is offered" [All, All, Own, No,  No,  No,  No];
+    CreateOffered  ""                    "make volumes of what it is offered" [All, All, Own, No, No, No, No];
+    DestroyOffered ""                    "destroy volumes that it is offered" [All, All, Own, No, No, No, No];
+    ShareOffered   ""                    "share volumes that it is offered" [All, All, Own, No, No,  No,  No];
     AnswerInverse  ""                    "answer inverse offers"        [All, All, Own, No,  No,  No,  No];
     Kill           ""                    "kill as a framework"          [All, All, Own, No,  No,  No,  No];
     Acknowledge    ""                    "acknowledge updates"          [All, All, Own, No,  No,  No,  No];
     Reconcile      ""                    "ask where tasks stand"        [All, All, Own, No,  No,  No,  No];
+    UpdateFramework ""                   "change what a framework is"   [All, All, Own, No,  No,  No,  No];
     Teardown       ""                    "tear a framework down"        [All, All, Own, No,  No,  No,  No];
     // Artifacts. What an agent's tasks name is not known to the master after a failover, so an agent shows what it was
     // given with the launch.
@@ -85,6 +91,7 @@ table! {
     ListFrameworks "Operator/ListFrameworks" "list frameworks"          [All, All, Own, Own, No,  No,  No];
     ListRoles      "Operator/ListRoles"  "list roles"                   [All, All, Own, Own, No,  No,  No];
     ListOffers     "Operator/ListOffers" "list offers"                  [All, All, Own, Own, No,  No,  No];
+    ListVolumes    "Operator/ListVolumes" "list volumes"                [All, All, Own, Own, No,  No,  No];
     ListTasks      "Operator/ListTasks"  "list tasks"                   [All, All, Own, Own, No,  No,  No];
     Watch          "Operator/Watch"      "watch what happens"           [All, All, Own, Own, No,  No,  No];
     ReadLog        "Operator/ReadLog"    "read the output of tasks"     [All, All, Own, Own, No,  No,  No];
@@ -93,6 +100,11 @@ table! {
     ReadMetrics    ""                    "read metrics"                 [All, All, No,  Own, No,  No,  No];
     SetWeight      "Operator/SetWeight"  "set weights of roles"         [All, All, No,  No,  No,  No,  No];
     SetQuota       "Operator/SetQuota"   "set quotas of roles"          [All, All, No,  No,  No,  No,  No];
+    Reserve        "Operator/Reserve"    "reserve for roles"            [All, All, No,  No,  No,  No,  No];
+    Unreserve      "Operator/Unreserve"  "end reservations"             [All, All, No,  No,  No,  No,  No];
+    CreateVolume   "Operator/CreateVolume" "make volumes"               [All, All, No,  No,  No,  No,  No];
+    DestroyVolume  "Operator/DestroyVolume" "destroy volumes"           [All, All, No,  No,  No,  No,  No];
+    ShareVolume    "Operator/ShareVolume" "share volumes"               [All, All, No,  No,  No,  No,  No];
     SetPlacement   "Operator/SetPlacement" "choose how agents are chosen for roles" [All, All, No, No, No, No, No];
     SetMinAllocatable "Operator/SetMinAllocatable" "set the least that roles are offered" [All, All, No, No, No, No, No];
     KillTask       "Operator/KillTask"   "kill tasks"                   [All, All, Own, No,  No,  No,  No];
@@ -171,6 +183,11 @@ impl Verb {
                 | Self::CancelMaintenance
                 | Self::SetWeight
                 | Self::SetQuota
+                | Self::Reserve
+                | Self::Unreserve
+                | Self::CreateVolume
+                | Self::DestroyVolume
+                | Self::ShareVolume
                 | Self::SetPlacement
                 | Self::SetMinAllocatable
                 | Self::CreateToken

@@ -12,10 +12,13 @@ use super::ledger::Holding;
 use super::patience::Patience;
 use super::place::Look;
 use super::promises::Promise;
+use super::seat::Seat;
 use super::tree::ROOT;
 use super::verdict::Stage;
 use super::{Allocation, Allocator};
-use crate::id::{AgentId, FrameworkId, OfferId};
+use crate::demand::Want;
+use crate::id::{AgentId, OfferId};
+use crate::reservation::Portion;
 use crate::resources::Resources;
 use crate::time::Now;
 
@@ -53,7 +56,7 @@ impl Allocator {
     }
 
     /// Those that wait, in the order in which they are served.
-    fn hungriest(&self) -> Vec<FrameworkId> {
+    fn hungriest(&self) -> Vec<Seat> {
         let mut hungriest = Vec::new();
         self.tree.ask(ROOT, &mut |id| {
             hungriest.extend(self.hungry.get(&id));
@@ -63,37 +66,40 @@ impl Allocator {
     }
 
     /// An agent that would have room for a task that waits, and the offers in its way there, all of which can be contested.
-    fn in_the_way(&mut self, id: FrameworkId, now: Now) -> Option<(AgentId, Vec<OfferId>)> {
+    fn in_the_way(&mut self, id: Seat, now: Now) -> Option<(AgentId, Vec<OfferId>)> {
         let mut later: Option<Now> = None;
         let found = self.look_in_the_way(id, now, &mut later);
         self.contestable = self.contestable.into_iter().chain(later).min();
         found
     }
 
-    fn look_in_the_way(&self, id: FrameworkId, now: Now, later: &mut Option<Now>) -> Option<(AgentId, Vec<OfferId>)> {
-        let demand = self.frameworks.get(&id)?.demand.as_ref()?;
+    fn look_in_the_way(&self, id: Seat, now: Now, later: &mut Option<Now>) -> Option<(AgentId, Vec<OfferId>)> {
+        let demand = self.members.get(&id)?.demand.as_ref()?;
         for (_, want, _) in demand.open(Urgency::Waiting) {
             let mut seen = BTreeSet::new();
             for (agent, holding) in self.agents_with_offers(&mut seen) {
                 let unit = &want.resources;
-                let suits = want.suits(holding.info.traits()).is_ok() && holding.info.resources.contains(unit);
+                let role = &self.tree.role(id.role).path;
+                let suits = want.suits(holding.info.traits()).is_ok()
+                    && holding.has().contains(unit)
+                    && want.volumes.iter().all(|&volume| holding.holds_for(volume, role));
                 if !holding.active || !suits || self.filters.hold(id, agent, unit, now).is_some() {
                     continue;
                 }
-                if let Some(offers) = self.contested(id, holding, unit, now, later) {
+                if let Some(offers) = self.contested(id, holding, want, now, later) {
                     return Some((agent, offers));
                 }
             }
         }
-        None
+        self.contested_by_gang(id, now, later)
     }
 
     /// Agents with open offers: first of those that hold them only to have room at hand, then the oldest.
-    fn agents_with_offers<'a>(
+    pub(super) fn agents_with_offers<'a>(
         &'a self,
         seen: &'a mut BTreeSet<AgentId>,
     ) -> impl Iterator<Item = (AgentId, &'a Holding)> {
-        let idle = self.idlers.iter().flat_map(|id| &self.frameworks[id].promises).take(LOOKED_AT.1);
+        let idle = self.idlers.iter().flat_map(|id| &self.members[id].promises).take(LOOKED_AT.1);
         let idle = idle.filter_map(|offer| self.promises.get(*offer));
         let oldest = self.promises.iter().take(LOOKED_AT.1).map(|(_, promise)| promise);
         let agents = idle.chain(oldest).map(|promise| promise.agent).filter(move |agent| seen.insert(*agent));
@@ -103,9 +109,9 @@ impl Allocator {
     /// The offers of an agent that make room for this if they give way now; `None` when they cannot, and when they can `later`.
     fn contested(
         &self,
-        id: FrameworkId,
+        id: Seat,
         holding: &Holding,
-        unit: &Resources,
+        want: &Want,
         now: Now,
         later: &mut Option<Now>,
     ) -> Option<Vec<OfferId>> {
@@ -118,41 +124,43 @@ impl Allocator {
                 *later = later.iter().copied().chain([from]).min();
                 continue;
             }
-            room.give(&promise.resources);
+            room.give(&promise.portion);
             offers.push(offer);
-            if room.contains(unit) {
-                return self.may_have(id, unit, &offers).then_some(offers);
+            let usable = holding.usable(&room, &self.tree.role(id.role).path);
+            if usable.resources.contains(&want.resources) && usable.has_volumes(&want.volumes) {
+                return self.may_have(id, &want.resources, &usable, &offers).then_some(offers);
             }
         }
         None
     }
 
     /// Whether quotas leave a framework this much, once these offers are taken back.
-    fn may_have(&self, id: FrameworkId, unit: &Resources, offers: &[OfferId]) -> bool {
+    fn may_have(&self, id: Seat, unit: &Resources, usable: &Portion, offers: &[OfferId]) -> bool {
         if self.tree.quotas == 0 {
             return true;
         }
         // What is taken from a role may be kept for it from then on.
         let (mut tree, mut free) = (self.tree.clone(), self.free.clone());
         for promise in offers.iter().filter_map(|offer| self.promises.get(*offer)) {
-            free.give(&promise.resources);
-            let holder = &self.frameworks[&promise.framework];
-            tree.each_account(holder.role, |account| account.take(&promise.resources));
+            let Portion { resources, reserved, .. } = &promise.portion;
+            free.give(&promise.portion.unreserved());
+            reserved.iter().for_each(|part| tree.change_idle(part, |idle| idle.give(&part.resources)));
+            tree.each_account(promise.seat.role, |account| account.take(resources));
         }
-        tree.room(self.frameworks[&id].role, Stage::FairShare, &free).admits(unit)
+        tree.room_of(id.role, Stage::FairShare, &free, usable).resources.contains(unit)
     }
 
     /// From when on an offer gives way to a framework that waits; `None`: not at all.
-    fn contestable_from(&self, promise: &Promise, id: FrameworkId) -> Option<Now> {
-        let (holder, waiting) = (self.frameworks.get(&promise.framework)?, self.frameworks.get(&id)?);
-        if promise.framework == id {
+    pub(super) fn contestable_from(&self, promise: &Promise, id: Seat) -> Option<Now> {
+        let (holder, waiting) = (self.members.get(&promise.seat)?, self.members.get(&id)?);
+        if promise.seat == id {
             return None;
         }
-        let (has_more, patience) = if holder.role == waiting.role {
+        let (has_more, patience) = if promise.seat.role == id.role {
             let share = |account: &super::Account| account.allocated.dominant_share(&self.total);
             (share(&holder.account) > share(&waiting.account), holder.patience)
         } else {
-            let (under, its, other) = self.tree.branches(holder.role, waiting.role);
+            let (under, its, other) = self.tree.branches(promise.seat.role, id.role);
             let share = |branch| self.tree.share_of_branch(under, branch, &self.total);
             let patience = its.map_or(holder.patience, |role| self.tree.role(role).patience);
             (share(its) > share(other), patience)
@@ -167,14 +175,14 @@ impl Allocator {
 
     fn take_back(&mut self, id: OfferId, now: Now, allocation: &mut Allocation) {
         let Some(promise) = self.close(id) else { return };
-        self.free(promise.framework, promise.agent, &promise.resources);
-        if let Some(holder) = self.frameworks.get_mut(&promise.framework)
+        self.free_of(promise.seat, promise.agent, &promise.portion);
+        if let Some(holder) = self.members.get_mut(&promise.seat)
             && !holder.is_idle()
         {
             let until = now + holder.patience.rest();
             holder.patience.lapsed();
-            self.tree.each_patience(holder.role, Patience::lapsed);
-            self.refuse(promise.framework, promise.agent, promise.resources.clone(), until);
+            self.tree.each_patience(promise.seat.role, Patience::lapsed);
+            self.refuse_as(promise.seat, promise.agent, promise.portion.resources.clone(), until);
         }
         allocation.rescinded.push((id, promise));
     }

@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 
 use crate::agent::Traits;
 use crate::demand::Want;
+use crate::id::VolumeId;
 use crate::resources::Resources;
 
 /// Tells one want of a framework from its others, for as long as something is held for it.
@@ -11,6 +12,23 @@ pub(super) type WantKey = u32;
 
 /// So many units of a want.
 pub(super) type Units = Vec<(WantKey, u32)>;
+
+/// Tells one gang of a framework from its others.
+pub(super) type GangId = u32;
+
+/// Wants that are met together.
+pub(super) struct Gang<'a> {
+    pub(super) id: GangId,
+    /// How many of each.
+    pub(super) wants: Vec<(WantKey, &'a Want, u32)>,
+}
+
+impl Gang<'_> {
+    /// How many tasks it has.
+    pub(super) fn tasks(&self) -> u32 {
+        self.wants.iter().map(|&(_, _, count)| count).sum()
+    }
+}
 
 /// Which units are looked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,8 +69,7 @@ impl Demand {
     pub(super) fn restate(&mut self, wants: Vec<Want>) {
         let mut before = core::mem::take(&mut self.wants);
         for want in wants {
-            let is_same =
-                |old: &Wanted| old.want.resources == want.resources && old.want.constraints == want.constraints;
+            let is_same = |old: &Wanted| old.want.is_like(&want);
             let wanted = match before.iter().position(is_same) {
                 Some(at) => Wanted { want, ..before.swap_remove(at) },
                 None => {
@@ -79,7 +96,7 @@ impl Demand {
 
     /// Whether units of this kind are not in open offers yet.
     pub(super) fn is_open(&self, urgency: Urgency) -> bool {
-        self.wants.iter().any(|wanted| wanted.open(urgency) > 0)
+        self.open(urgency).next().is_some() || urgency == Urgency::Waiting && self.gangs().next().is_some()
     }
 
     /// Whether tasks wait, be there offers for them or not.
@@ -87,10 +104,31 @@ impl Demand {
         self.wants.iter().any(|wanted| wanted.want.waiting > 0)
     }
 
-    /// The wants of which units are looked for, and how many of each.
+    /// The wants of which units are looked for one by one, and how many of each.
     pub(super) fn open(&self, urgency: Urgency) -> impl Iterator<Item = (WantKey, &Want, u32)> {
-        let open = self.wants.iter().map(move |wanted| (wanted.key, &wanted.want, wanted.open(urgency)));
+        let single = self.wants.iter().filter(|wanted| wanted.want.gang == 0);
+        let open = single.map(move |wanted| (wanted.key, &wanted.want, wanted.open(urgency)));
         open.filter(|&(_, _, count)| count > 0)
+    }
+
+    /// The gangs that are looked for: of whose wants nothing is in an open offer.
+    pub(super) fn gangs(&self) -> impl Iterator<Item = Gang<'_>> {
+        let of = |id| self.wants.iter().filter(move |wanted| wanted.want.gang == id);
+        let is_first = move |at: usize, id| self.wants[..at].iter().all(|before| before.want.gang != id);
+        let ids = self.wants.iter().enumerate().map(|(at, wanted)| (at, wanted.want.gang));
+        let ids = ids.filter(move |&(at, id)| id != 0 && is_first(at, id)).map(|(_, id)| id);
+        ids.filter(move |&id| of(id).all(|wanted| wanted.held == 0)).filter_map(move |id| {
+            let waiting = of(id).filter(|wanted| wanted.want.waiting > 0);
+            let wants: Vec<_> = waiting.map(|wanted| (wanted.key, &wanted.want, wanted.want.waiting)).collect();
+            (!wants.is_empty()).then_some(Gang { id, wants })
+        })
+    }
+
+    /// How many of a want wait that is of a gang.
+    #[cfg(test)]
+    pub(super) fn of_gang(&self, key: WantKey) -> Option<u32> {
+        let wanted = self.wants.iter().find(|wanted| wanted.key == key)?;
+        (wanted.want.gang > 0).then_some(wanted.want.waiting)
     }
 
     pub(super) fn hold(&mut self, key: WantKey, count: u32) {
@@ -109,9 +147,9 @@ impl Demand {
         self.wants.retain(|wanted| wanted.held > 0 || wanted.want.waiting > 0 || wanted.want.spare > 0);
     }
 
-    /// A task waits no longer, for it was launched on this agent.
-    pub(super) fn launched(&mut self, resources: &Resources, agent: Traits<'_>) {
-        let waits = Want::of_launched(self.wants(), resources, agent);
+    /// A task that mounts these volumes waits no longer, for it was launched on this agent, by itself or in a group.
+    pub(super) fn launched(&mut self, resources: &Resources, volumes: &[VolumeId], agent: Traits<'_>, in_group: bool) {
+        let waits = Want::of_launched(self.wants(), resources, volumes, agent, in_group);
         if let Some(wanted) = waits.and_then(|at| self.wants.get_mut(at)) {
             wanted.want.waiting -= 1;
         }

@@ -5,12 +5,13 @@
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
-use crate::id::{AgentId, FrameworkId};
+use super::seat::Seat;
+use crate::id::AgentId;
 use crate::planted::{self, Bug};
 use crate::resources::Resources;
 use crate::time::Now;
 
-/// Refusals kept for one framework on one agent. A framework that refuses more sizes than these within their
+/// Refusals kept for one framework in one role on one agent. One that refuses more sizes than these within their
 /// time is asked again early, which costs a message.
 pub(super) const REFUSALS_MAX: usize = 8;
 
@@ -18,23 +19,23 @@ pub(super) const REFUSALS_MAX: usize = 8;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Filters {
     on: BTreeMap<AgentId, OnAgent>,
-    /// On which agents a framework has refused something.
-    of: BTreeMap<FrameworkId, BTreeSet<AgentId>>,
+    /// On which agents somebody has refused something.
+    of: BTreeMap<Seat, BTreeSet<AgentId>>,
     /// For each agent, when the first of its refusals ends.
     deadlines: BTreeSet<(Now, AgentId)>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct OnAgent {
-    refused: BTreeMap<FrameworkId, Refusals>,
-    ends: BTreeSet<(Now, FrameworkId)>,
+    refused: BTreeMap<Seat, Refusals>,
+    ends: BTreeSet<(Now, Seat)>,
     /// How many of those that refused take whatever there is.
     blind: usize,
     /// Each of these refuses at least this much, where that is known. It may be less than they do.
     covered: Option<Resources>,
 }
 
-/// Of one framework on one agent: nearly always one.
+/// Of one framework in one role on one agent: nearly always one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Refusals {
     first: Refused,
@@ -56,9 +57,9 @@ impl Refusals {
 }
 
 impl Filters {
-    /// Until when the framework refuses as much as this, or more; `None` when it does not.
-    pub(super) fn hold(&self, framework: FrameworkId, agent: AgentId, free: &Resources, now: Now) -> Option<Now> {
-        let refusals = self.on.get(&agent)?.refused.get(&framework)?;
+    /// Until when somebody refuses as much as this, or more; `None` when it does not.
+    pub(super) fn hold(&self, seat: Seat, agent: AgentId, free: &Resources, now: Now) -> Option<Now> {
+        let refusals = self.on.get(&agent)?.refused.get(&seat)?;
         let lasts = |refused: &&Refused| now < refused.until || planted::is(Bug::FilterKept);
         let covering = refusals.iter().filter(lasts).filter(|refused| refused.resources.contains(free));
         covering.map(|refused| refused.until).max()
@@ -82,14 +83,7 @@ impl Filters {
         }
     }
 
-    pub(super) fn add(
-        &mut self,
-        framework: FrameworkId,
-        agent: AgentId,
-        resources: Resources,
-        until: Now,
-        blind: bool,
-    ) {
+    pub(super) fn add(&mut self, seat: Seat, agent: AgentId, resources: Resources, until: Now, blind: bool) {
         let on = self.on.entry(agent).or_default();
         let deadline = on.ends.first().copied();
         if on.refused.is_empty() {
@@ -98,15 +92,15 @@ impl Filters {
             covered.cut_to(&resources);
         }
         let new = Refused { resources, until };
-        match on.refused.get_mut(&framework) {
+        match on.refused.get_mut(&seat) {
             None => {
                 on.blind += usize::from(blind);
-                on.refused.insert(framework, Refusals { first: new, more: Vec::new(), blind });
-                self.of.entry(framework).or_default().insert(agent);
+                on.refused.insert(seat, Refusals { first: new, more: Vec::new(), blind });
+                self.of.entry(seat).or_default().insert(agent);
             }
             Some(refusals) => {
                 for old in refusals.iter() {
-                    on.ends.remove(&(old.until, framework));
+                    on.ends.remove(&(old.until, seat));
                 }
                 let stays = |old: &Refused| old.until > until || !new.resources.contains(&old.resources);
                 refusals.more.retain(stays);
@@ -126,19 +120,19 @@ impl Filters {
                 }
             }
         }
-        on.ends.extend(on.refused[&framework].iter().map(|kept| (kept.until, framework)));
+        on.ends.extend(on.refused[&seat].iter().map(|kept| (kept.until, seat)));
         let first = on.ends.first().copied();
         self.move_deadline(agent, deadline, first);
     }
 
-    pub(super) fn clear_framework(&mut self, framework: FrameworkId) {
-        for agent in self.of.remove(&framework).unwrap_or_default() {
+    pub(super) fn clear_seat(&mut self, seat: Seat) {
+        for agent in self.of.remove(&seat).unwrap_or_default() {
             let Some(on) = self.on.get_mut(&agent) else { continue };
             let deadline = on.ends.first().copied();
-            if let Some(refusals) = on.refused.remove(&framework) {
+            if let Some(refusals) = on.refused.remove(&seat) {
                 on.blind -= usize::from(refusals.blind);
                 for refused in refusals.iter() {
-                    on.ends.remove(&(refused.until, framework));
+                    on.ends.remove(&(refused.until, seat));
                 }
             }
             let first = on.ends.first().copied();
@@ -149,11 +143,33 @@ impl Filters {
         }
     }
 
+    /// Forgets what some refuse of an agent.
+    pub(super) fn forget(&mut self, agent: AgentId, whose: impl Fn(Seat) -> bool) {
+        let Some(on) = self.on.get_mut(&agent) else { return };
+        let deadline = on.ends.first().copied();
+        let its: Vec<Seat> = on.refused.keys().copied().filter(|&seat| whose(seat)).collect();
+        for seat in its {
+            let Some(refusals) = on.refused.remove(&seat) else { continue };
+            on.blind -= usize::from(refusals.blind);
+            for refused in refusals.iter() {
+                on.ends.remove(&(refused.until, seat));
+            }
+            if let Some(agents) = self.of.get_mut(&seat) {
+                agents.remove(&agent);
+            }
+        }
+        let first = on.ends.first().copied();
+        if on.refused.is_empty() {
+            self.on.remove(&agent);
+        }
+        self.move_deadline(agent, deadline, first);
+    }
+
     pub(super) fn clear_agent(&mut self, agent: AgentId) {
         let Some(on) = self.on.remove(&agent) else { return };
         self.move_deadline(agent, on.ends.first().copied(), None);
-        for framework in on.refused.keys() {
-            if let Some(agents) = self.of.get_mut(framework) {
+        for seat in on.refused.keys() {
+            if let Some(agents) = self.of.get_mut(seat) {
                 agents.remove(&agent);
             }
         }
@@ -174,7 +190,7 @@ impl Filters {
     }
 
     /// Drops what ends at `now` or earlier: which frameworks are to be asked again about which agents.
-    pub(super) fn expire(&mut self, now: Now) -> Vec<(AgentId, FrameworkId)> {
+    pub(super) fn expire(&mut self, now: Now) -> Vec<(AgentId, Seat)> {
         let mut over = Vec::new();
         while let Some(&(until, agent)) = self.deadlines.first()
             && until <= now
@@ -184,15 +200,15 @@ impl Filters {
                 continue;
             };
             let deadline = on.ends.first().copied();
-            while let Some(&(until, framework)) = on.ends.first()
+            while let Some(&(until, seat)) = on.ends.first()
                 && until <= now
             {
                 on.ends.pop_first();
-                over.push((agent, framework));
+                over.push((agent, seat));
                 if planted::is(Bug::FilterKept) {
                     continue;
                 }
-                let Some(refusals) = on.refused.get_mut(&framework) else { continue };
+                let Some(refusals) = on.refused.get_mut(&seat) else { continue };
                 on.covered = on.covered.take().filter(|_| refusals.more.is_empty());
                 refusals.more.retain(|refused| now < refused.until);
                 if refusals.first.until <= now {
@@ -200,8 +216,8 @@ impl Filters {
                         Some(other) => refusals.first = other,
                         None => {
                             on.blind -= usize::from(refusals.blind);
-                            on.refused.remove(&framework);
-                            if let Some(agents) = self.of.get_mut(&framework) {
+                            on.refused.remove(&seat);
+                            if let Some(agents) = self.of.get_mut(&seat) {
                                 agents.remove(&agent);
                             }
                         }
@@ -217,7 +233,7 @@ impl Filters {
         over
     }
 
-    fn move_deadline(&mut self, agent: AgentId, from: Option<(Now, FrameworkId)>, to: Option<(Now, FrameworkId)>) {
+    fn move_deadline(&mut self, agent: AgentId, from: Option<(Now, Seat)>, to: Option<(Now, Seat)>) {
         if from == to {
             return;
         }

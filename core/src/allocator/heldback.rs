@@ -5,8 +5,9 @@ use alloc::vec::Vec;
 use core::mem;
 
 use super::Allocator;
+use super::seat::Seat;
 use super::tree::{ROOT, Role, RoleId};
-use crate::id::{AgentId, FrameworkId};
+use crate::id::AgentId;
 use crate::resources::Resources;
 
 /// What was in the way in one look at one agent.
@@ -52,7 +53,7 @@ impl Allocator {
         };
         // The highest of them has all the others below.
         let Some((id, _)) = self.tree.up_from(role).filter(is_concerned).last() else { return };
-        let is_eager = |id: &FrameworkId| self.frameworks.get(id).is_some_and(|known| known.place.is_some());
+        let is_eager = |seat: &Seat| self.members.get(seat).is_some_and(|known| known.place.is_some());
         self.woken.extend(self.tree.members_below(id).into_iter().filter(is_eager));
         let path: Vec<RoleId> = self.tree.up_from(role).map(|(id, _)| id).collect();
         self.held_back.roles.retain(|id| !path.contains(id));

@@ -1,11 +1,15 @@
 //! Who holds how much.
 
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
-use super::place::RoomLeft;
+use super::slots::Rooms;
+use super::volumes::HeldVolume;
 use crate::agent::AgentInfo;
-use crate::id::OfferId;
+use crate::id::{OfferId, VolumeId};
+use crate::quantity::MilliCpu;
+use crate::reservation::{Portion, Reserved};
 use crate::resources::{Ports, Resources};
 
 /// What a role or a framework was given.
@@ -65,28 +69,64 @@ pub enum Withheld {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Holding {
     pub(super) info: Arc<AgentInfo>,
-    pub(super) allocated: Resources,
+    /// What of it is reserved, by its own configuration and beside that; none of it empty.
+    pub(super) reserved: Vec<Reserved>,
+    /// Of volumes, those that are not shared.
+    pub(super) allocated: Portion,
+    pub(super) volumes: BTreeMap<VolumeId, HeldVolume>,
+    /// The room of its volumes: nobody else's, whether somebody uses them or not.
+    pub(super) kept: Portion,
+    /// What it measures to be unused of the processor time that its tasks hold.
+    pub(super) revocable: MilliCpu,
     pub(super) active: bool,
     /// What keeps it from being active, though it is there.
     pub(super) withheld: Option<Withheld>,
     /// The open offers of it.
     pub(super) promises: BTreeSet<OfferId>,
-    /// Its place among the idle agents, while it is one.
-    pub(super) idle: Option<RoomLeft>,
+    /// Its places among the idle agents, while it is one.
+    pub(super) idle: Rooms,
 }
 
 impl Holding {
+    /// Everything that it has to give, be it revocable or not.
+    pub(super) fn has(&self) -> Resources {
+        self.info.resources.clone().with_revocable(self.revocable)
+    }
+
     /// What is left. Nothing of a resource of which more is allocated than the agent has, as when it came back
-    /// smaller than what it runs.
-    pub(super) fn free(&self) -> Resources {
-        let mut free = self.info.resources.clone();
-        free.take_up_to(&self.allocated);
+    /// smaller than what it runs. What is allocated beyond a reservation, as when that became smaller, is of what is reserved for
+    /// nobody.
+    pub(super) fn free(&self) -> Portion {
+        let mut free = Portion::from(self.has());
+        free.resources.take_up_to(&self.allocated.resources);
+        if self.reserved.is_empty() {
+            return free;
+        }
+        free.resources.take_up_to(&self.kept.resources);
+        free.volumes = self.free_volumes();
+        let mut rest = free.resources.clone();
+        for part in &self.reserved {
+            let mut left = part.resources.clone();
+            left.take_up_to(&self.allocated.of(Some(&part.reservation)));
+            left.take_up_to(&self.kept.of(Some(&part.reservation)));
+            left.cut_to(&rest);
+            rest.take_up_to(&left);
+            if !left.is_empty() {
+                free.reserved.push(Reserved { reservation: part.reservation.clone(), resources: left });
+            }
+        }
         free
     }
 
-    /// Its place in the order of what is free; `None` when nothing is.
-    pub(super) fn room_left(&self) -> Option<RoomLeft> {
-        let free = self.free();
-        (!free.is_empty()).then_some((free.cpus, free.mem))
+    /// What would be free if nothing were allocated.
+    pub(super) fn all(&self) -> Portion {
+        Self { allocated: Portion::default(), ..self.clone() }.free()
+    }
+
+    /// What nobody uses: what is free, and the room of volumes. That is reserved, and counts as such.
+    pub(super) fn unused(&self) -> Portion {
+        let mut unused = self.free();
+        unused.give(&self.kept);
+        unused
     }
 }

@@ -1,30 +1,40 @@
-//! Agents and frameworks come, go, hold and free.
+//! Agents come and go, and frameworks hold and free.
 
-use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::mem;
 
-use super::demand::Demand;
-use super::ledger::{Account, Holding, Withheld};
+use super::Allocator;
+use super::ledger::{Holding, Withheld};
 use super::patience::Patience;
 use super::promises::Promise;
-use super::{Allocator, Framework};
+use super::seat::Seat;
 use crate::agent::AgentInfo;
-use crate::demand::Want;
-use crate::id::{AgentId, FrameworkId, OfferId};
+use crate::id::{AgentId, FrameworkId, OfferId, VolumeId};
+use crate::quantity::MilliCpu;
+use crate::reservation::Portion;
 use crate::resources::{Ports, Resources};
 use crate::time::Now;
 
 impl Allocator {
     /// Adds an agent, or changes what it is and has. It is offered once it is active.
-    pub fn set_agent(&mut self, agent: AgentId, info: &AgentInfo) {
+    pub fn set_agent(&mut self, agent: AgentId, info: &Arc<AgentInfo>) {
         self.agents.entry(agent).or_default();
-        let before = self.change_holding(agent, |holding| {
-            core::mem::replace(&mut holding.info, Arc::new(info.clone())).resources.clone()
-        });
-        self.total.take_up_to(&before.unwrap_or_default());
+        let before = self.change_holding(agent, |holding| mem::replace(&mut holding.info, Arc::clone(info)));
+        self.reserve(agent, &[]);
+        if let Some(before) = before {
+            self.total.take_up_to(&before.resources);
+        }
         self.add_to_total(&info.resources);
         self.total_has_changed();
+    }
+
+    /// What an agent measures to be unused of the processor time that its tasks hold. With less than is allocated of it, none is
+    /// offered; what is taken back, and from whom, is the caller's to decide.
+    pub fn set_revocable(&mut self, agent: AgentId, revocable: MilliCpu) {
+        if self.agents.get(&agent).is_some_and(|holding| holding.revocable != revocable) {
+            self.change_holding(agent, |holding| holding.revocable = revocable);
+        }
     }
 
     /// Whether the free resources of an agent may be offered.
@@ -42,6 +52,7 @@ impl Allocator {
     /// Forgets an agent with its refusals. Its offers are to be closed before; what is allocated there is to be freed one by
     /// one, before or after.
     pub fn remove_agent(&mut self, agent: AgentId) {
+        self.reserve_nothing(agent);
         let Some(has) = self.change_holding(agent, |holding| {
             holding.active = false;
             holding.info.resources.clone()
@@ -58,125 +69,65 @@ impl Allocator {
         self.filters.clear_agent(agent);
     }
 
-    /// Adds a framework, or moves it with all it has to another role. It is offered something once it is active.
-    pub fn set_framework(&mut self, framework: FrameworkId, role: &str) {
-        let known = match self.frameworks.remove(&framework) {
-            Some(known) if &*self.tree.role(known.role).path == role => {
-                self.frameworks.insert(framework, known);
-                return;
-            }
-            Some(mut known) => {
-                self.note_less(known.role);
-                self.tree.leave(known.role, framework, &mut known.place, &known.account);
-                Framework { role: self.tree.join(role, framework, &known.account), ..known }
-            }
-            None => Framework {
-                role: self.tree.join(role, framework, &Account::default()),
-                account: Account::default(),
-                place: None,
-                active: false,
-                suppressed: false,
-                demand: None,
-                patience: Patience::default(),
-                promises: BTreeSet::new(),
-                waits_since: None,
-                counts_as_blind: false,
-                spares: None,
-            },
-        };
-        self.frameworks.insert(framework, known);
-        self.unranked.insert(framework);
-    }
-
-    /// Whether a framework can be offered anything. Whatever it refused, suppressed or said that it wants is forgotten, as
-    /// its next instance may think otherwise.
-    pub fn set_framework_active(&mut self, framework: FrameworkId, active: bool) {
-        if let Some(known) = self.frameworks.get_mut(&framework) {
-            known.active = active;
-        }
-        self.revive(framework);
-    }
-
-    /// Forgets a framework with its refusals. Its offers are to be closed before. What it holds on agents stays allocated
-    /// there until it is freed.
-    pub fn remove_framework(&mut self, framework: FrameworkId) {
-        if !self.frameworks.contains_key(&framework) {
-            return;
-        }
-        self.set_framework_active(framework, false);
-        self.rank();
-        if let Some(mut known) = self.frameworks.remove(&framework) {
-            self.note_less(known.role);
-            self.tree.leave(known.role, framework, &mut known.place, &known.account);
-        }
-        self.woken.remove(&framework);
-        self.unnoted.remove(&framework);
-    }
-
-    /// Offers nothing to a framework until it revives.
-    pub fn suppress(&mut self, framework: FrameworkId) {
-        if let Some(known) = self.frameworks.get_mut(&framework) {
-            known.suppressed = true;
-            // Only what ends the suppression would ask for them, and forgets them.
-            self.filters.clear_framework(framework);
-            self.unranked.insert(framework);
+    /// Does not offer a framework in this role these resources of this agent, or less of them, before `until`.
+    pub fn refuse(&mut self, framework: FrameworkId, role: &str, agent: AgentId, resources: Resources, until: Now) {
+        if let Some(seat) = self.seat(framework, role) {
+            self.refuse_as(seat, agent, resources, until);
         }
     }
 
-    /// Forgets the refusals and the suppression of a framework, and what it said that it wants.
-    pub fn revive(&mut self, framework: FrameworkId) {
-        self.wants(framework, None);
-    }
-
-    /// A framework wants this, and no more. Forgets its refusals and its suppression.
-    pub fn demand(&mut self, framework: FrameworkId, wants: Vec<Want>) {
-        self.wants(framework, Some(wants));
-    }
-
-    fn wants(&mut self, framework: FrameworkId, wants: Option<Vec<Want>>) {
-        if let Some(known) = self.frameworks.get_mut(&framework) {
-            known.suppressed = false;
-            match wants {
-                Some(wants) => known.demand.get_or_insert_with(Demand::default).restate(wants),
-                None => known.demand = None,
-            }
-            self.filters.clear_framework(framework);
-            self.unranked.insert(framework);
-            self.woken.insert(framework);
-        }
-    }
-
-    /// Does not offer a framework these resources of this agent, or less of them, before `until`.
-    pub fn refuse(&mut self, framework: FrameworkId, agent: AgentId, resources: Resources, until: Now) {
-        if let Some(known) = self.frameworks.get(&framework)
+    pub(super) fn refuse_as(&mut self, seat: Seat, agent: AgentId, resources: Resources, until: Now) {
+        if let Some(known) = self.members.get(&seat)
             && self.agents.contains_key(&agent)
             && known.active
             && !known.suppressed
         {
-            self.filters.add(framework, agent, resources, until, known.demand.is_none());
+            self.filters.add(seat, agent, resources, until, known.demand.is_none());
         }
     }
 
-    /// Counts resources of an agent as allocated to a framework. A framework that is not known has no share, but
-    /// what it holds is not free all the same.
-    pub fn charge(&mut self, framework: FrameworkId, agent: AgentId, resources: &Resources) {
-        self.change_holding(agent, |holding| holding.allocated.give(resources));
-        if let Some(known) = self.frameworks.get_mut(&framework) {
+    /// Counts resources of an agent as allocated to a framework in a role, be it one that it has left. A framework that is not
+    /// known has no share, but what it holds is not free all the same.
+    /// Gives back what of it is of which reservation: whatever the framework may use of what is reserved there, first.
+    pub fn charge(
+        &mut self,
+        framework: FrameworkId,
+        role: &str,
+        agent: AgentId,
+        resources: &Resources,
+        volumes: &[VolumeId],
+    ) -> Portion {
+        let portion = self.agents.get(&agent).map(|holding| holding.share_of(role, resources));
+        let mut portion = portion.unwrap_or_else(|| resources.clone().into());
+        portion.give(&Portion { volumes: volumes.to_vec(), ..Portion::default() });
+        self.change_holding(agent, |holding| holding.allocate(&portion));
+        if let Some(seat) = self.seat_or_kept(framework, role)
+            && let Some(known) = self.members.get_mut(&seat)
+        {
             known.account.give(resources);
-            self.tree.each_account(known.role, |account| account.give(resources));
-            self.unranked.insert(framework);
+            self.tree.each_account(seat.role, |account| account.give(resources));
+            self.unranked.insert(seat);
         }
+        portion
     }
 
     /// Takes back what was charged, or what an offer promised that is closed.
-    pub fn free(&mut self, framework: FrameworkId, agent: AgentId, resources: &Resources) {
-        self.change_holding(agent, |holding| holding.allocated.take_up_to(resources));
-        if let Some(known) = self.frameworks.get_mut(&framework) {
+    pub fn free(&mut self, framework: FrameworkId, role: &str, agent: AgentId, portion: &Portion) {
+        match self.seat(framework, role) {
+            Some(seat) => self.free_of(seat, agent, portion),
+            None => drop(self.change_holding(agent, |holding| holding.allocated.take_up_to(portion))),
+        }
+    }
+
+    pub(super) fn free_of(&mut self, seat: Seat, agent: AgentId, portion: &Portion) {
+        let resources = &portion.resources;
+        self.change_holding(agent, |holding| holding.allocated.take_up_to(portion));
+        if let Some(known) = self.members.get_mut(&seat) {
             known.account.take(resources);
-            let role = known.role;
-            self.tree.each_account(role, |account| account.take(resources));
-            self.unranked.insert(framework);
-            self.note_less(role);
+            self.tree.each_account(seat.role, |account| account.take(resources));
+            self.unranked.insert(seat);
+            self.note_less(seat.role);
+            self.forget_if_gone(seat);
         }
     }
 
@@ -186,40 +137,45 @@ impl Allocator {
         if let Some(holding) = self.agents.get_mut(&promise.agent) {
             holding.promises.remove(&id);
         }
-        if let Some(known) = self.frameworks.get_mut(&promise.framework) {
+        let seat = promise.seat;
+        if let Some(known) = self.members.get_mut(&seat) {
             known.promises.remove(&id);
-            known.account.close(&promise.resources);
+            known.account.close(&promise.portion.resources);
             if let Some(demand) = &mut known.demand {
                 demand.release(&promise.units);
             }
-            self.tree.each_account(known.role, |account| account.close(&promise.resources));
-            self.unranked.insert(promise.framework);
+            self.tree.each_account(seat.role, |account| account.close(&promise.portion.resources));
+            self.unranked.insert(seat);
             // What it gave back may be wanted elsewhere.
-            self.woken.extend(Some(promise.framework).filter(|_| known.demand.is_some()));
+            self.woken.extend(Some(seat).filter(|_| known.demand.is_some()));
         }
         Some(promise)
     }
 
-    /// A framework has launched tasks on an offer of this agent, which need this much each: they wait for room no longer.
+    /// A framework has launched tasks on an offer of this agent for this role, by themselves or in a group, which need this much
+    /// each, and these volumes: they wait for room no longer.
     pub fn launched<'a>(
         &mut self,
         framework: FrameworkId,
+        role: &str,
         agent: AgentId,
-        tasks: impl IntoIterator<Item = &'a Resources>,
+        tasks: impl IntoIterator<Item = (&'a Resources, Vec<VolumeId>)>,
+        in_group: bool,
     ) {
-        let Some(known) = self.frameworks.get_mut(&framework) else { return };
+        let Some(seat) = self.seat(framework, role) else { return };
+        let Some(known) = self.members.get_mut(&seat) else { return };
         let Some(info) = self.agents.get(&agent).map(|holding| &holding.info) else { return };
         let mut any = false;
-        for resources in tasks {
+        for (resources, volumes) in tasks {
             any = true;
             if let Some(demand) = &mut known.demand {
-                demand.launched(resources, info.traits());
+                demand.launched(resources, &volumes, info.traits(), in_group);
             }
         }
         if any {
             known.patience.used();
-            self.tree.each_patience(known.role, super::patience::Patience::used);
-            self.unranked.insert(framework);
+            self.tree.each_patience(seat.role, Patience::used);
+            self.unranked.insert(seat);
         }
     }
 
@@ -227,25 +183,36 @@ impl Allocator {
     pub(super) fn change_holding<T>(&mut self, agent: AgentId, change: impl FnOnce(&mut Holding) -> T) -> Option<T> {
         let holding = self.agents.get_mut(&agent)?;
         let is_kept = self.tree.quotas > 0;
-        if is_kept && holding.active {
-            self.free.take_up_to(&holding.free());
-        }
+        let before = (is_kept && holding.active).then(|| holding.unused());
         let changed = change(holding);
-        if is_kept && holding.active {
-            self.free.give(&holding.free());
-            self.free.ports = Ports::default();
-        }
+        let after = (is_kept && holding.active).then(|| holding.unused());
+        self.note_free(before, after);
         self.dirty_agents.insert(agent);
         Some(changed)
+    }
+
+    /// What nobody uses of an active agent was this, and is that.
+    fn note_free(&mut self, before: Option<Portion>, after: Option<Portion>) {
+        if let Some(before) = before {
+            self.free.take_up_to(&before.unreserved());
+            before
+                .reserved
+                .iter()
+                .for_each(|part| self.tree.change_idle(part, |idle| idle.take_up_to(&part.resources)));
+        }
+        if let Some(after) = after {
+            self.free.give(&after.unreserved());
+            self.free.ports = Ports::default();
+            after.reserved.iter().for_each(|part| self.tree.change_idle(part, |idle| idle.give(&part.resources)));
+        }
     }
 
     /// Adds up what is free on all active agents.
     pub(super) fn add_up_free(&mut self) {
         self.free = Resources::default();
-        for holding in self.agents.values().filter(|holding| holding.active) {
-            self.free.give(&holding.free());
-            self.free.ports = Ports::default();
-        }
+        self.tree.forget_idle();
+        let free: Vec<Portion> = self.agents.values().filter(|holding| holding.active).map(Holding::unused).collect();
+        free.into_iter().for_each(|free| self.note_free(None, Some(free)));
     }
 
     /// The same port exists on many agents: a sum of them has no meaning, and no share.

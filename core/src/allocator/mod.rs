@@ -7,16 +7,22 @@
 //! | `share` | claimants in the order in which they are served |
 //! | `turn` | whose turn it is on one agent: who is promised something, who is next, who would like more |
 //! | `place` | which agents whoever is next takes that of: spread, binpack |
+//! | `slots` | agents in the order of what is free on them for a role |
 //! | `verdict` | what one framework would take of one agent, or what is in the way |
 //! | `worth` | the least that makes an offer |
 //! | `demand` | what frameworks said that they want |
+//! | `gang` | wants that are met together or not at all |
 //! | `quota` | what roles are promised, and may have at most |
-//! | `room` | how much quotas leave to a role |
+//! | `reserves` | what of agents is reserved, and for whom |
+//! | `volumes` | which volumes agents hold, and who may have them |
+//! | `room` | how much quotas and reservations leave to a role |
 //! | `heldback` | what quotas kept from somebody, to be looked at again |
 //! | `filters` | what frameworks refused |
 //! | `promises` | open offers |
 //! | `contest`, `patience` | which open offers give way to somebody who waits |
+//! | `seat` | a framework in one of its roles: whoever competes |
 //! | `members`, `ledger` | agents and frameworks come, go, hold and free |
+//! | `subscriptions` | in which roles frameworks are, and what they want there |
 //! | `why`, `standing` | what an operator sees of it |
 //!
 //! Mesos's allocator looks at every agent and every framework once a second. This one has no cycle: [`Allocator::allocate`]
@@ -25,6 +31,7 @@
 mod contest;
 mod demand;
 mod filters;
+mod gang;
 mod heldback;
 mod ledger;
 mod members;
@@ -32,20 +39,26 @@ mod patience;
 mod place;
 mod promises;
 mod quota;
+mod reserves;
 mod room;
+mod seat;
 mod share;
+mod slots;
 mod standing;
+mod subscriptions;
 mod tree;
 mod turn;
 mod verdict;
+mod volumes;
 mod why;
 mod worth;
 
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::mem;
 
-use crate::id::{AgentId, FrameworkId, OfferId};
+use crate::id::{AgentId, OfferId};
 use crate::quantity::{Bytes, MilliCpu};
 use crate::resources::Resources;
 use crate::time::Now;
@@ -54,6 +67,7 @@ pub use ledger::Withheld;
 pub use promises::Promise;
 pub use quota::QuotaRefusal;
 pub use standing::{RoleStanding, Standing};
+pub use volumes::HeldVolume;
 pub use why::{Hindrance, Obstacle, Waits};
 
 use demand::{Demand, Urgency};
@@ -61,11 +75,13 @@ use filters::Filters;
 use heldback::HeldBack;
 use ledger::{Account, Holding};
 use patience::Patience;
-use place::{Look, Pending, Slot};
+use place::{Look, Pending};
 use promises::Promises;
+use seat::Seat;
 use share::Place;
-use tree::{RoleId, Tree};
-use turn::Turn;
+use slots::{Rooms, Slots};
+use tree::Tree;
+use turn::{Next, Turn};
 use verdict::Take;
 use worth::is_worth_offering;
 
@@ -79,7 +95,7 @@ const FEW: usize = 16;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Allocator {
     agents: BTreeMap<AgentId, Holding>,
-    frameworks: BTreeMap<FrameworkId, Framework>,
+    members: BTreeMap<Seat, Member>,
     tree: Tree,
     filters: Filters,
     promises: Promises,
@@ -89,28 +105,28 @@ pub struct Allocator {
     total_is_cut: bool,
     /// Whether `total` changed, and with it every share.
     total_changed: bool,
-    /// What is free on all active agents together. Kept while there are quotas.
+    /// What is free on all active agents together and reserved for nobody. Kept while there are quotas.
     free: Resources,
     /// Active agents with something to offer that nobody wanted when it was last looked at, by what is free there.
-    idle: BTreeSet<Slot>,
+    idle: Slots,
     /// Agents to look at for every framework.
     dirty_agents: BTreeSet<AgentId>,
-    /// Frameworks for which the idle agents are to be looked at again.
-    woken: BTreeSet<FrameworkId>,
-    /// Frameworks for which one agent is to be looked at again.
-    woken_on: BTreeMap<AgentId, BTreeSet<FrameworkId>>,
-    /// Frameworks whose place in the ranking is out of date.
-    unranked: BTreeSet<FrameworkId>,
-    /// How many active frameworks take whatever there is.
+    /// Members for which the idle agents are to be looked at again.
+    woken: BTreeSet<Seat>,
+    /// Members for which one agent is to be looked at again.
+    woken_on: BTreeMap<AgentId, BTreeSet<Seat>>,
+    /// Members whose place in the ranking is out of date.
+    unranked: BTreeSet<Seat>,
+    /// How many active members take whatever there is.
     blind: usize,
-    /// Frameworks with tasks that wait, and no offers for these.
-    hungry: BTreeSet<FrameworkId>,
-    /// Frameworks that would like to have more at hand, those first that were chosen least often.
-    sparing: BTreeSet<(u64, FrameworkId)>,
-    /// Frameworks with open offers only to have room at hand.
-    idlers: BTreeSet<FrameworkId>,
-    /// Frameworks of which it is to be noted since when they wait.
-    unnoted: BTreeSet<FrameworkId>,
+    /// Members with tasks that wait, and no offers for these.
+    hungry: BTreeSet<Seat>,
+    /// Members that would like to have more at hand, those first that were chosen least often.
+    sparing: BTreeSet<(u64, Seat)>,
+    /// Members with open offers only to have room at hand.
+    idlers: BTreeSet<Seat>,
+    /// Members of which it is to be noted since when they wait.
+    unnoted: BTreeSet<Seat>,
     /// What quotas kept from somebody.
     held_back: HeldBack,
     /// When an open offer can be contested that somebody waits for and that cannot be now.
@@ -118,11 +134,12 @@ pub struct Allocator {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Framework {
-    role: RoleId,
+struct Member {
     account: Account,
     /// Its place in its role.
     place: Option<Place>,
+    /// Whether the framework is in the role. Else it has left it, and has tasks here that count.
+    subscribed: bool,
     active: bool,
     suppressed: bool,
     /// What it said that it wants; `None`: whatever there is.
@@ -189,8 +206,8 @@ impl Allocator {
     /// allocation finds out.
     pub fn expire(&mut self, now: Now) {
         self.contestable = self.contestable.filter(|&from| from > now);
-        for (agent, framework) in self.filters.expire(now) {
-            self.woken_on.entry(agent).or_default().insert(framework);
+        for (agent, seat) in self.filters.expire(now) {
+            self.woken_on.entry(agent).or_default().insert(seat);
         }
     }
 
@@ -200,7 +217,7 @@ impl Allocator {
         let mut woken = mem::take(&mut self.woken);
         if woken.len() > FEW {
             woken.clear();
-            self.dirty_agents.extend(self.idle.iter().map(|&(_, agent)| agent));
+            self.dirty_agents.extend(self.idle.agents());
         }
         let mut woken_on = mem::take(&mut self.woken_on);
         let many = woken_on.iter().filter(|(_, woken)| woken.len() > FEW);
@@ -219,17 +236,20 @@ impl Allocator {
     }
 
     /// Looks at the idle agents for frameworks that want more than before.
-    fn look_at_idle(&mut self, now: Now, woken: &BTreeSet<FrameworkId>, look: &mut Look) {
+    fn look_at_idle(&mut self, now: Now, woken: &BTreeSet<Seat>, look: &mut Look) {
         // An idle agent is one that everybody else has passed over already, so only the newly eager are asked. With less
         // processor time than any of their tasks needs an agent is not even looked at.
-        let mut next = Some(((self.least_cpus(woken), Bytes::ZERO), AgentId(0)));
-        while let Some(from) = next {
-            if !woken.iter().any(|framework| self.would_take(*framework)) {
-                return;
+        let least = (self.least_cpus(woken), Bytes::ZERO);
+        for order in self.idle.orders(&self.tree, woken.iter().map(|seat| seat.role)) {
+            let mut next = Some((least, AgentId(0)));
+            while let Some(from) = next {
+                if !woken.iter().any(|seat| self.would_take(*seat)) {
+                    return;
+                }
+                let Some((room, agent)) = self.idle.next(&order, from) else { break };
+                next = agent.0.checked_add(1).map(|above| (room, AgentId(above)));
+                self.share_out(agent, now, Some(woken), look);
             }
-            let Some(&(room, agent)) = self.idle.range(from..).next() else { break };
-            next = agent.0.checked_add(1).map(|above| (room, AgentId(above)));
-            self.share_out(agent, now, Some(woken), look);
         }
         // Who was passed over before by those that chose may be behind now.
         while let Some(agent) = look.next_chosen() {
@@ -238,18 +258,18 @@ impl Allocator {
     }
 
     /// The least processor time that a task of these needs.
-    fn least_cpus(&self, frameworks: &BTreeSet<FrameworkId>) -> MilliCpu {
-        let of = |framework: &FrameworkId| {
-            let demand = self.frameworks.get(framework)?.demand.as_ref();
+    fn least_cpus(&self, seats: &BTreeSet<Seat>) -> MilliCpu {
+        let of = |seat: &Seat| {
+            let demand = self.members.get(seat)?.demand.as_ref();
             let least = demand.map(|demand| demand.wants().map(|want| want.resources.cpus).min());
             Some(least.flatten().unwrap_or(MilliCpu::ZERO))
         };
-        frameworks.iter().filter_map(of).min().unwrap_or(MilliCpu::ZERO)
+        seats.iter().filter_map(of).min().unwrap_or(MilliCpu::ZERO)
     }
 
-    /// Whether a framework would take anything at all.
-    fn would_take(&self, framework: FrameworkId) -> bool {
-        self.frameworks.get(&framework).is_some_and(|known| {
+    /// Whether a member would take anything at all.
+    fn would_take(&self, seat: Seat) -> bool {
+        self.members.get(&seat).is_some_and(|known| {
             let takes = |demand: &Demand| demand.is_open(Urgency::Waiting) || demand.is_open(Urgency::Spare);
             known.active && !known.suppressed && known.demand.as_ref().is_none_or(takes)
         })
@@ -262,20 +282,26 @@ impl Allocator {
 
     /// Offers what is free on one agent to whoever is next and wants it, of all or of `among`, until nobody does. Who may choose
     /// is offered something of another one instead.
-    fn share_out(&mut self, agent: AgentId, now: Now, among: Option<&BTreeSet<FrameworkId>>, look: &mut Look) {
+    fn share_out(&mut self, agent: AgentId, now: Now, among: Option<&BTreeSet<Seat>>, look: &mut Look) {
         look.examined += 1;
         let mut turns: u32 = 0;
         while let Some(free) = self.agents.get(&agent).filter(|holding| holding.active).map(Holding::free) {
-            let (next, bounds) = Turn::new(self, agent, &free, now, among, turns).next();
+            let (next, bounds) = Turn::new(self, agent, &free, now, among, turns, &look.no_room).next();
             turns = turns.saturating_add(1);
             self.note_bounds(agent, bounds);
-            let Some(next) = next else { break };
-            let framework = next.framework;
-            let (place, take) = self.choose(next, agent, now, look);
-            let was_dirty = self.dirty_agents.contains(&place);
-            self.give(framework, place, &take);
-            self.note_given(place, agent, was_dirty, look);
-            look.add(place, framework, take);
+            match next {
+                None => break,
+                Some(Next::One(next)) => {
+                    let seat = next.seat;
+                    let (place, take) = self.choose(next, agent, now, look);
+                    self.hand_out(seat, place, take, agent, look);
+                }
+                Some(Next::Gang(seat, places)) => {
+                    for (place, take) in places {
+                        self.hand_out(seat, place, take, agent, look);
+                    }
+                }
+            }
         }
         if among.is_none() {
             self.note_refusals(agent);
@@ -287,6 +313,14 @@ impl Allocator {
         }
     }
 
+    /// Gives somebody something of an agent whose turn it was on `here`.
+    fn hand_out(&mut self, seat: Seat, place: AgentId, take: Take, here: AgentId, look: &mut Look) {
+        let was_dirty = self.dirty_agents.contains(&place);
+        self.give(seat, place, &take);
+        self.note_given(place, here, was_dirty, look);
+        look.add(place, seat, take);
+    }
+
     /// Makes offers of what was given.
     fn make_offers(&mut self, now: Now, look: &mut Look) {
         for (agent, pending) in look.take_pending() {
@@ -294,11 +328,11 @@ impl Allocator {
         }
     }
 
-    /// Counts what a framework takes as allocated, and as promised.
-    fn give(&mut self, framework: FrameworkId, agent: AgentId, take: &Take) {
-        let resources = &take.resources;
-        self.change_holding(agent, |holding| holding.allocated.give(resources));
-        let known = self.frameworks.get_mut(&framework).expect("whoever takes something is known");
+    /// Counts what a member takes as allocated, and as promised.
+    fn give(&mut self, seat: Seat, agent: AgentId, take: &Take) {
+        let resources = &take.portion.resources;
+        self.change_holding(agent, |holding| holding.allocate(&take.portion));
+        let known = self.members.get_mut(&seat).expect("whoever takes something is known");
         if let Some((key, count)) = take.units
             && let Some(demand) = &mut known.demand
         {
@@ -310,19 +344,21 @@ impl Allocator {
             account.grants += 1;
         };
         grant(&mut known.account);
-        self.tree.each_account(known.role, grant);
-        self.unranked.insert(framework);
+        self.tree.each_account(seat.role, grant);
+        self.unranked.insert(seat);
         self.rank();
     }
 
-    /// Makes an offer of what a framework was given.
+    /// Makes an offer of what a member was given.
     fn promise(&mut self, agent: AgentId, pending: Pending, now: Now) -> OfferId {
-        let Pending { framework, resources, units } = pending;
-        let id = self.promises.add(Promise { framework, agent, resources, since: now, units });
-        let known = self.frameworks.get_mut(&framework).expect("whoever takes something is known");
+        let Pending { seat, portion, units } = pending;
+        let role = Arc::clone(&self.tree.role(seat.role).path);
+        let framework = seat.framework;
+        let id = self.promises.add(Promise { framework, role, agent, portion, since: now, seat, units });
+        let known = self.members.get_mut(&seat).expect("whoever takes something is known");
         known.promises.insert(id);
         self.agents.get_mut(&agent).expect("only known agents are shared out").promises.insert(id);
-        self.unranked.insert(framework);
+        self.unranked.insert(seat);
         id
     }
 
@@ -330,33 +366,32 @@ impl Allocator {
     fn note_refusals(&mut self, agent: AgentId) {
         let Some(free) = self.agents.get(&agent).filter(|holding| holding.active).map(Holding::free) else { return };
         // Where something else may have been in the way, who was passed over need not have refused it.
-        if self.tree.quotas + self.tree.minima == 0 && self.hungry.is_empty() && is_worth_offering(&free) {
-            self.filters.note_everybodys(self.blind, agent, &free);
+        let is_plain = self.tree.quotas + self.tree.minima == 0 && free.reserved.is_empty();
+        if is_plain && self.hungry.is_empty() && is_worth_offering(&free.resources) {
+            self.filters.note_everybodys(self.blind, agent, &free.resources);
         }
     }
 
     /// Puts an agent among the idle ones, or takes it out.
     fn note_idle(&mut self, agent: AgentId) {
         let Some(holding) = self.agents.get_mut(&agent) else { return };
-        let room = if holding.active { holding.room_left() } else { None };
-        let before = mem::replace(&mut holding.idle, room);
-        if before != room {
-            if let Some(before) = before {
-                self.idle.remove(&(before, agent));
-            }
-            self.idle.extend(room.map(|room| (room, agent)));
+        let rooms = Rooms::of(holding, &self.tree);
+        if holding.idle != rooms {
+            self.idle.remove(agent, &holding.idle);
+            self.idle.insert(agent, &rooms);
+            holding.idle = rooms;
         }
     }
 
     /// Brings all places up to date.
     fn rank(&mut self) {
         if mem::take(&mut self.total_changed) {
-            let has_some = |(_, known): &(&FrameworkId, &Framework)| !known.account.allocated.is_empty();
-            self.unranked.extend(self.frameworks.iter().filter(has_some).map(|(&id, _)| id));
+            let has_some = |(_, known): &(&Seat, &Member)| !known.account.allocated.is_empty();
+            self.unranked.extend(self.members.iter().filter(has_some).map(|(&id, _)| id));
             self.tree.set_all_stale();
         }
         while let Some(id) = self.unranked.pop_first() {
-            let Some(known) = self.frameworks.get_mut(&id) else { continue };
+            let Some(known) = self.members.get_mut(&id) else { continue };
             let takes_part = known.active && !known.suppressed;
             let is_open = |urgency| known.demand.as_ref().is_some_and(|demand| demand.is_open(urgency));
             let is_blind = takes_part && known.demand.is_none();
@@ -380,7 +415,7 @@ impl Allocator {
             }
             let share = known.account.allocated.dominant_share(&self.total);
             let place = (is_blind || is_hungry).then_some((share, known.account.grants));
-            self.tree.set_eager(known.role, id, &mut known.place, place);
+            self.tree.set_eager(id, &mut known.place, place);
             self.unnoted.insert(id);
         }
         self.tree.rank(&self.total);
@@ -390,14 +425,14 @@ impl Allocator {
     fn note_waits(&mut self, now: Now) {
         while let Some(id) = self.unnoted.pop_first() {
             let is_hungry = self.hungry.contains(&id);
-            let Some(known) = self.frameworks.get_mut(&id) else { continue };
+            let Some(known) = self.members.get_mut(&id) else { continue };
             let waits = is_hungry || (known.counts_as_blind && known.promises.is_empty());
             known.waits_since = waits.then(|| known.waits_since.unwrap_or(now));
         }
     }
 }
 
-impl Framework {
+impl Member {
     /// Whether its offers are only to have room at hand.
     fn is_idle(&self) -> bool {
         self.demand.as_ref().is_some_and(|demand| !demand.has_waiting())

@@ -1,7 +1,7 @@
 //! Which agents an offer is made of: whoever is next and has said what it wants chooses, by the placement of its role.
 //!
-//! Agents are in the order of what is free on them. So the best one is at an end of that order, and whoever looks again goes on
-//! from where it found one: nothing becomes free in one look.
+//! Agents are in the order of what is free on them for its role. So the best one is at an end of that order, and whoever looks again
+//! goes on from where it found one: nothing becomes free in one look.
 
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
@@ -9,25 +9,22 @@ use core::mem;
 
 use super::Allocator;
 use super::demand::{Units, Urgency, WantKey};
+use super::gang::NoRoom;
+use super::seat::Seat;
+use super::slots::{Rooms, Slot, Slots};
 use super::tree::RoleId;
-use super::turn::Next;
+use super::turn::OfOne;
 use super::verdict::{Case, Stage, Take};
-use crate::id::{AgentId, FrameworkId, OfferId};
+use crate::id::{AgentId, OfferId};
 use crate::placement::Placement;
-use crate::quantity::{Bytes, MilliCpu};
-use crate::resources::Resources;
+use crate::quantity::Bytes;
+use crate::reservation::Portion;
 use crate::time::Now;
 
-/// What is free on an agent, as far as agents are ordered by it.
-pub(super) type RoomLeft = (MilliCpu, Bytes);
-
-/// An agent's place in that order.
-pub(super) type Slot = (RoomLeft, AgentId);
-
-/// What is to be offered of one agent to one framework.
+/// What is to be offered of one agent to one member.
 pub(super) struct Pending {
-    pub(super) framework: FrameworkId,
-    pub(super) resources: Resources,
+    pub(super) seat: Seat,
+    pub(super) portion: Portion,
     pub(super) units: Units,
 }
 
@@ -41,13 +38,15 @@ pub(super) struct Look {
     /// What was given and is to be offered.
     pending: BTreeMap<AgentId, Vec<Pending>>,
     /// The agents that changed, where there is a choice.
-    changed: BTreeSet<Slot>,
-    rooms: BTreeMap<AgentId, Option<RoomLeft>>,
+    changed: Slots,
+    rooms: BTreeMap<AgentId, Rooms>,
     /// Who may choose among the idle agents as well.
-    woken: BTreeSet<FrameworkId>,
-    searches: BTreeMap<(FrameworkId, Stage), Search>,
+    woken: BTreeSet<Seat>,
+    searches: BTreeMap<(Seat, Stage), Search>,
     /// Idle agents that were chosen by somebody whose turn it was on another one.
     chosen: BTreeSet<AgentId>,
+    /// Gangs that have no room.
+    pub(super) no_room: NoRoom,
 }
 
 /// How far somebody has looked.
@@ -55,9 +54,13 @@ pub(super) struct Look {
 struct Search {
     /// The agent that was chosen last.
     last: Option<AgentId>,
-    changed: Reached,
-    idle: Reached,
+    changed: Progress,
+    idle: Progress,
 }
+
+/// How far in each group of agents, named by the roles for which something is reserved there.
+#[derive(Default)]
+struct Progress(BTreeMap<Vec<RoleId>, Reached>);
 
 #[derive(Clone, Copy, Default)]
 enum Reached {
@@ -74,13 +77,13 @@ impl Look {
         self.rooms.len() > 1 || !self.woken.is_empty()
     }
 
-    /// Notes what was given: several times of one agent to one framework is one offer.
-    pub(super) fn add(&mut self, agent: AgentId, framework: FrameworkId, take: Take) {
-        let Take { resources, units } = take;
+    /// Notes what was given: several times of one agent to one member is one offer.
+    pub(super) fn add(&mut self, agent: AgentId, seat: Seat, take: Take) {
+        let Take { portion, units } = take;
         let pending = self.pending.entry(agent).or_default();
-        match pending.iter_mut().find(|other| other.framework == framework) {
-            Some(other) => other.add(&resources, units),
-            None => pending.push(Pending { framework, resources, units: units.into_iter().collect() }),
+        match pending.iter_mut().find(|other| other.seat == seat) {
+            Some(other) => other.add(&portion, units),
+            None => pending.push(Pending { seat, portion, units: units.into_iter().collect() }),
         }
     }
 
@@ -94,23 +97,21 @@ impl Look {
         self.chosen.pop_first()
     }
 
-    fn note_room(&mut self, agent: AgentId, room: Option<RoomLeft>) {
-        if let Some(known) = self.rooms.get_mut(&agent) {
-            let before = mem::replace(known, room);
-            if before != room {
-                if let Some(before) = before {
-                    self.changed.remove(&(before, agent));
-                }
-                self.changed.extend(room.map(|room| (room, agent)));
-            }
+    fn note_rooms(&mut self, agent: AgentId, rooms: Rooms) {
+        if let Some(known) = self.rooms.get_mut(&agent)
+            && *known != rooms
+        {
+            self.changed.remove(agent, known);
+            self.changed.insert(agent, &rooms);
+            *known = rooms;
         }
     }
 }
 
 impl Pending {
     /// More of the same agent, in one offer.
-    fn add(&mut self, more: &Resources, units: Option<(WantKey, u32)>) {
-        self.resources.give(more);
+    fn add(&mut self, more: &Portion, units: Option<(WantKey, u32)>) {
+        self.portion.give(more);
         let Some((key, count)) = units else { return };
         match self.units.iter_mut().find(|(other, _)| *other == key) {
             Some((_, sum)) => *sum += count,
@@ -121,7 +122,7 @@ impl Pending {
 
 impl Allocator {
     /// A look at the agents that changed, and for these frameworks at the idle ones.
-    pub(super) fn begin_look(&self, woken: &BTreeSet<FrameworkId>) -> Look {
+    pub(super) fn begin_look(&self, woken: &BTreeSet<Seat>) -> Look {
         let mut look = Look::default();
         if !self.is_anything_wanted() {
             return look;
@@ -129,9 +130,10 @@ impl Allocator {
         look.woken.clone_from(woken);
         if self.dirty_agents.len() > 1 || !woken.is_empty() {
             for &agent in &self.dirty_agents {
-                let room = self.agents.get(&agent).filter(|holding| holding.active).and_then(|known| known.room_left());
-                look.changed.extend(room.map(|room| (room, agent)));
-                look.rooms.insert(agent, room);
+                let holding = self.agents.get(&agent);
+                let rooms = holding.map(|holding| Rooms::of(holding, &self.tree)).unwrap_or_default();
+                look.changed.insert(agent, &rooms);
+                look.rooms.insert(agent, rooms);
             }
         }
         look
@@ -143,42 +145,44 @@ impl Allocator {
     }
 
     /// Where somebody takes something whose turn it is on the agent `here`, and what.
-    pub(super) fn choose(&self, next: Next, here: AgentId, now: Now, look: &mut Look) -> (AgentId, Take) {
-        let Next { framework: id, stage, most, take } = next;
-        let framework = &self.frameworks[&id];
-        let Some(demand) = framework.demand.as_ref().filter(|_| look.is_a_choice()) else { return (here, take) };
-        let placement = self.placement_of(framework.role);
-        let idle = look.woken.contains(&id).then_some(&self.idle);
+    pub(super) fn choose(&self, next: OfOne, here: AgentId, now: Now, look: &mut Look) -> (AgentId, Take) {
+        let OfOne { seat, stage, most, take } = next;
+        let member = &self.members[&seat];
+        let Some(demand) = member.demand.as_ref().filter(|_| look.is_a_choice()) else { return (here, take) };
+        let placement = self.placement_of(seat.role);
+        let idle = look.woken.contains(&seat).then_some(&self.idle);
         let most = match placement {
             Placement::Binpack => most,
             // With half of its part at once no agent is left with less than the others in the end.
             Placement::Spread => {
                 let urgency = if stage == Stage::Spare { Urgency::Spare } else { Urgency::Waiting };
                 let open: u64 = demand.open(urgency).map(|(.., count)| u64::from(count)).sum();
-                let agents = look.changed.len() + idle.map_or(0, BTreeSet::len);
+                let in_reach = [Some(&look.changed), idle].into_iter().flatten();
+                let orders = in_reach.flat_map(|slots| slots.of(&self.tree, seat.role));
+                let agents: usize = orders.map(|(_, slots)| slots.len()).sum();
                 let part = open / (2 * agents as u64).max(1);
                 most.min(u32::try_from(part.max(1)).unwrap_or(u32::MAX))
             }
         };
         let would_take = |agent: AgentId| {
             let holding = self.agents.get(&agent).filter(|holding| holding.active)?;
-            let case = Case { id, framework, agent, holding, free: &holding.free(), now };
+            let case = Case { seat, member, agent, holding, free: &holding.free(), now };
             self.verdict(&case, stage, most).ok()
         };
-        let search = look.searches.entry((id, stage)).or_default();
+        let search = look.searches.entry((seat, stage)).or_default();
         if placement == Placement::Binpack
             && let Some((last, take)) = search.last.and_then(|last| Some((last, would_take(last)?)))
         {
             return (last, take);
         }
-        let start = ((self.least_cpus(&BTreeSet::from([id])), Bytes::ZERO), AgentId(0));
-        let changed = search.changed.go_on(placement, start, &look.changed, &mut &would_take);
-        let mut take_idle = |agent: AgentId| if look.rooms.contains_key(&agent) { None } else { would_take(agent) };
-        let idle = idle.and_then(|idle| search.idle.go_on(placement, start, idle, &mut take_idle));
-        let best = match placement {
-            Placement::Binpack => changed.into_iter().chain(idle).min_by_key(|&(slot, _)| slot),
-            Placement::Spread => changed.into_iter().chain(idle).max_by_key(|&(slot, _)| slot),
+        let start = ((self.least_cpus(&BTreeSet::from([seat])), Bytes::ZERO), AgentId(0));
+        let go_on = |progress: &mut Progress, slots: &Slots, would_take: &dyn Fn(AgentId) -> Option<Take>| {
+            progress.go_on(placement, start, slots.of(&self.tree, seat.role), would_take)
         };
+        let changed = go_on(&mut search.changed, &look.changed, &would_take);
+        let take_idle = |agent: AgentId| if look.rooms.contains_key(&agent) { None } else { would_take(agent) };
+        let idle = idle.and_then(|idle| go_on(&mut search.idle, idle, &take_idle));
+        let best = best(placement, changed.into_iter().chain(idle));
         let (agent, take) = best.map_or((here, take), |((_, agent), take)| (agent, take));
         search.last = Some(agent);
         (agent, take)
@@ -186,16 +190,43 @@ impl Allocator {
 
     /// Something was given of an agent to somebody whose turn it was on `here`.
     pub(super) fn note_given(&mut self, agent: AgentId, here: AgentId, was_dirty: bool, look: &mut Look) {
-        if !look.is_a_choice() {
+        if !look.is_a_choice() && agent == here {
             return;
         }
         self.note_idle(agent);
-        look.note_room(agent, self.agents.get(&agent).and_then(|holding| holding.idle));
+        look.note_rooms(agent, self.agents.get(&agent).map(|holding| holding.idle.clone()).unwrap_or_default());
         if agent != here && !was_dirty {
             // Nobody else has more of it than before.
             self.dirty_agents.remove(&agent);
             look.chosen.insert(agent);
         }
+    }
+}
+
+impl Progress {
+    /// The next that does, of all these.
+    fn go_on<'a>(
+        &mut self,
+        placement: Placement,
+        start: Slot,
+        orders: impl Iterator<Item = (&'a [RoleId], &'a BTreeSet<Slot>)>,
+        would_take: &dyn Fn(AgentId) -> Option<Take>,
+    ) -> Option<(Slot, Take)> {
+        let found = orders.filter_map(|(kept, slots)| {
+            if !self.0.contains_key(kept) {
+                self.0.insert(kept.to_vec(), Reached::Nothing);
+            }
+            self.0.get_mut(kept)?.go_on(placement, start, slots, would_take)
+        });
+        best(placement, found)
+    }
+}
+
+/// The one that comes first in the order of a placement.
+fn best(placement: Placement, found: impl Iterator<Item = (Slot, Take)>) -> Option<(Slot, Take)> {
+    match placement {
+        Placement::Binpack => found.min_by_key(|&(slot, _)| slot),
+        Placement::Spread => found.max_by_key(|&(slot, _)| slot),
     }
 }
 
@@ -206,7 +237,7 @@ impl Reached {
         placement: Placement,
         start: Slot,
         slots: &BTreeSet<Slot>,
-        would_take: &mut impl FnMut(AgentId) -> Option<Take>,
+        would_take: &dyn Fn(AgentId) -> Option<Take>,
     ) -> Option<(Slot, Take)> {
         let does = |slot: &Slot| Some((*slot, would_take(slot.1)?));
         let found = match (placement, *self) {

@@ -1,10 +1,12 @@
 //! Open offers.
 
 use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
 
 use super::demand::Units;
+use super::seat::Seat;
 use crate::id::{AgentId, FrameworkId, OfferId};
-use crate::resources::Resources;
+use crate::reservation::Portion;
 use crate::time::Now;
 
 /// What an open offer promises. Its resources count as allocated.
@@ -12,12 +14,15 @@ use crate::time::Now;
 pub struct Promise {
     /// To whom.
     pub framework: FrameworkId,
+    /// For which of its roles.
+    pub role: Arc<str>,
     /// Where.
     pub agent: AgentId,
-    /// How much.
-    pub resources: Resources,
+    /// How much, and what of it is reserved.
+    pub portion: Portion,
     /// When it was made.
     pub since: Now,
+    pub(super) seat: Seat,
     /// Which of the framework's wants it meets.
     pub(super) units: Units,
 }

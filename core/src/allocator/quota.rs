@@ -3,10 +3,11 @@
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use super::Allocator;
 use super::tree::{ROOT, RoleId};
+use super::{Allocator, Promise};
 use crate::id::OfferId;
 use crate::quota::{Ceiling, Quota, RoleRecord};
+use crate::reservation::is_at_or_below;
 use crate::resources::Resources;
 
 /// Why a quota cannot hold as things are. It can be set all the same, by force.
@@ -14,7 +15,7 @@ use crate::resources::Resources;
 pub enum QuotaRefusal {
     /// More runs already.
     #[error(
-        "tasks of {role:?} hold {used}, which is above the limit of {limit}: force it, and no more is offered until they end"
+        "tasks of {role:?} hold, and agents keep for it, {used}, which is above the limit of {limit}: force it, and no more is offered until they end"
     )]
     BelowUse {
         /// Whose.
@@ -53,7 +54,7 @@ impl Allocator {
         self.add_up_free();
         self.forget_all_bounds();
         // What a limit, a promise to others or a least offer kept from somebody may be free now.
-        self.dirty_agents.extend(self.idle.iter().map(|&(_, agent)| agent));
+        self.dirty_agents.extend(self.idle.agents());
     }
 
     /// Whether a quota can hold as things are.
@@ -61,8 +62,7 @@ impl Allocator {
     /// # Errors
     /// The first thing that speaks against it.
     pub fn check_quota(&self, role: &str, quota: &Quota) -> Result<(), QuotaRefusal> {
-        let known = self.tree.find(role).map(|id| self.tree.role(id));
-        let used = known.map(|role| role.account.used()).unwrap_or_default();
+        let used = self.tree.find(role).map(|id| self.consumed_without_offers(id)).unwrap_or_default();
         if !quota.limit.admits(&used) {
             let (used, limit) = (used.to_string(), quota.limit.to_string());
             return Err(QuotaRefusal::BelowUse { role: role.to_string(), used, limit });
@@ -123,13 +123,35 @@ impl Allocator {
         sum
     }
 
+    /// What counts towards a role's quota, and would if all offers were taken back.
+    pub(super) fn consumed_without_offers(&self, role: RoleId) -> Resources {
+        let mut consumed = self.tree.role(role).consumed().into_owned();
+        for (_, promise) in self.promises.iter() {
+            consumed.take_up_to(&self.counts_only_while_offered(promise, role));
+        }
+        consumed
+    }
+
+    /// What of an offer counts towards a role because it is offered: what is reserved for the role counts anyhow.
+    fn counts_only_while_offered(&self, promise: &Promise, role: RoleId) -> Resources {
+        if !self.tree.up_from(promise.seat.role).any(|(id, _)| id == role) {
+            return Resources::default();
+        }
+        let path = &self.tree.role(role).path;
+        let mut counts = promise.portion.resources.clone();
+        let anyhow = promise.portion.reserved.iter().filter(|part| is_at_or_below(part.reservation.role(), path));
+        anyhow.for_each(|part| counts.take_up_to(&part.resources));
+        counts
+    }
+
     /// The open offers that are to be taken back so that no role has more than it may, the newest first.
     pub fn above_limits(&self) -> Vec<OfferId> {
         let over: Vec<(RoleId, &Ceiling, Resources)> = (self.tree.iter())
             .filter_map(|(path, role)| {
                 let quota = role.quota.as_ref()?;
-                let is_over = !quota.limit.admits(&role.account.allocated);
-                is_over.then(|| Some((self.tree.find(path)?, &quota.limit, role.account.allocated.clone())))?
+                let consumed = role.consumed();
+                let is_over = !quota.limit.admits(&consumed);
+                is_over.then(|| Some((self.tree.find(path)?, &quota.limit, consumed.into_owned())))?
             })
             .collect();
         let mut above = Vec::new();
@@ -138,9 +160,9 @@ impl Allocator {
                 if limit.admits(&has) {
                     break;
                 }
-                let holder = &self.frameworks[&promise.framework];
-                if self.tree.up_from(holder.role).any(|(id, _)| id == role) {
-                    has.take_up_to(&promise.resources);
+                let counts = self.counts_only_while_offered(promise, role);
+                if !counts.is_empty() {
+                    has.take_up_to(&counts);
                     above.push(id);
                 }
             }

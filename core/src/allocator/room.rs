@@ -1,9 +1,12 @@
-//! How much quotas leave to a role: limits from the role up, and what is kept for others.
+//! How much quotas leave to a role of what it may use: limits from the role up, and what is kept for others.
+
+use alloc::vec::Vec;
 
 use super::tree::{ROOT, RoleId, Tree};
 use super::verdict::Stage;
 use crate::quantity::{Bytes, MilliCpu};
 use crate::quota::Ceiling;
+use crate::reservation::Portion;
 use crate::resources::Resources;
 
 impl Tree {
@@ -22,9 +25,34 @@ impl Tree {
         }
         for (_, role) in self.up_from(role) {
             if let Some(quota) = &role.quota {
-                room.lower(&quota.limit.left(&role.account.allocated));
+                room.lower(&quota.limit.left(&role.consumed()));
             }
         }
+        room
+    }
+
+    /// As much of what is free on an agent, and reserved for no other role, as quotas leave to the frameworks of a role.
+    ///
+    /// What is reserved counts towards its role, and those above, be it used or not: there, using it needs no room. Nothing of it is
+    /// kept for others.
+    pub(super) fn room_of(&self, role: RoleId, stage: Stage, free: &Resources, usable: &Portion) -> Portion {
+        let mut limits: Vec<(&str, Ceiling)> = (self.up_from(role))
+            .filter_map(|(_, role)| Some((&*role.path, role.quota.as_ref()?.limit.left(&role.consumed()))))
+            .collect();
+        // The room of volumes counts already.
+        let mut room = Portion { volumes: usable.volumes.clone(), ..Portion::default() };
+        for part in &usable.reserved {
+            let is_below = |path: &str| part.reservation.is_for(path) && path != part.reservation.role();
+            let mut most = Ceiling::default();
+            limits.iter().filter(|(path, _)| is_below(path)).for_each(|(_, left)| most.lower(left));
+            let part = Portion::of_one(Some(part.reservation.clone()), most.cut(&part.resources));
+            let below = limits.iter_mut().filter(|(path, _)| is_below(path));
+            below.for_each(|(_, left)| *left = left.left(&part.resources));
+            room.give(&part);
+        }
+        let mut most = self.room(role, stage, free);
+        limits.iter().for_each(|(_, left)| most.lower(left));
+        room.give(&Portion::from(most.cut(&usable.unreserved())));
         room
     }
 

@@ -4,11 +4,14 @@ use alloc::collections::BTreeSet;
 use core::num::NonZeroU32;
 
 use super::demand::Demand;
+use super::seat::Seat;
 use super::tree::ROOT;
-use super::{Allocator, Promise};
+use super::{Allocator, Member, Promise};
 use crate::id::{AgentId, FrameworkId, OfferId};
 use crate::placement::Placement;
+use crate::quantity::MilliCpu;
 use crate::quota::Quota;
+use crate::reservation::Portion;
 use crate::resources::{Resources, Share};
 
 /// A role, with all roles below it where nothing else is said.
@@ -26,7 +29,9 @@ pub struct RoleStanding<'a> {
     pub used: Resources,
     /// What open offers promise, without ports.
     pub offered: &'a Resources,
-    /// The dominant share of both, not divided by the weight.
+    /// What agents keep for it, used or not, without ports.
+    pub reserved: &'a Resources,
+    /// The dominant share of what is used and offered, not divided by the weight.
     pub share: Share,
     /// The share that it would have if all its siblings with frameworks took all they may.
     pub fair_share: Share,
@@ -43,44 +48,63 @@ pub struct RoleStanding<'a> {
 pub struct Standing<'a> {
     /// What all agents have.
     pub total: &'a Resources,
+    /// What agents measure to be unused of what tasks hold: beside the total.
+    pub revocable: MilliCpu,
     /// What tasks hold of it, without ports.
     pub used: Resources,
     /// What open offers promise of it, without ports.
     pub offered: &'a Resources,
-    /// Frameworks that would take something that they are not offered.
+    /// Frameworks that would take something that they are not offered in some role.
     pub waiting: usize,
     /// How often a framework refuses something of an agent.
     pub refusals: usize,
 }
 
 impl Allocator {
-    /// How the cluster stands as a whole. Takes time in proportion to the frameworks, and to the agents that were refused.
+    /// How the cluster stands as a whole. Takes time in proportion to the agents and frameworks, and to the agents that were refused.
     pub fn standing(&self) -> Standing<'_> {
         let all = &self.tree.role(ROOT).account;
+        let waiting = self.members.iter().filter(|(_, known)| known.waits_since.is_some());
+        let waiting: BTreeSet<FrameworkId> = waiting.map(|(seat, _)| seat.framework).collect();
         Standing {
             total: &self.total,
+            revocable: self.agents.values().fold(MilliCpu::ZERO, |sum, agent| sum.saturating_add(agent.revocable)),
             used: all.used(),
             offered: &all.promised,
-            waiting: self.frameworks.values().filter(|known| known.waits_since.is_some()).count(),
+            waiting: waiting.len(),
             refusals: self.filters.pairs(),
         }
     }
 
+    /// What an agent measures to be unused of the processor time that its tasks hold, or nothing when it is not known.
+    pub fn revocable_on(&self, agent: AgentId) -> MilliCpu {
+        self.agents.get(&agent).map_or(MilliCpu::ZERO, |holding| holding.revocable)
+    }
+
     /// What is allocated on an agent, or nothing when it is not known.
-    pub fn allocated_on(&self, agent: AgentId) -> Resources {
+    pub fn allocated_on(&self, agent: AgentId) -> Portion {
         self.agents.get(&agent).map(|holding| holding.allocated.clone()).unwrap_or_default()
     }
 
-    /// What is allocated to a framework, without ports.
-    pub fn allocated_to(&self, framework: FrameworkId) -> Resources {
-        self.frameworks.get(&framework).map(|known| known.account.allocated.clone()).unwrap_or_default()
+    /// Whether it could be offered, were it not for what keeps it from that.
+    pub fn has_agent(&self, agent: AgentId) -> bool {
+        self.agents.contains_key(&agent)
     }
 
-    /// Whether a framework wants no offers.
+    /// What is allocated to a framework in all of its roles, without ports.
+    pub fn allocated_to(&self, framework: FrameworkId) -> Resources {
+        let mut sum = Resources::default();
+        for (_, known) in self.members.range(Seat::all_of(framework)) {
+            sum.give(&known.account.allocated);
+        }
+        sum
+    }
+
+    /// Whether a framework wants no offers in any of its roles.
     pub fn is_suppressed(&self, framework: FrameworkId) -> bool {
-        self.frameworks
-            .get(&framework)
-            .is_some_and(|known| known.suppressed || known.demand.as_ref().is_some_and(Demand::is_empty))
+        let wants_none = |known: &Member| known.suppressed || known.demand.as_ref().is_some_and(Demand::is_empty);
+        let mut seats = self.members.range(Seat::all_of(framework)).filter(|(_, known)| known.subscribed).peekable();
+        seats.peek().is_some() && seats.all(|(_, known)| wants_none(known))
     }
 
     /// An open offer.
@@ -105,21 +129,22 @@ impl Allocator {
 
     /// The open offers to a framework.
     pub fn offers_to(&self, framework: FrameworkId) -> BTreeSet<OfferId> {
-        self.frameworks.get(&framework).map(|known| known.promises.clone()).unwrap_or_default()
+        self.members.range(Seat::all_of(framework)).flat_map(|(_, known)| &known.promises).copied().collect()
     }
 
-    /// The roles behind this one, by path: those with frameworks, those above one that has some, and those of which an
-    /// operator has decided something.
+    /// The roles behind this one, by path: those with frameworks, those above one that has some, those of which an
+    /// operator has decided something, and those for which something is reserved.
     pub fn roles_after(&self, path: Option<&str>) -> impl Iterator<Item = RoleStanding<'_>> {
         self.tree.iter_after(path).map(|(id, role)| {
-            let waits = |id: &FrameworkId| self.frameworks.get(id).is_some_and(|known| known.waits_since.is_some());
+            let waits = |seat: &Seat| self.members.get(seat).is_some_and(|known| known.waits_since.is_some());
             RoleStanding {
                 name: &role.path,
                 weight: role.weight,
                 frameworks: role.members.len(),
-                waiting: self.tree.members_below(id).iter().filter(|id| waits(id)).count(),
+                waiting: self.tree.members_below(id).iter().filter(|seat| waits(seat)).count(),
                 used: role.account.used(),
                 offered: &role.account.promised,
+                reserved: &role.reserved,
                 share: role.account.allocated.dominant_share(&self.total),
                 fair_share: self.tree.fair_share(id),
                 quota: role.quota.as_ref(),

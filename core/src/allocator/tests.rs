@@ -3,14 +3,19 @@
 mod contest;
 mod demand;
 mod fairness;
+mod gang;
 mod model;
 mod place;
 mod quotas;
 mod refusals;
+mod reserves;
+mod revocable;
+mod roles;
 mod why;
 mod worth;
 
 use alloc::string::ToString;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -20,6 +25,7 @@ use crate::demand::Want;
 use crate::id::{AgentId, FrameworkId, OfferId};
 use crate::quantity::{Bytes, MilliCpu};
 use crate::quota::{Ceiling, Quota, RoleRecord};
+use crate::reservation::{Portion, Reserved};
 use crate::resources::Resources;
 use crate::time::Now;
 
@@ -34,7 +40,7 @@ fn milli(cpus: u64, mib: u64) -> Resources {
 }
 
 fn want(resources: Resources, waiting: u32, spare: u32) -> Want {
-    Want { resources, constraints: Vec::new(), waiting, spare }
+    Want { resources, constraints: Vec::new(), volumes: Vec::new(), waiting, spare, gang: 0 }
 }
 
 fn at_most(most: &Resources) -> Ceiling {
@@ -63,7 +69,11 @@ struct World {
 
 impl World {
     fn framework(&mut self, id: u64, role: &str) {
-        self.allocator.set_framework(FrameworkId(id), role);
+        self.framework_in(id, &[role]);
+    }
+
+    fn framework_in(&mut self, id: u64, roles: &[&str]) {
+        self.allocator.set_framework(FrameworkId(id), roles);
         self.allocator.set_framework_active(FrameworkId(id), true);
     }
 
@@ -72,8 +82,14 @@ impl World {
     }
 
     fn agent_like(&mut self, id: u64, info: &AgentInfo) {
-        self.allocator.set_agent(AgentId(id), info);
+        self.allocator.set_agent(AgentId(id), &Arc::new(info.clone()));
         self.allocator.set_agent_active(AgentId(id), true);
+    }
+
+    /// The agent is there, and this is reserved on it.
+    fn agent_with(&mut self, id: u64, total: Resources, reserved: &[Reserved]) {
+        self.agent(id, total);
+        self.allocator.reserve(AgentId(id), reserved);
     }
 
     fn role(&mut self, role: &str, weight: u32, quota: Option<Quota>) {
@@ -86,7 +102,7 @@ impl World {
     }
 
     fn wants(&mut self, id: u64, wants: impl Into<Vec<Want>>) {
-        self.allocator.demand(FrameworkId(id), wants.into());
+        self.allocator.demand(FrameworkId(id), None, &wants.into());
     }
 
     fn pass(&mut self, millis: u64) {
@@ -107,7 +123,7 @@ impl World {
 
     /// The same, as framework, agent and how much.
     fn offered(&mut self) -> Vec<(u64, u64, Resources)> {
-        let plain = |(_, offer): (OfferId, Promise)| (offer.framework.0, offer.agent.0, offer.resources);
+        let plain = |(_, offer): (OfferId, Promise)| (offer.framework.0, offer.agent.0, offer.portion.resources);
         self.offers().into_iter().map(plain).collect()
     }
 
@@ -123,24 +139,38 @@ impl World {
     /// The framework declines all it has, and does not want as much for so long.
     fn decline(&mut self, id: u64, refuse_ms: u64) {
         for offer in self.open(id) {
-            let Promise { framework, agent, resources, .. } = self.allocator.close(offer).expect("it is open");
-            self.allocator.free(framework, agent, &resources);
+            let Promise { framework, role, agent, portion, .. } = self.allocator.close(offer).expect("it is open");
+            self.allocator.free(framework, &role, agent, &portion);
             if refuse_ms > 0 {
-                self.allocator.refuse(framework, agent, resources, self.now + Duration::from_millis(refuse_ms));
+                self.allocator.refuse(
+                    framework,
+                    &role,
+                    agent,
+                    portion.resources,
+                    self.now + Duration::from_millis(refuse_ms),
+                );
             }
         }
     }
 
     /// The framework launches one task of this size on its oldest offer, and gives back the rest.
-    fn launch(&mut self, id: u64, task: &Resources) {
+    fn launch(&mut self, id: u64, task: &Resources) -> Portion {
         let offer = self.open(id)[0];
-        let Promise { framework, agent, mut resources, .. } = self.allocator.close(offer).expect("it is open");
-        resources.take(task).expect("the task fits the offer");
-        self.allocator.launched(framework, agent, [task]);
-        self.allocator.free(framework, agent, &resources);
+        let Promise { framework, role, agent, mut portion, .. } = self.allocator.close(offer).expect("it is open");
+        let held = portion.take(task).expect("the task fits the offer");
+        self.allocator.launched(framework, &role, agent, [(task, Vec::new())], false);
+        self.allocator.free(framework, &role, agent, &portion);
+        held
     }
 
+    /// A task of a framework ends that is in one role.
     fn end(&mut self, id: u64, agent: u64, task: &Resources) {
-        self.allocator.free(FrameworkId(id), AgentId(agent), task);
+        let seats = self.allocator.subscribed(FrameworkId(id), None);
+        let role = seats.first().map(|seat| self.allocator.tree.path(seat.role)).unwrap_or_default();
+        self.end_in(id, &role, agent, &task.clone().into());
+    }
+
+    fn end_in(&mut self, id: u64, role: &str, agent: u64, task: &Portion) {
+        self.allocator.free(FrameworkId(id), role, AgentId(agent), task);
     }
 }

@@ -4,6 +4,7 @@
 //! dominant shares. Frameworks that are in a role which has children compete together as one more child, of weight 1 (Mesos's
 //! virtual leaf `eng/.`), and by their own shares among themselves.
 
+use alloc::borrow::Cow;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -14,15 +15,22 @@ use core::ops::Bound;
 
 use super::ledger::Account;
 use super::patience::Patience;
+use super::seat::Seat;
 use super::share::{Place, Ranking};
 use crate::id::FrameworkId;
 use crate::placement::Placement;
 use crate::quota::{Quota, RoleRecord};
-use crate::resources::{Resources, Share};
+use crate::reservation::Reserved;
+use crate::resources::{Ports, Resources, Share};
 
 /// A role, by its place in the tree.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct RoleId(usize);
+
+impl RoleId {
+    pub(super) const FIRST: Self = Self(0);
+    pub(super) const LAST: Self = Self(usize::MAX);
+}
 
 /// Above all roles.
 pub(super) const ROOT: RoleId = RoleId(0);
@@ -52,6 +60,8 @@ pub(super) struct Role {
     pub(super) own: Account,
     /// The frameworks in it.
     pub(super) members: BTreeSet<FrameworkId>,
+    /// Those that have left it and have something here all the same.
+    left: BTreeSet<FrameworkId>,
     /// The roles right below it.
     pub(super) children: BTreeSet<RoleId>,
     /// The frameworks in it that would take something, in the order in which they are served.
@@ -66,6 +76,14 @@ pub(super) struct Role {
     pub(super) shortfall: Resources,
     /// The sum of that over the roles right below.
     pub(super) shortfall_below: Resources,
+    /// What agents keep for it, and for the roles below it, used or not.
+    pub(super) reserved: Resources,
+    /// What of that is free on active agents. Kept while there are quotas.
+    idle: Resources,
+    /// How many parts of agents are reserved for this very role.
+    parts: usize,
+    /// How many are for it and the roles below it, without those that are of agents' own configuration.
+    pub(super) parts_below: usize,
     pub(super) patience: Patience,
 }
 
@@ -115,6 +133,7 @@ impl Role {
             account: Account::default(),
             own: Account::default(),
             members: BTreeSet::new(),
+            left: BTreeSet::new(),
             children: BTreeSet::new(),
             eager: Ranking::default(),
             competing: Ranking::default(),
@@ -123,6 +142,10 @@ impl Role {
             needy_place: None,
             shortfall: Resources::default(),
             shortfall_below: Resources::default(),
+            reserved: Resources::default(),
+            idle: Resources::default(),
+            parts: 0,
+            parts_below: 0,
             patience: Patience::default(),
         }
     }
@@ -130,8 +153,18 @@ impl Role {
     /// What it is promised itself and has not.
     pub(super) fn own_shortfall(&self) -> Resources {
         let mut short = self.quota.as_ref().map(|quota| quota.guarantee.clone()).unwrap_or_default();
-        short.take_up_to(&self.account.allocated);
+        short.take_up_to(&self.consumed());
         short
+    }
+
+    /// What counts towards its quota: what is allocated to it, and what is reserved for it though nobody uses it.
+    pub(super) fn consumed(&self) -> Cow<'_, Resources> {
+        if self.idle.is_empty() {
+            return Cow::Borrowed(&self.account.allocated);
+        }
+        let mut sum = self.account.allocated.clone();
+        sum.give(&self.idle);
+        Cow::Owned(sum)
     }
 }
 
@@ -192,6 +225,8 @@ impl Tree {
     fn prune(&mut self, mut id: RoleId) {
         while let Some(parent) = self.role(id).parent
             && self.role(id).members.is_empty()
+            && self.role(id).left.is_empty()
+            && self.role(id).parts == 0
             && self.role(id).children.is_empty()
             && !self.role(id).configured
         {
@@ -225,21 +260,73 @@ impl Tree {
         self.prune(id);
     }
 
-    /// A framework is in this role from now on, with what it has.
-    pub(super) fn join(&mut self, path: &str, framework: FrameworkId, account: &Account) -> RoleId {
-        let id = self.make(path);
-        self.role_mut(id).members.insert(framework);
-        self.each_account(id, |of| {
-            of.give(&account.allocated);
-            of.promise(&account.promised);
+    /// Something is reserved for a role on an agent.
+    pub(super) fn reserve(&mut self, part: &Reserved) {
+        let id = self.make(part.reservation.role());
+        self.role_mut(id).parts += 1;
+        let counts = usize::from(part.reservation.can_end());
+        self.each_above(id, |role| {
+            role.reserved.give(&part.resources);
+            role.reserved.ports = Ports::default();
+            role.parts_below += counts;
         });
+    }
+
+    /// It is not any more.
+    pub(super) fn unreserve(&mut self, part: &Reserved) {
+        let Some(id) = self.find(part.reservation.role()) else { return };
+        self.role_mut(id).parts -= 1;
+        let counts = usize::from(part.reservation.can_end());
+        self.each_above(id, |role| {
+            role.reserved.take_up_to(&part.resources);
+            role.parts_below -= counts;
+        });
+        self.prune(id);
+    }
+
+    /// More or less is free of what is reserved for a role.
+    pub(super) fn change_idle(&mut self, part: &Reserved, change: impl Fn(&mut Resources)) {
+        let Some(id) = self.find(part.reservation.role()) else { return };
+        self.each_above(id, |role| {
+            change(&mut role.idle);
+            role.idle.ports = Ports::default();
+        });
+        self.note_shortfall(id);
+        self.set_stale(id);
+    }
+
+    /// It is added up anew.
+    pub(super) fn forget_idle(&mut self) {
+        for role in self.roles.iter_mut().flatten() {
+            role.idle = Resources::default();
+        }
+        let ids: Vec<RoleId> = self.by_path.values().copied().collect();
+        ids.into_iter().for_each(|id| self.note_shortfall(id));
+    }
+
+    /// A framework is in this role from now on.
+    pub(super) fn join(&mut self, path: &str, framework: FrameworkId) -> RoleId {
+        let id = self.make(path);
+        let role = self.role_mut(id);
+        role.left.remove(&framework);
+        role.members.insert(framework);
         id
     }
 
-    /// A framework leaves this role with all it has.
-    pub(super) fn leave(&mut self, id: RoleId, framework: FrameworkId, place: &mut Option<Place>, account: &Account) {
+    /// A framework is not in this role, and has something here all the same.
+    pub(super) fn keep(&mut self, path: &str, framework: FrameworkId) -> RoleId {
+        let id = self.make(path);
         let role = self.role_mut(id);
         role.members.remove(&framework);
+        role.left.insert(framework);
+        id
+    }
+
+    /// A framework has nothing to do with this role any more, and what it has is nobody's.
+    pub(super) fn forget(&mut self, Seat { framework, role: id }: Seat, place: &mut Option<Place>, account: &Account) {
+        let role = self.role_mut(id);
+        role.members.remove(&framework);
+        role.left.remove(&framework);
         role.eager.move_to(&framework, place, None);
         self.each_account(id, |of| {
             of.take(&account.allocated);
@@ -251,16 +338,20 @@ impl Tree {
     /// Changes what the frameworks of a role have, in it and in all roles above.
     pub(super) fn each_account(&mut self, id: RoleId, change: impl Fn(&mut Account)) {
         change(&mut self.role_mut(id).own);
-        let mut next = Some(id);
-        while let Some(id) = next {
-            let role = self.role_mut(id);
-            change(&mut role.account);
-            next = role.parent;
-        }
+        self.each_above(id, |role| change(&mut role.account));
         if self.quotas > 0 {
             self.note_shortfall(id);
         }
         self.set_stale(id);
+    }
+
+    fn each_above(&mut self, id: RoleId, change: impl Fn(&mut Role)) {
+        let mut next = Some(id);
+        while let Some(id) = next {
+            let role = self.role_mut(id);
+            change(role);
+            next = role.parent;
+        }
     }
 
     pub(super) fn set_stale(&mut self, id: RoleId) {
@@ -275,8 +366,7 @@ impl Tree {
     /// Moves a framework to another place in its role; `None` when it would take nothing.
     pub(super) fn set_eager(
         &mut self,
-        id: RoleId,
-        framework: FrameworkId,
+        Seat { framework, role: id }: Seat,
         from: &mut Option<Place>,
         to: Option<Place>,
     ) {
@@ -312,10 +402,10 @@ impl Tree {
     }
 
     /// Asks the frameworks below a role that would take something, in the order in which they are served, until one answers.
-    pub(super) fn ask<T>(&self, id: RoleId, ask: &mut impl FnMut(FrameworkId) -> Option<T>) -> Option<T> {
+    pub(super) fn ask<T>(&self, id: RoleId, ask: &mut impl FnMut(Seat) -> Option<T>) -> Option<T> {
         let role = self.role(id);
         role.competing.in_order().find_map(|child| match child {
-            Child::Own => role.eager.in_order().copied().find_map(&mut *ask),
+            Child::Own => role.eager.in_order().find_map(|&framework| ask(Seat { framework, role: id })),
             Child::Role(_, below) => self.ask(*below, ask),
         })
     }
@@ -383,9 +473,9 @@ impl Tree {
     }
 
     /// Every framework in a role and in those below it.
-    pub(super) fn members_below(&self, id: RoleId) -> Vec<FrameworkId> {
+    pub(super) fn members_below(&self, id: RoleId) -> Vec<Seat> {
         let role = self.role(id);
-        let mut members: Vec<_> = role.members.iter().copied().collect();
+        let mut members: Vec<_> = role.members.iter().map(|&framework| Seat { framework, role: id }).collect();
         for child in &role.children {
             members.extend(self.members_below(*child));
         }
@@ -394,12 +484,7 @@ impl Tree {
 
     /// What lapsed or was answered changes the patience with a role and with all above it.
     pub(super) fn each_patience(&mut self, id: RoleId, change: impl Fn(&mut Patience)) {
-        let mut next = Some(id);
-        while let Some(id) = next {
-            let role = self.role_mut(id);
-            change(&mut role.patience);
-            next = role.parent;
-        }
+        self.each_above(id, |role| change(&mut role.patience));
     }
 
     /// Brings up to date what a role, and all above it, are promised and have not.

@@ -5,20 +5,30 @@ use alloc::vec::Vec;
 use core::cell::RefCell;
 
 use super::Allocator;
+use super::gang::{NoRoom, Places};
 use super::heldback::Bounds;
+use super::seat::Seat;
 use super::tree::{ROOT, RoleId};
 use super::verdict::{Case, Passed, Stage, Take};
-use crate::id::{AgentId, FrameworkId};
-use crate::resources::Resources;
+use crate::id::AgentId;
+use crate::reservation::Portion;
 use crate::time::Now;
 
 /// So many turns on one agent give one task each, and as many after these give two, four and so on: tasks may be small, and
 /// billions.
 const ONE_BY_ONE: u32 = 256;
 
-/// Whose turn it is, and what it would take there.
-pub(super) struct Next {
-    pub(super) framework: FrameworkId,
+/// Whose turn it is, and what it would take.
+pub(super) enum Next {
+    /// Of this agent, or of one that it chooses.
+    One(OfOne),
+    /// Of all of these agents.
+    Gang(Seat, Places),
+}
+
+/// What somebody would take of one agent.
+pub(super) struct OfOne {
+    pub(super) seat: Seat,
     pub(super) stage: Stage,
     /// So many units at most, of what it said that it wants.
     pub(super) most: u32,
@@ -29,12 +39,14 @@ pub(super) struct Next {
 pub(super) struct Turn<'a> {
     allocator: &'a Allocator,
     agent: AgentId,
-    free: &'a Resources,
+    free: &'a Portion,
     now: Now,
     /// Who is asked; `None`: everybody.
-    among: Option<&'a BTreeSet<FrameworkId>>,
+    among: Option<&'a BTreeSet<Seat>>,
     /// Whoever competes with nobody takes all it wants at once; else it is one task at a time.
     most: u32,
+    /// Gangs that are known to have no room.
+    no_room: &'a NoRoom,
     /// What quotas keep from those that were asked.
     bounds: RefCell<Bounds>,
 }
@@ -43,20 +55,21 @@ impl<'a> Turn<'a> {
     pub(super) fn new(
         allocator: &'a Allocator,
         agent: AgentId,
-        free: &'a Resources,
+        free: &'a Portion,
         now: Now,
-        among: Option<&'a BTreeSet<FrameworkId>>,
+        among: Option<&'a BTreeSet<Seat>>,
         before: u32,
+        no_room: &'a NoRoom,
     ) -> Self {
         let competes = allocator.blind + allocator.hungry.len() > 1;
         let most = if competes { 1_u32.checked_shl(before / ONE_BY_ONE).unwrap_or(u32::MAX) } else { u32::MAX };
-        Self { allocator, agent, free, now, among, most, bounds: RefCell::default() }
+        Self { allocator, agent, free, now, among, most, no_room, bounds: RefCell::default() }
     }
 
     /// Who is to be offered something of this agent, and what; and what quotas kept from those before.
     pub(super) fn next(self) -> (Option<Next>, Bounds) {
         // Whoever takes whatever there is does not take too little.
-        let is_enough = self.allocator.is_enough_for_some(self.free)
+        let is_enough = self.allocator.is_enough_for_some(&self.free.resources)
             || !self.free.is_empty() && self.allocator.is_anything_wanted();
         let next = is_enough.then(|| self.promised().or_else(|| self.fair()).or_else(|| self.spare())).flatten();
         (next, self.bounds.into_inner())
@@ -74,18 +87,19 @@ impl<'a> Turn<'a> {
     }
 
     fn fair(&self) -> Option<Next> {
-        let Allocator { tree, filters, frameworks, hungry, blind, .. } = self.allocator;
+        let Allocator { tree, filters, members, hungry, blind, .. } = self.allocator;
         let ask = |id| self.take(id, Stage::FairShare, self.most);
         if let Some(few) = self.among {
-            let place = |&id: &FrameworkId| {
-                let known = frameworks.get(&id)?;
-                Some((tree.place(known.role, known.place)?, id))
+            let place = |&seat: &Seat| {
+                let known = members.get(&seat)?;
+                Some((tree.place(seat.role, known.place)?, seat))
             };
             let mut takers: Vec<_> = few.iter().filter_map(place).collect();
             takers.sort_unstable();
             return takers.into_iter().find_map(|(_, id)| ask(id));
         }
-        if hungry.is_empty() && filters.are_everybodys(*blind, self.agent, self.free, self.now) {
+        let is_plain = self.free.reserved.is_empty();
+        if is_plain && hungry.is_empty() && filters.are_everybodys(*blind, self.agent, &self.free.resources, self.now) {
             return None;
         }
         tree.ask(ROOT, &mut |id| ask(id))
@@ -112,13 +126,21 @@ impl<'a> Turn<'a> {
         }
     }
 
-    fn take(&self, id: FrameworkId, stage: Stage, most: u32) -> Option<Next> {
+    fn take(&self, seat: Seat, stage: Stage, most: u32) -> Option<Next> {
         let Self { allocator, agent, free, now, .. } = *self;
-        let (framework, holding) = (&allocator.frameworks[&id], &allocator.agents[&agent]);
-        match allocator.verdict(&Case { id, framework, agent, holding, free, now }, stage, most) {
-            Ok(take) => Some(Next { framework: id, stage, most, take }),
+        let (member, holding) = (&allocator.members[&seat], &allocator.agents[&agent]);
+        let case = Case { seat, member, agent, holding, free, now };
+        match allocator.verdict(&case, stage, most) {
+            Ok(take) => return Some(Next::One(OfOne { seat, stage, most, take })),
+            Err(passed) => self.note(passed, seat.role),
+        }
+        if stage != Stage::FairShare {
+            return None;
+        }
+        match allocator.places_of_gang(&case, self.no_room) {
+            Ok(places) => Some(Next::Gang(seat, places)),
             Err(passed) => {
-                self.note(passed, framework.role);
+                passed.into_iter().for_each(|passed| self.note(passed, seat.role));
                 None
             }
         }

@@ -5,12 +5,15 @@ use alloc::vec::Vec;
 use core::mem::discriminant;
 use core::time::Duration;
 
-use super::demand::Urgency;
+use super::demand::{Gang, Urgency};
+use super::gang::Unmet;
+use super::seat::Seat;
 use super::tree::ROOT;
 use super::verdict::{Case, Passed, Stage};
-use super::{Allocator, Framework, Promise, Withheld};
+use super::{Allocator, Member, Promise, Withheld};
 use crate::demand::{Constraint, Want};
-use crate::id::FrameworkId;
+use crate::id::{FrameworkId, VolumeId};
+use crate::quantity::MilliCpu;
 use crate::quota::Ceiling;
 use crate::resources::Resources;
 use crate::time::Now;
@@ -73,10 +76,24 @@ pub enum Obstacle {
     Withheld(Withheld),
     /// The agents are not what it needs.
     Constraint(Constraint),
+    /// The agents do not hold this volume for its role.
+    NoVolume(VolumeId),
+    /// The agent holds this volume, and it is in use, or in an offer.
+    VolumeInUse(VolumeId),
     /// The agents are too small, were they empty.
     TooLarge {
         /// What the one that comes nearest has.
         largest: Resources,
+    },
+    /// The agents are large enough, and keep what it would need of them for other roles.
+    Reserved {
+        /// The most that one of them keeps for others.
+        reserved: Resources,
+    },
+    /// The agents' tasks use what they hold, or the agents do not measure that: there is not so much that is revocable.
+    NotUnused {
+        /// The most that one of them measures to be unused.
+        most: MilliCpu,
     },
     /// The agents are large enough, and tasks run there.
     InUse {
@@ -90,6 +107,13 @@ pub enum Obstacle {
         /// For how long it has been open.
         age: Duration,
     },
+    /// It wants all of a gang at once, and there is not room for all.
+    Gang {
+        /// How many tasks that is.
+        tasks: u32,
+        /// For how many there is room now.
+        fit: u32,
+    },
     /// It declined what is free there.
     Refused {
         /// After that it is asked again, if nothing changes there before. The longest of all.
@@ -98,9 +122,11 @@ pub enum Obstacle {
 }
 
 impl Allocator {
-    /// Why a framework is not offered what it wants, by the same verdicts that decide on it.
-    pub fn why(&self, id: FrameworkId, now: Now) -> Option<Waits> {
-        let known = self.frameworks.get(&id)?;
+    /// Why a framework is not offered what it wants in one of its roles, by the same verdicts that decide on it. `None` when
+    /// it is not in that role.
+    pub fn why(&self, framework: FrameworkId, role: &str, now: Now) -> Option<Waits> {
+        let id = self.subscribed(framework, Some(role)).first().copied()?;
+        let known = self.members.get(&id)?;
         let (mut rank, mut ranked) = (None, 0);
         self.tree.ask(ROOT, &mut |other| {
             ranked += 1;
@@ -111,7 +137,7 @@ impl Allocator {
         Some(Waits { since: known.waits_since, offers, rank, ranked, hindrances: self.hindrances(id, known, now) })
     }
 
-    fn hindrances(&self, id: FrameworkId, known: &Framework, now: Now) -> Vec<Hindrance> {
+    fn hindrances(&self, id: Seat, known: &Member, now: Now) -> Vec<Hindrance> {
         let of_itself = |obstacle| Vec::from([Hindrance { obstacle, want: None, agents: 0 }]);
         if !known.active {
             return of_itself(Obstacle::NotConnected);
@@ -134,34 +160,47 @@ impl Allocator {
                 for (_, want, _) in demand.open(Urgency::Waiting).take(WANTS) {
                     self.hinders(id, known, Some(want), now, &mut hindrances);
                 }
+                for gang in demand.gangs().take(WANTS) {
+                    self.hinders_gang(id, known, &gang, now, &mut hindrances);
+                }
             }
         }
-        hindrances.sort_by_key(|hindrance| core::cmp::Reverse(hindrance.agents));
+        let is_of_gang = |hindrance: &Hindrance| matches!(hindrance.obstacle, Obstacle::Gang { .. });
+        hindrances.sort_by_key(|hindrance| core::cmp::Reverse((is_of_gang(hindrance), hindrance.agents)));
         hindrances
     }
 
     /// What is in the way of one want, over all agents.
-    fn hinders(
-        &self,
-        id: FrameworkId,
-        known: &Framework,
-        want: Option<&Want>,
-        now: Now,
-        hindrances: &mut Vec<Hindrance>,
-    ) {
+    fn hinders(&self, id: Seat, known: &Member, want: Option<&Want>, now: Now, hindrances: &mut Vec<Hindrance>) {
         for (&agent, holding) in self.agents.iter().filter(|(_, holding)| holding.active) {
             let free = holding.free();
-            let case = Case { id, framework: known, agent, holding, free: &free, now };
+            let case = Case { seat: id, member: known, agent, holding, free: &free, now };
             let Some(obstacle) = self.obstacle(&case, want) else { continue };
             note(hindrances, obstacle, want);
         }
         // One that would not be offered either way is not in the way.
         let withheld = self.agents.iter().filter_map(|(&agent, holding)| Some((agent, holding, holding.withheld?)));
         for (agent, holding, withheld) in withheld.filter(|(_, holding, _)| !holding.active) {
-            let case = Case { id, framework: known, agent, holding, free: &holding.info.resources, now };
+            let free = holding.all();
+            let case = Case { seat: id, member: known, agent, holding, free: &free, now };
             if self.obstacle(&case, want).is_none() {
                 note(hindrances, Obstacle::Withheld(withheld), want);
             }
+        }
+    }
+
+    /// What is in the way of a gang as a whole, and where one of its tasks would not run.
+    fn hinders_gang(&self, id: Seat, known: &Member, gang: &Gang<'_>, now: Now, hindrances: &mut Vec<Hindrance>) {
+        let rooms = self.rooms_for(id, known, None, now);
+        let want = (gang.wants.len() == 1).then(|| gang.wants[0].1.resources.clone());
+        let obstacle = match self.places_in(id, known, gang, rooms, now) {
+            Ok(_) => return,
+            Err(Unmet::Room(fit)) => Some(Obstacle::Gang { tasks: gang.tasks(), fit }),
+            Err(Unmet::Bound(passed)) => self.in_words(passed, now, || None),
+        };
+        hindrances.extend(obstacle.map(|obstacle| Hindrance { obstacle, want, agents: 0 }));
+        for (_, want, _) in gang.wants.iter().take(WANTS) {
+            self.hinders(id, known, Some(want), now, hindrances);
         }
     }
 
@@ -170,17 +209,28 @@ impl Allocator {
             Some(want) => self.one_task(case, want, &self.room_in(case, Stage::FairShare)).err(),
             None => self.verdict(case, Stage::FairShare, 1).err(),
         };
-        Some(match passed? {
+        self.in_words(passed?, case.now, || Some(self.too_little(case, want)))
+    }
+
+    fn in_words(
+        &self,
+        passed: Passed<'_>,
+        now: Now,
+        too_little: impl FnOnce() -> Option<Obstacle>,
+    ) -> Option<Obstacle> {
+        Some(match passed {
             Passed::WantsNothing => return None,
-            Passed::Refused(until) => Obstacle::Refused { lasts: until.since(case.now) },
+            Passed::Refused(until) => Obstacle::Refused { lasts: until.since(now) },
             Passed::Constraint(unmet) => Obstacle::Constraint(unmet.clone()),
+            Passed::NoVolume(volume) => Obstacle::NoVolume(volume),
+            Passed::VolumeInUse(volume) => Obstacle::VolumeInUse(volume),
             Passed::AtLimit(role) => {
                 let at_limit = self.tree.role(role);
                 let limit = at_limit.quota.as_ref().map(|quota| quota.limit.clone()).unwrap_or_default();
                 Obstacle::AtLimit { role: self.tree.path(role), limit, has: at_limit.account.allocated.clone() }
             }
             Passed::Kept => Obstacle::KeptForOthers { kept: self.tree.role(ROOT).shortfall_below.clone() },
-            Passed::TooLittle => self.too_little(case, want),
+            Passed::TooLittle => return too_little(),
         })
     }
 
@@ -188,24 +238,36 @@ impl Allocator {
     fn too_little(&self, case: &Case<'_>, want: Option<&Want>) -> Obstacle {
         let is_enough = |room: &Resources| match want {
             Some(want) => room.contains(&want.resources),
-            None => self.is_enough_for(case.framework.role, room),
+            None => self.is_enough_for(case.seat.role, room),
         };
-        let has = &case.holding.info.resources;
+        let most = case.holding.revocable;
+        if want.is_some_and(|want| want.resources.revocable > most) {
+            return Obstacle::NotUnused { most };
+        }
+        let has = &case.holding.has();
         if !is_enough(has) {
             return Obstacle::TooLarge { largest: has.clone() };
         }
-        let mut room = case.free.clone();
+        let role = &self.tree.role(case.seat.role).path;
+        let of_others = case.holding.reserved_for_others(role);
+        let mut largest = has.clone();
+        largest.take_up_to(&of_others);
+        // It would not do though nothing ran there, or what is free there would if it were not kept for others.
+        if !is_enough(&largest) || is_enough(&case.free.resources) {
+            return Obstacle::Reserved { reserved: of_others };
+        }
+        let mut room = self.usable(case).into_owned();
         let mut oldest: Option<&Promise> = None;
         for offer in &case.holding.promises {
-            let Some(promise) = self.promises.get(*offer).filter(|promise| promise.framework != case.id) else {
+            let Some(promise) = self.promises.get(*offer).filter(|promise| promise.seat != case.seat) else {
                 continue;
             };
-            room.give(&promise.resources);
+            room.give(&promise.portion);
             oldest = oldest.or(Some(promise));
         }
-        match oldest.filter(|_| is_enough(&room)) {
+        match oldest.filter(|_| is_enough(&case.holding.usable(&room, role).resources)) {
             Some(oldest) => Obstacle::Offered { to: oldest.framework, age: case.now.since(oldest.since) },
-            None => Obstacle::InUse { free: case.free.clone() },
+            None => Obstacle::InUse { free: self.usable(case).resources.clone() },
         }
     }
 }
@@ -217,6 +279,9 @@ impl Obstacle {
             (Self::Constraint(one), Self::Constraint(other)) => one == other,
             (Self::AtLimit { role, .. }, Self::AtLimit { role: other, .. }) => role == other,
             (Self::Withheld(one), Self::Withheld(other)) => one == other,
+            (Self::NoVolume(one), Self::NoVolume(other)) | (Self::VolumeInUse(one), Self::VolumeInUse(other)) => {
+                one == other
+            }
             _ => discriminant(self) == discriminant(other),
         }
     }
@@ -225,7 +290,9 @@ impl Obstacle {
     fn add(&mut self, other: Self) {
         match (self, other) {
             (Self::TooLarge { largest }, Self::TooLarge { largest: other }) => keep_larger(largest, other),
+            (Self::NotUnused { most }, Self::NotUnused { most: other }) => *most = other.max(*most),
             (Self::InUse { free }, Self::InUse { free: other }) => keep_larger(free, other),
+            (Self::Reserved { reserved }, Self::Reserved { reserved: other }) => keep_larger(reserved, other),
             (Self::Refused { lasts }, Self::Refused { lasts: other }) => *lasts = other.max(*lasts),
             (Self::Offered { to, age }, Self::Offered { to: other, age: older }) if older > *age => {
                 (*to, *age) = (other, older);

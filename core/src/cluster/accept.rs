@@ -1,4 +1,4 @@
-//! Launching tasks and opening allocations on offers.
+//! What is done with offers: reserving, launching tasks and opening allocations.
 
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
@@ -8,15 +8,20 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::effect::{AgentOrder, Announcement, Effect, FrameworkEvent};
-use super::offers;
 use super::refusal::Refusal;
 use super::state::{State, Task};
 use super::tally::OfferEnd;
+use super::volumes::{self, InHand};
+use super::{offers, reserve};
 use crate::access::{PrincipalId, Verb};
 use crate::allocator::Promise;
-use crate::id::{AgentId, FrameworkId, OfferId, SessionId, TaskId, UpdateId};
+use crate::grants::Grants;
+use crate::group::Group;
+use crate::id::{AgentId, FrameworkId, OfferId, SessionId, TaskId, UpdateId, VolumeId};
+use crate::offer::OfferOperation;
 use crate::planted::{self, Bug};
 use crate::queue::{AllocationSpec, InvalidAllocation, InvalidQueued};
+use crate::reservation::{Operation, Portion};
 use crate::resources::{Resources, Shortage};
 use crate::spec::InvalidSpec;
 use crate::task::{Reason, Source, TaskSpec, TaskState, TaskStatus};
@@ -39,6 +44,8 @@ pub(super) enum BadOffers {
     Twice(OfferId),
     #[error("{0} is of {1} and {2} of {3}: offers can be combined when they are of one agent")]
     Mixed(OfferId, AgentId, OfferId, AgentId),
+    #[error("{0} is for {1:?} and {2} for {3:?}: offers can be combined when they are for one role")]
+    MixedRoles(OfferId, Arc<str>, OfferId, Arc<str>),
 }
 
 /// Why one task was not launched.
@@ -48,6 +55,10 @@ pub(super) enum NotLaunched {
     Offers(#[from] BadOffers),
     #[error("{0} does not fit {1}: {2}")]
     TooBig(TaskId, String, Shortage),
+    #[error("{0} mounts {1}, which is not in {2}: it is another role's, in use, or on another agent")]
+    NoVolume(TaskId, VolumeId, String),
+    #[error("{0} is to write {1}, which is shared: any number of tasks read it, and none writes it")]
+    VolumeShared(TaskId, VolumeId),
     #[error("{0} is one too many: {1} has {2} tasks that run or whose end it has not acknowledged")]
     TooMany(TaskId, FrameworkId, usize),
     #[error(
@@ -69,31 +80,46 @@ pub(super) enum NotLaunched {
     InvalidQueued(TaskId, TaskId, InvalidQueued),
     #[error("{0} cannot be in {1}: {2}")]
     NoAllocation(TaskId, TaskId, &'static str),
+    #[error("{0} is to run on {1}, and none of the offers that were named is of it")]
+    NoOffer(TaskId, AgentId),
+    #[error("{0} is in its group twice")]
+    Twice(TaskId),
+    #[error("{0} is in a group of {1} tasks, and there may be {max}", max = Group::SIZE_MAX)]
+    GroupTooLarge(TaskId, usize),
+    /// Something is wrong with another task of its group.
+    #[error("{0} is not launched, as its group is all or none: {1}")]
+    Group(TaskId, String),
     #[error("{task} and what came with it are too many: {allocation} has {has} in its queue, and there may be {most}")]
     QueueFull { task: TaskId, allocation: TaskId, has: usize, most: usize },
 }
 
 /// Who has as many tasks as it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Limited {
+pub(super) enum Limited {
     Framework,
     Principal,
 }
 
 impl NotLaunched {
     /// Who is at a limit, when that is why.
-    fn limits(&self) -> Option<Limited> {
+    pub(super) fn limits(&self) -> Option<Limited> {
         match self {
             Self::TooMany(..) | Self::Unacknowledged(..) => Some(Limited::Framework),
             Self::TooManyOfPrincipal { .. } => Some(Limited::Principal),
             Self::Offers(_)
             | Self::TooBig(..)
+            | Self::NoVolume(..)
+            | Self::VolumeShared(..)
             | Self::NotIts(..)
             | Self::Reused(..)
             | Self::Invalid(..)
             | Self::InvalidAllocation(..)
             | Self::InvalidQueued(..)
             | Self::NoAllocation(..)
+            | Self::NoOffer(..)
+            | Self::Twice(..)
+            | Self::GroupTooLarge(..)
+            | Self::Group(..)
             | Self::QueueFull { .. } => None,
         }
     }
@@ -101,12 +127,18 @@ impl NotLaunched {
     /// A spec that is wrong stays wrong; everything else may work on another offer.
     pub(super) fn verdict(&self) -> (TaskState, Reason) {
         match self {
-            Self::Offers(_) | Self::TooBig(..) | Self::NoAllocation(..) => (TaskState::Dropped, Reason::InvalidOffers),
+            Self::Offers(_) | Self::TooBig(..) | Self::NoVolume(..) | Self::NoAllocation(..) | Self::NoOffer(..) => {
+                (TaskState::Dropped, Reason::InvalidOffers)
+            }
+            Self::Group(..) => (TaskState::Dropped, Reason::TaskGroup),
             Self::TooMany(..) | Self::TooManyOfPrincipal { .. } | Self::Unacknowledged(..) | Self::QueueFull { .. } => {
                 (TaskState::Dropped, Reason::FrameworkLimit)
             }
-            Self::NotIts(..)
+            Self::VolumeShared(..)
+            | Self::NotIts(..)
             | Self::Reused(..)
+            | Self::Twice(..)
+            | Self::GroupTooLarge(..)
             | Self::Invalid(..)
             | Self::InvalidAllocation(..)
             | Self::InvalidQueued(..) => (TaskState::Error, Reason::TaskInvalid),
@@ -114,36 +146,58 @@ impl NotLaunched {
     }
 }
 
+/// What is to be done with offers.
+pub(super) struct Accepted {
+    /// First these.
+    pub(super) operations: Vec<OfferOperation>,
+    pub(super) tasks: Vec<Arc<TaskSpec>>,
+    /// For how long the rest need not be offered again.
+    pub(super) refuse: Duration,
+}
+
 pub(super) fn accept(
     state: &mut State,
     now: Now,
     session: SessionId,
     offers: &[OfferId],
-    tasks: Vec<Arc<TaskSpec>>,
-    refuse: Duration,
+    accepted: Accepted,
     out: &mut Vec<Effect>,
 ) -> Result<(), Refusal> {
+    let Accepted { operations, tasks, refuse } = accepted;
     let framework = state.framework_of(session, Verb::Launch)?;
-    let (agent, mut left) = match take(state, now, framework, offers) {
+    if operations.len() > OfferOperation::MAX {
+        return Err(Refusal::TooManyOperations(operations.len()));
+    }
+    let mut taken = match take(state, now, framework, offers) {
         Ok(taken) => taken,
         Err(bad) => {
+            for operation in operations {
+                drop_operation(session, operation, bad.to_string(), out);
+            }
             for task in tasks {
                 report(state, session, task.id, &NotLaunched::Offers(bad.clone()), out);
             }
             return Ok(());
         }
     };
+    if !operations.is_empty() {
+        operate(state, session, framework, operations, &mut taken, out)?;
+        give_back_to_others(state, framework, &mut taken);
+    }
     let mut has = tasks_of_principal(state, framework);
     let (mut launched, mut at_limit) = (Vec::new(), None);
     for task in tasks {
         let checked = task.check().map_err(|invalid| NotLaunched::Invalid(task.id, invalid));
-        let fits = checked.and_then(|()| fit(state, framework, task.id, &task.resources, offers, has, &mut left));
+        let wants = (&task.resources, &task.grants);
+        let fits = checked.and_then(|()| fit(state, framework, task.id, wants, offers, has, &mut taken.left));
         match fits {
-            Ok(()) => {
+            Ok(portion) => {
                 has += 1;
+                let task = counts_towards(task, &taken.role, None);
                 launched.push(Arc::clone(&task));
                 let order = AgentOrder::Launch(Arc::clone(&task));
-                launch(state, now, agent, (task.id, &task.name, &task.resources), order, out);
+                let launched = Launched { id: task.id, name: &task.name, role: &task.role, group: None };
+                launch(state, now, taken.agent, launched, portion, order, out);
             }
             Err(why) => {
                 at_limit = at_limit.max(why.limits());
@@ -151,8 +205,15 @@ pub(super) fn accept(
             }
         }
     }
-    state.allocator.launched(framework, agent, launched.iter().map(|task| &task.resources));
-    decline_rest(state, now, framework, agent, left, refuse);
+    let agent = taken.agent;
+    state.allocator.launched(
+        framework,
+        &taken.role,
+        agent,
+        launched.iter().map(|task| (&task.resources, task.volumes())),
+        false,
+    );
+    decline_rest(state, now, framework, taken, refuse);
     if let Some(limited) = at_limit {
         rest(state, now, framework, agent, limited);
     }
@@ -165,13 +226,13 @@ pub(super) fn open(
     now: Now,
     session: SessionId,
     offers: &[OfferId],
-    spec: &Arc<AllocationSpec>,
+    mut spec: Arc<AllocationSpec>,
     refuse: Duration,
     out: &mut Vec<Effect>,
 ) -> Result<(), Refusal> {
     let framework = state.framework_of(session, Verb::Launch)?;
     let id = spec.id;
-    let (agent, mut left) = match take(state, now, framework, offers) {
+    let mut taken = match take(state, now, framework, offers) {
         Ok(taken) => taken,
         Err(bad) => {
             report(state, session, id, &NotLaunched::Offers(bad), out);
@@ -180,17 +241,26 @@ pub(super) fn open(
     };
     let has = tasks_of_principal(state, framework);
     let checked = spec.check().map_err(|invalid| NotLaunched::InvalidAllocation(id, invalid));
-    let fits = checked.and_then(|()| fit(state, framework, id, &spec.resources, offers, has, &mut left));
+    let fits = checked
+        .and_then(|()| fit(state, framework, id, (&spec.resources, &Grants::default()), offers, has, &mut taken.left));
+    let agent = taken.agent;
+    let mut at_limit = None;
     match fits {
-        Ok(()) => {
-            state.allocator.launched(framework, agent, [&spec.resources]);
-            let order = AgentOrder::Open(Arc::clone(spec));
-            launch(state, now, agent, (id, &spec.name, &spec.resources), order, out);
+        Ok(portion) => {
+            // Nobody else holds it, so nothing is copied.
+            Arc::make_mut(&mut spec).role = taken.role.to_string();
+            state.allocator.launched(framework, &taken.role, agent, [(&spec.resources, Vec::new())], false);
+            let order = AgentOrder::Open(Arc::clone(&spec));
+            let launched = Launched { id, name: &spec.name, role: &spec.role, group: None };
+            launch(state, now, agent, launched, portion, order, out);
         }
-        Err(ref why) => refuse_one(state, session, id, why, out),
+        Err(why) => {
+            at_limit = why.limits();
+            refuse_one(state, session, id, &why, out);
+        }
     }
-    decline_rest(state, now, framework, agent, left, refuse);
-    if let Some(limited) = fits.err().and_then(|why| why.limits()) {
+    decline_rest(state, now, framework, taken, refuse);
+    if let Some(limited) = at_limit {
         rest(state, now, framework, agent, limited);
     }
     Ok(())
@@ -203,94 +273,175 @@ pub(super) fn tasks_of_principal(state: &State, framework: FrameworkId) -> usize
     if principal.is_owner() { 0 } else { state.tasks_of_principal(principal) }
 }
 
-/// Closes offers of one agent that are the framework's: what they promised is in hand. Of others it gets nothing, and
-/// loses what it named.
-fn take(
-    state: &mut State,
-    now: Now,
-    framework: FrameworkId,
-    offers: &[OfferId],
-) -> Result<(AgentId, Resources), BadOffers> {
-    let agent = agent_of(state, now, framework, offers).inspect_err(|_| {
+/// What offers promised that were taken in hand.
+pub(super) struct Taken {
+    pub(super) agent: AgentId,
+    pub(super) role: Arc<str>,
+    pub(super) left: Portion,
+}
+
+/// Closes offers of one agent and one role that are the framework's: what they promised is in hand. Of others it gets nothing,
+/// and loses what it named.
+fn take(state: &mut State, now: Now, framework: FrameworkId, offers: &[OfferId]) -> Result<Taken, BadOffers> {
+    let (agent, role) = place_of(state, now, framework, offers).inspect_err(|_| {
         let own = |id: &OfferId| state.allocator.offer(*id).is_some_and(|offer| offer.framework == framework);
         let own: BTreeSet<_> = offers.iter().copied().filter(own).collect();
         offers::give_back(state, own, OfferEnd::Accepted);
     })?;
-    let mut left = Resources::default();
+    let mut left = Portion::default();
     for &id in offers {
-        let resources = match planted::is(Bug::OfferNotRemoved) {
-            true => state.allocator.offer(id).map(|offer| offer.resources.clone()).unwrap_or_default(),
-            false => offers::close(state, id, OfferEnd::Accepted).resources,
+        let portion = match planted::is(Bug::OfferNotRemoved) {
+            true => state.allocator.offer(id).map(|offer| offer.portion.clone()).unwrap_or_default(),
+            false => offers::close(state, id, OfferEnd::Accepted).portion,
         };
-        left.give(&resources);
+        left.give(&portion);
     }
-    Ok((agent, left))
+    Ok(Taken { agent, role, left })
 }
 
-fn decline_rest(
+/// Carries out what a framework wants done to what it was offered, one after the other.
+fn operate(
     state: &mut State,
-    now: Now,
+    session: SessionId,
     framework: FrameworkId,
-    agent: AgentId,
-    left: Resources,
-    refuse: Duration,
-) {
+    operations: Vec<OfferOperation>,
+    taken: &mut Taken,
+    out: &mut Vec<Effect>,
+) -> Result<(), Refusal> {
+    let Taken { agent, role, left } = taken;
+    let mut any = false;
+    for operation in operations {
+        let who = state.sessions.principal(session)?.clone();
+        let done = match &operation {
+            OfferOperation::Reservation(operation) => {
+                let verb = match operation {
+                    Operation::Reserve { .. } => Verb::ReserveOffered,
+                    Operation::Unreserve { .. } => Verb::UnreserveOffered,
+                };
+                match who.may_use(verb, operation.role()) {
+                    true => reserve::by_framework(state, *agent, role, operation, left, out),
+                    false => Err(Refusal::RoleDenied(who, operation.role().to_string())),
+                }
+            }
+            OfferOperation::Volume(operation) => {
+                let in_hand = InHand { framework, role, agent: *agent, left };
+                volumes::by_framework(state, &who, in_hand, operation, out)
+            }
+        };
+        match done {
+            Ok(()) => any = true,
+            Err(why) => drop_operation(session, operation, why.to_string(), out),
+        }
+    }
+    if any {
+        reserve::remember(state, *agent, out);
+    }
+    Ok(())
+}
+
+/// What is reserved for a role below that of the offers now is not for the tasks launched on them.
+fn give_back_to_others(state: &mut State, framework: FrameworkId, taken: &mut Taken) {
+    let Taken { agent, role, left } = taken;
+    let own = left.usable(role).into_owned();
+    let mut others = core::mem::replace(left, own);
+    others.take_up_to(left);
+    if !others.is_empty() {
+        state.allocator.free(framework, role, *agent, &others);
+    }
+}
+
+pub(super) fn decline_rest(state: &mut State, now: Now, framework: FrameworkId, taken: Taken, refuse: Duration) {
+    let Taken { agent, role, left } = taken;
     if !left.is_empty() {
-        state.allocator.free(framework, agent, &left);
+        state.allocator.free(framework, &role, agent, &left);
         if !refuse.is_zero() {
-            state.allocator.refuse(framework, agent, left, now + refuse);
+            state.allocator.refuse(framework, &role, agent, left.resources, now + refuse);
         }
     }
 }
 
 /// Whoever is at a limit is not offered anything of this agent for a while.
-fn rest(state: &mut State, now: Now, framework: FrameworkId, agent: AgentId, limited: Limited) {
+pub(super) fn rest(state: &mut State, now: Now, framework: FrameworkId, agent: AgentId, limited: Limited) {
     let Some(all) = state.agents.get(&agent).map(|known| known.info.resources.clone()) else { return };
+    // No more of it is revocable than there is.
+    let most = all.cpus;
+    let all = all.with_revocable(most);
     let principal = &state.frameworks[&framework].tenant.principal;
     let its: Vec<_> = match limited {
         Limited::Framework => Vec::from([framework]),
         Limited::Principal => state.principals.frameworks(principal).iter().copied().collect(),
     };
     for one in its {
-        state.allocator.refuse(one, agent, all.clone(), now + AT_LIMIT);
+        for role in &state.frameworks[&one].info.roles {
+            state.allocator.refuse(one, role, agent, all.clone(), now + AT_LIMIT);
+        }
     }
 }
 
-/// The one agent that all these offers are of.
-fn agent_of(state: &State, now: Now, framework: FrameworkId, offers: &[OfferId]) -> Result<AgentId, BadOffers> {
-    let mut first: Option<(OfferId, AgentId)> = None;
+/// The task as its agent is told of it, which knows its role and its group.
+pub(super) fn counts_towards(mut task: Arc<TaskSpec>, role: &str, group: Option<Group>) -> Arc<TaskSpec> {
+    // Nobody else holds it, so nothing is copied.
+    let spec = Arc::make_mut(&mut task);
+    spec.role = role.to_string();
+    spec.group = group;
+    task
+}
+
+/// The one agent that all these offers are of, and the one role that they are for.
+fn place_of(
+    state: &State,
+    now: Now,
+    framework: FrameworkId,
+    offers: &[OfferId],
+) -> Result<(AgentId, Arc<str>), BadOffers> {
+    let mut first: Option<(OfferId, AgentId, &Arc<str>)> = None;
     let mut seen = BTreeSet::new();
     for &id in offers {
-        let stands = |offer: &&Promise| now < offer.since + state.config.offer_timeout;
-        let offer = state.allocator.offer(id).filter(stands).ok_or(BadOffers::Gone(id))?;
-        if offer.framework != framework {
-            return Err(BadOffers::NotIts(id, framework));
-        }
-        if !seen.insert(id) {
-            return Err(BadOffers::Twice(id));
-        }
+        let offer = own_offer(state, now, framework, id, &mut seen)?;
         match first {
-            Some((other, agent)) if agent != offer.agent => {
+            Some((other, agent, _)) if agent != offer.agent => {
                 return Err(BadOffers::Mixed(other, agent, id, offer.agent));
             }
+            Some((other, _, role)) if *role != offer.role => {
+                return Err(BadOffers::MixedRoles(other, Arc::clone(role), id, Arc::clone(&offer.role)));
+            }
             Some(_) => {}
-            None => first = Some((id, offer.agent)),
+            None => first = Some((id, offer.agent, &offer.role)),
         }
     }
-    first.map(|(_, agent)| agent).ok_or(BadOffers::None)
+    first.map(|(_, agent, role)| (agent, Arc::clone(role))).ok_or(BadOffers::None)
+}
+
+/// An open offer to a framework that it has not named before.
+pub(super) fn own_offer<'a>(
+    state: &'a State,
+    now: Now,
+    framework: FrameworkId,
+    id: OfferId,
+    seen: &mut BTreeSet<OfferId>,
+) -> Result<&'a Promise, BadOffers> {
+    let stands = |offer: &&Promise| now < offer.since + state.config.offer_timeout;
+    let offer = state.allocator.offer(id).filter(stands).ok_or(BadOffers::Gone(id))?;
+    if offer.framework != framework {
+        return Err(BadOffers::NotIts(id, framework));
+    }
+    if !seen.insert(id) {
+        return Err(BadOffers::Twice(id));
+    }
+    Ok(offer)
 }
 
 /// Takes what a task wants out of what is left, when nothing speaks against it. The framework's principal `has` so many
 /// tasks already.
-fn fit(
+pub(super) fn fit(
     state: &State,
     framework: FrameworkId,
     id: TaskId,
-    wants: &Resources,
+    (resources, grants): (&Resources, &Grants),
     offers: &[OfferId],
     has: usize,
-    left: &mut Resources,
-) -> Result<(), NotLaunched> {
+    left: &mut Portion,
+) -> Result<Portion, NotLaunched> {
     if id.framework != framework {
         return Err(NotLaunched::NotIts(id, framework));
     }
@@ -299,10 +450,26 @@ fn fit(
         return Err(NotLaunched::Reused(id, known));
     }
     check_limits(state, framework, id, 1, has)?;
-    left.take(wants).map_err(|shortage| {
-        let offers: Vec<_> = offers.iter().map(ToString::to_string).collect();
-        NotLaunched::TooBig(id, offers.join(" and "), shortage)
-    })
+    let named = || offers.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ");
+    for (volume, writable) in grants.volumes() {
+        if !left.volumes.contains(&volume) {
+            return Err(NotLaunched::NoVolume(id, volume, named()));
+        }
+        if writable && is_shared(state, volume) {
+            return Err(NotLaunched::VolumeShared(id, volume));
+        }
+    }
+    let mut portion = left.take(resources).map_err(|shortage| NotLaunched::TooBig(id, named(), shortage))?;
+    let mounted = Portion { volumes: grants.volumes().map(|(volume, _)| volume).collect(), ..Portion::default() };
+    portion.give(&mounted);
+    // What is shared is there for the next task as well.
+    left.volumes.retain(|volume| !portion.volumes.contains(volume) || is_shared(state, *volume));
+    Ok(portion)
+}
+
+fn is_shared(state: &State, volume: VolumeId) -> bool {
+    let known = state.agents.get(&volume.agent).and_then(|agent| agent.volumes.known.get(&volume));
+    known.is_some_and(|volume| volume.shared)
 }
 
 /// Whether a framework may have so many tasks more, whose principal `has` so many.
@@ -327,11 +494,21 @@ pub(super) fn check_limits(
     Ok(())
 }
 
-fn launch(
+/// A task or an allocation that is launched.
+pub(super) struct Launched<'a> {
+    pub(super) id: TaskId,
+    pub(super) name: &'a str,
+    /// For which role.
+    pub(super) role: &'a str,
+    pub(super) group: Option<Group>,
+}
+
+pub(super) fn launch(
     state: &mut State,
     now: Now,
     agent: AgentId,
-    (id, name, resources): (TaskId, &str, &Resources),
+    Launched { id, name, role, group }: Launched<'_>,
+    portion: Portion,
     order: AgentOrder,
     out: &mut Vec<Effect>,
 ) {
@@ -341,16 +518,19 @@ fn launch(
     };
     let task = Task {
         name: name.into(),
-        tenant: Arc::clone(&state.frameworks[&id.framework].tenant),
+        tenant: state.tenant_in(id.framework, role),
         agent,
-        resources: resources.clone(),
+        portion,
         // The offer's promise becomes the task's.
         holds: true,
         kill: false,
+        preempted: false,
+        nth: state.next_task(),
         launched: Some(now),
         latest_update: UpdateId::UNACKNOWLEDGED,
         status: status.clone(),
         kept: false,
+        group,
         allocation: matches!(order, AgentOrder::Open(_)).then(Box::default),
     };
     state.insert_task(id, task);
@@ -361,7 +541,12 @@ fn launch(
     out.push(Effect::Announce(Announcement::Task(status)));
 }
 
-fn refuse_one(state: &mut State, session: SessionId, id: TaskId, why: &NotLaunched, out: &mut Vec<Effect>) {
+/// Tells the framework of something that is not done.
+fn drop_operation(session: SessionId, operation: OfferOperation, why: String, out: &mut Vec<Effect>) {
+    out.push(Effect::ToFramework(session, FrameworkEvent::OperationDropped { operation, why }));
+}
+
+pub(super) fn refuse_one(state: &mut State, session: SessionId, id: TaskId, why: &NotLaunched, out: &mut Vec<Effect>) {
     if let NotLaunched::TooManyOfPrincipal { principal, .. } = why {
         state.principals.note_dropped(principal);
     }
@@ -369,7 +554,7 @@ fn refuse_one(state: &mut State, session: SessionId, id: TaskId, why: &NotLaunch
 }
 
 /// Tells the framework that asked, whosever id it used. The master keeps nothing of a task that never was.
-fn report(state: &mut State, session: SessionId, task: TaskId, why: &NotLaunched, out: &mut Vec<Effect>) {
+pub(super) fn report(state: &mut State, session: SessionId, task: TaskId, why: &NotLaunched, out: &mut Vec<Effect>) {
     let (verdict, reason) = why.verdict();
     state.tally.refuses_launch(reason, 1);
     let status = TaskStatus {

@@ -229,7 +229,8 @@ fn give_up(
     state.drop_orphans(id);
     state.allocator.remove_agent(id);
     state.has_seen(id);
-    let Some(Agent { key, certified, questions, .. }) = state.agents.remove(&id) else { return };
+    let Some(agent) = state.agents.remove(&id) else { return };
+    let Agent { key, certified, questions, .. } = *agent;
     if certified {
         enrol::keep_for_later(state, now, id, out);
         // Nothing runs there any more that anybody could wait for.

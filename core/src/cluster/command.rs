@@ -1,5 +1,6 @@
 //! What a master can be told.
 
+use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -9,13 +10,17 @@ use core::time::Duration;
 use crate::access::{Principal, TokenId, TokenRecord, is_role};
 use crate::agent::AgentInfo;
 use crate::demand::Want;
+use crate::group::{Group, Placed};
 use crate::id::{
     AgentId, AgentKey, Digest, FrameworkId, InverseOfferId, MaintenanceId, Member, OfferId, RequestId, SessionId,
-    TaskId, UpdateId,
+    TaskId, UpdateId, VolumeId,
 };
+use crate::offer::OfferOperation;
 use crate::placement::Placement;
+use crate::quantity::{Bytes, MilliCpu};
 use crate::queue::{AllocationSpec, HeldQueue, QueueUpdate, QueuedTasks};
 use crate::quota::Quota;
+use crate::reservation::Operation;
 use crate::resources::Resources;
 use crate::task::{TaskSpec, TaskState, TaskStatus};
 use crate::upkeep::Maintenance;
@@ -86,6 +91,28 @@ pub enum OperatorCommand {
         /// How much.
         weight: Option<NonZeroU32>,
     },
+    /// Something of what no task holds on an agent is reserved from now on, or not any more.
+    Reserve(AgentId, Operation),
+    /// Of disk on an agent that is reserved for a role a volume becomes. Answered by [`super::Effect::VolumeCreated`].
+    CreateVolume {
+        /// Where.
+        agent: AgentId,
+        /// For which role.
+        role: String,
+        /// What people call it.
+        name: String,
+        /// How much may be in it.
+        size: Bytes,
+    },
+    /// A volume that no task uses is removed with all that is in it; or a folder of an agent's of which nobody knows any more.
+    DestroyVolume(VolumeId),
+    /// Whether any number of tasks may read a volume at once, and none write it. No task may use it now.
+    ShareVolume {
+        /// Which one.
+        volume: VolumeId,
+        /// Whether they may.
+        shared: bool,
+    },
     /// What a role is promised and may have from now on; `None`: nothing, and whatever there is.
     SetQuota {
         /// Its path.
@@ -132,6 +159,7 @@ pub struct AgentIdentity {
 
 /// From an agent. The first command of a session is `Register`.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "they are decided as they come, and none is kept")]
 pub enum AgentCommand {
     /// Joins, or comes back.
     Register {
@@ -164,6 +192,11 @@ pub enum AgentCommand {
     Updates(Vec<TaskStatus>),
     /// News of the tasks in allocations, in the order in which they happened.
     QueueUpdates(Vec<Arc<QueueUpdate>>),
+    /// The volumes whose folders it holds, all of them: once it has registered, and whenever that has changed.
+    Volumes(Vec<VolumeId>),
+    /// So much of the processor time that its tasks hold do they leave unused, as it measures: that may be offered as revocable.
+    /// Takes the place of what it said before, in this session.
+    Unused(MilliCpu),
     /// It takes no more tasks and will leave.
     Drain,
     /// It leaves for good: it holds no task any more.
@@ -179,10 +212,16 @@ pub struct HeldTask {
     pub name: String,
     /// What it holds.
     pub resources: Resources,
+    /// Which role it counts towards. Empty when its agent does not know: then the first of its framework's.
+    pub role: String,
+    /// The volumes that it mounts.
+    pub volumes: Vec<VolumeId>,
     /// Where it stands.
     pub state: TaskState,
     /// Its latest update. The one that told of its end, when it has ended.
     pub update: UpdateId,
+    /// Which group it is in.
+    pub group: Option<Group>,
 }
 
 /// A command of a framework with its number.
@@ -243,13 +282,27 @@ pub enum FrameworkCommand {
         /// What it is.
         info: FrameworkInfo,
     },
-    /// Launches tasks on offers of one agent; what is left over is declined with the filter `refuse`.
+    /// Takes something of offers of one agent for one role; what is left over is declined with the filter `refuse`.
     Accept {
-        /// All of one agent.
+        /// All of one agent, and for one role.
         offers: Vec<OfferId>,
+        /// What to do with what is offered, in this order, before anything is launched. One that cannot be done is dropped, and the
+        /// framework is told. At most [`OfferOperation::MAX`].
+        operations: Vec<OfferOperation>,
         /// What to launch there. Their ids are of this framework and new.
         tasks: Vec<Arc<TaskSpec>>,
         /// For how long the rest of this agent need not be offered again.
+        refuse: Duration,
+    },
+    /// Launches a group of tasks on offers of one or of several agents, for one role: all of them, or none when something speaks against one. What is
+    /// left over is declined with the filter `refuse`. From then on they live and die together: when one comes to any end but
+    /// `FINISHED`, or its agent is silent for too long, the others are ended, with [`Reason::TaskGroup`](crate::Reason).
+    LaunchGroup {
+        /// For one role.
+        offers: Vec<OfferId>,
+        /// [`Group::SIZE_MAX`] at most. Their ids are of this framework and new.
+        tasks: Vec<Placed>,
+        /// For how long the rest of these agents need not be offered again.
         refuse: Duration,
     },
     /// Opens an allocation on offers of one agent; what is left over is declined with the filter `refuse`. Its id is of
@@ -288,12 +341,26 @@ pub enum FrameworkCommand {
         refuse: Duration,
     },
     /// Wants offers again, of whatever there is: forgets all filters, the suppression, and what it said it wants.
-    Revive,
+    Revive {
+        /// For which of its roles; `None`: for each.
+        role: Option<String>,
+    },
     /// Says what it wants: it is offered what fits that, and no more. Takes the place of what it said before, and forgets
-    /// all filters and the suppression. Nothing: it wants no offers.
-    Demand(Vec<Want>),
+    /// all filters and the suppression.
+    Demand {
+        /// For which of its roles; `None`: for each, as much in each.
+        role: Option<String>,
+        /// Nothing: it wants no offers.
+        wants: Vec<Want>,
+    },
     /// Wants no offers until it revives.
-    Suppress,
+    Suppress {
+        /// For which of its roles; `None`: for any.
+        role: Option<String>,
+    },
+    /// Is something else from now on: other roles, another name or failover timeout. Offers for roles that it leaves are
+    /// rescinded; tasks count where they were launched.
+    Update(FrameworkInfo),
     /// Wants a task ended.
     Kill(TaskId),
     /// Has taken note of updates.
@@ -309,8 +376,9 @@ pub enum FrameworkCommand {
 pub struct FrameworkInfo {
     /// For people; need not be unique.
     pub name: String,
-    /// Whose share its tasks count towards. Not empty; no `/` at either end, no spaces.
-    pub role: String,
+    /// Its roles: each offer is made for one of them, and what is launched on it counts towards that. At least one, each once,
+    /// [`Self::ROLES_MAX`] at most; no `/` at either end, no spaces.
+    pub roles: Vec<String>,
     /// How long its tasks live on after its connection is lost.
     pub failover_timeout: Duration,
 }
@@ -320,6 +388,8 @@ impl FrameworkInfo {
     pub const DEFAULT_FAILOVER_TIMEOUT: Duration = Duration::from_secs(60);
     /// The role of a framework that names none.
     pub const DEFAULT_ROLE: &str = "default";
+    /// Roles of one framework: in each it has a place of its own among those that wait.
+    pub const ROLES_MAX: usize = 64;
 }
 
 /// Why nobody can subscribe like this.
@@ -331,6 +401,12 @@ pub enum InvalidFramework {
     /// The role is no path of names.
     #[error("role {0:?} is no role: names joined by /, none empty, . or .., no spaces, at most 128 bytes")]
     Role(String),
+    /// A role is named twice.
+    #[error("role {0:?} is named twice")]
+    RoleTwice(String),
+    /// There are none, or too many.
+    #[error("a framework is in {0} roles, and needs at least one and may have {max}", max = FrameworkInfo::ROLES_MAX)]
+    Roles(usize),
 }
 
 impl FrameworkInfo {
@@ -346,9 +422,16 @@ impl FrameworkInfo {
         if !fits(&self.name) || self.name.contains(char::is_control) {
             return Err(InvalidFramework::Name(self.name.clone()));
         }
-        if !is_role(&self.role) {
-            return Err(InvalidFramework::Role(self.role.clone()));
+        if self.roles.is_empty() || self.roles.len() > Self::ROLES_MAX {
+            return Err(InvalidFramework::Roles(self.roles.len()));
         }
-        Ok(())
+        if let Some(role) = self.roles.iter().find(|role| !is_role(role)) {
+            return Err(InvalidFramework::Role(role.clone()));
+        }
+        let mut seen = BTreeSet::new();
+        self.roles
+            .iter()
+            .find(|role| !seen.insert(*role))
+            .map_or(Ok(()), |role| Err(InvalidFramework::RoleTwice(role.clone())))
     }
 }

@@ -26,6 +26,9 @@ pub struct Config {
     pub unacknowledged_per_framework: usize,
     /// Tasks in the queue of one allocation that have not ended. More are dropped at once.
     pub queued_per_allocation: usize,
+    /// Parts of agents that are reserved for one role and those below it, when its frameworks want one more. Operators reserve
+    /// beyond that.
+    pub reservations_per_role: usize,
     /// Agents that are known. More are asked to come later.
     pub agents: usize,
     /// Unreachable agents whose tasks may still come back. With more than these, those that went first are given up.
@@ -64,6 +67,8 @@ impl Default for Config {
             unacknowledged_per_framework: 100_000,
             // A second of the fastest agent that we have measured: a queue is refilled before it is empty.
             queued_per_allocation: 100_000,
+            // A part of each agent of a large cluster: a few megabytes.
+            reservations_per_role: 10_000,
             // More than the largest cluster that we have measured. Their sum of resources stays exact.
             agents: 100_000,
             // A rack, or a data centre of our size.

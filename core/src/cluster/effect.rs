@@ -10,14 +10,17 @@ use crate::allocator::Withheld;
 use crate::cluster::command::FrameworkInfo;
 use crate::id::{
     AgentId, AgentKey, ClusterId, Epoch, FrameworkId, InverseOfferId, MaintenanceId, Member, OfferId, SessionId,
-    TaskId, UpdateId,
+    TaskId, UpdateId, VolumeId,
 };
-use crate::offer::Offer;
+use crate::offer::{Offer, OfferOperation};
+use crate::quantity::Bytes;
 use crate::queue::{AllocationSpec, QueueUpdate, QueuedTasks};
 use crate::quota::RoleRecord;
-use crate::task::{TaskSpec, TaskStatus};
+use crate::reservation::Reserved;
+use crate::task::{Reason, TaskSpec, TaskStatus};
 use crate::time::Now;
 use crate::upkeep::{InverseOffer, Maintenance, Withdrawal};
+use crate::volume::Volume;
 
 /// One thing to do, in the order given. Within a batch of commands every [`Effect::Remember`] is made durable,
 /// in one transaction, before anything else is let out.
@@ -33,10 +36,14 @@ pub enum Effect {
     Close(SessionId),
     /// Tell whoever watches.
     Announce(Announcement),
+    /// Tell the same people of tasks in an allocation that have ended.
+    AnnounceEnds(Arc<QueueUpdate>),
     /// Answers the command that had this effect: the agent that joins has this id.
     Enrolled(Member<AgentId>),
     /// Answers the command that had this effect: the maintenance window has this id.
     Scheduled(MaintenanceId),
+    /// Answers the command that had this effect: the volume has this id.
+    VolumeCreated(VolumeId),
 }
 
 /// What a framework hears.
@@ -62,6 +69,13 @@ pub enum FrameworkEvent {
     InverseRescinded(Vec<InverseOfferId>),
     /// News of a task. To be acknowledged unless its update id is [`UpdateId::UNACKNOWLEDGED`].
     Update(TaskStatus),
+    /// Something that it wanted done in an accept was not done.
+    OperationDropped {
+        /// What.
+        operation: OfferOperation,
+        /// What speaks against it.
+        why: String,
+    },
     /// News of the tasks in an allocation. To be acknowledged as an update of the allocation.
     Queue(Arc<QueueUpdate>),
     /// An agent is gone on which the framework had tasks or offers; the tasks are told of one by one.
@@ -97,6 +111,15 @@ pub enum AgentOrder {
     },
     /// End this. An agent that does not know it answers with an update nonetheless.
     Kill(TaskId),
+    /// End this as [`Self::Kill`] does, and say why.
+    End {
+        /// Which task.
+        task: TaskId,
+        /// What its end is told with.
+        reason: Reason,
+        /// One line for people.
+        why: String,
+    },
     /// End every task, for the agent is drained.
     StopAll,
     /// The framework has taken note of this update.
@@ -105,6 +128,17 @@ pub enum AgentOrder {
     Resend(FrameworkId),
     /// The framework is gone: end its tasks. Their updates are acknowledged by the master.
     RemoveFramework(FrameworkId),
+    /// Make the folder of a volume, if it is not there, and say what is held then.
+    CreateVolume {
+        /// Which one.
+        volume: VolumeId,
+        /// Whose it is.
+        role: String,
+        /// How much may be in it.
+        size: Bytes,
+    },
+    /// Remove the folder of a volume with all that is in it, and say what is held then.
+    DestroyVolume(VolumeId),
 }
 
 /// Why an agent cannot join, and what it is to do.
@@ -140,6 +174,12 @@ pub struct AgentRecord {
     pub unreachable_since: Option<Now>,
     /// Whether it proves its id with a certificate. Then the id stays its own when it is given up.
     pub certified: bool,
+    /// What of it is reserved beside its own configuration.
+    pub reserved: Vec<Reserved>,
+    /// The volumes that it is to hold.
+    pub volumes: Vec<Volume>,
+    /// The highest number ever given to a volume there, or 0.
+    pub last_volume: u64,
 }
 
 /// What the registry remembers of a framework.
@@ -154,7 +194,8 @@ pub struct FrameworkRecord {
 /// A change of what the registry remembers. Nothing about offers or tasks is among them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// An agent was admitted, came back with other properties, or can no longer be reached.
+    /// An agent was admitted, came back with other properties, can no longer be reached, or its reservations or volumes are
+    /// others.
     AgentRecorded(AgentId, AgentRecord),
     /// An agent is gone for good.
     AgentRemoved(AgentId),
@@ -226,6 +267,8 @@ pub enum Announcement {
     AgentReactivated(AgentId),
     /// A framework joined or came back.
     FrameworkUp(FrameworkId),
+    /// A framework has other properties than before.
+    FrameworkUpdated(FrameworkId),
     /// A framework's connection was lost; it may come back.
     FrameworkDown(FrameworkId),
     /// A framework is gone.

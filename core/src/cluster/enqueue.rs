@@ -12,7 +12,7 @@ use super::history::EndedQueued;
 use super::queued::{Queued, Stands};
 use super::refusal::Refusal;
 use super::state::State;
-use crate::access::Verb;
+use crate::access::{Tenant, Verb};
 use crate::id::{AgentId, FrameworkId, SessionId, TaskId, UpdateId};
 use crate::queue::{QueueEnd, QueueUpdate, QueuedTasks, Shape};
 use crate::task::{Reason, Source, TaskState};
@@ -107,7 +107,7 @@ fn check(
         return Err(NotLaunched::NotIts(first, framework));
     }
     let task = &state.tasks[&allocation];
-    tasks.check(&task.resources).map_err(|invalid| NotLaunched::InvalidQueued(first, allocation, invalid))?;
+    tasks.check(&task.portion.resources).map_err(|invalid| NotLaunched::InvalidQueued(first, allocation, invalid))?;
     let count = u64::from(tasks.count);
     let last = TaskId { number: first.number + (count - 1), ..first };
     let known = state.tasks.range(first..=last).next().map(|(&id, task)| (id, task.status.state));
@@ -140,7 +140,7 @@ fn report(
     let (first, count) = (tasks.spec.id.number, u64::from(tasks.count.min(QueuedTasks::MAX)));
     state.tally.refuses_launch(reason, count);
     let ended = vec![QueueEnd::never_ran(first, count, Source::Master, verdict, reason, &why.to_string())];
-    let update = QueueUpdate { allocation, update: UpdateId::UNACKNOWLEDGED, agent: None, started: vec![], ended };
+    let update = QueueUpdate::by_master(allocation, None, ended);
     out.push(Effect::ToFramework(session, FrameworkEvent::Queue(Arc::new(update))));
 }
 
@@ -168,33 +168,38 @@ pub(super) fn update(
 
 fn update_one(state: &mut State, agent: AgentId, session: SessionId, update: Arc<QueueUpdate>, out: &mut Vec<Effect>) {
     let (id, number) = (update.allocation, update.update);
+    let has_framework = state.frameworks.contains_key(&id.framework);
     let its = state.tasks.get_mut(&id).filter(|task| task.agent == agent && task.allocation.is_some());
-    let Some(task) = its.filter(|_| state.frameworks.contains_key(&id.framework)) else {
-        // Its framework is gone, or its allocation is told to have ended.
-        if number != UpdateId::UNACKNOWLEDGED {
-            out.push(Effect::ToAgent(session, AgentOrder::Acknowledge(id, number)));
-        }
-        return;
+    let Some(task) = its else {
+        // Its allocation is told to have ended.
+        return acknowledge_ourselves(session, &update, out);
     };
     let most = state.config.unacknowledged_per_framework.saturating_mul(UNACKNOWLEDGED_MAX);
     let told = update.ended.iter().fold(0, |sum: u64, end| sum.saturating_add(end.count));
     let told = usize::try_from(told).unwrap_or(usize::MAX);
-    if state.frameworks[&id.framework].ended_queued.saturating_add(told) > most {
+    let ended = state.frameworks.get(&id.framework).map_or(0, |framework| framework.ended_queued);
+    if has_framework && ended.saturating_add(told) > most {
         // Its agent keeps it, and says it again. One that makes up ends is never heard.
         return;
     }
     let is_news = number > task.latest_update;
     task.latest_update = task.latest_update.max(number);
-    if number != UpdateId::UNACKNOWLEDGED
+    if has_framework
+        && number != UpdateId::UNACKNOWLEDGED
         && let Some(allocation) = &mut task.allocation
     {
         allocation.unacknowledged.insert(number, Arc::clone(&update));
     }
     if is_news {
-        let role = Arc::clone(&task.tenant.role);
-        for QueueEnd { count, ending, .. } in &update.ended {
-            state.tally.ends(&role, (ending.state, ending.reason), Some(&ending.usage), *count);
+        let tenant = Arc::clone(&task.tenant);
+        tally(state, &tenant, &update);
+        if !update.ended.is_empty() {
+            out.push(Effect::AnnounceEnds(Arc::clone(&update)));
         }
+    }
+    if !has_framework {
+        acknowledge_ourselves(session, &update, out);
+        return state.left_ended(id, update);
     }
     for &number in &update.started {
         let id = TaskId { number, ..id };
@@ -219,6 +224,19 @@ fn update_one(state: &mut State, agent: AgentId, session: SessionId, update: Arc
     state.tell_queue(update, out);
 }
 
+fn tally(state: &mut State, tenant: &Tenant, update: &QueueUpdate) {
+    for QueueEnd { count, ending, .. } in &update.ended {
+        state.tally.ends(tenant.role(), (ending.state, ending.reason), Some(&ending.usage), *count);
+    }
+}
+
+/// For a framework that is gone, or has the last word of the allocation.
+fn acknowledge_ourselves(session: SessionId, update: &QueueUpdate, out: &mut Vec<Effect>) {
+    if update.update != UpdateId::UNACKNOWLEDGED {
+        out.push(Effect::ToAgent(session, AgentOrder::Acknowledge(update.allocation, update.update)));
+    }
+}
+
 /// Tasks that this master has not heard of, or whose end was acknowledged while the agent said it again.
 fn ended_unknown(state: &mut State, allocation: TaskId, from: u64, to: u64, update: UpdateId) {
     if from < to {
@@ -236,7 +254,8 @@ fn ended_unknown(state: &mut State, allocation: TaskId, from: u64, to: u64, upda
 pub(super) fn acknowledged(state: &mut State, id: TaskId, up_to: UpdateId) {
     let known = state.tasks.get_mut(&id).and_then(|task| task.allocation.as_mut());
     let Some(allocation) = known else { return };
-    allocation.acknowledged = allocation.acknowledged.max(up_to);
+    let settled = allocation.acknowledged;
+    allocation.acknowledged = settled.max(up_to);
     let named_ended = allocation.named_ended;
     let later = match up_to.0.checked_add(1) {
         Some(next) => allocation.unacknowledged.split_off(&UpdateId(next)),
@@ -252,7 +271,11 @@ pub(super) fn acknowledged(state: &mut State, id: TaskId, up_to: UpdateId) {
                 }
             }
         }
-        let tenant = state.tenant_of(id.framework);
+        if update.update <= settled {
+            // It was said again, and is in the history.
+            continue;
+        }
+        let tenant = state.tenant_of_queue(id);
         state.history.push_queued(EndedQueued { tenant, update, runs }, state.config.history);
     }
     // How these ended an earlier master has told.

@@ -2,6 +2,7 @@
 
 use super::Cluster;
 use super::state::{Link, Presence};
+use crate::quantity::MilliCpu;
 use crate::resources::Resources;
 
 /// How many there are of each kind, and how much there is in all.
@@ -25,6 +26,8 @@ pub struct Figures {
     pub frameworks_waiting: usize,
     /// What all agents have that are there or may be back soon.
     pub total: Resources,
+    /// What agents measure to be unused of what tasks hold: beside the total.
+    pub revocable: MilliCpu,
     /// What tasks hold of it, without ports.
     pub used: Resources,
     /// What open offers promise of it, without ports.
@@ -41,6 +44,7 @@ impl Cluster {
         let mut figures = Figures {
             frameworks_waiting: standing.waiting,
             total: standing.total.clone(),
+            revocable: standing.revocable,
             used: standing.used,
             offered: standing.offered.clone(),
             refusals: standing.refusals,

@@ -3,7 +3,6 @@
 use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::{String, ToString};
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::command::FrameworkInfo;
@@ -15,7 +14,8 @@ use super::state::{Framework, Link, State};
 use super::tally::OfferEnd;
 use super::timers::Timer;
 use super::{inverse, offers, reconcile, updates};
-use crate::access::{Principal, PrincipalId, Tenant, Verb};
+use crate::access::{Principal, PrincipalId, Verb};
+use crate::allocator::Promise;
 use crate::id::{AgentId, FrameworkId, Member, SessionId, TaskId, UpdateId};
 use crate::lifecycle::TaskEvent;
 use crate::planted::{self, Bug};
@@ -36,15 +36,13 @@ pub(super) fn subscribe(
         turn_away(session, invalid.to_string(), out);
         return Ok(());
     }
-    if !who.may_use(Verb::Subscribe, &info.role) {
-        return Err(Refusal::RoleDenied(who, info.role));
-    }
+    may_use(&who, Verb::Subscribe, &info)?;
     let Some(Member { cluster, id }) = member else {
         let (has, most) = (state.principals.frameworks(&who.id()).len(), state.config.frameworks_per_principal);
         if has >= most && !who.is_owner() {
             return Err(Refusal::TooManyFrameworks { who, most, has });
         }
-        check_roles(state, &who, None, &info.role)?;
+        check_roles(state, &who, None, &info.roles)?;
         match state.frameworks.len() < state.config.frameworks {
             true => join(state, session, who.id(), info, out),
             false => {
@@ -56,7 +54,7 @@ pub(super) fn subscribe(
     if cluster != state.cluster && !planted::is(Bug::ClusterNotChecked) {
         turn_away(session, of_another_cluster(state, &id.to_string(), &cluster.to_string()), out);
     } else if state.frameworks.get(&id).is_some_and(|known| who.may(Verb::Subscribe, &known.tenant)) {
-        check_roles(state, &who, Some(id), &info.role)?;
+        check_roles(state, &who, Some(id), &info.roles)?;
         come_back(state, now, session, id, info, out);
     } else if id.0 > state.last_framework || id.0 == 0 {
         turn_away(session, format!("{} never gave the id {id}: subscribe without one", state.cluster), out);
@@ -67,23 +65,60 @@ pub(super) fn subscribe(
     Ok(())
 }
 
-/// Makes sure that a framework in this role leaves its principal in no more roles than it may be in. `same` is the framework
+/// What a framework is from now on, while it is connected. It is checked as a subscription is.
+pub(super) fn update(
+    state: &mut State,
+    session: SessionId,
+    info: FrameworkInfo,
+    out: &mut Vec<Effect>,
+) -> Result<(), Refusal> {
+    let id = state.framework_of(session, Verb::UpdateFramework)?;
+    info.check()?;
+    let who = state.sessions.principal(session)?.clone();
+    may_use(&who, Verb::UpdateFramework, &info)?;
+    check_roles(state, &who, Some(id), &info.roles)?;
+    let framework = state.frameworks.get_mut(&id).expect("a session's framework is known");
+    if framework.info == info {
+        return Ok(());
+    }
+    framework.become_another(info);
+    out.push(Effect::Remember(Change::FrameworkSubscribed(id, framework.record())));
+    let left = |offer: &Promise| !state.frameworks[&id].info.roles.iter().any(|role| **role == *offer.role);
+    let offers = state.allocator.offers_to(id).into_iter();
+    let of_no_role: Vec<_> = offers.filter(|offer| state.allocator.offer(*offer).is_some_and(left)).collect();
+    offers::rescind(state, of_no_role, OfferEnd::Rescinded, out);
+    state.allocator.set_framework(id, &state.frameworks[&id].info.roles);
+    out.push(Effect::Announce(Announcement::FrameworkUpdated(id)));
+    Ok(())
+}
+
+/// Makes sure that somebody may have a framework in each of its roles.
+fn may_use(who: &Principal, verb: Verb, info: &FrameworkInfo) -> Result<(), Refusal> {
+    match info.roles.iter().find(|role| !who.may_use(verb, role)) {
+        Some(role) => Err(Refusal::RoleDenied(who.clone(), role.clone())),
+        None => Ok(()),
+    }
+}
+
+/// Makes sure that a framework in these roles leaves its principal in no more than it may be in. `same` is the framework
 /// when it is known already.
-fn check_roles(state: &State, who: &Principal, same: Option<FrameworkId>, role: &str) -> Result<(), Refusal> {
+fn check_roles(state: &State, who: &Principal, same: Option<FrameworkId>, roles: &[String]) -> Result<(), Refusal> {
     let asks = who.id();
     let principal = same.map_or(&asks, |id| &state.frameworks[&id].tenant.principal);
     let most = state.config.roles_per_principal;
     let own = state.principals.frameworks(principal);
-    // With fewer frameworks than roles nothing need be counted.
-    if own.len() < most || who.is_owner() || principal.is_owner() {
+    if who.is_owner() || principal.is_owner() {
         return Ok(());
     }
     let others = own.iter().filter(|id| same != Some(**id));
-    let roles: BTreeSet<&str> = others.map(|id| &*state.frameworks[id].tenant.role).collect();
-    if roles.len() < most || roles.contains(role) {
-        return Ok(());
+    let mut all: BTreeSet<&str> = others.flat_map(|id| &state.frameworks[id].info.roles).map(String::as_str).collect();
+    for role in roles {
+        let has = all.len();
+        if all.insert(role) && all.len() > most {
+            return Err(Refusal::TooManyRoles { who: who.clone(), most, has, role: role.clone() });
+        }
     }
-    Err(Refusal::TooManyRoles { who: who.clone(), most, has: roles.len(), role: role.to_string() })
+    Ok(())
 }
 
 /// Takes the framework's place at the table away for now. It is removed when it is not back in time.
@@ -133,13 +168,16 @@ pub(super) fn remove(state: &mut State, now: Now, id: FrameworkId, out: &mut Vec
             out.push(Effect::ToAgent(session, AgentOrder::RemoveFramework(id)));
         }
     }
-    state.forget_queued(id);
+    state.leave_queued(id);
     for task in framework.tasks {
         let known = state.tasks.get_mut(&task).expect("a framework's task is known");
         known.kept = false;
         if known.holds {
-            known.kill = true;
-            kill_unheard(state, task, out);
+            // An allocation with nothing in its queue is not killed: its agent closes it, as it would have later.
+            if known.allocation.as_mut().is_none_or(|allocation| core::mem::take(&mut allocation.queued) > 0) {
+                known.kill = true;
+                kill_unheard(state, task, out);
+            }
         } else if known.status.state.is_terminal() {
             state.archive(task);
         } else {
@@ -191,9 +229,7 @@ fn come_back(
 ) {
     let framework = state.frameworks.get_mut(&id).expect("the caller has seen it");
     if framework.info != info {
-        let principal = Arc::clone(&framework.tenant.principal);
-        framework.tenant = Arc::new(Tenant { principal, role: info.role.as_str().into() });
-        framework.info = info;
+        framework.become_another(info);
         out.push(Effect::Remember(Change::FrameworkSubscribed(id, framework.record())));
     }
     match core::mem::replace(&mut framework.link, Link::Connected(session)) {
@@ -219,7 +255,7 @@ fn come_back(
 
 fn welcome(state: &mut State, session: SessionId, id: FrameworkId, out: &mut Vec<Effect>) {
     state.sessions.introduce(session, Peer::Framework(id));
-    state.allocator.set_framework(id, &state.frameworks[&id].tenant.role);
+    state.allocator.set_framework(id, &state.frameworks[&id].info.roles);
     state.allocator.set_framework_active(id, true);
     out.push(Effect::ToFramework(
         session,

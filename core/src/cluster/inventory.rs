@@ -1,18 +1,22 @@
 //! What an agent holds when it registers, compared with what it should hold.
 
 use alloc::collections::BTreeSet;
+use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::command::HeldTask;
 use super::effect::{AgentOrder, Announcement, Effect};
 use super::queued::{Queued, Stands, with_queue};
-use super::state::{Registering, State, Task};
-use super::{enqueue, reconcile, updates, withdrawal};
-use crate::id::{AgentId, FrameworkId, SessionId, TaskId, UpdateId};
+use super::state::{Orphan, Registering, State, Task};
+use super::{enqueue, groups, reconcile, revocable, updates, withdrawal};
+use crate::access::is_role;
+use crate::id::{AgentId, FrameworkId, SessionId, TaskId, UpdateId, VolumeId};
 use crate::lifecycle::TaskEvent;
 use crate::planted::{self, Bug};
 use crate::queue::{HeldQueue, HeldRun};
+use crate::reservation::Portion;
+use crate::resources::Resources;
 use crate::runs::{Run, Runs};
 use crate::spec::NAME_MAX;
 use crate::task::{Reason, Source, TaskState, TaskStatus};
@@ -197,10 +201,10 @@ fn take_in_one(state: &mut State, now: Now, session: SessionId, agent: AgentId, 
         // Its end is told by the update that follows.
         return state.release(id);
     }
-    if task.resources != held.resources {
+    if task.portion.resources != held.resources || !same(&task.portion.volumes, &held.volumes) {
         // What it really holds counts, whatever was launched.
         state.release(id);
-        state.tasks.get_mut(&id).expect("it was just there").resources = held.resources;
+        state.tasks.get_mut(&id).expect("it was just there").portion = holds(held.resources, &held.volumes);
     }
     state.hold(id);
     let task = state.tasks.get_mut(&id).expect("it was just there");
@@ -213,15 +217,18 @@ fn take_in_one(state: &mut State, now: Now, session: SessionId, agent: AgentId, 
         state.note(id, status.clone());
         out.push(Effect::Announce(Announcement::Task(status)));
     }
-    if state.tasks[&id].kill {
-        out.push(Effect::ToAgent(session, AgentOrder::Kill(id)));
+    match &state.tasks[&id] {
+        task if task.kill => out.push(Effect::ToAgent(session, groups::order_to_end(state, id))),
+        task if task.preempted => out.push(Effect::ToAgent(session, revocable::order_to_end(id))),
+        _ => {}
     }
 }
 
 /// Takes in a task of which this master has never heard: an earlier one launched it. Its framework is told.
 pub(super) fn adopt(state: &mut State, agent: AgentId, held: HeldTask, out: &mut Vec<Effect>) {
-    let HeldTask { id, mut name, resources, state: reported, update } = held;
+    let HeldTask { id, mut name, resources, role, volumes, state: reported, update, group } = held;
     name.truncate(name.floor_char_boundary(NAME_MAX));
+    let group = group.filter(|group| state.groups.can_adopt(id, *group));
     let status = TaskStatus {
         agent: Some(agent),
         reason: Some(Reason::AgentReregistered),
@@ -230,23 +237,50 @@ pub(super) fn adopt(state: &mut State, agent: AgentId, held: HeldTask, out: &mut
     // Of its end, the number is kept: only an acknowledgement of that one settles it.
     let status = if reported.is_terminal() { TaskStatus { update, reason: None, ..status } } else { status };
     let task = Task {
-        tenant: state.tenant_of(id.framework),
+        tenant: state.tenant_in(id.framework, &role_of(state, id, role)),
         agent,
-        name,
-        resources,
+        name: name.into(),
+        portion: holds(resources, &volumes),
         holds: false,
         kill: false,
+        preempted: false,
+        nth: state.next_task(),
         launched: None,
         latest_update: update,
         status: status.clone(),
         kept: false,
+        group,
         allocation: None,
     };
     state.insert_task(id, task);
+    if let Some(group) = group {
+        state.groups.is_adopted(id, group);
+    }
     if !reported.is_terminal() {
         state.hold(id);
         state.tell(status, out);
     }
+}
+
+/// What a task holds that an agent names.
+fn holds(resources: Resources, volumes: &[VolumeId]) -> Portion {
+    let mut portion = Portion::from(resources);
+    portion.give(&Portion { volumes: volumes.to_vec(), ..Portion::default() });
+    portion
+}
+
+/// Whether these are the same volumes, in whatever order.
+fn same(sorted: &[VolumeId], named: &[VolumeId]) -> bool {
+    sorted.len() == named.len() && named.iter().all(|volume| sorted.contains(volume))
+}
+
+/// Which role a task counts towards that an agent names: what it says, or the first of its framework's.
+fn role_of(state: &State, id: TaskId, named: String) -> String {
+    if is_role(&named) {
+        return named;
+    }
+    let framework = state.frameworks.get(&id.framework);
+    framework.map(|framework| framework.tenant.role().to_string()).unwrap_or_default()
 }
 
 /// Has an agent end what it should not run: a task whose end was told, that runs elsewhere, or whose framework is gone.
@@ -256,12 +290,13 @@ fn orphan(state: &mut State, session: SessionId, agent: AgentId, held: HeldTask,
         // The update that follows is the master's to acknowledge.
         return;
     }
-    state.allocator.charge(held.id.framework, agent, &held.resources);
+    let role = role_of(state, held.id, held.role);
+    let portion = state.allocator.charge(held.id.framework, &role, agent, &held.resources, &held.volumes);
     let known = state.agents.get_mut(&agent).expect("it registers");
     known.tasks.remove(&held.id);
-    if let Some(named_before) = known.orphans.insert(held.id, held.resources) {
+    if let Some(before) = known.orphans.insert(held.id, Orphan { role, portion }) {
         // Whoever names it twice runs it once.
-        state.allocator.free(held.id.framework, agent, &named_before);
+        state.allocator.free(held.id.framework, &before.role, agent, &before.portion);
     }
     if state.frameworks.contains_key(&held.id.framework) && !planted::is(Bug::OrphansNotKilled) {
         out.push(Effect::ToAgent(session, AgentOrder::Kill(held.id)));

@@ -12,11 +12,13 @@ mod enqueue;
 mod enrol;
 mod figures;
 mod frameworks;
+mod groups;
 mod guard;
 mod history;
 mod inventory;
 mod inverse;
 mod kill;
+mod launch_group;
 mod maintenance;
 mod offers;
 mod operator;
@@ -26,16 +28,20 @@ mod reconcile;
 mod record;
 mod refusal;
 mod register;
+mod reserve;
+mod revocable;
 mod roles;
 mod sessions;
 mod state;
 mod tally;
+mod task_views;
 mod tasks;
 mod timers;
 mod tokens;
 mod updates;
 mod view;
 mod views;
+mod volumes;
 mod withdrawal;
 
 use alloc::vec::Vec;
@@ -51,11 +57,12 @@ pub use effect::{
 pub use figures::Figures;
 pub use refusal::Refusal;
 pub use tally::{OfferEnd, Tally};
+pub use task_views::TaskCursor;
 pub use view::{
-    AgentView, Counts, FrameworkView, MaintenanceView, OfferView, PhaseView, PrincipalView, RoleView, TaskView, Why,
-    WithdrawalView,
+    AgentView, Counts, FrameworkView, MaintenanceView, OfferView, PhaseView, PrincipalView, ReservationView, RoleView,
+    TaskView, VolumeStanding, VolumeView, Why, WithdrawalView,
 };
-pub use views::{Page, TaskCursor};
+pub use views::Page;
 
 use crate::access::Verb;
 use crate::id::SessionId;
@@ -108,9 +115,10 @@ impl Cluster {
         }
     }
 
-    /// Offers what became free since the last call, and sees who is drained by now: once, at the end of a batch of
+    /// Offers what became free since the last call, ends what is left of groups of which a task failed, and sees who is drained by now: once, at the end of a batch of
     /// commands.
     pub fn allocate(&mut self, now: Now, out: &mut Vec<Effect>) {
+        groups::settle(&mut self.state, out);
         withdrawal::settle(&mut self.state, now, out);
         offers::make(&mut self.state, now, out);
         inverse::make(&mut self.state, out);
@@ -164,6 +172,8 @@ fn agent_says(
         AgentCommand::Heartbeat => agents::heard_from(state, now, session, Verb::Report).map(|_| ()),
         AgentCommand::Updates(updates) => tasks::update(state, now, session, updates, out),
         AgentCommand::QueueUpdates(updates) => enqueue::update(state, now, session, updates, out),
+        AgentCommand::Volumes(volumes) => volumes::held(state, now, session, volumes, out),
+        AgentCommand::Unused(cpus) => revocable::measured(state, now, session, cpus, out),
         AgentCommand::Drain => agents::drain(state, now, session, out),
         AgentCommand::Leave => agents::leave(state, now, session, out),
     }
@@ -202,11 +212,15 @@ fn framework_says(
 ) -> Result<(), Refusal> {
     match command {
         FrameworkCommand::Subscribe { member, info } => frameworks::subscribe(state, now, session, member, info, out),
-        FrameworkCommand::Accept { offers, tasks, refuse } => {
-            accept::accept(state, now, session, &offers, tasks, refuse, out)
+        FrameworkCommand::Accept { offers, operations, tasks, refuse } => {
+            let accepted = accept::Accepted { operations, tasks, refuse };
+            accept::accept(state, now, session, &offers, accepted, out)
+        }
+        FrameworkCommand::LaunchGroup { offers, tasks, refuse } => {
+            launch_group::launch_group(state, now, session, &offers, tasks, refuse, out)
         }
         FrameworkCommand::Open { offers, allocation, refuse } => {
-            accept::open(state, now, session, &offers, &allocation, refuse, out)
+            accept::open(state, now, session, &offers, allocation, refuse, out)
         }
         FrameworkCommand::Enqueue { allocation, tasks, last } => {
             enqueue::enqueue(state, session, allocation, tasks, last, out)
@@ -214,9 +228,10 @@ fn framework_says(
         FrameworkCommand::Decline { offers, refuse } => offers::decline(state, now, session, &offers, refuse),
         FrameworkCommand::AcceptInverse(offers) => inverse::accept(state, session, &offers),
         FrameworkCommand::DeclineInverse { offers, refuse } => inverse::decline(state, now, session, &offers, refuse),
-        FrameworkCommand::Demand(wants) => offers::demand(state, session, wants),
-        FrameworkCommand::Revive => offers::revive(state, session),
-        FrameworkCommand::Suppress => offers::suppress(state, session),
+        FrameworkCommand::Demand { role, wants } => offers::demand(state, session, role, &wants),
+        FrameworkCommand::Revive { role } => offers::revive(state, session, role),
+        FrameworkCommand::Suppress { role } => offers::suppress(state, session, role),
+        FrameworkCommand::Update(info) => frameworks::update(state, session, info, out),
         FrameworkCommand::Kill(task) => kill::by_framework(state, session, task, out),
         FrameworkCommand::Acknowledge(acknowledgements) => updates::acknowledge(state, session, &acknowledgements, out),
         FrameworkCommand::Reconcile(questions) => reconcile::reconcile(state, session, &questions, out),

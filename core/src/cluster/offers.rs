@@ -1,6 +1,7 @@
 //! Offers: made, declined, taken back.
 
 use alloc::collections::BTreeMap;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -35,7 +36,7 @@ pub(super) fn make(state: &mut State, now: Now, out: &mut Vec<Effect>) {
     tell_rescinded(state, gone, out);
     let mut offers: BTreeMap<FrameworkId, Vec<Offer>> = BTreeMap::new();
     for id in made {
-        let Promise { framework, agent, ref resources, since, .. } =
+        let Promise { framework, agent, ref role, ref portion, since, .. } =
             *state.allocator.offer(id).expect("it was just made");
         let info = &state.agents.get(&agent).expect("only known agents are active").info;
         state.timers.set(since + state.config.offer_timeout, Timer::Offer(id));
@@ -45,7 +46,10 @@ pub(super) fn make(state: &mut State, now: Now, out: &mut Vec<Effect>) {
             agent,
             agent_name: info.name.clone(),
             attributes: info.attributes.clone(),
-            resources: resources.clone(),
+            role: role.to_string(),
+            resources: portion.resources.clone(),
+            reserved: portion.reserved.clone(),
+            volumes: state.volumes_of(agent, &portion.volumes),
             unavailability,
         });
         if unavailability.is_some() {
@@ -70,38 +74,57 @@ pub(super) fn decline(
     for &id in offers {
         if state.allocator.offer(id).is_some_and(|offer| offer.framework == framework) {
             let offer = close(state, id, OfferEnd::Declined);
-            state.allocator.free(framework, offer.agent, &offer.resources);
+            state.allocator.free(framework, &offer.role, offer.agent, &offer.portion);
             if !refuse.is_zero() {
-                state.allocator.refuse(framework, offer.agent, offer.resources, now + refuse);
+                state.allocator.refuse(framework, &offer.role, offer.agent, offer.portion.resources, now + refuse);
             }
         }
     }
     Ok(())
 }
 
-pub(super) fn demand(state: &mut State, session: SessionId, wants: Vec<Want>) -> Result<(), Refusal> {
+pub(super) fn demand(
+    state: &mut State,
+    session: SessionId,
+    role: Option<String>,
+    wants: &[Want],
+) -> Result<(), Refusal> {
     let framework = state.framework_of(session, Verb::Demand)?;
-    Want::check_all(&wants)?;
-    state.allocator.demand(framework, wants);
+    let role = its_role(state, framework, role)?;
+    Want::check_all(wants)?;
+    state.allocator.demand(framework, role.as_deref(), wants);
     Ok(())
 }
 
-pub(super) fn revive(state: &mut State, session: SessionId) -> Result<(), Refusal> {
+pub(super) fn revive(state: &mut State, session: SessionId, role: Option<String>) -> Result<(), Refusal> {
     let framework = state.framework_of(session, Verb::Revive)?;
-    state.allocator.revive(framework);
+    let role = its_role(state, framework, role)?;
+    state.allocator.revive(framework, role.as_deref());
     Ok(())
 }
 
-pub(super) fn suppress(state: &mut State, session: SessionId) -> Result<(), Refusal> {
+pub(super) fn suppress(state: &mut State, session: SessionId, role: Option<String>) -> Result<(), Refusal> {
     let framework = state.framework_of(session, Verb::Suppress)?;
-    state.allocator.suppress(framework);
+    let role = its_role(state, framework, role)?;
+    state.allocator.suppress(framework, role.as_deref());
     Ok(())
+}
+
+/// Makes sure that a framework is in the role of which it speaks, if it names one.
+fn its_role(state: &State, framework: FrameworkId, role: Option<String>) -> Result<Option<String>, Refusal> {
+    let roles = &state.frameworks[&framework].info.roles;
+    match role {
+        Some(role) if !roles.contains(&role) => Err(Refusal::NotInRole(framework, role, roles.join(", "))),
+        role => Ok(role),
+    }
 }
 
 /// Takes back what nobody answered in time.
 pub(super) fn expire(state: &mut State, now: Now, offers: &[OfferId], out: &mut Vec<Effect>) {
-    for Promise { framework, agent, resources, .. } in rescind(state, offers.iter().copied(), OfferEnd::Expired, out) {
-        state.allocator.refuse(framework, agent, resources, now + AFTER_EXPIRY);
+    for Promise { framework, role, agent, portion, .. } in
+        rescind(state, offers.iter().copied(), OfferEnd::Expired, out)
+    {
+        state.allocator.refuse(framework, &role, agent, portion.resources, now + AFTER_EXPIRY);
     }
 }
 
@@ -117,7 +140,7 @@ pub(super) fn rescind(
     for id in offers {
         if state.allocator.offer(id).is_some() {
             let offer = close(state, id, end);
-            state.allocator.free(offer.framework, offer.agent, &offer.resources);
+            state.allocator.free(offer.framework, &offer.role, offer.agent, &offer.portion);
             told.entry(offer.framework).or_default().push(id);
             rescinded.push(offer);
         }
@@ -138,7 +161,7 @@ fn tell_rescinded(state: &State, offers: BTreeMap<FrameworkId, Vec<OfferId>>, ou
 pub(super) fn give_back(state: &mut State, offers: impl IntoIterator<Item = OfferId>, end: OfferEnd) {
     for id in offers {
         let offer = close(state, id, end);
-        state.allocator.free(offer.framework, offer.agent, &offer.resources);
+        state.allocator.free(offer.framework, &offer.role, offer.agent, &offer.portion);
     }
 }
 

@@ -7,9 +7,10 @@ use super::command::OperatorCommand;
 use super::effect::Effect;
 use super::refusal::Refusal;
 use super::state::State;
-use super::{agents, enrol, kill, maintenance, roles, tokens, withdrawal};
+use super::{agents, enrol, kill, maintenance, reserve, roles, tokens, volumes, withdrawal};
 use crate::access::{Principal, Verb};
-use crate::id::{MaintenanceId, RequestId};
+use crate::id::RequestId;
+use crate::reservation::Operation;
 use crate::time::Now;
 
 /// Requests that are remembered. A client that repeats one does so within seconds.
@@ -21,12 +22,12 @@ type Request = (Principal, RequestId);
 /// The last requests that were carried out, and what they were answered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Requests {
-    done: BTreeMap<Request, Option<MaintenanceId>>,
+    done: BTreeMap<Request, Option<Effect>>,
     order: VecDeque<Request>,
 }
 
 impl Requests {
-    fn remember(&mut self, request: Request, answer: Option<MaintenanceId>) {
+    fn remember(&mut self, request: Request, answer: Option<Effect>) {
         self.done.insert(request.clone(), answer);
         self.order.push_back(request);
         if self.order.len() > REQUESTS_MAX
@@ -53,6 +54,11 @@ impl OperatorCommand {
             Self::RevokeToken(_) => Verb::RevokeToken,
             Self::SetWeight { .. } => Verb::SetWeight,
             Self::SetQuota { .. } => Verb::SetQuota,
+            Self::Reserve(_, Operation::Reserve { .. }) => Verb::Reserve,
+            Self::Reserve(_, Operation::Unreserve { .. }) => Verb::Unreserve,
+            Self::CreateVolume { .. } => Verb::CreateVolume,
+            Self::DestroyVolume(_) => Verb::DestroyVolume,
+            Self::ShareVolume { .. } => Verb::ShareVolume,
             Self::SetPlacement { .. } => Verb::SetPlacement,
             Self::SetMinAllocatable { .. } => Verb::SetMinAllocatable,
             Self::FollowAuthority(_) => Verb::FollowAuthority,
@@ -82,7 +88,7 @@ pub(super) fn decide(
     // By whichever of its tokens it comes.
     let request = request.map(|request| (Principal { token: None, ..who.clone() }, request));
     if let Some(answer) = request.as_ref().and_then(|request| state.requests.done.get(request)) {
-        out.extend(answer.map(Effect::Scheduled));
+        out.extend(answer.clone());
         return Ok(());
     }
     let mut answer = None;
@@ -96,13 +102,20 @@ pub(super) fn decide(
         }
         OperatorCommand::Reactivate(agent) => withdrawal::reactivate(state, agent, out),
         OperatorCommand::Schedule { maintenance, wall_ms } => {
-            maintenance::schedule(state, now, maintenance, wall_ms, out).map(|id| answer = Some(id))
+            maintenance::schedule(state, now, maintenance, wall_ms, out).map(|id| answer = Some(Effect::Scheduled(id)))
         }
         OperatorCommand::CancelMaintenance(id) => maintenance::cancel(state, now, id, out),
         OperatorCommand::CreateToken(id, record) => tokens::create(state, who, id, record, out),
         OperatorCommand::RevokeToken(id) => tokens::revoke(state, now, id, out),
         OperatorCommand::SetWeight { role, weight } => roles::set_weight(state, role, weight, out),
         OperatorCommand::SetQuota { role, quota, force } => roles::set_quota(state, role, quota, force, out),
+        OperatorCommand::Reserve(agent, operation) => reserve::by_operator(state, agent, &operation, out),
+        OperatorCommand::CreateVolume { agent, role, name, size } => {
+            volumes::create(state, who, agent, (&role, name, size), out)
+                .map(|volume| answer = Some(Effect::VolumeCreated(volume)))
+        }
+        OperatorCommand::DestroyVolume(volume) => volumes::destroy(state, volume, out),
+        OperatorCommand::ShareVolume { volume, shared } => volumes::share(state, volume, shared, out),
         OperatorCommand::SetPlacement { role, placement } => roles::set_placement(state, role, placement, out),
         OperatorCommand::SetMinAllocatable { role, least } => roles::set_min_allocatable(state, role, least, out),
         OperatorCommand::FollowAuthority(authority) => tokens::follow(state, who, authority, out),

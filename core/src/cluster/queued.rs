@@ -3,16 +3,19 @@
 use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
+use alloc::vec;
 use alloc::vec::Vec;
 use core::ops::Bound;
 
 use super::effect::{Effect, FrameworkEvent};
+use super::history::EndedQueued;
 use super::state::{State, Task};
 use super::updates;
 use super::views::above;
+use crate::access::Tenant;
 use crate::id::{AgentId, FrameworkId, TaskId, UpdateId};
-use crate::queue::{QueueUpdate, Shape};
-use crate::runs::Run;
+use crate::queue::{QueueEnd, QueueUpdate, Shape};
+use crate::runs::{Run, Runs};
 use crate::task::{Reason, Source, TaskState, TaskStatus};
 use crate::time::Now;
 
@@ -29,6 +32,8 @@ pub(super) struct Allocation {
     pub(super) acknowledged: UpdateId,
     /// Its agent has named tasks as ended of which this master had not heard.
     pub(super) named_ended: bool,
+    /// Its framework is gone: what was in its queue, until its agent or its own end says what became of that.
+    pub(super) left: Runs<Queued>,
 }
 
 impl Default for Allocation {
@@ -39,6 +44,7 @@ impl Default for Allocation {
             unacknowledged: BTreeMap::new(),
             acknowledged: UpdateId::UNACKNOWLEDGED,
             named_ended: false,
+            left: Runs::default(),
         }
     }
 }
@@ -122,6 +128,12 @@ impl State {
         }
     }
 
+    /// Whose the tasks in the queue of an allocation are: whose that is, in its role.
+    pub(super) fn tenant_of_queue(&self, allocation: TaskId) -> Arc<Tenant> {
+        let known = self.tasks.get(&allocation).map(|task| Arc::clone(&task.tenant));
+        known.unwrap_or_else(|| self.tenant_in(allocation.framework, ""))
+    }
+
     /// Adds tasks to the queue of an allocation. None of them is known.
     pub(super) fn insert_queued(&mut self, allocation: TaskId, first: u64, count: u64, queued: Queued) {
         let is_live = !matches!(queued.stands, Stands::Ended(..));
@@ -160,10 +172,54 @@ impl State {
         runs.map(|run| Run { first: run.first, count: run.count, value: run.value.clone() }).collect()
     }
 
-    /// Forgets all that is in the queues of a framework that is gone.
-    pub(super) fn forget_queued(&mut self, framework: FrameworkId) {
-        self.queued.take(TaskId { framework, number: 0 }, u64::MAX);
-        self.queued.take(TaskId { framework, number: u64::MAX }, 1);
+    /// A framework is gone, and nobody asks after what is in its queues any more. How that ends is for the history.
+    pub(super) fn leave_queued(&mut self, framework: FrameworkId) {
+        let mut runs = self.queued.take(TaskId { framework, number: 0 }, u64::MAX);
+        runs.extend(self.queued.take(TaskId { framework, number: u64::MAX }, 1));
+        for Run { first, count, value } in runs {
+            let known = self.tasks.get_mut(&value.of(first)).and_then(|task| task.allocation.as_mut());
+            if let Some(allocation) = known {
+                allocation.left.insert(first, count, value);
+            }
+        }
+    }
+
+    /// Tasks that a framework which is gone left in a queue have ended.
+    pub(super) fn left_ended(&mut self, allocation: TaskId, update: Arc<QueueUpdate>) {
+        let Some(task) = self.tasks.get_mut(&allocation) else { return };
+        let tenant = Arc::clone(&task.tenant);
+        let Some(known) = &mut task.allocation else { return };
+        let ended = update.ended_runs().into_iter();
+        let runs = ended.flat_map(|(first, count)| known.left.take(TaskId { number: first, ..allocation }, count));
+        let runs = runs.collect();
+        self.history.push_queued(EndedQueued { tenant, update, runs }, self.config.history);
+    }
+
+    /// The same when their allocation has ended, and nothing more is heard of them.
+    fn left_behind(
+        &mut self,
+        allocation: TaskId,
+        (ended, reason, why): (TaskState, Reason, &str),
+        out: &mut Vec<Effect>,
+    ) {
+        let Some(task) = self.tasks.get_mut(&allocation) else { return };
+        let agent = Some(task.agent);
+        let Some(known) = &mut task.allocation else { return };
+        let told = core::mem::take(&mut known.unacknowledged);
+        told.into_values().for_each(|update| self.left_ended(allocation, update));
+        let known = self.tasks.get(&allocation).and_then(|task| task.allocation.as_ref());
+        let left = known.into_iter().flat_map(|known| known.left.of(allocation.framework));
+        let never_ran = |run: Run<&Queued>| {
+            let state = if let Stands::Ended(_, told) = run.value.stands { told } else { ended };
+            QueueEnd::never_ran(run.first.number, run.count, Source::Master, state, reason, why)
+        };
+        let ended: Vec<QueueEnd> = left.map(never_ran).collect();
+        if ended.is_empty() {
+            return;
+        }
+        let update = Arc::new(QueueUpdate::by_master(allocation, agent, ended));
+        out.push(Effect::AnnounceEnds(Arc::clone(&update)));
+        self.left_ended(allocation, update);
     }
 
     /// An allocation has ended: nobody will tell what became of the tasks that are left in its queue. Each of them is a
@@ -176,6 +232,9 @@ impl State {
         (ended, reason, why): (TaskState, Reason, &str),
         out: &mut Vec<Effect>,
     ) {
+        if !self.frameworks.contains_key(&allocation.framework) {
+            return self.left_behind(allocation, (ended, reason, why), out);
+        }
         let known = self.tasks.get_mut(&allocation).and_then(|task| task.allocation.as_mut());
         let Some(known) = known else { return };
         let told = core::mem::take(&mut known.unacknowledged);
@@ -186,7 +245,8 @@ impl State {
         }
         for status in told.into_values().flat_map(|update| Arc::unwrap_or_clone(update).ends()) {
             for run in self.take_queued(status.task, 1) {
-                self.let_go_queued(now, status.task, &run.value.shape, status.clone(), out);
+                let tenant = self.tenant_of_queue(run.value.of(status.task));
+                self.let_go_queued(now, tenant, &run.value.shape, status.clone(), out);
             }
         }
         // What is left was named by its agent as ended, and how was lost with the agent.
@@ -205,7 +265,11 @@ impl State {
         out: &mut Vec<Effect>,
     ) {
         for Run { first, count, value } in self.take_queued(first, count) {
-            let agent = self.tasks.get(&value.of(first)).map(|allocation| allocation.agent);
+            let allocation = value.of(first);
+            let agent = self.tasks.get(&allocation).map(|allocation| allocation.agent);
+            let tenant = self.tenant_of_queue(allocation);
+            let told = vec![QueueEnd::never_ran(first.number, count, Source::Master, ended, reason, why)];
+            out.push(Effect::AnnounceEnds(Arc::new(QueueUpdate::by_master(allocation, agent, told))));
             for id in (Run { first, count, value: () }).tasks() {
                 let status = TaskStatus {
                     reason: Some(reason),
@@ -213,12 +277,20 @@ impl State {
                     agent,
                     ..TaskStatus::new(id, UpdateId::UNACKNOWLEDGED, ended, Source::Master)
                 };
-                self.let_go_queued(now, id, &value.shape, status, out);
+                self.let_go_queued(now, Arc::clone(&tenant), &value.shape, status, out);
             }
         }
     }
 
-    fn let_go_queued(&mut self, now: Now, id: TaskId, shape: &Shape, status: TaskStatus, out: &mut Vec<Effect>) {
+    fn let_go_queued(
+        &mut self,
+        now: Now,
+        tenant: Arc<Tenant>,
+        shape: &Shape,
+        status: TaskStatus,
+        out: &mut Vec<Effect>,
+    ) {
+        let id = status.task;
         if !self.frameworks.contains_key(&id.framework) {
             return;
         }
@@ -227,17 +299,20 @@ impl State {
         let update = UpdateId::by_master(self.epoch, self.last_update);
         let status = TaskStatus { update, ..status };
         let task = Task {
-            name: shape.name.clone(),
-            tenant: self.tenant_of(id.framework),
+            name: shape.name.as_str().into(),
+            tenant,
             agent,
-            resources: shape.resources.clone(),
+            portion: shape.resources.clone().into(),
             // What it held is its allocation's.
             holds: false,
             kill: false,
+            preempted: false,
+            nth: self.next_task(),
             launched: None,
             latest_update: UpdateId::UNACKNOWLEDGED,
             status: status.clone(),
             kept: false,
+            group: None,
             allocation: None,
         };
         self.insert_task(id, task);

@@ -1,5 +1,6 @@
 //! The record of one task: what it holds, where it stands, and who is to be told.
 
+use alloc::boxed::Box;
 use alloc::string::ToString;
 use alloc::vec::Vec;
 
@@ -9,6 +10,7 @@ use super::updates;
 use crate::id::{AgentId, TaskId, UpdateId};
 use crate::lifecycle::TaskEvent;
 use crate::planted::{self, Bug};
+use crate::reservation::Portion;
 use crate::task::{Reason, Source, TaskState, TaskStatus};
 use crate::time::Now;
 
@@ -30,7 +32,16 @@ impl State {
             framework.ended += usize::from(task.status.state.is_terminal());
         }
         self.tally.comes(task.status.state);
-        self.tasks.insert(id, task);
+        if let Some(group) = task.group {
+            self.groups.joins(id, group);
+        }
+        self.tasks.insert(id, Box::new(task));
+    }
+
+    /// The place of a task among all those of which this master hears.
+    pub(super) fn next_task(&mut self) -> u64 {
+        self.last_task += 1;
+        self.last_task
     }
 
     /// Counts what a task holds as allocated. [`Self::release`] is its opposite; both act once.
@@ -38,7 +49,8 @@ impl State {
         let task = self.tasks.get_mut(&id).expect("the caller has seen the task");
         if !task.holds || planted::is(Bug::CountedTwice) {
             task.holds = true;
-            self.allocator.charge(id.framework, task.agent, &task.resources);
+            let Portion { resources, volumes, .. } = &task.portion;
+            task.portion = self.allocator.charge(id.framework, task.tenant.role(), task.agent, resources, volumes);
             let agent = task.agent;
             self.note_holder(agent, id.framework);
         }
@@ -48,7 +60,8 @@ impl State {
         let task = self.tasks.get_mut(&id).expect("the caller has seen the task");
         if task.holds {
             task.holds = false;
-            self.allocator.free(id.framework, task.agent, &task.resources);
+            self.allocator.free(id.framework, task.tenant.role(), task.agent, &task.portion);
+            self.allocator.volumes_freed(task.agent, &task.portion.volumes);
             let agent = task.agent;
             self.withdrawn.note(agent);
             self.note_holder(agent, id.framework);
@@ -59,8 +72,11 @@ impl State {
     pub(super) fn note(&mut self, id: TaskId, status: TaskStatus) {
         let task = self.tasks.get_mut(&id).expect("the caller has seen the task");
         let ends = status.state.is_terminal() && !task.status.state.is_terminal();
-        self.tally.moves(&task.tenant.role, task.status.state, &status);
+        self.tally.moves(task.tenant.role(), task.status.state, &status);
         task.status = status;
+        if let Some(group) = task.group {
+            self.groups.note(id, group);
+        }
         if ends {
             if let Some(framework) = self.frameworks.get_mut(&id.framework) {
                 framework.ended += 1;
@@ -137,6 +153,9 @@ impl State {
         updates::let_go(self, id);
         let task = self.tasks.remove(&id).expect("the caller has seen the task");
         self.tally.goes(task.status.state);
+        if let Some(group) = task.group {
+            self.groups.leaves(id, group);
+        }
         if let Some(framework) = self.frameworks.get_mut(&id.framework) {
             framework.tasks.remove(&id);
             framework.ended -= usize::from(task.status.state.is_terminal());

@@ -5,11 +5,16 @@ use core::time::Duration;
 
 use crate::access::{Denied, InvalidToken, Over, Principal, TokenId};
 use crate::allocator::QuotaRefusal;
+use crate::cluster::command::InvalidFramework;
 use crate::demand::InvalidDemand;
-use crate::id::{AgentId, MaintenanceId, SessionId, TaskId};
+use crate::id::{AgentId, FrameworkId, MaintenanceId, SessionId, TaskId, VolumeId};
+use crate::offer::OfferOperation;
+use crate::quantity::Bytes;
 use crate::quota::InvalidQuota;
+use crate::reservation::InvalidReservation;
 use crate::task::TaskState;
 use crate::upkeep::{Drain, InvalidMaintenance, Phase};
+use crate::volume::InvalidVolume;
 
 /// Nothing was changed and nothing is to be done.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -20,6 +25,12 @@ pub enum Refusal {
     /// A framework may not subscribe in this role.
     #[error("{0} may not subscribe in the role {1:?}: its roles are {roles}", roles = .0.roles().join(", "))]
     RoleDenied(Principal, String),
+    /// A framework cannot be this.
+    #[error(transparent)]
+    FrameworkInvalid(#[from] InvalidFramework),
+    /// A framework speaks of a role that it is not in.
+    #[error("{0} is not in the role {1:?}: it is in {2}")]
+    NotInRole(FrameworkId, String, String),
     /// A principal has as many frameworks as one may have.
     #[error(
         "{who} is at its limit frameworks={most}: it has {has}, and needs another one to end, or the master a higher --limit"
@@ -133,6 +144,93 @@ pub enum Refusal {
     /// No role can have this quota.
     #[error(transparent)]
     QuotaInvalid(#[from] InvalidQuota),
+    /// Nothing can be reserved like this.
+    #[error(transparent)]
+    ReservationInvalid(#[from] InvalidReservation),
+    /// A framework was offered something for another role than it wants to reserve it for.
+    #[error(
+        "what is reserved for {0:?} is not a matter of what was offered for {1:?}: that takes this role, or one below"
+    )]
+    NotItsRole(String, String),
+    /// Nobody knows what tasks hold on an agent that is away.
+    #[error("{0} is away: what is reserved there can be changed once it is back")]
+    AgentAway(AgentId),
+    /// There is not so much, or it is in use.
+    #[error(
+        "of what can be had on {agent}, there is {has}, and {wanted} is wanted: what tasks hold, or what the agent's own flags reserve, stays as it is"
+    )]
+    NotToBeHad {
+        /// Where.
+        agent: AgentId,
+        /// How much.
+        wanted: String,
+        /// How much there is.
+        has: String,
+    },
+    /// What is reserved for a role counts towards its limit.
+    #[error("the role {0:?} may have at most {1}, and {2} more is to be reserved: raise its limit first")]
+    ReservedAboveLimit(String, String, String),
+    /// An agent is in too many pieces.
+    #[error("{0} has {1} reservations, more are not taken: end some that nobody needs")]
+    TooManyReservations(AgentId, usize),
+    /// There can be no such volume.
+    #[error(transparent)]
+    VolumeInvalid(#[from] InvalidVolume),
+    /// A volume needs disk of one reservation.
+    #[error(
+        "a volume for {role:?} needs {wanted} of the disk that is reserved for it on {agent}, in one piece that no task holds, and there is {has}: reserve more disk for that role first"
+    )]
+    NoReservedDisk {
+        /// Where.
+        agent: AgentId,
+        /// For which role.
+        role: String,
+        /// How much.
+        wanted: Bytes,
+        /// How much there is.
+        has: Bytes,
+    },
+    /// People would take one for the other.
+    #[error("{0} of the role {1:?} is called {2:?} already: give this one another name")]
+    VolumeNamed(VolumeId, String, String),
+    /// An agent has too many.
+    #[error("{0} has {1} volumes, more are not taken: destroy some that nobody needs")]
+    TooManyVolumes(AgentId, usize),
+    /// There is no such volume.
+    #[error("{0} is not known: it was never made, or was destroyed, or its agent is gone")]
+    VolumeUnknown(VolumeId),
+    /// What a task uses stays as it is.
+    #[error("{0} is used by {1}: that is to end first")]
+    VolumeInUse(VolumeId, TaskId),
+    /// Folders are made and removed where they are.
+    #[error("{0} is not connected: volumes are made, shared and destroyed while their agent is")]
+    VolumesAway(AgentId),
+    /// A framework speaks of a volume that it does not have in hand.
+    #[error("{0} is not in the offers that were accepted")]
+    VolumeNotOffered(VolumeId),
+    /// Volumes hold the disk of a reservation.
+    #[error(
+        "of what can be had on {agent}, there is {has}, and {wanted} is wanted: of the disk, volumes hold more: {volumes}"
+    )]
+    HeldByVolumes {
+        /// Where.
+        agent: AgentId,
+        /// How much.
+        wanted: String,
+        /// How much there is.
+        has: String,
+        /// Which.
+        volumes: String,
+    },
+    /// A role has as many parts of agents as its frameworks may reserve.
+    #[error(
+        "{1} parts of agents are reserved for {0:?} and the roles below it, more are not taken: unreserve some that nobody needs, or have an \
+         operator reserve"
+    )]
+    TooManyReservationsOfRole(String, usize),
+    /// An accept is to do too much at once.
+    #[error("an accept wants {0} operations done, at most {max} are taken", max = OfferOperation::MAX)]
+    TooManyOperations(usize),
     /// The quota cannot hold as things are.
     #[error(transparent)]
     QuotaRefused(#[from] QuotaRefusal),

@@ -1,7 +1,9 @@
 //! Agents that join, or come back.
 
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::command::{AgentIdentity, HeldTask};
@@ -12,11 +14,12 @@ use super::refusal::Refusal;
 use super::sessions::Peer;
 use super::state::{Agent, Presence, Registering, State};
 use super::timers::Timer;
-use super::{agents, enrol};
+use super::{agents, enrol, volumes};
 use crate::access::{Kind, Verb};
 use crate::agent::AgentInfo;
 use crate::id::{AgentId, AgentKey, SessionId, TaskId};
 use crate::planted::{self, Bug};
+use crate::quantity::MilliCpu;
 use crate::queue::HeldQueue;
 use crate::time::Now;
 
@@ -132,6 +135,14 @@ fn identify(state: &State, who: &Kind, identity: &AgentIdentity, info: &AgentInf
     if info.resources.is_empty() {
         return Err(Rejection::Final("an agent needs something to offer, and has nothing".to_string()));
     }
+    if !info.resources.revocable.is_zero() {
+        return Err(Rejection::Final(
+            "what an agent has is not revocable: it measures later what of it is unused".to_string(),
+        ));
+    }
+    if let Err(invalid) = info.check_reserved() {
+        return Err(Rejection::Final(invalid.to_string()));
+    }
     if let Kind::Agent(id) = *who {
         return certified(state, id, identity);
     }
@@ -239,7 +250,7 @@ fn admit(
 ) {
     state.last_agent = state.last_agent.max(id.0);
     let timer = now + state.config.agent_timeout;
-    let mut agent = Agent::new(info, identity.key, Presence::Connected(session), now, timer);
+    let mut agent = Agent::new(Arc::new(info), identity.key, Presence::Connected(session), now, timer);
     agent.run = identity.run;
     agent.certified =
         matches!(state.sessions.get(session), Some(known) if matches!(known.principal.kind, Kind::Agent(_)));
@@ -262,9 +273,13 @@ fn admit(
         agent.restarted = known.restarted || known.run != identity.run;
         agent.tasks = known.tasks;
         agent.questions = known.questions;
+        agent.reserved = known.reserved;
+        agent.volumes = known.volumes.unconfirmed();
     }
     agent.registering = Some(registering);
     state.allocator.set_agent(id, &agent.info);
+    state.allocator.set_revocable(id, MilliCpu::ZERO);
+    state.allocator.reserve(id, &agent.reserved);
     state.allocator.set_agent_active(id, planted::is(Bug::OfferedTooEarly));
     enrol::end(state, id, out);
     let record = agent.record();
@@ -276,6 +291,7 @@ fn admit(
     if !agent.certified {
         state.agents_by_key.insert(identity.key, id);
     }
-    state.agents.insert(id, agent);
+    state.agents.insert(id, Box::new(agent));
+    volumes::settle(state, id);
     state.sessions.introduce(session, Peer::Agent(id));
 }

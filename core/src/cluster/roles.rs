@@ -70,6 +70,9 @@ pub(super) fn set_min_allocatable(
     if least.as_ref().is_some_and(|least| !least.ports.is_empty()) {
         return Err(InvalidQuota::LeastPorts.into());
     }
+    if least.as_ref().is_some_and(|least| !least.revocable.is_zero()) {
+        return Err(InvalidQuota::LeastRevocable.into());
+    }
     remember(state, role, RoleRecord { min_allocatable: least, ..known }, out);
     Ok(())
 }

@@ -53,6 +53,11 @@ impl Sessions {
         }
     }
 
+    /// Who is at the other end.
+    pub(super) fn principal(&self, id: SessionId) -> Result<&Principal, Refusal> {
+        self.all.get(&id).map(|session| &session.principal).ok_or(Refusal::NotConnected(id))
+    }
+
     /// From now on it speaks for that one.
     pub(super) fn introduce(&mut self, id: SessionId, peer: Peer) {
         self.all.get_mut(&id).expect("the caller has seen the session").speaks_for = Some(peer);

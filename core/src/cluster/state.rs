@@ -1,13 +1,16 @@
 //! What a master knows.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 
 use super::command::FrameworkInfo;
 use super::config::Config;
 use super::effect::{AgentRecord, FrameworkRecord, Recovered};
 use super::enrol::{self, Enrolled};
+use super::groups::Groups;
 use super::guard::StormGuard;
 use super::history::History;
 use super::inverse::InverseOffers;
@@ -19,14 +22,16 @@ use super::sessions::Sessions;
 use super::tally::Tally;
 use super::timers::{Timer, Timers};
 use super::tokens::Tokens;
+use super::volumes::Volumes;
 use super::withdrawal::{self, Withdrawn};
 use crate::access::{PlainKind, PrincipalId, Tenant};
 use crate::agent::AgentInfo;
 use crate::allocator::Allocator;
+use crate::group::Group;
 use crate::id::{AgentId, AgentKey, ClusterId, Epoch, FrameworkId, Member, SessionId, TaskId, UpdateId};
 use crate::planted::{self, Bug};
 use crate::quota::RoleRecord;
-use crate::resources::Resources;
+use crate::reservation::{Portion, Reserved};
 use crate::runs::Runs;
 use crate::task::TaskStatus;
 use crate::time::Now;
@@ -39,14 +44,16 @@ pub(super) struct State {
     pub(super) sessions: Sessions,
     pub(super) tokens: Tokens,
     pub(super) enrolled: Enrolled,
-    pub(super) agents: BTreeMap<AgentId, Agent>,
+    /// Boxed, as tasks are: half of the room in the nodes of such a tree is empty.
+    pub(super) agents: BTreeMap<AgentId, Box<Agent>>,
     pub(super) agents_by_key: BTreeMap<AgentKey, AgentId>,
     /// Agents of the registry that have not registered with this master: nobody knows what runs there.
     pub(super) unseen: BTreeSet<AgentId>,
     pub(super) frameworks: BTreeMap<FrameworkId, Framework>,
     pub(super) principals: Principals,
     /// Tasks that run, and ended ones whose end is not acknowledged.
-    pub(super) tasks: BTreeMap<TaskId, Task>,
+    pub(super) tasks: BTreeMap<TaskId, Box<Task>>,
+    pub(super) groups: Groups,
     /// Tasks in the queues of allocations that have not ended, or whose end is not acknowledged.
     pub(super) queued: Runs<Queued>,
     /// Tasks whose end is acknowledged.
@@ -68,6 +75,8 @@ pub(super) struct State {
     pub(super) last_framework: u64,
     /// Updates that this master made.
     pub(super) last_update: u64,
+    /// Tasks that this master has heard of.
+    pub(super) last_task: u64,
 }
 
 /// More offers than any master makes: an answer to an offer of an earlier master must not pass for one to a new offer.
@@ -75,10 +84,14 @@ const OFFERS_PER_EPOCH: u64 = 1_000_000_000_000;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Agent {
-    pub(super) info: AgentInfo,
+    /// Shared with the allocator.
+    pub(super) info: Arc<AgentInfo>,
     pub(super) key: AgentKey,
     /// Whether it proves its id with a certificate.
     pub(super) certified: bool,
+    /// What of it is reserved beside its own configuration.
+    pub(super) reserved: Vec<Reserved>,
+    pub(super) volumes: Volumes,
     /// Of the process that registered last.
     pub(super) run: u64,
     pub(super) presence: Presence,
@@ -94,9 +107,16 @@ pub(super) struct Agent {
     /// While it registers: whether it is another process than the one that its tasks were launched on.
     pub(super) restarted: bool,
     /// What it runs though it should not: told to end, and counted as allocated until it has.
-    pub(super) orphans: BTreeMap<TaskId, Resources>,
+    pub(super) orphans: BTreeMap<TaskId, Orphan>,
     /// Questions about unknown tasks that were launched here: answered once it is known what runs here.
     pub(super) questions: BTreeSet<TaskId>,
+}
+
+/// What an agent runs though it should not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Orphan {
+    pub(super) role: String,
+    pub(super) portion: Portion,
 }
 
 /// An agent that names what it holds, piece by piece.
@@ -126,8 +146,10 @@ pub(super) enum Presence {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Framework {
     pub(super) info: FrameworkInfo,
-    /// Whose it is, shared with its tasks.
+    /// Whose it is, in all of its roles.
     pub(super) tenant: Arc<Tenant>,
+    /// The same in each of its roles, shared with its tasks.
+    by_role: BTreeMap<Arc<str>, Arc<Tenant>>,
     pub(super) link: Link,
     pub(super) tasks: BTreeSet<TaskId>,
     /// How many of its tasks have ended.
@@ -158,14 +180,19 @@ pub(super) enum Link {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Task {
-    pub(super) name: String,
+    pub(super) name: Box<str>,
     pub(super) tenant: Arc<Tenant>,
     pub(super) agent: AgentId,
-    pub(super) resources: Resources,
+    /// What it holds, and what of it is reserved.
+    pub(super) portion: Portion,
     /// Whether the resources count as allocated. Its end frees them, once.
     pub(super) holds: bool,
     /// Whether somebody wants its end: said again to an agent that was away.
     pub(super) kill: bool,
+    /// Whether it is to end since what it runs on is wanted back: said again likewise.
+    pub(super) preempted: bool,
+    /// Which of this master's tasks it is, in the order in which it heard of them.
+    pub(super) nth: u64,
     /// When it was launched, until it starts. `None` when another master did that.
     pub(super) launched: Option<Now>,
     /// The latest update of its agent.
@@ -174,8 +201,10 @@ pub(super) struct Task {
     pub(super) status: TaskStatus,
     /// Whether the master repeats that until it is acknowledged. Else its agent does.
     pub(super) kept: bool,
+    /// Which group it is in.
+    pub(super) group: Option<Group>,
     /// Of an allocation, what there is to know of its queue.
-    pub(super) allocation: Option<alloc::boxed::Box<Allocation>>,
+    pub(super) allocation: Option<Box<Allocation>>,
 }
 
 impl State {
@@ -198,6 +227,7 @@ impl State {
             frameworks: BTreeMap::new(),
             principals: Principals::default(),
             tasks: BTreeMap::new(),
+            groups: Groups::default(),
             queued: Runs::default(),
             history: History::default(),
             questions: BTreeSet::new(),
@@ -208,6 +238,7 @@ impl State {
             last_agent: recovered.last_agent,
             last_framework: recovered.last_framework,
             last_update: 0,
+            last_task: 0,
             config,
         };
         for (role, weight) in state.config.weights.clone() {
@@ -237,23 +268,25 @@ impl State {
             }
             state.principals.insert(&principal, id);
             let framework = Framework::new(info, principal, Link::LostUntil(until));
-            state.allocator.set_framework(id, &framework.tenant.role);
+            state.allocator.set_framework(id, &framework.info.roles);
             state.frameworks.insert(id, framework);
         }
         state
     }
 
     fn recover_agent(&mut self, now: Now, id: AgentId, record: AgentRecord) {
-        let AgentRecord { info, key, unreachable_since, certified } = record;
+        let AgentRecord { info, key, unreachable_since, certified, reserved, volumes, last_volume } = record;
         let (presence, timer) = match unreachable_since {
             Some(since) => (Presence::Unreachable { since }, since + self.config.agent_gone_after),
             None => (Presence::Recovering, now + self.config.reregister_timeout),
         };
         self.last_agent = self.last_agent.max(id.0);
         self.timers.set(timer, Timer::Agent(id));
-        let mut agent = Agent::new(info, key, presence, now, timer);
+        let mut agent = Agent::new(Arc::new(info), key, presence, now, timer);
         agent.certified = certified;
-        self.agents.insert(id, agent);
+        agent.reserved = reserved;
+        agent.volumes = Volumes::recovered(volumes, last_volume);
+        self.agents.insert(id, Box::new(agent));
         // A registry of an earlier version knows no keys.
         if key != AgentKey::default() && !certified {
             self.agents_by_key.insert(key, id);
@@ -309,14 +342,14 @@ impl State {
     /// Counts nothing as allocated any more that an agent runs though it should not: it will tell anew, or never.
     pub(super) fn drop_orphans(&mut self, id: AgentId) {
         let orphans = self.agents.get_mut(&id).map(|agent| core::mem::take(&mut agent.orphans));
-        for (task, resources) in orphans.unwrap_or_default() {
-            self.allocator.free(task.framework, id, &resources);
+        for (task, Orphan { role, portion }) in orphans.unwrap_or_default() {
+            self.allocator.free(task.framework, &role, id, &portion);
         }
     }
 
     /// A task that runs, whose end is not acknowledged, or that is among the last that ended.
     pub(super) fn task(&self, id: TaskId) -> Option<&Task> {
-        self.tasks.get(&id).or_else(|| self.history.get(id))
+        self.tasks.get(&id).map(Box::as_ref).or_else(|| self.history.get(id))
     }
 
     /// Tasks of a principal's frameworks that run or wait in queues, or whose end is not acknowledged.
@@ -324,22 +357,24 @@ impl State {
         self.principals.frameworks(who).iter().map(|id| self.frameworks[id].held_tasks()).sum()
     }
 
-    /// Whose a framework is; nobody's when it is gone.
-    pub(super) fn tenant_of(&self, framework: FrameworkId) -> Arc<Tenant> {
+    /// Whose a task of a framework in this role is; nobody's when the framework is gone.
+    pub(super) fn tenant_in(&self, framework: FrameworkId, role: &str) -> Arc<Tenant> {
         let nobody = || {
             let principal = PrincipalId { name: Arc::from(""), kind: PlainKind::Framework };
-            Arc::new(Tenant { principal: Arc::new(principal), role: Arc::from("") })
+            Arc::new(Tenant::new(Arc::new(principal), [Arc::from(role)]))
         };
-        self.frameworks.get(&framework).map_or_else(nobody, |framework| Arc::clone(&framework.tenant))
+        self.frameworks.get(&framework).map_or_else(nobody, |framework| framework.tenant_in(role))
     }
 }
 
 impl Agent {
-    pub(super) fn new(info: AgentInfo, key: AgentKey, presence: Presence, now: Now, timer: Now) -> Self {
+    pub(super) fn new(info: Arc<AgentInfo>, key: AgentKey, presence: Presence, now: Now, timer: Now) -> Self {
         Self {
             info,
             key,
             certified: false,
+            reserved: Vec::new(),
+            volumes: Volumes::default(),
             run: 0,
             presence,
             draining: false,
@@ -359,16 +394,25 @@ impl Agent {
             Presence::Unreachable { since } => Some(since),
             _ => None,
         };
-        AgentRecord { info: self.info.clone(), key: self.key, unreachable_since, certified: self.certified }
+        AgentRecord {
+            info: (*self.info).clone(),
+            key: self.key,
+            unreachable_since,
+            certified: self.certified,
+            reserved: self.reserved.clone(),
+            volumes: self.volumes.known.values().cloned().collect(),
+            last_volume: self.volumes.last,
+        }
     }
 }
 
 impl Framework {
     pub(super) fn new(info: FrameworkInfo, principal: PrincipalId, link: Link) -> Self {
-        let tenant = Arc::new(Tenant { principal: Arc::new(principal), role: Arc::from(info.role.as_str()) });
-        Self {
-            info,
+        let tenant = Arc::new(Tenant::new(Arc::new(principal), []));
+        let mut framework = Self {
+            info: FrameworkInfo { roles: Vec::new(), ..info.clone() },
             tenant,
+            by_role: BTreeMap::new(),
             link,
             tasks: BTreeSet::new(),
             ended: 0,
@@ -379,7 +423,25 @@ impl Framework {
             kills: BTreeSet::new(),
             questions: 0,
             last_call: 0,
-        }
+        };
+        framework.become_another(info);
+        framework
+    }
+
+    /// Is this from now on. Tasks are whose they were.
+    pub(super) fn become_another(&mut self, info: FrameworkInfo) {
+        let principal = &self.tenant.principal;
+        let roles: Vec<Arc<str>> = info.roles.iter().map(|role| Arc::from(role.as_str())).collect();
+        let in_one = |role: &Arc<str>| (role.clone(), Arc::new(Tenant::new(Arc::clone(principal), [role.clone()])));
+        self.by_role = roles.iter().map(in_one).collect();
+        self.tenant = Arc::new(Tenant::new(Arc::clone(principal), roles));
+        self.info = info;
+    }
+
+    /// Whose its tasks in this role are, be it one that it has left.
+    pub(super) fn tenant_in(&self, role: &str) -> Arc<Tenant> {
+        let left = || Arc::new(Tenant::new(Arc::clone(&self.tenant.principal), [Arc::from(role)]));
+        self.by_role.get(role).map_or_else(left, Arc::clone)
     }
 
     /// Tasks that have not ended or whose end it has not acknowledged, those in queues among them.

@@ -134,7 +134,7 @@ impl Tally {
     }
 
     /// A task of this role is in another state.
-    pub(super) fn moves(&mut self, role: &Arc<str>, from: TaskState, to: &TaskStatus) {
+    pub(super) fn moves(&mut self, role: &str, from: TaskState, to: &TaskStatus) {
         self.goes(from);
         self.comes(to.state);
         if to.state.is_terminal() && !from.is_terminal() {
@@ -143,19 +143,15 @@ impl Tally {
     }
 
     /// So many tasks of this role have come to the same end.
-    pub(super) fn ends(
-        &mut self,
-        role: &Arc<str>,
-        end: (TaskState, Option<Reason>),
-        usage: Option<&Usage>,
-        tasks: u64,
-    ) {
+    pub(super) fn ends(&mut self, role: &str, end: (TaskState, Option<Reason>), usage: Option<&Usage>, tasks: u64) {
         *self.ended.entry(end).or_default() += tasks;
         if let Some(usage) = usage {
             let known = self.cpu.contains_key(role) || self.cpu.len() < ROLES_MAX;
-            let role = if known { Arc::clone(role) } else { Arc::from(Self::OTHER_ROLES) };
-            let cpu = self.cpu.entry(role).or_default();
-            *cpu = cpu.saturating_add(usage.cpu);
+            let role = if known { role } else { Self::OTHER_ROLES };
+            match self.cpu.get_mut(role) {
+                Some(cpu) => *cpu = cpu.saturating_add(usage.cpu),
+                None => drop(self.cpu.insert(Arc::from(role), usage.cpu)),
+            }
         }
     }
 

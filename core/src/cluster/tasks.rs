@@ -9,8 +9,8 @@ use super::command::HeldTask;
 use super::effect::{AgentOrder, Announcement, Effect};
 use super::enqueue::TOO_LATE;
 use super::refusal::Refusal;
-use super::state::{State, Task};
-use super::{inventory, updates};
+use super::state::{Orphan, State, Task};
+use super::{groups, inventory, updates};
 use crate::access::Verb;
 use crate::id::{AgentId, SessionId, TaskId, UpdateId};
 use crate::lifecycle::TaskEvent;
@@ -57,8 +57,17 @@ fn update_one(
     }
     let has_framework = state.frameworks.contains_key(&id.framework);
     if planted::is(Bug::ForgottenTakenIn) && has_framework && state.task(id).is_none() {
-        let (name, resources, told) = (String::new(), Resources::default(), status.state);
-        inventory::adopt(state, agent, HeldTask { id, name, resources, state: told, update }, out);
+        let held = HeldTask {
+            id,
+            name: String::new(),
+            resources: Resources::default(),
+            role: String::new(),
+            volumes: Vec::new(),
+            state: status.state,
+            update,
+            group: None,
+        };
+        inventory::adopt(state, agent, held, out);
     }
     let Some(task) = state.tasks.get_mut(&id).filter(|task| task.agent == agent && !told_otherwise(task)) else {
         // Its framework has had the last word on it, or is gone, or it runs elsewhere. Agents name all their tasks when they
@@ -94,7 +103,7 @@ fn update_one(
         // Its agent says that once. It gets a number of the master's, and is told until it is acknowledged.
         updates::keep(state, now, id);
         state.tell(state.tasks[&id].status.clone(), out);
-    } else {
+    } else if !groups::is_acknowledged(state, id) {
         // A repeat is forwarded too: its framework may have missed the first, and has to acknowledge it.
         state.tell(status, out);
     }
@@ -122,8 +131,8 @@ fn end_orphan(state: &mut State, agent: AgentId, id: TaskId, ended: bool) -> boo
     if !ended {
         return known.orphans.contains_key(&id);
     }
-    let Some(resources) = known.orphans.remove(&id) else { return false };
-    state.allocator.free(id.framework, agent, &resources);
+    let Some(Orphan { role, portion }) = known.orphans.remove(&id) else { return false };
+    state.allocator.free(id.framework, &role, agent, &portion);
     state.withdrawn.note(agent);
     true
 }

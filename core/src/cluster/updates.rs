@@ -8,10 +8,10 @@ use core::time::Duration;
 
 use super::command::Acknowledgement;
 use super::effect::{AgentOrder, Effect};
-use super::enqueue;
 use super::refusal::Refusal;
 use super::state::State;
 use super::timers::Timer;
+use super::{enqueue, groups};
 use crate::access::Verb;
 use crate::id::{FrameworkId, SessionId, TaskId, UpdateId};
 use crate::planted::{self, Bug};
@@ -30,6 +30,9 @@ pub(super) fn keep(state: &mut State, now: Now, id: TaskId) {
     }
     let Some(framework) = state.frameworks.get_mut(&id.framework) else { return };
     let task = state.tasks.get_mut(&id).expect("the caller has seen the task");
+    if task.group.is_some_and(|group| state.groups.is_acknowledged(id, group)) {
+        return;
+    }
     if task.status.update == UpdateId::UNACKNOWLEDGED {
         // An agent that names no update of an end breaks the contract. Its framework hears of it all the same.
         state.last_update += 1;
@@ -107,6 +110,12 @@ pub(super) fn acknowledge(
             continue;
         }
         let by_its_agent = !update.is_by_master() && update <= task.latest_update;
+        let tells_end = task.status.state.is_terminal() && update == task.status.update;
+        if tells_end && (by_its_agent || task.kept) && groups::keeps_end(state, id) {
+            let_go(state, id);
+            continue;
+        }
+        let task = &state.tasks[&id];
         if by_its_agent && let Some(session) = state.agent_session(task.agent) {
             out.push(Effect::ToAgent(session, AgentOrder::Acknowledge(id, update)));
         }

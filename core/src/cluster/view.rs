@@ -8,12 +8,16 @@ use crate::access::PrincipalId;
 use crate::agent::AgentInfo;
 use crate::allocator::Hindrance;
 use crate::cluster::command::FrameworkInfo;
-use crate::id::{AgentId, FrameworkId, MaintenanceId, OfferId, TaskId};
+use crate::group::Group;
+use crate::id::{AgentId, FrameworkId, MaintenanceId, OfferId, TaskId, VolumeId};
 use crate::placement::Placement;
+use crate::quantity::{Bytes, MilliCpu};
 use crate::quota::Quota;
+use crate::reservation::Reserved;
 use crate::resources::{Resources, Share};
 use crate::task::TaskStatus;
 use crate::upkeep::{Cause, Maintenance, Unavailability};
+use crate::volume::Volume;
 
 /// An agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,12 +34,67 @@ pub struct AgentView {
     pub withdrawal: Option<WithdrawalView>,
     /// When it will not be there, or is not now.
     pub unavailability: Option<Unavailability>,
+    /// What it measures to be unused of the processor time that its tasks hold: beside what it has.
+    pub revocable: MilliCpu,
     /// Held by tasks.
     pub used: Resources,
     /// Promised in open offers.
     pub offered: Resources,
+    /// What of it is reserved.
+    pub reserved: Vec<ReservationView>,
+    /// How many volumes it holds, or is to hold.
+    pub volumes: usize,
+    /// Their room. It is neither used nor offered.
+    pub kept: Bytes,
     /// Tasks on it that have not ended.
     pub tasks: usize,
+}
+
+/// A part of an agent that is reserved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReservationView {
+    /// For whom, and how much.
+    pub reserved: Reserved,
+    /// What of it tasks hold.
+    pub used: Resources,
+    /// What of it open offers promise.
+    pub offered: Resources,
+    /// What of it is the room of volumes.
+    pub kept: Resources,
+}
+
+/// A volume.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VolumeView {
+    /// Its id.
+    pub id: VolumeId,
+    /// The agent that holds it, or is to.
+    pub agent: AgentId,
+    /// What is known of it. Nothing of a folder that its agent came back with and that the registry does not know.
+    pub known: Option<Volume>,
+    /// Whether it is there.
+    pub standing: VolumeStanding,
+    /// A task that uses it, the first of them.
+    pub user: Option<TaskId>,
+    /// How many tasks use it.
+    pub users: usize,
+    /// How many open offers promise it.
+    pub offers: usize,
+}
+
+/// Whether a volume is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VolumeStanding {
+    /// Its agent is about to make its folder.
+    Making,
+    /// It can be used.
+    Ready,
+    /// Its agent has come back without it.
+    Missing,
+    /// Its agent is not connected.
+    Away,
+    /// Its agent has a folder of that name, of which the registry knows nothing.
+    Unknown,
 }
 
 /// An agent that takes no tasks.
@@ -116,6 +175,8 @@ pub struct RoleView {
     pub used: Resources,
     /// Promised to its frameworks, and to those of the roles below it, in open offers.
     pub offered: Resources,
+    /// What agents keep for it and for the roles below it, used or not.
+    pub reserved: Resources,
     /// The dominant share of what is used and offered, not divided by the weight.
     pub share: Share,
     /// What share it would have if every sibling took all it may: by the weights of those that have frameworks.
@@ -135,10 +196,16 @@ pub struct OfferView {
     pub id: OfferId,
     /// To whom.
     pub framework: FrameworkId,
+    /// For which of its roles.
+    pub role: String,
     /// Where.
     pub agent: AgentId,
     /// How much.
     pub resources: Resources,
+    /// What of that is reserved, and for whom.
+    pub reserved: Vec<Reserved>,
+    /// The volumes in it.
+    pub volumes: Vec<Volume>,
     /// For how long it has been open.
     pub age: Duration,
 }
@@ -150,8 +217,10 @@ pub struct Why {
     pub framework: FrameworkId,
     /// Its name, for people.
     pub name: String,
-    /// Its role.
+    /// The role that this is about.
     pub role: String,
+    /// All of its roles that whoever asks may see.
+    pub roles: Vec<String>,
     /// For how long it has wanted something that it is not offered. `None`: it wants nothing, or has an offer for all it wants.
     pub waits_for: Option<Duration>,
     /// Its open offers.
@@ -164,7 +233,7 @@ pub struct Why {
     pub hindrances: Vec<Hindrance>,
 }
 
-/// A task that has not ended, or one of the last that ended.
+/// A task that has not ended, or one of the last that ended: by itself, in a queue, or the allocation that has one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TaskView {
     /// Its name in the cluster.
@@ -177,6 +246,10 @@ pub struct TaskView {
     pub agent: AgentId,
     /// What it holds or held.
     pub resources: Resources,
+    /// Which group it is in.
+    pub group: Option<Group>,
+    /// Whether it is an allocation: no task that anybody wrote, but room that is held for those in its queue.
+    pub is_allocation: bool,
     /// The last that was said of it.
     pub status: TaskStatus,
 }

@@ -10,30 +10,21 @@ use super::Cluster;
 use super::inverse::Asked;
 use super::maintenance::Window;
 use super::principals::Owned;
-use super::queued::{Live, Queued};
-use super::state::{Agent, Framework, Link, Presence, State, Task};
+use super::state::{Agent, Framework, Link, Presence, State};
 use super::tally::Tally;
 use super::view::{
-    AgentView, Counts, FrameworkView, MaintenanceView, OfferView, PhaseView, PrincipalView, RoleView, TaskView, Why,
-    WithdrawalView,
+    AgentView, Counts, FrameworkView, MaintenanceView, OfferView, PhaseView, PrincipalView, ReservationView, RoleView,
+    VolumeStanding, VolumeView, Why, WithdrawalView,
 };
 use crate::access::{Principal, PrincipalId, Tenant, TokenId, TokenRecord, Verb};
 use crate::allocator::{Promise, RoleStanding, Waits};
 use crate::id::{AgentId, FrameworkId, MaintenanceId, OfferId, SessionId, TaskId};
-use crate::queue::Shape;
-use crate::resources::{Ports, Resources};
-use crate::task::TaskStatus;
+use crate::quantity::Bytes;
+use crate::reservation::{Portion, Reserved};
+use crate::resources::Ports;
 use crate::time::Now;
 use crate::upkeep::{Drain, Phase, Withdrawal};
-
-/// How far a list of tasks was read: up to this one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TaskCursor {
-    /// Of those that run, or whose end is not acknowledged, which come first: by id.
-    Live(TaskId),
-    /// Of those of which the last word is said: from the one that ended first.
-    Archived(Option<TaskId>),
-}
+use crate::volume::Volume;
 
 /// Some items of a list, and where to read on; `None` when there are no more.
 pub type Page<V, C> = (Vec<V>, Option<C>);
@@ -59,7 +50,16 @@ impl Cluster {
         let sees = who.may_all(Verb::ListAgents);
         let rest = state.agents.range((above(after), Bound::Unbounded)).map(by_id);
         page(rest, max, |id, agent| {
-            (sees || has_there(state, who, id, agent)).then(|| agent_view(state, now, id, agent))
+            (sees || has_there(state, who, id, agent)).then(|| {
+                let mut view = agent_view(state, now, id, agent);
+                if !sees {
+                    view.reserved.retain(|part| who.may_use(Verb::ListRoles, part.reserved.reservation.role()));
+                    let its =
+                        agent.volumes.known.values().filter(|volume| who.may_use(Verb::ListVolumes, volume.role()));
+                    (view.volumes, view.kept) = summed(its);
+                }
+                view
+            })
         })
     }
 
@@ -105,7 +105,7 @@ impl Cluster {
 
     /// The open offers, by id.
     pub fn offers(&self, now: Now) -> Vec<OfferView> {
-        self.state.allocator.offers_after(None).map(|(id, offer)| offer_view(id, offer, now)).collect()
+        self.state.allocator.offers_after(None).map(|(id, offer)| offer_view(&self.state, id, offer, now)).collect()
     }
 
     /// Of [`Self::offers`] behind `after`, the next `max`: those of them that `who` may see.
@@ -119,9 +119,18 @@ impl Cluster {
         let state = &self.state;
         let rest = state.allocator.offers_after(after);
         page(rest, max, |id, offer| {
-            let tenant = &state.frameworks[&offer.framework].tenant;
-            who.may(Verb::ListOffers, tenant).then(|| offer_view(id, offer, now))
+            let tenant = state.tenant_in(offer.framework, &offer.role);
+            who.may(Verb::ListOffers, &tenant).then(|| offer_view(state, id, offer, now))
         })
+    }
+
+    /// The volumes of the agents behind `after`, of the next `max` agents: those of them that `who` may use or see. What nobody
+    /// knows any more is shown to whoever sees all.
+    pub fn volumes_page(&self, who: &Principal, after: Option<AgentId>, max: usize) -> Page<VolumeView, AgentId> {
+        let state = &self.state;
+        let rest = state.agents.range((above(after), Bound::Unbounded)).map(by_id);
+        let (pages, last) = page(rest, max, |id, agent| Some(volume_views(state, who, id, agent)));
+        (pages.into_iter().flatten().collect(), last)
     }
 
     /// The maintenance windows behind `after` that are under way or to come, the next `max` by number.
@@ -130,14 +139,19 @@ impl Cluster {
         page(rest, max, |id, window| Some(maintenance_view(&self.state, id, window)))
     }
 
-    /// Why a framework is not offered what it wants; `None` when it is not known, or not for `who` to see.
-    pub fn why(&self, now: Now, who: &Principal, id: FrameworkId) -> Option<Why> {
-        let framework = self.state.frameworks.get(&id).filter(|framework| who.may(Verb::Why, &framework.tenant))?;
-        let Waits { since, offers, rank, ranked, hindrances } = self.state.allocator.why(id, now)?;
+    /// Why a framework is not offered what it wants in one of its roles, or in the first of them; `None` when it is not known,
+    /// is not in that role, or is not for `who` to see.
+    pub fn why(&self, now: Now, who: &Principal, id: FrameworkId, role: Option<&str>) -> Option<Why> {
+        let framework = self.state.frameworks.get(&id)?;
+        let visible = |role: &&String| who.may(Verb::Why, &framework.tenant_in(role));
+        let roles: Vec<String> = framework.info.roles.iter().filter(visible).cloned().collect();
+        let role = roles.iter().find(|own| role.is_none_or(|role| role == own.as_str()))?.clone();
+        let Waits { since, offers, rank, ranked, hindrances } = self.state.allocator.why(id, &role, now)?;
         Some(Why {
             framework: id,
             name: framework.info.name.clone(),
-            role: framework.info.role.clone(),
+            role,
+            roles,
             waits_for: since.map(|since| now.since(since)),
             offers,
             rank,
@@ -152,7 +166,8 @@ impl Cluster {
         let mut last = None;
         let view = |(at, (id, owned)): (usize, (&PrincipalId, &Owned))| {
             last = (at + 1 == max).then(|| id.clone());
-            let roles: BTreeSet<&str> = owned.frameworks.iter().map(|id| &*state.frameworks[id].tenant.role).collect();
+            let roles: BTreeSet<&String> =
+                owned.frameworks.iter().flat_map(|id| &state.frameworks[id].info.roles).collect();
             PrincipalView {
                 id: id.clone(),
                 frameworks: owned.frameworks.len(),
@@ -168,90 +183,6 @@ impl Cluster {
     /// Of the tokens behind `after`, the next `max` by id, used-up and revoked ones among them.
     pub fn tokens_page(&self, after: Option<TokenId>, max: usize) -> Page<(TokenId, TokenRecord), TokenId> {
         page(self.state.tokens.iter_after(after), max, |id, record| Some((id, record.clone())))
-    }
-
-    /// The tasks of which the last word is said, from the one that ended first; then the others, by id.
-    pub fn tasks(&self) -> Vec<TaskView> {
-        let ended = self.state.history.iter().map(|(id, task)| view(id, task));
-        ended.chain(self.state.live(None).filter_map(|(id, task)| live_view(&self.state, id, &task))).collect()
-    }
-
-    /// Of the tasks behind `after`, the next `max`: those of them that `who` may see. Without `ended`, only those that have not ended. A task that ends while the list is read may be told of
-    /// twice, the second time with its end.
-    pub fn tasks_page(
-        &self,
-        who: &Principal,
-        after: Option<TaskCursor>,
-        ended: bool,
-        max: usize,
-    ) -> Page<TaskView, TaskCursor> {
-        let mut page = Vec::new();
-        let live_after = match after {
-            Some(TaskCursor::Archived(after)) => return self.archived_page(who, page, after, max),
-            Some(TaskCursor::Live(id)) => Some(id),
-            None => None,
-        };
-        let mut last = None;
-        let mut looked_at = 0;
-        for (id, task) in self.state.live(live_after).take(max) {
-            let is_shown = match &task {
-                Live::Task(task) => {
-                    (ended || !task.status.state.is_terminal()) && who.may(Verb::ListTasks, &task.tenant)
-                }
-                Live::Queued(_) => who.may(Verb::ListTasks, &self.state.tenant_of(id.framework)),
-            };
-            page.extend(is_shown.then(|| live_view(&self.state, id, &task)).flatten());
-            last = Some(id);
-            looked_at += 1;
-        }
-        if looked_at == max {
-            (page, last.map(TaskCursor::Live))
-        } else if ended {
-            self.archived_page(who, page, None, max - looked_at)
-        } else {
-            (page, None)
-        }
-    }
-
-    fn archived_page(
-        &self,
-        who: &Principal,
-        mut page: Vec<TaskView>,
-        after: Option<TaskId>,
-        max: usize,
-    ) -> Page<TaskView, TaskCursor> {
-        let history = &self.state.history;
-        let mut rest = history.iter();
-        // One that was forgotten meanwhile was the oldest: all that are left came after it.
-        if let Some(after) = after.filter(|&after| history.get(after).is_some()) {
-            rest.find(|&(id, _)| id == after);
-        }
-        let mut last = after;
-        for (id, task) in rest.by_ref().take(max) {
-            if who.may(Verb::ListTasks, &task.tenant) {
-                page.push(view(id, task));
-            }
-            last = Some(id);
-        }
-        let next = rest.next().map(|_| TaskCursor::Archived(last));
-        (page, next)
-    }
-
-    /// One task, unless it ended long ago or never was.
-    pub fn task(&self, id: TaskId) -> Option<TaskView> {
-        let queued = || self.state.queued.get(id).and_then(|queued| queued_view(&self.state, id, queued));
-        let known = self.state.task(id).map(|task| view(id, task)).or_else(queued);
-        known.or_else(|| {
-            let (tenant, shape, status) = self.state.history.queued(id)?;
-            shape_view(id, shape, tenant, status)
-        })
-    }
-
-    /// One task, if `who` may do that to it.
-    pub fn task_for(&self, who: &Principal, verb: Verb, id: TaskId) -> Option<TaskView> {
-        let tenant =
-            self.state.task(id).map(|task| Arc::clone(&task.tenant)).or_else(|| self.tenant_of(id.framework))?;
-        self.task(id).filter(|_| who.may(verb, &tenant))
     }
 
     /// Whose a framework is, while it is known.
@@ -279,7 +210,7 @@ impl Cluster {
     /// How much of everything the master holds in mind.
     pub fn counts(&self) -> Counts {
         let state = &self.state;
-        let of_agents = |count: fn(&Agent) -> usize| state.agents.values().map(count).sum();
+        let of_agents = |count: fn(&Agent) -> usize| state.agents.values().map(|agent| count(agent)).sum();
         let of_frameworks = |count: fn(&Framework) -> usize| state.frameworks.values().map(count).sum();
         Counts {
             sessions: state.sessions.len(),
@@ -288,7 +219,7 @@ impl Cluster {
             offers: state.allocator.open_offers(),
             tasks: state.tasks.len(),
             queued: usize::try_from(state.queued.tasks()).unwrap_or(usize::MAX),
-            ended: state.history.iter().count(),
+            ended: state.history.len(),
             orphans: of_agents(|agent| agent.orphans.len()),
             kept_updates: of_frameworks(|framework| framework.kept.len()),
             questions: state.questions.len() + of_agents(|agent| agent.questions.len()),
@@ -365,17 +296,58 @@ fn agent_view(state: &State, now: Now, id: AgentId, agent: &Agent) -> AgentView 
     let offered = sum(state, state.allocator.offers_of(id));
     let mut used = state.allocator.allocated_on(id);
     used.take_up_to(&offered);
+    let room = agent.volumes.room();
+    let part = |reserved: Reserved| {
+        let reservation = Some(&reserved.reservation);
+        let (used, offered) = (used.of(reservation).into_owned(), offered.of(reservation).into_owned());
+        let kept = room.of(reservation).into_owned();
+        ReservationView { reserved, used, offered, kept }
+    };
+    // Also of one that is away, where all of it is promised to nobody.
+    let reserved = agent.info.all_reserved(&agent.reserved, &room).into_iter().map(part).collect();
     AgentView {
         id,
-        info: agent.info.clone(),
+        info: (*agent.info).clone(),
         connected: matches!(agent.presence, Presence::Connected(_)),
         draining: agent.draining,
         withdrawal: state.withdrawn.get(id).map(|known| withdrawal_view(&known, now)),
         unavailability: state.maintenance.next_of(id),
-        used,
-        offered,
+        revocable: state.allocator.revocable_on(id),
+        reserved,
+        used: used.resources,
+        offered: offered.resources,
+        volumes: agent.volumes.known.len(),
+        kept: room.resources.disk,
         tasks: running(state, &agent.tasks),
     }
+}
+
+/// How many, and their room.
+fn summed<'a>(volumes: impl Iterator<Item = &'a Volume>) -> (usize, Bytes) {
+    volumes.fold((0, Bytes::ZERO), |(count, room), volume| (count + 1, room.saturating_add(volume.size)))
+}
+
+fn volume_views(state: &State, who: &Principal, agent: AgentId, holder: &Agent) -> Vec<VolumeView> {
+    let is_connected = state.agent_session(agent).is_some();
+    let view = |id, known: Option<&Volume>| VolumeView {
+        id,
+        agent,
+        known: known.cloned(),
+        standing: match known {
+            _ if !is_connected => VolumeStanding::Away,
+            Some(volume) => holder.volumes.standing(volume),
+            None => VolumeStanding::Unknown,
+        },
+        user: state.users_of(agent, id).next(),
+        users: state.users_of(agent, id).count(),
+        offers: state.allocator.offers_with(agent, id).len(),
+    };
+    let its = holder.volumes.known.values().filter(|volume| who.may_use(Verb::ListVolumes, volume.role()));
+    let mut views: Vec<_> = its.map(|volume| view(volume.id, Some(volume))).collect();
+    if who.may_all(Verb::ListVolumes) {
+        views.extend(holder.volumes.strays().map(|id| view(id, None)));
+    }
+    views
 }
 
 fn withdrawal_view(withdrawal: &Withdrawal, now: Now) -> WithdrawalView {
@@ -411,7 +383,7 @@ fn maintenance_view(state: &State, id: MaintenanceId, window: &Window) -> Mainte
 }
 
 fn framework_view(state: &State, id: FrameworkId, framework: &Framework) -> FrameworkView {
-    let offered = sum(state, state.allocator.offers_to(id)).with_ports(Ports::default());
+    let offered = sum(state, state.allocator.offers_to(id)).resources.with_ports(Ports::default());
     let mut used = state.allocator.allocated_to(id);
     used.take_up_to(&offered);
     FrameworkView {
@@ -433,6 +405,7 @@ fn role_view(role: &RoleStanding<'_>) -> RoleView {
         waiting: role.waiting,
         used: role.used.clone(),
         offered: role.offered.clone(),
+        reserved: role.reserved.clone(),
         share: role.share,
         fair_share: role.fair_share,
         quota: role.quota.cloned(),
@@ -441,50 +414,24 @@ fn role_view(role: &RoleStanding<'_>) -> RoleView {
     }
 }
 
-fn offer_view(id: OfferId, offer: &Promise, now: Now) -> OfferView {
+fn offer_view(state: &State, id: OfferId, offer: &Promise, now: Now) -> OfferView {
     let age = now.since(offer.since);
-    OfferView { id, framework: offer.framework, agent: offer.agent, resources: offer.resources.clone(), age }
-}
-
-fn view(id: TaskId, task: &Task) -> TaskView {
-    TaskView {
+    OfferView {
         id,
-        name: task.name.clone(),
-        role: task.tenant.role.to_string(),
-        agent: task.agent,
-        resources: task.resources.clone(),
-        status: task.status.clone(),
+        framework: offer.framework,
+        role: offer.role.to_string(),
+        agent: offer.agent,
+        resources: offer.portion.resources.clone(),
+        reserved: offer.portion.reserved.clone(),
+        volumes: state.volumes_of(offer.agent, &offer.portion.volumes),
+        age,
     }
 }
 
-fn live_view(state: &State, id: TaskId, task: &Live<'_>) -> Option<TaskView> {
-    match task {
-        Live::Task(task) => Some(view(id, task)),
-        Live::Queued(queued) => queued_view(state, id, queued),
-    }
-}
-
-/// Of one in a queue that has not ended, or whose end is not acknowledged.
-fn queued_view(state: &State, id: TaskId, queued: &Queued) -> Option<TaskView> {
-    let status = state.queued_status(id).or_else(|| state.queued_end(id))?;
-    shape_view(id, &queued.shape, &state.tenant_of(id.framework), status)
-}
-
-fn shape_view(id: TaskId, shape: &Shape, tenant: &Tenant, status: TaskStatus) -> Option<TaskView> {
-    Some(TaskView {
-        id,
-        name: shape.name.clone(),
-        role: tenant.role.to_string(),
-        agent: status.agent?,
-        resources: shape.resources.clone(),
-        status,
-    })
-}
-
-fn sum(state: &State, offers: impl IntoIterator<Item = OfferId>) -> Resources {
-    let mut sum = Resources::default();
+fn sum(state: &State, offers: impl IntoIterator<Item = OfferId>) -> Portion {
+    let mut sum = Portion::default();
     for offer in offers.into_iter().filter_map(|id| state.allocator.offer(id)) {
-        sum.give(&offer.resources);
+        sum.give(&offer.portion);
     }
     sum
 }

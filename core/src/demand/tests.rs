@@ -12,7 +12,7 @@ use crate::resources::Resources;
 
 fn linux() -> AgentInfo {
     let attributes = [("os".to_string(), "linux".to_string())].into();
-    AgentInfo { name: "a1".to_string(), resources: Resources::default(), attributes }
+    AgentInfo { name: "a1".to_string(), attributes, ..AgentInfo::default() }
 }
 
 fn on(attribute: &str, test: Test) -> Constraint {
@@ -21,7 +21,7 @@ fn on(attribute: &str, test: Test) -> Constraint {
 
 fn want(cpus: u64) -> Want {
     let resources = Resources::new(MilliCpu::new(cpus), Bytes::ZERO, Bytes::ZERO);
-    Want { resources, constraints: vec![], waiting: 1, spare: 0 }
+    Want { resources, constraints: vec![], volumes: vec![], waiting: 1, spare: 0, gang: 0 }
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn a_launched_task_counts_for_the_first_want_that_its_agent_suits() {
     let (windows, any) = (on("os", Test::Equals("windows".to_string())), want(1));
     let wants = [Want { constraints: vec![windows], ..want(1) }, want(2), Want { waiting: 0, ..want(1) }, any];
 
-    let counted = Want::of_launched(wants.iter(), &want(1).resources, linux().traits());
+    let counted = Want::of_launched(wants.iter(), &want(1).resources, &[], linux().traits(), false);
 
     assert_eq!(counted, Some(3));
 }

@@ -30,6 +30,15 @@ pub enum Command {
     },
     /// From the master: end this.
     Kill(TaskId),
+    /// From the master: end this, and say why.
+    End {
+        /// Which task.
+        task: TaskId,
+        /// What its end is told with.
+        reason: Reason,
+        /// One line for people.
+        why: String,
+    },
     /// From the master: the agent is drained. End everything.
     StopAll,
     /// From the master: the framework has taken note of this update.

@@ -26,7 +26,7 @@ use crate::id::{AgentId, FrameworkId, TaskId};
 use crate::queue::HeldQueue;
 use crate::resources::Resources;
 use crate::runs::Runs;
-use crate::task::{TaskState, TaskStatus};
+use crate::task::{Reason, TaskState, TaskStatus};
 use crate::time::Now;
 
 use drain::Drain;
@@ -103,11 +103,13 @@ pub struct Node {
 }
 
 impl Node {
-    /// A node without tasks, and without a master, that offers `total`.
+    /// A node without tasks, and without a master, that offers `total`. How much of its processor time is revocable the master
+    /// knows; all of it at most.
     pub fn new(config: Config, total: Resources) -> Self {
+        let cpus = total.cpus;
         Self {
             config,
-            total,
+            total: total.with_revocable(cpus),
             used: Resources::default(),
             id: None,
             connected: false,
@@ -135,7 +137,8 @@ impl Node {
             Command::Enqueue { allocation, tasks, last } => {
                 return self.enqueue_tasks(now, allocation, tasks, last, out);
             }
-            Command::Kill(task) => self.kill(task, out),
+            Command::Kill(task) => self.kill(task, Reason::KillRequested, None, out),
+            Command::End { task, reason, why } => self.kill(task, reason, Some(why), out),
             Command::StopAll => self.stop_all(out),
             Command::Acknowledge(task, update) => self.acknowledge(now, task, update, out),
             Command::Resend(framework) => self.resend(framework),
@@ -183,8 +186,11 @@ impl Node {
                 id,
                 name: task.summary.name.clone(),
                 resources: task.summary.resources.clone(),
+                role: task.summary.role.clone(),
+                volumes: task.summary.volumes.clone(),
                 state: task.state,
                 update: task.last_update,
+                group: task.summary.group,
             }
         };
         self.tasks.iter_mut().map(held).collect()
@@ -210,6 +216,11 @@ impl Node {
     /// How many tasks have not ended. An allocation has once nothing in it runs and it is to end.
     pub fn running(&self) -> usize {
         self.tasks.values().filter(|task| !task.state.is_terminal() && !task.is_over()).count()
+    }
+
+    /// What tasks hold that have not ended.
+    pub fn used(&self) -> &Resources {
+        &self.used
     }
 
     /// The id that a master gave it.

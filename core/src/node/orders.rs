@@ -1,7 +1,7 @@
 //! What the master orders.
 
 use alloc::format;
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -76,7 +76,7 @@ impl Node {
     }
 
     /// What is not held is answered for: whoever asked waits for an end.
-    pub(super) fn kill(&mut self, id: TaskId, out: &mut Vec<Effect>) {
+    pub(super) fn kill(&mut self, id: TaskId, reason: Reason, why: Option<String>, out: &mut Vec<Effect>) {
         if self.kill_queued(id, out) {
             return;
         }
@@ -88,7 +88,10 @@ impl Node {
             task.forget_sent();
             self.enqueue(id);
         } else {
-            self.stop(id, Reason::KillRequested, out);
+            if task.stopped.is_none() {
+                task.stopped_why = why.map(String::into_boxed_str);
+            }
+            self.stop(id, reason, out);
         }
     }
 
@@ -117,11 +120,16 @@ impl Node {
         }
     }
 
-    /// Its tasks end. Their updates are kept as ever: the master waits for their resources, and acknowledges.
+    /// Its tasks end. Their updates are kept as ever: the master waits for their resources, and acknowledges. What has nothing
+    /// in its queue closes: nothing follows.
     pub(super) fn remove_framework(&mut self, framework: FrameworkId, out: &mut Vec<Effect>) {
         self.resend(framework);
         for id in self.tasks_of(framework) {
-            self.stop(id, Reason::FrameworkRemoved, out);
+            let queue = self.tasks.get_mut(&id).and_then(|task| task.queue.as_mut());
+            match queue.filter(|queue| queue.live == 0) {
+                Some(queue) => queue.last = true,
+                None => self.stop(id, Reason::FrameworkRemoved, out),
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! What becomes of a task in the executor.
 
+use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 
 use super::{Node, Refusal};
@@ -51,7 +52,7 @@ impl Node {
             // Nobody needs to know how far a fetch had come. But what ran may have ended by itself just before the
             // stop reached it: then that is what happened.
             Some(why) if ending.state == TaskState::Killed || source == Source::Agent => {
-                killed(why, task.started, ending)
+                killed(why, task.stopped_why.take(), task.started, ending)
             }
             _ => ending,
         };
@@ -69,11 +70,18 @@ impl Node {
 }
 
 /// An ending that was asked for.
-fn killed(why: Reason, started: bool, ending: Ending) -> Ending {
+fn killed(why: Reason, said: Option<Box<str>>, started: bool, ending: Ending) -> Ending {
     let (reason, message) = match (why, started) {
         (Reason::KillRequested, false) => (Reason::KilledDuringLaunch, "killed before it started".to_string()),
         (why, false) => (why, "killed before it started".to_string()),
         (why, true) => (why, ending.message),
     };
-    Ending { state: TaskState::Killed, reason: Some(reason), message, ..ending }
+    let message = said.map_or(message, String::from);
+    Ending { state: end_for(why), reason: Some(reason), message, ..ending }
+}
+
+/// The state in which a task ends that was told to end for this reason. As in Mesos, what is preempted is gone: nobody wanted its
+/// end, and it may be worth another try.
+pub(super) fn end_for(why: Reason) -> TaskState {
+    if why == Reason::Preempted { TaskState::Gone } else { TaskState::Killed }
 }

@@ -5,6 +5,7 @@ use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 
+use super::outcome::end_for;
 use super::queue::{Queue, Queued, of_executor};
 use super::task::Task;
 use super::{Effect, Node, RecoveredQueue, Refusal};
@@ -23,7 +24,14 @@ impl Node {
             return Ok(());
         }
         self.used.give(&spec.resources);
-        let summary = TaskSummary { id, name: spec.name.clone(), resources: spec.resources.clone() };
+        let summary = TaskSummary {
+            id,
+            name: spec.name.clone(),
+            role: spec.role.clone(),
+            resources: spec.resources.clone(),
+            volumes: Vec::new(),
+            group: None,
+        };
         let mut task = Task::new(summary);
         task.queue = Some(alloc::boxed::Box::new(Queue::new(&spec)));
         task.started = true;
@@ -232,7 +240,7 @@ impl Node {
         };
         let ending = match (queue.broken.take(), task.stopped) {
             (Some(broken), None) => broken,
-            (_, Some(why)) => plain(TaskState::Killed, Some(why)),
+            (_, Some(why)) => plain(end_for(why), Some(why)),
             (None, None) => plain(TaskState::Finished, None),
         };
         if let Some(until) = queue.idle_until.take() {
@@ -298,7 +306,7 @@ fn in_run(first: TaskId, count: u32, id: TaskId) -> bool {
 /// The end of a task whose allocation was to end says why.
 fn asked_for(ending: Ending, stopped: Option<Reason>) -> Ending {
     match stopped {
-        Some(why) if ending.state == TaskState::Killed => Ending { reason: Some(why), ..ending },
+        Some(why) if ending.state == TaskState::Killed => Ending { state: end_for(why), reason: Some(why), ..ending },
         _ => ending,
     }
 }

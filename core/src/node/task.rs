@@ -21,6 +21,8 @@ pub(super) struct Task {
     pub(super) started: bool,
     /// Why it was asked to end, when it was.
     pub(super) stopped: Option<Reason>,
+    /// The same for people, where whoever asked said so.
+    pub(super) stopped_why: Option<Box<str>>,
     /// How it ended, and who says so, until that is made an update.
     pub(super) ending: Option<(Source, Ending)>,
     /// Whether there is something to send at the next flush.
@@ -51,6 +53,7 @@ impl Task {
             state: TaskState::Staging,
             started: false,
             stopped: None,
+            stopped_why: None,
             ending: None,
             queued: false,
             told: None,

@@ -12,7 +12,9 @@ use crate::resources::Resources;
 use crate::task::{Ending, Limits, Reason, Sharing, Source, TaskSpec, TaskState, TaskStatus, TaskSummary, Usage};
 use crate::time::Now;
 
+mod drain;
 mod queues;
+mod updates;
 
 const FRAMEWORK: FrameworkId = FrameworkId(1);
 const T: TaskId = TaskId { framework: FRAMEWORK, number: 1 };
@@ -21,6 +23,7 @@ fn spec(id: TaskId) -> Arc<TaskSpec> {
     Arc::new(TaskSpec {
         id,
         name: "noop".to_string(),
+        role: String::new(),
         module: Digest([7; 32]),
         args: vec![],
         env: vec![],
@@ -30,12 +33,17 @@ fn spec(id: TaskId) -> Arc<TaskSpec> {
         limits: Limits::default(),
         inputs: vec![],
         grants: Grants::default(),
+        group: None,
     })
 }
 
 fn ending(state: TaskState) -> Ending {
     let reason = (state == TaskState::Killed).then_some(Reason::KillRequested);
     Ending { state, reason, message: String::new(), exit_code: None, exceeded: None, usage: Usage::default() }
+}
+
+fn preempt(task: TaskId) -> Command {
+    Command::End { task, reason: Reason::Preempted, why: "it is wanted back".to_string() }
 }
 
 /// Room for ten thousand of these tasks.
@@ -102,170 +110,6 @@ fn said(effects: &[Effect]) -> Vec<(TaskId, u64, TaskState, Option<Reason>)> {
 
 fn number(number: u64) -> TaskId {
     TaskId { framework: FRAMEWORK, number }
-}
-
-#[test]
-fn a_task_that_starts_and_ends_within_a_batch_sends_its_end_only() {
-    let mut world = World::new();
-
-    let effects =
-        world.batch([Command::Launch(spec(T)), Command::Started(T), Command::Ended(T, ending(TaskState::Finished))]);
-
-    assert_eq!(effects[0], Effect::Run(spec(T)));
-    assert_eq!(said(&effects), [(T, 1, TaskState::Finished, None)]);
-}
-
-#[test]
-fn a_task_that_starts_within_the_batch_was_never_starting() {
-    let mut world = World::new();
-
-    let sent = world.sent([Command::Launch(spec(T)), Command::Started(T)]);
-
-    assert_eq!(sent, [(T, 1, TaskState::Running, None)]);
-}
-
-#[test]
-fn a_task_that_has_to_be_fetched_says_so() {
-    let mut world = World::new();
-
-    world.batch([Command::Launch(spec(T))]);
-
-    assert_eq!(world.sent([Command::Preparing(T)]), [(T, 1, TaskState::Starting, None)]);
-    assert_eq!(world.sent([Command::Started(T)]), [(T, 2, TaskState::Running, None)]);
-    assert_eq!(world.sent([Command::Ended(T, ending(TaskState::Failed))]), [(T, 3, TaskState::Failed, None)]);
-}
-
-#[test]
-fn a_task_that_needs_nothing_is_first_told_of_when_it_runs() {
-    let mut world = World::new();
-
-    assert_eq!(world.sent([Command::Launch(spec(T))]), []);
-    assert_eq!(world.sent([Command::Started(T)]), [(T, 1, TaskState::Running, None)]);
-}
-
-#[test]
-fn that_something_is_fetched_is_no_news_of_a_task_that_has_gone_on() {
-    let mut world = World::with_running(T);
-
-    assert_eq!(world.sent([Command::Preparing(T)]), []);
-    world.batch([Command::Kill(T)]);
-    assert_eq!(world.sent([Command::Preparing(T)]), []);
-    assert_eq!(world.node.held()[0].state, TaskState::Killing);
-}
-
-#[test]
-fn an_update_says_which_agent_and_who_saw_it() {
-    let mut world = World::with_running(T);
-
-    let effects = world.batch([Command::Ended(T, ending(TaskState::Finished))]);
-
-    let status = &statuses(&effects)[0];
-    assert_eq!((status.agent, status.source), (Some(AgentId(1)), Source::Executor));
-}
-
-/// Mesos: `TaskStatusUpdateManagerTest.RetryStatusUpdate`.
-#[test]
-fn an_unacknowledged_update_is_sent_again_after_a_second_and_then_ever_later() {
-    let mut world = World::with_running(T);
-    world.batch([Command::Ended(T, ending(TaskState::Finished))]);
-
-    let mut tries = Vec::new();
-    for _ in 0..8 {
-        let due = world.node.next_deadline().expect("something is unacknowledged");
-        tries.push((due - world.now).as_secs());
-        world.now = due;
-        assert_eq!(world.sent([Command::Tick]), [(T, 2, TaskState::Finished, None)]);
-    }
-
-    assert_eq!(tries, [1, 2, 4, 8, 16, 32, 60, 60]);
-}
-
-#[test]
-fn an_acknowledged_end_is_forgotten() {
-    let mut world = World::with_running(T);
-    world.batch([Command::Ended(T, ending(TaskState::Finished))]);
-
-    let effects = world.batch([Command::Acknowledge(T, UpdateId(2))]);
-
-    assert_eq!(effects, [Effect::Forget(T)]);
-    assert_eq!(world.node.held(), []);
-    assert_eq!(world.node.next_deadline(), None);
-}
-
-#[test]
-fn an_acknowledgement_covers_all_earlier_updates() {
-    let mut world = World::new();
-    world.batch([Command::Launch(spec(T)), Command::Preparing(T)]);
-    world.batch([Command::Started(T)]);
-
-    world.batch([Command::Acknowledge(T, UpdateId(2))]);
-
-    assert_eq!(world.node.next_deadline(), None);
-    assert_eq!(world.node.running(), 1);
-}
-
-#[test]
-fn an_acknowledgement_of_an_earlier_update_leaves_the_later_one() {
-    let mut world = World::new();
-    world.batch([Command::Launch(spec(T)), Command::Started(T)]);
-    world.batch([Command::Ended(T, ending(TaskState::Finished))]);
-
-    world.batch([Command::Acknowledge(T, UpdateId(1))]);
-
-    assert_eq!(said(&world.wait(10)), [(T, 2, TaskState::Finished, None)]);
-}
-
-/// Mesos: `TaskStatusUpdateManagerTest.IgnoreDuplicateStatusUpdateAck` and `IgnoreUnexpectedStatusUpdateAck`.
-#[test]
-fn repeated_and_unexpected_acknowledgements_are_ignored() {
-    let mut world = World::with_running(T);
-    world.batch([Command::Ended(T, ending(TaskState::Finished))]);
-    let before = world.node.clone();
-
-    let effects = world.batch([
-        Command::Acknowledge(T, UpdateId(1)),
-        Command::Acknowledge(T, UpdateId(9)),
-        Command::Acknowledge(number(99), UpdateId(1)),
-    ]);
-
-    assert_eq!(effects, []);
-    assert_eq!(world.node, before);
-}
-
-/// Scenario 40. Mesos: `SlaveRecoveryTest.RecoverTaskStatusUpdateManager`, over a lost connection.
-#[test]
-fn updates_made_without_a_master_wait_for_one() {
-    let mut world = World::with_running(T);
-    world.batch([Command::Disconnected]);
-    assert_eq!(world.sent([Command::Ended(T, ending(TaskState::Finished))]), []);
-    assert_eq!(said(&world.wait(3600)), []);
-
-    let sent = world.sent([Command::Registered(AgentId(1))]);
-
-    assert_eq!(sent, [(T, 2, TaskState::Finished, None)]);
-    let due = world.node.next_deadline().expect("it is unacknowledged");
-    assert_eq!(due - world.now, Duration::from_secs(1));
-}
-
-#[test]
-fn a_task_keeps_no_more_than_two_updates() {
-    let mut world = World::new();
-    world.batch([Command::Launch(spec(T)), Command::Preparing(T)]);
-    world.batch([Command::Started(T)]);
-    world.batch([Command::Ended(T, ending(TaskState::Finished))]);
-
-    let sent = world.sent([Command::Registered(AgentId(1))]);
-
-    assert_eq!(sent, [(T, 2, TaskState::Running, None), (T, 3, TaskState::Finished, None)]);
-}
-
-#[test]
-fn a_framework_that_is_back_hears_everything_unacknowledged_again() {
-    let mut world = World::new();
-    let other = TaskId { framework: FrameworkId(2), number: 1 };
-    world.batch([Command::Launch(spec(T)), Command::Started(T), Command::Launch(spec(other)), Command::Started(other)]);
-
-    assert_eq!(world.sent([Command::Resend(FRAMEWORK)]), [(T, 1, TaskState::Running, None)]);
 }
 
 #[test]
@@ -391,74 +235,42 @@ fn it_registers_with_what_runs_and_what_is_unacknowledged() {
 }
 
 #[test]
-fn a_drain_without_tasks_is_over_at_once() {
-    let mut world = World::new();
-
-    assert_eq!(world.batch([Command::Drain]), [Effect::Drained]);
-    assert_eq!(world.node.next_deadline(), None);
-}
-
-#[test]
-fn a_drain_stops_every_task_and_waits_for_every_acknowledgement() {
+fn a_preempted_task_is_gone_whoever_wanted_it() {
     let mut world = World::with_running(T);
 
-    assert_eq!(world.batch([Command::Drain]), [Effect::Stop(T)]);
+    assert_eq!(world.batch([preempt(T)]), [Effect::Stop(T)]);
+    assert_eq!(world.batch([preempt(T)]), [], "said once");
     let sent = world.sent([Command::Ended(T, ending(TaskState::Killed))]);
-    assert_eq!(sent, [(T, 2, TaskState::Killed, Some(Reason::AgentDraining))]);
-    assert_eq!(world.batch([Command::Acknowledge(T, UpdateId(2))]), [Effect::Forget(T), Effect::Drained]);
+    assert_eq!(sent, [(T, 2, TaskState::Gone, Some(Reason::Preempted))]);
+    assert_eq!(*world.node.used(), Resources::default());
 }
 
 #[test]
-fn a_drain_does_not_wait_for_a_framework_that_is_away() {
+fn a_task_that_ended_before_it_was_preempted_ended_as_it_did() {
     let mut world = World::with_running(T);
-    world.batch([Command::Drain]);
-    world.batch([Command::Ended(T, ending(TaskState::Killed))]);
+    world.batch([preempt(T)]);
 
-    assert!(!world.wait(4).contains(&Effect::Drained));
-    assert_eq!(world.wait(1), [Effect::Drained]);
-    assert!(!world.wait(60).contains(&Effect::Drained));
-}
-
-#[test]
-fn a_drain_with_grace_lets_a_task_end_by_itself_and_stops_the_rest() {
-    const LONGER: TaskId = TaskId { framework: FRAMEWORK, number: 2 };
-    let mut world = World::with_running(T);
-    world.node.config.kill_grace = Duration::from_secs(5);
-    world.batch([Command::Launch(spec(LONGER)), Command::Started(LONGER)]);
-    world.batch([Command::Acknowledge(LONGER, UpdateId(1))]);
-
-    assert_eq!(world.batch([Command::Drain]), []);
-    assert_eq!(world.node.next_deadline(), Some(world.now + Duration::from_secs(5)));
     let sent = world.sent([Command::Ended(T, ending(TaskState::Finished))]);
+
     assert_eq!(sent, [(T, 2, TaskState::Finished, None)]);
-    assert!(!world.wait(4).contains(&Effect::Stop(LONGER)));
-    assert!(world.wait(1).contains(&Effect::Stop(LONGER)));
-
-    world.batch([Command::Ended(LONGER, ending(TaskState::Killed))]);
-    let acknowledged = [Command::Acknowledge(T, UpdateId(2)), Command::Acknowledge(LONGER, UpdateId(2))];
-    assert_eq!(world.batch(acknowledged), [Effect::Forget(T), Effect::Forget(LONGER), Effect::Drained]);
-}
-
-/// The agent goes on: it is the master that gives it no more.
-#[test]
-fn an_agent_that_its_master_drains_ends_every_task_and_stays() {
-    let mut world = World::with_running(T);
-
-    assert_eq!(world.batch([Command::StopAll]), [Effect::Stop(T)]);
-    assert_eq!(world.batch([Command::StopAll]), [], "the executor does not forget");
-    let sent = world.sent([Command::Ended(T, ending(TaskState::Killed))]);
-    assert_eq!(sent, [(T, 2, TaskState::Killed, Some(Reason::AgentDraining))]);
-    assert_eq!(world.batch([Command::Acknowledge(T, UpdateId(2))]), [Effect::Forget(T)]);
 }
 
 #[test]
-fn a_draining_agent_drops_what_it_is_given() {
+fn what_runs_on_what_is_idle_is_in_the_way_of_nothing_that_is_promised() {
     let mut world = World::new();
-    world.batch([Command::Drain]);
+    let all = roomy().cpus;
+    let launch = |number, resources: Resources| {
+        let id = TaskId { number, ..T };
+        Command::Launch(Arc::new(TaskSpec { resources, ..(*spec(id)).clone() }))
+    };
+    let mem = Resources::new(MilliCpu::ZERO, Bytes::from_mib(16), Bytes::ZERO);
+    world.batch([launch(1, mem.clone().with_revocable(all))]);
 
-    let sent = world.sent([Command::Launch(spec(T))]);
-
-    assert_eq!(sent, [(T, 0, TaskState::Dropped, Some(Reason::AgentDraining))]);
+    let effects = world.batch([launch(2, Resources::new(all, Bytes::from_mib(16), Bytes::ZERO))]);
+    assert!(matches!(effects[0], Effect::Run(_)), "{effects:?}");
+    let sent = world.sent([launch(3, mem.with_revocable(MilliCpu::new(1)))]);
+    assert_eq!(sent[0].3, Some(Reason::InvalidOffers), "no more is revocable than there is");
+    assert_eq!((world.node.used().cpus, world.node.used().revocable), (all, all));
 }
 
 /// A node that finds this task of an earlier agent, and then its master.

@@ -18,6 +18,7 @@ fn allocation() -> AllocationSpec {
     AllocationSpec {
         id: TaskId { framework: FrameworkId(1), number: 1 },
         name: "queue".to_string(),
+        role: String::new(),
         resources: size(2, 64),
         idle_timeout: Duration::from_secs(1),
     }
@@ -27,6 +28,7 @@ fn queued(count: u32) -> QueuedTasks {
     let spec = TaskSpec {
         id: TaskId { framework: FrameworkId(1), number: 10 },
         name: "noop".to_string(),
+        role: String::new(),
         module: Digest([7; 32]),
         args: vec![],
         env: vec![("A".to_string(), "1".to_string())],
@@ -36,6 +38,7 @@ fn queued(count: u32) -> QueuedTasks {
         limits: Limits::default(),
         inputs: vec![],
         grants: Grants::default(),
+        group: None,
     };
     QueuedTasks { spec: Arc::new(spec), count, index: Some(Index { variable: "N".to_string(), first: 5 }) }
 }

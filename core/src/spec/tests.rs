@@ -13,6 +13,7 @@ fn good() -> TaskSpec {
     TaskSpec {
         id: TaskId { framework: FrameworkId(1), number: 1 },
         name: "good".to_string(),
+        role: String::new(),
         module: Digest([7; 32]),
         args: vec!["-v".to_string()],
         env: vec![("LANG".to_string(), "C".to_string())],
@@ -22,6 +23,7 @@ fn good() -> TaskSpec {
         limits: Limits::default(),
         inputs: vec![],
         grants: Grants::default(),
+        group: None,
     }
 }
 

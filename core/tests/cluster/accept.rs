@@ -49,7 +49,8 @@ fn one_accept_launches_many_tasks() {
 
     let effects = world.accept(framework, &[offer], &tasks);
 
-    let launches: Vec<_> = tasks.iter().cloned().map(|spec| AgentOrder::Launch(Arc::new(spec))).collect();
+    let in_its_role = |spec: &TaskSpec| TaskSpec { role: "role".to_owned(), ..spec.clone() };
+    let launches: Vec<_> = tasks.iter().map(|spec| AgentOrder::Launch(Arc::new(in_its_role(spec)))).collect();
     assert_eq!(orders(&effects, agent), launches);
     assert_eq!(world.state_of(tasks[0].id), Some(TaskState::Staging));
     assert_eq!(world.used_on(agent), size(2, 1024));
@@ -84,6 +85,7 @@ fn two_offers_of_one_agent_launch_one_larger_task() {
     let small = TaskId { framework: framework.id, number: 1 };
     let command = FrameworkCommand::Accept {
         offers: vec![first],
+        operations: vec![],
         tasks: vec![Arc::new(task(framework, 1, 1, 512))],
         refuse: NO_REFUSAL,
     };
@@ -254,7 +256,7 @@ fn who_does_not_acknowledge_launches_no_more() {
     assert_eq!((verdicts[0].0, verdicts[0].1), (TaskState::Dropped, Reason::FrameworkLimit));
 
     world.acknowledge(framework, first, 1);
-    world.framework_says(framework, FrameworkCommand::Revive);
+    world.framework_says(framework, FrameworkCommand::Revive { role: None });
     let second = world.launch(framework, 3);
     assert_eq!(world.state_of(second), Some(TaskState::Staging));
 }

@@ -101,7 +101,7 @@ fn a_framework_that_revives_is_offered_at_once_what_it_declined() {
     let offer = world.open_offer(framework);
     world.decline(framework, &[offer], AN_HOUR);
 
-    let effects = world.framework_says(framework, FrameworkCommand::Revive);
+    let effects = world.framework_says(framework, FrameworkCommand::Revive { role: None });
 
     assert_eq!(offers(&effects, framework).len(), 1);
 }
@@ -111,13 +111,13 @@ fn a_framework_that_revives_is_offered_at_once_what_it_declined() {
 fn a_framework_that_suppresses_hears_nothing_until_it_revives() {
     let mut world = World::new();
     let framework = world.framework("role");
-    world.framework_says(framework, FrameworkCommand::Suppress);
+    world.framework_says(framework, FrameworkCommand::Suppress { role: None });
 
     world.agent(2, 1024);
     world.agent(2, 1024);
     assert_eq!(world.open_offers(framework), []);
 
-    let effects = world.framework_says(framework, FrameworkCommand::Revive);
+    let effects = world.framework_says(framework, FrameworkCommand::Revive { role: None });
     assert_eq!(offers(&effects, framework).len(), 2);
 }
 
@@ -129,7 +129,7 @@ fn a_framework_that_comes_back_hears_offers_whatever_it_suppressed_or_declined_b
     world.agent(2, 1024);
     let offer = world.open_offer(framework);
     world.decline(framework, &[offer], AN_HOUR);
-    world.framework_says(framework, FrameworkCommand::Suppress);
+    world.framework_says(framework, FrameworkCommand::Suppress { role: None });
     world.disconnect(framework);
 
     let (framework, effects) = world.subscribe(Some(framework.id), framework_info("role"));

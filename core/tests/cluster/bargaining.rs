@@ -13,7 +13,7 @@ use haggle_core::{Ceiling, MilliCpu, OfferId, Placement, Quota, Resources, RoleR
 use crate::kit::*;
 
 fn want(cpus: u64, mib: u64, waiting: u32) -> Want {
-    Want { resources: size(cpus, mib), constraints: vec![], waiting, spare: 0 }
+    Want { resources: size(cpus, mib), constraints: vec![], volumes: vec![], waiting, spare: 0, gang: 0 }
 }
 
 fn limit(cpus: u64) -> Quota {
@@ -43,7 +43,7 @@ fn rescinded(effects: &[Effect], framework: Framework) -> Vec<OfferId> {
 fn a_framework_that_says_what_it_wants_hears_of_nothing_else() {
     let mut world = World::new();
     let framework = world.framework("role");
-    world.framework_says(framework, FrameworkCommand::Demand(vec![want(1, 128, 2)]));
+    world.framework_says(framework, FrameworkCommand::Demand { role: None, wants: vec![want(1, 128, 2)] });
     world.agent(8, 8192);
 
     let offer = world.open_offer(framework);
@@ -58,8 +58,8 @@ fn a_framework_that_says_what_it_wants_hears_of_nothing_else() {
 fn a_demand_that_is_wrong_is_refused_and_the_one_before_stands() {
     let mut world = World::new();
     let framework = world.framework("role");
-    world.framework_says(framework, FrameworkCommand::Demand(vec![want(1, 128, 1)]));
-    let wrong = FrameworkCommand::Demand(vec![want(0, 0, 1)]);
+    world.framework_says(framework, FrameworkCommand::Demand { role: None, wants: vec![want(1, 128, 1)] });
+    let wrong = FrameworkCommand::Demand { role: None, wants: vec![want(0, 0, 1)] };
 
     let refused = world.try_apply(Command::Framework(framework.session, wrong.into()));
 
@@ -72,7 +72,7 @@ fn a_demand_that_is_wrong_is_refused_and_the_one_before_stands() {
 fn a_framework_that_comes_back_has_said_nothing_yet() {
     let mut world = World::new();
     let framework = world.framework("role");
-    world.framework_says(framework, FrameworkCommand::Demand(vec![want(1, 128, 1)]));
+    world.framework_says(framework, FrameworkCommand::Demand { role: None, wants: vec![want(1, 128, 1)] });
     world.agent(8, 8192);
 
     let (framework, _) = world.subscribe(Some(framework.id), framework_info("role"));
@@ -89,7 +89,7 @@ fn an_offer_that_somebody_waits_for_is_rescinded_long_before_it_expires() {
     world.agent(4, 4096);
     let held = world.open_offer(slow);
     let waits = world.framework("waits");
-    world.framework_says(waits, FrameworkCommand::Demand(vec![want(1, 128, 1)]));
+    world.framework_says(waits, FrameworkCommand::Demand { role: None, wants: vec![want(1, 128, 1)] });
 
     let effects = world.wait(Duration::from_millis(100));
 
@@ -105,15 +105,15 @@ fn no_timer_is_left_of_offers_that_gave_way() {
     let slow = world.framework("slow");
     world.agent(4, 4096);
     let waits = world.framework("waits");
-    world.framework_says(waits, FrameworkCommand::Demand(vec![want(1, 128, 1)]));
+    world.framework_says(waits, FrameworkCommand::Demand { role: None, wants: vec![want(1, 128, 1)] });
     world.wait(Duration::from_millis(100));
-    world.framework_says(waits, FrameworkCommand::Demand(vec![]));
+    world.framework_says(waits, FrameworkCommand::Demand { role: None, wants: vec![] });
     let open = world.open_offers(waits);
     world.decline(waits, &open, NO_REFUSAL);
     world.wait(Duration::from_millis(200));
     let open = world.open_offers(slow);
     world.decline(slow, &open, NO_REFUSAL);
-    world.framework_says(slow, FrameworkCommand::Suppress);
+    world.framework_says(slow, FrameworkCommand::Suppress { role: None });
     let open = world.open_offers(slow);
     world.decline(slow, &open, NO_REFUSAL);
 
@@ -212,14 +212,14 @@ fn what_is_no_role_and_no_quota_is_refused() {
 fn why_is_for_whoever_may_see_the_framework() {
     let mut world = World::new();
     let framework = world.framework("eng/batch");
-    world.framework_says(framework, FrameworkCommand::Demand(vec![want(9, 128, 1)]));
+    world.framework_says(framework, FrameworkCommand::Demand { role: None, wants: vec![want(9, 128, 1)] });
     world.agent(8, 8192);
     let viewer = |roles: &str| Principal {
         name: "eva".into(),
         kind: Kind::Viewer(Roles::parse(&[roles]).unwrap()),
         token: None,
     };
-    let why = |who: &Principal| world.cluster.why(world.now, who, framework.id);
+    let why = |who: &Principal| world.cluster.why(world.now, who, framework.id, None);
 
     let told = why(&viewer("eng/*")).expect("it is in its roles");
     assert_eq!(told.role, "eng/batch");
@@ -235,7 +235,7 @@ fn the_tree_of_roles_tells_shares_and_who_waits() {
     let batch = world.framework("eng/batch");
     let web = world.framework("web");
     world.agent(4, 4096);
-    world.framework_says(web, FrameworkCommand::Demand(vec![want(9, 128, 1)]));
+    world.framework_says(web, FrameworkCommand::Demand { role: None, wants: vec![want(9, 128, 1)] });
 
     let roles = world.cluster.roles();
     let brief: Vec<_> = roles.iter().map(|role| (role.name.as_str(), role.frameworks, role.waiting)).collect();

@@ -72,7 +72,7 @@ fn a_second_instance_takes_the_place_of_the_first() {
     assert_eq!(events(&effects, first), [FrameworkEvent::Error(why)]);
     assert!(effects.contains(&Effect::Close(first.session)));
     assert_eq!(orders(&effects, agent), [AgentOrder::Resend(first.id)]);
-    let late = world.try_apply(Command::Framework(first.session, FrameworkCommand::Revive.into()));
+    let late = world.try_apply(Command::Framework(first.session, FrameworkCommand::Revive { role: None }.into()));
     assert_eq!(late, Err(Refusal::NotAFramework(first.session)));
 }
 

@@ -164,7 +164,10 @@ impl World {
 
     pub(crate) fn accept(&mut self, framework: Framework, offers: &[OfferId], tasks: &[TaskSpec]) -> Vec<Effect> {
         let tasks = tasks.iter().cloned().map(Arc::new).collect();
-        self.framework_says(framework, FrameworkCommand::Accept { offers: offers.into(), tasks, refuse: AN_HOUR })
+        self.framework_says(
+            framework,
+            FrameworkCommand::Accept { offers: offers.into(), operations: vec![], tasks, refuse: AN_HOUR },
+        )
     }
 
     pub(crate) fn decline(&mut self, framework: Framework, offers: &[OfferId], refuse: Duration) -> Vec<Effect> {
@@ -174,6 +177,11 @@ impl World {
     /// Task `number` of the framework, launched on its only offer, which it takes whole.
     pub(crate) fn launch(&mut self, framework: Framework, number: u64) -> TaskId {
         let offer = self.open_offer(framework);
+        self.launch_on(framework, offer, number)
+    }
+
+    /// The same on one of several.
+    pub(crate) fn launch_on(&mut self, framework: Framework, offer: OfferId, number: u64) -> TaskId {
         let all =
             self.cluster.offers(self.now).into_iter().find(|open| open.id == offer).expect("it is open").resources;
         let spec = TaskSpec { resources: all, ..task(framework, number, 1, 1) };
@@ -221,7 +229,7 @@ impl World {
     /// What an agent has that is neither used nor offered.
     pub(crate) fn free_on(&self, agent: Agent) -> Resources {
         let view = self.cluster.agents(self.now).into_iter().find(|view| view.id == agent.id).expect("it is there");
-        let mut free = view.info.resources;
+        let mut free = view.info.resources.with_revocable(view.revocable);
         free.take(&view.used).expect("no more is used than there is");
         free.take(&view.offered).expect("no more is offered than there is");
         free
@@ -257,6 +265,9 @@ pub(crate) fn record(resources: Resources, id: u64) -> AgentRecord {
         key: AgentKey(u128::from(id)),
         unreachable_since: None,
         certified: false,
+        reserved: vec![],
+        volumes: vec![],
+        last_volume: 0,
     }
 }
 
@@ -265,13 +276,18 @@ pub(crate) fn size(cpus: u64, mib: u64) -> Resources {
 }
 
 pub(crate) fn agent_info(resources: Resources) -> AgentInfo {
-    AgentInfo { name: "host".into(), resources, attributes: [("zone".into(), "a".into())].into() }
+    AgentInfo {
+        name: "host".into(),
+        resources,
+        attributes: [("zone".into(), "a".into())].into(),
+        ..AgentInfo::default()
+    }
 }
 
 pub(crate) fn framework_info(role: &str) -> FrameworkInfo {
     FrameworkInfo {
         name: "framework".into(),
-        role: role.into(),
+        roles: vec![role.into()],
         failover_timeout: FrameworkInfo::DEFAULT_FAILOVER_TIMEOUT,
     }
 }
@@ -285,6 +301,7 @@ pub(crate) fn task(framework: Framework, number: u64, cpus: u64, mib: u64) -> Ta
     TaskSpec {
         id: TaskId { framework: framework.id, number },
         name: format!("task {number}"),
+        role: String::new(),
         module: Digest([7; 32]),
         args: vec![],
         env: vec![],
@@ -294,11 +311,13 @@ pub(crate) fn task(framework: Framework, number: u64, cpus: u64, mib: u64) -> Ta
         limits: Limits::default(),
         inputs: vec![],
         grants: Grants::default(),
+        group: None,
     }
 }
 
 pub(crate) fn held(id: TaskId, state: TaskState, resources: Resources) -> HeldTask {
-    HeldTask { id, name: "held".into(), resources, state, update: UpdateId(2) }
+    let (name, role) = ("held".into(), "role".into());
+    HeldTask { id, name, resources, role, volumes: vec![], state, update: UpdateId(2), group: None }
 }
 
 /// The updates that a framework is sent.

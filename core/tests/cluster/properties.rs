@@ -10,94 +10,21 @@ use haggle_core::cluster::{
     Effect, FrameworkCommand, FrameworkEvent, FrameworkInfo, HeldTask, OperatorCommand, PhaseView, Question,
 };
 use haggle_core::{
-    AgentId, AgentKey, Ceiling, Digest, FrameworkId, InverseOfferId, Maintenance, MaintenanceId, MilliCpu, Now,
-    OfferId, Quota, Resources, SessionId, Source, TaskId, TaskSpec, TaskState, TaskStatus, Unavailability, UpdateId,
+    AgentId, AgentInfo, AgentKey, Bytes, Ceiling, Digest, Folder, FolderSource, FrameworkId, InverseOfferId,
+    Maintenance, MaintenanceId, MilliCpu, Now, OfferId, OfferOperation, Operation, Placed, Quota, Reason, Resources,
+    SessionId, Source, TaskId, TaskSpec, TaskState, TaskStatus, Unavailability, UpdateId, VolumeId, VolumeOperation,
     Want,
 };
 use proptest::prelude::*;
 
+mod play;
+mod promises;
+mod steps;
+
+use self::promises::check_groups_are_launched_whole;
+use self::steps::step;
 use crate::kit::{Peer, agent_info, framework_info, member, remembered, size, task};
 use crate::tally::check_tally;
-
-/// One thing that peers or time may do. Numbers choose among what there is.
-#[derive(Clone, Copy, Debug)]
-enum Step {
-    AgentJoins,
-    AgentReturns(usize, bool),
-    AgentDisconnects(usize),
-    AgentDrains(usize),
-    AgentLeaves(usize),
-    TaskMoves(usize, usize, TaskState),
-    FrameworkJoins(usize),
-    FrameworkReturns(usize),
-    FrameworkDisconnects(usize),
-    Accepts { offers: [usize; 2], cpus: [u64; 2], refuse: u64 },
-    Declines(usize, u64),
-    Kills(usize),
-    KilledByOperator(usize),
-    AgentRemoved(usize),
-    AgentWithdrawn(usize, Option<(u64, bool)>),
-    AgentReactivated(usize),
-    MaintenanceScheduled([usize; 2], u64, u64),
-    MaintenanceCancelled(u64),
-    AnswersInverse(usize, Option<u64>),
-    TokenRevoked(usize),
-    Acknowledges(usize),
-    Reconciles(usize),
-    Revives(usize),
-    Suppresses(usize),
-    Wants(usize, [u32; 2]),
-    Quota(usize, u64, u64),
-    TearsDown(usize),
-    Nonsense(usize),
-    TimePasses(u64),
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    let one = || 0..100_usize;
-    let moves = prop::sample::select(vec![
-        TaskState::Starting,
-        TaskState::Running,
-        TaskState::Finished,
-        TaskState::Failed,
-        TaskState::Killed,
-    ]);
-    prop_oneof![
-        3 => Just(Step::AgentJoins),
-        3 => (one(), any::<bool>()).prop_map(|(agent, forgets)| Step::AgentReturns(agent, forgets)),
-        2 => one().prop_map(Step::AgentDisconnects),
-        1 => one().prop_map(Step::AgentDrains),
-        1 => one().prop_map(Step::AgentLeaves),
-        12 => (one(), one(), moves).prop_map(|(agent, task, state)| Step::TaskMoves(agent, task, state)),
-        3 => one().prop_map(Step::FrameworkJoins),
-        2 => one().prop_map(Step::FrameworkReturns),
-        1 => one().prop_map(Step::FrameworkDisconnects),
-        12 => ([one(), one()], [0..4_u64, 1..4_u64], 0..3_u64)
-            .prop_map(|(offers, cpus, refuse)| Step::Accepts { offers, cpus, refuse }),
-        3 => (one(), 0..10_u64).prop_map(|(offer, refuse)| Step::Declines(offer, refuse)),
-        2 => one().prop_map(Step::Kills),
-        1 => one().prop_map(Step::KilledByOperator),
-        1 => one().prop_map(Step::AgentRemoved),
-        2 => (one(), prop::option::weighted(0.8, (0..20_u64, prop::bool::weighted(0.2))))
-            .prop_map(|(agent, drain)| Step::AgentWithdrawn(agent, drain)),
-        3 => one().prop_map(Step::AgentReactivated),
-        2 => ([one(), one()], 0..60_u64, 1..60_u64)
-            .prop_map(|(agents, start, lasts)| Step::MaintenanceScheduled(agents, start, lasts)),
-        1 => (1..5_u64).prop_map(Step::MaintenanceCancelled),
-        3 => (one(), prop::option::of(0..10_u64))
-            .prop_map(|(framework, refuse)| Step::AnswersInverse(framework, refuse)),
-        1 => one().prop_map(Step::TokenRevoked),
-        4 => one().prop_map(Step::Acknowledges),
-        1 => one().prop_map(Step::Reconciles),
-        1 => one().prop_map(Step::Revives),
-        1 => one().prop_map(Step::Suppresses),
-        3 => (one(), [0..4_u32, 0..3_u32]).prop_map(|(framework, wants)| Step::Wants(framework, wants)),
-        1 => (one(), 0..3_u64, 0..9_u64).prop_map(|(role, least, most)| Step::Quota(role, least, most)),
-        1 => one().prop_map(Step::TearsDown),
-        2 => one().prop_map(Step::Nonsense),
-        6 => (0..40_u64).prop_map(Step::TimePasses),
-    ]
-}
 
 /// What an agent really has, whatever the master believes.
 #[derive(Clone, Debug, Default)]
@@ -105,6 +32,15 @@ struct Host {
     session: Option<SessionId>,
     tasks: BTreeMap<TaskId, HeldTask>,
     updates: BTreeMap<TaskId, u64>,
+    volumes: BTreeSet<VolumeId>,
+    /// What it was told to end since it is connected.
+    told: BTreeSet<TaskId>,
+}
+
+impl Host {
+    fn running(&self) -> impl Iterator<Item = &HeldTask> {
+        self.tasks.values().filter(|task| !task.state.is_terminal())
+    }
 }
 
 /// A cluster with peers that do what they please, and books about it.
@@ -122,6 +58,8 @@ struct Chaos {
     /// Updates that frameworks have heard and may acknowledge.
     heard: Vec<(TaskId, UpdateId)>,
     launched: BTreeSet<TaskId>,
+    /// The tasks of each group.
+    groups: BTreeMap<TaskId, BTreeSet<TaskId>>,
     ended: BTreeMap<TaskId, TaskState>,
 }
 
@@ -140,6 +78,7 @@ impl Chaos {
             asked: Vec::new(),
             heard: Vec::new(),
             launched: BTreeSet::new(),
+            groups: BTreeMap::new(),
             ended: BTreeMap::new(),
         }
     }
@@ -187,10 +126,13 @@ impl Chaos {
             assert_eq!(effects, [], "what was refused has effects: {refusal}");
         }
         self.cluster.allocate(self.now, &mut effects);
+        check_groups_are_launched_whole(&effects);
         for effect in effects {
             self.see(effect);
         }
         self.check_books();
+        self.check_groups();
+        self.check_roles();
     }
 
     fn see(&mut self, effect: Effect) {
@@ -236,11 +178,39 @@ impl Chaos {
                     id: spec.id,
                     name: spec.name.clone(),
                     resources: spec.resources.clone(),
+                    role: spec.role.clone(),
+                    volumes: spec.volumes(),
                     state: TaskState::Staging,
                     update: UpdateId::UNACKNOWLEDGED,
+                    group: spec.group,
                 };
                 assert!(self.launched.insert(spec.id), "{} was launched twice", spec.id);
+                if let Some(group) = spec.group {
+                    self.groups.entry(group.id(spec.id.framework)).or_default().insert(spec.id);
+                }
                 self.hosts.get_mut(&agent).expect("it is connected").tasks.insert(spec.id, held);
+            }
+            AgentOrder::CreateVolume { volume, .. } => {
+                self.hosts.get_mut(&agent).expect("it is connected").volumes.insert(volume);
+            }
+            AgentOrder::DestroyVolume(volume) => {
+                let host = self.hosts.get_mut(&agent).expect("it is connected");
+                host.volumes.remove(&volume);
+                let user = host.running().find(|task| task.volumes.contains(&volume));
+                assert!(user.is_none(), "{volume} is destroyed under {user:?}");
+            }
+            AgentOrder::Kill(task) => {
+                self.hosts.get_mut(&agent).expect("it is connected").told.insert(task);
+            }
+            AgentOrder::End { task, reason, .. } => {
+                let host = self.hosts.get_mut(&agent).expect("it is connected");
+                let is_revocable = !host.tasks[&task].resources.revocable.is_zero();
+                assert!(is_revocable || reason != Reason::Preempted, "{task} has cpus of its own, and is preempted");
+                host.told.insert(task);
+            }
+            AgentOrder::StopAll => {
+                let host = self.hosts.get_mut(&agent).expect("it is connected");
+                host.told.extend(host.tasks.keys());
             }
             AgentOrder::Acknowledge(task, _) => {
                 let host = self.hosts.get_mut(&agent).expect("it is connected");
@@ -252,327 +222,6 @@ impl Chaos {
         }
     }
 
-    /// For each agent: what is used and what is offered is there, and is what tasks and offers say. On the host
-    /// itself no more runs than there is.
-    fn check_books(&self) {
-        check_tally(&self.cluster, self.now);
-        let mut offered: BTreeMap<AgentId, Resources> = BTreeMap::new();
-        for offer in self.cluster.offers(self.now) {
-            offered.entry(offer.agent).or_default().give(&offer.resources);
-        }
-        for agent in self.cluster.agents(self.now) {
-            let mut free = agent.info.resources.clone();
-            free.take(&agent.used).unwrap_or_else(|short| panic!("{} is overused: {short}", agent.id));
-            free.take(&agent.offered).unwrap_or_else(|short| panic!("{} is promised twice: {short}", agent.id));
-            assert_eq!(agent.offered, offered.get(&agent.id).cloned().unwrap_or_default());
-            let Some(host) = self.hosts.get(&agent.id).filter(|host| host.session.is_some()) else { continue };
-            let mut running = Resources::default();
-            for task in host.tasks.values().filter(|task| !task.state.is_terminal()) {
-                running.give(&task.resources);
-            }
-            assert_eq!(agent.used, running, "{} runs something else than the master believes", agent.id);
-            let Some(withdrawal) = agent.withdrawal else { continue };
-            assert!(agent.offered.is_empty(), "{} takes no tasks, and is offered", agent.id);
-            let is_empty = withdrawal.phase != PhaseView::Drained || running.is_empty();
-            assert!(is_empty, "{} is called drained, and runs {running}", agent.id);
-        }
-        self.check_inverse_offers();
-        for framework in self.cluster.frameworks() {
-            let mut used = Resources::default();
-            let holding = |state: TaskState| !state.is_terminal() && state != TaskState::Unreachable;
-            let tasks = self.cluster.tasks();
-            let its = tasks.iter().filter(|task| task.id.framework == framework.id);
-            for task in its.filter(|task| holding(task.status.state)) {
-                used.give(&task.resources);
-            }
-            let mut less = used.clone();
-            less.take_up_to(&framework.used);
-            assert!(less.is_empty(), "{} holds {used}, and is charged {}", framework.id, framework.used);
-        }
-    }
-
-    /// Whoever holds something on an agent that will not be there is asked about it once, and nobody else is.
-    fn check_inverse_offers(&self) {
-        let agents = self.cluster.agents(self.now);
-        let connected: BTreeSet<_> =
-            self.cluster.frameworks().iter().filter(|view| view.connected).map(|view| view.id).collect();
-        let offers = self.cluster.offers(self.now);
-        let holders = |agent: &AgentId| {
-            let host = &self.hosts[agent];
-            let runs = |id: &TaskId| {
-                let known = self.cluster.task(*id).is_some_and(|task| !task.status.state.is_terminal());
-                known && !host.tasks[id].state.is_terminal()
-            };
-            let by_task = host.tasks.keys().filter(|id| runs(id)).map(|id| id.framework);
-            let by_offer = offers.iter().filter(|offer| offer.agent == *agent).map(|offer| offer.framework);
-            by_task.chain(by_offer).filter(|id| connected.contains(id)).collect::<BTreeSet<_>>().len()
-        };
-        for window in self.cluster.maintenance_page(None, 1_000).0 {
-            let is_next = |view: &&AgentView| {
-                window.maintenance.agents.contains(&view.id) && view.unavailability == Some(window.maintenance.when)
-            };
-            let there: Vec<_> = agents.iter().filter(is_next).collect();
-            let is_host = |id: &AgentId| self.hosts.get(id).is_some_and(|host| host.session.is_some());
-            let are_all_known = window.maintenance.agents.iter().all(is_host);
-            if !window.has_begun && are_all_known && there.len() == window.maintenance.agents.len() {
-                let asked = window.unanswered + window.accepted + window.declined;
-                let holding: usize = there.iter().map(|view| holders(&view.id)).sum();
-                assert_eq!(asked, holding, "asked about {}", window.id);
-            }
-        }
-    }
-
-    fn connected_agent(&self, pick: usize) -> Option<(AgentId, SessionId)> {
-        let connected: Vec<_> = self.hosts.iter().filter_map(|(&id, host)| Some((id, host.session?))).collect();
-        connected.get(pick % connected.len().max(1)).copied()
-    }
-
-    fn connected_framework(&self, pick: usize) -> Option<Peer<FrameworkId>> {
-        let connected: Vec<_> =
-            self.frameworks.iter().filter_map(|(&id, &session)| Some(Peer { id, session: session? })).collect();
-        connected.get(pick % connected.len().max(1)).copied()
-    }
-
-    fn framework_says(&mut self, pick: usize, command: impl FnOnce(&mut Self, Peer<FrameworkId>) -> FrameworkCommand) {
-        if let Some(framework) = self.connected_framework(pick) {
-            let command = command(self, framework);
-            self.apply(Command::Framework(framework.session, command.into()));
-        }
-    }
-
-    fn any_agent(&self, pick: usize) -> Option<AgentId> {
-        let all: Vec<_> = self.hosts.keys().copied().collect();
-        all.get(pick % all.len().max(1)).copied()
-    }
-
-    /// The wall clock goes with the cluster's time here.
-    fn wall_ms(&self) -> u64 {
-        1_000_000 + self.now.as_nanos() / 1_000_000
-    }
-
-    fn any_task(&self, framework: FrameworkId, pick: usize) -> TaskId {
-        let its: Vec<_> = self.launched.iter().filter(|task| task.framework == framework).collect();
-        its.get(pick % (its.len() + 1)).map_or(TaskId { framework, number: 999_999 }, |&&task| task)
-    }
-
-    fn accept(&mut self, offers: [usize; 2], cpus: [u64; 2], refuse: u64) {
-        self.framework_says(offers[0], |world, framework| {
-            let open = world.cluster.offers(world.now);
-            let pick = |pick: usize| open.get(pick % open.len().max(1)).map_or(OfferId(999_999), |offer| offer.id);
-            let its = open.iter().find(|offer| offer.framework == framework.id).map(|offer| offer.id);
-            // Mostly its own, so that something is launched.
-            let offers = match (its, offers[1] % 4) {
-                (Some(its), 1..) => vec![its],
-                _ => offers.map(pick).to_vec(),
-            };
-            let tasks = cpus.map(|cpus| {
-                world.last_task += 1;
-                Arc::new(TaskSpec { ..task(framework, world.last_task, cpus, 128 * cpus) })
-            });
-            FrameworkCommand::Accept { offers, tasks: tasks.to_vec(), refuse: Duration::from_secs(refuse) }
-        });
-    }
-
-    fn return_agent(&mut self, id: AgentId, forgets: bool) {
-        let session = self.session();
-        let host = self.hosts.get_mut(&id).expect("it was picked");
-        host.session = Some(session);
-        if forgets {
-            host.tasks.clear();
-        }
-        let tasks = host.tasks.values().cloned().collect();
-        let info = agent_info(size(4, 512));
-        let identity = AgentIdentity { member: Some(member(id)), key: AgentKey(u128::from(id.0)), run: 1 };
-        self.apply(Command::Agent(session, AgentCommand::Register { identity, info, tasks, complete: true }));
-    }
-
-    fn move_task(&mut self, id: AgentId, session: SessionId, task: TaskId, state: TaskState) {
-        let host = self.hosts.get_mut(&id).expect("it was picked");
-        let held = host.tasks.get_mut(&task).expect("it was picked");
-        // An agent repeats an end that is not acknowledged, and never takes it back.
-        if !held.state.is_terminal() {
-            held.state = state;
-            *host.updates.entry(task).or_default() += 1;
-            held.update = UpdateId(host.updates[&task]);
-        }
-        let status = TaskStatus::new(task, UpdateId(host.updates[&task]), held.state, Source::Executor);
-        self.apply(Command::Agent(session, AgentCommand::Updates(vec![status])));
-    }
-
-    fn step(&mut self, step: Step) {
-        match step {
-            Step::AgentJoins => {
-                let session = self.session();
-                let info = agent_info(size(4, 512));
-                self.last_agent += 1;
-                let identity = AgentIdentity { member: None, key: AgentKey(self.last_agent), run: 1 };
-                let register = AgentCommand::Register { identity, info, tasks: vec![], complete: true };
-                self.apply(Command::Agent(session, register));
-            }
-            Step::AgentReturns(pick, forgets) => {
-                if let Some(id) = self.any_agent(pick) {
-                    self.return_agent(id, forgets);
-                }
-            }
-            Step::AgentDisconnects(pick) => {
-                if let Some((id, session)) = self.connected_agent(pick) {
-                    self.hosts.get_mut(&id).expect("it was picked").session = None;
-                    self.apply(Command::Disconnected(session));
-                }
-            }
-            Step::AgentDrains(pick) => {
-                if let Some((_, session)) = self.connected_agent(pick) {
-                    self.apply(Command::Agent(session, AgentCommand::Drain));
-                }
-            }
-            Step::AgentLeaves(pick) => {
-                if let Some((id, session)) = self.connected_agent(pick) {
-                    self.hosts.get_mut(&id).expect("it was picked").tasks.clear();
-                    self.apply(Command::Agent(session, AgentCommand::Leave));
-                }
-            }
-            Step::TaskMoves(agent, task, state) => {
-                let Some((id, session)) = self.connected_agent(agent) else { return };
-                let held: Vec<_> = self.hosts[&id].tasks.keys().copied().collect();
-                if let Some(&task) = held.get(task % held.len().max(1)) {
-                    self.move_task(id, session, task, state);
-                }
-            }
-            Step::AgentRemoved(pick) => {
-                if let Some(id) = self.any_agent(pick) {
-                    self.hosts.get_mut(&id).expect("it was picked").tasks.clear();
-                    self.operator_says(OperatorCommand::RemoveAgent(id));
-                }
-            }
-            Step::AgentWithdrawn(pick, drain) => {
-                let Some(agent) = self.any_agent(pick) else { return };
-                self.operator_says(match drain {
-                    None => OperatorCommand::Deactivate(agent),
-                    Some((grace, mark_gone)) => {
-                        OperatorCommand::Drain { agent, grace: Duration::from_secs(grace), mark_gone }
-                    }
-                });
-            }
-            Step::AgentReactivated(pick) => {
-                if let Some(agent) = self.any_agent(pick) {
-                    self.operator_says(OperatorCommand::Reactivate(agent));
-                }
-            }
-            Step::MaintenanceScheduled(agents, start, lasts) => {
-                let agents = agents.into_iter().filter_map(|pick| self.any_agent(pick)).collect();
-                let wall_ms = self.wall_ms();
-                let when = Unavailability { start_ms: wall_ms + start * 1_000, duration_ms: lasts * 1_000 };
-                let maintenance = Maintenance { agents, when, grace: Duration::from_secs(lasts / 4) };
-                self.operator_says(OperatorCommand::Schedule { maintenance, wall_ms });
-            }
-            Step::MaintenanceCancelled(id) => {
-                self.operator_says(OperatorCommand::CancelMaintenance(MaintenanceId(id)));
-            }
-            Step::AnswersInverse(pick, refuse) => self.framework_says(pick, |world, framework| {
-                let its = world.asked.extract_if(.., |(session, _)| *session == framework.session);
-                let offers = its.map(|(_, id)| id).collect();
-                match refuse.map(Duration::from_secs) {
-                    None => FrameworkCommand::AcceptInverse(offers),
-                    Some(refuse) => FrameworkCommand::DeclineInverse { offers, refuse },
-                }
-            }),
-            Step::TokenRevoked(pick) => {
-                let id = TokenId(pick as u64 % (self.last_token + 1));
-                self.operator_says(OperatorCommand::RevokeToken(id));
-            }
-            Step::FrameworkJoins(role) => {
-                let session = match role % 2 {
-                    0 => self.session(),
-                    _ => {
-                        let who = self.token();
-                        self.session_of(who)
-                    }
-                };
-                let info = framework_info(["a", "b", "a/c"][role % 3]);
-                self.apply(Command::Framework(session, FrameworkCommand::Subscribe { member: None, info }.into()));
-            }
-            Step::FrameworkReturns(pick) => {
-                let all: Vec<_> = self.frameworks.keys().copied().collect();
-                if let Some(&id) = all.get(pick % all.len().max(1)) {
-                    let session = self.session();
-                    let info = FrameworkInfo { failover_timeout: Duration::from_secs(20), ..framework_info("a") };
-                    let subscribe = FrameworkCommand::Subscribe { member: Some(member(id)), info };
-                    self.apply(Command::Framework(session, subscribe.into()));
-                }
-            }
-            Step::FrameworkDisconnects(pick) => {
-                if let Some(framework) = self.connected_framework(pick) {
-                    self.frameworks.insert(framework.id, None);
-                    self.apply(Command::Disconnected(framework.session));
-                }
-            }
-            Step::Accepts { offers, cpus, refuse } => self.accept(offers, cpus, refuse),
-            Step::Declines(pick, refuse) => self.framework_says(pick, |world, framework| {
-                let open = world.cluster.offers(world.now).into_iter().filter(|offer| offer.framework == framework.id);
-                let refuse = Duration::from_secs(refuse);
-                FrameworkCommand::Decline { offers: open.map(|offer| offer.id).collect(), refuse }
-            }),
-            Step::Kills(pick) => {
-                self.framework_says(pick, |world, framework| {
-                    FrameworkCommand::Kill(world.any_task(framework.id, pick))
-                });
-            }
-            Step::KilledByOperator(pick) => {
-                let task = self.launched.iter().nth(pick % (self.launched.len() + 1)).copied();
-                let nobodys = TaskId { framework: FrameworkId(1), number: 999_999 };
-                let kill = OperatorCommand::KillTask(task.unwrap_or(nobodys));
-                self.apply(Command::Operator(Principal::owner(), None, kill));
-            }
-            Step::Acknowledges(pick) => self.framework_says(pick, |world, framework| {
-                let its = |&(task, _): &(TaskId, UpdateId)| task.framework == framework.id;
-                let acknowledged = world.heard.extract_if(.., |heard| its(heard));
-                let acknowledged = acknowledged.map(|(task, update)| Acknowledgement { task, update, agent: None });
-                FrameworkCommand::Acknowledge(acknowledged.collect())
-            }),
-            Step::Reconciles(pick) => self.framework_says(pick, |world, framework| {
-                FrameworkCommand::Reconcile(vec![Question { task: world.any_task(framework.id, pick), agent: None }])
-            }),
-            Step::Revives(pick) => self.framework_says(pick, |_, _| FrameworkCommand::Revive),
-            Step::Wants(pick, [waiting, spare]) => self.framework_says(pick, |_, _| {
-                FrameworkCommand::Demand(vec![Want { resources: size(1, 128), constraints: vec![], waiting, spare }])
-            }),
-            Step::Quota(pick, least, most) => {
-                let limit = Ceiling { cpus: Some(MilliCpu::from_cores(most)), ..Ceiling::default() };
-                let quota = Some(Quota { guarantee: size(least, 0), limit });
-                let role = ["a", "b", "a/c"][pick % 3].to_owned();
-                let command = OperatorCommand::SetQuota { role, quota: quota.filter(|_| most > 0), force: true };
-                self.apply(Command::Operator(Principal::owner(), None, command));
-            }
-            Step::Suppresses(pick) => self.framework_says(pick, |_, _| FrameworkCommand::Suppress),
-            Step::TearsDown(pick) => self.framework_says(pick, |_, _| FrameworkCommand::Teardown),
-            Step::Nonsense(pick) => self.nonsense(pick),
-            Step::TimePasses(seconds) => {
-                self.now = self.now + Duration::from_secs(seconds);
-                self.apply(Command::Tick);
-                let wall_ms = self.wall_ms();
-                if self.cluster.wall_clock_is_due(wall_ms) {
-                    self.apply(Command::WallClock(wall_ms));
-                }
-            }
-        }
-    }
-
-    /// Commands that are refused: of sessions that do not exist, of the wrong kind, or a second introduction.
-    fn nonsense(&mut self, pick: usize) {
-        let nobody = SessionId(999_999);
-        let session = self.connected_framework(pick).map_or(nobody, |framework| framework.session);
-        self.apply(Command::Agent(session, AgentCommand::Leave));
-        self.apply(Command::Framework(nobody, FrameworkCommand::Teardown.into()));
-        let again = FrameworkCommand::Subscribe { member: None, info: framework_info("a") };
-        if session != nobody {
-            self.apply(Command::Framework(session, again.into()));
-        }
-        let foreign = TaskId { framework: FrameworkId(999), number: 1 };
-        self.apply(Command::Framework(session, FrameworkCommand::Kill(foreign).into()));
-        let question = Question { task: foreign, agent: None };
-        self.apply(Command::Framework(session, FrameworkCommand::Reconcile(vec![question]).into()));
-    }
-
     /// Every agent comes back, and everything on it ends.
     fn settle(&mut self) {
         let all: Vec<_> = self.hosts.keys().copied().collect();
@@ -581,7 +230,10 @@ impl Chaos {
             let Some(session) = self.hosts[&id].session else { continue };
             let held: Vec<_> = self.hosts[&id].tasks.keys().copied().collect();
             for task in held {
-                self.move_task(id, session, task, TaskState::Killed);
+                // The end of one in a group may settle another that had ended before.
+                if self.hosts[&id].tasks.contains_key(&task) {
+                    self.move_task(id, session, task, TaskState::Killed);
+                }
             }
         }
     }

@@ -17,15 +17,21 @@ use haggle_core::{
 
 use crate::kit::*;
 
-fn id(framework: Framework, number: u64) -> TaskId {
+pub(crate) fn id(framework: Framework, number: u64) -> TaskId {
     TaskId { framework: framework.id, number }
 }
 
 fn allocation(framework: Framework, resources: Resources) -> AllocationSpec {
-    AllocationSpec { id: id(framework, 1), name: "queue".into(), resources, idle_timeout: Duration::from_secs(1) }
+    AllocationSpec {
+        id: id(framework, 1),
+        name: "queue".into(),
+        role: "role".into(),
+        resources,
+        idle_timeout: Duration::from_secs(1),
+    }
 }
 
-fn queued(framework: Framework, first: u64, count: u32) -> QueuedTasks {
+pub(crate) fn queued(framework: Framework, first: u64, count: u32) -> QueuedTasks {
     let small = Resources::new(MilliCpu::new(500), Bytes::from_mib(16), Bytes::ZERO);
     QueuedTasks { spec: Arc::new(TaskSpec { resources: small, ..task(framework, first, 1, 1) }), count, index: None }
 }
@@ -35,11 +41,11 @@ fn open(world: &mut World, framework: Framework, offers: &[OfferId], resources: 
     world.framework_says(framework, FrameworkCommand::Open { offers: offers.into(), allocation, refuse: AN_HOUR })
 }
 
-fn enqueue(world: &mut World, framework: Framework, tasks: Vec<QueuedTasks>, last: bool) -> Vec<Effect> {
+pub(crate) fn enqueue(world: &mut World, framework: Framework, tasks: Vec<QueuedTasks>, last: bool) -> Vec<Effect> {
     world.framework_says(framework, FrameworkCommand::Enqueue { allocation: id(framework, 1), tasks, last })
 }
 
-fn ended(first: u64) -> QueueEnd {
+pub(crate) fn ended(first: u64) -> QueueEnd {
     let ending = Ending {
         state: TaskState::Finished,
         reason: None,
@@ -51,7 +57,7 @@ fn ended(first: u64) -> QueueEnd {
     QueueEnd { first, count: 1, source: Source::Executor, ending }
 }
 
-fn news(framework: Framework, update: u64, started: Vec<u64>, ends: &[u64]) -> QueueUpdate {
+pub(crate) fn news(framework: Framework, update: u64, started: Vec<u64>, ends: &[u64]) -> QueueUpdate {
     QueueUpdate {
         allocation: id(framework, 1),
         update: UpdateId(update),
@@ -61,7 +67,7 @@ fn news(framework: Framework, update: u64, started: Vec<u64>, ends: &[u64]) -> Q
     }
 }
 
-fn say(world: &mut World, agent: Agent, update: QueueUpdate) -> Vec<Effect> {
+pub(crate) fn say(world: &mut World, agent: Agent, update: QueueUpdate) -> Vec<Effect> {
     world.agent_says(agent, AgentCommand::QueueUpdates(vec![Arc::new(update)]))
 }
 
@@ -78,8 +84,12 @@ fn told(effects: &[Effect], framework: Framework) -> Vec<(u64, Vec<(u64, TaskSta
 }
 
 /// An agent of two cpus, all of which an allocation holds that runs, with three tasks in its queue.
-fn with_three() -> (World, Agent, Framework) {
-    let mut world = World::new();
+pub(crate) fn with_three() -> (World, Agent, Framework) {
+    with_three_and(Config::default())
+}
+
+pub(crate) fn with_three_and(config: Config) -> (World, Agent, Framework) {
+    let mut world = World::with(config, remembered());
     let framework = world.framework("role");
     let agent = world.agent(2, 1024);
     let offer = world.open_offer(framework);

@@ -88,7 +88,13 @@ struct Together {
 
 fn spec() -> AllocationSpec {
     let idle_timeout = Duration::from_secs(3600);
-    AllocationSpec { id: id(ALLOCATION), name: "queue".into(), resources: size(2, 1024), idle_timeout }
+    AllocationSpec {
+        id: id(ALLOCATION),
+        name: "queue".into(),
+        role: "role".into(),
+        resources: size(2, 1024),
+        idle_timeout,
+    }
 }
 
 fn small() -> Resources {
@@ -342,7 +348,14 @@ impl Together {
             runs: running.chain(waiting).collect(),
             ended: self.executor.ended.clone(),
         };
-        let task = TaskSummary { id: id(ALLOCATION), name: "queue".into(), resources: size(2, 1024) };
+        let task = TaskSummary {
+            id: id(ALLOCATION),
+            name: "queue".into(),
+            role: "role".into(),
+            resources: size(2, 1024),
+            volumes: vec![],
+            group: None,
+        };
         let incarnation = self.incarnation;
         self.node_does(node::Command::Recover { task, started: true, ending: None, incarnation });
         self.node_does(node::Command::RecoverQueue(queue));

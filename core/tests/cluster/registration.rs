@@ -175,7 +175,7 @@ fn a_registration_comes_in_pieces_and_nothing_is_missed_before_the_last() {
     world.accept(framework, &[offer], &[task(framework, 1, 1, 256), task(framework, 2, 1, 256)]);
     let [first, second] = [1, 2].map(|number| TaskId { framework: framework.id, number });
     world.disconnect(agent);
-    world.framework_says(framework, FrameworkCommand::Revive);
+    world.framework_says(framework, FrameworkCommand::Revive { role: None });
 
     let session = world.session();
     let part = |id| vec![held(id, TaskState::Running, size(1, 256))];
@@ -234,7 +234,7 @@ fn an_agent_that_claims_everything_leaves_no_trace() {
     let framework = world.framework("role");
     let agent = world.agent(2, 1024);
     world.launch(framework, 1);
-    world.framework_says(framework, FrameworkCommand::Suppress);
+    world.framework_says(framework, FrameworkCommand::Suppress { role: None });
     let share = world.cluster.roles()[0].share;
     let most = Resources::new(MilliCpu::new(u64::MAX), Bytes::new(u64::MAX), Bytes::new(u64::MAX));
     let (boaster, _) = world.register(None, most, vec![]);

@@ -74,7 +74,7 @@ fn an_end_that_was_acknowledged_is_acknowledged_again_by_the_master() {
     assert_eq!(briefs(&effects, framework), []);
 }
 
-/// Mesos: `TaskStatusUpdateManagerTest.IgnoreUnexpectedStatusUpdateAck`, at the master.
+/// Scenario 41. Mesos: `TaskStatusUpdateManagerTest.IgnoreUnexpectedStatusUpdateAck`, at the master.
 #[test]
 fn acknowledgements_of_nothing_go_nowhere() {
     let (mut world, agent, framework, task) = with_running();

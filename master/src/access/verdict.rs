@@ -16,10 +16,15 @@ pub(crate) fn status_of(refusal: &Refusal) -> Status {
         Refusal::TaskUnknown(_)
         | Refusal::AgentUnknown(_)
         | Refusal::TokenUnknown(_)
-        | Refusal::MaintenanceUnknown(_) => Code::NotFound,
+        | Refusal::MaintenanceUnknown(_)
+        | Refusal::VolumeUnknown(_) => Code::NotFound,
         Refusal::TokenOver(..) => Code::Unauthenticated,
         Refusal::TokenInvalid(_)
         | Refusal::DemandInvalid(_)
+        | Refusal::FrameworkInvalid(_)
+        | Refusal::ReservationInvalid(_)
+        | Refusal::VolumeInvalid(_)
+        | Refusal::TooManyOperations(_)
         | Refusal::QuotaInvalid(_)
         | Refusal::GraceTooLong(_)
         | Refusal::MaintenanceInvalid(_) => Code::InvalidArgument,
@@ -29,12 +34,26 @@ pub(crate) fn status_of(refusal: &Refusal) -> Status {
         | Refusal::TooManyFrameworks { .. }
         | Refusal::TooManyHeld(..)
         | Refusal::TooManyRoles { .. }
+        | Refusal::TooManyReservations(..)
+        | Refusal::TooManyVolumes(..)
+        | Refusal::TooManyReservationsOfRole(..)
         | Refusal::TooManyRoleRecords(_)
         | Refusal::TooManyMaintenances(_)
         | Refusal::TooManyInMaintenance(_) => Code::ResourceExhausted,
         Refusal::NotConnected(_)
         | Refusal::NotAnAgent(_)
         | Refusal::NotAFramework(_)
+        | Refusal::NotInRole(..)
+        | Refusal::NotItsRole(..)
+        | Refusal::AgentAway(_)
+        | Refusal::NotToBeHad { .. }
+        | Refusal::ReservedAboveLimit(..)
+        | Refusal::NoReservedDisk { .. }
+        | Refusal::VolumeNamed(..)
+        | Refusal::VolumeInUse(..)
+        | Refusal::VolumesAway(_)
+        | Refusal::VolumeNotOffered(_)
+        | Refusal::HeldByVolumes { .. }
         | Refusal::IntroducedTwice(_)
         | Refusal::RegisteredAlready(_)
         | Refusal::StillRegistering(_)

@@ -6,7 +6,7 @@ use haggle_core::access::Verb;
 use haggle_core::cluster::{
     AgentCommand, AgentOrder, Announcement, Command, Effect, FrameworkCommand, FrameworkEvent, OperatorCommand, Refusal,
 };
-use haggle_core::{Maintenance, Quota, SessionId};
+use haggle_core::{Maintenance, Operation, Quota, SessionId};
 use tonic::Code;
 
 use crate::access::{Caller, status_of};
@@ -30,13 +30,15 @@ impl Decision {
             Command::Agent(_, AgentCommand::Leave) => Verb::Leave,
             Command::Framework(_, call) => match &call.command {
                 FrameworkCommand::Subscribe { .. } => Verb::Subscribe,
-                FrameworkCommand::Accept { .. } | FrameworkCommand::Open { .. } | FrameworkCommand::Enqueue { .. } => {
-                    Verb::Launch
-                }
+                FrameworkCommand::Accept { .. }
+                | FrameworkCommand::LaunchGroup { .. }
+                | FrameworkCommand::Open { .. }
+                | FrameworkCommand::Enqueue { .. } => Verb::Launch,
                 FrameworkCommand::Decline { .. } => Verb::Decline,
-                FrameworkCommand::Revive => Verb::Revive,
-                FrameworkCommand::Suppress => Verb::Suppress,
-                FrameworkCommand::Demand(_) => Verb::Demand,
+                FrameworkCommand::Revive { .. } => Verb::Revive,
+                FrameworkCommand::Suppress { .. } => Verb::Suppress,
+                FrameworkCommand::Demand { .. } => Verb::Demand,
+                FrameworkCommand::Update(_) => Verb::UpdateFramework,
                 FrameworkCommand::AcceptInverse(_) | FrameworkCommand::DeclineInverse { .. } => Verb::AnswerInverse,
                 FrameworkCommand::Kill(_) => Verb::Kill,
                 FrameworkCommand::Acknowledge(_) => Verb::Acknowledge,
@@ -136,6 +138,22 @@ pub(crate) fn object_of(command: &OperatorCommand) -> String {
             format!("role {role:?}: guarantee {guarantee}; limit {limit}{force}")
         }
         OperatorCommand::SetQuota { role, quota: None, .. } => format!("role {role:?}: no quota"),
+        OperatorCommand::Reserve(agent, operation) => match operation {
+            Operation::Reserve { role, within: None, resources } => {
+                format!("{agent}: {resources} for role {role:?}")
+            }
+            Operation::Reserve { role, within: Some(within), resources } => {
+                format!("{agent}: {resources} of role {within:?} for role {role:?}")
+            }
+            Operation::Unreserve { role, resources } => format!("{agent}: {resources} of role {role:?}"),
+        },
+        OperatorCommand::CreateVolume { agent, role, name, size } => {
+            format!("{agent}: {size} for role {role:?}, called {name:?}")
+        }
+        OperatorCommand::DestroyVolume(volume) => volume.to_string(),
+        OperatorCommand::ShareVolume { volume, shared } => {
+            format!("{volume}: {}", if *shared { "shared" } else { "not shared" })
+        }
         OperatorCommand::SetPlacement { role, placement: Some(placement) } => format!("role {role:?}: {placement}"),
         OperatorCommand::SetPlacement { role, placement: None } => format!("role {role:?}: placement as above"),
         OperatorCommand::SetMinAllocatable { role, least: Some(least) } => {

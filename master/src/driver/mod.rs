@@ -18,7 +18,7 @@ use std::time::Instant;
 
 use futures_util::FutureExt;
 use haggle_core::allocator::Withheld;
-use haggle_core::cluster::{Announcement, Cluster, Command, Effect, FrameworkEvent, Refusal};
+use haggle_core::cluster::{AgentCommand, Announcement, Cluster, Command, Effect, FrameworkEvent, Refusal};
 use haggle_core::{Now, SessionId, TaskState};
 use tokio::runtime;
 use tokio::sync::oneshot;
@@ -35,7 +35,7 @@ use crate::access::{Caller, Guard, limit_of, status_of, wall_clock_ms};
 use crate::clock::Clock;
 use crate::error::Failure;
 use crate::handle::{Answer, Handle, Inbox, Peer, Question, REQUESTS, Reign, Request, Room, Verdict};
-use crate::happenings::{Happening, Happenings};
+use crate::happenings::{Happening, Happenings, What};
 use crate::inbox::{Heard, Kind, LargePlace, Place, Round, Saying, Share};
 use crate::metrics::Timings;
 use crate::registry::{Registry, RegistryError};
@@ -111,6 +111,8 @@ struct Driver {
 struct Batch {
     requests: Vec<Request>,
     sayings: Vec<Heard>,
+    /// Sessions of agents that said that they live.
+    beats: Vec<SessionId>,
     /// What asks for a write is held for now.
     rests: bool,
     /// How far the turns of agents and of frameworks have come with it.
@@ -215,6 +217,7 @@ impl Driver {
                     let answer = self.effects[before..].iter().find_map(|effect| match effect {
                         Effect::Enrolled(member) => Some(Answer::Enrolled(*member)),
                         Effect::Scheduled(id) => Some(Answer::Scheduled(*id)),
+                        Effect::VolumeCreated(volume) => Some(Answer::VolumeCreated(*volume)),
                         _ => None,
                     });
                     self.verdicts.push((verdict, decided.map(|()| answer)));
@@ -233,6 +236,10 @@ impl Driver {
                 }
             }
             batch.effects.push((kind, share, self.effects.len() - before));
+        }
+        for session in batch.beats.drain(..) {
+            // Refused to one whose registration waits, and which is nobody yet: that is no reason to end its session.
+            let _ = self.apply(now, Command::Agent(session, AgentCommand::Heartbeat));
         }
         self.tick_when_due(now, batch);
         self.settle()
@@ -397,7 +404,7 @@ impl Driver {
             match effect {
                 Effect::Remember(change) => self.guard.known().note(&change),
                 // It was told who asked.
-                Effect::Enrolled(_) | Effect::Scheduled(_) => {}
+                Effect::Enrolled(_) | Effect::Scheduled(_) | Effect::VolumeCreated(_) => {}
                 Effect::ToFramework(session, event) => self.peers.tell_framework(session, event),
                 Effect::ToAgent(session, order) => self.peers.tell_agent(session, order, place),
                 Effect::Close(session) => self.peers.close(session),
@@ -409,9 +416,14 @@ impl Driver {
                         what => self.tenants.of(what, &self.cluster),
                     };
                     if watched {
-                        self.happenings.tell(Happening { time_ms, what, tenant });
+                        self.happenings.tell(Happening { time_ms, what: What::Said(what), tenant });
                     }
                 }
+                Effect::AnnounceEnds(update) if watched => {
+                    let tenant = self.tenants.of_task(update.allocation, &self.cluster);
+                    self.happenings.tell(Happening { time_ms, what: What::Ended(update), tenant });
+                }
+                Effect::AnnounceEnds(_) => {}
             }
         }
         self.peers.let_out(&mut self.cut_off);
@@ -444,6 +456,7 @@ impl Batch {
         self.rests = rest.is_some_and(|rest| Instant::now() < rest);
         // Words first: a session is opened by a request, which then waits by the time that the first word does.
         self.rounds = inbox.sayings.take(&mut self.sayings, !self.rests);
+        inbox.sayings.take_beats(&mut self.beats);
         let _ = inbox.requests.recv_many(&mut self.requests, REQUESTS).now_or_never();
         Next::GoOn
     }
@@ -468,6 +481,7 @@ fn log(what: &Announcement) {
         Announcement::AgentWithdrawn(_, Withheld::Leaving) => {}
         Announcement::AgentReactivated(id) => info!("{id} is reactivated"),
         Announcement::FrameworkUp(id) => info!("{id} is connected"),
+        Announcement::FrameworkUpdated(id) => info!("{id} has other properties"),
         Announcement::FrameworkDown(id) => info!("{id} is disconnected"),
         Announcement::FrameworkRemoved(id) => info!("{id} is removed"),
         Announcement::Task(_) => {}

@@ -61,6 +61,8 @@ fn agent(command: &AgentCommand, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             [update] => write!(f, "update {} {}", update.task, update.state),
             _ => write!(f, "{} updates", updates.len()),
         },
+        AgentCommand::Volumes(volumes) => write!(f, "holds {} volumes", volumes.len()),
+        AgentCommand::Unused(cpus) => write!(f, "{cpus} of what its tasks hold is unused"),
         AgentCommand::Drain => f.write_str("drain"),
         AgentCommand::Leave => f.write_str("leave"),
     }
@@ -70,14 +72,22 @@ fn rest(complete: bool) -> &'static str {
     if complete { "" } else { ", and more to come" }
 }
 
+fn one_or_all(role: &Option<String>) -> &str {
+    role.as_deref().unwrap_or("all of its roles")
+}
+
 fn framework(command: &FrameworkCommand, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match command {
         FrameworkCommand::Subscribe { member, info } => {
-            write!(f, "subscribe framework {:?} in role {:?}", info.name, info.role)?;
+            write!(f, "subscribe framework {:?} in {:?}", info.name, info.roles)?;
             member.map_or(Ok(()), |member| write!(f, " as {} of {}", member.id, member.cluster))
         }
-        FrameworkCommand::Accept { offers, tasks, .. } => {
-            write!(f, "accept {} offers for {} tasks", offers.len(), tasks.len())
+        FrameworkCommand::Accept { offers, operations, tasks, .. } => {
+            let (offers, operations, tasks) = (offers.len(), operations.len(), tasks.len());
+            write!(f, "accept {offers} offers for {operations} operations and {tasks} tasks")
+        }
+        FrameworkCommand::LaunchGroup { offers, tasks, .. } => {
+            write!(f, "launch a group of {} tasks on {} offers", tasks.len(), offers.len())
         }
         FrameworkCommand::Open { offers, allocation, .. } => {
             write!(f, "open {} with {} on {} offers", allocation.id, allocation.resources, offers.len())
@@ -91,12 +101,13 @@ fn framework(command: &FrameworkCommand, f: &mut fmt::Formatter<'_>) -> fmt::Res
         FrameworkCommand::DeclineInverse { offers, refuse } => {
             write!(f, "decline {} inverse offers for {refuse:?}", offers.len())
         }
-        FrameworkCommand::Revive => f.write_str("revive"),
-        FrameworkCommand::Suppress => f.write_str("suppress"),
-        FrameworkCommand::Demand(wants) => {
+        FrameworkCommand::Revive { role } => write!(f, "revive {}", one_or_all(role)),
+        FrameworkCommand::Suppress { role } => write!(f, "suppress {}", one_or_all(role)),
+        FrameworkCommand::Demand { role, wants } => {
             let tasks: u64 = wants.iter().map(|want| u64::from(want.waiting)).sum();
-            write!(f, "demand room for {tasks} tasks of {} kinds", wants.len())
+            write!(f, "demand room for {tasks} tasks of {} kinds in {}", wants.len(), one_or_all(role))
         }
+        FrameworkCommand::Update(info) => write!(f, "be framework {:?} in {:?}", info.name, info.roles),
         FrameworkCommand::Kill(task) => write!(f, "kill {task}"),
         FrameworkCommand::Acknowledge(updates) => write!(f, "acknowledge {} updates", updates.len()),
         FrameworkCommand::Reconcile(tasks) => write!(f, "reconcile {} tasks", tasks.len()),

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use haggle_core::FrameworkId;
 use haggle_core::access::Tenant;
 use haggle_core::cluster::{Announcement, Cluster};
+use haggle_core::{FrameworkId, TaskId};
 
 /// The tenants of the frameworks that were heard of. One that is removed is known until that is told.
 #[derive(Default)]
@@ -20,15 +20,20 @@ impl Tenants {
             | Announcement::AgentRemoved(_)
             | Announcement::AgentWithdrawn(..)
             | Announcement::AgentReactivated(_) => None,
-            // It may have come back with another role.
-            Announcement::FrameworkUp(id) => {
+            // It may be in other roles.
+            Announcement::FrameworkUp(id) | Announcement::FrameworkUpdated(id) => {
                 self.0.remove(id);
                 self.find(*id, cluster)
             }
             Announcement::FrameworkDown(id) => self.find(*id, cluster),
             Announcement::FrameworkRemoved(id) => self.0.remove(id),
-            Announcement::Task(status) => self.find(status.task.framework, cluster),
+            Announcement::Task(status) => self.of_task(status.task, cluster),
         }
+    }
+
+    /// Whose a task or an allocation is.
+    pub(super) fn of_task(&mut self, id: TaskId, cluster: &Cluster) -> Option<Arc<Tenant>> {
+        cluster.tenant_of_task(id).or_else(|| self.find(id.framework, cluster))
     }
 
     fn find(&mut self, id: FrameworkId, cluster: &Cluster) -> Option<Arc<Tenant>> {

@@ -18,6 +18,7 @@ use tonic::Code;
 
 use super::*;
 use crate::agent_mail::AgentMail;
+use crate::clock::LOOK_EVERY;
 use crate::handle::{NoRoom, Peer};
 use crate::inbox::{Place, Speaker, inbox};
 use crate::limits::{House, Places};
@@ -79,7 +80,8 @@ impl Driven {
     }
 
     fn agent_is_connected(&self) -> bool {
-        self.driver.cluster.agents(Now::ZERO)[0].connected
+        // One that is unreachable is not among them.
+        self.driver.cluster.agents(Now::ZERO).iter().any(|agent| agent.connected)
     }
 }
 
@@ -105,7 +107,7 @@ fn a_little() -> Resources {
 
 fn register() -> Command {
     let resources = Resources::new(MilliCpu::from_cores(8), Bytes::from_mib(1024), Bytes::ZERO);
-    let info = AgentInfo { name: "a".to_owned(), resources, attributes: Default::default() };
+    let info = AgentInfo { name: "a".to_owned(), resources, ..AgentInfo::default() };
     let identity = AgentIdentity { member: None, key: AgentKey(1), run: 1 };
     Command::Agent(AGENT, AgentCommand::Register { identity, info, tasks: Vec::new(), complete: true })
 }
@@ -113,7 +115,7 @@ fn register() -> Command {
 fn subscribe() -> Command {
     let info = FrameworkInfo {
         name: "f".to_owned(),
-        role: FrameworkInfo::DEFAULT_ROLE.to_owned(),
+        roles: vec![FrameworkInfo::DEFAULT_ROLE.to_owned()],
         failover_timeout: FrameworkInfo::DEFAULT_FAILOVER_TIMEOUT,
     };
     call(FrameworkCommand::Subscribe { member: None, info })
@@ -129,6 +131,7 @@ fn accept(offer: &Offer, numbers: std::ops::Range<u64>, stdin: usize) -> Command
         Arc::new(TaskSpec {
             id: TaskId { framework: FrameworkId(1), number },
             name: String::new(),
+            role: String::new(),
             module: Digest([7; 32]),
             args: Vec::new(),
             env: Vec::new(),
@@ -138,10 +141,11 @@ fn accept(offer: &Offer, numbers: std::ops::Range<u64>, stdin: usize) -> Command
             limits: Limits::default(),
             inputs: Vec::new(),
             grants: Grants::default(),
+            group: None,
         })
     };
     let (offers, tasks) = (vec![offer.id], numbers.map(task).collect());
-    call(FrameworkCommand::Accept { offers, tasks, refuse: Duration::ZERO })
+    call(FrameworkCommand::Accept { offers, operations: Vec::new(), tasks, refuse: Duration::ZERO })
 }
 
 fn owner() -> Caller {
@@ -244,20 +248,64 @@ fn a_master_that_was_paused_finds_nobody_silent() {
     assert!(!message(&mut framework).unwrap_or_default().iter().any(unreachable));
 }
 
+/// With the news that the agent lives.
+fn beat() -> Batch {
+    Batch { beats: vec![AGENT], ..Batch::default() }
+}
+
 #[test]
 fn who_spoke_before_its_deadline_is_heard_before_it() {
     let (mut driven, _agent, ..) = Driven::with_peers();
     let timeout = Config::default().agent_timeout;
-    let heartbeat = || Command::Agent(AGENT, AgentCommand::Heartbeat);
 
     // It is looked each second, and a heartbeat waits each time the next deadline has come.
     for second in 1..=2 * timeout.as_secs() {
         let passed = Duration::from_secs(second);
         let due = driven.driver.cluster.next_deadline().is_some_and(|then| then <= Now::ZERO + passed);
-        let batch = if due { said(AGENT, vec![heartbeat()]) } else { Batch::default() };
-        driven.step_at(passed, batch).unwrap();
+        driven.step_at(passed, if due { beat() } else { Batch::default() }).unwrap();
     }
 
+    assert!(driven.agent_is_connected());
+}
+
+#[test]
+fn an_agent_whose_heart_stops_is_lost_at_its_time_and_not_before() {
+    const LAST_BEAT: Duration = Duration::from_secs(30);
+    let (mut driven, _agent, ..) = Driven::with_peers();
+    let mut looks = (1..).map(|look| look * LOOK_EVERY);
+
+    let lost = looks.find(|&passed| {
+        let beats = passed <= LAST_BEAT && passed.subsec_millis() == 0 && passed.as_secs().is_multiple_of(2);
+        driven.step_at(passed, if beats { beat() } else { Batch::default() }).unwrap();
+        !driven.agent_is_connected()
+    });
+
+    assert_eq!(lost, Some(LAST_BEAT + Config::default().agent_timeout));
+}
+
+#[test]
+fn an_agent_that_beats_is_not_lost_while_everybody_else_keeps_the_driver_busy() {
+    let (mut driven, _agent, ..) = Driven::with_peers();
+
+    for second in 1..=100 {
+        // Everybody has been heard again, and again others wait.
+        let rounds = [Round { taken: 10 * second, whole: 10 * second + 5 }; 2];
+        driven.step_at(Duration::from_secs(second), Batch { rounds, ..beat() }).unwrap();
+    }
+
+    assert!(driven.agent_is_connected());
+}
+
+#[test]
+fn a_heartbeat_of_a_session_whose_registration_still_waits_does_not_end_it() {
+    let mut driven = Driven::new();
+    let (outbox, mut agent) = outbox();
+    let open = Request::Open(AGENT, owner(), Peer::Agent(outbox));
+
+    driven.step(Batch { requests: vec![open], ..beat() }).unwrap();
+    driven.step(said(AGENT, vec![register()])).unwrap();
+
+    assert!(matches!(message(&mut agent).unwrap().as_slice(), [AgentMail::Order(AgentOrder::Registered { .. })]));
     assert!(driven.agent_is_connected());
 }
 
@@ -352,7 +400,7 @@ fn a_framework_that_was_replaced_hears_of_that_and_not_that_it_is_unknown() {
     let again = Command::Framework(SessionId(77), FrameworkCommand::Subscribe { member, info }.into());
     let mut batch = said(SessionId(77), vec![again]);
     batch.requests.push(Request::Open(SessionId(77), owner(), Peer::Framework(second_box)));
-    batch.said(FRAMEWORK, vec![call(FrameworkCommand::Revive)]);
+    batch.said(FRAMEWORK, vec![call(FrameworkCommand::Revive { role: None })]);
 
     driven.step(batch).unwrap();
 

@@ -61,8 +61,15 @@ impl v1::agents_server::Agents for Agents {
         tokio::spawn(async move {
             let session = speaker.session();
             logs.joined(session, outbox.clone());
-            let mut listener = Listener { session, registered: false, outbox: &outbox, logs: &logs, shown: &shown };
-            let understand = |message, _: &mut Speaker| listener.understand(message);
+            let mut listener = Listener {
+                session,
+                registered: false,
+                is_answered: false,
+                outbox: &outbox,
+                logs: &logs,
+                shown: &shown,
+            };
+            let understand = |message, speaker: &mut Speaker| listener.understand(message, speaker);
             tokio::select! {
                 () = session::read(request.into_inner(), &mut speaker, &outbox, understand) => {}
                 () = shown.void() => outbox.fail(Status::unauthenticated(ENDED)),
@@ -113,6 +120,8 @@ impl Shown {
 struct Listener<'a> {
     session: SessionId,
     registered: bool,
+    /// Whether the last heartbeat was answered.
+    is_answered: bool,
     outbox: &'a Outbox<AgentMail>,
     logs: &'a LogRelay,
     shown: &'a Shown,
@@ -120,26 +129,37 @@ struct Listener<'a> {
 
 impl Listener<'_> {
     /// Answers what the shell can answer, and passes on the rest.
-    fn understand(&mut self, message: v1::AgentReports) -> Result<Vec<Command>, Status> {
+    fn understand(&mut self, message: v1::AgentReports, speaker: &Speaker) -> Result<Vec<Command>, Status> {
         let mut commands = Vec::with_capacity(message.reports.len());
-        for report in message.reports {
+        for v1::AgentReport { report } in message.reports {
             if !self.registered {
-                introduction(report.report.as_ref())?;
+                introduction(report.as_ref())?;
                 self.registered = true;
             }
-            if let Some(Report::Log(chunk)) = report.report {
-                self.logs.answered(self.session, chunk);
-                continue;
+            match report {
+                Some(Report::Log(chunk)) => self.logs.answered(self.session, chunk),
+                Some(Report::Heartbeat(_)) => {
+                    speaker.beat();
+                    self.answer_each_second();
+                }
+                report => {
+                    let command = AgentCommand::try_from(v1::AgentReport { report })?;
+                    commands.push(Command::Agent(self.session, command));
+                }
             }
-            let command = AgentCommand::try_from(report)?;
-            if command == AgentCommand::Heartbeat {
-                // From here, not from the driver: a busy master is not a dead one. An agent that has fallen
-                // behind is cut off by this, which ends the session.
-                let _ = self.outbox.put(&mut vec![AgentMail::Heartbeat { renew: self.shown.must_be_renewed() }]);
-            }
-            commands.push(Command::Agent(self.session, command));
         }
         Ok(commands)
+    }
+
+    /// An agent waits for four of its heartbeats before it takes a master for dead, so that it hears of two of them in time. To
+    /// answer is most of what an idle agent costs.
+    fn answer_each_second(&mut self) {
+        self.is_answered = !self.is_answered;
+        if self.is_answered {
+            // From here, not from the driver: a busy master is not a dead one. An agent that has fallen behind is cut off by
+            // this, which ends the session.
+            let _ = self.outbox.put(&mut vec![AgentMail::Heartbeat { renew: self.shown.must_be_renewed() }]);
+        }
     }
 }
 
@@ -156,6 +176,8 @@ fn introduction(first: Option<&Report>) -> Result<(), Status> {
         Some(Report::Updates(_)) => "updates",
         Some(Report::HoldsQueues(_)) => "holds_queues",
         Some(Report::QueueUpdates(_)) => "queue_updates",
+        Some(Report::Volumes(_)) => "volumes",
+        Some(Report::UnusedMilliCpus(_)) => "unused_milli_cpus",
         Some(Report::Drain(_)) => "drain",
         Some(Report::Leave(_)) => "leave",
         Some(Report::Log(_)) => "log",

@@ -79,14 +79,16 @@ fn share(who: Option<&Principal>, role: &str) -> String {
     }
 }
 
-/// The role in which a framework introduces itself.
+/// The first role in which a framework introduces itself.
 fn introduction(first: Option<&Call>) -> Result<&str, Status> {
     let name = match first {
         Some(Call::Subscribe(subscribe)) => {
             session::check_size("framework", subscribe.info.as_ref())?;
-            return Ok(subscribe.info.as_ref().map_or("", |info| &info.role));
+            let roles = subscribe.info.as_ref().map_or(&[][..], |info| &info.roles);
+            return Ok(roles.first().map_or("", String::as_str));
         }
         Some(Call::Accept(_)) => "accept",
+        Some(Call::LaunchGroup(_)) => "launch_group",
         Some(Call::Open(_)) => "open",
         Some(Call::Enqueue(_)) => "enqueue",
         Some(Call::Decline(_)) => "decline",
@@ -95,6 +97,7 @@ fn introduction(first: Option<&Call>) -> Result<&str, Status> {
         Some(Call::Revive(_)) => "revive",
         Some(Call::Suppress(_)) => "suppress",
         Some(Call::Demand(_)) => "demand",
+        Some(Call::Update(_)) => "update",
         Some(Call::Kill(_)) => "kill",
         Some(Call::Acknowledge(_)) => "acknowledge",
         Some(Call::Reconcile(_)) => "reconcile",

@@ -47,7 +47,7 @@ impl Join {
         let answer = verdict.map_err(|refusal| status_of(&refusal))?;
         match answer {
             Some(Answer::Enrolled(member)) => Ok(member.id),
-            Some(Answer::Scheduled(_)) | None => Err(Status::internal("an agent joined and has no id; this is a bug")),
+            Some(_) | None => Err(Status::internal("an agent joined and has no id; this is a bug")),
         }
     }
 

@@ -141,9 +141,12 @@ mod tests {
         HeldTask {
             id: TaskId { framework: FrameworkId(1), number },
             name: "a task with a name as people give them".to_owned(),
+            role: "role".to_owned(),
+            volumes: Vec::new(),
             resources: Resources::new(MilliCpu::new(1), Bytes::from_mib(1), Bytes::ZERO),
             state: if number.is_multiple_of(2) { TaskState::Finished } else { TaskState::Running },
             update: UpdateId(1),
+            group: None,
         }
     }
 
@@ -152,14 +155,14 @@ mod tests {
         let mut cluster = Cluster::new(Config::default(), Recovered::default(), Now::ZERO);
         let info = FrameworkInfo {
             name: "f".to_owned(),
-            role: FrameworkInfo::DEFAULT_ROLE.to_owned(),
+            roles: vec![FrameworkInfo::DEFAULT_ROLE.to_owned()],
             failover_timeout: Duration::from_secs(60),
         };
         let subscribe = FrameworkCommand::Subscribe { member: None, info };
         let resources = Resources::new(MilliCpu::new(TASKS), Bytes::from_mib(TASKS), Bytes::ZERO);
         let register = AgentCommand::Register {
             identity: AgentIdentity { member: None, key: AgentKey(1), run: 1 },
-            info: AgentInfo { name: "a".to_owned(), resources, attributes: Default::default() },
+            info: AgentInfo { name: "a".to_owned(), resources, ..AgentInfo::default() },
             tasks: (0..TASKS).map(held).collect(),
             complete: true,
         };

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use futures_util::stream::BoxStream;
 use haggle_core::access::{Principal, Verb};
 use haggle_core::cluster::{Cluster, OperatorCommand, Page, Refusal, TaskView};
-use haggle_core::{AgentId, FrameworkId, MaintenanceId, Now, Quota, Resources, SessionId, TaskId};
+use haggle_core::{AgentId, Bytes, FrameworkId, MaintenanceId, Now, Quota, Resources, SessionId, TaskId};
 use haggle_proto::convert::{maintenance, placement, request_id, token_id, weight};
 use haggle_proto::v1;
 use haggle_proto::v1::OutputStream;
@@ -79,6 +79,9 @@ impl Operator {
 /// Maintenance windows in one look at the cluster.
 const MAINTENANCE_PAGE: usize = 16;
 
+/// Agents in one look at volumes: each may hold some dozens.
+const VOLUMES_PAGE: usize = 64;
+
 /// A list on its way to an operator.
 type List<M> = BoxStream<'static, Result<M, Status>>;
 
@@ -91,6 +94,7 @@ impl v1::operator_server::Operator for Operator {
     type ListTasksStream = List<v1::ListTasksResponse>;
     type ListTokensStream = List<v1::ListTokensResponse>;
     type ListLimitsStream = List<v1::ListLimitsResponse>;
+    type ListVolumesStream = List<v1::ListVolumesResponse>;
     type ListMaintenanceStream = List<v1::ListMaintenanceResponse>;
     type WatchStream = BoxStream<'static, Result<v1::WatchEvent, Status>>;
     type ReadLogStream = BoxStream<'static, Result<v1::LogData, Status>>;
@@ -174,10 +178,14 @@ impl v1::operator_server::Operator for Operator {
     async fn why(&self, request: Request<v1::WhyRequest>) -> Result<Response<v1::WhyResponse>, Status> {
         let caller = caller(&request)?;
         let framework = FrameworkId(request.get_ref().framework);
+        let role = Some(request.get_ref().role.clone()).filter(|role| !role.is_empty());
         caller.about(framework);
         let who = caller.principal()?.clone();
-        let why = self.whys.ask(who, framework).await?;
-        let unknown = || Status::not_found(format!("there is no {framework}"));
+        let why = self.whys.ask(who, framework, role.clone()).await?;
+        let unknown = || match &role {
+            Some(role) => Status::not_found(format!("there is no {framework} in the role {role:?}")),
+            None => Status::not_found(format!("there is no {framework}")),
+        };
         Ok(Response::new(why.ok_or_else(unknown)?.into()))
     }
 
@@ -197,6 +205,78 @@ impl v1::operator_server::Operator for Operator {
         let quota = quota.map(Quota::try_from).transpose()?;
         self.decide(&caller, &request, OperatorCommand::SetQuota { role, quota, force }).await?;
         Ok(Response::new(v1::SetQuotaResponse {}))
+    }
+
+    async fn reserve(&self, request: Request<v1::ReserveRequest>) -> Result<Response<v1::ReserveResponse>, Status> {
+        let caller = caller(&request)?;
+        let v1::ReserveRequest { agent, reserve, request } = request.into_inner();
+        let missing = || Status::invalid_argument("what to reserve is missing");
+        let operation = reserve.ok_or_else(missing)?.try_into()?;
+        self.decide(&caller, &request, OperatorCommand::Reserve(AgentId(agent), operation)).await?;
+        Ok(Response::new(v1::ReserveResponse {}))
+    }
+
+    async fn unreserve(
+        &self,
+        request: Request<v1::UnreserveRequest>,
+    ) -> Result<Response<v1::UnreserveResponse>, Status> {
+        let caller = caller(&request)?;
+        let v1::UnreserveRequest { agent, unreserve, request } = request.into_inner();
+        let missing = || Status::invalid_argument("what to unreserve is missing");
+        let operation = unreserve.ok_or_else(missing)?.try_into()?;
+        self.decide(&caller, &request, OperatorCommand::Reserve(AgentId(agent), operation)).await?;
+        Ok(Response::new(v1::UnreserveResponse {}))
+    }
+
+    async fn create_volume(
+        &self,
+        request: Request<v1::CreateVolumeRequest>,
+    ) -> Result<Response<v1::CreateVolumeResponse>, Status> {
+        let caller = caller(&request)?;
+        let v1::CreateVolumeRequest { agent, volume, request } = request.into_inner();
+        let missing = || Status::invalid_argument("the volume to make is missing");
+        let v1::CreateVolume { role, name, size_bytes } = volume.ok_or_else(missing)?;
+        let (agent, size) = (AgentId(agent), Bytes::new(size_bytes));
+        let command = OperatorCommand::CreateVolume { agent, role, name, size };
+        match self.decide(&caller, &request, command).await? {
+            Some(Answer::VolumeCreated(volume)) => {
+                Ok(Response::new(v1::CreateVolumeResponse { volume: Some(volume.into()) }))
+            }
+            Some(_) | None => Err(Status::internal("the volume was made, and its id was not told")),
+        }
+    }
+
+    async fn destroy_volume(
+        &self,
+        request: Request<v1::DestroyVolumeRequest>,
+    ) -> Result<Response<v1::DestroyVolumeResponse>, Status> {
+        let caller = caller(&request)?;
+        let v1::DestroyVolumeRequest { volume, request } = request.into_inner();
+        let missing = || Status::invalid_argument("the volume to destroy is missing");
+        let volume = volume.ok_or_else(missing)?.into();
+        self.decide(&caller, &request, OperatorCommand::DestroyVolume(volume)).await?;
+        Ok(Response::new(v1::DestroyVolumeResponse {}))
+    }
+
+    async fn share_volume(
+        &self,
+        request: Request<v1::ShareVolumeRequest>,
+    ) -> Result<Response<v1::ShareVolumeResponse>, Status> {
+        let caller = caller(&request)?;
+        let v1::ShareVolumeRequest { share, request } = request.into_inner();
+        let missing = || Status::invalid_argument("the volume to share is missing");
+        let v1::ShareVolume { volume, shared } = share.ok_or_else(missing)?;
+        let volume = volume.ok_or_else(missing)?.into();
+        self.decide(&caller, &request, OperatorCommand::ShareVolume { volume, shared }).await?;
+        Ok(Response::new(v1::ShareVolumeResponse {}))
+    }
+
+    async fn list_volumes(
+        &self,
+        request: Request<v1::ListVolumesRequest>,
+    ) -> Result<Response<Self::ListVolumesStream>, Status> {
+        let page = |cluster: &Cluster, _, who: &Principal, after| cluster.volumes_page(who, after, VOLUMES_PAGE);
+        self.list(&request, page, |volumes| v1::ListVolumesResponse { volumes })
     }
 
     async fn set_placement(
@@ -342,9 +422,7 @@ impl v1::operator_server::Operator for Operator {
         let command = OperatorCommand::Schedule { maintenance: maintenance(&request, wall_ms)?, wall_ms };
         match self.decide(&caller, &request.request, command).await? {
             Some(Answer::Scheduled(id)) => Ok(Response::new(v1::ScheduleMaintenanceResponse { id: id.0 })),
-            Some(Answer::Enrolled(_)) | None => {
-                Err(Status::internal("the window was made, and its number was not told"))
-            }
+            Some(_) | None => Err(Status::internal("the window was made, and its number was not told")),
         }
     }
 

@@ -1,14 +1,18 @@
 //! What happens, as a stream: to each watcher what it may see.
 
-use futures_util::StreamExt;
-use futures_util::stream::{BoxStream, try_unfold};
+use std::iter;
+use std::sync::Arc;
+
+use futures_util::stream::{self, BoxStream, try_unfold};
+use futures_util::{StreamExt, TryStreamExt};
 use haggle_core::access::{Principal, Verb};
+use haggle_core::cluster::Announcement;
 use haggle_proto::v1;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{OwnedSemaphorePermit, broadcast};
 use tonic::Status;
 
-use crate::happenings::Happening;
+use crate::happenings::{Happening, What};
 
 /// Everything that happens from now on and that `who` may see. The place is held until the end.
 pub(super) fn watch(
@@ -16,12 +20,11 @@ pub(super) fn watch(
     place: OwnedSemaphorePermit,
     who: Principal,
 ) -> BoxStream<'static, Result<v1::WatchEvent, Status>> {
-    try_unfold((happenings, who, place), |(mut happenings, who, place)| async {
+    let heard = try_unfold((happenings, who, place), |(mut happenings, who, place)| async {
         loop {
             match happenings.recv().await {
                 Ok(happening) if sees(&who, &happening) => {
-                    let Happening { time_ms, what, .. } = happening;
-                    return Ok(Some((v1::WatchEvent { time_ms, event: Some(what.into()) }, (happenings, who, place))));
+                    return Ok(Some((events(happening), (happenings, who, place))));
                 }
                 Ok(_) => {}
                 Err(RecvError::Closed) => return Ok(None),
@@ -30,8 +33,17 @@ pub(super) fn watch(
                 }
             }
         }
-    })
-    .boxed()
+    });
+    heard.map_ok(|events| stream::iter(events).map(Ok)).try_flatten().boxed()
+}
+
+/// What ended together is an event for each task, made when its turn comes.
+fn events(Happening { time_ms, what, .. }: Happening) -> Box<dyn Iterator<Item = v1::WatchEvent> + Send> {
+    let event = move |what: Announcement| v1::WatchEvent { time_ms, event: Some(what.into()) };
+    match what {
+        What::Said(what) => Box::new(iter::once(event(what))),
+        What::Ended(update) => Box::new(Arc::unwrap_or_clone(update).ends().map(Announcement::Task).map(event)),
+    }
 }
 
 /// What is of no tenant, as agents are, is for those who see everything.
@@ -44,11 +56,8 @@ fn sees(who: &Principal, happening: &Happening) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use haggle_core::access::{Kind, Roles, Tenant};
-    use haggle_core::cluster::Announcement;
-    use haggle_core::{AgentId, FrameworkId};
+    use haggle_core::{AgentId, FrameworkId, QueueEnd, QueueUpdate, Reason, Source, TaskId, TaskState, UpdateId};
     use tonic::Code;
 
     use super::*;
@@ -59,12 +68,13 @@ mod tests {
     }
 
     fn of_agent(id: u64) -> Happening {
-        Happening { time_ms: 0, what: Announcement::AgentUp(AgentId(id)), tenant: None }
+        Happening { time_ms: 0, what: What::Said(Announcement::AgentUp(AgentId(id))), tenant: None }
     }
 
     fn of_framework(id: u64, principal: &str, role: &str) -> Happening {
-        let tenant = Tenant { principal: Arc::new(principal.parse().unwrap()), role: role.into() };
-        Happening { time_ms: 0, what: Announcement::FrameworkUp(FrameworkId(id)), tenant: Some(Arc::new(tenant)) }
+        let tenant = Tenant::new(Arc::new(principal.parse().unwrap()), [role.into()]);
+        let what = What::Said(Announcement::FrameworkUp(FrameworkId(id)));
+        Happening { time_ms: 0, what, tenant: Some(Arc::new(tenant)) }
     }
 
     #[tokio::test]
@@ -78,6 +88,31 @@ mod tests {
 
         assert_eq!(events.next().await.unwrap().unwrap_err().code(), Code::ResourceExhausted);
         assert!(events.next().await.is_none());
+    }
+
+    #[tokio::test]
+    async fn tasks_of_a_queue_that_ended_together_are_told_one_by_one() {
+        let (happenings, watched) = broadcast::channel(2);
+        let end = |first, count| {
+            QueueEnd::never_ran(first, count, Source::Agent, TaskState::Killed, Reason::KillRequested, "")
+        };
+        let update = QueueUpdate {
+            allocation: TaskId { framework: FrameworkId(1), number: 1 },
+            update: UpdateId(2),
+            agent: Some(AgentId(3)),
+            started: vec![],
+            ended: vec![end(20, 1), end(10, 2)],
+        };
+        happenings.send(Happening { time_ms: 7, what: What::Ended(Arc::new(update)), tenant: None }).unwrap();
+        drop(happenings);
+
+        let told = watch(watched, place(), Principal::owner()).map(|event| event.unwrap()).collect::<Vec<_>>().await;
+
+        let task = |event: &v1::WatchEvent| match &event.event {
+            Some(v1::watch_event::Event::Task(status)) => (event.time_ms, status.task.unwrap().number),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(told.iter().map(task).collect::<Vec<_>>(), [(7, 20), (7, 10), (7, 11)]);
     }
 
     #[tokio::test]

@@ -30,12 +30,17 @@ impl Whys {
         Self { handle, turn: Arc::default() }
     }
 
-    /// Why a framework waits; `None` when it is not known, or not for `who` to see.
-    pub(super) async fn ask(&self, who: Principal, framework: FrameworkId) -> Result<Option<Why>, Stopping> {
+    /// Why a framework waits in a role, or in the first of its roles; `None` when it is not known, or not for `who` to see.
+    pub(super) async fn ask(
+        &self,
+        who: Principal,
+        framework: FrameworkId,
+        role: Option<String>,
+    ) -> Result<Option<Why>, Stopping> {
         let mut turn = Arc::clone(&self.turn).lock_owned().await;
         let ask = move |cluster: &Cluster, now| {
             let began = Instant::now();
-            let why = cluster.why(now, &who, framework);
+            let why = cluster.why(now, &who, framework, role.as_deref());
             (why, began.elapsed())
         };
         let (why, took) = self.handle.ask(ask).await?;

@@ -3,6 +3,7 @@
 mod room;
 mod turns;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -62,16 +63,18 @@ pub(crate) enum Saying {
 
 impl Saying {
     /// Whether the registry is to remember something of it, as far as that can be known before it is decided: who comes to
-    /// stay and who leaves.
+    /// stay, who leaves, what they are from now on, and what is reserved.
     fn is_written(&self) -> bool {
         let Self::Said(_, commands, _) = self else { return false };
         commands.iter().any(|command| match command {
             Command::Agent(_, said) => {
                 matches!(said, AgentCommand::Register { .. } | AgentCommand::Drain | AgentCommand::Leave)
             }
-            Command::Framework(_, call) => {
-                matches!(call.command, FrameworkCommand::Subscribe { .. } | FrameworkCommand::Teardown)
-            }
+            Command::Framework(_, call) => match &call.command {
+                FrameworkCommand::Subscribe { .. } | FrameworkCommand::Update(_) | FrameworkCommand::Teardown => true,
+                FrameworkCommand::Accept { operations, .. } => !operations.is_empty(),
+                _ => false,
+            },
             _ => false,
         })
     }
@@ -86,7 +89,12 @@ pub(crate) struct Heard {
 
 /// A new inbox: who speaks, and who hears.
 pub(crate) fn inbox() -> (Speakers, Hearing) {
-    let shared = Arc::new(Shared { rooms: Rooms::new(), waiting: Mutex::default(), some: Notify::new() });
+    let shared = Arc::new(Shared {
+        rooms: Rooms::new(),
+        waiting: Mutex::default(),
+        some: Notify::new(),
+        beating: Mutex::default(),
+    });
     (Speakers(Arc::clone(&shared)), Hearing(shared))
 }
 
@@ -179,6 +187,12 @@ impl Speaker {
         self.push(Saying::Said(self.session, commands, place), cost)
     }
 
+    /// Notes that the peer lives. Nobody is woken for it: the driver looks several times a second, and before it finds anybody
+    /// silent. So thousands of idle agents cost it next to nothing.
+    pub(crate) fn beat(&self) {
+        lock(&self.shared.beating).insert(self.session);
+    }
+
     /// Ends the session, behind what was said.
     pub(crate) fn end(self) -> Result<(), Stopping> {
         self.push(Saying::Ended(self.session), MESSAGE)
@@ -231,6 +245,11 @@ impl Hearing {
         })
     }
 
+    /// Takes the sessions whose peers were noted to live since the last time.
+    pub(crate) fn take_beats(&self, into: &mut Vec<SessionId>) {
+        into.extend(lock(&self.0.beating).drain());
+    }
+
     /// Charges these for so many effects.
     pub(crate) fn charge(&self, effects: impl Iterator<Item = (Kind, Share, usize)>) {
         let mut waiting = None;
@@ -254,6 +273,8 @@ struct Shared {
     waiting: Mutex<Waiting>,
     /// Told when something can be heard, and nothing could before.
     some: Notify,
+    /// Sessions whose peers live. Each is there once, however often it says so.
+    beating: Mutex<HashSet<SessionId>>,
 }
 
 #[derive(Default)]
@@ -284,8 +305,11 @@ fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use futures_util::FutureExt;
-    use haggle_core::cluster::AgentCommand;
+    use haggle_core::cluster::{AgentCommand, FrameworkInfo};
+    use haggle_core::{OfferOperation, Operation, Resources};
 
     use super::*;
 
@@ -337,6 +361,44 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_the_registry_is_to_remember_is_held_with_the_rest_of_its_session_while_that_rests() {
+        let (speakers, hearing) = inbox();
+        let say = async |session: u64, command: FrameworkCommand| {
+            let mut framework = speaker(&speakers, Kind::Framework, session);
+            framework.introduce("eng");
+            framework.say(vec![Command::Framework(SessionId(session), command.into())], 10).await.unwrap();
+        };
+        let accept = |operations: Vec<OfferOperation>| FrameworkCommand::Accept {
+            offers: vec![],
+            operations,
+            tasks: vec![],
+            refuse: Duration::ZERO,
+        };
+        let unreserve = Operation::Unreserve { role: "eng".to_owned(), resources: Resources::default() };
+        let info = FrameworkInfo {
+            name: "f".to_owned(),
+            roles: vec!["eng".to_owned()],
+            failover_timeout: FrameworkInfo::DEFAULT_FAILOVER_TIMEOUT,
+        };
+        say(1, accept(vec![unreserve.into()])).await;
+        say(1, accept(vec![])).await;
+        say(2, FrameworkCommand::Update(info)).await;
+        say(3, accept(vec![])).await;
+
+        let mut batch = Vec::new();
+        hearing.take(&mut batch, false);
+        let sessions = |batch: &[Heard]| -> Vec<u64> {
+            let of = |heard: &Heard| match heard.saying {
+                Saying::Said(session, ..) | Saying::Ended(session) => session.0,
+            };
+            batch.iter().map(of).collect()
+        };
+        assert_eq!(sessions(&batch), [3]);
+
+        assert_eq!(sessions(&heard(&hearing)), [1, 2, 1]);
+    }
+
+    #[tokio::test]
     async fn a_session_ends_behind_what_was_said_on_it() {
         let (speakers, hearing) = inbox();
         let agent = speaker(&speakers, Kind::Agent, 1);
@@ -358,6 +420,26 @@ mod tests {
         drop(hearing);
 
         assert_eq!(waiting.await, Err(Stopping));
+    }
+
+    #[test]
+    fn a_heartbeat_wakes_nobody_and_waits_once_however_often_it_comes() {
+        let (speakers, hearing) = inbox();
+        let [first, second] = [1, 2].map(|session| speaker(&speakers, Kind::Agent, session));
+
+        for _ in 0..1_000 {
+            first.beat();
+        }
+        second.beat();
+
+        assert!(hearing.some().now_or_never().is_none());
+        let mut beats = Vec::new();
+        hearing.take_beats(&mut beats);
+        beats.sort();
+        assert_eq!(beats, [SessionId(1), SessionId(2)]);
+        beats.clear();
+        hearing.take_beats(&mut beats);
+        assert_eq!(beats, []);
     }
 
     #[tokio::test]

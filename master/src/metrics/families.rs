@@ -94,6 +94,11 @@ impl Whole {
         let uses = [("total", total), ("used", used), ("offered", offered)];
         let of = |amount: fn(&Resources) -> f64| uses.map(|(name, resources)| ([("use", name)], amount(resources)));
         page.gauges("haggle_cpus", "Processors of all agents", None, of(cpus))?;
+        let revocable = Resources::default().with_revocable(self.figures.revocable);
+        let uses = [("total", &revocable), ("used", used), ("offered", offered)];
+        let revocable = uses.map(|(name, resources)| ([("use", name)], resources.revocable.as_cores()));
+        let what = "Processors that tasks hold and leave unused, as agents measure, and what of them runs others";
+        page.gauges("haggle_revocable_cpus", what, None, revocable)?;
         page.gauges("haggle_memory", "Memory of all agents", Some(&Unit::Bytes), of(memory))?;
         page.gauges("haggle_disk", "Disk of all agents", Some(&Unit::Bytes), of(disk))
     }

@@ -259,6 +259,9 @@ mod tests {
             agent: AgentId(id),
             agent_name: "an agent".to_owned(),
             attributes: [("rack".to_owned(), "b7".to_owned())].into(),
+            role: "role".to_owned(),
+            reserved: Vec::new(),
+            volumes: Vec::new(),
             resources: Resources::default().with_scalar("licences", 1),
             unavailability: None,
         }

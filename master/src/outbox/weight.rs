@@ -3,7 +3,8 @@
 use haggle_core::cluster::{AgentOrder, FrameworkEvent};
 use haggle_core::resources::PortRange;
 use haggle_core::{
-    Folder, FolderSource, Grants, InverseOffer, InverseOfferId, Offer, OfferId, QueueUpdate, Resources, TaskSpec,
+    Folder, FolderSource, Grants, InverseOffer, InverseOfferId, Offer, OfferId, OfferOperation, QueueUpdate, Reserved,
+    Resources, TaskSpec, Volume, VolumeOperation,
 };
 
 use crate::agent_mail::AgentMail;
@@ -31,6 +32,7 @@ impl Weigh for FrameworkEvent {
                 Self::Update(status) => status.message.len(),
                 Self::Queue(update) => queue_weight(update),
                 Self::Error(why) => why.len(),
+                Self::OperationDropped { operation, why } => why.len() + operation_weight(operation),
                 Self::Subscribed { .. } | Self::AgentLost(_) => 0,
             }
     }
@@ -90,7 +92,34 @@ fn parts<T>(items: Vec<T>, room: usize, weight: impl Fn(&T) -> usize) -> Vec<Vec
 
 fn offer_weight(offer: &Offer) -> usize {
     let attributes: usize = offer.attributes.iter().map(|(name, value)| entry(name) + value.len()).sum();
-    PLAIN + offer.agent_name.len() + attributes + resources_weight(&offer.resources)
+    PLAIN
+        + offer.agent_name.len()
+        + offer.role.len()
+        + reserved_weight(&offer.reserved)
+        + offer.volumes.iter().map(volume_weight).sum::<usize>()
+        + attributes
+        + resources_weight(&offer.resources)
+}
+
+fn reserved_weight(reserved: &[Reserved]) -> usize {
+    let one = |part: &Reserved| {
+        let roles: usize = part.reservation.roles().iter().map(|role| entry(role)).sum();
+        PLAIN + roles + resources_weight(&part.resources)
+    };
+    reserved.iter().map(one).sum()
+}
+
+fn operation_weight(operation: &OfferOperation) -> usize {
+    match operation {
+        OfferOperation::Reservation(operation) => operation.role().len() + resources_weight(operation.resources()),
+        OfferOperation::Volume(VolumeOperation::Create { role, name, .. }) => role.len() + name.len(),
+        OfferOperation::Volume(VolumeOperation::Destroy(_) | VolumeOperation::Share { .. }) => 0,
+    }
+}
+
+fn volume_weight(volume: &Volume) -> usize {
+    let roles: usize = volume.reservation.roles().iter().map(|role| entry(role)).sum();
+    PLAIN + volume.name.len() + volume.creator.name.len() + roles
 }
 
 fn queue_weight(update: &QueueUpdate) -> usize {
@@ -113,6 +142,7 @@ fn order_weight(order: &AgentOrder) -> usize {
         AgentOrder::Launch(spec) => spec_weight(spec),
         AgentOrder::Enqueue { tasks, .. } => tasks.iter().map(|tasks| PLAIN + spec_weight(&tasks.spec)).sum(),
         AgentOrder::Open(spec) => spec.name.len() + resources_weight(&spec.resources),
+        AgentOrder::End { why, .. } => why.len(),
         AgentOrder::Refused(rejection) => rejection.why().len(),
         _ => 0,
     }
@@ -122,7 +152,7 @@ fn spec_weight(spec: &TaskSpec) -> usize {
     let args: usize = spec.args.iter().map(|arg| size_of::<String>() + arg.len()).sum();
     let env: usize = spec.env.iter().map(|(name, value)| entry(name) + value.len()).sum();
     let inputs: usize = spec.inputs.iter().map(|input| size_of_val(input) + input.guest_path.len()).sum();
-    let own = spec.name.len() + spec.stdin.len();
+    let own = spec.name.len() + spec.role.len() + spec.stdin.len();
     own + args + env + inputs + resources_weight(&spec.resources) + grants_weight(&spec.grants)
 }
 
@@ -133,8 +163,11 @@ fn resources_weight(resources: &Resources) -> usize {
 
 fn grants_weight(grants: &Grants) -> usize {
     let folder = |folder: &Folder| {
-        let (FolderSource::Scratch(source) | FolderSource::Host(source)) = &folder.source;
-        entry(&folder.guest_path) + source.len()
+        let source = match &folder.source {
+            FolderSource::Scratch(source) | FolderSource::Host(source) => source.len(),
+            FolderSource::Volume { .. } => 0,
+        };
+        entry(&folder.guest_path) + source
     };
     let folders: usize = grants.folders.iter().map(folder).sum();
     let net: usize = grants.net.iter().map(|endpoint| entry(&endpoint.host)).sum();

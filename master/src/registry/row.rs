@@ -9,7 +9,7 @@ use std::time::Duration;
 use haggle_core::access::{Enrolment, PlainKind, Principal, PrincipalId, Roles, TokenId, TokenKind, TokenRecord};
 use haggle_core::cluster::{AgentRecord, FrameworkRecord};
 use haggle_core::{AgentId, AgentKey, Cause, Drain, Maintenance, MaintenanceId, Now, Phase, RoleRecord, Withdrawal};
-use haggle_proto::convert::{Malformed, digest, placement, weight};
+use haggle_proto::convert::{Malformed, all_reserved, digest, placement, volumes, weight};
 use haggle_proto::v1;
 use haggle_proto::v1::{PrincipalKind, Withheld};
 use prost::Message;
@@ -38,6 +38,14 @@ pub(super) struct AgentRow {
     unreachable_since: Option<u64>,
     #[prost(bool, tag = "4")]
     certified: bool,
+    /// Beside what the agent keeps by its own configuration. None in rows of version 5.
+    #[prost(message, repeated, tag = "10")]
+    reserved: Vec<v1::Reserved>,
+    #[prost(message, repeated, tag = "40")]
+    volumes: Vec<v1::Volume>,
+    /// The highest number ever given to a volume there.
+    #[prost(uint64, tag = "41")]
+    last_volume: u64,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -134,14 +142,19 @@ pub(super) struct MaintenanceRow {
 }
 
 pub(super) fn write_agent(agent: &AgentRecord) -> Vec<u8> {
-    let AgentRecord { info, key, unreachable_since, certified } = agent.clone();
+    let AgentRecord { info, key, unreachable_since, certified, reserved, volumes, last_volume } = agent.clone();
+    let reserved = reserved.into_iter().map(Into::into).collect();
+    let volumes = volumes.into_iter().map(Into::into).collect();
     let key = if key == AgentKey::default() { Vec::new() } else { key.0.to_be_bytes().to_vec() };
     let unreachable_since = unreachable_since.map(Now::as_nanos);
-    AgentRow { info: Some(info.into()), key, unreachable_since, certified }.encode_to_vec()
+    let row = AgentRow { info: Some(info.into()), key, unreachable_since, certified, reserved, volumes, last_volume };
+    row.encode_to_vec()
 }
 
 pub(super) fn read_agent(row: &[u8]) -> Result<AgentRecord, BadRow> {
-    let AgentRow { info, key, unreachable_since, certified } = AgentRow::decode(row)?;
+    let AgentRow { info, key, unreachable_since, certified, reserved, volumes: held, last_volume } =
+        AgentRow::decode(row)?;
+    let (reserved, volumes) = (all_reserved(reserved)?, volumes(held)?);
     let info = info.ok_or(Malformed::Missing("info of an agent"))?.try_into()?;
     let key = match key.as_slice() {
         [] => AgentKey::default(),
@@ -149,7 +162,8 @@ pub(super) fn read_agent(row: &[u8]) -> Result<AgentRecord, BadRow> {
             Malformed::Invalid { field: "key of an agent", got: format!("{} bytes", bytes.len()), wanted: "16 bytes" }
         })?,
     };
-    Ok(AgentRecord { info, key, unreachable_since: unreachable_since.map(Now::from_nanos), certified })
+    let unreachable_since = unreachable_since.map(Now::from_nanos);
+    Ok(AgentRecord { info, key, unreachable_since, certified, reserved, volumes, last_volume })
 }
 
 pub(super) fn write_framework(framework: &FrameworkRecord) -> Vec<u8> {

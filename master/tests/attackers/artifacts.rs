@@ -62,7 +62,7 @@ async fn launched(master: &Master, agent: &Credentials, module: &[u8]) -> Vec<v1
         says.send(v1::FrameworkCalls { calls }).await.unwrap();
     };
     let mut client = FrameworksClient::new(channel(master, &framework.trust(), None));
-    let info = v1::FrameworkInfo { name: "f".to_owned(), role: "default".to_owned(), ..Default::default() };
+    let info = v1::FrameworkInfo { name: "f".to_owned(), roles: vec!["default".to_owned()], ..Default::default() };
     say(Call::Subscribe(v1::Subscribe { info: Some(info), ..Default::default() })).await;
     let mut events = client.session(bearing(&framework, ReceiverStream::new(calls))).await.unwrap().into_inner();
     let mut id = 0;
@@ -74,6 +74,7 @@ async fn launched(master: &Master, agent: &Credentials, module: &[u8]) -> Vec<v1
                     let task = v1::TaskSpec {
                         id: Some(TaskId { framework: id, number: 1 }),
                         name: "t".to_owned(),
+                        role: String::new(),
                         module: module.to_vec(),
                         resources: offers.offers[0].resources.clone(),
                         ..Default::default()

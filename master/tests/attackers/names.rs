@@ -17,7 +17,7 @@ const NAMES: [&str; 7] = ["../x", "a/../b", "a\0b", "\0", "\u{1b}[2J", "a\r\nb",
 
 /// What a framework hears first.
 async fn subscribe(master: &haggle_master::Master, token: &Token, name: &str, role: &str) -> Result<Event, Status> {
-    let info = v1::FrameworkInfo { name: name.to_owned(), role: role.to_owned(), ..Default::default() };
+    let info = v1::FrameworkInfo { name: name.to_owned(), roles: vec![role.to_owned()], ..Default::default() };
     let subscribe = v1::Subscribe { info: Some(info), ..Default::default() };
     let call = v1::FrameworkCall { call: Some(Call::Subscribe(subscribe)), ..Default::default() };
     let calls = tokio_stream::once(v1::FrameworkCalls { calls: vec![call] }).chain(tokio_stream::pending());

@@ -81,6 +81,7 @@ pub(crate) fn spec(framework: u64, number: u64) -> v1::TaskSpec {
     v1::TaskSpec {
         id: Some(v1::TaskId { framework, number }),
         name: "played".to_owned(),
+        role: String::new(),
         module: vec![7; 32],
         args: vec!["an argument".to_owned()],
         resources: Some(resources(500, 64 << 20)),
@@ -141,14 +142,15 @@ impl Agent {
 
     /// A newcomer; with `before`, the same agent on a new connection.
     pub(crate) async fn register(master: &Master, before: Option<&Self>) -> Self {
+        Self::register_with(master, before, resources(2_000, 1 << 30)).await
+    }
+
+    /// The same, which has so much.
+    pub(crate) async fn register_with(master: &Master, before: Option<&Self>, has: v1::Resources) -> Self {
         let mut agent = Self::connect(master).await;
         let member = before.map(|before| before.member.clone());
         agent.key = before.map_or(agent.key, |before| before.key.clone());
-        let info = v1::AgentInfo {
-            name: "played".to_owned(),
-            resources: Some(resources(2_000, 1 << 30)),
-            ..Default::default()
-        };
+        let info = v1::AgentInfo { name: "played".to_owned(), resources: Some(has), ..Default::default() };
         let register =
             v1::RegisterAgent { member, info: Some(info), key: agent.key.clone(), run: 1, ..Default::default() };
         agent.say(Report::Register(register)).await;
@@ -221,6 +223,14 @@ impl Agent {
         end_of(self.orders).await.unwrap_err()
     }
 
+    /// Everything that it is still told, to the end.
+    pub(crate) async fn rest(mut self) -> Vec<Order> {
+        while let Some(message) = self.orders.message().await.unwrap() {
+            self.heard.extend(message.orders.into_iter().map(|order| order.order.unwrap()));
+        }
+        self.heard.into()
+    }
+
     pub(crate) async fn ended(self) {
         end_of(self.orders).await.unwrap();
     }
@@ -254,7 +264,11 @@ impl Framework {
     /// In a role, or the default one.
     pub(crate) async fn subscribe_on(wire: Wire, member: Option<v1::Member>, role: &str) -> Result<Self, Status> {
         let mut framework = Self::connect_on(wire).await?;
-        let info = v1::FrameworkInfo { name: "played".to_owned(), role: role.to_owned(), ..Default::default() };
+        let info = v1::FrameworkInfo {
+            name: "played".to_owned(),
+            roles: Some(role.to_owned()).filter(|role| !role.is_empty()).into_iter().collect(),
+            ..Default::default()
+        };
         framework.say(Call::Subscribe(v1::Subscribe { member, info: Some(info) })).await;
         match framework.next_event().await? {
             Event::Subscribed(subscribed) => framework.member = subscribed.member.unwrap(),
@@ -272,7 +286,13 @@ impl Framework {
 
     pub(crate) async fn accept(&self, offer: &v1::Offer, tasks: Vec<v1::TaskSpec>) {
         // The rest is not wanted for an hour, so that no other offer comes between.
-        self.say(Call::Accept(v1::Accept { offers: vec![offer.id], tasks, refuse_ms: 3_600_000 })).await;
+        self.say(Call::Accept(v1::Accept {
+            offers: vec![offer.id],
+            tasks,
+            refuse_ms: 3_600_000,
+            ..Default::default()
+        }))
+        .await;
     }
 
     pub(crate) async fn acknowledge(&self, status: &v1::TaskStatus) {

@@ -131,7 +131,7 @@ async fn nonsense_is_refused_with_the_reason() {
 async fn a_framework_is_offered_what_it_wants_and_the_rest_is_anothers() {
     let master = master().await;
     let mut modest = Framework::subscribe(&master, None).await;
-    modest.say(Call::Demand(v1::Demand { wants: vec![want(500, 1)] })).await;
+    modest.say(Call::Demand(v1::Demand { wants: vec![want(500, 1)], ..Default::default() })).await;
     let mut other = Framework::subscribe(&master, None).await;
     let _agent = Agent::register(&master, None).await;
 
@@ -146,14 +146,16 @@ async fn a_demand_that_nobody_can_meet_ends_the_session_with_the_reason() {
     let master = master().await;
     let framework = Framework::subscribe(&master, None).await;
 
-    framework.say(Call::Demand(v1::Demand { wants: vec![v1::Want { resources: None, ..want(1, 1) }] })).await;
+    framework
+        .say(Call::Demand(v1::Demand { wants: vec![v1::Want { resources: None, ..want(1, 1) }], ..Default::default() }))
+        .await;
     let last_word = framework.last_word().await;
     assert_eq!(last_word.code(), Code::InvalidArgument);
     assert_eq!(last_word.message(), "resources of a want is missing");
 
     let framework = Framework::subscribe(&master, None).await;
     let nothing = v1::Want { resources: Some(v1::Resources::default()), ..want(1, 1) };
-    framework.say(Call::Demand(v1::Demand { wants: vec![nothing] })).await;
+    framework.say(Call::Demand(v1::Demand { wants: vec![nothing], ..Default::default() })).await;
     let last_word = framework.last_word().await;
     assert_eq!(last_word.code(), Code::InvalidArgument);
     assert!(last_word.message().contains("a task needs some cpus or memory"), "{last_word}");
@@ -168,7 +170,7 @@ async fn why_a_framework_waits_is_told_to_those_who_may_see_it() {
     let mut framework = Framework::subscribe_on(eng.clone(), None, "eng/batch").await.unwrap();
     let mut agent = Agent::register(&master, None).await;
     operator(&master).await.set_quota(limit(500)).await.unwrap();
-    framework.say(Call::Demand(v1::Demand { wants: vec![want(500, 1)] })).await;
+    framework.say(Call::Demand(v1::Demand { wants: vec![want(500, 1)], ..Default::default() })).await;
     let offer = loop {
         // The offer of before the quota is rescinded.
         let offer = framework.offer().await;
@@ -178,14 +180,14 @@ async fn why_a_framework_waits_is_told_to_those_who_may_see_it() {
     };
     framework.accept(&offer, vec![spec(framework.id, 1)]).await;
     agent.launched().await;
-    framework.say(Call::Demand(v1::Demand { wants: vec![want(500, 2)] })).await;
-    let asked = v1::WhyRequest { framework: framework.id };
+    framework.say(Call::Demand(v1::Demand { wants: vec![want(500, 2)], ..Default::default() })).await;
+    let asked = v1::WhyRequest { framework: framework.id, ..Default::default() };
 
     for wire in [eng, eye] {
         let mut client = OperatorClient::new(wire);
         // What was said on the session may still be on its way.
         let why = loop {
-            let why = client.why(asked).await.unwrap().into_inner();
+            let why = client.why(asked.clone()).await.unwrap().into_inner();
             if why.waits_ms.is_some() {
                 break why;
             }
@@ -195,9 +197,9 @@ async fn why_a_framework_waits_is_told_to_those_who_may_see_it() {
         assert!(matches!(&hindrance.obstacle, Some(Obstacle::AtLimit(at)) if at.role == "eng/batch"), "{why:?}");
         assert_eq!(hindrance.want.as_ref().map(|want| want.milli_cpus), Some(500));
     }
-    let hidden = OperatorClient::new(ops).why(asked).await.unwrap_err();
+    let hidden = OperatorClient::new(ops).why(asked.clone()).await.unwrap_err();
     assert_eq!((hidden.code(), hidden.message()), (Code::NotFound, "there is no framework-1"));
-    let unknown = operator(&master).await.why(v1::WhyRequest { framework: 9 }).await.unwrap_err();
+    let unknown = operator(&master).await.why(v1::WhyRequest { framework: 9, ..Default::default() }).await.unwrap_err();
     assert_eq!(unknown.code(), Code::NotFound);
 }
 

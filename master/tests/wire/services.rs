@@ -46,13 +46,21 @@ async fn a_task_goes_from_framework_to_agent_and_its_news_come_back() {
 }
 
 #[tokio::test]
-async fn a_heartbeat_is_answered() {
+async fn each_second_heartbeat_is_answered_and_the_first_at_once() {
     let master = master().await;
     let mut agent = Agent::register(&master, None).await;
+    let beat = || agent_report::Report::Heartbeat(v1::Heartbeat::default());
 
-    agent.say(agent_report::Report::Heartbeat(v1::Heartbeat::default())).await;
-
+    agent.say(beat()).await;
     assert!(matches!(agent.order().await, agent_order::Order::Heartbeat(_)));
+    for _ in 0..6 {
+        agent.say(beat()).await;
+    }
+    agent.say(agent_report::Report::Leave(v1::Leave {})).await;
+
+    let rest = agent.rest().await;
+    assert!(rest.iter().all(|order| matches!(order, agent_order::Order::Heartbeat(_))), "{rest:?}");
+    assert_eq!(rest.len(), 3);
 }
 
 #[tokio::test]
@@ -66,7 +74,7 @@ async fn a_session_begins_with_an_introduction() {
     assert_eq!(last_word.message(), "the first report of a session must be register, it is heartbeat");
 
     let framework = Framework::connect(&master).await;
-    framework.say(Call::Revive(v1::Revive {})).await;
+    framework.say(Call::Revive(v1::Revive::default())).await;
     let last_word = framework.last_word().await;
     assert_eq!(last_word.code(), Code::FailedPrecondition);
     assert_eq!(last_word.message(), "the first call of a session must be subscribe, it is revive");

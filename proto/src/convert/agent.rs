@@ -4,11 +4,15 @@ use std::sync::Arc;
 
 use haggle_core::cluster::{AgentCommand, AgentIdentity, AgentOrder, HeldTask, Rejection};
 use haggle_core::{
-    AgentInfo, AgentKey, AllocationSpec, Epoch, FrameworkId, HeldQueue, QueueUpdate, TaskSpec, TaskStatus, UpdateId,
+    AgentInfo, AgentKey, AllocationSpec, Bytes, Epoch, FrameworkId, HeldQueue, MilliCpu, QueueUpdate, TaskSpec,
+    TaskStatus, UpdateId,
 };
 
 use super::queue::{enqueue, enqueued};
-use super::status::task_state;
+use super::reservation::{kept, read_kept};
+use super::resources::amount;
+use super::status::{reason, task_state};
+use super::volume::{ids, read_ids};
 use super::{Malformed, random, required};
 use crate::v1;
 use crate::v1::agent_order::Order;
@@ -21,6 +25,7 @@ impl From<AgentInfo> for v1::AgentInfo {
             name: info.name,
             resources: Some(info.resources.into()),
             attributes: info.attributes.into_iter().collect(),
+            reserved: kept(info.reserved),
         }
     }
 }
@@ -33,6 +38,7 @@ impl TryFrom<v1::AgentInfo> for AgentInfo {
             name: wire.name,
             resources: required(wire.resources, "resources of an agent")?.try_into()?,
             attributes: wire.attributes.into_iter().collect(),
+            reserved: read_kept(wire.reserved)?,
         })
     }
 }
@@ -42,9 +48,12 @@ impl From<HeldTask> for v1::HeldTask {
         Self {
             id: Some(task.id.into()),
             name: task.name,
+            role: task.role,
+            volumes: ids(task.volumes),
             resources: Some(task.resources.into()),
             state: v1::TaskState::from(task.state).into(),
             update: task.update.0,
+            group: task.group.map(Into::into),
         }
     }
 }
@@ -56,9 +65,12 @@ impl TryFrom<v1::HeldTask> for HeldTask {
         Ok(Self {
             id: required(wire.id, "id of a held task")?.into(),
             name: wire.name,
+            role: wire.role,
+            volumes: read_ids(wire.volumes),
             resources: required(wire.resources, "resources of a held task")?.try_into()?,
             state: task_state(wire.state)?,
             update: UpdateId(wire.update),
+            group: wire.group.map(Into::into),
         })
     }
 }
@@ -89,6 +101,8 @@ impl From<AgentCommand> for v1::AgentReport {
             AgentCommand::Updates(updates) => {
                 Report::Updates(v1::TaskStatuses { statuses: updates.into_iter().map(Into::into).collect() })
             }
+            AgentCommand::Volumes(volumes) => Report::Volumes(v1::HeldVolumes { volumes: ids(volumes) }),
+            AgentCommand::Unused(cpus) => Report::UnusedMilliCpus(cpus.get()),
             AgentCommand::Drain => Report::Drain(v1::Drain {}),
             AgentCommand::Leave => Report::Leave(v1::Leave {}),
         };
@@ -128,6 +142,8 @@ impl TryFrom<v1::AgentReport> for AgentCommand {
             Report::Updates(updates) => {
                 Self::Updates(updates.statuses.into_iter().map(TaskStatus::try_from).collect::<Result<_, _>>()?)
             }
+            Report::Volumes(held) => Self::Volumes(read_ids(held.volumes)),
+            Report::UnusedMilliCpus(cpus) => Self::Unused(MilliCpu::new(amount("unused_milli_cpus", cpus)?)),
             Report::Drain(_) => Self::Drain,
             Report::Leave(_) => Self::Leave,
             Report::Log(_) => {
@@ -152,12 +168,19 @@ impl From<AgentOrder> for v1::AgentOrder {
             AgentOrder::Open(spec) => Order::Open(Arc::unwrap_or_clone(spec).into()),
             AgentOrder::Enqueue { allocation, tasks, last } => Order::Enqueue(enqueue(allocation, tasks, last)),
             AgentOrder::Kill(task) => Order::Kill(task.into()),
+            AgentOrder::End { task, reason, why } => {
+                Order::End(v1::EndTask { task: Some(task.into()), reason: v1::Reason::from(reason).into(), why })
+            }
             AgentOrder::StopAll => Order::StopAll(v1::StopAll {}),
             AgentOrder::Acknowledge(task, update) => {
                 Order::Acknowledge(v1::UpdateAck { task: Some(task.into()), update: update.0, agent: None })
             }
             AgentOrder::Resend(framework) => Order::Resend(framework.0),
             AgentOrder::RemoveFramework(framework) => Order::RemoveFramework(framework.0),
+            AgentOrder::CreateVolume { volume, role, size } => {
+                Order::CreateVolume(v1::MakeVolume { volume: Some(volume.into()), role, size_bytes: size.get() })
+            }
+            AgentOrder::DestroyVolume(volume) => Order::DestroyVolume(volume.into()),
         };
         Self { order: Some(order) }
     }
@@ -181,6 +204,11 @@ impl TryFrom<v1::AgentOrder> for AgentOrder {
                 Self::Enqueue { allocation, tasks, last }
             }
             Order::Kill(task) => Self::Kill(task.into()),
+            Order::End(end) => Self::End {
+                task: required(end.task, "task to end")?.into(),
+                reason: reason(end.reason).ok_or(Malformed::Missing("reason to end a task"))?,
+                why: end.why,
+            },
             Order::StopAll(_) => Self::StopAll,
             Order::Acknowledge(ack) => {
                 let task = required(ack.task, "task of an acknowledgement")?.into();
@@ -188,6 +216,12 @@ impl TryFrom<v1::AgentOrder> for AgentOrder {
             }
             Order::Resend(framework) => Self::Resend(FrameworkId(framework)),
             Order::RemoveFramework(framework) => Self::RemoveFramework(FrameworkId(framework)),
+            Order::CreateVolume(v1::MakeVolume { volume, role, size_bytes }) => Self::CreateVolume {
+                volume: required(volume, "volume to make")?.into(),
+                role,
+                size: Bytes::new(size_bytes),
+            },
+            Order::DestroyVolume(volume) => Self::DestroyVolume(volume.into()),
             Order::ReadLog(_) | Order::Heartbeat(_) => {
                 return Err(Malformed::Invalid {
                     field: "order",

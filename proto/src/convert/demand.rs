@@ -2,6 +2,7 @@
 
 use haggle_core::{Constraint, Test, Want};
 
+use super::volume::{ids, read_ids};
 use super::{Malformed, required};
 use crate::v1;
 use crate::v1::constraint;
@@ -11,8 +12,10 @@ impl From<Want> for v1::Want {
         Self {
             resources: Some(want.resources.into()),
             constraints: want.constraints.into_iter().map(Into::into).collect(),
+            volumes: ids(want.volumes),
             waiting: want.waiting,
             spare: want.spare,
+            gang: want.gang,
         }
     }
 }
@@ -24,8 +27,10 @@ impl TryFrom<v1::Want> for Want {
         Ok(Self {
             resources: required(wire.resources, "resources of a want")?.try_into()?,
             constraints: wire.constraints.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
+            volumes: read_ids(wire.volumes),
             waiting: wire.waiting,
             spare: wire.spare,
+            gang: wire.gang,
         })
     }
 }

@@ -7,8 +7,10 @@ use haggle_core::cluster::{Acknowledgement, FrameworkCall, FrameworkCommand, Fra
 use haggle_core::{AgentId, Epoch, Offer, OfferId, TaskSpec, UpdateId};
 
 use super::queue::{enqueue, enqueued};
+use super::reservation::all_reserved;
 use super::task::millis;
 use super::upkeep::{inverse, inverse_ids};
+use super::volume::volumes;
 use super::{Malformed, required};
 use crate::v1;
 use crate::v1::framework_call::Call;
@@ -19,7 +21,7 @@ const DEFAULT_REFUSE: Duration = Duration::from_secs(5);
 
 impl From<FrameworkInfo> for v1::FrameworkInfo {
     fn from(info: FrameworkInfo) -> Self {
-        Self { name: info.name, role: info.role, failover_timeout_ms: Some(millis(info.failover_timeout)) }
+        Self { name: info.name, roles: info.roles, failover_timeout_ms: Some(millis(info.failover_timeout)) }
     }
 }
 
@@ -28,7 +30,7 @@ impl From<v1::FrameworkInfo> for FrameworkInfo {
         let failover_timeout = wire.failover_timeout_ms.map(Duration::from_millis);
         Self {
             name: wire.name,
-            role: if wire.role.is_empty() { Self::DEFAULT_ROLE.to_owned() } else { wire.role },
+            roles: if wire.roles.is_empty() { vec![Self::DEFAULT_ROLE.to_owned()] } else { wire.roles },
             failover_timeout: failover_timeout.unwrap_or(Self::DEFAULT_FAILOVER_TIMEOUT),
         }
     }
@@ -42,6 +44,9 @@ impl From<Offer> for v1::Offer {
             agent_name: offer.agent_name,
             attributes: offer.attributes.into_iter().collect(),
             resources: Some(offer.resources.into()),
+            role: offer.role,
+            reserved: offer.reserved.into_iter().map(Into::into).collect(),
+            volumes: offer.volumes.into_iter().map(Into::into).collect(),
             unavailability: offer.unavailability.map(Into::into),
         }
     }
@@ -56,6 +61,9 @@ impl TryFrom<v1::Offer> for Offer {
             agent: AgentId(wire.agent),
             agent_name: wire.agent_name,
             attributes: wire.attributes.into_iter().collect(),
+            role: wire.role,
+            reserved: all_reserved(wire.reserved)?,
+            volumes: volumes(wire.volumes)?,
             resources: required(wire.resources, "resources of an offer")?.try_into()?,
             unavailability: wire.unavailability.map(Into::into),
         })
@@ -115,25 +123,33 @@ impl From<FrameworkCommand> for Call {
             FrameworkCommand::Subscribe { member, info } => {
                 Call::Subscribe(v1::Subscribe { member: member.map(Into::into), info: Some(info.into()) })
             }
-            FrameworkCommand::Accept { offers, tasks, refuse } => Call::Accept(v1::Accept {
+            FrameworkCommand::Accept { offers, operations, tasks, refuse } => Call::Accept(v1::Accept {
                 offers: ids(offers),
                 tasks: tasks.into_iter().map(|task| Arc::unwrap_or_clone(task).into()).collect(),
+                refuse_ms: millis(refuse),
+                operations: operations.into_iter().map(Into::into).collect(),
+            }),
+            FrameworkCommand::LaunchGroup { offers, tasks, refuse } => Call::LaunchGroup(v1::LaunchGroup {
+                offers: ids(offers),
+                tasks: tasks.into_iter().map(Into::into).collect(),
                 refuse_ms: millis(refuse),
             }),
             FrameworkCommand::Decline { offers, refuse } => {
                 Call::Decline(v1::Decline { offers: ids(offers), refuse_ms: Some(millis(refuse)) })
             }
-            FrameworkCommand::Revive => Call::Revive(v1::Revive {}),
-            FrameworkCommand::Demand(wants) => {
-                Call::Demand(v1::Demand { wants: wants.into_iter().map(Into::into).collect() })
-            }
+            FrameworkCommand::Revive { role } => Call::Revive(v1::Revive { role: role.unwrap_or_default() }),
+            FrameworkCommand::Demand { role, wants } => Call::Demand(v1::Demand {
+                wants: wants.into_iter().map(Into::into).collect(),
+                role: role.unwrap_or_default(),
+            }),
+            FrameworkCommand::Suppress { role } => Call::Suppress(v1::Suppress { role: role.unwrap_or_default() }),
+            FrameworkCommand::Update(info) => Call::Update(info.into()),
             FrameworkCommand::AcceptInverse(offers) => {
                 Call::AcceptInverse(v1::AcceptInverse { offers: inverse(offers) })
             }
             FrameworkCommand::DeclineInverse { offers, refuse } => {
                 Call::DeclineInverse(v1::DeclineInverse { offers: inverse(offers), refuse_ms: Some(millis(refuse)) })
             }
-            FrameworkCommand::Suppress => Call::Suppress(v1::Suppress {}),
             FrameworkCommand::Kill(task) => Call::Kill(task.into()),
             FrameworkCommand::Acknowledge(updates) => {
                 Call::Acknowledge(v1::Acknowledge { updates: updates.into_iter().map(Into::into).collect() })
@@ -164,6 +180,7 @@ impl TryFrom<Call> for FrameworkCommand {
             },
             Call::Accept(accept) => Self::Accept {
                 offers: ids(accept.offers),
+                operations: accept.operations.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
                 tasks: accept
                     .tasks
                     .into_iter()
@@ -171,20 +188,27 @@ impl TryFrom<Call> for FrameworkCommand {
                     .collect::<Result<_, _>>()?,
                 refuse: Duration::from_millis(accept.refuse_ms),
             },
+            Call::LaunchGroup(launch) => Self::LaunchGroup {
+                offers: ids(launch.offers),
+                tasks: launch.tasks.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
+                refuse: Duration::from_millis(launch.refuse_ms),
+            },
             Call::Decline(decline) => Self::Decline {
                 offers: ids(decline.offers),
                 refuse: decline.refuse_ms.map_or(DEFAULT_REFUSE, Duration::from_millis),
             },
-            Call::Revive(_) => Self::Revive,
-            Call::Demand(demand) => {
-                Self::Demand(demand.wants.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?)
-            }
+            Call::Revive(revive) => Self::Revive { role: one_or_all(revive.role) },
+            Call::Demand(demand) => Self::Demand {
+                role: one_or_all(demand.role),
+                wants: demand.wants.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
+            },
+            Call::Suppress(suppress) => Self::Suppress { role: one_or_all(suppress.role) },
+            Call::Update(info) => Self::Update(info.into()),
             Call::AcceptInverse(accept) => Self::AcceptInverse(inverse_ids(accept.offers)),
             Call::DeclineInverse(decline) => Self::DeclineInverse {
                 offers: inverse_ids(decline.offers),
                 refuse: decline.refuse_ms.map_or(DEFAULT_REFUSE, Duration::from_millis),
             },
-            Call::Suppress(_) => Self::Suppress,
             Call::Kill(task) => Self::Kill(task.into()),
             Call::Acknowledge(acknowledge) => Self::Acknowledge(
                 acknowledge.updates.into_iter().map(TryInto::try_into).collect::<Result<_, Malformed>>()?,
@@ -204,6 +228,11 @@ impl TryFrom<Call> for FrameworkCommand {
             Call::Teardown(_) => Self::Teardown,
         })
     }
+}
+
+/// A role that is not named stands for all.
+fn one_or_all(role: String) -> Option<String> {
+    Some(role).filter(|role| !role.is_empty())
 }
 
 impl From<FrameworkEvent> for v1::FrameworkEvent {
@@ -226,6 +255,9 @@ impl From<FrameworkEvent> for v1::FrameworkEvent {
             }
             FrameworkEvent::Update(status) => Event::Update(status.into()),
             FrameworkEvent::Queue(update) => Event::Queue(Arc::unwrap_or_clone(update).into()),
+            FrameworkEvent::OperationDropped { operation, why } => {
+                Event::OperationDropped(v1::OperationDropped { operation: Some(operation.into()), why })
+            }
             FrameworkEvent::AgentLost(agent) => Event::AgentLost(agent.0),
             FrameworkEvent::Error(why) => Event::Error(why),
         };
@@ -253,6 +285,10 @@ impl TryFrom<v1::FrameworkEvent> for FrameworkEvent {
             Event::InverseRescinded(rescinded) => Self::InverseRescinded(inverse_ids(rescinded.offers)),
             Event::Update(status) => Self::Update(status.try_into()?),
             Event::Queue(update) => Self::Queue(Arc::new(update.try_into()?)),
+            Event::OperationDropped(dropped) => Self::OperationDropped {
+                operation: required(dropped.operation, "operation that was dropped")?.try_into()?,
+                why: dropped.why,
+            },
             Event::AgentLost(agent) => Self::AgentLost(AgentId(agent)),
             Event::Error(why) => Self::Error(why),
         })

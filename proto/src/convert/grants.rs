@@ -58,6 +58,9 @@ impl From<Folder> for v1::Folder {
         let source = match folder.source {
             FolderSource::Scratch(path) => v1::folder::Source::Scratch(path),
             FolderSource::Host(path) => v1::folder::Source::Host(path),
+            FolderSource::Volume { volume, writable } => {
+                v1::folder::Source::Volume(v1::MountedVolume { volume: Some(volume.into()), writable })
+            }
         };
         Self { guest_path: folder.guest_path, source: Some(source) }
     }
@@ -70,6 +73,9 @@ impl TryFrom<v1::Folder> for Folder {
         let source = match required(wire.source, "source of a folder")? {
             v1::folder::Source::Scratch(path) => FolderSource::Scratch(path),
             v1::folder::Source::Host(path) => FolderSource::Host(path),
+            v1::folder::Source::Volume(v1::MountedVolume { volume, writable }) => {
+                FolderSource::Volume { volume: required(volume, "volume of a folder")?.into(), writable }
+            }
         };
         Ok(Self { guest_path: wire.guest_path, source })
     }

@@ -11,15 +11,19 @@ mod grants;
 mod operator;
 mod queue;
 mod quota;
+mod reservation;
 mod resources;
 mod status;
 mod task;
 mod upkeep;
+mod volume;
 mod why;
 
 pub use access::{token_id, token_kind};
 pub use quota::{placement, weight};
+pub use reservation::all_reserved;
 pub use upkeep::maintenance;
+pub use volume::volumes;
 
 use haggle_core::{AgentId, ClusterId, Digest, FrameworkId, Member, RequestId};
 

@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use haggle_core::cluster::{AgentView, Announcement, FrameworkView, OfferView, RoleView, TaskView};
-use haggle_core::{AgentId, FrameworkId, OfferId};
+use haggle_core::{AgentId, Bytes, FrameworkId, MilliCpu, OfferId};
 
+use super::reservation::all_reserved;
+use super::resources::amount;
 use super::task::millis;
 use super::upkeep::{withheld, withheld_of};
+use super::volume::volumes;
 use super::{Malformed, required};
 use crate::v1;
 use crate::v1::watch_event::Event;
@@ -28,9 +31,13 @@ impl From<AgentView> for v1::Agent {
             draining: agent.draining,
             used: Some(agent.used.into()),
             offered: Some(agent.offered.into()),
+            reserved: agent.reserved.into_iter().map(Into::into).collect(),
+            volumes: count(agent.volumes),
+            kept_bytes: agent.kept.get(),
             tasks: count(agent.tasks),
             withdrawal: agent.withdrawal.map(Into::into),
             unavailability: agent.unavailability.map(Into::into),
+            revocable_milli_cpus: agent.revocable.get(),
         }
     }
 }
@@ -46,9 +53,13 @@ impl TryFrom<v1::Agent> for AgentView {
             draining: wire.draining,
             used: required(wire.used, "used resources of an agent")?.try_into()?,
             offered: required(wire.offered, "offered resources of an agent")?.try_into()?,
+            reserved: wire.reserved.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
+            volumes: size(wire.volumes),
+            kept: Bytes::new(wire.kept_bytes),
             tasks: size(wire.tasks),
             withdrawal: wire.withdrawal.map(TryInto::try_into).transpose()?,
             unavailability: wire.unavailability.map(Into::into),
+            revocable: MilliCpu::new(amount("revocable_milli_cpus", wire.revocable_milli_cpus)?),
         })
     }
 }
@@ -92,6 +103,7 @@ impl From<RoleView> for v1::Role {
             share: role.share.as_f64(),
             used: Some(role.used.into()),
             offered: Some(role.offered.into()),
+            reserved: Some(role.reserved.into()),
             waiting: count(role.waiting),
             fair_share: role.fair_share.as_f64(),
             quota: role.quota.map(Into::into),
@@ -106,8 +118,11 @@ impl From<OfferView> for v1::OpenOffer {
         Self {
             id: offer.id.0,
             framework: offer.framework.0,
+            role: offer.role,
             agent: offer.agent.0,
             resources: Some(offer.resources.into()),
+            reserved: offer.reserved.into_iter().map(Into::into).collect(),
+            volumes: offer.volumes.into_iter().map(Into::into).collect(),
             age_ms: millis(offer.age),
         }
     }
@@ -120,8 +135,11 @@ impl TryFrom<v1::OpenOffer> for OfferView {
         Ok(Self {
             id: OfferId(wire.id),
             framework: FrameworkId(wire.framework),
+            role: wire.role,
             agent: AgentId(wire.agent),
             resources: required(wire.resources, "resources of an offer")?.try_into()?,
+            reserved: all_reserved(wire.reserved)?,
+            volumes: volumes(wire.volumes)?,
             age: Duration::from_millis(wire.age_ms),
         })
     }
@@ -135,6 +153,8 @@ impl From<TaskView> for v1::Task {
             role: task.role,
             agent: task.agent.0,
             resources: Some(task.resources.into()),
+            group: task.group.map(Into::into),
+            is_allocation: task.is_allocation,
             status: Some(task.status.into()),
         }
     }
@@ -150,6 +170,8 @@ impl TryFrom<v1::Task> for TaskView {
             role: wire.role,
             agent: AgentId(wire.agent),
             resources: required(wire.resources, "resources of a task")?.try_into()?,
+            group: wire.group.map(Into::into),
+            is_allocation: wire.is_allocation,
             status: required(wire.status, "status of a task")?.try_into()?,
         })
     }
@@ -166,6 +188,7 @@ impl From<Announcement> for Event {
             }
             Announcement::AgentReactivated(id) => Self::AgentReactivated(id.0),
             Announcement::FrameworkUp(id) => Self::FrameworkUp(id.0),
+            Announcement::FrameworkUpdated(id) => Self::FrameworkUpdated(id.0),
             Announcement::FrameworkDown(id) => Self::FrameworkDown(id.0),
             Announcement::FrameworkRemoved(id) => Self::FrameworkRemoved(id.0),
             Announcement::Task(status) => Self::Task(status.into()),
@@ -184,6 +207,7 @@ impl TryFrom<Event> for Announcement {
             Event::AgentWithdrawn(wire) => Self::AgentWithdrawn(AgentId(wire.agent), withheld(wire.phase)?),
             Event::AgentReactivated(id) => Self::AgentReactivated(AgentId(id)),
             Event::FrameworkUp(id) => Self::FrameworkUp(FrameworkId(id)),
+            Event::FrameworkUpdated(id) => Self::FrameworkUpdated(FrameworkId(id)),
             Event::FrameworkDown(id) => Self::FrameworkDown(FrameworkId(id)),
             Event::FrameworkRemoved(id) => Self::FrameworkRemoved(FrameworkId(id)),
             Event::Task(status) => Self::Task(status.try_into()?),

@@ -19,6 +19,7 @@ impl From<AllocationSpec> for v1::Allocation {
         Self {
             id: Some(spec.id.into()),
             name: spec.name,
+            role: spec.role,
             resources: Some(spec.resources.into()),
             idle_timeout_ms: Some(millis(spec.idle_timeout)),
         }
@@ -32,6 +33,7 @@ impl TryFrom<v1::Allocation> for AllocationSpec {
         Ok(Self {
             id: required(wire.id, "id of an allocation")?.into(),
             name: wire.name,
+            role: wire.role,
             resources: required(wire.resources, "resources of an allocation")?.try_into()?,
             idle_timeout: wire.idle_timeout_ms.map_or(Self::IDLE_DEFAULT, Duration::from_millis),
         })

@@ -16,6 +16,7 @@ impl From<Resources> for v1::Resources {
             disk_bytes: resources.disk.get(),
             ports: resources.ports.ranges().iter().map(port).collect(),
             scalars,
+            revocable_milli_cpus: resources.revocable.get(),
         }
     }
 }
@@ -30,6 +31,7 @@ impl TryFrom<v1::Resources> for Resources {
             Bytes::new(amount("mem_bytes", wire.mem_bytes)?),
             Bytes::new(amount("disk_bytes", wire.disk_bytes)?),
         );
+        let plain = plain.with_revocable(MilliCpu::new(amount("revocable_milli_cpus", wire.revocable_milli_cpus)?));
         wire.scalars.into_iter().try_fold(plain.with_ports(Ports::new(ports)), |all, (name, value)| {
             Ok(all.with_scalar(&name, amount("scalars", value)?))
         })

@@ -35,7 +35,8 @@ same_variants! { fn read_source -> Source: Master Agent Executor }
 same_variants! { fn read_reason -> Reason:
     Exit Trap MemoryLimit FuelExhausted TimeLimit DiskLimit OutputLimit ModuleInvalid ArtifactUnavailable TaskInvalid
     InvalidOffers KilledDuringLaunch KillRequested FrameworkRemoved AgentDisconnected AgentRemoved AgentReregistered
-    AgentRestarted AgentDraining Reconciliation ExecutorTerminated FrameworkLimit
+    AgentRestarted AgentDraining Reconciliation ExecutorTerminated FrameworkLimit TaskGroup
+    Preempted
 }
 
 pub(super) fn task_state(wire: i32) -> Result<TaskState, Malformed> {

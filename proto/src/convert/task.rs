@@ -1,8 +1,11 @@
 //! Task ids and specs.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use haggle_core::{Bytes, FrameworkId, Fuel, Grants, Input, Limits, OutputOverrun, Sharing, TaskId, TaskSpec};
+use haggle_core::{
+    AgentId, Bytes, FrameworkId, Fuel, Grants, Group, Input, Limits, OutputOverrun, Placed, Sharing, TaskId, TaskSpec,
+};
 
 use super::{Malformed, digest, required};
 use crate::v1;
@@ -19,12 +22,40 @@ impl From<v1::TaskId> for TaskId {
     }
 }
 
+impl From<Group> for v1::Group {
+    fn from(group: Group) -> Self {
+        Self { first: group.first, size: group.size }
+    }
+}
+
+impl From<v1::Group> for Group {
+    fn from(wire: v1::Group) -> Self {
+        Self { first: wire.first, size: wire.size }
+    }
+}
+
+impl From<Placed> for v1::PlacedTask {
+    fn from(placed: Placed) -> Self {
+        Self { agent: placed.agent.0, task: Some(Arc::unwrap_or_clone(placed.task).into()) }
+    }
+}
+
+impl TryFrom<v1::PlacedTask> for Placed {
+    type Error = Malformed;
+
+    fn try_from(wire: v1::PlacedTask) -> Result<Self, Malformed> {
+        let task = required(wire.task, "task of a group")?.try_into()?;
+        Ok(Self { agent: AgentId(wire.agent), task: Arc::new(task) })
+    }
+}
+
 impl From<TaskSpec> for v1::TaskSpec {
     fn from(spec: TaskSpec) -> Self {
         let input = |input: Input| v1::Input { guest_path: input.guest_path, content: input.content.0.to_vec() };
         Self {
             id: Some(spec.id.into()),
             name: spec.name,
+            role: spec.role,
             module: spec.module.0.to_vec(),
             args: spec.args,
             env: spec.env.into_iter().map(|(name, value)| v1::EnvVar { name, value }).collect(),
@@ -34,6 +65,7 @@ impl From<TaskSpec> for v1::TaskSpec {
             inputs: spec.inputs.into_iter().map(input).collect(),
             sharing: (spec.sharing != Sharing::default()).then(|| spec.sharing.into()),
             grants: (!spec.grants.is_empty()).then(|| spec.grants.into()),
+            group: spec.group.map(Into::into),
         }
     }
 }
@@ -46,6 +78,7 @@ impl TryFrom<v1::TaskSpec> for TaskSpec {
         Ok(Self {
             id: required(wire.id, "id of a task")?.into(),
             name: wire.name,
+            role: wire.role,
             module: digest(&wire.module)?,
             args: wire.args,
             env: wire.env.into_iter().map(|var| (var.name, var.value)).collect(),
@@ -55,6 +88,7 @@ impl TryFrom<v1::TaskSpec> for TaskSpec {
             inputs: wire.inputs.into_iter().map(input).collect::<Result<_, Malformed>>()?,
             sharing: wire.sharing.map(Sharing::from).unwrap_or_default(),
             grants: wire.grants.map(Grants::try_from).transpose()?.unwrap_or_default(),
+            group: wire.group.map(Into::into),
         })
     }
 }

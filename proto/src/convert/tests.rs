@@ -4,8 +4,8 @@ use std::time::Duration;
 use haggle_core::allocator::{Hindrance, Obstacle, Withheld};
 use haggle_core::cluster::{
     Acknowledgement, AgentCommand, AgentIdentity, AgentOrder, AgentView, Announcement, FrameworkCall, FrameworkCommand,
-    FrameworkEvent, FrameworkInfo, HeldTask, MaintenanceView, OfferView, PhaseView, Question, Rejection, RoleView, Why,
-    WithdrawalView,
+    FrameworkEvent, FrameworkInfo, HeldTask, MaintenanceView, OfferView, PhaseView, Question, Rejection,
+    ReservationView, RoleView, VolumeStanding, VolumeView, Why, WithdrawalView,
 };
 use haggle_core::resources::{PortRange, Ports, Share};
 use haggle_core::*;
@@ -21,12 +21,14 @@ fn resources() -> Resources {
     Resources::new(MilliCpu::new(250), Bytes::from_mib(64), Bytes::from_mib(1))
         .with_ports(Ports::new([PortRange { first: 80, last: 90 }]))
         .with_scalar("licence", 1500)
+        .with_revocable(MilliCpu::new(50))
 }
 
 fn spec() -> TaskSpec {
     TaskSpec {
         id: TASK,
         name: "count".into(),
+        role: String::new(),
         module: Digest([7; 32]),
         args: vec!["a".into()],
         env: vec![("K".into(), "V".into())],
@@ -44,11 +46,16 @@ fn spec() -> TaskSpec {
             folders: vec![
                 Folder { guest_path: "work".into(), source: FolderSource::Scratch("a/b".into()) },
                 Folder { guest_path: "/data".into(), source: FolderSource::Host("/srv/data".into()) },
+                Folder {
+                    guest_path: "/volume".into(),
+                    source: FolderSource::Volume { volume: VOLUME, writable: true },
+                },
             ],
             net: vec![Endpoint { host: "db.example".into(), port: 5432 }],
             http: vec![HttpHost { host: "api.example".into(), port: None }],
             anonymous: true,
         },
+        group: Some(Group { first: 6, size: 2 }),
     }
 }
 
@@ -63,7 +70,9 @@ fn wants() -> Vec<Want> {
         constraint("os", Test::Equals("linux".into())),
         constraint(attributes::HOSTNAME, Test::NotEquals("a".into())),
     ];
-    vec![Want { resources: resources(), constraints, waiting: 3, spare: 1 }]
+    let together =
+        Want { resources: resources(), constraints: Vec::new(), volumes: Vec::new(), waiting: 2, spare: 0, gang: 7 };
+    vec![Want { resources: resources(), constraints, volumes: volumes(), waiting: 3, spare: 1, gang: 0 }, together]
 }
 
 fn ceiling() -> Ceiling {
@@ -97,18 +106,86 @@ fn every_state_reason_and_source_survives_the_wire() {
     }
 }
 
+fn reserved() -> Reserved {
+    let reservation = Reservation::fixed("eng").unwrap().refined("eng/batch").unwrap();
+    Reserved { reservation, resources: resources() }
+}
+
+fn operations() -> Vec<OfferOperation> {
+    vec![
+        Operation::Reserve { role: "eng".into(), within: None, resources: resources() }.into(),
+        Operation::Reserve { role: "eng/x".into(), within: Some("eng".into()), resources: resources() }.into(),
+        Operation::Unreserve { role: "eng".into(), resources: resources() }.into(),
+        VolumeOperation::Create { role: "eng".into(), name: "data".into(), size: Bytes::new(5) }.into(),
+        VolumeOperation::Destroy(VOLUME).into(),
+        VolumeOperation::Share { volume: VOLUME, shared: true }.into(),
+    ]
+}
+
+const VOLUME: VolumeId = VolumeId { agent: AgentId(2), number: 7 };
+
+fn volumes() -> Vec<VolumeId> {
+    vec![VOLUME, VolumeId { number: 8, ..VOLUME }]
+}
+
+fn volume() -> Volume {
+    Volume {
+        id: VOLUME,
+        name: "data".into(),
+        reservation: Reservation::fixed("eng").unwrap().refined("eng/batch").unwrap(),
+        size: Bytes::from_mib(3),
+        shared: true,
+        creator: "framework:ci".parse().unwrap(),
+        made: true,
+    }
+}
+
+#[test]
+fn what_is_shown_of_volumes_survives_the_wire() {
+    let standings = [
+        VolumeStanding::Making,
+        VolumeStanding::Ready,
+        VolumeStanding::Missing,
+        VolumeStanding::Away,
+        VolumeStanding::Unknown,
+    ];
+    for standing in standings {
+        let known = Some(volume()).filter(|_| standing != VolumeStanding::Unknown);
+        let shown =
+            VolumeView { id: VOLUME, agent: AgentId(2), known, standing, user: Some(TASK), users: 2, offers: 3 };
+        assert_eq!(VolumeView::try_from(v1::VolumeView::from(shown.clone())), Ok(shown));
+    }
+    let nobodys = v1::Volume { creator: "nobody".into(), ..volume().into() };
+    assert!(Volume::try_from(nobodys).is_err());
+}
+
 #[test]
 fn everything_a_framework_says_survives_the_wire() {
     let offers = vec![OfferId(1), OfferId(2)];
-    let info = FrameworkInfo { name: "f".into(), role: "r".into(), failover_timeout: Duration::from_secs(1) };
+    let roles = vec!["r".into(), "s/t".into()];
+    let info = FrameworkInfo { name: "f".into(), roles, failover_timeout: Duration::from_secs(1) };
+    let member = Some(Member { cluster: CLUSTER, id: FrameworkId(3) });
     let commands = [
-        FrameworkCommand::Subscribe { member: Some(Member { cluster: CLUSTER, id: FrameworkId(3) }), info },
-        FrameworkCommand::Accept { offers: offers.clone(), tasks: vec![Arc::new(spec())], refuse: Duration::ZERO },
+        FrameworkCommand::Subscribe { member, info: info.clone() },
+        FrameworkCommand::Update(info),
+        FrameworkCommand::Accept {
+            offers: offers.clone(),
+            operations: operations(),
+            tasks: vec![Arc::new(spec())],
+            refuse: Duration::ZERO,
+        },
+        FrameworkCommand::LaunchGroup {
+            offers: offers.clone(),
+            tasks: vec![Placed { agent: AgentId(2), task: Arc::new(spec()) }],
+            refuse: Duration::from_secs(3),
+        },
         FrameworkCommand::Decline { offers, refuse: Duration::from_secs(5) },
-        FrameworkCommand::Revive,
-        FrameworkCommand::Suppress,
-        FrameworkCommand::Demand(wants()),
-        FrameworkCommand::Demand(Vec::new()),
+        FrameworkCommand::Revive { role: None },
+        FrameworkCommand::Suppress { role: None },
+        FrameworkCommand::Revive { role: Some("a".into()) },
+        FrameworkCommand::Suppress { role: Some("a/b".into()) },
+        FrameworkCommand::Demand { role: Some("a".into()), wants: wants() },
+        FrameworkCommand::Demand { role: None, wants: Vec::new() },
         FrameworkCommand::AcceptInverse(vec![InverseOfferId(1), InverseOfferId(2)]),
         FrameworkCommand::DeclineInverse { offers: vec![InverseOfferId(1)], refuse: Duration::from_secs(5) },
         FrameworkCommand::Kill(TASK),
@@ -134,6 +211,9 @@ fn everything_a_framework_hears_survives_the_wire() {
         agent: AgentId(2),
         agent_name: "a".into(),
         attributes: [("rack".into(), "1".into())].into(),
+        role: "role".into(),
+        reserved: vec![reserved()],
+        volumes: vec![volume()],
         resources: resources(),
         unavailability: Some(WHEN),
     };
@@ -149,6 +229,7 @@ fn everything_a_framework_hears_survives_the_wire() {
         FrameworkEvent::InverseRescinded(vec![InverseOfferId(1)]),
         FrameworkEvent::Update(status(TaskState::Running, None, Source::Agent)),
         FrameworkEvent::Queue(Arc::new(queue_update())),
+        FrameworkEvent::OperationDropped { operation: operations().remove(1), why: "too much".into() },
         FrameworkEvent::AgentLost(AgentId(2)),
         FrameworkEvent::Error("why".into()),
     ];
@@ -160,13 +241,21 @@ fn everything_a_framework_hears_survives_the_wire() {
 
 #[test]
 fn everything_an_agent_says_and_hears_survives_the_wire() {
-    let info = AgentInfo { name: "a".into(), resources: resources(), attributes: [("k".into(), "v".into())].into() };
+    let info = AgentInfo {
+        name: "a".into(),
+        resources: resources(),
+        reserved: [("eng".into(), resources())].into(),
+        attributes: [("k".into(), "v".into())].into(),
+    };
     let held = HeldTask {
         id: TASK,
         name: "count".into(),
+        role: "role".to_owned(),
+        volumes: volumes(),
         resources: resources(),
         state: TaskState::Running,
         update: UpdateId(3),
+        group: Some(Group { first: 6, size: 2 }),
     };
     let member = Member { cluster: CLUSTER, id: AgentId(2) };
     let identity = AgentIdentity { member: Some(member), key: AgentKey(5), run: 6 };
@@ -177,6 +266,8 @@ fn everything_an_agent_says_and_hears_survives_the_wire() {
         AgentCommand::QueueUpdates(vec![Arc::new(queue_update())]),
         AgentCommand::Heartbeat,
         AgentCommand::Updates(vec![status(TaskState::Running, None, Source::Agent)]),
+        AgentCommand::Volumes(volumes()),
+        AgentCommand::Unused(MilliCpu::new(1_400)),
         AgentCommand::Drain,
         AgentCommand::Leave,
     ];
@@ -190,10 +281,13 @@ fn everything_an_agent_says_and_hears_survives_the_wire() {
         AgentOrder::Open(Arc::new(allocation())),
         AgentOrder::Enqueue { allocation: TASK, tasks: vec![queued()], last: true },
         AgentOrder::Kill(TASK),
+        AgentOrder::End { task: TASK, reason: Reason::TaskGroup, why: "why".into() },
         AgentOrder::StopAll,
         AgentOrder::Acknowledge(TASK, UpdateId(1)),
         AgentOrder::Resend(FrameworkId(3)),
         AgentOrder::RemoveFramework(FrameworkId(3)),
+        AgentOrder::CreateVolume { volume: VOLUME, role: "eng".into(), size: Bytes::new(9) },
+        AgentOrder::DestroyVolume(VOLUME),
     ];
 
     for said in said {
@@ -205,7 +299,13 @@ fn everything_an_agent_says_and_hears_survives_the_wire() {
 }
 
 fn allocation() -> AllocationSpec {
-    AllocationSpec { id: TASK, name: "q".into(), resources: resources(), idle_timeout: Duration::from_millis(7) }
+    AllocationSpec {
+        id: TASK,
+        name: "q".into(),
+        role: "a/b".into(),
+        resources: resources(),
+        idle_timeout: Duration::from_millis(7),
+    }
 }
 
 fn queued() -> QueuedTasks {
@@ -286,7 +386,7 @@ fn an_amount_beyond_exact_arithmetic_is_malformed() {
 fn a_framework_without_a_role_is_in_the_default_role() {
     let info = FrameworkInfo::from(v1::FrameworkInfo { name: "f".into(), ..Default::default() });
 
-    assert_eq!(info.role, FrameworkInfo::DEFAULT_ROLE);
+    assert_eq!(info.roles, [FrameworkInfo::DEFAULT_ROLE]);
     assert_eq!(info.failover_timeout, Duration::from_secs(60));
 }
 
@@ -299,14 +399,19 @@ fn an_answer_to_why_survives_the_wire() {
         Obstacle::NoAgent,
         Obstacle::AtLimit { role: "eng".into(), limit: ceiling(), has: resources() },
         Obstacle::KeptForOthers { kept: resources() },
+        Obstacle::NoVolume(VOLUME),
+        Obstacle::VolumeInUse(VOLUME),
         Obstacle::Withheld(Withheld::Deactivated),
         Obstacle::Withheld(Withheld::Draining),
         Obstacle::Withheld(Withheld::Drained),
         Obstacle::Withheld(Withheld::Leaving),
         Obstacle::Constraint(constraint("os", Test::Equals("linux".into()))),
         Obstacle::TooLarge { largest: resources() },
+        Obstacle::Reserved { reserved: resources() },
+        Obstacle::NotUnused { most: MilliCpu::new(30) },
         Obstacle::InUse { free: resources() },
         Obstacle::Offered { to: FrameworkId(9), age: Duration::from_secs(3) },
+        Obstacle::Gang { tasks: 3, fit: 2 },
         Obstacle::Refused { lasts: Duration::from_secs(4) },
     ];
     let hindrances = obstacles.map(|obstacle| Hindrance { obstacle, want: Some(resources()), agents: 2 });
@@ -314,6 +419,7 @@ fn an_answer_to_why_survives_the_wire() {
         framework: FrameworkId(3),
         name: "f".into(),
         role: "eng/batch".into(),
+        roles: vec!["eng".into(), "eng/batch".into()],
         waits_for: Some(Duration::from_secs(12)),
         offers: 1,
         rank: Some(2),
@@ -374,8 +480,11 @@ fn an_open_offer_tells_its_age() {
     let offer = OfferView {
         id: OfferId(1),
         framework: FrameworkId(2),
+        role: "eng/batch".into(),
         agent: AgentId(3),
         resources: resources(),
+        reserved: vec![reserved()],
+        volumes: vec![volume()],
         age: Duration::from_millis(1500),
     };
 
@@ -393,13 +502,22 @@ fn an_agent_tells_that_it_takes_no_tasks_and_for_how_long() {
     for withdrawal in phases.into_iter().flat_map(withdrawal).chain([None]) {
         let agent = AgentView {
             id: AgentId(3),
-            info: AgentInfo { name: "a".into(), resources: resources(), attributes: Default::default() },
+            info: AgentInfo { name: "a".into(), resources: resources(), ..AgentInfo::default() },
             connected: true,
             draining: false,
             withdrawal,
             unavailability: Some(WHEN),
+            revocable: MilliCpu::new(700),
             used: resources(),
             offered: Resources::default(),
+            reserved: vec![ReservationView {
+                reserved: reserved(),
+                used: resources(),
+                offered: Resources::default(),
+                kept: resources(),
+            }],
+            volumes: 3,
+            kept: Bytes::from_mib(5),
             tasks: 2,
         };
         assert_eq!(AgentView::try_from(v1::Agent::from(agent.clone())), Ok(agent));
@@ -443,6 +561,7 @@ fn a_role_tells_what_it_has_beside_what_it_should_have() {
         waiting: 1,
         used: resources(),
         offered: Resources::default(),
+        reserved: resources(),
         share: Share::new(1, 4),
         fair_share: Share::new(1, 2),
         quota: Some(quota.clone()),
@@ -453,6 +572,7 @@ fn a_role_tells_what_it_has_beside_what_it_should_have() {
     let wire = v1::Role::from(role);
 
     assert_eq!((wire.share, wire.fair_share, wire.waiting), (0.25, 0.5, 1));
+    assert_eq!(wire.reserved, Some(resources().into()));
     assert_eq!((wire.used, wire.offered), (Some(resources().into()), Some(Resources::default().into())));
     assert_eq!(wire.quota.map(Quota::try_from), Some(Ok(quota)));
     assert_eq!(

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use haggle_core::FrameworkId;
 use haggle_core::allocator::{Hindrance, Obstacle};
 use haggle_core::cluster::Why;
+use haggle_core::{FrameworkId, MilliCpu};
 
 use super::operator::{count, size};
+use super::resources::amount;
 use super::task::millis;
 use super::upkeep::withheld_of;
 use super::{Malformed, required};
@@ -19,6 +20,7 @@ impl From<Why> for v1::WhyResponse {
             framework: why.framework.0,
             name: why.name,
             role: why.role,
+            roles: why.roles,
             waits_ms: why.waits_for.map(millis),
             offers: count(why.offers),
             rank: why.rank.map(count),
@@ -36,6 +38,7 @@ impl TryFrom<v1::WhyResponse> for Why {
             framework: FrameworkId(wire.framework),
             name: wire.name,
             role: wire.role,
+            roles: wire.roles,
             waits_for: wire.waits_ms.map(Duration::from_millis),
             offers: size(wire.offers),
             rank: wire.rank.map(size),
@@ -81,8 +84,15 @@ impl From<Obstacle> for hindrance::Obstacle {
             Obstacle::Withheld(withheld) => Self::Withheld(withheld_of(withheld).into()),
             Obstacle::Constraint(constraint) => Self::Constraint(constraint.into()),
             Obstacle::TooLarge { largest } => Self::TooLarge(v1::TooLarge { largest: Some(largest.into()) }),
+            Obstacle::Reserved { reserved } => {
+                Self::Reserved(v1::ReservedForOthers { reserved: Some(reserved.into()) })
+            }
+            Obstacle::NoVolume(volume) => Self::NoVolume(volume.into()),
+            Obstacle::VolumeInUse(volume) => Self::VolumeInUse(volume.into()),
+            Obstacle::NotUnused { most } => Self::NotUnused(v1::NotUnused { most_milli_cpus: most.get() }),
             Obstacle::InUse { free } => Self::InUse(v1::InUse { free: Some(free.into()) }),
             Obstacle::Offered { to, age } => Self::Offered(v1::HeldInOffers { to: to.0, age_ms: millis(age) }),
+            Obstacle::Gang { tasks, fit } => Self::Gang(v1::GangWithoutRoom { tasks, fit }),
             Obstacle::Refused { lasts } => Self::Refused(v1::RefusedBefore { lasts_ms: millis(lasts) }),
         }
     }
@@ -111,8 +121,18 @@ impl TryFrom<hindrance::Obstacle> for Obstacle {
             Wire::TooLarge(wire) => {
                 Self::TooLarge { largest: required(wire.largest, "resources of the largest agent")?.try_into()? }
             }
+            Wire::NoVolume(volume) => Self::NoVolume(volume.into()),
+            Wire::VolumeInUse(volume) => Self::VolumeInUse(volume.into()),
+            Wire::Reserved(wire) => {
+                let reserved = required(wire.reserved, "resources reserved for others")?;
+                Self::Reserved { reserved: reserved.try_into()? }
+            }
+            Wire::NotUnused(wire) => {
+                Self::NotUnused { most: MilliCpu::new(amount("most_milli_cpus", wire.most_milli_cpus)?) }
+            }
             Wire::InUse(wire) => Self::InUse { free: required(wire.free, "resources that are free")?.try_into()? },
             Wire::Offered(wire) => Self::Offered { to: FrameworkId(wire.to), age: Duration::from_millis(wire.age_ms) },
+            Wire::Gang(v1::GangWithoutRoom { tasks, fit }) => Self::Gang { tasks, fit },
             Wire::Refused(wire) => Self::Refused { lasts: Duration::from_millis(wire.lasts_ms) },
         })
     }

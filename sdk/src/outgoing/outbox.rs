@@ -36,8 +36,8 @@ pub(crate) struct Outbox {
 impl Outbox {
     /// Begins the next session, whose first message is `opening` and which offers are wanted.
     pub(crate) fn begin(queue: &Arc<Queue>, mut opening: Vec<FrameworkCommand>) -> Self {
-        let (session, wish) = queue.begin();
-        opening.extend(wish);
+        let (session, wishes) = queue.begin();
+        opening.extend(wishes);
         Self { queue: Arc::clone(queue), session, opening, torn_down: false, look: None }
     }
 }

@@ -35,6 +35,7 @@ fn accept(number: u64) -> FrameworkCommand {
     let spec = TaskSpec {
         id: task(number),
         name: "t".to_owned(),
+        role: String::new(),
         module: Digest([1; 32]),
         args: Vec::new(),
         env: Vec::new(),
@@ -44,13 +45,20 @@ fn accept(number: u64) -> FrameworkCommand {
         limits: Default::default(),
         inputs: Vec::new(),
         grants: Default::default(),
+        group: None,
     };
-    FrameworkCommand::Accept { offers: vec![OfferId(number)], tasks: vec![Arc::new(spec)], refuse: Duration::ZERO }
+    FrameworkCommand::Accept {
+        offers: vec![OfferId(number)],
+        operations: Vec::new(),
+        tasks: vec![Arc::new(spec)],
+        refuse: Duration::ZERO,
+    }
 }
 
 fn demand(waiting: u32) -> FrameworkCommand {
     let resources = Resources::new(MilliCpu::from_cores(1), Bytes::ZERO, Bytes::ZERO);
-    FrameworkCommand::Demand(vec![Want { resources, constraints: Vec::new(), waiting, spare: 0 }])
+    let want = Want { resources, constraints: Vec::new(), volumes: Vec::new(), waiting, spare: 0, gang: 0 };
+    FrameworkCommand::Demand { role: None, wants: vec![want] }
 }
 
 fn decline() -> FrameworkCommand {
@@ -62,6 +70,9 @@ fn admitted(queue: &Queue, epoch: u64, last_call: u64) -> Vec<TaskId> {
     queue.begin();
     queue.admit(MEMBER, Epoch(epoch), last_call).unwrap()
 }
+
+const SUPPRESS: FrameworkCommand = FrameworkCommand::Suppress { role: None };
+const REVIVE: FrameworkCommand = FrameworkCommand::Revive { role: None };
 
 fn said(queue: &Queue, commands: impl IntoIterator<Item = FrameworkCommand>) {
     for command in commands {
@@ -242,16 +253,16 @@ fn what_waits_outlives_the_master_unless_it_is_about_its_offers() {
 #[test]
 fn of_what_is_said_of_offers_the_last_counts_and_is_said_again_on_each_session() {
     let queue = Queue::wanting(demand(3));
-    assert_eq!(queue.begin().1, Some(demand(3)));
+    assert_eq!(queue.begin().1, [demand(3)]);
     queue.admit(MEMBER, Epoch(1), 0).unwrap();
     assert_eq!(sent(&queue), []);
 
     said(&queue, [demand(2), accept(1), demand(1)]);
     assert_eq!(sent(&queue), [(1, accept(1)), (2, demand(1))]);
-    said(&queue, [demand(5), FrameworkCommand::Suppress]);
-    assert_eq!(sent(&queue), [(3, FrameworkCommand::Suppress)]);
+    said(&queue, [demand(5), SUPPRESS]);
+    assert_eq!(sent(&queue), [(3, SUPPRESS)]);
 
-    assert_eq!(queue.begin().1, Some(FrameworkCommand::Suppress));
+    assert_eq!(queue.begin().1, [SUPPRESS]);
     queue.admit(MEMBER, Epoch(2), 0).unwrap();
     assert_eq!(sent(&queue), []);
 }
@@ -259,22 +270,53 @@ fn of_what_is_said_of_offers_the_last_counts_and_is_said_again_on_each_session()
 #[test]
 fn what_is_said_of_offers_after_a_session_was_opened_is_said_on_it_once() {
     let queue = queue();
-    said(&queue, [FrameworkCommand::Suppress]);
+    said(&queue, [SUPPRESS]);
     sent(&queue);
-    assert_eq!(queue.begin().1, Some(FrameworkCommand::Suppress));
+    assert_eq!(queue.begin().1, [SUPPRESS]);
 
-    said(&queue, [FrameworkCommand::Revive, demand(2)]);
+    said(&queue, [REVIVE, demand(2)]);
     queue.admit(MEMBER, Epoch(1), 1).unwrap();
 
     assert_eq!(sent(&queue), [(2, demand(2))]);
 }
 
 #[test]
+fn of_what_is_said_of_a_role_the_last_counts_and_what_is_said_of_all_ends_it() {
+    let queue = queue();
+    let of = |role: &str| FrameworkCommand::Suppress { role: Some(role.to_owned()) };
+    let revive = |role: &str| FrameworkCommand::Revive { role: Some(role.to_owned()) };
+    said(&queue, [of("a"), demand(1), of("a"), of("b"), revive("a")]);
+    assert_eq!(queue.begin().1, [demand(1), of("b"), revive("a")]);
+
+    said(&queue, [SUPPRESS]);
+
+    assert_eq!(queue.begin().1, [SUPPRESS]);
+}
+
+#[test]
+fn a_session_is_opened_as_what_the_framework_is_and_with_nothing_of_roles_that_it_left() {
+    let queue = queue();
+    let of = |role: &str| FrameworkCommand::Suppress { role: Some(role.to_owned()) };
+    said(&queue, [of("a"), of("b")]);
+    let info = FrameworkInfo {
+        name: "f".to_owned(),
+        roles: vec!["b".to_owned(), "c".to_owned()],
+        failover_timeout: Duration::from_secs(1),
+    };
+    assert_eq!(queue.info(), None);
+
+    said(&queue, [FrameworkCommand::Update(info.clone())]);
+
+    assert_eq!(queue.info(), Some(info));
+    assert_eq!(queue.begin().1, [of("b")]);
+}
+
+#[test]
 fn a_demand_counts_by_its_size() {
     let constraints = vec![Constraint { attribute: "a".repeat(200), test: Test::Equals("b".repeat(200)) }; 16];
-    let FrameworkCommand::Demand(mut wants) = demand(1) else { unreachable!() };
+    let FrameworkCommand::Demand { mut wants, .. } = demand(1) else { unreachable!() };
     wants[0].constraints = constraints;
-    let demand = FrameworkCommand::Demand(wants);
+    let demand = FrameworkCommand::Demand { role: None, wants };
 
     assert!((6_400..7_000).contains(&command_size(&demand)), "{}", command_size(&demand));
 }
@@ -296,7 +338,7 @@ fn what_waits_while_the_master_is_away_is_bounded_by_the_tasks() {
     queue.begin();
 
     for _ in 0..100 {
-        said(&queue, (1..=20).flat_map(|number| [kill(number), ask(number), FrameworkCommand::Suppress]));
+        said(&queue, (1..=20).flat_map(|number| [kill(number), ask(number), SUPPRESS]));
         said(&queue, [decline(), demand(1), FrameworkCommand::Reconcile(Vec::new())]);
     }
 

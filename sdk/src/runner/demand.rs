@@ -17,7 +17,7 @@
 use std::time::Duration;
 
 use haggle_core::cluster::FrameworkCommand;
-use haggle_core::{Resources, Traits, Want};
+use haggle_core::{Resources, Traits, VolumeId, Want};
 
 use super::pack::Line;
 use super::spare::Spare;
@@ -50,13 +50,19 @@ pub(super) fn wants(lines: [&Line; 2], spare: &Spare) -> Vec<Want> {
     wants
 }
 
+/// The same, all of it at once or not at all.
+pub(super) fn together(wants: Vec<Want>) -> Vec<Want> {
+    wants.into_iter().map(|want| Want { gang: 1, spare: 0, ..want }).collect()
+}
+
 /// What is wanted of the first master, with the subscription: it need not offer whole agents first.
-pub(super) fn opening(tasks: &[Task]) -> Vec<Want> {
+pub(super) fn opening(tasks: &[Task], gang: bool) -> Vec<Want> {
     let mut line = Line::default();
     for (index, task) in tasks.iter().enumerate() {
         line.push(index as u64, &task.need(), task.size());
     }
-    wants([&line, &Line::default()], &Spare::new(Duration::ZERO))
+    let wants = wants([&line, &Line::default()], &Spare::new(Duration::ZERO));
+    if gang { together(wants) } else { wants }
 }
 
 /// What the master thinks is wanted.
@@ -70,9 +76,9 @@ impl Stated {
     }
 
     /// A task was launched on such an agent. The order of the wants stays, for the master counts the first that it may be.
-    pub(super) fn launched(&mut self, resources: &Resources, agent: Traits<'_>) {
+    pub(super) fn launched(&mut self, resources: &Resources, volumes: &[VolumeId], agent: Traits<'_>, in_group: bool) {
         let Some(wants) = &mut self.0 else { return };
-        if let Some(at) = Want::of_launched(wants.iter(), resources, agent) {
+        if let Some(at) = Want::of_launched(wants.iter(), resources, volumes, agent, in_group) {
             wants[at].waiting -= 1;
             if wants[at].waiting == 0 && wants[at].spare == 0 {
                 wants.remove(at);
@@ -98,6 +104,6 @@ impl Stated {
             return None;
         }
         self.0 = Some(wants.clone());
-        Some(FrameworkCommand::Demand(wants))
+        Some(FrameworkCommand::Demand { role: None, wants })
     }
 }

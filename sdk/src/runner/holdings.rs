@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use haggle_core::{AgentId, AgentInfo, Offer, OfferId, Resources};
+use haggle_core::{AgentId, AgentInfo, Offer, OfferId, Resources, Volume};
 
 use super::pack::Room;
 
@@ -12,10 +12,17 @@ use super::pack::Room;
 pub(super) struct Hold {
     /// Its name and attributes.
     pub(super) info: Arc<AgentInfo>,
-    offers: Vec<(OfferId, Resources)>,
+    offers: Vec<Held>,
     free: Resources,
     /// When the agent will not be there, in milliseconds since 1970.
     away_from: Option<u64>,
+}
+
+#[derive(Debug)]
+struct Held {
+    id: OfferId,
+    resources: Resources,
+    volumes: Vec<Volume>,
 }
 
 /// The open offers, by agent.
@@ -35,18 +42,14 @@ impl Holdings {
             return;
         }
         let hold = self.agents.entry(offer.agent).or_insert_with(|| Hold {
-            info: Arc::new(AgentInfo {
-                name: offer.agent_name,
-                resources: Resources::default(),
-                attributes: offer.attributes,
-            }),
+            info: Arc::new(AgentInfo { name: offer.agent_name, attributes: offer.attributes, ..AgentInfo::default() }),
             offers: Vec::new(),
             free: Resources::default(),
             away_from: None,
         });
         hold.away_from = offer.unavailability.map(|when| when.start_ms);
         hold.free.give(&offer.resources);
-        hold.offers.push((offer.id, offer.resources));
+        hold.offers.push(Held { id: offer.id, resources: offer.resources, volumes: offer.volumes });
     }
 
     /// These were rescinded.
@@ -54,9 +57,9 @@ impl Holdings {
         for id in offers {
             let Some(agent) = self.homes.remove(id) else { continue };
             let Some(hold) = self.agents.get_mut(&agent) else { continue };
-            hold.offers.retain(|(kept, _)| kept != id);
+            hold.offers.retain(|kept| kept.id != *id);
             hold.free = Resources::default();
-            for (_, resources) in &hold.offers {
+            for Held { resources, .. } in &hold.offers {
                 hold.free.give(resources);
             }
             if hold.offers.is_empty() {
@@ -68,7 +71,7 @@ impl Holdings {
     /// Takes everything of one agent out of hand.
     pub(super) fn take(&mut self, agent: AgentId) -> Option<(Hold, Vec<OfferId>)> {
         let hold = self.agents.remove(&agent)?;
-        let offers: Vec<_> = hold.offers.iter().map(|&(id, _)| id).collect();
+        let offers: Vec<_> = hold.offers.iter().map(|held| held.id).collect();
         for id in &offers {
             self.homes.remove(id);
         }
@@ -79,16 +82,19 @@ impl Holdings {
         let room = |(&agent, hold): (&AgentId, &Hold)| {
             let mut room = Room::new(agent, Arc::clone(&hold.info), hold.free.clone());
             room.away_from = hold.away_from.unwrap_or(u64::MAX);
+            let volumes = hold.offers.iter().flat_map(|held| &held.volumes);
+            room.volumes = volumes.map(|volume| (volume.id, volume.shared)).collect();
             room
         };
         self.agents.iter().map(room).collect()
     }
 
-    /// Takes out of hand what goes beyond `room` in all.
+    /// Takes out of hand what goes beyond `room` in all, and every volume: others may wait for it.
     pub(super) fn take_beyond(&mut self, room: &Resources) -> Vec<OfferId> {
         let mut left = room.clone();
         let offers = self.agents.values().flat_map(|hold| &hold.offers);
-        let beyond = offers.filter(|(_, resources)| left.take(resources).is_err()).map(|&(id, _)| id);
+        let beyond = offers.filter(|held| !held.volumes.is_empty() || left.take(&held.resources).is_err());
+        let beyond = beyond.map(|held| held.id);
         let beyond: Vec<OfferId> = beyond.collect();
         self.remove(&beyond);
         beyond
@@ -110,6 +116,9 @@ mod tests {
             agent: AgentId(agent),
             agent_name: format!("a{agent}"),
             attributes: Default::default(),
+            role: "role".to_owned(),
+            reserved: Vec::new(),
+            volumes: Vec::new(),
             resources: cpus(milli),
             unavailability: None,
         }

@@ -1,7 +1,7 @@
 //! Whether any agent could ever run a task.
 
 use haggle_core::cluster::AgentView;
-use haggle_core::{AgentInfo, Constraint, Resources};
+use haggle_core::{AgentInfo, Constraint, MilliCpu, Resources};
 
 use super::need::Need;
 use crate::task::Task;
@@ -96,8 +96,8 @@ pub(super) enum Fit {
 impl Inventory {
     /// Agents that leave, or are taken out of use, take no more tasks and do not count.
     pub(super) fn new(agents: Vec<AgentView>) -> Self {
-        let entry = |AgentView { info, used, offered, .. }| {
-            let mut free = info.resources.clone();
+        let entry = |AgentView { info, revocable, used, offered, .. }| {
+            let mut free = info.resources.clone().with_revocable(revocable);
             free.take_up_to(&used);
             free.take_up_to(&offered);
             Entry { info, free }
@@ -121,7 +121,7 @@ impl Inventory {
     }
 
     pub(super) fn fit(&self, need: &Need) -> Fit {
-        let wants = &need.resources;
+        let wants = &at_most(need);
         let agents = || self.suitable(need).map(|agent| &agent.info);
         if agents().any(|agent| agent.resources.contains(wants)) {
             return Fit::Fits;
@@ -141,8 +141,8 @@ impl Inventory {
 
     /// The agent with the most of it free that could run a task with this need, and what is free there, if anything is.
     pub(super) fn most_free(&self, need: &Need) -> Option<(&str, &Resources)> {
-        let wants = &need.resources;
-        let large = self.suitable(need).filter(|agent| agent.info.resources.contains(wants));
+        let (wants, most) = (&need.resources, at_most(need));
+        let large = self.suitable(need).filter(|agent| agent.info.resources.contains(&most));
         large
             .max_by_key(|agent| (agent.free.contains(wants), agent.free.cpus, agent.free.mem, agent.free.disk))
             .filter(|agent| !agent.free.is_empty())
@@ -167,6 +167,13 @@ impl Inventory {
     }
 }
 
+/// What an agent must have in all: how much of that is revocable changes, and is never more.
+fn at_most(need: &Need) -> Resources {
+    let mut wants = need.resources.clone();
+    wants.cpus = wants.cpus.max(wants.revocable);
+    wants.with_revocable(MilliCpu::ZERO)
+}
+
 fn takes_tasks(agent: &AgentView) -> bool {
     !agent.draining && agent.withdrawal.is_none()
 }
@@ -174,14 +181,14 @@ fn takes_tasks(agent: &AgentView) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use haggle_core::{AgentId, Bytes, MilliCpu};
+    use haggle_core::{AgentId, Bytes};
 
     fn resources(cores: u64, mib: u64) -> Resources {
         Resources::new(MilliCpu::from_cores(cores), Bytes::from_mib(mib), Bytes::ZERO)
     }
 
     fn agent(name: &str, resources: Resources) -> AgentView {
-        let info = AgentInfo { name: name.to_owned(), resources, attributes: Default::default() };
+        let info = AgentInfo { name: name.to_owned(), resources, ..AgentInfo::default() };
         AgentView {
             id: AgentId(1),
             info,
@@ -189,8 +196,12 @@ mod tests {
             draining: false,
             withdrawal: None,
             unavailability: None,
+            revocable: MilliCpu::ZERO,
             used: Resources::default(),
             offered: Resources::default(),
+            reserved: Vec::new(),
+            volumes: 0,
+            kept: Bytes::ZERO,
             tasks: 0,
         }
     }
@@ -204,6 +215,19 @@ mod tests {
             inventory.fit(&resources(8, 1).into()),
             Fit::TooBig { agent_name: "large".to_owned(), has: resources(4, 64) }
         );
+    }
+
+    #[test]
+    fn what_is_revocable_may_be_as_much_as_an_agent_has_and_is_free_as_it_was_measured() {
+        let idle = |cores: u64| resources(0, 16).with_revocable(MilliCpu::from_cores(cores));
+        let used = resources(4, 16).with_revocable(MilliCpu::from_cores(1));
+        let busy = AgentView { used, revocable: MilliCpu::from_cores(3), ..agent("busy", resources(4, 64)) };
+        let inventory = Inventory::new(vec![busy]);
+
+        assert_eq!(inventory.fit(&idle(4).into()), Fit::Fits);
+        assert!(matches!(inventory.fit(&idle(5).into()), Fit::TooBig { .. }));
+        let free = resources(0, 48).with_revocable(MilliCpu::from_cores(2));
+        assert_eq!(inventory.most_free(&idle(1).into()), Some(("busy", &free)));
     }
 
     #[test]
@@ -259,7 +283,7 @@ mod tests {
         let mut small = agent("small", resources(1, 64));
         small.info.attributes.insert("zone".to_owned(), "a".to_owned());
         let inventory = Inventory::new(vec![small, agent("large", resources(8, 64))]);
-        let need = Need { resources: resources(2, 1), constraints: vec!["zone=a".parse().unwrap()] };
+        let need = Need { resources: resources(2, 1), constraints: vec!["zone=a".parse().unwrap()], ..Need::default() };
 
         let fit = inventory.fit(&need);
 

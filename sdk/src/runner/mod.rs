@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use futures_util::future::OptionFuture;
 use haggle_core::cluster::{AgentView, FrameworkInfo};
-use haggle_core::{FrameworkId, TaskState, Want};
+use haggle_core::{Bytes, FrameworkId, Group, TaskState, Want};
 use tokio::time::{Instant, sleep_until};
 
 pub use inventory::{Lack, NoAgent, TooBig, Unsuitable};
@@ -49,6 +49,9 @@ pub const INDEX_VARIABLE: &str = "HAGGLE_TASK_INDEX";
 
 /// The variable that tells a task of a list how many there are.
 pub const COUNT_VARIABLE: &str = "HAGGLE_TASK_COUNT";
+
+/// The variable that tells a task of a [gang](Runner::gang) how many tasks started together.
+pub const GANG_SIZE_VARIABLE: &str = "HAGGLE_GANG_SIZE";
 
 /// Why tasks could not be driven to their end.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -119,10 +122,10 @@ impl Runner {
     pub fn new(client: &Client) -> Self {
         let info = FrameworkInfo {
             name: "runner".to_owned(),
-            role: FrameworkInfo::DEFAULT_ROLE.to_owned(),
+            roles: vec![FrameworkInfo::DEFAULT_ROLE.to_owned()],
             failover_timeout: FrameworkInfo::DEFAULT_FAILOVER_TIMEOUT,
         };
-        let policy = Policy { retries: 0, linger: LINGER, unreachable_patience: UNREACHABLE_PATIENCE };
+        let policy = Policy { retries: 0, linger: LINGER, unreachable_patience: UNREACHABLE_PATIENCE, gang: false };
         Self { client: client.clone(), info, policy, grace: GRACE }
     }
 
@@ -136,7 +139,7 @@ impl Runner {
     /// Whose share its tasks count towards.
     #[must_use]
     pub fn role(mut self, role: impl Into<String>) -> Self {
-        self.info.role = role.into();
+        self.info.roles = vec![role.into()];
         self
     }
 
@@ -177,6 +180,17 @@ impl Runner {
         self
     }
 
+    /// Launches all tasks of a list at once or none of them, on as many agents as it takes, and has them live and die together: when one
+    /// comes to any end but a good one, the others are ended ([`Reason::TaskGroup`](crate::Reason)), and a retry launches all of them
+    /// again. They wait until there is room for all at once, and hold nothing while they wait; a guarantee of their role keeps room for
+    /// them. Each finds in [`GANG_SIZE_VARIABLE`] how many they are. How they ended is told once all have. At most
+    /// [`Group::SIZE_MAX`](crate::Group) tasks; of no meaning for a [`Session`].
+    #[must_use]
+    pub fn gang(mut self) -> Self {
+        self.policy.gang = true;
+        self
+    }
+
     /// How long tasks have to end after they were cancelled; 5 s unless told.
     #[must_use]
     pub fn grace(mut self, grace: Duration) -> Self {
@@ -209,16 +223,22 @@ impl Runner {
         for task in &tasks {
             task.check()?;
         }
+        if self.policy.gang {
+            check_gang(&tasks)?;
+        }
         let agents = self.client.agents().await?;
         let inventory = Inventory::new(agents.clone());
         for task in &tasks {
             inventory.check(task)?;
         }
         let policy = Policy { linger: Duration::ZERO, ..self.policy };
-        let mut driver = self.join(agents, policy, demand::opening(&tasks)).await?;
+        let mut driver = self.join(agents, policy, demand::opening(&tasks, policy.gang)).await?;
         let count = tasks.len();
         for (index, task) in tasks.into_iter().enumerate() {
-            let told = |task: Task| task.env(INDEX_VARIABLE, index.to_string()).env(COUNT_VARIABLE, count.to_string());
+            let told = |task: Task| {
+                let task = task.env(INDEX_VARIABLE, index.to_string()).env(COUNT_VARIABLE, count.to_string());
+                if policy.gang { task.env(GANG_SIZE_VARIABLE, count.to_string()) } else { task }
+            };
             driver.submit(index as u64, if task.is_anonymous() { task } else { told(task) });
         }
         let mut outcomes = Vec::with_capacity(count);
@@ -277,12 +297,35 @@ impl Runner {
     /// As [`Self::start`].
     pub async fn start_with(self, on_progress: impl FnMut(&Progress) + Send + 'static) -> Result<Session, RunError> {
         let agents = self.client.agents().await?;
-        let driver = self.join(agents, self.policy, Vec::new()).await?;
+        let driver = self.join(agents, Policy { gang: false, ..self.policy }, Vec::new()).await?;
         Ok(Session::serve(driver, self.grace, on_progress))
     }
 
     async fn join(&self, agents: Vec<AgentView>, policy: Policy, wants: Vec<Want>) -> Result<Driver, RunError> {
         Driver::join(&self.client, self.info.clone(), agents, policy, wants).await
+    }
+}
+
+/// Whether these can be launched by one call.
+fn check_gang(tasks: &[Task]) -> Result<(), BadTask> {
+    let bad = |why: String| tasks.first().map_or(Ok(()), |task| Err(BadTask { name: task.label().to_owned(), why }));
+    if tasks.len() > Group::SIZE_MAX {
+        return bad(format!("it is one of a gang of {} tasks, and there may be {}", tasks.len(), Group::SIZE_MAX));
+    }
+    let (has, most) = (tasks.iter().map(Task::size).sum::<usize>(), pack::LAUNCH_BYTES_MAX);
+    if has > most {
+        let (has, most) = (Bytes::new(has as u64), Bytes::new(most as u64));
+        return bad(format!("it is one of a gang that takes {has} to launch, and may take {most}: store large inputs"));
+    }
+    let mut kinds: Vec<need::Need> = Vec::new();
+    for need in tasks.iter().map(Task::need) {
+        if !kinds.contains(&need) {
+            kinds.push(need);
+        }
+    }
+    match kinds.len() > Want::MAX {
+        true => bad(format!("it is one of a gang of {} kinds of tasks, and there may be {}", kinds.len(), Want::MAX)),
+        false => Ok(()),
     }
 }
 

@@ -1,12 +1,13 @@
 //! What a task needs of an agent: tasks that need the same wait in one line.
 
-use haggle_core::{Constraint, Resources, Traits, Want};
+use haggle_core::{Constraint, Resources, Traits, VolumeId, Want};
 
-/// How much it needs, and what the agent must be and allow.
+/// How much it needs, what the agent must be and allow, and which volumes it mounts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Need {
     pub(crate) resources: Resources,
     pub(crate) constraints: Vec<Constraint>,
+    pub(crate) volumes: Vec<VolumeId>,
 }
 
 impl Need {
@@ -26,18 +27,25 @@ impl Need {
 
     /// So many tasks with this need wait, and for so many room is kept.
     pub(crate) fn want(&self, waiting: u32, spare: u32) -> Want {
-        Want { resources: self.resources.clone(), constraints: self.constraints.clone(), waiting, spare }
+        Want {
+            resources: self.resources.clone(),
+            constraints: self.constraints.clone(),
+            volumes: self.volumes.clone(),
+            waiting,
+            spare,
+            gang: 0,
+        }
     }
 
     /// Whether a want is for tasks with this need.
     pub(crate) fn is_of(&self, want: &Want) -> bool {
-        want.resources == self.resources && want.constraints == self.constraints
+        want.resources == self.resources && want.constraints == self.constraints && want.volumes == self.volumes
     }
 }
 
 impl From<Resources> for Need {
     /// Of any agent.
     fn from(resources: Resources) -> Self {
-        Self { resources, constraints: Vec::new() }
+        Self { resources, ..Self::default() }
     }
 }

@@ -1,10 +1,10 @@
 //! Which waiting task goes on which agent.
 
 use std::cmp::Reverse;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use haggle_core::{AgentId, AgentInfo, Resources};
+use haggle_core::{AgentId, AgentInfo, Resources, VolumeId};
 
 use super::need::Need;
 
@@ -48,6 +48,8 @@ pub(super) struct Room {
     pub(super) agent: AgentId,
     pub(super) info: Arc<AgentInfo>,
     pub(super) free: Resources,
+    /// The volumes there, and whether each is shared.
+    pub(super) volumes: BTreeMap<VolumeId, bool>,
     /// When its agent will not be there any more, in milliseconds since 1970; the end of time when none is known.
     pub(super) away_from: u64,
     /// Indexes of the tasks.
@@ -57,14 +59,33 @@ pub(super) struct Room {
 
 impl Room {
     pub(super) fn new(agent: AgentId, info: Arc<AgentInfo>, free: Resources) -> Self {
-        Self { agent, info, free, away_from: u64::MAX, taken: Vec::new(), bytes: 0 }
+        Self { agent, info, free, volumes: BTreeMap::new(), away_from: u64::MAX, taken: Vec::new(), bytes: 0 }
     }
 
     fn has_room(&self, need: &Need, waiter: &Waiter) -> bool {
         self.taken.len() < LAUNCH_MAX
             && (self.taken.is_empty() || self.bytes + waiter.size <= LAUNCH_BYTES_MAX)
-            && self.free.contains(&need.resources)
+            && self.fits(need)
+    }
+
+    /// Whether a task could be launched there.
+    pub(super) fn fits(&self, need: &Need) -> bool {
+        self.free.contains(&need.resources)
             && need.suits(self.info.traits()).is_ok()
+            && need.volumes.iter().all(|volume| self.volumes.contains_key(volume))
+    }
+
+    /// A task is to be launched there, which fits.
+    pub(super) fn use_for(&mut self, need: &Need) {
+        self.free.take(&need.resources).expect("a room was only chosen because the task fits");
+        // One that is shared is there for the next as well.
+        self.volumes.retain(|volume, shared| *shared || !need.volumes.contains(volume));
+    }
+
+    fn take(&mut self, need: &Need, waiter: &Waiter) {
+        self.use_for(need);
+        self.taken.push(waiter.index);
+        self.bytes += waiter.size;
     }
 }
 
@@ -166,9 +187,7 @@ impl Line {
                 open.swap_remove(position);
                 continue;
             };
-            room.free.take(&need.resources).expect("a room was only chosen because the task fits");
-            room.taken.push(head.index);
-            room.bytes += head.size;
+            room.take(need, head);
             waiters.pop_front();
             self.len -= 1;
             if waiters.is_empty() {
@@ -273,7 +292,7 @@ mod tests {
     #[test]
     fn a_task_goes_to_an_agent_that_is_what_it_needs_alone() {
         let mut line = line(&vec![wants(500, 1); 2]);
-        let need = Need { resources: wants(500, 1), constraints: vec!["zone=b".parse().unwrap()] };
+        let need = Need { resources: wants(500, 1), constraints: vec!["zone=b".parse().unwrap()], ..Need::default() };
         (2..4).for_each(|index| line.push(index, &need, 100));
         let mut rooms = [room(1, "a", wants(8000, 64)), room(2, "b", wants(500, 64))];
 
@@ -281,6 +300,23 @@ mod tests {
 
         assert_eq!(rooms.map(|room| room.taken), [vec![0, 1], vec![2]]);
         assert_eq!(line.kinds().collect::<Vec<_>>(), [(&need, 1)]);
+    }
+
+    #[test]
+    fn a_volume_goes_to_one_task_and_a_shared_one_to_all() {
+        let volumes = [1, 2].map(|number| VolumeId { agent: AgentId(1), number });
+        let [own, shared] = volumes.map(|volume| Need { volumes: vec![volume], ..wants(500, 1).into() });
+        let mut line = Line::default();
+        for (index, need) in [&own, &own, &shared, &shared].into_iter().enumerate() {
+            line.push(index as u64, need, 100);
+        }
+        let mut there = room(1, "a", wants(8000, 64));
+        there.volumes = [(volumes[0], false), (volumes[1], true)].into();
+
+        line.fill(std::slice::from_mut(&mut there));
+
+        assert_eq!(there.taken, [0, 2, 3]);
+        assert_eq!(line.kinds().collect::<Vec<_>>(), [(&own, 1)]);
     }
 
     #[test]

@@ -25,7 +25,7 @@ pub(super) enum Verdict {
 /// | `ERROR`, or `TASK_INVALID`, `MODULE_INVALID` | final | the same spec is wrong again |
 /// | `FAILED` by `FUEL_EXHAUSTED`, `MEMORY_LIMIT`, `DISK_LIMIT`, `OUTPUT_LIMIT` | final | the same input wants as much again |
 /// | `FAILED` by `EXIT`, `TRAP`, `TIME_LIMIT` or for any other reason | retry | may depend on the moment |
-/// | `LOST`, `GONE`, `GONE_BY_OPERATOR`, `UNREACHABLE` | retry | it went with its agent |
+/// | `LOST`, `GONE`, `GONE_BY_OPERATOR`, `UNREACHABLE` | retry | it went with its agent, or what it ran on was wanted back |
 /// | `DROPPED` | relaunch | it was never delivered |
 /// | any, with `FRAMEWORK_REMOVED` | final | nobody is left to launch it |
 pub(super) fn verdict(status: &TaskStatus) -> Verdict {
@@ -99,6 +99,11 @@ mod tests {
         for state in [TaskState::Lost, TaskState::Gone, TaskState::GoneByOperator, TaskState::Unreachable] {
             assert_eq!(judged(state, Some(Reason::AgentRemoved)), Verdict::Retry, "{state}");
         }
+    }
+
+    #[test]
+    fn a_task_that_was_preempted_is_retried() {
+        assert_eq!(judged(TaskState::Gone, Some(Reason::Preempted)), Verdict::Retry);
     }
 
     #[test]

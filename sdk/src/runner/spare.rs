@@ -44,7 +44,8 @@ impl Spare {
     }
 
     pub(super) fn launched(&mut self, now: Now, need: &Need) {
-        if self.linger.is_zero() {
+        // Others may wait for a volume, which nobody else has then.
+        if self.linger.is_zero() || !need.volumes.is_empty() {
             return;
         }
         let at = self.find(need).unwrap_or_else(|| self.begin(now, need));

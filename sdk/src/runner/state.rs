@@ -1,6 +1,7 @@
 //! What a runner knows and decides: which task stands where, and what to do about it. Knows no clock and no connection:
 //! the simulation drives it as the runner does.
 
+mod gang;
 mod hear;
 mod launch;
 mod queues;
@@ -22,6 +23,7 @@ use super::need::Need;
 use super::pack::Line;
 use super::progress::{Outcome, Progress};
 use super::reconcile::Reconciliation;
+use super::retry::Verdict;
 use super::spare::Spare;
 use super::stall::{Scene, Stall};
 use crate::task::Task;
@@ -38,6 +40,8 @@ pub struct Policy {
     pub linger: Duration,
     /// How long a task whose agent is silent is waited for before it is launched elsewhere.
     pub unreachable_patience: Duration,
+    /// Whether all tasks are launched together or not at all, and end together: then they are submitted before anything is decided.
+    pub gang: bool,
 }
 
 /// What to do next, in this order.
@@ -95,6 +99,8 @@ pub struct RunnerState {
     pace: Pace,
     /// By their number.
     allocations: BTreeMap<u64, Allocation>,
+    /// Of a gang, what the first bad end of a task means for all.
+    gang_cause: Option<Verdict>,
     acks: Vec<Acknowledgement>,
     out: Decisions,
 }
@@ -131,7 +137,12 @@ enum Phase {
     InLine,
     Resting(Now),
     Unvetted,
-    Live { number: u64, running: bool },
+    Live {
+        number: u64,
+        running: bool,
+    },
+    /// Of a gang: it has ended, and the others have not.
+    Over,
 }
 
 impl RunnerState {
@@ -159,6 +170,7 @@ impl RunnerState {
             spare: Spare::new(policy.linger),
             pace: Pace::default(),
             allocations: BTreeMap::new(),
+            gang_cause: None,
             acks: Vec::new(),
             out: Decisions::default(),
         }
@@ -230,6 +242,8 @@ impl RunnerState {
                 self.resting.remove(&(until, index));
             }
             Phase::Unvetted => self.unvetted.remove(index),
+            // The end of the others decides.
+            Phase::Over => return,
         }
         self.end(index);
     }
@@ -316,6 +330,16 @@ impl RunnerState {
         self.set_phase(index, Phase::InLine);
         if let Some(job) = self.jobs.get(&index) {
             self.line.push(index, &job.need, job.task.size());
+        }
+    }
+
+    /// Lines up again after some rest.
+    fn rest(&mut self, now: Now, index: u64, rest: Duration) {
+        if rest.is_zero() {
+            self.line_up(index);
+        } else {
+            self.set_phase(index, Phase::Resting(now + rest));
+            self.resting.insert((now + rest, index));
         }
     }
 

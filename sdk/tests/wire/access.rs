@@ -28,7 +28,7 @@ fn admit(played: &Played, token: &Token) {
 }
 
 fn info() -> FrameworkInfo {
-    FrameworkInfo { name: "f".to_owned(), role: "default".to_owned(), failover_timeout: Duration::from_secs(20) }
+    FrameworkInfo { name: "f".to_owned(), roles: vec!["default".to_owned()], failover_timeout: Duration::from_secs(20) }
 }
 
 #[tokio::test]

@@ -172,7 +172,7 @@ async fn an_instance_outlives_the_loss_of_any_member() {
 }
 
 fn info() -> FrameworkInfo {
-    FrameworkInfo { name: "f".to_owned(), role: "default".to_owned(), failover_timeout: Duration::from_secs(20) }
+    FrameworkInfo { name: "f".to_owned(), roles: vec!["default".to_owned()], failover_timeout: Duration::from_secs(20) }
 }
 
 /// An instance with this store, and the master's end of its session.

@@ -14,7 +14,7 @@ use crate::played::{Played, Session, member, resources};
 const TASK: TaskId = TaskId { framework: FrameworkId(1), number: 1 };
 
 fn info() -> FrameworkInfo {
-    FrameworkInfo { name: "f".to_owned(), role: "default".to_owned(), failover_timeout: Duration::from_secs(20) }
+    FrameworkInfo { name: "f".to_owned(), roles: vec!["default".to_owned()], failover_timeout: Duration::from_secs(20) }
 }
 
 fn ack(update: u64) -> Acknowledgement {
@@ -23,7 +23,7 @@ fn ack(update: u64) -> Acknowledgement {
 
 fn want() -> Want {
     let constraints = vec![Constraint { attribute: "os".to_owned(), test: Test::Equals("linux".to_owned()) }];
-    Want { resources: resources(500), constraints, waiting: 2, spare: 1 }
+    Want { resources: resources(500), constraints, volumes: Vec::new(), waiting: 2, spare: 1, gang: 0 }
 }
 
 async fn subscribed(played: &mut Played) -> (Framework, Events, Session) {
@@ -63,7 +63,7 @@ async fn what_a_framework_says_arrives_in_order_and_updates_without_id_are_not_a
     let decline = FrameworkCommand::Decline { offers: vec![OfferId(5)], refuse: Duration::from_secs(1) };
     assert_eq!(session.hear().await, decline);
     assert_eq!(session.hear().await, FrameworkCommand::Kill(TASK));
-    assert_eq!(session.hear().await, FrameworkCommand::Demand(vec![want()]));
+    assert_eq!(session.hear().await, FrameworkCommand::Demand { role: None, wants: vec![want()] });
 }
 
 #[tokio::test]

@@ -22,7 +22,7 @@ async fn standby(leader: &Played) -> Played {
 }
 
 fn info() -> FrameworkInfo {
-    FrameworkInfo { name: "f".to_owned(), role: "default".to_owned(), failover_timeout: Duration::from_secs(20) }
+    FrameworkInfo { name: "f".to_owned(), roles: vec!["default".to_owned()], failover_timeout: Duration::from_secs(20) }
 }
 
 async fn subscribed(client: Client, leader: &mut Played) -> (Framework, haggle_sdk::Events, Session) {

@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 use futures_util::StreamExt;
 use haggle_proto::v1;
 use haggle_sdk::{
-    AgentId, Announcement, CallError, Ceiling, Client, FrameworkId, Hindrance, MilliCpu, Obstacle, OutputStream,
-    Placement, Quota, Resources, TaskId, Why,
+    AgentId, Announcement, Bytes, CallError, Ceiling, Client, FrameworkId, Hindrance, MilliCpu, Obstacle, OutputStream,
+    Placement, Quota, Reservation, Resources, TaskId, Volume, VolumeId, VolumeStanding, VolumeView, Why,
 };
 use tonic::Status;
 
@@ -118,6 +118,62 @@ async fn weights_and_quotas_are_set_once_under_the_name_of_their_request() {
 }
 
 #[tokio::test]
+async fn what_is_reserved_is_said_as_it_is() {
+    let played = Played::start().await;
+    let client = client(&played).await;
+
+    client.reserve(AgentId(3), "eng/batch", Some("eng"), &resources(500)).await.unwrap();
+    client.unreserve(AgentId(3), "eng/batch", &resources(500)).await.unwrap();
+
+    let wanted = v1::Reserve { role: "eng/batch".into(), within: "eng".into(), resources: Some(resources(500).into()) };
+    let reserved = v1::ReserveRequest { agent: 3, reserve: Some(wanted), request: vec![] };
+    assert_eq!(*played.stage.reserved.lock().unwrap(), [reserved]);
+    let ended = v1::Unreserve { role: "eng/batch".into(), resources: Some(resources(500).into()) };
+    let unreserved = v1::UnreserveRequest { agent: 3, unreserve: Some(ended), request: vec![] };
+    assert_eq!(*played.stage.unreserved.lock().unwrap(), [unreserved]);
+}
+
+#[tokio::test]
+async fn what_is_to_be_done_to_volumes_is_said_as_it_is() {
+    let played = Played::start().await;
+    let volume = VolumeId { agent: AgentId(3), number: 7 };
+    let known = Volume {
+        id: volume,
+        name: "data".to_owned(),
+        reservation: Reservation::new("eng").unwrap(),
+        size: Bytes::from_mib(5),
+        shared: false,
+        creator: "owner:owner".parse().unwrap(),
+        made: true,
+    };
+    let view = VolumeView {
+        id: volume,
+        agent: AgentId(3),
+        known: Some(known),
+        standing: VolumeStanding::Ready,
+        user: None,
+        users: 0,
+        offers: 1,
+    };
+    played.stage.volumes.lock().unwrap().push(view.clone().into());
+    let client = client(&played).await;
+
+    assert_eq!(client.create_volume(AgentId(3), "eng", "data", Bytes::from_mib(5)).await.unwrap(), volume);
+    client.share_volume(volume, true).await.unwrap();
+    client.destroy_volume(volume).await.unwrap();
+    assert_eq!(client.volumes().await.unwrap(), [view]);
+
+    let wanted = v1::CreateVolume { role: "eng".into(), name: "data".into(), size_bytes: 5 << 20 };
+    let made = v1::CreateVolumeRequest { agent: 3, volume: Some(wanted), request: vec![] };
+    assert_eq!(*played.stage.made.lock().unwrap(), [made]);
+    let share = v1::ShareVolume { volume: Some(volume.into()), shared: true };
+    let shared = v1::ShareVolumeRequest { share: Some(share), request: vec![] };
+    assert_eq!(*played.stage.shared.lock().unwrap(), [shared]);
+    let destroyed = v1::DestroyVolumeRequest { volume: Some(volume.into()), request: vec![] };
+    assert_eq!(*played.stage.destroyed.lock().unwrap(), [destroyed]);
+}
+
+#[tokio::test]
 async fn why_a_framework_waits_comes_as_the_master_says_it() {
     let played = Played::start().await;
     let hindrance = Hindrance { obstacle: Obstacle::NoAgent, want: Some(resources(500)), agents: 0 };
@@ -125,6 +181,7 @@ async fn why_a_framework_waits_comes_as_the_master_says_it() {
         framework: FrameworkId(1),
         name: "f".into(),
         role: "eng".into(),
+        roles: vec!["eng".into()],
         waits_for: Some(Duration::from_secs(12)),
         offers: 0,
         rank: Some(1),
@@ -134,8 +191,8 @@ async fn why_a_framework_waits_comes_as_the_master_says_it() {
     *played.stage.why.lock().unwrap() = Some(why.clone().into());
     let client = client(&played).await;
 
-    assert_eq!(client.why(FrameworkId(1)).await.unwrap(), Some(why));
-    assert_eq!(client.why(FrameworkId(2)).await.unwrap(), None);
+    assert_eq!(client.why(FrameworkId(1), None).await.unwrap(), Some(why));
+    assert_eq!(client.why(FrameworkId(2), None).await.unwrap(), None);
 }
 
 #[tokio::test]

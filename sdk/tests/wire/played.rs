@@ -65,6 +65,12 @@ pub(crate) struct Stage {
     pub(crate) placements: Mutex<Vec<v1::SetPlacementRequest>>,
     pub(crate) least_offers: Mutex<Vec<v1::SetMinAllocatableRequest>>,
     pub(crate) quotas: Mutex<Vec<v1::SetQuotaRequest>>,
+    pub(crate) reserved: Mutex<Vec<v1::ReserveRequest>>,
+    pub(crate) unreserved: Mutex<Vec<v1::UnreserveRequest>>,
+    pub(crate) volumes: Mutex<Vec<v1::VolumeView>>,
+    pub(crate) made: Mutex<Vec<v1::CreateVolumeRequest>>,
+    pub(crate) shared: Mutex<Vec<v1::ShareVolumeRequest>>,
+    pub(crate) destroyed: Mutex<Vec<v1::DestroyVolumeRequest>>,
     /// Whom alone it lets in, if not everybody.
     pub(crate) admits: Mutex<Option<Bearer>>,
     pub(crate) turned_away: Mutex<usize>,
@@ -137,7 +143,7 @@ pub(crate) fn agent(milli: u64) -> v1::Agent {
         info: Some(v1::AgentInfo {
             name: "a1".to_owned(),
             resources: Some(resources(milli).into()),
-            attributes: HashMap::new(),
+            ..Default::default()
         }),
         connected: true,
         draining: false,
@@ -146,6 +152,7 @@ pub(crate) fn agent(milli: u64) -> v1::Agent {
         used: Some(Resources::default().into()),
         offered: Some(Resources::default().into()),
         tasks: 0,
+        ..Default::default()
     }
 }
 
@@ -224,6 +231,7 @@ impl Operator for Office {
     type ListTasksStream = Answers<v1::ListTasksResponse>;
     type ListTokensStream = Answers<v1::ListTokensResponse>;
     type ListLimitsStream = Answers<v1::ListLimitsResponse>;
+    type ListVolumesStream = Answers<v1::ListVolumesResponse>;
     type ListMaintenanceStream = Answers<v1::ListMaintenanceResponse>;
     type WatchStream = Answers<v1::WatchEvent>;
     type ReadLogStream = Answers<v1::LogData>;
@@ -430,6 +438,61 @@ impl Operator for Office {
         self.0.weights.lock().unwrap().push(v1::SetWeightRequest { request: Vec::new(), ..request });
         self.0.requested(name)?;
         Ok(Response::new(v1::SetWeightResponse {}))
+    }
+
+    async fn reserve(&self, request: Request<v1::ReserveRequest>) -> Result<Response<v1::ReserveResponse>, Status> {
+        let request = request.into_inner();
+        assert_eq!(request.request.len(), 16);
+        self.0.reserved.lock().unwrap().push(v1::ReserveRequest { request: Vec::new(), ..request });
+        Ok(Response::new(v1::ReserveResponse {}))
+    }
+
+    async fn unreserve(
+        &self,
+        request: Request<v1::UnreserveRequest>,
+    ) -> Result<Response<v1::UnreserveResponse>, Status> {
+        let request = request.into_inner();
+        assert_eq!(request.request.len(), 16);
+        self.0.unreserved.lock().unwrap().push(v1::UnreserveRequest { request: Vec::new(), ..request });
+        Ok(Response::new(v1::UnreserveResponse {}))
+    }
+
+    async fn create_volume(
+        &self,
+        request: Request<v1::CreateVolumeRequest>,
+    ) -> Result<Response<v1::CreateVolumeResponse>, Status> {
+        let request = request.into_inner();
+        assert_eq!(request.request.len(), 16);
+        let volume = Some(v1::VolumeId { agent: request.agent, number: 7 });
+        self.0.made.lock().unwrap().push(v1::CreateVolumeRequest { request: Vec::new(), ..request });
+        Ok(Response::new(v1::CreateVolumeResponse { volume }))
+    }
+
+    async fn destroy_volume(
+        &self,
+        request: Request<v1::DestroyVolumeRequest>,
+    ) -> Result<Response<v1::DestroyVolumeResponse>, Status> {
+        let request = request.into_inner();
+        assert_eq!(request.request.len(), 16);
+        self.0.destroyed.lock().unwrap().push(v1::DestroyVolumeRequest { request: Vec::new(), ..request });
+        Ok(Response::new(v1::DestroyVolumeResponse {}))
+    }
+
+    async fn share_volume(
+        &self,
+        request: Request<v1::ShareVolumeRequest>,
+    ) -> Result<Response<v1::ShareVolumeResponse>, Status> {
+        let request = request.into_inner();
+        assert_eq!(request.request.len(), 16);
+        self.0.shared.lock().unwrap().push(v1::ShareVolumeRequest { request: Vec::new(), ..request });
+        Ok(Response::new(v1::ShareVolumeResponse {}))
+    }
+
+    async fn list_volumes(
+        &self,
+        _: Request<v1::ListVolumesRequest>,
+    ) -> Result<Response<Self::ListVolumesStream>, Status> {
+        Ok(pieces(self.0.volumes.lock().unwrap().clone(), |volumes| v1::ListVolumesResponse { volumes }))
     }
 
     async fn set_quota(&self, request: Request<v1::SetQuotaRequest>) -> Result<Response<v1::SetQuotaResponse>, Status> {

@@ -63,6 +63,29 @@ async fn a_list_of_tasks_is_driven_to_its_end() {
 }
 
 #[tokio::test]
+async fn the_tasks_of_a_gang_are_launched_by_one_call_and_know_how_many_they_are() {
+    let mut played = Played::with_agent().await;
+    let runner = runner(&played).await;
+    let running = tokio::spawn(runner.gang().run(vec![task("1"); 2], |_| {}));
+    let mut session = played.session().await;
+    session.welcome().await;
+
+    session.offer(1, 2000).await;
+    let FrameworkCommand::LaunchGroup { tasks, .. } = session.hear_deed().await else { panic!("wanted a group") };
+    let env: Vec<_> = tasks.iter().map(|placed| placed.task.env.clone()).collect();
+    let variable = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let index = |index| variable("HAGGLE_TASK_INDEX", index);
+    let sizes = || [variable("HAGGLE_TASK_COUNT", "2"), variable("HAGGLE_GANG_SIZE", "2")];
+    assert_eq!(env, [[&[index("0")][..], &sizes()].concat(), [&[index("1")][..], &sizes()].concat()]);
+    for placed in &tasks {
+        session.update(placed.task.id, TaskState::Finished).await;
+    }
+    farewell(session).await;
+
+    assert!(running.await.unwrap().unwrap().all_finished());
+}
+
+#[tokio::test]
 async fn a_lost_task_is_launched_again_over_the_wire() {
     let mut played = Played::with_agent().await;
     let (running, mut session) = begun(&mut played, vec![task("1")]).await;
@@ -161,7 +184,15 @@ async fn a_run_outlives_a_failover_of_the_master() {
 
 /// Room for so many of these tasks, of which none is to be kept at hand.
 fn demand(task: &Task, waiting: u32) -> FrameworkCommand {
-    FrameworkCommand::Demand(vec![Want { resources: task.wants().clone(), constraints: Vec::new(), waiting, spare: 0 }])
+    let want = Want {
+        resources: task.wants().clone(),
+        constraints: Vec::new(),
+        volumes: Vec::new(),
+        waiting,
+        spare: 0,
+        gang: 0,
+    };
+    FrameworkCommand::Demand { role: None, wants: vec![want] }
 }
 
 #[tokio::test]
@@ -195,7 +226,7 @@ async fn a_session_takes_one_task_after_another_on_an_offer_in_hand() {
     let mut master = played.session().await;
     master.welcome().await;
     let session = starting.await.unwrap().unwrap();
-    assert_eq!(master.hear().await, FrameworkCommand::Demand(Vec::new()));
+    assert_eq!(master.hear().await, FrameworkCommand::Demand { role: None, wants: Vec::new() });
     let mut task = session.submit(one()).await.unwrap();
     assert_eq!(master.hear().await, demand(&one(), 1));
     for offer in 1..=3 {

@@ -12,7 +12,7 @@ use haggle_sdk::{
 use crate::played::{Played, Session, resources};
 
 fn info() -> FrameworkInfo {
-    FrameworkInfo { name: "f".to_owned(), role: "default".to_owned(), failover_timeout: Duration::from_secs(20) }
+    FrameworkInfo { name: "f".to_owned(), roles: vec!["default".to_owned()], failover_timeout: Duration::from_secs(20) }
 }
 
 fn task() -> Task {
@@ -25,6 +25,9 @@ fn offer() -> Offer {
         agent: AgentId(4),
         agent_name: "a4".to_owned(),
         attributes: Default::default(),
+        role: "role".to_owned(),
+        reserved: Vec::new(),
+        volumes: Vec::new(),
         resources: resources(1000),
         unavailability: None,
     }
@@ -93,6 +96,23 @@ async fn a_launch_is_in_the_store_even_if_the_master_never_hears_of_it() {
 
     let memory = left_behind(folder.path()).await;
     assert_eq!((memory.last_number, memory.launched[&1].agent), (1, AgentId(4)));
+}
+
+#[tokio::test]
+async fn each_task_of_a_group_is_in_the_store_with_its_own_agent() {
+    let mut played = Played::start().await;
+    let folder = tempfile::tempdir().unwrap();
+    let (mut first, events, mut session, _) = instance(&mut played, folder.path()).await;
+    let tasks = [(AgentId(4), task()), (AgentId(5), task())];
+
+    let launched = first.launch_group(&[offer()], &tasks, Duration::ZERO).await.unwrap();
+
+    assert_eq!(launched, [id(1), id(2)]);
+    let FrameworkCommand::LaunchGroup { tasks, .. } = session.hear_deed().await else { panic!("wanted a group") };
+    assert_eq!(tasks.iter().map(|placed| placed.agent.0).collect::<Vec<_>>(), [4, 5]);
+    drop((first, events, session));
+    let memory = left_behind(folder.path()).await;
+    assert_eq!((memory.launched[&1].agent, memory.launched[&2].agent), (AgentId(4), AgentId(5)));
 }
 
 #[tokio::test]

@@ -11,6 +11,19 @@ pub(super) fn cpu() -> Duration {
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
+/// CPU time of a process, all threads that it has.
+///
+/// # Errors
+/// As [`memory`].
+pub(crate) fn cpu_of(pid: u32) -> anyhow::Result<Duration> {
+    let path = format!("/proc/{pid}/task");
+    let threads = std::fs::read_dir(&path).with_context(|| format!("cannot read {path}"))?;
+    // One that has just ended has no file any more.
+    let times = threads.flatten().filter_map(|thread| std::fs::read_to_string(thread.path().join("schedstat")).ok());
+    let nanos = times.filter_map(|times| times.split_whitespace().next()?.parse::<u64>().ok());
+    Ok(Duration::from_nanos(nanos.sum()))
+}
+
 /// A line of `/proc/PID/FILE`, which counts in KiB, such as `VmRSS` of `status`.
 ///
 /// # Errors
@@ -28,7 +41,7 @@ pub(crate) fn memory(pid: u32, file: &str, field: &str) -> anyhow::Result<Bytes>
 ///
 /// # Errors
 /// As [`memory`].
-pub(super) fn held(pid: u32) -> anyhow::Result<Bytes> {
+pub(crate) fn held(pid: u32) -> anyhow::Result<Bytes> {
     let sum = memory(pid, "smaps_rollup", "Pss")?.get() + memory(pid, "status", "VmPTE")?.get();
     Ok(Bytes::new(sum))
 }

@@ -106,10 +106,11 @@ fn give_way() {
     let _ = nice(19);
     #[cfg(target_os = "linux")]
     {
-        let nothing = libc::sched_param { sched_priority: 0 };
-        // SAFETY: the system reads the parameter during the call. It is a call of the system since musl has no such function.
+        // The system's `sched_param` is this one number. That of musl has more, and its function for this does nothing.
+        let priority: libc::c_int = 0;
+        // SAFETY: the system reads the number during the call.
         #[expect(unsafe_code, reason = "no crate that we have sets how a thread is scheduled")]
-        let _ = unsafe { libc::syscall(libc::SYS_sched_setscheduler, 0, libc::SCHED_IDLE, &raw const nothing) };
+        let _ = unsafe { libc::syscall(libc::SYS_sched_setscheduler, 0, libc::SCHED_IDLE, &raw const priority) };
     }
 }
 
@@ -244,5 +245,5 @@ struct Held {
 
 fn info(role: &str) -> FrameworkInfo {
     // It is of no use to anybody once it is gone.
-    FrameworkInfo { name: "greedy".into(), role: role.into(), failover_timeout: Duration::from_millis(1) }
+    FrameworkInfo { name: "greedy".into(), roles: vec![role.into()], failover_timeout: Duration::from_millis(1) }
 }

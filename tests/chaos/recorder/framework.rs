@@ -125,6 +125,8 @@ impl Recorder {
         for event in batch {
             match event {
                 Event::Offers(offers) => self.offers.extend(offers),
+                // It asks for none.
+                Event::OperationDropped { .. } => {}
                 Event::Rescinded(gone) => self.offers.retain(|offer| !gone.contains(&offer.id)),
                 Event::InverseOffers(_) | Event::InverseRescinded(_) => {}
                 Event::Update(status) => {
@@ -243,7 +245,7 @@ impl Recorder {
 async fn join(args: &Args, member: Option<Member<FrameworkId>>) -> anyhow::Result<(Framework, Events)> {
     let info = FrameworkInfo {
         name: args.name.clone(),
-        role: args.name.clone(),
+        roles: vec![args.name.clone()],
         failover_timeout: Duration::from_secs(args.failover_seconds),
     };
     let once = async || -> anyhow::Result<(Framework, Events)> {

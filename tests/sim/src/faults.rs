@@ -158,6 +158,10 @@ impl World {
                 let request = RequestId(self.rng.wide());
                 self.operator(request, &command);
             }
+            Fault::OperatorReserve => {
+                let agent = self.some_agent(at);
+                self.operator_reserves(agent);
+            }
             Fault::OperatorDrain => {
                 let agent = self.some_agent(at);
                 let command = match self.rng.below(6) {
@@ -357,7 +361,7 @@ impl World {
             AgentIdentity { member: (!joins).then_some(member), key: AgentKey(self.rng.wide()), run: self.rng.next() };
         let most = [1, 4_000, u64::MAX][self.rng.index(3)];
         let resources = Resources::new(MilliCpu::new(most), Bytes::new(most), Bytes::new(most));
-        let info = AgentInfo { name: "rogue".to_string(), resources, attributes: Default::default() };
+        let info = AgentInfo { name: "rogue".to_string(), resources, ..AgentInfo::default() };
         let complete = self.rng.chance(500);
         let mut register = vec![AgentCommand::Register { identity, info, tasks: Vec::new(), complete }];
         // It claims no tasks of others: whoever is believed to run a task may tell its end.
@@ -369,9 +373,12 @@ impl World {
                     tasks: vec![HeldTask {
                         id: task,
                         name: String::new(),
+                        role: "role".to_owned(),
+                        volumes: Vec::new(),
                         resources: Resources::new(MilliCpu::new(most), Bytes::new(most), Bytes::new(0)),
                         state: TaskState::Running,
                         update: UpdateId(u64::MAX),
+                        group: None,
                     }],
                     complete: self.rng.chance(500),
                 },
@@ -400,7 +407,7 @@ impl World {
         };
         let info = FrameworkInfo {
             name: "rogue".to_string(),
-            role: "default".to_string(),
+            roles: vec!["default".to_string()],
             failover_timeout: Duration::from_millis(self.rng.below(4_000)),
         };
         self.send(conn, Way::Up, Msg::Call(FrameworkCommand::Subscribe { member: id, info }.into()));
@@ -421,10 +428,11 @@ impl World {
                 },
                 4 => FrameworkCommand::Accept {
                     offers: vec![OfferId(self.rng.below(40))],
+                    operations: Vec::new(),
                     tasks: vec![],
                     refuse: Duration::MAX,
                 },
-                _ => FrameworkCommand::Suppress,
+                _ => FrameworkCommand::Suppress { role: None },
             };
             let number = self.number_of_rogue();
             self.send(conn, Way::Up, Msg::Call(FrameworkCall { number, command }));

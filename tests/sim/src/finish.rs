@@ -15,6 +15,7 @@ use crate::net::{ConnId, Peer, Place};
 use crate::oracle::Truth;
 use crate::plan::{MS, Plan, S, Time};
 use crate::program::Program;
+use crate::reserve;
 use crate::rng::Rng;
 use crate::say;
 use crate::world::{Event, MasterEvent, World};
@@ -139,6 +140,13 @@ impl World {
                 self.start_agent(at, S);
             }
         }
+        for at in 0..self.agents.len() {
+            // Started again without flags, as nobody else can end what these keep.
+            if !self.agents[at].keeps.is_empty() {
+                self.crash_agent(at);
+                self.start_agent(at, S);
+            }
+        }
         for at in 0..self.frameworks.len() {
             if self.frameworks[at].instances.is_empty() {
                 self.start_framework(at);
@@ -157,6 +165,7 @@ impl World {
             self.run_until(self.now + 5 * S);
             self.sweep_conns();
             self.lift_quotas();
+            self.end_reservations();
             self.bring_back();
             let Some(still) = missing(self) else { return };
             if self.now > end {
@@ -246,6 +255,9 @@ impl World {
         }
         if let Some(view) = known.iter().find(|view| view.used != Resources::default() || view.tasks != 0) {
             return Some(format!("the master counts {} as used on {}", view.used, view.id));
+        }
+        if let Some(view) = known.iter().find(|view| !view.reserved.is_empty()) {
+            return Some(format!("of {} is reserved {:?}", view.id, view.reserved));
         }
         if let Some(view) = known.iter().find(|view| view.withdrawal.is_some()) {
             return Some(format!("{} is out of use: {:?}", view.id, view.withdrawal));
@@ -360,7 +372,11 @@ impl World {
             if !copied && !view.info.resources.contains(&promised) {
                 wrong = Some(format!("{} has {}, and {promised} are promised", view.id, view.info.resources));
             }
+            if !copied && let Some(over) = reserve::overpromised(&view.reserved) {
+                wrong = Some(format!("of {} {over}", view.id));
+            }
         }
+        wrong = wrong.or_else(|| lead.cluster.offers(Now::ZERO).iter().find_map(reserve::not_its));
         let known: usize = TaskState::ALL.into_iter().map(|state| lead.cluster.tally().tasks(state)).sum();
         if known != counts.tasks {
             wrong = Some(format!("{known} tasks are counted by their states, and {} are known", counts.tasks));

@@ -12,6 +12,7 @@ mod net;
 mod oracle;
 mod plan;
 mod program;
+mod reserve;
 mod rng;
 mod store;
 mod words;

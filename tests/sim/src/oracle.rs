@@ -35,6 +35,8 @@ pub(crate) struct Truth {
     pub(crate) doubtful: bool,
     /// Whether its framework is gone, so that nobody is to be told.
     pub(crate) abandoned: bool,
+    /// The number of the first task of its group, once it was launched in one.
+    group: Option<u64>,
 }
 
 /// Ground truth, and the first promise that was broken.
@@ -106,6 +108,7 @@ impl Oracle {
             told_by: None,
             doubtful: false,
             abandoned: false,
+            group: None,
         });
     }
 
@@ -139,6 +142,15 @@ impl Oracle {
     /// Whether it has to be killed to end.
     pub(crate) fn is_endless(&self, id: TaskId) -> bool {
         self.tasks.get(&id).is_some_and(|truth| truth.takes > 1_000 * crate::plan::S)
+    }
+
+    /// Whether another task of its group failed and that was told, so that its master has to end it.
+    pub(crate) fn is_doomed(&self, id: TaskId) -> bool {
+        let of = TaskId { number: 0, ..id }..=TaskId { number: u64::MAX, ..id };
+        let Some(group) = self.tasks.get(&id).and_then(|truth| truth.group) else { return false };
+        let others = self.tasks.range(of).map(|(_, truth)| truth).filter(|truth| truth.group == Some(group));
+        let failed = |truth: &Truth| truth.ended == Some(TaskState::Failed) && truth.told == Some(TaskState::Failed);
+        others.into_iter().any(|truth| failed(truth) && !truth.doubtful && !truth.reused)
     }
 
     /// A task has ended in its executor.
@@ -303,6 +315,7 @@ impl Oracle {
             Effect::ToAgent(_, AgentOrder::Launch(spec)) => {
                 if let Some(truth) = self.tasks.get_mut(&spec.id) {
                     truth.launched = true;
+                    truth.group = spec.group.map(|group| group.first);
                 }
             }
             _ => {}

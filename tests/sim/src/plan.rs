@@ -65,6 +65,8 @@ pub(crate) enum Fault {
     OperatorGone,
     /// An operator changes what a role weighs, is promised, or may have.
     OperatorQuota,
+    /// An operator reserves something of an agent, or ends that.
+    OperatorReserve,
     /// An operator takes an agent out of use, or brings it back.
     OperatorDrain,
     /// An operator makes a maintenance window, or cancels one.
@@ -78,7 +80,7 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    const ALL: [(Self, u64); 28] = [
+    const ALL: [(Self, u64); 29] = [
         (Self::Break, 10),
         (Self::HalfOpen, 6),
         (Self::Partition, 6),
@@ -102,6 +104,7 @@ impl Fault {
         (Self::OperatorKill, 5),
         (Self::OperatorGone, 2),
         (Self::OperatorQuota, 4),
+        (Self::OperatorReserve, 5),
         (Self::OperatorDrain, 6),
         (Self::Maintenance, 3),
         (Self::Rogue, 5),
@@ -113,8 +116,8 @@ impl Fault {
 /// How a framework behaves.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Temper {
-    /// Whose share its tasks count towards.
-    pub(crate) role: String,
+    /// Its roles. The first stays; the others change.
+    pub(crate) roles: Vec<String>,
     /// Tasks that it launches before the faults stop.
     pub(crate) tasks: u64,
     /// Acknowledges nothing before the faults stop.
@@ -131,6 +134,10 @@ pub(crate) struct Temper {
     pub(crate) repeats_calls: u64,
     /// Ends its own tasks, in so many of a thousand looks.
     pub(crate) kills: u64,
+    /// Launches a group on all that it is offered, in so many of a thousand cases.
+    pub(crate) groups: u64,
+    /// Reserves or unreserves as it accepts, in so many of a thousand cases.
+    pub(crate) reserves: u64,
     /// How long its tasks live on without it.
     pub(crate) failover_timeout: Duration,
 }
@@ -186,6 +193,8 @@ pub(crate) struct Plan {
     pub(crate) history: usize,
     /// Tasks that never end by themselves, of a thousand.
     pub(crate) endless: u64,
+    /// Agents that keep something for a role, of a thousand that start.
+    pub(crate) keeps: u64,
 }
 
 impl Plan {
@@ -220,6 +229,7 @@ impl Plan {
             offer_timeout: Duration::from_secs(rng.range(1, 6)),
             history: if rng.chance(800) { 10_000 } else { rng.index(60) + 1 },
             endless: knob(rng, 200),
+            keeps: knob(rng, 500),
         }
     }
 }
@@ -231,6 +241,13 @@ fn role(rng: &mut Rng) -> String {
     ROLES[rng.index(ROLES.len())].to_string()
 }
 
+/// One role, or two.
+fn roles(rng: &mut Rng) -> Vec<String> {
+    let (first, second) = (role(rng), role(rng));
+    let second = Some(second).filter(|second| *second != first);
+    core::iter::once(first).chain(second).collect()
+}
+
 /// One in two has a weight of its own.
 fn weight(rng: &mut Rng, role: &str) -> Option<(String, NonZeroU32)> {
     let more = u32::try_from(rng.below(5)).expect("small");
@@ -240,7 +257,7 @@ fn weight(rng: &mut Rng, role: &str) -> Option<(String, NonZeroU32)> {
 fn temper(rng: &mut Rng) -> Temper {
     let rarely = |rng: &mut Rng, most: u64| if rng.chance(300) { rng.range(1, most) } else { 0 };
     Temper {
-        role: role(rng),
+        roles: roles(rng),
         tasks: rng.range(3, 40),
         never_acks: rng.chance(100),
         acks_twice: rarely(rng, 500),
@@ -249,6 +266,8 @@ fn temper(rng: &mut Rng) -> Temper {
         ignores_offers: rarely(rng, 600),
         repeats_calls: rarely(rng, 300),
         kills: rarely(rng, 400),
+        groups: rarely(rng, 800),
+        reserves: rarely(rng, 500),
         failover_timeout: Duration::from_secs(rng.range(10, 60)),
     }
 }
@@ -259,6 +278,7 @@ fn manner(rng: &mut Rng) -> Manner {
         retries: u32::try_from(rng.below(4)).expect("small"),
         linger: Duration::from_millis(if rng.chance(500) { 0 } else { rng.range(1, 5_000) }),
         unreachable_patience: Duration::from_secs(rng.range(5, 60)),
+        gang: false,
     };
     Manner {
         role: role(rng),

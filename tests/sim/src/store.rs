@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use haggle_core::cluster::{AgentRecord, Change, FrameworkRecord, Recovered};
 use haggle_core::planted::{self, Bug};
-use haggle_core::{AgentId, ClusterId, Epoch, FrameworkId, Maintenance, MaintenanceId, Phase, RoleRecord, Withdrawal};
+use haggle_core::{
+    AgentId, ClusterId, Epoch, FrameworkId, Maintenance, MaintenanceId, Phase, Reserved, RoleRecord, Withdrawal,
+};
 
 use crate::plan::{S, Time};
 
@@ -148,6 +150,11 @@ impl Store {
     /// The agents that are remembered.
     pub(crate) fn agents(&self) -> impl Iterator<Item = AgentId> {
         self.agents.keys().copied()
+    }
+
+    /// What is remembered as reserved on an agent.
+    pub(crate) fn reserved_on(&self, agent: AgentId) -> &[Reserved] {
+        self.agents.get(&agent).map_or(&[], |record| &record.reserved)
     }
 
     /// The agents that take no tasks, and do not end any either.

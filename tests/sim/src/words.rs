@@ -73,9 +73,10 @@ impl Display for Said<'_> {
             Command::Framework(session, call) => {
                 write!(f, "{session} call {} ", call.number)?;
                 match &call.command {
-                    FrameworkCommand::Accept { offers, tasks, .. } => {
+                    FrameworkCommand::Accept { offers, operations, tasks, .. } => {
                         f.write_str("accepts")?;
                         offers.iter().try_for_each(|offer| write!(f, " {offer}"))?;
+                        operations.iter().try_for_each(|operation| write!(f, " to {operation:?},"))?;
                         tasks.iter().try_for_each(|task| write!(f, " for {} {},", task.id, task.resources))
                     }
                     FrameworkCommand::Acknowledge(acks) => {
@@ -101,7 +102,11 @@ impl Display for Done<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         for effect in self.0 {
             match effect {
-                Effect::Announce(_) | Effect::Enrolled(_) | Effect::Scheduled(_) => {}
+                Effect::Announce(_)
+                | Effect::AnnounceEnds(_)
+                | Effect::Enrolled(_)
+                | Effect::Scheduled(_)
+                | Effect::VolumeCreated(_) => {}
                 Effect::Remember(change) => write!(f, "\n{:>17} remember {}", "", Written(change))?,
                 Effect::Close(session) => write!(f, "\n{:>17} close {session}", "")?,
                 Effect::ToAgent(session, order) => {

@@ -44,9 +44,7 @@ impl Cache {
             Ok::<_, StartError>(engine::compatibility(&engine))
         };
         let (fuel, epochs) = (engine(Meter::Fuel)?, engine(Meter::Epochs)?);
-        let cache = Self { folder: folder.to_owned(), fuel, epochs };
-        cache.prune();
-        Ok(cache)
+        Ok(Self { folder: folder.to_owned(), fuel, epochs })
     }
 
     /// The compiled module, if it is there. What is damaged is removed.
@@ -86,8 +84,8 @@ impl Cache {
         self.folder.join(format!("{}-{engine}.cwasm", module.hex()))
     }
 
-    /// Keeps what was used last, up to the bound.
-    fn prune(&self) {
+    /// Keeps what was used last, up to the bound. Takes as long as there are files.
+    pub(super) fn prune(&self) {
         let Ok(entries) = fs::read_dir(&self.folder) else { return };
         let mut files: Vec<(SystemTime, u64, PathBuf)> = entries
             .filter_map(|entry| {

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::process::ExitCode;
 
-use super::here::compile_here;
+use super::here::compile_task;
 use super::intake;
 use super::limits::{self, Order};
 use crate::module::ModuleError;
@@ -38,7 +38,9 @@ pub fn compile_child(args: impl IntoIterator<Item = OsString>) -> Option<ExitCod
     Some(match compile(&order) {
         Ok(()) => ExitCode::SUCCESS,
         Err(Fault::Module(ModuleError::CompileLimit(_))) => complain(OUT_OF_MEMORY, ""),
-        Err(Fault::Module(error @ ModuleError::Invalid(_))) => complain(REFUSED, &error.to_string()),
+        Err(Fault::Module(error @ (ModuleError::Invalid(_) | ModuleError::NoStart | ModuleError::NoRun(_)))) => {
+            complain(REFUSED, &error.to_string())
+        }
         Err(Fault::Module(ModuleError::Interrupted(why))) => complain(BROKEN, &why),
         Err(Fault::Module(error)) => complain(BROKEN, &error.to_string()),
         Err(Fault::Io(error)) => complain(BROKEN, &error.to_string()),
@@ -55,8 +57,9 @@ enum Fault {
 
 fn compile(order: &Order) -> Result<(), Fault> {
     let mut module = Vec::new();
-    io::stdin().lock().take(intake::SIZE_MAX as u64 + 1).read_to_end(&mut module)?;
-    let compiled = compile_here(&module, order.meter)?;
+    let limit = order.limits.module;
+    io::stdin().lock().take(intake::file_max(limit).saturating_add(1)).read_to_end(&mut module)?;
+    let compiled = compile_task(&module, order.meter, limit)?;
     let mut out = io::stdout().lock();
     out.write_all(&compiled)?;
     out.flush()?;

@@ -134,7 +134,14 @@ impl Compiler {
         let mut threads = vec![spawn("haggle-compiled".to_owned(), Box::new(move || looking.look_up(&asked)))?];
         for number in 0..at_once.max(1) {
             let shared = Arc::clone(&shared);
-            threads.push(spawn(format!("haggle-compile-{number}"), Box::new(move || shared.compile()))?);
+            let compiling = move || {
+                if number == 0 {
+                    // Here it holds up nobody's start.
+                    shared.cache.prune();
+                }
+                shared.compile();
+            };
+            threads.push(spawn(format!("haggle-compile-{number}"), Box::new(compiling))?);
         }
         Ok(Self { inner: Arc::new(Inner { shared, requests: Some(requests), threads }) })
     }

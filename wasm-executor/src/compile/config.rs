@@ -46,6 +46,8 @@ pub struct CompileLimits {
     pub mem: Bytes,
     /// Size of the compiled module.
     pub code: Bytes,
+    /// Size of the module without its custom sections. Its file may be four times as large.
+    pub module: Bytes,
 }
 
 impl CompileLimits {
@@ -55,6 +57,8 @@ impl CompileLimits {
     pub const DEFAULT_MEM: Bytes = Bytes::from_mib(2048);
     /// CPython as a component makes 60 MB.
     pub const DEFAULT_CODE: Bytes = Bytes::from_mib(512);
+    /// CPython has 26 MB, and a synthesizer of circuits 48.
+    pub const DEFAULT_MODULE: Bytes = Bytes::from_mib(128);
 
     /// How many times its CPU limit a compilation may last: the child is nicer than anybody, and so gets a tenth of a
     /// CPU on a machine whose tasks leave nothing over.
@@ -68,6 +72,6 @@ impl CompileLimits {
 
 impl Default for CompileLimits {
     fn default() -> Self {
-        Self { cpu: Self::DEFAULT_CPU, mem: Self::DEFAULT_MEM, code: Self::DEFAULT_CODE }
+        Self { cpu: Self::DEFAULT_CPU, mem: Self::DEFAULT_MEM, code: Self::DEFAULT_CODE, module: Self::DEFAULT_MODULE }
     }
 }

@@ -3,13 +3,14 @@
 use std::borrow::Cow;
 use std::sync::OnceLock;
 
+use haggle_core::Bytes;
 use wasmtime::component::Component;
 use wasmtime::{Engine, Module};
 
-use super::{intake, rewrite};
+use super::{CompileLimits, intake, rewrite};
 use crate::engine;
 use crate::event::Meter;
-use crate::inspect::Kind;
+use crate::inspect::{Inspection, Kind};
 use crate::instances;
 use crate::module::{Exhausted, ModuleError};
 
@@ -26,10 +27,30 @@ const PARALLEL_FROM: usize = 64 << 10;
 /// [`ModuleError::Invalid`] when it is no module or none that is compiled, [`ModuleError::CompileLimit`] when this
 /// process has no memory for it.
 pub fn compile_here(module: &[u8], meter: Meter) -> Result<Vec<u8>, ModuleError> {
+    compile(module, meter, CompileLimits::DEFAULT_MODULE, |_| Ok(()))
+}
+
+/// The same of what is to be a task. Whether it can be one is known before it is compiled.
+pub(super) fn compile_task(module: &[u8], meter: Meter, limit: Bytes) -> Result<Vec<u8>, ModuleError> {
+    compile(module, meter, limit, |inspection| match inspection {
+        Inspection { is_command: true, .. } => Ok(()),
+        Inspection { kind: Kind::Core, .. } => Err(ModuleError::NoStart),
+        Inspection { kind: Kind::Component, .. } => Err(ModuleError::NoRun("it is a library".to_owned())),
+    })
+}
+
+fn compile(
+    module: &[u8],
+    meter: Meter,
+    limit: Bytes,
+    judge: impl FnOnce(&Inspection) -> Result<(), ModuleError>,
+) -> Result<Vec<u8>, ModuleError> {
     // First, since what it maps fits a limit on memory only before the module has used up its own part.
     let engine = engine_for(meter, module.len() >= PARALLEL_FROM)?;
-    let binary = intake::binary(module)?;
-    let kind = intake::check(&binary)?;
+    let binary = intake::binary(module, limit)?;
+    let inspection = intake::check(&binary, limit)?;
+    judge(&inspection)?;
+    let kind = inspection.kind;
     let rewritten = rewrite::rewrite(&binary);
     let compiled = machine_code(engine, kind, &rewritten).map_err(|error| match &rewritten {
         // Where the fault lies is told of the module as it was given.

@@ -50,7 +50,7 @@ impl Job<'_> {
         let unreadable =
             |error: io::Error| ModuleError::Unreadable { path: self.path.to_owned(), reason: error.to_string() };
         let module = File::open(self.path).map_err(unreadable)?;
-        intake::check_size(module.metadata().map_err(unreadable)?.len())?;
+        intake::check_file(module.metadata().map_err(unreadable)?.len(), self.limits.module)?;
         let unwritable = |error: io::Error| ModuleError::Interrupted(format!("cannot keep what is compiled: {error}"));
         let (unfinished, compiled) = self.cache.begin().map_err(unwritable)?;
         let given = compiled.try_clone().map_err(unwritable)?;

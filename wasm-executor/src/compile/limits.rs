@@ -13,8 +13,8 @@ use crate::event::Meter;
 #[cfg(unix)]
 use crate::module::{Exhausted, ModuleError};
 
-/// What the parent tells the child on its command line: form, CPU seconds, bytes of memory, bytes of code, and who
-/// the parent is.
+/// What the parent tells the child on its command line: form, CPU seconds, bytes of memory, of code and of
+/// the module, and who the parent is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Order {
     pub(super) meter: Meter,
@@ -23,13 +23,14 @@ pub(super) struct Order {
 }
 
 impl Order {
-    pub(super) fn to_args(self) -> [String; 5] {
-        let CompileLimits { cpu, mem, code } = self.limits;
+    pub(super) fn to_args(self) -> [String; 6] {
+        let CompileLimits { cpu, mem, code, module } = self.limits;
         [
             name(self.meter).to_owned(),
             seconds(cpu).to_string(),
             mem.get().to_string(),
             code.get().to_string(),
+            module.get().to_string(),
             self.parent.to_string(),
         ]
     }
@@ -42,6 +43,7 @@ impl Order {
                 cpu: Duration::from_secs(next()?.parse().ok()?),
                 mem: Bytes::new(next()?.parse().ok()?),
                 code: Bytes::new(next()?.parse().ok()?),
+                module: Bytes::new(next()?.parse().ok()?),
             },
             parent: next()?.parse().ok()?,
         };
@@ -69,7 +71,7 @@ fn seconds(time: Duration) -> u64 {
 pub(super) fn apply(order: &Order) -> std::io::Result<()> {
     use rustix::process::{Resource, Rlimit, nice, setrlimit};
 
-    let CompileLimits { cpu, mem, code } = order.limits;
+    let CompileLimits { cpu, mem, code, .. } = order.limits;
     let cap = |soft: u64, hard: u64| Rlimit { current: Some(soft), maximum: Some(hard) };
     // The signal at the soft limit says what it was; the one at the hard limit would not.
     setrlimit(Resource::Cpu, cap(seconds(cpu), seconds(cpu) + 1))?;
@@ -154,9 +156,10 @@ mod tests {
 
     #[test]
     fn what_is_no_order_is_none() {
-        for args in [&["fuel", "1", "2", "3"][..], &["fuel", "1", "2", "3", "4", "5"], &["gas", "1", "2", "3", "4"]] {
-            assert_eq!(Order::from_args(args.iter().map(OsString::from)), None, "{args:?}");
+        for args in ["fuel 1 2 3 4", "fuel 1 2 3 4 5 6", "gas 1 2 3 4 5", "fuel 1 2 3 x 5"] {
+            assert_eq!(Order::from_args(args.split(' ').map(OsString::from)), None, "{args:?}");
         }
+        assert!(Order::from_args("fuel 1 2 3 4 5".split(' ').map(OsString::from)).is_some());
     }
 
     #[test]

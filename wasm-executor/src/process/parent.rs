@@ -187,8 +187,21 @@ impl Process {
         }
     }
 
+    /// Whether [`Self::cpu_time`] is told on this system.
+    pub const fn tells_cpu_time() -> bool {
+        cfg!(any(target_os = "linux", windows))
+    }
+
+    /// CPU time that it has used so far with all its threads; `None` once it is gone.
+    pub fn cpu_time(&self) -> Option<Duration> {
+        system::cpu_time(self.id)
+    }
+
     /// Waits for its end for so long.
     fn ends_within(&self, at_most: Duration) -> bool {
+        if !self.runs() {
+            return true;
+        }
         let is_child = self.child.lock().is_some();
         if is_child && let Some(ended) = system::ends_within(self.id, at_most) {
             return ended;

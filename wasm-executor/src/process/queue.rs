@@ -340,13 +340,14 @@ mod tests {
         let resources =
             Resources::new(MilliCpu::new(2_000), haggle_core::Bytes::from_mib(64), haggle_core::Bytes::ZERO);
         let idle_timeout = Duration::from_secs(1);
-        Queue::new(AllocationSpec { id: id(1), name: "queue".to_owned(), resources, idle_timeout })
+        Queue::new(AllocationSpec { id: id(1), name: "queue".to_owned(), role: String::new(), resources, idle_timeout })
     }
 
     fn push(queue: &mut Queue, first: u64, count: u64, milli: u64) {
         let spec = TaskSpec {
             id: id(first),
             name: "task".to_owned(),
+            role: String::new(),
             module: Digest([0; 32]),
             args: Vec::new(),
             env: Vec::new(),
@@ -356,12 +357,14 @@ mod tests {
             limits: Limits::default(),
             inputs: Vec::new(),
             grants: Grants::default(),
+            group: None,
         };
         let launch = Launch {
             spec: Arc::new(spec),
             module: PathBuf::from("/module"),
             meter: Meter::Fuel,
             folders: Vec::new(),
+            volumes: Vec::new(),
             copies: None,
             env: vec![(TASK_VARIABLE.to_owned(), id(first).to_string())],
         };

@@ -496,6 +496,7 @@ mod tests {
         Arc::new(TaskSpec {
             id: task(number),
             name: String::new(),
+            role: String::new(),
             module: Digest([0; 32]),
             args: Vec::new(),
             env: Vec::new(),
@@ -505,6 +506,7 @@ mod tests {
             limits: Limits::default(),
             inputs: Vec::new(),
             grants: Grants::default(),
+            group: None,
         })
     }
 

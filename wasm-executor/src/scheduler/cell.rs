@@ -96,9 +96,11 @@ impl Cell {
 
     pub(super) fn share(&self) -> Share {
         let TaskSpec { resources, sharing, .. } = &*self.launch.spec;
+        // What is revocable is no promise: it is a burst, which is served while nobody wants what is promised.
+        let burst = resources.revocable.saturating_add(sharing.burst);
         // A task without cpus competes for nothing but what is left over.
-        let wanted = if resources.cpus > MilliCpu::ZERO { resources.cpus } else { sharing.burst };
-        Share { ceiling: resources.cpus, weight: sharing.weight.unwrap_or(wanted), burst: sharing.burst }
+        let wanted = if resources.cpus > MilliCpu::ZERO { resources.cpus } else { burst };
+        Share { ceiling: resources.cpus, weight: sharing.weight.unwrap_or(wanted), burst }
     }
 
     pub(super) fn admit(&self) {

@@ -180,6 +180,32 @@ fn a_task_without_cpus_lives_from_what_the_others_leave() {
     assert_close(simulation.share(2), 0.4, 0.01);
 }
 
+/// What is revocable is a burst of so much, without a ceiling of its own: of whoever has one, nobody notices.
+#[test]
+fn tasks_with_a_promise_have_the_same_beside_those_that_live_from_what_is_left() {
+    let promised = [100, 250, 400, 550].map(MilliCpu::new);
+    let rates = |revocable: u64| {
+        let mut simulation = Simulation::new(2);
+        for (key, ceiling) in (1..).zip(promised) {
+            simulation.queue.add(key, own(ceiling), Now::ZERO);
+        }
+        for key in 100..100 + revocable {
+            simulation.queue.add(key, bursting(0, 500), Now::ZERO);
+        }
+        simulation.run_until(Now::from_millis(10_000));
+        let left: f64 = (100..100 + revocable).map(|key| simulation.share(key)).sum();
+        (promised.iter().zip(1..).map(|(_, key)| simulation.share(key)).collect::<Vec<_>>(), left)
+    };
+
+    let ((alone, _), (beside, left)) = (rates(0), rates(4));
+
+    for (alone, beside) in alone.iter().zip(&beside) {
+        assert!((beside / alone - 1.0).abs() < 0.01, "{alone} alone, and {beside} beside others");
+    }
+    // Of two cores, 1.3 are promised. Where one with a promise is about to run, the rest of a slice is nobody's.
+    assert_close(left, 0.7, 0.05);
+}
+
 #[test]
 fn what_is_left_over_is_shared_by_weight() {
     let mut simulation = Simulation::new(1);

@@ -20,16 +20,19 @@ use crate::clock::{thread_cpu_time, thread_slept};
 use crate::event::{Listener, Meter};
 use crate::outcome::Outcome;
 use crate::pace;
+use crate::process::system::run_when_idle;
 use crate::run::{Remains, Site};
 
 /// A slice that takes so much longer than the CPU time in it was interrupted by others who want the CPU. Interrupts of
 /// the hardware take less.
 const CROWDED: Duration = Duration::from_micros(500);
 
-/// Starts the workers. Guests find their timers in `timers`, which runs elsewhere and polls no guest.
+/// Starts the workers, which run on what is idle only if they are to. Guests find their timers in `timers`, which runs elsewhere
+/// and polls no guest.
 pub(crate) fn start(
     scheduler: &Arc<Scheduler>,
     workers: usize,
+    idle_only: bool,
     timers: &Handle,
 ) -> std::io::Result<Vec<JoinHandle<()>>> {
     let (releases, release) = release::start(timers)?;
@@ -40,6 +43,10 @@ pub(crate) fn start(
         let worker = Worker { number, site: scheduler.site.near(), scheduler, releases: releases.clone() };
         let thread = thread::Builder::new().name(format!("haggle-guest-{number}")).spawn(move || {
             let _timers = timers.enter();
+            if idle_only && let Err(error) = run_when_idle() {
+                // Bursts back off from whoever wants the processor, and all that runs here is one.
+                tracing::warn!(%error, "this thread cannot be made one for idle times");
+            }
             worker.work();
         })?;
         threads.push(thread);

@@ -1,7 +1,6 @@
-//! The descriptors of a core module that are open files of the host, and which of them lie in its scratch folder.
+//! The descriptors of a core module that are open files of the host, and which of them lie in its scratch folder or a volume.
 
 use std::collections::HashMap;
-use std::ops::Range;
 use std::sync::Arc;
 
 use wasmtime_wasi::p1::types::{Error, Fd, Filestat, Filetype, Size};
@@ -11,7 +10,6 @@ use super::files::Slot;
 
 /// A guest's open files and folders, but for the folders to read that it was given.
 pub(super) struct Descriptors {
-    disk: Option<Arc<Disk>>,
     open: HashMap<u32, Open>,
 }
 
@@ -24,31 +22,32 @@ struct Open {
 enum What {
     /// Nothing can be written there.
     Elsewhere,
-    ScratchFolder,
-    ScratchFile {
+    Folder(Arc<Disk>),
+    File {
         held: Held,
         append: bool,
     },
 }
 
 impl Descriptors {
-    /// With the scratch folder itself in these descriptors.
-    pub(super) fn new(disk: Option<Arc<Disk>>, folders: Range<u32>) -> Self {
-        Self { disk, open: folders.map(|fd| (fd, Open { what: What::ScratchFolder, _slot: None })).collect() }
+    /// With folders that may be written in the descriptors from this one on, by their ledgers.
+    pub(super) fn new(first: u32, writable: Vec<Arc<Disk>>) -> Self {
+        let given = |(fd, disk)| (fd, Open { what: What::Folder(disk), _slot: None });
+        Self { open: (first..).zip(writable).map(given).collect() }
     }
 
-    /// The ledger, if this is a folder in scratch.
+    /// The ledger, if this is a folder that may be written.
     pub(super) fn folder(&self, folder: Fd) -> Option<Arc<Disk>> {
-        match self.open.get(&folder.into())?.what {
-            What::ScratchFolder => self.disk.clone(),
+        match &self.open.get(&folder.into())?.what {
+            What::Folder(disk) => Some(Arc::clone(disk)),
             _ => None,
         }
     }
 
-    /// The ledger, if this is a file in scratch; also whether writes go to its end.
+    /// The ledger, if this is a file that may be written; also whether writes go to its end.
     pub(super) fn file(&self, file: Fd) -> Option<(Arc<Disk>, FileId, bool)> {
         match &self.open.get(&file.into())?.what {
-            What::ScratchFile { held, append } => Some((self.disk.clone()?, held.file, *append)),
+            What::File { held, append } => Some((Arc::clone(held.disk()), held.file, *append)),
             _ => None,
         }
     }
@@ -58,12 +57,12 @@ impl Descriptors {
         self.open.insert(fd.into(), Open { what: What::Elsewhere, _slot: Some(slot) });
     }
 
-    /// Opened below a scratch folder with this ledger.
+    /// Opened below a folder with this ledger.
     pub(super) fn opened(&mut self, fd: Fd, slot: Slot, disk: &Arc<Disk>, stat: &Filestat, append: bool) {
         let what = if stat.filetype == Filetype::Directory {
-            What::ScratchFolder
+            What::Folder(Arc::clone(disk))
         } else {
-            What::ScratchFile { held: disk.hold(stat.ino, stat.size), append }
+            What::File { held: disk.hold(stat.ino, stat.size), append }
         };
         self.open.insert(fd.into(), Open { what, _slot: Some(slot) });
     }
@@ -83,13 +82,13 @@ impl Descriptors {
 
     /// Whether writes go to the end of the file from now on.
     pub(super) fn appends(&mut self, fd: Fd, to_the_end: bool) {
-        if let Some(Open { what: What::ScratchFile { append, .. }, .. }) = self.open.get_mut(&fd.into()) {
+        if let Some(Open { what: What::File { append, .. }, .. }) = self.open.get_mut(&fd.into()) {
             *append = to_the_end;
         }
     }
 }
 
-/// A write that began at this length of a file in scratch is over.
+/// A write that began at this length of a file with a ledger is over.
 pub(super) fn count_written(written: &Result<Size, Error>, counted: Option<(u64, Arc<Disk>, FileId)>) {
     if let (Ok(written @ 1..), Some((start, disk, file))) = (written, counted) {
         disk.reached(file, start.saturating_add((*written).into()));

@@ -1,8 +1,9 @@
-//! The ledger of one scratch folder: how long each of its files is, and how many there are.
+//! The ledger of a scratch folder or of a volume: how long each of its files is, and how many there are.
 //!
 //! A file counts by its length, whether it is sparse or not, and for as long as it has a name or is open; a symbolic
 //! link by the length of its text. Each name is an entry, so a hard link is one more, and no more bytes. All that
-//! happens to a file happens through its guest: there is no other way into a scratch folder.
+//! happens to a file happens through its guest: there is no other way into a scratch folder, nor into a volume while it is
+//! written.
 
 use std::collections::HashMap;
 use std::io;
@@ -76,6 +77,11 @@ impl Disk {
         Self { ledger: Mutex::new(ledger), meters }
     }
 
+    /// Whether something can be renamed or linked from here to there: each counts for itself.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        std::ptr::eq(self, other)
+    }
+
     /// The first thing for which there was no room.
     pub(crate) fn refused(&self) -> Option<DiskRefusal> {
         self.ledger.lock().refused
@@ -140,6 +146,26 @@ impl Disk {
         ledger.entries = ledger.entries.saturating_sub(1);
     }
 
+    /// A folder is there from before.
+    pub(crate) fn found_folder(&self) {
+        self.entry_added();
+    }
+
+    /// A file of this length is there from before, under one name more.
+    pub(crate) fn found_file(&self, file: FileId, length: u64) {
+        let mut ledger = self.ledger.lock();
+        ledger.entries += 1;
+        ledger.files.entry(file).or_insert(File { size: 0, holders: 0, names: 0 }).names += 1;
+        ledger.set_size(file, length);
+    }
+
+    /// A symbolic link of this length is there from before. It counts until the ledger is made anew.
+    pub(crate) fn found_link(&self, length: u64) {
+        let mut ledger = self.ledger.lock();
+        ledger.entries += 1;
+        ledger.bytes = ledger.bytes.saturating_add(length);
+    }
+
     /// The file has one more name.
     pub(super) fn linked(&self, file: FileId) {
         let mut ledger = self.ledger.lock();
@@ -184,7 +210,7 @@ impl Held {
         self.disk.hold(self.file, self.disk.size(self.file))
     }
 
-    pub(super) fn disk(&self) -> &Disk {
+    pub(super) fn disk(&self) -> &Arc<Disk> {
         &self.disk
     }
 }

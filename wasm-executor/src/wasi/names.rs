@@ -1,6 +1,6 @@
 //! What a guest of WASI 0.1 does to the names in its folders, with the ledger of the scratch folder told of each.
 
-use wasmtime_wasi::p1::types::{self, Error, Fd};
+use wasmtime_wasi::p1::types::{self, Errno, Error, Fd};
 use wasmtime_wasi::p1::wasi_snapshot_preview1::WasiSnapshotPreview1;
 use wiggle::{GuestMemory, GuestPtr};
 
@@ -71,6 +71,9 @@ impl Preview1 {
         let Some(disk) = self.scratch_folder(to) else {
             return self.inner.path_rename(memory, from, old, to, new).await;
         };
+        if self.scratch_folder(from).is_some_and(|other| !disk.is_same(&other)) {
+            return Err(Errno::Xdev.into());
+        }
         let moved = self.named(memory, from, old).await;
         let replaced = self.named(memory, to, new).await;
         self.inner.path_rename(memory, from, old, to, new).await?;
@@ -99,9 +102,12 @@ impl Preview1 {
         check_path(memory, old)?;
         check_path(memory, new)?;
         // Between other folders wasmtime refuses, since they cannot be written.
-        let (Some(disk), Some(_)) = (self.scratch_folder(to), self.scratch_folder(from)) else {
+        let (Some(disk), Some(other)) = (self.scratch_folder(to), self.scratch_folder(from)) else {
             return self.inner.path_link(memory, from, lookup, old, to, new).await;
         };
+        if !disk.is_same(&other) {
+            return Err(Errno::Xdev.into());
+        }
         disk.may_add_entry()?;
         let file = self.named(memory, from, old).await;
         self.inner.path_link(memory, from, lookup, old, to, new).await?;

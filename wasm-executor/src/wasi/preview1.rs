@@ -1,4 +1,4 @@
-//! WASI 0.1 with a ledger around its scratch folder: wasmtime's own, but for what writes, links or would block.
+//! WASI 0.1 with a ledger around its scratch folder and each of its volumes: wasmtime's own, but for what writes, links or would block.
 
 use std::sync::Arc;
 
@@ -54,17 +54,16 @@ impl From<TooManyOpen> for Error {
 }
 
 impl Preview1 {
-    /// The first `scratch_folders` of the builder's preopened folders are the scratch folder.
+    /// The first of the builder's preopened folders may be written, and have these ledgers.
     pub(crate) fn new(
         mut builder: WasiCtxBuilder,
-        disk: Option<Arc<Disk>>,
-        scratch_folders: u32,
+        writable: Vec<Arc<Disk>>,
         files: Arc<GuestFiles>,
         memory: Arc<Memory>,
     ) -> Self {
         let mut inner = builder.build_p1();
         bounded(inner.ctx().table);
-        let descriptors = Descriptors::new(disk, FIRST_PREOPEN..FIRST_PREOPEN + scratch_folders);
+        let descriptors = Descriptors::new(FIRST_PREOPEN, writable);
         Self { inner, descriptors, files, memory }
     }
 
@@ -229,7 +228,7 @@ impl WasiSnapshotPreview1 for Preview1 {
     }
 
     /// Scratch folders do not outlive their task, so there is nothing to make durable; and waiting for a disk
-    /// would hold up a worker.
+    /// would hold up a worker, for a volume as well.
     async fn fd_sync(&mut self, memory: &mut GuestMemory<'_>, fd: Fd) -> Result<(), Error> {
         self.inner.fd_fdstat_get(memory, fd).await.map(drop)
     }

@@ -1,4 +1,4 @@
-//! WASI 0.2 with a ledger around its scratch folder: wasmtime's own, but for what writes, links or would block.
+//! WASI 0.2 with a ledger around its scratch folder and each of its volumes: wasmtime's own, but for what writes, links or would block.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,6 +6,7 @@ use std::sync::Arc;
 use wasmtime::Engine;
 use wasmtime::component::{HasData, Linker, Resource};
 use wasmtime_wasi::filesystem::{Descriptor, WasiFilesystemCtxView};
+use wasmtime_wasi::p2::bindings::filesystem::preopens;
 use wasmtime_wasi::p2::bindings::filesystem::types::{
     self, DescriptorType, ErrorCode, Host, HostDescriptor, HostDirectoryEntryStream, PathFlags,
 };
@@ -25,6 +26,7 @@ pub(super) fn linker(engine: &Engine) -> wasmtime::Result<Linker<Preview2State>>
     wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
     linker.allow_shadowing(true);
     types::add_to_linker::<Preview2State, CountedFiles>(&mut linker, counted)?;
+    preopens::add_to_linker::<Preview2State, CountedFiles>(&mut linker, counted)?;
     linker.allow_shadowing(false);
     net::add_to_linker(&mut linker)?;
     Ok(linker)
@@ -37,11 +39,15 @@ pub(crate) struct Preview2 {
     descriptors: Descriptors,
 }
 
-/// A guest's open files and folders, by the number of their descriptor, but for the folders that it was given.
+/// A guest's open files and folders, by the number of their descriptor.
 struct Descriptors {
-    disk: Option<Arc<Disk>>,
+    /// Of the folders that it was given, the first may be written, and have these ledgers.
+    given: Vec<Arc<Disk>>,
     files: Arc<GuestFiles>,
+    /// What it has opened.
     open: HashMap<u32, Open>,
+    /// The ledgers of open folders that may be written, those among them that it was given.
+    folders: HashMap<u32, Arc<Disk>>,
     /// Lists of folders that the guest reads, by their number, and the bytes that they take.
     lists: HashMap<u32, u64>,
 }
@@ -49,18 +55,25 @@ struct Descriptors {
 struct Open {
     /// Shared with the streams on it, which keep it open.
     slot: Arc<Slot>,
-    /// Of a file in the scratch folder.
+    /// Of a file that may be written.
     held: Option<Held>,
 }
 
 impl Preview2 {
-    pub(crate) fn new(mut builder: WasiCtxBuilder, disk: Option<Arc<Disk>>, files: Arc<GuestFiles>) -> Self {
+    /// The first of the builder's preopened folders may be written, and have these ledgers.
+    pub(crate) fn new(mut builder: WasiCtxBuilder, given: Vec<Arc<Disk>>, files: Arc<GuestFiles>) -> Self {
         let mut table = ResourceTable::new();
         bounded(&mut table);
         Self {
             ctx: builder.build(),
             table,
-            descriptors: Descriptors { disk, files, open: HashMap::new(), lists: HashMap::new() },
+            descriptors: Descriptors {
+                given,
+                files,
+                open: HashMap::new(),
+                folders: HashMap::new(),
+                lists: HashMap::new(),
+            },
         }
     }
 
@@ -126,11 +139,11 @@ fn counted(state: &mut Preview2State) -> CountedView<'_> {
 }
 
 impl CountedView<'_> {
-    /// The ledger, if this is a folder in scratch: the only ones that may be written.
+    /// The ledger, if this is a folder that may be written.
     fn scratch_folder(&self, fd: &Fd) -> Option<Arc<Disk>> {
         let Ok(Descriptor::Dir(folder)) = self.inner.table.get(fd) else { return None };
         (folder.perms == FsPerms::ReadWrite).then_some(())?;
-        self.descriptors.disk.clone()
+        self.descriptors.folders.get(&fd.rep()).cloned()
     }
 
     fn scratch_file(&self, fd: &Fd) -> Option<&Held> {
@@ -232,7 +245,7 @@ impl HostDescriptor for CountedView<'_> {
     }
 
     /// Scratch folders do not outlive their task, so there is nothing to make durable; and waiting for a disk
-    /// would hold up a worker.
+    /// would hold up a worker, for a volume as well.
     async fn sync(&mut self, fd: Fd) -> FsResult<()> {
         self.inner.table.get(&fd)?;
         Ok(())
@@ -291,7 +304,10 @@ impl HostDescriptor for CountedView<'_> {
         }
         let stat = self.inner.stat(again(&fd)).await?;
         let held = match stat.type_ {
-            DescriptorType::Directory => None,
+            DescriptorType::Directory => {
+                self.descriptors.folders.insert(fd.rep(), disk);
+                None
+            }
             _ => Some(disk.hold(self.inner.metadata_hash(again(&fd)).await?.lower, stat.size)),
         };
         self.descriptors.open.insert(fd.rep(), Open { slot, held });
@@ -340,6 +356,9 @@ impl HostDescriptor for CountedView<'_> {
         let Some(disk) = self.scratch_folder(&to) else {
             return self.inner.rename_at(from, old, to, new).await;
         };
+        if self.scratch_folder(&from).is_some_and(|other| !disk.is_same(&other)) {
+            return Err(ErrorCode::CrossDevice.into());
+        }
         let moved = self.named(&from, &old).await;
         let replaced = self.named(&to, &new).await;
         self.inner.rename_at(from, old, to, new).await?;
@@ -360,9 +379,12 @@ impl HostDescriptor for CountedView<'_> {
         check_path(&old)?;
         check_path(&new)?;
         // Between other folders wasmtime refuses, since they cannot be written.
-        let (Some(disk), Some(_)) = (self.scratch_folder(&to), self.scratch_folder(&from)) else {
+        let (Some(disk), Some(other)) = (self.scratch_folder(&to), self.scratch_folder(&from)) else {
             return self.inner.link_at(from, lookup, old, to, new).await;
         };
+        if !disk.is_same(&other) {
+            return Err(ErrorCode::CrossDevice.into());
+        }
         disk.may_add_entry()?;
         let file = self.named(&from, &old).await;
         self.inner.link_at(from, lookup, old, to, new).await?;
@@ -405,7 +427,18 @@ impl HostDescriptor for CountedView<'_> {
         let number = fd.rep();
         HostDescriptor::drop(&mut self.inner, fd)?;
         self.descriptors.open.remove(&number);
+        self.descriptors.folders.remove(&number);
         Ok(())
+    }
+}
+
+impl preopens::Host for CountedView<'_> {
+    fn get_directories(&mut self) -> wasmtime::Result<Vec<(Fd, String)>> {
+        let given = preopens::Host::get_directories(&mut self.inner)?;
+        for ((fd, _), disk) in given.iter().zip(&self.descriptors.given) {
+            self.descriptors.folders.insert(fd.rep(), Arc::clone(disk));
+        }
+        Ok(given)
     }
 }
 

@@ -184,7 +184,7 @@ fn a_crash_of_the_compiler_is_the_modules_fault_and_told() {
 fn limits_are_told_by_how_the_child_ends() {
     let mut bench = Bench::with("");
     bench.limits.code = Bytes::new(10_000);
-    let CompileLimits { cpu, mem, code } = bench.limits;
+    let CompileLimits { cpu, mem, code, .. } = bench.limits;
     for (does, exhausted) in [
         ("kill -XCPU $$", Exhausted::Cpu(cpu)),
         ("kill -XFSZ $$", Exhausted::Code(code)),

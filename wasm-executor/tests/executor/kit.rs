@@ -7,11 +7,11 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use haggle_core::{
-    Bytes, Digest, Ending, Exceeded, FrameworkId, Fuel, Grants, Limits, MilliCpu, Reason, Resources, Sharing, TaskId,
-    TaskSpec, TaskState,
+    Bytes, Digest, Ending, Exceeded, Folder, FolderSource, FrameworkId, Fuel, Grants, Limits, MilliCpu, Reason,
+    Resources, Sharing, TaskId, TaskSpec, TaskState, VolumeId,
 };
 use haggle_executor::inputs::{LaidOut, lay_out};
-use haggle_executor::{Config, Event, Executor, Launch, Listener, Meter, Stream, compile_here};
+use haggle_executor::{Config, Event, Executor, Launch, Listener, Meter, MountedVolume, Stream, compile_here};
 use parking_lot::Mutex;
 use tempfile::TempDir;
 
@@ -82,6 +82,7 @@ pub(crate) fn spec() -> TaskSpec {
     TaskSpec {
         id: TaskId { framework: FrameworkId(1), number: 0 },
         name: "guest".to_owned(),
+        role: String::new(),
         module: Digest([0; 32]),
         args: Vec::new(),
         env: Vec::new(),
@@ -91,6 +92,7 @@ pub(crate) fn spec() -> TaskSpec {
         limits: Limits::default(),
         inputs: Vec::new(),
         grants: Grants::default(),
+        group: None,
     }
 }
 
@@ -157,8 +159,14 @@ impl Bench {
         listener: impl FnOnce(Sender<Event>) -> L,
     ) -> Self {
         let (sender, events) = channel();
-        let config =
-            Config { workers, scratch_dir: dir.path().join("scratch"), max_tasks, meter: Meter::Fuel, allow_network };
+        let config = Config {
+            workers,
+            scratch_dir: dir.path().join("scratch"),
+            max_tasks,
+            meter: Meter::Fuel,
+            allow_network,
+            idle_only: false,
+        };
         let executor = Executor::start(config, listener(sender)).unwrap();
         Self { executor, events, kept: Mutex::default(), dir, next: AtomicU64::new(1) }
     }
@@ -172,6 +180,23 @@ impl Bench {
             std::fs::write(&path, compile_here(bytes, meter).unwrap()).unwrap();
         }
         (digest, path)
+    }
+
+    /// Where a volume is.
+    pub(crate) fn volume(&self, id: VolumeId) -> PathBuf {
+        let place = self.dir.path().join(id.to_string());
+        std::fs::create_dir_all(&place).unwrap();
+        place
+    }
+
+    /// What a task mounts. As much may be in a volume as its number says.
+    fn mounted(&self, spec: &TaskSpec) -> Vec<MountedVolume> {
+        let mounted = |folder: &Folder| {
+            let FolderSource::Volume { volume: id, writable } = folder.source else { return None };
+            let (guest_path, host, size) = (folder.guest_path.clone(), self.volume(id), Bytes::new(id.number));
+            Some(MountedVolume { id, guest_path, host, writable, size })
+        };
+        spec.grants.folders.iter().filter_map(mounted).collect()
     }
 
     pub(crate) fn launch(&self, form: Form, spec: TaskSpec, body: &str) -> TaskId {
@@ -193,9 +218,10 @@ impl Bench {
         spec.module = digest;
         spec.id.number = self.next.fetch_add(1, Ordering::Relaxed);
         let id = spec.id;
+        let volumes = self.mounted(&spec);
         let env = vec![("HAGGLE_TASK_ID".to_owned(), id.to_string())];
         let LaidOut { folders, copies } = lay_out(&self.dir.path().join(format!("inputs/{id}")), inputs).unwrap();
-        self.executor.launch(Launch { spec: Arc::new(spec), module, meter, folders, copies, env });
+        self.executor.launch(Launch { spec: Arc::new(spec), module, meter, folders, volumes, copies, env });
         id
     }
 

@@ -238,7 +238,7 @@ fn tasks_that_are_launched_by_the_ends_of_others_all_end_once() {
 
 fn config(dir: &TempDir, workers: usize) -> Config {
     let scratch_dir = dir.path().join("scratch");
-    Config { workers, scratch_dir, max_tasks: 64, meter: Meter::Fuel, allow_network: false }
+    Config { workers, scratch_dir, max_tasks: 64, meter: Meter::Fuel, allow_network: false, idle_only: false }
 }
 
 /// A task with this number that does this.
@@ -248,8 +248,15 @@ fn launch(dir: &TempDir, number: u64, body: &str) -> Launch {
     std::fs::write(&module, compile_here(text.as_bytes(), Meter::Fuel).unwrap()).unwrap();
     // Any name will do that is its own.
     let spec = TaskSpec { module: Digest([u8::try_from(body.len()).unwrap(); 32]), ..spec() };
-    let launch =
-        Launch { spec: Arc::new(spec), module, meter: Meter::Fuel, folders: Vec::new(), copies: None, env: Vec::new() };
+    let launch = Launch {
+        spec: Arc::new(spec),
+        module,
+        meter: Meter::Fuel,
+        folders: Vec::new(),
+        volumes: Vec::new(),
+        copies: None,
+        env: Vec::new(),
+    };
     numbered(&launch, number)
 }
 

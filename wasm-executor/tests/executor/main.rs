@@ -15,3 +15,4 @@ mod output;
 mod pools;
 mod quotas;
 mod sharing;
+mod volumes;

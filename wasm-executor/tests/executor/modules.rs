@@ -99,6 +99,7 @@ fn a_compiled_module_that_is_gone_or_damaged_is_no_fault_of_the_module() {
         module: module.clone(),
         meter: Meter::Fuel,
         folders: Vec::new(),
+        volumes: Vec::new(),
         copies: None,
         env: Vec::new(),
     };

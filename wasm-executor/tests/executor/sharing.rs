@@ -97,6 +97,27 @@ fn a_burst_takes_what_is_left_and_no_more() {
 }
 
 #[test]
+fn what_is_revocable_is_left_by_those_that_have_a_promise_and_is_no_more_than_was_given() {
+    let bench = Bench::with_workers(1);
+    for meter in METERS {
+        let revocable = |cpus| {
+            let mut spec = spinner(0, None, 0);
+            spec.resources.revocable = MilliCpu::new(cpus);
+            spec
+        };
+
+        let usages = together(&bench, meter, vec![spinner(600, None, 0), revocable(100), revocable(1000)]);
+
+        let [promised, little, rest] = &usages[..] else { panic!("three ran") };
+        assert!(is_below(promised, 0.6) && is_below(little, 0.1), "{usages:?} with {meter:?}");
+        // What the machine gives is for the one with a promise first.
+        let left = 1.0 - rate(promised);
+        assert!(rate(promised) > rate(rest), "{usages:?} with {meter:?}");
+        assert!(rate(little) + rate(rest) < left + 0.05, "{usages:?} with {meter:?}");
+    }
+}
+
+#[test]
 fn a_kill_stops_a_loop_that_no_fuel_ends() {
     let bench = Bench::new();
     let mut endless = spinner(1000, None, 0);

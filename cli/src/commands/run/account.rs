@@ -1,5 +1,7 @@
 //! What is told of the tasks of one run: while they run, as each ends, and in the end.
 
+use std::collections::BTreeSet;
+
 use haggle_core::{Reason, TaskState, TaskStatus};
 use haggle_sdk::{Outcome, Progress};
 
@@ -22,6 +24,8 @@ pub(super) struct Account {
     quiet: bool,
     /// The exit code of each task, by index.
     codes: Vec<u8>,
+    /// Tasks that were ended since another one of their gang was: the code of that one says more.
+    ended_for_others: BTreeSet<usize>,
     tally: Tally,
     ended: u64,
     running: u64,
@@ -42,6 +46,7 @@ impl Account {
             quiet: plan.quiet,
             // A task of which nothing was ever heard is a fault of the cluster.
             codes: vec![exit::FAULT; plan.count as usize],
+            ended_for_others: BTreeSet::new(),
             tally: Tally::default(),
             ended: 0,
             running: 0,
@@ -101,8 +106,10 @@ impl Account {
         let reason = status.map_or(Some(Reason::KilledDuringLaunch), |status| status.reason);
         let code = exit::of_task(state, reason, status.and_then(|status| status.exit_code));
         self.tally.add(state, reason, status.and_then(|status| status.usage));
-        if let Some(slot) = usize::try_from(outcome.index).ok().and_then(|index| self.codes.get_mut(index)) {
+        let index = usize::try_from(outcome.index).unwrap_or(usize::MAX);
+        if let Some(slot) = self.codes.get_mut(index) {
             *slot = code;
+            self.ended_for_others.extend((reason == Some(Reason::TaskGroup)).then_some(index));
         }
         if self.json {
             self.print_record(outcome, state, reason).await;
@@ -187,7 +194,8 @@ impl Account {
             self.note(&words).await;
         }
         self.voice = None;
-        exit::of_array(self.codes.iter().copied())
+        let by_themselves = (0..).zip(&self.codes).filter(|(index, _)| !self.ended_for_others.contains(index));
+        exit::of_array(by_themselves.map(|(_, &code)| code).chain(self.codes.iter().copied()))
     }
 
     /// What became of them all.

@@ -40,6 +40,8 @@ pub(crate) enum InputError {
 pub(crate) enum Found {
     /// The content of this file.
     File(PathBuf),
+    /// This text.
+    Text(String),
     /// A folder with nothing in it.
     EmptyFolder,
 }
@@ -64,7 +66,7 @@ impl Inputs {
         let mut all = Self::default();
         for (guest, host) in inputs {
             let before = all.found.len();
-            Walk { flag: "--input", keeps_empty: false, into: &mut all }.visit(guest.clone(), host, 0)?;
+            Walk::inputs("--input", &mut all).visit(guest.clone(), host, 0)?;
             if all.found.len() == before {
                 return Err(InputError::Empty { path: host.clone() });
             }
@@ -76,20 +78,26 @@ impl Inputs {
             if !fs::metadata(&dir.host).map_err(unreadable)?.is_dir() {
                 return Err(InputError::NoFolder { path: dir.host.clone() });
             }
-            let mut walk = Walk { flag: "--dir", keeps_empty: true, into: &mut all };
+            let mut walk = Walk { flag: "--dir", keeps_empty: true, judge: None, into: &mut all };
             walk.visit(format!("{SCRATCH}/{name}"), &dir.host, 0)?;
             all.copies.push((dir.guest.clone(), name));
         }
-        all.check()?;
         Ok(all)
     }
 
-    fn check(&self) -> Result<(), InputError> {
-        for below in self.found.keys() {
+    /// Whether everything can be there at once, beside a script of this path.
+    ///
+    /// # Errors
+    /// When two exclude each other.
+    pub(crate) fn check(&self, script: Option<&str>) -> Result<(), InputError> {
+        if let Some(script) = script.filter(|script| self.found.contains_key(*script)) {
+            return Err(Contradiction::ScriptTwice(script.to_owned()).into());
+        }
+        for below in self.found.keys().map(String::as_str).chain(script) {
             for (at, _) in below.match_indices('/').skip(1) {
-                if self.found.contains_key(&below[..at]) {
-                    let file = below[..at].to_string();
-                    return Err(Contradiction::FileAndFolder { file, below: below.clone() }.into());
+                let file = &below[..at];
+                if self.found.contains_key(file) || script == Some(file) {
+                    return Err(Contradiction::FileAndFolder { file: file.to_owned(), below: below.to_owned() }.into());
                 }
             }
         }
@@ -98,16 +106,28 @@ impl Inputs {
 }
 
 /// A way through the folders that one flag names.
-struct Walk<'a> {
+pub(super) struct Walk<'a> {
     flag: &'static str,
     keeps_empty: bool,
+    /// Says which files and folders are taken. Without it, all are.
+    pub(super) judge: Option<&'a mut dyn FnMut(&Path) -> bool>,
     into: &'a mut Inputs,
 }
 
-impl Walk<'_> {
-    fn visit(&mut self, guest: String, host: &Path, depth: usize) -> Result<(), InputError> {
+impl<'a> Walk<'a> {
+    /// For files that a task reads.
+    pub(super) fn inputs(flag: &'static str, into: &'a mut Inputs) -> Self {
+        Self { flag, keeps_empty: false, judge: None, into }
+    }
+
+    /// # Errors
+    /// When something is there that cannot be given, or is given already.
+    pub(super) fn visit(&mut self, guest: String, host: &Path, depth: usize) -> Result<(), InputError> {
         let flag = self.flag;
         let unreadable = |source| InputError::Unreadable { flag, path: host.into(), source };
+        if self.judge.as_mut().is_some_and(|judge| !judge(host)) {
+            return Ok(());
+        }
         if depth > DEPTH_MAX {
             return Err(InputError::Deep { flag, path: host.into() });
         }
@@ -132,7 +152,9 @@ impl Walk<'_> {
         self.add(guest, Found::File(host.into()))
     }
 
-    fn add(&mut self, guest: String, found: Found) -> Result<(), InputError> {
+    /// # Errors
+    /// When there are too many, or something is there already.
+    pub(super) fn add(&mut self, guest: String, found: Found) -> Result<(), InputError> {
         if self.into.found.len() == INPUTS_MAX {
             return Err(InputError::Many { flag: self.flag });
         }
@@ -159,7 +181,8 @@ mod tests {
 
     fn inputs(inputs: &[(&str, &Path)]) -> Result<Inputs, InputError> {
         let named: Vec<_> = inputs.iter().map(|&(guest, host)| (guest.to_string(), host.to_path_buf())).collect();
-        Inputs::of(&named, &[])
+        let inputs = Inputs::of(&named, &[])?;
+        inputs.check(None).map(|()| inputs)
     }
 
     fn dir(host: &Path, guest: &str) -> OpenFolder {
@@ -195,6 +218,18 @@ mod tests {
         let error = inputs(&[("/data", &one), ("/data/one", &one)]).map(drop).unwrap_err();
 
         assert!(error.to_string().starts_with("the inputs /data and /data/one exclude each other"), "{error}");
+    }
+
+    #[test]
+    fn a_script_has_its_place_for_itself() {
+        let texts = folder(&["one"]);
+        let inputs = inputs(&[("/script", texts.path())]).unwrap();
+        let beside = |script| inputs.check(Some(script)).map_err(|error| error.to_string());
+
+        assert_eq!(beside("/script/job.py"), Ok(()));
+        assert!(beside("/script/one").unwrap_err().contains("is the script"));
+        assert!(beside("/script/one/job.py").unwrap_err().contains("exclude each other"));
+        assert!(beside("/script").unwrap_err().contains("exclude each other"));
     }
 
     #[test]

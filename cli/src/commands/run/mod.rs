@@ -3,24 +3,27 @@
 mod account;
 mod inputs;
 mod outputs;
+mod packages;
 mod plan;
 mod tally;
+mod volumes;
 mod waiting;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use haggle_core::{Digest, MilliCpu};
+use haggle_core::MilliCpu;
 use haggle_sdk::{Client, ClientBuilder, Progress, Report, RunError, Runner, Task, WaitReason};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 pub(crate) use inputs::InputError;
+pub(crate) use packages::PackageError;
 
 use super::follow::follow_authority;
 use super::{CLUSTER_THREADS, Verdict, on_threads};
-use crate::args::RunArgs;
+use crate::args::{Contradiction, RunArgs};
 use crate::embedded::{self, Cluster};
 use crate::error::CommandError;
 use crate::module::Module;
@@ -31,7 +34,7 @@ use crate::{exit, logging, output};
 use account::Account;
 use inputs::Found;
 use outputs::Outputs;
-use plan::Plan;
+use plan::{Plan, Stored};
 use waiting::Waiting;
 
 /// Uploads at the same time: hides the time of each round trip.
@@ -46,6 +49,9 @@ const AGENTS_PERIOD: Duration = Duration::from_millis(100);
 const TELL_AFTER: Duration = Duration::from_secs(5);
 
 pub(super) fn run(target: &Target, args: RunArgs) -> Verdict {
+    if args.revocable && target.is_default() {
+        return Err(Contradiction::NobodyToLeaveAnything.into());
+    }
     let plan = Plan::of(args)?;
     on_threads(CLUSTER_THREADS, async {
         logging::start_if_asked()?;
@@ -75,6 +81,7 @@ async fn embedded(mut plan: Plan, signals: &mut Signals) -> Verdict {
         mem: None,
         allowed_folders: plan.host_folders(),
         allow_network: true,
+        oversubscribe: None,
         modules: None,
     });
     let cluster = tokio::select! {
@@ -101,6 +108,7 @@ async fn at(
         if let Some(target) = target {
             follow_authority(target, &client).await;
         }
+        volumes::check(&client, &plan).await?;
         let stored = store(&client, &plan).await?;
         Ok::<_, CommandError>((client, stored))
     };
@@ -123,12 +131,6 @@ async fn at(
     Ok(if interrupted { exit::INTERRUPTED } else { code })
 }
 
-/// What the tasks need, as the master has it.
-struct Stored {
-    module: Digest,
-    inputs: Vec<(String, Digest)>,
-}
-
 /// Brings everything to the master that the tasks need.
 async fn store(client: &Client, plan: &Plan) -> Result<Stored, CommandError> {
     let module = match &plan.module {
@@ -136,16 +138,21 @@ async fn store(client: &Client, plan: &Plan) -> Result<Stored, CommandError> {
         Module::Stored(digest) if client.has_artifact(*digest).await? => *digest,
         Module::Stored(digest) => return Err(CommandError::NoSuchModule(*digest)),
     };
+    let script = match &plan.script {
+        Some(script) => Some(client.upload_bytes(script.source.clone()).await?),
+        None => None,
+    };
     let upload = async |(guest, found): (&String, &Found)| {
         let input = match found {
             Found::File(host) => (guest.clone(), client.upload(host).await?),
+            Found::Text(text) => (guest.clone(), client.upload_bytes(text.clone()).await?),
             Found::EmptyFolder => (format!("{guest}/"), client.upload_bytes(Vec::new()).await?),
         };
         Ok::<_, CommandError>(input)
     };
     let found = &plan.inputs.found;
     let inputs = stream::iter(found).map(upload).buffered(UPLOADS).try_collect().await?;
-    Ok(Stored { module, inputs })
+    Ok(Stored { module, script, inputs })
 }
 
 /// One core, or all of the largest agent when that has less.
@@ -181,11 +188,11 @@ async fn largest_cpus(
 async fn drive(
     client: &Client,
     plan: &Plan,
-    Stored { module, inputs }: Stored,
+    stored: Stored,
     account: &mut Account,
     signals: &mut Signals,
 ) -> Result<bool, CommandError> {
-    let any = plan.task(module, &inputs, MilliCpu::ZERO);
+    let any = plan.task(&stored, MilliCpu::ZERO);
     let cpus = match plan.cpus {
         Some(cpus) => cpus,
         None => tokio::select! {
@@ -195,11 +202,12 @@ async fn drive(
             () = signals.next() => return Ok(true),
         },
     };
-    let tasks = plan.tasks(module, &inputs, cpus);
+    let tasks = plan.tasks(&stored, cpus);
     let (interrupt, interrupted) = oneshot::channel::<()>();
     // Holds a few events for each task. A bound would hold up the session with the master instead.
     let (news, mut heard) = mpsc::unbounded_channel();
     let runner = Runner::new(client).name(plan.framework_name()).role(&plan.role).retries(plan.retries);
+    let runner = if plan.gang { runner.gang() } else { runner };
     let mut running = tokio::spawn(async move {
         let stop = async {
             if interrupted.await.is_err() {

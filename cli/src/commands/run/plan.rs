@@ -7,13 +7,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use haggle_core::{Bytes, Constraint, Digest, Endpoint, Fuel, HttpHost, MilliCpu, OutputOverrun};
-use haggle_sdk::Task;
+use haggle_sdk::{Language, Task};
 
 use super::inputs::Inputs;
-use crate::args::values::{OpenFolder, without_duplicates};
+use super::packages::{self, Packages};
+use crate::args::values::{Mount, OpenFolder, without_duplicates};
 use crate::args::{Contradiction, RunArgs};
 use crate::error::CommandError;
 use crate::module::{self, Module};
+use crate::script::{Script, Wanted};
 
 /// Standard input travels within the launch, which takes no more than this.
 const STDIN_MAX: u64 = 4 << 20;
@@ -27,15 +29,30 @@ const STDIN_TOTAL_MAX: u64 = 256 << 20;
 /// What a task that works on copies of folders may add to them unless it is told: as much as it has of memory.
 const ROOM_BESIDE_COPIES: Bytes = Bytes::from_mib(64);
 
+/// What the tasks need, as the master has it.
+pub(super) struct Stored {
+    pub(super) module: Digest,
+    pub(super) script: Option<Digest>,
+    pub(super) inputs: Vec<(String, Digest)>,
+}
+
 /// Everything that was typed, checked.
 pub(super) struct Plan {
+    /// The task's module; a script's interpreter.
     pub(super) module: Module,
+    pub(super) script: Option<Script>,
+    /// On disk for as long as they may be read.
+    _packages: Packages,
     pub(super) label: String,
     pub(super) inputs: Inputs,
     pub(super) cpus: Option<MilliCpu>,
+    /// Whether these are revocable.
+    pub(super) revocable: bool,
     pub(super) count: u32,
     /// Whether it is an array, be it of one.
     pub(super) array: bool,
+    /// Whether all of them start together, and live and die together.
+    pub(super) gang: bool,
     pub(super) retries: u32,
     pub(super) role: String,
     pub(super) json: bool,
@@ -53,6 +70,7 @@ pub(super) struct Plan {
     resources: BTreeMap<String, u64>,
     constraints: Vec<Constraint>,
     host_dirs: Vec<OpenFolder>,
+    pub(super) volumes: Vec<Mount>,
     net: Vec<Endpoint>,
     http: Vec<HttpHost>,
     anonymous: bool,
@@ -71,32 +89,54 @@ impl Plan {
             return Err(Contradiction::OwnVariable(name.clone()).into());
         }
         let folders = args.dirs.iter().chain(&args.host_dirs);
-        without_duplicates("--dir", folders.map(|folder| folder.guest.as_str()))?;
-        let inputs = Inputs::of(&args.inputs, &args.dirs)?;
+        let folders = folders.map(|folder| &folder.guest).chain(args.volumes.iter().map(|mount| &mount.guest));
+        without_duplicates("--dir", folders.map(String::as_str))?;
+        let mut inputs = Inputs::of(&args.inputs, &args.dirs)?;
         let disk = args.disk.unwrap_or(match args.dirs.as_slice() {
             [] => Bytes::ZERO,
             [..] => Bytes::new(inputs.copied).saturating_add(ROOM_BESIDE_COPIES),
         });
         let stdin = args.stdin.as_deref().map(open).transpose()?;
-        let module = module::find(&args.module, args.bin.as_deref(), args.quiet)?;
+        let wanted = Wanted {
+            module: args.module.as_deref(),
+            code: args.script.code.as_deref(),
+            runtime: args.script.runtime.as_deref(),
+            reads_stdin: args.stdin.as_deref() == Some(Path::new("-")),
+        };
+        let script = wanted.find()?;
+        let language = script.as_ref().map(|script| script.runtime.language);
+        let requirements = args.script.requirements.as_deref();
+        let packages = Packages::of(language, &args.script.with, requirements, args.quiet, &mut inputs)?;
+        let script_path = script.as_ref().map(|script| Language::script_path(&script.file_name));
+        inputs.check(script_path.as_deref())?;
+        let module = match &script {
+            Some(script) => script.runtime.module(args.quiet)?,
+            None => module::find(args.module.as_deref().unwrap_or_default(), args.bin.as_deref(), args.quiet)?,
+        };
         let stdin = stdin.map_or_else(|| Ok(Vec::new()), |(path, file)| read(path, file, count))?;
-        let label = args.name.unwrap_or_else(|| match &module {
-            Module::Bytes { name, .. } => name.clone(),
-            Module::Stored(_) => "task".into(),
+        let label = args.name.unwrap_or_else(|| match (&script, &module) {
+            (Some(script), _) => script.file_name.clone(),
+            (None, Module::Bytes { name, .. }) => name.clone(),
+            (None, Module::Stored(_)) => "task".into(),
         });
+        let env = with_packages(args.env, &packages);
         Ok(Self {
             module,
+            script,
+            _packages: packages,
             label,
             inputs,
             cpus: args.cpus,
+            revocable: args.revocable,
             count,
             array,
+            gang: args.gang,
             retries: args.retries,
             role: args.role,
             json: args.json,
             quiet: args.quiet,
             args: args.args,
-            env: args.env,
+            env,
             stdin,
             mem: args.mem,
             disk,
@@ -108,6 +148,7 @@ impl Plan {
             resources: args.resources.unwrap_or_default(),
             constraints: args.constraints,
             host_dirs: args.host_dirs,
+            volumes: args.volumes,
             net: args.allow_net,
             http: args.allow_http,
             anonymous: args.anonymous,
@@ -131,13 +172,19 @@ impl Plan {
     }
 
     /// The tasks, once the artifacts have their digests and the default of cpus is known.
-    pub(super) fn tasks(&self, module: Digest, inputs: &[(String, Digest)], cpus: MilliCpu) -> Vec<Task> {
-        vec![self.task(module, inputs, cpus); self.count as usize]
+    pub(super) fn tasks(&self, stored: &Stored, cpus: MilliCpu) -> Vec<Task> {
+        vec![self.task(stored, cpus); self.count as usize]
     }
 
     /// One of them.
-    pub(super) fn task(&self, module: Digest, inputs: &[(String, Digest)], cpus: MilliCpu) -> Task {
-        let mut task = Task::new(module)
+    pub(super) fn task(&self, stored: &Stored, cpus: MilliCpu) -> Task {
+        let task = match (&self.script, stored.script) {
+            (Some(script), Some(digest)) => {
+                Task::script(script.runtime.language, stored.module, &script.file_name, digest)
+            }
+            _ => Task::new(stored.module),
+        };
+        let mut task = task
             .name(&self.label)
             .args(&self.args)
             .stdin(self.stdin.as_slice())
@@ -146,6 +193,9 @@ impl Plan {
             .disk(self.disk)
             .burst(self.burst)
             .output_limit(self.output.0);
+        if self.revocable {
+            task = task.revocable(cpus);
+        }
         if self.output.1 == OutputOverrun::Truncate {
             task = task.truncate_output();
         }
@@ -161,7 +211,7 @@ impl Plan {
         if let Some(timeout) = self.timeout {
             task = task.timeout(timeout);
         }
-        for (guest_path, content) in inputs {
+        for (guest_path, content) in &stored.inputs {
             task = task.input(guest_path, *content);
         }
         for (guest_path, copy) in &self.inputs.copies {
@@ -176,6 +226,9 @@ impl Plan {
         for folder in &self.host_dirs {
             task = task.host_folder(&folder.guest, folder.host.to_string_lossy());
         }
+        for Mount { volume, guest, writable } in &self.volumes {
+            task = task.volume(guest, *volume, *writable);
+        }
         for endpoint in &self.net {
             task = task.allow_net(&endpoint.to_string());
         }
@@ -187,6 +240,22 @@ impl Plan {
         }
         task
     }
+}
+
+/// The variables of a task whose packages come before those that somebody named by hand.
+fn with_packages(mut env: Vec<(String, String)>, packages: &Packages) -> Vec<(String, String)> {
+    if packages.path.is_empty() {
+        return env;
+    }
+    let mut path = packages.path.join(packages::SEPARATOR);
+    match env.iter_mut().find(|(name, _)| name == packages::VARIABLE) {
+        Some((_, own)) => {
+            path.push_str(packages::SEPARATOR);
+            own.insert_str(0, &path);
+        }
+        None => env.push((packages::VARIABLE.to_owned(), path)),
+    }
+    env
 }
 
 fn open(path: &Path) -> Result<(&Path, Box<dyn Read>), CommandError> {

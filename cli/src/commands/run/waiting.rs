@@ -86,12 +86,12 @@ async fn ask(
     role: &str,
 ) -> Result<Option<Why>, CallError> {
     if let Some(framework) = framework {
-        return client.why(framework).await;
+        return client.why(framework, Some(role)).await;
     }
     let mut all = client.frameworks().await?;
-    all.retain(|framework| framework.connected && framework.info.name == name && framework.info.role == role);
+    all.retain(|framework| framework.connected && framework.info.name == name && framework.info.roles == [role]);
     match all.as_slice() {
-        [only] => client.why(only.id).await,
+        [only] => client.why(only.id, Some(role)).await,
         _ => Ok(None),
     }
 }

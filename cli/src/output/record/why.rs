@@ -69,9 +69,14 @@ enum ObstacleRecord {
     KeptForOthers { kept: ResourcesRecord },
     Withheld { withheld: &'static str },
     Constraint { constraint: String },
+    NoVolume { volume: String },
+    VolumeInUse { volume: String },
     TooLarge { largest: ResourcesRecord },
+    ReservedForOthers { reserved: ResourcesRecord },
+    NotUnused { most_cpus: f64 },
     InUse { free: ResourcesRecord },
     Offered { to: String, age_seconds: f64 },
+    Gang { tasks: u32, fit: u32 },
     Refused { lasts_seconds: f64 },
 }
 
@@ -95,9 +100,14 @@ impl From<&Obstacle> for ObstacleRecord {
                 },
             },
             Obstacle::Constraint(constraint) => Self::Constraint { constraint: constraint.to_string() },
+            Obstacle::NoVolume(volume) => Self::NoVolume { volume: volume.to_string() },
+            Obstacle::VolumeInUse(volume) => Self::VolumeInUse { volume: volume.to_string() },
             Obstacle::TooLarge { largest } => Self::TooLarge { largest: largest.into() },
+            Obstacle::Reserved { reserved } => Self::ReservedForOthers { reserved: reserved.into() },
+            Obstacle::NotUnused { most } => Self::NotUnused { most_cpus: most.as_cores() },
             Obstacle::InUse { free } => Self::InUse { free: free.into() },
             Obstacle::Offered { to, age } => Self::Offered { to: to.to_string(), age_seconds: age.as_secs_f64() },
+            Obstacle::Gang { tasks, fit } => Self::Gang { tasks: *tasks, fit: *fit },
             Obstacle::Refused { lasts } => Self::Refused { lasts_seconds: lasts.as_secs_f64() },
         }
     }

@@ -9,7 +9,7 @@ impl Row for FrameworkView {
     const COLUMNS: &'static [Column] = &[
         Column::text("FRAMEWORK", 'I', Width::Fixed(14)),
         Column::text("NAME", 'N', Width::Rest),
-        Column::text("ROLE", 'R', Width::Rest),
+        Column::text("ROLES", 'R', Width::Rest),
         Column::text("STATE", 'S', Width::Fixed(12)),
         Column::number("CPUS", 'C', 7),
         Column::number("MEM", 'M', 9),
@@ -25,7 +25,7 @@ impl Row for FrameworkView {
         match column {
             0 => self.id.to_string(),
             1 => self.info.name.clone(),
-            2 => self.info.role.clone(),
+            2 => self.info.roles.join(", "),
             3 => state(self).to_owned(),
             4 => self.used.cpus.as_cores().to_string(),
             5 => self.used.mem.to_string(),
@@ -38,7 +38,7 @@ impl Row for FrameworkView {
         Worth::Number(match column {
             0 => self.id.0,
             1 => return Worth::Text(&self.info.name),
-            2 => return Worth::Text(&self.info.role),
+            2 => return Worth::Path(self.info.roles.iter().map(String::as_str).collect()),
             3 => return Worth::Text(state(self)),
             4 => self.used.cpus.get(),
             5 => self.used.mem.get(),

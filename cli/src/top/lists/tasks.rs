@@ -1,9 +1,10 @@
 //! Tasks.
 
-use haggle_core::TaskState;
 use haggle_core::cluster::TaskView;
+use haggle_core::{MilliCpu, Resources, TaskState};
 
 use super::{Column, Key, Row, Tone, Width, Worth};
+use crate::output::record::kind;
 
 impl Row for TaskView {
     const COLUMNS: &'static [Column] = &[
@@ -15,6 +16,7 @@ impl Row for TaskView {
         Column::number("CPUS", 'C', 6),
         Column::number("MEM", 'M', 9),
         Column::text("REASON", 'E', Width::Fixed(18)).from(100),
+        Column::text("KIND", 'K', Width::Fixed(10)).from(115),
         Column::text("MESSAGE", 'G', Width::Rest).from(140),
     ];
 
@@ -29,9 +31,10 @@ impl Row for TaskView {
             2 => self.role.clone(),
             3 => self.status.state.to_string(),
             4 => self.agent.to_string(),
-            5 => self.resources.cpus.as_cores().to_string(),
+            5 => cpus(&self.resources),
             6 => self.resources.mem.to_string(),
             7 => self.status.reason.map_or_else(String::new, |reason| reason.to_string()),
+            8 => kind(self).to_owned(),
             _ => self.status.message.clone(),
         }
     }
@@ -43,15 +46,24 @@ impl Row for TaskView {
             2 => return Worth::Text(&self.role),
             3 => return Worth::Text(self.status.state.name()),
             4 => self.agent.0,
-            5 => self.resources.cpus.get(),
+            5 => self.resources.cpus.saturating_add(self.resources.revocable).get(),
             6 => self.resources.mem.get(),
             7 => return Worth::Text(self.status.reason.map_or("", |reason| reason.name())),
+            8 => return Worth::Text(kind(self)),
             _ => return Worth::Text(&self.status.message),
         })
     }
 
     fn tone(&self) -> Tone {
         tone_of(self.status.state)
+    }
+}
+
+/// Of its own, or with an `r` revocable ones.
+fn cpus(resources: &Resources) -> String {
+    match resources.revocable {
+        MilliCpu::ZERO => resources.cpus.as_cores().to_string(),
+        revocable => format!("{}r", revocable.as_cores()),
     }
 }
 

@@ -43,7 +43,7 @@ fn the_smallest_dominant_share_is_served_first() {
     assert_eq!(order(&claimants), "cba");
 }
 
-/// Mesos: `DRFSorterTest.WDRF`.
+/// S6. Mesos: `DRFSorterTest.WDRF`.
 #[test]
 fn a_weight_divides_the_share() {
     let mut claimants = Claimants::default();
@@ -54,7 +54,7 @@ fn a_weight_divides_the_share() {
     assert_eq!(order(&claimants), "ba");
 }
 
-/// Mesos: `DRFSorterTest.AllocationCountTieBreak`.
+/// S7. Mesos: `DRFSorterTest.AllocationCountTieBreak`.
 #[test]
 fn among_equal_shares_the_one_chosen_least_often_is_first_and_then_the_first_by_name() {
     let mut claimants = Claimants::default();

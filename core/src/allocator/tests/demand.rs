@@ -149,6 +149,7 @@ fn only_agents_that_are_what_is_needed_are_offered() {
         name: name.to_string(),
         resources: size(2, 8192),
         attributes: [("os".to_string(), os.to_string())].into(),
+        ..AgentInfo::default()
     };
     world.agent_like(1, &like("a1", "windows"));
     world.agent_like(2, &like("a2", "linux"));
@@ -164,7 +165,7 @@ fn a_framework_that_revives_takes_whatever_there_is() {
     world.agent(1, size(4, 8192));
     assert_eq!(world.offered(), [(1, 1, size(1, 256))]);
 
-    world.allocator.revive(FrameworkId(1));
+    world.allocator.revive(FrameworkId(1), None);
 
     assert_eq!(world.offered(), [(1, 1, size(3, 7936))]);
 }

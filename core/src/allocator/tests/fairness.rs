@@ -3,6 +3,7 @@ use alloc::vec::Vec;
 
 use super::{World, size};
 use crate::id::FrameworkId;
+use crate::resources::Resources;
 
 /// The worked example of the DRF paper, section 4.1: 9 CPUs and 18 GB; A's tasks want 1 CPU and 4 GB, B's want 3
 /// CPUs and 1 GB. Each takes one task out of each offer; the rest returns.
@@ -17,7 +18,7 @@ fn the_worked_example_of_the_paper_comes_out_as_printed() {
     let mut order = Vec::new();
     while let [framework] = world.receivers()[..] {
         let task = if framework == a { size(1, 4 * 1024) } else { size(3, 1024) };
-        let offered = world.allocator.offer(world.open(framework)[0]).unwrap().resources.clone();
+        let offered = world.allocator.offer(world.open(framework)[0]).unwrap().portion.resources.clone();
         if !offered.contains(&task) {
             break;
         }
@@ -197,17 +198,23 @@ fn nothing_changed_means_nothing_to_do() {
 }
 
 #[test]
-fn a_framework_that_changes_its_role_takes_along_what_it_holds() {
+fn a_framework_that_changes_its_role_leaves_nothing_behind_but_what_it_holds() {
     let mut world = World::default();
     world.framework(1, "old/one");
     world.agent(1, size(2, 1024));
     world.offers();
+    world.launch(1, &size(2, 1024));
 
     world.framework(1, "new");
 
-    let roles: Vec<_> =
-        world.allocator.roles_after(None).map(|role| (role.name.to_string(), role.offered.clone())).collect();
-    assert_eq!(roles, [("new".to_string(), size(2, 1024))]);
+    let roles = |world: &World| -> Vec<_> {
+        world.allocator.roles_after(None).map(|role| (role.name.to_string(), role.used)).collect()
+    };
+    let held = size(2, 1024);
+    let nothing = || ("new".to_string(), Resources::default());
+    assert_eq!(roles(&world), [nothing(), ("old".to_string(), held.clone()), ("old/one".to_string(), held.clone())]);
+    world.end_in(1, "old/one", 1, &held.into());
+    assert_eq!(roles(&world), [nothing()]);
 }
 
 #[test]

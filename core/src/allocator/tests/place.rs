@@ -20,6 +20,13 @@ impl World {
         self.decide(role, placed(placement));
     }
 
+    /// An agent of which so much is for anybody, and so many cores more are kept for a role without frameworks.
+    fn agent_beside(&mut self, id: u64, free: &Resources, kept: u64) {
+        let reserved = Some(("kept".into(), size(kept, 1024))).filter(|_| kept > 0).into_iter().collect();
+        let resources = size(free.cpus.get() / 1000 + kept, 2048);
+        self.agent_like(id, &AgentInfo { resources, reserved, ..AgentInfo::default() });
+    }
+
     /// How many tasks of this size are offered room now, by agent.
     fn units(&mut self, unit: &Resources) -> BTreeMap<u64, u64> {
         let mut units = BTreeMap::new();
@@ -116,7 +123,7 @@ fn whoever_chooses_looks_for_what_it_needs() {
         world.wants(1, []);
         for id in 1..=9 {
             let attributes = if id == 5 { [("gpu".into(), "a100".into())].into() } else { BTreeMap::new() };
-            let info = AgentInfo { name: "a".into(), resources: size(id, 8192), attributes };
+            let info = AgentInfo { name: "a".into(), resources: size(id, 8192), attributes, ..AgentInfo::default() };
             world.agent_like(id, &info);
         }
         world.allocate();
@@ -126,6 +133,71 @@ fn whoever_chooses_looks_for_what_it_needs() {
 
         assert_eq!(world.offered(), [(1, 5, size(2, 128))], "{placement}");
     }
+}
+
+#[test]
+fn whoever_chooses_passes_over_what_is_reserved_for_others() {
+    for placement in [Placement::Binpack, Placement::Spread] {
+        let mut world = World::default();
+        world.places("a", placement);
+        world.framework(1, "a");
+        world.wants(1, []);
+        for (id, cpus, kept) in [(1, 2, 2), (2, 4, 2), (3, 8, 8)] {
+            let reserved = [("b".into(), size(kept, 1024))].into();
+            let info = AgentInfo { resources: size(cpus, 8192), reserved, ..AgentInfo::default() };
+            world.agent_like(id, &info);
+        }
+        world.allocate();
+
+        world.wants(1, [want(size(1, 64), 3, 0)]);
+
+        assert_eq!(world.offered(), [(1, 2, size(2, 128))], "{placement}");
+    }
+}
+
+#[test]
+fn agents_are_in_the_order_of_what_is_free_on_them_for_whoever_chooses() {
+    let chosen_by = |role: &str, placement: Placement| {
+        let mut world = World::default();
+        world.places("a", placement);
+        world.places("b", placement);
+        world.framework(1, role);
+        world.wants(1, []);
+        for (id, cpus, kept) in [(1, 8, Some(("b", 6))), (2, 4, None), (3, 3, Some(("a", 2)))] {
+            let reserved = kept.map(|(role, cpus)| (role.into(), size(cpus, 1024))).into_iter().collect();
+            let info = AgentInfo { resources: size(cpus, 8192), reserved, ..AgentInfo::default() };
+            world.agent_like(id, &info);
+        }
+        world.allocate();
+        world.wants(1, [want(size(1, 64), 1, 0)]);
+        world.offered().into_iter().map(|(_, agent, _)| agent).collect::<Vec<u64>>()
+    };
+    for role in ["a", "a/x"] {
+        assert_eq!(chosen_by(role, Placement::Binpack), [1], "two, four and three cores are free for {role}");
+        assert_eq!(chosen_by(role, Placement::Spread), [2], "two, four and three cores are free for {role}");
+    }
+    for role in ["b", "b/x"] {
+        assert_eq!(chosen_by(role, Placement::Binpack), [3], "eight, four and one core are free for {role}");
+        assert_eq!(chosen_by(role, Placement::Spread), [1], "eight, four and one core are free for {role}");
+    }
+}
+
+#[test]
+fn agents_on_which_all_is_kept_for_others_are_not_looked_at() {
+    let mut world = World::default();
+    world.framework(1, "a");
+    world.wants(1, []);
+    for id in 1..=100 {
+        let reserved = [("b".into(), size(4, 4096))].into();
+        world.agent_like(id, &AgentInfo { resources: size(4, 4096), reserved, ..AgentInfo::default() });
+    }
+    world.agent(101, size(4, 4096));
+    world.allocate();
+
+    world.wants(1, [want(size(1, 64), 5, 0)]);
+
+    let allocation = world.allocate();
+    assert_eq!((allocation.offers.len(), allocation.examined), (1, 1));
 }
 
 #[test]
@@ -181,7 +253,7 @@ fn a_task_that_lives_from_a_burst_alone_is_offered_memory_where_no_cpus_are_free
 }
 
 proptest! {
-    /// One kind of tasks on equal agents: no agent has two more of them than another one.
+    /// One kind of tasks on agents with as much for it: no agent has two more of them than another one.
     #[test]
     fn spread_is_even_within_one(
         agents in 1..40_u64,
@@ -189,6 +261,7 @@ proptest! {
         waiting in 0..600_u32,
         unit in 1..4_u64,
         join_first in any::<bool>(),
+        kept in prop::collection::vec(0..9_u64, 40),
     ) {
         let unit = size(unit, 1);
         let mut world = World::default();
@@ -196,7 +269,7 @@ proptest! {
         world.framework(1, "a");
         world.wants(1, if join_first { Vec::new() } else { vec![want(unit.clone(), waiting, 0)] });
         for id in 1..=agents {
-            world.agent(id, size(cores, 1024));
+            world.agent_beside(id, &size(cores, 1024), kept[id as usize]);
         }
         let mut units = world.units(&unit);
         if join_first {
@@ -219,13 +292,14 @@ proptest! {
         waiting in 0..600_u32,
         unit in 1..4_u64,
         join_first in any::<bool>(),
+        kept in prop::collection::vec(0..9_u64, 40),
     ) {
         let unit = size(unit, 1);
         let mut world = World::default();
         world.framework(1, "a");
         world.wants(1, if join_first { Vec::new() } else { vec![want(unit.clone(), waiting, 0)] });
         for id in 1..=agents {
-            world.agent(id, size(cores, 1024));
+            world.agent_beside(id, &size(cores, 1024), kept[id as usize]);
         }
         let mut units = world.units(&unit);
         if join_first {

@@ -63,7 +63,7 @@ fn a_framework_that_revives_is_offered_at_once_what_it_refused() {
     world.decline(1, 3_600_000);
     assert_eq!(world.offered(), []);
 
-    world.allocator.revive(FrameworkId(1));
+    world.allocator.revive(FrameworkId(1), None);
 
     assert_eq!(world.receivers(), [1]);
 }
@@ -73,12 +73,12 @@ fn a_framework_that_revives_is_offered_at_once_what_it_refused() {
 fn a_suppressed_framework_is_offered_nothing_until_it_revives() {
     let mut world = World::default();
     world.framework(1, "role");
-    world.allocator.suppress(FrameworkId(1));
+    world.allocator.suppress(FrameworkId(1), None);
     world.agent(1, size(2, 1024));
     world.agent(2, size(2, 1024));
     assert_eq!(world.offered(), []);
 
-    world.allocator.revive(FrameworkId(1));
+    world.allocator.revive(FrameworkId(1), None);
 
     assert_eq!(world.receivers(), [1, 1]);
 }
@@ -89,7 +89,7 @@ fn a_framework_that_comes_back_has_forgotten_its_suppression() {
     let mut world = World::default();
     world.framework(1, "role");
     world.agent(1, size(2, 1024));
-    world.allocator.suppress(FrameworkId(1));
+    world.allocator.suppress(FrameworkId(1), None);
     world.allocator.set_framework_active(FrameworkId(1), false);
     assert_eq!(world.offered(), []);
 
@@ -108,12 +108,18 @@ fn refusals_are_bounded_and_the_first_to_end_gives_way() {
 
     // Each larger in one resource and smaller in the other, so that none covers another.
     for step in 1..=20 {
-        world.allocator.refuse(FrameworkId(1), AgentId(1), size(step, 21 - step), Now::from_millis(1000 + step));
+        world.allocator.refuse(
+            FrameworkId(1),
+            "role",
+            AgentId(1),
+            size(step, 21 - step),
+            Now::from_millis(1000 + step),
+        );
     }
 
     assert_eq!(world.allocator.filters.refusals(), REFUSALS_MAX);
     assert_eq!(world.allocator.next_deadline(), Some(Now::from_millis(1013)));
-    world.allocator.revive(FrameworkId(1));
+    world.allocator.revive(FrameworkId(1), None);
     assert_eq!(world.allocator.next_deadline(), None);
 }
 
@@ -182,7 +188,7 @@ fn of_two_refusals_of_one_framework_the_shorter_does_not_end_the_longer() {
     world.offers();
     world.decline(1, 0);
     let refuse = |world: &mut World, id, what, millis| {
-        world.allocator.refuse(FrameworkId(id), AgentId(1), what, world.now + Duration::from_millis(millis));
+        world.allocator.refuse(FrameworkId(id), "role", AgentId(1), what, world.now + Duration::from_millis(millis));
     };
     refuse(&mut world, 1, size(4, 4096), 100);
     refuse(&mut world, 1, size(2, 4096), 60_000);

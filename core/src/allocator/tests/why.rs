@@ -9,7 +9,9 @@ use crate::demand::{Constraint, Test, Want};
 use crate::id::FrameworkId;
 
 fn why(world: &World, id: u64) -> Waits {
-    world.allocator.why(FrameworkId(id), world.now).expect("the framework is known")
+    let seat = world.allocator.subscribed(FrameworkId(id), None)[0];
+    let role = world.allocator.tree.path(seat.role);
+    world.allocator.why(FrameworkId(id), &role, world.now).expect("the framework is in it")
 }
 
 /// What is in the way, and on how many agents.
@@ -34,7 +36,7 @@ fn whoever_wants_nothing_is_told_so() {
     let mut world = World::default();
     world.framework(1, "a");
     world.agent(1, size(2, 1024));
-    world.allocator.suppress(FrameworkId(1));
+    world.allocator.suppress(FrameworkId(1), None);
     world.allocate();
     assert_eq!(obstacles(&world, 1), [(Obstacle::Suppressed, 0)]);
     world.wants(1, []);
@@ -69,7 +71,7 @@ fn agents_are_counted_by_what_is_wrong_with_them() {
     world.agent(1, size(4, 1024));
     world.allocate();
     world.launch(9, &size(3, 1024));
-    world.allocator.suppress(FrameworkId(9));
+    world.allocator.suppress(FrameworkId(9), None);
     world.agent(2, size(1, 1024));
     world.agent(3, size(2, 128));
     world.agent(4, size(4, 4096));

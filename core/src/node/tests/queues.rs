@@ -10,6 +10,7 @@ fn allocation() -> AllocationSpec {
     AllocationSpec {
         id: A,
         name: "queue".to_string(),
+        role: "role".to_string(),
         resources: Resources::new(MilliCpu::from_cores(1), Bytes::from_mib(64), Bytes::ZERO),
         idle_timeout: Duration::from_secs(1),
     }
@@ -181,6 +182,30 @@ fn killing_an_allocation_ends_all_that_is_in_it() {
     assert_eq!(said(&effects), [(A, 3, TaskState::Killed, Some(Reason::KillRequested))]);
 }
 
+/// The master settles what it acknowledges for a framework that is gone.
+#[test]
+fn an_allocation_with_nothing_in_its_queue_has_finished_when_its_framework_is_gone() {
+    let mut world = with_three();
+    world.batch([news(vec![], vec![end(1), end(2), end(3)])]);
+
+    let effects = world.batch([Command::RemoveFramework(FRAMEWORK)]);
+    assert!(!effects.contains(&Effect::StopQueue(A)), "{effects:?}");
+    let effects = world.batch([Command::Acknowledge(A, UpdateId(2))]);
+
+    assert_eq!(said(&effects), [(A, 3, TaskState::Finished, None)]);
+}
+
+#[test]
+fn an_allocation_that_is_cut_short_with_its_framework_says_so() {
+    let mut world = with_three();
+
+    assert_eq!(world.batch([Command::RemoveFramework(FRAMEWORK)]), [Effect::StopQueue(A)]);
+    world.batch([news(vec![], vec![killed(1, 3)])]);
+    let effects = world.batch([Command::Acknowledge(A, UpdateId(2))]);
+
+    assert_eq!(said(&effects), [(A, 3, TaskState::Killed, Some(Reason::FrameworkRemoved))]);
+}
+
 #[test]
 fn a_drain_says_why_tasks_in_queues_end() {
     let mut world = with_three();
@@ -252,7 +277,14 @@ fn a_registration_names_what_is_in_queues_and_tells_its_ends_after_it() {
 #[test]
 fn an_agent_that_restarts_takes_its_queues_over() {
     let mut world = World { node: Node::new(Config::default(), roomy()), now: Now::ZERO };
-    let summary = TaskSummary { id: A, name: "queue".to_string(), resources: allocation().resources };
+    let summary = TaskSummary {
+        id: A,
+        name: "queue".to_string(),
+        role: "role".to_string(),
+        resources: allocation().resources,
+        volumes: Vec::new(),
+        group: None,
+    };
     let shape = Arc::new(Shape { name: "noop".to_string(), resources: spec(T).resources.clone() });
     let run = |first, count, state| HeldRun {
         first,
@@ -280,4 +312,21 @@ fn an_agent_that_restarts_takes_its_queues_over() {
     world.batch([news(vec![], vec![end(2), end(3), end(4)])]);
     let effects = world.batch([Command::Acknowledge(A, UpdateId(later + 3))]);
     assert_eq!(said(&effects), [(A, later + 4, TaskState::Finished, None)]);
+}
+
+#[test]
+fn a_preempted_allocation_is_gone_with_all_that_is_in_it() {
+    let mut world = with_three();
+    assert_eq!(world.batch([preempt(A)]), [Effect::StopQueue(A)]);
+
+    let effects = world.batch([news(vec![], vec![killed(1, 3)])]);
+    let sends = effects.iter().filter_map(|effect| match effect {
+        Effect::SendQueue(updates) => Some(updates),
+        _ => None,
+    });
+    let ended: Vec<_> = sends.flatten().flat_map(|update| &update.ended).map(|end| &end.ending).collect();
+    assert_eq!((ended[0].state, ended[0].reason), (TaskState::Gone, Some(Reason::Preempted)));
+
+    let sent = world.sent([Command::Acknowledge(A, UpdateId(2))]);
+    assert_eq!(sent, [(A, 3, TaskState::Gone, Some(Reason::Preempted))]);
 }

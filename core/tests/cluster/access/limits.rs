@@ -107,7 +107,7 @@ fn what_a_principal_has_can_be_listed() {
     let framework = world.subscribes(&ci, None, "a").unwrap();
     for (who, role) in [(&ci, "b"), (&tenant("other", "*"), "a")] {
         let quiet = world.subscribes(who, None, role).unwrap();
-        world.framework_says(quiet, FrameworkCommand::Suppress);
+        world.framework_says(quiet, FrameworkCommand::Suppress { role: None });
     }
     world.agent(2, 1024);
     let offer = world.open_offer(framework);
@@ -130,7 +130,7 @@ fn a_principals_tasks_are_counted_over_all_its_frameworks() {
     world.agent(2, 1024);
     world.launch(first, 1);
     let second = world.subscribes(&ci, None, "role").unwrap();
-    world.framework_says(first, FrameworkCommand::Suppress);
+    world.framework_says(first, FrameworkCommand::Suppress { role: None });
     world.agent(2, 1024);
     let offer = world.open_offer(second);
 
@@ -173,7 +173,7 @@ fn whoever_has_as_many_tasks_as_it_may_is_passed_over_for_a_while_with_all_its_f
     assert!(world.open_offers(first).is_empty() && world.open_offers(second).is_empty());
     let other = world.subscribes(&tenant("other", "*"), None, "c").unwrap();
     assert_eq!(world.open_offers(other).len(), 1);
-    world.framework_says(other, FrameworkCommand::Suppress);
+    world.framework_says(other, FrameworkCommand::Suppress { role: None });
     let theirs = world.open_offers(other);
     world.decline(other, &theirs, Duration::ZERO);
     assert!(world.open_offers(first).is_empty() && world.open_offers(second).is_empty());

@@ -35,7 +35,7 @@ fn operator(name: &str) -> Principal {
     principal(name, Kind::Operator)
 }
 
-fn viewer(role: &str) -> Principal {
+pub(crate) fn viewer(role: &str) -> Principal {
     principal("viewer", Kind::Viewer(roles(&[role])))
 }
 

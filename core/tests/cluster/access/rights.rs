@@ -151,7 +151,7 @@ fn two_tenants() -> (World, [Principal; 2], [TaskId; 2]) {
         let framework = world.subscribes(who, None, role).unwrap();
         let agent = world.agent(2, 1024);
         let task = world.launch_and_run(agent, framework, 1);
-        world.framework_says(framework, FrameworkCommand::Suppress);
+        world.framework_says(framework, FrameworkCommand::Suppress { role: None });
         task
     });
     (world, both, tasks)

@@ -52,7 +52,7 @@ fn a_revoked_token_ends_its_sessions_at_once_and_opens_no_other() {
     assert_eq!(closed_with(&effects, framework.session).unwrap(), "token-0000000000000007 was revoked");
     assert!(effects.contains(&Effect::Close(stranger)), "also the one that has said nothing yet");
     assert_eq!(closed_with(&effects, same_name.session), None);
-    let late = world.try_apply(Command::Framework(framework.session, FrameworkCommand::Revive.into()));
+    let late = world.try_apply(Command::Framework(framework.session, FrameworkCommand::Revive { role: None }.into()));
     assert_eq!(late, Err(Refusal::NotAFramework(framework.session)));
     assert_eq!(
         world.try_apply(Command::Connected(SessionId(777), who.clone())),

@@ -148,7 +148,7 @@ fn scenario_42_an_agent_is_not_reactivated_while_it_drains() {
     assert!(effects.contains(&Effect::Remember(Change::AgentReactivated(agent.id))));
     assert_eq!(world.phase(agent), None);
     assert_eq!(world.reactivate(agent), Err(Refusal::NotWithdrawn(agent.id)));
-    world.framework_says(framework, FrameworkCommand::Revive);
+    world.framework_says(framework, FrameworkCommand::Revive { role: None });
     assert_eq!(world.open_offers(framework).len(), 1);
 }
 
@@ -245,16 +245,16 @@ fn only_operators_decide_what_becomes_of_agents() {
 fn whoever_asks_why_hears_that_agents_are_taken_out_of_use() {
     let mut world = World::new();
     let framework = world.framework("role");
-    let want = Want { resources: size(1, 128), constraints: vec![], waiting: 1, spare: 0 };
+    let want = Want { resources: size(1, 128), constraints: vec![], volumes: vec![], waiting: 1, spare: 0, gang: 0 };
     let small = world.agent(1, 64);
     let [deactivated, drained] = [(); 2].map(|()| world.agent(2, 1024));
     world.operator_says(OperatorCommand::Deactivate(deactivated.id)).unwrap();
     world.drain(drained, Duration::ZERO);
     world.drain(small, Duration::ZERO);
 
-    world.framework_says(framework, FrameworkCommand::Demand(vec![want]));
+    world.framework_says(framework, FrameworkCommand::Demand { role: None, wants: vec![want] });
 
-    let why = world.cluster.why(world.now, &Principal::owner(), framework.id).unwrap();
+    let why = world.cluster.why(world.now, &Principal::owner(), framework.id, None).unwrap();
     let hindrances: Vec<_> = why.hindrances.iter().map(|hindrance| (&hindrance.obstacle, hindrance.agents)).collect();
     let expected = [(&Obstacle::Withheld(Withheld::Deactivated), 1), (&Obstacle::Withheld(Withheld::Drained), 1)];
     assert_eq!(hindrances, expected, "one that is too small would not help if it were back");

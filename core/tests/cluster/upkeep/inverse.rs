@@ -43,7 +43,7 @@ fn scenario_25_inverse_offers_go_to_those_who_hold_something_there() {
     let (mut world, agent, holder, _) = with_running();
     let bystander = world.framework("other");
     let offered = world.framework("offered");
-    world.framework_says(bystander, FrameworkCommand::Suppress);
+    world.framework_says(bystander, FrameworkCommand::Suppress { role: None });
     let second = world.agent(2, 1024);
     assert_eq!(world.open_offers(offered).len(), 1);
 

@@ -54,7 +54,7 @@ async fn run(args: Args) -> anyhow::Result<()> {
 
     let info = FrameworkInfo {
         name: "first".to_owned(),
-        role: FrameworkInfo::DEFAULT_ROLE.to_owned(),
+        roles: vec![FrameworkInfo::DEFAULT_ROLE.to_owned()],
         failover_timeout: FAILOVER_TIMEOUT,
     };
     let (framework, mut events) = Framework::connect(&client, info).await?;
@@ -102,6 +102,7 @@ async fn drive(client: &Client, framework: &Framework, events: &mut Events, slee
             // It opens no allocation.
             Event::Queue(_) => {}
             Event::AgentLost(agent) => println!("{agent} is gone"),
+            Event::OperationDropped { why, .. } => println!("an operation was not done: {why}"),
             Event::Disconnected(why) => println!("lost the master ({why}); looking for it"),
             Event::Subscribed(id) => println!("back at the master as {id}"),
             Event::Error(why) => bail!("the master ended the session: {why}"),

@@ -146,8 +146,8 @@ async fn while_the_registry_rests_only_what_asks_for_a_write_is_held() {
     let [comes, works] = [FRAMEWORK, AGENT].map(|_| outbox::<FrameworkEvent>().0);
     let (comes, _place) = open(&handle, Peer::Framework(comes)).await.unwrap();
     let (works, _other_place) = open(&handle, Peer::Framework(works)).await.unwrap();
-    comes.say(vec![subscribe(), call(FrameworkCommand::Revive)], 10).await.unwrap();
-    works.say(vec![call(FrameworkCommand::Revive)], 10).await.unwrap();
+    comes.say(vec![subscribe(), call(FrameworkCommand::Revive { role: None })], 10).await.unwrap();
+    works.say(vec![call(FrameworkCommand::Revive { role: None })], 10).await.unwrap();
     let (mut batch, later) = (Batch::default(), Instant::now() + Duration::from_secs(3600));
     let sessions = |batch: &mut Batch| -> Vec<SessionId> {
         let said = batch.sayings.drain(..).map(|heard| match heard.saying {

@@ -59,6 +59,7 @@ fn one_principal_at_its_limit_is_nothing_to_another() {
     }
 }
 
+/// Scenario 44. Mesos: `RateLimitingTest.SamePrincipalFrameworks`.
 #[test]
 fn two_tokens_of_one_name_are_one_principal() {
     let now = Instant::now();
@@ -74,6 +75,8 @@ fn neither_the_owner_nor_another_master_is_counted() {
     assert_eq!([Principal::owner(), Principal::master()].map(|who| Key::of(&who)), [None, None]);
 }
 
+/// Scenario 44. What is too much is refused by its name, where Mesos ends the framework. Mesos:
+/// `RateLimitingTest.CapacityReached`.
 #[test]
 fn who_calls_too_often_hears_when_to_come_again() {
     let (now, who) = (Instant::now(), framework("ci"));

@@ -12,8 +12,9 @@ use super::keys::Keys;
 
 /// The layout below the prefix. One of a later version is not touched. In version 1 nobody had a principal, a token or a
 /// certificate, and the masters no secret; before version 3 no role had a quota; before version 4 none had a placement or a least
-/// offer, no agent was drained and none in maintenance, which an older master would not keep. They are read, and become version 4.
-const VERSION: u64 = 4;
+/// offer, no agent was drained and none in maintenance; before version 5 no framework had several roles and nothing was reserved,
+/// which an older master would not keep. They are read, and become version 5.
+const VERSION: u64 = 5;
 
 /// How long a lease is. The least that etcd grants by default (one and a half times its election timeout): with a
 /// master that is killed, this is most of the time without service. Where etcd's own timeout is longer, it grants more.

@@ -8,9 +8,10 @@ use std::num::NonZeroU32;
 use haggle_core::access::{Enrolment, TokenKind, TokenRecord};
 use haggle_core::cluster::{AgentRecord, FrameworkInfo, FrameworkRecord};
 use haggle_core::{
-    AgentInfo, AgentKey, Bytes, Ceiling, Digest, Epoch, MilliCpu, Placement, Quota, Resources, RoleRecord,
+    AgentInfo, AgentKey, Bytes, Ceiling, Digest, Epoch, MilliCpu, Placement, Quota, Reservation, Reserved, Resources,
+    RoleRecord, Volume, VolumeId,
 };
-use haggle_etcd::{Client, EtcdConfig, Moment, Session};
+use haggle_etcd::{Client, EtcdConfig, Moment, Session, TxnRequest};
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 
@@ -69,10 +70,33 @@ async fn write(mut registry: EtcdRegistry, changes: Vec<Change>) -> (EtcdRegistr
     .unwrap()
 }
 
+/// Something of an agent that is reserved.
+fn reserved() -> Vec<Reserved> {
+    let reservation = Reservation::new("eng").unwrap().refined("eng/batch").unwrap();
+    let resources = Resources::new(MilliCpu::from_cores(1), Bytes::from_mib(512), Bytes::ZERO);
+    vec![Reserved { reservation, resources }]
+}
+
+/// A volume of that.
+fn volumes() -> Vec<Volume> {
+    let reservation = reserved().remove(0).reservation;
+    let id = VolumeId { agent: AgentId(1), number: 3 };
+    let (name, size, creator) = ("data".to_owned(), Bytes::from_mib(5), "framework:ci".parse().unwrap());
+    vec![Volume { id, name, reservation, size, shared: true, creator, made: true }]
+}
+
 fn agent(name: &str) -> AgentRecord {
     let resources = Resources::new(MilliCpu::new(100), Bytes::from_mib(1), Bytes::ZERO);
-    let info = AgentInfo { name: name.to_owned(), resources, attributes: Default::default() };
-    AgentRecord { info, key: AgentKey(9), unreachable_since: Some(Now::from_millis(3)), certified: true }
+    let info = AgentInfo { name: name.to_owned(), resources, ..AgentInfo::default() };
+    AgentRecord {
+        info,
+        key: AgentKey(9),
+        unreachable_since: Some(Now::from_millis(3)),
+        certified: true,
+        reserved: reserved(),
+        volumes: volumes(),
+        last_volume: 7,
+    }
 }
 
 fn recorded(id: u64, name: &str) -> Change {
@@ -87,7 +111,8 @@ async fn the_next_leader_finds_what_the_last_one_wrote_under_the_next_epoch() {
     let (registry, first, _) = lead(&campaign, &session).await;
     assert_eq!((first.epoch, first.agents.len(), first.last_agent), (Epoch(1), 0, 0));
 
-    let info = FrameworkInfo { name: "f".to_owned(), role: "r".to_owned(), failover_timeout: Duration::from_secs(1) };
+    let info =
+        FrameworkInfo { name: "f".to_owned(), roles: vec!["r".to_owned()], failover_timeout: Duration::from_secs(1) };
     let framework = FrameworkRecord { info, principal: "framework:ci".parse().unwrap() };
     let enrolment = Enrolment { until: Now::from_millis(5), by: Some((TokenId(6), Digest([7; 32]))) };
     let token = TokenRecord {
@@ -291,6 +316,28 @@ async fn two_clusters_share_an_etcd_under_two_prefixes() {
 
     assert_ne!(one.cluster, two.cluster);
     assert_eq!((one.epoch, two.epoch), (Epoch(1), Epoch(1)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_older_layout_is_led_as_the_one_of_today_and_a_newer_one_is_refused() {
+    let etcd = Etcd::start(1);
+    let campaign = campaign(&etcd, "http://one");
+    let cluster = until("founding", async || campaign.found().await.ok()).await;
+    let key = campaign.keys.version();
+    let write = async |version: &str| {
+        let success = vec![put(&key, version)];
+        campaign.client.txn(TxnRequest { success, ..Default::default() }, PATIENCE).await.unwrap();
+    };
+    let version = async || campaign.client.get(&key, PATIENCE).await.unwrap().map(|row| row.value);
+
+    write("4").await;
+    assert_eq!(campaign.found().await.unwrap(), cluster);
+    assert_eq!(version().await.as_deref(), Some(&b"5"[..]), "no older master leads it any more");
+
+    write("6").await;
+    let refusal = campaign.found().await.unwrap_err().to_string();
+    assert!(refusal.contains("it is of version 6, this master knows 5: run a newer one"), "{refusal}");
+    assert_eq!(version().await.as_deref(), Some(&b"6"[..]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

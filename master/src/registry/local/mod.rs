@@ -6,7 +6,7 @@ pub(crate) mod tests;
 
 use std::convert::identity;
 use std::fmt::Display;
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -22,9 +22,10 @@ use disk::Disk;
 
 /// The layout below. A registry of a later version is not touched. In version 1 there were no keys of agents, no
 /// cluster and no epochs; before version 3 nobody had a principal, a token or a certificate; before version 4 no role had
-/// a quota; before version 5 none had a placement or a least offer, no agent was drained and none in maintenance, which an older
-/// master would not keep. They are read, and become version 5.
-const VERSION: u64 = 5;
+/// a quota; before version 5 none had a placement or a least offer, no agent was drained and none in maintenance; before version 6
+/// no framework had several roles and nothing was reserved, which an older master would not keep. They are read, and become
+/// version 6.
+const VERSION: u64 = 6;
 
 /// Pages kept in memory, in bytes. A few thousand agents fit, and rows are read at start only.
 const CACHE: usize = 1 << 20;
@@ -221,12 +222,29 @@ impl Registry for LocalRegistry {
 fn open_file(folder: &Path, file: &Path) -> Result<Database, LocalError> {
     let unusable = |source| LocalError::Folder { folder: folder.to_owned(), source };
     PrivateFolder::make(folder).map_err(unusable)?;
-    let opened = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(file).map_err(unusable)?;
+    let opened = private(file).map_err(unusable)?;
     let open = || open_on(FileBackend::new(opened)?);
     open().map_err(|error| match error {
         DatabaseError::DatabaseAlreadyOpen => LocalError::Locked(folder.to_owned()),
         source => store_error(file, source),
     })
+}
+
+/// A file that nobody but this user can read, whoever made it.
+fn private(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+        let file = options.mode(0o600).open(path)?;
+        if file.metadata()?.permissions().mode() & 0o077 != 0 {
+            file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+        }
+        Ok(file)
+    }
+    #[cfg(not(unix))]
+    options.open(path)
 }
 
 fn open_on(backend: impl StorageBackend) -> Result<Database, DatabaseError> {

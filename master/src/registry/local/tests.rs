@@ -8,7 +8,7 @@ use haggle_core::access::{Enrolment, PrincipalId, Roles, TokenKind, TokenRecord}
 use haggle_core::cluster::{AgentRecord, FrameworkInfo, FrameworkRecord};
 use haggle_core::{
     AgentInfo, AgentKey, Bytes, Cause, Ceiling, Digest, Drain, Maintenance, MilliCpu, Phase, Placement, Quota,
-    Resources, RoleRecord, Unavailability, Withdrawal,
+    Reservation, Reserved, Resources, RoleRecord, Unavailability, Volume, VolumeId, Withdrawal,
 };
 use haggle_proto::v1;
 use prost::Message;
@@ -89,21 +89,39 @@ impl StorageBackend for FailingDisk {
     }
 }
 
+/// Something of an agent that is reserved.
+fn reserved() -> Vec<Reserved> {
+    let reservation = Reservation::new("eng").unwrap().refined("eng/batch").unwrap();
+    let resources = Resources::new(MilliCpu::from_cores(1), Bytes::from_mib(512), Bytes::ZERO);
+    vec![Reserved { reservation, resources }]
+}
+
+/// A volume of that.
+fn volumes() -> Vec<Volume> {
+    let reservation = reserved().remove(0).reservation;
+    let id = VolumeId { agent: AgentId(1), number: 3 };
+    let (name, size, creator) = ("data".to_owned(), Bytes::from_mib(5), "framework:ci".parse().unwrap());
+    vec![Volume { id, name, reservation, size, shared: true, creator, made: true }]
+}
+
 fn agent(name: &str) -> AgentRecord {
     let resources = Resources::new(MilliCpu::from_cores(2), Bytes::from_mib(64), Bytes::ZERO).with_scalar("gpu", 500);
     let attributes = [("zone".to_owned(), "a".to_owned())].into();
     AgentRecord {
-        info: AgentInfo { name: name.to_owned(), resources, attributes },
+        info: AgentInfo { name: name.to_owned(), resources, attributes, ..AgentInfo::default() },
         key: AgentKey(7 << 100),
         unreachable_since: Some(Now::from_millis(3)),
         certified: true,
+        reserved: reserved(),
+        volumes: volumes(),
+        last_volume: 7,
     }
 }
 
 fn framework(name: &str) -> FrameworkRecord {
     let info = FrameworkInfo {
         name: name.to_owned(),
-        role: FrameworkInfo::DEFAULT_ROLE.to_owned(),
+        roles: vec![FrameworkInfo::DEFAULT_ROLE.to_owned()],
         failover_timeout: Duration::from_secs(7),
     };
     FrameworkRecord { info, principal: "framework:ci".parse().unwrap() }
@@ -278,6 +296,23 @@ fn numbers_of_those_who_are_gone_are_not_given_again() {
     assert_eq!((recovered.last_agent, recovered.last_framework), (2, 3));
 }
 
+#[cfg(unix)]
+#[test]
+fn nobody_else_reads_it_even_in_a_folder_that_is_open_to_all() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = TempDir::new().unwrap();
+    let file = folder.path().join("registry.redb");
+    let mode = || fs::metadata(&file).unwrap().permissions().mode() & 0o777;
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+
+    drop(open(&folder));
+    assert_eq!(mode(), 0o600);
+
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+    drop(open(&folder));
+    assert_eq!(mode(), 0o600, "one that an older master made");
+}
+
 /// What a master of version 1 left behind: no cluster, no epoch, no keys.
 fn registry_of_version_1(folder: &TempDir) {
     #[derive(Clone, PartialEq, Message)]
@@ -306,8 +341,15 @@ fn a_registry_of_version_1_is_read_and_its_agents_have_no_key_yet() {
     let (registry, recovered, clock) = open(&folder);
 
     assert_eq!(recovered.roles, []);
-    let old =
-        AgentRecord { info: agent("old").info, key: AgentKey::default(), unreachable_since: None, certified: false };
+    let old = AgentRecord {
+        info: agent("old").info,
+        key: AgentKey::default(),
+        unreachable_since: None,
+        certified: false,
+        reserved: Vec::new(),
+        volumes: Vec::new(),
+        last_volume: 0,
+    };
     assert_eq!(recovered.agents, [(AgentId(9), old)]);
     assert_eq!((recovered.last_agent, recovered.last_framework, clock), (9, 8, Now::from_nanos(7)));
     assert_ne!(recovered.cluster, ClusterId::default());
@@ -344,6 +386,80 @@ fn the_frameworks_of_a_registry_of_version_2_are_the_owners() {
     assert_eq!(version, VERSION);
 }
 
+/// What a master of version 5 left behind: a framework had one role, and nothing was reserved.
+#[test]
+fn in_a_registry_of_version_5_a_framework_has_one_role_nothing_is_reserved_and_no_volume_is_there() {
+    #[derive(Clone, PartialEq, Message)]
+    struct FrameworkInfo {
+        #[prost(string, tag = "1")]
+        name: String,
+        #[prost(string, tag = "2")]
+        role: String,
+        #[prost(uint64, optional, tag = "3")]
+        failover_timeout_ms: Option<u64>,
+    }
+    #[derive(Clone, PartialEq, Message)]
+    struct FrameworkRow {
+        #[prost(message, optional, tag = "1")]
+        info: Option<FrameworkInfo>,
+        #[prost(string, tag = "2")]
+        principal: String,
+        #[prost(enumeration = "v1::PrincipalKind", tag = "3")]
+        kind: i32,
+    }
+    #[derive(Clone, PartialEq, Message)]
+    struct AgentInfo {
+        #[prost(string, tag = "1")]
+        name: String,
+        #[prost(message, optional, tag = "2")]
+        resources: Option<v1::Resources>,
+    }
+    #[derive(Clone, PartialEq, Message)]
+    struct AgentRow {
+        #[prost(message, optional, tag = "1")]
+        info: Option<AgentInfo>,
+        #[prost(bytes = "vec", tag = "2")]
+        key: Vec<u8>,
+        #[prost(bool, tag = "4")]
+        certified: bool,
+    }
+    let folder = TempDir::new().unwrap();
+    let database = Database::create(folder.path().join("registry.redb")).unwrap();
+    let transaction = database.begin_write().unwrap();
+    let resources = agent("a").info.resources;
+    {
+        transaction.open_table(NUMBERS).unwrap().insert(VERSION_KEY, 5).unwrap();
+        transaction.open_table(CLUSTER).unwrap().insert(0, 7).unwrap();
+        let info = FrameworkInfo { name: "f".into(), role: "eng/batch".into(), failover_timeout_ms: Some(7_000) };
+        let kind = v1::PrincipalKind::Framework.into();
+        let row = FrameworkRow { info: Some(info), principal: "ci".into(), kind }.encode_to_vec();
+        transaction.open_table(FRAMEWORKS).unwrap().insert(3, row.as_slice()).unwrap();
+        let info = AgentInfo { name: "a".into(), resources: Some(resources.into()) };
+        let key = agent("a").key.0.to_be_bytes().to_vec();
+        let row = AgentRow { info: Some(info), key, certified: true }.encode_to_vec();
+        transaction.open_table(AGENTS).unwrap().insert(4, row.as_slice()).unwrap();
+    }
+    transaction.commit().unwrap();
+    drop(database);
+
+    let (registry, recovered, _) = open(&folder);
+
+    let mut expected = framework("f");
+    expected.info.roles = vec!["eng/batch".to_owned()];
+    assert_eq!(recovered.frameworks, [(FrameworkId(3), expected)]);
+    let mut expected = AgentRecord {
+        unreachable_since: None,
+        reserved: Vec::new(),
+        volumes: Vec::new(),
+        last_volume: 0,
+        ..agent("a")
+    };
+    expected.info.attributes.clear();
+    assert_eq!(recovered.agents, [(AgentId(4), expected)]);
+    let version = read_number(&registry.database.unwrap().begin_write().unwrap(), VERSION_KEY).unwrap();
+    assert_eq!(version, VERSION);
+}
+
 #[test]
 fn a_second_master_is_refused() {
     let folder = TempDir::new().unwrap();
@@ -366,7 +482,7 @@ fn a_registry_of_a_later_version_is_refused_and_left_as_it_is() {
 
     for _ in 0..2 {
         let error = refusal(folder.path());
-        assert!(error.to_string().contains("is a registry of version 6, this master knows 5"), "{error}");
+        assert!(error.to_string().contains("is a registry of version 7, this master knows 6"), "{error}");
     }
 }
 

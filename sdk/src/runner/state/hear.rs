@@ -18,7 +18,10 @@ impl RunnerState {
                 for offer in offers {
                     // Whatever fits an offer fits an agent.
                     for index in self.unvetted.take_where(|need| {
-                        offer.resources.contains(&need.resources) && need.suits(offer.traits()).is_ok()
+                        let mounts = |volume| offer.volumes.iter().any(|offered| offered.id == volume);
+                        offer.resources.contains(&need.resources)
+                            && need.suits(offer.traits()).is_ok()
+                            && need.volumes.iter().copied().all(mounts)
                     }) {
                         self.line_up(index);
                     }
@@ -37,6 +40,8 @@ impl RunnerState {
             Event::AgentLost(agent) => {
                 self.holdings.take(agent);
             }
+            // It asks for none.
+            Event::OperationDropped { .. } => {}
             Event::Disconnected(_) => {
                 self.away = true;
                 self.holdings = Holdings::default();
@@ -149,6 +154,9 @@ impl RunnerState {
         self.reconciliation.answered(status.task.number);
         // The launch was lost with a master: neither the next one nor the agent has ever heard of it.
         let was_lost = !launch.is_known && is_answer(&status, TaskState::Gone);
+        if self.policy.gang {
+            return self.gang_task_ended(now, &launch, status, was_lost);
+        }
         let verdict = match verdict(&status) {
             _ if job.killed => Verdict::Final,
             _ if status.state == TaskState::Unreachable && planted::is(Bug::GivenUpTooEarly) => Verdict::Relaunch,
@@ -169,12 +177,7 @@ impl RunnerState {
         let rest = rest(job.failures + job.relaunches);
         job.last = Some(status.clone());
         self.out.news.push(News::Progress(Progress::Retrying { index, status, rest }));
-        if rest.is_zero() {
-            self.line_up(index);
-        } else {
-            self.set_phase(index, Phase::Resting(now + rest));
-            self.resting.insert((now + rest, index));
-        }
+        self.rest(now, index, rest);
     }
 
     /// A master is there again. It may be another one, and may have heard only part of what was said: it is asked after

@@ -7,6 +7,7 @@ use haggle_core::cluster::FrameworkCommand;
 use haggle_core::planted::{self, Bug};
 use haggle_core::{AgentId, AgentInfo, Now, Resources, TaskId, TaskSpec};
 
+use super::gang::TOO_LITTLE;
 use super::{Launch, News, Phase, RunnerState};
 use crate::runner::demand;
 use crate::runner::progress::Progress;
@@ -25,6 +26,9 @@ impl RunnerState {
         if self.line.is_empty() || self.holdings.is_empty() {
             return;
         }
+        if self.policy.gang {
+            return self.launch_gang(now);
+        }
         let mut rooms = self.holdings.rooms();
         self.line.fill(&mut rooms);
         for room in rooms {
@@ -40,7 +44,12 @@ impl RunnerState {
                 tasks.extend(self.launch_one(now, index, (room.agent, &hold.info), None));
             }
             // What is left over is offered again as far as it is wanted.
-            self.out.commands.push(FrameworkCommand::Accept { offers, tasks, refuse: Duration::ZERO });
+            self.out.commands.push(FrameworkCommand::Accept {
+                offers,
+                operations: Vec::new(),
+                tasks,
+                refuse: Duration::ZERO,
+            });
             self.stall.launched(now);
         }
     }
@@ -55,7 +64,7 @@ impl RunnerState {
     ) -> Option<Arc<TaskSpec>> {
         let job = self.jobs.get_mut(&index)?;
         if allocation.is_none() {
-            self.stated.launched(job.task.wants(), info.traits());
+            self.stated.launched(job.task.wants(), &job.need.volumes, info.traits(), self.policy.gang);
             self.spare.launched(now, &job.need);
         }
         self.last_number += 1;
@@ -85,12 +94,17 @@ impl RunnerState {
         if !beyond.is_empty() {
             self.stated.forget();
         }
-        let wants = demand::wants([&self.line, &self.unvetted], &self.spare);
+        let mut wants = demand::wants([&self.line, &self.unvetted], &self.spare);
+        if self.policy.gang {
+            // Room for a part of it is of no use.
+            wants = if self.all_wait() { demand::together(wants) } else { Vec::new() };
+        }
+        let refuse = if self.policy.gang { TOO_LITTLE } else { Duration::ZERO };
         if !(self.stated.is_nothing() && planted::is(Bug::NeverRevived)) {
             self.out.commands.extend(self.stated.say(wants));
         }
         if !beyond.is_empty() {
-            self.out.commands.push(FrameworkCommand::Decline { offers: beyond, refuse: Duration::ZERO });
+            self.out.commands.push(FrameworkCommand::Decline { offers: beyond, refuse });
         }
     }
 }

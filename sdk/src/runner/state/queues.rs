@@ -114,7 +114,7 @@ impl RunnerState {
         let units = taken.len() as u64;
         let is_one_kind = kinds.all(|other| *other == kind);
         let more = self.line.count(&kind);
-        if !is_one_kind || more < taken.len() || self.depth(&kind, units).is_none() {
+        if !kind.volumes.is_empty() || !is_one_kind || more < taken.len() || self.depth(&kind, units).is_none() {
             return false;
         }
         let mut resources = Resources::default();
@@ -124,8 +124,8 @@ impl RunnerState {
         }
         self.last_number += 1;
         let id = TaskId { framework: self.framework, number: self.last_number };
-        self.stated.launched(&resources, info.traits());
-        let spec = AllocationSpec { id, name: "queue".to_owned(), resources, idle_timeout: IDLE };
+        self.stated.launched(&resources, &[], info.traits(), false);
+        let spec = AllocationSpec { id, name: "queue".to_owned(), role: String::new(), resources, idle_timeout: IDLE };
         let (offers, allocation) = (offers.to_vec(), Arc::new(spec));
         self.out.commands.push(FrameworkCommand::Open { offers, allocation, refuse: Duration::ZERO });
         let info = Arc::clone(info);

@@ -1,6 +1,7 @@
 //! What a runner decides, as sentences.
 
 mod demanding;
+mod gang;
 mod launching;
 mod queues;
 mod reconnecting;
@@ -34,13 +35,17 @@ fn task(milli: u64) -> Task {
 fn agent(milli: u64) -> AgentView {
     AgentView {
         id: AgentId(1),
-        info: AgentInfo { name: "a1".to_owned(), resources: room(milli), attributes: Default::default() },
+        info: AgentInfo { name: "a1".to_owned(), resources: room(milli), ..AgentInfo::default() },
         connected: true,
         draining: false,
         withdrawal: None,
         unavailability: None,
         used: Resources::default(),
         offered: Resources::default(),
+        reserved: Vec::new(),
+        volumes: 0,
+        kept: Bytes::ZERO,
+        revocable: MilliCpu::ZERO,
         tasks: 0,
     }
 }
@@ -51,6 +56,9 @@ fn offer(id: u64, agent: u64, milli: u64) -> Event {
         agent: AgentId(agent),
         agent_name: format!("a{agent}"),
         attributes: Default::default(),
+        role: "role".to_owned(),
+        reserved: Vec::new(),
+        volumes: Vec::new(),
         resources: room(milli),
         unavailability: None,
     }])
@@ -63,6 +71,9 @@ fn units(id: u64, agent: u64, milli: u64, count: u64) -> Event {
         agent: AgentId(agent),
         agent_name: format!("a{agent}"),
         attributes: Default::default(),
+        role: "role".to_owned(),
+        reserved: Vec::new(),
+        volumes: Vec::new(),
         resources: Resources::new(MilliCpu::new(count * milli), Bytes::from_mib(count * 64), Bytes::ZERO),
         unavailability: None,
     }])
@@ -70,7 +81,7 @@ fn units(id: u64, agent: u64, milli: u64, count: u64) -> Event {
 
 /// So many tasks that wait and so many to keep room for, of so much processor time.
 fn want(milli: u64, waiting: u32, spare: u32) -> Want {
-    Want { resources: cpus(milli), constraints: Vec::new(), waiting, spare }
+    Want { resources: cpus(milli), constraints: Vec::new(), volumes: Vec::new(), waiting, spare, gang: 0 }
 }
 
 fn id(number: u64) -> TaskId {
@@ -94,7 +105,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A runner of a cluster whose one agent has four cores. The master knows that it wants nothing.
 fn runner(retries: u32, linger: Duration) -> RunnerState {
-    let policy = Policy { retries, linger, unreachable_patience: PATIENCE };
+    let policy = Policy { retries, linger, unreachable_patience: PATIENCE, gang: false };
     RunnerState::new(FRAMEWORK, vec![agent(4000)], policy, Vec::new())
 }
 
@@ -135,14 +146,16 @@ fn said(decisions: &Decisions) -> Vec<&'static str> {
     let name = |command: &FrameworkCommand| match command {
         FrameworkCommand::Subscribe { .. } => "subscribe",
         FrameworkCommand::Accept { .. } => "accept",
+        FrameworkCommand::LaunchGroup { .. } => "launch group",
         FrameworkCommand::Open { .. } => "open",
         FrameworkCommand::Enqueue { .. } => "enqueue",
         FrameworkCommand::Decline { .. } => "decline",
         FrameworkCommand::AcceptInverse(_) => "accept inverse",
         FrameworkCommand::DeclineInverse { .. } => "decline inverse",
-        FrameworkCommand::Revive => "revive",
-        FrameworkCommand::Demand(_) => "demand",
-        FrameworkCommand::Suppress => "suppress",
+        FrameworkCommand::Revive { .. } => "revive",
+        FrameworkCommand::Demand { .. } => "demand",
+        FrameworkCommand::Suppress { .. } => "suppress",
+        FrameworkCommand::Update(_) => "update",
         FrameworkCommand::Kill(_) => "kill",
         FrameworkCommand::Acknowledge(_) => "acknowledge",
         FrameworkCommand::Reconcile(_) => "reconcile",
@@ -154,7 +167,7 @@ fn said(decisions: &Decisions) -> Vec<&'static str> {
 /// What the master is told that is wanted.
 fn demanded(decisions: &Decisions) -> Vec<Vec<Want>> {
     let demand = |command: &FrameworkCommand| match command {
-        FrameworkCommand::Demand(wants) => Some(wants.clone()),
+        FrameworkCommand::Demand { wants, .. } => Some(wants.clone()),
         _ => None,
     };
     decisions.commands.iter().filter_map(demand).collect()

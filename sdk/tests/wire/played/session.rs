@@ -41,9 +41,10 @@ impl Session {
         loop {
             match self.hear().await {
                 FrameworkCommand::Acknowledge(_)
-                | FrameworkCommand::Suppress
-                | FrameworkCommand::Revive
-                | FrameworkCommand::Demand(_) => {}
+                | FrameworkCommand::Suppress { .. }
+                | FrameworkCommand::Revive { .. }
+                | FrameworkCommand::Update(_)
+                | FrameworkCommand::Demand { .. } => {}
                 deed => return deed,
             }
         }
@@ -82,6 +83,9 @@ impl Session {
             agent: AgentId(1),
             agent_name: "a1".to_owned(),
             attributes: Default::default(),
+            role: "role".to_owned(),
+            reserved: Vec::new(),
+            volumes: Vec::new(),
             resources: resources(milli),
             unavailability: None,
         }])])

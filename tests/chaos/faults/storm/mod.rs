@@ -37,7 +37,8 @@ async fn storm() {
     let agents = form.of(5_000, 300);
     let mut world = World::start(Plan { agents: 0, ..Plan::FULL }).await;
     let client = world.client().await;
-    let info = FrameworkInfo { name: "storm".into(), role: "storm".into(), failover_timeout: Duration::from_secs(300) };
+    let info =
+        FrameworkInfo { name: "storm".into(), roles: vec!["storm".into()], failover_timeout: Duration::from_secs(300) };
     let (framework, events) = Framework::connect(&client, info).await.expect("the master takes a framework in");
     let heard = Arc::new(Heard::default());
     let hearing = tokio::spawn(hear(framework.clone(), events, Arc::clone(&heard)));

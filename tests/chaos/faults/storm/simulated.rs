@@ -84,18 +84,17 @@ impl Simulated {
         let task = |of: u64| HeldTask {
             id: TaskId { framework: self.framework, number: self.number * self.tasks + of + 1 },
             name: "held".to_owned(),
+            role: "role".to_owned(),
+            volumes: Vec::new(),
             resources: each.clone(),
             state: TaskState::Running,
             update: UpdateId(1),
+            group: None,
         };
         let holds = *self.holds.borrow();
         AgentCommand::Register {
             identity: AgentIdentity { member, key: AgentKey(u128::from(self.number) + 1), run: self.number + 1 },
-            info: AgentInfo {
-                name: format!("simulated{}", self.number),
-                resources: has,
-                attributes: Default::default(),
-            },
+            info: AgentInfo { name: format!("simulated{}", self.number), resources: has, ..AgentInfo::default() },
             tasks: if holds { (0..self.tasks).map(task).collect() } else { Vec::new() },
             complete: true,
         }

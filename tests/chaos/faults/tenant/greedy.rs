@@ -101,7 +101,8 @@ impl Member {
     async fn live(self, client: Client) {
         // It is of no use to anybody once it is gone.
         let failover_timeout = Duration::from_millis(1);
-        let info = FrameworkInfo { name: format!("greedy{}", self.number), role: "greedy".into(), failover_timeout };
+        let info =
+            FrameworkInfo { name: format!("greedy{}", self.number), roles: vec!["greedy".into()], failover_timeout };
         loop {
             // Refused: the bound on frameworks, or on what one has not acknowledged.
             let Ok((framework, mut events)) = Framework::connect(&client, info.clone()).await else { continue };

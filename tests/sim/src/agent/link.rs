@@ -1,7 +1,5 @@
 //! An agent's sessions with masters.
 
-use std::collections::BTreeMap;
-
 use haggle_core::cluster::{AgentCommand, AgentIdentity, AgentOrder, Rejection};
 use haggle_core::node::Command;
 use haggle_core::planted::{self, Bug};
@@ -37,7 +35,8 @@ impl World {
         let info = AgentInfo {
             name: format!("machine-{at}"),
             resources: agent.resources.clone(),
-            attributes: BTreeMap::default(),
+            reserved: agent.keeps.clone(),
+            ..AgentInfo::default()
         };
         let piece = self.rng.index(3) + 1;
         let rest = held.split_off(held.len().min(piece));
@@ -169,10 +168,13 @@ impl World {
                 self.node_does(at, Command::Enqueue { allocation, tasks, last });
             }
             AgentOrder::Kill(task) => self.node_does(at, Command::Kill(task)),
+            AgentOrder::End { task, reason, why } => self.node_does(at, Command::End { task, reason, why }),
             AgentOrder::StopAll => self.node_does(at, Command::StopAll),
             AgentOrder::Acknowledge(task, update) => self.node_does(at, Command::Acknowledge(task, update)),
             AgentOrder::Resend(framework) => self.node_does(at, Command::Resend(framework)),
             AgentOrder::RemoveFramework(framework) => self.node_does(at, Command::RemoveFramework(framework)),
+            // Nobody makes any here.
+            AgentOrder::CreateVolume { .. } | AgentOrder::DestroyVolume(_) => {}
         }
     }
 

@@ -26,6 +26,8 @@ const SILENT_HEARTBEATS: u64 = 3;
 pub(crate) struct Agent {
     /// What it has.
     pub(crate) resources: Resources,
+    /// What of that it keeps for roles, by the flags that it was started with.
+    pub(crate) keeps: BTreeMap<String, Resources>,
     /// What the agent's work folder holds.
     pub(crate) disk: Disk,
     /// The folder as the machine's own, before somebody else's was put there.
@@ -103,6 +105,7 @@ impl Agent {
     pub(crate) fn new(cores: u64, disk: Disk, clock: Clock) -> Self {
         Self {
             resources: Resources::new(MilliCpu::from_cores(cores), Bytes::from_mib(cores * 512), Bytes::from_mib(64)),
+            keeps: BTreeMap::new(),
             disk,
             swapped: false,
             boot: 0,
@@ -243,7 +246,10 @@ impl World {
         let run = self.rng.next();
         let config = node::Config { unacknowledged_per_framework: self.plan.unacknowledged, ..node::Config::default() };
         let target = self.rng.index(self.plan.masters);
+        let keeps = self.faulty && self.rng.chance(self.plan.keeps);
+        let keeps = keeps.then(|| (self.a_role_to_reserve(), self.some_of_an_agent())).into_iter().collect();
         let agent = &mut self.agents[at];
+        agent.keeps = keeps;
         let target = agent.first_target.take().unwrap_or(target);
         let highest = if planted::is(Bug::EpochNotOnDisk) { Epoch(0) } else { agent.disk.epoch };
         agent.process = Some(Process {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use haggle_core::cluster::{Acknowledgement, FrameworkCommand, Question};
 use haggle_core::{AgentId, Bytes, FrameworkId, MilliCpu, OfferId, Resources, TaskId, UpdateId, Want};
 
+use crate::plan::ROLES;
 use crate::rng::Rng;
 use crate::world::World;
 
@@ -65,20 +66,47 @@ impl World {
             }
         }
         match self.rng.below(20) {
-            0 => self.call(at, life, FrameworkCommand::Suppress),
-            1..=4 => self.call(at, life, FrameworkCommand::Revive),
+            0 => {
+                let role = self.a_role(at);
+                self.call(at, life, FrameworkCommand::Suppress { role });
+            }
+            1..=4 => {
+                let role = self.a_role(at);
+                self.call(at, life, FrameworkCommand::Revive { role });
+            }
             5..=7 => {
                 let want = |rng: &mut Rng| Want {
                     resources: Resources::new(MilliCpu::new(rng.range(100, 2000)), Bytes::from_mib(64), Bytes::ZERO),
                     constraints: Vec::new(),
+                    volumes: Vec::new(),
                     waiting: rng.below(4) as u32,
                     spare: rng.below(3) as u32,
+                    gang: 0,
                 };
                 let wants = (0..self.rng.below(3)).map(|_| want(&mut self.rng)).collect();
-                self.call(at, life, FrameworkCommand::Demand(wants));
+                let role = self.a_role(at);
+                self.call(at, life, FrameworkCommand::Demand { role, wants });
             }
+            8 => self.change_roles(at, life),
             _ => {}
         }
+    }
+
+    /// The role that it never leaves, or all.
+    fn a_role(&mut self, at: usize) -> Option<String> {
+        let all = self.rng.chance(700);
+        self.frameworks[at].temper.roles.first().filter(|_| !all).cloned()
+    }
+
+    /// Keeps its first role, and has one of the others, or none.
+    fn change_roles(&mut self, at: usize, life: u64) {
+        let other = ROLES[self.rng.index(ROLES.len())].to_owned();
+        let wanted = self.rng.chance(600);
+        let roles = &mut self.frameworks[at].temper.roles;
+        roles.truncate(1);
+        roles.extend(Some(other).filter(|other| wanted && *other != roles[0]));
+        let info = self.info(at);
+        self.call(at, life, FrameworkCommand::Update(info));
     }
 
     fn kill(&mut self, at: usize, life: u64, task: TaskId) {
@@ -96,7 +124,7 @@ impl World {
             .iter()
             .filter(|(_, record)| !record.is_over() && !record.kill)
             .map(|(&number, _)| TaskId { framework, number })
-            .filter(|&task| self.oracle.is_endless(task))
+            .filter(|&task| self.oracle.is_endless(task) && !self.oracle.is_doomed(task))
             .collect();
         // A number that was used twice may run although an end of it is known; so may what ran on an agent whose place
         // another took.
@@ -113,10 +141,10 @@ impl World {
             self.kill(at, life, task);
         }
         if !self.canaries {
-            return self.call(at, life, FrameworkCommand::Suppress);
+            return self.call(at, life, FrameworkCommand::Suppress { role: None });
         }
         if !std::mem::replace(&mut self.instance(at, life).expect("it settles").revived, true) {
-            self.call(at, life, FrameworkCommand::Revive);
+            self.call(at, life, FrameworkCommand::Revive { role: None });
         }
     }
 }

@@ -16,11 +16,7 @@ impl World {
     pub(super) fn subscribe(&mut self, at: usize, life: u64) {
         let now = self.now;
         let framework = &self.frameworks[at];
-        let info = FrameworkInfo {
-            name: format!("framework-{at}"),
-            role: framework.temper.role.clone(),
-            failover_timeout: framework.temper.failover_timeout,
-        };
+        let info = self.info(at);
         let member = framework.store.member;
         let target = framework.instances[&life].target;
         let conn = self.open(Peer::Framework(at, life), target);
@@ -28,6 +24,16 @@ impl World {
         instance.conn = Some(conn);
         instance.heard = now;
         self.send(conn, Way::Up, Msg::Call(FrameworkCommand::Subscribe { member, info }.into()));
+    }
+
+    /// What a framework is.
+    pub(super) fn info(&self, at: usize) -> FrameworkInfo {
+        let temper = &self.frameworks[at].temper;
+        FrameworkInfo {
+            name: format!("framework-{at}"),
+            roles: temper.roles.clone(),
+            failover_timeout: temper.failover_timeout,
+        }
     }
 
     /// Makes a call. Without a session it waits for the next.
@@ -97,6 +103,9 @@ impl World {
     fn framework_hears(&mut self, at: usize, life: u64, epoch: Epoch, heard: Heard) {
         match heard {
             Heard::Subscribed { member, epoch, last_call } => self.subscribed(at, life, member, epoch, last_call),
+            Heard::Offers(offers) if self.faulty && self.rng.chance(self.frameworks[at].temper.groups) => {
+                self.launch_group(at, life, &offers);
+            }
             Heard::Offers(offers) => {
                 for offer in offers {
                     self.offered(at, life, &offer);
@@ -113,7 +122,8 @@ impl World {
                     _ => {}
                 }
             }
-            Heard::Rescinded(_) | Heard::InverseRescinded(_) | Heard::AgentLost(_) => {}
+            Heard::Rescinded(_) | Heard::InverseRescinded(_) | Heard::AgentLost(_) | Heard::OperationDropped { .. } => {
+            }
             Heard::Queue(update) => {
                 let allocation = update.allocation;
                 self.oracle.fail(format!("framework {at} hears of {allocation}, and never opened one"));

@@ -6,8 +6,8 @@ use std::time::Duration;
 use haggle_core::cluster::{Acknowledgement, FrameworkCommand};
 use haggle_core::planted::{self, Bug};
 use haggle_core::{
-    Bytes, Digest, Epoch, Grants, Limits, MilliCpu, Offer, OfferId, Resources, Sharing, TaskId, TaskSpec, TaskState,
-    TaskStatus, UpdateId,
+    Bytes, Digest, Epoch, Grants, Limits, MilliCpu, Offer, OfferId, Placed, Resources, Sharing, TaskId, TaskSpec,
+    TaskState, TaskStatus, UpdateId,
 };
 
 use super::Record;
@@ -101,11 +101,46 @@ impl World {
             tasks.push(Arc::new(spec(id, wants)));
         }
         let refuse = Duration::from_nanos(self.rng.range(0, 2 * S));
-        self.call(at, life, FrameworkCommand::Accept { offers: vec![offer.id], tasks, refuse });
+        let reserves = !canary && self.faulty && self.rng.chance(self.frameworks[at].temper.reserves);
+        let operations = if reserves { self.operations(offer) } else { Vec::new() };
+        let operations = operations.into_iter().map(Into::into).collect();
+        self.call(at, life, FrameworkCommand::Accept { offers: vec![offer.id], operations, tasks, refuse });
         // Now and then it takes what it has taken.
         if !again && !canary && self.faulty && self.rng.chance(self.frameworks[at].temper.meddles) {
             self.launch(at, life, offer, 1, false, true);
         }
+    }
+
+    /// Launches a group on all of these offers that are for one role. The others lapse. Its first task may fail; then nothing but that
+    /// ends those that are endless.
+    pub(super) fn launch_group(&mut self, at: usize, life: u64, offers: &[Offer]) {
+        let (Some(member), Some(first)) = (self.frameworks[at].store.member, offers.first()) else { return };
+        if self.leaving || self.canaries || !self.may_write(at, life) {
+            return;
+        }
+        let offers: Vec<&Offer> = offers.iter().filter(|offer| offer.role == first.role).collect();
+        let fails = self.rng.chance(500);
+        let mut tasks = Vec::new();
+        for offer in offers.iter().chain(&offers[..1]) {
+            let store = &mut self.frameworks[at].store;
+            store.last_task += 1;
+            let id = TaskId { framework: member.id, number: store.last_task };
+            let record = Record { agent: offer.agent, state: None, kill: false, canary: false, owed: Vec::new() };
+            store.tasks.insert(id.number, record);
+            let (cpus, mem) = (self.rng.range(1, 6) * 100, self.rng.range(1, 100));
+            let wants = Resources::new(MilliCpu::new(cpus), Bytes::from_mib(mem), Bytes::new(0));
+            let is_first = tasks.is_empty();
+            let takes = match !is_first && self.rng.chance(500) {
+                true => 10_000 * S,
+                false => self.rng.range(MS, 200 * MS) << self.rng.below(8),
+            };
+            let outcome = if is_first && fails { TaskState::Failed } else { TaskState::Finished };
+            self.oracle.wanted(member.cluster, id, Place::Framework(at), takes, outcome);
+            tasks.push(Placed { agent: offer.agent, task: Arc::new(spec(id, wants)) });
+        }
+        let refuse = Duration::from_nanos(self.rng.range(0, 2 * S));
+        let offers = offers.iter().map(|offer| offer.id).collect();
+        self.call(at, life, FrameworkCommand::LaunchGroup { offers, tasks, refuse });
     }
 
     pub(super) fn updated(&mut self, at: usize, life: u64, epoch: Epoch, status: &TaskStatus) {
@@ -167,6 +202,7 @@ pub(crate) fn spec(id: TaskId, resources: Resources) -> TaskSpec {
     TaskSpec {
         id,
         name: String::new(),
+        role: String::new(),
         module: Digest([0; 32]),
         args: Vec::new(),
         env: Vec::new(),
@@ -176,5 +212,6 @@ pub(crate) fn spec(id: TaskId, resources: Resources) -> TaskSpec {
         limits: Limits::default(),
         inputs: Vec::new(),
         grants: Grants::default(),
+        group: None,
     }
 }

@@ -314,5 +314,8 @@ fn claim(command: &Command, cluster: ClusterId) -> Option<Claim> {
 }
 
 fn is_accept(command: &Command) -> bool {
-    matches!(command, Command::Framework(_, call) if matches!(call.command, FrameworkCommand::Accept { .. }))
+    let is_launch = |command: &FrameworkCommand| {
+        matches!(command, FrameworkCommand::Accept { .. } | FrameworkCommand::LaunchGroup { .. })
+    };
+    matches!(command, Command::Framework(_, call) if is_launch(&call.command))
 }

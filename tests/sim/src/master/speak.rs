@@ -54,7 +54,12 @@ impl World {
                 self.oracle.let_out(epoch_or_latest, &effect);
             }
             let (session, msg) = match effect {
-                Effect::Remember(_) | Effect::Announce(_) | Effect::Enrolled(_) | Effect::Scheduled(_) => continue,
+                Effect::Remember(_)
+                | Effect::Announce(_)
+                | Effect::AnnounceEnds(_)
+                | Effect::Enrolled(_)
+                | Effect::Scheduled(_)
+                | Effect::VolumeCreated(_) => continue,
                 Effect::ToFramework(session, event) => (session, Msg::Event(epoch, event)),
                 Effect::ToAgent(session, order) => (session, Msg::Order(epoch, order)),
                 Effect::Close(session) => {

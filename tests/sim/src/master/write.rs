@@ -73,6 +73,7 @@ impl World {
         match how {
             WriteEnd::Done => {
                 lead.writing = None;
+                self.check_reserved(at);
                 self.let_out(at, None);
                 self.step(at);
             }

@@ -165,7 +165,7 @@ impl World {
             paused_until: 0,
             subscribed: false,
             member: None,
-            queue: Queue::wanting(FrameworkCommand::Demand(Vec::new())),
+            queue: Queue::wanting(FrameworkCommand::Demand { role: None, wants: Vec::new() }),
             state: None,
             started: self.now,
             conn: None,

@@ -33,15 +33,15 @@ impl World {
         let (member, target) = (run.member, run.target);
         let conn = self.open(Peer::Program(at, life), target);
         let run = self.run_of(at, life).expect("it connects");
-        let (session, wish) = run.queue.begin();
+        let (session, wishes) = run.queue.begin();
         (run.conn, run.session, run.heard) = (Some(conn), session, now);
         let role = self.programs[at].manner.role.clone();
-        let info = FrameworkInfo { name: format!("program-{at}"), role, failover_timeout: timeout };
+        let info = FrameworkInfo { name: format!("program-{at}"), roles: vec![role], failover_timeout: timeout };
         self.send(conn, Way::Up, Msg::Call(FrameworkCommand::Subscribe { member, info }.into()));
         if member.is_some() {
             self.send(conn, Way::Up, Msg::Call(FrameworkCommand::Reconcile(Vec::new()).into()));
         }
-        if let Some(wish) = wish {
+        for wish in wishes {
             self.send(conn, Way::Up, Msg::Call(wish.into()));
         }
         let wait = if self.plan.masters > 1 { ANSWER.1 } else { ANSWER.0 };

@@ -246,9 +246,12 @@ impl World {
         let endless = !canary && self.rng.chance(self.plan.endless);
         // Now and then it wants more than any machine has.
         let most = if self.rng.chance(30) { 90 } else { 20 };
+        // No two are of one kind: for those a runner would open an allocation, which no agent here knows.
+        let index = self.programs[at].wishes.len() as u64;
+        let mem = Bytes::from_mib(if canary { 1 } else { self.rng.range(1, 600) });
         let wants = Resources::new(
             MilliCpu::new(if canary { 100 } else { self.rng.range(1, most) * 100 }),
-            Bytes::from_mib(if canary { 1 } else { self.rng.range(1, 600) }),
+            mem.saturating_add(Bytes::new(index)),
             Bytes::new(0),
         );
         let takes = match (canary, endless) {
@@ -259,7 +262,6 @@ impl World {
         let outcome = if !canary && self.rng.chance(200) { TaskState::Failed } else { TaskState::Finished };
         let task = Task::new(Digest([0; 32])).name("").resources(wants.clone());
         let program = &mut self.programs[at];
-        let index = program.wishes.len() as u64;
         let wish = Wish { wants, takes, outcome, canary, killed: false, starts: 0, launches: 0, result: None };
         program.wishes.insert(index, wish);
         let run = self.run_of(at, life).expect("it acts");

@@ -1,14 +1,16 @@
 //! What systems do differently with processes: starting one that stands for itself, ending it, and how it ended.
 
+mod idle;
 #[cfg(unix)]
 mod unix;
 #[cfg(windows)]
 mod windows;
 
+pub(crate) use idle::run_when_idle;
 #[cfg(unix)]
-pub(crate) use unix::{ends_within, kill, manner, set_apart, start_outliving, tie};
+pub(crate) use unix::{cpu_time, ends_within, kill, manner, set_apart, start_outliving, tie};
 #[cfg(windows)]
-pub(crate) use windows::{KILLED, ends_within, kill, manner, set_apart, start_outliving, tie};
+pub(crate) use windows::{KILLED, cpu_time, ends_within, kill, manner, set_apart, start_outliving, tie};
 
 /// What no program runs without on Windows.
 const ENVIRONMENT: [&str; 2] = ["SystemRoot", "TEMP"];

@@ -54,6 +54,25 @@ pub(crate) fn ends_within(id: u32, at_most: Duration) -> Option<bool> {
     }
 }
 
+/// CPU time that a process has used with all its threads; `None` when there is no such process.
+#[cfg(target_os = "linux")]
+pub(crate) fn cpu_time(id: u32) -> Option<Duration> {
+    let id = i32::try_from(id).ok()?;
+    let mut clock = 0;
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    #[expect(unsafe_code, reason = "calls of the system")]
+    // SAFETY: both write to what is there while they run.
+    let told =
+        unsafe { libc::clock_getcpuclockid(id, &raw mut clock) == 0 && libc::clock_gettime(clock, &raw mut time) == 0 };
+    told.then_some(Duration::new(u64::try_from(time.tv_sec).ok()?, u32::try_from(time.tv_nsec).ok()?))
+}
+
+/// Nobody is told that here.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn cpu_time(_: u32) -> Option<Duration> {
+    None
+}
+
 /// How a process came to its end, to follow who it was.
 pub(crate) fn manner(status: ExitStatus) -> String {
     match (status.signal(), status.code()) {

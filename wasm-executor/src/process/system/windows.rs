@@ -6,10 +6,11 @@ use std::os::windows::process::CommandExt;
 use std::process::{Child, Command, ExitStatus};
 use std::time::Duration;
 
-use windows_sys::Win32::Foundation::{ERROR_ACCESS_DENIED, WAIT_OBJECT_0, WAIT_TIMEOUT};
+use windows_sys::Win32::Foundation::{ERROR_ACCESS_DENIED, FILETIME, WAIT_OBJECT_0, WAIT_TIMEOUT};
 use windows_sys::Win32::System::Threading::{
-    BELOW_NORMAL_PRIORITY_CLASS, CREATE_BREAKAWAY_FROM_JOB, CREATE_NEW_PROCESS_GROUP, DETACHED_PROCESS, OpenProcess,
-    PROCESS_SYNCHRONIZE, PROCESS_TERMINATE, TerminateProcess, WaitForSingleObject,
+    BELOW_NORMAL_PRIORITY_CLASS, CREATE_BREAKAWAY_FROM_JOB, CREATE_NEW_PROCESS_GROUP, DETACHED_PROCESS,
+    GetProcessTimes, OpenProcess, PROCESS_QUERY_LIMITED_INFORMATION, PROCESS_SYNCHRONIZE, PROCESS_TERMINATE,
+    TerminateProcess, WaitForSingleObject,
 };
 
 use crate::process::lockdown::job::{Job, Limits};
@@ -60,6 +61,24 @@ pub(crate) fn ends_within(id: u32, at_most: Duration) -> Option<bool> {
         WAIT_TIMEOUT => Some(false),
         _ => None,
     }
+}
+
+/// CPU time that a process has used with all its threads; `None` when there is no such process.
+pub(crate) fn cpu_time(id: u32) -> Option<Duration> {
+    let [mut made, mut ended, mut kernel, mut user] = [FILETIME::default(); 4];
+    #[expect(unsafe_code, reason = "calls of the system")]
+    // SAFETY: the handle is checked before it is owned, and times are written to times.
+    let told = unsafe {
+        let process = OpenProcess(PROCESS_QUERY_LIMITED_INFORMATION, 0, id);
+        if process.is_null() {
+            return None;
+        }
+        let process = OwnedHandle::from_raw_handle(process);
+        let handle = process.as_raw_handle();
+        GetProcessTimes(handle, &raw mut made, &raw mut ended, &raw mut kernel, &raw mut user)
+    };
+    let units = |time: FILETIME| (u64::from(time.dwHighDateTime) << 32) + u64::from(time.dwLowDateTime);
+    (told != 0).then(|| Duration::from_nanos((units(kernel) + units(user)) * 100))
 }
 
 /// Ends a process on the spot, and waits for that.

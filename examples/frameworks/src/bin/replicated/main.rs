@@ -83,7 +83,7 @@ async fn work(args: Args, store: impl Store) -> anyhow::Result<()> {
 
     let info = FrameworkInfo {
         name: "replicated".to_owned(),
-        role: FrameworkInfo::DEFAULT_ROLE.to_owned(),
+        roles: vec![FrameworkInfo::DEFAULT_ROLE.to_owned()],
         failover_timeout: FAILOVER_TIMEOUT,
     };
     let (framework, mut events) = Framework::connect_stored(&client, info, store).await?;
@@ -133,7 +133,11 @@ impl<S: Store> Instance<S> {
                     self.update(status).await?;
                 }
                 // What is ended for maintenance is an item that is left, as any other, and it opens no allocation.
-                Event::Rescinded(_) | Event::InverseOffers(_) | Event::InverseRescinded(_) | Event::Queue(_) => {}
+                Event::Rescinded(_)
+                | Event::OperationDropped { .. }
+                | Event::InverseOffers(_)
+                | Event::InverseRescinded(_)
+                | Event::Queue(_) => {}
                 Event::AgentLost(agent) => println!("{agent} is gone"),
                 Event::Disconnected(why) => println!("lost the master ({why}); looking for it"),
                 Event::Subscribed(id) => {

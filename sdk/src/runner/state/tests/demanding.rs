@@ -25,7 +25,7 @@ fn tasks_that_wait_are_wanted_by_their_kind() {
 
 #[test]
 fn a_batch_says_nothing_more_than_its_launches() {
-    let policy = Policy { retries: 0, linger: Duration::ZERO, unreachable_patience: PATIENCE };
+    let policy = Policy { retries: 0, linger: Duration::ZERO, unreachable_patience: PATIENCE, gang: false };
     let mut runner = RunnerState::new(FRAMEWORK, vec![agent(4000)], policy, vec![want(500, 3, 0)]);
     for index in 0..3 {
         runner.submit(START, index, task(500));
@@ -43,7 +43,7 @@ fn a_batch_says_nothing_more_than_its_launches() {
 fn what_tasks_are_granted_is_asked_for_and_tasks_go_where_it_is_allowed() {
     let mut networked = agent(4000);
     networked.info.attributes.insert("haggle.net".to_owned(), "allowed".to_owned());
-    let policy = Policy { retries: 0, linger: Duration::ZERO, unreachable_patience: PATIENCE };
+    let policy = Policy { retries: 0, linger: Duration::ZERO, unreachable_patience: PATIENCE, gang: false };
     let mut runner = RunnerState::new(FRAMEWORK, vec![agent(4000), networked.clone()], policy, Vec::new());
     runner.submit(START, 0, task(500));
     runner.submit(START, 1, task(500).allow_http("api.example"));
@@ -59,6 +59,9 @@ fn what_tasks_are_granted_is_asked_for_and_tasks_go_where_it_is_allowed() {
         agent: AgentId(2),
         agent_name: "a2".to_owned(),
         attributes: networked.info.attributes,
+        role: "role".to_owned(),
+        reserved: Vec::new(),
+        volumes: Vec::new(),
         resources: cpus(500),
         unavailability: None,
     };

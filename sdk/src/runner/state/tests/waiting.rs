@@ -33,7 +33,7 @@ fn a_task_that_a_new_agent_can_run_is_not_refused() {
 
 #[test]
 fn a_task_without_an_agent_wants_room_and_is_launched_on_the_first_offer() {
-    let policy = Policy { retries: 0, linger: Duration::ZERO, unreachable_patience: PATIENCE };
+    let policy = Policy { retries: 0, linger: Duration::ZERO, unreachable_patience: PATIENCE, gang: false };
     let mut runner = RunnerState::new(FRAMEWORK, Vec::new(), policy, Vec::new());
     runner.submit(START, 0, task(500));
     assert_eq!(demanded(&runner.decide(START)), [[want(500, 1, 0)]]);
@@ -52,7 +52,7 @@ fn a_task_that_no_agent_can_run_is_wanted_no_more() {
 
     runner.surveyed(START, Some(vec![agent(4000)]));
 
-    assert_eq!(runner.decide(START).commands, [FrameworkCommand::Demand(Vec::new())]);
+    assert_eq!(runner.decide(START).commands, [FrameworkCommand::Demand { role: None, wants: Vec::new() }]);
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn without_agents_tasks_wait_and_say_so_after_five_seconds() {
     let mut runner = RunnerState::new(
         FRAMEWORK,
         Vec::new(),
-        Policy { retries: 0, linger: Duration::ZERO, unreachable_patience: PATIENCE },
+        Policy { retries: 0, linger: Duration::ZERO, unreachable_patience: PATIENCE, gang: false },
         Vec::new(),
     );
     runner.submit(START, 0, task(500));

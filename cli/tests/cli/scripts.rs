@@ -1,0 +1,176 @@
+//! Scripts in real interpreters, which are fetched once and kept in the target folder.
+//!
+//! Where the registry is out of reach these tests say loudly that they did not run; in CI that is a failure.
+
+use std::fs;
+use std::process::Stdio;
+
+use crate::haggle::{Place, Ran};
+
+/// Whether a runtime is here by now.
+pub(crate) fn has(runtime: &str) -> bool {
+    let place = Place::with(&[]);
+    let added = place.haggle(&format!("runtime add {runtime} --quiet"));
+    if added.code == 0 {
+        return true;
+    }
+    let is_out_of_reach = added.stderr.contains("cannot reach the registry") || added.stderr.contains("no pip here");
+    let may_be_missing = cfg!(windows) || std::env::var_os("CI").is_none();
+    assert!(is_out_of_reach && may_be_missing, "{added:?}");
+    eprintln!("\nNOT RUN: there is no runtime {runtime}: {}", added.stderr);
+    false
+}
+
+#[test]
+fn a_python_script_is_a_task() {
+    if !has("python") {
+        return;
+    }
+    let job = "import sys, os\nprint(sys.argv, os.environ.get('COLOUR'), sys.stdin.read())\nsys.exit(len(sys.argv))";
+    let place = Place::with(&[
+        ("job.py", job),
+        ("tool", "#!/usr/bin/env python3\nraise ValueError('no')"),
+        ("text", "some text"),
+    ]);
+
+    let job = place.haggle("run job.py --stdin text --env COLOUR=green -- a b");
+    let tool = place.haggle("run tool");
+    let wrong = place.haggle("run -c print( --runtime python");
+
+    assert_eq!((job.code, job.stdout.as_str()), (3, "['/script/job.py', 'a', 'b'] green some text\n"), "{job:?}");
+    assert_eq!(tool.code, 1);
+    assert!(tool.stderr.contains("File \"/script/tool\", line 2, in <module>"), "{tool:?}");
+    assert!(tool.stderr.contains("ValueError: no"), "{tool:?}");
+    assert_eq!(wrong.code, 1);
+    assert!(wrong.stderr.contains("SyntaxError"), "{wrong:?}");
+}
+
+#[test]
+fn a_script_is_held_to_its_quotas() {
+    if !has("python") {
+        return;
+    }
+    let place = Place::with(&[
+        ("loop.py", "while True: pass"),
+        ("hog.py", "hoard = []\nwhile True: hoard.append(bytearray(1 << 20))"),
+        ("chatty.py", "while True: print('x' * 1000)"),
+        ("files.py", "open('/script/job', 'w')"),
+    ]);
+    let of = |words: &str| place.haggle(&format!("run {words}"));
+
+    let fuel = [of("loop.py --fuel 200_000_000 --json"), of("loop.py --fuel 200_000_000 --json")];
+    for (ran, code, line) in [
+        (of("loop.py --timeout 300ms"), 124, "TIME_LIMIT"),
+        (of("hog.py --mem 32MiB"), 137, "MEMORY_LIMIT"),
+        (of("chatty.py --output-limit 10KiB"), 137, "OUTPUT_LIMIT"),
+        (of("files.py"), 1, "PermissionError"),
+    ] {
+        assert_eq!(ran.code, code, "{ran:?}");
+        assert!(ran.stderr.contains(line), "{ran:?}");
+    }
+    assert!(fuel.iter().all(|ran| ran.code == 137 && ran.stdout.contains("FUEL_EXHAUSTED")), "{fuel:?}");
+}
+
+#[test]
+fn two_tasks_of_a_script_draw_other_random_numbers_and_know_the_time() {
+    if !has("python") {
+        return;
+    }
+    let script = "import os, random, time, uuid\n\
+                  print(hash('a'), random.random(), uuid.uuid4(), os.urandom(8).hex(), int(time.time()))";
+    let place = Place::with(&[("job.py", script)]);
+    let now = || std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
+
+    let before = now();
+    let words = [place.haggle("run job.py"), place.haggle("run job.py")].map(|ran| {
+        let words = ran.stdout.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(words.len(), 5, "{ran:?}");
+        words
+    });
+
+    for (one, two) in words[0].iter().zip(&words[1]).take(4) {
+        assert_ne!(one, two);
+    }
+    assert!((before..=now()).contains(&words[0][4].parse().unwrap()), "{words:?}");
+    let seeded = || place.haggle("run job.py --env PYTHONHASHSEED=1").stdout.split(' ').next().map(str::to_owned);
+    assert_eq!(seeded(), seeded(), "a seed that was named counts");
+}
+
+#[test]
+fn each_task_of_an_array_is_told_its_number() {
+    if !has("python") {
+        return;
+    }
+    let place = Place::with(&[("job.py", "import os\nprint('number', os.environ['HAGGLE_TASK_INDEX'])")]);
+
+    let ran = place.haggle("run job.py --instances 3");
+
+    assert_eq!(ran.code, 0, "{ran:?}");
+    for number in 0..3 {
+        assert!(ran.stdout.contains(&format!("[{number}] number {number}\n")), "{ran:?}");
+    }
+}
+
+#[test]
+fn packages_are_imported_from_folders_and_wheels() {
+    if !has("python") {
+        return;
+    }
+    let script = "import idna, one, pack.deep\nprint(idna.encode('ü.example').decode(), one.NAME, pack.deep.NAME)\n\
+                  print(open('/packages/origins').read())";
+    let place =
+        Place::with(&[("job.py", script), ("requirements.txt", "idna\n"), ("native.txt", "idna\nmarkupsafe\n")]);
+    for (path, content) in [("lib/one.py", "NAME = 'one'"), ("pack/__init__.py", ""), ("pack/deep.py", "NAME = 'deep'")]
+    {
+        let path = place.path(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+
+    let found = place.haggle("run job.py --quiet --with lib --with pack --requirements requirements.txt");
+    let missing = place.haggle("run job.py --with lib");
+    let native = place.haggle("run job.py --quiet --requirements native.txt");
+
+    assert_eq!(found.code, 0, "{found:?}");
+    assert!(found.stdout.starts_with("xn--tda.example one deep\n/packages/0 --with lib\n"), "{found:?}");
+    assert!(missing.stderr.contains("No module named 'idna'"), "{missing:?}");
+    native.assert_refused(125, "native.txt: MarkupSafe has native code, which does not run in a sandbox");
+}
+
+#[test]
+fn a_javascript_script_is_a_task() {
+    if !has("javascript") {
+        return;
+    }
+    let place = Place::with(&[
+        ("job.js", "console.log(scriptArgs.join(' '), std.getenv('COLOUR')); std.exit(3);"),
+        ("module.mjs", "import * as std from 'qjs:std';\nstd.out.printf('%d\\n', 6 * 7);"),
+        ("fails.js", "function f() {\n  throw new Error('no');\n}\nf();"),
+        ("loop.js", "for (;;);"),
+    ]);
+
+    let job = place.haggle("run job.js --env COLOUR=green -- a -b");
+    let module = place.haggle("run module.mjs");
+    let fails = place.haggle("run fails.js");
+    let endless = place.haggle("run loop.js --timeout 300ms");
+
+    assert_eq!((job.code, job.stdout.as_str()), (3, "/script/job.js a -b green\n"), "{job:?}");
+    assert_eq!((module.code, module.stdout.as_str()), (0, "42\n"), "{module:?}");
+    assert_eq!(fails.code, 1, "{fails:?}");
+    assert!(fails.stderr.contains("Error: no") && fails.stderr.contains("/script/fails.js:2"), "{fails:?}");
+    assert_eq!(endless.code, 124, "{endless:?}");
+}
+
+#[test]
+fn a_script_comes_from_standard_input() {
+    if !has("javascript") {
+        return;
+    }
+    let place = Place::with(&[("text", "console.log(scriptArgs.length)")]);
+
+    let script = fs::File::open(place.path("text")).unwrap();
+    let output = place.command("run - --runtime js -- a b").stdin(Stdio::from(script)).output().unwrap();
+    let ran = Ran::from(output);
+
+    assert_eq!((ran.code, ran.stdout.as_str()), (0, "3\n"), "{ran:?}");
+}

@@ -1,0 +1,155 @@
+//! What is seen of tasks, and of the last that ended.
+
+use alloc::string::ToString;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::Cluster;
+use super::history::Ended;
+use super::queued::{Live, Queued};
+use super::state::{State, Task};
+use super::view::TaskView;
+use super::views::Page;
+use crate::access::{Principal, Tenant, Verb};
+use crate::id::TaskId;
+use crate::queue::Shape;
+use crate::task::TaskStatus;
+
+/// How far a list of tasks was read: up to this one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TaskCursor {
+    /// Of those that run, or whose end is not acknowledged, which come first: by id.
+    Live(TaskId),
+    /// Of those of which the last word is said, from the one that ended first: up to the one in this place, which is next.
+    Archived(u64),
+}
+
+impl Cluster {
+    /// The tasks of which the last word is said, from the one that ended first; then the others, by id.
+    pub fn tasks(&self) -> Vec<TaskView> {
+        let ended = self.state.history.from(0).filter_map(|(_, id, ended)| ended_view(id, ended));
+        ended.chain(self.state.live(None).filter_map(|(id, task)| live_view(&self.state, id, &task))).collect()
+    }
+
+    /// Of the tasks behind `after`, the next `max`: those of them that `who` may see. Without `ended`, only those that have not ended. A task that ends while the list is read may be told of
+    /// twice, the second time with its end.
+    pub fn tasks_page(
+        &self,
+        who: &Principal,
+        after: Option<TaskCursor>,
+        ended: bool,
+        max: usize,
+    ) -> Page<TaskView, TaskCursor> {
+        let mut page = Vec::new();
+        let live_after = match after {
+            Some(TaskCursor::Archived(next)) => return self.archived_page(who, page, next, max),
+            Some(TaskCursor::Live(id)) => Some(id),
+            None => None,
+        };
+        let mut last = None;
+        let mut looked_at = 0;
+        for (id, task) in self.state.live(live_after).take(max) {
+            let is_shown = match &task {
+                Live::Task(task) => {
+                    (ended || !task.status.state.is_terminal()) && who.may(Verb::ListTasks, &task.tenant)
+                }
+                Live::Queued(queued) => who.may(Verb::ListTasks, &self.state.tenant_of_queue(queued.of(id))),
+            };
+            page.extend(is_shown.then(|| live_view(&self.state, id, &task)).flatten());
+            last = Some(id);
+            looked_at += 1;
+        }
+        if looked_at == max {
+            (page, last.map(TaskCursor::Live))
+        } else if ended {
+            self.archived_page(who, page, 0, max - looked_at)
+        } else {
+            (page, None)
+        }
+    }
+
+    fn archived_page(
+        &self,
+        who: &Principal,
+        mut page: Vec<TaskView>,
+        from: u64,
+        max: usize,
+    ) -> Page<TaskView, TaskCursor> {
+        // Those that were forgotten meanwhile were the oldest: all that are left came after them.
+        let mut rest = self.state.history.from(from);
+        for (_, id, ended) in rest.by_ref().take(max) {
+            if who.may(Verb::ListTasks, ended.tenant()) {
+                page.extend(ended_view(id, ended));
+            }
+        }
+        let next = rest.next().map(|(place, ..)| TaskCursor::Archived(place));
+        (page, next)
+    }
+
+    /// One task, unless it ended long ago or never was.
+    pub fn task(&self, id: TaskId) -> Option<TaskView> {
+        let queued = || self.state.queued.get(id).and_then(|queued| queued_view(&self.state, id, queued));
+        let known = self.state.task(id).map(|task| view(id, task)).or_else(queued);
+        known.or_else(|| ended_view(id, self.state.history.queued(id)?))
+    }
+
+    /// One task, if `who` may do that to it.
+    pub fn task_for(&self, who: &Principal, verb: Verb, id: TaskId) -> Option<TaskView> {
+        let tenant = self.tenant_of_task(id)?;
+        self.task(id).filter(|_| who.may(verb, &tenant))
+    }
+
+    /// Whose a task is, unless it ended long ago.
+    pub fn tenant_of_task(&self, id: TaskId) -> Option<Arc<Tenant>> {
+        let state = &self.state;
+        let known = state.task(id).map(|task| Arc::clone(&task.tenant));
+        let queued = || state.queued.get(id).map(|queued| state.tenant_of_queue(queued.of(id)));
+        known.or_else(queued).or_else(|| state.history.queued(id).map(|ended| Arc::clone(ended.tenant())))
+    }
+}
+
+fn view(id: TaskId, task: &Task) -> TaskView {
+    TaskView {
+        id,
+        name: task.name.to_string(),
+        role: task.tenant.role().to_string(),
+        agent: task.agent,
+        resources: task.portion.resources.clone(),
+        group: task.group,
+        is_allocation: task.allocation.is_some(),
+        status: task.status.clone(),
+    }
+}
+
+fn ended_view(id: TaskId, ended: Ended<'_>) -> Option<TaskView> {
+    match ended {
+        Ended::Task(task) => Some(view(id, task)),
+        Ended::Queued { tenant, shape, update, end } => shape_view(id, shape, tenant, update.status_of(id, end)),
+    }
+}
+
+fn live_view(state: &State, id: TaskId, task: &Live<'_>) -> Option<TaskView> {
+    match task {
+        Live::Task(task) => Some(view(id, task)),
+        Live::Queued(queued) => queued_view(state, id, queued),
+    }
+}
+
+/// Of one in a queue that has not ended, or whose end is not acknowledged.
+fn queued_view(state: &State, id: TaskId, queued: &Queued) -> Option<TaskView> {
+    let status = state.queued_status(id).or_else(|| state.queued_end(id))?;
+    shape_view(id, &queued.shape, &state.tenant_of_queue(queued.of(id)), status)
+}
+
+fn shape_view(id: TaskId, shape: &Shape, tenant: &Tenant, status: TaskStatus) -> Option<TaskView> {
+    Some(TaskView {
+        id,
+        name: shape.name.clone(),
+        role: tenant.role().to_string(),
+        agent: status.agent?,
+        resources: shape.resources.clone(),
+        group: None,
+        is_allocation: false,
+        status,
+    })
+}
