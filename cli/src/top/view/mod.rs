@@ -34,7 +34,7 @@ pub(super) fn draw(state: &State, frame: &mut Frame<'_>) {
     frame.render_widget(title_line(state).bold(), title);
     match &state.view().page {
         Page::Cluster => {
-            frame.render_widget(Paragraph::new(cluster::lines(&state.data, body.width, body.height)), body)
+            frame.render_widget(Paragraph::new(cluster::lines(&state.data, body.width, body.height)), body);
         }
         Page::Agents => list::draw(state, state.data.agents.as_ref().map(|agents| agents.iter()), frame, body),
         Page::Roles => list::draw(state, state.data.roles.as_ref().map(|roles| roles.iter()), frame, body),
