@@ -263,17 +263,19 @@ impl Scheduler {
             } else if state.timekeeper.is_some() {
                 self.timekeeper.notify_one();
             }
-        } else if let Some(next) = state.queue.next_timer() {
-            match state.timekeeper {
-                // A timer that is due before the timekeeper would look is its business now.
-                Some(until) if until.is_none_or(|until| next < until) => {
-                    self.timekeeper.notify_one();
-                }
-                Some(_) => {}
-                None => {
-                    self.work.notify_one();
-                }
-            }
+        } else if state.timekeeper.is_some() {
+            self.call_timekeeper(state);
+        } else if state.queue.next_timer().is_some() {
+            self.work.notify_one();
+        }
+    }
+
+    /// A timer that is due before the timekeeper would look is its business now.
+    fn call_timekeeper(&self, state: &State) {
+        if let (Some(until), Some(next)) = (state.timekeeper, state.queue.next_timer())
+            && until.is_none_or(|until| next < until)
+        {
+            self.timekeeper.notify_one();
         }
     }
 
@@ -355,6 +357,8 @@ impl Scheduler {
 
     fn wait_for_call<'a>(&self, mut state: MutexGuard<'a, State>) -> MutexGuard<'a, State> {
         if state.timekeeper.is_some() {
+            // Whoever this worker has just let in may have to wait for a timer.
+            self.call_timekeeper(&state);
             return self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
         let until = state.queue.next_timer();

@@ -96,6 +96,22 @@ fn a_burst_takes_what_is_left_and_no_more() {
     }
 }
 
+/// It has earned no slice yet when it comes, and the worker that lets it in need not be the one that waits for timers.
+#[test]
+fn a_task_that_lives_from_a_burst_alone_begins_though_all_workers_sleep() {
+    let bench = Bench::with_workers(2);
+    let bytes = guest(Form::Core, SPIN);
+    for _ in 0..20 {
+        let mut endless = spinner(0, None, 400);
+        endless.limits.time = None;
+        let id = bench.launch_metered(Meter::Fuel, endless, &bytes, &[]);
+        bench.wait_for(|event| *event == Event::Started { task: id });
+
+        bench.executor.kill(id);
+        bench.report(id);
+    }
+}
+
 #[test]
 fn what_is_revocable_is_left_by_those_that_have_a_promise_and_is_no_more_than_was_given() {
     let bench = Bench::with_workers(1);
