@@ -21,6 +21,7 @@ mod reservations;
 mod revocable;
 mod roles;
 mod run;
+mod said;
 mod sessions;
 mod standby;
 mod survival;

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use haggle_kit::{AgentFlags, Cluster, system, wasm};
 use haggle_sdk::{Event, Framework, FrameworkInfo, Resources, Want};
-use serde_json::{Value, json};
+use serde_json::json;
 use tempfile::TempDir;
 
 use crate::run::{assert_success, text};
+use crate::said::lines;
 
 const SMALL: AgentFlags = AgentFlags { cpus: "2", mem: "1GiB" };
 
@@ -29,11 +30,6 @@ async fn run(cluster: &Cluster, flags: &[&str]) -> Output {
     let mut args = vec!["run", &module, "--json", "--mem", "16MiB", "--cpus", "0.5"];
     args.extend(flags);
     cluster.haggle(&args).await
-}
-
-fn lines(output: &Output) -> Vec<Value> {
-    assert_success(output);
-    text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 /// On which agents they ran.

@@ -1,7 +1,6 @@
 //! Allocations and their queues, from the framework to the guest and back.
 
 use std::collections::BTreeMap;
-use std::process::Output;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +11,8 @@ use haggle_sdk::{
     TaskId, TaskStatus,
 };
 use serde_json::Value;
+
+use crate::said::lines;
 
 /// The number of the allocation in each of these tests.
 const ALLOCATION: u64 = 1;
@@ -117,11 +118,6 @@ async fn upload(client: &Client, guest: &str) -> Digest {
 
 fn task(module: Digest) -> Task {
     Task::new(module).cpus("1").mem("8MiB").name("queued")
-}
-
-fn lines(output: &Output) -> Vec<Value> {
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 /// The tasks in a queue by their state, as `haggle ps` shows them.

@@ -1,6 +1,5 @@
 //! What is reserved for roles: by the flags of agents, by operators and by frameworks.
 
-use std::process::Output;
 use std::time::Duration;
 
 use haggle_kit::{AgentFlags, Cluster, until};
@@ -9,20 +8,8 @@ use haggle_sdk::{
 };
 use serde_json::{Value, json};
 
-fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).expect("haggle writes UTF-8")
-}
-
-fn lines(output: &Output) -> Vec<Value> {
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
-
-async fn said(cluster: &Cluster, args: &[&str]) -> String {
-    let output = cluster.haggle(args).await;
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    text(&output.stdout).to_owned()
-}
+use crate::run::text;
+use crate::said::{lines, said};
 
 fn one_core() -> Resources {
     Resources::new(MilliCpu::from_cores(1), Bytes::from_mib(256), Bytes::ZERO)

@@ -5,17 +5,11 @@ use std::process::{Child, Output, Stdio};
 use haggle_kit::{AgentFlags, Cluster, guests, until};
 use serde_json::{Value, json};
 
+use crate::run::text;
+use crate::said::lines;
+
 /// What an agent measures over the shortest time that there is.
 const OVERSUBSCRIBES: &[&str] = &["--oversubscribe=1s"];
-
-fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).expect("haggle writes UTF-8")
-}
-
-fn lines(output: &Output) -> Vec<Value> {
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
 
 /// Does nothing until there is a file `go` in the folder that it is given. Then it takes all the processor time that it has.
 const WOKEN_BY_A_FILE: &str = r#"(module

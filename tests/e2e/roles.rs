@@ -1,7 +1,7 @@
 //! Weights, quotas, demand and the answers to why: asked by the command, held by the cluster.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Output, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use haggle_core::{Digest, Resources};
@@ -9,23 +9,11 @@ use haggle_kit::{AgentFlags, Cluster, until, wasm};
 use haggle_sdk::{Client, Event, Events, Framework, FrameworkInfo, Offer, OfferId, Task, TaskId, TaskState, Want};
 use serde_json::Value;
 
+use crate::run::text;
+use crate::said::{lines, said};
+
 /// What an offer that is not taken is refused for: longer than any test takes.
 const FOR_GOOD: Duration = Duration::from_secs(3600);
-
-fn lines(output: &Output) -> Vec<Value> {
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
-
-fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).expect("haggle writes UTF-8")
-}
-
-async fn said(cluster: &Cluster, args: &[&str]) -> String {
-    let output = cluster.haggle(args).await;
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    text(&output.stdout).to_owned()
-}
 
 async fn role(cluster: &Cluster, name: &str) -> Option<Value> {
     let roles = lines(&cluster.haggle(&["roles", "--json"]).await);

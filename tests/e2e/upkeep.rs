@@ -1,6 +1,5 @@
 //! Agents that an operator takes out of use, and maintenance: asked by the command, carried out by the cluster.
 
-use std::process::Output;
 use std::time::Duration;
 
 use haggle_core::{Reason, TaskState};
@@ -8,27 +7,8 @@ use haggle_kit::{AgentFlags, Cluster, until, wasm};
 use haggle_sdk::{Event, Framework, FrameworkInfo, Runner, Task};
 use serde_json::Value;
 
-fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).expect("haggle writes UTF-8")
-}
-
-fn lines(output: &Output) -> Vec<Value> {
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
-
-async fn said(cluster: &Cluster, args: &[&str]) -> String {
-    let output = cluster.haggle(args).await;
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    text(&output.stdout).to_owned()
-}
-
-/// Why it is not done.
-async fn refused(cluster: &Cluster, args: &[&str]) -> String {
-    let output = cluster.haggle(args).await;
-    assert!(!output.status.success(), "{}", text(&output.stdout));
-    text(&output.stderr).to_owned()
-}
+use crate::run::text;
+use crate::said::{lines, refused, said};
 
 /// `DEACTIVATED`, `DRAINING`, `DRAINED`, or nothing.
 async fn withdrawn(cluster: &Cluster, agent: &str) -> Option<String> {

@@ -1,12 +1,13 @@
 //! Volumes: what one task writes the next one reads, whatever becomes of the agent and the master in between.
 
-use std::process::Output;
 use std::time::Duration;
 
 use haggle_kit::{AgentFlags, Cluster, until};
 use haggle_sdk::{Client, Event, Events, Framework, FrameworkInfo, Offer};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+
+use crate::said::{lines, refused, said};
 
 /// Makes a file in the first folder that it finds open, and writes a line to it. Its exit code is the first errno that is not 0.
 const WRITER: &str = r#"(module
@@ -64,28 +65,6 @@ const FILLER: &str = r#"(module
 
 /// Ends when it is killed.
 const LOOP: &str = haggle_kit::guests::LOOP;
-
-fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).expect("haggle writes UTF-8")
-}
-
-fn lines(output: &Output) -> Vec<Value> {
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    text(&output.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
-
-async fn said(cluster: &Cluster, args: &[&str]) -> String {
-    let output = cluster.haggle(args).await;
-    assert!(output.status.success(), "{}", text(&output.stderr));
-    text(&output.stdout).to_owned()
-}
-
-/// Why a command is refused.
-async fn refused(cluster: &Cluster, args: &[&str]) -> String {
-    let output = cluster.haggle(args).await;
-    assert_eq!(output.status.code(), Some(125), "{}", text(&output.stderr));
-    text(&output.stderr).to_owned()
-}
 
 /// Modules on disk, under these names.
 struct Modules(TempDir);

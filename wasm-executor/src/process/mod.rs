@@ -13,6 +13,7 @@ mod queue;
 mod records;
 mod socket;
 pub(crate) mod system;
+mod tail;
 mod watch;
 mod wire;
 

@@ -12,7 +12,7 @@ use haggle_core::{
     AllocationSpec, Ending, HeldRun, QueueEnd, QueuedTasks, Reason, Resources, Source, TaskId, TaskState, UpdateId,
 };
 
-use super::records::Tail;
+use super::tail::Tail;
 use super::wire::{HeldBatch, Report};
 use crate::event::{Launch, Stream};
 
@@ -162,14 +162,14 @@ impl Queue {
     /// It wrote something. Gives its offset.
     pub(super) fn output(&mut self, number: u64, stream: Stream, bytes: Bytes) -> Option<u64> {
         let running = self.running.get_mut(&number)?;
-        Some(tail(running.output.get_or_insert_default(), stream).append(bytes))
+        Some(Tail::of(running.output.get_or_insert_default(), stream).append(bytes))
     }
 
     /// Output has come to the agent, and some of it is safe there.
     pub(super) fn taken(&mut self, number: u64, stream: Stream, received: u64, stored: u64) {
         let running = self.running.get_mut(&number).and_then(|running| running.output.as_mut());
         if let Some(output) = running.or_else(|| self.outputs.get_mut(&number)) {
-            tail(output, stream).taken(received, stored);
+            Tail::of(output, stream).taken(received, stored);
         }
     }
 
@@ -304,13 +304,6 @@ impl Queue {
 /// As they travel: who says so is known.
 fn as_told(ended: Vec<QueueEnd>) -> Vec<(u64, u64, Ending)> {
     ended.into_iter().map(|end| (end.first, end.count, end.ending)).collect()
-}
-
-fn tail(output: &mut [Tail; 2], stream: Stream) -> &mut Tail {
-    match stream {
-        Stream::Stdout => &mut output[0],
-        Stream::Stderr => &mut output[1],
-    }
 }
 
 fn never_began() -> Ending {

@@ -1,17 +1,17 @@
 //! What an executor's process keeps in mind: a record of every task and every queue, and what its agent is still to be told.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use haggle_core::queue::Index;
 use haggle_core::{AllocationSpec, Ending, TaskId, TaskSpec, TaskSummary};
 use parking_lot::{Condvar, Mutex};
 
 use super::outbox::Outbox;
 use super::queue::{Killed, Queue};
+use super::tail::Tail;
 use super::wire::Report;
 use crate::event::{Event, Launch, Listener, Stream};
 use crate::executor::Executor;
@@ -75,18 +75,6 @@ struct Record {
     /// Apart, since most records are of tasks that have none yet.
     ending: Option<Box<Ending>>,
     outputs: [Tail; 2],
-}
-
-/// The end of an output: what no agent has in a file yet.
-#[derive(Debug, Default)]
-pub(super) struct Tail {
-    /// Offset of the first piece.
-    start: u64,
-    /// Offset behind the last piece.
-    end: u64,
-    /// How much of the output an agent has heard.
-    received: u64,
-    pieces: VecDeque<Bytes>,
 }
 
 /// Since when there has been neither work nor company.
@@ -253,7 +241,7 @@ impl TaskRecords {
                 Report::Started(task)
             }
             Event::Output { stream, bytes, .. } => {
-                let offset = record.of(stream).append(bytes.clone());
+                let offset = Tail::of(&mut record.outputs, stream).append(bytes.clone());
                 Report::Output { task, stream, offset, bytes }
             }
             Event::Ended { ending, .. } => {
@@ -288,7 +276,7 @@ impl TaskRecords {
     pub(super) fn taken(&self, task: TaskId, stream: Stream, received: u64, stored: u64) {
         let mut state = self.state.lock();
         if let Some(record) = state.tasks.get_mut(&task) {
-            return record.of(stream).taken(received, stored);
+            return Tail::of(&mut record.outputs, stream).taken(received, stored);
         }
         for queue in state.queues.values_mut() {
             queue.taken(task.number, stream, received, stored);
@@ -414,13 +402,6 @@ fn put(report: &Report, outbox: &Outbox<Report>) {
 }
 
 impl Record {
-    fn of(&mut self, stream: Stream) -> &mut Tail {
-        match stream {
-            Stream::Stdout => &mut self.outputs[0],
-            Stream::Stderr => &mut self.outputs[1],
-        }
-    }
-
     /// Everything about it, to an agent that knows nothing.
     fn tell(&mut self, task: TaskId, outbox: &Outbox<Report>) {
         put(&Report::Held(self.summary.clone()), outbox);
@@ -428,7 +409,7 @@ impl Record {
             put(&Report::Started(task), outbox);
         }
         for stream in [Stream::Stdout, Stream::Stderr] {
-            self.of(stream).tell(task, stream, &mut |report| put(&report, outbox));
+            Tail::of(&mut self.outputs, stream).tell(task, stream, &mut |report| put(&report, outbox));
         }
         if let Some(ending) = &self.ending {
             put(&Report::Ended(task, Ending::clone(ending)), outbox);
@@ -436,199 +417,5 @@ impl Record {
     }
 }
 
-impl Tail {
-    /// Tells what no agent has in a file.
-    pub(super) fn tell(&self, task: TaskId, stream: Stream, report: &mut impl FnMut(Report)) {
-        let mut offset = self.start;
-        for bytes in &self.pieces {
-            report(Report::Output { task, stream, offset, bytes: bytes.clone() });
-            offset += bytes.len() as u64;
-        }
-    }
-
-    /// Adds a piece, and says at which offset.
-    pub(super) fn append(&mut self, bytes: Bytes) -> u64 {
-        let offset = self.end;
-        self.end += bytes.len() as u64;
-        self.pieces.push_back(bytes);
-        offset
-    }
-
-    /// Lets go of what is stored. What has only come to the agent is kept as a copy, so that the piece itself, for
-    /// which the guest may be waiting, is free.
-    pub(super) fn taken(&mut self, received: u64, stored: u64) {
-        while let Some(first) = self.pieces.front() {
-            let end = self.start + first.len() as u64;
-            if end > stored {
-                break;
-            }
-            self.start = end;
-            self.pieces.pop_front();
-        }
-        let mut end = self.start;
-        for piece in &mut self.pieces {
-            end += piece.len() as u64;
-            if end > received {
-                break;
-            }
-            if end > self.received {
-                *piece = Bytes::copy_from_slice(piece);
-            }
-        }
-        self.received = self.received.max(received);
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use haggle_core::{
-        Bytes as Amount, Digest, FrameworkId, Grants, Limits, MilliCpu, Resources, Sharing, TaskState, Usage,
-    };
-
-    use super::*;
-    use crate::process::wire::Incoming;
-
-    fn task(number: u64) -> TaskId {
-        TaskId { framework: FrameworkId(1), number }
-    }
-
-    fn spec(number: u64) -> Arc<TaskSpec> {
-        Arc::new(TaskSpec {
-            id: task(number),
-            name: String::new(),
-            role: String::new(),
-            module: Digest([0; 32]),
-            args: Vec::new(),
-            env: Vec::new(),
-            stdin: b"in".to_vec(),
-            resources: Resources::new(MilliCpu::from_cores(1), Amount::from_mib(1), Amount::ZERO),
-            sharing: Sharing::default(),
-            limits: Limits::default(),
-            inputs: Vec::new(),
-            grants: Grants::default(),
-            group: None,
-        })
-    }
-
-    fn output(number: u64, text: &'static str) -> Event {
-        Event::Output { task: task(number), stream: Stream::Stdout, bytes: Bytes::from_static(text.as_bytes()) }
-    }
-
-    fn ended(number: u64) -> Event {
-        let ending = Ending {
-            state: TaskState::Finished,
-            reason: None,
-            message: String::new(),
-            exit_code: Some(0),
-            exceeded: None,
-            usage: Usage::default(),
-        };
-        Event::Ended { task: task(number), ending }
-    }
-
-    /// What waits for the agent, one word for each report.
-    fn told(records: &TaskRecords) -> Vec<String> {
-        let bytes = records.state.lock().outbox.as_ref().unwrap().take_waiting();
-        let mut reports = Vec::new();
-        let mut incoming = Incoming::<_, Report>::new(&bytes[..]);
-        while incoming.read(&mut reports).unwrap() {}
-        let word = |report: &Report| match report {
-            Report::Held(task) => format!("held {}", task.id),
-            Report::Complete { incarnation } => format!("complete {incarnation}"),
-            Report::Started(task) => format!("started {task}"),
-            Report::Output { task, offset, bytes, .. } => {
-                format!("output {task} {offset} {}", String::from_utf8_lossy(bytes))
-            }
-            Report::Ended(task, _) => format!("ended {task}"),
-            Report::Idle => "idle".to_owned(),
-            Report::HeldQueue { spec, runs, .. } => format!("queue {} with {} runs", spec.id, runs.len()),
-            Report::QueueNews { allocation, started, ended } => {
-                format!("news of {allocation}: {} began, {} ended", started.len(), ended.len())
-            }
-        };
-        reports.iter().map(word).collect()
-    }
-
-    #[test]
-    fn a_new_agent_hears_everything_that_is_not_settled() {
-        let records = TaskRecords::new();
-        records.connect();
-        records.disconnect();
-        records.open(&spec(1));
-        records.open(&spec(2));
-        records.hear(Event::Started { task: task(2) });
-        records.hear(output(2, "abc"));
-        records.hear(output(2, "def"));
-        records.taken(task(2), Stream::Stdout, 6, 3);
-        records.hear(ended(2));
-
-        records.connect();
-
-        let all = [
-            "held task-1.1",
-            "held task-1.2",
-            "started task-1.2",
-            "output task-1.2 3 def",
-            "ended task-1.2",
-            "complete 1",
-        ];
-        assert_eq!(told(&records), all);
-        records.forget(task(2));
-        records.disconnect();
-        records.connect();
-        assert_eq!(told(&records), ["held task-1.1", "complete 2"]);
-    }
-
-    #[test]
-    fn an_agent_that_is_there_hears_what_happens_and_no_more() {
-        let records = TaskRecords::new();
-        records.connect();
-        assert_eq!(told(&records), ["complete 0"]);
-        assert!(records.open(&spec(1)));
-        assert!(!records.open(&spec(1)), "a task is opened once");
-
-        records.hear(output(1, "abc"));
-        records.hear(ended(1));
-        records.hear(ended(9));
-
-        assert_eq!(told(&records), ["output task-1.1 0 abc", "ended task-1.1"]);
-    }
-
-    #[test]
-    fn the_guests_own_bytes_are_let_go_once_the_agent_has_them() {
-        let records = TaskRecords::new();
-        records.open(&spec(1));
-        let guard = Arc::new(*b"abc");
-        let held = Arc::downgrade(&guard);
-        struct Guarded(Arc<[u8; 3]>);
-        impl AsRef<[u8]> for Guarded {
-            fn as_ref(&self) -> &[u8] {
-                &*self.0
-            }
-        }
-        let bytes = Bytes::from_owner(Guarded(guard));
-        records.hear(Event::Output { task: task(1), stream: Stream::Stdout, bytes });
-        assert!(held.upgrade().is_some());
-
-        records.taken(task(1), Stream::Stdout, 3, 0);
-
-        assert!(held.upgrade().is_none());
-        records.connect();
-        assert_eq!(told(&records)[1], "output task-1.1 0 abc");
-    }
-
-    #[test]
-    fn it_is_quiet_when_nothing_is_held_and_nobody_there() {
-        let records = TaskRecords::new();
-        records.connect();
-        records.open(&spec(1));
-        let Quiet { idle_since, alone_since, .. } = records.quiet();
-        assert!(idle_since.is_none() && alone_since.is_none());
-
-        records.forget(task(1));
-        records.disconnect();
-
-        let Quiet { idle_since, alone_since, .. } = records.quiet();
-        assert!(idle_since.is_some() && alone_since.is_some());
-    }
-}
+mod tests;
