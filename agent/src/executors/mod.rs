@@ -31,6 +31,9 @@ pub(crate) use recovery::{Recovered, recover};
 /// [`TASKS_PER_EXECUTOR`] tasks.
 const EXECUTORS_MAX: usize = 256;
 
+/// Of these for one framework. It is given one for each set of volumes that its tasks mount, and there are many sets.
+const EXECUTORS_PER_FRAMEWORK: usize = 32;
+
 /// Tasks in one process. The system gives a process 65,530 mappings, and a task takes up to five of them; with ten
 /// such processes, an agent holds 100,000 tasks. Windows counts room for tables as memory that is used, some GiB for so
 /// many.
@@ -234,9 +237,13 @@ impl Executors {
         if let Some((&key, _)) = its.find(|(_, peer)| is_meant(peer) && has_room(peer)) {
             return Ok(key);
         }
-        if self.peers.len() >= EXECUTORS_MAX {
-            // It is on its way out when the new one is on its way in.
-            let idle = self.peers.values_mut().find(|peer| peer.held == 0 && !peer.ends);
+        // What makes room is on its way out when the new one is on its way in.
+        let its = (framework, 0)..=(framework, u64::MAX);
+        if self.peers.range(its.clone()).count() >= EXECUTORS_PER_FRAMEWORK {
+            let idle = self.peers.range_mut(its).map(|(_, peer)| peer).find(|peer| peer.is_idle());
+            idle.ok_or(NoExecutor::TooManyOfFramework(framework))?.end();
+        } else if self.peers.len() >= EXECUTORS_MAX {
+            let idle = self.peers.values_mut().find(|peer| peer.is_idle());
             idle.ok_or(NoExecutor::TooMany)?.end();
         }
         self.last += 1;
@@ -307,6 +314,11 @@ fn is_revocable(resources: &Resources) -> bool {
 enum NoExecutor {
     #[error("{EXECUTORS_MAX} executors are at work on this agent, which is as many as it runs")]
     TooMany,
+    #[error(
+        "{EXECUTORS_PER_FRAMEWORK} executors of {0} are at work on this agent, which is as many as one framework has: \
+         one for each set of volumes that its tasks mount"
+    )]
+    TooManyOfFramework(FrameworkId),
     #[error("cannot start a thread: {0}")]
     Thread(std::io::Error),
     #[error("the executor cannot be told of it: {0}")]

@@ -155,6 +155,11 @@ impl Peer {
         }
     }
 
+    /// Whether nothing is lost when it ends.
+    pub(super) fn is_idle(&self) -> bool {
+        self.held == 0 && !self.ends
+    }
+
     /// Has it end if there is nothing to keep it for.
     pub(super) fn end_if_done(&mut self) {
         if self.unwanted && self.held == 0 {

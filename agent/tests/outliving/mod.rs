@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use haggle_agent::{Agent, Config};
-use haggle_core::AgentId;
+use haggle_core::{AgentId, Bytes, Folder, FolderSource, FrameworkId, MilliCpu, Resources, TaskId, TaskSpec, VolumeId};
 use haggle_proto::v1;
+use haggle_proto::v1::agent_order::Order;
 
 use crate::played::{HELLO, Master, SPINNER, Session, id, member, soon, task};
 
@@ -136,4 +137,36 @@ async fn an_executor_is_ready_for_a_framework_that_is_expected_and_gone_with_a_t
     assert_eq!(executors(dir.path()), 1, "the task runs in the one that was ready");
     soon(agent.stop()).await;
     assert_eq!(executors(dir.path()), 0);
+}
+
+/// One executor reaches what one set of volumes is, and a few volumes have more sets than an agent has processes.
+#[tokio::test]
+async fn a_framework_that_mounts_many_sets_of_volumes_leaves_executors_to_others() {
+    const MOST: u64 = 32;
+    let (mut master, dir) = (Master::start().await, tempfile::tempdir().unwrap());
+    let _agent = Agent::start(master.agent(dir.path())).await.unwrap();
+    let mut session = master.welcome().await;
+    let small = |number, source: Option<FolderSource>| {
+        let mut spec = task(number, master.module(SPINNER));
+        spec.resources = Resources::new(MilliCpu::new(10), Bytes::from_mib(1), Bytes::ZERO);
+        spec.grants.folders =
+            source.map(|source| Folder { guest_path: "/data".to_owned(), source }).into_iter().collect();
+        spec
+    };
+    for number in 1..=MOST + 1 {
+        let volume = VolumeId { agent: AgentId(1), number };
+        let made = v1::MakeVolume { volume: Some(volume.into()), role: "eng".to_owned(), size_bytes: 1 << 20 };
+        session.order(Order::CreateVolume(made)).await;
+        session.launch(small(number, Some(FolderSource::Volume { volume, writable: true }))).await;
+        if number <= MOST {
+            let runs = session.hear_of(id(number), v1::TaskState::Running).await;
+            session.acknowledge(&runs).await;
+        }
+    }
+
+    let refused = session.hear_of(id(MOST + 1), v1::TaskState::Failed).await;
+    assert!(refused.message.starts_with("32 executors of framework-1 are at work"), "{}", refused.message);
+    let other = TaskId { framework: FrameworkId(2), number: 1 };
+    session.launch(TaskSpec { id: other, ..small(1, None) }).await;
+    session.hear_of(other, v1::TaskState::Running).await;
 }
