@@ -1,19 +1,24 @@
 //! Reads one value of one flag, so that nothing behind clap is left to parse.
 
-use std::collections::BTreeMap;
+mod amounts;
+mod folders;
+
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use haggle_core::access::is_role;
 use haggle_core::attributes;
 use haggle_core::grants::NotAHost;
 use haggle_core::{
-    Bytes, Ceiling, Constraint, Endpoint, FrameworkId, Fuel, HttpHost, MilliCpu, OutputOverrun, Placement, Resources,
-    TaskId, VolumeId,
+    Bytes, Constraint, Endpoint, FrameworkId, Fuel, HttpHost, MilliCpu, OutputOverrun, Placement, TaskId,
 };
 use haggle_sdk::WindowStart;
+
+pub(crate) use amounts::Amounts;
+pub(super) use amounts::{amounts, kept_for_role, scalars, some_amounts};
+pub(crate) use folders::{Mount, OpenFolder};
+pub(super) use folders::{folder, host_folder, input, mount};
 
 /// Processor time, more than none: `0.5`.
 pub(super) fn cpus(text: &str) -> Result<MilliCpu, String> {
@@ -106,105 +111,6 @@ pub(super) fn weight(text: &str) -> Result<(String, NonZeroU32), String> {
     Ok((role(&name)?, weight))
 }
 
-/// An input: the path that the guest sees, and where it is on this machine.
-pub(super) fn input(text: &str) -> Result<(String, PathBuf), String> {
-    let (guest, host) = pair(text, "GUEST_PATH=HOST_PATH")?;
-    if host.is_empty() {
-        return Err(format!("the host path of {guest:?} is empty"));
-    }
-    Ok((guest_path(&guest)?, PathBuf::from(host)))
-}
-
-/// The rule of [`haggle_core::Input::guest_path`]: absolute, every part a plain name.
-fn guest_path(path: &str) -> Result<String, String> {
-    let wrong = |what: &str| Err(format!("the guest path {path:?} {what}"));
-    let Some(relative) = path.strip_prefix('/') else {
-        return wrong("must be absolute, like /data/words.txt");
-    };
-    let relative = relative.strip_suffix('/').unwrap_or(relative);
-    if relative.split('/').any(is_detour) {
-        return wrong("must name a file or folder below /, without empty parts, . or ..");
-    }
-    Ok(format!("/{relative}"))
-}
-
-/// A folder that a task finds open.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct OpenFolder {
-    /// Where it is, on this machine or on the agent's.
-    pub(crate) host: PathBuf,
-    /// The name under which the task finds it.
-    pub(crate) guest: String,
-}
-
-/// A volume that a task finds open.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Mount {
-    /// Which one.
-    pub(crate) volume: VolumeId,
-    /// The name under which the task finds it.
-    pub(crate) guest: String,
-    /// Whether the task may change what is in it.
-    pub(crate) writable: bool,
-}
-
-/// A volume, where the task finds it, and whether only to read: `volume-1.3:/data` or `volume-1.3:/data:ro`.
-pub(super) fn mount(text: &str) -> Result<Mount, String> {
-    let wrong =
-        || format!("{text:?} is no volume and a path of the task's, like volume-1.3:/data or volume-1.3:/data:ro");
-    let (volume, rest) = text.split_once(':').ok_or_else(wrong)?;
-    let volume = volume.parse().map_err(|error| format!("{error}; `haggle volume ls` lists those that there are"))?;
-    let (guest, writable) = match rest.rsplit_once(':') {
-        None => (rest, true),
-        Some((guest, "ro")) => (guest, false),
-        Some((guest, "rw")) => (guest, true),
-        Some((_, other)) => return Err(format!("{other:?} is neither ro nor rw, as in volume-1.3:/data:ro")),
-    };
-    Ok(Mount { volume, guest: guest_path(guest)?, writable })
-}
-
-/// A folder of this machine, and what the task calls it if not the same: `./data` or `./data::/in`.
-pub(super) fn folder(text: &str) -> Result<OpenFolder, String> {
-    let (host, named) = text.rsplit_once("::").map_or((text, None), |(host, guest)| (host, Some(guest)));
-    if host.is_empty() {
-        return Err(format!("{text:?} names no folder, as ./data or ./data::/in do"));
-    }
-    let guest = named.unwrap_or(host);
-    let plain = || {
-        if guest == "/" {
-            return Some("/");
-        }
-        let path = guest.strip_suffix('/').unwrap_or(guest);
-        let path = path.strip_prefix("./").filter(|rest| !rest.is_empty()).unwrap_or(path);
-        let is_odd = |part: &str| is_detour(part) || part.contains(['\0', '\\']);
-        let is_plain = path == "." || !path.strip_prefix('/').unwrap_or(path).split('/').any(is_odd);
-        is_plain.then_some(path)
-    };
-    match plain() {
-        Some(guest) => Ok(OpenFolder { host: PathBuf::from(host), guest: guest.to_string() }),
-        None => Err(format!(
-            "{guest:?} cannot be a task's name for a folder, for it has empty parts, .. or a backslash; name another \
-             one, as in {host}::/data"
-        )),
-    }
-}
-
-/// A folder of the agent's machine, by its absolute path there: `/srv/data` or `/srv/data::/in`, or `D:\data::/in` on Windows.
-pub(super) fn host_folder(text: &str) -> Result<OpenFolder, String> {
-    let folder = folder(text)?;
-    let host = folder.host.to_str().unwrap_or_default();
-    if !haggle_core::grants::is_on_a_machine(host) {
-        return Err(format!(
-            "{host:?} is not an absolute path without empty parts, . and .., as on the agent it must be"
-        ));
-    }
-    Ok(folder)
-}
-
-fn is_detour(part: &str) -> bool {
-    matches!(part, "" | "." | "..")
-}
-
 /// One port of one host: `db.example:5432`.
 pub(super) fn endpoint(text: &str) -> Result<Endpoint, String> {
     text.parse().map_err(|error: NotAHost| error.to_string())
@@ -227,83 +133,6 @@ pub(super) fn role(text: &str) -> Result<String, String> {
 /// What something weighs: `2`.
 pub(super) fn whole_weight(text: &str) -> Result<NonZeroU32, String> {
     text.parse().map_err(|_| format!("the weight {text:?} is not a whole number from 1 up"))
-}
-
-/// Amounts of some resources. What was not named is not there.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Amounts {
-    pub(crate) cpus: Option<MilliCpu>,
-    pub(crate) mem: Option<Bytes>,
-    pub(crate) disk: Option<Bytes>,
-    /// Of resources of the operator's own making, in thousandths of one.
-    pub(crate) scalars: BTreeMap<String, u64>,
-}
-
-impl Amounts {
-    /// The same, with nothing of what was not named.
-    pub(crate) fn resources(self) -> Resources {
-        let Self { cpus, mem, disk, scalars } = self;
-        let plain = Resources::new(cpus.unwrap_or_default(), mem.unwrap_or_default(), disk.unwrap_or_default());
-        scalars.iter().fold(plain, |all, (name, amount)| all.with_scalar(name, *amount))
-    }
-
-    /// The same, with no bound on what was not named.
-    pub(crate) fn ceiling(self) -> Ceiling {
-        let Self { cpus, mem, disk, scalars } = self;
-        Ceiling { cpus, mem, disk, scalars }
-    }
-}
-
-/// Amounts of one resource or more: `cpus=2,mem=1GiB,gpu=1`.
-pub(super) fn amounts(text: &str) -> Result<Amounts, String> {
-    fn once<T>(amount: &mut Option<T>, name: &str, read: Result<T, String>) -> Result<(), String> {
-        let read = read.map_err(|why| format!("{name}: {why}"))?;
-        if amount.replace(read).is_some() { Err(format!("{name} is named twice; once is wanted")) } else { Ok(()) }
-    }
-    let mut amounts = Amounts::default();
-    for part in text.split(',') {
-        let (name, amount) = pair(part.trim(), "cpus=2,mem=1GiB,disk=1GiB,gpu=1, of which some may be left out")?;
-        match name.as_str() {
-            "cpus" => once(&mut amounts.cpus, "cpus", cpus_or_none(&amount))?,
-            "mem" => once(&mut amounts.mem, "mem", size(&amount))?,
-            "disk" => once(&mut amounts.disk, "disk", size(&amount))?,
-            own => {
-                let mut known = amounts.scalars.remove(scalar_name(own)?);
-                once(&mut known, own, thousandths(&amount))?;
-                amounts.scalars.extend(known.map(|amount| (own.to_owned(), amount)));
-            }
-        }
-    }
-    Ok(amounts)
-}
-
-/// What an agent keeps for a role: `eng/batch:cpus=2,mem=1GiB`.
-pub(super) fn kept_for_role(text: &str) -> Result<(String, Amounts), String> {
-    let (name, kept) = text.split_once(':').ok_or("it is not of the form ROLE:cpus=2,mem=1GiB")?;
-    Ok((role(name)?, some_amounts(kept)?))
-}
-
-/// Amounts of which one at least is more than nothing.
-pub(super) fn some_amounts(text: &str) -> Result<Amounts, String> {
-    let amounts = amounts(text)?;
-    if amounts.clone().resources().is_empty() { Err("nothing is no amount to reserve".into()) } else { Ok(amounts) }
-}
-
-/// Amounts of resources of the operator's own making alone, more than none of each: `gpu=2,licence=0.5`.
-pub(super) fn scalars(text: &str) -> Result<BTreeMap<String, u64>, String> {
-    let Amounts { cpus, mem, disk, scalars } = amounts(text)?;
-    let flag = match (cpus, mem, disk) {
-        (Some(_), ..) => "cpus",
-        (_, Some(_), _) => "mem",
-        (.., Some(_)) => "disk",
-        (None, None, None) => {
-            return match scalars.iter().find(|(_, amount)| **amount == 0) {
-                Some((name, _)) => Err(format!("{name}: 0 of it is none; leave it out")),
-                None => Ok(scalars),
-            };
-        }
-    };
-    Err(format!("{flag} has a flag of its own, --{flag}"))
 }
 
 /// Something of a role, or that the role above says it.
@@ -329,27 +158,6 @@ pub(super) fn placement(text: &str) -> Result<Said<Placement>, String> {
 /// What an agent must be: `zone=a`, `zone!=a`, `gpu`, `!gpu`.
 pub(super) fn constraint(text: &str) -> Result<Constraint, String> {
     text.parse().map_err(|error| format!("{error}"))
-}
-
-/// The name of a resource of the operator's own making. What is too like the name of another one was meant for that.
-fn scalar_name(name: &str) -> Result<&str, String> {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
-    match name {
-        "cpu" | "memory" | "disks" => Err(format!("{name:?} is none of the resources cpus, mem and disk")),
-        "port" | "ports" => Err("ports are no amount: they are of one agent each".to_owned()),
-        own if own.len() <= 64 && own.as_bytes()[0].is_ascii_alphabetic() && own.bytes().all(is_plain) => Ok(own),
-        other => Err(format!(
-            "{other:?} is no name of a resource: letters, digits, hyphens, underscores and dots, a letter first, at most 64"
-        )),
-    }
-}
-
-/// A number, in thousandths of one.
-fn thousandths(text: &str) -> Result<u64, String> {
-    let amount: Result<MilliCpu, _> = text.parse();
-    amount
-        .map(MilliCpu::get)
-        .map_err(|_| format!("{text:?} is not a number like 2 or 0.5, in thousandths at the finest"))
 }
 
 /// Of whom it is asked what is in the way.
@@ -467,14 +275,6 @@ mod tests {
     }
 
     #[test]
-    fn guest_paths_are_absolute_and_plain() {
-        assert_eq!(input("/data/=words").unwrap().0, "/data");
-        for wrong in ["data=x", "/=x", "/a/../b=x", "/a//b=x", "/./a=x", "/a="] {
-            assert!(input(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
     fn what_becomes_of_too_much_output_is_named_behind_the_limit() {
         assert_eq!(output_limit("1MiB"), Ok((Bytes::from_mib(1), OutputOverrun::End)));
         assert_eq!(output_limit("1MiB:end"), Ok((Bytes::from_mib(1), OutputOverrun::End)));
@@ -484,72 +284,12 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_has_its_own_name_or_another() {
-        for (text, host, guest) in [
-            (".", ".", "."),
-            ("./data/", "./data/", "data"),
-            ("data::/", "data", "/"),
-            ("/srv/data", "/srv/data", "/srv/data"),
-            ("../x::/in/", "../x", "/in"),
-            ("a::b::c", "a::b", "c"),
-        ] {
-            assert_eq!(folder(text), Ok(OpenFolder { host: host.into(), guest: guest.into() }), "{text}");
-        }
-        for wrong in ["", "::/in", "../x", "x::", "x::/a/../b", "x::a//b", "x::a\\b"] {
-            assert!(folder(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn a_folder_of_the_agents_machine_is_named_in_full() {
-        assert_eq!(host_folder("/srv/data::/in").unwrap().guest, "/in");
-        assert_eq!(host_folder(r"D:\srv\data::/in").unwrap().host, PathBuf::from(r"D:\srv\data"));
-        for wrong in ["srv", ".", "/srv/../etc::/in", "/srv//data::/in", r"D:srv::/in", r"D:\srv\..\etc::/in"] {
-            assert!(host_folder(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
     fn a_pattern_names_one_role_or_all_below_one_or_all() {
         for good in ["*", "a", "a/b", "a/*", "a/b/*"] {
             assert_eq!(role_pattern(good).as_deref(), Ok(good));
         }
         for wrong in ["", "/", "/*", "a/", "/a", "a*", "*/a", "a/*/b", "a b", "**"] {
             assert!(role_pattern(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn amounts_name_each_resource_once_and_none_that_there_is_not() {
-        let (cpus, mem) = (Some(MilliCpu::new(1_500)), Some(Bytes::from_mib(64)));
-        assert_eq!(amounts("cpus=1.5,mem=64MiB"), Ok(Amounts { cpus, mem, ..Amounts::default() }));
-        assert_eq!(amounts("mem=64MiB, cpus=1.5"), Ok(Amounts { cpus, mem, ..Amounts::default() }));
-        assert_eq!(amounts("disk=0"), Ok(Amounts { disk: Some(Bytes::ZERO), ..Amounts::default() }));
-        for (wrong, why) in [
-            ("", "is not of the form"),
-            ("cpus", "is not of the form"),
-            ("cpus=2,", "is not of the form"),
-            ("cpu=2", "\"cpu\" is none of the resources cpus, mem and disk"),
-            ("cpus=2,cpus=3", "cpus is named twice"),
-            ("cpus=lots", "cpus: \"lots\" is not a number of cores"),
-            ("mem=1GB", "mem: \"1GB\" is not a size"),
-            ("gpu=1,gpu=2", "gpu is named twice"),
-            ("gpu=one", "gpu: \"one\" is not a number like 2 or 0.5"),
-            ("1gpu=1", "\"1gpu\" is no name of a resource"),
-            ("ports=80", "ports are no amount"),
-        ] {
-            assert!(amounts(wrong).unwrap_err().contains(why), "{wrong}: {:?}", amounts(wrong));
-        }
-    }
-
-    #[test]
-    fn resources_of_an_operators_own_making_have_names_of_their_own() {
-        let own: BTreeMap<String, u64> = [("gpu".to_owned(), 2000), ("licence".to_owned(), 500)].into();
-        assert_eq!(scalars("gpu=2,licence=0.5"), Ok(own.clone()));
-        assert_eq!(amounts("cpus=1,gpu=2,licence=0.5").unwrap().scalars, own);
-        assert_eq!(amounts("gpu=0").unwrap().ceiling().scalars, [("gpu".to_owned(), 0)].into());
-        for (wrong, why) in [("cpus=2", "--cpus"), ("gpu=1,mem=1GiB", "--mem"), ("gpu=0", "leave it out")] {
-            assert!(scalars(wrong).unwrap_err().contains(why), "{wrong}");
         }
     }
 
