@@ -8,7 +8,8 @@ use sha2::{Digest as _, Sha256};
 use tokio_stream::StreamExt;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::{Answers, Stage};
+use super::Stage;
+use super::office::Answers;
 
 /// What it keeps in memory.
 pub(super) struct Shelf(pub(super) Arc<Stage>);
