@@ -16,6 +16,8 @@ mod gangs;
 mod languages;
 mod network;
 mod placing;
+#[cfg(target_os = "linux")]
+mod prometheus;
 mod queues;
 mod reservations;
 mod revocable;

@@ -72,16 +72,37 @@ pub(crate) fn ensure_qemu(workspace: &Workspace) -> anyhow::Result<PathBuf> {
     Ok(ours)
 }
 
-/// What makes networks of hosts and what plays a terminal: the program, its package, and the libraries behind it that a
-/// plain Debian may lack.
-const PROGRAMS: [(&str, &str, &[&str]); 3] = [
-    (
-        "ip",
-        "iproute2",
-        &["libbpf", "libbsd", "libcap2", "libdb", "libelf", "libmnl", "libmd", "libtirpc", "libxtables"],
-    ),
-    ("nft", "nftables", &["libedit", "libbsd", "libgmp", "libjansson", "libmd", "libmnl", "libnft", "libxtables"]),
-    ("tmux", "tmux", &["libevent", "libjemalloc", "libsystemd", "libutempter"]),
+/// Programs of one of Debian's packages.
+struct Package {
+    name: &'static str,
+    programs: &'static [&'static str],
+    /// Asks one of them for its version.
+    version: &'static str,
+    /// How the names of the libraries behind it begin that a plain Debian may lack.
+    libraries: &'static [&'static str],
+}
+
+/// What makes networks of hosts, what plays a terminal, and what reads metrics.
+const PACKAGES: [Package; 4] = [
+    Package {
+        name: "iproute2",
+        programs: &["ip"],
+        version: "-V",
+        libraries: &["libbpf", "libbsd", "libcap2", "libdb", "libelf", "libmnl", "libmd", "libtirpc", "libxtables"],
+    },
+    Package {
+        name: "nftables",
+        programs: &["nft"],
+        version: "-V",
+        libraries: &["libedit", "libbsd", "libgmp", "libjansson", "libmd", "libmnl", "libnft", "libxtables"],
+    },
+    Package {
+        name: "tmux",
+        programs: &["tmux"],
+        version: "-V",
+        libraries: &["libevent", "libjemalloc", "libsystemd", "libutempter"],
+    },
+    Package { name: "prometheus", programs: &["prometheus", "promtool"], version: "--version", libraries: &[] },
 ];
 
 /// Starts a program of a folder with the libraries beside it. It finds the folder from its own place.
@@ -105,20 +126,23 @@ pub(crate) fn ensure_programs(workspace: &Workspace) {
     if !cfg!(target_os = "linux") {
         return;
     }
-    for (program, package, libraries) in PROGRAMS {
-        let ours = program_root(workspace, program).join("programs").join(program);
-        let there = |program: &Path| process::output(Command::new(program).arg("-V")).is_ok();
-        if there(Path::new(program)) || there(&ours) {
+    for package in &PACKAGES {
+        let root = package.root(workspace);
+        let ours = root.join("programs");
+        let there = |program: PathBuf| process::output(Command::new(program).arg(package.version)).is_ok();
+        if package.programs.iter().all(|program| there(PathBuf::from(program)) || there(ours.join(program))) {
             continue;
         }
-        let root = program_root(workspace, program);
-        let fetched = timed(&format!("fetch {program} from Debian's packages"), || {
-            debian::unpack(&root, &[package], libraries)?;
-            debian::write_program(&ours, &WITH_LIBRARIES.replace("NAME", program))?;
-            process::output(Command::new(&ours).arg("-V")).map(drop)
+        let Package { name, programs, libraries, .. } = package;
+        let fetched = timed(&format!("fetch {name} from Debian's packages"), || {
+            debian::unpack(&root, &[name], libraries)?;
+            programs.iter().try_for_each(|program| {
+                debian::write_program(&ours.join(program), &WITH_LIBRARIES.replace("NAME", program))?;
+                process::output(Command::new(ours.join(program)).arg(package.version)).map(drop)
+            })
         });
         if let Err(error) = fetched {
-            eprintln!("no {program}: install {package} by hand, or the tests that need it are left out: {error:#}");
+            eprintln!("no {name}: install it by hand, or the tests that need it are left out: {error:#}");
         }
     }
 }
@@ -144,11 +168,13 @@ pub(crate) fn ensure_pip() {
 
 /// Where the programs of [`ensure_programs`] are, when the system has none.
 pub(crate) fn programs(workspace: &Workspace) -> impl Iterator<Item = PathBuf> {
-    PROGRAMS.map(|(program, ..)| program_root(workspace, program).join("programs")).into_iter()
+    PACKAGES.iter().map(|package| package.root(workspace).join("programs"))
 }
 
-fn program_root(workspace: &Workspace, program: &str) -> PathBuf {
-    workspace.target.join("tools").join(program)
+impl Package {
+    fn root(&self, workspace: &Workspace) -> PathBuf {
+        workspace.target.join("tools").join(self.name)
+    }
 }
 
 impl Tool {
