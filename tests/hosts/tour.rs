@@ -1,15 +1,15 @@
-//! The README's way from one machine to three, as it is printed there.
+//! The documentation's way from one machine to three, as it is printed there.
 
 use haggle_kit::{until, wasm};
 
 use crate::net::Net;
 use crate::scene::printed;
 
-/// What stands in the README in place of a token.
+/// What stands there in place of a token.
 const TOKEN: &str = "hgl1.…";
 
 #[tokio::test]
-async fn the_tour_of_the_readme_works_as_it_is_printed() {
+async fn the_way_to_three_machines_works_as_it_is_printed() {
     let Some(mut net) = Net::new() else { return };
     let [host1, host2, you] =
         [("host1", "10.83.0.1"), ("host2", "10.83.0.2"), ("you", "10.83.0.3")].map(|(name, at)| net.host(name, at));
@@ -37,8 +37,8 @@ async fn the_tour_of_the_readme_works_as_it_is_printed() {
 
 /// The lines of the tour: where each is typed, and what.
 fn tour() -> Vec<(String, String)> {
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).unwrap();
-    let (_, chapter) = readme.split_once("\n## Across machines\n").expect("it has that chapter");
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/CLUSTER.md")).unwrap();
+    let (_, chapter) = page.split_once("\n## Three machines\n").expect("it has that chapter");
     let block = chapter.split("```").nth(1).expect("it has a block of commands");
     let lines = block.lines().filter_map(|line| line.split_once('$'));
     lines.map(|(host, line)| (host.to_owned(), line.trim().to_owned())).collect()

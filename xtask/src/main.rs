@@ -14,6 +14,7 @@ mod hosts;
 mod languages;
 mod process;
 mod sim;
+mod site;
 mod tasks;
 mod test;
 mod toolchain;
@@ -104,6 +105,8 @@ enum Command {
     },
     /// Build for Windows, and run what the real haggle.exe does there on Wine
     Windows,
+    /// Make a site of the pages in docs, in target/site
+    Site,
     /// Compile the example tasks to target/wasm: those in Rust, or those in the languages that are named
     Wasm {
         /// Languages whose toolchains are fetched into the user's cache
@@ -166,6 +169,10 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Arm64 => arm64::run(&workspace),
         Command::Dist { systems } => dist::run(&workspace, if systems.is_empty() { &Archive::ALL } else { &systems }),
         Command::Windows => windows::run(&workspace),
+        Command::Site => {
+            println!("{}", site::make(&workspace)?.join("index.html").display());
+            Ok(())
+        }
         Command::Wasm { languages, all_languages } => wasm(&workspace, &languages, all_languages),
         Command::Conformance { dir, haggle } => conformance::run(&workspace, &dir, haggle),
         Command::Toolchain { from } => {

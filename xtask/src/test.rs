@@ -10,7 +10,9 @@ use crate::deny::{self, Advisories};
 use crate::languages::Language;
 use crate::process::{self, step, timed};
 use crate::sim;
+use crate::site;
 use crate::tasks;
+use crate::toolchain;
 use crate::tools;
 use crate::workspace::Workspace;
 
@@ -60,6 +62,7 @@ fn checks(workspace: &Workspace) -> anyhow::Result<Advisories> {
         "tests in the documentation",
         &mut given(workspace, &["test", "--quiet", "--locked", "--workspace", "--doc"]),
     )?;
+    timed("site", || site::make(workspace))?;
     sim::check(workspace)?;
     sim::planted(workspace)?;
     let not_run = languages(workspace)?;
@@ -67,7 +70,7 @@ fn checks(workspace: &Workspace) -> anyhow::Result<Advisories> {
     tools::ensure_programs(workspace);
     tools::ensure_pip();
     // Last, so that its summary is the last thing to be read.
-    step("tests", &mut tests(workspace))?;
+    step("tests", tests(workspace).env("HAGGLE_WASM_CARGO", toolchain::ensure(None)?))?;
     for language in not_run {
         let name = language.name();
         eprintln!("not run: the tests of tasks in {name}; `cargo xtask wasm {name}` builds what they need");

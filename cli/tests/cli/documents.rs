@@ -3,19 +3,48 @@
 //! A block of code that begins with a comment that is a file's name is that file. In a block of a console `$ ` begins a
 //! command, and the lines below it are what it prints, with `...` for what differs from one machine to the next.
 
-use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::{env, fs};
 
 use crate::haggle::Place;
 use crate::scripts;
 
 #[test]
 fn every_command_about_scripts_does_what_its_page_says() {
-    if !scripts::has("python") || !scripts::has("javascript") {
-        return;
+    if scripts::has("python") && scripts::has("javascript") {
+        assert!(follow("SCRIPTS.md", &Place::with(&[])) >= 15);
     }
-    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/SCRIPTS.md")).unwrap();
+}
+
+#[test]
+fn every_command_about_quotas_does_what_its_page_says() {
     let place = Place::with(&[]);
+    for name in ["hungry.wasm", "spinner.wasm", "chatty.wasm"] {
+        example(&place, name);
+    }
+    assert!(follow("QUOTAS.md", &place) >= 5);
+}
+
+#[test]
+fn every_command_about_tasks_does_what_its_page_says() {
+    let place = Place::with(&[]);
+    example(&place, "wordcount.wasm");
+    assert!(follow("TASKS.md", &place) >= 5);
+}
+
+/// Puts an example task there.
+fn example(place: &Place, name: &str) {
+    let compiled = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/wasm");
+    let folder = env::var_os("HAGGLE_TEST_WASM").map_or(compiled, PathBuf::from);
+    let why = |error| format!("{name} in {}: {error}; run `cargo xtask wasm`", folder.display());
+    fs::copy(folder.join(name), place.path(name)).map_err(why).unwrap();
+}
+
+/// Does what a page of `docs` says, in this place. How many commands that were.
+fn follow(page: &str, place: &Place) -> usize {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(page);
+    let page = fs::read_to_string(page).unwrap();
     let mut commands = 0;
     for block in blocks(&page) {
         if let Some(name) = block.file {
@@ -26,12 +55,12 @@ fn every_command_about_scripts_does_what_its_page_says() {
         }
         for told in block.text.split("$ ").filter(|told| !told.is_empty()) {
             let (command, printed) = told.split_once('\n').unwrap_or((told, ""));
-            let found = run(&place, command);
+            let found = run(place, command);
             assert!(matches(printed, &found), "$ {command}\n--- the page says\n{printed}--- it printed\n{found}");
             commands += 1;
         }
     }
-    assert!(commands >= 15, "only {commands} commands were found");
+    commands
 }
 
 struct Block<'a> {
@@ -60,12 +89,14 @@ fn run(place: &Place, command: &str) -> String {
             None => shell.env_remove(name),
         };
     }
+    // The one of `cargo xtask test` can compile for WebAssembly, whatever there is on the path.
+    shell.envs(env::var_os("HAGGLE_WASM_CARGO").map(|cargo| ("HAGGLE_WASM_CARGO", cargo)));
     // It would tell of a new version of itself.
     shell.env("PIP_DISABLE_PIP_VERSION_CHECK", "1");
-    let program = std::path::Path::new(haggle.get_program()).parent().unwrap();
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let path = std::iter::once(program.to_path_buf()).chain(std::env::split_paths(&path));
-    shell.env("PATH", std::env::join_paths(path).unwrap());
+    let program = Path::new(haggle.get_program()).parent().unwrap();
+    let path = env::var_os("PATH").unwrap_or_default();
+    let path = std::iter::once(program.to_path_buf()).chain(env::split_paths(&path));
+    shell.env("PATH", env::join_paths(path).unwrap());
     String::from_utf8(shell.output().unwrap().stdout).unwrap()
 }
 

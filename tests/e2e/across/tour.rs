@@ -1,4 +1,4 @@
-//! The way of the README from one machine to three.
+//! The way from one machine to three.
 
 use std::fs;
 use std::path::PathBuf;
