@@ -16,6 +16,7 @@ mod processes;
 mod queue;
 mod records;
 mod revocable;
+mod scripts;
 mod secure;
 mod secured;
 mod startup;
@@ -112,12 +113,14 @@ enum Group {
     Flood,
     /// What it adds to offer again what tasks leave unused, and whether these notice.
     Revocable,
+    /// What an interpreter costs before the first line of a script, as a task and natively.
+    Scripts,
     /// How late a message to an agent is answered while guests spin on every CPU.
     Heartbeat,
 }
 
 impl Group {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Decisions,
         Self::Allocator,
         Self::Executor,
@@ -129,6 +132,7 @@ impl Group {
         Self::Agents,
         Self::Records,
         Self::Revocable,
+        Self::Scripts,
         Self::Heartbeat,
     ];
     const EXECUTOR: [Self; 9] = [
@@ -184,6 +188,7 @@ impl Group {
             Self::Secure => runtime()?.block_on(secure::measure(effort)),
             Self::Flood => runtime()?.block_on(flood::measure(effort)),
             Self::Revocable => runtime()?.block_on(revocable::measure(effort)),
+            Self::Scripts => scripts::measure(effort),
             Self::Heartbeat => runtime()?.block_on(heartbeat::measure()),
         }
     }

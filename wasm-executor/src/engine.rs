@@ -44,7 +44,7 @@ const CORE_INSTANCES_PER_COMPONENT: u32 = 128;
 
 /// Guests' native stack: as deep as the wasmtime command line lets them go. What Rust and C programs have on a stack of
 /// their own lies in linear memory beside it.
-const WASM_STACK: usize = 512 << 10;
+pub(crate) const WASM_STACK: usize = 512 << 10;
 /// The same, and as much again for the host's frames when the guest calls it, less the page that guards it: so two
 /// stacks share a page of the system's page tables, of which each suspended task holds some.
 const FIBER_STACK: usize = (1 << 20) - (4 << 10);

@@ -97,6 +97,30 @@ fn two_tasks_of_a_script_draw_other_random_numbers_and_know_the_time() {
 }
 
 #[test]
+fn a_python_script_starts_from_a_snapshot_and_sees_the_same_as_without() {
+    if !has("python") {
+        return;
+    }
+    let script = "import os, sys\nos.environ.pop('PYTHONHASHSEED', None)\n\
+                  print(sys.argv, sys.orig_argv, sys.path, sys.flags, dict(os.environ), sorted(sys.modules))\n\
+                  print(os.listdir('/script'), __file__, sorted(globals()), sys.stdin.read(), table.ROW)\n";
+    let script = script.replace("import os, sys", "import os, sys, table");
+    let place = Place::with(&[("job.py", &script), ("lib/table.py", "ROW = 1"), ("text", "some text")]);
+    let of = |words: &str| {
+        let ran = place.haggle(&format!("run job.py --stdin text --with lib --env COLOUR=green {words} -- a b"));
+        assert_eq!(ran.code, 0, "{ran:?}");
+        ran.stdout
+    };
+    let fuel = |told: &str| told.split_once("\"fuel\":").unwrap().1.split(',').next().unwrap().parse::<u64>().unwrap();
+
+    // With a variable that Python reads while it gets ready, there is no snapshot.
+    assert_eq!(of("--quiet"), of("--quiet --env PYTHONHASHSEED=random"));
+    let (from_snapshot, without) = (fuel(&of("--json")), fuel(&of("--json --env PYTHONHASHSEED=random")));
+
+    assert!(from_snapshot * 5 < without, "{from_snapshot} and {without} of fuel");
+}
+
+#[test]
 fn each_task_of_an_array_is_told_its_number() {
     if !has("python") {
         return;

@@ -7,7 +7,7 @@ use haggle_core::Bytes;
 use wasmtime::component::Component;
 use wasmtime::{Engine, Module};
 
-use super::{CompileLimits, intake, rewrite};
+use super::{CompileLimits, intake, rewrite, snapshot};
 use crate::engine;
 use crate::event::Meter;
 use crate::inspect::{Inspection, Kind};
@@ -27,15 +27,26 @@ const PARALLEL_FROM: usize = 64 << 10;
 /// [`ModuleError::Invalid`] when it is no module or none that is compiled, [`ModuleError::CompileLimit`] when this
 /// process has no memory for it.
 pub fn compile_here(module: &[u8], meter: Meter) -> Result<Vec<u8>, ModuleError> {
-    compile(module, meter, CompileLimits::DEFAULT_MODULE, |_| Ok(()))
+    compile(module, meter, CompileLimits::DEFAULT_MODULE, |_| Ok(()), |_, _| None)
 }
 
-/// The same of what is to be a task. Whether it can be one is known before it is compiled.
+/// The same of what is to be a task. Whether it can be one is known before it is compiled. An interpreter of which that
+/// can be had starts from a snapshot of itself.
 pub(super) fn compile_task(module: &[u8], meter: Meter, limit: Bytes) -> Result<Vec<u8>, ModuleError> {
-    compile(module, meter, limit, |inspection| match inspection {
+    let judge = |inspection: &Inspection| match inspection {
         Inspection { is_command: true, .. } => Ok(()),
         Inspection { kind: Kind::Core, .. } => Err(ModuleError::NoStart),
         Inspection { kind: Kind::Component, .. } => Err(ModuleError::NoRun("it is a library".to_owned())),
+    };
+    compile(module, meter, limit, judge, |engine, binary| {
+        let taken = snapshot::take(binary, binary.len() >= PARALLEL_FROM)?;
+        let rewritten = rewrite::rewrite(&taken.binary);
+        let compiled = Module::from_binary(engine, &rewritten).ok()?;
+        let instances = instances::of(&rewritten).ok()?;
+        taken.is_sound(&compiled, meter).then_some(())?;
+        let mut compiled = compiled.serialize().ok()?;
+        instances::append(&mut compiled, instances);
+        Some(compiled)
     })
 }
 
@@ -44,6 +55,7 @@ fn compile(
     meter: Meter,
     limit: Bytes,
     judge: impl FnOnce(&Inspection) -> Result<(), ModuleError>,
+    otherwise: impl FnOnce(&Engine, &[u8]) -> Option<Vec<u8>>,
 ) -> Result<Vec<u8>, ModuleError> {
     // First, since what it maps fits a limit on memory only before the module has used up its own part.
     let engine = engine_for(meter, module.len() >= PARALLEL_FROM)?;
@@ -51,6 +63,9 @@ fn compile(
     let inspection = intake::check(&binary, limit)?;
     judge(&inspection)?;
     let kind = inspection.kind;
+    if let Some(compiled) = otherwise(engine, &binary) {
+        return Ok(compiled);
+    }
     let rewritten = rewrite::rewrite(&binary);
     let compiled = machine_code(engine, kind, &rewritten).map_err(|error| match &rewritten {
         // Where the fault lies is told of the module as it was given.

@@ -14,6 +14,7 @@ mod job;
 mod limits;
 mod queue;
 mod rewrite;
+mod snapshot;
 
 pub use child::{COMPILE_COMMAND, compile_child};
 pub use compiler::Compiler;

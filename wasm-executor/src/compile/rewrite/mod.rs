@@ -14,7 +14,7 @@ use wasmparser::{
 };
 
 /// Stands for how modules are rewritten. What is compiled of the same module otherwise has another.
-pub(crate) const EDITION: u32 = 1;
+pub(crate) const EDITION: u32 = 2;
 
 /// Identifiers of a core module's sections.
 const TYPES: u8 = 1;
@@ -212,7 +212,7 @@ fn parameters(of: &SubType) -> usize {
 }
 
 /// A section with more items at its end.
-fn extended<'a>(
+pub(super) fn extended<'a>(
     contents: &[u8],
     items: impl IntoIterator<Item = &'a [u8], IntoIter: ExactSizeIterator>,
 ) -> Result<Vec<u8>, BinaryReaderError> {
