@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from haggle_cluster import Cluster, Framework, Offers, SessionOver, Status, Task, Update
+from haggle_cluster import Cluster, Framework, Offers, Resources, SessionOver, Status, Task, Update
 
 WASM = Path(os.environ["HAGGLE_TEST_WASM"])
 EXAMPLES = Path(__file__).parents[3] / "examples" / "python"
@@ -38,7 +38,7 @@ def test_a_framework_bargains(cluster: Cluster) -> None:
         assert framework.id in [known.id for known in cluster.frameworks()]
         framework.demand((SLEEPER, 1))
         offer = offered(framework).offers[0]
-        assert (offer.resources.cpus, offer.resources.mem, offer.agent_name) == (0.1, 4 << 20, "agent-1")
+        assert offer.resources.fits(Resources(cpus=0.1, mem=4 << 20)) and offer.agent_name == "agent-1"
 
         (task,) = framework.accept([offer], [SLEEPER])
         assert told(framework, "RUNNING").task == task

@@ -76,14 +76,24 @@ def main():
             value = _function(loads(function), made)(*args, **keywords)
             frame = _frame("returned", value, list(warned), trusted)
         except BaseException as error:
-            frame = _frame("raised", _described(error, pieces), list(warned), False)
             is_out_of_memory = isinstance(error, MemoryError)
+            if is_out_of_memory:
+                _drop_locals(error)
+            frame = _frame("raised", _described(error, pieces), list(warned), False)
         out.write(len(frame).to_bytes(4, "little"))
         out.write(frame)
         out.flush()
         if is_out_of_memory:
             # No success: so the cluster tells how much was wanted, and of how much.
             sys.exit(1)
+
+
+def _drop_locals(error):
+    """Makes room for what is to be said: what filled the memory is mostly a variable of who ran out of it."""
+    trace = error.__traceback__.tb_next
+    while trace is not None:
+        trace.tb_frame.clear()
+        trace = trace.tb_next
 
 
 def compile_piece(source, file, line):

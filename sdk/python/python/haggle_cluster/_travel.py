@@ -55,12 +55,14 @@ def ship(function: Callable[..., Any]) -> Shipped:
     name = getattr(function, "__qualname__", repr(function))
     packer = _Packer(name)
     packer.entry(function)
+    home = getattr(function, "__module__", None) or "__main__"
     content = {
         "pieces": packer.pieces,
         "imports": packer.imports,
         "data": packer.data,
         "entry": packer.entry_name,
-        "module": getattr(function, "__module__", None) or "__main__",
+        # That of the function, so that what it makes of its own classes can be found there again.
+        "module": "__main__" if _is_standard(home) else home,
     }
     return Shipped(pickle.dumps(content, PROTOCOL), name, args, keywords)
 
