@@ -19,24 +19,17 @@ pub(crate) struct Connection(Client);
 
 #[pymethods]
 impl Connection {
-    /// Connects: to the master that is named, by the token, or both; without either as the environment says.
+    /// Connects to the master that is named, by the token, or both.
     #[staticmethod]
     fn open(py: Python<'_>, master: Option<String>, token: Option<&str>, patience: f64) -> PyResult<Self> {
-        let patience = Duration::try_from_secs_f64(patience).map_err(unreadable)?;
-        let client = match (master, token) {
-            (None, None) => wait(py, Client::from_env())?,
-            (master, token) => {
-                let mut builder = Client::builder().patience(patience);
-                if let Some(master) = master {
-                    builder = builder.master(master);
-                }
-                if let Some(token) = token {
-                    builder = builder.token(token.parse().or_raise()?);
-                }
-                wait(py, builder.connect())?
-            }
-        };
-        client.or_raise().map(Self)
+        let mut builder = Client::builder().patience(Duration::try_from_secs_f64(patience).map_err(unreadable)?);
+        if let Some(master) = master {
+            builder = builder.master(master);
+        }
+        if let Some(token) = token {
+            builder = builder.token(token.parse().or_raise()?);
+        }
+        wait(py, builder.connect())?.or_raise().map(Self)
     }
 
     /// Where the master is that is spoken to now.

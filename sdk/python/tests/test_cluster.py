@@ -217,6 +217,24 @@ def test_ctrl_c_takes_the_tasks_along(cluster: Cluster, wait: str) -> None:
     assert not running(cluster, "interrupted")
 
 
+def test_a_program_that_closes_nothing_leaves_nothing_behind(cluster: Cluster) -> None:
+    code = """
+import sys
+from haggle_cluster import Cluster, Executor, Task
+own = Executor()
+print(own.submit(abs, -1).result())
+job = Cluster(sys.argv[1]).submit(Task(sys.argv[2], ["60"], name="forgotten", cpus=0.1, mem="4MiB"))
+while not job.task_id: pass
+"""
+
+    ended = subprocess.run(
+        [sys.executable, "-c", code, cluster.url, WASM / "sleeper.wasm"], capture_output=True, text=True, timeout=120
+    )
+
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "1\n", "")
+    assert not running(cluster, "forgotten")
+
+
 def test_a_cluster_of_ones_own_ends_with_its_program() -> None:
     code = "import os, haggle_cluster; c = haggle_cluster.Cluster(); print(c.url, flush=True); os.kill(os.getpid(), 9)"
 

@@ -6,8 +6,16 @@ starts reads it.
 """
 
 import sys
-from _pickle import Pickler, loads
+from _functools import partial
 from io import BytesIO
+
+# All that _pickle wants of functools, which takes longer to import than everything else here together.
+sys.modules["functools"] = type(sys)("functools")
+sys.modules["functools"].partial = partial
+
+from _pickle import Pickler, loads
+
+del sys.modules["functools"]
 
 FUNCTION = "/script/function"
 CALLS = "/script/calls"

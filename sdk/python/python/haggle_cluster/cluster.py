@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import itertools
 import os
 import threading
@@ -79,6 +80,8 @@ class Cluster:
         self._closed = False
         self._uploaded: dict[tuple[str, int, int], str] = {}
         self._runtimes: dict[str, str] = {}
+        # Who forgets to close it leaves no tasks behind.
+        atexit.register(self.close)
 
     @classmethod
     def from_env(cls) -> Cluster:
@@ -206,6 +209,7 @@ class Cluster:
         """Kills what was submitted and has not ended. A cluster of one's own ends."""
         with self._lock:
             session, self._session, self._closed = self._session, None, True
+        atexit.unregister(self.close)
         try:
             if session is not None:
                 session.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
@@ -19,6 +20,8 @@ T = TypeVar("T")
 
 #: Hears of one task: what happened, as the native part says it.
 Listener = Callable[[dict[str, Any]], None]
+
+_LOG = logging.getLogger("haggle_cluster")
 
 #: With these a task is over, and its listener hears no more.
 _LAST = frozenset({"ended", "refused", "over"})
@@ -64,7 +67,11 @@ class Session:
         while True:
             for event in self._native.next():
                 is_closed = is_closed or event["kind"] == "closed"
-                self._tell(event)
+                try:
+                    self._tell(event)
+                except Exception:
+                    # Whoever waits for one task must not keep all others from hearing of theirs.
+                    _LOG.exception("what happened to task %s could not be told", event["index"])
             with self._lock:
                 if is_closed and not self._listeners:
                     return
