@@ -1,93 +1,84 @@
 """Runs in the sandbox: takes calls, makes them one after the other, and writes what each came to.
 
-It is given the function as one input and the calls as another, and writes frames to standard output: the length in four
-bytes, then a pickle. What the function itself prints goes to standard error. It is kept small, since every interpreter that
-starts reads it.
+Its arguments are the file with the calls, or none when they are on standard input. For each call it writes a frame to
+standard output: the length in four bytes, then a pickle. What the function itself prints goes to standard error. Every
+interpreter that starts reads this file, so it imports nothing and is short: what is seldom needed is in `_guest_more.py`.
 """
 
 import sys
-from _functools import partial
-from io import BytesIO
-
-# All that _pickle wants of functools, which takes longer to import than everything else here together.
-sys.modules["functools"] = type(sys)("functools")
-sys.modules["functools"].partial = partial
-
-from _pickle import Pickler, loads
-
-del sys.modules["functools"]
+from marshal import dumps, loads
 
 FUNCTION = "/script/function"
-CALLS = "/script/calls"
+MORE = "/script/more.py"
 
 # Annotations are not evaluated: what they name need not be here.
 ANNOTATIONS = 0x1000000
 
-# Types whose values describe themselves by no more than plain data.
-PLAIN = {
-    "builtins": {"bytearray", "complex", "range"},
-    "collections": {"Counter", "OrderedDict", "deque"},
-    "datetime": {"date", "datetime", "time", "timedelta", "timezone"},
-    "decimal": {"Decimal"},
-}
+# How much of a result is written here, in pieces.
+FEW = 400
 
-# What those are made by, and the few that are described here.
-MAKERS = {**PLAIN, "builtins": {*PLAIN["builtins"], "dict"}, "fractions": {"Fraction"}, "uuid": {"UUID"}}
-MAKERS["pathlib"] = {"PurePosixPath"}
+# How they begin and end in a pickle.
+CONTAINERS = {tuple: (b"(", b"t"), list: (b"](", b"e"), dict: (b"}(", b"u")}
+
+warned = []
 
 
-class DataPickler(Pickler):
-    """Takes plain data, and says what is none."""
+class WarningsFinder:
+    """Hears what is warned of, from the moment in which somebody imports what does."""
 
-    def reducer_override(self, value):
-        kind = type(value)
-        if kind is type and value.__qualname__ in MAKERS.get(value.__module__, ()):
-            return NotImplemented
-        module, name = kind.__module__, kind.__qualname__
-        if name in PLAIN.get(module, ()):
-            return NotImplemented
-        if module == "collections" and name == "defaultdict":
-            return dict, (), None, None, iter(value.items())
-        if module == "fractions" and name == "Fraction":
-            return kind, (value.numerator, value.denominator)
-        if module == "uuid" and name == "UUID":
-            return kind, (str(value),)
-        if module == "pathlib" and name in ("PosixPath", "PurePosixPath"):
-            return sys.modules["pathlib"].PurePosixPath, value.parts
-        raise TypeError(
-            f"the function returned something of type {module}.{name}, which is no plain data: return a dict, list, tuple or str"
-            " of it (dataclasses.asdict), or take it as it is from code that you trust, with trusted=True"
+    def find_spec(self, name, path=None, target=None):
+        if name != "warnings":
+            return None
+        sys.meta_path.remove(self)
+        from _frozen_importlib import _find_spec
+
+        spec = _find_spec(name, path)
+        self.loader, self.create_module = spec.loader, spec.loader.create_module
+        spec.loader = self
+        return spec
+
+    def exec_module(self, module):
+        self.loader.exec_module(module)
+        module._showwarnmsg_impl = lambda message: warned.append(
+            (message.category.__name__, str(message.message), message.filename, message.lineno)
         )
+        module.simplefilter("always")
 
 
 def main():
     out, sys.stdout = sys.stdout.buffer, sys.stderr
     with open(FUNCTION, "rb") as file:
         function = file.read()
-    try:
-        with open(CALLS, "rb") as file:
-            calls = file.read()
-    except FileNotFoundError:
-        calls = sys.stdin.buffer.read()
-    calls, trusted = loads(calls)
-    pieces = loads(function)["pieces"]
-    warned = []
-    _hear_warnings(warned)
+    with open(sys.argv[1], "rb") if sys.argv[1:] else sys.stdin.buffer as file:
+        trusted, calls = loads(file.read())
+    sys.meta_path.insert(0, WarningsFinder())
     made = None
     for arguments in calls:
         warned.clear()
         is_out_of_memory = False
+        # Each call finds its globals as the first one did.
+        shipped = loads(function)
         try:
-            made = made or [compile_piece(*piece) for piece in pieces]
-            args, keywords = loads(arguments)
-            # Each call finds its globals as the first one did.
-            value = _function(loads(function), made)(*args, **keywords)
-            frame = _frame("returned", value, list(warned), trusted)
+            if made is None:
+                made = [
+                    compile("\n" * (line - 1) + source, file, "exec", ANNOTATIONS, True)
+                    for source, file, line in shipped["pieces"]
+                ]
+            args, keywords = unpacked(arguments)
+            value = made_function(shipped, made)(*args, **keywords)
+            written = [b"\x80\x04\x8c\x08returned"]
+            if trusted or warned or not few(value, written, set()):
+                frame = more()["frame"]("returned", value, warned, trusted)
+            else:
+                frame = b"".join((*written, b"]\x87."))
         except BaseException as error:
             is_out_of_memory = isinstance(error, MemoryError)
-            if is_out_of_memory:
-                _drop_locals(error)
-            frame = _frame("raised", _described(error, pieces), list(warned), False)
+            # What filled the memory is mostly a variable of who ran out of it.
+            trace = error.__traceback__.tb_next if is_out_of_memory else None
+            while trace is not None:
+                trace.tb_frame.clear()
+                trace = trace.tb_next
+            frame = more()["raised"](error, shipped["pieces"], warned)
         out.write(len(frame).to_bytes(4, "little"))
         out.write(frame)
         out.flush()
@@ -96,20 +87,7 @@ def main():
             sys.exit(1)
 
 
-def _drop_locals(error):
-    """Makes room for what is to be said: what filled the memory is mostly a variable of who ran out of it."""
-    trace = error.__traceback__.tb_next
-    while trace is not None:
-        trace.tb_frame.clear()
-        trace = trace.tb_next
-
-
-def compile_piece(source, file, line):
-    """A piece of source, which says of itself where it is from."""
-    return compile("\n" * (line - 1) + source, file, "exec", ANNOTATIONS, dont_inherit=True)
-
-
-def _function(shipped, made):
+def made_function(shipped, made):
     module = type(sys)(shipped["module"])
     sys.modules[module.__name__] = module
     names = module.__dict__
@@ -119,52 +97,51 @@ def _function(shipped, made):
         for part in attribute.split(".") if attribute else ():
             found = getattr(found, part)
         names[name] = found
-    names.update(shipped["data"])
+    for name, value in shipped["data"].items():
+        names[name] = unpacked(value)
     for piece in made:
         exec(piece, names)
     return names[shipped["entry"]]
 
 
-def _frame(kind, value, warned, trusted):
-    content = BytesIO()
-    (Pickler if trusted else DataPickler)(content, 4).dump((kind, value, warned))
-    return content.getvalue()
+def unpacked(content):
+    """Plain data, which is here as it is, or a pickle of it."""
+    return content[0] if type(content) is tuple else more()["loads"](content)
 
 
-def _described(error, pieces):
-    import linecache
-    import traceback
-
-    for source, file, line in pieces:
-        known = linecache.cache.get(file)
-        lines = [*known[2]] if known else []
-        text = ("\n" * (line - 1) + source).splitlines(keepends=True)
-        lines += ["\n"] * (len(text) - len(lines))
-        lines[line - 1 : len(text)] = text[line - 1 :]
-        linecache.cache[file] = (0, None, lines, file)
-    # Without the frames of this file, which are nobody's business.
-    trace = error.__traceback__
-    while trace is not None and trace.tb_frame.f_code.co_filename == __file__:
-        trace = trace.tb_next
-    text = "".join(traceback.format_exception(type(error), error, trace))
-    kind = type(error)
-    try:
-        arguments = error.args
-        _frame("", arguments, [], False)
-    except Exception:
-        arguments = (str(error),)
-    described = {"module": kind.__module__, "kind": kind.__qualname__, "text": str(error), "traceback": text}
-    return {**described, "arguments": arguments}
+def more(names={}):
+    if not names:
+        with open(MORE) as file:
+            exec(compile(file.read(), MORE, "exec"), names)
+    return names
 
 
-def _hear_warnings(warned):
-    import warnings
-
-    def hear(message):
-        warned.append((message.category.__name__, str(message.message), message.filename, message.lineno))
-
-    warnings._showwarnmsg_impl = hear
-    warnings.simplefilter("always")
+def few(value, written, known):
+    """Writes a few plain values, each container there once. Says whether that was all of it."""
+    kind = type(value)
+    if kind is str:
+        text = value.encode("utf-8", "surrogatepass")
+        written += (b"X", len(text).to_bytes(4, "little"), text)
+    elif kind is int:
+        size = value.bit_length() // 8 + 1
+        written += (b"\x8b", size.to_bytes(4, "little"), value.to_bytes(size, "little", signed=True))
+    elif value is None or kind is bool:
+        written.append(b"N" if value is None else b"\x88" if value else b"\x89")
+    elif kind is float:
+        written += (b"G", dumps(value, 2)[:0:-1])
+    elif kind is bytes:
+        written += (b"B", len(value).to_bytes(4, "little"), value)
+    elif kind in CONTAINERS and id(value) not in known:
+        begin, end = CONTAINERS[kind]
+        known.add(id(value))
+        written.append(begin)
+        for item in value:
+            if not few(item, written, known) or (kind is dict and not few(value[item], written, known)):
+                return False
+        written.append(end)
+    else:
+        return False
+    return len(written) < FEW
 
 
 main()

@@ -13,6 +13,7 @@ import dis
 import functools
 import inspect
 import io
+import marshal
 import pickle
 import sys
 import textwrap
@@ -23,8 +24,14 @@ from typing import Any
 
 from .errors import CannotTravel
 
-#: Pickles of this protocol are read by every Python since 3.4.
+#: Pickles of this protocol are read by every Python since 3.4, and so is what :mod:`marshal` writes in this version.
 PROTOCOL = 4
+MARSHAL = 4
+
+#: Above so many items in a container, or so many containers, a pickle is read faster.
+_LITTLE = 1000
+
+_SCALARS = frozenset({type(None), bool, int, float, complex, str, bytes})
 
 _SELF = "this package and what is built on it stay here: a function in a sandbox reaches no cluster"
 
@@ -37,7 +44,7 @@ Piece = tuple[str, str, int]
 class Shipped:
     """A function on its way."""
 
-    #: A pickle of all that is needed to make it.
+    #: All that is needed to make it.
     content: bytes
     name: str
     #: What a ``functools.partial`` gives it before all others.
@@ -59,12 +66,29 @@ def ship(function: Callable[..., Any]) -> Shipped:
     content = {
         "pieces": packer.pieces,
         "imports": packer.imports,
-        "data": packer.data,
+        "data": {name: packed(value, name) for name, value in packer.data.items()},
         "entry": packer.entry_name,
         # That of the function, so that what it makes of its own classes can be found there again.
         "module": "__main__" if _is_standard(home) else home,
     }
-    return Shipped(pickle.dumps(content, PROTOCOL), name, args, keywords)
+    return Shipped(marshal.dumps(content, MARSHAL), name, args, keywords)
+
+
+def packed(value: Any, what: str) -> tuple[Any] | bytes:
+    """The value as :mod:`marshal` takes it: a little plain data as it is, else a pickle of it."""
+    return (value,) if _is_little(value, set()) else pack(value, what)
+
+
+def _is_little(value: Any, known: set[int]) -> bool:
+    """Whether it is of the types that every Python reads at once, not much, and nothing of it there twice."""
+    kind = type(value)
+    if kind in _SCALARS:
+        return True
+    if kind not in (tuple, list, dict) or id(value) in known or len(known) > _LITTLE:
+        return False
+    known.add(id(value))
+    items = [*value, *value.values()] if kind is dict else value
+    return len(items) <= _LITTLE and all(_is_little(item, known) for item in items)
 
 
 def pack(value: Any, what: str) -> bytes:

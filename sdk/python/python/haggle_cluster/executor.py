@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import itertools
+import marshal
 import pickle
 import sys
 import threading
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from . import _data
-from ._travel import PROTOCOL, Shipped, pack, ship
+from ._travel import MARSHAL, Shipped, packed, ship
 from .cluster import Cluster, in_order
 from .errors import BadResult, HaggleError, MemoryLimit, RemoteError, RemoteTraceback, failure
 from .jobs import TaskFuture, refusal
@@ -30,13 +31,11 @@ _STDIN_MAX = 64 << 10
 #: Functions that are known to be at the master.
 _UPLOADED_MAX = 256
 
-_GUEST = Path(__file__).with_name("_guest.py")
+#: What runs in the sandbox, by where it is there.
+_GUEST = {"/script/call.py": "_guest.py", "/script/more.py": "_guest_more.py"}
 _SCRIPT = "/script/call.py"
 _FUNCTION = "/script/function"
 _CALLS = "/script/calls"
-
-#: Without the user's folders, packages and start-up files, of which a sandbox has none.
-_FLAGS = ("-S", "-s", "-E", "-B")
 
 
 @dataclass(frozen=True)
@@ -131,7 +130,7 @@ class Executor(futures.Executor):
         self._lock = threading.Lock()
         self._is_shut_down = False
         self._uploaded: dict[bytes, str] = {}
-        self._guest: str | None = None
+        self._guest: list[tuple[str, str]] = []
         self._calls: set[Call[Any]] = set()
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Call[T]:
@@ -142,9 +141,9 @@ class Executor(futures.Executor):
         """
         quotas, keywords = self._quotas.taken(kwargs)
         shipped, function = self._ship(fn)
-        packed = pack(((*shipped.args, *args), {**shipped.keywords, **keywords}), f"an argument of {shipped.name}")
+        given = ((*shipped.args, *args), {**shipped.keywords, **keywords})
         call: Call[T] = Call(shipped.name, self)
-        self._launch([(call, packed)], shipped.name, function, quotas)
+        self._launch([(call, packed(given, f"an argument of {shipped.name}"))], shipped.name, function, quotas)
         return call
 
     def map(
@@ -218,8 +217,8 @@ class Executor(futures.Executor):
     ) -> Generator[Call[Any], None, None]:
         what = f"an argument of {shipped.name}"
         while chunk := list(itertools.islice(items, chunksize)):
-            packed = [pack(((*shipped.args, *item), shipped.keywords), what) for item in chunk]
-            calls: list[tuple[Call[Any], bytes]] = [(Call(shipped.name, self), one) for one in packed]
+            given = [packed(((*shipped.args, *item), shipped.keywords), what) for item in chunk]
+            calls: list[Packed] = [(Call(shipped.name, self), one) for one in given]
             self._launch(calls, shipped.name, function, quotas)
             for call, _ in calls:
                 yield call
@@ -235,21 +234,23 @@ class Executor(futures.Executor):
                 self._uploaded[shipped.content] = digest
         return shipped, digest
 
-    def _launch(self, calls: list[tuple[Call[Any], bytes]], name: str, function: str, quotas: Quotas) -> None:
-        content = pickle.dumps(([packed for _, packed in calls], self._trusted), PROTOCOL)
+    def _launch(self, calls: list[Packed], name: str, function: str, quotas: Quotas) -> None:
+        content = marshal.dumps((self._trusted, [arguments for _, arguments in calls]), MARSHAL)
         with self._lock:
             if self._is_shut_down:
                 raise RuntimeError("the executor was shut down")
-            if self._guest is None:
-                self._guest = self.cluster.upload(_GUEST.read_bytes())
+            if not self._guest:
+                here = Path(__file__).parent
+                self._guest = [(path, self.cluster.upload(here / name)) for path, name in _GUEST.items()]
             self._calls.update(call for call, _ in calls)
-        cluster, inputs = self.cluster, [(_SCRIPT, self._guest), (_FUNCTION, function)]
+        cluster, inputs = self.cluster, [*self._guest, (_FUNCTION, function)]
         is_large = len(content) > _STDIN_MAX
         if is_large:
             inputs.append((_CALLS, cluster.upload(content)))
         task = Task(
             cluster.runtime(),
-            args=[*_FLAGS, _SCRIPT],
+            # The script comes first: then it starts from the snapshot of the interpreter, where there is one.
+            args=[_SCRIPT, _CALLS] if is_large else [_SCRIPT],
             name=name[-128:],
             stdin=b"" if is_large else content,
             cpus=quotas.cpus,
@@ -274,11 +275,15 @@ class Executor(futures.Executor):
             self._calls.difference_update(calls)
 
 
+#: A call, and its arguments as they travel.
+Packed = tuple[Call[Any], "tuple[Any] | bytes"]
+
+
 class _Flight:
     """A task with its calls."""
 
     def __init__(
-        self, executor: Executor, calls: list[tuple[Call[Any], bytes]], name: str, function: str, quotas: Quotas
+        self, executor: Executor, calls: list[Packed], name: str, function: str, quotas: Quotas
     ) -> None:
         self._executor = executor
         self._calls = calls
@@ -321,18 +326,18 @@ class _Flight:
             if len(self._calls) == 1 or was_killed or call.is_kill_wanted:
                 call.usage = status.usage
                 call._fail(_unanswered(self._name, status))
-        left = [(call, packed) for call, packed in left if not call.done()]
+        left = [(call, arguments) for call, arguments in left if not call.done()]
         if not left:
             return
         # Each under quotas of its own. From another thread: to submit may wait for the one that runs this.
         threading.Thread(target=self._again, args=(left,), name="haggle-again", daemon=True).start()
 
-    def _again(self, left: list[tuple[Call[Any], bytes]]) -> None:
-        for call, packed in left:
+    def _again(self, left: list[Packed]) -> None:
+        for call, arguments in left:
             if call.cancelled():
                 continue
             try:
-                self._executor._launch([(call, packed)], self._name, self._function, self._quotas)
+                self._executor._launch([(call, arguments)], self._name, self._function, self._quotas)
             except Exception as error:
                 call._fail(error)
 
