@@ -311,3 +311,13 @@ def test_nothing_is_taken_after_the_end(cluster: Cluster) -> None:
     assert call.done() and call.result() == 8
     with pytest.raises(RuntimeError, match="was shut down"):
         executor.submit(cube, 2)
+
+
+def test_what_a_chunk_left_is_made_again_though_the_executor_is_shut_down(cluster: Cluster) -> None:
+    with Executor(cluster, fuel=10**9) as executor:
+        results = executor.map(picky, [3, 4], chunksize=2)
+
+    with pytest.raises(FuelExhausted):
+        next(results)
+    with Executor(cluster, fuel=10**9) as executor:
+        assert list(executor.map(picky, [2, 4], chunksize=2)) == [2, 4]

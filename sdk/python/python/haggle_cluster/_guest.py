@@ -1,8 +1,8 @@
 """Runs in the sandbox: takes calls, makes them one after the other, and writes what each came to.
 
 Its arguments are the file with the calls, or none when they are on standard input. For each call it writes a frame to
-standard output: the length in four bytes, then a pickle. What the function itself prints goes to standard error. Every
-interpreter that starts reads this file, so it imports nothing and is short: what is seldom needed is in `_guest_more.py`.
+standard output: the length in four bytes, then a pickle. What the function itself prints goes to standard error. It is in
+each sandbox, compiled (`_prepare.py`), and imports nothing: what is seldom needed is in `_guest_more.py`.
 """
 
 import sys

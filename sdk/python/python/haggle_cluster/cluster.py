@@ -80,6 +80,8 @@ class Cluster:
         self._closed = False
         self._uploaded: dict[tuple[str, int, int], str] = {}
         self._runtimes: dict[str, str] = {}
+        # What calls of functions need in their sandboxes: paths and digests.
+        self._guest: list[tuple[str, str]] = []
         # Who forgets to close it leaves no tasks behind.
         atexit.register(self.close)
 

@@ -12,10 +12,9 @@ import warnings
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
 from concurrent import futures
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any, TypeVar
 
-from . import _data
+from . import _data, _prepare
 from ._travel import MARSHAL, Shipped, packed, ship
 from .cluster import Cluster, in_order
 from .errors import BadResult, HaggleError, MemoryLimit, RemoteError, RemoteTraceback, failure
@@ -31,9 +30,6 @@ _STDIN_MAX = 64 << 10
 #: Functions that are known to be at the master.
 _UPLOADED_MAX = 256
 
-#: What runs in the sandbox, by where it is there.
-_GUEST = {"/script/call.py": "_guest.py", "/script/more.py": "_guest_more.py"}
-_SCRIPT = "/script/call.py"
 _FUNCTION = "/script/function"
 _CALLS = "/script/calls"
 
@@ -130,7 +126,6 @@ class Executor(futures.Executor):
         self._lock = threading.Lock()
         self._is_shut_down = False
         self._uploaded: dict[bytes, str] = {}
-        self._guest: list[tuple[str, str]] = []
         self._calls: set[Call[Any]] = set()
 
     def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Call[T]:
@@ -225,6 +220,8 @@ class Executor(futures.Executor):
 
     def _ship(self, fn: Callable[..., Any]) -> tuple[Shipped, str]:
         """The function as it travels, and the digest under which the master has it."""
+        if self._is_shut_down:
+            raise RuntimeError("the executor was shut down")
         # Each time anew: what its names stand for may have changed.
         shipped = ship(fn)
         digest = self._uploaded.get(shipped.content)
@@ -235,22 +232,15 @@ class Executor(futures.Executor):
         return shipped, digest
 
     def _launch(self, calls: list[Packed], name: str, function: str, quotas: Quotas) -> None:
-        content = marshal.dumps((self._trusted, [arguments for _, arguments in calls]), MARSHAL)
-        with self._lock:
-            if self._is_shut_down:
-                raise RuntimeError("the executor was shut down")
-            if not self._guest:
-                here = Path(__file__).parent
-                self._guest = [(path, self.cluster.upload(here / name)) for path, name in _GUEST.items()]
-            self._calls.update(call for call, _ in calls)
-        cluster, inputs = self.cluster, [*self._guest, (_FUNCTION, function)]
+        cluster, content = self.cluster, marshal.dumps((self._trusted, [arguments for _, arguments in calls]), MARSHAL)
+        inputs = [*_prepare.inputs(cluster, self._quotas.mem), (_FUNCTION, function)]
         is_large = len(content) > _STDIN_MAX
         if is_large:
             inputs.append((_CALLS, cluster.upload(content)))
         task = Task(
             cluster.runtime(),
             # The script comes first: then it starts from the snapshot of the interpreter, where there is one.
-            args=[_SCRIPT, _CALLS] if is_large else [_SCRIPT],
+            args=[_prepare.SCRIPT, _CALLS] if is_large else [_prepare.SCRIPT],
             name=name[-128:],
             stdin=b"" if is_large else content,
             cpus=quotas.cpus,
@@ -262,6 +252,8 @@ class Executor(futures.Executor):
         spec = {**cluster._spec(task), "inputs": inputs}
         session = cluster._session_now()
         flight = _Flight(self, calls, name, function, quotas)
+        with self._lock:
+            self._calls.update(call for call, _ in calls)
         try:
             index = session.submit(spec, flight.heard, collect=True)
         except BaseException:
@@ -340,6 +332,7 @@ class _Flight:
                 self._executor._launch([(call, arguments)], self._name, self._function, self._quotas)
             except Exception as error:
                 call._fail(error)
+                self._executor._forget([call])
 
 
 def _frames(output: bytes) -> Iterator[bytes]:
