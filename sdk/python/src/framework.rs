@@ -75,7 +75,7 @@ impl Framework {
     /// Launches tasks on offers of one agent, and gives back their ids.
     fn accept(&self, py: Python<'_>, offers: Vec<String>, tasks: Vec<Spec>, refuse: f64) -> PyResult<Vec<String>> {
         let refuse = Duration::try_from_secs_f64(refuse).map_err(unreadable)?;
-        let offers = offer_ids(&offers)?;
+        let offers = offer_ids(offers)?;
         let mut specs = Vec::with_capacity(tasks.len());
         for spec in tasks {
             let task = spec.task()?;
@@ -91,7 +91,7 @@ impl Framework {
     /// Takes nothing of these offers.
     fn decline(&self, py: Python<'_>, offers: Vec<String>, refuse: f64) -> PyResult<()> {
         let refuse = Duration::try_from_secs_f64(refuse).map_err(unreadable)?;
-        wait(py, self.framework.decline(offer_ids(&offers)?, refuse))?.or_raise()
+        wait(py, self.framework.decline(offer_ids(offers)?, refuse))?.or_raise()
     }
 
     /// Says of which tasks so many wait: it is offered what fits them, and no more.
@@ -131,7 +131,7 @@ impl Framework {
 
     /// Asks where tasks stand, each with the agent that it was launched on if that is known; without any, where all do.
     fn reconcile(&self, py: Python<'_>, tasks: Vec<(String, Option<String>)>) -> PyResult<()> {
-        let questions = tasks.iter().map(|(task, agent)| {
+        let questions = tasks.into_iter().map(|(task, agent)| {
             let agent = agent.as_deref().map(str::parse::<AgentId>).transpose().map_err(unreadable)?;
             Ok(Question { task: task.parse::<TaskId>().map_err(unreadable)?, agent })
         });
@@ -153,8 +153,8 @@ impl Framework {
     }
 }
 
-fn offer_ids(offers: &[String]) -> PyResult<Vec<OfferId>> {
-    offers.iter().map(|offer| offer.parse().map_err(unreadable)).collect()
+fn offer_ids(offers: Vec<String>) -> PyResult<Vec<OfferId>> {
+    offers.into_iter().map(|offer| offer.parse().map_err(unreadable)).collect()
 }
 
 fn record(event: Event) -> EventRecord {

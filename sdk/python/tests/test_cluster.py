@@ -160,6 +160,7 @@ def test_another_program_of_this_user_finds_the_cluster(cluster: Cluster) -> Non
         other.submit(HELLO)
 
 
+@pytest.mark.usefixtures("interpreter")
 def test_scripts_are_tasks(cluster: Cluster, tmp_path: Path) -> None:
     (tmp_path / "job.py").write_text("import sys, table; print(table.row(sys.argv[1]), sys.stdin.read())")
     table = b"def row(x): return x * 2"
@@ -217,6 +218,7 @@ def test_ctrl_c_takes_the_tasks_along(cluster: Cluster, wait: str) -> None:
     assert not running(cluster, "interrupted")
 
 
+@pytest.mark.usefixtures("interpreter")
 def test_a_program_that_closes_nothing_leaves_nothing_behind(cluster: Cluster) -> None:
     code = """
 import sys

@@ -15,6 +15,7 @@ SNIPPETS = re.findall(r"```python\n(.*?)```\n\n```text\n(.*?)```", PAGE.read_tex
 
 
 @pytest.mark.parametrize(("code", "printed"), SNIPPETS, ids=[code.splitlines()[-1] for code, _ in SNIPPETS])
+@pytest.mark.usefixtures("interpreter")
 def test_a_snippet_prints_what_the_page_says(code: str, printed: str, tmp_path: Path) -> None:
     script = tmp_path / "snippet.py"
     script.write_text(code)

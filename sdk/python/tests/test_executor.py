@@ -302,6 +302,7 @@ def test_arguments_of_megabytes_travel(executor: Executor) -> None:
     assert executor.submit(len, b"x" * (3 << 20)).result() == 3 << 20
 
 
+@pytest.mark.usefixtures("interpreter")
 def test_nothing_is_taken_after_the_end(cluster: Cluster) -> None:
     executor = Executor(cluster)
     call = executor.submit(cube, 2)
@@ -313,6 +314,7 @@ def test_nothing_is_taken_after_the_end(cluster: Cluster) -> None:
         executor.submit(cube, 2)
 
 
+@pytest.mark.usefixtures("interpreter")
 def test_what_a_chunk_left_is_made_again_though_the_executor_is_shut_down(cluster: Cluster) -> None:
     with Executor(cluster, fuel=10**9) as executor:
         results = executor.map(picky, [3, 4], chunksize=2)

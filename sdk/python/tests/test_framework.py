@@ -75,6 +75,7 @@ def test_what_is_launched_on_an_offer_that_is_gone_is_dropped(cluster: Cluster) 
         assert told(framework, "DROPPED").task == task
 
 
+@pytest.mark.usefixtures("interpreter")
 def test_the_first_framework_runs_to_its_end(cluster: Cluster) -> None:
     done = subprocess.run(
         [sys.executable, EXAMPLES / "first.py", "0.2", cluster.url], capture_output=True, text=True, timeout=300
@@ -85,6 +86,7 @@ def test_the_first_framework_runs_to_its_end(cluster: Cluster) -> None:
         assert line in done.stdout, done.stdout
 
 
+@pytest.mark.usefixtures("interpreter")
 def test_words_are_counted(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("the cat and the dog")
     (tmp_path / "b").write_text("The end, and that's it.")
