@@ -21,12 +21,15 @@ from haggle_cluster import (
     HaggleError,
     Killed,
     MemoryLimit,
+    NotAllowed,
     OutputLimit,
     Refused,
     Task,
     TimeLimit,
     as_completed,
 )
+
+from haggle_cluster._local import program
 
 WASM = Path(os.environ["HAGGLE_TEST_WASM"])
 HELLO = Task(WASM / "hello.wasm", cpus=0.1, mem="4MiB")
@@ -249,3 +252,19 @@ def test_a_cluster_of_ones_own_ends_with_its_program() -> None:
         except ConnectError:
             return
     raise AssertionError(f"{url} still answers")
+
+
+def test_a_token_says_who_comes_and_what_it_may(cluster: Cluster) -> None:
+    made = subprocess.run(
+        [program(), "--master", cluster.url, "token", "create", "--kind", "viewer", "--name", "onlooker"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    with Cluster(cluster.url, token=made.stdout.strip()) as viewer:
+        assert [agent.name for agent in viewer.agents()] == ["agent-1"]
+        with pytest.raises(NotAllowed):
+            viewer.run(HELLO)
+
+    with pytest.raises(ValueError, match="token"):
+        Cluster(cluster.url, token="nonsense")
