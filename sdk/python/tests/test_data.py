@@ -140,6 +140,23 @@ def test_tuples_within_tuples_end_somewhere() -> None:
     assert _data.loads(deep)[1] == {1: 2}
 
 
+@pytest.mark.parametrize(
+    ("kind", "begin", "value", "end"),
+    [(dict.fromkeys, b"}(", b"N", b"u"), (set, b"\x8f(", b"", b"\x90"), (frozenset, b"(", b"", b"\x91")],
+)
+def test_keys_that_all_fall_into_one_place_take_no_time(
+    kind: Any, begin: bytes, value: bytes, end: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_data, "_SECONDS", 0.1)
+    monkeypatch.setattr(_data, "_SECONDS_PER_BYTE", 0.0)
+    keys = [number * (2**61 - 1) for number in range(1, 60_000)]
+    entries = b"".join(b"\x8a\x0a" + key.to_bytes(10, "little") + value for key in keys)
+
+    assert _data.loads(pickle.dumps(kind(keys[:20]), 4)) == kind(keys[:20])
+    with pytest.raises(BadResult, match="too long"):
+        _data.loads(b"\x80\x04" + begin + entries + end + b".")
+
+
 def test_lists_within_lists_take_no_stack() -> None:
     depth = 10 * sys.getrecursionlimit()
 

@@ -14,6 +14,7 @@ from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import PurePosixPath
+from time import thread_time
 from typing import Any
 from uuid import UUID
 
@@ -21,6 +22,14 @@ from .errors import BadResult
 
 #: Tuples within tuples. A hash of them is computed on the stack, in C.
 _DEPTH_MAX = 200
+
+#: CPU time that reading may take, in seconds: several times what plain data takes. Numbers can be chosen so that all of them
+#: fall into one place of a dictionary, which then takes time with the square of them.
+_SECONDS = 1.0
+_SECONDS_PER_BYTE = 4e-6
+
+#: Entries between two looks at that time.
+_ENTRIES = 256
 
 #: Digits of a number that is made of text: reading one takes time with the square of that.
 _DIGITS_MAX = 4300
@@ -148,6 +157,7 @@ class _Reader:
     def __init__(self, content: bytes) -> None:
         self.content = content
         self.at = 0
+        self.until = thread_time() + _SECONDS + _SECONDS_PER_BYTE * len(content)
         self.stack: list[Any] = []
         self.memo: list[Any] = []
         # How deep tuples and frozen sets are, by identity. They are kept alive by the stack, the memo or each other.
@@ -229,7 +239,7 @@ class _Reader:
 
     def frozen(self) -> None:
         items = self.since_mark()
-        self.immutable(frozenset(items), items)
+        self.immutable(frozenset(self.added(set(), items)), items)
 
     def append(self) -> None:
         item = self.plain(self.stack.pop())
@@ -249,8 +259,9 @@ class _Reader:
         target = self.stack[-1]
         if type(target) not in (dict, OrderedDict) or len(pairs) % 2:
             raise BadResult("entries of what is no dictionary")
-        for key, value in zip(pairs[::2], pairs[1::2]):
-            target[key] = value
+        for at in range(0, len(pairs), 2):
+            target[pairs[at]] = pairs[at + 1]
+            self.check_time(at)
 
     def set_item(self) -> None:
         value, key = self.plain(self.stack.pop()), self.plain(self.stack.pop())
@@ -260,7 +271,17 @@ class _Reader:
         items = self.since_mark()
         if type(self.stack[-1]) is not set:
             raise BadResult("members of what is no set")
-        self.stack[-1].update(items)
+        self.added(self.stack[-1], items)
+
+    def added(self, target: set[Any], items: list[Any]) -> set[Any]:
+        for at, item in enumerate(items):
+            target.add(item)
+            self.check_time(at)
+        return target
+
+    def check_time(self, at: int) -> None:
+        if at % _ENTRIES == 0 and thread_time() > self.until:
+            raise BadResult("what came back takes too long to read")
 
     # What is there already
 
