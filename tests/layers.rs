@@ -8,7 +8,7 @@ use serde_json::Value;
 type Arrow = (String, String);
 
 /// Our packages, and those of ours which each may use. Whoever may see everything is not listed here.
-const LAYERS: [(&str, &[&str]); 12] = [
+const LAYERS: [(&str, &[&str]); 13] = [
     ("haggle-core", &[]),
     ("haggle-memmove", &[]),
     ("haggle-etcd", &[]),
@@ -32,6 +32,7 @@ const LAYERS: [(&str, &[&str]); 12] = [
         ],
     ),
     ("haggle-examples", &["haggle-sdk"]),
+    ("haggle-python", &["haggle-sdk"]),
     ("haggle-sim", &["haggle-core", "haggle-sdk"]),
 ];
 
@@ -40,12 +41,13 @@ const OBSERVERS: [&str; 1] = ["haggle-tests"];
 
 /// Dependencies that live in one place, so that changing one of them changes one folder: what their names start with,
 /// and who may use them.
-const ISOLATED: [(&str, &[&str]); 5] = [
+const ISOLATED: [(&str, &[&str]); 6] = [
     ("wasmtime", &["haggle-executor"]),
     ("tonic", &["haggle-etcd", "haggle-proto", "haggle-master", "haggle-agent", "haggle-sdk"]),
     ("redb", &["haggle-master"]),
     ("rcgen", &["haggle-tls"]),
     ("ratatui", &["haggle-cli"]),
+    ("pyo3", &["haggle-python"]),
 ];
 
 #[test]

@@ -7,6 +7,7 @@ use anyhow::Context;
 
 use crate::cross::{self, System};
 use crate::process::{step, timed};
+use crate::python;
 use crate::tasks;
 use crate::workspace::{Workspace, program};
 
@@ -16,6 +17,11 @@ pub(crate) const PACKAGES: [&str; 6] = ["-p", "haggle-cli", "-p", "haggle-exampl
 /// Runs the benchmark with its own arguments. `in_turn` measures static programs in turn with those of this system's own C
 /// library.
 pub(crate) fn run(workspace: &Workspace, in_turn: bool, args: &[String]) -> anyhow::Result<()> {
+    if let [group, rest @ ..] = args
+        && group == "python"
+    {
+        return python::bench(workspace, rest);
+    }
     timed("example tasks to WebAssembly", || tasks::build(workspace))?;
     build(workspace)?;
     let usual = workspace.release();

@@ -13,6 +13,7 @@ mod hostile;
 mod hosts;
 mod languages;
 mod process;
+mod python;
 mod sim;
 mod site;
 mod tasks;
@@ -103,6 +104,8 @@ enum Command {
         /// All of them unless given
         systems: Vec<Archive>,
     },
+    /// Build the wheel of the Python package, and test it in an environment of its own against a real cluster
+    Python,
     /// Build for Windows, and run what the real haggle.exe does there on Wine
     Windows,
     /// Make a site of the pages in docs, in target/site
@@ -168,6 +171,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Chaos { rows, minutes } => chaos::run(&workspace, &rows, minutes),
         Command::Arm64 => arm64::run(&workspace),
         Command::Dist { systems } => dist::run(&workspace, if systems.is_empty() { &Archive::ALL } else { &systems }),
+        Command::Python => python::run(&workspace),
         Command::Windows => windows::run(&workspace),
         Command::Site => {
             println!("{}", site::make(&workspace)?.join("index.html").display());

@@ -9,6 +9,7 @@ use crate::cross::{self, System};
 use crate::deny::{self, Advisories};
 use crate::languages::Language;
 use crate::process::{self, step, timed};
+use crate::python;
 use crate::sim;
 use crate::site;
 use crate::tasks;
@@ -69,6 +70,7 @@ fn checks(workspace: &Workspace) -> anyhow::Result<Advisories> {
     tools::ensure_etcd(workspace)?;
     tools::ensure_programs(workspace);
     tools::ensure_pip();
+    python::check(workspace)?;
     // Last, so that its summary is the last thing to be read.
     step("tests", tests(workspace).env("HAGGLE_WASM_CARGO", toolchain::ensure(None)?))?;
     for language in not_run {

@@ -44,6 +44,9 @@ pub(crate) struct UpArgs {
     /// What each agent offers of memory [default: its part of the machine]
     #[arg(long, value_name = "SIZE", value_parser = values::positive_size)]
     pub(crate) mem: Option<Bytes>,
+    /// End when standard input does: for a program that starts a cluster of its own, and takes it along however it ends
+    #[arg(long)]
+    pub(crate) until_stdin_ends: bool,
     #[command(flatten)]
     pub(crate) allowed: AllowArgs,
     #[command(flatten)]

@@ -1,6 +1,6 @@
 //! `haggle runtime`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use haggle_core::Bytes;
 use haggle_sdk::Language;
@@ -31,13 +31,17 @@ struct Row {
     size_bytes: Option<u64>,
     source: Option<String>,
     digest: Option<String>,
+    /// Its module, where it is kept on this machine.
+    path: Option<PathBuf>,
     licence: Option<String>,
 }
 
 impl Row {
-    fn kept(record: Record) -> Self {
+    fn kept(record: Record) -> Result<Self, RuntimeError> {
+        let path = runtime::file(&record)?;
         let language = Known::named(&record.name).map(|known| known.language);
-        Self {
+        Ok(Self {
+            path,
             scripts: language.map(Language::suffix),
             version: record.version,
             here: true,
@@ -46,7 +50,7 @@ impl Row {
             digest: Some(record.digest),
             licence: record.licence,
             name: record.name,
-        }
+        })
     }
 
     fn known(known: &'static Known) -> Self {
@@ -59,6 +63,7 @@ impl Row {
             size_bytes: None,
             source: release.map(|release| release.source()),
             digest: release.map(|release| release.digest().to_string()),
+            path: None,
             licence: release.map(|release| release.licence.to_owned()),
         }
     }
@@ -78,9 +83,14 @@ fn list(args: &ListArgs) -> Verdict {
     let mut rows = Vec::new();
     for known in &CATALOG {
         let place = kept.iter().position(|record| record.name == known.name);
-        rows.push(place.map_or_else(|| Row::known(known), |place| Row::kept(kept.remove(place))));
+        rows.push(match place {
+            Some(place) => Row::kept(kept.remove(place))?,
+            None => Row::known(known),
+        });
     }
-    rows.extend(kept.into_iter().map(Row::kept));
+    for record in kept {
+        rows.push(Row::kept(record)?);
+    }
     output::list(&rows, args.json, || table(&rows))?;
     Ok(0)
 }
@@ -112,7 +122,7 @@ fn add(args: &AddRuntimeArgs) -> Verdict {
         Some((name, digest)) => runtime::add_stored(name, digest.parse().map_err(RuntimeError::from)?)?,
     };
     if args.list.json {
-        output::json(&Row::kept(record))?;
+        output::json(&Row::kept(record)?)?;
     } else {
         let Record { name, digest, source, .. } = &record;
         output::line(&format!("{name} is {digest}, from {source}"))?;

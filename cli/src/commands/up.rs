@@ -1,6 +1,12 @@
 //! `haggle up`.
 
+use std::future::pending;
+use std::io;
+use std::pin::pin;
+use std::thread;
+
 use haggle_core::Resources;
+use tokio::sync::oneshot;
 
 use super::Verdict;
 use crate::args::UpArgs;
@@ -12,6 +18,19 @@ use crate::{logging, output};
 pub(super) async fn run(args: UpArgs) -> Verdict {
     logging::start(&args.log, "warn")?;
     let mut signals = Signals::catch().map_err(CommandError::Signals)?;
+    let deserted = if args.until_stdin_ends { Some(end_of_stdin()) } else { None };
+    let mut over = pin!(async move {
+        let deserted = async {
+            match deserted {
+                Some(deserted) => drop(deserted.await),
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            () = signals.next() => crate::exit::INTERRUPTED,
+            () = deserted => 0,
+        }
+    });
     let plan = Plan {
         listen: args.listen,
         is_shared: true,
@@ -31,18 +50,28 @@ pub(super) async fn run(args: UpArgs) -> Verdict {
     };
     let mut cluster = tokio::select! {
         cluster = starting => cluster?,
-        () = signals.next() => return Ok(crate::exit::INTERRUPTED),
+        code = &mut over => return Ok(code),
     };
 
     let resources: Vec<Resources> = cluster.agents().iter().map(|agent| agent.resources().clone()).collect();
     let ended = match output::bytes(welcome(&cluster.url(), &resources).as_bytes()) {
         Ok(()) => tokio::select! {
-            () = signals.next() => Ok(0),
+            _ = over => Ok(0),
             failure = cluster.failed() => Err(failure),
         },
         Err(error) => Err(error.into()),
     };
     cluster.stop().await;
+    ended
+}
+
+/// Is ready when standard input has ended. A thread of its own reads it, which the end of the process ends as well.
+fn end_of_stdin() -> oneshot::Receiver<()> {
+    let (told, ended) = oneshot::channel::<()>();
+    thread::spawn(move || {
+        let _ = io::copy(&mut io::stdin().lock(), &mut io::sink());
+        drop(told);
+    });
     ended
 }
 

@@ -6,7 +6,7 @@ mod fetch;
 mod pip;
 mod store;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use haggle_core::Digest;
@@ -139,6 +139,17 @@ pub(crate) fn kept() -> Result<Vec<Record>, RuntimeError> {
     let mut records = Store::open()?.records()?;
     records.retain(|record| !is_outdated(record, Known::named(&record.name)));
     Ok(records)
+}
+
+/// The file of this machine that one is in; `None` when only the master has it.
+///
+/// # Errors
+/// When what is kept of it cannot be read.
+pub(crate) fn file(record: &Record) -> Result<Option<PathBuf>, RuntimeError> {
+    match record.source {
+        Source::Master => Ok(None),
+        Source::Package(_) | Source::File(_) => Store::open()?.path(record).map(Some),
+    }
 }
 
 /// Fetches a known runtime now, so that it is here when it is needed.

@@ -106,14 +106,21 @@ impl Store {
     /// # Errors
     /// When it cannot be read, or has other bytes by now.
     pub(crate) fn load(&self, record: &Record) -> Result<Vec<u8>, RuntimeError> {
-        let wanted = record.digest()?;
-        let path = self.place(wanted).join(MODULE);
+        let (wanted, path) = (record.digest()?, self.path(record)?);
         let bytes = read_module(&path)?;
         let got = digest(&bytes);
         if got != wanted {
             return Err(RuntimeError::Damaged { name: record.name.clone(), path, wanted, got });
         }
         Ok(bytes)
+    }
+
+    /// Where the interpreter is that a record stands for.
+    ///
+    /// # Errors
+    /// When the record has no digest.
+    pub(crate) fn path(&self, record: &Record) -> Result<PathBuf, RuntimeError> {
+        Ok(self.place(record.digest()?).join(MODULE))
     }
 
     /// Waits until nobody else changes anything here, and keeps others out for as long as the guard lives.

@@ -67,6 +67,8 @@ fn a_runtime_is_listed_before_and_after_it_is_here() {
     assert_eq!((&before[1]["here"], &before[1]["licence"]), (&false.into(), &"MIT".into()));
     assert_eq!(names(&after), names(&before), "js is another word for javascript");
     assert_eq!(after[1]["here"], true);
+    assert_eq!(fs::read(after[1]["path"].as_str().unwrap()).unwrap()[..4], *b"\0asm");
+    assert!(after[0]["path"].is_null());
     assert!(after[1]["source"].as_str().unwrap().ends_with("echo.wat"), "{}", after[1]);
     assert!(user.haggle("runtime ls").stdout.contains("haggle runtime add ruby=FILE"));
 }

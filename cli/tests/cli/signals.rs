@@ -39,6 +39,19 @@ fn ctrl_c_ends_the_tasks_first() {
 }
 
 #[test]
+fn a_cluster_ends_with_the_program_that_holds_its_standard_input() {
+    let place = Place::with(&[]);
+    let mut up = place.command("up --until-stdin-ends --listen 127.0.0.1:0");
+    let mut up = up.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let is_up = BufReader::new(up.stdout.take().unwrap()).lines().any(|line| line.unwrap().contains("listens on"));
+
+    drop(up.stdin.take());
+
+    assert!(is_up);
+    assert_eq!(up.wait().unwrap().code(), Some(0));
+}
+
+#[test]
 fn a_cluster_is_up_until_it_is_told_to_end() {
     let place = Place::with(&[("guest.wat", HELLO)]);
     let (mut up, line) = start(&place, "up --agents 2 --listen 127.0.0.1:0 --cpus 0.5 --mem 256MiB", "listens on");

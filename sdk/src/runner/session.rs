@@ -73,6 +73,15 @@ impl Session {
         Ok(TaskHandle { index, requests: self.requests.downgrade(), ended: ending })
     }
 
+    /// Asks for the end of the task with this [number](TaskHandle::index); its handle tells how that went. One that has ended
+    /// is left as it is.
+    ///
+    /// # Errors
+    /// When the session is over.
+    pub async fn kill(&self, index: u64) -> Result<(), RunError> {
+        self.requests.send(Request::Kill { index }).await.map_err(|_| RunError::Over)
+    }
+
     /// Ends the session: kills what has not ended, waits a little for it, and leaves the master.
     pub async fn close(self) {
         let Self { requests, server, .. } = self;

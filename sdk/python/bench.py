@@ -1,0 +1,135 @@
+"""Calls of Python functions on Haggle, beside what people would use instead, in one run.
+
+    cargo xtask bench python [URL]
+
+Without the URL of a master it starts a cluster of its own.
+
+Ray, Dask and ProcessPoolExecutor run a function in a process of this machine's Python, with no sandbox around it and no limit on
+what it uses; Haggle runs each call in a sandbox of its own, and with a chunk size as many in one.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterable
+from concurrent import futures
+from typing import Any
+
+from haggle_cluster import Cluster, Executor
+
+CALLS = 1000
+CHUNK = 50
+WARM = 60
+WORK = 200
+WORK_SECONDS = 0.02
+
+Map = Callable[[Callable[[int], int], Iterable[int]], Any]
+
+
+def no_op(x: int) -> int:
+    return x
+
+
+def work(turns: int) -> int:
+    total = 0
+    for turn in range(turns):
+        total += turn * turn % 7
+    return total
+
+
+def turns_of(seconds: float) -> int:
+    """Turns of :func:`work` that take this Python so much CPU time."""
+    turns = 10_000
+    while True:
+        before = time.process_time()
+        work(turns)
+        if (took := time.process_time() - before) > 0.2:
+            return int(turns * seconds / took)
+        turns *= 2
+
+
+def rate(name: str, mapped: Map, note: str = "") -> None:
+    """Calls a second, of a second round: the first one starts workers."""
+    list(mapped(no_op, range(CALLS // 10)))
+    before = time.perf_counter()
+    assert list(mapped(no_op, range(CALLS))) == list(range(CALLS))
+    took = time.perf_counter() - before
+    print(f"{CALLS} no-ops, {name:<34} {CALLS / took:10,.0f} calls/s {took:8.2f} s  {note}", flush=True)
+
+
+def latency(name: str, one: Callable[[int], int]) -> None:
+    """From a call to its result, one at a time."""
+    times = []
+    for turn in range(WARM + 10):
+        before = time.perf_counter()
+        assert one(turn) == turn
+        times.append((time.perf_counter() - before) * 1000)
+    p50, p90 = statistics.median(times[10:]), sorted(times[10:])[WARM * 9 // 10]
+    print(f"one no-op, {name:<38} {p50:10.2f} ms p50 {p90:8.2f} ms p90", flush=True)
+
+
+def busy(name: str, mapped: Map, turns: int) -> float:
+    """The same work, so many times, on all cores."""
+    list(mapped(work, [1] * 4))
+    before = time.perf_counter()
+    list(mapped(work, [turns] * WORK))
+    took = time.perf_counter() - before
+    cores = os.cpu_count() or 1
+    ideal = WORK * WORK_SECONDS / cores
+    print(f"{WORK} x {WORK_SECONDS * 1000:.0f} ms, {name:<38} {took:10.2f} s {took / ideal:8.2f} of the ideal", flush=True)
+    return took
+
+
+def haggle(url: str | None, turns: int) -> list[float]:
+    with Cluster(url) as cluster, Executor(cluster, cpus=1, mem="64MiB") as executor:
+        latency("haggle", lambda x: executor.submit(no_op, x).result())
+        rate("haggle, each alone", executor.map, "each in a sandbox of its own")
+        rate(f"haggle, chunks of {CHUNK}", lambda f, xs: executor.map(f, xs, chunksize=CHUNK), "a sandbox for each chunk")
+        alone = busy("haggle, each alone", executor.map, turns)
+        packed = busy("haggle, chunks of 10", lambda f, xs: executor.map(f, xs, chunksize=10), turns)
+    return [alone, packed]
+
+
+def pool(turns: int) -> float:
+    with futures.ProcessPoolExecutor() as executor:
+        latency("ProcessPoolExecutor", lambda x: executor.submit(no_op, x).result())
+        rate("ProcessPoolExecutor", executor.map, "no sandbox")
+        return busy("ProcessPoolExecutor", executor.map, turns)
+
+
+def dask() -> None:
+    from distributed import Client, LocalCluster
+
+    cores = os.cpu_count() or 1
+    with LocalCluster(n_workers=cores, threads_per_worker=1, dashboard_address=None) as local, Client(local) as client:
+        latency("Dask", lambda x: int(client.submit(no_op, x, pure=False).result()))
+        rate("Dask", lambda f, xs: client.gather(client.map(f, list(xs), pure=False)), "no sandbox")
+
+
+def ray() -> None:
+    import ray as it
+
+    it.init(include_dashboard=False, logging_level="ERROR", log_to_driver=False)
+    remote = it.remote(no_op)
+    latency("Ray", lambda x: int(it.get(remote.remote(x))))
+    rate("Ray", lambda _, xs: it.get([remote.remote(x) for x in xs]), "no sandbox")
+    it.shutdown()
+
+
+def main(url: str | None = None) -> None:
+    print(f"{platform.python_implementation()} {platform.python_version()}, {os.cpu_count()} cores, {platform.machine()}")
+    turns = turns_of(WORK_SECONDS)
+    # First: nothing of it may be forked.
+    beside = pool(turns)
+    dask()
+    ray()
+    for took in haggle(url, turns):
+        print(f"beside ProcessPoolExecutor: {took / beside:.2f}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

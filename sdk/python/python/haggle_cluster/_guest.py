@@ -1,0 +1,147 @@
+"""Runs in the sandbox: takes calls, makes them one after the other, and writes what each came to.
+
+Its arguments are the file with the calls, or none when they are on standard input. For each call it writes a frame to
+standard output: the length in four bytes, then a pickle. What the function itself prints goes to standard error. It is in
+each sandbox, compiled (`_prepare.py`), and imports nothing: what is seldom needed is in `_guest_more.py`.
+"""
+
+import sys
+from marshal import dumps, loads
+
+FUNCTION = "/script/function"
+MORE = "/script/more.py"
+
+# Annotations are not evaluated: what they name need not be here.
+ANNOTATIONS = 0x1000000
+
+# How much of a result is written here, in pieces.
+FEW = 400
+
+# How they begin and end in a pickle.
+CONTAINERS = {tuple: (b"(", b"t"), list: (b"](", b"e"), dict: (b"}(", b"u")}
+
+warned = []
+
+
+class WarningsFinder:
+    """Hears what is warned of, from the moment in which somebody imports what does."""
+
+    def find_spec(self, name, path=None, target=None):
+        if name != "warnings":
+            return None
+        sys.meta_path.remove(self)
+        from _frozen_importlib import _find_spec
+
+        spec = _find_spec(name, path)
+        self.loader, self.create_module = spec.loader, spec.loader.create_module
+        spec.loader = self
+        return spec
+
+    def exec_module(self, module):
+        self.loader.exec_module(module)
+        module._showwarnmsg_impl = lambda message: warned.append(
+            (message.category.__name__, str(message.message), message.filename, message.lineno)
+        )
+        module.simplefilter("always")
+
+
+def main():
+    out, sys.stdout = sys.stdout.buffer, sys.stderr
+    with open(FUNCTION, "rb") as file:
+        function = file.read()
+    with open(sys.argv[1], "rb") if sys.argv[1:] else sys.stdin.buffer as file:
+        trusted, calls = loads(file.read())
+    sys.meta_path.insert(0, WarningsFinder())
+    made = None
+    for arguments in calls:
+        warned.clear()
+        is_out_of_memory = False
+        # Each call finds its globals as the first one did.
+        shipped = loads(function)
+        try:
+            if made is None:
+                made = [
+                    compile("\n" * (line - 1) + source, file, "exec", ANNOTATIONS, True)
+                    for source, file, line in shipped["pieces"]
+                ]
+            args, keywords = unpacked(arguments)
+            value = made_function(shipped, made)(*args, **keywords)
+            written = [b"\x80\x04\x8c\x08returned"]
+            if trusted or warned or not few(value, written, set()):
+                frame = more()["frame"]("returned", value, warned, trusted)
+            else:
+                frame = b"".join((*written, b"]\x87."))
+        except BaseException as error:
+            is_out_of_memory = isinstance(error, MemoryError)
+            # What filled the memory is mostly a variable of who ran out of it.
+            trace = error.__traceback__.tb_next if is_out_of_memory else None
+            while trace is not None:
+                trace.tb_frame.clear()
+                trace = trace.tb_next
+            frame = more()["raised"](error, shipped["pieces"], warned)
+        out.write(len(frame).to_bytes(4, "little"))
+        out.write(frame)
+        out.flush()
+        if is_out_of_memory:
+            # No success: so the cluster tells how much was wanted, and of how much.
+            sys.exit(1)
+
+
+def made_function(shipped, made):
+    module = type(sys)(shipped["module"])
+    sys.modules[module.__name__] = module
+    names = module.__dict__
+    for name, origin, attribute in shipped["imports"]:
+        __import__(origin)
+        found = sys.modules[origin]
+        for part in attribute.split(".") if attribute else ():
+            found = getattr(found, part)
+        names[name] = found
+    for name, value in shipped["data"].items():
+        names[name] = unpacked(value)
+    for piece in made:
+        exec(piece, names)
+    return names[shipped["entry"]]
+
+
+def unpacked(content):
+    """Plain data, which is here as it is, or a pickle of it."""
+    return content[0] if type(content) is tuple else more()["loads"](content)
+
+
+def more(names={}):
+    if not names:
+        with open(MORE) as file:
+            exec(compile(file.read(), MORE, "exec"), names)
+    return names
+
+
+def few(value, written, known):
+    """Writes a few plain values, each container there once. Says whether that was all of it."""
+    kind = type(value)
+    if kind is str:
+        text = value.encode("utf-8", "surrogatepass")
+        written += (b"X", len(text).to_bytes(4, "little"), text)
+    elif kind is int:
+        size = value.bit_length() // 8 + 1
+        written += (b"\x8b", size.to_bytes(4, "little"), value.to_bytes(size, "little", signed=True))
+    elif value is None or kind is bool:
+        written.append(b"N" if value is None else b"\x88" if value else b"\x89")
+    elif kind is float:
+        written += (b"G", dumps(value, 2)[:0:-1])
+    elif kind is bytes:
+        written += (b"B", len(value).to_bytes(4, "little"), value)
+    elif kind in CONTAINERS and id(value) not in known:
+        begin, end = CONTAINERS[kind]
+        known.add(id(value))
+        written.append(begin)
+        for item in value:
+            if not few(item, written, known) or (kind is dict and not few(value[item], written, known)):
+                return False
+        written.append(end)
+    else:
+        return False
+    return len(written) < FEW
+
+
+main()

@@ -1,0 +1,346 @@
+"""A cluster: one of one's own, or one that is there already."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import itertools
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Sequence
+from concurrent import futures
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from . import _local
+from ._native import Connection
+from .errors import HaggleError
+from .framework import Framework
+from .jobs import Job, Outcome, Session, TaskFuture
+from .records import AgentInfo, FrameworkInfo, OpenOffer, TaskInfo, table
+from .task import Content, Size, Task, cpus_text, size_text
+
+if TYPE_CHECKING:
+    from .executor import Executor
+
+F = TypeVar("F", bound=TaskFuture[Any])
+
+#: Where a task finds its script.
+_FOLDER = "/script"
+
+#: What an interpreter is told before the script's path.
+_FLAGS = {"javascript": ["--std"]}
+
+
+class Cluster:
+    """A cluster. Without ``url`` and ``token`` it starts one on this machine, which ends with this object.
+
+    >>> with Cluster() as cluster:
+    ...     print(cluster.run(Task.inline("print(6 * 7)")).stdout)
+
+    Tasks that were submitted and have not ended are killed when it is closed; Ctrl-C within ``with`` does that.
+
+    :param url: ``http://127.0.0.1:5050``; several masters are separated by commas.
+    :param token: what lets this program in, ``hgl1.…``; it says where the masters are as well. Not needed for a master that this
+        user runs on this machine.
+    :param agents: how many agents a cluster of one's own has. They share the machine, or have ``cpus`` and ``mem`` each.
+    :param role: whose share the tasks count towards.
+    :param name: the name of the framework that runs them, for people.
+    :param retries: how often a task is launched again after it failed or was lost.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        token: str | None = None,
+        agents: int = 1,
+        cpus: float | None = None,
+        mem: Size | None = None,
+        role: str | None = None,
+        name: str = "python",
+        retries: int = 0,
+        patience: float = 2.0,
+    ) -> None:
+        self._local: _local.LocalCluster | None = None
+        if url is None and token is None:
+            self._local = _local.LocalCluster(agents, cpus, None if mem is None else size_text(mem))
+            url = self._local.url
+        try:
+            self._connection = Connection.open(url, token, patience)
+        except BaseException:
+            self._end_local()
+            raise
+        self._options = (name, role, retries)
+        self._lock = threading.RLock()
+        self._session: Session | None = None
+        self._closed = False
+        self._uploaded: dict[tuple[str, int, int], str] = {}
+        self._runtimes: dict[str, str] = {}
+        # What calls of functions need in their sandboxes: paths and digests.
+        self._guest: list[tuple[str, str]] = []
+        # Who forgets to close it leaves no tasks behind.
+        atexit.register(self.close)
+
+    @classmethod
+    def from_env(cls) -> Cluster:
+        """The cluster that ``HAGGLE_MASTER`` and ``HAGGLE_TOKEN`` tell of, as for the ``haggle`` command."""
+        token = os.environ.get("HAGGLE_TOKEN")
+        if token and token.startswith("@"):
+            token = Path(token[1:]).read_text().strip()
+        return cls(os.environ.get("HAGGLE_MASTER") or "127.0.0.1", token=token or None)
+
+    @property
+    def url(self) -> str:
+        """Where the master is."""
+        return self._connection.url()
+
+    # Tasks
+
+    def submit(self, task: Task) -> Job:
+        """Hands a task over. It is launched as soon as an agent has room for it."""
+        spec = self._spec(task)
+        session, connection = self._session_now(), self._connection
+        job = Job(task.label)
+        index = session.submit(spec, lambda event: job._listen(connection, event))
+        job._kill = lambda: session.kill(index)
+        return job
+
+    def run(self, task: Task) -> Outcome:
+        """Runs a task to its end; raises :class:`TaskFailed` when that is no good one."""
+        return _wait(self.submit(task))
+
+    def map(
+        self, make: Callable[..., Task], *iterables: Iterable[Any], max_in_flight: int = 256
+    ) -> Generator[Outcome, None, None]:
+        """Runs the tasks that ``make`` makes of the items, and yields how they ended, in the order of the items.
+
+        Lazy: of the items no more are taken than ``max_in_flight`` ahead of what was yielded. A task that fails raises when its
+        turn has come; then, and when the iterator is closed, the others are killed.
+        """
+        return in_order((self.submit(make(*items)) for items in zip(*iterables)), max_in_flight)
+
+    async def amap(
+        self, make: Callable[..., Task], *iterables: Iterable[Any], max_in_flight: int = 256
+    ) -> AsyncIterator[Outcome]:
+        """:meth:`map` for asyncio."""
+        ended = self.map(make, *iterables, max_in_flight=max_in_flight)
+        try:
+            while (outcome := await asyncio.to_thread(next, ended, None)) is not None:
+                yield outcome
+        finally:
+            await asyncio.to_thread(ended.close)
+
+    def array(self, task: Task, count: int) -> list[Job]:
+        """As many tasks alike, each of which finds its number in ``HAGGLE_TASK_INDEX`` and theirs in ``HAGGLE_TASK_COUNT``."""
+        told = [{"HAGGLE_TASK_INDEX": str(index), "HAGGLE_TASK_COUNT": str(count)} for index in range(count)]
+        return [self.submit(task.replace(env={**task.env, **each})) for each in told]
+
+    def logs(self, task: str, *, stderr: bool = False, follow: bool = False) -> Iterator[bytes]:
+        """What a task writes, from its start, piece by piece; with ``follow`` until it has ended."""
+        return iter(self._connection.log(task, stderr, follow).next, None)
+
+    def executor(self, **quotas: Any) -> Executor:
+        """An :class:`Executor` of Python functions on this cluster."""
+        from .executor import Executor
+
+        return Executor(self, **quotas)
+
+    def framework(self, name: str, roles: Sequence[str] = ("default",), *, failover: float = 60.0) -> Framework:
+        """Subscribes a framework of one's own. Its tasks live on for ``failover`` seconds after its connection is lost."""
+        return Framework(self._connection.framework(name, list(roles), failover), self._spec)
+
+    # What operators see and ask for
+
+    def agents(self) -> Rows[AgentInfo]:
+        """Every agent."""
+        return Rows(AgentInfo.of(record) for record in self._connection.agents())
+
+    def frameworks(self) -> Rows[FrameworkInfo]:
+        """Every framework."""
+        return Rows(FrameworkInfo.of(record) for record in self._connection.frameworks())
+
+    def offers(self) -> Rows[OpenOffer]:
+        """Every open offer."""
+        return Rows(OpenOffer.of(record) for record in self._connection.offers())
+
+    def tasks(self, *, ended: bool = False) -> Rows[TaskInfo]:
+        """Every task that has not ended and, if asked for, the last ones that have."""
+        return Rows(TaskInfo.of(record) for record in self._connection.tasks(ended))
+
+    def kill(self, task: str) -> None:
+        """Asks for a task's end, be it this program's or not."""
+        self._connection.kill(task)
+
+    # Artifacts
+
+    def upload(self, content: Content) -> str:
+        """Stores a file or bytes at the master, and gives back the digest."""
+        if isinstance(content, bytes):
+            return self._connection.upload_bytes(content)
+        path = os.fspath(content)
+        found = os.stat(path)
+        key = (os.path.abspath(path), found.st_mtime_ns, found.st_size)
+        with self._lock:
+            known = self._uploaded.get(key)
+        if known is None:
+            known = self._connection.upload(path)
+            with self._lock:
+                self._uploaded[key] = known
+        return known
+
+    def runtime(self, name: str = "python") -> str:
+        """The digest of an interpreter's module. Fetched by ``pip`` and stored at the master when it is needed first."""
+        with self._lock:
+            digest = self._runtimes.get(name)
+            if digest is None:
+                digest, path = _local.runtime(name)
+                if not self._connection.has(digest):
+                    if path is None:
+                        raise HaggleError(f"the runtime {name} is {digest}, which this master does not have")
+                    self._connection.upload(path)
+                self._runtimes[name] = digest
+            return digest
+
+    # Its end
+
+    def close(self) -> None:
+        """Kills what was submitted and has not ended. A cluster of one's own ends."""
+        with self._lock:
+            session, self._session, self._closed = self._session, None, True
+        atexit.unregister(self.close)
+        try:
+            if session is not None:
+                session.close()
+        finally:
+            self._end_local()
+
+    def _end_local(self) -> None:
+        local, self._local = self._local, None
+        if local is not None:
+            local.close()
+
+    def __enter__(self) -> Cluster:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Cluster:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await asyncio.to_thread(self.close)
+
+    def __repr__(self) -> str:
+        return f"<Cluster {'closed' if self._closed else self.url}>"
+
+    def _repr_html_(self) -> str:
+        return self.agents()._repr_html_()
+
+    def _session_now(self) -> Session:
+        with self._lock:
+            if self._closed:
+                raise HaggleError("the cluster is closed")
+            if self._session is None:
+                self._session = Session(self._connection, *self._options)
+            return self._session
+
+    def _spec(self, task: Task) -> dict[str, Any]:
+        """As the native part takes it. What the master lacks is uploaded."""
+        args, inputs = list(task.args), {path: self.upload(content) for path, content in task.inputs.items()}
+        if task.runtime is not None:
+            module = self.runtime(task.runtime)
+            path = f"{_FOLDER}/{Path(task.module).name}"
+            inputs[path] = self.upload(task.code or b"")
+            args = [*_FLAGS.get(task.runtime, []), path, *args]
+        else:
+            module = os.fspath(task.module)
+            if not module.startswith("sha256:"):
+                module = self.upload(module)
+        return {
+            "module": module,
+            "name": task.label,
+            "args": args,
+            "env": list(task.env.items()),
+            "stdin": task.stdin.encode() if isinstance(task.stdin, str) else task.stdin,
+            "cpus": cpus_text(task.cpus),
+            "mem": size_text(task.mem),
+            "disk": size_text(task.disk),
+            "fuel": task.fuel,
+            "timeout": task.timeout,
+            "output": None if task.output is None else size_text(task.output),
+            "inputs": list(inputs.items()),
+            "constraints": list(task.constraints),
+            "allow_net": list(task.allow_net),
+            "allow_http": list(task.allow_http),
+        }
+
+
+R = TypeVar("R")
+
+
+class Rows(list[R]):
+    """A list of records, which a notebook shows as a table."""
+
+    def _repr_html_(self) -> str:
+        return table(self)
+
+
+def as_completed(jobs: Iterable[F], timeout: float | None = None) -> Iterator[F]:
+    """Yields jobs, or calls of an executor, as they end."""
+    # What comes out of it went into it.
+    return cast("Iterator[F]", futures.as_completed(list(jobs), timeout))
+
+
+T = TypeVar("T")
+
+
+def in_order(
+    submitted: Iterator[TaskFuture[T]], max_in_flight: int, timeout: float | None = None
+) -> Generator[T, None, None]:
+    """Results in the order of submission, at most so many ahead of who reads them. The rest is killed when it ends early."""
+    if max_in_flight < 1:
+        raise ValueError("max_in_flight is at least 1")
+    deadline = None if timeout is None else time.monotonic() + timeout
+    ahead: deque[TaskFuture[T]] = deque()
+    try:
+        ahead.extend(itertools.islice(submitted, max_in_flight))
+    except BaseException:
+        _cancel(ahead)
+        raise
+    return _in_order(ahead, submitted, deadline)
+
+
+def _in_order(
+    ahead: deque[TaskFuture[T]], submitted: Iterator[TaskFuture[T]], deadline: float | None
+) -> Generator[T, None, None]:
+    try:
+        while ahead:
+            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            # It stays among them until it has a result, so that it is killed with them.
+            result = ahead[0].result(left)
+            ahead.popleft()
+            ahead.extend(itertools.islice(submitted, 1))
+            yield result
+    finally:
+        _cancel(ahead)
+
+
+def _cancel(ahead: Iterable[TaskFuture[Any]]) -> None:
+    for future in ahead:
+        future.cancel()
+
+
+def _wait(future: TaskFuture[T]) -> T:
+    """Its result. Who is interrupted while waiting takes the task along."""
+    try:
+        return future.result()
+    except BaseException:
+        future.cancel()
+        raise

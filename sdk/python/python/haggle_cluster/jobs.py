@@ -1,0 +1,245 @@
+"""Tasks that were submitted: a session of the SDK, and the thread that hears how they end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Generator
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from .errors import HaggleError, Refused, SessionOver, failure
+from .records import Status, Usage
+
+if TYPE_CHECKING:
+    from ._native import Connection
+
+T = TypeVar("T")
+
+#: Hears of one task: what happened, as the native part says it.
+Listener = Callable[[dict[str, Any]], None]
+
+_LOG = logging.getLogger("haggle_cluster")
+
+#: With these a task is over, and its listener hears no more.
+_LAST = frozenset({"ended", "refused", "over"})
+
+
+class Session:
+    """A framework that drives tasks to their end, and one thread that hears of all of them."""
+
+    def __init__(self, connection: Connection, name: str, role: str | None, retries: int) -> None:
+        self._native = connection.session(name, role, retries)
+        self._lock = threading.Lock()
+        self._listeners: dict[int, Listener] = {}
+        # What was told of a task before its number was known here.
+        self._early: dict[int, list[dict[str, Any]]] = {}
+        self._closed = False
+        self._thread = threading.Thread(target=self._hear, name="haggle", daemon=True)
+        self._thread.start()
+
+    def submit(self, spec: dict[str, Any], listener: Listener, *, collect: bool = False) -> int:
+        """Hands a task over, and gives back its number. Waits while too many are on their way."""
+        index = self._native.submit(spec, collect)
+        with self._lock:
+            early = self._early.pop(index, [])
+            if not any(event["kind"] in _LAST for event in early):
+                self._listeners[index] = listener
+        for event in early:
+            listener(event)
+        return index
+
+    def kill(self, index: int) -> None:
+        """Asks for a task's end."""
+        self._native.kill(index)
+
+    def close(self) -> None:
+        """Kills what has not ended, and leaves the master."""
+        if not self._closed:
+            self._closed = True
+            self._native.close()
+            self._thread.join()
+
+    def _hear(self) -> None:
+        is_closed = False
+        while True:
+            for event in self._native.next():
+                is_closed = is_closed or event["kind"] == "closed"
+                try:
+                    self._tell(event)
+                except Exception:
+                    # Whoever waits for one task must not keep all others from hearing of theirs.
+                    _LOG.exception("what happened to task %s could not be told", event["index"])
+            with self._lock:
+                if is_closed and not self._listeners:
+                    return
+
+    def _tell(self, event: dict[str, Any]) -> None:
+        index, is_last = event["index"], event["kind"] in _LAST
+        if event["kind"] == "closed":
+            return
+        with self._lock:
+            listener = self._listeners.pop(index, None) if is_last else self._listeners.get(index)
+            if listener is None:
+                self._early.setdefault(index, []).append(event)
+                return
+        listener(event)
+
+
+class TaskFuture(Future[T], Generic[T]):
+    """A future of something that a task does. It can also be awaited, in any event loop."""
+
+    def __init__(self, name: str, kill: Callable[[], None] | None = None) -> None:
+        super().__init__()
+        self.name = name
+        #: The task's id in the cluster, once it was launched; another one at every try.
+        self.task_id: str | None = None
+        #: The agent's name for people.
+        self.agent: str | None = None
+        #: How often it was launched.
+        self.attempts = 0
+        #: Why it has been waiting for five seconds or more, if it has.
+        self.waiting_for: str | None = None
+        #: Whether somebody here asked for its end.
+        self.is_kill_wanted = False
+        self._kill = kill
+
+    def cancel(self) -> bool:
+        """Takes it back if it was not launched yet. One that runs is asked to end, and raises :class:`Killed`."""
+        is_cancelled = super().cancel()
+        if is_cancelled or not self.done():
+            self.kill()
+        return is_cancelled
+
+    def kill(self) -> None:
+        """Asks for its end. One that has ended is left as it is."""
+        self.is_kill_wanted = True
+        if self._kill is not None:
+            self._kill()
+
+    def __await__(self) -> Generator[Any, None, T]:
+        return asyncio.wrap_future(self).__await__()
+
+    def _heard(self, event: dict[str, Any]) -> None:
+        """Takes note of what happened before the end."""
+        if event["kind"] == "launched":
+            self.task_id, self.agent, self.attempts = event["task"], event["agent"], event["attempt"]
+            self.waiting_for = None
+            if not self.running() and not self.done():
+                self.set_running_or_notify_cancel()
+        elif event["kind"] == "waiting":
+            self.waiting_for = event["why"]
+
+    def _settle(self, result: T) -> None:
+        if self._may_settle():
+            self.set_result(result)
+
+    def _fail(self, error: BaseException) -> None:
+        if self._may_settle():
+            self.set_exception(error)
+
+    def _may_settle(self) -> bool:
+        """Whether somebody still waits: it was not cancelled."""
+        if self.cancelled():
+            # So that those who wait for several hear of it.
+            self._notify_cancel()
+            return False
+        return self.running() or self.set_running_or_notify_cancel()
+
+    def _notify_cancel(self) -> None:
+        try:
+            self.set_running_or_notify_cancel()
+        except Exception:
+            # It was told already.
+            pass
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a task ended, whichever way. Its output is read from its agent when it is asked for."""
+
+    name: str
+    status: Status
+    agent: str | None
+    attempts: int
+    _connection: Connection
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether it ended by itself and well."""
+        return self.status.state == "FINISHED"
+
+    @property
+    def state(self) -> str:
+        """``FINISHED``, ``FAILED``, ``KILLED``, ``LOST``, …"""
+        return self.status.state
+
+    @property
+    def reason(self) -> str | None:
+        """``EXIT``, ``TRAP``, ``MEMORY_LIMIT``, …; nothing for a plain success."""
+        return self.status.reason
+
+    @property
+    def exit_code(self) -> int | None:
+        """Its own exit code, where it came to give one."""
+        return self.status.exit_code
+
+    @property
+    def usage(self) -> Usage | None:
+        """What it used, if it ran."""
+        return self.status.usage
+
+    @property
+    def stdout(self) -> str:
+        """What it wrote to standard output."""
+        return self.output().decode(errors="replace")
+
+    @property
+    def stderr(self) -> str:
+        """What it wrote to standard error."""
+        return self.output(stderr=True).decode(errors="replace")
+
+    def output(self, *, stderr: bool = False) -> bytes:
+        """What it wrote, as bytes."""
+        log = self._connection.log(self.status.task, stderr, True)
+        return b"".join(iter(log.next, None))
+
+    def raise_for_state(self) -> Outcome:
+        """This, or the :class:`TaskFailed` that tells of its end."""
+        if not self.is_finished:
+            raise failure(self.name, self.status)
+        return self
+
+
+class Job(TaskFuture[Outcome]):
+    """A task that was submitted. ``result()`` is its :class:`Outcome`, or raises what :class:`TaskFailed` it came to."""
+
+    _outcome: Outcome | None = None
+
+    def outcome(self, timeout: float | None = None) -> Outcome:
+        """How it ended, whichever way; nothing is raised for a task that failed."""
+        error = self.exception(timeout)
+        if self._outcome is None:
+            assert error is not None
+            raise error
+        return self._outcome
+
+    def _listen(self, connection: Connection, event: dict[str, Any]) -> None:
+        if event["kind"] in ("refused", "over"):
+            self._fail(refusal(event))
+        elif event["kind"] == "ended":
+            status = Status.of(event["status"])
+            self._outcome = Outcome(self.name, status, self.agent, self.attempts, connection)
+            if self._outcome.is_finished:
+                self._settle(self._outcome)
+            else:
+                self._fail(failure(self.name, status))
+        else:
+            self._heard(event)
+
+
+def refusal(event: dict[str, Any]) -> HaggleError:
+    """The exception for a task that nobody took, or of whose end nobody heard."""
+    return Refused(event["why"]) if event["kind"] == "refused" else SessionOver(event["why"])

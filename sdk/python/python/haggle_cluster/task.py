@@ -1,0 +1,100 @@
+"""What to run, and under which quotas."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+#: An amount of memory, disk or output: bytes, or a text like ``"64MiB"``.
+Size = int | str
+
+#: A file's content: its path, or the bytes themselves.
+Content = str | os.PathLike[str] | bytes
+
+
+@dataclass(frozen=True)
+class Task:
+    """A WebAssembly module, or a script and its interpreter, with its quotas.
+
+    A task that says nothing gets one core, 64 MiB of memory, no scratch folder, no budget of fuel or time, and may write 1 MiB.
+    It is given nothing that is not named: no file, no variable, no network.
+
+    ``module`` is the path of a ``.wasm`` file, or the digest (``sha256:…``) of one that the master has; for a
+    :meth:`script`, what runs it is named by ``runtime`` instead.
+    """
+
+    module: str | os.PathLike[str] = ""
+    args: Sequence[str] = ()
+    name: str = ""
+    #: Cores: a ceiling and a share.
+    cpus: float = 1.0
+    mem: Size = "64MiB"
+    disk: Size = 0
+    #: How many instructions it may execute.
+    fuel: int | None = None
+    #: Seconds that it may run.
+    timeout: float | None = None
+    #: What it may write to standard output and standard error together.
+    output: Size | None = None
+    env: Mapping[str, str] = field(default_factory=dict)
+    stdin: bytes | str = b""
+    #: Files that it may read: paths in the task, and what is there.
+    inputs: Mapping[str, Content] = field(default_factory=dict)
+    #: What its agent must be: ``"zone=a"``, ``"gpu"``, ``"!slow"``.
+    constraints: Sequence[str] = ()
+    #: Ports of hosts that it may connect to: ``"db.example:5432"``.
+    allow_net: Sequence[str] = ()
+    #: Hosts that it may send HTTP requests to: ``"api.example"``.
+    allow_http: Sequence[str] = ()
+    #: The interpreter of a script: ``python`` or ``javascript``, or another one of ``haggle runtime ls``.
+    runtime: str | None = None
+    #: A script's text.
+    code: bytes | None = None
+
+    @classmethod
+    def script(cls, path: str | os.PathLike[str], *, runtime: str | None = None, **quotas: Any) -> Task:
+        """A script of this machine. Its language is told by the end of its name unless ``runtime`` is given."""
+        file = Path(path)
+        runtime = runtime or _LANGUAGES.get(file.suffix)
+        if runtime is None:
+            raise ValueError(f"{file} ends like no script that is known: runtime= names what runs it")
+        quotas.setdefault("name", file.name)
+        return cls(module=file, code=file.read_bytes(), runtime=runtime, **quotas)
+
+    @classmethod
+    def inline(cls, code: str, *, runtime: str = "python", **quotas: Any) -> Task:
+        """A script that is given as text."""
+        name = "code" + _SUFFIXES.get(runtime, "")
+        quotas.setdefault("name", name)
+        return cls(module=name, code=code.encode(), runtime=runtime, **quotas)
+
+    def replace(self, **changes: Any) -> Task:
+        """The same with something else in it."""
+        return dataclasses.replace(self, **changes)
+
+    def with_args(self, args: Sequence[str]) -> Task:
+        """The same with other arguments."""
+        return self.replace(args=args)
+
+    @property
+    def label(self) -> str:
+        """Its name for people."""
+        return self.name or Path(self.module).name
+
+
+_LANGUAGES = {".py": "python", ".js": "javascript", ".mjs": "javascript", ".rb": "ruby"}
+_SUFFIXES = {"python": ".py", "javascript": ".js", "ruby": ".rb"}
+
+
+def cpus_text(cpus: float) -> str:
+    """As Haggle reads it: thousandths of a core at the finest."""
+    return f"{cpus:.3f}"
+
+
+def size_text(size: Size) -> str:
+    """As Haggle reads it."""
+    return size if isinstance(size, str) else str(int(size))

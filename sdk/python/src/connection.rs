@@ -1,0 +1,103 @@
+//! A connection to a master: artifacts, what an operator sees and asks for, and where sessions begin.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use haggle_sdk::{Client, Digest, OutputStream, TaskId};
+use pyo3::{PyResult, Python, pyclass, pymethods};
+
+use crate::error::{OrRaise, unreadable};
+use crate::framework::Framework;
+use crate::log::Log;
+use crate::record::{AgentRecord, FrameworkRecord, OpenOfferRecord, TaskRecord};
+use crate::session::Session;
+use crate::wait::wait;
+
+/// A connection to a master.
+#[pyclass(frozen)]
+pub(crate) struct Connection(Client);
+
+#[pymethods]
+impl Connection {
+    /// Connects to the master that is named, by the token, or both.
+    #[staticmethod]
+    fn open(py: Python<'_>, master: Option<String>, token: Option<&str>, patience: f64) -> PyResult<Self> {
+        let mut builder = Client::builder().patience(Duration::try_from_secs_f64(patience).map_err(unreadable)?);
+        if let Some(master) = master {
+            builder = builder.master(master);
+        }
+        if let Some(token) = token {
+            builder = builder.token(token.parse().or_raise()?);
+        }
+        wait(py, builder.connect())?.or_raise().map(Self)
+    }
+
+    /// Where the master is that is spoken to now.
+    fn url(&self) -> String {
+        self.0.url()
+    }
+
+    /// Stores a file, and gives back its digest.
+    fn upload(&self, py: Python<'_>, path: PathBuf) -> PyResult<String> {
+        wait(py, self.0.upload(path))?.or_raise().map(|digest| digest.to_string())
+    }
+
+    /// Stores bytes, and gives back their digest.
+    fn upload_bytes(&self, py: Python<'_>, content: Vec<u8>) -> PyResult<String> {
+        wait(py, self.0.upload_bytes(content))?.or_raise().map(|digest| digest.to_string())
+    }
+
+    /// Whether the master has it.
+    fn has(&self, py: Python<'_>, digest: &str) -> PyResult<bool> {
+        let digest = digest.parse::<Digest>().map_err(unreadable)?;
+        wait(py, self.0.has_artifact(digest))?.or_raise()
+    }
+
+    /// Fetches an artifact into a file.
+    fn download(&self, py: Python<'_>, digest: &str, path: PathBuf) -> PyResult<()> {
+        let digest = digest.parse::<Digest>().map_err(unreadable)?;
+        wait(py, self.0.download(digest, path))?.or_raise()
+    }
+
+    /// What a task writes, from its start; with `follow`, until it has ended.
+    fn log(&self, task: &str, stderr: bool, follow: bool) -> PyResult<Log> {
+        let stream = if stderr { OutputStream::Stderr } else { OutputStream::Stdout };
+        Ok(Log::new(self.0.log(task.parse::<TaskId>().map_err(unreadable)?, stream, follow)))
+    }
+
+    /// Asks for a task's end.
+    fn kill(&self, py: Python<'_>, task: &str) -> PyResult<()> {
+        let task = task.parse::<TaskId>().map_err(unreadable)?;
+        wait(py, self.0.kill(task))?.or_raise()
+    }
+
+    /// Every agent.
+    fn agents(&self, py: Python<'_>) -> PyResult<Vec<AgentRecord>> {
+        Ok(wait(py, self.0.agents())?.or_raise()?.iter().map(Into::into).collect())
+    }
+
+    /// Every framework.
+    fn frameworks(&self, py: Python<'_>) -> PyResult<Vec<FrameworkRecord>> {
+        Ok(wait(py, self.0.frameworks())?.or_raise()?.iter().map(Into::into).collect())
+    }
+
+    /// Every open offer.
+    fn offers(&self, py: Python<'_>) -> PyResult<Vec<OpenOfferRecord>> {
+        Ok(wait(py, self.0.offers())?.or_raise()?.iter().map(Into::into).collect())
+    }
+
+    /// Every task that has not ended and, if `ended`, the last ones that have.
+    fn tasks(&self, py: Python<'_>, ended: bool) -> PyResult<Vec<TaskRecord>> {
+        Ok(wait(py, self.0.tasks(ended))?.or_raise()?.iter().map(Into::into).collect())
+    }
+
+    /// A session that drives tasks to their end.
+    fn session(&self, py: Python<'_>, name: String, role: Option<String>, retries: u32) -> PyResult<Session> {
+        Session::start(py, &self.0, name, role, retries)
+    }
+
+    /// A framework of its own.
+    fn framework(&self, py: Python<'_>, name: String, roles: Vec<String>, failover: f64) -> PyResult<Framework> {
+        Framework::subscribe(py, &self.0, name, roles, failover)
+    }
+}

@@ -1,0 +1,97 @@
+//! The Python package: builds its wheel, installs it into an environment of its own, and tests it there.
+
+use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Context;
+
+use crate::bench::PACKAGES;
+use crate::languages;
+use crate::process::{self, step, timed};
+use crate::test::{EVERYTHING, given};
+use crate::workspace::{Workspace, program};
+
+/// What checks the package. Pinned: a new version of a type checker finds new faults.
+const CHECKERS: [&str; 2] = ["mypy==2.4.1", "pytest==9.2.0"];
+
+/// What it is measured against.
+const RIVALS: [&str; 2] = ["ray==2.60.0", "distributed==2026.8.0"];
+
+/// Builds the wheel, and runs every check of it.
+pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<()> {
+    step("build", workspace.cargo().args(["build", "--quiet", "--locked"]).args(EVERYTHING))?;
+    check(workspace)
+}
+
+/// The checks, of what was built.
+pub(crate) fn check(workspace: &Workspace) -> anyhow::Result<()> {
+    let environment = Environment::ensure(workspace, "checks", &CHECKERS)?;
+    timed("wheel of the Python package", || environment.install(workspace, &workspace.debug()))?;
+    let sdk = workspace.root.join("sdk").join("python");
+    let mut types = Command::new(environment.program("mypy"));
+    types.current_dir(&sdk).env("MYPYPATH", sdk.join("python")).arg("--cache-dir").arg(environment.0.join("mypy"));
+    types.args(["python/haggle_cluster", "tests", "wheel.py", "bench.py"]).arg(workspace.root.join("examples/python"));
+    step("types of the Python package", &mut types)?;
+    let mut tests = Command::new(environment.program("pytest"));
+    tests.current_dir(&sdk).args(["--quiet", "-p", "no:cacheprovider"]).env("PYTHONDONTWRITEBYTECODE", "1");
+    tests.env("HAGGLE_TEST_WASM", workspace.wasm());
+    for (name, value) in given(workspace, &[]).get_envs().filter(|(name, _)| *name == "PATH") {
+        tests.env(name, value.unwrap_or_default());
+    }
+    step("tests of the Python package", &mut tests)
+}
+
+/// Measures calls of Python functions beside what people would use instead. The programs are optimised ones.
+pub(crate) fn bench(workspace: &Workspace, args: &[String]) -> anyhow::Result<()> {
+    let mut build = workspace.cargo();
+    build.args(["build", "--release", "--locked", "--bins", "--lib"]).args(PACKAGES).args(["-p", "haggle-python"]);
+    step("build, optimised", &mut build)?;
+    let environment = Environment::ensure(workspace, "bench", &RIVALS)?;
+    environment.install(workspace, &workspace.release())?;
+    let mut bench = Command::new(environment.program("python"));
+    bench.arg(workspace.root.join("sdk/python/bench.py")).args(args);
+    step("benchmark", &mut bench)
+}
+
+/// A Python environment below the target folder, with these packages.
+struct Environment(PathBuf);
+
+impl Environment {
+    fn ensure(workspace: &Workspace, name: &str, packages: &[&str]) -> anyhow::Result<Self> {
+        let environment = Self(workspace.target.join("python").join(name));
+        let (marker, wanted) = (environment.0.join("packages"), packages.join("\n"));
+        if fs::read_to_string(&marker).is_ok_and(|there| there == wanted) {
+            return Ok(environment);
+        }
+        timed(&format!("Python environment with {}", packages.join(", ")), || {
+            let python = languages::python()?;
+            // Debian's Python makes environments, but none with a pip.
+            let mut make = Command::new(&python);
+            process::output(make.args(["-m", "venv", "--clear", "--without-pip"]).arg(&environment.0))?;
+            environment.pip(packages)?;
+            fs::write(&marker, &wanted).with_context(|| format!("cannot write {}", marker.display()))
+        })?;
+        Ok(environment)
+    }
+
+    /// Puts the wheel of what was built in this folder into it.
+    fn install(&self, workspace: &Workspace, built: &Path) -> anyhow::Result<()> {
+        let native = built.join(format!("{DLL_PREFIX}haggle_native{DLL_SUFFIX}"));
+        let mut wheel = Command::new(self.program("python"));
+        wheel.arg(workspace.root.join("sdk/python/wheel.py")).arg(native).arg(built.join(program("haggle")));
+        let wheel = process::output(wheel.arg(workspace.target.join("python").join("wheels")))?;
+        self.pip(&["--no-deps", "--no-index", "--force-reinstall", wheel.trim()])
+    }
+
+    fn pip(&self, words: &[&str]) -> anyhow::Result<()> {
+        let mut pip = Command::new(languages::python()?);
+        pip.args(["-m", "pip", "--quiet", "--disable-pip-version-check", "--python"]).arg(self.program("python"));
+        process::output(pip.arg("install").args(words)).map(drop)
+    }
+
+    fn program(&self, name: &str) -> PathBuf {
+        self.0.join(if cfg!(windows) { "Scripts" } else { "bin" }).join(program(name))
+    }
+}
