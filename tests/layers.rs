@@ -8,14 +8,15 @@ use serde_json::Value;
 type Arrow = (String, String);
 
 /// Our packages, and those of ours which each may use. Whoever may see everything is not listed here.
-const LAYERS: [(&str, &[&str]); 12] = [
+const LAYERS: [(&str, &[&str]); 13] = [
     ("haggle-core", &[]),
     ("haggle-memmove", &[]),
     ("haggle-etcd", &[]),
     ("haggle-proto", &["haggle-core"]),
+    ("haggle-mesos", &["haggle-core"]),
     ("haggle-tls", &["haggle-core"]),
     ("haggle-executor", &["haggle-core"]),
-    ("haggle-master", &["haggle-core", "haggle-etcd", "haggle-proto", "haggle-tls"]),
+    ("haggle-master", &["haggle-core", "haggle-etcd", "haggle-mesos", "haggle-proto", "haggle-tls"]),
     ("haggle-agent", &["haggle-core", "haggle-proto", "haggle-tls", "haggle-executor"]),
     ("haggle-sdk", &["haggle-core", "haggle-etcd", "haggle-proto", "haggle-tls"]),
     (
