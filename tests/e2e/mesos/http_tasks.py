@@ -29,6 +29,12 @@ def task(name, module, arguments, offer):
             "value": "task.wasm",
             "arguments": ["task.wasm"] + arguments,
             "uris": [{"value": module, "output_file": "task.wasm"}],
+            "environment": {
+                "variables": [
+                    {"name": "HAGGLE_TASK_INDEX", "value": "1"},
+                    {"name": "HAGGLE_TASK_COUNT", "value": "3"},
+                ]
+            },
         },
     }
 
@@ -79,7 +85,7 @@ class Framework:
 def main():
     framework = Framework()
     names = ["hello-%d" % number for number in range(TASKS)]
-    framework.pending = [(name, MODULE, []) for name in names] + [("sleeper", SLEEPER, ["600"])]
+    framework.pending = [(name, MODULE, ["Ada", name]) for name in names] + [("sleeper", SLEEPER, ["600"])]
     framework.thread.start()
     framework.wait("all finish", lambda: all(framework.is_in(name, "TASK_FINISHED") for name in names))
     framework.wait("the sleeper runs", lambda: framework.is_in("sleeper", "TASK_RUNNING"))

@@ -55,9 +55,20 @@ async fn runs(mut client: Command) {
     let client = Client { child, said };
 
     let client = client.says("RESTART").await;
+    greets(&cluster).await;
     cluster.restart_master().await;
     cluster.registered(1).await;
     client.says("DONE").await;
+}
+
+/// Makes sure that tasks which greet got their arguments and their environment.
+async fn greets(cluster: &Cluster) {
+    let tasks = cluster.client().await.tasks(true).await.unwrap();
+    for task in tasks.iter().filter(|task| task.name.starts_with("hello")) {
+        let said = cluster.haggle(&["logs", &task.id.to_string()]).await.stdout;
+        let expected = format!("hello, Ada {}, from task 2 of 3\n", task.name);
+        assert_eq!(String::from_utf8_lossy(&said), expected);
+    }
 }
 
 /// Ended with its test.
@@ -113,4 +124,21 @@ async fn mesos_framework_runs_tasks_and_survives_another_master() {
     let mut node = Command::new("node");
     node.arg(script("framework_tasks.js")).env("NODE_PATH", clients.join("npm/node_modules"));
     runs(node).await;
+}
+
+#[test]
+fn the_document_shows_what_these_tests_run() {
+    let document = include_str!("../../../docs/MESOS.md");
+    let written = |text: &'static str, end: &str| {
+        let (_, rest) = text.split_once("How a task is written:\n").unwrap();
+        rest.split_once(end).unwrap().0.trim_end()
+    };
+
+    for snippet in [
+        written(include_str!("pymesos_tasks.py"), "\nclass"),
+        written(include_str!("http_tasks.py"), "\nclass"),
+        written(include_str!("framework_tasks.js"), "const scheduler"),
+    ] {
+        assert!(document.contains(snippet), "docs/MESOS.md shows another one than:\n{snippet}");
+    }
 }

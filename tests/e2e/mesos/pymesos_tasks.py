@@ -26,7 +26,12 @@ def task(name, module, arguments, offer):
             "value": "task.wasm",
             "arguments": ["task.wasm"] + arguments,
             "uris": [{"value": module, "output_file": "task.wasm"}],
-            "environment": {"variables": [{"name": "GREETING", "value": "hi"}]},
+            "environment": {
+                "variables": [
+                    {"name": "HAGGLE_TASK_INDEX", "value": "1"},
+                    {"name": "HAGGLE_TASK_COUNT", "value": "3"},
+                ]
+            },
         },
     }
 
@@ -78,7 +83,7 @@ def main():
     framework = {"user": "root", "name": "pymesos", "failover_timeout": 300}
     scheduler = Tasks()
     names = ["hello-%d" % number for number in range(TASKS)]
-    scheduler.pending = [(name, MODULE, ["--", name]) for name in names] + [("sleeper", SLEEPER, ["600"])]
+    scheduler.pending = [(name, MODULE, ["Ada", name]) for name in names] + [("sleeper", SLEEPER, ["600"])]
     driver = driver_of(scheduler, framework)
     driver.start()
     scheduler.wait("all finish", lambda: all(scheduler.is_in(name, "TASK_FINISHED") for name in names))
