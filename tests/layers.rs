@@ -13,9 +13,10 @@ const LAYERS: [(&str, &[&str]); 13] = [
     ("haggle-memmove", &[]),
     ("haggle-etcd", &[]),
     ("haggle-proto", &["haggle-core"]),
+    ("haggle-mesos", &["haggle-core"]),
     ("haggle-tls", &["haggle-core"]),
     ("haggle-executor", &["haggle-core"]),
-    ("haggle-master", &["haggle-core", "haggle-etcd", "haggle-proto", "haggle-tls"]),
+    ("haggle-master", &["haggle-core", "haggle-etcd", "haggle-mesos", "haggle-proto", "haggle-tls"]),
     ("haggle-agent", &["haggle-core", "haggle-proto", "haggle-tls", "haggle-executor"]),
     ("haggle-sdk", &["haggle-core", "haggle-etcd", "haggle-proto", "haggle-tls"]),
     (

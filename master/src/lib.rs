@@ -23,12 +23,14 @@ mod happenings;
 mod inbox;
 mod limits;
 mod logs;
+mod mesos;
 mod metrics;
 mod outbox;
 mod reach;
 mod registry;
 mod replicas;
 mod security;
+mod web;
 
 use std::convert::Infallible;
 use std::fs::{File, TryLockError};

@@ -14,6 +14,8 @@ mod folders;
 mod frameworks;
 mod gangs;
 mod languages;
+#[cfg(unix)]
+mod mesos;
 mod network;
 mod placing;
 #[cfg(target_os = "linux")]

@@ -12,6 +12,7 @@ mod fuzz;
 mod hostile;
 mod hosts;
 mod languages;
+mod mesos;
 mod process;
 mod python;
 mod sim;

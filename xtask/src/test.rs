@@ -8,6 +8,7 @@ use anyhow::Context;
 use crate::cross::{self, System};
 use crate::deny::{self, Advisories};
 use crate::languages::Language;
+use crate::mesos;
 use crate::process::{self, step, timed};
 use crate::python;
 use crate::sim;
@@ -70,6 +71,7 @@ fn checks(workspace: &Workspace) -> anyhow::Result<Advisories> {
     tools::ensure_etcd(workspace)?;
     tools::ensure_programs(workspace);
     tools::ensure_pip();
+    mesos::ensure_clients(workspace);
     python::check(workspace)?;
     // Last, so that its summary is the last thing to be read.
     step("tests", tests(workspace).env("HAGGLE_WASM_CARGO", toolchain::ensure(None)?))?;
@@ -126,6 +128,7 @@ pub(crate) fn given(workspace: &Workspace, args: &[&str]) -> Command {
         cargo.env("PATH", path);
     }
     cargo.args(args).env("HAGGLE_TEST_WASM", workspace.wasm()).env("HAGGLE_TEST_BIN", workspace.debug());
+    cargo.env("HAGGLE_TEST_MESOS", mesos::clients(workspace));
     cargo
 }
 

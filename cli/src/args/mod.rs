@@ -31,7 +31,7 @@ pub(crate) use daemon::{AgentArgs, LogArgs, LogFormat, MasterArgs, ModuleArgs, U
 pub(crate) use etcd::Unreadable;
 pub(crate) use operator::{
     AgentsArgs, AgentsCommand, DeactivateArgs, GoneArgs, KillArgs, LimitsArgs, ListArgs, LogsArgs, PsArgs, RemoveArgs,
-    WatchArgs,
+    UploadArgs, WatchArgs,
 };
 pub(crate) use proxy::ProxyArgs;
 pub(crate) use roles::{
@@ -202,6 +202,7 @@ pub(crate) enum Command {
     Limits(LimitsArgs),
     Logs(LogsArgs),
     Kill(KillArgs),
+    Upload(UploadArgs),
     Watch(WatchArgs),
     Top(TopArgs),
     Token(TokenArgs),

@@ -1,5 +1,7 @@
 //! What can be typed after the commands that look at a cluster.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 use haggle_core::{AgentId, TaskId};
 
@@ -149,6 +151,20 @@ pub(crate) struct KillArgs {
     /// Its id, as `haggle ps` shows it
     #[arg(value_name = "TASK", add = completions::living_tasks())]
     pub(crate) task: TaskId,
+    #[command(flatten)]
+    pub(crate) list: ListArgs,
+}
+
+/// Put files into the cluster: modules and inputs, for frameworks that name them by their digests
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  haggle upload x.wasm
+  haggle upload --json x.wasm in.csv")]
+pub(crate) struct UploadArgs {
+    /// Which files
+    #[arg(value_name = "FILE", required = true)]
+    pub(crate) files: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) list: ListArgs,
 }

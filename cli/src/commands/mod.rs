@@ -26,6 +26,7 @@ mod runtime;
 mod service;
 mod token;
 mod up;
+mod upload;
 mod volume;
 pub(crate) mod watch;
 mod weight;
@@ -98,6 +99,7 @@ fn ask(target: &Target, command: Command) -> Verdict {
         Command::Limits(args) => on_this_thread(limits::run(target, args)),
         Command::Logs(args) => on_this_thread(logs::run(target, args)),
         Command::Kill(args) => on_this_thread(kill::run(target, args)),
+        Command::Upload(args) => on_this_thread(upload::run(target, args)),
         Command::Watch(args) => on_this_thread(watch::run(target, args)),
         Command::Top(args) => on_this_thread(top::run(target, args)),
         Command::Ca(args) => on_this_thread(ca::run(target, args)),

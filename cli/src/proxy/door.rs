@@ -1,12 +1,9 @@
 //! Who may use the port: whoever shows the token that was drawn for it.
 
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 use haggle_tls::{Bearer, Secret, Token, TokenId};
 use http::header::{AUTHORIZATION, HOST, ORIGIN};
 use http::uri::Authority;
 use http::{HeaderMap, Request};
-use zeroize::Zeroizing;
 
 /// Lets in whoever has the token, and nobody that a stranger's page sends.
 pub(crate) struct Door {
@@ -47,7 +44,8 @@ impl Door {
         if is_of_another_site(headers, host.as_ref()) {
             return Err(TurnedAway::OtherSite);
         }
-        let shown = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).and_then(shown);
+        let shown = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let shown = shown.and_then(|shown| Bearer::from_authorization(shown).ok());
         if shown.is_some_and(|bearer| self.is_its(&bearer)) { Ok(()) } else { Err(TurnedAway::Stranger) }
     }
 
@@ -58,18 +56,6 @@ impl Door {
 
 fn same(hash: &[u8; 32], secret: &Secret) -> bool {
     hash.iter().zip(secret.digest()).fold(0, |differences, (one, other)| differences | (one ^ other)) == 0
-}
-
-/// The token that a call shows: as programs do, or as the password that a browser has asked for.
-fn shown(authorization: &str) -> Option<Bearer> {
-    let (scheme, rest) = authorization.split_once(' ')?;
-    if !scheme.eq_ignore_ascii_case("basic") {
-        return Bearer::from_authorization(authorization).ok();
-    }
-    let credentials = Zeroizing::new(BASE64_STANDARD.decode(rest.trim()).ok()?);
-    // Whatever user is named: there is one.
-    let (_, password) = std::str::from_utf8(&credentials).ok()?.split_once(':')?;
-    password.trim().parse().ok()
 }
 
 fn host_of(headers: &HeaderMap) -> Option<Authority> {
@@ -98,6 +84,8 @@ fn is_of_another_site(headers: &HeaderMap, host: Option<&Authority>) -> bool {
 mod tests {
     use std::time::{Duration, SystemTime};
 
+    use base64::Engine;
+    use base64::prelude::BASE64_STANDARD;
     use haggle_core::ClusterId;
     use haggle_tls::TokenKind;
 

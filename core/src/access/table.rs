@@ -62,6 +62,7 @@ table! {
     Leave          ""                    "have an agent leave"          [All, No,  No,  No,  Own, No,  No];
     // Frameworks
     FrameworkSession "Frameworks/Session" "open a framework's session"  [All, All, Own, No,  No,  No,  No];
+    SchedulerCall  ""                    "call as a scheduler of Mesos" [All, All, Own, No,  No,  No,  No];
     Subscribe      ""                    "subscribe as a framework"     [All, All, Own, No,  No,  No,  No];
     Launch         ""                    "launch tasks"                 [All, All, Own, No,  No,  No,  No];
     Decline        ""                    "decline offers"               [All, All, Own, No,  No,  No,  No];
@@ -151,11 +152,8 @@ impl Verb {
     /// Where metrics are read.
     pub const METRICS: &str = "/metrics";
 
-    /// Which verb a call is, by its path: `/haggle.v1.Service/Method`, or a page of its own.
+    /// Which verb a call is, by its path: `/haggle.v1.Service/Method`.
     pub fn of_path(path: &str) -> Option<Self> {
-        if path == Self::METRICS {
-            return Some(Self::ReadMetrics);
-        }
         let rpc = path.strip_prefix("/haggle.v1.")?;
         Self::ALL.iter().copied().find(|verb| verb.rpc() == Some(rpc))
     }

@@ -72,7 +72,7 @@ fn understand(
 
 /// Who takes turns with others at being heard, as one: all frameworks of a principal; of those who may use every role,
 /// all of a role. No role is taken for a principal, for it has no space in it.
-fn share(who: Option<&Principal>, role: &str) -> String {
+pub(crate) fn share(who: Option<&Principal>, role: &str) -> String {
     match who {
         Some(Principal { name, kind: Kind::Framework(_), .. }) => format!("principal {name}"),
         _ => role.to_owned(),

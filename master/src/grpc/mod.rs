@@ -42,15 +42,19 @@ use crate::handle::Handle;
 use crate::inbox::Kind;
 use crate::limits::{House, Limiter};
 use crate::logs::LogRelay;
+use crate::mesos::Mesos;
 use crate::metrics::Metrics;
 use crate::reach::Reach;
 use crate::replicas::Replicas;
+use crate::web::Area;
 
 use intake::Metered;
 
 pub(crate) use artifacts::{UPLOADER, blocking, next_chunk};
+pub(crate) use frameworks::share;
 pub(crate) use limits::LimitList;
 pub(crate) use tokens::first_token;
+pub(crate) use watch::sees;
 
 /// Calls that one connection may have open. A framework or an agent has one stream; a command line has a few.
 const STREAMS_MAX: u32 = 256;
@@ -96,7 +100,10 @@ pub(crate) fn leading(
         .max_decoding_message_size(join::MESSAGE_MAX)
         .max_encoding_message_size(MESSAGE_MAX);
     let limits = LimitList::new(handle.clone(), guard.clone(), Arc::clone(&store));
-    let metrics = Metrics::new(handle.clone(), limits.clone());
+    let areas: Vec<Arc<dyn Area>> = vec![
+        Arc::new(Metrics::new(handle.clone(), limits.clone())),
+        Arc::new(Mesos::new(handle.clone(), guard.known().clone(), &reach)),
+    ];
     let operator = OperatorServer::new(operator::Operator::new(handle, logs, guard.known().clone(), reach, limits))
         .max_decoding_message_size(MESSAGE_MAX)
         .max_encoding_message_size(MESSAGE_MAX);
@@ -111,7 +118,7 @@ pub(crate) fn leading(
     .max_decoding_message_size(artifacts::MESSAGE_MAX)
     .max_encoding_message_size(artifacts::MESSAGE_MAX);
     let services = Routes::new(agents).add_service(frameworks).add_service(join).add_service(operator);
-    guard.protect(services.add_service(artifacts).prepare(), Some(metrics))
+    guard.protect(services.add_service(artifacts).prepare(), areas)
 }
 
 /// What one of several masters answers the others.
@@ -129,7 +136,7 @@ pub(crate) async fn serve(
     stopping: impl Future<Output = ()>,
 ) -> Result<(), tonic::transport::Error> {
     Server::builder()
-        // What is no session: `GET /metrics`.
+        // What is no session of gRPC.
         .accept_http1(true)
         .max_concurrent_streams(STREAMS_MAX)
         .initial_stream_window_size(STREAM_WINDOW)

@@ -47,7 +47,7 @@ fn events(Happening { time_ms, what, .. }: Happening) -> Box<dyn Iterator<Item =
 }
 
 /// What is of no tenant, as agents are, is for those who see everything.
-fn sees(who: &Principal, happening: &Happening) -> bool {
+pub(crate) fn sees(who: &Principal, happening: &Happening) -> bool {
     match &happening.tenant {
         Some(tenant) => who.may(Verb::Watch, tenant),
         None => who.may_all(Verb::Watch),

@@ -380,7 +380,15 @@ impl House {
         match (&who.kind, verb) {
             (Kind::Agent(_) | Kind::Joiner | Kind::Framework(_), _)
             // On its own machine the owner comes as all of them.
-            | (_, Verb::AgentSession | Verb::FrameworkSession | Verb::Upload | Verb::Download | Verb::Stat) => &self.peers,
+            | (
+                _,
+                Verb::AgentSession
+                | Verb::FrameworkSession
+                | Verb::SchedulerCall
+                | Verb::Upload
+                | Verb::Download
+                | Verb::Stat,
+            ) => &self.peers,
             _ => &self.operators,
         }
     }

@@ -4,6 +4,7 @@ mod peers;
 
 mod access;
 mod limits;
+mod mesos;
 mod metrics;
 mod reservations;
 mod roles;

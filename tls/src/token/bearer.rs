@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use zeroize::Zeroizing;
 
 use super::{Secret, Token, TokenId};
@@ -27,13 +27,20 @@ impl Bearer {
         Zeroizing::new(format!("{SCHEME}{}.{}", self.id, secret.as_str()))
     }
 
-    /// Reads a call's `authorization`, with the short form or a whole token.
+    /// Reads a call's `authorization`, with the short form or a whole token. Programs that know users and passwords alone show it as
+    /// the password, of whatever user.
     ///
     /// # Errors
     /// When it is neither.
     pub fn from_authorization(value: &str) -> Result<Self, NotABearer> {
-        let (scheme, credentials) = value.split_at_checked(SCHEME.len()).ok_or(NotABearer)?;
-        if !scheme.eq_ignore_ascii_case(SCHEME) {
+        let (scheme, credentials) = value.split_once(' ').ok_or(NotABearer)?;
+        if scheme.eq_ignore_ascii_case("basic") {
+            let shown = Zeroizing::new(BASE64_STANDARD.decode(credentials.trim()).map_err(|_| NotABearer)?);
+            let (_, password) =
+                std::str::from_utf8(&shown).ok().and_then(|shown| shown.split_once(':')).ok_or(NotABearer)?;
+            return password.trim().parse();
+        }
+        if !scheme.eq_ignore_ascii_case(SCHEME.trim_end()) {
             return Err(NotABearer);
         }
         credentials.trim().parse()

@@ -1,0 +1,111 @@
+//! What operators, their dashboards and exporters ask.
+
+use haggle_proto::v1::{PrincipalKind, TaskState};
+use serde_json::json;
+
+use super::kit::{JSON, Scheduler, Stream, ask, authorization, call, get, master, task};
+use crate::access::{create, wanted};
+use crate::peers::Agent;
+
+const OPERATOR: &str = "/api/v1/operator";
+
+#[tokio::test]
+async fn each_thing_can_be_asked_for() {
+    let master = master().await;
+    let mut agent = Agent::register(&master, None).await;
+    let mut scheduler = Scheduler::subscribe(&master, json!({})).await;
+    let offer = scheduler.offer().await;
+    scheduler.launch(&offer, &[task("t-1", &offer)]).await;
+    let spec = agent.launched().await;
+    agent.update(&spec, 1, TaskState::Running).await;
+    scheduler.update().await;
+    let ask = async |kind: &str| {
+        let answer = call(&master, OPERATOR, &[], &json!({"type": kind})).await;
+        assert_eq!((answer.code, &answer.json()["type"]), (200, &json!(kind)), "{answer:?}");
+        answer.json()[kind.to_ascii_lowercase()].clone()
+    };
+
+    assert_eq!(ask("GET_HEALTH").await["healthy"], true);
+    assert_eq!(ask("GET_VERSION").await["version_info"]["version"], "1.11.0");
+    assert_eq!(ask("GET_AGENTS").await["agents"][0]["agent_info"]["id"], offer["agent_id"]);
+    assert_eq!(ask("GET_FRAMEWORKS").await["frameworks"][0]["framework_info"]["id"], scheduler.framework);
+    let task = ask("GET_TASKS").await["tasks"][0].clone();
+    assert_eq!((&task["task_id"]["value"], &task["state"]), (&json!("t-1"), &json!("TASK_RUNNING")));
+    let state = ask("GET_STATE").await;
+    assert_eq!(state["get_tasks"]["tasks"].as_array().unwrap().len(), 1);
+    assert_eq!(ask("GET_ROLES").await["roles"][0]["name"], "*");
+    assert!(ask("GET_MASTER").await["master_info"]["port"].as_u64().unwrap() > 0);
+    let metrics = ask("GET_METRICS").await;
+    let running = metrics["metrics"].as_array().unwrap().iter().find(|metric| metric["name"] == "master/tasks_running");
+    assert_eq!(running.unwrap()["value"], 1.0);
+    ask("GET_FLAGS").await;
+    ask("GET_EXECUTORS").await;
+    assert_eq!(call(&master, OPERATOR, &[], &json!({"type": "MARK_AGENT_GONE"})).await.code, 400);
+}
+
+#[tokio::test]
+async fn the_old_endpoints_show_the_same() {
+    let master = master().await;
+    let _agent = Agent::register(&master, None).await;
+    let scheduler = Scheduler::subscribe(&master, json!({})).await;
+
+    let state = get(&master, "/state").await.json();
+    assert_eq!((&state["version"], state["activated_slaves"].as_u64()), (&json!("1.11.0"), Some(1)));
+    assert_eq!(state["frameworks"][0]["id"], scheduler.framework["value"]);
+    assert_eq!(get(&master, "/master/slaves").await.json()["slaves"].as_array().unwrap().len(), 1);
+    assert_eq!(get(&master, "/master/roles").await.json()["roles"][0]["name"], "*");
+    let metrics = get(&master, "/metrics/snapshot").await.json();
+    assert_eq!((&metrics["master/elected"], &metrics["master/slaves_active"]), (&json!(1.0), &json!(1.0)));
+}
+
+#[tokio::test]
+async fn anybody_asks_whether_the_master_is_up_and_nothing_of_the_cluster() {
+    let master = master().await;
+    let ask = async |path: &str| ask(master.addr(), "GET", path, &[], b"").await;
+
+    assert_eq!(ask("/health").await.code, 200);
+    assert_eq!(ask("/version").await.json()["version"], "1.11.0");
+    let redirect = ask("/master/redirect").await;
+    assert_eq!((redirect.code, &redirect.headers["location"]), (307, &format!("//{}", master.addr())));
+    for path in ["/state", "/master/tasks", "/metrics/snapshot"] {
+        assert_eq!(ask(path).await.code, 401, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn everybody_sees_its_own() {
+    let master = master().await;
+    let _scheduler = Scheduler::subscribe(&master, json!({})).await;
+    let framework = create(&master, wanted(PrincipalKind::Framework, "ci", &[])).await.text;
+    let bearer = format!("Bearer {framework}");
+    let get = async |path: &str| ask(master.addr(), "GET", path, &[("authorization", &*bearer)], b"").await;
+
+    assert_eq!(get("/state").await.json()["frameworks"], json!([]));
+    assert_eq!(get("/metrics/snapshot").await.code, 403);
+}
+
+#[tokio::test]
+async fn whoever_subscribes_hears_what_there_is_and_then_what_happens() {
+    let master = master().await;
+    let mut agent = Agent::register(&master, None).await;
+    let headers = [JSON, ("authorization", &*authorization(&master))];
+    let mut stream = Stream::open(master.addr(), "/api/v1", &headers, br#"{"type":"SUBSCRIBE"}"#).await;
+    let subscribed = stream.event().await.unwrap();
+    assert_eq!(subscribed["subscribed"]["get_state"]["get_agents"]["agents"].as_array().unwrap().len(), 1);
+
+    let mut scheduler = Scheduler::subscribe(&master, json!({})).await;
+    let added = stream.hears("FRAMEWORK_ADDED").await;
+    assert_eq!(added["framework_added"]["framework"]["framework_info"]["id"], scheduler.framework);
+    let offer = scheduler.offer().await;
+    scheduler.launch(&offer, &[task("t-1", &offer)]).await;
+    let spec = agent.launched().await;
+    let added = stream.hears("TASK_ADDED").await;
+    assert_eq!(added["task_added"]["task"]["task_id"]["value"], "t-1");
+    agent.update(&spec, 1, TaskState::Running).await;
+    let updated = stream.hears("TASK_UPDATED").await;
+    assert_eq!((&updated["task_updated"]["state"]), &json!("TASK_RUNNING"));
+    assert_eq!(updated["task_updated"]["status"]["task_id"]["value"], "t-1");
+    scheduler.call("TEARDOWN", "teardown", json!(null)).await;
+    let removed = stream.hears("FRAMEWORK_REMOVED").await;
+    assert_eq!(removed["framework_removed"]["framework_info"]["id"], scheduler.framework);
+}

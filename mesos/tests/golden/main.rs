@@ -1,0 +1,4 @@
+//! What goes over the wire, letter by letter.
+
+mod json;
+mod protobuf;

@@ -1,0 +1,144 @@
+//! Clients of the Mesos v1 API that nobody here wrote, unchanged, with real tasks.
+//!
+//! Each runs tasks with arguments and environment, hears of their ends, kills one, and goes on with what runs when the master is another one.
+//! `cargo xtask test` fetches them; without, these tests are left out, and in CI they fail.
+
+use std::io::{BufRead, BufReader, Lines, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use haggle_kit::{AgentFlags, Cluster, wasm};
+use tokio::task::spawn_blocking;
+
+/// Where `cargo xtask test` has put them.
+fn clients() -> Option<PathBuf> {
+    let folder = std::env::var_os("HAGGLE_TEST_MESOS").map(PathBuf::from).filter(|folder| folder.is_dir());
+    if folder.is_none() {
+        assert!(
+            std::env::var_os("CI").is_none(),
+            "in CI the clients of Mesos are there: `cargo xtask test` fetches them"
+        );
+        eprintln!("not run: HAGGLE_TEST_MESOS names no folder with clients; `cargo xtask test` fetches them");
+    }
+    folder
+}
+
+fn script(name: &str) -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/e2e/mesos")).join(name)
+}
+
+fn python(clients: &Path, script_name: &str, args: &[&str]) -> Command {
+    let mut command = Command::new("python3");
+    command.arg(script(script_name)).args(args).env("PYTHONPATH", clients.join("python"));
+    command
+}
+
+/// Runs a client to its end, with another master in the middle.
+async fn runs(mut client: Command) {
+    let mut cluster = Cluster::start(&[AgentFlags::default()]).await;
+    let said = async |args: &[&str]| {
+        let output = cluster.haggle(args).await;
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let upload = async |name: &str| {
+        let file = wasm(name).display().to_string();
+        said(&["upload", &file]).await.split_whitespace().next().unwrap().to_owned()
+    };
+    let (module, sleeper) = (upload("hello").await, upload("sleeper").await);
+    let token = said(&["token", "create", "--kind", "framework", "--name", "mesos"]).await;
+    let address = cluster.url.trim_start_matches("http://").to_owned();
+    client.env("MASTER", address).env("TOKEN", token.trim()).env("MODULE", module).env("SLEEPER", sleeper);
+    client.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = client.spawn().unwrap();
+    let said = BufReader::new(child.stdout.take().expect("it is piped")).lines();
+    let client = Client { child, said };
+
+    let client = client.says("RESTART").await;
+    greets(&cluster).await;
+    cluster.restart_master().await;
+    cluster.registered(1).await;
+    client.says("DONE").await;
+}
+
+/// Makes sure that tasks which greet got their arguments and their environment.
+async fn greets(cluster: &Cluster) {
+    let tasks = cluster.client().await.tasks(true).await.unwrap();
+    for task in tasks.iter().filter(|task| task.name.starts_with("hello")) {
+        let said = cluster.haggle(&["logs", &task.id.to_string()]).await.stdout;
+        let expected = format!("hello, Ada {}, from task 2 of 3\n", task.name);
+        assert_eq!(String::from_utf8_lossy(&said), expected);
+    }
+}
+
+/// Ended with its test.
+struct Client {
+    child: Child,
+    said: Lines<BufReader<ChildStdout>>,
+}
+
+impl Client {
+    /// Waits until it says so, and tells it to go on.
+    async fn says(mut self, word: &'static str) -> Self {
+        spawn_blocking(move || {
+            let found = self.said.find(|line| line.as_ref().is_ok_and(|line| line == word));
+            assert!(found.is_some(), "the client ended before it said {word}: see above");
+            // One that is done does not listen.
+            let _ = self.child.stdin.as_mut().expect("it is piped").write_all(b"\n");
+            self
+        })
+        .await
+        .unwrap()
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[tokio::test]
+async fn pymesos_runs_tasks_fails_over_and_survives_another_master() {
+    let Some(clients) = clients() else { return };
+    runs(python(&clients, "pymesos_tasks.py", &[])).await;
+}
+
+#[tokio::test]
+async fn mesoshttp_runs_tasks_and_survives_another_master() {
+    let Some(clients) = clients() else { return };
+    runs(python(&clients, "http_tasks.py", &["mesoshttp"])).await;
+}
+
+#[tokio::test]
+async fn avmesos_runs_tasks_and_survives_another_master() {
+    let Some(clients) = clients() else { return };
+    runs(python(&clients, "http_tasks.py", &["avmesos"])).await;
+}
+
+#[tokio::test]
+async fn mesos_framework_runs_tasks_and_survives_another_master() {
+    let Some(clients) = clients() else { return };
+    let mut node = Command::new("node");
+    node.arg(script("framework_tasks.js")).env("NODE_PATH", clients.join("npm/node_modules"));
+    runs(node).await;
+}
+
+#[test]
+fn the_document_shows_what_these_tests_run() {
+    let document = include_str!("../../../docs/MESOS.md");
+    let written = |text: &'static str, end: &str| {
+        let (_, rest) = text.split_once("How a task is written:\n").unwrap();
+        rest.split_once(end).unwrap().0.trim_end()
+    };
+
+    for snippet in [
+        written(include_str!("pymesos_tasks.py"), "\nclass"),
+        written(include_str!("http_tasks.py"), "\nclass"),
+        written(include_str!("framework_tasks.js"), "const scheduler"),
+    ] {
+        assert!(document.contains(snippet), "docs/MESOS.md shows another one than:\n{snippet}");
+    }
+}
