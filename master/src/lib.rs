@@ -25,10 +25,12 @@ mod limits;
 mod logs;
 mod metrics;
 mod outbox;
+mod pages;
 mod reach;
 mod registry;
 mod replicas;
 mod security;
+mod web;
 
 use std::convert::Infallible;
 use std::fs::{File, TryLockError};

@@ -140,6 +140,8 @@ pub struct Bar {
     pub label: &'static str,
     /// Parts: their colours, where they begin and how wide they are, in hundredths.
     pub parts: Vec<(&'static str, String, String)>,
+    /// What is used, in hundredths of all.
+    pub percent: u64,
     /// The same in words.
     pub text: String,
     /// In a few letters.
@@ -153,15 +155,16 @@ impl Bar {
         let free = all.saturating_sub(used).saturating_sub(offered);
         let text = format!("{} used, {} offered, {} free of {}", shown(used), shown(offered), shown(free), shown(all));
         let short = format!("{} / {}", shown(used), shown(all));
-        Self { label, parts: parts(&[("used", used), ("offered", offered)], all), text, short }
+        let percent = percent(used, all);
+        Self { label, parts: parts(&[("used", used), ("offered", offered)], all), percent, text, short }
     }
 
     /// Of a task: what it used of what it was given.
     pub fn of_limit(label: &'static str, used: u64, limit: u64, shown: impl Fn(u64) -> String) -> Self {
         let class = if used >= limit && limit > 0 { "full" } else { "used" };
-        let percent = (u128::from(used) * 100).checked_div(u128::from(limit)).unwrap_or(0);
+        let percent = percent(used, limit);
         let text = format!("{} of {} ({percent} %)", shown(used), shown(limit));
-        Self { label, parts: parts(&[(class, used.min(limit))], limit), text: text.clone(), short: text }
+        Self { label, parts: parts(&[(class, used.min(limit))], limit), percent, text: text.clone(), short: text }
     }
 
     /// Of a role: its share beside its fair share, both from 0 to 1.
@@ -170,8 +173,18 @@ impl Bar {
         let mut parts = parts(&[("used", thousandths(share))], 1_000_000);
         parts.push(("mark", format!("{:.2}", (fair.clamp(0.0, 1.0) * 100.0 - 0.4).max(0.0)), "0.8".to_owned()));
         let text = format!("{:.1} % of the cluster; its fair share is {:.1} %", share * 100.0, fair * 100.0);
-        Self { label: "share", parts, text, short: format!("{:.1} % / {:.1} %", share * 100.0, fair * 100.0) }
+        Self {
+            label: "share",
+            parts,
+            percent: thousandths(share) / 10_000,
+            text,
+            short: format!("{:.1} % / {:.1} %", share * 100.0, fair * 100.0),
+        }
     }
+}
+
+fn percent(used: u64, all: u64) -> u64 {
+    u64::try_from((u128::from(used) * 100).checked_div(u128::from(all)).unwrap_or(0)).unwrap_or(u64::MAX)
 }
 
 /// One behind the other. What is there is seen.

@@ -152,11 +152,8 @@ impl Verb {
     /// Where metrics are read.
     pub const METRICS: &str = "/metrics";
 
-    /// Which verb a call is, by its path: `/haggle.v1.Service/Method`, or a page of its own.
+    /// Which verb a call is, by its path: `/haggle.v1.Service/Method`.
     pub fn of_path(path: &str) -> Option<Self> {
-        if path == Self::METRICS {
-            return Some(Self::ReadMetrics);
-        }
         let rpc = path.strip_prefix("/haggle.v1.")?;
         Self::ALL.iter().copied().find(|verb| verb.rpc() == Some(rpc))
     }

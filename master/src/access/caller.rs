@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
 use haggle_core::access::Principal;
+use tonic::codegen::http::Extensions;
 use tonic::{Request, Status};
 
 use crate::limits::is_limited;
@@ -52,6 +53,17 @@ impl Caller {
 /// # Errors
 /// When it came by another way than the guard, which is a bug.
 pub(crate) fn caller<T>(call: &Request<T>) -> Result<Caller, Status> {
-    let caller = call.extensions().get::<Caller>().cloned();
-    caller.ok_or_else(|| Status::internal("the call came past the guard; this is a bug"))
+    call.extensions().get::<Caller>().cloned().ok_or_else(past_the_guard)
+}
+
+/// The same of a request that is no call of gRPC.
+///
+/// # Errors
+/// As [`caller`].
+pub(crate) fn caller_of(extensions: &Extensions) -> Result<Caller, Status> {
+    extensions.get::<Caller>().cloned().ok_or_else(past_the_guard)
+}
+
+fn past_the_guard() -> Status {
+    Status::internal("the call came past the guard; this is a bug")
 }

@@ -17,12 +17,11 @@ use tonic::service::Routes;
 use tonic::{Code, Status};
 use tower::Service;
 
-use super::plain::{check_method, is_page, plain};
 use super::{Caller, Known, Owner, wall_clock_ms};
 use crate::acceptor::{Remote, Signer};
 use crate::audit::{Audit, Entry};
 use crate::limits::{Asker, Begun, House, LATE, Limiter, Source, held};
-use crate::metrics::Metrics;
+use crate::web::{Area, Entrance};
 
 /// What somebody is told who shows nothing.
 const NOBODY: &str = "this master lets nobody in without a token: use one with `haggle login`, or have HAGGLE_TOKEN hold it; \
@@ -80,9 +79,9 @@ impl Guard {
         &self.house
     }
 
-    /// These services and pages, behind the guard.
-    pub(crate) fn protect(&self, routes: Routes, metrics: Option<Metrics>) -> Guarded {
-        Guarded { guard: self.clone(), routes, metrics }
+    /// These services, and what is answered beside them, behind the guard.
+    pub(crate) fn protect(&self, routes: Routes, areas: Vec<Arc<dyn Area>>) -> Guarded {
+        Guarded { guard: self.clone(), routes, areas: areas.into() }
     }
 
     /// Who makes a call, and whether it may be made at all. A token says more than a certificate.
@@ -117,7 +116,11 @@ impl Guard {
         }
     }
 
-    fn who_bears(&self, authorization: &[u8]) -> Result<Principal, Status> {
+    /// Who shows this as `authorization`.
+    ///
+    /// # Errors
+    /// `UNAUTHENTICATED` when it lets nobody in.
+    pub(crate) fn who_bears(&self, authorization: &[u8]) -> Result<Principal, Status> {
         let text = std::str::from_utf8(authorization).unwrap_or_default();
         let bearer =
             Bearer::from_authorization(text).map_err(|not_one| Status::unauthenticated(not_one.to_string()))?;
@@ -183,7 +186,7 @@ async fn too_much(status: Status, late: Duration) -> Result<Response<Body>, Infa
 pub(crate) struct Guarded {
     guard: Guard,
     routes: Routes,
-    metrics: Option<Metrics>,
+    areas: Arc<[Arc<dyn Area>]>,
 }
 
 impl Service<Request<Body>> for Guarded {
@@ -197,24 +200,51 @@ impl Service<Request<Body>> for Guarded {
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let path = request.uri().path();
-        let Some(verb) = Verb::of_path(path) else {
-            let unknown = format!("there is no {}", path.escape_debug());
-            return Box::pin(async { Ok(Status::unimplemented(unknown).into_http()) });
-        };
-        if !is_page(path) {
-            return self.answer(verb, request);
+        if let Some(verb) = Verb::of_path(request.uri().path()) {
+            return self.answer(verb, request, None);
         }
-        if let Some(refused) = check_method(request.method()) {
-            return Box::pin(async { Ok(refused) });
+        let (mut head, body) = request.into_parts();
+        let found = self.areas.iter().find_map(|area| Some((Arc::clone(area), area.entrance(&head)?)));
+        match found {
+            None => {
+                let unknown = format!("there is no {}", head.uri.path().escape_debug());
+                Box::pin(async { Ok(Status::unimplemented(unknown).into_http()) })
+            }
+            Some((_, Entrance::Closed(answer))) => Box::pin(async { Ok(*answer) }),
+            Some((area, Entrance::Open)) => Box::pin(async move {
+                let asked = head.clone();
+                let answer = area.answer(Request::from_parts(head, body)).await;
+                Ok(answer.unwrap_or_else(|status| area.refused(&asked, &status)))
+            }),
+            Some((area, Entrance::For(verb))) => {
+                if !head.headers.contains_key(AUTHORIZATION)
+                    && let Some(shown) = area.credentials(&head)
+                {
+                    head.headers.insert(AUTHORIZATION, shown);
+                }
+                let asked = head.clone();
+                let answer = self.answer(verb, Request::from_parts(head, body), Some(Arc::clone(&area)));
+                Box::pin(async move {
+                    let answer = answer.await?;
+                    let status = Status::from_header_map(answer.headers()).filter(|status| status.code() != Code::Ok);
+                    Ok(match status {
+                        Some(status) => area.refused(&asked, &status),
+                        None => answer,
+                    })
+                })
+            }
         }
-        let answer = self.answer(verb, request);
-        Box::pin(async { Ok(plain(answer.await?)) })
     }
 }
 
 impl Guarded {
-    fn answer(&mut self, verb: Verb, mut request: Request<Body>) -> <Self as Service<Request<Body>>>::Future {
+    /// Answers by an area, or by the services.
+    fn answer(
+        &mut self,
+        verb: Verb,
+        mut request: Request<Body>,
+        area: Option<Arc<dyn Area>>,
+    ) -> <Self as Service<Request<Body>>>::Future {
         let remote = request.extensions().get::<Remote>().cloned();
         let remote = remote.as_ref();
         let address = remote.map(|remote| remote.address);
@@ -246,7 +276,6 @@ impl Guarded {
                         return Box::pin(too_much(status, self.guard.late(who.as_ref(), remote)));
                     }
                 };
-                let metrics = self.metrics.clone().filter(|_| verb == Verb::ReadMetrics).zip(who.clone());
                 let caller = Caller::new(who, address);
                 request.extensions_mut().insert(caller.clone());
                 // Nobody below need know it.
@@ -256,8 +285,8 @@ impl Guarded {
                     if !wait.is_zero() {
                         sleep(wait).await;
                     }
-                    let response = match metrics {
-                        Some((metrics, who)) => metrics.answer(&who).await.unwrap_or_else(Status::into_http),
+                    let response = match area {
+                        Some(area) => area.answer(request).await.unwrap_or_else(Status::into_http),
                         None => routes.call(request).await?,
                     };
                     // A call that fails before its answer begins says so in its headers.
@@ -307,7 +336,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn whoever_wants_too_much_hears_so_late_and_everybody_else_at_once() {
-        let mut guarded = Guard::for_tests().protect(Routes::default(), None);
+        let mut guarded = Guard::for_tests().protect(Routes::default(), Vec::new());
         let began = time::Instant::now();
         loop {
             let asked = time::Instant::now();
@@ -322,7 +351,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn until_somebody_hears_that_it_wants_too_much_its_connection_is_not_read() {
-        let mut guarded = Guard::for_tests().protect(Routes::default(), None);
+        let mut guarded = Guard::for_tests().protect(Routes::default(), Vec::new());
         let remote = stranger();
         loop {
             let mut request = renewal();

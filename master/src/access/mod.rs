@@ -17,13 +17,13 @@ mod passes;
 mod plain;
 mod verdict;
 
-pub(crate) use caller::{Caller, caller};
+pub(crate) use caller::{Caller, caller, caller_of};
 pub(crate) use guard::{ENDED, Guard, Guarded};
 pub(crate) use known::Known;
 pub(crate) use masters::{BetweenMasters, MastersSecret};
 pub(crate) use owner::Owner;
 pub(crate) use passes::Passes;
-pub(crate) use plain::{is_page, plain};
+pub(crate) use plain::{check_method, plain};
 pub(crate) use verdict::{limit_of, status_of};
 
 use std::time::{SystemTime, UNIX_EPOCH};

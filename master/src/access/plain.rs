@@ -1,20 +1,14 @@
 //! How a refusal is told to whoever speaks HTTP and no gRPC.
 
 use bytes::Bytes;
-use haggle_core::access::Verb;
 use http_body_util::Full;
 use tonic::body::Body;
 use tonic::codegen::http::header::{ALLOW, CONTENT_TYPE, WWW_AUTHENTICATE};
 use tonic::codegen::http::{HeaderValue, Method, Response, StatusCode};
 use tonic::{Code, Status};
 
-/// Whether it is a page, which browsers, curl and Prometheus read.
-pub(crate) fn is_page(path: &str) -> bool {
-    path == Verb::METRICS
-}
-
 /// A page is read, and nothing else can be done with it. Else the answer says so.
-pub(super) fn check_method(method: &Method) -> Option<Response<Body>> {
+pub(crate) fn check_method(method: &Method) -> Option<Response<Body>> {
     if method == Method::GET || method == Method::HEAD {
         return None;
     }

@@ -13,7 +13,8 @@ use tonic::metadata::MetadataValue;
 use tonic::{Code, Status};
 use tower::Service;
 
-use crate::access::{BetweenMasters, Guarded, is_page, plain};
+use crate::access::{BetweenMasters, Guarded, plain};
+use crate::web::is_grpc;
 
 /// What the masters of a cluster ask each other: answered whether this one leads or not.
 const BETWEEN_MASTERS: &str = "/haggle.v1.Masters/";
@@ -86,13 +87,13 @@ impl Service<Request<Body>> for Switch {
         {
             return Either::Left(masters.call(request));
         }
-        let is_page = is_page(request.uri().path());
+        let is_grpc = is_grpc(request.headers());
         let role = self.role.borrow().clone();
         match role {
             Role::Leads(mut services) => Either::Left(services.call(request)),
             Role::StandsBy(standby) => {
                 let answer = standby.status().into_http();
-                Either::Right(ready(Ok(if is_page { plain(answer) } else { answer })))
+                Either::Right(ready(Ok(if is_grpc { answer } else { plain(answer) })))
             }
         }
     }

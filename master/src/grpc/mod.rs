@@ -43,14 +43,19 @@ use crate::inbox::Kind;
 use crate::limits::{House, Limiter};
 use crate::logs::LogRelay;
 use crate::metrics::Metrics;
+use crate::pages::Pages;
 use crate::reach::Reach;
 use crate::replicas::Replicas;
+use crate::web::Area;
 
 use intake::Metered;
 
 pub(crate) use artifacts::{UPLOADER, blocking, next_chunk};
 pub(crate) use limits::LimitList;
-pub(crate) use tokens::first_token;
+pub(crate) use read_log::{agent_of, stream as read_log};
+pub(crate) use tokens::{first_token, is_live};
+pub(crate) use watch::{announcements, happening_to};
+pub(crate) use why::Whys;
 
 /// Calls that one connection may have open. A framework or an agent has one stream; a command line has a few.
 const STREAMS_MAX: u32 = 256;
@@ -96,8 +101,13 @@ pub(crate) fn leading(
         .max_decoding_message_size(join::MESSAGE_MAX)
         .max_encoding_message_size(MESSAGE_MAX);
     let limits = LimitList::new(handle.clone(), guard.clone(), Arc::clone(&store));
-    let metrics = Metrics::new(handle.clone(), limits.clone());
-    let operator = OperatorServer::new(operator::Operator::new(handle, logs, guard.known().clone(), reach, limits))
+    let whys = Whys::new(handle.clone());
+    let areas: Vec<Arc<dyn Area>> = vec![
+        Arc::new(Metrics::new(handle.clone(), limits.clone())),
+        Arc::new(Pages::new(handle.clone(), guard.clone(), Arc::clone(&logs), whys.clone(), &reach)),
+    ];
+    let known = guard.known().clone();
+    let operator = OperatorServer::new(operator::Operator::new(handle, logs, whys, known, reach, limits))
         .max_decoding_message_size(MESSAGE_MAX)
         .max_encoding_message_size(MESSAGE_MAX);
     let artifacts = ArtifactsServer::new(artifacts::Artifacts::new(
@@ -111,7 +121,7 @@ pub(crate) fn leading(
     .max_decoding_message_size(artifacts::MESSAGE_MAX)
     .max_encoding_message_size(artifacts::MESSAGE_MAX);
     let services = Routes::new(agents).add_service(frameworks).add_service(join).add_service(operator);
-    guard.protect(services.add_service(artifacts).prepare(), Some(metrics))
+    guard.protect(services.add_service(artifacts).prepare(), areas)
 }
 
 /// What one of several masters answers the others.
@@ -129,7 +139,7 @@ pub(crate) async fn serve(
     stopping: impl Future<Output = ()>,
 ) -> Result<(), tonic::transport::Error> {
     Server::builder()
-        // What is no session: `GET /metrics`.
+        // What is no session: pages, `GET /metrics`.
         .accept_http1(true)
         .max_concurrent_streams(STREAMS_MAX)
         .initial_stream_window_size(STREAM_WINDOW)

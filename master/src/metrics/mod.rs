@@ -7,6 +7,8 @@ mod page;
 mod process;
 mod timings;
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use haggle_core::access::{Principal, Verb};
 use haggle_core::cluster::Cluster;
 use prometheus_client::encoding::text::encode;
@@ -15,10 +17,13 @@ use tokio::task::spawn_blocking;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::http::header::CONTENT_TYPE;
-use tonic::codegen::http::{HeaderValue, Response};
+use tonic::codegen::http::request::Parts;
+use tonic::codegen::http::{HeaderValue, Request, Response};
 
+use crate::access::{caller_of, check_method};
 use crate::grpc::LimitList;
 use crate::handle::Handle;
+use crate::web::{Area, Entrance};
 use families::{Scrape, Whole};
 use process::Process;
 
@@ -46,7 +51,7 @@ impl Metrics {
     ///
     /// # Errors
     /// `UNAVAILABLE` when the master is stopping, `RESOURCE_EXHAUSTED` when too many read lists.
-    pub(crate) async fn answer(&self, who: &Principal) -> Result<Response<Body>, Status> {
+    async fn page(&self, who: &Principal) -> Result<Response<Body>, Status> {
         let _place = self.handle.house().list()?;
         let mut registry = Registry::default();
         registry.register_collector(Box::new(self.scrape(who).await?));
@@ -81,5 +86,20 @@ impl Metrics {
             limits: self.limits.uses(None).await?,
             process,
         })
+    }
+}
+
+impl Area for Metrics {
+    fn entrance(&self, head: &Parts) -> Option<Entrance> {
+        let is_its = head.uri.path() == Verb::METRICS;
+        is_its.then(|| match check_method(&head.method) {
+            Some(refused) => Entrance::Closed(Box::new(refused)),
+            None => Entrance::For(Verb::ReadMetrics),
+        })
+    }
+
+    fn answer(&self, request: Request<Body>) -> BoxFuture<'static, Result<Response<Body>, Status>> {
+        let this = self.clone();
+        async move { this.page(caller_of(request.extensions())?.principal()?).await }.boxed()
     }
 }

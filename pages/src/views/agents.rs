@@ -1,5 +1,7 @@
 //! Agents: all of them, as squares that are the darker the more is used, and as a table; and one.
 
+use std::fmt::Write as _;
+
 use askama::Template;
 use haggle_core::cluster::{AgentView, PhaseView, TaskView};
 use haggle_core::{Bytes, MilliCpu};
@@ -34,12 +36,10 @@ pub(super) fn agent_state(agent: &AgentView) -> Badge {
     }
 }
 
-struct Square {
-    url: String,
-    class: String,
-    x: usize,
-    y: usize,
-    title: String,
+/// Squares of one colour, drawn at once: a thousand of them take less than a page's text.
+struct Squares {
+    class: &'static str,
+    path: String,
 }
 
 /// Row of an agent.
@@ -70,7 +70,7 @@ fn bars(agent: &AgentView) -> (Bar, Bar, Bar) {
 pub struct AgentsPage {
     query: String,
     choices: Vec<Choice>,
-    squares: Vec<Square>,
+    squares: Vec<Squares>,
     squares_height: usize,
     squares_left_out: usize,
     rows: Vec<AgentRow>,
@@ -105,7 +105,8 @@ impl AgentsPage {
             "name" => agents.sort_by(|one, other| one.info.name.cmp(&other.info.name)),
             _ => {}
         }
-        let squares: Vec<Square> = agents.iter().take(SQUARES).enumerate().map(square).collect();
+        let drawn = agents.len().min(SQUARES);
+        let squares = squares(&agents[..drawn]);
         let choice = |label: &str, value: &str, class| Choice {
             label: label.to_owned(),
             url: query.with("state", value).on("/agents"),
@@ -125,7 +126,7 @@ impl AgentsPage {
         Self {
             query: text.to_owned(),
             choices,
-            squares_height: squares.len().div_ceil(COLUMNS) * 12,
+            squares_height: drawn.div_ceil(COLUMNS) * 12,
             squares,
             squares_left_out: left_out,
             rows: agents.iter().map(row).collect(),
@@ -140,16 +141,30 @@ impl AgentsPage {
 /// Squares in one line.
 const COLUMNS: usize = 50;
 
-fn square((at, agent): (usize, &AgentView)) -> Square {
-    let share = |used: u64, all: u64| (u128::from(used) * 4).checked_div(u128::from(all)).unwrap_or(0).min(4);
+/// The colours: how much is used, by quarters, of an agent that is there; and of one that is not.
+const CLASSES: [&str; 7] = ["load0", "load1", "load2", "load3", "load4", "rests", "away"];
+
+fn squares(agents: &[AgentView]) -> Vec<Squares> {
+    let mut squares = CLASSES.map(|class| Squares { class, path: String::new() });
+    for (at, agent) in agents.iter().enumerate() {
+        let (x, y) = (at % COLUMNS * 12, at / COLUMNS * 12);
+        let _ = write!(squares[class(agent)].path, "M{x} {y}h10v10h-10z");
+    }
+    squares.into_iter().filter(|squares| !squares.path.is_empty()).collect()
+}
+
+fn class(agent: &AgentView) -> usize {
+    let quarters = |used: u64, all: u64| (u128::from(used) * 4).checked_div(u128::from(all)).unwrap_or(0).min(4);
     let all = &agent.info.resources;
-    let load = share(agent.used.cpus.get(), all.cpus.get()).max(share(agent.used.mem.get(), all.mem.get()));
-    let state = agent_state(agent);
-    let class = if agent.connected { format!("load{load} {}", state.class) } else { "away".to_owned() };
-    let (cpu, mem, _) = bars(agent);
-    let title =
-        format!("{} ({}), {}: {} cpu, {}", agent.id, printable(&agent.info.name), state.word, cpu.short, mem.short);
-    Square { url: format!("/agents/{}", agent.id), class, x: at % COLUMNS * 12, y: at / COLUMNS * 12, title }
+    match (agent.connected, agent.withdrawal.is_some() || agent.draining) {
+        (false, _) => 6,
+        (true, true) => 5,
+        (true, false) => {
+            let load =
+                quarters(agent.used.cpus.get(), all.cpus.get()).max(quarters(agent.used.mem.get(), all.mem.get()));
+            usize::try_from(load).unwrap_or(4)
+        }
+    }
 }
 
 fn row(agent: &AgentView) -> AgentRow {
