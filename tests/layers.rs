@@ -8,15 +8,16 @@ use serde_json::Value;
 type Arrow = (String, String);
 
 /// Our packages, and those of ours which each may use. Whoever may see everything is not listed here.
-const LAYERS: [(&str, &[&str]); 13] = [
+const LAYERS: [(&str, &[&str]); 15] = [
     ("haggle-core", &[]),
     ("haggle-memmove", &[]),
     ("haggle-etcd", &[]),
     ("haggle-proto", &["haggle-core"]),
     ("haggle-mesos", &["haggle-core"]),
     ("haggle-tls", &["haggle-core"]),
+    ("haggle-pages", &["haggle-core"]),
     ("haggle-executor", &["haggle-core"]),
-    ("haggle-master", &["haggle-core", "haggle-etcd", "haggle-mesos", "haggle-proto", "haggle-tls"]),
+    ("haggle-master", &["haggle-core", "haggle-etcd", "haggle-mesos", "haggle-pages", "haggle-proto", "haggle-tls"]),
     ("haggle-agent", &["haggle-core", "haggle-proto", "haggle-tls", "haggle-executor"]),
     ("haggle-sdk", &["haggle-core", "haggle-etcd", "haggle-proto", "haggle-tls"]),
     (
@@ -24,6 +25,7 @@ const LAYERS: [(&str, &[&str]); 13] = [
         &[
             "haggle-core",
             "haggle-memmove",
+            "haggle-pages",
             "haggle-proto",
             "haggle-tls",
             "haggle-master",
@@ -42,13 +44,14 @@ const OBSERVERS: [&str; 1] = ["haggle-tests"];
 
 /// Dependencies that live in one place, so that changing one of them changes one folder: what their names start with,
 /// and who may use them.
-const ISOLATED: [(&str, &[&str]); 6] = [
+const ISOLATED: [(&str, &[&str]); 7] = [
     ("wasmtime", &["haggle-executor"]),
     ("tonic", &["haggle-etcd", "haggle-proto", "haggle-master", "haggle-agent", "haggle-sdk"]),
     ("redb", &["haggle-master"]),
     ("rcgen", &["haggle-tls"]),
     ("ratatui", &["haggle-cli"]),
     ("pyo3", &["haggle-python"]),
+    ("askama", &["haggle-pages"]),
 ];
 
 #[test]

@@ -23,7 +23,6 @@ mod state;
 mod target;
 mod toolchain;
 mod top;
-mod why;
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -33,6 +32,7 @@ use clap::error::ErrorKind;
 
 use error::CommandError;
 use haggle_memmove as _;
+use haggle_pages::why;
 use mimalloc::MiMalloc;
 use output::OutputError;
 

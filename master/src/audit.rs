@@ -108,6 +108,15 @@ impl Audit {
         }
     }
 
+    /// The last lines of the file that is written; `None` when nothing is written down.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub(crate) fn last(&self) -> Option<io::Result<Vec<String>>> {
+        let path = self.lock()?.path.clone();
+        Some(last_lines(&path))
+    }
+
     fn lock(&self) -> Option<MutexGuard<'_, Log>> {
         Some(self.0.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -198,6 +207,24 @@ impl Tail {
         }
         (written as u64, outcome)
     }
+}
+
+/// Lines that are looked at from the end of the file.
+const LAST: usize = 500;
+
+fn last_lines(path: &Path) -> io::Result<Vec<String>> {
+    // A line has some 300 bytes.
+    const BYTES: u64 = 512 << 10;
+    let mut file = File::open(path)?;
+    let from = file.metadata()?.len().saturating_sub(BYTES);
+    file.seek(SeekFrom::Start(from))?;
+    let mut bytes = Vec::new();
+    file.take(BYTES).read_to_end(&mut bytes)?;
+    let text = String::from_utf8_lossy(&bytes);
+    // The first may have begun before.
+    let lines = text.lines().skip(usize::from(from > 0));
+    let lines: Vec<String> = lines.map(str::to_owned).collect();
+    Ok(lines[lines.len().saturating_sub(LAST)..].to_vec())
 }
 
 /// Whether the file ends in the middle of a line: that of a master which was killed, or whose disk was full.

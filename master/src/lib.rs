@@ -26,6 +26,7 @@ mod logs;
 mod mesos;
 mod metrics;
 mod outbox;
+mod pages;
 mod reach;
 mod registry;
 mod replicas;

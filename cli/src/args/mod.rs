@@ -33,7 +33,7 @@ pub(crate) use operator::{
     AgentsArgs, AgentsCommand, DeactivateArgs, GoneArgs, KillArgs, LimitsArgs, ListArgs, LogsArgs, PsArgs, RemoveArgs,
     UploadArgs, WatchArgs,
 };
-pub(crate) use proxy::ProxyArgs;
+pub(crate) use proxy::{ProxyArgs, UiArgs};
 pub(crate) use roles::{
     OffersArgs, QuotaArgs, QuotaCommand, QuotaRmArgs, QuotaSetArgs, ReserveArgs, RolesArgs, RolesCommand, RolesSetArgs,
     UnreserveArgs, WeightArgs, WhyArgs,
@@ -210,6 +210,7 @@ pub(crate) enum Command {
     Login(LoginArgs),
     Context(ContextArgs),
     Proxy(ProxyArgs),
+    Ui(UiArgs),
     /// Say who you are to the cluster, and what told so
     Whoami(ListArgs),
     Doctor(DoctorArgs),

@@ -1,4 +1,4 @@
-//! What can be typed after `proxy`.
+//! What can be typed after `proxy` and `ui`.
 
 use std::net::SocketAddr;
 
@@ -22,6 +22,27 @@ pub(crate) struct ProxyArgs {
     /// Where to listen; loopback only, port 0 for any that is free
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0", value_parser = values::proxy_on_loopback)]
     pub(crate) listen: SocketAddr,
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+}
+
+/// Open the pages of the cluster in a browser, logged in as you
+///
+/// By way of a port of this machine, as `haggle proxy` has one: no token is typed, none is seen on a command line, and the
+/// browser keeps one that is good for that port alone. Until Ctrl-C.
+#[derive(Args, Debug)]
+#[command(after_help = "\
+Examples:
+  haggle ui                 in the browser of this machine
+  haggle ui --print         prints the address to open, which is good once
+  haggle ui --context work  another cluster")]
+pub(crate) struct UiArgs {
+    /// Where to listen; loopback only, port 0 for any that is free
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0", value_parser = values::proxy_on_loopback)]
+    pub(crate) listen: SocketAddr,
+    /// Print the address to open, and start no browser
+    #[arg(long)]
+    pub(crate) print: bool,
     #[command(flatten)]
     pub(crate) log: LogArgs,
 }

@@ -25,6 +25,7 @@ mod run;
 mod runtime;
 mod service;
 mod token;
+mod ui;
 mod up;
 mod upload;
 mod volume;
@@ -105,6 +106,7 @@ fn ask(target: &Target, command: Command) -> Verdict {
         Command::Ca(args) => on_this_thread(ca::run(target, args)),
         Command::Token(args) => on_this_thread(token::run(target, args)),
         Command::Proxy(args) => logged(on_threads(CLUSTER_THREADS, proxy::run(target, args))),
+        Command::Ui(args) => logged(on_threads(CLUSTER_THREADS, ui::run(target, args))),
         Command::Whoami(args) => on_this_thread(whoami::run(target, args)),
         other => unreachable!("{other:?} asks no cluster"),
     }

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use haggle_sdk::Principal;
+use haggle_sdk::{Client, Principal};
 use haggle_tls::{OwnerTokens, PrivateFolderError, Secret, Token, TokenId, TokenKind};
 use tokio::net::TcpListener;
 use tracing::debug;
@@ -24,29 +24,44 @@ pub(super) async fn run(target: &Target, args: ProxyArgs) -> Verdict {
     logging::start(&args.log, "warn")?;
     let mut signals = Signals::catch().map_err(CommandError::Signals)?;
     let tokens = OwnerTokens::of_user().ok_or(CommandError::NoHome)?;
-    let client = super::connect(target).await?;
-    // Whoever is not let in hears it now, and not with each request.
-    let who = client.whoami().await?;
-    let cluster = client.master().await?.cluster;
-
-    let listen = |source| CommandError::Listen { address: args.listen, source };
-    let listener = TcpListener::bind(args.listen).await.map_err(listen)?;
-    let address = listener.local_addr().map_err(listen)?;
-    let token = Token {
-        kind: TokenKind::Owner,
-        cluster,
-        addresses: vec![address.to_string()],
-        authority: None,
-        id: TokenId::random(),
-        secret: Secret::random(),
-        expires: SystemTime::now() + LIVES,
-    };
+    let Opened { client, who, listener, address, token } = Opened::on(target, args.listen).await?;
     let left = Left::publish(tokens, address, &token)?;
     let url = format!("http://{address}");
     output::bytes(welcome(&url, &client.url(), &who, &left).as_bytes())?;
     tokio::select! {
         () = signals.next() => Ok(0),
         never = serve(listener, Door::new(&token), client) => match never {},
+    }
+}
+
+/// A port that listens, with a token of its own, and where it leads.
+pub(super) struct Opened {
+    pub(super) client: Client,
+    pub(super) who: Principal,
+    pub(super) listener: TcpListener,
+    pub(super) address: SocketAddr,
+    pub(super) token: Token,
+}
+
+impl Opened {
+    pub(super) async fn on(target: &Target, listen_on: SocketAddr) -> Result<Self, CommandError> {
+        let client = super::connect(target).await?;
+        // Whoever is not let in hears it now, and not with each request.
+        let who = client.whoami().await?;
+        let cluster = client.master().await?.cluster;
+        let listen = |source| CommandError::Listen { address: listen_on, source };
+        let listener = TcpListener::bind(listen_on).await.map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
+        let token = Token {
+            kind: TokenKind::Owner,
+            cluster,
+            addresses: vec![address.to_string()],
+            authority: None,
+            id: TokenId::random(),
+            secret: Secret::random(),
+            expires: SystemTime::now() + LIVES,
+        };
+        Ok(Self { client, who, listener, address, token })
     }
 }
 

@@ -8,7 +8,7 @@ use super::roles::{amounts, bounds, in_order_of_the_tree};
 use crate::args::values::Amounts;
 use crate::args::{ListArgs, QuotaArgs, QuotaCommand, QuotaRmArgs, QuotaSetArgs};
 use crate::error::CommandError;
-use crate::output::record::{QuotaRecord, RoleRecord};
+use crate::output::record::{self, QuotaRecord, RoleRecord};
 use crate::output::{self, Table};
 use crate::target::Target;
 
@@ -65,7 +65,7 @@ async fn list(target: &Target, args: ListArgs) -> Verdict {
     let mut roles = super::connect(target).await?.roles().await?;
     roles.retain(|role| role.quota.is_some());
     in_order_of_the_tree(&mut roles);
-    let records: Vec<RoleRecord> = roles.iter().map(Into::into).collect();
+    let records: Vec<RoleRecord> = roles.iter().map(record::role).collect();
     output::list(&records, args.json, || table(&roles))?;
     Ok(0)
 }

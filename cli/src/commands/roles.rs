@@ -6,7 +6,7 @@ use haggle_sdk::RoleInfo;
 use super::Verdict;
 use crate::args::values::{Amounts, Said};
 use crate::args::{ListArgs, RolesArgs, RolesCommand, RolesSetArgs};
-use crate::output::record::{ResourcesRecord, RoleRecord};
+use crate::output::record::{self, ResourcesRecord, RoleRecord};
 use crate::output::{self, Table};
 use crate::target::Target;
 
@@ -55,7 +55,7 @@ async fn set(target: &Target, args: RolesSetArgs) -> Verdict {
 async fn list(target: &Target, args: ListArgs) -> Verdict {
     let mut roles = super::connect(target).await?.roles().await?;
     in_order_of_the_tree(&mut roles);
-    let records: Vec<RoleRecord> = roles.iter().map(Into::into).collect();
+    let records: Vec<RoleRecord> = roles.iter().map(record::role).collect();
     output::list(&records, args.json, || table(&roles))?;
     Ok(0)
 }

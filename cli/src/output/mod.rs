@@ -7,11 +7,12 @@ mod table;
 use std::io::{self, BufWriter, ErrorKind, Write};
 use std::time::{Duration, SystemTime};
 
-use haggle_core::Unavailability;
-use haggle_core::cluster::VolumeStanding;
 use serde::Serialize;
 
+pub(crate) use haggle_pages::text::{printable, time, volume_state, window};
 pub(crate) use table::Table;
+
+use haggle_pages::text::printable_json;
 
 /// Why nothing more can be printed.
 #[derive(Debug, thiserror::Error)]
@@ -83,67 +84,6 @@ pub(crate) fn list<R: Serialize>(
         Ok(stdout.flush()?)
     } else {
         line(&table().to_string())
-    }
-}
-
-/// Text from elsewhere (names, messages) as it may be shown on a terminal: what would move the cursor, hide a part of the
-/// line or turn it around is escaped.
-pub(crate) fn printable(text: &str) -> String {
-    text.chars()
-        .flat_map(|letter| {
-            let escaped = is_deceptive(letter).then(|| letter.escape_default());
-            escaped.into_iter().flatten().chain((!is_deceptive(letter)).then_some(letter))
-        })
-        .collect()
-}
-
-/// JSON as it may be shown on a terminal. Such letters stand in its strings only, where they may be escaped as well.
-fn printable_json(json: String) -> String {
-    // So is nearly all of it: seen at once, where letter by letter took most of the time of a long list.
-    if json.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
-        return json;
-    }
-    let mut text = String::with_capacity(json.len());
-    for letter in json.chars() {
-        if is_deceptive(letter) {
-            let mut units = [0; 2];
-            text.extend(letter.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")));
-        } else {
-            text.push(letter);
-        }
-    }
-    text
-}
-
-/// Whether a letter does something else on a terminal than to be seen in its place: control codes, marks of direction,
-/// and what takes no room.
-fn is_deceptive(letter: char) -> bool {
-    matches!(letter,
-        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-        | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
-        || letter.is_control()
-}
-
-/// A moment as tables show it, in UTC. One beyond the year 9999, which a token from elsewhere may name, is its last.
-pub(crate) fn time(at: SystemTime) -> String {
-    let last = SystemTime::UNIX_EPOCH + Duration::from_secs(253_402_300_799);
-    humantime::format_rfc3339_seconds(at.clamp(SystemTime::UNIX_EPOCH, last)).to_string()
-}
-
-/// When an agent will not be there, as tables show it: from when to when.
-pub(crate) fn window(when: Unavailability) -> (String, String) {
-    let at = |ms| SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(ms)).unwrap_or(SystemTime::UNIX_EPOCH);
-    (time(at(when.start_ms)), time(at(when.end_ms())))
-}
-
-/// Whether a volume is there, in a word or two.
-pub(crate) fn volume_state(standing: VolumeStanding) -> &'static str {
-    match standing {
-        VolumeStanding::Making => "being made",
-        VolumeStanding::Ready => "ready",
-        VolumeStanding::Missing => "missing",
-        VolumeStanding::Away => "away",
-        VolumeStanding::Unknown => "unknown",
     }
 }
 

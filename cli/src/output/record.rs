@@ -1,231 +1,143 @@
-//! What is said of each thing in JSON; the tables show the same.
+//! What is said of each thing in JSON; the tables show the same. What pages show as well is told by [`haggle_pages`].
 
-mod access;
-mod roles;
-mod tasks;
-mod upkeep;
-mod why;
-
-use std::collections::BTreeMap;
-
-use haggle_core::cluster::{AgentView, FrameworkView, OfferView, ReservationView, VolumeView};
-use haggle_core::{Reserved, Resources};
+use haggle_sdk::{LimitUse, RoleInfo, TokenInfo};
 use serde::Serialize;
 
+use crate::contexts::Context;
 use crate::output;
 
-pub(crate) use access::{ContextRecord, LimitRecord, TokenRecord};
-pub(crate) use roles::{CeilingRecord, QuotaRecord, RoleRecord};
-pub(crate) use tasks::{EventRecord, RunRecord, StatusRecord, TaskRecord, kind};
-pub(crate) use upkeep::{MaintenanceRecord, UnavailabilityRecord, WithdrawalRecord};
-pub(crate) use why::{TaskWhyRecord, WhyRecord};
+pub(crate) use haggle_pages::record::{
+    AgentRecord, EventRecord, FrameworkRecord, MaintenanceRecord, OfferRecord, QuotaRecord, ResourcesRecord,
+    RoleRecord, StatusRecord, TaskRecord, TaskWhyRecord, VolumeRecord, WhyRecord, kind,
+};
 
-#[derive(Serialize)]
-pub(crate) struct ResourcesRecord {
-    cpus: f64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    revocable_cpus: Option<f64>,
-    mem_bytes: u64,
-    disk_bytes: u64,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    ports: Vec<(u16, u16)>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    scalars: BTreeMap<String, f64>,
-}
-
-impl From<&Resources> for ResourcesRecord {
-    fn from(resources: &Resources) -> Self {
-        Self {
-            cpus: resources.cpus.as_cores(),
-            revocable_cpus: (!resources.revocable.is_zero()).then(|| resources.revocable.as_cores()),
-            mem_bytes: resources.mem.get(),
-            disk_bytes: resources.disk.get(),
-            ports: resources.ports.ranges().iter().map(|range| (range.first, range.last)).collect(),
-            scalars: resources.scalars().map(|(name, amount)| (name.to_string(), amount as f64 / 1000.0)).collect(),
-        }
+/// A role as the master told it.
+pub(crate) fn role(role: &RoleInfo) -> RoleRecord {
+    RoleRecord {
+        name: role.name.clone(),
+        weight: role.weight,
+        frameworks: role.frameworks,
+        waiting: role.waiting,
+        used: (&role.used).into(),
+        offered: (&role.offered).into(),
+        reserved: (&role.reserved).into(),
+        share: role.share,
+        fair_share: role.fair_share,
+        quota: role.quota.as_ref().map(Into::into),
+        placement: role.placement.name(),
+        min_allocatable: role.min_allocatable.as_ref().map(Into::into),
     }
 }
 
 #[derive(Serialize)]
-pub(crate) struct AgentRecord<'a> {
-    id: String,
-    name: &'a str,
-    connected: bool,
-    draining: bool,
-    /// `null`: nobody keeps it from taking tasks.
-    withdrawn: Option<WithdrawalRecord>,
-    /// When it will not be there, or is not now.
-    unavailable: Option<UnavailabilityRecord>,
-    resources: ResourcesRecord,
-    used: ResourcesRecord,
-    offered: ResourcesRecord,
-    /// What of it is reserved.
-    reserved: Vec<ReservedPartRecord>,
-    /// How many volumes it holds, or is to hold, and their room, which is neither used nor offered.
-    volumes: usize,
-    volume_bytes: u64,
-    tasks: usize,
-    attributes: &'a BTreeMap<String, String>,
+pub(crate) struct LimitRecord {
+    /// `null`: of everybody together.
+    principal: Option<String>,
+    kind: Option<String>,
+    limit: String,
+    has: u64,
+    /// `null`: none.
+    most: Option<u64>,
+    refused: u64,
+    bytes: bool,
 }
 
-impl<'a> From<&'a AgentView> for AgentRecord<'a> {
-    fn from(agent: &'a AgentView) -> Self {
+impl From<&LimitUse> for LimitRecord {
+    fn from(one: &LimitUse) -> Self {
         Self {
-            id: agent.id.to_string(),
-            name: &agent.info.name,
-            connected: agent.connected,
-            draining: agent.draining,
-            withdrawn: agent.withdrawal.as_ref().map(Into::into),
-            unavailable: agent.unavailability.map(Into::into),
-            resources: (&agent.info.resources.clone().with_revocable(agent.revocable)).into(),
-            used: (&agent.used).into(),
-            offered: (&agent.offered).into(),
-            reserved: agent.reserved.iter().map(Into::into).collect(),
-            volumes: agent.volumes,
-            volume_bytes: agent.kept.get(),
-            tasks: agent.tasks,
-            attributes: &agent.info.attributes,
+            principal: one.principal.as_ref().map(|who| who.name.clone()),
+            kind: one.principal.as_ref().map(|who| who.kind.to_string()),
+            limit: one.limit.clone(),
+            has: one.has,
+            most: one.most,
+            refused: one.refused,
+            bytes: one.in_bytes,
         }
     }
 }
 
-/// Something that is reserved.
+/// A task of `haggle run`.
 #[derive(Serialize)]
-pub(crate) struct ReservedRecord {
-    /// For whom.
-    role: String,
-    /// From whose it was refined, from the outermost on.
-    within: Vec<String>,
-    /// Whether the outermost is of the agent's own flags.
-    fixed: bool,
-    resources: ResourcesRecord,
-}
-
-impl From<&Reserved> for ReservedRecord {
-    fn from(Reserved { reservation, resources }: &Reserved) -> Self {
-        let roles = reservation.roles();
-        Self {
-            role: reservation.role().to_owned(),
-            within: roles[..roles.len() - 1].to_vec(),
-            fixed: reservation.is_fixed(),
-            resources: resources.into(),
-        }
-    }
-}
-
-/// A part of an agent that is reserved.
-#[derive(Serialize)]
-pub(crate) struct ReservedPartRecord {
+pub(crate) struct RunRecord<'a> {
+    pub(crate) id: Option<String>,
+    pub(crate) name: &'a str,
+    pub(crate) index: u64,
     #[serde(flatten)]
-    reserved: ReservedRecord,
-    used: ResourcesRecord,
-    offered: ResourcesRecord,
-    /// The room of volumes.
-    volumes: ResourcesRecord,
+    pub(crate) status: StatusRecord,
+    pub(crate) agent: Option<String>,
+    pub(crate) agent_name: Option<&'a str>,
+    pub(crate) attempts: u32,
 }
 
-impl From<&ReservationView> for ReservedPartRecord {
-    fn from(part: &ReservationView) -> Self {
+/// A token of `haggle token`.
+#[derive(Serialize)]
+pub(crate) struct TokenRecord<'a> {
+    id: String,
+    kind: String,
+    name: &'a str,
+    roles: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uses_left: Option<u32>,
+    made: String,
+    expires: String,
+    made_by: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    authority: Option<String>,
+    /// The secret, of one that was made just now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<&'a str>,
+}
+
+impl<'a> TokenRecord<'a> {
+    /// One that was made just now, whose text is this.
+    pub(crate) fn made(info: &'a TokenInfo, text: &'a str) -> Self {
+        Self { token: Some(text), ..info.into() }
+    }
+}
+
+impl<'a> From<&'a TokenInfo> for TokenRecord<'a> {
+    fn from(info: &'a TokenInfo) -> Self {
         Self {
-            reserved: (&part.reserved).into(),
-            used: (&part.used).into(),
-            offered: (&part.offered).into(),
-            volumes: (&part.kept).into(),
+            id: info.id.to_string(),
+            kind: info.principal.kind.to_string(),
+            name: &info.principal.name,
+            roles: &info.principal.roles,
+            uses_left: info.uses_left,
+            made: output::time(info.made),
+            expires: output::time(info.expires),
+            made_by: &info.made_by,
+            authority: info.authority.map(|authority| authority.to_string()),
+            token: None,
         }
     }
 }
 
+/// A context of `haggle context`: all but its secret.
 #[derive(Serialize)]
-pub(crate) struct FrameworkRecord {
-    id: String,
-    name: String,
-    roles: Vec<String>,
-    connected: bool,
-    suppressed: bool,
-    used: ResourcesRecord,
-    offered: ResourcesRecord,
-    tasks: usize,
-    failover_timeout_seconds: f64,
+pub(crate) struct ContextRecord<'a> {
+    name: &'a str,
+    current: bool,
+    kind: String,
+    cluster: String,
+    masters: Vec<&'a str>,
+    expires: String,
 }
 
-impl From<&FrameworkView> for FrameworkRecord {
-    fn from(framework: &FrameworkView) -> Self {
-        Self {
-            id: framework.id.to_string(),
-            name: framework.info.name.clone(),
-            roles: framework.info.roles.clone(),
-            connected: framework.connected,
-            suppressed: framework.suppressed,
-            used: (&framework.used).into(),
-            offered: (&framework.offered).into(),
-            tasks: framework.tasks,
-            failover_timeout_seconds: framework.info.failover_timeout.as_secs_f64(),
+impl<'a> ContextRecord<'a> {
+    /// Of this name; `current` is the name of the one that is used.
+    pub(crate) fn new(name: &'a str, context: &'a Context, current: Option<&str>) -> Self {
+        let named = context.master.iter().flat_map(|master| master.split(','));
+        let mut masters: Vec<&str> = named.collect();
+        if masters.is_empty() {
+            masters = context.token.addresses.iter().map(String::as_str).collect();
         }
-    }
-}
-
-#[derive(Serialize)]
-pub(crate) struct OfferRecord {
-    id: String,
-    framework: String,
-    role: String,
-    agent: String,
-    resources: ResourcesRecord,
-    /// What of that is reserved.
-    reserved: Vec<ReservedRecord>,
-    /// Their ids.
-    volumes: Vec<String>,
-    age_seconds: f64,
-}
-
-impl From<&OfferView> for OfferRecord {
-    fn from(offer: &OfferView) -> Self {
         Self {
-            id: offer.id.to_string(),
-            framework: offer.framework.to_string(),
-            role: offer.role.clone(),
-            agent: offer.agent.to_string(),
-            resources: (&offer.resources).into(),
-            reserved: offer.reserved.iter().map(Into::into).collect(),
-            volumes: offer.volumes.iter().map(|volume| volume.id.to_string()).collect(),
-            age_seconds: offer.age.as_secs_f64(),
-        }
-    }
-}
-
-/// A volume of `haggle volume ls`.
-#[derive(Serialize)]
-pub(crate) struct VolumeRecord {
-    id: String,
-    agent: String,
-    state: &'static str,
-    /// `null` here and below: nothing is known of it.
-    name: Option<String>,
-    role: Option<String>,
-    size_bytes: Option<u64>,
-    shared: Option<bool>,
-    creator: Option<String>,
-    /// A task that uses it, the first of them.
-    user: Option<String>,
-    users: usize,
-    offers: usize,
-}
-
-impl From<&VolumeView> for VolumeRecord {
-    fn from(volume: &VolumeView) -> Self {
-        let known = volume.known.as_ref();
-        Self {
-            id: volume.id.to_string(),
-            agent: volume.agent.to_string(),
-            state: output::volume_state(volume.standing),
-            name: known.map(|known| known.name.clone()),
-            role: known.map(|known| known.role().to_owned()),
-            size_bytes: known.map(|known| known.size.get()),
-            shared: known.map(|known| known.shared),
-            creator: known.map(|known| known.creator.to_string()),
-            user: volume.user.map(|user| user.to_string()),
-            users: volume.users,
-            offers: volume.offers,
+            name,
+            current: current == Some(name),
+            kind: context.token.kind.to_string(),
+            cluster: context.token.cluster.to_string(),
+            masters,
+            expires: output::time(context.token.expires),
         }
     }
 }

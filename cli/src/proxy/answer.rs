@@ -1,7 +1,7 @@
 //! What the proxy itself answers, in the words of whoever asks: as gRPC, or as any other HTTP.
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, SET_COOKIE, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 
@@ -22,6 +22,7 @@ pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
 pub(super) fn turned_away(asking: &HeaderMap, why: &TurnedAway) -> Answer {
     let (status, code) = match why {
         TurnedAway::Stranger => (StatusCode::UNAUTHORIZED, UNAUTHENTICATED),
+        TurnedAway::UsedUp => (StatusCode::GONE, UNAUTHENTICATED),
         TurnedAway::OtherSite | TurnedAway::OtherHost => (StatusCode::FORBIDDEN, PERMISSION_DENIED),
     };
     if is_grpc(asking) {
@@ -31,6 +32,19 @@ pub(super) fn turned_away(asking: &HeaderMap, why: &TurnedAway) -> Answer {
     if status == StatusCode::UNAUTHORIZED {
         let asks = HeaderValue::from_static("Basic realm=\"haggle proxy: the password is its token\"");
         answer.headers_mut().insert(WWW_AUTHENTICATE, asks);
+    }
+    answer
+}
+
+/// To a browser that showed a ticket: it keeps the cookie, and goes on from a page of this port, so that the cookie comes along.
+pub(super) fn entered(cookie: &str) -> Answer {
+    let page = "<!doctype html><meta charset=\"utf-8\"><meta http-equiv=\"refresh\" content=\"0; url=/\"><title>Haggle</title><a href=\"/\">Haggle</a>";
+    let mut answer = text(StatusCode::OK, page);
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    if let Ok(mut cookie) = HeaderValue::from_str(cookie) {
+        cookie.set_sensitive(true);
+        headers.insert(SET_COOKIE, cookie);
     }
     answer
 }

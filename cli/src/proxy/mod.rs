@@ -18,6 +18,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use haggle_sdk::Client;
 use haggle_tls::{LetIn, StrangerBounds, Strangers, Tally};
+use http::header::COOKIE;
 use http::{Request, Response};
 use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
@@ -119,12 +120,19 @@ async fn carry(
     door: Arc<Door>,
     client: Client,
     let_in: LetIn,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
 ) -> Result<Answer, Infallible> {
+    if let Some(entered) = door.enter(&request) {
+        return Ok(
+            entered.map_or_else(|why| answer::turned_away(request.headers(), &why), |cookie| answer::entered(&cookie))
+        );
+    }
     if let Err(turned_away) = door.check(&request) {
         return Ok(answer::turned_away(request.headers(), &turned_away));
     }
     let_in.note();
+    // A browser keeps it for this port, and it opens nothing at the master.
+    request.headers_mut().remove(COOKIE);
     let is_grpc = answer::is_grpc(request.headers());
     Ok(match client.forward(request).await {
         Ok(response) => response.map(|body| body.map_err(BoxError::from).boxed_unsync()),

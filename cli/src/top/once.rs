@@ -10,7 +10,7 @@ use super::data::{Data, Fetched};
 use super::view;
 use crate::commands::Verdict;
 use crate::output;
-use crate::output::record::{AgentRecord, FrameworkRecord, RoleRecord, TaskRecord};
+use crate::output::record::{self, AgentRecord, FrameworkRecord, RoleRecord, TaskRecord};
 
 /// Letters of a line, where nobody says how wide it may be.
 const WIDTH: u16 = 100;
@@ -64,7 +64,7 @@ pub(super) async fn run(client: &Client, is_json: bool) -> Verdict {
             time: output::time(SystemTime::now()),
             master: MasterRecord::of(client.url(), &master),
             agents: agents.iter().map(Into::into).collect(),
-            roles: roles.iter().map(Into::into).collect(),
+            roles: roles.iter().map(record::role).collect(),
             frameworks: frameworks.iter().map(Into::into).collect(),
             tasks: tasks.iter().map(Into::into).collect(),
         })?;

@@ -99,6 +99,7 @@ table! {
     ListLimits     "Operator/ListLimits" "list limits"                  [All, All, Own, Own, Own, No,  No];
     Why            "Operator/Why"        "ask why something waits"      [All, All, Own, Own, No,  No,  No];
     ReadMetrics    ""                    "read metrics"                 [All, All, No,  Own, No,  No,  No];
+    ReadAudit      ""                    "read the audit"               [All, All, No,  No,  No,  No,  No];
     SetWeight      "Operator/SetWeight"  "set weights of roles"         [All, All, No,  No,  No,  No,  No];
     SetQuota       "Operator/SetQuota"   "set quotas of roles"          [All, All, No,  No,  No,  No,  No];
     Reserve        "Operator/Reserve"    "reserve for roles"            [All, All, No,  No,  No,  No,  No];

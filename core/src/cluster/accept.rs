@@ -11,6 +11,7 @@ use super::effect::{AgentOrder, Announcement, Effect, FrameworkEvent};
 use super::refusal::Refusal;
 use super::state::{State, Task};
 use super::tally::OfferEnd;
+use super::view::Life;
 use super::volumes::{self, InHand};
 use super::{offers, reserve};
 use crate::access::{PrincipalId, Verb};
@@ -526,7 +527,7 @@ pub(super) fn launch(
         kill: false,
         preempted: false,
         nth: state.next_task(),
-        launched: Some(now),
+        life: Life { launched: Some(now), ..Life::default() },
         latest_update: UpdateId::UNACKNOWLEDGED,
         status: status.clone(),
         kept: false,

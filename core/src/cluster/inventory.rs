@@ -9,6 +9,7 @@ use super::command::HeldTask;
 use super::effect::{AgentOrder, Announcement, Effect};
 use super::queued::{Queued, Stands, with_queue};
 use super::state::{Orphan, Registering, State, Task};
+use super::view::Life;
 use super::{enqueue, groups, reconcile, revocable, updates, withdrawal};
 use crate::access::is_role;
 use crate::id::{AgentId, FrameworkId, SessionId, TaskId, UpdateId, VolumeId};
@@ -245,7 +246,7 @@ pub(super) fn adopt(state: &mut State, agent: AgentId, held: HeldTask, out: &mut
         kill: false,
         preempted: false,
         nth: state.next_task(),
-        launched: None,
+        life: Life::default(),
         latest_update: update,
         status: status.clone(),
         kept: false,

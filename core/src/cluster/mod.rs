@@ -57,10 +57,10 @@ pub use effect::{
 pub use figures::Figures;
 pub use refusal::Refusal;
 pub use tally::{OfferEnd, Tally};
-pub use task_views::TaskCursor;
+pub use task_views::{TaskCursor, TaskGlance};
 pub use view::{
-    AgentView, Counts, FrameworkView, MaintenanceView, OfferView, PhaseView, PrincipalView, ReservationView, RoleView,
-    TaskView, VolumeStanding, VolumeView, Why, WithdrawalView,
+    AgentView, Counts, FrameworkView, Life, MaintenanceView, OfferView, PhaseView, PrincipalView, ReservationView,
+    RoleView, TaskView, VolumeStanding, VolumeView, Why, WithdrawalView,
 };
 pub use views::Page;
 

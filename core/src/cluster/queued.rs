@@ -11,6 +11,7 @@ use super::effect::{Effect, FrameworkEvent};
 use super::history::EndedQueued;
 use super::state::{State, Task};
 use super::updates;
+use super::view::Life;
 use super::views::above;
 use crate::access::Tenant;
 use crate::id::{AgentId, FrameworkId, TaskId, UpdateId};
@@ -308,7 +309,7 @@ impl State {
             kill: false,
             preempted: false,
             nth: self.next_task(),
-            launched: None,
+            life: Life::default(),
             latest_update: UpdateId::UNACKNOWLEDGED,
             status: status.clone(),
             kept: false,

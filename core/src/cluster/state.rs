@@ -22,6 +22,7 @@ use super::sessions::Sessions;
 use super::tally::Tally;
 use super::timers::{Timer, Timers};
 use super::tokens::Tokens;
+use super::view::Life;
 use super::volumes::Volumes;
 use super::withdrawal::{self, Withdrawn};
 use crate::access::{PlainKind, PrincipalId, Tenant};
@@ -193,8 +194,8 @@ pub(super) struct Task {
     pub(super) preempted: bool,
     /// Which of this master's tasks it is, in the order in which it heard of them.
     pub(super) nth: u64,
-    /// When it was launched, until it starts. `None` when another master did that.
-    pub(super) launched: Option<Now>,
+    /// When what became of it.
+    pub(super) life: Life,
     /// The latest update of its agent.
     pub(super) latest_update: UpdateId,
     /// The last that is known of it.

@@ -8,12 +8,12 @@ use super::Cluster;
 use super::history::Ended;
 use super::queued::{Live, Queued};
 use super::state::{State, Task};
-use super::view::TaskView;
+use super::view::{Life, TaskView};
 use super::views::Page;
 use crate::access::{Principal, Tenant, Verb};
-use crate::id::TaskId;
+use crate::id::{AgentId, TaskId};
 use crate::queue::Shape;
-use crate::task::TaskStatus;
+use crate::task::{Reason, TaskState, TaskStatus};
 
 /// How far a list of tasks was read: up to this one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +93,49 @@ impl Cluster {
         known.or_else(|| ended_view(id, self.state.history.queued(id)?))
     }
 
+    /// When what became of a task, as far as this master knows.
+    pub fn life_of(&self, id: TaskId) -> Life {
+        self.state.task(id).map(|task| task.life).unwrap_or_default()
+    }
+
+    /// Of the tasks behind `after`, those that have ended among them, the next `max`: those of them that `who` may see and
+    /// that are `wanted`. What is not wanted costs no copy, so that many may be looked at at once.
+    pub fn tasks_page_where(
+        &self,
+        who: &Principal,
+        after: Option<TaskCursor>,
+        max: usize,
+        mut wanted: impl FnMut(&TaskGlance<'_>) -> bool,
+    ) -> Page<TaskView, TaskCursor> {
+        let mut page = Vec::new();
+        let from = match after {
+            Some(TaskCursor::Archived(next)) => next,
+            None | Some(TaskCursor::Live(_)) => {
+                let behind = match after {
+                    Some(TaskCursor::Live(id)) => Some(id),
+                    _ => None,
+                };
+                let mut last = None;
+                for (id, task) in self.state.live(behind).take(max) {
+                    last = Some(id);
+                    if live_glance(&self.state, who, id, &task, &mut wanted) {
+                        page.extend(live_view(&self.state, id, &task));
+                    }
+                }
+                // The last word of those that have ended is read in a page of its own.
+                return (page, Some(last.map_or(TaskCursor::Archived(0), TaskCursor::Live)));
+            }
+        };
+        let mut rest = self.state.history.from(from);
+        for (_, id, ended) in rest.by_ref().take(max) {
+            if who.may(Verb::ListTasks, ended.tenant()) && wanted(&ended_glance(id, &ended)) {
+                page.extend(ended_view(id, ended));
+            }
+        }
+        let next = rest.next().map(|(place, ..)| TaskCursor::Archived(place));
+        (page, next)
+    }
+
     /// One task, if `who` may do that to it.
     pub fn task_for(&self, who: &Principal, verb: Verb, id: TaskId) -> Option<TaskView> {
         let tenant = self.tenant_of_task(id)?;
@@ -105,6 +148,66 @@ impl Cluster {
         let known = state.task(id).map(|task| Arc::clone(&task.tenant));
         let queued = || state.queued.get(id).map(|queued| state.tenant_of_queue(queued.of(id)));
         known.or_else(queued).or_else(|| state.history.queued(id).map(|ended| Arc::clone(ended.tenant())))
+    }
+}
+
+/// What of a task can be looked at without a copy of it.
+#[derive(Clone, Copy, Debug)]
+pub struct TaskGlance<'a> {
+    /// Its name in the cluster.
+    pub id: TaskId,
+    /// Its label.
+    pub name: &'a str,
+    /// The role it counts towards.
+    pub role: &'a str,
+    /// Where it runs or ran.
+    pub agent: Option<AgentId>,
+    /// Where it stands.
+    pub state: TaskState,
+    /// Why.
+    pub reason: Option<Reason>,
+    /// Whether its last word is acknowledged.
+    pub is_archived: bool,
+}
+
+fn glance<'a>(id: TaskId, task: &'a Task, is_archived: bool) -> TaskGlance<'a> {
+    let TaskStatus { state, reason, .. } = task.status;
+    TaskGlance { id, name: &task.name, role: task.tenant.role(), agent: Some(task.agent), state, reason, is_archived }
+}
+
+fn ended_glance<'a>(id: TaskId, ended: &Ended<'a>) -> TaskGlance<'a> {
+    match *ended {
+        Ended::Task(task) => glance(id, task, true),
+        Ended::Queued { tenant, shape, update, end } => TaskGlance {
+            id,
+            name: &shape.name,
+            role: tenant.role(),
+            agent: update.agent,
+            state: end.ending.state,
+            reason: end.ending.reason,
+            is_archived: true,
+        },
+    }
+}
+
+/// Whether somebody may see it, and wants to.
+fn live_glance(
+    state: &State,
+    who: &Principal,
+    id: TaskId,
+    task: &Live<'_>,
+    wanted: &mut impl FnMut(&TaskGlance<'_>) -> bool,
+) -> bool {
+    match task {
+        Live::Task(task) => who.may(Verb::ListTasks, &task.tenant) && wanted(&glance(id, task, false)),
+        Live::Queued(queued) => {
+            let tenant = state.tenant_of_queue(queued.of(id));
+            let Some(status) = state.queued_status(id).or_else(|| state.queued_end(id)) else { return false };
+            let TaskStatus { state, reason, agent, .. } = status;
+            let (name, role) = (&*queued.shape.name, tenant.role());
+            let glance = TaskGlance { id, name, role, agent, state, reason, is_archived: false };
+            who.may(Verb::ListTasks, &tenant) && wanted(&glance)
+        }
     }
 }
 

@@ -109,15 +109,25 @@ fn update_one(
     }
 }
 
-/// How long a task took to start, when this is the first that is heard of its start. One that ran for less than it takes to tell
-/// so is heard of at its end.
+/// Notes when what became of a task, and gives back how long it took to start, when this is the first that is heard of its
+/// start. One that ran for less than it takes to tell so is heard of at its end.
 fn started_after(task: &mut Task, status: &TaskStatus, now: Now) -> Option<Duration> {
     let ran = match status.state {
+        TaskState::Starting => {
+            task.life.preparing.get_or_insert(now);
+            return None;
+        }
         TaskState::Running => Duration::ZERO,
-        state if state.is_terminal() => status.usage.as_ref()?.wall,
+        state if state.is_terminal() => {
+            task.life.ended.get_or_insert(now);
+            status.usage.as_ref()?.wall
+        }
         _ => return None,
     };
-    task.launched.take().map(|launched| now.since(launched).saturating_sub(ran))
+    let launched = task.life.launched.filter(|_| task.life.started.is_none())?;
+    let after = now.since(launched).saturating_sub(ran);
+    task.life.started = Some(launched + after);
+    Some(after)
 }
 
 /// Whether the framework was told an end that the master declared: nothing can follow it.

@@ -16,6 +16,7 @@ use crate::quota::Quota;
 use crate::reservation::Reserved;
 use crate::resources::{Resources, Share};
 use crate::task::TaskStatus;
+use crate::time::Now;
 use crate::upkeep::{Cause, Maintenance, Unavailability};
 use crate::volume::Volume;
 
@@ -252,6 +253,20 @@ pub struct TaskView {
     pub is_allocation: bool,
     /// The last that was said of it.
     pub status: TaskStatus,
+}
+
+/// When what became of a task, as this master heard of it. What it has not heard of is `None`: what another master saw,
+/// what has not come yet, and all of a task in a queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Life {
+    /// Its framework accepted an offer for it, and it was sent to the agent.
+    pub launched: Option<Now>,
+    /// Its agent began to fetch or compile for it, which is not told of one for which everything is there.
+    pub preparing: Option<Now>,
+    /// It began to run.
+    pub started: Option<Now>,
+    /// Its agent told its end.
+    pub ended: Option<Now>,
 }
 
 /// What a principal that has frameworks has of what the cluster counts.

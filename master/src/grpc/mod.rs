@@ -44,6 +44,7 @@ use crate::limits::{House, Limiter};
 use crate::logs::LogRelay;
 use crate::mesos::Mesos;
 use crate::metrics::Metrics;
+use crate::pages::Pages;
 use crate::reach::Reach;
 use crate::replicas::Replicas;
 use crate::web::Area;
@@ -53,8 +54,10 @@ use intake::Metered;
 pub(crate) use artifacts::{UPLOADER, blocking, next_chunk};
 pub(crate) use frameworks::share;
 pub(crate) use limits::LimitList;
-pub(crate) use tokens::first_token;
-pub(crate) use watch::sees;
+pub(crate) use read_log::{agent_of, stream as read_log};
+pub(crate) use tokens::{first_token, is_live};
+pub(crate) use watch::{announcements, happening_to, sees};
+pub(crate) use why::Whys;
 
 /// Calls that one connection may have open. A framework or an agent has one stream; a command line has a few.
 const STREAMS_MAX: u32 = 256;
@@ -100,11 +103,14 @@ pub(crate) fn leading(
         .max_decoding_message_size(join::MESSAGE_MAX)
         .max_encoding_message_size(MESSAGE_MAX);
     let limits = LimitList::new(handle.clone(), guard.clone(), Arc::clone(&store));
+    let whys = Whys::new(handle.clone());
     let areas: Vec<Arc<dyn Area>> = vec![
         Arc::new(Metrics::new(handle.clone(), limits.clone())),
         Arc::new(Mesos::new(handle.clone(), guard.known().clone(), &reach)),
+        Arc::new(Pages::new(handle.clone(), guard.clone(), Arc::clone(&logs), whys.clone(), &reach)),
     ];
-    let operator = OperatorServer::new(operator::Operator::new(handle, logs, guard.known().clone(), reach, limits))
+    let known = guard.known().clone();
+    let operator = OperatorServer::new(operator::Operator::new(handle, logs, whys, known, reach, limits))
         .max_decoding_message_size(MESSAGE_MAX)
         .max_encoding_message_size(MESSAGE_MAX);
     let artifacts = ArtifactsServer::new(artifacts::Artifacts::new(
@@ -136,7 +142,7 @@ pub(crate) async fn serve(
     stopping: impl Future<Output = ()>,
 ) -> Result<(), tonic::transport::Error> {
     Server::builder()
-        // What is no session of gRPC.
+        // What is no session of gRPC: pages, the API of Mesos, `GET /metrics`.
         .accept_http1(true)
         .max_concurrent_streams(STREAMS_MAX)
         .initial_stream_window_size(STREAM_WINDOW)

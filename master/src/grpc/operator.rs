@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 
 use futures_util::stream::BoxStream;
 use haggle_core::access::{Principal, Verb};
-use haggle_core::cluster::{Cluster, OperatorCommand, Page, Refusal, TaskView};
-use haggle_core::{AgentId, Bytes, FrameworkId, MaintenanceId, Now, Quota, Resources, SessionId, TaskId};
+use haggle_core::cluster::{Cluster, OperatorCommand, Page, TaskView};
+use haggle_core::{AgentId, Bytes, FrameworkId, MaintenanceId, Now, Quota, Resources, TaskId};
 use haggle_proto::convert::{maintenance, placement, request_id, token_id, weight};
 use haggle_proto::v1;
 use haggle_proto::v1::OutputStream;
@@ -37,9 +37,16 @@ pub(super) struct Operator {
 }
 
 impl Operator {
-    pub(super) fn new(handle: Handle, logs: Arc<LogRelay>, known: Known, reach: Reach, limits: LimitList) -> Self {
+    pub(super) fn new(
+        handle: Handle,
+        logs: Arc<LogRelay>,
+        whys: Whys,
+        known: Known,
+        reach: Reach,
+        limits: LimitList,
+    ) -> Self {
         let authority = Authority::new(handle.clone(), known.clone(), reach.security.clone());
-        let (lists, whys) = (Lists::new(handle.clone()), Whys::new(handle.clone()));
+        let lists = Lists::new(handle.clone());
         let started = Instant::now();
         Self { lists, whys, handle, logs, known, reach, authority, limits, started }
     }
@@ -327,7 +334,7 @@ impl v1::operator_server::Operator for Operator {
         }
         caller.about(task);
         let who = caller.principal()?.clone();
-        let agent = self.agent_of(task, who.clone()).await?;
+        let agent = read_log::agent_of(&self.handle, task, who.clone()).await?;
         let log = read_log::stream(Arc::clone(&self.logs), agent, request);
         Ok(Response::new(self.known.while_valid(who, log)))
     }
@@ -474,23 +481,6 @@ impl v1::operator_server::Operator for Operator {
     ) -> Result<Response<v1::FollowAuthorityResponse>, Status> {
         let caller = caller(&request)?;
         Ok(Response::new(self.authority.follow(&caller, request.get_ref()).await?))
-    }
-}
-
-impl Operator {
-    /// The session of the agent that has or had the task, if that is one whose output may be read.
-    async fn agent_of(&self, task: TaskId, who: Principal) -> Result<SessionId, Status> {
-        let find = move |cluster: &Cluster, _| {
-            let agent = cluster.task_for(&who, Verb::ReadLog, task).map(|task| task.agent);
-            agent.map(|agent| (agent, cluster.session_of_agent(agent)))
-        };
-        match self.handle.ask(find).await? {
-            None => Err(Status::not_found(Refusal::TaskUnknown(task).to_string())),
-            Some((agent, None)) => {
-                Err(Status::unavailable(format!("the output of {task} is on {agent}, which is not connected")))
-            }
-            Some((_, Some(session))) => Ok(session),
-        }
     }
 }
 

@@ -98,6 +98,6 @@ pub(crate) async fn first_token(handle: &Handle, reach: &Reach, kind: v1::Princi
 }
 
 /// For lists: those that let somebody in.
-pub(super) fn is_live((_, record): &(TokenId, TokenRecord)) -> bool {
+pub(crate) fn is_live((_, record): &(TokenId, TokenRecord)) -> bool {
     record.over(wall_clock_ms()).is_none()
 }

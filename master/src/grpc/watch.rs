@@ -20,29 +20,44 @@ pub(super) fn watch(
     place: OwnedSemaphorePermit,
     who: Principal,
 ) -> BoxStream<'static, Result<v1::WatchEvent, Status>> {
-    let heard = try_unfold((happenings, who, place), |(mut happenings, who, place)| async {
-        loop {
-            match happenings.recv().await {
-                Ok(happening) if sees(&who, &happening) => {
-                    return Ok(Some((events(happening), (happenings, who, place))));
-                }
-                Ok(_) => {}
-                Err(RecvError::Closed) => return Ok(None),
-                Err(RecvError::Lagged(missed)) => {
-                    return Err(Status::resource_exhausted(format!("cut off: fell behind by {missed} events")));
-                }
-            }
-        }
+    let event = |(time_ms, what): (u64, Announcement)| v1::WatchEvent { time_ms, event: Some(what.into()) };
+    let heard = try_unfold((happenings, who, place), move |(mut happenings, who, place)| async move {
+        let happening = happening_to(&mut happenings, &who).await?;
+        Ok::<_, Status>(happening.map(|happening| (announcements(happening).map(event), (happenings, who, place))))
     });
     heard.map_ok(|events| stream::iter(events).map(Ok)).try_flatten().boxed()
 }
 
-/// What ended together is an event for each task, made when its turn comes.
-fn events(Happening { time_ms, what, .. }: Happening) -> Box<dyn Iterator<Item = v1::WatchEvent> + Send> {
-    let event = move |what: Announcement| v1::WatchEvent { time_ms, event: Some(what.into()) };
+/// The next that `who` may see; `None` at the end.
+///
+/// # Errors
+/// `RESOURCE_EXHAUSTED` when some were missed.
+pub(crate) async fn happening_to(
+    happenings: &mut broadcast::Receiver<Happening>,
+    who: &Principal,
+) -> Result<Option<Happening>, Status> {
+    loop {
+        match happenings.recv().await {
+            Ok(happening) if sees(who, &happening) => return Ok(Some(happening)),
+            Ok(_) => {}
+            Err(RecvError::Closed) => return Ok(None),
+            Err(RecvError::Lagged(missed)) => {
+                return Err(Status::resource_exhausted(format!("cut off: fell behind by {missed} events")));
+            }
+        }
+    }
+}
+
+/// What ended together is an event for each task, made when its turn comes. Each with when it was, in milliseconds since 1970.
+pub(crate) fn announcements(
+    Happening { time_ms, what, .. }: Happening,
+) -> Box<dyn Iterator<Item = (u64, Announcement)> + Send> {
     match what {
-        What::Said(what) => Box::new(iter::once(event(what))),
-        What::Ended(update) => Box::new(Arc::unwrap_or_clone(update).ends().map(Announcement::Task).map(event)),
+        What::Said(what) => Box::new(iter::once((time_ms, what))),
+        What::Ended(update) => {
+            let ends = Arc::unwrap_or_clone(update).ends();
+            Box::new(ends.map(move |status| (time_ms, Announcement::Task(status))))
+        }
     }
 }
 

@@ -18,20 +18,21 @@ const REST: u32 = 9;
 /// Rests shorter than this are saved up, for no timer is as fine.
 const REST_MIN: Duration = Duration::from_millis(2);
 
-/// Asks why.
-pub(super) struct Whys {
+/// Asks why. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Whys {
     handle: Handle,
     /// Who has its turn; for how long the driver is still to be left alone.
     turn: Arc<Mutex<Duration>>,
 }
 
 impl Whys {
-    pub(super) fn new(handle: Handle) -> Self {
+    pub(crate) fn new(handle: Handle) -> Self {
         Self { handle, turn: Arc::default() }
     }
 
     /// Why a framework waits in a role, or in the first of its roles; `None` when it is not known, or not for `who` to see.
-    pub(super) async fn ask(
+    pub(crate) async fn ask(
         &self,
         who: Principal,
         framework: FrameworkId,

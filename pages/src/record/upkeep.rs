@@ -4,11 +4,11 @@ use haggle_core::cluster::{MaintenanceView, PhaseView, WithdrawalView};
 use haggle_core::{Cause, Unavailability};
 use serde::Serialize;
 
-use crate::output;
+use crate::text;
 
 /// An agent that takes no tasks.
 #[derive(Serialize)]
-pub(crate) struct WithdrawalRecord {
+pub struct WithdrawalRecord {
     /// `DEACTIVATED`, `DRAINING` or `DRAINED`.
     state: &'static str,
     for_seconds: f64,
@@ -44,21 +44,21 @@ impl From<&WithdrawalView> for WithdrawalRecord {
 
 /// When an agent will not be there.
 #[derive(Serialize)]
-pub(crate) struct UnavailabilityRecord {
+pub struct UnavailabilityRecord {
     start: String,
     end: String,
 }
 
 impl From<Unavailability> for UnavailabilityRecord {
     fn from(when: Unavailability) -> Self {
-        let (start, end) = output::window(when);
+        let (start, end) = text::window(when);
         Self { start, end }
     }
 }
 
 /// A window of `haggle maintenance`.
 #[derive(Serialize)]
-pub(crate) struct MaintenanceRecord {
+pub struct MaintenanceRecord {
     id: String,
     under_way: bool,
     start: String,
@@ -72,7 +72,7 @@ pub(crate) struct MaintenanceRecord {
 
 impl From<&MaintenanceView> for MaintenanceRecord {
     fn from(window: &MaintenanceView) -> Self {
-        let (start, end) = output::window(window.maintenance.when);
+        let (start, end) = text::window(window.maintenance.when);
         Self {
             id: window.id.to_string(),
             under_way: window.has_begun,

@@ -3,18 +3,19 @@
 use std::time::Duration;
 
 use haggle_core::Resources;
-use haggle_sdk::{Hindrance, Obstacle, Why, Withheld};
+use haggle_core::allocator::{Hindrance, Obstacle, Withheld};
+use haggle_core::cluster::Why;
 
 /// What a framework wants, and a line for each thing that is in its way. Below a line about tasks of one size, those that
 /// are about them are indented.
-pub(crate) fn lines(why: &Why) -> Vec<String> {
+pub fn lines(why: &Why) -> Vec<String> {
     let mut lines = vec![headline(why)];
     lines.extend(hindrances(&why.hindrances).into_iter().map(|line| format!("  {line}")));
     lines
 }
 
 /// A line for each thing that is in the way.
-pub(crate) fn hindrances(hindrances: &[Hindrance]) -> Vec<String> {
+pub fn hindrances(hindrances: &[Hindrance]) -> Vec<String> {
     let mut lines = Vec::new();
     let mut about: Option<&Resources> = None;
     for hindrance in hindrances {
@@ -28,7 +29,8 @@ pub(crate) fn hindrances(hindrances: &[Hindrance]) -> Vec<String> {
     lines
 }
 
-fn headline(why: &Why) -> String {
+/// Who waits for how long, with how many offers.
+pub fn headline(why: &Why) -> String {
     let who = format!("{} ({:?}, role {})", why.framework, why.name, why.role);
     let offers = match why.offers {
         0 => String::new(),
@@ -44,7 +46,7 @@ fn headline(why: &Why) -> String {
 }
 
 /// One thing that is in the way.
-pub(crate) fn hindrance_in_words(hindrance: &Hindrance) -> String {
+pub fn hindrance_in_words(hindrance: &Hindrance) -> String {
     let count = hindrance.agents;
     let agents = if count == 1 { "1 agent".to_owned() } else { format!("{count} agents") };
     let is = if count == 1 { "is" } else { "are" };
@@ -101,7 +103,7 @@ pub(crate) fn hindrance_in_words(hindrance: &Hindrance) -> String {
 }
 
 /// A time as people say it, in the largest unit of which there are two or more.
-pub(crate) fn span(time: Duration) -> String {
+pub fn span(time: Duration) -> String {
     const MINUTE: u64 = 60;
     const HOUR: u64 = 60 * MINUTE;
     match time.as_secs() {
@@ -114,8 +116,7 @@ pub(crate) fn span(time: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
-    use haggle_core::{Bytes, MilliCpu};
-    use haggle_sdk::{AgentId, Ceiling, Constraint, FrameworkId, Test, VolumeId};
+    use haggle_core::{AgentId, Bytes, Ceiling, Constraint, FrameworkId, MilliCpu, Test, VolumeId};
 
     use super::*;
 

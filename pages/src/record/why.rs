@@ -1,6 +1,7 @@
 //! Why somebody waits, in JSON.
 
-use haggle_sdk::{Hindrance, Obstacle, Why, Withheld};
+use haggle_core::allocator::{Hindrance, Obstacle, Withheld};
+use haggle_core::cluster::Why;
 use serde::Serialize;
 
 use super::{CeilingRecord, ResourcesRecord, TaskRecord};
@@ -8,7 +9,7 @@ use crate::why;
 
 /// Why a framework has not what it wants.
 #[derive(Serialize)]
-pub(crate) struct WhyRecord {
+pub struct WhyRecord {
     framework: String,
     name: String,
     role: String,
@@ -115,10 +116,10 @@ impl From<&Obstacle> for ObstacleRecord {
 
 /// A task of `haggle why`.
 #[derive(Serialize)]
-pub(crate) struct TaskWhyRecord {
-    pub(crate) id: String,
+pub struct TaskWhyRecord {
+    pub id: String,
     /// `null`: the master does not know it.
-    pub(crate) task: Option<TaskRecord>,
+    pub task: Option<TaskRecord>,
     /// `null`: it waits for nothing.
-    pub(crate) why: Option<WhyRecord>,
+    pub why: Option<WhyRecord>,
 }

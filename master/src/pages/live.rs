@@ -1,0 +1,164 @@
+//! A page as it lives: rendered anew when something happened, and sent when it is another.
+
+use std::convert::Infallible;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::{self, BoxStream, try_unfold};
+use haggle_core::access::{Principal, Verb};
+use haggle_pages::link::Query;
+use haggle_pages::text::time;
+use haggle_pages::views::event_row;
+use http_body::Frame;
+use http_body_util::StreamBody;
+use tokio::sync::{OwnedSemaphorePermit, broadcast};
+use tokio::time::{sleep, timeout};
+use tonic::Status;
+use tonic::body::Body;
+use tonic::codegen::http::{Response, StatusCode};
+
+use super::Pages;
+use super::answer::begun;
+use super::look::Boxed;
+use super::route::Route;
+use crate::grpc::{announcements, happening_to};
+use crate::happenings::Happening;
+
+/// Between two of a page, at least: nobody reads faster.
+const EVERY: Duration = Duration::from_millis(500);
+
+/// When nothing happens. What is counted in time changes all the same.
+const QUIET: Duration = Duration::from_secs(5);
+
+/// How often as long as a page took its reader waits for the next: a page that is expensive comes seldom, and all readers
+/// take a small part of the driver's time.
+const REST: u32 = 19;
+
+/// Text of one event of a stream.
+pub(super) fn data(event: &str, text: &str) -> Bytes {
+    let mut told = String::with_capacity(text.len() + 64);
+    if !event.is_empty() {
+        told.push_str("event: ");
+        told.push_str(event);
+        told.push('\n');
+    }
+    for line in text.split(['\n', '\r']) {
+        told.push_str("data: ");
+        told.push_str(line);
+        told.push('\n');
+    }
+    told.push('\n');
+    told.into()
+}
+
+/// An answer that does not end by itself.
+pub(super) fn streamed(pieces: BoxStream<'static, Result<Bytes, Infallible>>) -> Response<Body> {
+    let frames = pieces.map(|piece| piece.map(Frame::data).map_err(|never| match never {}));
+    let frames: BoxStream<'static, Result<Frame<Bytes>, Status>> = frames.boxed();
+    begun(StatusCode::OK, "text/event-stream", Body::new(StreamBody::new(frames)))
+}
+
+/// Somebody who looks at a page.
+struct Reader {
+    pages: Pages,
+    route: Route,
+    query: Query,
+    who: Principal,
+    happenings: broadcast::Receiver<Happening>,
+    _place: OwnedSemaphorePermit,
+    last: String,
+    rest: Duration,
+}
+
+impl Pages {
+    /// A page again and again.
+    ///
+    /// # Errors
+    /// When too many watch, or it may not be watched.
+    pub(super) async fn live(&self, route: Route, query: Query, who: Principal) -> Result<Response<Body>, Status> {
+        who.check(Verb::Watch).map_err(|denied| Status::permission_denied(denied.to_string()))?;
+        let (happenings, place) = self.handle.watch()?;
+        // What cannot be shown is told at once, and in words of HTTP.
+        let view = self.look(&route, &query, &who).await?;
+        let reader = Reader {
+            pages: self.clone(),
+            route,
+            query,
+            who: who.clone(),
+            happenings,
+            _place: place,
+            last: view.content(),
+            rest: EVERY,
+        };
+        let first = stream::iter([Ok(data("", &reader.last))]);
+        let rest = try_unfold(reader, |mut reader| async move { Ok(reader.next().await?.map(|page| (page, reader))) });
+        let pages = self.guard.known().while_valid(who, first.chain(rest));
+        Ok(streamed(until_trouble(pages)))
+    }
+
+    /// What happens, row by row.
+    ///
+    /// # Errors
+    /// When too many watch.
+    pub(super) fn events(&self, who: Principal) -> Result<Response<Body>, Status> {
+        let (happenings, place) = self.handle.watch()?;
+        let of = who.clone();
+        let rows = try_unfold((happenings, place), move |(mut happenings, place)| {
+            let who = of.clone();
+            async move {
+                let Some(happening) = happening_to(&mut happenings, &who).await? else { return Ok(None) };
+                let row = |(time_ms, what)| {
+                    let at = std::time::SystemTime::UNIX_EPOCH + Duration::from_millis(time_ms);
+                    data("", &event_row(time(at), &what))
+                };
+                let rows: Vec<u8> = announcements(happening).flat_map(row).collect();
+                Ok::<_, Status>(Some((Bytes::from(rows), (happenings, place))))
+            }
+        });
+        // Its headers come with the first of it.
+        let begin = stream::iter([Ok(Bytes::from_static(b": listens\n\n"))]);
+        Ok(streamed(until_trouble(self.guard.known().while_valid(who, begin.chain(rows)))))
+    }
+}
+
+/// Ends where something goes wrong: the reader comes again, and hears of it.
+fn until_trouble(pieces: BoxStream<'static, Result<Bytes, Status>>) -> BoxStream<'static, Result<Bytes, Infallible>> {
+    pieces
+        .take_while(|piece| std::future::ready(piece.is_ok()))
+        .filter_map(|piece| async { piece.ok().map(Ok) })
+        .boxed()
+}
+
+impl Reader {
+    async fn next(&mut self) -> Result<Option<Bytes>, Status> {
+        loop {
+            sleep(self.rest).await;
+            // Whoever missed some has missed nothing that the next page would not show.
+            match timeout(QUIET, happening_to(&mut self.happenings, &self.who)).await {
+                Ok(Ok(None)) => return Ok(None),
+                Ok(_) | Err(_) => {}
+            }
+            self.happenings = self.happenings.resubscribe();
+            let began = Instant::now();
+            let view: Boxed = self.pages.look(&self.route, &self.query, &self.who).await?;
+            let content = view.content();
+            self.rest = EVERY.max(began.elapsed().saturating_mul(REST));
+            if content != self.last {
+                self.last = content;
+                return Ok(Some(data("", &self.last)));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_text_ends_an_event_of_a_stream() {
+        assert_eq!(data("", "a\n\nevent: x\rb"), "data: a\ndata: \ndata: event: x\ndata: b\n\n");
+        assert_eq!(data("end", ""), "event: end\ndata: \n\n");
+    }
+}

@@ -1,0 +1,135 @@
+//! What happens, as it happens, and what was decided.
+
+use askama::Template;
+use haggle_core::cluster::Announcement;
+use serde_json::{Value, json};
+
+use super::View;
+use crate::layout::Section;
+use crate::parts::Badge;
+use crate::record::EventRecord;
+use crate::text::printable;
+
+/// What happens from the moment on in which somebody looks.
+#[derive(Template)]
+#[template(path = "events.html")]
+pub struct EventsPage;
+
+impl View for EventsPage {
+    fn title(&self) -> String {
+        "Events".to_owned()
+    }
+
+    fn section(&self) -> Option<Section> {
+        Some(Section::Events)
+    }
+
+    fn content(&self) -> String {
+        self.render().unwrap_or_default()
+    }
+
+    fn json(&self) -> Value {
+        json!({ "events": [], "note": "events come as a stream: ask with Accept: text/event-stream" })
+    }
+}
+
+#[derive(Template)]
+#[template(path = "event.html")]
+struct EventRow {
+    at: String,
+    badge: Badge,
+    about: String,
+    url: String,
+    text: String,
+}
+
+/// One event as a row of a table, in front of those before it.
+pub fn event_row(time: String, announcement: &Announcement) -> String {
+    let record = EventRecord::new(time.clone(), announcement);
+    let (badge, about, url, text) = match announcement {
+        Announcement::Task(status) => {
+            let why = status.reason.map(|reason| reason.to_string()).unwrap_or_default();
+            let text = format!("{} {why} {}", status.state, printable(&status.message));
+            (
+                Badge::of_task(status.state, status.reason),
+                status.task.to_string(),
+                format!("/tasks/{}", status.task),
+                text,
+            )
+        }
+        _ => {
+            let (about, word, is_bad) = record.about();
+            let url =
+                if about.starts_with("agent") { format!("/agents/{about}") } else { format!("/frameworks/{about}") };
+            let colour = if is_bad { crate::parts::Word::Failed } else { crate::parts::Word::Done };
+            (Badge::new(colour, word), about, url, String::new())
+        }
+    };
+    EventRow { at: time, badge, about, url, text }.render().unwrap_or_default()
+}
+
+/// What was decided: the last lines of the audit.
+#[derive(Template)]
+#[template(path = "audit.html")]
+pub struct AuditPage {
+    rows: Vec<AuditRow>,
+    /// Why there are none.
+    trouble: String,
+    lines: Vec<Value>,
+}
+
+struct AuditRow {
+    time: String,
+    who: String,
+    verb: String,
+    object: String,
+    verdict: Badge,
+    why: String,
+}
+
+impl AuditPage {
+    /// The last lines, the latest last; or why they cannot be read.
+    pub fn new(lines: Result<Vec<String>, String>) -> Self {
+        let (lines, trouble) = match lines {
+            Ok(lines) => (lines, String::new()),
+            Err(why) => (Vec::new(), printable(&why)),
+        };
+        let lines: Vec<Value> = lines.iter().rev().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        Self { rows: lines.iter().map(audit_row).collect(), trouble, lines }
+    }
+}
+
+fn audit_row(line: &Value) -> AuditRow {
+    let field = |name: &str| printable(line[name].as_str().unwrap_or_default());
+    let colour = if line["verdict"] == "ok" { crate::parts::Word::Done } else { crate::parts::Word::Failed };
+    AuditRow {
+        time: field("time"),
+        who: format!("{} {}", field("kind"), field("principal")),
+        verb: field("verb"),
+        object: field("object"),
+        verdict: Badge::new(colour, field("verdict")),
+        why: field("why"),
+    }
+}
+
+impl View for AuditPage {
+    fn title(&self) -> String {
+        "Audit".to_owned()
+    }
+
+    fn section(&self) -> Option<Section> {
+        Some(Section::Audit)
+    }
+
+    fn content(&self) -> String {
+        self.render().unwrap_or_default()
+    }
+
+    fn json(&self) -> Value {
+        json!({ "audit": self.lines })
+    }
+
+    fn is_live(&self) -> bool {
+        false
+    }
+}

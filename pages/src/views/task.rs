@@ -1,0 +1,266 @@
+//! One task: its life as a line of dots, its quotas beside what it used, why it waits, and the end of what it writes.
+
+use std::time::Duration;
+
+use askama::Template;
+use haggle_core::cluster::{Life, TaskView, Why};
+use haggle_core::{Bytes, Exceeded, Now, Reason, Resources, TaskState, Usage};
+use serde_json::{Value, json};
+
+use super::View;
+use crate::layout::Section;
+use crate::parts::{Action, Badge, Bar, Moment, count, lines, took};
+use crate::record::{TaskRecord, WhyRecord};
+use crate::text::printable;
+use crate::views::tasks::role_url;
+use crate::why;
+
+/// The end of what a task wrote.
+#[derive(Clone, Debug)]
+pub struct LogTail {
+    /// `stdout` or `stderr`, as addresses have it.
+    pub stream: &'static str,
+    /// What was read, or why nothing was.
+    pub text: Result<Vec<u8>, String>,
+    /// From which byte on; 0: from the start.
+    pub from: u64,
+}
+
+struct Dot {
+    class: &'static str,
+    name: &'static str,
+    at: String,
+    title: String,
+    /// How long until the next one.
+    then: String,
+}
+
+struct LogView {
+    stream: &'static str,
+    name: &'static str,
+    text: String,
+    trouble: String,
+    is_cut: bool,
+    from: String,
+    next: u64,
+    url: String,
+}
+
+/// One task.
+#[derive(Template)]
+#[template(path = "task.html")]
+pub struct TaskPage {
+    id: String,
+    name: String,
+    state: Badge,
+    dots: Vec<Dot>,
+    bars: Vec<Bar>,
+    facts: Vec<(&'static str, String)>,
+    framework: String,
+    agent: String,
+    role: String,
+    role_url: String,
+    message: String,
+    waits: Vec<String>,
+    waits_title: &'static str,
+    logs: Vec<LogView>,
+    kill: Option<Action>,
+    follows: bool,
+    command: String,
+    task: TaskView,
+    why: Option<Why>,
+}
+
+/// When somebody looks: by the cluster's clock and by the wall's.
+#[derive(Clone, Copy, Debug)]
+pub struct Looked {
+    /// By the cluster's own.
+    pub now: Now,
+    /// Milliseconds since 1970.
+    pub wall_ms: u64,
+}
+
+impl TaskPage {
+    /// A task as it stands. `why`: what its framework waits for, when the task itself does.
+    pub fn new(
+        task: TaskView,
+        life: Life,
+        why: Option<Why>,
+        logs: &[LogTail],
+        may_kill: bool,
+        looked: (Now, u64),
+    ) -> Self {
+        let status = &task.status;
+        let looked = Looked { now: looked.0, wall_ms: looked.1 };
+        let has_ended = status.state.is_terminal();
+        let kill = (may_kill && !has_ended).then(|| Action {
+            label: "Kill",
+            url: format!("/tasks/{}/kill", task.id),
+            command: format!("haggle kill {}", task.id),
+            what: "It is asked to end, and ended by force after its time of grace.",
+            ends: true,
+        });
+        let mut facts = vec![("State", status.state.to_string())];
+        if let Some(reason) = status.reason {
+            facts.push(("Reason", reason.to_string()));
+        }
+        if let Some(code) = status.exit_code {
+            facts.push(("Exit code", code.to_string()));
+        }
+        if let (Some(exceeded), Some(reason)) = (status.exceeded, status.reason) {
+            facts.push(("Limit", exceeded_in_words(exceeded, reason)));
+        }
+        if let Some(group) = task.group {
+            facts.push(("Group", format!("{} with {} tasks", group.id(task.id.framework), group.size)));
+        }
+        if let Some(usage) = status.usage {
+            facts.push(("Fuel used", count(usage.fuel.get())));
+            facts.push(("Written", usage.output.to_string()));
+            facts.push(("Over the network", usage.net.to_string()));
+        }
+        let (waits_title, waits) = waits(&task, why.as_ref());
+        Self {
+            id: task.id.to_string(),
+            name: printable(&task.name),
+            state: Badge::of_task(status.state, status.reason),
+            dots: dots(status.state, status.usage, life, looked),
+            bars: bars(&task.resources, status.usage),
+            facts,
+            framework: task.id.framework.to_string(),
+            agent: task.agent.to_string(),
+            role: printable(&task.role),
+            role_url: role_url(&task.role),
+            message: printable(&status.message),
+            waits,
+            waits_title,
+            logs: logs.iter().map(|log| log_view(&task, log)).collect(),
+            kill,
+            follows: !has_ended,
+            command: format!("haggle logs {} --follow", task.id),
+            task,
+            why,
+        }
+    }
+}
+
+/// Why it does not run, when it does not and has not ended.
+fn waits(task: &TaskView, why: Option<&Why>) -> (&'static str, Vec<String>) {
+    let title = match task.status.state {
+        TaskState::Staging => "It is on its way to its agent",
+        TaskState::Starting => "Its agent fetches or compiles what it needs",
+        TaskState::Unreachable => "Its agent is silent; the task may still run, and may come back",
+        _ => return ("", Vec::new()),
+    };
+    let lines = why.map(why::lines).unwrap_or_default();
+    (title, lines.iter().map(|line| printable(line)).collect())
+}
+
+/// Its life as this master heard of it.
+fn dots(state: TaskState, usage: Option<Usage>, life: Life, looked: Looked) -> Vec<Dot> {
+    let end = if Badge::of_task(state, None).class == "failed" { "failed" } else { "done" };
+    let known = [
+        ("launched", "waiting", life.launched),
+        ("preparing", "starting", life.preparing),
+        ("started", "running", life.started),
+        (if state.is_terminal() { state_word(state) } else { "ended" }, end, life.ended),
+    ];
+    let moments: Vec<(&'static str, &'static str, Now)> =
+        known.into_iter().filter_map(|(name, class, at)| Some((name, class, at?))).collect();
+    let mut dots = Vec::new();
+    for (nth, &(name, class, at)) in moments.iter().enumerate() {
+        let next = moments.get(nth + 1);
+        let is_run = name == "started" && next.is_some();
+        let then = match (next, usage) {
+            // What its executor measured is exact.
+            (_, Some(usage)) if is_run => took(usage.wall),
+            (Some(&(.., next)), _) => took(next.since(at)),
+            (None, _) if state.is_terminal() => String::new(),
+            (None, _) => format!("{} so far", took(looked.now.since(at))),
+        };
+        let passed = u64::try_from(looked.now.since(at).as_millis()).unwrap_or(u64::MAX);
+        let moment = Moment::new(looked.wall_ms.saturating_sub(passed), looked.wall_ms);
+        dots.push(Dot { class, name, at: moment.ago, title: moment.at, then });
+    }
+    dots
+}
+
+fn state_word(state: TaskState) -> &'static str {
+    match state {
+        TaskState::Finished => "finished",
+        TaskState::Killed => "killed",
+        TaskState::Failed => "failed",
+        _ => "ended",
+    }
+}
+
+/// What it was given, and what it used of that; of the rate of its processor what it had on average.
+fn bars(given: &Resources, usage: Option<Usage>) -> Vec<Bar> {
+    let bytes = |bytes: u64| Bytes::new(bytes).to_string();
+    let Some(usage) = usage else {
+        let none = |label, limit: u64, shown: &dyn Fn(u64) -> String| {
+            let mut bar = Bar::of_limit(label, 0, limit, shown);
+            bar.short = shown(limit);
+            bar.text = format!("{} given", shown(limit));
+            bar
+        };
+        let cpus = |milli: u64| format!("{} cpu", milli as f64 / 1000.0);
+        return vec![
+            none("CPU", given.cpus.get(), &cpus),
+            none("Memory", given.mem.get(), &bytes),
+            none("Disk", given.disk.get(), &bytes),
+        ];
+    };
+    let rate = usage.cpu.as_secs_f64() * 1000.0 / usage.wall.max(Duration::from_micros(1)).as_secs_f64();
+    vec![
+        Bar::of_limit("CPU rate", rate as u64, given.cpus.get(), |milli| format!("{:.2} cpu", milli as f64 / 1000.0)),
+        Bar::of_limit("Memory, at most", usage.peak_mem.get(), given.mem.get(), bytes),
+        Bar::of_limit("Disk, at most", usage.peak_disk.get(), given.disk.get(), bytes),
+    ]
+}
+
+fn exceeded_in_words(exceeded: Exceeded, reason: Reason) -> String {
+    let shown = |number: u64| match reason {
+        Reason::MemoryLimit | Reason::DiskLimit | Reason::OutputLimit => Bytes::new(number).to_string(),
+        Reason::TimeLimit => took(Duration::from_millis(number)),
+        Reason::FuelExhausted => format!("{} of fuel", count(number)),
+        _ => count(number),
+    };
+    format!("{} were granted, {} were wanted when it acted", shown(exceeded.limit), shown(exceeded.used))
+}
+
+fn log_view(task: &TaskView, log: &LogTail) -> LogView {
+    let name = if log.stream == "stderr" { "Standard error" } else { "Standard output" };
+    let url = format!("/tasks/{}/{}", task.id, log.stream);
+    let (text, trouble, next) = match &log.text {
+        Ok(bytes) => (lines(&String::from_utf8_lossy(bytes)), String::new(), log.from + bytes.len() as u64),
+        Err(why) => (String::new(), printable(why), 0),
+    };
+    LogView {
+        stream: log.stream,
+        name,
+        text,
+        trouble,
+        is_cut: log.from > 0,
+        from: Bytes::new(log.from).to_string(),
+        next,
+        url,
+    }
+}
+
+impl View for TaskPage {
+    fn title(&self) -> String {
+        format!("{} · {}", self.id, self.name)
+    }
+
+    fn section(&self) -> Option<Section> {
+        Some(Section::Tasks)
+    }
+
+    fn content(&self) -> String {
+        self.render().unwrap_or_default()
+    }
+
+    fn json(&self) -> Value {
+        json!({ "task": TaskRecord::from(&self.task), "why": self.why.as_ref().map(WhyRecord::from) })
+    }
+}
