@@ -141,7 +141,16 @@ async fn hostile_tasks(cluster: &Cluster, end: Instant) -> Hostile {
     let session = Arc::new(Runner::new(&client).name("hostile").start().await.expect("the master takes a framework"));
     let mut hostile = Hostile::default();
     let mut guests = JoinSet::new();
-    let rows = [cpu::all(), memory::all(), disk::all(), output::all(), host_calls::all(), links::all(), modules::all()];
+    let rows = [
+        cpu::all(),
+        memory::all(),
+        disk::all(),
+        output::all(),
+        host_calls::all(),
+        links::all(),
+        modules::all(),
+        exceptions::all(),
+    ];
     for (name, guest, ends) in rows.into_iter().flatten() {
         hostile.guests += 1;
         let task = task(&client, &guest).await;

@@ -11,6 +11,10 @@ use wasmtime_wasi::async_trait;
 
 use crate::meters::Meters;
 
+/// Bytes of the objects that a guest has thrown and that are still alive or not looked through yet, at most. An object has some 40. To look
+/// through that many takes milliseconds, in which the guest cannot be stopped.
+pub(crate) const EXCEPTIONS_MAX: u64 = 4 << 20;
+
 /// What one table element costs the host.
 const TABLE_ELEMENT: u64 = 16;
 
@@ -177,11 +181,14 @@ pub(crate) struct Limiter {
     memory: Arc<Memory>,
     /// What was granted last, in case that wasmtime then cannot give it.
     granted: u64,
+    /// Whether the guest has a heap of exceptions. All its linear memories have a maximum then: see
+    /// [`rewrite`](crate::rewrite).
+    throws: bool,
 }
 
 impl Limiter {
-    pub(crate) fn new(memory: Arc<Memory>) -> Self {
-        Self { memory, granted: 0 }
+    pub(crate) fn new(memory: Arc<Memory>, throws: bool) -> Self {
+        Self { memory, granted: 0, throws }
     }
 
     /// The memory of the task.
@@ -202,7 +209,17 @@ impl Limiter {
 
 #[async_trait]
 impl ResourceLimiterAsync for Limiter {
-    async fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+    async fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let is_for_exceptions = self.throws && maximum.is_none();
+        if is_for_exceptions && desired as u64 > EXCEPTIONS_MAX {
+            self.granted = 0;
+            return Ok(false);
+        }
         Ok(self.grow(desired.saturating_sub(current) as u64).await)
     }
 

@@ -85,11 +85,12 @@ pub(crate) async fn run(
     if let Err(denied) = memory.hold(held) {
         return (Outcome::memory(denied), Box::new(grants.scratch));
     }
+    let limiter = Limiter::new(Arc::clone(memory), instances.throws);
     let Grants { mut builder, disk, volumes, files, writable, scratch } = grants;
     match &*compiled {
         Compiled::Core { pre, start, .. } => {
             let wasi = Preview1::new(builder, writable, files, Arc::clone(memory));
-            let store = Preview1State { wasi, limiter: Limiter::new(Arc::clone(memory)) }.store(pre.module().engine());
+            let store = Preview1State { wasi, limiter }.store(pre.module().engine());
             let mut guest = Metered::new(store, launch, meters, instances.runs_code);
             let result = call_core(&mut guest, pre, *start).await;
             let refused = refused(memory, disk.as_deref(), &volumes);
@@ -98,7 +99,7 @@ pub(crate) async fn run(
         Compiled::Component { pre, .. } => {
             let net = Net::new(&launch.spec.grants, meters, memory, &files, &mut builder);
             let wasi = Preview2::new(builder, writable, files);
-            let store = Preview2State { wasi, net, limiter: Limiter::new(Arc::clone(memory)) }.store(pre.engine());
+            let store = Preview2State { wasi, net, limiter }.store(pre.engine());
             let mut guest = Metered::new(store, launch, meters, instances.runs_code);
             let result = Box::pin(call_component(&mut guest, pre)).await;
             let refused = refused(memory, disk.as_deref(), &volumes);
