@@ -12,7 +12,7 @@ use haggle_sdk::{Client, Runner, Session, Task};
 use tokio::task::JoinSet;
 
 use crate::kit::{Ends, Guest, check, exit, wat};
-use crate::{cpu, disk, host_calls, links, memory, modules, output};
+use crate::{cpu, disk, exceptions, host_calls, links, memory, modules, output};
 use watch::{Watch, Watched};
 
 /// How long hostile guests come again and again, in seconds: `cargo xtask hostile` says. Each comes once at least.

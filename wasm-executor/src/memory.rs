@@ -15,6 +15,9 @@ use crate::meters::Meters;
 /// through that many takes milliseconds, in which the guest cannot be stopped.
 pub(crate) const EXCEPTIONS_MAX: u64 = 4 << 20;
 
+/// Bytes that 32 bits address.
+const WHOLE: u64 = 1 << 32;
+
 /// What one table element costs the host.
 const TABLE_ELEMENT: u64 = 16;
 
@@ -181,8 +184,8 @@ pub(crate) struct Limiter {
     memory: Arc<Memory>,
     /// What was granted last, in case that wasmtime then cannot give it.
     granted: u64,
-    /// Whether the guest has a heap of exceptions. All its linear memories have a maximum then: see
-    /// [`rewrite`](crate::rewrite).
+    /// Whether the guest has a heap of exceptions. It can become as large as [`WHOLE`] for all that wasmtime knows, and no memory
+    /// of the guest can: see [`rewrite`](crate::rewrite).
     throws: bool,
 }
 
@@ -215,7 +218,8 @@ impl ResourceLimiterAsync for Limiter {
         desired: usize,
         maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let is_for_exceptions = self.throws && maximum.is_none();
+        let whole = usize::try_from(WHOLE).ok();
+        let is_for_exceptions = self.throws && maximum == whole && Some(desired) < whole;
         if is_for_exceptions && desired as u64 > EXCEPTIONS_MAX {
             self.granted = 0;
             return Ok(false);

@@ -13,6 +13,7 @@ mod hostile;
 mod hosts;
 mod languages;
 mod process;
+mod programs;
 mod sim;
 mod tasks;
 mod test;
@@ -76,6 +77,8 @@ enum Command {
         #[arg(long, default_value_t = 60)]
         seconds: u32,
     },
+    /// Run programs that other compilers made, as tasks and under wasmtime itself, and print what both took
+    Languages,
     /// Run clusters across hosts of their own, behind NAT, far away and cut off, and print the figures; needs Linux and root
     Hosts,
     /// Play seeds of the simulation: the real state machines in a failing world
@@ -160,6 +163,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Fuzz { target, minutes } => fuzz::run(&workspace, target.as_deref(), minutes),
         Command::Hostile { seconds } => hostile::run(&workspace, seconds),
         Command::Hosts => hosts::run(&workspace),
+        Command::Languages => programs::run(&workspace),
         Command::Sim { planted: true, .. } => sim::planted(&workspace),
         Command::Sim { planted: false, args } => sim::run(&workspace, &args),
         Command::Chaos { rows, minutes } => chaos::run(&workspace, &rows, minutes),

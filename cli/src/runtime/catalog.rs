@@ -110,7 +110,10 @@ pub(crate) static CATALOG: [Known; 3] = [
             download_mb: 30,
             file: "node_modules/@ruby/3.4-wasm-wasi/dist/ruby+stdlib.wasm",
             digest: "4b814fc9d13505ea5b4c1f3bd3a7cc7ccca137f551196b9b21f0a7caf9cc5878",
-            program: Some(Program { make: ruby::program, digest: "PROGRAM" }),
+            program: Some(Program {
+                make: ruby::program,
+                digest: "f95842c5266b62ae7bc00aa0684bd433caf335c2bf236cd25fee282b491bd197",
+            }),
         },
     },
 ];

@@ -1,5 +1,7 @@
-# Runs the script that is the first argument, as `ruby SCRIPT` does.
-$0 = ARGV.shift
+# Runs the script that the second word of the command line names, as `ruby SCRIPT` does; the first is the program.
+ARGV.shift
+script = ARGV.shift
+$0 = script if script
 last = []
 Kernel.define_method(:at_exit) { |&block| last.unshift(block) && block }
 status = 0
@@ -9,10 +11,15 @@ rescue SystemExit => left
   status = left.status
 rescue Exception => error
   status = 1
-  error.set_backtrace(error.backtrace&.reject { |line| line.start_with?("eval:") })
-  $stderr.write(error.full_message(highlight: false))
+  frames = error.backtrace.to_a.grep_v(/\A[^:]*:in 'Kernel[.#](eval|load)'|\Aeval:/)
+  error.set_backtrace(frames.empty? ? [$0] : frames)
+  begin
+    $stderr.write(error.full_message(highlight: false))
+  rescue Exception
+    $stderr.write("#{$0}: #{error.message} (#{error.class})\n")
+  end
 end
-guarded.call { load $0 }
+guarded.call { script ? load(script) : raise(ArgumentError, "there is no script to run") }
 guarded.call(&last.shift) until last.empty?
 guarded.call { $stdout.flush }
 exit!(status)

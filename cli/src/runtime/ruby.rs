@@ -34,9 +34,9 @@ const DROPPED: &str = "resource_drop_";
 /// What runs a script, with the 0 at its end that Ruby wants.
 const SCRIPT: &str = concat!(include_str!("ruby.rb"), "\0");
 
-/// Words of Ruby's own command line before the arguments of the task: its name, its encoding, and an empty program, since it would
-/// read one from standard input.
-const WORDS: [&str; 4] = ["ruby", "-EUTF-8", "-e_=0", "--"];
+/// Words of Ruby's own command line before those of the task: its name, its encoding, without what wants threads to explain mistakes,
+/// and an empty program, since it would read one from standard input.
+const WORDS: [&str; 5] = ["ruby", "-EUTF-8", "--disable=syntax_suggest", "-e_=0", "--"];
 
 /// Why there is none.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -21,15 +21,15 @@ const TYPES: u8 = 1;
 const FUNCTIONS: u8 = 3;
 const CODE: u8 = 10;
 
-/// Pages of a memory that does not say how many it may have.
-const PAGES_MAX: u64 = 65536;
+/// Pages of a memory, beside a heap of exceptions: one less than 32 bits address.
+const PAGES_MAX: u64 = 65535;
 
 /// `(func (param i32 i32 i32))`, the type of all bulk operators on a memory.
 const BULK_TYPE: [u8; 6] = [0x60, 3, 0x7f, 0x7f, 0x7f, 0];
 
 /// The module or component as it is compiled: with its long bulk operators in pieces, and its short loops longer. Where it
-/// throws exceptions, its memories say what their maximum is: then whoever counts them can tell them from the heap of exceptions,
-/// which has none. Where there is nothing to do it comes back as it is, and so does what is not valid, for the compiler to say why.
+/// throws exceptions, its memories cannot become as large as 32 bits address: then whoever counts them can tell them from the
+/// heap of exceptions, which can. Where there is nothing to do it comes back as it is, and so does what is not valid, for the compiler to say why.
 pub fn rewrite(binary: &[u8]) -> Cow<'_, [u8]> {
     rewrite_by(bulk::PIECE, binary)
 }
@@ -219,14 +219,14 @@ fn parameters(of: &SubType) -> usize {
     }
 }
 
-/// A section of memories that all have a maximum; `None` when they have.
+/// A section of memories that all have such a maximum; `None` when they have.
 fn bounded(memories: MemorySectionReader<'_>) -> Result<Option<Vec<u8>>, BinaryReaderError> {
     let (mut contents, mut is_changed) = (Vec::new(), false);
     memories.count().encode(&mut contents);
     for memory in memories {
         let memory = memory?;
-        is_changed |= memory.maximum.is_none();
-        let maximum = memory.maximum.unwrap_or(PAGES_MAX);
+        let maximum = memory.maximum.unwrap_or(PAGES_MAX).min(PAGES_MAX.max(memory.initial));
+        is_changed |= memory.maximum != Some(maximum);
         let of = wasm_encoder::MemoryType {
             minimum: memory.initial,
             maximum: Some(maximum),
