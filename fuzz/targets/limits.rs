@@ -59,8 +59,8 @@ impl<'a> Arbitrary<'a> for Guest {
         let quotas = Quotas::arbitrary(random)?;
         let steady = random.arbitrary()?;
         let memory = random.choose(&["1", "1 1", "2 40", "15", "0 65536"])?;
-        // References to things of the host need the garbage collector, which is off.
-        let references = random.ratio(1, 4)?;
+        // Typed references are more than is compiled, and so may be an exception with many values.
+        let (references, exceptions) = (random.ratio(1, 4)?, random.ratio(1, 4)?);
         let config = Config {
             available_imports: Some(parse(&imports(steady))),
             exports: Some(parse(&format!(r#"(module (memory (export "memory") {memory}) (func (export "_start")))"#))),
@@ -75,13 +75,13 @@ impl<'a> Arbitrary<'a> for Guest {
             threads_enabled: false,
             memory64_enabled: false,
             gc_enabled: false,
-            exceptions_enabled: false,
+            exceptions_enabled: exceptions,
             disallow_traps: random.arbitrary()?,
             generate_custom_sections: random.arbitrary()?,
             ..Config::default()
         };
         let module = Module::new(config, random)?.to_bytes();
-        Ok(Self { module, quotas, steady, plain: !references })
+        Ok(Self { module, quotas, steady, plain: !references && !exceptions })
     }
 }
 

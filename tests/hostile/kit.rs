@@ -196,6 +196,11 @@ pub(crate) fn out_of_memory() -> Ends {
     failed(Reason::MemoryLimit, "memory, is limited to")
 }
 
+/// What it threw is still there.
+pub(crate) fn out_of_exceptions() -> Ends {
+    failed(Reason::MemoryLimit, "of exceptions that it threw")
+}
+
 /// It took something that its host cannot refuse.
 pub(crate) fn too_many_resources() -> Ends {
     failed(Reason::MemoryLimit, "open files, streams and the like at once")

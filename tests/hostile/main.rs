@@ -3,6 +3,7 @@
 mod compiling;
 mod cpu;
 mod disk;
+mod exceptions;
 mod host_calls;
 mod kit;
 mod links;

@@ -99,7 +99,6 @@ hostile! {
     has_a_hundred_tables: text(many(100, "(table 1 funcref)")) => invalid("");
     has_a_table_of_a_million: text(module("(table 1000000 funcref)")) => invalid("");
     collects_garbage: bare(r#"(module (type (struct (field i32))) (func (export "_start")))"#) => invalid("");
-    throws_exceptions: bare(r#"(module (tag) (func (export "_start") (throw 0)))"#) => invalid("");
     waits_with_other_threads:
         bare(r#"(module (memory 1 1 shared) (func (export "_start")
             (drop (memory.atomic.wait32 (i32.const 0) (i32.const 0) (i64.const -1)))))"#) => invalid("");

@@ -12,7 +12,7 @@ use haggle_sdk::{Client, Runner, Session, Task};
 use tokio::task::JoinSet;
 
 use crate::kit::{Ends, Guest, check, exit, wat};
-use crate::{cpu, disk, host_calls, links, memory, modules, output};
+use crate::{cpu, disk, exceptions, host_calls, links, memory, modules, output};
 use watch::{Watch, Watched};
 
 /// How long hostile guests come again and again, in seconds: `cargo xtask hostile` says. Each comes once at least.
@@ -141,7 +141,16 @@ async fn hostile_tasks(cluster: &Cluster, end: Instant) -> Hostile {
     let session = Arc::new(Runner::new(&client).name("hostile").start().await.expect("the master takes a framework"));
     let mut hostile = Hostile::default();
     let mut guests = JoinSet::new();
-    let rows = [cpu::all(), memory::all(), disk::all(), output::all(), host_calls::all(), links::all(), modules::all()];
+    let rows = [
+        cpu::all(),
+        memory::all(),
+        disk::all(),
+        output::all(),
+        host_calls::all(),
+        links::all(),
+        modules::all(),
+        exceptions::all(),
+    ];
     for (name, guest, ends) in rows.into_iter().flatten() {
         hostile.guests += 1;
         let task = task(&client, &guest).await;

@@ -3,7 +3,7 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::OnceLock;
 
-use wasmtime::{Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
+use wasmtime::{Collector, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
 use crate::Meter;
 use crate::compile::EDITION;
@@ -22,6 +22,10 @@ const POOLS_MAX: usize = 16_000;
 /// Of these, what is kept for the form that is not an executor's usual one: tasks with a fuel budget where nothing else
 /// is metered.
 const UNUSUAL_MAX: usize = 2_000;
+
+/// Tasks of one pool whose modules throw exceptions: each has a heap for them, which takes as much address space and as
+/// many mappings as another memory.
+const THROWING_MAX: u32 = 2_000;
 
 /// Tasks of the usual form in one executor at most.
 pub(crate) const TASKS_MAX: usize = POOLS_MAX - UNUSUAL_MAX;
@@ -207,7 +211,13 @@ pub(crate) fn config(meter: Meter) -> wasmtime::Config {
     // The same module with the same input burns the same fuel, on every machine.
     config.relaxed_simd_deterministic(true);
 
+    // What compilers of C++ emit for its exceptions. The objects that are thrown live in a heap of their own, which counts
+    // references: it stops the guest for what has died since the last time, and not for all that lives.
+    config.wasm_exceptions(true);
+    config.collector(Collector::DeferredReferenceCounting);
+
     // No toolchain emits these unasked, and what is off cannot go wrong.
+    config.wasm_gc(false);
     config.wasm_memory64(false);
     // What wasmtime itself puts between the parts of a component copies from one part's memory to the other's. A module
     // of the guest with two memories of its own is still none for the pool, which has one for each.
@@ -220,11 +230,14 @@ fn pool(max_tasks: usize, pagemap_scan: Enabled) -> PoolingAllocationConfig {
     // Instances and tables are cheap; a component has several of each, and its libraries make it more.
     let several = tasks.saturating_mul(8).max(2 * CORE_INSTANCES_PER_COMPONENT);
     let tables = if IS_COUNTED_WHOLE { tasks.saturating_add(2 * CORE_INSTANCES_PER_COMPONENT) } else { several };
+    let heaps = tasks.min(THROWING_MAX);
     let mut pool = PoolingAllocationConfig::new();
     pool.total_stacks(tasks)
         .total_component_instances(tasks)
         .total_core_instances(several)
-        .total_memories(tasks.saturating_add(16))
+        // A heap of exceptions is made of one.
+        .total_memories(tasks.saturating_add(16 + heaps))
+        .total_gc_heaps(heaps)
         .total_tables(tables)
         .max_core_instances_per_component(CORE_INSTANCES_PER_COMPONENT)
         .max_memories_per_component(8)

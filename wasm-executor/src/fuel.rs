@@ -6,11 +6,15 @@ use wasmtime::{OperatorCost, VariableOperatorCost};
 #[cfg(test)]
 const WASMTIME: &str = "48.0.8";
 
+/// What the host does to throw an exception that the same function catches takes as much time as so many operators.
+const THROW: u8 = 250;
+
 /// One unit for each operator that the guest executes, none for those that make no code, and one for each byte or element
 /// that a bulk operator touches.
 ///
 /// `memory.grow` and `table.grow` are calls of the system, and cost as much time as some fifty operators. They are
-/// priced like that, so that a loop of them comes back to its worker about as soon as any other.
+/// priced like that, so that a loop of them comes back to its worker about as soon as any other. So is `throw`, by which the
+/// host makes an object and looks through the frames of the stack for whoever catches it.
 pub(crate) const fn costs() -> OperatorCost {
     OperatorCost {
         Nop: 0,
@@ -23,6 +27,9 @@ pub(crate) const fn costs() -> OperatorCost {
         End: 0,
         MemoryGrow: 50,
         TableGrow: 50,
+        TryTable: 0,
+        Throw: THROW,
+        ThrowRef: THROW,
         variable: VariableOperatorCost {
             memory_copy_per_byte: 1,
             memory_fill_per_byte: 1,
@@ -75,6 +82,9 @@ mod tests {
                 "Nop: 0",
                 "Return: 0",
                 "TableGrow: 50",
+                "Throw: 250",
+                "ThrowRef: 250",
+                "TryTable: 0",
                 "Unreachable: 0"
             ]
         );

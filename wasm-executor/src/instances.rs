@@ -31,10 +31,11 @@ const PASSIVE_ITEM: u64 = 16;
 const CANONICAL: u64 = 64;
 
 /// Marks the number at the end of a compiled module. Another layout or another way to count has another mark.
-pub(crate) const MARK: &[u8; 8] = b"instanc2";
+pub(crate) const MARK: &[u8; 8] = b"instanc3";
 
-/// In the number: it is no size of anything.
+/// In the number: they are no size of anything.
 const RUNS_CODE: u64 = 1 << 63;
+const THROWS: u64 = 1 << 62;
 
 /// What is known of the instances of a module or component.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,12 +44,14 @@ pub(crate) struct Instances {
     pub(crate) bytes: u64,
     /// Whether functions of the guest run when they are made, before it is called.
     pub(crate) runs_code: bool,
+    /// Whether it has exceptions of its own to throw.
+    pub(crate) throws: bool,
 }
 
 /// Puts that at the end of a compiled module.
-pub(crate) fn append(compiled: &mut Vec<u8>, Instances { bytes, runs_code }: Instances) {
-    let flag = if runs_code { RUNS_CODE } else { 0 };
-    compiled.extend_from_slice(&(bytes.min(RUNS_CODE - 1) | flag).to_le_bytes());
+pub(crate) fn append(compiled: &mut Vec<u8>, Instances { bytes, runs_code, throws }: Instances) {
+    let flags = if runs_code { RUNS_CODE } else { 0 } | if throws { THROWS } else { 0 };
+    compiled.extend_from_slice(&(bytes.min(THROWS - 1) | flags).to_le_bytes());
     compiled.extend_from_slice(MARK);
 }
 
@@ -59,7 +62,11 @@ pub(crate) const TRAILER: usize = 16;
 pub(crate) fn read(trailer: &[u8; TRAILER]) -> Option<Instances> {
     let (number, mark) = trailer.split_first_chunk()?;
     let number = u64::from_le_bytes(*number);
-    (mark == MARK).then_some(Instances { bytes: number & !RUNS_CODE, runs_code: number & RUNS_CODE != 0 })
+    (mark == MARK).then_some(Instances {
+        bytes: number & (THROWS - 1),
+        runs_code: number & RUNS_CODE != 0,
+        throws: number & THROWS != 0,
+    })
 }
 
 /// What one task holds that runs this module or component, and whether making that runs some of it.
@@ -67,13 +74,14 @@ pub(crate) fn read(trailer: &[u8; TRAILER]) -> Option<Instances> {
 /// # Errors
 /// When it is neither.
 pub(crate) fn of(binary: &[u8]) -> Result<Instances, BinaryReaderError> {
-    let (mut count, mut runs_code) = (Count::default(), false);
+    let (mut count, mut runs_code, mut throws) = (Count::default(), false, false);
     for payload in Parser::new(0).parse_all(binary) {
         let payload = payload?;
         runs_code |= matches!(payload, Payload::StartSection { .. } | Payload::ComponentStartSection { .. });
+        throws |= matches!(payload, Payload::TagSection(_));
         count.read(payload)?;
     }
-    Ok(Instances { bytes: count.last, runs_code })
+    Ok(Instances { bytes: count.last, runs_code, throws })
 }
 
 #[derive(Default)]
@@ -261,8 +269,8 @@ mod tests {
 
     #[test]
     fn what_is_known_is_found_at_the_end() {
-        for runs_code in [false, true] {
-            let known = Instances { bytes: 77, runs_code };
+        for (runs_code, throws) in [(false, false), (false, true), (true, false), (true, true)] {
+            let known = Instances { bytes: 77, runs_code, throws };
             let mut compiled = b"machine code".to_vec();
             append(&mut compiled, known);
 
@@ -279,5 +287,14 @@ mod tests {
         assert!(!runs_code(r#"(module (memory 1) (data (i32.const 0) "x") (func $f))"#));
         assert!(runs_code("(module (func $f) (start $f))"));
         assert!(runs_code("(component (core module (func $f) (start $f)))"));
+    }
+
+    #[test]
+    fn who_has_a_tag_throws() {
+        let throws = |text: &str| of(&wat::parse_str(text).unwrap()).unwrap().throws;
+
+        assert!(!throws("(module (func unreachable))"));
+        assert!(throws("(module (tag))"));
+        assert!(throws("(component (core module) (core module (tag (param i32))))"));
     }
 }

@@ -11,6 +11,13 @@ use wasmtime_wasi::async_trait;
 
 use crate::meters::Meters;
 
+/// Bytes of the objects that a guest has thrown and that are still alive or not looked through yet, at most. An object has some 40. To look
+/// through that many takes milliseconds, in which the guest cannot be stopped.
+pub(crate) const EXCEPTIONS_MAX: u64 = 4 << 20;
+
+/// Bytes that 32 bits address.
+const WHOLE: u64 = 1 << 32;
+
 /// What one table element costs the host.
 const TABLE_ELEMENT: u64 = 16;
 
@@ -177,11 +184,14 @@ pub(crate) struct Limiter {
     memory: Arc<Memory>,
     /// What was granted last, in case that wasmtime then cannot give it.
     granted: u64,
+    /// Whether the guest has a heap of exceptions. It can become as large as [`WHOLE`] for all that wasmtime knows, and no memory
+    /// of the guest can: see [`rewrite`](crate::rewrite).
+    throws: bool,
 }
 
 impl Limiter {
-    pub(crate) fn new(memory: Arc<Memory>) -> Self {
-        Self { memory, granted: 0 }
+    pub(crate) fn new(memory: Arc<Memory>, throws: bool) -> Self {
+        Self { memory, granted: 0, throws }
     }
 
     /// The memory of the task.
@@ -202,7 +212,18 @@ impl Limiter {
 
 #[async_trait]
 impl ResourceLimiterAsync for Limiter {
-    async fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+    async fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let whole = usize::try_from(WHOLE).ok();
+        let is_for_exceptions = self.throws && maximum == whole && Some(desired) < whole;
+        if is_for_exceptions && desired as u64 > EXCEPTIONS_MAX {
+            self.granted = 0;
+            return Ok(false);
+        }
         Ok(self.grow(desired.saturating_sub(current) as u64).await)
     }
 

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use haggle_core::{Bytes, Ending, Exceeded, Fuel, Reason, TaskState, Usage, VolumeId};
-use wasmtime::{Trap, WasmBacktrace};
+use wasmtime::{GcHeapOutOfMemory, ThrownException, Trap, WasmBacktrace};
 use wasmtime_wasi::{I32Exit, ResourceTableError};
 
+use crate::memory::EXCEPTIONS_MAX;
 use crate::module::ModuleError;
 use crate::wasi::RESOURCES_MAX;
 
@@ -113,6 +114,9 @@ impl Outcome {
         if let Some(outcome) = Self::of_refusal(refused) {
             return outcome;
         }
+        if error.is::<GcHeapOutOfMemory<()>>() {
+            return Self::exceptions();
+        }
         if let Some(ResourceTableError::Full) = error.downcast_ref() {
             return Self::resources();
         }
@@ -133,6 +137,13 @@ impl Outcome {
         let (used, limit) = amounts(exceeded);
         let message = format!("wants {used} memory, is limited to {limit}");
         Self::limited(Reason::MemoryLimit, message, exceeded)
+    }
+
+    /// The guest keeps more of the exceptions that it threw than it may, and threw another one.
+    fn exceptions() -> Self {
+        let limit = EXCEPTIONS_MAX;
+        let message = format!("keeps more than {} of exceptions that it threw", Bytes::new(limit));
+        Self::limited(Reason::MemoryLimit, message, Exceeded { limit, used: limit + 1 })
     }
 
     /// The guest took more things of the host at once than it may, by a call that cannot refuse.
@@ -245,7 +256,11 @@ fn amounts(exceeded: Exceeded) -> (String, String) {
 
 /// `wasm trap: integer divide by zero in divide < main < _start`, or what the host said no to.
 fn trap_message(error: &wasmtime::Error, trap: Option<&Trap>) -> String {
-    let what = trap.map_or_else(|| error.root_cause().to_string(), Trap::to_string);
+    let what = match trap {
+        Some(trap) => trap.to_string(),
+        None if error.is::<ThrownException>() => "threw an exception that nothing catches".to_owned(),
+        None => error.root_cause().to_string(),
+    };
     let frames: Vec<String> = error
         .downcast_ref::<WasmBacktrace>()
         .map(|backtrace| backtrace.frames().iter().take(FRAMES_TOLD).map(frame_name).collect())

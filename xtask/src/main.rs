@@ -14,6 +14,7 @@ mod hosts;
 mod languages;
 mod mesos;
 mod process;
+mod programs;
 mod python;
 mod sim;
 mod site;
@@ -79,6 +80,8 @@ enum Command {
         #[arg(long, default_value_t = 60)]
         seconds: u32,
     },
+    /// Run programs that other compilers made, as tasks and under wasmtime itself, and print what both took
+    Languages,
     /// Run clusters across hosts of their own, behind NAT, far away and cut off, and print the figures; needs Linux and root
     Hosts,
     /// Play seeds of the simulation: the real state machines in a failing world
@@ -167,6 +170,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Fuzz { target, minutes } => fuzz::run(&workspace, target.as_deref(), minutes),
         Command::Hostile { seconds } => hostile::run(&workspace, seconds),
         Command::Hosts => hosts::run(&workspace),
+        Command::Languages => programs::run(&workspace),
         Command::Sim { planted: true, .. } => sim::planted(&workspace),
         Command::Sim { planted: false, args } => sim::run(&workspace, &args),
         Command::Chaos { rows, minutes } => chaos::run(&workspace, &rows, minutes),

@@ -54,26 +54,25 @@ impl Row {
     }
 
     fn known(known: &'static Known) -> Self {
-        let release = known.release.as_ref();
+        let release = &known.release;
         Self {
             name: known.name.to_owned(),
-            version: release.map(|release| release.version.to_owned()),
+            version: Some(release.version.to_owned()),
             scripts: Some(known.language.suffix()),
             here: false,
             size_bytes: None,
-            source: release.map(|release| release.source()),
-            digest: release.map(|release| release.digest().to_string()),
+            source: Some(release.source()),
+            digest: Some(release.digest().to_string()),
             path: None,
-            licence: release.map(|release| release.licence.to_owned()),
+            licence: Some(release.licence.to_owned()),
         }
     }
 
     fn state(&self) -> String {
-        match (self.here, self.size_bytes, &self.source) {
-            (true, Some(size), _) => format!("here, {}", Bytes::new(size)),
-            (true, None, _) => "at the master".into(),
-            (false, _, Some(_)) => "fetched when needed".into(),
-            (false, _, None) => format!("haggle runtime add {}=FILE", self.name),
+        match (self.here, self.size_bytes) {
+            (true, Some(size)) => format!("here, {}", Bytes::new(size)),
+            (true, None) => "at the master".into(),
+            (false, _) => "fetched when needed".into(),
         }
     }
 }

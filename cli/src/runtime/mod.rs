@@ -3,7 +3,9 @@
 mod catalog;
 mod error;
 mod fetch;
+mod npm;
 mod pip;
+mod ruby;
 mod store;
 
 use std::path::{Path, PathBuf};
@@ -19,7 +21,6 @@ pub(crate) use pip::{Pip, PipError};
 pub(crate) use store::{Record, Source};
 
 use crate::module::{self, Module};
-use catalog::Release;
 use store::{Store, digest};
 
 /// Letters of a runtime's name.
@@ -38,7 +39,7 @@ enum Place {
     /// Kept on this machine, or at the master.
     Here(Record),
     /// Fetched when it is needed.
-    Elsewhere(&'static Known, &'static Release),
+    Elsewhere(&'static Known),
 }
 
 impl Runtime {
@@ -53,9 +54,7 @@ impl Runtime {
         let language = known.map_or(Language::Other, |known| known.language);
         let place = match (Store::open()?.record(name)?, known) {
             (Some(record), known) if !is_outdated(&record, known) => Place::Here(record),
-            (_, Some(known)) => {
-                Place::Elsewhere(known, known.release.as_ref().ok_or(RuntimeError::NoPackage(known.name))?)
-            }
+            (_, Some(known)) => Place::Elsewhere(known),
             (_, None) => return Err(unknown(name)),
         };
         Ok(Self { name: name.to_owned(), language, place })
@@ -65,7 +64,7 @@ impl Runtime {
     pub(crate) fn version(&self) -> Option<&str> {
         match &self.place {
             Place::Here(record) => record.version.as_deref(),
-            Place::Elsewhere(_, release) => Some(release.version),
+            Place::Elsewhere(known) => Some(known.release.version),
         }
     }
 
@@ -73,7 +72,7 @@ impl Runtime {
     pub(crate) fn licence(&self) -> Option<&str> {
         match &self.place {
             Place::Here(record) => record.licence.as_deref(),
-            Place::Elsewhere(_, release) => Some(release.licence),
+            Place::Elsewhere(known) => Some(known.release.licence),
         }
     }
 
@@ -81,7 +80,7 @@ impl Runtime {
     pub(crate) fn source(&self) -> String {
         match &self.place {
             Place::Here(record) => record.source.to_string(),
-            Place::Elsewhere(_, release) => release.source(),
+            Place::Elsewhere(known) => known.release.source(),
         }
     }
 
@@ -92,7 +91,7 @@ impl Runtime {
     pub(crate) fn digest(&self) -> Result<Digest, RuntimeError> {
         match &self.place {
             Place::Here(record) => record.digest(),
-            Place::Elsewhere(_, release) => Ok(release.digest()),
+            Place::Elsewhere(known) => Ok(known.release.digest()),
         }
     }
 
@@ -109,7 +108,7 @@ impl Runtime {
         let store = Store::open()?;
         let record = match &self.place {
             Place::Here(record) => record.clone(),
-            Place::Elsewhere(known, release) => fetch::fetch(&store, known, release, quiet)?,
+            Place::Elsewhere(known) => fetch::fetch(&store, known, quiet)?,
         };
         match record.source {
             Source::Master => Ok(Module::Stored(record.digest()?)),
@@ -158,8 +157,7 @@ pub(crate) fn file(record: &Record) -> Result<Option<PathBuf>, RuntimeError> {
 /// When it is none, or cannot be had.
 pub(crate) fn add_known(name: &str, quiet: bool) -> Result<Record, RuntimeError> {
     let known = Known::named(name).ok_or_else(|| RuntimeError::NothingToAdd(name.to_owned()))?;
-    let release = known.release.as_ref().ok_or(RuntimeError::NoPackage(known.name))?;
-    fetch::fetch(&Store::open()?, known, release, quiet)
+    fetch::fetch(&Store::open()?, known, quiet)
 }
 
 /// Has a name stand for a module of this machine.
@@ -236,7 +234,7 @@ fn check_name(name: &str) -> Result<(), RuntimeError> {
 
 /// Fetched by a Haggle that knew another build.
 fn is_outdated(record: &Record, known: Option<&Known>) -> bool {
-    let pinned = known.and_then(|known| known.release.as_ref()).map(|release| release.digest().to_string());
+    let pinned = known.map(|known| known.release.digest().to_string());
     matches!(record.source, Source::Package(_)) && pinned.is_some_and(|pinned| pinned != record.digest)
 }
 

@@ -198,3 +198,34 @@ fn a_script_comes_from_standard_input() {
 
     assert_eq!((ran.code, ran.stdout.as_str()), (0, "3\n"), "{ran:?}");
 }
+
+#[test]
+#[ignore = "fetches 30 MB and compiles for a minute: cargo nextest run --workspace --test cli --run-ignored only"]
+fn a_ruby_script_is_a_task() {
+    if !has("ruby") {
+        return;
+    }
+    let job = "require 'json'\nat_exit { puts 'last' }\nputs JSON.generate([ARGV, $stdin.read, __FILE__ == $0, ENV['COLOUR']])\n\
+               fiber = Fiber.new { Fiber.yield 1 }\nputs fiber.resume\nexit ARGV.size";
+    let place = Place::with(&[
+        ("job.rb", job),
+        ("text", "some text"),
+        ("fails.rb", "def f = raise('no')\nf"),
+        ("wrong.rb", "def f(x"),
+        ("loop.rb", "loop { }"),
+    ]);
+
+    let job = place.haggle("run job.rb --stdin text --env COLOUR=green -- a b");
+    let fails = place.haggle("run fails.rb");
+    let wrong = place.haggle("run wrong.rb");
+    let endless = place.haggle("run loop.rb --timeout 2s");
+
+    let printed = "[[\"a\",\"b\"],\"some text\",true,\"green\"]\n1\nlast\n";
+    assert_eq!((job.code, job.stdout.as_str()), (2, printed), "{job:?}");
+    assert_eq!(fails.code, 1, "{fails:?}");
+    assert!(fails.stderr.contains("/script/fails.rb:1:in 'Object#f': no (RuntimeError)"), "{fails:?}");
+    assert!(!fails.stderr.contains("eval"), "only the script's own frames are told: {fails:?}");
+    assert_eq!(wrong.code, 1, "{wrong:?}");
+    assert!(wrong.stderr.contains("SyntaxError"), "{wrong:?}");
+    assert_eq!(endless.code, 124, "{endless:?}");
+}

