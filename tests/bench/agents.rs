@@ -28,7 +28,7 @@ const AGENTS: u64 = 10_000;
 const FLAGS: [&str; 6] = ["--places", "agents=12000", "--places", "frameworks=64", "--places", "operators=64"];
 const JOIN_AT_ONCE: usize = 100;
 
-/// As a real agent's.
+/// As a real agent's, unless its master wants to hear from it less often.
 const HEARTBEAT: Duration = Duration::from_secs(2);
 
 /// What each agent says before anything is measured: so much that every buffer of its connection has been filled once, as hours of
@@ -120,7 +120,17 @@ impl Simulated {
             heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 tokio::select! {
-                    heard = orders.message() => drop(heard?.context("the master closed the session")?),
+                    heard = orders.message() => {
+                        let heard = heard?.context("the master closed the session")?;
+                        let told = heard.orders.iter().find_map(|order| match &order.order {
+                            Some(Order::Heartbeat(told)) => Some(Duration::from_millis(told.every_ms.into())),
+                            _ => None,
+                        });
+                        if let Some(wanted) = told.map(|told| told.max(HEARTBEAT)).filter(|wanted| *wanted != heartbeat.period()) {
+                            heartbeat = interval_at(tokio::time::Instant::now() + wanted, wanted);
+                            heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+                        }
+                    }
                     _ = heartbeat.tick() => say(&reports, AgentCommand::Heartbeat.into()).await?,
                 }
             }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use haggle_core::access::{Kind, Principal};
-use haggle_core::cluster::{AgentCommand, Command};
+use haggle_core::cluster::{AgentCommand, Command, heartbeat_every};
 use haggle_core::{AgentId, SessionId};
 use haggle_proto::v1;
 use haggle_proto::v1::agent_report::Report;
@@ -17,6 +17,7 @@ use crate::access::{ENDED, Passes, caller};
 use crate::agent_mail::AgentMail;
 use crate::handle::{Handle, Peer};
 use crate::inbox::Speaker;
+use crate::limits::Taken;
 use crate::logs::LogRelay;
 use crate::outbox::{Outbox, outbox};
 use crate::security::Security;
@@ -58,6 +59,7 @@ impl v1::agents_server::Agents for Agents {
         let (mut speaker, place) = self.handle.open(caller, Peer::Agent(outbox.clone()), intake).await?;
         let logs = Arc::clone(&self.logs);
         let shown = Shown::of(&request, self.security.as_ref());
+        let agents = self.handle.house().agents();
         tokio::spawn(async move {
             let session = speaker.session();
             logs.joined(session, outbox.clone());
@@ -68,6 +70,7 @@ impl v1::agents_server::Agents for Agents {
                 outbox: &outbox,
                 logs: &logs,
                 shown: &shown,
+                agents: &agents,
             };
             let understand = |message, speaker: &mut Speaker| listener.understand(message, speaker);
             tokio::select! {
@@ -125,6 +128,7 @@ struct Listener<'a> {
     outbox: &'a Outbox<AgentMail>,
     logs: &'a LogRelay,
     shown: &'a Shown,
+    agents: &'a Taken,
 }
 
 impl Listener<'_> {
@@ -158,7 +162,8 @@ impl Listener<'_> {
         if self.is_answered {
             // From here, not from the driver: a busy master is not a dead one. An agent that has fallen behind is cut off by
             // this, which ends the session.
-            let _ = self.outbox.put(&mut vec![AgentMail::Heartbeat { renew: self.shown.must_be_renewed() }]);
+            let (renew, every) = (self.shown.must_be_renewed(), heartbeat_every(self.agents.now()));
+            let _ = self.outbox.put(&mut vec![AgentMail::Heartbeat { renew, every }]);
         }
     }
 }
