@@ -7,9 +7,10 @@ use std::time::Duration;
 use futures_util::future::{join, join_all};
 use haggle_agent::{Agent, Declared};
 use haggle_core::{Bytes, FrameworkId, MilliCpu};
-use haggle_master::Master;
+use haggle_master::{Keeper, Master};
 use haggle_sdk::{Client, ClientBuilder, OwnerTokens};
 use tempfile::TempDir;
+use tokio::task::spawn_blocking;
 
 use crate::args::ModuleArgs;
 use crate::cache;
@@ -53,12 +54,17 @@ impl Cluster {
     /// When a part does not start; then the others are gone as well.
     pub(crate) async fn start(plan: Plan) -> Result<Self, CommandError> {
         let folder = tempfile::Builder::new().prefix("haggle-").tempdir().map_err(CommandError::TemporaryFolder)?;
+        let is_forgotten = plan.state.is_none();
+        // Whoever comes first gets the first number, and runs on the only agent: the start of its executor takes longest.
+        let expected = (is_forgotten && plan.agents == 1).then_some(FrameworkId(1));
+        let executor = folder.path().join("executor");
+        let mut blank = expected.map(|_| spawn_blocking(move || haggle_agent::blank(&executor)));
         let modules = cache::modules().unwrap_or_else(|| folder.path().join("modules"));
         let declared = share(&plan, folder.path())?;
 
-        let is_forgotten = plan.state.is_none();
         let mut config = haggle_master::Config::new(plan.listen);
         config.state = plan.state;
+        config.transient = Some(folder.path().join("master"));
         // So that the same user's commands are let in.
         config.owner_tokens = OwnerTokens::of_user().filter(|_| plan.is_shared);
         let master = Master::start(config).await?;
@@ -75,15 +81,19 @@ impl Cluster {
             config.recovery_timeout = Duration::ZERO;
             config.is_transient = true;
             config.nearby_artifacts = Some(master.artifacts().to_owned());
-            // Whoever comes first gets the first number, and runs on the only agent.
-            config.expected = (is_forgotten && plan.agents == 1).then_some(FrameworkId(1));
+            config.expected = expected;
             config.allowed_folders.clone_from(&plan.allowed_folders);
             config.allow_network = plan.allow_network;
             config.oversubscribe = plan.oversubscribe;
             if let Some(modules) = &plan.modules {
                 modules.enter(&mut config);
             }
-            let agent = Agent::start(config).await?;
+            let blank = match blank.take() {
+                // Should it not have started, the agent's own try says why.
+                Some(blank) => blank.await.ok().and_then(Result::ok),
+                None => None,
+            };
+            let agent = Agent::start_with(config, blank).await?;
             if number < plan.agents {
                 agent.registered().await?;
             }
@@ -111,6 +121,11 @@ impl Cluster {
     /// A connection to it that is to be made.
     pub(crate) fn client(&self) -> ClientBuilder {
         Client::builder().master(self.url()).token(self.master.owner_token().clone())
+    }
+
+    /// Puts what tasks need into its master's store.
+    pub(crate) fn keeper(&self) -> Keeper {
+        self.master.keeper()
     }
 
     /// The agents.
