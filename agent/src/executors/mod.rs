@@ -203,11 +203,12 @@ impl Executors {
 
     /// Ends every executor and every task, and waits for that.
     pub(crate) fn end(&mut self) {
-        self.peers.values_mut().for_each(Peer::end);
-        if self.plan.is_transient {
+        if self.plan.is_transient && self.peers.values_mut().all(Peer::kill_and_forget) {
             // What they would put in order goes with their folders.
-            self.peers.values().for_each(Peer::kill);
+            self.settled = true;
+            return;
         }
+        self.peers.values_mut().for_each(Peer::end);
         if !self.wait(END_MAX) {
             tracing::warn!("an executor did not end; it is killed");
             self.peers.values().for_each(Peer::kill);

@@ -175,6 +175,15 @@ impl Peer {
         self.flush();
     }
 
+    /// Ends it on the spot, and leaves its folder to whoever removes that of the agent. False when it is not connected yet: then
+    /// nothing was done.
+    pub(super) fn kill_and_forget(&mut self) -> bool {
+        let Some(process) = self.line.process.get() else { return false };
+        self.line.left.store(true, Ordering::Release);
+        process.kill();
+        true
+    }
+
     /// Ends it on the spot.
     pub(super) fn kill(&self) {
         if let Some(process) = self.line.process.get() {

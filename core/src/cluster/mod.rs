@@ -57,7 +57,7 @@ pub use effect::{
 };
 pub use figures::Figures;
 pub use refusal::Refusal;
-pub use rhythm::heartbeat_every;
+pub use rhythm::{answers_each, heartbeat_every};
 pub use tally::{OfferEnd, Tally};
 pub use task_views::TaskCursor;
 pub use view::{

@@ -210,7 +210,7 @@ fn an_agent_that_leaves_takes_its_tasks_along() {
 
 #[test]
 fn among_very_many_an_agent_may_be_silent_for_longer() {
-    const MANY: usize = 3_150;
+    const MANY: usize = 2_625;
     let mut world = World::with(Config::default(), remembered());
     // Each says that it lives every 2.1 seconds.
     for _ in 0..MANY {

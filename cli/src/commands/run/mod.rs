@@ -26,7 +26,7 @@ pub(crate) use packages::PackageError;
 use super::follow::follow_authority;
 use super::{CLUSTER_THREADS, Verdict, runtime};
 use crate::args::{Contradiction, RunArgs};
-use crate::embedded::{self, Cluster};
+use crate::embedded::{self, Beginning, Cluster};
 use crate::error::CommandError;
 use crate::module::Module;
 use crate::output::printer::{self, Printer};
@@ -55,13 +55,14 @@ pub(super) fn run(target: &Target, args: RunArgs) -> Verdict {
     if args.revocable && target.is_default() {
         return Err(Contradiction::NobodyToLeaveAnything.into());
     }
+    let begun = target.is_default().then(|| Beginning::new(true)).transpose()?;
     let plan = Plan::of(args)?;
     let runtime = runtime(CLUSTER_THREADS)?;
     let verdict = runtime.block_on(async {
         logging::start_if_asked()?;
         let mut signals = Signals::catch().map_err(CommandError::Signals)?;
-        if target.is_default() {
-            return embedded(plan.without_a_cluster(), &mut signals).await;
+        if let Some(begun) = begun {
+            return embedded(begun, plan.without_a_cluster(), &mut signals).await;
         }
         if let Origin::Context { current: true, .. } = target.origin
             && !plan.quiet
@@ -76,21 +77,24 @@ pub(super) fn run(target: &Target, args: RunArgs) -> Verdict {
 }
 
 /// On a cluster that is gone afterwards.
-async fn embedded(mut plan: Plan, signals: &mut Signals) -> Verdict {
+async fn embedded(begun: Beginning, mut plan: Plan, signals: &mut Signals) -> Verdict {
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     // It is the user's own machine and own task: what they grant is theirs to give.
-    let starting = Cluster::start(embedded::Plan {
-        listen,
-        is_shared: false,
-        state: None,
-        agents: 1,
-        cpus: None,
-        mem: None,
-        allowed_folders: plan.host_folders(),
-        allow_network: true,
-        oversubscribe: None,
-        modules: None,
-    });
+    let starting = Cluster::start(
+        begun,
+        embedded::Plan {
+            listen,
+            is_shared: false,
+            state: None,
+            agents: 1,
+            cpus: None,
+            mem: None,
+            allowed_folders: plan.host_folders(),
+            allow_network: true,
+            oversubscribe: None,
+            modules: None,
+        },
+    );
     let cluster = tokio::select! {
         cluster = starting => cluster?,
         () = signals.next() => return Ok(exit::INTERRUPTED),
