@@ -32,6 +32,7 @@ mod unused;
 mod volumes;
 
 use std::collections::HashSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -39,7 +40,7 @@ use std::time::Duration;
 use haggle_core::node::{Node, RecoveredQueue};
 use haggle_core::reservation::InvalidReservation;
 use haggle_core::{AgentId, AgentInfo, Resources, TaskId};
-use haggle_executor::process::{HeldBatch, Process};
+use haggle_executor::process::{Blank, Folder, HeldBatch, Process, StartFailure};
 use haggle_executor::{Compiler, CompilerConfig};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -178,6 +179,16 @@ impl From<Progress> for Stopped {
     }
 }
 
+/// Starts a process of this program from which an executor can be made, in a folder that is made for it: for
+/// [`Agent::start_with`].
+///
+/// # Errors
+/// When it does not start.
+pub fn blank(folder: &Path) -> Result<Blank, StartFailure> {
+    let folder = Folder::create(folder).map_err(|source| StartFailure::Folder { folder: folder.to_owned(), source })?;
+    Blank::start(&config::this_program(), &folder)
+}
+
 /// What measures what tasks leave unused over this time.
 fn measuring(window: Duration) -> Result<Unused, StartError> {
     let (shortest, longest) = Unused::WINDOWS;
@@ -220,16 +231,27 @@ impl Agent {
     /// # Panics
     /// Outside a tokio runtime with timers and I/O.
     pub async fn start(config: Config) -> Result<Self, StartError> {
+        Self::start_with(config, None).await
+    }
+
+    /// As [`Self::start`], with a process of [`Config::program`] from which its first executor is made.
+    ///
+    /// # Errors
+    /// As there; the process is ended then.
+    ///
+    /// # Panics
+    /// As there.
+    pub async fn start_with(config: Config, blank: Option<Blank>) -> Result<Self, StartError> {
         let runtime = Handle::current();
         // Reading the machine, checking folders and setting up an engine are no work for a network thread.
-        match tokio::task::spawn_blocking(move || Self::start_blocking(config, &runtime)).await {
+        match tokio::task::spawn_blocking(move || Self::start_blocking(config, blank, &runtime)).await {
             Ok(started) => started,
             Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
         }
     }
 
     #[expect(clippy::needless_pass_by_value, reason = "it is moved to the thread that this runs on")]
-    fn start_blocking(config: Config, runtime: &Handle) -> Result<Self, StartError> {
+    fn start_blocking(config: Config, blank: Option<Blank>, runtime: &Handle) -> Result<Self, StartError> {
         admission::check(&config)?;
         let unused = config.oversubscribe.map(measuring).transpose()?;
         let attributes = advertise::attributes(&config)?;
@@ -262,6 +284,9 @@ impl Agent {
         let plan = Plan::new(&config, &work_dir, &resources).map_err(unusable(config.cache_dir.clone()))?;
         let usual = plan.setup.executor.meter;
         let (mut executors, recovered) = executors::recover(plan, Arc::clone(&inbox), Arc::clone(&logs), &leftovers)?;
+        if let Some(blank) = blank {
+            executors.take_blank(blank);
+        }
         if let Some(framework) = config.expected {
             executors.prepare(framework);
         }

@@ -26,6 +26,9 @@ use crate::masters::Masters;
 use crate::passes::Passes;
 use crate::registration::Registration;
 
+/// The longest pause between heartbeats that a master is granted.
+const RHYTHM_MAX: Duration = Duration::from_secs(60);
+
 /// How long a master may take to open a session where there are others to ask: one that hangs must not hold up the
 /// search for the one that leads.
 const OPEN_TIMEOUT_OF_SEVERAL: Duration = Duration::from_secs(2);
@@ -166,7 +169,9 @@ impl Link {
     }
 
     async fn try_session(&mut self, uri: &Uri, turned_away: bool) -> Result<(), SessionEnd> {
-        let silence = self.heartbeat * Config::SILENT_HEARTBEATS;
+        // As the master wants it, should that be less often.
+        let mut every = self.heartbeat;
+        let mut silence = every * Config::SILENT_HEARTBEATS;
         self.admission.prepare(turned_away).await?;
         let mut renewal = self.admission.renewal();
         let pass = self.admission.dialer().pass(uri);
@@ -183,7 +188,7 @@ impl Link {
         let opened = timeout(within, master.session(messages(registration, waiting, told))).await;
         let mut orders = opened.map_err(|_| SessionEnd::Silent(within))??.into_inner();
 
-        let mut heartbeat = interval_at(Instant::now() + self.heartbeat, self.heartbeat);
+        let mut heartbeat = interval_at(Instant::now() + every, every);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut heard = Instant::now();
         let mut is_hastened = false;
@@ -194,6 +199,14 @@ impl Link {
                 message = orders.message() => {
                     let Some(message) = message? else { return Ok(()) };
                     heard = Instant::now();
+                    if let Some(wanted) = wanted_rhythm(&message).map(|wanted| wanted.max(self.heartbeat))
+                        && wanted != every
+                    {
+                        every = wanted;
+                        silence = every * Config::SILENT_HEARTBEATS;
+                        heartbeat = interval_at(heard + every, every);
+                        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+                    }
                     if !is_hastened && wants_renewal(&message) {
                         tracing::info!("the authority of the agent's certificate is ending: it will be renewed");
                         is_hastened = true;
@@ -263,7 +276,20 @@ impl Link {
 
 /// Whether the master asks for a renewal of the agent's certificate.
 fn wants_renewal(message: &v1::AgentOrders) -> bool {
-    message.orders.iter().any(|order| matches!(order.order, Some(Order::Heartbeat(v1::Heartbeat { renew: true }))))
+    heartbeats(message).any(|heartbeat| heartbeat.renew)
+}
+
+/// How often the master wants to hear from the agent, if it says so.
+fn wanted_rhythm(message: &v1::AgentOrders) -> Option<Duration> {
+    let told = heartbeats(message).last()?.every_ms;
+    Some(Duration::from_millis(told.into()).min(RHYTHM_MAX))
+}
+
+fn heartbeats(message: &v1::AgentOrders) -> impl Iterator<Item = &v1::Heartbeat> {
+    message.orders.iter().filter_map(|order| match &order.order {
+        Some(Order::Heartbeat(heartbeat)) => Some(heartbeat),
+        _ => None,
+    })
 }
 
 /// Resolves when there is nothing left to link: at once after a failure, and after a farewell when the master has

@@ -4,7 +4,7 @@ mod failover;
 mod outliving;
 mod played;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use haggle_agent::{Agent, BadMaster, Config, Drained, StartError, Stopped, WorkDirError};
 use haggle_core::{AgentId, Digest, Input};
@@ -158,6 +158,39 @@ async fn a_silent_master_is_left_and_sought_again() {
     let _next = master.welcome().await;
 
     silent.closed().await;
+}
+
+#[tokio::test]
+async fn an_agent_says_that_it_lives_as_seldom_as_its_master_wants() {
+    const WANTED: Duration = Duration::from_secs(2);
+    let dir = tempfile::tempdir().unwrap();
+    let mut master = Master::start().await;
+    let config = Config { heartbeat: Duration::from_millis(100), ..master.agent(dir.path()) };
+    let _agent = Agent::start(config).await.unwrap();
+    let mut session = master.welcome().await;
+    while !matches!(session.hear_even_heartbeats().await, Report::Heartbeat(_)) {}
+    let every_ms = u32::try_from(WANTED.as_millis()).unwrap();
+    session.order(Order::Heartbeat(v1::Heartbeat { every_ms, ..v1::Heartbeat::default() })).await;
+
+    // Some may be on their way still.
+    let mut last = Instant::now();
+    loop {
+        if !matches!(session.hear_even_heartbeats().await, Report::Heartbeat(_)) {
+            continue;
+        }
+        if last.elapsed() > WANTED / 2 {
+            break;
+        }
+        last = Instant::now();
+    }
+
+    // It does not take the master for dead meanwhile, as it would have before, and comes back to its own rhythm when told.
+    session.order(Order::Heartbeat(v1::Heartbeat { every_ms: 1, ..v1::Heartbeat::default() })).await;
+    let (began, mut beats) = (Instant::now(), 0);
+    while beats < 4 {
+        beats += u32::from(matches!(session.hear_even_heartbeats().await, Report::Heartbeat(_)));
+    }
+    assert!(began.elapsed() < WANTED, "{:?}", began.elapsed());
 }
 
 #[tokio::test]

@@ -2,12 +2,14 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use futures_util::future::{join, join_all};
 use haggle_agent::{Agent, Declared};
 use haggle_core::{Bytes, FrameworkId, MilliCpu};
-use haggle_master::Master;
+use haggle_executor::process::Blank;
+use haggle_master::{Keeper, Master};
 use haggle_sdk::{Client, ClientBuilder, OwnerTokens};
 use tempfile::TempDir;
 
@@ -38,12 +40,46 @@ pub(crate) struct Plan {
     pub(crate) modules: Option<ModuleArgs>,
 }
 
+/// What can begin before it is known what the cluster is like: the process of its first executor, whose start takes longest.
+pub(crate) struct Beginning {
+    folder: TempDir,
+    /// `None` where there is none, and once it was taken.
+    executor: Option<JoinHandle<Option<Blank>>>,
+}
+
+impl Beginning {
+    /// With a process for an executor, if one is as good as sure to be needed.
+    ///
+    /// # Errors
+    /// When there is no place for temporary folders, or no thread.
+    pub(crate) fn new(needs_executor: bool) -> Result<Self, CommandError> {
+        let folder = tempfile::Builder::new().prefix("haggle-").tempdir().map_err(CommandError::TemporaryFolder)?;
+        let path = folder.path().join("executor");
+        // Should it not start, the agent's own try says why.
+        let start = move || haggle_agent::blank(&path).ok();
+        let begin = || thread::Builder::new().name("haggle-begin".to_owned()).spawn(start);
+        let executor = needs_executor.then(begin).transpose().map_err(CommandError::Threads)?;
+        Ok(Self { folder, executor })
+    }
+
+    fn executor(&mut self) -> Option<Blank> {
+        self.executor.take()?.join().ok().flatten()
+    }
+}
+
+impl Drop for Beginning {
+    fn drop(&mut self) {
+        // Before its folder.
+        drop(self.executor());
+    }
+}
+
 /// A running cluster. Dropped without [`Self::stop`], it ends without ceremony.
 pub(crate) struct Cluster {
     agents: Vec<Agent>,
     master: Master,
     /// The agents' work folders; removed last.
-    _folder: TempDir,
+    _begun: Beginning,
 }
 
 impl Cluster {
@@ -51,14 +87,17 @@ impl Cluster {
     ///
     /// # Errors
     /// When a part does not start; then the others are gone as well.
-    pub(crate) async fn start(plan: Plan) -> Result<Self, CommandError> {
-        let folder = tempfile::Builder::new().prefix("haggle-").tempdir().map_err(CommandError::TemporaryFolder)?;
-        let modules = cache::modules().unwrap_or_else(|| folder.path().join("modules"));
-        let declared = share(&plan, folder.path())?;
-
+    pub(crate) async fn start(mut begun: Beginning, plan: Plan) -> Result<Self, CommandError> {
+        let folder = begun.folder.path().to_owned();
         let is_forgotten = plan.state.is_none();
+        // Whoever comes first gets the first number, and runs on the only agent.
+        let expected = (is_forgotten && plan.agents == 1).then_some(FrameworkId(1));
+        let modules = cache::modules().unwrap_or_else(|| folder.join("modules"));
+        let declared = share(&plan, &folder)?;
+
         let mut config = haggle_master::Config::new(plan.listen);
         config.state = plan.state;
+        config.transient = Some(folder.join("master"));
         // So that the same user's commands are let in.
         config.owner_tokens = OwnerTokens::of_user().filter(|_| plan.is_shared);
         let master = Master::start(config).await?;
@@ -68,28 +107,27 @@ impl Cluster {
         // One after the other, so that the first is also agent-1 to the master.
         for number in 1..=plan.agents {
             let name = format!("agent-{number}");
-            let mut config = haggle_agent::Config::new(url.clone(), name.clone(), folder.path().join(name), &modules);
+            let mut config = haggle_agent::Config::new(url.clone(), name.clone(), folder.join(name), &modules);
             config.token = Some(master.owner_token().clone());
             config.resources = declared.clone();
             // The folder goes with this process, and so do its tasks.
             config.recovery_timeout = Duration::ZERO;
             config.is_transient = true;
             config.nearby_artifacts = Some(master.artifacts().to_owned());
-            // Whoever comes first gets the first number, and runs on the only agent.
-            config.expected = (is_forgotten && plan.agents == 1).then_some(FrameworkId(1));
+            config.expected = expected;
             config.allowed_folders.clone_from(&plan.allowed_folders);
             config.allow_network = plan.allow_network;
             config.oversubscribe = plan.oversubscribe;
             if let Some(modules) = &plan.modules {
                 modules.enter(&mut config);
             }
-            let agent = Agent::start(config).await?;
+            let agent = Agent::start_with(config, begun.executor()).await?;
             if number < plan.agents {
                 agent.registered().await?;
             }
             agents.push(agent);
         }
-        Ok(Self { agents, master, _folder: folder })
+        Ok(Self { agents, master, _begun: begun })
     }
 
     /// Waits until every agent is a part of the cluster.
@@ -111,6 +149,11 @@ impl Cluster {
     /// A connection to it that is to be made.
     pub(crate) fn client(&self) -> ClientBuilder {
         Client::builder().master(self.url()).token(self.master.owner_token().clone())
+    }
+
+    /// Puts what tasks need into its master's store.
+    pub(crate) fn keeper(&self) -> Keeper {
+        self.master.keeper()
     }
 
     /// The agents.

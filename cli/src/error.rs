@@ -8,6 +8,7 @@ use std::sync::Arc;
 use haggle_core::access::TokenId;
 use haggle_core::{AgentId, Bytes, Digest, FrameworkId, MaintenanceId, TaskId, VolumeId};
 use haggle_executor::inspect::NotAModule;
+use haggle_master::NotKept;
 use haggle_sdk::{ArtifactError, CallError, ConnectError, RunError};
 use haggle_tls::PrivateFolderError;
 
@@ -101,6 +102,8 @@ pub(crate) enum CommandError {
     Context(#[from] ContextError),
     #[error(transparent)]
     Call(#[from] CallError),
+    #[error(transparent)]
+    NotKept(#[from] NotKept),
     #[error(transparent)]
     Artifact(#[from] ArtifactError),
     #[error(transparent)]

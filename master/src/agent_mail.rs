@@ -1,6 +1,7 @@
 //! What goes out on an agent's stream: the cluster's orders, and the shell's own words between them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use haggle_core::cluster::AgentOrder;
 use haggle_proto::v1;
@@ -21,6 +22,8 @@ pub(crate) enum AgentMail {
     Heartbeat {
         /// The agent is to renew its certificate, whose authority is ending.
         renew: bool,
+        /// How often it is to be heard.
+        every: Duration,
     },
 }
 
@@ -30,7 +33,10 @@ impl From<AgentMail> for v1::AgentOrder {
         match mail {
             AgentMail::Order(order) | AgentMail::Large(order, _) => order.into(),
             AgentMail::ReadLog(order) => shell(Order::ReadLog(order)),
-            AgentMail::Heartbeat { renew } => shell(Order::Heartbeat(v1::Heartbeat { renew })),
+            AgentMail::Heartbeat { renew, every } => {
+                let every_ms = u32::try_from(every.as_millis()).unwrap_or(u32::MAX);
+                shell(Order::Heartbeat(v1::Heartbeat { renew, every_ms }))
+            }
         }
     }
 }

@@ -23,6 +23,9 @@ pub struct Config {
     /// Where the registry and the artifacts are kept. `None`: the registry in memory and the artifacts in a
     /// temporary folder; both are gone when the master stops.
     pub state: Option<PathBuf>,
+    /// Without a state folder, where artifacts are kept until somebody else removes that. `None`: in a temporary folder of the
+    /// master's own.
+    pub transient: Option<PathBuf>,
     /// The other masters of the cluster, if there are any. The registry is in etcd then, and `state` holds artifacts.
     pub several: Option<Several>,
     /// The rules of the cluster.
@@ -48,6 +51,7 @@ impl Config {
             advertise: Vec::new(),
             tls: Tls::default(),
             state: None,
+            transient: None,
             several: None,
             cluster: cluster::Config::default(),
             limits: Limits::default(),

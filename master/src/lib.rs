@@ -38,7 +38,7 @@ use std::fs::{File, TryLockError};
 use std::future::pending;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -53,6 +53,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
+pub use artifacts::{Keeper, NotKept};
 pub use config::{Advertised, ArtifactLimits, CertificateFiles, Config, NotAHost, Several, Tls};
 pub use error::{Failure, StartError};
 pub use first::FirstTokens;
@@ -87,7 +88,7 @@ const TRY_EVERY: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Master {
     address: SocketAddr,
-    artifacts: PathBuf,
+    artifacts: Arc<Store>,
     owner: Token,
     first: Option<FirstTokens>,
     stop: oneshot::Sender<()>,
@@ -139,8 +140,8 @@ impl Master {
                 };
                 let (recovered, origin) = recover(registry.as_mut()).await?;
                 // Behind the registry's lock: nobody else uses the folder.
-                let store = open_store(config.state.as_deref(), config.artifacts)?;
-                artifacts = store.kept().to_owned();
+                let store = open_store(&config)?;
+                artifacts = Arc::clone(&store);
                 announce(&recovered);
                 let security = secure(&config, address, recovered.cluster)?.map(Arc::new);
                 let reign = Reign::from(&recovered);
@@ -167,8 +168,8 @@ impl Master {
             }
             Some(several) => {
                 let lock = config.state.as_deref().map(lock_state).transpose()?;
-                let store = open_store(config.state.as_deref(), config.artifacts)?;
-                artifacts = store.kept().to_owned();
+                let store = open_store(&config)?;
+                artifacts = Arc::clone(&store);
                 let is_secured = is_secured(&config, address);
                 let scheme = if is_secured { "https" } else { "http" };
                 let url = format!("{scheme}://{}", reach.addresses[0]);
@@ -277,7 +278,12 @@ impl Master {
     /// Where artifacts lie that are whole, under the hexadecimal names of their digests. Files there are never changed, and
     /// are gone with their master when it has no state folder.
     pub fn artifacts(&self) -> &Path {
-        &self.artifacts
+        self.artifacts.kept()
+    }
+
+    /// Puts artifacts there, for whoever runs a master in its own process.
+    pub fn keeper(&self) -> Keeper {
+        Keeper::new(Arc::clone(&self.artifacts))
     }
 
     /// The token of the user that runs it, which does everything. Good until the master stops.
@@ -412,12 +418,15 @@ fn secure(config: &Config, address: SocketAddr, cluster: ClusterId) -> Result<Op
     Ok(Some(Security::open(&config.tls, config.state.as_deref(), cluster, names, SystemTime::now())?))
 }
 
-/// The artifact store in the state folder.
-fn open_store(state: Option<&Path>, limits: ArtifactLimits) -> Result<Arc<Store>, StartError> {
-    let folder = state.map(|state| state.join("artifacts"));
-    let store = Store::open(folder.as_deref(), limits)
-        .map_err(|source| StartError::Artifacts { folder: folder.unwrap_or_else(std::env::temp_dir), source })?;
-    Ok(Arc::new(store))
+/// The artifact store, in the state folder if there is one.
+fn open_store(config: &Config) -> Result<Arc<Store>, StartError> {
+    let folder = config.state.as_ref().map(|state| state.join("artifacts"));
+    let store = match (&folder, &config.transient) {
+        (None, Some(transient)) => Store::open_transient(transient, config.artifacts),
+        _ => Store::open(folder.as_deref(), config.artifacts),
+    };
+    let folder = || folder.or_else(|| config.transient.clone()).unwrap_or_else(std::env::temp_dir);
+    Ok(Arc::new(store.map_err(|source| StartError::Artifacts { folder: folder(), source })?))
 }
 
 /// Makes sure that no other master has the state folder: where the registry is elsewhere, its lock is too. A crash

@@ -29,6 +29,10 @@ pub const ORDERS_MAX: usize = MESSAGE_MAX + (128 << 10);
 /// The most bytes of an artifact in one chunk.
 pub const ARTIFACT_CHUNK: usize = 1 << 20;
 
+/// As many are sent in one: they are still in the processor's cache when they are passed on, and the memory that they were in
+/// serves for the next.
+pub const ARTIFACT_PIECE: usize = 256 << 10;
+
 /// The most bytes of a task's output in one chunk.
 pub const LOG_CHUNK: usize = 64 << 10;
 

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use haggle_core::Digest;
 use haggle_proto::convert;
 use haggle_proto::v1::artifacts_client::ArtifactsClient;
-use haggle_proto::{ARTIFACT_CHUNK, MESSAGE_MAX, v1};
+use haggle_proto::{ARTIFACT_PIECE, MESSAGE_MAX, v1};
 use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::{mpsc, oneshot};
@@ -22,6 +22,9 @@ use crate::error::{ArtifactError, CallError, is_connection_trouble};
 
 /// Chunks read ahead of the network.
 const READ_AHEAD: usize = 2;
+
+/// Bytes that are hashed at once: as many as stay in a processor's own cache.
+const HASHED_AT_ONCE: usize = 64 << 10;
 
 /// How often a download that is broken off is begun again.
 const DOWNLOADS_MAX: u32 = 5;
@@ -175,7 +178,7 @@ fn chunks_of(bytes: &Bytes, digest: Digest) -> Vec<v1::UploadChunk> {
     let mut chunks = vec![v1::UploadChunk { expected: digest.0.to_vec(), data: Bytes::new() }];
     let mut at = 0;
     while at < bytes.len() {
-        let end = bytes.len().min(at + ARTIFACT_CHUNK);
+        let end = bytes.len().min(at + ARTIFACT_PIECE);
         chunks.push(v1::UploadChunk { expected: Vec::new(), data: bytes.slice(at..end) });
         at = end;
     }
@@ -192,39 +195,41 @@ fn read_chunks(path: PathBuf, digest: Digest) -> (mpsc::Receiver<v1::UploadChunk
         if chunks.blocking_send(first).is_err() {
             return;
         }
-        let read = each_chunk(&path, |data| {
-            let chunk = v1::UploadChunk { expected: Vec::new(), data: Bytes::copy_from_slice(data) };
-            chunks.blocking_send(chunk).is_ok()
-        });
-        if let Err(error) = read {
+        let read = || -> io::Result<()> {
+            let mut file = File::open(&path)?;
+            loop {
+                let data = next_chunk(&mut file)?;
+                let chunk = v1::UploadChunk { expected: Vec::new(), data };
+                if chunk.data.is_empty() || chunks.blocking_send(chunk).is_err() {
+                    return Ok(());
+                }
+            }
+        };
+        if let Err(error) = read() {
             let _ = trouble.send(error);
         }
     });
     (chunks_out, trouble_out)
 }
 
-fn hash_file(path: &Path) -> io::Result<Digest> {
-    let mut sha = Sha256::new();
-    each_chunk(path, |data| {
-        sha.update(data);
-        true
-    })?;
-    Ok(Digest(sha.finalize().into()))
+/// As much as one message carries; empty at the end.
+fn next_chunk(file: &mut File) -> io::Result<Bytes> {
+    // Read into memory that nobody has to clear before.
+    let mut chunk = Vec::with_capacity(ARTIFACT_PIECE);
+    file.take(ARTIFACT_PIECE as u64).read_to_end(&mut chunk)?;
+    Ok(chunk.into())
 }
 
-/// Reads a file to its end, or until `go_on` says no.
-fn each_chunk(path: &Path, mut go_on: impl FnMut(&[u8]) -> bool) -> io::Result<()> {
+fn hash_file(path: &Path) -> io::Result<Digest> {
     let mut file = File::open(path)?;
-    let mut buffer = vec![0; ARTIFACT_CHUNK];
+    let mut sha = Sha256::new();
+    let mut buffer = vec![0; HASHED_AT_ONCE];
     loop {
-        let read = match file.read(&mut buffer) {
-            Ok(0) => return Ok(()),
-            Ok(read) => read,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok(Digest(sha.finalize().into())),
+            Ok(read) => sha.update(&buffer[..read]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
-        };
-        if !go_on(&buffer[..read]) {
-            return Ok(());
         }
     }
 }

@@ -1,4 +1,5 @@
-//! A real master with very many idle agents: what it computes for them, what it holds for each, how long a list of them takes.
+//! A real master with very many idle agents: what it computes for them, what it holds for each, how long a list of them takes, and a
+//! task among them.
 
 use std::collections::BTreeMap;
 use std::process::Stdio;
@@ -7,7 +8,9 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use haggle_core::cluster::{AgentCommand, AgentIdentity};
-use haggle_core::{AgentInfo, AgentKey, Bytes, MilliCpu, Resources, attributes};
+use haggle_core::{
+    AgentInfo, AgentKey, Bytes, MilliCpu, Resources, Source, TaskSpec, TaskState, TaskStatus, UpdateId, attributes,
+};
 use haggle_kit::{Cluster, Home};
 use haggle_proto::v1::agent_order::Order;
 use haggle_proto::v1::agent_report::Report;
@@ -18,9 +21,9 @@ use tokio::time::{MissedTickBehavior, interval_at};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Endpoint;
 
-use crate::Effort;
 use crate::executor::proc;
 use crate::figure::{Figure, Goal};
+use crate::{Effort, among};
 
 const AGENTS: u64 = 10_000;
 
@@ -28,7 +31,7 @@ const AGENTS: u64 = 10_000;
 const FLAGS: [&str; 6] = ["--places", "agents=12000", "--places", "frameworks=64", "--places", "operators=64"];
 const JOIN_AT_ONCE: usize = 100;
 
-/// As a real agent's.
+/// As a real agent's, unless its master wants to hear from it less often.
 const HEARTBEAT: Duration = Duration::from_secs(2);
 
 /// What each agent says before anything is measured: so much that every buffer of its connection has been filled once, as hours of
@@ -59,11 +62,13 @@ pub(crate) async fn measure(effort: Effort) -> anyhow::Result<Vec<Figure>> {
     for _ in 0..effort.of(15, 3) {
         took.push(list(&cluster).await?);
     }
-    Ok(vec![
+    let mut figures = vec![
         Figure::new(format!("a master with {agents} idle agents: CPU of one core"), "%", Goal::Below(5.0), busy),
         Figure::new("… what it holds for each, with page tables", "KiB", Goal::Below(16.0), vec![each]),
         Figure::new("… `haggle agents --json`", "ms", Goal::Below(50.0), took),
-    ])
+    ];
+    figures.extend(among::measure(&cluster, usize::try_from(agents)?, effort).await?);
+    Ok(figures)
 }
 
 /// How much of one core a process takes, in percent.
@@ -86,7 +91,7 @@ async fn list(cluster: &Cluster) -> anyhow::Result<f64> {
     listing.await?
 }
 
-/// An agent that lives and does nothing, on a connection of its own. Gone with its value.
+/// An agent that lives and ends each task as soon as it hears of it, on a connection of its own. Gone with its value.
 struct Simulated(tokio::task::JoinHandle<anyhow::Result<()>>);
 
 impl Drop for Simulated {
@@ -114,13 +119,36 @@ impl Simulated {
             let answer = LogChunk { data: vec![0; WORD].into(), ..LogChunk::default() };
             say(&reports, AgentReport { report: Some(Report::Log(answer)) }).await?;
         }
+        let mut updates = 0;
         let first = tokio::time::Instant::now() + HEARTBEAT.mul_f64(number as f64 / of as f64);
         Ok(Self(tokio::spawn(async move {
             let mut heartbeat = interval_at(first, HEARTBEAT);
             heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
                 tokio::select! {
-                    heard = orders.message() => drop(heard?.context("the master closed the session")?),
+                    heard = orders.message() => {
+                        let heard = heard?.context("the master closed the session")?;
+                        let mut told = None;
+                        for order in heard.orders {
+                            match order.order {
+                                Some(Order::Heartbeat(heartbeat)) => {
+                                    told = Some(Duration::from_millis(heartbeat.every_ms.into()));
+                                }
+                                Some(Order::Launch(task)) => {
+                                    let task = TaskSpec::try_from(task)?.id;
+                                    updates += 1;
+                                    let end = TaskState::Finished;
+                                    let end = TaskStatus::new(task, UpdateId(updates), end, Source::Executor);
+                                    say(&reports, AgentCommand::Updates(vec![end]).into()).await?;
+                                }
+                                _ => {}
+                            }
+                        }
+                        if let Some(wanted) = told.map(|told| told.max(HEARTBEAT)).filter(|wanted| *wanted != heartbeat.period()) {
+                            heartbeat = interval_at(tokio::time::Instant::now() + wanted, wanted);
+                            heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+                        }
+                    }
                     _ = heartbeat.tick() => say(&reports, AgentCommand::Heartbeat.into()).await?,
                 }
             }

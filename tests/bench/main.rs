@@ -4,6 +4,7 @@
 mod against;
 mod agents;
 mod allocator;
+mod among;
 mod decisions;
 mod executor;
 mod figure;
@@ -103,7 +104,7 @@ enum Group {
     Startup,
     /// Very many tasks: an agent that registers with a million, and `haggle ps` with 300,000.
     Held,
-    /// 10,000 idle agents at one master: its CPU, its memory for each, and how long a list of them takes.
+    /// 10,000 idle agents at one master: its CPU, its memory for each, how long a list of them takes, and a task among them.
     Agents,
     /// What the master's machine alone holds for each agent, framework and running task.
     Records,

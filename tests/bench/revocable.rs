@@ -33,7 +33,7 @@ const PAUSE: Duration = Duration::from_millis(36);
 const FOR_EVER: u32 = 1_000_000;
 
 pub(crate) async fn measure(effort: Effort) -> anyhow::Result<Vec<Figure>> {
-    let (window, rounds) = (effort.of(Duration::from_secs(10), Duration::from_secs(2)), effort.of(8, 1));
+    let (window, rounds) = (effort.of(Duration::from_secs(10), Duration::from_secs(2)), effort.of(6, 1));
     let mut cluster = Cluster::start(&[]).await;
     cluster.spawn_agent_with(&AgentFlags { cpus: "2", mem: "2GiB" }, OVERSUBSCRIBES);
     cluster.registered(1).await;

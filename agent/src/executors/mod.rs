@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use haggle_core::queue::Index;
 use haggle_core::{AllocationSpec, Bytes, FrameworkId, QueueEnd, Reason, Resources, Source, TaskId, TaskState};
-use haggle_executor::process::{Lockdown, Order, Setup};
+use haggle_executor::process::{Blank, Lockdown, Order, Setup};
 use haggle_executor::{Launch, Meter, MountedVolume};
 
 use crate::checkpoint::WorkDir;
@@ -123,6 +123,8 @@ pub(crate) struct Executors {
     living: Sender<()>,
     lived: Receiver<()>,
     settled: bool,
+    /// Waits for what the first executor will be.
+    blank: Option<Blank>,
 }
 
 impl Executors {
@@ -139,7 +141,13 @@ impl Executors {
             living,
             lived,
             settled: false,
+            blank: None,
         }
+    }
+
+    /// The next executor is made of this process.
+    pub(crate) fn take_blank(&mut self, blank: Blank) {
+        self.blank = Some(blank);
     }
 
     /// Has an executor ready for a framework that is expected. Whatever goes wrong with it is told when a task wants it.
@@ -195,11 +203,12 @@ impl Executors {
 
     /// Ends every executor and every task, and waits for that.
     pub(crate) fn end(&mut self) {
-        self.peers.values_mut().for_each(Peer::end);
-        if self.plan.is_transient {
+        if self.plan.is_transient && self.peers.values_mut().all(Peer::kill_and_forget) {
             // What they would put in order goes with their folders.
-            self.peers.values().for_each(Peer::kill);
+            self.settled = true;
+            return;
         }
+        self.peers.values_mut().for_each(Peer::end);
         if !self.wait(END_MAX) {
             tracing::warn!("an executor did not end; it is killed");
             self.peers.values().for_each(Peer::kill);
@@ -249,7 +258,7 @@ impl Executors {
         self.last += 1;
         let key = (framework, self.last);
         let (plan, ears, living) = (Arc::clone(&self.plan), self.ears.clone(), self.living.clone());
-        let peer = Peer::start(key, idle_only, plan, reaches, ears, living);
+        let peer = Peer::start(key, idle_only, plan, reaches, self.blank.take(), ears, living);
         self.peers.insert(key, peer.map_err(NoExecutor::Thread)?);
         Ok(key)
     }

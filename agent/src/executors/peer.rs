@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use haggle_core::{QueueEnd, Source, TaskId};
 use haggle_executor::Stream;
-use haggle_executor::process::{self, Connection, Folder, Order, Outbox, Process, Report, StartFailure, WireError};
+use haggle_executor::process::{Blank, Connection, Folder, Order, Outbox, Process, Report, StartFailure, WireError};
 
 use super::{Key, Mount, Plan, recovery};
 use crate::driver::Message;
@@ -58,7 +58,7 @@ struct Line {
 }
 
 impl Peer {
-    /// Has a process started. It may be told things at once.
+    /// Has a process started, or takes the one that waits already. It may be told things at once.
     ///
     /// # Errors
     /// When there is no thread to be had. Everything else that goes wrong is told as its end.
@@ -67,11 +67,12 @@ impl Peer {
         is_idle_only: bool,
         plan: Arc<Plan>,
         reaches: Vec<Mount>,
+        blank: Option<Blank>,
         ears: Ears,
         living: Sender<()>,
     ) -> io::Result<Self> {
         let known = Some(reaches.clone());
-        let begin = move || start(key, is_idle_only, &plan, &reaches);
+        let begin = move || start(key, is_idle_only, &plan, &reaches, blank);
         Self::on_thread(key, is_idle_only, known, Arc::default(), ears, living, begin)
     }
 
@@ -174,6 +175,15 @@ impl Peer {
         self.flush();
     }
 
+    /// Ends it on the spot, and leaves its folder to whoever removes that of the agent. False when it is not connected yet: then
+    /// nothing was done.
+    pub(super) fn kill_and_forget(&mut self) -> bool {
+        let Some(process) = self.line.process.get() else { return false };
+        self.line.left.store(true, Ordering::Release);
+        process.kill();
+        true
+    }
+
     /// Ends it on the spot.
     pub(super) fn kill(&self) {
         if let Some(process) = self.line.process.get() {
@@ -187,12 +197,25 @@ fn marker(folder: &Folder) -> PathBuf {
     folder.path().join("reaches-volumes")
 }
 
-fn start(key: Key, is_idle_only: bool, plan: &Plan, reaches: &[Mount]) -> Result<Connection, StartFailure> {
-    let path = plan.dir.join(recovery::folder_name(key, is_idle_only));
-    let failed = |source| StartFailure::Folder { folder: path.clone(), source };
-    let folder = Folder::create(&path).map_err(failed)?;
+fn start(
+    key: Key,
+    is_idle_only: bool,
+    plan: &Plan,
+    reaches: &[Mount],
+    blank: Option<Blank>,
+) -> Result<Connection, StartFailure> {
+    let blank = match blank {
+        Some(blank) => blank,
+        None => {
+            let path = plan.dir.join(recovery::folder_name(key, is_idle_only));
+            let folder = Folder::create(&path).map_err(|source| StartFailure::Folder { folder: path, source })?;
+            Blank::start(&plan.program, &folder)?
+        }
+    };
+    let folder = blank.folder().clone();
     if !reaches.is_empty() {
-        fs::write(marker(&folder), []).map_err(failed)?;
+        fs::write(marker(&folder), [])
+            .map_err(|source| StartFailure::Folder { folder: folder.path().to_owned(), source })?;
     }
     let mut setup = plan.setup.clone();
     for (volume, writable) in reaches {
@@ -201,7 +224,7 @@ fn start(key: Key, is_idle_only: bool, plan: &Plan, reaches: &[Mount]) -> Result
     }
     setup.executor.scratch_dir = folder.scratch();
     setup.executor.idle_only = is_idle_only;
-    process::spawn(&plan.program, &folder, &setup)
+    blank.become_executor(&setup)
 }
 
 /// Hears it until it hangs up. Says how it came to its end, unless it lives on.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use haggle_agent::{Agent, Config};
 use haggle_core::{AgentId, Bytes, Folder, FolderSource, FrameworkId, MilliCpu, Resources, TaskId, TaskSpec, VolumeId};
+use haggle_executor::process::{self, Blank};
 use haggle_proto::v1;
 use haggle_proto::v1::agent_order::Order;
 
@@ -135,8 +136,38 @@ async fn an_executor_is_ready_for_a_framework_that_is_expected_and_gone_with_a_t
     session.hear_of(id(1), v1::TaskState::Finished).await;
 
     assert_eq!(executors(dir.path()), 1, "the task runs in the one that was ready");
+    let executor = process::Folder::at(dir.path().join("work/executors/1-1"));
+    assert!(executor.is_claimed());
     soon(agent.stop()).await;
-    assert_eq!(executors(dir.path()), 0);
+    assert!(!executor.is_claimed(), "no process is left; its folder is with that of the agent");
+}
+
+#[tokio::test]
+async fn an_executor_is_made_of_a_process_that_was_started_before_its_agent() {
+    let (mut master, dir) = (Master::start().await, tempfile::tempdir().unwrap());
+    let folder = process::Folder::create(dir.path().join("blank")).unwrap();
+    let config = master.agent(dir.path());
+    let blank = Blank::start(&config.program, &folder).unwrap();
+    let agent = Agent::start_with(config, Some(blank)).await.unwrap();
+    let mut session = master.welcome().await;
+
+    session.launch(task(1, master.module(HELLO))).await;
+    session.hear_of(id(1), v1::TaskState::Finished).await;
+
+    assert!(folder.is_claimed());
+    assert_eq!(executors(dir.path()), 0, "no other one was started");
+    soon(agent.stop()).await;
+    assert!(!folder.path().exists());
+}
+
+#[tokio::test]
+async fn a_process_that_nobody_makes_an_executor_of_ends_with_who_started_it() {
+    let (master, dir) = (Master::start().await, tempfile::tempdir().unwrap());
+    let folder = process::Folder::create(dir.path().join("blank")).unwrap();
+
+    drop(Blank::start(&master.agent(dir.path()).program, &folder).unwrap());
+
+    assert!(!folder.path().exists());
 }
 
 /// One executor reaches what one set of volumes is, and a few volumes have more sets than an agent has processes.

@@ -110,7 +110,8 @@ pub(crate) struct MasterArgs {
     /// How long a framework may hold on to an offer
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = values::duration)]
     pub(crate) offer_timeout: Duration,
-    /// How long an agent may be silent before its tasks are UNREACHABLE; they run on, and come back with it
+    /// How long an agent may be silent before its tasks are UNREACHABLE; they run on, and come back with it. With more than 2,500
+    /// agents it is longer, 40s at most
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = values::duration)]
     pub(crate) agent_timeout: Duration,
     /// How long an agent may be unreachable before its tasks are GONE for good; `haggle agents gone` says so at once

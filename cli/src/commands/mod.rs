@@ -37,7 +37,7 @@ mod why;
 pub(crate) use run::{InputError, PackageError};
 
 use haggle_sdk::{Client, ClientBuilder, ConnectError};
-use tokio::runtime::Builder;
+use tokio::runtime::{Builder, Runtime};
 
 use crate::args::{Cli, Command};
 use crate::error::CommandError;
@@ -147,9 +147,11 @@ fn on_this_thread(command: impl Future<Output = Verdict>) -> Verdict {
 }
 
 fn on_threads(threads: usize, command: impl Future<Output = Verdict>) -> Verdict {
+    runtime(threads)?.block_on(command)
+}
+
+fn runtime(threads: usize) -> Result<Runtime, CommandError> {
     // Each peer of a master takes one, and macOS gives a program 256 unless it asks for more.
     haggle_executor::process::raise_open_files();
-    let runtime =
-        Builder::new_multi_thread().worker_threads(threads).enable_all().build().map_err(CommandError::Threads)?;
-    runtime.block_on(command)
+    Builder::new_multi_thread().worker_threads(threads).enable_all().build().map_err(CommandError::Threads)
 }

@@ -10,13 +10,14 @@ use tokio::sync::oneshot;
 
 use super::Verdict;
 use crate::args::UpArgs;
-use crate::embedded::{Cluster, Plan};
+use crate::embedded::{Beginning, Cluster, Plan};
 use crate::error::CommandError;
 use crate::signals::Signals;
 use crate::{logging, output};
 
 pub(super) async fn run(args: UpArgs) -> Verdict {
     logging::start(&args.log, "warn")?;
+    let begun = Beginning::new(args.state.is_none() && args.agents == 1)?;
     let mut signals = Signals::catch().map_err(CommandError::Signals)?;
     let deserted = if args.until_stdin_ends { Some(end_of_stdin()) } else { None };
     let mut over = pin!(async move {
@@ -44,7 +45,7 @@ pub(super) async fn run(args: UpArgs) -> Verdict {
         modules: Some(args.modules),
     };
     let starting = async {
-        let cluster = Cluster::start(plan).await?;
+        let cluster = Cluster::start(begun, plan).await?;
         cluster.joined().await?;
         Ok::<_, CommandError>(cluster)
     };

@@ -9,7 +9,7 @@ use super::refusal::Refusal;
 use super::state::{Agent, Presence, State};
 use super::tally::OfferEnd;
 use super::timers::Timer;
-use super::{enrol, maintenance, offers, reconcile, updates, withdrawal};
+use super::{enrol, maintenance, offers, reconcile, rhythm, updates, withdrawal};
 use crate::access::Verb;
 use crate::id::{AgentId, FrameworkId, SessionId, TaskId};
 use crate::lifecycle::TaskEvent;
@@ -125,7 +125,9 @@ pub(super) fn time_out(state: &mut State, now: Now, id: AgentId, out: &mut Vec<E
     let known = state.agents.len();
     let Some(agent) = state.agents.get_mut(&id) else { return };
     let due = match agent.presence {
-        Presence::Connected(_) | Presence::Disconnected => agent.last_seen + state.config.agent_timeout,
+        Presence::Connected(_) | Presence::Disconnected => {
+            agent.last_seen + rhythm::patience(known, state.config.agent_timeout)
+        }
         Presence::Recovering => agent.timer,
         Presence::Unreachable { .. } => {
             let why = "its agent was unreachable for too long";

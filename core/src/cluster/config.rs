@@ -10,7 +10,8 @@ use core::time::Duration;
 pub struct Config {
     /// How long a framework may think about an offer.
     pub offer_timeout: Duration,
-    /// How long an agent may be silent or away before its tasks count as unreachable.
+    /// How long an agent may be silent or away before its tasks count as unreachable. With more than 2,500 agents it is longer: see
+    /// [`heartbeat_every`](super::heartbeat_every).
     pub agent_timeout: Duration,
     /// How long the agents of the last master have to find a new one.
     pub reregister_timeout: Duration,

@@ -30,6 +30,7 @@ mod refusal;
 mod register;
 mod reserve;
 mod revocable;
+mod rhythm;
 mod roles;
 mod sessions;
 mod state;
@@ -56,6 +57,7 @@ pub use effect::{
 };
 pub use figures::Figures;
 pub use refusal::Refusal;
+pub use rhythm::{answers_each, heartbeat_every};
 pub use tally::{OfferEnd, Tally};
 pub use task_views::{TaskCursor, TaskGlance};
 pub use view::{

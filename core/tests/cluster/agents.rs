@@ -5,7 +5,7 @@ use std::time::Duration;
 use haggle_core::access::Principal;
 use haggle_core::cluster::{
     AgentCommand, AgentIdentity, AgentOrder, Announcement, Change, Command, Config, Effect, FrameworkCommand,
-    FrameworkEvent, OperatorCommand, Refusal, Rejection,
+    FrameworkEvent, OperatorCommand, Refusal, Rejection, heartbeat_every,
 };
 use haggle_core::{FrameworkId, Reason, RequestId, TaskId, TaskState, UpdateId};
 
@@ -206,6 +206,22 @@ fn an_agent_that_leaves_takes_its_tasks_along() {
     assert!(effects.contains(&Effect::Announce(Announcement::AgentRemoved(agent.id))));
     assert_eq!(world.cluster.agents(world.now), []);
     assert_eq!(world.cluster.frameworks()[0].used, size(0, 0));
+}
+
+#[test]
+fn among_very_many_an_agent_may_be_silent_for_longer() {
+    const MANY: usize = 2_625;
+    let mut world = World::with(Config::default(), remembered());
+    // Each says that it lives every 2.1 seconds.
+    for _ in 0..MANY {
+        world.agent(2, 1024);
+    }
+    let is_lost = |effects: Vec<Effect>| effects.iter().any(|effect| matches!(effect, Effect::Close(_)));
+
+    let early = world.wait(5 * heartbeat_every(MANY) - Duration::from_nanos(1));
+    let late = world.wait(Duration::from_nanos(1));
+
+    assert_eq!((is_lost(early), is_lost(late)), (false, true));
 }
 
 #[test]

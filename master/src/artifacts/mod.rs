@@ -1,5 +1,6 @@
 //! Modules and input files, kept on disk under the name of their SHA-256.
 
+mod keeper;
 mod upload;
 mod uploaders;
 
@@ -18,6 +19,7 @@ use tempfile::TempDir;
 use crate::config::ArtifactLimits;
 use crate::limits::{Over, Shared};
 
+pub use keeper::{Keeper, NotKept};
 pub(crate) use upload::Upload;
 pub(crate) use uploaders::Uploader;
 
@@ -81,13 +83,21 @@ impl Store {
     /// Opens the store in `folder`, which is made if need be; without one, in a temporary folder of its own.
     /// What was left half done there is removed: nobody else may use the folder.
     pub(crate) fn open(folder: Option<&Path>, limits: ArtifactLimits) -> io::Result<Self> {
-        let (folder, temporary) = match folder {
-            Some(folder) => (folder.to_owned(), None),
+        match folder {
+            Some(folder) => Self::open_in(folder, None, limits, true),
             None => {
                 let temporary = TempDir::with_prefix("haggle-artifacts-")?;
-                (temporary.path().to_owned(), Some(temporary))
+                Self::open_in(&temporary.path().to_owned(), Some(temporary), limits, false)
             }
-        };
+        }
+    }
+
+    /// Opens it in a folder that somebody else removes when the master is gone.
+    pub(crate) fn open_transient(folder: &Path, limits: ArtifactLimits) -> io::Result<Self> {
+        Self::open_in(folder, None, limits, false)
+    }
+
+    fn open_in(folder: &Path, temporary: Option<TempDir>, limits: ArtifactLimits, durable: bool) -> io::Result<Self> {
         let [kept, partial, uploaders] = ["sha256", "partial", "uploaders"].map(|name| folder.join(name));
         for folder in [&kept, &partial, &uploaders] {
             fs::create_dir_all(folder)?;
@@ -95,7 +105,6 @@ impl Store {
         for left_over in fs::read_dir(&partial)? {
             fs::remove_file(left_over?.path())?;
         }
-        let durable = temporary.is_none();
         let (used, full) = (Mutex::default(), AtomicU64::default());
         let store = Self { kept, partial, uploaders, limits, durable, used, full, _temporary: temporary };
         *store.used() = store.count()?;

@@ -24,6 +24,27 @@ fn upload(store: &Arc<Store>, expected: Option<Digest>, bytes: &[u8]) -> Result<
     upload.finish()
 }
 
+#[test]
+fn what_is_kept_from_here_is_as_an_upload_would_be() {
+    let (folder, store) = store_with(200_000, 150_000);
+    let keeper = Keeper::new(Arc::clone(&store));
+    let bytes = vec![7; 100_000];
+    let file = folder.path().join("file");
+    fs::write(&file, &bytes).unwrap();
+
+    let kept = [keeper.keep_file(&file).unwrap(), keeper.keep_bytes(&bytes).unwrap()];
+
+    assert_eq!(kept, [digest_of(&bytes); 2]);
+    assert!(keeper.has(kept[0]).unwrap() && !keeper.has(digest_of(b"other")).unwrap());
+    let mut read = Vec::new();
+    store.read(kept[0]).unwrap().unwrap().read_to_end(&mut read).unwrap();
+    assert_eq!((read, store.used().all), (bytes, 100_000));
+    let (missing, large) = (keeper.keep_file(&folder.path().join("gone")), keeper.keep_bytes(&[1; 160_000]));
+    assert!(matches!(missing, Err(NotKept::Unreadable { .. })), "{missing:?}");
+    assert!(large.unwrap_err().to_string().contains("larger than the"));
+    assert_eq!((store.used().all, files_in(&store.partial)), (100_000, 0));
+}
+
 fn files_in(folder: &Path) -> usize {
     fs::read_dir(folder).unwrap().count()
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use haggle_core::access::{Kind, Principal};
-use haggle_core::cluster::{AgentCommand, Command};
+use haggle_core::cluster::{AgentCommand, Command, answers_each, heartbeat_every};
 use haggle_core::{AgentId, SessionId};
 use haggle_proto::v1;
 use haggle_proto::v1::agent_report::Report;
@@ -17,6 +17,7 @@ use crate::access::{ENDED, Passes, caller};
 use crate::agent_mail::AgentMail;
 use crate::handle::{Handle, Peer};
 use crate::inbox::Speaker;
+use crate::limits::Taken;
 use crate::logs::LogRelay;
 use crate::outbox::{Outbox, outbox};
 use crate::security::Security;
@@ -58,16 +59,18 @@ impl v1::agents_server::Agents for Agents {
         let (mut speaker, place) = self.handle.open(caller, Peer::Agent(outbox.clone()), intake).await?;
         let logs = Arc::clone(&self.logs);
         let shown = Shown::of(&request, self.security.as_ref());
+        let agents = self.handle.house().agents();
         tokio::spawn(async move {
             let session = speaker.session();
             logs.joined(session, outbox.clone());
             let mut listener = Listener {
                 session,
                 registered: false,
-                is_answered: false,
+                unanswered: 0,
                 outbox: &outbox,
                 logs: &logs,
                 shown: &shown,
+                agents: &agents,
             };
             let understand = |message, speaker: &mut Speaker| listener.understand(message, speaker);
             tokio::select! {
@@ -120,11 +123,12 @@ impl Shown {
 struct Listener<'a> {
     session: SessionId,
     registered: bool,
-    /// Whether the last heartbeat was answered.
-    is_answered: bool,
+    /// Heartbeats since the last that was answered, that one among them; 0 when the next is.
+    unanswered: u32,
     outbox: &'a Outbox<AgentMail>,
     logs: &'a LogRelay,
     shown: &'a Shown,
+    agents: &'a Taken,
 }
 
 impl Listener<'_> {
@@ -140,7 +144,7 @@ impl Listener<'_> {
                 Some(Report::Log(chunk)) => self.logs.answered(self.session, chunk),
                 Some(Report::Heartbeat(_)) => {
                     speaker.beat();
-                    self.answer_each_second();
+                    self.answer_now_and_then();
                 }
                 report => {
                     let command = AgentCommand::try_from(v1::AgentReport { report })?;
@@ -151,14 +155,17 @@ impl Listener<'_> {
         Ok(commands)
     }
 
-    /// An agent waits for four of its heartbeats before it takes a master for dead, so that it hears of two of them in time. To
-    /// answer is most of what an idle agent costs.
-    fn answer_each_second(&mut self) {
-        self.is_answered = !self.is_answered;
-        if self.is_answered {
+    /// An agent waits for four of its heartbeats before it takes a master for dead, so that it need not hear of each. To answer is
+    /// most of what an idle agent costs.
+    fn answer_now_and_then(&mut self) {
+        let agents = self.agents.now();
+        self.unanswered = (self.unanswered + 1) % answers_each(agents);
+        // The first is answered.
+        if self.unanswered == 1 {
             // From here, not from the driver: a busy master is not a dead one. An agent that has fallen behind is cut off by
             // this, which ends the session.
-            let _ = self.outbox.put(&mut vec![AgentMail::Heartbeat { renew: self.shown.must_be_renewed() }]);
+            let (renew, every) = (self.shown.must_be_renewed(), heartbeat_every(agents));
+            let _ = self.outbox.put(&mut vec![AgentMail::Heartbeat { renew, every }]);
         }
     }
 }

@@ -5,12 +5,12 @@ use std::io::Read;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::stream::{BoxStream, try_unfold};
 use haggle_core::Digest;
 use haggle_core::access::{Kind, PrincipalId, Right, Verb};
 use haggle_proto::convert::digest;
-use haggle_proto::{ARTIFACT_CHUNK, v1};
+use haggle_proto::{ARTIFACT_CHUNK, ARTIFACT_PIECE, v1};
 use tokio::task::spawn_blocking;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
@@ -209,16 +209,10 @@ fn not_found(digest: Digest) -> Status {
 
 /// As much as one message carries; empty at the end.
 pub(crate) fn next_chunk(mut file: File) -> Result<(File, Bytes), ArtifactError> {
-    let mut chunk = BytesMut::zeroed(ARTIFACT_CHUNK);
-    let mut filled = 0;
-    while filled < chunk.len() {
-        match file.read(&mut chunk[filled..])? {
-            0 => break,
-            read => filled += read,
-        }
-    }
-    chunk.truncate(filled);
-    Ok((file, chunk.freeze()))
+    // Read into memory that nobody has to clear before.
+    let mut chunk = Vec::with_capacity(ARTIFACT_PIECE);
+    Read::by_ref(&mut file).take(ARTIFACT_PIECE as u64).read_to_end(&mut chunk)?;
+    Ok((file, chunk.into()))
 }
 
 /// Does disk work off the threads that carry the network.

@@ -248,6 +248,20 @@ impl Room {
     }
 }
 
+/// Counts the places of one kind that are taken.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    most: usize,
+    free: Arc<Semaphore>,
+}
+
+impl Taken {
+    /// So many at this moment.
+    pub(crate) fn now(&self) -> usize {
+        self.most - self.free.available_permits()
+    }
+}
+
 /// There is no place left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the master is full: all {most} {what} are taken; {then}")]
@@ -306,6 +320,11 @@ impl House {
     /// A place for a session of an agent.
     pub(crate) fn agent(&self) -> Result<OwnedSemaphorePermit, Full> {
         self.agents.take()
+    }
+
+    /// Agents that have a session.
+    pub(crate) fn agents(&self) -> Taken {
+        Taken { most: self.agents.most, free: Arc::clone(&self.agents.free) }
     }
 
     /// A place for a session of a framework.

@@ -38,7 +38,7 @@ pub(crate) use held::held;
 #[cfg(test)]
 pub(crate) use house::LISTS;
 pub(crate) use house::{
-    BySource, Door, HANDSHAKES, HANDSHAKES_A_SECOND, HANDSHAKES_OF_ONE, House, LOBBY, Room, Seat, Shared,
+    BySource, Door, HANDSHAKES, HANDSHAKES_A_SECOND, HANDSHAKES_OF_ONE, House, LOBBY, Room, Seat, Shared, Taken,
 };
 pub(crate) use renewals::Asker;
 pub(crate) use source::Source;

@@ -1,6 +1,7 @@
 //! The handle: one compilation for all who want the same module, and what became of it.
 
 use std::collections::HashMap;
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -43,12 +44,16 @@ struct Inner {
     shared: Arc<Shared>,
     /// Taken when it ends, so that the threads do.
     requests: Option<Sender<Request>>,
-    threads: Vec<JoinHandle<()>>,
+    /// The one that looks on disk.
+    looks: Option<JoinHandle<()>>,
 }
 
 struct Shared {
     program: PathBuf,
     limits: CompileLimits,
+    at_once: usize,
+    /// One for each child that may run at once, started when there is something for it to compile.
+    threads: Mutex<Vec<JoinHandle<()>>>,
     cache: Cache,
     state: Mutex<State>,
     missing: Mutex<Missing>,
@@ -120,6 +125,8 @@ impl Compiler {
         let shared = Arc::new(Shared {
             program,
             limits,
+            at_once: at_once.max(1),
+            threads: Mutex::default(),
             cache: Cache::open(&cache_dir)?,
             state: Mutex::default(),
             missing: Mutex::new(Missing { queue: Queue::new(at_once), is_all: false }),
@@ -128,22 +135,10 @@ impl Compiler {
             closed: AtomicBool::new(false),
         });
         let (requests, asked) = channel();
-        let spawn = |name: String, work: Box<dyn FnOnce() + Send>| thread::Builder::new().name(name).spawn(work);
         let looking = Arc::clone(&shared);
         // What is on disk already is found by a thread of its own, never behind a compilation.
-        let mut threads = vec![spawn("haggle-compiled".to_owned(), Box::new(move || looking.look_up(&asked)))?];
-        for number in 0..at_once.max(1) {
-            let shared = Arc::clone(&shared);
-            let compiling = move || {
-                if number == 0 {
-                    // Here it holds up nobody's start.
-                    shared.cache.prune();
-                }
-                shared.compile();
-            };
-            threads.push(spawn(format!("haggle-compile-{number}"), Box::new(compiling))?);
-        }
-        Ok(Self { inner: Arc::new(Inner { shared, requests: Some(requests), threads }) })
+        let looks = thread::Builder::new().name("haggle-compiled".to_owned()).spawn(move || looking.look_up(&asked))?;
+        Ok(Self { inner: Arc::new(Inner { shared, requests: Some(requests), looks: Some(looks) }) })
     }
 
     /// What became of the module, when that is known already. Touches no disk.
@@ -226,33 +221,63 @@ impl Drop for Inner {
             let _ = child.send(News::Stop);
         }
         drop(self.requests.take());
+        // The last handle may be dropped inside `done`, on such a thread: it cannot wait for itself, nor for those that it ends.
         let me = thread::current().id();
-        for thread in self.threads.drain(..) {
-            // The last handle may be dropped inside `done`, on such a thread; it cannot wait for itself.
-            if thread.thread().id() != me && thread.join().is_err() {
+        let join = |thread: JoinHandle<()>| {
+            if thread.join().is_err() {
                 tracing::error!("a thread of the compiler had panicked");
             }
+        };
+        match self.looks.take() {
+            Some(looks) if looks.thread().id() != me => join(looks),
+            _ => return,
         }
+        let threads = std::mem::take(&mut *self.shared.threads.lock());
+        threads.into_iter().filter(|thread| thread.thread().id() != me).for_each(join);
     }
 }
 
 impl Shared {
-    fn look_up(&self, asked: &Receiver<Request>) {
+    fn look_up(self: &Arc<Self>, asked: &Receiver<Request>) {
         for request in asked {
             let (Request::Compile(Wanted { key, .. }) | Request::LookAgain(key)) = &request;
             match (self.cache.find(key.0, key.1), request) {
                 (Some(path), Request::Compile(Wanted { key, .. }) | Request::LookAgain(key)) => {
                     self.settle(key, &Ok(path));
                 }
-                (None, Request::Compile(wanted)) => {
-                    self.missing.lock().queue.push(wanted.framework, wanted);
-                    self.changed.notify_one();
-                }
+                (None, Request::Compile(wanted)) => match self.provide_thread() {
+                    Ok(()) => {
+                        self.missing.lock().queue.push(wanted.framework, wanted);
+                        self.changed.notify_one();
+                    }
+                    Err(error) => {
+                        let why = format!("the agent has no thread for it: {error}");
+                        self.settle(wanted.key, &Err(ModuleError::Interrupted(why)));
+                    }
+                },
                 (None, Request::LookAgain(key)) => self.forget(key),
             }
         }
         self.missing.lock().is_all = true;
         self.changed.notify_all();
+    }
+
+    /// Starts one more thread for what is missing, unless there are as many as there may be.
+    ///
+    /// # Errors
+    /// When there is none and none can be started.
+    fn provide_thread(self: &Arc<Self>) -> io::Result<()> {
+        let mut threads = self.threads.lock();
+        if threads.len() == self.at_once {
+            return Ok(());
+        }
+        let shared = Arc::clone(self);
+        match thread::Builder::new().name(format!("haggle-compile-{}", threads.len())).spawn(move || shared.compile()) {
+            Ok(thread) => threads.push(thread),
+            Err(error) if threads.is_empty() => return Err(error),
+            Err(error) => tracing::warn!(%error, "fewer modules are compiled at once"),
+        }
+        Ok(())
     }
 
     /// Unless somebody has asked for it anew.

@@ -10,6 +10,7 @@ use super::folder::Folder;
 use super::lockdown::raise_open_files;
 use super::records::{Listening, TaskRecords};
 use super::socket::{Listener, Socket};
+use super::system;
 use super::watch::watch;
 use super::wire::{self, Incoming, Order, WireError};
 use super::{COMMAND, Setup};
@@ -59,6 +60,7 @@ pub fn serve() -> Result<(), ServeError> {
     let here = std::env::current_dir().map(Folder::at).map_err(folder("find the folder that it was started in"))?;
     let claim = here.claim().map_err(folder("claim the folder that it was started in"))?;
     let listener = Folder::listen().map_err(folder("listen"))?;
+    system::say_ready();
 
     raise_open_files();
     setup.lockdown.write.push(here.path().to_owned());

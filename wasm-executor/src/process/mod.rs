@@ -1,6 +1,6 @@
 //! An executor in a process of its own: started by an agent, spoken to over a local socket, and able to outlive it.
 //!
-//! The child calls [`serve`]; the agent calls [`spawn`], or [`adopt`] for a child that an earlier agent has left.
+//! The child calls [`serve`]; the agent makes it of a [`Blank`], or calls [`adopt`] for a child that an earlier agent has left.
 //! The executor is its agent's memory: it keeps a record of each task until it is told to forget it, so that an
 //! agent which comes back learns what became of every one.
 
@@ -25,7 +25,7 @@ pub use child::{ServeError, serve};
 pub use folder::Folder;
 pub use lockdown::{Kept, Lockdown, open_files_max, raise_open_files};
 pub use outbox::Outbox;
-pub use parent::{Connection, Process, StartFailure, adopt, spawn};
+pub use parent::{Blank, Connection, Process, StartFailure, adopt};
 pub use queue::TASK_VARIABLE;
 pub use socket::Socket;
 pub use wire::{HeldBatch, Incoming, Order, Report, WireError};

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use super::folder::Folder;
 use super::outbox::Outbox;
 use super::socket::Socket;
-use super::system;
+use super::system::{self, Readiness};
 use super::wire::{self, Incoming, Order, Report, WireError};
 use super::{COMMAND, Setup};
 
@@ -76,21 +76,66 @@ pub struct Connection {
     to: Socket,
 }
 
-/// Makes the folder, starts `program` in it as an executor, and connects to it. Takes as long as that takes.
-///
-/// # Errors
-/// When it does not start. Nothing is left behind then.
-pub fn spawn(program: &Path, folder: &Folder, setup: &Setup) -> Result<Connection, StartFailure> {
-    let child = start(program, folder, setup)?;
-    let process = Arc::new(Process { folder: folder.clone(), id: child.id(), child: Mutex::new(Some(child)) });
-    let connected = folder.connect(Instant::now() + START_MAX, || process.runs());
-    connected.map_err(WireError::Io).and_then(|stream| converse(stream, &process, START_MAX)).map_err(|error| {
-        let obituary = (!process.runs()).then(|| process.obituary());
-        process.kill();
-        // Nobody is in it any more.
-        let _ = folder.remove();
-        obituary.map_or(error.into(), StartFailure::Ended)
-    })
+/// A process that was started and waits to be told what to be: half of its start is over by then. Dropped, it is ended.
+#[derive(Debug)]
+pub struct Blank {
+    process: Arc<Process>,
+    /// Where it waits for its setup; `None` once it has that.
+    setup: Option<ChildStdin>,
+    readiness: Readiness,
+}
+
+impl Blank {
+    /// Starts `program` in the folder, which is empty.
+    ///
+    /// # Errors
+    /// When it does not start. Nothing is left behind then.
+    pub fn start(program: &Path, folder: &Folder) -> Result<Self, StartFailure> {
+        let started = start(program, folder);
+        let (mut child, readiness) = started.inspect_err(|_| _ = folder.remove())?;
+        let setup = child.stdin.take();
+        let process = Process { folder: folder.clone(), id: child.id(), child: Mutex::new(Some(child)) };
+        Ok(Self { process: Arc::new(process), setup, readiness })
+    }
+
+    /// Its folder.
+    pub fn folder(&self) -> &Folder {
+        &self.process.folder
+    }
+
+    /// Has it become an executor, and connects to it. Takes as long as that takes.
+    ///
+    /// # Errors
+    /// When it does not become one. Nothing is left behind then.
+    pub fn become_executor(mut self, setup: &Setup) -> Result<Connection, StartFailure> {
+        let told = postcard::to_stdvec(setup).map_err(|error| StartFailure::Setup(error.to_string()))?;
+        let mut stdin = self.setup.take().expect("it is told once");
+        if let Err(error) = stdin.write_all(&told) {
+            // It did not wait for it; its log says why, and whoever connects next finds it gone.
+            tracing::debug!(%error, "an executor did not listen");
+        }
+        // It reads to the end.
+        drop(stdin);
+        let (process, deadline) = (Arc::clone(&self.process), Instant::now() + START_MAX);
+        self.readiness.wait(START_MAX);
+        let connected = process.folder.connect(deadline, || process.runs());
+        connected.map_err(WireError::Io).and_then(|stream| converse(stream, &process, START_MAX)).map_err(|error| {
+            let obituary = (!process.runs()).then(|| process.obituary());
+            process.kill();
+            // Nobody is in it any more.
+            let _ = process.folder.remove();
+            obituary.map_or(error.into(), StartFailure::Ended)
+        })
+    }
+}
+
+impl Drop for Blank {
+    fn drop(&mut self) {
+        if self.setup.is_some() {
+            self.process.kill();
+            let _ = self.process.folder.remove();
+        }
+    }
 }
 
 /// Connects to a process that another agent started.
@@ -107,22 +152,16 @@ pub fn adopt(folder: &Folder) -> Result<Connection, StartFailure> {
     })
 }
 
-fn start(program: &Path, folder: &Folder, setup: &Setup) -> Result<Child, StartFailure> {
-    let told = postcard::to_stdvec(setup).map_err(|error| StartFailure::Setup(error.to_string()))?;
+fn start(program: &Path, folder: &Folder) -> Result<(Child, Readiness), StartFailure> {
     let unusable = |source| StartFailure::Folder { folder: folder.path().to_owned(), source };
     let log = File::create(folder.log()).map_err(unusable)?;
+    let failed = |source| StartFailure::Program { program: program.to_owned(), source };
+    let (says_ready, readiness) = system::readiness().map_err(failed)?;
     let mut command = Command::new(program);
     command.arg(COMMAND).current_dir(folder.path());
     system::clear_environment(&mut command, &ENVIRONMENT);
-    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(log);
-    let failed = |source| StartFailure::Program { program: program.to_owned(), source };
-    let mut child = system::start_outliving(&mut command).map_err(failed)?;
-    let mut stdin = child.stdin.take().expect("it was asked for");
-    if let Err(error) = stdin.write_all(&told) {
-        // It did not wait for it; its log says why, and whoever connects next finds it gone.
-        tracing::debug!(%error, "an executor did not listen");
-    }
-    Ok(child)
+    command.stdin(Stdio::piped()).stdout(says_ready).stderr(log);
+    Ok((system::start_outliving(&mut command).map_err(failed)?, readiness))
 }
 
 fn converse(mut socket: Socket, process: &Arc<Process>, patience: Duration) -> Result<Connection, WireError> {

@@ -1,6 +1,7 @@
 //! `haggle run`: from a module to its exit code.
 
 mod account;
+mod depot;
 mod inputs;
 mod outputs;
 mod packages;
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use haggle_core::MilliCpu;
+use haggle_master::Keeper;
 use haggle_sdk::{Client, ClientBuilder, Progress, Report, RunError, Runner, Task, WaitReason};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
@@ -22,9 +24,9 @@ pub(crate) use inputs::InputError;
 pub(crate) use packages::PackageError;
 
 use super::follow::follow_authority;
-use super::{CLUSTER_THREADS, Verdict, on_threads};
+use super::{CLUSTER_THREADS, Verdict, runtime};
 use crate::args::{Contradiction, RunArgs};
-use crate::embedded::{self, Cluster};
+use crate::embedded::{self, Beginning, Cluster};
 use crate::error::CommandError;
 use crate::module::Module;
 use crate::output::printer::{self, Printer};
@@ -32,6 +34,7 @@ use crate::signals::Signals;
 use crate::target::{Origin, Target};
 use crate::{exit, logging, output};
 use account::Account;
+use depot::Depot;
 use inputs::Found;
 use outputs::Outputs;
 use plan::{Plan, Stored};
@@ -52,68 +55,91 @@ pub(super) fn run(target: &Target, args: RunArgs) -> Verdict {
     if args.revocable && target.is_default() {
         return Err(Contradiction::NobodyToLeaveAnything.into());
     }
+    let begun = target.is_default().then(|| Beginning::new(true)).transpose()?;
     let plan = Plan::of(args)?;
-    on_threads(CLUSTER_THREADS, async {
+    let runtime = runtime(CLUSTER_THREADS)?;
+    let verdict = runtime.block_on(async {
         logging::start_if_asked()?;
         let mut signals = Signals::catch().map_err(CommandError::Signals)?;
-        if target.is_default() {
-            return embedded(plan.without_a_cluster(), &mut signals).await;
+        if let Some(begun) = begun {
+            return embedded(begun, plan.without_a_cluster(), &mut signals).await;
         }
         if let Origin::Context { current: true, .. } = target.origin
             && !plan.quiet
         {
             eprintln!("haggle: on the cluster of {}", target.origin);
         }
-        at(super::client(target), Some(target), async { Ok(()) }, plan, &mut signals).await
-    })
+        at(super::client(target), Some(target), None, async { Ok(()) }, plan, &mut signals).await
+    });
+    // Its threads end with the process, which is next.
+    runtime.shutdown_background();
+    verdict
 }
 
 /// On a cluster that is gone afterwards.
-async fn embedded(mut plan: Plan, signals: &mut Signals) -> Verdict {
+async fn embedded(begun: Beginning, mut plan: Plan, signals: &mut Signals) -> Verdict {
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     // It is the user's own machine and own task: what they grant is theirs to give.
-    let starting = Cluster::start(embedded::Plan {
-        listen,
-        is_shared: false,
-        state: None,
-        agents: 1,
-        cpus: None,
-        mem: None,
-        allowed_folders: plan.host_folders(),
-        allow_network: true,
-        oversubscribe: None,
-        modules: None,
-    });
+    let starting = Cluster::start(
+        begun,
+        embedded::Plan {
+            listen,
+            is_shared: false,
+            state: None,
+            agents: 1,
+            cpus: None,
+            mem: None,
+            allowed_folders: plan.host_folders(),
+            allow_network: true,
+            oversubscribe: None,
+            modules: None,
+        },
+    );
     let cluster = tokio::select! {
         cluster = starting => cluster?,
         () = signals.next() => return Ok(exit::INTERRUPTED),
     };
     let largest = cluster.agents().iter().map(|agent| agent.resources().cpus).max();
     plan.cpus = plan.cpus.or(largest.map(default_cpus));
-    let verdict = at(cluster.client(), None, cluster.joined(), plan, signals).await;
+    let verdict = at(cluster.client(), None, Some(cluster.keeper()), cluster.joined(), plan, signals).await;
     cluster.stop().await;
     verdict
 }
 
-/// On a cluster, which is the target's if there is one, and which is `ready` for tasks when that resolves.
+/// On a cluster, which is the target's if there is one, whose store is here if there is a keeper, and which is `ready` for tasks
+/// when that resolves.
 async fn at(
     cluster: ClientBuilder,
     target: Option<&Target>,
+    keeper: Option<Keeper>,
     ready: impl Future<Output = Result<(), CommandError>>,
     plan: Plan,
     signals: &mut Signals,
 ) -> Verdict {
-    let storing = async {
+    let connecting = async {
         let client = cluster.connect().await?;
         if let Some(target) = target {
             follow_authority(target, &client).await;
         }
         volumes::check(&client, &plan).await?;
-        let stored = store(&client, &plan).await?;
-        Ok::<_, CommandError>((client, stored))
+        Ok::<_, CommandError>(client)
     };
-    let ((client, stored), ()) = tokio::select! {
-        prepared = async { tokio::try_join!(storing, ready) } => prepared?,
+    let preparing = async {
+        match keeper {
+            Some(keeper) => tokio::try_join!(connecting, store(Depot::Here(keeper), &plan), ready),
+            None => {
+                let storing = async {
+                    let client = connecting.await?;
+                    let stored = store(Depot::Remote(client.clone()), &plan).await?;
+                    Ok((client, stored))
+                };
+                let ((client, stored), ()) = tokio::try_join!(storing, ready)?;
+                Ok((client, stored, ()))
+            }
+        }
+    };
+    let (client, stored, ()) = tokio::select! {
+        prepared = preparing => prepared?,
         () = signals.next() => return Ok(exit::INTERRUPTED),
     };
 
@@ -132,26 +158,26 @@ async fn at(
 }
 
 /// Brings everything to the master that the tasks need.
-async fn store(client: &Client, plan: &Plan) -> Result<Stored, CommandError> {
+async fn store(depot: Depot, plan: &Plan) -> Result<Stored, CommandError> {
     let module = match &plan.module {
-        Module::Bytes { bytes, .. } => client.upload_bytes(bytes.clone()).await?,
-        Module::Stored(digest) if client.has_artifact(*digest).await? => *digest,
+        Module::Bytes { bytes, .. } => depot.bytes(bytes.clone()).await?,
+        Module::Stored(digest) if depot.has(*digest).await? => *digest,
         Module::Stored(digest) => return Err(CommandError::NoSuchModule(*digest)),
     };
     let script = match &plan.script {
-        Some(script) => Some(client.upload_bytes(script.source.clone()).await?),
+        Some(script) => Some(depot.bytes(script.source.clone()).await?),
         None => None,
     };
-    let upload = async |(guest, found): (&String, &Found)| {
+    let bring = async |(guest, found): (&String, &Found)| {
         let input = match found {
-            Found::File(host) => (guest.clone(), client.upload(host).await?),
-            Found::Text(text) => (guest.clone(), client.upload_bytes(text.clone()).await?),
-            Found::EmptyFolder => (format!("{guest}/"), client.upload_bytes(Vec::new()).await?),
+            Found::File(host) => (guest.clone(), depot.file(host).await?),
+            Found::Text(text) => (guest.clone(), depot.bytes(text.clone()).await?),
+            Found::EmptyFolder => (format!("{guest}/"), depot.bytes(Vec::new()).await?),
         };
         Ok::<_, CommandError>(input)
     };
     let found = &plan.inputs.found;
-    let inputs = stream::iter(found).map(upload).buffered(UPLOADS).try_collect().await?;
+    let inputs = stream::iter(found).map(bring).buffered(UPLOADS).try_collect().await?;
     Ok(Stored { module, script, inputs })
 }
 

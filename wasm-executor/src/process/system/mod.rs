@@ -8,9 +8,13 @@ mod windows;
 
 pub(crate) use idle::run_when_idle;
 #[cfg(unix)]
-pub(crate) use unix::{cpu_time, ends_within, kill, manner, set_apart, start_outliving, tie};
+pub(crate) use unix::{
+    Readiness, cpu_time, ends_within, kill, manner, readiness, say_ready, set_apart, start_outliving, tie,
+};
 #[cfg(windows)]
-pub(crate) use windows::{KILLED, cpu_time, ends_within, kill, manner, set_apart, start_outliving, tie};
+pub(crate) use windows::{
+    KILLED, Readiness, cpu_time, ends_within, kill, manner, readiness, say_ready, set_apart, start_outliving, tie,
+};
 
 /// What no program runs without on Windows.
 const ENVIRONMENT: [&str; 2] = ["SystemRoot", "TEMP"];

@@ -1,8 +1,10 @@
 //! Signals and process groups.
 
-use std::io;
+use std::io::{self, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, Command, ExitStatus};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -18,6 +20,32 @@ pub(crate) fn set_apart(command: &mut Command) {
 pub(crate) fn start_outliving(command: &mut Command) -> io::Result<Child> {
     set_apart(command);
     command.spawn()
+}
+
+/// Hears when a child is ready.
+#[derive(Debug)]
+pub(crate) struct Readiness(UnixStream);
+
+/// What a child says that it is ready on, its standard output, and who hears it.
+pub(crate) fn readiness() -> io::Result<(Stdio, Readiness)> {
+    let (here, there) = UnixStream::pair()?;
+    Ok((OwnedFd::from(there).into(), Readiness(here)))
+}
+
+impl Readiness {
+    /// Returns when the child is ready, has ended, or has taken this long.
+    pub(crate) fn wait(&self, at_most: Duration) {
+        // Whatever comes of it, who connects next finds out how things stand.
+        let _ = self.0.set_read_timeout(Some(at_most));
+        let _ = (&self.0).read(&mut [0]);
+    }
+}
+
+/// Says it, on the child's side.
+pub(crate) fn say_ready() {
+    // A parent that is gone misses nothing.
+    let mut stdout = io::stdout().lock();
+    let _ = stdout.write_all(b"\n").and_then(|()| stdout.flush());
 }
 
 /// A child's life is its own affair: on Linux it asks the kernel to end with its parent.

@@ -3,7 +3,7 @@
 use std::io;
 use std::os::windows::io::{AsRawHandle, FromRawHandle, OwnedHandle};
 use std::os::windows::process::CommandExt;
-use std::process::{Child, Command, ExitStatus};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use windows_sys::Win32::Foundation::{ERROR_ACCESS_DENIED, FILETIME, WAIT_OBJECT_0, WAIT_TIMEOUT};
@@ -41,6 +41,20 @@ pub(crate) fn start_outliving(command: &mut Command) -> io::Result<Child> {
         started => started,
     }
 }
+
+/// Nobody says that it is ready here: whoever connects to a child tries until it listens.
+#[derive(Debug)]
+pub(crate) struct Readiness;
+
+pub(crate) fn readiness() -> io::Result<(Stdio, Readiness)> {
+    Ok((Stdio::null(), Readiness))
+}
+
+impl Readiness {
+    pub(crate) fn wait(&self, _: Duration) {}
+}
+
+pub(crate) fn say_ready() {}
 
 /// Whether a child of this process ends in so much time, or has; `None` when it cannot be waited for. It is still to be
 /// asked how.

@@ -1,0 +1,64 @@
+//! Where what tasks need is brought to: over a connection, or into the store of a master in this process.
+
+use std::path::Path;
+
+use bytes::Bytes;
+use haggle_core::Digest;
+use haggle_master::{Keeper, NotKept};
+use haggle_sdk::Client;
+use tokio::task::spawn_blocking;
+
+use crate::error::CommandError;
+
+/// One of the two.
+#[derive(Clone)]
+pub(super) enum Depot {
+    Remote(Client),
+    Here(Keeper),
+}
+
+impl Depot {
+    /// Brings the content of a file there.
+    pub(super) async fn file(&self, path: &Path) -> Result<Digest, CommandError> {
+        match self {
+            Self::Remote(client) => Ok(client.upload(path).await?),
+            Self::Here(keeper) => {
+                let (keeper, path) = (keeper.clone(), path.to_owned());
+                blocking(move || keeper.keep_file(&path)).await
+            }
+        }
+    }
+
+    /// Brings these bytes there.
+    pub(super) async fn bytes(&self, bytes: impl Into<Bytes>) -> Result<Digest, CommandError> {
+        let bytes = bytes.into();
+        match self {
+            Self::Remote(client) => Ok(client.upload_bytes(bytes).await?),
+            Self::Here(keeper) => {
+                let keeper = keeper.clone();
+                blocking(move || keeper.keep_bytes(&bytes)).await
+            }
+        }
+    }
+
+    /// Whether this is there already.
+    pub(super) async fn has(&self, digest: Digest) -> Result<bool, CommandError> {
+        match self {
+            Self::Remote(client) => Ok(client.has_artifact(digest).await?),
+            Self::Here(keeper) => {
+                let keeper = keeper.clone();
+                blocking(move || keeper.has(digest)).await
+            }
+        }
+    }
+}
+
+/// Hashing and writing take long enough to hold up a network thread.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, NotKept> + Send + 'static,
+) -> Result<T, CommandError> {
+    match spawn_blocking(work).await {
+        Ok(done) => Ok(done?),
+        Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
+    }
+}
