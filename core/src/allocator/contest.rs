@@ -97,7 +97,7 @@ impl Allocator {
     /// Agents with open offers: first of those that hold them only to have room at hand, then the oldest.
     pub(super) fn agents_with_offers<'a>(
         &'a self,
-        seen: &'a mut BTreeSet<AgentId>,
+        seen: &mut BTreeSet<AgentId>,
     ) -> impl Iterator<Item = (AgentId, &'a Holding)> {
         let idle = self.idlers.iter().flat_map(|id| &self.members[id].promises).take(LOOKED_AT.1);
         let idle = idle.filter_map(|offer| self.promises.get(*offer));

@@ -9,7 +9,6 @@ use core::mem;
 
 use super::Allocator;
 use super::demand::{Units, Urgency, WantKey};
-use super::gang::NoRoom;
 use super::seat::Seat;
 use super::slots::{Rooms, Slot, Slots};
 use super::tree::RoleId;
@@ -45,8 +44,6 @@ pub(super) struct Look {
     searches: BTreeMap<(Seat, Stage), Search>,
     /// Idle agents that were chosen by somebody whose turn it was on another one.
     chosen: BTreeSet<AgentId>,
-    /// Gangs that have no room.
-    pub(super) no_room: NoRoom,
 }
 
 /// How far somebody has looked.
