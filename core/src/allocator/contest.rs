@@ -103,7 +103,7 @@ impl Allocator {
         let idle = idle.filter_map(|offer| self.promises.get(*offer));
         let oldest = self.promises.iter().take(LOOKED_AT.1).map(|(_, promise)| promise);
         let agents = idle.chain(oldest).map(|promise| promise.agent).filter(move |agent| seen.insert(*agent));
-        agents.filter_map(|agent| Some((agent, self.agents.get(&agent)?)))
+        agents.filter_map(|agent| Some((agent, &**self.agents.get(&agent)?)))
     }
 
     /// The offers of an agent that make room for this if they give way now; `None` when they cannot, and when they can `later`.

@@ -53,6 +53,7 @@ mod volumes;
 mod why;
 mod worth;
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -61,6 +62,7 @@ use core::mem;
 
 use crate::id::{AgentId, OfferId};
 use crate::quantity::{Bytes, MilliCpu};
+use crate::reservation::Portion;
 use crate::resources::Resources;
 use crate::time::Now;
 
@@ -96,7 +98,8 @@ const FEW: usize = 16;
 /// What is *allocated* is what tasks hold together with what open offers promise. Neither may be promised again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Allocator {
-    agents: BTreeMap<AgentId, Holding>,
+    /// Boxed: half of the room in the nodes of such a tree is empty.
+    agents: BTreeMap<AgentId, Box<Holding>>,
     members: BTreeMap<Seat, Member>,
     tree: Tree,
     filters: Filters,
@@ -226,6 +229,7 @@ impl Allocator {
     fn look(&mut self, now: Now, allocation: &mut Allocation) {
         self.rank();
         self.look_again();
+        self.gangs.get_mut().begin_look();
         let mut woken = mem::take(&mut self.woken);
         woken.iter().for_each(|seat| self.gangs.get_mut().forget(*seat));
         if woken.len() > FEW {
@@ -303,12 +307,17 @@ impl Allocator {
     fn share_out(&mut self, agent: AgentId, now: Now, among: Option<&BTreeSet<Seat>>, look: &mut Look) {
         look.examined += 1;
         let mut turns: u32 = 0;
-        while let Some(free) = self.agents.get(&agent).filter(|holding| holding.active).map(Holding::free) {
+        while let Some(free) = self.agents.get(&agent).filter(|holding| holding.active).map(|holding| holding.free()) {
             let (next, bounds) = Turn::new(self, agent, &free, now, among, turns).next();
             turns = turns.saturating_add(1);
             self.note_bounds(agent, bounds);
             match next {
-                None => break,
+                None => {
+                    if among.is_none() {
+                        self.note_refusals(agent, &free);
+                    }
+                    break;
+                }
                 Some(Next::One(next)) => {
                     let seat = next.seat;
                     let (place, take) = self.choose(next, agent, now, look);
@@ -320,9 +329,6 @@ impl Allocator {
                     }
                 }
             }
-        }
-        if among.is_none() {
-            self.note_refusals(agent);
         }
         self.note_idle(agent);
         self.dirty_agents.remove(&agent);
@@ -381,8 +387,7 @@ impl Allocator {
     }
 
     /// Everybody was asked about an agent: those that refused it need not be asked one by one for as much again.
-    fn note_refusals(&mut self, agent: AgentId) {
-        let Some(free) = self.agents.get(&agent).filter(|holding| holding.active).map(Holding::free) else { return };
+    fn note_refusals(&mut self, agent: AgentId, free: &Portion) {
         // Where something else may have been in the way, who was passed over need not have refused it.
         let is_plain = self.tree.quotas + self.tree.minima == 0 && free.reserved.is_empty();
         if is_plain && self.hungry.is_empty() && is_worth_offering(&free.resources) {

@@ -387,7 +387,7 @@ impl Tree {
                 let share = role.account.allocated.dominant_share(total).per_weight(role.weight);
                 (share, role.account.grants)
             });
-            let is_needy = role.quota.is_some() && !role.own_shortfall().is_empty();
+            let is_needy = role.quota.as_ref().is_some_and(|quota| !role.consumed().contains(&quota.guarantee));
             let needy_place = place.filter(|_| is_needy);
             if needy_place != role.needy_place {
                 self.needy.move_to(&(role.path.clone(), id), &mut role.needy_place, needy_place);
@@ -489,17 +489,23 @@ impl Tree {
 
     /// Brings up to date what a role, and all above it, are promised and have not.
     fn note_shortfall(&mut self, id: RoleId) {
-        let mut next = Some(id);
+        let (mut next, mut below_changed) = (Some(id), true);
         while let Some(id) = next {
             let role = self.role_mut(id);
+            next = role.parent;
+            if !below_changed && role.quota.is_none() {
+                continue;
+            }
             let mut shortfall = role.own_shortfall();
             shortfall.raise_to(&role.shortfall_below);
-            let before = core::mem::replace(&mut role.shortfall, shortfall.clone());
-            next = role.parent;
-            if let Some(parent) = next {
+            below_changed = shortfall != role.shortfall;
+            if let Some(parent) = next.filter(|_| below_changed) {
+                let before = core::mem::replace(&mut role.shortfall, shortfall.clone());
                 let above = self.role_mut(parent);
                 above.shortfall_below.take_up_to(&before);
                 above.shortfall_below.give(&shortfall);
+            } else {
+                role.shortfall = shortfall;
             }
         }
     }

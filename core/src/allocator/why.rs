@@ -195,7 +195,11 @@ impl Allocator {
         let rooms = self.rooms_for(asking, None);
         let want = (gang.wants.len() == 1).then(|| gang.wants[0].1.resources.clone());
         let obstacle = match self.places_in(asking, gang, &rooms) {
-            Ok(_) => return,
+            // It is not looked for at every moment.
+            Ok(_) => match self.gangs.borrow().fit_while_resting(id, gang.id) {
+                Some(fit) => Some(Obstacle::Gang { tasks: gang.tasks(), fit }),
+                None => return,
+            },
             Err(Unmet::Room(fit)) => Some(Obstacle::Gang { tasks: gang.tasks(), fit }),
             Err(Unmet::Bound(passed)) => self.in_words(passed, now, || None),
         };

@@ -528,9 +528,9 @@ pub(super) fn launch(
         nth: state.next_task(),
         launched: Some(now),
         latest_update: UpdateId::UNACKNOWLEDGED,
-        status: status.clone(),
+        status: status.clone().into(),
         kept: false,
-        group,
+        group: group.map(Box::new),
         allocation: matches!(order, AgentOrder::Open(_)).then(Box::default),
     };
     state.insert_task(id, task);

@@ -38,6 +38,7 @@ mod task_views;
 mod tasks;
 mod timers;
 mod tokens;
+mod told;
 mod updates;
 mod view;
 mod views;

@@ -310,7 +310,7 @@ impl State {
             nth: self.next_task(),
             launched: None,
             latest_update: UpdateId::UNACKNOWLEDGED,
-            status: status.clone(),
+            status: status.clone().into(),
             kept: false,
             group: None,
             allocation: None,

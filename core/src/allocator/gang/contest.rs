@@ -9,7 +9,7 @@ use super::super::ledger::Holding;
 use super::super::promises::Promise;
 use super::super::seat::Seat;
 use super::waiting::{Lack, Waiting};
-use super::{Asking, Places, Usable};
+use super::{Asking, Places, Unmet, Usable};
 use crate::id::{AgentId, OfferId};
 use crate::reservation::Portion;
 use crate::time::Now;
@@ -44,11 +44,18 @@ impl Allocator {
         for gang in gangs {
             let Some((mut rooms, are_all)) = self.rooms_beside(asking, &gang, &given, later) else { continue };
             rooms.extend(given.after.iter().map(|(&agent, room)| (agent, room.clone())));
-            let Ok(places) = self.places_in(asking, &gang, &rooms) else {
-                if are_all {
-                    self.gangs.borrow_mut().rest(seat, gang.id, now);
+            let before = self.gangs.borrow().examined;
+            let places = match self.places_in(asking, &gang, &rooms) {
+                Ok(places) => places,
+                Err(unmet) => {
+                    if are_all {
+                        let mut gangs = self.gangs.borrow_mut();
+                        let looks = rooms.len() + gangs.examined - before;
+                        let fit = if let Unmet::Room(fit) = unmet { fit } else { 0 };
+                        gangs.rest(seat, gang.id, now, fit, looks);
+                    }
+                    continue;
                 }
-                continue;
             };
             let offers = in_the_way(&given, &places);
             if let Some(&(agent, _)) = offers.first() {

@@ -141,6 +141,7 @@ impl Allocator {
     /// The places of a gang in these rooms, which are all that there are for it. Where there are none, what is known of it then.
     fn look_for(&self, asking: Asking<'_>, gang: &Gang<'_>, rooms: &Usable) -> Result<Places, Option<Passed<'static>>> {
         let Asking { seat, now, .. } = asking;
+        let before = self.gangs.borrow().examined;
         self.gangs.borrow_mut().examined += rooms.len();
         let there = |of, agent| (agent, self.could_take_there(asking, agent, gang, of, rooms));
         let survey = |of, needed| Lack::survey(of, needed, rooms.keys().map(|&agent| there(of, agent)));
@@ -160,11 +161,13 @@ impl Allocator {
                 Ok(places)
             }
             Err(unmet) => {
-                gangs.rest(seat, gang.id, now);
-                Err(match unmet {
-                    Unmet::Room(_) => None,
-                    Unmet::Bound(bound) => Some(bound),
-                })
+                let (fit, bound) = match unmet {
+                    Unmet::Room(fit) => (fit, None),
+                    Unmet::Bound(bound) => (0, Some(bound)),
+                };
+                let looks = gangs.examined - before;
+                gangs.rest(seat, gang.id, now, fit, looks);
+                Err(bound)
             }
         }
     }

@@ -57,7 +57,9 @@ impl Allocator {
         kinds.sort_by_key(|(places, kind)| (*places, Reverse((kind.want.resources.cpus, kind.want.resources.mem))));
         let kinds: Vec<Kind<'_>> = kinds.into_iter().map(|(_, kind)| kind).collect();
         let mut tries = TRIES;
-        packing.try_all(&kinds, 0, 0, &mut tries).then(|| packing.places())
+        let found = packing.try_all(&kinds, 0, 0, &mut tries);
+        self.gangs.borrow_mut().examined += (TRIES - tries) as usize;
+        found.then(|| packing.places())
     }
 }
 

@@ -22,6 +22,9 @@ const MOST_REST: Duration = Duration::from_secs(5);
 /// Between two such looks, whosever gangs they are for.
 const PAUSE: Duration = Duration::from_millis(20);
 
+/// Looks at agents that are too few to be rested from.
+const FEW: usize = 256;
+
 /// What is known of one gang.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Waiting {
@@ -29,6 +32,10 @@ pub(super) enum Waiting {
     Short(Vec<Lack>),
     /// There are enough for each of its wants, and not for all at once, or quotas are in the way.
     Rests {
+        /// For so many of its tasks there was room; 0 where quotas left too little for all.
+        fit: u32,
+        /// In which look that was found.
+        look: u64,
         until: Now,
         rest: Duration,
         /// When and where something may have become free meanwhile, which is looked at afterwards.
@@ -55,6 +62,8 @@ pub(in super::super) struct Gangs {
     due: BTreeSet<(Now, Seat, GangId)>,
     /// None that rests is looked at before.
     pause: Now,
+    /// How often it was looked at what changed. In one look nothing becomes free.
+    look: u64,
     /// How often an agent was looked at for a gang.
     pub(super) examined: usize,
 }
@@ -128,27 +137,43 @@ impl Gangs {
         self.waiting.insert((seat, gang), waiting);
     }
 
-    /// All agents were looked at for a gang, in vain.
-    pub(super) fn rest(&mut self, seat: Seat, gang: GangId, now: Now) {
+    pub(in super::super) fn begin_look(&mut self) {
+        self.look += u64::from(!self.waiting.is_empty());
+    }
+
+    /// All agents were looked at for a gang, in vain: there was room for so many of its tasks. It rests if that took many looks.
+    pub(super) fn rest(&mut self, seat: Seat, gang: GangId, now: Now, fit: u32, looks: usize) {
         let rest = match self.get(seat, gang) {
-            Some(Waiting::Rests { rest, .. }) => (*rest * 2).min(MOST_REST),
+            _ if looks <= FEW => Duration::ZERO,
+            Some(Waiting::Rests { rest, .. }) => (*rest * 2).clamp(LEAST_REST, MOST_REST),
             _ => LEAST_REST,
         };
-        self.keep(seat, gang, Waiting::Rests { until: now + rest, rest, asked: None });
-        self.pause = now + PAUSE;
+        let look = self.look;
+        self.keep(seat, gang, Waiting::Rests { fit, look, until: now + rest, rest, asked: None });
+        if looks > FEW {
+            self.pause = now + PAUSE;
+        }
+    }
+
+    /// For how many tasks of a gang there was room when all agents were last looked at for it, while it rests from that.
+    pub(in super::super) fn fit_while_resting(&self, seat: Seat, gang: GangId) -> Option<u32> {
+        match self.get(seat, gang)? {
+            Waiting::Rests { fit, .. } => Some(*fit),
+            Waiting::Short(_) => None,
+        }
     }
 
     /// Whether all agents may be looked at now for a gang that is not short of room, as far as is known: when one of its tasks has room
     /// on the agent at hand, and not while it rests. Then it is once that is over.
     pub(super) fn may_look(&mut self, case: &Case<'_>, gang: GangId, has_room: impl Fn() -> bool) -> bool {
-        let pause = self.pause;
-        let Some(Waiting::Rests { until, asked, .. }) = self.waiting.get_mut(&(case.seat, gang)) else {
+        let (pause, this) = (self.pause, self.look);
+        let Some(Waiting::Rests { look, until, rest, asked, .. }) = self.waiting.get_mut(&(case.seat, gang)) else {
             return has_room();
         };
-        if asked.is_none() && !has_room() {
+        if *look == this || asked.is_none() && !has_room() {
             return false;
         }
-        let from = pause.max(*until);
+        let from = if rest.is_zero() { *until } else { pause.max(*until) };
         if from <= case.now {
             return true;
         }

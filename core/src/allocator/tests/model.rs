@@ -9,7 +9,6 @@ use core::time::Duration;
 
 use proptest::prelude::*;
 
-use super::super::ledger::Holding;
 use super::super::seat::Seat;
 use super::super::slots::{Rooms, Slots};
 use super::super::verdict::Stage;
@@ -713,6 +712,6 @@ fn what_is_free_counts_active_agents_alone() {
     world.agent(1, size(4, 1024));
     world.agent(2, size(2, 1024));
     world.allocator.set_agent_active(AgentId(2), false);
-    let free: Vec<Portion> = world.allocator.agents.values().map(Holding::free).collect();
+    let free: Vec<Portion> = world.allocator.agents.values().map(|holding| holding.free()).collect();
     assert_eq!((world.allocator.free.clone(), free.len()), (size(4, 1024), 2));
 }
