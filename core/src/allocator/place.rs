@@ -77,7 +77,8 @@ impl Look {
     /// Notes what was given: several times of one agent to one member is one offer.
     pub(super) fn add(&mut self, agent: AgentId, seat: Seat, take: Take) {
         let Take { portion, units } = take;
-        let pending = self.pending.entry(agent).or_default();
+        // Of most agents there is one.
+        let pending = self.pending.entry(agent).or_insert_with(|| Vec::with_capacity(1));
         match pending.iter_mut().find(|other| other.seat == seat) {
             Some(other) => other.add(&portion, units),
             None => pending.push(Pending { seat, portion, units: units.into_iter().collect() }),

@@ -91,6 +91,9 @@ impl<'a> Turn<'a> {
                 let known = members.get(&seat)?;
                 Some((tree.place(seat.role, known.place)?, seat))
             };
+            if let (Some(&only), 1) = (few.first(), few.len()) {
+                return members.get(&only).filter(|known| known.place.is_some()).and_then(|_| ask(only));
+            }
             let mut takers: Vec<_> = few.iter().filter_map(place).collect();
             takers.sort_unstable();
             return takers.into_iter().find_map(|(_, id)| ask(id));

@@ -20,6 +20,7 @@ mod inverse;
 mod kill;
 mod launch_group;
 mod maintenance;
+mod not_launched;
 mod offers;
 mod operator;
 mod principals;
