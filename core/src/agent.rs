@@ -67,8 +67,8 @@ impl AgentInfo {
 
     /// What of it is reserved with this `beside` what it keeps itself, in the order in which it is used. What volumes hold is
     /// reserved, whatever it keeps now.
-    pub fn all_reserved(&self, beside: &[Reserved], volumes: &Portion) -> Vec<Reserved> {
-        if self.reserved.is_empty() && beside.is_empty() && volumes.is_empty() {
+    pub fn all_reserved(&self, beside: &[Reserved], volumes: Option<&Portion>) -> Vec<Reserved> {
+        if self.reserved.is_empty() && beside.is_empty() && volumes.is_none_or(Portion::is_empty) {
             return Vec::new();
         }
         let mut all = Portion::default();
@@ -83,7 +83,7 @@ impl AgentInfo {
             }
             all.give(&Portion::of_one(Some(part.reservation.clone()), part.resources.clone()));
         }
-        for room in &volumes.reserved {
+        for room in volumes.into_iter().flat_map(|volumes| &volumes.reserved) {
             let mut lacks = room.clone();
             lacks.resources.take_up_to(&all.of(Some(&room.reservation)));
             all.give(&Portion { reserved: Vec::from([lacks]), ..Portion::default() });

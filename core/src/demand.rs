@@ -1,5 +1,6 @@
 //! What a framework wants, in its own words: how much for one task, where, and how often.
 
+use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -80,6 +81,9 @@ pub enum InvalidDemand {
     /// A gang is launched as a group.
     #[error("{1} tasks wait in gang {0}, and there may be {max}", max = Group::SIZE_MAX)]
     GangTooLarge(u32, u64),
+    /// For each gang agents are looked at together.
+    #[error("{0} gangs are wanted at once, at most {max} are taken: have the others wait until one of these runs", max = Want::GANGS_MAX)]
+    TooManyGangs(usize),
     /// No agent has such an attribute.
     #[error("{0:?} is the name of no attribute: it is empty or longer than {max} bytes", max = Constraint::TEXT_MAX)]
     Attribute(String),
@@ -91,6 +95,8 @@ pub enum InvalidDemand {
 impl Want {
     /// Kinds of tasks that one framework may want at once.
     pub const MAX: usize = 64;
+    /// Gangs among them.
+    pub const GANGS_MAX: usize = 8;
     /// Constraints on one kind.
     pub const CONSTRAINTS_MAX: usize = 16;
     /// Volumes of one task: each is a folder of it.
@@ -138,6 +144,10 @@ impl Want {
     pub fn check_all(wants: &[Self]) -> Result<(), InvalidDemand> {
         if wants.len() > Self::MAX {
             return Err(InvalidDemand::TooMany(wants.len()));
+        }
+        let gangs: BTreeSet<u32> = wants.iter().map(|want| want.gang).filter(|gang| *gang > 0).collect();
+        if gangs.len() > Self::GANGS_MAX {
+            return Err(InvalidDemand::TooManyGangs(gangs.len()));
         }
         for (at, want) in wants.iter().enumerate() {
             if want.resources.cpus.is_zero() && want.resources.mem.is_zero() {

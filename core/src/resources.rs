@@ -85,7 +85,8 @@ impl Resources {
 
     /// Whether there is nothing at all.
     pub fn is_empty(&self) -> bool {
-        *self == Self::default()
+        let amounts = [self.cpus.get(), self.mem.get(), self.disk.get(), self.revocable.get()];
+        amounts == [0; 4] && self.ports.is_empty() && self.scalars.is_empty()
     }
 
     /// Whether `wanted` can be taken from this.

@@ -97,13 +97,13 @@ impl Allocator {
     /// Agents with open offers: first of those that hold them only to have room at hand, then the oldest.
     pub(super) fn agents_with_offers<'a>(
         &'a self,
-        seen: &'a mut BTreeSet<AgentId>,
+        seen: &mut BTreeSet<AgentId>,
     ) -> impl Iterator<Item = (AgentId, &'a Holding)> {
         let idle = self.idlers.iter().flat_map(|id| &self.members[id].promises).take(LOOKED_AT.1);
         let idle = idle.filter_map(|offer| self.promises.get(*offer));
         let oldest = self.promises.iter().take(LOOKED_AT.1).map(|(_, promise)| promise);
         let agents = idle.chain(oldest).map(|promise| promise.agent).filter(move |agent| seen.insert(*agent));
-        agents.filter_map(|agent| Some((agent, self.agents.get(&agent)?)))
+        agents.filter_map(|agent| Some((agent, &**self.agents.get(&agent)?)))
     }
 
     /// The offers of an agent that make room for this if they give way now; `None` when they cannot, and when they can `later`.

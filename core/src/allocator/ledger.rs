@@ -1,10 +1,11 @@
 //! Who holds how much.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::slots::Rooms;
+use super::slots::{RoomLeft, Rooms};
 use super::volumes::HeldVolume;
 use crate::agent::AgentInfo;
 use crate::id::{OfferId, VolumeId};
@@ -74,8 +75,8 @@ pub(super) struct Holding {
     /// Of volumes, those that are not shared.
     pub(super) allocated: Portion,
     pub(super) volumes: BTreeMap<VolumeId, HeldVolume>,
-    /// The room of its volumes: nobody else's, whether somebody uses them or not.
-    pub(super) kept: Portion,
+    /// The room of its volumes, while it has some: nobody else's, whether somebody uses them or not.
+    pub(super) kept: Option<Box<Portion>>,
     /// What it measures to be unused of the processor time that its tasks hold.
     pub(super) revocable: MilliCpu,
     pub(super) active: bool,
@@ -102,13 +103,18 @@ impl Holding {
         if self.reserved.is_empty() {
             return free;
         }
-        free.resources.take_up_to(&self.kept.resources);
+        let kept = self.kept.as_deref();
+        if let Some(kept) = kept {
+            free.resources.take_up_to(&kept.resources);
+        }
         free.volumes = self.free_volumes();
         let mut rest = free.resources.clone();
         for part in &self.reserved {
             let mut left = part.resources.clone();
             left.take_up_to(&self.allocated.of(Some(&part.reservation)));
-            left.take_up_to(&self.kept.of(Some(&part.reservation)));
+            if let Some(kept) = kept {
+                left.take_up_to(&kept.of(Some(&part.reservation)));
+            }
             left.cut_to(&rest);
             rest.take_up_to(&left);
             if !left.is_empty() {
@@ -116,6 +122,13 @@ impl Holding {
             }
         }
         free
+    }
+
+    /// What is free on an agent on which nothing is reserved, as far as agents are ordered by it; `None` when nothing is.
+    pub(super) fn room_left(&self) -> Option<RoomLeft> {
+        let (has, allocated) = (&self.info.resources, &self.allocated.resources);
+        let room = (has.cpus.saturating_sub(allocated.cpus), has.mem.saturating_sub(allocated.mem));
+        (!room.0.is_zero() || !room.1.is_zero() || !self.free().resources.is_empty()).then_some(room)
     }
 
     /// What would be free if nothing were allocated.
@@ -126,7 +139,9 @@ impl Holding {
     /// What nobody uses: what is free, and the room of volumes. That is reserved, and counts as such.
     pub(super) fn unused(&self) -> Portion {
         let mut unused = self.free();
-        unused.give(&self.kept);
+        if let Some(kept) = &self.kept {
+            unused.give(kept);
+        }
         unused
     }
 }

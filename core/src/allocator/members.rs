@@ -211,7 +211,8 @@ impl Allocator {
     pub(super) fn add_up_free(&mut self) {
         self.free = Resources::default();
         self.tree.forget_idle();
-        let free: Vec<Portion> = self.agents.values().filter(|holding| holding.active).map(Holding::unused).collect();
+        let active = self.agents.values().filter(|holding| holding.active);
+        let free: Vec<Portion> = active.map(|holding| holding.unused()).collect();
         free.into_iter().for_each(|free| self.note_free(None, Some(free)));
     }
 

@@ -53,13 +53,16 @@ mod volumes;
 mod why;
 mod worth;
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::cell::RefCell;
 use core::mem;
 
 use crate::id::{AgentId, OfferId};
 use crate::quantity::{Bytes, MilliCpu};
+use crate::reservation::Portion;
 use crate::resources::Resources;
 use crate::time::Now;
 
@@ -72,6 +75,7 @@ pub use why::{Hindrance, Obstacle, Waits};
 
 use demand::{Demand, Urgency};
 use filters::Filters;
+use gang::Gangs;
 use heldback::HeldBack;
 use ledger::{Account, Holding};
 use patience::Patience;
@@ -94,7 +98,8 @@ const FEW: usize = 16;
 /// What is *allocated* is what tasks hold together with what open offers promise. Neither may be promised again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Allocator {
-    agents: BTreeMap<AgentId, Holding>,
+    /// Boxed: half of the room in the nodes of such a tree is empty.
+    agents: BTreeMap<AgentId, Box<Holding>>,
     members: BTreeMap<Seat, Member>,
     tree: Tree,
     filters: Filters,
@@ -129,6 +134,8 @@ pub struct Allocator {
     unnoted: BTreeSet<Seat>,
     /// What quotas kept from somebody.
     held_back: HeldBack,
+    /// What is known of gangs that wait: found out by whoever looks, who changes nothing else.
+    gangs: RefCell<Gangs>,
     /// When an open offer can be contested that somebody waits for and that cannot be now.
     contestable: Option<Now>,
 }
@@ -188,6 +195,7 @@ impl Allocator {
         self.rank();
         self.note_surplus();
         self.note_waits(now);
+        allocation.examined += self.gangs.get_mut().take_examined();
         if !allocation.rescinded.is_empty() {
             // What was offered and taken back at once was never offered.
             let Allocation { rescinded, offers, .. } = &mut allocation;
@@ -197,9 +205,10 @@ impl Allocator {
         allocation
     }
 
-    /// When something is due: a refusal ends, or an offer can be contested.
+    /// When something is due: a refusal ends, an offer can be contested, or a gang is to be looked for again.
     pub fn next_deadline(&self) -> Option<Now> {
-        self.filters.next_deadline().into_iter().chain(self.contestable).min()
+        let of_gangs = self.gangs.borrow().next_deadline();
+        self.filters.next_deadline().into_iter().chain(self.contestable).chain(of_gangs).min()
     }
 
     /// Forgets the refusals that end at `now` or earlier, and has who refused asked again. Which offers can be contested the next
@@ -209,12 +218,20 @@ impl Allocator {
         for (agent, seat) in self.filters.expire(now) {
             self.woken_on.entry(agent).or_default().insert(seat);
         }
+        if let Some((seat, agent)) = self.gangs.get_mut().take_due(now) {
+            match self.agents.get(&agent).is_some_and(|holding| holding.active) {
+                true => drop(self.woken_on.entry(agent).or_default().insert(seat)),
+                false => drop(self.woken.insert(seat)),
+            }
+        }
     }
 
     fn look(&mut self, now: Now, allocation: &mut Allocation) {
         self.rank();
         self.look_again();
+        self.gangs.get_mut().begin_look();
         let mut woken = mem::take(&mut self.woken);
+        woken.iter().for_each(|seat| self.gangs.get_mut().forget(*seat));
         if woken.len() > FEW {
             woken.clear();
             self.dirty_agents.extend(self.idle.agents());
@@ -267,10 +284,15 @@ impl Allocator {
         seats.iter().filter_map(of).min().unwrap_or(MilliCpu::ZERO)
     }
 
-    /// Whether a member would take anything at all.
+    /// Whether a member would take anything at all, as far as idle agents have not been looked at for it.
     fn would_take(&self, seat: Seat) -> bool {
         self.members.get(&seat).is_some_and(|known| {
-            let takes = |demand: &Demand| demand.is_open(Urgency::Waiting) || demand.is_open(Urgency::Spare);
+            let is_single = |demand: &Demand, urgency| demand.open(urgency).next().is_some();
+            let takes = |demand: &Demand| {
+                is_single(demand, Urgency::Waiting)
+                    || is_single(demand, Urgency::Spare)
+                    || demand.gangs().any(|gang| !self.gangs.borrow().are_known(seat, gang.id))
+            };
             known.active && !known.suppressed && known.demand.as_ref().is_none_or(takes)
         })
     }
@@ -285,12 +307,17 @@ impl Allocator {
     fn share_out(&mut self, agent: AgentId, now: Now, among: Option<&BTreeSet<Seat>>, look: &mut Look) {
         look.examined += 1;
         let mut turns: u32 = 0;
-        while let Some(free) = self.agents.get(&agent).filter(|holding| holding.active).map(Holding::free) {
-            let (next, bounds) = Turn::new(self, agent, &free, now, among, turns, &look.no_room).next();
+        while let Some(free) = self.agents.get(&agent).filter(|holding| holding.active).map(|holding| holding.free()) {
+            let (next, bounds) = Turn::new(self, agent, &free, now, among, turns).next();
             turns = turns.saturating_add(1);
             self.note_bounds(agent, bounds);
             match next {
-                None => break,
+                None => {
+                    if among.is_none() {
+                        self.note_refusals(agent, &free);
+                    }
+                    break;
+                }
                 Some(Next::One(next)) => {
                     let seat = next.seat;
                     let (place, take) = self.choose(next, agent, now, look);
@@ -302,9 +329,6 @@ impl Allocator {
                     }
                 }
             }
-        }
-        if among.is_none() {
-            self.note_refusals(agent);
         }
         self.note_idle(agent);
         self.dirty_agents.remove(&agent);
@@ -363,8 +387,7 @@ impl Allocator {
     }
 
     /// Everybody was asked about an agent: those that refused it need not be asked one by one for as much again.
-    fn note_refusals(&mut self, agent: AgentId) {
-        let Some(free) = self.agents.get(&agent).filter(|holding| holding.active).map(Holding::free) else { return };
+    fn note_refusals(&mut self, agent: AgentId, free: &Portion) {
         // Where something else may have been in the way, who was passed over need not have refused it.
         let is_plain = self.tree.quotas + self.tree.minima == 0 && free.reserved.is_empty();
         if is_plain && self.hungry.is_empty() && is_worth_offering(&free.resources) {

@@ -9,7 +9,6 @@ use core::mem;
 
 use super::Allocator;
 use super::demand::{Units, Urgency, WantKey};
-use super::gang::NoRoom;
 use super::seat::Seat;
 use super::slots::{Rooms, Slot, Slots};
 use super::tree::RoleId;
@@ -45,8 +44,6 @@ pub(super) struct Look {
     searches: BTreeMap<(Seat, Stage), Search>,
     /// Idle agents that were chosen by somebody whose turn it was on another one.
     chosen: BTreeSet<AgentId>,
-    /// Gangs that have no room.
-    pub(super) no_room: NoRoom,
 }
 
 /// How far somebody has looked.
@@ -80,7 +77,8 @@ impl Look {
     /// Notes what was given: several times of one agent to one member is one offer.
     pub(super) fn add(&mut self, agent: AgentId, seat: Seat, take: Take) {
         let Take { portion, units } = take;
-        let pending = self.pending.entry(agent).or_default();
+        // Of most agents there is one.
+        let pending = self.pending.entry(agent).or_insert_with(|| Vec::with_capacity(1));
         match pending.iter_mut().find(|other| other.seat == seat) {
             Some(other) => other.add(&portion, units),
             None => pending.push(Pending { seat, portion, units: units.into_iter().collect() }),

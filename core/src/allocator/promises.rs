@@ -1,5 +1,6 @@
 //! Open offers.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 
@@ -30,7 +31,8 @@ pub struct Promise {
 /// All open offers. Ids rise, so the oldest offer comes first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Promises {
-    open: BTreeMap<OfferId, Promise>,
+    /// Boxed: what is added and removed all the time moves its neighbours.
+    open: BTreeMap<OfferId, Box<Promise>>,
     last: u64,
 }
 
@@ -43,25 +45,25 @@ impl Promises {
     pub(super) fn add(&mut self, promise: Promise) -> OfferId {
         self.last += 1;
         let id = OfferId(self.last);
-        self.open.insert(id, promise);
+        self.open.insert(id, Box::new(promise));
         id
     }
 
     pub(super) fn get(&self, id: OfferId) -> Option<&Promise> {
-        self.open.get(&id)
+        self.open.get(&id).map(Box::as_ref)
     }
 
     pub(super) fn remove(&mut self, id: OfferId) -> Option<Promise> {
-        self.open.remove(&id)
+        self.open.remove(&id).map(|promise| *promise)
     }
 
     pub(super) fn iter(&self) -> impl DoubleEndedIterator<Item = (OfferId, &Promise)> {
-        self.open.iter().map(|(&id, promise)| (id, promise))
+        self.open.iter().map(|(&id, promise)| (id, &**promise))
     }
 
     pub(super) fn after(&self, id: Option<OfferId>) -> impl Iterator<Item = (OfferId, &Promise)> {
         let from = id.map_or(core::ops::Bound::Unbounded, core::ops::Bound::Excluded);
-        self.open.range((from, core::ops::Bound::Unbounded)).map(|(&id, promise)| (id, promise))
+        self.open.range((from, core::ops::Bound::Unbounded)).map(|(&id, promise)| (id, &**promise))
     }
 
     pub(super) fn len(&self) -> usize {

@@ -53,6 +53,7 @@ impl Allocator {
         self.tree.configure(role, record);
         self.add_up_free();
         self.forget_all_bounds();
+        self.gangs.get_mut().forget_all();
         // What a limit, a promise to others or a least offer kept from somebody may be free now.
         self.dirty_agents.extend(self.idle.agents());
     }

@@ -1,5 +1,6 @@
 //! What of agents is reserved, and for whom.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::Allocator;
@@ -13,11 +14,11 @@ impl Allocator {
     /// What is reserved on an agent beside its own configuration, from now on. What is allocated there stays of the reservation
     /// that it was taken from.
     pub fn reserve(&mut self, agent: AgentId, reserved: &[Reserved]) {
-        let is_plain = |holding: &Holding| holding.reserved.is_empty() && holding.info.reserved.is_empty();
+        let is_plain = |holding: &Box<Holding>| holding.reserved.is_empty() && holding.info.reserved.is_empty();
         if reserved.is_empty() && self.agents.get(&agent).is_none_or(is_plain) {
             return;
         }
-        self.change_reserved(agent, |holding| holding.info.all_reserved(reserved, &holding.kept));
+        self.change_reserved(agent, |holding| holding.info.all_reserved(reserved, holding.kept.as_deref()));
     }
 
     /// The same, and something that is allocated there becomes of another reservation.
@@ -25,7 +26,7 @@ impl Allocator {
         self.change_reserved(agent, |holding| {
             holding.allocated.take_up_to(before);
             holding.allocated.give(after);
-            holding.info.all_reserved(reserved, &holding.kept)
+            holding.info.all_reserved(reserved, holding.kept.as_deref())
         });
     }
 
@@ -33,7 +34,7 @@ impl Allocator {
         if self.agents.get(&agent).is_some_and(|holding| !holding.reserved.is_empty()) {
             self.change_reserved(agent, |holding| {
                 holding.volumes.clear();
-                holding.kept = Portion::default();
+                holding.kept = None;
                 Vec::new()
             });
         }
@@ -41,7 +42,7 @@ impl Allocator {
 
     pub(super) fn change_reserved(&mut self, agent: AgentId, change: impl FnOnce(&mut Holding) -> Vec<Reserved>) {
         let Some(holding) = self.agents.get(&agent) else { return };
-        let mut next = holding.clone();
+        let mut next = (**holding).clone();
         let reserved = change(&mut next);
         // Roles are there before something is reserved for them, and for as long as it is.
         reserved.iter().for_each(|part| self.tree.reserve(part));
@@ -60,7 +61,7 @@ impl Allocator {
 
     /// What of an agent neither tasks hold nor open offers promise.
     pub fn free_on(&self, agent: AgentId) -> Portion {
-        self.agents.get(&agent).map(Holding::free).unwrap_or_default()
+        self.agents.get(&agent).map(|holding| holding.free()).unwrap_or_default()
     }
 
     /// How many parts of agents are reserved for a role and those below it, beside what agents keep by their configuration.

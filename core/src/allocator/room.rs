@@ -36,6 +36,10 @@ impl Tree {
     /// What is reserved counts towards its role, and those above, be it used or not: there, using it needs no room. Nothing of it is
     /// kept for others.
     pub(super) fn room_of(&self, role: RoleId, stage: Stage, free: &Resources, usable: &Portion) -> Portion {
+        if usable.reserved.is_empty() {
+            let resources = self.room(role, stage, free).cut(&usable.resources);
+            return Portion { resources, reserved: Vec::new(), volumes: usable.volumes.clone() };
+        }
         let mut limits: Vec<(&str, Ceiling)> = (self.up_from(role))
             .filter_map(|(_, role)| Some((&*role.path, role.quota.as_ref()?.limit.left(&role.consumed()))))
             .collect();

@@ -1,5 +1,6 @@
 //! Agents in the order of what is free on them for whoever asks: what is reserved is free for some roles, and not for others.
 
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 
@@ -18,12 +19,18 @@ pub(super) type Slot = (RoomLeft, AgentId);
 /// What is free on one agent, and for whom.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Rooms {
-    /// The roles for which something is reserved there.
-    kept: Vec<RoleId>,
-    /// For the frameworks of each of these roles.
-    own: Vec<Option<RoomLeft>>,
     /// For those who may use nothing of what is reserved.
     others: Option<RoomLeft>,
+    /// Where something is reserved.
+    kept: Option<Box<Kept>>,
+}
+
+/// What is free for those for whom something is reserved.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Kept {
+    roles: Vec<RoleId>,
+    /// For the frameworks of each of these roles.
+    own: Vec<Option<RoomLeft>>,
 }
 
 /// Agents on which something is free.
@@ -49,16 +56,28 @@ impl Rooms {
         if !holding.active {
             return Self::default();
         }
+        if holding.reserved.is_empty() {
+            return Self { others: holding.room_left(), kept: None };
+        }
         let free = holding.free();
         let room = |free: &Resources| (!free.is_empty()).then_some((free.cpus, free.mem));
         let kept = holding.reserved.iter().filter_map(|part| tree.find(part.reservation.role()));
-        let kept: Vec<RoleId> = kept.collect::<BTreeSet<_>>().into_iter().collect();
-        let own = kept.iter().map(|&role| room(&free.usable(&tree.role(role).path).resources)).collect();
-        Self { kept, own, others: room(&free.unreserved()) }
+        let roles: Vec<RoleId> = kept.collect::<BTreeSet<_>>().into_iter().collect();
+        let own = roles.iter().map(|&role| room(&free.usable(&tree.role(role).path).resources)).collect();
+        Self { others: room(&free.unreserved()), kept: Some(Box::new(Kept { roles, own })) }
     }
 
     fn is_nothing(&self) -> bool {
-        self.others.is_none() && self.own.iter().all(Option::is_none)
+        self.others.is_none() && self.own().iter().all(Option::is_none)
+    }
+
+    /// The roles for which something is reserved there.
+    fn roles(&self) -> &[RoleId] {
+        self.kept.as_ref().map_or(&[], |kept| &kept.roles)
+    }
+
+    fn own(&self) -> &[Option<RoomLeft>] {
+        self.kept.as_ref().map_or(&[], |kept| &kept.own)
     }
 }
 
@@ -67,27 +86,27 @@ impl Slots {
         if rooms.is_nothing() {
             return;
         }
-        if !self.0.contains_key(&rooms.kept) {
-            let group = Group { own: rooms.kept.iter().map(|_| BTreeSet::new()).collect(), others: BTreeSet::new() };
-            self.0.insert(rooms.kept.clone(), group);
+        if !self.0.contains_key(rooms.roles()) {
+            let own = rooms.roles().iter().map(|_| BTreeSet::new()).collect();
+            self.0.insert(rooms.roles().to_vec(), Group { own, others: BTreeSet::new() });
         }
-        let group = self.0.get_mut(&rooms.kept).expect("it was just made");
-        let orders = group.own.iter_mut().zip(&rooms.own).chain([(&mut group.others, &rooms.others)]);
+        let group = self.0.get_mut(rooms.roles()).expect("it was just made");
+        let orders = group.own.iter_mut().zip(rooms.own()).chain([(&mut group.others, &rooms.others)]);
         for (slots, room) in orders {
             slots.extend(room.map(|room| (room, agent)));
         }
     }
 
     pub(super) fn remove(&mut self, agent: AgentId, rooms: &Rooms) {
-        let Some(group) = self.0.get_mut(&rooms.kept) else { return };
-        let orders = group.own.iter_mut().zip(&rooms.own).chain([(&mut group.others, &rooms.others)]);
+        let Some(group) = self.0.get_mut(rooms.roles()) else { return };
+        let orders = group.own.iter_mut().zip(rooms.own()).chain([(&mut group.others, &rooms.others)]);
         for (slots, room) in orders {
             if let Some(room) = *room {
                 slots.remove(&(room, agent));
             }
         }
         if group.others.is_empty() && group.own.iter().all(BTreeSet::is_empty) {
-            self.0.remove(&rooms.kept);
+            self.0.remove(rooms.roles());
         }
     }
 

@@ -131,6 +131,7 @@ impl Allocator {
             known.demand = None;
         }
         self.filters.clear_seat(seat);
+        self.gangs.get_mut().forget(seat);
         self.unranked.insert(seat);
         self.rank();
         self.tree.keep(path, seat.framework);
@@ -150,6 +151,7 @@ impl Allocator {
             self.note_less(seat.role);
             self.tree.forget(seat, &mut known.place, &known.account);
         }
+        self.gangs.get_mut().forget(seat);
         self.woken.remove(&seat);
         self.unnoted.remove(&seat);
         self.unranked.remove(&seat);

@@ -4,6 +4,8 @@ mod contest;
 mod demand;
 mod fairness;
 mod gang;
+mod gang_of_kinds;
+mod gang_work;
 mod model;
 mod place;
 mod quotas;

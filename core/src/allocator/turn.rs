@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 use core::cell::RefCell;
 
 use super::Allocator;
-use super::gang::{NoRoom, Places};
+use super::gang::Places;
 use super::heldback::Bounds;
 use super::seat::Seat;
 use super::tree::{ROOT, RoleId};
@@ -45,8 +45,6 @@ pub(super) struct Turn<'a> {
     among: Option<&'a BTreeSet<Seat>>,
     /// Whoever competes with nobody takes all it wants at once; else it is one task at a time.
     most: u32,
-    /// Gangs that are known to have no room.
-    no_room: &'a NoRoom,
     /// What quotas keep from those that were asked.
     bounds: RefCell<Bounds>,
 }
@@ -59,11 +57,10 @@ impl<'a> Turn<'a> {
         now: Now,
         among: Option<&'a BTreeSet<Seat>>,
         before: u32,
-        no_room: &'a NoRoom,
     ) -> Self {
         let competes = allocator.blind + allocator.hungry.len() > 1;
         let most = if competes { 1_u32.checked_shl(before / ONE_BY_ONE).unwrap_or(u32::MAX) } else { u32::MAX };
-        Self { allocator, agent, free, now, among, most, no_room, bounds: RefCell::default() }
+        Self { allocator, agent, free, now, among, most, bounds: RefCell::default() }
     }
 
     /// Who is to be offered something of this agent, and what; and what quotas kept from those before.
@@ -94,6 +91,9 @@ impl<'a> Turn<'a> {
                 let known = members.get(&seat)?;
                 Some((tree.place(seat.role, known.place)?, seat))
             };
+            if let (Some(&only), 1) = (few.first(), few.len()) {
+                return members.get(&only).filter(|known| known.place.is_some()).and_then(|_| ask(only));
+            }
             let mut takers: Vec<_> = few.iter().filter_map(place).collect();
             takers.sort_unstable();
             return takers.into_iter().find_map(|(_, id)| ask(id));
@@ -137,7 +137,7 @@ impl<'a> Turn<'a> {
         if stage != Stage::FairShare {
             return None;
         }
-        match allocator.places_of_gang(&case, self.no_room) {
+        match allocator.places_of_gang(&case) {
             Ok(places) => Some(Next::Gang(seat, places)),
             Err(passed) => {
                 passed.into_iter().for_each(|passed| self.note(passed, seat.role));

@@ -164,11 +164,10 @@ impl Allocator {
     }
 }
 
-/// How often a task fits, `most` at most and at least once, and what that is together. Without a loop over tasks: they may be
-/// small, and billions.
-fn times(unit: &Resources, room: &Resources, most: u32) -> (u32, Resources) {
+/// How often a task fits that fits once, `most` at most. Without a loop over tasks: they may be small, and billions.
+pub(super) fn how_often(unit: &Resources, room: &Resources, most: u32) -> u32 {
     if !unit.ports.is_empty() {
-        return (1, unit.clone());
+        return 1;
     }
     let scalars = unit.scalars().map(|(name, each)| (each, room.scalar(name)));
     let amounts = [
@@ -178,7 +177,15 @@ fn times(unit: &Resources, room: &Resources, most: u32) -> (u32, Resources) {
         (unit.disk.get(), room.disk.get()),
     ];
     let fits = amounts.into_iter().chain(scalars).filter_map(|(each, has)| has.checked_div(each)).min().unwrap_or(1);
-    let count = u32::try_from(fits).unwrap_or(u32::MAX).min(most).max(1);
+    u32::try_from(fits).unwrap_or(u32::MAX).min(most).max(1)
+}
+
+/// The same, and what that is together.
+fn times(unit: &Resources, room: &Resources, most: u32) -> (u32, Resources) {
+    let count = how_often(unit, room, most);
+    if count == 1 {
+        return (1, unit.clone());
+    }
     let each = |amount: u64| amount.saturating_mul(count.into());
     let mut sum = Resources::new(
         MilliCpu::new(each(unit.cpus.get())),

@@ -4,6 +4,7 @@
 //! hold. One that is shared is always to be had.
 
 use alloc::borrow::Cow;
+use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
@@ -45,13 +46,14 @@ impl Allocator {
         };
         let new: Vec<VolumeId> = volumes.iter().filter(is_new).map(|(&id, _)| id).collect();
         self.change_reserved(agent, |holding| {
-            holding.kept = Portion::default();
-            volumes.values().for_each(|volume| holding.kept.give(&volume.room));
+            let mut kept = Portion::default();
+            volumes.values().for_each(|volume| kept.give(&volume.room));
+            holding.kept = (!volumes.is_empty()).then(|| Box::new(kept));
             // What is shared is nobody's.
             let is_held = |id: &VolumeId| volumes.get(id).is_none_or(|volume| !volume.shared);
             holding.allocated.volumes.retain(is_held);
             holding.volumes = volumes;
-            holding.info.all_reserved(reserved, &holding.kept)
+            holding.info.all_reserved(reserved, holding.kept.as_deref())
         });
         self.volumes_freed(agent, &new);
     }

@@ -6,7 +6,7 @@ use core::mem::discriminant;
 use core::time::Duration;
 
 use super::demand::{Gang, Urgency};
-use super::gang::Unmet;
+use super::gang::{Asking, Unmet};
 use super::seat::Seat;
 use super::tree::ROOT;
 use super::verdict::{Case, Passed, Stage};
@@ -191,10 +191,15 @@ impl Allocator {
 
     /// What is in the way of a gang as a whole, and where one of its tasks would not run.
     fn hinders_gang(&self, id: Seat, known: &Member, gang: &Gang<'_>, now: Now, hindrances: &mut Vec<Hindrance>) {
-        let rooms = self.rooms_for(id, known, None, now);
+        let asking = Asking { seat: id, member: known, now };
+        let rooms = self.rooms_for(asking, None);
         let want = (gang.wants.len() == 1).then(|| gang.wants[0].1.resources.clone());
-        let obstacle = match self.places_in(id, known, gang, rooms, now) {
-            Ok(_) => return,
+        let obstacle = match self.places_in(asking, gang, &rooms) {
+            // It is not looked for at every moment.
+            Ok(_) => match self.gangs.borrow().fit_while_resting(id, gang.id) {
+                Some(fit) => Some(Obstacle::Gang { tasks: gang.tasks(), fit }),
+                None => return,
+            },
             Err(Unmet::Room(fit)) => Some(Obstacle::Gang { tasks: gang.tasks(), fit }),
             Err(Unmet::Bound(passed)) => self.in_words(passed, now, || None),
         };

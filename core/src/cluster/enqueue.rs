@@ -5,10 +5,11 @@ use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::accept::{NotLaunched, check_limits, tasks_of_principal};
+use super::accept::{check_limits, tasks_of_principal};
 use super::agents::heard_from;
 use super::effect::{AgentOrder, Effect, FrameworkEvent};
 use super::history::EndedQueued;
+use super::not_launched::NotLaunched;
 use super::queued::{Queued, Stands};
 use super::refusal::Refusal;
 use super::state::State;

@@ -93,13 +93,13 @@ impl Groups {
 }
 
 pub(super) fn is_acknowledged(state: &State, id: TaskId) -> bool {
-    let group = state.tasks.get(&id).and_then(|task| task.group);
+    let group = state.tasks.get(&id).and_then(|task| task.group());
     group.is_some_and(|group| state.groups.is_acknowledged(id, group))
 }
 
 /// A framework has taken note of the end of a task. Whether that is kept for now, since others of its group run.
 pub(super) fn keeps_end(state: &mut State, id: TaskId) -> bool {
-    let Some(group) = state.tasks[&id].group else { return false };
+    let Some(group) = state.tasks[&id].group() else { return false };
     let group = group.id(id.framework);
     let runs = state.groups.all.get(&group).is_some_and(|known| known.tasks.iter().any(|task| runs(state, *task)));
     if runs {
@@ -112,7 +112,7 @@ pub(super) fn keeps_end(state: &mut State, id: TaskId) -> bool {
 
 /// What its agent is told of a task that is to end.
 pub(super) fn order_to_end(state: &State, id: TaskId) -> AgentOrder {
-    let group = state.tasks.get(&id).and_then(|task| task.group);
+    let group = state.tasks.get(&id).and_then(|task| task.group());
     let known = group.and_then(|group| state.groups.all.get(&group.id(id.framework)));
     match known.and_then(|known| known.over.clone()) {
         Some(why) => AgentOrder::End { task: id, reason: Reason::TaskGroup, why },
@@ -170,7 +170,7 @@ fn failure(state: &State, tasks: &[TaskId]) -> Option<String> {
     let cause = tasks.iter().filter(failed).min_by_key(is_effect)?;
     let status = &state.tasks[cause].status;
     if status.reason == Some(Reason::TaskGroup) {
-        return Some(status.message.clone());
+        return Some(String::from(&*status.message));
     }
     let reason = status.reason.map_or_else(String::new, |reason| format!(" ({reason})"));
     Some(format!("{cause} of its group is {}{reason}", status.state))
@@ -185,7 +185,7 @@ fn end(state: &mut State, id: TaskId, out: &mut Vec<Effect>) {
     let was_told = core::mem::replace(&mut task.kill, true);
     let agent = task.agent;
     if let Some(next) = task.status.state.next(TaskEvent::KillRequested) {
-        let status = TaskStatus { state: next, ..task.status.clone() };
+        let status = TaskStatus { state: next, ..task.told(id) };
         state.note(id, status.clone());
         out.push(Effect::Announce(Announcement::Task(status)));
     }

@@ -1,5 +1,6 @@
 //! What an agent holds when it registers, compared with what it should hold.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
@@ -50,7 +51,8 @@ pub(super) fn take_in(
 /// Everything is named: what was not, is not there. From here on the agent can be offered.
 pub(super) fn complete(state: &mut State, now: Now, session: SessionId, id: AgentId, out: &mut Vec<Effect>) {
     let agent = state.agents.get_mut(&id).expect("it registers");
-    let Registering { unnamed, unnamed_queued, .. } = agent.registering.take().unwrap_or_default();
+    let Registering { unnamed, unnamed_queued, .. } =
+        agent.registering.take().map(|registering| *registering).unwrap_or_default();
     let missing = match core::mem::take(&mut agent.restarted) {
         true => TaskEvent::AgentRestarted,
         false => TaskEvent::AgentForgot,
@@ -214,7 +216,7 @@ fn take_in_one(state: &mut State, now: Now, session: SessionId, agent: AgentId, 
         state.declare(now, id, event, Reason::AgentReregistered, "its agent came back", out);
     } else if let Some(next) = task.status.state.next(TaskEvent::Reported(reported)) {
         // Its update, which follows, tells the framework.
-        let status = TaskStatus { state: next, ..task.status.clone() };
+        let status = TaskStatus { state: next, ..task.told(id) };
         state.note(id, status.clone());
         out.push(Effect::Announce(Announcement::Task(status)));
     }
@@ -248,9 +250,9 @@ pub(super) fn adopt(state: &mut State, agent: AgentId, held: HeldTask, out: &mut
         nth: state.next_task(),
         life: Life::default(),
         latest_update: update,
-        status: status.clone(),
+        status: status.clone().into(),
         kept: false,
-        group,
+        group: group.map(Box::new),
         allocation: None,
     };
     state.insert_task(id, task);

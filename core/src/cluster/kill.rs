@@ -85,7 +85,7 @@ fn kill(state: &mut State, id: TaskId, out: &mut Vec<Effect>) {
     task.kill = true;
     if let Some(next) = task.status.state.next(TaskEvent::KillRequested) {
         debug_assert_eq!(next, TaskState::Killing);
-        let status = TaskStatus { state: next, ..task.status.clone() };
+        let status = TaskStatus { state: next, ..task.told(id) };
         state.note(id, status.clone());
         out.push(Effect::Announce(Announcement::Task(status)));
     }

@@ -7,10 +7,11 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use super::accept::{
-    BadOffers, Launched, NotLaunched, Taken, check_limits, counts_towards, decline_rest, fit, launch, own_offer,
-    refuse_one, report, rest, tasks_of_principal,
+    Launched, Taken, check_limits, counts_towards, decline_rest, fit, launch, own_offer, refuse_one, report, rest,
+    tasks_of_principal,
 };
 use super::effect::{AgentOrder, Effect};
+use super::not_launched::{BadOffers, NotLaunched};
 use super::offers;
 use super::refusal::Refusal;
 use super::state::State;

@@ -311,7 +311,7 @@ impl State {
             nth: self.next_task(),
             life: Life::default(),
             latest_update: UpdateId::UNACKNOWLEDGED,
-            status: status.clone(),
+            status: status.clone().into(),
             kept: false,
             group: None,
             allocation: None,

@@ -171,7 +171,7 @@ fn tell_known(state: &State, id: TaskId, out: &mut Vec<Effect>) {
     if let Some(status) = state.queued_status(id) {
         tell(state, status, out);
     } else if let Some(task) = state.task(id) {
-        tell(state, TaskStatus { update: UpdateId::UNACKNOWLEDGED, ..task.status.clone() }, out);
+        tell(state, TaskStatus { update: UpdateId::UNACKNOWLEDGED, ..task.told(id) }, out);
     }
 }
 

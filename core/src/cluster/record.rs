@@ -32,7 +32,7 @@ impl State {
             framework.ended += usize::from(task.status.state.is_terminal());
         }
         self.tally.comes(task.status.state);
-        if let Some(group) = task.group {
+        if let Some(group) = task.group() {
             self.groups.joins(id, group);
         }
         self.tasks.insert(id, Box::new(task));
@@ -73,8 +73,8 @@ impl State {
         let task = self.tasks.get_mut(&id).expect("the caller has seen the task");
         let ends = status.state.is_terminal() && !task.status.state.is_terminal();
         self.tally.moves(task.tenant.role(), task.status.state, &status);
-        task.status = status;
-        if let Some(group) = task.group {
+        task.status = status.into();
+        if let Some(group) = task.group() {
             self.groups.note(id, group);
         }
         if ends {
@@ -153,7 +153,7 @@ impl State {
         updates::let_go(self, id);
         let task = self.tasks.remove(&id).expect("the caller has seen the task");
         self.tally.goes(task.status.state);
-        if let Some(group) = task.group {
+        if let Some(group) = task.group() {
             self.groups.leaves(id, group);
         }
         if let Some(framework) = self.frameworks.get_mut(&id.framework) {

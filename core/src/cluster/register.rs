@@ -276,7 +276,7 @@ fn admit(
         agent.reserved = known.reserved;
         agent.volumes = known.volumes.unconfirmed();
     }
-    agent.registering = Some(registering);
+    agent.registering = Some(Box::new(registering));
     state.allocator.set_agent(id, &agent.info);
     state.allocator.set_revocable(id, MilliCpu::ZERO);
     state.allocator.reserve(id, &agent.reserved);

@@ -94,7 +94,7 @@ fn preempt(state: &mut State, session: SessionId, id: TaskId, out: &mut Vec<Effe
     let task = state.tasks.get_mut(&id).expect("the caller has seen the task");
     task.preempted = true;
     if let Some(next) = task.status.state.next(TaskEvent::KillRequested) {
-        let status = TaskStatus { state: next, ..task.status.clone() };
+        let status = TaskStatus { state: next, ..task.told(id) };
         state.note(id, status.clone());
         out.push(Effect::Announce(Announcement::Task(status)));
     }

@@ -22,6 +22,7 @@ use super::sessions::Sessions;
 use super::tally::Tally;
 use super::timers::{Timer, Timers};
 use super::tokens::Tokens;
+use super::told::Told;
 use super::view::Life;
 use super::volumes::Volumes;
 use super::withdrawal::{self, Withdrawn};
@@ -34,7 +35,6 @@ use crate::planted::{self, Bug};
 use crate::quota::RoleRecord;
 use crate::reservation::{Portion, Reserved};
 use crate::runs::Runs;
-use crate::task::TaskStatus;
 use crate::time::Now;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,7 +104,7 @@ pub(super) struct Agent {
     /// Its tasks that run, and ended ones whose end it keeps.
     pub(super) tasks: BTreeSet<TaskId>,
     /// What there is to know while it registers.
-    pub(super) registering: Option<Registering>,
+    pub(super) registering: Option<Box<Registering>>,
     /// While it registers: whether it is another process than the one that its tasks were launched on.
     pub(super) restarted: bool,
     /// What it runs though it should not: told to end, and counted as allocated until it has.
@@ -179,6 +179,9 @@ pub(super) enum Link {
     LostUntil(Now),
 }
 
+/// There may be a hundred thousand of these: 256 bytes are one of the sizes in which memory is given out.
+const _: () = assert!(size_of::<Task>() <= 256, "a task's record is larger than it was");
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Task {
     pub(super) name: Box<str>,
@@ -199,11 +202,11 @@ pub(super) struct Task {
     /// The latest update of its agent.
     pub(super) latest_update: UpdateId,
     /// The last that is known of it.
-    pub(super) status: TaskStatus,
+    pub(super) status: Told,
     /// Whether the master repeats that until it is acknowledged. Else its agent does.
     pub(super) kept: bool,
-    /// Which group it is in.
-    pub(super) group: Option<Group>,
+    /// Which group it is in: few are in one.
+    pub(super) group: Option<Box<Group>>,
     /// Of an allocation, what there is to know of its queue.
     pub(super) allocation: Option<Box<Allocation>>,
 }

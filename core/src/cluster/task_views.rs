@@ -218,9 +218,9 @@ fn view(id: TaskId, task: &Task) -> TaskView {
         role: task.tenant.role().to_string(),
         agent: task.agent,
         resources: task.portion.resources.clone(),
-        group: task.group,
+        group: task.group(),
         is_allocation: task.allocation.is_some(),
-        status: task.status.clone(),
+        status: task.told(id),
     }
 }
 

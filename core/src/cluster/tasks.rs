@@ -102,7 +102,7 @@ fn update_one(
     } else if ended && update == UpdateId::UNACKNOWLEDGED {
         // Its agent says that once. It gets a number of the master's, and is told until it is acknowledged.
         updates::keep(state, now, id);
-        state.tell(state.tasks[&id].status.clone(), out);
+        state.tell(state.tasks[&id].told(id), out);
     } else if !groups::is_acknowledged(state, id) {
         // A repeat is forwarded too: its framework may have missed the first, and has to acknowledge it.
         state.tell(status, out);

@@ -30,7 +30,7 @@ pub(super) fn keep(state: &mut State, now: Now, id: TaskId) {
     }
     let Some(framework) = state.frameworks.get_mut(&id.framework) else { return };
     let task = state.tasks.get_mut(&id).expect("the caller has seen the task");
-    if task.group.is_some_and(|group| state.groups.is_acknowledged(id, group)) {
+    if task.group().is_some_and(|group| state.groups.is_acknowledged(id, group)) {
         return;
     }
     if task.status.update == UpdateId::UNACKNOWLEDGED {
@@ -82,7 +82,7 @@ fn resend(state: &mut State, now: Now, id: FrameworkId, wait: Duration, out: &mu
         return;
     }
     for (_, task) in &framework.kept {
-        state.tell(state.tasks[task].status.clone(), out);
+        state.tell(state.tasks[task].told(*task), out);
     }
     let framework = state.frameworks.get_mut(&id).expect("it was just there");
     framework.resend = Some((now + wait, wait));

@@ -304,7 +304,7 @@ fn agent_view(state: &State, now: Now, id: AgentId, agent: &Agent) -> AgentView 
         ReservationView { reserved, used, offered, kept }
     };
     // Also of one that is away, where all of it is promised to nobody.
-    let reserved = agent.info.all_reserved(&agent.reserved, &room).into_iter().map(part).collect();
+    let reserved = agent.info.all_reserved(&agent.reserved, Some(&room)).into_iter().map(part).collect();
     AgentView {
         id,
         info: (*agent.info).clone(),

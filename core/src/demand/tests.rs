@@ -108,3 +108,16 @@ fn a_launched_task_counts_for_the_first_want_that_its_agent_suits() {
 
     assert_eq!(counted, Some(3));
 }
+
+#[test]
+fn more_gangs_than_are_looked_for_at_once_are_refused_with_what_to_do() {
+    let gangs = |count: u32| -> Vec<Want> { (1..=count).map(|gang| Want { gang, ..want(1) }).collect() };
+
+    assert_eq!(Want::check_all(&gangs(8)), Ok(()));
+    let refused = Want::check_all(&gangs(9)).expect_err("there are too many");
+
+    assert_eq!(
+        refused.to_string(),
+        "9 gangs are wanted at once, at most 8 are taken: have the others wait until one of these runs"
+    );
+}

@@ -1,5 +1,6 @@
 //! A set of ports, kept as ranges.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -16,7 +17,7 @@ pub struct PortRange {
 
 /// A set of ports: ranges in rising order that neither touch nor overlap.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ports(Vec<PortRange>);
+pub struct Ports(Box<[PortRange]>);
 
 impl Ports {
     /// The union of these ranges; one whose `last` is below its `first` is empty.
@@ -32,7 +33,7 @@ impl Ports {
                 _ => merged.push(range),
             }
         }
-        Self(merged)
+        Self(merged.into())
     }
 
     /// The ranges, in rising order.
@@ -53,7 +54,7 @@ impl Ports {
     /// Adds the ports of `other`.
     pub fn insert(&mut self, other: &Self) {
         if !other.is_empty() {
-            *self = Self::new(self.0.iter().chain(&other.0).copied());
+            *self = Self::new(self.0.iter().chain(other.0.iter()).copied());
         }
     }
 
@@ -61,7 +62,7 @@ impl Ports {
     pub fn remove(&mut self, other: &Self) {
         for cut in &other.0 {
             let mut left = Vec::with_capacity(self.0.len() + 1);
-            for range in self.0.drain(..) {
+            for range in self.0.iter().copied() {
                 if range.last < cut.first || cut.last < range.first {
                     left.push(range);
                     continue;
@@ -73,7 +74,7 @@ impl Ports {
                     left.push(PortRange { first: cut.last + 1, last: range.last });
                 }
             }
-            self.0 = left;
+            self.0 = left.into();
         }
     }
 }
