@@ -22,7 +22,7 @@ pub(crate) use inputs::InputError;
 pub(crate) use packages::PackageError;
 
 use super::follow::follow_authority;
-use super::{CLUSTER_THREADS, Verdict, on_threads};
+use super::{Verdict, in_one_loop};
 use crate::args::{Contradiction, RunArgs};
 use crate::embedded::{self, Cluster};
 use crate::error::CommandError;
@@ -53,7 +53,7 @@ pub(super) fn run(target: &Target, args: RunArgs) -> Verdict {
         return Err(Contradiction::NobodyToLeaveAnything.into());
     }
     let plan = Plan::of(args)?;
-    on_threads(CLUSTER_THREADS, async {
+    in_one_loop(async {
         logging::start_if_asked()?;
         let mut signals = Signals::catch().map_err(CommandError::Signals)?;
         if target.is_default() {
