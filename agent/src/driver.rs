@@ -1,28 +1,28 @@
-//! The one thread that owns the node: takes what waits, decides, then acts.
+//! The one task that owns the node: takes what waits, decides, then acts.
 
 use std::io;
 use std::mem;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
 
 use haggle_core::cluster::{AgentCommand, AgentIdentity, AgentOrder, Rejection};
 use haggle_core::node::{Command, Effect, Node};
 use haggle_core::{
-    AgentId, AgentInfo, Bytes, Digest, Ending, Epoch, FrameworkId, Member, MilliCpu, Now, QueueEnd, QueueUpdate,
-    Reason, Source, TaskId, TaskStatus, VolumeId,
+    AgentId, AgentInfo, Epoch, Member, MilliCpu, Now, QueueUpdate, Reason, Source, TaskId, TaskStatus, VolumeId,
 };
-use haggle_executor::{Compiler, Meter, ModuleError};
+use haggle_executor::Compiler;
 use haggle_proto::v1;
 use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
 
+use crate::aside::aside;
 use crate::checkpoint::WorkDir;
-use crate::executors::{Executors, Key, Recovered};
-use crate::fetch::{FetchError, Fetcher};
+use crate::executors::{Executors, Recovered};
+use crate::fetch::Fetcher;
 use crate::identity::Identity;
 use crate::inbox::Inbox;
-use crate::link::{Session, status_size};
+use crate::link::status_size;
 use crate::logs::Logs;
+use crate::message::{Message, Progress, Session};
 use crate::reads::Reads;
 use crate::registration::Registration;
 use crate::runner::{Began, NeverQueued, NeverRan, Runner, Runs as _, Work};
@@ -32,79 +32,8 @@ use crate::unused::Unused;
 /// message, and large enough that those of a million tasks find room in the link.
 const UPDATES_MAX: usize = 256 << 10;
 
-/// What the driver hears.
-#[derive(Debug)]
-pub(crate) enum Message {
-    /// A session with a master is open. It begins with the registration.
-    Connected(Session, oneshot::Sender<Registration>),
-    /// It is over.
-    Disconnected,
-    /// There will be no other: the agent is not let in, or does not believe who answers.
-    TurnedAway(String),
-    /// The master wants something.
-    Order(AgentOrder),
-    /// The master asks for output.
-    ReadLog(v1::ReadLogOrder),
-    /// The executor started a task.
-    Started(TaskId),
-    /// The executor saw a task end.
-    Ended(TaskId, Ending),
-    /// Something is fetched or compiled before a task can start.
-    Preparing(TaskId),
-    /// A fetch is over.
-    Fetched(Digest, Result<Bytes, FetchError>),
-    /// A compilation is over that this framework asked for.
-    Compiled(FrameworkId, Digest, Meter, Result<PathBuf, ModuleError>),
-    /// Tasks in the queue of an allocation began, or ended.
-    QueueNews { allocation: TaskId, started: Vec<u64>, ended: Vec<QueueEnd> },
-    /// A task came to its end before the executor had it.
-    NeverRan(NeverRan),
-    /// An executor is no more, and its tasks with it; why.
-    ExecutorGone(Key, String),
-    /// An executor has had no task for a while.
-    ExecutorIdle(Key),
-    /// Take no more tasks, end those that are there, leave.
-    Drain,
-    /// End now, and every task.
-    Stop,
-    /// End now, and leave the tasks to the next agent.
-    Leave,
-    /// The drain may take no longer.
-    EndDrain,
-}
-
 /// The lives of tasks, to be logged apart from the rest: `--log-level info,haggle_agent::tasks=debug`.
 const TASKS: &str = "haggle_agent::tasks";
-
-/// How far the agent has come.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Progress {
-    /// The master has not taken it in yet.
-    Joining,
-    /// It is a part of the cluster.
-    Registered(AgentId),
-    /// It has said farewell.
-    Left,
-    /// It was told to end.
-    Stopped,
-    /// The master does not want it.
-    Refused(String),
-    /// It does not come in.
-    TurnedAway(String),
-    /// Its id is void.
-    Gone(String),
-    /// Its id is void for now, or its certificate, too.
-    Ended(String),
-    /// It cannot write down its id.
-    Unwritable(String),
-}
-
-impl Progress {
-    /// Whether nothing follows.
-    pub(crate) fn is_final(&self) -> bool {
-        !matches!(self, Self::Joining | Self::Registered(_))
-    }
-}
 
 /// Everything the driver owns.
 pub(crate) struct Driver {
@@ -118,7 +47,7 @@ pub(crate) struct Driver {
     /// Which start of the agent's process this is.
     pub(crate) run: u64,
     pub(crate) info: AgentInfo,
-    pub(crate) work_dir: WorkDir,
+    pub(crate) work_dir: Arc<WorkDir>,
     pub(crate) runner: Runner<Executors>,
     pub(crate) fetcher: Fetcher,
     pub(crate) compiler: Compiler,
@@ -144,21 +73,24 @@ pub(crate) struct Driver {
 impl Driver {
     /// Drives the node until the agent leaves, is stopped or fails. Tasks have ended then, unless they are left to
     /// the next agent.
-    pub(crate) fn run(mut self) {
-        self.drive();
-        let executors = self.runner.executor();
-        if self.leaves_tasks {
-            executors.leave();
-        } else {
-            executors.end();
-        }
-        if matches!(*self.progress.borrow(), Progress::Gone(_) | Progress::Ended(_)) {
-            // After its tasks have ended: until then, whoever starts here again must hear of it once more.
-            self.forget_identity();
-        }
+    pub(crate) async fn run(mut self) {
+        self.drive().await;
+        let end = move || {
+            let executors = self.runner.executor();
+            if self.leaves_tasks {
+                executors.leave();
+            } else {
+                executors.end();
+            }
+            if matches!(*self.progress.borrow(), Progress::Gone(_) | Progress::Ended(_)) {
+                // After its tasks have ended: until then, whoever starts here again must hear of it once more.
+                self.forget_identity();
+            }
+        };
+        aside(end).await;
     }
 
-    fn drive(&mut self) {
+    async fn drive(&mut self) {
         let origin = Instant::now();
         let mut batch = Vec::new();
         let mut effects = Vec::new();
@@ -179,7 +111,7 @@ impl Driver {
         while !self.progress.borrow().is_final() {
             let next_look = self.unused.as_ref().map(Unused::next_look);
             let deadline = self.node.next_deadline().into_iter().chain(next_look).min();
-            self.inbox.take(&mut batch, deadline.map(|due| origin + due.since(Now::ZERO)));
+            self.inbox.take(&mut batch, deadline.map(|due| origin + due.since(Now::ZERO))).await;
             let now = Now::ZERO + origin.elapsed();
             if next_look.is_some_and(|due| due <= now) {
                 self.measure(now);
@@ -188,7 +120,7 @@ impl Driver {
                 self.apply(now, Command::Tick, &mut effects);
             }
             for message in batch.drain(..) {
-                self.hear(now, message, &mut effects);
+                self.hear(now, message, &mut effects).await;
                 if self.progress.borrow().is_final() {
                     // Nothing more is heard, least of all under an id that could not be written down.
                     break;
@@ -206,7 +138,7 @@ impl Driver {
         }
     }
 
-    fn hear(&mut self, now: Now, message: Message, effects: &mut Vec<Effect>) {
+    async fn hear(&mut self, now: Now, message: Message, effects: &mut Vec<Effect>) {
         match message {
             Message::Connected(session, register) => self.register(session, register),
             Message::Disconnected => {
@@ -218,7 +150,7 @@ impl Driver {
                 self.leaves_tasks = true;
                 self.advance(Progress::TurnedAway(why));
             }
-            Message::Order(order) => self.order(now, order, effects),
+            Message::Order(order) => self.order(now, order, effects).await,
             Message::ReadLog(order) => self.questions.push(order),
             Message::Started(task) => {
                 tracing::debug!(target: TASKS, %task, "task started");
@@ -276,10 +208,10 @@ impl Driver {
         }
     }
 
-    fn order(&mut self, now: Now, order: AgentOrder, effects: &mut Vec<Effect>) {
+    async fn order(&mut self, now: Now, order: AgentOrder, effects: &mut Vec<Effect>) {
         let command = match order {
             AgentOrder::Registered { member, epoch } => {
-                if !self.registered(member, epoch) {
+                if !self.registered(member, epoch).await {
                     return;
                 }
                 Command::Registered(member.id)
@@ -336,10 +268,11 @@ impl Driver {
     }
 
     /// Writes id and epoch down before anything is done under them. False when that failed.
-    fn registered(&mut self, member: Member<AgentId>, epoch: Epoch) -> bool {
+    async fn registered(&mut self, member: Member<AgentId>, epoch: Epoch) -> bool {
         let identity = Identity { member: Some(member), epoch, ..self.identity };
         if self.identity != identity {
-            if let Err(error) = self.work_dir.remember(&identity) {
+            let (work_dir, new) = (Arc::clone(&self.work_dir), identity.clone());
+            if let Err(error) = aside(move || work_dir.remember(&new)).await {
                 self.advance(Progress::Unwritable(error.to_string()));
                 return false;
             }

@@ -1,10 +1,11 @@
 //! The queue in front of the driver.
 
 use std::mem;
-use std::sync::{Condvar, Mutex, MutexGuard};
-use std::time::Instant;
+use std::sync::{Mutex, MutexGuard};
 
 use tokio::sync::Notify;
+use tokio::task::yield_now;
+use tokio::time::{Instant, timeout_at};
 
 /// Messages waiting above which the master's orders are left on the wire, where flow control slows it down. Some
 /// tenth of a second of work.
@@ -17,13 +18,13 @@ const ROOM: usize = 4096;
 #[derive(Debug)]
 pub(crate) struct Inbox<T> {
     waiting: Mutex<Vec<T>>,
-    filled: Condvar,
+    filled: Notify,
     emptied: Notify,
 }
 
 impl<T> Inbox<T> {
     pub(crate) fn new() -> Self {
-        Self { waiting: Mutex::new(Vec::new()), filled: Condvar::new(), emptied: Notify::new() }
+        Self { waiting: Mutex::new(Vec::new()), filled: Notify::new(), emptied: Notify::new() }
     }
 
     /// Adds one message, from any thread, at once.
@@ -51,19 +52,23 @@ impl<T> Inbox<T> {
         }
     }
 
-    /// Moves everything that waits into `batch`, which is empty. Blocks while there is nothing, until the deadline.
-    pub(crate) fn take(&self, batch: &mut Vec<T>, deadline: Option<Instant>) {
-        let mut waiting = self.lock();
-        while waiting.is_empty() {
-            let wait = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-            waiting = match wait {
-                Some(wait) if wait.is_zero() => return,
-                Some(wait) => self.filled.wait_timeout(waiting, wait).expect(NEVER_POISONED).0,
-                None => self.filled.wait(waiting).expect(NEVER_POISONED),
-            };
+    /// Moves everything that waits into `batch`, which is empty. While there is nothing, waits for it, until the deadline. Where
+    /// something waits already, whoever else has work on this thread has a turn first.
+    pub(crate) async fn take(&self, batch: &mut Vec<T>, deadline: Option<Instant>) {
+        if !self.lock().is_empty() {
+            yield_now().await;
         }
-        mem::swap(&mut *waiting, batch);
-        drop(waiting);
+        while self.lock().is_empty() {
+            let filled = self.filled.notified();
+            let Some(deadline) = deadline else {
+                filled.await;
+                continue;
+            };
+            if timeout_at(deadline, filled).await.is_err() {
+                return;
+            }
+        }
+        mem::swap(&mut *self.lock(), batch);
         if batch.len() >= ROOM {
             self.emptied.notify_one();
         }
@@ -94,46 +99,60 @@ mod tests {
 
     use super::*;
 
-    fn take(inbox: &Inbox<usize>) -> Vec<usize> {
+    async fn take(inbox: &Inbox<usize>) -> Vec<usize> {
         let mut batch = Vec::new();
-        inbox.take(&mut batch, Some(Instant::now()));
+        inbox.take(&mut batch, Some(Instant::now())).await;
         batch
     }
 
-    #[test]
-    fn everything_that_waits_comes_at_once_and_in_order() {
+    #[tokio::test]
+    async fn everything_that_waits_comes_at_once_and_in_order() {
         let inbox = Inbox::new();
         for number in 0..5 {
             inbox.push(number);
         }
 
-        assert_eq!(take(&inbox), [0, 1, 2, 3, 4]);
-        assert!(take(&inbox).is_empty());
+        assert_eq!(take(&inbox).await, [0, 1, 2, 3, 4]);
+        assert!(take(&inbox).await.is_empty());
     }
 
-    #[test]
-    fn a_message_wakes_the_driver() {
+    #[tokio::test]
+    async fn a_message_of_any_thread_wakes_the_driver() {
         let inbox = Arc::new(Inbox::new());
-        let driver = std::thread::spawn({
+        let taking = tokio::spawn({
             let inbox = Arc::clone(&inbox);
-            move || {
+            async move {
                 let mut batch = Vec::new();
-                inbox.take(&mut batch, None);
+                inbox.take(&mut batch, None).await;
                 batch
             }
         });
+        yield_now().await;
 
-        inbox.push(7);
+        std::thread::spawn(move || inbox.push(7));
 
-        assert_eq!(driver.join().unwrap(), [7]);
+        assert_eq!(taking.await.unwrap(), [7]);
     }
 
-    #[test]
-    fn a_deadline_ends_the_wait() {
+    #[tokio::test]
+    async fn whoever_else_has_work_has_a_turn_before_what_waits_is_taken() {
+        let inbox = Arc::new(Inbox::new());
+        inbox.push(1);
+        let other = tokio::spawn({
+            let inbox = Arc::clone(&inbox);
+            async move { inbox.push(2) }
+        });
+
+        assert_eq!(take(&inbox).await, [1, 2]);
+        other.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_deadline_ends_the_wait() {
         let inbox = Inbox::<usize>::new();
         let mut batch = Vec::new();
 
-        inbox.take(&mut batch, Some(Instant::now() + Duration::from_millis(1)));
+        inbox.take(&mut batch, Some(Instant::now() + Duration::from_millis(1))).await;
 
         assert!(batch.is_empty());
     }
@@ -146,12 +165,12 @@ mod tests {
             let inbox = Arc::clone(&inbox);
             async move { inbox.push_when_room(vec![ROOM]).await }
         });
-        tokio::task::yield_now().await;
+        yield_now().await;
         assert!(!late.is_finished());
 
-        assert_eq!(take(&inbox).len(), ROOM);
+        assert_eq!(take(&inbox).await.len(), ROOM);
 
         late.await.unwrap();
-        assert_eq!(take(&inbox), [ROOM]);
+        assert_eq!(take(&inbox).await, [ROOM]);
     }
 }

@@ -1,12 +1,13 @@
 //! The agent: what surrounds the node's state machine on a machine that runs tasks.
 //!
 //! [`Agent::start`] detects what the machine has, finds the executors that an earlier agent has left, and links up with
-//! the master. One thread, the driver, owns every decision; the link, the executors and the fetcher only hand it
+//! the master. One task, the driver, owns every decision; the link, the executors and the fetcher only hand it
 //! messages, and act on its word.
 
 mod admission;
 mod advertise;
 mod artifacts;
+mod aside;
 mod backoff;
 mod checkpoint;
 mod config;
@@ -23,6 +24,7 @@ mod link;
 mod logs;
 mod masters;
 mod membership;
+mod message;
 mod passes;
 mod reads;
 mod registration;
@@ -34,7 +36,6 @@ mod volumes;
 use std::collections::HashSet;
 use std::path::Path;
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 
 use haggle_core::node::{Node, RecoveredQueue};
@@ -56,7 +57,7 @@ pub use membership::{MembershipError, has_joined};
 use admission::{Admission, Found};
 use artifacts::Artifacts;
 use checkpoint::WorkDir;
-use driver::{Driver, Message, Progress};
+use driver::Driver;
 use executors::Plan;
 use fetch::Fetcher;
 use folders::Folders;
@@ -65,6 +66,7 @@ use link::Link;
 use logs::{Leftovers, Logs};
 use masters::Masters;
 use membership::Membership;
+use message::{Message, Progress};
 use passes::Passes;
 use reads::Reads;
 use runner::Runner;
@@ -127,9 +129,6 @@ pub enum StartError {
     /// The compiler does not start.
     #[error(transparent)]
     Compiler(#[from] haggle_executor::StartError),
-    /// The system refuses a thread.
-    #[error("cannot start a thread: {0}")]
-    Thread(std::io::Error),
 }
 
 /// Why an agent that ran does not any more.
@@ -216,7 +215,7 @@ pub struct Agent {
     inbox: Arc<Inbox<Message>>,
     progress: watch::Receiver<Progress>,
     link: JoinHandle<()>,
-    /// Closed when the driver's thread has ended, and every task with it that is not left to the next agent.
+    /// Closed when the driver has ended, and every task with it that is not left to the next agent.
     ended: watch::Receiver<()>,
     /// How long a drain may take.
     drain_max: Duration,
@@ -283,7 +282,8 @@ impl Agent {
         let leftovers = Leftovers::find(&work_dir.logs()).map_err(unusable(work_dir.logs()))?;
         let plan = Plan::new(&config, &work_dir, &resources).map_err(unusable(config.cache_dir.clone()))?;
         let usual = plan.setup.executor.meter;
-        let (mut executors, recovered) = executors::recover(plan, Arc::clone(&inbox), Arc::clone(&logs), &leftovers)?;
+        let (mut executors, recovered) =
+            executors::recover(plan, Arc::clone(&inbox), Arc::clone(&logs), &leftovers, runtime)?;
         if let Some(blank) = blank {
             executors.take_blank(blank);
         }
@@ -333,7 +333,7 @@ impl Agent {
             identity,
             run: checkpoint::random()? as u64,
             info,
-            work_dir,
+            work_dir: Arc::new(work_dir),
             runner: Runner::new(
                 executors,
                 Box::new(compiler.clone()),
@@ -358,13 +358,10 @@ impl Agent {
             leaves_tasks: false,
         };
         let (ends, ended) = watch::channel(());
-        thread::Builder::new()
-            .name("haggle-agent".to_owned())
-            .spawn(move || {
-                driver.run();
-                drop(ends);
-            })
-            .map_err(StartError::Thread)?;
+        runtime.spawn(async move {
+            driver.run().await;
+            drop(ends);
+        });
         let (heartbeat, progress) = (config.heartbeat, watched.clone());
         let link =
             Link { masters, admission, current, passes, highest, heartbeat, inbox: Arc::clone(&inbox), progress };

@@ -19,10 +19,10 @@ use tonic::{Code, Status};
 use crate::admission::Admission;
 use crate::config::{self, Config};
 use crate::dial::{DialError, connect};
-use crate::driver::{Message, Progress};
 use crate::inbox::Inbox;
 use crate::join::JoinError;
 use crate::masters::Masters;
+use crate::message::{Message, Progress, Session};
 use crate::passes::Passes;
 use crate::registration::Registration;
 
@@ -45,15 +45,6 @@ const MESSAGE_TARGET: usize = 1 << 20;
 /// How often in a row each master turns an agent away before it stops: the first may be the work of a master that is
 /// starting, the second of a certificate that is to be renewed.
 const TURNED_AWAY_MAX: usize = 3;
-
-/// One session with the master, as the driver sees it.
-#[derive(Clone, Debug)]
-pub(crate) struct Session {
-    /// Everything that waits here goes out in one message.
-    pub(crate) reports: mpsc::Sender<v1::AgentReport>,
-    /// Ends the session, when the driver found no room.
-    pub(crate) cut: Arc<Notify>,
-}
 
 /// Why a session ended.
 #[derive(Debug, thiserror::Error)]

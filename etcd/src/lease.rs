@@ -72,6 +72,14 @@ impl Lease {
         self.lock().doubted_for(Moment::now()).ok()
     }
 
+    /// Whether it holds, right now. False while that is in doubt.
+    ///
+    /// # Errors
+    /// When it is lost.
+    pub fn holds(&self) -> Result<bool, LeaseLost> {
+        self.lock().holds(Moment::now())
+    }
+
     /// Returns when it holds, right now. Blocks for as long as that is in doubt.
     ///
     /// # Errors

@@ -47,7 +47,7 @@ pub(crate) enum Answer {
     VolumeCreated(VolumeId),
 }
 
-/// Runs on the driver's thread, between two batches.
+/// Runs in the driver, between two batches.
 pub(crate) type Question = Box<dyn FnOnce(&Cluster, Now) + Send>;
 
 /// Where to put what a peer is to hear.
@@ -190,7 +190,7 @@ impl Handle {
         Ok(heard.await.map_err(|_| Stopping)??)
     }
 
-    /// Looks at the cluster between two batches, and at its time. `question` runs on the driver's thread: it copies a
+    /// Looks at the cluster between two batches, and at its time. `question` runs in the driver, and sessions wait for it: it copies a
     /// little, and no more.
     pub(crate) async fn ask<T: Send + 'static>(
         &self,

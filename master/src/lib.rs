@@ -4,7 +4,7 @@
 //! wire -> Command -> driver: cluster.apply(now, command) -> effects -> registry write -> outbox -> wire
 //! ```
 //!
-//! One thread, the driver, owns the [`Cluster`]. Everybody else holds a handle to it.
+//! One task, the driver, owns the [`Cluster`]. Everybody else holds a handle to it.
 
 mod acceptor;
 mod access;
@@ -48,6 +48,7 @@ use haggle_core::cluster::{Cluster, Recovered};
 use haggle_core::{ClusterId, Now};
 use haggle_tls::{PrivateFolder, Token};
 use tokio::net::TcpListener;
+use tokio::runtime;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -129,6 +130,7 @@ impl Master {
 
         let (role, current) = watch::channel(Role::StandsBy(Standby::Vacant));
         let artifacts;
+        let sessions = runtime::Handle::current();
         let (stop, stopping) = oneshot::channel();
         let (halt, halted) = oneshot::channel();
         let (failed, failure) = watch::channel(None);
@@ -148,8 +150,7 @@ impl Master {
                 reach = Reach { cluster: reign.cluster, security: security.clone(), ..reach };
                 let cluster = Cluster::new(config.cluster, recovered, origin);
                 let clock = Clock::starting_at(origin, Instant::now());
-                let (handle, driver) =
-                    driver::start(cluster, registry, clock, reign, guard.clone()).map_err(StartError::Thread)?;
+                let (handle, driver) = driver::start(&sessions, cluster, registry, clock, reign, guard.clone());
                 let services = grpc::leading(handle.clone(), store, None, &guard, reach.clone());
                 role.send_replace(Role::Leads(Box::new(services)));
                 first.leads(&handle, &reach);
@@ -212,7 +213,8 @@ impl Master {
                     }
                 };
                 let (rules, owner, others) = (config.cluster, Arc::clone(&owner), campaign.clone());
-                let election = Election { campaign, rules, services: Box::new(services), guard, role, joined };
+                let services = Box::new(services);
+                let election = Election { campaign, rules, services, sessions, guard, role, joined };
                 let among_others = async move {
                     let _lock = lock;
                     tokio::select! {

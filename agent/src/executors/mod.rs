@@ -9,18 +9,20 @@ use std::io;
 use std::path::{self, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use haggle_core::queue::Index;
 use haggle_core::{AllocationSpec, Bytes, FrameworkId, QueueEnd, Reason, Resources, Source, TaskId, TaskState};
 use haggle_executor::process::{Blank, Lockdown, Order, Setup};
 use haggle_executor::{Launch, Meter, MountedVolume};
+use tokio::runtime::Handle;
 
 use crate::checkpoint::WorkDir;
 use crate::config::Config;
-use crate::driver::Message;
 use crate::inbox::Inbox;
 use crate::logs::Logs;
+use crate::message::{Key, Message};
 use crate::runner::{NeverRan, Runs};
 
 use peer::{Ears, Peer};
@@ -60,9 +62,6 @@ fn mounts(volumes: &[MountedVolume]) -> Vec<Mount> {
     mounts.sort_unstable();
     mounts
 }
-
-/// Which executor: the n-th of its framework.
-pub(crate) type Key = (FrameworkId, u64);
 
 /// How executors are started.
 #[derive(Clone, Debug)]
@@ -110,6 +109,8 @@ impl Plan {
 pub(crate) struct Executors {
     plan: Arc<Plan>,
     ears: Ears,
+    /// What carries their sockets.
+    runtime: Handle,
     peers: BTreeMap<Key, Peer>,
     /// Where each task is that is not forgotten.
     homes: HashMap<TaskId, Key>,
@@ -119,7 +120,7 @@ pub(crate) struct Executors {
     last: u64,
     /// CPU time of those whose tasks have cpus of their own, as far as they were looked at.
     cpu: Duration,
-    /// Cloned by every peer's thread, so that the end of the last one is heard.
+    /// Cloned by every peer's task, so that the end of the last one is heard.
     living: Sender<()>,
     lived: Receiver<()>,
     settled: bool,
@@ -128,11 +129,12 @@ pub(crate) struct Executors {
 }
 
 impl Executors {
-    fn new(plan: Plan, inbox: Arc<Inbox<Message>>, logs: Arc<Logs>) -> Self {
+    fn new(plan: Plan, inbox: Arc<Inbox<Message>>, logs: Arc<Logs>, runtime: Handle) -> Self {
         let (living, lived) = mpsc::channel();
         Self {
             plan: Arc::new(plan),
             ears: Ears { inbox, logs },
+            runtime,
             peers: BTreeMap::new(),
             homes: HashMap::new(),
             unsent: BTreeSet::new(),
@@ -208,7 +210,7 @@ impl Executors {
             self.settled = true;
             return;
         }
-        self.peers.values_mut().for_each(Peer::end);
+        self.tell_end();
         if !self.wait(END_MAX) {
             tracing::warn!("an executor did not end; it is killed");
             self.peers.values().for_each(Peer::kill);
@@ -216,17 +218,29 @@ impl Executors {
         }
     }
 
+    fn tell_end(&mut self) {
+        self.peers.values_mut().for_each(Peer::end);
+        if self.plan.is_transient {
+            // What they would put in order goes with their folders.
+            self.peers.values().for_each(Peer::kill);
+        }
+    }
+
     /// Leaves every executor with its tasks to the next agent.
     pub(crate) fn leave(&mut self) {
-        self.peers.values_mut().for_each(Peer::leave);
+        self.tell_leave();
         self.wait(LEAVE_MAX);
     }
 
-    /// Waits for the peers' threads to end. False when some are left after this time.
+    fn tell_leave(&mut self) {
+        self.peers.values_mut().for_each(Peer::leave);
+    }
+
+    /// Waits for the peers' tasks to end. False when some are left after this time.
     fn wait(&mut self, at_most: Duration) -> bool {
         self.settled = true;
         let deadline = Instant::now() + at_most;
-        // From here on only threads hold clones of it.
+        // From here on only they hold clones of it.
         self.living = mpsc::channel().0;
         loop {
             match self.lived.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
@@ -258,8 +272,8 @@ impl Executors {
         self.last += 1;
         let key = (framework, self.last);
         let (plan, ears, living) = (Arc::clone(&self.plan), self.ears.clone(), self.living.clone());
-        let peer = Peer::start(key, idle_only, plan, reaches, self.blank.take(), ears, living);
-        self.peers.insert(key, peer.map_err(NoExecutor::Thread)?);
+        let peer = Peer::start(key, idle_only, plan, reaches, self.blank.take(), ears, living, &self.runtime);
+        self.peers.insert(key, peer);
         Ok(key)
     }
 
@@ -328,8 +342,6 @@ enum NoExecutor {
          one for each set of volumes that its tasks mount"
     )]
     TooManyOfFramework(FrameworkId),
-    #[error("cannot start a thread: {0}")]
-    Thread(std::io::Error),
     #[error("the executor cannot be told of it: {0}")]
     Untold(String),
 }
@@ -385,8 +397,14 @@ impl Runs for Executors {
 
 impl Drop for Executors {
     fn drop(&mut self) {
-        if !self.settled {
-            self.leave();
+        if self.settled {
+            return;
+        }
+        // The program ends, and waits for nobody. A bug in it is no reason for tasks to end.
+        if thread::panicking() {
+            self.tell_leave();
+        } else {
+            self.tell_end();
         }
     }
 }

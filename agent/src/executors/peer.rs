@@ -1,23 +1,23 @@
-//! One executor, as its agent sees it: what it is told, and the thread that hears it.
+//! One executor, as its agent sees it: what it is told, and the task that hears it.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
-use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, OnceLock};
-use std::thread;
 use std::time::Duration;
 
 use haggle_core::{QueueEnd, Source, TaskId};
 use haggle_executor::Stream;
 use haggle_executor::process::{Blank, Connection, Folder, Order, Outbox, Process, Report, StartFailure, WireError};
+use tokio::runtime::Handle;
 
-use super::{Key, Mount, Plan, recovery};
-use crate::driver::Message;
+use super::{Mount, Plan, recovery};
+use crate::aside::aside;
 use crate::inbox::Inbox;
 use crate::logs::Logs;
+use crate::message::{Key, Message};
 
 /// Who is told what an executor says.
 #[derive(Clone, Debug)]
@@ -47,7 +47,7 @@ pub(super) struct Peer {
     cpu: Duration,
 }
 
-/// What the peer and its thread share.
+/// What the peer and its task share.
 #[derive(Debug)]
 struct Line {
     orders: Arc<Outbox<Order>>,
@@ -58,10 +58,9 @@ struct Line {
 }
 
 impl Peer {
-    /// Has a process started, or takes the one that waits already. It may be told things at once.
-    ///
-    /// # Errors
-    /// When there is no thread to be had. Everything else that goes wrong is told as its end.
+    /// Has a process started, or takes the one that waits already. It may be told things at once. Whatever goes wrong is told as its
+    /// end.
+    #[expect(clippy::too_many_arguments, reason = "each is what another part of the agent knows")]
     pub(super) fn start(
         key: Key,
         is_idle_only: bool,
@@ -70,16 +69,21 @@ impl Peer {
         blank: Option<Blank>,
         ears: Ears,
         living: Sender<()>,
-    ) -> io::Result<Self> {
-        let known = Some(reaches.clone());
-        let begin = move || start(key, is_idle_only, &plan, &reaches, blank);
-        Self::on_thread(key, is_idle_only, known, Arc::default(), ears, living, begin)
+        runtime: &Handle,
+    ) -> Self {
+        let peer = Self::new(is_idle_only, Some(reaches.clone()), Arc::default());
+        let line = Arc::clone(&peer.line);
+        runtime.spawn(async move {
+            let end = match aside(move || start(key, is_idle_only, &plan, &reaches, blank)).await {
+                Ok(connection) => attend(key, connection, &line, &ears).await,
+                Err(failure) => Some(format!("the executor did not start: {failure}")),
+            };
+            over(key, end, &line, &ears, living);
+        });
+        peer
     }
 
     /// Goes on with one that is connected already.
-    ///
-    /// # Errors
-    /// When there is no thread to be had.
     pub(super) fn adopted(
         key: Key,
         is_idle_only: bool,
@@ -87,23 +91,21 @@ impl Peer {
         orders: Arc<Outbox<Order>>,
         ears: Ears,
         living: Sender<()>,
-    ) -> io::Result<Self> {
+        runtime: &Handle,
+    ) -> Self {
         let reaches = (!marker(connection.process.folder()).exists()).then(Vec::new);
-        Self::on_thread(key, is_idle_only, reaches, orders, ears, living, move || Ok(connection))
+        let peer = Self::new(is_idle_only, reaches, orders);
+        let line = Arc::clone(&peer.line);
+        runtime.spawn(async move {
+            let end = attend(key, connection, &line, &ears).await;
+            over(key, end, &line, &ears, living);
+        });
+        peer
     }
 
-    fn on_thread(
-        key: Key,
-        is_idle_only: bool,
-        reaches: Option<Vec<Mount>>,
-        orders: Arc<Outbox<Order>>,
-        ears: Ears,
-        living: Sender<()>,
-        connect: impl FnOnce() -> Result<Connection, StartFailure> + Send + 'static,
-    ) -> io::Result<Self> {
-        let line = Arc::new(Line { orders, process: OnceLock::new(), left: AtomicBool::new(false) });
-        let peer = Self {
-            line: Arc::clone(&line),
+    fn new(is_idle_only: bool, reaches: Option<Vec<Mount>>, orders: Arc<Outbox<Order>>) -> Self {
+        Self {
+            line: Arc::new(Line { orders, process: OnceLock::new(), left: AtomicBool::new(false) }),
             reaches,
             running: HashSet::new(),
             held: 0,
@@ -111,20 +113,7 @@ impl Peer {
             ends: false,
             is_idle_only,
             cpu: Duration::ZERO,
-        };
-        let hearing = move || {
-            let end = match connect() {
-                Ok(connection) => attend(key, connection, &line, &ears),
-                Err(failure) => Some(format!("the executor did not start: {failure}")),
-            };
-            line.orders.close();
-            if let Some(why) = end {
-                ears.inbox.push(Message::ExecutorGone(key, why));
-            }
-            drop(living);
-        };
-        thread::Builder::new().name(format!("haggle-exec-{}", key.1)).spawn(hearing)?;
-        Ok(peer)
+        }
     }
 
     /// Tells it something, with the next [`Self::flush`].
@@ -228,7 +217,7 @@ fn start(
 }
 
 /// Hears it until it hangs up. Says how it came to its end, unless it lives on.
-fn attend(key: Key, connection: Connection, line: &Line, ears: &Ears) -> Option<String> {
+async fn attend(key: Key, connection: Connection, line: &Arc<Line>, ears: &Ears) -> Option<String> {
     let process = Arc::clone(&connection.process);
     let _ = line.process.set(Arc::clone(&process));
     let mut end = None;
@@ -236,8 +225,8 @@ fn attend(key: Key, connection: Connection, line: &Line, ears: &Ears) -> Option<
         Ok(mut incoming) => {
             let mut reports = Vec::new();
             loop {
-                match incoming.read(&mut reports) {
-                    Ok(true) => ears.hear(key, reports.drain(..), &line.orders),
+                match incoming.hear(&mut reports).await {
+                    Ok(true) => ears.hear_as_a_task(key, &mut reports, line).await,
                     Ok(false) => break,
                     Err(error) => {
                         end = Some(format!("the connection to the executor broke: {error}"));
@@ -246,11 +235,16 @@ fn attend(key: Key, connection: Connection, line: &Line, ears: &Ears) -> Option<
                 }
             }
         }
-        Err(error) => end = Some(format!("cannot start a thread: {error}")),
+        Err(error) => end = Some(format!("cannot follow what the executor says: {error}")),
     }
     if line.left.load(Ordering::Acquire) {
         return None;
     }
+    Some(aside(move || bury(&process, end)).await)
+}
+
+/// Waits for its end, removes its folder, and says how it ended.
+fn bury(process: &Process, end: Option<String>) -> String {
     if end.is_some() {
         // It lives, and cannot be spoken to.
         process.kill();
@@ -259,10 +253,28 @@ fn attend(key: Key, connection: Connection, line: &Line, ears: &Ears) -> Option<
     if let Err(error) = process.folder().remove() {
         tracing::warn!(folder = %process.folder().path().display(), %error, "an executor's folder cannot be removed");
     }
-    Some(end.unwrap_or(obituary))
+    end.unwrap_or(obituary)
+}
+
+/// Nobody hears it any more.
+fn over(key: Key, end: Option<String>, line: &Line, ears: &Ears, living: Sender<()>) {
+    line.orders.close();
+    if let Some(why) = end {
+        ears.inbox.push(Message::ExecutorGone(key, why));
+    }
+    drop(living);
 }
 
 impl Ears {
+    /// As [`Self::hear`]. What is to be kept of it may have to wait for a disk, and its executor with it; nobody else does.
+    async fn hear_as_a_task(&self, key: Key, reports: &mut Vec<Report>, line: &Arc<Line>) {
+        if !reports.iter().any(|report| matches!(report, Report::Output { .. })) {
+            return self.hear(key, reports.drain(..), &line.orders);
+        }
+        let (ears, line, reports) = (self.clone(), Arc::clone(line), std::mem::take(reports));
+        aside(move || ears.hear(key, reports.into_iter(), &line.orders)).await;
+    }
+
     /// Passes on what an executor says. Output is kept before an end is told: who hears of an end can read
     /// everything that came before it.
     pub(super) fn hear(&self, key: Key, reports: impl Iterator<Item = Report>, orders: &Outbox<Order>) {

@@ -9,12 +9,13 @@ use std::sync::Arc;
 use haggle_core::node::RecoveredQueue;
 use haggle_core::{Ending, FrameworkId, HeldRun, QueueEnd, Source, TaskId, TaskSummary, UpdateId};
 use haggle_executor::process::{self, Connection, Folder, HeldBatch, Order, Outbox, Report, StartFailure, WireError};
+use tokio::runtime::Handle;
 
 use super::peer::{Ears, Peer};
-use super::{Executors, Key, Plan};
-use crate::driver::Message;
+use super::{Executors, Plan};
 use crate::inbox::Inbox;
 use crate::logs::{Leftovers, Logs};
+use crate::message::{Key, Message};
 
 /// A task of an earlier agent.
 #[derive(Debug)]
@@ -45,10 +46,11 @@ pub(crate) fn recover(
     inbox: Arc<Inbox<Message>>,
     logs: Arc<Logs>,
     leftovers: &Leftovers,
+    runtime: &Handle,
 ) -> Result<(Executors, Vec<Recovered>), RecoveryError> {
     let dir = plan.dir.clone();
     let failed = |source| RecoveryError { dir: dir.clone(), source };
-    let mut executors = Executors::new(plan, inbox, logs);
+    let mut executors = Executors::new(plan, inbox, logs, runtime.clone());
     let mut tasks = Vec::new();
     for entry in fs::read_dir(&dir).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
@@ -104,8 +106,8 @@ impl Executors {
                 return Err(error.into());
             }
         };
-        let peer = Peer::adopted(key, is_idle_only, connection, orders, self.ears.clone(), self.living.clone());
-        let mut peer = peer.map_err(WireError::Io)?;
+        let (ears, living) = (self.ears.clone(), self.living.clone());
+        let mut peer = Peer::adopted(key, is_idle_only, connection, orders, ears, living, &self.runtime);
         tracing::info!(framework = %key.0, tasks = held.len(), "found an executor of an earlier agent");
         peer.held = held.len();
         for task in &held {

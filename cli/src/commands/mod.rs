@@ -50,8 +50,8 @@ pub(crate) type Verdict = Result<u8, CommandError>;
 /// Where a master is expected when none is named.
 pub(crate) const DEFAULT_MASTER: &str = "http://127.0.0.1:5050";
 
-/// A whole cluster in one process: one thread may be held up by the other's work.
-const CLUSTER_THREADS: usize = 2;
+/// A proxy carries what many connections say: one may be held up by another's work.
+const PROXY_THREADS: usize = 2;
 
 /// Runs what was typed, to its end, and gives back the exit code.
 ///
@@ -60,9 +60,9 @@ const CLUSTER_THREADS: usize = 2;
 pub(crate) fn run(cli: Cli) -> Verdict {
     let Cli { cluster, command } = cli;
     match command {
-        Command::Up(args) => on_threads(CLUSTER_THREADS, up::run(args)),
-        Command::Master(args) => logged(on_threads(CLUSTER_THREADS, master::run(*args))),
-        Command::Agent(args) => logged(on_threads(CLUSTER_THREADS, agent::run(cluster.only_master()?, args))),
+        Command::Up(args) => in_one_loop(up::run(args)),
+        Command::Master(args) => logged(in_one_loop(master::run(*args))),
+        Command::Agent(args) => logged(in_one_loop(agent::run(cluster.only_master()?, args))),
         Command::Service(args) => service::run(cluster.only_master()?.as_deref(), args),
         Command::Build(args) => build::run(&args),
         Command::Inspect(args) => inspect::run(&args),
@@ -105,8 +105,8 @@ fn ask(target: &Target, command: Command) -> Verdict {
         Command::Top(args) => on_this_thread(top::run(target, args)),
         Command::Ca(args) => on_this_thread(ca::run(target, args)),
         Command::Token(args) => on_this_thread(token::run(target, args)),
-        Command::Proxy(args) => logged(on_threads(CLUSTER_THREADS, proxy::run(target, args))),
-        Command::Ui(args) => logged(on_threads(CLUSTER_THREADS, ui::run(target, args))),
+        Command::Proxy(args) => logged(on_threads(PROXY_THREADS, proxy::run(target, args))),
+        Command::Ui(args) => logged(on_threads(PROXY_THREADS, ui::run(target, args))),
         Command::Whoami(args) => on_this_thread(whoami::run(target, args)),
         other => unreachable!("{other:?} asks no cluster"),
     }
@@ -146,12 +146,21 @@ fn on_this_thread(command: impl Future<Output = Verdict>) -> Verdict {
     Builder::new_current_thread().enable_all().build().map_err(CommandError::Threads)?.block_on(command)
 }
 
-fn on_threads(threads: usize, command: impl Future<Output = Verdict>) -> Verdict {
-    runtime(threads)?.block_on(command)
+/// As [`on_this_thread`], for what carries a master or an agent: one loop for its sessions and its decisions, so that nothing is handed
+/// from thread to thread on a task's way. What takes long is done elsewhere.
+fn in_one_loop(command: impl Future<Output = Verdict>) -> Verdict {
+    one_loop()?.block_on(command)
 }
 
-fn runtime(threads: usize) -> Result<Runtime, CommandError> {
+fn one_loop() -> Result<Runtime, CommandError> {
     // Each peer of a master takes one, and macOS gives a program 256 unless it asks for more.
     haggle_executor::process::raise_open_files();
-    Builder::new_multi_thread().worker_threads(threads).enable_all().build().map_err(CommandError::Threads)
+    Builder::new_current_thread().enable_all().build().map_err(CommandError::Threads)
+}
+
+fn on_threads(threads: usize, command: impl Future<Output = Verdict>) -> Verdict {
+    haggle_executor::process::raise_open_files();
+    let runtime =
+        Builder::new_multi_thread().worker_threads(threads).enable_all().build().map_err(CommandError::Threads)?;
+    runtime.block_on(command)
 }

@@ -1,6 +1,7 @@
-//! The one thread that owns the cluster: applies what waits, writes what must last, only then speaks.
+//! The one task that owns the cluster: applies what waits, writes what must last, only then speaks.
 
 mod audit;
+mod keeper;
 mod pace;
 mod peers;
 mod room;
@@ -9,11 +10,9 @@ mod tenants;
 #[cfg(test)]
 mod tests;
 
-use std::io;
 use std::mem;
 use std::ops::Range;
 use std::sync::Arc;
-use std::thread;
 use std::time::Instant;
 
 use futures_util::FutureExt;
@@ -22,11 +21,13 @@ use haggle_core::cluster::{AgentCommand, Announcement, Cluster, Command, Effect,
 use haggle_core::{Now, SessionId, TaskState};
 use tokio::runtime;
 use tokio::sync::oneshot;
+use tokio::task::yield_now;
 use tokio::time::sleep_until;
 use tonic::Status;
 use tracing::{debug, enabled, error, info, warn};
 
 use self::audit::Decision;
+use self::keeper::Keeper;
 use self::pace::Pace;
 use self::peers::Peers;
 use self::spoken::Spoken;
@@ -47,32 +48,30 @@ pub(crate) use self::audit::object_of;
 
 /// Starts the driver, which keeps what the guard knows up to date. What it resolves to says how it ended.
 ///
-/// # Errors
-/// When there is no thread to be had.
+/// It is a task of the runtime that serves the `sessions`. Where that has one thread, as in the `haggle` command, nothing that a task's
+/// launch or end is waits for another thread; and whatever may take long is done elsewhere.
 pub(crate) fn start(
+    sessions: &runtime::Handle,
     cluster: Cluster,
     registry: Box<dyn Registry>,
     clock: Clock,
     reign: Reign,
     guard: Guard,
-) -> io::Result<(Handle, oneshot::Receiver<Result<(), Failure>>)> {
+) -> (Handle, oneshot::Receiver<Result<(), Failure>>) {
     let happenings = Arc::new(Happenings::new(HAPPENINGS));
     let room = Room::default();
     let timings = Timings::default();
     let (handle, inbox) =
         Handle::new(reign, room.clone(), Arc::downgrade(&happenings), guard.house().clone(), timings.clone());
     let (done, ended) = oneshot::channel();
-    // Not one of the runtime's threads: what serves sockets must not wait for the registry's disk, and this
-    // thread must not wait for what serves sockets.
-    let runtime = runtime::Builder::new_current_thread().enable_time().build()?;
     guard.known().begin(&cluster);
     let driver = Driver::new(cluster, registry, clock, room, happenings, guard, timings);
-    thread::Builder::new().name("haggle-driver".to_owned()).spawn(move || {
-        let outcome = runtime.block_on(driver.run(inbox));
+    sessions.spawn(async move {
+        let outcome = driver.run(inbox).await;
         // Nobody waits any more when the master was dropped without being stopped.
         let _ = done.send(outcome);
-    })?;
-    Ok((handle, ended))
+    });
+    (handle, ended)
 }
 
 /// What became of a command that was not said on a session.
@@ -80,7 +79,7 @@ type Decided = Result<Option<Answer>, Refusal>;
 
 struct Driver {
     cluster: Cluster,
-    registry: Box<dyn Registry>,
+    registry: Keeper,
     pace: Pace,
     clock: Clock,
     room: Room,
@@ -139,7 +138,7 @@ impl Driver {
     ) -> Self {
         Self {
             cluster,
-            registry,
+            registry: Keeper::of(registry),
             pace: Pace::default(),
             clock,
             room,
@@ -160,12 +159,14 @@ impl Driver {
     }
 
     async fn run(mut self, mut inbox: Inbox) -> Result<(), Failure> {
-        let outcome =
-            self.run_until_stopped(&mut inbox).await.and_then(|()| match self.registry.write(self.clock.now(), &[]) {
+        let mut outcome = self.run_until_stopped(&mut inbox).await;
+        if outcome.is_ok() {
+            outcome = match self.registry.write(self.clock.now(), Vec::new()).await.1 {
                 // The time alone is lost, which then goes on from the last write.
-                Ok(()) | Err(RegistryError::Full(_)) => Ok(()),
-                broken => broken,
-            });
+                Err(RegistryError::Full(_)) => Ok(()),
+                written => written,
+            };
+        }
         match outcome {
             Ok(()) => {
                 self.peers.fail_all(&Status::unavailable("the master is stopping"));
@@ -192,7 +193,7 @@ impl Driver {
             if self.stop || batch.take(inbox, look, rest).await == Next::Stop {
                 return Ok(());
             }
-            let settled = self.step(&mut batch, Instant::now());
+            let settled = self.step(&mut batch, Instant::now()).await;
             inbox.sayings.charge(batch.effects.drain(..));
             match settled {
                 Err(RegistryError::Full(why)) => self.wait_for_room(inbox, why.to_string()).await?,
@@ -205,7 +206,7 @@ impl Driver {
     ///
     /// # Errors
     /// After [`RegistryError::Full`], [`Self::settle`] may be tried again.
-    fn step(&mut self, batch: &mut Batch, at: Instant) -> Result<(), RegistryError> {
+    async fn step(&mut self, batch: &mut Batch, at: Instant) -> Result<(), RegistryError> {
         let now = self.clock.look(at);
         self.look_at_wall_clock(now);
         for request in batch.requests.drain(..) {
@@ -242,7 +243,7 @@ impl Driver {
             let _ = self.apply(now, Command::Agent(session, AgentCommand::Heartbeat));
         }
         self.tick_when_due(now, batch);
-        self.settle()
+        self.settle().await
     }
 
     /// Tokens and maintenance windows go by the time of people.
@@ -285,15 +286,15 @@ impl Driver {
     }
 
     /// Remembers what was decided, and lets it out.
-    fn settle(&mut self) -> Result<(), RegistryError> {
+    async fn settle(&mut self) -> Result<(), RegistryError> {
         let now = self.clock.now();
         loop {
             let began = Instant::now();
             self.cluster.allocate(now, &mut self.effects);
             self.timings.allocated(began.elapsed());
-            self.remember(now)?;
+            self.remember(now).await?;
             // After the write: that may have taken longer than the lead lasts.
-            self.registry.confirm()?;
+            self.registry.confirm().await?;
             self.let_out();
             if self.cut_off.is_empty() {
                 break;
@@ -376,18 +377,14 @@ impl Driver {
         verdict
     }
 
-    /// Every change of the batch in one transaction; most batches have none, and touch no disk.
-    fn remember(&mut self, now: Now) -> Result<(), RegistryError> {
-        let changes = self.effects.iter().filter_map(|effect| match effect {
-            Effect::Remember(change) => Some(change),
-            _ => None,
-        });
-        let changes: Vec<_> = changes.collect();
-        if changes.is_empty() {
+    /// Every change of the batch in one transaction; most batches have none, and touch no disk. Nothing is decided meanwhile.
+    async fn remember(&mut self, now: Now) -> Result<(), RegistryError> {
+        if !self.effects.iter().any(|effect| matches!(effect, Effect::Remember(_))) {
             return Ok(());
         }
         let began = Instant::now();
-        let written = self.registry.write(now, &changes);
+        let (effects, written) = self.registry.write(now, mem::take(&mut self.effects)).await;
+        self.effects = effects;
         let ended = Instant::now();
         self.pace.wrote(began, ended);
         self.timings.wrote(ended - began);
@@ -444,6 +441,10 @@ impl Batch {
             Some(rest) => look.max(rest),
             None => look,
         };
+        if inbox.sayings.is_ready() || !inbox.requests.is_empty() {
+            // Whoever else has work on this thread has a turn between two batches.
+            yield_now().await;
+        }
         tokio::select! {
             biased;
             taken = inbox.requests.recv_many(&mut self.requests, REQUESTS) => if taken == 0 {
@@ -451,7 +452,8 @@ impl Batch {
                 return Next::Stop;
             },
             () = inbox.sayings.some() => {}
-            () = sleep_until(look.into()) => {}
+            // What has come to a socket by now is heard before it is looked whether somebody was silent.
+            () = sleep_until(look.into()) => yield_now().await,
         }
         self.rests = rest.is_some_and(|rest| Instant::now() < rest);
         // Words first: a session is opened by a request, which then waits by the time that the first word does.

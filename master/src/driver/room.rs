@@ -30,7 +30,7 @@ impl Driver {
                 return Ok(());
             }
             self.clock.skip(Instant::now());
-            match self.settle() {
+            match self.settle().await {
                 Err(RegistryError::Full(_)) => {}
                 settled => {
                     settled?;

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use haggle_core::cluster::{self, Cluster};
 use haggle_etcd::{EtcdError, Session};
+use tokio::runtime;
 use tokio::sync::{oneshot, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
@@ -38,6 +39,8 @@ pub(crate) struct Election {
     pub(crate) rules: cluster::Config,
     /// Makes the services of a term.
     pub(crate) services: Box<dyn Fn(Handle) -> Guarded + Send + Sync>,
+    /// What serves the sessions of a term. What is said to etcd has a thread of its own.
+    pub(crate) sessions: runtime::Handle,
     pub(crate) guard: Guard,
     pub(crate) role: watch::Sender<Role>,
     /// Counts how often this master said that it is up.
@@ -139,8 +142,7 @@ impl Election {
         let reign = Reign::from(&recovered);
         let cluster = Cluster::new(self.rules.clone(), recovered, origin);
         let clock = Clock::starting_at(origin, Instant::now());
-        let (handle, driver) = driver::start(cluster, registry, clock, reign, self.guard.clone())
-            .map_err(|error| Failure::Server(format!("no thread for the driver: {error}")))?;
+        let (handle, driver) = driver::start(&self.sessions, cluster, registry, clock, reign, self.guard.clone());
 
         self.role.send_replace(Role::Leads(Box::new((self.services)(handle.clone()))));
         let mut next = Next::StandBy;

@@ -124,6 +124,7 @@ mod tests {
         AgentInfo, AgentKey, Bytes, FrameworkId, MilliCpu, Resources, SessionId, TaskId, TaskState, UpdateId,
     };
     use haggle_proto::v1;
+    use tokio::runtime;
     use tonic::Code;
 
     use super::*;
@@ -177,7 +178,8 @@ mod tests {
         }
         let clock = Clock::starting_at(Now::ZERO, Instant::now());
         let reign = Reign::from(&Recovered::default());
-        let (handle, _) = driver::start(cluster, Box::new(NoRegistry), clock, reign, Guard::for_tests()).unwrap();
+        let here = runtime::Handle::current();
+        let (handle, _) = driver::start(&here, cluster, Box::new(NoRegistry), clock, reign, Guard::for_tests());
         Lists::new(handle)
     }
 

@@ -227,6 +227,11 @@ impl Hearing {
         }
     }
 
+    /// Whether something was said that is not held.
+    pub(crate) fn is_ready(&self) -> bool {
+        lock(&self.0.waiting).is_ready()
+    }
+
     /// Whether something is held until the registry is written again.
     pub(crate) fn holds(&self) -> bool {
         let waiting = lock(&self.0.waiting);

@@ -35,8 +35,16 @@ pub(crate) trait Registry: Send {
     /// Nothing of it counts then. After [`RegistryError::Full`] the same may be tried again.
     fn write(&mut self, now: Now, changes: &[&Change]) -> Result<(), RegistryError>;
 
-    /// Returns when this master leads, right now: what it decided may be let out. Blocks for as long as that is in
-    /// doubt. Who has the registry for itself always leads.
+    /// Whether this master leads, right now: what it decided may be let out. False while that is in doubt. Who has the registry
+    /// for itself always leads. Never blocks.
+    ///
+    /// # Errors
+    /// When another master may lead.
+    fn leads(&self) -> Result<bool, RegistryError> {
+        Ok(true)
+    }
+
+    /// Returns when it is not in doubt any more whether this master leads.
     ///
     /// # Errors
     /// When another master may lead.

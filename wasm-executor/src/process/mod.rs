@@ -27,7 +27,7 @@ pub use lockdown::{Kept, Lockdown, open_files_max, raise_open_files};
 pub use outbox::Outbox;
 pub use parent::{Blank, Connection, Process, StartFailure, adopt};
 pub use queue::TASK_VARIABLE;
-pub use socket::Socket;
+pub use socket::{Reader, Socket};
 pub use wire::{HeldBatch, Incoming, Order, Report, WireError};
 
 use crate::config::Config;

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 
 use super::folder::Folder;
 use super::outbox::Outbox;
-use super::socket::Socket;
+use super::socket::{Reader, Socket};
 use super::system::{self, Readiness};
 use super::wire::{self, Incoming, Order, Report, WireError};
 use super::{COMMAND, Setup};
@@ -181,13 +181,16 @@ impl Connection {
         self.to.set_patience(yes.then_some(ANSWER_MAX))
     }
 
-    /// Tells it what is in `orders`, and whatever will be, as long as the connection holds.
+    /// Tells it what is in `orders`, and whatever will be, as long as the connection holds. Reports are for a task from here on.
     ///
     /// # Errors
-    /// When there is no thread to be had.
-    pub fn follow(self, orders: &Arc<Outbox<Order>>) -> io::Result<Incoming<Socket, Report>> {
-        orders.open(self.to)?;
-        Ok(self.reports)
+    /// When there is no thread to be had, or the system cannot watch the connection.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime with I/O.
+    pub fn follow(self, orders: &Arc<Outbox<Order>>) -> io::Result<Incoming<Reader, Report>> {
+        orders.open(self.to.clone())?;
+        Ok(self.reports.by(Reader::new(self.to)?))
     }
 }
 

@@ -12,6 +12,7 @@ use haggle_core::{AllocationSpec, Ending, TaskId, TaskState, TaskSummary};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::socket::Reader;
 use crate::event::{Launch, Stream};
 
 /// Grows with every change of the messages. An agent cannot speak to an executor of another version, and ends it.
@@ -223,27 +224,64 @@ pub struct Incoming<R, T> {
 }
 
 impl<R: Read, T: DeserializeOwned> Incoming<R, T> {
-    pub(crate) fn new(from: R) -> Self {
-        Self { from, buffer: Vec::new(), taken: 0, filled: 0, messages: PhantomData }
-    }
-
     /// Waits for at least one message, and appends all that have come. False when the other side has hung up.
     ///
     /// # Errors
     /// When the connection breaks, or what comes is no message.
     pub fn read(&mut self, into: &mut Vec<T>) -> Result<bool, WireError> {
-        let before = into.len();
-        loop {
-            while let Some(message) = self.next()? {
-                into.push(message);
-            }
-            if into.len() > before {
-                return Ok(true);
-            }
-            if !self.fill()? {
+        while !self.take(into)? {
+            let at = self.make_room();
+            let read = loop {
+                match self.from.read(&mut self.buffer[at..]) {
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    read => break read?,
+                }
+            };
+            self.filled += read;
+            if read == 0 {
                 return Ok(false);
             }
         }
+        Ok(true)
+    }
+}
+
+impl<T: DeserializeOwned> Incoming<Reader, T> {
+    /// Waits as a task for at least one message, and appends all that have come. False when the other side has hung up.
+    ///
+    /// # Errors
+    /// When the connection breaks, or what comes is no message.
+    pub async fn hear(&mut self, into: &mut Vec<T>) -> Result<bool, WireError> {
+        while !self.take(into)? {
+            let at = self.make_room();
+            let read = self.from.read(&mut self.buffer[at..]).await?;
+            self.filled += read;
+            if read == 0 {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+impl<R, T: DeserializeOwned> Incoming<R, T> {
+    pub(crate) fn new(from: R) -> Self {
+        Self { from, buffer: Vec::new(), taken: 0, filled: 0, messages: PhantomData }
+    }
+
+    /// The same, with what has come already, read in another way from here on.
+    pub(super) fn by<S>(self, from: S) -> Incoming<S, T> {
+        let Self { buffer, taken, filled, messages, .. } = self;
+        Incoming { from, buffer, taken, filled, messages }
+    }
+
+    /// Appends the messages that have come whole. False when there is none.
+    fn take(&mut self, into: &mut Vec<T>) -> Result<bool, WireError> {
+        let before = into.len();
+        while let Some(message) = self.next()? {
+            into.push(message);
+        }
+        Ok(into.len() > before)
     }
 
     fn next(&mut self) -> Result<Option<T>, WireError> {
@@ -264,8 +302,8 @@ impl<R: Read, T: DeserializeOwned> Incoming<R, T> {
         if has > MESSAGE_MAX { Err(WireError::TooLong { has }) } else { Ok(Some(has)) }
     }
 
-    /// One read. The buffer grows with a message that needs it, and not before its bytes come.
-    fn fill(&mut self) -> io::Result<bool> {
+    /// Where in the buffer the next read belongs. The buffer grows with a message that needs it, and not before its bytes come.
+    fn make_room(&mut self) -> usize {
         self.buffer.copy_within(self.taken..self.filled, 0);
         self.filled -= self.taken;
         self.taken = 0;
@@ -273,14 +311,7 @@ impl<R: Read, T: DeserializeOwned> Incoming<R, T> {
         if self.buffer.len() < wanted {
             self.buffer.resize(wanted, 0);
         }
-        let read = loop {
-            match self.from.read(&mut self.buffer[self.filled..]) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                read => break read?,
-            }
-        };
-        self.filled += read;
-        Ok(read > 0)
+        self.filled
     }
 }
 

@@ -24,7 +24,7 @@ pub(crate) use inputs::InputError;
 pub(crate) use packages::PackageError;
 
 use super::follow::follow_authority;
-use super::{CLUSTER_THREADS, Verdict, runtime};
+use super::{Verdict, one_loop};
 use crate::args::{Contradiction, RunArgs};
 use crate::embedded::{self, Beginning, Cluster};
 use crate::error::CommandError;
@@ -57,7 +57,7 @@ pub(super) fn run(target: &Target, args: RunArgs) -> Verdict {
     }
     let begun = target.is_default().then(|| Beginning::new(true)).transpose()?;
     let plan = Plan::of(args)?;
-    let runtime = runtime(CLUSTER_THREADS)?;
+    let runtime = one_loop()?;
     let verdict = runtime.block_on(async {
         logging::start_if_asked()?;
         let mut signals = Signals::catch().map_err(CommandError::Signals)?;

@@ -2,14 +2,14 @@
 
 use super::*;
 
-#[test]
-fn nothing_is_said_before_it_is_remembered() {
+#[tokio::test]
+async fn nothing_is_said_before_it_is_remembered() {
     let mut driven = Driven::new();
     let mut batch = Batch::default();
     let mut agent = agent_joins(&mut batch);
 
     driven.disk.fail_to_sync();
-    let error = driven.step(batch).unwrap_err();
+    let error = driven.step(batch).await.unwrap_err();
 
     assert!(matches!(error, RegistryError::Broken(_)), "{error}");
     assert!(message(&mut agent).is_none());
@@ -27,24 +27,62 @@ impl Registry for Contested {
         Ok(())
     }
 
-    fn confirm(&mut self) -> Result<(), RegistryError> {
+    fn leads(&self) -> Result<bool, RegistryError> {
         Err(RegistryError::Deposed)
     }
 }
 
-#[test]
-fn a_master_that_may_have_been_replaced_lets_nothing_out() {
-    let (mut driven, mut agent, _framework, offer) = Driven::with_peers();
-    driven.driver.registry = Box::new(Contested);
+#[tokio::test]
+async fn a_master_that_may_have_been_replaced_lets_nothing_out() {
+    let (mut driven, mut agent, _framework, offer) = Driven::with_peers().await;
+    driven.driver.registry = Keeper::of(Box::new(Contested));
 
-    let settled = driven.step(said(FRAMEWORK, vec![accept(&offer, 1..2, 0)]));
+    let settled = driven.step(said(FRAMEWORK, vec![accept(&offer, 1..2, 0)])).await;
 
     assert!(matches!(settled, Err(RegistryError::Deposed)), "{settled:?}");
     assert!(message(&mut agent).is_none());
 }
 
-#[test]
-fn what_a_full_disk_held_up_is_said_once_there_is_room() {
+/// A registry whose disk takes as long as the test wants.
+struct Slow {
+    begins: Option<oneshot::Sender<()>>,
+    goes_on: std::sync::mpsc::Receiver<()>,
+}
+
+impl Registry for Slow {
+    fn recover(&mut self) -> Result<(Recovered, Now), RegistryError> {
+        Err(RegistryError::Deposed)
+    }
+
+    fn write(&mut self, _: Now, _: &[&Change]) -> Result<(), RegistryError> {
+        self.begins.take().unwrap().send(()).unwrap();
+        self.goes_on.recv().unwrap();
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn whoever_else_is_on_the_thread_goes_on_while_the_registry_is_written() {
+    let mut driven = Driven::new();
+    let (begins, begun) = oneshot::channel();
+    let (go_on, goes_on) = std::sync::mpsc::channel();
+    driven.driver.registry = Keeper::of(Box::new(Slow { begins: Some(begins), goes_on }));
+    let mut batch = Batch::default();
+    let mut agent = agent_joins(&mut batch);
+
+    let meanwhile = async {
+        begun.await.unwrap();
+        assert!(message(&mut agent).is_none());
+        go_on.send(()).unwrap();
+    };
+    let (settled, ()) = tokio::join!(driven.step(batch), meanwhile);
+
+    settled.unwrap();
+    assert!(matches!(message(&mut agent).unwrap().as_slice(), [AgentMail::Order(AgentOrder::Registered { .. })]));
+}
+
+#[tokio::test]
+async fn what_a_full_disk_held_up_is_said_once_there_is_room() {
     let mut driven = Driven::new();
     let mut batch = Batch::default();
     let mut agent = agent_joins(&mut batch);
@@ -53,26 +91,26 @@ fn what_a_full_disk_held_up_is_said_once_there_is_room() {
     batch.requests.push(Request::Decide(Principal::owner(), None, kill, verdict));
 
     driven.disk.set_full(true);
-    assert!(matches!(driven.step(batch), Err(RegistryError::Full(_))));
-    assert!(matches!(driven.driver.settle(), Err(RegistryError::Full(_))));
+    assert!(matches!(driven.step(batch).await, Err(RegistryError::Full(_))));
+    assert!(matches!(driven.driver.settle().await, Err(RegistryError::Full(_))));
     assert!(message(&mut agent).is_none());
     assert!(heard.try_recv().is_err());
 
     driven.disk.set_full(false);
-    driven.driver.settle().unwrap();
+    driven.driver.settle().await.unwrap();
 
     let orders = message(&mut agent).unwrap();
     assert!(matches!(orders.as_slice(), [AgentMail::Order(AgentOrder::Registered { .. })]));
     assert!(matches!(heard.try_recv(), Ok(Ok(Err(Refusal::TaskUnknown(_))))));
 }
 
-#[test]
-fn while_the_disk_is_full_questions_are_answered_and_newcomers_are_told_why_not() {
+#[tokio::test]
+async fn while_the_disk_is_full_questions_are_answered_and_newcomers_are_told_why_not() {
     let mut driven = Driven::new();
     let mut batch = Batch::default();
     let _agent = agent_joins(&mut batch);
     driven.disk.set_full(true);
-    driven.step(batch).unwrap_err();
+    driven.step(batch).await.unwrap_err();
     let why = NoRoom("no space left on device".to_owned());
 
     let (outbox, mut newcomer) = outbox();
@@ -137,6 +175,28 @@ async fn a_master_can_be_stopped_while_its_disk_is_full() {
 }
 
 #[tokio::test]
+async fn whoever_else_is_on_the_thread_has_a_turn_before_each_batch() {
+    let happenings = Arc::new(Happenings::new(1));
+    let reign = Reign { cluster: Default::default(), epoch: Default::default() };
+    let house = House::new(Places::default(), usize::MAX);
+    let (handle, mut inbox) =
+        Handle::new(reign, Room::default(), Arc::downgrade(&happenings), house, Timings::default());
+    let [first, other] = [FRAMEWORK, AGENT].map(|_| outbox::<FrameworkEvent>().0);
+    let (first, _place) = open(&handle, Peer::Framework(first)).await.unwrap();
+    let (other, _other_place) = open(&handle, Peer::Framework(other)).await.unwrap();
+    first.say(vec![call(FrameworkCommand::Revive { role: None })], 10).await.unwrap();
+    let speaking = tokio::spawn(async move {
+        other.say(vec![call(FrameworkCommand::Revive { role: None })], 10).await.unwrap();
+    });
+
+    let mut batch = Batch::default();
+    batch.take(&mut inbox, Instant::now() + Duration::from_secs(3600), None).await;
+
+    speaking.await.unwrap();
+    assert_eq!(batch.sayings.len(), 2);
+}
+
+#[tokio::test]
 async fn while_the_registry_rests_only_what_asks_for_a_write_is_held() {
     let happenings = Arc::new(Happenings::new(1));
     let reign = Reign { cluster: Default::default(), epoch: Default::default() };
@@ -165,16 +225,16 @@ async fn while_the_registry_rests_only_what_asks_for_a_write_is_held() {
     assert_eq!(sessions(&mut batch), [comes.session()]);
 }
 
-#[test]
-fn a_tick_waits_for_the_end_of_a_rest() {
-    let (mut driven, _agent, mut framework, _offer) = Driven::with_peers();
+#[tokio::test]
+async fn a_tick_waits_for_the_end_of_a_rest() {
+    let (mut driven, _agent, mut framework, _offer) = Driven::with_peers().await;
     let due = Config::default().offer_timeout;
     for second in 1..=due.as_secs() {
-        driven.step_at(Duration::from_secs(second), Batch { rests: true, ..Batch::default() }).unwrap();
+        driven.step_at(Duration::from_secs(second), Batch { rests: true, ..Batch::default() }).await.unwrap();
     }
     assert_eq!(message(&mut framework), None);
 
-    driven.step_at(due, Batch::default()).unwrap();
+    driven.step_at(due, Batch::default()).await.unwrap();
 
     let events = message(&mut framework).unwrap();
     assert!(matches!(events.first(), Some(FrameworkEvent::Rescinded(_))), "{events:?}");

@@ -34,7 +34,7 @@ pub(crate) struct EtcdRegistry {
     term: Term,
     lease: Arc<Lease>,
     fence: Fence,
-    /// Where etcd is spoken to. The driver's thread waits for what is done there.
+    /// Where etcd is spoken to. Whoever writes or reads waits for what is done there.
     runtime: Handle,
     last_agent: u64,
     last_framework: u64,
@@ -179,6 +179,10 @@ impl Registry for EtcdRegistry {
             self.commit(&transaction)?;
         }
         Ok(())
+    }
+
+    fn leads(&self) -> Result<bool, RegistryError> {
+        Ok(self.lease.holds()?)
     }
 
     fn confirm(&mut self) -> Result<(), RegistryError> {

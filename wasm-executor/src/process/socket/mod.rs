@@ -11,13 +11,13 @@ mod unix;
 mod windows;
 
 #[cfg(unix)]
-pub use unix::Socket;
-#[cfg(unix)]
 pub(super) use unix::{Listener, connect};
-#[cfg(windows)]
-pub use windows::Socket;
+#[cfg(unix)]
+pub use unix::{Reader, Socket};
 #[cfg(windows)]
 pub(super) use windows::{Listener, connect};
+#[cfg(windows)]
+pub use windows::{Reader, Socket};
 
 #[cfg(test)]
 mod tests {
@@ -91,6 +91,23 @@ mod tests {
 
         assert!(matches!(given_up, io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock), "{given_up}");
         assert_eq!(&heard, b"late");
+    }
+
+    #[tokio::test]
+    async fn a_task_that_reads_keeps_nobody_on_its_thread_from_writing() {
+        let (mut here, there) = connection();
+        let mut reader = Reader::new(there).unwrap();
+        let writing = tokio::spawn(async move {
+            here.write_all(b"hello").unwrap();
+            here
+        });
+
+        let mut heard = [0; 8];
+        assert_eq!(reader.read(&mut heard).await.unwrap(), 5);
+        assert_eq!(&heard[..5], b"hello");
+        drop(writing.await.unwrap());
+
+        assert_eq!(reader.read(&mut heard).await.unwrap(), 0);
     }
 
     #[test]

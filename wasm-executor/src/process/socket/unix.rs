@@ -1,13 +1,15 @@
 //! Sockets with a path.
 
 use std::io::{self, Read, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::net::{SendFlags, send};
+use rustix::net::{RecvFlags, SendFlags, recv, send};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 use super::link::Link;
 
@@ -71,6 +73,42 @@ impl Socket {
     /// How long a read may wait; `None` is for ever.
     pub(in crate::process) fn set_patience(&self, patience: Option<Duration>) -> io::Result<()> {
         self.0.set_read_timeout(patience)
+    }
+}
+
+impl AsRawFd for Socket {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}
+
+/// Reads a socket for a task: whoever else is on its thread does not wait.
+#[derive(Debug)]
+pub struct Reader(AsyncFd<Socket>);
+
+impl Reader {
+    /// # Errors
+    /// When the system cannot watch it.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime with I/O.
+    pub(in crate::process) fn new(socket: Socket) -> io::Result<Self> {
+        #[expect(unsafe_code, reason = "a promise about a descriptor")]
+        // SAFETY: the descriptor is the socket's, which is never given another one and lives as long as what watches it.
+        let watched = unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) };
+        Ok(Self(watched?))
+    }
+
+    /// Waits for something to read. Nothing is read where the other side has hung up. May be dropped: nothing is lost.
+    pub(in crate::process) async fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let mut ready = self.0.readable().await?;
+            // Others write to it, and may wait: so it is not the socket that is told not to block.
+            let read = ready.try_io(|socket| Ok(recv(socket.get_ref().0.as_fd(), &mut *into, RecvFlags::DONTWAIT)?.1));
+            if let Ok(read) = read {
+                return read;
+            }
+        }
     }
 }
 

@@ -11,9 +11,11 @@ use std::path::Path;
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::sync::mpsc;
 use windows_sys::Win32::Foundation::{
     ERROR_BROKEN_PIPE, ERROR_IO_PENDING, ERROR_NO_DATA, ERROR_OPERATION_ABORTED, ERROR_PIPE_CONNECTED,
     ERROR_PIPE_NOT_CONNECTED, HANDLE, INVALID_HANDLE_VALUE, WAIT_TIMEOUT,
@@ -191,6 +193,54 @@ impl Write for Socket {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// Reads a pipe for a task: whoever else is on its thread does not wait. A thread of its own does, for a pipe does not tell when
+/// there is something to read.
+#[derive(Debug)]
+pub struct Reader {
+    pieces: mpsc::Receiver<io::Result<Vec<u8>>>,
+    /// Of the last piece.
+    rest: Vec<u8>,
+}
+
+/// Pieces that wait to be taken: with more, the other side has to wait.
+const PIECES: usize = 4;
+
+impl Reader {
+    /// # Errors
+    /// When there is no thread to be had.
+    pub(in crate::process) fn new(mut socket: Socket) -> io::Result<Self> {
+        let (sender, pieces) = mpsc::channel(PIECES);
+        let read = move || {
+            loop {
+                let mut piece = vec![0; BUFFER as usize];
+                let read = socket.read(&mut piece).map(|read| {
+                    piece.truncate(read);
+                    piece
+                });
+                let is_last = read.as_ref().map_or(true, Vec::is_empty);
+                if sender.blocking_send(read).is_err() || is_last {
+                    return;
+                }
+            }
+        };
+        thread::Builder::new().name("haggle-reader".to_owned()).spawn(read)?;
+        Ok(Self { pieces, rest: Vec::new() })
+    }
+
+    /// Waits for something to read. Nothing is read where the other side has hung up. May be dropped: nothing is lost.
+    pub(in crate::process) async fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if self.rest.is_empty() {
+            // The thread ends behind what it found last.
+            let Some(piece) = self.pieces.recv().await else { return Ok(0) };
+            self.rest = piece?;
+        }
+        let read = self.rest.len().min(into.len());
+        into[..read].copy_from_slice(&self.rest[..read]);
+        self.rest.drain(..read);
+        Ok(read)
     }
 }
 
