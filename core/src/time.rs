@@ -1,6 +1,7 @@
 //! A machine's own time.
 
 use core::fmt;
+use core::num::NonZeroU64;
 use core::ops::{Add, Sub};
 use core::time::Duration;
 
@@ -8,31 +9,46 @@ use core::time::Duration;
 ///
 /// It is not wall-clock time. A driver that restarts goes on from where it stopped, so that a master which
 /// was down does not declare every agent dead on waking.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Now(u64);
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Now(
+    /// One more than its nanoseconds, so that records keep a moment that may not have been in eight bytes.
+    NonZeroU64,
+);
 
 impl Now {
     /// The first moment.
-    pub const ZERO: Self = Self(0);
+    pub const ZERO: Self = Self(NonZeroU64::MIN);
 
-    /// A moment by its nanoseconds since the origin.
+    /// A moment by its nanoseconds since the origin. The last that there is comes before 2^64 - 1.
     pub const fn from_nanos(nanos: u64) -> Self {
-        Self(nanos)
+        Self(NonZeroU64::MIN.saturating_add(nanos))
     }
 
     /// A moment by its milliseconds since the origin. Saturates after 584 years.
     pub const fn from_millis(millis: u64) -> Self {
-        Self(millis.saturating_mul(1_000_000))
+        Self::from_nanos(millis.saturating_mul(1_000_000))
     }
 
     /// Nanoseconds since the origin.
     pub const fn as_nanos(self) -> u64 {
-        self.0
+        self.0.get() - 1
     }
 
     /// Time passed since `earlier`; zero when `earlier` is later than `self`.
     pub const fn since(self, earlier: Self) -> Duration {
-        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+        Duration::from_nanos(self.0.get().saturating_sub(earlier.0.get()))
+    }
+}
+
+impl Default for Now {
+    fn default() -> Self {
+        Self::ZERO
+    }
+}
+
+impl fmt::Debug for Now {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Now").field(&self.as_nanos()).finish()
     }
 }
 
@@ -56,6 +72,6 @@ impl Sub for Now {
 
 impl fmt::Display for Now {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{:03}s", self.0 / 1_000_000_000, self.0 / 1_000_000 % 1_000)
+        write!(f, "{}.{:03}s", self.as_nanos() / 1_000_000_000, self.as_nanos() / 1_000_000 % 1_000)
     }
 }

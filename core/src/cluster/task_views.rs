@@ -8,6 +8,7 @@ use super::Cluster;
 use super::history::Ended;
 use super::queued::{Live, Queued};
 use super::state::{State, Task};
+use super::told::Told;
 use super::view::{Life, TaskView};
 use super::views::Page;
 use crate::access::{Principal, Tenant, Verb};
@@ -171,7 +172,7 @@ pub struct TaskGlance<'a> {
 }
 
 fn glance<'a>(id: TaskId, task: &'a Task, is_archived: bool) -> TaskGlance<'a> {
-    let TaskStatus { state, reason, .. } = task.status;
+    let Told { state, reason, .. } = task.status;
     TaskGlance { id, name: &task.name, role: task.tenant.role(), agent: Some(task.agent), state, reason, is_archived }
 }
 
