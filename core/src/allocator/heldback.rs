@@ -54,7 +54,9 @@ impl Allocator {
         // The highest of them has all the others below.
         let Some((id, _)) = self.tree.up_from(role).filter(is_concerned).last() else { return };
         let is_eager = |seat: &Seat| self.members.get(seat).is_some_and(|known| known.place.is_some());
-        self.woken.extend(self.tree.members_below(id).into_iter().filter(is_eager));
+        let eager: Vec<Seat> = self.tree.members_below(id).into_iter().filter(is_eager).collect();
+        eager.iter().for_each(|seat| self.gangs.get_mut().forget_bound(*seat));
+        self.woken.extend(eager);
         let path: Vec<RoleId> = self.tree.up_from(role).map(|(id, _)| id).collect();
         self.held_back.roles.retain(|id| !path.contains(id));
     }

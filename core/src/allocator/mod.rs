@@ -220,8 +220,13 @@ impl Allocator {
         }
         if let Some((seat, agent)) = self.gangs.get_mut().take_due(now) {
             match self.agents.get(&agent).is_some_and(|holding| holding.active) {
-                true => drop(self.woken_on.entry(agent).or_default().insert(seat)),
-                false => drop(self.woken.insert(seat)),
+                true => {
+                    self.woken_on.entry(agent).or_default().insert(seat);
+                }
+                false => {
+                    self.gangs.get_mut().forget(seat);
+                    self.woken.insert(seat);
+                }
             }
         }
     }
@@ -231,7 +236,6 @@ impl Allocator {
         self.look_again();
         self.gangs.get_mut().begin_look();
         let mut woken = mem::take(&mut self.woken);
-        woken.iter().for_each(|seat| self.gangs.get_mut().forget(*seat));
         if woken.len() > FEW {
             woken.clear();
             self.dirty_agents.extend(self.idle.agents());

@@ -89,6 +89,7 @@ impl Allocator {
                 None => known.demand = None,
             }
             self.filters.clear_seat(seat);
+            self.gangs.get_mut().forget(seat);
             self.unranked.insert(seat);
             self.woken.insert(seat);
         }

@@ -4,16 +4,14 @@ mod why;
 use std::sync::Arc;
 use std::time::Duration;
 
-use haggle_core::allocator::{Hindrance, Obstacle, Withheld};
 use haggle_core::cluster::{
-    Acknowledgement, AgentCommand, AgentIdentity, AgentOrder, AgentView, Announcement, FrameworkCall, FrameworkCommand,
-    FrameworkEvent, FrameworkInfo, HeldTask, MaintenanceView, OfferView, PhaseView, Question, Rejection,
-    ReservationView, RoleView, VolumeStanding, VolumeView, Why, WithdrawalView,
+    Acknowledgement, AgentCommand, AgentIdentity, AgentOrder, FrameworkCall, FrameworkCommand, FrameworkEvent,
+    FrameworkInfo, HeldTask, Question, Rejection, VolumeStanding, VolumeView,
 };
-use haggle_core::resources::{PortRange, Ports, Share};
+use haggle_core::resources::{PortRange, Ports};
 use haggle_core::*;
 
-use super::{Malformed, placement};
+use super::Malformed;
 use crate::v1;
 
 const CLUSTER: ClusterId = ClusterId(11 << 70);

@@ -367,6 +367,11 @@ impl World {
             }
             let mut promised = view.used.clone();
             promised.give(&view.offered);
+            // What tasks hold beyond what is unused is counted until they have ended; it is offered to nobody.
+            let idle = std::mem::take(&mut promised.revocable);
+            if idle > view.revocable && !view.offered.revocable.is_zero() {
+                wrong = Some(format!("of {} {} is unused, and {idle} are promised", view.id, view.revocable));
+            }
             // Tasks of two agents under one id are counted together until the later one has named all of its own.
             let copied = view.offered.is_empty() && self.oracle.copied.contains(&view.id);
             if !copied && !view.info.resources.contains(&promised) {
@@ -487,8 +492,10 @@ impl World {
         let copied = self.agents[at].disk.member.is_some_and(|member| self.oracle.copied.contains(&member.id));
         let holds = self.agents[at].executor.keys();
         let excused = copied && holds.filter_map(|task| self.oracle.tasks.get(task)).any(|truth| truth.reused);
-        if !excused && !self.agents[at].resources.contains(&used) {
-            let has = &self.agents[at].resources;
+        let all = &self.agents[at].resources;
+        // No more of it can be unused.
+        let has = &all.clone().with_revocable(all.cpus);
+        if !excused && !has.contains(&used) {
             self.oracle.fail(format!("agent {at} has {has}, and runs {used}"));
         }
     }

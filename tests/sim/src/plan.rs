@@ -195,6 +195,8 @@ pub(crate) struct Plan {
     pub(crate) endless: u64,
     /// Agents that keep something for a role, of a thousand that start.
     pub(crate) keeps: u64,
+    /// Heartbeats with which an agent says how much of its processor time is unused, of a thousand.
+    pub(crate) measures: u64,
 }
 
 impl Plan {
@@ -230,6 +232,7 @@ impl Plan {
             history: if rng.chance(800) { 10_000 } else { rng.index(60) + 1 },
             endless: knob(rng, 200),
             keeps: knob(rng, 500),
+            measures: knob(rng, 500),
         }
     }
 }

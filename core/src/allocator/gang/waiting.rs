@@ -195,10 +195,19 @@ impl Gangs {
         }
     }
 
-    /// Its framework wants something else, or may have more.
+    /// Its framework wants something else.
     pub(in super::super) fn forget(&mut self, seat: Seat) {
-        let its = self.waiting.range((seat, 0)..=(seat, GangId::MAX)).map(|(&(_, gang), _)| gang);
-        for gang in its.collect::<Vec<_>>() {
+        self.forget_those(seat, |_| true);
+    }
+
+    /// Its framework may have more than quotas left to it.
+    pub(in super::super) fn forget_bound(&mut self, seat: Seat) {
+        self.forget_those(seat, |waiting| matches!(waiting, Waiting::Rests { fit: 0, .. }));
+    }
+
+    fn forget_those(&mut self, seat: Seat, are_meant: impl Fn(&Waiting) -> bool) {
+        let its = self.waiting.range((seat, 0)..=(seat, GangId::MAX)).filter(|(_, waiting)| are_meant(waiting));
+        for gang in its.map(|(&(_, gang), _)| gang).collect::<Vec<_>>() {
             self.forget_one(seat, gang);
         }
     }

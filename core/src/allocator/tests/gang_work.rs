@@ -123,3 +123,21 @@ fn a_gang_whose_tasks_are_in_each_others_way_is_looked_for_now_and_then() {
     world.pass(due.since(world.now).as_millis() as u64);
     assert_eq!(world.offered().len() as u64, IDLE + 1);
 }
+
+#[test]
+fn a_framework_that_launches_other_tasks_meanwhile_has_its_gang_not_looked_for_with_each() {
+    let waits = gang(1, size(1, 128), IDLE as u32 + 2);
+    let mut world = with_idle_agents(&[]);
+    world.wants(1, [waits, want(size(1, 128), 20, 0)]);
+    assert_eq!(world.offered().len(), 20);
+
+    let mut examined = 0;
+    for offer in world.open(1) {
+        let promise = world.allocator.close(offer).expect("it is open");
+        let task = &promise.portion.resources;
+        world.allocator.launched(promise.framework, &promise.role, promise.agent, [(task, Vec::new())], false);
+        examined += world.allocate().examined;
+    }
+
+    assert!(examined < 20 * 8, "{examined} looks at agents for 20 tasks that were launched");
+}

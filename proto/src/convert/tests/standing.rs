@@ -1,5 +1,12 @@
 //! What operators decide of roles and agents, and how those stand, over the wire.
 
+use haggle_core::allocator::Withheld;
+use haggle_core::cluster::{
+    AgentView, Announcement, MaintenanceView, OfferView, PhaseView, ReservationView, RoleView, WithdrawalView,
+};
+use haggle_core::resources::Share;
+
+use super::super::{maintenance, placement, weight};
 use super::*;
 
 #[test]
@@ -21,9 +28,9 @@ fn a_limit_beyond_exact_arithmetic_is_malformed() {
 
 #[test]
 fn a_weight_of_nothing_is_malformed() {
-    assert_eq!(super::weight(None), Ok(None));
-    assert_eq!(super::weight(Some(3)).map(|weight| weight.map(u32::from)), Ok(Some(3)));
-    assert_eq!(super::weight(Some(0)).unwrap_err().to_string(), "weight is 0, must be 1 or more");
+    assert_eq!(weight(None), Ok(None));
+    assert_eq!(weight(Some(3)).map(|weight| weight.map(u32::from)), Ok(Some(3)));
+    assert_eq!(weight(Some(0)).unwrap_err().to_string(), "weight is 0, must be 1 or more");
 }
 
 #[test]
@@ -94,7 +101,7 @@ fn a_maintenance_window_begins_at_a_moment_or_so_long_after_it_is_heard_of() {
     use v1::schedule_maintenance_request::Start;
     let start = |start| {
         let wire = v1::ScheduleMaintenanceRequest { agents: vec![1], start, duration_ms: 60_000, ..Default::default() };
-        super::maintenance(&wire, 5_000).map(|window| window.when.start_ms)
+        maintenance(&wire, 5_000).map(|window| window.when.start_ms)
     };
 
     assert_eq!(start(Some(Start::StartMs(7_000))), Ok(7_000));

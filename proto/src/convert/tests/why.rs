@@ -1,5 +1,8 @@
 //! Why somebody waits, over the wire.
 
+use haggle_core::allocator::{Hindrance, Obstacle, Withheld};
+use haggle_core::cluster::Why;
+
 use super::*;
 
 #[test]

@@ -3,7 +3,7 @@
 use haggle_core::cluster::{AgentCommand, AgentIdentity, AgentOrder, Rejection};
 use haggle_core::node::Command;
 use haggle_core::planted::{self, Bug};
-use haggle_core::{AgentId, AgentInfo, Epoch, Member};
+use haggle_core::{AgentId, AgentInfo, Epoch, Member, MilliCpu};
 
 use super::SILENT_HEARTBEATS;
 use crate::net::{ConnId, Msg, Peer, Way};
@@ -62,7 +62,18 @@ impl World {
         }
         if process.registered {
             self.send(conn, Way::Up, Msg::Report(AgentCommand::Heartbeat));
+            self.measure(at);
         }
+    }
+
+    /// What is unused goes up and down as it likes, whatever runs; nothing is once everything is made good.
+    fn measure(&mut self, at: usize) {
+        if self.faulty && !self.rng.chance(self.plan.measures) {
+            return;
+        }
+        let tenths = self.agents[at].resources.cpus.get() / 100;
+        let unused = if self.faulty { self.rng.range(0, tenths) * 100 } else { 0 };
+        self.report(at, AgentCommand::Unused(MilliCpu::new(unused)));
     }
 
     pub(super) fn report(&mut self, at: usize, report: AgentCommand) {

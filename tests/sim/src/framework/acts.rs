@@ -75,8 +75,15 @@ impl World {
                 self.call(at, life, FrameworkCommand::Revive { role });
             }
             5..=7 => {
+                let resources = |rng: &mut Rng| {
+                    let (cpus, mem) = (MilliCpu::new(rng.range(100, 2000)), Bytes::from_mib(64));
+                    match rng.chance(300) {
+                        true => Resources::new(MilliCpu::ZERO, mem, Bytes::ZERO).with_revocable(cpus),
+                        false => Resources::new(cpus, mem, Bytes::ZERO),
+                    }
+                };
                 let want = |rng: &mut Rng| Want {
-                    resources: Resources::new(MilliCpu::new(rng.range(100, 2000)), Bytes::from_mib(64), Bytes::ZERO),
+                    resources: resources(rng),
                     constraints: Vec::new(),
                     volumes: Vec::new(),
                     waiting: rng.below(4) as u32,

@@ -56,11 +56,13 @@ impl World {
         let mut left = offer.resources.clone();
         let mut tasks = Vec::new();
         for _ in 0..count {
-            let wants = Resources::new(
-                MilliCpu::new(if canary { 100 } else { self.rng.range(1, 20) * 100 }),
-                Bytes::from_mib(if canary { 1 } else { self.rng.range(1, 600) }),
-                Bytes::new(0),
-            );
+            let cpus = MilliCpu::new(if canary { 100 } else { self.rng.range(1, 20) * 100 });
+            let mem = Bytes::from_mib(if canary { 1 } else { self.rng.range(1, 600) });
+            let is_revocable = !canary && !left.revocable.is_zero() && self.rng.chance(500);
+            let wants = match is_revocable {
+                true => Resources::new(MilliCpu::ZERO, mem, Bytes::ZERO).with_revocable(cpus.min(left.revocable)),
+                false => Resources::new(cpus, mem, Bytes::ZERO),
+            };
             // Now and then it asks for more than there is.
             if left.take(&wants).is_err() && !self.rng.chance(50) {
                 continue;
