@@ -105,9 +105,11 @@ fn a_python_script_starts_from_a_snapshot_and_sees_the_same_as_without() {
                   print(sys.argv, sys.orig_argv, sys.path, sys.flags, dict(os.environ), sorted(sys.modules))\n\
                   print(os.listdir('/script'), __file__, sorted(globals()), sys.stdin.read(), table.ROW)\n";
     let script = script.replace("import os, sys", "import os, sys, table");
-    let place = Place::with(&[("job.py", &script), ("lib/table.py", "ROW = 1"), ("text", "some text")]);
+    let place = Place::with(&[("job.py", &script), ("table.py", "ROW = 1"), ("text", "some text")]);
     let of = |words: &str| {
-        let ran = place.haggle(&format!("run job.py --stdin text --with lib --env COLOUR=green {words} -- a b"));
+        let ran = place.haggle(&format!(
+            "run job.py --stdin text --input /script/table.py=table.py --env COLOUR=green {words} -- a b"
+        ));
         assert_eq!(ran.code, 0, "{ran:?}");
         ran.stdout
     };

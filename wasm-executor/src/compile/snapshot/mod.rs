@@ -85,7 +85,7 @@ fn check() -> Host {
     Host::new(Given {
         args: &["checked", "/check/check.py", "one", "two words"],
         env: &["COLOUR=green", "PYTHONPATH=/other/lib:/nowhere.zip", "EMPTY="],
-        folders: &[("/other", &[("text", "")]), ("/check", &[("check.py", include_str!("check.py"))])],
+        folders: &[("/check", &[("check.py", include_str!("check.py"))])],
         stops_at: None,
     })
 }

@@ -2,10 +2,13 @@
 (module
   (memory 1)
 
-  ;; Whether the task is one that a snapshot is right for: `NAME /SCRIPT ...`, without a variable that the interpreter
-  ;; reads while it gets ready. A script's path cannot be told from an option otherwise.
+  ;; Whether the task is one that a snapshot is right for: `NAME /SCRIPT ...` with one folder, as the snapshot had, and
+  ;; without a variable that the interpreter reads while it gets ready. The C library and what is packed into the module
+  ;; count folders only once, and a script's path cannot be told from an option otherwise.
   (func $fits (result i32)
     (local $left i32) (local $at i32) (local $text i32)
+    (if (call FD_PRESTAT_GET (i32.const 3) (i32.const ROOM)) (then (return (i32.const 0))))
+    (if (i32.eqz (call FD_PRESTAT_GET (i32.const 4) (i32.const ROOM))) (then (return (i32.const 0))))
     (if (call ARGS_SIZES_GET (i32.const ROOM) (i32.const ROOM_NEXT)) (then (return (i32.const 0))))
     (if (i32.lt_u (i32.load (i32.const ROOM)) (i32.const 2)) (then (return (i32.const 0))))
     (if (i32.gt_u (i32.load (i32.const ROOM)) (i32.const WORDS_MAX)) (then (return (i32.const 0))))

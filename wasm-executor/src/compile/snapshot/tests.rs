@@ -1,6 +1,6 @@
 use super::*;
 use crate::compile::rewrite::rewrite;
-use host::WASI;
+use host::{Folder, WASI};
 
 /// Prints whether its memory is the one that it was written with, once.
 const GUEST: &str = r#"(module
@@ -8,6 +8,7 @@ const GUEST: &str = r#"(module
     (import "WASI" "args_get" (func (param i32 i32) (result i32)))
     (import "WASI" "environ_sizes_get" (func (param i32 i32) (result i32)))
     (import "WASI" "environ_get" (func (param i32 i32) (result i32)))
+    (import "WASI" "fd_prestat_get" (func (param i32 i32) (result i32)))
     (import "WASI" "random_get" (func (param i32 i32) (result i32)))
     (import "WASI" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
     (memory (export "memory") 1)
@@ -37,14 +38,18 @@ fn guest() -> Module {
     record::quickly_compiled(&rewrite(&written), false).unwrap()
 }
 
-fn ended(args: &'static [&'static str], env: &'static [&'static str]) -> Ended {
-    let ended = run(&guest(), Meter::Fuel, 0, Host::new(Given { args, env, folders: &[], stops_at: None })).unwrap();
+type Words = &'static [&'static str];
+
+const SCRIPT: Folder = ("/script", &[]);
+
+fn ended(args: Words, env: Words, folders: &'static [Folder]) -> Ended {
+    let ended = run(&guest(), Meter::Fuel, 0, Host::new(Given { args, env, folders, stops_at: None })).unwrap();
     assert_eq!(ended.stop, None);
     ended
 }
 
-fn said(args: &'static [&'static str], env: &'static [&'static str]) -> String {
-    String::from_utf8(ended(args, env).host.output).unwrap()
+fn said(args: Words, env: Words) -> String {
+    String::from_utf8(ended(args, env, &[SCRIPT]).host.output).unwrap()
 }
 
 #[test]
@@ -60,14 +65,17 @@ fn what_the_snapshot_is_not_right_for_starts_without_it() {
     for env in [&["A=1", "PYTHONHASHSEED=7"], &["A=1", "PYTHONPATHS=7"], &["A=1", "PYTHONUTF8=1"]] {
         assert_eq!(said(&["task", "/script/a.py"], env), "cold", "{env:?}");
     }
-    let many: &'static [&'static str] = vec!["/a"; 2000].leak();
+    let many: Words = vec!["/a"; 2000].leak();
     assert_eq!(said(many, &[]), "cold");
+    for folders in [&[][..], &[SCRIPT, ("/packages", &[])]] {
+        assert_eq!(ended(&["task", "/script/a.py"], &[], folders).host.output, b"cold");
+    }
 }
 
 #[test]
 fn each_start_has_a_secret_of_its_own_and_hashes_by_it() {
     let hashed = || {
-        let Ended { memory, .. } = ended(&["task", "/script/a.py"], &[]);
+        let Ended { memory, .. } = ended(&["task", "/script/a.py"], &[], &[SCRIPT]);
         let word = |at: u32| u32::from_le_bytes(memory[at as usize..][..4].try_into().unwrap());
         let step = |hash: u32, word: u32| hash.wrapping_mul(1_000_003) ^ word;
         let first = word(SECRET) ^ u32::from(b'h') << 7;

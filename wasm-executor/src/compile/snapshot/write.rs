@@ -75,8 +75,10 @@ pub(super) fn write(shape: &Shape<'_>, snapshot: &Snapshot<'_>) -> Result<Option
     let reset: String = shape.globals.iter().zip(0..).filter(|(global, _)| global.is_mutable).map(set).collect();
 
     let imported = |name: &str| shape.imports.get(name).copied();
-    let calls = ["args_sizes_get", "args_get", "environ_sizes_get", "environ_get", "random_get"];
-    let [Some(args_sizes), Some(args), Some(environ_sizes), Some(environ), Some(random)] = calls.map(imported) else {
+    let calls = ["fd_prestat_get", "args_sizes_get", "args_get", "environ_sizes_get", "environ_get", "random_get"];
+    let [Some(prestat), Some(args_sizes), Some(args), Some(environ_sizes), Some(environ), Some(random)] =
+        calls.map(imported)
+    else {
         return Ok(None);
     };
     let own = shape.functions();
@@ -85,6 +87,7 @@ pub(super) fn write(shape: &Shape<'_>, snapshot: &Snapshot<'_>) -> Result<Option
     let text = filled(
         include_str!("start.wat"),
         &[
+            ("FD_PRESTAT_GET", prestat),
             ("ARGS_SIZES_GET", args_sizes),
             ("ARGS_GET", args),
             ("ENVIRON_SIZES_GET", environ_sizes),
