@@ -217,10 +217,10 @@ fn a_ruby_script_is_a_task() {
         ("loop.rb", "loop { }"),
     ]);
 
-    let job = place.haggle("run job.rb --stdin text --env COLOUR=green -- a b");
-    let fails = place.haggle("run fails.rb");
-    let wrong = place.haggle("run wrong.rb");
-    let endless = place.haggle("run loop.rb --timeout 2s");
+    let job = place.haggle("run job.rb --mem 128MiB --stdin text --env COLOUR=green -- a b");
+    let fails = place.haggle("run fails.rb --mem 128MiB");
+    let wrong = place.haggle("run wrong.rb --mem 128MiB");
+    let endless = place.haggle("run loop.rb --mem 128MiB --timeout 2s");
 
     let printed = "[[\"a\",\"b\"],\"some text\",true,\"green\"]\n1\nlast\n";
     assert_eq!((job.code, job.stdout.as_str()), (2, printed), "{job:?}");
