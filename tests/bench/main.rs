@@ -12,6 +12,7 @@ mod heartbeat;
 mod held;
 mod local;
 mod machine;
+mod pages;
 mod processes;
 mod queue;
 mod records;
@@ -104,6 +105,8 @@ enum Group {
     Held,
     /// 10,000 idle agents at one master: its CPU, its memory for each, and how long a list of them takes.
     Agents,
+    /// How long the master takes for each page, with 1,000 agents and 100,000 tasks.
+    Pages,
     /// What the master's machine alone holds for each agent, framework and running task.
     Records,
     /// What TLS, certificates and tokens cost beside plain text on loopback.
@@ -117,7 +120,7 @@ enum Group {
 }
 
 impl Group {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 13] = [
         Self::Decisions,
         Self::Allocator,
         Self::Executor,
@@ -127,6 +130,7 @@ impl Group {
         Self::Startup,
         Self::Held,
         Self::Agents,
+        Self::Pages,
         Self::Records,
         Self::Revocable,
         Self::Heartbeat,
@@ -180,6 +184,7 @@ impl Group {
             Self::Startup => runtime()?.block_on(startup::measure()),
             Self::Held => runtime()?.block_on(held::measure(effort)),
             Self::Agents => runtime()?.block_on(agents::measure(effort)),
+            Self::Pages => runtime()?.block_on(pages::measure(effort)),
             Self::Records => records::measure(effort),
             Self::Secure => runtime()?.block_on(secure::measure(effort)),
             Self::Flood => runtime()?.block_on(flood::measure(effort)),

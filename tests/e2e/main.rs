@@ -15,6 +15,8 @@ mod frameworks;
 mod gangs;
 mod languages;
 mod network;
+#[cfg(target_os = "linux")]
+mod pages;
 mod placing;
 mod queues;
 mod reservations;

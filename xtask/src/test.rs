@@ -5,6 +5,7 @@ use std::process::Command;
 
 use anyhow::Context;
 
+use crate::browser;
 use crate::cross::{self, System};
 use crate::deny::{self, Advisories};
 use crate::languages::Language;
@@ -66,8 +67,10 @@ fn checks(workspace: &Workspace) -> anyhow::Result<Advisories> {
     tools::ensure_etcd(workspace)?;
     tools::ensure_programs(workspace);
     tools::ensure_pip();
+    let mut tests = tests(workspace);
+    browser::given(&mut tests, browser::ensure());
     // Last, so that its summary is the last thing to be read.
-    step("tests", &mut tests(workspace))?;
+    step("tests", &mut tests)?;
     for language in not_run {
         let name = language.name();
         eprintln!("not run: the tests of tasks in {name}; `cargo xtask wasm {name}` builds what they need");

@@ -5,6 +5,7 @@ mod peers;
 mod access;
 mod limits;
 mod metrics;
+mod pages;
 mod reservations;
 mod roles;
 mod services;
