@@ -77,6 +77,8 @@ function offerCopies(within) {
   }
 }
 offerCopies(document);
+// A page that is rendered anew has none.
+document.addEventListener('htmx:after:swap', () => offerCopies(document));
 
 const stale = document.getElementById('stale');
 document.addEventListener('htmx:sse:error', () => { stale.textContent = 'The master does not answer: this page may be old'; });

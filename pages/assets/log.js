@@ -19,21 +19,35 @@ for (const log of document.querySelectorAll('pre[data-log]')) {
 
   if ('follow' in log.dataset) {
     let next = log.dataset.next;
+    let heard;
+    let again;
+    const close = () => {
+      clearTimeout(again);
+      heard?.close();
+    };
     const open = () => {
-      const heard = new EventSource(`${log.dataset.log}?from=${next}`);
-      heard.addEventListener('message', (message) => {
+      close();
+      const source = new EventSource(`${log.dataset.log}?from=${next}`);
+      heard = source;
+      source.addEventListener('message', (message) => {
         const piece = JSON.parse(message.data);
         next = piece.next;
         text = (text + piece.text).slice(-KEPT);
         show();
       });
-      heard.addEventListener('end', () => heard.close());
+      source.addEventListener('end', () => {
+        close();
+        document.removeEventListener('visibilitychange', turn);
+      });
       // Opened anew by ourselves: from where we are, not from where we began.
-      heard.addEventListener('error', () => {
-        heard.close();
-        setTimeout(open, 3000);
+      source.addEventListener('error', () => {
+        close();
+        again = setTimeout(open, 3000);
       });
     };
+    // A browser has six connections to a host in HTTP/1.1, for all of its windows.
+    const turn = () => (document.hidden ? close() : open());
+    document.addEventListener('visibilitychange', turn);
     open();
   }
 }

@@ -110,6 +110,7 @@ pub fn took(time: Duration) -> String {
         0..1_000 => format!("{micros} µs"),
         1_000..10_000 => format!("{:.1} ms", time.as_secs_f64() * 1e3),
         10_000..1_000_000 => format!("{} ms", time.as_millis()),
+        1_000_000..60_000_000 if micros.is_multiple_of(1_000_000) => format!("{} s", time.as_secs()),
         1_000_000..60_000_000 => format!("{:.2} s", time.as_secs_f64()),
         _ => span(time),
     }
@@ -163,7 +164,10 @@ impl Bar {
     pub fn of_limit(label: &'static str, used: u64, limit: u64, shown: impl Fn(u64) -> String) -> Self {
         let class = if used >= limit && limit > 0 { "full" } else { "used" };
         let percent = percent(used, limit);
-        let text = format!("{} of {} ({percent} %)", shown(used), shown(limit));
+        let text = match limit {
+            0 => "none was given".to_owned(),
+            _ => format!("{} of {} ({percent} %)", shown(used), shown(limit)),
+        };
         Self { label, parts: parts(&[(class, used.min(limit))], limit), percent, text: text.clone(), short: text }
     }
 

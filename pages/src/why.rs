@@ -106,11 +106,13 @@ pub fn hindrance_in_words(hindrance: &Hindrance) -> String {
 pub fn span(time: Duration) -> String {
     const MINUTE: u64 = 60;
     const HOUR: u64 = 60 * MINUTE;
+    const DAY: u64 = 24 * HOUR;
     match time.as_secs() {
         0 => format!("{} ms", time.as_millis()),
         seconds if seconds < 2 * MINUTE => format!("{seconds} s"),
         seconds if seconds < 2 * HOUR => format!("{} min", seconds / MINUTE),
-        seconds => format!("{} h", seconds / HOUR),
+        seconds if seconds < 2 * DAY => format!("{} h", seconds / HOUR),
+        seconds => format!("{} days", seconds / DAY),
     }
 }
 
@@ -222,6 +224,6 @@ mod tests {
         let said = |millis| span(Duration::from_millis(millis));
 
         assert_eq!([said(400), said(59_900), said(119_000), said(7_000_000)], ["400 ms", "59 s", "119 s", "116 min"]);
-        assert_eq!(said(86_400_000), "24 h");
+        assert_eq!([said(86_400_000), said(864_000_000)], ["24 h", "10 days"]);
     }
 }

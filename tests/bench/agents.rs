@@ -28,7 +28,8 @@ use crate::{Effort, among};
 const AGENTS: u64 = 10_000;
 
 /// Of the master. Connections on which nobody was let in yet may be a few hundred from one address.
-const FLAGS: [&str; 6] = ["--places", "agents=12000", "--places", "frameworks=64", "--places", "operators=64"];
+pub(crate) const FLAGS: [&str; 6] =
+    ["--places", "agents=12000", "--places", "frameworks=64", "--places", "operators=64"];
 const JOIN_AT_ONCE: usize = 100;
 
 /// As a real agent's, unless its master wants to hear from it less often.
@@ -92,7 +93,7 @@ async fn list(cluster: &Cluster) -> anyhow::Result<f64> {
 }
 
 /// An agent that lives and ends each task as soon as it hears of it, on a connection of its own. Gone with its value.
-struct Simulated(tokio::task::JoinHandle<anyhow::Result<()>>);
+pub(crate) struct Simulated(tokio::task::JoinHandle<anyhow::Result<()>>);
 
 impl Drop for Simulated {
     fn drop(&mut self) {
@@ -102,7 +103,7 @@ impl Drop for Simulated {
 
 impl Simulated {
     /// Registers, says its words, and keeps its session from then on.
-    async fn join(home: &Home, url: &str, number: u64, of: u64) -> anyhow::Result<Self> {
+    pub(crate) async fn join(home: &Home, url: &str, number: u64, of: u64) -> anyhow::Result<Self> {
         let connection = Endpoint::from_shared(url.to_owned())?.tcp_nodelay(true).connect().await?;
         let mut client = AgentsClient::new(home.show(url, connection));
         let (reports, waiting) = mpsc::channel(4);

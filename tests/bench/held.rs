@@ -79,7 +79,7 @@ async fn listing(tasks: u64, figures: &mut Vec<Figure>) -> anyhow::Result<()> {
 }
 
 /// An agent that does nothing but hold tasks, and the session of their framework.
-struct Played {
+pub(crate) struct Played {
     _reports: mpsc::Sender<AgentReports>,
     _orders: Streaming<AgentOrders>,
     _framework: Framework,
@@ -88,7 +88,7 @@ struct Played {
 
 impl Played {
     /// Registers with so many tasks in pieces; from its first word until the master knows all of them.
-    async fn register(cluster: &Cluster, held: u64) -> anyhow::Result<(Self, Duration)> {
+    pub(crate) async fn register(cluster: &Cluster, held: u64) -> anyhow::Result<(Self, Duration)> {
         let client = cluster.client().await;
         let info = FrameworkInfo { name: "held".into(), roles: vec!["held".into()], failover_timeout: AN_HOUR };
         let (framework, events) = Framework::connect(&client, info).await?;

@@ -13,6 +13,7 @@ mod heartbeat;
 mod held;
 mod local;
 mod machine;
+mod pages;
 mod processes;
 mod queue;
 mod records;
@@ -106,6 +107,8 @@ enum Group {
     Held,
     /// 10,000 idle agents at one master: its CPU, its memory for each, how long a list of them takes, and a task among them.
     Agents,
+    /// How long the master takes for each page, with 1,000 agents and 100,000 tasks.
+    Pages,
     /// What the master's machine alone holds for each agent, framework and running task.
     Records,
     /// What TLS, certificates and tokens cost beside plain text on loopback.
@@ -131,6 +134,7 @@ impl Group {
         Self::Startup,
         Self::Held,
         Self::Agents,
+        Self::Pages,
         Self::Records,
         Self::Revocable,
         Self::Scripts,
@@ -185,6 +189,7 @@ impl Group {
             Self::Startup => runtime()?.block_on(startup::measure()),
             Self::Held => runtime()?.block_on(held::measure(effort)),
             Self::Agents => runtime()?.block_on(agents::measure(effort)),
+            Self::Pages => runtime()?.block_on(pages::measure(effort)),
             Self::Records => records::measure(effort),
             Self::Secure => runtime()?.block_on(secure::measure(effort)),
             Self::Flood => runtime()?.block_on(flood::measure(effort)),

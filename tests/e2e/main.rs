@@ -17,6 +17,8 @@ mod languages;
 #[cfg(unix)]
 mod mesos;
 mod network;
+#[cfg(target_os = "linux")]
+mod pages;
 mod placing;
 #[cfg(target_os = "linux")]
 mod prometheus;

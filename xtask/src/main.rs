@@ -2,6 +2,7 @@
 
 mod arm64;
 mod bench;
+mod browser;
 mod chaos;
 mod conformance;
 mod cross;

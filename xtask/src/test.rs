@@ -5,6 +5,7 @@ use std::process::Command;
 
 use anyhow::Context;
 
+use crate::browser;
 use crate::cross::{self, System};
 use crate::deny::{self, Advisories};
 use crate::languages::Language;
@@ -73,8 +74,11 @@ fn checks(workspace: &Workspace) -> anyhow::Result<Advisories> {
     tools::ensure_pip();
     mesos::ensure_clients(workspace);
     python::check(workspace)?;
+    let mut tests = tests(workspace);
+    tests.env("HAGGLE_WASM_CARGO", toolchain::ensure(None)?);
+    browser::given(&mut tests, browser::ensure());
     // Last, so that its summary is the last thing to be read.
-    step("tests", tests(workspace).env("HAGGLE_WASM_CARGO", toolchain::ensure(None)?))?;
+    step("tests", &mut tests)?;
     for language in not_run {
         let name = language.name();
         eprintln!("not run: the tests of tasks in {name}; `cargo xtask wasm {name}` builds what they need");

@@ -5,7 +5,7 @@ pub(crate) mod record;
 mod table;
 
 use std::io::{self, BufWriter, ErrorKind, Write};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -104,6 +104,10 @@ pub(crate) fn shortened(message: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
+    use haggle_pages::text::is_deceptive;
+
     use super::*;
 
     /// Clears the screen, in two ways; turns the line around; hides in it.

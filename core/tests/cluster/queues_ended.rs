@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use haggle_core::access::{Principal, Verb};
-use haggle_core::cluster::{Announcement, Command, Config, Effect, FrameworkCommand, OperatorCommand, TaskView};
+use haggle_core::cluster::{
+    Announcement, Command, Config, Effect, FrameworkCommand, OperatorCommand, TaskGlance, TaskView,
+};
 use haggle_core::{Ending, QueueEnd, QueueUpdate, Reason, Source, TaskState, Usage};
 
 use crate::kit::*;
@@ -17,8 +19,38 @@ fn listed(world: &World, page: usize) -> Vec<TaskView> {
         listed.extend(tasks);
         match next {
             Some(next) => after = Some(next),
-            None => return listed,
+            None => break,
         }
+    }
+    assert_eq!(selected(world, page, |_| true), listed, "everything is what is selected by nothing");
+    listed
+}
+
+/// Those of all that are wanted, looked at in pages of so many.
+fn selected(world: &World, page: usize, wanted: impl Fn(&TaskGlance<'_>) -> bool) -> Vec<TaskView> {
+    let (mut selected, mut after) = (Vec::new(), None);
+    loop {
+        let (tasks, next) = world.cluster.tasks_page_where(&Principal::owner(), after, page, &wanted);
+        selected.extend(tasks);
+        match next {
+            Some(next) => after = Some(next),
+            None => return selected,
+        }
+    }
+}
+
+#[test]
+fn what_is_looked_at_of_a_task_before_it_is_selected_is_what_is_shown_of_it() {
+    let (mut world, agent, framework) = with_three();
+    say(&mut world, agent, news(framework, 2, vec![], &[10, 11]));
+    world.acknowledge(framework, id(framework, 1), 2);
+
+    for task in listed(&world, 2) {
+        let same = |glance: &TaskGlance<'_>| {
+            (glance.id, glance.name, glance.role, glance.agent) == (task.id, &*task.name, &*task.role, Some(task.agent))
+                && (glance.state, glance.reason) == (task.status.state, task.status.reason)
+        };
+        assert_eq!(selected(&world, 2, same), [task.clone()]);
     }
 }
 

@@ -200,7 +200,8 @@ fn held_by(verb: Verb) -> Option<Limit> {
         | Verb::ListLimits
         | Verb::ListMaintenance
         | Verb::Why
-        | Verb::ReadMetrics => Some(Limit::Lists),
+        | Verb::ReadMetrics
+        | Verb::ReadAudit => Some(Limit::Lists),
         Verb::ReadLog => Some(Limit::LogReads),
         Verb::Upload | Verb::Download => Some(Limit::Transfers),
         _ => None,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream, try_unfold};
-use haggle_core::access::{Principal, Verb};
+use haggle_core::access::Principal;
 use haggle_pages::link::Query;
 use haggle_pages::text::time;
 use haggle_pages::views::event_row;
@@ -75,9 +75,11 @@ impl Pages {
     /// A page again and again.
     ///
     /// # Errors
-    /// When too many watch, or it may not be watched.
+    /// When too many watch, or it may not be seen.
     pub(super) async fn live(&self, route: Route, query: Query, who: Principal) -> Result<Response<Body>, Status> {
-        who.check(Verb::Watch).map_err(|denied| Status::permission_denied(denied.to_string()))?;
+        if let Some(verb) = route.verb() {
+            who.check(verb).map_err(|denied| Status::permission_denied(denied.to_string()))?;
+        }
         let (happenings, place) = self.handle.watch()?;
         // What cannot be shown is told at once, and in words of HTTP.
         let view = self.look(&route, &query, &who).await?;

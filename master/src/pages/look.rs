@@ -190,10 +190,7 @@ impl Pages {
         let audit = self.guard.audit().clone();
         match spawn_blocking(move || audit.last()).await {
             Ok(Some(lines)) => lines.map_err(|error| format!("the audit cannot be read: {error}")),
-            Ok(None) => {
-                Err("this master writes no audit: it was started without a folder for its state, or by haggle up"
-                    .to_owned())
-            }
+            Ok(None) => Err("this master writes no audit: start it with --audit FILE".to_owned()),
             Err(_) => Err("the audit could not be read".to_owned()),
         }
     }

@@ -123,7 +123,10 @@ impl Area for Pages {
         if let Some(refused) = route.check_method(&head.method) {
             return Some(Entrance::Closed(Box::new(refused)));
         }
+        let is_live = Form::of(head) == Form::Stream && !matches!(route, Route::Log(..) | Route::Act(_));
         Some(match route.verb() {
+            // A page that stays open holds a watch, and no list. What it lists is checked as well.
+            Some(_) if is_live => Entrance::For(Verb::Watch),
             Some(verb) => Entrance::For(verb),
             None => Entrance::Open,
         })

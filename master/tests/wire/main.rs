@@ -6,6 +6,7 @@ mod access;
 mod limits;
 mod mesos;
 mod metrics;
+mod pages;
 mod reservations;
 mod roles;
 mod services;

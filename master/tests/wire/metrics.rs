@@ -9,7 +9,7 @@ use crate::access::{create, wanted};
 use crate::peers::{Agent, Framework, loopback, owner, spec};
 
 /// What is answered to a request in HTTP/1.1, with these further lines.
-async fn ask(master: &Master, method: &str, path: &str, lines: &[String]) -> String {
+pub(crate) async fn ask(master: &Master, method: &str, path: &str, lines: &[String]) -> String {
     let mut stream = TcpStream::connect(master.addr()).await.unwrap();
     let lines: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
     let request = format!("{method} {path} HTTP/1.1\r\nhost: master\r\nconnection: close\r\n{lines}\r\n");
@@ -23,7 +23,7 @@ async fn scrape(master: &Master, bearer: &str) -> String {
     ask(master, "GET", "/metrics", &[format!("authorization: {bearer}")]).await
 }
 
-fn owners(master: &Master) -> String {
+pub(crate) fn owners(master: &Master) -> String {
     owner(master).0.unwrap()
 }
 

@@ -1,0 +1,186 @@
+// Every page of a real cluster in headless Chromium: what a person and an assistive program see, with JavaScript and
+// without, and that nothing on it fails or comes from elsewhere.
+//
+// PAGES_URL, PAGES_TOKEN, PAGES_TASK (one that runs), PAGES_ENDED (one that has ended), PAGES_TOOLS (a folder with
+// node_modules), PAGES_HAGGLE (the command line), PAGES_WASM (a module to run), PAGES_SHOTS (where pictures go; none
+// without).
+
+import { createRequire } from 'node:module';
+import { readFileSync } from 'node:fs';
+import { execFile } from 'node:child_process';
+import assert from 'node:assert/strict';
+
+const { PAGES_URL: url, PAGES_TOKEN: token, PAGES_TASK: task, PAGES_ENDED: ended, PAGES_TOOLS: tools } = process.env;
+const { PAGES_HAGGLE: haggle, PAGES_WASM: wasm, PAGES_SHOTS: shots, PAGES_CHROMIUM: chromium = '/usr/bin/chromium' } = process.env;
+const require = createRequire(`${tools}/`);
+const playwright = require('playwright-core');
+const axe = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
+
+const PATIENCE = 60_000;
+// That of a task: `task-3.7` is of `framework-3`.
+const framework = task.replace('task', 'framework').replace(/\..*/, '');
+const pages = ['/', '/agents', '/agents/agent-1', '/roles', '/frameworks', `/frameworks/${framework}`, '/offers', '/tasks',
+  '/tasks?state=failed', '/tasks?q=nothing-is-called-so', `/tasks/${task}`, `/tasks/${ended}`, '/events', '/tokens', '/audit'];
+
+const browser = await playwright.chromium.launch({
+  executablePath: chromium,
+  args: ['--headless=new', '--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-dev-shm-usage'],
+});
+
+/** A window in which everything that goes wrong is noted. */
+async function open(options = {}) {
+  const context = await browser.newContext({ baseURL: url, ...options });
+  const trouble = [];
+  const page = await context.newPage();
+  page.setDefaultTimeout(PATIENCE);
+  page.on('console', (message) => { if (message.type() === 'error' || message.type() === 'warning') trouble.push(`console: ${message.text()}`); });
+  page.on('pageerror', (error) => trouble.push(`error: ${error}`));
+  page.on('dialog', (dialog) => { trouble.push(`dialog: ${dialog.message()}`); dialog.dismiss(); });
+  page.on('request', (request) => { if (!request.url().startsWith(url)) trouble.push(`another host: ${request.url()}`); });
+  page.on('response', (response) => { if (response.status() >= 400) trouble.push(`${response.status()}: ${response.url()}`); });
+  return { context, page, trouble };
+}
+
+async function step(name, run) {
+  const began = Date.now();
+  await run();
+  console.log(`ok ${name} (${Date.now() - began} ms)`);
+}
+
+let state;
+await step('logging in leads to the page that was wanted, and a wrong token is told', async () => {
+  const { context, page, trouble } = await open();
+  await page.goto('/tasks?state=failed');
+  assert.equal(new URL(page.url()).pathname, '/login');
+  await page.fill('#token', 'no token');
+  await page.press('#token', 'Enter');
+  await page.waitForSelector('[role=alert]');
+  assert.ok(trouble.every((line) => line.includes('401')), trouble.join('\n'));
+  trouble.length = 0;
+  await page.fill('#token', token);
+  await page.press('#token', 'Enter');
+  await page.waitForURL('**/tasks?state=failed');
+  state = await context.storageState();
+  const [cookie] = state.cookies;
+  assert.ok(cookie.httpOnly && cookie.sameSite === 'Strict', JSON.stringify(cookie));
+  assert.deepEqual(trouble, []);
+  await context.close();
+});
+
+await step('every page is whole, small, accessible and quiet, in light and in dark', async () => {
+  const faults = [];
+  for (const colorScheme of ['light', 'dark']) {
+    const { context, page, trouble } = await open({ storageState: state, colorScheme });
+    for (const address of pages) {
+      await page.goto(address, { waitUntil: 'load' });
+      await page.waitForSelector('h1');
+      const found = await page.evaluate(`${axe}; axe.run(document, { resultTypes: ['violations'] })`);
+      const serious = found.violations.filter((violation) => ['serious', 'critical'].includes(violation.impact));
+      const told = serious.map((violation) => `${violation.id}: ${violation.nodes.map((node) => node.html.slice(0, 200)).join(' | ')}`);
+      faults.push(...[...told, ...trouble].map((fault) => `${colorScheme} ${address}: ${fault}`));
+      trouble.length = 0;
+    }
+    await context.close();
+  }
+  assert.deepEqual(faults, []);
+});
+
+await step('a first load is below 120 KB', async () => {
+  const { context, page } = await open({ storageState: state });
+  await page.goto('/tasks', { waitUntil: 'load' });
+  const bytes = await page.evaluate(() => ['navigation', 'resource'].flatMap((kind) => performance.getEntriesByType(kind))
+    .filter((entry) => entry.initiatorType !== 'fetch').reduce((sum, entry) => sum + entry.decodedBodySize, 0));
+  assert.ok(bytes > 10_000 && bytes < 120_000, `${bytes} bytes`);
+  await context.close();
+});
+
+await step('every page can be read without JavaScript, and a filter used', async () => {
+  const { context, page, trouble } = await open({ storageState: state, javaScriptEnabled: false });
+  for (const address of pages) {
+    await page.goto(address);
+    assert.ok((await page.locator('main').innerText()).length > 20, address);
+  }
+  await page.goto('/tasks');
+  await page.fill('#q', 'hungry');
+  await page.click('button:has-text("Find")');
+  await page.waitForURL('**q=hungry**');
+  await page.goto(`/tasks/${task}`);
+  await page.click('summary:has-text("Kill")');
+  assert.ok(await page.isVisible(`text=haggle kill ${task}`));
+  assert.deepEqual(trouble, []);
+  await context.close();
+});
+
+await step('names of strangers are text, and a page tells what happens by itself', async () => {
+  const { context, page, trouble } = await open({ storageState: state });
+  await page.goto('/tasks');
+  assert.equal(await page.locator('main script, main img[src=x]').count(), 0);
+  const name = '"\'><script>alert(1)</script><img src=x onerror=alert(1)>';
+  execFile(haggle, ['--master', url, 'run', '--name', name, wasm]);
+  await page.locator('td.name', { hasText: '<script>alert(1)</script><img' }).first().waitFor();
+  assert.equal(await page.locator('main script, main img').count(), 0);
+  assert.deepEqual(trouble, []);
+  await context.close();
+});
+
+await step('keys go through the pages', async () => {
+  const { context, page, trouble } = await open({ storageState: state });
+  await page.goto('/');
+  await page.keyboard.press('g');
+  await page.keyboard.press('t');
+  await page.waitForURL('**/tasks');
+  await page.keyboard.press('j');
+  await page.keyboard.press('Enter');
+  await page.waitForURL('**/tasks/task-*');
+  await page.goto('/tasks');
+  await page.keyboard.press('/');
+  await page.keyboard.type('hungry');
+  await page.waitForURL('**q=hungry**');
+  await page.waitForFunction(() => document.activeElement?.id === 'q');
+  assert.deepEqual(trouble, []);
+  await context.close();
+});
+
+await step('a log is followed, searched and downloaded', async () => {
+  const { context, page, trouble } = await open({ storageState: state });
+  await page.goto(`/tasks/${ended}`);
+  const log = page.locator(`#log-${ended.replace('.', '\\.')}-stdout`);
+  await page.fill('#find-stdout', 'no line has this');
+  await page.waitForFunction((id) => document.getElementById(id).textContent === '', `log-${ended}-stdout`);
+  await page.fill('#find-stdout', '');
+  assert.ok((await log.innerText()).length > 0);
+  const [download] = await Promise.all([page.waitForEvent('download'), page.click('a[download$="stdout.txt"]')]);
+  assert.ok(readFileSync(await download.path(), 'utf8').length > 0);
+  assert.deepEqual(trouble, []);
+  await context.close();
+});
+
+const SHOTS = [['cluster', '/'], ['agents', '/agents'], ['roles', '/roles'], ['tasks', '/tasks'], ['task', `/tasks/${ended}`], ['running', `/tasks/${task}`],
+  ['framework', `/frameworks/${framework}`]];
+if (shots) {
+  await step('pictures', async () => {
+    for (const [form, viewport] of [['desktop', { width: 1280, height: 800 }], ['phone', { width: 390, height: 844 }]]) {
+      for (const colorScheme of ['light', 'dark']) {
+        const { context, page } = await open({ storageState: state, colorScheme, viewport });
+        for (const [name, address] of SHOTS) {
+          await page.goto(address, { waitUntil: 'load' });
+          await page.screenshot({ path: `${shots}/${name}-${form}-${colorScheme}.png` });
+        }
+        await context.close();
+      }
+    }
+  });
+}
+
+await step('a task is killed on its page, which tells so', async () => {
+  const { context, page, trouble } = await open({ storageState: state });
+  await page.goto(`/tasks/${task}`);
+  await page.click('summary:has-text("Kill")');
+  await page.click('button:has-text("Kill")');
+  await page.waitForURL(`**/tasks/${task}`);
+  await page.locator('.title .badge.done').waitFor();
+  assert.deepEqual(trouble, []);
+  await context.close();
+});
+
+await browser.close();
