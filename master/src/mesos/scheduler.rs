@@ -25,7 +25,7 @@ use crate::handle::Peer;
 use crate::inbox::Kind;
 use crate::outbox::outbox;
 
-/// A framework may say as much of itself as its info takes over gRPC.
+/// The answer to a call that is refused.
 type Refused = Box<Response<Body>>;
 
 pub(super) async fn answer(mesos: Mesos, caller: Caller, request: Request<Body>) -> Result<Response<Body>, Status> {
@@ -133,7 +133,7 @@ async fn subscribe(mesos: Mesos, caller: Caller, head: &Parts, body: Body) -> Re
     let handle = &mesos.0.handle;
     let member = match introduction.id.as_deref().map(|id| mesos.ids().read_framework(id)).transpose() {
         Ok(member) => member,
-        Err(none) => return stream::of_one(format, &Event::error(none.to_string())),
+        Err(none) => return Ok(stream::of_one(format, &Event::error(none.to_string()))),
     };
     let copes = introduction.copes;
     let role = introduction.info.roles.first().cloned().unwrap_or_default();
@@ -152,7 +152,7 @@ async fn subscribe(mesos: Mesos, caller: Caller, head: &Parts, body: Body) -> Re
     let mut batch = match mail.next().await {
         Some(Ok(batch)) => batch.into_iter(),
         Some(Err(status)) if stream::is_passing(&status) => return Err(status),
-        Some(Err(status)) => return stream::of_one(format, &Event::error(status.message())),
+        Some(Err(status)) => return Ok(stream::of_one(format, &Event::error(status.message()))),
         None => return Err(Status::unavailable("the session ended at once")),
     };
     let framework = match batch.next() {
@@ -160,7 +160,7 @@ async fn subscribe(mesos: Mesos, caller: Caller, head: &Parts, body: Body) -> Re
         Some(FrameworkEvent::Error(why)) => {
             let dialect = Dialect { ids: mesos.ids(), framework: FrameworkId(0), copes };
             let told = dialect.events(FrameworkEvent::Error(why), |task| (task.to_string(), None), 0.0);
-            return stream::of_one(format, &told[0]);
+            return Ok(stream::of_one(format, &told[0]));
         }
         _ => return Err(Status::internal("a session began with something else than its subscription; this is a bug")),
     };

@@ -100,10 +100,9 @@ pub(super) async fn of_session(
 }
 
 /// A stream of one record.
-#[expect(clippy::unnecessary_wraps, reason = "it is an answer among others, which may fail")]
-pub(super) fn of_one(format: Format, event: &Event) -> Result<Response<Body>, Status> {
+pub(super) fn of_one(format: Format, event: &Event) -> Response<Body> {
     let record = Bytes::from(record(&format.write(event)));
-    Ok(of_records(format, futures_util::stream::iter([record])))
+    of_records(format, futures_util::stream::iter([record]))
 }
 
 /// A stream of records.

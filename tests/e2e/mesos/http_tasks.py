@@ -99,7 +99,7 @@ def main():
     while not framework.is_in("sleeper", "TASK_RUNNING"):
         if time.monotonic() > deadline:
             sys.exit("the sleeper is not known to the new master: %s" % framework.states)
-        framework.driver.reconcile([])
+        framework.driver.reconcile([{"task_id": {"value": "sleeper"}}])
         with framework.changed:
             framework.changed.wait(0.5)
     agent = framework.states["sleeper"][1]["agent_id"]["value"]

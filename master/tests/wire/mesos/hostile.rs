@@ -4,7 +4,7 @@ use haggle_master::Master;
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
 
-use super::kit::{JSON, SCHEDULER, Scheduler, ask, authorization, head, master, send, task};
+use super::kit::{JSON, SCHEDULER, Scheduler, ask, authorization, master, task};
 use crate::peers::Agent;
 
 async fn others_are_served(master: &Master) {
@@ -16,27 +16,17 @@ async fn a_body_that_is_too_large_is_refused_and_so_is_one_of_a_stranger_to_the_
     let master = master().await;
     let scheduler = Scheduler::subscribe(&master, json!({})).await;
     let authorization = authorization(&master);
-    let large = vec![b' '; 5 << 20];
-    let post = async |stream: Option<&str>| {
+    let post = async |stream: Option<&str>, bytes: usize| {
         let mut headers = vec![JSON, ("authorization", &*authorization)];
         headers.extend(stream.map(|stream| ("mesos-stream-id", stream)));
-        let mut reader = send(master.addr(), "POST", SCHEDULER, &headers, &large[..1 << 20]).await;
-        // The answer comes before the rest is read.
-        let _ = reader.write_all(&large).await;
-        head(&mut reader).await.0
+        ask(master.addr(), "POST", SCHEDULER, &headers, &vec![b' '; bytes]).await.code
     };
+    let stream = Some(scheduler.stream_id.as_str());
 
-    assert_eq!(post(None).await, 413);
-    assert_eq!(post(Some("none")).await, 413);
-    let huge = ask(
-        master.addr(),
-        "POST",
-        SCHEDULER,
-        &[JSON, ("authorization", &authorization), ("mesos-stream-id", &scheduler.stream_id)],
-        &vec![b' '; 3 << 20],
-    )
-    .await;
-    assert_eq!(huge.code, 400, "a large body of a session is received, and is no JSON");
+    assert_eq!(post(None, (256 << 10) + 1).await, 413);
+    assert_eq!(post(Some("none"), (256 << 10) + 1).await, 413);
+    assert_eq!(post(stream, (4 << 20) + 1).await, 413);
+    assert_eq!(post(stream, 3 << 20).await, 400, "a large body of a session is received, and is no JSON");
     others_are_served(&master).await;
 }
 

@@ -84,7 +84,7 @@ pub(super) async fn head(reader: &mut BufReader<TcpStream>) -> (u16, HashMap<Str
 /// Calls by the owner, in JSON.
 pub(super) async fn call(master: &Master, path: &str, headers: &[(&str, &str)], call: &Value) -> Answer {
     let authorization = authorization(master);
-    let headers: Vec<_> = [JSON, ("authorization", &authorization)].iter().chain(headers).copied().collect();
+    let headers: Vec<_> = [JSON, ("authorization", authorization.as_str())].iter().chain(headers).copied().collect();
     ask(master.addr(), "POST", path, &headers, call.to_string().as_bytes()).await
 }
 

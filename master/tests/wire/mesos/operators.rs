@@ -88,7 +88,8 @@ async fn everybody_sees_its_own() {
 async fn whoever_subscribes_hears_what_there_is_and_then_what_happens() {
     let master = master().await;
     let mut agent = Agent::register(&master, None).await;
-    let headers = [JSON, ("authorization", &*authorization(&master))];
+    let authorization = authorization(&master);
+    let headers = [JSON, ("authorization", &*authorization)];
     let mut stream = Stream::open(master.addr(), "/api/v1", &headers, br#"{"type":"SUBSCRIBE"}"#).await;
     let subscribed = stream.event().await.unwrap();
     assert_eq!(subscribed["subscribed"]["get_state"]["get_agents"]["agents"].as_array().unwrap().len(), 1);
@@ -103,7 +104,7 @@ async fn whoever_subscribes_hears_what_there_is_and_then_what_happens() {
     assert_eq!(added["task_added"]["task"]["task_id"]["value"], "t-1");
     agent.update(&spec, 1, TaskState::Running).await;
     let updated = stream.hears("TASK_UPDATED").await;
-    assert_eq!((&updated["task_updated"]["state"]), &json!("TASK_RUNNING"));
+    assert_eq!(updated["task_updated"]["state"], "TASK_RUNNING");
     assert_eq!(updated["task_updated"]["status"]["task_id"]["value"], "t-1");
     scheduler.call("TEARDOWN", "teardown", json!(null)).await;
     let removed = stream.hears("FRAMEWORK_REMOVED").await;
