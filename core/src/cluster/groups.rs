@@ -170,7 +170,7 @@ fn failure(state: &State, tasks: &[TaskId]) -> Option<String> {
     let cause = tasks.iter().filter(failed).min_by_key(is_effect)?;
     let status = &state.tasks[cause].status;
     if status.reason == Some(Reason::TaskGroup) {
-        return Some(String::from(&*status.message));
+        return Some(String::from(status.message()));
     }
     let reason = status.reason.map_or_else(String::new, |reason| format!(" ({reason})"));
     Some(format!("{cause} of its group is {}{reason}", status.state))

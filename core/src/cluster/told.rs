@@ -16,13 +16,13 @@ pub(super) struct Told {
     pub(super) state: TaskState,
     pub(super) reason: Option<Reason>,
     pub(super) source: Source,
-    pub(super) message: Box<str>,
     end: Option<Box<End>>,
 }
 
-/// What only ends say.
+/// What ends say, and hardly anything else.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct End {
+    message: String,
     exit_code: Option<i32>,
     exceeded: Option<Exceeded>,
     usage: Option<Usage>,
@@ -33,9 +33,16 @@ impl From<TaskStatus> for Told {
     fn from(status: TaskStatus) -> Self {
         let TaskStatus { task: _, update, state, reason, source, message, agent: _, exit_code, exceeded, usage } =
             status;
-        let end = End { exit_code, exceeded, usage };
+        let end = End { message, exit_code, exceeded, usage };
         let end = (end != End::default()).then(|| Box::new(end));
-        Self { update, state, reason, source, message: message.into_boxed_str(), end }
+        Self { update, state, reason, source, end }
+    }
+}
+
+impl Told {
+    /// What its agent or a master said of it in words.
+    pub(super) fn message(&self) -> &str {
+        self.end.as_deref().map_or("", |end| &end.message)
     }
 }
 
@@ -47,10 +54,10 @@ impl Task {
 
     /// The last that is known of it.
     pub(super) fn told(&self, id: TaskId) -> TaskStatus {
-        let Told { update, state, reason, source, message, end } = &self.status;
-        let End { exit_code, exceeded, usage } = end.as_deref().cloned().unwrap_or_default();
+        let Told { update, state, reason, source, end } = &self.status;
+        let End { message, exit_code, exceeded, usage } = end.as_deref().cloned().unwrap_or_default();
         TaskStatus {
-            message: String::from(&**message),
+            message,
             reason: *reason,
             agent: Some(self.agent),
             exit_code,
