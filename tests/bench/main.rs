@@ -124,7 +124,7 @@ enum Group {
 }
 
 impl Group {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::Decisions,
         Self::Allocator,
         Self::Executor,
