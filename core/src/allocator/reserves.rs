@@ -1,6 +1,5 @@
 //! What of agents is reserved, and for whom.
 
-use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use super::Allocator;
@@ -14,8 +13,8 @@ impl Allocator {
     /// What is reserved on an agent beside its own configuration, from now on. What is allocated there stays of the reservation
     /// that it was taken from.
     pub fn reserve(&mut self, agent: AgentId, reserved: &[Reserved]) {
-        let is_plain = |holding: &Box<Holding>| holding.reserved.is_empty() && holding.info.reserved.is_empty();
-        if reserved.is_empty() && self.agents.get(&agent).is_none_or(is_plain) {
+        let Some(holding) = self.agents.get(&agent) else { return };
+        if reserved.is_empty() && holding.reserved.is_empty() && holding.info.reserved.is_empty() {
             return;
         }
         self.change_reserved(agent, |holding| holding.info.all_reserved(reserved, holding.kept.as_deref()));

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use haggle_core::cluster::{AgentOrder, Change, Cluster, Command, Effect, FrameworkCommand, FrameworkEvent};
-use haggle_core::{AgentId, AgentKey, ClusterId, Epoch, FrameworkId, Member, TaskId, TaskState, TaskStatus, UpdateId};
+use haggle_core::{
+    AgentId, AgentKey, ClusterId, Epoch, FrameworkId, Member, Reason, TaskId, TaskState, TaskStatus, UpdateId,
+};
 
 use crate::net::{Peer, Place};
 use crate::plan::Time;
@@ -377,6 +379,10 @@ impl Oracle {
         }
         if status.update != UpdateId::UNACKNOWLEDGED {
             truth.told_by = Some(status.update);
+        }
+        // Its executor was told to stop it, and not why.
+        if status.reason == Some(Reason::Preempted) && truth.ended == Some(TaskState::Killed) {
+            truth.ended = Some(status.state);
         }
         let (before, ended, lost) = (truth.told, truth.ended, truth.lost);
         truth.told.get_or_insert(status.state);

@@ -136,6 +136,8 @@ pub(crate) struct Temper {
     pub(crate) kills: u64,
     /// Launches a group on all that it is offered, in so many of a thousand cases.
     pub(crate) groups: u64,
+    /// Wants processor time that is revocable, in so many of a thousand wants.
+    pub(crate) idles: u64,
     /// Reserves or unreserves as it accepts, in so many of a thousand cases.
     pub(crate) reserves: u64,
     /// How long its tasks live on without it.
@@ -270,6 +272,7 @@ fn temper(rng: &mut Rng) -> Temper {
         repeats_calls: rarely(rng, 300),
         kills: rarely(rng, 400),
         groups: rarely(rng, 800),
+        idles: rarely(rng, 1_000),
         reserves: rarely(rng, 500),
         failover_timeout: Duration::from_secs(rng.range(10, 60)),
     }

@@ -48,7 +48,7 @@ impl Allocator {
         candidates.sort_by_key(|candidate| (candidate.kinds.count_ones(), size(candidate), candidate.agent));
         // Of as many agents as there are tasks one is left to the last of them.
         let enough = gang.tasks() as usize;
-        let of = |at: usize| candidates.iter().filter(move |candidate| candidate.kinds >> at & 1 == 1);
+        let of = |at: usize| candidates.iter().filter(move |candidate| (candidate.kinds >> at) & 1 == 1);
         let wants = gang.wants.iter().enumerate();
         let kinds = wants.map(|(at, &(key, want, count))| {
             (of(at).count(), Kind { key, want, count, agents: of(at).take(enough).copied().collect() })

@@ -77,7 +77,7 @@ impl World {
             5..=7 => {
                 let resources = |rng: &mut Rng| {
                     let (cpus, mem) = (MilliCpu::new(rng.range(100, 2000)), Bytes::from_mib(64));
-                    match rng.chance(300) {
+                    match rng.chance(temper.idles) {
                         true => Resources::new(MilliCpu::ZERO, mem, Bytes::ZERO).with_revocable(cpus),
                         false => Resources::new(cpus, mem, Bytes::ZERO),
                     }

@@ -58,9 +58,10 @@ impl World {
         for _ in 0..count {
             let cpus = MilliCpu::new(if canary { 100 } else { self.rng.range(1, 20) * 100 });
             let mem = Bytes::from_mib(if canary { 1 } else { self.rng.range(1, 600) });
-            let is_revocable = !canary && !left.revocable.is_zero() && self.rng.chance(500);
+            // Most of what is revocable is in offers of nothing else, to those that want just that.
+            let is_revocable = !canary && !left.revocable.is_zero() && (left.cpus.is_zero() || self.rng.chance(500));
             let wants = match is_revocable {
-                true => Resources::new(MilliCpu::ZERO, mem, Bytes::ZERO).with_revocable(cpus.min(left.revocable)),
+                true => Resources::new(MilliCpu::ZERO, mem.min(left.mem), Bytes::ZERO).with_revocable(left.revocable),
                 false => Resources::new(cpus, mem, Bytes::ZERO),
             };
             // Now and then it asks for more than there is.
