@@ -30,7 +30,7 @@ async fn up_to_first_result() -> anyhow::Result<Figure> {
         anyhow::ensure!(status.iter().all(|status| status.state == TaskState::Finished), "the task did not finish");
         samples.push(began.elapsed().as_secs_f64());
     }
-    Ok(Figure::new("`haggle up` to the first task's result", "s", Goal::Below(0.5), samples))
+    Ok(Figure::new("`haggle up` to the first task's result", "s", Goal::Below(0.015), samples))
 }
 
 async fn embedded_run() -> anyhow::Result<Figure> {
@@ -52,7 +52,7 @@ async fn embedded_run() -> anyhow::Result<Figure> {
     Ok(Figure::new(
         "`haggle run hello.wasm`, embedded, from nothing to exit, already compiled",
         "ms",
-        Goal::Below(150.0),
+        Goal::Below(15.0),
         samples,
     ))
 }

@@ -26,7 +26,7 @@ fn upload(store: &Arc<Store>, expected: Option<Digest>, bytes: &[u8]) -> Result<
 
 #[test]
 fn what_is_kept_from_here_is_as_an_upload_would_be() {
-    let (folder, store) = store_with(200_000, 150_000);
+    let (folder, store) = store_with(400_000, 150_000);
     let keeper = Keeper::new(Arc::clone(&store));
     let bytes = vec![7; 100_000];
     let file = folder.path().join("file");
