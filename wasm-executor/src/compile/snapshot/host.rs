@@ -56,8 +56,6 @@ pub(super) struct Host {
     given: Given,
     /// What was written to standard output and standard error.
     pub(super) output: Vec<u8>,
-    /// The memory at the first call of all.
-    pub(super) first: Option<Vec<u8>>,
     /// Where random bytes were put, and how many.
     pub(super) drawn: Vec<(u32, u32)>,
     open: BTreeMap<u32, Open>,
@@ -93,7 +91,6 @@ pub(super) fn linker(module: &Module) -> wasmtime::Result<Linker<Host>> {
 fn called(caller: &mut Caller<'_, Host>, name: &str, params: &[Val]) -> Result<i32, Stop> {
     let memory = caller.get_export("memory").and_then(wasmtime::Extern::into_memory).ok_or(Stop::OutOfMemory)?;
     let (memory, host) = memory.data_and_store_mut(caller);
-    host.first.get_or_insert_with(|| memory.to_vec());
     let params: Vec<u64> = params
         .iter()
         .map(|param| match param {
@@ -160,7 +157,7 @@ fn size(text: &str) -> u32 {
 
 impl Host {
     pub(super) fn new(given: Given) -> Self {
-        Self { given, output: Vec::new(), first: None, drawn: Vec::new(), open: BTreeMap::new() }
+        Self { given, output: Vec::new(), drawn: Vec::new(), open: BTreeMap::new() }
     }
 
     fn call(&mut self, name: &str, params: &[u64], guest: &mut Guest<'_>) -> Result<i32, Stop> {

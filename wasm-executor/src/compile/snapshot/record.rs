@@ -14,8 +14,6 @@ pub(super) struct Ended {
     /// `None` when its function returned.
     pub(super) stop: Option<Stop>,
     pub(super) host: Host,
-    /// Its memory before it began.
-    pub(super) before: Vec<u8>,
     pub(super) memory: Vec<u8>,
     /// Its exported globals of this many, by number.
     pub(super) globals: Vec<i64>,
@@ -51,7 +49,6 @@ pub(super) fn run(module: &Module, meter: Meter, globals: usize, host: Host) -> 
         Meter::Epochs => store.set_epoch_deadline(1),
     }
     let instance = host::linker(module)?.instantiate(&mut store, module)?;
-    let before = memory(&instance, &mut store)?;
     let start = instance.get_typed_func::<(), ()>(&mut store, "_start")?;
     let stop = match start.call(&mut store, ()) {
         Ok(()) => None,
@@ -69,7 +66,7 @@ pub(super) fn run(module: &Module, meter: Meter, globals: usize, host: Host) -> 
             _ => return Err(wasmtime::Error::msg("has a global of another type")),
         });
     }
-    Ok(Ended { stop, host: store.into_data(), before, memory, globals: values })
+    Ok(Ended { stop, host: store.into_data(), memory, globals: values })
 }
 
 fn memory(instance: &Instance, store: &mut Store<Host>) -> wasmtime::Result<Vec<u8>> {

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 
 use wasm_encoder::{ConstExpr, Encode, ExportKind, ExportSection, GlobalSection, GlobalType, RawSection, Section as _};
-use wasmparser::{BinaryReaderError, Data, DataKind, ElementKind, Operator, Parser, Payload, TypeRef, ValType};
+use wasmparser::{
+    BinaryReaderError, Data, DataKind, ElementKind, FunctionBody, Operator, Parser, Payload, TypeRef, ValType,
+};
 
 use super::host::WASI;
 use super::record::global_name;
@@ -41,6 +43,8 @@ pub(super) struct Shape<'a> {
     pub(super) data: Vec<(u32, &'a [u8])>,
     /// The exported function that is called first.
     pub(super) start: u32,
+    /// The word by which that function knows that it was called before.
+    pub(super) guard: Option<u32>,
 }
 
 #[derive(Clone, Copy)]
@@ -57,7 +61,7 @@ impl<'a> Shape<'a> {
     /// When it is no module.
     pub(super) fn read(binary: &'a [u8]) -> Result<Option<Self>, BinaryReaderError> {
         let mut shape = Self { binary, ..Self::default() };
-        let mut memories = 0;
+        let (mut memories, mut bodies) = (0, 0);
         for payload in Parser::new(0).parse_all(binary) {
             let payload = payload?;
             shape.sections.extend(payload.as_section());
@@ -106,6 +110,10 @@ impl<'a> Shape<'a> {
                         };
                         shape.exports.push((export.name, kind, export.index));
                     }
+                    let is_start =
+                        |(name, kind, _): &&(&str, ExportKind, u32)| *name == "_start" && *kind == ExportKind::Func;
+                    let Some((_, _, start)) = shape.exports.iter().find(is_start) else { return Ok(None) };
+                    shape.start = *start;
                 }
                 Payload::ElementSection(section) => {
                     for element in section {
@@ -121,6 +129,10 @@ impl<'a> Shape<'a> {
                     }
                 }
                 Payload::CodeSectionEntry(body) => {
+                    if shape.start == shape.imported + bodies {
+                        shape.guard = guard(&body)?;
+                    }
+                    bodies += 1;
                     for operator in body.get_operators_reader()? {
                         if changes_tables(&operator?) {
                             return Ok(None);
@@ -133,11 +145,8 @@ impl<'a> Shape<'a> {
                 _ => {}
             }
         }
-        let start = shape.exports.iter().find(|(name, kind, _)| *name == "_start" && *kind == ExportKind::Func);
-        let Some((_, _, start)) = start else { return Ok(None) };
-        shape.start = *start;
         let has_memory = shape.exports.iter().any(|(name, kind, _)| *name == "memory" && *kind == ExportKind::Memory);
-        Ok((memories == 1 && has_memory && shape.fits()).then_some(shape))
+        Ok((memories == 1 && has_memory && bodies > 0 && shape.fits()).then_some(shape))
     }
 
     /// Whether its data lies in its memory, as it must.
@@ -234,6 +243,32 @@ fn active<'a>(data: &Data<'a>) -> Result<Option<(u32, &'a [u8])>, BinaryReaderEr
     let mut operators = offset_expr.get_operators_reader();
     let Operator::I32Const { value } = operators.read()? else { return Ok(None) };
     Ok(matches!(operators.read()?, Operator::End).then_some((value.cast_unsigned(), data.data)))
+}
+
+/// A program of WASI traps when it is called a second time: it begins by looking at a word, and sets it to 1.
+fn guard(body: &FunctionBody<'_>) -> Result<Option<u32>, BinaryReaderError> {
+    let (mut numbers, mut looked_at) = ([None, None], None);
+    let place = |base: Option<i32>, offset: u64| Some(u64::from(base?.cast_unsigned()) + offset);
+    for operator in body.get_operators_reader()? {
+        match operator? {
+            Operator::I32Const { value } => {
+                numbers = [numbers[1], Some(value)];
+                continue;
+            }
+            Operator::I32Load { memarg } if looked_at.is_none() => match place(numbers[1], memarg.offset) {
+                Some(at) => looked_at = Some(at),
+                None => return Ok(None),
+            },
+            Operator::I32Store { memarg } if numbers[1] == Some(1) && looked_at.is_some() => {
+                if place(numbers[0], memarg.offset) == looked_at {
+                    return Ok(looked_at.and_then(|at| u32::try_from(at).ok()));
+                }
+            }
+            _ => {}
+        }
+        numbers = [None, None];
+    }
+    Ok(None)
 }
 
 fn changes_tables(operator: &Operator<'_>) -> bool {
