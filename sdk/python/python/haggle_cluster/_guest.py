@@ -5,14 +5,13 @@ standard output: the length in four bytes, then a pickle. What the function itse
 each sandbox, compiled (`_prepare.py`), and imports nothing: what is seldom needed is in `_guest_more.py`.
 """
 
+from __future__ import annotations
+
 import sys
 from marshal import dumps, loads
 
 FUNCTION = "/script/function"
 MORE = "/script/more.py"
-
-# Annotations are not evaluated: what they name need not be here.
-ANNOTATIONS = 0x1000000
 
 # How much of a result is written here, in pieces.
 FEW = 400
@@ -60,10 +59,10 @@ def main():
         shipped = loads(function)
         try:
             if made is None:
-                made = [
-                    compile("\n" * (line - 1) + source, file, "exec", ANNOTATIONS, True)
-                    for source, file, line in shipped["pieces"]
-                ]
+                made = [("\n" * (line - 1) + source, file) for source, file, line in shipped["pieces"]]
+                if len(calls) > 1:
+                    # Its first use makes a hundred types, which takes longer than all that is compiled for one call.
+                    made = [(compile(source, file, "exec"), file) for source, file in made]
             args, keywords = unpacked(arguments)
             value = made_function(shipped, made)(*args, **keywords)
             written = [b"\x80\x04\x8c\x08returned"]
@@ -99,9 +98,28 @@ def made_function(shipped, made):
         names[name] = found
     for name, value in shipped["data"].items():
         names[name] = unpacked(value)
-    for piece in made:
+    for piece, file in made:
+        known = set(names)
+        # With the annotations of this file: they are not evaluated, and what they name need not be here.
         exec(piece, names)
+        for name in names.keys() - known:
+            locate(names[name], file)
     return names[shipped["entry"]]
+
+
+def locate(value, file):
+    """Has what was made of text say in tracebacks which file that is from."""
+    if type(value) is type(locate):
+        value.__code__ = located(value.__code__, file)
+    elif isinstance(value, type):
+        for inner in list(vars(value).values()):
+            locate(inner, file)
+
+
+def located(code, file):
+    if type(code) is not type(locate.__code__) or code.co_filename != "<string>":
+        return code
+    return code.replace(co_filename=file, co_consts=tuple([located(inner, file) for inner in code.co_consts]))
 
 
 def unpacked(content):
