@@ -34,15 +34,7 @@ async fn every_page_is_whole_in_a_browser() {
     let client = cluster.client().await;
     let token = cluster.haggle(&["token", "create", "--kind", "operator", "--name", "ada", "--json"]).await;
     let token: serde_json::Value = serde_json::from_slice(&token.stdout).unwrap();
-    let hello = wasm("hello");
-    let hungry = wasm("hungry");
-    let folder = env::temp_dir();
-    let module = |name: &str, bytes: Vec<u8>| {
-        let path = folder.join(format!("{name}-{}.wasm", std::process::id()));
-        std::fs::write(&path, bytes).unwrap();
-        path.display().to_string()
-    };
-    let (hello, hungry) = (module("hello", hello), module("hungry", hungry));
+    let [hello, hungry] = ["hello", "hungry"].map(|name| wasm(name).display().to_string());
     assert!(cluster.haggle(&["run", "--role", "eng/batch", "--name", "hello", &hello]).await.status.success());
     cluster.haggle(&["run", "--role", "eng/batch", "--mem", "16MiB", "--name", "hungry", &hungry]).await;
     let session =
@@ -64,7 +56,4 @@ async fn every_page_is_whole_in_a_browser() {
     assert!(told.status.success(), "{said}\n{wrong}");
     handle.ended().await.unwrap();
     session.close().await;
-    for module in [hello, hungry] {
-        std::fs::remove_file(module).unwrap();
-    }
 }
