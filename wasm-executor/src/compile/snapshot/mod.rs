@@ -18,7 +18,7 @@ mod write;
 
 use host::{Given, Host, Stop};
 use layout::{Layout, SECRET_SIZE};
-use record::{Ended, run};
+use record::run;
 use shape::Shape;
 use wasmtime::Module;
 use write::Snapshot;

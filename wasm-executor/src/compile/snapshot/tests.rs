@@ -1,6 +1,7 @@
 use super::*;
 use crate::compile::rewrite::rewrite;
 use host::{Folder, WASI};
+use record::Ended;
 
 /// Prints whether its memory is the one that it was written with, once.
 const GUEST: &str = r#"(module
