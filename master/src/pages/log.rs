@@ -1,6 +1,7 @@
 //! What a task writes: its end for a page, what follows as a stream, and all that is kept as a file.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -15,6 +16,7 @@ use haggle_proto::v1::OutputStream;
 use http_body::Frame;
 use http_body_util::StreamBody;
 use serde_json::json;
+use tokio::time::timeout;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::codegen::http::request::Parts;
@@ -27,6 +29,9 @@ use crate::grpc::{agent_of, read_log};
 
 /// Bytes of the end that a page shows at once: some hundred lines.
 const TAIL: u64 = 64 << 10;
+
+/// How long a page waits for it: an agent that lives answers within milliseconds.
+const TAIL_WITHIN: Duration = Duration::from_secs(2);
 
 /// Beyond any output: an agent answers with where it ends.
 const END: u64 = u64::MAX;
@@ -60,9 +65,13 @@ impl Pages {
             }
             Ok::<_, Status>((from - (bytes.len() as u64).min(from - first), bytes))
         };
-        match read.await {
-            Ok((from, bytes)) => LogTail { stream: name(stream), text: Ok(bytes), from },
-            Err(status) => LogTail { stream: name(stream), text: Err(status.message().to_owned()), from: 0 },
+        match timeout(TAIL_WITHIN, read).await {
+            Ok(Ok((from, bytes))) => LogTail { stream: name(stream), text: Ok(bytes), from },
+            Ok(Err(status)) => LogTail { stream: name(stream), text: Err(status.message().to_owned()), from: 0 },
+            Err(_) => {
+                let why = format!("the task's agent did not answer within {} s", TAIL_WITHIN.as_secs());
+                LogTail { stream: name(stream), text: Err(why), from: 0 }
+            }
         }
     }
 

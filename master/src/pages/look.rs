@@ -179,9 +179,9 @@ impl Pages {
         };
         let mut logs = Vec::new();
         if !task.is_allocation && who.check(Verb::ReadLog).is_ok() {
-            for stream in [OutputStream::Stdout, OutputStream::Stderr] {
-                logs.push(self.tail(id, stream, who).await);
-            }
+            let tail = |stream| self.tail(id, stream, who);
+            let (stdout, stderr) = tokio::join!(tail(OutputStream::Stdout), tail(OutputStream::Stderr));
+            logs.extend([stdout, stderr]);
         }
         Ok(TaskPage::new(task, life, why, &logs, may_kill, (now, wall_clock_ms())))
     }
