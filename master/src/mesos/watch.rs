@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use futures_util::stream::unfold;
 use futures_util::StreamExt;
+use futures_util::stream::unfold;
 use haggle_core::access::{Principal, Verb};
 use haggle_core::cluster::{AgentView, Announcement, Cluster, FrameworkView, TaskView};
 use haggle_core::{AgentId, FrameworkId, Now, TaskId, TaskState, TaskStatus};
