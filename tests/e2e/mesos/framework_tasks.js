@@ -20,7 +20,7 @@ const scheduler = new Scheduler({
     port,
     frameworkName: "js",
     restartStates: ["TASK_FAILED", "TASK_LOST", "TASK_ERROR", "TASK_KILLED"],
-    logging: { level: "error" },
+    logging: { path: process.env.LOGS, fileName: "framework.log", level: "error" },
     tasks: {
         sleeper: {
             priority: 1,
@@ -76,14 +76,18 @@ scheduler.on("update", (update) => {
     states.set(update.status.task_id.value, update.status);
     go();
 });
-scheduler.on("error", (error) => {
-    const message = error.message || String(error);
-    console.error(message);
-    // A master that is not there yet: it does not come again by itself.
-    if (/ECONNREFUSED|ECONNRESET|socket hang up/.test(message) && phase !== "begin") {
-        setTimeout(() => scheduler.subscribe(), 1000);
+scheduler.on("error", (error) => console.error(error.message || String(error)));
+
+// It hears of the end of a stream, and not of one that was cut off: it has to be told to come again.
+let heard = Date.now();
+scheduler.on("heartbeat", () => (heard = Date.now()));
+setInterval(() => {
+    if (Date.now() - heard > 12000) {
+        heard = Date.now();
+        scheduler.generateRequestTemplate();
+        scheduler.subscribe();
     }
-});
+}, 1000);
 setTimeout(() => {
     console.error("not within two minutes", phase, [...states].map(([name, status]) => name + " " + status.state));
     process.exit(1);

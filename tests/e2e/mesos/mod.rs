@@ -121,8 +121,9 @@ async fn avmesos_runs_tasks_and_survives_another_master() {
 #[tokio::test]
 async fn mesos_framework_runs_tasks_and_survives_another_master() {
     let Some(clients) = clients() else { return };
+    let logs = tempfile::TempDir::new().unwrap();
     let mut node = Command::new("node");
-    node.arg(script("framework_tasks.js")).env("NODE_PATH", clients.join("npm/node_modules"));
+    node.arg(script("framework_tasks.js")).env("NODE_PATH", clients.join("npm/node_modules")).env("LOGS", logs.path());
     runs(node).await;
 }
 
