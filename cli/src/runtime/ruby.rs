@@ -84,7 +84,7 @@ impl Plan {
     fn of(library: &[u8]) -> Result<Self, NotRuby> {
         let mut plan = Self::default();
         for payload in Parser::new(0).parse_all(library) {
-            plan.read(payload.map_err(broken)?).map_err(broken)?;
+            plan.read(payload.map_err(|error| broken(&error))?).map_err(|error| broken(&error))?;
         }
         // Imported are those of WASI and two more; then comes what it defines, then what stands for the others.
         let of_wasi = plan.imports.iter().filter(|import| !import.is_foreign).count();
@@ -330,7 +330,7 @@ fn spread(argc: u32, list: u32, at: u32, length: u32, words: i32) -> Vec<Instruc
     code
 }
 
-fn broken(error: wasmparser::BinaryReaderError) -> NotRuby {
+fn broken(error: &wasmparser::BinaryReaderError) -> NotRuby {
     NotRuby::Broken(error.message().to_owned())
 }
 

@@ -50,7 +50,7 @@ fn what_is_looked_at_of_a_task_before_it_is_selected_is_what_is_shown_of_it() {
             (glance.id, glance.name, glance.role, glance.agent) == (task.id, &*task.name, &*task.role, Some(task.agent))
                 && (glance.state, glance.reason) == (task.status.state, task.status.reason)
         };
-        assert_eq!(selected(&world, 2, same), [task.clone()]);
+        assert_eq!(selected(&world, 2, same), std::slice::from_ref(&task));
     }
 }
 

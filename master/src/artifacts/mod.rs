@@ -87,7 +87,8 @@ impl Store {
             Some(folder) => Self::open_in(folder, None, limits, true),
             None => {
                 let temporary = TempDir::with_prefix("haggle-artifacts-")?;
-                Self::open_in(&temporary.path().to_owned(), Some(temporary), limits, false)
+                let folder = temporary.path().to_owned();
+                Self::open_in(&folder, Some(temporary), limits, false)
             }
         }
     }

@@ -137,9 +137,8 @@ impl Reader {
         loop {
             sleep(self.rest).await;
             // Whoever missed some has missed nothing that the next page would not show.
-            match timeout(QUIET, happening_to(&mut self.happenings, &self.who)).await {
-                Ok(Ok(None)) => return Ok(None),
-                Ok(_) | Err(_) => {}
+            if let Ok(Ok(None)) = timeout(QUIET, happening_to(&mut self.happenings, &self.who)).await {
+                return Ok(None);
             }
             self.happenings = self.happenings.resubscribe();
             let began = Instant::now();

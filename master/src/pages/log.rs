@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::{self, try_unfold};
 use haggle_core::access::Principal;
@@ -96,8 +95,7 @@ impl Pages {
         let pieces = read_log(Arc::clone(&self.logs), agent, request);
         let known = self.guard.known();
         if !follow {
-            let frames =
-                known.while_valid(who, pieces).map(|piece| Ok::<_, Status>(Frame::data(Bytes::from(piece?.data))));
+            let frames = known.while_valid(who, pieces).map(|piece| Ok::<_, Status>(Frame::data(piece?.data)));
             return Ok(begun(StatusCode::OK, "text/plain; charset=utf-8", Body::new(StreamBody::new(frames))));
         }
         let place = self.handle.watch()?;

@@ -1,3 +1,5 @@
+#![expect(clippy::needless_pass_by_value, reason = "literals are read best where they are passed")]
+
 use haggle_core::{Endpoint, HttpHost};
 use serde_json::{Value, json};
 

@@ -101,7 +101,7 @@ impl<'a> Words<'a> {
     /// CPython's FNV, with the two words of the secret.
     fn hash(&self, (prefix, suffix): (u32, u32), at: u32, len: u32) -> Option<u32> {
         let bytes = self.slice(at, len)?;
-        let last = if len % 4 == 0 { 4 } else { len % 4 };
+        let last = if len.is_multiple_of(4) { 4 } else { len % 4 };
         let (blocks, rest) = bytes.split_at((len - last) as usize);
         let mut hash = prefix ^ u32::from(*bytes.first()?) << 7;
         for block in blocks.chunks_exact(4) {

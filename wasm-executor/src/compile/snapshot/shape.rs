@@ -259,10 +259,10 @@ fn guard(body: &FunctionBody<'_>) -> Result<Option<u32>, BinaryReaderError> {
                 Some(at) => looked_at = Some(at),
                 None => return Ok(None),
             },
-            Operator::I32Store { memarg } if numbers[1] == Some(1) && looked_at.is_some() => {
-                if place(numbers[0], memarg.offset) == looked_at {
-                    return Ok(looked_at.and_then(|at| u32::try_from(at).ok()));
-                }
+            Operator::I32Store { memarg }
+                if numbers[1] == Some(1) && looked_at.is_some() && place(numbers[0], memarg.offset) == looked_at =>
+            {
+                return Ok(looked_at.and_then(|at| u32::try_from(at).ok()));
             }
             _ => {}
         }
