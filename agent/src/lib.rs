@@ -280,6 +280,10 @@ impl Agent {
         let logs = Arc::new(Logs::new(work_dir.logs(), logs::Bounds::DEFAULT));
         let unusable = |path| move |source| StartError::Leftovers { path, source };
         let leftovers = Leftovers::find(&work_dir.logs()).map_err(unusable(work_dir.logs()))?;
+        // Executors have folders of their own to find it from, and give up whatever is not there when they start.
+        let cache_dir = std::path::absolute(&config.cache_dir).map_err(unusable(config.cache_dir.clone()))?;
+        let compiler = CompilerConfig { limits: config.compile, ..CompilerConfig::new(&config.program, cache_dir) };
+        compiler.make_cache()?;
         let plan = Plan::new(&config, &work_dir, &resources).map_err(unusable(config.cache_dir.clone()))?;
         let usual = plan.setup.executor.meter;
         let (mut executors, recovered) =
@@ -318,9 +322,6 @@ impl Agent {
             artifacts::CACHE_MAX,
             runtime.clone(),
         );
-        // Executors have folders of their own to find it from.
-        let cache_dir = std::path::absolute(&config.cache_dir).map_err(unusable(config.cache_dir.clone()))?;
-        let compiler = CompilerConfig { limits: config.compile, ..CompilerConfig::new(&config.program, cache_dir) };
         let compiler = Compiler::start(compiler)?;
         let (progress, watched) = watch::channel(Progress::Joining);
         let driver = Driver {

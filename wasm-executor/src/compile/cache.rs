@@ -30,14 +30,20 @@ pub(super) struct Unfinished<'a> {
     path: PathBuf,
 }
 
+/// # Errors
+/// When the folder cannot be made, and private to this user.
+pub(super) fn make_folder(folder: &Path) -> Result<(), StartError> {
+    let failed =
+        |source| StartError::Folder { folder: folder.to_owned(), purpose: "a cache of compiled modules", source };
+    fs::create_dir_all(folder).map_err(failed)?;
+    make_private(folder, failed)
+}
+
 impl Cache {
     /// # Errors
     /// When the folder cannot be made private to this user.
     pub(super) fn open(folder: &Path) -> Result<Self, StartError> {
-        let failed =
-            |source| StartError::Folder { folder: folder.to_owned(), purpose: "a cache of compiled modules", source };
-        fs::create_dir_all(folder).map_err(failed)?;
-        make_private(folder, failed)?;
+        make_folder(folder)?;
         let engine = |meter| {
             let engine = Engine::new(&engine::config(meter));
             let engine = engine.map_err(|error| StartError::Compiler { reason: format!("{error:#}") })?;

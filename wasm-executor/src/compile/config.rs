@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use haggle_core::Bytes;
 
+use super::cache::make_folder;
+use crate::StartError;
+
 /// What a compiler is started with.
 #[derive(Clone, Debug)]
 pub struct CompilerConfig {
@@ -34,6 +37,15 @@ impl CompilerConfig {
             limits: CompileLimits::default(),
             at_once: Self::DEFAULT_AT_ONCE,
         }
+    }
+
+    /// Makes the folder of compiled modules ahead of [`Compiler::start`](super::Compiler::start). An executor gives up all files but
+    /// those that are there when it starts, so the folder has to come before it.
+    ///
+    /// # Errors
+    /// When the folder cannot be made, or is another user's.
+    pub fn make_cache(&self) -> Result<(), StartError> {
+        make_folder(&self.cache_dir)
     }
 }
 
