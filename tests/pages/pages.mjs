@@ -8,6 +8,7 @@
 import { createRequire } from 'node:module';
 import { readFileSync } from 'node:fs';
 import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
 import assert from 'node:assert/strict';
 
 const { PAGES_URL: url, PAGES_TOKEN: token, PAGES_TASK: task, PAGES_ENDED: ended, PAGES_TOOLS: tools } = process.env;
@@ -116,7 +117,7 @@ await step('names of strangers are text, and a page tells what happens by itself
   await page.goto('/tasks');
   assert.equal(await page.locator('main script, main img[src=x]').count(), 0);
   const name = '"\'><script>alert(1)</script><img src=x onerror=alert(1)>';
-  execFile(haggle, ['--master', url, 'run', '--name', name, wasm]);
+  await promisify(execFile)(haggle, ['--master', url, 'run', '--name', name, wasm]);
   await page.locator('td.name', { hasText: '<script>alert(1)</script><img' }).first().waitFor();
   assert.equal(await page.locator('main script, main img').count(), 0);
   assert.deepEqual(trouble, []);
