@@ -1,6 +1,6 @@
 //! What an interpreter costs before the first line of a script: as a task, and natively beside it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::Context;
@@ -81,7 +81,9 @@ impl Place {
 
 /// The CPU time of a process that does the same, in milliseconds: the mean of a turn, since a shell tells no less.
 fn natives() -> anyhow::Result<f64> {
-    let one = "python3 -c \"print('hi')\" > /dev/null || exit 1; ";
+    // The system's own: on the path there may be the wrapper of a version manager, which takes several times as long.
+    let python = Some("/usr/bin/python3").filter(|python| Path::new(python).exists()).unwrap_or("python3");
+    let one = format!("{python} -c \"print('hi')\" > /dev/null || exit 1; ");
     let output = Command::new("sh").arg("-c").arg(one.repeat(IN_A_TURN) + "times").output()?;
     anyhow::ensure!(output.status.success(), "there is no python3 to compare with");
     let told = String::from_utf8_lossy(&output.stdout);
