@@ -124,6 +124,20 @@ await step('names of strangers are text, and a page tells what happens by itself
   await context.close();
 });
 
+await step('a page lives whichever of its scripts comes late', async () => {
+  const { context, page, trouble } = await open({ storageState: state });
+  await page.route('**/hx-sse.min.js*', async (route) => {
+    // What the script before it does at its next turn is done by then.
+    await page.waitForFunction(() => window.htmx && new Promise((done) => setTimeout(() => setTimeout(() => done(true)))));
+    await route.continue();
+  });
+  const lives = page.waitForRequest((request) => request.headers().accept?.includes('text/event-stream'));
+  await page.goto('/tasks');
+  await lives;
+  assert.deepEqual(trouble, []);
+  await context.close();
+});
+
 await step('keys go through the pages', async () => {
   const { context, page, trouble } = await open({ storageState: state });
   await page.goto('/');
