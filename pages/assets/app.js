@@ -83,6 +83,14 @@ document.addEventListener('htmx:after:swap', () => offerCopies(document));
 const stale = document.getElementById('stale');
 document.addEventListener('htmx:sse:error', () => { stale.textContent = 'The master does not answer: this page may be old'; });
 document.addEventListener('htmx:sse:after:connection', () => { stale.textContent = ''; });
+// A connection that was refused at first is not tried again by itself, as one that broke is.
+const lives = document.getElementById('lives');
+for (const refused of ['htmx:response:error', 'htmx:error']) {
+  lives?.addEventListener(refused, () => {
+    stale.textContent = 'This page does not change by itself yet: the master took no further reader';
+    setTimeout(() => htmx.trigger(lives, 'again'), 2_000);
+  });
+}
 
 // Events, the latest on top.
 const events = document.querySelector('[data-events]');

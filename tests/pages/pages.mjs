@@ -138,6 +138,22 @@ await step('a page lives whichever of its scripts comes late', async () => {
   await context.close();
 });
 
+await step('a page that may not live at first shows what it has, says so, and lives later', async () => {
+  const { context, page } = await open({ storageState: state });
+  const isStream = (request) => request.headers().accept?.includes('text/event-stream');
+  let tries = 0;
+  await page.route('**/tasks', async (route) => {
+    if (!isStream(route.request()) || (tries += 1) > 2) return route.continue();
+    return tries === 1 ? route.fulfill({ status: 429, contentType: 'text/plain', body: 'too many watch' }) : route.abort();
+  });
+  await page.goto('/tasks');
+  await page.locator('#stale', { hasText: 'does not change by itself' }).waitFor();
+  assert.equal(await page.locator('main td.name').first().isVisible(), true);
+  await page.waitForResponse((response) => isStream(response.request()) && response.ok());
+  await page.waitForFunction(() => document.getElementById('stale').textContent === '');
+  await context.close();
+});
+
 await step('keys go through the pages', async () => {
   const { context, page, trouble } = await open({ storageState: state });
   await page.goto('/');

@@ -35,6 +35,9 @@ const QUIET: Duration = Duration::from_secs(5);
 /// take a small part of the driver's time.
 const REST: u32 = 19;
 
+/// Whatever a page took, its reader waits no longer.
+const LONGEST: Duration = Duration::from_secs(30);
+
 /// Text of one event of a stream.
 pub(super) fn data(event: &str, text: &str) -> Bytes {
     let mut told = String::with_capacity(text.len() + 64);
@@ -144,7 +147,7 @@ impl Reader {
             let began = Instant::now();
             let view: Boxed = self.pages.look(&self.route, &self.query, &self.who).await?;
             let content = view.content();
-            self.rest = EVERY.max(began.elapsed().saturating_mul(REST));
+            self.rest = began.elapsed().saturating_mul(REST).clamp(EVERY, LONGEST);
             if content != self.last {
                 self.last = content;
                 return Ok(Some(data("", &self.last)));
