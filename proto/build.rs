@@ -6,6 +6,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let descriptors = protox::compile(&files, ["."])?;
     tonic_prost_build::configure()
         .codec_path("crate::codec::Lean")
+        // As the core has them: names of attributes are neither hashed nor sorted on the way.
+        .btree_map(".")
         .bytes(".haggle.v1.UploadChunk.data")
         .bytes(".haggle.v1.DownloadChunk.data")
         .bytes(".haggle.v1.LogChunk.data")

@@ -22,6 +22,7 @@ mod handle;
 mod happenings;
 mod inbox;
 mod limits;
+mod listening;
 mod logs;
 mod mesos;
 mod metrics;
@@ -37,7 +38,7 @@ use std::convert::Infallible;
 use std::fs::{File, TryLockError};
 use std::future::pending;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -47,7 +48,6 @@ use futures_util::{FutureExt, Stream};
 use haggle_core::cluster::{Cluster, Recovered};
 use haggle_core::{ClusterId, Now};
 use haggle_tls::{PrivateFolder, Token};
-use tokio::net::TcpListener;
 use tokio::runtime;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
@@ -72,6 +72,7 @@ use election::{Aside, Election, Role, Standby, Switch};
 use first::First;
 use handle::{Handle, Reign};
 use limits::{House, Limiter};
+use listening::{check_plain, is_secured, listen, names, nearest, secure};
 use reach::Reach;
 use registry::{Announced, Campaign, LocalRegistry, NoRegistry, Registry};
 use replicas::Replicas;
@@ -362,62 +363,6 @@ async fn keep_fresh(security: Option<Arc<Security>>, publish: impl Fn()) -> Infa
         never = security.keep_fresh() => never,
         never = publishes => never,
     }
-}
-
-/// Where its own machine reaches a master that listens there.
-fn nearest(listening: SocketAddr) -> SocketAddr {
-    let ip = match listening.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
-    };
-    SocketAddr::new(ip, listening.port())
-}
-
-fn is_loopback(address: SocketAddr) -> bool {
-    address.ip().to_canonical().is_loopback()
-}
-
-async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
-    TcpListener::bind(address).await.map_err(|source| match source.kind() {
-        io::ErrorKind::AddrInUse => StartError::PortInUse(address),
-        _ => StartError::Listen { address, source },
-    })
-}
-
-/// Whether it speaks TLS.
-fn is_secured(config: &Config, address: SocketAddr) -> bool {
-    !is_loopback(address) || config.tls.is_wanted()
-}
-
-/// Makes sure that nobody is left believing in what a master in plain text does not do.
-fn check_plain(config: &Config, address: SocketAddr) -> Result<(), StartError> {
-    if is_secured(config, address) {
-        return Ok(());
-    }
-    if config.tls.client_authorities.is_some() {
-        let what = "says whose certificates agents may show";
-        return Err(StartError::OnlyInTls { flag: "--tls-client-ca", what });
-    }
-    if config.several.as_ref().is_some_and(|several| several.seal_key.is_some()) {
-        let what = "says what seals the authority of masters that have one";
-        return Err(StartError::OnlyInTls { flag: "--ca-key-file", what });
-    }
-    Ok(())
-}
-
-/// Under which names and addresses others reach it.
-fn names(config: &Config, address: SocketAddr) -> Vec<String> {
-    reach::hosts(&config.advertise, address).into_iter().map(|advertised| advertised.host).collect()
-}
-
-/// What makes a master that others reach sure for them, and a master on loopback when that is wanted.
-fn secure(config: &Config, address: SocketAddr, cluster: ClusterId) -> Result<Option<Security>, StartError> {
-    if !is_secured(config, address) {
-        return Ok(None);
-    }
-    let names = names(config, address);
-    Ok(Some(Security::open(&config.tls, config.state.as_deref(), cluster, names, SystemTime::now())?))
 }
 
 /// The artifact store, in the state folder if there is one.

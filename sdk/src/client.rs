@@ -223,6 +223,37 @@ impl Client {
         .await
     }
 
+    /// As [`Self::collect`], of a list: the items of a piece are read while the next one is on its way.
+    pub(crate) async fn list<T, W, V, F>(
+        &self,
+        mut attempt: impl FnMut(Connection) -> F,
+        items: fn(T) -> Vec<W>,
+    ) -> Result<Vec<V>, CallError>
+    where
+        F: Future<Output = Result<Response<Streaming<T>>, Status>>,
+        V: TryFrom<W, Error = Malformed>,
+    {
+        let read = self
+            .call_patiently(|channel| {
+                let opening = in_time(attempt(channel));
+                async move {
+                    let mut stream = opening.await?.into_inner();
+                    let mut read = Vec::new();
+                    while let Some(piece) = in_time(stream.message()).await? {
+                        for item in items(piece) {
+                            match item.try_into() {
+                                Ok(item) => read.push(item),
+                                Err(malformed) => return Ok(Response::new(Err(malformed))),
+                            }
+                        }
+                    }
+                    Ok(Response::new(Ok(read)))
+                }
+            })
+            .await?;
+        read.map_err(|source| self.garbled(source))
+    }
+
     /// As [`Self::call`] for calls whose answer only comes once everything was sent, however long that takes.
     pub(crate) async fn call_patiently<T, F>(&self, mut attempt: impl FnMut(Connection) -> F) -> Result<T, CallError>
     where

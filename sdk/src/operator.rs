@@ -81,10 +81,8 @@ impl Client {
     /// # Errors
     /// When the master cannot be reached.
     pub async fn agents(&self) -> Result<Vec<AgentView>, CallError> {
-        let pieces = self
-            .collect(|channel| async move { operator(channel).list_agents(v1::ListAgentsRequest {}).await })
-            .await?;
-        self.read_all(pieces.into_iter().flat_map(|piece| piece.agents))
+        let list = |channel| async move { operator(channel).list_agents(v1::ListAgentsRequest {}).await };
+        self.list(list, |piece: v1::ListAgentsResponse| piece.agents).await
     }
 
     /// Every framework.
@@ -92,10 +90,8 @@ impl Client {
     /// # Errors
     /// When the master cannot be reached.
     pub async fn frameworks(&self) -> Result<Vec<FrameworkView>, CallError> {
-        let pieces = self
-            .collect(|channel| async move { operator(channel).list_frameworks(v1::ListFrameworksRequest {}).await })
-            .await?;
-        self.read_all(pieces.into_iter().flat_map(|piece| piece.frameworks))
+        let list = |channel| async move { operator(channel).list_frameworks(v1::ListFrameworksRequest {}).await };
+        self.list(list, |piece: v1::ListFrameworksResponse| piece.frameworks).await
     }
 
     /// Every open offer.
@@ -103,10 +99,8 @@ impl Client {
     /// # Errors
     /// When the master cannot be reached.
     pub async fn offers(&self) -> Result<Vec<OfferView>, CallError> {
-        let pieces = self
-            .collect(|channel| async move { operator(channel).list_offers(v1::ListOffersRequest {}).await })
-            .await?;
-        self.read_all(pieces.into_iter().flat_map(|piece| piece.offers))
+        let list = |channel| async move { operator(channel).list_offers(v1::ListOffersRequest {}).await };
+        self.list(list, |piece: v1::ListOffersResponse| piece.offers).await
     }
 
     /// What each principal has of what is limited, and what all of them share; of this program alone, unless it sees
@@ -215,15 +209,8 @@ impl Client {
     }
 
     async fn list_tasks(&self, request: v1::ListTasksRequest) -> Result<Vec<TaskView>, CallError> {
-        let pieces = self.collect(|channel| async move { operator(channel).list_tasks(request).await }).await?;
-        self.read_all(pieces.into_iter().flat_map(|piece| piece.tasks))
-    }
-
-    pub(crate) fn read_all<W, T: TryFrom<W, Error = Malformed>>(
-        &self,
-        wire: impl Iterator<Item = W>,
-    ) -> Result<Vec<T>, CallError> {
-        wire.map(T::try_from).collect::<Result<_, _>>().map_err(|source| self.garbled(source))
+        let list = |channel| async move { operator(channel).list_tasks(request).await };
+        self.list(list, |piece: v1::ListTasksResponse| piece.tasks).await
     }
 }
 

@@ -125,10 +125,8 @@ impl Client {
     /// # Errors
     /// When the master cannot be reached.
     pub async fn maintenance(&self) -> Result<Vec<MaintenanceView>, CallError> {
-        let pieces = self
-            .collect(|channel| async move { operator(channel).list_maintenance(v1::ListMaintenanceRequest {}).await })
-            .await?;
-        self.read_all(pieces.into_iter().flat_map(|piece| piece.maintenance))
+        let list = |channel| async move { operator(channel).list_maintenance(v1::ListMaintenanceRequest {}).await };
+        self.list(list, |piece: v1::ListMaintenanceResponse| piece.maintenance).await
     }
 }
 

@@ -72,9 +72,7 @@ impl Client {
     /// # Errors
     /// When the master cannot be reached.
     pub async fn volumes(&self) -> Result<Vec<VolumeView>, CallError> {
-        let pieces = self
-            .collect(|channel| async move { operator(channel).list_volumes(v1::ListVolumesRequest {}).await })
-            .await?;
-        self.read_all(pieces.into_iter().flat_map(|piece| piece.volumes))
+        let list = |channel| async move { operator(channel).list_volumes(v1::ListVolumesRequest {}).await };
+        self.list(list, |piece: v1::ListVolumesResponse| piece.volumes).await
     }
 }

@@ -36,7 +36,7 @@ const JOIN_AT_ONCE: usize = 100;
 const HEARTBEAT: Duration = Duration::from_secs(2);
 
 /// What each agent says before anything is measured: so much that every buffer of its connection has been filled once, as hours of
-/// heartbeats fill it.
+/// heartbeats fill it. One word after the other, as those come.
 const WORDS: usize = 36;
 const WORD: usize = 250;
 
@@ -47,8 +47,13 @@ pub(crate) async fn measure(effort: Effort) -> anyhow::Result<Vec<Figure>> {
     let before = proc::held(master)?;
     let home = cluster.home();
     let joining = stream::iter(0..agents).map(|number| Simulated::join(&home, &cluster.url, number, agents));
-    let _agents: Vec<Simulated> = joining.buffer_unordered(JOIN_AT_ONCE).try_collect().await?;
+    let joined: Vec<Simulated> = joining.buffer_unordered(JOIN_AT_ONCE).try_collect().await?;
     cluster.registered(usize::try_from(agents)?).await;
+    for _ in 0..WORDS {
+        for agent in &joined {
+            agent.say_a_word().await?;
+        }
+    }
 
     let mut busy = Vec::new();
     for _ in 0..effort.of(4, 1) {
@@ -93,16 +98,19 @@ async fn list(cluster: &Cluster) -> anyhow::Result<f64> {
 }
 
 /// An agent that lives and ends each task as soon as it hears of it, on a connection of its own. Gone with its value.
-pub(crate) struct Simulated(tokio::task::JoinHandle<anyhow::Result<()>>);
+pub(crate) struct Simulated {
+    lives: tokio::task::JoinHandle<anyhow::Result<()>>,
+    reports: mpsc::Sender<AgentReports>,
+}
 
 impl Drop for Simulated {
     fn drop(&mut self) {
-        self.0.abort();
+        self.lives.abort();
     }
 }
 
 impl Simulated {
-    /// Registers, says its words, and keeps its session from then on.
+    /// Registers, and keeps its session from then on.
     pub(crate) async fn join(home: &Home, url: &str, number: u64, of: u64) -> anyhow::Result<Self> {
         let connection = Endpoint::from_shared(url.to_owned())?.tcp_nodelay(true).connect().await?;
         let mut client = AgentsClient::new(home.show(url, connection));
@@ -115,14 +123,10 @@ impl Simulated {
                 break;
             }
         }
-        for _ in 0..WORDS {
-            // Nobody has asked for it.
-            let answer = LogChunk { data: vec![0; WORD].into(), ..LogChunk::default() };
-            say(&reports, AgentReport { report: Some(Report::Log(answer)) }).await?;
-        }
+        let to_master = reports.clone();
         let mut updates = 0;
         let first = tokio::time::Instant::now() + HEARTBEAT.mul_f64(number as f64 / of as f64);
-        Ok(Self(tokio::spawn(async move {
+        let lives = tokio::spawn(async move {
             let mut heartbeat = interval_at(first, HEARTBEAT);
             heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
             loop {
@@ -153,7 +157,14 @@ impl Simulated {
                     _ = heartbeat.tick() => say(&reports, AgentCommand::Heartbeat.into()).await?,
                 }
             }
-        })))
+        });
+        Ok(Self { lives, reports: to_master })
+    }
+
+    async fn say_a_word(&self) -> anyhow::Result<()> {
+        // Nobody has asked for it.
+        let answer = LogChunk { data: vec![0; WORD].into(), ..LogChunk::default() };
+        say(&self.reports, AgentReport { report: Some(Report::Log(answer)) }).await
     }
 }
 

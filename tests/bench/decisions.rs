@@ -42,6 +42,11 @@ pub(crate) fn measure() -> anyhow::Result<Vec<Figure>> {
     Ok(figures)
 }
 
+/// However many agents change, one allocation looks at all of them.
+fn config() -> Config {
+    Config { agents_at_once: usize::MAX, ..Config::default() }
+}
+
 /// What is there and does nothing.
 #[derive(Clone, Copy)]
 struct Beside {
@@ -51,7 +56,7 @@ struct Beside {
 
 /// Microseconds for each accept, when 200 frameworks have 50,000 agents in their offers and launch one task on each.
 fn accepts() -> anyhow::Result<Vec<f64>> {
-    let mut cluster = Cluster::new(Config::default(), Recovered::default(), Now::ZERO);
+    let mut cluster = Cluster::new(config(), Recovered::default(), Now::ZERO);
     let mut effects = Vec::new();
     for framework in 1..=200 {
         let info = FrameworkInfo {
@@ -109,8 +114,7 @@ fn register(session: SessionId) -> AgentCommand {
 /// Microseconds for each of many tasks that end at once, in rounds of accept, end and acknowledgement, each a batch
 /// of its own with an allocation after it.
 fn short_tasks(at_once: u64, beside: Beside) -> anyhow::Result<f64> {
-    let mut machine =
-        Machine { cluster: Cluster::new(Config::default(), Recovered::default(), Now::ZERO), offers: Vec::new() };
+    let mut machine = Machine { cluster: Cluster::new(config(), Recovered::default(), Now::ZERO), offers: Vec::new() };
     machine.apply(Command::Connected(FRAMEWORK, Principal::owner()))?;
     let info = FrameworkInfo { name: "bench".into(), roles: vec!["bench".into()], failover_timeout: AN_HOUR };
     machine.apply(Command::Framework(FRAMEWORK, FrameworkCommand::Subscribe { member: None, info }.into()))?;

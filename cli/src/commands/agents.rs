@@ -64,8 +64,7 @@ fn unknown(agent: AgentId, error: CallError) -> CommandError {
 async fn list(target: &Target, args: ListArgs) -> Verdict {
     let mut agents = super::connect(target).await?.agents().await?;
     agents.sort_by_key(|agent| agent.id);
-    let records: Vec<AgentRecord> = agents.iter().map(Into::into).collect();
-    output::list(&records, args.json, || table(&agents))?;
+    output::list(agents.iter().map(AgentRecord::from), args.json, || table(&agents))?;
     Ok(0)
 }
 

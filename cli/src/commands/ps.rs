@@ -15,8 +15,7 @@ pub(super) async fn run(target: &Target, args: PsArgs) -> Verdict {
     tasks.reverse();
     tasks.sort_by_key(|task| task.id);
     tasks.dedup_by_key(|task| task.id);
-    let records: Vec<TaskRecord> = tasks.iter().map(Into::into).collect();
-    output::list(&records, args.list.json, || table(&tasks))?;
+    output::list(tasks.iter().map(TaskRecord::from), args.list.json, || table(&tasks))?;
     Ok(0)
 }
 

@@ -68,8 +68,8 @@ pub(crate) fn bytes(bytes: &[u8]) -> Result<(), OutputError> {
 ///
 /// # Errors
 /// As [`line()`].
-pub(crate) fn list<R: Serialize>(
-    records: &[R],
+pub(crate) fn list(
+    records: impl IntoIterator<Item: Serialize>,
     as_json: bool,
     table: impl FnOnce() -> Table,
 ) -> Result<(), OutputError> {
@@ -77,7 +77,7 @@ pub(crate) fn list<R: Serialize>(
         // Long lists have megabytes.
         let mut stdout = BufWriter::with_capacity(64 << 10, io::stdout().lock());
         for record in records {
-            let mut line = json_text(record)?;
+            let mut line = json_text(&record)?;
             line.push('\n');
             stdout.write_all(line.as_bytes())?;
         }

@@ -65,6 +65,7 @@ impl Allocator {
         self.total_has_changed();
         self.dirty_agents.remove(&agent);
         self.woken_on.remove(&agent);
+        self.backlog.remove(agent);
         self.forget_bounds(agent);
         self.filters.clear_agent(agent);
     }

@@ -18,6 +18,7 @@
 //! | `room` | how much quotas and reservations leave to a role |
 //! | `heldback` | what quotas kept from somebody, to be looked at again |
 //! | `filters` | what frameworks refused |
+//! | `backlog` | agents that changed, a slice at a time |
 //! | `promises` | open offers |
 //! | `contest`, `patience` | which open offers give way to somebody who waits |
 //! | `seat` | a framework in one of its roles: whoever competes |
@@ -28,6 +29,7 @@
 //! Mesos's allocator looks at every agent and every framework once a second. This one has no cycle: [`Allocator::allocate`]
 //! looks at what changed since it last ran, and at nothing else.
 
+mod backlog;
 mod contest;
 mod demand;
 mod filters;
@@ -73,6 +75,7 @@ pub use standing::{RoleStanding, Standing};
 pub use volumes::HeldVolume;
 pub use why::{Hindrance, Obstacle, Waits};
 
+use backlog::Backlog;
 use demand::{Demand, Urgency};
 use filters::Filters;
 use gang::Gangs;
@@ -116,6 +119,8 @@ pub struct Allocator {
     idle: Slots,
     /// Agents to look at for every framework.
     dirty_agents: BTreeSet<AgentId>,
+    /// Agents that changed, and are looked at by the next allocations.
+    backlog: Backlog,
     /// Members for which the idle agents are to be looked at again.
     woken: BTreeSet<Seat>,
     /// Members for which one agent is to be looked at again.
@@ -186,11 +191,19 @@ impl Allocator {
 
     /// Chooses, for everything that changed since the last call, who is offered what.
     pub fn allocate(&mut self, now: Now) -> Allocation {
+        self.allocate_slice(now, usize::MAX)
+    }
+
+    /// The same for about so many agents that changed. Where there are more, the allocator [is behind](Self::is_behind). Offers are
+    /// taken back for somebody who waits only when it is not: what waits to be looked at may do.
+    pub fn allocate_slice(&mut self, now: Now, most: usize) -> Allocation {
         let mut allocation = Allocation::default();
-        self.look(now, &mut allocation);
-        self.contest(now, &mut allocation);
+        self.look(now, most, &mut allocation);
+        if !self.is_behind() {
+            self.contest(now, &mut allocation);
+        }
         if !allocation.rescinded.is_empty() {
-            self.look(now, &mut allocation);
+            self.look(now, most, &mut allocation);
         }
         self.rank();
         self.note_surplus();
@@ -231,7 +244,7 @@ impl Allocator {
         }
     }
 
-    fn look(&mut self, now: Now, allocation: &mut Allocation) {
+    fn look(&mut self, now: Now, most: usize, allocation: &mut Allocation) {
         self.rank();
         self.look_again();
         self.gangs.get_mut().begin_look();
@@ -240,9 +253,11 @@ impl Allocator {
             woken.clear();
             self.dirty_agents.extend(self.idle.agents());
         }
-        let mut woken_on = mem::take(&mut self.woken_on);
-        let many = woken_on.iter().filter(|(_, woken)| woken.len() > FEW);
+        self.spread(&mut woken, most);
+        let many = self.woken_on.iter().filter(|(_, woken)| woken.len() > FEW);
         self.dirty_agents.extend(many.map(|(&agent, _)| agent));
+        self.cut_slice(most);
+        let mut woken_on = mem::take(&mut self.woken_on);
         let mut look = self.begin_look(&woken);
         while let Some(agent) = self.dirty_agents.pop_first() {
             woken_on.remove(&agent);
@@ -373,7 +388,7 @@ impl Allocator {
         };
         grant(&mut known.account);
         self.tree.each_account(seat.role, grant);
-        self.unranked.insert(seat);
+        self.set_standing(seat);
         self.rank();
     }
 
@@ -385,8 +400,11 @@ impl Allocator {
         let id = self.promises.add(Promise { framework, role, agent, portion, since: now, seat, units });
         let known = self.members.get_mut(&seat).expect("whoever takes something is known");
         known.promises.insert(id);
+        // Who takes whatever there is has its place by what it was given.
+        if known.demand.is_some() {
+            self.unranked.insert(seat);
+        }
         self.agents.get_mut(&agent).expect("only known agents are shared out").promises.insert(id);
-        self.unranked.insert(seat);
         id
     }
 
@@ -418,7 +436,14 @@ impl Allocator {
             self.tree.set_all_stale();
         }
         while let Some(id) = self.unranked.pop_first() {
-            let Some(known) = self.members.get_mut(&id) else { continue };
+            self.set_standing(id);
+        }
+        self.tree.rank(&self.total);
+    }
+
+    /// Notes whether a member would take something, and its place among those that would.
+    fn set_standing(&mut self, id: Seat) {
+        if let Some(known) = self.members.get_mut(&id) {
             let takes_part = known.active && !known.suppressed;
             let is_open = |urgency| known.demand.as_ref().is_some_and(|demand| demand.is_open(urgency));
             let is_blind = takes_part && known.demand.is_none();
@@ -445,7 +470,6 @@ impl Allocator {
             self.tree.set_eager(id, &mut known.place, place);
             self.unnoted.insert(id);
         }
-        self.tree.rank(&self.total);
     }
 
     /// Notes since when whoever wants something waits for it.

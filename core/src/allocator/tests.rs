@@ -1,5 +1,6 @@
 //! What the allocator decides, as sentences. `S1` and so on are the scenarios of Mesos's own tests.
 
+mod backlog;
 mod contest;
 mod demand;
 mod fairness;
@@ -67,6 +68,8 @@ fn limit(amount: &Resources) -> Quota {
 struct World {
     allocator: Allocator,
     now: Now,
+    /// How many agents are looked at in one go; `None`: all.
+    slice: Option<usize>,
 }
 
 impl World {
@@ -112,8 +115,22 @@ impl World {
         self.allocator.expire(self.now);
     }
 
+    /// Until everything that changed has been looked at.
     fn allocate(&mut self) -> Allocation {
-        self.allocator.allocate(self.now)
+        let mut whole = self.next_slice();
+        while self.allocator.is_behind() {
+            let Allocation { rescinded, offers, examined } = self.next_slice();
+            whole.rescinded.extend(rescinded);
+            whole.offers.extend(offers);
+            whole.examined += examined;
+        }
+        whole.rescinded.retain(|(offer, _)| !whole.offers.contains(offer));
+        whole.offers.retain(|offer| self.allocator.offer(*offer).is_some());
+        whole
+    }
+
+    fn next_slice(&mut self) -> Allocation {
+        self.allocator.allocate_slice(self.now, self.slice.unwrap_or(usize::MAX))
     }
 
     /// What is offered now, in the order in which it was decided; nothing is taken back.

@@ -30,6 +30,8 @@ pub struct Config {
     /// Parts of agents that are reserved for one role and those below it, when its frameworks want one more. Operators reserve
     /// beyond that.
     pub reservations_per_role: usize,
+    /// Agents that changed and are looked at in one allocation. Where more did at once, the next ones go on with them.
+    pub agents_at_once: usize,
     /// Agents that are known. More are asked to come later.
     pub agents: usize,
     /// Unreachable agents whose tasks may still come back. With more than these, those that went first are given up.
@@ -70,6 +72,8 @@ impl Default for Config {
             queued_per_allocation: 100_000,
             // A part of each agent of a large cluster: a few megabytes.
             reservations_per_role: 10_000,
+            // Two milliseconds of a master, with all that their offers cost until they are sent.
+            agents_at_once: 256,
             // More than the largest cluster that we have measured. Their sum of resources stays exact.
             agents: 100_000,
             // A rack, or a data centre of our size.

@@ -119,13 +119,19 @@ impl Cluster {
         }
     }
 
-    /// Offers what became free since the last call, ends what is left of groups of which a task failed, and sees who is drained by now: once, at the end of a batch of
+    /// Offers what became free since the last call, a slice of [`Config::agents_at_once`] agents at a time, ends what is left of groups of which a task failed, and sees who is drained by now: once, at the end of a batch of
     /// commands.
     pub fn allocate(&mut self, now: Now, out: &mut Vec<Effect>) {
         groups::settle(&mut self.state, out);
         withdrawal::settle(&mut self.state, now, out);
         offers::make(&mut self.state, now, out);
         inverse::make(&mut self.state, out);
+    }
+
+    /// Whether more agents changed than the last [`Self::allocate`] looked at. It is to be called again, when whoever waited meanwhile
+    /// was heard.
+    pub fn is_behind(&self) -> bool {
+        self.state.allocator.is_behind()
     }
 
     /// When to send [`Command::Tick`] at the latest.

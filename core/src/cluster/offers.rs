@@ -23,7 +23,8 @@ const AFTER_EXPIRY: Duration = Duration::from_millis(100);
 
 /// Turns what the allocator decides into offers and rescinds, one event of each kind for each framework.
 pub(super) fn make(state: &mut State, now: Now, out: &mut Vec<Effect>) {
-    let Allocation { rescinded, offers: made, examined } = state.allocator.allocate(now);
+    let most = state.config.agents_at_once;
+    let Allocation { rescinded, offers: made, examined } = state.allocator.allocate_slice(now, most);
     state.tally.examined(examined);
     state.tally.offered(made.len());
     state.tally.offer_ends(OfferEnd::Rescinded, rescinded.len());

@@ -10,6 +10,7 @@ mod tenants;
 #[cfg(test)]
 mod tests;
 
+use std::future::ready;
 use std::mem;
 use std::ops::Range;
 use std::sync::Arc;
@@ -190,7 +191,8 @@ impl Driver {
             let look = self.clock.next_look(self.cluster.next_deadline());
             // A tick waits for those that are held, who are then heard without a rest.
             let rest = self.pace.rests_at(Instant::now()).filter(|_| self.tick_after.is_none());
-            if self.stop || batch.take(inbox, look, rest).await == Next::Stop {
+            let behind = self.cluster.is_behind();
+            if self.stop || batch.take(inbox, look, rest, behind).await == Next::Stop {
                 return Ok(());
             }
             let settled = self.step(&mut batch, Instant::now()).await;
@@ -432,16 +434,16 @@ impl Driver {
 }
 
 impl Batch {
-    /// Takes what waits; when nothing does, waits for it, until `look`. Before the end of the `rest`, what asks for a write
-    /// is held.
-    async fn take(&mut self, inbox: &mut Inbox, look: Instant, rest: Option<Instant>) -> Next {
+    /// Takes what waits; when nothing does, waits for it, until `look`, unless the cluster is `behind`. Before the end of the `rest`,
+    /// what asks for a write is held.
+    async fn take(&mut self, inbox: &mut Inbox, look: Instant, rest: Option<Instant>, behind: bool) -> Next {
         // Where something is held, there is something to do at the end of the rest, and at once without one.
         let look = match rest {
             _ if inbox.sayings.holds() => rest.unwrap_or_else(Instant::now),
             Some(rest) => look.max(rest),
             None => look,
         };
-        if inbox.sayings.is_ready() || !inbox.requests.is_empty() {
+        if behind || inbox.sayings.is_ready() || !inbox.requests.is_empty() {
             // Whoever else has work on this thread has a turn between two batches.
             yield_now().await;
         }
@@ -452,6 +454,7 @@ impl Batch {
                 return Next::Stop;
             },
             () = inbox.sayings.some() => {}
+            () = ready(()), if behind => {}
             // What has come to a socket by now is heard before it is looked whether somebody was silent.
             () = sleep_until(look.into()) => yield_now().await,
         }

@@ -1,4 +1,5 @@
 mod registry;
+mod slices;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -60,6 +60,7 @@ impl v1::agents_server::Agents for Agents {
         let logs = Arc::clone(&self.logs);
         let shown = Shown::of(&request, self.security.as_ref());
         let agents = self.handle.house().agents();
+        let reports = request.into_inner();
         tokio::spawn(async move {
             let session = speaker.session();
             logs.joined(session, outbox.clone());
@@ -74,7 +75,7 @@ impl v1::agents_server::Agents for Agents {
             };
             let understand = |message, speaker: &mut Speaker| listener.understand(message, speaker);
             tokio::select! {
-                () = session::read(request.into_inner(), &mut speaker, &outbox, understand) => {}
+                () = session::read(reports, &mut speaker, &outbox, understand) => {}
                 () = shown.void() => outbox.fail(Status::unauthenticated(ENDED)),
             }
             logs.left(session);

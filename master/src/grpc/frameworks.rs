@@ -37,11 +37,12 @@ impl v1::frameworks_server::Frameworks for Frameworks {
         let caller = caller(&request)?;
         let peer = Peer::Framework(outbox.clone());
         let (mut speaker, place) = self.handle.open(caller.clone(), peer, intake).await?;
+        let calls = request.into_inner();
         tokio::spawn(async move {
             let mut subscribed = false;
             let understand =
                 |message, speaker: &mut Speaker| understand(speaker, caller.who.as_ref(), message, &mut subscribed);
-            session::read(request.into_inner(), &mut speaker, &outbox, understand).await;
+            session::read(calls, &mut speaker, &outbox, understand).await;
             // A driver that has stopped has ended every session.
             let _ = speaker.end();
             drop(place);

@@ -4,7 +4,8 @@
 //! and thousands of sessions that send 16 MiB each at once do not fill the memory.
 //!
 //! Nor do sessions that sent one a while ago: the buffer in which a stream finds its messages never shrinks. So a large
-//! message is received here, the stream finds an empty one in its place, and the session takes it from the intake.
+//! message is received here, the stream finds an empty one in its place, and the session takes it from the intake. Small ones are
+//! passed on one by one, for that buffer grows to what it finds at once.
 
 use std::convert::Infallible;
 use std::mem;
@@ -154,13 +155,16 @@ struct Passage {
 }
 
 impl Messages {
-    /// Reads a chunk, up to the head of the first large message or to one that is not whole.
+    /// Reads a chunk, up to the end of the first message, or to the head of one that is large or not whole.
     fn pass(&mut self, chunk: &[u8]) -> Passage {
         let mut at = 0;
         loop {
             let more = self.left.min(chunk.len() - at);
             self.left -= more;
             at += more;
+            if at > 0 && self.left == 0 {
+                return Passage { small: at, large: None };
+            }
             let Some(&[flag, ref length @ ..]) = chunk[at..].first_chunk::<HEAD>() else {
                 return Passage { small: at, large: None };
             };
@@ -228,6 +232,20 @@ mod tests {
 
             assert!(passed == whole, "in chunks of {chunk}");
         }
+    }
+
+    #[tokio::test]
+    async fn small_messages_that_come_together_are_passed_on_one_by_one() {
+        let (speakers, _hearing) = inbox();
+        let (body, _) = body(&[10, 0, 300], 1_000);
+        let mut metered = metered(body, speakers.intake(Kind::Framework));
+
+        let mut passed = Vec::new();
+        while let Some(frame) = metered.frame().await {
+            passed.push(frame.unwrap().into_data().unwrap().len());
+        }
+
+        assert_eq!(passed, [15, 5, 305]);
     }
 
     #[tokio::test]

@@ -15,8 +15,9 @@ use super::taken::while_taken;
 use crate::handle::Handle;
 use crate::outbox::MESSAGE_TARGET;
 
-/// Items that the driver looks at at once: tens of microseconds, in which no task waits.
-pub(super) const PAGE: usize = 1_000;
+/// Items that the driver looks at at once: some hundred microseconds of agents, in which no task waits. While the master writes one
+/// page, its reader reads the one before.
+pub(super) const PAGE: usize = 250;
 
 /// How long nothing may be taken of a list. It holds a place that others want.
 const STALLED: Duration = Duration::from_secs(30);

@@ -1,5 +1,6 @@
 //! What peers say, until the driver hears it: bounded for each of them, and heard in turns.
 
+mod pieces;
 mod room;
 mod turns;
 
@@ -12,6 +13,7 @@ use haggle_core::cluster::{AgentCommand, Command, FrameworkCommand};
 use tokio::sync::Notify;
 
 use crate::handle::Stopping;
+use pieces::{Piece, pieces};
 use room::Rooms;
 use turns::Turns;
 
@@ -173,7 +175,8 @@ impl Speaker {
         self.share = Share::Role(role);
     }
 
-    /// Passes on what a peer said in one message of so many bytes. Waits while there is no room for it.
+    /// Passes on what a peer said in one message of so many bytes. Waits while there is no room for it, which the message has until
+    /// the last piece of it was heard.
     pub(crate) async fn say(&self, commands: Vec<Command>, bytes: usize) -> Result<(), Stopping> {
         let cost = MESSAGE + bytes;
         let (room, large) = {
@@ -183,8 +186,13 @@ impl Speaker {
         if commands.is_empty() {
             return Ok(());
         }
-        let place = room.place(cost, large).await;
-        self.push(Saying::Said(self.session, commands, place), cost)
+        let whole = room.place(cost, large).await;
+        let mut pieces = pieces(commands);
+        let last = pieces.pop().unwrap_or_default();
+        for Piece { commands, cost } in pieces {
+            self.push(Saying::Said(self.session, commands, whole.of_a_piece()), cost)?;
+        }
+        self.push(Saying::Said(self.session, last.commands, whole), cost + last.cost)
     }
 
     /// Notes that the peer lives. Nobody is woken for it: the driver looks several times a second, and before it finds anybody

@@ -73,6 +73,11 @@ impl Place {
         }
     }
 
+    /// Of a piece of the message that is not the last: it takes up nothing, and what is refused of it counts.
+    pub(super) fn of_a_piece(&self) -> Self {
+        Self { room: self.room.clone(), ..Self::default() }
+    }
+
     /// The part of it that outlasts the driver's hearing.
     pub(crate) fn into_large(self) -> Option<LargePlace> {
         self.large

@@ -24,7 +24,7 @@ impl From<AgentInfo> for v1::AgentInfo {
         Self {
             name: info.name,
             resources: Some(info.resources.into()),
-            attributes: info.attributes.into_iter().collect(),
+            attributes: info.attributes,
             reserved: kept(info.reserved),
         }
     }
@@ -37,7 +37,7 @@ impl TryFrom<v1::AgentInfo> for AgentInfo {
         Ok(Self {
             name: wire.name,
             resources: required(wire.resources, "resources of an agent")?.try_into()?,
-            attributes: wire.attributes.into_iter().collect(),
+            attributes: wire.attributes,
             reserved: read_kept(wire.reserved)?,
         })
     }

@@ -31,7 +31,7 @@ impl From<Ceiling> for v1::Ceiling {
             milli_cpus: ceiling.cpus.map(MilliCpu::get),
             mem_bytes: ceiling.mem.map(Bytes::get),
             disk_bytes: ceiling.disk.map(Bytes::get),
-            scalars: ceiling.scalars.into_iter().collect(),
+            scalars: ceiling.scalars,
         }
     }
 }

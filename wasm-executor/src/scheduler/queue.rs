@@ -450,5 +450,4 @@ impl Queue {
 const KNOWN: &str = "every key in the queue's indexes is a task of the queue";
 
 #[cfg(test)]
-#[path = "queue_tests.rs"]
 mod tests;

@@ -178,7 +178,8 @@ impl Allocator {
         let least = least.flatten().unwrap_or(MilliCpu::ZERO);
         let orders = self.idle.of(&self.tree, asking.seat.role).map(|(_, slots)| slots);
         let idle = orders.flat_map(|slots| slots.range(((least, Bytes::ZERO), AgentId(0))..)).map(|&(_, agent)| agent);
-        let agents = idle.chain(self.dirty_agents.iter().copied()).chain(also);
+        let changed = self.dirty_agents.iter().copied().chain(self.backlog.agents());
+        let agents = idle.chain(changed).chain(also);
         let is_active = |agent: &AgentId| self.agents.get(agent).is_some_and(|holding| holding.active);
         let mut rooms = Usable::new();
         for agent in agents.filter(is_active) {

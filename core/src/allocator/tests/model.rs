@@ -25,9 +25,11 @@ proptest! {
 
     #[test]
     fn whatever_happens_the_books_are_right_and_nothing_that_is_wanted_lies_idle(
-        steps in prop::collection::vec(step(), 1..60)
+        steps in prop::collection::vec(step(), 1..60),
+        slice in prop_oneof![Just(None), (1..4_usize).prop_map(Some)],
     ) {
         let mut model = Model::default();
+        model.world.slice = slice;
         for step in &steps {
             model.apply(step);
             model.allocate();

@@ -33,7 +33,8 @@ impl Tree {
 
     /// Brings the places of roles up to date, from the bottom to the top.
     pub(in super::super) fn rank(&mut self, total: &Resources) {
-        while let Some((_, id)) = self.stale.pop_first() {
+        let mut next = None;
+        while let Some(id) = next.take().or_else(|| self.stale.pop_first().map(|(_, id)| id)) {
             let role = self.roles[id.0].as_mut().expect("a role that is named is there");
             let own = (!role.eager.is_empty()).then(|| (role.own.allocated.dominant_share(total), role.own.grants));
             role.competing.move_to(&Child::Own, &mut role.own_place, own);
@@ -52,7 +53,11 @@ impl Tree {
                 role.place = place;
                 self.role_mut(parent).competing.move_to(&child, &mut from, place);
             }
-            self.set_stale(parent);
+            // Mostly one role changed, and those above it are next.
+            match self.stale.is_empty() {
+                true => next = Some(parent),
+                false => self.set_stale(parent),
+            }
         }
     }
 

@@ -190,7 +190,7 @@ async fn whoever_else_is_on_the_thread_has_a_turn_before_each_batch() {
     });
 
     let mut batch = Batch::default();
-    batch.take(&mut inbox, Instant::now() + Duration::from_secs(3600), None).await;
+    batch.take(&mut inbox, Instant::now() + Duration::from_secs(3600), None, false).await;
 
     speaking.await.unwrap();
     assert_eq!(batch.sayings.len(), 2);
@@ -216,11 +216,11 @@ async fn while_the_registry_rests_only_what_asks_for_a_write_is_held() {
         said.collect()
     };
 
-    batch.take(&mut inbox, later, Some(later)).await;
+    batch.take(&mut inbox, later, Some(later), false).await;
     assert!(batch.rests);
     assert_eq!(sessions(&mut batch), [works.session()]);
 
-    batch.take(&mut inbox, later, None).await;
+    batch.take(&mut inbox, later, None, false).await;
     assert!(!batch.rests);
     assert_eq!(sessions(&mut batch), [comes.session()]);
 }
