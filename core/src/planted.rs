@@ -75,6 +75,8 @@ bugs! {
     NotSentAgain,
     /// A restarted agent numbers its updates as the one before did.
     SameIncarnation,
+    /// A restarted agent does not know why tasks were told to end.
+    ReasonForgotten,
     /// An agent is offered before it has named all its tasks.
     OfferedTooEarly,
     /// A task that its agent has forgotten is not missed.

@@ -3,6 +3,7 @@
 //! [`run`] plays one seed. `README.md` says what is simulated, what is checked, and how to read a seed that fails.
 
 mod agent;
+mod checks;
 mod clock;
 mod faults;
 mod finish;

@@ -272,7 +272,7 @@ fn temper(rng: &mut Rng) -> Temper {
         repeats_calls: rarely(rng, 300),
         kills: rarely(rng, 400),
         groups: rarely(rng, 800),
-        idles: rarely(rng, 1_000),
+        idles: if rng.chance(667) { rng.range(1, 500) } else { 0 },
         reserves: rarely(rng, 500),
         failover_timeout: Duration::from_secs(rng.range(10, 60)),
     }

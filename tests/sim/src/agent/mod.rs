@@ -10,7 +10,7 @@ use std::sync::Arc;
 use haggle_core::node::{self, Command, Node};
 use haggle_core::planted::{self, Bug};
 use haggle_core::{
-    AgentId, AgentKey, Bytes, Ending, Epoch, Member, MilliCpu, Reason, Resources, TaskId, TaskSpec, TaskSummary,
+    AgentId, AgentKey, Bytes, Ending, Epoch, Member, MilliCpu, Reason, Resources, Stop, TaskId, TaskSpec, TaskSummary,
 };
 
 use crate::clock::Clock;
@@ -88,6 +88,8 @@ pub(crate) struct Held {
     pub(crate) summary: TaskSummary,
     /// Whether it runs, or ran.
     pub(crate) started: bool,
+    /// Why it was told to end before it had.
+    pub(crate) stopped: Option<Stop>,
     /// How it ended.
     pub(crate) ending: Option<Ending>,
     incarnation: u32,
@@ -274,8 +276,8 @@ impl World {
                 held.clone()
             })
             .collect();
-        for Held { summary, started, ending, incarnation } in recovered {
-            self.node_does(at, Command::Recover { task: summary, started, ending, incarnation });
+        for Held { summary, started, stopped, ending, incarnation } in recovered {
+            self.node_does(at, Command::Recover { task: summary, started, stopped, ending, incarnation });
         }
         self.agent_later(at, 0, AgentEvent::Connect);
         let wait = self.heartbeat();

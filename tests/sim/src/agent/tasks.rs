@@ -59,14 +59,12 @@ impl World {
                 }
                 self.agent_later(at, takes, AgentEvent::Fetched(task));
             }
-            Effect::Stop(task) => {
+            Effect::Stop(task, why) => {
                 let process = self.agents[at].process.as_mut().expect("it runs");
                 if process.fetching.remove(&task).is_some() {
                     self.agent_later(at, 0, AgentEvent::GivenUp(task, true));
                 } else {
-                    let boot = self.agents[at].boot;
-                    let wait = self.rng.range(MS, 300 * MS);
-                    self.after(wait, Event::Executor(at, boot, task, ExecutorEvent::Stop));
+                    self.tell_to_stop(at, task, why);
                 }
             }
             Effect::Send(updates) => {
@@ -84,7 +82,7 @@ impl World {
             Effect::Open(_)
             | Effect::Enqueue { .. }
             | Effect::StopQueued { .. }
-            | Effect::StopQueue(_)
+            | Effect::StopQueue(..)
             | Effect::SendQueue(_)
             | Effect::Settled { .. } => {
                 self.oracle.fail(format!("agent {at} has an allocation, and no framework here opens one: {effect:?}"));
@@ -100,7 +98,8 @@ impl World {
         let agent = &mut self.agents[at];
         let process = agent.process.as_mut().expect("it runs");
         let Some(spec) = process.fetching.remove(&task) else { return };
-        let held = Held { summary: TaskSummary::from(&*spec), started: false, ending: None, incarnation: 0 };
+        let held =
+            Held { summary: TaskSummary::from(&*spec), started: false, stopped: None, ending: None, incarnation: 0 };
         if agent.executor.insert(task, held).is_some() {
             self.oracle.fail(format!("agent {at} runs {task} a second time"));
         }
