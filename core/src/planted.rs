@@ -117,6 +117,10 @@ bugs! {
     ReservationForgotten,
     /// What is reserved for a role is offered to everybody.
     ReservedForAll,
+    /// A volume is destroyed while its agent has not named the tasks that use it.
+    DestroyedBeforeNamed,
+    /// One accept gives a volume to two tasks.
+    VolumeForTwo,
 }
 
 /// Which bug is planted: its place in [`Bug::ALL`] and one, or 0.

@@ -168,10 +168,11 @@ impl Together {
                     self.acks.push(Acknowledgement::from(&status));
                 }
                 match status.task.number {
+                    // What was told before may come again after it.
+                    ALLOCATION if !status.state.is_terminal() => {}
                     ALLOCATION => {
-                        let before = self.is_over;
+                        let before = self.is_over.replace(status.state);
                         assert!(before.is_none_or(|before| before == status.state), "{before:?}, and then {status:?}");
-                        self.is_over = before.or(Some(status.state)).filter(|state| state.is_terminal());
                     }
                     number if status.state.is_terminal() => self.end(number, status.state),
                     _ => {}

@@ -15,6 +15,7 @@ use crate::plan::{Plan, S, Time};
 use crate::program::Program;
 use crate::rng::Rng;
 use crate::say;
+use crate::volumes;
 use crate::world::{Event, MasterEvent, World};
 
 /// How long everything may take to settle once nothing goes wrong any more: longer than every timeout in a row.
@@ -162,6 +163,7 @@ impl World {
             self.run_until(self.now + 5 * S);
             self.sweep_conns();
             self.lift_quotas();
+            self.destroy_volumes();
             self.end_reservations();
             self.bring_back();
             let Some(still) = missing(self) else { return };
@@ -255,6 +257,12 @@ impl World {
         }
         if let Some(view) = known.iter().find(|view| !view.reserved.is_empty()) {
             return Some(format!("of {} is reserved {:?}", view.id, view.reserved));
+        }
+        if let Some(view) = volumes::volumes(&lead.cluster).first() {
+            return Some(format!("there is {view:?}"));
+        }
+        if let Some(at) = self.agents.iter().position(|agent| !agent.disk.volumes.is_empty()) {
+            return Some(format!("agent {at} has {:?}", self.agents[at].disk.volumes));
         }
         if let Some(view) = known.iter().find(|view| view.withdrawal.is_some()) {
             return Some(format!("{} is out of use: {:?}", view.id, view.withdrawal));

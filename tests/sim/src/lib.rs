@@ -16,6 +16,7 @@ mod program;
 mod reserve;
 mod rng;
 mod store;
+mod volumes;
 mod words;
 mod world;
 
