@@ -8,6 +8,7 @@ use crate::framework::Framework;
 use crate::master::{Claim, Lead};
 use crate::net::{ConnId, Place};
 use crate::plan::{MS, S, Time};
+use crate::program::Program;
 use crate::reserve;
 use crate::world::World;
 

@@ -76,7 +76,7 @@ impl World {
         self.report(at, AgentCommand::Unused(MilliCpu::new(unused)));
     }
 
-    pub(super) fn report(&mut self, at: usize, report: AgentCommand) {
+    pub(crate) fn report(&mut self, at: usize, report: AgentCommand) {
         let process = self.agents[at].process.as_ref().expect("it runs");
         if let Some(conn) = process.conn.filter(|_| process.registered) {
             self.send(conn, Way::Up, Msg::Report(report));

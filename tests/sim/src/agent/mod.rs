@@ -193,7 +193,7 @@ impl World {
     }
 
     /// Whether a machine's agent, and with it what runs there, is of the cluster that there is now.
-    pub(super) fn is_of_this_cluster(&self, at: usize) -> bool {
+    pub(crate) fn is_of_this_cluster(&self, at: usize) -> bool {
         self.agents[at].disk.member.is_some_and(|member| member.cluster == self.store.cluster)
     }
 
