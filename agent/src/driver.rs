@@ -94,7 +94,7 @@ impl Driver {
         let origin = Instant::now();
         let mut batch = Vec::new();
         let mut effects = Vec::new();
-        for Recovered { task, started, ending, queue, incarnation } in mem::take(&mut self.recovered) {
+        for Recovered { task, started, stopped, ending, queue, incarnation } in mem::take(&mut self.recovered) {
             let id = task.id;
             if queue.is_none() {
                 self.runner.recovered(id);
@@ -102,7 +102,7 @@ impl Driver {
             if ending.is_some() {
                 self.runner.ended(id);
             }
-            self.apply(Now::ZERO, Command::Recover { task, started, ending, incarnation }, &mut effects);
+            self.apply(Now::ZERO, Command::Recover { task, started, stopped, ending, incarnation }, &mut effects);
             if let Some((queue, batches)) = queue {
                 batches.into_iter().for_each(|batch| self.runner.recovered_batch(id, batch));
                 self.apply(Now::ZERO, Command::RecoverQueue(queue), &mut effects);
@@ -364,12 +364,12 @@ impl Driver {
                 let never_queued = self.runner.stop_queued(allocation, task);
                 never_queued.into_iter().for_each(|never_queued| self.tell_later(never_queued));
             }
-            Effect::StopQueue(allocation) => {
-                let never_queued = self.runner.stop_queue(allocation);
+            Effect::StopQueue(allocation, why) => {
+                let never_queued = self.runner.stop_queue(allocation, why);
                 never_queued.into_iter().for_each(|never_queued| self.tell_later(never_queued));
             }
-            Effect::Stop(task) => {
-                if let Some(never_ran) = self.runner.stop(task) {
+            Effect::Stop(task, why) => {
+                if let Some(never_ran) = self.runner.stop(task, why) {
                     self.inbox.push(Message::NeverRan(never_ran));
                 }
             }

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use haggle_core::queue::Index;
 use haggle_core::{
-    AllocationSpec, Bytes, Digest, FrameworkId, QueueEnd, QueuedTasks, Reason, Source, TaskId, TaskSpec, TaskState,
+    AllocationSpec, Bytes, Digest, FrameworkId, QueueEnd, QueuedTasks, Reason, Source, Stop, TaskId, TaskSpec,
+    TaskState,
 };
 use haggle_executor::process::{HeldBatch, TASK_VARIABLE};
 use haggle_executor::{Compiler, Launch, Meter, ModuleError};
@@ -20,8 +21,8 @@ use crate::volumes::Volumes;
 pub(crate) trait Runs {
     /// Runs it. News of it follow.
     fn launch(&mut self, launch: Launch);
-    /// Ends it. Its end follows.
-    fn kill(&mut self, task: TaskId);
+    /// Ends it, and keeps why. Its end follows.
+    fn kill(&mut self, task: TaskId, why: Stop);
     /// Its end was told and acknowledged.
     fn forget(&mut self, task: TaskId);
     /// Holds a queue for this allocation.
@@ -295,8 +296,8 @@ impl<E: Runs> Runner<E> {
 
     /// Ends every task in the queue of an allocation. Gives those back at once whose batches had not come to an executor.
     #[must_use]
-    pub(crate) fn stop_queue(&mut self, allocation: TaskId) -> Vec<NeverQueued> {
-        self.executor.kill(allocation);
+    pub(crate) fn stop_queue(&mut self, allocation: TaskId, why: Stop) -> Vec<NeverQueued> {
+        self.executor.kill(allocation, why);
         let its = self.batches.iter().filter(|(_, batch)| batch.allocation == allocation);
         let its: Vec<TaskId> = its.map(|(&first, _)| first).collect();
         let mut ended = Vec::new();
@@ -346,9 +347,9 @@ impl<E: Runs> Runner<E> {
 
     /// Ends the task. Gives it back at once when it had not been launched; else its end follows from the executor.
     #[must_use]
-    pub(crate) fn stop(&mut self, task: TaskId) -> Option<NeverRan> {
+    pub(crate) fn stop(&mut self, task: TaskId, why: Stop) -> Option<NeverRan> {
         if self.tasks.get(&task)?.waiting.is_none() {
-            self.executor.kill(task);
+            self.executor.kill(task, why);
             return None;
         }
         self.forget(task)?;

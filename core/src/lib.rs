@@ -34,6 +34,7 @@ pub mod reservation;
 pub mod resources;
 pub mod runs;
 pub mod spec;
+pub mod stop;
 pub mod task;
 pub mod time;
 pub mod upkeep;
@@ -55,6 +56,7 @@ pub use queue::{AllocationSpec, HeldQueue, HeldRun, QueueEnd, QueueUpdate, Queue
 pub use quota::{Ceiling, Quota, RoleRecord};
 pub use reservation::{Operation, Portion, Reservation, Reserved};
 pub use resources::Resources;
+pub use stop::Stop;
 pub use task::{
     Ending, Exceeded, Input, Limits, OutputOverrun, Reason, Sharing, Source, TaskSpec, TaskState, TaskStatus,
     TaskSummary, Usage,

@@ -75,6 +75,8 @@ bugs! {
     NotSentAgain,
     /// A restarted agent numbers its updates as the one before did.
     SameIncarnation,
+    /// A restarted agent does not know why tasks were told to end.
+    ReasonForgotten,
     /// An agent is offered before it has named all its tasks.
     OfferedTooEarly,
     /// A task that its agent has forgotten is not missed.
@@ -115,6 +117,10 @@ bugs! {
     ReservationForgotten,
     /// What is reserved for a role is offered to everybody.
     ReservedForAll,
+    /// A volume is destroyed while its agent has not named the tasks that use it.
+    DestroyedBeforeNamed,
+    /// One accept gives a volume to two tasks.
+    VolumeForTwo,
 }
 
 /// Which bug is planted: its place in [`Bug::ALL`] and one, or 0.

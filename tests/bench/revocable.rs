@@ -2,6 +2,9 @@
 //!
 //! An agent of two cpus is promised to two tasks that use a fifth of it, for as long as the measurement takes, and to two more that are
 //! measured: one like them, and one that uses all it has. In turn they run with and without tasks on what is unused.
+//!
+//! Those that pause do so for times that vary, else two that wake at the same moment once would meet ever after, and what that costs
+//! would depend on when the window began. The one that is measured has the same pauses in each window.
 
 use std::time::{Duration, Instant};
 
@@ -25,9 +28,10 @@ const CPUS: f64 = 2.0;
 const GRAIN: MilliCpu = MilliCpu::new(100);
 const EAGER: usize = 20;
 
-/// The work of a task that uses a fifth of what it is promised, and its pause.
+/// The work of a task that uses a fifth of what it is promised, and its pause: 36 ms on average.
 const WORK: Duration = Duration::from_millis(4);
-const PAUSE: Duration = Duration::from_millis(36);
+const PAUSE_MIN: Duration = Duration::from_millis(18);
+const PAUSE_SPREAD: Duration = Duration::from_millis(36);
 
 /// Longer than all of it takes.
 const FOR_EVER: u32 = 1_000_000;
@@ -39,8 +43,8 @@ pub(crate) async fn measure(effort: Effort) -> anyhow::Result<Vec<Figure>> {
     cluster.registered(1).await;
     let bench = Bench::new(&cluster, window).await?;
     let firm = Runner::new(&bench.client).name("firm").start().await?;
-    for _ in 0..2 {
-        firm.submit(bench.a_fifth(PROMISED)).await?;
+    for napper in &bench.nappers[1..] {
+        firm.submit(bench.a_fifth(*napper)).await?;
     }
     let (mut alone, mut beside) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
@@ -60,13 +64,15 @@ pub(crate) async fn measure(effort: Effort) -> anyhow::Result<Vec<Figure>> {
     let apart = |name: &str, of: fn(&Round) -> f64| {
         let goal = if effort.quick { Goal::Reported } else { Goal::Below(1.0) };
         let apart = percent(of).into_iter().map(f64::abs).collect();
-        Figure::new(format!("CPU rate of {name}, with revocable tasks beside it against without"), "%", goal, apart)
+        Figure::new(format!("{name}, with revocable tasks beside it against without"), "%", goal, apart)
     };
     Ok(vec![
         figure("utilisation by tasks with a promise alone", "%", Goal::Reported, |round| round.utilisation, &alone),
         figure("utilisation with revocable tasks", "%", Goal::Reported, |round| round.utilisation, &beside),
-        apart("a task that uses a fifth of its promise", |round| round.rates[0]),
-        apart("a task that uses all of its promise", |round| round.rates[1]),
+        apart("CPU rate of a task that uses a fifth of its promise", |round| round.rates[0]),
+        apart("instructions a second of a task that uses a fifth of its promise", |round| round.done[0]),
+        apart("CPU rate of a task that uses all of its promise", |round| round.rates[1]),
+        apart("instructions a second of a task that uses all of its promise", |round| round.done[1]),
         figure(
             "CPU rate of a task promised 0.5 cpus that uses all, alone",
             "cpus",
@@ -82,6 +88,8 @@ pub(crate) async fn measure(effort: Effort) -> anyhow::Result<Vec<Figure>> {
 struct Round {
     /// Of the two that were measured: CPU time by the time that they ran.
     rates: [f64; 2],
+    /// Of the same, instructions a second. A processor that has more to do beside may take longer for each.
+    done: [f64; 2],
     /// Per cent of the agent's processors that its executors used.
     utilisation: f64,
 }
@@ -91,26 +99,31 @@ struct Bench<'a> {
     client: Client,
     window: Duration,
     spinner: Digest,
-    napper: Digest,
+    /// The first is measured.
+    nappers: [Digest; 3],
 }
 
 impl<'a> Bench<'a> {
     async fn new(cluster: &'a Cluster, window: Duration) -> anyhow::Result<Self> {
         let client = cluster.client().await;
         let spinner = client.upload_bytes(guests::compile(guests::LOOP)).await?;
-        let napper = client.upload_bytes(guests::compile(&napping(calibrate(&client).await?))).await?;
-        Ok(Self { cluster, client, window, spinner, napper })
+        let rounds = calibrate(&client).await?;
+        let mut nappers = [spinner; 3];
+        for (seed, napper) in (1..).zip(&mut nappers) {
+            *napper = client.upload_bytes(guests::compile(&napping(rounds, seed))).await?;
+        }
+        Ok(Self { cluster, client, window, spinner, nappers })
     }
 
     /// A task that uses a fifth of what it is promised, until it is killed.
-    fn a_fifth(&self, cpus: MilliCpu) -> Task {
-        Task::new(self.napper).name("a fifth").cpus(cpus).mem(Bytes::from_mib(1))
+    fn a_fifth(&self, napper: Digest) -> Task {
+        Task::new(napper).name("a fifth").cpus(PROMISED).mem(Bytes::from_mib(1))
     }
 
     /// Runs the two that are measured for a window.
     async fn round(&self) -> anyhow::Result<Round> {
         let spinner = Task::new(self.spinner).cpus(PROMISED).mem(Bytes::from_mib(1)).timeout(self.window);
-        let tasks = vec![self.a_fifth(PROMISED).timeout(self.window), spinner];
+        let tasks = vec![self.a_fifth(self.nappers[0]).timeout(self.window), spinner];
         let (before, began) = (self.cpu_time(), Instant::now());
         let ends = submit(&self.client, tasks).await?;
         let (used, passed) = (self.cpu_time().saturating_sub(before), began.elapsed());
@@ -118,10 +131,12 @@ impl<'a> Bench<'a> {
             let status = &ends[at];
             let usage = status.usage.as_ref();
             let usage = usage.ok_or_else(|| anyhow::anyhow!("a task is {}: {}", status.state, status.message))?;
-            Ok::<_, anyhow::Error>(usage.cpu.as_secs_f64() / usage.wall.as_secs_f64())
+            let wall = usage.wall.as_secs_f64();
+            Ok::<_, anyhow::Error>((usage.cpu.as_secs_f64() / wall, usage.fuel.get() as f64 / wall))
         };
+        let [(napping, naps), (spinning, spins)] = [rate(0)?, rate(1)?];
         let utilisation = used.as_secs_f64() / (CPUS * passed.as_secs_f64()) * 100.0;
-        Ok(Round { rates: [rate(0)?, rate(1)?], utilisation })
+        Ok(Round { rates: [napping, spinning], done: [naps, spins], utilisation })
     }
 
     /// Tasks on whatever is unused, run again whenever they were preempted. Comes back when one of them runs.
@@ -168,18 +183,24 @@ async fn calibrate(client: &Client) -> anyhow::Result<u64> {
     Ok((ROUNDS as f64 * WORK.as_secs_f64() / usage.cpu.as_secs_f64()) as u64)
 }
 
-/// Works so many rounds, pauses, and so on for ever.
-fn napping(rounds: u64) -> String {
-    let pause = PAUSE.as_nanos();
+/// Works so many rounds, pauses for a time that varies as the seed has it, and so on for ever.
+fn napping(rounds: u64, seed: u64) -> String {
+    let (least, spread) = (PAUSE_MIN.as_nanos(), PAUSE_SPREAD.as_nanos());
     format!(
         r#"(module
   (import "wasi_snapshot_preview1" "poll_oneoff" (func $poll (param i32 i32 i32 i32) (result i32)))
   (memory (export "memory") 1)
   (global $sink (mut i64) (i64.const 1))
+  (global $dice (mut i64) (i64.const {seed}))
   (func (export "_start") (local $left i64)
     (i32.store (i32.const 16) (i32.const 1))
-    (i64.store (i32.const 24) (i64.const {pause}))
     (loop $ever
+      (global.set $dice (i64.add
+        (i64.mul (global.get $dice) (i64.const 6364136223846793005))
+        (i64.const 1442695040888963407)))
+      (i64.store (i32.const 24) (i64.add
+        (i64.const {least})
+        (i64.rem_u (i64.shr_u (global.get $dice) (i64.const 33)) (i64.const {spread}))))
       (local.set $left (i64.const {rounds}))
       (loop $again
         (global.set $sink (i64.rotl (i64.mul (global.get $sink) (i64.const 6364136223846793005)) (i64.const 7)))

@@ -13,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use haggle_core::queue::Index;
-use haggle_core::{AllocationSpec, Bytes, FrameworkId, QueueEnd, Reason, Resources, Source, TaskId, TaskState};
+use haggle_core::{AllocationSpec, Bytes, FrameworkId, QueueEnd, Reason, Resources, Source, Stop, TaskId, TaskState};
 use haggle_executor::process::{Blank, Lockdown, Order, Setup};
 use haggle_executor::{Launch, Meter, MountedVolume};
 use tokio::runtime::Handle;
@@ -354,8 +354,8 @@ impl Runs for Executors {
         }
     }
 
-    fn kill(&mut self, task: TaskId) {
-        self.tell(task, &Order::Kill(task));
+    fn kill(&mut self, task: TaskId, why: Stop) {
+        self.tell(task, &Order::Kill(task, why));
     }
 
     fn open(&mut self, spec: &AllocationSpec) {
@@ -379,7 +379,7 @@ impl Runs for Executors {
     }
 
     fn kill_queued(&mut self, allocation: TaskId, task: TaskId) {
-        self.tell(allocation, &Order::Kill(task));
+        self.tell(allocation, &Order::Kill(task, Stop::REQUESTED));
     }
 
     fn forget(&mut self, task: TaskId) {

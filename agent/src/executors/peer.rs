@@ -310,7 +310,7 @@ impl Ears {
                 }
                 Report::Idle => news.push(Message::ExecutorIdle(key)),
                 // What it held was taken stock of when it was found.
-                Report::Held(_) | Report::HeldQueue { .. } | Report::Complete { .. } => {}
+                Report::Held(_) | Report::HeldQueue { .. } | Report::Stopped(..) | Report::Complete { .. } => {}
             }
         }
         self.inbox.push_all(news);

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use haggle_core::node::RecoveredQueue;
-use haggle_core::{Ending, FrameworkId, HeldRun, QueueEnd, Source, TaskId, TaskSummary, UpdateId};
+use haggle_core::{Ending, FrameworkId, HeldRun, QueueEnd, Source, Stop, TaskId, TaskSummary, UpdateId};
 use haggle_executor::process::{self, Connection, Folder, HeldBatch, Order, Outbox, Report, StartFailure, WireError};
 use tokio::runtime::Handle;
 
@@ -22,11 +22,20 @@ use crate::message::{Key, Message};
 pub(crate) struct Recovered {
     pub(crate) task: TaskSummary,
     pub(crate) started: bool,
+    /// Why it was told to end, if it was.
+    pub(crate) stopped: Option<Stop>,
     pub(crate) ending: Option<Ending>,
     /// Of an allocation, what is in its queue, and in which batches that came.
     pub(crate) queue: Option<(RecoveredQueue, Vec<HeldBatch>)>,
     /// How many agents its executor had before this one.
     pub(crate) incarnation: u32,
+}
+
+impl Recovered {
+    /// One of which nothing else has been heard.
+    fn new(task: TaskSummary) -> Self {
+        Self { task, started: false, stopped: None, ending: None, queue: None, incarnation: 0 }
+    }
 }
 
 /// The executors of an earlier agent cannot be looked for.
@@ -145,7 +154,7 @@ fn take_stock(
                 Report::Held(task) => {
                     let id = task.id;
                     ears.logs.recover(id, leftovers);
-                    found.insert(id, Recovered { task, started: false, ending: None, queue: None, incarnation: 0 });
+                    found.insert(id, Recovered::new(task));
                 }
                 Report::Started(task) => {
                     if let Some(task) = found.get_mut(&task) {
@@ -166,7 +175,7 @@ fn take_stock(
                     let task = TaskSummary { id, name, role, resources, volumes: Vec::new(), group: None };
                     let queue = RecoveredQueue { spec, last, runs, ended: Vec::new() };
                     let queue = Some((queue, batches));
-                    found.insert(id, Recovered { task, started: true, ending: None, queue, incarnation: 0 });
+                    found.insert(id, Recovered { started: true, queue, ..Recovered::new(task) });
                 }
                 Report::QueueNews { allocation, ended, .. } => {
                     let end = |(first, count, ending)| QueueEnd { first, count, source: Source::Executor, ending };
@@ -183,6 +192,11 @@ fn take_stock(
                     ears.logs.end(task);
                     if let Some(task) = found.get_mut(&task) {
                         task.ending = Some(ending);
+                    }
+                }
+                Report::Stopped(task, why) => {
+                    if let Some(task) = found.get_mut(&task) {
+                        task.stopped = Some(why);
                     }
                 }
                 Report::Idle => {}

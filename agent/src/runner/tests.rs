@@ -25,7 +25,7 @@ impl Runs for Recorder {
         self.0.borrow_mut().push(format!("launch {}", launch.spec.id));
     }
 
-    fn kill(&mut self, task: TaskId) {
+    fn kill(&mut self, task: TaskId, _: Stop) {
         self.0.borrow_mut().push(format!("kill {task}"));
     }
 
@@ -200,7 +200,7 @@ fn a_task_stopped_while_it_waits_is_never_launched() {
     let mut fixture = fixture();
     fixture.run(task(1, 1, &[]));
 
-    let stopped = fixture.runner.stop(id(1)).unwrap();
+    let stopped = fixture.runner.stop(id(1), Stop::REQUESTED).unwrap();
 
     assert_eq!((stopped.task, stopped.reason), (id(1), Reason::KillRequested));
     assert_eq!(fixture.fetched(1, 10), []);
@@ -214,8 +214,8 @@ fn a_launched_task_is_stopped_by_the_executor() {
     let _ = fixture.fetched(1, 10);
     fixture.executor.take();
 
-    assert_eq!(fixture.runner.stop(id(1)), None);
-    assert_eq!(fixture.runner.stop(id(9)), None);
+    assert_eq!(fixture.runner.stop(id(1), Stop::REQUESTED), None);
+    assert_eq!(fixture.runner.stop(id(9), Stop::REQUESTED), None);
 
     assert_eq!(fixture.executor.take(), ["kill task-1.1"]);
 }
@@ -316,7 +316,7 @@ fn a_task_stopped_while_its_module_is_compiled_is_never_launched() {
     let _ = fixture.run(task(1, 7, &[]));
     let _ = fixture.fetched(7, 10);
 
-    let stopped = fixture.runner.stop(id(1)).unwrap();
+    let stopped = fixture.runner.stop(id(1), Stop::REQUESTED).unwrap();
 
     assert_eq!((stopped.task, stopped.reason), (id(1), Reason::KillRequested));
     let file = fixture.file.clone();
@@ -353,7 +353,7 @@ fn a_task_may_read_below_folders_that_an_operator_allows() {
 
     for path in [allowed.join("below"), allowed] {
         assert_eq!(fixture.run(wants_to_read(path.to_str().unwrap())), [digest(1)]);
-        let _ = fixture.runner.stop(id(1));
+        let _ = fixture.runner.stop(id(1), Stop::REQUESTED);
         let _ = fixture.fetched(1, 10);
         fixture.runner.artifacts.unfetchable(digest(1));
     }
@@ -447,7 +447,7 @@ fn with_its_allocation_a_batch_that_is_fetched_ends() {
     let _ = fixture.runner.enqueue(id(1), batch(10, 4, 7));
     let _ = fixture.runner.stop_queued(id(1), id(10));
 
-    let ended = fixture.runner.stop_queue(id(1));
+    let ended = fixture.runner.stop_queue(id(1), Stop::REQUESTED);
 
     assert_eq!(ends(&ended), [(11, 3, TaskState::Killed)]);
     assert_eq!(fixture.fetched(7, 10), []);

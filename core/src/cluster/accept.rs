@@ -349,7 +349,9 @@ pub(super) fn fit(
     let mounted = Portion { volumes: grants.volumes().map(|(volume, _)| volume).collect(), ..Portion::default() };
     portion.give(&mounted);
     // What is shared is there for the next task as well.
-    left.volumes.retain(|volume| !portion.volumes.contains(volume) || is_shared(state, *volume));
+    left.volumes.retain(|volume| {
+        !portion.volumes.contains(volume) || is_shared(state, *volume) || planted::is(Bug::VolumeForTwo)
+    });
     Ok(portion)
 }
 

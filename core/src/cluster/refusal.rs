@@ -203,7 +203,9 @@ pub enum Refusal {
     #[error("{0} is used by {1}: that is to end first")]
     VolumeInUse(VolumeId, TaskId),
     /// Folders are made and removed where they are.
-    #[error("{0} is not connected: volumes are made, shared and destroyed while their agent is")]
+    #[error(
+        "{0} is not connected, or has not named all of its tasks yet: volumes are made, shared and destroyed while their agent is there"
+    )]
     VolumesAway(AgentId),
     /// A framework speaks of a volume that it does not have in hand.
     #[error("{0} is not in the offers that were accepted")]

@@ -14,6 +14,7 @@ use super::{agents, offers, reserve};
 use crate::access::{Principal, Verb};
 use crate::allocator::HeldVolume;
 use crate::id::{AgentId, FrameworkId, OfferId, SessionId, TaskId, VolumeId};
+use crate::planted::{self, Bug};
 use crate::quantity::Bytes;
 use crate::reservation::{Portion, Reservation, is_at_or_below};
 use crate::time::Now;
@@ -279,9 +280,7 @@ pub(super) fn named(agent: &Agent, role: &str) -> String {
 /// Whether one more of this name can be made.
 fn check_new(state: &State, id: AgentId, (role, name): (&str, &str), most: usize) -> Result<(), Refusal> {
     let agent = state.agents.get(&id).ok_or(Refusal::AgentUnknown(id))?;
-    if state.agent_session(id).is_none() {
-        return Err(Refusal::VolumesAway(id));
-    }
+    session_of(state, id)?;
     let namesake = agent.volumes.known.values().find(|volume| volume.role() == role && volume.name == name);
     if let Some(Volume { id, name, .. }) = namesake {
         return Err(Refusal::VolumeNamed(*id, role.to_string(), name.clone()));
@@ -315,8 +314,14 @@ fn add(
 ) -> VolumeId {
     let session = state.agent_session(id).expect("the caller has seen it connected");
     let agent = state.agents.get_mut(&id).expect("the caller has seen the agent");
-    agent.volumes.last += 1;
-    let volume = VolumeId { agent: id, number: agent.volumes.last };
+    let volume = loop {
+        agent.volumes.last += 1;
+        let volume = VolumeId { agent: id, number: agent.volumes.last };
+        // A folder of a cluster that was lost is none of this one's.
+        if !agent.volumes.holds(volume) {
+            break volume;
+        }
+    };
     let made = Volume { id: volume, name, reservation, size, shared: false, creator: who.id(), made: false };
     out.push(Effect::ToAgent(session, order_to_make(&made)));
     agent.volumes.known.insert(volume, made);
@@ -335,10 +340,15 @@ fn holder_of(state: &State, volume: VolumeId) -> Option<AgentId> {
     state.agents.iter().find(|(_, agent)| agent.volumes.holds(volume)).map(|(&id, _)| id)
 }
 
+/// The session of an agent that has named its tasks. Before that, who uses its volumes and what is free there is not known.
+fn session_of(state: &State, id: AgentId) -> Result<SessionId, Refusal> {
+    let registers = state.agents.get(&id).is_some_and(|agent| agent.registering.is_some());
+    let session = state.agent_session(id).filter(|_| !registers || planted::is(Bug::DestroyedBeforeNamed));
+    session.ok_or(Refusal::VolumesAway(id))
+}
+
 fn check_unused(state: &State, id: AgentId, volume: VolumeId) -> Result<(), Refusal> {
-    if state.agent_session(id).is_none() {
-        return Err(Refusal::VolumesAway(id));
-    }
+    session_of(state, id)?;
     match state.users_of(id, volume).next() {
         Some(task) => Err(Refusal::VolumeInUse(volume, task)),
         None => Ok(()),
@@ -351,7 +361,7 @@ fn rescind(state: &mut State, id: AgentId, volume: VolumeId, out: &mut Vec<Effec
 }
 
 fn remove(state: &mut State, id: AgentId, volume: VolumeId, out: &mut Vec<Effect>) -> Result<(), Refusal> {
-    let session = state.agent_session(id).ok_or(Refusal::VolumesAway(id))?;
+    let session = session_of(state, id)?;
     let agent = state.agents.get_mut(&id).ok_or(Refusal::AgentUnknown(id))?;
     if let Some(held) = &mut agent.volumes.held {
         held.remove(&volume);

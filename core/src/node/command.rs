@@ -6,6 +6,7 @@ use alloc::vec::Vec;
 
 use crate::id::{AgentId, FrameworkId, TaskId, UpdateId};
 use crate::queue::{AllocationSpec, HeldRun, QueueEnd, QueuedTasks};
+use crate::stop::Stop;
 use crate::task::{Ending, Reason, TaskSpec, TaskSummary};
 
 /// One thing to decide: from the master, from the executor, or from the driver itself.
@@ -64,6 +65,8 @@ pub enum Command {
         task: TaskSummary,
         /// Whether it started.
         started: bool,
+        /// Why it was told to end, if it was.
+        stopped: Option<Stop>,
         /// How it ended, if it did.
         ending: Option<Ending>,
         /// How many agents its executor had before this one.

@@ -5,6 +5,7 @@ use alloc::vec::Vec;
 
 use crate::id::TaskId;
 use crate::queue::{AllocationSpec, QueueUpdate, QueuedTasks};
+use crate::stop::Stop;
 use crate::task::{TaskSpec, TaskStatus};
 
 /// One thing to do, in the order given.
@@ -12,8 +13,8 @@ use crate::task::{TaskSpec, TaskStatus};
 pub enum Effect {
     /// Fetch what the task needs and launch it in the executor.
     Run(Arc<TaskSpec>),
-    /// Have the executor end it, or give up fetching for it. An `Ended` or `GivenUp` follows.
-    Stop(TaskId),
+    /// Have the executor end it, or give up fetching for it. An `Ended` or `GivenUp` follows. The executor keeps why.
+    Stop(TaskId, Stop),
     /// Hold an executor ready for an allocation. Nothing follows but when there is none: then it is given up.
     Open(Arc<AllocationSpec>),
     /// Fetch what these need and put them into the allocation's queue in the executor. News follow.
@@ -22,7 +23,7 @@ pub enum Effect {
         allocation: TaskId,
         /// In this order.
         tasks: Vec<QueuedTasks>,
-        /// Whether none follow.
+        /// Whether none follow. The executor keeps that.
         last: bool,
     },
     /// Have the executor end one task in an allocation's queue, or give up fetching for it.
@@ -32,8 +33,8 @@ pub enum Effect {
         /// The task.
         task: TaskId,
     },
-    /// Have the executor end every task in an allocation's queue, or give up fetching for them.
-    StopQueue(TaskId),
+    /// Have the executor end every task in an allocation's queue, or give up fetching for them. The executor keeps why.
+    StopQueue(TaskId, Stop),
     /// Send to the master.
     Send(Vec<TaskStatus>),
     /// Send to the master, after what is sent before it.

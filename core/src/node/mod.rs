@@ -26,7 +26,8 @@ use crate::id::{AgentId, FrameworkId, TaskId};
 use crate::queue::HeldQueue;
 use crate::resources::Resources;
 use crate::runs::Runs;
-use crate::task::{Reason, TaskState, TaskStatus};
+use crate::stop::Stop;
+use crate::task::{TaskState, TaskStatus};
 use crate::time::Now;
 
 use drain::Drain;
@@ -137,16 +138,16 @@ impl Node {
             Command::Enqueue { allocation, tasks, last } => {
                 return self.enqueue_tasks(now, allocation, tasks, last, out);
             }
-            Command::Kill(task) => self.kill(task, Reason::KillRequested, None, out),
-            Command::End { task, reason, why } => self.kill(task, reason, Some(why), out),
+            Command::Kill(task) => self.kill(task, Stop::REQUESTED, out),
+            Command::End { task, reason, why } => self.kill(task, Stop::because(reason, why), out),
             Command::StopAll => self.stop_all(out),
             Command::Acknowledge(task, update) => self.acknowledge(now, task, update, out),
             Command::Resend(framework) => self.resend(framework),
             Command::RemoveFramework(framework) => self.remove_framework(framework, out),
             Command::Preparing(task) => return self.preparing(task),
             Command::GivenUp { task, reason, message } => return self.given_up(now, task, reason, message),
-            Command::Recover { task, started, ending, incarnation } => {
-                return self.recover(now, task, started, ending, incarnation);
+            Command::Recover { task, started, stopped, ending, incarnation } => {
+                return self.recover(now, task, started, stopped, ending, incarnation);
             }
             Command::RecoverQueue(queue) => return self.recover_queue(now, queue),
             Command::QueueNews { allocation, started, ended } => {
@@ -155,7 +156,7 @@ impl Node {
             Command::Started(task) => return self.started(task),
             Command::Ended(task, ending) => return self.ended(now, task, ending),
             Command::Drain => self.start_drain(now, out),
-            Command::Tick => self.retry(now),
+            Command::Tick => self.retry(now, out),
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! What the master orders.
 
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::ToString;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
@@ -11,6 +11,7 @@ use crate::id::{AgentId, FrameworkId, TaskId, UpdateId};
 use crate::lifecycle::TaskEvent;
 use crate::planted::{self, Bug};
 use crate::resources::Resources;
+use crate::stop::Stop;
 use crate::task::{Reason, Source, TaskSpec, TaskState, TaskStatus, TaskSummary};
 use crate::time::Now;
 
@@ -76,31 +77,28 @@ impl Node {
     }
 
     /// What is not held is answered for: whoever asked waits for an end.
-    pub(super) fn kill(&mut self, id: TaskId, reason: Reason, why: Option<String>, out: &mut Vec<Effect>) {
+    pub(super) fn kill(&mut self, id: TaskId, why: Stop, out: &mut Vec<Effect>) {
         if self.kill_queued(id, out) {
             return;
         }
         let Some(task) = self.tasks.get_mut(&id) else {
-            let why = "its agent does not hold it";
-            return self.answer(id, TaskState::Lost, Reason::AgentRestarted, why);
+            let said = "its agent does not hold it";
+            return self.answer(id, TaskState::Lost, Reason::AgentRestarted, said);
         };
         if task.state.is_terminal() {
             task.forget_sent();
             self.enqueue(id);
         } else {
-            if task.stopped.is_none() {
-                task.stopped_why = why.map(String::into_boxed_str);
-            }
-            self.stop(id, reason, out);
+            self.stop(id, why, out);
         }
     }
 
     /// Has a task ended. Said once: the executor does not forget.
-    pub(super) fn stop(&mut self, id: TaskId, why: Reason, out: &mut Vec<Effect>) {
+    pub(super) fn stop(&mut self, id: TaskId, why: Stop, out: &mut Vec<Effect>) {
         let task = self.tasks.get_mut(&id).expect("the caller has seen the task");
         if task.happen(TaskEvent::KillRequested) {
-            task.stopped = Some(why);
-            out.push(if task.queue.is_some() { Effect::StopQueue(id) } else { Effect::Stop(id) });
+            task.stopped = Some(why.clone());
+            out.push(if task.queue.is_some() { Effect::StopQueue(id, why) } else { Effect::Stop(id, why) });
             self.enqueue(id);
         }
     }
@@ -109,7 +107,7 @@ impl Node {
     pub(super) fn stop_all(&mut self, out: &mut Vec<Effect>) {
         let all: Vec<TaskId> = self.tasks.keys().copied().collect();
         for id in all {
-            self.stop(id, Reason::AgentDraining, out);
+            self.stop(id, Reason::AgentDraining.into(), out);
         }
     }
 
@@ -128,7 +126,7 @@ impl Node {
             let queue = self.tasks.get_mut(&id).and_then(|task| task.queue.as_mut());
             match queue.filter(|queue| queue.live == 0) {
                 Some(queue) => queue.last = true,
-                None => self.stop(id, Reason::FrameworkRemoved, out),
+                None => self.stop(id, Reason::FrameworkRemoved.into(), out),
             }
         }
     }

@@ -1,11 +1,11 @@
 //! What becomes of a task in the executor.
 
-use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 
 use super::{Node, Refusal};
 use crate::id::TaskId;
 use crate::lifecycle::TaskEvent;
+use crate::stop::Stop;
 use crate::task::{Ending, Reason, Source, TaskState, Usage};
 use crate::time::Now;
 
@@ -48,11 +48,11 @@ impl Node {
 
     pub(super) fn end(&mut self, now: Now, id: TaskId, source: Source, ending: Ending) -> Result<(), Refusal> {
         let task = self.tasks.get_mut(&id).ok_or(Refusal::NotHeld(id))?;
-        let ending = match task.stopped {
+        let ending = match &task.stopped {
             // Nobody needs to know how far a fetch had come. But what ran may have ended by itself just before the
             // stop reached it: then that is what happened.
             Some(why) if ending.state == TaskState::Killed || source == Source::Agent => {
-                killed(why, task.stopped_why.take(), task.started, ending)
+                killed(why, task.started, ending)
             }
             _ => ending,
         };
@@ -70,18 +70,12 @@ impl Node {
 }
 
 /// An ending that was asked for.
-fn killed(why: Reason, said: Option<Box<str>>, started: bool, ending: Ending) -> Ending {
-    let (reason, message) = match (why, started) {
+fn killed(why: &Stop, started: bool, ending: Ending) -> Ending {
+    let (reason, message) = match (why.reason, started) {
         (Reason::KillRequested, false) => (Reason::KilledDuringLaunch, "killed before it started".to_string()),
-        (why, false) => (why, "killed before it started".to_string()),
-        (why, true) => (why, ending.message),
+        (reason, false) => (reason, "killed before it started".to_string()),
+        (reason, true) => (reason, ending.message),
     };
-    let message = said.map_or(message, String::from);
-    Ending { state: end_for(why), reason: Some(reason), message, ..ending }
-}
-
-/// The state in which a task ends that was told to end for this reason. As in Mesos, what is preempted is gone: nobody wanted its
-/// end, and it may be worth another try.
-pub(super) fn end_for(why: Reason) -> TaskState {
-    if why == Reason::Preempted { TaskState::Gone } else { TaskState::Killed }
+    let message = why.message.as_deref().map_or(message, String::from);
+    Ending { state: why.state(), reason: Some(reason), message, ..ending }
 }

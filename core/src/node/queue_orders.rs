@@ -5,7 +5,6 @@ use alloc::sync::Arc;
 use alloc::vec;
 use alloc::vec::Vec;
 
-use super::outcome::end_for;
 use super::queue::{Queue, Queued, of_executor};
 use super::task::Task;
 use super::{Effect, Node, RecoveredQueue, Refusal};
@@ -13,7 +12,7 @@ use crate::id::{TaskId, UpdateId};
 use crate::lifecycle::TaskEvent;
 use crate::queue::{AllocationSpec, HeldQueue, HeldRun, QueueEnd, QueuedTasks, Shape};
 use crate::runs::Run;
-use crate::task::{Ending, Reason, Source, TaskState, TaskSummary, Usage};
+use crate::task::{Ending, Source, TaskState, TaskSummary, Usage};
 use crate::time::Now;
 
 impl Node {
@@ -111,7 +110,7 @@ impl Node {
         ended: Vec<QueueEnd>,
     ) -> Result<(), Refusal> {
         let task = self.tasks.get_mut(&allocation).ok_or(Refusal::NotHeld(allocation))?;
-        let stopped = task.stopped;
+        let stopped = task.stopped.clone();
         let queue = task.queue.as_mut().ok_or(Refusal::NotHeld(allocation))?;
         for number in started {
             let id = TaskId { number, ..allocation };
@@ -127,7 +126,11 @@ impl Node {
                     self.queued.insert(first, count, value);
                     continue;
                 }
-                let ending = asked_for(ending.clone(), stopped);
+                // Why those ended that ran in the executor it has said, and says again to another agent.
+                let ending = match &stopped {
+                    Some(why) if source == Source::Agent => why.explain(ending.clone()),
+                    _ => ending.clone(),
+                };
                 self.queued.insert(first, count, Queued { stands: ending.state, ..value });
                 queue.live -= count;
                 queue.has_ended(QueueEnd { first: first.number, count, source, ending });
@@ -214,11 +217,12 @@ impl Node {
     }
 
     /// Closes the allocations that have been idle for too long.
-    pub(super) fn close_idle(&mut self, now: Now) {
+    pub(super) fn close_idle(&mut self, now: Now, out: &mut Vec<Effect>) {
         while let Some(&(at, id)) = self.idle.first().filter(|&&(at, _)| at <= now) {
             self.idle.remove(&(at, id));
             if let Some(queue) = self.tasks.get_mut(&id).and_then(|task| task.queue.as_mut()) {
                 queue.timed_out = true;
+                out.push(Effect::Enqueue { allocation: id, tasks: Vec::new(), last: true });
                 self.enqueue(id);
             }
         }
@@ -238,9 +242,9 @@ impl Node {
             exceeded: None,
             usage: Usage::default(),
         };
-        let ending = match (queue.broken.take(), task.stopped) {
+        let ending = match (queue.broken.take(), &task.stopped) {
             (Some(broken), None) => broken,
-            (_, Some(why)) => plain(end_for(why), Some(why)),
+            (_, Some(why)) => plain(why.state(), Some(why.reason)),
             (None, None) => plain(TaskState::Finished, None),
         };
         if let Some(until) = queue.idle_until.take() {
@@ -294,6 +298,8 @@ impl Node {
         task.queue = Some(alloc::boxed::Box::new(queue));
         self.is_idle_from(now, spec.id);
         self.enqueue(spec.id);
+        // An earlier agent may have told its end, which is not to be followed by news that it runs.
+        self.close_if_over(now, spec.id);
         Ok(())
     }
 }
@@ -301,12 +307,4 @@ impl Node {
 /// Whether a task is among so many from the first on.
 fn in_run(first: TaskId, count: u32, id: TaskId) -> bool {
     id.framework == first.framework && id.number - first.number < u64::from(count)
-}
-
-/// The end of a task whose allocation was to end says why.
-fn asked_for(ending: Ending, stopped: Option<Reason>) -> Ending {
-    match stopped {
-        Some(why) if ending.state == TaskState::Killed => Ending { state: end_for(why), reason: Some(why), ..ending },
-        _ => ending,
-    }
 }

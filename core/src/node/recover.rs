@@ -4,6 +4,7 @@ use super::task::Task;
 use super::{Node, Refusal};
 use crate::lifecycle::TaskEvent;
 use crate::planted::{self, Bug};
+use crate::stop::Stop;
 use crate::task::{Ending, TaskState, TaskSummary};
 use crate::time::Now;
 
@@ -15,6 +16,7 @@ impl Node {
         now: Now,
         summary: TaskSummary,
         started: bool,
+        stopped: Option<Stop>,
         ending: Option<Ending>,
         incarnation: u32,
     ) -> Result<(), Refusal> {
@@ -27,6 +29,14 @@ impl Node {
         task.started = started;
         if started {
             task.happen(TaskEvent::Reported(TaskState::Running));
+        }
+        if let Some(why) = stopped.filter(|_| !planted::is(Bug::ReasonForgotten)) {
+            if ending.is_none() {
+                // Nothing else tells of it until it ends.
+                task.tell();
+            }
+            task.happen(TaskEvent::KillRequested);
+            task.stopped = Some(why);
         }
         self.used.give(&task.summary.resources);
         self.tasks.insert(id, task);

@@ -7,7 +7,8 @@ use core::time::Duration;
 use super::queue::Queue;
 use crate::id::UpdateId;
 use crate::lifecycle::TaskEvent;
-use crate::task::{Ending, Reason, Source, TaskState, TaskStatus, TaskSummary};
+use crate::stop::Stop;
+use crate::task::{Ending, Source, TaskState, TaskStatus, TaskSummary};
 use crate::time::Now;
 
 /// Of an update's id, the bits that count within one agent's life: more updates than any task has.
@@ -20,9 +21,7 @@ pub(super) struct Task {
     /// Whether the executor has it: its end is then the executor's to explain.
     pub(super) started: bool,
     /// Why it was asked to end, when it was.
-    pub(super) stopped: Option<Reason>,
-    /// The same for people, where whoever asked said so.
-    pub(super) stopped_why: Option<Box<str>>,
+    pub(super) stopped: Option<Stop>,
     /// How it ended, and who says so, until that is made an update.
     pub(super) ending: Option<(Source, Ending)>,
     /// Whether there is something to send at the next flush.
@@ -53,7 +52,6 @@ impl Task {
             state: TaskState::Staging,
             started: false,
             stopped: None,
-            stopped_why: None,
             ending: None,
             queued: false,
             told: None,

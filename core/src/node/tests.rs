@@ -9,6 +9,7 @@ use crate::grants::Grants;
 use crate::id::{AgentId, Digest, FrameworkId, TaskId, UpdateId};
 use crate::quantity::{Bytes, MilliCpu};
 use crate::resources::Resources;
+use crate::stop::Stop;
 use crate::task::{Ending, Limits, Reason, Sharing, Source, TaskSpec, TaskState, TaskStatus, TaskSummary, Usage};
 use crate::time::Now;
 
@@ -40,6 +41,10 @@ fn spec(id: TaskId) -> Arc<TaskSpec> {
 fn ending(state: TaskState) -> Ending {
     let reason = (state == TaskState::Killed).then_some(Reason::KillRequested);
     Ending { state, reason, message: String::new(), exit_code: None, exceeded: None, usage: Usage::default() }
+}
+
+fn wanted_back() -> Stop {
+    Stop::because(Reason::Preempted, "it is wanted back".to_string())
 }
 
 fn preempt(task: TaskId) -> Command {
@@ -130,7 +135,7 @@ fn a_task_that_cannot_be_fetched_fails_with_the_reason() {
 fn a_kill_stops_the_task_and_its_end_is_told_when_it_comes() {
     let mut world = World::with_running(T);
 
-    assert_eq!(world.batch([Command::Kill(T), Command::Kill(T)]), [Effect::Stop(T)]);
+    assert_eq!(world.batch([Command::Kill(T), Command::Kill(T)]), [Effect::Stop(T, Stop::REQUESTED)]);
     assert_eq!(
         world.sent([Command::Ended(T, ending(TaskState::Killed))]),
         [(T, 2, TaskState::Killed, Some(Reason::KillRequested))]
@@ -208,7 +213,7 @@ fn news_of_a_task_that_is_not_held_is_refused() {
 fn the_tasks_of_a_removed_framework_end_for_that_reason() {
     let mut world = World::with_running(T);
 
-    assert_eq!(world.batch([Command::RemoveFramework(FRAMEWORK)]), [Effect::Stop(T)]);
+    assert_eq!(world.batch([Command::RemoveFramework(FRAMEWORK)]), [Effect::Stop(T, Reason::FrameworkRemoved.into())]);
     assert_eq!(
         world.sent([Command::Ended(T, ending(TaskState::Killed))]),
         [(T, 2, TaskState::Killed, Some(Reason::FrameworkRemoved))]
@@ -238,7 +243,7 @@ fn it_registers_with_what_runs_and_what_is_unacknowledged() {
 fn a_preempted_task_is_gone_whoever_wanted_it() {
     let mut world = World::with_running(T);
 
-    assert_eq!(world.batch([preempt(T)]), [Effect::Stop(T)]);
+    assert_eq!(world.batch([preempt(T)]), [Effect::Stop(T, wanted_back())]);
     assert_eq!(world.batch([preempt(T)]), [], "said once");
     let sent = world.sent([Command::Ended(T, ending(TaskState::Killed))]);
     assert_eq!(sent, [(T, 2, TaskState::Gone, Some(Reason::Preempted))]);
@@ -274,9 +279,9 @@ fn what_runs_on_what_is_idle_is_in_the_way_of_nothing_that_is_promised() {
 }
 
 /// A node that finds this task of an earlier agent, and then its master.
-fn recovered(started: bool, ending: Option<Ending>) -> (World, (u64, TaskState)) {
+fn recovered(started: bool, stopped: Option<Stop>, ending: Option<Ending>) -> (World, (u64, TaskState)) {
     let mut world = World { node: Node::new(Config::default(), roomy()), now: Now::ZERO };
-    world.batch([Command::Recover { task: TaskSummary::from(&*spec(T)), started, ending, incarnation: 3 }]);
+    world.batch([Command::Recover { task: TaskSummary::from(&*spec(T)), started, stopped, ending, incarnation: 3 }]);
     let said = world.sent([Command::Registered(AgentId(1))]);
     assert_eq!((said.len(), said[0].0), (1, T));
     (world, (said[0].1, said[0].2))
@@ -284,16 +289,16 @@ fn recovered(started: bool, ending: Option<Ending>) -> (World, (u64, TaskState))
 
 #[test]
 fn a_task_of_an_earlier_agent_is_held_and_told_anew() {
-    let (mut world, said) = recovered(true, None);
+    let (mut world, said) = recovered(true, None, None);
 
     assert_eq!(said, ((3 << 32) + 1, TaskState::Running));
     assert_eq!(world.node.held()[0].state, TaskState::Running);
-    assert_eq!(recovered(false, None).1.1, TaskState::Starting);
+    assert_eq!(recovered(false, None, None).1.1, TaskState::Starting);
 }
 
 #[test]
 fn the_end_that_an_earlier_agent_could_not_tell_is_told_once_it_can_be() {
-    let (mut world, said) = recovered(true, Some(ending(TaskState::Finished)));
+    let (mut world, said) = recovered(true, None, Some(ending(TaskState::Finished)));
     assert_eq!(said, ((3 << 32) + 1, TaskState::Finished));
 
     let effects = world.batch([Command::Acknowledge(T, UpdateId((3 << 32) + 1))]);
@@ -302,8 +307,33 @@ fn the_end_that_an_earlier_agent_could_not_tell_is_told_once_it_can_be() {
 }
 
 #[test]
+fn a_task_that_ended_for_a_reason_is_told_with_it_by_the_next_agent_too() {
+    let mut before = World::with_running(T);
+    before.batch([preempt(T)]);
+    let told = statuses(&before.batch([Command::Ended(T, ending(TaskState::Killed))]));
+
+    let (mut world, said) = recovered(true, Some(wanted_back()), Some(ending(TaskState::Killed)));
+
+    assert_eq!(said, ((3 << 32) + 1, TaskState::Gone));
+    let again = statuses(&world.batch([Command::Resend(FRAMEWORK)]));
+    let what = |status: &TaskStatus| (status.state, status.reason, status.message.clone());
+    assert_eq!(what(&again[0]), what(&told[0]));
+}
+
+#[test]
+fn a_task_that_an_earlier_agent_told_to_end_ends_for_that_reason() {
+    let (mut world, said) = recovered(true, Some(Reason::AgentDraining.into()), None);
+    assert_eq!(said.1, TaskState::Running, "the framework may not have heard that it runs");
+    assert_eq!(world.node.held()[0].state, TaskState::Killing);
+
+    assert_eq!(world.batch([preempt(T)]), [], "its executor keeps the first");
+    let sent = world.sent([Command::Ended(T, ending(TaskState::Killed))]);
+    assert_eq!(sent, [(T, (3 << 32) + 2, TaskState::Killed, Some(Reason::AgentDraining))]);
+}
+
+#[test]
 fn an_acknowledgement_meant_for_an_earlier_agent_settles_nothing() {
-    let (mut world, _) = recovered(true, Some(ending(TaskState::Finished)));
+    let (mut world, _) = recovered(true, None, Some(ending(TaskState::Finished)));
 
     let effects = world.batch([Command::Acknowledge(T, UpdateId(2))]);
 
@@ -372,7 +402,7 @@ fn what_an_earlier_agent_launched_takes_its_room() {
     let room_for_one = Resources::new(MilliCpu::new(100), Bytes::from_mib(16), Bytes::ZERO);
     let mut world = World { node: Node::new(Config::default(), room_for_one), now: Now::ZERO };
     let task = TaskSummary::from(&*spec(T));
-    world.batch([Command::Recover { task, started: true, ending: None, incarnation: 1 }]);
+    world.batch([Command::Recover { task, started: true, stopped: None, ending: None, incarnation: 1 }]);
     world.batch([Command::Registered(AgentId(1))]);
 
     let effects = world.batch([Command::Launch(spec(TaskId { framework: FRAMEWORK, number: 2 }))]);

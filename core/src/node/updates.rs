@@ -9,8 +9,8 @@ use crate::time::Now;
 
 impl Node {
     /// Has what is due sent again.
-    pub(super) fn retry(&mut self, now: Now) {
-        self.close_idle(now);
+    pub(super) fn retry(&mut self, now: Now, out: &mut Vec<Effect>) {
+        self.close_idle(now, out);
         if !self.connected {
             return;
         }

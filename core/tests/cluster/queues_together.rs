@@ -12,8 +12,8 @@ use haggle_core::cluster::{
 use haggle_core::node::{self, Node, RecoveredQueue};
 use haggle_core::queue::Shape;
 use haggle_core::{
-    AgentId, AllocationSpec, Bytes, Ending, Epoch, FrameworkId, HeldRun, MilliCpu, QueueEnd, QueuedTasks, Resources,
-    Source, TaskId, TaskSpec, TaskState, TaskSummary, UpdateId, Usage,
+    AgentId, AllocationSpec, Bytes, Ending, Epoch, FrameworkId, HeldRun, MilliCpu, QueueEnd, QueuedTasks, Reason,
+    Resources, Source, Stop, TaskId, TaskSpec, TaskState, TaskSummary, UpdateId, Usage,
 };
 use proptest::prelude::*;
 
@@ -36,6 +36,7 @@ enum Step {
     Ends,
     Acknowledges,
     Kills(u64),
+    Preempts,
     Breaks,
     Returns,
     Restarts,
@@ -45,18 +46,19 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        3 => (1_u32..5).prop_map(Step::Enqueue),
-        8 => Just(Step::AgentHears),
-        8 => Just(Step::MasterHears),
-        6 => Just(Step::Begins),
-        6 => Just(Step::Ends),
-        4 => Just(Step::Acknowledges),
-        1 => (10_u64..40).prop_map(Step::Kills),
-        1 => Just(Step::Breaks),
-        2 => Just(Step::Returns),
-        1 => Just(Step::Restarts),
-        1 => Just(Step::FailsOver),
-        1 => Just(Step::Waits),
+        9 => (1_u32..5).prop_map(Step::Enqueue),
+        24 => Just(Step::AgentHears),
+        24 => Just(Step::MasterHears),
+        18 => Just(Step::Begins),
+        18 => Just(Step::Ends),
+        12 => Just(Step::Acknowledges),
+        3 => (10_u64..40).prop_map(Step::Kills),
+        1 => Just(Step::Preempts),
+        3 => Just(Step::Breaks),
+        6 => Just(Step::Returns),
+        3 => Just(Step::Restarts),
+        3 => Just(Step::FailsOver),
+        3 => Just(Step::Waits),
     ]
 }
 
@@ -66,6 +68,7 @@ struct Executor {
     waiting: VecDeque<u64>,
     running: BTreeSet<u64>,
     ended: Vec<QueueEnd>,
+    stopped: Option<Stop>,
 }
 
 struct Together {
@@ -82,7 +85,7 @@ struct Together {
     accepted: BTreeSet<u64>,
     told: BTreeMap<u64, TaskState>,
     acks: Vec<Acknowledgement>,
-    is_over: bool,
+    is_over: Option<TaskState>,
     epoch: u64,
 }
 
@@ -129,7 +132,7 @@ impl Together {
             accepted: BTreeSet::new(),
             told: BTreeMap::new(),
             acks: Vec::new(),
-            is_over: false,
+            is_over: None,
             epoch: 1,
         };
         together.node_does(node::Command::Registered(AGENT));
@@ -165,7 +168,12 @@ impl Together {
                     self.acks.push(Acknowledgement::from(&status));
                 }
                 match status.task.number {
-                    ALLOCATION => self.is_over |= status.state.is_terminal(),
+                    // What was told before may come again after it.
+                    ALLOCATION if !status.state.is_terminal() => {}
+                    ALLOCATION => {
+                        let before = self.is_over.replace(status.state);
+                        assert!(before.is_none_or(|before| before == status.state), "{before:?}, and then {status:?}");
+                    }
                     number if status.state.is_terminal() => self.end(number, status.state),
                     _ => {}
                 }
@@ -204,7 +212,8 @@ impl Together {
                     self.executor.waiting.extend(numbers);
                 }
                 node::Effect::StopQueued { task, .. } => self.kill(&[task.number]),
-                node::Effect::StopQueue(_) => {
+                node::Effect::StopQueue(_, why) => {
+                    self.executor.stopped.get_or_insert(why);
                     let all: Vec<u64> = self.executor.waiting.iter().chain(&self.executor.running).copied().collect();
                     self.kill(&all);
                 }
@@ -233,7 +242,9 @@ impl Together {
     }
 
     fn executor_ends(&mut self, number: u64, state: TaskState) {
-        let end = QueueEnd { first: number, count: 1, source: Source::Executor, ending: ending(state) };
+        let stopped = self.executor.stopped.as_ref();
+        let ending = stopped.map_or(ending(state), |why| why.explain(ending(state)));
+        let end = QueueEnd { first: number, count: 1, source: Source::Executor, ending };
         self.executor.ended.push(end.clone());
         self.node_does(node::Command::QueueNews { allocation: id(ALLOCATION), started: vec![], ended: vec![end] });
     }
@@ -287,6 +298,10 @@ impl Together {
                 self.framework_says(FrameworkCommand::Acknowledge(acks));
             }
             Step::Kills(number) => self.framework_says(FrameworkCommand::Kill(id(number))),
+            Step::Preempts => {
+                let (task, why) = (id(ALLOCATION), "it is wanted back".to_owned());
+                self.node_does(node::Command::End { task, reason: Reason::Preempted, why });
+            }
             Step::Breaks => self.break_up(),
             Step::Returns => self.come_back(),
             Step::Restarts => self.restart(),
@@ -356,8 +371,8 @@ impl Together {
             volumes: vec![],
             group: None,
         };
-        let incarnation = self.incarnation;
-        self.node_does(node::Command::Recover { task, started: true, ending: None, incarnation });
+        let (incarnation, stopped) = (self.incarnation, self.executor.stopped.clone());
+        self.node_does(node::Command::Recover { task, started: true, stopped, ending: None, incarnation });
         self.node_does(node::Command::RecoverQueue(queue));
     }
 
@@ -423,7 +438,7 @@ proptest! {
 
         let told: BTreeSet<u64> = together.told.keys().copied().collect();
         prop_assert_eq!(&told, &together.accepted);
-        prop_assert!(together.is_over);
+        prop_assert!(together.is_over.is_some());
         prop_assert!(together.executor.ended.is_empty() && together.executor.running.is_empty());
         prop_assert_eq!(together.node.held(), vec![]);
         let counts = together.world.cluster.counts();

@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -14,11 +13,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tonic::Status;
 
 use super::at_limit;
+use super::places::{LOBBY, Places};
 use super::renewals::{Asker, Renewals, TooMany};
 use super::source::Source;
-
-/// Connections on which nobody was let in yet, beside all others: so whoever comes to a full house is heard, and told.
-pub(crate) const LOBBY: usize = 512;
 
 /// TLS handshakes at once.
 pub(crate) const HANDSHAKES: usize = 1_000;
@@ -28,105 +25,6 @@ pub(crate) const HANDSHAKES_OF_ONE: usize = 256;
 
 /// TLS handshakes a second of one address: a tenth of a processor. A thousand agents behind NAT are through in five seconds.
 pub(crate) const HANDSHAKES_A_SECOND: u64 = 200;
-
-/// How many of each kind may be connected.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Places {
-    /// Agents that may have a session.
-    pub agents: u32,
-    /// Frameworks that may have a session.
-    pub frameworks: u32,
-    /// Connections of everybody else: operators, viewers, and whoever has opened no session.
-    pub operators: u32,
-}
-
-impl Default for Places {
-    fn default() -> Self {
-        Self {
-            // A large cluster, all of whose agents come back after a failover while some of their old connections are not
-            // known to be dead yet. What each may hold in memory is bounded, and so the whole.
-            agents: 8_192,
-            frameworks: 4_096,
-            // Each `haggle run` begins as one.
-            operators: 1_024,
-        }
-    }
-}
-
-impl Places {
-    /// Connections that all of them need: an agent has one for its session and one for artifacts.
-    pub(crate) fn connections(&self) -> usize {
-        let [agents, frameworks, operators] =
-            [self.agents, self.frameworks, self.operators].map(|places| places as usize);
-        2 * agents + frameworks + operators + LOBBY
-    }
-
-    /// Sets those of one kind.
-    pub fn set(&mut self, PlacesSetting { kind, places }: PlacesSetting) {
-        match kind {
-            Guests::Agents => self.agents = places,
-            Guests::Frameworks => self.frameworks = places,
-            Guests::Operators => self.operators = places,
-        }
-    }
-}
-
-/// Places of one kind as somebody wants them: `KIND=N`, where the kind is `agents`, `frameworks` or `operators`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PlacesSetting {
-    kind: Guests,
-    places: u32,
-}
-
-impl PlacesSetting {
-    /// The kind, by its name.
-    pub fn kind(&self) -> &'static str {
-        self.kind.name()
-    }
-}
-
-impl FromStr for PlacesSetting {
-    type Err = NotPlaces;
-
-    fn from_str(text: &str) -> Result<Self, NotPlaces> {
-        let wrong = || NotPlaces(text.to_owned());
-        let (name, places) = text.split_once('=').ok_or_else(wrong)?;
-        let kind = Guests::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(wrong)?;
-        let places = places.parse().ok().filter(|places| (1..=MOST).contains(places)).ok_or_else(wrong)?;
-        Ok(Self { kind, places })
-    }
-}
-
-/// More of one kind than a master has been tried with by far.
-const MOST: u32 = 1_000_000;
-
-/// A text that sets no places.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{0:?} is not of the form KIND=N, like agents=8192: the kinds are agents, frameworks and operators, and N is from 1 to \
-     1000000"
-)]
-pub struct NotPlaces(String);
-
-/// The kinds that have places of their own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Guests {
-    Agents,
-    Frameworks,
-    Operators,
-}
-
-impl Guests {
-    const ALL: [Self; 3] = [Self::Agents, Self::Frameworks, Self::Operators];
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Agents => "agents",
-            Self::Frameworks => "frameworks",
-            Self::Operators => "operators",
-        }
-    }
-}
 
 /// Who is in the house. Clones are of the same one.
 #[derive(Clone, Debug)]
@@ -485,18 +383,5 @@ mod tests {
 
         assert!(most("places-operators") > 16 && most("places-connections") > 256);
         assert!(most("places-operators") + most("places-connections") < 512);
-    }
-
-    #[test]
-    fn places_are_set_by_their_kind() {
-        let mut places = Places::default();
-        for text in ["agents=1", "frameworks=20", "operators=300"] {
-            places.set(text.parse().unwrap());
-        }
-
-        assert_eq!(places, Places { agents: 1, frameworks: 20, operators: 300 });
-        for wrong in ["", "agents", "agents=", "agents=0", "viewers=3", "agents=1000001", "agents=x"] {
-            assert!(wrong.parse::<PlacesSetting>().is_err(), "{wrong}");
-        }
     }
 }

@@ -14,6 +14,7 @@ mod count;
 mod flow;
 mod held;
 mod house;
+mod places;
 mod renewals;
 mod source;
 mod table;
@@ -28,7 +29,7 @@ use tonic::Status;
 use tonic::metadata::MetadataValue;
 use tracing::warn;
 
-pub use house::{NotPlaces, Places, PlacesSetting};
+pub use places::{NotPlaces, Places, PlacesSetting};
 pub use table::{Limit, LimitSetting, Limits, NotALimit};
 
 pub(crate) use bucket::Bucket;
@@ -38,8 +39,9 @@ pub(crate) use held::held;
 #[cfg(test)]
 pub(crate) use house::LISTS;
 pub(crate) use house::{
-    BySource, Door, HANDSHAKES, HANDSHAKES_A_SECOND, HANDSHAKES_OF_ONE, House, LOBBY, Room, Seat, Shared, Taken,
+    BySource, Door, HANDSHAKES, HANDSHAKES_A_SECOND, HANDSHAKES_OF_ONE, House, Room, Seat, Shared, Taken,
 };
+pub(crate) use places::LOBBY;
 pub(crate) use renewals::Asker;
 pub(crate) use source::Source;
 

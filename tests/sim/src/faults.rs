@@ -162,6 +162,10 @@ impl World {
                 let agent = self.some_agent(at);
                 self.operator_reserves(agent);
             }
+            Fault::OperatorVolume => {
+                let agent = self.some_agent(at);
+                self.operator_on_volumes(agent);
+            }
             Fault::OperatorDrain => {
                 let agent = self.some_agent(at);
                 let command = match self.rng.below(6) {

@@ -3,6 +3,7 @@
 //! [`run`] plays one seed. `README.md` says what is simulated, what is checked, and how to read a seed that fails.
 
 mod agent;
+mod checks;
 mod clock;
 mod faults;
 mod finish;
@@ -15,6 +16,7 @@ mod program;
 mod reserve;
 mod rng;
 mod store;
+mod volumes;
 mod words;
 mod world;
 

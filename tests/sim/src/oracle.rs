@@ -380,10 +380,6 @@ impl Oracle {
         if status.update != UpdateId::UNACKNOWLEDGED {
             truth.told_by = Some(status.update);
         }
-        // Its executor was told to stop it, and not why.
-        if status.reason == Some(Reason::Preempted) && truth.ended == Some(TaskState::Killed) {
-            truth.ended = Some(status.state);
-        }
         let (before, ended, lost) = (truth.told, truth.ended, truth.lost);
         truth.told.get_or_insert(status.state);
         let launched = truth.launched;
@@ -400,7 +396,8 @@ impl Oracle {
         {
             return self.fail(format!("{} is told to be {}, and was {before} before", status.task, status.state));
         }
-        let by_agent = matches!(status.state, TaskState::Finished | TaskState::Failed | TaskState::Killed);
+        let by_agent = matches!(status.state, TaskState::Finished | TaskState::Failed | TaskState::Killed)
+            || status.reason == Some(Reason::Preempted);
         if by_agent && launched && !lost && ended.is_some_and(|ended| ended != status.state) {
             self.fail(format!("{} is told to be {}, and ended as {ended:?}", status.task, status.state));
         }

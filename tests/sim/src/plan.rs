@@ -67,6 +67,8 @@ pub(crate) enum Fault {
     OperatorQuota,
     /// An operator reserves something of an agent, or ends that.
     OperatorReserve,
+    /// An operator makes a volume, destroys one, or has it shared.
+    OperatorVolume,
     /// An operator takes an agent out of use, or brings it back.
     OperatorDrain,
     /// An operator makes a maintenance window, or cancels one.
@@ -80,7 +82,7 @@ pub(crate) enum Fault {
 }
 
 impl Fault {
-    const ALL: [(Self, u64); 29] = [
+    const ALL: [(Self, u64); 30] = [
         (Self::Break, 10),
         (Self::HalfOpen, 6),
         (Self::Partition, 6),
@@ -105,6 +107,7 @@ impl Fault {
         (Self::OperatorGone, 2),
         (Self::OperatorQuota, 4),
         (Self::OperatorReserve, 5),
+        (Self::OperatorVolume, 5),
         (Self::OperatorDrain, 6),
         (Self::Maintenance, 3),
         (Self::Rogue, 5),
@@ -140,6 +143,8 @@ pub(crate) struct Temper {
     pub(crate) idles: u64,
     /// Reserves or unreserves as it accepts, in so many of a thousand cases.
     pub(crate) reserves: u64,
+    /// Makes, destroys and shares volumes as it accepts, in so many of a thousand cases.
+    pub(crate) volumes: u64,
     /// How long its tasks live on without it.
     pub(crate) failover_timeout: Duration,
 }
@@ -272,8 +277,9 @@ fn temper(rng: &mut Rng) -> Temper {
         repeats_calls: rarely(rng, 300),
         kills: rarely(rng, 400),
         groups: rarely(rng, 800),
-        idles: rarely(rng, 1_000),
+        idles: if rng.chance(667) { rng.range(1, 500) } else { 0 },
         reserves: rarely(rng, 500),
+        volumes: rarely(rng, 500),
         failover_timeout: Duration::from_secs(rng.range(10, 60)),
     }
 }

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use haggle_core::cluster::{AgentRecord, Change, FrameworkRecord, Recovered};
 use haggle_core::planted::{self, Bug};
 use haggle_core::{
-    AgentId, ClusterId, Epoch, FrameworkId, Maintenance, MaintenanceId, Phase, Reserved, RoleRecord, Withdrawal,
+    AgentId, ClusterId, Epoch, FrameworkId, Maintenance, MaintenanceId, Phase, Reserved, RoleRecord, VolumeId,
+    Withdrawal,
 };
 
 use crate::plan::{S, Time};
@@ -155,6 +156,11 @@ impl Store {
     /// What is remembered as reserved on an agent.
     pub(crate) fn reserved_on(&self, agent: AgentId) -> &[Reserved] {
         self.agents.get(&agent).map_or(&[], |record| &record.reserved)
+    }
+
+    /// The volumes that are remembered.
+    pub(crate) fn volumes(&self) -> impl Iterator<Item = VolumeId> {
+        self.agents.values().flat_map(|record| &record.volumes).map(|volume| volume.id)
     }
 
     /// The agents that take no tasks, and do not end any either.

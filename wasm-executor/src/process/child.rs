@@ -178,7 +178,7 @@ fn listen(from: impl Read, records: &TaskRecords, executor: &Executor) -> Result
                     records.enqueue(allocation, launch, index, at, count);
                 }
                 Order::Close(allocation) => records.close_queue(allocation),
-                Order::Kill(task) => records.kill(task),
+                Order::Kill(task, why) => records.kill(task, why),
                 Order::Settled { allocation, ends } => records.settle(allocation, ends),
                 Order::Forget(task) => records.forget(task),
                 Order::Taken { task, stream, received, stored } => records.taken(task, stream, received, stored),

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use haggle_core::queue::Index;
-use haggle_core::{AllocationSpec, Ending, TaskId, TaskSpec, TaskSummary};
+use haggle_core::{AllocationSpec, Ending, Stop, TaskId, TaskSpec, TaskSummary};
 use parking_lot::{Condvar, Mutex};
 
 use super::outbox::Outbox;
@@ -72,6 +72,8 @@ struct Next {
 struct Record {
     summary: TaskSummary,
     started: bool,
+    /// Why it was told to end before it had.
+    stopped: Option<Box<Stop>>,
     /// Apart, since most records are of tasks that have none yet.
     ending: Option<Box<Ending>>,
     outputs: [Tail; 2],
@@ -135,6 +137,7 @@ impl TaskRecords {
             let record = Record {
                 summary: TaskSummary::from(spec),
                 started: false,
+                stopped: None,
                 ending: None,
                 outputs: [Tail::default(), Tail::default()],
             };
@@ -172,10 +175,17 @@ impl TaskRecords {
     }
 
     /// Ends a task, or all that is in a queue.
-    pub(super) fn kill(&self, task: TaskId) {
+    pub(super) fn kill(&self, task: TaskId, why: Stop) {
         let mut state = self.state.lock();
+        if let Some(record) = state.tasks.get_mut(&task)
+            && record.ending.is_none()
+        {
+            record.stopped.get_or_insert_with(|| Box::new(why));
+            drop(state);
+            return self.kill_running(task);
+        }
         if let Some(queue) = state.queues.get_mut(&task) {
-            let running = queue.kill_all();
+            let running = queue.kill_all(why);
             self.unsent.store(true, Ordering::Release);
             drop(state);
             running.into_iter().for_each(|task| self.kill_running(task));
@@ -410,6 +420,9 @@ impl Record {
         }
         for stream in [Stream::Stdout, Stream::Stderr] {
             Tail::of(&mut self.outputs, stream).tell(task, stream, &mut |report| put(&report, outbox));
+        }
+        if let Some(why) = &self.stopped {
+            put(&Report::Stopped(task, Stop::clone(why)), outbox);
         }
         if let Some(ending) = &self.ending {
             put(&Report::Ended(task, Ending::clone(ending)), outbox);

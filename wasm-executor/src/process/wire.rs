@@ -8,7 +8,7 @@ use std::marker::PhantomData;
 
 use bytes::Bytes;
 use haggle_core::queue::{Index, Shape};
-use haggle_core::{AllocationSpec, Ending, TaskId, TaskState, TaskSummary};
+use haggle_core::{AllocationSpec, Ending, Stop, TaskId, TaskState, TaskSummary};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -16,7 +16,7 @@ use super::socket::Reader;
 use crate::event::{Launch, Stream};
 
 /// Grows with every change of the messages. An agent cannot speak to an executor of another version, and ends it.
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
 
 /// What every greeting begins with.
 const MAGIC: [u8; 8] = *b"haggle-x";
@@ -52,8 +52,8 @@ pub enum Order {
     },
     /// No more tasks follow for this allocation. Kept for the next agent.
     Close(TaskId),
-    /// End this task, if it has not ended; of an allocation, every task in its queue.
-    Kill(TaskId),
+    /// End this task, if it has not ended; of an allocation, every task in its queue. Why, the first time, is kept.
+    Kill(TaskId, Stop),
     /// The first so many ends of those in an allocation's queue were told and acknowledged.
     Settled {
         /// Which allocation.
@@ -116,9 +116,12 @@ pub enum Report {
         #[serde(with = "super::blob")]
         bytes: Bytes,
     },
-    /// As [`Event::Ended`](crate::Event::Ended).
+    /// A task, or all that is in an allocation's queue, was told to end by an earlier agent, for this reason.
+    Stopped(TaskId, Stop),
+    /// As [`Event::Ended`](crate::Event::Ended). A task that was told to end does not say why.
     Ended(TaskId, Ending),
-    /// Of tasks in a queue: which have begun and not ended, and which have ended, in that order: first, how many, and how.
+    /// Of tasks in a queue: which have begun and not ended, and which have ended, in that order: first, how many, and how. What was
+    /// ended with its allocation says why.
     QueueNews {
         /// In the queue of which allocation.
         allocation: TaskId,

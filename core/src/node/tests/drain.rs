@@ -14,7 +14,7 @@ fn a_drain_without_tasks_is_over_at_once() {
 fn a_drain_stops_every_task_and_waits_for_every_acknowledgement() {
     let mut world = World::with_running(T);
 
-    assert_eq!(world.batch([Command::Drain]), [Effect::Stop(T)]);
+    assert_eq!(world.batch([Command::Drain]), [Effect::Stop(T, Reason::AgentDraining.into())]);
     let sent = world.sent([Command::Ended(T, ending(TaskState::Killed))]);
     assert_eq!(sent, [(T, 2, TaskState::Killed, Some(Reason::AgentDraining))]);
     assert_eq!(world.batch([Command::Acknowledge(T, UpdateId(2))]), [Effect::Forget(T), Effect::Drained]);
@@ -43,8 +43,9 @@ fn a_drain_with_grace_lets_a_task_end_by_itself_and_stops_the_rest() {
     assert_eq!(world.node.next_deadline(), Some(world.now + Duration::from_secs(5)));
     let sent = world.sent([Command::Ended(T, ending(TaskState::Finished))]);
     assert_eq!(sent, [(T, 2, TaskState::Finished, None)]);
-    assert!(!world.wait(4).contains(&Effect::Stop(LONGER)));
-    assert!(world.wait(1).contains(&Effect::Stop(LONGER)));
+    let stop = Effect::Stop(LONGER, Reason::AgentDraining.into());
+    assert!(!world.wait(4).contains(&stop));
+    assert!(world.wait(1).contains(&stop));
 
     world.batch([Command::Ended(LONGER, ending(TaskState::Killed))]);
     let acknowledged = [Command::Acknowledge(T, UpdateId(2)), Command::Acknowledge(LONGER, UpdateId(2))];
@@ -56,7 +57,7 @@ fn a_drain_with_grace_lets_a_task_end_by_itself_and_stops_the_rest() {
 fn an_agent_that_its_master_drains_ends_every_task_and_stays() {
     let mut world = World::with_running(T);
 
-    assert_eq!(world.batch([Command::StopAll]), [Effect::Stop(T)]);
+    assert_eq!(world.batch([Command::StopAll]), [Effect::Stop(T, Reason::AgentDraining.into())]);
     assert_eq!(world.batch([Command::StopAll]), [], "the executor does not forget");
     let sent = world.sent([Command::Ended(T, ending(TaskState::Killed))]);
     assert_eq!(sent, [(T, 2, TaskState::Killed, Some(Reason::AgentDraining))]);

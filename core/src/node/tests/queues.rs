@@ -48,6 +48,16 @@ fn told(effects: &[Effect]) -> Vec<Told> {
     sends.flatten().map(brief).collect()
 }
 
+/// How tasks of queues are said to have ended.
+fn endings(effects: &[Effect]) -> Vec<(TaskState, Option<Reason>)> {
+    let sends = effects.iter().filter_map(|effect| match effect {
+        Effect::SendQueue(updates) => Some(updates),
+        _ => None,
+    });
+    let ended = sends.flatten().flat_map(|update| &update.ended);
+    ended.map(|end| (end.ending.state, end.ending.reason)).collect()
+}
+
 /// With an allocation of which the framework knows, and three tasks in it.
 fn with_three() -> World {
     let mut world = World::new();
@@ -150,7 +160,9 @@ fn an_allocation_that_nobody_uses_closes_by_itself() {
     world.batch([Command::Acknowledge(A, UpdateId(2))]);
 
     assert_eq!(world.node.next_deadline(), Some(Now::from_millis(1_600)));
-    assert_eq!(said(&world.wait(1)), [(A, 3, TaskState::Finished, None)]);
+    let effects = world.wait(1);
+    let closed = Effect::Enqueue { allocation: A, tasks: vec![], last: true };
+    assert_eq!((&effects[0], said(&effects)), (&closed, vec![(A, 3, TaskState::Finished, None)]));
     let mut effects = Vec::new();
     let late = world.node.apply(world.now, enqueue(2, 1, false), &mut effects);
     assert_eq!((late, effects), (Err(Refusal::NotHeld(A)), vec![]));
@@ -173,7 +185,7 @@ fn one_task_in_a_queue_can_be_killed() {
 fn killing_an_allocation_ends_all_that_is_in_it() {
     let mut world = with_three();
 
-    assert_eq!(world.batch([Command::Kill(A)]), [Effect::StopQueue(A)]);
+    assert_eq!(world.batch([Command::Kill(A)]), [Effect::StopQueue(A, Stop::REQUESTED)]);
     let effects = world.batch([news(vec![], vec![end(1), killed(2, 2)])]);
 
     assert_eq!(told(&effects), [(2, vec![], vec![(1, 3)])]);
@@ -189,7 +201,7 @@ fn an_allocation_with_nothing_in_its_queue_has_finished_when_its_framework_is_go
     world.batch([news(vec![], vec![end(1), end(2), end(3)])]);
 
     let effects = world.batch([Command::RemoveFramework(FRAMEWORK)]);
-    assert!(!effects.contains(&Effect::StopQueue(A)), "{effects:?}");
+    assert!(!effects.iter().any(|effect| matches!(effect, Effect::StopQueue(..))), "{effects:?}");
     let effects = world.batch([Command::Acknowledge(A, UpdateId(2))]);
 
     assert_eq!(said(&effects), [(A, 3, TaskState::Finished, None)]);
@@ -199,7 +211,10 @@ fn an_allocation_with_nothing_in_its_queue_has_finished_when_its_framework_is_go
 fn an_allocation_that_is_cut_short_with_its_framework_says_so() {
     let mut world = with_three();
 
-    assert_eq!(world.batch([Command::RemoveFramework(FRAMEWORK)]), [Effect::StopQueue(A)]);
+    assert_eq!(
+        world.batch([Command::RemoveFramework(FRAMEWORK)]),
+        [Effect::StopQueue(A, Reason::FrameworkRemoved.into())]
+    );
     world.batch([news(vec![], vec![killed(1, 3)])]);
     let effects = world.batch([Command::Acknowledge(A, UpdateId(2))]);
 
@@ -211,10 +226,10 @@ fn a_drain_says_why_tasks_in_queues_end() {
     let mut world = with_three();
 
     world.batch([Command::Drain]);
-    let effects = world.batch([news(vec![], vec![killed(1, 3)])]);
+    let never_came = QueueEnd { source: Source::Agent, ..killed(1, 3) };
+    let effects = world.batch([news(vec![], vec![never_came])]);
 
-    let Some(Effect::SendQueue(updates)) = effects.last() else { panic!("{effects:?}") };
-    assert_eq!(updates[0].ended[0].ending.reason, Some(Reason::AgentDraining));
+    assert_eq!(endings(&effects), [(TaskState::Killed, Some(Reason::AgentDraining))]);
     let effects = world.batch([Command::Acknowledge(A, UpdateId(2))]);
     assert_eq!(said(&effects), [(A, 3, TaskState::Killed, Some(Reason::AgentDraining))]);
     assert!(world.batch([Command::Acknowledge(A, UpdateId(3))]).contains(&Effect::Drained));
@@ -274,10 +289,9 @@ fn a_registration_names_what_is_in_queues_and_tells_its_ends_after_it() {
     assert_eq!(told(&effects), [(2, vec![2], vec![(1, 1)]), (3, vec![], vec![(2, 1)])]);
 }
 
-#[test]
-fn an_agent_that_restarts_takes_its_queues_over() {
-    let mut world = World { node: Node::new(Config::default(), roomy()), now: Now::ZERO };
-    let summary = TaskSummary {
+/// Another agent finds an allocation that was told to end for this.
+fn recover_allocation(stopped: Option<Stop>) -> Command {
+    let task = TaskSummary {
         id: A,
         name: "queue".to_string(),
         role: "role".to_string(),
@@ -285,6 +299,43 @@ fn an_agent_that_restarts_takes_its_queues_over() {
         volumes: Vec::new(),
         group: None,
     };
+    Command::Recover { task, started: true, stopped, ending: None, incarnation: 1 }
+}
+
+#[test]
+fn what_ended_before_all_of_its_allocation_was_to_end_ends_alike_for_two_agents() {
+    let mut world = with_three();
+    world.batch([Command::Kill(number(1)), preempt(A)]);
+    let told = endings(&world.batch([news(vec![], vec![killed(1, 1)])]));
+
+    let mut world = World { node: Node::new(Config::default(), roomy()), now: Now::ZERO };
+    let queue = RecoveredQueue { spec: allocation(), last: false, runs: vec![], ended: vec![killed(1, 1)] };
+    world.batch([recover_allocation(Some(wanted_back())), Command::RecoverQueue(queue)]);
+
+    assert_eq!(endings(&world.batch([Command::Registered(AgentId(1))])), told);
+}
+
+#[test]
+fn an_allocation_whose_end_may_have_been_told_registers_as_ended() {
+    for (last, stopped, ends) in [
+        (true, None, (TaskState::Finished, None)),
+        (false, Some(wanted_back()), (TaskState::Gone, Some(Reason::Preempted))),
+    ] {
+        let mut world = World { node: Node::new(Config::default(), roomy()), now: Now::ZERO };
+        let queue = RecoveredQueue { spec: allocation(), last, runs: vec![], ended: vec![] };
+        for command in [recover_allocation(stopped), Command::RecoverQueue(queue)] {
+            world.node.apply(world.now, command, &mut Vec::new()).unwrap();
+        }
+
+        assert_eq!(world.node.held()[0].state, ends.0);
+        let sent = world.sent([Command::Registered(AgentId(1))]);
+        assert_eq!((sent[0].2, sent[0].3), ends);
+    }
+}
+
+#[test]
+fn an_agent_that_restarts_takes_its_queues_over() {
+    let mut world = World { node: Node::new(Config::default(), roomy()), now: Now::ZERO };
     let shape = Arc::new(Shape { name: "noop".to_string(), resources: spec(T).resources.clone() });
     let run = |first, count, state| HeldRun {
         first,
@@ -300,10 +351,7 @@ fn an_agent_that_restarts_takes_its_queues_over() {
         ended: vec![end(1)],
     };
 
-    world.batch([
-        Command::Recover { task: summary, started: true, ending: None, incarnation: 1 },
-        Command::RecoverQueue(queue),
-    ]);
+    world.batch([recover_allocation(None), Command::RecoverQueue(queue)]);
     let effects = world.batch([Command::Registered(AgentId(1))]);
 
     let later = 1 << 32;
@@ -317,15 +365,12 @@ fn an_agent_that_restarts_takes_its_queues_over() {
 #[test]
 fn a_preempted_allocation_is_gone_with_all_that_is_in_it() {
     let mut world = with_three();
-    assert_eq!(world.batch([preempt(A)]), [Effect::StopQueue(A)]);
+    assert_eq!(world.batch([preempt(A)]), [Effect::StopQueue(A, wanted_back())]);
 
-    let effects = world.batch([news(vec![], vec![killed(1, 3)])]);
-    let sends = effects.iter().filter_map(|effect| match effect {
-        Effect::SendQueue(updates) => Some(updates),
-        _ => None,
-    });
-    let ended: Vec<_> = sends.flatten().flat_map(|update| &update.ended).map(|end| &end.ending).collect();
-    assert_eq!((ended[0].state, ended[0].reason), (TaskState::Gone, Some(Reason::Preempted)));
+    let by_executor = QueueEnd { ending: wanted_back().explain(ending(TaskState::Killed)), ..killed(1, 2) };
+    let never_came = QueueEnd { source: Source::Agent, ..killed(3, 1) };
+    let effects = world.batch([news(vec![], vec![by_executor, never_came])]);
+    assert_eq!(endings(&effects), [(TaskState::Gone, Some(Reason::Preempted)); 2]);
 
     let sent = world.sent([Command::Acknowledge(A, UpdateId(2))]);
     assert_eq!(sent, [(A, 3, TaskState::Gone, Some(Reason::Preempted))]);

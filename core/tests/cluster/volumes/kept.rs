@@ -59,6 +59,49 @@ fn volumes_and_who_uses_them_survive_the_agents_connection_and_the_master() {
 }
 
 #[test]
+fn a_volume_is_not_destroyed_before_its_agent_has_named_the_tasks_that_use_it() {
+    let (mut world, agent, framework, volume, task) = with_user();
+    let identity = world.identity(agent.id);
+    let known = views(&world).remove(0).known.unwrap();
+    let record = AgentRecord {
+        key: identity.key,
+        reserved: vec![Reserved { reservation: known.reservation.clone(), resources: disk(2048) }],
+        volumes: vec![known],
+        last_volume: 1,
+        ..record(with_disk(4, 4096, 4096), 1)
+    };
+    let agents = vec![(agent.id, record)];
+    let frameworks = vec![(framework.id, framework_record("eng"))];
+    world.fail_over(Config::default(), Recovered { agents, frameworks, ..remembered() });
+    let session = world.session();
+    let info = agent_info(with_disk(4, 4096, 4096));
+    let register = AgentCommand::Register { identity, info, tasks: vec![], complete: false };
+    world.apply(Command::Agent(session, register));
+
+    let destroyed = operator(&mut world, OperatorCommand::DestroyVolume(volume));
+
+    assert_eq!(destroyed, Err(Refusal::VolumesAway(agent.id)));
+    let agent = Agent { session, ..agent };
+    let created = try_create(&mut world, agent, "eng", "next", mib(1));
+    assert_eq!(created, Err(Refusal::VolumesAway(agent.id)), "what is free is not known");
+    world.agent_says(agent, AgentCommand::Holds { tasks: vec![held_with(task, volume)], complete: true });
+    let destroyed = operator(&mut world, OperatorCommand::DestroyVolume(volume));
+    assert_eq!(destroyed, Err(Refusal::VolumeInUse(volume, task)));
+}
+
+#[test]
+fn a_volume_has_no_id_of_a_folder_that_its_agent_holds_already() {
+    let mut world = World::new();
+    let agent = agent_of_eng(&mut world);
+    let of_a_lost_cluster = VolumeId { agent: agent.id, number: 1 };
+    world.agent_says(agent, AgentCommand::Volumes(vec![of_a_lost_cluster]));
+
+    let effects = try_create(&mut world, agent, "eng", "data", mib(1)).unwrap();
+
+    assert_eq!(created(&effects).number, 2);
+}
+
+#[test]
 fn a_volume_without_which_its_agent_comes_back_is_missing_until_it_has_it_again() {
     let mut world = World::new();
     let agent = agent_of_eng(&mut world);

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use haggle_core::{Ending, Reason, TaskId, TaskState, Usage};
+use haggle_core::{Ending, Reason, Stop, TaskId, TaskState, Usage};
 
-use crate::plan::S;
+use crate::plan::{MS, S};
 use crate::say;
 use crate::world::{AgentEvent, Event, ExecutorEvent, World};
 
@@ -39,6 +39,11 @@ impl World {
                     _ if !current => TaskState::Finished,
                     _ => self.oracle.outcome(task),
                 };
+                // What is told of it says why it was to end.
+                let truth = match &held.stopped {
+                    Some(why) if state == TaskState::Killed => why.state(),
+                    _ => state,
+                };
                 let ending = Ending {
                     state,
                     reason: (state != TaskState::Finished).then_some(Reason::Exit),
@@ -50,11 +55,21 @@ impl World {
                 held.ending = Some(ending.clone());
                 say!(self, "{task} ends as {state} on agent {at}");
                 if current {
-                    self.oracle.ended(task, state);
+                    self.oracle.ended(task, truth);
                 }
                 self.after(0, Event::Agent(at, life, AgentEvent::Ended(task, Box::new(ending))));
             }
         }
+    }
+
+    /// An order to end is on its way to an executor, which keeps the first that comes before an end.
+    pub(super) fn tell_to_stop(&mut self, at: usize, task: TaskId, why: Stop) {
+        let agent = &mut self.agents[at];
+        let held = agent.executor.get_mut(&task).filter(|held| held.ending.is_none());
+        held.map(|held| held.stopped.get_or_insert(why));
+        let boot = agent.boot;
+        let wait = self.rng.range(MS, 300 * MS);
+        self.after(wait, Event::Executor(at, boot, task, ExecutorEvent::Stop));
     }
 
     /// The executor of one framework ends, and its tasks with it.

@@ -76,7 +76,7 @@ impl World {
         self.report(at, AgentCommand::Unused(MilliCpu::new(unused)));
     }
 
-    pub(super) fn report(&mut self, at: usize, report: AgentCommand) {
+    pub(crate) fn report(&mut self, at: usize, report: AgentCommand) {
         let process = self.agents[at].process.as_ref().expect("it runs");
         if let Some(conn) = process.conn.filter(|_| process.registered) {
             self.send(conn, Way::Up, Msg::Report(report));
@@ -164,6 +164,7 @@ impl World {
                 process.highest = process.highest.max(epoch);
                 process.backoff = 100 * MS;
                 let (draining, leaving) = (process.draining, process.leaving);
+                self.tell_volumes(at);
                 if draining {
                     self.report(at, AgentCommand::Drain);
                 }
@@ -184,8 +185,8 @@ impl World {
             AgentOrder::Acknowledge(task, update) => self.node_does(at, Command::Acknowledge(task, update)),
             AgentOrder::Resend(framework) => self.node_does(at, Command::Resend(framework)),
             AgentOrder::RemoveFramework(framework) => self.node_does(at, Command::RemoveFramework(framework)),
-            // Nobody makes any here.
-            AgentOrder::CreateVolume { .. } | AgentOrder::DestroyVolume(_) => {}
+            AgentOrder::CreateVolume { volume, .. } => self.changes_volume(at, volume, true),
+            AgentOrder::DestroyVolume(volume) => self.changes_volume(at, volume, false),
         }
     }
 
@@ -243,9 +244,10 @@ impl World {
         if let Rejection::Gone(_) = rejection {
             self.oracle.void(at, member);
         }
-        // It ends every task, forgets who it is and stops, or an operator has it do so; it is started again.
+        // It ends every task, forgets who it is and stops, or an operator has it do so; it is started again. Of its volumes nobody
+        // knows then.
         self.power_off(at);
-        self.clear_disk(at);
+        self.forget_identity(at);
         self.start_agent(at, 2 * S);
     }
 

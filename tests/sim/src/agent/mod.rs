@@ -4,13 +4,14 @@ mod executor;
 mod link;
 mod tasks;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use haggle_core::node::{self, Command, Node};
 use haggle_core::planted::{self, Bug};
 use haggle_core::{
-    AgentId, AgentKey, Bytes, Ending, Epoch, Member, MilliCpu, Reason, Resources, TaskId, TaskSpec, TaskSummary,
+    AgentId, AgentKey, Bytes, Ending, Epoch, Member, MilliCpu, Reason, Resources, Stop, TaskId, TaskSpec, TaskSummary,
+    VolumeId,
 };
 
 use crate::clock::Clock;
@@ -59,6 +60,8 @@ pub(crate) struct Disk {
     pub(crate) key: AgentKey,
     /// The latest master that it has seen.
     pub(crate) epoch: Epoch,
+    /// The folders of volumes.
+    pub(crate) volumes: BTreeSet<VolumeId>,
 }
 
 /// An agent that runs.
@@ -75,7 +78,7 @@ pub(crate) struct Process {
     target: usize,
     backoff: Time,
     heard: Time,
-    fetching: BTreeMap<TaskId, Arc<TaskSpec>>,
+    pub(crate) fetching: BTreeMap<TaskId, Arc<TaskSpec>>,
     draining: bool,
     leaving: bool,
     tick_at: Option<Time>,
@@ -86,8 +89,12 @@ pub(crate) struct Process {
 pub(crate) struct Held {
     /// What was launched.
     pub(crate) summary: TaskSummary,
+    /// The volumes that it mounts, and whether it writes them.
+    pub(crate) mounts: Vec<(VolumeId, bool)>,
     /// Whether it runs, or ran.
     pub(crate) started: bool,
+    /// Why it was told to end before it had.
+    pub(crate) stopped: Option<Stop>,
     /// How it ended.
     pub(crate) ending: Option<Ending>,
     incarnation: u32,
@@ -96,7 +103,7 @@ pub(crate) struct Held {
 impl Disk {
     /// A new work folder.
     pub(crate) fn new(key: u128) -> Self {
-        Self { member: None, key: AgentKey(key), epoch: Epoch(0) }
+        Self { member: None, key: AgentKey(key), epoch: Epoch(0), volumes: BTreeSet::new() }
     }
 }
 
@@ -186,7 +193,7 @@ impl World {
     }
 
     /// Whether a machine's agent, and with it what runs there, is of the cluster that there is now.
-    pub(super) fn is_of_this_cluster(&self, at: usize) -> bool {
+    pub(crate) fn is_of_this_cluster(&self, at: usize) -> bool {
         self.agents[at].disk.member.is_some_and(|member| member.cluster == self.store.cluster)
     }
 
@@ -203,6 +210,13 @@ impl World {
         self.agents[at].disk = Disk::new(key);
         self.agents[at].swapped = false;
         self.oracle.forgets_epoch(at);
+    }
+
+    /// Nothing of the work folder is left but what nobody removes but an operator: the volumes.
+    pub(crate) fn forget_identity(&mut self, at: usize) {
+        let volumes = std::mem::take(&mut self.agents[at].disk.volumes);
+        self.clear_disk(at);
+        self.agents[at].disk.volumes = volumes;
     }
 
     /// What happens to an agent's process.
@@ -274,8 +288,8 @@ impl World {
                 held.clone()
             })
             .collect();
-        for Held { summary, started, ending, incarnation } in recovered {
-            self.node_does(at, Command::Recover { task: summary, started, ending, incarnation });
+        for Held { summary, mounts: _, started, stopped, ending, incarnation } in recovered {
+            self.node_does(at, Command::Recover { task: summary, started, stopped, ending, incarnation });
         }
         self.agent_later(at, 0, AgentEvent::Connect);
         let wait = self.heartbeat();

@@ -48,6 +48,7 @@ impl World {
                 let task = spec.id;
                 self.agents[at].process.as_mut().expect("it runs").fetching.insert(task, spec);
                 self.check_machine(at);
+                self.check_mounts(at);
                 let is_here = self.rng.chance(500);
                 let takes = match is_here {
                     true => 0,
@@ -59,14 +60,12 @@ impl World {
                 }
                 self.agent_later(at, takes, AgentEvent::Fetched(task));
             }
-            Effect::Stop(task) => {
+            Effect::Stop(task, why) => {
                 let process = self.agents[at].process.as_mut().expect("it runs");
                 if process.fetching.remove(&task).is_some() {
                     self.agent_later(at, 0, AgentEvent::GivenUp(task, true));
                 } else {
-                    let boot = self.agents[at].boot;
-                    let wait = self.rng.range(MS, 300 * MS);
-                    self.after(wait, Event::Executor(at, boot, task, ExecutorEvent::Stop));
+                    self.tell_to_stop(at, task, why);
                 }
             }
             Effect::Send(updates) => {
@@ -84,7 +83,7 @@ impl World {
             Effect::Open(_)
             | Effect::Enqueue { .. }
             | Effect::StopQueued { .. }
-            | Effect::StopQueue(_)
+            | Effect::StopQueue(..)
             | Effect::SendQueue(_)
             | Effect::Settled { .. } => {
                 self.oracle.fail(format!("agent {at} has an allocation, and no framework here opens one: {effect:?}"));
@@ -100,7 +99,14 @@ impl World {
         let agent = &mut self.agents[at];
         let process = agent.process.as_mut().expect("it runs");
         let Some(spec) = process.fetching.remove(&task) else { return };
-        let held = Held { summary: TaskSummary::from(&*spec), started: false, ending: None, incarnation: 0 };
+        let mounts: Vec<_> = spec.grants.volumes().collect();
+        if !self.finds_its_volumes(at, task, &mounts) {
+            self.loses(at, task);
+            return self.agent_later(at, 0, AgentEvent::GivenUp(task, false));
+        }
+        let summary = TaskSummary::from(&*spec);
+        let held = Held { summary, mounts, started: false, stopped: None, ending: None, incarnation: 0 };
+        let agent = &mut self.agents[at];
         if agent.executor.insert(task, held).is_some() {
             self.oracle.fail(format!("agent {at} runs {task} a second time"));
         }

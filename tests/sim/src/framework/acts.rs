@@ -95,6 +95,18 @@ impl World {
                 self.call(at, life, FrameworkCommand::Demand { role, wants });
             }
             8 => self.change_roles(at, life),
+            9..=12 if temper.idles > 0 => {
+                let cpus = MilliCpu::new(self.rng.range(1, 6) * 100);
+                let want = Want {
+                    resources: Resources::new(MilliCpu::ZERO, Bytes::from_mib(64), Bytes::ZERO).with_revocable(cpus),
+                    constraints: Vec::new(),
+                    volumes: Vec::new(),
+                    waiting: 3,
+                    spare: 0,
+                    gang: 0,
+                };
+                self.call(at, life, FrameworkCommand::Demand { role: None, wants: vec![want] });
+            }
             _ => {}
         }
     }

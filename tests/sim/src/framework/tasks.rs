@@ -6,8 +6,8 @@ use std::time::Duration;
 use haggle_core::cluster::{Acknowledgement, FrameworkCommand};
 use haggle_core::planted::{self, Bug};
 use haggle_core::{
-    Bytes, Digest, Epoch, Grants, Limits, MilliCpu, Offer, OfferId, Placed, Resources, Sharing, TaskId, TaskSpec,
-    TaskState, TaskStatus, UpdateId,
+    Bytes, Digest, Epoch, Grants, Limits, MilliCpu, Offer, OfferId, OfferOperation, Placed, Resources, Sharing, TaskId,
+    TaskSpec, TaskState, TaskStatus, UpdateId,
 };
 
 use super::Record;
@@ -101,12 +101,16 @@ impl World {
                 takes,
                 if fails { TaskState::Failed } else { TaskState::Finished },
             );
-            tasks.push(Arc::new(spec(id, wants)));
+            let grants = if canary { Grants::default() } else { self.mounts(offer) };
+            tasks.push(Arc::new(TaskSpec { grants, ..spec(id, wants) }));
         }
         let refuse = Duration::from_nanos(self.rng.range(0, 2 * S));
         let reserves = !canary && self.faulty && self.rng.chance(self.frameworks[at].temper.reserves);
         let operations = if reserves { self.operations(offer) } else { Vec::new() };
-        let operations = operations.into_iter().map(Into::into).collect();
+        let mut operations: Vec<OfferOperation> = operations.into_iter().map(Into::into).collect();
+        if !canary && self.faulty && self.rng.chance(self.frameworks[at].temper.volumes) {
+            operations.extend(self.volume_operations(offer));
+        }
         self.call(at, life, FrameworkCommand::Accept { offers: vec![offer.id], operations, tasks, refuse });
         // Now and then it takes what it has taken.
         if !again && !canary && self.faulty && self.rng.chance(self.frameworks[at].temper.meddles) {
@@ -139,7 +143,8 @@ impl World {
             };
             let outcome = if is_first && fails { TaskState::Failed } else { TaskState::Finished };
             self.oracle.wanted(member.cluster, id, Place::Framework(at), takes, outcome);
-            tasks.push(Placed { agent: offer.agent, task: Arc::new(spec(id, wants)) });
+            let grants = self.mounts(offer);
+            tasks.push(Placed { agent: offer.agent, task: Arc::new(TaskSpec { grants, ..spec(id, wants) }) });
         }
         let refuse = Duration::from_nanos(self.rng.range(0, 2 * S));
         let offers = offers.iter().map(|offer| offer.id).collect();

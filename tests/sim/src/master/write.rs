@@ -74,6 +74,7 @@ impl World {
             WriteEnd::Done => {
                 lead.writing = None;
                 self.check_reserved(at);
+                self.check_volumes(at);
                 self.let_out(at, None);
                 self.step(at);
             }

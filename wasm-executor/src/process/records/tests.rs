@@ -1,6 +1,6 @@
 use bytes::Bytes;
 use haggle_core::{
-    Bytes as Amount, Digest, FrameworkId, Grants, Limits, MilliCpu, Resources, Sharing, TaskState, Usage,
+    Bytes as Amount, Digest, FrameworkId, Grants, Limits, MilliCpu, Reason, Resources, Sharing, TaskState, Usage,
 };
 
 use super::*;
@@ -57,6 +57,7 @@ fn told(records: &TaskRecords) -> Vec<String> {
         Report::Output { task, offset, bytes, .. } => {
             format!("output {task} {offset} {}", String::from_utf8_lossy(bytes))
         }
+        Report::Stopped(task, why) => format!("stopped {task} {}", why.reason),
         Report::Ended(task, _) => format!("ended {task}"),
         Report::Idle => "idle".to_owned(),
         Report::HeldQueue { spec, runs, .. } => format!("queue {} with {} runs", spec.id, runs.len()),
@@ -142,4 +143,23 @@ fn it_is_quiet_when_nothing_is_held_and_nobody_there() {
 
     let Quiet { idle_since, alone_since, .. } = records.quiet();
     assert!(idle_since.is_some() && alone_since.is_some());
+}
+
+#[test]
+fn a_new_agent_hears_why_tasks_were_told_to_end() {
+    let records = TaskRecords::new();
+    for number in [1, 2, 3] {
+        records.open(&spec(number));
+    }
+    records.hear(ended(3));
+    records.kill(task(1), Reason::Preempted.into());
+    records.kill(task(1), Stop::REQUESTED);
+    records.kill(task(3), Reason::Preempted.into());
+
+    records.connect();
+
+    let reason = Reason::Preempted;
+    let first = format!("stopped task-1.1 {reason}");
+    let all = ["held task-1.1", &first, "held task-1.2", "held task-1.3", "ended task-1.3", "complete 0"];
+    assert_eq!(told(&records), all, "the first reason counts, and none of what had ended");
 }
