@@ -18,7 +18,7 @@ def made(folder: Path, *options: str) -> Path:
     native, program = folder / "native.so", folder / "haggle"
     native.write_bytes(b"\0GLIBC_2.4\0GLIBC_2.28\0GLIBC_2.17\0")
     program.write_bytes(b"static")
-    words = [sys.executable, SDK / "wheel.py", native, program, folder / "wheels", *options]
+    words: list[str | Path] = [sys.executable, SDK / "wheel.py", native, program, folder / "wheels", *options]
     return Path(subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip())
 
 

@@ -5,8 +5,6 @@ standard output: the length in four bytes, then a pickle. What the function itse
 each sandbox, compiled (`_prepare.py`), and imports nothing: what is seldom needed is in `_guest_more.py`.
 """
 
-from __future__ import annotations
-
 import sys
 from marshal import dumps, loads
 
@@ -109,7 +107,6 @@ def made_function(shipped, made):
         names[name] = unpacked(value)
     for piece, file in made:
         known = set(names)
-        # With the annotations of this file: they are not evaluated, and what they name need not be here.
         exec(piece, names)
         for name in names.keys() - known:
             locate(names[name], file)
