@@ -35,7 +35,7 @@ const LAYERS: [(&str, &[&str]); 15] = [
         ],
     ),
     ("haggle-examples", &["haggle-sdk"]),
-    ("haggle-python", &["haggle-sdk"]),
+    ("haggle-python", &["haggle-pages", "haggle-sdk"]),
     ("haggle-sim", &["haggle-core", "haggle-sdk"]),
 ];
 
@@ -44,13 +44,14 @@ const OBSERVERS: [&str; 1] = ["haggle-tests"];
 
 /// Dependencies that live in one place, so that changing one of them changes one folder: what their names start with,
 /// and who may use them.
-const ISOLATED: [(&str, &[&str]); 7] = [
+const ISOLATED: [(&str, &[&str]); 8] = [
     ("wasmtime", &["haggle-executor"]),
     ("tonic", &["haggle-etcd", "haggle-proto", "haggle-master", "haggle-agent", "haggle-sdk"]),
     ("redb", &["haggle-master"]),
     ("rcgen", &["haggle-tls"]),
     ("ratatui", &["haggle-cli"]),
     ("pyo3", &["haggle-python"]),
+    ("pythonize", &["haggle-python"]),
     ("askama", &["haggle-pages"]),
 ];
 

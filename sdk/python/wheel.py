@@ -1,9 +1,9 @@
 """Assembles the wheel of haggle-cluster from what cargo built: the package, its native part, and the haggle program.
 
-    python wheel.py NATIVE PROGRAM FOLDER
+    python wheel.py NATIVE PROGRAM FOLDER [--compressed]
 
 NATIVE is the library of the crate haggle-python, PROGRAM the haggle program, and FOLDER where the wheel goes. Its path is
-printed. Needs the standard library alone, and of CPython 3.11 or later.
+printed. The same files make the same wheel. Needs the standard library alone, and of CPython 3.11 or later.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import re
 import sys
 import sysconfig
 import tomllib
@@ -22,28 +23,37 @@ HERE = Path(__file__).parent
 PACKAGE = "haggle_cluster"
 
 
-def main(native: Path, program: Path, folder: Path) -> Path:
+def main(native: Path, program: Path, folder: Path, compressed: bool) -> Path:
     project = tomllib.loads((HERE / "pyproject.toml").read_text())["project"]
     name = f"{PACKAGE}-{project['version']}"
-    platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
     # The interface that every CPython from 3.10 on keeps.
-    tag = f"cp310-abi3-{platform}"
+    tag = f"cp310-abi3-{platform_of(native, program)}"
     folder.mkdir(parents=True, exist_ok=True)
     wheel = folder / f"{name}-{tag}.whl"
     draft = wheel.with_suffix(".draft")
     record = []
-    # Not compressed: it is mostly unpacked where it was made.
-    with zipfile.ZipFile(draft, "w", zipfile.ZIP_STORED) as archive:
+    # It is mostly unpacked where it was made, and then not worth the time.
+    method = zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED
+    with zipfile.ZipFile(draft, "w", method) as archive:
         for path, content, mode in contents(native, program, name, project, tag):
             entry = zipfile.ZipInfo(path)
             entry.external_attr = (0o100000 | mode) << 16
-            archive.writestr(entry, content)
+            archive.writestr(entry, content, method)
             digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
             record.append(f"{path},sha256={digest},{len(content)}\n")
         record.append(f"{name}.dist-info/RECORD,,\n")
-        archive.writestr(f"{name}.dist-info/RECORD", "".join(record))
+        archive.writestr(zipfile.ZipInfo(f"{name}.dist-info/RECORD"), "".join(record), method)
     os.replace(draft, wheel)
     return wheel
+
+
+def platform_of(*files: Path) -> str:
+    """Where these files run. On Linux that is any system whose C library is at least as new as what they ask for."""
+    platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
+    if not platform.startswith("linux_"):
+        return platform
+    asked = {int(version) for file in files for version in re.findall(rb"GLIBC_2\.(\d+)", file.read_bytes())}
+    return platform.replace("linux", f"manylinux_2_{max(asked, default=5)}", 1)
 
 
 def contents(
@@ -72,4 +82,5 @@ def contents(
 
 
 if __name__ == "__main__":
-    print(main(*map(Path, sys.argv[1:])))
+    paths = [Path(word) for word in sys.argv[1:] if word != "--compressed"]
+    print(main(paths[0], paths[1], paths[2], compressed="--compressed" in sys.argv))

@@ -311,6 +311,12 @@ impl Task {
         self.need().suits(agent.traits()).map_err(Clone::clone)
     }
 
+    /// What a framework [says](crate::Framework::demand) when so many of these wait: what each holds, what its agent must be, and
+    /// which volumes it mounts.
+    pub fn want(&self, waiting: u32) -> Want {
+        self.need().want(waiting, 0)
+    }
+
     /// What it needs of an agent. Of more constraints than can be asked for at once, those of its grants are left to the agents.
     pub(crate) fn need(&self) -> Need {
         let mut constraints = self.constraints.clone();

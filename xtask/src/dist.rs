@@ -1,6 +1,8 @@
-//! `cargo xtask dist`: one archive for each system, with a program that needs nothing else there.
+//! `cargo xtask dist`: one archive for each system, with a program that needs nothing else there, and the wheel of the Python
+//! package for this one.
 
 mod elf;
+mod wheel;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -93,6 +95,11 @@ pub(crate) fn run(workspace: &Workspace, archives: &[Archive]) -> anyhow::Result
         let (packed, digest) = pack(workspace, archive, &program, &to)?;
         let size = fs::metadata(&packed)?.len();
         println!("{digest}  {} ({:.1} MiB)", packed.display(), size as f64 / f64::from(1 << 20));
+        if System::here() == Some(archive.system()) {
+            let wheel = wheel::make(workspace, &program, &to)?;
+            let size = fs::metadata(&wheel)?.len();
+            println!("{} ({:.1} MiB) ran hello.wasm", wheel.display(), size as f64 / f64::from(1 << 20));
+        }
     }
     Ok(())
 }

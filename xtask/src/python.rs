@@ -13,8 +13,8 @@ use crate::process::{self, step, timed};
 use crate::test::{EVERYTHING, given};
 use crate::workspace::{Workspace, program};
 
-/// What checks the package. Pinned: a new version of a type checker finds new faults.
-const CHECKERS: [&str; 2] = ["mypy==2.4.1", "pytest==9.2.0"];
+/// What checks the package, and what it makes use of where it is there. Pinned: a new version of a type checker finds new faults.
+const CHECKERS: [&str; 4] = ["mypy==2.4.1", "pytest==9.2.0", "tqdm==4.70.1", "ipython==9.18.1"];
 
 /// What it is measured against.
 const RIVALS: [&str; 2] = ["ray==2.60.0", "distributed==2026.8.0"];
@@ -28,7 +28,16 @@ pub(crate) fn run(workspace: &Workspace) -> anyhow::Result<()> {
 /// The checks, of what was built.
 pub(crate) fn check(workspace: &Workspace) -> anyhow::Result<()> {
     let environment = Environment::ensure(workspace, "checks", &CHECKERS)?;
-    timed("wheel of the Python package", || environment.install(workspace, &workspace.debug()))?;
+    timed("wheel of the Python package", || {
+        let built = workspace.debug();
+        environment.install(&environment.wheel(
+            workspace,
+            &built,
+            &built.join(program("haggle")),
+            &wheels(workspace),
+            &[],
+        )?)
+    })?;
     let sdk = workspace.root.join("sdk").join("python");
     let mut types = Command::new(environment.program("mypy"));
     types.current_dir(&sdk).env("MYPYPATH", sdk.join("python")).arg("--cache-dir").arg(environment.0.join("mypy"));
@@ -49,17 +58,24 @@ pub(crate) fn bench(workspace: &Workspace, args: &[String]) -> anyhow::Result<()
     build.args(["build", "--release", "--locked", "--bins", "--lib"]).args(PACKAGES).args(["-p", "haggle-python"]);
     step("build, optimised", &mut build)?;
     let environment = Environment::ensure(workspace, "bench", &RIVALS)?;
-    environment.install(workspace, &workspace.release())?;
+    let built = workspace.release();
+    let haggle = built.join(program("haggle"));
+    environment.install(&environment.wheel(workspace, &built, &haggle, &wheels(workspace), &[])?)?;
     let mut bench = Command::new(environment.program("python"));
     bench.arg(workspace.root.join("sdk/python/bench.py")).args(args);
     step("benchmark", &mut bench)
 }
 
+/// Where wheels go that are tested or measured here.
+fn wheels(workspace: &Workspace) -> PathBuf {
+    workspace.target.join("python").join("wheels")
+}
+
 /// A Python environment below the target folder, with these packages.
-struct Environment(PathBuf);
+pub(crate) struct Environment(PathBuf);
 
 impl Environment {
-    fn ensure(workspace: &Workspace, name: &str, packages: &[&str]) -> anyhow::Result<Self> {
+    pub(crate) fn ensure(workspace: &Workspace, name: &str, packages: &[&str]) -> anyhow::Result<Self> {
         let environment = Self(workspace.target.join("python").join(name));
         let (marker, wanted) = (environment.0.join("packages"), packages.join("\n"));
         if fs::read_to_string(&marker).is_ok_and(|there| there == wanted) {
@@ -70,19 +86,33 @@ impl Environment {
             // Debian's Python makes environments, but none with a pip.
             let mut make = Command::new(&python);
             process::output(make.args(["-m", "venv", "--clear", "--without-pip"]).arg(&environment.0))?;
-            environment.pip(packages)?;
+            if !packages.is_empty() {
+                environment.pip(packages)?;
+            }
             fs::write(&marker, &wanted).with_context(|| format!("cannot write {}", marker.display()))
         })?;
         Ok(environment)
     }
 
-    /// Puts the wheel of what was built in this folder into it.
-    fn install(&self, workspace: &Workspace, built: &Path) -> anyhow::Result<()> {
+    /// Makes the wheel of the native part that was built in this folder, with a program, and gives back its path.
+    pub(crate) fn wheel(
+        &self,
+        workspace: &Workspace,
+        built: &Path,
+        haggle: &Path,
+        to: &Path,
+        options: &[&str],
+    ) -> anyhow::Result<PathBuf> {
         let native = built.join(format!("{DLL_PREFIX}haggle_native{DLL_SUFFIX}"));
         let mut wheel = Command::new(self.program("python"));
-        wheel.arg(workspace.root.join("sdk/python/wheel.py")).arg(native).arg(built.join(program("haggle")));
-        let wheel = process::output(wheel.arg(workspace.target.join("python").join("wheels")))?;
-        self.pip(&["--no-deps", "--no-index", "--force-reinstall", wheel.trim()])
+        wheel.arg(workspace.root.join("sdk/python/wheel.py")).arg(native).arg(haggle).arg(to).args(options);
+        Ok(PathBuf::from(process::output(&mut wheel)?.trim()))
+    }
+
+    /// Puts a wheel into it, in place of the one before.
+    pub(crate) fn install(&self, wheel: &Path) -> anyhow::Result<()> {
+        let wheel = wheel.to_str().context("a wheel whose path is not UTF-8")?;
+        self.pip(&["--no-deps", "--no-index", "--force-reinstall", wheel])
     }
 
     fn pip(&self, words: &[&str]) -> anyhow::Result<()> {
@@ -91,7 +121,7 @@ impl Environment {
         process::output(pip.arg("install").args(words)).map(drop)
     }
 
-    fn program(&self, name: &str) -> PathBuf {
+    pub(crate) fn program(&self, name: &str) -> PathBuf {
         self.0.join(if cfg!(windows) { "Scripts" } else { "bin" }).join(program(name))
     }
 }

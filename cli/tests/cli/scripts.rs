@@ -123,6 +123,49 @@ fn a_python_script_starts_from_a_snapshot_and_sees_the_same_as_without() {
 }
 
 #[test]
+fn a_script_with_folders_and_packages_starts_from_a_snapshot_too() {
+    if !has("python") {
+        return;
+    }
+    let script = "import os, sys, beside\n\
+                  os.environ.pop('PYTHONHASHSEED', None)\n\
+                  with open('/scratch/kept', 'w') as file: file.write('kept')\n\
+                  print(beside.NAME, beside.__file__, open('/data/words').read(), open('/scratch/kept').read())\n\
+                  print(sorted(os.listdir('/data')), os.listdir('/scratch'), sys.path, dict(os.environ))\n\
+                  for out in sys.stdout, sys.stderr, sys.__stdout__:\n\
+                  \x20   print(out, type(out.buffer), out.buffer, out.write_through, out.line_buffering, out.newlines, out.mode)\n";
+    let place = Place::with(&[("job.py", script), ("text", "some words")]);
+    fs::create_dir(place.path("lib")).unwrap();
+    fs::write(place.path("lib/beside.py"), "NAME = 'beside'").unwrap();
+    let of = |words: &str| {
+        let inputs = "--input /data/words=text --input /more/words=text --with lib --disk 1MiB";
+        let ran = place.haggle(&format!("run job.py {inputs} {words}"));
+        assert_eq!(ran.code, 0, "{ran:?}");
+        ran.stdout
+    };
+    let fuel = |told: &str| told.split_once("\"fuel\":").unwrap().1.split(',').next().unwrap().parse::<u64>().unwrap();
+
+    for plain in ["", "--env PYTHONUNBUFFERED=1"] {
+        let without = format!("{plain} --env PYTHONHASHSEED=random");
+        assert_eq!(of(&format!("{plain} --quiet")), of(&format!("{without} --quiet")));
+        let spent = [plain, &without].map(|words| fuel(&of(&format!("{words} --json"))));
+        assert!(spent[0] * 5 < spent[1], "{spent:?} of fuel");
+    }
+}
+
+#[test]
+fn what_is_not_buffered_is_not_lost() {
+    if !has("python") {
+        return;
+    }
+    let place = Place::with(&[("job.py", "print('before', end='')\nwhile True: pass")]);
+
+    let ran = place.haggle("run job.py --timeout 500ms --env PYTHONUNBUFFERED=1");
+
+    assert_eq!((ran.code, ran.stdout.as_str()), (124, "before"), "{ran:?}");
+}
+
+#[test]
 fn each_task_of_an_array_is_told_its_number() {
     if !has("python") {
         return;

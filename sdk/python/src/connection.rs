@@ -1,15 +1,15 @@
-//! A connection to a master: artifacts, what an operator sees and asks for, and where sessions begin.
+//! A connection to a master: artifacts and logs, and where sessions begin.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
-use haggle_sdk::{Client, Digest, OutputStream, TaskId};
+use haggle_sdk::{Client, Digest, FrameworkInfo, OutputStream, TaskId};
 use pyo3::{PyResult, Python, pyclass, pymethods};
 
+use crate::amounts::seconds;
 use crate::error::{OrRaise, unreadable};
 use crate::framework::Framework;
 use crate::log::Log;
-use crate::record::{AgentRecord, FrameworkRecord, OpenOfferRecord, TaskRecord};
+use crate::operator::Operator;
 use crate::session::Session;
 use crate::wait::wait;
 
@@ -22,7 +22,7 @@ impl Connection {
     /// Connects to the master that is named, by the token, or both.
     #[staticmethod]
     fn open(py: Python<'_>, master: Option<String>, token: Option<&str>, patience: f64) -> PyResult<Self> {
-        let mut builder = Client::builder().patience(Duration::try_from_secs_f64(patience).map_err(unreadable)?);
+        let mut builder = Client::builder().patience(seconds(patience)?);
         if let Some(master) = master {
             builder = builder.master(master);
         }
@@ -65,30 +65,9 @@ impl Connection {
         Ok(Log::new(self.0.log(task.parse::<TaskId>().map_err(unreadable)?, stream, follow)))
     }
 
-    /// Asks for a task's end.
-    fn kill(&self, py: Python<'_>, task: &str) -> PyResult<()> {
-        let task = task.parse::<TaskId>().map_err(unreadable)?;
-        wait(py, self.0.kill(task))?.or_raise()
-    }
-
-    /// Every agent.
-    fn agents(&self, py: Python<'_>) -> PyResult<Vec<AgentRecord>> {
-        Ok(wait(py, self.0.agents())?.or_raise()?.iter().map(Into::into).collect())
-    }
-
-    /// Every framework.
-    fn frameworks(&self, py: Python<'_>) -> PyResult<Vec<FrameworkRecord>> {
-        Ok(wait(py, self.0.frameworks())?.or_raise()?.iter().map(Into::into).collect())
-    }
-
-    /// Every open offer.
-    fn offers(&self, py: Python<'_>) -> PyResult<Vec<OpenOfferRecord>> {
-        Ok(wait(py, self.0.offers())?.or_raise()?.iter().map(Into::into).collect())
-    }
-
-    /// Every task that has not ended and, if `ended`, the last ones that have.
-    fn tasks(&self, py: Python<'_>, ended: bool) -> PyResult<Vec<TaskRecord>> {
-        Ok(wait(py, self.0.tasks(ended))?.or_raise()?.iter().map(Into::into).collect())
+    /// What an operator sees and decides.
+    fn operator(&self) -> Operator {
+        Operator::new(&self.0)
     }
 
     /// A session that drives tasks to their end.
@@ -98,6 +77,6 @@ impl Connection {
 
     /// A framework of its own.
     fn framework(&self, py: Python<'_>, name: String, roles: Vec<String>, failover: f64) -> PyResult<Framework> {
-        Framework::subscribe(py, &self.0, name, roles, failover)
+        Framework::subscribe(py, &self.0, FrameworkInfo { name, roles, failover_timeout: seconds(failover)? })
     }
 }

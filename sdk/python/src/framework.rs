@@ -1,18 +1,21 @@
-//! A framework of Python's own: what it hears and says.
+//! A framework of Python's own: what it says.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use haggle_sdk::{
-    Acknowledgement, AgentId, Client, Event, Events, FrameworkInfo, OfferId, Question, TaskId, UpdateId, Want,
+    Acknowledgement, AgentId, AllocationSpec, Client, Events, FrameworkInfo, Index, InverseOfferId, OfferId, Placed,
+    Question, QueuedTasks, RunError, TaskId, TaskSpec, UpdateId,
 };
-use pyo3::{IntoPyObject, PyResult, Python, pyclass, pymethods};
+use pyo3::{Bound, PyAny, PyResult, Python, pyclass, pymethods};
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
+use crate::amounts::{Amounts, OperationSpec, seconds};
 use crate::error::{OrRaise, SessionOver, unreadable};
-use crate::record::{OfferRecord, StatusRecord};
+use crate::event::EventRecord;
 use crate::spec::Spec;
+use crate::told::told;
 use crate::wait::wait;
 
 /// A framework that is subscribed to a master.
@@ -25,29 +28,21 @@ pub(crate) struct Framework {
     next: AtomicU64,
 }
 
-/// What it hears, with what there is to tell of that kind.
-#[derive(IntoPyObject)]
-pub(crate) struct EventRecord {
-    kind: &'static str,
-    offers: Vec<OfferRecord>,
-    /// Ids of offers that are gone, or of the agent that is lost.
-    ids: Vec<String>,
-    status: Option<StatusRecord>,
-    why: Option<String>,
-}
-
 impl Framework {
-    pub(crate) fn subscribe(
-        py: Python<'_>,
-        client: &Client,
-        name: String,
-        roles: Vec<String>,
-        failover: f64,
-    ) -> PyResult<Self> {
-        let failover_timeout = Duration::try_from_secs_f64(failover).map_err(unreadable)?;
-        let info = FrameworkInfo { name, roles, failover_timeout };
+    pub(crate) fn subscribe(py: Python<'_>, client: &Client, info: FrameworkInfo) -> PyResult<Self> {
         let (framework, events) = wait(py, haggle_sdk::Framework::connect(client, info))?.or_raise()?;
         Ok(Self { framework, events: Mutex::new(Some(events)), next: AtomicU64::new(1) })
+    }
+
+    /// Names for so many new tasks, one after the other.
+    fn names(&self, count: u64) -> TaskId {
+        TaskId { framework: self.framework.id(), number: self.next.fetch_add(count, Ordering::Relaxed) }
+    }
+
+    fn checked(&self, spec: Spec, count: u64) -> PyResult<TaskSpec> {
+        let task = spec.task()?;
+        task.check().map_err(RunError::from).or_raise()?;
+        Ok(task.spec(self.names(count)))
     }
 }
 
@@ -59,8 +54,8 @@ impl Framework {
     }
 
     /// The next event; `None` after the last, or when there was none for so many seconds.
-    fn next(&self, py: Python<'_>, patience: Option<f64>) -> PyResult<Option<EventRecord>> {
-        let patience = patience.map(Duration::try_from_secs_f64).transpose().map_err(unreadable)?;
+    fn next<'py>(&self, py: Python<'py>, patience: Option<f64>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let patience = patience.map(seconds).transpose()?;
         let event = wait(py, async {
             let mut events = self.events.lock().await;
             let events = events.as_mut()?;
@@ -69,50 +64,151 @@ impl Framework {
                 None => events.next().await,
             }
         })?;
-        Ok(event.map(record))
+        event.map(|event| told(py, &EventRecord::from(event))).transpose()
     }
 
-    /// Launches tasks on offers of one agent, and gives back their ids.
-    fn accept(&self, py: Python<'_>, offers: Vec<String>, tasks: Vec<Spec>, refuse: f64) -> PyResult<Vec<String>> {
-        let refuse = Duration::try_from_secs_f64(refuse).map_err(unreadable)?;
-        let offers = offer_ids(offers)?;
-        let mut specs = Vec::with_capacity(tasks.len());
-        for spec in tasks {
-            let task = spec.task()?;
-            task.check().map_err(haggle_sdk::RunError::from).or_raise()?;
-            let number = self.next.fetch_add(1, Ordering::Relaxed);
-            specs.push(task.spec(TaskId { framework: self.framework.id(), number }));
-        }
+    /// Carries out operations and launches tasks on offers of one agent, and gives back the tasks' ids.
+    fn accept(
+        &self,
+        py: Python<'_>,
+        offers: Vec<String>,
+        operations: Vec<OperationSpec>,
+        tasks: Vec<Spec>,
+        refuse: f64,
+    ) -> PyResult<Vec<String>> {
+        let (offers, refuse) = (offer_ids(offers)?, seconds(refuse)?);
+        let operations = operations.into_iter().map(OperationSpec::operation).collect::<PyResult<Vec<_>>>()?;
+        let specs = tasks.into_iter().map(|spec| self.checked(spec, 1)).collect::<PyResult<Vec<_>>>()?;
         let ids = specs.iter().map(|spec| spec.id.to_string()).collect();
-        wait(py, self.framework.accept(offers, specs, refuse))?.or_raise()?;
+        wait(py, self.framework.accept_with(offers, operations, specs, refuse))?.or_raise()?;
+        Ok(ids)
+    }
+
+    /// Launches tasks on agents of which there are offers, all of them or none, and gives back their ids.
+    fn launch_group(
+        &self,
+        py: Python<'_>,
+        offers: Vec<String>,
+        tasks: Vec<(Spec, String)>,
+        refuse: f64,
+    ) -> PyResult<Vec<String>> {
+        let (offers, refuse) = (offer_ids(offers)?, seconds(refuse)?);
+        let mut placed = Vec::with_capacity(tasks.len());
+        for (spec, agent) in tasks {
+            let agent = agent.parse().map_err(unreadable)?;
+            placed.push(Placed { agent, task: Arc::new(self.checked(spec, 1)?) });
+        }
+        let ids = placed.iter().map(|placed| placed.task.id.to_string()).collect();
+        wait(py, self.framework.launch_group(offers, placed, refuse))?.or_raise()?;
+        Ok(ids)
+    }
+
+    /// Opens an allocation on offers of one agent, and gives back its id.
+    fn open(
+        &self,
+        py: Python<'_>,
+        offers: Vec<String>,
+        name: String,
+        resources: Amounts,
+        idle_timeout: f64,
+        refuse: f64,
+    ) -> PyResult<String> {
+        let (offers, refuse, idle_timeout) = (offer_ids(offers)?, seconds(refuse)?, seconds(idle_timeout)?);
+        let (resources, role) = (resources.resources()?, String::new());
+        let spec = AllocationSpec { id: self.names(1), name, role, resources, idle_timeout };
+        spec.check().map_err(unreadable)?;
+        let id = spec.id.to_string();
+        wait(py, self.framework.open(offers, spec, refuse))?.or_raise()?;
+        Ok(id)
+    }
+
+    /// Puts so many of each of these tasks into the queue of an allocation, and gives back the ids of all of them. A variable that is
+    /// named tells each of them which one it is.
+    fn enqueue(
+        &self,
+        py: Python<'_>,
+        allocation: &str,
+        tasks: Vec<(Spec, u32, Option<String>)>,
+        last: bool,
+    ) -> PyResult<Vec<String>> {
+        let allocation = allocation.parse::<TaskId>().map_err(unreadable)?;
+        let mut ids = Vec::new();
+        let mut queued = Vec::with_capacity(tasks.len());
+        for (spec, count, variable) in tasks {
+            let spec = self.checked(spec, count.into())?;
+            let index = variable.map(|variable| Index { variable, first: 0 });
+            let tasks = QueuedTasks { spec: Arc::new(spec), count, index };
+            tasks.check(&tasks.spec.resources).map_err(unreadable)?;
+            let TaskId { framework, number } = tasks.spec.id;
+            let numbers = number..number + u64::from(count);
+            ids.extend(numbers.map(|number| TaskId { framework, number }.to_string()));
+            queued.push(tasks);
+        }
+        wait(py, self.framework.enqueue(allocation, queued, last))?.or_raise()?;
         Ok(ids)
     }
 
     /// Takes nothing of these offers.
     fn decline(&self, py: Python<'_>, offers: Vec<String>, refuse: f64) -> PyResult<()> {
-        let refuse = Duration::try_from_secs_f64(refuse).map_err(unreadable)?;
+        let refuse = seconds(refuse)?;
         wait(py, self.framework.decline(offer_ids(offers)?, refuse))?.or_raise()
     }
 
-    /// Says of which tasks so many wait: it is offered what fits them, and no more.
-    fn demand(&self, py: Python<'_>, waiting: Vec<(Spec, u32)>) -> PyResult<()> {
+    /// Will be off the agents of these inverse offers in time.
+    fn accept_inverse(&self, py: Python<'_>, offers: Vec<String>) -> PyResult<()> {
+        wait(py, self.framework.accept_inverse(inverse_ids(offers)?))?.or_raise()
+    }
+
+    /// Will not be.
+    fn decline_inverse(&self, py: Python<'_>, offers: Vec<String>, refuse: f64) -> PyResult<()> {
+        let refuse = seconds(refuse)?;
+        wait(py, self.framework.decline_inverse(inverse_ids(offers)?, refuse))?.or_raise()
+    }
+
+    /// Says of which tasks so many wait, for how many more room is to be at hand, and which are wanted together: it is offered what
+    /// fits them, and no more.
+    fn demand(&self, py: Python<'_>, role: Option<String>, waiting: Vec<(Spec, u32, u32, u32)>) -> PyResult<()> {
         let mut wants = Vec::with_capacity(waiting.len());
-        for (spec, count) in waiting {
-            let resources = spec.task()?.wants().clone();
-            let (constraints, volumes) = (Vec::new(), Vec::new());
-            wants.push(Want { resources, constraints, volumes, waiting: count, spare: 0, gang: 0 });
+        for (spec, count, spare, gang) in waiting {
+            let mut want = spec.task()?.want(count);
+            (want.spare, want.gang) = (spare, gang);
+            wants.push(want);
         }
-        wait(py, self.framework.demand(wants))?.or_raise()
+        let said = async {
+            match role {
+                Some(role) => self.framework.demand_in(role, wants).await,
+                None => self.framework.demand(wants).await,
+            }
+        };
+        wait(py, said)?.or_raise()
     }
 
     /// Wants offers again, of whatever there is.
-    fn revive(&self, py: Python<'_>) -> PyResult<()> {
-        wait(py, self.framework.revive())?.or_raise()
+    fn revive(&self, py: Python<'_>, role: Option<String>) -> PyResult<()> {
+        let said = async {
+            match role {
+                Some(role) => self.framework.revive_in(role).await,
+                None => self.framework.revive().await,
+            }
+        };
+        wait(py, said)?.or_raise()
     }
 
     /// Wants no offers.
-    fn suppress(&self, py: Python<'_>) -> PyResult<()> {
-        wait(py, self.framework.suppress())?.or_raise()
+    fn suppress(&self, py: Python<'_>, role: Option<String>) -> PyResult<()> {
+        let said = async {
+            match role {
+                Some(role) => self.framework.suppress_in(role).await,
+                None => self.framework.suppress().await,
+            }
+        };
+        wait(py, said)?.or_raise()
+    }
+
+    /// Is something else from now on.
+    fn update(&self, py: Python<'_>, name: String, roles: Vec<String>, failover: f64) -> PyResult<()> {
+        let failover_timeout = seconds(failover)?;
+        wait(py, self.framework.update(FrameworkInfo { name, roles, failover_timeout }))?.or_raise()
     }
 
     /// Asks for a task's end.
@@ -121,7 +217,7 @@ impl Framework {
         wait(py, self.framework.kill(task))?.or_raise()
     }
 
-    /// Takes note of an update.
+    /// Takes note of an update of a task, or of an allocation's tasks.
     fn acknowledge(&self, py: Python<'_>, task: &str, update: u64, agent: Option<&str>) -> PyResult<()> {
         let task = task.parse::<TaskId>().map_err(unreadable)?;
         let agent = agent.map(str::parse::<AgentId>).transpose().map_err(unreadable)?;
@@ -157,19 +253,6 @@ fn offer_ids(offers: Vec<String>) -> PyResult<Vec<OfferId>> {
     offers.into_iter().map(|offer| offer.parse().map_err(unreadable)).collect()
 }
 
-fn record(event: Event) -> EventRecord {
-    let empty = |kind| EventRecord { kind, offers: Vec::new(), ids: Vec::new(), status: None, why: None };
-    match event {
-        Event::Offers(offers) => EventRecord { offers: offers.iter().map(Into::into).collect(), ..empty("offers") },
-        Event::Rescinded(offers) => {
-            EventRecord { ids: offers.iter().map(ToString::to_string).collect(), ..empty("rescinded") }
-        }
-        Event::Update(status) => EventRecord { status: Some((&status).into()), ..empty("update") },
-        Event::AgentLost(agent) => EventRecord { ids: vec![agent.to_string()], ..empty("agent_lost") },
-        Event::Subscribed(_) => empty("subscribed"),
-        Event::Disconnected(why) => EventRecord { why: Some(why), ..empty("disconnected") },
-        Event::Error(why) => EventRecord { why: Some(why), ..empty("error") },
-        // Of queues, operations and maintenance, which this framework does not take part in.
-        other => EventRecord { why: Some(format!("{other:?}")), ..empty("other") },
-    }
+fn inverse_ids(offers: Vec<String>) -> PyResult<Vec<InverseOfferId>> {
+    offers.into_iter().map(|offer| offer.parse().map_err(unreadable)).collect()
 }

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use haggle_sdk::{Client, OutputStream, Progress, RunError, Runner, TaskHandle, TaskStatus};
 use pyo3::types::PyBytes;
-use pyo3::{Bound, IntoPyObject, PyResult, Python, pyclass, pymethods};
+use pyo3::{Bound, IntoPyObject, PyAny, PyResult, Python, pyclass, pymethods};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::{Mutex, RwLock, Semaphore};
 
 use crate::error::OrRaise;
-use crate::record::StatusRecord;
 use crate::spec::Spec;
+use crate::told::{StatusRecord, told};
 use crate::wait::{spawn, wait};
 
 /// Outputs read at once. One waits for an agent's answer, and computes nothing.
@@ -55,7 +55,7 @@ pub(crate) struct EventRecord<'py> {
     agent: Option<String>,
     attempt: Option<u32>,
     why: Option<String>,
-    status: Option<StatusRecord>,
+    status: Option<Bound<'py, PyAny>>,
     output: Option<Bound<'py, PyBytes>>,
 }
 
@@ -133,7 +133,7 @@ impl Session {
     fn next<'py>(&self, py: Python<'py>) -> PyResult<Vec<EventRecord<'py>>> {
         let mut events = Vec::new();
         wait(py, async { self.events.lock().await.recv_many(&mut events, EVENTS_AT_ONCE).await })?;
-        Ok(events.into_iter().map(|event| event.record(py)).collect())
+        events.into_iter().map(|event| event.record(py)).collect()
     }
 
     /// Ends it: kills what has not ended, waits a little for that, and leaves the master.
@@ -188,7 +188,7 @@ impl Event {
         }
     }
 
-    fn record(self, py: Python<'_>) -> EventRecord<'_> {
+    fn record(self, py: Python<'_>) -> PyResult<EventRecord<'_>> {
         let record = |kind, index| EventRecord {
             kind,
             index,
@@ -199,7 +199,7 @@ impl Event {
             status: None,
             output: None,
         };
-        match self {
+        Ok(match self {
             Self::Launched { index, task, agent, attempt } => EventRecord {
                 task: Some(task),
                 agent: Some(agent),
@@ -208,7 +208,7 @@ impl Event {
             },
             Self::Waiting { index, why } => EventRecord { why: Some(why), ..record("waiting", index) },
             Self::Ended { index, status, output } => EventRecord {
-                status: Some((&*status).into()),
+                status: Some(told(py, &StatusRecord::from(&*status))?),
                 output: output.map(|output| PyBytes::new(py, &output)),
                 ..record("ended", index)
             },
@@ -216,6 +216,6 @@ impl Event {
             Self::Refused { index, why, is_session } => {
                 EventRecord { why: Some(why), ..record(if is_session { "over" } else { "refused" }, index) }
             }
-        }
+        })
     }
 }

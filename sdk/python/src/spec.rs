@@ -1,10 +1,11 @@
 //! A task as Python describes it.
 
-use std::time::Duration;
+use std::collections::BTreeMap;
 
-use haggle_sdk::{Amount, Bytes, Digest, Fuel, MilliCpu, Task};
+use haggle_sdk::{Amount, Bytes, Digest, Fuel, Task, VolumeId};
 use pyo3::{FromPyObject, PyResult};
 
+use crate::amounts::{cores, seconds};
 use crate::error::unreadable;
 
 /// A dictionary with every key of these. Amounts are texts, as everywhere in Haggle.
@@ -17,14 +18,22 @@ pub(crate) struct Spec {
     env: Vec<(String, String)>,
     stdin: Vec<u8>,
     cpus: String,
+    /// Beyond its cpus, of what others leave unused.
+    burst: String,
+    weight: Option<String>,
     mem: String,
     disk: String,
+    scalars: BTreeMap<String, String>,
     fuel: Option<u64>,
     /// Seconds.
     timeout: Option<f64>,
     output: Option<String>,
     /// Paths in the guest, and digests.
     inputs: Vec<(String, String)>,
+    /// Paths in the guest, volumes, and whether they may be written.
+    volumes: Vec<(String, String, bool)>,
+    /// Paths in the guest, and folders of the agent's machine.
+    host_folders: Vec<(String, String)>,
     constraints: Vec<String>,
     allow_net: Vec<String>,
     allow_http: Vec<String>,
@@ -42,9 +51,22 @@ impl Spec {
             .name(self.name)
             .args(self.args)
             .stdin(self.stdin)
-            .cpus(Amount::<MilliCpu>::read(self.cpus.as_str()).map_err(unreadable)?)
+            .cpus(cores(&self.cpus)?)
+            .burst(cores(&self.burst)?)
             .mem(amount(&self.mem)?)
             .disk(amount(&self.disk)?);
+        if let Some(weight) = self.weight {
+            task = task.weight(cores(&weight)?);
+        }
+        for (name, amount) in self.scalars {
+            task = task.scalar(&name, cores(&amount)?.get());
+        }
+        for (path, volume, writable) in self.volumes {
+            task = task.volume(path, volume.parse::<VolumeId>().map_err(unreadable)?, writable);
+        }
+        for (path, folder) in self.host_folders {
+            task = task.host_folder(path, folder);
+        }
         for (name, value) in self.env {
             task = task.env(name, value);
         }
@@ -57,8 +79,8 @@ impl Spec {
         if let Some(fuel) = self.fuel {
             task = task.fuel(Fuel::new(fuel));
         }
-        if let Some(seconds) = self.timeout {
-            task = task.timeout(Duration::try_from_secs_f64(seconds).map_err(unreadable)?);
+        if let Some(time) = self.timeout {
+            task = task.timeout(seconds(time)?);
         }
         if let Some(output) = self.output {
             task = task.output_limit(amount(&output)?);

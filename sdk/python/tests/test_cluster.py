@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -163,6 +164,37 @@ def test_another_program_of_this_user_finds_the_cluster(cluster: Cluster) -> Non
         other.submit(HELLO)
 
 
+def test_other_threads_run_while_one_waits(cluster: Cluster) -> None:
+    turns, stop = [0], threading.Event()
+
+    def count() -> None:
+        while not stop.is_set():
+            turns[0] += 1
+
+    with cluster.framework("waiting") as framework:
+        framework.suppress()
+        while framework.next(0.1) is not None:
+            pass
+        counter = threading.Thread(target=count)
+        counter.start()
+        before = turns[0]
+        framework.next(0.5)
+        after = turns[0]
+        stop.set()
+        counter.join()
+
+    assert after - before > 1000
+
+
+def test_what_nobody_waits_for_any_more_is_killed(cluster: Cluster) -> None:
+    with pytest.raises(KeyError), cluster.submit(SLEEPER.replace(name="left alone")) as job:
+        until_running(cluster, "left alone")
+        raise KeyError
+
+    with pytest.raises(Killed):
+        job.result(30)
+
+
 @pytest.mark.usefixtures("interpreter")
 def test_scripts_are_tasks(cluster: Cluster, tmp_path: Path) -> None:
     (tmp_path / "job.py").write_text("import sys, table; print(table.row(sys.argv[1]), sys.stdin.read())")
@@ -174,6 +206,60 @@ def test_scripts_are_tasks(cluster: Cluster, tmp_path: Path) -> None:
 
     assert outcome.stdout == "abab typed\n"
     assert outcome.name == "job.py"
+
+
+@pytest.mark.usefixtures("interpreter")
+def test_a_script_that_is_none_says_why(cluster: Cluster, tmp_path: Path) -> None:
+    (tmp_path / "latin.py").write_bytes("print(1)\nprint('ä')".encode("latin-1"))
+    (tmp_path / "wrong.py").write_text("print(1)\ndef f(:\n")
+    (tmp_path / "fails.py").write_text("import sys\nsys.exit('no such day')")
+
+    with pytest.raises(ValueError, match=r"latin.py is not UTF-8: the byte 0xe4 in line 2"):
+        Task.script(tmp_path / "latin.py")
+    with pytest.raises(FileNotFoundError):
+        Task.script(tmp_path / "none.py")
+    with pytest.raises(ExitCode) as wrong:
+        cluster.run(Task.script(tmp_path / "wrong.py"))
+    with pytest.raises(ExitCode) as fails:
+        cluster.run(Task.script(tmp_path / "fails.py"))
+
+    assert 'File "/script/wrong.py", line 2' in str(wrong.value.__cause__)
+    assert "SyntaxError: invalid syntax" in str(wrong.value.__cause__)
+    assert str(fails.value.__cause__).strip('\n"') == "no such day"
+
+
+UNREACHED = """
+import sys
+from haggle_cluster import Cluster, Executor, HaggleError, Task
+with Cluster(sys.argv[1]) as cluster:
+    for wanted in (lambda: cluster.run(Task.inline("print(1)")), lambda: Executor(cluster).submit(abs, -1)):
+        try:
+            wanted()
+        except HaggleError as error:
+            print(str(error).replace(chr(10), " "))
+    print([task.name for task in cluster.tasks() if task.name in ("code.py", "prepare", "abs")])
+"""
+
+
+def test_an_interpreter_that_cannot_be_had_or_was_changed_is_not_run(cluster: Cluster, tmp_path: Path) -> None:
+    unreachable = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "PIP_INDEX_URL": "http://127.0.0.1:1/simple", "PIP_RETRIES": "0"}
+    without = {name: value for name, value in unreachable.items() if name not in ("PIP_CONFIG_FILE", "PIP_EXTRA_INDEX_URL")}
+
+    ended = subprocess.run([sys.executable, "-c", UNREACHED, cluster.url], capture_output=True, text=True, env=without, timeout=120)
+
+    first, second, running = ended.stdout.splitlines()
+    assert first == second and "python" in first and "haggle runtime add python=" in first, ended.stdout + ended.stderr
+    assert running == "[]"
+
+    wrong = subprocess.run(
+        [program(), "runtime", "add", f"python={WASM / 'hello.wasm'}", "--digest", "sha256:" + "0" * 64],
+        capture_output=True,
+        text=True,
+        env=without,
+        timeout=60,
+    )
+    assert wrong.returncode != 0 and "sha256:" in wrong.stderr
+    assert not list(tmp_path.rglob("*.wasm"))
 
 
 def test_it_works_in_an_event_loop(cluster: Cluster) -> None:
@@ -204,7 +290,17 @@ with Cluster(sys.argv[1], name="interrupted") as cluster:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has another Ctrl-C")
-@pytest.mark.parametrize("wait", ["job.result()", "next(cluster.logs(job.task_id, follow=True))", "cluster.run(Task(sys.argv[2], ['60']))"])
+@pytest.mark.parametrize(
+    "wait",
+    [
+        "job.result()",
+        "next(cluster.logs(job.task_id, follow=True))",
+        "cluster.run(Task(sys.argv[2], ['60']))",
+        "list(cluster.map(lambda _: Task(sys.argv[2], ['60']), [1, 2]))",
+        "for event in cluster.watch(): pass",
+        "for event in cluster.framework('interrupted'): pass",
+    ],
+)
 def test_ctrl_c_takes_the_tasks_along(cluster: Cluster, wait: str) -> None:
     code = INTERRUPTED.replace("WAIT", f"while not job.task_id: pass\n    {wait}")
     program = subprocess.Popen(

@@ -7,7 +7,7 @@
 ...         print(executor.submit(pow, 2, 100).result())
 """
 
-from ._native import AtLimit, ConnectError, HaggleError, NotAllowed, NotFound, Refused, SessionOver
+from ._native import AtLimit, ConnectError, HaggleError, NotAllowed, NotFound, Refused, SessionOver, size
 from .cluster import Cluster, as_completed
 from .errors import (
     BadResult,
@@ -25,32 +25,66 @@ from .errors import (
     TimeLimit,
     Trap,
 )
-from .executor import Call, Executor
-from .framework import (
+from .events import (
     AgentLost,
+    CreateVolume,
+    DestroyVolume,
     Disconnected,
     Error,
     Event,
-    Framework,
+    InverseOffers,
+    InverseRescinded,
     Offers,
-    Other,
+    Operation,
+    OperationDropped,
+    QueueUpdate,
     Rescinded,
+    Reserve,
+    ShareVolume,
     Subscribed,
+    Unreserve,
     Update,
 )
+from .executor import Call, Executor
+from .framework import Allocation, Framework, Want
 from .jobs import Job, Outcome
-from .records import AgentInfo, FrameworkInfo, Offer, OpenOffer, Resources, Status, TaskInfo, Usage
-from .task import Task
+from .records import (
+    AgentInfo,
+    Ceiling,
+    FrameworkInfo,
+    Happening,
+    InverseOffer,
+    MaintenanceInfo,
+    Offer,
+    OfferedVolume,
+    OpenOffer,
+    Quota,
+    Reserved,
+    Resources,
+    RoleInfo,
+    Status,
+    TaskInfo,
+    Unavailability,
+    Usage,
+    VolumeInfo,
+    Why,
+    Withdrawal,
+)
+from .task import Mount, Task
 
 __all__ = [
     "AgentInfo",
     "AgentLost",
+    "Allocation",
     "AtLimit",
     "BadResult",
     "Call",
     "CannotTravel",
+    "Ceiling",
     "Cluster",
     "ConnectError",
+    "CreateVolume",
+    "DestroyVolume",
     "Disconnected",
     "DiskLimit",
     "Error",
@@ -61,24 +95,38 @@ __all__ = [
     "FrameworkInfo",
     "FuelExhausted",
     "HaggleError",
+    "Happening",
+    "InverseOffer",
+    "InverseOffers",
+    "InverseRescinded",
     "Job",
     "Killed",
     "Lost",
+    "MaintenanceInfo",
     "MemoryLimit",
+    "Mount",
     "NotAllowed",
     "NotFound",
     "Offer",
+    "OfferedVolume",
     "Offers",
     "OpenOffer",
-    "Other",
+    "Operation",
+    "OperationDropped",
     "Outcome",
     "OutputLimit",
+    "QueueUpdate",
+    "Quota",
     "Refused",
     "RemoteError",
     "RemoteTraceback",
     "Rescinded",
+    "Reserve",
+    "Reserved",
     "Resources",
+    "RoleInfo",
     "SessionOver",
+    "ShareVolume",
     "Status",
     "Subscribed",
     "Task",
@@ -86,7 +134,14 @@ __all__ = [
     "TaskInfo",
     "TimeLimit",
     "Trap",
+    "Unavailability",
+    "Unreserve",
     "Update",
     "Usage",
+    "VolumeInfo",
+    "Want",
+    "Why",
+    "Withdrawal",
     "as_completed",
+    "size",
 ]

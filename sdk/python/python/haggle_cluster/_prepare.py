@@ -29,9 +29,10 @@ exec(code)
 """
 
 _COMPILER = f"""\
-import marshal, sys
+import __future__, marshal, sys
 with open({_GUEST!r}) as file:
-    code = compile(file.read(), {SCRIPT!r}, "exec")
+    # What the guest compiles is then compiled so as well: annotations are not evaluated, and what they name need not be there.
+    code = compile(file.read(), {SCRIPT!r}, "exec", __future__.annotations.compiler_flag)
 sys.stdout.buffer.write(marshal.dumps(code))
 """
 

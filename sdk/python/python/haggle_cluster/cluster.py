@@ -15,13 +15,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from . import _local
+from . import _local, _progress
 from ._native import Connection
 from .errors import HaggleError
 from .framework import Framework
 from .jobs import Job, Outcome, Session, TaskFuture
-from .records import AgentInfo, FrameworkInfo, OpenOffer, TaskInfo, table
-from .task import Content, Size, Task, cpus_text, size_text
+from .operators import Operator
+from .records import cpus_text
+from .task import Content, Mount, Size, Task, size_text
 
 if TYPE_CHECKING:
     from .executor import Executor
@@ -35,7 +36,7 @@ _FOLDER = "/script"
 _FLAGS = {"javascript": ["--std"]}
 
 
-class Cluster:
+class Cluster(Operator):
     """A cluster. Without ``url`` and ``token`` it starts one on this machine, which ends with this object.
 
     >>> with Cluster() as cluster:
@@ -74,6 +75,7 @@ class Cluster:
         except BaseException:
             self._end_local()
             raise
+        self._operator = self._connection.operator()
         self._options = (name, role, retries)
         self._lock = threading.RLock()
         self._session: Session | None = None
@@ -114,20 +116,26 @@ class Cluster:
         return _wait(self.submit(task))
 
     def map(
-        self, make: Callable[..., Task], *iterables: Iterable[Any], max_in_flight: int = 256
-    ) -> Generator[Outcome, None, None]:
+        self,
+        make: Callable[..., Task],
+        *iterables: Iterable[Any],
+        max_in_flight: int = 256,
+        progress: bool | str = False,
+    ) -> Iterator[Outcome]:
         """Runs the tasks that ``make`` makes of the items, and yields how they ended, in the order of the items.
 
         Lazy: of the items no more are taken than ``max_in_flight`` ahead of what was yielded. A task that fails raises when its
-        turn has come; then, and when the iterator is closed, the others are killed.
+        turn has come; then, and when the iterator is closed, the others are killed. With ``progress``, or a name for it, tqdm
+        shows how far it is, where that is installed.
         """
-        return in_order((self.submit(make(*items)) for items in zip(*iterables)), max_in_flight)
+        ended = in_order((self.submit(make(*items)) for items in zip(*iterables)), max_in_flight)
+        return _progress.shown(ended, progress, _progress.length(iterables))
 
     async def amap(
         self, make: Callable[..., Task], *iterables: Iterable[Any], max_in_flight: int = 256
     ) -> AsyncIterator[Outcome]:
         """:meth:`map` for asyncio."""
-        ended = self.map(make, *iterables, max_in_flight=max_in_flight)
+        ended = in_order((self.submit(make(*items)) for items in zip(*iterables)), max_in_flight)
         try:
             while (outcome := await asyncio.to_thread(next, ended, None)) is not None:
                 yield outcome
@@ -151,29 +159,8 @@ class Cluster:
 
     def framework(self, name: str, roles: Sequence[str] = ("default",), *, failover: float = 60.0) -> Framework:
         """Subscribes a framework of one's own. Its tasks live on for ``failover`` seconds after its connection is lost."""
-        return Framework(self._connection.framework(name, list(roles), failover), self._spec)
-
-    # What operators see and ask for
-
-    def agents(self) -> Rows[AgentInfo]:
-        """Every agent."""
-        return Rows(AgentInfo.of(record) for record in self._connection.agents())
-
-    def frameworks(self) -> Rows[FrameworkInfo]:
-        """Every framework."""
-        return Rows(FrameworkInfo.of(record) for record in self._connection.frameworks())
-
-    def offers(self) -> Rows[OpenOffer]:
-        """Every open offer."""
-        return Rows(OpenOffer.of(record) for record in self._connection.offers())
-
-    def tasks(self, *, ended: bool = False) -> Rows[TaskInfo]:
-        """Every task that has not ended and, if asked for, the last ones that have."""
-        return Rows(TaskInfo.of(record) for record in self._connection.tasks(ended))
-
-    def kill(self, task: str) -> None:
-        """Asks for a task's end, be it this program's or not."""
-        self._connection.kill(task)
+        native = self._connection.framework(name, list(roles), failover)
+        return Framework(native, self._spec, name, list(roles), failover)
 
     # Artifacts
 
@@ -254,6 +241,7 @@ class Cluster:
     def _spec(self, task: Task) -> dict[str, Any]:
         """As the native part takes it. What the master lacks is uploaded."""
         args, inputs = list(task.args), {path: self.upload(content) for path, content in task.inputs.items()}
+        mounts = {path: Mount(volume) if isinstance(volume, str) else volume for path, volume in task.volumes.items()}
         if task.runtime is not None:
             module = self.runtime(task.runtime)
             path = f"{_FOLDER}/{Path(task.module).name}"
@@ -270,32 +258,31 @@ class Cluster:
             "env": list(task.env.items()),
             "stdin": task.stdin.encode() if isinstance(task.stdin, str) else task.stdin,
             "cpus": cpus_text(task.cpus),
+            "burst": cpus_text(task.burst),
+            "weight": None if task.weight is None else cpus_text(task.weight),
             "mem": size_text(task.mem),
             "disk": size_text(task.disk),
+            "scalars": {name: cpus_text(amount) for name, amount in task.scalars.items()},
             "fuel": task.fuel,
             "timeout": task.timeout,
             "output": None if task.output is None else size_text(task.output),
             "inputs": list(inputs.items()),
+            "volumes": [(path, mount.volume, mount.writable) for path, mount in mounts.items()],
+            "host_folders": list(task.host_folders.items()),
             "constraints": list(task.constraints),
             "allow_net": list(task.allow_net),
             "allow_http": list(task.allow_http),
         }
 
 
-R = TypeVar("R")
-
-
-class Rows(list[R]):
-    """A list of records, which a notebook shows as a table."""
-
-    def _repr_html_(self) -> str:
-        return table(self)
-
-
-def as_completed(jobs: Iterable[F], timeout: float | None = None) -> Iterator[F]:
-    """Yields jobs, or calls of an executor, as they end."""
+def as_completed(
+    jobs: Iterable[F], timeout: float | None = None, *, progress: bool | str = False
+) -> Iterator[F]:
+    """Yields jobs, or calls of an executor, as they end. With ``progress``, or a name for it, tqdm shows how many have."""
+    jobs = list(jobs)
     # What comes out of it went into it.
-    return cast("Iterator[F]", futures.as_completed(list(jobs), timeout))
+    ended = cast("Iterator[F]", futures.as_completed(jobs, timeout))
+    return _progress.shown(ended, progress, len(jobs))
 
 
 T = TypeVar("T")

@@ -14,7 +14,7 @@ from concurrent import futures
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from . import _data, _prepare
+from . import _data, _prepare, _progress
 from ._travel import MARSHAL, Shipped, packed, ship
 from .cluster import Cluster, in_order
 from .errors import BadResult, HaggleError, MemoryLimit, RemoteError, RemoteTraceback, failure
@@ -148,6 +148,7 @@ class Executor(futures.Executor):
         timeout: float | None = None,
         chunksize: int = 1,
         max_in_flight: int = 1024,
+        progress: bool | str = False,
         **quotas: Any,
     ) -> Iterator[T]:
         """Calls a function for each item, and yields what it returned, in the order of the items.
@@ -160,6 +161,8 @@ class Executor(futures.Executor):
         All of them together may use no more than one call may, so none gets more than its quotas: calls that such a task did not
         come to, or that ended it, are made again, each in a task of its own. So a function that is not pure may be called twice;
         and a hostile one can see and change what later calls of its chunk do.
+
+        With ``progress``, or a name for it, tqdm shows how far it is, where that is installed.
         """
         if chunksize < 1:
             raise ValueError("chunksize is at least 1")
@@ -168,7 +171,8 @@ class Executor(futures.Executor):
             raise TypeError(f"map has no keyword {next(iter(others))}; functools.partial gives it to the function")
         shipped, function = self._ship(fn)
         calls = self._submitted(zip(*iterables), shipped, function, allowed, chunksize)
-        return in_order(calls, max(max_in_flight, chunksize), timeout)
+        results: Iterator[T] = in_order(calls, max(max_in_flight, chunksize), timeout)
+        return _progress.shown(results, progress, _progress.length(iterables))
 
     async def amap(self, fn: Callable[..., T], *iterables: Iterable[Any], **options: Any) -> AsyncIterator[T]:
         """:meth:`map` for asyncio."""

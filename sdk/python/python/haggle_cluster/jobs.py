@@ -8,18 +8,24 @@ import threading
 from collections.abc import Callable, Generator
 from concurrent.futures import Future
 from dataclasses import dataclass
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from .errors import HaggleError, Refused, SessionOver, failure
-from .records import Status, Usage
+from .errors import ExitCode, HaggleError, Refused, RemoteTraceback, SessionOver, failure
+from .records import Status, Usage, row
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from ._native import Connection
 
 T = TypeVar("T")
 
 #: Hears of one task: what happened, as the native part says it.
 Listener = Callable[[dict[str, Any]], None]
+
+#: Characters of standard error that an exception for an exit code tells.
+LAST_WORDS = 4096
 
 _LOG = logging.getLogger("haggle_cluster")
 
@@ -119,6 +125,30 @@ class TaskFuture(Future[T], Generic[T]):
         if self._kill is not None:
             self._kill()
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        # What nobody waits for any more need not go on.
+        self.cancel()
+
+    def _standing(self) -> str:
+        """Where it stands, in a word or two."""
+        if self.cancelled():
+            return "cancelled"
+        if self.done():
+            error = self.exception()
+            return "finished" if error is None else type(error).__name__
+        if self.running():
+            return f"running on {self.agent}"
+        return f"waiting: {self.waiting_for}" if self.waiting_for else "waiting"
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name} {self._standing()}>"
+
+    def _repr_html_(self) -> str:
+        return row({"name": self.name, "state": self._standing(), "task": self.task_id, "agent": self.agent})
+
     def __await__(self) -> Generator[Any, None, T]:
         return asyncio.wrap_future(self).__await__()
 
@@ -206,6 +236,18 @@ class Outcome:
         log = self._connection.log(self.status.task, stderr, True)
         return b"".join(iter(log.next, None))
 
+    def last_words(self) -> str:
+        """The end of what it wrote to standard error; nothing, where that cannot be read any more."""
+        try:
+            return self.stderr[-LAST_WORDS:]
+        except HaggleError:
+            return ""
+
+    def _repr_html_(self) -> str:
+        status = self.status
+        told = {"name": self.name, "state": self.state, "reason": self.reason, "agent": self.agent, "task": status.task}
+        return row(told) + ("" if self.usage is None else self.usage._repr_html_())
+
     def raise_for_state(self) -> Outcome:
         """This, or the :class:`TaskFailed` that tells of its end."""
         if not self.is_finished:
@@ -217,6 +259,15 @@ class Job(TaskFuture[Outcome]):
     """A task that was submitted. ``result()`` is its :class:`Outcome`, or raises what :class:`TaskFailed` it came to."""
 
     _outcome: Outcome | None = None
+
+    def result(self, timeout: float | None = None) -> Outcome:
+        """How it ended, which was well; what a script says of its end by an exit code is the cause of the :class:`ExitCode`."""
+        try:
+            return super().result(timeout)
+        except ExitCode as error:
+            if self._outcome is not None and error.__cause__ is None and (said := self._outcome.last_words()):
+                error.__cause__ = RemoteTraceback(said)
+            raise
 
     def outcome(self, timeout: float | None = None) -> Outcome:
         """How it ended, whichever way; nothing is raised for a task that failed."""

@@ -4,30 +4,92 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
+from datetime import datetime
 from typing import Any
 
 
 @dataclass(frozen=True)
 class Resources:
-    """An amount of everything that can be offered."""
+    """An amount of everything that can be offered. ``size("1GiB")`` is a number of bytes."""
 
     cpus: float = 0.0
     mem: int = 0
     disk: int = 0
     revocable: float = 0.0
-    scalars: Mapping[str, float] | None = None
+    scalars: Mapping[str, float] = field(default_factory=dict)
+    #: From, to; those are among them.
+    ports: tuple[tuple[int, int], ...] = ()
+
+    @classmethod
+    def of(cls, record: dict[str, Any]) -> Resources:
+        """From what the native part says."""
+        return cls(
+            cpus=record["cpus"],
+            mem=record["mem_bytes"],
+            disk=record["disk_bytes"],
+            revocable=record.get("revocable_cpus", 0.0),
+            scalars=record.get("scalars", {}),
+            ports=tuple((first, last) for first, last in record.get("ports", ())),
+        )
 
     def fits(self, wanted: Resources) -> bool:
-        """Whether ``wanted`` can be taken from this."""
-        has, wants = self.scalars or {}, wanted.scalars or {}
+        """Whether ``wanted`` can be taken from this. Ports are not looked at."""
         return (
             wanted.cpus <= self.cpus
             and wanted.mem <= self.mem
             and wanted.disk <= self.disk
             and wanted.revocable <= self.revocable
-            and all(amount <= has.get(name, 0) for name, amount in wants.items())
+            and all(amount <= self.scalars.get(name, 0) for name, amount in wanted.scalars.items())
         )
+
+    def _spec(self) -> dict[str, Any]:
+        """As the native part takes it."""
+        return {
+            "cpus": cpus_text(self.cpus),
+            "mem": self.mem,
+            "disk": self.disk,
+            "revocable": cpus_text(self.revocable),
+            "scalars": {name: cpus_text(amount) for name, amount in self.scalars.items()},
+        }
+
+
+def cpus_text(cpus: float) -> str:
+    """As Haggle reads it: thousandths at the finest."""
+    return f"{cpus:.3f}"
+
+
+@dataclass(frozen=True)
+class Reserved:
+    """An amount that is kept for a role. ``within`` are the roles that it was refined from; ``fixed`` is of the agent's own flags."""
+
+    role: str
+    within: list[str]
+    fixed: bool
+    resources: Resources
+
+    @classmethod
+    def of(cls, record: dict[str, Any]) -> Reserved:
+        """From what the native part says."""
+        return cls(record["role"], record["within"], record["fixed"], Resources.of(record["resources"]))
+
+
+@dataclass(frozen=True)
+class Unavailability:
+    """When an agent will not be there, or is not now."""
+
+    start: datetime
+    end: datetime
+
+    @classmethod
+    def of(cls, record: dict[str, Any] | None) -> Unavailability | None:
+        """From what the native part says."""
+        return None if record is None else cls(moment(record["start"]), moment(record["end"]))
+
+
+def moment(text: str) -> datetime:
+    """A time as the native part says it. Before 3.11 Python does not read the letter for UTC."""
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))
 
 
 @dataclass(frozen=True)
@@ -41,6 +103,21 @@ class Usage:
     peak_disk: int
     output: int
     net: int
+
+    @classmethod
+    def of(cls, record: dict[str, Any] | None) -> Usage | None:
+        """From what the native part says."""
+        if record is None:
+            return None
+        return cls(
+            cpu_seconds=record["cpu_seconds"],
+            wall_seconds=record["wall_seconds"],
+            fuel=record["fuel"],
+            peak_mem=record["peak_mem_bytes"],
+            peak_disk=record["peak_disk_bytes"],
+            output=record["output_bytes"],
+            net=record["net_bytes"],
+        )
 
     def _repr_html_(self) -> str:
         return table([self])
@@ -69,13 +146,40 @@ class Status:
     @classmethod
     def of(cls, record: dict[str, Any]) -> Status:
         """From what the native part says."""
-        usage = record["usage"]
-        return cls(**{**record, "usage": None if usage is None else Usage(**usage)})
+        exceeded = record["exceeded"]
+        return cls(
+            task=record["task"],
+            update=record["update"],
+            state=record["state"],
+            reason=record["reason"],
+            message=record["message"],
+            agent=record["agent"],
+            exit_code=record["exit_code"],
+            exceeded=None if exceeded is None else (exceeded["limit"], exceeded["used"]),
+            usage=Usage.of(record["usage"]),
+            is_terminal=record["is_terminal"],
+        )
+
+
+@dataclass(frozen=True)
+class OfferedVolume:
+    """A volume that a task may mount which is launched on the offer."""
+
+    id: str
+    name: str
+    role: str
+    size: int
+    shared: bool
+
+    @classmethod
+    def of(cls, record: dict[str, Any]) -> OfferedVolume:
+        """From what the native part says."""
+        return cls(record["id"], record["name"], record["role"], record["size_bytes"], record["shared"])
 
 
 @dataclass(frozen=True)
 class Offer:
-    """Free resources of one agent, which a framework may launch tasks on."""
+    """Free resources of one agent, which a framework may launch tasks on. A task takes from what is ``reserved`` first."""
 
     id: str
     agent: str
@@ -83,11 +187,38 @@ class Offer:
     attributes: Mapping[str, str]
     role: str
     resources: Resources
+    reserved: list[Reserved]
+    volumes: list[OfferedVolume]
+    unavailable: Unavailability | None
 
     @classmethod
     def of(cls, record: dict[str, Any]) -> Offer:
         """From what the native part says."""
-        return cls(**with_resources(record))
+        return cls(
+            **{
+                **record,
+                "resources": Resources.of(record["resources"]),
+                "reserved": [Reserved.of(part) for part in record["reserved"]],
+                "volumes": [OfferedVolume.of(volume) for volume in record["volumes"]],
+                "unavailable": Unavailability.of(record["unavailable"]),
+            }
+        )
+
+
+@dataclass(frozen=True)
+class InverseOffer:
+    """Asks a framework to be off an agent by the start of a maintenance window."""
+
+    id: str
+    agent: str
+    unavailable: Unavailability
+
+    @classmethod
+    def of(cls, record: dict[str, Any]) -> InverseOffer:
+        """From what the native part says."""
+        when = Unavailability.of(record["unavailable"])
+        assert when is not None
+        return cls(record["id"], record["agent"], when)
 
 
 @dataclass(frozen=True)
@@ -99,12 +230,34 @@ class OpenOffer:
     agent: str
     role: str
     resources: Resources
+    reserved: list[Reserved]
+    volumes: list[str]
     age_seconds: float
 
     @classmethod
     def of(cls, record: dict[str, Any]) -> OpenOffer:
         """From what the native part says."""
-        return cls(**with_resources(record))
+        reserved = [Reserved.of(part) for part in record["reserved"]]
+        return cls(**{**record, "resources": Resources.of(record["resources"]), "reserved": reserved})
+
+
+@dataclass(frozen=True)
+class Withdrawal:
+    """An agent that takes no tasks: ``DEACTIVATED``, ``DRAINING`` or ``DRAINED``, by an operator or for a window."""
+
+    state: str
+    for_seconds: float
+    killed_in_seconds: float | None
+    mark_gone: bool | None
+    maintenance: str | None
+
+    @classmethod
+    def of(cls, record: dict[str, Any] | None) -> Withdrawal | None:
+        """From what the native part says."""
+        if record is None:
+            return None
+        rest = {name: record.get(name) for name in ("killed_in_seconds", "mark_gone", "maintenance")}
+        return cls(record["state"], record["for_seconds"], **rest)
 
 
 @dataclass(frozen=True)
@@ -116,15 +269,33 @@ class AgentInfo:
     attributes: Mapping[str, str]
     connected: bool
     draining: bool
+    withdrawn: Withdrawal | None
+    unavailable: Unavailability | None
     resources: Resources
     used: Resources
     offered: Resources
+    reserved: list[Reserved]
+    volumes: int
     tasks: int
 
     @classmethod
     def of(cls, record: dict[str, Any]) -> AgentInfo:
         """From what the native part says."""
-        return cls(**with_resources(record))
+        return cls(
+            id=record["id"],
+            name=record["name"],
+            attributes=record["attributes"],
+            connected=record["connected"],
+            draining=record["draining"],
+            withdrawn=Withdrawal.of(record["withdrawn"]),
+            unavailable=Unavailability.of(record["unavailable"]),
+            resources=Resources.of(record["resources"]),
+            used=Resources.of(record["used"]),
+            offered=Resources.of(record["offered"]),
+            reserved=[Reserved.of(part) for part in record["reserved"]],
+            volumes=record["volumes"],
+            tasks=record["tasks"],
+        )
 
     def _repr_html_(self) -> str:
         return table([self])
@@ -142,34 +313,186 @@ class FrameworkInfo:
     used: Resources
     offered: Resources
     tasks: int
+    failover_timeout_seconds: float
 
     @classmethod
     def of(cls, record: dict[str, Any]) -> FrameworkInfo:
         """From what the native part says."""
-        return cls(**with_resources(record))
+        return cls(**{**record, "used": Resources.of(record["used"]), "offered": Resources.of(record["offered"])})
 
 
 @dataclass(frozen=True)
 class TaskInfo:
-    """A task, as an operator sees it."""
+    """A task, as an operator sees it. ``kind`` is ``task``, or ``allocation`` for what holds room for a queue of tasks."""
 
     id: str
+    kind: str
     name: str
     role: str
     agent: str
     resources: Resources
+    group: str | None
     status: Status
 
     @classmethod
     def of(cls, record: dict[str, Any]) -> TaskInfo:
         """From what the native part says."""
-        return cls(**{**with_resources(record), "status": Status.of(record["status"])})
+        return cls(
+            id=record["id"],
+            kind=record["kind"],
+            name=record["name"],
+            role=record["role"],
+            agent=record["agent"],
+            resources=Resources.of(record["resources"]),
+            group=record["group"],
+            status=Status.of(record["status"]),
+        )
 
 
-def with_resources(record: dict[str, Any]) -> dict[str, Any]:
-    """The same, with amounts as :class:`Resources`."""
-    amounts = ("resources", "used", "offered")
-    return {name: Resources(**value) if name in amounts else value for name, value in record.items()}
+@dataclass(frozen=True)
+class Ceiling:
+    """The most of each resource. What is ``None`` or not there has no bound."""
+
+    cpus: float | None = None
+    mem: int | None = None
+    disk: int | None = None
+    scalars: Mapping[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, record: dict[str, Any]) -> Ceiling:
+        """From what the native part says."""
+        return cls(record.get("cpus"), record.get("mem_bytes"), record.get("disk_bytes"), record.get("scalars", {}))
+
+
+@dataclass(frozen=True)
+class Quota:
+    """What a role is promised, and what it may have at most."""
+
+    guarantee: Resources = Resources()
+    limit: Ceiling = Ceiling()
+
+    @classmethod
+    def of(cls, record: dict[str, Any] | None) -> Quota | None:
+        """From what the native part says."""
+        return None if record is None else cls(Resources.of(record["guarantee"]), Ceiling.of(record["limit"]))
+
+    def _spec(self) -> dict[str, Any]:
+        """As the native part takes it."""
+        limit = self.limit
+        return {
+            "guarantee": self.guarantee._spec(),
+            "cpus": None if limit.cpus is None else cpus_text(limit.cpus),
+            "mem": limit.mem,
+            "disk": limit.disk,
+            "scalars": {name: cpus_text(amount) for name, amount in limit.scalars.items()},
+        }
+
+
+@dataclass(frozen=True)
+class RoleInfo:
+    """A role, with all roles below it. Shares are dominant shares, from 0 to 1, not divided by the weight."""
+
+    name: str
+    weight: int
+    frameworks: int
+    waiting: int
+    used: Resources
+    offered: Resources
+    reserved: Resources
+    share: float
+    fair_share: float
+    quota: Quota | None
+    placement: str
+    min_allocatable: Resources | None
+
+    @classmethod
+    def of(cls, record: dict[str, Any]) -> RoleInfo:
+        """From what the native part says."""
+        amounts = {name: Resources.of(record[name]) for name in ("used", "offered", "reserved")}
+        least = record["min_allocatable"]
+        least = None if least is None else Resources.of(least)
+        return cls(**{**record, **amounts, "quota": Quota.of(record["quota"]), "min_allocatable": least})
+
+
+@dataclass(frozen=True)
+class VolumeInfo:
+    """A volume, as an operator sees it. What is not known of it is ``None``."""
+
+    id: str
+    agent: str
+    state: str
+    name: str | None
+    role: str | None
+    size: int | None
+    shared: bool | None
+    creator: str | None
+    user: str | None
+    users: int
+    offers: int
+
+    @classmethod
+    def of(cls, record: dict[str, Any]) -> VolumeInfo:
+        """From what the native part says."""
+        others = {name: value for name, value in record.items() if name != "size_bytes"}
+        return cls(size=record["size_bytes"], **others)
+
+
+@dataclass(frozen=True)
+class MaintenanceInfo:
+    """A maintenance window, and how many of those who were asked to be off in time said what."""
+
+    id: str
+    under_way: bool
+    start: datetime
+    end: datetime
+    grace_seconds: float
+    agents: list[str]
+    accepted: int
+    declined: int
+    unanswered: int
+
+    @classmethod
+    def of(cls, record: dict[str, Any]) -> MaintenanceInfo:
+        """From what the native part says."""
+        return cls(**{**record, "start": moment(record["start"]), "end": moment(record["end"])})
+
+
+@dataclass(frozen=True)
+class Happening:
+    """Something that happened in the cluster: ``agent_up``, ``framework_down``, ``task``, …, and to whom."""
+
+    time: datetime
+    event: str
+    task: str | None
+    framework: str | None
+    agent: str | None
+    #: Of a task.
+    state: str | None
+    reason: str | None
+
+    @classmethod
+    def of(cls, record: dict[str, Any]) -> Happening:
+        """From what the native part says."""
+        rest = {name: record.get(name) for name in ("task", "framework", "agent", "state", "reason")}
+        return cls(moment(record["time"]), record["event"], **rest)
+
+
+@dataclass(frozen=True)
+class Why:
+    """Why a framework has not what it wants. ``hindrances`` are as people read them, the most important first."""
+
+    framework: str
+    name: str
+    role: str
+    waits_seconds: float | None
+    offers: int
+    hindrances: list[str]
+
+    @classmethod
+    def of(cls, record: dict[str, Any]) -> Why:
+        """From what the native part says."""
+        names = ("framework", "name", "role", "waits_seconds", "offers")
+        return cls(**{name: record[name] for name in names}, hindrances=[one["text"] for one in record["hindrances"]])
 
 
 def table(rows: Iterable[Any]) -> str:
@@ -183,3 +506,11 @@ def table(rows: Iterable[Any]) -> str:
         "<tr>" + "".join(f"<td>{html.escape(str(getattr(row, name)))}</td>" for name in names) + "</tr>" for row in rows
     )
     return f"<table><tr>{head}</tr>{body}</table>"
+
+
+def row(told: Mapping[str, Any]) -> str:
+    """One thing as a table, for notebooks. What is not known is left out."""
+    cells = {name: value for name, value in told.items() if value is not None}
+    head = "".join(f"<th>{html.escape(name)}</th>" for name in cells)
+    body = "".join(f"<td>{html.escape(str(value))}</td>" for value in cells.values())
+    return f"<table><tr>{head}</tr><tr>{body}</tr></table>"

@@ -17,6 +17,14 @@ Content = str | os.PathLike[str] | bytes
 
 
 @dataclass(frozen=True)
+class Mount:
+    """A volume of a task, which it may change unless it says otherwise. One that is shared nobody may."""
+
+    volume: str
+    writable: bool = True
+
+
+@dataclass(frozen=True)
 class Task:
     """A WebAssembly module, or a script and its interpreter, with its quotas.
 
@@ -32,8 +40,14 @@ class Task:
     name: str = ""
     #: Cores: a ceiling and a share.
     cpus: float = 1.0
+    #: Cores beyond those, while nobody else wants them.
+    burst: float = 0.0
+    #: Its share of what is unused, against others: that of a task of so many cores; of its own, if it is not given.
+    weight: float | None = None
     mem: Size = "64MiB"
     disk: Size = 0
+    #: Amounts of the operator's own making: ``{"gpu": 1}``.
+    scalars: Mapping[str, float] = field(default_factory=dict)
     #: How many instructions it may execute.
     fuel: int | None = None
     #: Seconds that it may run.
@@ -44,6 +58,10 @@ class Task:
     stdin: bytes | str = b""
     #: Files that it may read: paths in the task, and what is there.
     inputs: Mapping[str, Content] = field(default_factory=dict)
+    #: Volumes that it mounts: paths in the task, and their ids, or a :class:`Mount`.
+    volumes: Mapping[str, str | Mount] = field(default_factory=dict)
+    #: Folders of the agent's machine that it may read, which its operator must allow: paths in the task, and there.
+    host_folders: Mapping[str, str] = field(default_factory=dict)
     #: What its agent must be: ``"zone=a"``, ``"gpu"``, ``"!slow"``.
     constraints: Sequence[str] = ()
     #: Ports of hosts that it may connect to: ``"db.example:5432"``.
@@ -63,7 +81,13 @@ class Task:
         if runtime is None:
             raise ValueError(f"{file} ends like no script that is known: runtime= names what runs it")
         quotas.setdefault("name", file.name)
-        return cls(module=file, code=file.read_bytes(), runtime=runtime, **quotas)
+        code = file.read_bytes()
+        try:
+            code.decode()
+        except UnicodeDecodeError as error:
+            line = code.count(b"\n", 0, error.start) + 1
+            raise ValueError(f"{file} is not UTF-8: the byte 0x{code[error.start]:02x} in line {line}") from None
+        return cls(module=file, code=code, runtime=runtime, **quotas)
 
     @classmethod
     def inline(cls, code: str, *, runtime: str = "python", **quotas: Any) -> Task:
@@ -88,11 +112,6 @@ class Task:
 
 _LANGUAGES = {".py": "python", ".js": "javascript", ".mjs": "javascript", ".rb": "ruby"}
 _SUFFIXES = {"python": ".py", "javascript": ".js", "ruby": ".rb"}
-
-
-def cpus_text(cpus: float) -> str:
-    """As Haggle reads it: thousandths of a core at the finest."""
-    return f"{cpus:.3f}"
 
 
 def size_text(size: Size) -> str:

@@ -18,6 +18,16 @@ def _leave():
         for kept in (posix.environ, os.environ._data):
             kept.clear()
             kept.update(fresh.environ)
+        if os.environ.get("PYTHONUNBUFFERED"):
+            import _io
+
+            for number, name in (1, "stdout"), (2, "stderr"):
+                raw, before = _io.FileIO(number, "wb", closefd=False), getattr(sys, name)
+                raw.name = f"<{name}>"
+                fresh = _io.TextIOWrapper(raw, before.encoding, before.errors, "\n", write_through=True)
+                fresh.mode = "w"
+                setattr(sys, name, fresh)
+                setattr(sys, f"__{name}__", fresh)
         told = os.environ.get("PYTHONPATH")
         sys.path[:] = (told.split(":") if told else []) + [name for name in sys.path if name != "/haggle-snapshot"]
         site.removeduppaths()

@@ -11,7 +11,8 @@ pub(super) const WASI: &str = "wasi_snapshot_preview1";
 /// Any time does, as long as it is the same in all runs.
 const NOW: u64 = 1_700_000_000_000_000_000;
 
-const FIRST_FOLDER: u32 = 3;
+/// The number of the first folder that a guest is given.
+pub(super) const FIRST_FOLDER: u32 = 3;
 
 /// Kinds of files, as WASI numbers them.
 const FOLDER: u8 = 3;
@@ -215,8 +216,8 @@ impl Host {
             "path_open" => {
                 let path = guest.text(param(2), param(3))?;
                 let Some(found) = self.find(fd, &path) else { return Ok(NOENT) };
-                // Above all folders, whatever was opened before.
-                let number = self.open.last_key_value().map_or(100, |(last, _)| last + 1);
+                let first = FIRST_FOLDER + u32::try_from(self.given.folders.len()).unwrap_or(u32::MAX);
+                let number = self.open.last_key_value().map_or(first, |(last, _)| last + 1);
                 self.open.insert(number, found);
                 guest.put(param(8), &number.to_le_bytes())
             }

@@ -16,7 +16,7 @@ mod record;
 mod shape;
 mod write;
 
-use host::{Given, Host, Stop};
+use host::{Folder, Given, Host, Stop};
 use layout::{Layout, SECRET_SIZE};
 use record::run;
 use shape::Shape;
@@ -24,6 +24,17 @@ use wasmtime::Module;
 use write::Snapshot;
 
 use crate::event::Meter;
+
+/// How many folders a task may have that starts from the snapshot. What is packed into the module counts them once, and numbers
+/// its own behind them.
+const FOLDERS: usize = 16;
+
+/// The folders of the run that the snapshot is taken of.
+const PLACES: [Folder; FOLDERS] = {
+    let mut places: [Folder; FOLDERS] = [("/haggle-nothing", &[]); FOLDERS];
+    places[0] = ("/haggle-snapshot", &[("sitecustomize.py", include_str!("boot.py"))]);
+    places
+};
 
 /// Words that CPython's data has.
 const MARKS: [&[u8]; 3] = [b"PYTHONHASHSEED", b"sitecustomize", b"zipimport"];
@@ -74,7 +85,7 @@ fn ready() -> Host {
     Host::new(Given {
         args: &["python", "/haggle-snapshot/none.py"],
         env: &["PYTHONPATH=/haggle-snapshot"],
-        folders: &[("/haggle-snapshot", &[("sitecustomize.py", include_str!("boot.py"))])],
+        folders: &PLACES,
         stops_at: Some("none.py"),
     })
 }
@@ -86,8 +97,12 @@ const CHECKED: i32 = 3;
 fn check() -> Host {
     Host::new(Given {
         args: &["checked", "/check/check.py", "one", "two words"],
-        env: &["COLOUR=green", "PYTHONPATH=/other/lib:/nowhere.zip", "EMPTY="],
-        folders: &[("/check", &[("check.py", include_str!("check.py"))])],
+        env: &["COLOUR=green", "PYTHONPATH=/other/lib:/nowhere.zip", "EMPTY=", "PYTHONUNBUFFERED="],
+        folders: &[
+            ("/data", &[("words", "some words")]),
+            ("/check", &[("check.py", include_str!("check.py"))]),
+            ("/other/lib", &[("beside.py", "found = __file__")]),
+        ],
         stops_at: None,
     })
 }

@@ -2,13 +2,36 @@
 (module
   (memory 1)
 
-  ;; Whether the task is one that a snapshot is right for: `NAME /SCRIPT ...` with one folder, as the snapshot had, and
-  ;; without a variable that the interpreter reads while it gets ready. The C library and what is packed into the module
-  ;; count folders only once, and a script's path cannot be told from an option otherwise.
+  ;; Whether the task is one that a snapshot is right for: `NAME /SCRIPT ...` with no more folders than the snapshot had, and
+  ;; without a variable that the interpreter reads while it gets ready. What is packed into the module counts folders only once,
+  ;; and a script's path cannot be told from an option otherwise.
   (func $fits (result i32)
     (local $left i32) (local $at i32) (local $text i32)
     (if (call FD_PRESTAT_GET (i32.const 3) (i32.const ROOM)) (then (return (i32.const 0))))
-    (if (i32.eqz (call FD_PRESTAT_GET (i32.const 4) (i32.const ROOM))) (then (return (i32.const 0))))
+    (local.set $at (i32.const 3))
+    (block $all (loop $folders
+      (br_if $all (call FD_PRESTAT_GET (local.get $at) (i32.const ROOM)))
+      (if (i32.ge_u (local.get $at) (i32.const FOLDERS_END)) (then (return (i32.const 0))))
+      ;; Of two folders of the same name the C library takes the one that it heard of last. That is the packed one, "/usr", and
+      ;; would be the task's.
+      (local.set $left (i32.load (i32.const ROOM_NEXT)))
+      (if (i32.gt_u (local.get $left) (i32.const TEXT_MAX)) (then (return (i32.const 0))))
+      (local.set $text (i32.const TEXT))
+      (i32.store (i32.add (local.get $text) (local.get $left)) (i32.const 0))
+      (if (call FD_PRESTAT_DIR_NAME (local.get $at) (local.get $text) (local.get $left)) (then (return (i32.const 0))))
+      (block $named (loop $before
+        (br_if $named (i32.gt_u
+          (i32.sub (i32.load8_u (local.get $text)) (i32.const 46))
+          (i32.const 1)))
+        (local.set $text (i32.add (local.get $text) (i32.const 1)))
+        (br $before)))
+      ;; "us", "r"
+      (if (i32.and
+            (i32.eq (i32.load16_u align=1 (local.get $text)) (i32.const 0x7375))
+            (i32.eq (i32.load8_u offset=2 (local.get $text)) (i32.const 0x72)))
+        (then (return (i32.const 0))))
+      (local.set $at (i32.add (local.get $at) (i32.const 1)))
+      (br $folders)))
     (if (call ARGS_SIZES_GET (i32.const ROOM) (i32.const ROOM_NEXT)) (then (return (i32.const 0))))
     (if (i32.lt_u (i32.load (i32.const ROOM)) (i32.const 2)) (then (return (i32.const 0))))
     (if (i32.gt_u (i32.load (i32.const ROOM)) (i32.const WORDS_MAX)) (then (return (i32.const 0))))
@@ -25,13 +48,21 @@
     (block $done (loop $each
       (br_if $done (i32.eqz (local.get $left)))
       (local.set $text (i32.load (local.get $at)))
-      ;; "PYTH", "ON", "PATH", "="
+      ;; "PYTH", "ON"
       (if (i32.and
             (i32.eq (i32.load align=1 (local.get $text)) (i32.const 0x48545950))
             (i32.eq (i32.load16_u offset=4 align=1 (local.get $text)) (i32.const 0x4e4f))) (then
-        (if (i32.or
-              (i32.ne (i32.load offset=6 align=1 (local.get $text)) (i32.const 0x48544150))
-              (i32.ne (i32.load8_u offset=10 (local.get $text)) (i32.const 61)))
+        (if (i32.eqz (i32.or
+              ;; "PATH", "="
+              (i32.and
+                (i32.eq (i32.load offset=6 align=1 (local.get $text)) (i32.const 0x48544150))
+                (i32.eq (i32.load8_u offset=10 (local.get $text)) (i32.const 61)))
+              ;; "UNBUFFER", "ED="
+              (i32.and
+                (i64.eq (i64.load offset=6 align=1 (local.get $text)) (i64.const 0x5245464655424e55))
+                (i32.and
+                  (i32.eq (i32.load16_u offset=14 align=1 (local.get $text)) (i32.const 0x4445))
+                  (i32.eq (i32.load8_u offset=16 (local.get $text)) (i32.const 61))))))
           (then (return (i32.const 0))))))
       (local.set $at (i32.add (local.get $at) (i32.const 4)))
       (local.set $left (i32.sub (local.get $left) (i32.const 1)))

@@ -10,6 +10,7 @@ const GUEST: &str = r#"(module
     (import "WASI" "environ_sizes_get" (func (param i32 i32) (result i32)))
     (import "WASI" "environ_get" (func (param i32 i32) (result i32)))
     (import "WASI" "fd_prestat_get" (func (param i32 i32) (result i32)))
+    (import "WASI" "fd_prestat_dir_name" (func (param i32 i32 i32) (result i32)))
     (import "WASI" "random_get" (func (param i32 i32) (result i32)))
     (import "WASI" "fd_write" (func $write (param i32 i32 i32 i32) (result i32)))
     (memory (export "memory") 1)
@@ -57,19 +58,40 @@ fn said(args: Words, env: Words) -> String {
 fn a_script_starts_from_the_snapshot() {
     assert_eq!(said(&["task", "/script/a.py"], &[]), "war!");
     assert_eq!(said(&["task", "/script/a.py", "-c"], &["PYTHONPATH=/lib", "A=PYTHON", "PYTHO=1"]), "war!");
+    assert_eq!(said(&["task", "/script/a.py"], &["PYTHONUNBUFFERED=1", "PYTHONUNBUFFERED="]), "war!");
+}
+
+#[test]
+fn a_script_with_several_folders_starts_from_the_snapshot() {
+    let warm: [&'static [Folder]; 4] = [
+        &[SCRIPT, ("/packages", &[])],
+        &[("/data", &[]), SCRIPT, ("/us", &[]), ("us/r", &[]), ("/", &[])],
+        &[SCRIPT; FOLDERS],
+        &[("", &[])],
+    ];
+    for folders in warm {
+        assert_eq!(ended(&["task", "/script/a.py"], &[], folders).host.output, b"war!", "{folders:?}");
+    }
 }
 
 #[test]
 fn what_the_snapshot_is_not_right_for_starts_without_it() {
     assert_eq!(said(&["task"], &[]), "cold");
     assert_eq!(said(&["task", "-c", "print(1)"], &[]), "cold");
-    for env in [&["A=1", "PYTHONHASHSEED=7"], &["A=1", "PYTHONPATHS=7"], &["A=1", "PYTHONUTF8=1"]] {
+    for env in [
+        &["A=1", "PYTHONHASHSEED=7"],
+        &["A=1", "PYTHONPATHS=7"],
+        &["A=1", "PYTHONUTF8=1"],
+        &["A=1", "PYTHONUNBUFFEREDLY=1"],
+    ] {
         assert_eq!(said(&["task", "/script/a.py"], env), "cold", "{env:?}");
     }
     let many: Words = vec!["/a"; 2000].leak();
     assert_eq!(said(many, &[]), "cold");
-    for folders in [&[][..], &[SCRIPT, ("/packages", &[])]] {
-        assert_eq!(ended(&["task", "/script/a.py"], &[], folders).host.output, b"cold");
+    let cold: [&'static [Folder]; 5] =
+        [&[], &[SCRIPT; FOLDERS + 1], &[SCRIPT, ("/usr", &[])], &[("usr/local", &[]), SCRIPT], &[("./usr", &[])]];
+    for folders in cold {
+        assert_eq!(ended(&["task", "/script/a.py"], &[], folders).host.output, b"cold", "{folders:?}");
     }
 }
 

@@ -5,6 +5,8 @@ use wasm_encoder::{
 };
 use wasmparser::{BinaryReaderError, Parser, Payload};
 
+use super::FOLDERS;
+use super::host::FIRST_FOLDER;
 use super::layout::{Layout, SECRET_SIZE, SET_MAX};
 use super::shape::{self, Shape};
 use crate::compile::rewrite::extended;
@@ -75,8 +77,16 @@ pub(super) fn write(shape: &Shape<'_>, snapshot: &Snapshot<'_>) -> Result<Option
     let reset: String = shape.globals.iter().zip(0..).filter(|(global, _)| global.is_mutable).map(set).collect();
 
     let imported = |name: &str| shape.imports.get(name).copied();
-    let calls = ["fd_prestat_get", "args_sizes_get", "args_get", "environ_sizes_get", "environ_get", "random_get"];
-    let [Some(prestat), Some(args_sizes), Some(args), Some(environ_sizes), Some(environ), Some(random)] =
+    let calls = [
+        "fd_prestat_get",
+        "fd_prestat_dir_name",
+        "args_sizes_get",
+        "args_get",
+        "environ_sizes_get",
+        "environ_get",
+        "random_get",
+    ];
+    let [Some(prestat), Some(dir_name), Some(args_sizes), Some(args), Some(environ_sizes), Some(environ), Some(random)] =
         calls.map(imported)
     else {
         return Ok(None);
@@ -88,6 +98,8 @@ pub(super) fn write(shape: &Shape<'_>, snapshot: &Snapshot<'_>) -> Result<Option
         include_str!("start.wat"),
         &[
             ("FD_PRESTAT_GET", prestat),
+            ("FD_PRESTAT_DIR_NAME", dir_name),
+            ("FOLDERS_END", FIRST_FOLDER + number(FOLDERS)),
             ("ARGS_SIZES_GET", args_sizes),
             ("ARGS_GET", args),
             ("ENVIRON_SIZES_GET", environ_sizes),
