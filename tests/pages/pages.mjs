@@ -106,6 +106,7 @@ await step('every page can be read without JavaScript, and a filter used', async
   await page.click('button:has-text("Find")');
   await page.waitForURL('**q=hungry**');
   await page.goto(`/tasks/${task}`);
+  assert.match(await page.innerText('main'), /CPU rate, on average/, 'what it uses is told');
   await page.click('summary:has-text("Kill")');
   assert.ok(await page.isVisible(`text=haggle kill ${task}`));
   assert.deepEqual(trouble, []);
@@ -120,6 +121,20 @@ await step('names of strangers are text, and a page tells what happens by itself
   await promisify(execFile)(haggle, ['--master', url, 'run', '--name', name, wasm]);
   await page.locator('td.name', { hasText: '<script>alert(1)</script><img' }).first().waitFor();
   assert.equal(await page.locator('main script, main img').count(), 0);
+  assert.deepEqual(trouble, []);
+  await context.close();
+});
+
+await step('it is plotted how fast a task uses processors, while it runs, and an agent tells its versions', async () => {
+  const { context, page, trouble } = await open({ storageState: state });
+  await page.goto(`/tasks/${task}`);
+  await page.waitForFunction(() => document.querySelector('.plot .rate')?.getAttribute('points')?.split(' ').length >= 3);
+  assert.match(await page.innerText('.plot .num'), /^0\.\d\d of 0\.1 cpu$/);
+  // The page was rendered anew meanwhile, or will be: what was plotted stays.
+  await page.waitForResponse((response) => response.url().endsWith('/usage.json'));
+  assert.equal(await page.locator('.plot svg').count(), 1);
+  await page.goto('/agents/agent-1');
+  await page.locator('dd', { hasText: /^wasmtime \d/ }).waitFor();
   assert.deepEqual(trouble, []);
   await context.close();
 });

@@ -185,7 +185,8 @@ fn take_stock(
                         task.ending = Some(ending);
                     }
                 }
-                Report::Idle => {}
+                // An earlier agent asked.
+                Report::Idle | Report::Usage { .. } => {}
                 Report::Complete { incarnation } => {
                     recover_logs(&found, ears, leftovers);
                     connection.hurry(false)?;
