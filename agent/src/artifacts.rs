@@ -71,6 +71,11 @@ impl Artifacts {
         &self.dir
     }
 
+    /// How many are on disk, how many bytes these have, and how many they may have.
+    pub(crate) fn fill(&self) -> (u64, u64, u64) {
+        (self.kept.len() as u64, self.bytes.get(), self.max.get())
+    }
+
     /// Keeps a verified artifact from going, until [`Self::release`]. False when it has to be fetched first.
     pub(crate) fn hold(&mut self, digest: Digest) -> bool {
         self.clock += 1;

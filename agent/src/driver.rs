@@ -7,15 +7,17 @@ use std::sync::Arc;
 use haggle_core::cluster::{AgentCommand, AgentIdentity, AgentOrder, Rejection};
 use haggle_core::node::{Command, Effect, Node};
 use haggle_core::{
-    AgentId, AgentInfo, Epoch, Member, MilliCpu, Now, QueueUpdate, Reason, Source, TaskId, TaskStatus, VolumeId,
+    AgentId, AgentInfo, Epoch, Member, MilliCpu, Now, QueueUpdate, Reason, Source, TaskId, TaskStatus, Usage, VolumeId,
 };
 use haggle_executor::Compiler;
 use haggle_proto::v1;
+use haggle_proto::v1::agent_report::Report;
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
 use crate::aside::aside;
 use crate::checkpoint::WorkDir;
+use crate::counters::Told;
 use crate::executors::{Executors, Recovered};
 use crate::fetch::Fetcher;
 use crate::identity::Identity;
@@ -57,6 +59,8 @@ pub(crate) struct Driver {
     pub(crate) progress: watch::Sender<Progress>,
     /// Measures what tasks leave unused of what they hold, if that is to be offered again.
     pub(crate) unused: Option<Unused>,
+    /// What the master has heard of what is counted.
+    pub(crate) counters: Told,
     pub(crate) session: Option<Session>,
     /// Whether the master has taken the agent in, in this session.
     pub(crate) registered: bool,
@@ -152,6 +156,9 @@ impl Driver {
             }
             Message::Order(order) => self.order(now, order, effects).await,
             Message::ReadLog(order) => self.questions.push(order),
+            Message::ReadUsage(order) => self.read_usage(order),
+            Message::Usage(request, usage) => self.tell_usage(request, usage),
+            Message::Heartbeat => self.tell_counters(),
             Message::Started(task) => {
                 tracing::debug!(target: TASKS, %task, "task started");
                 self.apply(now, Command::Started(task), effects);
@@ -260,6 +267,7 @@ impl Driver {
     fn register(&mut self, session: Session, register: oneshot::Sender<Registration>) {
         self.session = Some(session);
         self.registered = false;
+        self.counters.begin();
         let identity = AgentIdentity { member: self.identity.member, key: self.identity.key, run: self.run };
         let held = self.node.held();
         let registration = Registration { identity, info: self.info.clone(), held, queues: self.node.held_queues() };
@@ -456,6 +464,28 @@ impl Driver {
         }
     }
 
+    fn read_usage(&mut self, order: v1::ReadUsageOrder) {
+        let asked = order.task.is_some_and(|task| self.runner.executor().ask_usage(task.into(), order.request));
+        if !asked {
+            self.tell_usage(order.request, None);
+        }
+    }
+
+    /// Whoever asked in an earlier session is gone, and its number means nothing to the master of this one.
+    fn tell_usage(&mut self, request: u64, usage: Option<Usage>) {
+        self.say(Report::Usage(v1::UsageSoFar { request, usage: usage.map(Into::into) }));
+    }
+
+    fn tell_counters(&mut self) {
+        if self.registered {
+            let now = self.runner.counters();
+            if let Some(news) = self.counters.news(&now) {
+                self.counters.said(now);
+                self.say(Report::Counters(news));
+            }
+        }
+    }
+
     /// Says farewell once there is a master to hear it, and only then gives up the id: a master that was away would
     /// miss an agent that has left without a word.
     fn leave(&mut self) {
@@ -498,8 +528,17 @@ impl Driver {
 
     /// Without a session nothing is lost: who reconnects registers, and the node sends what matters again.
     fn report(&mut self, command: AgentCommand) {
+        self.send_report(command.into());
+    }
+
+    /// A word to the master's shell.
+    fn say(&mut self, report: Report) {
+        self.send_report(v1::AgentReport { report: Some(report) });
+    }
+
+    fn send_report(&mut self, report: v1::AgentReport) {
         let Some(session) = &self.session else { return };
-        if session.reports.try_send(command.into()).is_err() {
+        if session.reports.try_send(report).is_err() {
             session.cut.notify_one();
             self.lose_session();
         }

@@ -11,6 +11,7 @@ mod aside;
 mod backoff;
 mod checkpoint;
 mod config;
+mod counters;
 mod dial;
 mod driver;
 mod executors;
@@ -57,6 +58,7 @@ pub use membership::{MembershipError, has_joined};
 use admission::{Admission, Found};
 use artifacts::Artifacts;
 use checkpoint::WorkDir;
+use counters::Told;
 use driver::Driver;
 use executors::Plan;
 use fetch::Fetcher;
@@ -351,6 +353,7 @@ impl Agent {
             inbox: Arc::clone(&inbox),
             progress,
             unused,
+            counters: Told::default(),
             session: None,
             registered: false,
             questions: Vec::new(),

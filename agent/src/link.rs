@@ -216,6 +216,7 @@ impl Link {
                     if heard.max(*telling.borrow()).elapsed() > silence {
                         return Err(SessionEnd::Silent(silence));
                     }
+                    self.inbox.push(Message::Heartbeat);
                     // Where there is no room, enough else is about to be said.
                     let _ = reports.try_send(v1::AgentReport { report: Some(Report::Heartbeat(v1::Heartbeat::default())) });
                 }
@@ -234,6 +235,7 @@ impl Link {
                 // Heartbeats have done their work by coming.
                 Some(Order::Heartbeat(_)) => continue,
                 Some(Order::ReadLog(order)) => Message::ReadLog(order),
+                Some(Order::ReadUsage(order)) => Message::ReadUsage(order),
                 _ => {
                     let order = AgentOrder::try_from(order)?;
                     match &order {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use haggle_core::cluster::AgentOrder;
-use haggle_core::{AgentId, Bytes, Digest, Ending, FrameworkId, QueueEnd, TaskId};
+use haggle_core::{AgentId, Bytes, Digest, Ending, FrameworkId, QueueEnd, TaskId, Usage};
 use haggle_executor::{Meter, ModuleError};
 use haggle_proto::v1;
 use tokio::sync::{Notify, mpsc, oneshot};
@@ -26,6 +26,12 @@ pub(crate) enum Message {
     Order(AgentOrder),
     /// The master asks for output.
     ReadLog(v1::ReadLogOrder),
+    /// The master asks what a task has used so far.
+    ReadUsage(v1::ReadUsageOrder),
+    /// An executor answers that, by the number of the question.
+    Usage(u64, Option<Usage>),
+    /// A heartbeat leaves: what was counted may go along.
+    Heartbeat,
     /// The executor started a task.
     Started(TaskId),
     /// The executor saw a task end.

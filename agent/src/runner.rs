@@ -13,12 +13,15 @@ use haggle_executor::process::{HeldBatch, TASK_VARIABLE};
 use haggle_executor::{Compiler, Launch, Meter, ModuleError};
 
 use crate::artifacts::Artifacts;
+use crate::counters::{Counters, Prepared};
 use crate::fetch::FetchError;
 use crate::folders::{Folders, NoFolders};
 use crate::volumes::Volumes;
 
 /// Where tasks run. The executors, but for tests.
 pub(crate) trait Runs {
+    /// Adds what is counted of the processes.
+    fn count(&mut self, counters: &mut Counters);
     /// Runs it. News of it follow.
     fn launch(&mut self, launch: Launch);
     /// Ends it, and keeps why. Its end follows.
@@ -108,6 +111,7 @@ pub(crate) struct Runner<E> {
     compiling: HashMap<(FrameworkId, Digest, Meter), Vec<TaskId>>,
     /// Batches in queues of which some tasks have not ended, by the first task of each. What they need is in `tasks`.
     batches: BTreeMap<TaskId, Batch>,
+    prepared: Prepared,
 }
 
 /// Tasks of one kind in the queue of an allocation.
@@ -151,7 +155,20 @@ impl<E: Runs> Runner<E> {
         usual: Meter,
     ) -> Self {
         let (tasks, fetching, compiling, batches) = (HashMap::new(), HashMap::new(), HashMap::new(), BTreeMap::new());
-        Self { executor, compiler, artifacts, folders, volumes, agent_name, usual, tasks, fetching, compiling, batches }
+        Self {
+            executor,
+            compiler,
+            artifacts,
+            folders,
+            volumes,
+            agent_name,
+            usual,
+            tasks,
+            fetching,
+            compiling,
+            batches,
+            prepared: Prepared::default(),
+        }
     }
 
     /// Launches the task: now when everything is there, else when it has been fetched and compiled. Or it will never
@@ -170,6 +187,7 @@ impl<E: Runs> Runner<E> {
         for digest in needed(&spec) {
             if self.artifacts.hold(digest) {
                 held.push(digest);
+                self.prepared.artifacts_found += 1;
                 continue;
             }
             missing += 1;
@@ -200,12 +218,17 @@ impl<E: Runs> Runner<E> {
     /// A fetch is over.
     pub(crate) fn fetched(&mut self, digest: Digest, outcome: Result<Bytes, FetchError>) -> Began {
         let stored = match outcome {
-            Ok(size) => self.artifacts.fetched(digest, size).map_err(|full| full.to_string()),
+            Ok(size) => {
+                self.prepared.fetched_bytes += size.get();
+                self.artifacts.fetched(digest, size).map_err(|full| full.to_string())
+            }
             Err(error) => {
                 self.artifacts.unfetchable(digest);
                 Err(error.to_string())
             }
         };
+        let counted = &mut self.prepared;
+        *if stored.is_ok() { &mut counted.artifacts_fetched } else { &mut counted.artifacts_failed } += 1;
         let mut began = Began::default();
         for task in self.fetching.remove(&digest).unwrap_or_default() {
             if let Err(message) = &stored {
@@ -235,6 +258,8 @@ impl<E: Runs> Runner<E> {
         outcome: &Result<PathBuf, ModuleError>,
     ) -> Began {
         let mut began = Began::default();
+        let counted = &mut self.prepared;
+        *if outcome.is_ok() { &mut counted.modules_compiled } else { &mut counted.modules_failed } += 1;
         for task in self.compiling.remove(&(framework, module, meter)).unwrap_or_default() {
             self.go_on(task, outcome.clone(), &mut began);
         }
@@ -246,6 +271,7 @@ impl<E: Runs> Runner<E> {
         let Some(waiting) = self.waiting(task) else { return };
         let (module, meter) = (waiting.spec.module, waiting.meter);
         if let Some(outcome) = self.compiler.known(module, meter) {
+            self.prepared.modules_found += u64::from(outcome.is_ok());
             return self.go_on(task, outcome, began);
         }
         let framework = task.framework;
@@ -373,6 +399,15 @@ impl<E: Runs> Runner<E> {
     /// The volumes that they may mount.
     pub(crate) fn volumes(&mut self) -> &mut Volumes {
         &mut self.volumes
+    }
+
+    /// What is counted of all that tasks need.
+    pub(crate) fn counters(&mut self) -> Counters {
+        let (artifacts, artifact_bytes, artifact_bytes_max) = self.artifacts.fill();
+        let prepared = self.prepared;
+        let mut counters = Counters { prepared, artifacts, artifact_bytes, artifact_bytes_max, ..Counters::default() };
+        self.executor.count(&mut counters);
+        counters
     }
 
     /// Where the tasks run.

@@ -327,6 +327,8 @@ pub struct Usage {
     pub output: Bytes,
     /// What it sent and received over the network.
     pub net: Bytes,
+    /// How long it wanted to run and was held back, because it had used what it may have.
+    pub throttled: Duration,
 }
 
 /// A limit that was reached: both numbers in the unit of the limit (bytes, fuel or milliseconds).

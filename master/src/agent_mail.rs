@@ -18,6 +18,8 @@ pub(crate) enum AgentMail {
     Large(AgentOrder, #[expect(dead_code, reason = "it is held, and released when this is dropped")] Arc<LargePlace>),
     /// An operator wants to read a task's output.
     ReadLog(v1::ReadLogOrder),
+    /// Somebody looks at what a task uses.
+    ReadUsage(v1::ReadUsageOrder),
     /// The master lives, and has heard the agent.
     Heartbeat {
         /// The agent is to renew its certificate, whose authority is ending.
@@ -33,6 +35,7 @@ impl From<AgentMail> for v1::AgentOrder {
         match mail {
             AgentMail::Order(order) | AgentMail::Large(order, _) => order.into(),
             AgentMail::ReadLog(order) => shell(Order::ReadLog(order)),
+            AgentMail::ReadUsage(order) => shell(Order::ReadUsage(order)),
             AgentMail::Heartbeat { renew, every } => {
                 let every_ms = u32::try_from(every.as_millis()).unwrap_or(u32::MAX);
                 shell(Order::Heartbeat(v1::Heartbeat { renew, every_ms }))

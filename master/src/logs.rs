@@ -1,11 +1,11 @@
-//! Asks agents for pieces of tasks' output, and brings each answer to who asked.
+//! Asks agents for pieces of tasks' output and for what tasks use, and brings each answer to who asked.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use haggle_core::SessionId;
+use haggle_core::{SessionId, TaskId, Usage};
 use haggle_proto::{LOG_CHUNK, v1};
 use tokio::sync::oneshot;
 use tokio::time::timeout;
@@ -54,7 +54,13 @@ pub(crate) struct LogRelay {
 
 struct Line {
     outbox: Outbox<AgentMail>,
-    open: HashMap<u64, oneshot::Sender<v1::LogChunk>>,
+    open: HashMap<u64, Asked>,
+}
+
+/// Where an answer goes.
+enum Asked {
+    Log(oneshot::Sender<v1::LogChunk>),
+    Usage(oneshot::Sender<Option<Usage>>),
 }
 
 impl LogRelay {
@@ -70,39 +76,58 @@ impl LogRelay {
 
     /// An agent answers. An answer that nobody waits for any more is dropped.
     pub(crate) fn answered(&self, session: SessionId, chunk: v1::LogChunk) {
-        let asked = self.lock().get_mut(&session).and_then(|line| line.open.remove(&chunk.request));
-        if let Some(asked) = asked {
+        if let Some(Asked::Log(asked)) = self.close(session, chunk.request) {
             let _ = asked.send(checked(chunk));
         }
     }
 
+    /// The same, of what a task uses.
+    pub(crate) fn told_usage(&self, session: SessionId, told: v1::UsageSoFar) {
+        if let Some(Asked::Usage(asked)) = self.close(session, told.request) {
+            let _ = asked.send(told.usage.map(Usage::from));
+        }
+    }
+
+    fn close(&self, session: SessionId, request: u64) -> Option<Asked> {
+        self.lock().get_mut(&session)?.open.remove(&request)
+    }
+
     /// Asks the agent behind `session`. The request's number is given here.
     pub(crate) async fn ask(&self, session: SessionId, order: v1::ReadLogOrder) -> Result<v1::LogChunk, NoAnswer> {
-        let (request, heard) = self.send(session, order)?;
+        let (asked, heard) = oneshot::channel();
+        let mail = |request| AgentMail::ReadLog(v1::ReadLogOrder { request, ..order });
+        let request = self.send(session, Asked::Log(asked), mail)?;
+        self.wait(session, request, heard).await
+    }
+
+    /// Asks the agent behind `session` what a task has used so far; `None`: it does not know, or does not run it any more.
+    pub(crate) async fn ask_usage(&self, session: SessionId, task: TaskId) -> Result<Option<Usage>, NoAnswer> {
+        let (asked, heard) = oneshot::channel();
+        let mail = |request| AgentMail::ReadUsage(v1::ReadUsageOrder { request, task: Some(task.into()) });
+        let request = self.send(session, Asked::Usage(asked), mail)?;
+        self.wait(session, request, heard).await
+    }
+
+    async fn wait<T>(&self, session: SessionId, request: u64, heard: oneshot::Receiver<T>) -> Result<T, NoAnswer> {
         // Also when whoever asks goes away while waiting.
         let _open = Open { relay: self, session, request };
         match timeout(ANSWER_WITHIN, heard).await {
-            Ok(Ok(chunk)) => Ok(chunk),
+            Ok(Ok(answer)) => Ok(answer),
             Ok(Err(_)) => Err(NoAnswer::Disconnected),
             Err(_) => Err(NoAnswer::Silent),
         }
     }
 
-    fn send(
-        &self,
-        session: SessionId,
-        mut order: v1::ReadLogOrder,
-    ) -> Result<(u64, oneshot::Receiver<v1::LogChunk>), NoAnswer> {
+    fn send(&self, session: SessionId, asked: Asked, mail: impl FnOnce(u64) -> AgentMail) -> Result<u64, NoAnswer> {
         let mut agents = self.lock();
         let line = agents.get_mut(&session).ok_or(NoAnswer::Disconnected)?;
         if line.open.len() >= OPEN_MAX {
             return Err(NoAnswer::TooMany);
         }
-        order.request = self.last_request.fetch_add(1, Ordering::Relaxed) + 1;
-        let (asked, heard) = oneshot::channel();
-        line.open.insert(order.request, asked);
-        line.outbox.put(&mut vec![AgentMail::ReadLog(order)]).map_err(|_| NoAnswer::Disconnected)?;
-        Ok((order.request, heard))
+        let request = self.last_request.fetch_add(1, Ordering::Relaxed) + 1;
+        line.open.insert(request, asked);
+        line.outbox.put(&mut vec![mail(request)]).map_err(|_| NoAnswer::Disconnected)?;
+        Ok(request)
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<SessionId, Line>> {
@@ -165,6 +190,32 @@ mod tests {
         let (first, second, ()) = tokio::join!(first, second, agent);
 
         assert_eq!((first.unwrap().offset, second.unwrap().offset), (11, 22));
+    }
+
+    #[tokio::test]
+    async fn an_answer_of_another_kind_is_none() {
+        let (relay, mut mail) = relay_with_agent();
+        let task = TaskId { framework: haggle_core::FrameworkId(1), number: 2 };
+
+        let question = relay.ask_usage(AGENT, task);
+        let agent = async {
+            let asked = mail.next().await.unwrap().unwrap();
+            let [AgentMail::ReadUsage(order)] = asked.as_slice() else { panic!("{asked:?}") };
+            let usage = Some(v1::Usage { cpu_ns: 5, ..v1::Usage::default() });
+            relay.told_usage(AGENT, v1::UsageSoFar { request: order.request + 1, usage });
+            relay.told_usage(AGENT, v1::UsageSoFar { request: order.request, usage });
+        };
+        let (answer, ()) = tokio::join!(question, agent);
+
+        assert_eq!(answer.unwrap().unwrap().cpu, Duration::from_nanos(5));
+        let wrong = relay.ask_usage(AGENT, task);
+        let agent = async {
+            let asked = mail.next().await.unwrap().unwrap();
+            let [AgentMail::ReadUsage(order)] = asked.as_slice() else { panic!("{asked:?}") };
+            relay.answered(AGENT, v1::LogChunk { request: order.request, ..v1::LogChunk::default() });
+        };
+        let (answer, ()) = tokio::join!(wrong, agent);
+        assert_eq!(answer, Err(NoAnswer::Disconnected));
     }
 
     #[tokio::test]

@@ -106,4 +106,11 @@ if (events) {
   heard.addEventListener('open', () => { stale.textContent = ''; });
 }
 
+// A task may begin to run while its page is open.
+async function plot() {
+  if (document.querySelector('[data-usage]')) (await import('./plot.js')).plots();
+}
+document.addEventListener('htmx:after:swap', plot);
+await plot();
+
 if (document.querySelector('pre[data-log]')) await import('./log.js');

@@ -1,4 +1,4 @@
-//! What pages load beside themselves: one stylesheet, htmx with its extension for streams, two modules and an icon.
+//! What pages load beside themselves: one stylesheet, htmx with its extension for streams, three modules and an icon.
 
 use std::fmt::Write as _;
 use std::sync::OnceLock;
@@ -17,12 +17,13 @@ pub struct Asset {
 const JS: &str = "text/javascript; charset=utf-8";
 
 /// Every one. htmx is <https://htmx.org> 4.0.1 as npm has it, byte by byte, with its licence.
-pub const ASSETS: [Asset; 7] = [
+pub const ASSETS: [Asset; 8] = [
     Asset { name: "style.css", kind: "text/css; charset=utf-8", content: include_bytes!("../assets/style.css") },
     Asset { name: "htmx.min.js", kind: JS, content: include_bytes!("../assets/htmx/htmx.min.js") },
     Asset { name: "hx-sse.min.js", kind: JS, content: include_bytes!("../assets/htmx/hx-sse.min.js") },
     Asset { name: "app.js", kind: JS, content: include_bytes!("../assets/app.js") },
     Asset { name: "log.js", kind: JS, content: include_bytes!("../assets/log.js") },
+    Asset { name: "plot.js", kind: JS, content: include_bytes!("../assets/plot.js") },
     Asset { name: "icon.svg", kind: "image/svg+xml", content: include_bytes!("../assets/icon.svg") },
     Asset {
         name: "htmx-LICENSE.txt",

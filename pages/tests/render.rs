@@ -21,8 +21,9 @@ use haggle_core::{
 use haggle_pages::layout::{Layout, Section, Viewer};
 use haggle_pages::link::Query;
 use haggle_pages::views::{
-    AgentPage, AgentsPage, AuditPage, ClusterPage, EventsPage, FrameworkPage, FrameworksPage, Hour, LogTail, LoginPage,
-    OffersPage, RolesPage, TaskPage, TasksPage, TokensPage, TroublePage, View, Whole, event_row,
+    AboutAgent, AgentPage, AgentsPage, AuditPage, ClusterPage, EventsPage, FrameworkPage, FrameworksPage, Hour,
+    LogTail, LoginPage, OffersPage, RolesPage, Seen, Shortened, TaskPage, TasksPage, TokensPage, TroublePage, View,
+    Whole, event_row,
 };
 
 /// Ends tags and attributes, runs a script, turns a line around, clears a terminal.
@@ -99,6 +100,7 @@ fn task(number: u64, name: &str, state: TaskState) -> TaskView {
             peak_disk: Bytes::new(4096),
             output: Bytes::new(1234),
             net: Bytes::ZERO,
+            throttled: Duration::ZERO,
         });
     }
     if state == TaskState::Failed {
@@ -188,7 +190,27 @@ fn life(ended: bool) -> Life {
 fn task_page(task: TaskView, why: Option<Why>, text: &str) -> TaskPage {
     let life = life(task.status.state.is_terminal());
     let logs = [tail("stdout", text), LogTail { text: Err(format!("its agent is away {text}")), ..tail("stderr", "") }];
-    TaskPage::new(task, life, why, &logs, true, (Now::from_millis(9_000), 1_799_550_000_000))
+    let runs = task.status.state == TaskState::Running;
+    let so_far = Usage {
+        cpu: Duration::from_millis(730),
+        wall: Duration::from_millis(2_000),
+        throttled: Duration::from_millis(1_100),
+        ..Usage::default()
+    };
+    let seen =
+        Seen { life, why, so_far: runs.then_some(so_far), now: Now::from_millis(9_000), wall_ms: 1_799_550_000_000 };
+    TaskPage::new(task, seen, &logs, true)
+}
+
+fn about_agent(version: &str) -> AboutAgent {
+    AboutAgent {
+        version: version.into(),
+        engine: format!("wasmtime {version}"),
+        executors: 3,
+        cache: (1_200, 3 << 30, 4 << 30),
+        artifacts: (70_000, 1_200, 3),
+        modules: (69_000, 1_190, 0),
+    }
 }
 
 fn token(name: &str) -> (TokenId, TokenRecord) {
@@ -226,7 +248,7 @@ fn full(name: &str) -> Vec<(&'static str, Box<dyn View>)> {
     vec![
         ("cluster", Box::new(ClusterPage::new(about(), MASTER.into(), Some(whole()), &names, &frameworks(), &roles()))),
         ("agents", Box::new(AgentsPage::new(&query, agents(name, 213), MASTER.into()))),
-        ("agent", Box::new(AgentPage::new(agent(1, name, 2000), tasks(name), true, true))),
+        ("agent", Box::new(AgentPage::new(agent(1, name, 2000), Some(&about_agent(name)), tasks(name), true, true))),
         ("roles", Box::new(RolesPage::new(&query, roles(), true))),
         ("frameworks", Box::new(FrameworksPage::new(&query, frameworks()))),
         ("framework", Box::new(FrameworkPage::new(framework(1, name, "eng/batch"), vec![why(name)], tasks(name)))),
@@ -339,12 +361,43 @@ fn no_page_needs_what_its_policy_forbids() {
 }
 
 #[test]
+fn a_list_that_was_cut_off_says_so() {
+    let view = OffersPage::new(&Query::default(), Vec::new());
+    let cut = Shortened { view, most: 100_000 };
+
+    assert!(page(&cut).contains("no more than the first 100,000 are looked at"), "{}", page(&cut));
+    assert!(cut.json()["left_out"].as_str().unwrap().contains("not all") && cut.json()["offers"].is_array());
+    let whole = OffersPage::new(&Query::default(), Vec::new());
+    assert!(!page(&whole).contains("are looked at") && whole.json().get("left_out").is_none());
+}
+
+#[test]
 fn a_page_is_small() {
     for (name, view) in full("primes") {
         let html = page(&*view);
 
         // With what it loads, a first load stays below 120 KB.
         assert!(html.len() < 53_000, "{name}: {} bytes", html.len());
+    }
+}
+
+#[test]
+fn what_runs_is_seen_as_it_uses_things_and_what_does_not_is_not_plotted() {
+    let running = page(&task_page(task(2, "primes", TaskState::Running), None, ""));
+
+    assert!(running.contains("data-usage=\"/tasks/task-3.2/usage.json\""), "{running}");
+    assert!(running.contains("0.36 cpu"), "without JavaScript: {running}");
+    assert!(running.contains("for 1.10 s, as it had used its cpus"), "{running}");
+    let ended = page(&task_page(task(3, "primes", TaskState::Finished), None, ""));
+    assert!(!ended.contains("data-usage"), "{ended}");
+}
+
+#[test]
+fn an_agent_tells_its_versions_and_its_cache() {
+    let html = page(&AgentPage::new(agent(1, "a", 0), Some(&about_agent("0.9")), Vec::new(), false, false));
+
+    for told in ["0.9", "wasmtime 0.9", "1,200 artifacts, 3 GiB of 4 GiB", "1,200 fetched, 3 could not be had"] {
+        assert!(html.contains(told), "{told}: {html}");
     }
 }
 
@@ -364,7 +417,7 @@ fn what_can_be_done_shows_the_command_that_does_the_same() {
     let ended = page(&task_page(task(3, "primes", TaskState::Finished), None, ""));
     assert!(!ended.contains("/kill\""), "{ended}");
 
-    let bystander = AgentPage::new(agent(1, "a", 0), Vec::new(), false, false);
+    let bystander = AgentPage::new(agent(1, "a", 0), None, Vec::new(), false, false);
     assert!(!page(&bystander).contains("<form method=\"post\" action=\"/agents"), "it is not shown");
 }
 

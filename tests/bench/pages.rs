@@ -17,8 +17,8 @@ use crate::held::Played;
 const AGENTS: u64 = 1_000;
 const TASKS: u64 = 100_000;
 
-/// Each with a filter that looks at everything, and at the end of the list.
-const PAGES: [&str; 9] = [
+/// Every page, and each list with a filter that looks at everything, and at its end.
+const PAGES: [&str; 15] = [
     "/",
     "/agents",
     "/agents?q=node-99&sort=cpu",
@@ -28,6 +28,12 @@ const PAGES: [&str; 9] = [
     "/tasks",
     "/tasks?q=nothing",
     "/tasks?page=900",
+    "/agents/agent-1",
+    "/frameworks/framework-1",
+    "/tasks/task-1.1",
+    "/events",
+    "/tokens",
+    "/audit",
 ];
 
 pub(crate) async fn measure(effort: Effort) -> anyhow::Result<Vec<Figure>> {

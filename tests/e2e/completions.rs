@@ -1,4 +1,4 @@
-//! What bash completes a line with, by the script that `haggle completions` prints; no terminal is needed for that.
+//! What shells complete a line with, by the scripts that `haggle completions` prints; no terminal is needed for that.
 
 use std::fs;
 use std::path::Path;
@@ -23,6 +23,53 @@ fn completed(home: &Home, folder: &Path, line: &[&str]) -> Vec<String> {
     let output = bash.output().expect("bash can be run");
     assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
+}
+
+/// What another shell would offer for the last of these words: how it is asked, or that it is not there.
+fn offered(shell: &str, home: &Home, line: &[&str]) -> Option<Vec<String>> {
+    /// What zsh's own functions are, as far as the script needs them.
+    const ZSH: &str = r#"
+        compdef() { :; }
+        _describe() { local -a shown; shown=("${(@P)${@[-1]}}"); print -l -- "${shown[@]%%:*}"; }
+        source <("$HAGGLE" completions zsh)
+        words=("$@") CURRENT=$#
+        _clap_dynamic_completer_haggle
+    "#;
+    const FISH: &str = r#"
+        $HAGGLE completions fish | source
+        complete -C "$argv" | string split --fields 1 \t
+    "#;
+    let mut command = Command::new(shell);
+    home.take_in(&mut command);
+    match shell {
+        "zsh" => command.args(["-f", "-c", ZSH, "zsh"]).args(line),
+        _ => command.args(["--no-config", "-c", FISH]).arg(line.join(" ")),
+    };
+    let Ok(output) = command.env("HAGGLE", binary("haggle")).output() else {
+        eprintln!("left out: there is no {shell}; `cargo xtask test` installs it on Debian and Ubuntu");
+        return None;
+    };
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    Some(String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect())
+}
+
+#[tokio::test]
+async fn zsh_and_fish_complete_commands_flags_and_names_of_the_cluster() {
+    let cluster = Cluster::start(&[AgentFlags::default()]).await;
+    cluster.registered(1).await;
+    for shell in ["zsh", "fish"] {
+        let offered = async |line: &[&str]| {
+            let (home, line) = (cluster.home(), line.iter().map(|&word| word.to_owned()).collect::<Vec<_>>());
+            let ask = move || offered(shell, &home, &line.iter().map(String::as_str).collect::<Vec<_>>());
+            tokio::task::spawn_blocking(ask).await.unwrap()
+        };
+        let Some(commands) = offered(&["haggle", "comp"]).await else { continue };
+
+        assert_eq!(commands, ["completions"], "{shell}");
+        assert_eq!(offered(&["haggle", "run", "--output-l"]).await.unwrap(), ["--output-limit"], "{shell}");
+        let agents = offered(&["haggle", "--master", &cluster.url, "drain", "ag"]).await.unwrap();
+        assert_eq!(agents, ["agent-1"], "{shell}");
+    }
 }
 
 #[test]

@@ -6,6 +6,8 @@ mod cluster;
 #[cfg(target_os = "linux")]
 mod completions;
 mod doctor;
+#[cfg(unix)]
+mod documents;
 #[expect(dead_code, reason = "shared with others, who use the rest")]
 #[path = "../../etcd/tests/kit/mod.rs"]
 mod etcd;

@@ -106,6 +106,7 @@ await step('every page can be read without JavaScript, and a filter used', async
   await page.click('button:has-text("Find")');
   await page.waitForURL('**q=hungry**');
   await page.goto(`/tasks/${task}`);
+  assert.match(await page.innerText('main'), /CPU rate, on average/, 'what it uses is told');
   await page.click('summary:has-text("Kill")');
   assert.ok(await page.isVisible(`text=haggle kill ${task}`));
   assert.deepEqual(trouble, []);
@@ -134,6 +135,20 @@ await step('a page lives whichever of its scripts comes late', async () => {
   const lives = page.waitForRequest((request) => request.headers().accept?.includes('text/event-stream'));
   await page.goto('/tasks');
   await lives;
+  assert.deepEqual(trouble, []);
+  await context.close();
+});
+
+await step('it is plotted how fast a task uses processors, while it runs, and an agent tells its versions', async () => {
+  const { context, page, trouble } = await open({ storageState: state });
+  await page.goto(`/tasks/${task}`);
+  await page.waitForFunction(() => document.querySelector('.plot .rate')?.getAttribute('points')?.split(' ').length >= 3);
+  assert.match(await page.innerText('.plot .num'), /^0\.\d\d of 0\.1 cpu$/);
+  // The page was rendered anew meanwhile, or will be: what was plotted stays.
+  await page.waitForResponse((response) => response.url().endsWith('/usage.json'));
+  assert.equal(await page.locator('.plot svg').count(), 1);
+  await page.goto('/agents/agent-1');
+  await page.locator('dd', { hasText: /^wasmtime \d/ }).waitFor();
   assert.deepEqual(trouble, []);
   await context.close();
 });

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 
-use haggle_core::{Digest, TaskId};
+use haggle_core::{Digest, TaskId, Usage};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
@@ -93,6 +93,11 @@ impl Executor {
     /// Stops a task, wherever it is: waiting, computing or asleep. Nothing happens when it is not here.
     pub fn kill(&self, task: TaskId) {
         self.inner.scheduler.kill(task);
+    }
+
+    /// What a task has used so far, without the turn that it may have now; `None` when it is not here, or has ended.
+    pub fn usage(&self, task: TaskId) -> Option<Usage> {
+        self.inner.scheduler.usage(task)
     }
 
     /// Loads ahead what will be launched soon; the arguments are as in a [`Launch`].

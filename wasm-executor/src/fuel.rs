@@ -3,8 +3,7 @@
 use wasmtime::{OperatorCost, VariableOperatorCost};
 
 /// The version of wasmtime whose operators this table prices: a newer one may count other things.
-#[cfg(test)]
-const WASMTIME: &str = "48.0.8";
+pub const WASMTIME: &str = "48.0.8";
 
 /// What the host does to throw an exception that the same function catches takes as much time as so many operators.
 const THROW: u8 = 250;

@@ -53,4 +53,5 @@ pub use compile::{
 pub use config::{Config, StartError};
 pub use event::{Event, HostFolder, Launch, Listener, Meter, MountedVolume, Stream};
 pub use executor::{Executor, Stats};
+pub use fuel::WASMTIME;
 pub use module::{Exhausted, ModuleError};

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use crate::charge::Debt;
 
@@ -14,6 +15,10 @@ pub(crate) struct Meters {
     peak_disk: AtomicU64,
     debt: Arc<Debt>,
     net: AtomicU64,
+    /// Of all turns so far, in nanoseconds.
+    cpu: AtomicU64,
+    /// How long it was held back by its ceiling, in nanoseconds. Known when it is over.
+    throttled: AtomicU64,
 }
 
 impl Meters {
@@ -47,6 +52,22 @@ impl Meters {
         self.net.fetch_add(bytes as u64, Relaxed);
     }
 
+    pub(crate) fn cpu_used(&self, cpu: Duration) {
+        self.cpu.store(nanos(cpu), Relaxed);
+    }
+
+    pub(crate) fn cpu(&self) -> Duration {
+        Duration::from_nanos(self.cpu.load(Relaxed))
+    }
+
+    pub(crate) fn was_throttled(&self, time: Duration) {
+        self.throttled.store(nanos(time), Relaxed);
+    }
+
+    pub(crate) fn throttled(&self) -> Duration {
+        Duration::from_nanos(self.throttled.load(Relaxed))
+    }
+
     pub(crate) fn net(&self) -> u64 {
         self.net.load(Relaxed)
     }
@@ -54,4 +75,8 @@ impl Meters {
     pub(crate) fn peak_disk(&self) -> u64 {
         self.peak_disk.load(Relaxed)
     }
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -72,6 +72,7 @@ fn checks(workspace: &Workspace) -> anyhow::Result<Advisories> {
     tools::ensure_etcd(workspace)?;
     tools::ensure_programs(workspace);
     tools::ensure_pip();
+    tools::ensure_shells();
     mesos::ensure_clients(workspace);
     python::check(workspace)?;
     let mut tests = tests(workspace);

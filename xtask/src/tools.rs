@@ -153,17 +153,31 @@ pub(crate) fn ensure_pip() {
     if languages::python().is_ok() || !process::exists("apt-get") {
         return;
     }
-    let installed = timed("install pip", || {
-        let apt = |args: &[&str]| {
-            let mut apt = Command::new("apt-get");
-            process::output(apt.args(["-qq", "-y"]).args(args).env("DEBIAN_FRONTEND", "noninteractive"))
-        };
-        apt(&["update"])?;
-        apt(&["install", "--no-install-recommends", "python3-pip"]).map(drop)
-    });
-    if let Err(error) = installed {
+    if let Err(error) = timed("install pip", || install(&["python3-pip"])) {
         eprintln!("no pip: install python3-pip by hand, or tests of scripts are left out: {error:#}");
     }
+}
+
+/// Shells that complete lines, beside bash: Debian's, where the system has none. Without them the test of these is left out, and
+/// says so.
+pub(crate) fn ensure_shells() {
+    let missing: Vec<&str> = ["zsh", "fish"].into_iter().filter(|shell| !process::exists(shell)).collect();
+    if missing.is_empty() || !process::exists("apt-get") {
+        return;
+    }
+    if let Err(error) = timed("install shells", || install(&missing)) {
+        eprintln!("no {}: install them by hand, or what they complete is not tested: {error:#}", missing.join(", "));
+    }
+}
+
+/// Installs Debian's packages.
+fn install(packages: &[&str]) -> anyhow::Result<()> {
+    let apt = |args: &[&str]| {
+        let mut apt = Command::new("apt-get");
+        process::output(apt.args(["-qq", "-y"]).args(args).env("DEBIAN_FRONTEND", "noninteractive"))
+    };
+    apt(&["update"])?;
+    apt(&[&["install", "--no-install-recommends"], packages].concat()).map(drop)
 }
 
 /// Where the programs of [`ensure_programs`] are, when the system has none.

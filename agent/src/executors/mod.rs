@@ -20,6 +20,7 @@ use tokio::runtime::Handle;
 
 use crate::checkpoint::WorkDir;
 use crate::config::Config;
+use crate::counters::Counters;
 use crate::inbox::Inbox;
 use crate::logs::Logs;
 use crate::message::{Key, Message};
@@ -120,6 +121,11 @@ pub(crate) struct Executors {
     last: u64,
     /// CPU time of those whose tasks have cpus of their own, as far as they were looked at.
     cpu: Duration,
+    /// Of all.
+    all_cpu: Duration,
+    started: u64,
+    /// Those that ended without being told to.
+    failed: u64,
     /// Cloned by every peer's task, so that the end of the last one is heard.
     living: Sender<()>,
     lived: Receiver<()>,
@@ -140,6 +146,9 @@ impl Executors {
             unsent: BTreeSet::new(),
             last: 0,
             cpu: Duration::ZERO,
+            all_cpu: Duration::ZERO,
+            started: 0,
+            failed: 0,
             living,
             lived,
             settled: false,
@@ -160,10 +169,24 @@ impl Executors {
     /// CPU time that executors have used so far whose tasks have cpus of their own, while they were looked at here. What one used
     /// between the last look and its end is missing.
     pub(crate) fn cpu_time(&mut self) -> Duration {
-        for peer in self.peers.values_mut().filter(|peer| !peer.is_idle_only) {
-            self.cpu += peer.cpu_since_last();
-        }
+        self.look();
         self.cpu
+    }
+
+    fn look(&mut self) {
+        for peer in self.peers.values_mut() {
+            let used = peer.cpu_since_last();
+            self.all_cpu += used;
+            if !peer.is_idle_only {
+                self.cpu += used;
+            }
+        }
+    }
+
+    /// Has an executor say what a task has used so far. False where there is none to ask.
+    pub(crate) fn ask_usage(&mut self, task: TaskId, request: u64) -> bool {
+        self.tell(task, &Order::TellUsage { request, task });
+        self.homes.contains_key(&task)
     }
 
     /// Sends what executors were told since the last time, what goes to one of them at once.
@@ -200,6 +223,7 @@ impl Executors {
     pub(crate) fn gone(&mut self, key: Key) -> HashSet<TaskId> {
         let Some(peer) = self.peers.remove(&key) else { return HashSet::new() };
         self.homes.retain(|_, home| *home != key);
+        self.failed += u64::from(!peer.ends);
         peer.running
     }
 
@@ -270,6 +294,7 @@ impl Executors {
             idle.ok_or(NoExecutor::TooMany)?.end();
         }
         self.last += 1;
+        self.started += 1;
         let key = (framework, self.last);
         let (plan, ears, living) = (Arc::clone(&self.plan), self.ears.clone(), self.living.clone());
         let peer = Peer::start(key, idle_only, plan, reaches, self.blank.take(), ears, living, &self.runtime);
@@ -347,6 +372,13 @@ enum NoExecutor {
 }
 
 impl Runs for Executors {
+    fn count(&mut self, counters: &mut Counters) {
+        self.look();
+        counters.cpu = self.all_cpu;
+        (counters.executors_started, counters.executors_failed) = (self.started, self.failed);
+        counters.executors = self.peers.len() as u64;
+    }
+
     fn launch(&mut self, launch: Launch) {
         let task = launch.spec.id;
         if let Err(error) = self.try_launch(launch) {

@@ -308,6 +308,7 @@ impl Ears {
                     let ended = ended.into_iter().map(end).collect();
                     news.push(Message::QueueNews { allocation, started, ended });
                 }
+                Report::Usage { request, usage } => news.push(Message::Usage(request, usage)),
                 Report::Idle => news.push(Message::ExecutorIdle(key)),
                 // What it held was taken stock of when it was found.
                 Report::Held(_) | Report::HeldQueue { .. } | Report::Stopped(..) | Report::Complete { .. } => {}

@@ -199,7 +199,8 @@ fn take_stock(
                         task.stopped = Some(why);
                     }
                 }
-                Report::Idle => {}
+                // An earlier agent asked.
+                Report::Idle | Report::Usage { .. } => {}
                 Report::Complete { incarnation } => {
                     recover_logs(&found, ears, leftovers);
                     connection.hurry(false)?;

@@ -19,6 +19,8 @@ impl Recorder {
 }
 
 impl Runs for Recorder {
+    fn count(&mut self, _: &mut Counters) {}
+
     fn launch(&mut self, launch: Launch) {
         assert!(launch.module.exists(), "the module is there");
         assert!(launch.folders.iter().all(|folder| folder.host.exists()), "the inputs are there");
@@ -152,6 +154,32 @@ fn one_fetch_serves_every_task_that_waits_for_it() {
 
     assert_eq!(fixture.executor.take(), ["launch task-1.1", "launch task-1.2"]);
     assert!(!fixture.runner.prepares(id(1)) && !fixture.runner.prepares(id(2)));
+}
+
+#[test]
+fn what_tasks_need_is_counted_by_where_it_came_from() {
+    let mut fixture = fixture();
+    fixture.run(task(1, 7, &[8]));
+    let _ = fixture.fetched(7, 10);
+    let _ = fixture.runner.fetched(digest(8), Err(FetchError::NotFound(digest(8))));
+    fixture.run(task(2, 7, &[]));
+    fixture.knows_nothing();
+    let _ = fixture.runner.run(task(3, 7, &[]));
+    let _ = fixture.compiled(7, Meter::Epochs, &Ok(fixture.file.clone()));
+
+    let counted = fixture.runner.counters();
+
+    let prepared = Prepared {
+        artifacts_found: 2,
+        artifacts_fetched: 1,
+        artifacts_failed: 1,
+        fetched_bytes: 10,
+        modules_found: 2,
+        modules_compiled: 1,
+        modules_failed: 0,
+    };
+    assert_eq!(counted.prepared, prepared);
+    assert_eq!((counted.artifacts, counted.artifact_bytes, counted.artifact_bytes_max), (1, 10, 100));
 }
 
 #[test]

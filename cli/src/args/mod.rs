@@ -3,6 +3,8 @@
 mod access;
 mod authority;
 mod daemon;
+#[cfg(test)]
+mod documented;
 mod etcd;
 mod operator;
 mod proxy;

@@ -52,7 +52,16 @@ pub struct Tally {
     known: [usize; TaskState::ALL.len()],
     ended: BTreeMap<(TaskState, Option<Reason>), u64>,
     start: Histogram,
-    cpu: BTreeMap<Arc<str>, Duration>,
+    cpu: BTreeMap<Arc<str>, Processor>,
+}
+
+/// What tasks of a role had of processors, and had not.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Processor {
+    /// Time that they used.
+    pub used: Duration,
+    /// Time for which they wanted to run and were held back by what they may have.
+    pub throttled: Duration,
 }
 
 impl Tally {
@@ -100,7 +109,7 @@ impl Tally {
     }
 
     /// Processor time of tasks that ended, by role.
-    pub fn cpu(&self) -> impl Iterator<Item = (&str, Duration)> {
+    pub fn cpu(&self) -> impl Iterator<Item = (&str, Processor)> {
         self.cpu.iter().map(|(role, &cpu)| (&**role, cpu))
     }
 
@@ -148,9 +157,12 @@ impl Tally {
         if let Some(usage) = usage {
             let known = self.cpu.contains_key(role) || self.cpu.len() < ROLES_MAX;
             let role = if known { role } else { Self::OTHER_ROLES };
-            match self.cpu.get_mut(role) {
-                Some(cpu) => *cpu = cpu.saturating_add(usage.cpu),
-                None => drop(self.cpu.insert(Arc::from(role), usage.cpu)),
+            if !self.cpu.contains_key(role) {
+                self.cpu.insert(Arc::from(role), Processor::default());
+            }
+            if let Some(cpu) = self.cpu.get_mut(role) {
+                cpu.used = cpu.used.saturating_add(usage.cpu);
+                cpu.throttled = cpu.throttled.saturating_add(usage.throttled);
             }
         }
     }

@@ -10,6 +10,7 @@ use super::Cluster;
 use super::inverse::Asked;
 use super::maintenance::Window;
 use super::principals::Owned;
+use super::sessions::Peer;
 use super::state::{Agent, Framework, Link, Presence, State};
 use super::tally::Tally;
 use super::view::{
@@ -235,6 +236,14 @@ impl Cluster {
     /// What happened since this master began to lead.
     pub fn tally(&self) -> &Tally {
         &self.state.tally
+    }
+
+    /// The agent behind a connection, once it has introduced itself and while this is its connection.
+    pub fn agent_of_session(&self, session: SessionId) -> Option<AgentId> {
+        match self.state.sessions.get(session)?.speaks_for {
+            Some(Peer::Agent(id)) => (self.state.agent_session(id) == Some(session)).then_some(id),
+            _ => None,
+        }
     }
 
     /// The connection of an agent, while there is one.

@@ -51,7 +51,8 @@ fn a_task_is_counted_where_it_stands_and_by_how_it_ends() {
     };
     assert_eq!(stands(&world), [TaskState::Running]);
 
-    let usage = Some(Usage { cpu: Duration::from_secs(3), ..Usage::default() });
+    let (used, throttled) = (Duration::from_secs(3), Duration::from_secs(1));
+    let usage = Some(Usage { cpu: used, throttled, ..Usage::default() });
     let status = TaskStatus::new(task, UpdateId(2), TaskState::Failed, Source::Executor);
     let failed = TaskStatus { reason: Some(Reason::Trap), usage, ..status };
     world.agent_says(agent, AgentCommand::Updates(vec![failed.clone()]));
@@ -62,7 +63,7 @@ fn a_task_is_counted_where_it_stands_and_by_how_it_ends() {
     assert_eq!(stands(&world), []);
     let tally = world.cluster.tally();
     assert_eq!(tally.ended().collect::<Vec<_>>(), [(TaskState::Failed, Some(Reason::Trap), 1)]);
-    assert_eq!(tally.cpu().collect::<Vec<_>>(), [("role", Duration::from_secs(3))]);
+    assert_eq!(tally.cpu().collect::<Vec<_>>(), [("role", Processor { used, throttled })]);
     assert_eq!(tally.launched(), 1);
 }
 

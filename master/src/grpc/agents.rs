@@ -19,12 +19,14 @@ use crate::handle::{Handle, Peer};
 use crate::inbox::Speaker;
 use crate::limits::Taken;
 use crate::logs::LogRelay;
+use crate::metrics::AgentFigures;
 use crate::outbox::{Outbox, outbox};
 use crate::security::Security;
 
 pub(super) struct Agents {
     handle: Handle,
     logs: Arc<LogRelay>,
+    figures: Arc<AgentFigures>,
     /// `None`: in plain text nobody has a certificate, and agents come as the owner.
     security: Option<Arc<Security>>,
     passes: Option<Arc<Passes>>,
@@ -34,10 +36,11 @@ impl Agents {
     pub(super) fn new(
         handle: Handle,
         logs: Arc<LogRelay>,
+        figures: Arc<AgentFigures>,
         security: Option<Arc<Security>>,
         passes: Option<Arc<Passes>>,
     ) -> Self {
-        Self { handle, logs, security, passes }
+        Self { handle, logs, figures, security, passes }
     }
 }
 
@@ -57,7 +60,7 @@ impl v1::agents_server::Agents for Agents {
             _ => None,
         };
         let (mut speaker, place) = self.handle.open(caller, Peer::Agent(outbox.clone()), intake).await?;
-        let logs = Arc::clone(&self.logs);
+        let (logs, figures) = (Arc::clone(&self.logs), Arc::clone(&self.figures));
         let shown = Shown::of(&request, self.security.as_ref());
         let agents = self.handle.house().agents();
         let reports = request.into_inner();
@@ -70,6 +73,7 @@ impl v1::agents_server::Agents for Agents {
                 unanswered: 0,
                 outbox: &outbox,
                 logs: &logs,
+                figures: &figures,
                 shown: &shown,
                 agents: &agents,
             };
@@ -79,6 +83,7 @@ impl v1::agents_server::Agents for Agents {
                 () = shown.void() => outbox.fail(Status::unauthenticated(ENDED)),
             }
             logs.left(session);
+            figures.left(session);
             // A driver that has stopped has ended every session.
             let _ = speaker.end();
             drop(place);
@@ -128,6 +133,7 @@ struct Listener<'a> {
     unanswered: u32,
     outbox: &'a Outbox<AgentMail>,
     logs: &'a LogRelay,
+    figures: &'a AgentFigures,
     shown: &'a Shown,
     agents: &'a Taken,
 }
@@ -143,6 +149,8 @@ impl Listener<'_> {
             }
             match report {
                 Some(Report::Log(chunk)) => self.logs.answered(self.session, chunk),
+                Some(Report::Usage(usage)) => self.logs.told_usage(self.session, usage),
+                Some(Report::Counters(news)) => self.figures.told(self.session, &news),
                 Some(Report::Heartbeat(_)) => {
                     speaker.beat();
                     self.answer_now_and_then();
@@ -189,6 +197,8 @@ fn introduction(first: Option<&Report>) -> Result<(), Status> {
         Some(Report::Drain(_)) => "drain",
         Some(Report::Leave(_)) => "leave",
         Some(Report::Log(_)) => "log",
+        Some(Report::Counters(_)) => "counters",
+        Some(Report::Usage(_)) => "usage",
         Some(Report::Holds(_)) => "holds",
         None => "none",
     };

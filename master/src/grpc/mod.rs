@@ -43,7 +43,7 @@ use crate::inbox::Kind;
 use crate::limits::{House, Limiter};
 use crate::logs::LogRelay;
 use crate::mesos::Mesos;
-use crate::metrics::Metrics;
+use crate::metrics::{AgentFigures, Metrics};
 use crate::pages::Pages;
 use crate::reach::Reach;
 use crate::replicas::Replicas;
@@ -89,11 +89,11 @@ pub(crate) fn leading(
     reach: Reach,
 ) -> Guarded {
     let logs = Arc::new(LogRelay::default());
+    let figures = Arc::new(AgentFigures::default());
     let security = reach.security.clone();
     let passes = security.as_ref().map(|security| Arc::new(Passes::new(security.pass_keys())));
-    let agents = AgentsServer::new(agents::Agents::new(handle.clone(), Arc::clone(&logs), security, passes.clone()))
-        .max_decoding_message_size(MESSAGE_MAX)
-        .max_encoding_message_size(ORDERS_MAX);
+    let agents = agents::Agents::new(handle.clone(), Arc::clone(&logs), Arc::clone(&figures), security, passes.clone());
+    let agents = AgentsServer::new(agents).max_decoding_message_size(MESSAGE_MAX).max_encoding_message_size(ORDERS_MAX);
     let frameworks = FrameworksServer::new(frameworks::Frameworks::new(handle.clone()))
         .max_decoding_message_size(MESSAGE_MAX)
         .max_encoding_message_size(MESSAGE_MAX);
@@ -105,9 +105,9 @@ pub(crate) fn leading(
     let limits = LimitList::new(handle.clone(), guard.clone(), Arc::clone(&store));
     let whys = Whys::new(handle.clone());
     let areas: Vec<Arc<dyn Area>> = vec![
-        Arc::new(Metrics::new(handle.clone(), limits.clone())),
+        Arc::new(Metrics::new(handle.clone(), limits.clone(), Arc::clone(&figures))),
         Arc::new(Mesos::new(handle.clone(), guard.known().clone(), &reach)),
-        Arc::new(Pages::new(handle.clone(), guard.clone(), Arc::clone(&logs), whys.clone(), &reach)),
+        Arc::new(Pages::new(handle.clone(), guard.clone(), Arc::clone(&logs), figures, whys.clone(), &reach)),
     ];
     let known = guard.known().clone();
     let operator = OperatorServer::new(operator::Operator::new(handle, logs, whys, known, reach, limits))

@@ -21,6 +21,9 @@ const BODY_MAX: usize = 4 << 20;
 /// Large bodies at once: what thousands of clients send at once must not fill the memory.
 pub(super) const LARGE_OF_ALL: usize = 64;
 
+/// Of these of one principal, however many sessions it has: it must not hold up others by bodies that trickle.
+pub(super) const LARGE_OF_PRINCIPAL: usize = 8;
+
 /// How long a body may take to come. It holds a place that others want.
 const WHOLE_WITHIN: Duration = Duration::from_secs(30);
 
@@ -30,8 +33,8 @@ pub(super) struct Whole {
     pub(super) places: Vec<OwnedSemaphorePermit>,
 }
 
-/// Where a large body waits for its turn: among those of its session, and among all.
-pub(super) type Turns = [Arc<Semaphore>; 2];
+/// Where a large body waits for its turn: among those of its session, of its principal, and among all.
+pub(super) type Turns = [Arc<Semaphore>; 3];
 
 /// Receives a body. Of a large one no more is received than makes it large, until it is its turn; without turns none is taken.
 ///

@@ -51,7 +51,8 @@ async fn call(
 ) -> Result<Response<Body>, Refused> {
     let format = content(&head.headers)?;
     let session = mesos.0.sessions.get(stream);
-    let turns = session.as_ref().map(|session| [Arc::clone(&session.large), Arc::clone(&mesos.0.large)]);
+    let turns = |session: &Arc<Session>| [&session.large, &session.large_of_principal, &mesos.0.large].map(Arc::clone);
+    let turns = session.as_ref().map(turns);
     let body = receive(body, turns).await?;
     let call: Call = format.read(&body.bytes).map_err(bad)?;
     if call.r#type() == CallType::Subscribe {
@@ -166,8 +167,15 @@ async fn subscribe(mesos: Mesos, caller: Caller, head: &Parts, body: Body) -> Re
     };
     let dialect = Dialect { ids: mesos.ids(), framework, copes };
     let names = Arc::default();
-    let session =
-        Session { dialect, who, names: Arc::clone(&names), outbox, large: Arc::new(Semaphore::new(1)), calls };
+    let session = Session {
+        dialect,
+        who,
+        names: Arc::clone(&names),
+        outbox,
+        large: Arc::new(Semaphore::new(1)),
+        large_of_principal: Arc::new(Semaphore::new(body::LARGE_OF_PRINCIPAL)),
+        calls,
+    };
     let entered = mesos.0.sessions.enter(session)?;
     let events = Events { handle: handle.clone(), dialect, names, format };
     stream::of_session(events, &mesos.0.master, entered, batch.collect(), mail).await

@@ -35,6 +35,8 @@ pub(super) struct Session {
     pub(super) outbox: Outbox<FrameworkEvent>,
     /// Large bodies come one by one.
     pub(super) large: Arc<Semaphore>,
+    /// Those of all sessions of its principal.
+    pub(super) large_of_principal: Arc<Semaphore>,
     pub(super) calls: mpsc::Sender<Words>,
 }
 
@@ -57,13 +59,18 @@ impl Sessions {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A session can be found until the value that this gives is dropped.
-    pub(super) fn enter(&self, session: Session) -> Result<Entered, Status> {
+    /// A session can be found until the value that this gives is dropped. It shares places with others of its principal.
+    pub(super) fn enter(&self, mut session: Session) -> Result<Entered, Status> {
         let mut drawn = [0; 16];
         getrandom::fill(&mut drawn).map_err(|error| Status::internal(format!("no stream id can be drawn: {error}")))?;
         let [a, b, c, d, e] = [&drawn[..4], &drawn[4..6], &drawn[6..8], &drawn[8..10], &drawn[10..]].map(hex);
         let stream = format!("{a}-{b}-{c}-{d}-{e}");
-        self.lock().insert(stream.clone(), Arc::new(session));
+        let mut sessions = self.lock();
+        if let Some(other) = sessions.values().find(|other| other.who == session.who) {
+            session.large_of_principal = Arc::clone(&other.large_of_principal);
+        }
+        sessions.insert(stream.clone(), Arc::new(session));
+        drop(sessions);
         Ok(Entered { sessions: self.clone(), stream })
     }
 }

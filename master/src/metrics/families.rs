@@ -1,14 +1,16 @@
 //! Which metrics there are.
 
 use std::fmt;
+use std::time::Duration;
 
-use haggle_core::cluster::{Counts, Figures, OfferEnd, RoleView, Tally};
+use haggle_core::cluster::{Counts, Figures, OfferEnd, Processor, RoleView, Tally};
 use haggle_core::{Ceiling, Resources, TaskState};
 use haggle_proto::v1;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::registry::Unit;
 
+use super::agents::{self, AgentRow};
 use super::page::Page;
 use super::process::Process;
 use super::timings::Measured;
@@ -37,6 +39,7 @@ pub(super) struct Whole {
     pub(super) each_has: Vec<(&'static str, u64)>,
     pub(super) limits: Vec<v1::LimitUse>,
     pub(super) process: Option<Process>,
+    pub(super) agents: Vec<AgentRow>,
 }
 
 impl Collector for Scrape {
@@ -62,7 +65,8 @@ impl Whole {
         self.offers(page)?;
         self.tasks(page)?;
         self.driver(page)?;
-        self.limits(page)
+        self.limits(page)?;
+        agents::encode(&self.agents, page)
     }
 
     fn peers(&self, page: &mut Page<'_>) -> fmt::Result {
@@ -144,8 +148,18 @@ impl Whole {
             "From the launch of a task to its start, as the master hears of it",
             tally.start_latency(),
         )?;
-        let cpu = tally.cpu().map(|(role, cpu)| ([("role", role)], cpu.as_secs_f64()));
-        page.counters("haggle_task_cpu", "Processor time of tasks that ended", Some(&Unit::Seconds), cpu)
+        let of = |time: fn(Processor) -> Duration| {
+            tally.cpu().map(move |(role, cpu)| ([("role", role)], time(cpu).as_secs_f64()))
+        };
+        let used = of(|cpu| cpu.used);
+        page.counters("haggle_task_cpu", "Processor time of tasks that ended", Some(&Unit::Seconds), used)?;
+        let throttled = of(|cpu| cpu.throttled);
+        page.counters(
+            "haggle_task_throttled",
+            "How long tasks that ended wanted to run and were held back by their cpus",
+            Some(&Unit::Seconds),
+            throttled,
+        )
     }
 
     fn driver(&self, page: &mut Page<'_>) -> fmt::Result {

@@ -2,10 +2,13 @@
 //!
 //! Nothing is kept for it: whoever asks has a look at the cluster between two batches, as every list has.
 
+mod agents;
 mod families;
 mod page;
 mod process;
 mod timings;
+
+use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -27,6 +30,7 @@ use crate::web::{Area, Entrance};
 use families::{Scrape, Whole};
 use process::Process;
 
+pub(crate) use agents::AgentFigures;
 pub(crate) use timings::Timings;
 
 /// Roles in one answer, by path. An answer with so many has half a MiB.
@@ -40,11 +44,12 @@ const OPEN_METRICS: HeaderValue =
 pub(crate) struct Metrics {
     handle: Handle,
     limits: LimitList,
+    agents: Arc<AgentFigures>,
 }
 
 impl Metrics {
-    pub(crate) fn new(handle: Handle, limits: LimitList) -> Self {
-        Self { handle, limits }
+    pub(crate) fn new(handle: Handle, limits: LimitList, agents: Arc<AgentFigures>) -> Self {
+        Self { handle, limits, agents }
     }
 
     /// What `who` may see: everything, or what is of its roles.
@@ -85,6 +90,7 @@ impl Metrics {
             each_has: self.limits.each_has(),
             limits: self.limits.uses(None).await?,
             process,
+            agents: self.agents.rows(&self.handle).await?,
         })
     }
 }

@@ -63,7 +63,7 @@ impl Weigh for AgentMail {
         PLAIN
             + match self {
                 Self::Order(order) | Self::Large(order, _) => order_weight(order),
-                Self::ReadLog(_) | Self::Heartbeat { .. } => 0,
+                Self::ReadLog(_) | Self::ReadUsage(_) | Self::Heartbeat { .. } => 0,
             }
     }
 

@@ -5,8 +5,8 @@ use haggle_core::cluster::{AgentView, Cluster, FrameworkView, Page, RoleView, Ta
 use haggle_core::{AgentId, FrameworkId, Now, TaskId, TaskState};
 use haggle_pages::link::Query;
 use haggle_pages::views::{
-    AgentPage, AgentsPage, AuditPage, ClusterPage, EventsPage, FrameworkPage, FrameworksPage, OffersPage, RolesPage,
-    TaskFilter, TaskPage, TasksPage, TokensPage, View, Whole,
+    AboutAgent, AgentPage, AgentsPage, AuditPage, ClusterPage, EventsPage, FrameworkPage, FrameworksPage, LogTail,
+    OffersPage, RolesPage, Seen, Shortened, TaskFilter, TaskPage, TasksPage, TokensPage, View, Whole,
 };
 use haggle_proto::v1::OutputStream;
 use tokio::task::spawn_blocking;
@@ -30,6 +30,16 @@ const TASKS_BESIDE: usize = 20;
 /// A view that can be handed on.
 pub(super) type Boxed = Box<dyn View + Send + Sync>;
 
+/// A list, and whether it has more than was looked at.
+struct Listed<V> {
+    items: Vec<V>,
+    is_cut: bool,
+}
+
+fn boxed(view: impl View + Send + Sync + 'static, is_cut: bool) -> Boxed {
+    if is_cut { Box::new(Shortened { view, most: LIST_MAX }) } else { Box::new(view) }
+}
+
 impl Pages {
     /// What somebody is shown at an address.
     ///
@@ -40,19 +50,27 @@ impl Pages {
         let _place = self.handle.house().list()?;
         let master = || self.master.to_string();
         Ok(match *route {
-            Route::Cluster => Box::new(self.cluster(who).await?),
-            Route::Agents => Box::new(AgentsPage::new(query, self.agents(who).await?, master())),
+            Route::Cluster => self.cluster(who).await?,
+            Route::Agents => {
+                let Listed { items, is_cut } = self.agents(who).await?;
+                boxed(AgentsPage::new(query, items, master()), is_cut)
+            }
             Route::Agent(id) => Box::new(self.agent(id, who).await?),
             Route::Roles => {
                 let may_set = who.check(Verb::SetWeight).is_ok();
-                Box::new(RolesPage::new(query, self.roles(who).await?, may_set))
+                let Listed { items, is_cut } = self.roles(who).await?;
+                boxed(RolesPage::new(query, items, may_set), is_cut)
             }
-            Route::Frameworks => Box::new(FrameworksPage::new(query, self.frameworks(who).await?)),
+            Route::Frameworks => {
+                let Listed { items, is_cut } = self.frameworks(who).await?;
+                boxed(FrameworksPage::new(query, items), is_cut)
+            }
             Route::Framework(id) => Box::new(self.framework(id, who).await?),
             Route::Offers => {
                 let of = who.clone();
-                let offers = self.all(move |cluster, now, after| cluster.offers_page(now, &of, after, PAGE)).await?;
-                Box::new(OffersPage::new(query, offers))
+                let page = move |cluster: &Cluster, now, after| cluster.offers_page(now, &of, after, PAGE);
+                let Listed { items, is_cut } = self.all(page).await?;
+                boxed(OffersPage::new(query, items), is_cut)
             }
             Route::Tasks => {
                 let (tasks, numbers) = scan::page(&self.handle, who, &TaskFilter::new(query), query).await?;
@@ -61,13 +79,14 @@ impl Pages {
             Route::Task(id) => Box::new(self.task(id, who).await?),
             Route::Events => Box::new(EventsPage),
             Route::Tokens => {
-                let mut tokens = self.all(|cluster, _, after| cluster.tokens_page(after, PAGE)).await?;
+                let tokens = self.all(|cluster, _, after| cluster.tokens_page(after, PAGE)).await?;
+                let Listed { items: mut tokens, is_cut } = tokens;
                 tokens.retain(is_live);
                 let may_revoke = who.check(Verb::RevokeToken).is_ok();
-                Box::new(TokensPage::new(query, tokens, may_revoke, wall_clock_ms()))
+                boxed(TokensPage::new(query, tokens, may_revoke, wall_clock_ms()), is_cut)
             }
             Route::Audit => Box::new(AuditPage::new(self.audit().await)),
-            Route::Asset(_) | Route::Login | Route::Logout | Route::Log(..) | Route::Act(_) => {
+            Route::Asset(_) | Route::Login | Route::Logout | Route::Log(..) | Route::Usage(_) | Route::Act(_) => {
                 return Err(Status::not_found("there is no such page"));
             }
         })
@@ -77,7 +96,7 @@ impl Pages {
     async fn all<V, C>(
         &self,
         page: impl Fn(&Cluster, Now, Option<C>) -> Page<V, C> + Clone + Send + 'static,
-    ) -> Result<Vec<V>, Stopping>
+    ) -> Result<Listed<V>, Stopping>
     where
         V: Send + 'static,
         C: Send + 'static,
@@ -90,27 +109,27 @@ impl Pages {
             all.extend(found);
             after = next;
             if after.is_none() || all.len() >= LIST_MAX {
-                return Ok(all);
+                return Ok(Listed { items: all, is_cut: after.is_some() });
             }
         }
     }
 
-    async fn agents(&self, who: &Principal) -> Result<Vec<AgentView>, Stopping> {
+    async fn agents(&self, who: &Principal) -> Result<Listed<AgentView>, Stopping> {
         let who = who.clone();
         self.all(move |cluster, now, after| cluster.agents_page(now, &who, after, PAGE)).await
     }
 
-    async fn frameworks(&self, who: &Principal) -> Result<Vec<FrameworkView>, Stopping> {
+    async fn frameworks(&self, who: &Principal) -> Result<Listed<FrameworkView>, Stopping> {
         let who = who.clone();
         self.all(move |cluster, _, after| cluster.frameworks_page(&who, after, PAGE)).await
     }
 
-    async fn roles(&self, who: &Principal) -> Result<Vec<RoleView>, Stopping> {
+    async fn roles(&self, who: &Principal) -> Result<Listed<RoleView>, Stopping> {
         let who = who.clone();
         self.all(move |cluster, _, after: Option<String>| cluster.roles_page(&who, after.as_deref(), PAGE)).await
     }
 
-    async fn cluster(&self, who: &Principal) -> Result<ClusterPage, Status> {
+    async fn cluster(&self, who: &Principal) -> Result<Boxed, Status> {
         let (agents, frameworks, roles) =
             (self.agents(who).await?, self.frameworks(who).await?, self.roles(who).await?);
         let whole = if who.may_all(Verb::ReadMetrics) {
@@ -123,7 +142,9 @@ impl Pages {
         };
         let reign = self.handle.reign();
         let about = (reign.cluster.to_string(), env!("CARGO_PKG_VERSION"), reign.epoch.0);
-        Ok(ClusterPage::new(about, self.master.to_string(), whole, &agents, &frameworks, &roles))
+        let is_cut = agents.is_cut || frameworks.is_cut || roles.is_cut;
+        let master = self.master.to_string();
+        Ok(boxed(ClusterPage::new(about, master, whole, &agents.items, &frameworks.items, &roles.items), is_cut))
     }
 
     async fn agent(&self, id: AgentId, who: &Principal) -> Result<AgentPage, Status> {
@@ -132,9 +153,18 @@ impl Pages {
         let look = move |cluster: &Cluster, now| cluster.agents_page(now, &of, before, 1).0;
         let found = self.handle.ask(look).await?.into_iter().find(|agent| agent.id == id);
         let agent = found.ok_or_else(|| Status::not_found(format!("there is no {id}")))?;
+        let session = self.handle.ask(move |cluster, _| cluster.session_of_agent(id)).await?;
+        let about = session.and_then(|session| self.figures.of(session)).map(|counted| AboutAgent {
+            version: counted.version,
+            engine: counted.engine,
+            executors: counted.executors,
+            cache: (counted.artifacts, counted.artifact_bytes, counted.artifact_bytes_max),
+            artifacts: (counted.artifacts_found, counted.artifacts_fetched, counted.artifacts_failed),
+            modules: (counted.modules_found, counted.modules_compiled, counted.modules_failed),
+        });
         let (tasks, is_cut) = self.beside(who, &format!("agent={id}")).await?;
         let may_withdraw = who.check(Verb::DrainAgent).is_ok();
-        Ok(AgentPage::new(agent, tasks, is_cut, may_withdraw))
+        Ok(AgentPage::new(agent, about.as_ref(), tasks, is_cut, may_withdraw))
     }
 
     async fn framework(&self, id: FrameworkId, who: &Principal) -> Result<FrameworkPage, Status> {
@@ -165,25 +195,26 @@ impl Pages {
         let look = move |cluster: &Cluster, now| {
             let task = cluster.task_for(&of, Verb::ListTasks, id)?;
             let may_kill = cluster.task_for(&of, Verb::KillTask, id).is_some();
-            Some((task, cluster.life_of(id), may_kill, now))
+            let session = cluster.session_of_agent(task.agent);
+            Some((task, session, cluster.life_of(id), may_kill, now))
         };
         let found = self.handle.ask(look).await?;
         let unknown =
             || Status::not_found(format!("there is no {id}: it ended long ago, was never launched, or is not yours"));
-        let (task, life, may_kill, now) = found.ok_or_else(unknown)?;
+        let (task, session, life, may_kill, now) = found.ok_or_else(unknown)?;
         let why = match task.status.state {
             TaskState::Staging | TaskState::Starting | TaskState::Unreachable => {
                 self.whys.ask(who.clone(), id.framework, Some(task.role.clone())).await?
             }
             _ => None,
         };
-        let mut logs = Vec::new();
-        if !task.is_allocation && who.check(Verb::ReadLog).is_ok() {
-            let tail = |stream| self.tail(id, stream, who);
-            let (stdout, stderr) = tokio::join!(tail(OutputStream::Stdout), tail(OutputStream::Stderr));
-            logs.extend([stdout, stderr]);
-        }
-        Ok(TaskPage::new(task, life, why, &logs, may_kill, (now, wall_clock_ms())))
+        let shows_logs = !task.is_allocation && who.check(Verb::ReadLog).is_ok();
+        let tail = async |stream| if shows_logs { Some(self.tail(id, stream, who).await) } else { None };
+        let (stdout, stderr, so_far) =
+            tokio::join!(tail(OutputStream::Stdout), tail(OutputStream::Stderr), self.usage_so_far(&task, session));
+        let logs: Vec<LogTail> = [stdout, stderr].into_iter().flatten().collect();
+        let seen = Seen { life, why, so_far, now, wall_ms: wall_clock_ms() };
+        Ok(TaskPage::new(task, seen, &logs, may_kill))
     }
 
     async fn audit(&self) -> Result<Vec<String>, String> {

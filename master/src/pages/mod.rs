@@ -16,6 +16,7 @@ mod look;
 mod route;
 mod scan;
 mod session;
+mod usage;
 
 use std::sync::Arc;
 
@@ -34,6 +35,7 @@ use crate::access::{Guard, caller_of, plain};
 use crate::grpc::Whys;
 use crate::handle::Handle;
 use crate::logs::LogRelay;
+use crate::metrics::AgentFigures;
 use crate::reach::Reach;
 use crate::web::{Area, Entrance};
 
@@ -47,6 +49,8 @@ pub(crate) struct Pages {
     handle: Handle,
     guard: Guard,
     logs: Arc<LogRelay>,
+    /// What agents count.
+    figures: Arc<AgentFigures>,
     whys: Whys,
     hours: Hours,
     /// How commands that are shown name this master.
@@ -56,12 +60,20 @@ pub(crate) struct Pages {
 }
 
 impl Pages {
-    pub(crate) fn new(handle: Handle, guard: Guard, logs: Arc<LogRelay>, whys: Whys, reach: &Reach) -> Self {
+    pub(crate) fn new(
+        handle: Handle,
+        guard: Guard,
+        logs: Arc<LogRelay>,
+        figures: Arc<AgentFigures>,
+        whys: Whys,
+        reach: &Reach,
+    ) -> Self {
         let is_secured = reach.security.is_some();
         let scheme = if is_secured { "https" } else { "http" };
         let address = reach.addresses.first().map_or("127.0.0.1:5050", String::as_str);
         let hours = Hours::start(handle.clone());
-        Self { handle, guard, logs, whys, hours, master: format!("{scheme}://{address}").into(), is_secured }
+        let master = format!("{scheme}://{address}").into();
+        Self { handle, guard, logs, figures, whys, hours, master, is_secured }
     }
 
     /// The whole page around a view, or the view as data.
@@ -105,6 +117,7 @@ impl Pages {
                 match route {
                     Route::Act(act) => self.act(act, &caller, &head).await,
                     Route::Log(task, stream) => self.log(task, stream, &query, who, &head).await,
+                    Route::Usage(task) => self.usage(task, &who).await,
                     Route::Events if Form::of(&head) == Form::Stream => self.events(who),
                     route if Form::of(&head) == Form::Stream => self.live(route, query, who).await,
                     route => {
@@ -123,7 +136,8 @@ impl Area for Pages {
         if let Some(refused) = route.check_method(&head.method) {
             return Some(Entrance::Closed(Box::new(refused)));
         }
-        let is_live = Form::of(head) == Form::Stream && !matches!(route, Route::Log(..) | Route::Act(_));
+        let is_live =
+            Form::of(head) == Form::Stream && !matches!(route, Route::Log(..) | Route::Usage(_) | Route::Act(_));
         Some(match route.verb() {
             // A page that stays open holds a watch, and no list. What it lists is checked as well.
             Some(_) if is_live => Entrance::For(Verb::Watch),

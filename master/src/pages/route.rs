@@ -27,6 +27,8 @@ pub(super) enum Route {
     Tasks,
     Task(TaskId),
     Log(TaskId, OutputStream),
+    /// What it has used so far, as data alone.
+    Usage(TaskId),
     Events,
     Tokens,
     Audit,
@@ -83,6 +85,7 @@ impl Route {
             ["tasks", id] => Self::Task(id.parse().ok()?),
             ["tasks", id, "stdout"] => Self::Log(id.parse().ok()?, OutputStream::Stdout),
             ["tasks", id, "stderr"] => Self::Log(id.parse().ok()?, OutputStream::Stderr),
+            ["tasks", id, "usage"] => Self::Usage(id.parse().ok()?),
             ["tasks", id, "kill"] if posts => Self::Act(Act::Kill(id.parse().ok()?)),
             ["agents", id, "deactivate"] if posts => Self::Act(Act::Deactivate(id.parse().ok()?)),
             ["agents", id, "drain"] if posts => Self::Act(Act::Drain(id.parse().ok()?)),
@@ -101,7 +104,7 @@ impl Route {
             Self::Roles => Verb::ListRoles,
             Self::Frameworks | Self::Framework(_) => Verb::ListFrameworks,
             Self::Offers => Verb::ListOffers,
-            Self::Tasks | Self::Task(_) => Verb::ListTasks,
+            Self::Tasks | Self::Task(_) | Self::Usage(_) => Verb::ListTasks,
             Self::Log(..) => Verb::ReadLog,
             Self::Events => Verb::Watch,
             Self::Tokens => Verb::ListTokens,
@@ -155,6 +158,10 @@ mod tests {
 
         assert_eq!(route("GET", "/tasks/task-3.7"), Some(task.clone()));
         assert_eq!(route("GET", "/tasks/task-3.7.json?x"), Some(task));
+        assert_eq!(
+            route("GET", "/tasks/task-3.7/usage.json"),
+            Some(Route::Usage(TaskId { framework: FrameworkId(3), number: 7 }))
+        );
         assert_eq!(route("GET", "/tasks.json"), Some(Route::Tasks));
         assert_eq!(route("GET", "/index.json"), Some(Route::Cluster));
     }

@@ -1,7 +1,8 @@
 //! `GET /metrics`, as Prometheus and curl read it.
 
 use haggle_master::{Config, Master};
-use haggle_proto::v1::{PrincipalKind, TaskState};
+use haggle_proto::v1::agent_report::Report;
+use haggle_proto::v1::{AgentCounters, PrincipalKind, TaskState};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -62,6 +63,34 @@ async fn the_owner_reads_what_happened_in_the_cluster() {
     }
     assert!(value(&answer, "haggle_allocation_seconds_count").unwrap() > 0.0);
     assert!(answer.trim_end().ends_with("# EOF"), "{answer}");
+    let document = include_str!("../../../docs/METRICS.md");
+    let families = answer.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
+    for family in families {
+        assert!(document.contains(&format!("`{family}")), "docs/METRICS.md does not tell of {family}");
+    }
+}
+
+#[tokio::test]
+async fn what_an_agent_counts_is_read_at_its_master_and_ends_with_its_connection() {
+    let master = Master::start(Config::new(loopback())).await.unwrap();
+    let agent = Agent::register(&master, None).await;
+    let news =
+        |artifacts_fetched, executors| AgentCounters { artifacts_fetched, executors, ..AgentCounters::default() };
+    agent.say(Report::Counters(news(3, 2))).await;
+    agent.say(Report::Counters(news(4, 1))).await;
+    let fetched = format!(r#"haggle_agent_artifacts_needed_total{{agent="agent-{}",result="fetched"}}"#, agent.id);
+    let executors = format!(r#"haggle_agent_executors{{agent="agent-{}"}}"#, agent.id);
+
+    let answer = loop {
+        let answer = scrape(&master, &owners(&master)).await;
+        if value(&answer, &fetched) == Some(7.0) {
+            break answer;
+        }
+    };
+
+    assert_eq!(value(&answer, &executors), Some(1.0), "{answer}");
+    drop(agent);
+    while scrape(&master, &owners(&master)).await.contains("haggle_agent_executors{") {}
 }
 
 #[tokio::test]

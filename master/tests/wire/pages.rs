@@ -2,7 +2,8 @@
 
 use haggle_master::{Config, Master};
 use haggle_proto::v1::agent_order::Order;
-use haggle_proto::v1::{PrincipalKind, TaskState};
+use haggle_proto::v1::agent_report::Report;
+use haggle_proto::v1::{PrincipalKind, TaskState, Usage, UsageSoFar};
 
 use crate::access::{create, wanted};
 use crate::metrics::{ask, owners};
@@ -106,6 +107,36 @@ async fn a_task_is_seen_by_whom_it_is_of_and_killed_from_a_page_of_this_origin_a
         }
     };
     assert_eq!(killed.number, 1);
+}
+
+#[tokio::test]
+async fn what_a_task_uses_is_asked_of_its_agent_by_whom_the_task_is_of() {
+    let master = Master::start(Config::new(loopback())).await.unwrap();
+    let mut agent = Agent::register(&master, None).await;
+    let mut framework = Framework::subscribe(&master, None).await;
+    let offer = framework.offer().await;
+    framework.accept(&offer, vec![spec(framework.id, 1)]).await;
+    let task = agent.launched().await;
+    agent.update(&task, 1, TaskState::Running).await;
+    framework.update().await;
+    let owner = format!("authorization: {}", owners(&master));
+    let bystander = bearer(&create(&master, wanted(PrincipalKind::Viewer, "", &["other"])).await.text);
+    let page = format!("/tasks/task-{}.1/usage.json", framework.id);
+
+    let answers = async {
+        loop {
+            if let Order::ReadUsage(order) = agent.order().await {
+                let usage = Usage { cpu_ns: 1_500_000_000, wall_ns: 3_000_000_000, ..Usage::default() };
+                agent.say(Report::Usage(UsageSoFar { request: order.request, usage: Some(usage) })).await;
+                break;
+            }
+        }
+    };
+    let shown = [owner.as_str()];
+    let (told, ()) = tokio::join!(get(&master, &page, &shown), answers);
+
+    assert!(told.contains("\"cpu_seconds\":1.5") && told.contains("\"is_over\":false"), "{told}");
+    assert!(get(&master, &page, &[&bystander]).await.starts_with("HTTP/1.1 404"));
 }
 
 #[tokio::test]

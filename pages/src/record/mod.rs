@@ -321,6 +321,7 @@ pub struct UsageRecord {
     peak_disk_bytes: u64,
     output_bytes: u64,
     net_bytes: u64,
+    throttled_seconds: f64,
 }
 
 impl From<Usage> for UsageRecord {
@@ -333,6 +334,7 @@ impl From<Usage> for UsageRecord {
             peak_disk_bytes: usage.peak_disk.get(),
             output_bytes: usage.output.get(),
             net_bytes: usage.net.get(),
+            throttled_seconds: usage.throttled.as_secs_f64(),
         }
     }
 }

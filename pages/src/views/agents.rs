@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::{View, found};
 use crate::layout::Section;
 use crate::link::Query;
-use crate::parts::{Action, Badge, Bar, Choice, Pager, Word, counted};
+use crate::parts::{Action, Badge, Bar, Choice, Pager, Word, count, counted};
 use crate::record::{AgentRecord, TaskRecord};
 use crate::text::{printable, window};
 use crate::views::tasks::TaskRow;
@@ -198,6 +198,42 @@ impl View for AgentsPage {
     }
 }
 
+/// What an agent tells of itself beside its heartbeats.
+#[derive(Clone, Debug, Default)]
+pub struct AboutAgent {
+    /// Of `haggle`.
+    pub version: String,
+    /// What runs its tasks.
+    pub engine: String,
+    /// Processes in which tasks run.
+    pub executors: u64,
+    /// Artifacts that it keeps, their bytes, and how many these may be.
+    pub cache: (u64, u64, u64),
+    /// Artifacts that tasks needed and that were there, were fetched, could not be had.
+    pub artifacts: (u64, u64, u64),
+    /// Compiled modules that tasks needed and that were there, were compiled, could not be.
+    pub modules: (u64, u64, u64),
+}
+
+impl AboutAgent {
+    fn facts(&self) -> Vec<(String, String)> {
+        let (kept, bytes, most) = self.cache;
+        let (found, fetched, missed) = self.artifacts;
+        let (known, compiled, failed) = self.modules;
+        let but =
+            |failed: u64| if failed == 0 { String::new() } else { format!(", {} could not be had", count(failed)) };
+        let facts = [
+            ("Version", printable(&self.version)),
+            ("Runs tasks with", printable(&self.engine)),
+            ("Executors", count(self.executors)),
+            ("Cache", format!("{}, {} of {}", counted(kept, "artifact"), Bytes::new(bytes), Bytes::new(most))),
+            ("Artifacts needed", format!("{} were there, {} fetched{}", count(found), count(fetched), but(missed))),
+            ("Modules needed", format!("{} were there, {} compiled{}", count(known), count(compiled), but(failed))),
+        ];
+        facts.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+}
+
 /// One agent.
 #[derive(Template)]
 #[template(path = "agent.html")]
@@ -216,8 +252,15 @@ pub struct AgentPage {
 }
 
 impl AgentPage {
-    /// An agent with some of its tasks. `may_withdraw`: whoever looks may deactivate, drain and reactivate.
-    pub fn new(agent: AgentView, views: Vec<TaskView>, more_tasks: bool, may_withdraw: bool) -> Self {
+    /// An agent with some of its tasks, and what it told since it connected. `may_withdraw`: whoever looks may deactivate, drain and
+    /// reactivate.
+    pub fn new(
+        agent: AgentView,
+        about: Option<&AboutAgent>,
+        views: Vec<TaskView>,
+        more_tasks: bool,
+        may_withdraw: bool,
+    ) -> Self {
         let (cpu, mem, disk) = bars(&agent);
         let mut facts = vec![("Tasks".to_owned(), counted(agent.tasks as u64, "task"))];
         if !agent.revocable.is_zero() {
@@ -231,6 +274,7 @@ impl AgentPage {
             let (start, end) = window(when);
             facts.push(("Maintenance".to_owned(), format!("from {start} to {end}")));
         }
+        facts.extend(about.map(AboutAgent::facts).unwrap_or_default());
         for (name, value) in &agent.info.attributes {
             facts.push((printable(name), printable(value)));
         }

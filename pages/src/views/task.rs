@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::View;
 use crate::layout::Section;
 use crate::parts::{Action, Badge, Bar, Moment, count, lines, took};
-use crate::record::{TaskRecord, WhyRecord};
+use crate::record::{TaskRecord, UsageRecord, WhyRecord};
 use crate::text::printable;
 use crate::views::tasks::role_url;
 use crate::why;
@@ -67,31 +67,33 @@ pub struct TaskPage {
     kill: Option<Action>,
     follows: bool,
     command: String,
+    is_told_later: bool,
+    /// Whether it is looked at how fast it uses processors.
+    plots: bool,
     task: TaskView,
-    why: Option<Why>,
+    seen: Seen,
 }
 
-/// When somebody looks: by the cluster's clock and by the wall's.
-#[derive(Clone, Copy, Debug)]
-pub struct Looked {
-    /// By the cluster's own.
+/// What is seen of a task beside how it stands, and when.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// As this master heard of it.
+    pub life: Life,
+    /// What its framework waits for, when the task itself does.
+    pub why: Option<Why>,
+    /// What it has used so far, when it runs and its agent said so.
+    pub so_far: Option<Usage>,
+    /// By the cluster's own clock.
     pub now: Now,
     /// Milliseconds since 1970.
     pub wall_ms: u64,
 }
 
 impl TaskPage {
-    /// A task as it stands. `why`: what its framework waits for, when the task itself does.
-    pub fn new(
-        task: TaskView,
-        life: Life,
-        why: Option<Why>,
-        logs: &[LogTail],
-        may_kill: bool,
-        looked: (Now, u64),
-    ) -> Self {
+    /// A task as it stands.
+    pub fn new(task: TaskView, seen: Seen, logs: &[LogTail], may_kill: bool) -> Self {
         let status = &task.status;
-        let looked = Looked { now: looked.0, wall_ms: looked.1 };
+        let usage = status.usage.or(seen.so_far);
         let has_ended = status.state.is_terminal();
         let kill = (may_kill && !has_ended).then(|| Action {
             label: "Kill",
@@ -113,18 +115,23 @@ impl TaskPage {
         if let Some(group) = task.group {
             facts.push(("Group", format!("{} with {} tasks", group.id(task.id.framework), group.size)));
         }
-        if let Some(usage) = status.usage {
+        if let Some(usage) = usage {
+            if !usage.throttled.is_zero() {
+                facts.push(("Held back", format!("for {}, as it had used its cpus", took(usage.throttled))));
+            }
             facts.push(("Fuel used", count(usage.fuel.get())));
             facts.push(("Written", usage.output.to_string()));
             facts.push(("Over the network", usage.net.to_string()));
         }
-        let (waits_title, waits) = waits(&task, why.as_ref());
+        let (waits_title, waits) = waits(&task, seen.why.as_ref());
         Self {
             id: task.id.to_string(),
             name: printable(&task.name),
             state: Badge::of_task(status.state, status.reason),
-            dots: dots(status.state, status.usage, life, looked),
-            bars: bars(&task.resources, status.usage),
+            dots: dots(status.state, status.usage, &seen),
+            bars: bars(&task.resources, usage),
+            is_told_later: !has_ended && usage.is_none(),
+            plots: status.state == TaskState::Running && !task.is_allocation,
             facts,
             framework: task.id.framework.to_string(),
             agent: task.agent.to_string(),
@@ -138,7 +145,7 @@ impl TaskPage {
             follows: !has_ended,
             command: format!("haggle logs {} --follow", task.id),
             task,
-            why,
+            seen,
         }
     }
 }
@@ -156,7 +163,8 @@ fn waits(task: &TaskView, why: Option<&Why>) -> (&'static str, Vec<String>) {
 }
 
 /// Its life as this master heard of it.
-fn dots(state: TaskState, usage: Option<Usage>, life: Life, looked: Looked) -> Vec<Dot> {
+fn dots(state: TaskState, usage: Option<Usage>, looked: &Seen) -> Vec<Dot> {
+    let life = looked.life;
     let end = if Badge::of_task(state, None).class == "failed" { "failed" } else { "done" };
     let known = [
         ("launched", "waiting", life.launched),
@@ -212,7 +220,9 @@ fn bars(given: &Resources, usage: Option<Usage>) -> Vec<Bar> {
     };
     let rate = usage.cpu.as_secs_f64() * 1000.0 / usage.wall.max(Duration::from_micros(1)).as_secs_f64();
     vec![
-        Bar::of_limit("CPU rate", rate as u64, given.cpus.get(), |milli| format!("{:.2} cpu", milli as f64 / 1000.0)),
+        Bar::of_limit("CPU rate, on average", rate as u64, given.cpus.get(), |milli| {
+            format!("{:.2} cpu", milli as f64 / 1000.0)
+        }),
         Bar::of_limit("Memory, at most", usage.peak_mem.get(), given.mem.get(), bytes),
         Bar::of_limit("Disk, at most", usage.peak_disk.get(), given.disk.get(), bytes),
     ]
@@ -261,6 +271,10 @@ impl View for TaskPage {
     }
 
     fn json(&self) -> Value {
-        json!({ "task": TaskRecord::from(&self.task), "why": self.why.as_ref().map(WhyRecord::from) })
+        json!({
+            "task": TaskRecord::from(&self.task),
+            "usage_so_far": self.seen.so_far.map(UsageRecord::from),
+            "why": self.seen.why.as_ref().map(WhyRecord::from),
+        })
     }
 }

@@ -113,7 +113,7 @@ impl From<AgentCommand> for v1::AgentReport {
 impl TryFrom<v1::AgentReport> for AgentCommand {
     type Error = Malformed;
 
-    /// A [`v1::LogChunk`] is no command: it answers a question of the master's shell, and is taken out before.
+    /// What answers a question of the master's shell, or is for those who watch, is no command, and is taken out before.
     fn try_from(wire: v1::AgentReport) -> Result<Self, Malformed> {
         Ok(match required(wire.report, "report")? {
             Report::Register(register) => Self::Register {
@@ -146,10 +146,10 @@ impl TryFrom<v1::AgentReport> for AgentCommand {
             Report::UnusedMilliCpus(cpus) => Self::Unused(MilliCpu::new(amount("unused_milli_cpus", cpus)?)),
             Report::Drain(_) => Self::Drain,
             Report::Leave(_) => Self::Leave,
-            Report::Log(_) => {
+            Report::Log(_) | Report::Counters(_) | Report::Usage(_) => {
                 return Err(Malformed::Invalid {
                     field: "report",
-                    got: "a log chunk".to_owned(),
+                    got: "a word to the shell".to_owned(),
                     wanted: "something to decide",
                 });
             }
@@ -189,7 +189,7 @@ impl From<AgentOrder> for v1::AgentOrder {
 impl TryFrom<v1::AgentOrder> for AgentOrder {
     type Error = Malformed;
 
-    /// [`Order::ReadLog`] and [`Order::Heartbeat`] speak to the agent's shell, and are taken out before.
+    /// [`Order::ReadLog`], [`Order::ReadUsage`] and [`Order::Heartbeat`] speak to the agent's shell, and are taken out before.
     fn try_from(wire: v1::AgentOrder) -> Result<Self, Malformed> {
         Ok(match required(wire.order, "order")? {
             Order::Registered(registered) => Self::Registered {
@@ -222,7 +222,7 @@ impl TryFrom<v1::AgentOrder> for AgentOrder {
                 size: Bytes::new(size_bytes),
             },
             Order::DestroyVolume(volume) => Self::DestroyVolume(volume.into()),
-            Order::ReadLog(_) | Order::Heartbeat(_) => {
+            Order::ReadLog(_) | Order::ReadUsage(_) | Order::Heartbeat(_) => {
                 return Err(Malformed::Invalid {
                     field: "order",
                     got: "a word to the shell".to_owned(),

@@ -102,6 +102,7 @@ impl From<Usage> for v1::Usage {
             peak_disk_bytes: usage.peak_disk.get(),
             output_bytes: usage.output.get(),
             net_bytes: usage.net.get(),
+            throttled_ns: nanos(usage.throttled),
         }
     }
 }
@@ -116,6 +117,7 @@ impl From<v1::Usage> for Usage {
             peak_disk: Bytes::new(wire.peak_disk_bytes),
             output: Bytes::new(wire.output_bytes),
             net: Bytes::new(wire.net_bytes),
+            throttled: Duration::from_nanos(wire.throttled_ns),
         }
     }
 }

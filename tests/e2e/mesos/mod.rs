@@ -7,8 +7,10 @@ use std::io::{BufRead, BufReader, Lines, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-use haggle_kit::{AgentFlags, Cluster, wasm};
+use haggle_kit::{AgentFlags, Cluster, Machine, until, wasm};
 use tokio::task::spawn_blocking;
+
+use crate::etcd::{Etcd, free_port};
 
 /// Where `cargo xtask test` has put them.
 fn clients() -> Option<PathBuf> {
@@ -33,6 +35,12 @@ fn python(clients: &Path, script_name: &str, args: &[&str]) -> Command {
     command
 }
 
+fn node(clients: &Path, logs: &Path) -> Command {
+    let mut command = Command::new("node");
+    command.arg(script("framework_tasks.js")).env("NODE_PATH", clients.join("npm/node_modules")).env("LOGS", logs);
+    command
+}
+
 /// Runs a client to its end, with another master in the middle.
 async fn runs(mut client: Command) {
     let mut cluster = Cluster::start(&[AgentFlags::default()]).await;
@@ -49,15 +57,62 @@ async fn runs(mut client: Command) {
     let token = said(&["token", "create", "--kind", "framework", "--name", "mesos"]).await;
     let address = cluster.url.trim_start_matches("http://").to_owned();
     client.env("MASTER", address).env("TOKEN", token.trim()).env("MODULE", module).env("SLEEPER", sleeper);
-    client.stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut child = client.spawn().unwrap();
-    let said = BufReader::new(child.stdout.take().expect("it is piped")).lines();
-    let client = Client { child, said };
+    let client = Client::start(client);
 
     let client = client.says("RESTART").await;
     greets(&cluster).await;
     cluster.restart_master().await;
     cluster.registered(1).await;
+    client.says("DONE").await;
+}
+
+/// Runs a client to its end that was told of a master which stands by, and of no other: it is led to the one that leads, and in the
+/// middle back, to the one that it was told of.
+async fn follows(mut client: Command) {
+    let (etcd, machine) = (Etcd::start(1), Machine::new());
+    let urls = etcd.urls().join(",");
+    let [first, second] = ["m0", "m1"].map(|name| (name, format!("127.0.0.1:{}", free_port())));
+    let start = |(name, address): &(&str, String)| {
+        let state = machine.path(name).display().to_string();
+        machine.spawn(name, &["master", "--listen", address, "--state", &state, "--etcd", &urls])
+    };
+    let leads = async |(_, address): &(&str, String)| {
+        until("it leads", async || {
+            let asked = machine.haggle(&["whoami", "--json", "--master", address]);
+            let leader = asked.stdout.lines().next().filter(|_| asked.code == Some(0))?;
+            let leader: serde_json::Value = serde_json::from_str(leader).ok()?;
+            leader["master"].as_str()?.ends_with(address).then_some(())
+        })
+        .await;
+    };
+    let has_agent = async |address: &str| {
+        until("the agent is connected", async || {
+            let asked = machine.haggle(&["agents", "--json", "--master", address]);
+            asked.stdout.contains("\"connected\":true").then_some(())
+        })
+        .await;
+    };
+    let mut leader = start(&first);
+    leads(&first).await;
+    let _second = start(&second);
+    let masters = format!("{},{}", first.1, second.1);
+    let _agent = machine.agent("a", &["--master", &masters]);
+    has_agent(&first.1).await;
+    let said = |args: &[&str]| machine.haggle(&[args, &["--master", &first.1]].concat()).well();
+    let upload = |name: &str| {
+        let told = said(&["upload", &wasm(name).display().to_string()]);
+        told.split_whitespace().next().unwrap().to_owned()
+    };
+    client.env("MODULE", upload("hello")).env("SLEEPER", upload("sleeper"));
+    let token = said(&["token", "create", "--kind", "framework", "--name", "mesos"]);
+    client.env("MASTER", &second.1).env("TOKEN", token.trim());
+
+    let client = Client::start(client).says("RESTART").await;
+    leader.kill();
+    leads(&second).await;
+    // It leads those on who were led to it.
+    let _first = start(&first);
+    has_agent(&second.1).await;
     client.says("DONE").await;
 }
 
@@ -78,6 +133,12 @@ struct Client {
 }
 
 impl Client {
+    fn start(mut client: Command) -> Self {
+        let mut child = client.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let said = BufReader::new(child.stdout.take().expect("it is piped")).lines();
+        Self { child, said }
+    }
+
     /// Waits until it says so, and tells it to go on.
     async fn says(mut self, word: &'static str) -> Self {
         spawn_blocking(move || {
@@ -107,6 +168,19 @@ async fn pymesos_runs_tasks_fails_over_and_survives_another_master() {
 }
 
 #[tokio::test]
+async fn pymesos_is_led_from_a_master_that_stands_by_to_the_one_that_leads() {
+    let Some(clients) = clients() else { return };
+    follows(python(&clients, "pymesos_tasks.py", &[])).await;
+}
+
+#[tokio::test]
+async fn mesos_framework_is_led_from_a_master_that_stands_by_to_the_one_that_leads() {
+    let Some(clients) = clients() else { return };
+    let logs = tempfile::TempDir::new().unwrap();
+    follows(node(&clients, logs.path())).await;
+}
+
+#[tokio::test]
 async fn mesoshttp_runs_tasks_and_survives_another_master() {
     let Some(clients) = clients() else { return };
     runs(python(&clients, "http_tasks.py", &["mesoshttp"])).await;
@@ -122,9 +196,7 @@ async fn avmesos_runs_tasks_and_survives_another_master() {
 async fn mesos_framework_runs_tasks_and_survives_another_master() {
     let Some(clients) = clients() else { return };
     let logs = tempfile::TempDir::new().unwrap();
-    let mut node = Command::new("node");
-    node.arg(script("framework_tasks.js")).env("NODE_PATH", clients.join("npm/node_modules")).env("LOGS", logs.path());
-    runs(node).await;
+    runs(node(&clients, logs.path())).await;
 }
 
 #[test]

@@ -182,6 +182,7 @@ fn listen(from: impl Read, records: &TaskRecords, executor: &Executor) -> Result
                 Order::Settled { allocation, ends } => records.settle(allocation, ends),
                 Order::Forget(task) => records.forget(task),
                 Order::Taken { task, stream, received, stored } => records.taken(task, stream, received, stored),
+                Order::TellUsage { request, task } => records.tell_usage(request, executor.usage(task)),
                 Order::Leave => return Ok(false),
                 Order::End => return Ok(true),
             }

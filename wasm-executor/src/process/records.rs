@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use haggle_core::queue::Index;
-use haggle_core::{AllocationSpec, Ending, Stop, TaskId, TaskSpec, TaskSummary};
+use haggle_core::{AllocationSpec, Ending, Stop, TaskId, TaskSpec, TaskSummary, Usage};
 use parking_lot::{Condvar, Mutex};
 
 use super::outbox::Outbox;
@@ -304,6 +304,15 @@ impl TaskRecords {
         drop(state);
         // It may hold a lot.
         drop(forgotten);
+    }
+
+    /// Answers the agent.
+    pub(super) fn tell_usage(&self, request: u64, usage: Option<Usage>) {
+        let state = self.state.lock();
+        if let Some(outbox) = &state.outbox {
+            put(&Report::Usage { request, usage }, outbox);
+            outbox.flush();
+        }
     }
 
     /// Tells the agent that there has been nothing to do, and begins to count anew.

@@ -8,7 +8,7 @@ use std::marker::PhantomData;
 
 use bytes::Bytes;
 use haggle_core::queue::{Index, Shape};
-use haggle_core::{AllocationSpec, Ending, Stop, TaskId, TaskState, TaskSummary};
+use haggle_core::{AllocationSpec, Ending, Stop, TaskId, TaskState, TaskSummary, Usage};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -74,6 +74,13 @@ pub enum Order {
         /// Every byte before this offset is in a file, so that the agent may end and it is not lost.
         stored: u64,
     },
+    /// Say what this task has used so far.
+    TellUsage {
+        /// Stands in the answer.
+        request: u64,
+        /// Which one.
+        task: TaskId,
+    },
     /// The agent goes, and another will come. Tasks run on.
     Leave,
     /// End every task, and then yourself.
@@ -129,6 +136,13 @@ pub enum Report {
         started: Vec<u64>,
         /// More than one in a row where none of them began.
         ended: Vec<(u64, u64, Ending)>,
+    },
+    /// The answer to `TellUsage`.
+    Usage {
+        /// As it was asked.
+        request: u64,
+        /// `None`: the task does not run here.
+        usage: Option<Usage>,
     },
     /// It has held no task for a while, and may be ended.
     Idle,

@@ -94,6 +94,16 @@ impl Cell {
         self.meters.debt()
     }
 
+    /// CPU time of all turns so far.
+    pub(super) fn used(&self, cpu: Duration) {
+        self.meters.cpu_used(cpu);
+    }
+
+    /// How long its ceiling held it back, now that it is over.
+    pub(super) fn was_throttled(&self, time: Duration) {
+        self.meters.was_throttled(time);
+    }
+
     pub(super) fn share(&self) -> Share {
         let TaskSpec { resources, sharing, .. } = &*self.launch.spec;
         // What is revocable is no promise: it is a burst, which is served while nobody wants what is promised.
@@ -194,16 +204,27 @@ impl Cell {
     /// Says that the task is over. Comes last, and once.
     pub(super) fn end(&self, listener: &dyn Listener, outcome: Outcome, cpu: Duration, now: Now) {
         self.flush();
-        let usage = Usage {
+        let usage = self.usage(cpu, self.meters.throttled(), now);
+        listener.hear(Event::Ended { task: self.task(), ending: outcome.ending(usage) });
+    }
+
+    /// What it has used up to this moment, of which the queue knows how long its ceiling held it back. Its processor time is that of
+    /// the turns that are over.
+    pub(super) fn usage_so_far(&self, throttled: Duration, now: Now) -> Usage {
+        self.usage(self.meters.cpu(), throttled, now)
+    }
+
+    fn usage(&self, cpu: Duration, throttled: Duration, now: Now) -> Usage {
+        Usage {
             cpu,
+            throttled,
             wall: self.started.get().map_or(Duration::ZERO, |&started| now - started),
             fuel: Fuel::new(self.meters.fuel()),
             peak_mem: Bytes::new(self.meters.peak_mem()),
             peak_disk: Bytes::new(self.meters.peak_disk()),
             output: Bytes::new(self.output.get().map_or(0, |output| output.written())),
             net: Bytes::new(self.meters.net()),
-        };
-        listener.hear(Event::Ended { task: self.task(), ending: outcome.ending(usage) });
+        }
     }
 
     /// Whether releasing what it held may take longer than a slice: much memory, or a folder with any number of files.

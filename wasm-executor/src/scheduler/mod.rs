@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use haggle_core::{Now, TaskId};
+use haggle_core::{Now, TaskId, Usage};
 use rustc_hash::FxBuildHasher;
 
 use arrivals::Arrivals;
@@ -225,7 +225,7 @@ impl Scheduler {
             // It takes no room to end a task that never began.
             state.admit(&cell, self.now());
         }
-        state.queue.interrupt(key);
+        state.queue.interrupt(key, self.now());
     }
 
     /// Ends every task as killed; the workers go once all have ended.
@@ -240,6 +240,15 @@ impl Scheduler {
         self.publish(&state);
         self.work.notify_all();
         self.timekeeper.notify_all();
+    }
+
+    /// What a task has used so far; `None` when it is not here.
+    pub(crate) fn usage(&self, task: TaskId) -> Option<Usage> {
+        let state = self.lock_with_all();
+        let key = state.by_task.get(&task)?;
+        let now = self.now();
+        let throttled = state.queue.throttled(*key, now);
+        Some(state.cells.get(key)?.usage_so_far(throttled, now))
     }
 
     pub(crate) fn tasks(&self) -> usize {
@@ -391,13 +400,13 @@ impl Scheduler {
         // A kill or a deadline that came while the task had its turn was left to its worker, which may have
         // looked just before.
         if cell.must_end(|| now).is_some() {
-            state.queue.interrupt(cell.key);
+            state.queue.interrupt(cell.key, now);
         }
     }
 
     /// Forgets a task that is over, and lets the next one in.
     fn remove(&self, state: &mut State, cell: &Cell, used: Duration) {
-        state.queue.remove(cell.key, used);
+        cell.was_throttled(state.queue.remove(cell.key, used));
         state.cells.remove(&cell.key);
         state.by_task.remove(&cell.task());
         if let Some(pool) = cell.pool() {

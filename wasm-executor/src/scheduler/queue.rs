@@ -62,6 +62,7 @@ enum Place {
     Urgent,
     /// Above its ceiling until then, or for ever.
     Throttled {
+        since: Now,
         until: Option<Now>,
         excess: Excess,
     },
@@ -101,6 +102,18 @@ struct Entry {
     deadline: Option<Now>,
     /// Why it waits, if it has not run since.
     fresh: Option<Fresh>,
+    /// How long it wanted to run and was above its ceiling, up to where it last stood there.
+    throttled: Duration,
+}
+
+impl Entry {
+    /// The same up to now.
+    fn throttled(&self, now: Now) -> Duration {
+        match self.place {
+            Place::Throttled { since, .. } => self.throttled + (now - since),
+            _ => self.throttled,
+        }
+    }
 }
 
 /// A task that waits for the first turn after this happened.
@@ -156,6 +169,7 @@ impl Queue {
                 place: Place::Asleep,
                 deadline: None,
                 fresh: None,
+                throttled: Duration::ZERO,
             },
         );
         self.compete(key, now, Fresh::Came);
@@ -173,7 +187,7 @@ impl Queue {
 
     /// Lets a task have the next turn whatever its share, so that it can be ended. A running task is left
     /// alone: whoever runs it will see.
-    pub(super) fn interrupt(&mut self, key: Key) {
+    pub(super) fn interrupt(&mut self, key: Key, now: Now) {
         let Some(entry) = self.tasks.get(&key) else { return };
         match entry.place {
             Place::Running { .. } | Place::Urgent => return,
@@ -182,7 +196,7 @@ impl Queue {
                 let entry = self.tasks.get_mut(&key).expect(KNOWN);
                 self.ready.leave(&entry.standing);
             }
-            Place::Throttled { .. } => self.unthrottle(key),
+            Place::Throttled { .. } => self.unthrottle(key, now),
             Place::Asleep => {}
         }
         self.entry(key).place = Place::Urgent;
@@ -208,11 +222,11 @@ impl Queue {
             match timer {
                 Timer::Deadline => {
                     self.entry(key).deadline = None;
-                    self.interrupt(key);
+                    self.interrupt(key, now);
                 }
                 Timer::SpareOpens => self.crowded_until = None,
                 Timer::EarnedEnough => {
-                    self.unthrottle(key);
+                    self.unthrottle(key, now);
                     self.entry(key).bucket.waited(now);
                     self.enter(key, None);
                 }
@@ -287,6 +301,7 @@ impl Queue {
         }
         let key = self.spare.next()?;
         let entry = self.tasks.get_mut(&key).expect(KNOWN);
+        entry.throttled = entry.throttled(now);
         if let Place::Throttled { until: Some(until), .. } = entry.place {
             self.timers.remove(&(until, key, Timer::EarnedEnough));
         }
@@ -327,14 +342,20 @@ impl Queue {
         }
     }
 
-    /// Takes a turn back for good: the task is over.
-    pub(super) fn remove(&mut self, key: Key, used: Duration) {
+    /// How long a task wanted to run so far and was held back by its ceiling.
+    pub(super) fn throttled(&self, key: Key, now: Now) -> Duration {
+        self.tasks.get(&key).map_or(Duration::ZERO, |entry| entry.throttled(now))
+    }
+
+    /// Takes a turn back for good: the task is over. Says how long it was held back by its ceiling.
+    pub(super) fn remove(&mut self, key: Key, used: Duration) -> Duration {
         let spare = self.charge(key, used);
         self.leave(key, spare);
         let entry = self.tasks.remove(&key).expect("only a task with a turn is removed");
         if let Some(at) = entry.deadline {
             self.timers.remove(&(at, key, Timer::Deadline));
         }
+        entry.throttled
     }
 
     fn entry(&mut self, key: Key) -> &mut Entry {
@@ -406,7 +427,7 @@ impl Queue {
             self.timers.insert((until, key, Timer::EarnedEnough));
         }
         let excess = self.line_up_for_spare(key, now);
-        self.entry(key).place = Place::Throttled { until, excess };
+        self.entry(key).place = Place::Throttled { since: now, until, excess };
     }
 
     fn line_up_for_spare(&mut self, key: Key, now: Now) -> Excess {
@@ -427,9 +448,10 @@ impl Queue {
     }
 
     /// Takes a task that is above its ceiling from everywhere where it waits.
-    fn unthrottle(&mut self, key: Key) {
+    fn unthrottle(&mut self, key: Key, now: Now) {
         let entry = self.tasks.get_mut(&key).expect(KNOWN);
-        let Place::Throttled { until, excess } = entry.place else { return };
+        let Place::Throttled { until, excess, .. } = entry.place else { return };
+        entry.throttled = entry.throttled(now);
         if let Some(until) = until {
             self.timers.remove(&(until, key, Timer::EarnedEnough));
         }

@@ -148,6 +148,7 @@ impl Worker {
         let used = on_thread + cell.debt().take();
         body.cpu += used;
         let cpu = body.cpu;
+        cell.used(cpu);
         match end {
             End::Over(outcome, remains) => {
                 let payer = Payer::Nobody(Instant::now());

@@ -58,6 +58,7 @@ fn a_ceiling_holds_in_both_forms() {
         // A machine that is busy with others may give less, and never more.
         for (usage, ceiling) in usages.iter().zip([0.1, 0.3]) {
             assert!(is_below(usage, ceiling), "{} of {ceiling} with {meter:?}", rate(usage));
+            assert!(usage.throttled + usage.cpu <= usage.wall + LAST_TURN, "{usage:?} with {meter:?}");
         }
         assert_eq!(usages[0].fuel == Fuel::ZERO, meter == Meter::Epochs, "only fuel is counted");
     }
@@ -94,6 +95,29 @@ fn a_burst_takes_what_is_left_and_no_more() {
             assert!(is_below(usage, at_most), "{} of {at_most} with {meter:?}", rate(usage));
         }
     }
+}
+
+#[test]
+fn what_a_task_uses_is_told_while_it_runs() {
+    let bench = Bench::new();
+    // So little that any machine has more for it.
+    let mut endless = spinner(5, None, 0);
+    endless.limits.time = None;
+    let id = bench.launch_metered(Meter::Epochs, endless, &guest(Form::Core, SPIN), &[]);
+    bench.wait_for(|event| *event == Event::Started { task: id });
+
+    let used = loop {
+        let used = bench.executor.usage(id).expect("it runs");
+        if !used.cpu.is_zero() && !used.throttled.is_zero() {
+            break used;
+        }
+        std::thread::yield_now();
+    };
+    bench.executor.kill(id);
+
+    let all = bench.report(id).ending.usage;
+    assert!(all.cpu >= used.cpu && all.throttled >= used.throttled && all.wall >= used.wall, "{used:?} of {all:?}");
+    assert_eq!(bench.executor.usage(id), None);
 }
 
 /// It has earned no slice yet when it comes, and the worker that lets it in need not be the one that waits for timers.

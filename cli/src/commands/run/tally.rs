@@ -76,6 +76,7 @@ fn sum(one: Usage, other: Usage) -> Usage {
         peak_disk: larger(one.peak_disk, other.peak_disk),
         output: one.output.saturating_add(other.output),
         net: one.net.saturating_add(other.net),
+        throttled: one.throttled.saturating_add(other.throttled),
     }
 }
 

@@ -1,10 +1,12 @@
 //! Input that no client sends.
 
 use haggle_master::Master;
+use haggle_proto::v1::PrincipalKind;
 use serde_json::json;
 use tokio::io::AsyncWriteExt;
 
 use super::kit::{JSON, SCHEDULER, Scheduler, ask, authorization, master, task};
+use crate::access::{create, wanted};
 use crate::peers::Agent;
 
 async fn others_are_served(master: &Master) {
@@ -46,6 +48,34 @@ async fn a_body_that_stays_away_holds_up_nobody() {
     }
 
     others_are_served(&master).await;
+}
+
+#[tokio::test]
+async fn large_bodies_that_trickle_on_all_sessions_of_one_hold_up_no_other() {
+    let master = master().await;
+    let token = create(&master, wanted(PrincipalKind::Framework, "slow", &["*"])).await.text;
+    let bearer = format!("Bearer {token}");
+    let (mut sessions, mut slow) = (Vec::new(), Vec::new());
+    for _ in 0..64 {
+        let session = Scheduler::subscribe_as(&master, bearer.clone(), json!({})).await;
+        let mut stream = tokio::net::TcpStream::connect(master.addr()).await.unwrap();
+        let head = format!(
+            "POST {SCHEDULER} HTTP/1.1\r\nhost: m\r\nauthorization: {bearer}\r\ncontent-type: application/json\r\n\
+             mesos-stream-id: {}\r\ncontent-length: 1000000\r\n\r\n",
+            session.stream_id
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(&vec![b' '; 300 << 10]).await.unwrap();
+        slow.push(stream);
+        sessions.push(session);
+    }
+    let other = Scheduler::subscribe(&master, json!({})).await;
+    let authorization = authorization(&master);
+    let headers = [JSON, ("authorization", &*authorization), ("mesos-stream-id", &*other.stream_id)];
+
+    let answer = ask(master.addr(), "POST", SCHEDULER, &headers, &vec![b' '; 3 << 20]).await;
+
+    assert_eq!(answer.code, 400, "it is received, and is no JSON");
 }
 
 #[tokio::test]

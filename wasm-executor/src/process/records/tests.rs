@@ -60,6 +60,7 @@ fn told(records: &TaskRecords) -> Vec<String> {
         Report::Stopped(task, why) => format!("stopped {task} {}", why.reason),
         Report::Ended(task, _) => format!("ended {task}"),
         Report::Idle => "idle".to_owned(),
+        Report::Usage { request, .. } => format!("usage {request}"),
         Report::HeldQueue { spec, runs, .. } => format!("queue {} with {} runs", spec.id, runs.len()),
         Report::QueueNews { allocation, started, ended } => {
             format!("news of {allocation}: {} began, {} ended", started.len(), ended.len())

@@ -279,6 +279,26 @@ fn a_sleeper_is_woken_once() {
 }
 
 #[test]
+fn what_a_ceiling_holds_back_is_the_rest_of_the_time_of_a_spinner_and_none_of_a_sleeper() {
+    let mut simulation = Simulation::new(2);
+    simulation.queue.add(1, own(QUARTER), Now::ZERO);
+    simulation.queue.add(2, own(WHOLE), Now::ZERO);
+    simulation.queue.add(3, own(QUARTER), Now::ZERO);
+    let turns: Vec<Key> = std::iter::from_fn(|| Some(simulation.queue.next(Now::ZERO)?.key)).collect();
+    for key in turns {
+        let rest = if key == 3 { Rest::Asleep } else { Rest::Yielded };
+        simulation.queue.rest(key, Duration::ZERO, Now::ZERO, rest);
+    }
+    let end = Now::from_millis(4000);
+
+    simulation.run_until(end);
+
+    let held_back = |key| simulation.queue.throttled(key, end).as_secs_f64();
+    assert_close(held_back(1), 3.0, 0.03);
+    assert!(held_back(2) < 0.2 && held_back(3) == 0.0, "{} {}", held_back(2), held_back(3));
+}
+
+#[test]
 fn an_interrupted_task_has_the_next_turn_wherever_it_is() {
     let mut queue = Queue::default();
     for key in 1..=3 {
@@ -291,7 +311,7 @@ fn an_interrupted_task_has_the_next_turn_wherever_it_is() {
     queue.rest(2, Duration::from_secs(1), Now::ZERO, Rest::Yielded);
 
     for key in [2, 1, 3] {
-        queue.interrupt(key);
+        queue.interrupt(key, Now::ZERO);
     }
 
     let turns: Vec<Key> = std::iter::from_fn(|| Some(queue.next(Now::ZERO)?.key)).collect();

@@ -64,7 +64,7 @@ proptest! {
                     }
                 }
                 Step::Wake(key) => queue.wake(key, now),
-                Step::Interrupt(key) => queue.interrupt(key),
+                Step::Interrupt(key) => queue.interrupt(key, now),
                 Step::Deadline(key, after) => queue.set_deadline(key, now + Duration::from_millis(after)),
                 Step::Pass(millis) => {
                     now = now + Duration::from_millis(millis);
@@ -77,7 +77,7 @@ proptest! {
         }
         let mut left: Vec<Key> = queue.tasks.keys().copied().collect();
         for &key in &left {
-            queue.interrupt(key);
+            queue.interrupt(key, now);
         }
         let mut ended: Vec<Key> = std::iter::from_fn(|| Some(queue.next(now)?.key)).collect();
         for &key in &ended {

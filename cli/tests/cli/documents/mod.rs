@@ -3,12 +3,21 @@
 //! A block of code that begins with a comment that is a file's name is that file. In a block of a console `$ ` begins a
 //! command, and the lines below it are what it prints, with `...` for what differs from one machine to the next.
 
+mod blocks;
+mod elsewhere;
+
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
+use blocks::blocks;
+
 use crate::haggle::Place;
 use crate::scripts;
+
+/// Pages of which every block is typed that has no reason to be typed elsewhere, or nowhere.
+const TYPED_IN_PART: [&str; 2] = ["README.md", "TERMINAL.md"];
 
 #[test]
 fn every_command_about_scripts_does_what_its_page_says() {
@@ -31,6 +40,60 @@ fn every_command_about_tasks_does_what_its_page_says() {
     let place = Place::with(&[]);
     example(&place, "wordcount.wasm");
     assert!(follow("TASKS.md", &place) >= 5);
+}
+
+#[test]
+fn every_command_of_the_readme_does_what_it_says() {
+    let place = Place::with(&[]);
+    for name in ["hello", "primes", "wordcount", "hungry", "spinner", "chatty", "mandelbrot"] {
+        example(&place, &format!("{name}.wasm"));
+    }
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md")).unwrap();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut typed = 0;
+    for block in blocks(&page).filter(|block| block.is_typed()) {
+        let is_of_scripts = block.text.contains("--runtime ");
+        let cannot = is_of_scripts && !(scripts::has("python") && scripts::has("javascript"));
+        if cannot || elsewhere::is_typed_elsewhere("README.md", block.text) {
+            continue;
+        }
+        // Others may listen on the usual port.
+        let text = block.text.replace("haggle up ", &format!("haggle up --listen 127.0.0.1:{port} "));
+        let said = run(&place, &to_the_end(&text.replace(":5050", &format!(":{port}"))));
+        for (code, reason) in block.text.lines().filter_map(|line| line.split_once("# ")?.1.split_once(": ")) {
+            assert!(said.contains(&format!("exit code {code}\n")) && said.contains(reason), "{code} {reason}: {said}");
+        }
+        assert!(said.contains(END), "{}\n{said}", block.text);
+        typed += 1;
+    }
+    assert!(typed >= 4, "{typed} blocks");
+}
+
+#[test]
+fn every_command_about_the_terminal_does_what_its_page_says() {
+    let place = Place::with(&[]);
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/TERMINAL.md")).unwrap();
+    let mut typed = 0;
+    for block in blocks(&page).filter(|block| block.is_typed()) {
+        if elsewhere::is_typed_elsewhere("TERMINAL.md", block.text) {
+            continue;
+        }
+        // Into the home of nobody else, and read without a terminal.
+        let text =
+            block.text.replace("~/", "./").replace("man haggle-run", "test -s ./.local/share/man/man1/haggle-run.1");
+        let said = run(&place, &to_the_end(&text));
+        assert!(said.contains(END), "{text}\n{said}");
+        typed += 1;
+    }
+    assert_eq!(typed, 1);
+}
+
+/// Is printed when every command of a block did well.
+const END: &str = "every command did well\n";
+
+/// A block as one script that ends where a command fails, with all that it has begun.
+fn to_the_end(block: &str) -> String {
+    format!("set -e; trap 'kill $(jobs -p) 2> /dev/null || true' EXIT\n{block}\necho {END}")
 }
 
 /// Puts an example task there.
@@ -63,25 +126,9 @@ fn follow(page: &str, place: &Place) -> usize {
     commands
 }
 
-struct Block<'a> {
-    language: &'a str,
-    file: Option<&'a str>,
-    text: &'a str,
-}
-
-fn blocks(page: &str) -> impl Iterator<Item = Block<'_>> {
-    page.split("```").skip(1).step_by(2).map(|block| {
-        let (language, text) = block.split_once('\n').unwrap_or((block, ""));
-        let first = text.lines().next().unwrap_or_default();
-        let name = first.strip_prefix("# ").or_else(|| first.strip_prefix("// "));
-        let file = name.filter(|name| name.contains('.') && !name.contains(' '));
-        Block { language, file, text }
-    })
-}
-
 fn run(place: &Place, command: &str) -> String {
     let haggle = place.command("");
-    let mut shell = Command::new("sh");
+    let mut shell = Command::new("bash");
     shell.args(["-c", &format!("{{ {command}\n}} 2>&1")]).current_dir(place.path(""));
     for (name, value) in haggle.get_envs() {
         match value {
