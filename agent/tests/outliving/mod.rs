@@ -83,6 +83,35 @@ async fn an_end_that_was_not_acknowledged_is_told_by_the_next_agent_and_then_for
 }
 
 #[tokio::test]
+async fn the_next_agent_tells_for_what_a_task_was_ended() {
+    for (order, ends) in [
+        (Order::StopAll(v1::StopAll {}), (v1::TaskState::Killed, v1::Reason::AgentDraining)),
+        (end_for(v1::Reason::Preempted), (v1::TaskState::Gone, v1::Reason::Preempted)),
+        (end_for(v1::Reason::TaskGroup), (v1::TaskState::Killed, v1::Reason::TaskGroup)),
+    ] {
+        let (mut master, dir) = (Master::start().await, tempfile::tempdir().unwrap());
+        let (agent, mut session) = lasting(&mut master, dir.path()).await;
+        session.launch(task(1, master.module(SPINNER))).await;
+        session.hear_of(id(1), v1::TaskState::Running).await;
+        session.order(order).await;
+        let first = session.hear_of(id(1), ends.0).await;
+
+        soon(agent.leave()).await;
+        let (agent, mut session, held) = back(&mut master, dir.path()).await;
+
+        assert_eq!(held, [(Some(id(1).into()), ends.0)]);
+        let again = session.hear_of(id(1), ends.0).await;
+        assert_eq!((again.reason(), &again.message), (ends.1, &first.message));
+        soon(agent.stop()).await;
+    }
+}
+
+fn end_for(reason: v1::Reason) -> Order {
+    let why = "it is wanted back".to_owned();
+    Order::End(v1::EndTask { task: Some(id(1).into()), reason: reason.into(), why })
+}
+
+#[tokio::test]
 async fn an_agent_that_is_stopped_leaves_no_executor() {
     let (mut master, dir) = (Master::start().await, tempfile::tempdir().unwrap());
     let (agent, mut session) = lasting(&mut master, dir.path()).await;

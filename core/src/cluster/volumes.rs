@@ -262,9 +262,8 @@ impl State {
         let agent = self.agents.get(&id);
         let uses = move |portion: &Portion| portion.volumes.contains(&volume);
         let tasks = agent.into_iter().flat_map(|agent| &agent.tasks).copied();
-        let tasks = tasks.filter(move |task| {
-            self.tasks.get(task).is_some_and(|task| !task.status.state.is_terminal() && uses(&task.portion))
-        });
+        let tasks =
+            tasks.filter(move |task| self.tasks.get(task).is_some_and(|task| task.holds && uses(&task.portion)));
         let orphans = agent.into_iter().flat_map(|agent| &agent.orphans);
         tasks.chain(orphans.filter(move |(_, orphan)| uses(&orphan.portion)).map(|(&task, _)| task))
     }

@@ -1,7 +1,7 @@
 //! Whether any agent could ever run a task.
 
 use haggle_core::cluster::AgentView;
-use haggle_core::{AgentInfo, Constraint, MilliCpu, Resources};
+use haggle_core::{AgentId, AgentInfo, Constraint, MilliCpu, Resources};
 
 use super::need::Need;
 use crate::task::Task;
@@ -76,6 +76,7 @@ pub(super) struct Inventory {
 
 #[derive(Clone, Debug)]
 struct Entry {
+    id: AgentId,
     info: AgentInfo,
     free: Resources,
 }
@@ -85,7 +86,7 @@ struct Entry {
 pub(super) enum Fit {
     /// Some agent is large enough.
     Fits,
-    /// There is no agent to ask.
+    /// There is no agent to ask, or not the one that holds what it mounts, which may come back.
     NobodyKnown,
     /// No agent is, of those that are what it needs; the one that comes closest.
     TooBig { agent_name: String, has: Resources },
@@ -96,11 +97,11 @@ pub(super) enum Fit {
 impl Inventory {
     /// Agents that leave, or are taken out of use, take no more tasks and do not count.
     pub(super) fn new(agents: Vec<AgentView>) -> Self {
-        let entry = |AgentView { info, revocable, used, offered, .. }| {
+        let entry = |AgentView { id, info, revocable, used, offered, .. }| {
             let mut free = info.resources.clone().with_revocable(revocable);
             free.take_up_to(&used);
             free.take_up_to(&offered);
-            Entry { info, free }
+            Entry { id, info, free }
         };
         Self { agents: agents.into_iter().filter(takes_tasks).map(entry).collect() }
     }
@@ -136,7 +137,8 @@ impl Inventory {
         if let Some(AgentInfo { name, resources, .. }) = closest {
             return Fit::TooBig { agent_name: name.clone(), has: resources.clone() };
         }
-        if self.agents.is_empty() { Fit::NobodyKnown } else { Fit::Unsuitable(self.lacks(need)) }
+        let can_be_on_some = self.agents.iter().any(|agent| need.can_be_on(agent.id));
+        if can_be_on_some { Fit::Unsuitable(self.lacks(need)) } else { Fit::NobodyKnown }
     }
 
     /// The agent with the most of it free that could run a task with this need, and what is free there, if anything is.
@@ -150,12 +152,12 @@ impl Inventory {
     }
 
     fn suitable<'a>(&'a self, need: &Need) -> impl Iterator<Item = &'a Entry> {
-        self.agents.iter().filter(move |agent| need.suits(agent.info.traits()).is_ok())
+        self.agents.iter().filter(move |agent| need.can_be_on(agent.id) && need.suits(agent.info.traits()).is_ok())
     }
 
     fn lacks(&self, need: &Need) -> Vec<Lack> {
         let mut lacks: Vec<Lack> = Vec::new();
-        for Entry { info, .. } in &self.agents {
+        for Entry { info, .. } in self.agents.iter().filter(|agent| need.can_be_on(agent.id)) {
             let (name, Err(unmet)) = (&info.name, need.suits(info.traits())) else { continue };
             match lacks.iter_mut().find(|lack| lack.constraint == *unmet) {
                 Some(lack) => lack.agents.push(name.clone()),
@@ -181,7 +183,7 @@ fn takes_tasks(agent: &AgentView) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use haggle_core::{AgentId, Bytes};
+    use haggle_core::{Bytes, VolumeId};
 
     fn resources(cores: u64, mib: u64) -> Resources {
         Resources::new(MilliCpu::from_cores(cores), Bytes::from_mib(mib), Bytes::ZERO)
@@ -248,6 +250,23 @@ mod tests {
         assert_eq!(inventory.most_free(&resources(4, 1).into()), Some(("busy", &resources(1, 32))));
         assert_eq!(inventory.most_free(&resources(1, 1).into()), Some(("small", &resources(2, 64))));
         assert_eq!(inventory.most_free(&resources(8, 1).into()), None);
+    }
+
+    #[test]
+    fn a_task_that_mounts_a_volume_is_measured_against_the_agent_that_holds_it() {
+        let holder = AgentView { id: AgentId(2), ..agent("holder", resources(1, 64)) };
+        let large = agent("large", resources(8, 64));
+        let inventory = Inventory::new(vec![holder, large.clone()]);
+        let mounts = |cores| Need {
+            volumes: vec![VolumeId { agent: AgentId(2), number: 1 }],
+            ..Need::from(resources(cores, 1))
+        };
+
+        assert_eq!(inventory.fit(&mounts(1)), Fit::Fits);
+        let too_big = Fit::TooBig { agent_name: "holder".to_owned(), has: resources(1, 64) };
+        assert_eq!(inventory.fit(&mounts(2)), too_big);
+        assert_eq!(inventory.most_free(&mounts(1)), Some(("holder", &resources(1, 64))));
+        assert_eq!(Inventory::new(vec![large]).fit(&mounts(1)), Fit::NobodyKnown, "it may come back");
     }
 
     #[test]

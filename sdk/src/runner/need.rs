@@ -1,6 +1,6 @@
 //! What a task needs of an agent: tasks that need the same wait in one line.
 
-use haggle_core::{Constraint, Resources, Traits, VolumeId, Want};
+use haggle_core::{AgentId, Constraint, Resources, Traits, VolumeId, Want};
 
 /// How much it needs, what the agent must be and allow, and which volumes it mounts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,6 +17,11 @@ impl Need {
     /// The first constraint that the agent does not meet.
     pub(crate) fn suits(&self, agent: Traits<'_>) -> Result<(), &Constraint> {
         Constraint::all_hold(&self.constraints, agent)
+    }
+
+    /// Whether it mounts no volume of another agent.
+    pub(crate) fn can_be_on(&self, agent: AgentId) -> bool {
+        self.volumes.iter().all(|volume| volume.agent == agent)
     }
 
     /// Whether room that was kept for a task with this need does for one with the other.

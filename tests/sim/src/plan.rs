@@ -107,7 +107,7 @@ impl Fault {
         (Self::OperatorGone, 2),
         (Self::OperatorQuota, 4),
         (Self::OperatorReserve, 5),
-        (Self::OperatorVolume, 5),
+        (Self::OperatorVolume, 8),
         (Self::OperatorDrain, 6),
         (Self::Maintenance, 3),
         (Self::Rogue, 5),
@@ -279,7 +279,7 @@ fn temper(rng: &mut Rng) -> Temper {
         groups: rarely(rng, 800),
         idles: if rng.chance(667) { rng.range(1, 500) } else { 0 },
         reserves: rarely(rng, 500),
-        volumes: rarely(rng, 500),
+        volumes: if rng.chance(500) { rng.range(1, 700) } else { 0 },
         failover_timeout: Duration::from_secs(rng.range(10, 60)),
     }
 }
