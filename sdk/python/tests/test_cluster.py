@@ -280,7 +280,7 @@ def test_it_works_in_an_event_loop(cluster: Cluster) -> None:
 
 
 INTERRUPTED = """
-import sys
+import sys, time
 from haggle_cluster import Cluster, Task
 with Cluster(sys.argv[1], name="interrupted") as cluster:
     job = cluster.submit(Task(sys.argv[2], ["60"], name="interrupted", cpus=0.1, mem="4MiB"))
@@ -299,6 +299,7 @@ with Cluster(sys.argv[1], name="interrupted") as cluster:
         "list(cluster.map(lambda _: Task(sys.argv[2], ['60']), [1, 2]))",
         "for event in cluster.watch(): pass",
         "for event in cluster.framework('interrupted'): pass",
+        "list(cluster.executor().map(time.sleep, [60, 60]))",
     ],
 )
 def test_ctrl_c_takes_the_tasks_along(cluster: Cluster, wait: str) -> None:
@@ -314,7 +315,7 @@ def test_ctrl_c_takes_the_tasks_along(cluster: Cluster, wait: str) -> None:
     _, said = program.communicate(timeout=60)
 
     assert b"KeyboardInterrupt" in said
-    assert not running(cluster, "interrupted")
+    assert not running(cluster, "interrupted") and not running(cluster, "sleep")
 
 
 @pytest.mark.usefixtures("interpreter")

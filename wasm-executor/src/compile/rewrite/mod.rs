@@ -14,7 +14,7 @@ use wasmparser::{
 };
 
 /// Stands for how modules are rewritten. What is compiled of the same module otherwise has another.
-pub(crate) const EDITION: u32 = 2;
+pub(crate) const EDITION: u32 = 3;
 
 /// Identifiers of a core module's sections.
 const TYPES: u8 = 1;
