@@ -29,7 +29,6 @@ mod executor;
 mod fuel;
 mod grants;
 pub mod inputs;
-pub mod inspect;
 mod instances;
 mod memory;
 mod meters;
@@ -53,4 +52,5 @@ pub use compile::{
 pub use config::{Config, StartError};
 pub use event::{Event, HostFolder, Launch, Listener, Meter, MountedVolume, Stream};
 pub use executor::{Executor, Stats};
+pub use haggle_inspect as inspect;
 pub use module::{Exhausted, ModuleError};
