@@ -8,18 +8,19 @@ use serde_json::Value;
 type Arrow = (String, String);
 
 /// Our packages, and those of ours which each may use. Whoever may see everything is not listed here.
-const LAYERS: [(&str, &[&str]); 15] = [
+const LAYERS: [(&str, &[&str]); 16] = [
     ("haggle-core", &[]),
     ("haggle-memmove", &[]),
     ("haggle-etcd", &[]),
+    ("haggle-inspect", &[]),
     ("haggle-proto", &["haggle-core"]),
     ("haggle-mesos", &["haggle-core"]),
     ("haggle-tls", &["haggle-core"]),
     ("haggle-pages", &["haggle-core"]),
-    ("haggle-executor", &["haggle-core"]),
+    ("haggle-executor", &["haggle-core", "haggle-inspect"]),
     ("haggle-master", &["haggle-core", "haggle-etcd", "haggle-mesos", "haggle-pages", "haggle-proto", "haggle-tls"]),
     ("haggle-agent", &["haggle-core", "haggle-proto", "haggle-tls", "haggle-executor"]),
-    ("haggle-sdk", &["haggle-core", "haggle-etcd", "haggle-proto", "haggle-tls"]),
+    ("haggle-sdk", &["haggle-core", "haggle-etcd", "haggle-inspect", "haggle-proto", "haggle-tls"]),
     (
         "haggle-cli",
         &[

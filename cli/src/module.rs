@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use haggle_core::Digest;
 use haggle_core::id::NotAnId;
+use haggle_executor::inspect::{self, NotAProgram};
 
 use crate::toolchain::{self, BuildError};
 
@@ -38,10 +39,21 @@ pub(crate) enum ModuleError {
     NotWasm { path: PathBuf, found: String },
     #[error("{} is not valid WebAssembly text: {message}", path.display())]
     NotWat { path: PathBuf, message: String },
+    #[error("{name} cannot be a task: {source}")]
+    NotAProgram { name: String, source: NotAProgram },
     #[error("{0} names a module that a master has; `haggle inspect` looks at files and packages of this machine")]
     NotHere(Digest),
     #[error(transparent)]
     Build(#[from] BuildError),
+}
+
+/// Whether a module of this machine can be a task, as far as that shows before it is compiled. What a master has was not read.
+///
+/// # Errors
+/// With the first reason why not.
+pub(crate) fn check_program(module: &Module) -> Result<(), ModuleError> {
+    let Module::Bytes { name, bytes } = module else { return Ok(()) };
+    inspect::check_program(bytes).map_err(|source| ModuleError::NotAProgram { name: name.clone(), source })
 }
 
 /// Finds the module that `text` names; builds it when it is a package.

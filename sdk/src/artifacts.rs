@@ -57,6 +57,20 @@ impl Client {
         self.same(digest, &sent?)
     }
 
+    /// As [`Self::upload`], a module that is to be a task. One that cannot be is refused before it is sent: a library, or what
+    /// imports something that no task is given.
+    ///
+    /// # Errors
+    /// As [`Self::upload`], and when it is no program.
+    pub async fn upload_module(&self, path: impl AsRef<Path>) -> Result<Digest, ArtifactError> {
+        let path = path.as_ref().to_owned();
+        let read = path.clone();
+        let bytes = blocking(move || std::fs::read(&read)).await;
+        let bytes = bytes.map_err(|source| ArtifactError::File { path: path.clone(), source })?;
+        haggle_inspect::check_program(&bytes).map_err(|why| ArtifactError::NotAProgram { path, why })?;
+        self.upload_bytes(bytes).await
+    }
+
     /// As [`Self::upload`], from memory.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use haggle_core::Digest;
+use haggle_inspect::NotAProgram;
 use haggle_proto::LIMIT;
 use haggle_proto::convert::Malformed;
 use haggle_tls::{distrust, untimely};
@@ -115,6 +116,14 @@ pub enum ArtifactError {
         path: PathBuf,
         /// What the system says.
         source: io::Error,
+    },
+    /// A module that no agent would run.
+    #[error("{} cannot be a task: {why}", path.display())]
+    NotAProgram {
+        /// Which file.
+        path: PathBuf,
+        /// As far as that shows before it is compiled.
+        why: NotAProgram,
     },
     /// The bytes that arrived are not the ones that were asked for.
     #[error("wanted {wanted}, but the bytes that came are {got}")]

@@ -13,7 +13,7 @@
 //! #[tokio::main]
 //! async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     let client = Client::connect("127.0.0.1:5050").await?;
-//!     let hello = Task::new(client.upload("hello.wasm").await?).cpus("0.5").mem("32MiB");
+//!     let hello = Task::new(client.upload_module("hello.wasm").await?).cpus("0.5").mem("32MiB");
 //!     let info = FrameworkInfo {
 //!         name: "three hellos".into(),
 //!         roles: vec![FrameworkInfo::DEFAULT_ROLE.into()],
@@ -109,7 +109,7 @@
 //! # use haggle_sdk::{Client, Runner, Task};
 //! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
 //! let client = Client::connect("127.0.0.1:5050").await?;
-//! let module = client.upload("primes.wasm").await?;
+//! let module = client.upload_module("primes.wasm").await?;
 //! let tasks = (1..=100).map(|n| Task::new(module).arg((n * 1000).to_string()).cpus("0.25")).collect();
 //! let report = Runner::new(&client).name("primes").retries(2).run(tasks, |news| println!("{news:?}")).await?;
 //! println!("{} tasks in {:?}", report.outcomes.len(), report.elapsed);

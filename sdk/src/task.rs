@@ -56,7 +56,7 @@ impl Task {
     /// The memory of a task that names none.
     pub const DEFAULT_MEM: Bytes = Bytes::from_mib(64);
 
-    /// Runs this module, which must be in the artifact store: see [`Client::upload`](crate::Client::upload).
+    /// Runs this module, which must be in the artifact store: see [`Client::upload_module`](crate::Client::upload_module).
     pub fn new(module: Digest) -> Self {
         let spec = TaskSpec {
             id: NOBODY,
@@ -83,7 +83,7 @@ impl Task {
     /// ```no_run
     /// # use haggle_sdk::{Client, Language, Task};
     /// # async fn task(client: Client) -> Result<(), Box<dyn std::error::Error>> {
-    /// let python = client.upload("python.wasm").await?;
+    /// let python = client.upload_module("python.wasm").await?;
     /// let script = client.upload_bytes("import sys; print(sys.argv[1])").await?;
     /// let task = Task::script(Language::Python, python, "hello.py", script).arg("hello");
     /// # Ok(())

@@ -2,7 +2,7 @@
 //!
 //! Rust and a Rust component are always tested. The toolchains of the others are large, so their tests are ignored
 //! unless asked for; `cargo xtask test` asks for those whose module `cargo xtask wasm LANGUAGE` has built, and says
-//! which it did not run.
+//! which it did not run. It builds MicroPython's itself.
 
 use std::process::Stdio;
 
@@ -61,6 +61,85 @@ mod c {
         assert_eq!(of_files.status.code(), Some(1));
         assert_eq!(text(&of_files.stdout), "cbf43926 9 /data/digits\n");
         assert!(text(&of_files.stderr).starts_with("/data/nosuch: No such file"), "{}", text(&of_files.stderr));
+    }
+}
+
+mod cpp {
+    use super::*;
+
+    #[test]
+    #[ignore = "wants its module: cargo xtask wasm cpp"]
+    fn a_cpp_program_catches_what_it_throws_and_is_over_with_what_it_does_not_catch() {
+        let module = wasm("sum").display().to_string();
+        let of = |words: &[&str]| embedded(&[&[module.as_str(), "--"], words].concat()).output().unwrap();
+
+        let caught = of(&["1", "two", "-3", "99999999999", "4"]);
+        let thrown = of(&["99", "2"]);
+
+        assert_success(&caught);
+        let printed = "looked at 1\n\
+            looked at two\ntwo is no number: stoi: no conversion\n\
+            looked at -3\n-3 is no number: negative\n\
+            looked at 99999999999\n99999999999 is too large\n\
+            looked at 4\nsum 5\n";
+        assert_eq!(text(&caught.stdout), printed);
+        assert_eq!(thrown.status.code(), Some(134));
+        assert!(
+            text(&thrown.stderr).contains("TRAP: threw an exception that nothing catches"),
+            "{}",
+            text(&thrown.stderr)
+        );
+    }
+}
+
+mod zig {
+    use super::*;
+
+    #[test]
+    #[ignore = "wants its module: cargo xtask wasm zig"]
+    fn a_zig_program_reads_standard_input() {
+        let lines = fed("unique", "pears\napples\npears\n", &[]);
+
+        assert_success(&lines);
+        assert_eq!(text(&lines.stdout), "      1 apples\n      2 pears\n");
+    }
+}
+
+mod ocaml {
+    use super::*;
+
+    #[test]
+    #[ignore = "wants its module: cargo xtask wasm ocaml"]
+    fn an_ocaml_program_reads_standard_input_and_catches_what_the_system_refuses() {
+        let module = wasm("words").display().to_string();
+
+        let words = fed("words", "the quick the\nlazy  dog\n", &[]);
+        let folder = embedded(&[module.as_str(), "--", "/nosuch"]).output().unwrap();
+
+        assert_success(&words);
+        assert_eq!(text(&words.stdout), "1 dog\n1 lazy\n1 quick\n2 the\n");
+        assert_eq!(folder.status.code(), Some(1));
+        assert_eq!(text(&folder.stderr), "words: /nosuch: No such file or directory\n");
+    }
+}
+
+mod micropython {
+    use super::*;
+
+    #[test]
+    #[ignore = "wants its module: cargo xtask wasm micropython"]
+    fn a_script_of_micropython_runs_and_fails_as_it_likes() {
+        let dir = TempDir::new().unwrap();
+        let script = "import json, sys\nprint(json.dumps({'sum': sum(range(1000))}))\n[].pop()\n";
+        std::fs::write(dir.path().join("job.py"), script).unwrap();
+        let (module, input) = (wasm("micropython").display().to_string(), dir.path().join("job.py"));
+        let input = format!("/job.py={}", input.display());
+
+        let output = embedded(&[&module, "--input", &input, "--", "/job.py"]).output().unwrap();
+
+        assert_eq!(text(&output.stdout), "{\"sum\": 499500}\n");
+        assert_eq!(output.status.code(), Some(1));
+        assert!(text(&output.stderr).contains("IndexError: pop from empty list"), "{}", text(&output.stderr));
     }
 }
 

@@ -77,6 +77,18 @@ fn is_larger_than_what_an_operator_lets_be_compiled() {
 }
 
 #[test]
+fn wants_another_host_and_so_need_not_be_compiled() {
+    let mut bench = Bench::compiling_within(CompileLimits { cpu: Duration::from_secs(1), ..CompileLimits::default() });
+    let import = r#"(import "env" "secret" (func))"#;
+    let foreign = format!(r#"(module {import} {} (func (export "_start")))"#, "(func)".repeat(20_000));
+
+    bench.launch(&bytes(foreign.into_bytes()));
+    let (_, end) = bench.ended();
+
+    assert_eq!(end.message, "imports `secret` from `env`, which no task is given");
+}
+
+#[test]
 fn is_a_library_that_nobody_needs_to_compile() {
     let mut bench = Bench::compiling_within(CompileLimits { cpu: Duration::from_secs(1), ..CompileLimits::default() });
     let library = bytes(format!("(module {})", "(func)".repeat(20_000)).into_bytes());

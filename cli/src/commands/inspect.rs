@@ -114,7 +114,7 @@ impl<'a> Record<'a> {
             kind: kind(found.kind).0,
             digest: digest.to_string(),
             size_bytes: size,
-            runnable: found.is_command,
+            runnable: found.check_program().is_ok(),
             needs: found.needs.iter().map(|&need| need_name(need).0).collect(),
             memory_min_bytes: found.memory_min,
             memory_max_bytes: found.memory_max,
@@ -133,14 +133,7 @@ fn sheet(name: &str, digest: Digest, size: usize, found: &Inspection) -> String 
         ("kind", kind(found.kind).1.into()),
         ("digest", digest.to_string()),
         ("size", format!("{}, {} functions", Bytes::new(size as u64), found.functions)),
-        (
-            "runs",
-            if found.is_command {
-                "as a task".into()
-            } else {
-                format!("not as a task: it has no {}", entry(found.kind))
-            },
-        ),
+        ("runs", found.check_program().map_or_else(|why| format!("not as a task: {why}"), |()| "as a task".to_owned())),
         ("memory", format!("starts with {}, grows up to {max}", Bytes::new(found.memory_min))),
         ("needs", if needs.is_empty() { "nothing but its quotas".into() } else { needs.join("; ") }),
         ("imports", listed(&found.imports)),
@@ -161,13 +154,6 @@ fn kind(kind: Kind) -> (&'static str, &'static str) {
     match kind {
         Kind::Core => ("core", "core module (WASI 0.1)"),
         Kind::Component => ("component", "component (WASI 0.2)"),
-    }
-}
-
-fn entry(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Core => "_start; a program has one, a library has not",
-        Kind::Component => "wasi:cli/run; a program has one, a library has not",
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use haggle_core::Digest;
 use haggle_core::id::NotAnId;
-use haggle_executor::inspect::NotAModule;
+use haggle_executor::inspect::NotAProgram;
 use haggle_tls::PrivateFolderError;
 
 use super::catalog::Registry;
@@ -45,10 +45,8 @@ pub(crate) enum RuntimeError {
         path.display()
     )]
     Damaged { name: String, path: PathBuf, wanted: Digest, got: Digest },
-    #[error("{} is not a WebAssembly module: {source}", path.display())]
-    NotAModule { path: PathBuf, source: NotAModule },
     #[error("{} cannot be a runtime: {why}", path.display())]
-    Unfit { path: PathBuf, why: &'static str },
+    Unfit { path: PathBuf, why: NotAProgram },
     #[error("{} has {size} bytes; a runtime has at most {max}", path.display())]
     TooLarge { path: PathBuf, size: u64, max: u64 },
     #[error("{} does not say what the runtime is: {source}", path.display())]

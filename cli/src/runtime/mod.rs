@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use haggle_core::Digest;
-use haggle_executor::inspect::{self, Need};
+use haggle_executor::inspect;
 use haggle_sdk::Language;
 
 pub(crate) use catalog::{CATALOG, Known};
@@ -171,14 +171,7 @@ pub(crate) fn add_file(name: &str, path: &Path, expected: Option<Digest>) -> Res
     if let Some(wanted) = expected.filter(|wanted| *wanted != got) {
         return Err(RuntimeError::WrongDigest { what: path.display().to_string(), wanted, got });
     }
-    let unfit = |why| Err(RuntimeError::Unfit { path: path.into(), why });
-    let found = inspect::inspect(&module).map_err(|source| RuntimeError::NotAModule { path: path.into(), source })?;
-    if !found.is_command {
-        return unfit("it is a library; an interpreter has an entry point, as a program has");
-    }
-    if found.needs.contains(&Need::Foreign) {
-        return unfit("it imports what is not WASI, which no task is given");
-    }
+    inspect::check_program(&module).map_err(|why| RuntimeError::Unfit { path: path.into(), why })?;
     let record = Record {
         name: name.to_owned(),
         version: None,

@@ -26,7 +26,7 @@ fn a_module_is_described() {
 fn a_library_is_told_from_a_task() {
     let ran = Place::with(&[("library.wat", r#"(module (func (export "add")))"#)]).haggle("inspect library.wat");
 
-    assert!(ran.stdout.contains("runs     not as a task: it has no _start"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("runs     not as a task: exports no `_start` function"), "{}", ran.stdout);
 }
 
 #[test]

@@ -31,13 +31,28 @@ fn every_limit_has_its_exit_code_and_says_its_numbers_in_one_line() {
         (SPIN, "--fuel 100_000", 137, "guest FAILED, FUEL_EXHAUSTED: used up 100000 fuel"),
         (HOG, "--mem 2MiB", 137, "guest FAILED, MEMORY_LIMIT: wants 2162688 B memory, is limited to 2 MiB"),
         (HELLO, "--output-limit 3", 137, "guest FAILED, OUTPUT_LIMIT: wants to write 6 B of output, is limited to 3 B"),
-        (WISHFUL, "", 125, "guest FAILED, MODULE_INVALID: "),
+        (WISHFUL, "", 125, "guest cannot be a task: imports `launch_missiles` from `env`"),
     ] {
         let ran = run(guest, flags);
 
         assert_eq!(ran.code, code, "{ran:?}");
         assert_eq!(ran.stderr.lines().count(), 1, "{ran:?}");
         assert!(ran.stderr.contains(line), "{ran:?}");
+    }
+}
+
+#[test]
+fn what_cannot_be_a_task_is_refused_before_anybody_is_asked() {
+    let place = Place::with(&[("wishful.wat", WISHFUL), ("library.wat", r#"(module (func (export "add")))"#)]);
+
+    // Nobody listens there.
+    for (module, why) in [
+        ("wishful.wat", "imports `launch_missiles` from `env`, which no task is given"),
+        ("library.wat", "exports no `_start` function, as a program of WASI 0.1 does: it is a library"),
+    ] {
+        let ran = place.haggle(&format!("--master 127.0.0.1:1 run {module}"));
+
+        ran.assert_refused(125, why);
     }
 }
 

@@ -85,8 +85,8 @@ fn what_cannot_be_a_runtime_is_refused_and_nothing_is_kept() {
     let zeros = format!("sha256:{}", "00".repeat(32));
 
     for (words, line) in [
-        ("lua=library.wat", "it is a library; an interpreter has an entry point"),
-        ("lua=foreign.wat", "it imports what is not WASI"),
+        ("lua=library.wat", "it is a library"),
+        ("lua=foreign.wat", "imports `f` from `env`, which no task is given"),
         ("lua=text", "is not a WebAssembly module"),
         ("lua=nosuch", "cannot read nosuch"),
         ("../lua=echo.wat", "\"../lua\" is no name of a runtime"),

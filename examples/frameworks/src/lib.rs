@@ -48,7 +48,7 @@ pub async fn upload_module(client: &Client, path: &Path) -> anyhow::Result<Diges
         "there is no module at {}: `cargo xtask wasm` compiles the example tasks to target/wasm",
         path.display()
     );
-    let digest = client.upload(path).await.context("cannot upload the module")?;
+    let digest = client.upload_module(path).await.context("cannot upload the module")?;
     println!("uploaded {} as {digest}", path.display());
     Ok(digest)
 }

@@ -42,6 +42,11 @@ impl Connection {
         wait(py, self.0.upload(path))?.or_raise().map(|digest| digest.to_string())
     }
 
+    /// Stores a module that is to be a task, and gives back its digest.
+    fn upload_module(&self, py: Python<'_>, path: PathBuf) -> PyResult<String> {
+        wait(py, self.0.upload_module(path))?.or_raise().map(|digest| digest.to_string())
+    }
+
     /// Stores bytes, and gives back their digest.
     fn upload_bytes(&self, py: Python<'_>, content: Vec<u8>) -> PyResult<String> {
         wait(py, self.0.upload_bytes(content))?.or_raise().map(|digest| digest.to_string())

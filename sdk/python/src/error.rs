@@ -74,6 +74,7 @@ impl Raised for ArtifactError {
                 PyFileNotFoundError::new_err(said)
             }
             Self::File { .. } => PyOSError::new_err(said),
+            Self::NotAProgram { .. } => Refused::new_err(said),
             Self::WrongDigest { .. } => HaggleError::new_err(said),
             Self::Call(error) => error.raised(),
         }

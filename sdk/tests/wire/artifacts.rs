@@ -26,6 +26,28 @@ async fn a_file_goes_up_once_and_comes_back_the_same() {
 }
 
 #[tokio::test]
+async fn a_module_that_cannot_be_a_task_is_not_sent() {
+    let played = Played::start().await;
+    let client = client(&played).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (library, program) = (folder.path().join("library.wat"), folder.path().join("program.wat"));
+    std::fs::write(&library, r#"(module (func (export "add")))"#).unwrap();
+    std::fs::write(&program, r#"(module (func (export "_start")))"#).unwrap();
+
+    let refused = client.upload_module(&library).await.unwrap_err();
+    let none = *played.stage.uploads.lock().unwrap();
+    client.upload_module(&program).await.unwrap();
+
+    assert!(
+        refused.to_string().ends_with(
+            "library.wat cannot be a task: exports no `_start` function, as a program of WASI 0.1 does: it is a library"
+        ),
+        "{refused}"
+    );
+    assert_eq!((none, *played.stage.uploads.lock().unwrap()), (0, 1));
+}
+
+#[tokio::test]
 async fn an_empty_artifact_is_one_too() {
     let played = Played::start().await;
 

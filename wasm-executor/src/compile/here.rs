@@ -33,11 +33,7 @@ pub fn compile_here(module: &[u8], meter: Meter) -> Result<Vec<u8>, ModuleError>
 /// The same of what is to be a task. Whether it can be one is known before it is compiled. An interpreter of which that
 /// can be had starts from a snapshot of itself.
 pub(super) fn compile_task(module: &[u8], meter: Meter, limit: Bytes) -> Result<Vec<u8>, ModuleError> {
-    let judge = |inspection: &Inspection| match inspection {
-        Inspection { is_command: true, .. } => Ok(()),
-        Inspection { kind: Kind::Core, .. } => Err(ModuleError::NoStart),
-        Inspection { kind: Kind::Component, .. } => Err(ModuleError::NoRun("it is a library".to_owned())),
-    };
+    let judge = |inspection: &Inspection| inspection.check_program().map_err(ModuleError::from);
     compile(module, meter, limit, judge, |engine, binary| {
         let taken = snapshot::take(binary, binary.len() >= PARALLEL_FROM)?;
         let rewritten = rewrite::rewrite(&taken.binary);

@@ -43,12 +43,9 @@ pub enum IntakeError {
     /// Compiling it could take for ever.
     #[error(transparent)]
     TooDear(#[from] TooDear),
-    /// It is built for a later WASI than any task is given: wasmtime calls its own 0.3 unstable and incomplete.
-    #[error("imports {import}, but WASI 0.3 is not given to tasks yet; build it for WASI 0.2 (wasm32-wasip2)")]
-    TooNew {
-        /// The first such import.
-        import: String,
-    },
+    /// It is built for a later WASI than any task is given.
+    #[error(transparent)]
+    TooNew(#[from] inspect::TooNew),
     /// It is something else, or breaks off.
     #[error("not a WebAssembly module: {0}")]
     NotAModule(#[from] inspect::NotAModule),
@@ -91,10 +88,7 @@ pub(super) fn check(binary: &[u8], limit: Bytes) -> Result<inspect::Inspection, 
     if size > max {
         return Err(IntakeError::TooLarge { size, max });
     }
-    let is_too_new = |import: &&String| import.starts_with("wasi:") && import.contains("@0.3.");
-    if let Some(import) = inspection.imports.iter().find(is_too_new) {
-        return Err(IntakeError::TooNew { import: import.clone() });
-    }
+    inspection.check_age()?;
     Effort::of(binary)?;
     Ok(inspection)
 }

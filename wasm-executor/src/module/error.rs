@@ -7,6 +7,7 @@ use std::time::Duration;
 use haggle_core::{Bytes, Reason};
 
 use crate::compile::IntakeError;
+use crate::inspect::{Kind, NotAProgram};
 
 /// Why a module cannot be run, in one line for the one who wrote it or for the one who runs the agent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -76,6 +77,17 @@ impl fmt::Display for Exhausted {
 impl From<IntakeError> for ModuleError {
     fn from(error: IntakeError) -> Self {
         Self::Invalid(error.to_string())
+    }
+}
+
+impl From<NotAProgram> for ModuleError {
+    fn from(error: NotAProgram) -> Self {
+        match error {
+            NotAProgram::Library(Kind::Core) => Self::NoStart,
+            NotAProgram::Library(Kind::Component) => Self::NoRun("it is a library".to_owned()),
+            NotAProgram::Foreign(import) => Self::UnknownImport(import.to_string()),
+            NotAProgram::NotAModule(_) | NotAProgram::TooNew(_) => Self::Invalid(error.to_string()),
+        }
     }
 }
 

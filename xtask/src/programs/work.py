@@ -1,6 +1,6 @@
 # The same work as in the other languages: primes, a dictionary, a sort.
 limit = 200_000
-sieve = bytearray([1]) * limit
+sieve = bytearray(b"\x01" * limit)
 sieve[0] = sieve[1] = 0
 for number in range(2, int(limit**0.5) + 1):
     if sieve[number]:

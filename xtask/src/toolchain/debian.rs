@@ -37,6 +37,12 @@ pub(crate) fn unpack(root: &Path, packages: &[&str], libraries: &[&str]) -> anyh
     apt::unpack_these(root, packages, libraries)
 }
 
+/// Unpacks what a package was made from, as its authors publish it, into the folder `source` of `root`.
+pub(crate) fn unpack_source(root: &Path, package: &str) -> anyhow::Result<()> {
+    check_for_apt()?;
+    apt::unpack_source(root, package)
+}
+
 /// The same for one package, in this major version or a later one.
 pub(crate) fn unpack_at_least(root: &Path, package: &str, major: u32) -> anyhow::Result<()> {
     check_for_apt()?;

@@ -113,6 +113,10 @@ impl Plan {
             Some(script) => script.runtime.module(args.quiet)?,
             None => module::find(args.module.as_deref().unwrap_or_default(), args.bin.as_deref(), args.quiet)?,
         };
+        // A runtime was looked at when it was added.
+        if script.is_none() {
+            module::check_program(&module)?;
+        }
         let stdin = stdin.map_or_else(|| Ok(Vec::new()), |(path, file)| read(path, file, count))?;
         let label = args.name.unwrap_or_else(|| match (&script, &module) {
             (Some(script), _) => script.file_name.clone(),

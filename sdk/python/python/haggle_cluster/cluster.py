@@ -168,13 +168,15 @@ class Cluster(Operator):
         """Stores a file or bytes at the master, and gives back the digest."""
         if isinstance(content, bytes):
             return self._connection.upload_bytes(content)
-        path = os.fspath(content)
+        return self._upload_file(os.fspath(content), self._connection.upload)
+
+    def _upload_file(self, path: str, upload: Callable[[str], str]) -> str:
         found = os.stat(path)
         key = (os.path.abspath(path), found.st_mtime_ns, found.st_size)
         with self._lock:
             known = self._uploaded.get(key)
         if known is None:
-            known = self._connection.upload(path)
+            known = upload(path)
             with self._lock:
                 self._uploaded[key] = known
         return known
@@ -250,7 +252,7 @@ class Cluster(Operator):
         else:
             module = os.fspath(task.module)
             if not module.startswith("sha256:"):
-                module = self.upload(module)
+                module = self._upload_file(module, self._connection.upload_module)
         return {
             "module": module,
             "name": task.label,

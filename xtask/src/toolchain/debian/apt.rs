@@ -51,7 +51,7 @@ pub(crate) fn unpack_these(root: &Path, packages: &[&str], libraries: &[&str]) -
 /// Fetches a package of this major version or a later one and unpacks it into `root`: from the backports of this Debian,
 /// where its own version is older.
 pub(crate) fn unpack_at_least(root: &Path, package: &str, major: u32) -> anyhow::Result<()> {
-    let mut apt = Apt::new(root)?;
+    let apt = Apt::new(root)?;
     let mut newest = None;
     for backports in [false, true] {
         if backports {
@@ -66,6 +66,32 @@ pub(crate) fn unpack_at_least(root: &Path, package: &str, major: u32) -> anyhow:
     }
     let newest = newest.unwrap_or_else(|| "none".to_owned());
     bail!("Debian's newest {package} here is {newest}, and {major} or later is needed")
+}
+
+/// Fetches what a package of this Debian was made from, and unpacks it into `root/source`.
+pub(crate) fn unpack_source(root: &Path, package: &str) -> anyhow::Result<()> {
+    let apt = Apt::new(root)?;
+    let update = || process::output(&mut apt.command("apt-get", &["update"])).context("`apt-get update` failed");
+    update()?;
+    let (release, mirror) = apt.mirror()?;
+    apt.use_only(&format!("deb-src {mirror} {release} main"))?;
+    update()?;
+    let folder = root.join("debs");
+    fs::create_dir_all(&folder)?;
+    let mut fetch = apt.command("apt-get", &["source", "--download-only", package]);
+    process::output(fetch.current_dir(&folder)).with_context(|| format!("cannot download the source of {package}"))?;
+    let source = root.join("source");
+    fs::create_dir_all(&source)?;
+    for file in fs::read_dir(&folder)? {
+        let path = file?.path();
+        if path.to_string_lossy().contains(".orig.tar.") {
+            process::output(
+                Command::new("tar").arg("-xf").arg(path).args(["--strip-components=1", "-C"]).arg(&source),
+            )?;
+        }
+    }
+    fs::remove_dir_all(&folder)?;
+    apt.clean()
 }
 
 /// The first number of a version: 10 of `1:10.0.2+ds-2`.
@@ -126,7 +152,13 @@ impl Apt {
     }
 
     /// Looks for packages among those that were made for this release later, and nowhere else.
-    fn use_backports(&mut self) -> anyhow::Result<()> {
+    fn use_backports(&self) -> anyhow::Result<()> {
+        let (release, mirror) = self.mirror()?;
+        self.use_only(&format!("deb {mirror} {release}-backports main"))
+    }
+
+    /// The name of this Debian, and where its packages come from.
+    fn mirror(&self) -> anyhow::Result<(String, String)> {
         let system = fs::read_to_string("/etc/os-release").context("cannot tell which Debian this is")?;
         let release = system.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="));
         let release = release.context("this Debian has no name")?.trim_matches('"');
@@ -134,8 +166,13 @@ impl Apt {
             process::output(&mut self.command("apt-get", &["indextargets", "--format", "$(RELEASE) $(REPO_URI)"]))?;
         let mirror = sources.lines().find_map(|line| line.strip_prefix(release)?.strip_prefix(' '));
         let mirror = mirror.with_context(|| format!("no source of packages is one of {release}"))?;
-        let list = self.folder.join("backports.list");
-        fs::write(&list, format!("deb {mirror} {release}-backports main\n"))?;
+        Ok((release.to_owned(), mirror.to_owned()))
+    }
+
+    /// Has apt know this source of packages, and no other.
+    fn use_only(&self, source: &str) -> anyhow::Result<()> {
+        let list = self.folder.join("only.list");
+        fs::write(&list, format!("{source}\n"))?;
         let mut config = fs::read_to_string(&self.config)?;
         config.push_str(&format!("Dir::Etc::SourceList \"{}\";\nDir::Etc::SourceParts \"-\";\n", list.display()));
         fs::write(&self.config, config)?;

@@ -2,15 +2,112 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::fmt;
 
 use wasmparser::{ComponentExternalKind, Encoding, ExternalKind, Parser, Payload, TypeRef};
 
 const PAGE: u64 = 64 << 10;
 
+/// The module that programs of WASI 0.1 import from.
+const WASI: &str = "wasi_snapshot_preview1";
+
+/// All that there is in it; some libraries add their own.
+const FUNCTIONS: [&str; 46] = [
+    "args_get",
+    "args_sizes_get",
+    "clock_res_get",
+    "clock_time_get",
+    "environ_get",
+    "environ_sizes_get",
+    "fd_advise",
+    "fd_allocate",
+    "fd_close",
+    "fd_datasync",
+    "fd_fdstat_get",
+    "fd_fdstat_set_flags",
+    "fd_fdstat_set_rights",
+    "fd_filestat_get",
+    "fd_filestat_set_size",
+    "fd_filestat_set_times",
+    "fd_pread",
+    "fd_prestat_dir_name",
+    "fd_prestat_get",
+    "fd_pwrite",
+    "fd_read",
+    "fd_readdir",
+    "fd_renumber",
+    "fd_seek",
+    "fd_sync",
+    "fd_tell",
+    "fd_write",
+    "path_create_directory",
+    "path_filestat_get",
+    "path_filestat_set_times",
+    "path_link",
+    "path_open",
+    "path_readlink",
+    "path_remove_directory",
+    "path_rename",
+    "path_symlink",
+    "path_unlink_file",
+    "poll_oneoff",
+    "proc_exit",
+    "proc_raise",
+    "random_get",
+    "sched_yield",
+    "sock_accept",
+    "sock_recv",
+    "sock_send",
+    "sock_shutdown",
+];
+
 /// Bytes that are no WebAssembly.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct NotAModule(String);
+
+/// Why a module cannot be a task, whatever its quotas are.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotAProgram {
+    /// It is something else, or breaks off.
+    #[error("not a WebAssembly module: {0}")]
+    NotAModule(#[from] NotAModule),
+    /// It has no entry point.
+    #[error("{}", match .0 {
+        Kind::Core => "exports no `_start` function, as a program of WASI 0.1 does: it is a library",
+        Kind::Component => "exports no `wasi:cli/run`, as a program of WASI 0.2 does: it is a library",
+    })]
+    Library(Kind),
+    /// It wants something of its host that is not WASI.
+    #[error("imports {0}, which no task is given")]
+    Foreign(Foreign),
+    /// It wants a later WASI.
+    #[error(transparent)]
+    TooNew(#[from] TooNew),
+}
+
+/// A function or another thing that a core module imports and no task is given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Foreign {
+    /// What it is called.
+    pub name: String,
+    /// Of which module.
+    pub module: String,
+}
+
+impl fmt::Display for Foreign {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{}` from `{}`", self.name, self.module)
+    }
+}
+
+/// A module is built for a later WASI than any task is given: wasmtime calls its own 0.3 unstable and incomplete.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("imports {import}, but WASI 0.3 is not given to tasks yet; build it for WASI 0.2 (wasm32-wasip2)")]
+pub struct TooNew {
+    /// The first such import.
+    pub import: String,
+}
 
 /// The two forms of WebAssembly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +150,43 @@ pub struct Inspection {
     pub needs: BTreeSet<Need>,
     /// Whether it has the entry point of a task: `_start`, or `wasi:cli/run`.
     pub is_command: bool,
+    /// The first import of a core module that no task is given. (What a component imports may be no more than types, which
+    /// shows when it is linked.)
+    pub foreign: Option<Foreign>,
+}
+
+impl Inspection {
+    /// Whether it can be a task, as far as that shows before it is compiled.
+    ///
+    /// # Errors
+    /// With the first reason why not.
+    pub fn check_program(&self) -> Result<(), NotAProgram> {
+        self.check_age()?;
+        if !self.is_command {
+            return Err(NotAProgram::Library(self.kind));
+        }
+        match &self.foreign {
+            Some(foreign) => Err(NotAProgram::Foreign(foreign.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether it is built for a WASI that there is.
+    ///
+    /// # Errors
+    /// With what it imports.
+    pub fn check_age(&self) -> Result<(), TooNew> {
+        let is_too_new = |import: &&String| import.starts_with("wasi:") && import.contains("@0.3.");
+        self.imports.iter().find(is_too_new).map_or(Ok(()), |import| Err(TooNew { import: import.clone() }))
+    }
+}
+
+/// Whether these bytes can be a task, as far as that shows before they are compiled.
+///
+/// # Errors
+/// With the first reason why not.
+pub fn check_program(bytes: &[u8]) -> Result<(), NotAProgram> {
+    inspect(bytes)?.check_program()
 }
 
 /// Reads the binary form or the text form (`.wat`).
@@ -88,7 +222,7 @@ pub fn to_binary(bytes: &[u8]) -> Result<Cow<'_, [u8]>, NotAModule> {
 }
 
 /// A file of another kind should be called that, and not be reported as text with a mistake in it.
-pub(crate) fn looks_like_text(bytes: &[u8]) -> bool {
+pub fn looks_like_text(bytes: &[u8]) -> bool {
     let start = bytes.iter().position(|byte| !byte.is_ascii_whitespace()).unwrap_or(bytes.len());
     bytes[start..].starts_with(b"(") || bytes[start..].starts_with(b";;")
 }
@@ -105,8 +239,10 @@ struct Reader {
     functions: u64,
     custom: u64,
     touched: Vec<String>,
-    /// Whether an import is of something else than WASI.
-    foreign: bool,
+    /// Whether a component imports something else than WASI.
+    is_foreign: bool,
+    /// The first of a core module.
+    foreign: Option<Foreign>,
     has_entry: bool,
 }
 
@@ -136,7 +272,12 @@ impl Reader {
                     if let TypeRef::Memory(memory) = import.ty {
                         self.memory(memory.initial, memory.maximum);
                     }
-                    self.foreign |= import.module != "wasi_snapshot_preview1";
+                    let is_given = import.module == WASI
+                        && matches!(import.ty, TypeRef::Func(_) | TypeRef::FuncExact(_))
+                        && FUNCTIONS.contains(&import.name);
+                    if !is_given && self.foreign.is_none() {
+                        self.foreign = Some(Foreign { name: import.name.to_owned(), module: import.module.to_owned() });
+                    }
                     self.touched.push(import.name.to_owned());
                     self.imports.push(format!("{}.{}", import.module, import.name));
                 }
@@ -151,7 +292,7 @@ impl Reader {
             Payload::ComponentImportSection(section) if self.depth == 0 => {
                 for import in section {
                     let name = import.map_err(broken)?.name.name.to_owned();
-                    self.foreign |= !name.starts_with("wasi:");
+                    self.is_foreign |= !name.starts_with("wasi:");
                     self.touched.push(name.clone());
                     self.imports.push(name);
                 }
@@ -186,7 +327,7 @@ impl Reader {
                 .touched
                 .iter()
                 .filter_map(|name| need(name))
-                .chain(self.foreign.then_some(Need::Foreign))
+                .chain((self.is_foreign || self.foreign.is_some()).then_some(Need::Foreign))
                 .collect(),
             imports: self.imports,
             exports: self.exports,
@@ -195,6 +336,7 @@ impl Reader {
             functions: self.functions,
             custom: self.custom,
             is_command: self.has_entry,
+            foreign: self.foreign,
         })
     }
 }
@@ -238,6 +380,24 @@ mod tests {
         let inspection = inspect(br#"(module (import "env" "foo" (func)) (func (export "_start")))"#).unwrap();
 
         assert_eq!(inspection.needs, BTreeSet::from([Need::Foreign]));
+    }
+
+    #[test]
+    fn what_cannot_be_a_task_is_told_before_it_is_compiled() {
+        let refusal = |text: &str| check_program(text.as_bytes()).unwrap_err().to_string();
+        let import = |module, name| {
+            refusal(&format!(r#"(module (import "{module}" "{name}" (func)) (func (export "_start")))"#))
+        };
+
+        assert_eq!(check_program(br#"(module (func (export "_start")))"#), Ok(()));
+        assert_eq!(import("env", "foo"), "imports `foo` from `env`, which no task is given");
+        assert_eq!(
+            import("wasi_snapshot_preview1", "sock_open"),
+            "imports `sock_open` from `wasi_snapshot_preview1`, which no task is given"
+        );
+        assert!(refusal("(module)").starts_with("exports no `_start` function"));
+        assert!(refusal("(component)").starts_with("exports no `wasi:cli/run`"));
+        assert!(refusal("nothing").starts_with("not a WebAssembly module"));
     }
 
     #[test]

@@ -2,12 +2,16 @@
 
 #![no_main]
 
+mod thrower;
+
 use std::sync::{LazyLock, Mutex};
 
 use arbitrary::{Arbitrary, Unstructured};
 use haggle_core::{Ending, Reason};
 use haggle_fuzz::{Bench, PRELUDE, Quotas};
 use wasm_smith::{Config, Module};
+
+use thrower::Thrower;
 
 /// Calls whose answers differ from run to run: the time, random numbers, and what the file system makes of them.
 const UNSTEADY: [&str; 6] = ["clock_", "random_", "poll_", "filestat", "readdir", "sched_"];
@@ -57,6 +61,10 @@ struct Guest {
 impl<'a> Arbitrary<'a> for Guest {
     fn arbitrary(random: &mut Unstructured<'a>) -> arbitrary::Result<Self> {
         let quotas = Quotas::arbitrary(random)?;
+        if random.ratio(1, 3)? {
+            let Thrower(text) = Thrower::arbitrary(random)?;
+            return Ok(Self { module: parse(&text), quotas, steady: true, plain: true });
+        }
         let steady = random.arbitrary()?;
         let memory = random.choose(&["1", "1 1", "2 40", "15", "0 65536"])?;
         // Typed references are more than is compiled, and so may be an exception with many values.
