@@ -36,6 +36,7 @@ pub mod runs;
 pub mod spec;
 pub mod task;
 pub mod time;
+pub mod trace;
 pub mod upkeep;
 pub mod volume;
 
@@ -60,5 +61,6 @@ pub use task::{
     TaskSummary, Usage,
 };
 pub use time::Now;
+pub use trace::{SpanId, TaskTrace, TraceContext, TraceId};
 pub use upkeep::{Cause, Drain, InvalidMaintenance, InverseOffer, Maintenance, Phase, Unavailability, Withdrawal};
 pub use volume::{InvalidVolume, Volume, VolumeOperation};

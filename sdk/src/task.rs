@@ -71,7 +71,7 @@ impl Task {
             limits: Limits::default(),
             inputs: Vec::new(),
             grants: Grants::default(),
-            group: None,
+            group: None, waited: None, trace: None,
         };
         Self { spec, constraints: Vec::new(), unread: None }
     }
@@ -362,8 +362,8 @@ impl Task {
 
 /// About the bytes that a spec takes on the wire.
 pub(crate) fn wire_size(spec: &TaskSpec) -> usize {
-    /// Ids, digest, resources and limits.
-    const FIXED: usize = 160;
+    /// Ids, digest, resources, limits and times.
+    const FIXED: usize = 176;
     /// Tags and lengths of one field with content.
     const FRAME: usize = 12;
     let args = spec.args.iter().map(|arg| arg.len() + FRAME);

@@ -189,6 +189,6 @@ fn spec(id: TaskId) -> TaskSpec {
         limits: Limits::default(),
         inputs: Vec::new(),
         grants: Grants::default(),
-        group: None,
+        group: None, waited: None, trace: None,
     }
 }

@@ -141,7 +141,7 @@ impl Modules {
             limits: Limits::default(),
             inputs: Vec::new(),
             grants: Grants::default(),
-            group: None,
+            group: None, waited: None, trace: None,
         })
     }
 

@@ -329,7 +329,7 @@ pub(crate) fn task(number: u64, module: Digest) -> TaskSpec {
         limits: Limits::default(),
         inputs: Vec::new(),
         grants: Grants::default(),
-        group: None,
+        group: None, waited: None, trace: None,
     }
 }
 

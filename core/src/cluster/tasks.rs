@@ -65,7 +65,7 @@ fn update_one(
             volumes: Vec::new(),
             state: status.state,
             update,
-            group: None,
+            group: None, trace: None,
         };
         inventory::adopt(state, agent, held, out);
     }

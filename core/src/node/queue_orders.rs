@@ -30,7 +30,7 @@ impl Node {
             role: spec.role.clone(),
             resources: spec.resources.clone(),
             volumes: Vec::new(),
-            group: None,
+            group: None, trace: None,
         };
         let mut task = Task::new(summary);
         task.queue = Some(alloc::boxed::Box::new(Queue::new(&spec)));

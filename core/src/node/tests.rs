@@ -33,7 +33,7 @@ fn spec(id: TaskId) -> Arc<TaskSpec> {
         limits: Limits::default(),
         inputs: vec![],
         grants: Grants::default(),
-        group: None,
+        group: None, waited: None, trace: None,
     })
 }
 

@@ -23,7 +23,7 @@ fn good() -> TaskSpec {
         limits: Limits::default(),
         inputs: vec![],
         grants: Grants::default(),
-        group: None,
+        group: None, waited: None, trace: None,
     }
 }
 

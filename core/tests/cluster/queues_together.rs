@@ -354,7 +354,7 @@ impl Together {
             role: "role".into(),
             resources: size(2, 1024),
             volumes: vec![],
-            group: None,
+            group: None, trace: None,
         };
         let incarnation = self.incarnation;
         self.node_does(node::Command::Recover { task, started: true, ending: None, incarnation });

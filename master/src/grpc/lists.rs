@@ -147,7 +147,7 @@ mod tests {
             resources: Resources::new(MilliCpu::new(1), Bytes::from_mib(1), Bytes::ZERO),
             state: if number.is_multiple_of(2) { TaskState::Finished } else { TaskState::Running },
             update: UpdateId(1),
-            group: None,
+            group: None, trace: None,
         }
     }
 

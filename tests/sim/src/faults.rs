@@ -378,7 +378,7 @@ impl World {
                         resources: Resources::new(MilliCpu::new(most), Bytes::new(most), Bytes::new(0)),
                         state: TaskState::Running,
                         update: UpdateId(u64::MAX),
-                        group: None,
+                        group: None, trace: None,
                     }],
                     complete: self.rng.chance(500),
                 },

@@ -350,7 +350,7 @@ mod tests {
             limits: Limits::default(),
             inputs: Vec::new(),
             grants: Grants::default(),
-            group: None,
+            group: None, waited: None, trace: None,
         };
         let launch = Launch {
             spec: Arc::new(spec),

@@ -92,7 +92,7 @@ pub(crate) fn spec() -> TaskSpec {
         limits: Limits::default(),
         inputs: Vec::new(),
         grants: Grants::default(),
-        group: None,
+        group: None, waited: None, trace: None,
     }
 }
 

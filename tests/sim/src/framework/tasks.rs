@@ -215,6 +215,6 @@ pub(crate) fn spec(id: TaskId, resources: Resources) -> TaskSpec {
         limits: Limits::default(),
         inputs: Vec::new(),
         grants: Grants::default(),
-        group: None,
+        group: None, waited: None, trace: None,
     }
 }

@@ -24,7 +24,7 @@ fn spec(number: u64) -> Arc<TaskSpec> {
         limits: Limits::default(),
         inputs: Vec::new(),
         grants: Grants::default(),
-        group: None,
+        group: None, waited: None, trace: None,
     })
 }
 
