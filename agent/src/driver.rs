@@ -96,6 +96,9 @@ impl Driver {
         let mut effects = Vec::new();
         for Recovered { task, started, ending, queue, incarnation } in mem::take(&mut self.recovered) {
             let id = task.id;
+            if let Some(traces) = self.runner.traces() {
+                traces.recovered(&task, started, ending.is_some());
+            }
             if queue.is_none() {
                 self.runner.recovered(id);
             }
@@ -154,10 +157,16 @@ impl Driver {
             Message::ReadLog(order) => self.questions.push(order),
             Message::Started(task) => {
                 tracing::debug!(target: TASKS, %task, "task started");
+                if let Some(traces) = self.runner.traces() {
+                    traces.started(task);
+                }
                 self.apply(now, Command::Started(task), effects);
             }
             Message::Ended(task, ending) => {
                 tracing::debug!(target: TASKS, %task, state = %ending.state, "task ended");
+                if let Some(traces) = self.runner.traces() {
+                    traces.ended(task, &ending);
+                }
                 self.runner.ended(task);
                 self.runner.executor().ended(task);
                 self.apply(now, Command::Ended(task, ending), effects);
@@ -172,6 +181,7 @@ impl Driver {
                 self.go_on(now, began, effects);
             }
             Message::QueueNews { allocation, started, ended } => {
+                self.runner.trace_queued(allocation, &ended);
                 for end in &ended {
                     self.runner.queued_ended(TaskId { number: end.first, ..allocation }, end.count);
                 }
@@ -251,6 +261,9 @@ impl Driver {
 
     fn never_ran(&mut self, now: Now, never_ran: NeverRan, effects: &mut Vec<Effect>) {
         let NeverRan { task, reason, message } = never_ran;
+        if let Some(traces) = self.runner.traces() {
+            traces.given_up(task, reason, &message);
+        }
         self.runner.ended(task);
         self.logs.end(task);
         self.apply(now, Command::GivenUp { task, reason, message }, effects);
@@ -279,6 +292,9 @@ impl Driver {
             self.identity = identity;
         }
         let Member { cluster, id: agent } = member;
+        if let Some(traces) = self.runner.traces() {
+            traces.joined(cluster);
+        }
         let (name, resources) = (&self.info.name, &self.info.resources);
         tracing::info!(%agent, %cluster, %epoch, name, %resources, "registered with the master");
         self.registered = self.session.is_some();
@@ -377,7 +393,12 @@ impl Driver {
             Effect::SendQueue(updates) => self.send_queue(updates),
             Effect::Settled { allocation, ends } => self.runner.executor().settled(allocation, ends),
             // Artifacts were let go at the task's end, and its log goes when room is needed.
-            Effect::Forget(task) => self.runner.executor().forget(task),
+            Effect::Forget(task) => {
+                if let Some(traces) = self.runner.traces() {
+                    traces.acknowledged(task);
+                }
+                self.runner.executor().forget(task);
+            }
             Effect::Drained => self.departing = true,
         }
     }

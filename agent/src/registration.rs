@@ -122,7 +122,8 @@ mod tests {
             resources: Resources::default(),
             state: TaskState::Running,
             update: UpdateId(1),
-            group: None, trace: None,
+            group: None,
+            trace: None,
         }
     }
 

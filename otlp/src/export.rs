@@ -20,6 +20,9 @@ const BATCH_MAX: usize = 512;
 /// How long the first of them waits for others: somebody may be looking.
 const GATHER: Duration = Duration::from_millis(500);
 
+/// Longer than anybody waits. It is a bound between two tries, and here there is one.
+const FOREVER: Duration = Duration::from_secs(1 << 32);
+
 /// Carries spans to one collector.
 pub(crate) struct Export {
     exporter: SpanExporter,
@@ -44,7 +47,7 @@ impl Export {
             .with_protocol(Protocol::HttpBinary)
             // The client tries again by itself, for as long as it takes.
             .with_retry_policy(RetryPolicy::disabled())
-            .with_timeout(Duration::MAX)
+            .with_timeout(FOREVER)
             .build()?;
         exporter.set_resource(&service.resource());
         Ok(Self { exporter, spans, deadline, counts })

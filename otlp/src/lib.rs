@@ -9,6 +9,7 @@ mod export;
 mod http_client;
 mod service;
 mod span;
+mod task;
 mod tracer;
 
 pub use collector::{BadCollector, Collector, Ratio};

@@ -4,9 +4,10 @@ use std::fmt;
 use std::time::Duration;
 
 use haggle_core::quantity::NotAnAmount;
+use haggle_core::trace::TRACEPARENT;
 use haggle_core::{
     AgentInfo, Bytes, Constraint, Digest, Endpoint, Folder, FolderSource, FrameworkId, Fuel, Grants, HttpHost, Input,
-    Limits, MilliCpu, OutputOverrun, Resources, Sharing, TaskId, TaskSpec, VolumeId, Want,
+    Limits, MilliCpu, OutputOverrun, Resources, Sharing, TaskId, TaskSpec, TraceContext, VolumeId, Want,
 };
 
 use crate::runner::need::Need;
@@ -71,7 +72,9 @@ impl Task {
             limits: Limits::default(),
             inputs: Vec::new(),
             grants: Grants::default(),
-            group: None, waited: None, trace: None,
+            group: None,
+            waited: None,
+            trace: None,
         };
         Self { spec, constraints: Vec::new(), unread: None }
     }
@@ -286,6 +289,15 @@ impl Task {
     #[must_use]
     pub fn anonymous(mut self) -> Self {
         self.spec.grants.anonymous = true;
+        self
+    }
+
+    /// A part of this span, unless its environment names another already or nothing may be added to that.
+    #[must_use]
+    pub fn called_by(mut self, caller: TraceContext) -> Self {
+        if !self.is_anonymous() && !self.spec.env.iter().any(|(name, _)| name == TRACEPARENT) {
+            caller.set_in(&mut self.spec.env);
+        }
         self
     }
 

@@ -155,7 +155,8 @@ fn task(id: TaskId) -> HeldTask {
         resources: Resources::new(MilliCpu::new(1), Bytes::from_mib(1), Bytes::ZERO),
         state: if id.number.is_multiple_of(2) { TaskState::Finished } else { TaskState::Running },
         update: UpdateId(2),
-        group: None, trace: None,
+        group: None,
+        trace: None,
     }
 }
 

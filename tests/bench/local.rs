@@ -141,7 +141,9 @@ impl Modules {
             limits: Limits::default(),
             inputs: Vec::new(),
             grants: Grants::default(),
-            group: None, waited: None, trace: None,
+            group: None,
+            waited: None,
+            trace: None,
         })
     }
 

@@ -77,7 +77,9 @@ pub(crate) fn bytes(module: Vec<u8>) -> Guest {
         limits: Limits::default(),
         inputs: Vec::new(),
         grants: Grants::default(),
-        group: None, waited: None, trace: None,
+        group: None,
+        waited: None,
+        trace: None,
     };
     Guest { module, spec, inputs: false }
 }

@@ -137,7 +137,9 @@ fn task(number: u64, module: u8, inputs: &[u8]) -> Arc<TaskSpec> {
         limits: Limits::default(),
         inputs: inputs.iter().enumerate().map(input).collect(),
         grants: Grants::default(),
-        group: None, waited: None, trace: None,
+        group: None,
+        waited: None,
+        trace: None,
     })
 }
 

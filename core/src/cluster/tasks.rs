@@ -65,7 +65,8 @@ fn update_one(
             volumes: Vec::new(),
             state: status.state,
             update,
-            group: None, trace: None,
+            group: None,
+            trace: None,
         };
         inventory::adopt(state, agent, held, out);
     }

@@ -30,7 +30,8 @@ impl Node {
             role: spec.role.clone(),
             resources: spec.resources.clone(),
             volumes: Vec::new(),
-            group: None, trace: None,
+            group: None,
+            trace: None,
         };
         let mut task = Task::new(summary);
         task.queue = Some(alloc::boxed::Box::new(Queue::new(&spec)));

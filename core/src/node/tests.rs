@@ -33,7 +33,9 @@ fn spec(id: TaskId) -> Arc<TaskSpec> {
         limits: Limits::default(),
         inputs: vec![],
         grants: Grants::default(),
-        group: None, waited: None, trace: None,
+        group: None,
+        waited: None,
+        trace: None,
     })
 }
 

@@ -38,7 +38,9 @@ fn queued(count: u32) -> QueuedTasks {
         limits: Limits::default(),
         inputs: vec![],
         grants: Grants::default(),
-        group: None, waited: None, trace: None,
+        group: None,
+        waited: None,
+        trace: None,
     };
     QueuedTasks { spec: Arc::new(spec), count, index: Some(Index { variable: "N".to_string(), first: 5 }) }
 }

@@ -23,7 +23,9 @@ fn good() -> TaskSpec {
         limits: Limits::default(),
         inputs: vec![],
         grants: Grants::default(),
-        group: None, waited: None, trace: None,
+        group: None,
+        waited: None,
+        trace: None,
     }
 }
 

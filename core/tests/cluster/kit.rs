@@ -311,7 +311,9 @@ pub(crate) fn task(framework: Framework, number: u64, cpus: u64, mib: u64) -> Ta
         limits: Limits::default(),
         inputs: vec![],
         grants: Grants::default(),
-        group: None, waited: None, trace: None,
+        group: None,
+        waited: None,
+        trace: None,
     }
 }
 

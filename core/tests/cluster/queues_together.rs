@@ -354,7 +354,8 @@ impl Together {
             role: "role".into(),
             resources: size(2, 1024),
             volumes: vec![],
-            group: None, trace: None,
+            group: None,
+            trace: None,
         };
         let incarnation = self.incarnation;
         self.node_does(node::Command::Recover { task, started: true, ending: None, incarnation });

@@ -141,7 +141,9 @@ fn accept(offer: &Offer, numbers: std::ops::Range<u64>, stdin: usize) -> Command
             limits: Limits::default(),
             inputs: Vec::new(),
             grants: Grants::default(),
-            group: None, waited: None, trace: None,
+            group: None,
+            waited: None,
+            trace: None,
         })
     };
     let (offers, tasks) = (vec![offer.id], numbers.map(task).collect());

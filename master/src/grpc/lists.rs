@@ -147,7 +147,8 @@ mod tests {
             resources: Resources::new(MilliCpu::new(1), Bytes::from_mib(1), Bytes::ZERO),
             state: if number.is_multiple_of(2) { TaskState::Finished } else { TaskState::Running },
             update: UpdateId(1),
-            group: None, trace: None,
+            group: None,
+            trace: None,
         }
     }
 
@@ -179,7 +180,7 @@ mod tests {
         let clock = Clock::starting_at(Now::ZERO, Instant::now());
         let reign = Reign::from(&Recovered::default());
         let here = runtime::Handle::current();
-        let (handle, _) = driver::start(&here, cluster, Box::new(NoRegistry), clock, reign, Guard::for_tests());
+        let (handle, _) = driver::start(&here, cluster, Box::new(NoRegistry), clock, reign, Guard::for_tests(), None);
         Lists::new(handle)
     }
 

@@ -118,7 +118,9 @@ pub(super) fn spec(framework: FrameworkId, info: TaskInfo) -> Result<TaskSpec, B
         limits: Limits { time, ..own.limits },
         inputs: program.inputs,
         grants: own.grants,
-        group: None, waited: None, trace: None,
+        group: None,
+        waited: None,
+        trace: None,
     })
 }
 

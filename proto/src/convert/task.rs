@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use haggle_core::{
-    AgentId, Bytes, FrameworkId, Fuel, Grants, Group, Input, Limits, OutputOverrun, Placed, Sharing, SpanId, TaskId, TaskSpec,
-    TaskTrace, TraceContext, TraceId,
+    AgentId, Bytes, FrameworkId, Fuel, Grants, Group, Input, Limits, OutputOverrun, Placed, Sharing, SpanId, TaskId,
+    TaskSpec, TaskTrace, TraceContext, TraceId,
 };
 
 use super::{Malformed, digest, required};

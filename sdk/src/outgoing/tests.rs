@@ -45,7 +45,9 @@ fn accept(number: u64) -> FrameworkCommand {
         limits: Default::default(),
         inputs: Vec::new(),
         grants: Default::default(),
-        group: None, waited: None, trace: None,
+        group: None,
+        waited: None,
+        trace: None,
     };
     FrameworkCommand::Accept {
         offers: vec![OfferId(number)],

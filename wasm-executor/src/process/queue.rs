@@ -350,7 +350,9 @@ mod tests {
             limits: Limits::default(),
             inputs: Vec::new(),
             grants: Grants::default(),
-            group: None, waited: None, trace: None,
+            group: None,
+            waited: None,
+            trace: None,
         };
         let launch = Launch {
             spec: Arc::new(spec),

@@ -283,7 +283,8 @@ fn an_agent_that_restarts_takes_its_queues_over() {
         role: "role".to_string(),
         resources: allocation().resources,
         volumes: Vec::new(),
-        group: None, trace: None,
+        group: None,
+        trace: None,
     };
     let shape = Arc::new(Shape { name: "noop".to_string(), resources: spec(T).resources.clone() });
     let run = |first, count, state| HeldRun {

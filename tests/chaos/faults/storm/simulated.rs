@@ -89,7 +89,8 @@ impl Simulated {
             resources: each.clone(),
             state: TaskState::Running,
             update: UpdateId(1),
-            group: None, trace: None,
+            group: None,
+            trace: None,
         };
         let holds = *self.holds.borrow();
         AgentCommand::Register {

@@ -24,7 +24,9 @@ fn spec(number: u64) -> Arc<TaskSpec> {
         limits: Limits::default(),
         inputs: Vec::new(),
         grants: Grants::default(),
-        group: None, waited: None, trace: None,
+        group: None,
+        waited: None,
+        trace: None,
     })
 }
 
