@@ -17,9 +17,13 @@ const LAYERS: [(&str, &[&str]); 16] = [
     ("haggle-mesos", &["haggle-core"]),
     ("haggle-tls", &["haggle-core"]),
     ("haggle-pages", &["haggle-core"]),
+    ("haggle-otlp", &["haggle-core"]),
     ("haggle-executor", &["haggle-core", "haggle-inspect"]),
-    ("haggle-master", &["haggle-core", "haggle-etcd", "haggle-mesos", "haggle-pages", "haggle-proto", "haggle-tls"]),
-    ("haggle-agent", &["haggle-core", "haggle-proto", "haggle-tls", "haggle-executor"]),
+    (
+        "haggle-master",
+        &["haggle-core", "haggle-etcd", "haggle-mesos", "haggle-otlp", "haggle-pages", "haggle-proto", "haggle-tls"],
+    ),
+    ("haggle-agent", &["haggle-core", "haggle-otlp", "haggle-proto", "haggle-tls", "haggle-executor"]),
     ("haggle-sdk", &["haggle-core", "haggle-etcd", "haggle-inspect", "haggle-proto", "haggle-tls"]),
     (
         "haggle-cli",
@@ -54,6 +58,7 @@ const ISOLATED: [(&str, &[&str]); 8] = [
     ("pyo3", &["haggle-python"]),
     ("pythonize", &["haggle-python"]),
     ("askama", &["haggle-pages"]),
+    ("opentelemetry", &["haggle-otlp"]),
 ];
 
 #[test]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use haggle_core::resources::Ports;
 use haggle_core::{Bytes, FrameworkId, MilliCpu, Resources};
 use haggle_executor::CompileLimits;
+use haggle_otlp::Collector;
 use haggle_proto::DEFAULT_PORT;
 use haggle_tls::Token;
 use tonic::transport::Uri;
@@ -72,6 +73,8 @@ pub struct Config {
     /// How often the agent says that it lives. A master that answers none of [`Config::SILENT_HEARTBEATS`] in a
     /// row is taken for lost.
     pub heartbeat: Duration,
+    /// Who is told the traces of tasks. `None`: nobody, and nothing is recorded.
+    pub traces: Option<Collector>,
 }
 
 impl Config {
@@ -117,6 +120,7 @@ impl Config {
             kill_grace: Self::DEFAULT_KILL_GRACE,
             drain_margin: Self::DEFAULT_DRAIN_MARGIN,
             heartbeat: Self::DEFAULT_HEARTBEAT,
+            traces: None,
         }
     }
 }

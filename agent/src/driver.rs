@@ -100,6 +100,9 @@ impl Driver {
         let mut effects = Vec::new();
         for Recovered { task, started, stopped, ending, queue, incarnation } in mem::take(&mut self.recovered) {
             let id = task.id;
+            if let Some(traces) = self.runner.traces() {
+                traces.recovered(&task, started, ending.is_some());
+            }
             if queue.is_none() {
                 self.runner.recovered(id);
             }
@@ -161,10 +164,16 @@ impl Driver {
             Message::Heartbeat => self.tell_counters(),
             Message::Started(task) => {
                 tracing::debug!(target: TASKS, %task, "task started");
+                if let Some(traces) = self.runner.traces() {
+                    traces.started(task);
+                }
                 self.apply(now, Command::Started(task), effects);
             }
             Message::Ended(task, ending) => {
                 tracing::debug!(target: TASKS, %task, state = %ending.state, "task ended");
+                if let Some(traces) = self.runner.traces() {
+                    traces.ended(task, &ending);
+                }
                 self.runner.ended(task);
                 self.runner.executor().ended(task);
                 self.apply(now, Command::Ended(task, ending), effects);
@@ -179,6 +188,7 @@ impl Driver {
                 self.go_on(now, began, effects);
             }
             Message::QueueNews { allocation, started, ended } => {
+                self.runner.trace_queued(allocation, &ended);
                 for end in &ended {
                     self.runner.queued_ended(TaskId { number: end.first, ..allocation }, end.count);
                 }
@@ -258,6 +268,9 @@ impl Driver {
 
     fn never_ran(&mut self, now: Now, never_ran: NeverRan, effects: &mut Vec<Effect>) {
         let NeverRan { task, reason, message } = never_ran;
+        if let Some(traces) = self.runner.traces() {
+            traces.given_up(task, reason, &message);
+        }
         self.runner.ended(task);
         self.logs.end(task);
         self.apply(now, Command::GivenUp { task, reason, message }, effects);
@@ -287,6 +300,9 @@ impl Driver {
             self.identity = identity;
         }
         let Member { cluster, id: agent } = member;
+        if let Some(traces) = self.runner.traces() {
+            traces.joined(cluster);
+        }
         let (name, resources) = (&self.info.name, &self.info.resources);
         tracing::info!(%agent, %cluster, %epoch, name, %resources, "registered with the master");
         self.registered = self.session.is_some();
@@ -385,7 +401,12 @@ impl Driver {
             Effect::SendQueue(updates) => self.send_queue(updates),
             Effect::Settled { allocation, ends } => self.runner.executor().settled(allocation, ends),
             // Artifacts were let go at the task's end, and its log goes when room is needed.
-            Effect::Forget(task) => self.runner.executor().forget(task),
+            Effect::Forget(task) => {
+                if let Some(traces) = self.runner.traces() {
+                    traces.acknowledged(task);
+                }
+                self.runner.executor().forget(task);
+            }
             Effect::Drained => self.departing = true,
         }
     }

@@ -31,6 +31,7 @@ mod reads;
 mod registration;
 mod renewal;
 mod runner;
+mod traces;
 mod unused;
 mod volumes;
 
@@ -44,6 +45,7 @@ use haggle_core::reservation::InvalidReservation;
 use haggle_core::{AgentId, AgentInfo, Resources, TaskId};
 use haggle_executor::process::{Blank, Folder, HeldBatch, Process, StartFailure};
 use haggle_executor::{Compiler, CompilerConfig};
+use haggle_otlp::Tracer;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -72,6 +74,7 @@ use message::{Message, Progress};
 use passes::Passes;
 use reads::Reads;
 use runner::Runner;
+use traces::Traces;
 use unused::Unused;
 use volumes::Volumes;
 
@@ -128,6 +131,9 @@ pub enum StartError {
     /// Nor its executors.
     #[error(transparent)]
     Recovery(#[from] RecoveryError),
+    /// Traces cannot be told to anybody.
+    #[error(transparent)]
+    Traces(#[from] haggle_otlp::StartError),
     /// The compiler does not start.
     #[error(transparent)]
     Compiler(#[from] haggle_executor::StartError),
@@ -326,6 +332,14 @@ impl Agent {
         );
         let compiler = Compiler::start(compiler)?;
         let (progress, watched) = watch::channel(Progress::Joining);
+        let mut runner =
+            Runner::new(executors, Box::new(compiler.clone()), artifacts, folders, volumes, config.name.clone(), usual);
+        let mut exporting = None;
+        if let Some(collector) = config.traces.clone() {
+            let (tracer, carries) = Tracer::start(&traces::service(&config.name), collector)?;
+            runner.trace(Traces::new(tracer));
+            exporting = Some(carries);
+        }
         let driver = Driver {
             node: Node::new(
                 haggle_core::node::Config { kill_grace: config.kill_grace, ..Default::default() },
@@ -337,15 +351,7 @@ impl Agent {
             run: checkpoint::random()? as u64,
             info,
             work_dir: Arc::new(work_dir),
-            runner: Runner::new(
-                executors,
-                Box::new(compiler.clone()),
-                artifacts,
-                folders,
-                volumes,
-                config.name.clone(),
-                usual,
-            ),
+            runner,
             fetcher,
             compiler,
             reads: Reads::new(Arc::clone(&logs), runtime.clone()),
@@ -364,6 +370,9 @@ impl Agent {
         let (ends, ended) = watch::channel(());
         runtime.spawn(async move {
             driver.run().await;
+            if let Some(exporting) = exporting {
+                exporting.finish().await;
+            }
             drop(ends);
         });
         let (heartbeat, progress) = (config.heartbeat, watched.clone());

@@ -92,8 +92,8 @@ const RUN: usize = 256;
 
 /// About how many bytes a task takes on the wire: not fewer than it does.
 fn size(task: &v1::HeldTask) -> usize {
-    /// Everything that is a number.
-    const NUMBERS: usize = 128;
+    /// Everything that is a number, those of its span among them.
+    const NUMBERS: usize = 192;
     /// Two numbers of a port, or one and its name's length.
     const ENTRY: usize = 16;
     let resources = task.resources.as_ref().map_or(0, |resources| {
@@ -123,6 +123,7 @@ mod tests {
             state: TaskState::Running,
             update: UpdateId(1),
             group: None,
+            trace: None,
         }
     }
 

@@ -16,6 +16,7 @@ use crate::artifacts::Artifacts;
 use crate::counters::{Counters, Prepared};
 use crate::fetch::FetchError;
 use crate::folders::{Folders, NoFolders};
+use crate::traces::{self, Traces};
 use crate::volumes::Volumes;
 
 /// Where tasks run. The executors, but for tests.
@@ -112,6 +113,8 @@ pub(crate) struct Runner<E> {
     /// Batches in queues of which some tasks have not ended, by the first task of each. What they need is in `tasks`.
     batches: BTreeMap<TaskId, Batch>,
     prepared: Prepared,
+    /// Records what becomes of them, if anybody wants that.
+    traces: Option<Traces>,
 }
 
 /// Tasks of one kind in the queue of an allocation.
@@ -155,6 +158,7 @@ impl<E: Runs> Runner<E> {
         usual: Meter,
     ) -> Self {
         let (tasks, fetching, compiling, batches) = (HashMap::new(), HashMap::new(), HashMap::new(), BTreeMap::new());
+        let traces = None;
         Self {
             executor,
             compiler,
@@ -168,12 +172,19 @@ impl<E: Runs> Runner<E> {
             compiling,
             batches,
             prepared: Prepared::default(),
+            traces,
         }
     }
 
     /// Launches the task: now when everything is there, else when it has been fetched and compiled. Or it will never
     /// run, because it may not touch what it asks for, or cannot be given it.
-    pub(crate) fn run(&mut self, spec: Arc<TaskSpec>) -> Began {
+    pub(crate) fn run(&mut self, mut spec: Arc<TaskSpec>) -> Began {
+        if !self.batches.contains_key(&spec.id) {
+            if let Some(traces) = &mut self.traces {
+                traces.received(&mut spec);
+            }
+            traces::hand_over(&mut spec, self.traces.is_some());
+        }
         let mut began = Began::default();
         // Nothing is fetched for a task that may not run.
         let may_run = self.folders.granted(&spec).and_then(|_| self.volumes.granted(&spec));
@@ -198,6 +209,11 @@ impl<E: Runs> Runner<E> {
             }
             waiting.push(task);
         }
+        if missing > 0
+            && let Some(traces) = &mut self.traces
+        {
+            traces.fetches(task);
+        }
         let module_is_here = held.contains(&module);
         let has_inputs = !spec.inputs.is_empty();
         let waiting = Some(Waiting { spec, meter, missing, compiled: None });
@@ -212,6 +228,9 @@ impl<E: Runs> Runner<E> {
     pub(crate) fn enqueue(&mut self, allocation: TaskId, QueuedTasks { spec, count, index }: QueuedTasks) -> Began {
         let (count, left) = (u64::from(count), u64::from(count));
         self.batches.insert(spec.id, Batch { allocation, index, count, left, left_out: BTreeSet::new() });
+        if let Some(traces) = &mut self.traces {
+            traces.queued(&spec);
+        }
         self.run(spec)
     }
 
@@ -240,6 +259,11 @@ impl<E: Runs> Runner<E> {
             running.held.push(digest);
             let Some(waiting) = &mut running.waiting else { continue };
             waiting.missing -= 1;
+            if waiting.missing == 0
+                && let Some(traces) = &mut self.traces
+            {
+                traces.fetched(task);
+            }
             if digest == waiting.spec.module {
                 self.compile(task, &mut began);
             } else {
@@ -274,6 +298,9 @@ impl<E: Runs> Runner<E> {
             self.prepared.modules_found += u64::from(outcome.is_ok());
             return self.go_on(task, outcome, began);
         }
+        if let Some(traces) = &mut self.traces {
+            traces.compiles(task);
+        }
         let framework = task.framework;
         let waiting = self.compiling.entry((framework, module, meter)).or_default();
         if waiting.is_empty() {
@@ -287,6 +314,9 @@ impl<E: Runs> Runner<E> {
             Ok(path) => {
                 let Some(waiting) = self.waiting(task) else { return };
                 waiting.compiled = Some(path);
+                if let Some(traces) = &mut self.traces {
+                    traces.compiled(task);
+                }
                 self.launch_if_ready(task, began);
             }
             Err(error) => self.give_up(task, error.reason(), &error.to_string(), began),
@@ -302,7 +332,11 @@ impl<E: Runs> Runner<E> {
     /// It will never run; of a batch, none of those that are left.
     fn never_ran(&mut self, task: TaskId, reason: Reason, message: &str, began: &mut Began) {
         match self.batches.remove(&task) {
-            Some(batch) => began.never_queued.push(batch.never_ran(task, TaskState::Failed, reason, message)),
+            Some(batch) => {
+                let never_ran = batch.never_ran(task, TaskState::Failed, reason, message);
+                self.trace_never_ran(task, &never_ran);
+                began.never_queued.push(never_ran);
+            }
             None => began.never_ran.push(NeverRan { task, reason, message: message.to_owned() }),
         }
     }
@@ -330,7 +364,9 @@ impl<E: Runs> Runner<E> {
         for first in its {
             if self.waiting(first).is_some() && self.forget(first).is_some() {
                 let batch = self.batches.remove(&first).expect("it was just there");
-                ended.push(batch.never_ran(first, TaskState::Killed, Reason::KilledDuringLaunch, KILLED));
+                let never_ran = batch.never_ran(first, TaskState::Killed, Reason::KilledDuringLaunch, KILLED);
+                self.trace_never_ran(first, &never_ran);
+                ended.push(never_ran);
             }
         }
         ended
@@ -343,6 +379,7 @@ impl<E: Runs> Runner<E> {
         batch.left = batch.left.saturating_sub(count);
         if batch.left == 0 {
             self.batches.remove(&first);
+            self.forget_batch_trace(first);
             self.forget(first);
         }
     }
@@ -352,6 +389,7 @@ impl<E: Runs> Runner<E> {
         let its = self.batches.extract_if(.., |_, batch| batch.allocation == allocation);
         let its: Vec<TaskId> = its.map(|(first, _)| first).collect();
         for first in its {
+            self.forget_batch_trace(first);
             self.forget(first);
         }
     }
@@ -363,6 +401,42 @@ impl<E: Runs> Runner<E> {
         let count = u64::from(QueuedTasks::MAX);
         self.batches.insert(first, Batch { allocation, index: None, count, left, left_out: BTreeSet::new() });
         self.recovered(first);
+    }
+
+    fn trace_never_ran(&mut self, first: TaskId, never_ran: &NeverQueued) {
+        if let Some(traces) = &mut self.traces {
+            never_ran.ended.iter().for_each(|end| traces.queued_ended(first, end));
+            traces.forget_batch(first);
+        }
+    }
+
+    fn forget_batch_trace(&mut self, first: TaskId) {
+        if let Some(traces) = &mut self.traces {
+            traces.forget_batch(first);
+        }
+    }
+
+    /// Tasks in the queue of an allocation have ended so, of which [`Self::queued_ended`] is not told yet.
+    pub(crate) fn trace_queued(&mut self, allocation: TaskId, ended: &[QueueEnd]) {
+        if self.traces.is_none() {
+            return;
+        }
+        for end in ended {
+            let first = self.batch_of(TaskId { number: end.first, ..allocation });
+            if let (Some(first), Some(traces)) = (first, &mut self.traces) {
+                traces.queued_ended(first, end);
+            }
+        }
+    }
+
+    /// Has what becomes of tasks recorded.
+    pub(crate) fn trace(&mut self, traces: Traces) {
+        self.traces = Some(traces);
+    }
+
+    /// What records that, if anybody wants it.
+    pub(crate) fn traces(&mut self) -> Option<&mut Traces> {
+        self.traces.as_mut()
     }
 
     /// The first task of the batch that a task is of.
@@ -447,6 +521,9 @@ impl<E: Runs> Runner<E> {
         match laid_out {
             Ok((folders, volumes, copies)) => {
                 let env = told(&spec, &self.agent_name);
+                if let Some(traces) = &mut self.traces {
+                    traces.launched(task);
+                }
                 let launch = Launch { module, meter, folders, volumes, copies, env, spec };
                 let Some(batch) = self.batches.get(&task) else { return self.executor.launch(launch) };
                 for (at, count) in batch.rest() {

@@ -9,7 +9,7 @@ use futures_util::future::{join, join_all};
 use haggle_agent::{Agent, Declared};
 use haggle_core::{Bytes, FrameworkId, MilliCpu};
 use haggle_executor::process::Blank;
-use haggle_master::{Keeper, Master};
+use haggle_master::{Collector, Keeper, Master};
 use haggle_sdk::{Client, ClientBuilder, OwnerTokens};
 use tempfile::TempDir;
 
@@ -38,6 +38,8 @@ pub(crate) struct Plan {
     pub(crate) oversubscribe: Option<Duration>,
     /// How modules are compiled, where that was said.
     pub(crate) modules: Option<ModuleArgs>,
+    /// Who is told the traces of tasks.
+    pub(crate) traces: Option<Collector>,
 }
 
 /// What can begin before it is known what the cluster is like: the process of its first executor, whose start takes longest.
@@ -100,6 +102,7 @@ impl Cluster {
         config.transient = Some(folder.join("master"));
         // So that the same user's commands are let in.
         config.owner_tokens = OwnerTokens::of_user().filter(|_| plan.is_shared);
+        config.traces.clone_from(&plan.traces);
         let master = Master::start(config).await?;
         let url = url(master.addr());
 
@@ -118,6 +121,7 @@ impl Cluster {
             config.allowed_folders.clone_from(&plan.allowed_folders);
             config.allow_network = plan.allow_network;
             config.oversubscribe = plan.oversubscribe;
+            config.traces.clone_from(&plan.traces);
             if let Some(modules) = &plan.modules {
                 modules.enter(&mut config);
             }

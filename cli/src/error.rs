@@ -8,7 +8,7 @@ use std::sync::Arc;
 use haggle_core::access::TokenId;
 use haggle_core::{AgentId, Bytes, Digest, FrameworkId, MaintenanceId, TaskId, VolumeId};
 use haggle_executor::inspect::NotAModule;
-use haggle_master::NotKept;
+use haggle_master::{BadCollector, NotKept};
 use haggle_sdk::{ArtifactError, CallError, ConnectError, RunError};
 use haggle_tls::PrivateFolderError;
 
@@ -32,6 +32,8 @@ pub(crate) enum CommandError {
     Contradiction(#[from] Contradiction),
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
+    #[error(transparent)]
+    Collector(#[from] BadCollector),
     #[error("--stdin {path}: {source}", path = path.display())]
     Stdin { path: PathBuf, source: io::Error },
     #[error(

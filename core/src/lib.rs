@@ -37,6 +37,7 @@ pub mod spec;
 pub mod stop;
 pub mod task;
 pub mod time;
+pub mod trace;
 pub mod upkeep;
 pub mod volume;
 
@@ -62,5 +63,6 @@ pub use task::{
     TaskSummary, Usage,
 };
 pub use time::Now;
+pub use trace::{SpanId, TaskTrace, TraceContext, TraceId};
 pub use upkeep::{Cause, Drain, InvalidMaintenance, InverseOffer, Maintenance, Phase, Unavailability, Withdrawal};
 pub use volume::{InvalidVolume, Volume, VolumeOperation};

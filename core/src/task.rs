@@ -1,5 +1,6 @@
 //! A task: what is asked for, the states it goes through, and what is said of it.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -12,6 +13,7 @@ use crate::group::Group;
 use crate::id::{AgentId, Digest, TaskId, UpdateId, VolumeId};
 use crate::quantity::{Bytes, Fuel, MilliCpu};
 use crate::resources::Resources;
+use crate::trace::TaskTrace;
 
 /// What a framework asks an agent to run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +44,10 @@ pub struct TaskSpec {
     pub grants: Grants,
     /// Which group it is in: set by the master that launches one, whatever a framework says here.
     pub group: Option<Group>,
+    /// How long it waited at its framework until it was launched, where that says so. For traces alone.
+    pub waited: Option<Duration>,
+    /// The span that it is: set by a master that records traces, whatever a framework says here.
+    pub trace: Option<Box<TaskTrace>>,
 }
 
 /// What is to be known of a task once it was launched: all of its spec that an agent's books need.
@@ -59,6 +65,8 @@ pub struct TaskSummary {
     pub volumes: Vec<VolumeId>,
     /// Which group it is in.
     pub group: Option<Group>,
+    /// The span that it is.
+    pub trace: Option<Box<TaskTrace>>,
 }
 
 impl TaskSpec {
@@ -77,6 +85,7 @@ impl From<&TaskSpec> for TaskSummary {
             resources: spec.resources.clone(),
             volumes: spec.volumes(),
             group: spec.group,
+            trace: spec.trace.clone(),
         }
     }
 }

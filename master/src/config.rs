@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use haggle_core::{Bytes, cluster};
 use haggle_etcd::EtcdConfig;
+use haggle_otlp::Collector;
 use haggle_tls::OwnerTokens;
 use rustls::pki_types::ServerName;
 
@@ -41,6 +42,8 @@ pub struct Config {
     pub owner_tokens: Option<OwnerTokens>,
     /// Where each decision that changes something or was refused is written down. `None`: nowhere.
     pub audit: Option<PathBuf>,
+    /// Who is told the traces of tasks. `None`: nobody, and nothing is recorded.
+    pub traces: Option<Collector>,
 }
 
 impl Config {
@@ -59,6 +62,7 @@ impl Config {
             artifacts: ArtifactLimits::default(),
             owner_tokens: None,
             audit: None,
+            traces: None,
         }
     }
 }

@@ -64,6 +64,9 @@ pub enum StartError {
     /// It has just been founded, and cannot let anybody in.
     #[error("cannot make the first tokens: {0}")]
     FirstTokens(String),
+    /// Traces cannot be told to anybody.
+    #[error(transparent)]
+    Traces(#[from] haggle_otlp::StartError),
     /// The machine has no thread left.
     #[error("cannot start a thread: {0}")]
     Thread(io::Error),

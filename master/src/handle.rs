@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use haggle_core::access::Principal;
 use haggle_core::cluster::{Cluster, FrameworkEvent, OperatorCommand, Recovered, Refusal};
 use haggle_core::{AgentId, ClusterId, Epoch, MaintenanceId, Member, Now, RequestId, SessionId, VolumeId};
+use haggle_otlp::Tracer;
 use tokio::sync::{OwnedSemaphorePermit, broadcast, mpsc, oneshot};
 use tonic::Status;
 
@@ -121,6 +122,8 @@ pub(crate) struct Handle {
     last_session: Arc<AtomicU64>,
     house: House,
     timings: Timings,
+    /// Records traces, if anybody wants them.
+    tracer: Option<Tracer>,
 }
 
 /// The driver's end of a [`Handle`].
@@ -139,8 +142,19 @@ impl Handle {
     ) -> (Self, Inbox) {
         let (speakers, said) = inbox();
         let (requests, requested) = mpsc::channel(REQUESTS);
-        let handle = Self { reign, speakers, requests, happenings, room, last_session: Arc::default(), house, timings };
+        let (last_session, tracer) = (Arc::default(), None);
+        let handle = Self { reign, speakers, requests, happenings, room, last_session, house, timings, tracer };
         (handle, Inbox { sayings: said, requests: requested })
+    }
+
+    /// The same where somebody wants traces.
+    pub(crate) fn traced_by(self, tracer: Option<Tracer>) -> Self {
+        Self { tracer, ..self }
+    }
+
+    /// What became of the spans that were recorded.
+    pub(crate) fn spans(&self) -> haggle_otlp::Figures {
+        self.tracer.as_ref().map(Tracer::figures).unwrap_or_default()
     }
 
     /// Whom it serves.

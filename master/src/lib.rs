@@ -32,6 +32,7 @@ mod reach;
 mod registry;
 mod replicas;
 mod security;
+mod traces;
 mod web;
 
 use std::convert::Infallible;
@@ -47,6 +48,7 @@ use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, Stream};
 use haggle_core::cluster::{Cluster, Recovered};
 use haggle_core::{ClusterId, Now};
+use haggle_otlp::Tracer;
 use haggle_tls::{PrivateFolder, Token};
 use tokio::runtime;
 use tokio::sync::{oneshot, watch};
@@ -59,6 +61,7 @@ pub use config::{Advertised, ArtifactLimits, CertificateFiles, Config, NotAHost,
 pub use error::{Failure, StartError};
 pub use first::FirstTokens;
 pub use haggle_etcd::{EtcdConfig, EtcdError, LeaseLost};
+pub use haggle_otlp::{BadCollector, Collector, Ratio};
 pub use limits::{Limit, LimitSetting, Limits, NotALimit, NotPlaces, Places, PlacesSetting};
 pub use registry::{BadRow, LocalError, RegistryError};
 pub use security::SecurityError;
@@ -113,6 +116,10 @@ impl Master {
         let audit = config.audit.clone().map_or(Ok(Audit::default()), |file| {
             Audit::open(&file).map_err(|source| StartError::Audit { file, source })
         })?;
+        let (tracer, exporting) = match config.traces.take() {
+            Some(collector) => Some(Tracer::start(&traces::service(), collector)?).unzip(),
+            None => (None, None),
+        };
         let owner = Arc::new(Owner::draw());
         let limiter = Limiter::new(config.limits);
         let connections = acceptor::given(config.places.connections());
@@ -151,7 +158,7 @@ impl Master {
                 reach = Reach { cluster: reign.cluster, security: security.clone(), ..reach };
                 let cluster = Cluster::new(config.cluster, recovered, origin);
                 let clock = Clock::starting_at(origin, Instant::now());
-                let (handle, driver) = driver::start(&sessions, cluster, registry, clock, reign, guard.clone());
+                let (handle, driver) = driver::start(&sessions, cluster, registry, clock, reign, guard.clone(), tracer);
                 let services = grpc::leading(handle.clone(), store, None, &guard, reach.clone());
                 role.send_replace(Role::Leads(Box::new(services)));
                 first.leads(&handle, &reach);
@@ -215,7 +222,7 @@ impl Master {
                 };
                 let (rules, owner, others) = (config.cluster, Arc::clone(&owner), campaign.clone());
                 let services = Box::new(services);
-                let election = Election { campaign, rules, services, sessions, guard, role, joined };
+                let election = Election { campaign, rules, services, sessions, guard, role, joined, tracer };
                 let among_others = async move {
                     let _lock = lock;
                     tokio::select! {
@@ -261,6 +268,9 @@ impl Master {
             };
             owner.withdraw();
             audit.finish();
+            if let Some(exporting) = exporting {
+                exporting.finish().await;
+            }
             if let Err(why) = outcome {
                 failed.send_replace(Some(why));
             }

@@ -211,6 +211,12 @@ pub use haggle_core::{
     Exceeded, Folder, FolderSource, FrameworkId, Fuel, Grants, Group, HttpHost, Input, InverseOffer, InverseOfferId,
     Limits, Maintenance, MaintenanceId, Member, MilliCpu, Offer, OfferId, OfferOperation, Operation, OutputOverrun,
     Placed, Placement, QueueEnd, QueueUpdate, QueuedTasks, Quota, Reason, Reservation, Reserved, Resources, Sharing,
-    Source, TaskId, TaskSpec, TaskState, TaskStatus, Test, Unavailability, UpdateId, Usage, Volume, VolumeId,
-    VolumeOperation, Want,
+    Source, TaskId, TaskSpec, TaskState, TaskStatus, Test, TraceContext, Unavailability, UpdateId, Usage, Volume,
+    VolumeId, VolumeOperation, Want,
 };
+
+/// The span that this program runs in, where whoever started it has said so in `TRACEPARENT`, as W3C trace context has it. What cannot be read
+/// counts as nothing.
+pub fn caller() -> Option<TraceContext> {
+    std::env::var(haggle_core::trace::TRACEPARENT).ok()?.parse().ok()
+}

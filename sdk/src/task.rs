@@ -4,9 +4,10 @@ use std::fmt;
 use std::time::Duration;
 
 use haggle_core::quantity::NotAnAmount;
+use haggle_core::trace::TRACEPARENT;
 use haggle_core::{
     AgentInfo, Bytes, Constraint, Digest, Endpoint, Folder, FolderSource, FrameworkId, Fuel, Grants, HttpHost, Input,
-    Limits, MilliCpu, OutputOverrun, Resources, Sharing, TaskId, TaskSpec, VolumeId, Want,
+    Limits, MilliCpu, OutputOverrun, Resources, Sharing, TaskId, TaskSpec, TraceContext, VolumeId, Want,
 };
 
 use crate::runner::need::Need;
@@ -72,6 +73,8 @@ impl Task {
             inputs: Vec::new(),
             grants: Grants::default(),
             group: None,
+            waited: None,
+            trace: None,
         };
         Self { spec, constraints: Vec::new(), unread: None }
     }
@@ -289,6 +292,15 @@ impl Task {
         self
     }
 
+    /// A part of this span, unless its environment names another already or nothing may be added to that.
+    #[must_use]
+    pub fn called_by(mut self, caller: TraceContext) -> Self {
+        if !self.is_anonymous() && !self.spec.env.iter().any(|(name, _)| name == TRACEPARENT) {
+            caller.set_in(&mut self.spec.env);
+        }
+        self
+    }
+
     pub(crate) fn is_anonymous(&self) -> bool {
         self.spec.grants.anonymous
     }
@@ -368,8 +380,8 @@ impl Task {
 
 /// About the bytes that a spec takes on the wire.
 pub(crate) fn wire_size(spec: &TaskSpec) -> usize {
-    /// Ids, digest, resources and limits.
-    const FIXED: usize = 160;
+    /// Ids, digest, resources, limits and times.
+    const FIXED: usize = 176;
     /// Tags and lengths of one field with content.
     const FRAME: usize = 12;
     let args = spec.args.iter().map(|arg| arg.len() + FRAME);

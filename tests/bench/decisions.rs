@@ -194,5 +194,7 @@ fn spec(id: TaskId) -> TaskSpec {
         inputs: Vec::new(),
         grants: Grants::default(),
         group: None,
+        waited: None,
+        trace: None,
     }
 }

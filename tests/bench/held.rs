@@ -185,6 +185,7 @@ fn task(id: TaskId) -> HeldTask {
         state: if id.number.is_multiple_of(2) { TaskState::Finished } else { TaskState::Running },
         update: UpdateId(2),
         group: None,
+        trace: None,
     }
 }
 

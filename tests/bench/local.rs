@@ -142,6 +142,8 @@ impl Modules {
             inputs: Vec::new(),
             grants: Grants::default(),
             group: None,
+            waited: None,
+            trace: None,
         })
     }
 

@@ -146,5 +146,7 @@ fn spec(id: TaskId, resources: &Resources) -> TaskSpec {
         inputs: Vec::new(),
         grants: Grants::default(),
         group: None,
+        waited: None,
+        trace: None,
     }
 }

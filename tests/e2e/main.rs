@@ -35,5 +35,6 @@ mod standby;
 mod survival;
 #[cfg(unix)]
 mod top;
+mod traces;
 mod upkeep;
 mod volumes;

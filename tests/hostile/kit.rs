@@ -78,6 +78,8 @@ pub(crate) fn bytes(module: Vec<u8>) -> Guest {
         inputs: Vec::new(),
         grants: Grants::default(),
         group: None,
+        waited: None,
+        trace: None,
     };
     Guest { module, spec, inputs: false }
 }

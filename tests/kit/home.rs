@@ -23,7 +23,7 @@ impl Home {
         for (variable, folder) in [("XDG_STATE_HOME", self.0.join("state")), ("XDG_CONFIG_HOME", self.config())] {
             command.env(variable, wine::shown(&folder, command));
         }
-        for variable in ["HAGGLE_MASTER", "HAGGLE_TOKEN", "HAGGLE_JOIN"] {
+        for variable in ["HAGGLE_MASTER", "HAGGLE_TOKEN", "HAGGLE_JOIN", "TRACEPARENT", "OTEL_EXPORTER_OTLP_ENDPOINT"] {
             command.env_remove(variable);
         }
     }

@@ -5,6 +5,7 @@
 //! are those in `target/wasm`, unless `HAGGLE_TEST_WASM` names theirs. `cargo xtask test` builds both.
 
 mod cluster;
+mod collector;
 mod daemon;
 pub mod guests;
 mod home;
@@ -16,6 +17,7 @@ mod wait;
 mod wine;
 
 pub use cluster::{AgentFlags, Cluster};
+pub use collector::{Collector, Span};
 pub use daemon::Daemon;
 pub use home::{Home, loopback};
 pub use machine::{Machine, Master};

@@ -140,6 +140,8 @@ fn task(number: u64, module: u8, inputs: &[u8]) -> Arc<TaskSpec> {
         inputs: inputs.iter().enumerate().map(input).collect(),
         grants: Grants::default(),
         group: None,
+        waited: None,
+        trace: None,
     })
 }
 

@@ -330,6 +330,8 @@ pub(crate) fn task(number: u64, module: Digest) -> TaskSpec {
         inputs: Vec::new(),
         grants: Grants::default(),
         group: None,
+        waited: None,
+        trace: None,
     }
 }
 

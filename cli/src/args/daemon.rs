@@ -11,6 +11,7 @@ use haggle_core::{Bytes, MilliCpu};
 use haggle_master::{LimitSetting, Limits, PlacesSetting};
 
 use super::etcd::EtcdArgs;
+use super::otlp::OtlpArgs;
 use super::tls::TlsArgs;
 use super::values::{self, Amounts};
 
@@ -53,6 +54,8 @@ pub(crate) struct UpArgs {
     pub(crate) unused: OversubscribeArgs,
     #[command(flatten)]
     pub(crate) modules: ModuleArgs,
+    #[command(flatten)]
+    pub(crate) traces: OtlpArgs,
     #[command(flatten)]
     pub(crate) log: LogArgs,
 }
@@ -131,6 +134,8 @@ pub(crate) struct MasterArgs {
     pub(crate) tls: TlsArgs,
     #[command(flatten)]
     pub(crate) etcd: EtcdArgs,
+    #[command(flatten)]
+    pub(crate) traces: OtlpArgs,
     #[command(flatten)]
     pub(crate) log: LogArgs,
 }
@@ -214,6 +219,8 @@ pub(crate) struct AgentArgs {
     pub(crate) unused: OversubscribeArgs,
     #[command(flatten)]
     pub(crate) modules: ModuleArgs,
+    #[command(flatten)]
+    pub(crate) traces: OtlpArgs,
     #[command(flatten)]
     pub(crate) log: LogArgs,
 }

@@ -7,6 +7,7 @@ mod daemon;
 mod documented;
 mod etcd;
 mod operator;
+mod otlp;
 mod proxy;
 mod roles;
 mod run;
@@ -71,6 +72,10 @@ pub(crate) enum Contradiction {
     RolesOfOthers(TokenKind),
     #[error("--revocable runs on what the tasks of a cluster leave unused: name one with --master, or a context")]
     NobodyToLeaveAnything,
+    #[error(
+        "--otlp records what the cluster of this command does, and this one runs its tasks on {0}: its master and agents have flags of their own"
+    )]
+    TracesElsewhere(String),
     #[error("{0} has no meaning for this command: `haggle login TOKEN` and `haggle agent --join TOKEN` name their own")]
     NoLogin(&'static str),
 }

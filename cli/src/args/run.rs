@@ -8,6 +8,7 @@ use clap::{Args, ValueHint};
 use haggle_core::cluster::FrameworkInfo;
 use haggle_core::{Bytes, Constraint, Endpoint, Fuel, HttpHost, MilliCpu, OutputOverrun};
 
+use super::otlp::OtlpArgs;
 use super::runtime::ScriptArgs;
 use super::values::{self, Mount, OpenFolder};
 use crate::completions;
@@ -187,6 +188,8 @@ pub(crate) struct RunArgs {
     /// Which program of a cargo package that has several
     #[arg(long, value_name = "NAME")]
     pub(crate) bin: Option<String>,
+    #[command(flatten)]
+    pub(crate) traces: OtlpArgs,
     /// Print one JSON object per task as it ends, and not what the tasks write
     #[arg(long)]
     pub(crate) json: bool,

@@ -43,6 +43,7 @@ pub(super) async fn run(master: Option<String>, args: AgentArgs) -> Verdict {
     config.resources = Declared { cpus: args.cpus, mem: args.mem, disk: args.disk, scalars, ..Declared::default() };
     config.allow_network = args.allowed.network;
     config.oversubscribe = args.unused.oversubscribe;
+    config.traces = args.traces.collector()?;
     args.modules.enter(&mut config);
     config.attributes = args.attributes.into_iter().collect();
     config.reserved = args.reserved.into_iter().map(|(role, kept)| (role, kept.resources())).collect();

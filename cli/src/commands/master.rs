@@ -23,6 +23,7 @@ pub(super) async fn run(args: MasterArgs) -> Verdict {
     config.tls = args.tls.tls();
     config.several = args.etcd.several()?;
     config.audit = args.audit;
+    config.traces = args.traces.collector()?;
     args.limits.into_iter().for_each(|setting| config.limits.set(setting));
     args.places.into_iter().for_each(|setting| config.places.set(setting));
     // So that the same user's commands are let in.

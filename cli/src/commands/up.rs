@@ -43,6 +43,7 @@ pub(super) async fn run(args: UpArgs) -> Verdict {
         allow_network: args.allowed.network,
         oversubscribe: args.unused.oversubscribe,
         modules: Some(args.modules),
+        traces: args.traces.collector()?,
     };
     let starting = async {
         let cluster = Cluster::start(begun, plan).await?;

@@ -264,12 +264,13 @@ pub(super) fn rest(state: &mut State, now: Now, framework: FrameworkId, agent: A
     }
 }
 
-/// The task as its agent is told of it, which knows its role and its group.
+/// The task as its agent is told of it, which knows its role and its group. Its span is known to who tells it.
 pub(super) fn counts_towards(mut task: Arc<TaskSpec>, role: &str, group: Option<Group>) -> Arc<TaskSpec> {
     // Nobody else holds it, so nothing is copied.
     let spec = Arc::make_mut(&mut task);
     spec.role = role.to_string();
     spec.group = group;
+    spec.trace = None;
     task
 }
 

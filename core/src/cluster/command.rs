@@ -1,5 +1,6 @@
 //! What a master can be told.
 
+use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -23,6 +24,7 @@ use crate::quota::Quota;
 use crate::reservation::Operation;
 use crate::resources::Resources;
 use crate::task::{TaskSpec, TaskState, TaskStatus};
+use crate::trace::TaskTrace;
 use crate::upkeep::Maintenance;
 
 /// One thing to decide. Commands of agents and frameworks carry the session they came in on, so that a peer
@@ -222,6 +224,8 @@ pub struct HeldTask {
     pub update: UpdateId,
     /// Which group it is in.
     pub group: Option<Group>,
+    /// The span that it is, as the master that launched it said.
+    pub trace: Option<Box<TaskTrace>>,
 }
 
 /// A command of a framework with its number.

@@ -229,7 +229,7 @@ fn take_in_one(state: &mut State, now: Now, session: SessionId, agent: AgentId, 
 
 /// Takes in a task of which this master has never heard: an earlier one launched it. Its framework is told.
 pub(super) fn adopt(state: &mut State, agent: AgentId, held: HeldTask, out: &mut Vec<Effect>) {
-    let HeldTask { id, mut name, resources, role, volumes, state: reported, update, group } = held;
+    let HeldTask { id, mut name, resources, role, volumes, state: reported, update, group, trace: _ } = held;
     name.truncate(name.floor_char_boundary(NAME_MAX));
     let group = group.filter(|group| state.groups.can_adopt(id, *group));
     let status = TaskStatus {

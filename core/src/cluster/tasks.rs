@@ -66,6 +66,7 @@ fn update_one(
             state: status.state,
             update,
             group: None,
+            trace: None,
         };
         inventory::adopt(state, agent, held, out);
     }

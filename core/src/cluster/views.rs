@@ -104,6 +104,11 @@ impl Cluster {
         (page, last)
     }
 
+    /// When the last of these offers was made that is open.
+    pub fn offered_since(&self, offers: &[OfferId]) -> Option<Now> {
+        offers.iter().filter_map(|&id| Some(self.state.allocator.offer(id)?.since)).max()
+    }
+
     /// The open offers, by id.
     pub fn offers(&self, now: Now) -> Vec<OfferView> {
         self.state.allocator.offers_after(None).map(|(id, offer)| offer_view(&self.state, id, offer, now)).collect()

@@ -192,6 +192,7 @@ impl Node {
                 state: task.state,
                 update: task.last_update,
                 group: task.summary.group,
+                trace: task.summary.trace.clone(),
             }
         };
         self.tasks.iter_mut().map(held).collect()

@@ -30,6 +30,7 @@ impl Node {
             resources: spec.resources.clone(),
             volumes: Vec::new(),
             group: None,
+            trace: None,
         };
         let mut task = Task::new(summary);
         task.queue = Some(alloc::boxed::Box::new(Queue::new(&spec)));

@@ -35,6 +35,8 @@ fn spec(id: TaskId) -> Arc<TaskSpec> {
         inputs: vec![],
         grants: Grants::default(),
         group: None,
+        waited: None,
+        trace: None,
     })
 }
 

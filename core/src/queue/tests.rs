@@ -39,6 +39,8 @@ fn queued(count: u32) -> QueuedTasks {
         inputs: vec![],
         grants: Grants::default(),
         group: None,
+        waited: None,
+        trace: None,
     };
     QueuedTasks { spec: Arc::new(spec), count, index: Some(Index { variable: "N".to_string(), first: 5 }) }
 }

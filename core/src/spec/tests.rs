@@ -24,6 +24,8 @@ fn good() -> TaskSpec {
         inputs: vec![],
         grants: Grants::default(),
         group: None,
+        waited: None,
+        trace: None,
     }
 }
 

@@ -312,12 +312,14 @@ pub(crate) fn task(framework: Framework, number: u64, cpus: u64, mib: u64) -> Ta
         inputs: vec![],
         grants: Grants::default(),
         group: None,
+        waited: None,
+        trace: None,
     }
 }
 
 pub(crate) fn held(id: TaskId, state: TaskState, resources: Resources) -> HeldTask {
     let (name, role) = ("held".into(), "role".into());
-    HeldTask { id, name, resources, role, volumes: vec![], state, update: UpdateId(2), group: None }
+    HeldTask { id, name, resources, role, volumes: vec![], state, update: UpdateId(2), group: None, trace: None }
 }
 
 /// The updates that a framework is sent.

@@ -183,6 +183,7 @@ impl Chaos {
                     state: TaskState::Staging,
                     update: UpdateId::UNACKNOWLEDGED,
                     group: spec.group,
+                    trace: spec.trace.clone(),
                 };
                 assert!(self.launched.insert(spec.id), "{} was launched twice", spec.id);
                 if let Some(group) = spec.group {

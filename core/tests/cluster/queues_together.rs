@@ -370,6 +370,7 @@ impl Together {
             resources: size(2, 1024),
             volumes: vec![],
             group: None,
+            trace: None,
         };
         let (incarnation, stopped) = (self.incarnation, self.executor.stopped.clone());
         self.node_does(node::Command::Recover { task, started: true, stopped, ending: None, incarnation });

@@ -20,6 +20,7 @@ use futures_util::FutureExt;
 use haggle_core::allocator::Withheld;
 use haggle_core::cluster::{AgentCommand, Announcement, Cluster, Command, Effect, FrameworkEvent, Refusal};
 use haggle_core::{Now, SessionId, TaskState};
+use haggle_otlp::Tracer;
 use tokio::runtime;
 use tokio::sync::oneshot;
 use tokio::task::yield_now;
@@ -41,6 +42,7 @@ use crate::happenings::{Happening, Happenings, What};
 use crate::inbox::{Heard, Kind, LargePlace, Place, Round, Saying, Share};
 use crate::metrics::Timings;
 use crate::registry::{Registry, RegistryError};
+use crate::traces::Traces;
 
 /// Happenings that a watcher may be behind: about half a second of a cluster that starts 5,000 tasks a second.
 const HAPPENINGS: usize = 8_192;
@@ -58,15 +60,18 @@ pub(crate) fn start(
     clock: Clock,
     reign: Reign,
     guard: Guard,
+    tracer: Option<Tracer>,
 ) -> (Handle, oneshot::Receiver<Result<(), Failure>>) {
     let happenings = Arc::new(Happenings::new(HAPPENINGS));
     let room = Room::default();
     let timings = Timings::default();
     let (handle, inbox) =
         Handle::new(reign, room.clone(), Arc::downgrade(&happenings), guard.house().clone(), timings.clone());
+    let handle = handle.traced_by(tracer.clone());
     let (done, ended) = oneshot::channel();
     guard.known().begin(&cluster);
-    let driver = Driver::new(cluster, registry, clock, room, happenings, guard, timings);
+    let traces = tracer.map(|tracer| Box::new(Traces::new(tracer, reign.cluster)));
+    let driver = Driver { traces, ..Driver::new(cluster, registry, clock, room, happenings, guard, timings) };
     sessions.spawn(async move {
         let outcome = driver.run(inbox).await;
         // Nobody waits any more when the master was dropped without being stopped.
@@ -89,6 +94,8 @@ struct Driver {
     tenants: Tenants,
     timings: Timings,
     happenings: Arc<Happenings>,
+    /// Records them, if anybody wants them.
+    traces: Option<Box<Traces>>,
     /// Of this batch. They stay here until what is to be remembered of them is.
     effects: Vec<Effect>,
     /// Which of them are of a large message, in order.
@@ -148,6 +155,7 @@ impl Driver {
             tenants: Tenants::default(),
             timings,
             happenings,
+            traces: None,
             effects: Vec::new(),
             large: Vec::new(),
             verdicts: Vec::new(),
@@ -343,6 +351,9 @@ impl Driver {
             }
             let decision = Decision::of(&command);
             let before = self.effects.len();
+            if let Some(traces) = &mut self.traces {
+                traces.hear(&command, &self.cluster, now);
+            }
             let verdict = self.apply(now, command);
             if decision.is_written(&verdict)
                 && let Some(caller) = self.peers.caller(session)
@@ -397,7 +408,10 @@ impl Driver {
         let watched = self.happenings.watchers() > 0;
         let time_ms = if watched { wall_clock_ms() } else { 0 };
         let mut large = mem::take(&mut self.large).into_iter().peekable();
-        for (at, effect) in self.effects.drain(..).enumerate() {
+        for (at, mut effect) in self.effects.drain(..).enumerate() {
+            if let Some(traces) = &mut self.traces {
+                traces.let_out(&mut effect);
+            }
             while large.next_if(|(of, _)| of.end <= at).is_some() {}
             let place = large.peek().filter(|(of, _)| of.contains(&at)).map(|(_, place)| place);
             match effect {
@@ -424,6 +438,9 @@ impl Driver {
                 }
                 Effect::AnnounceEnds(_) => {}
             }
+        }
+        if let Some(traces) = &mut self.traces {
+            traces.end_batch();
         }
         self.peers.let_out(&mut self.cut_off);
         // Behind what was decided before: a session that was replaced hears of that, and not that it is unknown.

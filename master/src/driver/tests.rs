@@ -143,6 +143,8 @@ fn accept(offer: &Offer, numbers: std::ops::Range<u64>, stdin: usize) -> Command
             inputs: Vec::new(),
             grants: Grants::default(),
             group: None,
+            waited: None,
+            trace: None,
         })
     };
     let (offers, tasks) = (vec![offer.id], numbers.map(task).collect());

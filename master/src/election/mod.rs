@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use haggle_core::cluster::{self, Cluster};
 use haggle_etcd::{EtcdError, Session};
+use haggle_otlp::Tracer;
 use tokio::runtime;
 use tokio::sync::{oneshot, watch};
 use tokio::task::spawn_blocking;
@@ -45,6 +46,8 @@ pub(crate) struct Election {
     pub(crate) role: watch::Sender<Role>,
     /// Counts how often this master said that it is up.
     pub(crate) joined: watch::Sender<u64>,
+    /// Records the traces of its tasks, if anybody wants them.
+    pub(crate) tracer: Option<Tracer>,
 }
 
 impl Election {
@@ -142,7 +145,10 @@ impl Election {
         let reign = Reign::from(&recovered);
         let cluster = Cluster::new(self.rules.clone(), recovered, origin);
         let clock = Clock::starting_at(origin, Instant::now());
-        let (handle, driver) = driver::start(&self.sessions, cluster, registry, clock, reign, self.guard.clone());
+        let (handle, driver) = {
+            let (guard, tracer) = (self.guard.clone(), self.tracer.clone());
+            driver::start(&self.sessions, cluster, registry, clock, reign, guard, tracer)
+        };
 
         self.role.send_replace(Role::Leads(Box::new((self.services)(handle.clone()))));
         let mut next = Next::StandBy;

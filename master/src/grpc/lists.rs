@@ -149,6 +149,7 @@ mod tests {
             state: if number.is_multiple_of(2) { TaskState::Finished } else { TaskState::Running },
             update: UpdateId(1),
             group: None,
+            trace: None,
         }
     }
 
@@ -180,7 +181,7 @@ mod tests {
         let clock = Clock::starting_at(Now::ZERO, Instant::now());
         let reign = Reign::from(&Recovered::default());
         let here = runtime::Handle::current();
-        let (handle, _) = driver::start(&here, cluster, Box::new(NoRegistry), clock, reign, Guard::for_tests());
+        let (handle, _) = driver::start(&here, cluster, Box::new(NoRegistry), clock, reign, Guard::for_tests(), None);
         Lists::new(handle)
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use haggle_core::cluster::{Counts, Figures, OfferEnd, Processor, RoleView, Tally};
 use haggle_core::{Ceiling, Resources, TaskState};
+use haggle_otlp::Figures as Spans;
 use haggle_proto::v1;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
@@ -35,6 +36,8 @@ pub(super) struct Whole {
     pub(super) tally: Tally,
     pub(super) measured: Measured,
     pub(super) requests_waiting: usize,
+    /// None of either where no traces are recorded.
+    pub(super) spans: Spans,
     /// Each limit that principals have, with how high it is.
     pub(super) each_has: Vec<(&'static str, u64)>,
     pub(super) limits: Vec<v1::LimitUse>,
@@ -65,6 +68,7 @@ impl Whole {
         self.offers(page)?;
         self.tasks(page)?;
         self.driver(page)?;
+        self.traces(page)?;
         self.limits(page)?;
         agents::encode(&self.agents, page)
     }
@@ -177,6 +181,12 @@ impl Whole {
             ("enrolled", enrolled),
         ];
         page.gauges("haggle_master_held", "What waits at the master, or is kept there", None, by("what", held))
+    }
+
+    fn traces(&self, page: &mut Page<'_>) -> fmt::Result {
+        let Spans { sent, dropped } = self.spans;
+        let fates = [("sent", sent), ("dropped", dropped)].map(|(fate, count)| ([("fate", fate)], count as f64));
+        page.counters("haggle_trace_spans", "Spans of tasks that this master recorded", None, fates)
     }
 
     /// Those of everybody by their name, those that each principal has by who has most.

@@ -87,6 +87,7 @@ impl Metrics {
             tally,
             measured: self.handle.timings().get(),
             requests_waiting: self.handle.requests_waiting(),
+            spans: self.handle.spans(),
             each_has: self.limits.each_has(),
             limits: self.limits.uses(None).await?,
             process,

@@ -119,6 +119,8 @@ pub(super) fn spec(framework: FrameworkId, info: TaskInfo) -> Result<TaskSpec, B
         inputs: program.inputs,
         grants: own.grants,
         group: None,
+        waited: None,
+        trace: None,
     })
 }
 

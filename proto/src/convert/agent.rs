@@ -5,7 +5,7 @@ use std::sync::Arc;
 use haggle_core::cluster::{AgentCommand, AgentIdentity, AgentOrder, HeldTask, Rejection};
 use haggle_core::{
     AgentInfo, AgentKey, AllocationSpec, Bytes, Epoch, FrameworkId, HeldQueue, MilliCpu, QueueUpdate, TaskSpec,
-    TaskStatus, UpdateId,
+    TaskStatus, TaskTrace, UpdateId,
 };
 
 use super::queue::{enqueue, enqueued};
@@ -54,6 +54,7 @@ impl From<HeldTask> for v1::HeldTask {
             state: v1::TaskState::from(task.state).into(),
             update: task.update.0,
             group: task.group.map(Into::into),
+            trace: task.trace.map(|trace| (*trace).into()),
         }
     }
 }
@@ -71,6 +72,7 @@ impl TryFrom<v1::HeldTask> for HeldTask {
             state: task_state(wire.state)?,
             update: UpdateId(wire.update),
             group: wire.group.map(Into::into),
+            trace: wire.trace.map(TaskTrace::try_from).transpose()?.map(TaskTrace::boxed),
         })
     }
 }

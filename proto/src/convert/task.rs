@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use haggle_core::{
-    AgentId, Bytes, FrameworkId, Fuel, Grants, Group, Input, Limits, OutputOverrun, Placed, Sharing, TaskId, TaskSpec,
+    AgentId, Bytes, FrameworkId, Fuel, Grants, Group, Input, Limits, OutputOverrun, Placed, Sharing, SpanId, TaskId,
+    TaskSpec, TaskTrace, TraceContext, TraceId,
 };
 
 use super::{Malformed, digest, required};
@@ -66,6 +67,8 @@ impl From<TaskSpec> for v1::TaskSpec {
             sharing: (spec.sharing != Sharing::default()).then(|| spec.sharing.into()),
             grants: (!spec.grants.is_empty()).then(|| spec.grants.into()),
             group: spec.group.map(Into::into),
+            waited_us: spec.waited.map(micros),
+            trace: spec.trace.map(|trace| (*trace).into()),
         }
     }
 }
@@ -89,7 +92,36 @@ impl TryFrom<v1::TaskSpec> for TaskSpec {
             sharing: wire.sharing.map(Sharing::from).unwrap_or_default(),
             grants: wire.grants.map(Grants::try_from).transpose()?.unwrap_or_default(),
             group: wire.group.map(Into::into),
+            waited: wire.waited_us.map(Duration::from_micros),
+            trace: wire.trace.map(TaskTrace::try_from).transpose()?.map(TaskTrace::boxed),
         })
+    }
+}
+
+impl From<TaskTrace> for v1::TaskTrace {
+    fn from(trace: TaskTrace) -> Self {
+        let TaskTrace { context, parent, began_ns, sent_ns } = trace;
+        Self {
+            trace_id: context.trace.get().to_be_bytes().to_vec(),
+            span_id: context.span.get(),
+            parent_span_id: parent.map_or(0, SpanId::get),
+            sampled: context.is_sampled,
+            began_ns,
+            sent_ns,
+        }
+    }
+}
+
+impl TryFrom<v1::TaskTrace> for TaskTrace {
+    type Error = Malformed;
+
+    fn try_from(wire: v1::TaskTrace) -> Result<Self, Malformed> {
+        let id = <[u8; 16]>::try_from(&*wire.trace_id).ok().map(u128::from_be_bytes);
+        let trace = required(id.and_then(TraceId::new), "trace id of a task, 16 bytes that are not all 0,")?;
+        let span = required(SpanId::new(wire.span_id), "span id of a task")?;
+        let context = TraceContext { trace, span, is_sampled: wire.sampled };
+        let parent = SpanId::new(wire.parent_span_id);
+        Ok(Self { context, parent, began_ns: wire.began_ns, sent_ns: wire.sent_ns })
     }
 }
 
@@ -125,4 +157,8 @@ impl From<v1::Limits> for Limits {
 /// Whole milliseconds, saturating; a time under one millisecond becomes one, so that it stays a limit.
 pub(super) fn millis(time: Duration) -> u64 {
     if time.is_zero() { 0 } else { u64::try_from(time.as_millis()).unwrap_or(u64::MAX).max(1) }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }

@@ -25,6 +25,11 @@ fn resources() -> Resources {
         .with_revocable(MilliCpu::new(50))
 }
 
+fn trace() -> Option<Box<TaskTrace>> {
+    let context = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().unwrap();
+    Some(TaskTrace { context, parent: SpanId::new(5), began_ns: 1, sent_ns: 2 }.boxed())
+}
+
 fn spec() -> TaskSpec {
     TaskSpec {
         id: TASK,
@@ -57,6 +62,8 @@ fn spec() -> TaskSpec {
             anonymous: true,
         },
         group: Some(Group { first: 6, size: 2 }),
+        waited: Some(Duration::from_micros(1_500)),
+        trace: trace(),
     }
 }
 
@@ -257,6 +264,7 @@ fn everything_an_agent_says_and_hears_survives_the_wire() {
         state: TaskState::Running,
         update: UpdateId(3),
         group: Some(Group { first: 6, size: 2 }),
+        trace: trace(),
     };
     let member = Member { cluster: CLUSTER, id: AgentId(2) };
     let identity = AgentIdentity { member: Some(member), key: AgentKey(5), run: 6 };

@@ -46,6 +46,8 @@ fn accept(number: u64) -> FrameworkCommand {
         inputs: Vec::new(),
         grants: Default::default(),
         group: None,
+        waited: None,
+        trace: None,
     };
     FrameworkCommand::Accept {
         offers: vec![OfferId(number)],

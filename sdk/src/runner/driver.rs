@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, OptionFuture};
 use haggle_core::cluster::{AgentView, FrameworkInfo};
-use haggle_core::{FrameworkId, Now, Want};
+use haggle_core::{FrameworkId, Now, TraceContext, Want};
 use tokio::time::{Instant, sleep_until};
 
 use super::RunError;
@@ -27,6 +27,8 @@ pub(super) struct Driver {
     state: RunnerState,
     started: Instant,
     survey: Option<BoxFuture<'static, Result<Vec<AgentView>, CallError>>>,
+    /// The span that this program runs in: its tasks join that trace.
+    caller: Option<TraceContext>,
 }
 
 impl Driver {
@@ -39,7 +41,8 @@ impl Driver {
     ) -> Result<Self, RunError> {
         let (framework, events) = Framework::connect_wanting(client, info, wants.clone()).await?;
         let state = RunnerState::new(framework.id(), agents, policy, wants);
-        Ok(Self { client: client.clone(), framework, events, state, started: Instant::now(), survey: None })
+        let (started, caller) = (Instant::now(), crate::caller());
+        Ok(Self { client: client.clone(), framework, events, state, started, survey: None, caller })
     }
 
     pub(super) fn framework(&self) -> FrameworkId {
@@ -51,6 +54,10 @@ impl Driver {
     }
 
     pub(super) fn submit(&mut self, index: u64, task: Task) {
+        let task = match self.caller {
+            Some(caller) => task.called_by(caller),
+            None => task,
+        };
         self.state.submit(self.now(), index, task);
     }
 

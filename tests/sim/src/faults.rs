@@ -383,6 +383,7 @@ impl World {
                         state: TaskState::Running,
                         update: UpdateId(u64::MAX),
                         group: None,
+                        trace: None,
                     }],
                     complete: self.rng.chance(500),
                 },

@@ -93,6 +93,8 @@ pub(crate) fn spec() -> TaskSpec {
         inputs: Vec::new(),
         grants: Grants::default(),
         group: None,
+        waited: None,
+        trace: None,
     }
 }
 

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use haggle_core::MilliCpu;
-use haggle_master::Keeper;
+use haggle_master::{Collector, Keeper};
 use haggle_sdk::{Client, ClientBuilder, Progress, Report, RunError, Runner, Task, WaitReason};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
@@ -55,14 +55,19 @@ pub(super) fn run(target: &Target, args: RunArgs) -> Verdict {
     if args.revocable && target.is_default() {
         return Err(Contradiction::NobodyToLeaveAnything.into());
     }
+    if args.traces.is_given() && !target.is_default() {
+        return Err(Contradiction::TracesElsewhere(target.origin.to_string()).into());
+    }
     let begun = target.is_default().then(|| Beginning::new(true)).transpose()?;
+    // Elsewhere the cluster's own master and agents know it.
+    let traces = if target.is_default() { args.traces.collector()? } else { None };
     let plan = Plan::of(args)?;
     let runtime = one_loop()?;
     let verdict = runtime.block_on(async {
         logging::start_if_asked()?;
         let mut signals = Signals::catch().map_err(CommandError::Signals)?;
         if let Some(begun) = begun {
-            return embedded(begun, plan.without_a_cluster(), &mut signals).await;
+            return embedded(begun, plan.without_a_cluster(), traces, &mut signals).await;
         }
         if let Origin::Context { current: true, .. } = target.origin
             && !plan.quiet
@@ -77,7 +82,7 @@ pub(super) fn run(target: &Target, args: RunArgs) -> Verdict {
 }
 
 /// On a cluster that is gone afterwards.
-async fn embedded(begun: Beginning, mut plan: Plan, signals: &mut Signals) -> Verdict {
+async fn embedded(begun: Beginning, mut plan: Plan, traces: Option<Collector>, signals: &mut Signals) -> Verdict {
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     // It is the user's own machine and own task: what they grant is theirs to give.
     let starting = Cluster::start(
@@ -93,6 +98,7 @@ async fn embedded(begun: Beginning, mut plan: Plan, signals: &mut Signals) -> Ve
             allow_network: true,
             oversubscribe: None,
             modules: None,
+            traces,
         },
     );
     let cluster = tokio::select! {

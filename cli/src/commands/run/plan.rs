@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use haggle_core::{Bytes, Constraint, Digest, Endpoint, Fuel, HttpHost, MilliCpu, OutputOverrun};
+use haggle_core::{Bytes, Constraint, Digest, Endpoint, Fuel, HttpHost, MilliCpu, OutputOverrun, TraceContext};
 use haggle_sdk::{Language, Task};
 
 use super::inputs::Inputs;
@@ -123,7 +123,12 @@ impl Plan {
             (None, Module::Bytes { name, .. }) => name.clone(),
             (None, Module::Stored(_)) => "task".into(),
         });
-        let env = with_packages(args.env, &packages);
+        let mut env = with_packages(args.env, &packages);
+        if let Some(caller) = haggle_sdk::caller().filter(|_| !args.anonymous)
+            && TraceContext::of_env(&env).is_none()
+        {
+            caller.set_in(&mut env);
+        }
         Ok(Self {
             module,
             script,

@@ -298,6 +298,7 @@ fn recover_allocation(stopped: Option<Stop>) -> Command {
         resources: allocation().resources,
         volumes: Vec::new(),
         group: None,
+        trace: None,
     };
     Command::Recover { task, started: true, stopped, ending: None, incarnation: 1 }
 }

@@ -81,7 +81,10 @@ impl RunnerState {
             agent_name: info.name.clone(),
             attempt: job.launches,
         }));
-        Some(Arc::new(job.task.spec(task)))
+        let mut spec = job.task.spec(task);
+        // Tasks in a queue are told in one word as far as they are alike.
+        spec.waited = allocation.is_none().then(|| now.since(job.since));
+        Some(Arc::new(spec))
     }
 
     /// Gives back what is not needed, and says what is.

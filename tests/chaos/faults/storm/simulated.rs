@@ -90,6 +90,7 @@ impl Simulated {
             state: TaskState::Running,
             update: UpdateId(1),
             group: None,
+            trace: None,
         };
         let holds = *self.holds.borrow();
         AgentCommand::Register {

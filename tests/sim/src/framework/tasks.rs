@@ -221,5 +221,7 @@ pub(crate) fn spec(id: TaskId, resources: Resources) -> TaskSpec {
         inputs: Vec::new(),
         grants: Grants::default(),
         group: None,
+        waited: None,
+        trace: None,
     }
 }

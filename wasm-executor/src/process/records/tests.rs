@@ -25,6 +25,8 @@ fn spec(number: u64) -> Arc<TaskSpec> {
         inputs: Vec::new(),
         grants: Grants::default(),
         group: None,
+        waited: None,
+        trace: None,
     })
 }
 
