@@ -8,7 +8,7 @@ use serde_json::Value;
 type Arrow = (String, String);
 
 /// Our packages, and those of ours which each may use. Whoever may see everything is not listed here.
-const LAYERS: [(&str, &[&str]); 15] = [
+const LAYERS: [(&str, &[&str]); 16] = [
     ("haggle-core", &[]),
     ("haggle-memmove", &[]),
     ("haggle-etcd", &[]),
@@ -17,7 +17,19 @@ const LAYERS: [(&str, &[&str]); 15] = [
     ("haggle-tls", &["haggle-core"]),
     ("haggle-pages", &["haggle-core"]),
     ("haggle-executor", &["haggle-core"]),
-    ("haggle-master", &["haggle-core", "haggle-etcd", "haggle-mesos", "haggle-pages", "haggle-proto", "haggle-tls"]),
+    ("haggle-sources", &["haggle-core"]),
+    (
+        "haggle-master",
+        &[
+            "haggle-core",
+            "haggle-etcd",
+            "haggle-mesos",
+            "haggle-pages",
+            "haggle-proto",
+            "haggle-sources",
+            "haggle-tls",
+        ],
+    ),
     ("haggle-agent", &["haggle-core", "haggle-proto", "haggle-tls", "haggle-executor"]),
     ("haggle-sdk", &["haggle-core", "haggle-etcd", "haggle-proto", "haggle-tls"]),
     (
@@ -32,6 +44,7 @@ const LAYERS: [(&str, &[&str]); 15] = [
             "haggle-agent",
             "haggle-executor",
             "haggle-sdk",
+            "haggle-sources",
         ],
     ),
     ("haggle-examples", &["haggle-sdk"]),
@@ -44,7 +57,7 @@ const OBSERVERS: [&str; 1] = ["haggle-tests"];
 
 /// Dependencies that live in one place, so that changing one of them changes one folder: what their names start with,
 /// and who may use them.
-const ISOLATED: [(&str, &[&str]); 7] = [
+const ISOLATED: [(&str, &[&str]); 8] = [
     ("wasmtime", &["haggle-executor"]),
     ("tonic", &["haggle-etcd", "haggle-proto", "haggle-master", "haggle-agent", "haggle-sdk"]),
     ("redb", &["haggle-master"]),
@@ -52,6 +65,7 @@ const ISOLATED: [(&str, &[&str]); 7] = [
     ("ratatui", &["haggle-cli"]),
     ("pyo3", &["haggle-python"]),
     ("askama", &["haggle-pages"]),
+    ("rusty-s3", &["haggle-sources"]),
 ];
 
 #[test]
