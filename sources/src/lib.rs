@@ -23,6 +23,7 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use haggle_core::Digest;
+use sha2::{Digest as _, Sha256};
 
 pub use error::{Blame, SourceError};
 pub use hosts::{HostRule, Hosts, NotARule};
@@ -45,6 +46,9 @@ pub struct Settings {
     pub authorities: Option<PathBuf>,
     /// How slow they may be.
     pub pace: Pace,
+    /// Where logins are, as in a user's folder: `.docker/config.json`, `.aws` and `.netrc`. `None`: in the folder of this
+    /// process's user, and where the variables of those tools say.
+    pub home: Option<PathBuf>,
 }
 
 /// Fetches from sources. Clones share nothing but what they were made with.
@@ -55,14 +59,14 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// Reads the authorities. Logins are read anew for each fetch, from the environment of this process and its user's
-    /// folder.
+    /// Reads the authorities. Logins are read anew for each fetch.
     ///
     /// # Errors
     /// When the file of authorities cannot be read.
     pub fn new(settings: Settings) -> Result<Self, BadAuthorities> {
         let tls = tls::config(settings.authorities.as_deref())?;
-        Ok(Self { http: Http::new(settings.hosts, tls, settings.pace), logins: Logins::of_environment() })
+        let logins = settings.home.as_deref().map_or_else(Logins::of_environment, Logins::below);
+        Ok(Self { http: Http::new(settings.hosts, tls, settings.pace), logins })
     }
 
     /// Finds what a source names, as far as that can be known without its content.
@@ -145,6 +149,15 @@ impl Incoming {
     /// How many bytes will come, where the server says that.
     pub fn size(&self) -> Option<u64> {
         self.size
+    }
+
+    /// Whether what came is what the source named.
+    ///
+    /// # Errors
+    /// When it has another digest.
+    pub fn check(&self, wanted: Digest, all: &[u8]) -> Result<(), SourceError> {
+        let got = Digest(Sha256::digest(all).into());
+        if got == wanted { Ok(()) } else { Err(SourceError::WrongDigest { host: self.host.clone(), wanted, got }) }
     }
 
     /// The next bytes; `None` once all have come.

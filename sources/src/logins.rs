@@ -6,7 +6,7 @@ mod netrc;
 
 use std::env;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -21,6 +21,8 @@ pub(crate) struct Logins {
     docker: Option<PathBuf>,
     netrc: Option<PathBuf>,
     aws: aws::Files,
+    /// Whether variables say more of AWS.
+    reads_variables: bool,
 }
 
 /// A name and its password.
@@ -61,6 +63,20 @@ impl Logins {
                     .or_else(|| below(".aws/credentials")),
                 config: variable("AWS_CONFIG_FILE").map(PathBuf::from).or_else(|| below(".aws/config")),
             },
+            reads_variables: true,
+        }
+    }
+
+    /// What lies in a user's folder, and nothing else.
+    pub(crate) fn below(home: &Path) -> Self {
+        Self {
+            docker: Some(home.join(".docker/config.json")),
+            netrc: Some(home.join(".netrc")),
+            aws: aws::Files {
+                credentials: Some(home.join(".aws/credentials")),
+                config: Some(home.join(".aws/config")),
+            },
+            reads_variables: false,
         }
     }
 
@@ -83,7 +99,7 @@ impl Logins {
 
     /// The object store that the environment or the profile names.
     pub(crate) fn store(&self) -> Result<Place, SourceError> {
-        aws::store(&self.aws, variable)
+        aws::store(&self.aws, |name| variable(name).filter(|_| self.reads_variables))
     }
 }
 
@@ -108,7 +124,7 @@ fn variable(name: &str) -> Option<String> {
 }
 
 /// The text of a file; `None` when there is none.
-fn text_of(file: &std::path::Path) -> Result<Option<String>, SourceError> {
+fn text_of(file: &Path) -> Result<Option<String>, SourceError> {
     match std::fs::read_to_string(file) {
         Ok(text) => Ok(Some(text)),
         // A folder that this user may not enter holds nothing of this user's.

@@ -10,6 +10,7 @@ use clap::{Args, ValueEnum};
 use haggle_core::{Bytes, MilliCpu};
 use haggle_master::{LimitSetting, Limits, PlacesSetting};
 
+use super::artifacts::SourceArgs;
 use super::etcd::EtcdArgs;
 use super::tls::TlsArgs;
 use super::values::{self, Amounts};
@@ -54,6 +55,8 @@ pub(crate) struct UpArgs {
     #[command(flatten)]
     pub(crate) modules: ModuleArgs,
     #[command(flatten)]
+    pub(crate) sources: SourceArgs,
+    #[command(flatten)]
     pub(crate) log: LogArgs,
 }
 
@@ -77,6 +80,7 @@ Examples:
   haggle master --temporary --listen 127.0.0.1:5051
   haggle master --state /var/lib/haggle --weight production=4 --weight batch=1
   haggle master --listen 0.0.0.0:5050 --advertise master.example
+  haggle master --artifact-hosts registry.example,auth.registry.example
 
 Three masters, of which any can die, with an etcd as it starts without flags (their artifacts are in three folders):
   haggle master --listen 127.0.0.1:5050 --state m0 --etcd http://127.0.0.1:2379
@@ -131,6 +135,8 @@ pub(crate) struct MasterArgs {
     pub(crate) tls: TlsArgs,
     #[command(flatten)]
     pub(crate) etcd: EtcdArgs,
+    #[command(flatten)]
+    pub(crate) sources: SourceArgs,
     #[command(flatten)]
     pub(crate) log: LogArgs,
 }

@@ -43,6 +43,8 @@ pub(super) async fn run(args: UpArgs) -> Verdict {
         allow_network: args.allowed.network,
         oversubscribe: args.unused.oversubscribe,
         modules: Some(args.modules),
+        sources: args.sources.settings(),
+        artifacts: args.sources.limits(),
     };
     let starting = async {
         let cluster = Cluster::start(begun, plan).await?;

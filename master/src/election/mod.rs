@@ -17,6 +17,7 @@ use tokio::time::sleep;
 use tracing::{info, warn};
 
 use crate::access::{Guard, Guarded};
+use crate::artifacts::Store;
 use crate::clock::Clock;
 use crate::error::Failure;
 use crate::handle::{Handle, Reign};
@@ -42,6 +43,8 @@ pub(crate) struct Election {
     /// What serves the sessions of a term. What is said to etcd has a thread of its own.
     pub(crate) sessions: runtime::Handle,
     pub(crate) guard: Guard,
+    /// Is told what tasks need.
+    pub(crate) store: Arc<Store>,
     pub(crate) role: watch::Sender<Role>,
     /// Counts how often this master said that it is up.
     pub(crate) joined: watch::Sender<u64>,
@@ -142,7 +145,15 @@ impl Election {
         let reign = Reign::from(&recovered);
         let cluster = Cluster::new(self.rules.clone(), recovered, origin);
         let clock = Clock::starting_at(origin, Instant::now());
-        let (handle, driver) = driver::start(&self.sessions, cluster, registry, clock, reign, self.guard.clone());
+        let (handle, driver) = driver::start(
+            &self.sessions,
+            cluster,
+            registry,
+            clock,
+            reign,
+            self.guard.clone(),
+            Some(Arc::clone(&self.store)),
+        );
 
         self.role.send_replace(Role::Leads(Box::new((self.services)(handle.clone()))));
         let mut next = Next::StandBy;

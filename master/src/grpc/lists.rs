@@ -179,7 +179,7 @@ mod tests {
         let clock = Clock::starting_at(Now::ZERO, Instant::now());
         let reign = Reign::from(&Recovered::default());
         let here = runtime::Handle::current();
-        let (handle, _) = driver::start(&here, cluster, Box::new(NoRegistry), clock, reign, Guard::for_tests());
+        let (handle, _) = driver::start(&here, cluster, Box::new(NoRegistry), clock, reign, Guard::for_tests(), None);
         Lists::new(handle)
     }
 

@@ -13,6 +13,7 @@ use super::page::Page;
 use super::process::Process;
 use super::timings::Measured;
 use crate::handle::Reign;
+use crate::pull::Counts as PullCounts;
 
 /// What is told to one that asks, as it was at that moment.
 #[derive(Debug)]
@@ -37,6 +38,7 @@ pub(super) struct Whole {
     pub(super) each_has: Vec<(&'static str, u64)>,
     pub(super) limits: Vec<v1::LimitUse>,
     pub(super) process: Option<Process>,
+    pub(super) pulls: PullCounts,
 }
 
 impl Collector for Scrape {
@@ -62,6 +64,7 @@ impl Whole {
         self.offers(page)?;
         self.tasks(page)?;
         self.driver(page)?;
+        self.pulls(page)?;
         self.limits(page)
     }
 
@@ -163,6 +166,20 @@ impl Whole {
             ("enrolled", enrolled),
         ];
         page.gauges("haggle_master_held", "What waits at the master, or is kept there", None, by("what", held))
+    }
+
+    fn pulls(&self, page: &mut Page<'_>) -> fmt::Result {
+        let PullCounts { done, failed, bytes } = &self.pulls;
+        let outcomes =
+            [("done", done), ("failed", failed)].map(|(name, count)| ([("outcome", name)], count.get() as f64));
+        page.counters(
+            "haggle_artifact_pulls",
+            "Artifacts that were fetched from elsewhere, by outcome",
+            None,
+            outcomes,
+        )?;
+        let bytes = [([], bytes.get() as f64)];
+        page.counters("haggle_artifact_pulled", "Bytes of them that came", Some(&Unit::Bytes), bytes)
     }
 
     /// Those of everybody by their name, those that each principal has by who has most.

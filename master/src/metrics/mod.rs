@@ -7,6 +7,8 @@ mod page;
 mod process;
 mod timings;
 
+use std::sync::Arc;
+
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use haggle_core::access::{Principal, Verb};
@@ -23,6 +25,7 @@ use tonic::codegen::http::{HeaderValue, Request, Response};
 use crate::access::{caller_of, check_method};
 use crate::grpc::LimitList;
 use crate::handle::Handle;
+use crate::pull::Puller;
 use crate::web::{Area, Entrance};
 use families::{Scrape, Whole};
 use process::Process;
@@ -40,11 +43,12 @@ const OPEN_METRICS: HeaderValue =
 pub(crate) struct Metrics {
     handle: Handle,
     limits: LimitList,
+    puller: Arc<Puller>,
 }
 
 impl Metrics {
-    pub(crate) fn new(handle: Handle, limits: LimitList) -> Self {
-        Self { handle, limits }
+    pub(crate) fn new(handle: Handle, limits: LimitList, puller: Arc<Puller>) -> Self {
+        Self { handle, limits, puller }
     }
 
     /// What `who` may see: everything, or what is of its roles.
@@ -85,6 +89,7 @@ impl Metrics {
             each_has: self.limits.each_has(),
             limits: self.limits.uses(None).await?,
             process,
+            pulls: self.puller.counts().clone(),
         })
     }
 }

@@ -3,9 +3,8 @@
 use haggle_core::Digest;
 use serde::{Deserialize, Serialize};
 
-/// Of a manifest and of an index, as OCI and as docker have them.
+/// Of a manifest, and what is taken for one: as OCI and as docker have it, and an index of several.
 pub(super) const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
-pub(super) const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 pub(super) const ACCEPTED: &str = "application/vnd.oci.image.manifest.v1+json, application/vnd.oci.image.index.v1+json, \
                                    application/vnd.docker.distribution.manifest.v2+json, \
                                    application/vnd.docker.distribution.manifest.list.v2+json";
