@@ -8,7 +8,7 @@ use serde_json::Value;
 type Arrow = (String, String);
 
 /// Our packages, and those of ours which each may use. Whoever may see everything is not listed here.
-const LAYERS: [(&str, &[&str]); 16] = [
+const LAYERS: [(&str, &[&str]); 18] = [
     ("haggle-core", &[]),
     ("haggle-memmove", &[]),
     ("haggle-etcd", &[]),
@@ -18,10 +18,20 @@ const LAYERS: [(&str, &[&str]); 16] = [
     ("haggle-tls", &["haggle-core"]),
     ("haggle-pages", &["haggle-core"]),
     ("haggle-otlp", &["haggle-core"]),
+    ("haggle-sources", &["haggle-core"]),
     ("haggle-executor", &["haggle-core", "haggle-inspect"]),
     (
         "haggle-master",
-        &["haggle-core", "haggle-etcd", "haggle-mesos", "haggle-otlp", "haggle-pages", "haggle-proto", "haggle-tls"],
+        &[
+            "haggle-core",
+            "haggle-etcd",
+            "haggle-mesos",
+            "haggle-otlp",
+            "haggle-pages",
+            "haggle-proto",
+            "haggle-sources",
+            "haggle-tls",
+        ],
     ),
     ("haggle-agent", &["haggle-core", "haggle-otlp", "haggle-proto", "haggle-tls", "haggle-executor"]),
     ("haggle-sdk", &["haggle-core", "haggle-etcd", "haggle-inspect", "haggle-proto", "haggle-tls"]),
@@ -37,6 +47,7 @@ const LAYERS: [(&str, &[&str]); 16] = [
             "haggle-agent",
             "haggle-executor",
             "haggle-sdk",
+            "haggle-sources",
         ],
     ),
     ("haggle-examples", &["haggle-sdk"]),
@@ -49,16 +60,17 @@ const OBSERVERS: [&str; 1] = ["haggle-tests"];
 
 /// Dependencies that live in one place, so that changing one of them changes one folder: what their names start with,
 /// and who may use them.
-const ISOLATED: [(&str, &[&str]); 8] = [
+const ISOLATED: [(&str, &[&str]); 10] = [
     ("wasmtime", &["haggle-executor"]),
     ("tonic", &["haggle-etcd", "haggle-proto", "haggle-master", "haggle-agent", "haggle-sdk"]),
     ("redb", &["haggle-master"]),
-    ("rcgen", &["haggle-tls"]),
+    ("rcgen", &["haggle-tls", "haggle-sources"]),
     ("ratatui", &["haggle-cli"]),
     ("pyo3", &["haggle-python"]),
     ("pythonize", &["haggle-python"]),
     ("askama", &["haggle-pages"]),
     ("opentelemetry", &["haggle-otlp"]),
+    ("rusty-s3", &["haggle-sources"]),
 ];
 
 #[test]

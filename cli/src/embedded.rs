@@ -9,7 +9,7 @@ use futures_util::future::{join, join_all};
 use haggle_agent::{Agent, Declared};
 use haggle_core::{Bytes, FrameworkId, MilliCpu};
 use haggle_executor::process::Blank;
-use haggle_master::{Collector, Keeper, Master};
+use haggle_master::{ArtifactLimits, Collector, Keeper, Master, SourceSettings};
 use haggle_sdk::{Client, ClientBuilder, OwnerTokens};
 use tempfile::TempDir;
 
@@ -40,6 +40,10 @@ pub(crate) struct Plan {
     pub(crate) modules: Option<ModuleArgs>,
     /// Who is told the traces of tasks.
     pub(crate) traces: Option<Collector>,
+    /// From where its master fetches artifacts.
+    pub(crate) sources: SourceSettings,
+    /// How much of them it keeps.
+    pub(crate) artifacts: ArtifactLimits,
 }
 
 /// What can begin before it is known what the cluster is like: the process of its first executor, whose start takes longest.
@@ -99,6 +103,8 @@ impl Cluster {
 
         let mut config = haggle_master::Config::new(plan.listen);
         config.state = plan.state;
+        config.sources = plan.sources;
+        config.artifacts = plan.artifacts;
         config.transient = Some(folder.join("master"));
         // So that the same user's commands are let in.
         config.owner_tokens = OwnerTokens::of_user().filter(|_| plan.is_shared);

@@ -21,6 +21,7 @@ use crate::runtime::RuntimeError;
 use crate::script::ScriptError;
 use crate::service::ManagerError;
 use crate::service::flags::FlagError;
+use crate::sources::FetchError;
 use crate::target::{Origin, TargetError};
 use crate::toolchain::BuildError;
 
@@ -112,6 +113,10 @@ pub(crate) enum CommandError {
     Run(#[from] RunError),
     #[error("the master does not have the module {0}; a file or package is uploaded when it is run")]
     NoSuchModule(Digest),
+    #[error("the master has no artifact {0}; `haggle artifacts ls` lists those it keeps")]
+    NoSuchArtifact(Digest),
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
     #[error("the master knows no {0}; `haggle ps --all` lists those it knows")]
     NoSuchTask(TaskId),
     #[error("the master knows no {0}; it left, or was declared gone before")]

@@ -19,6 +19,7 @@ mod runtime;
 mod script;
 mod service;
 mod signals;
+mod sources;
 mod state;
 mod target;
 mod toolchain;

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use haggle_core::Digest;
 use haggle_core::id::NotAnId;
 use haggle_executor::inspect::{self, NotAProgram};
+use haggle_sources::{NotASource, Source};
 
 use crate::toolchain::{self, BuildError};
 
@@ -20,17 +21,22 @@ pub(crate) enum Module {
     Bytes { name: String, bytes: Bytes },
     /// One that the master should have.
     Stored(Digest),
+    /// One that is fetched from there.
+    Remote(Source),
 }
 
 /// Why there is no module.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ModuleError {
     #[error(
-        "{0:?} is neither a .wasm or .wat file, nor a script, a cargo package folder or a sha256 digest: there is no such file"
+        "{0:?} is neither a .wasm or .wat file, nor a script, a cargo package folder, a sha256 digest or a source like \
+         oci://registry/name:tag: there is no such file"
     )]
     Missing(String),
     #[error(transparent)]
     Digest(#[from] NotAnId),
+    #[error(transparent)]
+    Source(#[from] NotASource),
     #[error("cannot read {}: {source}", path.display())]
     Read { path: PathBuf, source: io::Error },
     #[error("{} has {size} bytes; a module has at most {MODULE_MAX}", path.display())]
@@ -41,7 +47,9 @@ pub(crate) enum ModuleError {
     NotWat { path: PathBuf, message: String },
     #[error("{name} cannot be a task: {source}")]
     NotAProgram { name: String, source: NotAProgram },
-    #[error("{0} names a module that a master has; `haggle inspect` looks at files and packages of this machine")]
+    #[error(
+        "{0} names a module that a master has; `haggle inspect` looks at files and packages of this machine, and at sources"
+    )]
     NotHere(Digest),
     #[error(transparent)]
     Build(#[from] BuildError),
@@ -63,6 +71,9 @@ pub(crate) fn check_program(module: &Module) -> Result<(), ModuleError> {
 pub(crate) fn find(text: &str, bin: Option<&str>, quiet: bool) -> Result<Module, ModuleError> {
     if text.starts_with("sha256:") {
         return Ok(Module::Stored(text.parse()?));
+    }
+    if Source::is_meant(text) {
+        return Ok(Module::Remote(text.parse()?));
     }
     let path = Path::new(text);
     if path.is_dir() {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use haggle_core::Bytes as Size;
 use haggle_sdk::Language;
+use haggle_sources::Source;
 
 use crate::runtime::{Known, Runtime, RuntimeError};
 
@@ -97,7 +98,7 @@ fn in_file(module: &str, runtime: Option<Runtime>) -> Result<Option<Script>, Scr
     let path = Path::new(module);
     if !path.is_file() {
         // What it is instead, or that it is not there, is for others to say.
-        let is_something = path.exists() || module.starts_with("sha256:");
+        let is_something = path.exists() || module.starts_with("sha256:") || Source::is_meant(module);
         return if runtime.is_some() && is_something {
             Err(ScriptError::NotAFile(module.to_owned()))
         } else {

@@ -13,6 +13,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod access;
+pub mod addresses;
 pub mod agent;
 pub mod allocator;
 pub mod attributes;

@@ -37,6 +37,8 @@ pub struct Config {
     pub places: Places,
     /// How much the artifact store takes.
     pub artifacts: ArtifactLimits,
+    /// From where artifacts are fetched for whoever asks. By default from nowhere.
+    pub sources: haggle_sources::Settings,
     /// Where the token of the user that runs the master is left for that user's other programs, by where the master listens.
     /// `None`: nowhere; see [`crate::Master::owner_token`].
     pub owner_tokens: Option<OwnerTokens>,
@@ -60,6 +62,7 @@ impl Config {
             limits: Limits::default(),
             places: Places::default(),
             artifacts: ArtifactLimits::default(),
+            sources: haggle_sources::Settings::default(),
             owner_tokens: None,
             audit: None,
             traces: None,

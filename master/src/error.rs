@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use haggle_etcd::EtcdError;
+use haggle_sources::BadAuthorities;
 
 use crate::registry::RegistryError;
 use crate::security::SecurityError;
@@ -15,6 +16,9 @@ pub enum StartError {
     /// It cannot prove who it is.
     #[error(transparent)]
     Security(#[from] SecurityError),
+    /// The authorities of servers that artifacts are fetched from cannot be used.
+    #[error(transparent)]
+    Authorities(#[from] BadAuthorities),
     /// Something was said of TLS, which it does not speak.
     #[error(
         "{flag} {what}, and this master speaks plain text: add --tls, listen elsewhere than on loopback, or leave it out"

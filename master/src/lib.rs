@@ -28,6 +28,7 @@ mod mesos;
 mod metrics;
 mod outbox;
 mod pages;
+mod pull;
 mod reach;
 mod registry;
 mod replicas;
@@ -39,6 +40,7 @@ use std::convert::Infallible;
 use std::fs::{File, TryLockError};
 use std::future::pending;
 use std::io;
+use std::mem;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -49,6 +51,7 @@ use futures_util::{FutureExt, Stream};
 use haggle_core::cluster::{Cluster, Recovered};
 use haggle_core::{ClusterId, Now};
 use haggle_otlp::Tracer;
+use haggle_sources::Sources;
 use haggle_tls::{PrivateFolder, Token};
 use tokio::runtime;
 use tokio::sync::{oneshot, watch};
@@ -62,7 +65,9 @@ pub use error::{Failure, StartError};
 pub use first::FirstTokens;
 pub use haggle_etcd::{EtcdConfig, EtcdError, LeaseLost};
 pub use haggle_otlp::{BadCollector, Collector, Ratio};
+pub use haggle_sources::{HostRule, Hosts, Settings as SourceSettings};
 pub use limits::{Limit, LimitSetting, Limits, NotALimit, NotPlaces, Places, PlacesSetting};
+pub use pull::Pulled;
 pub use registry::{BadRow, LocalError, RegistryError};
 pub use security::SecurityError;
 
@@ -71,11 +76,13 @@ use access::{BetweenMasters, Guard, Known, MastersSecret, Owner};
 use artifacts::Store;
 use audit::Audit;
 use clock::Clock;
+use driver::Observers;
 use election::{Aside, Election, Role, Standby, Switch};
 use first::First;
 use handle::{Handle, Reign};
 use limits::{House, Limiter};
 use listening::{check_plain, is_secured, listen, names, nearest, secure};
+use pull::Puller;
 use reach::Reach;
 use registry::{Announced, Campaign, LocalRegistry, NoRegistry, Registry};
 use replicas::Replicas;
@@ -94,6 +101,7 @@ const TRY_EVERY: Duration = Duration::from_secs(1);
 pub struct Master {
     address: SocketAddr,
     artifacts: Arc<Store>,
+    puller: Arc<Puller>,
     owner: Token,
     first: Option<FirstTokens>,
     stop: oneshot::Sender<()>,
@@ -120,6 +128,7 @@ impl Master {
             Some(collector) => Some(Tracer::start(&traces::service(), collector)?).unzip(),
             None => (None, None),
         };
+        let sources = Sources::new(mem::take(&mut config.sources))?;
         let owner = Arc::new(Owner::draw());
         let limiter = Limiter::new(config.limits);
         let connections = acceptor::given(config.places.connections());
@@ -137,7 +146,7 @@ impl Master {
         let mut seal_key = None;
 
         let (role, current) = watch::channel(Role::StandsBy(Standby::Vacant));
-        let artifacts;
+        let (artifacts, puller);
         let sessions = runtime::Handle::current();
         let (stop, stopping) = oneshot::channel();
         let (halt, halted) = oneshot::channel();
@@ -152,14 +161,17 @@ impl Master {
                 // Behind the registry's lock: nobody else uses the folder.
                 let store = open_store(&config)?;
                 artifacts = Arc::clone(&store);
+                puller = Arc::new(Puller::new(Arc::clone(&store), sources, limiter.clone()));
+                let observers = Observers { store: Some(Arc::clone(&store)), tracer };
                 announce(&recovered);
                 let security = secure(&config, address, recovered.cluster)?.map(Arc::new);
                 let reign = Reign::from(&recovered);
                 reach = Reach { cluster: reign.cluster, security: security.clone(), ..reach };
                 let cluster = Cluster::new(config.cluster, recovered, origin);
                 let clock = Clock::starting_at(origin, Instant::now());
-                let (handle, driver) = driver::start(&sessions, cluster, registry, clock, reign, guard.clone(), tracer);
-                let services = grpc::leading(handle.clone(), store, None, &guard, reach.clone());
+                let (handle, driver) =
+                    driver::start(&sessions, cluster, registry, clock, reign, guard.clone(), observers);
+                let services = grpc::leading(handle.clone(), store, None, &puller, &guard, reach.clone());
                 role.send_replace(Role::Leads(Box::new(services)));
                 first.leads(&handle, &reach);
                 let alone = async move {
@@ -179,6 +191,8 @@ impl Master {
                 let lock = config.state.as_deref().map(lock_state).transpose()?;
                 let store = open_store(&config)?;
                 artifacts = Arc::clone(&store);
+                puller = Arc::new(Puller::new(Arc::clone(&store), sources, limiter.clone()));
+                let observers = Observers { store: Some(Arc::clone(&store)), tracer };
                 let is_secured = is_secured(&config, address);
                 let scheme = if is_secured { "https" } else { "http" };
                 let url = format!("{scheme}://{}", reach.addresses[0]);
@@ -212,17 +226,17 @@ impl Master {
                 let replicas = Arc::new(replicas);
                 let (joined, joins) = watch::channel(0);
                 let services = {
-                    let (store, replicas) = (Arc::clone(&store), Arc::clone(&replicas));
+                    let (store, replicas, puller) = (Arc::clone(&store), Arc::clone(&replicas), Arc::clone(&puller));
                     let (guard, reach, first) = (guard.clone(), reach.clone(), first.clone());
                     move |handle: Handle| {
                         let reach = Reach { cluster: handle.reign().cluster, ..reach.clone() };
                         first.leads(&handle, &reach);
-                        grpc::leading(handle, Arc::clone(&store), Some(Arc::clone(&replicas)), &guard, reach)
+                        grpc::leading(handle, Arc::clone(&store), Some(Arc::clone(&replicas)), &puller, &guard, reach)
                     }
                 };
                 let (rules, owner, others) = (config.cluster, Arc::clone(&owner), campaign.clone());
                 let services = Box::new(services);
-                let election = Election { campaign, rules, services, sessions, guard, role, joined, tracer };
+                let election = Election { campaign, rules, services, sessions, guard, role, joined, observers };
                 let among_others = async move {
                     let _lock = lock;
                     tokio::select! {
@@ -275,7 +289,7 @@ impl Master {
                 failed.send_replace(Some(why));
             }
         });
-        let mut master = Self { address, artifacts, owner: now, first: None, stop, run, failure };
+        let mut master = Self { address, artifacts, puller, owner: now, first: None, stop, run, failure };
         if is_founded {
             master.first = first_term.tokens(seal_key).await?;
         }
@@ -296,7 +310,7 @@ impl Master {
 
     /// Puts artifacts there, for whoever runs a master in its own process.
     pub fn keeper(&self) -> Keeper {
-        Keeper::new(Arc::clone(&self.artifacts))
+        Keeper::new(Arc::clone(&self.artifacts), Arc::clone(&self.puller))
     }
 
     /// The token of the user that runs it, which does everything. Good until the master stops.

@@ -140,6 +140,7 @@ impl Replicas {
             sleep(LOOK_EVERY).await;
             let rejoined = joined.has_changed().unwrap_or(false);
             let Ok(others) = self.campaign.others().await else { continue };
+            self.have_forgotten(&others).await;
             let due = compared.is_none_or(|at| at.elapsed() >= COMPARE_EVERY);
             if !rejoined && !due && others == known {
                 continue;
@@ -155,6 +156,27 @@ impl Replicas {
             // What failed is tried again at the next look.
             compared = complete.then(Instant::now);
             known = others;
+        }
+    }
+
+    /// Tells the others what was let go here. Whoever is down then keeps it, and brings it back: no task needs it, and it goes
+    /// again when there is no room.
+    async fn have_forgotten(&self, others: &[String]) {
+        let gone = self.store.let_go_by_now();
+        if gone.is_empty() {
+            return;
+        }
+        let digests: Vec<_> = gone.iter().map(|digest| digest.0.to_vec()).collect();
+        for url in others {
+            let telling = async {
+                let call = self.as_master(v1::ForgetRequest { digests: digests.clone() }).await?;
+                self.client(url)?.forget(call).await
+            };
+            match timeout(COPY_WITHIN, telling).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(status)) => warn!("{url} keeps what was let go here: {}", status.message()),
+                Err(_) => warn!("{url} keeps what was let go here: it does not answer"),
+            }
         }
     }
 
@@ -226,7 +248,7 @@ impl Replicas {
         let wanted = v1::ArtifactRef { digest: digest.0.to_vec() };
         let mut chunks = self.client(url)?.fetch(self.as_master(wanted).await?).await?.into_inner();
         let store = Arc::clone(&self.store);
-        let mut upload = blocking(move || store.begin(Some(digest), None)).await?;
+        let mut upload = blocking(move || store.begin_copy(digest)).await?;
         while let Some(v1::DownloadChunk { data }) = chunks.message().await? {
             upload = blocking(move || upload.write(&data).map(|()| upload)).await?;
         }

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use haggle_core::Digest;
@@ -28,6 +29,43 @@ const HASHED_AT_ONCE: usize = 64 << 10;
 
 /// How often a download that is broken off is begun again.
 const DOWNLOADS_MAX: u32 = 5;
+
+/// What a master has fetched from a source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pulled {
+    /// Its name: what tasks run and read it by.
+    pub digest: Digest,
+    /// In bytes.
+    pub size: u64,
+    /// The source, so that it names the same again as far as its kind allows: of a tag, the digest that it points to.
+    pub pinned: String,
+}
+
+/// An artifact that a master keeps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeptArtifact {
+    /// Its name.
+    pub digest: Digest,
+    /// In bytes.
+    pub size: u64,
+    /// Where it was fetched from, the latest last; none for what was uploaded.
+    pub sources: Vec<String>,
+    /// When it was brought, asked for or launched with last, in milliseconds since 1970.
+    pub used_ms: u64,
+    /// Tasks and allocations that need it.
+    pub tasks: u64,
+}
+
+/// What came of collecting artifacts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CollectedArtifacts {
+    /// How many are gone.
+    pub artifacts: u64,
+    /// Bytes of those.
+    pub freed: u64,
+    /// Bytes that are kept.
+    pub kept: u64,
+}
 
 impl Client {
     /// Stores a file at the master, unless it is there already, and gives back its name.
@@ -137,6 +175,102 @@ impl Client {
             Err(CallError::NotFound(_)) => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    /// Has the master fetch a module from where it is: `oci://registry/name:tag`, `s3://bucket/key` or `https://host/path`.
+    /// The master fetches it once for all who ask at the same time, by its own logins, and from those hosts alone that its
+    /// operator allows.
+    ///
+    /// # Errors
+    /// When the text is no source, the master may not fetch from there, nothing comes, or it is no module.
+    pub async fn pull(&self, source: &str) -> Result<Pulled, ArtifactError> {
+        self.pull_with(source, true, |_, _| {}).await
+    }
+
+    /// As [`Self::pull`], for an input as well: with `module` it has to be one. Tells now and then how many bytes have come of
+    /// how many; of 0, while that is not known.
+    ///
+    /// # Errors
+    /// As [`Self::pull`].
+    pub async fn pull_with(
+        &self,
+        source: &str,
+        module: bool,
+        mut progress: impl FnMut(u64, u64),
+    ) -> Result<Pulled, ArtifactError> {
+        let mut attempts = 0;
+        loop {
+            let request = v1::PullRequest { source: source.to_owned(), module };
+            let mut told = self
+                .call(|channel| {
+                    let request = request.clone();
+                    async move { artifacts(channel).pull(request).await }
+                })
+                .await?;
+            attempts += 1;
+            let broken = loop {
+                match told.message().await {
+                    Ok(Some(v1::PullProgress { done: Some(done), .. })) => {
+                        let digest = convert::digest(&done.digest).map_err(|source| self.garbled(source))?;
+                        return Ok(Pulled { digest, size: done.size_bytes, pinned: done.pinned });
+                    }
+                    Ok(Some(v1::PullProgress { fetched_bytes, size_bytes, done: None })) => {
+                        progress(fetched_bytes, size_bytes);
+                    }
+                    Ok(None) => break Status::unavailable("the master broke off"),
+                    Err(status) => break status,
+                }
+            };
+            // Perhaps at another master.
+            if !is_connection_trouble(&broken) || attempts >= DOWNLOADS_MAX {
+                return Err(self.error(&broken).into());
+            }
+        }
+    }
+
+    /// The artifacts that the master keeps, the last used first; of a framework's, those that it has brought.
+    ///
+    /// # Errors
+    /// When the master cannot be reached.
+    pub async fn kept_artifacts(&self) -> Result<Vec<KeptArtifact>, CallError> {
+        let pieces = self.collect(|channel| async move { artifacts(channel).list_kept(v1::ListKeptRequest {}).await });
+        let kept = pieces.await?.into_iter().flat_map(|piece| piece.artifacts);
+        kept.map(|of| {
+            Ok(KeptArtifact {
+                digest: convert::digest(&of.digest).map_err(|source| self.garbled(source))?,
+                size: of.size_bytes,
+                sources: of.sources,
+                used_ms: of.used_ms,
+                tasks: of.tasks,
+            })
+        })
+        .collect()
+    }
+
+    /// Has the master forget an artifact that no task needs, and says how many bytes that were.
+    ///
+    /// # Errors
+    /// When a task needs it, the master does not have it, or this program may not.
+    pub async fn remove_artifact(&self, digest: Digest) -> Result<u64, CallError> {
+        let reference = v1::ArtifactRef { digest: digest.0.to_vec() };
+        let removed = self.call(|channel| {
+            let reference = reference.clone();
+            async move { artifacts(channel).remove(reference).await }
+        });
+        Ok(removed.await?.freed_bytes)
+    }
+
+    /// Has the master forget artifacts that no task needs and nobody used for so long, the least recently used first, until no
+    /// more than `keep` bytes are there.
+    ///
+    /// # Errors
+    /// When this program may not.
+    pub async fn collect_artifacts(&self, keep: u64, unused_for: Duration) -> Result<CollectedArtifacts, CallError> {
+        let unused_ms = u64::try_from(unused_for.as_millis()).unwrap_or(u64::MAX);
+        let request = v1::CollectRequest { keep_bytes: keep, unused_ms };
+        let collected = self.call(|channel| async move { artifacts(channel).collect(request).await }).await?;
+        let v1::CollectResponse { artifacts, freed_bytes, kept_bytes } = collected;
+        Ok(CollectedArtifacts { artifacts, freed: freed_bytes, kept: kept_bytes })
     }
 
     fn same(&self, wanted: Digest, stored: &v1::Artifact) -> Result<Digest, ArtifactError> {

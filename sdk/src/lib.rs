@@ -164,6 +164,7 @@ mod upkeep;
 mod volumes;
 
 pub use access::{MadeToken, NewToken, Principal, TokenInfo};
+pub use artifacts::{CollectedArtifacts, KeptArtifact, Pulled};
 pub use authority::{Authority, AuthorityInfo};
 pub use client::{Client, ClientBuilder};
 pub use error::{ArtifactError, CallError, ConnectError, SessionOver};

@@ -1,6 +1,8 @@
 //! The real binaries over real sockets, with guests compiled from the examples.
 
 mod across;
+#[cfg(target_os = "linux")]
+mod artifacts;
 mod bad_input;
 mod cluster;
 #[cfg(target_os = "linux")]

@@ -23,8 +23,39 @@ impl Home {
         for (variable, folder) in [("XDG_STATE_HOME", self.0.join("state")), ("XDG_CONFIG_HOME", self.config())] {
             command.env(variable, wine::shown(&folder, command));
         }
-        for variable in ["HAGGLE_MASTER", "HAGGLE_TOKEN", "HAGGLE_JOIN", "TRACEPARENT", "OTEL_EXPORTER_OTLP_ENDPOINT"] {
+        for variable in [
+            "HAGGLE_MASTER",
+            "HAGGLE_TOKEN",
+            "HAGGLE_JOIN",
+            "HAGGLE_ARTIFACT_HOSTS",
+            "HAGGLE_ARTIFACT_CA",
+            "TRACEPARENT",
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+        ] {
             command.env_remove(variable);
+        }
+        self.take_logins_in(command);
+    }
+
+    /// Where this user's other tools keep logins: `.docker/config.json`, `.aws/config` and so on.
+    pub fn logins(&self, file: &str) -> PathBuf {
+        self.0.join("logins").join(file)
+    }
+
+    fn take_logins_in(&self, command: &mut Command) {
+        for (variable, file) in [
+            ("DOCKER_CONFIG", ".docker"),
+            ("NETRC", ".netrc"),
+            ("AWS_CONFIG_FILE", ".aws/config"),
+            ("AWS_SHARED_CREDENTIALS_FILE", ".aws/credentials"),
+        ] {
+            command.env(variable, wine::shown(&self.logins(file), command));
+        }
+        for (variable, _) in std::env::vars_os() {
+            let is_aws = variable.to_str().is_some_and(|name| name.starts_with("AWS_") && !name.ends_with("_FILE"));
+            if is_aws {
+                command.env_remove(variable);
+            }
         }
     }
 

@@ -8,6 +8,7 @@ use anyhow::Context;
 
 use crate::languages;
 use crate::process::{self, timed};
+use crate::tools;
 use crate::workspace::Workspace;
 
 /// What comes as it is, with what it needs.
@@ -74,16 +75,5 @@ fn fetch_python(folder: &Path) -> anyhow::Result<()> {
 }
 
 fn fetch_npm(folder: &Path) -> anyhow::Result<()> {
-    let there = || process::exists("node") && process::exists("npm");
-    if !there() && process::exists("apt-get") {
-        let apt = |args: &[&str]| {
-            let mut apt = Command::new("apt-get");
-            process::output(apt.args(["-qq", "-y"]).args(args).env("DEBIAN_FRONTEND", "noninteractive"))
-        };
-        apt(&["update"])?;
-        apt(&["install", "--no-install-recommends", "nodejs", "npm"])?;
-    }
-    let mut npm = Command::new("npm");
-    npm.args(["install", "--silent", "--no-audit", "--no-fund", "--prefix"]).arg(folder).arg(NPM);
-    process::output(&mut npm).map(drop)
+    tools::npm_install(folder, NPM)
 }

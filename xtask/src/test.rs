@@ -74,6 +74,7 @@ fn checks(workspace: &Workspace) -> anyhow::Result<Advisories> {
     tools::ensure_pip();
     tools::ensure_shells();
     mesos::ensure_clients(workspace);
+    tools::ensure_s3(workspace);
     python::check(workspace)?;
     let mut tests = tests(workspace);
     tests.env("HAGGLE_WASM_CARGO", toolchain::ensure(None)?);
@@ -143,7 +144,7 @@ pub(crate) fn given(workspace: &Workspace, args: &[&str]) -> Command {
         cargo.env("PATH", path);
     }
     cargo.args(args).env("HAGGLE_TEST_WASM", workspace.wasm()).env("HAGGLE_TEST_BIN", workspace.debug());
-    cargo.env("HAGGLE_TEST_MESOS", mesos::clients(workspace));
+    cargo.env("HAGGLE_TEST_MESOS", mesos::clients(workspace)).env("HAGGLE_TEST_S3", tools::s3(workspace));
     cargo
 }
 

@@ -1,5 +1,6 @@
 //! Programs of others that checks need: the one on the path, or one of our own under the target folder.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -82,8 +83,8 @@ struct Package {
     libraries: &'static [&'static str],
 }
 
-/// What makes networks of hosts, what plays a terminal, and what reads metrics.
-const PACKAGES: [Package; 4] = [
+/// What makes networks of hosts, what plays a terminal, what reads metrics, and what keeps artifacts.
+const PACKAGES: [Package; 5] = [
     Package {
         name: "iproute2",
         programs: &["ip"],
@@ -103,6 +104,7 @@ const PACKAGES: [Package; 4] = [
         libraries: &["libevent", "libjemalloc", "libsystemd", "libutempter"],
     },
     Package { name: "prometheus", programs: &["prometheus", "promtool"], version: "--version", libraries: &[] },
+    Package { name: "docker-registry", programs: &["docker-registry"], version: "--version", libraries: &[] },
 ];
 
 /// Starts a program of a folder with the libraries beside it. It finds the folder from its own place.
@@ -178,6 +180,44 @@ fn install(packages: &[&str]) -> anyhow::Result<()> {
     };
     apt(&["update"])?;
     apt(&[&["install", "--no-install-recommends"], packages].concat()).map(drop)
+}
+
+/// A small object store for tests, which speaks S3: 14 MB.
+const S3: &str = "s3rver@3.7.1";
+
+/// Fetches it, unless it is there. Without it the test that needs it is left out, and says so; in CI it fails.
+pub(crate) fn ensure_s3(workspace: &Workspace) {
+    let folder = s3(workspace);
+    if folder.exists() {
+        return;
+    }
+    let fetched = timed("fetch an object store for tests", || {
+        // It appears when it is whole.
+        let draft = folder.with_extension("draft");
+        let _ = fs::remove_dir_all(&draft);
+        fs::create_dir_all(&draft).with_context(|| format!("cannot make {}", draft.display()))?;
+        npm_install(&draft, S3)?;
+        fs::rename(&draft, &folder).with_context(|| format!("cannot make {}", folder.display()))
+    });
+    if let Err(error) = fetched {
+        eprintln!("no object store: the test that needs one is left out: {error:#}");
+    }
+}
+
+/// Where it is.
+pub(crate) fn s3(workspace: &Workspace) -> PathBuf {
+    workspace.target.join("tools").join("s3")
+}
+
+/// Installs a package of npm into a folder; and node and npm themselves, where this is Debian.
+pub(crate) fn npm_install(folder: &Path, package: &str) -> anyhow::Result<()> {
+    let there = || process::exists("node") && process::exists("npm");
+    if !there() && process::exists("apt-get") {
+        install(&["nodejs", "npm"])?;
+    }
+    let mut npm = Command::new("npm");
+    npm.args(["install", "--silent", "--no-audit", "--no-fund", "--prefix"]).arg(folder).arg(package);
+    process::output(&mut npm).map(drop)
 }
 
 /// Where the programs of [`ensure_programs`] are, when the system has none.

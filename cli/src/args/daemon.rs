@@ -10,6 +10,7 @@ use clap::{Args, ValueEnum};
 use haggle_core::{Bytes, MilliCpu};
 use haggle_master::{LimitSetting, Limits, PlacesSetting};
 
+use super::artifacts::SourceArgs;
 use super::etcd::EtcdArgs;
 use super::otlp::OtlpArgs;
 use super::tls::TlsArgs;
@@ -57,6 +58,8 @@ pub(crate) struct UpArgs {
     #[command(flatten)]
     pub(crate) traces: OtlpArgs,
     #[command(flatten)]
+    pub(crate) sources: SourceArgs,
+    #[command(flatten)]
     pub(crate) log: LogArgs,
 }
 
@@ -80,6 +83,7 @@ Examples:
   haggle master --temporary --listen 127.0.0.1:5051
   haggle master --state /var/lib/haggle --weight production=4 --weight batch=1
   haggle master --listen 0.0.0.0:5050 --advertise master.example
+  haggle master --artifact-hosts registry.example,auth.registry.example
 
 Three masters, of which any can die, with an etcd as it starts without flags (their artifacts are in three folders):
   haggle master --listen 127.0.0.1:5050 --state m0 --etcd http://127.0.0.1:2379
@@ -136,6 +140,8 @@ pub(crate) struct MasterArgs {
     pub(crate) etcd: EtcdArgs,
     #[command(flatten)]
     pub(crate) traces: OtlpArgs,
+    #[command(flatten)]
+    pub(crate) sources: SourceArgs,
     #[command(flatten)]
     pub(crate) log: LogArgs,
 }

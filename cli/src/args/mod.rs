@@ -1,6 +1,7 @@
 //! What can be typed after `haggle`.
 
 mod access;
+mod artifacts;
 mod authority;
 mod daemon;
 #[cfg(test)]
@@ -28,6 +29,9 @@ use haggle_tls::TokenKind;
 
 pub(crate) use access::{
     ContextArgs, ContextCommand, CreateArgs, ForgetArgs, LoginArgs, RevokeArgs, TokenArgs, TokenCommand, UseArgs,
+};
+pub(crate) use artifacts::{
+    ArtifactsArgs, ArtifactsCommand, GcArgs, LsArtifactsArgs, PullArgs, PushArgs, RmArtifactArgs,
 };
 pub(crate) use authority::{CaArgs, CaCommand, RotateArgs, SealKeyArgs};
 pub(crate) use daemon::{AgentArgs, LogArgs, LogFormat, MasterArgs, ModuleArgs, UpArgs};
@@ -210,6 +214,8 @@ pub(crate) enum Command {
     Logs(LogsArgs),
     Kill(KillArgs),
     Upload(UploadArgs),
+    Artifacts(ArtifactsArgs),
+    Push(PushArgs),
     Watch(WatchArgs),
     Top(TopArgs),
     Token(TokenArgs),

@@ -67,6 +67,7 @@ Examples:
   haggle run solver.wasm --instances 8 --gang           # all eight at once, or none
   haggle run index.wasm --revocable --retries 100       # on what others leave unused, again when that is wanted back
   haggle run train.wasm --constraint zone=a --resources gpu=1
+  haggle run oci://registry.example/team/app:1.0        # the master fetches it; without one, this command does
   echo hello | haggle run upper.wasm --stdin -
   haggle run primes.wasm --instances 8 --json | jq .usage.cpu_seconds
 
@@ -77,7 +78,8 @@ Scripts, whose interpreter is fetched once (`haggle runtime ls`); the task finds
   haggle run job.py --with ./packages --requirements requirements.txt")]
 pub(crate) struct RunArgs {
     /// A .wasm or .wat file, a script (.py, .js, or with a #! line), - for a script on standard input, the folder of a cargo
-    /// package, or sha256:DIGEST of a module that the master has
+    /// package, sha256:DIGEST of a module that the master has, or where it is to fetch one from: oci://registry/name:tag,
+    /// s3://bucket/key or https://host/path
     #[arg(value_name = "MODULE", required_unless_present = "code", value_hint = ValueHint::AnyPath)]
     pub(crate) module: Option<String>,
     /// Arguments for the task
@@ -224,9 +226,11 @@ pub(crate) struct BuildArgs {
 Examples:
   haggle inspect hello.wasm
   haggle inspect job.py
+  haggle inspect oci://registry.example/team/app:1.0
   haggle inspect hello.wat --json | jq -r .digest")]
 pub(crate) struct InspectArgs {
-    /// A .wasm or .wat file, a script, or the folder of a cargo package
+    /// A .wasm or .wat file, a script, the folder of a cargo package, or oci://registry/name:tag, s3://bucket/key or
+    /// https://host/path, which is fetched to this machine
     #[arg(value_name = "MODULE", value_hint = ValueHint::AnyPath)]
     pub(crate) module: String,
     /// The interpreter of a script [default: by its name's end or its #! line]

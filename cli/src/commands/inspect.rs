@@ -12,23 +12,28 @@ use crate::error::CommandError;
 use crate::module::{self, Module, ModuleError};
 use crate::output;
 use crate::script::{Script, Wanted};
+use crate::sources;
 
-pub(super) fn run(args: &InspectArgs) -> Verdict {
+pub(super) async fn run(args: InspectArgs) -> Verdict {
     let wanted = Wanted { module: Some(&args.module), runtime: args.runtime.as_deref(), ..Wanted::default() };
     if let Some(script) = wanted.find()? {
         return show_script(&script, args.json);
     }
-    let (name, bytes) = match module::find(&args.module, args.bin.as_deref(), false)? {
-        Module::Bytes { name, bytes } => (name, bytes),
+    let (name, bytes, pinned) = match module::find(&args.module, args.bin.as_deref(), false)? {
+        Module::Bytes { name, bytes } => (name, bytes, None),
+        Module::Remote(source) => {
+            let (bytes, pinned) = sources::fetch(&source).await?;
+            (source.name().to_owned(), bytes, Some(pinned))
+        }
         Module::Stored(digest) => return Err(ModuleError::NotHere(digest).into()),
     };
     let found =
         inspect::inspect(&bytes).map_err(|source| CommandError::NotAModule { name: args.module.clone(), source })?;
     let digest = Digest(Sha256::digest(&bytes).into());
     if args.json {
-        output::json(&Record::new(&name, digest, bytes.len(), &found))?;
+        output::json(&Record { pinned: pinned.as_deref(), ..Record::new(&name, digest, bytes.len(), &found) })?;
     } else {
-        output::bytes(sheet(&name, digest, bytes.len(), &found).as_bytes())?;
+        output::bytes(sheet(&name, digest, pinned.as_deref(), bytes.len(), &found).as_bytes())?;
     }
     Ok(0)
 }
@@ -97,6 +102,8 @@ struct Record<'a> {
     name: &'a str,
     kind: &'static str,
     digest: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pinned: Option<&'a str>,
     size_bytes: usize,
     runnable: bool,
     needs: Vec<&'static str>,
@@ -113,6 +120,7 @@ impl<'a> Record<'a> {
             name,
             kind: kind(found.kind).0,
             digest: digest.to_string(),
+            pinned: None,
             size_bytes: size,
             runnable: found.check_program().is_ok(),
             needs: found.needs.iter().map(|&need| need_name(need).0).collect(),
@@ -125,7 +133,7 @@ impl<'a> Record<'a> {
     }
 }
 
-fn sheet(name: &str, digest: Digest, size: usize, found: &Inspection) -> String {
+fn sheet(name: &str, digest: Digest, pinned: Option<&str>, size: usize, found: &Inspection) -> String {
     let max = found.memory_max.map_or_else(|| "as --mem allows".into(), |max| Bytes::new(max).to_string());
     let needs: Vec<_> = found.needs.iter().map(|&need| need_name(need).1).collect();
     let lines = [
@@ -139,7 +147,8 @@ fn sheet(name: &str, digest: Digest, size: usize, found: &Inspection) -> String 
         ("imports", listed(&found.imports)),
         ("exports", listed(&found.exports)),
     ];
-    lines.map(|(title, value)| format!("{title:<9}{value}\n")).concat()
+    let from = pinned.map_or_else(String::new, |pinned| format!("{:<9}{}\n", "from", output::printable(pinned)));
+    lines.map(|(title, value)| format!("{title:<9}{value}\n")).concat() + &from
 }
 
 /// One below the other, under the column of the first.

@@ -26,6 +26,8 @@ pub(super) async fn run(args: MasterArgs) -> Verdict {
     config.traces = args.traces.collector()?;
     args.limits.into_iter().for_each(|setting| config.limits.set(setting));
     args.places.into_iter().for_each(|setting| config.places.set(setting));
+    config.sources = args.sources.settings();
+    config.artifacts = args.sources.limits();
     // So that the same user's commands are let in.
     config.owner_tokens = OwnerTokens::of_user();
     config.state = args.state.or_else(|| state::master().filter(|_| config.several.is_none() && !args.temporary));

@@ -2,6 +2,7 @@
 
 mod agent;
 pub(crate) mod agents;
+mod artifacts;
 mod build;
 mod ca;
 mod context;
@@ -18,6 +19,7 @@ mod master;
 mod offers;
 mod proxy;
 mod ps;
+mod push;
 mod quota;
 mod reserve;
 pub(crate) mod roles;
@@ -65,7 +67,8 @@ pub(crate) fn run(cli: Cli) -> Verdict {
         Command::Agent(args) => logged(in_one_loop(agent::run(cluster.only_master()?, args))),
         Command::Service(args) => service::run(cluster.only_master()?.as_deref(), args),
         Command::Build(args) => build::run(&args),
-        Command::Inspect(args) => inspect::run(&args),
+        Command::Inspect(args) => on_this_thread(inspect::run(args)),
+        Command::Push(args) => on_this_thread(push::run(args)),
         Command::Runtime(args) => runtime::run(args),
         Command::Login(args) => on_this_thread(login::run(cluster.only_master()?, args)),
         Command::Context(args) => context::run(args),
@@ -101,6 +104,7 @@ fn ask(target: &Target, command: Command) -> Verdict {
         Command::Logs(args) => on_this_thread(logs::run(target, args)),
         Command::Kill(args) => on_this_thread(kill::run(target, args)),
         Command::Upload(args) => on_this_thread(upload::run(target, args)),
+        Command::Artifacts(args) => on_this_thread(artifacts::run(target, args)),
         Command::Watch(args) => on_this_thread(watch::run(target, args)),
         Command::Top(args) => on_this_thread(top::run(target, args)),
         Command::Ca(args) => on_this_thread(ca::run(target, args)),

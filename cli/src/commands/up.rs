@@ -44,6 +44,8 @@ pub(super) async fn run(args: UpArgs) -> Verdict {
         oversubscribe: args.unused.oversubscribe,
         modules: Some(args.modules),
         traces: args.traces.collector()?,
+        sources: args.sources.settings(),
+        artifacts: args.sources.limits(),
     };
     let starting = async {
         let cluster = Cluster::start(begun, plan).await?;

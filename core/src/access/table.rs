@@ -85,6 +85,10 @@ table! {
     Upload         "Artifacts/Upload"    "upload artifacts"             [All, All, Own, No,  No,  No,  No];
     Download       "Artifacts/Download"  "download artifacts"           [All, All, Own, No,  Own, No,  No];
     Stat           "Artifacts/Stat"      "ask for artifacts"            [All, All, Own, No,  Own, No,  No];
+    Pull           "Artifacts/Pull"      "have artifacts fetched"       [All, All, Own, No,  No,  No,  No];
+    ListKept       "Artifacts/ListKept"  "list what artifacts are kept" [All, All, Own, No,  No,  No,  No];
+    RemoveArtifact "Artifacts/Remove"    "remove artifacts"             [All, All, No,  No,  No,  No,  No];
+    Collect        "Artifacts/Collect"   "collect unused artifacts"     [All, All, No,  No,  No,  No,  No];
     // Operators
     GetMaster      "Operator/GetMaster"  "ask what the master is"       [All, All, All, All, All, No,  No];
     WhoAmI         "Operator/WhoAmI"     "ask who it is"                [All, All, All, All, All, No,  No];
@@ -133,6 +137,7 @@ table! {
     Keep           "Masters/Keep"        "have artifacts kept"          [No,  No,  No,  No,  No,  No,  All];
     Fetch          "Masters/Fetch"       "fetch artifacts"              [No,  No,  No,  No,  No,  No,  All];
     ListArtifacts  "Masters/ListArtifacts" "list artifacts"             [No,  No,  No,  No,  No,  No,  All];
+    Forget         "Masters/Forget"      "have artifacts forgotten"     [No,  No,  No,  No,  No,  No,  All];
 }
 
 /// How far somebody of a kind may do something.
@@ -172,6 +177,9 @@ impl Verb {
             Self::AgentSession
                 | Self::FrameworkSession
                 | Self::Upload
+                | Self::Pull
+                | Self::RemoveArtifact
+                | Self::Collect
                 | Self::KillTask
                 | Self::MarkAgentGone
                 | Self::RemoveAgent
@@ -197,6 +205,7 @@ impl Verb {
                 | Self::Enroll
                 | Self::Renew
                 | Self::Keep
+                | Self::Forget
         )
     }
 

@@ -1,6 +1,9 @@
 //! Modules and input files, kept on disk under the name of their SHA-256.
 
 mod keeper;
+mod ledger;
+mod origins;
+mod shelf;
 mod upload;
 mod uploaders;
 
@@ -17,11 +20,15 @@ use haggle_core::{Bytes, Digest};
 use tempfile::TempDir;
 
 use crate::config::ArtifactLimits;
-use crate::limits::{Over, Shared};
+use crate::limits::{Limit, Over, Shared};
 
 pub use keeper::{Keeper, NotKept};
+pub(crate) use ledger::Ledger;
+pub(crate) use shelf::{Freed, Standing};
 pub(crate) use upload::Upload;
 pub(crate) use uploaders::Uploader;
+
+use shelf::{Shelf, Shelved};
 
 /// Why an artifact is not kept or not given.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +42,9 @@ pub(crate) enum ArtifactError {
     /// All of them together are too large.
     #[error("the artifact store is full: it holds {used} of {limit}")]
     StoreFull { used: Bytes, limit: Bytes },
+    /// A task needs it.
+    #[error("{digest} is not removed: {}", needed_by(.tasks))]
+    Needed { digest: Digest, tasks: Option<u64> },
     /// Who brings it has brought too much.
     #[error(transparent)]
     OverLimit(#[from] Over),
@@ -63,13 +73,17 @@ impl From<io::Error> for ArtifactError {
 /// The store. Everything here blocks on the disk.
 ///
 /// A file below `sha256` is whole and has the digest of its name: it is written under `partial`, and moved when
-/// it was verified. A file below `uploaders` has its name, and holds the principals that have brought it.
+/// it was verified. A file below `uploaders` has its name, and holds the principals that have brought it; below `origins`, where it was fetched from.
 #[derive(Debug)]
 pub(crate) struct Store {
     kept: PathBuf,
     partial: PathBuf,
     uploaders: PathBuf,
+    origins: PathBuf,
     limits: ArtifactLimits,
+    ledger: Arc<Ledger>,
+    /// What was let go and the other masters were not told of yet.
+    gone: Mutex<Vec<Digest>>,
     /// Whether artifacts outlive the master, and so a power cut.
     durable: bool,
     used: Mutex<Used>,
@@ -99,15 +113,27 @@ impl Store {
     }
 
     fn open_in(folder: &Path, temporary: Option<TempDir>, limits: ArtifactLimits, durable: bool) -> io::Result<Self> {
-        let [kept, partial, uploaders] = ["sha256", "partial", "uploaders"].map(|name| folder.join(name));
-        for folder in [&kept, &partial, &uploaders] {
+        let [kept, partial, uploaders, origins] =
+            ["sha256", "partial", "uploaders", "origins"].map(|name| folder.join(name));
+        for folder in [&kept, &partial, &uploaders, &origins] {
             fs::create_dir_all(folder)?;
         }
         for left_over in fs::read_dir(&partial)? {
             fs::remove_file(left_over?.path())?;
         }
-        let (used, full) = (Mutex::default(), AtomicU64::default());
-        let store = Self { kept, partial, uploaders, limits, durable, used, full, _temporary: temporary };
+        let store = Self {
+            kept,
+            partial,
+            uploaders,
+            origins,
+            limits,
+            ledger: Arc::default(),
+            gone: Mutex::default(),
+            durable,
+            used: Mutex::default(),
+            full: AtomicU64::default(),
+            _temporary: temporary,
+        };
         *store.used() = store.count()?;
         Ok(store)
     }
@@ -119,11 +145,32 @@ impl Store {
         expected: Option<Digest>,
         uploader: Option<Uploader>,
     ) -> Result<Upload, ArtifactError> {
-        Upload::begin(Arc::clone(self), expected, uploader)
+        Upload::begin(Arc::clone(self), expected, uploader, true)
+    }
+
+    /// Begins to store a copy of what another master has. Nothing is let go for its sake.
+    pub(crate) fn begin_copy(self: &Arc<Self>, digest: Digest) -> Result<Upload, ArtifactError> {
+        Upload::begin(Arc::clone(self), Some(digest), None, false)
+    }
+
+    /// What tasks need.
+    pub(crate) fn ledger(&self) -> &Arc<Ledger> {
+        &self.ledger
+    }
+
+    /// How much there may be.
+    pub(crate) fn limits(&self) -> ArtifactLimits {
+        self.limits
     }
 
     /// The size of an artifact in bytes; `None` when it is not here.
     pub(crate) fn stat(&self, digest: Digest) -> Result<Option<u64>, ArtifactError> {
+        self.use_now(&[digest]);
+        self.note_uses();
+        self.size(digest)
+    }
+
+    fn size(&self, digest: Digest) -> Result<Option<u64>, ArtifactError> {
         match fs::metadata(self.path(digest)) {
             Ok(metadata) => Ok(Some(metadata.len())),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -142,6 +189,7 @@ impl Store {
 
     /// An artifact, to be read from its start; `None` when it is not here.
     pub(crate) fn read(&self, digest: Digest) -> Result<Option<File>, ArtifactError> {
+        self.use_now(&[digest]);
         match File::open(self.path(digest)) {
             Ok(file) => Ok(Some(file)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -181,8 +229,10 @@ impl Store {
         for entry in fs::read_dir(&self.kept)? {
             let entry = entry?;
             let Some(digest) = digest_of(&entry) else { continue };
-            let size = entry.metadata()?.len();
+            let shelved = Shelved::of_file(&entry.metadata()?);
+            let size = shelved.size;
             used.all += size;
+            used.shelf.insert(digest, shelved);
             for who in self.uploaders(digest)? {
                 *used.brought.entry(who).or_default() += size;
             }
@@ -201,6 +251,37 @@ struct Used {
     all: u64,
     /// By who has brought or brings them: of what several have brought, each has all. No name of nothing.
     brought: HashMap<PrincipalId, u64>,
+    shelf: Shelf,
+}
+
+impl Used {
+    /// Counts more bytes as somebody's.
+    fn take(&mut self, uploader: &Uploader, more: u64) -> Result<(), Over> {
+        let brought = self.brought.get(&uploader.id).copied().unwrap_or_default();
+        if let Some(most) = uploader.most.filter(|most| brought + more > *most) {
+            let who = format!("{:?} ({})", uploader.id.name, uploader.id.kind.word());
+            return Err(Over { who, limit: Limit::UploadBytes, most, has: brought, after: None });
+        }
+        self.brought.insert(uploader.id.clone(), brought + more);
+        Ok(())
+    }
+
+    fn give_back(&mut self, who: &PrincipalId, bytes: u64) {
+        if let Some(brought) = self.brought.get_mut(who) {
+            *brought -= bytes;
+            if *brought == 0 {
+                self.brought.remove(who);
+            }
+        }
+    }
+}
+
+fn needed_by(tasks: &Option<u64>) -> String {
+    match tasks {
+        Some(1) => "a task needs it".to_owned(),
+        Some(tasks) => format!("{tasks} tasks need it"),
+        None => "what some of the tasks need is not known, there are so many".to_owned(),
+    }
 }
 
 /// Which artifact a file is, if it is one.

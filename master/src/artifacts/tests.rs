@@ -1,9 +1,14 @@
 use std::io::Read;
+use std::time::{Duration, SystemTime};
 
 use haggle_core::access::PlainKind;
+use haggle_sources::{Settings as SourceSettings, Sources};
 use sha2::{Digest as _, Sha256};
 
 use super::*;
+use crate::access::wall_clock_ms;
+use crate::limits::{Limiter, Limits};
+use crate::pull::Puller;
 
 fn digest_of(bytes: &[u8]) -> Digest {
     Digest(Sha256::digest(bytes).into())
@@ -14,6 +19,12 @@ fn store_with(total: u64, single: u64) -> (TempDir, Arc<Store>) {
     let limits = ArtifactLimits { total: Bytes::new(total), single: Bytes::new(single) };
     let store = Store::open(Some(folder.path()), limits).unwrap();
     (folder, Arc::new(store))
+}
+
+/// One that may fetch from nowhere.
+fn puller(store: &Arc<Store>) -> Arc<Puller> {
+    let sources = Sources::new(SourceSettings::default()).unwrap();
+    Arc::new(Puller::new(Arc::clone(store), sources, Limiter::new(Limits::default())))
 }
 
 fn upload(store: &Arc<Store>, expected: Option<Digest>, bytes: &[u8]) -> Result<(Digest, u64), ArtifactError> {
@@ -27,7 +38,7 @@ fn upload(store: &Arc<Store>, expected: Option<Digest>, bytes: &[u8]) -> Result<
 #[test]
 fn what_is_kept_from_here_is_as_an_upload_would_be() {
     let (folder, store) = store_with(400_000, 150_000);
-    let keeper = Keeper::new(Arc::clone(&store));
+    let keeper = Keeper::new(Arc::clone(&store), puller(&store));
     let bytes = vec![7; 100_000];
     let file = folder.path().join("file");
     fs::write(&file, &bytes).unwrap();
@@ -228,4 +239,103 @@ fn a_temporary_store_is_removed_with_its_master() {
     drop(store);
 
     assert!(!folder.exists());
+}
+
+const HOUR_MS: u64 = 3_600_000;
+
+/// A store of 30 bytes whose artifacts were used last so many hours ago, of a master that leads for that long.
+fn store_used(ago: &[(&[u8], u64)], leads_for: u64) -> (TempDir, Arc<Store>) {
+    let (folder, store) = store_with(30, 30);
+    for (bytes, hours) in ago {
+        let (digest, _) = upload(&store, None, bytes).unwrap();
+        let at = SystemTime::now() - Duration::from_millis(hours * HOUR_MS);
+        File::options().append(true).open(store.path(digest)).unwrap().set_modified(at).unwrap();
+    }
+    drop(store);
+    let limits = ArtifactLimits { total: Bytes::new(30), single: Bytes::new(30) };
+    let store = Arc::new(Store::open(Some(folder.path()), limits).unwrap());
+    store.ledger().begin(wall_clock_ms() - leads_for * HOUR_MS);
+    (folder, store)
+}
+
+fn here(store: &Store, all: &[&[u8]]) -> Vec<bool> {
+    all.iter().map(|bytes| store.size(digest_of(bytes)).unwrap().is_some()).collect()
+}
+
+const OLD: &[u8] = b"ten of old";
+const OLDER: &[u8] = b"ten, older";
+const NEW: &[u8] = b"ten of new";
+
+#[test]
+fn what_was_used_least_recently_goes_first_when_there_is_no_room() {
+    let (_folder, store) = store_used(&[(OLD, 2), (OLDER, 3), (NEW, 0)], 5);
+
+    upload(&store, None, b"ten more..").unwrap();
+
+    assert_eq!(here(&store, &[OLD, OLDER, NEW, b"ten more.."]), [true, false, true, true]);
+    assert_eq!((store.used().all, store.let_go_by_now()), (30, vec![digest_of(OLDER)]));
+    assert_eq!(store.let_go_by_now(), []);
+}
+
+#[test]
+fn what_is_used_again_is_the_last_to_go() {
+    let (_folder, store) = store_used(&[(OLD, 2), (OLDER, 3), (NEW, 0)], 5);
+    store.stat(digest_of(OLDER)).unwrap();
+
+    upload(&store, None, b"ten more..").unwrap();
+
+    assert_eq!(here(&store, &[OLD, OLDER, NEW]), [false, true, true]);
+}
+
+#[test]
+fn nothing_goes_that_is_recent_or_that_a_new_leader_may_not_know_of() {
+    for (ago, leads_for) in [(0, 5), (3, 0)] {
+        let (_folder, store) = store_used(&[(OLD, ago), (OLDER, ago), (NEW, ago)], leads_for);
+
+        let error = upload(&store, None, b"ten more..").unwrap_err();
+
+        assert!(matches!(error, ArtifactError::StoreFull { .. }), "{error}");
+        assert_eq!(here(&store, &[OLD, OLDER, NEW]), [true; 3]);
+    }
+}
+
+#[test]
+fn a_copy_of_what_another_master_has_makes_nothing_go() {
+    let (_folder, store) = store_used(&[(OLD, 2), (OLDER, 3), (NEW, 0)], 5);
+
+    let mut copy = store.begin_copy(digest_of(b"ten more..")).unwrap();
+
+    assert!(matches!(copy.write(b"ten more.."), Err(ArtifactError::StoreFull { .. })));
+    assert_eq!(here(&store, &[OLD, OLDER, NEW]), [true; 3]);
+}
+
+#[test]
+fn what_is_collected_or_forgotten_is_nobodys_any_more() {
+    let (_folder, store) = store_used(&[(OLD, 2), (OLDER, 3)], 5);
+    brings(&store, "ci", 10, NEW).unwrap();
+    store.note_origin(digest_of(NEW), "oci://registry.example/app@sha256:00").unwrap();
+
+    let freed = store.collect(Bytes::new(20), Duration::from_hours(1)).unwrap();
+    assert_eq!(freed, Freed { artifacts: 1, bytes: 10, kept: 20 });
+    let nothing = store.collect(Bytes::ZERO, Duration::from_hours(24)).unwrap();
+    assert_eq!(nothing.artifacts, 0);
+    store.forget(&[digest_of(NEW), digest_of(OLD), digest_of(b"never here")]).unwrap();
+
+    assert_eq!((files_in(&store.uploaders), files_in(&store.origins)), (0, 0));
+    assert!(store.used().brought.is_empty());
+    assert_nothing_left(&store);
+}
+
+#[test]
+fn who_waited_for_what_somebody_else_has_fetched_has_brought_it_as_well() {
+    let (_folder, store) = store_with(100, 100);
+    let (digest, _) = brings(&store, "ci", 8, b"first 8.").unwrap();
+    let other = |most| Uploader { id: framework("other"), most: Some(most) };
+
+    let over = store.share_with(digest, &other(7)).unwrap_err().to_string();
+    let shared = [store.share_with(digest, &other(8)).unwrap(), store.share_with(digest, &other(8)).unwrap()];
+
+    assert!(over.contains("is at its limit upload-bytes"), "{over}");
+    assert_eq!((shared, store.brought(&framework("other"))), ([true, true], 8));
+    assert!(!store.share_with(digest_of(b"never here"), &other(8)).unwrap());
 }

@@ -10,8 +10,7 @@ use haggle_tls::replace_file;
 use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 
-use super::{ArtifactError, Store, Uploader};
-use crate::limits::{Limit, Over};
+use super::{ArtifactError, Shelved, Store, Uploader};
 
 /// Bytes under way. Dropped before [`Upload::finish`], it leaves nothing behind.
 pub(crate) struct Upload {
@@ -26,9 +25,11 @@ impl Upload {
         store: Arc<Store>,
         expected: Option<Digest>,
         uploader: Option<Uploader>,
+        makes_room: bool,
     ) -> Result<Self, ArtifactError> {
         let file = NamedTempFile::new_in(&store.partial)?;
-        Ok(Self { file, hash: Sha256::new(), expected, room: Room { store, bytes: 0, uploader, brought: 0 } })
+        let room = Room { store, bytes: 0, makes_room, uploader, brought: 0 };
+        Ok(Self { file, hash: Sha256::new(), expected, room })
     }
 
     /// Takes the next bytes.
@@ -53,11 +54,12 @@ impl Upload {
         }
         {
             // Of several who bring the same at once, the first one's is kept and counted.
-            let _one_at_a_time = store.used();
-            if store.stat(digest)?.is_none() {
+            let mut used = store.used();
+            if store.size(digest)?.is_none() {
                 replace_file(file, &store.path(digest))?;
                 room.bytes = 0;
             }
+            used.shelf.insert(digest, Shelved::new(size));
         }
         if store.durable {
             sync_folder(&store)?;
@@ -75,6 +77,8 @@ impl Upload {
 struct Room {
     store: Arc<Store>,
     bytes: u64,
+    /// Whether others may go for its sake.
+    makes_room: bool,
     uploader: Option<Uploader>,
     /// Bytes that count as the uploader's.
     brought: u64,
@@ -87,18 +91,15 @@ impl Room {
             return Err(ArtifactError::TooLarge { limit: limits.single });
         }
         let mut used = self.store.used();
+        if self.makes_room && used.all + more > limits.total.get() {
+            self.store.make_room(&mut used, more)?;
+        }
         if used.all + more > limits.total.get() {
             self.store.full.fetch_add(1, Ordering::Relaxed);
             return Err(ArtifactError::StoreFull { used: Bytes::new(used.all), limit: limits.total });
         }
         if let Some(uploader) = &self.uploader {
-            let brought = used.brought.get(&uploader.id).copied().unwrap_or_default();
-            if let Some(most) = uploader.most.filter(|most| brought + more > *most) {
-                let who = format!("{:?} ({})", uploader.id.name, uploader.id.kind.word());
-                let over = Over { who, limit: Limit::UploadBytes, most, has: brought, after: None };
-                return Err(over.into());
-            }
-            used.brought.insert(uploader.id.clone(), brought + more);
+            used.take(uploader, more)?;
             self.brought += more;
         }
         used.all += more;
@@ -112,12 +113,7 @@ impl Drop for Room {
         let mut used = self.store.used();
         used.all -= self.bytes;
         let Some(uploader) = self.uploader.as_ref().filter(|_| self.brought > 0) else { return };
-        if let Some(brought) = used.brought.get_mut(&uploader.id) {
-            *brought -= self.brought;
-            if *brought == 0 {
-                used.brought.remove(&uploader.id);
-            }
-        }
+        used.give_back(&uploader.id, self.brought);
     }
 }
 

@@ -49,6 +49,25 @@ impl Store {
         Ok(true)
     }
 
+    /// Has this principal be one of those that have brought it, as if it had, and counts it as its own. Whether it is here.
+    pub(crate) fn share_with(&self, digest: Digest, uploader: &Uploader) -> Result<bool, ArtifactError> {
+        let size = {
+            let mut used = self.used();
+            let Some(size) = used.shelf.get(&digest).map(|of| of.size) else { return Ok(false) };
+            if self.uploaders(digest)?.contains(&uploader.id) {
+                return Ok(true);
+            }
+            used.take(uploader, size)?;
+            size
+        };
+        let noted = self.note_uploader(digest, &uploader.id);
+        if !matches!(noted, Ok(true)) {
+            // Known meanwhile, or not to be had: it is not counted twice, and not for nothing.
+            self.used().give_back(&uploader.id, size);
+        }
+        noted.map(|_| true)
+    }
+
     /// All that have brought it, the first one first.
     pub(super) fn uploaders(&self, digest: Digest) -> io::Result<Vec<PrincipalId>> {
         match fs::read_to_string(self.uploaders.join(digest.hex())) {

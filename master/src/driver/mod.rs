@@ -35,6 +35,7 @@ use self::peers::Peers;
 use self::spoken::Spoken;
 use self::tenants::Tenants;
 use crate::access::{Caller, Guard, limit_of, status_of, wall_clock_ms};
+use crate::artifacts::Store;
 use crate::clock::Clock;
 use crate::error::Failure;
 use crate::handle::{Answer, Handle, Inbox, Peer, Question, REQUESTS, Reign, Request, Room, Verdict};
@@ -49,7 +50,16 @@ const HAPPENINGS: usize = 8_192;
 
 pub(crate) use self::audit::object_of;
 
-/// Starts the driver, which keeps what the guard knows up to date. What it resolves to says how it ended.
+/// Who else is told what becomes of tasks.
+#[derive(Clone, Default)]
+pub(crate) struct Observers {
+    /// Is told which artifacts tasks need.
+    pub(crate) store: Option<Arc<Store>>,
+    /// Records their traces.
+    pub(crate) tracer: Option<Tracer>,
+}
+
+/// Starts the driver, which keeps what the guard knows and what the store is told of needs up to date. What it resolves to says how it ended.
 ///
 /// It is a task of the runtime that serves the `sessions`. Where that has one thread, as in the `haggle` command, nothing that a task's
 /// launch or end is waits for another thread; and whatever may take long is done elsewhere.
@@ -60,20 +70,28 @@ pub(crate) fn start(
     clock: Clock,
     reign: Reign,
     guard: Guard,
-    tracer: Option<Tracer>,
+    observers: Observers,
 ) -> (Handle, oneshot::Receiver<Result<(), Failure>>) {
     let happenings = Arc::new(Happenings::new(HAPPENINGS));
     let room = Room::default();
     let timings = Timings::default();
     let (handle, inbox) =
         Handle::new(reign, room.clone(), Arc::downgrade(&happenings), guard.house().clone(), timings.clone());
-    let handle = handle.traced_by(tracer.clone());
+    let handle = handle.traced_by(observers.tracer.clone());
     let (done, ended) = oneshot::channel();
     guard.known().begin(&cluster);
+    let Observers { store, tracer } = observers;
     let traces = tracer.map(|tracer| Box::new(Traces::new(tracer, reign.cluster)));
-    let driver = Driver { traces, ..Driver::new(cluster, registry, clock, room, happenings, guard, timings) };
+    if let Some(store) = &store {
+        store.ledger().begin(wall_clock_ms());
+    }
+    let driver = Driver::new(cluster, registry, clock, room, happenings, guard, timings);
+    let mut driver = Driver { traces, store: store.clone(), ..driver };
     sessions.spawn(async move {
         let outcome = driver.run(inbox).await;
+        if let Some(store) = store {
+            store.ledger().end();
+        }
         // Nobody waits any more when the master was dropped without being stopped.
         let _ = done.send(outcome);
     });
@@ -96,6 +114,8 @@ struct Driver {
     happenings: Arc<Happenings>,
     /// Records them, if anybody wants them.
     traces: Option<Box<Traces>>,
+    /// Where it is noted which artifacts tasks need. `None`: nowhere.
+    store: Option<Arc<Store>>,
     /// Of this batch. They stay here until what is to be remembered of them is.
     effects: Vec<Effect>,
     /// Which of them are of a large message, in order.
@@ -156,6 +176,7 @@ impl Driver {
             timings,
             happenings,
             traces: None,
+            store: None,
             effects: Vec::new(),
             large: Vec::new(),
             verdicts: Vec::new(),
@@ -419,10 +440,20 @@ impl Driver {
                 // It was told who asked.
                 Effect::Enrolled(_) | Effect::Scheduled(_) | Effect::VolumeCreated(_) => {}
                 Effect::ToFramework(session, event) => self.peers.tell_framework(session, event),
-                Effect::ToAgent(session, order) => self.peers.tell_agent(session, order, place),
+                Effect::ToAgent(session, order) => {
+                    if let Some(store) = &self.store {
+                        store.use_now(&store.ledger().ordered(&order));
+                    }
+                    self.peers.tell_agent(session, order, place);
+                }
                 Effect::Close(session) => self.peers.close(session),
                 Effect::Announce(what) => {
                     log(&what);
+                    if let (Announcement::Task(status), Some(store)) = (&what, &self.store)
+                        && status.state.is_terminal()
+                    {
+                        store.ledger().ended(status.task);
+                    }
                     let tenant = match &what {
                         // Of these there are many: for nobody, nobody's.
                         Announcement::Task(_) if !watched => None,

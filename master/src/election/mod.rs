@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 
 use haggle_core::cluster::{self, Cluster};
 use haggle_etcd::{EtcdError, Session};
-use haggle_otlp::Tracer;
 use tokio::runtime;
 use tokio::sync::{oneshot, watch};
 use tokio::task::spawn_blocking;
@@ -19,10 +18,11 @@ use tracing::{info, warn};
 
 use crate::access::{Guard, Guarded};
 use crate::clock::Clock;
+use crate::driver::{self, Observers};
 use crate::error::Failure;
 use crate::handle::{Handle, Reign};
 use crate::registry::{Campaign, EtcdRegistry, Registry, Term};
-use crate::{announce, driver, lead};
+use crate::{announce, lead};
 
 pub(crate) use aside::Aside;
 pub(crate) use switch::{Role, Standby, Switch};
@@ -46,8 +46,7 @@ pub(crate) struct Election {
     pub(crate) role: watch::Sender<Role>,
     /// Counts how often this master said that it is up.
     pub(crate) joined: watch::Sender<u64>,
-    /// Records the traces of its tasks, if anybody wants them.
-    pub(crate) tracer: Option<Tracer>,
+    pub(crate) observers: Observers,
 }
 
 impl Election {
@@ -146,8 +145,8 @@ impl Election {
         let cluster = Cluster::new(self.rules.clone(), recovered, origin);
         let clock = Clock::starting_at(origin, Instant::now());
         let (handle, driver) = {
-            let (guard, tracer) = (self.guard.clone(), self.tracer.clone());
-            driver::start(&self.sessions, cluster, registry, clock, reign, guard, tracer)
+            let (guard, observers) = (self.guard.clone(), self.observers.clone());
+            driver::start(&self.sessions, cluster, registry, clock, reign, guard, observers)
         };
 
         self.role.send_replace(Role::Leads(Box::new((self.services)(handle.clone()))));

@@ -3,23 +3,28 @@
 use std::fs::File;
 use std::io::Read;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use futures_util::stream::{BoxStream, try_unfold};
+use futures_util::StreamExt;
+use futures_util::stream::{BoxStream, iter, try_unfold};
 use haggle_core::Digest;
-use haggle_core::access::{Kind, PrincipalId, Right, Verb};
+use haggle_core::access::{Kind, Principal, PrincipalId, Right, Verb};
 use haggle_proto::convert::digest;
 use haggle_proto::{ARTIFACT_CHUNK, ARTIFACT_PIECE, v1};
+use haggle_sources::{NotASource, Source};
+use tokio::sync::watch;
 use tokio::task::spawn_blocking;
+use tokio::time::sleep;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::arriving::{Arriving, STALLED};
 use super::taken::while_taken;
 use crate::access::{Caller, Known, Passes, caller};
-use crate::artifacts::{ArtifactError, Store, Uploader};
+use crate::artifacts::{ArtifactError, Freed, Standing, Store, Uploader};
 use crate::limits::{Limit, Limiter, Room};
+use crate::pull::{Pulled, Puller, Stage};
 use crate::replicas::Replicas;
 
 /// A chunk and what is around it.
@@ -34,6 +39,8 @@ pub(super) struct Artifacts {
     known: Known,
     /// What agents show that come by certificates; `None` when there are none.
     passes: Option<Arc<Passes>>,
+    /// Fetches from elsewhere; `None` for what masters ask of each other.
+    puller: Option<Arc<Puller>>,
 }
 
 /// Who brought an artifact to another master first, in the metadata of a call between them.
@@ -47,8 +54,9 @@ impl Artifacts {
         limiter: Limiter,
         known: Known,
         passes: Option<Arc<Passes>>,
+        puller: Option<Arc<Puller>>,
     ) -> Self {
-        Self { store, replicas, room, limiter, known, passes }
+        Self { store, replicas, room, limiter, known, passes, puller }
     }
 
     async fn take_in(
@@ -135,6 +143,8 @@ impl Artifacts {
 #[tonic::async_trait]
 impl v1::artifacts_server::Artifacts for Artifacts {
     type DownloadStream = BoxStream<'static, Result<v1::DownloadChunk, Status>>;
+    type PullStream = BoxStream<'static, Result<v1::PullProgress, Status>>;
+    type ListKeptStream = BoxStream<'static, Result<v1::ListKeptResponse, Status>>;
 
     async fn upload(&self, request: Request<Streaming<v1::UploadChunk>>) -> Result<Response<v1::Artifact>, Status> {
         let caller = caller(&request)?;
@@ -171,6 +181,107 @@ impl v1::artifacts_server::Artifacts for Artifacts {
         }
         Ok(Response::new(artifact(digest, size)))
     }
+
+    async fn pull(&self, request: Request<v1::PullRequest>) -> Result<Response<Self::PullStream>, Status> {
+        let caller = caller(&request)?;
+        let who = caller.principal()?.clone();
+        let v1::PullRequest { source, module } = request.into_inner();
+        let source: Source = source.parse().map_err(|error: NotASource| Status::invalid_argument(error.to_string()))?;
+        caller.about(&source);
+        let Some(puller) = self.puller.clone() else {
+            return Err(Status::unimplemented("masters fetch from each other"));
+        };
+        let stages = puller.pull(source, module, &who, self.replicas.clone())?;
+        let watching = Watching { stages, puller, who: who.clone(), is_first: true };
+        let progress = try_unfold(Some(watching), |watching| async {
+            let Some(watching) = watching else { return Ok(None) };
+            watching.next().await.map(Some)
+        });
+        Ok(Response::new(self.known.while_valid(who, progress)))
+    }
+
+    async fn list_kept(&self, request: Request<v1::ListKeptRequest>) -> Result<Response<Self::ListKeptStream>, Status> {
+        let caller = caller(&request)?;
+        let who = caller.principal()?;
+        let own = (who.right(Verb::ListKept) == Right::Own).then(|| who.id());
+        let store = Arc::clone(&self.store);
+        let pieces = blocking(move || kept(&store, own.as_ref())).await?;
+        Ok(Response::new(iter(pieces.into_iter().map(Ok)).boxed()))
+    }
+
+    async fn remove(&self, request: Request<v1::ArtifactRef>) -> Result<Response<v1::RemoveArtifactResponse>, Status> {
+        let caller = caller(&request)?;
+        let digest = digest(&request.into_inner().digest)?;
+        caller.about(digest);
+        let store = Arc::clone(&self.store);
+        let freed = blocking(move || store.remove(digest)).await?;
+        let freed_bytes = freed.ok_or_else(|| not_found(digest))?;
+        Ok(Response::new(v1::RemoveArtifactResponse { freed_bytes }))
+    }
+
+    async fn collect(&self, request: Request<v1::CollectRequest>) -> Result<Response<v1::CollectResponse>, Status> {
+        let caller = caller(&request)?;
+        let v1::CollectRequest { keep_bytes, unused_ms } = request.into_inner();
+        let store = Arc::clone(&self.store);
+        let unused_for = Duration::from_millis(unused_ms);
+        let Freed { artifacts, bytes, kept } =
+            blocking(move || store.collect(haggle_core::Bytes::new(keep_bytes), unused_for)).await?;
+        caller.about(format_args!("{artifacts} artifacts"));
+        Ok(Response::new(v1::CollectResponse { artifacts, freed_bytes: bytes, kept_bytes: kept }))
+    }
+}
+
+/// Somebody who waits for what is fetched.
+struct Watching {
+    stages: watch::Receiver<Stage>,
+    puller: Arc<Puller>,
+    who: Principal,
+    is_first: bool,
+}
+
+impl Watching {
+    /// The next that is told, and the rest of it; none after the last.
+    async fn next(mut self) -> Result<(v1::PullProgress, Option<Self>), Status> {
+        if !std::mem::replace(&mut self.is_first, false) {
+            // Each change is 256 KiB: so much need not be told.
+            sleep(TELL_EVERY).await;
+            let gone = |_| Status::internal("a fetch ended unexpectedly; this is a bug");
+            self.stages.changed().await.map_err(gone)?;
+        }
+        let stage = self.stages.borrow_and_update().clone();
+        match stage {
+            Stage::Coming { got, size } => {
+                Ok((v1::PullProgress { fetched_bytes: got, size_bytes: size, done: None }, Some(self)))
+            }
+            Stage::Done(outcome) => {
+                let Pulled { digest, size, pinned } = outcome?;
+                self.puller.share(digest, &self.who).await?;
+                let done = v1::Pulled { digest: digest.0.to_vec(), size_bytes: size, pinned };
+                Ok((v1::PullProgress { fetched_bytes: size, size_bytes: size, done: Some(done) }, None))
+            }
+        }
+    }
+}
+
+/// Between two words of how far a fetch is.
+const TELL_EVERY: Duration = Duration::from_millis(100);
+
+/// Artifacts in one piece of a list: well below the largest message.
+const KEPT_PIECE: usize = 500;
+
+/// What is here, in pieces; `only` what that principal has brought.
+fn kept(store: &Store, only: Option<&PrincipalId>) -> Result<Vec<v1::ListKeptResponse>, ArtifactError> {
+    let mut all = Vec::new();
+    for Standing { digest, size, used_ms, tasks } in store.standings() {
+        if let Some(who) = only
+            && !store.was_brought_by(digest, who)?
+        {
+            continue;
+        }
+        let (digest, sources) = (digest.0.to_vec(), store.origins(digest)?);
+        all.push(v1::KeptArtifact { digest, size_bytes: size, sources, used_ms, tasks });
+    }
+    Ok(all.chunks(KEPT_PIECE).map(|piece| v1::ListKeptResponse { artifacts: piece.to_vec() }).collect())
 }
 
 impl From<ArtifactError> for Status {
@@ -182,6 +293,7 @@ impl From<ArtifactError> for Status {
             | ArtifactError::StoreFull { .. }
             | ArtifactError::TooManyUploaders { .. }
             | ArtifactError::DiskFull(_) => Self::resource_exhausted(message),
+            ArtifactError::Needed { .. } => Self::failed_precondition(message),
             ArtifactError::OverLimit(over) => over.into(),
             ArtifactError::Disk(_) => Self::internal(message),
         }

@@ -181,7 +181,15 @@ mod tests {
         let clock = Clock::starting_at(Now::ZERO, Instant::now());
         let reign = Reign::from(&Recovered::default());
         let here = runtime::Handle::current();
-        let (handle, _) = driver::start(&here, cluster, Box::new(NoRegistry), clock, reign, Guard::for_tests(), None);
+        let (handle, _) = driver::start(
+            &here,
+            cluster,
+            Box::new(NoRegistry),
+            clock,
+            reign,
+            Guard::for_tests(),
+            driver::Observers::default(),
+        );
         Lists::new(handle)
     }
 

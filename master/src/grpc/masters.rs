@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
+use haggle_proto::convert::digest;
 use haggle_proto::v1;
 use haggle_proto::v1::artifacts_server::Artifacts as _;
 use tokio::task::spawn_blocking;
 use tonic::{Request, Response, Status, Streaming};
 
-use super::artifacts::Artifacts;
+use super::artifacts::{Artifacts, blocking};
 use crate::access::Known;
 use crate::artifacts::Store;
 use crate::limits::{Limiter, Room};
@@ -25,7 +26,7 @@ pub(super) struct Masters {
 impl Masters {
     pub(super) fn new(store: Arc<Store>, room: Room, limiter: Limiter) -> Self {
         // No master comes with a token that could end.
-        Self { own: Artifacts::new(Arc::clone(&store), None, room, limiter, Known::default(), None), store }
+        Self { own: Artifacts::new(Arc::clone(&store), None, room, limiter, Known::default(), None, None), store }
     }
 }
 
@@ -40,6 +41,14 @@ impl v1::masters_server::Masters for Masters {
 
     async fn fetch(&self, request: Request<v1::ArtifactRef>) -> Result<Response<Self::FetchStream>, Status> {
         self.own.download(request).await
+    }
+
+    async fn forget(&self, request: Request<v1::ForgetRequest>) -> Result<Response<v1::ForgetResponse>, Status> {
+        let digests = request.into_inner().digests;
+        let digests = digests.iter().map(|bytes| digest(bytes)).collect::<Result<Vec<_>, _>>()?;
+        let store = Arc::clone(&self.store);
+        blocking(move || store.forget(&digests)).await?;
+        Ok(Response::new(v1::ForgetResponse {}))
     }
 
     async fn list_artifacts(

@@ -45,6 +45,7 @@ use crate::logs::LogRelay;
 use crate::mesos::Mesos;
 use crate::metrics::{AgentFigures, Metrics};
 use crate::pages::Pages;
+use crate::pull::Puller;
 use crate::reach::Reach;
 use crate::replicas::Replicas;
 use crate::web::Area;
@@ -85,6 +86,7 @@ pub(crate) fn leading(
     handle: Handle,
     store: Arc<Store>,
     replicas: Option<Arc<Replicas>>,
+    puller: &Arc<Puller>,
     guard: &Guard,
     reach: Reach,
 ) -> Guarded {
@@ -105,7 +107,7 @@ pub(crate) fn leading(
     let limits = LimitList::new(handle.clone(), guard.clone(), Arc::clone(&store));
     let whys = Whys::new(handle.clone());
     let areas: Vec<Arc<dyn Area>> = vec![
-        Arc::new(Metrics::new(handle.clone(), limits.clone(), Arc::clone(&figures))),
+        Arc::new(Metrics::new(handle.clone(), limits.clone(), Arc::clone(&figures), Arc::clone(puller))),
         Arc::new(Mesos::new(handle.clone(), guard.known().clone(), &reach)),
         Arc::new(Pages::new(handle.clone(), guard.clone(), Arc::clone(&logs), figures, whys.clone(), &reach)),
     ];
@@ -120,6 +122,7 @@ pub(crate) fn leading(
         guard.limiter().clone(),
         guard.known().clone(),
         passes,
+        Some(Arc::clone(puller)),
     ))
     .max_decoding_message_size(artifacts::MESSAGE_MAX)
     .max_encoding_message_size(artifacts::MESSAGE_MAX);

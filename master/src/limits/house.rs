@@ -303,6 +303,7 @@ impl House {
                 | Verb::FrameworkSession
                 | Verb::SchedulerCall
                 | Verb::Upload
+                | Verb::Pull
                 | Verb::Download
                 | Verb::Stat,
             ) => &self.peers,

@@ -96,7 +96,7 @@ impl Limiter {
             if let Some(limit) = held_by(verb) {
                 places.push(self.hold(who, &key, limit, now)?);
             }
-            if verb == Verb::Upload {
+            if matches!(verb, Verb::Upload | Verb::Pull) {
                 self.lock().may_bring(who, &key, now)?;
             }
             Ok(Begun { wait, places })
@@ -201,11 +201,12 @@ fn held_by(verb: Verb) -> Option<Limit> {
         | Verb::ListVolumes
         | Verb::ListLimits
         | Verb::ListMaintenance
+        | Verb::ListKept
         | Verb::Why
         | Verb::ReadMetrics
         | Verb::ReadAudit => Some(Limit::Lists),
         Verb::ReadLog => Some(Limit::LogReads),
-        Verb::Upload | Verb::Download => Some(Limit::Transfers),
+        Verb::Upload | Verb::Download | Verb::Pull => Some(Limit::Transfers),
         _ => None,
     }
 }

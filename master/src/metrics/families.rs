@@ -16,6 +16,7 @@ use super::page::Page;
 use super::process::Process;
 use super::timings::Measured;
 use crate::handle::Reign;
+use crate::pull::Counts as PullCounts;
 
 /// What is told to one that asks, as it was at that moment.
 #[derive(Debug)]
@@ -43,6 +44,7 @@ pub(super) struct Whole {
     pub(super) limits: Vec<v1::LimitUse>,
     pub(super) process: Option<Process>,
     pub(super) agents: Vec<AgentRow>,
+    pub(super) pulls: PullCounts,
 }
 
 impl Collector for Scrape {
@@ -69,6 +71,7 @@ impl Whole {
         self.tasks(page)?;
         self.driver(page)?;
         self.traces(page)?;
+        self.pulls(page)?;
         self.limits(page)?;
         agents::encode(&self.agents, page)
     }
@@ -187,6 +190,20 @@ impl Whole {
         let Spans { sent, dropped } = self.spans;
         let fates = [("sent", sent), ("dropped", dropped)].map(|(fate, count)| ([("fate", fate)], count as f64));
         page.counters("haggle_trace_spans", "Spans of tasks that this master recorded", None, fates)
+    }
+
+    fn pulls(&self, page: &mut Page<'_>) -> fmt::Result {
+        let PullCounts { done, failed, bytes } = &self.pulls;
+        let outcomes =
+            [("done", done), ("failed", failed)].map(|(name, count)| ([("outcome", name)], count.get() as f64));
+        page.counters(
+            "haggle_artifact_pulls",
+            "Artifacts that were fetched from elsewhere, by outcome",
+            None,
+            outcomes,
+        )?;
+        let bytes = [([], bytes.get() as f64)];
+        page.counters("haggle_artifact_pulled", "Bytes of them that came", Some(&Unit::Bytes), bytes)
     }
 
     /// Those of everybody by their name, those that each principal has by who has most.

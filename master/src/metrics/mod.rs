@@ -26,6 +26,7 @@ use tonic::codegen::http::{HeaderValue, Request, Response};
 use crate::access::{caller_of, check_method};
 use crate::grpc::LimitList;
 use crate::handle::Handle;
+use crate::pull::Puller;
 use crate::web::{Area, Entrance};
 use families::{Scrape, Whole};
 use process::Process;
@@ -45,11 +46,12 @@ pub(crate) struct Metrics {
     handle: Handle,
     limits: LimitList,
     agents: Arc<AgentFigures>,
+    puller: Arc<Puller>,
 }
 
 impl Metrics {
-    pub(crate) fn new(handle: Handle, limits: LimitList, agents: Arc<AgentFigures>) -> Self {
-        Self { handle, limits, agents }
+    pub(crate) fn new(handle: Handle, limits: LimitList, agents: Arc<AgentFigures>, puller: Arc<Puller>) -> Self {
+        Self { handle, limits, agents, puller }
     }
 
     /// What `who` may see: everything, or what is of its roles.
@@ -92,6 +94,7 @@ impl Metrics {
             limits: self.limits.uses(None).await?,
             process,
             agents: self.agents.rows(&self.handle).await?,
+            pulls: self.puller.counts().clone(),
         })
     }
 }

@@ -7,7 +7,8 @@ use tonic::{Code, Request};
 
 use crate::etcd::Etcd;
 use crate::masters::{
-    Process, download, leads, master, own_artifacts, plain, stands_by, start_in, start_small, stat, until, upload, url,
+    Process, collect, download, leads, master, own_artifacts, plain, stands_by, start_in, start_small, stat, until,
+    upload, url,
 };
 
 /// More than one chunk.
@@ -102,6 +103,28 @@ async fn what_no_other_master_could_keep_is_not_said_to_be_there() {
     two.stop().await;
     assert_eq!(stat(&url(&one), digest).await.unwrap(), bytes().len() as u64);
     one.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_leader_lets_go_the_others_let_go_too() {
+    let etcd = Etcd::start(1);
+    let one = master(etcd.urls()).await;
+    leads(&url(&one)).await;
+    let two = master(etcd.urls()).await;
+    stands_by(&url(&two)).await;
+    upload(&url(&one), &bytes()).await.unwrap();
+
+    let collected = collect(&url(&one)).await.unwrap();
+
+    assert_eq!((collected.artifacts, collected.kept_bytes), (1, 0));
+    until("the other has let it go", async || {
+        own_artifacts(&url(&two), &etcd).await.ok().filter(|digests| digests.is_empty())
+    })
+    .await;
+    assert!(own_artifacts(&url(&one), &etcd).await.unwrap().is_empty());
+    for master in [one, two] {
+        master.stop().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -170,6 +170,11 @@ pub(crate) async fn stat(url: &str, digest: &[u8]) -> Result<u64, Status> {
     Ok(ArtifactsClient::new(channel(url)).stat(wanted).await?.into_inner().size_bytes)
 }
 
+/// Has every artifact go that no task needs.
+pub(crate) async fn collect(url: &str) -> Result<v1::CollectResponse, Status> {
+    Ok(ArtifactsClient::new(channel(url)).collect(v1::CollectRequest::default()).await?.into_inner())
+}
+
 pub(crate) async fn download(url: &str, digest: &[u8]) -> Result<Vec<u8>, Status> {
     let wanted = v1::ArtifactRef { digest: digest.to_vec() };
     let mut client = ArtifactsClient::new(channel(url)).max_decoding_message_size(haggle_proto::MESSAGE_MAX);

@@ -75,6 +75,11 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     if duration < Duration::from_millis(1) { Err("must be 1ms or more".into()) } else { Ok(duration) }
 }
 
+/// A time span, or none: `0s`, `1h`.
+pub(super) fn duration_or_none(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|_| format!("{text:?} is not a time span like 0s, 30s or 1h"))
+}
+
 /// When something begins: `now`, `2h`, `2027-01-10T03:00:00Z`.
 pub(super) fn moment(text: &str) -> Result<WindowStart, String> {
     if text == "now" {

@@ -6,8 +6,10 @@ use bytes::Bytes;
 use haggle_core::Digest;
 use haggle_master::{Keeper, NotKept};
 use haggle_sdk::Client;
+use haggle_sources::Source;
 use tokio::task::spawn_blocking;
 
+use crate::commands::artifacts::whole;
 use crate::error::CommandError;
 
 /// One of the two.
@@ -37,6 +39,20 @@ impl Depot {
             Self::Here(keeper) => {
                 let keeper = keeper.clone();
                 blocking(move || keeper.keep_bytes(&bytes)).await
+            }
+        }
+    }
+
+    /// Has it fetched from there, and says what it is and how to name the same again.
+    pub(super) async fn pull(&self, source: &Source, module: bool) -> Result<(Digest, String), CommandError> {
+        match self {
+            Self::Remote(client) => {
+                let pulled = client.pull_with(&whole(source), module, |_, _| {}).await?;
+                Ok((pulled.digest, pulled.pinned))
+            }
+            Self::Here(keeper) => {
+                let pulled = keeper.pull(source.clone(), module, |_, _| {}).await?;
+                Ok((pulled.digest, pulled.pinned))
             }
         }
     }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use haggle_core::grants::SCRATCH;
 use haggle_core::spec::INPUTS_MAX;
+use haggle_sources::{NotASource, Source};
 
 use crate::args::Contradiction;
 use crate::args::values::OpenFolder;
@@ -33,6 +34,8 @@ pub(crate) enum InputError {
     Many { flag: &'static str },
     #[error(transparent)]
     Contradiction(#[from] Contradiction),
+    #[error("--input: {0}")]
+    Source(#[from] NotASource),
 }
 
 /// What the task finds at a path.
@@ -42,6 +45,8 @@ pub(crate) enum Found {
     File(PathBuf),
     /// This text.
     Text(String),
+    /// What is there, which is fetched by the master.
+    Remote(Source),
     /// A folder with nothing in it.
     EmptyFolder,
 }
@@ -66,6 +71,10 @@ impl Inputs {
         let mut all = Self::default();
         for (guest, host) in inputs {
             let before = all.found.len();
+            if let Some(text) = host.to_str().filter(|text| Source::is_meant(text)) {
+                Walk::inputs("--input", &mut all).add(guest.clone(), Found::Remote(text.parse()?))?;
+                continue;
+            }
             Walk::inputs("--input", &mut all).visit(guest.clone(), host, 0)?;
             if all.found.len() == before {
                 return Err(InputError::Empty { path: host.clone() });

@@ -14,9 +14,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
-use haggle_core::MilliCpu;
-use haggle_master::{Collector, Keeper};
+use haggle_core::{Digest, MilliCpu};
+use haggle_master::{ArtifactLimits, Collector, Keeper};
 use haggle_sdk::{Client, ClientBuilder, Progress, Report, RunError, Runner, Task, WaitReason};
+use haggle_sources::Source;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
@@ -31,6 +32,7 @@ use crate::error::CommandError;
 use crate::module::Module;
 use crate::output::printer::{self, Printer};
 use crate::signals::Signals;
+use crate::sources;
 use crate::target::{Origin, Target};
 use crate::{exit, logging, output};
 use account::Account;
@@ -99,6 +101,8 @@ async fn embedded(begun: Beginning, mut plan: Plan, traces: Option<Collector>, s
             oversubscribe: None,
             modules: None,
             traces,
+            sources: sources::settings_for(plan.sources())?,
+            artifacts: ArtifactLimits::default(),
         },
     );
     let cluster = tokio::select! {
@@ -169,6 +173,7 @@ async fn store(depot: Depot, plan: &Plan) -> Result<Stored, CommandError> {
         Module::Bytes { bytes, .. } => depot.bytes(bytes.clone()).await?,
         Module::Stored(digest) if depot.has(*digest).await? => *digest,
         Module::Stored(digest) => return Err(CommandError::NoSuchModule(*digest)),
+        Module::Remote(source) => pull(&depot, source, true, plan).await?,
     };
     let script = match &plan.script {
         Some(script) => Some(depot.bytes(script.source.clone()).await?),
@@ -178,6 +183,7 @@ async fn store(depot: Depot, plan: &Plan) -> Result<Stored, CommandError> {
         let input = match found {
             Found::File(host) => (guest.clone(), depot.file(host).await?),
             Found::Text(text) => (guest.clone(), depot.bytes(text.clone()).await?),
+            Found::Remote(source) => (guest.clone(), pull(&depot, source, false, plan).await?),
             Found::EmptyFolder => (format!("{guest}/"), depot.bytes(Vec::new()).await?),
         };
         Ok::<_, CommandError>(input)
@@ -185,6 +191,19 @@ async fn store(depot: Depot, plan: &Plan) -> Result<Stored, CommandError> {
     let found = &plan.inputs.found;
     let inputs = stream::iter(found).map(bring).buffered(UPLOADS).try_collect().await?;
     Ok(Stored { module, script, inputs })
+}
+
+/// Has it fetched, and says what runs: a tag may be another artifact tomorrow.
+async fn pull(depot: &Depot, source: &Source, module: bool, plan: &Plan) -> Result<Digest, CommandError> {
+    let (digest, pinned) = depot.pull(source, module).await?;
+    if !plan.quiet {
+        eprintln!(
+            "haggle: {} is {digest}, from {}",
+            output::printable(&source.to_string()),
+            output::printable(&pinned)
+        );
+    }
+    Ok(digest)
 }
 
 /// One core, or all of the largest agent when that has less.

@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use haggle_core::{Bytes, Constraint, Digest, Endpoint, Fuel, HttpHost, MilliCpu, OutputOverrun, TraceContext};
 use haggle_sdk::{Language, Task};
+use haggle_sources::Source;
 
-use super::inputs::Inputs;
+use super::inputs::{Found, Inputs};
 use super::packages::{self, Packages};
 use crate::args::values::{Mount, OpenFolder, without_duplicates};
 use crate::args::{Contradiction, RunArgs};
@@ -122,6 +123,7 @@ impl Plan {
             (Some(script), _) => script.file_name.clone(),
             (None, Module::Bytes { name, .. }) => name.clone(),
             (None, Module::Stored(_)) => "task".into(),
+            (None, Module::Remote(source)) => source.name().to_owned(),
         });
         let mut env = with_packages(args.env, &packages);
         if let Some(caller) = haggle_sdk::caller().filter(|_| !args.anonymous)
@@ -173,6 +175,19 @@ impl Plan {
     /// What the task may read of the agent's machine, if its operator allows that.
     pub(super) fn host_folders(&self) -> Vec<PathBuf> {
         self.host_dirs.iter().map(|folder| folder.host.clone()).collect()
+    }
+
+    /// What is fetched from elsewhere.
+    pub(super) fn sources(&self) -> impl Iterator<Item = &Source> {
+        let module = match &self.module {
+            Module::Remote(source) => Some(source),
+            _ => None,
+        };
+        let inputs = self.inputs.found.values().filter_map(|found| match found {
+            Found::Remote(source) => Some(source),
+            _ => None,
+        });
+        module.into_iter().chain(inputs)
     }
 
     /// What the framework is called that runs them.

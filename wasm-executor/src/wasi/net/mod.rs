@@ -4,7 +4,6 @@
 //! or sent that the task's grants do not name; see [`policy`] for which addresses a name may lead to.
 //! What wasmtime has is used where it is bounded, and shadowed function by function where it is not.
 
-mod addresses;
 mod connections;
 mod http;
 mod lookup;

@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use haggle_core::Grants;
+use haggle_core::addresses::is_reserved;
 use parking_lot::Mutex;
-
-use super::addresses::is_reserved;
 
 /// Addresses of one name that are remembered. Names with more are served by any of them.
 const ADDRESSES_MAX: usize = 16;

@@ -1,10 +1,10 @@
-//! Which addresses no name may lead to: those of the agent's own machine and of its provider's services.
+//! Which addresses no name may lead to: those of one's own machine and of its provider's services.
 //!
 //! Whoever controls a name can let it resolve to anything (DNS rebinding). So an address in these ranges is reached
 //! only by a grant that names the address itself, or `localhost`. Private ranges (10/8, fc00::/7 …) are not among
 //! them: the database that a task is granted lives there.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Services of cloud providers that hand out credentials or control the machine, outside of link-local: Azure,
 /// Alibaba Cloud, Oracle Cloud.
@@ -19,7 +19,7 @@ const METADATA_V6: [Ipv6Addr; 3] = [
 ];
 
 /// Whether only a grant that names this very address reaches it.
-pub(super) fn is_reserved(address: IpAddr) -> bool {
+pub fn is_reserved(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(address) => is_reserved_v4(address),
         IpAddr::V6(address) => is_reserved_v6(address),
