@@ -54,3 +54,4 @@ pub use config::{Config, StartError};
 pub use event::{Event, HostFolder, Launch, Listener, Meter, MountedVolume, Stream};
 pub use executor::{Executor, Stats};
 pub use module::{Exhausted, ModuleError};
+pub use scheduler::Starter;
