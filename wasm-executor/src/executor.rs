@@ -6,6 +6,7 @@ use std::thread::{self, JoinHandle};
 
 use haggle_core::{Digest, TaskId, Usage};
 use parking_lot::Mutex;
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 
 use crate::charge;
@@ -15,7 +16,7 @@ use crate::engine::Engines;
 use crate::event::{Launch, Listener, Meter};
 use crate::module::{Loader, Modules};
 use crate::run::Site;
-use crate::scheduler::{self, Scheduler};
+use crate::scheduler::{self, Scheduler, Starter};
 use crate::scratch;
 use crate::wasi::Files;
 
@@ -34,10 +35,14 @@ pub struct Executor {
 pub struct Stats {
     /// Tasks that were launched and have not ended.
     pub tasks: usize,
+    /// Threads that wait for a task to run.
+    pub idle_workers: usize,
 }
 
 struct Inner {
     scheduler: Arc<Scheduler>,
+    idle_only: bool,
+    timers: Handle,
     threads: Mutex<Threads>,
 }
 
@@ -76,12 +81,20 @@ impl Executor {
             },
             workers.max(1),
         );
-        let inner = Inner { scheduler, threads: Mutex::default() };
         let (stop, stopped) = oneshot::channel();
         let timers = start_timers(stopped)?;
-        let workers = scheduler::start(&inner.scheduler, workers, idle_only, &timers)?;
-        *inner.threads.lock() = Threads { workers, timers: Some(stop) };
+        let threads = Mutex::new(Threads { workers: Vec::new(), timers: Some(stop) });
+        let inner = Inner { scheduler, idle_only, timers, threads };
+        let workers = scheduler::start(&inner.scheduler, idle_only, &inner.timers)?;
+        inner.threads.lock().workers = workers;
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// For a thread that launches tasks one by one and waits for news in between: it may begin them by itself. `None` where tasks
+    /// run in idle times only, which such a thread does not.
+    pub fn starter(&self) -> Option<Starter> {
+        let Inner { scheduler, idle_only, timers, .. } = &*self.inner;
+        (!idle_only).then(|| Starter::new(scheduler, timers.clone()))
     }
 
     /// Runs a task. Never blocks; every launch ends in exactly one [`Ended`](crate::Event::Ended). A task that has not
@@ -108,7 +121,7 @@ impl Executor {
 
     /// How things stand.
     pub fn stats(&self) -> Stats {
-        Stats { tasks: self.inner.scheduler.tasks() }
+        Stats { tasks: self.inner.scheduler.tasks(), idle_workers: self.inner.scheduler.idle_workers() }
     }
 
     /// Kills every task and waits until all have ended and the workers are gone. Further launches end at once.
@@ -129,6 +142,7 @@ impl Inner {
                 tracing::error!("a worker had panicked");
             }
         }
+        self.scheduler.finish();
         drop(timers);
     }
 }
@@ -141,7 +155,7 @@ impl Drop for Inner {
 
 /// A runtime for the timers that guests sleep on. It is driven by a thread of its own and polls no guest, so
 /// no guest can hold it up.
-fn start_timers(stopped: oneshot::Receiver<()>) -> Result<tokio::runtime::Handle, StartError> {
+fn start_timers(stopped: oneshot::Receiver<()>) -> Result<Handle, StartError> {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(BLOCKING_THREADS).build()?;
     let handle = runtime.handle().clone();

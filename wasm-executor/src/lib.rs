@@ -55,3 +55,4 @@ pub use executor::{Executor, Stats};
 pub use fuel::WASMTIME;
 pub use haggle_inspect as inspect;
 pub use module::{Exhausted, ModuleError};
+pub use scheduler::Starter;

@@ -165,12 +165,18 @@ fn converse(mut agent: Socket, records: &Arc<TaskRecords>, executor: &Executor) 
 fn listen(from: impl Read, records: &TaskRecords, executor: &Executor) -> Result<bool, WireError> {
     let mut incoming = Incoming::<_, Order>::new(from);
     let mut orders = Vec::new();
+    let starter = executor.starter();
     while incoming.read(&mut orders)? {
-        for order in orders.drain(..) {
+        let mut orders = orders.drain(..);
+        while let Some(order) = orders.next() {
             match order {
                 Order::Launch(launch) => {
                     if records.open(&launch.spec) {
-                        executor.launch(launch);
+                        // The next order may be to end it, so only the last one may begin here.
+                        match starter.as_ref().filter(|_| orders.len() == 0) {
+                            Some(starter) => starter.launch(launch),
+                            None => executor.launch(launch),
+                        }
                     }
                 }
                 Order::Open(spec) => records.open_queue(spec),

@@ -6,12 +6,14 @@ mod cell;
 mod line;
 mod queue;
 mod release;
+mod rooms;
+mod starter;
 mod ticker;
 mod turn;
 mod worker;
 
+use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -22,12 +24,14 @@ use rustc_hash::FxBuildHasher;
 use arrivals::Arrivals;
 use cell::Cell;
 use queue::{Key, Queue, Rest};
+use release::Releases;
+use rooms::{Lane, Room};
+pub use starter::Starter;
 pub(crate) use ticker::EPOCH;
 use ticker::Ticker;
 use turn::{Pressure, Turn};
 pub(crate) use worker::start;
 
-use crate::engine::Pool;
 use crate::event::{Launch, Meter};
 use crate::outcome::Outcome;
 use crate::run::Site;
@@ -35,7 +39,10 @@ use crate::run::Site;
 /// What workers and callers share.
 pub(crate) struct Scheduler {
     site: Site,
+    /// How many threads do nothing but run guests.
+    workers: usize,
     ticker: Ticker,
+    releases: Releases,
     next_key: AtomicU64,
     arrivals: Arrivals<Arc<Cell>>,
     /// Held for a microsecond, as a rule. The standard library's lock spins for as long; parking_lot's gives the processor
@@ -94,35 +101,12 @@ struct Stay {
     crowded: Option<bool>,
 }
 
-/// Tasks whose modules are in one form, and so share pools of instances.
-#[derive(Default)]
-struct Lane {
-    /// In the queue at most.
-    max: usize,
-    /// In the queue.
-    admitted: usize,
-    /// Launched beyond `max`, in the order in which they came.
-    waiting: VecDeque<Key>,
-}
-
-/// Places in a pool.
-#[derive(Default)]
-struct Room {
-    free: usize,
-    /// It is being made, or was, before anybody needs it.
-    is_ordered: bool,
-}
-
-/// An executor that has begun so many tasks makes a pool for each of its workers: it takes a millisecond or two of CPU,
-/// which is nothing beside many short tasks and much beside one.
-const WORTH_A_POOL: u64 = 64;
-
 /// Tasks that a worker lets in at each door before it takes a turn: half a microsecond each.
 const LET_IN: usize = 32;
 
 impl Scheduler {
     pub(crate) fn new(site: Site, workers: usize) -> Arc<Self> {
-        let mut state = State::default();
+        let (workers, mut state) = (workers.max(1), State::default());
         state.rooms.resize_with(site.engines.count(), Room::default);
         for meter in [Meter::Fuel, Meter::Epochs] {
             state.lanes[meter as usize].max = site.engines.tasks(meter);
@@ -132,7 +116,9 @@ impl Scheduler {
         }
         Arc::new(Self {
             ticker: Ticker::new(),
+            releases: Releases::default(),
             site,
+            workers,
             next_key: AtomicU64::new(0),
             arrivals: Arrivals::new(workers),
             state: Mutex::new(state),
@@ -165,15 +151,45 @@ impl Scheduler {
 
     /// A task that is still here is not launched twice; the repeated message is dropped.
     pub(crate) fn launch(&self, launch: Launch) {
-        let key = self.next_key.fetch_add(1, Ordering::Relaxed);
-        if let Err(cell) = self.arrivals.push(Arc::new(Cell::new(key, launch))) {
-            return cell.end_unrun(&*self.site.listener, Outcome::broken("the executor is shutting down"));
-        }
-        self.somebody_came();
         // Whoever is first sees the other: a worker that is about to wait looks for arrivals, or is called here.
-        if self.idle.load(Ordering::SeqCst) > 0 {
+        if self.arrive(launch).is_some() && self.idle.load(Ordering::SeqCst) > 0 {
             self.call_worker(&self.lock());
         }
+    }
+
+    /// `None` when nobody comes any more.
+    fn arrive(&self, launch: Launch) -> Option<Key> {
+        let key = self.next_key.fetch_add(1, Ordering::Relaxed);
+        if let Err(cell) = self.arrivals.push(Arc::new(Cell::new(key, launch))) {
+            cell.end_unrun(&*self.site.listener, Outcome::broken("the executor is shutting down"));
+            return None;
+        }
+        self.somebody_came();
+        Some(key)
+    }
+
+    /// Launches a task, and gives its first turn if every worker is idle and nobody else wants one.
+    fn arrive_and_take_turn(&self, launch: Launch, number: usize) -> Option<(Turn, Arc<Cell>)> {
+        let key = self.arrive(launch)?;
+        let mut state = self.lock();
+        let now = self.now();
+        state.queue.advance(now);
+        let mut taken = None;
+        if self.idle.load(Ordering::SeqCst) == self.workers && state.queue.waiting() == 0 {
+            self.let_in(&mut state, |arrived| self.arrivals.take_one(number, arrived));
+            // It may be another one, or have to wait for room.
+            if state.cells.contains_key(&key) && state.queue.waiting() == 1 {
+                taken = self.take_next(&mut state, number, now);
+            }
+        }
+        self.call_worker(&state);
+        self.publish(&state);
+        taken
+    }
+
+    /// No thread runs a guest any more: what was left to release is released.
+    pub(crate) fn finish(&self) {
+        self.releases.finish();
     }
 
     /// Lets in those whose turn it may be. While nobody waits that is one; they all compete as soon as somebody waits who
@@ -255,6 +271,11 @@ impl Scheduler {
         self.lock_with_all().cells.len()
     }
 
+    pub(crate) fn idle_workers(&self) -> usize {
+        let _state = self.lock();
+        self.idle.load(Ordering::SeqCst)
+    }
+
     /// A task that slept was woken, by a timer or another thread.
     fn wake(&self, key: Key) {
         let mut state = self.lock();
@@ -329,13 +350,21 @@ impl Scheduler {
 
     /// Gives a turn back, in which the task used so much, and takes the next one, if there is one: at one go, since all
     /// workers wait for the lock.
-    fn change_turns(self: &Arc<Self>, worker: usize, cell: &Cell, used: Duration, after: &After) -> Option<Next> {
+    ///
+    /// Without a worker's number none is taken.
+    fn change_turns(
+        self: &Arc<Self>,
+        worker: Option<usize>,
+        cell: &Cell,
+        used: Duration,
+        after: &After,
+    ) -> Option<Next> {
         let mut state = self.lock();
         match after {
             After::Rest(stay) => self.rest(&mut state, cell, used, stay),
             After::Over => self.remove(&mut state, cell, used),
         }
-        let next = self.take_turn(&mut state, worker);
+        let next = worker.and_then(|worker| self.take_turn(&mut state, worker));
         self.call_worker(&state);
         self.publish(&state);
         next.map(|(turn, cell)| Next { turn, cell, waited: false })
@@ -345,6 +374,10 @@ impl Scheduler {
         let now = self.now();
         state.queue.advance(now);
         self.let_in_some(state, worker);
+        self.take_next(state, worker, now)
+    }
+
+    fn take_next(&self, state: &mut State, worker: usize, now: Now) -> Option<(Turn, Arc<Cell>)> {
         let turn = state.queue.next(now)?;
         let cell = Arc::clone(state.cells.get(&turn.key).expect("a task in the queue has a cell"));
         if cell.needs_place()
@@ -432,31 +465,5 @@ impl Scheduler {
         self.remove(&mut state, cell, used);
         self.call_worker(&state);
         self.publish(&state);
-    }
-}
-
-impl State {
-    /// A place for a task that this worker is about to begin: near it, if there is one.
-    fn place(&mut self, Site { engines, modules, .. }: &Site, meter: Meter, worker: usize) -> Option<Pool> {
-        let near = engines.near(meter, worker);
-        let room = &mut self.rooms[engines.index(near)];
-        if self.begun >= WORTH_A_POOL && !std::mem::replace(&mut room.is_ordered, true) {
-            modules.make(near);
-        }
-        let free = |pool: &Pool| self.rooms[engines.index(*pool)].free > 0;
-        let pools = || engines.pools(meter).filter(free);
-        // Nobody waits for a pool while there is room in another. In one that could not be made, a task ends with the
-        // reason why.
-        let made = std::iter::once(near).filter(free).chain(pools()).find(|&pool| engines.is_made(pool));
-        let pool = made.or_else(|| pools().find(|&pool| !engines.is_broken(pool))).or_else(|| pools().next())?;
-        self.rooms[engines.index(pool)].free -= 1;
-        self.begun += 1;
-        Some(pool)
-    }
-
-    fn admit(&mut self, cell: &Cell, now: Now) {
-        self.lanes[cell.meter() as usize].admitted += 1;
-        cell.admit();
-        self.queue.add(cell.key, cell.share(), now);
     }
 }

@@ -9,6 +9,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use haggle_core::TaskId;
+use parking_lot::Mutex;
 use tokio::runtime::Handle;
 
 use super::Scheduler;
@@ -30,28 +31,58 @@ pub(super) struct Heavy {
     pub(super) used: Duration,
 }
 
-/// Where workers leave them.
-#[derive(Clone)]
-pub(super) struct Releases(Sender<Heavy>);
+/// Where workers leave them, for a thread that is started for the first one.
+#[derive(Default)]
+pub(super) struct Releases(Mutex<Releasing>);
+
+#[derive(Default)]
+struct Releasing {
+    thread: Option<(Sender<Heavy>, JoinHandle<()>)>,
+    over: bool,
+}
 
 impl Releases {
+    /// Called where there are timers: what is released may need them.
     pub(super) fn leave(&self, heavy: Heavy) {
-        // The thread is there for as long as this is.
-        if let Err(SendError(heavy)) = self.0.send(heavy) {
+        let mut releasing = self.0.lock();
+        if releasing.thread.is_none() && !releasing.over {
+            releasing.thread =
+                start().inspect_err(|error| tracing::warn!(%error, "workers release by themselves")).ok();
+        }
+        let refused = match &releasing.thread {
+            Some((thread, _)) => thread.send(heavy).err().map(|SendError(heavy)| heavy),
+            None => Some(heavy),
+        };
+        drop(releasing);
+        if let Some(heavy) = refused {
             heavy.end();
+        }
+    }
+
+    /// Waits until all that was left is released.
+    pub(super) fn finish(&self) {
+        let thread = {
+            let mut releasing = self.0.lock();
+            releasing.over = true;
+            releasing.thread.take()
+        };
+        let Some((sender, thread)) = thread else { return };
+        drop(sender);
+        // The last handle may be dropped by the listener, on this thread.
+        if thread.thread().id() != thread::current().id() && thread.join().is_err() {
+            tracing::error!("the thread that releases had panicked");
         }
     }
 }
 
-/// Starts the thread. It ends when the last of the workers does.
-pub(super) fn start(timers: &Handle) -> std::io::Result<(Releases, JoinHandle<()>)> {
+fn start() -> std::io::Result<(Sender<Heavy>, JoinHandle<()>)> {
     let (sender, left) = channel();
-    let timers = timers.clone();
+    let timers = Handle::current();
     let thread = thread::Builder::new().name("haggle-release".to_owned()).spawn(move || {
         let _timers = timers.enter();
         left.into_iter().for_each(Heavy::end);
     })?;
-    Ok((Releases(sender), thread))
+    Ok((sender, thread))
 }
 
 impl Heavy {

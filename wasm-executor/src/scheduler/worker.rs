@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 
 use super::arrivals::work_here;
 use super::cell::{Body, Cell, Guest};
-use super::release::{self, Heavy, Releases, release};
+use super::release::{Heavy, release};
 use super::ticker;
 use super::turn::{Pressure, Turn};
 use super::{After, Next, Scheduler, Stay};
@@ -31,16 +31,13 @@ const CROWDED: Duration = Duration::from_micros(500);
 /// and polls no guest.
 pub(crate) fn start(
     scheduler: &Arc<Scheduler>,
-    workers: usize,
     idle_only: bool,
     timers: &Handle,
 ) -> std::io::Result<Vec<JoinHandle<()>>> {
-    let (releases, release) = release::start(timers)?;
     let mut threads = Vec::new();
-    for number in 0..workers.max(1) {
+    for number in 0..scheduler.workers {
         let timers = timers.clone();
-        let scheduler = Arc::clone(scheduler);
-        let worker = Worker { number, site: scheduler.site.near(), scheduler, releases: releases.clone() };
+        let worker = Worker::new(scheduler, number, false);
         let thread = thread::Builder::new().name(format!("haggle-guest-{number}")).spawn(move || {
             let _timers = timers.enter();
             if idle_only && let Err(error) = run_when_idle() {
@@ -51,7 +48,6 @@ pub(crate) fn start(
         })?;
         threads.push(thread);
     }
-    threads.push(release);
     threads.push(ticker::start(scheduler)?);
     Ok(threads)
 }
@@ -89,15 +85,27 @@ enum End {
 }
 
 /// One of the threads that run guests.
-struct Worker {
+pub(super) struct Worker {
     number: usize,
     scheduler: Arc<Scheduler>,
     /// The scheduler's, with references of this worker's own.
     site: Arc<Site>,
-    releases: Releases,
+    /// Whether it has other things to do: then a turn is over when the guest comes back for the first time, and it takes no other
+    /// one by itself.
+    is_visitor: bool,
 }
 
 impl Worker {
+    pub(super) fn new(scheduler: &Arc<Scheduler>, number: usize, is_visitor: bool) -> Self {
+        Self { number, site: scheduler.site.near(), scheduler: Arc::clone(scheduler), is_visitor }
+    }
+
+    /// Serves one turn on a thread that has other things to do, and passes on what came of it.
+    pub(super) fn serve_once(&self, turn: Turn, cell: &Arc<Cell>) {
+        self.serve(turn, cell, thread_cpu_time());
+        self.pass_on();
+    }
+
     fn work(&self) {
         work_here(self.number);
         let mut paid = thread_cpu_time();
@@ -156,13 +164,14 @@ impl Worker {
                 let next = match remains {
                     None => {
                         // Room is made before the news goes out: whoever hears it may launch the next task.
-                        let next = self.scheduler.change_turns(self.number, cell, used, &After::Over);
+                        let next = self.change_turns(cell, used, &After::Over);
                         self.scheduler.tell_end(cell, outcome, cpu);
                         next
                     }
                     Some(remains) => {
                         let (scheduler, cell) = (Arc::clone(&self.scheduler), Arc::clone(cell));
-                        self.releases.leave(Heavy { scheduler, cell, outcome, remains, cpu, used });
+                        let heavy = Heavy { scheduler, cell, outcome, remains, cpu, used };
+                        self.scheduler.releases.leave(heavy);
                         None
                     }
                 };
@@ -175,10 +184,15 @@ impl Worker {
                 guarded(|| cell.flush());
                 let sleeps = matches!(end, End::Asleep);
                 let stay = Stay { sleeps, deadline, crowded: turn.spare.map(|_| crowded) };
-                let next = self.scheduler.change_turns(self.number, cell, used, &After::Rest(stay));
+                let next = self.change_turns(cell, used, &After::Rest(stay));
                 (on_thread, false, Payer::Task(Arc::clone(cell.debt())), next)
             }
         }
+    }
+
+    fn change_turns(&self, cell: &Cell, used: Duration, after: &After) -> Option<Next> {
+        let takes_next = (!self.is_visitor).then_some(self.number);
+        self.scheduler.change_turns(takes_next, cell, used, after)
     }
 
     /// Polls the guest until its turn is over, it sleeps, or it ends. Says how, the CPU time it took, and whether the
@@ -199,6 +213,7 @@ impl Worker {
             let guest = body.guest.get_or_insert_with(|| cell.guest(&self.site));
             let began = pace::slice_begins();
             let length = match cell.meter() {
+                Meter::Fuel if self.is_visitor => Duration::ZERO,
                 Meter::Fuel => pace::SLICE.min(turn.budget.saturating_sub(before)),
                 // It is over when the epoch is.
                 Meter::Epochs => {
@@ -230,7 +245,7 @@ impl Worker {
                 return (End::Asleep, used, crowded);
             }
             let pressure = Pressure::from_u8(self.scheduler.pressure.load(Ordering::Relaxed));
-            if crowded || turn.is_over(used, pressure, now) {
+            if self.is_visitor || crowded || turn.is_over(used, pressure, now) {
                 return (End::Yielded, used, crowded);
             }
         }

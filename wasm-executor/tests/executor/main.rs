@@ -16,4 +16,5 @@ mod output;
 mod pools;
 mod quotas;
 mod sharing;
+mod starter;
 mod volumes;
