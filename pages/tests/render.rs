@@ -192,7 +192,7 @@ fn task_page(task: TaskView, why: Option<Why>, text: &str) -> TaskPage {
     let logs = [tail("stdout", text), LogTail { text: Err(format!("its agent is away {text}")), ..tail("stderr", "") }];
     let runs = task.status.state == TaskState::Running;
     let so_far = Usage {
-        cpu: Duration::from_millis(730),
+        cpu: Duration::from_millis(720),
         wall: Duration::from_millis(2_000),
         throttled: Duration::from_millis(1_100),
         ..Usage::default()

@@ -106,7 +106,7 @@ await step('every page can be read without JavaScript, and a filter used', async
   await page.click('button:has-text("Find")');
   await page.waitForURL('**q=hungry**');
   await page.goto(`/tasks/${task}`);
-  assert.match(await page.innerText('main'), /CPU rate, on average/, 'what it uses is told');
+  assert.match(await page.innerText('main'), /CPU rate, averaged/, 'what it uses is told');
   await page.click('summary:has-text("Kill")');
   assert.ok(await page.isVisible(`text=haggle kill ${task}`));
   assert.deepEqual(trouble, []);

@@ -220,7 +220,7 @@ fn bars(given: &Resources, usage: Option<Usage>) -> Vec<Bar> {
     };
     let rate = usage.cpu.as_secs_f64() * 1000.0 / usage.wall.max(Duration::from_micros(1)).as_secs_f64();
     vec![
-        Bar::of_limit("CPU rate, on average", rate as u64, given.cpus.get(), |milli| {
+        Bar::of_limit("CPU rate, averaged", rate as u64, given.cpus.get(), |milli| {
             format!("{:.2} cpu", milli as f64 / 1000.0)
         }),
         Bar::of_limit("Memory, at most", usage.peak_mem.get(), given.mem.get(), bytes),
