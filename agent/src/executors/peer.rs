@@ -277,7 +277,7 @@ impl Ears {
 
     /// Passes on what an executor says. Output is kept before an end is told: who hears of an end can read
     /// everything that came before it.
-    pub(super) fn hear(&self, key: Key, reports: impl Iterator<Item = Report>, orders: &Outbox<Order>) {
+    pub(super) fn hear(&self, key: Key, reports: impl Iterator<Item = Report>, orders: &Arc<Outbox<Order>>) {
         let mut news = Vec::new();
         let mut taken: HashMap<(TaskId, Stream), (u64, u64)> = HashMap::new();
         for report in reports {

@@ -184,12 +184,12 @@ impl Connection {
     /// Tells it what is in `orders`, and whatever will be, as long as the connection holds. Reports are for a task from here on.
     ///
     /// # Errors
-    /// When there is no thread to be had, or the system cannot watch the connection.
+    /// When the system cannot watch the connection.
     ///
     /// # Panics
     /// Outside a tokio runtime with I/O.
     pub fn follow(self, orders: &Arc<Outbox<Order>>) -> io::Result<Incoming<Reader, Report>> {
-        orders.open(self.to.clone())?;
+        orders.open(self.to.clone());
         Ok(self.reports.by(Reader::new(self.to)?))
     }
 }
