@@ -31,6 +31,7 @@ mod reads;
 mod registration;
 mod renewal;
 mod runner;
+mod trash;
 mod unused;
 mod volumes;
 
