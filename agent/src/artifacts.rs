@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use haggle_core::{Bytes, Digest};
 
+use crate::trash::Trash;
+
 /// What artifacts may take up on disk when no task uses them: a few hundred large modules.
 pub(crate) const CACHE_MAX: Bytes = Bytes::from_mib(4 * 1024);
 
@@ -20,6 +22,8 @@ pub(crate) struct Artifacts {
     bytes: Bytes,
     /// Counts uses, so that the one longest ago is known.
     clock: u64,
+    /// An artifact may be large.
+    trash: Trash,
 }
 
 #[derive(Debug)]
@@ -47,7 +51,8 @@ impl Artifacts {
     /// # Errors
     /// When the folder cannot be read.
     pub(crate) fn open(dir: PathBuf, max: Bytes) -> io::Result<Self> {
-        let mut artifacts = Self { kept: HashMap::new(), bytes: Bytes::ZERO, clock: 0, max, dir };
+        let mut artifacts =
+            Self { kept: HashMap::new(), bytes: Bytes::ZERO, clock: 0, trash: Trash::default(), max, dir };
         for entry in fs::read_dir(&artifacts.dir)? {
             let entry = entry?;
             let digest = entry.file_name().to_str().and_then(|name| format!("sha256:{name}").parse::<Digest>().ok());
@@ -145,7 +150,7 @@ impl Artifacts {
     fn evict_one(&mut self, digest: Digest) {
         self.remove(digest);
         let path = self.path(digest);
-        match fs::remove_file(&path) {
+        match self.trash.take(&path) {
             Ok(()) => tracing::debug!(%digest, "artifact evicted"),
             Err(error) => tracing::warn!(%error, path = %path.display(), "an artifact cannot be removed"),
         }

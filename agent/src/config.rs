@@ -127,7 +127,7 @@ impl Config {
 
 /// The executable of this process. On Linux by a name that still means this one after an upgrade has put another in
 /// its place, whose executors would speak another version, and whose compiler would make what they cannot load.
-pub(crate) fn this_program() -> PathBuf {
+pub fn this_program() -> PathBuf {
     let lasting = PathBuf::from("/proc/self/exe");
     if cfg!(target_os = "linux") && lasting.exists() {
         return lasting;

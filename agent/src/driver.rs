@@ -1,14 +1,14 @@
 //! The one task that owns the node: takes what waits, decides, then acts.
 
+mod effects;
+
 use std::io;
 use std::mem;
 use std::sync::Arc;
 
 use haggle_core::cluster::{AgentCommand, AgentIdentity, AgentOrder, Rejection};
 use haggle_core::node::{Command, Effect, Node};
-use haggle_core::{
-    AgentId, AgentInfo, Epoch, Member, MilliCpu, Now, QueueUpdate, Reason, Source, TaskId, TaskStatus, Usage, VolumeId,
-};
+use haggle_core::{AgentId, AgentInfo, Epoch, Member, MilliCpu, Now, Reason, TaskId, Usage, VolumeId};
 use haggle_executor::Compiler;
 use haggle_proto::v1;
 use haggle_proto::v1::agent_report::Report;
@@ -22,17 +22,13 @@ use crate::executors::{Executors, Recovered};
 use crate::fetch::Fetcher;
 use crate::identity::Identity;
 use crate::inbox::Inbox;
-use crate::link::status_size;
 use crate::logs::Logs;
 use crate::message::{Message, Progress, Session};
 use crate::reads::Reads;
 use crate::registration::Registration;
-use crate::runner::{Began, NeverQueued, NeverRan, Runner, Runs as _, Work};
+use crate::runner::{NeverRan, Runner};
 use crate::unused::Unused;
-
-/// Bytes of updates in one report: a resend of everything is cut into pieces. Small enough that several fit into a
-/// message, and large enough that those of a million tasks find room in the link.
-const UPDATES_MAX: usize = 256 << 10;
+use crate::volumes::Volumes;
 
 /// The lives of tasks, to be logged apart from the rest: `--log-level info,haggle_agent::tasks=debug`.
 const TASKS: &str = "haggle_agent::tasks";
@@ -247,11 +243,11 @@ impl Driver {
                 Command::RemoveFramework(framework)
             }
             AgentOrder::CreateVolume { volume, role, size } => {
-                let made = self.runner.volumes().make(volume, &role, size);
+                let made = self.change_volumes(move |volumes| volumes.make(volume, &role, size)).await;
                 return self.volume_changed(volume, "made", made);
             }
             AgentOrder::DestroyVolume(volume) => {
-                let removed = self.runner.volumes().remove(volume);
+                let removed = self.change_volumes(move |volumes| volumes.remove(volume)).await;
                 return self.volume_changed(volume, "removed", removed);
             }
         };
@@ -322,6 +318,21 @@ impl Driver {
         true
     }
 
+    /// Changes the volumes on a thread that may wait for the disk. Nothing is decided meanwhile.
+    async fn change_volumes(
+        &mut self,
+        change: impl FnOnce(&mut Volumes) -> io::Result<()> + Send + 'static,
+    ) -> io::Result<()> {
+        let mut volumes = mem::take(self.runner.volumes());
+        let change = move || {
+            let changed = change(&mut volumes);
+            (volumes, changed)
+        };
+        let (volumes, changed) = aside(change).await;
+        *self.runner.volumes() = volumes;
+        changed
+    }
+
     /// Says what is held, whatever came of it.
     fn volume_changed(&mut self, volume: VolumeId, what: &str, done: io::Result<()>) {
         match done {
@@ -360,116 +371,6 @@ impl Driver {
                 self.leaves_tasks = true;
                 self.advance(Progress::Refused(why));
             }
-        }
-    }
-
-    fn perform(&mut self, effect: Effect) {
-        match effect {
-            Effect::Run(spec) => {
-                let task = spec.id;
-                self.logs.open(task);
-                let began = self.runner.run(spec);
-                if self.runner.prepares(task) {
-                    self.inbox.push(Message::Preparing(task));
-                }
-                self.go_on_later(began);
-            }
-            Effect::Open(spec) => self.runner.executor().open(&spec),
-            Effect::Enqueue { allocation, tasks, last } => {
-                for tasks in tasks {
-                    let began = self.runner.enqueue(allocation, tasks);
-                    self.go_on_later(began);
-                }
-                if last {
-                    self.runner.executor().close(allocation);
-                }
-            }
-            Effect::StopQueued { allocation, task } => {
-                let never_queued = self.runner.stop_queued(allocation, task);
-                never_queued.into_iter().for_each(|never_queued| self.tell_later(never_queued));
-            }
-            Effect::StopQueue(allocation, why) => {
-                let never_queued = self.runner.stop_queue(allocation, why);
-                never_queued.into_iter().for_each(|never_queued| self.tell_later(never_queued));
-            }
-            Effect::Stop(task, why) => {
-                if let Some(never_ran) = self.runner.stop(task, why) {
-                    self.inbox.push(Message::NeverRan(never_ran));
-                }
-            }
-            Effect::Send(updates) => self.send(updates),
-            Effect::SendQueue(updates) => self.send_queue(updates),
-            Effect::Settled { allocation, ends } => self.runner.executor().settled(allocation, ends),
-            // Artifacts were let go at the task's end, and its log goes when room is needed.
-            Effect::Forget(task) => {
-                if let Some(traces) = self.runner.traces() {
-                    traces.acknowledged(task);
-                }
-                self.runner.executor().forget(task);
-            }
-            Effect::Drained => self.departing = true,
-        }
-    }
-
-    fn go_on(&mut self, now: Now, began: Began, effects: &mut Vec<Effect>) {
-        began.work.into_iter().for_each(|work| self.begin(work));
-        for never_ran in began.never_ran {
-            self.never_ran(now, never_ran, effects);
-        }
-        began.never_queued.into_iter().for_each(|never_queued| self.tell_later(never_queued));
-    }
-
-    /// The same, of what an effect has led to: what follows is decided in the next batch.
-    fn go_on_later(&self, began: Began) {
-        began.work.into_iter().for_each(|work| self.begin(work));
-        for never_ran in began.never_ran {
-            self.inbox.push(Message::NeverRan(never_ran));
-        }
-        began.never_queued.into_iter().for_each(|never_queued| self.tell_later(never_queued));
-    }
-
-    fn tell_later(&self, NeverQueued { allocation, ended }: NeverQueued) {
-        self.inbox.push(Message::QueueNews { allocation, started: Vec::new(), ended });
-    }
-
-    fn begin(&self, work: Work) {
-        let inbox = Arc::clone(&self.inbox);
-        match work {
-            Work::Fetch(digest) => {
-                self.fetcher.start(digest, move |outcome| inbox.push(Message::Fetched(digest, outcome)));
-            }
-            Work::Compile { framework, module, path, meter } => {
-                let done = move |outcome| inbox.push(Message::Compiled(framework, module, meter, outcome));
-                self.compiler.compile(framework, module, &path, meter, done);
-            }
-        }
-    }
-
-    fn send(&mut self, updates: Vec<TaskStatus>) {
-        let (mut piece, mut size) = (Vec::new(), 0);
-        for status in updates {
-            size += status_size(&status.message);
-            piece.push(status);
-            if size >= UPDATES_MAX {
-                self.report(AgentCommand::Updates(mem::take(&mut piece)));
-                size = 0;
-            }
-        }
-        if !piece.is_empty() {
-            self.report(AgentCommand::Updates(piece));
-        }
-    }
-
-    /// One in a report: each is large.
-    fn send_queue(&mut self, updates: Vec<Arc<QueueUpdate>>) {
-        for update in updates {
-            for end in update.ended.iter().filter(|end| end.source == Source::Agent) {
-                // Some of these may have run, in an executor that is gone.
-                for number in end.first..end.first + end.count {
-                    self.logs.end(TaskId { number, ..update.allocation });
-                }
-            }
-            self.report(AgentCommand::QueueUpdates(vec![update]));
         }
     }
 

@@ -8,6 +8,8 @@ use haggle_core::{Digest, Folder, FolderSource, Reason, TaskId, TaskSpec};
 use haggle_executor::HostFolder;
 use haggle_executor::inputs::{self, LaidOut};
 
+use crate::trash::Trash;
+
 /// Lays out what tasks may read, and removes it after them.
 #[derive(Debug)]
 pub(crate) struct Folders {
@@ -15,6 +17,8 @@ pub(crate) struct Folders {
     inputs: PathBuf,
     /// Canonical.
     allowed: Vec<PathBuf>,
+    /// Inputs may be many files.
+    trash: Trash,
 }
 
 /// Why a task cannot be given its folders.
@@ -29,7 +33,8 @@ impl Folders {
     /// When an allowed folder is not there; it gives that folder, too.
     pub(crate) fn new(inputs: PathBuf, allowed: &[PathBuf]) -> Result<Self, (PathBuf, io::Error)> {
         let canonical = |path: &PathBuf| fs::canonicalize(path).map_err(|error| (path.clone(), error));
-        Ok(Self { inputs, allowed: allowed.iter().map(canonical).collect::<Result<_, _>>()? })
+        let allowed = allowed.iter().map(canonical).collect::<Result<_, _>>()?;
+        Ok(Self { inputs, allowed, trash: Trash::default() })
     }
 
     /// Removes what an earlier agent laid out, but for tasks that live.
@@ -96,7 +101,7 @@ impl Folders {
     /// The task has ended, or never ran.
     pub(crate) fn remove(&self, task: TaskId) {
         let place = self.place(task);
-        match fs::remove_dir_all(&place) {
+        match self.trash.take(&place) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 tracing::warn!(folder = %place.display(), %error, "cannot remove the inputs of a task");
             }

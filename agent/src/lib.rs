@@ -9,6 +9,7 @@ mod advertise;
 mod artifacts;
 mod aside;
 mod backoff;
+mod blank;
 mod checkpoint;
 mod config;
 mod counters;
@@ -32,18 +33,18 @@ mod registration;
 mod renewal;
 mod runner;
 mod traces;
+mod trash;
 mod unused;
 mod volumes;
 
 use std::collections::HashSet;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use haggle_core::node::{Node, RecoveredQueue};
 use haggle_core::reservation::InvalidReservation;
 use haggle_core::{AgentId, AgentInfo, Resources, TaskId};
-use haggle_executor::process::{Blank, Folder, HeldBatch, Process, StartFailure};
+use haggle_executor::process::{HeldBatch, Process};
 use haggle_executor::{Compiler, CompilerConfig};
 use haggle_otlp::Tracer;
 use tokio::runtime::Handle;
@@ -51,8 +52,9 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 pub use advertise::ReservedAttribute;
+pub use blank::Starting;
 pub use checkpoint::WorkDirError;
-pub use config::{BadMaster, Config, Declared};
+pub use config::{BadMaster, Config, Declared, this_program};
 pub use executors::RecoveryError;
 pub use host::{HostError, free_disk, resources};
 pub use membership::{MembershipError, has_joined};
@@ -186,16 +188,6 @@ impl From<Progress> for Stopped {
     }
 }
 
-/// Starts a process of this program from which an executor can be made, in a folder that is made for it: for
-/// [`Agent::start_with`].
-///
-/// # Errors
-/// When it does not start.
-pub fn blank(folder: &Path) -> Result<Blank, StartFailure> {
-    let folder = Folder::create(folder).map_err(|source| StartFailure::Folder { folder: folder.to_owned(), source })?;
-    Blank::start(&config::this_program(), &folder)
-}
-
 /// What measures what tasks leave unused over this time.
 fn measuring(window: Duration) -> Result<Unused, StartError> {
     let (shortest, longest) = Unused::WINDOWS;
@@ -241,24 +233,25 @@ impl Agent {
         Self::start_with(config, None).await
     }
 
-    /// As [`Self::start`], with a process of [`Config::program`] from which its first executor is made.
+    /// As [`Self::start`], with a process of [`Config::program`] from which its first executor is made. Should it not start, another
+    /// one is.
     ///
     /// # Errors
     /// As there; the process is ended then.
     ///
     /// # Panics
     /// As there.
-    pub async fn start_with(config: Config, blank: Option<Blank>) -> Result<Self, StartError> {
+    pub async fn start_with(config: Config, first: Option<Starting>) -> Result<Self, StartError> {
         let runtime = Handle::current();
         // Reading the machine, checking folders and setting up an engine are no work for a network thread.
-        match tokio::task::spawn_blocking(move || Self::start_blocking(config, blank, &runtime)).await {
+        match tokio::task::spawn_blocking(move || Self::start_blocking(config, first, &runtime)).await {
             Ok(started) => started,
             Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
         }
     }
 
     #[expect(clippy::needless_pass_by_value, reason = "it is moved to the thread that this runs on")]
-    fn start_blocking(config: Config, blank: Option<Blank>, runtime: &Handle) -> Result<Self, StartError> {
+    fn start_blocking(config: Config, first: Option<Starting>, runtime: &Handle) -> Result<Self, StartError> {
         admission::check(&config)?;
         let unused = config.oversubscribe.map(measuring).transpose()?;
         let attributes = advertise::attributes(&config)?;
@@ -296,8 +289,8 @@ impl Agent {
         let usual = plan.setup.executor.meter;
         let (mut executors, recovered) =
             executors::recover(plan, Arc::clone(&inbox), Arc::clone(&logs), &leftovers, runtime)?;
-        if let Some(blank) = blank {
-            executors.take_blank(blank);
+        if let Some(first) = first {
+            executors.make_first_of(first);
         }
         if let Some(framework) = config.expected {
             executors.prepare(framework);

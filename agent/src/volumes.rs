@@ -24,7 +24,7 @@ const NEW: &str = ".new";
 const GONE: &str = ".gone";
 
 /// The volumes in a work folder.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Volumes {
     dir: PathBuf,
     /// How much may be in each.

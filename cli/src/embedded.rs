@@ -1,21 +1,24 @@
 //! A whole cluster inside this process: one master and its agents, joined over loopback.
 
+use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use futures_util::future::{join, join_all};
-use haggle_agent::{Agent, Declared};
+use futures_util::future::{join_all, join3};
+use haggle_agent::{Agent, Declared, Starting};
 use haggle_core::{Bytes, FrameworkId, MilliCpu};
-use haggle_executor::process::Blank;
 use haggle_master::{ArtifactLimits, Collector, Keeper, Master, SourceSettings};
 use haggle_sdk::{Client, ClientBuilder, OwnerTokens};
 use tempfile::TempDir;
+use tokio::task::spawn_blocking;
 
 use crate::args::ModuleArgs;
 use crate::cache;
 use crate::error::CommandError;
+
+/// The folder of the first executor.
+const EXECUTOR: &str = "executor";
 
 /// What the cluster is to be like.
 pub(crate) struct Plan {
@@ -48,9 +51,9 @@ pub(crate) struct Plan {
 
 /// What can begin before it is known what the cluster is like: the process of its first executor, whose start takes longest.
 pub(crate) struct Beginning {
+    /// `None` where there is none, and once it was taken. Ends before its folder goes.
+    executor: Option<Starting>,
     folder: TempDir,
-    /// `None` where there is none, and once it was taken.
-    executor: Option<JoinHandle<Option<Blank>>>,
 }
 
 impl Beginning {
@@ -60,23 +63,17 @@ impl Beginning {
     /// When there is no place for temporary folders, or no thread.
     pub(crate) fn new(needs_executor: bool) -> Result<Self, CommandError> {
         let folder = tempfile::Builder::new().prefix("haggle-").tempdir().map_err(CommandError::TemporaryFolder)?;
-        let path = folder.path().join("executor");
-        // Should it not start, the agent's own try says why.
-        let start = move || haggle_agent::blank(&path).ok();
-        let begin = || thread::Builder::new().name("haggle-begin".to_owned()).spawn(start);
+        let begin = || Starting::begin(&haggle_agent::this_program(), &folder.path().join(EXECUTOR));
         let executor = needs_executor.then(begin).transpose().map_err(CommandError::Threads)?;
-        Ok(Self { folder, executor })
+        Ok(Self { executor, folder })
     }
 
-    fn executor(&mut self) -> Option<Blank> {
-        self.executor.take()?.join().ok().flatten()
-    }
-}
-
-impl Drop for Beginning {
-    fn drop(&mut self) {
-        // Before its folder.
-        drop(self.executor());
+    /// Removes all but the folder of the first executor, which may still be ending. What is in the way is removed with the rest.
+    fn clear(&self) {
+        let Ok(entries) = fs::read_dir(self.folder.path()) else { return };
+        for entry in entries.filter_map(Result::ok).filter(|entry| entry.file_name() != EXECUTOR) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
     }
 }
 
@@ -85,7 +82,7 @@ pub(crate) struct Cluster {
     agents: Vec<Agent>,
     master: Master,
     /// The agents' work folders; removed last.
-    _begun: Beginning,
+    begun: Beginning,
 }
 
 impl Cluster {
@@ -131,13 +128,13 @@ impl Cluster {
             if let Some(modules) = &plan.modules {
                 modules.enter(&mut config);
             }
-            let agent = Agent::start_with(config, begun.executor()).await?;
+            let agent = Agent::start_with(config, begun.executor.take()).await?;
             if number < plan.agents {
                 agent.registered().await?;
             }
             agents.push(agent);
         }
-        Ok(Self { agents, master, _begun: begun })
+        Ok(Self { agents, master, begun })
     }
 
     /// Waits until every agent is a part of the cluster.
@@ -182,7 +179,14 @@ impl Cluster {
     /// Ends everything: the agents first, so that none of them misses a master that is gone. How their tasks end nobody hears.
     pub(crate) async fn stop(mut self) {
         join_all(self.agents.iter_mut().map(Agent::halt)).await;
-        join(join_all(self.agents.into_iter().map(Agent::stop)), self.master.stop()).await;
+        let Self { agents, master, begun } = self;
+        // The system takes about as long to end the executors' processes as to remove folders.
+        let clearing = spawn_blocking(move || {
+            begun.clear();
+            begun
+        });
+        let (_, (), begun) = join3(join_all(agents.into_iter().map(Agent::stop)), master.stop(), clearing).await;
+        drop(begun);
     }
 }
 

@@ -57,6 +57,9 @@ const FIBER_STACK: usize = (1 << 20) - (4 << 10);
 /// made, so a pool for all that an executor may hold takes some ten milliseconds, which most executors never need.
 const SMALL: usize = 256;
 
+/// Of these, the most in the first one, if there are others: whoever waits for an executor to start waits for this pool.
+const FIRST: usize = 32;
+
 /// Small pools of one form: one for each worker, up to this many. A task that ends in its first turn, as short ones do, then
 /// lives in memory that is in the cache of the processor that runs it, and no other worker waits for the pool's locks.
 const SMALL_POOLS_MAX: usize = 8;
@@ -153,10 +156,14 @@ impl Engines {
     pub(crate) fn capacity(&self, pool: Pool) -> usize {
         let all = self.tasks(pool.meter);
         let small = all.min(SMALL);
-        if pool.number == self.small_pools {
-            all - small
-        } else {
-            small / self.small_pools + usize::from(pool.number < small % self.small_pools)
+        // As evenly as that goes.
+        let part = |whole: usize, parts: usize, number: usize| whole / parts + usize::from(number < whole % parts);
+        let even = part(small, self.small_pools, 0);
+        let first = if self.small_pools == 1 { even } else { even.min(FIRST) };
+        match pool.number {
+            0 => first,
+            number if number == self.small_pools => all - small,
+            number => part(small - first, self.small_pools - 1, number - 1),
         }
     }
 
@@ -261,4 +268,22 @@ pub(crate) fn compatibility(engine: &Engine) -> String {
     instances::MARK.hash(&mut hasher);
     EDITION.hash(&mut hasher);
     format!("{:016x}", hasher.finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_pool_is_small_and_all_of_them_together_hold_every_task() {
+        for (max_tasks, workers) in [(1, 1), (1, 8), (64, 2), (10_000, 1), (10_000, 2), (10_000, 8)] {
+            let (usual, small_pools) = (Meter::Fuel, if IS_COUNTED_WHOLE { 1 } else { workers });
+            let engines = Engines { usual, max_tasks, small_pools, made: Vec::new() };
+
+            let rooms: Vec<usize> = engines.pools(usual).map(|pool| engines.capacity(pool)).collect();
+
+            assert_eq!(rooms.iter().sum::<usize>(), max_tasks, "{rooms:?}");
+            assert!(rooms[0] > 0 && (small_pools == 1 || rooms[0] <= FIRST), "{rooms:?}");
+        }
+    }
 }

@@ -14,10 +14,11 @@ use std::time::{Duration, Instant};
 
 use haggle_core::queue::Index;
 use haggle_core::{AllocationSpec, Bytes, FrameworkId, QueueEnd, Reason, Resources, Source, Stop, TaskId, TaskState};
-use haggle_executor::process::{Blank, Lockdown, Order, Setup};
+use haggle_executor::process::{Lockdown, Order, Setup};
 use haggle_executor::{Launch, Meter, MountedVolume};
 use tokio::runtime::Handle;
 
+use crate::blank::Starting;
 use crate::checkpoint::WorkDir;
 use crate::config::Config;
 use crate::counters::Counters;
@@ -130,8 +131,8 @@ pub(crate) struct Executors {
     living: Sender<()>,
     lived: Receiver<()>,
     settled: bool,
-    /// Waits for what the first executor will be.
-    blank: Option<Blank>,
+    /// What the next executor is made of, if it is there already.
+    first: Option<Starting>,
 }
 
 impl Executors {
@@ -152,13 +153,13 @@ impl Executors {
             living,
             lived,
             settled: false,
-            blank: None,
+            first: None,
         }
     }
 
     /// The next executor is made of this process.
-    pub(crate) fn take_blank(&mut self, blank: Blank) {
-        self.blank = Some(blank);
+    pub(crate) fn make_first_of(&mut self, first: Starting) {
+        self.first = Some(first);
     }
 
     /// Has an executor ready for a framework that is expected. Whatever goes wrong with it is told when a task wants it.
@@ -229,8 +230,10 @@ impl Executors {
 
     /// Ends every executor and every task, and waits for that.
     pub(crate) fn end(&mut self) {
-        if self.plan.is_transient && self.peers.values_mut().all(Peer::kill_and_forget) {
-            // What they would put in order goes with their folders.
+        if self.plan.is_transient && self.peers.values_mut().all(Peer::forget) {
+            // What they would put in order goes with their folders. All are killed before the first one is waited for.
+            self.peers.values().for_each(Peer::send_kill);
+            self.peers.values().for_each(Peer::kill);
             self.settled = true;
             return;
         }
@@ -297,7 +300,7 @@ impl Executors {
         self.started += 1;
         let key = (framework, self.last);
         let (plan, ears, living) = (Arc::clone(&self.plan), self.ears.clone(), self.living.clone());
-        let peer = Peer::start(key, idle_only, plan, reaches, self.blank.take(), ears, living, &self.runtime);
+        let peer = Peer::start(key, idle_only, plan, reaches, self.first.take(), ears, living, &self.runtime);
         self.peers.insert(key, peer);
         Ok(key)
     }

@@ -15,6 +15,7 @@ use tokio::runtime::Handle;
 
 use super::{Mount, Plan, recovery};
 use crate::aside::aside;
+use crate::blank::Starting;
 use crate::inbox::Inbox;
 use crate::logs::Logs;
 use crate::message::{Key, Message};
@@ -66,7 +67,7 @@ impl Peer {
         is_idle_only: bool,
         plan: Arc<Plan>,
         reaches: Vec<Mount>,
-        blank: Option<Blank>,
+        first: Option<Starting>,
         ears: Ears,
         living: Sender<()>,
         runtime: &Handle,
@@ -74,7 +75,7 @@ impl Peer {
         let peer = Self::new(is_idle_only, Some(reaches.clone()), Arc::default());
         let line = Arc::clone(&peer.line);
         runtime.spawn(async move {
-            let end = match aside(move || start(key, is_idle_only, &plan, &reaches, blank)).await {
+            let end = match aside(move || start(key, is_idle_only, &plan, &reaches, first)).await {
                 Ok(connection) => attend(key, connection, &line, &ears).await,
                 Err(failure) => Some(format!("the executor did not start: {failure}")),
             };
@@ -164,16 +165,22 @@ impl Peer {
         self.flush();
     }
 
-    /// Ends it on the spot, and leaves its folder to whoever removes that of the agent. False when it is not connected yet: then
-    /// nothing was done.
-    pub(super) fn kill_and_forget(&mut self) -> bool {
-        let Some(process) = self.line.process.get() else { return false };
-        self.line.left.store(true, Ordering::Release);
-        process.kill();
-        true
+    /// Leaves its end to whoever kills it, and its folder to whoever removes that of the agent. False when it is not connected yet:
+    /// then nothing was done.
+    pub(super) fn forget(&mut self) -> bool {
+        let is_connected = self.line.process.get().is_some();
+        self.line.left.fetch_or(is_connected, Ordering::AcqRel);
+        is_connected
     }
 
-    /// Ends it on the spot.
+    /// Ends it, and does not wait for that.
+    pub(super) fn send_kill(&self) {
+        if let Some(process) = self.line.process.get() {
+            process.send_kill();
+        }
+    }
+
+    /// Ends it, and waits for that.
     pub(super) fn kill(&self) {
         if let Some(process) = self.line.process.get() {
             process.kill();
@@ -191,9 +198,13 @@ fn start(
     is_idle_only: bool,
     plan: &Plan,
     reaches: &[Mount],
-    blank: Option<Blank>,
+    first: Option<Starting>,
 ) -> Result<Connection, StartFailure> {
-    let blank = match blank {
+    let started = first.map(Starting::started).transpose().unwrap_or_else(|error| {
+        tracing::debug!(%error, "a process did not start that was to be the first executor");
+        None
+    });
+    let blank = match started {
         Some(blank) => blank,
         None => {
             let path = plan.dir.join(recovery::folder_name(key, is_idle_only));
@@ -277,7 +288,7 @@ impl Ears {
 
     /// Passes on what an executor says. Output is kept before an end is told: who hears of an end can read
     /// everything that came before it.
-    pub(super) fn hear(&self, key: Key, reports: impl Iterator<Item = Report>, orders: &Outbox<Order>) {
+    pub(super) fn hear(&self, key: Key, reports: impl Iterator<Item = Report>, orders: &Arc<Outbox<Order>>) {
         let mut news = Vec::new();
         let mut taken: HashMap<(TaskId, Stream), (u64, u64)> = HashMap::new();
         for report in reports {

@@ -139,7 +139,7 @@ fn take_stock(
     key: Key,
     ears: &Ears,
     leftovers: &Leftovers,
-    orders: &Outbox<Order>,
+    orders: &Arc<Outbox<Order>>,
 ) -> Result<Vec<Recovered>, WireError> {
     let mut found: BTreeMap<TaskId, Recovered> = BTreeMap::new();
     connection.hurry(true)?;

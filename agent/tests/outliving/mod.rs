@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use haggle_agent::{Agent, Config};
+use haggle_agent::{Agent, Config, Starting};
 use haggle_core::{AgentId, Bytes, Folder, FolderSource, FrameworkId, MilliCpu, Resources, TaskId, TaskSpec, VolumeId};
-use haggle_executor::process::{self, Blank};
+use haggle_executor::process;
 use haggle_proto::v1;
 use haggle_proto::v1::agent_order::Order;
 
@@ -174,10 +174,10 @@ async fn an_executor_is_ready_for_a_framework_that_is_expected_and_gone_with_a_t
 #[tokio::test]
 async fn an_executor_is_made_of_a_process_that_was_started_before_its_agent() {
     let (mut master, dir) = (Master::start().await, tempfile::tempdir().unwrap());
-    let folder = process::Folder::create(dir.path().join("blank")).unwrap();
+    let folder = process::Folder::at(dir.path().join("first"));
     let config = master.agent(dir.path());
-    let blank = Blank::start(&config.program, &folder).unwrap();
-    let agent = Agent::start_with(config, Some(blank)).await.unwrap();
+    let first = Starting::begin(&config.program, folder.path()).unwrap();
+    let agent = Agent::start_with(config, Some(first)).await.unwrap();
     let mut session = master.welcome().await;
 
     session.launch(task(1, master.module(HELLO))).await;
@@ -192,9 +192,9 @@ async fn an_executor_is_made_of_a_process_that_was_started_before_its_agent() {
 #[tokio::test]
 async fn a_process_that_nobody_makes_an_executor_of_ends_with_who_started_it() {
     let (master, dir) = (Master::start().await, tempfile::tempdir().unwrap());
-    let folder = process::Folder::create(dir.path().join("blank")).unwrap();
+    let folder = process::Folder::at(dir.path().join("first"));
 
-    drop(Blank::start(&master.agent(dir.path()).program, &folder).unwrap());
+    drop(Starting::begin(&master.agent(dir.path()).program, folder.path()).unwrap());
 
     assert!(!folder.path().exists());
 }

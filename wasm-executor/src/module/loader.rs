@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, OnceLock};
 use std::thread;
@@ -24,7 +25,17 @@ type Job = Box<dyn FnOnce() + Send>;
 /// Turns files of machine code into linked modules. The threads end when it is dropped.
 pub(crate) struct Loader {
     jobs: Sender<Job>,
+    threads: Arc<Threads>,
     bench: Arc<Bench>,
+}
+
+/// The threads of a loader.
+struct Threads {
+    jobs: Mutex<Receiver<Job>>,
+    /// How many there are.
+    started: Mutex<usize>,
+    /// Jobs that are not done.
+    undone: AtomicUsize,
 }
 
 struct Bench {
@@ -39,17 +50,27 @@ struct Site {
 }
 
 impl Loader {
-    pub(crate) fn start(engines: Arc<Engines>) -> std::io::Result<Self> {
+    pub(crate) fn start(engines: Arc<Engines>) -> io::Result<Self> {
         let mut made = Vec::new();
         made.resize_with(engines.count(), OnceLock::new);
         let bench = Arc::new(Bench { engines, made });
         let (jobs, queue) = channel::<Job>();
-        let queue = Arc::new(Mutex::new(queue));
-        for number in 0..THREADS {
-            let queue = Arc::clone(&queue);
-            thread::Builder::new().name(format!("haggle-load-{number}")).spawn(move || work(&queue))?;
+        let threads = Threads { jobs: Mutex::new(queue), started: Mutex::new(0), undone: AtomicUsize::new(0) };
+        let threads = Arc::new(threads);
+        // The others when there is more than one thing to do at once.
+        threads.start_one()?;
+        Ok(Self { jobs, threads, bench })
+    }
+
+    fn give(&self, job: Job) {
+        let undone = self.threads.undone.fetch_add(1, Ordering::Relaxed) + 1;
+        if undone > *self.threads.started.lock()
+            && let Err(error) = self.threads.start_one()
+        {
+            tracing::warn!(%error, "modules wait for each other to be loaded");
         }
-        Ok(Self { jobs, bench })
+        // Cannot fail: where it is received is held here.
+        let _ = self.jobs.send(job);
     }
 
     /// Gets the module ready and calls `done`, on a thread of the loader. If the loader breaks, `done` is dropped
@@ -64,8 +85,7 @@ impl Loader {
                 Err(error) => done(Err(error), 0),
             }
         });
-        // Fails only when every thread is gone; then `done` was dropped and says so.
-        let _ = self.jobs.send(job);
+        self.give(job);
     }
 
     /// Makes the pool, on a thread of the loader. Whether that went well is known by whoever needs it.
@@ -76,16 +96,30 @@ impl Loader {
                 tracing::warn!(%error, "there will be no pool of instances for one of the workers");
             }
         });
-        let _ = self.jobs.send(job);
+        self.give(job);
     }
 }
 
-fn work(queue: &Mutex<Receiver<Job>>) {
-    loop {
-        let job = queue.lock().recv();
-        let Ok(job) = job else { return };
-        if std::panic::catch_unwind(std::panic::AssertUnwindSafe(job)).is_err() {
-            tracing::error!("the loader panicked; the module that it was given is reported as broken");
+impl Threads {
+    /// Starts another one, unless there are enough.
+    fn start_one(self: &Arc<Self>) -> io::Result<()> {
+        let mut started = self.started.lock();
+        if *started < THREADS {
+            let threads = Arc::clone(self);
+            thread::Builder::new().name(format!("haggle-load-{started}")).spawn(move || threads.work())?;
+            *started += 1;
+        }
+        Ok(())
+    }
+
+    fn work(&self) {
+        loop {
+            let job = self.jobs.lock().recv();
+            let Ok(job) = job else { return };
+            if std::panic::catch_unwind(std::panic::AssertUnwindSafe(job)).is_err() {
+                tracing::error!("the loader panicked; the module that it was given is reported as broken");
+            }
+            self.undone.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }

@@ -73,24 +73,13 @@ pub fn serve() -> Result<(), ServeError> {
     let records = Arc::new(TaskRecords::new());
     let executor = Executor::start(setup.executor, Listening(Arc::clone(&records)))?;
     records.launch_with(executor.clone());
-    let (end, ended) = mpsc::channel();
     let agents = {
-        let (records, executor, end) = (Arc::clone(&records), executor.clone(), end.clone());
-        move || {
-            let _ = end.send(meet_agents(&listener, &records, &executor));
-        }
+        let (records, executor) = (Arc::clone(&records), executor.clone());
+        move || records.end(meet_agents(&listener, &records, &executor))
     };
     spawn("haggle-agents", agents)?;
-    let watching = {
-        let (here, records) = (here.clone(), Arc::clone(&records));
-        move || {
-            watch(&records, &here, setup.recovery_timeout, setup.idle_after);
-            let _ = end.send("it was left alone");
-        }
-    };
-    spawn("haggle-watch", watching)?;
 
-    let why = ended.recv().unwrap_or("its threads are gone");
+    let why = watch(&records, &here, setup.recovery_timeout, setup.idle_after);
     tracing::info!(why, "the executor ends");
     records.end_queues();
     end_tasks(executor);
@@ -152,12 +141,9 @@ fn converse(mut agent: Socket, records: &Arc<TaskRecords>, executor: &Executor) 
     agent.set_patience(None)?;
     let (incarnation, outbox) = records.connect();
     tracing::info!(pid, incarnation, "an agent has come");
-    let writer = outbox.open(agent.clone());
-    let ends = writer.as_ref().map_or(Ok(false), |_| listen(agent, records, executor));
+    outbox.open(agent.clone());
+    let ends = listen(agent, records, executor);
     records.disconnect();
-    if writer?.join().is_err() {
-        tracing::error!("the writer had panicked");
-    }
     ends
 }
 

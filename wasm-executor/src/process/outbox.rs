@@ -4,7 +4,7 @@
 //! So a message wakes one thread, its reader, and nobody who says something waits for anybody.
 
 use std::fmt;
-use std::io::{self, Write};
+use std::io::Write;
 use std::marker::PhantomData;
 use std::mem;
 use std::sync::Arc;
@@ -40,6 +40,8 @@ struct State {
     /// None until there is a connection.
     to: Option<Socket>,
     writer: Writer,
+    /// Once there was too much for the other side.
+    thread: Option<thread::JoinHandle<()>>,
     closed: bool,
 }
 
@@ -66,9 +68,18 @@ impl<T: Serialize> Outbox<T> {
         }
         Ok(())
     }
+}
 
-    /// Sends what waits, as far as the other side has room for it; the rest follows by itself. Never waits.
-    pub fn flush(&self) {
+impl<T: Serialize + 'static> Outbox<T> {
+    /// There is a connection: what waits goes there, and what will.
+    pub(super) fn open(self: &Arc<Self>, to: Socket) {
+        self.state.lock().to = Some(to);
+        self.flush();
+    }
+
+    /// Sends what waits, as far as the other side has room for it; the rest follows by itself. Does not wait, unless there is no
+    /// thread to be had for the rest.
+    pub fn flush(self: &Arc<Self>) {
         let mut state = self.state.lock();
         let Some(to) = state.to.clone().filter(|_| state.writer == Writer::Nobody) else { return };
         for _ in 0..ROUNDS {
@@ -91,58 +102,69 @@ impl<T: Serialize> Outbox<T> {
             }
         }
         state.writer = if state.waiting.is_empty() { Writer::Nobody } else { Writer::Thread };
-        if state.writer == Writer::Thread || state.closed {
+        if state.writer == Writer::Thread {
+            self.leave_to_thread(&mut state, to);
+        }
+        if state.closed {
             self.called.notify_one();
         }
     }
 
     /// Nobody listens any more, or will after what waits now.
-    pub fn close(&self) {
+    pub fn close(self: &Arc<Self>) {
+        self.flush();
         self.state.lock().closed = true;
         self.called.notify_one();
     }
-}
 
-impl<T: Serialize + 'static> Outbox<T> {
-    /// There is a connection. Starts the thread that writes what cannot be written at once; it ends when the outbox is
-    /// closed or the connection breaks.
-    ///
-    /// # Errors
-    /// When there is no thread to be had.
-    pub(super) fn open(self: &Arc<Self>, to: Socket) -> io::Result<thread::JoinHandle<()>> {
-        let outbox = Arc::clone(self);
-        let socket = to.clone();
-        let thread = thread::Builder::new().name("haggle-outbox".to_owned()).spawn(move || outbox.write(socket))?;
-        let mut state = self.state.lock();
-        state.to = Some(to);
-        // Who pushed before there was a connection need not flush again.
-        state.writer = Writer::Thread;
-        self.called.notify_one();
-        drop(state);
-        Ok(thread)
+    /// The same, and waits until what waits now is written or the connection is broken.
+    pub(super) fn finish(self: &Arc<Self>) {
+        self.close();
+        let thread = self.state.lock().thread.take();
+        if thread.is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the thread that writes had panicked");
+        }
     }
 
-    fn write(&self, mut to: Socket) {
+    /// Has the thread write, which is started when it is needed first: most connections never do.
+    fn leave_to_thread(self: &Arc<Self>, state: &mut MutexGuard<'_, State>, mut to: Socket) {
+        if state.thread.is_none() {
+            let (outbox, socket) = (Arc::clone(self), to.clone());
+            let thread = thread::Builder::new().name("haggle-outbox".to_owned());
+            match thread.spawn(move || outbox.be_the_thread(socket)) {
+                Ok(thread) => state.thread = Some(thread),
+                Err(error) => {
+                    tracing::warn!(%error, "no thread to write messages; whoever has one waits for the other side");
+                    return Self::write(state, &mut to);
+                }
+            }
+        }
+        self.called.notify_one();
+    }
+
+    fn be_the_thread(&self, mut to: Socket) {
         let mut state = self.state.lock();
         loop {
-            let mine = state.writer == Writer::Thread || (state.closed && state.writer == Writer::Nobody);
-            if mine && !state.waiting.is_empty() {
-                state.writer = Writer::Thread;
-                let batch = state.take();
-                match MutexGuard::unlocked(&mut state, || to.write_all(&batch)) {
-                    Ok(()) => state.keep(batch),
-                    Err(_) => state.lose(),
-                }
-                continue;
+            if state.writer == Writer::Thread {
+                Self::write(&mut state, &mut to);
             }
-            if mine {
-                state.writer = Writer::Nobody;
-                if state.closed {
-                    return;
-                }
+            if state.closed && state.writer == Writer::Nobody {
+                return;
             }
             self.called.wait(&mut state);
         }
+    }
+
+    /// Writes until nothing waits, for whose turn it is.
+    fn write(state: &mut MutexGuard<'_, State>, to: &mut Socket) {
+        while !state.waiting.is_empty() {
+            let batch = state.take();
+            match MutexGuard::unlocked(state, || to.write_all(&batch)) {
+                Ok(()) => state.keep(batch),
+                Err(_) => state.lose(),
+            }
+        }
+        state.writer = Writer::Nobody;
     }
 }
 
@@ -223,7 +245,7 @@ mod tests {
         outbox.push(&message(1)).unwrap();
         outbox.flush();
 
-        outbox.open(here).unwrap();
+        outbox.open(here);
         outbox.push(&message(2)).unwrap();
         outbox.flush();
 
@@ -235,7 +257,7 @@ mod tests {
     fn nobody_waits_for_who_does_not_read_and_nothing_is_lost() {
         let (here, there) = connection();
         let outbox = Arc::<Outbox<Vec<u32>>>::default();
-        let thread = outbox.open(here).unwrap();
+        outbox.open(here);
 
         for number in 0..MANY {
             outbox.push(&message(number)).unwrap();
@@ -244,7 +266,7 @@ mod tests {
         outbox.close();
 
         assert_eq!(numbers(there, MANY as usize), (0..MANY).collect::<Vec<_>>());
-        thread.join().unwrap();
+        outbox.finish();
     }
 
     #[test]
@@ -252,7 +274,7 @@ mod tests {
         const EACH: u32 = 2_000;
         let (here, there) = connection();
         let outbox = Arc::<Outbox<Vec<u32>>>::default();
-        outbox.open(here).unwrap();
+        outbox.open(here);
 
         let heard = thread::scope(|scope| {
             for speaker in 0..4 {
@@ -274,16 +296,32 @@ mod tests {
         outbox.close();
     }
 
+    #[cfg(unix)]
+    #[test]
+    fn nobody_starts_a_thread_for_who_keeps_up() {
+        let (here, there) = connection();
+        let outbox = Arc::<Outbox<Vec<u32>>>::default();
+        outbox.open(here);
+
+        outbox.push(&message(1)).unwrap();
+        outbox.flush();
+
+        assert_eq!(numbers(there, 1), [1]);
+        assert!(outbox.state.lock().thread.is_none());
+    }
+
     #[test]
     fn the_thread_ends_when_the_other_side_is_gone() {
         let (here, there) = connection();
         let outbox = Arc::<Outbox<Vec<u32>>>::default();
-        let thread = outbox.open(here).unwrap();
-
-        drop(there);
-        outbox.push(&message(1)).unwrap();
+        outbox.open(here);
+        for number in 0..MANY {
+            outbox.push(&message(number)).unwrap();
+        }
         outbox.flush();
 
-        thread.join().unwrap();
+        drop(there);
+
+        outbox.finish();
     }
 }

@@ -184,12 +184,12 @@ impl Connection {
     /// Tells it what is in `orders`, and whatever will be, as long as the connection holds. Reports are for a task from here on.
     ///
     /// # Errors
-    /// When there is no thread to be had, or the system cannot watch the connection.
+    /// When the system cannot watch the connection.
     ///
     /// # Panics
     /// Outside a tokio runtime with I/O.
     pub fn follow(self, orders: &Arc<Outbox<Order>>) -> io::Result<Incoming<Reader, Report>> {
-        orders.open(self.to.clone())?;
+        orders.open(self.to.clone());
         Ok(self.reports.by(Reader::new(self.to)?))
     }
 }
@@ -208,14 +208,19 @@ impl Process {
         }
     }
 
-    /// Ends it on the spot.
+    /// Ends it on the spot. One that this process started is gone when this returns.
     pub fn kill(&self) {
+        self.send_kill();
+        if let Some(child) = &mut *self.child.lock() {
+            let _ = child.wait();
+        }
+    }
+
+    /// Ends it on the spot, and does not wait until it is gone.
+    pub fn send_kill(&self) {
         match &mut *self.child.lock() {
-            Some(child) => {
-                // One that has ended already is what we want.
-                let _ = child.kill();
-                let _ = child.wait();
-            }
+            // One that has ended already is what we want.
+            Some(child) => _ = child.kill(),
             None => self.kill_by_id(),
         }
     }

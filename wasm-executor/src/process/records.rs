@@ -29,7 +29,7 @@ pub(super) struct TaskRecords {
     state: Mutex<State>,
     /// The agent is to be told something that was not sent yet.
     unsent: AtomicBool,
-    /// There is no task or no agent any more.
+    /// There is no task or no agent any more, or the process is to end.
     quieter: Condvar,
     /// Who runs the tasks of queues.
     executor: OnceLock<Executor>,
@@ -56,6 +56,8 @@ struct State {
     idle_since: Option<Instant>,
     /// Since when there has been no agent. Before the first, since the start.
     alone_since: Option<Instant>,
+    /// Why the process is to end.
+    ended: Option<&'static str>,
 }
 
 /// What follows from news of a task in a queue.
@@ -79,9 +81,11 @@ struct Record {
     outputs: [Tail; 2],
 }
 
-/// Since when there has been neither work nor company.
+/// Since when there has been neither work nor an agent.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Quiet {
+    /// Why the process is to end, if that was said.
+    pub(super) ended: Option<&'static str>,
     /// Agents so far.
     pub(super) agents: u32,
     pub(super) idle_since: Option<Instant>,
@@ -121,10 +125,16 @@ impl TaskRecords {
     /// The agent is gone. What happens from now on is for the next one.
     pub(super) fn disconnect(&self) {
         let mut state = self.state.lock();
-        if let Some(outbox) = state.outbox.take() {
-            outbox.close();
-        }
+        let outbox = state.outbox.take();
         state.alone_since = Some(Instant::now());
+        self.quieter.notify_all();
+        drop(state);
+        outbox.inspect(Outbox::finish);
+    }
+
+    /// The process is to end, for this reason.
+    pub(super) fn end(&self, why: &'static str) {
+        self.state.lock().ended = Some(why);
         self.quieter.notify_all();
     }
 
@@ -409,7 +419,8 @@ impl State {
     }
 
     fn quiet(&self) -> Quiet {
-        Quiet { agents: self.agents, idle_since: self.idle_since, alone_since: self.alone_since }
+        let Self { agents, idle_since, alone_since, ended, .. } = *self;
+        Quiet { ended, agents, idle_since, alone_since }
     }
 }
 

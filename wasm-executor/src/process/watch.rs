@@ -23,13 +23,22 @@ enum Verdict {
     Wait(Option<Instant>),
 }
 
-/// Returns when the process is to end: its agent has been gone for too long, or with nothing to come back to.
-pub(super) fn watch(records: &Arc<TaskRecords>, folder: &Folder, recovery_timeout: Duration, idle_after: Duration) {
+/// Returns when the process is to end, and why: that was said, or its agent has been gone for too long, or with nothing to come back
+/// to.
+pub(super) fn watch(
+    records: &Arc<TaskRecords>,
+    folder: &Folder,
+    recovery_timeout: Duration,
+    idle_after: Duration,
+) -> &'static str {
     let mut quiet = records.quiet();
     loop {
+        if let Some(why) = quiet.ended {
+            return why;
+        }
         let now = Instant::now();
         match judge(quiet, now, recovery_timeout, idle_after, || folder.path().exists()) {
-            Verdict::End => return,
+            Verdict::End => return "it was left alone",
             Verdict::SayIdle => {
                 records.say_idle();
                 quiet = records.quiet();
@@ -47,7 +56,7 @@ fn judge(
     has_folder: impl FnOnce() -> bool,
 ) -> Verdict {
     match quiet {
-        Quiet { alone_since: Some(since), idle_since, agents } => {
+        Quiet { alone_since: Some(since), idle_since, agents, .. } => {
             let patience = match (agents, idle_since) {
                 (0, _) => FIRST_AGENT,
                 (_, Some(_)) => recovery_timeout.min(idle_after),
@@ -74,7 +83,7 @@ mod tests {
     fn judged(idle_for: Option<u64>, alone_for: Option<u64>, has_folder: bool) -> Verdict {
         let now = Instant::now() + 2 * RECOVERY;
         let since = |seconds: Option<u64>| seconds.map(|seconds| now - Duration::from_secs(seconds));
-        let quiet = Quiet { agents: 1, idle_since: since(idle_for), alone_since: since(alone_for) };
+        let quiet = Quiet { ended: None, agents: 1, idle_since: since(idle_for), alone_since: since(alone_for) };
         judge(quiet, now, RECOVERY, IDLE, || has_folder)
     }
 
