@@ -91,6 +91,11 @@ def haggle(url: str | None, turns: int) -> list[float]:
         rate(f"haggle, chunks of {CHUNK}", lambda f, xs: executor.map(f, xs, chunksize=CHUNK), "a sandbox for each chunk")
         alone = busy("haggle, each alone", executor.map, turns)
         packed = busy("haggle, chunks of 10", lambda f, xs: executor.map(f, xs, chunksize=10), turns)
+        calls = [executor.submit(work, turns) for _ in range(10)]
+        for call in calls:
+            call.result()
+        spent = statistics.median(call.usage.cpu_seconds for call in calls if call.usage is not None)
+        print(f"one such call: {WORK_SECONDS * 1000:.0f} ms of CPU here, {spent * 1000:.0f} ms in a sandbox: the interpreter's own speed there")
     return [alone, packed]
 
 

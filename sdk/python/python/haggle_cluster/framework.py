@@ -106,7 +106,7 @@ class Framework:
         resources: Resources,
         *,
         name: str = "queue",
-        idle_timeout: float = 0.5,
+        idle_timeout: float = 5.0,
         refuse: float = 5.0,
     ) -> Allocation:
         """Opens an allocation on offers of one agent: resources in which the tasks of a queue run, as many at once as fit.
