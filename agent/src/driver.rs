@@ -262,7 +262,7 @@ impl Driver {
     fn never_ran(&mut self, now: Now, never_ran: NeverRan, effects: &mut Vec<Effect>) {
         let NeverRan { task, reason, message } = never_ran;
         if let Some(traces) = self.runner.traces() {
-            traces.given_up(task, reason, &message);
+            traces.given_up(task);
         }
         self.runner.ended(task);
         self.logs.end(task);
@@ -440,6 +440,9 @@ impl Driver {
     fn send(&mut self, updates: Vec<TaskStatus>) {
         let (mut piece, mut size) = (Vec::new(), 0);
         for status in updates {
+            if let Some(traces) = self.runner.traces() {
+                traces.told(&status);
+            }
             size += status_size(&status.message);
             piece.push(status);
             if size >= UPDATES_MAX {
