@@ -11,7 +11,8 @@ use haggle_otlp::{Kind, Service, Span, Tracer, wall_ns};
 
 /// Which service an agent is.
 pub(crate) fn service(name: &str) -> Service {
-    Service { name: "haggle-agent", version: env!("CARGO_PKG_VERSION"), host: name.to_owned() }
+    let host = sysinfo::System::host_name().unwrap_or_default();
+    Service { name: "haggle-agent", version: env!("CARGO_PKG_VERSION"), host, agent: Some(name.to_owned()) }
 }
 
 /// The part of a task's trace that its guest runs in: what the guest finds as its caller.

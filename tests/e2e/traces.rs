@@ -159,6 +159,7 @@ async fn a_task_is_one_trace_from_its_submission_to_the_acknowledgement_of_its_e
         ("", "traced", "FINISHED")
     );
     assert_eq!(root.error, None);
+    assert_eq!(by_name(&spans)["run"].resource["haggle.agent.name"], "agent0");
     assert!(!root.resource["service.instance.id"].is_empty() && !root.resource["service.version"].is_empty());
 
     let quick = collector.task(&second.to_string()).await;
@@ -275,12 +276,52 @@ async fn a_task_that_is_killed_or_loses_its_executor_ends_its_spans_once() {
     assert_eq!(status.reason, Some(Reason::ExecutorTerminated));
     let root = collector.task(&id.to_string()).await;
     assert_eq!((root.error.as_deref(), root.said("haggle.task.state")), (None, "KILLED"));
-    let ran = collector.spans().into_iter().filter(|span| span.trace == root.trace && span.name == "run").count();
-    assert_eq!(ran, 1);
+    collector.part(&root, "run").await;
+    assert_eq!(collector.spans().iter().filter(|span| span.name == "run" && span.parent == root.id).count(), 1);
     let root = collector.task(&lost_id.to_string()).await;
     let spans = collector.trace(&root.trace, &QUICK).await;
     assert_whole(&spans);
     assert!(by_name(&spans)["run"].error.as_ref().unwrap().starts_with("EXECUTOR_TERMINATED: "), "{spans:#?}");
+    session.close().await;
+}
+
+#[tokio::test]
+async fn an_end_is_told_with_the_reason_that_its_framework_hears() {
+    let collector = Collector::start();
+    let cluster = traced(&collector).await;
+    let client = cluster.client().await;
+    let session = session(&client).await;
+    let spinner = client.upload(wasm("spinner")).await.unwrap();
+    let (drained, id) = running(&cluster, &session, task(spinner)).await;
+
+    cluster.agents[0].terminate();
+    assert_eq!(drained.ended().await.unwrap().reason, Some(Reason::AgentDraining));
+
+    let root = collector.task(&id.to_string()).await;
+    let run = collector.part(&root, "run").await;
+    for span in [root, run] {
+        assert!(span.error.as_ref().unwrap().starts_with("AGENT_DRAINING"), "{span:?}");
+    }
+    session.close().await;
+}
+
+#[tokio::test]
+async fn a_task_whose_agent_never_comes_back_ends_in_its_trace_as_for_its_framework() {
+    let collector = Collector::start();
+    let mut cluster = traced(&collector).await;
+    let client = cluster.client().await;
+    let session = session(&client).await;
+    let spinner = client.upload(wasm("spinner")).await.unwrap();
+    let (gone, id) = running(&cluster, &session, task(spinner)).await;
+
+    cluster.agents[0].kill();
+    said(&cluster, &["agents", "gone", "agent-1"]).await;
+    assert_eq!(gone.ended().await.unwrap().state, TaskState::GoneByOperator);
+
+    let root = collector.task(&id.to_string()).await;
+    assert_eq!(root.said("haggle.task.state"), "GONE_BY_OPERATOR");
+    assert!(root.error.is_some());
+    assert_eq!(collector.spans().iter().filter(|span| span.name == "task").count(), 1);
     session.close().await;
 }
 
