@@ -112,8 +112,10 @@ impl Traces {
     /// One that an earlier agent has launched goes on.
     pub(crate) fn recovered(&mut self, task: &TaskSummary, started: bool, ended: bool) {
         let Some(trace) = task.trace.as_deref().filter(|trace| trace.context.is_sampled && !ended) else { return };
-        let now = wall_ns();
-        let life = Life { ready: Some(now), started: started.then_some(now), ..Life::new(*trace, &task.name, now) };
+        // When it came and when it began to run is told no more: its usage will say how long it has run.
+        let (now, sent) = (wall_ns(), trace.sent_ns.max(trace.began_ns));
+        let life = Life::new(*trace, &task.name, sent.min(now));
+        let life = Life { ready: Some(now), started: started.then_some(now), ..life };
         self.tasks.insert(task.id, life);
     }
 

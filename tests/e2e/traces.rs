@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Command, Output};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use haggle_core::{Reason, TaskState, TraceContext};
 use haggle_kit::{AgentFlags, Cluster, Collector, Home, Span, binary, guests, until, wasm};
@@ -35,8 +36,12 @@ const ENVIRON: &str = r#"(module
 
 /// A module that nobody has seen before, which ends at once.
 fn new_noop() -> Vec<u8> {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos();
-    guests::compile(&guests::work(1 + now as u64 % 1_000_000))
+    guests::compile(&guests::work(1 + now_ns() % 1_000_000))
+}
+
+fn now_ns() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    u64::try_from(since.as_nanos()).unwrap()
 }
 
 /// A cluster whose master and agent tell this collector.
@@ -350,6 +355,33 @@ async fn a_trace_goes_on_over_a_restart_of_the_master() {
     assert_eq!(told, 1);
     let accepted = collector.spans().into_iter().find(|span| span.name == "accept").unwrap();
     assert!(accepted.parent == root.id && root.start <= accepted.start);
+    session.close().await;
+}
+
+#[tokio::test]
+async fn a_trace_goes_on_over_a_restart_of_the_agent() {
+    let collector = Collector::start();
+    let mut cluster = traced(&collector).await;
+    let client = cluster.client().await;
+    let session = session(&client).await;
+    let spinner = client.upload(wasm("spinner")).await.unwrap();
+    let (handle, id) = running(&cluster, &session, task(spinner)).await;
+    let before_the_restart = now_ns();
+
+    cluster.restart_agent(0, &AgentFlags::default());
+    let log = cluster.log("agent0.log");
+    until("the agent is back", async || {
+        (std::fs::read_to_string(&log).ok()?.matches("registered with the master").count() > 1).then_some(())
+    })
+    .await;
+    handle.kill().await.unwrap();
+    assert_eq!(handle.ended().await.unwrap().state, TaskState::Killed);
+
+    let root = collector.task(&id.to_string()).await;
+    let run = collector.part(&root, "run").await;
+    collector.part(&root, "end").await;
+    assert!(root.start <= run.start && run.start < before_the_restart, "{run:?}");
+    assert_eq!(collector.spans().iter().filter(|span| span.name == "run").count(), 1);
     session.close().await;
 }
 
