@@ -265,7 +265,7 @@ impl Driver {
     fn never_ran(&mut self, now: Now, never_ran: NeverRan, effects: &mut Vec<Effect>) {
         let NeverRan { task, reason, message } = never_ran;
         if let Some(traces) = self.runner.traces() {
-            traces.given_up(task, reason, &message);
+            traces.given_up(task);
         }
         self.runner.ended(task);
         self.logs.end(task);

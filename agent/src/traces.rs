@@ -6,14 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use haggle_core::trace::TRACEPARENT;
-use haggle_core::{
-    ClusterId, Ending, QueueEnd, Reason, TaskId, TaskSpec, TaskState, TaskSummary, TaskTrace, TraceContext,
-};
+use haggle_core::{ClusterId, Ending, QueueEnd, TaskId, TaskSpec, TaskStatus, TaskSummary, TaskTrace, TraceContext};
 use haggle_otlp::{Kind, Service, Span, Tracer, wall_ns};
 
 /// Which service an agent is.
 pub(crate) fn service(name: &str) -> Service {
-    Service { name: "haggle-agent", version: env!("CARGO_PKG_VERSION"), host: name.to_owned() }
+    let host = sysinfo::System::host_name().unwrap_or_default();
+    Service { name: "haggle-agent", version: env!("CARGO_PKG_VERSION"), host, agent: Some(name.to_owned()) }
 }
 
 /// The part of a task's trace that its guest runs in: what the guest finds as its caller.
@@ -41,9 +40,20 @@ struct Life {
     /// When everything was there that it needs.
     ready: Option<u64>,
     started: Option<u64>,
-    ended: Option<u64>,
+    ended: Option<Ended>,
     /// Whether something was fetched for it.
     fetches: bool,
+}
+
+/// How a task ended.
+#[derive(Debug)]
+struct Ended {
+    at: u64,
+    /// Which part of it ended so, and when that began.
+    part: &'static str,
+    since: u64,
+    /// Whether its master was told.
+    is_told: bool,
 }
 
 /// Tasks of one kind in the queue of an allocation.
@@ -102,8 +112,10 @@ impl Traces {
     /// One that an earlier agent has launched goes on.
     pub(crate) fn recovered(&mut self, task: &TaskSummary, started: bool, ended: bool) {
         let Some(trace) = task.trace.as_deref().filter(|trace| trace.context.is_sampled && !ended) else { return };
-        let now = wall_ns();
-        let life = Life { ready: Some(now), started: started.then_some(now), ..Life::new(*trace, &task.name, now) };
+        // When it came and when it began to run is told no more: its usage will say how long it has run.
+        let (now, sent) = (wall_ns(), trace.sent_ns.max(trace.began_ns));
+        let life = Life::new(*trace, &task.name, sent.min(now));
+        let life = Life { ready: Some(now), started: started.then_some(now), ..life };
         self.tasks.insert(task.id, life);
     }
 
@@ -140,39 +152,49 @@ impl Traces {
         });
     }
 
-    /// It has ended: as its executor saw it.
+    /// It has ended, as its executor saw it.
     pub(crate) fn ended(&mut self, task: TaskId, ending: &Ending) {
         let now = wall_ns();
         let Some(life) = self.tasks.get_mut(&task).filter(|life| life.ended.is_none()) else { return };
-        life.ended = Some(now);
-        let context = life.trace.context;
-        let began = before(now, ending.usage.wall);
+        let began = before(now, ending.usage.wall).max(life.received);
         if life.started.is_none() {
             let ready = life.ready.unwrap_or(life.received);
-            self.tracer.record(Span::part(context, "start", ready, began.max(ready)));
+            self.tracer.record(Span::part(life.trace.context, "start", ready, began.max(ready)));
         }
         // The news of a start may come late, and with it that of the end.
-        let start = life.started.map_or(began.max(life.received), |started| started.min(began.max(life.received)));
-        self.tracer.record(Span::part(context, RUN, start, now).came_to(ending));
-        Self::end_of_all(&self.tracer, life, task, now, |span| span.came_to(ending));
+        let start = life.started.map_or(began, |started| started.min(began));
+        life.ended = Some(Ended { at: now, part: RUN, since: start, is_told: false });
     }
 
     /// It has ended without that: it never ran, or its executor is gone.
-    pub(crate) fn given_up(&mut self, task: TaskId, reason: Reason, message: &str) {
-        let now = wall_ns();
-        let Some(life) = self.tasks.get_mut(&task).filter(|life| life.ended.is_none()) else { return };
-        life.ended = Some(now);
-        let state = if reason == Reason::KillRequested { TaskState::Killed } else { TaskState::Failed };
-        let end = |span: Span| span.ended(state, Some(reason), message, None);
-        let (part, since) = life.stands();
-        self.tracer.record(end(Span::part(life.trace.context, part, since, now)));
-        Self::end_of_all(&self.tracer, life, task, now, end);
+    pub(crate) fn given_up(&mut self, task: TaskId) {
+        self.change(task, |life, now| {
+            let (part, since) = life.stands();
+            life.ended.get_or_insert(Ended { at: now, part, since, is_told: false });
+        });
+    }
+
+    /// The master is told of it: where that is its end, it is known now what end it is.
+    pub(crate) fn told(&mut self, status: &TaskStatus) {
+        let Some(life) = self.tasks.get_mut(&status.task).filter(|_| status.state.is_terminal()) else { return };
+        let Some(ended) = life.ended.as_mut().filter(|ended| !ended.is_told) else { return };
+        ended.is_told = true;
+        let Ended { at, part, since, .. } = *ended;
+        let end = |span: Span| {
+            let span = span.ended(status.state, status.reason, &status.message, status.exit_code);
+            status.usage.iter().fold(span, Span::used)
+        };
+        self.tracer.record(end(Span::part(life.trace.context, part, since, at)));
+        // Where no master has said which span the task is, its agent records all of it.
+        if life.trace.sent_ns == 0 {
+            self.tracer.record(end(Span::of_task(&life.trace, status.task, &life.name, at)));
+        }
     }
 
     /// Nobody needs anything of it any more.
     pub(crate) fn acknowledged(&mut self, task: TaskId) {
         let Some(Life { trace, ended: Some(ended), .. }) = self.tasks.remove(&task) else { return };
-        self.tracer.record(Span::part(trace.context, "end", ended, wall_ns()));
+        self.tracer.record(Span::part(trace.context, "end", ended.at, wall_ns()));
     }
 
     /// A batch has come for the queue of an allocation.
@@ -202,13 +224,6 @@ impl Traces {
     /// All of a batch have ended.
     pub(crate) fn forget_batch(&mut self, first: TaskId) {
         self.batches.remove(&first);
-    }
-
-    /// Where no master has said which span the task is, its agent records all of it.
-    fn end_of_all(tracer: &Tracer, life: &Life, task: TaskId, now: u64, end: impl FnOnce(Span) -> Span) {
-        if life.trace.sent_ns == 0 {
-            tracer.record(end(Span::of_task(&life.trace, task, &life.name, now)));
-        }
     }
 
     fn change(&mut self, task: TaskId, with: impl FnOnce(&mut Life, u64)) {

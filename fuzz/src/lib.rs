@@ -207,7 +207,9 @@ fn spec(id: TaskId, module: Digest, quotas: Quotas, stdin: Vec<u8>) -> TaskSpec 
         limits: Limits { fuel: quotas.fuel, time: Some(quotas.time), output: quotas.output, ..Limits::default() },
         inputs: Vec::new(),
         grants: Grants::default(),
-        group: None, waited: None, trace: None,
+        group: None,
+        waited: None,
+        trace: None,
     }
 }
 

@@ -19,7 +19,7 @@ const TASKS_MAX: usize = 1 << 20;
 /// Which service a master is.
 pub(crate) fn service() -> Service {
     let host = sysinfo::System::host_name().unwrap_or_default();
-    Service { name: "haggle-master", version: env!("CARGO_PKG_VERSION"), host }
+    Service { name: "haggle-master", version: env!("CARGO_PKG_VERSION"), host, agent: None }
 }
 
 /// Records them. It belongs to the driver, which tells it what is decided.

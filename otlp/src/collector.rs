@@ -34,7 +34,7 @@ pub struct Collector {
     /// `None`: in plain text.
     tls: Option<Arc<ClientConfig>>,
     /// Of which traces it is told.
-    pub ratio: Ratio,
+    ratio: Ratio,
 }
 
 /// How many of all traces are recorded, from 0 to 1: always the same ones, whoever decides.
@@ -122,6 +122,16 @@ impl Collector {
         let is_short = matches!(url.path(), "" | "/") && url.query().is_none() && !is_whole;
         let url = if is_short { format!("{scheme}://{authority}{TRACES}").parse().map_err(|_| bad())? } else { url };
         Ok(Self { url, tls, ratio: Ratio::ALL })
+    }
+
+    /// The same, told of so many traces.
+    #[must_use]
+    pub fn told_of(self, ratio: Ratio) -> Self {
+        Self { ratio, ..self }
+    }
+
+    pub(crate) fn ratio(&self) -> Ratio {
+        self.ratio
     }
 
     /// Where it takes traces.

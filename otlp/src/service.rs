@@ -11,14 +11,18 @@ pub struct Service {
     pub name: &'static str,
     /// `service.version`.
     pub version: &'static str,
-    /// `host.name`, or what else tells one of them from another to people.
+    /// `host.name`.
     pub host: String,
+    /// Which agent it is, by the name that people gave it.
+    pub agent: Option<String>,
 }
 
 impl Service {
     /// The same as a resource. Each start has an instance id of its own, as the conventions want it.
     pub(crate) fn resource(&self) -> Resource {
+        let agent = self.agent.clone().map(|agent| KeyValue::new("haggle.agent.name", agent));
         Resource::builder_empty()
+            .with_attributes(agent)
             .with_attributes([
                 KeyValue::new("service.name", self.name),
                 KeyValue::new("service.namespace", "haggle"),

@@ -87,7 +87,7 @@ impl Tracer {
         let (spans, waiting) = mpsc::channel(WAITING_MAX);
         let (deadline, told) = watch::channel(None);
         let (done, ended) = oneshot::channel();
-        let (counts, ratio) = (Arc::<Counts>::default(), collector.ratio);
+        let (counts, ratio) = (Arc::<Counts>::default(), collector.ratio());
         tracing::info!(collector = %collector.url(), "traces of tasks are recorded");
         let export = Export::new(service, collector, waiting, told, Arc::clone(&counts))?;
         let runtime = Builder::new_current_thread().enable_all().build()?;

@@ -21,8 +21,10 @@ mod revocable;
 mod scripts;
 mod secure;
 mod secured;
+mod sides;
 mod startup;
 mod tasks;
+mod traced;
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
@@ -113,6 +115,8 @@ enum Group {
     Records,
     /// What TLS, certificates and tokens cost beside plain text on loopback.
     Secure,
+    /// What it costs to record traces of tasks, beside a cluster that records none.
+    Traced,
     /// How late an honest framework's tasks are while one principal floods the master in each way that has a limit.
     Flood,
     /// What it adds to offer again what tasks leave unused, and whether these notice.
@@ -124,12 +128,13 @@ enum Group {
 }
 
 impl Group {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::Decisions,
         Self::Allocator,
         Self::Executor,
         Self::Tasks,
         Self::Secure,
+        Self::Traced,
         Self::Flood,
         Self::Startup,
         Self::Held,
@@ -192,6 +197,7 @@ impl Group {
             Self::Pages => runtime()?.block_on(pages::measure(effort)),
             Self::Records => records::measure(effort),
             Self::Secure => runtime()?.block_on(secure::measure(effort)),
+            Self::Traced => runtime()?.block_on(traced::measure(effort)),
             Self::Flood => runtime()?.block_on(flood::measure(effort)),
             Self::Revocable => runtime()?.block_on(revocable::measure(effort)),
             Self::Scripts => scripts::measure(effort),

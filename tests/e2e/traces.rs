@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::{Command, Output};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use haggle_core::{Reason, TaskState, TraceContext};
 use haggle_kit::{AgentFlags, Cluster, Collector, Home, Span, binary, guests, until, wasm};
@@ -35,8 +36,12 @@ const ENVIRON: &str = r#"(module
 
 /// A module that nobody has seen before, which ends at once.
 fn new_noop() -> Vec<u8> {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos();
-    guests::compile(&guests::work(1 + now as u64 % 1_000_000))
+    guests::compile(&guests::work(1 + now_ns() % 1_000_000))
+}
+
+fn now_ns() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    u64::try_from(since.as_nanos()).unwrap()
 }
 
 /// A cluster whose master and agent tell this collector.
@@ -159,6 +164,7 @@ async fn a_task_is_one_trace_from_its_submission_to_the_acknowledgement_of_its_e
         ("", "traced", "FINISHED")
     );
     assert_eq!(root.error, None);
+    assert_eq!(by_name(&spans)["run"].resource["haggle.agent.name"], "agent0");
     assert!(!root.resource["service.instance.id"].is_empty() && !root.resource["service.version"].is_empty());
 
     let quick = collector.task(&second.to_string()).await;
@@ -275,12 +281,52 @@ async fn a_task_that_is_killed_or_loses_its_executor_ends_its_spans_once() {
     assert_eq!(status.reason, Some(Reason::ExecutorTerminated));
     let root = collector.task(&id.to_string()).await;
     assert_eq!((root.error.as_deref(), root.said("haggle.task.state")), (None, "KILLED"));
-    let ran = collector.spans().into_iter().filter(|span| span.trace == root.trace && span.name == "run").count();
-    assert_eq!(ran, 1);
+    collector.part(&root, "run").await;
+    assert_eq!(collector.spans().iter().filter(|span| span.name == "run" && span.parent == root.id).count(), 1);
     let root = collector.task(&lost_id.to_string()).await;
     let spans = collector.trace(&root.trace, &QUICK).await;
     assert_whole(&spans);
     assert!(by_name(&spans)["run"].error.as_ref().unwrap().starts_with("EXECUTOR_TERMINATED: "), "{spans:#?}");
+    session.close().await;
+}
+
+#[tokio::test]
+async fn an_end_is_told_with_the_reason_that_its_framework_hears() {
+    let collector = Collector::start();
+    let cluster = traced(&collector).await;
+    let client = cluster.client().await;
+    let session = session(&client).await;
+    let spinner = client.upload(wasm("spinner")).await.unwrap();
+    let (drained, id) = running(&cluster, &session, task(spinner)).await;
+
+    cluster.agents[0].terminate();
+    assert_eq!(drained.ended().await.unwrap().reason, Some(Reason::AgentDraining));
+
+    let root = collector.task(&id.to_string()).await;
+    let run = collector.part(&root, "run").await;
+    for span in [root, run] {
+        assert!(span.error.as_ref().unwrap().starts_with("AGENT_DRAINING"), "{span:?}");
+    }
+    session.close().await;
+}
+
+#[tokio::test]
+async fn a_task_whose_agent_never_comes_back_ends_in_its_trace_as_for_its_framework() {
+    let collector = Collector::start();
+    let mut cluster = traced(&collector).await;
+    let client = cluster.client().await;
+    let session = session(&client).await;
+    let spinner = client.upload(wasm("spinner")).await.unwrap();
+    let (gone, id) = running(&cluster, &session, task(spinner)).await;
+
+    cluster.agents[0].kill();
+    said(&cluster, &["agents", "gone", "agent-1"]).await;
+    assert_eq!(gone.ended().await.unwrap().state, TaskState::GoneByOperator);
+
+    let root = collector.task(&id.to_string()).await;
+    assert_eq!(root.said("haggle.task.state"), "GONE_BY_OPERATOR");
+    assert!(root.error.is_some());
+    assert_eq!(collector.spans().iter().filter(|span| span.name == "task").count(), 1);
     session.close().await;
 }
 
@@ -309,6 +355,33 @@ async fn a_trace_goes_on_over_a_restart_of_the_master() {
     assert_eq!(told, 1);
     let accepted = collector.spans().into_iter().find(|span| span.name == "accept").unwrap();
     assert!(accepted.parent == root.id && root.start <= accepted.start);
+    session.close().await;
+}
+
+#[tokio::test]
+async fn a_trace_goes_on_over_a_restart_of_the_agent() {
+    let collector = Collector::start();
+    let mut cluster = traced(&collector).await;
+    let client = cluster.client().await;
+    let session = session(&client).await;
+    let spinner = client.upload(wasm("spinner")).await.unwrap();
+    let (handle, id) = running(&cluster, &session, task(spinner)).await;
+    let before_the_restart = now_ns();
+
+    cluster.restart_agent(0, &AgentFlags::default());
+    let log = cluster.log("agent0.log");
+    until("the agent is back", async || {
+        (std::fs::read_to_string(&log).ok()?.matches("registered with the master").count() > 1).then_some(())
+    })
+    .await;
+    handle.kill().await.unwrap();
+    assert_eq!(handle.ended().await.unwrap().state, TaskState::Killed);
+
+    let root = collector.task(&id.to_string()).await;
+    let run = collector.part(&root, "run").await;
+    collector.part(&root, "end").await;
+    assert!(root.start <= run.start && run.start < before_the_restart, "{run:?}");
+    assert_eq!(collector.spans().iter().filter(|span| span.name == "run").count(), 1);
     session.close().await;
 }
 

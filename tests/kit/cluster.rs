@@ -38,8 +38,8 @@ pub struct Cluster {
     pub master: Daemon,
     /// The agents' processes, in the order in which they were started.
     pub agents: Vec<Daemon>,
-    /// What each agent is started from.
-    programs: Vec<PathBuf>,
+    /// What each agent is started from, and with which further flags.
+    programs: Vec<(PathBuf, Vec<String>)>,
     port: u16,
     master_flags: &'static [&'static str],
     dir: TempDir,
@@ -72,22 +72,22 @@ impl Cluster {
 
     /// The same with more flags.
     pub fn spawn_agent_with(&mut self, flags: &AgentFlags, more: &[&str]) {
-        self.programs.push(binary("haggle"));
-        let agent = self.agent(self.agents.len(), flags, more);
+        self.programs.push((binary("haggle"), more.iter().copied().map(str::to_owned).collect()));
+        let agent = self.agent(self.agents.len(), flags);
         self.agents.push(agent);
     }
 
     /// The same of another build of `haggle`.
     pub fn spawn_agent_of(&mut self, program: PathBuf, flags: &AgentFlags) {
-        self.programs.push(program);
-        let agent = self.agent(self.agents.len(), flags, &[]);
+        self.programs.push((program, Vec::new()));
+        let agent = self.agent(self.agents.len(), flags);
         self.agents.push(agent);
     }
 
-    /// Starts an agent that was killed again, in its old folder, and does not wait for it.
+    /// Starts an agent that was killed again, in its old folder and with its further flags, and does not wait for it.
     pub fn restart_agent(&mut self, index: usize, flags: &AgentFlags) {
         self.agents[index].kill();
-        self.agents[index] = self.agent(index, flags, &[]);
+        self.agents[index] = self.agent(index, flags);
     }
 
     /// Where an agent keeps everything.
@@ -95,15 +95,16 @@ impl Cluster {
         self.dir.path().join(agent_name(index))
     }
 
-    fn agent(&self, index: usize, flags: &AgentFlags, more: &[&str]) -> Daemon {
+    fn agent(&self, index: usize, flags: &AgentFlags) -> Daemon {
+        let (program, more) = &self.programs[index];
         let name = agent_name(index);
         let work_dir = self.work_dir(index);
         let args =
             ["agent", "--master", &self.url, "--name", &name, "--cpus", flags.cpus, "--mem", flags.mem, "--work-dir"];
-        let more = more.iter().copied().map(str::to_owned);
+        let more = more.iter().cloned();
         let args = args.map(str::to_owned).into_iter().chain([work_dir.display().to_string()]).chain(more);
         let args = args.collect::<Vec<_>>();
-        Daemon::spawn(&self.programs[index], &args, self.dir.path().join(format!("{name}.log")))
+        Daemon::spawn(program, &args, self.dir.path().join(format!("{name}.log")))
     }
 
     /// The processes of an agent's executors by the ids that its system gives them, and the numbers of their frameworks.
@@ -127,7 +128,7 @@ impl Cluster {
         its.retain(|(of, _)| framework.is_none_or(|framework| framework == *of));
         assert!(!its.is_empty(), "there is an executor");
         for (_, pid) in its {
-            if wine::runs(&self.programs[index]) {
+            if wine::runs(&self.programs[index].0) {
                 wine::end(pid.as_raw_nonzero().get());
             } else {
                 kill_process(pid, Signal::KILL).expect("the executor runs");
@@ -137,7 +138,7 @@ impl Cluster {
 
     /// What an agent says first of an executor that [`Self::kill_executors`] killed.
     pub fn obituary(&self, index: usize) -> &'static str {
-        if wine::runs(&self.programs[index]) {
+        if wine::runs(&self.programs[index].0) {
             "the executor ended with exit code"
         } else {
             "the executor was ended by signal 9"

@@ -130,6 +130,17 @@ impl Collector {
         .await
     }
 
+    /// This part of a span, once it has ended.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub async fn part(&self, of: &Span, name: &str) -> Span {
+        until(&format!("{name} of {of:?} has ended"), async || {
+            self.spans().into_iter().find(|span| span.name == name && span.parent == of.id)
+        })
+        .await
+    }
+
     /// The span that a task is, once it has ended.
     ///
     /// # Panics

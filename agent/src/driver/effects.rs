@@ -102,6 +102,9 @@ impl Driver {
     fn send(&mut self, updates: Vec<TaskStatus>) {
         let (mut piece, mut size) = (Vec::new(), 0);
         for status in updates {
+            if let Some(traces) = self.runner.traces() {
+                traces.told(&status);
+            }
             size += status_size(&status.message);
             piece.push(status);
             if size >= UPDATES_MAX {

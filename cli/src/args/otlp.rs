@@ -29,7 +29,7 @@ impl OtlpArgs {
             Some(url) => Some(Collector::new(url, env)?),
             None => Collector::of_env(env)?,
         };
-        Ok(named.map(|collector| Collector { ratio: self.otlp_sample, ..collector }))
+        Ok(named.map(|collector| collector.told_of(self.otlp_sample)))
     }
 
     /// Whether the command line itself names one.

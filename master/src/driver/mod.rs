@@ -86,7 +86,7 @@ pub(crate) fn start(
         store.ledger().begin(wall_clock_ms());
     }
     let driver = Driver::new(cluster, registry, clock, room, happenings, guard, timings);
-    let mut driver = Driver { traces, store: store.clone(), ..driver };
+    let driver = Driver { traces, store: store.clone(), ..driver };
     sessions.spawn(async move {
         let outcome = driver.run(inbox).await;
         if let Some(store) = store {
