@@ -291,6 +291,8 @@ impl Agents for Door {
 #[tonic::async_trait]
 impl Artifacts for Store {
     type DownloadStream = Answer<v1::DownloadChunk>;
+    type PullStream = Answer<v1::PullProgress>;
+    type ListKeptStream = Answer<v1::ListKeptResponse>;
 
     async fn upload(&self, _: Request<Streaming<v1::UploadChunk>>) -> Result<Response<v1::Artifact>, Status> {
         Err(Status::unimplemented("agents do not upload"))
@@ -307,6 +309,22 @@ impl Artifacts for Store {
 
     async fn stat(&self, _: Request<v1::ArtifactRef>) -> Result<Response<v1::Artifact>, Status> {
         Err(Status::unimplemented("agents do not ask"))
+    }
+
+    async fn pull(&self, _: Request<v1::PullRequest>) -> Result<Response<Self::PullStream>, Status> {
+        Err(Status::unimplemented("agents have nothing fetched"))
+    }
+
+    async fn list_kept(&self, _: Request<v1::ListKeptRequest>) -> Result<Response<Self::ListKeptStream>, Status> {
+        Err(Status::unimplemented("agents do not look"))
+    }
+
+    async fn remove(&self, _: Request<v1::ArtifactRef>) -> Result<Response<v1::RemoveArtifactResponse>, Status> {
+        Err(Status::unimplemented("agents do not remove"))
+    }
+
+    async fn collect(&self, _: Request<v1::CollectRequest>) -> Result<Response<v1::CollectResponse>, Status> {
+        Err(Status::unimplemented("agents do not collect"))
     }
 }
 

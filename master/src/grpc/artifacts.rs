@@ -15,7 +15,7 @@ use haggle_proto::{ARTIFACT_CHUNK, ARTIFACT_PIECE, v1};
 use haggle_sources::{NotASource, Source};
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
-use tokio::time::sleep;
+use tokio::time::timeout;
 use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -192,7 +192,7 @@ impl v1::artifacts_server::Artifacts for Artifacts {
             return Err(Status::unimplemented("masters fetch from each other"));
         };
         let stages = puller.pull(source, module, &who, self.replicas.clone())?;
-        let watching = Watching { stages, puller, who: who.clone(), is_first: true };
+        let watching = Watching { stages, puller, who: who.clone() };
         let progress = try_unfold(Some(watching), |watching| async {
             let Some(watching) = watching else { return Ok(None) };
             watching.next().await.map(Some)
@@ -236,19 +236,16 @@ struct Watching {
     stages: watch::Receiver<Stage>,
     puller: Arc<Puller>,
     who: Principal,
-    is_first: bool,
 }
 
 impl Watching {
     /// The next that is told, and the rest of it; none after the last.
     async fn next(mut self) -> Result<(v1::PullProgress, Option<Self>), Status> {
-        if !std::mem::replace(&mut self.is_first, false) {
-            // Each change is 256 KiB: so much need not be told.
-            sleep(TELL_EVERY).await;
-            let gone = |_| Status::internal("a fetch ended unexpectedly; this is a bug");
-            self.stages.changed().await.map_err(gone)?;
+        let done = self.stages.wait_for(|stage| matches!(stage, Stage::Done(_)));
+        if let Ok(Err(_)) = timeout(TELL_EVERY, done).await.map(|ended| ended.map(drop)) {
+            return Err(Status::internal("a fetch ended unexpectedly; this is a bug"));
         }
-        let stage = self.stages.borrow_and_update().clone();
+        let stage = self.stages.borrow().clone();
         match stage {
             Stage::Coming { got, size } => {
                 Ok((v1::PullProgress { fetched_bytes: got, size_bytes: size, done: None }, Some(self)))
@@ -264,7 +261,7 @@ impl Watching {
 }
 
 /// Between two words of how far a fetch is.
-const TELL_EVERY: Duration = Duration::from_millis(100);
+const TELL_EVERY: Duration = Duration::from_millis(250);
 
 /// Artifacts in one piece of a list: well below the largest message.
 const KEPT_PIECE: usize = 500;

@@ -17,6 +17,8 @@ pub(super) struct Shelf(pub(super) Arc<Stage>);
 #[tonic::async_trait]
 impl Artifacts for Shelf {
     type DownloadStream = Answers<v1::DownloadChunk>;
+    type PullStream = Answers<v1::PullProgress>;
+    type ListKeptStream = Answers<v1::ListKeptResponse>;
 
     async fn upload(&self, request: Request<Streaming<v1::UploadChunk>>) -> Result<Response<v1::Artifact>, Status> {
         *self.0.uploads.lock().unwrap() += 1;
@@ -52,4 +54,24 @@ impl Artifacts for Shelf {
         let size_bytes = size.ok_or_else(|| Status::not_found("the master has no such artifact"))? as u64;
         Ok(Response::new(v1::Artifact { digest, size_bytes }))
     }
+
+    async fn pull(&self, _: Request<v1::PullRequest>) -> Result<Response<Self::PullStream>, Status> {
+        Err(unplayed())
+    }
+
+    async fn list_kept(&self, _: Request<v1::ListKeptRequest>) -> Result<Response<Self::ListKeptStream>, Status> {
+        Err(unplayed())
+    }
+
+    async fn remove(&self, _: Request<v1::ArtifactRef>) -> Result<Response<v1::RemoveArtifactResponse>, Status> {
+        Err(unplayed())
+    }
+
+    async fn collect(&self, _: Request<v1::CollectRequest>) -> Result<Response<v1::CollectResponse>, Status> {
+        Err(unplayed())
+    }
+}
+
+fn unplayed() -> Status {
+    Status::unimplemented("no test asks this of a played master")
 }
